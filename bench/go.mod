@@ -1,0 +1,3 @@
+module github.com/adafisher-go/adafisher/bench
+
+go 1.26.0

@@ -1,0 +1,107 @@
+package kernels
+
+// blockK is the number of consecutive k in one chain of fused multiply-adds.
+const blockK = 256
+
+// Gemm selects the form of a matrix product. The zero value is C = A*B.
+type Gemm struct {
+	TransA     bool      // use A^T
+	TransB     bool      // use B^T
+	Accumulate bool      // add the product to C instead of storing it
+	Bias       []float32 // if not nil, added to every row of C at the end; one value a column
+	Scratch    []float32 // workspace of at least GemmScratch elements; needed with TransB alone
+}
+
+// GemmScratch is the length of workspace that a product with TransB needs. The
+// contents don't matter before or after.
+const GemmScratch = blockK * packCols
+
+// Multiply computes the matrix product C = op(A)*op(B), or C += op(A)*op(B), of
+// shape m x n over k, where op(A) is m x k and op(B) is k x n.
+//
+//	for each block of 256 consecutive k, in order:
+//	    s = +0;  s = fma(op(A)[i,k], op(B)[k,j], s) for each k of the block
+//	    C[i,j] = s for the first block without Accumulate, else C[i,j] + s
+//	C[i,j] = C[i,j] + Bias[j], if there is a bias
+//
+// With k = 0 the product is zero. It panics if shapes don't match, a matrix is
+// shorter than its shape, or Scratch is missing; c must not overlap the others.
+func (g Gemm) Multiply(c, a, b Matrix) {
+	g.run(c, a, b, 1)
+}
+
+// OuterProducts adds the outer products of the rows of x and y to a:
+// A += alpha * X^T * Y, where X is rows x m, Y is rows x n and A is m x n.
+//
+//	for each block of 256 consecutive rows r, in order:
+//	    s = +0;  s = fma(X[r,i], Y[r,j], s) for each row of the block
+//	    A[i,j] = fma(alpha, s, A[i,j])
+//
+// It panics if shapes don't match; a must not overlap the others.
+func OuterProducts(a, x, y Matrix, alpha float32) {
+	Gemm{TransA: true, Accumulate: true}.run(a, x, y, alpha)
+}
+
+func (g Gemm) run(c, a, b Matrix, alpha float32) {
+	a.check()
+	b.check()
+	c.check()
+	m, k := a.Rows, a.Cols
+	if g.TransA {
+		m, k = k, m
+	}
+	kb, n := b.Rows, b.Cols
+	if g.TransB {
+		kb, n = n, kb
+	}
+	if k != kb || c.Rows != m || c.Cols != n {
+		panic("kernels: Gemm: shapes of C, A and B don't match")
+	}
+	if g.Bias != nil && len(g.Bias) != n {
+		panic("kernels: Gemm: length of Bias is not the columns of C")
+	}
+	if g.TransB && len(g.Scratch) < GemmScratch {
+		panic("kernels: Gemm: TransB needs Scratch of GemmScratch elements")
+	}
+	if m == 0 || n == 0 {
+		return
+	}
+	if k == 0 && !g.Accumulate {
+		for i := range m {
+			clear(c.Row(i))
+		}
+	}
+	gemm(c, a, b, m, n, k, alpha, g)
+	if g.Bias != nil {
+		for i := range m {
+			axpy(c.Row(i), g.Bias, 1)
+		}
+	}
+}
+
+func gemmRef(c, a, b Matrix, m, n, k int, alpha float32, g Gemm) {
+	ai, ak := a.Stride, 1
+	if g.TransA {
+		ai, ak = ak, ai
+	}
+	bk, bj := b.Stride, 1
+	if g.TransB {
+		bk, bj = bj, bk
+	}
+	for i := range m {
+		row := c.Row(i)
+		for j := range n {
+			for k0 := 0; k0 < k; k0 += blockK {
+				s := float32(0)
+				for p := k0; p < min(k0+blockK, k); p++ {
+					s = fma32(a.Data[i*ai+p*ak], b.Data[p*bk+j*bj], s)
+				}
+				if k0 == 0 && !g.Accumulate {
+					row[j] = float32(alpha * s)
+				} else {
+					row[j] = fma32(alpha, s, row[j])
+				}
+			}
+		}
+	}
+}

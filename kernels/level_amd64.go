@@ -1,0 +1,18 @@
+//go:build !purego
+
+package kernels
+
+import "golang.org/x/sys/cpu"
+
+// detect returns the assembly levels of this processor, slowest first. BMI2 is
+// used by the generated loops for tail masks.
+func detect() []Level {
+	x := &cpu.X86
+	if !(x.HasAVX2 && x.HasFMA && x.HasBMI2) {
+		return nil
+	}
+	if !(x.HasAVX512F && x.HasAVX512VL && x.HasAVX512BW && x.HasAVX512DQ) {
+		return []Level{AVX2}
+	}
+	return []Level{AVX2, AVX512}
+}

@@ -1,0 +1,53 @@
+package kernels
+
+// Matrix is a row-major view of float32 data: element (i, j) is
+// Data[i*Stride+j]. Stride is at least Cols.
+type Matrix struct {
+	Rows, Cols, Stride int
+	Data               []float32
+}
+
+// NewMatrix returns data as a contiguous matrix. It panics if data holds fewer
+// than rows*cols elements or a dimension is negative.
+func NewMatrix(rows, cols int, data []float32) Matrix {
+	m := Matrix{Rows: rows, Cols: cols, Stride: cols, Data: data}
+	m.check()
+	return m
+}
+
+// Row returns row i.
+func (m Matrix) Row(i int) []float32 { return m.Data[i*m.Stride:][:m.Cols] }
+
+// check panics unless every element of m lies inside its data.
+func (m Matrix) check() {
+	if m.Rows < 0 || m.Cols < 0 {
+		panic("kernels: matrix with a negative dimension")
+	}
+	if m.Stride < m.Cols {
+		panic("kernels: matrix stride is less than its columns")
+	}
+	if m.Rows > 0 && m.Cols > 0 && len(m.Data) < (m.Rows-1)*m.Stride+m.Cols {
+		panic("kernels: matrix data is shorter than its shape needs")
+	}
+}
+
+// eachBlock cuts a contiguous rows x cols matrix into blocks of at most
+// chunkLen elements, whole rows where a row fits, and calls f with the half-open
+// ranges of rows and columns of each; a block's elements are contiguous.
+func eachBlock(rows, cols int, f func(r0, r1, c0, c1 int)) {
+	if cols == 0 {
+		return
+	}
+	if cols > chunkLen {
+		for r := range rows {
+			for c := 0; c < cols; c += chunkLen {
+				f(r, r+1, c, min(c+chunkLen, cols))
+			}
+		}
+		return
+	}
+	step := chunkLen / cols
+	for r := 0; r < rows; r += step {
+		f(r, min(r+step, rows), 0, cols)
+	}
+}

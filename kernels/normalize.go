@@ -1,0 +1,95 @@
+package kernels
+
+import "math"
+
+// minMaxEpsilon keeps the range of a constant vector away from zero.
+const minMaxEpsilon = 1e-6
+
+// MinMaxNormalize maps x linearly to [0,1).
+//
+//	v[i]   = 1 if x[i] = +Inf, 0 if x[i] = -Inf, else x[i]
+//	dst[i] = (v[i]-min(v)) / ((max(v)-min(v)) + 1e-6)
+//
+// A constant vector gives zeros, a NaN anywhere makes every element NaN. It
+// panics if the lengths differ.
+func MinMaxNormalize(dst, x []float32) {
+	if len(x) != len(dst) {
+		panic("kernels: MinMaxNormalize: lengths of dst and x differ")
+	}
+	if !AllFinite(x) {
+		lo, width := replacedRange(x)
+		for i, v := range x {
+			dst[i] = float32(float32(replaceInf(v)-lo) / width)
+		}
+		return
+	}
+	lo, hi := MinMax(x)
+	width := float32(hi-lo) + minMaxEpsilon
+	for len(dst) > chunkLen {
+		normalize(dst[:chunkLen], x[:chunkLen], lo, width)
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	normalize(dst, x, lo, width)
+}
+
+func normalizeRef(dst, x []float32, lo, width float32) {
+	for i, v := range x {
+		dst[i] = float32(float32(v-lo) / width)
+	}
+}
+
+// MinMaxEMA moves the running average y towards the min-max normalised x, in
+// one pass over y after the range of x is known.
+//
+//	y[i] = flush(fma(keep, y[i], add*norm[i]))    norm as in MinMaxNormalize
+//
+// It panics if the lengths differ.
+func MinMaxEMA(y, x []float32, keep, add float32) {
+	if len(x) != len(y) {
+		panic("kernels: MinMaxEMA: lengths of y and x differ")
+	}
+	if !AllFinite(x) {
+		lo, width := replacedRange(x)
+		for i, v := range x {
+			n := float32(float32(replaceInf(v)-lo) / width)
+			y[i] = flush(fma32(keep, y[i], float32(add*n)))
+		}
+		return
+	}
+	lo, hi := MinMax(x)
+	width := float32(hi-lo) + minMaxEpsilon
+	for len(y) > chunkLen {
+		normalizeEMA(y[:chunkLen], x[:chunkLen], lo, width, keep, add)
+		y, x = y[chunkLen:], x[chunkLen:]
+	}
+	normalizeEMA(y, x, lo, width, keep, add)
+}
+
+func normalizeEMARef(y, x []float32, lo, width, keep, add float32) {
+	for i, v := range x {
+		n := float32(float32(v-lo) / width)
+		y[i] = flush(fma32(keep, y[i], float32(add*n)))
+	}
+}
+
+// replaceInf is the substitution that precedes min-max normalisation.
+func replaceInf(v float32) float32 {
+	switch {
+	case v > math.MaxFloat32:
+		return 1
+	case v < -math.MaxFloat32:
+		return 0
+	}
+	return v
+}
+
+// replacedRange returns the minimum and the divisor of the normalisation of a
+// vector that is not all finite. Such vectors are rare and short: plain Go.
+func replacedRange(x []float32) (lo, width float32) {
+	lo, hi := float32(math.Inf(1)), float32(math.Inf(-1))
+	for _, v := range x {
+		v = replaceInf(v)
+		lo, hi = min(lo, v), max(hi, v) // the built-ins keep a NaN
+	}
+	return lo, float32(hi-lo) + minMaxEpsilon
+}

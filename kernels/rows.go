@@ -1,0 +1,142 @@
+package kernels
+
+// Ger adds an outer product to the contiguous len(x) x len(y) matrix a: the
+// rank-1 update A += alpha * x * y^T.
+//
+//	t = alpha * x[i]
+//	a[i,j] = fma(t, y[j], a[i,j])
+//
+// It panics if len(a) is not len(x)*len(y).
+func Ger(a, x, y []float32, alpha float32) {
+	if len(a) != len(x)*len(y) {
+		panic("kernels: Ger: length of a is not len(x)*len(y)")
+	}
+	n := len(y)
+	eachBlock(len(x), n, func(r0, r1, c0, c1 int) {
+		ger(a[r0*n+c0:(r1-1)*n+c1], x[r0:r1], y[c0:c1], alpha)
+	})
+}
+
+func gerRef(a, x, y []float32, alpha float32) {
+	for i, v := range x {
+		t := float32(alpha * v)
+		row := a[i*len(y):][:len(y)]
+		for j, w := range y {
+			row[j] = fma32(t, w, row[j])
+		}
+	}
+}
+
+// Precondition divides the contiguous len(row) x len(col) matrix m by a damped
+// rank-1 (block-diagonal Kronecker) curvature.
+//
+//	dst[i,j] = m[i,j] / fma(row[i], col[j], lambda)
+//
+// It panics if len(dst) or len(m) is not len(row)*len(col).
+func Precondition(dst, m, row, col []float32, lambda float32) {
+	if len(m) != len(row)*len(col) {
+		panic("kernels: Precondition: length of m is not len(row)*len(col)")
+	}
+	if len(dst) != len(m) {
+		panic("kernels: Precondition: lengths of dst and m differ")
+	}
+	n := len(col)
+	eachBlock(len(row), n, func(r0, r1, c0, c1 int) {
+		lo, hi := r0*n+c0, (r1-1)*n+c1
+		precondition(dst[lo:hi], m[lo:hi], row[r0:r1], col[c0:c1], lambda)
+	})
+}
+
+func preconditionRef(dst, m, row, col []float32, lambda float32) {
+	for i, r := range row {
+		d, v := dst[i*len(col):][:len(col)], m[i*len(col):][:len(col)]
+		for j, c := range col {
+			d[j] = float32(v[j] / fma32(r, c, lambda))
+		}
+	}
+}
+
+// blockRows is the number of consecutive rows that one chain of a column sum
+// runs over, as blockK is for a matrix product.
+const blockRows = 256
+
+// ColSums stores the sums of the columns of the contiguous row-major matrix x
+// with len(dst) columns.
+//
+//	dst[j] = sum over blocks of 256 rows of (sum over i of x[i,j], from +0)
+//
+// It panics if len(x) is not a multiple of len(dst). No rows give zeros.
+func ColSums(dst, x []float32) {
+	columnSums(dst, x, false, "kernels: ColSums: length of x is not a multiple of the length of dst")
+}
+
+func colSumsRef(dst, x []float32, rows, stride, add int) {
+	for j := range dst {
+		s := float32(0)
+		for i := range rows {
+			s += x[i*stride+j]
+		}
+		if add != 0 {
+			s = dst[j] + s
+		}
+		dst[j] = s
+	}
+}
+
+// ColSumSquares stores the sums of the squares of the columns of the contiguous
+// row-major matrix x with len(dst) columns.
+//
+//	dst[j] = sum over blocks of 256 rows of (chain of s = fma(x[i,j], x[i,j], s), from +0)
+//
+// It panics if len(x) is not a multiple of len(dst). No rows give zeros.
+func ColSumSquares(dst, x []float32) {
+	columnSums(dst, x, true, "kernels: ColSumSquares: length of x is not a multiple of the length of dst")
+}
+
+func colSumSquaresRef(dst, x []float32, rows, stride, add int) {
+	for j := range dst {
+		s := float32(0)
+		for i := range rows {
+			v := x[i*stride+j]
+			s = fma32(v, v, s)
+		}
+		if add != 0 {
+			s = dst[j] + s
+		}
+		dst[j] = s
+	}
+}
+
+// columnChunk bounds the columns of one call over blockRows rows.
+const columnChunk = 512
+
+// columnSums goes over blocks of rows and columns. A kernel call sums rows of the
+// given stride and stores (add 0) or adds (add 1) the block's sums.
+func columnSums(dst, x []float32, squares bool, mismatch string) {
+	n := len(dst)
+	if n == 0 {
+		if len(x) != 0 {
+			panic(mismatch)
+		}
+		return
+	}
+	rows := len(x) / n
+	if rows*n != len(x) {
+		panic(mismatch)
+	}
+	if rows == 0 {
+		clear(dst)
+		return
+	}
+	for r := 0; r < rows; r += blockRows {
+		b := min(blockRows, rows-r)
+		for c := 0; c < n; c += columnChunk {
+			e := min(c+columnChunk, n)
+			if block := x[r*n+c : (r+b-1)*n+e]; squares {
+				colSumSquares(dst[c:e], block, b, n, min(r, 1))
+			} else {
+				colSums(dst[c:e], block, b, n, min(r, 1))
+			}
+		}
+	}
+}

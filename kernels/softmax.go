@@ -1,0 +1,71 @@
+package kernels
+
+// Softmax stores the softmax of the vector x.
+//
+//	m      = max(x)
+//	e[i]   = exp(x[i]-m)
+//	dst[i] = e[i] * (1/sum(e))      sum by 64 lanes, as Sum
+//
+// The largest error seen is 4 ulp. A NaN or +Inf in x makes every element NaN.
+// It panics if the lengths differ.
+func Softmax(dst, x []float32) {
+	if len(x) != len(dst) {
+		panic("kernels: Softmax: lengths of dst and x differ")
+	}
+	_, hi := MinMax(x)
+	s := expSums(dst, x, hi)
+	Scale(dst, dst, float32(1/s))
+}
+
+// SoftmaxCrossEntropy returns the cross entropy of the softmax of the scores x
+// with the class label and stores its gradient times scale (for the mean over
+// a batch, one over its size).
+//
+//	m     = max(x)
+//	e[i]  = exp(x[i]-m)
+//	dx[i] = e[i] * (scale/sum(e)),  then dx[label] -= scale
+//	loss  = log(sum(e)) - (x[label]-m)
+//
+// dx may be x. It panics if the lengths differ or label is outside [0, len(x)).
+func SoftmaxCrossEntropy(dx, x []float32, label int, scale float32) (loss float32) {
+	if len(x) != len(dx) {
+		panic("kernels: SoftmaxCrossEntropy: lengths of dx and x differ")
+	}
+	if uint(label) >= uint(len(x)) {
+		panic("kernels: SoftmaxCrossEntropy: label out of range")
+	}
+	_, hi := MinMax(x)
+	score := x[label] - hi
+	s := expSums(dx, x, hi)
+	Scale(dx, dx, float32(scale/s))
+	dx[label] -= scale
+	if !(s >= 1) { // NaN: the largest element alone gives 1
+		return s - s
+	}
+	return log32(s) - score
+}
+
+// expSums stores exp(x-m) and returns its sum.
+func expSums(dst, x []float32, m float32) float32 {
+	if len(x) <= chunkLen {
+		return expSum(nil, dst, x, m)
+	}
+	var acc [lanes]float32
+	for len(x) > chunkLen {
+		expSum(&acc, dst[:chunkLen], x[:chunkLen], m)
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	return expSum(&acc, dst, x, m)
+}
+
+func expSumRef(acc *[lanes]float32, dst, x []float32, m float32) float32 {
+	if acc == nil {
+		acc = new([lanes]float32)
+	}
+	for i, v := range x {
+		e := expNonPositive(v - m)
+		dst[i] = e
+		acc[i%lanes] += e
+	}
+	return tree(acc)
+}
