@@ -1,0 +1,409 @@
+package kernels
+
+import "fmt"
+
+// shape sizes the operands of a call. Vectors have n elements (and m = 1);
+// other kernels take m x n matrices, sums run over k, and the rows of a
+// product's operands lie pad or more elements apart.
+type shape struct{ m, n, k, pad int }
+
+func (s shape) String() string {
+	return fmt.Sprintf("m=%d n=%d k=%d pad=%d", s.m, s.n, s.k, s.pad)
+}
+
+// extent names the rows and columns of an operand.
+type extent int
+
+const (
+	sizeN extent = iota
+	sizeM
+	sizeMN
+	sizeMK
+	sizeKM
+	sizeKN
+	sizeNK
+	sizeScratch
+)
+
+func (e extent) of(s shape) (rows, cols int) {
+	switch e {
+	case sizeN:
+		return 1, s.n
+	case sizeM:
+		return 1, s.m
+	case sizeMN:
+		return s.m, s.n
+	case sizeMK:
+		return s.m, s.k
+	case sizeKM:
+		return s.k, s.m
+	case sizeKN:
+		return s.k, s.n
+	case sizeNK:
+		return s.n, s.k
+	}
+	return 1, GemmScratch
+}
+
+type role int
+
+const (
+	input role = iota
+	output
+	scratch // written, with contents that don't matter
+)
+
+type operand struct {
+	name string
+	role role
+	size extent
+}
+
+func in(name string, size extent) operand  { return operand{name, input, size} }
+func out(name string, size extent) operand { return operand{name, output, size} }
+
+// args are the arguments of one call, in the order of the kernel's operands.
+type args struct {
+	shape
+	m []Matrix
+	s []float32
+}
+
+func (a *args) v(i int) []float32 { return a.m[i].Data }
+
+// result holds what a kernel returns; the other kernels leave it zero.
+type result [2]float32
+
+// kernel is one row of the table that all tests, fuzz targets and benchmarks
+// share.
+type kernel struct {
+	name     string
+	class    *class
+	operands []operand
+	scalars  []float32 // typical values
+	bytes    int       // memory traffic that the algorithm needs for each of m*n elements
+	apart    bool      // outputs may not be the same slices as inputs
+	call     func(a *args) result
+}
+
+// class says which shapes a kernel is tested and measured at.
+type class struct {
+	shapes  []shape // of the differential test
+	limit   shape   // exclusive bounds of a fuzzed shape
+	fenced  []shape // of the test with protected pages
+	benched []shape
+}
+
+// flops counts the operations of a product; 0 for other kernels.
+func (k *kernel) flops(s shape) int {
+	if k.class != &products {
+		return 0
+	}
+	return 2 * s.m * s.n * s.k
+}
+
+var vectors = class{
+	shapes: vectorShapes(),
+	limit:  shape{m: 1, n: 600, k: 600, pad: 1},
+	fenced: fencedVectors(),
+	benched: []shape{
+		{m: 1, n: 16}, {m: 1, n: 1024}, {m: 1, n: 65536}, {m: 1, n: 2 << 20},
+	},
+}
+
+var grids = class{
+	shapes:  gridShapes(),
+	limit:   shape{m: 24, n: 200, k: 1, pad: 1},
+	fenced:  fencedGrids(),
+	benched: matrixSizes,
+}
+
+var columns = class{
+	shapes:  columnShapes(),
+	limit:   shape{m: 600, n: 70, k: 1, pad: 1},
+	fenced:  fencedGrids(),
+	benched: matrixSizes,
+}
+
+var products = class{
+	shapes: productShapes(),
+	limit:  shape{m: 20, n: 70, k: 300, pad: 20},
+	fenced: fencedProducts(),
+	benched: []shape{
+		{m: 16, n: 16, k: 16}, {m: 64, n: 64, k: 64}, {m: 256, n: 256, k: 256}, {m: 512, n: 512, k: 512},
+		{m: 32, k: 784, n: 512}, {m: 128, k: 512, n: 10},
+	},
+}
+
+var matrixSizes = []shape{{m: 16, n: 64}, {m: 128, n: 512}, {m: 1024, n: 2048}}
+
+func vectorShapes() (s []shape) {
+	for n := range 301 {
+		s = append(s, shape{m: 1, n: n, k: n / 2})
+	}
+	for _, n := range []int{511, 513, 1000, 4103, chunkLen - 1, chunkLen, chunkLen + 1, chunkLen + 67, 2*chunkLen + 300} {
+		s = append(s, shape{m: 1, n: n, k: n - 1})
+	}
+	return s
+}
+
+func gridShapes() (s []shape) {
+	for n := range 301 {
+		s = append(s, shape{m: 1 + n%3, n: n})
+	}
+	for m := range 41 {
+		s = append(s, shape{m: m, n: 0}, shape{m: m, n: 1}, shape{m: m, n: 40 - m}, shape{m: m, n: m})
+	}
+	return append(s,
+		shape{m: 300, n: 1}, shape{m: 300, n: 2}, shape{m: 70, n: 15}, shape{m: 70, n: 17},
+		shape{m: 200, n: 170}, shape{m: 1, n: chunkLen}, shape{m: 2, n: chunkLen + 5}, shape{m: chunkLen + 5, n: 1})
+}
+
+func columnShapes() (s []shape) {
+	for n := range 301 {
+		s = append(s, shape{m: n % 6, n: n})
+	}
+	for m := range 41 {
+		s = append(s, shape{m: m, n: 0}, shape{m: m, n: 1}, shape{m: m, n: 40 - m}, shape{m: m, n: m})
+	}
+	for _, m := range []int{blockRows - 1, blockRows, blockRows + 1, 2*blockRows - 1, 2 * blockRows, 2*blockRows + 1, 600} {
+		for _, n := range []int{1, 3, 16, 17, 40} {
+			s = append(s, shape{m: m, n: n})
+		}
+	}
+	for _, n := range []int{columnChunk - 1, columnChunk, columnChunk + 1, 2*columnChunk + 6} {
+		s = append(s, shape{m: 3, n: n}, shape{m: blockRows + 1, n: n})
+	}
+	return s
+}
+
+func productShapes() (s []shape) {
+	for i := range 301 {
+		s = append(s, shape{m: 1 + i%3, n: i, k: 1 + i%5}, shape{m: 1 + i%3, n: 1 + i%6, k: i})
+	}
+	for i := range 41 {
+		s = append(s,
+			shape{m: i, n: 40 - i, k: i * 7 % 41}, shape{m: i, n: i * 11 % 41, k: i * 17 % 41}, shape{m: i, n: 7, k: 2},
+			shape{m: i, n: 0, k: 3}, shape{m: i, n: i, k: 0})
+	}
+	for _, k := range []int{blockK - 1, blockK, blockK + 1, 2*blockK - 1, 2 * blockK, 2*blockK + 1, 600} {
+		s = append(s, shape{m: 3, n: 5, k: k}, shape{m: 1, n: 33, k: k}, shape{m: 13, n: 2, k: k})
+	}
+	for _, n := range []int{packCols - 1, packCols, packCols + 1, 2*packCols - 1, 2*packCols + 1, 3*packCols + 1} {
+		s = append(s, shape{m: 6, n: n, k: 9}, shape{m: 9, n: n, k: blockK + 2})
+	}
+	s = append(s, shape{m: 1, n: 300, k: 20}, shape{m: 300, n: 1, k: 20}, shape{m: 1, n: 1, k: 600}, shape{m: 48, n: 64, k: 40})
+	for i := range s {
+		s[i].pad = []int{0, 1, 3, 16, 0}[i%5]
+	}
+	return s
+}
+
+func fencedVectors() (s []shape) {
+	for n := range 140 {
+		s = append(s, shape{m: 1, n: n, k: n / 2})
+	}
+	return s
+}
+
+func fencedGrids() (s []shape) {
+	for n := range 140 {
+		s = append(s, shape{m: 1 + n%5, n: n})
+	}
+	return s
+}
+
+func fencedProducts() (s []shape) {
+	for i := range 70 {
+		s = append(s, shape{m: 1 + i%7, n: i, k: 1 + i%9}, shape{m: i % 20, n: 1 + i%40, k: i, pad: i % 3})
+	}
+	return append(s, shape{m: 3, n: 5, k: blockK + 1}, shape{m: 5, n: 3, k: blockK})
+}
+
+// table lists every public kernel.
+var table = append([]kernel{
+	{
+		name: "Axpy", class: &vectors, bytes: 12,
+		operands: []operand{out("y", sizeN), in("x", sizeN)}, scalars: []float32{-0.75},
+		call: func(a *args) result { Axpy(a.v(0), a.v(1), a.s[0]); return result{} },
+	}, {
+		name: "Scale", class: &vectors, bytes: 8,
+		operands: []operand{out("dst", sizeN), in("x", sizeN)}, scalars: []float32{1.1},
+		call: func(a *args) result { Scale(a.v(0), a.v(1), a.s[0]); return result{} },
+	}, {
+		name: "EMA", class: &vectors, bytes: 12,
+		operands: []operand{out("y", sizeN), in("x", sizeN)}, scalars: []float32{0.9, 0.1},
+		call: func(a *args) result { EMA(a.v(0), a.v(1), a.s[0], a.s[1]); return result{} },
+	}, {
+		name: "Dot", class: &vectors, bytes: 8,
+		operands: []operand{in("x", sizeN), in("y", sizeN)},
+		call:     func(a *args) result { return result{Dot(a.v(0), a.v(1))} },
+	}, {
+		name: "Sum", class: &vectors, bytes: 4,
+		operands: []operand{in("x", sizeN)},
+		call:     func(a *args) result { return result{Sum(a.v(0))} },
+	}, {
+		name: "SumSquares", class: &vectors, bytes: 4,
+		operands: []operand{in("x", sizeN)},
+		call:     func(a *args) result { return result{SumSquares(a.v(0))} },
+	}, {
+		name: "MinMax", class: &vectors, bytes: 4,
+		operands: []operand{in("x", sizeN)},
+		call:     func(a *args) result { lo, hi := MinMax(a.v(0)); return result{lo, hi} },
+	}, {
+		name: "AllFinite", class: &vectors, bytes: 4,
+		operands: []operand{in("x", sizeN)},
+		call: func(a *args) result {
+			if AllFinite(a.v(0)) {
+				return result{1}
+			}
+			return result{}
+		},
+	}, {
+		name: "MinMaxNormalize", class: &vectors, bytes: 8,
+		operands: []operand{out("dst", sizeN), in("x", sizeN)},
+		call:     func(a *args) result { MinMaxNormalize(a.v(0), a.v(1)); return result{} },
+	}, {
+		name: "MinMaxEMA", class: &vectors, bytes: 12,
+		operands: []operand{out("y", sizeN), in("x", sizeN)}, scalars: []float32{0.092, 0.0092},
+		call: func(a *args) result { MinMaxEMA(a.v(0), a.v(1), a.s[0], a.s[1]); return result{} },
+	}, {
+		name: "ReLU", class: &vectors, bytes: 8,
+		operands: []operand{out("dst", sizeN), in("x", sizeN)},
+		call:     func(a *args) result { ReLU(a.v(0), a.v(1)); return result{} },
+	}, {
+		name: "ReLUBackward", class: &vectors, bytes: 12,
+		operands: []operand{out("dx", sizeN), in("dy", sizeN), in("y", sizeN)},
+		call:     func(a *args) result { ReLUBackward(a.v(0), a.v(1), a.v(2)); return result{} },
+	}, {
+		name: "Tanh", class: &vectors, bytes: 8,
+		operands: []operand{out("dst", sizeN), in("x", sizeN)},
+		call:     func(a *args) result { Tanh(a.v(0), a.v(1)); return result{} },
+	}, {
+		name: "TanhBackward", class: &vectors, bytes: 12,
+		operands: []operand{out("dx", sizeN), in("dy", sizeN), in("y", sizeN)},
+		call:     func(a *args) result { TanhBackward(a.v(0), a.v(1), a.v(2)); return result{} },
+	}, {
+		name: "Softmax", class: &vectors, bytes: 8,
+		operands: []operand{out("dst", sizeN), in("x", sizeN)},
+		call:     func(a *args) result { Softmax(a.v(0), a.v(1)); return result{} },
+	}, {
+		name: "SoftmaxCrossEntropy", class: &vectors, bytes: 8,
+		operands: []operand{out("dx", sizeN), in("x", sizeN)}, scalars: []float32{1. / 32},
+		call: func(a *args) result {
+			if a.n == 0 { // no label is in range
+				return result{}
+			}
+			return result{SoftmaxCrossEntropy(a.v(0), a.v(1), a.k%a.n, a.s[0])}
+		},
+	}, {
+		name: "SGDStep", class: &vectors, bytes: 20,
+		operands: []operand{out("w", sizeN), out("v", sizeN), in("g", sizeN)},
+		scalars:  []float32{0.9, 1, 1, 0.9, 0.05, 1e-4},
+		call: func(a *args) result {
+			SGDStep(a.v(0), a.v(1), a.v(2), SGDParams{
+				Momentum: a.s[0], Add: a.s[1], GradPart: a.s[2], VelPart: a.s[3], LR: a.s[4], WeightDecay: a.s[5]})
+			return result{}
+		},
+	}, {
+		name: "AdamStep", class: &vectors, bytes: 28,
+		operands: []operand{out("w", sizeN), out("m", sizeN), out("v", sizeN), in("g", sizeN)},
+		scalars:  []float32{0.9, 0.1, 0.999, 0.001, 0.0052, 333.6, 1e-8, 1e-4, 0.99999},
+		call: func(a *args) result {
+			AdamStep(a.v(0), a.v(1), a.v(2), a.v(3), AdamParams{
+				Beta1: a.s[0], Add1: a.s[1], Beta2: a.s[2], Add2: a.s[3], Step: a.s[4],
+				Correct2: a.s[5], Epsilon: a.s[6], WeightDecay: a.s[7], Keep: a.s[8]})
+			return result{}
+		},
+	}, {
+		name: "Ger", class: &grids, bytes: 8,
+		operands: []operand{out("a", sizeMN), in("x", sizeM), in("y", sizeN)}, scalars: []float32{0.3},
+		call: func(a *args) result { Ger(a.v(0), a.v(1), a.v(2), a.s[0]); return result{} },
+	}, {
+		name: "Precondition", class: &grids, bytes: 8,
+		operands: []operand{out("dst", sizeMN), in("m", sizeMN), in("row", sizeM), in("col", sizeN)},
+		scalars:  []float32{1e-3},
+		call: func(a *args) result {
+			Precondition(a.v(0), a.v(1), a.v(2), a.v(3), a.s[0])
+			return result{}
+		},
+	}, {
+		name: "AdaFisherStep", class: &grids, bytes: 20,
+		operands: []operand{out("w", sizeMN), out("m", sizeMN), in("g", sizeMN), in("row", sizeM), in("col", sizeN)},
+		scalars:  []float32{0.9, 0.1, 0.0052, 1e-3, 1e-4, 0.99999},
+		call: func(a *args) result {
+			AdaFisherStep(a.v(0), a.v(1), a.v(2), a.v(3), a.v(4), AdaFisherParams{
+				Beta: a.s[0], Add: a.s[1], Step: a.s[2], Lambda: a.s[3], WeightDecay: a.s[4], Keep: a.s[5]})
+			return result{}
+		},
+	}, {
+		name: "ColSums", class: &columns, bytes: 4, apart: true,
+		operands: []operand{out("dst", sizeN), in("x", sizeMN)},
+		call:     func(a *args) result { ColSums(a.v(0), a.v(1)); return result{} },
+	}, {
+		name: "ColSumSquares", class: &columns, bytes: 4, apart: true,
+		operands: []operand{out("dst", sizeN), in("x", sizeMN)},
+		call:     func(a *args) result { ColSumSquares(a.v(0), a.v(1)); return result{} },
+	}, {
+		name: "OuterProducts", class: &products, apart: true,
+		operands: []operand{out("a", sizeMN), in("x", sizeKM), in("y", sizeKN)}, scalars: []float32{0.03},
+		call: func(a *args) result { OuterProducts(a.m[0], a.m[1], a.m[2], a.s[0]); return result{} },
+	},
+}, gemms()...)
+
+// gemms returns the forms of the matrix product: GemmNN to GemmTT, each with
+// and without Accumulate ("Acc") and Bias.
+func gemms() (rows []kernel) {
+	for _, acc := range []bool{false, true} {
+		for _, bias := range []bool{false, true} {
+			for _, ta := range []bool{false, true} {
+				for _, tb := range []bool{false, true} {
+					rows = append(rows, gemmKernel(Gemm{TransA: ta, TransB: tb, Accumulate: acc}, bias))
+				}
+			}
+		}
+	}
+	return rows
+}
+
+func gemmKernel(g Gemm, bias bool) kernel {
+	name, a, b := "Gemm", in("A", sizeMK), in("B", sizeKN)
+	for _, trans := range []bool{g.TransA, g.TransB} {
+		if trans {
+			name += "T"
+		} else {
+			name += "N"
+		}
+	}
+	if g.TransA {
+		a.size = sizeKM
+	}
+	if g.TransB {
+		b.size = sizeNK
+	}
+	ops := []operand{out("C", sizeMN), a, b}
+	if g.TransB {
+		ops = append(ops, operand{"Scratch", scratch, sizeScratch})
+	}
+	if g.Accumulate {
+		name += "Acc"
+	}
+	if bias {
+		name += "Bias"
+		ops = append(ops, in("Bias", sizeN))
+	}
+	return kernel{
+		name: name, class: &products, apart: true, operands: ops,
+		call: func(a *args) result {
+			g := g
+			if g.TransB {
+				g.Scratch = a.v(3)
+			}
+			if bias {
+				g.Bias = a.v(len(ops) - 1)
+			}
+			g.Multiply(a.m[0], a.m[1], a.m[2])
+			return result{}
+		},
+	}
+}
