@@ -1,0 +1,219 @@
+package kron
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/adafisher-go/adafisher/kernels"
+)
+
+// Factors are the running averages of the Kronecker factors of one layer.
+//
+// An update has two halves, so that many layers can be updated all or none:
+// Stage computes the next averages beside the current ones and may fail; Commit
+// makes them current and cannot. Neither allocates.
+type Factors struct {
+	layer   *Layer
+	variant Variant
+	gamma   float64
+	current factorPair
+	next    factorPair
+	staged  bool
+}
+
+// A factorPair is H and S: the running averages and what F is formed of. In the
+// variants that normalise first these are the same slices.
+type factorPair struct{ h, s, usedH, usedS []float32 }
+
+func newFactorPair(l *Layer, v Variant) factorPair {
+	p := factorPair{h: make([]float32, l.Inputs()), s: make([]float32, l.Outputs())}
+	p.usedH, p.usedS = p.h, p.s
+	if v == Paper {
+		p.usedH, p.usedS = make([]float32, len(p.h)), make([]float32, len(p.s))
+	}
+	return p
+}
+
+// settle brings the factors used in F up to date with the averages.
+func (p factorPair) settle(v Variant) {
+	if v == Paper {
+		kernels.MinMaxNormalize(p.usedH, p.h)
+		kernels.MinMaxNormalize(p.usedS, p.s)
+	}
+}
+
+// NewFactors returns factors whose averages are ones. It fails on a layer whose
+// shapes don't belong together, an unknown variant, or gamma outside [0,1).
+func NewFactors(l *Layer, v Variant, gamma float64) (*Factors, error) {
+	if err := l.check(); err != nil {
+		return nil, err
+	}
+	if !v.valid() {
+		return nil, fmt.Errorf("kron: unknown variant %v", v)
+	}
+	if err := checkGamma(gamma); err != nil {
+		return nil, err
+	}
+	f := &Factors{layer: l, variant: v, gamma: gamma, current: newFactorPair(l, v), next: newFactorPair(l, v)}
+	for _, avg := range [][]float32{f.current.h, f.current.s} {
+		for i := range avg {
+			avg[i] = 1
+		}
+	}
+	f.current.settle(v)
+	return f, nil
+}
+
+// check returns an error unless the layer's shapes belong together.
+func (l *Layer) check() error {
+	if l == nil || l.Weight == nil {
+		return errors.New("kron: layer without a weight")
+	}
+	w := l.Weight
+	if len(w.Shape) != 2 || w.Shape[0] < 1 || w.Shape[1] < 1 {
+		return fmt.Errorf("kron: layer %s: shape of the weight is %v: want [in, out]", l.Name, w.Shape)
+	}
+	if len(w.Value) != w.Shape[0]*w.Shape[1] {
+		return fmt.Errorf("kron: layer %s: the weight has %d entries: want %d, as its shape %v", l.Name, len(w.Value), w.Shape[0]*w.Shape[1], w.Shape)
+	}
+	if l.Bias != nil && len(l.Bias.Value) != w.Shape[1] {
+		return fmt.Errorf("kron: layer %s: the bias has %d entries: want %d, as the weight's shape %v", l.Name, len(l.Bias.Value), w.Shape[1], w.Shape)
+	}
+	return nil
+}
+
+// Layer returns the layer that the factors belong to.
+func (f *Factors) Layer() *Layer { return f.layer }
+
+// Stage computes the averages that follow from the raw factors of one batch.
+// The current ones stay until [Factors.Commit].
+//
+// It fails if st is of another layer, a length is wrong, or a next factor would
+// not be finite. So a NaN in a raw factor is always an error. An infinity (a
+// square beyond float32) is one in Paper alone: the variants that normalise
+// first replace +Inf by 1 and -Inf by 0, as the authors' code does.
+func (f *Factors) Stage(st Statistics) error {
+	f.staged = false
+	if st.Layer != f.layer {
+		return fmt.Errorf("kron: statistics of another layer than %s", f.layer.Name)
+	}
+	for _, e := range [...]struct {
+		name                     string
+		raw, current, next, used []float32
+	}{
+		{"H", st.H, f.current.h, f.next.h, f.next.usedH},
+		{"S", st.S, f.current.s, f.next.s, f.next.usedS},
+	} {
+		if len(e.raw) != len(e.next) {
+			return fmt.Errorf("kron: layer %s: raw factor %s has %d entries: want %d", f.layer.Name, e.name, len(e.raw), len(e.next))
+		}
+		copy(e.next, e.current)
+		f.variant.average(e.next, e.raw, f.gamma)
+		if f.variant == Paper {
+			kernels.MinMaxNormalize(e.used, e.next)
+		}
+		if !kernels.AllFinite(e.next) || !kernels.AllFinite(e.used) {
+			i := slices.IndexFunc(e.raw, f.variant.refuses)
+			if i < 0 {
+				return fmt.Errorf("kron: layer %s: the average of factor %s leaves the range of float32", f.layer.Name, e.name)
+			}
+			return fmt.Errorf("kron: layer %s: raw factor %s is not finite: entry %d is %v", f.layer.Name, e.name, i, e.raw[i])
+		}
+	}
+	f.staged = true
+	return nil
+}
+
+// Commit makes the staged averages current; without a successful Stage before
+// it does nothing.
+func (f *Factors) Commit() {
+	if f.staged {
+		f.current, f.next, f.staged = f.next, f.current, false
+	}
+}
+
+// Used returns the factors that form F: H, one entry an input and one for the
+// bias, and S, one an output. They are read-only and good until the next Commit.
+func (f *Factors) Used() (h, s []float32) { return f.current.usedH, f.current.usedS }
+
+// Averages returns the running averages, the state that a resumed run needs.
+// They are read-only and good until the next Commit.
+func (f *Factors) Averages() (h, s []float32) { return f.current.h, f.current.s }
+
+// CheckAverages returns an error unless h and s could be averages of this layer:
+// of its lengths, finite and not negative.
+func (f *Factors) CheckAverages(h, s []float32) error {
+	for _, e := range [...]struct {
+		name     string
+		avg, own []float32
+	}{{"H", h, f.current.h}, {"S", s, f.current.s}} {
+		if len(e.avg) != len(e.own) {
+			return fmt.Errorf("kron: layer %s: average of factor %s has %d entries: want %d", f.layer.Name, e.name, len(e.avg), len(e.own))
+		}
+		if lo, _ := kernels.MinMax(e.avg); !kernels.AllFinite(e.avg) || lo < 0 {
+			return fmt.Errorf("kron: layer %s: average of factor %s has an entry that is negative or not finite", f.layer.Name, e.name)
+		}
+	}
+	return nil
+}
+
+// SetAverages replaces the running averages by copies of h and s. It fails, and
+// changes nothing, where CheckAverages does.
+func (f *Factors) SetAverages(h, s []float32) error {
+	if err := f.CheckAverages(h, s); err != nil {
+		return err
+	}
+	copy(f.current.h, h)
+	copy(f.current.s, s)
+	f.current.settle(f.variant)
+	f.staged = false
+	return nil
+}
+
+// Curvature stores F of the whole layer in dst, the weight's [in, out] and then
+// the bias' row: the divisor of the momentum in an AdaFisher step.
+//
+//	dst[j*out+i] = fma(H[j], S[i], lambda)
+//
+// It fails if dst is not Inputs*Outputs long.
+func (f *Factors) Curvature(dst []float32, lambda float32) error {
+	h, s := f.Used()
+	if len(dst) != len(h)*len(s) {
+		return fmt.Errorf("kron: layer %s: Curvature: length of dst is %d: want %d", f.layer.Name, len(dst), len(h)*len(s))
+	}
+	for i := range dst {
+		dst[i] = lambda
+	}
+	kernels.Ger(dst, h, s, 1)
+	return nil
+}
+
+// A Report says how far a layer's curvature differs from a constant.
+type Report struct {
+	Layer            string
+	Min, Median, Max float32 // of F over the entries of weight and bias
+	DampingShare     float64 // mean of lambda/F: at 1 the layer takes plain steps of lr/lambda
+}
+
+// Report describes F for the given lambda. It allocates and sorts all of F, and
+// is meant for looking at, not for every step.
+func (f *Factors) Report(lambda float32) (Report, error) {
+	h, s := f.Used()
+	all := make([]float32, len(h)*len(s))
+	if err := f.Curvature(all, lambda); err != nil {
+		return Report{}, err
+	}
+	share := 0.0
+	for _, v := range all {
+		share += float64(lambda) / float64(v)
+	}
+	slices.Sort(all)
+	return Report{
+		Layer:        f.layer.Name,
+		Min:          all[0],
+		Median:       all[len(all)/2],
+		Max:          all[len(all)-1],
+		DampingShare: share / float64(len(all)),
+	}, nil
+}
