@@ -1,0 +1,129 @@
+package kernels
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"math"
+	"strings"
+	"testing"
+)
+
+// trialHeader is the number of bytes before the values of a fuzzed trial.
+const trialHeader = 10
+
+// fuzzed reads a trial from bytes: which of the kernels, m, n (two bytes each),
+// k (two bytes), pad, offset, then which operands are one slice and, in the
+// highest bit, typical scalars. The rest are the bits of scalars and operands,
+// over and over.
+func fuzzed(kernels []*kernel, data []byte) trial {
+	var h [trialHeader]byte
+	rest := data[copy(h[:], data):]
+	k := kernels[int(h[0])%len(kernels)]
+	word := func(i int) int { return int(binary.LittleEndian.Uint16(h[i:])) }
+	lim := k.class.limit
+	c := trial{
+		kernel:  k,
+		shape:   shape{m: word(1) % lim.m, n: word(3) % lim.n, k: word(5) % lim.k, pad: int(h[7]) % lim.pad},
+		offset:  int(h[8] % 16),
+		typical: h[9]>>7 == 1,
+		origin:  hex.EncodeToString(data),
+	}
+	if lim.m == 1 {
+		c.shape.m = 1
+	}
+	if pairs := k.overlaps(c.shape); h[9]&1 == 1 && len(pairs) > 0 {
+		c.same = pairs[int(h[9]>>1&63)%len(pairs)]
+	}
+	c.values = func() func() float32 {
+		i := 0
+		return func() float32 {
+			if len(rest) < 4 {
+				return 0
+			}
+			if i+4 > len(rest) {
+				i = 0
+			}
+			x := math.Float32frombits(binary.LittleEndian.Uint32(rest[i:]))
+			i += 4
+			return x
+		}
+	}
+	return c
+}
+
+// fuzz fuzzes one kernel of the table; "Gemm" stands for all forms of the
+// matrix product.
+func fuzz(f *testing.F, name string) {
+	var chosen []*kernel
+	for i := range table {
+		if n := table[i].name; n == name || name == "Gemm" && strings.HasPrefix(n, name) {
+			chosen = append(chosen, &table[i])
+		}
+	}
+	for i := range chosen {
+		seeds(i, func(data []byte) { f.Add(data) })
+	}
+	keepLevel(f)
+	var w workspace
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c := fuzzed(chosen, data)
+		c.run(t, &w)
+	})
+}
+
+// seeds adds trials of one kernel: shapes around the widths of vectors and
+// blocks, with all special values in turn, then values that round in a tie,
+// and a vector of ones that holds a single special value.
+func seeds(kernel int, add func(data []byte)) {
+	head := func(i, m, n, k int) []byte {
+		h := []byte{byte(kernel)}
+		for _, x := range []int{m, n, k} {
+			h = binary.LittleEndian.AppendUint16(h, uint16(x))
+		}
+		return append(h, byte(i%4), byte(i%16), byte(i<<7|i>>1&7))
+	}
+	values := func(h []byte, bits ...uint32) []byte {
+		for _, b := range bits {
+			h = binary.LittleEndian.AppendUint32(h, b)
+		}
+		return h
+	}
+	for i, n := range []int{0, 1, 7, 8, 9, 16, 31, 33, 63, 64, 65, 130, 257} {
+		add(values(head(i, n%20, n, n), specials...))
+		add(values(head(i+1, 3, n, 300-n), 0x3f800001, 0xbf7fffff, 0x39800800, 0x33800000, 0x1f800000))
+	}
+	ones := make([]uint32, 33)
+	for i := range ones {
+		ones[i] = 0x3f800000
+	}
+	for i, s := range specials {
+		ones[20] = s
+		add(values(head(i, 5, 40+i, 5+i), ones...))
+	}
+}
+
+func FuzzAxpy(f *testing.F)                { fuzz(f, "Axpy") }
+func FuzzScale(f *testing.F)               { fuzz(f, "Scale") }
+func FuzzEMA(f *testing.F)                 { fuzz(f, "EMA") }
+func FuzzDot(f *testing.F)                 { fuzz(f, "Dot") }
+func FuzzSum(f *testing.F)                 { fuzz(f, "Sum") }
+func FuzzSumSquares(f *testing.F)          { fuzz(f, "SumSquares") }
+func FuzzMinMax(f *testing.F)              { fuzz(f, "MinMax") }
+func FuzzAllFinite(f *testing.F)           { fuzz(f, "AllFinite") }
+func FuzzMinMaxNormalize(f *testing.F)     { fuzz(f, "MinMaxNormalize") }
+func FuzzMinMaxEMA(f *testing.F)           { fuzz(f, "MinMaxEMA") }
+func FuzzReLU(f *testing.F)                { fuzz(f, "ReLU") }
+func FuzzReLUBackward(f *testing.F)        { fuzz(f, "ReLUBackward") }
+func FuzzTanh(f *testing.F)                { fuzz(f, "Tanh") }
+func FuzzTanhBackward(f *testing.F)        { fuzz(f, "TanhBackward") }
+func FuzzSoftmax(f *testing.F)             { fuzz(f, "Softmax") }
+func FuzzSoftmaxCrossEntropy(f *testing.F) { fuzz(f, "SoftmaxCrossEntropy") }
+func FuzzSGDStep(f *testing.F)             { fuzz(f, "SGDStep") }
+func FuzzAdamStep(f *testing.F)            { fuzz(f, "AdamStep") }
+func FuzzAdaFisherStep(f *testing.F)       { fuzz(f, "AdaFisherStep") }
+func FuzzGer(f *testing.F)                 { fuzz(f, "Ger") }
+func FuzzPrecondition(f *testing.F)        { fuzz(f, "Precondition") }
+func FuzzColSums(f *testing.F)             { fuzz(f, "ColSums") }
+func FuzzColSumSquares(f *testing.F)       { fuzz(f, "ColSumSquares") }
+func FuzzOuterProducts(f *testing.F)       { fuzz(f, "OuterProducts") }
+func FuzzGemm(f *testing.F)                { fuzz(f, "Gemm") }
