@@ -1,0 +1,39 @@
+// Package desc describes the kernels: each function reads like the formula in
+// the documentation of the public kernel that it serves.
+package desc
+
+import "github.com/adafisher-go/adafisher/internal/gen/vec"
+
+// Kernels returns the descriptions, in the order in which they are emitted. The
+// names are those of the functions in package kernels.
+func Kernels() []*vec.Kernel {
+	return []*vec.Kernel{
+		vec.Describe("axpy", axpy),
+		vec.Describe("scale", scale),
+		vec.Describe("ema", ema),
+
+		vec.Describe("dot", dot),
+		vec.Describe("sum", sum),
+		vec.Describe("sumSquares", sumSquares),
+		vec.Describe("minMax", minMax),
+		vec.Describe("finiteSum", finiteSum),
+
+		vec.Describe("normalize", normalize),
+		vec.Describe("normalizeEMA", normalizeEMA),
+
+		vec.Describe("ger", ger),
+		vec.Describe("precondition", precondition),
+		vec.Describe("colSums", colSums),
+		vec.Describe("colSumSquares", colSumSquares),
+
+		vec.Describe("adaFisher", adaFisher),
+		vec.Describe("sgd", sgd),
+		vec.Describe("adam", adam),
+
+		vec.Describe("relu", relu),
+		vec.Describe("reluBackward", reluBackward),
+		vec.Describe("tanh", tanh),
+		vec.Describe("tanhBackward", tanhBackward),
+		vec.Describe("expSum", expSum),
+	}
+}

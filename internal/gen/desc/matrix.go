@@ -1,0 +1,40 @@
+package desc
+
+import "github.com/adafisher-go/adafisher/internal/gen/vec"
+
+// t = alpha*x[i];  a[i,j] = fma(t, y[j], a[i,j])
+func ger(k *vec.Kernel) {
+	a, x, y := k.InOut("a"), k.In("x"), k.In("y")
+	alpha := k.Scalar("alpha")
+	var t *vec.Value
+	k.Rows(4, x, y, []*vec.Slice{a}, []*vec.Slice{y},
+		func() { t = k.Mul(alpha, k.Row(x)) },
+		func() { k.Store(a, k.FMA(t, k.Load(y), k.Load(a))) })
+}
+
+// dst[i,j] = m[i,j] / fma(row[i], col[j], lambda)
+func precondition(k *vec.Kernel) {
+	dst, m, row, col := k.Out("dst"), k.In("m"), k.In("row"), k.In("col")
+	lambda := k.Scalar("lambda")
+	var r *vec.Value
+	k.Rows(4, row, col, []*vec.Slice{dst, m}, []*vec.Slice{col},
+		func() { r = k.Row(row) },
+		func() { k.Store(dst, k.Div(k.Load(m), k.FMA(r, k.Load(col), lambda))) })
+}
+
+// dst[j] = sum of x[i,j]
+func colSums(k *vec.Kernel) {
+	dst, x := k.InOut("dst"), k.In("x")
+	k.Columns(8, dst, x, func(acc *vec.Value) *vec.Value {
+		return k.Add(acc, k.Load(x))
+	})
+}
+
+// dst[j] = chain of s = fma(x[i,j], x[i,j], s)
+func colSumSquares(k *vec.Kernel) {
+	dst, x := k.InOut("dst"), k.In("x")
+	k.Columns(8, dst, x, func(acc *vec.Value) *vec.Value {
+		v := k.Load(x)
+		return k.FMA(v, v, acc)
+	})
+}

@@ -1,0 +1,63 @@
+package desc
+
+import "github.com/adafisher-go/adafisher/internal/gen/vec"
+
+// d = fma(decay, w, g)
+// m = flush(fma(beta, m, add*d))
+// w = fma(-step, m/fma(row, col, lambda), keep*w)
+func adaFisher(k *vec.Kernel) {
+	w, m, g := k.InOut("w"), k.InOut("m"), k.In("grad")
+	row, col := k.In("row"), k.In("col")
+	beta, add, step := k.Scalar("beta"), k.Scalar("add"), k.Scalar("step")
+	lambda, decay, keep := k.Scalar("lambda"), k.Scalar("decay"), k.Scalar("keep")
+	var r *vec.Value
+	k.Rows(4, row, col, []*vec.Slice{w, m, g}, []*vec.Slice{col},
+		func() { r = k.Row(row) },
+		func() {
+			weight := k.Load(w)
+			d := k.FMA(decay, weight, k.Load(g))
+			moment := k.Flush(k.FMA(beta, k.Load(m), k.Mul(add, d)))
+			k.Store(m, moment)
+			q := k.Div(moment, k.FMA(r, k.Load(col), lambda))
+			k.Store(w, k.FNMA(step, q, k.Mul(keep, weight)))
+		})
+}
+
+// d = fma(decay, w, g)
+// v = flush(fma(momentum, v, add*d))
+// w = fma(-lr, fma(velPart, v, gradPart*d), w)
+func sgd(k *vec.Kernel) {
+	w, v, g := k.InOut("w"), k.InOut("v"), k.In("grad")
+	momentum, add := k.Scalar("momentum"), k.Scalar("add")
+	gradPart, velPart := k.Scalar("gradPart"), k.Scalar("velPart")
+	lr, decay := k.Scalar("lr"), k.Scalar("decay")
+	k.Each(4, func() {
+		weight := k.Load(w)
+		d := k.FMA(decay, weight, k.Load(g))
+		velocity := k.Flush(k.FMA(momentum, k.Load(v), k.Mul(add, d)))
+		k.Store(v, velocity)
+		u := k.FMA(velPart, velocity, k.Mul(gradPart, d))
+		k.Store(w, k.FNMA(lr, u, weight))
+	})
+}
+
+// d = fma(decay, w, g)
+// m = flush(fma(beta1, m, add1*d))
+// v = flush(fma(beta2, v, (add2*d)*d))
+// w = fma(-step, m/(sqrt(v*correct2)+epsilon), keep*w)
+func adam(k *vec.Kernel) {
+	w, m, v, g := k.InOut("w"), k.InOut("m"), k.InOut("v"), k.In("grad")
+	beta1, add1, beta2, add2 := k.Scalar("beta1"), k.Scalar("add1"), k.Scalar("beta2"), k.Scalar("add2")
+	step, correct2, epsilon := k.Scalar("step"), k.Scalar("correct2"), k.Scalar("epsilon")
+	decay, keep := k.Scalar("decay"), k.Scalar("keep")
+	k.Each(4, func() {
+		weight := k.Load(w)
+		d := k.FMA(decay, weight, k.Load(g))
+		moment := k.Flush(k.FMA(beta1, k.Load(m), k.Mul(add1, d)))
+		k.Store(m, moment)
+		second := k.Flush(k.FMA(beta2, k.Load(v), k.Mul(k.Mul(add2, d), d)))
+		k.Store(v, second)
+		s := k.Add(k.Sqrt(k.Mul(second, correct2)), epsilon)
+		k.Store(w, k.FNMA(step, k.Div(moment, s), k.Mul(keep, weight)))
+	})
+}

@@ -1,0 +1,316 @@
+package vec
+
+import "fmt"
+
+// The loops that a kernel can have. Each is written once, for all targets.
+
+// Each runs the body over n elements, the length of the first slice: blocks of
+// up to unroll vectors, then single vectors, then a partial one.
+func (k *Kernel) Each(unroll int, body func()) {
+	n := k.length("n", k.Slices[0].Name)
+	k.into = &k.body
+	body()
+	k.loop = func(l *lowering) {
+		l.pointers()
+		l.ints()
+		l.uniforms(12)
+		l.each(n.gp, unroll, k.Slices, "done", nil)
+		l.t.Label("done")
+	}
+}
+
+// each emits the loop of Each over n elements and jumps to or falls through to
+// the label end. n counts down; before a partial vector it is handed to tail,
+// where there is one.
+func (l *lowering) each(n GP, unroll int, moving []*Slice, end string, tail func()) {
+	t, lanes := l.t, l.t.Lanes()
+	advance := func(elements int) {
+		for _, s := range moving {
+			t.AddImm(s.ptr, 4*elements)
+		}
+	}
+	u := l.fit(l.k.body, unroll)
+	if u > 1 {
+		t.SubJump(n, u*lanes, LT, "blocks_end")
+		t.Label("blocks")
+		l.run(l.k.body, u, 0)
+		advance(u * lanes)
+		t.SubJump(n, u*lanes, GE, "blocks")
+		t.Label("blocks_end")
+		t.AddImm(n, u*lanes)
+	}
+	t.SubJump(n, lanes, LT, "vectors_end")
+	t.Label("vectors")
+	l.run(l.k.body, 1, 0)
+	advance(lanes)
+	t.SubJump(n, lanes, GE, "vectors")
+	t.Label("vectors_end")
+	t.AddImm(n, lanes)
+	t.CmpJump(n, 0, EQ, end)
+	if tail == nil {
+		l.preparePartial(n)
+	} else {
+		tail()
+	}
+	l.partialRun(l.k.body, 0)
+}
+
+// preparePartial sets up the mask of a partial vector of n elements.
+func (l *lowering) preparePartial(n GP) {
+	if l.t.PartialInVector() {
+		l.mask = l.reg()
+	}
+	l.t.Partial(n, l.mask)
+}
+
+// partialRun lowers the body for a partial vector.
+func (l *lowering) partialRun(body []*Value, acc int) {
+	l.partial = true
+	l.run(body, 1, acc)
+	l.partial = false
+}
+
+// Rows describes a kernel over a row-major matrix: mats are contiguous matrices,
+// cols vectors with one element a column. The first function runs once a row and
+// may use Row; the second is the body over the row's elements.
+func (k *Kernel) Rows(unroll int, rowLen, colLen *Slice, mats, cols []*Slice, row, body func()) {
+	rows := k.length("rows", rowLen.Name)
+	width := k.length("cols", colLen.Name)
+	k.into = &k.row
+	row()
+	k.into = &k.body
+	body()
+	k.loop = func(l *lowering) {
+		t := l.t
+		l.pointers()
+		l.ints()
+		n := l.gp()
+		for _, c := range cols {
+			c.base, c.ptr = c.ptr, l.gp()
+		}
+		l.uniforms(12)
+		t.MoveInt(n, width.gp) // the partial vector is the same in every row
+		t.Remainder(n, t.Lanes())
+		l.preparePartial(n)
+		moving := append(append([]*Slice{}, mats...), cols...)
+		t.Label("row")
+		for _, v := range k.row {
+			if v.op != opRow {
+				continue
+			}
+			v.regs = []Reg{l.reg()}
+			t.BroadcastAt(v.regs[0], v.slice.ptr)
+			t.AddImm(v.slice.ptr, 4)
+		}
+		for _, v := range k.row {
+			if v.op == opRow {
+				continue
+			}
+			var args []Operand
+			for _, a := range v.args {
+				args = append(args, l.operand(a, 0))
+			}
+			v.regs = []Reg{l.reg()}
+			l.emit(v.op, v.regs[0], args, v.bits)
+		}
+		t.MoveInt(n, width.gp)
+		for _, c := range cols {
+			t.MoveInt(c.ptr, c.base)
+		}
+		l.each(n, unroll, moving, "row_end", func() {})
+		t.Scale4(n)
+		for _, m := range mats {
+			t.AddInt(m.ptr, n)
+		}
+		t.Label("row_end")
+		t.SubJump(rows.gp, 1, NE, "row")
+	}
+}
+
+// Row returns the current row's element of s, in all lanes.
+func (k *Kernel) Row(s *Slice) *Value { return k.record(&Value{op: opRow, slice: s}) }
+
+// An Accumulator is a loop-carried vector of a reduction.
+type Accumulator struct {
+	Start *Value // a constant; nil for +0
+	Fold  Op     // combines two partial results
+	Next  func(acc *Value) *Value
+}
+
+// Reduce describes a reduction over n elements, the length of the first slice.
+// An accumulator has the given number of lanes, element i in lane i mod lanes,
+// which are folded in halves to the result of the same position; lanes 0 leaves
+// the number to the target, for folds in which the order doesn't matter. With 64
+// lanes the single accumulator starts from the argument acc and is stored there,
+// if that is not nil.
+func (k *Kernel) Reduce(lanes int, accs ...Accumulator) {
+	n := k.length("n", k.Slices[0].Name)
+	carry := lanes == 64
+	k.Lanes64 = carry
+	if len(k.Results) == 0 {
+		k.Results = []string{"sum"}
+	}
+	k.into = &k.body
+	states := make([]*Value, len(accs))
+	for i, a := range accs {
+		states[i] = &Value{op: opAcc}
+		next := a.Next(states[i])
+		next.acc = states[i]
+	}
+	k.loop = func(l *lowering) {
+		t, width := l.t, l.t.Lanes()
+		count := lanes / width // vectors of an accumulator
+		if lanes == 0 {
+			count = 4
+		}
+		var acc GP
+		if carry {
+			acc = l.arg("acc")
+		}
+		l.pointers()
+		l.ints()
+		l.uniforms(count*len(accs) + 7)
+		for i, s := range states {
+			s.regs = make([]Reg, count)
+			for j := range s.regs {
+				s.regs[j] = l.reg()
+				if start := accs[i].Start; start != nil {
+					t.Constant(s.regs[j], start.bits)
+				} else {
+					t.Zero(s.regs[j])
+				}
+			}
+		}
+		if carry {
+			t.CmpJump(acc, 0, EQ, "start")
+			for j, r := range states[0].regs {
+				t.Load(r, acc, 4*width*j, false)
+			}
+			t.Label("start")
+		}
+		group := l.fit(k.body, count)
+		t.SubJump(n.gp, count*width, LT, "blocks_end")
+		t.Label("blocks")
+		for j := 0; j < count; j += group {
+			l.run(k.body, group, j)
+			for _, s := range k.Slices {
+				t.AddImm(s.ptr, 4*width*group)
+			}
+		}
+		t.SubJump(n.gp, count*width, GE, "blocks")
+		t.Label("blocks_end")
+		t.AddImm(n.gp, count*width)
+		// The rest: single vectors into the lanes in order, then a partial one.
+		for j := range count {
+			t.CmpJump(n.gp, width, LT, fmt.Sprint("partial", j))
+			l.run(k.body, 1, j)
+			for _, s := range k.Slices {
+				t.AddImm(s.ptr, 4*width)
+			}
+			t.AddImm(n.gp, -width)
+		}
+		t.Jump("fold")
+		if t.PartialInVector() {
+			l.mask = l.reg()
+		}
+		for j := range count {
+			t.Label(fmt.Sprint("partial", j))
+			t.CmpJump(n.gp, 0, EQ, "fold")
+			t.Partial(n.gp, l.mask)
+			l.partialRun(k.body, j)
+			if j < count-1 {
+				t.Jump("fold")
+			}
+		}
+		t.Label("fold")
+		if t.PartialInVector() {
+			l.release(l.mask)
+		}
+		if carry {
+			t.CmpJump(acc, 0, EQ, "tree")
+			for j, r := range states[0].regs {
+				t.Store(r, acc, 4*width*j, false)
+			}
+			t.Label("tree")
+		}
+		for i, s := range states {
+			for h := count / 2; h > 0; h /= 2 {
+				for j := range h {
+					l.emit(accs[i].Fold, s.regs[j], []Operand{{Reg: s.regs[j]}, {Reg: s.regs[j+h]}}, 0)
+				}
+			}
+			var held []Reg
+			t.Across(accs[i].Fold, s.regs[0], func() Reg {
+				held = append(held, l.reg())
+				return held[len(held)-1]
+			})
+			for _, r := range held {
+				l.release(r)
+			}
+			t.Result(i, s.regs[0])
+		}
+	}
+}
+
+// Columns describes sums over the rows of a matrix x into dst: for each column
+// one chain of next from +0 over the rows, which is stored, or added to dst when
+// the argument add is not 0. stride is the distance of rows in elements.
+func (k *Kernel) Columns(unroll int, dst, x *Slice, next func(acc *Value) *Value) {
+	n := k.length("n", dst.Name)
+	rows, stride, add := k.Int("rows"), k.Int("stride"), k.Int("add")
+	state := &Value{op: opAcc}
+	k.into = &k.body
+	next(state).acc = state
+	k.loop = func(l *lowering) {
+		t, lanes := l.t, l.t.Lanes()
+		l.pointers()
+		l.ints()
+		l.uniforms(unroll + 2)
+		t.Scale4(stride.gp)
+		top, left := l.gp(), l.gp()
+		t.MoveInt(top, x.ptr)
+		// columns emits the sums of u vectors of columns.
+		columns := func(u int, partial bool, label string) {
+			state.regs = make([]Reg, u)
+			for j := range state.regs {
+				state.regs[j] = l.reg()
+				t.Zero(state.regs[j])
+			}
+			t.MoveInt(x.ptr, top)
+			t.MoveInt(left, rows.gp)
+			t.Label(label + "_rows")
+			l.partial = partial
+			l.run(k.body, u, 0)
+			l.partial = false
+			t.AddInt(x.ptr, stride.gp)
+			t.SubJump(left, 1, NE, label+"_rows")
+			t.CmpJump(add.gp, 0, EQ, label+"_store")
+			for j, r := range state.regs {
+				v := l.reg()
+				t.Load(v, dst.ptr, 4*lanes*j, partial)
+				l.emit(Add, r, []Operand{{Reg: v}, {Reg: r}}, 0)
+				l.release(v)
+			}
+			t.Label(label + "_store")
+			for j, r := range state.regs {
+				t.Store(r, dst.ptr, 4*lanes*j, partial)
+				l.release(r)
+			}
+		}
+		for u := unroll; u > 0; u /= 2 {
+			label := fmt.Sprint("columns", u)
+			t.Label(label)
+			t.CmpJump(n.gp, u*lanes, LT, label+"_end")
+			columns(u, false, label)
+			t.AddImm(dst.ptr, 4*lanes*u)
+			t.AddImm(top, 4*lanes*u)
+			t.AddImm(n.gp, -u*lanes)
+			t.Jump(label)
+			t.Label(label + "_end")
+		}
+		t.CmpJump(n.gp, 0, EQ, "done")
+		l.preparePartial(n.gp)
+		columns(1, true, "partial")
+		t.Label("done")
+	}
+}

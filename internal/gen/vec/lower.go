@@ -1,0 +1,262 @@
+package vec
+
+import (
+	"fmt"
+	"slices"
+)
+
+// lowering is the state of lowering one kernel to one target.
+type lowering struct {
+	t       Target
+	k       *Kernel
+	free    []Reg // vector registers, the next one last
+	masks   []Reg
+	gps     GP
+	partial bool
+	mask    Reg  // of a partial vector, where the target keeps it in a vector register
+	dry     bool // allocate registers, emit nothing
+	consts  map[uint32]Reg
+}
+
+// Lower emits the kernel for a target.
+func (k *Kernel) Lower(t Target) {
+	l := &lowering{t: t, k: k, consts: map[uint32]Reg{}}
+	for r := Reg(t.Registers()) - 1; r >= 0; r-- {
+		l.free = append(l.free, r)
+	}
+	for r := Reg(t.Masks()) - 1; r >= 0; r-- {
+		l.masks = append(l.masks, r)
+	}
+	t.Begin(k.Title()+t.Suffix(), k)
+	k.loop(l)
+	t.End()
+}
+
+type outOfRegisters struct{}
+
+func (l *lowering) reg() Reg {
+	if len(l.free) == 0 {
+		panic(outOfRegisters{})
+	}
+	r := l.free[len(l.free)-1]
+	l.free = l.free[:len(l.free)-1]
+	return r
+}
+
+func (l *lowering) release(r Reg) { l.free = append(l.free, r) }
+
+func (l *lowering) gp() GP {
+	l.gps++
+	return l.gps - 1
+}
+
+// arg returns a general register that holds an argument.
+func (l *lowering) arg(name string) GP {
+	r := l.gp()
+	l.t.Arg(r, name)
+	return r
+}
+
+func (l *lowering) pointers() {
+	for _, s := range l.k.Slices {
+		s.ptr = l.arg(s.Name)
+	}
+}
+
+func (l *lowering) ints() {
+	for _, i := range l.k.Ints {
+		i.gp = l.arg(i.Name)
+	}
+}
+
+// uniforms loads the scalar arguments and, where operands can't be in memory,
+// the constants that the bodies use, as long as reserve registers stay free; the
+// others are made where they are used.
+func (l *lowering) uniforms(reserve int) {
+	for _, s := range l.k.Scalars {
+		s.regs = []Reg{l.reg()}
+		l.t.Broadcast(s.regs[0], s.name)
+	}
+	if l.t.MemoryConstants() {
+		return
+	}
+	for _, v := range slices.Concat(l.k.row, l.k.body) {
+		for _, a := range v.args {
+			if _, ok := l.consts[a.bits]; a.op == opConst && !ok && len(l.free) > reserve {
+				r := l.reg()
+				l.consts[a.bits] = r
+				l.t.Constant(r, a.bits)
+			}
+		}
+	}
+}
+
+// resolve returns the value whose register holds v: whole vectors need no Fill.
+func (l *lowering) resolve(v *Value) *Value {
+	for v.op == Fill && !l.partial {
+		v = v.args[0]
+	}
+	return v
+}
+
+// lastUses notes for each value the last operation of the body that reads it.
+func (l *lowering) lastUses(body []*Value) {
+	for i, v := range body {
+		v.last = i
+		if l.resolve(v) != v {
+			continue
+		}
+		for _, a := range v.args {
+			l.resolve(a).last = i
+		}
+	}
+}
+
+func (l *lowering) operand(a *Value, copy int) Operand {
+	switch {
+	case a.op == opConst:
+		if r, ok := l.consts[a.bits]; ok {
+			return Operand{Reg: r}
+		}
+		return Operand{Const: true, Bits: a.bits}
+	case a.uniform():
+		return Operand{Reg: a.regs[0]}
+	}
+	return Operand{Reg: a.regs[copy]}
+}
+
+// run lowers n copies of a body, operation by operation so that the copies'
+// chains overlap. Copy j works on vector j of each slice and on accumulators
+// first+j.
+func (l *lowering) run(body []*Value, n, first int) {
+	l.lastUses(body)
+	for i, v := range body {
+		if l.resolve(v) != v {
+			continue
+		}
+		if v.uniform() {
+			panic("vec: " + l.k.Name + ": the loop body computes a value that is the same in every pass")
+		}
+		v.regs = make([]Reg, n)
+		for j := range n {
+			l.step(v, i, j, first+j)
+		}
+	}
+}
+
+// step lowers operation i of the body for one copy.
+func (l *lowering) step(v *Value, i, copy, acc int) {
+	args := make([]Operand, len(v.args))
+	sources := make([]*Value, len(v.args))
+	for a, arg := range v.args {
+		arg = l.resolve(arg)
+		sources[a] = arg
+		if arg.op == opAcc {
+			args[a] = Operand{Reg: arg.regs[acc]}
+		} else {
+			args[a] = l.operand(arg, copy)
+		}
+	}
+	// The registers of arguments that die here.
+	var dying []*Value
+	for _, a := range sources {
+		if a.last == i && a.op != opAcc && !a.uniform() && !slices.Contains(dying, a) {
+			dying = append(dying, a)
+		}
+	}
+	offset := 4 * l.t.Lanes() * copy
+	switch v.op {
+	case opLoad:
+		v.regs[copy] = l.reg()
+		if !l.dry {
+			l.t.Load(v.regs[copy], v.slice.ptr, offset, l.partial)
+		}
+	case opStore:
+		r := args[0]
+		if !l.dry {
+			l.t.Store(r.Reg, v.slice.ptr, offset, l.partial)
+		}
+	default:
+		v.regs[copy] = l.destination(v, args, sources, &dying, acc)
+		l.emit(v.op, v.regs[copy], args, v.bits)
+	}
+	for _, a := range dying {
+		if a.op == Less && l.t.Masks() > 0 {
+			l.masks = append(l.masks, a.regs[copy])
+		} else {
+			l.release(a.regs[copy])
+		}
+	}
+	if v.last == i && v.op != opStore && v.acc == nil {
+		panic(fmt.Sprintf("vec: %s: result of %v is not used", l.k.Name, v.op))
+	}
+}
+
+// destination chooses the register of an operation's result: the accumulator's,
+// that of a dying argument, or a free one.
+func (l *lowering) destination(v *Value, args []Operand, sources []*Value, dying *[]*Value, acc int) Reg {
+	if v.acc != nil {
+		return v.acc.regs[acc]
+	}
+	if v.op == Less && l.t.Masks() > 0 {
+		r := l.masks[len(l.masks)-1]
+		l.masks = l.masks[:len(l.masks)-1]
+		return r
+	}
+	for a := len(sources) - 1; a >= 0; a-- { // the addend of an FMA first
+		arg := sources[a]
+		if !l.t.InPlace(v.op, a) || arg.op == Less && l.t.Masks() > 0 {
+			continue
+		}
+		if d := slices.Index(*dying, arg); d >= 0 {
+			*dying = slices.Delete(*dying, d, d+1)
+			return args[a].Reg
+		}
+	}
+	return l.reg()
+}
+
+func (l *lowering) emit(op Op, d Reg, args []Operand, bits uint32) {
+	var held []Reg
+	tmp := func() Reg {
+		r := l.reg()
+		held = append(held, r)
+		return r
+	}
+	if l.dry {
+		tmp() // no lowering takes more than two
+		tmp()
+	} else {
+		l.t.Emit(op, d, args, bits, tmp)
+	}
+	for _, r := range held {
+		l.release(r)
+	}
+}
+
+// fit returns the largest number of copies, at most n, for which the body's
+// registers suffice.
+func (l *lowering) fit(body []*Value, n int) int {
+	for ; n > 1; n /= 2 {
+		if l.fits(body, n) {
+			break
+		}
+	}
+	return n
+}
+
+func (l *lowering) fits(body []*Value, n int) (ok bool) {
+	free, masks := slices.Clone(l.free), slices.Clone(l.masks)
+	l.dry = true
+	defer func() {
+		l.free, l.masks, l.dry = free, masks, false
+		if r := recover(); r != nil {
+			if _, out := r.(outOfRegisters); !out {
+				panic(r)
+			}
+			ok = false
+		}
+	}()
+	l.run(body, n, 0)
+	return true
+}

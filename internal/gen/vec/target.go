@@ -1,0 +1,67 @@
+package vec
+
+// Reg is the number of a vector register, or of a mask register.
+type Reg int
+
+// GP is the number of a general register in the target's list.
+type GP int
+
+// Cond is a condition of a jump, on a signed comparison with zero.
+type Cond int
+
+const (
+	LT Cond = iota
+	GE
+	EQ
+	NE
+)
+
+// An Operand is a source of an operation: a register, or a constant that is in
+// none.
+type Operand struct {
+	Reg   Reg
+	Const bool
+	Bits  uint32 // of the constant
+}
+
+// Target is one instruction set. Registers are physical: the lowering allocates
+// them.
+type Target interface {
+	Suffix() string            // of a routine's name: "AVX2"
+	Lanes() int                // float32 elements of a vector
+	Registers() int            // vector registers
+	Masks() int                // mask registers for results of Less; 0: vector registers
+	PartialInVector() bool     // the mask of a partial vector takes a vector register
+	MemoryConstants() bool     // operands may be constants in memory
+	InPlace(op Op, a int) bool // the result may take the register of argument a
+
+	Begin(name string, k *Kernel)
+	End() // returns from the routine
+
+	Arg(d GP, name string)        // loads a pointer or an int
+	Broadcast(d Reg, name string) // loads a float32 argument into all lanes
+	BroadcastAt(d Reg, p GP)      // loads *p into all lanes
+	Constant(d Reg, bits uint32)  // sets all lanes
+	Zero(d Reg)                   // sets all bits to 0
+	Result(i int, r Reg)          // stores lane 0 as a result
+
+	Label(name string)
+	Jump(label string)
+	AddImm(r GP, n int)
+	SubJump(r GP, n int, c Cond, label string) // r -= n, jumps if r is c
+	CmpJump(r GP, n int, c Cond, label string) // jumps if r-n is c
+	MoveInt(d, s GP)
+	AddInt(d, s GP)
+	Scale4(d GP)           // d *= 4
+	Remainder(d GP, n int) // d &= n-1
+
+	Partial(n GP, mask Reg) // prepares for partial vectors of 0 < n < Lanes elements
+	Load(d Reg, p GP, offset int, partial bool)
+	Store(s Reg, p GP, offset int, partial bool)
+
+	// Emit does one operation. tmp returns a free vector register, valid within
+	// the call.
+	Emit(op Op, d Reg, args []Operand, bits uint32, tmp func() Reg)
+	// Across folds a vector in halves into its lane 0 by a commutative operation.
+	Across(op Op, d Reg, tmp func() Reg)
+}

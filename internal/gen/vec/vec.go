@@ -1,0 +1,253 @@
+// Package vec is the language in which a kernel is described once, and its
+// lowering to an instruction set.
+//
+// A description declares the kernel's slices and scalars and one loop whose body
+// is a formula over vector values:
+//
+//	func axpy(k *vec.Kernel) {
+//		y, x := k.InOut("y"), k.In("x")
+//		alpha := k.Scalar("alpha")
+//		k.Each(4, func() { k.Store(y, k.FMA(alpha, k.Load(x), k.Load(y))) })
+//	}
+//
+// Every operation is a single IEEE-754 operation per lane (or works on bits), so
+// a kernel's result is the same on every target. The loops (see loops.go) and the
+// allocation of registers (see lower.go) are shared; a [Target] knows one
+// instruction set.
+package vec
+
+import (
+	"math"
+	"strings"
+)
+
+// Op is an operation on vectors.
+type Op int
+
+const (
+	opLoad   Op = iota // a slice's next vector
+	opStore            // args[0] to a slice's next vector
+	opScalar           // a float32 argument in all lanes
+	opConst            // a constant in all lanes
+	opRow              // the current row's element of a slice, in all lanes
+	opAcc              // a loop-carried vector
+
+	Add       // a + b
+	Sub       // a - b
+	Mul       // a * b
+	Div       // a / b
+	Sqrt      // square root of a
+	FMA       // a*b + c, one rounding
+	FNMA      // c - a*b, one rounding
+	Least     // a < b ? a : b
+	Greatest  // a > b ? a : b
+	And       // bits of a and b
+	Or        // bits of a or b
+	AndNot    // bits of b that are not in a
+	ShiftLeft // bits of a shifted left by imm
+	Less      // mask: a < b, false for a NaN
+	Keep      // b where the mask a is set, +0 elsewhere
+	Drop      // +0 where the mask a is set, b elsewhere
+	Flush     // +0 where |a| < b = 2^-126, a elsewhere; a NaN stays
+	Fill      // a in the lanes of a partial vector, b in the others
+	Move      // a
+)
+
+// A Value is a vector of the loop body, or a mask.
+type Value struct {
+	op    Op
+	args  []*Value
+	bits  uint32 // of a constant; count of a shift
+	slice *Slice // of a load, store or row element
+	name  string // of a scalar
+	acc   *Value // the accumulator that this value is the next state of
+	last  int    // index in the body of the last operation that reads it
+	regs  []Reg  // one for each copy of the body; one in all for a uniform value
+}
+
+// Name is the name of a scalar argument.
+func (v *Value) Name() string { return v.name }
+
+// uniform reports whether all vectors of the loop share the value.
+func (v *Value) uniform() bool {
+	switch v.op {
+	case opScalar, opConst, opRow:
+		return true
+	case opLoad, opStore, opAcc:
+		return false
+	}
+	for _, a := range v.args {
+		if !a.uniform() {
+			return false
+		}
+	}
+	return true
+}
+
+// Access says what a kernel does with a slice.
+type Access int
+
+const (
+	In Access = iota
+	Out
+	InOut
+)
+
+// A Slice is a []float32 argument.
+type Slice struct {
+	Name   string
+	Access Access
+	ptr    GP // the moving pointer
+	base   GP // of a column vector: the first element
+}
+
+// Int is an integer argument of the assembly routine. Len names the slice whose
+// length it is; an Int without one is an argument of the Go function too.
+type Int struct {
+	Name, Len string
+	gp        GP
+}
+
+// A Kernel is a description: arguments and a loop.
+type Kernel struct {
+	Name    string // of the Go function in package kernels
+	Lanes64 bool   // a reduction with the argument acc *[64]float32
+	Slices  []*Slice
+	Ints    []*Int
+	Scalars []*Value
+	Results []string
+
+	row  []*Value // operations done once a row
+	body []*Value
+	into *[]*Value // where operations are recorded: row or body
+	loop func(*lowering)
+}
+
+// Describe runs a description.
+func Describe(name string, f func(*Kernel)) *Kernel {
+	k := &Kernel{Name: name}
+	f(k)
+	if k.loop == nil {
+		panic("vec: kernel " + name + " has no loop")
+	}
+	return k
+}
+
+// Title is the kernel's name in package asm, without the level.
+func (k *Kernel) Title() string { return strings.ToUpper(k.Name[:1]) + k.Name[1:] }
+
+// Signature is the Go type of the assembly routine: pointers, counts, scalars.
+func (k *Kernel) Signature() string {
+	var args []string
+	if k.Lanes64 {
+		args = append(args, "acc *[64]float32")
+	}
+	for _, s := range k.Slices {
+		args = append(args, s.Name+" *float32")
+	}
+	for _, i := range k.Ints {
+		args = append(args, i.Name+" int")
+	}
+	for _, s := range k.Scalars {
+		args = append(args, s.name+" float32")
+	}
+	sig := "func(" + strings.Join(args, ", ") + ")"
+	switch len(k.Results) {
+	case 0:
+		return sig
+	case 1:
+		return sig + " float32"
+	}
+	return sig + " (" + strings.Join(k.Results, ", ") + " float32)"
+}
+
+func (k *Kernel) addSlice(name string, a Access) *Slice {
+	s := &Slice{Name: name, Access: a}
+	k.Slices = append(k.Slices, s)
+	return s
+}
+
+// In declares an input slice.
+func (k *Kernel) In(name string) *Slice { return k.addSlice(name, In) }
+
+// Out declares a slice that is written.
+func (k *Kernel) Out(name string) *Slice { return k.addSlice(name, Out) }
+
+// InOut declares a slice that is read and written.
+func (k *Kernel) InOut(name string) *Slice { return k.addSlice(name, InOut) }
+
+// Int declares an integer argument.
+func (k *Kernel) Int(name string) *Int { return k.length(name, "") }
+
+func (k *Kernel) length(name, slice string) *Int {
+	i := &Int{Name: name, Len: slice}
+	k.Ints = append(k.Ints, i)
+	return i
+}
+
+// Scalar declares a float32 argument and returns it in all lanes.
+func (k *Kernel) Scalar(name string) *Value {
+	v := &Value{op: opScalar, name: name}
+	k.Scalars = append(k.Scalars, v)
+	return v
+}
+
+// Const returns a constant in all lanes.
+func (k *Kernel) Const(x float32) *Value { return k.Bits(math.Float32bits(x)) }
+
+// Bits returns a bit pattern in all lanes.
+func (k *Kernel) Bits(b uint32) *Value { return &Value{op: opConst, bits: b} }
+
+func (k *Kernel) record(v *Value) *Value {
+	if k.into == nil {
+		panic("vec: operation outside a loop in kernel " + k.Name)
+	}
+	*k.into = append(*k.into, v)
+	return v
+}
+
+func (k *Kernel) do(op Op, args ...*Value) *Value { return k.record(&Value{op: op, args: args}) }
+
+// Load returns the loop's current vector of s; 0 fills a partial one.
+func (k *Kernel) Load(s *Slice) *Value { return k.record(&Value{op: opLoad, slice: s}) }
+
+// Store sets the loop's current vector of s.
+func (k *Kernel) Store(s *Slice, v *Value) {
+	k.record(&Value{op: opStore, slice: s, args: []*Value{v}})
+}
+
+// The operations; see the constants of the same names.
+
+func (k *Kernel) Add(a, b *Value) *Value      { return k.do(Add, a, b) }
+func (k *Kernel) Sub(a, b *Value) *Value      { return k.do(Sub, a, b) }
+func (k *Kernel) Mul(a, b *Value) *Value      { return k.do(Mul, a, b) }
+func (k *Kernel) Div(a, b *Value) *Value      { return k.do(Div, a, b) }
+func (k *Kernel) Sqrt(a *Value) *Value        { return k.do(Sqrt, a) }
+func (k *Kernel) FMA(a, b, c *Value) *Value   { return k.do(FMA, a, b, c) }
+func (k *Kernel) FNMA(a, b, c *Value) *Value  { return k.do(FNMA, a, b, c) }
+func (k *Kernel) Least(a, b *Value) *Value    { return k.do(Least, a, b) }
+func (k *Kernel) Greatest(a, b *Value) *Value { return k.do(Greatest, a, b) }
+func (k *Kernel) And(a, b *Value) *Value      { return k.do(And, a, b) }
+func (k *Kernel) Or(a, b *Value) *Value       { return k.do(Or, a, b) }
+func (k *Kernel) AndNot(a, b *Value) *Value   { return k.do(AndNot, a, b) }
+func (k *Kernel) Less(a, b *Value) *Value     { return k.do(Less, a, b) }
+func (k *Kernel) Keep(m, v *Value) *Value     { return k.do(Keep, m, v) }
+func (k *Kernel) Drop(m, v *Value) *Value     { return k.do(Drop, m, v) }
+func (k *Kernel) Fill(a, b *Value) *Value     { return k.do(Fill, a, b) }
+
+// Flush returns +0 where |a| < 2^-126 and a elsewhere. The bound is an argument so
+// that targets can keep it in a register.
+func (k *Kernel) Flush(a *Value) *Value { return k.do(Flush, a, k.Const(0x1p-126)) }
+
+// ShiftLeft shifts the bits of each lane.
+func (k *Kernel) ShiftLeft(a *Value, n uint32) *Value {
+	v := k.do(ShiftLeft, a)
+	v.bits = n
+	return v
+}
+
+func (o Op) String() string {
+	return [...]string{"load", "store", "scalar", "const", "row", "acc",
+		"add", "sub", "mul", "div", "sqrt", "fma", "fnma", "least", "greatest", "and", "or",
+		"andnot", "shl", "less", "keep", "drop", "flush", "fill", "move"}[o]
+}

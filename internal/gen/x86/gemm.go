@@ -1,0 +1,2 @@
+package x86
+func GemmTiles(f *File) {}

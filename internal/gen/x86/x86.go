@@ -1,0 +1,428 @@
+// Package x86 lowers kernels to AVX2 with FMA and to AVX-512 through avo, with
+// registers that package vec has allocated.
+package x86
+
+import (
+	"fmt"
+
+	"github.com/mmcloughlin/avo/attr"
+	"github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+
+	"github.com/adafisher-go/adafisher/internal/gen/vec"
+)
+
+// A Target is AVX2, or AVX-512 if Wide.
+type Target struct {
+	*File
+	Wide bool
+	mask reg.VecPhysical // of a partial vector, AVX2
+}
+
+// File is the assembly file that both targets write to.
+type File struct {
+	*build.Context
+	consts map[uint32]operand.Mem
+	masks  *operand.Mem // table of AVX2 masks for partial vectors
+}
+
+// NewFile returns a file for package asm.
+func NewFile() *File {
+	c := build.NewContext()
+	c.ConstraintExpr("!purego")
+	return &File{Context: c, consts: map[uint32]operand.Mem{}}
+}
+
+// The general registers: all but SP, BP (frame), R14 (goroutine) and R15 (GOT).
+var gps = []reg.GPPhysical{
+	reg.RAX, reg.RBX, reg.RCX, reg.RDX, reg.RSI, reg.RDI,
+	reg.R8, reg.R9, reg.R10, reg.R11, reg.R12, reg.R13,
+}
+
+var vectors = []reg.VecPhysical{
+	reg.X0, reg.X1, reg.X2, reg.X3, reg.X4, reg.X5, reg.X6, reg.X7,
+	reg.X8, reg.X9, reg.X10, reg.X11, reg.X12, reg.X13, reg.X14, reg.X15,
+	reg.X16, reg.X17, reg.X18, reg.X19, reg.X20, reg.X21, reg.X22, reg.X23,
+	reg.X24, reg.X25, reg.X26, reg.X27, reg.X28, reg.X29, reg.X30, reg.X31,
+}
+
+// K1 masks partial vectors, K7 is scratch; these hold results of Less.
+var opmasks = []reg.OpmaskPhysical{reg.K2, reg.K3, reg.K4, reg.K5, reg.K6}
+
+func (t *Target) Suffix() string {
+	if t.Wide {
+		return "AVX512"
+	}
+	return "AVX2"
+}
+
+func (t *Target) Lanes() int {
+	if t.Wide {
+		return 16
+	}
+	return 8
+}
+
+func (t *Target) Registers() int {
+	if t.Wide {
+		return 32
+	}
+	return 16
+}
+
+func (t *Target) Masks() int {
+	if t.Wide {
+		return len(opmasks)
+	}
+	return 0
+}
+
+func (t *Target) PartialInVector() bool         { return !t.Wide }
+func (t *Target) MemoryConstants() bool         { return true }
+func (t *Target) InPlace(op vec.Op, _ int) bool { return true }
+
+func (t *Target) v(r vec.Reg) reg.VecPhysical {
+	x := vectors[r]
+	if t.Wide {
+		return x.AsZ().(reg.VecPhysical)
+	}
+	return x.AsY().(reg.VecPhysical)
+}
+
+func gp(r vec.GP) reg.GPPhysical {
+	if int(r) >= len(gps) {
+		panic("x86: out of general registers")
+	}
+	return gps[r]
+}
+
+func (t *Target) Begin(name string, k *vec.Kernel) {
+	t.Function(name)
+	t.SignatureExpr(k.Signature())
+	t.Attributes(attr.NOSPLIT)
+	t.Pragma("noescape")
+}
+
+func (t *Target) End() {
+	t.VZEROUPPER()
+	t.RET()
+}
+
+func (t *Target) addr(name string) operand.Mem {
+	b, err := t.Param(name).Resolve()
+	if err != nil {
+		panic(fmt.Sprintf("x86: argument %s: %v", name, err))
+	}
+	return b.Addr
+}
+
+func (t *Target) Arg(d vec.GP, name string)        { t.MOVQ(t.addr(name), gp(d)) }
+func (t *Target) Broadcast(d vec.Reg, name string) { t.VBROADCASTSS(t.addr(name), t.v(d)) }
+func (t *Target) BroadcastAt(d vec.Reg, p vec.GP) {
+	t.VBROADCASTSS(operand.Mem{Base: gp(p)}, t.v(d))
+}
+
+// constant returns a read-only vector of 64 bytes that repeats bits.
+func (f *File) constant(bits uint32) operand.Mem {
+	m, ok := f.consts[bits]
+	if !ok {
+		m = f.StaticGlobal(fmt.Sprintf("lanes_%08x", bits))
+		f.DataAttributes(attr.RODATA | attr.NOPTR)
+		for i := range 16 {
+			f.AddDatum(4*i, operand.U32(bits))
+		}
+		f.consts[bits] = m
+	}
+	return m
+}
+
+func (t *Target) Constant(d vec.Reg, bits uint32) { t.VMOVUPS(t.constant(bits), t.v(d)) }
+
+func (t *Target) Zero(d vec.Reg) {
+	if d < 16 {
+		x := vectors[d]
+		t.VPXOR(x, x, x)
+	} else {
+		t.VPXORD(t.v(d), t.v(d), t.v(d))
+	}
+}
+
+func (t *Target) Result(i int, r vec.Reg) {
+	b, err := t.ReturnIndex(i).Resolve()
+	if err != nil {
+		panic(err)
+	}
+	t.VMOVSS(vectors[r], b.Addr)
+}
+
+func (t *Target) Label(name string)      { t.Context.Label(name) }
+func (t *Target) Jump(label string)      { t.JMP(operand.LabelRef(label)) }
+func (t *Target) AddImm(r vec.GP, n int) { t.ADDQ(operand.I32(int32(n)), gp(r)) }
+func (t *Target) MoveInt(d, s vec.GP)    { t.MOVQ(gp(s), gp(d)) }
+func (t *Target) AddInt(d, s vec.GP)     { t.ADDQ(gp(s), gp(d)) }
+func (t *Target) Scale4(d vec.GP)        { t.SHLQ(operand.U8(2), gp(d)) }
+
+func (t *Target) Remainder(d vec.GP, n int) { t.ANDQ(operand.I32(int32(n-1)), gp(d)) }
+
+func (t *Target) SubJump(r vec.GP, n int, c vec.Cond, label string) {
+	t.SUBQ(operand.I32(int32(n)), gp(r))
+	t.jump(c, label)
+}
+
+func (t *Target) CmpJump(r vec.GP, n int, c vec.Cond, label string) {
+	if n == 0 {
+		t.TESTQ(gp(r), gp(r))
+	} else {
+		t.CMPQ(gp(r), operand.I32(int32(n)))
+	}
+	t.jump(c, label)
+}
+
+func (t *Target) jump(c vec.Cond, label string) {
+	l := operand.LabelRef(label)
+	switch c {
+	case vec.LT:
+		t.JL(l)
+	case vec.GE:
+		t.JGE(l)
+	case vec.EQ:
+		t.JE(l)
+	case vec.NE:
+		t.JNE(l)
+	}
+}
+
+// scratch is the general register of Partial: the last one, which no kernel
+// with a partial vector reaches.
+var scratch = gps[len(gps)-1]
+
+// Partial sets K1, or the vector mask whose first n lanes are all ones.
+func (t *Target) Partial(n vec.GP, mask vec.Reg) {
+	if t.Wide {
+		t.MOVL(operand.U32(0xffff), scratch.As32())
+		t.BZHIL(gp(n).As32(), scratch.As32(), scratch.As32())
+		t.KMOVW(scratch.As32(), reg.K1)
+		return
+	}
+	t.mask = t.v(mask)
+	t.LEAQ(t.maskTable(), scratch)
+	// The table holds 8 words of ones, then 8 of zeros: start n words before the zeros.
+	t.NEGQ(gp(n))
+	t.VMOVUPS(operand.Mem{Base: scratch, Index: gp(n), Scale: 4, Disp: 32}, t.mask)
+	t.NEGQ(gp(n))
+}
+
+func (f *File) maskTable() operand.Mem {
+	if f.masks == nil {
+		m := f.StaticGlobal("partial_masks")
+		f.DataAttributes(attr.RODATA | attr.NOPTR)
+		for i := range 16 {
+			bits := uint32(0)
+			if i < 8 {
+				bits = 0xffffffff
+			}
+			f.AddDatum(4*i, operand.U32(bits))
+		}
+		f.masks = &m
+	}
+	return *f.masks
+}
+
+func (t *Target) Load(d vec.Reg, p vec.GP, offset int, partial bool) {
+	m := operand.Mem{Base: gp(p), Disp: offset}
+	switch {
+	case !partial:
+		t.VMOVUPS(m, t.v(d))
+	case t.Wide:
+		t.VMOVUPS_Z(m, reg.K1, t.v(d))
+	default:
+		t.VMASKMOVPS(m, t.mask, t.v(d))
+	}
+}
+
+func (t *Target) Store(s vec.Reg, p vec.GP, offset int, partial bool) {
+	m := operand.Mem{Base: gp(p), Disp: offset}
+	switch {
+	case !partial:
+		t.VMOVUPS(t.v(s), m)
+	case t.Wide:
+		t.VMOVUPS(t.v(s), reg.K1, m)
+	default:
+		t.VMASKMOVPS(t.v(s), t.mask, m)
+	}
+}
+
+// Predicates of VCMPPS.
+const (
+	lessOrdered = 1 // a < b, false for a NaN
+	notLess     = 5 // not a < b, true for a NaN
+)
+
+func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, tmp func() vec.Reg) {
+	// mem takes any operand, in a register otherwise.
+	mem := func(o vec.Operand) operand.Op {
+		if o.Const {
+			return t.constant(o.Bits)
+		}
+		return t.v(o.Reg)
+	}
+	register := func(o vec.Operand) reg.VecPhysical {
+		if !o.Const {
+			return t.v(o.Reg)
+		}
+		r := t.v(tmp())
+		t.VMOVUPS(t.constant(o.Bits), r)
+		return r
+	}
+	// A constant goes second where the order doesn't matter.
+	commuted := func() (operand.Op, reg.VecPhysical) {
+		a, b := args[0], args[1]
+		if a.Const {
+			a, b = b, a
+		}
+		return mem(b), register(a)
+	}
+	if op == vec.Less && t.Wide {
+		t.VCMPPS(operand.U8(lessOrdered), mem(args[1]), register(args[0]), opmasks[dr])
+		return
+	}
+	d := t.v(dr)
+	switch op {
+	case vec.Add:
+		b, a := commuted()
+		t.VADDPS(b, a, d)
+	case vec.Sub:
+		t.VSUBPS(mem(args[1]), register(args[0]), d)
+	case vec.Mul:
+		b, a := commuted()
+		t.VMULPS(b, a, d)
+	case vec.Div:
+		t.VDIVPS(mem(args[1]), register(args[0]), d)
+	case vec.Sqrt:
+		t.VSQRTPS(mem(args[0]), d)
+	case vec.FMA, vec.FNMA:
+		t.fma(op, d, args, mem, register)
+	case vec.Least: // MINPS returns its second source unless the first is less
+		t.VMINPS(mem(args[1]), register(args[0]), d)
+	case vec.Greatest:
+		t.VMAXPS(mem(args[1]), register(args[0]), d)
+	case vec.And:
+		b, a := commuted()
+		if t.Wide {
+			t.VPANDD(b, a, d)
+		} else {
+			t.VANDPS(b, a, d)
+		}
+	case vec.Or:
+		b, a := commuted()
+		if t.Wide {
+			t.VPORD(b, a, d)
+		} else {
+			t.VORPS(b, a, d)
+		}
+	case vec.AndNot:
+		if t.Wide {
+			t.VPANDND(mem(args[1]), register(args[0]), d)
+		} else {
+			t.VANDNPS(mem(args[1]), register(args[0]), d)
+		}
+	case vec.ShiftLeft:
+		t.VPSLLD(operand.U8(uint8(bits)), register(args[0]), d)
+	case vec.Less:
+		t.VCMPPS(operand.U8(lessOrdered), mem(args[1]), register(args[0]), d)
+	case vec.Keep:
+		if t.Wide {
+			t.VMOVAPS_Z(register(args[1]), opmasks[args[0].Reg], d)
+		} else {
+			t.VANDPS(mem(args[1]), t.v(args[0].Reg), d)
+		}
+	case vec.Drop:
+		if t.Wide {
+			k := opmasks[args[0].Reg]
+			t.KNOTW(k, k)
+			t.VMOVAPS_Z(register(args[1]), k, d)
+		} else {
+			t.VANDNPS(mem(args[1]), t.v(args[0].Reg), d)
+		}
+	case vec.Flush:
+		a := register(args[0])
+		if t.Wide {
+			t.VPTESTMD(t.constant(0x7f800000), a, reg.K7)
+			t.VMOVAPS_Z(a, reg.K7, d)
+			return
+		}
+		m := t.v(tmp())
+		t.VANDPS(t.constant(0x7fffffff), a, m)
+		t.VCMPPS(operand.U8(notLess), mem(args[1]), m, m)
+		t.VANDPS(m, a, d)
+	case vec.Fill:
+		if t.Wide {
+			t.VBLENDMPS(t.v(args[0].Reg), register(args[1]), reg.K1, d)
+		} else {
+			t.VBLENDVPS(t.mask, t.v(args[0].Reg), register(args[1]), d)
+		}
+	case vec.Move:
+		t.VMOVAPS(mem(args[0]), d)
+	default:
+		panic(fmt.Sprintf("x86: no lowering for %v", op))
+	}
+}
+
+// fma emits a*b+c or c-a*b. The instruction overwrites one of its sources, and
+// one may be in memory: the form follows from which of them is d.
+func (t *Target) fma(op vec.Op, d reg.VecPhysical, args []vec.Operand,
+	mem func(vec.Operand) operand.Op, register func(vec.Operand) reg.VecPhysical) {
+	f231, f213, f132 := t.VFMADD231PS, t.VFMADD213PS, t.VFMADD132PS
+	if op == vec.FNMA {
+		f231, f213, f132 = t.VFNMADD231PS, t.VFNMADD213PS, t.VFNMADD132PS
+	}
+	is := func(o vec.Operand) bool { return !o.Const && t.v(o.Reg) == d }
+	a, b, c := args[0], args[1], args[2]
+	if a.Const || is(b) && !is(a) {
+		a, b = b, a
+	}
+	switch {
+	case is(c) && is(a): // x*b + x
+		f213(d, register(b), d)
+	case is(c):
+		f231(mem(b), register(a), d)
+	case is(a) && b.Const:
+		f132(mem(b), register(c), d)
+	case is(a):
+		f213(mem(c), register(b), d)
+	default:
+		t.VMOVAPS(mem(c), d)
+		f231(mem(b), register(a), d)
+	}
+}
+
+// Across folds the upper half onto the lower one until one lane is left.
+func (t *Target) Across(op vec.Op, dr vec.Reg, tmp func() vec.Reg) {
+	d, h := vectors[dr], vectors[tmp()]
+	if t.Wide {
+		t.VEXTRACTF64X4(operand.U8(1), d.AsZ(), h.AsY())
+		t.fold(op, d.AsY(), h.AsY())
+		t.VEXTRACTF32X4(operand.U8(1), d.AsY(), h)
+	} else {
+		t.VEXTRACTF128(operand.U8(1), d.AsY(), h)
+	}
+	t.fold(op, d, h)
+	t.VSHUFPS(operand.U8(0x0e), d, d, h) // lanes 2, 3
+	t.fold(op, d, h)
+	t.VSHUFPS(operand.U8(0x01), d, d, h) // lane 1
+	t.fold(op, d, h)
+}
+
+func (t *Target) fold(op vec.Op, d, h reg.Register) {
+	switch op {
+	case vec.Add:
+		t.VADDPS(h, d, d)
+	case vec.Least:
+		t.VMINPS(h, d, d)
+	case vec.Greatest:
+		t.VMAXPS(h, d, d)
+	default:
+		panic(fmt.Sprintf("x86: no fold by %v", op))
+	}
+}
