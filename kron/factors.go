@@ -10,9 +10,9 @@ import (
 
 // Factors are the running averages of the Kronecker factors of one layer.
 //
-// An update has two halves, so that many layers can be updated all or none:
-// Stage computes the next averages beside the current ones and may fail; Commit
-// makes them current and cannot. Neither allocates.
+// A change has two halves, so that many layers can be changed all or none: Stage
+// and StageAverages prepare the next averages beside the current ones and may
+// fail; Commit makes them current and cannot. None of them allocates.
 type Factors struct {
 	layer   *Layer
 	variant Variant
@@ -125,8 +125,8 @@ func (f *Factors) Stage(st Statistics) error {
 	return nil
 }
 
-// Commit makes the staged averages current; without a successful Stage before
-// it does nothing.
+// Commit makes the averages of the last Stage or StageAverages current; if that
+// failed, or was committed before, it does nothing.
 func (f *Factors) Commit() {
 	if f.staged {
 		f.current, f.next, f.staged = f.next, f.current, false
@@ -141,33 +141,25 @@ func (f *Factors) Used() (h, s []float32) { return f.current.usedH, f.current.us
 // They are read-only and good until the next Commit.
 func (f *Factors) Averages() (h, s []float32) { return f.current.h, f.current.s }
 
-// CheckAverages returns an error unless h and s could be averages of this layer:
-// of its lengths, finite and not negative.
-func (f *Factors) CheckAverages(h, s []float32) error {
+// StageAverages prepares copies of h and s, from [Factors.Averages] of an equal
+// layer, as the next averages: Commit then resumes from them. It fails unless
+// they have this layer's lengths and are finite and not negative.
+func (f *Factors) StageAverages(h, s []float32) error {
+	f.staged = false
 	for _, e := range [...]struct {
-		name     string
-		avg, own []float32
-	}{{"H", h, f.current.h}, {"S", s, f.current.s}} {
-		if len(e.avg) != len(e.own) {
-			return fmt.Errorf("kron: layer %s: average of factor %s has %d entries: want %d", f.layer.Name, e.name, len(e.avg), len(e.own))
+		name      string
+		avg, next []float32
+	}{{"H", h, f.next.h}, {"S", s, f.next.s}} {
+		if len(e.avg) != len(e.next) {
+			return fmt.Errorf("kron: layer %s: average of factor %s has %d entries: want %d", f.layer.Name, e.name, len(e.avg), len(e.next))
 		}
 		if lo, _ := kernels.MinMax(e.avg); !kernels.AllFinite(e.avg) || lo < 0 {
 			return fmt.Errorf("kron: layer %s: average of factor %s has an entry that is negative or not finite", f.layer.Name, e.name)
 		}
+		copy(e.next, e.avg)
 	}
-	return nil
-}
-
-// SetAverages replaces the running averages by copies of h and s. It fails, and
-// changes nothing, where CheckAverages does.
-func (f *Factors) SetAverages(h, s []float32) error {
-	if err := f.CheckAverages(h, s); err != nil {
-		return err
-	}
-	copy(f.current.h, h)
-	copy(f.current.s, s)
-	f.current.settle(f.variant)
-	f.staged = false
+	f.next.settle(f.variant)
+	f.staged = true
 	return nil
 }
 
@@ -178,15 +170,19 @@ func (f *Factors) SetAverages(h, s []float32) error {
 //
 // It fails if dst is not Inputs*Outputs long.
 func (f *Factors) Curvature(dst []float32, lambda float32) error {
-	h, s := f.Used()
-	if len(dst) != len(h)*len(s) {
+	if h, s := f.Used(); len(dst) != len(h)*len(s) {
 		return fmt.Errorf("kron: layer %s: Curvature: length of dst is %d: want %d", f.layer.Name, len(dst), len(h)*len(s))
 	}
+	f.curvature(dst, lambda)
+	return nil
+}
+
+func (f *Factors) curvature(dst []float32, lambda float32) {
 	for i := range dst {
 		dst[i] = lambda
 	}
+	h, s := f.Used()
 	kernels.Ger(dst, h, s, 1)
-	return nil
 }
 
 // A Report says how far a layer's curvature differs from a constant.
@@ -198,12 +194,10 @@ type Report struct {
 
 // Report describes F for the given lambda. It allocates and sorts all of F, and
 // is meant for looking at, not for every step.
-func (f *Factors) Report(lambda float32) (Report, error) {
+func (f *Factors) Report(lambda float32) Report {
 	h, s := f.Used()
 	all := make([]float32, len(h)*len(s))
-	if err := f.Curvature(all, lambda); err != nil {
-		return Report{}, err
-	}
+	f.curvature(all, lambda)
 	share := 0.0
 	for _, v := range all {
 		share += float64(lambda) / float64(v)
@@ -215,5 +209,5 @@ func (f *Factors) Report(lambda float32) (Report, error) {
 		Median:       all[len(all)/2],
 		Max:          all[len(all)-1],
 		DampingShare: share / float64(len(all)),
-	}, nil
+	}
 }

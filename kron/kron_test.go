@@ -224,7 +224,7 @@ func TestNewFactorsRefuses(t *testing.T) {
 	}
 }
 
-func TestSetAverages(t *testing.T) {
+func TestStageAverages(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 3))
 	for _, v := range variants {
 		l := newLayer(3, 2, true)
@@ -235,18 +235,24 @@ func TestSetAverages(t *testing.T) {
 		b, err := kron.NewFactors(l, v, 0.8)
 		require.NoError(t, err)
 		h, s := a.Averages()
-		require.NoError(t, b.SetAverages(h, s))
+		require.NoError(t, b.StageAverages(h, s))
+		b.Commit()
 		wantH, wantS := a.Used()
 		gotH, gotS := b.Used()
 		require.Equal(t, wantH, gotH)
 		require.Equal(t, wantS, gotS)
 
-		require.ErrorContains(t, b.SetAverages(h[:3], s), "average of factor H has 3 entries: want 4")
-		require.ErrorContains(t, b.SetAverages(h, []float32{0, nan()}), "average of factor S has an entry that is negative or not finite")
-		require.ErrorContains(t, b.SetAverages([]float32{1, 2, 3, -1}, s), "average of factor H has an entry that is negative or not finite")
-		gotH, gotS = b.Used()
-		require.Equal(t, wantH, gotH)
-		require.Equal(t, wantS, gotS)
+		for message, bad := range map[string][2][]float32{
+			"average of factor H has 3 entries: want 4":                           {h[:3], s},
+			"average of factor S has an entry that is negative or not finite":     {h, {0, nan()}},
+			"layer 0: average of factor H has an entry that is negative or not f": {{1, 2, 3, -1}, s},
+		} {
+			require.ErrorContains(t, b.StageAverages(bad[0], bad[1]), message)
+			b.Commit()
+			gotH, gotS = b.Used()
+			require.Equal(t, wantH, gotH)
+			require.Equal(t, wantS, gotS)
+		}
 	}
 }
 
@@ -262,8 +268,7 @@ func TestPublishedIsNearlyConstant(t *testing.T) {
 		require.NoError(t, f.Stage(kron.Statistics{Layer: l, H: squares(rng, 21), S: squares(rng, 10)}))
 		f.Commit()
 	}
-	r, err := f.Report(lambda)
-	require.NoError(t, err)
+	r := f.Report(lambda)
 	require.Equal(t, "0", r.Layer)
 	require.GreaterOrEqual(t, r.Min, float32(lambda))
 	require.Greater(t, r.Median, r.Min)

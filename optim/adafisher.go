@@ -1,0 +1,310 @@
+package optim
+
+import (
+	"fmt"
+
+	"github.com/adafisher-go/adafisher/kernels"
+	"github.com/adafisher-go/adafisher/kron"
+)
+
+// AdaFisherConfig is the configuration of [AdaFisher].
+type AdaFisherConfig struct {
+	LR          float64      // learning rate, 0 or more
+	Beta        float64      // decay of the momentum, in [0, 1)
+	Lambda      float64      // damping, added to every entry of the curvature; above 0
+	Gamma       float64      // decay of the Kronecker factors, in [0, 1); see [kron.Variant]
+	TCov        int          // the factors are updated every TCov steps, 1 or more
+	WeightDecay float64      // 0 or more: an L2 term in AdaFisher, decoupled in AdaFisherW
+	Variant     kron.Variant // how factors are normalised and averaged
+
+	// UnownedCurvature stands for F at the parameters that no factored layer
+	// owns; above 0.
+	UnownedCurvature float64
+}
+
+// AdaFisherDefaults returns the defaults of the paper and of the authors' code,
+// for AdaFisher and AdaFisherW: a learning rate of 1e-3, beta 0.9, lambda 1e-3,
+// gamma 0.8, factors every 100 steps, no weight decay, the published variant,
+// and F = 1 where no layer gives it.
+func AdaFisherDefaults() AdaFisherConfig {
+	return AdaFisherConfig{
+		LR:               1e-3,
+		Beta:             0.9,
+		Lambda:           1e-3,
+		Gamma:            0.8,
+		TCov:             100,
+		Variant:          kron.Published,
+		UnownedCurvature: 1,
+	}
+}
+
+// AdaFisher is AdaFisher or AdaFisherW (arXiv 2405.16397): momentum divided by a
+// diagonal curvature that each layer's Kronecker factors form, without a square
+// root. In the k-th step of a parameter with gradient g, in AdaFisher d = g +
+// WeightDecay*w and in AdaFisherW d = g:
+//
+//	m = Beta*m + (1-Beta)*d
+//	F = H*S + Lambda        entry by entry; see package kron
+//	w = w - LR * m/(1-Beta^k) / F
+//
+// AdaFisherW first takes LR*WeightDecay*w from w.
+//
+// With the constants of [kron.Published], F is lambda to within 8 % from about
+// the third update of the factors on: the rule is then momentum SGD with the
+// step LR/Lambda, which is 1 at the defaults. Until the second update, in the
+// first TCov steps, F is about 7.5*Lambda. [AdaFisher.Reports] shows it for each
+// layer. In the other variants F reaches up to 1, and LR must be tuned anew.
+//
+// In a step that updates the factors, the pass must have the statistics of
+// every layer with a gradient of a parameter that is not frozen.
+type AdaFisher struct {
+	core
+	config    AdaFisherConfig
+	decoupled bool
+	layers    []layerFactors
+	byLayer   map[*kron.Layer]*layerFactors
+	owners    []owner // of each slot
+	zero      [1]float32
+}
+
+type layerFactors struct {
+	*kron.Factors
+	checked uint64 // the last check that met statistics of it
+}
+
+// owner says which factors are the curvature of a parameter.
+type owner struct {
+	layer *layerFactors // nil if no layer owns the parameter
+	bias  bool
+}
+
+// NewAdaFisher returns an AdaFisher optimizer for the model's parameters.
+func NewAdaFisher(m Model, c AdaFisherConfig) (*AdaFisher, error) {
+	return newAdaFisher(m, c, "AdaFisher", false)
+}
+
+// NewAdaFisherW returns an AdaFisherW optimizer for the model's parameters.
+func NewAdaFisherW(m Model, c AdaFisherConfig) (*AdaFisher, error) {
+	return newAdaFisher(m, c, "AdaFisherW", true)
+}
+
+func newAdaFisher(m Model, c AdaFisherConfig, name string, decoupled bool) (*AdaFisher, error) {
+	err := checkSettings(name,
+		setting{"Beta", c.Beta, decay},
+		setting{"Lambda", c.Lambda, divisor},
+		setting{"Gamma", c.Gamma, decay},
+		setting{"WeightDecay", c.WeightDecay, size},
+		setting{"UnownedCurvature", c.UnownedCurvature, divisor})
+	if err != nil {
+		return nil, err
+	}
+	if c.TCov < 1 {
+		return nil, fmt.Errorf("optim: %s: TCov is %d: want 1 or more", name, c.TCov)
+	}
+	base, err := newCore(m, name, c.LR, max(1/(1-c.Beta), c.WeightDecay), "momentum")
+	if err != nil {
+		return nil, err
+	}
+	base.rule = name + " " + c.Variant.String()
+	o := &AdaFisher{core: base, config: c, decoupled: decoupled}
+	if err := o.addLayers(m.Layers()); err != nil {
+		return nil, fmt.Errorf("optim: %s: %w", name, err)
+	}
+	return o, nil
+}
+
+func (o *AdaFisher) addLayers(layers []*kron.Layer) error {
+	o.layers = make([]layerFactors, len(layers))
+	o.byLayer = make(map[*kron.Layer]*layerFactors, len(layers))
+	o.owners = make([]owner, len(o.slots))
+	names := make(map[string]bool, len(layers))
+	for i, l := range layers {
+		f, err := kron.NewFactors(l, o.config.Variant, o.config.Gamma)
+		if err != nil {
+			return err
+		}
+		if names[l.Name] {
+			return fmt.Errorf("two layers of the model are named %q", l.Name)
+		}
+		names[l.Name] = true
+		o.layers[i].Factors = f
+		o.byLayer[l] = &o.layers[i]
+		if err := o.own(l.Weight, owner{&o.layers[i], false}); err != nil {
+			return err
+		}
+		if l.Bias == nil {
+			continue
+		}
+		if err := o.own(l.Bias, owner{&o.layers[i], true}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *AdaFisher) own(p *kron.Param, by owner) error {
+	name := by.layer.Layer().Name
+	s := o.index[p]
+	if s == nil {
+		return fmt.Errorf("layer %s: its parameter %s is not one of the model", name, p.Name)
+	}
+	if other := o.owners[s.number].layer; other != nil {
+		return fmt.Errorf("layers %s and %s share the parameter %s", other.Layer().Name, name, p.Name)
+	}
+	o.owners[s.number] = by
+	return nil
+}
+
+// NeedsStatistics reports whether the next step updates the factors: the first
+// one, and every TCov steps.
+func (o *AdaFisher) NeedsStatistics() bool { return o.steps%int64(o.config.TCov) == 0 }
+
+// Step does one step; see [Optimizer].
+func (o *AdaFisher) Step(p *kron.Pass) error {
+	if err := o.checkGradients(p); err != nil {
+		return err
+	}
+	if o.NeedsStatistics() {
+		if err := o.stage(p); err != nil {
+			return fmt.Errorf("optim: %s: %w", o.name, err)
+		}
+		for _, st := range p.Statistics {
+			o.byLayer[st.Layer].Commit()
+		}
+	}
+	c := &o.config
+	scalars := kernels.AdaFisherParams{
+		Beta:        float32(c.Beta),
+		Add:         float32(1 - c.Beta),
+		WeightDecay: float32(c.WeightDecay),
+		Keep:        1,
+	}
+	if o.decoupled {
+		scalars.WeightDecay, scalars.Keep = 0, float32(1-float64(o.lr*c.WeightDecay))
+	}
+	for _, g := range p.Gradients {
+		s := o.begin(g.Param)
+		if s == nil {
+			continue
+		}
+		scalars.Step = float32(o.lr / (1 - power(c.Beta, s.steps)))
+		row, col := o.factors(s)
+		scalars.Lambda = float32(c.Lambda)
+		if row == nil {
+			// Beside a row of 0, F is its damping alone whatever finite column
+			// there is: the gradient has the right length.
+			row, col = o.zero[:], g.Data
+			scalars.Lambda = float32(c.UnownedCurvature)
+		}
+		kernels.AdaFisherStep(g.Param.Value, s.moments[0], g.Data, row, col, scalars)
+	}
+	o.steps++
+	return nil
+}
+
+// stage prepares the next factors of all layers, and changes none.
+func (o *AdaFisher) stage(p *kron.Pass) error {
+	for i, st := range p.Statistics {
+		l := o.byLayer[st.Layer]
+		switch {
+		case st.Layer == nil:
+			return fmt.Errorf("statistics %d of the pass have no layer", i)
+		case l == nil:
+			return fmt.Errorf("statistics of layer %s: it is not one of the model", st.Layer.Name)
+		case l.checked == o.check:
+			return fmt.Errorf("statistics of layer %s: the pass has them twice", st.Layer.Name)
+		}
+		if err := l.Stage(st); err != nil {
+			return err
+		}
+		l.checked = o.check
+	}
+	for _, g := range p.Gradients {
+		l := o.owners[o.index[g.Param].number].layer
+		if l != nil && l.checked != o.check && !g.Param.Frozen {
+			return fmt.Errorf("statistics of layer %s are missing: step %d updates the factors", l.Layer().Name, o.steps)
+		}
+	}
+	return nil
+}
+
+// factors returns the factors that belong to the rows and columns of a
+// parameter; nil if no layer owns it.
+func (o *AdaFisher) factors(s *slot) (row, col []float32) {
+	by := o.owners[s.number]
+	if by.layer == nil {
+		return nil, nil
+	}
+	h, col := by.layer.Used()
+	in := by.layer.Layer().Weight.Shape[0]
+	if by.bias {
+		return h[in:], col
+	}
+	return h[:in], col
+}
+
+// Curvature stores in dst the F that the last step divided p's momentum by, in
+// the layout of p. It fails on a parameter of another model and on a wrong
+// length.
+func (o *AdaFisher) Curvature(dst []float32, p *kron.Param) error {
+	s := o.index[p]
+	if s == nil {
+		return fmt.Errorf("optim: %s: Curvature: the parameter is not one of the model", o.name)
+	}
+	if n := len(s.moments[0]); len(dst) != n {
+		return fmt.Errorf("optim: %s: Curvature of %s: length of dst is %d: want %d", o.name, p.Name, len(dst), n)
+	}
+	row, col := o.factors(s)
+	damping := float32(o.config.Lambda)
+	if row == nil {
+		damping = float32(o.config.UnownedCurvature)
+	}
+	for i := range dst {
+		dst[i] = damping
+	}
+	if row != nil {
+		kernels.Ger(dst, row, col, 1)
+	}
+	return nil
+}
+
+// Reports describes the curvature of each factored layer, in the model's order:
+// its spread, and which share of it is the damping Lambda. It sorts all of F and
+// is meant for looking at, not for every step.
+func (o *AdaFisher) Reports() []kron.Report {
+	r := make([]kron.Report, len(o.layers))
+	for i, l := range o.layers {
+		r[i] = l.Report(float32(o.config.Lambda))
+	}
+	return r
+}
+
+// State returns a copy of the counters, momenta and factors; see [Optimizer].
+func (o *AdaFisher) State() *State {
+	st := o.core.State()
+	for _, l := range o.layers {
+		h, s := l.Averages()
+		st.Vectors[l.key("H")] = append([]float32(nil), h...)
+		st.Vectors[l.key("S")] = append([]float32(nil), s...)
+	}
+	return st
+}
+
+// Restore continues from a copy of st; see [Optimizer].
+func (o *AdaFisher) Restore(st *State) error {
+	if err := o.checkState(st, 2*len(o.layers)); err != nil {
+		return err
+	}
+	for _, l := range o.layers {
+		if err := l.StageAverages(st.Vectors[l.key("H")], st.Vectors[l.key("S")]); err != nil {
+			return o.stateError(err)
+		}
+	}
+	for _, l := range o.layers {
+		l.Commit()
+	}
+	o.load(st)
+	return nil
+}
+
+func (l layerFactors) key(factor string) string { return l.Layer().Name + "/" + factor }

@@ -1,0 +1,129 @@
+package optim
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/adafisher-go/adafisher/kernels"
+)
+
+// A State is what an optimizer carries from one step to the next, by name. With
+// the parameters themselves, and an optimizer of the same configuration, it
+// continues a run with the very same bits. Apart from the learning rate it holds
+// no hyper-parameters.
+type State struct {
+	Rule     string               // what the state belongs to: "AdamW", "AdaFisher published"
+	LR       float64              // learning rate of the next step
+	Counters map[string]int64     // "steps", and "<parameter>/steps" for each parameter
+	Vectors  map[string][]float32 // "<parameter>/<moment>", and "<layer>/H" and "<layer>/S"
+}
+
+const stepsKey = "steps"
+
+func (s *slot) key(kind string) string { return s.param.Name + "/" + kind }
+
+// State returns a copy of the counters and moments; see [Optimizer].
+func (c *core) State() *State {
+	st := &State{
+		Rule:     c.rule,
+		LR:       c.lr,
+		Counters: map[string]int64{stepsKey: c.steps},
+		Vectors:  make(map[string][]float32),
+	}
+	for i := range c.slots {
+		s := &c.slots[i]
+		st.Counters[s.key(stepsKey)] = s.steps
+		for k, kind := range c.kinds {
+			st.Vectors[s.key(kind)] = slices.Clone(s.moments[k])
+		}
+	}
+	return st
+}
+
+// Restore continues from a copy of st; see [Optimizer].
+func (c *core) Restore(st *State) error {
+	if err := c.checkState(st, 0); err != nil {
+		return err
+	}
+	c.load(st)
+	return nil
+}
+
+// checkState returns an error unless st belongs to this rule and model; extra
+// is the number of vectors in it beside the moments.
+func (c *core) checkState(st *State, extra int) error {
+	if st == nil {
+		return c.stateError(errors.New("there is none"))
+	}
+	if st.Rule != c.rule {
+		return c.stateError(fmt.Errorf("it is of %q: want %q", st.Rule, c.rule))
+	}
+	if err := c.checkLR(st.LR); err != nil {
+		return err
+	}
+	if got, want := len(st.Counters), 1+len(c.slots); got != want {
+		return c.stateError(fmt.Errorf("it has %d counters: want %d", got, want))
+	}
+	if got, want := len(st.Vectors), len(c.kinds)*len(c.slots)+extra; got != want {
+		return c.stateError(fmt.Errorf("it has %d vectors: want %d", got, want))
+	}
+	if err := checkCounter(st, stepsKey); err != nil {
+		return c.stateError(err)
+	}
+	for i := range c.slots {
+		s := &c.slots[i]
+		if err := checkCounter(st, s.key(stepsKey)); err != nil {
+			return c.stateError(err)
+		}
+		for k, kind := range c.kinds {
+			if err := checkMoment(st, s.key(kind), len(s.moments[k]), kind == secondMoment); err != nil {
+				return c.stateError(err)
+			}
+		}
+	}
+	return nil
+}
+
+func (c *core) stateError(err error) error {
+	return fmt.Errorf("optim: %s: state: %w", c.name, err)
+}
+
+func checkCounter(st *State, key string) error {
+	n, ok := st.Counters[key]
+	switch {
+	case !ok:
+		return fmt.Errorf("counter %q is missing", key)
+	case n < 0:
+		return fmt.Errorf("counter %q is %d: want 0 or more", key, n)
+	}
+	return nil
+}
+
+func checkMoment(st *State, key string, n int, square bool) error {
+	v, ok := st.Vectors[key]
+	switch {
+	case !ok:
+		return fmt.Errorf("vector %q is missing", key)
+	case len(v) != n:
+		return fmt.Errorf("vector %q has %d entries: want %d", key, len(v), n)
+	case !kernels.AllFinite(v):
+		return fmt.Errorf("vector %q has an entry that is not finite", key)
+	}
+	if lo, _ := kernels.MinMax(v); square && lo < 0 {
+		return fmt.Errorf("vector %q has a negative entry: want a mean of squares", key)
+	}
+	return nil
+}
+
+// load copies a state that has been checked.
+func (c *core) load(st *State) {
+	c.lr, c.steps = st.LR, st.Counters[stepsKey]
+	for i := range c.slots {
+		s := &c.slots[i]
+		s.steps = st.Counters[s.key(stepsKey)]
+		for k, kind := range c.kinds {
+			copy(s.moments[k], st.Vectors[s.key(kind)])
+		}
+	}
+}
