@@ -1,0 +1,101 @@
+package kernels
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// genericWork bounds the multiply-adds of one call that is measured on the
+// generic level, which is slow.
+const genericWork = 1 << 19
+
+// benchmark measures a kernel of the table on every level at the sizes of its
+// class: bytes/s of the traffic that the algorithm needs, or GFLOP/s.
+func benchmark(b *testing.B, name string) {
+	keepLevel(b)
+	for i := range table {
+		k := &table[i]
+		if k.name != name {
+			continue
+		}
+		for _, l := range Levels() {
+			for _, s := range k.class.benched {
+				if l == Generic && s.m*s.n*max(s.k, 1) > genericWork {
+					continue
+				}
+				b.Run(fmt.Sprintf("%s/%s", l, sizeName(k, s)), func(b *testing.B) {
+					require.NoError(b, SetLevel(l))
+					measure(b, k, s)
+				})
+			}
+		}
+		return
+	}
+	b.Fatalf("no kernel %s in the table", name)
+}
+
+func sizeName(k *kernel, s shape) string {
+	switch k.class {
+	case &vectors:
+		return fmt.Sprint(s.n)
+	case &products:
+		return fmt.Sprintf("%dx%dx%d", s.m, s.k, s.n)
+	}
+	return fmt.Sprintf("%dx%d", s.m, s.n)
+}
+
+func measure(b *testing.B, k *kernel, s shape) {
+	a := newArgs(k, s)
+	if flops := k.flops(s); flops > 0 {
+		for b.Loop() {
+			k.call(a)
+		}
+		b.ReportMetric(float64(flops)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+		return
+	}
+	b.SetBytes(int64(k.bytes * s.m * s.n))
+	for b.Loop() {
+		k.call(a)
+	}
+}
+
+// newArgs returns aligned operands of positive values with typical scalars.
+func newArgs(k *kernel, s shape) *args {
+	var w workspace
+	w.layout(k, s, 0)
+	r := rand.New(rand.NewPCG(1, 1))
+	w.fill(k, func() float32 { return 0.5 + r.Float32() })
+	return w.args(s, k.scalars, w.before)
+}
+
+func BenchmarkAxpy(b *testing.B)                { benchmark(b, "Axpy") }
+func BenchmarkScale(b *testing.B)               { benchmark(b, "Scale") }
+func BenchmarkEMA(b *testing.B)                 { benchmark(b, "EMA") }
+func BenchmarkDot(b *testing.B)                 { benchmark(b, "Dot") }
+func BenchmarkSum(b *testing.B)                 { benchmark(b, "Sum") }
+func BenchmarkSumSquares(b *testing.B)          { benchmark(b, "SumSquares") }
+func BenchmarkMinMax(b *testing.B)              { benchmark(b, "MinMax") }
+func BenchmarkAllFinite(b *testing.B)           { benchmark(b, "AllFinite") }
+func BenchmarkMinMaxNormalize(b *testing.B)     { benchmark(b, "MinMaxNormalize") }
+func BenchmarkMinMaxEMA(b *testing.B)           { benchmark(b, "MinMaxEMA") }
+func BenchmarkReLU(b *testing.B)                { benchmark(b, "ReLU") }
+func BenchmarkReLUBackward(b *testing.B)        { benchmark(b, "ReLUBackward") }
+func BenchmarkTanh(b *testing.B)                { benchmark(b, "Tanh") }
+func BenchmarkTanhBackward(b *testing.B)        { benchmark(b, "TanhBackward") }
+func BenchmarkSoftmax(b *testing.B)             { benchmark(b, "Softmax") }
+func BenchmarkSoftmaxCrossEntropy(b *testing.B) { benchmark(b, "SoftmaxCrossEntropy") }
+func BenchmarkSGDStep(b *testing.B)             { benchmark(b, "SGDStep") }
+func BenchmarkAdamStep(b *testing.B)            { benchmark(b, "AdamStep") }
+func BenchmarkAdaFisherStep(b *testing.B)       { benchmark(b, "AdaFisherStep") }
+func BenchmarkGer(b *testing.B)                 { benchmark(b, "Ger") }
+func BenchmarkPrecondition(b *testing.B)        { benchmark(b, "Precondition") }
+func BenchmarkColSums(b *testing.B)             { benchmark(b, "ColSums") }
+func BenchmarkColSumSquares(b *testing.B)       { benchmark(b, "ColSumSquares") }
+func BenchmarkOuterProducts(b *testing.B)       { benchmark(b, "OuterProducts") }
+func BenchmarkGemmNN(b *testing.B)              { benchmark(b, "GemmNN") }
+func BenchmarkGemmNT(b *testing.B)              { benchmark(b, "GemmNT") }
+func BenchmarkGemmTN(b *testing.B)              { benchmark(b, "GemmTN") }
+func BenchmarkGemmTT(b *testing.B)              { benchmark(b, "GemmTT") }

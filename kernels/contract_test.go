@@ -1,0 +1,278 @@
+package kernels
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"math"
+	"math/rand/v2"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestMismatchPanics lists every check of the package with its message.
+func TestMismatchPanics(t *testing.T) {
+	v := func(n int) []float32 { return make([]float32, n) }
+	mat := func(rows, cols int) Matrix { return NewMatrix(rows, cols, v(rows*cols)) }
+	const (
+		axpy      = "kernels: Axpy: lengths of y and x differ"
+		adam      = "kernels: AdamStep: lengths of w, m, v and g differ"
+		sgd       = "kernels: SGDStep: lengths of w, v and g differ"
+		fisher    = "kernels: AdaFisherStep: length of w, m or g is not len(row)*len(col)"
+		reluBack  = "kernels: ReLUBackward: lengths of dx, dy and y differ"
+		tanhBack  = "kernels: TanhBackward: lengths of dx, dy and y differ"
+		label     = "kernels: SoftmaxCrossEntropy: label out of range"
+		shapes    = "kernels: Gemm: shapes of C, A and B don't match"
+		scratch   = "kernels: Gemm: TransB needs Scratch of GemmScratch elements"
+		biasLen   = "kernels: Gemm: length of Bias is not the columns of C"
+		short     = "kernels: matrix data is shorter than its shape needs"
+		negative  = "kernels: matrix with a negative dimension"
+		colSums   = "kernels: ColSums: length of x is not a multiple of the length of dst"
+		colSqSums = "kernels: ColSumSquares: length of x is not a multiple of the length of dst"
+	)
+	for _, c := range []struct {
+		message string
+		call    func()
+	}{
+		{axpy, func() { Axpy(v(3), v(4), 1) }},
+		{axpy, func() { Axpy(v(4), v(3), 1) }},
+		{axpy, func() { Axpy(nil, v(1), 1) }},
+		{"kernels: Scale: lengths of dst and x differ", func() { Scale(v(3), v(4), 1) }},
+		{"kernels: EMA: lengths of y and x differ", func() { EMA(v(3), v(4), 1, 1) }},
+		{"kernels: Dot: lengths of x and y differ", func() { Dot(v(3), v(4)) }},
+		{"kernels: MinMaxNormalize: lengths of dst and x differ", func() { MinMaxNormalize(v(3), v(4)) }},
+		{"kernels: MinMaxEMA: lengths of y and x differ", func() { MinMaxEMA(v(3), v(4), 1, 1) }},
+		{"kernels: ReLU: lengths of dst and x differ", func() { ReLU(v(3), v(4)) }},
+		{reluBack, func() { ReLUBackward(v(3), v(4), v(3)) }},
+		{reluBack, func() { ReLUBackward(v(3), v(3), v(4)) }},
+		{"kernels: Tanh: lengths of dst and x differ", func() { Tanh(v(3), v(4)) }},
+		{tanhBack, func() { TanhBackward(v(3), v(4), v(3)) }},
+		{tanhBack, func() { TanhBackward(v(3), v(3), v(4)) }},
+		{"kernels: Softmax: lengths of dst and x differ", func() { Softmax(v(3), v(4)) }},
+		{"kernels: SoftmaxCrossEntropy: lengths of dx and x differ", func() { SoftmaxCrossEntropy(v(3), v(4), 0, 1) }},
+		{label, func() { SoftmaxCrossEntropy(v(3), v(3), 3, 1) }},
+		{label, func() { SoftmaxCrossEntropy(v(3), v(3), -1, 1) }},
+		{label, func() { SoftmaxCrossEntropy(nil, nil, 0, 1) }},
+		{sgd, func() { SGDStep(v(3), v(4), v(3), SGDParams{}) }},
+		{sgd, func() { SGDStep(v(3), v(3), v(4), SGDParams{}) }},
+		{adam, func() { AdamStep(v(3), v(4), v(3), v(3), AdamParams{}) }},
+		{adam, func() { AdamStep(v(3), v(3), v(4), v(3), AdamParams{}) }},
+		{adam, func() { AdamStep(v(3), v(3), v(3), v(4), AdamParams{}) }},
+		{fisher, func() { AdaFisherStep(v(5), v(6), v(6), v(2), v(3), AdaFisherParams{}) }},
+		{fisher, func() { AdaFisherStep(v(6), v(5), v(6), v(2), v(3), AdaFisherParams{}) }},
+		{fisher, func() { AdaFisherStep(v(6), v(6), v(5), v(2), v(3), AdaFisherParams{}) }},
+		{fisher, func() { AdaFisherStep(v(6), v(6), v(6), v(3), v(3), AdaFisherParams{}) }},
+		{"kernels: Ger: length of a is not len(x)*len(y)", func() { Ger(v(7), v(2), v(3), 1) }},
+		{"kernels: Precondition: length of m is not len(row)*len(col)", func() { Precondition(v(6), v(7), v(2), v(3), 1) }},
+		{"kernels: Precondition: lengths of dst and m differ", func() { Precondition(v(7), v(6), v(2), v(3), 1) }},
+		{colSums, func() { ColSums(v(3), v(4)) }},
+		{colSums, func() { ColSums(nil, v(4)) }},
+		{colSqSums, func() { ColSumSquares(v(3), v(4)) }},
+		{colSqSums, func() { ColSumSquares(nil, v(4)) }},
+		{shapes, func() { Gemm{}.Multiply(mat(2, 3), mat(2, 4), mat(5, 3)) }},
+		{shapes, func() { Gemm{}.Multiply(mat(3, 3), mat(2, 4), mat(4, 3)) }},
+		{shapes, func() { Gemm{}.Multiply(mat(2, 2), mat(2, 4), mat(4, 3)) }},
+		{shapes, func() { Gemm{TransA: true}.Multiply(mat(2, 3), mat(2, 4), mat(4, 3)) }},
+		{shapes, func() { OuterProducts(mat(2, 3), mat(4, 2), mat(5, 3), 1) }},
+		{biasLen, func() { Gemm{Bias: v(2)}.Multiply(mat(2, 3), mat(2, 4), mat(4, 3)) }},
+		{biasLen, func() { Gemm{Bias: v(0)}.Multiply(mat(2, 3), mat(2, 4), mat(4, 3)) }},
+		{scratch, func() { Gemm{TransB: true}.Multiply(mat(2, 3), mat(2, 4), mat(3, 4)) }},
+		{scratch, func() { Gemm{TransB: true, Scratch: v(GemmScratch - 1)}.Multiply(mat(2, 3), mat(2, 4), mat(3, 4)) }},
+		{short, func() { NewMatrix(2, 3, v(5)) }},
+		{short, func() { Gemm{}.Multiply(mat(2, 3), mat(2, 4), Matrix{Rows: 4, Cols: 3, Stride: 5, Data: v(17)}) }},
+		{short, func() { Gemm{}.Multiply(mat(2, 3), Matrix{Rows: 2, Cols: 4, Stride: 4, Data: v(7)}, mat(4, 3)) }},
+		{short, func() { Gemm{}.Multiply(Matrix{Rows: 2, Cols: 3, Stride: 4, Data: v(6)}, mat(2, 4), mat(4, 3)) }},
+		{negative, func() { NewMatrix(-1, 3, nil) }},
+		{negative, func() { NewMatrix(1, -3, nil) }},
+		{"kernels: matrix stride is less than its columns", func() {
+			Gemm{}.Multiply(mat(2, 3), Matrix{Rows: 2, Cols: 4, Stride: 3, Data: v(9)}, mat(4, 3))
+		}},
+	} {
+		require.PanicsWithValue(t, c.message, c.call)
+	}
+}
+
+func TestMinMaxRules(t *testing.T) {
+	inf, nan := float32(math.Inf(1)), float32(math.NaN())
+	zero := float32(math.Copysign(0, -1))
+	eachLevel(t, func(t *testing.T) {
+		for _, c := range []struct{ x, want []float32 }{
+			{nil, []float32{inf, -inf}},
+			{[]float32{nan, nan}, []float32{inf, -inf}},
+			{[]float32{nan, 3, nan, -2}, []float32{-2, 3}},
+			{[]float32{zero}, []float32{0, 0}},
+			{[]float32{0, zero, 5}, []float32{0, 5}},
+			{[]float32{inf, 1}, []float32{1, inf}},
+			{[]float32{-inf, nan}, []float32{-inf, -inf}},
+		} {
+			lo, hi := MinMax(c.x)
+			require.Equal(t, math.Float32bits(c.want[0]), math.Float32bits(lo), "%v", c.x)
+			require.Equal(t, math.Float32bits(c.want[1]), math.Float32bits(hi), "%v", c.x)
+		}
+	})
+}
+
+// TestAllFinite puts one special value at every place.
+func TestAllFinite(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		require.True(t, AllFinite(nil))
+		for _, n := range []int{1, 7, 64, 100, chunkLen + 3} {
+			x := make([]float32, n)
+			for i := range x {
+				x[i] = math.MaxFloat32
+			}
+			require.True(t, AllFinite(x))
+			for i := 0; i < n; i += 1 + n/100 {
+				for _, bits := range []uint32{0x7f800000, 0xff800000, 0x7fc00000, 0xff800001} {
+					x[i] = math.Float32frombits(bits)
+					require.False(t, AllFinite(x), "%08x at %d of %d", bits, i, n)
+				}
+				x[i] = math.MaxFloat32
+			}
+		}
+	})
+}
+
+// TestMinMaxNormalize compares with the documented equations; differences and
+// quotients of floats are rounded the same by way of float64.
+func TestMinMaxNormalize(t *testing.T) {
+	inf, nan := math.Inf(1), math.NaN()
+	r := rand.New(rand.NewPCG(18, 19))
+	random := make([]float64, 200)
+	for i := range random {
+		random[i] = r.NormFloat64()
+	}
+	eachLevel(t, func(t *testing.T) {
+		for _, values := range [][]float64{
+			{}, {5}, {3, 3, 3}, {0, 1, 2, 4}, {-1, 1e-7, 1e-6}, {1e30, -1e30, 0}, {3e38, -3e38, 1}, random,
+			{inf, 3, -2}, {-inf, 3, 2}, {inf, -inf}, {inf, inf}, {-inf, inf, 0.25, 7},
+			{nan, 1, 2}, {1, nan}, {nan, inf, -inf},
+		} {
+			x := make([]float32, len(values))
+			lo, hi, bad := inf, -inf, false
+			replaced := make([]float64, len(values))
+			for i, v := range values {
+				switch {
+				case v == inf:
+					v = 1
+				case v == -inf:
+					v = 0
+				}
+				x[i], replaced[i] = float32(values[i]), float64(float32(v))
+				bad = bad || v != v
+				lo, hi = min(lo, replaced[i]), max(hi, replaced[i])
+			}
+			width := float32(float64(float32(hi-lo)) + float64(float32(1e-6)))
+			want := make([]float32, len(x))
+			for i, v := range replaced {
+				if want[i] = float32(float64(float32(v-lo)) / float64(width)); bad {
+					want[i] = float32(nan)
+				}
+			}
+			got := make([]float32, len(x))
+			MinMaxNormalize(got, x)
+			average := make([]float32, len(x))
+			for i := range average {
+				average[i] = 0.5
+			}
+			MinMaxEMA(average, x, 0.25, 0.75)
+			for i := range got {
+				require.True(t, sameFloat(got[i], want[i]), "%v, element %d: got %g, want %g", values, i, got[i], want[i])
+				ema := fmaExact(0.25, 0.5, float32(float64(0.75)*float64(want[i])))
+				require.True(t, sameFloat(average[i], ema), "%v, element %d: got %g, want %g", values, i, average[i], ema)
+			}
+		}
+	})
+}
+
+func TestReLURules(t *testing.T) {
+	inf, nan, zero := float32(math.Inf(1)), float32(math.NaN()), float32(math.Copysign(0, -1))
+	x := []float32{-1, 0, zero, 2, nan, inf, -inf, -0x1p-149, 0x1p-149}
+	want := []float32{0, 0, zero, 2, nan, inf, 0, 0, 0x1p-149}
+	dy := []float32{7, 7, 7, 7, 7, nan, nan, -7, zero}
+	grad := []float32{0, 0, 0, 7, 0, nan, 0, 0, zero}
+	eachLevel(t, func(t *testing.T) {
+		y, dx := make([]float32, len(x)), make([]float32, len(x))
+		ReLU(y, x)
+		ReLUBackward(dx, dy, x)
+		for i := range x {
+			require.True(t, sameFloat(y[i], want[i]), "ReLU(%g) = %s", x[i], show(y[i]))
+			require.True(t, sameFloat(dx[i], grad[i]), "ReLU'(%g)*%g = %s", x[i], dy[i], show(dx[i]))
+		}
+	})
+}
+
+func TestSoftmaxRules(t *testing.T) {
+	inf, nan := float32(math.Inf(1)), float32(math.NaN())
+	eachLevel(t, func(t *testing.T) {
+		for _, bad := range []float32{nan, inf} {
+			x := []float32{1, 2, bad, 3, -4}
+			y := make([]float32, len(x))
+			Softmax(y, x)
+			for i := range y {
+				require.True(t, y[i] != y[i], "softmax of %v: %v", x, y)
+			}
+			require.True(t, math.IsNaN(float64(SoftmaxCrossEntropy(y, x, 0, 1))))
+		}
+		y := make([]float32, 3)
+		Softmax(y, []float32{-inf, 2, 2})
+		require.Equal(t, []float32{0, 0.5, 0.5}, y)
+		loss := SoftmaxCrossEntropy(y, []float32{-inf, 2, 2}, 0, 1)
+		require.Equal(t, inf, loss)
+		require.Equal(t, []float32{-1, 0.5, 0.5}, y)
+		require.Zero(t, SoftmaxCrossEntropy(y[:1], []float32{-3}, 0, 1))
+		require.Zero(t, y[0])
+	})
+}
+
+// eachLevel runs f on every level.
+func eachLevel(t *testing.T, f func(t *testing.T)) {
+	keepLevel(t)
+	for _, l := range Levels() {
+		t.Run(l.String(), func(t *testing.T) {
+			require.NoError(t, SetLevel(l))
+			f(t)
+		})
+	}
+}
+
+// TestEveryKernelIsTested holds the exported functions against the table, the
+// fuzz targets and the benchmarks.
+func TestEveryKernelIsTested(t *testing.T) {
+	exported, tests := map[string]bool{}, map[string]bool{}
+	files, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	for _, name := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		require.NoError(t, err)
+		test := strings.HasSuffix(name, "_test.go")
+		for _, d := range file.Decls {
+			f, ok := d.(*ast.FuncDecl)
+			if !ok || f.Recv != nil || !f.Name.IsExported() {
+				continue
+			}
+			if test {
+				tests[f.Name.Name] = true
+			} else {
+				exported[f.Name.Name] = true
+			}
+		}
+	}
+	for _, name := range []string{"NewMatrix", "ParseLevel", "Levels", "CurrentLevel", "SetLevel"} {
+		require.Contains(t, exported, name)
+		delete(exported, name)
+	}
+	rows := map[string]bool{}
+	for _, k := range table {
+		require.False(t, rows[k.name], "%s is in the table twice", k.name)
+		rows[k.name] = true
+	}
+	for name := range exported {
+		require.Contains(t, rows, name, "table")
+		require.Contains(t, tests, "Fuzz"+name)
+		require.Contains(t, tests, "Benchmark"+name)
+	}
+}

@@ -1,0 +1,83 @@
+package kernels
+
+import (
+	"fmt"
+	"runtime/debug"
+	"syscall"
+	"testing"
+	"unsafe"
+
+	"github.com/stretchr/testify/require"
+)
+
+// fence is memory between two pages that may not be touched.
+type fence []float32
+
+func newFence(t *testing.T, n int) fence {
+	page := syscall.Getpagesize()
+	size := (4*n + page - 1) / page * page
+	mem, err := syscall.Mmap(-1, 0, size+2*page, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, syscall.Munmap(mem)) })
+	require.NoError(t, syscall.Mprotect(mem[:page], syscall.PROT_NONE))
+	require.NoError(t, syscall.Mprotect(mem[page+size:], syscall.PROT_NONE))
+	return unsafe.Slice((*float32)(unsafe.Pointer(&mem[page])), size/4)
+}
+
+// TestNoAccessOutside puts every operand against a protected page, after it and
+// then before it: a read or write outside faults, even one that has no effect.
+func TestNoAccessOutside(t *testing.T) {
+	keepLevel(t)
+	var fences []fence
+	for range 5 {
+		fences = append(fences, newFence(t, GemmScratch))
+	}
+	var w workspace
+	for _, l := range Levels() {
+		require.NoError(t, SetLevel(l))
+		for i := range table {
+			k := &table[i]
+			for _, s := range k.class.fenced {
+				for _, atEnd := range []bool{false, true} {
+					w.layout(k, s, 0)
+					a := &args{shape: s, s: k.scalars}
+					for o, r := range w.regions {
+						data := fences[o][:r.len()]
+						if atEnd {
+							data = fences[o][len(fences[o])-r.len():]
+						}
+						for i := range data {
+							data[i] = 1
+						}
+						a.m = append(a.m, Matrix{Rows: r.rows, Cols: r.cols, Stride: r.stride, Data: data})
+					}
+					require.NoError(t, faults(func() { k.call(a) }), "%s at %s: %v, at the end %v", k.name, l, s, atEnd)
+				}
+			}
+		}
+	}
+}
+
+// faults runs f and returns an error if it touched protected memory.
+func faults(f func()) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case interface{ Addr() uintptr }:
+			err = fmt.Errorf("fault at %#x", r.Addr())
+		default:
+			panic(r)
+		}
+	}()
+	f()
+	return nil
+}
+
+// TestFencesHold shows that the fence test can fail.
+func TestFencesHold(t *testing.T) {
+	f := newFence(t, 1)
+	require.NoError(t, faults(func() { f[len(f)-1] = 1 }))
+	after := unsafe.Slice(&f[0], len(f)+1)
+	require.EqualError(t, faults(func() { after[len(f)] = 1 }), fmt.Sprintf("fault at %p", &after[len(f)]))
+}
