@@ -23,8 +23,11 @@ func Softmax(dst, x []float32) {
 //
 //	m     = max(x)
 //	e[i]  = exp(x[i]-m)
-//	dx[i] = e[i] * (scale/sum(e)),  then dx[label] -= scale
+//	dx[i] = e[i] * (scale/sum(e))      except dx[label] = -sum of the others
 //	loss  = log(sum(e)) - (x[label]-m)
+//
+// Both sums are those of [Sum], with a zero in place of dx[label]: where the
+// label is nearly certain, dx[label]-scale would cancel.
 //
 // dx may be x. It panics if the lengths differ or label is outside [0, len(x)).
 func SoftmaxCrossEntropy(dx, x []float32, label int, scale float32) (loss float32) {
@@ -38,7 +41,8 @@ func SoftmaxCrossEntropy(dx, x []float32, label int, scale float32) (loss float3
 	score := x[label] - hi
 	s := expSums(dx, x, hi)
 	Scale(dx, dx, float32(scale/s))
-	dx[label] -= scale
+	dx[label] = 0
+	dx[label] = -Sum(dx)
 	if !(s >= 1) { // NaN: the largest element alone gives 1
 		return s - s
 	}

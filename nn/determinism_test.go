@@ -49,6 +49,6 @@ func TestDigests(t *testing.T) {
 				require.NoError(t, err)
 			}
 		}
-		require.Equal(t, "dc857d10540243e0632908ec837f60169d9bb594cc72ca0262c387b7ec34b70b", digest(m), "training")
+		require.Equal(t, "c501f80f84aed67063f3ac6986200267fc2a6ad7d0b64567b1cea39071753761", digest(m), "training")
 	})
 }
