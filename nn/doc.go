@@ -20,6 +20,7 @@
 //
 // # Errors
 //
-// No call panics on a caller's sizes or data. A call that returns an error has
-// changed nothing.
+// No call panics on a caller's sizes or data. A call that refuses its arguments
+// has changed nothing; a training step that its optimizer refuses has changed no
+// parameter.
 package nn

@@ -7,21 +7,8 @@ import (
 	"github.com/adafisher-go/adafisher/kernels"
 	"github.com/adafisher-go/adafisher/kron"
 	"github.com/adafisher-go/adafisher/nn"
+	"github.com/adafisher-go/adafisher/optim"
 )
-
-// GradientDescent is a whole optimizer; those of package optim do better.
-type GradientDescent struct{ LR float32 }
-
-func (GradientDescent) NeedsStatistics() bool { return false }
-
-func (o GradientDescent) Step(pass *kron.Pass) error {
-	for _, g := range pass.Gradients {
-		if !g.Param.Frozen {
-			kernels.Axpy(g.Param.Value, g.Data, -o.LR)
-		}
-	}
-	return nil
-}
 
 // A network learns the exclusive or of two bits.
 func Example() {
@@ -53,7 +40,10 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	opt := GradientDescent{LR: 0.5}
+	opt, err := optim.NewAdaFisher(model, optim.AdaFisherDefaults())
+	if err != nil {
+		log.Fatal(err)
+	}
 	var xs []float32
 	var ls []int
 	for epoch := range 200 {
@@ -85,4 +75,45 @@ func Example() {
 	// parameters: 82
 	// classes: [0 1 1 0]
 	// error: nn: Predict: an input of 3 numbers is not rows of 2 features
+}
+
+// The optimizers of package optim are Steppers.
+var _ nn.Stepper = optim.Optimizer(nil)
+
+// GradientDescent is the simplest optimizer: w -= LR*g.
+type GradientDescent struct{ LR float32 }
+
+func (GradientDescent) NeedsStatistics() bool { return false }
+
+func (o GradientDescent) Step(pass *kron.Pass) error {
+	for _, g := range pass.Gradients {
+		if !g.Param.Frozen {
+			kernels.Axpy(g.Param.Value, g.Data, -o.LR)
+		}
+	}
+	return nil
+}
+
+// An optimizer of one's own fits a line, y = 3*x - 1.
+func ExampleStepper() {
+	model, err := nn.NewSequential(nn.Linear(1, 1))
+	if err != nil {
+		log.Fatal(err)
+	}
+	session, err := model.NewSession(4)
+	if err != nil {
+		log.Fatal(err)
+	}
+	x, y := []float32{-1, 0, 1, 2}, []float32{-4, -1, 2, 5}
+	for range 100 {
+		if _, err := session.TrainMSE(GradientDescent{LR: 0.2}, x, y); err != nil {
+			log.Fatal(err)
+		}
+	}
+	for _, p := range model.Params() {
+		fmt.Printf("%s: %.3f\n", p.Name, p.Value)
+	}
+	// Output:
+	// 0.weight: [3.000]
+	// 0.bias: [-1.000]
 }
