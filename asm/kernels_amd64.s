@@ -4733,9 +4733,9 @@ blocks:
 	VMAXPS       Y2, Y4, Y2
 	VMOVUPS      lanes_c111999a<>+0(SB), Y4
 	VMAXPS       Y3, Y4, Y3
-	VMOVAPS      lanes_4b40007f<>+0(SB), Y4
+	VMOVUPS      lanes_4b40007f<>+0(SB), Y4
 	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y2, Y4
-	VMOVAPS      lanes_4b40007f<>+0(SB), Y5
+	VMOVUPS      lanes_4b40007f<>+0(SB), Y5
 	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y3, Y5
 	VSUBPS       lanes_4b40007f<>+0(SB), Y4, Y6
 	VSUBPS       lanes_4b40007f<>+0(SB), Y5, Y7
@@ -4743,9 +4743,9 @@ blocks:
 	VFNMADD231PS lanes_3eb17218<>+0(SB), Y7, Y3
 	VFNMADD231PS lanes_b082e308<>+0(SB), Y6, Y2
 	VFNMADD231PS lanes_b082e308<>+0(SB), Y7, Y3
-	VMOVAPS      lanes_3e091cd5<>+0(SB), Y7
+	VMOVUPS      lanes_3e091cd5<>+0(SB), Y7
 	VFMADD231PS  lanes_3d352284<>+0(SB), Y2, Y7
-	VMOVAPS      lanes_3e091cd5<>+0(SB), Y6
+	VMOVUPS      lanes_3e091cd5<>+0(SB), Y6
 	VFMADD231PS  lanes_3d352284<>+0(SB), Y3, Y6
 	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y2, Y7
 	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y3, Y6
@@ -4759,15 +4759,15 @@ blocks:
 	VFMADD231PS  Y6, Y9, Y3
 	VPSLLD       $0x17, Y4, Y4
 	VPSLLD       $0x17, Y5, Y5
-	VMOVAPS      lanes_3f000000<>+0(SB), Y6
+	VMOVUPS      lanes_3f000000<>+0(SB), Y6
 	VFMADD231PS  lanes_bf000000<>+0(SB), Y4, Y6
-	VMOVAPS      lanes_3f000000<>+0(SB), Y9
+	VMOVUPS      lanes_3f000000<>+0(SB), Y9
 	VFMADD231PS  lanes_bf000000<>+0(SB), Y5, Y9
 	VFNMADD231PS Y2, Y4, Y6
 	VFNMADD231PS Y3, Y5, Y9
-	VMOVAPS      lanes_3f000000<>+0(SB), Y7
+	VMOVUPS      lanes_3f000000<>+0(SB), Y7
 	VFMADD231PS  lanes_3f000000<>+0(SB), Y4, Y7
-	VMOVAPS      lanes_3f000000<>+0(SB), Y8
+	VMOVUPS      lanes_3f000000<>+0(SB), Y8
 	VFMADD231PS  lanes_3f000000<>+0(SB), Y5, Y8
 	VFMADD231PS  Y2, Y4, Y7
 	VFMADD231PS  Y3, Y5, Y8
@@ -4798,12 +4798,12 @@ vectors:
 	VORPS        lanes_80000000<>+0(SB), Y1, Y0
 	VMOVUPS      lanes_c111999a<>+0(SB), Y8
 	VMAXPS       Y0, Y8, Y0
-	VMOVAPS      lanes_4b40007f<>+0(SB), Y8
+	VMOVUPS      lanes_4b40007f<>+0(SB), Y8
 	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y0, Y8
 	VSUBPS       lanes_4b40007f<>+0(SB), Y8, Y7
 	VFNMADD231PS lanes_3eb17218<>+0(SB), Y7, Y0
 	VFNMADD231PS lanes_b082e308<>+0(SB), Y7, Y0
-	VMOVAPS      lanes_3e091cd5<>+0(SB), Y7
+	VMOVUPS      lanes_3e091cd5<>+0(SB), Y7
 	VFMADD231PS  lanes_3d352284<>+0(SB), Y0, Y7
 	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y0, Y7
 	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y0, Y7
@@ -4811,10 +4811,10 @@ vectors:
 	VMULPS       Y0, Y0, Y9
 	VFMADD231PS  Y7, Y9, Y0
 	VPSLLD       $0x17, Y8, Y8
-	VMOVAPS      lanes_3f000000<>+0(SB), Y7
+	VMOVUPS      lanes_3f000000<>+0(SB), Y7
 	VFMADD231PS  lanes_bf000000<>+0(SB), Y8, Y7
 	VFNMADD231PS Y0, Y8, Y7
-	VMOVAPS      lanes_3f000000<>+0(SB), Y9
+	VMOVUPS      lanes_3f000000<>+0(SB), Y9
 	VFMADD231PS  lanes_3f000000<>+0(SB), Y8, Y9
 	VFMADD231PS  Y0, Y8, Y9
 	VDIVPS       Y9, Y7, Y9
@@ -4840,12 +4840,12 @@ vectors_end:
 	VORPS        lanes_80000000<>+0(SB), Y9, Y7
 	VMOVUPS      lanes_c111999a<>+0(SB), Y0
 	VMAXPS       Y7, Y0, Y7
-	VMOVAPS      lanes_4b40007f<>+0(SB), Y0
+	VMOVUPS      lanes_4b40007f<>+0(SB), Y0
 	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y7, Y0
 	VSUBPS       lanes_4b40007f<>+0(SB), Y0, Y8
 	VFNMADD231PS lanes_3eb17218<>+0(SB), Y8, Y7
 	VFNMADD231PS lanes_b082e308<>+0(SB), Y8, Y7
-	VMOVAPS      lanes_3e091cd5<>+0(SB), Y8
+	VMOVUPS      lanes_3e091cd5<>+0(SB), Y8
 	VFMADD231PS  lanes_3d352284<>+0(SB), Y7, Y8
 	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y7, Y8
 	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y7, Y8
@@ -4853,10 +4853,10 @@ vectors_end:
 	VMULPS       Y7, Y7, Y6
 	VFMADD231PS  Y8, Y6, Y7
 	VPSLLD       $0x17, Y0, Y0
-	VMOVAPS      lanes_3f000000<>+0(SB), Y8
+	VMOVUPS      lanes_3f000000<>+0(SB), Y8
 	VFMADD231PS  lanes_bf000000<>+0(SB), Y0, Y8
 	VFNMADD231PS Y7, Y0, Y8
-	VMOVAPS      lanes_3f000000<>+0(SB), Y6
+	VMOVUPS      lanes_3f000000<>+0(SB), Y6
 	VFMADD231PS  lanes_3f000000<>+0(SB), Y0, Y6
 	VFMADD231PS  Y7, Y0, Y6
 	VDIVPS       Y6, Y8, Y6
@@ -5130,13 +5130,13 @@ blocks:
 	VMAXPS       Z6, Z8, Z6
 	VMOVUPS      lanes_c111999a<>+0(SB), Z8
 	VMAXPS       Z7, Z8, Z7
-	VMOVAPS      lanes_4b40007f<>+0(SB), Z8
+	VMOVUPS      lanes_4b40007f<>+0(SB), Z8
 	VFMADD231PS  lanes_4038aa3b<>+0(SB), Z4, Z8
-	VMOVAPS      lanes_4b40007f<>+0(SB), Z9
+	VMOVUPS      lanes_4b40007f<>+0(SB), Z9
 	VFMADD231PS  lanes_4038aa3b<>+0(SB), Z5, Z9
-	VMOVAPS      lanes_4b40007f<>+0(SB), Z10
+	VMOVUPS      lanes_4b40007f<>+0(SB), Z10
 	VFMADD231PS  lanes_4038aa3b<>+0(SB), Z6, Z10
-	VMOVAPS      lanes_4b40007f<>+0(SB), Z11
+	VMOVUPS      lanes_4b40007f<>+0(SB), Z11
 	VFMADD231PS  lanes_4038aa3b<>+0(SB), Z7, Z11
 	VSUBPS       lanes_4b40007f<>+0(SB), Z8, Z12
 	VSUBPS       lanes_4b40007f<>+0(SB), Z9, Z13
@@ -5150,13 +5150,13 @@ blocks:
 	VFNMADD231PS lanes_b082e308<>+0(SB), Z13, Z5
 	VFNMADD231PS lanes_b082e308<>+0(SB), Z14, Z6
 	VFNMADD231PS lanes_b082e308<>+0(SB), Z15, Z7
-	VMOVAPS      lanes_3e091cd5<>+0(SB), Z15
+	VMOVUPS      lanes_3e091cd5<>+0(SB), Z15
 	VFMADD231PS  lanes_3d352284<>+0(SB), Z4, Z15
-	VMOVAPS      lanes_3e091cd5<>+0(SB), Z14
+	VMOVUPS      lanes_3e091cd5<>+0(SB), Z14
 	VFMADD231PS  lanes_3d352284<>+0(SB), Z5, Z14
-	VMOVAPS      lanes_3e091cd5<>+0(SB), Z13
+	VMOVUPS      lanes_3e091cd5<>+0(SB), Z13
 	VFMADD231PS  lanes_3d352284<>+0(SB), Z6, Z13
-	VMOVAPS      lanes_3e091cd5<>+0(SB), Z12
+	VMOVUPS      lanes_3e091cd5<>+0(SB), Z12
 	VFMADD231PS  lanes_3d352284<>+0(SB), Z7, Z12
 	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Z4, Z15
 	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Z5, Z14
@@ -5182,25 +5182,25 @@ blocks:
 	VPSLLD       $0x17, Z9, Z9
 	VPSLLD       $0x17, Z10, Z10
 	VPSLLD       $0x17, Z11, Z11
-	VMOVAPS      lanes_3f000000<>+0(SB), Z12
+	VMOVUPS      lanes_3f000000<>+0(SB), Z12
 	VFMADD231PS  lanes_bf000000<>+0(SB), Z8, Z12
-	VMOVAPS      lanes_3f000000<>+0(SB), Z19
+	VMOVUPS      lanes_3f000000<>+0(SB), Z19
 	VFMADD231PS  lanes_bf000000<>+0(SB), Z9, Z19
-	VMOVAPS      lanes_3f000000<>+0(SB), Z13
+	VMOVUPS      lanes_3f000000<>+0(SB), Z13
 	VFMADD231PS  lanes_bf000000<>+0(SB), Z10, Z13
-	VMOVAPS      lanes_3f000000<>+0(SB), Z18
+	VMOVUPS      lanes_3f000000<>+0(SB), Z18
 	VFMADD231PS  lanes_bf000000<>+0(SB), Z11, Z18
 	VFNMADD231PS Z4, Z8, Z12
 	VFNMADD231PS Z5, Z9, Z19
 	VFNMADD231PS Z6, Z10, Z13
 	VFNMADD231PS Z7, Z11, Z18
-	VMOVAPS      lanes_3f000000<>+0(SB), Z14
+	VMOVUPS      lanes_3f000000<>+0(SB), Z14
 	VFMADD231PS  lanes_3f000000<>+0(SB), Z8, Z14
-	VMOVAPS      lanes_3f000000<>+0(SB), Z17
+	VMOVUPS      lanes_3f000000<>+0(SB), Z17
 	VFMADD231PS  lanes_3f000000<>+0(SB), Z9, Z17
-	VMOVAPS      lanes_3f000000<>+0(SB), Z15
+	VMOVUPS      lanes_3f000000<>+0(SB), Z15
 	VFMADD231PS  lanes_3f000000<>+0(SB), Z10, Z15
-	VMOVAPS      lanes_3f000000<>+0(SB), Z16
+	VMOVUPS      lanes_3f000000<>+0(SB), Z16
 	VFMADD231PS  lanes_3f000000<>+0(SB), Z11, Z16
 	VFMADD231PS  Z4, Z8, Z14
 	VFMADD231PS  Z5, Z9, Z17
@@ -5245,12 +5245,12 @@ vectors:
 	VPORD        lanes_80000000<>+0(SB), Z3, Z2
 	VMOVUPS      lanes_c111999a<>+0(SB), Z1
 	VMAXPS       Z2, Z1, Z2
-	VMOVAPS      lanes_4b40007f<>+0(SB), Z1
+	VMOVUPS      lanes_4b40007f<>+0(SB), Z1
 	VFMADD231PS  lanes_4038aa3b<>+0(SB), Z2, Z1
 	VSUBPS       lanes_4b40007f<>+0(SB), Z1, Z0
 	VFNMADD231PS lanes_3eb17218<>+0(SB), Z0, Z2
 	VFNMADD231PS lanes_b082e308<>+0(SB), Z0, Z2
-	VMOVAPS      lanes_3e091cd5<>+0(SB), Z0
+	VMOVUPS      lanes_3e091cd5<>+0(SB), Z0
 	VFMADD231PS  lanes_3d352284<>+0(SB), Z2, Z0
 	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Z2, Z0
 	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z2, Z0
@@ -5258,10 +5258,10 @@ vectors:
 	VMULPS       Z2, Z2, Z16
 	VFMADD231PS  Z0, Z16, Z2
 	VPSLLD       $0x17, Z1, Z1
-	VMOVAPS      lanes_3f000000<>+0(SB), Z0
+	VMOVUPS      lanes_3f000000<>+0(SB), Z0
 	VFMADD231PS  lanes_bf000000<>+0(SB), Z1, Z0
 	VFNMADD231PS Z2, Z1, Z0
-	VMOVAPS      lanes_3f000000<>+0(SB), Z16
+	VMOVUPS      lanes_3f000000<>+0(SB), Z16
 	VFMADD231PS  lanes_3f000000<>+0(SB), Z1, Z16
 	VFMADD231PS  Z2, Z1, Z16
 	VDIVPS       Z16, Z0, Z16
@@ -5286,12 +5286,12 @@ vectors_end:
 	VPORD        lanes_80000000<>+0(SB), Z3, Z16
 	VMOVUPS      lanes_c111999a<>+0(SB), Z0
 	VMAXPS       Z16, Z0, Z16
-	VMOVAPS      lanes_4b40007f<>+0(SB), Z0
+	VMOVUPS      lanes_4b40007f<>+0(SB), Z0
 	VFMADD231PS  lanes_4038aa3b<>+0(SB), Z16, Z0
 	VSUBPS       lanes_4b40007f<>+0(SB), Z0, Z2
 	VFNMADD231PS lanes_3eb17218<>+0(SB), Z2, Z16
 	VFNMADD231PS lanes_b082e308<>+0(SB), Z2, Z16
-	VMOVAPS      lanes_3e091cd5<>+0(SB), Z2
+	VMOVUPS      lanes_3e091cd5<>+0(SB), Z2
 	VFMADD231PS  lanes_3d352284<>+0(SB), Z16, Z2
 	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Z16, Z2
 	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z16, Z2
@@ -5299,10 +5299,10 @@ vectors_end:
 	VMULPS       Z16, Z16, Z1
 	VFMADD231PS  Z2, Z1, Z16
 	VPSLLD       $0x17, Z0, Z0
-	VMOVAPS      lanes_3f000000<>+0(SB), Z2
+	VMOVUPS      lanes_3f000000<>+0(SB), Z2
 	VFMADD231PS  lanes_bf000000<>+0(SB), Z0, Z2
 	VFNMADD231PS Z16, Z0, Z2
-	VMOVAPS      lanes_3f000000<>+0(SB), Z1
+	VMOVUPS      lanes_3f000000<>+0(SB), Z1
 	VFMADD231PS  lanes_3f000000<>+0(SB), Z0, Z1
 	VFMADD231PS  Z16, Z0, Z1
 	VDIVPS       Z1, Z2, Z1
@@ -5513,12 +5513,12 @@ blocks:
 	VSUBPS       Y0, Y9, Y9
 	VMOVUPS      lanes_c2d00000<>+0(SB), Y10
 	VMAXPS       Y9, Y10, Y9
-	VMOVAPS      lanes_4b40009f<>+0(SB), Y10
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y10
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y10
 	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
-	VMOVAPS      lanes_3c091cd5<>+0(SB), Y11
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y11
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y11
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y11
@@ -5536,12 +5536,12 @@ blocks:
 	VSUBPS       Y0, Y10, Y10
 	VMOVUPS      lanes_c2d00000<>+0(SB), Y9
 	VMAXPS       Y10, Y9, Y10
-	VMOVAPS      lanes_4b40009f<>+0(SB), Y9
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y9
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y9
 	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y11
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y10
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y10
-	VMOVAPS      lanes_3c091cd5<>+0(SB), Y11
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y11
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y11
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y11
@@ -5559,12 +5559,12 @@ blocks:
 	VSUBPS       Y0, Y9, Y9
 	VMOVUPS      lanes_c2d00000<>+0(SB), Y10
 	VMAXPS       Y9, Y10, Y9
-	VMOVAPS      lanes_4b40009f<>+0(SB), Y10
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y10
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y10
 	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
-	VMOVAPS      lanes_3c091cd5<>+0(SB), Y11
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y11
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y11
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y11
@@ -5582,12 +5582,12 @@ blocks:
 	VSUBPS       Y0, Y10, Y10
 	VMOVUPS      lanes_c2d00000<>+0(SB), Y9
 	VMAXPS       Y10, Y9, Y10
-	VMOVAPS      lanes_4b40009f<>+0(SB), Y9
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y9
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y9
 	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y11
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y10
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y10
-	VMOVAPS      lanes_3c091cd5<>+0(SB), Y11
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y11
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y11
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y11
@@ -5605,12 +5605,12 @@ blocks:
 	VSUBPS       Y0, Y9, Y9
 	VMOVUPS      lanes_c2d00000<>+0(SB), Y10
 	VMAXPS       Y9, Y10, Y9
-	VMOVAPS      lanes_4b40009f<>+0(SB), Y10
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y10
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y10
 	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
-	VMOVAPS      lanes_3c091cd5<>+0(SB), Y11
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y11
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y11
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y11
@@ -5628,12 +5628,12 @@ blocks:
 	VSUBPS       Y0, Y10, Y10
 	VMOVUPS      lanes_c2d00000<>+0(SB), Y9
 	VMAXPS       Y10, Y9, Y10
-	VMOVAPS      lanes_4b40009f<>+0(SB), Y9
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y9
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y9
 	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y11
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y10
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y10
-	VMOVAPS      lanes_3c091cd5<>+0(SB), Y11
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y11
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y11
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y11
@@ -5651,12 +5651,12 @@ blocks:
 	VSUBPS       Y0, Y9, Y9
 	VMOVUPS      lanes_c2d00000<>+0(SB), Y10
 	VMAXPS       Y9, Y10, Y9
-	VMOVAPS      lanes_4b40009f<>+0(SB), Y10
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y10
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y10
 	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
-	VMOVAPS      lanes_3c091cd5<>+0(SB), Y11
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y11
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y11
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y11
@@ -5674,12 +5674,12 @@ blocks:
 	VSUBPS       Y0, Y10, Y10
 	VMOVUPS      lanes_c2d00000<>+0(SB), Y9
 	VMAXPS       Y10, Y9, Y10
-	VMOVAPS      lanes_4b40009f<>+0(SB), Y9
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y9
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y9
 	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y11
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y10
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y10
-	VMOVAPS      lanes_3c091cd5<>+0(SB), Y11
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y11
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y11
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y11
@@ -5704,12 +5704,12 @@ blocks_end:
 	VSUBPS       Y0, Y9, Y9
 	VMOVUPS      lanes_c2d00000<>+0(SB), Y10
 	VMAXPS       Y9, Y10, Y9
-	VMOVAPS      lanes_4b40009f<>+0(SB), Y10
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y10
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y10
 	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
-	VMOVAPS      lanes_3c091cd5<>+0(SB), Y11
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y11
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y11
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y11
@@ -5730,12 +5730,12 @@ blocks_end:
 	VSUBPS       Y0, Y10, Y10
 	VMOVUPS      lanes_c2d00000<>+0(SB), Y9
 	VMAXPS       Y10, Y9, Y10
-	VMOVAPS      lanes_4b40009f<>+0(SB), Y9
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y9
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y9
 	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y11
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y10
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y10
-	VMOVAPS      lanes_3c091cd5<>+0(SB), Y11
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y11
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y11
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y11
@@ -5756,12 +5756,12 @@ blocks_end:
 	VSUBPS       Y0, Y9, Y9
 	VMOVUPS      lanes_c2d00000<>+0(SB), Y10
 	VMAXPS       Y9, Y10, Y9
-	VMOVAPS      lanes_4b40009f<>+0(SB), Y10
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y10
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y10
 	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
-	VMOVAPS      lanes_3c091cd5<>+0(SB), Y11
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y11
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y11
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y11
@@ -5782,12 +5782,12 @@ blocks_end:
 	VSUBPS       Y0, Y10, Y10
 	VMOVUPS      lanes_c2d00000<>+0(SB), Y9
 	VMAXPS       Y10, Y9, Y10
-	VMOVAPS      lanes_4b40009f<>+0(SB), Y9
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y9
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y9
 	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y11
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y10
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y10
-	VMOVAPS      lanes_3c091cd5<>+0(SB), Y11
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y11
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y11
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y11
@@ -5808,12 +5808,12 @@ blocks_end:
 	VSUBPS       Y0, Y9, Y9
 	VMOVUPS      lanes_c2d00000<>+0(SB), Y10
 	VMAXPS       Y9, Y10, Y9
-	VMOVAPS      lanes_4b40009f<>+0(SB), Y10
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y10
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y10
 	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
-	VMOVAPS      lanes_3c091cd5<>+0(SB), Y11
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y11
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y11
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y11
@@ -5834,12 +5834,12 @@ blocks_end:
 	VSUBPS       Y0, Y10, Y10
 	VMOVUPS      lanes_c2d00000<>+0(SB), Y9
 	VMAXPS       Y10, Y9, Y10
-	VMOVAPS      lanes_4b40009f<>+0(SB), Y9
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y9
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y9
 	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y11
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y10
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y10
-	VMOVAPS      lanes_3c091cd5<>+0(SB), Y11
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y11
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y11
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y11
@@ -5860,12 +5860,12 @@ blocks_end:
 	VSUBPS       Y0, Y9, Y9
 	VMOVUPS      lanes_c2d00000<>+0(SB), Y10
 	VMAXPS       Y9, Y10, Y9
-	VMOVAPS      lanes_4b40009f<>+0(SB), Y10
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y10
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y10
 	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
-	VMOVAPS      lanes_3c091cd5<>+0(SB), Y11
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y11
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y11
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y11
@@ -5886,12 +5886,12 @@ blocks_end:
 	VSUBPS       Y0, Y10, Y10
 	VMOVUPS      lanes_c2d00000<>+0(SB), Y9
 	VMAXPS       Y10, Y9, Y10
-	VMOVAPS      lanes_4b40009f<>+0(SB), Y9
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y9
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y9
 	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y11
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y10
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y10
-	VMOVAPS      lanes_3c091cd5<>+0(SB), Y11
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y11
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y11
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y11
@@ -5919,12 +5919,12 @@ partial0:
 	VSUBPS       Y0, Y10, Y10
 	VMOVUPS      lanes_c2d00000<>+0(SB), Y11
 	VMAXPS       Y10, Y11, Y10
-	VMOVAPS      lanes_4b40009f<>+0(SB), Y11
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y11
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y11
 	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y10
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y10
-	VMOVAPS      lanes_3c091cd5<>+0(SB), Y12
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y12
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y12
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y12
@@ -5951,12 +5951,12 @@ partial1:
 	VSUBPS       Y0, Y11, Y11
 	VMOVUPS      lanes_c2d00000<>+0(SB), Y10
 	VMAXPS       Y11, Y10, Y11
-	VMOVAPS      lanes_4b40009f<>+0(SB), Y10
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y10
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y10
 	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y12
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
-	VMOVAPS      lanes_3c091cd5<>+0(SB), Y12
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
@@ -5983,12 +5983,12 @@ partial2:
 	VSUBPS       Y0, Y10, Y10
 	VMOVUPS      lanes_c2d00000<>+0(SB), Y11
 	VMAXPS       Y10, Y11, Y10
-	VMOVAPS      lanes_4b40009f<>+0(SB), Y11
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y11
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y11
 	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y10
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y10
-	VMOVAPS      lanes_3c091cd5<>+0(SB), Y12
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y12
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y12
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y12
@@ -6015,12 +6015,12 @@ partial3:
 	VSUBPS       Y0, Y11, Y11
 	VMOVUPS      lanes_c2d00000<>+0(SB), Y10
 	VMAXPS       Y11, Y10, Y11
-	VMOVAPS      lanes_4b40009f<>+0(SB), Y10
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y10
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y10
 	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y12
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
-	VMOVAPS      lanes_3c091cd5<>+0(SB), Y12
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
@@ -6047,12 +6047,12 @@ partial4:
 	VSUBPS       Y0, Y10, Y10
 	VMOVUPS      lanes_c2d00000<>+0(SB), Y11
 	VMAXPS       Y10, Y11, Y10
-	VMOVAPS      lanes_4b40009f<>+0(SB), Y11
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y11
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y11
 	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y10
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y10
-	VMOVAPS      lanes_3c091cd5<>+0(SB), Y12
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y12
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y12
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y12
@@ -6079,12 +6079,12 @@ partial5:
 	VSUBPS       Y0, Y11, Y11
 	VMOVUPS      lanes_c2d00000<>+0(SB), Y10
 	VMAXPS       Y11, Y10, Y11
-	VMOVAPS      lanes_4b40009f<>+0(SB), Y10
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y10
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y10
 	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y12
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
-	VMOVAPS      lanes_3c091cd5<>+0(SB), Y12
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
@@ -6111,12 +6111,12 @@ partial6:
 	VSUBPS       Y0, Y10, Y10
 	VMOVUPS      lanes_c2d00000<>+0(SB), Y11
 	VMAXPS       Y10, Y11, Y10
-	VMOVAPS      lanes_4b40009f<>+0(SB), Y11
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y11
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y11
 	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y10
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y10
-	VMOVAPS      lanes_3c091cd5<>+0(SB), Y12
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y12
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y12
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y12
@@ -6143,12 +6143,12 @@ partial7:
 	VSUBPS       Y0, Y11, Y11
 	VMOVUPS      lanes_c2d00000<>+0(SB), Y10
 	VMAXPS       Y11, Y10, Y11
-	VMOVAPS      lanes_4b40009f<>+0(SB), Y10
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y10
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y10
 	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y12
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
-	VMOVAPS      lanes_3c091cd5<>+0(SB), Y12
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
@@ -6431,13 +6431,13 @@ blocks:
 	VMAXPS       Z7, Z9, Z7
 	VMOVUPS      lanes_c2d00000<>+0(SB), Z9
 	VMAXPS       Z8, Z9, Z8
-	VMOVAPS      lanes_4b40009f<>+0(SB), Z9
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z9
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z5, Z9
-	VMOVAPS      lanes_4b40009f<>+0(SB), Z10
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z10
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z6, Z10
-	VMOVAPS      lanes_4b40009f<>+0(SB), Z11
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z11
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z7, Z11
-	VMOVAPS      lanes_4b40009f<>+0(SB), Z12
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z12
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z8, Z12
 	VSUBPS       lanes_4b40009f<>+0(SB), Z9, Z13
 	VSUBPS       lanes_4b40009f<>+0(SB), Z10, Z14
@@ -6451,13 +6451,13 @@ blocks:
 	VFNMADD231PS lanes_b102e308<>+0(SB), Z14, Z6
 	VFNMADD231PS lanes_b102e308<>+0(SB), Z15, Z7
 	VFNMADD231PS lanes_b102e308<>+0(SB), Z16, Z8
-	VMOVAPS      lanes_3c091cd5<>+0(SB), Z16
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z16
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Z5, Z16
-	VMOVAPS      lanes_3c091cd5<>+0(SB), Z15
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z15
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Z6, Z15
-	VMOVAPS      lanes_3c091cd5<>+0(SB), Z14
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z14
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Z7, Z14
-	VMOVAPS      lanes_3c091cd5<>+0(SB), Z13
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z13
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Z8, Z13
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z5, Z16
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z6, Z15
@@ -6512,12 +6512,12 @@ blocks_end:
 	VSUBPS       Z0, Z12, Z12
 	VMOVUPS      lanes_c2d00000<>+0(SB), Z11
 	VMAXPS       Z12, Z11, Z12
-	VMOVAPS      lanes_4b40009f<>+0(SB), Z11
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z11
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z12, Z11
 	VSUBPS       lanes_4b40009f<>+0(SB), Z11, Z10
 	VFNMADD231PS lanes_3f317218<>+0(SB), Z10, Z12
 	VFNMADD231PS lanes_b102e308<>+0(SB), Z10, Z12
-	VMOVAPS      lanes_3c091cd5<>+0(SB), Z10
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z10
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Z12, Z10
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z12, Z10
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z12, Z10
@@ -6538,12 +6538,12 @@ blocks_end:
 	VSUBPS       Z0, Z11, Z11
 	VMOVUPS      lanes_c2d00000<>+0(SB), Z12
 	VMAXPS       Z11, Z12, Z11
-	VMOVAPS      lanes_4b40009f<>+0(SB), Z12
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z12
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z11, Z12
 	VSUBPS       lanes_4b40009f<>+0(SB), Z12, Z10
 	VFNMADD231PS lanes_3f317218<>+0(SB), Z10, Z11
 	VFNMADD231PS lanes_b102e308<>+0(SB), Z10, Z11
-	VMOVAPS      lanes_3c091cd5<>+0(SB), Z10
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z10
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Z11, Z10
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z11, Z10
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z11, Z10
@@ -6564,12 +6564,12 @@ blocks_end:
 	VSUBPS       Z0, Z12, Z12
 	VMOVUPS      lanes_c2d00000<>+0(SB), Z11
 	VMAXPS       Z12, Z11, Z12
-	VMOVAPS      lanes_4b40009f<>+0(SB), Z11
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z11
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z12, Z11
 	VSUBPS       lanes_4b40009f<>+0(SB), Z11, Z10
 	VFNMADD231PS lanes_3f317218<>+0(SB), Z10, Z12
 	VFNMADD231PS lanes_b102e308<>+0(SB), Z10, Z12
-	VMOVAPS      lanes_3c091cd5<>+0(SB), Z10
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z10
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Z12, Z10
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z12, Z10
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z12, Z10
@@ -6590,12 +6590,12 @@ blocks_end:
 	VSUBPS       Z0, Z11, Z11
 	VMOVUPS      lanes_c2d00000<>+0(SB), Z12
 	VMAXPS       Z11, Z12, Z11
-	VMOVAPS      lanes_4b40009f<>+0(SB), Z12
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z12
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z11, Z12
 	VSUBPS       lanes_4b40009f<>+0(SB), Z12, Z10
 	VFNMADD231PS lanes_3f317218<>+0(SB), Z10, Z11
 	VFNMADD231PS lanes_b102e308<>+0(SB), Z10, Z11
-	VMOVAPS      lanes_3c091cd5<>+0(SB), Z10
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z10
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Z11, Z10
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z11, Z10
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z11, Z10
@@ -6622,12 +6622,12 @@ partial0:
 	VSUBPS       Z0, Z12, Z12
 	VMOVUPS      lanes_c2d00000<>+0(SB), Z11
 	VMAXPS       Z12, Z11, Z12
-	VMOVAPS      lanes_4b40009f<>+0(SB), Z11
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z11
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z12, Z11
 	VSUBPS       lanes_4b40009f<>+0(SB), Z11, Z10
 	VFNMADD231PS lanes_3f317218<>+0(SB), Z10, Z12
 	VFNMADD231PS lanes_b102e308<>+0(SB), Z10, Z12
-	VMOVAPS      lanes_3c091cd5<>+0(SB), Z10
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z10
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Z12, Z10
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z12, Z10
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z12, Z10
@@ -6653,12 +6653,12 @@ partial1:
 	VSUBPS       Z0, Z11, Z11
 	VMOVUPS      lanes_c2d00000<>+0(SB), Z12
 	VMAXPS       Z11, Z12, Z11
-	VMOVAPS      lanes_4b40009f<>+0(SB), Z12
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z12
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z11, Z12
 	VSUBPS       lanes_4b40009f<>+0(SB), Z12, Z10
 	VFNMADD231PS lanes_3f317218<>+0(SB), Z10, Z11
 	VFNMADD231PS lanes_b102e308<>+0(SB), Z10, Z11
-	VMOVAPS      lanes_3c091cd5<>+0(SB), Z10
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z10
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Z11, Z10
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z11, Z10
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z11, Z10
@@ -6684,12 +6684,12 @@ partial2:
 	VSUBPS       Z0, Z12, Z12
 	VMOVUPS      lanes_c2d00000<>+0(SB), Z11
 	VMAXPS       Z12, Z11, Z12
-	VMOVAPS      lanes_4b40009f<>+0(SB), Z11
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z11
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z12, Z11
 	VSUBPS       lanes_4b40009f<>+0(SB), Z11, Z10
 	VFNMADD231PS lanes_3f317218<>+0(SB), Z10, Z12
 	VFNMADD231PS lanes_b102e308<>+0(SB), Z10, Z12
-	VMOVAPS      lanes_3c091cd5<>+0(SB), Z10
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z10
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Z12, Z10
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z12, Z10
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z12, Z10
@@ -6715,12 +6715,12 @@ partial3:
 	VSUBPS       Z0, Z11, Z11
 	VMOVUPS      lanes_c2d00000<>+0(SB), Z12
 	VMAXPS       Z11, Z12, Z11
-	VMOVAPS      lanes_4b40009f<>+0(SB), Z12
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z12
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z11, Z12
 	VSUBPS       lanes_4b40009f<>+0(SB), Z12, Z10
 	VFNMADD231PS lanes_3f317218<>+0(SB), Z10, Z11
 	VFNMADD231PS lanes_b102e308<>+0(SB), Z10, Z11
-	VMOVAPS      lanes_3c091cd5<>+0(SB), Z10
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z10
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Z11, Z10
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z11, Z10
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z11, Z10
@@ -6756,5 +6756,33857 @@ tree:
 	VSHUFPS       $0x01, X1, X1, X12
 	VADDPS        X12, X1, X1
 	VMOVSS        X1, ret+40(FP)
+	VZEROUPPER
+	RET
+
+// func GemmRows1x1AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmRows1x1AVX2(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VBROADCASTSS (R9), Y1
+	VFMADD231PS  (BX), Y1, Y15
+	VBROADCASTSS 4(R9), Y2
+	VFMADD231PS  (BX)(CX*1), Y2, Y15
+	VBROADCASTSS 8(R9), Y3
+	VFMADD231PS  (BX)(CX*2), Y3, Y15
+	VBROADCASTSS 12(R9), Y4
+	VFMADD231PS  (BX)(DX*1), Y4, Y15
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VBROADCASTSS (R9), Y5
+	VFMADD231PS  (BX), Y5, Y15
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+
+store:
+	VMOVUPS Y15, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows1x1PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmRows1x1PartialAVX2(SB), NOSPLIT, $8-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y14
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VBROADCASTSS (R9), Y1
+	VMASKMOVPS   (BX), Y14, Y2
+	VFMADD231PS  Y2, Y1, Y15
+	VBROADCASTSS 4(R9), Y3
+	VMASKMOVPS   (BX)(CX*1), Y14, Y4
+	VFMADD231PS  Y4, Y3, Y15
+	VBROADCASTSS 8(R9), Y5
+	VMASKMOVPS   (BX)(CX*2), Y14, Y6
+	VFMADD231PS  Y6, Y5, Y15
+	VBROADCASTSS 12(R9), Y7
+	VMASKMOVPS   (BX)(DX*1), Y14, Y8
+	VFMADD231PS  Y8, Y7, Y15
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VBROADCASTSS (R9), Y9
+	VMASKMOVPS   (BX), Y14, Y10
+	VFMADD231PS  Y10, Y9, Y15
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VMASKMOVPS   (AX), Y14, Y0
+	VFMADD213PS  Y0, Y1, Y15
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMASKMOVPS (AX), Y14, Y0
+	VADDPS     Y0, Y15, Y15
+
+store:
+	VMASKMOVPS Y15, Y14, (R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	VZEROUPPER
+	RET
+
+// func GemmRows1x2AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmRows1x2AVX2(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VBROADCASTSS (R9), Y1
+	VFMADD231PS  (BX), Y1, Y15
+	VFMADD231PS  32(BX), Y1, Y14
+	VBROADCASTSS 4(R9), Y2
+	VFMADD231PS  (BX)(CX*1), Y2, Y15
+	VFMADD231PS  32(BX)(CX*1), Y2, Y14
+	VBROADCASTSS 8(R9), Y3
+	VFMADD231PS  (BX)(CX*2), Y3, Y15
+	VFMADD231PS  32(BX)(CX*2), Y3, Y14
+	VBROADCASTSS 12(R9), Y4
+	VFMADD231PS  (BX)(DX*1), Y4, Y15
+	VFMADD231PS  32(BX)(DX*1), Y4, Y14
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VBROADCASTSS (R9), Y5
+	VFMADD231PS  (BX), Y5, Y15
+	VFMADD231PS  32(BX), Y5, Y14
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y14, Y14
+
+store:
+	VMOVUPS Y15, (R12)
+	VMOVUPS Y14, 32(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows1x2PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmRows1x2PartialAVX2(SB), NOSPLIT, $8-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VBROADCASTSS (R9), Y1
+	VFMADD231PS  (BX), Y1, Y15
+	VMASKMOVPS   32(BX), Y13, Y2
+	VFMADD231PS  Y2, Y1, Y14
+	VBROADCASTSS 4(R9), Y3
+	VFMADD231PS  (BX)(CX*1), Y3, Y15
+	VMASKMOVPS   32(BX)(CX*1), Y13, Y4
+	VFMADD231PS  Y4, Y3, Y14
+	VBROADCASTSS 8(R9), Y5
+	VFMADD231PS  (BX)(CX*2), Y5, Y15
+	VMASKMOVPS   32(BX)(CX*2), Y13, Y6
+	VFMADD231PS  Y6, Y5, Y14
+	VBROADCASTSS 12(R9), Y7
+	VFMADD231PS  (BX)(DX*1), Y7, Y15
+	VMASKMOVPS   32(BX)(DX*1), Y13, Y8
+	VFMADD231PS  Y8, Y7, Y14
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VBROADCASTSS (R9), Y9
+	VFMADD231PS  (BX), Y9, Y15
+	VMASKMOVPS   32(BX), Y13, Y10
+	VFMADD231PS  Y10, Y9, Y14
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VMASKMOVPS   32(AX), Y13, Y0
+	VFMADD213PS  Y0, Y1, Y14
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMOVUPS    (AX), Y0
+	VADDPS     Y0, Y15, Y15
+	VMASKMOVPS 32(AX), Y13, Y0
+	VADDPS     Y0, Y14, Y14
+
+store:
+	VMOVUPS    Y15, (R12)
+	VMASKMOVPS Y14, Y13, 32(R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	VZEROUPPER
+	RET
+
+// func GemmRows2x1AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmRows2x1AVX2(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMOVUPS      (BX), Y0
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VBROADCASTSS (R9)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y14
+	VMOVUPS      (BX)(CX*1), Y0
+	VBROADCASTSS 4(R9), Y4
+	VFMADD231PS  Y0, Y4, Y15
+	VBROADCASTSS 4(R9)(SI*1), Y5
+	VFMADD231PS  Y0, Y5, Y14
+	VMOVUPS      (BX)(CX*2), Y0
+	VBROADCASTSS 8(R9), Y6
+	VFMADD231PS  Y0, Y6, Y15
+	VBROADCASTSS 8(R9)(SI*1), Y7
+	VFMADD231PS  Y0, Y7, Y14
+	VMOVUPS      (BX)(DX*1), Y0
+	VBROADCASTSS 12(R9), Y8
+	VFMADD231PS  Y0, Y8, Y15
+	VBROADCASTSS 12(R9)(SI*1), Y9
+	VFMADD231PS  Y0, Y9, Y14
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Y0
+	VBROADCASTSS (R9), Y10
+	VFMADD231PS  Y0, Y10, Y15
+	VBROADCASTSS (R9)(SI*1), Y11
+	VFMADD231PS  Y0, Y11, Y14
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y14
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y14, Y14
+
+store:
+	VMOVUPS Y15, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y14, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows2x1PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmRows2x1PartialAVX2(SB), NOSPLIT, $8-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMASKMOVPS   (BX), Y13, Y0
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VBROADCASTSS (R9)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y14
+	VMASKMOVPS   (BX)(CX*1), Y13, Y0
+	VBROADCASTSS 4(R9), Y4
+	VFMADD231PS  Y0, Y4, Y15
+	VBROADCASTSS 4(R9)(SI*1), Y5
+	VFMADD231PS  Y0, Y5, Y14
+	VMASKMOVPS   (BX)(CX*2), Y13, Y0
+	VBROADCASTSS 8(R9), Y6
+	VFMADD231PS  Y0, Y6, Y15
+	VBROADCASTSS 8(R9)(SI*1), Y7
+	VFMADD231PS  Y0, Y7, Y14
+	VMASKMOVPS   (BX)(DX*1), Y13, Y0
+	VBROADCASTSS 12(R9), Y8
+	VFMADD231PS  Y0, Y8, Y15
+	VBROADCASTSS 12(R9)(SI*1), Y9
+	VFMADD231PS  Y0, Y9, Y14
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMASKMOVPS   (BX), Y13, Y0
+	VBROADCASTSS (R9), Y10
+	VFMADD231PS  Y0, Y10, Y15
+	VBROADCASTSS (R9)(SI*1), Y11
+	VFMADD231PS  Y0, Y11, Y14
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VMASKMOVPS   (AX), Y13, Y0
+	VFMADD213PS  Y0, Y1, Y15
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y13, Y0
+	VFMADD213PS  Y0, Y1, Y14
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMASKMOVPS (AX), Y13, Y0
+	VADDPS     Y0, Y15, Y15
+	VADDPS     Y0, Y14, Y14
+
+store:
+	VMASKMOVPS Y15, Y13, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y14, Y13, (R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	VZEROUPPER
+	RET
+
+// func GemmRows2x2AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmRows2x2AVX2(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VBROADCASTSS (R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS (R9)(SI*1), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VFMADD231PS  Y1, Y4, Y12
+	VMOVUPS      (BX)(CX*1), Y0
+	VMOVUPS      32(BX)(CX*1), Y1
+	VBROADCASTSS 4(R9), Y5
+	VFMADD231PS  Y0, Y5, Y15
+	VFMADD231PS  Y1, Y5, Y14
+	VBROADCASTSS 4(R9)(SI*1), Y6
+	VFMADD231PS  Y0, Y6, Y13
+	VFMADD231PS  Y1, Y6, Y12
+	VMOVUPS      (BX)(CX*2), Y0
+	VMOVUPS      32(BX)(CX*2), Y1
+	VBROADCASTSS 8(R9), Y7
+	VFMADD231PS  Y0, Y7, Y15
+	VFMADD231PS  Y1, Y7, Y14
+	VBROADCASTSS 8(R9)(SI*1), Y8
+	VFMADD231PS  Y0, Y8, Y13
+	VFMADD231PS  Y1, Y8, Y12
+	VMOVUPS      (BX)(DX*1), Y0
+	VMOVUPS      32(BX)(DX*1), Y1
+	VBROADCASTSS 12(R9), Y9
+	VFMADD231PS  Y0, Y9, Y15
+	VFMADD231PS  Y1, Y9, Y14
+	VBROADCASTSS 12(R9)(SI*1), Y10
+	VFMADD231PS  Y0, Y10, Y13
+	VFMADD231PS  Y1, Y10, Y12
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VBROADCASTSS (R9), Y11
+	VFMADD231PS  Y0, Y11, Y15
+	VFMADD231PS  Y1, Y11, Y14
+	VBROADCASTSS (R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y13, Y13
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y12, Y12
+
+store:
+	VMOVUPS Y15, (R12)
+	VMOVUPS Y14, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y13, (R12)
+	VMOVUPS Y12, 32(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows2x2PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmRows2x2PartialAVX2(SB), NOSPLIT, $8-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y11
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMOVUPS      (BX), Y0
+	VMASKMOVPS   32(BX), Y11, Y1
+	VBROADCASTSS (R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS (R9)(SI*1), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VFMADD231PS  Y1, Y4, Y12
+	VMOVUPS      (BX)(CX*1), Y0
+	VMASKMOVPS   32(BX)(CX*1), Y11, Y1
+	VBROADCASTSS 4(R9), Y5
+	VFMADD231PS  Y0, Y5, Y15
+	VFMADD231PS  Y1, Y5, Y14
+	VBROADCASTSS 4(R9)(SI*1), Y6
+	VFMADD231PS  Y0, Y6, Y13
+	VFMADD231PS  Y1, Y6, Y12
+	VMOVUPS      (BX)(CX*2), Y0
+	VMASKMOVPS   32(BX)(CX*2), Y11, Y1
+	VBROADCASTSS 8(R9), Y7
+	VFMADD231PS  Y0, Y7, Y15
+	VFMADD231PS  Y1, Y7, Y14
+	VBROADCASTSS 8(R9)(SI*1), Y8
+	VFMADD231PS  Y0, Y8, Y13
+	VFMADD231PS  Y1, Y8, Y12
+	VMOVUPS      (BX)(DX*1), Y0
+	VMASKMOVPS   32(BX)(DX*1), Y11, Y1
+	VBROADCASTSS 12(R9), Y9
+	VFMADD231PS  Y0, Y9, Y15
+	VFMADD231PS  Y1, Y9, Y14
+	VBROADCASTSS 12(R9)(SI*1), Y10
+	VFMADD231PS  Y0, Y10, Y13
+	VFMADD231PS  Y1, Y10, Y12
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Y0
+	VMASKMOVPS   32(BX), Y11, Y1
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VFMADD231PS  Y1, Y2, Y14
+	VBROADCASTSS (R9)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y13
+	VFMADD231PS  Y1, Y3, Y12
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VMASKMOVPS   32(AX), Y11, Y0
+	VFMADD213PS  Y0, Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VMASKMOVPS   32(AX), Y11, Y0
+	VFMADD213PS  Y0, Y1, Y12
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMOVUPS    (AX), Y0
+	VADDPS     Y0, Y15, Y15
+	VADDPS     Y0, Y13, Y13
+	VMASKMOVPS 32(AX), Y11, Y0
+	VADDPS     Y0, Y14, Y14
+	VADDPS     Y0, Y12, Y12
+
+store:
+	VMOVUPS    Y15, (R12)
+	VMASKMOVPS Y14, Y11, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y13, (R12)
+	VMASKMOVPS Y12, Y11, 32(R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	VZEROUPPER
+	RET
+
+// func GemmRows3x1AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmRows3x1AVX2(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMOVUPS      (BX), Y0
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VBROADCASTSS (R9)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y14
+	VBROADCASTSS (R9)(SI*2), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VMOVUPS      (BX)(CX*1), Y0
+	VBROADCASTSS 4(R9), Y5
+	VFMADD231PS  Y0, Y5, Y15
+	VBROADCASTSS 4(R9)(SI*1), Y6
+	VFMADD231PS  Y0, Y6, Y14
+	VBROADCASTSS 4(R9)(SI*2), Y7
+	VFMADD231PS  Y0, Y7, Y13
+	VMOVUPS      (BX)(CX*2), Y0
+	VBROADCASTSS 8(R9), Y8
+	VFMADD231PS  Y0, Y8, Y15
+	VBROADCASTSS 8(R9)(SI*1), Y9
+	VFMADD231PS  Y0, Y9, Y14
+	VBROADCASTSS 8(R9)(SI*2), Y10
+	VFMADD231PS  Y0, Y10, Y13
+	VMOVUPS      (BX)(DX*1), Y0
+	VBROADCASTSS 12(R9), Y11
+	VFMADD231PS  Y0, Y11, Y15
+	VBROADCASTSS 12(R9)(SI*1), Y12
+	VFMADD231PS  Y0, Y12, Y14
+	VBROADCASTSS 12(R9)(SI*2), Y1
+	VFMADD231PS  Y0, Y1, Y13
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Y0
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VBROADCASTSS (R9)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y14
+	VBROADCASTSS (R9)(SI*2), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y13, Y13
+
+store:
+	VMOVUPS Y15, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y14, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y13, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows3x1PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmRows3x1PartialAVX2(SB), NOSPLIT, $8-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y12
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMASKMOVPS   (BX), Y12, Y0
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VBROADCASTSS (R9)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y14
+	VBROADCASTSS (R9)(SI*2), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VMASKMOVPS   (BX)(CX*1), Y12, Y0
+	VBROADCASTSS 4(R9), Y5
+	VFMADD231PS  Y0, Y5, Y15
+	VBROADCASTSS 4(R9)(SI*1), Y6
+	VFMADD231PS  Y0, Y6, Y14
+	VBROADCASTSS 4(R9)(SI*2), Y7
+	VFMADD231PS  Y0, Y7, Y13
+	VMASKMOVPS   (BX)(CX*2), Y12, Y0
+	VBROADCASTSS 8(R9), Y8
+	VFMADD231PS  Y0, Y8, Y15
+	VBROADCASTSS 8(R9)(SI*1), Y9
+	VFMADD231PS  Y0, Y9, Y14
+	VBROADCASTSS 8(R9)(SI*2), Y10
+	VFMADD231PS  Y0, Y10, Y13
+	VMASKMOVPS   (BX)(DX*1), Y12, Y0
+	VBROADCASTSS 12(R9), Y11
+	VFMADD231PS  Y0, Y11, Y15
+	VBROADCASTSS 12(R9)(SI*1), Y1
+	VFMADD231PS  Y0, Y1, Y14
+	VBROADCASTSS 12(R9)(SI*2), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMASKMOVPS   (BX), Y12, Y0
+	VBROADCASTSS (R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VBROADCASTSS (R9)(SI*1), Y4
+	VFMADD231PS  Y0, Y4, Y14
+	VBROADCASTSS (R9)(SI*2), Y5
+	VFMADD231PS  Y0, Y5, Y13
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VMASKMOVPS   (AX), Y12, Y0
+	VFMADD213PS  Y0, Y1, Y15
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y12, Y0
+	VFMADD213PS  Y0, Y1, Y14
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y12, Y0
+	VFMADD213PS  Y0, Y1, Y13
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMASKMOVPS (AX), Y12, Y0
+	VADDPS     Y0, Y15, Y15
+	VADDPS     Y0, Y14, Y14
+	VADDPS     Y0, Y13, Y13
+
+store:
+	VMASKMOVPS Y15, Y12, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y14, Y12, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y13, Y12, (R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	VZEROUPPER
+	RET
+
+// func GemmRows3x2AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmRows3x2AVX2(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VBROADCASTSS (R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS (R9)(SI*1), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VFMADD231PS  Y1, Y4, Y12
+	VBROADCASTSS (R9)(SI*2), Y5
+	VFMADD231PS  Y0, Y5, Y11
+	VFMADD231PS  Y1, Y5, Y10
+	VMOVUPS      (BX)(CX*1), Y0
+	VMOVUPS      32(BX)(CX*1), Y1
+	VBROADCASTSS 4(R9), Y6
+	VFMADD231PS  Y0, Y6, Y15
+	VFMADD231PS  Y1, Y6, Y14
+	VBROADCASTSS 4(R9)(SI*1), Y7
+	VFMADD231PS  Y0, Y7, Y13
+	VFMADD231PS  Y1, Y7, Y12
+	VBROADCASTSS 4(R9)(SI*2), Y8
+	VFMADD231PS  Y0, Y8, Y11
+	VFMADD231PS  Y1, Y8, Y10
+	VMOVUPS      (BX)(CX*2), Y0
+	VMOVUPS      32(BX)(CX*2), Y1
+	VBROADCASTSS 8(R9), Y9
+	VFMADD231PS  Y0, Y9, Y15
+	VFMADD231PS  Y1, Y9, Y14
+	VBROADCASTSS 8(R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS 8(R9)(SI*2), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	VFMADD231PS  Y1, Y3, Y10
+	VMOVUPS      (BX)(DX*1), Y0
+	VMOVUPS      32(BX)(DX*1), Y1
+	VBROADCASTSS 12(R9), Y4
+	VFMADD231PS  Y0, Y4, Y15
+	VFMADD231PS  Y1, Y4, Y14
+	VBROADCASTSS 12(R9)(SI*1), Y5
+	VFMADD231PS  Y0, Y5, Y13
+	VFMADD231PS  Y1, Y5, Y12
+	VBROADCASTSS 12(R9)(SI*2), Y6
+	VFMADD231PS  Y0, Y6, Y11
+	VFMADD231PS  Y1, Y6, Y10
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VBROADCASTSS (R9), Y7
+	VFMADD231PS  Y0, Y7, Y15
+	VFMADD231PS  Y1, Y7, Y14
+	VBROADCASTSS (R9)(SI*1), Y8
+	VFMADD231PS  Y0, Y8, Y13
+	VFMADD231PS  Y1, Y8, Y12
+	VBROADCASTSS (R9)(SI*2), Y9
+	VFMADD231PS  Y0, Y9, Y11
+	VFMADD231PS  Y1, Y9, Y10
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y13, Y13
+	VADDPS  Y0, Y11, Y11
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y12, Y12
+	VADDPS  Y0, Y10, Y10
+
+store:
+	VMOVUPS Y15, (R12)
+	VMOVUPS Y14, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y13, (R12)
+	VMOVUPS Y12, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y11, (R12)
+	VMOVUPS Y10, 32(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows3x2PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmRows3x2PartialAVX2(SB), NOSPLIT, $8-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y9
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMOVUPS      (BX), Y0
+	VMASKMOVPS   32(BX), Y9, Y1
+	VBROADCASTSS (R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS (R9)(SI*1), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VFMADD231PS  Y1, Y4, Y12
+	VBROADCASTSS (R9)(SI*2), Y5
+	VFMADD231PS  Y0, Y5, Y11
+	VFMADD231PS  Y1, Y5, Y10
+	VMOVUPS      (BX)(CX*1), Y0
+	VMASKMOVPS   32(BX)(CX*1), Y9, Y1
+	VBROADCASTSS 4(R9), Y6
+	VFMADD231PS  Y0, Y6, Y15
+	VFMADD231PS  Y1, Y6, Y14
+	VBROADCASTSS 4(R9)(SI*1), Y7
+	VFMADD231PS  Y0, Y7, Y13
+	VFMADD231PS  Y1, Y7, Y12
+	VBROADCASTSS 4(R9)(SI*2), Y8
+	VFMADD231PS  Y0, Y8, Y11
+	VFMADD231PS  Y1, Y8, Y10
+	VMOVUPS      (BX)(CX*2), Y0
+	VMASKMOVPS   32(BX)(CX*2), Y9, Y1
+	VBROADCASTSS 8(R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VFMADD231PS  Y1, Y2, Y14
+	VBROADCASTSS 8(R9)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y13
+	VFMADD231PS  Y1, Y3, Y12
+	VBROADCASTSS 8(R9)(SI*2), Y4
+	VFMADD231PS  Y0, Y4, Y11
+	VFMADD231PS  Y1, Y4, Y10
+	VMOVUPS      (BX)(DX*1), Y0
+	VMASKMOVPS   32(BX)(DX*1), Y9, Y1
+	VBROADCASTSS 12(R9), Y5
+	VFMADD231PS  Y0, Y5, Y15
+	VFMADD231PS  Y1, Y5, Y14
+	VBROADCASTSS 12(R9)(SI*1), Y6
+	VFMADD231PS  Y0, Y6, Y13
+	VFMADD231PS  Y1, Y6, Y12
+	VBROADCASTSS 12(R9)(SI*2), Y7
+	VFMADD231PS  Y0, Y7, Y11
+	VFMADD231PS  Y1, Y7, Y10
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Y0
+	VMASKMOVPS   32(BX), Y9, Y1
+	VBROADCASTSS (R9), Y8
+	VFMADD231PS  Y0, Y8, Y15
+	VFMADD231PS  Y1, Y8, Y14
+	VBROADCASTSS (R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS (R9)(SI*2), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	VFMADD231PS  Y1, Y3, Y10
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VMASKMOVPS   32(AX), Y9, Y0
+	VFMADD213PS  Y0, Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VMASKMOVPS   32(AX), Y9, Y0
+	VFMADD213PS  Y0, Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VMASKMOVPS   32(AX), Y9, Y0
+	VFMADD213PS  Y0, Y1, Y10
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMOVUPS    (AX), Y0
+	VADDPS     Y0, Y15, Y15
+	VADDPS     Y0, Y13, Y13
+	VADDPS     Y0, Y11, Y11
+	VMASKMOVPS 32(AX), Y9, Y0
+	VADDPS     Y0, Y14, Y14
+	VADDPS     Y0, Y12, Y12
+	VADDPS     Y0, Y10, Y10
+
+store:
+	VMOVUPS    Y15, (R12)
+	VMASKMOVPS Y14, Y9, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y13, (R12)
+	VMASKMOVPS Y12, Y9, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y11, (R12)
+	VMASKMOVPS Y10, Y9, 32(R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	VZEROUPPER
+	RET
+
+// func GemmRows4x1AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmRows4x1AVX2(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMOVUPS      (BX), Y0
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VBROADCASTSS (R9)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y14
+	VBROADCASTSS (R9)(SI*2), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VBROADCASTSS (R9)(R8*1), Y5
+	VFMADD231PS  Y0, Y5, Y12
+	VMOVUPS      (BX)(CX*1), Y0
+	VBROADCASTSS 4(R9), Y6
+	VFMADD231PS  Y0, Y6, Y15
+	VBROADCASTSS 4(R9)(SI*1), Y7
+	VFMADD231PS  Y0, Y7, Y14
+	VBROADCASTSS 4(R9)(SI*2), Y8
+	VFMADD231PS  Y0, Y8, Y13
+	VBROADCASTSS 4(R9)(R8*1), Y9
+	VFMADD231PS  Y0, Y9, Y12
+	VMOVUPS      (BX)(CX*2), Y0
+	VBROADCASTSS 8(R9), Y10
+	VFMADD231PS  Y0, Y10, Y15
+	VBROADCASTSS 8(R9)(SI*1), Y11
+	VFMADD231PS  Y0, Y11, Y14
+	VBROADCASTSS 8(R9)(SI*2), Y1
+	VFMADD231PS  Y0, Y1, Y13
+	VBROADCASTSS 8(R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y12
+	VMOVUPS      (BX)(DX*1), Y0
+	VBROADCASTSS 12(R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VBROADCASTSS 12(R9)(SI*1), Y4
+	VFMADD231PS  Y0, Y4, Y14
+	VBROADCASTSS 12(R9)(SI*2), Y5
+	VFMADD231PS  Y0, Y5, Y13
+	VBROADCASTSS 12(R9)(R8*1), Y6
+	VFMADD231PS  Y0, Y6, Y12
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Y0
+	VBROADCASTSS (R9), Y7
+	VFMADD231PS  Y0, Y7, Y15
+	VBROADCASTSS (R9)(SI*1), Y8
+	VFMADD231PS  Y0, Y8, Y14
+	VBROADCASTSS (R9)(SI*2), Y9
+	VFMADD231PS  Y0, Y9, Y13
+	VBROADCASTSS (R9)(R8*1), Y10
+	VFMADD231PS  Y0, Y10, Y12
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y12
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y13, Y13
+	VADDPS  Y0, Y12, Y12
+
+store:
+	VMOVUPS Y15, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y14, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y13, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y12, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows4x1PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmRows4x1PartialAVX2(SB), NOSPLIT, $8-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y11
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMASKMOVPS   (BX), Y11, Y0
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VBROADCASTSS (R9)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y14
+	VBROADCASTSS (R9)(SI*2), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VBROADCASTSS (R9)(R8*1), Y5
+	VFMADD231PS  Y0, Y5, Y12
+	VMASKMOVPS   (BX)(CX*1), Y11, Y0
+	VBROADCASTSS 4(R9), Y6
+	VFMADD231PS  Y0, Y6, Y15
+	VBROADCASTSS 4(R9)(SI*1), Y7
+	VFMADD231PS  Y0, Y7, Y14
+	VBROADCASTSS 4(R9)(SI*2), Y8
+	VFMADD231PS  Y0, Y8, Y13
+	VBROADCASTSS 4(R9)(R8*1), Y9
+	VFMADD231PS  Y0, Y9, Y12
+	VMASKMOVPS   (BX)(CX*2), Y11, Y0
+	VBROADCASTSS 8(R9), Y10
+	VFMADD231PS  Y0, Y10, Y15
+	VBROADCASTSS 8(R9)(SI*1), Y1
+	VFMADD231PS  Y0, Y1, Y14
+	VBROADCASTSS 8(R9)(SI*2), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VBROADCASTSS 8(R9)(R8*1), Y3
+	VFMADD231PS  Y0, Y3, Y12
+	VMASKMOVPS   (BX)(DX*1), Y11, Y0
+	VBROADCASTSS 12(R9), Y4
+	VFMADD231PS  Y0, Y4, Y15
+	VBROADCASTSS 12(R9)(SI*1), Y5
+	VFMADD231PS  Y0, Y5, Y14
+	VBROADCASTSS 12(R9)(SI*2), Y6
+	VFMADD231PS  Y0, Y6, Y13
+	VBROADCASTSS 12(R9)(R8*1), Y7
+	VFMADD231PS  Y0, Y7, Y12
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMASKMOVPS   (BX), Y11, Y0
+	VBROADCASTSS (R9), Y8
+	VFMADD231PS  Y0, Y8, Y15
+	VBROADCASTSS (R9)(SI*1), Y9
+	VFMADD231PS  Y0, Y9, Y14
+	VBROADCASTSS (R9)(SI*2), Y10
+	VFMADD231PS  Y0, Y10, Y13
+	VBROADCASTSS (R9)(R8*1), Y1
+	VFMADD231PS  Y0, Y1, Y12
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VMASKMOVPS   (AX), Y11, Y0
+	VFMADD213PS  Y0, Y1, Y15
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y11, Y0
+	VFMADD213PS  Y0, Y1, Y14
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y11, Y0
+	VFMADD213PS  Y0, Y1, Y13
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y11, Y0
+	VFMADD213PS  Y0, Y1, Y12
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMASKMOVPS (AX), Y11, Y0
+	VADDPS     Y0, Y15, Y15
+	VADDPS     Y0, Y14, Y14
+	VADDPS     Y0, Y13, Y13
+	VADDPS     Y0, Y12, Y12
+
+store:
+	VMASKMOVPS Y15, Y11, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y14, Y11, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y13, Y11, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y12, Y11, (R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	VZEROUPPER
+	RET
+
+// func GemmRows4x2AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmRows4x2AVX2(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	VPXOR X9, X9, X9
+	VPXOR X8, X8, X8
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VBROADCASTSS (R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS (R9)(SI*1), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VFMADD231PS  Y1, Y4, Y12
+	VBROADCASTSS (R9)(SI*2), Y5
+	VFMADD231PS  Y0, Y5, Y11
+	VFMADD231PS  Y1, Y5, Y10
+	VBROADCASTSS (R9)(R8*1), Y6
+	VFMADD231PS  Y0, Y6, Y9
+	VFMADD231PS  Y1, Y6, Y8
+	VMOVUPS      (BX)(CX*1), Y0
+	VMOVUPS      32(BX)(CX*1), Y1
+	VBROADCASTSS 4(R9), Y7
+	VFMADD231PS  Y0, Y7, Y15
+	VFMADD231PS  Y1, Y7, Y14
+	VBROADCASTSS 4(R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS 4(R9)(SI*2), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	VFMADD231PS  Y1, Y3, Y10
+	VBROADCASTSS 4(R9)(R8*1), Y4
+	VFMADD231PS  Y0, Y4, Y9
+	VFMADD231PS  Y1, Y4, Y8
+	VMOVUPS      (BX)(CX*2), Y0
+	VMOVUPS      32(BX)(CX*2), Y1
+	VBROADCASTSS 8(R9), Y5
+	VFMADD231PS  Y0, Y5, Y15
+	VFMADD231PS  Y1, Y5, Y14
+	VBROADCASTSS 8(R9)(SI*1), Y6
+	VFMADD231PS  Y0, Y6, Y13
+	VFMADD231PS  Y1, Y6, Y12
+	VBROADCASTSS 8(R9)(SI*2), Y7
+	VFMADD231PS  Y0, Y7, Y11
+	VFMADD231PS  Y1, Y7, Y10
+	VBROADCASTSS 8(R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y8
+	VMOVUPS      (BX)(DX*1), Y0
+	VMOVUPS      32(BX)(DX*1), Y1
+	VBROADCASTSS 12(R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS 12(R9)(SI*1), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VFMADD231PS  Y1, Y4, Y12
+	VBROADCASTSS 12(R9)(SI*2), Y5
+	VFMADD231PS  Y0, Y5, Y11
+	VFMADD231PS  Y1, Y5, Y10
+	VBROADCASTSS 12(R9)(R8*1), Y6
+	VFMADD231PS  Y0, Y6, Y9
+	VFMADD231PS  Y1, Y6, Y8
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VBROADCASTSS (R9), Y7
+	VFMADD231PS  Y0, Y7, Y15
+	VFMADD231PS  Y1, Y7, Y14
+	VBROADCASTSS (R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS (R9)(SI*2), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	VFMADD231PS  Y1, Y3, Y10
+	VBROADCASTSS (R9)(R8*1), Y4
+	VFMADD231PS  Y0, Y4, Y9
+	VFMADD231PS  Y1, Y4, Y8
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y9
+	VFMADD213PS  32(AX), Y1, Y8
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y13, Y13
+	VADDPS  Y0, Y11, Y11
+	VADDPS  Y0, Y9, Y9
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y12, Y12
+	VADDPS  Y0, Y10, Y10
+	VADDPS  Y0, Y8, Y8
+
+store:
+	VMOVUPS Y15, (R12)
+	VMOVUPS Y14, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y13, (R12)
+	VMOVUPS Y12, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y11, (R12)
+	VMOVUPS Y10, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y9, (R12)
+	VMOVUPS Y8, 32(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows4x2PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmRows4x2PartialAVX2(SB), NOSPLIT, $8-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y7
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	VPXOR X9, X9, X9
+	VPXOR X8, X8, X8
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMOVUPS      (BX), Y0
+	VMASKMOVPS   32(BX), Y7, Y1
+	VBROADCASTSS (R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS (R9)(SI*1), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VFMADD231PS  Y1, Y4, Y12
+	VBROADCASTSS (R9)(SI*2), Y5
+	VFMADD231PS  Y0, Y5, Y11
+	VFMADD231PS  Y1, Y5, Y10
+	VBROADCASTSS (R9)(R8*1), Y6
+	VFMADD231PS  Y0, Y6, Y9
+	VFMADD231PS  Y1, Y6, Y8
+	VMOVUPS      (BX)(CX*1), Y0
+	VMASKMOVPS   32(BX)(CX*1), Y7, Y1
+	VBROADCASTSS 4(R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VFMADD231PS  Y1, Y2, Y14
+	VBROADCASTSS 4(R9)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y13
+	VFMADD231PS  Y1, Y3, Y12
+	VBROADCASTSS 4(R9)(SI*2), Y4
+	VFMADD231PS  Y0, Y4, Y11
+	VFMADD231PS  Y1, Y4, Y10
+	VBROADCASTSS 4(R9)(R8*1), Y5
+	VFMADD231PS  Y0, Y5, Y9
+	VFMADD231PS  Y1, Y5, Y8
+	VMOVUPS      (BX)(CX*2), Y0
+	VMASKMOVPS   32(BX)(CX*2), Y7, Y1
+	VBROADCASTSS 8(R9), Y6
+	VFMADD231PS  Y0, Y6, Y15
+	VFMADD231PS  Y1, Y6, Y14
+	VBROADCASTSS 8(R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS 8(R9)(SI*2), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	VFMADD231PS  Y1, Y3, Y10
+	VBROADCASTSS 8(R9)(R8*1), Y4
+	VFMADD231PS  Y0, Y4, Y9
+	VFMADD231PS  Y1, Y4, Y8
+	VMOVUPS      (BX)(DX*1), Y0
+	VMASKMOVPS   32(BX)(DX*1), Y7, Y1
+	VBROADCASTSS 12(R9), Y5
+	VFMADD231PS  Y0, Y5, Y15
+	VFMADD231PS  Y1, Y5, Y14
+	VBROADCASTSS 12(R9)(SI*1), Y6
+	VFMADD231PS  Y0, Y6, Y13
+	VFMADD231PS  Y1, Y6, Y12
+	VBROADCASTSS 12(R9)(SI*2), Y2
+	VFMADD231PS  Y0, Y2, Y11
+	VFMADD231PS  Y1, Y2, Y10
+	VBROADCASTSS 12(R9)(R8*1), Y3
+	VFMADD231PS  Y0, Y3, Y9
+	VFMADD231PS  Y1, Y3, Y8
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Y0
+	VMASKMOVPS   32(BX), Y7, Y1
+	VBROADCASTSS (R9), Y4
+	VFMADD231PS  Y0, Y4, Y15
+	VFMADD231PS  Y1, Y4, Y14
+	VBROADCASTSS (R9)(SI*1), Y5
+	VFMADD231PS  Y0, Y5, Y13
+	VFMADD231PS  Y1, Y5, Y12
+	VBROADCASTSS (R9)(SI*2), Y6
+	VFMADD231PS  Y0, Y6, Y11
+	VFMADD231PS  Y1, Y6, Y10
+	VBROADCASTSS (R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y8
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VMASKMOVPS   32(AX), Y7, Y0
+	VFMADD213PS  Y0, Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VMASKMOVPS   32(AX), Y7, Y0
+	VFMADD213PS  Y0, Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VMASKMOVPS   32(AX), Y7, Y0
+	VFMADD213PS  Y0, Y1, Y10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y9
+	VMASKMOVPS   32(AX), Y7, Y0
+	VFMADD213PS  Y0, Y1, Y8
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMOVUPS    (AX), Y0
+	VADDPS     Y0, Y15, Y15
+	VADDPS     Y0, Y13, Y13
+	VADDPS     Y0, Y11, Y11
+	VADDPS     Y0, Y9, Y9
+	VMASKMOVPS 32(AX), Y7, Y0
+	VADDPS     Y0, Y14, Y14
+	VADDPS     Y0, Y12, Y12
+	VADDPS     Y0, Y10, Y10
+	VADDPS     Y0, Y8, Y8
+
+store:
+	VMOVUPS    Y15, (R12)
+	VMASKMOVPS Y14, Y7, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y13, (R12)
+	VMASKMOVPS Y12, Y7, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y11, (R12)
+	VMASKMOVPS Y10, Y7, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y9, (R12)
+	VMASKMOVPS Y8, Y7, 32(R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	VZEROUPPER
+	RET
+
+// func GemmRows5x1AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmRows5x1AVX2(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMOVUPS      (BX), Y0
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VBROADCASTSS (R9)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y14
+	VBROADCASTSS (R9)(SI*2), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VBROADCASTSS (R9)(R8*1), Y5
+	VFMADD231PS  Y0, Y5, Y12
+	VBROADCASTSS (R9)(SI*4), Y6
+	VFMADD231PS  Y0, Y6, Y11
+	VMOVUPS      (BX)(CX*1), Y0
+	VBROADCASTSS 4(R9), Y7
+	VFMADD231PS  Y0, Y7, Y15
+	VBROADCASTSS 4(R9)(SI*1), Y8
+	VFMADD231PS  Y0, Y8, Y14
+	VBROADCASTSS 4(R9)(SI*2), Y9
+	VFMADD231PS  Y0, Y9, Y13
+	VBROADCASTSS 4(R9)(R8*1), Y10
+	VFMADD231PS  Y0, Y10, Y12
+	VBROADCASTSS 4(R9)(SI*4), Y1
+	VFMADD231PS  Y0, Y1, Y11
+	VMOVUPS      (BX)(CX*2), Y0
+	VBROADCASTSS 8(R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VBROADCASTSS 8(R9)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y14
+	VBROADCASTSS 8(R9)(SI*2), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VBROADCASTSS 8(R9)(R8*1), Y5
+	VFMADD231PS  Y0, Y5, Y12
+	VBROADCASTSS 8(R9)(SI*4), Y6
+	VFMADD231PS  Y0, Y6, Y11
+	VMOVUPS      (BX)(DX*1), Y0
+	VBROADCASTSS 12(R9), Y7
+	VFMADD231PS  Y0, Y7, Y15
+	VBROADCASTSS 12(R9)(SI*1), Y8
+	VFMADD231PS  Y0, Y8, Y14
+	VBROADCASTSS 12(R9)(SI*2), Y9
+	VFMADD231PS  Y0, Y9, Y13
+	VBROADCASTSS 12(R9)(R8*1), Y10
+	VFMADD231PS  Y0, Y10, Y12
+	VBROADCASTSS 12(R9)(SI*4), Y1
+	VFMADD231PS  Y0, Y1, Y11
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Y0
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VBROADCASTSS (R9)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y14
+	VBROADCASTSS (R9)(SI*2), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VBROADCASTSS (R9)(R8*1), Y5
+	VFMADD231PS  Y0, Y5, Y12
+	VBROADCASTSS (R9)(SI*4), Y6
+	VFMADD231PS  Y0, Y6, Y11
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y13, Y13
+	VADDPS  Y0, Y12, Y12
+	VADDPS  Y0, Y11, Y11
+
+store:
+	VMOVUPS Y15, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y14, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y13, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y12, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y11, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows5x1PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmRows5x1PartialAVX2(SB), NOSPLIT, $8-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y10
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMASKMOVPS   (BX), Y10, Y0
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VBROADCASTSS (R9)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y14
+	VBROADCASTSS (R9)(SI*2), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VBROADCASTSS (R9)(R8*1), Y5
+	VFMADD231PS  Y0, Y5, Y12
+	VBROADCASTSS (R9)(SI*4), Y6
+	VFMADD231PS  Y0, Y6, Y11
+	VMASKMOVPS   (BX)(CX*1), Y10, Y0
+	VBROADCASTSS 4(R9), Y7
+	VFMADD231PS  Y0, Y7, Y15
+	VBROADCASTSS 4(R9)(SI*1), Y8
+	VFMADD231PS  Y0, Y8, Y14
+	VBROADCASTSS 4(R9)(SI*2), Y9
+	VFMADD231PS  Y0, Y9, Y13
+	VBROADCASTSS 4(R9)(R8*1), Y1
+	VFMADD231PS  Y0, Y1, Y12
+	VBROADCASTSS 4(R9)(SI*4), Y2
+	VFMADD231PS  Y0, Y2, Y11
+	VMASKMOVPS   (BX)(CX*2), Y10, Y0
+	VBROADCASTSS 8(R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VBROADCASTSS 8(R9)(SI*1), Y4
+	VFMADD231PS  Y0, Y4, Y14
+	VBROADCASTSS 8(R9)(SI*2), Y5
+	VFMADD231PS  Y0, Y5, Y13
+	VBROADCASTSS 8(R9)(R8*1), Y6
+	VFMADD231PS  Y0, Y6, Y12
+	VBROADCASTSS 8(R9)(SI*4), Y7
+	VFMADD231PS  Y0, Y7, Y11
+	VMASKMOVPS   (BX)(DX*1), Y10, Y0
+	VBROADCASTSS 12(R9), Y8
+	VFMADD231PS  Y0, Y8, Y15
+	VBROADCASTSS 12(R9)(SI*1), Y9
+	VFMADD231PS  Y0, Y9, Y14
+	VBROADCASTSS 12(R9)(SI*2), Y1
+	VFMADD231PS  Y0, Y1, Y13
+	VBROADCASTSS 12(R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y12
+	VBROADCASTSS 12(R9)(SI*4), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMASKMOVPS   (BX), Y10, Y0
+	VBROADCASTSS (R9), Y4
+	VFMADD231PS  Y0, Y4, Y15
+	VBROADCASTSS (R9)(SI*1), Y5
+	VFMADD231PS  Y0, Y5, Y14
+	VBROADCASTSS (R9)(SI*2), Y6
+	VFMADD231PS  Y0, Y6, Y13
+	VBROADCASTSS (R9)(R8*1), Y7
+	VFMADD231PS  Y0, Y7, Y12
+	VBROADCASTSS (R9)(SI*4), Y8
+	VFMADD231PS  Y0, Y8, Y11
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VMASKMOVPS   (AX), Y10, Y0
+	VFMADD213PS  Y0, Y1, Y15
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y10, Y0
+	VFMADD213PS  Y0, Y1, Y14
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y10, Y0
+	VFMADD213PS  Y0, Y1, Y13
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y10, Y0
+	VFMADD213PS  Y0, Y1, Y12
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y10, Y0
+	VFMADD213PS  Y0, Y1, Y11
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMASKMOVPS (AX), Y10, Y0
+	VADDPS     Y0, Y15, Y15
+	VADDPS     Y0, Y14, Y14
+	VADDPS     Y0, Y13, Y13
+	VADDPS     Y0, Y12, Y12
+	VADDPS     Y0, Y11, Y11
+
+store:
+	VMASKMOVPS Y15, Y10, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y14, Y10, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y13, Y10, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y12, Y10, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y11, Y10, (R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	VZEROUPPER
+	RET
+
+// func GemmRows5x2AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmRows5x2AVX2(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	VPXOR X9, X9, X9
+	VPXOR X8, X8, X8
+	VPXOR X7, X7, X7
+	VPXOR X6, X6, X6
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VBROADCASTSS (R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS (R9)(SI*1), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VFMADD231PS  Y1, Y4, Y12
+	VBROADCASTSS (R9)(SI*2), Y5
+	VFMADD231PS  Y0, Y5, Y11
+	VFMADD231PS  Y1, Y5, Y10
+	VBROADCASTSS (R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y8
+	VBROADCASTSS (R9)(SI*4), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VFMADD231PS  Y1, Y3, Y6
+	VMOVUPS      (BX)(CX*1), Y0
+	VMOVUPS      32(BX)(CX*1), Y1
+	VBROADCASTSS 4(R9), Y4
+	VFMADD231PS  Y0, Y4, Y15
+	VFMADD231PS  Y1, Y4, Y14
+	VBROADCASTSS 4(R9)(SI*1), Y5
+	VFMADD231PS  Y0, Y5, Y13
+	VFMADD231PS  Y1, Y5, Y12
+	VBROADCASTSS 4(R9)(SI*2), Y2
+	VFMADD231PS  Y0, Y2, Y11
+	VFMADD231PS  Y1, Y2, Y10
+	VBROADCASTSS 4(R9)(R8*1), Y3
+	VFMADD231PS  Y0, Y3, Y9
+	VFMADD231PS  Y1, Y3, Y8
+	VBROADCASTSS 4(R9)(SI*4), Y4
+	VFMADD231PS  Y0, Y4, Y7
+	VFMADD231PS  Y1, Y4, Y6
+	VMOVUPS      (BX)(CX*2), Y0
+	VMOVUPS      32(BX)(CX*2), Y1
+	VBROADCASTSS 8(R9), Y5
+	VFMADD231PS  Y0, Y5, Y15
+	VFMADD231PS  Y1, Y5, Y14
+	VBROADCASTSS 8(R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS 8(R9)(SI*2), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	VFMADD231PS  Y1, Y3, Y10
+	VBROADCASTSS 8(R9)(R8*1), Y4
+	VFMADD231PS  Y0, Y4, Y9
+	VFMADD231PS  Y1, Y4, Y8
+	VBROADCASTSS 8(R9)(SI*4), Y5
+	VFMADD231PS  Y0, Y5, Y7
+	VFMADD231PS  Y1, Y5, Y6
+	VMOVUPS      (BX)(DX*1), Y0
+	VMOVUPS      32(BX)(DX*1), Y1
+	VBROADCASTSS 12(R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VFMADD231PS  Y1, Y2, Y14
+	VBROADCASTSS 12(R9)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y13
+	VFMADD231PS  Y1, Y3, Y12
+	VBROADCASTSS 12(R9)(SI*2), Y4
+	VFMADD231PS  Y0, Y4, Y11
+	VFMADD231PS  Y1, Y4, Y10
+	VBROADCASTSS 12(R9)(R8*1), Y5
+	VFMADD231PS  Y0, Y5, Y9
+	VFMADD231PS  Y1, Y5, Y8
+	VBROADCASTSS 12(R9)(SI*4), Y2
+	VFMADD231PS  Y0, Y2, Y7
+	VFMADD231PS  Y1, Y2, Y6
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VBROADCASTSS (R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS (R9)(SI*1), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VFMADD231PS  Y1, Y4, Y12
+	VBROADCASTSS (R9)(SI*2), Y5
+	VFMADD231PS  Y0, Y5, Y11
+	VFMADD231PS  Y1, Y5, Y10
+	VBROADCASTSS (R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y8
+	VBROADCASTSS (R9)(SI*4), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VFMADD231PS  Y1, Y3, Y6
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y9
+	VFMADD213PS  32(AX), Y1, Y8
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y7
+	VFMADD213PS  32(AX), Y1, Y6
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y13, Y13
+	VADDPS  Y0, Y11, Y11
+	VADDPS  Y0, Y9, Y9
+	VADDPS  Y0, Y7, Y7
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y12, Y12
+	VADDPS  Y0, Y10, Y10
+	VADDPS  Y0, Y8, Y8
+	VADDPS  Y0, Y6, Y6
+
+store:
+	VMOVUPS Y15, (R12)
+	VMOVUPS Y14, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y13, (R12)
+	VMOVUPS Y12, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y11, (R12)
+	VMOVUPS Y10, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y9, (R12)
+	VMOVUPS Y8, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y7, (R12)
+	VMOVUPS Y6, 32(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows5x2PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmRows5x2PartialAVX2(SB), NOSPLIT, $8-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y5
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	VPXOR X9, X9, X9
+	VPXOR X8, X8, X8
+	VPXOR X7, X7, X7
+	VPXOR X6, X6, X6
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMOVUPS      (BX), Y0
+	VMASKMOVPS   32(BX), Y5, Y1
+	VBROADCASTSS (R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS (R9)(SI*1), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VFMADD231PS  Y1, Y4, Y12
+	VBROADCASTSS (R9)(SI*2), Y2
+	VFMADD231PS  Y0, Y2, Y11
+	VFMADD231PS  Y1, Y2, Y10
+	VBROADCASTSS (R9)(R8*1), Y3
+	VFMADD231PS  Y0, Y3, Y9
+	VFMADD231PS  Y1, Y3, Y8
+	VBROADCASTSS (R9)(SI*4), Y4
+	VFMADD231PS  Y0, Y4, Y7
+	VFMADD231PS  Y1, Y4, Y6
+	VMOVUPS      (BX)(CX*1), Y0
+	VMASKMOVPS   32(BX)(CX*1), Y5, Y1
+	VBROADCASTSS 4(R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VFMADD231PS  Y1, Y2, Y14
+	VBROADCASTSS 4(R9)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y13
+	VFMADD231PS  Y1, Y3, Y12
+	VBROADCASTSS 4(R9)(SI*2), Y4
+	VFMADD231PS  Y0, Y4, Y11
+	VFMADD231PS  Y1, Y4, Y10
+	VBROADCASTSS 4(R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y8
+	VBROADCASTSS 4(R9)(SI*4), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VFMADD231PS  Y1, Y3, Y6
+	VMOVUPS      (BX)(CX*2), Y0
+	VMASKMOVPS   32(BX)(CX*2), Y5, Y1
+	VBROADCASTSS 8(R9), Y4
+	VFMADD231PS  Y0, Y4, Y15
+	VFMADD231PS  Y1, Y4, Y14
+	VBROADCASTSS 8(R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS 8(R9)(SI*2), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	VFMADD231PS  Y1, Y3, Y10
+	VBROADCASTSS 8(R9)(R8*1), Y4
+	VFMADD231PS  Y0, Y4, Y9
+	VFMADD231PS  Y1, Y4, Y8
+	VBROADCASTSS 8(R9)(SI*4), Y2
+	VFMADD231PS  Y0, Y2, Y7
+	VFMADD231PS  Y1, Y2, Y6
+	VMOVUPS      (BX)(DX*1), Y0
+	VMASKMOVPS   32(BX)(DX*1), Y5, Y1
+	VBROADCASTSS 12(R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS 12(R9)(SI*1), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VFMADD231PS  Y1, Y4, Y12
+	VBROADCASTSS 12(R9)(SI*2), Y2
+	VFMADD231PS  Y0, Y2, Y11
+	VFMADD231PS  Y1, Y2, Y10
+	VBROADCASTSS 12(R9)(R8*1), Y3
+	VFMADD231PS  Y0, Y3, Y9
+	VFMADD231PS  Y1, Y3, Y8
+	VBROADCASTSS 12(R9)(SI*4), Y4
+	VFMADD231PS  Y0, Y4, Y7
+	VFMADD231PS  Y1, Y4, Y6
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Y0
+	VMASKMOVPS   32(BX), Y5, Y1
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VFMADD231PS  Y1, Y2, Y14
+	VBROADCASTSS (R9)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y13
+	VFMADD231PS  Y1, Y3, Y12
+	VBROADCASTSS (R9)(SI*2), Y4
+	VFMADD231PS  Y0, Y4, Y11
+	VFMADD231PS  Y1, Y4, Y10
+	VBROADCASTSS (R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y8
+	VBROADCASTSS (R9)(SI*4), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VFMADD231PS  Y1, Y3, Y6
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VMASKMOVPS   32(AX), Y5, Y0
+	VFMADD213PS  Y0, Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VMASKMOVPS   32(AX), Y5, Y0
+	VFMADD213PS  Y0, Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VMASKMOVPS   32(AX), Y5, Y0
+	VFMADD213PS  Y0, Y1, Y10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y9
+	VMASKMOVPS   32(AX), Y5, Y0
+	VFMADD213PS  Y0, Y1, Y8
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y7
+	VMASKMOVPS   32(AX), Y5, Y0
+	VFMADD213PS  Y0, Y1, Y6
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMOVUPS    (AX), Y0
+	VADDPS     Y0, Y15, Y15
+	VADDPS     Y0, Y13, Y13
+	VADDPS     Y0, Y11, Y11
+	VADDPS     Y0, Y9, Y9
+	VADDPS     Y0, Y7, Y7
+	VMASKMOVPS 32(AX), Y5, Y0
+	VADDPS     Y0, Y14, Y14
+	VADDPS     Y0, Y12, Y12
+	VADDPS     Y0, Y10, Y10
+	VADDPS     Y0, Y8, Y8
+	VADDPS     Y0, Y6, Y6
+
+store:
+	VMOVUPS    Y15, (R12)
+	VMASKMOVPS Y14, Y5, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y13, (R12)
+	VMASKMOVPS Y12, Y5, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y11, (R12)
+	VMASKMOVPS Y10, Y5, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y9, (R12)
+	VMASKMOVPS Y8, Y5, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y7, (R12)
+	VMASKMOVPS Y6, Y5, 32(R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	VZEROUPPER
+	RET
+
+// func GemmRows6x1AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmRows6x1AVX2(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	LEAQ  (R9)(SI*4), R10
+	ADDQ  SI, R10
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMOVUPS      (BX), Y0
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VBROADCASTSS (R9)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y14
+	VBROADCASTSS (R9)(SI*2), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VBROADCASTSS (R9)(R8*1), Y5
+	VFMADD231PS  Y0, Y5, Y12
+	VBROADCASTSS (R9)(SI*4), Y6
+	VFMADD231PS  Y0, Y6, Y11
+	VBROADCASTSS (R10), Y7
+	VFMADD231PS  Y0, Y7, Y10
+	VMOVUPS      (BX)(CX*1), Y0
+	VBROADCASTSS 4(R9), Y8
+	VFMADD231PS  Y0, Y8, Y15
+	VBROADCASTSS 4(R9)(SI*1), Y9
+	VFMADD231PS  Y0, Y9, Y14
+	VBROADCASTSS 4(R9)(SI*2), Y1
+	VFMADD231PS  Y0, Y1, Y13
+	VBROADCASTSS 4(R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y12
+	VBROADCASTSS 4(R9)(SI*4), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	VBROADCASTSS 4(R10), Y4
+	VFMADD231PS  Y0, Y4, Y10
+	VMOVUPS      (BX)(CX*2), Y0
+	VBROADCASTSS 8(R9), Y5
+	VFMADD231PS  Y0, Y5, Y15
+	VBROADCASTSS 8(R9)(SI*1), Y6
+	VFMADD231PS  Y0, Y6, Y14
+	VBROADCASTSS 8(R9)(SI*2), Y7
+	VFMADD231PS  Y0, Y7, Y13
+	VBROADCASTSS 8(R9)(R8*1), Y8
+	VFMADD231PS  Y0, Y8, Y12
+	VBROADCASTSS 8(R9)(SI*4), Y9
+	VFMADD231PS  Y0, Y9, Y11
+	VBROADCASTSS 8(R10), Y1
+	VFMADD231PS  Y0, Y1, Y10
+	VMOVUPS      (BX)(DX*1), Y0
+	VBROADCASTSS 12(R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VBROADCASTSS 12(R9)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y14
+	VBROADCASTSS 12(R9)(SI*2), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VBROADCASTSS 12(R9)(R8*1), Y5
+	VFMADD231PS  Y0, Y5, Y12
+	VBROADCASTSS 12(R9)(SI*4), Y6
+	VFMADD231PS  Y0, Y6, Y11
+	VBROADCASTSS 12(R10), Y7
+	VFMADD231PS  Y0, Y7, Y10
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Y0
+	VBROADCASTSS (R9), Y8
+	VFMADD231PS  Y0, Y8, Y15
+	VBROADCASTSS (R9)(SI*1), Y9
+	VFMADD231PS  Y0, Y9, Y14
+	VBROADCASTSS (R9)(SI*2), Y1
+	VFMADD231PS  Y0, Y1, Y13
+	VBROADCASTSS (R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y12
+	VBROADCASTSS (R9)(SI*4), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	VBROADCASTSS (R10), Y4
+	VFMADD231PS  Y0, Y4, Y10
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y10
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y13, Y13
+	VADDPS  Y0, Y12, Y12
+	VADDPS  Y0, Y11, Y11
+	VADDPS  Y0, Y10, Y10
+
+store:
+	VMOVUPS Y15, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y14, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y13, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y12, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y11, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y10, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows6x1PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmRows6x1PartialAVX2(SB), NOSPLIT, $8-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y9
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	LEAQ  (R9)(SI*4), R10
+	ADDQ  SI, R10
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMASKMOVPS   (BX), Y9, Y0
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VBROADCASTSS (R9)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y14
+	VBROADCASTSS (R9)(SI*2), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VBROADCASTSS (R9)(R8*1), Y5
+	VFMADD231PS  Y0, Y5, Y12
+	VBROADCASTSS (R9)(SI*4), Y6
+	VFMADD231PS  Y0, Y6, Y11
+	VBROADCASTSS (R10), Y7
+	VFMADD231PS  Y0, Y7, Y10
+	VMASKMOVPS   (BX)(CX*1), Y9, Y0
+	VBROADCASTSS 4(R9), Y8
+	VFMADD231PS  Y0, Y8, Y15
+	VBROADCASTSS 4(R9)(SI*1), Y1
+	VFMADD231PS  Y0, Y1, Y14
+	VBROADCASTSS 4(R9)(SI*2), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VBROADCASTSS 4(R9)(R8*1), Y3
+	VFMADD231PS  Y0, Y3, Y12
+	VBROADCASTSS 4(R9)(SI*4), Y4
+	VFMADD231PS  Y0, Y4, Y11
+	VBROADCASTSS 4(R10), Y5
+	VFMADD231PS  Y0, Y5, Y10
+	VMASKMOVPS   (BX)(CX*2), Y9, Y0
+	VBROADCASTSS 8(R9), Y6
+	VFMADD231PS  Y0, Y6, Y15
+	VBROADCASTSS 8(R9)(SI*1), Y7
+	VFMADD231PS  Y0, Y7, Y14
+	VBROADCASTSS 8(R9)(SI*2), Y8
+	VFMADD231PS  Y0, Y8, Y13
+	VBROADCASTSS 8(R9)(R8*1), Y1
+	VFMADD231PS  Y0, Y1, Y12
+	VBROADCASTSS 8(R9)(SI*4), Y2
+	VFMADD231PS  Y0, Y2, Y11
+	VBROADCASTSS 8(R10), Y3
+	VFMADD231PS  Y0, Y3, Y10
+	VMASKMOVPS   (BX)(DX*1), Y9, Y0
+	VBROADCASTSS 12(R9), Y4
+	VFMADD231PS  Y0, Y4, Y15
+	VBROADCASTSS 12(R9)(SI*1), Y5
+	VFMADD231PS  Y0, Y5, Y14
+	VBROADCASTSS 12(R9)(SI*2), Y6
+	VFMADD231PS  Y0, Y6, Y13
+	VBROADCASTSS 12(R9)(R8*1), Y7
+	VFMADD231PS  Y0, Y7, Y12
+	VBROADCASTSS 12(R9)(SI*4), Y8
+	VFMADD231PS  Y0, Y8, Y11
+	VBROADCASTSS 12(R10), Y1
+	VFMADD231PS  Y0, Y1, Y10
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMASKMOVPS   (BX), Y9, Y0
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VBROADCASTSS (R9)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y14
+	VBROADCASTSS (R9)(SI*2), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VBROADCASTSS (R9)(R8*1), Y5
+	VFMADD231PS  Y0, Y5, Y12
+	VBROADCASTSS (R9)(SI*4), Y6
+	VFMADD231PS  Y0, Y6, Y11
+	VBROADCASTSS (R10), Y7
+	VFMADD231PS  Y0, Y7, Y10
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VMASKMOVPS   (AX), Y9, Y0
+	VFMADD213PS  Y0, Y1, Y15
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y9, Y0
+	VFMADD213PS  Y0, Y1, Y14
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y9, Y0
+	VFMADD213PS  Y0, Y1, Y13
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y9, Y0
+	VFMADD213PS  Y0, Y1, Y12
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y9, Y0
+	VFMADD213PS  Y0, Y1, Y11
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y9, Y0
+	VFMADD213PS  Y0, Y1, Y10
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMASKMOVPS (AX), Y9, Y0
+	VADDPS     Y0, Y15, Y15
+	VADDPS     Y0, Y14, Y14
+	VADDPS     Y0, Y13, Y13
+	VADDPS     Y0, Y12, Y12
+	VADDPS     Y0, Y11, Y11
+	VADDPS     Y0, Y10, Y10
+
+store:
+	VMASKMOVPS Y15, Y9, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y14, Y9, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y13, Y9, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y12, Y9, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y11, Y9, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y10, Y9, (R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	VZEROUPPER
+	RET
+
+// func GemmRows6x2AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmRows6x2AVX2(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	LEAQ  (R9)(SI*4), R10
+	ADDQ  SI, R10
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	VPXOR X9, X9, X9
+	VPXOR X8, X8, X8
+	VPXOR X7, X7, X7
+	VPXOR X6, X6, X6
+	VPXOR X5, X5, X5
+	VPXOR X4, X4, X4
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VBROADCASTSS (R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS (R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS (R9)(SI*2), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	VFMADD231PS  Y1, Y3, Y10
+	VBROADCASTSS (R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y8
+	VBROADCASTSS (R9)(SI*4), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VFMADD231PS  Y1, Y3, Y6
+	VBROADCASTSS (R10), Y2
+	VFMADD231PS  Y0, Y2, Y5
+	VFMADD231PS  Y1, Y2, Y4
+	VMOVUPS      (BX)(CX*1), Y0
+	VMOVUPS      32(BX)(CX*1), Y1
+	VBROADCASTSS 4(R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS 4(R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS 4(R9)(SI*2), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	VFMADD231PS  Y1, Y3, Y10
+	VBROADCASTSS 4(R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y8
+	VBROADCASTSS 4(R9)(SI*4), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VFMADD231PS  Y1, Y3, Y6
+	VBROADCASTSS 4(R10), Y2
+	VFMADD231PS  Y0, Y2, Y5
+	VFMADD231PS  Y1, Y2, Y4
+	VMOVUPS      (BX)(CX*2), Y0
+	VMOVUPS      32(BX)(CX*2), Y1
+	VBROADCASTSS 8(R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS 8(R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS 8(R9)(SI*2), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	VFMADD231PS  Y1, Y3, Y10
+	VBROADCASTSS 8(R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y8
+	VBROADCASTSS 8(R9)(SI*4), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VFMADD231PS  Y1, Y3, Y6
+	VBROADCASTSS 8(R10), Y2
+	VFMADD231PS  Y0, Y2, Y5
+	VFMADD231PS  Y1, Y2, Y4
+	VMOVUPS      (BX)(DX*1), Y0
+	VMOVUPS      32(BX)(DX*1), Y1
+	VBROADCASTSS 12(R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS 12(R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS 12(R9)(SI*2), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	VFMADD231PS  Y1, Y3, Y10
+	VBROADCASTSS 12(R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y8
+	VBROADCASTSS 12(R9)(SI*4), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VFMADD231PS  Y1, Y3, Y6
+	VBROADCASTSS 12(R10), Y2
+	VFMADD231PS  Y0, Y2, Y5
+	VFMADD231PS  Y1, Y2, Y4
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VBROADCASTSS (R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS (R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS (R9)(SI*2), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	VFMADD231PS  Y1, Y3, Y10
+	VBROADCASTSS (R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y8
+	VBROADCASTSS (R9)(SI*4), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VFMADD231PS  Y1, Y3, Y6
+	VBROADCASTSS (R10), Y2
+	VFMADD231PS  Y0, Y2, Y5
+	VFMADD231PS  Y1, Y2, Y4
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y9
+	VFMADD213PS  32(AX), Y1, Y8
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y7
+	VFMADD213PS  32(AX), Y1, Y6
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y5
+	VFMADD213PS  32(AX), Y1, Y4
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y13, Y13
+	VADDPS  Y0, Y11, Y11
+	VADDPS  Y0, Y9, Y9
+	VADDPS  Y0, Y7, Y7
+	VADDPS  Y0, Y5, Y5
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y12, Y12
+	VADDPS  Y0, Y10, Y10
+	VADDPS  Y0, Y8, Y8
+	VADDPS  Y0, Y6, Y6
+	VADDPS  Y0, Y4, Y4
+
+store:
+	VMOVUPS Y15, (R12)
+	VMOVUPS Y14, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y13, (R12)
+	VMOVUPS Y12, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y11, (R12)
+	VMOVUPS Y10, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y9, (R12)
+	VMOVUPS Y8, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y7, (R12)
+	VMOVUPS Y6, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y5, (R12)
+	VMOVUPS Y4, 32(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows6x2PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmRows6x2PartialAVX2(SB), NOSPLIT, $8-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y3
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	LEAQ  (R9)(SI*4), R10
+	ADDQ  SI, R10
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	VPXOR X9, X9, X9
+	VPXOR X8, X8, X8
+	VPXOR X7, X7, X7
+	VPXOR X6, X6, X6
+	VPXOR X5, X5, X5
+	VPXOR X4, X4, X4
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMOVUPS      (BX), Y0
+	VMASKMOVPS   32(BX), Y3, Y1
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VFMADD231PS  Y1, Y2, Y14
+	VBROADCASTSS (R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS (R9)(SI*2), Y2
+	VFMADD231PS  Y0, Y2, Y11
+	VFMADD231PS  Y1, Y2, Y10
+	VBROADCASTSS (R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y8
+	VBROADCASTSS (R9)(SI*4), Y2
+	VFMADD231PS  Y0, Y2, Y7
+	VFMADD231PS  Y1, Y2, Y6
+	VBROADCASTSS (R10), Y2
+	VFMADD231PS  Y0, Y2, Y5
+	VFMADD231PS  Y1, Y2, Y4
+	VMOVUPS      (BX)(CX*1), Y0
+	VMASKMOVPS   32(BX)(CX*1), Y3, Y1
+	VBROADCASTSS 4(R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VFMADD231PS  Y1, Y2, Y14
+	VBROADCASTSS 4(R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS 4(R9)(SI*2), Y2
+	VFMADD231PS  Y0, Y2, Y11
+	VFMADD231PS  Y1, Y2, Y10
+	VBROADCASTSS 4(R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y8
+	VBROADCASTSS 4(R9)(SI*4), Y2
+	VFMADD231PS  Y0, Y2, Y7
+	VFMADD231PS  Y1, Y2, Y6
+	VBROADCASTSS 4(R10), Y2
+	VFMADD231PS  Y0, Y2, Y5
+	VFMADD231PS  Y1, Y2, Y4
+	VMOVUPS      (BX)(CX*2), Y0
+	VMASKMOVPS   32(BX)(CX*2), Y3, Y1
+	VBROADCASTSS 8(R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VFMADD231PS  Y1, Y2, Y14
+	VBROADCASTSS 8(R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS 8(R9)(SI*2), Y2
+	VFMADD231PS  Y0, Y2, Y11
+	VFMADD231PS  Y1, Y2, Y10
+	VBROADCASTSS 8(R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y8
+	VBROADCASTSS 8(R9)(SI*4), Y2
+	VFMADD231PS  Y0, Y2, Y7
+	VFMADD231PS  Y1, Y2, Y6
+	VBROADCASTSS 8(R10), Y2
+	VFMADD231PS  Y0, Y2, Y5
+	VFMADD231PS  Y1, Y2, Y4
+	VMOVUPS      (BX)(DX*1), Y0
+	VMASKMOVPS   32(BX)(DX*1), Y3, Y1
+	VBROADCASTSS 12(R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VFMADD231PS  Y1, Y2, Y14
+	VBROADCASTSS 12(R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS 12(R9)(SI*2), Y2
+	VFMADD231PS  Y0, Y2, Y11
+	VFMADD231PS  Y1, Y2, Y10
+	VBROADCASTSS 12(R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y8
+	VBROADCASTSS 12(R9)(SI*4), Y2
+	VFMADD231PS  Y0, Y2, Y7
+	VFMADD231PS  Y1, Y2, Y6
+	VBROADCASTSS 12(R10), Y2
+	VFMADD231PS  Y0, Y2, Y5
+	VFMADD231PS  Y1, Y2, Y4
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Y0
+	VMASKMOVPS   32(BX), Y3, Y1
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VFMADD231PS  Y1, Y2, Y14
+	VBROADCASTSS (R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS (R9)(SI*2), Y2
+	VFMADD231PS  Y0, Y2, Y11
+	VFMADD231PS  Y1, Y2, Y10
+	VBROADCASTSS (R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y8
+	VBROADCASTSS (R9)(SI*4), Y2
+	VFMADD231PS  Y0, Y2, Y7
+	VFMADD231PS  Y1, Y2, Y6
+	VBROADCASTSS (R10), Y2
+	VFMADD231PS  Y0, Y2, Y5
+	VFMADD231PS  Y1, Y2, Y4
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VMASKMOVPS   32(AX), Y3, Y0
+	VFMADD213PS  Y0, Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VMASKMOVPS   32(AX), Y3, Y0
+	VFMADD213PS  Y0, Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VMASKMOVPS   32(AX), Y3, Y0
+	VFMADD213PS  Y0, Y1, Y10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y9
+	VMASKMOVPS   32(AX), Y3, Y0
+	VFMADD213PS  Y0, Y1, Y8
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y7
+	VMASKMOVPS   32(AX), Y3, Y0
+	VFMADD213PS  Y0, Y1, Y6
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y5
+	VMASKMOVPS   32(AX), Y3, Y0
+	VFMADD213PS  Y0, Y1, Y4
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMOVUPS    (AX), Y0
+	VADDPS     Y0, Y15, Y15
+	VADDPS     Y0, Y13, Y13
+	VADDPS     Y0, Y11, Y11
+	VADDPS     Y0, Y9, Y9
+	VADDPS     Y0, Y7, Y7
+	VADDPS     Y0, Y5, Y5
+	VMASKMOVPS 32(AX), Y3, Y0
+	VADDPS     Y0, Y14, Y14
+	VADDPS     Y0, Y12, Y12
+	VADDPS     Y0, Y10, Y10
+	VADDPS     Y0, Y8, Y8
+	VADDPS     Y0, Y6, Y6
+	VADDPS     Y0, Y4, Y4
+
+store:
+	VMOVUPS    Y15, (R12)
+	VMASKMOVPS Y14, Y3, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y13, (R12)
+	VMASKMOVPS Y12, Y3, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y11, (R12)
+	VMASKMOVPS Y10, Y3, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y9, (R12)
+	VMASKMOVPS Y8, Y3, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y7, (R12)
+	VMASKMOVPS Y6, Y3, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y5, (R12)
+	VMASKMOVPS Y4, Y3, 32(R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	VZEROUPPER
+	RET
+
+// func GemmRows1x8AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmRows1x8AVX2(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	VPXOR X9, X9, X9
+	VPXOR X8, X8, X8
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VBROADCASTSS (R9), Y1
+	VFMADD231PS  (BX), Y1, Y15
+	VFMADD231PS  32(BX), Y1, Y14
+	VFMADD231PS  64(BX), Y1, Y13
+	VFMADD231PS  96(BX), Y1, Y12
+	VFMADD231PS  128(BX), Y1, Y11
+	VFMADD231PS  160(BX), Y1, Y10
+	VFMADD231PS  192(BX), Y1, Y9
+	VFMADD231PS  224(BX), Y1, Y8
+	VBROADCASTSS 4(R9), Y2
+	VFMADD231PS  (BX)(CX*1), Y2, Y15
+	VFMADD231PS  32(BX)(CX*1), Y2, Y14
+	VFMADD231PS  64(BX)(CX*1), Y2, Y13
+	VFMADD231PS  96(BX)(CX*1), Y2, Y12
+	VFMADD231PS  128(BX)(CX*1), Y2, Y11
+	VFMADD231PS  160(BX)(CX*1), Y2, Y10
+	VFMADD231PS  192(BX)(CX*1), Y2, Y9
+	VFMADD231PS  224(BX)(CX*1), Y2, Y8
+	VBROADCASTSS 8(R9), Y3
+	VFMADD231PS  (BX)(CX*2), Y3, Y15
+	VFMADD231PS  32(BX)(CX*2), Y3, Y14
+	VFMADD231PS  64(BX)(CX*2), Y3, Y13
+	VFMADD231PS  96(BX)(CX*2), Y3, Y12
+	VFMADD231PS  128(BX)(CX*2), Y3, Y11
+	VFMADD231PS  160(BX)(CX*2), Y3, Y10
+	VFMADD231PS  192(BX)(CX*2), Y3, Y9
+	VFMADD231PS  224(BX)(CX*2), Y3, Y8
+	VBROADCASTSS 12(R9), Y4
+	VFMADD231PS  (BX)(DX*1), Y4, Y15
+	VFMADD231PS  32(BX)(DX*1), Y4, Y14
+	VFMADD231PS  64(BX)(DX*1), Y4, Y13
+	VFMADD231PS  96(BX)(DX*1), Y4, Y12
+	VFMADD231PS  128(BX)(DX*1), Y4, Y11
+	VFMADD231PS  160(BX)(DX*1), Y4, Y10
+	VFMADD231PS  192(BX)(DX*1), Y4, Y9
+	VFMADD231PS  224(BX)(DX*1), Y4, Y8
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VBROADCASTSS (R9), Y5
+	VFMADD231PS  (BX), Y5, Y15
+	VFMADD231PS  32(BX), Y5, Y14
+	VFMADD231PS  64(BX), Y5, Y13
+	VFMADD231PS  96(BX), Y5, Y12
+	VFMADD231PS  128(BX), Y5, Y11
+	VFMADD231PS  160(BX), Y5, Y10
+	VFMADD231PS  192(BX), Y5, Y9
+	VFMADD231PS  224(BX), Y5, Y8
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	VFMADD213PS  64(AX), Y1, Y13
+	VFMADD213PS  96(AX), Y1, Y12
+	VFMADD213PS  128(AX), Y1, Y11
+	VFMADD213PS  160(AX), Y1, Y10
+	VFMADD213PS  192(AX), Y1, Y9
+	VFMADD213PS  224(AX), Y1, Y8
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y14, Y14
+	VMOVUPS 64(AX), Y0
+	VADDPS  Y0, Y13, Y13
+	VMOVUPS 96(AX), Y0
+	VADDPS  Y0, Y12, Y12
+	VMOVUPS 128(AX), Y0
+	VADDPS  Y0, Y11, Y11
+	VMOVUPS 160(AX), Y0
+	VADDPS  Y0, Y10, Y10
+	VMOVUPS 192(AX), Y0
+	VADDPS  Y0, Y9, Y9
+	VMOVUPS 224(AX), Y0
+	VADDPS  Y0, Y8, Y8
+
+store:
+	VMOVUPS Y15, (R12)
+	VMOVUPS Y14, 32(R12)
+	VMOVUPS Y13, 64(R12)
+	VMOVUPS Y12, 96(R12)
+	VMOVUPS Y11, 128(R12)
+	VMOVUPS Y10, 160(R12)
+	VMOVUPS Y9, 192(R12)
+	VMOVUPS Y8, 224(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows2x4AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmRows2x4AVX2(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	VPXOR X9, X9, X9
+	VPXOR X8, X8, X8
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VMOVUPS      64(BX), Y2
+	VMOVUPS      96(BX), Y3
+	VBROADCASTSS (R9), Y5
+	VFMADD231PS  Y0, Y5, Y15
+	VFMADD231PS  Y1, Y5, Y14
+	VFMADD231PS  Y2, Y5, Y13
+	VFMADD231PS  Y3, Y5, Y12
+	VBROADCASTSS (R9)(SI*1), Y6
+	VFMADD231PS  Y0, Y6, Y11
+	VFMADD231PS  Y1, Y6, Y10
+	VFMADD231PS  Y2, Y6, Y9
+	VFMADD231PS  Y3, Y6, Y8
+	VMOVUPS      (BX)(CX*1), Y0
+	VMOVUPS      32(BX)(CX*1), Y1
+	VMOVUPS      64(BX)(CX*1), Y2
+	VMOVUPS      96(BX)(CX*1), Y3
+	VBROADCASTSS 4(R9), Y7
+	VFMADD231PS  Y0, Y7, Y15
+	VFMADD231PS  Y1, Y7, Y14
+	VFMADD231PS  Y2, Y7, Y13
+	VFMADD231PS  Y3, Y7, Y12
+	VBROADCASTSS 4(R9)(SI*1), Y4
+	VFMADD231PS  Y0, Y4, Y11
+	VFMADD231PS  Y1, Y4, Y10
+	VFMADD231PS  Y2, Y4, Y9
+	VFMADD231PS  Y3, Y4, Y8
+	VMOVUPS      (BX)(CX*2), Y0
+	VMOVUPS      32(BX)(CX*2), Y1
+	VMOVUPS      64(BX)(CX*2), Y2
+	VMOVUPS      96(BX)(CX*2), Y3
+	VBROADCASTSS 8(R9), Y5
+	VFMADD231PS  Y0, Y5, Y15
+	VFMADD231PS  Y1, Y5, Y14
+	VFMADD231PS  Y2, Y5, Y13
+	VFMADD231PS  Y3, Y5, Y12
+	VBROADCASTSS 8(R9)(SI*1), Y6
+	VFMADD231PS  Y0, Y6, Y11
+	VFMADD231PS  Y1, Y6, Y10
+	VFMADD231PS  Y2, Y6, Y9
+	VFMADD231PS  Y3, Y6, Y8
+	VMOVUPS      (BX)(DX*1), Y0
+	VMOVUPS      32(BX)(DX*1), Y1
+	VMOVUPS      64(BX)(DX*1), Y2
+	VMOVUPS      96(BX)(DX*1), Y3
+	VBROADCASTSS 12(R9), Y7
+	VFMADD231PS  Y0, Y7, Y15
+	VFMADD231PS  Y1, Y7, Y14
+	VFMADD231PS  Y2, Y7, Y13
+	VFMADD231PS  Y3, Y7, Y12
+	VBROADCASTSS 12(R9)(SI*1), Y4
+	VFMADD231PS  Y0, Y4, Y11
+	VFMADD231PS  Y1, Y4, Y10
+	VFMADD231PS  Y2, Y4, Y9
+	VFMADD231PS  Y3, Y4, Y8
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VMOVUPS      64(BX), Y2
+	VMOVUPS      96(BX), Y3
+	VBROADCASTSS (R9), Y5
+	VFMADD231PS  Y0, Y5, Y15
+	VFMADD231PS  Y1, Y5, Y14
+	VFMADD231PS  Y2, Y5, Y13
+	VFMADD231PS  Y3, Y5, Y12
+	VBROADCASTSS (R9)(SI*1), Y6
+	VFMADD231PS  Y0, Y6, Y11
+	VFMADD231PS  Y1, Y6, Y10
+	VFMADD231PS  Y2, Y6, Y9
+	VFMADD231PS  Y3, Y6, Y8
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	VFMADD213PS  64(AX), Y1, Y13
+	VFMADD213PS  96(AX), Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	VFMADD213PS  64(AX), Y1, Y9
+	VFMADD213PS  96(AX), Y1, Y8
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y11, Y11
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y10, Y10
+	VMOVUPS 64(AX), Y0
+	VADDPS  Y0, Y13, Y13
+	VADDPS  Y0, Y9, Y9
+	VMOVUPS 96(AX), Y0
+	VADDPS  Y0, Y12, Y12
+	VADDPS  Y0, Y8, Y8
+
+store:
+	VMOVUPS Y15, (R12)
+	VMOVUPS Y14, 32(R12)
+	VMOVUPS Y13, 64(R12)
+	VMOVUPS Y12, 96(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y11, (R12)
+	VMOVUPS Y10, 32(R12)
+	VMOVUPS Y9, 64(R12)
+	VMOVUPS Y8, 96(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols1x1AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmCols1x1AVX2(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VBROADCASTSS (R9), Y1
+	VFMADD231PS  (BX), Y1, Y15
+	VBROADCASTSS (R9)(SI*1), Y2
+	VFMADD231PS  (BX)(CX*1), Y2, Y15
+	VBROADCASTSS (R9)(SI*2), Y3
+	VFMADD231PS  (BX)(CX*2), Y3, Y15
+	VBROADCASTSS (R9)(R8*1), Y4
+	VFMADD231PS  (BX)(DX*1), Y4, Y15
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VBROADCASTSS (R9), Y5
+	VFMADD231PS  (BX), Y5, Y15
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+
+store:
+	VMOVUPS Y15, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols1x1PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmCols1x1PartialAVX2(SB), NOSPLIT, $8-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y14
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VBROADCASTSS (R9), Y1
+	VMASKMOVPS   (BX), Y14, Y2
+	VFMADD231PS  Y2, Y1, Y15
+	VBROADCASTSS (R9)(SI*1), Y3
+	VMASKMOVPS   (BX)(CX*1), Y14, Y4
+	VFMADD231PS  Y4, Y3, Y15
+	VBROADCASTSS (R9)(SI*2), Y5
+	VMASKMOVPS   (BX)(CX*2), Y14, Y6
+	VFMADD231PS  Y6, Y5, Y15
+	VBROADCASTSS (R9)(R8*1), Y7
+	VMASKMOVPS   (BX)(DX*1), Y14, Y8
+	VFMADD231PS  Y8, Y7, Y15
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VBROADCASTSS (R9), Y9
+	VMASKMOVPS   (BX), Y14, Y10
+	VFMADD231PS  Y10, Y9, Y15
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VMASKMOVPS   (AX), Y14, Y0
+	VFMADD213PS  Y0, Y1, Y15
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMASKMOVPS (AX), Y14, Y0
+	VADDPS     Y0, Y15, Y15
+
+store:
+	VMASKMOVPS Y15, Y14, (R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	VZEROUPPER
+	RET
+
+// func GemmCols1x2AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmCols1x2AVX2(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VBROADCASTSS (R9), Y1
+	VFMADD231PS  (BX), Y1, Y15
+	VFMADD231PS  32(BX), Y1, Y14
+	VBROADCASTSS (R9)(SI*1), Y2
+	VFMADD231PS  (BX)(CX*1), Y2, Y15
+	VFMADD231PS  32(BX)(CX*1), Y2, Y14
+	VBROADCASTSS (R9)(SI*2), Y3
+	VFMADD231PS  (BX)(CX*2), Y3, Y15
+	VFMADD231PS  32(BX)(CX*2), Y3, Y14
+	VBROADCASTSS (R9)(R8*1), Y4
+	VFMADD231PS  (BX)(DX*1), Y4, Y15
+	VFMADD231PS  32(BX)(DX*1), Y4, Y14
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VBROADCASTSS (R9), Y5
+	VFMADD231PS  (BX), Y5, Y15
+	VFMADD231PS  32(BX), Y5, Y14
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y14, Y14
+
+store:
+	VMOVUPS Y15, (R12)
+	VMOVUPS Y14, 32(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols1x2PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmCols1x2PartialAVX2(SB), NOSPLIT, $8-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VBROADCASTSS (R9), Y1
+	VFMADD231PS  (BX), Y1, Y15
+	VMASKMOVPS   32(BX), Y13, Y2
+	VFMADD231PS  Y2, Y1, Y14
+	VBROADCASTSS (R9)(SI*1), Y3
+	VFMADD231PS  (BX)(CX*1), Y3, Y15
+	VMASKMOVPS   32(BX)(CX*1), Y13, Y4
+	VFMADD231PS  Y4, Y3, Y14
+	VBROADCASTSS (R9)(SI*2), Y5
+	VFMADD231PS  (BX)(CX*2), Y5, Y15
+	VMASKMOVPS   32(BX)(CX*2), Y13, Y6
+	VFMADD231PS  Y6, Y5, Y14
+	VBROADCASTSS (R9)(R8*1), Y7
+	VFMADD231PS  (BX)(DX*1), Y7, Y15
+	VMASKMOVPS   32(BX)(DX*1), Y13, Y8
+	VFMADD231PS  Y8, Y7, Y14
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VBROADCASTSS (R9), Y9
+	VFMADD231PS  (BX), Y9, Y15
+	VMASKMOVPS   32(BX), Y13, Y10
+	VFMADD231PS  Y10, Y9, Y14
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VMASKMOVPS   32(AX), Y13, Y0
+	VFMADD213PS  Y0, Y1, Y14
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMOVUPS    (AX), Y0
+	VADDPS     Y0, Y15, Y15
+	VMASKMOVPS 32(AX), Y13, Y0
+	VADDPS     Y0, Y14, Y14
+
+store:
+	VMOVUPS    Y15, (R12)
+	VMASKMOVPS Y14, Y13, 32(R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	VZEROUPPER
+	RET
+
+// func GemmCols2x1AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmCols2x1AVX2(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMOVUPS      (BX), Y0
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VBROADCASTSS 4(R9), Y3
+	VFMADD231PS  Y0, Y3, Y14
+	VMOVUPS      (BX)(CX*1), Y0
+	VBROADCASTSS (R9)(SI*1), Y4
+	VFMADD231PS  Y0, Y4, Y15
+	VBROADCASTSS 4(R9)(SI*1), Y5
+	VFMADD231PS  Y0, Y5, Y14
+	VMOVUPS      (BX)(CX*2), Y0
+	VBROADCASTSS (R9)(SI*2), Y6
+	VFMADD231PS  Y0, Y6, Y15
+	VBROADCASTSS 4(R9)(SI*2), Y7
+	VFMADD231PS  Y0, Y7, Y14
+	VMOVUPS      (BX)(DX*1), Y0
+	VBROADCASTSS (R9)(R8*1), Y8
+	VFMADD231PS  Y0, Y8, Y15
+	VBROADCASTSS 4(R9)(R8*1), Y9
+	VFMADD231PS  Y0, Y9, Y14
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Y0
+	VBROADCASTSS (R9), Y10
+	VFMADD231PS  Y0, Y10, Y15
+	VBROADCASTSS 4(R9), Y11
+	VFMADD231PS  Y0, Y11, Y14
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y14
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y14, Y14
+
+store:
+	VMOVUPS Y15, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y14, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols2x1PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmCols2x1PartialAVX2(SB), NOSPLIT, $8-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMASKMOVPS   (BX), Y13, Y0
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VBROADCASTSS 4(R9), Y3
+	VFMADD231PS  Y0, Y3, Y14
+	VMASKMOVPS   (BX)(CX*1), Y13, Y0
+	VBROADCASTSS (R9)(SI*1), Y4
+	VFMADD231PS  Y0, Y4, Y15
+	VBROADCASTSS 4(R9)(SI*1), Y5
+	VFMADD231PS  Y0, Y5, Y14
+	VMASKMOVPS   (BX)(CX*2), Y13, Y0
+	VBROADCASTSS (R9)(SI*2), Y6
+	VFMADD231PS  Y0, Y6, Y15
+	VBROADCASTSS 4(R9)(SI*2), Y7
+	VFMADD231PS  Y0, Y7, Y14
+	VMASKMOVPS   (BX)(DX*1), Y13, Y0
+	VBROADCASTSS (R9)(R8*1), Y8
+	VFMADD231PS  Y0, Y8, Y15
+	VBROADCASTSS 4(R9)(R8*1), Y9
+	VFMADD231PS  Y0, Y9, Y14
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMASKMOVPS   (BX), Y13, Y0
+	VBROADCASTSS (R9), Y10
+	VFMADD231PS  Y0, Y10, Y15
+	VBROADCASTSS 4(R9), Y11
+	VFMADD231PS  Y0, Y11, Y14
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VMASKMOVPS   (AX), Y13, Y0
+	VFMADD213PS  Y0, Y1, Y15
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y13, Y0
+	VFMADD213PS  Y0, Y1, Y14
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMASKMOVPS (AX), Y13, Y0
+	VADDPS     Y0, Y15, Y15
+	VADDPS     Y0, Y14, Y14
+
+store:
+	VMASKMOVPS Y15, Y13, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y14, Y13, (R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	VZEROUPPER
+	RET
+
+// func GemmCols2x2AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmCols2x2AVX2(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VBROADCASTSS (R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS 4(R9), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VFMADD231PS  Y1, Y4, Y12
+	VMOVUPS      (BX)(CX*1), Y0
+	VMOVUPS      32(BX)(CX*1), Y1
+	VBROADCASTSS (R9)(SI*1), Y5
+	VFMADD231PS  Y0, Y5, Y15
+	VFMADD231PS  Y1, Y5, Y14
+	VBROADCASTSS 4(R9)(SI*1), Y6
+	VFMADD231PS  Y0, Y6, Y13
+	VFMADD231PS  Y1, Y6, Y12
+	VMOVUPS      (BX)(CX*2), Y0
+	VMOVUPS      32(BX)(CX*2), Y1
+	VBROADCASTSS (R9)(SI*2), Y7
+	VFMADD231PS  Y0, Y7, Y15
+	VFMADD231PS  Y1, Y7, Y14
+	VBROADCASTSS 4(R9)(SI*2), Y8
+	VFMADD231PS  Y0, Y8, Y13
+	VFMADD231PS  Y1, Y8, Y12
+	VMOVUPS      (BX)(DX*1), Y0
+	VMOVUPS      32(BX)(DX*1), Y1
+	VBROADCASTSS (R9)(R8*1), Y9
+	VFMADD231PS  Y0, Y9, Y15
+	VFMADD231PS  Y1, Y9, Y14
+	VBROADCASTSS 4(R9)(R8*1), Y10
+	VFMADD231PS  Y0, Y10, Y13
+	VFMADD231PS  Y1, Y10, Y12
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VBROADCASTSS (R9), Y11
+	VFMADD231PS  Y0, Y11, Y15
+	VFMADD231PS  Y1, Y11, Y14
+	VBROADCASTSS 4(R9), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y13, Y13
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y12, Y12
+
+store:
+	VMOVUPS Y15, (R12)
+	VMOVUPS Y14, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y13, (R12)
+	VMOVUPS Y12, 32(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols2x2PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmCols2x2PartialAVX2(SB), NOSPLIT, $8-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y11
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMOVUPS      (BX), Y0
+	VMASKMOVPS   32(BX), Y11, Y1
+	VBROADCASTSS (R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS 4(R9), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VFMADD231PS  Y1, Y4, Y12
+	VMOVUPS      (BX)(CX*1), Y0
+	VMASKMOVPS   32(BX)(CX*1), Y11, Y1
+	VBROADCASTSS (R9)(SI*1), Y5
+	VFMADD231PS  Y0, Y5, Y15
+	VFMADD231PS  Y1, Y5, Y14
+	VBROADCASTSS 4(R9)(SI*1), Y6
+	VFMADD231PS  Y0, Y6, Y13
+	VFMADD231PS  Y1, Y6, Y12
+	VMOVUPS      (BX)(CX*2), Y0
+	VMASKMOVPS   32(BX)(CX*2), Y11, Y1
+	VBROADCASTSS (R9)(SI*2), Y7
+	VFMADD231PS  Y0, Y7, Y15
+	VFMADD231PS  Y1, Y7, Y14
+	VBROADCASTSS 4(R9)(SI*2), Y8
+	VFMADD231PS  Y0, Y8, Y13
+	VFMADD231PS  Y1, Y8, Y12
+	VMOVUPS      (BX)(DX*1), Y0
+	VMASKMOVPS   32(BX)(DX*1), Y11, Y1
+	VBROADCASTSS (R9)(R8*1), Y9
+	VFMADD231PS  Y0, Y9, Y15
+	VFMADD231PS  Y1, Y9, Y14
+	VBROADCASTSS 4(R9)(R8*1), Y10
+	VFMADD231PS  Y0, Y10, Y13
+	VFMADD231PS  Y1, Y10, Y12
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Y0
+	VMASKMOVPS   32(BX), Y11, Y1
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VFMADD231PS  Y1, Y2, Y14
+	VBROADCASTSS 4(R9), Y3
+	VFMADD231PS  Y0, Y3, Y13
+	VFMADD231PS  Y1, Y3, Y12
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VMASKMOVPS   32(AX), Y11, Y0
+	VFMADD213PS  Y0, Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VMASKMOVPS   32(AX), Y11, Y0
+	VFMADD213PS  Y0, Y1, Y12
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMOVUPS    (AX), Y0
+	VADDPS     Y0, Y15, Y15
+	VADDPS     Y0, Y13, Y13
+	VMASKMOVPS 32(AX), Y11, Y0
+	VADDPS     Y0, Y14, Y14
+	VADDPS     Y0, Y12, Y12
+
+store:
+	VMOVUPS    Y15, (R12)
+	VMASKMOVPS Y14, Y11, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y13, (R12)
+	VMASKMOVPS Y12, Y11, 32(R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	VZEROUPPER
+	RET
+
+// func GemmCols3x1AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmCols3x1AVX2(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMOVUPS      (BX), Y0
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VBROADCASTSS 4(R9), Y3
+	VFMADD231PS  Y0, Y3, Y14
+	VBROADCASTSS 8(R9), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VMOVUPS      (BX)(CX*1), Y0
+	VBROADCASTSS (R9)(SI*1), Y5
+	VFMADD231PS  Y0, Y5, Y15
+	VBROADCASTSS 4(R9)(SI*1), Y6
+	VFMADD231PS  Y0, Y6, Y14
+	VBROADCASTSS 8(R9)(SI*1), Y7
+	VFMADD231PS  Y0, Y7, Y13
+	VMOVUPS      (BX)(CX*2), Y0
+	VBROADCASTSS (R9)(SI*2), Y8
+	VFMADD231PS  Y0, Y8, Y15
+	VBROADCASTSS 4(R9)(SI*2), Y9
+	VFMADD231PS  Y0, Y9, Y14
+	VBROADCASTSS 8(R9)(SI*2), Y10
+	VFMADD231PS  Y0, Y10, Y13
+	VMOVUPS      (BX)(DX*1), Y0
+	VBROADCASTSS (R9)(R8*1), Y11
+	VFMADD231PS  Y0, Y11, Y15
+	VBROADCASTSS 4(R9)(R8*1), Y12
+	VFMADD231PS  Y0, Y12, Y14
+	VBROADCASTSS 8(R9)(R8*1), Y1
+	VFMADD231PS  Y0, Y1, Y13
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Y0
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VBROADCASTSS 4(R9), Y3
+	VFMADD231PS  Y0, Y3, Y14
+	VBROADCASTSS 8(R9), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y13, Y13
+
+store:
+	VMOVUPS Y15, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y14, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y13, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols3x1PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmCols3x1PartialAVX2(SB), NOSPLIT, $8-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y12
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMASKMOVPS   (BX), Y12, Y0
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VBROADCASTSS 4(R9), Y3
+	VFMADD231PS  Y0, Y3, Y14
+	VBROADCASTSS 8(R9), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VMASKMOVPS   (BX)(CX*1), Y12, Y0
+	VBROADCASTSS (R9)(SI*1), Y5
+	VFMADD231PS  Y0, Y5, Y15
+	VBROADCASTSS 4(R9)(SI*1), Y6
+	VFMADD231PS  Y0, Y6, Y14
+	VBROADCASTSS 8(R9)(SI*1), Y7
+	VFMADD231PS  Y0, Y7, Y13
+	VMASKMOVPS   (BX)(CX*2), Y12, Y0
+	VBROADCASTSS (R9)(SI*2), Y8
+	VFMADD231PS  Y0, Y8, Y15
+	VBROADCASTSS 4(R9)(SI*2), Y9
+	VFMADD231PS  Y0, Y9, Y14
+	VBROADCASTSS 8(R9)(SI*2), Y10
+	VFMADD231PS  Y0, Y10, Y13
+	VMASKMOVPS   (BX)(DX*1), Y12, Y0
+	VBROADCASTSS (R9)(R8*1), Y11
+	VFMADD231PS  Y0, Y11, Y15
+	VBROADCASTSS 4(R9)(R8*1), Y1
+	VFMADD231PS  Y0, Y1, Y14
+	VBROADCASTSS 8(R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMASKMOVPS   (BX), Y12, Y0
+	VBROADCASTSS (R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VBROADCASTSS 4(R9), Y4
+	VFMADD231PS  Y0, Y4, Y14
+	VBROADCASTSS 8(R9), Y5
+	VFMADD231PS  Y0, Y5, Y13
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VMASKMOVPS   (AX), Y12, Y0
+	VFMADD213PS  Y0, Y1, Y15
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y12, Y0
+	VFMADD213PS  Y0, Y1, Y14
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y12, Y0
+	VFMADD213PS  Y0, Y1, Y13
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMASKMOVPS (AX), Y12, Y0
+	VADDPS     Y0, Y15, Y15
+	VADDPS     Y0, Y14, Y14
+	VADDPS     Y0, Y13, Y13
+
+store:
+	VMASKMOVPS Y15, Y12, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y14, Y12, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y13, Y12, (R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	VZEROUPPER
+	RET
+
+// func GemmCols3x2AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmCols3x2AVX2(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VBROADCASTSS (R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS 4(R9), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VFMADD231PS  Y1, Y4, Y12
+	VBROADCASTSS 8(R9), Y5
+	VFMADD231PS  Y0, Y5, Y11
+	VFMADD231PS  Y1, Y5, Y10
+	VMOVUPS      (BX)(CX*1), Y0
+	VMOVUPS      32(BX)(CX*1), Y1
+	VBROADCASTSS (R9)(SI*1), Y6
+	VFMADD231PS  Y0, Y6, Y15
+	VFMADD231PS  Y1, Y6, Y14
+	VBROADCASTSS 4(R9)(SI*1), Y7
+	VFMADD231PS  Y0, Y7, Y13
+	VFMADD231PS  Y1, Y7, Y12
+	VBROADCASTSS 8(R9)(SI*1), Y8
+	VFMADD231PS  Y0, Y8, Y11
+	VFMADD231PS  Y1, Y8, Y10
+	VMOVUPS      (BX)(CX*2), Y0
+	VMOVUPS      32(BX)(CX*2), Y1
+	VBROADCASTSS (R9)(SI*2), Y9
+	VFMADD231PS  Y0, Y9, Y15
+	VFMADD231PS  Y1, Y9, Y14
+	VBROADCASTSS 4(R9)(SI*2), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS 8(R9)(SI*2), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	VFMADD231PS  Y1, Y3, Y10
+	VMOVUPS      (BX)(DX*1), Y0
+	VMOVUPS      32(BX)(DX*1), Y1
+	VBROADCASTSS (R9)(R8*1), Y4
+	VFMADD231PS  Y0, Y4, Y15
+	VFMADD231PS  Y1, Y4, Y14
+	VBROADCASTSS 4(R9)(R8*1), Y5
+	VFMADD231PS  Y0, Y5, Y13
+	VFMADD231PS  Y1, Y5, Y12
+	VBROADCASTSS 8(R9)(R8*1), Y6
+	VFMADD231PS  Y0, Y6, Y11
+	VFMADD231PS  Y1, Y6, Y10
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VBROADCASTSS (R9), Y7
+	VFMADD231PS  Y0, Y7, Y15
+	VFMADD231PS  Y1, Y7, Y14
+	VBROADCASTSS 4(R9), Y8
+	VFMADD231PS  Y0, Y8, Y13
+	VFMADD231PS  Y1, Y8, Y12
+	VBROADCASTSS 8(R9), Y9
+	VFMADD231PS  Y0, Y9, Y11
+	VFMADD231PS  Y1, Y9, Y10
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y13, Y13
+	VADDPS  Y0, Y11, Y11
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y12, Y12
+	VADDPS  Y0, Y10, Y10
+
+store:
+	VMOVUPS Y15, (R12)
+	VMOVUPS Y14, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y13, (R12)
+	VMOVUPS Y12, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y11, (R12)
+	VMOVUPS Y10, 32(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols3x2PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmCols3x2PartialAVX2(SB), NOSPLIT, $8-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y9
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMOVUPS      (BX), Y0
+	VMASKMOVPS   32(BX), Y9, Y1
+	VBROADCASTSS (R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS 4(R9), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VFMADD231PS  Y1, Y4, Y12
+	VBROADCASTSS 8(R9), Y5
+	VFMADD231PS  Y0, Y5, Y11
+	VFMADD231PS  Y1, Y5, Y10
+	VMOVUPS      (BX)(CX*1), Y0
+	VMASKMOVPS   32(BX)(CX*1), Y9, Y1
+	VBROADCASTSS (R9)(SI*1), Y6
+	VFMADD231PS  Y0, Y6, Y15
+	VFMADD231PS  Y1, Y6, Y14
+	VBROADCASTSS 4(R9)(SI*1), Y7
+	VFMADD231PS  Y0, Y7, Y13
+	VFMADD231PS  Y1, Y7, Y12
+	VBROADCASTSS 8(R9)(SI*1), Y8
+	VFMADD231PS  Y0, Y8, Y11
+	VFMADD231PS  Y1, Y8, Y10
+	VMOVUPS      (BX)(CX*2), Y0
+	VMASKMOVPS   32(BX)(CX*2), Y9, Y1
+	VBROADCASTSS (R9)(SI*2), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VFMADD231PS  Y1, Y2, Y14
+	VBROADCASTSS 4(R9)(SI*2), Y3
+	VFMADD231PS  Y0, Y3, Y13
+	VFMADD231PS  Y1, Y3, Y12
+	VBROADCASTSS 8(R9)(SI*2), Y4
+	VFMADD231PS  Y0, Y4, Y11
+	VFMADD231PS  Y1, Y4, Y10
+	VMOVUPS      (BX)(DX*1), Y0
+	VMASKMOVPS   32(BX)(DX*1), Y9, Y1
+	VBROADCASTSS (R9)(R8*1), Y5
+	VFMADD231PS  Y0, Y5, Y15
+	VFMADD231PS  Y1, Y5, Y14
+	VBROADCASTSS 4(R9)(R8*1), Y6
+	VFMADD231PS  Y0, Y6, Y13
+	VFMADD231PS  Y1, Y6, Y12
+	VBROADCASTSS 8(R9)(R8*1), Y7
+	VFMADD231PS  Y0, Y7, Y11
+	VFMADD231PS  Y1, Y7, Y10
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Y0
+	VMASKMOVPS   32(BX), Y9, Y1
+	VBROADCASTSS (R9), Y8
+	VFMADD231PS  Y0, Y8, Y15
+	VFMADD231PS  Y1, Y8, Y14
+	VBROADCASTSS 4(R9), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS 8(R9), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	VFMADD231PS  Y1, Y3, Y10
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VMASKMOVPS   32(AX), Y9, Y0
+	VFMADD213PS  Y0, Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VMASKMOVPS   32(AX), Y9, Y0
+	VFMADD213PS  Y0, Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VMASKMOVPS   32(AX), Y9, Y0
+	VFMADD213PS  Y0, Y1, Y10
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMOVUPS    (AX), Y0
+	VADDPS     Y0, Y15, Y15
+	VADDPS     Y0, Y13, Y13
+	VADDPS     Y0, Y11, Y11
+	VMASKMOVPS 32(AX), Y9, Y0
+	VADDPS     Y0, Y14, Y14
+	VADDPS     Y0, Y12, Y12
+	VADDPS     Y0, Y10, Y10
+
+store:
+	VMOVUPS    Y15, (R12)
+	VMASKMOVPS Y14, Y9, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y13, (R12)
+	VMASKMOVPS Y12, Y9, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y11, (R12)
+	VMASKMOVPS Y10, Y9, 32(R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	VZEROUPPER
+	RET
+
+// func GemmCols4x1AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmCols4x1AVX2(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMOVUPS      (BX), Y0
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VBROADCASTSS 4(R9), Y3
+	VFMADD231PS  Y0, Y3, Y14
+	VBROADCASTSS 8(R9), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VBROADCASTSS 12(R9), Y5
+	VFMADD231PS  Y0, Y5, Y12
+	VMOVUPS      (BX)(CX*1), Y0
+	VBROADCASTSS (R9)(SI*1), Y6
+	VFMADD231PS  Y0, Y6, Y15
+	VBROADCASTSS 4(R9)(SI*1), Y7
+	VFMADD231PS  Y0, Y7, Y14
+	VBROADCASTSS 8(R9)(SI*1), Y8
+	VFMADD231PS  Y0, Y8, Y13
+	VBROADCASTSS 12(R9)(SI*1), Y9
+	VFMADD231PS  Y0, Y9, Y12
+	VMOVUPS      (BX)(CX*2), Y0
+	VBROADCASTSS (R9)(SI*2), Y10
+	VFMADD231PS  Y0, Y10, Y15
+	VBROADCASTSS 4(R9)(SI*2), Y11
+	VFMADD231PS  Y0, Y11, Y14
+	VBROADCASTSS 8(R9)(SI*2), Y1
+	VFMADD231PS  Y0, Y1, Y13
+	VBROADCASTSS 12(R9)(SI*2), Y2
+	VFMADD231PS  Y0, Y2, Y12
+	VMOVUPS      (BX)(DX*1), Y0
+	VBROADCASTSS (R9)(R8*1), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VBROADCASTSS 4(R9)(R8*1), Y4
+	VFMADD231PS  Y0, Y4, Y14
+	VBROADCASTSS 8(R9)(R8*1), Y5
+	VFMADD231PS  Y0, Y5, Y13
+	VBROADCASTSS 12(R9)(R8*1), Y6
+	VFMADD231PS  Y0, Y6, Y12
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Y0
+	VBROADCASTSS (R9), Y7
+	VFMADD231PS  Y0, Y7, Y15
+	VBROADCASTSS 4(R9), Y8
+	VFMADD231PS  Y0, Y8, Y14
+	VBROADCASTSS 8(R9), Y9
+	VFMADD231PS  Y0, Y9, Y13
+	VBROADCASTSS 12(R9), Y10
+	VFMADD231PS  Y0, Y10, Y12
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y12
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y13, Y13
+	VADDPS  Y0, Y12, Y12
+
+store:
+	VMOVUPS Y15, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y14, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y13, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y12, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols4x1PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmCols4x1PartialAVX2(SB), NOSPLIT, $8-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y11
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMASKMOVPS   (BX), Y11, Y0
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VBROADCASTSS 4(R9), Y3
+	VFMADD231PS  Y0, Y3, Y14
+	VBROADCASTSS 8(R9), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VBROADCASTSS 12(R9), Y5
+	VFMADD231PS  Y0, Y5, Y12
+	VMASKMOVPS   (BX)(CX*1), Y11, Y0
+	VBROADCASTSS (R9)(SI*1), Y6
+	VFMADD231PS  Y0, Y6, Y15
+	VBROADCASTSS 4(R9)(SI*1), Y7
+	VFMADD231PS  Y0, Y7, Y14
+	VBROADCASTSS 8(R9)(SI*1), Y8
+	VFMADD231PS  Y0, Y8, Y13
+	VBROADCASTSS 12(R9)(SI*1), Y9
+	VFMADD231PS  Y0, Y9, Y12
+	VMASKMOVPS   (BX)(CX*2), Y11, Y0
+	VBROADCASTSS (R9)(SI*2), Y10
+	VFMADD231PS  Y0, Y10, Y15
+	VBROADCASTSS 4(R9)(SI*2), Y1
+	VFMADD231PS  Y0, Y1, Y14
+	VBROADCASTSS 8(R9)(SI*2), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VBROADCASTSS 12(R9)(SI*2), Y3
+	VFMADD231PS  Y0, Y3, Y12
+	VMASKMOVPS   (BX)(DX*1), Y11, Y0
+	VBROADCASTSS (R9)(R8*1), Y4
+	VFMADD231PS  Y0, Y4, Y15
+	VBROADCASTSS 4(R9)(R8*1), Y5
+	VFMADD231PS  Y0, Y5, Y14
+	VBROADCASTSS 8(R9)(R8*1), Y6
+	VFMADD231PS  Y0, Y6, Y13
+	VBROADCASTSS 12(R9)(R8*1), Y7
+	VFMADD231PS  Y0, Y7, Y12
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMASKMOVPS   (BX), Y11, Y0
+	VBROADCASTSS (R9), Y8
+	VFMADD231PS  Y0, Y8, Y15
+	VBROADCASTSS 4(R9), Y9
+	VFMADD231PS  Y0, Y9, Y14
+	VBROADCASTSS 8(R9), Y10
+	VFMADD231PS  Y0, Y10, Y13
+	VBROADCASTSS 12(R9), Y1
+	VFMADD231PS  Y0, Y1, Y12
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VMASKMOVPS   (AX), Y11, Y0
+	VFMADD213PS  Y0, Y1, Y15
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y11, Y0
+	VFMADD213PS  Y0, Y1, Y14
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y11, Y0
+	VFMADD213PS  Y0, Y1, Y13
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y11, Y0
+	VFMADD213PS  Y0, Y1, Y12
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMASKMOVPS (AX), Y11, Y0
+	VADDPS     Y0, Y15, Y15
+	VADDPS     Y0, Y14, Y14
+	VADDPS     Y0, Y13, Y13
+	VADDPS     Y0, Y12, Y12
+
+store:
+	VMASKMOVPS Y15, Y11, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y14, Y11, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y13, Y11, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y12, Y11, (R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	VZEROUPPER
+	RET
+
+// func GemmCols4x2AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmCols4x2AVX2(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	VPXOR X9, X9, X9
+	VPXOR X8, X8, X8
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VBROADCASTSS (R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS 4(R9), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VFMADD231PS  Y1, Y4, Y12
+	VBROADCASTSS 8(R9), Y5
+	VFMADD231PS  Y0, Y5, Y11
+	VFMADD231PS  Y1, Y5, Y10
+	VBROADCASTSS 12(R9), Y6
+	VFMADD231PS  Y0, Y6, Y9
+	VFMADD231PS  Y1, Y6, Y8
+	VMOVUPS      (BX)(CX*1), Y0
+	VMOVUPS      32(BX)(CX*1), Y1
+	VBROADCASTSS (R9)(SI*1), Y7
+	VFMADD231PS  Y0, Y7, Y15
+	VFMADD231PS  Y1, Y7, Y14
+	VBROADCASTSS 4(R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS 8(R9)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	VFMADD231PS  Y1, Y3, Y10
+	VBROADCASTSS 12(R9)(SI*1), Y4
+	VFMADD231PS  Y0, Y4, Y9
+	VFMADD231PS  Y1, Y4, Y8
+	VMOVUPS      (BX)(CX*2), Y0
+	VMOVUPS      32(BX)(CX*2), Y1
+	VBROADCASTSS (R9)(SI*2), Y5
+	VFMADD231PS  Y0, Y5, Y15
+	VFMADD231PS  Y1, Y5, Y14
+	VBROADCASTSS 4(R9)(SI*2), Y6
+	VFMADD231PS  Y0, Y6, Y13
+	VFMADD231PS  Y1, Y6, Y12
+	VBROADCASTSS 8(R9)(SI*2), Y7
+	VFMADD231PS  Y0, Y7, Y11
+	VFMADD231PS  Y1, Y7, Y10
+	VBROADCASTSS 12(R9)(SI*2), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y8
+	VMOVUPS      (BX)(DX*1), Y0
+	VMOVUPS      32(BX)(DX*1), Y1
+	VBROADCASTSS (R9)(R8*1), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS 4(R9)(R8*1), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VFMADD231PS  Y1, Y4, Y12
+	VBROADCASTSS 8(R9)(R8*1), Y5
+	VFMADD231PS  Y0, Y5, Y11
+	VFMADD231PS  Y1, Y5, Y10
+	VBROADCASTSS 12(R9)(R8*1), Y6
+	VFMADD231PS  Y0, Y6, Y9
+	VFMADD231PS  Y1, Y6, Y8
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VBROADCASTSS (R9), Y7
+	VFMADD231PS  Y0, Y7, Y15
+	VFMADD231PS  Y1, Y7, Y14
+	VBROADCASTSS 4(R9), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS 8(R9), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	VFMADD231PS  Y1, Y3, Y10
+	VBROADCASTSS 12(R9), Y4
+	VFMADD231PS  Y0, Y4, Y9
+	VFMADD231PS  Y1, Y4, Y8
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y9
+	VFMADD213PS  32(AX), Y1, Y8
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y13, Y13
+	VADDPS  Y0, Y11, Y11
+	VADDPS  Y0, Y9, Y9
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y12, Y12
+	VADDPS  Y0, Y10, Y10
+	VADDPS  Y0, Y8, Y8
+
+store:
+	VMOVUPS Y15, (R12)
+	VMOVUPS Y14, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y13, (R12)
+	VMOVUPS Y12, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y11, (R12)
+	VMOVUPS Y10, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y9, (R12)
+	VMOVUPS Y8, 32(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols4x2PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmCols4x2PartialAVX2(SB), NOSPLIT, $8-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y7
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	VPXOR X9, X9, X9
+	VPXOR X8, X8, X8
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMOVUPS      (BX), Y0
+	VMASKMOVPS   32(BX), Y7, Y1
+	VBROADCASTSS (R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS 4(R9), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VFMADD231PS  Y1, Y4, Y12
+	VBROADCASTSS 8(R9), Y5
+	VFMADD231PS  Y0, Y5, Y11
+	VFMADD231PS  Y1, Y5, Y10
+	VBROADCASTSS 12(R9), Y6
+	VFMADD231PS  Y0, Y6, Y9
+	VFMADD231PS  Y1, Y6, Y8
+	VMOVUPS      (BX)(CX*1), Y0
+	VMASKMOVPS   32(BX)(CX*1), Y7, Y1
+	VBROADCASTSS (R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VFMADD231PS  Y1, Y2, Y14
+	VBROADCASTSS 4(R9)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y13
+	VFMADD231PS  Y1, Y3, Y12
+	VBROADCASTSS 8(R9)(SI*1), Y4
+	VFMADD231PS  Y0, Y4, Y11
+	VFMADD231PS  Y1, Y4, Y10
+	VBROADCASTSS 12(R9)(SI*1), Y5
+	VFMADD231PS  Y0, Y5, Y9
+	VFMADD231PS  Y1, Y5, Y8
+	VMOVUPS      (BX)(CX*2), Y0
+	VMASKMOVPS   32(BX)(CX*2), Y7, Y1
+	VBROADCASTSS (R9)(SI*2), Y6
+	VFMADD231PS  Y0, Y6, Y15
+	VFMADD231PS  Y1, Y6, Y14
+	VBROADCASTSS 4(R9)(SI*2), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS 8(R9)(SI*2), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	VFMADD231PS  Y1, Y3, Y10
+	VBROADCASTSS 12(R9)(SI*2), Y4
+	VFMADD231PS  Y0, Y4, Y9
+	VFMADD231PS  Y1, Y4, Y8
+	VMOVUPS      (BX)(DX*1), Y0
+	VMASKMOVPS   32(BX)(DX*1), Y7, Y1
+	VBROADCASTSS (R9)(R8*1), Y5
+	VFMADD231PS  Y0, Y5, Y15
+	VFMADD231PS  Y1, Y5, Y14
+	VBROADCASTSS 4(R9)(R8*1), Y6
+	VFMADD231PS  Y0, Y6, Y13
+	VFMADD231PS  Y1, Y6, Y12
+	VBROADCASTSS 8(R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y11
+	VFMADD231PS  Y1, Y2, Y10
+	VBROADCASTSS 12(R9)(R8*1), Y3
+	VFMADD231PS  Y0, Y3, Y9
+	VFMADD231PS  Y1, Y3, Y8
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Y0
+	VMASKMOVPS   32(BX), Y7, Y1
+	VBROADCASTSS (R9), Y4
+	VFMADD231PS  Y0, Y4, Y15
+	VFMADD231PS  Y1, Y4, Y14
+	VBROADCASTSS 4(R9), Y5
+	VFMADD231PS  Y0, Y5, Y13
+	VFMADD231PS  Y1, Y5, Y12
+	VBROADCASTSS 8(R9), Y6
+	VFMADD231PS  Y0, Y6, Y11
+	VFMADD231PS  Y1, Y6, Y10
+	VBROADCASTSS 12(R9), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y8
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VMASKMOVPS   32(AX), Y7, Y0
+	VFMADD213PS  Y0, Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VMASKMOVPS   32(AX), Y7, Y0
+	VFMADD213PS  Y0, Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VMASKMOVPS   32(AX), Y7, Y0
+	VFMADD213PS  Y0, Y1, Y10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y9
+	VMASKMOVPS   32(AX), Y7, Y0
+	VFMADD213PS  Y0, Y1, Y8
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMOVUPS    (AX), Y0
+	VADDPS     Y0, Y15, Y15
+	VADDPS     Y0, Y13, Y13
+	VADDPS     Y0, Y11, Y11
+	VADDPS     Y0, Y9, Y9
+	VMASKMOVPS 32(AX), Y7, Y0
+	VADDPS     Y0, Y14, Y14
+	VADDPS     Y0, Y12, Y12
+	VADDPS     Y0, Y10, Y10
+	VADDPS     Y0, Y8, Y8
+
+store:
+	VMOVUPS    Y15, (R12)
+	VMASKMOVPS Y14, Y7, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y13, (R12)
+	VMASKMOVPS Y12, Y7, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y11, (R12)
+	VMASKMOVPS Y10, Y7, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y9, (R12)
+	VMASKMOVPS Y8, Y7, 32(R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	VZEROUPPER
+	RET
+
+// func GemmCols5x1AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmCols5x1AVX2(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMOVUPS      (BX), Y0
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VBROADCASTSS 4(R9), Y3
+	VFMADD231PS  Y0, Y3, Y14
+	VBROADCASTSS 8(R9), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VBROADCASTSS 12(R9), Y5
+	VFMADD231PS  Y0, Y5, Y12
+	VBROADCASTSS 16(R9), Y6
+	VFMADD231PS  Y0, Y6, Y11
+	VMOVUPS      (BX)(CX*1), Y0
+	VBROADCASTSS (R9)(SI*1), Y7
+	VFMADD231PS  Y0, Y7, Y15
+	VBROADCASTSS 4(R9)(SI*1), Y8
+	VFMADD231PS  Y0, Y8, Y14
+	VBROADCASTSS 8(R9)(SI*1), Y9
+	VFMADD231PS  Y0, Y9, Y13
+	VBROADCASTSS 12(R9)(SI*1), Y10
+	VFMADD231PS  Y0, Y10, Y12
+	VBROADCASTSS 16(R9)(SI*1), Y1
+	VFMADD231PS  Y0, Y1, Y11
+	VMOVUPS      (BX)(CX*2), Y0
+	VBROADCASTSS (R9)(SI*2), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VBROADCASTSS 4(R9)(SI*2), Y3
+	VFMADD231PS  Y0, Y3, Y14
+	VBROADCASTSS 8(R9)(SI*2), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VBROADCASTSS 12(R9)(SI*2), Y5
+	VFMADD231PS  Y0, Y5, Y12
+	VBROADCASTSS 16(R9)(SI*2), Y6
+	VFMADD231PS  Y0, Y6, Y11
+	VMOVUPS      (BX)(DX*1), Y0
+	VBROADCASTSS (R9)(R8*1), Y7
+	VFMADD231PS  Y0, Y7, Y15
+	VBROADCASTSS 4(R9)(R8*1), Y8
+	VFMADD231PS  Y0, Y8, Y14
+	VBROADCASTSS 8(R9)(R8*1), Y9
+	VFMADD231PS  Y0, Y9, Y13
+	VBROADCASTSS 12(R9)(R8*1), Y10
+	VFMADD231PS  Y0, Y10, Y12
+	VBROADCASTSS 16(R9)(R8*1), Y1
+	VFMADD231PS  Y0, Y1, Y11
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Y0
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VBROADCASTSS 4(R9), Y3
+	VFMADD231PS  Y0, Y3, Y14
+	VBROADCASTSS 8(R9), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VBROADCASTSS 12(R9), Y5
+	VFMADD231PS  Y0, Y5, Y12
+	VBROADCASTSS 16(R9), Y6
+	VFMADD231PS  Y0, Y6, Y11
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y13, Y13
+	VADDPS  Y0, Y12, Y12
+	VADDPS  Y0, Y11, Y11
+
+store:
+	VMOVUPS Y15, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y14, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y13, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y12, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y11, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols5x1PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmCols5x1PartialAVX2(SB), NOSPLIT, $8-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y10
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMASKMOVPS   (BX), Y10, Y0
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VBROADCASTSS 4(R9), Y3
+	VFMADD231PS  Y0, Y3, Y14
+	VBROADCASTSS 8(R9), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VBROADCASTSS 12(R9), Y5
+	VFMADD231PS  Y0, Y5, Y12
+	VBROADCASTSS 16(R9), Y6
+	VFMADD231PS  Y0, Y6, Y11
+	VMASKMOVPS   (BX)(CX*1), Y10, Y0
+	VBROADCASTSS (R9)(SI*1), Y7
+	VFMADD231PS  Y0, Y7, Y15
+	VBROADCASTSS 4(R9)(SI*1), Y8
+	VFMADD231PS  Y0, Y8, Y14
+	VBROADCASTSS 8(R9)(SI*1), Y9
+	VFMADD231PS  Y0, Y9, Y13
+	VBROADCASTSS 12(R9)(SI*1), Y1
+	VFMADD231PS  Y0, Y1, Y12
+	VBROADCASTSS 16(R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y11
+	VMASKMOVPS   (BX)(CX*2), Y10, Y0
+	VBROADCASTSS (R9)(SI*2), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VBROADCASTSS 4(R9)(SI*2), Y4
+	VFMADD231PS  Y0, Y4, Y14
+	VBROADCASTSS 8(R9)(SI*2), Y5
+	VFMADD231PS  Y0, Y5, Y13
+	VBROADCASTSS 12(R9)(SI*2), Y6
+	VFMADD231PS  Y0, Y6, Y12
+	VBROADCASTSS 16(R9)(SI*2), Y7
+	VFMADD231PS  Y0, Y7, Y11
+	VMASKMOVPS   (BX)(DX*1), Y10, Y0
+	VBROADCASTSS (R9)(R8*1), Y8
+	VFMADD231PS  Y0, Y8, Y15
+	VBROADCASTSS 4(R9)(R8*1), Y9
+	VFMADD231PS  Y0, Y9, Y14
+	VBROADCASTSS 8(R9)(R8*1), Y1
+	VFMADD231PS  Y0, Y1, Y13
+	VBROADCASTSS 12(R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y12
+	VBROADCASTSS 16(R9)(R8*1), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMASKMOVPS   (BX), Y10, Y0
+	VBROADCASTSS (R9), Y4
+	VFMADD231PS  Y0, Y4, Y15
+	VBROADCASTSS 4(R9), Y5
+	VFMADD231PS  Y0, Y5, Y14
+	VBROADCASTSS 8(R9), Y6
+	VFMADD231PS  Y0, Y6, Y13
+	VBROADCASTSS 12(R9), Y7
+	VFMADD231PS  Y0, Y7, Y12
+	VBROADCASTSS 16(R9), Y8
+	VFMADD231PS  Y0, Y8, Y11
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VMASKMOVPS   (AX), Y10, Y0
+	VFMADD213PS  Y0, Y1, Y15
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y10, Y0
+	VFMADD213PS  Y0, Y1, Y14
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y10, Y0
+	VFMADD213PS  Y0, Y1, Y13
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y10, Y0
+	VFMADD213PS  Y0, Y1, Y12
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y10, Y0
+	VFMADD213PS  Y0, Y1, Y11
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMASKMOVPS (AX), Y10, Y0
+	VADDPS     Y0, Y15, Y15
+	VADDPS     Y0, Y14, Y14
+	VADDPS     Y0, Y13, Y13
+	VADDPS     Y0, Y12, Y12
+	VADDPS     Y0, Y11, Y11
+
+store:
+	VMASKMOVPS Y15, Y10, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y14, Y10, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y13, Y10, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y12, Y10, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y11, Y10, (R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	VZEROUPPER
+	RET
+
+// func GemmCols5x2AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmCols5x2AVX2(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	VPXOR X9, X9, X9
+	VPXOR X8, X8, X8
+	VPXOR X7, X7, X7
+	VPXOR X6, X6, X6
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VBROADCASTSS (R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS 4(R9), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VFMADD231PS  Y1, Y4, Y12
+	VBROADCASTSS 8(R9), Y5
+	VFMADD231PS  Y0, Y5, Y11
+	VFMADD231PS  Y1, Y5, Y10
+	VBROADCASTSS 12(R9), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y8
+	VBROADCASTSS 16(R9), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VFMADD231PS  Y1, Y3, Y6
+	VMOVUPS      (BX)(CX*1), Y0
+	VMOVUPS      32(BX)(CX*1), Y1
+	VBROADCASTSS (R9)(SI*1), Y4
+	VFMADD231PS  Y0, Y4, Y15
+	VFMADD231PS  Y1, Y4, Y14
+	VBROADCASTSS 4(R9)(SI*1), Y5
+	VFMADD231PS  Y0, Y5, Y13
+	VFMADD231PS  Y1, Y5, Y12
+	VBROADCASTSS 8(R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y11
+	VFMADD231PS  Y1, Y2, Y10
+	VBROADCASTSS 12(R9)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y9
+	VFMADD231PS  Y1, Y3, Y8
+	VBROADCASTSS 16(R9)(SI*1), Y4
+	VFMADD231PS  Y0, Y4, Y7
+	VFMADD231PS  Y1, Y4, Y6
+	VMOVUPS      (BX)(CX*2), Y0
+	VMOVUPS      32(BX)(CX*2), Y1
+	VBROADCASTSS (R9)(SI*2), Y5
+	VFMADD231PS  Y0, Y5, Y15
+	VFMADD231PS  Y1, Y5, Y14
+	VBROADCASTSS 4(R9)(SI*2), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS 8(R9)(SI*2), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	VFMADD231PS  Y1, Y3, Y10
+	VBROADCASTSS 12(R9)(SI*2), Y4
+	VFMADD231PS  Y0, Y4, Y9
+	VFMADD231PS  Y1, Y4, Y8
+	VBROADCASTSS 16(R9)(SI*2), Y5
+	VFMADD231PS  Y0, Y5, Y7
+	VFMADD231PS  Y1, Y5, Y6
+	VMOVUPS      (BX)(DX*1), Y0
+	VMOVUPS      32(BX)(DX*1), Y1
+	VBROADCASTSS (R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VFMADD231PS  Y1, Y2, Y14
+	VBROADCASTSS 4(R9)(R8*1), Y3
+	VFMADD231PS  Y0, Y3, Y13
+	VFMADD231PS  Y1, Y3, Y12
+	VBROADCASTSS 8(R9)(R8*1), Y4
+	VFMADD231PS  Y0, Y4, Y11
+	VFMADD231PS  Y1, Y4, Y10
+	VBROADCASTSS 12(R9)(R8*1), Y5
+	VFMADD231PS  Y0, Y5, Y9
+	VFMADD231PS  Y1, Y5, Y8
+	VBROADCASTSS 16(R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y7
+	VFMADD231PS  Y1, Y2, Y6
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VBROADCASTSS (R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS 4(R9), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VFMADD231PS  Y1, Y4, Y12
+	VBROADCASTSS 8(R9), Y5
+	VFMADD231PS  Y0, Y5, Y11
+	VFMADD231PS  Y1, Y5, Y10
+	VBROADCASTSS 12(R9), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y8
+	VBROADCASTSS 16(R9), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VFMADD231PS  Y1, Y3, Y6
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y9
+	VFMADD213PS  32(AX), Y1, Y8
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y7
+	VFMADD213PS  32(AX), Y1, Y6
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y13, Y13
+	VADDPS  Y0, Y11, Y11
+	VADDPS  Y0, Y9, Y9
+	VADDPS  Y0, Y7, Y7
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y12, Y12
+	VADDPS  Y0, Y10, Y10
+	VADDPS  Y0, Y8, Y8
+	VADDPS  Y0, Y6, Y6
+
+store:
+	VMOVUPS Y15, (R12)
+	VMOVUPS Y14, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y13, (R12)
+	VMOVUPS Y12, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y11, (R12)
+	VMOVUPS Y10, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y9, (R12)
+	VMOVUPS Y8, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y7, (R12)
+	VMOVUPS Y6, 32(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols5x2PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmCols5x2PartialAVX2(SB), NOSPLIT, $8-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y5
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	VPXOR X9, X9, X9
+	VPXOR X8, X8, X8
+	VPXOR X7, X7, X7
+	VPXOR X6, X6, X6
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMOVUPS      (BX), Y0
+	VMASKMOVPS   32(BX), Y5, Y1
+	VBROADCASTSS (R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS 4(R9), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VFMADD231PS  Y1, Y4, Y12
+	VBROADCASTSS 8(R9), Y2
+	VFMADD231PS  Y0, Y2, Y11
+	VFMADD231PS  Y1, Y2, Y10
+	VBROADCASTSS 12(R9), Y3
+	VFMADD231PS  Y0, Y3, Y9
+	VFMADD231PS  Y1, Y3, Y8
+	VBROADCASTSS 16(R9), Y4
+	VFMADD231PS  Y0, Y4, Y7
+	VFMADD231PS  Y1, Y4, Y6
+	VMOVUPS      (BX)(CX*1), Y0
+	VMASKMOVPS   32(BX)(CX*1), Y5, Y1
+	VBROADCASTSS (R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VFMADD231PS  Y1, Y2, Y14
+	VBROADCASTSS 4(R9)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y13
+	VFMADD231PS  Y1, Y3, Y12
+	VBROADCASTSS 8(R9)(SI*1), Y4
+	VFMADD231PS  Y0, Y4, Y11
+	VFMADD231PS  Y1, Y4, Y10
+	VBROADCASTSS 12(R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y8
+	VBROADCASTSS 16(R9)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VFMADD231PS  Y1, Y3, Y6
+	VMOVUPS      (BX)(CX*2), Y0
+	VMASKMOVPS   32(BX)(CX*2), Y5, Y1
+	VBROADCASTSS (R9)(SI*2), Y4
+	VFMADD231PS  Y0, Y4, Y15
+	VFMADD231PS  Y1, Y4, Y14
+	VBROADCASTSS 4(R9)(SI*2), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS 8(R9)(SI*2), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	VFMADD231PS  Y1, Y3, Y10
+	VBROADCASTSS 12(R9)(SI*2), Y4
+	VFMADD231PS  Y0, Y4, Y9
+	VFMADD231PS  Y1, Y4, Y8
+	VBROADCASTSS 16(R9)(SI*2), Y2
+	VFMADD231PS  Y0, Y2, Y7
+	VFMADD231PS  Y1, Y2, Y6
+	VMOVUPS      (BX)(DX*1), Y0
+	VMASKMOVPS   32(BX)(DX*1), Y5, Y1
+	VBROADCASTSS (R9)(R8*1), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS 4(R9)(R8*1), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VFMADD231PS  Y1, Y4, Y12
+	VBROADCASTSS 8(R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y11
+	VFMADD231PS  Y1, Y2, Y10
+	VBROADCASTSS 12(R9)(R8*1), Y3
+	VFMADD231PS  Y0, Y3, Y9
+	VFMADD231PS  Y1, Y3, Y8
+	VBROADCASTSS 16(R9)(R8*1), Y4
+	VFMADD231PS  Y0, Y4, Y7
+	VFMADD231PS  Y1, Y4, Y6
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Y0
+	VMASKMOVPS   32(BX), Y5, Y1
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VFMADD231PS  Y1, Y2, Y14
+	VBROADCASTSS 4(R9), Y3
+	VFMADD231PS  Y0, Y3, Y13
+	VFMADD231PS  Y1, Y3, Y12
+	VBROADCASTSS 8(R9), Y4
+	VFMADD231PS  Y0, Y4, Y11
+	VFMADD231PS  Y1, Y4, Y10
+	VBROADCASTSS 12(R9), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y8
+	VBROADCASTSS 16(R9), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VFMADD231PS  Y1, Y3, Y6
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VMASKMOVPS   32(AX), Y5, Y0
+	VFMADD213PS  Y0, Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VMASKMOVPS   32(AX), Y5, Y0
+	VFMADD213PS  Y0, Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VMASKMOVPS   32(AX), Y5, Y0
+	VFMADD213PS  Y0, Y1, Y10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y9
+	VMASKMOVPS   32(AX), Y5, Y0
+	VFMADD213PS  Y0, Y1, Y8
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y7
+	VMASKMOVPS   32(AX), Y5, Y0
+	VFMADD213PS  Y0, Y1, Y6
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMOVUPS    (AX), Y0
+	VADDPS     Y0, Y15, Y15
+	VADDPS     Y0, Y13, Y13
+	VADDPS     Y0, Y11, Y11
+	VADDPS     Y0, Y9, Y9
+	VADDPS     Y0, Y7, Y7
+	VMASKMOVPS 32(AX), Y5, Y0
+	VADDPS     Y0, Y14, Y14
+	VADDPS     Y0, Y12, Y12
+	VADDPS     Y0, Y10, Y10
+	VADDPS     Y0, Y8, Y8
+	VADDPS     Y0, Y6, Y6
+
+store:
+	VMOVUPS    Y15, (R12)
+	VMASKMOVPS Y14, Y5, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y13, (R12)
+	VMASKMOVPS Y12, Y5, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y11, (R12)
+	VMASKMOVPS Y10, Y5, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y9, (R12)
+	VMASKMOVPS Y8, Y5, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y7, (R12)
+	VMASKMOVPS Y6, Y5, 32(R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	VZEROUPPER
+	RET
+
+// func GemmCols6x1AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmCols6x1AVX2(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMOVUPS      (BX), Y0
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VBROADCASTSS 4(R9), Y3
+	VFMADD231PS  Y0, Y3, Y14
+	VBROADCASTSS 8(R9), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VBROADCASTSS 12(R9), Y5
+	VFMADD231PS  Y0, Y5, Y12
+	VBROADCASTSS 16(R9), Y6
+	VFMADD231PS  Y0, Y6, Y11
+	VBROADCASTSS 20(R9), Y7
+	VFMADD231PS  Y0, Y7, Y10
+	VMOVUPS      (BX)(CX*1), Y0
+	VBROADCASTSS (R9)(SI*1), Y8
+	VFMADD231PS  Y0, Y8, Y15
+	VBROADCASTSS 4(R9)(SI*1), Y9
+	VFMADD231PS  Y0, Y9, Y14
+	VBROADCASTSS 8(R9)(SI*1), Y1
+	VFMADD231PS  Y0, Y1, Y13
+	VBROADCASTSS 12(R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y12
+	VBROADCASTSS 16(R9)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	VBROADCASTSS 20(R9)(SI*1), Y4
+	VFMADD231PS  Y0, Y4, Y10
+	VMOVUPS      (BX)(CX*2), Y0
+	VBROADCASTSS (R9)(SI*2), Y5
+	VFMADD231PS  Y0, Y5, Y15
+	VBROADCASTSS 4(R9)(SI*2), Y6
+	VFMADD231PS  Y0, Y6, Y14
+	VBROADCASTSS 8(R9)(SI*2), Y7
+	VFMADD231PS  Y0, Y7, Y13
+	VBROADCASTSS 12(R9)(SI*2), Y8
+	VFMADD231PS  Y0, Y8, Y12
+	VBROADCASTSS 16(R9)(SI*2), Y9
+	VFMADD231PS  Y0, Y9, Y11
+	VBROADCASTSS 20(R9)(SI*2), Y1
+	VFMADD231PS  Y0, Y1, Y10
+	VMOVUPS      (BX)(DX*1), Y0
+	VBROADCASTSS (R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VBROADCASTSS 4(R9)(R8*1), Y3
+	VFMADD231PS  Y0, Y3, Y14
+	VBROADCASTSS 8(R9)(R8*1), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VBROADCASTSS 12(R9)(R8*1), Y5
+	VFMADD231PS  Y0, Y5, Y12
+	VBROADCASTSS 16(R9)(R8*1), Y6
+	VFMADD231PS  Y0, Y6, Y11
+	VBROADCASTSS 20(R9)(R8*1), Y7
+	VFMADD231PS  Y0, Y7, Y10
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Y0
+	VBROADCASTSS (R9), Y8
+	VFMADD231PS  Y0, Y8, Y15
+	VBROADCASTSS 4(R9), Y9
+	VFMADD231PS  Y0, Y9, Y14
+	VBROADCASTSS 8(R9), Y1
+	VFMADD231PS  Y0, Y1, Y13
+	VBROADCASTSS 12(R9), Y2
+	VFMADD231PS  Y0, Y2, Y12
+	VBROADCASTSS 16(R9), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	VBROADCASTSS 20(R9), Y4
+	VFMADD231PS  Y0, Y4, Y10
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y10
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y13, Y13
+	VADDPS  Y0, Y12, Y12
+	VADDPS  Y0, Y11, Y11
+	VADDPS  Y0, Y10, Y10
+
+store:
+	VMOVUPS Y15, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y14, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y13, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y12, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y11, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y10, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols6x1PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmCols6x1PartialAVX2(SB), NOSPLIT, $8-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y9
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMASKMOVPS   (BX), Y9, Y0
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VBROADCASTSS 4(R9), Y3
+	VFMADD231PS  Y0, Y3, Y14
+	VBROADCASTSS 8(R9), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VBROADCASTSS 12(R9), Y5
+	VFMADD231PS  Y0, Y5, Y12
+	VBROADCASTSS 16(R9), Y6
+	VFMADD231PS  Y0, Y6, Y11
+	VBROADCASTSS 20(R9), Y7
+	VFMADD231PS  Y0, Y7, Y10
+	VMASKMOVPS   (BX)(CX*1), Y9, Y0
+	VBROADCASTSS (R9)(SI*1), Y8
+	VFMADD231PS  Y0, Y8, Y15
+	VBROADCASTSS 4(R9)(SI*1), Y1
+	VFMADD231PS  Y0, Y1, Y14
+	VBROADCASTSS 8(R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VBROADCASTSS 12(R9)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y12
+	VBROADCASTSS 16(R9)(SI*1), Y4
+	VFMADD231PS  Y0, Y4, Y11
+	VBROADCASTSS 20(R9)(SI*1), Y5
+	VFMADD231PS  Y0, Y5, Y10
+	VMASKMOVPS   (BX)(CX*2), Y9, Y0
+	VBROADCASTSS (R9)(SI*2), Y6
+	VFMADD231PS  Y0, Y6, Y15
+	VBROADCASTSS 4(R9)(SI*2), Y7
+	VFMADD231PS  Y0, Y7, Y14
+	VBROADCASTSS 8(R9)(SI*2), Y8
+	VFMADD231PS  Y0, Y8, Y13
+	VBROADCASTSS 12(R9)(SI*2), Y1
+	VFMADD231PS  Y0, Y1, Y12
+	VBROADCASTSS 16(R9)(SI*2), Y2
+	VFMADD231PS  Y0, Y2, Y11
+	VBROADCASTSS 20(R9)(SI*2), Y3
+	VFMADD231PS  Y0, Y3, Y10
+	VMASKMOVPS   (BX)(DX*1), Y9, Y0
+	VBROADCASTSS (R9)(R8*1), Y4
+	VFMADD231PS  Y0, Y4, Y15
+	VBROADCASTSS 4(R9)(R8*1), Y5
+	VFMADD231PS  Y0, Y5, Y14
+	VBROADCASTSS 8(R9)(R8*1), Y6
+	VFMADD231PS  Y0, Y6, Y13
+	VBROADCASTSS 12(R9)(R8*1), Y7
+	VFMADD231PS  Y0, Y7, Y12
+	VBROADCASTSS 16(R9)(R8*1), Y8
+	VFMADD231PS  Y0, Y8, Y11
+	VBROADCASTSS 20(R9)(R8*1), Y1
+	VFMADD231PS  Y0, Y1, Y10
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMASKMOVPS   (BX), Y9, Y0
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VBROADCASTSS 4(R9), Y3
+	VFMADD231PS  Y0, Y3, Y14
+	VBROADCASTSS 8(R9), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VBROADCASTSS 12(R9), Y5
+	VFMADD231PS  Y0, Y5, Y12
+	VBROADCASTSS 16(R9), Y6
+	VFMADD231PS  Y0, Y6, Y11
+	VBROADCASTSS 20(R9), Y7
+	VFMADD231PS  Y0, Y7, Y10
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VMASKMOVPS   (AX), Y9, Y0
+	VFMADD213PS  Y0, Y1, Y15
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y9, Y0
+	VFMADD213PS  Y0, Y1, Y14
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y9, Y0
+	VFMADD213PS  Y0, Y1, Y13
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y9, Y0
+	VFMADD213PS  Y0, Y1, Y12
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y9, Y0
+	VFMADD213PS  Y0, Y1, Y11
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y9, Y0
+	VFMADD213PS  Y0, Y1, Y10
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMASKMOVPS (AX), Y9, Y0
+	VADDPS     Y0, Y15, Y15
+	VADDPS     Y0, Y14, Y14
+	VADDPS     Y0, Y13, Y13
+	VADDPS     Y0, Y12, Y12
+	VADDPS     Y0, Y11, Y11
+	VADDPS     Y0, Y10, Y10
+
+store:
+	VMASKMOVPS Y15, Y9, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y14, Y9, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y13, Y9, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y12, Y9, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y11, Y9, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y10, Y9, (R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	VZEROUPPER
+	RET
+
+// func GemmCols6x2AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmCols6x2AVX2(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	VPXOR X9, X9, X9
+	VPXOR X8, X8, X8
+	VPXOR X7, X7, X7
+	VPXOR X6, X6, X6
+	VPXOR X5, X5, X5
+	VPXOR X4, X4, X4
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VBROADCASTSS (R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS 4(R9), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS 8(R9), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	VFMADD231PS  Y1, Y3, Y10
+	VBROADCASTSS 12(R9), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y8
+	VBROADCASTSS 16(R9), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VFMADD231PS  Y1, Y3, Y6
+	VBROADCASTSS 20(R9), Y2
+	VFMADD231PS  Y0, Y2, Y5
+	VFMADD231PS  Y1, Y2, Y4
+	VMOVUPS      (BX)(CX*1), Y0
+	VMOVUPS      32(BX)(CX*1), Y1
+	VBROADCASTSS (R9)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS 4(R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS 8(R9)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	VFMADD231PS  Y1, Y3, Y10
+	VBROADCASTSS 12(R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y8
+	VBROADCASTSS 16(R9)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VFMADD231PS  Y1, Y3, Y6
+	VBROADCASTSS 20(R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y5
+	VFMADD231PS  Y1, Y2, Y4
+	VMOVUPS      (BX)(CX*2), Y0
+	VMOVUPS      32(BX)(CX*2), Y1
+	VBROADCASTSS (R9)(SI*2), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS 4(R9)(SI*2), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS 8(R9)(SI*2), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	VFMADD231PS  Y1, Y3, Y10
+	VBROADCASTSS 12(R9)(SI*2), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y8
+	VBROADCASTSS 16(R9)(SI*2), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VFMADD231PS  Y1, Y3, Y6
+	VBROADCASTSS 20(R9)(SI*2), Y2
+	VFMADD231PS  Y0, Y2, Y5
+	VFMADD231PS  Y1, Y2, Y4
+	VMOVUPS      (BX)(DX*1), Y0
+	VMOVUPS      32(BX)(DX*1), Y1
+	VBROADCASTSS (R9)(R8*1), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS 4(R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS 8(R9)(R8*1), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	VFMADD231PS  Y1, Y3, Y10
+	VBROADCASTSS 12(R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y8
+	VBROADCASTSS 16(R9)(R8*1), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VFMADD231PS  Y1, Y3, Y6
+	VBROADCASTSS 20(R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y5
+	VFMADD231PS  Y1, Y2, Y4
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VBROADCASTSS (R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS 4(R9), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS 8(R9), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	VFMADD231PS  Y1, Y3, Y10
+	VBROADCASTSS 12(R9), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y8
+	VBROADCASTSS 16(R9), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VFMADD231PS  Y1, Y3, Y6
+	VBROADCASTSS 20(R9), Y2
+	VFMADD231PS  Y0, Y2, Y5
+	VFMADD231PS  Y1, Y2, Y4
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y9
+	VFMADD213PS  32(AX), Y1, Y8
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y7
+	VFMADD213PS  32(AX), Y1, Y6
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y5
+	VFMADD213PS  32(AX), Y1, Y4
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y13, Y13
+	VADDPS  Y0, Y11, Y11
+	VADDPS  Y0, Y9, Y9
+	VADDPS  Y0, Y7, Y7
+	VADDPS  Y0, Y5, Y5
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y12, Y12
+	VADDPS  Y0, Y10, Y10
+	VADDPS  Y0, Y8, Y8
+	VADDPS  Y0, Y6, Y6
+	VADDPS  Y0, Y4, Y4
+
+store:
+	VMOVUPS Y15, (R12)
+	VMOVUPS Y14, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y13, (R12)
+	VMOVUPS Y12, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y11, (R12)
+	VMOVUPS Y10, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y9, (R12)
+	VMOVUPS Y8, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y7, (R12)
+	VMOVUPS Y6, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y5, (R12)
+	VMOVUPS Y4, 32(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols6x2PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmCols6x2PartialAVX2(SB), NOSPLIT, $8-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y3
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    64(R13), AX
+	MOVQ    AX, (SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	VPXOR X9, X9, X9
+	VPXOR X8, X8, X8
+	VPXOR X7, X7, X7
+	VPXOR X6, X6, X6
+	VPXOR X5, X5, X5
+	VPXOR X4, X4, X4
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMOVUPS      (BX), Y0
+	VMASKMOVPS   32(BX), Y3, Y1
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VFMADD231PS  Y1, Y2, Y14
+	VBROADCASTSS 4(R9), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS 8(R9), Y2
+	VFMADD231PS  Y0, Y2, Y11
+	VFMADD231PS  Y1, Y2, Y10
+	VBROADCASTSS 12(R9), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y8
+	VBROADCASTSS 16(R9), Y2
+	VFMADD231PS  Y0, Y2, Y7
+	VFMADD231PS  Y1, Y2, Y6
+	VBROADCASTSS 20(R9), Y2
+	VFMADD231PS  Y0, Y2, Y5
+	VFMADD231PS  Y1, Y2, Y4
+	VMOVUPS      (BX)(CX*1), Y0
+	VMASKMOVPS   32(BX)(CX*1), Y3, Y1
+	VBROADCASTSS (R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VFMADD231PS  Y1, Y2, Y14
+	VBROADCASTSS 4(R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS 8(R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y11
+	VFMADD231PS  Y1, Y2, Y10
+	VBROADCASTSS 12(R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y8
+	VBROADCASTSS 16(R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y7
+	VFMADD231PS  Y1, Y2, Y6
+	VBROADCASTSS 20(R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y5
+	VFMADD231PS  Y1, Y2, Y4
+	VMOVUPS      (BX)(CX*2), Y0
+	VMASKMOVPS   32(BX)(CX*2), Y3, Y1
+	VBROADCASTSS (R9)(SI*2), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VFMADD231PS  Y1, Y2, Y14
+	VBROADCASTSS 4(R9)(SI*2), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS 8(R9)(SI*2), Y2
+	VFMADD231PS  Y0, Y2, Y11
+	VFMADD231PS  Y1, Y2, Y10
+	VBROADCASTSS 12(R9)(SI*2), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y8
+	VBROADCASTSS 16(R9)(SI*2), Y2
+	VFMADD231PS  Y0, Y2, Y7
+	VFMADD231PS  Y1, Y2, Y6
+	VBROADCASTSS 20(R9)(SI*2), Y2
+	VFMADD231PS  Y0, Y2, Y5
+	VFMADD231PS  Y1, Y2, Y4
+	VMOVUPS      (BX)(DX*1), Y0
+	VMASKMOVPS   32(BX)(DX*1), Y3, Y1
+	VBROADCASTSS (R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VFMADD231PS  Y1, Y2, Y14
+	VBROADCASTSS 4(R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS 8(R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y11
+	VFMADD231PS  Y1, Y2, Y10
+	VBROADCASTSS 12(R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y8
+	VBROADCASTSS 16(R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y7
+	VFMADD231PS  Y1, Y2, Y6
+	VBROADCASTSS 20(R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y5
+	VFMADD231PS  Y1, Y2, Y4
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Y0
+	VMASKMOVPS   32(BX), Y3, Y1
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VFMADD231PS  Y1, Y2, Y14
+	VBROADCASTSS 4(R9), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS 8(R9), Y2
+	VFMADD231PS  Y0, Y2, Y11
+	VFMADD231PS  Y1, Y2, Y10
+	VBROADCASTSS 12(R9), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y8
+	VBROADCASTSS 16(R9), Y2
+	VFMADD231PS  Y0, Y2, Y7
+	VFMADD231PS  Y1, Y2, Y6
+	VBROADCASTSS 20(R9), Y2
+	VFMADD231PS  Y0, Y2, Y5
+	VFMADD231PS  Y1, Y2, Y4
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VMASKMOVPS   32(AX), Y3, Y0
+	VFMADD213PS  Y0, Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VMASKMOVPS   32(AX), Y3, Y0
+	VFMADD213PS  Y0, Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VMASKMOVPS   32(AX), Y3, Y0
+	VFMADD213PS  Y0, Y1, Y10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y9
+	VMASKMOVPS   32(AX), Y3, Y0
+	VFMADD213PS  Y0, Y1, Y8
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y7
+	VMASKMOVPS   32(AX), Y3, Y0
+	VFMADD213PS  Y0, Y1, Y6
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y5
+	VMASKMOVPS   32(AX), Y3, Y0
+	VFMADD213PS  Y0, Y1, Y4
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMOVUPS    (AX), Y0
+	VADDPS     Y0, Y15, Y15
+	VADDPS     Y0, Y13, Y13
+	VADDPS     Y0, Y11, Y11
+	VADDPS     Y0, Y9, Y9
+	VADDPS     Y0, Y7, Y7
+	VADDPS     Y0, Y5, Y5
+	VMASKMOVPS 32(AX), Y3, Y0
+	VADDPS     Y0, Y14, Y14
+	VADDPS     Y0, Y12, Y12
+	VADDPS     Y0, Y10, Y10
+	VADDPS     Y0, Y8, Y8
+	VADDPS     Y0, Y6, Y6
+	VADDPS     Y0, Y4, Y4
+
+store:
+	VMOVUPS    Y15, (R12)
+	VMASKMOVPS Y14, Y3, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y13, (R12)
+	VMASKMOVPS Y12, Y3, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y11, (R12)
+	VMASKMOVPS Y10, Y3, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y9, (R12)
+	VMASKMOVPS Y8, Y3, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y7, (R12)
+	VMASKMOVPS Y6, Y3, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y5, (R12)
+	VMASKMOVPS Y4, Y3, 32(R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	VZEROUPPER
+	RET
+
+// func GemmCols1x8AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmCols1x8AVX2(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	VPXOR X9, X9, X9
+	VPXOR X8, X8, X8
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VBROADCASTSS (R9), Y1
+	VFMADD231PS  (BX), Y1, Y15
+	VFMADD231PS  32(BX), Y1, Y14
+	VFMADD231PS  64(BX), Y1, Y13
+	VFMADD231PS  96(BX), Y1, Y12
+	VFMADD231PS  128(BX), Y1, Y11
+	VFMADD231PS  160(BX), Y1, Y10
+	VFMADD231PS  192(BX), Y1, Y9
+	VFMADD231PS  224(BX), Y1, Y8
+	VBROADCASTSS (R9)(SI*1), Y2
+	VFMADD231PS  (BX)(CX*1), Y2, Y15
+	VFMADD231PS  32(BX)(CX*1), Y2, Y14
+	VFMADD231PS  64(BX)(CX*1), Y2, Y13
+	VFMADD231PS  96(BX)(CX*1), Y2, Y12
+	VFMADD231PS  128(BX)(CX*1), Y2, Y11
+	VFMADD231PS  160(BX)(CX*1), Y2, Y10
+	VFMADD231PS  192(BX)(CX*1), Y2, Y9
+	VFMADD231PS  224(BX)(CX*1), Y2, Y8
+	VBROADCASTSS (R9)(SI*2), Y3
+	VFMADD231PS  (BX)(CX*2), Y3, Y15
+	VFMADD231PS  32(BX)(CX*2), Y3, Y14
+	VFMADD231PS  64(BX)(CX*2), Y3, Y13
+	VFMADD231PS  96(BX)(CX*2), Y3, Y12
+	VFMADD231PS  128(BX)(CX*2), Y3, Y11
+	VFMADD231PS  160(BX)(CX*2), Y3, Y10
+	VFMADD231PS  192(BX)(CX*2), Y3, Y9
+	VFMADD231PS  224(BX)(CX*2), Y3, Y8
+	VBROADCASTSS (R9)(R8*1), Y4
+	VFMADD231PS  (BX)(DX*1), Y4, Y15
+	VFMADD231PS  32(BX)(DX*1), Y4, Y14
+	VFMADD231PS  64(BX)(DX*1), Y4, Y13
+	VFMADD231PS  96(BX)(DX*1), Y4, Y12
+	VFMADD231PS  128(BX)(DX*1), Y4, Y11
+	VFMADD231PS  160(BX)(DX*1), Y4, Y10
+	VFMADD231PS  192(BX)(DX*1), Y4, Y9
+	VFMADD231PS  224(BX)(DX*1), Y4, Y8
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VBROADCASTSS (R9), Y5
+	VFMADD231PS  (BX), Y5, Y15
+	VFMADD231PS  32(BX), Y5, Y14
+	VFMADD231PS  64(BX), Y5, Y13
+	VFMADD231PS  96(BX), Y5, Y12
+	VFMADD231PS  128(BX), Y5, Y11
+	VFMADD231PS  160(BX), Y5, Y10
+	VFMADD231PS  192(BX), Y5, Y9
+	VFMADD231PS  224(BX), Y5, Y8
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	VFMADD213PS  64(AX), Y1, Y13
+	VFMADD213PS  96(AX), Y1, Y12
+	VFMADD213PS  128(AX), Y1, Y11
+	VFMADD213PS  160(AX), Y1, Y10
+	VFMADD213PS  192(AX), Y1, Y9
+	VFMADD213PS  224(AX), Y1, Y8
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y14, Y14
+	VMOVUPS 64(AX), Y0
+	VADDPS  Y0, Y13, Y13
+	VMOVUPS 96(AX), Y0
+	VADDPS  Y0, Y12, Y12
+	VMOVUPS 128(AX), Y0
+	VADDPS  Y0, Y11, Y11
+	VMOVUPS 160(AX), Y0
+	VADDPS  Y0, Y10, Y10
+	VMOVUPS 192(AX), Y0
+	VADDPS  Y0, Y9, Y9
+	VMOVUPS 224(AX), Y0
+	VADDPS  Y0, Y8, Y8
+
+store:
+	VMOVUPS Y15, (R12)
+	VMOVUPS Y14, 32(R12)
+	VMOVUPS Y13, 64(R12)
+	VMOVUPS Y12, 96(R12)
+	VMOVUPS Y11, 128(R12)
+	VMOVUPS Y10, 160(R12)
+	VMOVUPS Y9, 192(R12)
+	VMOVUPS Y8, 224(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols2x4AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmCols2x4AVX2(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	VPXOR X9, X9, X9
+	VPXOR X8, X8, X8
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VMOVUPS      64(BX), Y2
+	VMOVUPS      96(BX), Y3
+	VBROADCASTSS (R9), Y5
+	VFMADD231PS  Y0, Y5, Y15
+	VFMADD231PS  Y1, Y5, Y14
+	VFMADD231PS  Y2, Y5, Y13
+	VFMADD231PS  Y3, Y5, Y12
+	VBROADCASTSS 4(R9), Y6
+	VFMADD231PS  Y0, Y6, Y11
+	VFMADD231PS  Y1, Y6, Y10
+	VFMADD231PS  Y2, Y6, Y9
+	VFMADD231PS  Y3, Y6, Y8
+	VMOVUPS      (BX)(CX*1), Y0
+	VMOVUPS      32(BX)(CX*1), Y1
+	VMOVUPS      64(BX)(CX*1), Y2
+	VMOVUPS      96(BX)(CX*1), Y3
+	VBROADCASTSS (R9)(SI*1), Y7
+	VFMADD231PS  Y0, Y7, Y15
+	VFMADD231PS  Y1, Y7, Y14
+	VFMADD231PS  Y2, Y7, Y13
+	VFMADD231PS  Y3, Y7, Y12
+	VBROADCASTSS 4(R9)(SI*1), Y4
+	VFMADD231PS  Y0, Y4, Y11
+	VFMADD231PS  Y1, Y4, Y10
+	VFMADD231PS  Y2, Y4, Y9
+	VFMADD231PS  Y3, Y4, Y8
+	VMOVUPS      (BX)(CX*2), Y0
+	VMOVUPS      32(BX)(CX*2), Y1
+	VMOVUPS      64(BX)(CX*2), Y2
+	VMOVUPS      96(BX)(CX*2), Y3
+	VBROADCASTSS (R9)(SI*2), Y5
+	VFMADD231PS  Y0, Y5, Y15
+	VFMADD231PS  Y1, Y5, Y14
+	VFMADD231PS  Y2, Y5, Y13
+	VFMADD231PS  Y3, Y5, Y12
+	VBROADCASTSS 4(R9)(SI*2), Y6
+	VFMADD231PS  Y0, Y6, Y11
+	VFMADD231PS  Y1, Y6, Y10
+	VFMADD231PS  Y2, Y6, Y9
+	VFMADD231PS  Y3, Y6, Y8
+	VMOVUPS      (BX)(DX*1), Y0
+	VMOVUPS      32(BX)(DX*1), Y1
+	VMOVUPS      64(BX)(DX*1), Y2
+	VMOVUPS      96(BX)(DX*1), Y3
+	VBROADCASTSS (R9)(R8*1), Y7
+	VFMADD231PS  Y0, Y7, Y15
+	VFMADD231PS  Y1, Y7, Y14
+	VFMADD231PS  Y2, Y7, Y13
+	VFMADD231PS  Y3, Y7, Y12
+	VBROADCASTSS 4(R9)(R8*1), Y4
+	VFMADD231PS  Y0, Y4, Y11
+	VFMADD231PS  Y1, Y4, Y10
+	VFMADD231PS  Y2, Y4, Y9
+	VFMADD231PS  Y3, Y4, Y8
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VMOVUPS      64(BX), Y2
+	VMOVUPS      96(BX), Y3
+	VBROADCASTSS (R9), Y5
+	VFMADD231PS  Y0, Y5, Y15
+	VFMADD231PS  Y1, Y5, Y14
+	VFMADD231PS  Y2, Y5, Y13
+	VFMADD231PS  Y3, Y5, Y12
+	VBROADCASTSS 4(R9), Y6
+	VFMADD231PS  Y0, Y6, Y11
+	VFMADD231PS  Y1, Y6, Y10
+	VFMADD231PS  Y2, Y6, Y9
+	VFMADD231PS  Y3, Y6, Y8
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	VFMADD213PS  64(AX), Y1, Y13
+	VFMADD213PS  96(AX), Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	VFMADD213PS  64(AX), Y1, Y9
+	VFMADD213PS  96(AX), Y1, Y8
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y11, Y11
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y10, Y10
+	VMOVUPS 64(AX), Y0
+	VADDPS  Y0, Y13, Y13
+	VADDPS  Y0, Y9, Y9
+	VMOVUPS 96(AX), Y0
+	VADDPS  Y0, Y12, Y12
+	VADDPS  Y0, Y8, Y8
+
+store:
+	VMOVUPS Y15, (R12)
+	VMOVUPS Y14, 32(R12)
+	VMOVUPS Y13, 64(R12)
+	VMOVUPS Y12, 96(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y11, (R12)
+	VMOVUPS Y10, 32(R12)
+	VMOVUPS Y9, 64(R12)
+	VMOVUPS Y8, 96(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows1x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmRows1x1AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VBROADCASTSS (R9), Z1
+	VFMADD231PS  (BX), Z1, Z31
+	VBROADCASTSS 4(R9), Z2
+	VFMADD231PS  (BX)(CX*1), Z2, Z31
+	VBROADCASTSS 8(R9), Z3
+	VFMADD231PS  (BX)(CX*2), Z3, Z31
+	VBROADCASTSS 12(R9), Z4
+	VFMADD231PS  (BX)(DX*1), Z4, Z31
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VBROADCASTSS (R9), Z5
+	VFMADD231PS  (BX), Z5, Z31
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows1x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmRows1x1PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VBROADCASTSS (R9), Z1
+	VMOVUPS.Z    (BX), K1, Z2
+	VFMADD231PS  Z2, Z1, Z31
+	VBROADCASTSS 4(R9), Z3
+	VMOVUPS.Z    (BX)(CX*1), K1, Z4
+	VFMADD231PS  Z4, Z3, Z31
+	VBROADCASTSS 8(R9), Z5
+	VMOVUPS.Z    (BX)(CX*2), K1, Z6
+	VFMADD231PS  Z6, Z5, Z31
+	VBROADCASTSS 12(R9), Z7
+	VMOVUPS.Z    (BX)(DX*1), K1, Z8
+	VFMADD231PS  Z8, Z7, Z31
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VBROADCASTSS (R9), Z9
+	VMOVUPS.Z    (BX), K1, Z10
+	VFMADD231PS  Z10, Z9, Z31
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows1x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmRows1x2AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VBROADCASTSS (R9), Z1
+	VFMADD231PS  (BX), Z1, Z31
+	VFMADD231PS  64(BX), Z1, Z30
+	VBROADCASTSS 4(R9), Z2
+	VFMADD231PS  (BX)(CX*1), Z2, Z31
+	VFMADD231PS  64(BX)(CX*1), Z2, Z30
+	VBROADCASTSS 8(R9), Z3
+	VFMADD231PS  (BX)(CX*2), Z3, Z31
+	VFMADD231PS  64(BX)(CX*2), Z3, Z30
+	VBROADCASTSS 12(R9), Z4
+	VFMADD231PS  (BX)(DX*1), Z4, Z31
+	VFMADD231PS  64(BX)(DX*1), Z4, Z30
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VBROADCASTSS (R9), Z5
+	VFMADD231PS  (BX), Z5, Z31
+	VFMADD231PS  64(BX), Z5, Z30
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows1x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmRows1x2PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VBROADCASTSS (R9), Z1
+	VFMADD231PS  (BX), Z1, Z31
+	VMOVUPS.Z    64(BX), K1, Z2
+	VFMADD231PS  Z2, Z1, Z30
+	VBROADCASTSS 4(R9), Z3
+	VFMADD231PS  (BX)(CX*1), Z3, Z31
+	VMOVUPS.Z    64(BX)(CX*1), K1, Z4
+	VFMADD231PS  Z4, Z3, Z30
+	VBROADCASTSS 8(R9), Z5
+	VFMADD231PS  (BX)(CX*2), Z5, Z31
+	VMOVUPS.Z    64(BX)(CX*2), K1, Z6
+	VFMADD231PS  Z6, Z5, Z30
+	VBROADCASTSS 12(R9), Z7
+	VFMADD231PS  (BX)(DX*1), Z7, Z31
+	VMOVUPS.Z    64(BX)(DX*1), K1, Z8
+	VFMADD231PS  Z8, Z7, Z30
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VBROADCASTSS (R9), Z9
+	VFMADD231PS  (BX), Z9, Z31
+	VMOVUPS.Z    64(BX), K1, Z10
+	VFMADD231PS  Z10, Z9, Z30
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows2x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmRows2x1AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS (R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VMOVUPS      (BX)(CX*1), Z0
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  Z0, Z4, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z30
+	VMOVUPS      (BX)(CX*2), Z0
+	VBROADCASTSS 8(R9), Z6
+	VFMADD231PS  Z0, Z6, Z31
+	VBROADCASTSS 8(R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z30
+	VMOVUPS      (BX)(DX*1), Z0
+	VBROADCASTSS 12(R9), Z8
+	VFMADD231PS  Z0, Z8, Z31
+	VBROADCASTSS 12(R9)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z30
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z10
+	VFMADD231PS  Z0, Z10, Z31
+	VBROADCASTSS (R9)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z30
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z30
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z30, Z30
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows2x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmRows2x1PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS (R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VMOVUPS.Z    (BX)(CX*1), K1, Z0
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  Z0, Z4, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z30
+	VMOVUPS.Z    (BX)(CX*2), K1, Z0
+	VBROADCASTSS 8(R9), Z6
+	VFMADD231PS  Z0, Z6, Z31
+	VBROADCASTSS 8(R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z30
+	VMOVUPS.Z    (BX)(DX*1), K1, Z0
+	VBROADCASTSS 12(R9), Z8
+	VFMADD231PS  Z0, Z8, Z31
+	VBROADCASTSS 12(R9)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z30
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z10
+	VFMADD231PS  Z0, Z10, Z31
+	VBROADCASTSS (R9)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z30
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z30, Z30
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows2x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmRows2x2AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS      64(BX)(CX*1), Z1
+	VBROADCASTSS 4(R9), Z5
+	VFMADD231PS  Z0, Z5, Z31
+	VFMADD231PS  Z1, Z5, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z29
+	VFMADD231PS  Z1, Z6, Z28
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS      64(BX)(CX*2), Z1
+	VBROADCASTSS 8(R9), Z7
+	VFMADD231PS  Z0, Z7, Z31
+	VFMADD231PS  Z1, Z7, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z29
+	VFMADD231PS  Z1, Z8, Z28
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS      64(BX)(DX*1), Z1
+	VBROADCASTSS 12(R9), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VFMADD231PS  Z1, Z9, Z30
+	VBROADCASTSS 12(R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z29
+	VFMADD231PS  Z1, Z10, Z28
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z11
+	VFMADD231PS  Z0, Z11, Z31
+	VFMADD231PS  Z1, Z11, Z30
+	VBROADCASTSS (R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z29
+	VFMADD231PS  Z1, Z12, Z28
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows2x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmRows2x2PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
+	VBROADCASTSS 4(R9), Z5
+	VFMADD231PS  Z0, Z5, Z31
+	VFMADD231PS  Z1, Z5, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z29
+	VFMADD231PS  Z1, Z6, Z28
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS.Z    64(BX)(CX*2), K1, Z1
+	VBROADCASTSS 8(R9), Z7
+	VFMADD231PS  Z0, Z7, Z31
+	VFMADD231PS  Z1, Z7, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z29
+	VFMADD231PS  Z1, Z8, Z28
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
+	VBROADCASTSS 12(R9), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VFMADD231PS  Z1, Z9, Z30
+	VBROADCASTSS 12(R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z29
+	VFMADD231PS  Z1, Z10, Z28
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z11
+	VFMADD231PS  Z0, Z11, Z31
+	VFMADD231PS  Z1, Z11, Z30
+	VBROADCASTSS (R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z29
+	VFMADD231PS  Z1, Z12, Z28
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z29, Z29
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z28, Z28
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows3x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmRows3x1AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS (R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS (R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VMOVUPS      (BX)(CX*1), Z0
+	VBROADCASTSS 4(R9), Z5
+	VFMADD231PS  Z0, Z5, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z7
+	VFMADD231PS  Z0, Z7, Z29
+	VMOVUPS      (BX)(CX*2), Z0
+	VBROADCASTSS 8(R9), Z8
+	VFMADD231PS  Z0, Z8, Z31
+	VBROADCASTSS 8(R9)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z29
+	VMOVUPS      (BX)(DX*1), Z0
+	VBROADCASTSS 12(R9), Z11
+	VFMADD231PS  Z0, Z11, Z31
+	VBROADCASTSS 12(R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z30
+	VBROADCASTSS 12(R9)(SI*2), Z13
+	VFMADD231PS  Z0, Z13, Z29
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z14
+	VFMADD231PS  Z0, Z14, Z31
+	VBROADCASTSS (R9)(SI*1), Z15
+	VFMADD231PS  Z0, Z15, Z30
+	VBROADCASTSS (R9)(SI*2), Z16
+	VFMADD231PS  Z0, Z16, Z29
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z29, Z29
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows3x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmRows3x1PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS (R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS (R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VMOVUPS.Z    (BX)(CX*1), K1, Z0
+	VBROADCASTSS 4(R9), Z5
+	VFMADD231PS  Z0, Z5, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z7
+	VFMADD231PS  Z0, Z7, Z29
+	VMOVUPS.Z    (BX)(CX*2), K1, Z0
+	VBROADCASTSS 8(R9), Z8
+	VFMADD231PS  Z0, Z8, Z31
+	VBROADCASTSS 8(R9)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z29
+	VMOVUPS.Z    (BX)(DX*1), K1, Z0
+	VBROADCASTSS 12(R9), Z11
+	VFMADD231PS  Z0, Z11, Z31
+	VBROADCASTSS 12(R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z30
+	VBROADCASTSS 12(R9)(SI*2), Z13
+	VFMADD231PS  Z0, Z13, Z29
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z14
+	VFMADD231PS  Z0, Z14, Z31
+	VBROADCASTSS (R9)(SI*1), Z15
+	VFMADD231PS  Z0, Z15, Z30
+	VBROADCASTSS (R9)(SI*2), Z16
+	VFMADD231PS  Z0, Z16, Z29
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z29
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z29, Z29
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows3x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmRows3x2AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS      64(BX)(CX*1), Z1
+	VBROADCASTSS 4(R9), Z6
+	VFMADD231PS  Z0, Z6, Z31
+	VFMADD231PS  Z1, Z6, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z29
+	VFMADD231PS  Z1, Z7, Z28
+	VBROADCASTSS 4(R9)(SI*2), Z8
+	VFMADD231PS  Z0, Z8, Z27
+	VFMADD231PS  Z1, Z8, Z26
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS      64(BX)(CX*2), Z1
+	VBROADCASTSS 8(R9), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VFMADD231PS  Z1, Z9, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z29
+	VFMADD231PS  Z1, Z10, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z11
+	VFMADD231PS  Z0, Z11, Z27
+	VFMADD231PS  Z1, Z11, Z26
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS      64(BX)(DX*1), Z1
+	VBROADCASTSS 12(R9), Z12
+	VFMADD231PS  Z0, Z12, Z31
+	VFMADD231PS  Z1, Z12, Z30
+	VBROADCASTSS 12(R9)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z29
+	VFMADD231PS  Z1, Z13, Z28
+	VBROADCASTSS 12(R9)(SI*2), Z14
+	VFMADD231PS  Z0, Z14, Z27
+	VFMADD231PS  Z1, Z14, Z26
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z15
+	VFMADD231PS  Z0, Z15, Z31
+	VFMADD231PS  Z1, Z15, Z30
+	VBROADCASTSS (R9)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z29
+	VFMADD231PS  Z1, Z16, Z28
+	VBROADCASTSS (R9)(SI*2), Z17
+	VFMADD231PS  Z0, Z17, Z27
+	VFMADD231PS  Z1, Z17, Z26
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows3x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmRows3x2PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
+	VBROADCASTSS 4(R9), Z6
+	VFMADD231PS  Z0, Z6, Z31
+	VFMADD231PS  Z1, Z6, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z29
+	VFMADD231PS  Z1, Z7, Z28
+	VBROADCASTSS 4(R9)(SI*2), Z8
+	VFMADD231PS  Z0, Z8, Z27
+	VFMADD231PS  Z1, Z8, Z26
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS.Z    64(BX)(CX*2), K1, Z1
+	VBROADCASTSS 8(R9), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VFMADD231PS  Z1, Z9, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z29
+	VFMADD231PS  Z1, Z10, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z11
+	VFMADD231PS  Z0, Z11, Z27
+	VFMADD231PS  Z1, Z11, Z26
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
+	VBROADCASTSS 12(R9), Z12
+	VFMADD231PS  Z0, Z12, Z31
+	VFMADD231PS  Z1, Z12, Z30
+	VBROADCASTSS 12(R9)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z29
+	VFMADD231PS  Z1, Z13, Z28
+	VBROADCASTSS 12(R9)(SI*2), Z14
+	VFMADD231PS  Z0, Z14, Z27
+	VFMADD231PS  Z1, Z14, Z26
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z15
+	VFMADD231PS  Z0, Z15, Z31
+	VFMADD231PS  Z1, Z15, Z30
+	VBROADCASTSS (R9)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z29
+	VFMADD231PS  Z1, Z16, Z28
+	VBROADCASTSS (R9)(SI*2), Z17
+	VFMADD231PS  Z0, Z17, Z27
+	VFMADD231PS  Z1, Z17, Z26
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z27, Z27
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z26, Z26
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows4x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmRows4x1AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS (R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS (R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS (R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VMOVUPS      (BX)(CX*1), Z0
+	VBROADCASTSS 4(R9), Z6
+	VFMADD231PS  Z0, Z6, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z8
+	VFMADD231PS  Z0, Z8, Z29
+	VBROADCASTSS 4(R9)(R8*1), Z9
+	VFMADD231PS  Z0, Z9, Z28
+	VMOVUPS      (BX)(CX*2), Z0
+	VBROADCASTSS 8(R9), Z10
+	VFMADD231PS  Z0, Z10, Z31
+	VBROADCASTSS 8(R9)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z12
+	VFMADD231PS  Z0, Z12, Z29
+	VBROADCASTSS 8(R9)(R8*1), Z13
+	VFMADD231PS  Z0, Z13, Z28
+	VMOVUPS      (BX)(DX*1), Z0
+	VBROADCASTSS 12(R9), Z14
+	VFMADD231PS  Z0, Z14, Z31
+	VBROADCASTSS 12(R9)(SI*1), Z15
+	VFMADD231PS  Z0, Z15, Z30
+	VBROADCASTSS 12(R9)(SI*2), Z16
+	VFMADD231PS  Z0, Z16, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z17
+	VFMADD231PS  Z0, Z17, Z28
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z18
+	VFMADD231PS  Z0, Z18, Z31
+	VBROADCASTSS (R9)(SI*1), Z19
+	VFMADD231PS  Z0, Z19, Z30
+	VBROADCASTSS (R9)(SI*2), Z20
+	VFMADD231PS  Z0, Z20, Z29
+	VBROADCASTSS (R9)(R8*1), Z21
+	VFMADD231PS  Z0, Z21, Z28
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z28
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z28, Z28
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows4x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmRows4x1PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS (R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS (R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS (R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VMOVUPS.Z    (BX)(CX*1), K1, Z0
+	VBROADCASTSS 4(R9), Z6
+	VFMADD231PS  Z0, Z6, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z8
+	VFMADD231PS  Z0, Z8, Z29
+	VBROADCASTSS 4(R9)(R8*1), Z9
+	VFMADD231PS  Z0, Z9, Z28
+	VMOVUPS.Z    (BX)(CX*2), K1, Z0
+	VBROADCASTSS 8(R9), Z10
+	VFMADD231PS  Z0, Z10, Z31
+	VBROADCASTSS 8(R9)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z12
+	VFMADD231PS  Z0, Z12, Z29
+	VBROADCASTSS 8(R9)(R8*1), Z13
+	VFMADD231PS  Z0, Z13, Z28
+	VMOVUPS.Z    (BX)(DX*1), K1, Z0
+	VBROADCASTSS 12(R9), Z14
+	VFMADD231PS  Z0, Z14, Z31
+	VBROADCASTSS 12(R9)(SI*1), Z15
+	VFMADD231PS  Z0, Z15, Z30
+	VBROADCASTSS 12(R9)(SI*2), Z16
+	VFMADD231PS  Z0, Z16, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z17
+	VFMADD231PS  Z0, Z17, Z28
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z18
+	VFMADD231PS  Z0, Z18, Z31
+	VBROADCASTSS (R9)(SI*1), Z19
+	VFMADD231PS  Z0, Z19, Z30
+	VBROADCASTSS (R9)(SI*2), Z20
+	VFMADD231PS  Z0, Z20, Z29
+	VBROADCASTSS (R9)(R8*1), Z21
+	VFMADD231PS  Z0, Z21, Z28
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z29
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z28, Z28
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows4x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmRows4x2AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS      64(BX)(CX*1), Z1
+	VBROADCASTSS 4(R9), Z7
+	VFMADD231PS  Z0, Z7, Z31
+	VFMADD231PS  Z1, Z7, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z29
+	VFMADD231PS  Z1, Z8, Z28
+	VBROADCASTSS 4(R9)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z27
+	VFMADD231PS  Z1, Z9, Z26
+	VBROADCASTSS 4(R9)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z25
+	VFMADD231PS  Z1, Z10, Z24
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS      64(BX)(CX*2), Z1
+	VBROADCASTSS 8(R9), Z11
+	VFMADD231PS  Z0, Z11, Z31
+	VFMADD231PS  Z1, Z11, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z29
+	VFMADD231PS  Z1, Z12, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z13
+	VFMADD231PS  Z0, Z13, Z27
+	VFMADD231PS  Z1, Z13, Z26
+	VBROADCASTSS 8(R9)(R8*1), Z14
+	VFMADD231PS  Z0, Z14, Z25
+	VFMADD231PS  Z1, Z14, Z24
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS      64(BX)(DX*1), Z1
+	VBROADCASTSS 12(R9), Z15
+	VFMADD231PS  Z0, Z15, Z31
+	VFMADD231PS  Z1, Z15, Z30
+	VBROADCASTSS 12(R9)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z29
+	VFMADD231PS  Z1, Z16, Z28
+	VBROADCASTSS 12(R9)(SI*2), Z17
+	VFMADD231PS  Z0, Z17, Z27
+	VFMADD231PS  Z1, Z17, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z18
+	VFMADD231PS  Z0, Z18, Z25
+	VFMADD231PS  Z1, Z18, Z24
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z19
+	VFMADD231PS  Z0, Z19, Z31
+	VFMADD231PS  Z1, Z19, Z30
+	VBROADCASTSS (R9)(SI*1), Z20
+	VFMADD231PS  Z0, Z20, Z29
+	VFMADD231PS  Z1, Z20, Z28
+	VBROADCASTSS (R9)(SI*2), Z21
+	VFMADD231PS  Z0, Z21, Z27
+	VFMADD231PS  Z1, Z21, Z26
+	VBROADCASTSS (R9)(R8*1), Z22
+	VFMADD231PS  Z0, Z22, Z25
+	VFMADD231PS  Z1, Z22, Z24
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows4x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmRows4x2PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
+	VBROADCASTSS 4(R9), Z7
+	VFMADD231PS  Z0, Z7, Z31
+	VFMADD231PS  Z1, Z7, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z29
+	VFMADD231PS  Z1, Z8, Z28
+	VBROADCASTSS 4(R9)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z27
+	VFMADD231PS  Z1, Z9, Z26
+	VBROADCASTSS 4(R9)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z25
+	VFMADD231PS  Z1, Z10, Z24
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS.Z    64(BX)(CX*2), K1, Z1
+	VBROADCASTSS 8(R9), Z11
+	VFMADD231PS  Z0, Z11, Z31
+	VFMADD231PS  Z1, Z11, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z29
+	VFMADD231PS  Z1, Z12, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z13
+	VFMADD231PS  Z0, Z13, Z27
+	VFMADD231PS  Z1, Z13, Z26
+	VBROADCASTSS 8(R9)(R8*1), Z14
+	VFMADD231PS  Z0, Z14, Z25
+	VFMADD231PS  Z1, Z14, Z24
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
+	VBROADCASTSS 12(R9), Z15
+	VFMADD231PS  Z0, Z15, Z31
+	VFMADD231PS  Z1, Z15, Z30
+	VBROADCASTSS 12(R9)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z29
+	VFMADD231PS  Z1, Z16, Z28
+	VBROADCASTSS 12(R9)(SI*2), Z17
+	VFMADD231PS  Z0, Z17, Z27
+	VFMADD231PS  Z1, Z17, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z18
+	VFMADD231PS  Z0, Z18, Z25
+	VFMADD231PS  Z1, Z18, Z24
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z19
+	VFMADD231PS  Z0, Z19, Z31
+	VFMADD231PS  Z1, Z19, Z30
+	VBROADCASTSS (R9)(SI*1), Z20
+	VFMADD231PS  Z0, Z20, Z29
+	VFMADD231PS  Z1, Z20, Z28
+	VBROADCASTSS (R9)(SI*2), Z21
+	VFMADD231PS  Z0, Z21, Z27
+	VFMADD231PS  Z1, Z21, Z26
+	VBROADCASTSS (R9)(R8*1), Z22
+	VFMADD231PS  Z0, Z22, Z25
+	VFMADD231PS  Z1, Z22, Z24
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z25, Z25
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z24, Z24
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows5x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmRows5x1AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS (R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS (R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS (R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VBROADCASTSS (R9)(SI*4), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VMOVUPS      (BX)(CX*1), Z0
+	VBROADCASTSS 4(R9), Z7
+	VFMADD231PS  Z0, Z7, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z29
+	VBROADCASTSS 4(R9)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z28
+	VBROADCASTSS 4(R9)(SI*4), Z11
+	VFMADD231PS  Z0, Z11, Z27
+	VMOVUPS      (BX)(CX*2), Z0
+	VBROADCASTSS 8(R9), Z12
+	VFMADD231PS  Z0, Z12, Z31
+	VBROADCASTSS 8(R9)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z14
+	VFMADD231PS  Z0, Z14, Z29
+	VBROADCASTSS 8(R9)(R8*1), Z15
+	VFMADD231PS  Z0, Z15, Z28
+	VBROADCASTSS 8(R9)(SI*4), Z16
+	VFMADD231PS  Z0, Z16, Z27
+	VMOVUPS      (BX)(DX*1), Z0
+	VBROADCASTSS 12(R9), Z17
+	VFMADD231PS  Z0, Z17, Z31
+	VBROADCASTSS 12(R9)(SI*1), Z18
+	VFMADD231PS  Z0, Z18, Z30
+	VBROADCASTSS 12(R9)(SI*2), Z19
+	VFMADD231PS  Z0, Z19, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z20
+	VFMADD231PS  Z0, Z20, Z28
+	VBROADCASTSS 12(R9)(SI*4), Z21
+	VFMADD231PS  Z0, Z21, Z27
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z22
+	VFMADD231PS  Z0, Z22, Z31
+	VBROADCASTSS (R9)(SI*1), Z23
+	VFMADD231PS  Z0, Z23, Z30
+	VBROADCASTSS (R9)(SI*2), Z24
+	VFMADD231PS  Z0, Z24, Z29
+	VBROADCASTSS (R9)(R8*1), Z25
+	VFMADD231PS  Z0, Z25, Z28
+	VBROADCASTSS (R9)(SI*4), Z26
+	VFMADD231PS  Z0, Z26, Z27
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z27, Z27
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows5x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmRows5x1PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS (R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS (R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS (R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VBROADCASTSS (R9)(SI*4), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VMOVUPS.Z    (BX)(CX*1), K1, Z0
+	VBROADCASTSS 4(R9), Z7
+	VFMADD231PS  Z0, Z7, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z29
+	VBROADCASTSS 4(R9)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z28
+	VBROADCASTSS 4(R9)(SI*4), Z11
+	VFMADD231PS  Z0, Z11, Z27
+	VMOVUPS.Z    (BX)(CX*2), K1, Z0
+	VBROADCASTSS 8(R9), Z12
+	VFMADD231PS  Z0, Z12, Z31
+	VBROADCASTSS 8(R9)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z14
+	VFMADD231PS  Z0, Z14, Z29
+	VBROADCASTSS 8(R9)(R8*1), Z15
+	VFMADD231PS  Z0, Z15, Z28
+	VBROADCASTSS 8(R9)(SI*4), Z16
+	VFMADD231PS  Z0, Z16, Z27
+	VMOVUPS.Z    (BX)(DX*1), K1, Z0
+	VBROADCASTSS 12(R9), Z17
+	VFMADD231PS  Z0, Z17, Z31
+	VBROADCASTSS 12(R9)(SI*1), Z18
+	VFMADD231PS  Z0, Z18, Z30
+	VBROADCASTSS 12(R9)(SI*2), Z19
+	VFMADD231PS  Z0, Z19, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z20
+	VFMADD231PS  Z0, Z20, Z28
+	VBROADCASTSS 12(R9)(SI*4), Z21
+	VFMADD231PS  Z0, Z21, Z27
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z22
+	VFMADD231PS  Z0, Z22, Z31
+	VBROADCASTSS (R9)(SI*1), Z23
+	VFMADD231PS  Z0, Z23, Z30
+	VBROADCASTSS (R9)(SI*2), Z24
+	VFMADD231PS  Z0, Z24, Z29
+	VBROADCASTSS (R9)(R8*1), Z25
+	VFMADD231PS  Z0, Z25, Z28
+	VBROADCASTSS (R9)(SI*4), Z26
+	VFMADD231PS  Z0, Z26, Z27
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z29
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z27
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z27, Z27
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows5x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmRows5x2AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS (R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS      64(BX)(CX*1), Z1
+	VBROADCASTSS 4(R9), Z8
+	VFMADD231PS  Z0, Z8, Z31
+	VFMADD231PS  Z1, Z8, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z29
+	VFMADD231PS  Z1, Z9, Z28
+	VBROADCASTSS 4(R9)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z27
+	VFMADD231PS  Z1, Z10, Z26
+	VBROADCASTSS 4(R9)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z25
+	VFMADD231PS  Z1, Z11, Z24
+	VBROADCASTSS 4(R9)(SI*4), Z12
+	VFMADD231PS  Z0, Z12, Z23
+	VFMADD231PS  Z1, Z12, Z22
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS      64(BX)(CX*2), Z1
+	VBROADCASTSS 8(R9), Z13
+	VFMADD231PS  Z0, Z13, Z31
+	VFMADD231PS  Z1, Z13, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z14
+	VFMADD231PS  Z0, Z14, Z29
+	VFMADD231PS  Z1, Z14, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z15
+	VFMADD231PS  Z0, Z15, Z27
+	VFMADD231PS  Z1, Z15, Z26
+	VBROADCASTSS 8(R9)(R8*1), Z16
+	VFMADD231PS  Z0, Z16, Z25
+	VFMADD231PS  Z1, Z16, Z24
+	VBROADCASTSS 8(R9)(SI*4), Z17
+	VFMADD231PS  Z0, Z17, Z23
+	VFMADD231PS  Z1, Z17, Z22
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS      64(BX)(DX*1), Z1
+	VBROADCASTSS 12(R9), Z18
+	VFMADD231PS  Z0, Z18, Z31
+	VFMADD231PS  Z1, Z18, Z30
+	VBROADCASTSS 12(R9)(SI*1), Z19
+	VFMADD231PS  Z0, Z19, Z29
+	VFMADD231PS  Z1, Z19, Z28
+	VBROADCASTSS 12(R9)(SI*2), Z20
+	VFMADD231PS  Z0, Z20, Z27
+	VFMADD231PS  Z1, Z20, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z21
+	VFMADD231PS  Z0, Z21, Z25
+	VFMADD231PS  Z1, Z21, Z24
+	VBROADCASTSS 12(R9)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z23
+	VFMADD231PS  Z1, Z2, Z22
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS (R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z23, Z23
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z22, Z22
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows5x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmRows5x2PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS (R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
+	VBROADCASTSS 4(R9), Z8
+	VFMADD231PS  Z0, Z8, Z31
+	VFMADD231PS  Z1, Z8, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z29
+	VFMADD231PS  Z1, Z9, Z28
+	VBROADCASTSS 4(R9)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z27
+	VFMADD231PS  Z1, Z10, Z26
+	VBROADCASTSS 4(R9)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z25
+	VFMADD231PS  Z1, Z11, Z24
+	VBROADCASTSS 4(R9)(SI*4), Z12
+	VFMADD231PS  Z0, Z12, Z23
+	VFMADD231PS  Z1, Z12, Z22
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS.Z    64(BX)(CX*2), K1, Z1
+	VBROADCASTSS 8(R9), Z13
+	VFMADD231PS  Z0, Z13, Z31
+	VFMADD231PS  Z1, Z13, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z14
+	VFMADD231PS  Z0, Z14, Z29
+	VFMADD231PS  Z1, Z14, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z15
+	VFMADD231PS  Z0, Z15, Z27
+	VFMADD231PS  Z1, Z15, Z26
+	VBROADCASTSS 8(R9)(R8*1), Z16
+	VFMADD231PS  Z0, Z16, Z25
+	VFMADD231PS  Z1, Z16, Z24
+	VBROADCASTSS 8(R9)(SI*4), Z17
+	VFMADD231PS  Z0, Z17, Z23
+	VFMADD231PS  Z1, Z17, Z22
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
+	VBROADCASTSS 12(R9), Z18
+	VFMADD231PS  Z0, Z18, Z31
+	VFMADD231PS  Z1, Z18, Z30
+	VBROADCASTSS 12(R9)(SI*1), Z19
+	VFMADD231PS  Z0, Z19, Z29
+	VFMADD231PS  Z1, Z19, Z28
+	VBROADCASTSS 12(R9)(SI*2), Z20
+	VFMADD231PS  Z0, Z20, Z27
+	VFMADD231PS  Z1, Z20, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z21
+	VFMADD231PS  Z0, Z21, Z25
+	VFMADD231PS  Z1, Z21, Z24
+	VBROADCASTSS 12(R9)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z23
+	VFMADD231PS  Z1, Z2, Z22
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS (R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z22
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z23, Z23
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z24, Z24
+	VADDPS    Z0, Z22, Z22
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows6x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmRows6x1AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS (R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS (R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS (R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VBROADCASTSS (R9)(SI*4), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VBROADCASTSS (R10), Z7
+	VFMADD231PS  Z0, Z7, Z26
+	VMOVUPS      (BX)(CX*1), Z0
+	VBROADCASTSS 4(R9), Z8
+	VFMADD231PS  Z0, Z8, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z29
+	VBROADCASTSS 4(R9)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z28
+	VBROADCASTSS 4(R9)(SI*4), Z12
+	VFMADD231PS  Z0, Z12, Z27
+	VBROADCASTSS 4(R10), Z13
+	VFMADD231PS  Z0, Z13, Z26
+	VMOVUPS      (BX)(CX*2), Z0
+	VBROADCASTSS 8(R9), Z14
+	VFMADD231PS  Z0, Z14, Z31
+	VBROADCASTSS 8(R9)(SI*1), Z15
+	VFMADD231PS  Z0, Z15, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z16
+	VFMADD231PS  Z0, Z16, Z29
+	VBROADCASTSS 8(R9)(R8*1), Z17
+	VFMADD231PS  Z0, Z17, Z28
+	VBROADCASTSS 8(R9)(SI*4), Z18
+	VFMADD231PS  Z0, Z18, Z27
+	VBROADCASTSS 8(R10), Z19
+	VFMADD231PS  Z0, Z19, Z26
+	VMOVUPS      (BX)(DX*1), Z0
+	VBROADCASTSS 12(R9), Z20
+	VFMADD231PS  Z0, Z20, Z31
+	VBROADCASTSS 12(R9)(SI*1), Z21
+	VFMADD231PS  Z0, Z21, Z30
+	VBROADCASTSS 12(R9)(SI*2), Z22
+	VFMADD231PS  Z0, Z22, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z23
+	VFMADD231PS  Z0, Z23, Z28
+	VBROADCASTSS 12(R9)(SI*4), Z24
+	VFMADD231PS  Z0, Z24, Z27
+	VBROADCASTSS 12(R10), Z25
+	VFMADD231PS  Z0, Z25, Z26
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z1
+	VFMADD231PS  Z0, Z1, Z31
+	VBROADCASTSS (R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z30
+	VBROADCASTSS (R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z29
+	VBROADCASTSS (R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z28
+	VBROADCASTSS (R9)(SI*4), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VBROADCASTSS (R10), Z6
+	VFMADD231PS  Z0, Z6, Z26
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z26
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z26, Z26
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows6x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmRows6x1PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS (R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS (R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS (R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VBROADCASTSS (R9)(SI*4), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VBROADCASTSS (R10), Z7
+	VFMADD231PS  Z0, Z7, Z26
+	VMOVUPS.Z    (BX)(CX*1), K1, Z0
+	VBROADCASTSS 4(R9), Z8
+	VFMADD231PS  Z0, Z8, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z29
+	VBROADCASTSS 4(R9)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z28
+	VBROADCASTSS 4(R9)(SI*4), Z12
+	VFMADD231PS  Z0, Z12, Z27
+	VBROADCASTSS 4(R10), Z13
+	VFMADD231PS  Z0, Z13, Z26
+	VMOVUPS.Z    (BX)(CX*2), K1, Z0
+	VBROADCASTSS 8(R9), Z14
+	VFMADD231PS  Z0, Z14, Z31
+	VBROADCASTSS 8(R9)(SI*1), Z15
+	VFMADD231PS  Z0, Z15, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z16
+	VFMADD231PS  Z0, Z16, Z29
+	VBROADCASTSS 8(R9)(R8*1), Z17
+	VFMADD231PS  Z0, Z17, Z28
+	VBROADCASTSS 8(R9)(SI*4), Z18
+	VFMADD231PS  Z0, Z18, Z27
+	VBROADCASTSS 8(R10), Z19
+	VFMADD231PS  Z0, Z19, Z26
+	VMOVUPS.Z    (BX)(DX*1), K1, Z0
+	VBROADCASTSS 12(R9), Z20
+	VFMADD231PS  Z0, Z20, Z31
+	VBROADCASTSS 12(R9)(SI*1), Z21
+	VFMADD231PS  Z0, Z21, Z30
+	VBROADCASTSS 12(R9)(SI*2), Z22
+	VFMADD231PS  Z0, Z22, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z23
+	VFMADD231PS  Z0, Z23, Z28
+	VBROADCASTSS 12(R9)(SI*4), Z24
+	VFMADD231PS  Z0, Z24, Z27
+	VBROADCASTSS 12(R10), Z25
+	VFMADD231PS  Z0, Z25, Z26
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z1
+	VFMADD231PS  Z0, Z1, Z31
+	VBROADCASTSS (R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z30
+	VBROADCASTSS (R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z29
+	VBROADCASTSS (R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z28
+	VBROADCASTSS (R9)(SI*4), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VBROADCASTSS (R10), Z6
+	VFMADD231PS  Z0, Z6, Z26
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z29
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z27
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z26, Z26
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows6x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmRows6x2AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS (R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS (R10), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS      64(BX)(CX*1), Z1
+	VBROADCASTSS 4(R9), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VFMADD231PS  Z1, Z9, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z29
+	VFMADD231PS  Z1, Z10, Z28
+	VBROADCASTSS 4(R9)(SI*2), Z11
+	VFMADD231PS  Z0, Z11, Z27
+	VFMADD231PS  Z1, Z11, Z26
+	VBROADCASTSS 4(R9)(R8*1), Z12
+	VFMADD231PS  Z0, Z12, Z25
+	VFMADD231PS  Z1, Z12, Z24
+	VBROADCASTSS 4(R9)(SI*4), Z13
+	VFMADD231PS  Z0, Z13, Z23
+	VFMADD231PS  Z1, Z13, Z22
+	VBROADCASTSS 4(R10), Z14
+	VFMADD231PS  Z0, Z14, Z21
+	VFMADD231PS  Z1, Z14, Z20
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS      64(BX)(CX*2), Z1
+	VBROADCASTSS 8(R9), Z15
+	VFMADD231PS  Z0, Z15, Z31
+	VFMADD231PS  Z1, Z15, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z29
+	VFMADD231PS  Z1, Z16, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z17
+	VFMADD231PS  Z0, Z17, Z27
+	VFMADD231PS  Z1, Z17, Z26
+	VBROADCASTSS 8(R9)(R8*1), Z18
+	VFMADD231PS  Z0, Z18, Z25
+	VFMADD231PS  Z1, Z18, Z24
+	VBROADCASTSS 8(R9)(SI*4), Z19
+	VFMADD231PS  Z0, Z19, Z23
+	VFMADD231PS  Z1, Z19, Z22
+	VBROADCASTSS 8(R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS      64(BX)(DX*1), Z1
+	VBROADCASTSS 12(R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 12(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 12(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 12(R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 12(R10), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VFMADD231PS  Z1, Z9, Z30
+	VBROADCASTSS (R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z29
+	VFMADD231PS  Z1, Z10, Z28
+	VBROADCASTSS (R9)(SI*2), Z11
+	VFMADD231PS  Z0, Z11, Z27
+	VFMADD231PS  Z1, Z11, Z26
+	VBROADCASTSS (R9)(R8*1), Z12
+	VFMADD231PS  Z0, Z12, Z25
+	VFMADD231PS  Z1, Z12, Z24
+	VBROADCASTSS (R9)(SI*4), Z13
+	VFMADD231PS  Z0, Z13, Z23
+	VFMADD231PS  Z1, Z13, Z22
+	VBROADCASTSS (R10), Z14
+	VFMADD231PS  Z0, Z14, Z21
+	VFMADD231PS  Z1, Z14, Z20
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VFMADD213PS  64(AX), Z1, Z20
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z21, Z21
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z22, Z22
+	VADDPS  Z0, Z20, Z20
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows6x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmRows6x2PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS (R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS (R10), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
+	VBROADCASTSS 4(R9), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VFMADD231PS  Z1, Z9, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z29
+	VFMADD231PS  Z1, Z10, Z28
+	VBROADCASTSS 4(R9)(SI*2), Z11
+	VFMADD231PS  Z0, Z11, Z27
+	VFMADD231PS  Z1, Z11, Z26
+	VBROADCASTSS 4(R9)(R8*1), Z12
+	VFMADD231PS  Z0, Z12, Z25
+	VFMADD231PS  Z1, Z12, Z24
+	VBROADCASTSS 4(R9)(SI*4), Z13
+	VFMADD231PS  Z0, Z13, Z23
+	VFMADD231PS  Z1, Z13, Z22
+	VBROADCASTSS 4(R10), Z14
+	VFMADD231PS  Z0, Z14, Z21
+	VFMADD231PS  Z1, Z14, Z20
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS.Z    64(BX)(CX*2), K1, Z1
+	VBROADCASTSS 8(R9), Z15
+	VFMADD231PS  Z0, Z15, Z31
+	VFMADD231PS  Z1, Z15, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z29
+	VFMADD231PS  Z1, Z16, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z17
+	VFMADD231PS  Z0, Z17, Z27
+	VFMADD231PS  Z1, Z17, Z26
+	VBROADCASTSS 8(R9)(R8*1), Z18
+	VFMADD231PS  Z0, Z18, Z25
+	VFMADD231PS  Z1, Z18, Z24
+	VBROADCASTSS 8(R9)(SI*4), Z19
+	VFMADD231PS  Z0, Z19, Z23
+	VFMADD231PS  Z1, Z19, Z22
+	VBROADCASTSS 8(R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
+	VBROADCASTSS 12(R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 12(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 12(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 12(R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 12(R10), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VFMADD231PS  Z1, Z9, Z30
+	VBROADCASTSS (R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z29
+	VFMADD231PS  Z1, Z10, Z28
+	VBROADCASTSS (R9)(SI*2), Z11
+	VFMADD231PS  Z0, Z11, Z27
+	VFMADD231PS  Z1, Z11, Z26
+	VBROADCASTSS (R9)(R8*1), Z12
+	VFMADD231PS  Z0, Z12, Z25
+	VFMADD231PS  Z1, Z12, Z24
+	VBROADCASTSS (R9)(SI*4), Z13
+	VFMADD231PS  Z0, Z13, Z23
+	VFMADD231PS  Z1, Z13, Z22
+	VBROADCASTSS (R10), Z14
+	VFMADD231PS  Z0, Z14, Z21
+	VFMADD231PS  Z1, Z14, Z20
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z20
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z0, Z21, Z21
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z24, Z24
+	VADDPS    Z0, Z22, Z22
+	VADDPS    Z0, Z20, Z20
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows7x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmRows7x1AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS (R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS (R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS (R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VBROADCASTSS (R9)(SI*4), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VBROADCASTSS (R10), Z7
+	VFMADD231PS  Z0, Z7, Z26
+	VBROADCASTSS (R10)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z25
+	VMOVUPS      (BX)(CX*1), Z0
+	VBROADCASTSS 4(R9), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z11
+	VFMADD231PS  Z0, Z11, Z29
+	VBROADCASTSS 4(R9)(R8*1), Z12
+	VFMADD231PS  Z0, Z12, Z28
+	VBROADCASTSS 4(R9)(SI*4), Z13
+	VFMADD231PS  Z0, Z13, Z27
+	VBROADCASTSS 4(R10), Z14
+	VFMADD231PS  Z0, Z14, Z26
+	VBROADCASTSS 4(R10)(SI*1), Z15
+	VFMADD231PS  Z0, Z15, Z25
+	VMOVUPS      (BX)(CX*2), Z0
+	VBROADCASTSS 8(R9), Z16
+	VFMADD231PS  Z0, Z16, Z31
+	VBROADCASTSS 8(R9)(SI*1), Z17
+	VFMADD231PS  Z0, Z17, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z18
+	VFMADD231PS  Z0, Z18, Z29
+	VBROADCASTSS 8(R9)(R8*1), Z19
+	VFMADD231PS  Z0, Z19, Z28
+	VBROADCASTSS 8(R9)(SI*4), Z20
+	VFMADD231PS  Z0, Z20, Z27
+	VBROADCASTSS 8(R10), Z21
+	VFMADD231PS  Z0, Z21, Z26
+	VBROADCASTSS 8(R10)(SI*1), Z22
+	VFMADD231PS  Z0, Z22, Z25
+	VMOVUPS      (BX)(DX*1), Z0
+	VBROADCASTSS 12(R9), Z23
+	VFMADD231PS  Z0, Z23, Z31
+	VBROADCASTSS 12(R9)(SI*1), Z24
+	VFMADD231PS  Z0, Z24, Z30
+	VBROADCASTSS 12(R9)(SI*2), Z1
+	VFMADD231PS  Z0, Z1, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z28
+	VBROADCASTSS 12(R9)(SI*4), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VBROADCASTSS 12(R10), Z4
+	VFMADD231PS  Z0, Z4, Z26
+	VBROADCASTSS 12(R10)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z25
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z6
+	VFMADD231PS  Z0, Z6, Z31
+	VBROADCASTSS (R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z30
+	VBROADCASTSS (R9)(SI*2), Z8
+	VFMADD231PS  Z0, Z8, Z29
+	VBROADCASTSS (R9)(R8*1), Z9
+	VFMADD231PS  Z0, Z9, Z28
+	VBROADCASTSS (R9)(SI*4), Z10
+	VFMADD231PS  Z0, Z10, Z27
+	VBROADCASTSS (R10), Z11
+	VFMADD231PS  Z0, Z11, Z26
+	VBROADCASTSS (R10)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z25
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z25, Z25
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows7x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmRows7x1PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS (R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS (R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS (R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VBROADCASTSS (R9)(SI*4), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VBROADCASTSS (R10), Z7
+	VFMADD231PS  Z0, Z7, Z26
+	VBROADCASTSS (R10)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z25
+	VMOVUPS.Z    (BX)(CX*1), K1, Z0
+	VBROADCASTSS 4(R9), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z11
+	VFMADD231PS  Z0, Z11, Z29
+	VBROADCASTSS 4(R9)(R8*1), Z12
+	VFMADD231PS  Z0, Z12, Z28
+	VBROADCASTSS 4(R9)(SI*4), Z13
+	VFMADD231PS  Z0, Z13, Z27
+	VBROADCASTSS 4(R10), Z14
+	VFMADD231PS  Z0, Z14, Z26
+	VBROADCASTSS 4(R10)(SI*1), Z15
+	VFMADD231PS  Z0, Z15, Z25
+	VMOVUPS.Z    (BX)(CX*2), K1, Z0
+	VBROADCASTSS 8(R9), Z16
+	VFMADD231PS  Z0, Z16, Z31
+	VBROADCASTSS 8(R9)(SI*1), Z17
+	VFMADD231PS  Z0, Z17, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z18
+	VFMADD231PS  Z0, Z18, Z29
+	VBROADCASTSS 8(R9)(R8*1), Z19
+	VFMADD231PS  Z0, Z19, Z28
+	VBROADCASTSS 8(R9)(SI*4), Z20
+	VFMADD231PS  Z0, Z20, Z27
+	VBROADCASTSS 8(R10), Z21
+	VFMADD231PS  Z0, Z21, Z26
+	VBROADCASTSS 8(R10)(SI*1), Z22
+	VFMADD231PS  Z0, Z22, Z25
+	VMOVUPS.Z    (BX)(DX*1), K1, Z0
+	VBROADCASTSS 12(R9), Z23
+	VFMADD231PS  Z0, Z23, Z31
+	VBROADCASTSS 12(R9)(SI*1), Z24
+	VFMADD231PS  Z0, Z24, Z30
+	VBROADCASTSS 12(R9)(SI*2), Z1
+	VFMADD231PS  Z0, Z1, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z28
+	VBROADCASTSS 12(R9)(SI*4), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VBROADCASTSS 12(R10), Z4
+	VFMADD231PS  Z0, Z4, Z26
+	VBROADCASTSS 12(R10)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z25
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z6
+	VFMADD231PS  Z0, Z6, Z31
+	VBROADCASTSS (R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z30
+	VBROADCASTSS (R9)(SI*2), Z8
+	VFMADD231PS  Z0, Z8, Z29
+	VBROADCASTSS (R9)(R8*1), Z9
+	VFMADD231PS  Z0, Z9, Z28
+	VBROADCASTSS (R9)(SI*4), Z10
+	VFMADD231PS  Z0, Z10, Z27
+	VBROADCASTSS (R10), Z11
+	VFMADD231PS  Z0, Z11, Z26
+	VBROADCASTSS (R10)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z25
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z29
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z27
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z25
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z25, Z25
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows7x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmRows7x2AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS (R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS (R10), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS (R10)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS      64(BX)(CX*1), Z1
+	VBROADCASTSS 4(R9), Z10
+	VFMADD231PS  Z0, Z10, Z31
+	VFMADD231PS  Z1, Z10, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z29
+	VFMADD231PS  Z1, Z11, Z28
+	VBROADCASTSS 4(R9)(SI*2), Z12
+	VFMADD231PS  Z0, Z12, Z27
+	VFMADD231PS  Z1, Z12, Z26
+	VBROADCASTSS 4(R9)(R8*1), Z13
+	VFMADD231PS  Z0, Z13, Z25
+	VFMADD231PS  Z1, Z13, Z24
+	VBROADCASTSS 4(R9)(SI*4), Z14
+	VFMADD231PS  Z0, Z14, Z23
+	VFMADD231PS  Z1, Z14, Z22
+	VBROADCASTSS 4(R10), Z15
+	VFMADD231PS  Z0, Z15, Z21
+	VFMADD231PS  Z1, Z15, Z20
+	VBROADCASTSS 4(R10)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z19
+	VFMADD231PS  Z1, Z16, Z18
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS      64(BX)(CX*2), Z1
+	VBROADCASTSS 8(R9), Z17
+	VFMADD231PS  Z0, Z17, Z31
+	VFMADD231PS  Z1, Z17, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VFMADD231PS  Z1, Z2, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VFMADD231PS  Z1, Z3, Z26
+	VBROADCASTSS 8(R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z25
+	VFMADD231PS  Z1, Z4, Z24
+	VBROADCASTSS 8(R9)(SI*4), Z5
+	VFMADD231PS  Z0, Z5, Z23
+	VFMADD231PS  Z1, Z5, Z22
+	VBROADCASTSS 8(R10), Z6
+	VFMADD231PS  Z0, Z6, Z21
+	VFMADD231PS  Z1, Z6, Z20
+	VBROADCASTSS 8(R10)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z19
+	VFMADD231PS  Z1, Z7, Z18
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS      64(BX)(DX*1), Z1
+	VBROADCASTSS 12(R9), Z8
+	VFMADD231PS  Z0, Z8, Z31
+	VFMADD231PS  Z1, Z8, Z30
+	VBROADCASTSS 12(R9)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z29
+	VFMADD231PS  Z1, Z9, Z28
+	VBROADCASTSS 12(R9)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z27
+	VFMADD231PS  Z1, Z10, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z25
+	VFMADD231PS  Z1, Z11, Z24
+	VBROADCASTSS 12(R9)(SI*4), Z12
+	VFMADD231PS  Z0, Z12, Z23
+	VFMADD231PS  Z1, Z12, Z22
+	VBROADCASTSS 12(R10), Z13
+	VFMADD231PS  Z0, Z13, Z21
+	VFMADD231PS  Z1, Z13, Z20
+	VBROADCASTSS 12(R10)(SI*1), Z14
+	VFMADD231PS  Z0, Z14, Z19
+	VFMADD231PS  Z1, Z14, Z18
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z15
+	VFMADD231PS  Z0, Z15, Z31
+	VFMADD231PS  Z1, Z15, Z30
+	VBROADCASTSS (R9)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z29
+	VFMADD231PS  Z1, Z16, Z28
+	VBROADCASTSS (R9)(SI*2), Z17
+	VFMADD231PS  Z0, Z17, Z27
+	VFMADD231PS  Z1, Z17, Z26
+	VBROADCASTSS (R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS (R9)(SI*4), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS (R10), Z4
+	VFMADD231PS  Z0, Z4, Z21
+	VFMADD231PS  Z1, Z4, Z20
+	VBROADCASTSS (R10)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z19
+	VFMADD231PS  Z1, Z5, Z18
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VFMADD213PS  64(AX), Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VFMADD213PS  64(AX), Z1, Z18
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z21, Z21
+	VADDPS  Z0, Z19, Z19
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z22, Z22
+	VADDPS  Z0, Z20, Z20
+	VADDPS  Z0, Z18, Z18
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows7x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmRows7x2PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS (R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS (R10), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS (R10)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
+	VBROADCASTSS 4(R9), Z10
+	VFMADD231PS  Z0, Z10, Z31
+	VFMADD231PS  Z1, Z10, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z29
+	VFMADD231PS  Z1, Z11, Z28
+	VBROADCASTSS 4(R9)(SI*2), Z12
+	VFMADD231PS  Z0, Z12, Z27
+	VFMADD231PS  Z1, Z12, Z26
+	VBROADCASTSS 4(R9)(R8*1), Z13
+	VFMADD231PS  Z0, Z13, Z25
+	VFMADD231PS  Z1, Z13, Z24
+	VBROADCASTSS 4(R9)(SI*4), Z14
+	VFMADD231PS  Z0, Z14, Z23
+	VFMADD231PS  Z1, Z14, Z22
+	VBROADCASTSS 4(R10), Z15
+	VFMADD231PS  Z0, Z15, Z21
+	VFMADD231PS  Z1, Z15, Z20
+	VBROADCASTSS 4(R10)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z19
+	VFMADD231PS  Z1, Z16, Z18
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS.Z    64(BX)(CX*2), K1, Z1
+	VBROADCASTSS 8(R9), Z17
+	VFMADD231PS  Z0, Z17, Z31
+	VFMADD231PS  Z1, Z17, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VFMADD231PS  Z1, Z2, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VFMADD231PS  Z1, Z3, Z26
+	VBROADCASTSS 8(R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z25
+	VFMADD231PS  Z1, Z4, Z24
+	VBROADCASTSS 8(R9)(SI*4), Z5
+	VFMADD231PS  Z0, Z5, Z23
+	VFMADD231PS  Z1, Z5, Z22
+	VBROADCASTSS 8(R10), Z6
+	VFMADD231PS  Z0, Z6, Z21
+	VFMADD231PS  Z1, Z6, Z20
+	VBROADCASTSS 8(R10)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z19
+	VFMADD231PS  Z1, Z7, Z18
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
+	VBROADCASTSS 12(R9), Z8
+	VFMADD231PS  Z0, Z8, Z31
+	VFMADD231PS  Z1, Z8, Z30
+	VBROADCASTSS 12(R9)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z29
+	VFMADD231PS  Z1, Z9, Z28
+	VBROADCASTSS 12(R9)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z27
+	VFMADD231PS  Z1, Z10, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z25
+	VFMADD231PS  Z1, Z11, Z24
+	VBROADCASTSS 12(R9)(SI*4), Z12
+	VFMADD231PS  Z0, Z12, Z23
+	VFMADD231PS  Z1, Z12, Z22
+	VBROADCASTSS 12(R10), Z13
+	VFMADD231PS  Z0, Z13, Z21
+	VFMADD231PS  Z1, Z13, Z20
+	VBROADCASTSS 12(R10)(SI*1), Z14
+	VFMADD231PS  Z0, Z14, Z19
+	VFMADD231PS  Z1, Z14, Z18
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z15
+	VFMADD231PS  Z0, Z15, Z31
+	VFMADD231PS  Z1, Z15, Z30
+	VBROADCASTSS (R9)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z29
+	VFMADD231PS  Z1, Z16, Z28
+	VBROADCASTSS (R9)(SI*2), Z17
+	VFMADD231PS  Z0, Z17, Z27
+	VFMADD231PS  Z1, Z17, Z26
+	VBROADCASTSS (R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS (R9)(SI*4), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS (R10), Z4
+	VFMADD231PS  Z0, Z4, Z21
+	VFMADD231PS  Z1, Z4, Z20
+	VBROADCASTSS (R10)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z19
+	VFMADD231PS  Z1, Z5, Z18
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z18
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z0, Z21, Z21
+	VADDPS    Z0, Z19, Z19
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z24, Z24
+	VADDPS    Z0, Z22, Z22
+	VADDPS    Z0, Z20, Z20
+	VADDPS    Z0, Z18, Z18
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows8x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmRows8x1AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS (R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS (R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS (R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VBROADCASTSS (R9)(SI*4), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VBROADCASTSS (R10), Z7
+	VFMADD231PS  Z0, Z7, Z26
+	VBROADCASTSS (R10)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z25
+	VBROADCASTSS (R10)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z24
+	VMOVUPS      (BX)(CX*1), Z0
+	VBROADCASTSS 4(R9), Z10
+	VFMADD231PS  Z0, Z10, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z12
+	VFMADD231PS  Z0, Z12, Z29
+	VBROADCASTSS 4(R9)(R8*1), Z13
+	VFMADD231PS  Z0, Z13, Z28
+	VBROADCASTSS 4(R9)(SI*4), Z14
+	VFMADD231PS  Z0, Z14, Z27
+	VBROADCASTSS 4(R10), Z15
+	VFMADD231PS  Z0, Z15, Z26
+	VBROADCASTSS 4(R10)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z25
+	VBROADCASTSS 4(R10)(SI*2), Z17
+	VFMADD231PS  Z0, Z17, Z24
+	VMOVUPS      (BX)(CX*2), Z0
+	VBROADCASTSS 8(R9), Z18
+	VFMADD231PS  Z0, Z18, Z31
+	VBROADCASTSS 8(R9)(SI*1), Z19
+	VFMADD231PS  Z0, Z19, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z20
+	VFMADD231PS  Z0, Z20, Z29
+	VBROADCASTSS 8(R9)(R8*1), Z21
+	VFMADD231PS  Z0, Z21, Z28
+	VBROADCASTSS 8(R9)(SI*4), Z22
+	VFMADD231PS  Z0, Z22, Z27
+	VBROADCASTSS 8(R10), Z23
+	VFMADD231PS  Z0, Z23, Z26
+	VBROADCASTSS 8(R10)(SI*1), Z1
+	VFMADD231PS  Z0, Z1, Z25
+	VBROADCASTSS 8(R10)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z24
+	VMOVUPS      (BX)(DX*1), Z0
+	VBROADCASTSS 12(R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VBROADCASTSS 12(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z30
+	VBROADCASTSS 12(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z28
+	VBROADCASTSS 12(R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z27
+	VBROADCASTSS 12(R10), Z8
+	VFMADD231PS  Z0, Z8, Z26
+	VBROADCASTSS 12(R10)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z25
+	VBROADCASTSS 12(R10)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z24
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z11
+	VFMADD231PS  Z0, Z11, Z31
+	VBROADCASTSS (R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z30
+	VBROADCASTSS (R9)(SI*2), Z13
+	VFMADD231PS  Z0, Z13, Z29
+	VBROADCASTSS (R9)(R8*1), Z14
+	VFMADD231PS  Z0, Z14, Z28
+	VBROADCASTSS (R9)(SI*4), Z15
+	VFMADD231PS  Z0, Z15, Z27
+	VBROADCASTSS (R10), Z16
+	VFMADD231PS  Z0, Z16, Z26
+	VBROADCASTSS (R10)(SI*1), Z17
+	VFMADD231PS  Z0, Z17, Z25
+	VBROADCASTSS (R10)(SI*2), Z18
+	VFMADD231PS  Z0, Z18, Z24
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z24
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z24, Z24
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z24, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows8x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmRows8x1PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS (R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS (R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS (R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VBROADCASTSS (R9)(SI*4), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VBROADCASTSS (R10), Z7
+	VFMADD231PS  Z0, Z7, Z26
+	VBROADCASTSS (R10)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z25
+	VBROADCASTSS (R10)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z24
+	VMOVUPS.Z    (BX)(CX*1), K1, Z0
+	VBROADCASTSS 4(R9), Z10
+	VFMADD231PS  Z0, Z10, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z12
+	VFMADD231PS  Z0, Z12, Z29
+	VBROADCASTSS 4(R9)(R8*1), Z13
+	VFMADD231PS  Z0, Z13, Z28
+	VBROADCASTSS 4(R9)(SI*4), Z14
+	VFMADD231PS  Z0, Z14, Z27
+	VBROADCASTSS 4(R10), Z15
+	VFMADD231PS  Z0, Z15, Z26
+	VBROADCASTSS 4(R10)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z25
+	VBROADCASTSS 4(R10)(SI*2), Z17
+	VFMADD231PS  Z0, Z17, Z24
+	VMOVUPS.Z    (BX)(CX*2), K1, Z0
+	VBROADCASTSS 8(R9), Z18
+	VFMADD231PS  Z0, Z18, Z31
+	VBROADCASTSS 8(R9)(SI*1), Z19
+	VFMADD231PS  Z0, Z19, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z20
+	VFMADD231PS  Z0, Z20, Z29
+	VBROADCASTSS 8(R9)(R8*1), Z21
+	VFMADD231PS  Z0, Z21, Z28
+	VBROADCASTSS 8(R9)(SI*4), Z22
+	VFMADD231PS  Z0, Z22, Z27
+	VBROADCASTSS 8(R10), Z23
+	VFMADD231PS  Z0, Z23, Z26
+	VBROADCASTSS 8(R10)(SI*1), Z1
+	VFMADD231PS  Z0, Z1, Z25
+	VBROADCASTSS 8(R10)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z24
+	VMOVUPS.Z    (BX)(DX*1), K1, Z0
+	VBROADCASTSS 12(R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VBROADCASTSS 12(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z30
+	VBROADCASTSS 12(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z28
+	VBROADCASTSS 12(R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z27
+	VBROADCASTSS 12(R10), Z8
+	VFMADD231PS  Z0, Z8, Z26
+	VBROADCASTSS 12(R10)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z25
+	VBROADCASTSS 12(R10)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z24
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z11
+	VFMADD231PS  Z0, Z11, Z31
+	VBROADCASTSS (R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z30
+	VBROADCASTSS (R9)(SI*2), Z13
+	VFMADD231PS  Z0, Z13, Z29
+	VBROADCASTSS (R9)(R8*1), Z14
+	VFMADD231PS  Z0, Z14, Z28
+	VBROADCASTSS (R9)(SI*4), Z15
+	VFMADD231PS  Z0, Z15, Z27
+	VBROADCASTSS (R10), Z16
+	VFMADD231PS  Z0, Z16, Z26
+	VBROADCASTSS (R10)(SI*1), Z17
+	VFMADD231PS  Z0, Z17, Z25
+	VBROADCASTSS (R10)(SI*2), Z18
+	VFMADD231PS  Z0, Z18, Z24
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z29
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z27
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z25
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z24, Z24
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z24, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows8x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmRows8x2AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS (R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS (R10), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS (R10)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS (R10)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z17
+	VFMADD231PS  Z1, Z10, Z16
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS      64(BX)(CX*1), Z1
+	VBROADCASTSS 4(R9), Z11
+	VFMADD231PS  Z0, Z11, Z31
+	VFMADD231PS  Z1, Z11, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z29
+	VFMADD231PS  Z1, Z12, Z28
+	VBROADCASTSS 4(R9)(SI*2), Z13
+	VFMADD231PS  Z0, Z13, Z27
+	VFMADD231PS  Z1, Z13, Z26
+	VBROADCASTSS 4(R9)(R8*1), Z14
+	VFMADD231PS  Z0, Z14, Z25
+	VFMADD231PS  Z1, Z14, Z24
+	VBROADCASTSS 4(R9)(SI*4), Z15
+	VFMADD231PS  Z0, Z15, Z23
+	VFMADD231PS  Z1, Z15, Z22
+	VBROADCASTSS 4(R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 4(R10)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 4(R10)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z17
+	VFMADD231PS  Z1, Z4, Z16
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS      64(BX)(CX*2), Z1
+	VBROADCASTSS 8(R9), Z5
+	VFMADD231PS  Z0, Z5, Z31
+	VFMADD231PS  Z1, Z5, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z29
+	VFMADD231PS  Z1, Z6, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z7
+	VFMADD231PS  Z0, Z7, Z27
+	VFMADD231PS  Z1, Z7, Z26
+	VBROADCASTSS 8(R9)(R8*1), Z8
+	VFMADD231PS  Z0, Z8, Z25
+	VFMADD231PS  Z1, Z8, Z24
+	VBROADCASTSS 8(R9)(SI*4), Z9
+	VFMADD231PS  Z0, Z9, Z23
+	VFMADD231PS  Z1, Z9, Z22
+	VBROADCASTSS 8(R10), Z10
+	VFMADD231PS  Z0, Z10, Z21
+	VFMADD231PS  Z1, Z10, Z20
+	VBROADCASTSS 8(R10)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z19
+	VFMADD231PS  Z1, Z11, Z18
+	VBROADCASTSS 8(R10)(SI*2), Z12
+	VFMADD231PS  Z0, Z12, Z17
+	VFMADD231PS  Z1, Z12, Z16
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS      64(BX)(DX*1), Z1
+	VBROADCASTSS 12(R9), Z13
+	VFMADD231PS  Z0, Z13, Z31
+	VFMADD231PS  Z1, Z13, Z30
+	VBROADCASTSS 12(R9)(SI*1), Z14
+	VFMADD231PS  Z0, Z14, Z29
+	VFMADD231PS  Z1, Z14, Z28
+	VBROADCASTSS 12(R9)(SI*2), Z15
+	VFMADD231PS  Z0, Z15, Z27
+	VFMADD231PS  Z1, Z15, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS 12(R9)(SI*4), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS 12(R10), Z4
+	VFMADD231PS  Z0, Z4, Z21
+	VFMADD231PS  Z1, Z4, Z20
+	VBROADCASTSS 12(R10)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z19
+	VFMADD231PS  Z1, Z5, Z18
+	VBROADCASTSS 12(R10)(SI*2), Z6
+	VFMADD231PS  Z0, Z6, Z17
+	VFMADD231PS  Z1, Z6, Z16
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z7
+	VFMADD231PS  Z0, Z7, Z31
+	VFMADD231PS  Z1, Z7, Z30
+	VBROADCASTSS (R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z29
+	VFMADD231PS  Z1, Z8, Z28
+	VBROADCASTSS (R9)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z27
+	VFMADD231PS  Z1, Z9, Z26
+	VBROADCASTSS (R9)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z25
+	VFMADD231PS  Z1, Z10, Z24
+	VBROADCASTSS (R9)(SI*4), Z11
+	VFMADD231PS  Z0, Z11, Z23
+	VFMADD231PS  Z1, Z11, Z22
+	VBROADCASTSS (R10), Z12
+	VFMADD231PS  Z0, Z12, Z21
+	VFMADD231PS  Z1, Z12, Z20
+	VBROADCASTSS (R10)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z19
+	VFMADD231PS  Z1, Z13, Z18
+	VBROADCASTSS (R10)(SI*2), Z14
+	VFMADD231PS  Z0, Z14, Z17
+	VFMADD231PS  Z1, Z14, Z16
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VFMADD213PS  64(AX), Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VFMADD213PS  64(AX), Z1, Z18
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z17
+	VFMADD213PS  64(AX), Z1, Z16
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z21, Z21
+	VADDPS  Z0, Z19, Z19
+	VADDPS  Z0, Z17, Z17
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z22, Z22
+	VADDPS  Z0, Z20, Z20
+	VADDPS  Z0, Z18, Z18
+	VADDPS  Z0, Z16, Z16
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z17, (R12)
+	VMOVUPS Z16, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows8x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmRows8x2PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS (R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS (R10), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS (R10)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS (R10)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z17
+	VFMADD231PS  Z1, Z10, Z16
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
+	VBROADCASTSS 4(R9), Z11
+	VFMADD231PS  Z0, Z11, Z31
+	VFMADD231PS  Z1, Z11, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z29
+	VFMADD231PS  Z1, Z12, Z28
+	VBROADCASTSS 4(R9)(SI*2), Z13
+	VFMADD231PS  Z0, Z13, Z27
+	VFMADD231PS  Z1, Z13, Z26
+	VBROADCASTSS 4(R9)(R8*1), Z14
+	VFMADD231PS  Z0, Z14, Z25
+	VFMADD231PS  Z1, Z14, Z24
+	VBROADCASTSS 4(R9)(SI*4), Z15
+	VFMADD231PS  Z0, Z15, Z23
+	VFMADD231PS  Z1, Z15, Z22
+	VBROADCASTSS 4(R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 4(R10)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 4(R10)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z17
+	VFMADD231PS  Z1, Z4, Z16
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS.Z    64(BX)(CX*2), K1, Z1
+	VBROADCASTSS 8(R9), Z5
+	VFMADD231PS  Z0, Z5, Z31
+	VFMADD231PS  Z1, Z5, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z29
+	VFMADD231PS  Z1, Z6, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z7
+	VFMADD231PS  Z0, Z7, Z27
+	VFMADD231PS  Z1, Z7, Z26
+	VBROADCASTSS 8(R9)(R8*1), Z8
+	VFMADD231PS  Z0, Z8, Z25
+	VFMADD231PS  Z1, Z8, Z24
+	VBROADCASTSS 8(R9)(SI*4), Z9
+	VFMADD231PS  Z0, Z9, Z23
+	VFMADD231PS  Z1, Z9, Z22
+	VBROADCASTSS 8(R10), Z10
+	VFMADD231PS  Z0, Z10, Z21
+	VFMADD231PS  Z1, Z10, Z20
+	VBROADCASTSS 8(R10)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z19
+	VFMADD231PS  Z1, Z11, Z18
+	VBROADCASTSS 8(R10)(SI*2), Z12
+	VFMADD231PS  Z0, Z12, Z17
+	VFMADD231PS  Z1, Z12, Z16
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
+	VBROADCASTSS 12(R9), Z13
+	VFMADD231PS  Z0, Z13, Z31
+	VFMADD231PS  Z1, Z13, Z30
+	VBROADCASTSS 12(R9)(SI*1), Z14
+	VFMADD231PS  Z0, Z14, Z29
+	VFMADD231PS  Z1, Z14, Z28
+	VBROADCASTSS 12(R9)(SI*2), Z15
+	VFMADD231PS  Z0, Z15, Z27
+	VFMADD231PS  Z1, Z15, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS 12(R9)(SI*4), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS 12(R10), Z4
+	VFMADD231PS  Z0, Z4, Z21
+	VFMADD231PS  Z1, Z4, Z20
+	VBROADCASTSS 12(R10)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z19
+	VFMADD231PS  Z1, Z5, Z18
+	VBROADCASTSS 12(R10)(SI*2), Z6
+	VFMADD231PS  Z0, Z6, Z17
+	VFMADD231PS  Z1, Z6, Z16
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z7
+	VFMADD231PS  Z0, Z7, Z31
+	VFMADD231PS  Z1, Z7, Z30
+	VBROADCASTSS (R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z29
+	VFMADD231PS  Z1, Z8, Z28
+	VBROADCASTSS (R9)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z27
+	VFMADD231PS  Z1, Z9, Z26
+	VBROADCASTSS (R9)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z25
+	VFMADD231PS  Z1, Z10, Z24
+	VBROADCASTSS (R9)(SI*4), Z11
+	VFMADD231PS  Z0, Z11, Z23
+	VFMADD231PS  Z1, Z11, Z22
+	VBROADCASTSS (R10), Z12
+	VFMADD231PS  Z0, Z12, Z21
+	VFMADD231PS  Z1, Z12, Z20
+	VBROADCASTSS (R10)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z19
+	VFMADD231PS  Z1, Z13, Z18
+	VBROADCASTSS (R10)(SI*2), Z14
+	VFMADD231PS  Z0, Z14, Z17
+	VFMADD231PS  Z1, Z14, Z16
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z18
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z17
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z16
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z0, Z21, Z21
+	VADDPS    Z0, Z19, Z19
+	VADDPS    Z0, Z17, Z17
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z24, Z24
+	VADDPS    Z0, Z22, Z22
+	VADDPS    Z0, Z20, Z20
+	VADDPS    Z0, Z18, Z18
+	VADDPS    Z0, Z16, Z16
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z17, (R12)
+	VMOVUPS Z16, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows9x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmRows9x1AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS (R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS (R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS (R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VBROADCASTSS (R9)(SI*4), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VBROADCASTSS (R10), Z7
+	VFMADD231PS  Z0, Z7, Z26
+	VBROADCASTSS (R10)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z25
+	VBROADCASTSS (R10)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z24
+	VBROADCASTSS (R10)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z23
+	VMOVUPS      (BX)(CX*1), Z0
+	VBROADCASTSS 4(R9), Z11
+	VFMADD231PS  Z0, Z11, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z13
+	VFMADD231PS  Z0, Z13, Z29
+	VBROADCASTSS 4(R9)(R8*1), Z14
+	VFMADD231PS  Z0, Z14, Z28
+	VBROADCASTSS 4(R9)(SI*4), Z15
+	VFMADD231PS  Z0, Z15, Z27
+	VBROADCASTSS 4(R10), Z16
+	VFMADD231PS  Z0, Z16, Z26
+	VBROADCASTSS 4(R10)(SI*1), Z17
+	VFMADD231PS  Z0, Z17, Z25
+	VBROADCASTSS 4(R10)(SI*2), Z18
+	VFMADD231PS  Z0, Z18, Z24
+	VBROADCASTSS 4(R10)(R8*1), Z19
+	VFMADD231PS  Z0, Z19, Z23
+	VMOVUPS      (BX)(CX*2), Z0
+	VBROADCASTSS 8(R9), Z20
+	VFMADD231PS  Z0, Z20, Z31
+	VBROADCASTSS 8(R9)(SI*1), Z21
+	VFMADD231PS  Z0, Z21, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z22
+	VFMADD231PS  Z0, Z22, Z29
+	VBROADCASTSS 8(R9)(R8*1), Z1
+	VFMADD231PS  Z0, Z1, Z28
+	VBROADCASTSS 8(R9)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z27
+	VBROADCASTSS 8(R10), Z3
+	VFMADD231PS  Z0, Z3, Z26
+	VBROADCASTSS 8(R10)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z25
+	VBROADCASTSS 8(R10)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z24
+	VBROADCASTSS 8(R10)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z23
+	VMOVUPS      (BX)(DX*1), Z0
+	VBROADCASTSS 12(R9), Z7
+	VFMADD231PS  Z0, Z7, Z31
+	VBROADCASTSS 12(R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z30
+	VBROADCASTSS 12(R9)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z28
+	VBROADCASTSS 12(R9)(SI*4), Z11
+	VFMADD231PS  Z0, Z11, Z27
+	VBROADCASTSS 12(R10), Z12
+	VFMADD231PS  Z0, Z12, Z26
+	VBROADCASTSS 12(R10)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z25
+	VBROADCASTSS 12(R10)(SI*2), Z14
+	VFMADD231PS  Z0, Z14, Z24
+	VBROADCASTSS 12(R10)(R8*1), Z15
+	VFMADD231PS  Z0, Z15, Z23
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z16
+	VFMADD231PS  Z0, Z16, Z31
+	VBROADCASTSS (R9)(SI*1), Z17
+	VFMADD231PS  Z0, Z17, Z30
+	VBROADCASTSS (R9)(SI*2), Z18
+	VFMADD231PS  Z0, Z18, Z29
+	VBROADCASTSS (R9)(R8*1), Z19
+	VFMADD231PS  Z0, Z19, Z28
+	VBROADCASTSS (R9)(SI*4), Z20
+	VFMADD231PS  Z0, Z20, Z27
+	VBROADCASTSS (R10), Z21
+	VFMADD231PS  Z0, Z21, Z26
+	VBROADCASTSS (R10)(SI*1), Z22
+	VFMADD231PS  Z0, Z22, Z25
+	VBROADCASTSS (R10)(SI*2), Z1
+	VFMADD231PS  Z0, Z1, Z24
+	VBROADCASTSS (R10)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z23
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z23, Z23
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z24, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows9x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmRows9x1PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS (R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS (R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS (R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VBROADCASTSS (R9)(SI*4), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VBROADCASTSS (R10), Z7
+	VFMADD231PS  Z0, Z7, Z26
+	VBROADCASTSS (R10)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z25
+	VBROADCASTSS (R10)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z24
+	VBROADCASTSS (R10)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z23
+	VMOVUPS.Z    (BX)(CX*1), K1, Z0
+	VBROADCASTSS 4(R9), Z11
+	VFMADD231PS  Z0, Z11, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z13
+	VFMADD231PS  Z0, Z13, Z29
+	VBROADCASTSS 4(R9)(R8*1), Z14
+	VFMADD231PS  Z0, Z14, Z28
+	VBROADCASTSS 4(R9)(SI*4), Z15
+	VFMADD231PS  Z0, Z15, Z27
+	VBROADCASTSS 4(R10), Z16
+	VFMADD231PS  Z0, Z16, Z26
+	VBROADCASTSS 4(R10)(SI*1), Z17
+	VFMADD231PS  Z0, Z17, Z25
+	VBROADCASTSS 4(R10)(SI*2), Z18
+	VFMADD231PS  Z0, Z18, Z24
+	VBROADCASTSS 4(R10)(R8*1), Z19
+	VFMADD231PS  Z0, Z19, Z23
+	VMOVUPS.Z    (BX)(CX*2), K1, Z0
+	VBROADCASTSS 8(R9), Z20
+	VFMADD231PS  Z0, Z20, Z31
+	VBROADCASTSS 8(R9)(SI*1), Z21
+	VFMADD231PS  Z0, Z21, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z22
+	VFMADD231PS  Z0, Z22, Z29
+	VBROADCASTSS 8(R9)(R8*1), Z1
+	VFMADD231PS  Z0, Z1, Z28
+	VBROADCASTSS 8(R9)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z27
+	VBROADCASTSS 8(R10), Z3
+	VFMADD231PS  Z0, Z3, Z26
+	VBROADCASTSS 8(R10)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z25
+	VBROADCASTSS 8(R10)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z24
+	VBROADCASTSS 8(R10)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z23
+	VMOVUPS.Z    (BX)(DX*1), K1, Z0
+	VBROADCASTSS 12(R9), Z7
+	VFMADD231PS  Z0, Z7, Z31
+	VBROADCASTSS 12(R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z30
+	VBROADCASTSS 12(R9)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z28
+	VBROADCASTSS 12(R9)(SI*4), Z11
+	VFMADD231PS  Z0, Z11, Z27
+	VBROADCASTSS 12(R10), Z12
+	VFMADD231PS  Z0, Z12, Z26
+	VBROADCASTSS 12(R10)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z25
+	VBROADCASTSS 12(R10)(SI*2), Z14
+	VFMADD231PS  Z0, Z14, Z24
+	VBROADCASTSS 12(R10)(R8*1), Z15
+	VFMADD231PS  Z0, Z15, Z23
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z16
+	VFMADD231PS  Z0, Z16, Z31
+	VBROADCASTSS (R9)(SI*1), Z17
+	VFMADD231PS  Z0, Z17, Z30
+	VBROADCASTSS (R9)(SI*2), Z18
+	VFMADD231PS  Z0, Z18, Z29
+	VBROADCASTSS (R9)(R8*1), Z19
+	VFMADD231PS  Z0, Z19, Z28
+	VBROADCASTSS (R9)(SI*4), Z20
+	VFMADD231PS  Z0, Z20, Z27
+	VBROADCASTSS (R10), Z21
+	VFMADD231PS  Z0, Z21, Z26
+	VBROADCASTSS (R10)(SI*1), Z22
+	VFMADD231PS  Z0, Z22, Z25
+	VBROADCASTSS (R10)(SI*2), Z1
+	VFMADD231PS  Z0, Z1, Z24
+	VBROADCASTSS (R10)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z23
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z29
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z27
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z25
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z23
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z24, Z24
+	VADDPS    Z0, Z23, Z23
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z24, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows9x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmRows9x2AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	VPXOR  X15, X15, X15
+	VPXOR  X14, X14, X14
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS (R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS (R10), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS (R10)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS (R10)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z17
+	VFMADD231PS  Z1, Z10, Z16
+	VBROADCASTSS (R10)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z15
+	VFMADD231PS  Z1, Z11, Z14
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS      64(BX)(CX*1), Z1
+	VBROADCASTSS 4(R9), Z12
+	VFMADD231PS  Z0, Z12, Z31
+	VFMADD231PS  Z1, Z12, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z29
+	VFMADD231PS  Z1, Z13, Z28
+	VBROADCASTSS 4(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z27
+	VFMADD231PS  Z1, Z2, Z26
+	VBROADCASTSS 4(R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z25
+	VFMADD231PS  Z1, Z3, Z24
+	VBROADCASTSS 4(R9)(SI*4), Z4
+	VFMADD231PS  Z0, Z4, Z23
+	VFMADD231PS  Z1, Z4, Z22
+	VBROADCASTSS 4(R10), Z5
+	VFMADD231PS  Z0, Z5, Z21
+	VFMADD231PS  Z1, Z5, Z20
+	VBROADCASTSS 4(R10)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z19
+	VFMADD231PS  Z1, Z6, Z18
+	VBROADCASTSS 4(R10)(SI*2), Z7
+	VFMADD231PS  Z0, Z7, Z17
+	VFMADD231PS  Z1, Z7, Z16
+	VBROADCASTSS 4(R10)(R8*1), Z8
+	VFMADD231PS  Z0, Z8, Z15
+	VFMADD231PS  Z1, Z8, Z14
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS      64(BX)(CX*2), Z1
+	VBROADCASTSS 8(R9), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VFMADD231PS  Z1, Z9, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z29
+	VFMADD231PS  Z1, Z10, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z11
+	VFMADD231PS  Z0, Z11, Z27
+	VFMADD231PS  Z1, Z11, Z26
+	VBROADCASTSS 8(R9)(R8*1), Z12
+	VFMADD231PS  Z0, Z12, Z25
+	VFMADD231PS  Z1, Z12, Z24
+	VBROADCASTSS 8(R9)(SI*4), Z13
+	VFMADD231PS  Z0, Z13, Z23
+	VFMADD231PS  Z1, Z13, Z22
+	VBROADCASTSS 8(R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 8(R10)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 8(R10)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z17
+	VFMADD231PS  Z1, Z4, Z16
+	VBROADCASTSS 8(R10)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z15
+	VFMADD231PS  Z1, Z5, Z14
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS      64(BX)(DX*1), Z1
+	VBROADCASTSS 12(R9), Z6
+	VFMADD231PS  Z0, Z6, Z31
+	VFMADD231PS  Z1, Z6, Z30
+	VBROADCASTSS 12(R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z29
+	VFMADD231PS  Z1, Z7, Z28
+	VBROADCASTSS 12(R9)(SI*2), Z8
+	VFMADD231PS  Z0, Z8, Z27
+	VFMADD231PS  Z1, Z8, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z9
+	VFMADD231PS  Z0, Z9, Z25
+	VFMADD231PS  Z1, Z9, Z24
+	VBROADCASTSS 12(R9)(SI*4), Z10
+	VFMADD231PS  Z0, Z10, Z23
+	VFMADD231PS  Z1, Z10, Z22
+	VBROADCASTSS 12(R10), Z11
+	VFMADD231PS  Z0, Z11, Z21
+	VFMADD231PS  Z1, Z11, Z20
+	VBROADCASTSS 12(R10)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z19
+	VFMADD231PS  Z1, Z12, Z18
+	VBROADCASTSS 12(R10)(SI*2), Z13
+	VFMADD231PS  Z0, Z13, Z17
+	VFMADD231PS  Z1, Z13, Z16
+	VBROADCASTSS 12(R10)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z15
+	VFMADD231PS  Z1, Z2, Z14
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS (R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS (R10), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS (R10)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS (R10)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z17
+	VFMADD231PS  Z1, Z10, Z16
+	VBROADCASTSS (R10)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z15
+	VFMADD231PS  Z1, Z11, Z14
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VFMADD213PS  64(AX), Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VFMADD213PS  64(AX), Z1, Z18
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z17
+	VFMADD213PS  64(AX), Z1, Z16
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z15
+	VFMADD213PS  64(AX), Z1, Z14
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z21, Z21
+	VADDPS  Z0, Z19, Z19
+	VADDPS  Z0, Z17, Z17
+	VADDPS  Z0, Z15, Z15
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z22, Z22
+	VADDPS  Z0, Z20, Z20
+	VADDPS  Z0, Z18, Z18
+	VADDPS  Z0, Z16, Z16
+	VADDPS  Z0, Z14, Z14
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z17, (R12)
+	VMOVUPS Z16, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z15, (R12)
+	VMOVUPS Z14, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows9x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmRows9x2PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	VPXOR  X15, X15, X15
+	VPXOR  X14, X14, X14
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS (R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS (R10), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS (R10)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS (R10)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z17
+	VFMADD231PS  Z1, Z10, Z16
+	VBROADCASTSS (R10)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z15
+	VFMADD231PS  Z1, Z11, Z14
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
+	VBROADCASTSS 4(R9), Z12
+	VFMADD231PS  Z0, Z12, Z31
+	VFMADD231PS  Z1, Z12, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z29
+	VFMADD231PS  Z1, Z13, Z28
+	VBROADCASTSS 4(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z27
+	VFMADD231PS  Z1, Z2, Z26
+	VBROADCASTSS 4(R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z25
+	VFMADD231PS  Z1, Z3, Z24
+	VBROADCASTSS 4(R9)(SI*4), Z4
+	VFMADD231PS  Z0, Z4, Z23
+	VFMADD231PS  Z1, Z4, Z22
+	VBROADCASTSS 4(R10), Z5
+	VFMADD231PS  Z0, Z5, Z21
+	VFMADD231PS  Z1, Z5, Z20
+	VBROADCASTSS 4(R10)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z19
+	VFMADD231PS  Z1, Z6, Z18
+	VBROADCASTSS 4(R10)(SI*2), Z7
+	VFMADD231PS  Z0, Z7, Z17
+	VFMADD231PS  Z1, Z7, Z16
+	VBROADCASTSS 4(R10)(R8*1), Z8
+	VFMADD231PS  Z0, Z8, Z15
+	VFMADD231PS  Z1, Z8, Z14
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS.Z    64(BX)(CX*2), K1, Z1
+	VBROADCASTSS 8(R9), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VFMADD231PS  Z1, Z9, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z29
+	VFMADD231PS  Z1, Z10, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z11
+	VFMADD231PS  Z0, Z11, Z27
+	VFMADD231PS  Z1, Z11, Z26
+	VBROADCASTSS 8(R9)(R8*1), Z12
+	VFMADD231PS  Z0, Z12, Z25
+	VFMADD231PS  Z1, Z12, Z24
+	VBROADCASTSS 8(R9)(SI*4), Z13
+	VFMADD231PS  Z0, Z13, Z23
+	VFMADD231PS  Z1, Z13, Z22
+	VBROADCASTSS 8(R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 8(R10)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 8(R10)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z17
+	VFMADD231PS  Z1, Z4, Z16
+	VBROADCASTSS 8(R10)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z15
+	VFMADD231PS  Z1, Z5, Z14
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
+	VBROADCASTSS 12(R9), Z6
+	VFMADD231PS  Z0, Z6, Z31
+	VFMADD231PS  Z1, Z6, Z30
+	VBROADCASTSS 12(R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z29
+	VFMADD231PS  Z1, Z7, Z28
+	VBROADCASTSS 12(R9)(SI*2), Z8
+	VFMADD231PS  Z0, Z8, Z27
+	VFMADD231PS  Z1, Z8, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z9
+	VFMADD231PS  Z0, Z9, Z25
+	VFMADD231PS  Z1, Z9, Z24
+	VBROADCASTSS 12(R9)(SI*4), Z10
+	VFMADD231PS  Z0, Z10, Z23
+	VFMADD231PS  Z1, Z10, Z22
+	VBROADCASTSS 12(R10), Z11
+	VFMADD231PS  Z0, Z11, Z21
+	VFMADD231PS  Z1, Z11, Z20
+	VBROADCASTSS 12(R10)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z19
+	VFMADD231PS  Z1, Z12, Z18
+	VBROADCASTSS 12(R10)(SI*2), Z13
+	VFMADD231PS  Z0, Z13, Z17
+	VFMADD231PS  Z1, Z13, Z16
+	VBROADCASTSS 12(R10)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z15
+	VFMADD231PS  Z1, Z2, Z14
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS (R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS (R10), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS (R10)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS (R10)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z17
+	VFMADD231PS  Z1, Z10, Z16
+	VBROADCASTSS (R10)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z15
+	VFMADD231PS  Z1, Z11, Z14
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z18
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z17
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z16
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z15
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z14
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z0, Z21, Z21
+	VADDPS    Z0, Z19, Z19
+	VADDPS    Z0, Z17, Z17
+	VADDPS    Z0, Z15, Z15
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z24, Z24
+	VADDPS    Z0, Z22, Z22
+	VADDPS    Z0, Z20, Z20
+	VADDPS    Z0, Z18, Z18
+	VADDPS    Z0, Z16, Z16
+	VADDPS    Z0, Z14, Z14
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z17, (R12)
+	VMOVUPS Z16, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z15, (R12)
+	VMOVUPS Z14, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows10x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmRows10x1AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS (R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS (R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS (R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VBROADCASTSS (R9)(SI*4), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VBROADCASTSS (R10), Z7
+	VFMADD231PS  Z0, Z7, Z26
+	VBROADCASTSS (R10)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z25
+	VBROADCASTSS (R10)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z24
+	VBROADCASTSS (R10)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z23
+	VBROADCASTSS (R10)(SI*4), Z11
+	VFMADD231PS  Z0, Z11, Z22
+	VMOVUPS      (BX)(CX*1), Z0
+	VBROADCASTSS 4(R9), Z12
+	VFMADD231PS  Z0, Z12, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z14
+	VFMADD231PS  Z0, Z14, Z29
+	VBROADCASTSS 4(R9)(R8*1), Z15
+	VFMADD231PS  Z0, Z15, Z28
+	VBROADCASTSS 4(R9)(SI*4), Z16
+	VFMADD231PS  Z0, Z16, Z27
+	VBROADCASTSS 4(R10), Z17
+	VFMADD231PS  Z0, Z17, Z26
+	VBROADCASTSS 4(R10)(SI*1), Z18
+	VFMADD231PS  Z0, Z18, Z25
+	VBROADCASTSS 4(R10)(SI*2), Z19
+	VFMADD231PS  Z0, Z19, Z24
+	VBROADCASTSS 4(R10)(R8*1), Z20
+	VFMADD231PS  Z0, Z20, Z23
+	VBROADCASTSS 4(R10)(SI*4), Z21
+	VFMADD231PS  Z0, Z21, Z22
+	VMOVUPS      (BX)(CX*2), Z0
+	VBROADCASTSS 8(R9), Z1
+	VFMADD231PS  Z0, Z1, Z31
+	VBROADCASTSS 8(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z29
+	VBROADCASTSS 8(R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z28
+	VBROADCASTSS 8(R9)(SI*4), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VBROADCASTSS 8(R10), Z6
+	VFMADD231PS  Z0, Z6, Z26
+	VBROADCASTSS 8(R10)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z25
+	VBROADCASTSS 8(R10)(SI*2), Z8
+	VFMADD231PS  Z0, Z8, Z24
+	VBROADCASTSS 8(R10)(R8*1), Z9
+	VFMADD231PS  Z0, Z9, Z23
+	VBROADCASTSS 8(R10)(SI*4), Z10
+	VFMADD231PS  Z0, Z10, Z22
+	VMOVUPS      (BX)(DX*1), Z0
+	VBROADCASTSS 12(R9), Z11
+	VFMADD231PS  Z0, Z11, Z31
+	VBROADCASTSS 12(R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z30
+	VBROADCASTSS 12(R9)(SI*2), Z13
+	VFMADD231PS  Z0, Z13, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z14
+	VFMADD231PS  Z0, Z14, Z28
+	VBROADCASTSS 12(R9)(SI*4), Z15
+	VFMADD231PS  Z0, Z15, Z27
+	VBROADCASTSS 12(R10), Z16
+	VFMADD231PS  Z0, Z16, Z26
+	VBROADCASTSS 12(R10)(SI*1), Z17
+	VFMADD231PS  Z0, Z17, Z25
+	VBROADCASTSS 12(R10)(SI*2), Z18
+	VFMADD231PS  Z0, Z18, Z24
+	VBROADCASTSS 12(R10)(R8*1), Z19
+	VFMADD231PS  Z0, Z19, Z23
+	VBROADCASTSS 12(R10)(SI*4), Z20
+	VFMADD231PS  Z0, Z20, Z22
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z21
+	VFMADD231PS  Z0, Z21, Z31
+	VBROADCASTSS (R9)(SI*1), Z1
+	VFMADD231PS  Z0, Z1, Z30
+	VBROADCASTSS (R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VBROADCASTSS (R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z28
+	VBROADCASTSS (R9)(SI*4), Z4
+	VFMADD231PS  Z0, Z4, Z27
+	VBROADCASTSS (R10), Z5
+	VFMADD231PS  Z0, Z5, Z26
+	VBROADCASTSS (R10)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VBROADCASTSS (R10)(SI*2), Z7
+	VFMADD231PS  Z0, Z7, Z24
+	VBROADCASTSS (R10)(R8*1), Z8
+	VFMADD231PS  Z0, Z8, Z23
+	VBROADCASTSS (R10)(SI*4), Z9
+	VFMADD231PS  Z0, Z9, Z22
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z22
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z22, Z22
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z24, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z22, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows10x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmRows10x1PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS (R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS (R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS (R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VBROADCASTSS (R9)(SI*4), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VBROADCASTSS (R10), Z7
+	VFMADD231PS  Z0, Z7, Z26
+	VBROADCASTSS (R10)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z25
+	VBROADCASTSS (R10)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z24
+	VBROADCASTSS (R10)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z23
+	VBROADCASTSS (R10)(SI*4), Z11
+	VFMADD231PS  Z0, Z11, Z22
+	VMOVUPS.Z    (BX)(CX*1), K1, Z0
+	VBROADCASTSS 4(R9), Z12
+	VFMADD231PS  Z0, Z12, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z14
+	VFMADD231PS  Z0, Z14, Z29
+	VBROADCASTSS 4(R9)(R8*1), Z15
+	VFMADD231PS  Z0, Z15, Z28
+	VBROADCASTSS 4(R9)(SI*4), Z16
+	VFMADD231PS  Z0, Z16, Z27
+	VBROADCASTSS 4(R10), Z17
+	VFMADD231PS  Z0, Z17, Z26
+	VBROADCASTSS 4(R10)(SI*1), Z18
+	VFMADD231PS  Z0, Z18, Z25
+	VBROADCASTSS 4(R10)(SI*2), Z19
+	VFMADD231PS  Z0, Z19, Z24
+	VBROADCASTSS 4(R10)(R8*1), Z20
+	VFMADD231PS  Z0, Z20, Z23
+	VBROADCASTSS 4(R10)(SI*4), Z21
+	VFMADD231PS  Z0, Z21, Z22
+	VMOVUPS.Z    (BX)(CX*2), K1, Z0
+	VBROADCASTSS 8(R9), Z1
+	VFMADD231PS  Z0, Z1, Z31
+	VBROADCASTSS 8(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z29
+	VBROADCASTSS 8(R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z28
+	VBROADCASTSS 8(R9)(SI*4), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VBROADCASTSS 8(R10), Z6
+	VFMADD231PS  Z0, Z6, Z26
+	VBROADCASTSS 8(R10)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z25
+	VBROADCASTSS 8(R10)(SI*2), Z8
+	VFMADD231PS  Z0, Z8, Z24
+	VBROADCASTSS 8(R10)(R8*1), Z9
+	VFMADD231PS  Z0, Z9, Z23
+	VBROADCASTSS 8(R10)(SI*4), Z10
+	VFMADD231PS  Z0, Z10, Z22
+	VMOVUPS.Z    (BX)(DX*1), K1, Z0
+	VBROADCASTSS 12(R9), Z11
+	VFMADD231PS  Z0, Z11, Z31
+	VBROADCASTSS 12(R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z30
+	VBROADCASTSS 12(R9)(SI*2), Z13
+	VFMADD231PS  Z0, Z13, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z14
+	VFMADD231PS  Z0, Z14, Z28
+	VBROADCASTSS 12(R9)(SI*4), Z15
+	VFMADD231PS  Z0, Z15, Z27
+	VBROADCASTSS 12(R10), Z16
+	VFMADD231PS  Z0, Z16, Z26
+	VBROADCASTSS 12(R10)(SI*1), Z17
+	VFMADD231PS  Z0, Z17, Z25
+	VBROADCASTSS 12(R10)(SI*2), Z18
+	VFMADD231PS  Z0, Z18, Z24
+	VBROADCASTSS 12(R10)(R8*1), Z19
+	VFMADD231PS  Z0, Z19, Z23
+	VBROADCASTSS 12(R10)(SI*4), Z20
+	VFMADD231PS  Z0, Z20, Z22
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z21
+	VFMADD231PS  Z0, Z21, Z31
+	VBROADCASTSS (R9)(SI*1), Z1
+	VFMADD231PS  Z0, Z1, Z30
+	VBROADCASTSS (R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VBROADCASTSS (R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z28
+	VBROADCASTSS (R9)(SI*4), Z4
+	VFMADD231PS  Z0, Z4, Z27
+	VBROADCASTSS (R10), Z5
+	VFMADD231PS  Z0, Z5, Z26
+	VBROADCASTSS (R10)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VBROADCASTSS (R10)(SI*2), Z7
+	VFMADD231PS  Z0, Z7, Z24
+	VBROADCASTSS (R10)(R8*1), Z8
+	VFMADD231PS  Z0, Z8, Z23
+	VBROADCASTSS (R10)(SI*4), Z9
+	VFMADD231PS  Z0, Z9, Z22
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z29
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z27
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z25
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z23
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z22
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z24, Z24
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z0, Z22, Z22
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z24, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z22, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows10x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmRows10x2AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	VPXOR  X15, X15, X15
+	VPXOR  X14, X14, X14
+	VPXOR  X13, X13, X13
+	VPXOR  X12, X12, X12
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS (R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS (R10), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS (R10)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS (R10)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z17
+	VFMADD231PS  Z1, Z10, Z16
+	VBROADCASTSS (R10)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z15
+	VFMADD231PS  Z1, Z11, Z14
+	VBROADCASTSS (R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS      64(BX)(CX*1), Z1
+	VBROADCASTSS 4(R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 4(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 4(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 4(R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 4(R10), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS 4(R10)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS 4(R10)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z17
+	VFMADD231PS  Z1, Z10, Z16
+	VBROADCASTSS 4(R10)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z15
+	VFMADD231PS  Z1, Z11, Z14
+	VBROADCASTSS 4(R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS      64(BX)(CX*2), Z1
+	VBROADCASTSS 8(R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 8(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 8(R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 8(R10), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS 8(R10)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS 8(R10)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z17
+	VFMADD231PS  Z1, Z10, Z16
+	VBROADCASTSS 8(R10)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z15
+	VFMADD231PS  Z1, Z11, Z14
+	VBROADCASTSS 8(R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS      64(BX)(DX*1), Z1
+	VBROADCASTSS 12(R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 12(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 12(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 12(R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 12(R10), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS 12(R10)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS 12(R10)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z17
+	VFMADD231PS  Z1, Z10, Z16
+	VBROADCASTSS 12(R10)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z15
+	VFMADD231PS  Z1, Z11, Z14
+	VBROADCASTSS 12(R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS (R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS (R10), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS (R10)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS (R10)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z17
+	VFMADD231PS  Z1, Z10, Z16
+	VBROADCASTSS (R10)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z15
+	VFMADD231PS  Z1, Z11, Z14
+	VBROADCASTSS (R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VFMADD213PS  64(AX), Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VFMADD213PS  64(AX), Z1, Z18
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z17
+	VFMADD213PS  64(AX), Z1, Z16
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z15
+	VFMADD213PS  64(AX), Z1, Z14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z13
+	VFMADD213PS  64(AX), Z1, Z12
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z21, Z21
+	VADDPS  Z0, Z19, Z19
+	VADDPS  Z0, Z17, Z17
+	VADDPS  Z0, Z15, Z15
+	VADDPS  Z0, Z13, Z13
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z22, Z22
+	VADDPS  Z0, Z20, Z20
+	VADDPS  Z0, Z18, Z18
+	VADDPS  Z0, Z16, Z16
+	VADDPS  Z0, Z14, Z14
+	VADDPS  Z0, Z12, Z12
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z17, (R12)
+	VMOVUPS Z16, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z15, (R12)
+	VMOVUPS Z14, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z13, (R12)
+	VMOVUPS Z12, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows10x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmRows10x2PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	VPXOR  X15, X15, X15
+	VPXOR  X14, X14, X14
+	VPXOR  X13, X13, X13
+	VPXOR  X12, X12, X12
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS (R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS (R10), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS (R10)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS (R10)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z17
+	VFMADD231PS  Z1, Z10, Z16
+	VBROADCASTSS (R10)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z15
+	VFMADD231PS  Z1, Z11, Z14
+	VBROADCASTSS (R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
+	VBROADCASTSS 4(R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 4(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 4(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 4(R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 4(R10), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS 4(R10)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS 4(R10)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z17
+	VFMADD231PS  Z1, Z10, Z16
+	VBROADCASTSS 4(R10)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z15
+	VFMADD231PS  Z1, Z11, Z14
+	VBROADCASTSS 4(R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS.Z    64(BX)(CX*2), K1, Z1
+	VBROADCASTSS 8(R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 8(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 8(R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 8(R10), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS 8(R10)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS 8(R10)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z17
+	VFMADD231PS  Z1, Z10, Z16
+	VBROADCASTSS 8(R10)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z15
+	VFMADD231PS  Z1, Z11, Z14
+	VBROADCASTSS 8(R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
+	VBROADCASTSS 12(R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 12(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 12(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 12(R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 12(R10), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS 12(R10)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS 12(R10)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z17
+	VFMADD231PS  Z1, Z10, Z16
+	VBROADCASTSS 12(R10)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z15
+	VFMADD231PS  Z1, Z11, Z14
+	VBROADCASTSS 12(R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS (R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS (R10), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS (R10)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS (R10)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z17
+	VFMADD231PS  Z1, Z10, Z16
+	VBROADCASTSS (R10)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z15
+	VFMADD231PS  Z1, Z11, Z14
+	VBROADCASTSS (R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z18
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z17
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z16
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z15
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z13
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z12
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z0, Z21, Z21
+	VADDPS    Z0, Z19, Z19
+	VADDPS    Z0, Z17, Z17
+	VADDPS    Z0, Z15, Z15
+	VADDPS    Z0, Z13, Z13
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z24, Z24
+	VADDPS    Z0, Z22, Z22
+	VADDPS    Z0, Z20, Z20
+	VADDPS    Z0, Z18, Z18
+	VADDPS    Z0, Z16, Z16
+	VADDPS    Z0, Z14, Z14
+	VADDPS    Z0, Z12, Z12
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z17, (R12)
+	VMOVUPS Z16, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z15, (R12)
+	VMOVUPS Z14, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z13, (R12)
+	VMOVUPS Z12, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows11x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmRows11x1AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	LEAQ   (R10)(SI*4), R11
+	ADDQ   SI, R11
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS (R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS (R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS (R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VBROADCASTSS (R9)(SI*4), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VBROADCASTSS (R10), Z7
+	VFMADD231PS  Z0, Z7, Z26
+	VBROADCASTSS (R10)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z25
+	VBROADCASTSS (R10)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z24
+	VBROADCASTSS (R10)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z23
+	VBROADCASTSS (R10)(SI*4), Z11
+	VFMADD231PS  Z0, Z11, Z22
+	VBROADCASTSS (R11), Z12
+	VFMADD231PS  Z0, Z12, Z21
+	VMOVUPS      (BX)(CX*1), Z0
+	VBROADCASTSS 4(R9), Z13
+	VFMADD231PS  Z0, Z13, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z14
+	VFMADD231PS  Z0, Z14, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z15
+	VFMADD231PS  Z0, Z15, Z29
+	VBROADCASTSS 4(R9)(R8*1), Z16
+	VFMADD231PS  Z0, Z16, Z28
+	VBROADCASTSS 4(R9)(SI*4), Z17
+	VFMADD231PS  Z0, Z17, Z27
+	VBROADCASTSS 4(R10), Z18
+	VFMADD231PS  Z0, Z18, Z26
+	VBROADCASTSS 4(R10)(SI*1), Z19
+	VFMADD231PS  Z0, Z19, Z25
+	VBROADCASTSS 4(R10)(SI*2), Z20
+	VFMADD231PS  Z0, Z20, Z24
+	VBROADCASTSS 4(R10)(R8*1), Z1
+	VFMADD231PS  Z0, Z1, Z23
+	VBROADCASTSS 4(R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z22
+	VBROADCASTSS 4(R11), Z3
+	VFMADD231PS  Z0, Z3, Z21
+	VMOVUPS      (BX)(CX*2), Z0
+	VBROADCASTSS 8(R9), Z4
+	VFMADD231PS  Z0, Z4, Z31
+	VBROADCASTSS 8(R9)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z6
+	VFMADD231PS  Z0, Z6, Z29
+	VBROADCASTSS 8(R9)(R8*1), Z7
+	VFMADD231PS  Z0, Z7, Z28
+	VBROADCASTSS 8(R9)(SI*4), Z8
+	VFMADD231PS  Z0, Z8, Z27
+	VBROADCASTSS 8(R10), Z9
+	VFMADD231PS  Z0, Z9, Z26
+	VBROADCASTSS 8(R10)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z25
+	VBROADCASTSS 8(R10)(SI*2), Z11
+	VFMADD231PS  Z0, Z11, Z24
+	VBROADCASTSS 8(R10)(R8*1), Z12
+	VFMADD231PS  Z0, Z12, Z23
+	VBROADCASTSS 8(R10)(SI*4), Z13
+	VFMADD231PS  Z0, Z13, Z22
+	VBROADCASTSS 8(R11), Z14
+	VFMADD231PS  Z0, Z14, Z21
+	VMOVUPS      (BX)(DX*1), Z0
+	VBROADCASTSS 12(R9), Z15
+	VFMADD231PS  Z0, Z15, Z31
+	VBROADCASTSS 12(R9)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z30
+	VBROADCASTSS 12(R9)(SI*2), Z17
+	VFMADD231PS  Z0, Z17, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z18
+	VFMADD231PS  Z0, Z18, Z28
+	VBROADCASTSS 12(R9)(SI*4), Z19
+	VFMADD231PS  Z0, Z19, Z27
+	VBROADCASTSS 12(R10), Z20
+	VFMADD231PS  Z0, Z20, Z26
+	VBROADCASTSS 12(R10)(SI*1), Z1
+	VFMADD231PS  Z0, Z1, Z25
+	VBROADCASTSS 12(R10)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z24
+	VBROADCASTSS 12(R10)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VBROADCASTSS 12(R10)(SI*4), Z4
+	VFMADD231PS  Z0, Z4, Z22
+	VBROADCASTSS 12(R11), Z5
+	VFMADD231PS  Z0, Z5, Z21
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	ADDQ         $+16, R11
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z6
+	VFMADD231PS  Z0, Z6, Z31
+	VBROADCASTSS (R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z30
+	VBROADCASTSS (R9)(SI*2), Z8
+	VFMADD231PS  Z0, Z8, Z29
+	VBROADCASTSS (R9)(R8*1), Z9
+	VFMADD231PS  Z0, Z9, Z28
+	VBROADCASTSS (R9)(SI*4), Z10
+	VFMADD231PS  Z0, Z10, Z27
+	VBROADCASTSS (R10), Z11
+	VFMADD231PS  Z0, Z11, Z26
+	VBROADCASTSS (R10)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z25
+	VBROADCASTSS (R10)(SI*2), Z13
+	VFMADD231PS  Z0, Z13, Z24
+	VBROADCASTSS (R10)(R8*1), Z14
+	VFMADD231PS  Z0, Z14, Z23
+	VBROADCASTSS (R10)(SI*4), Z15
+	VFMADD231PS  Z0, Z15, Z22
+	VBROADCASTSS (R11), Z16
+	VFMADD231PS  Z0, Z16, Z21
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         $+4, R11
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z22, Z22
+	VADDPS  Z0, Z21, Z21
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z24, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z22, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows11x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmRows11x1PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	LEAQ   (R10)(SI*4), R11
+	ADDQ   SI, R11
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS (R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS (R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS (R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VBROADCASTSS (R9)(SI*4), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VBROADCASTSS (R10), Z7
+	VFMADD231PS  Z0, Z7, Z26
+	VBROADCASTSS (R10)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z25
+	VBROADCASTSS (R10)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z24
+	VBROADCASTSS (R10)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z23
+	VBROADCASTSS (R10)(SI*4), Z11
+	VFMADD231PS  Z0, Z11, Z22
+	VBROADCASTSS (R11), Z12
+	VFMADD231PS  Z0, Z12, Z21
+	VMOVUPS.Z    (BX)(CX*1), K1, Z0
+	VBROADCASTSS 4(R9), Z13
+	VFMADD231PS  Z0, Z13, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z14
+	VFMADD231PS  Z0, Z14, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z15
+	VFMADD231PS  Z0, Z15, Z29
+	VBROADCASTSS 4(R9)(R8*1), Z16
+	VFMADD231PS  Z0, Z16, Z28
+	VBROADCASTSS 4(R9)(SI*4), Z17
+	VFMADD231PS  Z0, Z17, Z27
+	VBROADCASTSS 4(R10), Z18
+	VFMADD231PS  Z0, Z18, Z26
+	VBROADCASTSS 4(R10)(SI*1), Z19
+	VFMADD231PS  Z0, Z19, Z25
+	VBROADCASTSS 4(R10)(SI*2), Z20
+	VFMADD231PS  Z0, Z20, Z24
+	VBROADCASTSS 4(R10)(R8*1), Z1
+	VFMADD231PS  Z0, Z1, Z23
+	VBROADCASTSS 4(R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z22
+	VBROADCASTSS 4(R11), Z3
+	VFMADD231PS  Z0, Z3, Z21
+	VMOVUPS.Z    (BX)(CX*2), K1, Z0
+	VBROADCASTSS 8(R9), Z4
+	VFMADD231PS  Z0, Z4, Z31
+	VBROADCASTSS 8(R9)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z6
+	VFMADD231PS  Z0, Z6, Z29
+	VBROADCASTSS 8(R9)(R8*1), Z7
+	VFMADD231PS  Z0, Z7, Z28
+	VBROADCASTSS 8(R9)(SI*4), Z8
+	VFMADD231PS  Z0, Z8, Z27
+	VBROADCASTSS 8(R10), Z9
+	VFMADD231PS  Z0, Z9, Z26
+	VBROADCASTSS 8(R10)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z25
+	VBROADCASTSS 8(R10)(SI*2), Z11
+	VFMADD231PS  Z0, Z11, Z24
+	VBROADCASTSS 8(R10)(R8*1), Z12
+	VFMADD231PS  Z0, Z12, Z23
+	VBROADCASTSS 8(R10)(SI*4), Z13
+	VFMADD231PS  Z0, Z13, Z22
+	VBROADCASTSS 8(R11), Z14
+	VFMADD231PS  Z0, Z14, Z21
+	VMOVUPS.Z    (BX)(DX*1), K1, Z0
+	VBROADCASTSS 12(R9), Z15
+	VFMADD231PS  Z0, Z15, Z31
+	VBROADCASTSS 12(R9)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z30
+	VBROADCASTSS 12(R9)(SI*2), Z17
+	VFMADD231PS  Z0, Z17, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z18
+	VFMADD231PS  Z0, Z18, Z28
+	VBROADCASTSS 12(R9)(SI*4), Z19
+	VFMADD231PS  Z0, Z19, Z27
+	VBROADCASTSS 12(R10), Z20
+	VFMADD231PS  Z0, Z20, Z26
+	VBROADCASTSS 12(R10)(SI*1), Z1
+	VFMADD231PS  Z0, Z1, Z25
+	VBROADCASTSS 12(R10)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z24
+	VBROADCASTSS 12(R10)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VBROADCASTSS 12(R10)(SI*4), Z4
+	VFMADD231PS  Z0, Z4, Z22
+	VBROADCASTSS 12(R11), Z5
+	VFMADD231PS  Z0, Z5, Z21
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	ADDQ         $+16, R11
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z6
+	VFMADD231PS  Z0, Z6, Z31
+	VBROADCASTSS (R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z30
+	VBROADCASTSS (R9)(SI*2), Z8
+	VFMADD231PS  Z0, Z8, Z29
+	VBROADCASTSS (R9)(R8*1), Z9
+	VFMADD231PS  Z0, Z9, Z28
+	VBROADCASTSS (R9)(SI*4), Z10
+	VFMADD231PS  Z0, Z10, Z27
+	VBROADCASTSS (R10), Z11
+	VFMADD231PS  Z0, Z11, Z26
+	VBROADCASTSS (R10)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z25
+	VBROADCASTSS (R10)(SI*2), Z13
+	VFMADD231PS  Z0, Z13, Z24
+	VBROADCASTSS (R10)(R8*1), Z14
+	VFMADD231PS  Z0, Z14, Z23
+	VBROADCASTSS (R10)(SI*4), Z15
+	VFMADD231PS  Z0, Z15, Z22
+	VBROADCASTSS (R11), Z16
+	VFMADD231PS  Z0, Z16, Z21
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         $+4, R11
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z29
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z27
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z25
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z23
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z22
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z21
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z24, Z24
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z0, Z22, Z22
+	VADDPS    Z0, Z21, Z21
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z24, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z22, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows11x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmRows11x2AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	LEAQ   (R10)(SI*4), R11
+	ADDQ   SI, R11
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	VPXOR  X15, X15, X15
+	VPXOR  X14, X14, X14
+	VPXOR  X13, X13, X13
+	VPXOR  X12, X12, X12
+	VPXOR  X11, X11, X11
+	VPXOR  X10, X10, X10
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS (R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS (R10), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS (R10)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS (R10)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z17
+	VFMADD231PS  Z1, Z2, Z16
+	VBROADCASTSS (R10)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z15
+	VFMADD231PS  Z1, Z3, Z14
+	VBROADCASTSS (R10)(SI*4), Z4
+	VFMADD231PS  Z0, Z4, Z13
+	VFMADD231PS  Z1, Z4, Z12
+	VBROADCASTSS (R11), Z5
+	VFMADD231PS  Z0, Z5, Z11
+	VFMADD231PS  Z1, Z5, Z10
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS      64(BX)(CX*1), Z1
+	VBROADCASTSS 4(R9), Z6
+	VFMADD231PS  Z0, Z6, Z31
+	VFMADD231PS  Z1, Z6, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z29
+	VFMADD231PS  Z1, Z7, Z28
+	VBROADCASTSS 4(R9)(SI*2), Z8
+	VFMADD231PS  Z0, Z8, Z27
+	VFMADD231PS  Z1, Z8, Z26
+	VBROADCASTSS 4(R9)(R8*1), Z9
+	VFMADD231PS  Z0, Z9, Z25
+	VFMADD231PS  Z1, Z9, Z24
+	VBROADCASTSS 4(R9)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z23
+	VFMADD231PS  Z1, Z2, Z22
+	VBROADCASTSS 4(R10), Z3
+	VFMADD231PS  Z0, Z3, Z21
+	VFMADD231PS  Z1, Z3, Z20
+	VBROADCASTSS 4(R10)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z19
+	VFMADD231PS  Z1, Z4, Z18
+	VBROADCASTSS 4(R10)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z17
+	VFMADD231PS  Z1, Z5, Z16
+	VBROADCASTSS 4(R10)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z15
+	VFMADD231PS  Z1, Z6, Z14
+	VBROADCASTSS 4(R10)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z13
+	VFMADD231PS  Z1, Z7, Z12
+	VBROADCASTSS 4(R11), Z8
+	VFMADD231PS  Z0, Z8, Z11
+	VFMADD231PS  Z1, Z8, Z10
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS      64(BX)(CX*2), Z1
+	VBROADCASTSS 8(R9), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VFMADD231PS  Z1, Z9, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VFMADD231PS  Z1, Z2, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VFMADD231PS  Z1, Z3, Z26
+	VBROADCASTSS 8(R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z25
+	VFMADD231PS  Z1, Z4, Z24
+	VBROADCASTSS 8(R9)(SI*4), Z5
+	VFMADD231PS  Z0, Z5, Z23
+	VFMADD231PS  Z1, Z5, Z22
+	VBROADCASTSS 8(R10), Z6
+	VFMADD231PS  Z0, Z6, Z21
+	VFMADD231PS  Z1, Z6, Z20
+	VBROADCASTSS 8(R10)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z19
+	VFMADD231PS  Z1, Z7, Z18
+	VBROADCASTSS 8(R10)(SI*2), Z8
+	VFMADD231PS  Z0, Z8, Z17
+	VFMADD231PS  Z1, Z8, Z16
+	VBROADCASTSS 8(R10)(R8*1), Z9
+	VFMADD231PS  Z0, Z9, Z15
+	VFMADD231PS  Z1, Z9, Z14
+	VBROADCASTSS 8(R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VBROADCASTSS 8(R11), Z3
+	VFMADD231PS  Z0, Z3, Z11
+	VFMADD231PS  Z1, Z3, Z10
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS      64(BX)(DX*1), Z1
+	VBROADCASTSS 12(R9), Z4
+	VFMADD231PS  Z0, Z4, Z31
+	VFMADD231PS  Z1, Z4, Z30
+	VBROADCASTSS 12(R9)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z29
+	VFMADD231PS  Z1, Z5, Z28
+	VBROADCASTSS 12(R9)(SI*2), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VFMADD231PS  Z1, Z6, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z7
+	VFMADD231PS  Z0, Z7, Z25
+	VFMADD231PS  Z1, Z7, Z24
+	VBROADCASTSS 12(R9)(SI*4), Z8
+	VFMADD231PS  Z0, Z8, Z23
+	VFMADD231PS  Z1, Z8, Z22
+	VBROADCASTSS 12(R10), Z9
+	VFMADD231PS  Z0, Z9, Z21
+	VFMADD231PS  Z1, Z9, Z20
+	VBROADCASTSS 12(R10)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z19
+	VFMADD231PS  Z1, Z2, Z18
+	VBROADCASTSS 12(R10)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z17
+	VFMADD231PS  Z1, Z3, Z16
+	VBROADCASTSS 12(R10)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z15
+	VFMADD231PS  Z1, Z4, Z14
+	VBROADCASTSS 12(R10)(SI*4), Z5
+	VFMADD231PS  Z0, Z5, Z13
+	VFMADD231PS  Z1, Z5, Z12
+	VBROADCASTSS 12(R11), Z6
+	VFMADD231PS  Z0, Z6, Z11
+	VFMADD231PS  Z1, Z6, Z10
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	ADDQ         $+16, R11
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z7
+	VFMADD231PS  Z0, Z7, Z31
+	VFMADD231PS  Z1, Z7, Z30
+	VBROADCASTSS (R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z29
+	VFMADD231PS  Z1, Z8, Z28
+	VBROADCASTSS (R9)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z27
+	VFMADD231PS  Z1, Z9, Z26
+	VBROADCASTSS (R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS (R9)(SI*4), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS (R10), Z4
+	VFMADD231PS  Z0, Z4, Z21
+	VFMADD231PS  Z1, Z4, Z20
+	VBROADCASTSS (R10)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z19
+	VFMADD231PS  Z1, Z5, Z18
+	VBROADCASTSS (R10)(SI*2), Z6
+	VFMADD231PS  Z0, Z6, Z17
+	VFMADD231PS  Z1, Z6, Z16
+	VBROADCASTSS (R10)(R8*1), Z7
+	VFMADD231PS  Z0, Z7, Z15
+	VFMADD231PS  Z1, Z7, Z14
+	VBROADCASTSS (R10)(SI*4), Z8
+	VFMADD231PS  Z0, Z8, Z13
+	VFMADD231PS  Z1, Z8, Z12
+	VBROADCASTSS (R11), Z9
+	VFMADD231PS  Z0, Z9, Z11
+	VFMADD231PS  Z1, Z9, Z10
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         $+4, R11
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VFMADD213PS  64(AX), Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VFMADD213PS  64(AX), Z1, Z18
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z17
+	VFMADD213PS  64(AX), Z1, Z16
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z15
+	VFMADD213PS  64(AX), Z1, Z14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z13
+	VFMADD213PS  64(AX), Z1, Z12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z11
+	VFMADD213PS  64(AX), Z1, Z10
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z21, Z21
+	VADDPS  Z0, Z19, Z19
+	VADDPS  Z0, Z17, Z17
+	VADDPS  Z0, Z15, Z15
+	VADDPS  Z0, Z13, Z13
+	VADDPS  Z0, Z11, Z11
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z22, Z22
+	VADDPS  Z0, Z20, Z20
+	VADDPS  Z0, Z18, Z18
+	VADDPS  Z0, Z16, Z16
+	VADDPS  Z0, Z14, Z14
+	VADDPS  Z0, Z12, Z12
+	VADDPS  Z0, Z10, Z10
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z17, (R12)
+	VMOVUPS Z16, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z15, (R12)
+	VMOVUPS Z14, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z13, (R12)
+	VMOVUPS Z12, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z11, (R12)
+	VMOVUPS Z10, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows11x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmRows11x2PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	LEAQ   (R10)(SI*4), R11
+	ADDQ   SI, R11
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	VPXOR  X15, X15, X15
+	VPXOR  X14, X14, X14
+	VPXOR  X13, X13, X13
+	VPXOR  X12, X12, X12
+	VPXOR  X11, X11, X11
+	VPXOR  X10, X10, X10
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS (R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS (R10), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS (R10)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS (R10)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z17
+	VFMADD231PS  Z1, Z2, Z16
+	VBROADCASTSS (R10)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z15
+	VFMADD231PS  Z1, Z3, Z14
+	VBROADCASTSS (R10)(SI*4), Z4
+	VFMADD231PS  Z0, Z4, Z13
+	VFMADD231PS  Z1, Z4, Z12
+	VBROADCASTSS (R11), Z5
+	VFMADD231PS  Z0, Z5, Z11
+	VFMADD231PS  Z1, Z5, Z10
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
+	VBROADCASTSS 4(R9), Z6
+	VFMADD231PS  Z0, Z6, Z31
+	VFMADD231PS  Z1, Z6, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z29
+	VFMADD231PS  Z1, Z7, Z28
+	VBROADCASTSS 4(R9)(SI*2), Z8
+	VFMADD231PS  Z0, Z8, Z27
+	VFMADD231PS  Z1, Z8, Z26
+	VBROADCASTSS 4(R9)(R8*1), Z9
+	VFMADD231PS  Z0, Z9, Z25
+	VFMADD231PS  Z1, Z9, Z24
+	VBROADCASTSS 4(R9)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z23
+	VFMADD231PS  Z1, Z2, Z22
+	VBROADCASTSS 4(R10), Z3
+	VFMADD231PS  Z0, Z3, Z21
+	VFMADD231PS  Z1, Z3, Z20
+	VBROADCASTSS 4(R10)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z19
+	VFMADD231PS  Z1, Z4, Z18
+	VBROADCASTSS 4(R10)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z17
+	VFMADD231PS  Z1, Z5, Z16
+	VBROADCASTSS 4(R10)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z15
+	VFMADD231PS  Z1, Z6, Z14
+	VBROADCASTSS 4(R10)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z13
+	VFMADD231PS  Z1, Z7, Z12
+	VBROADCASTSS 4(R11), Z8
+	VFMADD231PS  Z0, Z8, Z11
+	VFMADD231PS  Z1, Z8, Z10
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS.Z    64(BX)(CX*2), K1, Z1
+	VBROADCASTSS 8(R9), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VFMADD231PS  Z1, Z9, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VFMADD231PS  Z1, Z2, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VFMADD231PS  Z1, Z3, Z26
+	VBROADCASTSS 8(R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z25
+	VFMADD231PS  Z1, Z4, Z24
+	VBROADCASTSS 8(R9)(SI*4), Z5
+	VFMADD231PS  Z0, Z5, Z23
+	VFMADD231PS  Z1, Z5, Z22
+	VBROADCASTSS 8(R10), Z6
+	VFMADD231PS  Z0, Z6, Z21
+	VFMADD231PS  Z1, Z6, Z20
+	VBROADCASTSS 8(R10)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z19
+	VFMADD231PS  Z1, Z7, Z18
+	VBROADCASTSS 8(R10)(SI*2), Z8
+	VFMADD231PS  Z0, Z8, Z17
+	VFMADD231PS  Z1, Z8, Z16
+	VBROADCASTSS 8(R10)(R8*1), Z9
+	VFMADD231PS  Z0, Z9, Z15
+	VFMADD231PS  Z1, Z9, Z14
+	VBROADCASTSS 8(R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VBROADCASTSS 8(R11), Z3
+	VFMADD231PS  Z0, Z3, Z11
+	VFMADD231PS  Z1, Z3, Z10
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
+	VBROADCASTSS 12(R9), Z4
+	VFMADD231PS  Z0, Z4, Z31
+	VFMADD231PS  Z1, Z4, Z30
+	VBROADCASTSS 12(R9)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z29
+	VFMADD231PS  Z1, Z5, Z28
+	VBROADCASTSS 12(R9)(SI*2), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VFMADD231PS  Z1, Z6, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z7
+	VFMADD231PS  Z0, Z7, Z25
+	VFMADD231PS  Z1, Z7, Z24
+	VBROADCASTSS 12(R9)(SI*4), Z8
+	VFMADD231PS  Z0, Z8, Z23
+	VFMADD231PS  Z1, Z8, Z22
+	VBROADCASTSS 12(R10), Z9
+	VFMADD231PS  Z0, Z9, Z21
+	VFMADD231PS  Z1, Z9, Z20
+	VBROADCASTSS 12(R10)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z19
+	VFMADD231PS  Z1, Z2, Z18
+	VBROADCASTSS 12(R10)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z17
+	VFMADD231PS  Z1, Z3, Z16
+	VBROADCASTSS 12(R10)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z15
+	VFMADD231PS  Z1, Z4, Z14
+	VBROADCASTSS 12(R10)(SI*4), Z5
+	VFMADD231PS  Z0, Z5, Z13
+	VFMADD231PS  Z1, Z5, Z12
+	VBROADCASTSS 12(R11), Z6
+	VFMADD231PS  Z0, Z6, Z11
+	VFMADD231PS  Z1, Z6, Z10
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	ADDQ         $+16, R11
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z7
+	VFMADD231PS  Z0, Z7, Z31
+	VFMADD231PS  Z1, Z7, Z30
+	VBROADCASTSS (R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z29
+	VFMADD231PS  Z1, Z8, Z28
+	VBROADCASTSS (R9)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z27
+	VFMADD231PS  Z1, Z9, Z26
+	VBROADCASTSS (R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS (R9)(SI*4), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS (R10), Z4
+	VFMADD231PS  Z0, Z4, Z21
+	VFMADD231PS  Z1, Z4, Z20
+	VBROADCASTSS (R10)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z19
+	VFMADD231PS  Z1, Z5, Z18
+	VBROADCASTSS (R10)(SI*2), Z6
+	VFMADD231PS  Z0, Z6, Z17
+	VFMADD231PS  Z1, Z6, Z16
+	VBROADCASTSS (R10)(R8*1), Z7
+	VFMADD231PS  Z0, Z7, Z15
+	VFMADD231PS  Z1, Z7, Z14
+	VBROADCASTSS (R10)(SI*4), Z8
+	VFMADD231PS  Z0, Z8, Z13
+	VFMADD231PS  Z1, Z8, Z12
+	VBROADCASTSS (R11), Z9
+	VFMADD231PS  Z0, Z9, Z11
+	VFMADD231PS  Z1, Z9, Z10
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         $+4, R11
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z18
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z17
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z16
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z15
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z13
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z11
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z10
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z0, Z21, Z21
+	VADDPS    Z0, Z19, Z19
+	VADDPS    Z0, Z17, Z17
+	VADDPS    Z0, Z15, Z15
+	VADDPS    Z0, Z13, Z13
+	VADDPS    Z0, Z11, Z11
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z24, Z24
+	VADDPS    Z0, Z22, Z22
+	VADDPS    Z0, Z20, Z20
+	VADDPS    Z0, Z18, Z18
+	VADDPS    Z0, Z16, Z16
+	VADDPS    Z0, Z14, Z14
+	VADDPS    Z0, Z12, Z12
+	VADDPS    Z0, Z10, Z10
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z17, (R12)
+	VMOVUPS Z16, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z15, (R12)
+	VMOVUPS Z14, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z13, (R12)
+	VMOVUPS Z12, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z11, (R12)
+	VMOVUPS Z10, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows12x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmRows12x1AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	LEAQ   (R10)(SI*4), R11
+	ADDQ   SI, R11
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS (R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS (R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS (R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VBROADCASTSS (R9)(SI*4), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VBROADCASTSS (R10), Z7
+	VFMADD231PS  Z0, Z7, Z26
+	VBROADCASTSS (R10)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z25
+	VBROADCASTSS (R10)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z24
+	VBROADCASTSS (R10)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z23
+	VBROADCASTSS (R10)(SI*4), Z11
+	VFMADD231PS  Z0, Z11, Z22
+	VBROADCASTSS (R11), Z12
+	VFMADD231PS  Z0, Z12, Z21
+	VBROADCASTSS (R11)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z20
+	VMOVUPS      (BX)(CX*1), Z0
+	VBROADCASTSS 4(R9), Z14
+	VFMADD231PS  Z0, Z14, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z15
+	VFMADD231PS  Z0, Z15, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z16
+	VFMADD231PS  Z0, Z16, Z29
+	VBROADCASTSS 4(R9)(R8*1), Z17
+	VFMADD231PS  Z0, Z17, Z28
+	VBROADCASTSS 4(R9)(SI*4), Z18
+	VFMADD231PS  Z0, Z18, Z27
+	VBROADCASTSS 4(R10), Z19
+	VFMADD231PS  Z0, Z19, Z26
+	VBROADCASTSS 4(R10)(SI*1), Z1
+	VFMADD231PS  Z0, Z1, Z25
+	VBROADCASTSS 4(R10)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z24
+	VBROADCASTSS 4(R10)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VBROADCASTSS 4(R10)(SI*4), Z4
+	VFMADD231PS  Z0, Z4, Z22
+	VBROADCASTSS 4(R11), Z5
+	VFMADD231PS  Z0, Z5, Z21
+	VBROADCASTSS 4(R11)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z20
+	VMOVUPS      (BX)(CX*2), Z0
+	VBROADCASTSS 8(R9), Z7
+	VFMADD231PS  Z0, Z7, Z31
+	VBROADCASTSS 8(R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z29
+	VBROADCASTSS 8(R9)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z28
+	VBROADCASTSS 8(R9)(SI*4), Z11
+	VFMADD231PS  Z0, Z11, Z27
+	VBROADCASTSS 8(R10), Z12
+	VFMADD231PS  Z0, Z12, Z26
+	VBROADCASTSS 8(R10)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z25
+	VBROADCASTSS 8(R10)(SI*2), Z14
+	VFMADD231PS  Z0, Z14, Z24
+	VBROADCASTSS 8(R10)(R8*1), Z15
+	VFMADD231PS  Z0, Z15, Z23
+	VBROADCASTSS 8(R10)(SI*4), Z16
+	VFMADD231PS  Z0, Z16, Z22
+	VBROADCASTSS 8(R11), Z17
+	VFMADD231PS  Z0, Z17, Z21
+	VBROADCASTSS 8(R11)(SI*1), Z18
+	VFMADD231PS  Z0, Z18, Z20
+	VMOVUPS      (BX)(DX*1), Z0
+	VBROADCASTSS 12(R9), Z19
+	VFMADD231PS  Z0, Z19, Z31
+	VBROADCASTSS 12(R9)(SI*1), Z1
+	VFMADD231PS  Z0, Z1, Z30
+	VBROADCASTSS 12(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z28
+	VBROADCASTSS 12(R9)(SI*4), Z4
+	VFMADD231PS  Z0, Z4, Z27
+	VBROADCASTSS 12(R10), Z5
+	VFMADD231PS  Z0, Z5, Z26
+	VBROADCASTSS 12(R10)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VBROADCASTSS 12(R10)(SI*2), Z7
+	VFMADD231PS  Z0, Z7, Z24
+	VBROADCASTSS 12(R10)(R8*1), Z8
+	VFMADD231PS  Z0, Z8, Z23
+	VBROADCASTSS 12(R10)(SI*4), Z9
+	VFMADD231PS  Z0, Z9, Z22
+	VBROADCASTSS 12(R11), Z10
+	VFMADD231PS  Z0, Z10, Z21
+	VBROADCASTSS 12(R11)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z20
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	ADDQ         $+16, R11
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z12
+	VFMADD231PS  Z0, Z12, Z31
+	VBROADCASTSS (R9)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z30
+	VBROADCASTSS (R9)(SI*2), Z14
+	VFMADD231PS  Z0, Z14, Z29
+	VBROADCASTSS (R9)(R8*1), Z15
+	VFMADD231PS  Z0, Z15, Z28
+	VBROADCASTSS (R9)(SI*4), Z16
+	VFMADD231PS  Z0, Z16, Z27
+	VBROADCASTSS (R10), Z17
+	VFMADD231PS  Z0, Z17, Z26
+	VBROADCASTSS (R10)(SI*1), Z18
+	VFMADD231PS  Z0, Z18, Z25
+	VBROADCASTSS (R10)(SI*2), Z19
+	VFMADD231PS  Z0, Z19, Z24
+	VBROADCASTSS (R10)(R8*1), Z1
+	VFMADD231PS  Z0, Z1, Z23
+	VBROADCASTSS (R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z22
+	VBROADCASTSS (R11), Z3
+	VFMADD231PS  Z0, Z3, Z21
+	VBROADCASTSS (R11)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z20
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         $+4, R11
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z20
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z22, Z22
+	VADDPS  Z0, Z21, Z21
+	VADDPS  Z0, Z20, Z20
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z24, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z22, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z20, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows12x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmRows12x1PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	LEAQ   (R10)(SI*4), R11
+	ADDQ   SI, R11
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS (R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS (R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS (R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VBROADCASTSS (R9)(SI*4), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VBROADCASTSS (R10), Z7
+	VFMADD231PS  Z0, Z7, Z26
+	VBROADCASTSS (R10)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z25
+	VBROADCASTSS (R10)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z24
+	VBROADCASTSS (R10)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z23
+	VBROADCASTSS (R10)(SI*4), Z11
+	VFMADD231PS  Z0, Z11, Z22
+	VBROADCASTSS (R11), Z12
+	VFMADD231PS  Z0, Z12, Z21
+	VBROADCASTSS (R11)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z20
+	VMOVUPS.Z    (BX)(CX*1), K1, Z0
+	VBROADCASTSS 4(R9), Z14
+	VFMADD231PS  Z0, Z14, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z15
+	VFMADD231PS  Z0, Z15, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z16
+	VFMADD231PS  Z0, Z16, Z29
+	VBROADCASTSS 4(R9)(R8*1), Z17
+	VFMADD231PS  Z0, Z17, Z28
+	VBROADCASTSS 4(R9)(SI*4), Z18
+	VFMADD231PS  Z0, Z18, Z27
+	VBROADCASTSS 4(R10), Z19
+	VFMADD231PS  Z0, Z19, Z26
+	VBROADCASTSS 4(R10)(SI*1), Z1
+	VFMADD231PS  Z0, Z1, Z25
+	VBROADCASTSS 4(R10)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z24
+	VBROADCASTSS 4(R10)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VBROADCASTSS 4(R10)(SI*4), Z4
+	VFMADD231PS  Z0, Z4, Z22
+	VBROADCASTSS 4(R11), Z5
+	VFMADD231PS  Z0, Z5, Z21
+	VBROADCASTSS 4(R11)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z20
+	VMOVUPS.Z    (BX)(CX*2), K1, Z0
+	VBROADCASTSS 8(R9), Z7
+	VFMADD231PS  Z0, Z7, Z31
+	VBROADCASTSS 8(R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z29
+	VBROADCASTSS 8(R9)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z28
+	VBROADCASTSS 8(R9)(SI*4), Z11
+	VFMADD231PS  Z0, Z11, Z27
+	VBROADCASTSS 8(R10), Z12
+	VFMADD231PS  Z0, Z12, Z26
+	VBROADCASTSS 8(R10)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z25
+	VBROADCASTSS 8(R10)(SI*2), Z14
+	VFMADD231PS  Z0, Z14, Z24
+	VBROADCASTSS 8(R10)(R8*1), Z15
+	VFMADD231PS  Z0, Z15, Z23
+	VBROADCASTSS 8(R10)(SI*4), Z16
+	VFMADD231PS  Z0, Z16, Z22
+	VBROADCASTSS 8(R11), Z17
+	VFMADD231PS  Z0, Z17, Z21
+	VBROADCASTSS 8(R11)(SI*1), Z18
+	VFMADD231PS  Z0, Z18, Z20
+	VMOVUPS.Z    (BX)(DX*1), K1, Z0
+	VBROADCASTSS 12(R9), Z19
+	VFMADD231PS  Z0, Z19, Z31
+	VBROADCASTSS 12(R9)(SI*1), Z1
+	VFMADD231PS  Z0, Z1, Z30
+	VBROADCASTSS 12(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z28
+	VBROADCASTSS 12(R9)(SI*4), Z4
+	VFMADD231PS  Z0, Z4, Z27
+	VBROADCASTSS 12(R10), Z5
+	VFMADD231PS  Z0, Z5, Z26
+	VBROADCASTSS 12(R10)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VBROADCASTSS 12(R10)(SI*2), Z7
+	VFMADD231PS  Z0, Z7, Z24
+	VBROADCASTSS 12(R10)(R8*1), Z8
+	VFMADD231PS  Z0, Z8, Z23
+	VBROADCASTSS 12(R10)(SI*4), Z9
+	VFMADD231PS  Z0, Z9, Z22
+	VBROADCASTSS 12(R11), Z10
+	VFMADD231PS  Z0, Z10, Z21
+	VBROADCASTSS 12(R11)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z20
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	ADDQ         $+16, R11
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z12
+	VFMADD231PS  Z0, Z12, Z31
+	VBROADCASTSS (R9)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z30
+	VBROADCASTSS (R9)(SI*2), Z14
+	VFMADD231PS  Z0, Z14, Z29
+	VBROADCASTSS (R9)(R8*1), Z15
+	VFMADD231PS  Z0, Z15, Z28
+	VBROADCASTSS (R9)(SI*4), Z16
+	VFMADD231PS  Z0, Z16, Z27
+	VBROADCASTSS (R10), Z17
+	VFMADD231PS  Z0, Z17, Z26
+	VBROADCASTSS (R10)(SI*1), Z18
+	VFMADD231PS  Z0, Z18, Z25
+	VBROADCASTSS (R10)(SI*2), Z19
+	VFMADD231PS  Z0, Z19, Z24
+	VBROADCASTSS (R10)(R8*1), Z1
+	VFMADD231PS  Z0, Z1, Z23
+	VBROADCASTSS (R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z22
+	VBROADCASTSS (R11), Z3
+	VFMADD231PS  Z0, Z3, Z21
+	VBROADCASTSS (R11)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z20
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         $+4, R11
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z29
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z27
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z25
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z23
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z22
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z21
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z20
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z24, Z24
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z0, Z22, Z22
+	VADDPS    Z0, Z21, Z21
+	VADDPS    Z0, Z20, Z20
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z24, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z22, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z20, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows12x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmRows12x2AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	LEAQ   (R10)(SI*4), R11
+	ADDQ   SI, R11
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	VPXOR  X15, X15, X15
+	VPXOR  X14, X14, X14
+	VPXOR  X13, X13, X13
+	VPXOR  X12, X12, X12
+	VPXOR  X11, X11, X11
+	VPXOR  X10, X10, X10
+	VPXOR  X9, X9, X9
+	VPXOR  X8, X8, X8
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS (R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS (R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS (R10)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS (R10)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z17
+	VFMADD231PS  Z1, Z4, Z16
+	VBROADCASTSS (R10)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z15
+	VFMADD231PS  Z1, Z5, Z14
+	VBROADCASTSS (R10)(SI*4), Z6
+	VFMADD231PS  Z0, Z6, Z13
+	VFMADD231PS  Z1, Z6, Z12
+	VBROADCASTSS (R11), Z7
+	VFMADD231PS  Z0, Z7, Z11
+	VFMADD231PS  Z1, Z7, Z10
+	VBROADCASTSS (R11)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS      64(BX)(CX*1), Z1
+	VBROADCASTSS 4(R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 4(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 4(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 4(R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 4(R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 4(R10)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 4(R10)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z17
+	VFMADD231PS  Z1, Z4, Z16
+	VBROADCASTSS 4(R10)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z15
+	VFMADD231PS  Z1, Z5, Z14
+	VBROADCASTSS 4(R10)(SI*4), Z6
+	VFMADD231PS  Z0, Z6, Z13
+	VFMADD231PS  Z1, Z6, Z12
+	VBROADCASTSS 4(R11), Z7
+	VFMADD231PS  Z0, Z7, Z11
+	VFMADD231PS  Z1, Z7, Z10
+	VBROADCASTSS 4(R11)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS      64(BX)(CX*2), Z1
+	VBROADCASTSS 8(R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 8(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 8(R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 8(R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 8(R10)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 8(R10)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z17
+	VFMADD231PS  Z1, Z4, Z16
+	VBROADCASTSS 8(R10)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z15
+	VFMADD231PS  Z1, Z5, Z14
+	VBROADCASTSS 8(R10)(SI*4), Z6
+	VFMADD231PS  Z0, Z6, Z13
+	VFMADD231PS  Z1, Z6, Z12
+	VBROADCASTSS 8(R11), Z7
+	VFMADD231PS  Z0, Z7, Z11
+	VFMADD231PS  Z1, Z7, Z10
+	VBROADCASTSS 8(R11)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS      64(BX)(DX*1), Z1
+	VBROADCASTSS 12(R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 12(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 12(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 12(R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 12(R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 12(R10)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 12(R10)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z17
+	VFMADD231PS  Z1, Z4, Z16
+	VBROADCASTSS 12(R10)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z15
+	VFMADD231PS  Z1, Z5, Z14
+	VBROADCASTSS 12(R10)(SI*4), Z6
+	VFMADD231PS  Z0, Z6, Z13
+	VFMADD231PS  Z1, Z6, Z12
+	VBROADCASTSS 12(R11), Z7
+	VFMADD231PS  Z0, Z7, Z11
+	VFMADD231PS  Z1, Z7, Z10
+	VBROADCASTSS 12(R11)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	ADDQ         $+16, R11
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS (R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS (R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS (R10)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS (R10)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z17
+	VFMADD231PS  Z1, Z4, Z16
+	VBROADCASTSS (R10)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z15
+	VFMADD231PS  Z1, Z5, Z14
+	VBROADCASTSS (R10)(SI*4), Z6
+	VFMADD231PS  Z0, Z6, Z13
+	VFMADD231PS  Z1, Z6, Z12
+	VBROADCASTSS (R11), Z7
+	VFMADD231PS  Z0, Z7, Z11
+	VFMADD231PS  Z1, Z7, Z10
+	VBROADCASTSS (R11)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         $+4, R11
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VFMADD213PS  64(AX), Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VFMADD213PS  64(AX), Z1, Z18
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z17
+	VFMADD213PS  64(AX), Z1, Z16
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z15
+	VFMADD213PS  64(AX), Z1, Z14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z13
+	VFMADD213PS  64(AX), Z1, Z12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z11
+	VFMADD213PS  64(AX), Z1, Z10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z9
+	VFMADD213PS  64(AX), Z1, Z8
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z21, Z21
+	VADDPS  Z0, Z19, Z19
+	VADDPS  Z0, Z17, Z17
+	VADDPS  Z0, Z15, Z15
+	VADDPS  Z0, Z13, Z13
+	VADDPS  Z0, Z11, Z11
+	VADDPS  Z0, Z9, Z9
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z22, Z22
+	VADDPS  Z0, Z20, Z20
+	VADDPS  Z0, Z18, Z18
+	VADDPS  Z0, Z16, Z16
+	VADDPS  Z0, Z14, Z14
+	VADDPS  Z0, Z12, Z12
+	VADDPS  Z0, Z10, Z10
+	VADDPS  Z0, Z8, Z8
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z17, (R12)
+	VMOVUPS Z16, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z15, (R12)
+	VMOVUPS Z14, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z13, (R12)
+	VMOVUPS Z12, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z11, (R12)
+	VMOVUPS Z10, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z9, (R12)
+	VMOVUPS Z8, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows12x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmRows12x2PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	LEAQ   (R10)(SI*4), R11
+	ADDQ   SI, R11
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	VPXOR  X15, X15, X15
+	VPXOR  X14, X14, X14
+	VPXOR  X13, X13, X13
+	VPXOR  X12, X12, X12
+	VPXOR  X11, X11, X11
+	VPXOR  X10, X10, X10
+	VPXOR  X9, X9, X9
+	VPXOR  X8, X8, X8
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS (R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS (R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS (R10)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS (R10)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z17
+	VFMADD231PS  Z1, Z4, Z16
+	VBROADCASTSS (R10)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z15
+	VFMADD231PS  Z1, Z5, Z14
+	VBROADCASTSS (R10)(SI*4), Z6
+	VFMADD231PS  Z0, Z6, Z13
+	VFMADD231PS  Z1, Z6, Z12
+	VBROADCASTSS (R11), Z7
+	VFMADD231PS  Z0, Z7, Z11
+	VFMADD231PS  Z1, Z7, Z10
+	VBROADCASTSS (R11)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
+	VBROADCASTSS 4(R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 4(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 4(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 4(R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 4(R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 4(R10)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 4(R10)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z17
+	VFMADD231PS  Z1, Z4, Z16
+	VBROADCASTSS 4(R10)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z15
+	VFMADD231PS  Z1, Z5, Z14
+	VBROADCASTSS 4(R10)(SI*4), Z6
+	VFMADD231PS  Z0, Z6, Z13
+	VFMADD231PS  Z1, Z6, Z12
+	VBROADCASTSS 4(R11), Z7
+	VFMADD231PS  Z0, Z7, Z11
+	VFMADD231PS  Z1, Z7, Z10
+	VBROADCASTSS 4(R11)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS.Z    64(BX)(CX*2), K1, Z1
+	VBROADCASTSS 8(R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 8(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 8(R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 8(R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 8(R10)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 8(R10)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z17
+	VFMADD231PS  Z1, Z4, Z16
+	VBROADCASTSS 8(R10)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z15
+	VFMADD231PS  Z1, Z5, Z14
+	VBROADCASTSS 8(R10)(SI*4), Z6
+	VFMADD231PS  Z0, Z6, Z13
+	VFMADD231PS  Z1, Z6, Z12
+	VBROADCASTSS 8(R11), Z7
+	VFMADD231PS  Z0, Z7, Z11
+	VFMADD231PS  Z1, Z7, Z10
+	VBROADCASTSS 8(R11)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
+	VBROADCASTSS 12(R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 12(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 12(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 12(R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 12(R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 12(R10)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 12(R10)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z17
+	VFMADD231PS  Z1, Z4, Z16
+	VBROADCASTSS 12(R10)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z15
+	VFMADD231PS  Z1, Z5, Z14
+	VBROADCASTSS 12(R10)(SI*4), Z6
+	VFMADD231PS  Z0, Z6, Z13
+	VFMADD231PS  Z1, Z6, Z12
+	VBROADCASTSS 12(R11), Z7
+	VFMADD231PS  Z0, Z7, Z11
+	VFMADD231PS  Z1, Z7, Z10
+	VBROADCASTSS 12(R11)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	ADDQ         $+16, R11
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS (R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS (R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS (R10)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS (R10)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z17
+	VFMADD231PS  Z1, Z4, Z16
+	VBROADCASTSS (R10)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z15
+	VFMADD231PS  Z1, Z5, Z14
+	VBROADCASTSS (R10)(SI*4), Z6
+	VFMADD231PS  Z0, Z6, Z13
+	VFMADD231PS  Z1, Z6, Z12
+	VBROADCASTSS (R11), Z7
+	VFMADD231PS  Z0, Z7, Z11
+	VFMADD231PS  Z1, Z7, Z10
+	VBROADCASTSS (R11)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         $+4, R11
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z18
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z17
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z16
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z15
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z13
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z11
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z9
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z8
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z0, Z21, Z21
+	VADDPS    Z0, Z19, Z19
+	VADDPS    Z0, Z17, Z17
+	VADDPS    Z0, Z15, Z15
+	VADDPS    Z0, Z13, Z13
+	VADDPS    Z0, Z11, Z11
+	VADDPS    Z0, Z9, Z9
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z24, Z24
+	VADDPS    Z0, Z22, Z22
+	VADDPS    Z0, Z20, Z20
+	VADDPS    Z0, Z18, Z18
+	VADDPS    Z0, Z16, Z16
+	VADDPS    Z0, Z14, Z14
+	VADDPS    Z0, Z12, Z12
+	VADDPS    Z0, Z10, Z10
+	VADDPS    Z0, Z8, Z8
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z17, (R12)
+	VMOVUPS Z16, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z15, (R12)
+	VMOVUPS Z14, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z13, (R12)
+	VMOVUPS Z12, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z11, (R12)
+	VMOVUPS Z10, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z9, (R12)
+	VMOVUPS Z8, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows13x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmRows13x1AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	LEAQ   (R10)(SI*4), R11
+	ADDQ   SI, R11
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS (R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS (R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS (R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VBROADCASTSS (R9)(SI*4), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VBROADCASTSS (R10), Z7
+	VFMADD231PS  Z0, Z7, Z26
+	VBROADCASTSS (R10)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z25
+	VBROADCASTSS (R10)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z24
+	VBROADCASTSS (R10)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z23
+	VBROADCASTSS (R10)(SI*4), Z11
+	VFMADD231PS  Z0, Z11, Z22
+	VBROADCASTSS (R11), Z12
+	VFMADD231PS  Z0, Z12, Z21
+	VBROADCASTSS (R11)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z20
+	VBROADCASTSS (R11)(SI*2), Z14
+	VFMADD231PS  Z0, Z14, Z19
+	VMOVUPS      (BX)(CX*1), Z0
+	VBROADCASTSS 4(R9), Z15
+	VFMADD231PS  Z0, Z15, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z17
+	VFMADD231PS  Z0, Z17, Z29
+	VBROADCASTSS 4(R9)(R8*1), Z18
+	VFMADD231PS  Z0, Z18, Z28
+	VBROADCASTSS 4(R9)(SI*4), Z1
+	VFMADD231PS  Z0, Z1, Z27
+	VBROADCASTSS 4(R10), Z2
+	VFMADD231PS  Z0, Z2, Z26
+	VBROADCASTSS 4(R10)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z25
+	VBROADCASTSS 4(R10)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z24
+	VBROADCASTSS 4(R10)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z23
+	VBROADCASTSS 4(R10)(SI*4), Z6
+	VFMADD231PS  Z0, Z6, Z22
+	VBROADCASTSS 4(R11), Z7
+	VFMADD231PS  Z0, Z7, Z21
+	VBROADCASTSS 4(R11)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z20
+	VBROADCASTSS 4(R11)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VMOVUPS      (BX)(CX*2), Z0
+	VBROADCASTSS 8(R9), Z10
+	VFMADD231PS  Z0, Z10, Z31
+	VBROADCASTSS 8(R9)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z12
+	VFMADD231PS  Z0, Z12, Z29
+	VBROADCASTSS 8(R9)(R8*1), Z13
+	VFMADD231PS  Z0, Z13, Z28
+	VBROADCASTSS 8(R9)(SI*4), Z14
+	VFMADD231PS  Z0, Z14, Z27
+	VBROADCASTSS 8(R10), Z15
+	VFMADD231PS  Z0, Z15, Z26
+	VBROADCASTSS 8(R10)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z25
+	VBROADCASTSS 8(R10)(SI*2), Z17
+	VFMADD231PS  Z0, Z17, Z24
+	VBROADCASTSS 8(R10)(R8*1), Z18
+	VFMADD231PS  Z0, Z18, Z23
+	VBROADCASTSS 8(R10)(SI*4), Z1
+	VFMADD231PS  Z0, Z1, Z22
+	VBROADCASTSS 8(R11), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VBROADCASTSS 8(R11)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z20
+	VBROADCASTSS 8(R11)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z19
+	VMOVUPS      (BX)(DX*1), Z0
+	VBROADCASTSS 12(R9), Z5
+	VFMADD231PS  Z0, Z5, Z31
+	VBROADCASTSS 12(R9)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z30
+	VBROADCASTSS 12(R9)(SI*2), Z7
+	VFMADD231PS  Z0, Z7, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z8
+	VFMADD231PS  Z0, Z8, Z28
+	VBROADCASTSS 12(R9)(SI*4), Z9
+	VFMADD231PS  Z0, Z9, Z27
+	VBROADCASTSS 12(R10), Z10
+	VFMADD231PS  Z0, Z10, Z26
+	VBROADCASTSS 12(R10)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z25
+	VBROADCASTSS 12(R10)(SI*2), Z12
+	VFMADD231PS  Z0, Z12, Z24
+	VBROADCASTSS 12(R10)(R8*1), Z13
+	VFMADD231PS  Z0, Z13, Z23
+	VBROADCASTSS 12(R10)(SI*4), Z14
+	VFMADD231PS  Z0, Z14, Z22
+	VBROADCASTSS 12(R11), Z15
+	VFMADD231PS  Z0, Z15, Z21
+	VBROADCASTSS 12(R11)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z20
+	VBROADCASTSS 12(R11)(SI*2), Z17
+	VFMADD231PS  Z0, Z17, Z19
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	ADDQ         $+16, R11
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z18
+	VFMADD231PS  Z0, Z18, Z31
+	VBROADCASTSS (R9)(SI*1), Z1
+	VFMADD231PS  Z0, Z1, Z30
+	VBROADCASTSS (R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VBROADCASTSS (R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z28
+	VBROADCASTSS (R9)(SI*4), Z4
+	VFMADD231PS  Z0, Z4, Z27
+	VBROADCASTSS (R10), Z5
+	VFMADD231PS  Z0, Z5, Z26
+	VBROADCASTSS (R10)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VBROADCASTSS (R10)(SI*2), Z7
+	VFMADD231PS  Z0, Z7, Z24
+	VBROADCASTSS (R10)(R8*1), Z8
+	VFMADD231PS  Z0, Z8, Z23
+	VBROADCASTSS (R10)(SI*4), Z9
+	VFMADD231PS  Z0, Z9, Z22
+	VBROADCASTSS (R11), Z10
+	VFMADD231PS  Z0, Z10, Z21
+	VBROADCASTSS (R11)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z20
+	VBROADCASTSS (R11)(SI*2), Z12
+	VFMADD231PS  Z0, Z12, Z19
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         $+4, R11
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z22, Z22
+	VADDPS  Z0, Z21, Z21
+	VADDPS  Z0, Z20, Z20
+	VADDPS  Z0, Z19, Z19
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z24, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z22, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z20, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows13x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmRows13x1PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	LEAQ   (R10)(SI*4), R11
+	ADDQ   SI, R11
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS (R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS (R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS (R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VBROADCASTSS (R9)(SI*4), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VBROADCASTSS (R10), Z7
+	VFMADD231PS  Z0, Z7, Z26
+	VBROADCASTSS (R10)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z25
+	VBROADCASTSS (R10)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z24
+	VBROADCASTSS (R10)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z23
+	VBROADCASTSS (R10)(SI*4), Z11
+	VFMADD231PS  Z0, Z11, Z22
+	VBROADCASTSS (R11), Z12
+	VFMADD231PS  Z0, Z12, Z21
+	VBROADCASTSS (R11)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z20
+	VBROADCASTSS (R11)(SI*2), Z14
+	VFMADD231PS  Z0, Z14, Z19
+	VMOVUPS.Z    (BX)(CX*1), K1, Z0
+	VBROADCASTSS 4(R9), Z15
+	VFMADD231PS  Z0, Z15, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z17
+	VFMADD231PS  Z0, Z17, Z29
+	VBROADCASTSS 4(R9)(R8*1), Z18
+	VFMADD231PS  Z0, Z18, Z28
+	VBROADCASTSS 4(R9)(SI*4), Z1
+	VFMADD231PS  Z0, Z1, Z27
+	VBROADCASTSS 4(R10), Z2
+	VFMADD231PS  Z0, Z2, Z26
+	VBROADCASTSS 4(R10)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z25
+	VBROADCASTSS 4(R10)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z24
+	VBROADCASTSS 4(R10)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z23
+	VBROADCASTSS 4(R10)(SI*4), Z6
+	VFMADD231PS  Z0, Z6, Z22
+	VBROADCASTSS 4(R11), Z7
+	VFMADD231PS  Z0, Z7, Z21
+	VBROADCASTSS 4(R11)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z20
+	VBROADCASTSS 4(R11)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VMOVUPS.Z    (BX)(CX*2), K1, Z0
+	VBROADCASTSS 8(R9), Z10
+	VFMADD231PS  Z0, Z10, Z31
+	VBROADCASTSS 8(R9)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z12
+	VFMADD231PS  Z0, Z12, Z29
+	VBROADCASTSS 8(R9)(R8*1), Z13
+	VFMADD231PS  Z0, Z13, Z28
+	VBROADCASTSS 8(R9)(SI*4), Z14
+	VFMADD231PS  Z0, Z14, Z27
+	VBROADCASTSS 8(R10), Z15
+	VFMADD231PS  Z0, Z15, Z26
+	VBROADCASTSS 8(R10)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z25
+	VBROADCASTSS 8(R10)(SI*2), Z17
+	VFMADD231PS  Z0, Z17, Z24
+	VBROADCASTSS 8(R10)(R8*1), Z18
+	VFMADD231PS  Z0, Z18, Z23
+	VBROADCASTSS 8(R10)(SI*4), Z1
+	VFMADD231PS  Z0, Z1, Z22
+	VBROADCASTSS 8(R11), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VBROADCASTSS 8(R11)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z20
+	VBROADCASTSS 8(R11)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z19
+	VMOVUPS.Z    (BX)(DX*1), K1, Z0
+	VBROADCASTSS 12(R9), Z5
+	VFMADD231PS  Z0, Z5, Z31
+	VBROADCASTSS 12(R9)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z30
+	VBROADCASTSS 12(R9)(SI*2), Z7
+	VFMADD231PS  Z0, Z7, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z8
+	VFMADD231PS  Z0, Z8, Z28
+	VBROADCASTSS 12(R9)(SI*4), Z9
+	VFMADD231PS  Z0, Z9, Z27
+	VBROADCASTSS 12(R10), Z10
+	VFMADD231PS  Z0, Z10, Z26
+	VBROADCASTSS 12(R10)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z25
+	VBROADCASTSS 12(R10)(SI*2), Z12
+	VFMADD231PS  Z0, Z12, Z24
+	VBROADCASTSS 12(R10)(R8*1), Z13
+	VFMADD231PS  Z0, Z13, Z23
+	VBROADCASTSS 12(R10)(SI*4), Z14
+	VFMADD231PS  Z0, Z14, Z22
+	VBROADCASTSS 12(R11), Z15
+	VFMADD231PS  Z0, Z15, Z21
+	VBROADCASTSS 12(R11)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z20
+	VBROADCASTSS 12(R11)(SI*2), Z17
+	VFMADD231PS  Z0, Z17, Z19
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	ADDQ         $+16, R11
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z18
+	VFMADD231PS  Z0, Z18, Z31
+	VBROADCASTSS (R9)(SI*1), Z1
+	VFMADD231PS  Z0, Z1, Z30
+	VBROADCASTSS (R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VBROADCASTSS (R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z28
+	VBROADCASTSS (R9)(SI*4), Z4
+	VFMADD231PS  Z0, Z4, Z27
+	VBROADCASTSS (R10), Z5
+	VFMADD231PS  Z0, Z5, Z26
+	VBROADCASTSS (R10)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VBROADCASTSS (R10)(SI*2), Z7
+	VFMADD231PS  Z0, Z7, Z24
+	VBROADCASTSS (R10)(R8*1), Z8
+	VFMADD231PS  Z0, Z8, Z23
+	VBROADCASTSS (R10)(SI*4), Z9
+	VFMADD231PS  Z0, Z9, Z22
+	VBROADCASTSS (R11), Z10
+	VFMADD231PS  Z0, Z10, Z21
+	VBROADCASTSS (R11)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z20
+	VBROADCASTSS (R11)(SI*2), Z12
+	VFMADD231PS  Z0, Z12, Z19
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         $+4, R11
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z29
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z27
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z25
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z23
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z22
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z21
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z20
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z19
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z24, Z24
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z0, Z22, Z22
+	VADDPS    Z0, Z21, Z21
+	VADDPS    Z0, Z20, Z20
+	VADDPS    Z0, Z19, Z19
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z24, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z22, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z20, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows13x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmRows13x2AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	LEAQ   (R10)(SI*4), R11
+	ADDQ   SI, R11
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	VPXOR  X15, X15, X15
+	VPXOR  X14, X14, X14
+	VPXOR  X13, X13, X13
+	VPXOR  X12, X12, X12
+	VPXOR  X11, X11, X11
+	VPXOR  X10, X10, X10
+	VPXOR  X9, X9, X9
+	VPXOR  X8, X8, X8
+	VPXOR  X7, X7, X7
+	VPXOR  X6, X6, X6
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS (R9)(SI*4), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS (R10), Z4
+	VFMADD231PS  Z0, Z4, Z21
+	VFMADD231PS  Z1, Z4, Z20
+	VBROADCASTSS (R10)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z19
+	VFMADD231PS  Z1, Z5, Z18
+	VBROADCASTSS (R10)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z17
+	VFMADD231PS  Z1, Z2, Z16
+	VBROADCASTSS (R10)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z15
+	VFMADD231PS  Z1, Z3, Z14
+	VBROADCASTSS (R10)(SI*4), Z4
+	VFMADD231PS  Z0, Z4, Z13
+	VFMADD231PS  Z1, Z4, Z12
+	VBROADCASTSS (R11), Z5
+	VFMADD231PS  Z0, Z5, Z11
+	VFMADD231PS  Z1, Z5, Z10
+	VBROADCASTSS (R11)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VBROADCASTSS (R11)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z7
+	VFMADD231PS  Z1, Z3, Z6
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS      64(BX)(CX*1), Z1
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  Z0, Z4, Z31
+	VFMADD231PS  Z1, Z4, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z29
+	VFMADD231PS  Z1, Z5, Z28
+	VBROADCASTSS 4(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z27
+	VFMADD231PS  Z1, Z2, Z26
+	VBROADCASTSS 4(R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z25
+	VFMADD231PS  Z1, Z3, Z24
+	VBROADCASTSS 4(R9)(SI*4), Z4
+	VFMADD231PS  Z0, Z4, Z23
+	VFMADD231PS  Z1, Z4, Z22
+	VBROADCASTSS 4(R10), Z5
+	VFMADD231PS  Z0, Z5, Z21
+	VFMADD231PS  Z1, Z5, Z20
+	VBROADCASTSS 4(R10)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z19
+	VFMADD231PS  Z1, Z2, Z18
+	VBROADCASTSS 4(R10)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z17
+	VFMADD231PS  Z1, Z3, Z16
+	VBROADCASTSS 4(R10)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z15
+	VFMADD231PS  Z1, Z4, Z14
+	VBROADCASTSS 4(R10)(SI*4), Z5
+	VFMADD231PS  Z0, Z5, Z13
+	VFMADD231PS  Z1, Z5, Z12
+	VBROADCASTSS 4(R11), Z2
+	VFMADD231PS  Z0, Z2, Z11
+	VFMADD231PS  Z1, Z2, Z10
+	VBROADCASTSS 4(R11)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z9
+	VFMADD231PS  Z1, Z3, Z8
+	VBROADCASTSS 4(R11)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z7
+	VFMADD231PS  Z1, Z4, Z6
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS      64(BX)(CX*2), Z1
+	VBROADCASTSS 8(R9), Z5
+	VFMADD231PS  Z0, Z5, Z31
+	VFMADD231PS  Z1, Z5, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VFMADD231PS  Z1, Z2, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VFMADD231PS  Z1, Z3, Z26
+	VBROADCASTSS 8(R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z25
+	VFMADD231PS  Z1, Z4, Z24
+	VBROADCASTSS 8(R9)(SI*4), Z5
+	VFMADD231PS  Z0, Z5, Z23
+	VFMADD231PS  Z1, Z5, Z22
+	VBROADCASTSS 8(R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 8(R10)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 8(R10)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z17
+	VFMADD231PS  Z1, Z4, Z16
+	VBROADCASTSS 8(R10)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z15
+	VFMADD231PS  Z1, Z5, Z14
+	VBROADCASTSS 8(R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VBROADCASTSS 8(R11), Z3
+	VFMADD231PS  Z0, Z3, Z11
+	VFMADD231PS  Z1, Z3, Z10
+	VBROADCASTSS 8(R11)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z9
+	VFMADD231PS  Z1, Z4, Z8
+	VBROADCASTSS 8(R11)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z7
+	VFMADD231PS  Z1, Z5, Z6
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS      64(BX)(DX*1), Z1
+	VBROADCASTSS 12(R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VFMADD231PS  Z1, Z2, Z30
+	VBROADCASTSS 12(R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z29
+	VFMADD231PS  Z1, Z3, Z28
+	VBROADCASTSS 12(R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z27
+	VFMADD231PS  Z1, Z4, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z25
+	VFMADD231PS  Z1, Z5, Z24
+	VBROADCASTSS 12(R9)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z23
+	VFMADD231PS  Z1, Z2, Z22
+	VBROADCASTSS 12(R10), Z3
+	VFMADD231PS  Z0, Z3, Z21
+	VFMADD231PS  Z1, Z3, Z20
+	VBROADCASTSS 12(R10)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z19
+	VFMADD231PS  Z1, Z4, Z18
+	VBROADCASTSS 12(R10)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z17
+	VFMADD231PS  Z1, Z5, Z16
+	VBROADCASTSS 12(R10)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z15
+	VFMADD231PS  Z1, Z2, Z14
+	VBROADCASTSS 12(R10)(SI*4), Z3
+	VFMADD231PS  Z0, Z3, Z13
+	VFMADD231PS  Z1, Z3, Z12
+	VBROADCASTSS 12(R11), Z4
+	VFMADD231PS  Z0, Z4, Z11
+	VFMADD231PS  Z1, Z4, Z10
+	VBROADCASTSS 12(R11)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z9
+	VFMADD231PS  Z1, Z5, Z8
+	VBROADCASTSS 12(R11)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z7
+	VFMADD231PS  Z1, Z2, Z6
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	ADDQ         $+16, R11
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS (R9)(SI*4), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS (R10), Z4
+	VFMADD231PS  Z0, Z4, Z21
+	VFMADD231PS  Z1, Z4, Z20
+	VBROADCASTSS (R10)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z19
+	VFMADD231PS  Z1, Z5, Z18
+	VBROADCASTSS (R10)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z17
+	VFMADD231PS  Z1, Z2, Z16
+	VBROADCASTSS (R10)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z15
+	VFMADD231PS  Z1, Z3, Z14
+	VBROADCASTSS (R10)(SI*4), Z4
+	VFMADD231PS  Z0, Z4, Z13
+	VFMADD231PS  Z1, Z4, Z12
+	VBROADCASTSS (R11), Z5
+	VFMADD231PS  Z0, Z5, Z11
+	VFMADD231PS  Z1, Z5, Z10
+	VBROADCASTSS (R11)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VBROADCASTSS (R11)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z7
+	VFMADD231PS  Z1, Z3, Z6
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         $+4, R11
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VFMADD213PS  64(AX), Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VFMADD213PS  64(AX), Z1, Z18
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z17
+	VFMADD213PS  64(AX), Z1, Z16
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z15
+	VFMADD213PS  64(AX), Z1, Z14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z13
+	VFMADD213PS  64(AX), Z1, Z12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z11
+	VFMADD213PS  64(AX), Z1, Z10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z9
+	VFMADD213PS  64(AX), Z1, Z8
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z7
+	VFMADD213PS  64(AX), Z1, Z6
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z21, Z21
+	VADDPS  Z0, Z19, Z19
+	VADDPS  Z0, Z17, Z17
+	VADDPS  Z0, Z15, Z15
+	VADDPS  Z0, Z13, Z13
+	VADDPS  Z0, Z11, Z11
+	VADDPS  Z0, Z9, Z9
+	VADDPS  Z0, Z7, Z7
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z22, Z22
+	VADDPS  Z0, Z20, Z20
+	VADDPS  Z0, Z18, Z18
+	VADDPS  Z0, Z16, Z16
+	VADDPS  Z0, Z14, Z14
+	VADDPS  Z0, Z12, Z12
+	VADDPS  Z0, Z10, Z10
+	VADDPS  Z0, Z8, Z8
+	VADDPS  Z0, Z6, Z6
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z17, (R12)
+	VMOVUPS Z16, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z15, (R12)
+	VMOVUPS Z14, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z13, (R12)
+	VMOVUPS Z12, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z11, (R12)
+	VMOVUPS Z10, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z9, (R12)
+	VMOVUPS Z8, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z7, (R12)
+	VMOVUPS Z6, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows13x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmRows13x2PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	LEAQ   (R10)(SI*4), R11
+	ADDQ   SI, R11
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	VPXOR  X15, X15, X15
+	VPXOR  X14, X14, X14
+	VPXOR  X13, X13, X13
+	VPXOR  X12, X12, X12
+	VPXOR  X11, X11, X11
+	VPXOR  X10, X10, X10
+	VPXOR  X9, X9, X9
+	VPXOR  X8, X8, X8
+	VPXOR  X7, X7, X7
+	VPXOR  X6, X6, X6
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS (R9)(SI*4), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS (R10), Z4
+	VFMADD231PS  Z0, Z4, Z21
+	VFMADD231PS  Z1, Z4, Z20
+	VBROADCASTSS (R10)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z19
+	VFMADD231PS  Z1, Z5, Z18
+	VBROADCASTSS (R10)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z17
+	VFMADD231PS  Z1, Z2, Z16
+	VBROADCASTSS (R10)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z15
+	VFMADD231PS  Z1, Z3, Z14
+	VBROADCASTSS (R10)(SI*4), Z4
+	VFMADD231PS  Z0, Z4, Z13
+	VFMADD231PS  Z1, Z4, Z12
+	VBROADCASTSS (R11), Z5
+	VFMADD231PS  Z0, Z5, Z11
+	VFMADD231PS  Z1, Z5, Z10
+	VBROADCASTSS (R11)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VBROADCASTSS (R11)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z7
+	VFMADD231PS  Z1, Z3, Z6
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  Z0, Z4, Z31
+	VFMADD231PS  Z1, Z4, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z29
+	VFMADD231PS  Z1, Z5, Z28
+	VBROADCASTSS 4(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z27
+	VFMADD231PS  Z1, Z2, Z26
+	VBROADCASTSS 4(R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z25
+	VFMADD231PS  Z1, Z3, Z24
+	VBROADCASTSS 4(R9)(SI*4), Z4
+	VFMADD231PS  Z0, Z4, Z23
+	VFMADD231PS  Z1, Z4, Z22
+	VBROADCASTSS 4(R10), Z5
+	VFMADD231PS  Z0, Z5, Z21
+	VFMADD231PS  Z1, Z5, Z20
+	VBROADCASTSS 4(R10)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z19
+	VFMADD231PS  Z1, Z2, Z18
+	VBROADCASTSS 4(R10)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z17
+	VFMADD231PS  Z1, Z3, Z16
+	VBROADCASTSS 4(R10)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z15
+	VFMADD231PS  Z1, Z4, Z14
+	VBROADCASTSS 4(R10)(SI*4), Z5
+	VFMADD231PS  Z0, Z5, Z13
+	VFMADD231PS  Z1, Z5, Z12
+	VBROADCASTSS 4(R11), Z2
+	VFMADD231PS  Z0, Z2, Z11
+	VFMADD231PS  Z1, Z2, Z10
+	VBROADCASTSS 4(R11)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z9
+	VFMADD231PS  Z1, Z3, Z8
+	VBROADCASTSS 4(R11)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z7
+	VFMADD231PS  Z1, Z4, Z6
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS.Z    64(BX)(CX*2), K1, Z1
+	VBROADCASTSS 8(R9), Z5
+	VFMADD231PS  Z0, Z5, Z31
+	VFMADD231PS  Z1, Z5, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VFMADD231PS  Z1, Z2, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VFMADD231PS  Z1, Z3, Z26
+	VBROADCASTSS 8(R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z25
+	VFMADD231PS  Z1, Z4, Z24
+	VBROADCASTSS 8(R9)(SI*4), Z5
+	VFMADD231PS  Z0, Z5, Z23
+	VFMADD231PS  Z1, Z5, Z22
+	VBROADCASTSS 8(R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 8(R10)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 8(R10)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z17
+	VFMADD231PS  Z1, Z4, Z16
+	VBROADCASTSS 8(R10)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z15
+	VFMADD231PS  Z1, Z5, Z14
+	VBROADCASTSS 8(R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VBROADCASTSS 8(R11), Z3
+	VFMADD231PS  Z0, Z3, Z11
+	VFMADD231PS  Z1, Z3, Z10
+	VBROADCASTSS 8(R11)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z9
+	VFMADD231PS  Z1, Z4, Z8
+	VBROADCASTSS 8(R11)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z7
+	VFMADD231PS  Z1, Z5, Z6
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
+	VBROADCASTSS 12(R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VFMADD231PS  Z1, Z2, Z30
+	VBROADCASTSS 12(R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z29
+	VFMADD231PS  Z1, Z3, Z28
+	VBROADCASTSS 12(R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z27
+	VFMADD231PS  Z1, Z4, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z25
+	VFMADD231PS  Z1, Z5, Z24
+	VBROADCASTSS 12(R9)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z23
+	VFMADD231PS  Z1, Z2, Z22
+	VBROADCASTSS 12(R10), Z3
+	VFMADD231PS  Z0, Z3, Z21
+	VFMADD231PS  Z1, Z3, Z20
+	VBROADCASTSS 12(R10)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z19
+	VFMADD231PS  Z1, Z4, Z18
+	VBROADCASTSS 12(R10)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z17
+	VFMADD231PS  Z1, Z5, Z16
+	VBROADCASTSS 12(R10)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z15
+	VFMADD231PS  Z1, Z2, Z14
+	VBROADCASTSS 12(R10)(SI*4), Z3
+	VFMADD231PS  Z0, Z3, Z13
+	VFMADD231PS  Z1, Z3, Z12
+	VBROADCASTSS 12(R11), Z4
+	VFMADD231PS  Z0, Z4, Z11
+	VFMADD231PS  Z1, Z4, Z10
+	VBROADCASTSS 12(R11)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z9
+	VFMADD231PS  Z1, Z5, Z8
+	VBROADCASTSS 12(R11)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z7
+	VFMADD231PS  Z1, Z2, Z6
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	ADDQ         $+16, R11
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS (R9)(SI*4), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS (R10), Z4
+	VFMADD231PS  Z0, Z4, Z21
+	VFMADD231PS  Z1, Z4, Z20
+	VBROADCASTSS (R10)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z19
+	VFMADD231PS  Z1, Z5, Z18
+	VBROADCASTSS (R10)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z17
+	VFMADD231PS  Z1, Z2, Z16
+	VBROADCASTSS (R10)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z15
+	VFMADD231PS  Z1, Z3, Z14
+	VBROADCASTSS (R10)(SI*4), Z4
+	VFMADD231PS  Z0, Z4, Z13
+	VFMADD231PS  Z1, Z4, Z12
+	VBROADCASTSS (R11), Z5
+	VFMADD231PS  Z0, Z5, Z11
+	VFMADD231PS  Z1, Z5, Z10
+	VBROADCASTSS (R11)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VBROADCASTSS (R11)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z7
+	VFMADD231PS  Z1, Z3, Z6
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         $+4, R11
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z18
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z17
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z16
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z15
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z13
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z11
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z9
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z8
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z7
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z6
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z0, Z21, Z21
+	VADDPS    Z0, Z19, Z19
+	VADDPS    Z0, Z17, Z17
+	VADDPS    Z0, Z15, Z15
+	VADDPS    Z0, Z13, Z13
+	VADDPS    Z0, Z11, Z11
+	VADDPS    Z0, Z9, Z9
+	VADDPS    Z0, Z7, Z7
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z24, Z24
+	VADDPS    Z0, Z22, Z22
+	VADDPS    Z0, Z20, Z20
+	VADDPS    Z0, Z18, Z18
+	VADDPS    Z0, Z16, Z16
+	VADDPS    Z0, Z14, Z14
+	VADDPS    Z0, Z12, Z12
+	VADDPS    Z0, Z10, Z10
+	VADDPS    Z0, Z8, Z8
+	VADDPS    Z0, Z6, Z6
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z17, (R12)
+	VMOVUPS Z16, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z15, (R12)
+	VMOVUPS Z14, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z13, (R12)
+	VMOVUPS Z12, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z11, (R12)
+	VMOVUPS Z10, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z9, (R12)
+	VMOVUPS Z8, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z7, (R12)
+	VMOVUPS Z6, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows14x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmRows14x1AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	LEAQ   (R10)(SI*4), R11
+	ADDQ   SI, R11
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS (R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS (R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS (R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VBROADCASTSS (R9)(SI*4), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VBROADCASTSS (R10), Z7
+	VFMADD231PS  Z0, Z7, Z26
+	VBROADCASTSS (R10)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z25
+	VBROADCASTSS (R10)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z24
+	VBROADCASTSS (R10)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z23
+	VBROADCASTSS (R10)(SI*4), Z11
+	VFMADD231PS  Z0, Z11, Z22
+	VBROADCASTSS (R11), Z12
+	VFMADD231PS  Z0, Z12, Z21
+	VBROADCASTSS (R11)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z20
+	VBROADCASTSS (R11)(SI*2), Z14
+	VFMADD231PS  Z0, Z14, Z19
+	VBROADCASTSS (R11)(R8*1), Z15
+	VFMADD231PS  Z0, Z15, Z18
+	VMOVUPS      (BX)(CX*1), Z0
+	VBROADCASTSS 4(R9), Z16
+	VFMADD231PS  Z0, Z16, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z17
+	VFMADD231PS  Z0, Z17, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z1
+	VFMADD231PS  Z0, Z1, Z29
+	VBROADCASTSS 4(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z28
+	VBROADCASTSS 4(R9)(SI*4), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VBROADCASTSS 4(R10), Z4
+	VFMADD231PS  Z0, Z4, Z26
+	VBROADCASTSS 4(R10)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z25
+	VBROADCASTSS 4(R10)(SI*2), Z6
+	VFMADD231PS  Z0, Z6, Z24
+	VBROADCASTSS 4(R10)(R8*1), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VBROADCASTSS 4(R10)(SI*4), Z8
+	VFMADD231PS  Z0, Z8, Z22
+	VBROADCASTSS 4(R11), Z9
+	VFMADD231PS  Z0, Z9, Z21
+	VBROADCASTSS 4(R11)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z20
+	VBROADCASTSS 4(R11)(SI*2), Z11
+	VFMADD231PS  Z0, Z11, Z19
+	VBROADCASTSS 4(R11)(R8*1), Z12
+	VFMADD231PS  Z0, Z12, Z18
+	VMOVUPS      (BX)(CX*2), Z0
+	VBROADCASTSS 8(R9), Z13
+	VFMADD231PS  Z0, Z13, Z31
+	VBROADCASTSS 8(R9)(SI*1), Z14
+	VFMADD231PS  Z0, Z14, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z15
+	VFMADD231PS  Z0, Z15, Z29
+	VBROADCASTSS 8(R9)(R8*1), Z16
+	VFMADD231PS  Z0, Z16, Z28
+	VBROADCASTSS 8(R9)(SI*4), Z17
+	VFMADD231PS  Z0, Z17, Z27
+	VBROADCASTSS 8(R10), Z1
+	VFMADD231PS  Z0, Z1, Z26
+	VBROADCASTSS 8(R10)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VBROADCASTSS 8(R10)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z24
+	VBROADCASTSS 8(R10)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z23
+	VBROADCASTSS 8(R10)(SI*4), Z5
+	VFMADD231PS  Z0, Z5, Z22
+	VBROADCASTSS 8(R11), Z6
+	VFMADD231PS  Z0, Z6, Z21
+	VBROADCASTSS 8(R11)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z20
+	VBROADCASTSS 8(R11)(SI*2), Z8
+	VFMADD231PS  Z0, Z8, Z19
+	VBROADCASTSS 8(R11)(R8*1), Z9
+	VFMADD231PS  Z0, Z9, Z18
+	VMOVUPS      (BX)(DX*1), Z0
+	VBROADCASTSS 12(R9), Z10
+	VFMADD231PS  Z0, Z10, Z31
+	VBROADCASTSS 12(R9)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z30
+	VBROADCASTSS 12(R9)(SI*2), Z12
+	VFMADD231PS  Z0, Z12, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z13
+	VFMADD231PS  Z0, Z13, Z28
+	VBROADCASTSS 12(R9)(SI*4), Z14
+	VFMADD231PS  Z0, Z14, Z27
+	VBROADCASTSS 12(R10), Z15
+	VFMADD231PS  Z0, Z15, Z26
+	VBROADCASTSS 12(R10)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z25
+	VBROADCASTSS 12(R10)(SI*2), Z17
+	VFMADD231PS  Z0, Z17, Z24
+	VBROADCASTSS 12(R10)(R8*1), Z1
+	VFMADD231PS  Z0, Z1, Z23
+	VBROADCASTSS 12(R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z22
+	VBROADCASTSS 12(R11), Z3
+	VFMADD231PS  Z0, Z3, Z21
+	VBROADCASTSS 12(R11)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z20
+	VBROADCASTSS 12(R11)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z19
+	VBROADCASTSS 12(R11)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z18
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	ADDQ         $+16, R11
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z7
+	VFMADD231PS  Z0, Z7, Z31
+	VBROADCASTSS (R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z30
+	VBROADCASTSS (R9)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z29
+	VBROADCASTSS (R9)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z28
+	VBROADCASTSS (R9)(SI*4), Z11
+	VFMADD231PS  Z0, Z11, Z27
+	VBROADCASTSS (R10), Z12
+	VFMADD231PS  Z0, Z12, Z26
+	VBROADCASTSS (R10)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z25
+	VBROADCASTSS (R10)(SI*2), Z14
+	VFMADD231PS  Z0, Z14, Z24
+	VBROADCASTSS (R10)(R8*1), Z15
+	VFMADD231PS  Z0, Z15, Z23
+	VBROADCASTSS (R10)(SI*4), Z16
+	VFMADD231PS  Z0, Z16, Z22
+	VBROADCASTSS (R11), Z17
+	VFMADD231PS  Z0, Z17, Z21
+	VBROADCASTSS (R11)(SI*1), Z1
+	VFMADD231PS  Z0, Z1, Z20
+	VBROADCASTSS (R11)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z19
+	VBROADCASTSS (R11)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z18
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         $+4, R11
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z18
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z22, Z22
+	VADDPS  Z0, Z21, Z21
+	VADDPS  Z0, Z20, Z20
+	VADDPS  Z0, Z19, Z19
+	VADDPS  Z0, Z18, Z18
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z24, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z22, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z20, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z18, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows14x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmRows14x1PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	LEAQ   (R10)(SI*4), R11
+	ADDQ   SI, R11
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS (R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS (R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS (R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VBROADCASTSS (R9)(SI*4), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VBROADCASTSS (R10), Z7
+	VFMADD231PS  Z0, Z7, Z26
+	VBROADCASTSS (R10)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z25
+	VBROADCASTSS (R10)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z24
+	VBROADCASTSS (R10)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z23
+	VBROADCASTSS (R10)(SI*4), Z11
+	VFMADD231PS  Z0, Z11, Z22
+	VBROADCASTSS (R11), Z12
+	VFMADD231PS  Z0, Z12, Z21
+	VBROADCASTSS (R11)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z20
+	VBROADCASTSS (R11)(SI*2), Z14
+	VFMADD231PS  Z0, Z14, Z19
+	VBROADCASTSS (R11)(R8*1), Z15
+	VFMADD231PS  Z0, Z15, Z18
+	VMOVUPS.Z    (BX)(CX*1), K1, Z0
+	VBROADCASTSS 4(R9), Z16
+	VFMADD231PS  Z0, Z16, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z17
+	VFMADD231PS  Z0, Z17, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z1
+	VFMADD231PS  Z0, Z1, Z29
+	VBROADCASTSS 4(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z28
+	VBROADCASTSS 4(R9)(SI*4), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VBROADCASTSS 4(R10), Z4
+	VFMADD231PS  Z0, Z4, Z26
+	VBROADCASTSS 4(R10)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z25
+	VBROADCASTSS 4(R10)(SI*2), Z6
+	VFMADD231PS  Z0, Z6, Z24
+	VBROADCASTSS 4(R10)(R8*1), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VBROADCASTSS 4(R10)(SI*4), Z8
+	VFMADD231PS  Z0, Z8, Z22
+	VBROADCASTSS 4(R11), Z9
+	VFMADD231PS  Z0, Z9, Z21
+	VBROADCASTSS 4(R11)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z20
+	VBROADCASTSS 4(R11)(SI*2), Z11
+	VFMADD231PS  Z0, Z11, Z19
+	VBROADCASTSS 4(R11)(R8*1), Z12
+	VFMADD231PS  Z0, Z12, Z18
+	VMOVUPS.Z    (BX)(CX*2), K1, Z0
+	VBROADCASTSS 8(R9), Z13
+	VFMADD231PS  Z0, Z13, Z31
+	VBROADCASTSS 8(R9)(SI*1), Z14
+	VFMADD231PS  Z0, Z14, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z15
+	VFMADD231PS  Z0, Z15, Z29
+	VBROADCASTSS 8(R9)(R8*1), Z16
+	VFMADD231PS  Z0, Z16, Z28
+	VBROADCASTSS 8(R9)(SI*4), Z17
+	VFMADD231PS  Z0, Z17, Z27
+	VBROADCASTSS 8(R10), Z1
+	VFMADD231PS  Z0, Z1, Z26
+	VBROADCASTSS 8(R10)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VBROADCASTSS 8(R10)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z24
+	VBROADCASTSS 8(R10)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z23
+	VBROADCASTSS 8(R10)(SI*4), Z5
+	VFMADD231PS  Z0, Z5, Z22
+	VBROADCASTSS 8(R11), Z6
+	VFMADD231PS  Z0, Z6, Z21
+	VBROADCASTSS 8(R11)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z20
+	VBROADCASTSS 8(R11)(SI*2), Z8
+	VFMADD231PS  Z0, Z8, Z19
+	VBROADCASTSS 8(R11)(R8*1), Z9
+	VFMADD231PS  Z0, Z9, Z18
+	VMOVUPS.Z    (BX)(DX*1), K1, Z0
+	VBROADCASTSS 12(R9), Z10
+	VFMADD231PS  Z0, Z10, Z31
+	VBROADCASTSS 12(R9)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z30
+	VBROADCASTSS 12(R9)(SI*2), Z12
+	VFMADD231PS  Z0, Z12, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z13
+	VFMADD231PS  Z0, Z13, Z28
+	VBROADCASTSS 12(R9)(SI*4), Z14
+	VFMADD231PS  Z0, Z14, Z27
+	VBROADCASTSS 12(R10), Z15
+	VFMADD231PS  Z0, Z15, Z26
+	VBROADCASTSS 12(R10)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z25
+	VBROADCASTSS 12(R10)(SI*2), Z17
+	VFMADD231PS  Z0, Z17, Z24
+	VBROADCASTSS 12(R10)(R8*1), Z1
+	VFMADD231PS  Z0, Z1, Z23
+	VBROADCASTSS 12(R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z22
+	VBROADCASTSS 12(R11), Z3
+	VFMADD231PS  Z0, Z3, Z21
+	VBROADCASTSS 12(R11)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z20
+	VBROADCASTSS 12(R11)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z19
+	VBROADCASTSS 12(R11)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z18
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	ADDQ         $+16, R11
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z7
+	VFMADD231PS  Z0, Z7, Z31
+	VBROADCASTSS (R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z30
+	VBROADCASTSS (R9)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z29
+	VBROADCASTSS (R9)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z28
+	VBROADCASTSS (R9)(SI*4), Z11
+	VFMADD231PS  Z0, Z11, Z27
+	VBROADCASTSS (R10), Z12
+	VFMADD231PS  Z0, Z12, Z26
+	VBROADCASTSS (R10)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z25
+	VBROADCASTSS (R10)(SI*2), Z14
+	VFMADD231PS  Z0, Z14, Z24
+	VBROADCASTSS (R10)(R8*1), Z15
+	VFMADD231PS  Z0, Z15, Z23
+	VBROADCASTSS (R10)(SI*4), Z16
+	VFMADD231PS  Z0, Z16, Z22
+	VBROADCASTSS (R11), Z17
+	VFMADD231PS  Z0, Z17, Z21
+	VBROADCASTSS (R11)(SI*1), Z1
+	VFMADD231PS  Z0, Z1, Z20
+	VBROADCASTSS (R11)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z19
+	VBROADCASTSS (R11)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z18
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         $+4, R11
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z29
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z27
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z25
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z23
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z22
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z21
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z20
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z19
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z18
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z24, Z24
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z0, Z22, Z22
+	VADDPS    Z0, Z21, Z21
+	VADDPS    Z0, Z20, Z20
+	VADDPS    Z0, Z19, Z19
+	VADDPS    Z0, Z18, Z18
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z24, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z22, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z20, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z18, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows14x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmRows14x2AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	LEAQ   (R10)(SI*4), R11
+	ADDQ   SI, R11
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	VPXOR  X15, X15, X15
+	VPXOR  X14, X14, X14
+	VPXOR  X13, X13, X13
+	VPXOR  X12, X12, X12
+	VPXOR  X11, X11, X11
+	VPXOR  X10, X10, X10
+	VPXOR  X9, X9, X9
+	VPXOR  X8, X8, X8
+	VPXOR  X7, X7, X7
+	VPXOR  X6, X6, X6
+	VPXOR  X5, X5, X5
+	VPXOR  X4, X4, X4
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VFMADD231PS  Z1, Z2, Z28
+	VBROADCASTSS (R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VFMADD231PS  Z1, Z3, Z26
+	VBROADCASTSS (R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS (R9)(SI*4), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS (R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS (R10)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS (R10)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z17
+	VFMADD231PS  Z1, Z2, Z16
+	VBROADCASTSS (R10)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z15
+	VFMADD231PS  Z1, Z3, Z14
+	VBROADCASTSS (R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VBROADCASTSS (R11), Z3
+	VFMADD231PS  Z0, Z3, Z11
+	VFMADD231PS  Z1, Z3, Z10
+	VBROADCASTSS (R11)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VBROADCASTSS (R11)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z7
+	VFMADD231PS  Z1, Z3, Z6
+	VBROADCASTSS (R11)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z5
+	VFMADD231PS  Z1, Z2, Z4
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS      64(BX)(CX*1), Z1
+	VBROADCASTSS 4(R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VFMADD231PS  Z1, Z2, Z28
+	VBROADCASTSS 4(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VFMADD231PS  Z1, Z3, Z26
+	VBROADCASTSS 4(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS 4(R9)(SI*4), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS 4(R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 4(R10)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 4(R10)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z17
+	VFMADD231PS  Z1, Z2, Z16
+	VBROADCASTSS 4(R10)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z15
+	VFMADD231PS  Z1, Z3, Z14
+	VBROADCASTSS 4(R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VBROADCASTSS 4(R11), Z3
+	VFMADD231PS  Z0, Z3, Z11
+	VFMADD231PS  Z1, Z3, Z10
+	VBROADCASTSS 4(R11)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VBROADCASTSS 4(R11)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z7
+	VFMADD231PS  Z1, Z3, Z6
+	VBROADCASTSS 4(R11)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z5
+	VFMADD231PS  Z1, Z2, Z4
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS      64(BX)(CX*2), Z1
+	VBROADCASTSS 8(R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VFMADD231PS  Z1, Z2, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VFMADD231PS  Z1, Z3, Z26
+	VBROADCASTSS 8(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS 8(R9)(SI*4), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS 8(R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 8(R10)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 8(R10)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z17
+	VFMADD231PS  Z1, Z2, Z16
+	VBROADCASTSS 8(R10)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z15
+	VFMADD231PS  Z1, Z3, Z14
+	VBROADCASTSS 8(R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VBROADCASTSS 8(R11), Z3
+	VFMADD231PS  Z0, Z3, Z11
+	VFMADD231PS  Z1, Z3, Z10
+	VBROADCASTSS 8(R11)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VBROADCASTSS 8(R11)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z7
+	VFMADD231PS  Z1, Z3, Z6
+	VBROADCASTSS 8(R11)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z5
+	VFMADD231PS  Z1, Z2, Z4
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS      64(BX)(DX*1), Z1
+	VBROADCASTSS 12(R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 12(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VFMADD231PS  Z1, Z2, Z28
+	VBROADCASTSS 12(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VFMADD231PS  Z1, Z3, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS 12(R9)(SI*4), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS 12(R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 12(R10)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 12(R10)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z17
+	VFMADD231PS  Z1, Z2, Z16
+	VBROADCASTSS 12(R10)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z15
+	VFMADD231PS  Z1, Z3, Z14
+	VBROADCASTSS 12(R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VBROADCASTSS 12(R11), Z3
+	VFMADD231PS  Z0, Z3, Z11
+	VFMADD231PS  Z1, Z3, Z10
+	VBROADCASTSS 12(R11)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VBROADCASTSS 12(R11)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z7
+	VFMADD231PS  Z1, Z3, Z6
+	VBROADCASTSS 12(R11)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z5
+	VFMADD231PS  Z1, Z2, Z4
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	ADDQ         $+16, R11
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VFMADD231PS  Z1, Z2, Z28
+	VBROADCASTSS (R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VFMADD231PS  Z1, Z3, Z26
+	VBROADCASTSS (R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS (R9)(SI*4), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS (R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS (R10)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS (R10)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z17
+	VFMADD231PS  Z1, Z2, Z16
+	VBROADCASTSS (R10)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z15
+	VFMADD231PS  Z1, Z3, Z14
+	VBROADCASTSS (R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VBROADCASTSS (R11), Z3
+	VFMADD231PS  Z0, Z3, Z11
+	VFMADD231PS  Z1, Z3, Z10
+	VBROADCASTSS (R11)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VBROADCASTSS (R11)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z7
+	VFMADD231PS  Z1, Z3, Z6
+	VBROADCASTSS (R11)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z5
+	VFMADD231PS  Z1, Z2, Z4
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         $+4, R11
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VFMADD213PS  64(AX), Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VFMADD213PS  64(AX), Z1, Z18
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z17
+	VFMADD213PS  64(AX), Z1, Z16
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z15
+	VFMADD213PS  64(AX), Z1, Z14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z13
+	VFMADD213PS  64(AX), Z1, Z12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z11
+	VFMADD213PS  64(AX), Z1, Z10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z9
+	VFMADD213PS  64(AX), Z1, Z8
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z7
+	VFMADD213PS  64(AX), Z1, Z6
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z5
+	VFMADD213PS  64(AX), Z1, Z4
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z21, Z21
+	VADDPS  Z0, Z19, Z19
+	VADDPS  Z0, Z17, Z17
+	VADDPS  Z0, Z15, Z15
+	VADDPS  Z0, Z13, Z13
+	VADDPS  Z0, Z11, Z11
+	VADDPS  Z0, Z9, Z9
+	VADDPS  Z0, Z7, Z7
+	VADDPS  Z0, Z5, Z5
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z22, Z22
+	VADDPS  Z0, Z20, Z20
+	VADDPS  Z0, Z18, Z18
+	VADDPS  Z0, Z16, Z16
+	VADDPS  Z0, Z14, Z14
+	VADDPS  Z0, Z12, Z12
+	VADDPS  Z0, Z10, Z10
+	VADDPS  Z0, Z8, Z8
+	VADDPS  Z0, Z6, Z6
+	VADDPS  Z0, Z4, Z4
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z17, (R12)
+	VMOVUPS Z16, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z15, (R12)
+	VMOVUPS Z14, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z13, (R12)
+	VMOVUPS Z12, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z11, (R12)
+	VMOVUPS Z10, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z9, (R12)
+	VMOVUPS Z8, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z7, (R12)
+	VMOVUPS Z6, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z5, (R12)
+	VMOVUPS Z4, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows14x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmRows14x2PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	LEAQ   (R10)(SI*4), R11
+	ADDQ   SI, R11
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	VPXOR  X15, X15, X15
+	VPXOR  X14, X14, X14
+	VPXOR  X13, X13, X13
+	VPXOR  X12, X12, X12
+	VPXOR  X11, X11, X11
+	VPXOR  X10, X10, X10
+	VPXOR  X9, X9, X9
+	VPXOR  X8, X8, X8
+	VPXOR  X7, X7, X7
+	VPXOR  X6, X6, X6
+	VPXOR  X5, X5, X5
+	VPXOR  X4, X4, X4
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VFMADD231PS  Z1, Z2, Z28
+	VBROADCASTSS (R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VFMADD231PS  Z1, Z3, Z26
+	VBROADCASTSS (R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS (R9)(SI*4), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS (R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS (R10)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS (R10)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z17
+	VFMADD231PS  Z1, Z2, Z16
+	VBROADCASTSS (R10)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z15
+	VFMADD231PS  Z1, Z3, Z14
+	VBROADCASTSS (R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VBROADCASTSS (R11), Z3
+	VFMADD231PS  Z0, Z3, Z11
+	VFMADD231PS  Z1, Z3, Z10
+	VBROADCASTSS (R11)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VBROADCASTSS (R11)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z7
+	VFMADD231PS  Z1, Z3, Z6
+	VBROADCASTSS (R11)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z5
+	VFMADD231PS  Z1, Z2, Z4
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
+	VBROADCASTSS 4(R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VFMADD231PS  Z1, Z2, Z28
+	VBROADCASTSS 4(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VFMADD231PS  Z1, Z3, Z26
+	VBROADCASTSS 4(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS 4(R9)(SI*4), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS 4(R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 4(R10)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 4(R10)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z17
+	VFMADD231PS  Z1, Z2, Z16
+	VBROADCASTSS 4(R10)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z15
+	VFMADD231PS  Z1, Z3, Z14
+	VBROADCASTSS 4(R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VBROADCASTSS 4(R11), Z3
+	VFMADD231PS  Z0, Z3, Z11
+	VFMADD231PS  Z1, Z3, Z10
+	VBROADCASTSS 4(R11)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VBROADCASTSS 4(R11)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z7
+	VFMADD231PS  Z1, Z3, Z6
+	VBROADCASTSS 4(R11)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z5
+	VFMADD231PS  Z1, Z2, Z4
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS.Z    64(BX)(CX*2), K1, Z1
+	VBROADCASTSS 8(R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VFMADD231PS  Z1, Z2, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VFMADD231PS  Z1, Z3, Z26
+	VBROADCASTSS 8(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS 8(R9)(SI*4), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS 8(R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 8(R10)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 8(R10)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z17
+	VFMADD231PS  Z1, Z2, Z16
+	VBROADCASTSS 8(R10)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z15
+	VFMADD231PS  Z1, Z3, Z14
+	VBROADCASTSS 8(R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VBROADCASTSS 8(R11), Z3
+	VFMADD231PS  Z0, Z3, Z11
+	VFMADD231PS  Z1, Z3, Z10
+	VBROADCASTSS 8(R11)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VBROADCASTSS 8(R11)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z7
+	VFMADD231PS  Z1, Z3, Z6
+	VBROADCASTSS 8(R11)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z5
+	VFMADD231PS  Z1, Z2, Z4
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
+	VBROADCASTSS 12(R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 12(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VFMADD231PS  Z1, Z2, Z28
+	VBROADCASTSS 12(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VFMADD231PS  Z1, Z3, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS 12(R9)(SI*4), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS 12(R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 12(R10)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 12(R10)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z17
+	VFMADD231PS  Z1, Z2, Z16
+	VBROADCASTSS 12(R10)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z15
+	VFMADD231PS  Z1, Z3, Z14
+	VBROADCASTSS 12(R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VBROADCASTSS 12(R11), Z3
+	VFMADD231PS  Z0, Z3, Z11
+	VFMADD231PS  Z1, Z3, Z10
+	VBROADCASTSS 12(R11)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VBROADCASTSS 12(R11)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z7
+	VFMADD231PS  Z1, Z3, Z6
+	VBROADCASTSS 12(R11)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z5
+	VFMADD231PS  Z1, Z2, Z4
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	ADDQ         $+16, R11
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VFMADD231PS  Z1, Z2, Z28
+	VBROADCASTSS (R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VFMADD231PS  Z1, Z3, Z26
+	VBROADCASTSS (R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS (R9)(SI*4), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS (R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS (R10)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS (R10)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z17
+	VFMADD231PS  Z1, Z2, Z16
+	VBROADCASTSS (R10)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z15
+	VFMADD231PS  Z1, Z3, Z14
+	VBROADCASTSS (R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VBROADCASTSS (R11), Z3
+	VFMADD231PS  Z0, Z3, Z11
+	VFMADD231PS  Z1, Z3, Z10
+	VBROADCASTSS (R11)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VBROADCASTSS (R11)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z7
+	VFMADD231PS  Z1, Z3, Z6
+	VBROADCASTSS (R11)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z5
+	VFMADD231PS  Z1, Z2, Z4
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         $+4, R11
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z18
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z17
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z16
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z15
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z13
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z11
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z9
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z8
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z7
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z6
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z5
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z4
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z0, Z21, Z21
+	VADDPS    Z0, Z19, Z19
+	VADDPS    Z0, Z17, Z17
+	VADDPS    Z0, Z15, Z15
+	VADDPS    Z0, Z13, Z13
+	VADDPS    Z0, Z11, Z11
+	VADDPS    Z0, Z9, Z9
+	VADDPS    Z0, Z7, Z7
+	VADDPS    Z0, Z5, Z5
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z24, Z24
+	VADDPS    Z0, Z22, Z22
+	VADDPS    Z0, Z20, Z20
+	VADDPS    Z0, Z18, Z18
+	VADDPS    Z0, Z16, Z16
+	VADDPS    Z0, Z14, Z14
+	VADDPS    Z0, Z12, Z12
+	VADDPS    Z0, Z10, Z10
+	VADDPS    Z0, Z8, Z8
+	VADDPS    Z0, Z6, Z6
+	VADDPS    Z0, Z4, Z4
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z17, (R12)
+	VMOVUPS Z16, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z15, (R12)
+	VMOVUPS Z14, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z13, (R12)
+	VMOVUPS Z12, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z11, (R12)
+	VMOVUPS Z10, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z9, (R12)
+	VMOVUPS Z8, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z7, (R12)
+	VMOVUPS Z6, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z5, (R12)
+	VMOVUPS Z4, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows1x16AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmRows1x16AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VBROADCASTSS (R9), Z1
+	VFMADD231PS  (BX), Z1, Z31
+	VFMADD231PS  64(BX), Z1, Z30
+	VFMADD231PS  128(BX), Z1, Z29
+	VFMADD231PS  192(BX), Z1, Z28
+	VFMADD231PS  256(BX), Z1, Z27
+	VFMADD231PS  320(BX), Z1, Z26
+	VFMADD231PS  384(BX), Z1, Z25
+	VFMADD231PS  448(BX), Z1, Z24
+	VFMADD231PS  512(BX), Z1, Z23
+	VFMADD231PS  576(BX), Z1, Z22
+	VFMADD231PS  640(BX), Z1, Z21
+	VFMADD231PS  704(BX), Z1, Z20
+	VFMADD231PS  768(BX), Z1, Z19
+	VFMADD231PS  832(BX), Z1, Z18
+	VFMADD231PS  896(BX), Z1, Z17
+	VFMADD231PS  960(BX), Z1, Z16
+	VBROADCASTSS 4(R9), Z2
+	VFMADD231PS  (BX)(CX*1), Z2, Z31
+	VFMADD231PS  64(BX)(CX*1), Z2, Z30
+	VFMADD231PS  128(BX)(CX*1), Z2, Z29
+	VFMADD231PS  192(BX)(CX*1), Z2, Z28
+	VFMADD231PS  256(BX)(CX*1), Z2, Z27
+	VFMADD231PS  320(BX)(CX*1), Z2, Z26
+	VFMADD231PS  384(BX)(CX*1), Z2, Z25
+	VFMADD231PS  448(BX)(CX*1), Z2, Z24
+	VFMADD231PS  512(BX)(CX*1), Z2, Z23
+	VFMADD231PS  576(BX)(CX*1), Z2, Z22
+	VFMADD231PS  640(BX)(CX*1), Z2, Z21
+	VFMADD231PS  704(BX)(CX*1), Z2, Z20
+	VFMADD231PS  768(BX)(CX*1), Z2, Z19
+	VFMADD231PS  832(BX)(CX*1), Z2, Z18
+	VFMADD231PS  896(BX)(CX*1), Z2, Z17
+	VFMADD231PS  960(BX)(CX*1), Z2, Z16
+	VBROADCASTSS 8(R9), Z3
+	VFMADD231PS  (BX)(CX*2), Z3, Z31
+	VFMADD231PS  64(BX)(CX*2), Z3, Z30
+	VFMADD231PS  128(BX)(CX*2), Z3, Z29
+	VFMADD231PS  192(BX)(CX*2), Z3, Z28
+	VFMADD231PS  256(BX)(CX*2), Z3, Z27
+	VFMADD231PS  320(BX)(CX*2), Z3, Z26
+	VFMADD231PS  384(BX)(CX*2), Z3, Z25
+	VFMADD231PS  448(BX)(CX*2), Z3, Z24
+	VFMADD231PS  512(BX)(CX*2), Z3, Z23
+	VFMADD231PS  576(BX)(CX*2), Z3, Z22
+	VFMADD231PS  640(BX)(CX*2), Z3, Z21
+	VFMADD231PS  704(BX)(CX*2), Z3, Z20
+	VFMADD231PS  768(BX)(CX*2), Z3, Z19
+	VFMADD231PS  832(BX)(CX*2), Z3, Z18
+	VFMADD231PS  896(BX)(CX*2), Z3, Z17
+	VFMADD231PS  960(BX)(CX*2), Z3, Z16
+	VBROADCASTSS 12(R9), Z4
+	VFMADD231PS  (BX)(DX*1), Z4, Z31
+	VFMADD231PS  64(BX)(DX*1), Z4, Z30
+	VFMADD231PS  128(BX)(DX*1), Z4, Z29
+	VFMADD231PS  192(BX)(DX*1), Z4, Z28
+	VFMADD231PS  256(BX)(DX*1), Z4, Z27
+	VFMADD231PS  320(BX)(DX*1), Z4, Z26
+	VFMADD231PS  384(BX)(DX*1), Z4, Z25
+	VFMADD231PS  448(BX)(DX*1), Z4, Z24
+	VFMADD231PS  512(BX)(DX*1), Z4, Z23
+	VFMADD231PS  576(BX)(DX*1), Z4, Z22
+	VFMADD231PS  640(BX)(DX*1), Z4, Z21
+	VFMADD231PS  704(BX)(DX*1), Z4, Z20
+	VFMADD231PS  768(BX)(DX*1), Z4, Z19
+	VFMADD231PS  832(BX)(DX*1), Z4, Z18
+	VFMADD231PS  896(BX)(DX*1), Z4, Z17
+	VFMADD231PS  960(BX)(DX*1), Z4, Z16
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VBROADCASTSS (R9), Z5
+	VFMADD231PS  (BX), Z5, Z31
+	VFMADD231PS  64(BX), Z5, Z30
+	VFMADD231PS  128(BX), Z5, Z29
+	VFMADD231PS  192(BX), Z5, Z28
+	VFMADD231PS  256(BX), Z5, Z27
+	VFMADD231PS  320(BX), Z5, Z26
+	VFMADD231PS  384(BX), Z5, Z25
+	VFMADD231PS  448(BX), Z5, Z24
+	VFMADD231PS  512(BX), Z5, Z23
+	VFMADD231PS  576(BX), Z5, Z22
+	VFMADD231PS  640(BX), Z5, Z21
+	VFMADD231PS  704(BX), Z5, Z20
+	VFMADD231PS  768(BX), Z5, Z19
+	VFMADD231PS  832(BX), Z5, Z18
+	VFMADD231PS  896(BX), Z5, Z17
+	VFMADD231PS  960(BX), Z5, Z16
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	VFMADD213PS  128(AX), Z1, Z29
+	VFMADD213PS  192(AX), Z1, Z28
+	VFMADD213PS  256(AX), Z1, Z27
+	VFMADD213PS  320(AX), Z1, Z26
+	VFMADD213PS  384(AX), Z1, Z25
+	VFMADD213PS  448(AX), Z1, Z24
+	VFMADD213PS  512(AX), Z1, Z23
+	VFMADD213PS  576(AX), Z1, Z22
+	VFMADD213PS  640(AX), Z1, Z21
+	VFMADD213PS  704(AX), Z1, Z20
+	VFMADD213PS  768(AX), Z1, Z19
+	VFMADD213PS  832(AX), Z1, Z18
+	VFMADD213PS  896(AX), Z1, Z17
+	VFMADD213PS  960(AX), Z1, Z16
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VMOVUPS 128(AX), Z0
+	VADDPS  Z0, Z29, Z29
+	VMOVUPS 192(AX), Z0
+	VADDPS  Z0, Z28, Z28
+	VMOVUPS 256(AX), Z0
+	VADDPS  Z0, Z27, Z27
+	VMOVUPS 320(AX), Z0
+	VADDPS  Z0, Z26, Z26
+	VMOVUPS 384(AX), Z0
+	VADDPS  Z0, Z25, Z25
+	VMOVUPS 448(AX), Z0
+	VADDPS  Z0, Z24, Z24
+	VMOVUPS 512(AX), Z0
+	VADDPS  Z0, Z23, Z23
+	VMOVUPS 576(AX), Z0
+	VADDPS  Z0, Z22, Z22
+	VMOVUPS 640(AX), Z0
+	VADDPS  Z0, Z21, Z21
+	VMOVUPS 704(AX), Z0
+	VADDPS  Z0, Z20, Z20
+	VMOVUPS 768(AX), Z0
+	VADDPS  Z0, Z19, Z19
+	VMOVUPS 832(AX), Z0
+	VADDPS  Z0, Z18, Z18
+	VMOVUPS 896(AX), Z0
+	VADDPS  Z0, Z17, Z17
+	VMOVUPS 960(AX), Z0
+	VADDPS  Z0, Z16, Z16
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	VMOVUPS Z29, 128(R12)
+	VMOVUPS Z28, 192(R12)
+	VMOVUPS Z27, 256(R12)
+	VMOVUPS Z26, 320(R12)
+	VMOVUPS Z25, 384(R12)
+	VMOVUPS Z24, 448(R12)
+	VMOVUPS Z23, 512(R12)
+	VMOVUPS Z22, 576(R12)
+	VMOVUPS Z21, 640(R12)
+	VMOVUPS Z20, 704(R12)
+	VMOVUPS Z19, 768(R12)
+	VMOVUPS Z18, 832(R12)
+	VMOVUPS Z17, 896(R12)
+	VMOVUPS Z16, 960(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmRows2x8AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmRows2x8AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VMOVUPS      128(BX), Z2
+	VMOVUPS      192(BX), Z3
+	VMOVUPS      256(BX), Z4
+	VMOVUPS      320(BX), Z5
+	VMOVUPS      384(BX), Z6
+	VMOVUPS      448(BX), Z7
+	VBROADCASTSS (R9), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VFMADD231PS  Z1, Z9, Z30
+	VFMADD231PS  Z2, Z9, Z29
+	VFMADD231PS  Z3, Z9, Z28
+	VFMADD231PS  Z4, Z9, Z27
+	VFMADD231PS  Z5, Z9, Z26
+	VFMADD231PS  Z6, Z9, Z25
+	VFMADD231PS  Z7, Z9, Z24
+	VBROADCASTSS (R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z23
+	VFMADD231PS  Z1, Z10, Z22
+	VFMADD231PS  Z2, Z10, Z21
+	VFMADD231PS  Z3, Z10, Z20
+	VFMADD231PS  Z4, Z10, Z19
+	VFMADD231PS  Z5, Z10, Z18
+	VFMADD231PS  Z6, Z10, Z17
+	VFMADD231PS  Z7, Z10, Z16
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS      64(BX)(CX*1), Z1
+	VMOVUPS      128(BX)(CX*1), Z2
+	VMOVUPS      192(BX)(CX*1), Z3
+	VMOVUPS      256(BX)(CX*1), Z4
+	VMOVUPS      320(BX)(CX*1), Z5
+	VMOVUPS      384(BX)(CX*1), Z6
+	VMOVUPS      448(BX)(CX*1), Z7
+	VBROADCASTSS 4(R9), Z11
+	VFMADD231PS  Z0, Z11, Z31
+	VFMADD231PS  Z1, Z11, Z30
+	VFMADD231PS  Z2, Z11, Z29
+	VFMADD231PS  Z3, Z11, Z28
+	VFMADD231PS  Z4, Z11, Z27
+	VFMADD231PS  Z5, Z11, Z26
+	VFMADD231PS  Z6, Z11, Z25
+	VFMADD231PS  Z7, Z11, Z24
+	VBROADCASTSS 4(R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z23
+	VFMADD231PS  Z1, Z12, Z22
+	VFMADD231PS  Z2, Z12, Z21
+	VFMADD231PS  Z3, Z12, Z20
+	VFMADD231PS  Z4, Z12, Z19
+	VFMADD231PS  Z5, Z12, Z18
+	VFMADD231PS  Z6, Z12, Z17
+	VFMADD231PS  Z7, Z12, Z16
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS      64(BX)(CX*2), Z1
+	VMOVUPS      128(BX)(CX*2), Z2
+	VMOVUPS      192(BX)(CX*2), Z3
+	VMOVUPS      256(BX)(CX*2), Z4
+	VMOVUPS      320(BX)(CX*2), Z5
+	VMOVUPS      384(BX)(CX*2), Z6
+	VMOVUPS      448(BX)(CX*2), Z7
+	VBROADCASTSS 8(R9), Z13
+	VFMADD231PS  Z0, Z13, Z31
+	VFMADD231PS  Z1, Z13, Z30
+	VFMADD231PS  Z2, Z13, Z29
+	VFMADD231PS  Z3, Z13, Z28
+	VFMADD231PS  Z4, Z13, Z27
+	VFMADD231PS  Z5, Z13, Z26
+	VFMADD231PS  Z6, Z13, Z25
+	VFMADD231PS  Z7, Z13, Z24
+	VBROADCASTSS 8(R9)(SI*1), Z14
+	VFMADD231PS  Z0, Z14, Z23
+	VFMADD231PS  Z1, Z14, Z22
+	VFMADD231PS  Z2, Z14, Z21
+	VFMADD231PS  Z3, Z14, Z20
+	VFMADD231PS  Z4, Z14, Z19
+	VFMADD231PS  Z5, Z14, Z18
+	VFMADD231PS  Z6, Z14, Z17
+	VFMADD231PS  Z7, Z14, Z16
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS      64(BX)(DX*1), Z1
+	VMOVUPS      128(BX)(DX*1), Z2
+	VMOVUPS      192(BX)(DX*1), Z3
+	VMOVUPS      256(BX)(DX*1), Z4
+	VMOVUPS      320(BX)(DX*1), Z5
+	VMOVUPS      384(BX)(DX*1), Z6
+	VMOVUPS      448(BX)(DX*1), Z7
+	VBROADCASTSS 12(R9), Z15
+	VFMADD231PS  Z0, Z15, Z31
+	VFMADD231PS  Z1, Z15, Z30
+	VFMADD231PS  Z2, Z15, Z29
+	VFMADD231PS  Z3, Z15, Z28
+	VFMADD231PS  Z4, Z15, Z27
+	VFMADD231PS  Z5, Z15, Z26
+	VFMADD231PS  Z6, Z15, Z25
+	VFMADD231PS  Z7, Z15, Z24
+	VBROADCASTSS 12(R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z23
+	VFMADD231PS  Z1, Z8, Z22
+	VFMADD231PS  Z2, Z8, Z21
+	VFMADD231PS  Z3, Z8, Z20
+	VFMADD231PS  Z4, Z8, Z19
+	VFMADD231PS  Z5, Z8, Z18
+	VFMADD231PS  Z6, Z8, Z17
+	VFMADD231PS  Z7, Z8, Z16
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VMOVUPS      128(BX), Z2
+	VMOVUPS      192(BX), Z3
+	VMOVUPS      256(BX), Z4
+	VMOVUPS      320(BX), Z5
+	VMOVUPS      384(BX), Z6
+	VMOVUPS      448(BX), Z7
+	VBROADCASTSS (R9), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VFMADD231PS  Z1, Z9, Z30
+	VFMADD231PS  Z2, Z9, Z29
+	VFMADD231PS  Z3, Z9, Z28
+	VFMADD231PS  Z4, Z9, Z27
+	VFMADD231PS  Z5, Z9, Z26
+	VFMADD231PS  Z6, Z9, Z25
+	VFMADD231PS  Z7, Z9, Z24
+	VBROADCASTSS (R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z23
+	VFMADD231PS  Z1, Z10, Z22
+	VFMADD231PS  Z2, Z10, Z21
+	VFMADD231PS  Z3, Z10, Z20
+	VFMADD231PS  Z4, Z10, Z19
+	VFMADD231PS  Z5, Z10, Z18
+	VFMADD231PS  Z6, Z10, Z17
+	VFMADD231PS  Z7, Z10, Z16
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	VFMADD213PS  128(AX), Z1, Z29
+	VFMADD213PS  192(AX), Z1, Z28
+	VFMADD213PS  256(AX), Z1, Z27
+	VFMADD213PS  320(AX), Z1, Z26
+	VFMADD213PS  384(AX), Z1, Z25
+	VFMADD213PS  448(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+	VFMADD213PS  128(AX), Z1, Z21
+	VFMADD213PS  192(AX), Z1, Z20
+	VFMADD213PS  256(AX), Z1, Z19
+	VFMADD213PS  320(AX), Z1, Z18
+	VFMADD213PS  384(AX), Z1, Z17
+	VFMADD213PS  448(AX), Z1, Z16
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z23, Z23
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z22, Z22
+	VMOVUPS 128(AX), Z0
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z21, Z21
+	VMOVUPS 192(AX), Z0
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z20, Z20
+	VMOVUPS 256(AX), Z0
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z19, Z19
+	VMOVUPS 320(AX), Z0
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z18, Z18
+	VMOVUPS 384(AX), Z0
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z17, Z17
+	VMOVUPS 448(AX), Z0
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z16, Z16
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	VMOVUPS Z29, 128(R12)
+	VMOVUPS Z28, 192(R12)
+	VMOVUPS Z27, 256(R12)
+	VMOVUPS Z26, 320(R12)
+	VMOVUPS Z25, 384(R12)
+	VMOVUPS Z24, 448(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	VMOVUPS Z21, 128(R12)
+	VMOVUPS Z20, 192(R12)
+	VMOVUPS Z19, 256(R12)
+	VMOVUPS Z18, 320(R12)
+	VMOVUPS Z17, 384(R12)
+	VMOVUPS Z16, 448(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols1x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmCols1x1AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VBROADCASTSS (R9), Z1
+	VFMADD231PS  (BX), Z1, Z31
+	VBROADCASTSS (R9)(SI*1), Z2
+	VFMADD231PS  (BX)(CX*1), Z2, Z31
+	VBROADCASTSS (R9)(SI*2), Z3
+	VFMADD231PS  (BX)(CX*2), Z3, Z31
+	VBROADCASTSS (R9)(R8*1), Z4
+	VFMADD231PS  (BX)(DX*1), Z4, Z31
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VBROADCASTSS (R9), Z5
+	VFMADD231PS  (BX), Z5, Z31
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols1x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmCols1x1PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VBROADCASTSS (R9), Z1
+	VMOVUPS.Z    (BX), K1, Z2
+	VFMADD231PS  Z2, Z1, Z31
+	VBROADCASTSS (R9)(SI*1), Z3
+	VMOVUPS.Z    (BX)(CX*1), K1, Z4
+	VFMADD231PS  Z4, Z3, Z31
+	VBROADCASTSS (R9)(SI*2), Z5
+	VMOVUPS.Z    (BX)(CX*2), K1, Z6
+	VFMADD231PS  Z6, Z5, Z31
+	VBROADCASTSS (R9)(R8*1), Z7
+	VMOVUPS.Z    (BX)(DX*1), K1, Z8
+	VFMADD231PS  Z8, Z7, Z31
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VBROADCASTSS (R9), Z9
+	VMOVUPS.Z    (BX), K1, Z10
+	VFMADD231PS  Z10, Z9, Z31
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols1x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmCols1x2AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VBROADCASTSS (R9), Z1
+	VFMADD231PS  (BX), Z1, Z31
+	VFMADD231PS  64(BX), Z1, Z30
+	VBROADCASTSS (R9)(SI*1), Z2
+	VFMADD231PS  (BX)(CX*1), Z2, Z31
+	VFMADD231PS  64(BX)(CX*1), Z2, Z30
+	VBROADCASTSS (R9)(SI*2), Z3
+	VFMADD231PS  (BX)(CX*2), Z3, Z31
+	VFMADD231PS  64(BX)(CX*2), Z3, Z30
+	VBROADCASTSS (R9)(R8*1), Z4
+	VFMADD231PS  (BX)(DX*1), Z4, Z31
+	VFMADD231PS  64(BX)(DX*1), Z4, Z30
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VBROADCASTSS (R9), Z5
+	VFMADD231PS  (BX), Z5, Z31
+	VFMADD231PS  64(BX), Z5, Z30
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols1x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmCols1x2PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VBROADCASTSS (R9), Z1
+	VFMADD231PS  (BX), Z1, Z31
+	VMOVUPS.Z    64(BX), K1, Z2
+	VFMADD231PS  Z2, Z1, Z30
+	VBROADCASTSS (R9)(SI*1), Z3
+	VFMADD231PS  (BX)(CX*1), Z3, Z31
+	VMOVUPS.Z    64(BX)(CX*1), K1, Z4
+	VFMADD231PS  Z4, Z3, Z30
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  (BX)(CX*2), Z5, Z31
+	VMOVUPS.Z    64(BX)(CX*2), K1, Z6
+	VFMADD231PS  Z6, Z5, Z30
+	VBROADCASTSS (R9)(R8*1), Z7
+	VFMADD231PS  (BX)(DX*1), Z7, Z31
+	VMOVUPS.Z    64(BX)(DX*1), K1, Z8
+	VFMADD231PS  Z8, Z7, Z30
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VBROADCASTSS (R9), Z9
+	VFMADD231PS  (BX), Z9, Z31
+	VMOVUPS.Z    64(BX), K1, Z10
+	VFMADD231PS  Z10, Z9, Z30
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols2x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmCols2x1AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS 4(R9), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VMOVUPS      (BX)(CX*1), Z0
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z30
+	VMOVUPS      (BX)(CX*2), Z0
+	VBROADCASTSS (R9)(SI*2), Z6
+	VFMADD231PS  Z0, Z6, Z31
+	VBROADCASTSS 4(R9)(SI*2), Z7
+	VFMADD231PS  Z0, Z7, Z30
+	VMOVUPS      (BX)(DX*1), Z0
+	VBROADCASTSS (R9)(R8*1), Z8
+	VFMADD231PS  Z0, Z8, Z31
+	VBROADCASTSS 4(R9)(R8*1), Z9
+	VFMADD231PS  Z0, Z9, Z30
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z10
+	VFMADD231PS  Z0, Z10, Z31
+	VBROADCASTSS 4(R9), Z11
+	VFMADD231PS  Z0, Z11, Z30
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z30
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z30, Z30
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols2x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmCols2x1PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS 4(R9), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VMOVUPS.Z    (BX)(CX*1), K1, Z0
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z30
+	VMOVUPS.Z    (BX)(CX*2), K1, Z0
+	VBROADCASTSS (R9)(SI*2), Z6
+	VFMADD231PS  Z0, Z6, Z31
+	VBROADCASTSS 4(R9)(SI*2), Z7
+	VFMADD231PS  Z0, Z7, Z30
+	VMOVUPS.Z    (BX)(DX*1), K1, Z0
+	VBROADCASTSS (R9)(R8*1), Z8
+	VFMADD231PS  Z0, Z8, Z31
+	VBROADCASTSS 4(R9)(R8*1), Z9
+	VFMADD231PS  Z0, Z9, Z30
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z10
+	VFMADD231PS  Z0, Z10, Z31
+	VBROADCASTSS 4(R9), Z11
+	VFMADD231PS  Z0, Z11, Z30
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z30, Z30
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols2x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmCols2x2AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS      64(BX)(CX*1), Z1
+	VBROADCASTSS (R9)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z31
+	VFMADD231PS  Z1, Z5, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z29
+	VFMADD231PS  Z1, Z6, Z28
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS      64(BX)(CX*2), Z1
+	VBROADCASTSS (R9)(SI*2), Z7
+	VFMADD231PS  Z0, Z7, Z31
+	VFMADD231PS  Z1, Z7, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z8
+	VFMADD231PS  Z0, Z8, Z29
+	VFMADD231PS  Z1, Z8, Z28
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS      64(BX)(DX*1), Z1
+	VBROADCASTSS (R9)(R8*1), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VFMADD231PS  Z1, Z9, Z30
+	VBROADCASTSS 4(R9)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z29
+	VFMADD231PS  Z1, Z10, Z28
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z11
+	VFMADD231PS  Z0, Z11, Z31
+	VFMADD231PS  Z1, Z11, Z30
+	VBROADCASTSS 4(R9), Z12
+	VFMADD231PS  Z0, Z12, Z29
+	VFMADD231PS  Z1, Z12, Z28
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols2x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmCols2x2PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
+	VBROADCASTSS (R9)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z31
+	VFMADD231PS  Z1, Z5, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z29
+	VFMADD231PS  Z1, Z6, Z28
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS.Z    64(BX)(CX*2), K1, Z1
+	VBROADCASTSS (R9)(SI*2), Z7
+	VFMADD231PS  Z0, Z7, Z31
+	VFMADD231PS  Z1, Z7, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z8
+	VFMADD231PS  Z0, Z8, Z29
+	VFMADD231PS  Z1, Z8, Z28
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
+	VBROADCASTSS (R9)(R8*1), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VFMADD231PS  Z1, Z9, Z30
+	VBROADCASTSS 4(R9)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z29
+	VFMADD231PS  Z1, Z10, Z28
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z11
+	VFMADD231PS  Z0, Z11, Z31
+	VFMADD231PS  Z1, Z11, Z30
+	VBROADCASTSS 4(R9), Z12
+	VFMADD231PS  Z0, Z12, Z29
+	VFMADD231PS  Z1, Z12, Z28
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z29, Z29
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z28, Z28
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols3x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmCols3x1AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS 4(R9), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS 8(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VMOVUPS      (BX)(CX*1), Z0
+	VBROADCASTSS (R9)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z29
+	VMOVUPS      (BX)(CX*2), Z0
+	VBROADCASTSS (R9)(SI*2), Z8
+	VFMADD231PS  Z0, Z8, Z31
+	VBROADCASTSS 4(R9)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z29
+	VMOVUPS      (BX)(DX*1), Z0
+	VBROADCASTSS (R9)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z31
+	VBROADCASTSS 4(R9)(R8*1), Z12
+	VFMADD231PS  Z0, Z12, Z30
+	VBROADCASTSS 8(R9)(R8*1), Z13
+	VFMADD231PS  Z0, Z13, Z29
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z14
+	VFMADD231PS  Z0, Z14, Z31
+	VBROADCASTSS 4(R9), Z15
+	VFMADD231PS  Z0, Z15, Z30
+	VBROADCASTSS 8(R9), Z16
+	VFMADD231PS  Z0, Z16, Z29
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z29, Z29
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols3x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmCols3x1PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS 4(R9), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS 8(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VMOVUPS.Z    (BX)(CX*1), K1, Z0
+	VBROADCASTSS (R9)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z29
+	VMOVUPS.Z    (BX)(CX*2), K1, Z0
+	VBROADCASTSS (R9)(SI*2), Z8
+	VFMADD231PS  Z0, Z8, Z31
+	VBROADCASTSS 4(R9)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z29
+	VMOVUPS.Z    (BX)(DX*1), K1, Z0
+	VBROADCASTSS (R9)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z31
+	VBROADCASTSS 4(R9)(R8*1), Z12
+	VFMADD231PS  Z0, Z12, Z30
+	VBROADCASTSS 8(R9)(R8*1), Z13
+	VFMADD231PS  Z0, Z13, Z29
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z14
+	VFMADD231PS  Z0, Z14, Z31
+	VBROADCASTSS 4(R9), Z15
+	VFMADD231PS  Z0, Z15, Z30
+	VBROADCASTSS 8(R9), Z16
+	VFMADD231PS  Z0, Z16, Z29
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z29
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z29, Z29
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols3x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmCols3x2AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS      64(BX)(CX*1), Z1
+	VBROADCASTSS (R9)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z31
+	VFMADD231PS  Z1, Z6, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z29
+	VFMADD231PS  Z1, Z7, Z28
+	VBROADCASTSS 8(R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z27
+	VFMADD231PS  Z1, Z8, Z26
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS      64(BX)(CX*2), Z1
+	VBROADCASTSS (R9)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VFMADD231PS  Z1, Z9, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z29
+	VFMADD231PS  Z1, Z10, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z11
+	VFMADD231PS  Z0, Z11, Z27
+	VFMADD231PS  Z1, Z11, Z26
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS      64(BX)(DX*1), Z1
+	VBROADCASTSS (R9)(R8*1), Z12
+	VFMADD231PS  Z0, Z12, Z31
+	VFMADD231PS  Z1, Z12, Z30
+	VBROADCASTSS 4(R9)(R8*1), Z13
+	VFMADD231PS  Z0, Z13, Z29
+	VFMADD231PS  Z1, Z13, Z28
+	VBROADCASTSS 8(R9)(R8*1), Z14
+	VFMADD231PS  Z0, Z14, Z27
+	VFMADD231PS  Z1, Z14, Z26
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z15
+	VFMADD231PS  Z0, Z15, Z31
+	VFMADD231PS  Z1, Z15, Z30
+	VBROADCASTSS 4(R9), Z16
+	VFMADD231PS  Z0, Z16, Z29
+	VFMADD231PS  Z1, Z16, Z28
+	VBROADCASTSS 8(R9), Z17
+	VFMADD231PS  Z0, Z17, Z27
+	VFMADD231PS  Z1, Z17, Z26
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols3x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmCols3x2PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
+	VBROADCASTSS (R9)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z31
+	VFMADD231PS  Z1, Z6, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z29
+	VFMADD231PS  Z1, Z7, Z28
+	VBROADCASTSS 8(R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z27
+	VFMADD231PS  Z1, Z8, Z26
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS.Z    64(BX)(CX*2), K1, Z1
+	VBROADCASTSS (R9)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VFMADD231PS  Z1, Z9, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z29
+	VFMADD231PS  Z1, Z10, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z11
+	VFMADD231PS  Z0, Z11, Z27
+	VFMADD231PS  Z1, Z11, Z26
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
+	VBROADCASTSS (R9)(R8*1), Z12
+	VFMADD231PS  Z0, Z12, Z31
+	VFMADD231PS  Z1, Z12, Z30
+	VBROADCASTSS 4(R9)(R8*1), Z13
+	VFMADD231PS  Z0, Z13, Z29
+	VFMADD231PS  Z1, Z13, Z28
+	VBROADCASTSS 8(R9)(R8*1), Z14
+	VFMADD231PS  Z0, Z14, Z27
+	VFMADD231PS  Z1, Z14, Z26
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z15
+	VFMADD231PS  Z0, Z15, Z31
+	VFMADD231PS  Z1, Z15, Z30
+	VBROADCASTSS 4(R9), Z16
+	VFMADD231PS  Z0, Z16, Z29
+	VFMADD231PS  Z1, Z16, Z28
+	VBROADCASTSS 8(R9), Z17
+	VFMADD231PS  Z0, Z17, Z27
+	VFMADD231PS  Z1, Z17, Z26
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z27, Z27
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z26, Z26
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols4x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmCols4x1AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS 4(R9), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS 8(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS 12(R9), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VMOVUPS      (BX)(CX*1), Z0
+	VBROADCASTSS (R9)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z29
+	VBROADCASTSS 12(R9)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z28
+	VMOVUPS      (BX)(CX*2), Z0
+	VBROADCASTSS (R9)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z31
+	VBROADCASTSS 4(R9)(SI*2), Z11
+	VFMADD231PS  Z0, Z11, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z12
+	VFMADD231PS  Z0, Z12, Z29
+	VBROADCASTSS 12(R9)(SI*2), Z13
+	VFMADD231PS  Z0, Z13, Z28
+	VMOVUPS      (BX)(DX*1), Z0
+	VBROADCASTSS (R9)(R8*1), Z14
+	VFMADD231PS  Z0, Z14, Z31
+	VBROADCASTSS 4(R9)(R8*1), Z15
+	VFMADD231PS  Z0, Z15, Z30
+	VBROADCASTSS 8(R9)(R8*1), Z16
+	VFMADD231PS  Z0, Z16, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z17
+	VFMADD231PS  Z0, Z17, Z28
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z18
+	VFMADD231PS  Z0, Z18, Z31
+	VBROADCASTSS 4(R9), Z19
+	VFMADD231PS  Z0, Z19, Z30
+	VBROADCASTSS 8(R9), Z20
+	VFMADD231PS  Z0, Z20, Z29
+	VBROADCASTSS 12(R9), Z21
+	VFMADD231PS  Z0, Z21, Z28
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z28
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z28, Z28
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols4x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmCols4x1PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS 4(R9), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS 8(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS 12(R9), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VMOVUPS.Z    (BX)(CX*1), K1, Z0
+	VBROADCASTSS (R9)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z29
+	VBROADCASTSS 12(R9)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z28
+	VMOVUPS.Z    (BX)(CX*2), K1, Z0
+	VBROADCASTSS (R9)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z31
+	VBROADCASTSS 4(R9)(SI*2), Z11
+	VFMADD231PS  Z0, Z11, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z12
+	VFMADD231PS  Z0, Z12, Z29
+	VBROADCASTSS 12(R9)(SI*2), Z13
+	VFMADD231PS  Z0, Z13, Z28
+	VMOVUPS.Z    (BX)(DX*1), K1, Z0
+	VBROADCASTSS (R9)(R8*1), Z14
+	VFMADD231PS  Z0, Z14, Z31
+	VBROADCASTSS 4(R9)(R8*1), Z15
+	VFMADD231PS  Z0, Z15, Z30
+	VBROADCASTSS 8(R9)(R8*1), Z16
+	VFMADD231PS  Z0, Z16, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z17
+	VFMADD231PS  Z0, Z17, Z28
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z18
+	VFMADD231PS  Z0, Z18, Z31
+	VBROADCASTSS 4(R9), Z19
+	VFMADD231PS  Z0, Z19, Z30
+	VBROADCASTSS 8(R9), Z20
+	VFMADD231PS  Z0, Z20, Z29
+	VBROADCASTSS 12(R9), Z21
+	VFMADD231PS  Z0, Z21, Z28
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z29
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z28, Z28
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols4x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmCols4x2AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS      64(BX)(CX*1), Z1
+	VBROADCASTSS (R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z31
+	VFMADD231PS  Z1, Z7, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z29
+	VFMADD231PS  Z1, Z8, Z28
+	VBROADCASTSS 8(R9)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z27
+	VFMADD231PS  Z1, Z9, Z26
+	VBROADCASTSS 12(R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z25
+	VFMADD231PS  Z1, Z10, Z24
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS      64(BX)(CX*2), Z1
+	VBROADCASTSS (R9)(SI*2), Z11
+	VFMADD231PS  Z0, Z11, Z31
+	VFMADD231PS  Z1, Z11, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z12
+	VFMADD231PS  Z0, Z12, Z29
+	VFMADD231PS  Z1, Z12, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z13
+	VFMADD231PS  Z0, Z13, Z27
+	VFMADD231PS  Z1, Z13, Z26
+	VBROADCASTSS 12(R9)(SI*2), Z14
+	VFMADD231PS  Z0, Z14, Z25
+	VFMADD231PS  Z1, Z14, Z24
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS      64(BX)(DX*1), Z1
+	VBROADCASTSS (R9)(R8*1), Z15
+	VFMADD231PS  Z0, Z15, Z31
+	VFMADD231PS  Z1, Z15, Z30
+	VBROADCASTSS 4(R9)(R8*1), Z16
+	VFMADD231PS  Z0, Z16, Z29
+	VFMADD231PS  Z1, Z16, Z28
+	VBROADCASTSS 8(R9)(R8*1), Z17
+	VFMADD231PS  Z0, Z17, Z27
+	VFMADD231PS  Z1, Z17, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z18
+	VFMADD231PS  Z0, Z18, Z25
+	VFMADD231PS  Z1, Z18, Z24
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z19
+	VFMADD231PS  Z0, Z19, Z31
+	VFMADD231PS  Z1, Z19, Z30
+	VBROADCASTSS 4(R9), Z20
+	VFMADD231PS  Z0, Z20, Z29
+	VFMADD231PS  Z1, Z20, Z28
+	VBROADCASTSS 8(R9), Z21
+	VFMADD231PS  Z0, Z21, Z27
+	VFMADD231PS  Z1, Z21, Z26
+	VBROADCASTSS 12(R9), Z22
+	VFMADD231PS  Z0, Z22, Z25
+	VFMADD231PS  Z1, Z22, Z24
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols4x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmCols4x2PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
+	VBROADCASTSS (R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z31
+	VFMADD231PS  Z1, Z7, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z29
+	VFMADD231PS  Z1, Z8, Z28
+	VBROADCASTSS 8(R9)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z27
+	VFMADD231PS  Z1, Z9, Z26
+	VBROADCASTSS 12(R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z25
+	VFMADD231PS  Z1, Z10, Z24
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS.Z    64(BX)(CX*2), K1, Z1
+	VBROADCASTSS (R9)(SI*2), Z11
+	VFMADD231PS  Z0, Z11, Z31
+	VFMADD231PS  Z1, Z11, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z12
+	VFMADD231PS  Z0, Z12, Z29
+	VFMADD231PS  Z1, Z12, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z13
+	VFMADD231PS  Z0, Z13, Z27
+	VFMADD231PS  Z1, Z13, Z26
+	VBROADCASTSS 12(R9)(SI*2), Z14
+	VFMADD231PS  Z0, Z14, Z25
+	VFMADD231PS  Z1, Z14, Z24
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
+	VBROADCASTSS (R9)(R8*1), Z15
+	VFMADD231PS  Z0, Z15, Z31
+	VFMADD231PS  Z1, Z15, Z30
+	VBROADCASTSS 4(R9)(R8*1), Z16
+	VFMADD231PS  Z0, Z16, Z29
+	VFMADD231PS  Z1, Z16, Z28
+	VBROADCASTSS 8(R9)(R8*1), Z17
+	VFMADD231PS  Z0, Z17, Z27
+	VFMADD231PS  Z1, Z17, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z18
+	VFMADD231PS  Z0, Z18, Z25
+	VFMADD231PS  Z1, Z18, Z24
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z19
+	VFMADD231PS  Z0, Z19, Z31
+	VFMADD231PS  Z1, Z19, Z30
+	VBROADCASTSS 4(R9), Z20
+	VFMADD231PS  Z0, Z20, Z29
+	VFMADD231PS  Z1, Z20, Z28
+	VBROADCASTSS 8(R9), Z21
+	VFMADD231PS  Z0, Z21, Z27
+	VFMADD231PS  Z1, Z21, Z26
+	VBROADCASTSS 12(R9), Z22
+	VFMADD231PS  Z0, Z22, Z25
+	VFMADD231PS  Z1, Z22, Z24
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z25, Z25
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z24, Z24
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols5x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmCols5x1AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS 4(R9), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS 8(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS 12(R9), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VBROADCASTSS 16(R9), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VMOVUPS      (BX)(CX*1), Z0
+	VBROADCASTSS (R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z29
+	VBROADCASTSS 12(R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z28
+	VBROADCASTSS 16(R9)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z27
+	VMOVUPS      (BX)(CX*2), Z0
+	VBROADCASTSS (R9)(SI*2), Z12
+	VFMADD231PS  Z0, Z12, Z31
+	VBROADCASTSS 4(R9)(SI*2), Z13
+	VFMADD231PS  Z0, Z13, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z14
+	VFMADD231PS  Z0, Z14, Z29
+	VBROADCASTSS 12(R9)(SI*2), Z15
+	VFMADD231PS  Z0, Z15, Z28
+	VBROADCASTSS 16(R9)(SI*2), Z16
+	VFMADD231PS  Z0, Z16, Z27
+	VMOVUPS      (BX)(DX*1), Z0
+	VBROADCASTSS (R9)(R8*1), Z17
+	VFMADD231PS  Z0, Z17, Z31
+	VBROADCASTSS 4(R9)(R8*1), Z18
+	VFMADD231PS  Z0, Z18, Z30
+	VBROADCASTSS 8(R9)(R8*1), Z19
+	VFMADD231PS  Z0, Z19, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z20
+	VFMADD231PS  Z0, Z20, Z28
+	VBROADCASTSS 16(R9)(R8*1), Z21
+	VFMADD231PS  Z0, Z21, Z27
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z22
+	VFMADD231PS  Z0, Z22, Z31
+	VBROADCASTSS 4(R9), Z23
+	VFMADD231PS  Z0, Z23, Z30
+	VBROADCASTSS 8(R9), Z24
+	VFMADD231PS  Z0, Z24, Z29
+	VBROADCASTSS 12(R9), Z25
+	VFMADD231PS  Z0, Z25, Z28
+	VBROADCASTSS 16(R9), Z26
+	VFMADD231PS  Z0, Z26, Z27
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z27, Z27
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols5x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmCols5x1PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS 4(R9), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS 8(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS 12(R9), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VBROADCASTSS 16(R9), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VMOVUPS.Z    (BX)(CX*1), K1, Z0
+	VBROADCASTSS (R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z29
+	VBROADCASTSS 12(R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z28
+	VBROADCASTSS 16(R9)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z27
+	VMOVUPS.Z    (BX)(CX*2), K1, Z0
+	VBROADCASTSS (R9)(SI*2), Z12
+	VFMADD231PS  Z0, Z12, Z31
+	VBROADCASTSS 4(R9)(SI*2), Z13
+	VFMADD231PS  Z0, Z13, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z14
+	VFMADD231PS  Z0, Z14, Z29
+	VBROADCASTSS 12(R9)(SI*2), Z15
+	VFMADD231PS  Z0, Z15, Z28
+	VBROADCASTSS 16(R9)(SI*2), Z16
+	VFMADD231PS  Z0, Z16, Z27
+	VMOVUPS.Z    (BX)(DX*1), K1, Z0
+	VBROADCASTSS (R9)(R8*1), Z17
+	VFMADD231PS  Z0, Z17, Z31
+	VBROADCASTSS 4(R9)(R8*1), Z18
+	VFMADD231PS  Z0, Z18, Z30
+	VBROADCASTSS 8(R9)(R8*1), Z19
+	VFMADD231PS  Z0, Z19, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z20
+	VFMADD231PS  Z0, Z20, Z28
+	VBROADCASTSS 16(R9)(R8*1), Z21
+	VFMADD231PS  Z0, Z21, Z27
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z22
+	VFMADD231PS  Z0, Z22, Z31
+	VBROADCASTSS 4(R9), Z23
+	VFMADD231PS  Z0, Z23, Z30
+	VBROADCASTSS 8(R9), Z24
+	VFMADD231PS  Z0, Z24, Z29
+	VBROADCASTSS 12(R9), Z25
+	VFMADD231PS  Z0, Z25, Z28
+	VBROADCASTSS 16(R9), Z26
+	VFMADD231PS  Z0, Z26, Z27
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z29
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z27
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z27, Z27
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols5x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmCols5x2AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 16(R9), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS      64(BX)(CX*1), Z1
+	VBROADCASTSS (R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z31
+	VFMADD231PS  Z1, Z8, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z29
+	VFMADD231PS  Z1, Z9, Z28
+	VBROADCASTSS 8(R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z27
+	VFMADD231PS  Z1, Z10, Z26
+	VBROADCASTSS 12(R9)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z25
+	VFMADD231PS  Z1, Z11, Z24
+	VBROADCASTSS 16(R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z23
+	VFMADD231PS  Z1, Z12, Z22
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS      64(BX)(CX*2), Z1
+	VBROADCASTSS (R9)(SI*2), Z13
+	VFMADD231PS  Z0, Z13, Z31
+	VFMADD231PS  Z1, Z13, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z14
+	VFMADD231PS  Z0, Z14, Z29
+	VFMADD231PS  Z1, Z14, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z15
+	VFMADD231PS  Z0, Z15, Z27
+	VFMADD231PS  Z1, Z15, Z26
+	VBROADCASTSS 12(R9)(SI*2), Z16
+	VFMADD231PS  Z0, Z16, Z25
+	VFMADD231PS  Z1, Z16, Z24
+	VBROADCASTSS 16(R9)(SI*2), Z17
+	VFMADD231PS  Z0, Z17, Z23
+	VFMADD231PS  Z1, Z17, Z22
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS      64(BX)(DX*1), Z1
+	VBROADCASTSS (R9)(R8*1), Z18
+	VFMADD231PS  Z0, Z18, Z31
+	VFMADD231PS  Z1, Z18, Z30
+	VBROADCASTSS 4(R9)(R8*1), Z19
+	VFMADD231PS  Z0, Z19, Z29
+	VFMADD231PS  Z1, Z19, Z28
+	VBROADCASTSS 8(R9)(R8*1), Z20
+	VFMADD231PS  Z0, Z20, Z27
+	VFMADD231PS  Z1, Z20, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z21
+	VFMADD231PS  Z0, Z21, Z25
+	VFMADD231PS  Z1, Z21, Z24
+	VBROADCASTSS 16(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z23
+	VFMADD231PS  Z1, Z2, Z22
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 16(R9), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z23, Z23
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z22, Z22
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols5x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmCols5x2PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 16(R9), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
+	VBROADCASTSS (R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z31
+	VFMADD231PS  Z1, Z8, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z29
+	VFMADD231PS  Z1, Z9, Z28
+	VBROADCASTSS 8(R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z27
+	VFMADD231PS  Z1, Z10, Z26
+	VBROADCASTSS 12(R9)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z25
+	VFMADD231PS  Z1, Z11, Z24
+	VBROADCASTSS 16(R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z23
+	VFMADD231PS  Z1, Z12, Z22
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS.Z    64(BX)(CX*2), K1, Z1
+	VBROADCASTSS (R9)(SI*2), Z13
+	VFMADD231PS  Z0, Z13, Z31
+	VFMADD231PS  Z1, Z13, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z14
+	VFMADD231PS  Z0, Z14, Z29
+	VFMADD231PS  Z1, Z14, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z15
+	VFMADD231PS  Z0, Z15, Z27
+	VFMADD231PS  Z1, Z15, Z26
+	VBROADCASTSS 12(R9)(SI*2), Z16
+	VFMADD231PS  Z0, Z16, Z25
+	VFMADD231PS  Z1, Z16, Z24
+	VBROADCASTSS 16(R9)(SI*2), Z17
+	VFMADD231PS  Z0, Z17, Z23
+	VFMADD231PS  Z1, Z17, Z22
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
+	VBROADCASTSS (R9)(R8*1), Z18
+	VFMADD231PS  Z0, Z18, Z31
+	VFMADD231PS  Z1, Z18, Z30
+	VBROADCASTSS 4(R9)(R8*1), Z19
+	VFMADD231PS  Z0, Z19, Z29
+	VFMADD231PS  Z1, Z19, Z28
+	VBROADCASTSS 8(R9)(R8*1), Z20
+	VFMADD231PS  Z0, Z20, Z27
+	VFMADD231PS  Z1, Z20, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z21
+	VFMADD231PS  Z0, Z21, Z25
+	VFMADD231PS  Z1, Z21, Z24
+	VBROADCASTSS 16(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z23
+	VFMADD231PS  Z1, Z2, Z22
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 16(R9), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z22
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z23, Z23
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z24, Z24
+	VADDPS    Z0, Z22, Z22
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols6x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmCols6x1AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS 4(R9), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS 8(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS 12(R9), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VBROADCASTSS 16(R9), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VBROADCASTSS 20(R9), Z7
+	VFMADD231PS  Z0, Z7, Z26
+	VMOVUPS      (BX)(CX*1), Z0
+	VBROADCASTSS (R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z29
+	VBROADCASTSS 12(R9)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z28
+	VBROADCASTSS 16(R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z27
+	VBROADCASTSS 20(R9)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z26
+	VMOVUPS      (BX)(CX*2), Z0
+	VBROADCASTSS (R9)(SI*2), Z14
+	VFMADD231PS  Z0, Z14, Z31
+	VBROADCASTSS 4(R9)(SI*2), Z15
+	VFMADD231PS  Z0, Z15, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z16
+	VFMADD231PS  Z0, Z16, Z29
+	VBROADCASTSS 12(R9)(SI*2), Z17
+	VFMADD231PS  Z0, Z17, Z28
+	VBROADCASTSS 16(R9)(SI*2), Z18
+	VFMADD231PS  Z0, Z18, Z27
+	VBROADCASTSS 20(R9)(SI*2), Z19
+	VFMADD231PS  Z0, Z19, Z26
+	VMOVUPS      (BX)(DX*1), Z0
+	VBROADCASTSS (R9)(R8*1), Z20
+	VFMADD231PS  Z0, Z20, Z31
+	VBROADCASTSS 4(R9)(R8*1), Z21
+	VFMADD231PS  Z0, Z21, Z30
+	VBROADCASTSS 8(R9)(R8*1), Z22
+	VFMADD231PS  Z0, Z22, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z23
+	VFMADD231PS  Z0, Z23, Z28
+	VBROADCASTSS 16(R9)(R8*1), Z24
+	VFMADD231PS  Z0, Z24, Z27
+	VBROADCASTSS 20(R9)(R8*1), Z25
+	VFMADD231PS  Z0, Z25, Z26
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z1
+	VFMADD231PS  Z0, Z1, Z31
+	VBROADCASTSS 4(R9), Z2
+	VFMADD231PS  Z0, Z2, Z30
+	VBROADCASTSS 8(R9), Z3
+	VFMADD231PS  Z0, Z3, Z29
+	VBROADCASTSS 12(R9), Z4
+	VFMADD231PS  Z0, Z4, Z28
+	VBROADCASTSS 16(R9), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VBROADCASTSS 20(R9), Z6
+	VFMADD231PS  Z0, Z6, Z26
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z26
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z26, Z26
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols6x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmCols6x1PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS 4(R9), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS 8(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS 12(R9), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VBROADCASTSS 16(R9), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VBROADCASTSS 20(R9), Z7
+	VFMADD231PS  Z0, Z7, Z26
+	VMOVUPS.Z    (BX)(CX*1), K1, Z0
+	VBROADCASTSS (R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z29
+	VBROADCASTSS 12(R9)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z28
+	VBROADCASTSS 16(R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z27
+	VBROADCASTSS 20(R9)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z26
+	VMOVUPS.Z    (BX)(CX*2), K1, Z0
+	VBROADCASTSS (R9)(SI*2), Z14
+	VFMADD231PS  Z0, Z14, Z31
+	VBROADCASTSS 4(R9)(SI*2), Z15
+	VFMADD231PS  Z0, Z15, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z16
+	VFMADD231PS  Z0, Z16, Z29
+	VBROADCASTSS 12(R9)(SI*2), Z17
+	VFMADD231PS  Z0, Z17, Z28
+	VBROADCASTSS 16(R9)(SI*2), Z18
+	VFMADD231PS  Z0, Z18, Z27
+	VBROADCASTSS 20(R9)(SI*2), Z19
+	VFMADD231PS  Z0, Z19, Z26
+	VMOVUPS.Z    (BX)(DX*1), K1, Z0
+	VBROADCASTSS (R9)(R8*1), Z20
+	VFMADD231PS  Z0, Z20, Z31
+	VBROADCASTSS 4(R9)(R8*1), Z21
+	VFMADD231PS  Z0, Z21, Z30
+	VBROADCASTSS 8(R9)(R8*1), Z22
+	VFMADD231PS  Z0, Z22, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z23
+	VFMADD231PS  Z0, Z23, Z28
+	VBROADCASTSS 16(R9)(R8*1), Z24
+	VFMADD231PS  Z0, Z24, Z27
+	VBROADCASTSS 20(R9)(R8*1), Z25
+	VFMADD231PS  Z0, Z25, Z26
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z1
+	VFMADD231PS  Z0, Z1, Z31
+	VBROADCASTSS 4(R9), Z2
+	VFMADD231PS  Z0, Z2, Z30
+	VBROADCASTSS 8(R9), Z3
+	VFMADD231PS  Z0, Z3, Z29
+	VBROADCASTSS 12(R9), Z4
+	VFMADD231PS  Z0, Z4, Z28
+	VBROADCASTSS 16(R9), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VBROADCASTSS 20(R9), Z6
+	VFMADD231PS  Z0, Z6, Z26
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z29
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z27
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z26, Z26
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols6x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmCols6x2AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 16(R9), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 20(R9), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS      64(BX)(CX*1), Z1
+	VBROADCASTSS (R9)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VFMADD231PS  Z1, Z9, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z29
+	VFMADD231PS  Z1, Z10, Z28
+	VBROADCASTSS 8(R9)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z27
+	VFMADD231PS  Z1, Z11, Z26
+	VBROADCASTSS 12(R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z25
+	VFMADD231PS  Z1, Z12, Z24
+	VBROADCASTSS 16(R9)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z23
+	VFMADD231PS  Z1, Z13, Z22
+	VBROADCASTSS 20(R9)(SI*1), Z14
+	VFMADD231PS  Z0, Z14, Z21
+	VFMADD231PS  Z1, Z14, Z20
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS      64(BX)(CX*2), Z1
+	VBROADCASTSS (R9)(SI*2), Z15
+	VFMADD231PS  Z0, Z15, Z31
+	VFMADD231PS  Z1, Z15, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z16
+	VFMADD231PS  Z0, Z16, Z29
+	VFMADD231PS  Z1, Z16, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z17
+	VFMADD231PS  Z0, Z17, Z27
+	VFMADD231PS  Z1, Z17, Z26
+	VBROADCASTSS 12(R9)(SI*2), Z18
+	VFMADD231PS  Z0, Z18, Z25
+	VFMADD231PS  Z1, Z18, Z24
+	VBROADCASTSS 16(R9)(SI*2), Z19
+	VFMADD231PS  Z0, Z19, Z23
+	VFMADD231PS  Z1, Z19, Z22
+	VBROADCASTSS 20(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS      64(BX)(DX*1), Z1
+	VBROADCASTSS (R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 16(R9)(R8*1), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 20(R9)(R8*1), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VFMADD231PS  Z1, Z9, Z30
+	VBROADCASTSS 4(R9), Z10
+	VFMADD231PS  Z0, Z10, Z29
+	VFMADD231PS  Z1, Z10, Z28
+	VBROADCASTSS 8(R9), Z11
+	VFMADD231PS  Z0, Z11, Z27
+	VFMADD231PS  Z1, Z11, Z26
+	VBROADCASTSS 12(R9), Z12
+	VFMADD231PS  Z0, Z12, Z25
+	VFMADD231PS  Z1, Z12, Z24
+	VBROADCASTSS 16(R9), Z13
+	VFMADD231PS  Z0, Z13, Z23
+	VFMADD231PS  Z1, Z13, Z22
+	VBROADCASTSS 20(R9), Z14
+	VFMADD231PS  Z0, Z14, Z21
+	VFMADD231PS  Z1, Z14, Z20
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VFMADD213PS  64(AX), Z1, Z20
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z21, Z21
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z22, Z22
+	VADDPS  Z0, Z20, Z20
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols6x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmCols6x2PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 16(R9), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 20(R9), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
+	VBROADCASTSS (R9)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VFMADD231PS  Z1, Z9, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z29
+	VFMADD231PS  Z1, Z10, Z28
+	VBROADCASTSS 8(R9)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z27
+	VFMADD231PS  Z1, Z11, Z26
+	VBROADCASTSS 12(R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z25
+	VFMADD231PS  Z1, Z12, Z24
+	VBROADCASTSS 16(R9)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z23
+	VFMADD231PS  Z1, Z13, Z22
+	VBROADCASTSS 20(R9)(SI*1), Z14
+	VFMADD231PS  Z0, Z14, Z21
+	VFMADD231PS  Z1, Z14, Z20
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS.Z    64(BX)(CX*2), K1, Z1
+	VBROADCASTSS (R9)(SI*2), Z15
+	VFMADD231PS  Z0, Z15, Z31
+	VFMADD231PS  Z1, Z15, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z16
+	VFMADD231PS  Z0, Z16, Z29
+	VFMADD231PS  Z1, Z16, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z17
+	VFMADD231PS  Z0, Z17, Z27
+	VFMADD231PS  Z1, Z17, Z26
+	VBROADCASTSS 12(R9)(SI*2), Z18
+	VFMADD231PS  Z0, Z18, Z25
+	VFMADD231PS  Z1, Z18, Z24
+	VBROADCASTSS 16(R9)(SI*2), Z19
+	VFMADD231PS  Z0, Z19, Z23
+	VFMADD231PS  Z1, Z19, Z22
+	VBROADCASTSS 20(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
+	VBROADCASTSS (R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 16(R9)(R8*1), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 20(R9)(R8*1), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VFMADD231PS  Z1, Z9, Z30
+	VBROADCASTSS 4(R9), Z10
+	VFMADD231PS  Z0, Z10, Z29
+	VFMADD231PS  Z1, Z10, Z28
+	VBROADCASTSS 8(R9), Z11
+	VFMADD231PS  Z0, Z11, Z27
+	VFMADD231PS  Z1, Z11, Z26
+	VBROADCASTSS 12(R9), Z12
+	VFMADD231PS  Z0, Z12, Z25
+	VFMADD231PS  Z1, Z12, Z24
+	VBROADCASTSS 16(R9), Z13
+	VFMADD231PS  Z0, Z13, Z23
+	VFMADD231PS  Z1, Z13, Z22
+	VBROADCASTSS 20(R9), Z14
+	VFMADD231PS  Z0, Z14, Z21
+	VFMADD231PS  Z1, Z14, Z20
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z20
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z0, Z21, Z21
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z24, Z24
+	VADDPS    Z0, Z22, Z22
+	VADDPS    Z0, Z20, Z20
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols7x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmCols7x1AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS 4(R9), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS 8(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS 12(R9), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VBROADCASTSS 16(R9), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VBROADCASTSS 20(R9), Z7
+	VFMADD231PS  Z0, Z7, Z26
+	VBROADCASTSS 24(R9), Z8
+	VFMADD231PS  Z0, Z8, Z25
+	VMOVUPS      (BX)(CX*1), Z0
+	VBROADCASTSS (R9)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z29
+	VBROADCASTSS 12(R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z28
+	VBROADCASTSS 16(R9)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z27
+	VBROADCASTSS 20(R9)(SI*1), Z14
+	VFMADD231PS  Z0, Z14, Z26
+	VBROADCASTSS 24(R9)(SI*1), Z15
+	VFMADD231PS  Z0, Z15, Z25
+	VMOVUPS      (BX)(CX*2), Z0
+	VBROADCASTSS (R9)(SI*2), Z16
+	VFMADD231PS  Z0, Z16, Z31
+	VBROADCASTSS 4(R9)(SI*2), Z17
+	VFMADD231PS  Z0, Z17, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z18
+	VFMADD231PS  Z0, Z18, Z29
+	VBROADCASTSS 12(R9)(SI*2), Z19
+	VFMADD231PS  Z0, Z19, Z28
+	VBROADCASTSS 16(R9)(SI*2), Z20
+	VFMADD231PS  Z0, Z20, Z27
+	VBROADCASTSS 20(R9)(SI*2), Z21
+	VFMADD231PS  Z0, Z21, Z26
+	VBROADCASTSS 24(R9)(SI*2), Z22
+	VFMADD231PS  Z0, Z22, Z25
+	VMOVUPS      (BX)(DX*1), Z0
+	VBROADCASTSS (R9)(R8*1), Z23
+	VFMADD231PS  Z0, Z23, Z31
+	VBROADCASTSS 4(R9)(R8*1), Z24
+	VFMADD231PS  Z0, Z24, Z30
+	VBROADCASTSS 8(R9)(R8*1), Z1
+	VFMADD231PS  Z0, Z1, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z28
+	VBROADCASTSS 16(R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VBROADCASTSS 20(R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z26
+	VBROADCASTSS 24(R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z25
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z6
+	VFMADD231PS  Z0, Z6, Z31
+	VBROADCASTSS 4(R9), Z7
+	VFMADD231PS  Z0, Z7, Z30
+	VBROADCASTSS 8(R9), Z8
+	VFMADD231PS  Z0, Z8, Z29
+	VBROADCASTSS 12(R9), Z9
+	VFMADD231PS  Z0, Z9, Z28
+	VBROADCASTSS 16(R9), Z10
+	VFMADD231PS  Z0, Z10, Z27
+	VBROADCASTSS 20(R9), Z11
+	VFMADD231PS  Z0, Z11, Z26
+	VBROADCASTSS 24(R9), Z12
+	VFMADD231PS  Z0, Z12, Z25
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z25, Z25
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols7x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmCols7x1PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS 4(R9), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS 8(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS 12(R9), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VBROADCASTSS 16(R9), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VBROADCASTSS 20(R9), Z7
+	VFMADD231PS  Z0, Z7, Z26
+	VBROADCASTSS 24(R9), Z8
+	VFMADD231PS  Z0, Z8, Z25
+	VMOVUPS.Z    (BX)(CX*1), K1, Z0
+	VBROADCASTSS (R9)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z29
+	VBROADCASTSS 12(R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z28
+	VBROADCASTSS 16(R9)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z27
+	VBROADCASTSS 20(R9)(SI*1), Z14
+	VFMADD231PS  Z0, Z14, Z26
+	VBROADCASTSS 24(R9)(SI*1), Z15
+	VFMADD231PS  Z0, Z15, Z25
+	VMOVUPS.Z    (BX)(CX*2), K1, Z0
+	VBROADCASTSS (R9)(SI*2), Z16
+	VFMADD231PS  Z0, Z16, Z31
+	VBROADCASTSS 4(R9)(SI*2), Z17
+	VFMADD231PS  Z0, Z17, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z18
+	VFMADD231PS  Z0, Z18, Z29
+	VBROADCASTSS 12(R9)(SI*2), Z19
+	VFMADD231PS  Z0, Z19, Z28
+	VBROADCASTSS 16(R9)(SI*2), Z20
+	VFMADD231PS  Z0, Z20, Z27
+	VBROADCASTSS 20(R9)(SI*2), Z21
+	VFMADD231PS  Z0, Z21, Z26
+	VBROADCASTSS 24(R9)(SI*2), Z22
+	VFMADD231PS  Z0, Z22, Z25
+	VMOVUPS.Z    (BX)(DX*1), K1, Z0
+	VBROADCASTSS (R9)(R8*1), Z23
+	VFMADD231PS  Z0, Z23, Z31
+	VBROADCASTSS 4(R9)(R8*1), Z24
+	VFMADD231PS  Z0, Z24, Z30
+	VBROADCASTSS 8(R9)(R8*1), Z1
+	VFMADD231PS  Z0, Z1, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z28
+	VBROADCASTSS 16(R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VBROADCASTSS 20(R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z26
+	VBROADCASTSS 24(R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z25
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z6
+	VFMADD231PS  Z0, Z6, Z31
+	VBROADCASTSS 4(R9), Z7
+	VFMADD231PS  Z0, Z7, Z30
+	VBROADCASTSS 8(R9), Z8
+	VFMADD231PS  Z0, Z8, Z29
+	VBROADCASTSS 12(R9), Z9
+	VFMADD231PS  Z0, Z9, Z28
+	VBROADCASTSS 16(R9), Z10
+	VFMADD231PS  Z0, Z10, Z27
+	VBROADCASTSS 20(R9), Z11
+	VFMADD231PS  Z0, Z11, Z26
+	VBROADCASTSS 24(R9), Z12
+	VFMADD231PS  Z0, Z12, Z25
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z29
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z27
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z25
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z25, Z25
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols7x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmCols7x2AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 16(R9), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 20(R9), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS 24(R9), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS      64(BX)(CX*1), Z1
+	VBROADCASTSS (R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z31
+	VFMADD231PS  Z1, Z10, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z29
+	VFMADD231PS  Z1, Z11, Z28
+	VBROADCASTSS 8(R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z27
+	VFMADD231PS  Z1, Z12, Z26
+	VBROADCASTSS 12(R9)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z25
+	VFMADD231PS  Z1, Z13, Z24
+	VBROADCASTSS 16(R9)(SI*1), Z14
+	VFMADD231PS  Z0, Z14, Z23
+	VFMADD231PS  Z1, Z14, Z22
+	VBROADCASTSS 20(R9)(SI*1), Z15
+	VFMADD231PS  Z0, Z15, Z21
+	VFMADD231PS  Z1, Z15, Z20
+	VBROADCASTSS 24(R9)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z19
+	VFMADD231PS  Z1, Z16, Z18
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS      64(BX)(CX*2), Z1
+	VBROADCASTSS (R9)(SI*2), Z17
+	VFMADD231PS  Z0, Z17, Z31
+	VFMADD231PS  Z1, Z17, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VFMADD231PS  Z1, Z2, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VFMADD231PS  Z1, Z3, Z26
+	VBROADCASTSS 12(R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z25
+	VFMADD231PS  Z1, Z4, Z24
+	VBROADCASTSS 16(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z23
+	VFMADD231PS  Z1, Z5, Z22
+	VBROADCASTSS 20(R9)(SI*2), Z6
+	VFMADD231PS  Z0, Z6, Z21
+	VFMADD231PS  Z1, Z6, Z20
+	VBROADCASTSS 24(R9)(SI*2), Z7
+	VFMADD231PS  Z0, Z7, Z19
+	VFMADD231PS  Z1, Z7, Z18
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS      64(BX)(DX*1), Z1
+	VBROADCASTSS (R9)(R8*1), Z8
+	VFMADD231PS  Z0, Z8, Z31
+	VFMADD231PS  Z1, Z8, Z30
+	VBROADCASTSS 4(R9)(R8*1), Z9
+	VFMADD231PS  Z0, Z9, Z29
+	VFMADD231PS  Z1, Z9, Z28
+	VBROADCASTSS 8(R9)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z27
+	VFMADD231PS  Z1, Z10, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z25
+	VFMADD231PS  Z1, Z11, Z24
+	VBROADCASTSS 16(R9)(R8*1), Z12
+	VFMADD231PS  Z0, Z12, Z23
+	VFMADD231PS  Z1, Z12, Z22
+	VBROADCASTSS 20(R9)(R8*1), Z13
+	VFMADD231PS  Z0, Z13, Z21
+	VFMADD231PS  Z1, Z13, Z20
+	VBROADCASTSS 24(R9)(R8*1), Z14
+	VFMADD231PS  Z0, Z14, Z19
+	VFMADD231PS  Z1, Z14, Z18
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z15
+	VFMADD231PS  Z0, Z15, Z31
+	VFMADD231PS  Z1, Z15, Z30
+	VBROADCASTSS 4(R9), Z16
+	VFMADD231PS  Z0, Z16, Z29
+	VFMADD231PS  Z1, Z16, Z28
+	VBROADCASTSS 8(R9), Z17
+	VFMADD231PS  Z0, Z17, Z27
+	VFMADD231PS  Z1, Z17, Z26
+	VBROADCASTSS 12(R9), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS 16(R9), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS 20(R9), Z4
+	VFMADD231PS  Z0, Z4, Z21
+	VFMADD231PS  Z1, Z4, Z20
+	VBROADCASTSS 24(R9), Z5
+	VFMADD231PS  Z0, Z5, Z19
+	VFMADD231PS  Z1, Z5, Z18
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VFMADD213PS  64(AX), Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VFMADD213PS  64(AX), Z1, Z18
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z21, Z21
+	VADDPS  Z0, Z19, Z19
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z22, Z22
+	VADDPS  Z0, Z20, Z20
+	VADDPS  Z0, Z18, Z18
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols7x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmCols7x2PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 16(R9), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 20(R9), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS 24(R9), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
+	VBROADCASTSS (R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z31
+	VFMADD231PS  Z1, Z10, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z29
+	VFMADD231PS  Z1, Z11, Z28
+	VBROADCASTSS 8(R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z27
+	VFMADD231PS  Z1, Z12, Z26
+	VBROADCASTSS 12(R9)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z25
+	VFMADD231PS  Z1, Z13, Z24
+	VBROADCASTSS 16(R9)(SI*1), Z14
+	VFMADD231PS  Z0, Z14, Z23
+	VFMADD231PS  Z1, Z14, Z22
+	VBROADCASTSS 20(R9)(SI*1), Z15
+	VFMADD231PS  Z0, Z15, Z21
+	VFMADD231PS  Z1, Z15, Z20
+	VBROADCASTSS 24(R9)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z19
+	VFMADD231PS  Z1, Z16, Z18
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS.Z    64(BX)(CX*2), K1, Z1
+	VBROADCASTSS (R9)(SI*2), Z17
+	VFMADD231PS  Z0, Z17, Z31
+	VFMADD231PS  Z1, Z17, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VFMADD231PS  Z1, Z2, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VFMADD231PS  Z1, Z3, Z26
+	VBROADCASTSS 12(R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z25
+	VFMADD231PS  Z1, Z4, Z24
+	VBROADCASTSS 16(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z23
+	VFMADD231PS  Z1, Z5, Z22
+	VBROADCASTSS 20(R9)(SI*2), Z6
+	VFMADD231PS  Z0, Z6, Z21
+	VFMADD231PS  Z1, Z6, Z20
+	VBROADCASTSS 24(R9)(SI*2), Z7
+	VFMADD231PS  Z0, Z7, Z19
+	VFMADD231PS  Z1, Z7, Z18
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
+	VBROADCASTSS (R9)(R8*1), Z8
+	VFMADD231PS  Z0, Z8, Z31
+	VFMADD231PS  Z1, Z8, Z30
+	VBROADCASTSS 4(R9)(R8*1), Z9
+	VFMADD231PS  Z0, Z9, Z29
+	VFMADD231PS  Z1, Z9, Z28
+	VBROADCASTSS 8(R9)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z27
+	VFMADD231PS  Z1, Z10, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z25
+	VFMADD231PS  Z1, Z11, Z24
+	VBROADCASTSS 16(R9)(R8*1), Z12
+	VFMADD231PS  Z0, Z12, Z23
+	VFMADD231PS  Z1, Z12, Z22
+	VBROADCASTSS 20(R9)(R8*1), Z13
+	VFMADD231PS  Z0, Z13, Z21
+	VFMADD231PS  Z1, Z13, Z20
+	VBROADCASTSS 24(R9)(R8*1), Z14
+	VFMADD231PS  Z0, Z14, Z19
+	VFMADD231PS  Z1, Z14, Z18
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z15
+	VFMADD231PS  Z0, Z15, Z31
+	VFMADD231PS  Z1, Z15, Z30
+	VBROADCASTSS 4(R9), Z16
+	VFMADD231PS  Z0, Z16, Z29
+	VFMADD231PS  Z1, Z16, Z28
+	VBROADCASTSS 8(R9), Z17
+	VFMADD231PS  Z0, Z17, Z27
+	VFMADD231PS  Z1, Z17, Z26
+	VBROADCASTSS 12(R9), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS 16(R9), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS 20(R9), Z4
+	VFMADD231PS  Z0, Z4, Z21
+	VFMADD231PS  Z1, Z4, Z20
+	VBROADCASTSS 24(R9), Z5
+	VFMADD231PS  Z0, Z5, Z19
+	VFMADD231PS  Z1, Z5, Z18
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z18
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z0, Z21, Z21
+	VADDPS    Z0, Z19, Z19
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z24, Z24
+	VADDPS    Z0, Z22, Z22
+	VADDPS    Z0, Z20, Z20
+	VADDPS    Z0, Z18, Z18
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols8x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmCols8x1AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS 4(R9), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS 8(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS 12(R9), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VBROADCASTSS 16(R9), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VBROADCASTSS 20(R9), Z7
+	VFMADD231PS  Z0, Z7, Z26
+	VBROADCASTSS 24(R9), Z8
+	VFMADD231PS  Z0, Z8, Z25
+	VBROADCASTSS 28(R9), Z9
+	VFMADD231PS  Z0, Z9, Z24
+	VMOVUPS      (BX)(CX*1), Z0
+	VBROADCASTSS (R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z29
+	VBROADCASTSS 12(R9)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z28
+	VBROADCASTSS 16(R9)(SI*1), Z14
+	VFMADD231PS  Z0, Z14, Z27
+	VBROADCASTSS 20(R9)(SI*1), Z15
+	VFMADD231PS  Z0, Z15, Z26
+	VBROADCASTSS 24(R9)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z25
+	VBROADCASTSS 28(R9)(SI*1), Z17
+	VFMADD231PS  Z0, Z17, Z24
+	VMOVUPS      (BX)(CX*2), Z0
+	VBROADCASTSS (R9)(SI*2), Z18
+	VFMADD231PS  Z0, Z18, Z31
+	VBROADCASTSS 4(R9)(SI*2), Z19
+	VFMADD231PS  Z0, Z19, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z20
+	VFMADD231PS  Z0, Z20, Z29
+	VBROADCASTSS 12(R9)(SI*2), Z21
+	VFMADD231PS  Z0, Z21, Z28
+	VBROADCASTSS 16(R9)(SI*2), Z22
+	VFMADD231PS  Z0, Z22, Z27
+	VBROADCASTSS 20(R9)(SI*2), Z23
+	VFMADD231PS  Z0, Z23, Z26
+	VBROADCASTSS 24(R9)(SI*2), Z1
+	VFMADD231PS  Z0, Z1, Z25
+	VBROADCASTSS 28(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z24
+	VMOVUPS      (BX)(DX*1), Z0
+	VBROADCASTSS (R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VBROADCASTSS 4(R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z30
+	VBROADCASTSS 8(R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z28
+	VBROADCASTSS 16(R9)(R8*1), Z7
+	VFMADD231PS  Z0, Z7, Z27
+	VBROADCASTSS 20(R9)(R8*1), Z8
+	VFMADD231PS  Z0, Z8, Z26
+	VBROADCASTSS 24(R9)(R8*1), Z9
+	VFMADD231PS  Z0, Z9, Z25
+	VBROADCASTSS 28(R9)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z24
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z11
+	VFMADD231PS  Z0, Z11, Z31
+	VBROADCASTSS 4(R9), Z12
+	VFMADD231PS  Z0, Z12, Z30
+	VBROADCASTSS 8(R9), Z13
+	VFMADD231PS  Z0, Z13, Z29
+	VBROADCASTSS 12(R9), Z14
+	VFMADD231PS  Z0, Z14, Z28
+	VBROADCASTSS 16(R9), Z15
+	VFMADD231PS  Z0, Z15, Z27
+	VBROADCASTSS 20(R9), Z16
+	VFMADD231PS  Z0, Z16, Z26
+	VBROADCASTSS 24(R9), Z17
+	VFMADD231PS  Z0, Z17, Z25
+	VBROADCASTSS 28(R9), Z18
+	VFMADD231PS  Z0, Z18, Z24
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z24
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z24, Z24
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z24, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols8x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmCols8x1PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS 4(R9), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS 8(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS 12(R9), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VBROADCASTSS 16(R9), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VBROADCASTSS 20(R9), Z7
+	VFMADD231PS  Z0, Z7, Z26
+	VBROADCASTSS 24(R9), Z8
+	VFMADD231PS  Z0, Z8, Z25
+	VBROADCASTSS 28(R9), Z9
+	VFMADD231PS  Z0, Z9, Z24
+	VMOVUPS.Z    (BX)(CX*1), K1, Z0
+	VBROADCASTSS (R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z29
+	VBROADCASTSS 12(R9)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z28
+	VBROADCASTSS 16(R9)(SI*1), Z14
+	VFMADD231PS  Z0, Z14, Z27
+	VBROADCASTSS 20(R9)(SI*1), Z15
+	VFMADD231PS  Z0, Z15, Z26
+	VBROADCASTSS 24(R9)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z25
+	VBROADCASTSS 28(R9)(SI*1), Z17
+	VFMADD231PS  Z0, Z17, Z24
+	VMOVUPS.Z    (BX)(CX*2), K1, Z0
+	VBROADCASTSS (R9)(SI*2), Z18
+	VFMADD231PS  Z0, Z18, Z31
+	VBROADCASTSS 4(R9)(SI*2), Z19
+	VFMADD231PS  Z0, Z19, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z20
+	VFMADD231PS  Z0, Z20, Z29
+	VBROADCASTSS 12(R9)(SI*2), Z21
+	VFMADD231PS  Z0, Z21, Z28
+	VBROADCASTSS 16(R9)(SI*2), Z22
+	VFMADD231PS  Z0, Z22, Z27
+	VBROADCASTSS 20(R9)(SI*2), Z23
+	VFMADD231PS  Z0, Z23, Z26
+	VBROADCASTSS 24(R9)(SI*2), Z1
+	VFMADD231PS  Z0, Z1, Z25
+	VBROADCASTSS 28(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z24
+	VMOVUPS.Z    (BX)(DX*1), K1, Z0
+	VBROADCASTSS (R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VBROADCASTSS 4(R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z30
+	VBROADCASTSS 8(R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z28
+	VBROADCASTSS 16(R9)(R8*1), Z7
+	VFMADD231PS  Z0, Z7, Z27
+	VBROADCASTSS 20(R9)(R8*1), Z8
+	VFMADD231PS  Z0, Z8, Z26
+	VBROADCASTSS 24(R9)(R8*1), Z9
+	VFMADD231PS  Z0, Z9, Z25
+	VBROADCASTSS 28(R9)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z24
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z11
+	VFMADD231PS  Z0, Z11, Z31
+	VBROADCASTSS 4(R9), Z12
+	VFMADD231PS  Z0, Z12, Z30
+	VBROADCASTSS 8(R9), Z13
+	VFMADD231PS  Z0, Z13, Z29
+	VBROADCASTSS 12(R9), Z14
+	VFMADD231PS  Z0, Z14, Z28
+	VBROADCASTSS 16(R9), Z15
+	VFMADD231PS  Z0, Z15, Z27
+	VBROADCASTSS 20(R9), Z16
+	VFMADD231PS  Z0, Z16, Z26
+	VBROADCASTSS 24(R9), Z17
+	VFMADD231PS  Z0, Z17, Z25
+	VBROADCASTSS 28(R9), Z18
+	VFMADD231PS  Z0, Z18, Z24
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z29
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z27
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z25
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z24, Z24
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z24, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols8x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmCols8x2AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 16(R9), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 20(R9), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS 24(R9), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS 28(R9), Z10
+	VFMADD231PS  Z0, Z10, Z17
+	VFMADD231PS  Z1, Z10, Z16
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS      64(BX)(CX*1), Z1
+	VBROADCASTSS (R9)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z31
+	VFMADD231PS  Z1, Z11, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z29
+	VFMADD231PS  Z1, Z12, Z28
+	VBROADCASTSS 8(R9)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z27
+	VFMADD231PS  Z1, Z13, Z26
+	VBROADCASTSS 12(R9)(SI*1), Z14
+	VFMADD231PS  Z0, Z14, Z25
+	VFMADD231PS  Z1, Z14, Z24
+	VBROADCASTSS 16(R9)(SI*1), Z15
+	VFMADD231PS  Z0, Z15, Z23
+	VFMADD231PS  Z1, Z15, Z22
+	VBROADCASTSS 20(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 24(R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 28(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z17
+	VFMADD231PS  Z1, Z4, Z16
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS      64(BX)(CX*2), Z1
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z31
+	VFMADD231PS  Z1, Z5, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z6
+	VFMADD231PS  Z0, Z6, Z29
+	VFMADD231PS  Z1, Z6, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z7
+	VFMADD231PS  Z0, Z7, Z27
+	VFMADD231PS  Z1, Z7, Z26
+	VBROADCASTSS 12(R9)(SI*2), Z8
+	VFMADD231PS  Z0, Z8, Z25
+	VFMADD231PS  Z1, Z8, Z24
+	VBROADCASTSS 16(R9)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z23
+	VFMADD231PS  Z1, Z9, Z22
+	VBROADCASTSS 20(R9)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z21
+	VFMADD231PS  Z1, Z10, Z20
+	VBROADCASTSS 24(R9)(SI*2), Z11
+	VFMADD231PS  Z0, Z11, Z19
+	VFMADD231PS  Z1, Z11, Z18
+	VBROADCASTSS 28(R9)(SI*2), Z12
+	VFMADD231PS  Z0, Z12, Z17
+	VFMADD231PS  Z1, Z12, Z16
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS      64(BX)(DX*1), Z1
+	VBROADCASTSS (R9)(R8*1), Z13
+	VFMADD231PS  Z0, Z13, Z31
+	VFMADD231PS  Z1, Z13, Z30
+	VBROADCASTSS 4(R9)(R8*1), Z14
+	VFMADD231PS  Z0, Z14, Z29
+	VFMADD231PS  Z1, Z14, Z28
+	VBROADCASTSS 8(R9)(R8*1), Z15
+	VFMADD231PS  Z0, Z15, Z27
+	VFMADD231PS  Z1, Z15, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS 16(R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS 20(R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z21
+	VFMADD231PS  Z1, Z4, Z20
+	VBROADCASTSS 24(R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z19
+	VFMADD231PS  Z1, Z5, Z18
+	VBROADCASTSS 28(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z17
+	VFMADD231PS  Z1, Z6, Z16
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z7
+	VFMADD231PS  Z0, Z7, Z31
+	VFMADD231PS  Z1, Z7, Z30
+	VBROADCASTSS 4(R9), Z8
+	VFMADD231PS  Z0, Z8, Z29
+	VFMADD231PS  Z1, Z8, Z28
+	VBROADCASTSS 8(R9), Z9
+	VFMADD231PS  Z0, Z9, Z27
+	VFMADD231PS  Z1, Z9, Z26
+	VBROADCASTSS 12(R9), Z10
+	VFMADD231PS  Z0, Z10, Z25
+	VFMADD231PS  Z1, Z10, Z24
+	VBROADCASTSS 16(R9), Z11
+	VFMADD231PS  Z0, Z11, Z23
+	VFMADD231PS  Z1, Z11, Z22
+	VBROADCASTSS 20(R9), Z12
+	VFMADD231PS  Z0, Z12, Z21
+	VFMADD231PS  Z1, Z12, Z20
+	VBROADCASTSS 24(R9), Z13
+	VFMADD231PS  Z0, Z13, Z19
+	VFMADD231PS  Z1, Z13, Z18
+	VBROADCASTSS 28(R9), Z14
+	VFMADD231PS  Z0, Z14, Z17
+	VFMADD231PS  Z1, Z14, Z16
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VFMADD213PS  64(AX), Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VFMADD213PS  64(AX), Z1, Z18
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z17
+	VFMADD213PS  64(AX), Z1, Z16
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z21, Z21
+	VADDPS  Z0, Z19, Z19
+	VADDPS  Z0, Z17, Z17
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z22, Z22
+	VADDPS  Z0, Z20, Z20
+	VADDPS  Z0, Z18, Z18
+	VADDPS  Z0, Z16, Z16
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z17, (R12)
+	VMOVUPS Z16, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols8x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmCols8x2PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 16(R9), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 20(R9), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS 24(R9), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS 28(R9), Z10
+	VFMADD231PS  Z0, Z10, Z17
+	VFMADD231PS  Z1, Z10, Z16
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
+	VBROADCASTSS (R9)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z31
+	VFMADD231PS  Z1, Z11, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z29
+	VFMADD231PS  Z1, Z12, Z28
+	VBROADCASTSS 8(R9)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z27
+	VFMADD231PS  Z1, Z13, Z26
+	VBROADCASTSS 12(R9)(SI*1), Z14
+	VFMADD231PS  Z0, Z14, Z25
+	VFMADD231PS  Z1, Z14, Z24
+	VBROADCASTSS 16(R9)(SI*1), Z15
+	VFMADD231PS  Z0, Z15, Z23
+	VFMADD231PS  Z1, Z15, Z22
+	VBROADCASTSS 20(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 24(R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 28(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z17
+	VFMADD231PS  Z1, Z4, Z16
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS.Z    64(BX)(CX*2), K1, Z1
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z31
+	VFMADD231PS  Z1, Z5, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z6
+	VFMADD231PS  Z0, Z6, Z29
+	VFMADD231PS  Z1, Z6, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z7
+	VFMADD231PS  Z0, Z7, Z27
+	VFMADD231PS  Z1, Z7, Z26
+	VBROADCASTSS 12(R9)(SI*2), Z8
+	VFMADD231PS  Z0, Z8, Z25
+	VFMADD231PS  Z1, Z8, Z24
+	VBROADCASTSS 16(R9)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z23
+	VFMADD231PS  Z1, Z9, Z22
+	VBROADCASTSS 20(R9)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z21
+	VFMADD231PS  Z1, Z10, Z20
+	VBROADCASTSS 24(R9)(SI*2), Z11
+	VFMADD231PS  Z0, Z11, Z19
+	VFMADD231PS  Z1, Z11, Z18
+	VBROADCASTSS 28(R9)(SI*2), Z12
+	VFMADD231PS  Z0, Z12, Z17
+	VFMADD231PS  Z1, Z12, Z16
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
+	VBROADCASTSS (R9)(R8*1), Z13
+	VFMADD231PS  Z0, Z13, Z31
+	VFMADD231PS  Z1, Z13, Z30
+	VBROADCASTSS 4(R9)(R8*1), Z14
+	VFMADD231PS  Z0, Z14, Z29
+	VFMADD231PS  Z1, Z14, Z28
+	VBROADCASTSS 8(R9)(R8*1), Z15
+	VFMADD231PS  Z0, Z15, Z27
+	VFMADD231PS  Z1, Z15, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS 16(R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS 20(R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z21
+	VFMADD231PS  Z1, Z4, Z20
+	VBROADCASTSS 24(R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z19
+	VFMADD231PS  Z1, Z5, Z18
+	VBROADCASTSS 28(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z17
+	VFMADD231PS  Z1, Z6, Z16
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z7
+	VFMADD231PS  Z0, Z7, Z31
+	VFMADD231PS  Z1, Z7, Z30
+	VBROADCASTSS 4(R9), Z8
+	VFMADD231PS  Z0, Z8, Z29
+	VFMADD231PS  Z1, Z8, Z28
+	VBROADCASTSS 8(R9), Z9
+	VFMADD231PS  Z0, Z9, Z27
+	VFMADD231PS  Z1, Z9, Z26
+	VBROADCASTSS 12(R9), Z10
+	VFMADD231PS  Z0, Z10, Z25
+	VFMADD231PS  Z1, Z10, Z24
+	VBROADCASTSS 16(R9), Z11
+	VFMADD231PS  Z0, Z11, Z23
+	VFMADD231PS  Z1, Z11, Z22
+	VBROADCASTSS 20(R9), Z12
+	VFMADD231PS  Z0, Z12, Z21
+	VFMADD231PS  Z1, Z12, Z20
+	VBROADCASTSS 24(R9), Z13
+	VFMADD231PS  Z0, Z13, Z19
+	VFMADD231PS  Z1, Z13, Z18
+	VBROADCASTSS 28(R9), Z14
+	VFMADD231PS  Z0, Z14, Z17
+	VFMADD231PS  Z1, Z14, Z16
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z18
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z17
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z16
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z0, Z21, Z21
+	VADDPS    Z0, Z19, Z19
+	VADDPS    Z0, Z17, Z17
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z24, Z24
+	VADDPS    Z0, Z22, Z22
+	VADDPS    Z0, Z20, Z20
+	VADDPS    Z0, Z18, Z18
+	VADDPS    Z0, Z16, Z16
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z17, (R12)
+	VMOVUPS Z16, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols9x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmCols9x1AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS 4(R9), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS 8(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS 12(R9), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VBROADCASTSS 16(R9), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VBROADCASTSS 20(R9), Z7
+	VFMADD231PS  Z0, Z7, Z26
+	VBROADCASTSS 24(R9), Z8
+	VFMADD231PS  Z0, Z8, Z25
+	VBROADCASTSS 28(R9), Z9
+	VFMADD231PS  Z0, Z9, Z24
+	VBROADCASTSS 32(R9), Z10
+	VFMADD231PS  Z0, Z10, Z23
+	VMOVUPS      (BX)(CX*1), Z0
+	VBROADCASTSS (R9)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z29
+	VBROADCASTSS 12(R9)(SI*1), Z14
+	VFMADD231PS  Z0, Z14, Z28
+	VBROADCASTSS 16(R9)(SI*1), Z15
+	VFMADD231PS  Z0, Z15, Z27
+	VBROADCASTSS 20(R9)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z26
+	VBROADCASTSS 24(R9)(SI*1), Z17
+	VFMADD231PS  Z0, Z17, Z25
+	VBROADCASTSS 28(R9)(SI*1), Z18
+	VFMADD231PS  Z0, Z18, Z24
+	VBROADCASTSS 32(R9)(SI*1), Z19
+	VFMADD231PS  Z0, Z19, Z23
+	VMOVUPS      (BX)(CX*2), Z0
+	VBROADCASTSS (R9)(SI*2), Z20
+	VFMADD231PS  Z0, Z20, Z31
+	VBROADCASTSS 4(R9)(SI*2), Z21
+	VFMADD231PS  Z0, Z21, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z22
+	VFMADD231PS  Z0, Z22, Z29
+	VBROADCASTSS 12(R9)(SI*2), Z1
+	VFMADD231PS  Z0, Z1, Z28
+	VBROADCASTSS 16(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z27
+	VBROADCASTSS 20(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z26
+	VBROADCASTSS 24(R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z25
+	VBROADCASTSS 28(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z24
+	VBROADCASTSS 32(R9)(SI*2), Z6
+	VFMADD231PS  Z0, Z6, Z23
+	VMOVUPS      (BX)(DX*1), Z0
+	VBROADCASTSS (R9)(R8*1), Z7
+	VFMADD231PS  Z0, Z7, Z31
+	VBROADCASTSS 4(R9)(R8*1), Z8
+	VFMADD231PS  Z0, Z8, Z30
+	VBROADCASTSS 8(R9)(R8*1), Z9
+	VFMADD231PS  Z0, Z9, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z28
+	VBROADCASTSS 16(R9)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z27
+	VBROADCASTSS 20(R9)(R8*1), Z12
+	VFMADD231PS  Z0, Z12, Z26
+	VBROADCASTSS 24(R9)(R8*1), Z13
+	VFMADD231PS  Z0, Z13, Z25
+	VBROADCASTSS 28(R9)(R8*1), Z14
+	VFMADD231PS  Z0, Z14, Z24
+	VBROADCASTSS 32(R9)(R8*1), Z15
+	VFMADD231PS  Z0, Z15, Z23
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z16
+	VFMADD231PS  Z0, Z16, Z31
+	VBROADCASTSS 4(R9), Z17
+	VFMADD231PS  Z0, Z17, Z30
+	VBROADCASTSS 8(R9), Z18
+	VFMADD231PS  Z0, Z18, Z29
+	VBROADCASTSS 12(R9), Z19
+	VFMADD231PS  Z0, Z19, Z28
+	VBROADCASTSS 16(R9), Z20
+	VFMADD231PS  Z0, Z20, Z27
+	VBROADCASTSS 20(R9), Z21
+	VFMADD231PS  Z0, Z21, Z26
+	VBROADCASTSS 24(R9), Z22
+	VFMADD231PS  Z0, Z22, Z25
+	VBROADCASTSS 28(R9), Z1
+	VFMADD231PS  Z0, Z1, Z24
+	VBROADCASTSS 32(R9), Z2
+	VFMADD231PS  Z0, Z2, Z23
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z23, Z23
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z24, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols9x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmCols9x1PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS 4(R9), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS 8(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS 12(R9), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VBROADCASTSS 16(R9), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VBROADCASTSS 20(R9), Z7
+	VFMADD231PS  Z0, Z7, Z26
+	VBROADCASTSS 24(R9), Z8
+	VFMADD231PS  Z0, Z8, Z25
+	VBROADCASTSS 28(R9), Z9
+	VFMADD231PS  Z0, Z9, Z24
+	VBROADCASTSS 32(R9), Z10
+	VFMADD231PS  Z0, Z10, Z23
+	VMOVUPS.Z    (BX)(CX*1), K1, Z0
+	VBROADCASTSS (R9)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z29
+	VBROADCASTSS 12(R9)(SI*1), Z14
+	VFMADD231PS  Z0, Z14, Z28
+	VBROADCASTSS 16(R9)(SI*1), Z15
+	VFMADD231PS  Z0, Z15, Z27
+	VBROADCASTSS 20(R9)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z26
+	VBROADCASTSS 24(R9)(SI*1), Z17
+	VFMADD231PS  Z0, Z17, Z25
+	VBROADCASTSS 28(R9)(SI*1), Z18
+	VFMADD231PS  Z0, Z18, Z24
+	VBROADCASTSS 32(R9)(SI*1), Z19
+	VFMADD231PS  Z0, Z19, Z23
+	VMOVUPS.Z    (BX)(CX*2), K1, Z0
+	VBROADCASTSS (R9)(SI*2), Z20
+	VFMADD231PS  Z0, Z20, Z31
+	VBROADCASTSS 4(R9)(SI*2), Z21
+	VFMADD231PS  Z0, Z21, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z22
+	VFMADD231PS  Z0, Z22, Z29
+	VBROADCASTSS 12(R9)(SI*2), Z1
+	VFMADD231PS  Z0, Z1, Z28
+	VBROADCASTSS 16(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z27
+	VBROADCASTSS 20(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z26
+	VBROADCASTSS 24(R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z25
+	VBROADCASTSS 28(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z24
+	VBROADCASTSS 32(R9)(SI*2), Z6
+	VFMADD231PS  Z0, Z6, Z23
+	VMOVUPS.Z    (BX)(DX*1), K1, Z0
+	VBROADCASTSS (R9)(R8*1), Z7
+	VFMADD231PS  Z0, Z7, Z31
+	VBROADCASTSS 4(R9)(R8*1), Z8
+	VFMADD231PS  Z0, Z8, Z30
+	VBROADCASTSS 8(R9)(R8*1), Z9
+	VFMADD231PS  Z0, Z9, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z28
+	VBROADCASTSS 16(R9)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z27
+	VBROADCASTSS 20(R9)(R8*1), Z12
+	VFMADD231PS  Z0, Z12, Z26
+	VBROADCASTSS 24(R9)(R8*1), Z13
+	VFMADD231PS  Z0, Z13, Z25
+	VBROADCASTSS 28(R9)(R8*1), Z14
+	VFMADD231PS  Z0, Z14, Z24
+	VBROADCASTSS 32(R9)(R8*1), Z15
+	VFMADD231PS  Z0, Z15, Z23
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z16
+	VFMADD231PS  Z0, Z16, Z31
+	VBROADCASTSS 4(R9), Z17
+	VFMADD231PS  Z0, Z17, Z30
+	VBROADCASTSS 8(R9), Z18
+	VFMADD231PS  Z0, Z18, Z29
+	VBROADCASTSS 12(R9), Z19
+	VFMADD231PS  Z0, Z19, Z28
+	VBROADCASTSS 16(R9), Z20
+	VFMADD231PS  Z0, Z20, Z27
+	VBROADCASTSS 20(R9), Z21
+	VFMADD231PS  Z0, Z21, Z26
+	VBROADCASTSS 24(R9), Z22
+	VFMADD231PS  Z0, Z22, Z25
+	VBROADCASTSS 28(R9), Z1
+	VFMADD231PS  Z0, Z1, Z24
+	VBROADCASTSS 32(R9), Z2
+	VFMADD231PS  Z0, Z2, Z23
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z29
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z27
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z25
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z23
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z24, Z24
+	VADDPS    Z0, Z23, Z23
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z24, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols9x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmCols9x2AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	VPXOR  X15, X15, X15
+	VPXOR  X14, X14, X14
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 16(R9), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 20(R9), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS 24(R9), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS 28(R9), Z10
+	VFMADD231PS  Z0, Z10, Z17
+	VFMADD231PS  Z1, Z10, Z16
+	VBROADCASTSS 32(R9), Z11
+	VFMADD231PS  Z0, Z11, Z15
+	VFMADD231PS  Z1, Z11, Z14
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS      64(BX)(CX*1), Z1
+	VBROADCASTSS (R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z31
+	VFMADD231PS  Z1, Z12, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z29
+	VFMADD231PS  Z1, Z13, Z28
+	VBROADCASTSS 8(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z27
+	VFMADD231PS  Z1, Z2, Z26
+	VBROADCASTSS 12(R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z25
+	VFMADD231PS  Z1, Z3, Z24
+	VBROADCASTSS 16(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z23
+	VFMADD231PS  Z1, Z4, Z22
+	VBROADCASTSS 20(R9)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z21
+	VFMADD231PS  Z1, Z5, Z20
+	VBROADCASTSS 24(R9)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z19
+	VFMADD231PS  Z1, Z6, Z18
+	VBROADCASTSS 28(R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z17
+	VFMADD231PS  Z1, Z7, Z16
+	VBROADCASTSS 32(R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z15
+	VFMADD231PS  Z1, Z8, Z14
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS      64(BX)(CX*2), Z1
+	VBROADCASTSS (R9)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VFMADD231PS  Z1, Z9, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z29
+	VFMADD231PS  Z1, Z10, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z11
+	VFMADD231PS  Z0, Z11, Z27
+	VFMADD231PS  Z1, Z11, Z26
+	VBROADCASTSS 12(R9)(SI*2), Z12
+	VFMADD231PS  Z0, Z12, Z25
+	VFMADD231PS  Z1, Z12, Z24
+	VBROADCASTSS 16(R9)(SI*2), Z13
+	VFMADD231PS  Z0, Z13, Z23
+	VFMADD231PS  Z1, Z13, Z22
+	VBROADCASTSS 20(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 24(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 28(R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z17
+	VFMADD231PS  Z1, Z4, Z16
+	VBROADCASTSS 32(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z15
+	VFMADD231PS  Z1, Z5, Z14
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS      64(BX)(DX*1), Z1
+	VBROADCASTSS (R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z31
+	VFMADD231PS  Z1, Z6, Z30
+	VBROADCASTSS 4(R9)(R8*1), Z7
+	VFMADD231PS  Z0, Z7, Z29
+	VFMADD231PS  Z1, Z7, Z28
+	VBROADCASTSS 8(R9)(R8*1), Z8
+	VFMADD231PS  Z0, Z8, Z27
+	VFMADD231PS  Z1, Z8, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z9
+	VFMADD231PS  Z0, Z9, Z25
+	VFMADD231PS  Z1, Z9, Z24
+	VBROADCASTSS 16(R9)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z23
+	VFMADD231PS  Z1, Z10, Z22
+	VBROADCASTSS 20(R9)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z21
+	VFMADD231PS  Z1, Z11, Z20
+	VBROADCASTSS 24(R9)(R8*1), Z12
+	VFMADD231PS  Z0, Z12, Z19
+	VFMADD231PS  Z1, Z12, Z18
+	VBROADCASTSS 28(R9)(R8*1), Z13
+	VFMADD231PS  Z0, Z13, Z17
+	VFMADD231PS  Z1, Z13, Z16
+	VBROADCASTSS 32(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z15
+	VFMADD231PS  Z1, Z2, Z14
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 16(R9), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 20(R9), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS 24(R9), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS 28(R9), Z10
+	VFMADD231PS  Z0, Z10, Z17
+	VFMADD231PS  Z1, Z10, Z16
+	VBROADCASTSS 32(R9), Z11
+	VFMADD231PS  Z0, Z11, Z15
+	VFMADD231PS  Z1, Z11, Z14
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VFMADD213PS  64(AX), Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VFMADD213PS  64(AX), Z1, Z18
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z17
+	VFMADD213PS  64(AX), Z1, Z16
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z15
+	VFMADD213PS  64(AX), Z1, Z14
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z21, Z21
+	VADDPS  Z0, Z19, Z19
+	VADDPS  Z0, Z17, Z17
+	VADDPS  Z0, Z15, Z15
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z22, Z22
+	VADDPS  Z0, Z20, Z20
+	VADDPS  Z0, Z18, Z18
+	VADDPS  Z0, Z16, Z16
+	VADDPS  Z0, Z14, Z14
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z17, (R12)
+	VMOVUPS Z16, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z15, (R12)
+	VMOVUPS Z14, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols9x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmCols9x2PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	VPXOR  X15, X15, X15
+	VPXOR  X14, X14, X14
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 16(R9), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 20(R9), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS 24(R9), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS 28(R9), Z10
+	VFMADD231PS  Z0, Z10, Z17
+	VFMADD231PS  Z1, Z10, Z16
+	VBROADCASTSS 32(R9), Z11
+	VFMADD231PS  Z0, Z11, Z15
+	VFMADD231PS  Z1, Z11, Z14
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
+	VBROADCASTSS (R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z31
+	VFMADD231PS  Z1, Z12, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z29
+	VFMADD231PS  Z1, Z13, Z28
+	VBROADCASTSS 8(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z27
+	VFMADD231PS  Z1, Z2, Z26
+	VBROADCASTSS 12(R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z25
+	VFMADD231PS  Z1, Z3, Z24
+	VBROADCASTSS 16(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z23
+	VFMADD231PS  Z1, Z4, Z22
+	VBROADCASTSS 20(R9)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z21
+	VFMADD231PS  Z1, Z5, Z20
+	VBROADCASTSS 24(R9)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z19
+	VFMADD231PS  Z1, Z6, Z18
+	VBROADCASTSS 28(R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z17
+	VFMADD231PS  Z1, Z7, Z16
+	VBROADCASTSS 32(R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z15
+	VFMADD231PS  Z1, Z8, Z14
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS.Z    64(BX)(CX*2), K1, Z1
+	VBROADCASTSS (R9)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VFMADD231PS  Z1, Z9, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z29
+	VFMADD231PS  Z1, Z10, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z11
+	VFMADD231PS  Z0, Z11, Z27
+	VFMADD231PS  Z1, Z11, Z26
+	VBROADCASTSS 12(R9)(SI*2), Z12
+	VFMADD231PS  Z0, Z12, Z25
+	VFMADD231PS  Z1, Z12, Z24
+	VBROADCASTSS 16(R9)(SI*2), Z13
+	VFMADD231PS  Z0, Z13, Z23
+	VFMADD231PS  Z1, Z13, Z22
+	VBROADCASTSS 20(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 24(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 28(R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z17
+	VFMADD231PS  Z1, Z4, Z16
+	VBROADCASTSS 32(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z15
+	VFMADD231PS  Z1, Z5, Z14
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
+	VBROADCASTSS (R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z31
+	VFMADD231PS  Z1, Z6, Z30
+	VBROADCASTSS 4(R9)(R8*1), Z7
+	VFMADD231PS  Z0, Z7, Z29
+	VFMADD231PS  Z1, Z7, Z28
+	VBROADCASTSS 8(R9)(R8*1), Z8
+	VFMADD231PS  Z0, Z8, Z27
+	VFMADD231PS  Z1, Z8, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z9
+	VFMADD231PS  Z0, Z9, Z25
+	VFMADD231PS  Z1, Z9, Z24
+	VBROADCASTSS 16(R9)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z23
+	VFMADD231PS  Z1, Z10, Z22
+	VBROADCASTSS 20(R9)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z21
+	VFMADD231PS  Z1, Z11, Z20
+	VBROADCASTSS 24(R9)(R8*1), Z12
+	VFMADD231PS  Z0, Z12, Z19
+	VFMADD231PS  Z1, Z12, Z18
+	VBROADCASTSS 28(R9)(R8*1), Z13
+	VFMADD231PS  Z0, Z13, Z17
+	VFMADD231PS  Z1, Z13, Z16
+	VBROADCASTSS 32(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z15
+	VFMADD231PS  Z1, Z2, Z14
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 16(R9), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 20(R9), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS 24(R9), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS 28(R9), Z10
+	VFMADD231PS  Z0, Z10, Z17
+	VFMADD231PS  Z1, Z10, Z16
+	VBROADCASTSS 32(R9), Z11
+	VFMADD231PS  Z0, Z11, Z15
+	VFMADD231PS  Z1, Z11, Z14
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z18
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z17
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z16
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z15
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z14
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z0, Z21, Z21
+	VADDPS    Z0, Z19, Z19
+	VADDPS    Z0, Z17, Z17
+	VADDPS    Z0, Z15, Z15
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z24, Z24
+	VADDPS    Z0, Z22, Z22
+	VADDPS    Z0, Z20, Z20
+	VADDPS    Z0, Z18, Z18
+	VADDPS    Z0, Z16, Z16
+	VADDPS    Z0, Z14, Z14
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z17, (R12)
+	VMOVUPS Z16, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z15, (R12)
+	VMOVUPS Z14, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols10x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmCols10x1AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS 4(R9), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS 8(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS 12(R9), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VBROADCASTSS 16(R9), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VBROADCASTSS 20(R9), Z7
+	VFMADD231PS  Z0, Z7, Z26
+	VBROADCASTSS 24(R9), Z8
+	VFMADD231PS  Z0, Z8, Z25
+	VBROADCASTSS 28(R9), Z9
+	VFMADD231PS  Z0, Z9, Z24
+	VBROADCASTSS 32(R9), Z10
+	VFMADD231PS  Z0, Z10, Z23
+	VBROADCASTSS 36(R9), Z11
+	VFMADD231PS  Z0, Z11, Z22
+	VMOVUPS      (BX)(CX*1), Z0
+	VBROADCASTSS (R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z14
+	VFMADD231PS  Z0, Z14, Z29
+	VBROADCASTSS 12(R9)(SI*1), Z15
+	VFMADD231PS  Z0, Z15, Z28
+	VBROADCASTSS 16(R9)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z27
+	VBROADCASTSS 20(R9)(SI*1), Z17
+	VFMADD231PS  Z0, Z17, Z26
+	VBROADCASTSS 24(R9)(SI*1), Z18
+	VFMADD231PS  Z0, Z18, Z25
+	VBROADCASTSS 28(R9)(SI*1), Z19
+	VFMADD231PS  Z0, Z19, Z24
+	VBROADCASTSS 32(R9)(SI*1), Z20
+	VFMADD231PS  Z0, Z20, Z23
+	VBROADCASTSS 36(R9)(SI*1), Z21
+	VFMADD231PS  Z0, Z21, Z22
+	VMOVUPS      (BX)(CX*2), Z0
+	VBROADCASTSS (R9)(SI*2), Z1
+	VFMADD231PS  Z0, Z1, Z31
+	VBROADCASTSS 4(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z29
+	VBROADCASTSS 12(R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z28
+	VBROADCASTSS 16(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VBROADCASTSS 20(R9)(SI*2), Z6
+	VFMADD231PS  Z0, Z6, Z26
+	VBROADCASTSS 24(R9)(SI*2), Z7
+	VFMADD231PS  Z0, Z7, Z25
+	VBROADCASTSS 28(R9)(SI*2), Z8
+	VFMADD231PS  Z0, Z8, Z24
+	VBROADCASTSS 32(R9)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z23
+	VBROADCASTSS 36(R9)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z22
+	VMOVUPS      (BX)(DX*1), Z0
+	VBROADCASTSS (R9)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z31
+	VBROADCASTSS 4(R9)(R8*1), Z12
+	VFMADD231PS  Z0, Z12, Z30
+	VBROADCASTSS 8(R9)(R8*1), Z13
+	VFMADD231PS  Z0, Z13, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z14
+	VFMADD231PS  Z0, Z14, Z28
+	VBROADCASTSS 16(R9)(R8*1), Z15
+	VFMADD231PS  Z0, Z15, Z27
+	VBROADCASTSS 20(R9)(R8*1), Z16
+	VFMADD231PS  Z0, Z16, Z26
+	VBROADCASTSS 24(R9)(R8*1), Z17
+	VFMADD231PS  Z0, Z17, Z25
+	VBROADCASTSS 28(R9)(R8*1), Z18
+	VFMADD231PS  Z0, Z18, Z24
+	VBROADCASTSS 32(R9)(R8*1), Z19
+	VFMADD231PS  Z0, Z19, Z23
+	VBROADCASTSS 36(R9)(R8*1), Z20
+	VFMADD231PS  Z0, Z20, Z22
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z21
+	VFMADD231PS  Z0, Z21, Z31
+	VBROADCASTSS 4(R9), Z1
+	VFMADD231PS  Z0, Z1, Z30
+	VBROADCASTSS 8(R9), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VBROADCASTSS 12(R9), Z3
+	VFMADD231PS  Z0, Z3, Z28
+	VBROADCASTSS 16(R9), Z4
+	VFMADD231PS  Z0, Z4, Z27
+	VBROADCASTSS 20(R9), Z5
+	VFMADD231PS  Z0, Z5, Z26
+	VBROADCASTSS 24(R9), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VBROADCASTSS 28(R9), Z7
+	VFMADD231PS  Z0, Z7, Z24
+	VBROADCASTSS 32(R9), Z8
+	VFMADD231PS  Z0, Z8, Z23
+	VBROADCASTSS 36(R9), Z9
+	VFMADD231PS  Z0, Z9, Z22
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z22
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z22, Z22
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z24, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z22, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols10x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmCols10x1PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS 4(R9), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS 8(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS 12(R9), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VBROADCASTSS 16(R9), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VBROADCASTSS 20(R9), Z7
+	VFMADD231PS  Z0, Z7, Z26
+	VBROADCASTSS 24(R9), Z8
+	VFMADD231PS  Z0, Z8, Z25
+	VBROADCASTSS 28(R9), Z9
+	VFMADD231PS  Z0, Z9, Z24
+	VBROADCASTSS 32(R9), Z10
+	VFMADD231PS  Z0, Z10, Z23
+	VBROADCASTSS 36(R9), Z11
+	VFMADD231PS  Z0, Z11, Z22
+	VMOVUPS.Z    (BX)(CX*1), K1, Z0
+	VBROADCASTSS (R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z14
+	VFMADD231PS  Z0, Z14, Z29
+	VBROADCASTSS 12(R9)(SI*1), Z15
+	VFMADD231PS  Z0, Z15, Z28
+	VBROADCASTSS 16(R9)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z27
+	VBROADCASTSS 20(R9)(SI*1), Z17
+	VFMADD231PS  Z0, Z17, Z26
+	VBROADCASTSS 24(R9)(SI*1), Z18
+	VFMADD231PS  Z0, Z18, Z25
+	VBROADCASTSS 28(R9)(SI*1), Z19
+	VFMADD231PS  Z0, Z19, Z24
+	VBROADCASTSS 32(R9)(SI*1), Z20
+	VFMADD231PS  Z0, Z20, Z23
+	VBROADCASTSS 36(R9)(SI*1), Z21
+	VFMADD231PS  Z0, Z21, Z22
+	VMOVUPS.Z    (BX)(CX*2), K1, Z0
+	VBROADCASTSS (R9)(SI*2), Z1
+	VFMADD231PS  Z0, Z1, Z31
+	VBROADCASTSS 4(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z29
+	VBROADCASTSS 12(R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z28
+	VBROADCASTSS 16(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VBROADCASTSS 20(R9)(SI*2), Z6
+	VFMADD231PS  Z0, Z6, Z26
+	VBROADCASTSS 24(R9)(SI*2), Z7
+	VFMADD231PS  Z0, Z7, Z25
+	VBROADCASTSS 28(R9)(SI*2), Z8
+	VFMADD231PS  Z0, Z8, Z24
+	VBROADCASTSS 32(R9)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z23
+	VBROADCASTSS 36(R9)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z22
+	VMOVUPS.Z    (BX)(DX*1), K1, Z0
+	VBROADCASTSS (R9)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z31
+	VBROADCASTSS 4(R9)(R8*1), Z12
+	VFMADD231PS  Z0, Z12, Z30
+	VBROADCASTSS 8(R9)(R8*1), Z13
+	VFMADD231PS  Z0, Z13, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z14
+	VFMADD231PS  Z0, Z14, Z28
+	VBROADCASTSS 16(R9)(R8*1), Z15
+	VFMADD231PS  Z0, Z15, Z27
+	VBROADCASTSS 20(R9)(R8*1), Z16
+	VFMADD231PS  Z0, Z16, Z26
+	VBROADCASTSS 24(R9)(R8*1), Z17
+	VFMADD231PS  Z0, Z17, Z25
+	VBROADCASTSS 28(R9)(R8*1), Z18
+	VFMADD231PS  Z0, Z18, Z24
+	VBROADCASTSS 32(R9)(R8*1), Z19
+	VFMADD231PS  Z0, Z19, Z23
+	VBROADCASTSS 36(R9)(R8*1), Z20
+	VFMADD231PS  Z0, Z20, Z22
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z21
+	VFMADD231PS  Z0, Z21, Z31
+	VBROADCASTSS 4(R9), Z1
+	VFMADD231PS  Z0, Z1, Z30
+	VBROADCASTSS 8(R9), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VBROADCASTSS 12(R9), Z3
+	VFMADD231PS  Z0, Z3, Z28
+	VBROADCASTSS 16(R9), Z4
+	VFMADD231PS  Z0, Z4, Z27
+	VBROADCASTSS 20(R9), Z5
+	VFMADD231PS  Z0, Z5, Z26
+	VBROADCASTSS 24(R9), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VBROADCASTSS 28(R9), Z7
+	VFMADD231PS  Z0, Z7, Z24
+	VBROADCASTSS 32(R9), Z8
+	VFMADD231PS  Z0, Z8, Z23
+	VBROADCASTSS 36(R9), Z9
+	VFMADD231PS  Z0, Z9, Z22
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z29
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z27
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z25
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z23
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z22
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z24, Z24
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z0, Z22, Z22
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z24, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z22, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols10x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmCols10x2AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	VPXOR  X15, X15, X15
+	VPXOR  X14, X14, X14
+	VPXOR  X13, X13, X13
+	VPXOR  X12, X12, X12
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 16(R9), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 20(R9), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS 24(R9), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS 28(R9), Z10
+	VFMADD231PS  Z0, Z10, Z17
+	VFMADD231PS  Z1, Z10, Z16
+	VBROADCASTSS 32(R9), Z11
+	VFMADD231PS  Z0, Z11, Z15
+	VFMADD231PS  Z1, Z11, Z14
+	VBROADCASTSS 36(R9), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS      64(BX)(CX*1), Z1
+	VBROADCASTSS (R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 16(R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 20(R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS 24(R9)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS 28(R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z17
+	VFMADD231PS  Z1, Z10, Z16
+	VBROADCASTSS 32(R9)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z15
+	VFMADD231PS  Z1, Z11, Z14
+	VBROADCASTSS 36(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS      64(BX)(CX*2), Z1
+	VBROADCASTSS (R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9)(SI*2), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 16(R9)(SI*2), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 20(R9)(SI*2), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS 24(R9)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS 28(R9)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z17
+	VFMADD231PS  Z1, Z10, Z16
+	VBROADCASTSS 32(R9)(SI*2), Z11
+	VFMADD231PS  Z0, Z11, Z15
+	VFMADD231PS  Z1, Z11, Z14
+	VBROADCASTSS 36(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS      64(BX)(DX*1), Z1
+	VBROADCASTSS (R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 16(R9)(R8*1), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 20(R9)(R8*1), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS 24(R9)(R8*1), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS 28(R9)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z17
+	VFMADD231PS  Z1, Z10, Z16
+	VBROADCASTSS 32(R9)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z15
+	VFMADD231PS  Z1, Z11, Z14
+	VBROADCASTSS 36(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 16(R9), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 20(R9), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS 24(R9), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS 28(R9), Z10
+	VFMADD231PS  Z0, Z10, Z17
+	VFMADD231PS  Z1, Z10, Z16
+	VBROADCASTSS 32(R9), Z11
+	VFMADD231PS  Z0, Z11, Z15
+	VFMADD231PS  Z1, Z11, Z14
+	VBROADCASTSS 36(R9), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VFMADD213PS  64(AX), Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VFMADD213PS  64(AX), Z1, Z18
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z17
+	VFMADD213PS  64(AX), Z1, Z16
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z15
+	VFMADD213PS  64(AX), Z1, Z14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z13
+	VFMADD213PS  64(AX), Z1, Z12
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z21, Z21
+	VADDPS  Z0, Z19, Z19
+	VADDPS  Z0, Z17, Z17
+	VADDPS  Z0, Z15, Z15
+	VADDPS  Z0, Z13, Z13
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z22, Z22
+	VADDPS  Z0, Z20, Z20
+	VADDPS  Z0, Z18, Z18
+	VADDPS  Z0, Z16, Z16
+	VADDPS  Z0, Z14, Z14
+	VADDPS  Z0, Z12, Z12
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z17, (R12)
+	VMOVUPS Z16, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z15, (R12)
+	VMOVUPS Z14, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z13, (R12)
+	VMOVUPS Z12, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols10x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmCols10x2PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	VPXOR  X15, X15, X15
+	VPXOR  X14, X14, X14
+	VPXOR  X13, X13, X13
+	VPXOR  X12, X12, X12
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 16(R9), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 20(R9), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS 24(R9), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS 28(R9), Z10
+	VFMADD231PS  Z0, Z10, Z17
+	VFMADD231PS  Z1, Z10, Z16
+	VBROADCASTSS 32(R9), Z11
+	VFMADD231PS  Z0, Z11, Z15
+	VFMADD231PS  Z1, Z11, Z14
+	VBROADCASTSS 36(R9), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
+	VBROADCASTSS (R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 16(R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 20(R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS 24(R9)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS 28(R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z17
+	VFMADD231PS  Z1, Z10, Z16
+	VBROADCASTSS 32(R9)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z15
+	VFMADD231PS  Z1, Z11, Z14
+	VBROADCASTSS 36(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS.Z    64(BX)(CX*2), K1, Z1
+	VBROADCASTSS (R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9)(SI*2), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 16(R9)(SI*2), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 20(R9)(SI*2), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS 24(R9)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS 28(R9)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z17
+	VFMADD231PS  Z1, Z10, Z16
+	VBROADCASTSS 32(R9)(SI*2), Z11
+	VFMADD231PS  Z0, Z11, Z15
+	VFMADD231PS  Z1, Z11, Z14
+	VBROADCASTSS 36(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
+	VBROADCASTSS (R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 16(R9)(R8*1), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 20(R9)(R8*1), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS 24(R9)(R8*1), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS 28(R9)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z17
+	VFMADD231PS  Z1, Z10, Z16
+	VBROADCASTSS 32(R9)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z15
+	VFMADD231PS  Z1, Z11, Z14
+	VBROADCASTSS 36(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 16(R9), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 20(R9), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS 24(R9), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS 28(R9), Z10
+	VFMADD231PS  Z0, Z10, Z17
+	VFMADD231PS  Z1, Z10, Z16
+	VBROADCASTSS 32(R9), Z11
+	VFMADD231PS  Z0, Z11, Z15
+	VFMADD231PS  Z1, Z11, Z14
+	VBROADCASTSS 36(R9), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z18
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z17
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z16
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z15
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z13
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z12
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z0, Z21, Z21
+	VADDPS    Z0, Z19, Z19
+	VADDPS    Z0, Z17, Z17
+	VADDPS    Z0, Z15, Z15
+	VADDPS    Z0, Z13, Z13
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z24, Z24
+	VADDPS    Z0, Z22, Z22
+	VADDPS    Z0, Z20, Z20
+	VADDPS    Z0, Z18, Z18
+	VADDPS    Z0, Z16, Z16
+	VADDPS    Z0, Z14, Z14
+	VADDPS    Z0, Z12, Z12
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z17, (R12)
+	VMOVUPS Z16, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z15, (R12)
+	VMOVUPS Z14, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z13, (R12)
+	VMOVUPS Z12, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols11x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmCols11x1AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS 4(R9), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS 8(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS 12(R9), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VBROADCASTSS 16(R9), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VBROADCASTSS 20(R9), Z7
+	VFMADD231PS  Z0, Z7, Z26
+	VBROADCASTSS 24(R9), Z8
+	VFMADD231PS  Z0, Z8, Z25
+	VBROADCASTSS 28(R9), Z9
+	VFMADD231PS  Z0, Z9, Z24
+	VBROADCASTSS 32(R9), Z10
+	VFMADD231PS  Z0, Z10, Z23
+	VBROADCASTSS 36(R9), Z11
+	VFMADD231PS  Z0, Z11, Z22
+	VBROADCASTSS 40(R9), Z12
+	VFMADD231PS  Z0, Z12, Z21
+	VMOVUPS      (BX)(CX*1), Z0
+	VBROADCASTSS (R9)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z14
+	VFMADD231PS  Z0, Z14, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z15
+	VFMADD231PS  Z0, Z15, Z29
+	VBROADCASTSS 12(R9)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z28
+	VBROADCASTSS 16(R9)(SI*1), Z17
+	VFMADD231PS  Z0, Z17, Z27
+	VBROADCASTSS 20(R9)(SI*1), Z18
+	VFMADD231PS  Z0, Z18, Z26
+	VBROADCASTSS 24(R9)(SI*1), Z19
+	VFMADD231PS  Z0, Z19, Z25
+	VBROADCASTSS 28(R9)(SI*1), Z20
+	VFMADD231PS  Z0, Z20, Z24
+	VBROADCASTSS 32(R9)(SI*1), Z1
+	VFMADD231PS  Z0, Z1, Z23
+	VBROADCASTSS 36(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z22
+	VBROADCASTSS 40(R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z21
+	VMOVUPS      (BX)(CX*2), Z0
+	VBROADCASTSS (R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z31
+	VBROADCASTSS 4(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z6
+	VFMADD231PS  Z0, Z6, Z29
+	VBROADCASTSS 12(R9)(SI*2), Z7
+	VFMADD231PS  Z0, Z7, Z28
+	VBROADCASTSS 16(R9)(SI*2), Z8
+	VFMADD231PS  Z0, Z8, Z27
+	VBROADCASTSS 20(R9)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z26
+	VBROADCASTSS 24(R9)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z25
+	VBROADCASTSS 28(R9)(SI*2), Z11
+	VFMADD231PS  Z0, Z11, Z24
+	VBROADCASTSS 32(R9)(SI*2), Z12
+	VFMADD231PS  Z0, Z12, Z23
+	VBROADCASTSS 36(R9)(SI*2), Z13
+	VFMADD231PS  Z0, Z13, Z22
+	VBROADCASTSS 40(R9)(SI*2), Z14
+	VFMADD231PS  Z0, Z14, Z21
+	VMOVUPS      (BX)(DX*1), Z0
+	VBROADCASTSS (R9)(R8*1), Z15
+	VFMADD231PS  Z0, Z15, Z31
+	VBROADCASTSS 4(R9)(R8*1), Z16
+	VFMADD231PS  Z0, Z16, Z30
+	VBROADCASTSS 8(R9)(R8*1), Z17
+	VFMADD231PS  Z0, Z17, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z18
+	VFMADD231PS  Z0, Z18, Z28
+	VBROADCASTSS 16(R9)(R8*1), Z19
+	VFMADD231PS  Z0, Z19, Z27
+	VBROADCASTSS 20(R9)(R8*1), Z20
+	VFMADD231PS  Z0, Z20, Z26
+	VBROADCASTSS 24(R9)(R8*1), Z1
+	VFMADD231PS  Z0, Z1, Z25
+	VBROADCASTSS 28(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z24
+	VBROADCASTSS 32(R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VBROADCASTSS 36(R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z22
+	VBROADCASTSS 40(R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z21
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z6
+	VFMADD231PS  Z0, Z6, Z31
+	VBROADCASTSS 4(R9), Z7
+	VFMADD231PS  Z0, Z7, Z30
+	VBROADCASTSS 8(R9), Z8
+	VFMADD231PS  Z0, Z8, Z29
+	VBROADCASTSS 12(R9), Z9
+	VFMADD231PS  Z0, Z9, Z28
+	VBROADCASTSS 16(R9), Z10
+	VFMADD231PS  Z0, Z10, Z27
+	VBROADCASTSS 20(R9), Z11
+	VFMADD231PS  Z0, Z11, Z26
+	VBROADCASTSS 24(R9), Z12
+	VFMADD231PS  Z0, Z12, Z25
+	VBROADCASTSS 28(R9), Z13
+	VFMADD231PS  Z0, Z13, Z24
+	VBROADCASTSS 32(R9), Z14
+	VFMADD231PS  Z0, Z14, Z23
+	VBROADCASTSS 36(R9), Z15
+	VFMADD231PS  Z0, Z15, Z22
+	VBROADCASTSS 40(R9), Z16
+	VFMADD231PS  Z0, Z16, Z21
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z22, Z22
+	VADDPS  Z0, Z21, Z21
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z24, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z22, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols11x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmCols11x1PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS 4(R9), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS 8(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS 12(R9), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VBROADCASTSS 16(R9), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VBROADCASTSS 20(R9), Z7
+	VFMADD231PS  Z0, Z7, Z26
+	VBROADCASTSS 24(R9), Z8
+	VFMADD231PS  Z0, Z8, Z25
+	VBROADCASTSS 28(R9), Z9
+	VFMADD231PS  Z0, Z9, Z24
+	VBROADCASTSS 32(R9), Z10
+	VFMADD231PS  Z0, Z10, Z23
+	VBROADCASTSS 36(R9), Z11
+	VFMADD231PS  Z0, Z11, Z22
+	VBROADCASTSS 40(R9), Z12
+	VFMADD231PS  Z0, Z12, Z21
+	VMOVUPS.Z    (BX)(CX*1), K1, Z0
+	VBROADCASTSS (R9)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z14
+	VFMADD231PS  Z0, Z14, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z15
+	VFMADD231PS  Z0, Z15, Z29
+	VBROADCASTSS 12(R9)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z28
+	VBROADCASTSS 16(R9)(SI*1), Z17
+	VFMADD231PS  Z0, Z17, Z27
+	VBROADCASTSS 20(R9)(SI*1), Z18
+	VFMADD231PS  Z0, Z18, Z26
+	VBROADCASTSS 24(R9)(SI*1), Z19
+	VFMADD231PS  Z0, Z19, Z25
+	VBROADCASTSS 28(R9)(SI*1), Z20
+	VFMADD231PS  Z0, Z20, Z24
+	VBROADCASTSS 32(R9)(SI*1), Z1
+	VFMADD231PS  Z0, Z1, Z23
+	VBROADCASTSS 36(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z22
+	VBROADCASTSS 40(R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z21
+	VMOVUPS.Z    (BX)(CX*2), K1, Z0
+	VBROADCASTSS (R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z31
+	VBROADCASTSS 4(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z6
+	VFMADD231PS  Z0, Z6, Z29
+	VBROADCASTSS 12(R9)(SI*2), Z7
+	VFMADD231PS  Z0, Z7, Z28
+	VBROADCASTSS 16(R9)(SI*2), Z8
+	VFMADD231PS  Z0, Z8, Z27
+	VBROADCASTSS 20(R9)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z26
+	VBROADCASTSS 24(R9)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z25
+	VBROADCASTSS 28(R9)(SI*2), Z11
+	VFMADD231PS  Z0, Z11, Z24
+	VBROADCASTSS 32(R9)(SI*2), Z12
+	VFMADD231PS  Z0, Z12, Z23
+	VBROADCASTSS 36(R9)(SI*2), Z13
+	VFMADD231PS  Z0, Z13, Z22
+	VBROADCASTSS 40(R9)(SI*2), Z14
+	VFMADD231PS  Z0, Z14, Z21
+	VMOVUPS.Z    (BX)(DX*1), K1, Z0
+	VBROADCASTSS (R9)(R8*1), Z15
+	VFMADD231PS  Z0, Z15, Z31
+	VBROADCASTSS 4(R9)(R8*1), Z16
+	VFMADD231PS  Z0, Z16, Z30
+	VBROADCASTSS 8(R9)(R8*1), Z17
+	VFMADD231PS  Z0, Z17, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z18
+	VFMADD231PS  Z0, Z18, Z28
+	VBROADCASTSS 16(R9)(R8*1), Z19
+	VFMADD231PS  Z0, Z19, Z27
+	VBROADCASTSS 20(R9)(R8*1), Z20
+	VFMADD231PS  Z0, Z20, Z26
+	VBROADCASTSS 24(R9)(R8*1), Z1
+	VFMADD231PS  Z0, Z1, Z25
+	VBROADCASTSS 28(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z24
+	VBROADCASTSS 32(R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VBROADCASTSS 36(R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z22
+	VBROADCASTSS 40(R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z21
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z6
+	VFMADD231PS  Z0, Z6, Z31
+	VBROADCASTSS 4(R9), Z7
+	VFMADD231PS  Z0, Z7, Z30
+	VBROADCASTSS 8(R9), Z8
+	VFMADD231PS  Z0, Z8, Z29
+	VBROADCASTSS 12(R9), Z9
+	VFMADD231PS  Z0, Z9, Z28
+	VBROADCASTSS 16(R9), Z10
+	VFMADD231PS  Z0, Z10, Z27
+	VBROADCASTSS 20(R9), Z11
+	VFMADD231PS  Z0, Z11, Z26
+	VBROADCASTSS 24(R9), Z12
+	VFMADD231PS  Z0, Z12, Z25
+	VBROADCASTSS 28(R9), Z13
+	VFMADD231PS  Z0, Z13, Z24
+	VBROADCASTSS 32(R9), Z14
+	VFMADD231PS  Z0, Z14, Z23
+	VBROADCASTSS 36(R9), Z15
+	VFMADD231PS  Z0, Z15, Z22
+	VBROADCASTSS 40(R9), Z16
+	VFMADD231PS  Z0, Z16, Z21
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z29
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z27
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z25
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z23
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z22
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z21
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z24, Z24
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z0, Z22, Z22
+	VADDPS    Z0, Z21, Z21
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z24, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z22, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols11x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmCols11x2AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	VPXOR  X15, X15, X15
+	VPXOR  X14, X14, X14
+	VPXOR  X13, X13, X13
+	VPXOR  X12, X12, X12
+	VPXOR  X11, X11, X11
+	VPXOR  X10, X10, X10
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 16(R9), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 20(R9), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS 24(R9), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS 28(R9), Z2
+	VFMADD231PS  Z0, Z2, Z17
+	VFMADD231PS  Z1, Z2, Z16
+	VBROADCASTSS 32(R9), Z3
+	VFMADD231PS  Z0, Z3, Z15
+	VFMADD231PS  Z1, Z3, Z14
+	VBROADCASTSS 36(R9), Z4
+	VFMADD231PS  Z0, Z4, Z13
+	VFMADD231PS  Z1, Z4, Z12
+	VBROADCASTSS 40(R9), Z5
+	VFMADD231PS  Z0, Z5, Z11
+	VFMADD231PS  Z1, Z5, Z10
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS      64(BX)(CX*1), Z1
+	VBROADCASTSS (R9)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z31
+	VFMADD231PS  Z1, Z6, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z29
+	VFMADD231PS  Z1, Z7, Z28
+	VBROADCASTSS 8(R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z27
+	VFMADD231PS  Z1, Z8, Z26
+	VBROADCASTSS 12(R9)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z25
+	VFMADD231PS  Z1, Z9, Z24
+	VBROADCASTSS 16(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z23
+	VFMADD231PS  Z1, Z2, Z22
+	VBROADCASTSS 20(R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z21
+	VFMADD231PS  Z1, Z3, Z20
+	VBROADCASTSS 24(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z19
+	VFMADD231PS  Z1, Z4, Z18
+	VBROADCASTSS 28(R9)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z17
+	VFMADD231PS  Z1, Z5, Z16
+	VBROADCASTSS 32(R9)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z15
+	VFMADD231PS  Z1, Z6, Z14
+	VBROADCASTSS 36(R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z13
+	VFMADD231PS  Z1, Z7, Z12
+	VBROADCASTSS 40(R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z11
+	VFMADD231PS  Z1, Z8, Z10
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS      64(BX)(CX*2), Z1
+	VBROADCASTSS (R9)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VFMADD231PS  Z1, Z9, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VFMADD231PS  Z1, Z2, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VFMADD231PS  Z1, Z3, Z26
+	VBROADCASTSS 12(R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z25
+	VFMADD231PS  Z1, Z4, Z24
+	VBROADCASTSS 16(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z23
+	VFMADD231PS  Z1, Z5, Z22
+	VBROADCASTSS 20(R9)(SI*2), Z6
+	VFMADD231PS  Z0, Z6, Z21
+	VFMADD231PS  Z1, Z6, Z20
+	VBROADCASTSS 24(R9)(SI*2), Z7
+	VFMADD231PS  Z0, Z7, Z19
+	VFMADD231PS  Z1, Z7, Z18
+	VBROADCASTSS 28(R9)(SI*2), Z8
+	VFMADD231PS  Z0, Z8, Z17
+	VFMADD231PS  Z1, Z8, Z16
+	VBROADCASTSS 32(R9)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z15
+	VFMADD231PS  Z1, Z9, Z14
+	VBROADCASTSS 36(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VBROADCASTSS 40(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z11
+	VFMADD231PS  Z1, Z3, Z10
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS      64(BX)(DX*1), Z1
+	VBROADCASTSS (R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z31
+	VFMADD231PS  Z1, Z4, Z30
+	VBROADCASTSS 4(R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z29
+	VFMADD231PS  Z1, Z5, Z28
+	VBROADCASTSS 8(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VFMADD231PS  Z1, Z6, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z7
+	VFMADD231PS  Z0, Z7, Z25
+	VFMADD231PS  Z1, Z7, Z24
+	VBROADCASTSS 16(R9)(R8*1), Z8
+	VFMADD231PS  Z0, Z8, Z23
+	VFMADD231PS  Z1, Z8, Z22
+	VBROADCASTSS 20(R9)(R8*1), Z9
+	VFMADD231PS  Z0, Z9, Z21
+	VFMADD231PS  Z1, Z9, Z20
+	VBROADCASTSS 24(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z19
+	VFMADD231PS  Z1, Z2, Z18
+	VBROADCASTSS 28(R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z17
+	VFMADD231PS  Z1, Z3, Z16
+	VBROADCASTSS 32(R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z15
+	VFMADD231PS  Z1, Z4, Z14
+	VBROADCASTSS 36(R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z13
+	VFMADD231PS  Z1, Z5, Z12
+	VBROADCASTSS 40(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z11
+	VFMADD231PS  Z1, Z6, Z10
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z7
+	VFMADD231PS  Z0, Z7, Z31
+	VFMADD231PS  Z1, Z7, Z30
+	VBROADCASTSS 4(R9), Z8
+	VFMADD231PS  Z0, Z8, Z29
+	VFMADD231PS  Z1, Z8, Z28
+	VBROADCASTSS 8(R9), Z9
+	VFMADD231PS  Z0, Z9, Z27
+	VFMADD231PS  Z1, Z9, Z26
+	VBROADCASTSS 12(R9), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS 16(R9), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS 20(R9), Z4
+	VFMADD231PS  Z0, Z4, Z21
+	VFMADD231PS  Z1, Z4, Z20
+	VBROADCASTSS 24(R9), Z5
+	VFMADD231PS  Z0, Z5, Z19
+	VFMADD231PS  Z1, Z5, Z18
+	VBROADCASTSS 28(R9), Z6
+	VFMADD231PS  Z0, Z6, Z17
+	VFMADD231PS  Z1, Z6, Z16
+	VBROADCASTSS 32(R9), Z7
+	VFMADD231PS  Z0, Z7, Z15
+	VFMADD231PS  Z1, Z7, Z14
+	VBROADCASTSS 36(R9), Z8
+	VFMADD231PS  Z0, Z8, Z13
+	VFMADD231PS  Z1, Z8, Z12
+	VBROADCASTSS 40(R9), Z9
+	VFMADD231PS  Z0, Z9, Z11
+	VFMADD231PS  Z1, Z9, Z10
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VFMADD213PS  64(AX), Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VFMADD213PS  64(AX), Z1, Z18
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z17
+	VFMADD213PS  64(AX), Z1, Z16
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z15
+	VFMADD213PS  64(AX), Z1, Z14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z13
+	VFMADD213PS  64(AX), Z1, Z12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z11
+	VFMADD213PS  64(AX), Z1, Z10
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z21, Z21
+	VADDPS  Z0, Z19, Z19
+	VADDPS  Z0, Z17, Z17
+	VADDPS  Z0, Z15, Z15
+	VADDPS  Z0, Z13, Z13
+	VADDPS  Z0, Z11, Z11
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z22, Z22
+	VADDPS  Z0, Z20, Z20
+	VADDPS  Z0, Z18, Z18
+	VADDPS  Z0, Z16, Z16
+	VADDPS  Z0, Z14, Z14
+	VADDPS  Z0, Z12, Z12
+	VADDPS  Z0, Z10, Z10
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z17, (R12)
+	VMOVUPS Z16, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z15, (R12)
+	VMOVUPS Z14, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z13, (R12)
+	VMOVUPS Z12, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z11, (R12)
+	VMOVUPS Z10, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols11x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmCols11x2PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	VPXOR  X15, X15, X15
+	VPXOR  X14, X14, X14
+	VPXOR  X13, X13, X13
+	VPXOR  X12, X12, X12
+	VPXOR  X11, X11, X11
+	VPXOR  X10, X10, X10
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 16(R9), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 20(R9), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS 24(R9), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS 28(R9), Z2
+	VFMADD231PS  Z0, Z2, Z17
+	VFMADD231PS  Z1, Z2, Z16
+	VBROADCASTSS 32(R9), Z3
+	VFMADD231PS  Z0, Z3, Z15
+	VFMADD231PS  Z1, Z3, Z14
+	VBROADCASTSS 36(R9), Z4
+	VFMADD231PS  Z0, Z4, Z13
+	VFMADD231PS  Z1, Z4, Z12
+	VBROADCASTSS 40(R9), Z5
+	VFMADD231PS  Z0, Z5, Z11
+	VFMADD231PS  Z1, Z5, Z10
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
+	VBROADCASTSS (R9)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z31
+	VFMADD231PS  Z1, Z6, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z29
+	VFMADD231PS  Z1, Z7, Z28
+	VBROADCASTSS 8(R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z27
+	VFMADD231PS  Z1, Z8, Z26
+	VBROADCASTSS 12(R9)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z25
+	VFMADD231PS  Z1, Z9, Z24
+	VBROADCASTSS 16(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z23
+	VFMADD231PS  Z1, Z2, Z22
+	VBROADCASTSS 20(R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z21
+	VFMADD231PS  Z1, Z3, Z20
+	VBROADCASTSS 24(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z19
+	VFMADD231PS  Z1, Z4, Z18
+	VBROADCASTSS 28(R9)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z17
+	VFMADD231PS  Z1, Z5, Z16
+	VBROADCASTSS 32(R9)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z15
+	VFMADD231PS  Z1, Z6, Z14
+	VBROADCASTSS 36(R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z13
+	VFMADD231PS  Z1, Z7, Z12
+	VBROADCASTSS 40(R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z11
+	VFMADD231PS  Z1, Z8, Z10
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS.Z    64(BX)(CX*2), K1, Z1
+	VBROADCASTSS (R9)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VFMADD231PS  Z1, Z9, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VFMADD231PS  Z1, Z2, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VFMADD231PS  Z1, Z3, Z26
+	VBROADCASTSS 12(R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z25
+	VFMADD231PS  Z1, Z4, Z24
+	VBROADCASTSS 16(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z23
+	VFMADD231PS  Z1, Z5, Z22
+	VBROADCASTSS 20(R9)(SI*2), Z6
+	VFMADD231PS  Z0, Z6, Z21
+	VFMADD231PS  Z1, Z6, Z20
+	VBROADCASTSS 24(R9)(SI*2), Z7
+	VFMADD231PS  Z0, Z7, Z19
+	VFMADD231PS  Z1, Z7, Z18
+	VBROADCASTSS 28(R9)(SI*2), Z8
+	VFMADD231PS  Z0, Z8, Z17
+	VFMADD231PS  Z1, Z8, Z16
+	VBROADCASTSS 32(R9)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z15
+	VFMADD231PS  Z1, Z9, Z14
+	VBROADCASTSS 36(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VBROADCASTSS 40(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z11
+	VFMADD231PS  Z1, Z3, Z10
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
+	VBROADCASTSS (R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z31
+	VFMADD231PS  Z1, Z4, Z30
+	VBROADCASTSS 4(R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z29
+	VFMADD231PS  Z1, Z5, Z28
+	VBROADCASTSS 8(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VFMADD231PS  Z1, Z6, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z7
+	VFMADD231PS  Z0, Z7, Z25
+	VFMADD231PS  Z1, Z7, Z24
+	VBROADCASTSS 16(R9)(R8*1), Z8
+	VFMADD231PS  Z0, Z8, Z23
+	VFMADD231PS  Z1, Z8, Z22
+	VBROADCASTSS 20(R9)(R8*1), Z9
+	VFMADD231PS  Z0, Z9, Z21
+	VFMADD231PS  Z1, Z9, Z20
+	VBROADCASTSS 24(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z19
+	VFMADD231PS  Z1, Z2, Z18
+	VBROADCASTSS 28(R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z17
+	VFMADD231PS  Z1, Z3, Z16
+	VBROADCASTSS 32(R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z15
+	VFMADD231PS  Z1, Z4, Z14
+	VBROADCASTSS 36(R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z13
+	VFMADD231PS  Z1, Z5, Z12
+	VBROADCASTSS 40(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z11
+	VFMADD231PS  Z1, Z6, Z10
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z7
+	VFMADD231PS  Z0, Z7, Z31
+	VFMADD231PS  Z1, Z7, Z30
+	VBROADCASTSS 4(R9), Z8
+	VFMADD231PS  Z0, Z8, Z29
+	VFMADD231PS  Z1, Z8, Z28
+	VBROADCASTSS 8(R9), Z9
+	VFMADD231PS  Z0, Z9, Z27
+	VFMADD231PS  Z1, Z9, Z26
+	VBROADCASTSS 12(R9), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS 16(R9), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS 20(R9), Z4
+	VFMADD231PS  Z0, Z4, Z21
+	VFMADD231PS  Z1, Z4, Z20
+	VBROADCASTSS 24(R9), Z5
+	VFMADD231PS  Z0, Z5, Z19
+	VFMADD231PS  Z1, Z5, Z18
+	VBROADCASTSS 28(R9), Z6
+	VFMADD231PS  Z0, Z6, Z17
+	VFMADD231PS  Z1, Z6, Z16
+	VBROADCASTSS 32(R9), Z7
+	VFMADD231PS  Z0, Z7, Z15
+	VFMADD231PS  Z1, Z7, Z14
+	VBROADCASTSS 36(R9), Z8
+	VFMADD231PS  Z0, Z8, Z13
+	VFMADD231PS  Z1, Z8, Z12
+	VBROADCASTSS 40(R9), Z9
+	VFMADD231PS  Z0, Z9, Z11
+	VFMADD231PS  Z1, Z9, Z10
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z18
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z17
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z16
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z15
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z13
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z11
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z10
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z0, Z21, Z21
+	VADDPS    Z0, Z19, Z19
+	VADDPS    Z0, Z17, Z17
+	VADDPS    Z0, Z15, Z15
+	VADDPS    Z0, Z13, Z13
+	VADDPS    Z0, Z11, Z11
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z24, Z24
+	VADDPS    Z0, Z22, Z22
+	VADDPS    Z0, Z20, Z20
+	VADDPS    Z0, Z18, Z18
+	VADDPS    Z0, Z16, Z16
+	VADDPS    Z0, Z14, Z14
+	VADDPS    Z0, Z12, Z12
+	VADDPS    Z0, Z10, Z10
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z17, (R12)
+	VMOVUPS Z16, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z15, (R12)
+	VMOVUPS Z14, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z13, (R12)
+	VMOVUPS Z12, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z11, (R12)
+	VMOVUPS Z10, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols12x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmCols12x1AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS 4(R9), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS 8(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS 12(R9), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VBROADCASTSS 16(R9), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VBROADCASTSS 20(R9), Z7
+	VFMADD231PS  Z0, Z7, Z26
+	VBROADCASTSS 24(R9), Z8
+	VFMADD231PS  Z0, Z8, Z25
+	VBROADCASTSS 28(R9), Z9
+	VFMADD231PS  Z0, Z9, Z24
+	VBROADCASTSS 32(R9), Z10
+	VFMADD231PS  Z0, Z10, Z23
+	VBROADCASTSS 36(R9), Z11
+	VFMADD231PS  Z0, Z11, Z22
+	VBROADCASTSS 40(R9), Z12
+	VFMADD231PS  Z0, Z12, Z21
+	VBROADCASTSS 44(R9), Z13
+	VFMADD231PS  Z0, Z13, Z20
+	VMOVUPS      (BX)(CX*1), Z0
+	VBROADCASTSS (R9)(SI*1), Z14
+	VFMADD231PS  Z0, Z14, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z15
+	VFMADD231PS  Z0, Z15, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z29
+	VBROADCASTSS 12(R9)(SI*1), Z17
+	VFMADD231PS  Z0, Z17, Z28
+	VBROADCASTSS 16(R9)(SI*1), Z18
+	VFMADD231PS  Z0, Z18, Z27
+	VBROADCASTSS 20(R9)(SI*1), Z19
+	VFMADD231PS  Z0, Z19, Z26
+	VBROADCASTSS 24(R9)(SI*1), Z1
+	VFMADD231PS  Z0, Z1, Z25
+	VBROADCASTSS 28(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z24
+	VBROADCASTSS 32(R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VBROADCASTSS 36(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z22
+	VBROADCASTSS 40(R9)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z21
+	VBROADCASTSS 44(R9)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z20
+	VMOVUPS      (BX)(CX*2), Z0
+	VBROADCASTSS (R9)(SI*2), Z7
+	VFMADD231PS  Z0, Z7, Z31
+	VBROADCASTSS 4(R9)(SI*2), Z8
+	VFMADD231PS  Z0, Z8, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z29
+	VBROADCASTSS 12(R9)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z28
+	VBROADCASTSS 16(R9)(SI*2), Z11
+	VFMADD231PS  Z0, Z11, Z27
+	VBROADCASTSS 20(R9)(SI*2), Z12
+	VFMADD231PS  Z0, Z12, Z26
+	VBROADCASTSS 24(R9)(SI*2), Z13
+	VFMADD231PS  Z0, Z13, Z25
+	VBROADCASTSS 28(R9)(SI*2), Z14
+	VFMADD231PS  Z0, Z14, Z24
+	VBROADCASTSS 32(R9)(SI*2), Z15
+	VFMADD231PS  Z0, Z15, Z23
+	VBROADCASTSS 36(R9)(SI*2), Z16
+	VFMADD231PS  Z0, Z16, Z22
+	VBROADCASTSS 40(R9)(SI*2), Z17
+	VFMADD231PS  Z0, Z17, Z21
+	VBROADCASTSS 44(R9)(SI*2), Z18
+	VFMADD231PS  Z0, Z18, Z20
+	VMOVUPS      (BX)(DX*1), Z0
+	VBROADCASTSS (R9)(R8*1), Z19
+	VFMADD231PS  Z0, Z19, Z31
+	VBROADCASTSS 4(R9)(R8*1), Z1
+	VFMADD231PS  Z0, Z1, Z30
+	VBROADCASTSS 8(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z28
+	VBROADCASTSS 16(R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z27
+	VBROADCASTSS 20(R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z26
+	VBROADCASTSS 24(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VBROADCASTSS 28(R9)(R8*1), Z7
+	VFMADD231PS  Z0, Z7, Z24
+	VBROADCASTSS 32(R9)(R8*1), Z8
+	VFMADD231PS  Z0, Z8, Z23
+	VBROADCASTSS 36(R9)(R8*1), Z9
+	VFMADD231PS  Z0, Z9, Z22
+	VBROADCASTSS 40(R9)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z21
+	VBROADCASTSS 44(R9)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z20
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z12
+	VFMADD231PS  Z0, Z12, Z31
+	VBROADCASTSS 4(R9), Z13
+	VFMADD231PS  Z0, Z13, Z30
+	VBROADCASTSS 8(R9), Z14
+	VFMADD231PS  Z0, Z14, Z29
+	VBROADCASTSS 12(R9), Z15
+	VFMADD231PS  Z0, Z15, Z28
+	VBROADCASTSS 16(R9), Z16
+	VFMADD231PS  Z0, Z16, Z27
+	VBROADCASTSS 20(R9), Z17
+	VFMADD231PS  Z0, Z17, Z26
+	VBROADCASTSS 24(R9), Z18
+	VFMADD231PS  Z0, Z18, Z25
+	VBROADCASTSS 28(R9), Z19
+	VFMADD231PS  Z0, Z19, Z24
+	VBROADCASTSS 32(R9), Z1
+	VFMADD231PS  Z0, Z1, Z23
+	VBROADCASTSS 36(R9), Z2
+	VFMADD231PS  Z0, Z2, Z22
+	VBROADCASTSS 40(R9), Z3
+	VFMADD231PS  Z0, Z3, Z21
+	VBROADCASTSS 44(R9), Z4
+	VFMADD231PS  Z0, Z4, Z20
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z20
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z22, Z22
+	VADDPS  Z0, Z21, Z21
+	VADDPS  Z0, Z20, Z20
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z24, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z22, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z20, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols12x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmCols12x1PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS 4(R9), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS 8(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS 12(R9), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VBROADCASTSS 16(R9), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VBROADCASTSS 20(R9), Z7
+	VFMADD231PS  Z0, Z7, Z26
+	VBROADCASTSS 24(R9), Z8
+	VFMADD231PS  Z0, Z8, Z25
+	VBROADCASTSS 28(R9), Z9
+	VFMADD231PS  Z0, Z9, Z24
+	VBROADCASTSS 32(R9), Z10
+	VFMADD231PS  Z0, Z10, Z23
+	VBROADCASTSS 36(R9), Z11
+	VFMADD231PS  Z0, Z11, Z22
+	VBROADCASTSS 40(R9), Z12
+	VFMADD231PS  Z0, Z12, Z21
+	VBROADCASTSS 44(R9), Z13
+	VFMADD231PS  Z0, Z13, Z20
+	VMOVUPS.Z    (BX)(CX*1), K1, Z0
+	VBROADCASTSS (R9)(SI*1), Z14
+	VFMADD231PS  Z0, Z14, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z15
+	VFMADD231PS  Z0, Z15, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z29
+	VBROADCASTSS 12(R9)(SI*1), Z17
+	VFMADD231PS  Z0, Z17, Z28
+	VBROADCASTSS 16(R9)(SI*1), Z18
+	VFMADD231PS  Z0, Z18, Z27
+	VBROADCASTSS 20(R9)(SI*1), Z19
+	VFMADD231PS  Z0, Z19, Z26
+	VBROADCASTSS 24(R9)(SI*1), Z1
+	VFMADD231PS  Z0, Z1, Z25
+	VBROADCASTSS 28(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z24
+	VBROADCASTSS 32(R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VBROADCASTSS 36(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z22
+	VBROADCASTSS 40(R9)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z21
+	VBROADCASTSS 44(R9)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z20
+	VMOVUPS.Z    (BX)(CX*2), K1, Z0
+	VBROADCASTSS (R9)(SI*2), Z7
+	VFMADD231PS  Z0, Z7, Z31
+	VBROADCASTSS 4(R9)(SI*2), Z8
+	VFMADD231PS  Z0, Z8, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z29
+	VBROADCASTSS 12(R9)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z28
+	VBROADCASTSS 16(R9)(SI*2), Z11
+	VFMADD231PS  Z0, Z11, Z27
+	VBROADCASTSS 20(R9)(SI*2), Z12
+	VFMADD231PS  Z0, Z12, Z26
+	VBROADCASTSS 24(R9)(SI*2), Z13
+	VFMADD231PS  Z0, Z13, Z25
+	VBROADCASTSS 28(R9)(SI*2), Z14
+	VFMADD231PS  Z0, Z14, Z24
+	VBROADCASTSS 32(R9)(SI*2), Z15
+	VFMADD231PS  Z0, Z15, Z23
+	VBROADCASTSS 36(R9)(SI*2), Z16
+	VFMADD231PS  Z0, Z16, Z22
+	VBROADCASTSS 40(R9)(SI*2), Z17
+	VFMADD231PS  Z0, Z17, Z21
+	VBROADCASTSS 44(R9)(SI*2), Z18
+	VFMADD231PS  Z0, Z18, Z20
+	VMOVUPS.Z    (BX)(DX*1), K1, Z0
+	VBROADCASTSS (R9)(R8*1), Z19
+	VFMADD231PS  Z0, Z19, Z31
+	VBROADCASTSS 4(R9)(R8*1), Z1
+	VFMADD231PS  Z0, Z1, Z30
+	VBROADCASTSS 8(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z28
+	VBROADCASTSS 16(R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z27
+	VBROADCASTSS 20(R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z26
+	VBROADCASTSS 24(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VBROADCASTSS 28(R9)(R8*1), Z7
+	VFMADD231PS  Z0, Z7, Z24
+	VBROADCASTSS 32(R9)(R8*1), Z8
+	VFMADD231PS  Z0, Z8, Z23
+	VBROADCASTSS 36(R9)(R8*1), Z9
+	VFMADD231PS  Z0, Z9, Z22
+	VBROADCASTSS 40(R9)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z21
+	VBROADCASTSS 44(R9)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z20
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z12
+	VFMADD231PS  Z0, Z12, Z31
+	VBROADCASTSS 4(R9), Z13
+	VFMADD231PS  Z0, Z13, Z30
+	VBROADCASTSS 8(R9), Z14
+	VFMADD231PS  Z0, Z14, Z29
+	VBROADCASTSS 12(R9), Z15
+	VFMADD231PS  Z0, Z15, Z28
+	VBROADCASTSS 16(R9), Z16
+	VFMADD231PS  Z0, Z16, Z27
+	VBROADCASTSS 20(R9), Z17
+	VFMADD231PS  Z0, Z17, Z26
+	VBROADCASTSS 24(R9), Z18
+	VFMADD231PS  Z0, Z18, Z25
+	VBROADCASTSS 28(R9), Z19
+	VFMADD231PS  Z0, Z19, Z24
+	VBROADCASTSS 32(R9), Z1
+	VFMADD231PS  Z0, Z1, Z23
+	VBROADCASTSS 36(R9), Z2
+	VFMADD231PS  Z0, Z2, Z22
+	VBROADCASTSS 40(R9), Z3
+	VFMADD231PS  Z0, Z3, Z21
+	VBROADCASTSS 44(R9), Z4
+	VFMADD231PS  Z0, Z4, Z20
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z29
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z27
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z25
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z23
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z22
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z21
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z20
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z24, Z24
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z0, Z22, Z22
+	VADDPS    Z0, Z21, Z21
+	VADDPS    Z0, Z20, Z20
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z24, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z22, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z20, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols12x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmCols12x2AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	VPXOR  X15, X15, X15
+	VPXOR  X14, X14, X14
+	VPXOR  X13, X13, X13
+	VPXOR  X12, X12, X12
+	VPXOR  X11, X11, X11
+	VPXOR  X10, X10, X10
+	VPXOR  X9, X9, X9
+	VPXOR  X8, X8, X8
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 16(R9), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 20(R9), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 24(R9), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 28(R9), Z4
+	VFMADD231PS  Z0, Z4, Z17
+	VFMADD231PS  Z1, Z4, Z16
+	VBROADCASTSS 32(R9), Z5
+	VFMADD231PS  Z0, Z5, Z15
+	VFMADD231PS  Z1, Z5, Z14
+	VBROADCASTSS 36(R9), Z6
+	VFMADD231PS  Z0, Z6, Z13
+	VFMADD231PS  Z1, Z6, Z12
+	VBROADCASTSS 40(R9), Z7
+	VFMADD231PS  Z0, Z7, Z11
+	VFMADD231PS  Z1, Z7, Z10
+	VBROADCASTSS 44(R9), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS      64(BX)(CX*1), Z1
+	VBROADCASTSS (R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 16(R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 20(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 24(R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 28(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z17
+	VFMADD231PS  Z1, Z4, Z16
+	VBROADCASTSS 32(R9)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z15
+	VFMADD231PS  Z1, Z5, Z14
+	VBROADCASTSS 36(R9)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z13
+	VFMADD231PS  Z1, Z6, Z12
+	VBROADCASTSS 40(R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z11
+	VFMADD231PS  Z1, Z7, Z10
+	VBROADCASTSS 44(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS      64(BX)(CX*2), Z1
+	VBROADCASTSS (R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9)(SI*2), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 16(R9)(SI*2), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 20(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 24(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 28(R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z17
+	VFMADD231PS  Z1, Z4, Z16
+	VBROADCASTSS 32(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z15
+	VFMADD231PS  Z1, Z5, Z14
+	VBROADCASTSS 36(R9)(SI*2), Z6
+	VFMADD231PS  Z0, Z6, Z13
+	VFMADD231PS  Z1, Z6, Z12
+	VBROADCASTSS 40(R9)(SI*2), Z7
+	VFMADD231PS  Z0, Z7, Z11
+	VFMADD231PS  Z1, Z7, Z10
+	VBROADCASTSS 44(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS      64(BX)(DX*1), Z1
+	VBROADCASTSS (R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 16(R9)(R8*1), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 20(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 24(R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 28(R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z17
+	VFMADD231PS  Z1, Z4, Z16
+	VBROADCASTSS 32(R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z15
+	VFMADD231PS  Z1, Z5, Z14
+	VBROADCASTSS 36(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z13
+	VFMADD231PS  Z1, Z6, Z12
+	VBROADCASTSS 40(R9)(R8*1), Z7
+	VFMADD231PS  Z0, Z7, Z11
+	VFMADD231PS  Z1, Z7, Z10
+	VBROADCASTSS 44(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 16(R9), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 20(R9), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 24(R9), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 28(R9), Z4
+	VFMADD231PS  Z0, Z4, Z17
+	VFMADD231PS  Z1, Z4, Z16
+	VBROADCASTSS 32(R9), Z5
+	VFMADD231PS  Z0, Z5, Z15
+	VFMADD231PS  Z1, Z5, Z14
+	VBROADCASTSS 36(R9), Z6
+	VFMADD231PS  Z0, Z6, Z13
+	VFMADD231PS  Z1, Z6, Z12
+	VBROADCASTSS 40(R9), Z7
+	VFMADD231PS  Z0, Z7, Z11
+	VFMADD231PS  Z1, Z7, Z10
+	VBROADCASTSS 44(R9), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VFMADD213PS  64(AX), Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VFMADD213PS  64(AX), Z1, Z18
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z17
+	VFMADD213PS  64(AX), Z1, Z16
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z15
+	VFMADD213PS  64(AX), Z1, Z14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z13
+	VFMADD213PS  64(AX), Z1, Z12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z11
+	VFMADD213PS  64(AX), Z1, Z10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z9
+	VFMADD213PS  64(AX), Z1, Z8
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z21, Z21
+	VADDPS  Z0, Z19, Z19
+	VADDPS  Z0, Z17, Z17
+	VADDPS  Z0, Z15, Z15
+	VADDPS  Z0, Z13, Z13
+	VADDPS  Z0, Z11, Z11
+	VADDPS  Z0, Z9, Z9
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z22, Z22
+	VADDPS  Z0, Z20, Z20
+	VADDPS  Z0, Z18, Z18
+	VADDPS  Z0, Z16, Z16
+	VADDPS  Z0, Z14, Z14
+	VADDPS  Z0, Z12, Z12
+	VADDPS  Z0, Z10, Z10
+	VADDPS  Z0, Z8, Z8
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z17, (R12)
+	VMOVUPS Z16, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z15, (R12)
+	VMOVUPS Z14, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z13, (R12)
+	VMOVUPS Z12, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z11, (R12)
+	VMOVUPS Z10, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z9, (R12)
+	VMOVUPS Z8, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols12x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmCols12x2PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	VPXOR  X15, X15, X15
+	VPXOR  X14, X14, X14
+	VPXOR  X13, X13, X13
+	VPXOR  X12, X12, X12
+	VPXOR  X11, X11, X11
+	VPXOR  X10, X10, X10
+	VPXOR  X9, X9, X9
+	VPXOR  X8, X8, X8
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 16(R9), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 20(R9), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 24(R9), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 28(R9), Z4
+	VFMADD231PS  Z0, Z4, Z17
+	VFMADD231PS  Z1, Z4, Z16
+	VBROADCASTSS 32(R9), Z5
+	VFMADD231PS  Z0, Z5, Z15
+	VFMADD231PS  Z1, Z5, Z14
+	VBROADCASTSS 36(R9), Z6
+	VFMADD231PS  Z0, Z6, Z13
+	VFMADD231PS  Z1, Z6, Z12
+	VBROADCASTSS 40(R9), Z7
+	VFMADD231PS  Z0, Z7, Z11
+	VFMADD231PS  Z1, Z7, Z10
+	VBROADCASTSS 44(R9), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
+	VBROADCASTSS (R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 16(R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 20(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 24(R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 28(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z17
+	VFMADD231PS  Z1, Z4, Z16
+	VBROADCASTSS 32(R9)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z15
+	VFMADD231PS  Z1, Z5, Z14
+	VBROADCASTSS 36(R9)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z13
+	VFMADD231PS  Z1, Z6, Z12
+	VBROADCASTSS 40(R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z11
+	VFMADD231PS  Z1, Z7, Z10
+	VBROADCASTSS 44(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS.Z    64(BX)(CX*2), K1, Z1
+	VBROADCASTSS (R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9)(SI*2), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 16(R9)(SI*2), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 20(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 24(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 28(R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z17
+	VFMADD231PS  Z1, Z4, Z16
+	VBROADCASTSS 32(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z15
+	VFMADD231PS  Z1, Z5, Z14
+	VBROADCASTSS 36(R9)(SI*2), Z6
+	VFMADD231PS  Z0, Z6, Z13
+	VFMADD231PS  Z1, Z6, Z12
+	VBROADCASTSS 40(R9)(SI*2), Z7
+	VFMADD231PS  Z0, Z7, Z11
+	VFMADD231PS  Z1, Z7, Z10
+	VBROADCASTSS 44(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
+	VBROADCASTSS (R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 16(R9)(R8*1), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 20(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 24(R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 28(R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z17
+	VFMADD231PS  Z1, Z4, Z16
+	VBROADCASTSS 32(R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z15
+	VFMADD231PS  Z1, Z5, Z14
+	VBROADCASTSS 36(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z13
+	VFMADD231PS  Z1, Z6, Z12
+	VBROADCASTSS 40(R9)(R8*1), Z7
+	VFMADD231PS  Z0, Z7, Z11
+	VFMADD231PS  Z1, Z7, Z10
+	VBROADCASTSS 44(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 16(R9), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 20(R9), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 24(R9), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 28(R9), Z4
+	VFMADD231PS  Z0, Z4, Z17
+	VFMADD231PS  Z1, Z4, Z16
+	VBROADCASTSS 32(R9), Z5
+	VFMADD231PS  Z0, Z5, Z15
+	VFMADD231PS  Z1, Z5, Z14
+	VBROADCASTSS 36(R9), Z6
+	VFMADD231PS  Z0, Z6, Z13
+	VFMADD231PS  Z1, Z6, Z12
+	VBROADCASTSS 40(R9), Z7
+	VFMADD231PS  Z0, Z7, Z11
+	VFMADD231PS  Z1, Z7, Z10
+	VBROADCASTSS 44(R9), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z18
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z17
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z16
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z15
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z13
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z11
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z9
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z8
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z0, Z21, Z21
+	VADDPS    Z0, Z19, Z19
+	VADDPS    Z0, Z17, Z17
+	VADDPS    Z0, Z15, Z15
+	VADDPS    Z0, Z13, Z13
+	VADDPS    Z0, Z11, Z11
+	VADDPS    Z0, Z9, Z9
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z24, Z24
+	VADDPS    Z0, Z22, Z22
+	VADDPS    Z0, Z20, Z20
+	VADDPS    Z0, Z18, Z18
+	VADDPS    Z0, Z16, Z16
+	VADDPS    Z0, Z14, Z14
+	VADDPS    Z0, Z12, Z12
+	VADDPS    Z0, Z10, Z10
+	VADDPS    Z0, Z8, Z8
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z17, (R12)
+	VMOVUPS Z16, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z15, (R12)
+	VMOVUPS Z14, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z13, (R12)
+	VMOVUPS Z12, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z11, (R12)
+	VMOVUPS Z10, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z9, (R12)
+	VMOVUPS Z8, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols13x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmCols13x1AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS 4(R9), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS 8(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS 12(R9), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VBROADCASTSS 16(R9), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VBROADCASTSS 20(R9), Z7
+	VFMADD231PS  Z0, Z7, Z26
+	VBROADCASTSS 24(R9), Z8
+	VFMADD231PS  Z0, Z8, Z25
+	VBROADCASTSS 28(R9), Z9
+	VFMADD231PS  Z0, Z9, Z24
+	VBROADCASTSS 32(R9), Z10
+	VFMADD231PS  Z0, Z10, Z23
+	VBROADCASTSS 36(R9), Z11
+	VFMADD231PS  Z0, Z11, Z22
+	VBROADCASTSS 40(R9), Z12
+	VFMADD231PS  Z0, Z12, Z21
+	VBROADCASTSS 44(R9), Z13
+	VFMADD231PS  Z0, Z13, Z20
+	VBROADCASTSS 48(R9), Z14
+	VFMADD231PS  Z0, Z14, Z19
+	VMOVUPS      (BX)(CX*1), Z0
+	VBROADCASTSS (R9)(SI*1), Z15
+	VFMADD231PS  Z0, Z15, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z17
+	VFMADD231PS  Z0, Z17, Z29
+	VBROADCASTSS 12(R9)(SI*1), Z18
+	VFMADD231PS  Z0, Z18, Z28
+	VBROADCASTSS 16(R9)(SI*1), Z1
+	VFMADD231PS  Z0, Z1, Z27
+	VBROADCASTSS 20(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z26
+	VBROADCASTSS 24(R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z25
+	VBROADCASTSS 28(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z24
+	VBROADCASTSS 32(R9)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z23
+	VBROADCASTSS 36(R9)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z22
+	VBROADCASTSS 40(R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z21
+	VBROADCASTSS 44(R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z20
+	VBROADCASTSS 48(R9)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VMOVUPS      (BX)(CX*2), Z0
+	VBROADCASTSS (R9)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z31
+	VBROADCASTSS 4(R9)(SI*2), Z11
+	VFMADD231PS  Z0, Z11, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z12
+	VFMADD231PS  Z0, Z12, Z29
+	VBROADCASTSS 12(R9)(SI*2), Z13
+	VFMADD231PS  Z0, Z13, Z28
+	VBROADCASTSS 16(R9)(SI*2), Z14
+	VFMADD231PS  Z0, Z14, Z27
+	VBROADCASTSS 20(R9)(SI*2), Z15
+	VFMADD231PS  Z0, Z15, Z26
+	VBROADCASTSS 24(R9)(SI*2), Z16
+	VFMADD231PS  Z0, Z16, Z25
+	VBROADCASTSS 28(R9)(SI*2), Z17
+	VFMADD231PS  Z0, Z17, Z24
+	VBROADCASTSS 32(R9)(SI*2), Z18
+	VFMADD231PS  Z0, Z18, Z23
+	VBROADCASTSS 36(R9)(SI*2), Z1
+	VFMADD231PS  Z0, Z1, Z22
+	VBROADCASTSS 40(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VBROADCASTSS 44(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z20
+	VBROADCASTSS 48(R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z19
+	VMOVUPS      (BX)(DX*1), Z0
+	VBROADCASTSS (R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z31
+	VBROADCASTSS 4(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z30
+	VBROADCASTSS 8(R9)(R8*1), Z7
+	VFMADD231PS  Z0, Z7, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z8
+	VFMADD231PS  Z0, Z8, Z28
+	VBROADCASTSS 16(R9)(R8*1), Z9
+	VFMADD231PS  Z0, Z9, Z27
+	VBROADCASTSS 20(R9)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z26
+	VBROADCASTSS 24(R9)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z25
+	VBROADCASTSS 28(R9)(R8*1), Z12
+	VFMADD231PS  Z0, Z12, Z24
+	VBROADCASTSS 32(R9)(R8*1), Z13
+	VFMADD231PS  Z0, Z13, Z23
+	VBROADCASTSS 36(R9)(R8*1), Z14
+	VFMADD231PS  Z0, Z14, Z22
+	VBROADCASTSS 40(R9)(R8*1), Z15
+	VFMADD231PS  Z0, Z15, Z21
+	VBROADCASTSS 44(R9)(R8*1), Z16
+	VFMADD231PS  Z0, Z16, Z20
+	VBROADCASTSS 48(R9)(R8*1), Z17
+	VFMADD231PS  Z0, Z17, Z19
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z18
+	VFMADD231PS  Z0, Z18, Z31
+	VBROADCASTSS 4(R9), Z1
+	VFMADD231PS  Z0, Z1, Z30
+	VBROADCASTSS 8(R9), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VBROADCASTSS 12(R9), Z3
+	VFMADD231PS  Z0, Z3, Z28
+	VBROADCASTSS 16(R9), Z4
+	VFMADD231PS  Z0, Z4, Z27
+	VBROADCASTSS 20(R9), Z5
+	VFMADD231PS  Z0, Z5, Z26
+	VBROADCASTSS 24(R9), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VBROADCASTSS 28(R9), Z7
+	VFMADD231PS  Z0, Z7, Z24
+	VBROADCASTSS 32(R9), Z8
+	VFMADD231PS  Z0, Z8, Z23
+	VBROADCASTSS 36(R9), Z9
+	VFMADD231PS  Z0, Z9, Z22
+	VBROADCASTSS 40(R9), Z10
+	VFMADD231PS  Z0, Z10, Z21
+	VBROADCASTSS 44(R9), Z11
+	VFMADD231PS  Z0, Z11, Z20
+	VBROADCASTSS 48(R9), Z12
+	VFMADD231PS  Z0, Z12, Z19
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z22, Z22
+	VADDPS  Z0, Z21, Z21
+	VADDPS  Z0, Z20, Z20
+	VADDPS  Z0, Z19, Z19
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z24, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z22, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z20, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols13x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmCols13x1PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS 4(R9), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS 8(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS 12(R9), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VBROADCASTSS 16(R9), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VBROADCASTSS 20(R9), Z7
+	VFMADD231PS  Z0, Z7, Z26
+	VBROADCASTSS 24(R9), Z8
+	VFMADD231PS  Z0, Z8, Z25
+	VBROADCASTSS 28(R9), Z9
+	VFMADD231PS  Z0, Z9, Z24
+	VBROADCASTSS 32(R9), Z10
+	VFMADD231PS  Z0, Z10, Z23
+	VBROADCASTSS 36(R9), Z11
+	VFMADD231PS  Z0, Z11, Z22
+	VBROADCASTSS 40(R9), Z12
+	VFMADD231PS  Z0, Z12, Z21
+	VBROADCASTSS 44(R9), Z13
+	VFMADD231PS  Z0, Z13, Z20
+	VBROADCASTSS 48(R9), Z14
+	VFMADD231PS  Z0, Z14, Z19
+	VMOVUPS.Z    (BX)(CX*1), K1, Z0
+	VBROADCASTSS (R9)(SI*1), Z15
+	VFMADD231PS  Z0, Z15, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z17
+	VFMADD231PS  Z0, Z17, Z29
+	VBROADCASTSS 12(R9)(SI*1), Z18
+	VFMADD231PS  Z0, Z18, Z28
+	VBROADCASTSS 16(R9)(SI*1), Z1
+	VFMADD231PS  Z0, Z1, Z27
+	VBROADCASTSS 20(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z26
+	VBROADCASTSS 24(R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z25
+	VBROADCASTSS 28(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z24
+	VBROADCASTSS 32(R9)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z23
+	VBROADCASTSS 36(R9)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z22
+	VBROADCASTSS 40(R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z21
+	VBROADCASTSS 44(R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z20
+	VBROADCASTSS 48(R9)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VMOVUPS.Z    (BX)(CX*2), K1, Z0
+	VBROADCASTSS (R9)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z31
+	VBROADCASTSS 4(R9)(SI*2), Z11
+	VFMADD231PS  Z0, Z11, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z12
+	VFMADD231PS  Z0, Z12, Z29
+	VBROADCASTSS 12(R9)(SI*2), Z13
+	VFMADD231PS  Z0, Z13, Z28
+	VBROADCASTSS 16(R9)(SI*2), Z14
+	VFMADD231PS  Z0, Z14, Z27
+	VBROADCASTSS 20(R9)(SI*2), Z15
+	VFMADD231PS  Z0, Z15, Z26
+	VBROADCASTSS 24(R9)(SI*2), Z16
+	VFMADD231PS  Z0, Z16, Z25
+	VBROADCASTSS 28(R9)(SI*2), Z17
+	VFMADD231PS  Z0, Z17, Z24
+	VBROADCASTSS 32(R9)(SI*2), Z18
+	VFMADD231PS  Z0, Z18, Z23
+	VBROADCASTSS 36(R9)(SI*2), Z1
+	VFMADD231PS  Z0, Z1, Z22
+	VBROADCASTSS 40(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VBROADCASTSS 44(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z20
+	VBROADCASTSS 48(R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z19
+	VMOVUPS.Z    (BX)(DX*1), K1, Z0
+	VBROADCASTSS (R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z31
+	VBROADCASTSS 4(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z30
+	VBROADCASTSS 8(R9)(R8*1), Z7
+	VFMADD231PS  Z0, Z7, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z8
+	VFMADD231PS  Z0, Z8, Z28
+	VBROADCASTSS 16(R9)(R8*1), Z9
+	VFMADD231PS  Z0, Z9, Z27
+	VBROADCASTSS 20(R9)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z26
+	VBROADCASTSS 24(R9)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z25
+	VBROADCASTSS 28(R9)(R8*1), Z12
+	VFMADD231PS  Z0, Z12, Z24
+	VBROADCASTSS 32(R9)(R8*1), Z13
+	VFMADD231PS  Z0, Z13, Z23
+	VBROADCASTSS 36(R9)(R8*1), Z14
+	VFMADD231PS  Z0, Z14, Z22
+	VBROADCASTSS 40(R9)(R8*1), Z15
+	VFMADD231PS  Z0, Z15, Z21
+	VBROADCASTSS 44(R9)(R8*1), Z16
+	VFMADD231PS  Z0, Z16, Z20
+	VBROADCASTSS 48(R9)(R8*1), Z17
+	VFMADD231PS  Z0, Z17, Z19
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z18
+	VFMADD231PS  Z0, Z18, Z31
+	VBROADCASTSS 4(R9), Z1
+	VFMADD231PS  Z0, Z1, Z30
+	VBROADCASTSS 8(R9), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VBROADCASTSS 12(R9), Z3
+	VFMADD231PS  Z0, Z3, Z28
+	VBROADCASTSS 16(R9), Z4
+	VFMADD231PS  Z0, Z4, Z27
+	VBROADCASTSS 20(R9), Z5
+	VFMADD231PS  Z0, Z5, Z26
+	VBROADCASTSS 24(R9), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VBROADCASTSS 28(R9), Z7
+	VFMADD231PS  Z0, Z7, Z24
+	VBROADCASTSS 32(R9), Z8
+	VFMADD231PS  Z0, Z8, Z23
+	VBROADCASTSS 36(R9), Z9
+	VFMADD231PS  Z0, Z9, Z22
+	VBROADCASTSS 40(R9), Z10
+	VFMADD231PS  Z0, Z10, Z21
+	VBROADCASTSS 44(R9), Z11
+	VFMADD231PS  Z0, Z11, Z20
+	VBROADCASTSS 48(R9), Z12
+	VFMADD231PS  Z0, Z12, Z19
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z29
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z27
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z25
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z23
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z22
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z21
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z20
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z19
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z24, Z24
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z0, Z22, Z22
+	VADDPS    Z0, Z21, Z21
+	VADDPS    Z0, Z20, Z20
+	VADDPS    Z0, Z19, Z19
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z24, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z22, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z20, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols13x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmCols13x2AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	VPXOR  X15, X15, X15
+	VPXOR  X14, X14, X14
+	VPXOR  X13, X13, X13
+	VPXOR  X12, X12, X12
+	VPXOR  X11, X11, X11
+	VPXOR  X10, X10, X10
+	VPXOR  X9, X9, X9
+	VPXOR  X8, X8, X8
+	VPXOR  X7, X7, X7
+	VPXOR  X6, X6, X6
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS 16(R9), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS 20(R9), Z4
+	VFMADD231PS  Z0, Z4, Z21
+	VFMADD231PS  Z1, Z4, Z20
+	VBROADCASTSS 24(R9), Z5
+	VFMADD231PS  Z0, Z5, Z19
+	VFMADD231PS  Z1, Z5, Z18
+	VBROADCASTSS 28(R9), Z2
+	VFMADD231PS  Z0, Z2, Z17
+	VFMADD231PS  Z1, Z2, Z16
+	VBROADCASTSS 32(R9), Z3
+	VFMADD231PS  Z0, Z3, Z15
+	VFMADD231PS  Z1, Z3, Z14
+	VBROADCASTSS 36(R9), Z4
+	VFMADD231PS  Z0, Z4, Z13
+	VFMADD231PS  Z1, Z4, Z12
+	VBROADCASTSS 40(R9), Z5
+	VFMADD231PS  Z0, Z5, Z11
+	VFMADD231PS  Z1, Z5, Z10
+	VBROADCASTSS 44(R9), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VBROADCASTSS 48(R9), Z3
+	VFMADD231PS  Z0, Z3, Z7
+	VFMADD231PS  Z1, Z3, Z6
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS      64(BX)(CX*1), Z1
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z31
+	VFMADD231PS  Z1, Z4, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z29
+	VFMADD231PS  Z1, Z5, Z28
+	VBROADCASTSS 8(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z27
+	VFMADD231PS  Z1, Z2, Z26
+	VBROADCASTSS 12(R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z25
+	VFMADD231PS  Z1, Z3, Z24
+	VBROADCASTSS 16(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z23
+	VFMADD231PS  Z1, Z4, Z22
+	VBROADCASTSS 20(R9)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z21
+	VFMADD231PS  Z1, Z5, Z20
+	VBROADCASTSS 24(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z19
+	VFMADD231PS  Z1, Z2, Z18
+	VBROADCASTSS 28(R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z17
+	VFMADD231PS  Z1, Z3, Z16
+	VBROADCASTSS 32(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z15
+	VFMADD231PS  Z1, Z4, Z14
+	VBROADCASTSS 36(R9)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z13
+	VFMADD231PS  Z1, Z5, Z12
+	VBROADCASTSS 40(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z11
+	VFMADD231PS  Z1, Z2, Z10
+	VBROADCASTSS 44(R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z9
+	VFMADD231PS  Z1, Z3, Z8
+	VBROADCASTSS 48(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z7
+	VFMADD231PS  Z1, Z4, Z6
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS      64(BX)(CX*2), Z1
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z31
+	VFMADD231PS  Z1, Z5, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VFMADD231PS  Z1, Z2, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VFMADD231PS  Z1, Z3, Z26
+	VBROADCASTSS 12(R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z25
+	VFMADD231PS  Z1, Z4, Z24
+	VBROADCASTSS 16(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z23
+	VFMADD231PS  Z1, Z5, Z22
+	VBROADCASTSS 20(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 24(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 28(R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z17
+	VFMADD231PS  Z1, Z4, Z16
+	VBROADCASTSS 32(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z15
+	VFMADD231PS  Z1, Z5, Z14
+	VBROADCASTSS 36(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VBROADCASTSS 40(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z11
+	VFMADD231PS  Z1, Z3, Z10
+	VBROADCASTSS 44(R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z9
+	VFMADD231PS  Z1, Z4, Z8
+	VBROADCASTSS 48(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z7
+	VFMADD231PS  Z1, Z5, Z6
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS      64(BX)(DX*1), Z1
+	VBROADCASTSS (R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VFMADD231PS  Z1, Z2, Z30
+	VBROADCASTSS 4(R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z29
+	VFMADD231PS  Z1, Z3, Z28
+	VBROADCASTSS 8(R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z27
+	VFMADD231PS  Z1, Z4, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z25
+	VFMADD231PS  Z1, Z5, Z24
+	VBROADCASTSS 16(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z23
+	VFMADD231PS  Z1, Z2, Z22
+	VBROADCASTSS 20(R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z21
+	VFMADD231PS  Z1, Z3, Z20
+	VBROADCASTSS 24(R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z19
+	VFMADD231PS  Z1, Z4, Z18
+	VBROADCASTSS 28(R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z17
+	VFMADD231PS  Z1, Z5, Z16
+	VBROADCASTSS 32(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z15
+	VFMADD231PS  Z1, Z2, Z14
+	VBROADCASTSS 36(R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z13
+	VFMADD231PS  Z1, Z3, Z12
+	VBROADCASTSS 40(R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z11
+	VFMADD231PS  Z1, Z4, Z10
+	VBROADCASTSS 44(R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z9
+	VFMADD231PS  Z1, Z5, Z8
+	VBROADCASTSS 48(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z7
+	VFMADD231PS  Z1, Z2, Z6
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS 16(R9), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS 20(R9), Z4
+	VFMADD231PS  Z0, Z4, Z21
+	VFMADD231PS  Z1, Z4, Z20
+	VBROADCASTSS 24(R9), Z5
+	VFMADD231PS  Z0, Z5, Z19
+	VFMADD231PS  Z1, Z5, Z18
+	VBROADCASTSS 28(R9), Z2
+	VFMADD231PS  Z0, Z2, Z17
+	VFMADD231PS  Z1, Z2, Z16
+	VBROADCASTSS 32(R9), Z3
+	VFMADD231PS  Z0, Z3, Z15
+	VFMADD231PS  Z1, Z3, Z14
+	VBROADCASTSS 36(R9), Z4
+	VFMADD231PS  Z0, Z4, Z13
+	VFMADD231PS  Z1, Z4, Z12
+	VBROADCASTSS 40(R9), Z5
+	VFMADD231PS  Z0, Z5, Z11
+	VFMADD231PS  Z1, Z5, Z10
+	VBROADCASTSS 44(R9), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VBROADCASTSS 48(R9), Z3
+	VFMADD231PS  Z0, Z3, Z7
+	VFMADD231PS  Z1, Z3, Z6
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VFMADD213PS  64(AX), Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VFMADD213PS  64(AX), Z1, Z18
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z17
+	VFMADD213PS  64(AX), Z1, Z16
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z15
+	VFMADD213PS  64(AX), Z1, Z14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z13
+	VFMADD213PS  64(AX), Z1, Z12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z11
+	VFMADD213PS  64(AX), Z1, Z10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z9
+	VFMADD213PS  64(AX), Z1, Z8
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z7
+	VFMADD213PS  64(AX), Z1, Z6
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z21, Z21
+	VADDPS  Z0, Z19, Z19
+	VADDPS  Z0, Z17, Z17
+	VADDPS  Z0, Z15, Z15
+	VADDPS  Z0, Z13, Z13
+	VADDPS  Z0, Z11, Z11
+	VADDPS  Z0, Z9, Z9
+	VADDPS  Z0, Z7, Z7
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z22, Z22
+	VADDPS  Z0, Z20, Z20
+	VADDPS  Z0, Z18, Z18
+	VADDPS  Z0, Z16, Z16
+	VADDPS  Z0, Z14, Z14
+	VADDPS  Z0, Z12, Z12
+	VADDPS  Z0, Z10, Z10
+	VADDPS  Z0, Z8, Z8
+	VADDPS  Z0, Z6, Z6
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z17, (R12)
+	VMOVUPS Z16, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z15, (R12)
+	VMOVUPS Z14, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z13, (R12)
+	VMOVUPS Z12, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z11, (R12)
+	VMOVUPS Z10, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z9, (R12)
+	VMOVUPS Z8, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z7, (R12)
+	VMOVUPS Z6, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols13x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmCols13x2PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	VPXOR  X15, X15, X15
+	VPXOR  X14, X14, X14
+	VPXOR  X13, X13, X13
+	VPXOR  X12, X12, X12
+	VPXOR  X11, X11, X11
+	VPXOR  X10, X10, X10
+	VPXOR  X9, X9, X9
+	VPXOR  X8, X8, X8
+	VPXOR  X7, X7, X7
+	VPXOR  X6, X6, X6
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS 16(R9), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS 20(R9), Z4
+	VFMADD231PS  Z0, Z4, Z21
+	VFMADD231PS  Z1, Z4, Z20
+	VBROADCASTSS 24(R9), Z5
+	VFMADD231PS  Z0, Z5, Z19
+	VFMADD231PS  Z1, Z5, Z18
+	VBROADCASTSS 28(R9), Z2
+	VFMADD231PS  Z0, Z2, Z17
+	VFMADD231PS  Z1, Z2, Z16
+	VBROADCASTSS 32(R9), Z3
+	VFMADD231PS  Z0, Z3, Z15
+	VFMADD231PS  Z1, Z3, Z14
+	VBROADCASTSS 36(R9), Z4
+	VFMADD231PS  Z0, Z4, Z13
+	VFMADD231PS  Z1, Z4, Z12
+	VBROADCASTSS 40(R9), Z5
+	VFMADD231PS  Z0, Z5, Z11
+	VFMADD231PS  Z1, Z5, Z10
+	VBROADCASTSS 44(R9), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VBROADCASTSS 48(R9), Z3
+	VFMADD231PS  Z0, Z3, Z7
+	VFMADD231PS  Z1, Z3, Z6
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z31
+	VFMADD231PS  Z1, Z4, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z29
+	VFMADD231PS  Z1, Z5, Z28
+	VBROADCASTSS 8(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z27
+	VFMADD231PS  Z1, Z2, Z26
+	VBROADCASTSS 12(R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z25
+	VFMADD231PS  Z1, Z3, Z24
+	VBROADCASTSS 16(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z23
+	VFMADD231PS  Z1, Z4, Z22
+	VBROADCASTSS 20(R9)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z21
+	VFMADD231PS  Z1, Z5, Z20
+	VBROADCASTSS 24(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z19
+	VFMADD231PS  Z1, Z2, Z18
+	VBROADCASTSS 28(R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z17
+	VFMADD231PS  Z1, Z3, Z16
+	VBROADCASTSS 32(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z15
+	VFMADD231PS  Z1, Z4, Z14
+	VBROADCASTSS 36(R9)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z13
+	VFMADD231PS  Z1, Z5, Z12
+	VBROADCASTSS 40(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z11
+	VFMADD231PS  Z1, Z2, Z10
+	VBROADCASTSS 44(R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z9
+	VFMADD231PS  Z1, Z3, Z8
+	VBROADCASTSS 48(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z7
+	VFMADD231PS  Z1, Z4, Z6
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS.Z    64(BX)(CX*2), K1, Z1
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z31
+	VFMADD231PS  Z1, Z5, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VFMADD231PS  Z1, Z2, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VFMADD231PS  Z1, Z3, Z26
+	VBROADCASTSS 12(R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z25
+	VFMADD231PS  Z1, Z4, Z24
+	VBROADCASTSS 16(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z23
+	VFMADD231PS  Z1, Z5, Z22
+	VBROADCASTSS 20(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 24(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 28(R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z17
+	VFMADD231PS  Z1, Z4, Z16
+	VBROADCASTSS 32(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z15
+	VFMADD231PS  Z1, Z5, Z14
+	VBROADCASTSS 36(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VBROADCASTSS 40(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z11
+	VFMADD231PS  Z1, Z3, Z10
+	VBROADCASTSS 44(R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z9
+	VFMADD231PS  Z1, Z4, Z8
+	VBROADCASTSS 48(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z7
+	VFMADD231PS  Z1, Z5, Z6
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
+	VBROADCASTSS (R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VFMADD231PS  Z1, Z2, Z30
+	VBROADCASTSS 4(R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z29
+	VFMADD231PS  Z1, Z3, Z28
+	VBROADCASTSS 8(R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z27
+	VFMADD231PS  Z1, Z4, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z25
+	VFMADD231PS  Z1, Z5, Z24
+	VBROADCASTSS 16(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z23
+	VFMADD231PS  Z1, Z2, Z22
+	VBROADCASTSS 20(R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z21
+	VFMADD231PS  Z1, Z3, Z20
+	VBROADCASTSS 24(R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z19
+	VFMADD231PS  Z1, Z4, Z18
+	VBROADCASTSS 28(R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z17
+	VFMADD231PS  Z1, Z5, Z16
+	VBROADCASTSS 32(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z15
+	VFMADD231PS  Z1, Z2, Z14
+	VBROADCASTSS 36(R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z13
+	VFMADD231PS  Z1, Z3, Z12
+	VBROADCASTSS 40(R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z11
+	VFMADD231PS  Z1, Z4, Z10
+	VBROADCASTSS 44(R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z9
+	VFMADD231PS  Z1, Z5, Z8
+	VBROADCASTSS 48(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z7
+	VFMADD231PS  Z1, Z2, Z6
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS 16(R9), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS 20(R9), Z4
+	VFMADD231PS  Z0, Z4, Z21
+	VFMADD231PS  Z1, Z4, Z20
+	VBROADCASTSS 24(R9), Z5
+	VFMADD231PS  Z0, Z5, Z19
+	VFMADD231PS  Z1, Z5, Z18
+	VBROADCASTSS 28(R9), Z2
+	VFMADD231PS  Z0, Z2, Z17
+	VFMADD231PS  Z1, Z2, Z16
+	VBROADCASTSS 32(R9), Z3
+	VFMADD231PS  Z0, Z3, Z15
+	VFMADD231PS  Z1, Z3, Z14
+	VBROADCASTSS 36(R9), Z4
+	VFMADD231PS  Z0, Z4, Z13
+	VFMADD231PS  Z1, Z4, Z12
+	VBROADCASTSS 40(R9), Z5
+	VFMADD231PS  Z0, Z5, Z11
+	VFMADD231PS  Z1, Z5, Z10
+	VBROADCASTSS 44(R9), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VBROADCASTSS 48(R9), Z3
+	VFMADD231PS  Z0, Z3, Z7
+	VFMADD231PS  Z1, Z3, Z6
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z18
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z17
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z16
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z15
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z13
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z11
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z9
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z8
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z7
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z6
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z0, Z21, Z21
+	VADDPS    Z0, Z19, Z19
+	VADDPS    Z0, Z17, Z17
+	VADDPS    Z0, Z15, Z15
+	VADDPS    Z0, Z13, Z13
+	VADDPS    Z0, Z11, Z11
+	VADDPS    Z0, Z9, Z9
+	VADDPS    Z0, Z7, Z7
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z24, Z24
+	VADDPS    Z0, Z22, Z22
+	VADDPS    Z0, Z20, Z20
+	VADDPS    Z0, Z18, Z18
+	VADDPS    Z0, Z16, Z16
+	VADDPS    Z0, Z14, Z14
+	VADDPS    Z0, Z12, Z12
+	VADDPS    Z0, Z10, Z10
+	VADDPS    Z0, Z8, Z8
+	VADDPS    Z0, Z6, Z6
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z17, (R12)
+	VMOVUPS Z16, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z15, (R12)
+	VMOVUPS Z14, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z13, (R12)
+	VMOVUPS Z12, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z11, (R12)
+	VMOVUPS Z10, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z9, (R12)
+	VMOVUPS Z8, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z7, (R12)
+	VMOVUPS Z6, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols14x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmCols14x1AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS 4(R9), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS 8(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS 12(R9), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VBROADCASTSS 16(R9), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VBROADCASTSS 20(R9), Z7
+	VFMADD231PS  Z0, Z7, Z26
+	VBROADCASTSS 24(R9), Z8
+	VFMADD231PS  Z0, Z8, Z25
+	VBROADCASTSS 28(R9), Z9
+	VFMADD231PS  Z0, Z9, Z24
+	VBROADCASTSS 32(R9), Z10
+	VFMADD231PS  Z0, Z10, Z23
+	VBROADCASTSS 36(R9), Z11
+	VFMADD231PS  Z0, Z11, Z22
+	VBROADCASTSS 40(R9), Z12
+	VFMADD231PS  Z0, Z12, Z21
+	VBROADCASTSS 44(R9), Z13
+	VFMADD231PS  Z0, Z13, Z20
+	VBROADCASTSS 48(R9), Z14
+	VFMADD231PS  Z0, Z14, Z19
+	VBROADCASTSS 52(R9), Z15
+	VFMADD231PS  Z0, Z15, Z18
+	VMOVUPS      (BX)(CX*1), Z0
+	VBROADCASTSS (R9)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z17
+	VFMADD231PS  Z0, Z17, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z1
+	VFMADD231PS  Z0, Z1, Z29
+	VBROADCASTSS 12(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z28
+	VBROADCASTSS 16(R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VBROADCASTSS 20(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z26
+	VBROADCASTSS 24(R9)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z25
+	VBROADCASTSS 28(R9)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z24
+	VBROADCASTSS 32(R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VBROADCASTSS 36(R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z22
+	VBROADCASTSS 40(R9)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z21
+	VBROADCASTSS 44(R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z20
+	VBROADCASTSS 48(R9)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z19
+	VBROADCASTSS 52(R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z18
+	VMOVUPS      (BX)(CX*2), Z0
+	VBROADCASTSS (R9)(SI*2), Z13
+	VFMADD231PS  Z0, Z13, Z31
+	VBROADCASTSS 4(R9)(SI*2), Z14
+	VFMADD231PS  Z0, Z14, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z15
+	VFMADD231PS  Z0, Z15, Z29
+	VBROADCASTSS 12(R9)(SI*2), Z16
+	VFMADD231PS  Z0, Z16, Z28
+	VBROADCASTSS 16(R9)(SI*2), Z17
+	VFMADD231PS  Z0, Z17, Z27
+	VBROADCASTSS 20(R9)(SI*2), Z1
+	VFMADD231PS  Z0, Z1, Z26
+	VBROADCASTSS 24(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VBROADCASTSS 28(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z24
+	VBROADCASTSS 32(R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z23
+	VBROADCASTSS 36(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z22
+	VBROADCASTSS 40(R9)(SI*2), Z6
+	VFMADD231PS  Z0, Z6, Z21
+	VBROADCASTSS 44(R9)(SI*2), Z7
+	VFMADD231PS  Z0, Z7, Z20
+	VBROADCASTSS 48(R9)(SI*2), Z8
+	VFMADD231PS  Z0, Z8, Z19
+	VBROADCASTSS 52(R9)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z18
+	VMOVUPS      (BX)(DX*1), Z0
+	VBROADCASTSS (R9)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z31
+	VBROADCASTSS 4(R9)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z30
+	VBROADCASTSS 8(R9)(R8*1), Z12
+	VFMADD231PS  Z0, Z12, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z13
+	VFMADD231PS  Z0, Z13, Z28
+	VBROADCASTSS 16(R9)(R8*1), Z14
+	VFMADD231PS  Z0, Z14, Z27
+	VBROADCASTSS 20(R9)(R8*1), Z15
+	VFMADD231PS  Z0, Z15, Z26
+	VBROADCASTSS 24(R9)(R8*1), Z16
+	VFMADD231PS  Z0, Z16, Z25
+	VBROADCASTSS 28(R9)(R8*1), Z17
+	VFMADD231PS  Z0, Z17, Z24
+	VBROADCASTSS 32(R9)(R8*1), Z1
+	VFMADD231PS  Z0, Z1, Z23
+	VBROADCASTSS 36(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z22
+	VBROADCASTSS 40(R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z21
+	VBROADCASTSS 44(R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z20
+	VBROADCASTSS 48(R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z19
+	VBROADCASTSS 52(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z18
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VBROADCASTSS (R9), Z7
+	VFMADD231PS  Z0, Z7, Z31
+	VBROADCASTSS 4(R9), Z8
+	VFMADD231PS  Z0, Z8, Z30
+	VBROADCASTSS 8(R9), Z9
+	VFMADD231PS  Z0, Z9, Z29
+	VBROADCASTSS 12(R9), Z10
+	VFMADD231PS  Z0, Z10, Z28
+	VBROADCASTSS 16(R9), Z11
+	VFMADD231PS  Z0, Z11, Z27
+	VBROADCASTSS 20(R9), Z12
+	VFMADD231PS  Z0, Z12, Z26
+	VBROADCASTSS 24(R9), Z13
+	VFMADD231PS  Z0, Z13, Z25
+	VBROADCASTSS 28(R9), Z14
+	VFMADD231PS  Z0, Z14, Z24
+	VBROADCASTSS 32(R9), Z15
+	VFMADD231PS  Z0, Z15, Z23
+	VBROADCASTSS 36(R9), Z16
+	VFMADD231PS  Z0, Z16, Z22
+	VBROADCASTSS 40(R9), Z17
+	VFMADD231PS  Z0, Z17, Z21
+	VBROADCASTSS 44(R9), Z1
+	VFMADD231PS  Z0, Z1, Z20
+	VBROADCASTSS 48(R9), Z2
+	VFMADD231PS  Z0, Z2, Z19
+	VBROADCASTSS 52(R9), Z3
+	VFMADD231PS  Z0, Z3, Z18
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z18
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z22, Z22
+	VADDPS  Z0, Z21, Z21
+	VADDPS  Z0, Z20, Z20
+	VADDPS  Z0, Z19, Z19
+	VADDPS  Z0, Z18, Z18
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z24, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z22, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z20, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z18, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols14x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmCols14x1PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VBROADCASTSS 4(R9), Z3
+	VFMADD231PS  Z0, Z3, Z30
+	VBROADCASTSS 8(R9), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VBROADCASTSS 12(R9), Z5
+	VFMADD231PS  Z0, Z5, Z28
+	VBROADCASTSS 16(R9), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VBROADCASTSS 20(R9), Z7
+	VFMADD231PS  Z0, Z7, Z26
+	VBROADCASTSS 24(R9), Z8
+	VFMADD231PS  Z0, Z8, Z25
+	VBROADCASTSS 28(R9), Z9
+	VFMADD231PS  Z0, Z9, Z24
+	VBROADCASTSS 32(R9), Z10
+	VFMADD231PS  Z0, Z10, Z23
+	VBROADCASTSS 36(R9), Z11
+	VFMADD231PS  Z0, Z11, Z22
+	VBROADCASTSS 40(R9), Z12
+	VFMADD231PS  Z0, Z12, Z21
+	VBROADCASTSS 44(R9), Z13
+	VFMADD231PS  Z0, Z13, Z20
+	VBROADCASTSS 48(R9), Z14
+	VFMADD231PS  Z0, Z14, Z19
+	VBROADCASTSS 52(R9), Z15
+	VFMADD231PS  Z0, Z15, Z18
+	VMOVUPS.Z    (BX)(CX*1), K1, Z0
+	VBROADCASTSS (R9)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z31
+	VBROADCASTSS 4(R9)(SI*1), Z17
+	VFMADD231PS  Z0, Z17, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z1
+	VFMADD231PS  Z0, Z1, Z29
+	VBROADCASTSS 12(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z28
+	VBROADCASTSS 16(R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VBROADCASTSS 20(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z26
+	VBROADCASTSS 24(R9)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z25
+	VBROADCASTSS 28(R9)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z24
+	VBROADCASTSS 32(R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VBROADCASTSS 36(R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z22
+	VBROADCASTSS 40(R9)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z21
+	VBROADCASTSS 44(R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z20
+	VBROADCASTSS 48(R9)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z19
+	VBROADCASTSS 52(R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z18
+	VMOVUPS.Z    (BX)(CX*2), K1, Z0
+	VBROADCASTSS (R9)(SI*2), Z13
+	VFMADD231PS  Z0, Z13, Z31
+	VBROADCASTSS 4(R9)(SI*2), Z14
+	VFMADD231PS  Z0, Z14, Z30
+	VBROADCASTSS 8(R9)(SI*2), Z15
+	VFMADD231PS  Z0, Z15, Z29
+	VBROADCASTSS 12(R9)(SI*2), Z16
+	VFMADD231PS  Z0, Z16, Z28
+	VBROADCASTSS 16(R9)(SI*2), Z17
+	VFMADD231PS  Z0, Z17, Z27
+	VBROADCASTSS 20(R9)(SI*2), Z1
+	VFMADD231PS  Z0, Z1, Z26
+	VBROADCASTSS 24(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VBROADCASTSS 28(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z24
+	VBROADCASTSS 32(R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z23
+	VBROADCASTSS 36(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z22
+	VBROADCASTSS 40(R9)(SI*2), Z6
+	VFMADD231PS  Z0, Z6, Z21
+	VBROADCASTSS 44(R9)(SI*2), Z7
+	VFMADD231PS  Z0, Z7, Z20
+	VBROADCASTSS 48(R9)(SI*2), Z8
+	VFMADD231PS  Z0, Z8, Z19
+	VBROADCASTSS 52(R9)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z18
+	VMOVUPS.Z    (BX)(DX*1), K1, Z0
+	VBROADCASTSS (R9)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z31
+	VBROADCASTSS 4(R9)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z30
+	VBROADCASTSS 8(R9)(R8*1), Z12
+	VFMADD231PS  Z0, Z12, Z29
+	VBROADCASTSS 12(R9)(R8*1), Z13
+	VFMADD231PS  Z0, Z13, Z28
+	VBROADCASTSS 16(R9)(R8*1), Z14
+	VFMADD231PS  Z0, Z14, Z27
+	VBROADCASTSS 20(R9)(R8*1), Z15
+	VFMADD231PS  Z0, Z15, Z26
+	VBROADCASTSS 24(R9)(R8*1), Z16
+	VFMADD231PS  Z0, Z16, Z25
+	VBROADCASTSS 28(R9)(R8*1), Z17
+	VFMADD231PS  Z0, Z17, Z24
+	VBROADCASTSS 32(R9)(R8*1), Z1
+	VFMADD231PS  Z0, Z1, Z23
+	VBROADCASTSS 36(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z22
+	VBROADCASTSS 40(R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z21
+	VBROADCASTSS 44(R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z20
+	VBROADCASTSS 48(R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z19
+	VBROADCASTSS 52(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z18
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS.Z    (BX), K1, Z0
+	VBROADCASTSS (R9), Z7
+	VFMADD231PS  Z0, Z7, Z31
+	VBROADCASTSS 4(R9), Z8
+	VFMADD231PS  Z0, Z8, Z30
+	VBROADCASTSS 8(R9), Z9
+	VFMADD231PS  Z0, Z9, Z29
+	VBROADCASTSS 12(R9), Z10
+	VFMADD231PS  Z0, Z10, Z28
+	VBROADCASTSS 16(R9), Z11
+	VFMADD231PS  Z0, Z11, Z27
+	VBROADCASTSS 20(R9), Z12
+	VFMADD231PS  Z0, Z12, Z26
+	VBROADCASTSS 24(R9), Z13
+	VFMADD231PS  Z0, Z13, Z25
+	VBROADCASTSS 28(R9), Z14
+	VFMADD231PS  Z0, Z14, Z24
+	VBROADCASTSS 32(R9), Z15
+	VFMADD231PS  Z0, Z15, Z23
+	VBROADCASTSS 36(R9), Z16
+	VFMADD231PS  Z0, Z16, Z22
+	VBROADCASTSS 40(R9), Z17
+	VFMADD231PS  Z0, Z17, Z21
+	VBROADCASTSS 44(R9), Z1
+	VFMADD231PS  Z0, Z1, Z20
+	VBROADCASTSS 48(R9), Z2
+	VFMADD231PS  Z0, Z2, Z19
+	VBROADCASTSS 52(R9), Z3
+	VFMADD231PS  Z0, Z3, Z18
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z29
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z27
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z25
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z23
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z22
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z21
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z20
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z19
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z18
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z24, Z24
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z0, Z22, Z22
+	VADDPS    Z0, Z21, Z21
+	VADDPS    Z0, Z20, Z20
+	VADDPS    Z0, Z19, Z19
+	VADDPS    Z0, Z18, Z18
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z24, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z22, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z20, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z18, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols14x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmCols14x2AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	VPXOR  X15, X15, X15
+	VPXOR  X14, X14, X14
+	VPXOR  X13, X13, X13
+	VPXOR  X12, X12, X12
+	VPXOR  X11, X11, X11
+	VPXOR  X10, X10, X10
+	VPXOR  X9, X9, X9
+	VPXOR  X8, X8, X8
+	VPXOR  X7, X7, X7
+	VPXOR  X6, X6, X6
+	VPXOR  X5, X5, X5
+	VPXOR  X4, X4, X4
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VFMADD231PS  Z1, Z2, Z28
+	VBROADCASTSS 8(R9), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VFMADD231PS  Z1, Z3, Z26
+	VBROADCASTSS 12(R9), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS 16(R9), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS 20(R9), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 24(R9), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 28(R9), Z2
+	VFMADD231PS  Z0, Z2, Z17
+	VFMADD231PS  Z1, Z2, Z16
+	VBROADCASTSS 32(R9), Z3
+	VFMADD231PS  Z0, Z3, Z15
+	VFMADD231PS  Z1, Z3, Z14
+	VBROADCASTSS 36(R9), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VBROADCASTSS 40(R9), Z3
+	VFMADD231PS  Z0, Z3, Z11
+	VFMADD231PS  Z1, Z3, Z10
+	VBROADCASTSS 44(R9), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VBROADCASTSS 48(R9), Z3
+	VFMADD231PS  Z0, Z3, Z7
+	VFMADD231PS  Z1, Z3, Z6
+	VBROADCASTSS 52(R9), Z2
+	VFMADD231PS  Z0, Z2, Z5
+	VFMADD231PS  Z1, Z2, Z4
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS      64(BX)(CX*1), Z1
+	VBROADCASTSS (R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VFMADD231PS  Z1, Z2, Z28
+	VBROADCASTSS 8(R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VFMADD231PS  Z1, Z3, Z26
+	VBROADCASTSS 12(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS 16(R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS 20(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 24(R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 28(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z17
+	VFMADD231PS  Z1, Z2, Z16
+	VBROADCASTSS 32(R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z15
+	VFMADD231PS  Z1, Z3, Z14
+	VBROADCASTSS 36(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VBROADCASTSS 40(R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z11
+	VFMADD231PS  Z1, Z3, Z10
+	VBROADCASTSS 44(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VBROADCASTSS 48(R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z7
+	VFMADD231PS  Z1, Z3, Z6
+	VBROADCASTSS 52(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z5
+	VFMADD231PS  Z1, Z2, Z4
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS      64(BX)(CX*2), Z1
+	VBROADCASTSS (R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VFMADD231PS  Z1, Z2, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VFMADD231PS  Z1, Z3, Z26
+	VBROADCASTSS 12(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS 16(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS 20(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 24(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 28(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z17
+	VFMADD231PS  Z1, Z2, Z16
+	VBROADCASTSS 32(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z15
+	VFMADD231PS  Z1, Z3, Z14
+	VBROADCASTSS 36(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VBROADCASTSS 40(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z11
+	VFMADD231PS  Z1, Z3, Z10
+	VBROADCASTSS 44(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VBROADCASTSS 48(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z7
+	VFMADD231PS  Z1, Z3, Z6
+	VBROADCASTSS 52(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z5
+	VFMADD231PS  Z1, Z2, Z4
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS      64(BX)(DX*1), Z1
+	VBROADCASTSS (R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VFMADD231PS  Z1, Z2, Z28
+	VBROADCASTSS 8(R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VFMADD231PS  Z1, Z3, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS 16(R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS 20(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 24(R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 28(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z17
+	VFMADD231PS  Z1, Z2, Z16
+	VBROADCASTSS 32(R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z15
+	VFMADD231PS  Z1, Z3, Z14
+	VBROADCASTSS 36(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VBROADCASTSS 40(R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z11
+	VFMADD231PS  Z1, Z3, Z10
+	VBROADCASTSS 44(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VBROADCASTSS 48(R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z7
+	VFMADD231PS  Z1, Z3, Z6
+	VBROADCASTSS 52(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z5
+	VFMADD231PS  Z1, Z2, Z4
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VFMADD231PS  Z1, Z2, Z28
+	VBROADCASTSS 8(R9), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VFMADD231PS  Z1, Z3, Z26
+	VBROADCASTSS 12(R9), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS 16(R9), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS 20(R9), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 24(R9), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 28(R9), Z2
+	VFMADD231PS  Z0, Z2, Z17
+	VFMADD231PS  Z1, Z2, Z16
+	VBROADCASTSS 32(R9), Z3
+	VFMADD231PS  Z0, Z3, Z15
+	VFMADD231PS  Z1, Z3, Z14
+	VBROADCASTSS 36(R9), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VBROADCASTSS 40(R9), Z3
+	VFMADD231PS  Z0, Z3, Z11
+	VFMADD231PS  Z1, Z3, Z10
+	VBROADCASTSS 44(R9), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VBROADCASTSS 48(R9), Z3
+	VFMADD231PS  Z0, Z3, Z7
+	VFMADD231PS  Z1, Z3, Z6
+	VBROADCASTSS 52(R9), Z2
+	VFMADD231PS  Z0, Z2, Z5
+	VFMADD231PS  Z1, Z2, Z4
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VFMADD213PS  64(AX), Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VFMADD213PS  64(AX), Z1, Z18
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z17
+	VFMADD213PS  64(AX), Z1, Z16
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z15
+	VFMADD213PS  64(AX), Z1, Z14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z13
+	VFMADD213PS  64(AX), Z1, Z12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z11
+	VFMADD213PS  64(AX), Z1, Z10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z9
+	VFMADD213PS  64(AX), Z1, Z8
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z7
+	VFMADD213PS  64(AX), Z1, Z6
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z5
+	VFMADD213PS  64(AX), Z1, Z4
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z21, Z21
+	VADDPS  Z0, Z19, Z19
+	VADDPS  Z0, Z17, Z17
+	VADDPS  Z0, Z15, Z15
+	VADDPS  Z0, Z13, Z13
+	VADDPS  Z0, Z11, Z11
+	VADDPS  Z0, Z9, Z9
+	VADDPS  Z0, Z7, Z7
+	VADDPS  Z0, Z5, Z5
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z22, Z22
+	VADDPS  Z0, Z20, Z20
+	VADDPS  Z0, Z18, Z18
+	VADDPS  Z0, Z16, Z16
+	VADDPS  Z0, Z14, Z14
+	VADDPS  Z0, Z12, Z12
+	VADDPS  Z0, Z10, Z10
+	VADDPS  Z0, Z8, Z8
+	VADDPS  Z0, Z6, Z6
+	VADDPS  Z0, Z4, Z4
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z17, (R12)
+	VMOVUPS Z16, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z15, (R12)
+	VMOVUPS Z14, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z13, (R12)
+	VMOVUPS Z12, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z11, (R12)
+	VMOVUPS Z10, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z9, (R12)
+	VMOVUPS Z8, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z7, (R12)
+	VMOVUPS Z6, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z5, (R12)
+	VMOVUPS Z4, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols14x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmCols14x2PartialAVX512(SB), NOSPLIT, $8-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  64(R13), AX
+	MOVQ  AX, (SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	VPXOR  X15, X15, X15
+	VPXOR  X14, X14, X14
+	VPXOR  X13, X13, X13
+	VPXOR  X12, X12, X12
+	VPXOR  X11, X11, X11
+	VPXOR  X10, X10, X10
+	VPXOR  X9, X9, X9
+	VPXOR  X8, X8, X8
+	VPXOR  X7, X7, X7
+	VPXOR  X6, X6, X6
+	VPXOR  X5, X5, X5
+	VPXOR  X4, X4, X4
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VFMADD231PS  Z1, Z2, Z28
+	VBROADCASTSS 8(R9), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VFMADD231PS  Z1, Z3, Z26
+	VBROADCASTSS 12(R9), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS 16(R9), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS 20(R9), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 24(R9), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 28(R9), Z2
+	VFMADD231PS  Z0, Z2, Z17
+	VFMADD231PS  Z1, Z2, Z16
+	VBROADCASTSS 32(R9), Z3
+	VFMADD231PS  Z0, Z3, Z15
+	VFMADD231PS  Z1, Z3, Z14
+	VBROADCASTSS 36(R9), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VBROADCASTSS 40(R9), Z3
+	VFMADD231PS  Z0, Z3, Z11
+	VFMADD231PS  Z1, Z3, Z10
+	VBROADCASTSS 44(R9), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VBROADCASTSS 48(R9), Z3
+	VFMADD231PS  Z0, Z3, Z7
+	VFMADD231PS  Z1, Z3, Z6
+	VBROADCASTSS 52(R9), Z2
+	VFMADD231PS  Z0, Z2, Z5
+	VFMADD231PS  Z1, Z2, Z4
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS.Z    64(BX)(CX*1), K1, Z1
+	VBROADCASTSS (R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VFMADD231PS  Z1, Z2, Z28
+	VBROADCASTSS 8(R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VFMADD231PS  Z1, Z3, Z26
+	VBROADCASTSS 12(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS 16(R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS 20(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 24(R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 28(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z17
+	VFMADD231PS  Z1, Z2, Z16
+	VBROADCASTSS 32(R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z15
+	VFMADD231PS  Z1, Z3, Z14
+	VBROADCASTSS 36(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VBROADCASTSS 40(R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z11
+	VFMADD231PS  Z1, Z3, Z10
+	VBROADCASTSS 44(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VBROADCASTSS 48(R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z7
+	VFMADD231PS  Z1, Z3, Z6
+	VBROADCASTSS 52(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z5
+	VFMADD231PS  Z1, Z2, Z4
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS.Z    64(BX)(CX*2), K1, Z1
+	VBROADCASTSS (R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VFMADD231PS  Z1, Z2, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VFMADD231PS  Z1, Z3, Z26
+	VBROADCASTSS 12(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS 16(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS 20(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 24(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 28(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z17
+	VFMADD231PS  Z1, Z2, Z16
+	VBROADCASTSS 32(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z15
+	VFMADD231PS  Z1, Z3, Z14
+	VBROADCASTSS 36(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VBROADCASTSS 40(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z11
+	VFMADD231PS  Z1, Z3, Z10
+	VBROADCASTSS 44(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VBROADCASTSS 48(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z7
+	VFMADD231PS  Z1, Z3, Z6
+	VBROADCASTSS 52(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z5
+	VFMADD231PS  Z1, Z2, Z4
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS.Z    64(BX)(DX*1), K1, Z1
+	VBROADCASTSS (R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VFMADD231PS  Z1, Z2, Z28
+	VBROADCASTSS 8(R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VFMADD231PS  Z1, Z3, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS 16(R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS 20(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 24(R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 28(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z17
+	VFMADD231PS  Z1, Z2, Z16
+	VBROADCASTSS 32(R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z15
+	VFMADD231PS  Z1, Z3, Z14
+	VBROADCASTSS 36(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VBROADCASTSS 40(R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z11
+	VFMADD231PS  Z1, Z3, Z10
+	VBROADCASTSS 44(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VBROADCASTSS 48(R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z7
+	VFMADD231PS  Z1, Z3, Z6
+	VBROADCASTSS 52(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z5
+	VFMADD231PS  Z1, Z2, Z4
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS.Z    64(BX), K1, Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VFMADD231PS  Z1, Z2, Z28
+	VBROADCASTSS 8(R9), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VFMADD231PS  Z1, Z3, Z26
+	VBROADCASTSS 12(R9), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS 16(R9), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS 20(R9), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 24(R9), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 28(R9), Z2
+	VFMADD231PS  Z0, Z2, Z17
+	VFMADD231PS  Z1, Z2, Z16
+	VBROADCASTSS 32(R9), Z3
+	VFMADD231PS  Z0, Z3, Z15
+	VFMADD231PS  Z1, Z3, Z14
+	VBROADCASTSS 36(R9), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VBROADCASTSS 40(R9), Z3
+	VFMADD231PS  Z0, Z3, Z11
+	VFMADD231PS  Z1, Z3, Z10
+	VBROADCASTSS 44(R9), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VBROADCASTSS 48(R9), Z3
+	VFMADD231PS  Z0, Z3, Z7
+	VFMADD231PS  Z1, Z3, Z6
+	VBROADCASTSS 52(R9), Z2
+	VFMADD231PS  Z0, Z2, Z5
+	VFMADD231PS  Z1, Z2, Z4
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z18
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z17
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z16
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z15
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z13
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z11
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z9
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z8
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z7
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z6
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z5
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z4
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z0, Z21, Z21
+	VADDPS    Z0, Z19, Z19
+	VADDPS    Z0, Z17, Z17
+	VADDPS    Z0, Z15, Z15
+	VADDPS    Z0, Z13, Z13
+	VADDPS    Z0, Z11, Z11
+	VADDPS    Z0, Z9, Z9
+	VADDPS    Z0, Z7, Z7
+	VADDPS    Z0, Z5, Z5
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z24, Z24
+	VADDPS    Z0, Z22, Z22
+	VADDPS    Z0, Z20, Z20
+	VADDPS    Z0, Z18, Z18
+	VADDPS    Z0, Z16, Z16
+	VADDPS    Z0, Z14, Z14
+	VADDPS    Z0, Z12, Z12
+	VADDPS    Z0, Z10, Z10
+	VADDPS    Z0, Z8, Z8
+	VADDPS    Z0, Z6, Z6
+	VADDPS    Z0, Z4, Z4
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z17, (R12)
+	VMOVUPS Z16, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z15, (R12)
+	VMOVUPS Z14, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z13, (R12)
+	VMOVUPS Z12, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z11, (R12)
+	VMOVUPS Z10, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z9, (R12)
+	VMOVUPS Z8, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z7, (R12)
+	VMOVUPS Z6, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z5, (R12)
+	VMOVUPS Z4, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols1x16AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmCols1x16AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VBROADCASTSS (R9), Z1
+	VFMADD231PS  (BX), Z1, Z31
+	VFMADD231PS  64(BX), Z1, Z30
+	VFMADD231PS  128(BX), Z1, Z29
+	VFMADD231PS  192(BX), Z1, Z28
+	VFMADD231PS  256(BX), Z1, Z27
+	VFMADD231PS  320(BX), Z1, Z26
+	VFMADD231PS  384(BX), Z1, Z25
+	VFMADD231PS  448(BX), Z1, Z24
+	VFMADD231PS  512(BX), Z1, Z23
+	VFMADD231PS  576(BX), Z1, Z22
+	VFMADD231PS  640(BX), Z1, Z21
+	VFMADD231PS  704(BX), Z1, Z20
+	VFMADD231PS  768(BX), Z1, Z19
+	VFMADD231PS  832(BX), Z1, Z18
+	VFMADD231PS  896(BX), Z1, Z17
+	VFMADD231PS  960(BX), Z1, Z16
+	VBROADCASTSS (R9)(SI*1), Z2
+	VFMADD231PS  (BX)(CX*1), Z2, Z31
+	VFMADD231PS  64(BX)(CX*1), Z2, Z30
+	VFMADD231PS  128(BX)(CX*1), Z2, Z29
+	VFMADD231PS  192(BX)(CX*1), Z2, Z28
+	VFMADD231PS  256(BX)(CX*1), Z2, Z27
+	VFMADD231PS  320(BX)(CX*1), Z2, Z26
+	VFMADD231PS  384(BX)(CX*1), Z2, Z25
+	VFMADD231PS  448(BX)(CX*1), Z2, Z24
+	VFMADD231PS  512(BX)(CX*1), Z2, Z23
+	VFMADD231PS  576(BX)(CX*1), Z2, Z22
+	VFMADD231PS  640(BX)(CX*1), Z2, Z21
+	VFMADD231PS  704(BX)(CX*1), Z2, Z20
+	VFMADD231PS  768(BX)(CX*1), Z2, Z19
+	VFMADD231PS  832(BX)(CX*1), Z2, Z18
+	VFMADD231PS  896(BX)(CX*1), Z2, Z17
+	VFMADD231PS  960(BX)(CX*1), Z2, Z16
+	VBROADCASTSS (R9)(SI*2), Z3
+	VFMADD231PS  (BX)(CX*2), Z3, Z31
+	VFMADD231PS  64(BX)(CX*2), Z3, Z30
+	VFMADD231PS  128(BX)(CX*2), Z3, Z29
+	VFMADD231PS  192(BX)(CX*2), Z3, Z28
+	VFMADD231PS  256(BX)(CX*2), Z3, Z27
+	VFMADD231PS  320(BX)(CX*2), Z3, Z26
+	VFMADD231PS  384(BX)(CX*2), Z3, Z25
+	VFMADD231PS  448(BX)(CX*2), Z3, Z24
+	VFMADD231PS  512(BX)(CX*2), Z3, Z23
+	VFMADD231PS  576(BX)(CX*2), Z3, Z22
+	VFMADD231PS  640(BX)(CX*2), Z3, Z21
+	VFMADD231PS  704(BX)(CX*2), Z3, Z20
+	VFMADD231PS  768(BX)(CX*2), Z3, Z19
+	VFMADD231PS  832(BX)(CX*2), Z3, Z18
+	VFMADD231PS  896(BX)(CX*2), Z3, Z17
+	VFMADD231PS  960(BX)(CX*2), Z3, Z16
+	VBROADCASTSS (R9)(R8*1), Z4
+	VFMADD231PS  (BX)(DX*1), Z4, Z31
+	VFMADD231PS  64(BX)(DX*1), Z4, Z30
+	VFMADD231PS  128(BX)(DX*1), Z4, Z29
+	VFMADD231PS  192(BX)(DX*1), Z4, Z28
+	VFMADD231PS  256(BX)(DX*1), Z4, Z27
+	VFMADD231PS  320(BX)(DX*1), Z4, Z26
+	VFMADD231PS  384(BX)(DX*1), Z4, Z25
+	VFMADD231PS  448(BX)(DX*1), Z4, Z24
+	VFMADD231PS  512(BX)(DX*1), Z4, Z23
+	VFMADD231PS  576(BX)(DX*1), Z4, Z22
+	VFMADD231PS  640(BX)(DX*1), Z4, Z21
+	VFMADD231PS  704(BX)(DX*1), Z4, Z20
+	VFMADD231PS  768(BX)(DX*1), Z4, Z19
+	VFMADD231PS  832(BX)(DX*1), Z4, Z18
+	VFMADD231PS  896(BX)(DX*1), Z4, Z17
+	VFMADD231PS  960(BX)(DX*1), Z4, Z16
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VBROADCASTSS (R9), Z5
+	VFMADD231PS  (BX), Z5, Z31
+	VFMADD231PS  64(BX), Z5, Z30
+	VFMADD231PS  128(BX), Z5, Z29
+	VFMADD231PS  192(BX), Z5, Z28
+	VFMADD231PS  256(BX), Z5, Z27
+	VFMADD231PS  320(BX), Z5, Z26
+	VFMADD231PS  384(BX), Z5, Z25
+	VFMADD231PS  448(BX), Z5, Z24
+	VFMADD231PS  512(BX), Z5, Z23
+	VFMADD231PS  576(BX), Z5, Z22
+	VFMADD231PS  640(BX), Z5, Z21
+	VFMADD231PS  704(BX), Z5, Z20
+	VFMADD231PS  768(BX), Z5, Z19
+	VFMADD231PS  832(BX), Z5, Z18
+	VFMADD231PS  896(BX), Z5, Z17
+	VFMADD231PS  960(BX), Z5, Z16
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	VFMADD213PS  128(AX), Z1, Z29
+	VFMADD213PS  192(AX), Z1, Z28
+	VFMADD213PS  256(AX), Z1, Z27
+	VFMADD213PS  320(AX), Z1, Z26
+	VFMADD213PS  384(AX), Z1, Z25
+	VFMADD213PS  448(AX), Z1, Z24
+	VFMADD213PS  512(AX), Z1, Z23
+	VFMADD213PS  576(AX), Z1, Z22
+	VFMADD213PS  640(AX), Z1, Z21
+	VFMADD213PS  704(AX), Z1, Z20
+	VFMADD213PS  768(AX), Z1, Z19
+	VFMADD213PS  832(AX), Z1, Z18
+	VFMADD213PS  896(AX), Z1, Z17
+	VFMADD213PS  960(AX), Z1, Z16
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VMOVUPS 128(AX), Z0
+	VADDPS  Z0, Z29, Z29
+	VMOVUPS 192(AX), Z0
+	VADDPS  Z0, Z28, Z28
+	VMOVUPS 256(AX), Z0
+	VADDPS  Z0, Z27, Z27
+	VMOVUPS 320(AX), Z0
+	VADDPS  Z0, Z26, Z26
+	VMOVUPS 384(AX), Z0
+	VADDPS  Z0, Z25, Z25
+	VMOVUPS 448(AX), Z0
+	VADDPS  Z0, Z24, Z24
+	VMOVUPS 512(AX), Z0
+	VADDPS  Z0, Z23, Z23
+	VMOVUPS 576(AX), Z0
+	VADDPS  Z0, Z22, Z22
+	VMOVUPS 640(AX), Z0
+	VADDPS  Z0, Z21, Z21
+	VMOVUPS 704(AX), Z0
+	VADDPS  Z0, Z20, Z20
+	VMOVUPS 768(AX), Z0
+	VADDPS  Z0, Z19, Z19
+	VMOVUPS 832(AX), Z0
+	VADDPS  Z0, Z18, Z18
+	VMOVUPS 896(AX), Z0
+	VADDPS  Z0, Z17, Z17
+	VMOVUPS 960(AX), Z0
+	VADDPS  Z0, Z16, Z16
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	VMOVUPS Z29, 128(R12)
+	VMOVUPS Z28, 192(R12)
+	VMOVUPS Z27, 256(R12)
+	VMOVUPS Z26, 320(R12)
+	VMOVUPS Z25, 384(R12)
+	VMOVUPS Z24, 448(R12)
+	VMOVUPS Z23, 512(R12)
+	VMOVUPS Z22, 576(R12)
+	VMOVUPS Z21, 640(R12)
+	VMOVUPS Z20, 704(R12)
+	VMOVUPS Z19, 768(R12)
+	VMOVUPS Z18, 832(R12)
+	VMOVUPS Z17, 896(R12)
+	VMOVUPS Z16, 960(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func GemmCols2x8AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmCols2x8AVX512(SB), NOSPLIT, $8-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VMOVUPS      128(BX), Z2
+	VMOVUPS      192(BX), Z3
+	VMOVUPS      256(BX), Z4
+	VMOVUPS      320(BX), Z5
+	VMOVUPS      384(BX), Z6
+	VMOVUPS      448(BX), Z7
+	VBROADCASTSS (R9), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VFMADD231PS  Z1, Z9, Z30
+	VFMADD231PS  Z2, Z9, Z29
+	VFMADD231PS  Z3, Z9, Z28
+	VFMADD231PS  Z4, Z9, Z27
+	VFMADD231PS  Z5, Z9, Z26
+	VFMADD231PS  Z6, Z9, Z25
+	VFMADD231PS  Z7, Z9, Z24
+	VBROADCASTSS 4(R9), Z10
+	VFMADD231PS  Z0, Z10, Z23
+	VFMADD231PS  Z1, Z10, Z22
+	VFMADD231PS  Z2, Z10, Z21
+	VFMADD231PS  Z3, Z10, Z20
+	VFMADD231PS  Z4, Z10, Z19
+	VFMADD231PS  Z5, Z10, Z18
+	VFMADD231PS  Z6, Z10, Z17
+	VFMADD231PS  Z7, Z10, Z16
+	VMOVUPS      (BX)(CX*1), Z0
+	VMOVUPS      64(BX)(CX*1), Z1
+	VMOVUPS      128(BX)(CX*1), Z2
+	VMOVUPS      192(BX)(CX*1), Z3
+	VMOVUPS      256(BX)(CX*1), Z4
+	VMOVUPS      320(BX)(CX*1), Z5
+	VMOVUPS      384(BX)(CX*1), Z6
+	VMOVUPS      448(BX)(CX*1), Z7
+	VBROADCASTSS (R9)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z31
+	VFMADD231PS  Z1, Z11, Z30
+	VFMADD231PS  Z2, Z11, Z29
+	VFMADD231PS  Z3, Z11, Z28
+	VFMADD231PS  Z4, Z11, Z27
+	VFMADD231PS  Z5, Z11, Z26
+	VFMADD231PS  Z6, Z11, Z25
+	VFMADD231PS  Z7, Z11, Z24
+	VBROADCASTSS 4(R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z23
+	VFMADD231PS  Z1, Z12, Z22
+	VFMADD231PS  Z2, Z12, Z21
+	VFMADD231PS  Z3, Z12, Z20
+	VFMADD231PS  Z4, Z12, Z19
+	VFMADD231PS  Z5, Z12, Z18
+	VFMADD231PS  Z6, Z12, Z17
+	VFMADD231PS  Z7, Z12, Z16
+	VMOVUPS      (BX)(CX*2), Z0
+	VMOVUPS      64(BX)(CX*2), Z1
+	VMOVUPS      128(BX)(CX*2), Z2
+	VMOVUPS      192(BX)(CX*2), Z3
+	VMOVUPS      256(BX)(CX*2), Z4
+	VMOVUPS      320(BX)(CX*2), Z5
+	VMOVUPS      384(BX)(CX*2), Z6
+	VMOVUPS      448(BX)(CX*2), Z7
+	VBROADCASTSS (R9)(SI*2), Z13
+	VFMADD231PS  Z0, Z13, Z31
+	VFMADD231PS  Z1, Z13, Z30
+	VFMADD231PS  Z2, Z13, Z29
+	VFMADD231PS  Z3, Z13, Z28
+	VFMADD231PS  Z4, Z13, Z27
+	VFMADD231PS  Z5, Z13, Z26
+	VFMADD231PS  Z6, Z13, Z25
+	VFMADD231PS  Z7, Z13, Z24
+	VBROADCASTSS 4(R9)(SI*2), Z14
+	VFMADD231PS  Z0, Z14, Z23
+	VFMADD231PS  Z1, Z14, Z22
+	VFMADD231PS  Z2, Z14, Z21
+	VFMADD231PS  Z3, Z14, Z20
+	VFMADD231PS  Z4, Z14, Z19
+	VFMADD231PS  Z5, Z14, Z18
+	VFMADD231PS  Z6, Z14, Z17
+	VFMADD231PS  Z7, Z14, Z16
+	VMOVUPS      (BX)(DX*1), Z0
+	VMOVUPS      64(BX)(DX*1), Z1
+	VMOVUPS      128(BX)(DX*1), Z2
+	VMOVUPS      192(BX)(DX*1), Z3
+	VMOVUPS      256(BX)(DX*1), Z4
+	VMOVUPS      320(BX)(DX*1), Z5
+	VMOVUPS      384(BX)(DX*1), Z6
+	VMOVUPS      448(BX)(DX*1), Z7
+	VBROADCASTSS (R9)(R8*1), Z15
+	VFMADD231PS  Z0, Z15, Z31
+	VFMADD231PS  Z1, Z15, Z30
+	VFMADD231PS  Z2, Z15, Z29
+	VFMADD231PS  Z3, Z15, Z28
+	VFMADD231PS  Z4, Z15, Z27
+	VFMADD231PS  Z5, Z15, Z26
+	VFMADD231PS  Z6, Z15, Z25
+	VFMADD231PS  Z7, Z15, Z24
+	VBROADCASTSS 4(R9)(R8*1), Z8
+	VFMADD231PS  Z0, Z8, Z23
+	VFMADD231PS  Z1, Z8, Z22
+	VFMADD231PS  Z2, Z8, Z21
+	VFMADD231PS  Z3, Z8, Z20
+	VFMADD231PS  Z4, Z8, Z19
+	VFMADD231PS  Z5, Z8, Z18
+	VFMADD231PS  Z6, Z8, Z17
+	VFMADD231PS  Z7, Z8, Z16
+	LEAQ         (R9)(SI*4), R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VMOVUPS      128(BX), Z2
+	VMOVUPS      192(BX), Z3
+	VMOVUPS      256(BX), Z4
+	VMOVUPS      320(BX), Z5
+	VMOVUPS      384(BX), Z6
+	VMOVUPS      448(BX), Z7
+	VBROADCASTSS (R9), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VFMADD231PS  Z1, Z9, Z30
+	VFMADD231PS  Z2, Z9, Z29
+	VFMADD231PS  Z3, Z9, Z28
+	VFMADD231PS  Z4, Z9, Z27
+	VFMADD231PS  Z5, Z9, Z26
+	VFMADD231PS  Z6, Z9, Z25
+	VFMADD231PS  Z7, Z9, Z24
+	VBROADCASTSS 4(R9), Z10
+	VFMADD231PS  Z0, Z10, Z23
+	VFMADD231PS  Z1, Z10, Z22
+	VFMADD231PS  Z2, Z10, Z21
+	VFMADD231PS  Z3, Z10, Z20
+	VFMADD231PS  Z4, Z10, Z19
+	VFMADD231PS  Z5, Z10, Z18
+	VFMADD231PS  Z6, Z10, Z17
+	VFMADD231PS  Z7, Z10, Z16
+	ADDQ         SI, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 96(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	VFMADD213PS  128(AX), Z1, Z29
+	VFMADD213PS  192(AX), Z1, Z28
+	VFMADD213PS  256(AX), Z1, Z27
+	VFMADD213PS  320(AX), Z1, Z26
+	VFMADD213PS  384(AX), Z1, Z25
+	VFMADD213PS  448(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+	VFMADD213PS  128(AX), Z1, Z21
+	VFMADD213PS  192(AX), Z1, Z20
+	VFMADD213PS  256(AX), Z1, Z19
+	VFMADD213PS  320(AX), Z1, Z18
+	VFMADD213PS  384(AX), Z1, Z17
+	VFMADD213PS  448(AX), Z1, Z16
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z23, Z23
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z22, Z22
+	VMOVUPS 128(AX), Z0
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z21, Z21
+	VMOVUPS 192(AX), Z0
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z20, Z20
+	VMOVUPS 256(AX), Z0
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z19, Z19
+	VMOVUPS 320(AX), Z0
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z18, Z18
+	VMOVUPS 384(AX), Z0
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z17, Z17
+	VMOVUPS 448(AX), Z0
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z16, Z16
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	VMOVUPS Z29, 128(R12)
+	VMOVUPS Z28, 192(R12)
+	VMOVUPS Z27, 256(R12)
+	VMOVUPS Z26, 320(R12)
+	VMOVUPS Z25, 384(R12)
+	VMOVUPS Z24, 448(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	VMOVUPS Z21, 128(R12)
+	VMOVUPS Z20, 192(R12)
+	VMOVUPS Z19, 256(R12)
+	VMOVUPS Z18, 320(R12)
+	VMOVUPS Z17, 384(R12)
+	VMOVUPS Z16, 448(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func TransposeAVX2(dst *float32, src *float32, dstStride int, srcStride int, blocks int)
+// Requires: AVX
+TEXT ·TransposeAVX2(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), BX
+	MOVQ src+8(FP), AX
+	MOVQ dstStride+16(FP), CX
+	MOVQ srcStride+24(FP), SI
+	MOVQ blocks+32(FP), DI
+	SHLQ $0x02, CX
+	LEAQ (CX)(CX*2), DX
+	SHLQ $0x02, SI
+	LEAQ (SI)(SI*2), R8
+	LEAQ (AX)(SI*4), R9
+
+block:
+	VMOVUPS     (AX), X0
+	VINSERTF128 $0x01, (R9), Y0, Y0
+	VMOVUPS     (AX)(SI*1), X1
+	VINSERTF128 $0x01, (R9)(SI*1), Y1, Y1
+	VMOVUPS     (AX)(SI*2), X2
+	VINSERTF128 $0x01, (R9)(SI*2), Y2, Y2
+	VMOVUPS     (AX)(R8*1), X3
+	VINSERTF128 $0x01, (R9)(R8*1), Y3, Y3
+	VMOVUPS     16(AX), X4
+	VINSERTF128 $0x01, 16(R9), Y4, Y4
+	VMOVUPS     16(AX)(SI*1), X5
+	VINSERTF128 $0x01, 16(R9)(SI*1), Y5, Y5
+	VMOVUPS     16(AX)(SI*2), X6
+	VINSERTF128 $0x01, 16(R9)(SI*2), Y6, Y6
+	VMOVUPS     16(AX)(R8*1), X7
+	VINSERTF128 $0x01, 16(R9)(R8*1), Y7, Y7
+	VUNPCKLPS   Y1, Y0, Y8
+	VUNPCKHPS   Y1, Y0, Y9
+	VUNPCKLPS   Y3, Y2, Y10
+	VUNPCKHPS   Y3, Y2, Y11
+	VSHUFPS     $0x44, Y10, Y8, Y0
+	VSHUFPS     $0xee, Y10, Y8, Y1
+	VSHUFPS     $0x44, Y11, Y9, Y2
+	VSHUFPS     $0xee, Y11, Y9, Y3
+	VUNPCKLPS   Y5, Y4, Y12
+	VUNPCKHPS   Y5, Y4, Y13
+	VUNPCKLPS   Y7, Y6, Y14
+	VUNPCKHPS   Y7, Y6, Y15
+	VSHUFPS     $0x44, Y14, Y12, Y4
+	VSHUFPS     $0xee, Y14, Y12, Y5
+	VSHUFPS     $0x44, Y15, Y13, Y6
+	VSHUFPS     $0xee, Y15, Y13, Y7
+	VMOVUPS     Y0, (BX)
+	VMOVUPS     Y1, (BX)(CX*1)
+	VMOVUPS     Y2, (BX)(CX*2)
+	VMOVUPS     Y3, (BX)(DX*1)
+	LEAQ        (BX)(CX*4), BX
+	VMOVUPS     Y4, (BX)
+	VMOVUPS     Y5, (BX)(CX*1)
+	VMOVUPS     Y6, (BX)(CX*2)
+	VMOVUPS     Y7, (BX)(DX*1)
+	LEAQ        (BX)(CX*4), BX
+	ADDQ        $+32, AX
+	ADDQ        $+32, R9
+	SUBQ        $+1, DI
+	JNE         block
 	VZEROUPPER
 	RET

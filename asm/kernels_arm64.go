@@ -69,3 +69,210 @@ func TanhBackwardNEON(dx *float32, dy *float32, y *float32, n int)
 
 //go:noescape
 func ExpSumNEON(acc *[64]float32, dst *float32, x *float32, n int, m float32) float32
+
+//go:noescape
+func TransposeNEON(dst, src *float32, dstStride, srcStride, blocks int)
+
+//go:noescape
+func GemmRows1x1NEON(t *Tile)
+
+//go:noescape
+func GemmRows1x1PartialNEON(t *Tile)
+
+//go:noescape
+func GemmRows1x2NEON(t *Tile)
+
+//go:noescape
+func GemmRows1x2PartialNEON(t *Tile)
+
+//go:noescape
+func GemmRows2x1NEON(t *Tile)
+
+//go:noescape
+func GemmRows2x1PartialNEON(t *Tile)
+
+//go:noescape
+func GemmRows2x2NEON(t *Tile)
+
+//go:noescape
+func GemmRows2x2PartialNEON(t *Tile)
+
+//go:noescape
+func GemmRows3x1NEON(t *Tile)
+
+//go:noescape
+func GemmRows3x1PartialNEON(t *Tile)
+
+//go:noescape
+func GemmRows3x2NEON(t *Tile)
+
+//go:noescape
+func GemmRows3x2PartialNEON(t *Tile)
+
+//go:noescape
+func GemmRows4x1NEON(t *Tile)
+
+//go:noescape
+func GemmRows4x1PartialNEON(t *Tile)
+
+//go:noescape
+func GemmRows4x2NEON(t *Tile)
+
+//go:noescape
+func GemmRows4x2PartialNEON(t *Tile)
+
+//go:noescape
+func GemmRows5x1NEON(t *Tile)
+
+//go:noescape
+func GemmRows5x1PartialNEON(t *Tile)
+
+//go:noescape
+func GemmRows5x2NEON(t *Tile)
+
+//go:noescape
+func GemmRows5x2PartialNEON(t *Tile)
+
+//go:noescape
+func GemmRows6x1NEON(t *Tile)
+
+//go:noescape
+func GemmRows6x1PartialNEON(t *Tile)
+
+//go:noescape
+func GemmRows6x2NEON(t *Tile)
+
+//go:noescape
+func GemmRows6x2PartialNEON(t *Tile)
+
+//go:noescape
+func GemmRows7x1NEON(t *Tile)
+
+//go:noescape
+func GemmRows7x1PartialNEON(t *Tile)
+
+//go:noescape
+func GemmRows7x2NEON(t *Tile)
+
+//go:noescape
+func GemmRows7x2PartialNEON(t *Tile)
+
+//go:noescape
+func GemmRows8x1NEON(t *Tile)
+
+//go:noescape
+func GemmRows8x1PartialNEON(t *Tile)
+
+//go:noescape
+func GemmRows8x2NEON(t *Tile)
+
+//go:noescape
+func GemmRows8x2PartialNEON(t *Tile)
+
+//go:noescape
+func GemmRows1x8NEON(t *Tile)
+
+//go:noescape
+func GemmRows2x8NEON(t *Tile)
+
+//go:noescape
+func GemmCols1x1NEON(t *Tile)
+
+//go:noescape
+func GemmCols1x1PartialNEON(t *Tile)
+
+//go:noescape
+func GemmCols1x2NEON(t *Tile)
+
+//go:noescape
+func GemmCols1x2PartialNEON(t *Tile)
+
+//go:noescape
+func GemmCols2x1NEON(t *Tile)
+
+//go:noescape
+func GemmCols2x1PartialNEON(t *Tile)
+
+//go:noescape
+func GemmCols2x2NEON(t *Tile)
+
+//go:noescape
+func GemmCols2x2PartialNEON(t *Tile)
+
+//go:noescape
+func GemmCols3x1NEON(t *Tile)
+
+//go:noescape
+func GemmCols3x1PartialNEON(t *Tile)
+
+//go:noescape
+func GemmCols3x2NEON(t *Tile)
+
+//go:noescape
+func GemmCols3x2PartialNEON(t *Tile)
+
+//go:noescape
+func GemmCols4x1NEON(t *Tile)
+
+//go:noescape
+func GemmCols4x1PartialNEON(t *Tile)
+
+//go:noescape
+func GemmCols4x2NEON(t *Tile)
+
+//go:noescape
+func GemmCols4x2PartialNEON(t *Tile)
+
+//go:noescape
+func GemmCols5x1NEON(t *Tile)
+
+//go:noescape
+func GemmCols5x1PartialNEON(t *Tile)
+
+//go:noescape
+func GemmCols5x2NEON(t *Tile)
+
+//go:noescape
+func GemmCols5x2PartialNEON(t *Tile)
+
+//go:noescape
+func GemmCols6x1NEON(t *Tile)
+
+//go:noescape
+func GemmCols6x1PartialNEON(t *Tile)
+
+//go:noescape
+func GemmCols6x2NEON(t *Tile)
+
+//go:noescape
+func GemmCols6x2PartialNEON(t *Tile)
+
+//go:noescape
+func GemmCols7x1NEON(t *Tile)
+
+//go:noescape
+func GemmCols7x1PartialNEON(t *Tile)
+
+//go:noescape
+func GemmCols7x2NEON(t *Tile)
+
+//go:noescape
+func GemmCols7x2PartialNEON(t *Tile)
+
+//go:noescape
+func GemmCols8x1NEON(t *Tile)
+
+//go:noescape
+func GemmCols8x1PartialNEON(t *Tile)
+
+//go:noescape
+func GemmCols8x2NEON(t *Tile)
+
+//go:noescape
+func GemmCols8x2PartialNEON(t *Tile)
+
+//go:noescape
+func GemmCols1x8NEON(t *Tile)
+
+//go:noescape
+func GemmCols2x8NEON(t *Tile)

@@ -16,6 +16,9 @@ type Gemm struct {
 // contents don't matter before or after.
 const GemmScratch = blockK * packCols
 
+// packCols is the stride of a transposed panel in Scratch.
+const packCols = 32
+
 // Multiply computes the matrix product C = op(A)*op(B), or C += op(A)*op(B), of
 // shape m x n over k, where op(A) is m x k and op(B) is k x n.
 //
@@ -42,6 +45,7 @@ func OuterProducts(a, x, y Matrix, alpha float32) {
 	Gemm{TransA: true, Accumulate: true}.run(a, x, y, alpha)
 }
 
+// run is Multiply, with the factor alpha on what is added to C.
 func (g Gemm) run(c, a, b Matrix, alpha float32) {
 	a.check()
 	b.check()
@@ -66,17 +70,18 @@ func (g Gemm) run(c, a, b Matrix, alpha float32) {
 	if m == 0 || n == 0 {
 		return
 	}
-	if k == 0 && !g.Accumulate {
+	if k == 0 { // an empty sum
 		for i := range m {
-			clear(c.Row(i))
+			if !g.Accumulate {
+				clear(c.Row(i))
+			}
+			if g.Bias != nil {
+				axpy(c.Row(i), g.Bias, 1)
+			}
 		}
+		return
 	}
 	gemm(c, a, b, m, n, k, alpha, g)
-	if g.Bias != nil {
-		for i := range m {
-			axpy(c.Row(i), g.Bias, 1)
-		}
-	}
 }
 
 func gemmRef(c, a, b Matrix, m, n, k int, alpha float32, g Gemm) {
@@ -97,10 +102,13 @@ func gemmRef(c, a, b Matrix, m, n, k int, alpha float32, g Gemm) {
 					s = fma32(a.Data[i*ai+p*ak], b.Data[p*bk+j*bj], s)
 				}
 				if k0 == 0 && !g.Accumulate {
-					row[j] = float32(alpha * s)
+					row[j] = s
 				} else {
 					row[j] = fma32(alpha, s, row[j])
 				}
+			}
+			if g.Bias != nil {
+				row[j] += g.Bias[j]
 			}
 		}
 	}

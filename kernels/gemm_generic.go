@@ -1,5 +1,7 @@
+//go:build purego || !(amd64 || arm64)
+
 package kernels
 
-const packCols = 32
-
 func gemm(c, a, b Matrix, m, n, k int, alpha float32, g Gemm) { gemmRef(c, a, b, m, n, k, alpha, g) }
+
+func transpose(_ Level, dst, src Matrix) { transposeRef(dst, src) }

@@ -51,3 +51,26 @@ func eachBlock(rows, cols int, f func(r0, r1, c0, c1 int)) {
 		f(r, min(r+step, rows), 0, cols)
 	}
 }
+
+// Transpose stores the transpose of src.
+//
+//	dst[j,i] = src[i,j]
+//
+// It panics if dst is not src.Cols x src.Rows, or a matrix is shorter than its
+// shape; dst must not overlap src.
+func Transpose(dst, src Matrix) {
+	dst.check()
+	src.check()
+	if dst.Rows != src.Cols || dst.Cols != src.Rows {
+		panic("kernels: Transpose: shape of dst is not that of the transpose of src")
+	}
+	transpose(CurrentLevel(), dst, src)
+}
+
+func transposeRef(dst, src Matrix) {
+	for i := range src.Rows {
+		for j, v := range src.Row(i) {
+			dst.Data[j*dst.Stride+i] = v
+		}
+	}
+}

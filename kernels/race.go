@@ -9,6 +9,8 @@ import (
 
 // The race detector does not see what assembly touches: the dispatch tells it.
 
+const raceEnabled = true
+
 func raceRead(x []float32) {
 	if len(x) > 0 {
 		runtime.RaceReadRange(unsafe.Pointer(&x[0]), 4*len(x))

@@ -25,7 +25,7 @@ var (
 )
 
 // stubs declares the assembly routines of an architecture.
-func stubs(kernels []*vec.Kernel, a arch) *bytes.Buffer {
+func stubs(kernels []*vec.Kernel, a arch, tiles []gemmLevel) *bytes.Buffer {
 	b := bytes.NewBufferString(header)
 	fmt.Fprintf(b, "//go:build %s\n\npackage asm\n", a.constraint)
 	for _, k := range kernels {
@@ -33,8 +33,13 @@ func stubs(kernels []*vec.Kernel, a arch) *bytes.Buffer {
 			fmt.Fprintf(b, "\n//go:noescape\nfunc %s%s%s\n", k.Title(), l, strings.TrimPrefix(k.Signature(), "func"))
 		}
 	}
-	for _, l := range a.levels {
-		fmt.Fprintf(b, "%s", gemmStubs(l))
+	for _, l := range tiles {
+		if l.transpose == l.name {
+			fmt.Fprintf(b, "\n//go:noescape\nfunc Transpose%s%s\n", l.name, strings.TrimPrefix(vec.TransposeSignature, "func"))
+		}
+		for _, s := range l.tiles {
+			fmt.Fprintf(b, "\n//go:noescape\nfunc %s%s(t *Tile)\n", s.Name(), l.name)
+		}
 	}
 	return b
 }
@@ -130,5 +135,3 @@ func arguments(k *vec.Kernel) string {
 	}
 	return strings.Join(args, ", ")
 }
-
-func gemmStubs(level string) string { return "" }

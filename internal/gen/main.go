@@ -15,6 +15,7 @@ import (
 
 	"github.com/adafisher-go/adafisher/internal/gen/desc"
 	"github.com/adafisher-go/adafisher/internal/gen/neon"
+	"github.com/adafisher-go/adafisher/internal/gen/vec"
 	"github.com/adafisher-go/adafisher/internal/gen/x86"
 )
 
@@ -35,46 +36,62 @@ func generate() error {
 		k.Lower(avx512)
 		k.Lower(arm)
 	}
-	x86.GemmTiles(file)
-	neon.GemmTiles(arm)
-	if err := writeX86(file); err != nil {
+	for _, t := range []interface {
+		Tiles() []vec.Tile
+		Gemm(vec.Tile)
+	}{avx2, avx512, arm} {
+		for _, s := range t.Tiles() {
+			t.Gemm(s)
+		}
+	}
+	avx2.Transpose()
+	arm.Transpose()
+	asm, err := assembly(file)
+	if err != nil {
 		return err
 	}
-	if err := os.WriteFile("asm/kernels_arm64.s", arm.Bytes(), 0o644); err != nil {
-		return err
+	for name, text := range map[string][]byte{
+		"asm/kernels_amd64.s": asm,
+		"asm/kernels_arm64.s": arm.Bytes(),
+	} {
+		if err := os.WriteFile(name, text, 0o644); err != nil {
+			return err
+		}
 	}
-	if err := writeGo("asm/kernels_arm64.go", stubs(kernels, arm64)); err != nil {
+	tiles := map[string][]gemmLevel{
+		"amd64": {{"AVX512", avx512.Tiles(), "AVX2"}, {"AVX2", avx2.Tiles(), "AVX2"}},
+		"arm64": {{"NEON", arm.Tiles(), "NEON"}},
+	}
+	if err := writeGo("asm/tile.go", tileStruct()); err != nil {
 		return err
 	}
 	for _, a := range []arch{amd64, arm64, generic} {
 		if err := writeGo("kernels/dispatch_"+a.name+".go", dispatch(kernels, a)); err != nil {
 			return err
 		}
+		if len(a.levels) == 0 {
+			continue
+		}
+		if err := writeGo("asm/kernels_"+a.name+".go", stubs(kernels, a, tiles[a.name])); err != nil {
+			return err
+		}
+		if err := writeGo("kernels/tiles_"+a.name+".go", gemmDispatch(a, tiles[a.name])); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-func writeX86(file *x86.File) error {
+// assembly returns the x86 file.
+func assembly(file *x86.File) ([]byte, error) {
 	f, err := file.Result()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := pass.Compile.Execute(f); err != nil {
-		return err
+		return nil, err
 	}
-	cfg := printer.Config{Argv: []string{"internal/gen"}, Pkg: "asm"}
-	s, err := printer.NewGoAsm(cfg).Print(f)
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile("asm/kernels_amd64.s", s, 0o644); err != nil {
-		return err
-	}
-	g, err := printer.NewStubs(cfg).Print(f)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile("asm/kernels_amd64.go", g, 0o644)
+	return printer.NewGoAsm(printer.Config{Argv: []string{"internal/gen"}, Pkg: "asm"}).Print(f)
 }
 
 func writeGo(name string, src *bytes.Buffer) error {

@@ -1,2 +1,184 @@
 package neon
-func GemmTiles(t *Target) {}
+
+import (
+	"github.com/adafisher-go/adafisher/internal/gen/vec"
+)
+
+// Tiles returns the shapes of the matrix micro-kernels: 8x8 outputs in 16
+// registers, beside one register of A a row and a row of B.
+func (t *Target) Tiles() []vec.Tile { return vec.Tiles(8, 8, 8) }
+
+// General registers of a micro-kernel; R0 to R7 point into rows of A.
+const (
+	gemmArgs    R = 8
+	gemmK       R = 9
+	gemmB       R = 10
+	gemmStrideA R = 11
+	gemmStrideB R = 12
+	gemmStrideC R = 13
+	gemmC       R = 14
+	gemmCount   R = 15
+	gemmA       R = 19 // first row of the tile
+	gemmColumns R = 20
+	gemmPtr     R = 21
+)
+
+func (t *Target) field(offset int, d R) { t.op("MOVD %d(R%d), R%d", offset, gemmArgs, d) }
+
+// element emits Vd += Vn * Vm[i].
+func (t *Target) element(d, n, m V, i int) {
+	t.op("WORD $0x%08x // %s", elementWord(d, n, m, i), elementText(d, n, m, i))
+}
+
+// Gemm emits the micro-kernel of a shape; the comment at the x86 one has the
+// formula. Multiplying by an element of A needs no broadcast.
+func (t *Target) Gemm(s vec.Tile) {
+	t.Func(s.Name()+t.Suffix(), "func(t uintptr)")
+	acc := func(r, v int) V { return V(31 - (r*s.Vectors + v)) }
+	rowB := func(v int) V { return V(v) }
+	elemA := func(r int) V { return V(s.Vectors + r) }
+	partial := func(v int) bool { return s.Partial && v == s.Vectors-1 }
+	load := func(d V, p R, offset int, part bool) {
+		if part {
+			t.loadPartial(d, p, offset)
+		} else {
+			t.op("FMOVQ %d(R%d), F%d", offset, p, d)
+		}
+	}
+
+	t.op("MOVD t+0(FP), R%d", gemmArgs)
+	t.field(vec.TileAStride, gemmStrideA)
+	t.field(vec.TileBStride, gemmStrideB)
+	t.field(vec.TileCStride, gemmStrideC)
+	t.field(vec.TileC, gemmC)
+	t.field(vec.TileCount, gemmCount)
+	t.field(vec.TileA, gemmA)
+	if s.Partial {
+		t.field(vec.TileColumns, gemmColumns)
+		t.left = gemmColumns
+	}
+
+	t.Label("tile")
+	t.field(vec.TileB, gemmB)
+	t.field(vec.TileK, gemmK)
+	t.op("MOVD R%d, R0", gemmA)
+	if !s.Cols {
+		for r := 1; r < s.Rows; r++ {
+			t.op("ADD R%d, R%d, R%d", gemmStrideA, r-1, r)
+		}
+	}
+	for r := range s.Rows {
+		for v := range s.Vectors {
+			t.Zero(vec.Reg(acc(r, v)))
+		}
+	}
+	// multiply adds the products of one k: element i(r) of register a(r).
+	multiply := func(a func(r int) (V, int)) {
+		for v := range s.Vectors {
+			load(rowB(v), gemmB, 16*v, partial(v))
+		}
+		t.op("ADD R%d, R%d", gemmStrideB, gemmB)
+		for r := range s.Rows {
+			m, i := a(r)
+			for v := range s.Vectors {
+				t.element(acc(r, v), rowB(v), m, i)
+			}
+		}
+	}
+	if s.Cols {
+		t.Label("single")
+		t.loadElements(elemA(0), 0, s.Rows)
+		t.op("ADD R%d, R0", gemmStrideA)
+		multiply(func(r int) (V, int) { return elemA(r / 4), r % 4 })
+		t.op("SUBS $1, R%d", gemmK)
+		t.op("BNE single")
+	} else {
+		t.op("SUBS $4, R%d", gemmK)
+		t.op("BLT rest")
+		t.Label("unrolled")
+		for r := range s.Rows {
+			t.op("VLD1.P 16(R%d), [V%d.B16]", r, elemA(r))
+		}
+		for u := range 4 {
+			multiply(func(r int) (V, int) { return elemA(r), u })
+		}
+		t.op("SUBS $4, R%d", gemmK)
+		t.op("BGE unrolled")
+		t.Label("rest")
+		t.op("ADDS $4, R%d", gemmK)
+		t.op("BEQ finish")
+		t.Label("single")
+		for r := range s.Rows {
+			t.op("FMOVS (R%d), F%d", r, elemA(r))
+			t.op("ADD $4, R%d", r)
+		}
+		multiply(func(r int) (V, int) { return elemA(r), 0 })
+		t.op("SUBS $1, R%d", gemmK)
+		t.op("BNE single")
+		t.Label("finish")
+	}
+
+	// rows calls f for each output with a pointer to its row of C.
+	rows := func(f func(r, v int)) {
+		t.op("MOVD R%d, R%d", gemmC, gemmPtr)
+		for r := range s.Rows {
+			for v := range s.Vectors {
+				f(r, v)
+			}
+			if r < s.Rows-1 {
+				t.op("ADD R%d, R%d", gemmStrideC, gemmPtr)
+			}
+		}
+	}
+	free, alpha := V(0), V(1)
+	t.field(vec.TileAdd, gemmK)
+	t.op("CBZ R%d, bias", gemmK)
+	t.op("FMOVS %d(R%d), F%d", vec.TileAlpha, gemmArgs, alpha)
+	rows(func(r, v int) { // the accumulator becomes C + alpha*sum
+		load(free, gemmPtr, 16*v, partial(v))
+		t.element(free, acc(r, v), alpha, 0)
+		t.move(acc(r, v), free)
+	})
+	t.Label("bias")
+	t.field(vec.TileBias, gemmPtr)
+	t.op("CBZ R%d, store", gemmPtr)
+	for v := range s.Vectors {
+		load(free, gemmPtr, 16*v, partial(v))
+		for r := range s.Rows {
+			t.word("FADD", acc(r, v), free, acc(r, v))
+		}
+	}
+	t.Label("store")
+	rows(func(r, v int) {
+		if partial(v) {
+			t.storePartial(acc(r, v), gemmPtr, 16*v)
+		} else {
+			t.op("FMOVQ F%d, %d(R%d)", acc(r, v), 16*v, gemmPtr)
+		}
+	})
+	t.op("ADD R%d, R%d, R%d", gemmStrideC, gemmPtr, gemmC)
+	t.field(vec.TileANext, gemmK)
+	t.op("ADD R%d, R%d", gemmK, gemmA)
+	t.op("SUBS $1, R%d", gemmCount)
+	t.op("BNE tile")
+	t.End()
+}
+
+// loadElements loads n consecutive elements into registers d, d+1, .. of four.
+func (t *Target) loadElements(d V, p R, n int) {
+	offset := 0
+	for ; n >= 4; n -= 4 {
+		t.op("FMOVQ %d(R%d), F%d", offset, p, d)
+		d, offset = d+1, offset+16
+	}
+	switch n {
+	case 1:
+		t.op("FMOVS %d(R%d), F%d", offset, p, d)
+	case 2, 3:
+		t.op("FMOVD %d(R%d), F%d", offset, p, d)
+		if n == 3 {
+			t.op("ADD $%d, R%d, R%d", offset+8, p, scratch)
+			t.op("VLD1 (R%d), V%d.S[2]", scratch, d)
+		}
+	}
+}

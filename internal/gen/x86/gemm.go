@@ -1,2 +1,248 @@
 package x86
-func GemmTiles(f *File) {}
+
+import (
+	"github.com/mmcloughlin/avo/attr"
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+
+	"github.com/adafisher-go/adafisher/internal/gen/vec"
+)
+
+// Tiles returns the shapes of the level's matrix micro-kernels. The widest keep
+// 28 of 32, or 12 of 16 registers for outputs.
+func (t *Target) Tiles() []vec.Tile {
+	if t.Wide {
+		return vec.Tiles(14, 16, 8)
+	}
+	return vec.Tiles(6, 8, 4)
+}
+
+// Registers of a micro-kernel. A row group is five rows on one pointer, at 0, 1,
+// 2, 3 (by a register of its own) and 4 strides.
+var (
+	gemmK    = reg.RAX
+	gemmB    = reg.RBX
+	gemmBS   = strides{reg.RCX, reg.RDX}
+	gemmAS   = strides{reg.RSI, reg.R8}
+	gemmP    = []reg.GPPhysical{reg.R9, reg.R10, reg.R11}
+	gemmA    = reg.RDI // first row of the tile
+	gemmC    = reg.R12
+	gemmArgs = reg.R13
+)
+
+// strides addresses base + i strides for i in 0..4 by one and three strides.
+type strides struct{ one, three reg.GPPhysical }
+
+func (s strides) at(base reg.Register, i, disp int) operand.Mem {
+	switch i {
+	case 0:
+		return operand.Mem{Base: base, Disp: disp}
+	case 3:
+		return operand.Mem{Base: base, Index: s.three, Scale: 1, Disp: disp}
+	}
+	return operand.Mem{Base: base, Index: s.one, Scale: uint8(i), Disp: disp}
+}
+
+func (t *Target) field(offset int) operand.Mem { return operand.Mem{Base: gemmArgs, Disp: offset} }
+
+// Gemm emits the micro-kernel of a shape:
+//
+//	s[r,c] = +0;  s[r,c] = fma(A[r,k], B[k,c], s[r,c]) for k in order
+//	C[r,c] = s[r,c], or fma(alpha, s[r,c], C[r,c]);  C[r,c] += bias[c]
+func (t *Target) Gemm(s vec.Tile) {
+	const unroll = 4
+	bytes := 4 * t.Lanes()
+	t.Function(s.Name() + t.Suffix())
+	t.SignatureExpr("func(t uintptr)") // *Tile
+	t.Attributes(attr.NOSPLIT)
+	left := t.AllocLocal(8)
+
+	// Vector registers: outputs from the top, a row of B from the bottom, and in
+	// between the broadcast elements of A.
+	acc := func(r, v int) vec.Reg { return vec.Reg(t.Registers() - 1 - (r*s.Vectors + v)) }
+	rowB, next := s.Vectors, 0
+	if s.Rows == 1 {
+		rowB = 0 // B is used once: from memory
+	}
+	broadcasts := t.Registers() - s.Rows*s.Vectors - rowB
+	if s.Partial && !t.Wide {
+		broadcasts--
+		t.mask = t.v(vec.Reg(rowB + broadcasts))
+	}
+	broadcast := func() reg.VecPhysical {
+		next = (next + 1) % broadcasts
+		return t.v(vec.Reg(rowB + next))
+	}
+	partial := func(v int) bool { return s.Partial && v == s.Vectors-1 }
+	load := func(m operand.Mem, d vec.Reg, part bool) {
+		switch {
+		case !part:
+			t.VMOVUPS(m, t.v(d))
+		case t.Wide:
+			t.VMOVUPS_Z(m, reg.K1, t.v(d))
+		default:
+			t.VMASKMOVPS(m, t.mask, t.v(d))
+		}
+	}
+
+	t.MOVQ(t.addr("t"), gemmArgs)
+	if s.Partial {
+		t.MOVQ(t.field(vec.TileColumns), reg.RAX)
+		if t.Wide {
+			t.MOVL(operand.U32(0xffff), reg.EBX)
+			t.BZHIL(reg.EAX, reg.EBX, reg.EBX)
+			t.KMOVW(reg.EBX, reg.K1)
+		} else {
+			t.LEAQ(t.maskTable(), reg.RBX)
+			t.NEGQ(reg.RAX)
+			t.VMOVUPS(operand.Mem{Base: reg.RBX, Index: reg.RAX, Scale: 4, Disp: 32}, t.mask)
+		}
+	}
+	for i, s := range []strides{gemmAS, gemmBS} {
+		t.MOVQ(t.field([]int{vec.TileAStride, vec.TileBStride}[i]), s.one)
+		t.LEAQ(operand.Mem{Base: s.one, Index: s.one, Scale: 2}, s.three)
+	}
+	t.MOVQ(t.field(vec.TileCount), reg.RAX)
+	t.MOVQ(reg.RAX, left)
+	t.MOVQ(t.field(vec.TileA), gemmA)
+	t.MOVQ(t.field(vec.TileC), gemmC)
+
+	t.Label("tile")
+	t.MOVQ(t.field(vec.TileB), gemmB)
+	t.MOVQ(gemmA, gemmP[0])
+	groups := 1
+	if !s.Cols {
+		groups = (s.Rows + 4) / 5
+	}
+	for g := 1; g < groups; g++ {
+		t.LEAQ(gemmAS.at(gemmP[g-1], 4, 0), gemmP[g])
+		t.ADDQ(gemmAS.one, gemmP[g])
+	}
+	for r := range s.Rows {
+		for v := range s.Vectors {
+			t.Zero(acc(r, v))
+		}
+	}
+	step := func(u int) {
+		for v := range rowB {
+			load(gemmBS.at(gemmB, u, bytes*v), vec.Reg(v), partial(v))
+		}
+		for r := range s.Rows {
+			a := broadcast()
+			if s.Cols {
+				t.VBROADCASTSS(gemmAS.at(gemmP[0], u, 4*r), a)
+			} else {
+				t.VBROADCASTSS(gemmAS.at(gemmP[r/5], r%5, 4*u), a)
+			}
+			for v := range s.Vectors {
+				switch {
+				case rowB > 0:
+					t.VFMADD231PS(t.v(vec.Reg(v)), a, t.v(acc(r, v)))
+				case partial(v):
+					b := broadcast()
+					if t.Wide {
+						t.VMOVUPS_Z(gemmBS.at(gemmB, u, bytes*v), reg.K1, b)
+					} else {
+						t.VMASKMOVPS(gemmBS.at(gemmB, u, bytes*v), t.mask, b)
+					}
+					t.VFMADD231PS(b, a, t.v(acc(r, v)))
+				default:
+					t.VFMADD231PS(gemmBS.at(gemmB, u, bytes*v), a, t.v(acc(r, v)))
+				}
+			}
+		}
+	}
+	advance := func(n int) {
+		if s.Cols {
+			if n == 1 {
+				t.ADDQ(gemmAS.one, gemmP[0])
+			} else {
+				t.LEAQ(gemmAS.at(gemmP[0], n, 0), gemmP[0])
+			}
+		} else {
+			for g := range groups {
+				t.ADDQ(operand.I32(int32(4*n)), gemmP[g])
+			}
+		}
+		if n == 1 {
+			t.ADDQ(gemmBS.one, gemmB)
+		} else {
+			t.LEAQ(gemmBS.at(gemmB, n, 0), gemmB)
+		}
+	}
+	t.MOVQ(t.field(vec.TileK), gemmK)
+	t.SUBQ(operand.I32(unroll), gemmK)
+	t.JL(operand.LabelRef("rest"))
+	t.Label("unrolled")
+	for u := range unroll {
+		step(u)
+	}
+	advance(unroll)
+	t.SUBQ(operand.I32(unroll), gemmK)
+	t.JGE(operand.LabelRef("unrolled"))
+	t.Label("rest")
+	t.ADDQ(operand.I32(unroll), gemmK)
+	t.JE(operand.LabelRef("finish"))
+	t.Label("single")
+	step(0)
+	advance(1)
+	t.SUBQ(operand.I32(1), gemmK)
+	t.JNE(operand.LabelRef("single"))
+
+	// All loads of C come before the stores: partial rows overlap otherwise.
+	t.Label("finish")
+	strideC, c := reg.RCX, reg.RAX // those of B are loaded again for the next tile
+	free := vec.Reg(0)             // a register below the outputs
+	t.MOVQ(t.field(vec.TileCStride), strideC)
+	t.CMPQ(t.field(vec.TileAdd), operand.I8(0))
+	t.JE(operand.LabelRef("bias"))
+	alpha := vec.Reg(1)
+	t.VBROADCASTSS(t.field(vec.TileAlpha), t.v(alpha))
+	t.MOVQ(gemmC, c)
+	for r := range s.Rows {
+		for v := range s.Vectors {
+			m := operand.Mem{Base: c, Disp: bytes * v}
+			if partial(v) {
+				load(m, free, true)
+				t.VFMADD213PS(t.v(free), t.v(alpha), t.v(acc(r, v)))
+			} else {
+				t.VFMADD213PS(m, t.v(alpha), t.v(acc(r, v)))
+			}
+		}
+		if r < s.Rows-1 {
+			t.ADDQ(strideC, c)
+		}
+	}
+	t.Label("bias")
+	t.MOVQ(t.field(vec.TileBias), c)
+	t.TESTQ(c, c)
+	t.JE(operand.LabelRef("store"))
+	for v := range s.Vectors {
+		load(operand.Mem{Base: c, Disp: bytes * v}, free, partial(v))
+		for r := range s.Rows {
+			t.VADDPS(t.v(free), t.v(acc(r, v)), t.v(acc(r, v)))
+		}
+	}
+	t.Label("store")
+	for r := range s.Rows {
+		for v := range s.Vectors {
+			m, x := operand.Mem{Base: gemmC, Disp: bytes * v}, t.v(acc(r, v))
+			switch {
+			case !partial(v):
+				t.VMOVUPS(x, m)
+			case t.Wide:
+				t.VMOVUPS(x, reg.K1, m)
+			default:
+				t.VMASKMOVPS(x, t.mask, m)
+			}
+		}
+		t.ADDQ(strideC, gemmC)
+	}
+	t.MOVQ(t.field(vec.TileBStride), gemmBS.one)
+	t.ADDQ(t.field(vec.TileANext), gemmA)
+	t.MOVQ(left, c)
+	t.SUBQ(operand.I32(1), c)
+	t.MOVQ(c, left)
+	t.JNE(operand.LabelRef("tile"))
+	t.End()
+}

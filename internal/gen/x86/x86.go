@@ -101,7 +101,6 @@ func (t *Target) Begin(name string, k *vec.Kernel) {
 	t.Function(name)
 	t.SignatureExpr(k.Signature())
 	t.Attributes(attr.NOSPLIT)
-	t.Pragma("noescape")
 }
 
 func (t *Target) End() {
@@ -363,7 +362,7 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, tm
 			t.VBLENDVPS(t.mask, t.v(args[0].Reg), register(args[1]), d)
 		}
 	case vec.Move:
-		t.VMOVAPS(mem(args[0]), d)
+		t.VMOVUPS(mem(args[0]), d) // the linker aligns constants to 32 bytes at most
 	default:
 		panic(fmt.Sprintf("x86: no lowering for %v", op))
 	}
@@ -392,7 +391,7 @@ func (t *Target) fma(op vec.Op, d reg.VecPhysical, args []vec.Operand,
 	case is(a):
 		f213(mem(c), register(b), d)
 	default:
-		t.VMOVAPS(mem(c), d)
+		t.VMOVUPS(mem(c), d)
 		f231(mem(b), register(a), d)
 	}
 }

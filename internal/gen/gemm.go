@@ -1,0 +1,60 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/adafisher-go/adafisher/internal/gen/vec"
+)
+
+// gemmLevel is a level and the shapes of its matrix micro-kernels.
+type gemmLevel struct {
+	name      string // of the level in package kernels
+	tiles     []vec.Tile
+	transpose string // the level whose transposition serves this one
+}
+
+// tileStruct declares asm.Tile.
+func tileStruct() *bytes.Buffer {
+	b := bytes.NewBufferString(header)
+	b.WriteString("// Package asm holds the generated assembly: one routine a kernel and level,\n// unchecked. Use package kernels.\npackage asm\n\n")
+	b.WriteString(vec.TileStruct)
+	return b
+}
+
+// gemmDispatch writes, for each level, a function that calls a micro-kernel by
+// its shape; an unknown shape is a mistake of the caller.
+func gemmDispatch(a arch, levels []gemmLevel) *bytes.Buffer {
+	b := bytes.NewBufferString(header)
+	fmt.Fprintf(b, "//go:build %s\n\npackage kernels\n\nimport \"github.com/adafisher-go/adafisher/asm\"\n", a.constraint)
+	fmt.Fprint(b, "\n// runTile calls the level's micro-kernel of a shape; see tileShape. It is where\n// the scheduler can preempt a product.\n//\n//go:noinline\nfunc runTile(l Level, shape tileShape, t *asm.Tile) {\nswitch l {\n")
+	for _, l := range levels {
+		fmt.Fprintf(b, "case %s:\nrunTile%s(shape, t)\n", l.name, l.name)
+	}
+	fmt.Fprint(b, "}\n}\n")
+	fmt.Fprint(b, "\n// transposeStrip transposes blocks of a strip of src that is as high as a block\n// is wide; strides are in elements.\n//\n//go:noinline\nfunc transposeStrip(l Level, dst, src *float32, dstStride, srcStride, blocks int) {\nswitch l {\n")
+	for _, l := range levels {
+		fmt.Fprintf(b, "case %s:\nasm.Transpose%s(dst, src, dstStride, srcStride, blocks)\n", l.name, l.transpose)
+	}
+	fmt.Fprint(b, "}\n}\n")
+	for _, l := range levels {
+		fmt.Fprintf(b, "\nfunc runTile%s(shape tileShape, t *asm.Tile) {\nswitch shape {\n", l.name)
+		for _, s := range l.tiles {
+			fmt.Fprintf(b, "case %s:\nasm.%s%s(t)\n", shape(s), s.Name(), l.name)
+		}
+		fmt.Fprintf(b, "default:\npanic(\"kernels: no such tile\")\n}\n}\n")
+	}
+	return b
+}
+
+// shape is the Go constant of a tile: see tileShape in package kernels.
+func shape(s vec.Tile) string {
+	out := fmt.Sprintf("%d*shapeVector + %d", s.Vectors, s.Rows)
+	if s.Cols {
+		out += " + shapeCols"
+	}
+	if s.Partial {
+		out += " + shapePartial"
+	}
+	return out
+}

@@ -1,0 +1,61 @@
+package x86
+
+import (
+	"github.com/mmcloughlin/avo/attr"
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+
+	"github.com/adafisher-go/adafisher/internal/gen/vec"
+)
+
+// Transpose emits the transposition of a strip of 8 rows, 8 columns at a time.
+// The rows r and r+4 share a register, so that 4x4 transpositions in its halves
+// are all that is left; loading halves costs no shuffle.
+func (t *Target) Transpose() {
+	t.Function("Transpose" + t.Suffix())
+	t.SignatureExpr(vec.TransposeSignature)
+	t.Attributes(attr.NOSPLIT)
+	src, blocks := reg.RAX, reg.RDI
+	dst, ds := reg.RBX, strides{reg.RCX, reg.RDX}
+	ss, low := strides{reg.RSI, reg.R8}, reg.R9
+	t.MOVQ(t.addr("dst"), dst)
+	t.MOVQ(t.addr("src"), src)
+	t.MOVQ(t.addr("dstStride"), ds.one)
+	t.MOVQ(t.addr("srcStride"), ss.one)
+	t.MOVQ(t.addr("blocks"), blocks)
+	for _, s := range []strides{ds, ss} {
+		t.SHLQ(operand.U8(2), s.one)
+		t.LEAQ(operand.Mem{Base: s.one, Index: s.one, Scale: 2}, s.three)
+	}
+	t.LEAQ(ss.at(src, 4, 0), low) // rows 4 to 7
+	x := func(r int) reg.VecPhysical { return vectors[r] }
+	y := func(r int) reg.VecPhysical { return vectors[r].AsY().(reg.VecPhysical) }
+	t.Label("block")
+	for half := range 2 {
+		for r := range 4 {
+			t.VMOVUPS(ss.at(src, r, 16*half), x(4*half+r))
+			t.VINSERTF128(operand.U8(1), ss.at(low, r, 16*half), y(4*half+r), y(4*half+r))
+		}
+	}
+	for h := 0; h < 8; h += 4 { // rows a b c d of each half
+		t.VUNPCKLPS(y(h+1), y(h), y(8+h))    // a0 b0 a1 b1
+		t.VUNPCKHPS(y(h+1), y(h), y(9+h))    // a2 b2 a3 b3
+		t.VUNPCKLPS(y(h+3), y(h+2), y(10+h)) // c0 d0 c1 d1
+		t.VUNPCKHPS(y(h+3), y(h+2), y(11+h))
+		t.VSHUFPS(operand.U8(0x44), y(10+h), y(8+h), y(h)) // a0 b0 c0 d0
+		t.VSHUFPS(operand.U8(0xee), y(10+h), y(8+h), y(h+1))
+		t.VSHUFPS(operand.U8(0x44), y(11+h), y(9+h), y(h+2))
+		t.VSHUFPS(operand.U8(0xee), y(11+h), y(9+h), y(h+3))
+	}
+	for r := range 8 {
+		t.VMOVUPS(y(r), ds.at(dst, r%4, 0))
+		if r%4 == 3 {
+			t.LEAQ(ds.at(dst, 4, 0), dst)
+		}
+	}
+	t.ADDQ(operand.I32(32), src)
+	t.ADDQ(operand.I32(32), low)
+	t.SUBQ(operand.I32(1), blocks)
+	t.JNE(operand.LabelRef("block"))
+	t.End()
+}
