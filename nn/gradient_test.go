@@ -146,26 +146,29 @@ func TestGradients(t *testing.T) {
 	}
 }
 
-// Depth, order and position of the layers.
+// Depth, order and position of the layers, and large sizes.
 func TestGradientsOfSequences(t *testing.T) {
 	r := rand.New(rand.NewPCG(2, 1))
 	for _, c := range []struct {
+		rows  int
 		sizes []int
 		kinds []string
 	}{
-		{[]int{3, 4}, []string{"linear"}},
-		{[]int{4, 2}, []string{"nobias"}},
-		{[]int{3, 4}, []string{"linear", "tanh"}},
-		{[]int{3, 4}, []string{"tanh", "linear"}},
-		{[]int{3, 4}, []string{"relu", "tanh", "nobias", "relu"}},
-		{[]int{2, 5, 3}, []string{"linear", "nobias"}},
-		{[]int{5, 4, 1, 3}, []string{"linear", "tanh", "tanh", "nobias", "linear"}},
-		{[]int{4, 5, 5, 2, 3}, []string{"linear", "relu", "linear", "tanh", "nobias", "relu", "linear"}},
-		{[]int{3, 40, 17, 4}, []string{"linear", "tanh", "nobias", "tanh", "linear"}},
+		{3, []int{3, 4}, []string{"linear"}},
+		{3, []int{4, 2}, []string{"nobias"}},
+		{3, []int{3, 4}, []string{"linear", "tanh"}},
+		{3, []int{3, 4}, []string{"tanh", "linear"}},
+		{3, []int{3, 4}, []string{"relu", "tanh", "nobias", "relu"}},
+		{3, []int{2, 5, 3}, []string{"linear", "nobias"}},
+		{3, []int{5, 4, 1, 3}, []string{"linear", "tanh", "tanh", "nobias", "linear"}},
+		{3, []int{4, 5, 5, 2, 3}, []string{"linear", "relu", "linear", "tanh", "nobias", "relu", "linear"}},
+		{3, []int{3, 40, 17, 4}, []string{"linear", "tanh", "nobias", "tanh", "linear"}},
+		{260, []int{2, 2}, []string{"tanh", "linear"}}, // sums over more rows than a block
+		{2, []int{300, 2}, []string{"linear"}},
 	} {
 		for _, crossEntropy := range []bool{true, false} {
-			t.Run(fmt.Sprint(c.sizes, c.kinds, crossEntropy), func(t *testing.T) {
-				checkGradients(t, r, c.sizes, c.kinds, 3, crossEntropy)
+			t.Run(fmt.Sprint(c.rows, c.sizes, c.kinds, crossEntropy), func(t *testing.T) {
+				checkGradients(t, r, c.sizes, c.kinds, c.rows, crossEntropy)
 			})
 		}
 	}

@@ -9,11 +9,6 @@ import (
 // A Layer describes one layer of a sequence: its kind and its sizes. It holds
 // no numbers, so that one description may stand in several places and models;
 // [NewSequential] makes parameters of its own for each.
-//
-// A layer is made of four parts. The Layer checks sizes, and builds a module:
-// the parameters inside a model. A pass only reads a module; what it writes
-// belongs to the module's forwarder (prediction) or trainer (forward and
-// backward), of which each predictor and session has one.
 type Layer interface {
 	// kind is the layer's name in errors: "Linear".
 	kind() string
@@ -27,6 +22,9 @@ type Layer interface {
 	build(m *Model, name string, features int) module
 }
 
+// A module is a layer inside a model: its sizes and parameters. Passes only read
+// it; what they write belongs to its forwarder (prediction) or its trainer
+// (forward and backward), of which each predictor and session has its own.
 type module interface {
 	// initialize draws the parameters from r, in the order of Model.Params.
 	initialize(r *rand.PCG)

@@ -104,7 +104,6 @@ func (s *Session) allocate() error {
 	for i, l := range m.layers {
 		s.statistics = append(s.statistics, kron.Statistics{Layer: l, H: buffers[2*i], S: buffers[2*i+1]})
 	}
-	s.pass.Gradients = s.gradients
 	return nil
 }
 
@@ -189,8 +188,9 @@ func (s *Session) CollectInputGradient(on bool) {
 // Model.Layers, if they are collected. The result belongs to the session, until
 // its next Backward.
 //
-// It fails if no loss was computed since the last Forward or Backward. Between
-// Forward and Backward neither the input nor the parameters may change.
+// Several losses with a Backward each may follow one Forward; it fails if none
+// was computed since the last Forward or Backward. Between Forward and Backward
+// neither the input nor the parameters may change.
 func (s *Session) Backward() (*kron.Pass, error) {
 	if !s.hasLoss {
 		return nil, errors.New("nn: Backward: no loss since the last Forward or Backward")
@@ -225,7 +225,7 @@ func (s *Session) backward(collect bool) (*kron.Pass, error) {
 	if s.collectInput {
 		s.inputGradient = dy
 	}
-	s.pass.Statistics = nil
+	s.pass = kron.Pass{Gradients: s.gradients}
 	if collect {
 		s.pass.Statistics = s.statistics
 	}
