@@ -1,0 +1,158 @@
+package optim_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/adafisher-go/adafisher/kron"
+	"github.com/adafisher-go/adafisher/optim"
+)
+
+// network is a model made by hand: factored layers, and parameters that no
+// layer owns.
+type network struct {
+	params []*kron.Param
+	layers []*kron.Layer
+}
+
+func (n *network) Params() []*kron.Param { return n.params }
+func (n *network) Layers() []*kron.Layer { return n.layers }
+
+func newParam(rng *rand.Rand, name string, shape ...int) *kron.Param {
+	size := 1
+	for _, d := range shape {
+		size *= d
+	}
+	return &kron.Param{Name: name, Shape: shape, Value: normals(rng, size)}
+}
+
+// newNetwork returns a layer in x out with bias, one without, and a vector that
+// no layer owns.
+func newNetwork(rng *rand.Rand, in, out int) *network {
+	a := &kron.Layer{Name: "a", Weight: newParam(rng, "a.weight", in, out), Bias: newParam(rng, "a.bias", out)}
+	b := &kron.Layer{Name: "b", Weight: newParam(rng, "b.weight", out, 3)}
+	scale := newParam(rng, "scale", in)
+	return &network{[]*kron.Param{a.Weight, a.Bias, scale, b.Weight}, []*kron.Layer{a, b}}
+}
+
+// pass returns random gradients and statistics for all of the network, the
+// gradients in no order that matters.
+func (n *network) pass(rng *rand.Rand) *kron.Pass {
+	p := new(kron.Pass)
+	for _, i := range rng.Perm(len(n.params)) {
+		p.Gradients = append(p.Gradients, kron.Gradient{Param: n.params[i], Data: normals(rng, len(n.params[i].Value))})
+	}
+	for _, l := range n.layers {
+		st := kron.Statistics{Layer: l, H: normals(rng, l.Inputs()), S: normals(rng, l.Outputs())}
+		for _, raw := range [][]float32{st.H, st.S} {
+			for i := range raw {
+				raw[i] *= raw[i]
+			}
+		}
+		p.Statistics = append(p.Statistics, st)
+	}
+	return p
+}
+
+// clone returns a network of equal parameters.
+func (n *network) clone() *network {
+	c := new(network)
+	twin := make(map[*kron.Param]*kron.Param)
+	for _, p := range n.params {
+		q := *p
+		q.Value = slices.Clone(p.Value)
+		twin[p] = &q
+		c.params = append(c.params, &q)
+	}
+	for _, l := range n.layers {
+		c.layers = append(c.layers, &kron.Layer{Name: l.Name, Weight: twin[l.Weight], Bias: twin[l.Bias]})
+	}
+	return c
+}
+
+// transfer returns p as a pass of the network to, a clone of n.
+func (n *network) transfer(p *kron.Pass, to *network) *kron.Pass {
+	q := new(kron.Pass)
+	for _, g := range p.Gradients {
+		q.Gradients = append(q.Gradients, kron.Gradient{Param: to.params[slices.Index(n.params, g.Param)], Data: g.Data})
+	}
+	for _, st := range p.Statistics {
+		q.Statistics = append(q.Statistics, kron.Statistics{Layer: to.layers[slices.Index(n.layers, st.Layer)], H: st.H, S: st.S})
+	}
+	return q
+}
+
+func (n *network) values() [][]float32 {
+	var v [][]float32
+	for _, p := range n.params {
+		v = append(v, slices.Clone(p.Value))
+	}
+	return v
+}
+
+func normals(rng *rand.Rand, n int) []float32 {
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = float32(rng.NormFloat64())
+	}
+	return x
+}
+
+// rule is one optimizer in one configuration, and the same in plain float64.
+type rule struct {
+	name      string
+	construct func(optim.Model) (optim.Optimizer, error)
+	reference func(*network) reference
+}
+
+func (r rule) on(t testing.TB, m optim.Model) optim.Optimizer {
+	o, err := r.construct(m)
+	require.NoError(t, err)
+	return o
+}
+
+func rules() []rule {
+	var all []rule
+	for _, v := range []kron.Variant{kron.Published, kron.Paper, kron.PaperEMA} {
+		c := optim.AdaFisherDefaults()
+		c.Variant, c.TCov, c.WeightDecay, c.Lambda, c.UnownedCurvature = v, 3, 0.02, 0.05, 2
+		all = append(all,
+			rule{fmt.Sprintf("AdaFisher/%v", v),
+				func(m optim.Model) (optim.Optimizer, error) { return optim.NewAdaFisher(m, c) },
+				func(n *network) reference { return newAdaFisherReference(n, c, false) }},
+			rule{fmt.Sprintf("AdaFisherW/%v", v),
+				func(m optim.Model) (optim.Optimizer, error) { return optim.NewAdaFisherW(m, c) },
+				func(n *network) reference { return newAdaFisherReference(n, c, true) }})
+	}
+	for name, c := range map[string]optim.SGDConfig{
+		"SGD":           {LR: 0.1},
+		"SGD/dampened":  {LR: 0.1, Dampening: 0.5, WeightDecay: 0.01},
+		"SGD/momentum":  {LR: 0.1, Momentum: 0.9, Dampening: 0.3, WeightDecay: 0.01},
+		"SGD/nesterov":  {LR: 0.1, Momentum: 0.9, Nesterov: true},
+		"SGD/nesterovW": {LR: 0.1, Momentum: 0.9, Nesterov: true, WeightDecay: 0.01},
+	} {
+		all = append(all, rule{name,
+			func(m optim.Model) (optim.Optimizer, error) { return optim.NewSGD(m, c) },
+			func(n *network) reference { return newSGDReference(n, c) }})
+	}
+	c := optim.AdamWDefaults()
+	c.LR = 0.01
+	return append(all,
+		rule{"Adam",
+			func(m optim.Model) (optim.Optimizer, error) { return optim.NewAdam(m, c) },
+			func(n *network) reference { return newAdamReference(n, c, false) }},
+		rule{"AdamW",
+			func(m optim.Model) (optim.Optimizer, error) { return optim.NewAdamW(m, c) },
+			func(n *network) reference { return newAdamReference(n, c, true) }})
+}
+
+// eachRule runs f for every rule.
+func eachRule(t *testing.T, f func(*testing.T, rule)) {
+	for _, r := range rules() {
+		t.Run(r.name, func(t *testing.T) { f(t, r) })
+	}
+}
