@@ -14,10 +14,10 @@ type (
 var words = map[string]uint32{
 	// Vd = Vn op Vm
 	"FADD": 0x4e20d400, "FSUB": 0x4ea0d400, "FMUL": 0x6e20dc00, "FDIV": 0x6e20fc00,
-	"FCMGT": 0x6ea0e400, "FACGT": 0x6ea0ec00,
+	"FCMGT": 0x6ea0e400, "FACGT": 0x6ea0ec00, "FCMEQ": 0x4e20e400, "MUL": 0x4ea09c00,
 	"BIC": 0x4e601c00, "BIT": 0x6ea01c00, "BIF": 0x6ee01c00,
 	// Vd = op Vn
-	"FSQRT": 0x6ea1f800,
+	"FSQRT": 0x6ea1f800, "FNEG": 0x6ea0f800, "SCVTF": 0x4e21d800,
 	"CMGT0": 0x4ea08800, // ones where Vn > 0 as an integer
 }
 
@@ -25,7 +25,7 @@ var words = map[string]uint32{
 var bitwise = map[string]bool{"BIC": true, "BIT": true, "BIF": true}
 
 // unary holds the instructions with one source.
-var unary = map[string]bool{"FSQRT": true, "CMGT0": true}
+var unary = map[string]bool{"FSQRT": true, "FNEG": true, "SCVTF": true, "CMGT0": true}
 
 // word returns the encoding of Vd = Vn op Vm.
 func word(op string, d, n, m V) uint32 {
@@ -61,4 +61,13 @@ func elementWord(d, n, m V, i int) uint32 {
 
 func elementText(d, n, m V, i int) string {
 	return fmt.Sprintf("FMLA V%d.4S, V%d.4S, V%d.S[%d]", d, n, m, i)
+}
+
+// shiftWord returns the encoding of SSHR Vd.4S, Vn.4S, #bits, for 1 to 32 bits.
+func shiftWord(d, n V, bits uint32) uint32 {
+	return 0x4f000400 | (64-bits)<<16 | uint32(n)<<5 | uint32(d)
+}
+
+func shiftText(d, n V, bits uint32) string {
+	return fmt.Sprintf("SSHR V%d.4S, V%d.4S, #%d", d, n, bits)
 }

@@ -54,7 +54,13 @@ func (t *Target) MemoryConstants() bool { return false }
 // InPlace: FMLA adds to its destination; the emulated operations below cope with
 // any overlap, the others are single instructions.
 func (t *Target) InPlace(op vec.Op, a int) bool {
-	return op != vec.FMA && op != vec.FNMA || a == 2
+	switch op {
+	case vec.FMA, vec.FNMA, vec.FMS:
+		return a == 2
+	case vec.Select: // the mask is read last
+		return a != 0
+	}
+	return true
 }
 
 func (t *Target) op(format string, a ...any) { fmt.Fprintf(&t.out, "\t"+format+"\n", a...) }
@@ -236,6 +242,10 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, tm
 		}
 		t.move(d, arg(2))
 		t.op("%s V%d.S4, V%d.S4, V%d.S4", name, arg(1), arg(0), d)
+	case vec.FMS: // the negation is exact
+		a, b := arg(0), arg(1)
+		t.word("FNEG", d, arg(2), 0)
+		t.op("VFMLA V%d.S4, V%d.S4, V%d.S4", b, a, d)
 	case vec.Least, vec.Greatest:
 		m, a, b := V(tmp()), arg(0), arg(1)
 		if op == vec.Least {
@@ -252,8 +262,27 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, tm
 		t.word("BIC", d, arg(1), arg(0))
 	case vec.ShiftLeft:
 		t.op("VSHL $%d, V%d.S4, V%d.S4", bits, arg(0), d)
+	case vec.ShiftRight:
+		t.op("VUSHR $%d, V%d.S4, V%d.S4", bits, arg(0), d)
+	case vec.ShiftInt:
+		n := arg(0)
+		t.op("WORD $0x%08x // %s", shiftWord(d, n, bits), shiftText(d, n, bits))
+	case vec.ToFloat:
+		t.word("SCVTF", d, arg(0), 0)
+	case vec.Xor:
+		t.op("VEOR V%d.B16, V%d.B16, V%d.B16", arg(0), arg(1), d)
+	case vec.IntAdd:
+		t.op("VADD V%d.S4, V%d.S4, V%d.S4", arg(1), arg(0), d)
+	case vec.IntSub:
+		t.op("VSUB V%d.S4, V%d.S4, V%d.S4", arg(1), arg(0), d)
+	case vec.IntMul:
+		t.word("MUL", d, arg(0), arg(1))
 	case vec.Less:
 		t.word("FCMGT", d, arg(1), arg(0))
+	case vec.Equal:
+		t.word("FCMEQ", d, arg(0), arg(1))
+	case vec.Select:
+		t.selectBits(d, arg(0), arg(1), arg(2))
 	case vec.Keep:
 		t.op("VAND V%d.B16, V%d.B16, V%d.B16", arg(0), arg(1), d)
 	case vec.Drop:

@@ -181,7 +181,7 @@ func (l *lowering) step(v *Value, i, copy, acc int) {
 		l.emit(v.op, v.regs[copy], args, v.bits)
 	}
 	for _, a := range dying {
-		if a.op == Less && l.t.Masks() > 0 {
+		if a.isMask() && l.t.Masks() > 0 {
 			l.masks = append(l.masks, a.regs[copy])
 		} else {
 			l.release(a.regs[copy])
@@ -198,14 +198,14 @@ func (l *lowering) destination(v *Value, args []Operand, sources []*Value, dying
 	if v.acc != nil {
 		return v.acc.regs[acc]
 	}
-	if v.op == Less && l.t.Masks() > 0 {
+	if v.isMask() && l.t.Masks() > 0 {
 		r := l.masks[len(l.masks)-1]
 		l.masks = l.masks[:len(l.masks)-1]
 		return r
 	}
 	for a := len(sources) - 1; a >= 0; a-- { // the addend of an FMA first
 		arg := sources[a]
-		if !l.t.InPlace(v.op, a) || arg.op == Less && l.t.Masks() > 0 {
+		if !l.t.InPlace(v.op, a) || arg.isMask() && l.t.Masks() > 0 {
 			continue
 		}
 		if d := slices.Index(*dying, arg); d >= 0 {

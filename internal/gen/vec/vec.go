@@ -32,25 +32,35 @@ const (
 	opRow              // the current row's element of a slice, in all lanes
 	opAcc              // a loop-carried vector
 
-	Add       // a + b
-	Sub       // a - b
-	Mul       // a * b
-	Div       // a / b
-	Sqrt      // square root of a
-	FMA       // a*b + c, one rounding
-	FNMA      // c - a*b, one rounding
-	Least     // a < b ? a : b
-	Greatest  // a > b ? a : b
-	And       // bits of a and b
-	Or        // bits of a or b
-	AndNot    // bits of b that are not in a
-	ShiftLeft // bits of a shifted left by imm
-	Less      // mask: a < b, false for a NaN
-	Keep      // b where the mask a is set, +0 elsewhere
-	Drop      // +0 where the mask a is set, b elsewhere
-	Flush     // +0 where |a| < b = 2^-126, a elsewhere; a NaN stays
-	Fill      // a in the lanes of a partial vector, b in the others
-	Move      // a
+	Add        // a + b
+	Sub        // a - b
+	Mul        // a * b
+	Div        // a / b
+	Sqrt       // square root of a
+	FMA        // a*b + c, one rounding
+	FNMA       // c - a*b, one rounding
+	FMS        // a*b - c, one rounding
+	Least      // a < b ? a : b
+	Greatest   // a > b ? a : b
+	And        // bits of a and b
+	Or         // bits of a or b
+	Xor        // bits of a or b but not both
+	AndNot     // bits of b that are not in a
+	IntAdd     // a + b as integers, wrapping; so IntSub and IntMul
+	IntSub     // a - b
+	IntMul     // a * b
+	ShiftLeft  // bits of a shifted left by a constant
+	ShiftRight // bits of a shifted right by a constant, zeros come in
+	ShiftInt   // a as an integer shifted right by a constant, the sign comes in
+	ToFloat    // a as a signed integer, rounded
+	Less       // mask: a < b, false for a NaN
+	Equal      // mask: a == b, false for a NaN
+	Keep       // b where the mask a is set, +0 elsewhere
+	Drop       // +0 where the mask a is set, b elsewhere
+	Select     // b where the mask a is set, c elsewhere
+	Flush      // +0 where |a| < b = 2^-126, a elsewhere; a NaN stays
+	Fill       // a in the lanes of a partial vector, b in the others
+	Move       // a
 )
 
 // A Value is a vector of the loop body, or a mask.
@@ -218,36 +228,57 @@ func (k *Kernel) Store(s *Slice, v *Value) {
 
 // The operations; see the constants of the same names.
 
-func (k *Kernel) Add(a, b *Value) *Value      { return k.do(Add, a, b) }
-func (k *Kernel) Sub(a, b *Value) *Value      { return k.do(Sub, a, b) }
-func (k *Kernel) Mul(a, b *Value) *Value      { return k.do(Mul, a, b) }
-func (k *Kernel) Div(a, b *Value) *Value      { return k.do(Div, a, b) }
-func (k *Kernel) Sqrt(a *Value) *Value        { return k.do(Sqrt, a) }
-func (k *Kernel) FMA(a, b, c *Value) *Value   { return k.do(FMA, a, b, c) }
-func (k *Kernel) FNMA(a, b, c *Value) *Value  { return k.do(FNMA, a, b, c) }
-func (k *Kernel) Least(a, b *Value) *Value    { return k.do(Least, a, b) }
-func (k *Kernel) Greatest(a, b *Value) *Value { return k.do(Greatest, a, b) }
-func (k *Kernel) And(a, b *Value) *Value      { return k.do(And, a, b) }
-func (k *Kernel) Or(a, b *Value) *Value       { return k.do(Or, a, b) }
-func (k *Kernel) AndNot(a, b *Value) *Value   { return k.do(AndNot, a, b) }
-func (k *Kernel) Less(a, b *Value) *Value     { return k.do(Less, a, b) }
-func (k *Kernel) Keep(m, v *Value) *Value     { return k.do(Keep, m, v) }
-func (k *Kernel) Drop(m, v *Value) *Value     { return k.do(Drop, m, v) }
-func (k *Kernel) Fill(a, b *Value) *Value     { return k.do(Fill, a, b) }
+func (k *Kernel) Add(a, b *Value) *Value       { return k.do(Add, a, b) }
+func (k *Kernel) Sub(a, b *Value) *Value       { return k.do(Sub, a, b) }
+func (k *Kernel) Mul(a, b *Value) *Value       { return k.do(Mul, a, b) }
+func (k *Kernel) Div(a, b *Value) *Value       { return k.do(Div, a, b) }
+func (k *Kernel) Sqrt(a *Value) *Value         { return k.do(Sqrt, a) }
+func (k *Kernel) FMA(a, b, c *Value) *Value    { return k.do(FMA, a, b, c) }
+func (k *Kernel) FNMA(a, b, c *Value) *Value   { return k.do(FNMA, a, b, c) }
+func (k *Kernel) FMS(a, b, c *Value) *Value    { return k.do(FMS, a, b, c) }
+func (k *Kernel) Least(a, b *Value) *Value     { return k.do(Least, a, b) }
+func (k *Kernel) Greatest(a, b *Value) *Value  { return k.do(Greatest, a, b) }
+func (k *Kernel) And(a, b *Value) *Value       { return k.do(And, a, b) }
+func (k *Kernel) Or(a, b *Value) *Value        { return k.do(Or, a, b) }
+func (k *Kernel) Xor(a, b *Value) *Value       { return k.do(Xor, a, b) }
+func (k *Kernel) IntAdd(a, b *Value) *Value    { return k.do(IntAdd, a, b) }
+func (k *Kernel) IntSub(a, b *Value) *Value    { return k.do(IntSub, a, b) }
+func (k *Kernel) IntMul(a, b *Value) *Value    { return k.do(IntMul, a, b) }
+func (k *Kernel) ToFloat(a *Value) *Value      { return k.do(ToFloat, a) }
+func (k *Kernel) AndNot(a, b *Value) *Value    { return k.do(AndNot, a, b) }
+func (k *Kernel) Less(a, b *Value) *Value      { return k.do(Less, a, b) }
+func (k *Kernel) Equal(a, b *Value) *Value     { return k.do(Equal, a, b) }
+func (k *Kernel) Select(m, a, b *Value) *Value { return k.do(Select, m, a, b) }
+func (k *Kernel) Keep(m, v *Value) *Value      { return k.do(Keep, m, v) }
+func (k *Kernel) Drop(m, v *Value) *Value      { return k.do(Drop, m, v) }
+func (k *Kernel) Fill(a, b *Value) *Value      { return k.do(Fill, a, b) }
 
 // Flush returns +0 where |a| < 2^-126 and a elsewhere. The bound is an argument so
 // that targets can keep it in a register.
 func (k *Kernel) Flush(a *Value) *Value { return k.do(Flush, a, k.Const(0x1p-126)) }
 
-// ShiftLeft shifts the bits of each lane.
-func (k *Kernel) ShiftLeft(a *Value, n uint32) *Value {
-	v := k.do(ShiftLeft, a)
+// ShiftLeft shifts the bits of each lane by n.
+func (k *Kernel) ShiftLeft(a *Value, n uint32) *Value { return k.shift(ShiftLeft, a, n) }
+
+// ShiftRight shifts the bits of each lane by n.
+func (k *Kernel) ShiftRight(a *Value, n uint32) *Value { return k.shift(ShiftRight, a, n) }
+
+// ShiftInt shifts each lane, a signed integer, by n.
+func (k *Kernel) ShiftInt(a *Value, n uint32) *Value { return k.shift(ShiftInt, a, n) }
+
+func (k *Kernel) shift(op Op, a *Value, n uint32) *Value {
+	v := k.do(op, a)
 	v.bits = n
 	return v
 }
 
+// isMask reports whether the result is a mask, which some targets keep in
+// registers of their own.
+func (v *Value) isMask() bool { return v.op == Less || v.op == Equal }
+
 func (o Op) String() string {
 	return [...]string{"load", "store", "scalar", "const", "row", "acc",
-		"add", "sub", "mul", "div", "sqrt", "fma", "fnma", "least", "greatest", "and", "or",
-		"andnot", "shl", "less", "keep", "drop", "flush", "fill", "move"}[o]
+		"add", "sub", "mul", "div", "sqrt", "fma", "fnma", "fms", "least", "greatest",
+		"and", "or", "xor", "andnot", "iadd", "isub", "imul", "shl", "shr", "sar", "float",
+		"less", "equal", "keep", "drop", "select", "flush", "fill", "move"}[o]
 }

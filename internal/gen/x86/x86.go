@@ -254,8 +254,9 @@ func (t *Target) Store(s vec.Reg, p vec.GP, offset int, partial bool) {
 
 // Predicates of VCMPPS.
 const (
-	lessOrdered = 1 // a < b, false for a NaN
-	notLess     = 5 // not a < b, true for a NaN
+	equalOrdered = 0 // a == b, false for a NaN
+	lessOrdered  = 1 // a < b, false for a NaN
+	notLess      = 5 // not a < b, true for a NaN
 )
 
 func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, tmp func() vec.Reg) {
@@ -282,8 +283,15 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, tm
 		}
 		return mem(b), register(a)
 	}
-	if op == vec.Less && t.Wide {
-		t.VCMPPS(operand.U8(lessOrdered), mem(args[1]), register(args[0]), opmasks[dr])
+	compare := func(d operand.Op) {
+		predicate := operand.U8(lessOrdered)
+		if op == vec.Equal {
+			predicate = equalOrdered
+		}
+		t.VCMPPS(predicate, mem(args[1]), register(args[0]), d)
+	}
+	if t.Wide && (op == vec.Less || op == vec.Equal) {
+		compare(opmasks[dr])
 		return
 	}
 	d := t.v(dr)
@@ -300,7 +308,7 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, tm
 		t.VDIVPS(mem(args[1]), register(args[0]), d)
 	case vec.Sqrt:
 		t.VSQRTPS(mem(args[0]), d)
-	case vec.FMA, vec.FNMA:
+	case vec.FMA, vec.FNMA, vec.FMS:
 		t.fma(op, d, args, mem, register)
 	case vec.Least: // MINPS returns its second source unless the first is less
 		t.VMINPS(mem(args[1]), register(args[0]), d)
@@ -320,6 +328,13 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, tm
 		} else {
 			t.VORPS(b, a, d)
 		}
+	case vec.Xor:
+		b, a := commuted()
+		if t.Wide {
+			t.VPXORD(b, a, d)
+		} else {
+			t.VXORPS(b, a, d)
+		}
 	case vec.AndNot:
 		if t.Wide {
 			t.VPANDND(mem(args[1]), register(args[0]), d)
@@ -328,8 +343,22 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, tm
 		}
 	case vec.ShiftLeft:
 		t.VPSLLD(operand.U8(uint8(bits)), register(args[0]), d)
-	case vec.Less:
-		t.VCMPPS(operand.U8(lessOrdered), mem(args[1]), register(args[0]), d)
+	case vec.ShiftRight:
+		t.VPSRLD(operand.U8(uint8(bits)), register(args[0]), d)
+	case vec.ShiftInt:
+		t.VPSRAD(operand.U8(uint8(bits)), register(args[0]), d)
+	case vec.ToFloat:
+		t.VCVTDQ2PS(mem(args[0]), d)
+	case vec.IntAdd:
+		b, a := commuted()
+		t.VPADDD(b, a, d)
+	case vec.IntSub:
+		t.VPSUBD(mem(args[1]), register(args[0]), d)
+	case vec.IntMul:
+		b, a := commuted()
+		t.VPMULLD(b, a, d)
+	case vec.Less, vec.Equal:
+		compare(d)
 	case vec.Keep:
 		if t.Wide {
 			t.VMOVAPS_Z(register(args[1]), opmasks[args[0].Reg], d)
@@ -338,11 +367,16 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, tm
 		}
 	case vec.Drop:
 		if t.Wide {
-			k := opmasks[args[0].Reg]
-			t.KNOTW(k, k)
-			t.VMOVAPS_Z(register(args[1]), k, d)
+			t.KNOTW(opmasks[args[0].Reg], reg.K7)
+			t.VMOVAPS_Z(register(args[1]), reg.K7, d)
 		} else {
 			t.VANDNPS(mem(args[1]), t.v(args[0].Reg), d)
+		}
+	case vec.Select:
+		if t.Wide {
+			t.VBLENDMPS(mem(args[1]), register(args[2]), opmasks[args[0].Reg], d)
+		} else {
+			t.VBLENDVPS(t.v(args[0].Reg), mem(args[1]), register(args[2]), d)
 		}
 	case vec.Flush:
 		a := register(args[0])
@@ -368,13 +402,16 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, tm
 	}
 }
 
-// fma emits a*b+c or c-a*b. The instruction overwrites one of its sources, and
+// fma emits a*b+c, c-a*b or a*b-c. The instruction overwrites one of its sources, and
 // one may be in memory: the form follows from which of them is d.
 func (t *Target) fma(op vec.Op, d reg.VecPhysical, args []vec.Operand,
 	mem func(vec.Operand) operand.Op, register func(vec.Operand) reg.VecPhysical) {
 	f231, f213, f132 := t.VFMADD231PS, t.VFMADD213PS, t.VFMADD132PS
-	if op == vec.FNMA {
+	switch op {
+	case vec.FNMA:
 		f231, f213, f132 = t.VFNMADD231PS, t.VFNMADD213PS, t.VFNMADD132PS
+	case vec.FMS:
+		f231, f213, f132 = t.VFMSUB231PS, t.VFMSUB213PS, t.VFMSUB132PS
 	}
 	is := func(o vec.Operand) bool { return !o.Const && t.v(o.Reg) == d }
 	a, b, c := args[0], args[1], args[2]
