@@ -27,7 +27,8 @@
 // With the constants of [Published], H and S decay to at most
 // 0.01*gamma/(1-0.1*gamma), which is 0.0087 at gamma = 0.8. Then H*S <= 7.6e-5,
 // far below the usual lambda = 1e-3, and F lies within 8 % of lambda: after
-// about three updates the rule is momentum SGD with the step lr/lambda. Until
-// the second update F is about 7.5*lambda, which acts as a warm-up.
+// about three updates the rule is momentum SGD with the step lr/lambda. Before
+// that, from the first update to the second, F is about 7.5*lambda, which acts
+// as a warm-up.
 // [Factors.Report] shows for each layer how much of F is lambda.
 package kron

@@ -49,11 +49,12 @@ func AdaFisherDefaults() AdaFisherConfig {
 //
 // AdaFisherW first takes LR*WeightDecay*w from w.
 //
-// With the constants of [kron.Published], F is lambda to within 8 % from about
-// the third update of the factors on: the rule is then momentum SGD with the
-// step LR/Lambda, which is 1 at the defaults. Until the second update, in the
-// first TCov steps, F is about 7.5*Lambda. [AdaFisher.Reports] shows it for each
-// layer. In the other variants F reaches up to 1, and LR must be tuned anew.
+// With the constants of [kron.Published], and Gamma and Lambda at their
+// defaults, F is lambda to within 8 % from about the third update of the factors
+// on: the rule is then momentum SGD with the step LR/Lambda, which is 1. Until
+// the second update, in the first TCov steps, F is about 7.5*Lambda.
+// [AdaFisher.Reports] shows it for each layer. In the other variants F reaches
+// up to 1, and LR must be tuned anew.
 //
 // In a step that updates the factors, the pass must have the statistics of
 // every layer with a gradient of a parameter that is not frozen.

@@ -26,8 +26,9 @@ import (
 const goldenTolerance = 5e-6
 
 // TestGoldens trains the networks of every case file in testdata/goldens, or in
-// the directory that ADAFISHER_GOLDENS names, and compares each step with what
-// the authors' code and PyTorch printed. The README there gives the format.
+// the directory that ADAFISHER_GOLDENS names (from the module's root on, if it is
+// relative), and compares each step with what the authors' code and PyTorch
+// printed. The README there gives the format.
 //
 // Everything is compared with the float32 run. Where a file has a float64 run
 // alone, its numbers are rounded to float32 and compared at the same tolerance,
@@ -35,8 +36,11 @@ const goldenTolerance = 5e-6
 // there on the two runs differ by definition.
 func TestGoldens(t *testing.T) {
 	dir := os.Getenv("ADAFISHER_GOLDENS")
-	if dir == "" {
+	switch {
+	case dir == "":
 		dir = filepath.Join("testdata", "goldens")
+	case !filepath.IsAbs(dir):
+		dir = filepath.Join("..", dir)
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
 	require.NoError(t, err)
