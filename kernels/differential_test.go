@@ -351,19 +351,20 @@ func keepLevel(t testing.TB) {
 	t.Cleanup(func() { require.NoError(t, SetLevel(old)) })
 }
 
-// rounds is how often each shape is tried: ADAFISHER_TEST_ROUNDS, or a default
-// that suits every run of the tests.
-func rounds(t *testing.T) int {
-	if s := os.Getenv("ADAFISHER_TEST_ROUNDS"); s != "" {
-		n, err := strconv.Atoi(s)
-		require.NoError(t, err, "ADAFISHER_TEST_ROUNDS")
-		require.Positive(t, n, "ADAFISHER_TEST_ROUNDS")
-		return n
-	}
-	if testing.Short() {
+// roundsOver returns how often the shapes of a class are tried: once with
+// -short, else the class's rounds times ADAFISHER_TEST_ROUNDS (1 if empty).
+func roundsOver(t *testing.T, c *class) int {
+	times := os.Getenv("ADAFISHER_TEST_ROUNDS")
+	switch {
+	case testing.Short():
 		return 1
+	case times == "":
+		return c.rounds
 	}
-	return 4
+	n, err := strconv.Atoi(times)
+	require.NoError(t, err, "ADAFISHER_TEST_ROUNDS")
+	require.Positive(t, n, "ADAFISHER_TEST_ROUNDS")
+	return n * c.rounds
 }
 
 // TestLevelsAgree runs every kernel on every level at every length, with
@@ -372,12 +373,11 @@ func rounds(t *testing.T) int {
 // operands that may be one slice give the result they give apart.
 func TestLevelsAgree(t *testing.T) {
 	keepLevel(t)
-	n := rounds(t)
 	for i := range table {
 		k := &table[i]
 		t.Run(k.name, func(t *testing.T) {
 			var w workspace
-			for round := range n {
+			for round := range roundsOver(t, k.class) {
 				pick := rand.New(rand.NewPCG(uint64(round), 0))
 				for i, s := range k.class.shapes {
 					c := trial{kernel: k, shape: s, offset: pick.IntN(16), typical: pick.IntN(3) > 0}

@@ -104,17 +104,21 @@ func TestSoftmaxError(t *testing.T) {
 		for _, v := range x {
 			sum += math.Exp(float64(v) - float64(hi))
 		}
+		others, unsure := 0., 0. // gradient at the label, and its part of the bound
 		for i, v := range x {
 			exact := math.Exp(float64(v)-float64(hi)) / sum
 			// The difference v-hi is rounded before the exponential.
-			rounded := math.Abs(float64(v)-float64(hi)) * 0x1p-24 * exact
-			require.InDelta(t, exact, float64(y[i]), 4*0x1p-23*exact+rounded+0x1p-149, "n=%d, element %d", n, i)
-			grad, size := exact, exact
-			if i == label {
-				grad, size = exact-1, exact+1
+			bound := 4*0x1p-23*exact + math.Abs(float64(v)-float64(hi))*0x1p-24*exact + 0x1p-149
+			require.InDelta(t, exact, float64(y[i]), bound, "n=%d, element %d", n, i)
+			if i != label {
+				require.InDelta(t, float64(scale)*exact, float64(dx[i]), bound, "n=%d, element %d", n, i)
+				others, unsure = others+exact, unsure+bound
 			}
-			require.InDelta(t, float64(scale)*grad, float64(dx[i]), float64(scale)*(4*0x1p-23*size+rounded)+0x1p-149, "n=%d, element %d", n, i)
 		}
+		require.InDelta(t, -float64(scale)*others, float64(dx[label]), float64(scale)*(unsure+12*0x1p-24*others)+0x1p-149, "n=%d, label", n)
+		at := dx[label]
+		dx[label] = 0
+		require.Equal(t, -Sum(dx), at, "n=%d, label", n)
 		score := float64(x[label]) - float64(hi)
 		require.InDelta(t, math.Log(sum)-score, float64(loss), 4*0x1p-23*(1+math.Log(sum)+math.Abs(score)), "n=%d", n)
 	}

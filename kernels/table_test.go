@@ -89,6 +89,7 @@ type kernel struct {
 // class says which shapes a kernel is tested and measured at.
 type class struct {
 	shapes  []shape // of the differential test
+	rounds  int     // over these shapes, with other values and alignments
 	limit   shape   // exclusive bounds of a fuzzed shape
 	fenced  []shape // of the test with protected pages
 	benched []shape
@@ -104,6 +105,7 @@ func (k *kernel) flops(s shape) int {
 
 var vectors = class{
 	shapes: vectorShapes(),
+	rounds: 4,
 	limit:  shape{m: 1, n: 600, k: 600, pad: 1},
 	fenced: fencedVectors(),
 	benched: []shape{
@@ -127,6 +129,7 @@ var columns = class{
 
 var products = class{
 	shapes: productShapes(),
+	rounds: 1, // of each of its 17 forms
 	limit:  shape{m: 20, n: 70, k: 300, pad: 20},
 	fenced: fencedProducts(),
 	benched: []shape{
