@@ -25,8 +25,8 @@
 // What is not checked is the arithmetic on finite numbers: a finite but
 // enormous gradient or weight can overflow in the step itself (in AdaFisher
 // from about 3e38*lambda/lr on, in Adam where its square does), and gives
-// infinite weights or moments as IEEE-754 says. The following pass then has
-// gradients that are not finite, and is refused.
+// infinite weights or moments as IEEE-754 says. The following pass then has, as
+// a rule, gradients that are not finite, and is refused.
 //
 // # Numbers
 //
