@@ -1,0 +1,92 @@
+package train
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"github.com/adafisher-go/adafisher/kron"
+)
+
+// An Epoch is what one epoch of one run gave.
+type Epoch struct {
+	TrainLoss    float64 // mean cross entropy, in nats, of each sample before the step that used it
+	TestAccuracy float64 // after the epoch, from 0 to 1
+	Seconds      float64 // of training alone, without the test
+}
+
+// A Result is what one optimizer did, over all seeds.
+type Result struct {
+	Choice
+	Runs [][]Epoch // one a seed
+
+	// Curvature describes each layer's curvature at the end of the last run; it
+	// is empty for optimizers without one.
+	Curvature []kron.Report
+
+	steps   []time.Duration // of all runs
+	mallocs uint64          // in all steps
+}
+
+func (r *Result) add(run *run) {
+	r.Runs = append(r.Runs, run.epochs)
+	r.Curvature = run.curvature()
+	r.steps = append(r.steps, run.steps...)
+	r.mallocs += run.mallocs
+}
+
+// TestAccuracy returns the mean over the seeds of the last epoch's accuracy, and
+// its sample standard deviation, 0 for one seed.
+func (r Result) TestAccuracy() (mean, std float64) {
+	return meanStd(r.last(func(e Epoch) float64 { return e.TestAccuracy }))
+}
+
+// TrainLoss returns the mean over the seeds of the last epoch's loss.
+func (r Result) TrainLoss() float64 {
+	mean, _ := meanStd(r.last(func(e Epoch) float64 { return e.TrainLoss }))
+	return mean
+}
+
+func (r Result) last(of func(Epoch) float64) []float64 {
+	values := make([]float64, len(r.Runs))
+	for i, epochs := range r.Runs {
+		values[i] = of(epochs[len(epochs)-1])
+	}
+	return values
+}
+
+// SecondsPerEpoch returns the mean time of an epoch.
+func (r Result) SecondsPerEpoch() float64 {
+	sum, n := 0.0, 0
+	for _, epochs := range r.Runs {
+		for _, e := range epochs {
+			sum += e.Seconds
+			n++
+		}
+	}
+	return sum / float64(n)
+}
+
+// StepTime returns the median time of a training step: copying the batch,
+// forward, loss, backward and the optimizer.
+func (r Result) StepTime() time.Duration {
+	return slices.Sorted(slices.Values(r.steps))[len(r.steps)/2]
+}
+
+// AllocsPerStep returns the mean number of heap allocations that the process
+// made in a training step.
+func (r Result) AllocsPerStep() float64 { return float64(r.mallocs) / float64(len(r.steps)) }
+
+func meanStd(values []float64) (mean, std float64) {
+	n := float64(len(values))
+	for _, v := range values {
+		mean += v / n
+	}
+	if len(values) < 2 {
+		return mean, 0
+	}
+	for _, v := range values {
+		std += (v - mean) * (v - mean) / (n - 1)
+	}
+	return mean, math.Sqrt(std)
+}
