@@ -95,6 +95,12 @@ func AdaFisherAVX512(w *float32, m *float32, grad *float32, row *float32, col *f
 func AdaFisherAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32, decay float32, keep float32)
 
 //go:noescape
+func AdaFisherBoundedAVX512(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32, decay float32, keep float32)
+
+//go:noescape
+func AdaFisherBoundedAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32, decay float32, keep float32)
+
+//go:noescape
 func SgdAVX512(w *float32, v *float32, grad *float32, n int, momentum float32, add float32, gradPart float32, velPart float32, lr float32, decay float32)
 
 //go:noescape
@@ -105,6 +111,12 @@ func AdamAVX512(w *float32, m *float32, v *float32, grad *float32, n int, beta1 
 
 //go:noescape
 func AdamAVX2(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
+
+//go:noescape
+func AdamBoundedAVX512(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
+
+//go:noescape
+func AdamBoundedAVX2(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
 
 //go:noescape
 func ReluAVX512(dst *float32, x *float32, n int)

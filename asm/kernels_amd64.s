@@ -3693,10 +3693,10 @@ blocks:
 	VMOVUPS      32(R10), Y12
 	VFMADD213PS  Y3, Y7, Y13
 	VFMADD213PS  Y3, Y7, Y12
-	VDIVPS       Y13, Y10, Y13
-	VDIVPS       Y12, Y11, Y12
 	VMULPS       Y8, Y5, Y8
 	VMULPS       Y9, Y5, Y9
+	VDIVPS       Y13, Y10, Y13
+	VDIVPS       Y12, Y11, Y12
 	VFNMADD231PS Y13, Y2, Y8
 	VFNMADD231PS Y12, Y2, Y9
 	VMOVUPS      Y8, (AX)
@@ -3726,8 +3726,8 @@ vectors:
 	VMOVUPS      Y8, (BX)
 	VMOVUPS      (R10), Y12
 	VFMADD213PS  Y3, Y7, Y12
-	VDIVPS       Y12, Y8, Y12
 	VMULPS       Y9, Y5, Y9
+	VDIVPS       Y12, Y8, Y12
 	VFNMADD231PS Y12, Y2, Y9
 	VMOVUPS      Y9, (AX)
 	ADDQ         $+32, AX
@@ -3753,8 +3753,8 @@ vectors_end:
 	VMASKMOVPS   Y12, Y6, (BX)
 	VMASKMOVPS   (R10), Y6, Y8
 	VFMADD213PS  Y3, Y7, Y8
-	VDIVPS       Y8, Y12, Y8
 	VMULPS       Y9, Y5, Y9
+	VDIVPS       Y8, Y12, Y8
 	VFNMADD231PS Y8, Y2, Y9
 	VMASKMOVPS   Y9, Y6, (AX)
 	SHLQ         $0x02, R9
@@ -3843,14 +3843,14 @@ blocks:
 	VFMADD213PS  Z3, Z6, Z17
 	VFMADD213PS  Z3, Z6, Z16
 	VFMADD213PS  Z3, Z6, Z15
-	VDIVPS       Z18, Z11, Z18
-	VDIVPS       Z17, Z12, Z17
-	VDIVPS       Z16, Z13, Z16
-	VDIVPS       Z15, Z14, Z15
 	VMULPS       Z7, Z5, Z7
 	VMULPS       Z8, Z5, Z8
 	VMULPS       Z9, Z5, Z9
 	VMULPS       Z10, Z5, Z10
+	VDIVPS       Z18, Z11, Z18
+	VDIVPS       Z17, Z12, Z17
+	VDIVPS       Z16, Z13, Z16
+	VDIVPS       Z15, Z14, Z15
 	VFNMADD231PS Z18, Z2, Z7
 	VFNMADD231PS Z17, Z2, Z8
 	VFNMADD231PS Z16, Z2, Z9
@@ -3883,8 +3883,8 @@ vectors:
 	VMOVUPS      Z9, (BX)
 	VMOVUPS      (R10), Z8
 	VFMADD213PS  Z3, Z6, Z8
-	VDIVPS       Z8, Z9, Z8
 	VMULPS       Z10, Z5, Z10
+	VDIVPS       Z8, Z9, Z8
 	VFNMADD231PS Z8, Z2, Z10
 	VMOVUPS      Z10, (AX)
 	ADDQ         $+64, AX
@@ -3909,8 +3909,8 @@ vectors_end:
 	VMOVUPS      Z8, K1, (BX)
 	VMOVUPS.Z    (R10), K1, Z9
 	VFMADD213PS  Z3, Z6, Z9
-	VDIVPS       Z9, Z8, Z9
 	VMULPS       Z10, Z5, Z10
+	VDIVPS       Z9, Z8, Z9
 	VFNMADD231PS Z9, Z2, Z10
 	VMOVUPS      Z10, K1, (AX)
 	SHLQ         $0x02, R9
@@ -3923,6 +3923,327 @@ row_end:
 	JNE  row
 	VZEROUPPER
 	RET
+
+// func AdaFisherBoundedAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32, decay float32, keep float32)
+// Requires: AVX, FMA3
+TEXT ·AdaFisherBoundedAVX2(SB), NOSPLIT, $0-80
+	MOVQ         w+0(FP), AX
+	MOVQ         m+8(FP), BX
+	MOVQ         grad+16(FP), CX
+	MOVQ         row+24(FP), DX
+	MOVQ         col+32(FP), SI
+	MOVQ         rows+40(FP), DI
+	MOVQ         cols+48(FP), R8
+	VBROADCASTSS beta+56(FP), Y0
+	VBROADCASTSS add+60(FP), Y1
+	VBROADCASTSS step+64(FP), Y2
+	VBROADCASTSS lambda+68(FP), Y3
+	VBROADCASTSS decay+72(FP), Y4
+	VBROADCASTSS keep+76(FP), Y5
+	MOVQ         R8, R9
+	ANDQ         $+7, R9
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         R9
+	VMOVUPS      32(R13)(R9*4), Y6
+	NEGQ         R9
+
+row:
+	VBROADCASTSS (DX), Y7
+	ADDQ         $+4, DX
+	VMULPS       lanes_33800000<>+0(SB), Y2, Y8
+	MOVQ         R8, R9
+	MOVQ         SI, R10
+	SUBQ         $+8, R9
+	JL           vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y9
+	VMOVUPS      (CX), Y10
+	VFMADD231PS  Y9, Y4, Y10
+	VMOVUPS      (BX), Y11
+	VMULPS       Y10, Y1, Y10
+	VFMADD231PS  Y11, Y0, Y10
+	VANDPS       lanes_7fffffff<>+0(SB), Y10, Y11
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y11, Y11
+	VANDPS       Y11, Y10, Y10
+	VMOVUPS      Y10, (BX)
+	VMOVUPS      (R10), Y11
+	VFMADD213PS  Y3, Y7, Y11
+	VMULPS       Y9, Y5, Y9
+	VDIVPS       Y11, Y10, Y12
+	VFNMADD231PS Y12, Y2, Y9
+	VMOVUPS      Y9, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, R10
+	SUBQ         $+8, R9
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+8, R9
+	TESTQ        R9, R9
+	JE           row_end
+	VMASKMOVPS   (AX), Y6, Y9
+	VMASKMOVPS   (CX), Y6, Y11
+	VFMADD231PS  Y9, Y4, Y11
+	VMASKMOVPS   (BX), Y6, Y10
+	VMULPS       Y11, Y1, Y11
+	VFMADD231PS  Y10, Y0, Y11
+	VANDPS       lanes_7fffffff<>+0(SB), Y11, Y10
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y10, Y10
+	VANDPS       Y10, Y11, Y11
+	VMASKMOVPS   Y11, Y6, (BX)
+	VMASKMOVPS   (R10), Y6, Y10
+	VFMADD213PS  Y3, Y7, Y10
+	VMULPS       Y9, Y5, Y9
+	VDIVPS       Y10, Y11, Y12
+	VFNMADD231PS Y12, Y2, Y9
+	VMASKMOVPS   Y9, Y6, (AX)
+	SHLQ         $0x02, R9
+	ADDQ         R9, AX
+	ADDQ         R9, BX
+	ADDQ         R9, CX
+
+row_end:
+	SUBQ $+1, DI
+	JNE  row
+	VZEROUPPER
+	RET
+
+DATA lanes_33800000<>+0(SB)/4, $0x33800000
+DATA lanes_33800000<>+4(SB)/4, $0x33800000
+DATA lanes_33800000<>+8(SB)/4, $0x33800000
+DATA lanes_33800000<>+12(SB)/4, $0x33800000
+DATA lanes_33800000<>+16(SB)/4, $0x33800000
+DATA lanes_33800000<>+20(SB)/4, $0x33800000
+DATA lanes_33800000<>+24(SB)/4, $0x33800000
+DATA lanes_33800000<>+28(SB)/4, $0x33800000
+DATA lanes_33800000<>+32(SB)/4, $0x33800000
+DATA lanes_33800000<>+36(SB)/4, $0x33800000
+DATA lanes_33800000<>+40(SB)/4, $0x33800000
+DATA lanes_33800000<>+44(SB)/4, $0x33800000
+DATA lanes_33800000<>+48(SB)/4, $0x33800000
+DATA lanes_33800000<>+52(SB)/4, $0x33800000
+DATA lanes_33800000<>+56(SB)/4, $0x33800000
+DATA lanes_33800000<>+60(SB)/4, $0x33800000
+GLOBL lanes_33800000<>(SB), RODATA|NOPTR, $64
+
+// func AdaFisherBoundedAVX512(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32, decay float32, keep float32)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·AdaFisherBoundedAVX512(SB), NOSPLIT, $0-80
+	MOVQ         w+0(FP), AX
+	MOVQ         m+8(FP), BX
+	MOVQ         grad+16(FP), CX
+	MOVQ         row+24(FP), DX
+	MOVQ         col+32(FP), SI
+	MOVQ         rows+40(FP), DI
+	MOVQ         cols+48(FP), R8
+	VBROADCASTSS beta+56(FP), Z0
+	VBROADCASTSS add+60(FP), Z1
+	VBROADCASTSS step+64(FP), Z2
+	VBROADCASTSS lambda+68(FP), Z3
+	VBROADCASTSS decay+72(FP), Z4
+	VBROADCASTSS keep+76(FP), Z5
+	MOVQ         R8, R9
+	ANDQ         $+15, R9
+	MOVL         $0x0000ffff, R13
+	BZHIL        R9, R13, R13
+	KMOVW        R13, K1
+
+row:
+	VBROADCASTSS (DX), Z6
+	ADDQ         $+4, DX
+	VMULPS       lanes_33800000<>+0(SB), Z2, Z7
+	MOVQ         R8, R9
+	MOVQ         SI, R10
+	SUBQ         $+48, R9
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (AX), Z8
+	VMOVUPS      64(AX), Z9
+	VMOVUPS      128(AX), Z10
+	VMOVUPS      (CX), Z11
+	VMOVUPS      64(CX), Z12
+	VMOVUPS      128(CX), Z13
+	VFMADD231PS  Z8, Z4, Z11
+	VFMADD231PS  Z9, Z4, Z12
+	VFMADD231PS  Z10, Z4, Z13
+	VMOVUPS      (BX), Z14
+	VMOVUPS      64(BX), Z15
+	VMOVUPS      128(BX), Z16
+	VMULPS       Z11, Z1, Z11
+	VMULPS       Z12, Z1, Z12
+	VMULPS       Z13, Z1, Z13
+	VFMADD231PS  Z14, Z0, Z11
+	VFMADD231PS  Z15, Z0, Z12
+	VFMADD231PS  Z16, Z0, Z13
+	VPTESTMD     lanes_7f800000<>+0(SB), Z11, K7
+	VMOVAPS.Z    Z11, K7, Z11
+	VPTESTMD     lanes_7f800000<>+0(SB), Z12, K7
+	VMOVAPS.Z    Z12, K7, Z12
+	VPTESTMD     lanes_7f800000<>+0(SB), Z13, K7
+	VMOVAPS.Z    Z13, K7, Z13
+	VMOVUPS      Z11, (BX)
+	VMOVUPS      Z12, 64(BX)
+	VMOVUPS      Z13, 128(BX)
+	VMOVUPS      (R10), Z16
+	VMOVUPS      64(R10), Z15
+	VMOVUPS      128(R10), Z14
+	VFMADD213PS  Z3, Z6, Z16
+	VFMADD213PS  Z3, Z6, Z15
+	VFMADD213PS  Z3, Z6, Z14
+	VMULPS       Z8, Z5, Z8
+	VMULPS       Z9, Z5, Z9
+	VMULPS       Z10, Z5, Z10
+	VDIVPS       Z16, Z11, Z17
+	VFNMADD231PS Z17, Z2, Z8
+	VDIVPS       Z15, Z12, Z16
+	VFNMADD231PS Z16, Z2, Z9
+	VMULPS       lanes_4b800000<>+0(SB), Z13, Z12
+	VRCP14PS     Z14, Z15
+	VMOVUPS      lanes_3f800000<>+0(SB), Z11
+	VFNMADD231PS Z15, Z14, Z11
+	VMOVAPS      Z11, Z16
+	VFMADD213PS  Z11, Z11, Z16
+	VFMADD213PS  Z15, Z15, Z16
+	VMULPS       Z16, Z12, Z15
+	VFNMADD231PS Z15, Z14, Z12
+	VFMADD231PS  Z16, Z12, Z15
+	VPTESTNMD    lanes_007fffc0<>+0(SB), Z16, K6
+	VFPCLASSPSZ  $0x99, Z15, K7
+	KORTESTW     K6, K7
+	JNE          quotient_again1
+	VFNMADD231PS Z15, Z7, Z10
+
+quotient_done1:
+	VMOVUPS Z8, (AX)
+	VMOVUPS Z9, 64(AX)
+	VMOVUPS Z10, 128(AX)
+	ADDQ    $+192, AX
+	ADDQ    $+192, BX
+	ADDQ    $+192, CX
+	ADDQ    $+192, R10
+	SUBQ    $+48, R9
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+48, R9
+	SUBQ $+16, R9
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Z10
+	VMOVUPS      (CX), Z9
+	VFMADD231PS  Z10, Z4, Z9
+	VMOVUPS      (BX), Z8
+	VMULPS       Z9, Z1, Z9
+	VFMADD231PS  Z8, Z0, Z9
+	VPTESTMD     lanes_7f800000<>+0(SB), Z9, K7
+	VMOVAPS.Z    Z9, K7, Z9
+	VMOVUPS      Z9, (BX)
+	VMOVUPS      (R10), Z8
+	VFMADD213PS  Z3, Z6, Z8
+	VMULPS       Z10, Z5, Z10
+	VDIVPS       Z8, Z9, Z14
+	VFNMADD231PS Z14, Z2, Z10
+	VMOVUPS      Z10, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, R10
+	SUBQ         $+16, R9
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+16, R9
+	TESTQ        R9, R9
+	JE           row_end
+	VMOVUPS.Z    (AX), K1, Z10
+	VMOVUPS.Z    (CX), K1, Z8
+	VFMADD231PS  Z10, Z4, Z8
+	VMOVUPS.Z    (BX), K1, Z9
+	VMULPS       Z8, Z1, Z8
+	VFMADD231PS  Z9, Z0, Z8
+	VPTESTMD     lanes_7f800000<>+0(SB), Z8, K7
+	VMOVAPS.Z    Z8, K7, Z8
+	VMOVUPS      Z8, K1, (BX)
+	VMOVUPS.Z    (R10), K1, Z9
+	VFMADD213PS  Z3, Z6, Z9
+	VMULPS       Z10, Z5, Z10
+	VDIVPS       Z9, Z8, Z14
+	VFNMADD231PS Z14, Z2, Z10
+	VMOVUPS      Z10, K1, (AX)
+	SHLQ         $0x02, R9
+	ADDQ         R9, AX
+	ADDQ         R9, BX
+	ADDQ         R9, CX
+
+row_end:
+	SUBQ $+1, DI
+	JNE  row
+	VZEROUPPER
+	RET
+
+quotient_again1:
+	VDIVPS       Z14, Z13, Z15
+	VFNMADD231PS Z15, Z2, Z10
+	JMP          quotient_done1
+
+DATA lanes_4b800000<>+0(SB)/4, $0x4b800000
+DATA lanes_4b800000<>+4(SB)/4, $0x4b800000
+DATA lanes_4b800000<>+8(SB)/4, $0x4b800000
+DATA lanes_4b800000<>+12(SB)/4, $0x4b800000
+DATA lanes_4b800000<>+16(SB)/4, $0x4b800000
+DATA lanes_4b800000<>+20(SB)/4, $0x4b800000
+DATA lanes_4b800000<>+24(SB)/4, $0x4b800000
+DATA lanes_4b800000<>+28(SB)/4, $0x4b800000
+DATA lanes_4b800000<>+32(SB)/4, $0x4b800000
+DATA lanes_4b800000<>+36(SB)/4, $0x4b800000
+DATA lanes_4b800000<>+40(SB)/4, $0x4b800000
+DATA lanes_4b800000<>+44(SB)/4, $0x4b800000
+DATA lanes_4b800000<>+48(SB)/4, $0x4b800000
+DATA lanes_4b800000<>+52(SB)/4, $0x4b800000
+DATA lanes_4b800000<>+56(SB)/4, $0x4b800000
+DATA lanes_4b800000<>+60(SB)/4, $0x4b800000
+GLOBL lanes_4b800000<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_3f800000<>+0(SB)/4, $0x3f800000
+DATA lanes_3f800000<>+4(SB)/4, $0x3f800000
+DATA lanes_3f800000<>+8(SB)/4, $0x3f800000
+DATA lanes_3f800000<>+12(SB)/4, $0x3f800000
+DATA lanes_3f800000<>+16(SB)/4, $0x3f800000
+DATA lanes_3f800000<>+20(SB)/4, $0x3f800000
+DATA lanes_3f800000<>+24(SB)/4, $0x3f800000
+DATA lanes_3f800000<>+28(SB)/4, $0x3f800000
+DATA lanes_3f800000<>+32(SB)/4, $0x3f800000
+DATA lanes_3f800000<>+36(SB)/4, $0x3f800000
+DATA lanes_3f800000<>+40(SB)/4, $0x3f800000
+DATA lanes_3f800000<>+44(SB)/4, $0x3f800000
+DATA lanes_3f800000<>+48(SB)/4, $0x3f800000
+DATA lanes_3f800000<>+52(SB)/4, $0x3f800000
+DATA lanes_3f800000<>+56(SB)/4, $0x3f800000
+DATA lanes_3f800000<>+60(SB)/4, $0x3f800000
+GLOBL lanes_3f800000<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_007fffc0<>+0(SB)/4, $0x007fffc0
+DATA lanes_007fffc0<>+4(SB)/4, $0x007fffc0
+DATA lanes_007fffc0<>+8(SB)/4, $0x007fffc0
+DATA lanes_007fffc0<>+12(SB)/4, $0x007fffc0
+DATA lanes_007fffc0<>+16(SB)/4, $0x007fffc0
+DATA lanes_007fffc0<>+20(SB)/4, $0x007fffc0
+DATA lanes_007fffc0<>+24(SB)/4, $0x007fffc0
+DATA lanes_007fffc0<>+28(SB)/4, $0x007fffc0
+DATA lanes_007fffc0<>+32(SB)/4, $0x007fffc0
+DATA lanes_007fffc0<>+36(SB)/4, $0x007fffc0
+DATA lanes_007fffc0<>+40(SB)/4, $0x007fffc0
+DATA lanes_007fffc0<>+44(SB)/4, $0x007fffc0
+DATA lanes_007fffc0<>+48(SB)/4, $0x007fffc0
+DATA lanes_007fffc0<>+52(SB)/4, $0x007fffc0
+DATA lanes_007fffc0<>+56(SB)/4, $0x007fffc0
+DATA lanes_007fffc0<>+60(SB)/4, $0x007fffc0
+GLOBL lanes_007fffc0<>(SB), RODATA|NOPTR, $64
 
 // func SgdAVX2(w *float32, v *float32, grad *float32, n int, momentum float32, add float32, gradPart float32, velPart float32, lr float32, decay float32)
 // Requires: AVX, FMA3
@@ -4434,6 +4755,410 @@ vectors_end:
 done:
 	VZEROUPPER
 	RET
+
+// func AdamBoundedAVX2(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
+// Requires: AVX, FMA3
+TEXT ·AdamBoundedAVX2(SB), NOSPLIT, $0-80
+	MOVQ         w+0(FP), AX
+	MOVQ         m+8(FP), BX
+	MOVQ         v+16(FP), CX
+	MOVQ         grad+24(FP), DX
+	MOVQ         n+32(FP), SI
+	VBROADCASTSS beta1+40(FP), Y0
+	VBROADCASTSS add1+44(FP), Y1
+	VBROADCASTSS beta2+48(FP), Y2
+	VBROADCASTSS add2+52(FP), Y3
+	VBROADCASTSS step+56(FP), Y4
+	VBROADCASTSS correct2+60(FP), Y5
+	VBROADCASTSS epsilon+64(FP), Y6
+	VBROADCASTSS decay+68(FP), Y7
+	VBROADCASTSS keep+72(FP), Y8
+	VBROADCASTSS scaled2+76(FP), Y9
+	SUBQ         $+8, SI
+	JL           vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y10
+	VMOVUPS      (DX), Y11
+	VFMADD231PS  Y10, Y7, Y11
+	VMOVUPS      (BX), Y12
+	VMULPS       Y11, Y1, Y13
+	VFMADD231PS  Y12, Y0, Y13
+	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y12
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y12, Y12
+	VANDPS       Y12, Y13, Y13
+	VMOVUPS      Y13, (BX)
+	VMOVUPS      (CX), Y12
+	VMULPS       Y11, Y3, Y14
+	VMULPS       Y11, Y14, Y11
+	VFMADD231PS  Y12, Y2, Y11
+	VANDPS       lanes_7fffffff<>+0(SB), Y11, Y12
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y12, Y12
+	VANDPS       Y12, Y11, Y11
+	VMOVUPS      Y11, (CX)
+	VMULPS       Y5, Y11, Y12
+	VSQRTPS      Y12, Y12
+	VADDPS       Y6, Y12, Y12
+	VDIVPS       Y12, Y13, Y12
+	VMULPS       Y10, Y8, Y10
+	VFNMADD231PS Y12, Y4, Y10
+	VMOVUPS      Y10, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	SUBQ         $+8, SI
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+8, SI
+	TESTQ        SI, SI
+	JE           done
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         SI
+	VMOVUPS      32(R13)(SI*4), Y10
+	NEGQ         SI
+	VMASKMOVPS   (AX), Y10, Y12
+	VMASKMOVPS   (DX), Y10, Y13
+	VFMADD231PS  Y12, Y7, Y13
+	VMASKMOVPS   (BX), Y10, Y11
+	VMULPS       Y13, Y1, Y14
+	VFMADD231PS  Y11, Y0, Y14
+	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y11
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y11, Y11
+	VANDPS       Y11, Y14, Y14
+	VMASKMOVPS   Y14, Y10, (BX)
+	VMASKMOVPS   (CX), Y10, Y11
+	VMULPS       Y13, Y3, Y15
+	VMULPS       Y13, Y15, Y13
+	VFMADD231PS  Y11, Y2, Y13
+	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y11
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y11, Y11
+	VANDPS       Y11, Y13, Y13
+	VMASKMOVPS   Y13, Y10, (CX)
+	VMULPS       Y5, Y13, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y6, Y11, Y11
+	VDIVPS       Y11, Y14, Y11
+	VMULPS       Y12, Y8, Y12
+	VFNMADD231PS Y11, Y4, Y12
+	VMASKMOVPS   Y12, Y10, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func AdamBoundedAVX512(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·AdamBoundedAVX512(SB), NOSPLIT, $0-80
+	MOVQ         w+0(FP), AX
+	MOVQ         m+8(FP), BX
+	MOVQ         v+16(FP), CX
+	MOVQ         grad+24(FP), DX
+	MOVQ         n+32(FP), SI
+	VBROADCASTSS beta1+40(FP), Z0
+	VBROADCASTSS add1+44(FP), Z1
+	VBROADCASTSS beta2+48(FP), Z2
+	VBROADCASTSS add2+52(FP), Z3
+	VBROADCASTSS step+56(FP), Z4
+	VBROADCASTSS correct2+60(FP), Z5
+	VBROADCASTSS epsilon+64(FP), Z6
+	VBROADCASTSS decay+68(FP), Z7
+	VBROADCASTSS keep+72(FP), Z8
+	VBROADCASTSS scaled2+76(FP), Z9
+	SUBQ         $+64, SI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS       (AX), Z10
+	VMOVUPS       64(AX), Z11
+	VMOVUPS       128(AX), Z12
+	VMOVUPS       192(AX), Z13
+	VMOVUPS       (DX), Z14
+	VMOVUPS       64(DX), Z15
+	VMOVUPS       128(DX), Z16
+	VMOVUPS       192(DX), Z17
+	VFMADD231PS   Z10, Z7, Z14
+	VFMADD231PS   Z11, Z7, Z15
+	VFMADD231PS   Z12, Z7, Z16
+	VFMADD231PS   Z13, Z7, Z17
+	VMOVUPS       (BX), Z18
+	VMOVUPS       64(BX), Z19
+	VMOVUPS       128(BX), Z20
+	VMOVUPS       192(BX), Z21
+	VMULPS        Z14, Z1, Z22
+	VMULPS        Z15, Z1, Z23
+	VMULPS        Z16, Z1, Z24
+	VMULPS        Z17, Z1, Z25
+	VFMADD231PS   Z18, Z0, Z22
+	VFMADD231PS   Z19, Z0, Z23
+	VFMADD231PS   Z20, Z0, Z24
+	VFMADD231PS   Z21, Z0, Z25
+	VPTESTMD      lanes_7f800000<>+0(SB), Z22, K7
+	VMOVAPS.Z     Z22, K7, Z22
+	VPTESTMD      lanes_7f800000<>+0(SB), Z23, K7
+	VMOVAPS.Z     Z23, K7, Z23
+	VPTESTMD      lanes_7f800000<>+0(SB), Z24, K7
+	VMOVAPS.Z     Z24, K7, Z24
+	VPTESTMD      lanes_7f800000<>+0(SB), Z25, K7
+	VMOVAPS.Z     Z25, K7, Z25
+	VMOVUPS       Z22, (BX)
+	VMOVUPS       Z23, 64(BX)
+	VMOVUPS       Z24, 128(BX)
+	VMOVUPS       Z25, 192(BX)
+	VMOVUPS       (CX), Z21
+	VMOVUPS       64(CX), Z20
+	VMOVUPS       128(CX), Z19
+	VMOVUPS       192(CX), Z18
+	VMULPS        Z14, Z3, Z26
+	VMULPS        Z15, Z3, Z27
+	VMULPS        Z16, Z3, Z28
+	VMULPS        Z17, Z3, Z29
+	VMULPS        Z14, Z26, Z14
+	VMULPS        Z15, Z27, Z15
+	VMULPS        Z16, Z28, Z16
+	VMULPS        Z17, Z29, Z17
+	VFMADD231PS   Z21, Z2, Z14
+	VFMADD231PS   Z20, Z2, Z15
+	VFMADD231PS   Z19, Z2, Z16
+	VFMADD231PS   Z18, Z2, Z17
+	VPTESTMD      lanes_7f800000<>+0(SB), Z14, K7
+	VMOVAPS.Z     Z14, K7, Z14
+	VPTESTMD      lanes_7f800000<>+0(SB), Z15, K7
+	VMOVAPS.Z     Z15, K7, Z15
+	VPTESTMD      lanes_7f800000<>+0(SB), Z16, K7
+	VMOVAPS.Z     Z16, K7, Z16
+	VPTESTMD      lanes_7f800000<>+0(SB), Z17, K7
+	VMOVAPS.Z     Z17, K7, Z17
+	VMOVUPS       Z14, (CX)
+	VMOVUPS       Z15, 64(CX)
+	VMOVUPS       Z16, 128(CX)
+	VMOVUPS       Z17, 192(CX)
+	VMULPS        Z5, Z14, Z18
+	VSQRTPS       Z18, Z18
+	VADDPS        Z6, Z18, Z18
+	VMULPS        Z9, Z15, Z19
+	VRSQRT14PS    Z19, Z21
+	VMULPS        Z21, Z19, Z20
+	VMULPS        lanes_3f000000<>+0(SB), Z21, Z21
+	VMOVUPS       lanes_3f000000<>+0(SB), Z29
+	VFNMADD231PS  Z20, Z21, Z29
+	VFMADD231PS   Z29, Z20, Z20
+	VFMADD231PS   Z29, Z21, Z21
+	VFNMADD231PS  Z20, Z20, Z19
+	VPTESTMD      Z15, Z15, K7
+	VFMADD213PS.Z Z20, Z21, K7, Z19
+	VPTESTNMD     lanes_007ffffe<>+0(SB), Z19, K7, K6
+	VFPCLASSPSZ   $0x99, Z19, K7
+	KORTESTW      K6, K7
+	JNE           root_again2
+	VMOVAPS       Z6, Z14
+	VFMADD231PS   lanes_39800000<>+0(SB), Z19, Z14
+
+root_done2:
+	VMULPS        Z9, Z16, Z29
+	VRSQRT14PS    Z29, Z20
+	VMULPS        Z20, Z29, Z21
+	VMULPS        lanes_3f000000<>+0(SB), Z20, Z20
+	VMOVUPS       lanes_3f000000<>+0(SB), Z19
+	VFNMADD231PS  Z21, Z20, Z19
+	VFMADD231PS   Z19, Z21, Z21
+	VFMADD231PS   Z19, Z20, Z20
+	VFNMADD231PS  Z21, Z21, Z29
+	VPTESTMD      Z16, Z16, K7
+	VFMADD213PS.Z Z21, Z20, K7, Z29
+	VPTESTNMD     lanes_007ffffe<>+0(SB), Z29, K7, K6
+	VFPCLASSPSZ   $0x99, Z29, K7
+	KORTESTW      K6, K7
+	JNE           root_again3
+	VMOVAPS       Z6, Z15
+	VFMADD231PS   lanes_39800000<>+0(SB), Z29, Z15
+
+root_done3:
+	VMULPS        Z9, Z17, Z19
+	VRSQRT14PS    Z19, Z21
+	VMULPS        Z21, Z19, Z20
+	VMULPS        lanes_3f000000<>+0(SB), Z21, Z21
+	VMOVUPS       lanes_3f000000<>+0(SB), Z29
+	VFNMADD231PS  Z20, Z21, Z29
+	VFMADD231PS   Z29, Z20, Z20
+	VFMADD231PS   Z29, Z21, Z21
+	VFNMADD231PS  Z20, Z20, Z19
+	VPTESTMD      Z17, Z17, K7
+	VFMADD213PS.Z Z20, Z21, K7, Z19
+	VPTESTNMD     lanes_007ffffe<>+0(SB), Z19, K7, K6
+	VFPCLASSPSZ   $0x99, Z19, K7
+	KORTESTW      K6, K7
+	JNE           root_again4
+	VMOVAPS       Z6, Z16
+	VFMADD231PS   lanes_39800000<>+0(SB), Z19, Z16
+
+root_done4:
+	VDIVPS       Z18, Z22, Z18
+	VDIVPS       Z14, Z23, Z14
+	VDIVPS       Z15, Z24, Z15
+	VDIVPS       Z16, Z25, Z16
+	VMULPS       Z10, Z8, Z10
+	VMULPS       Z11, Z8, Z11
+	VMULPS       Z12, Z8, Z12
+	VMULPS       Z13, Z8, Z13
+	VFNMADD231PS Z18, Z4, Z10
+	VFNMADD231PS Z14, Z4, Z11
+	VFNMADD231PS Z15, Z4, Z12
+	VFNMADD231PS Z16, Z4, Z13
+	VMOVUPS      Z10, (AX)
+	VMOVUPS      Z11, 64(AX)
+	VMOVUPS      Z12, 128(AX)
+	VMOVUPS      Z13, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
+	ADDQ         $+256, DX
+	SUBQ         $+64, SI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+64, SI
+	SUBQ $+16, SI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Z13
+	VMOVUPS      (DX), Z12
+	VFMADD231PS  Z13, Z7, Z12
+	VMOVUPS      (BX), Z11
+	VMULPS       Z12, Z1, Z10
+	VFMADD231PS  Z11, Z0, Z10
+	VPTESTMD     lanes_7f800000<>+0(SB), Z10, K7
+	VMOVAPS.Z    Z10, K7, Z10
+	VMOVUPS      Z10, (BX)
+	VMOVUPS      (CX), Z11
+	VMULPS       Z12, Z3, Z16
+	VMULPS       Z12, Z16, Z12
+	VFMADD231PS  Z11, Z2, Z12
+	VPTESTMD     lanes_7f800000<>+0(SB), Z12, K7
+	VMOVAPS.Z    Z12, K7, Z12
+	VMOVUPS      Z12, (CX)
+	VMULPS       Z5, Z12, Z11
+	VSQRTPS      Z11, Z11
+	VADDPS       Z6, Z11, Z11
+	VDIVPS       Z11, Z10, Z11
+	VMULPS       Z13, Z8, Z13
+	VFNMADD231PS Z11, Z4, Z13
+	VMOVUPS      Z13, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+16, SI
+	TESTQ        SI, SI
+	JE           done
+	MOVL         $0x0000ffff, R13
+	BZHIL        SI, R13, R13
+	KMOVW        R13, K1
+	VMOVUPS.Z    (AX), K1, Z13
+	VMOVUPS.Z    (DX), K1, Z11
+	VFMADD231PS  Z13, Z7, Z11
+	VMOVUPS.Z    (BX), K1, Z10
+	VMULPS       Z11, Z1, Z12
+	VFMADD231PS  Z10, Z0, Z12
+	VPTESTMD     lanes_7f800000<>+0(SB), Z12, K7
+	VMOVAPS.Z    Z12, K7, Z12
+	VMOVUPS      Z12, K1, (BX)
+	VMOVUPS.Z    (CX), K1, Z10
+	VMULPS       Z11, Z3, Z16
+	VMULPS       Z11, Z16, Z11
+	VFMADD231PS  Z10, Z2, Z11
+	VPTESTMD     lanes_7f800000<>+0(SB), Z11, K7
+	VMOVAPS.Z    Z11, K7, Z11
+	VMOVUPS      Z11, K1, (CX)
+	VMULPS       Z5, Z11, Z10
+	VSQRTPS      Z10, Z10
+	VADDPS       Z6, Z10, Z10
+	VDIVPS       Z10, Z12, Z10
+	VMULPS       Z13, Z8, Z13
+	VFNMADD231PS Z10, Z4, Z13
+	VMOVUPS      Z13, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+root_again2:
+	VMULPS  Z5, Z15, Z14
+	VSQRTPS Z14, Z14
+	VADDPS  Z6, Z14, Z14
+	JMP     root_done2
+
+root_again3:
+	VMULPS  Z5, Z16, Z15
+	VSQRTPS Z15, Z15
+	VADDPS  Z6, Z15, Z15
+	JMP     root_done3
+
+root_again4:
+	VMULPS  Z5, Z17, Z16
+	VSQRTPS Z16, Z16
+	VADDPS  Z6, Z16, Z16
+	JMP     root_done4
+
+DATA lanes_3f000000<>+0(SB)/4, $0x3f000000
+DATA lanes_3f000000<>+4(SB)/4, $0x3f000000
+DATA lanes_3f000000<>+8(SB)/4, $0x3f000000
+DATA lanes_3f000000<>+12(SB)/4, $0x3f000000
+DATA lanes_3f000000<>+16(SB)/4, $0x3f000000
+DATA lanes_3f000000<>+20(SB)/4, $0x3f000000
+DATA lanes_3f000000<>+24(SB)/4, $0x3f000000
+DATA lanes_3f000000<>+28(SB)/4, $0x3f000000
+DATA lanes_3f000000<>+32(SB)/4, $0x3f000000
+DATA lanes_3f000000<>+36(SB)/4, $0x3f000000
+DATA lanes_3f000000<>+40(SB)/4, $0x3f000000
+DATA lanes_3f000000<>+44(SB)/4, $0x3f000000
+DATA lanes_3f000000<>+48(SB)/4, $0x3f000000
+DATA lanes_3f000000<>+52(SB)/4, $0x3f000000
+DATA lanes_3f000000<>+56(SB)/4, $0x3f000000
+DATA lanes_3f000000<>+60(SB)/4, $0x3f000000
+GLOBL lanes_3f000000<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_007ffffe<>+0(SB)/4, $0x007ffffe
+DATA lanes_007ffffe<>+4(SB)/4, $0x007ffffe
+DATA lanes_007ffffe<>+8(SB)/4, $0x007ffffe
+DATA lanes_007ffffe<>+12(SB)/4, $0x007ffffe
+DATA lanes_007ffffe<>+16(SB)/4, $0x007ffffe
+DATA lanes_007ffffe<>+20(SB)/4, $0x007ffffe
+DATA lanes_007ffffe<>+24(SB)/4, $0x007ffffe
+DATA lanes_007ffffe<>+28(SB)/4, $0x007ffffe
+DATA lanes_007ffffe<>+32(SB)/4, $0x007ffffe
+DATA lanes_007ffffe<>+36(SB)/4, $0x007ffffe
+DATA lanes_007ffffe<>+40(SB)/4, $0x007ffffe
+DATA lanes_007ffffe<>+44(SB)/4, $0x007ffffe
+DATA lanes_007ffffe<>+48(SB)/4, $0x007ffffe
+DATA lanes_007ffffe<>+52(SB)/4, $0x007ffffe
+DATA lanes_007ffffe<>+56(SB)/4, $0x007ffffe
+DATA lanes_007ffffe<>+60(SB)/4, $0x007ffffe
+GLOBL lanes_007ffffe<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_39800000<>+0(SB)/4, $0x39800000
+DATA lanes_39800000<>+4(SB)/4, $0x39800000
+DATA lanes_39800000<>+8(SB)/4, $0x39800000
+DATA lanes_39800000<>+12(SB)/4, $0x39800000
+DATA lanes_39800000<>+16(SB)/4, $0x39800000
+DATA lanes_39800000<>+20(SB)/4, $0x39800000
+DATA lanes_39800000<>+24(SB)/4, $0x39800000
+DATA lanes_39800000<>+28(SB)/4, $0x39800000
+DATA lanes_39800000<>+32(SB)/4, $0x39800000
+DATA lanes_39800000<>+36(SB)/4, $0x39800000
+DATA lanes_39800000<>+40(SB)/4, $0x39800000
+DATA lanes_39800000<>+44(SB)/4, $0x39800000
+DATA lanes_39800000<>+48(SB)/4, $0x39800000
+DATA lanes_39800000<>+52(SB)/4, $0x39800000
+DATA lanes_39800000<>+56(SB)/4, $0x39800000
+DATA lanes_39800000<>+60(SB)/4, $0x39800000
+GLOBL lanes_39800000<>(SB), RODATA|NOPTR, $64
 
 // func ReluAVX2(dst *float32, x *float32, n int)
 // Requires: AVX
@@ -5068,24 +5793,6 @@ DATA lanes_3f7ffffe<>+56(SB)/4, $0x3f7ffffe
 DATA lanes_3f7ffffe<>+60(SB)/4, $0x3f7ffffe
 GLOBL lanes_3f7ffffe<>(SB), RODATA|NOPTR, $64
 
-DATA lanes_3f000000<>+0(SB)/4, $0x3f000000
-DATA lanes_3f000000<>+4(SB)/4, $0x3f000000
-DATA lanes_3f000000<>+8(SB)/4, $0x3f000000
-DATA lanes_3f000000<>+12(SB)/4, $0x3f000000
-DATA lanes_3f000000<>+16(SB)/4, $0x3f000000
-DATA lanes_3f000000<>+20(SB)/4, $0x3f000000
-DATA lanes_3f000000<>+24(SB)/4, $0x3f000000
-DATA lanes_3f000000<>+28(SB)/4, $0x3f000000
-DATA lanes_3f000000<>+32(SB)/4, $0x3f000000
-DATA lanes_3f000000<>+36(SB)/4, $0x3f000000
-DATA lanes_3f000000<>+40(SB)/4, $0x3f000000
-DATA lanes_3f000000<>+44(SB)/4, $0x3f000000
-DATA lanes_3f000000<>+48(SB)/4, $0x3f000000
-DATA lanes_3f000000<>+52(SB)/4, $0x3f000000
-DATA lanes_3f000000<>+56(SB)/4, $0x3f000000
-DATA lanes_3f000000<>+60(SB)/4, $0x3f000000
-GLOBL lanes_3f000000<>(SB), RODATA|NOPTR, $64
-
 DATA lanes_bf000000<>+0(SB)/4, $0xbf000000
 DATA lanes_bf000000<>+4(SB)/4, $0xbf000000
 DATA lanes_bf000000<>+8(SB)/4, $0xbf000000
@@ -5387,24 +6094,6 @@ vectors_end:
 done:
 	VZEROUPPER
 	RET
-
-DATA lanes_3f800000<>+0(SB)/4, $0x3f800000
-DATA lanes_3f800000<>+4(SB)/4, $0x3f800000
-DATA lanes_3f800000<>+8(SB)/4, $0x3f800000
-DATA lanes_3f800000<>+12(SB)/4, $0x3f800000
-DATA lanes_3f800000<>+16(SB)/4, $0x3f800000
-DATA lanes_3f800000<>+20(SB)/4, $0x3f800000
-DATA lanes_3f800000<>+24(SB)/4, $0x3f800000
-DATA lanes_3f800000<>+28(SB)/4, $0x3f800000
-DATA lanes_3f800000<>+32(SB)/4, $0x3f800000
-DATA lanes_3f800000<>+36(SB)/4, $0x3f800000
-DATA lanes_3f800000<>+40(SB)/4, $0x3f800000
-DATA lanes_3f800000<>+44(SB)/4, $0x3f800000
-DATA lanes_3f800000<>+48(SB)/4, $0x3f800000
-DATA lanes_3f800000<>+52(SB)/4, $0x3f800000
-DATA lanes_3f800000<>+56(SB)/4, $0x3f800000
-DATA lanes_3f800000<>+60(SB)/4, $0x3f800000
-GLOBL lanes_3f800000<>(SB), RODATA|NOPTR, $64
 
 // func TanhBackwardAVX512(dx *float32, dy *float32, y *float32, n int)
 // Requires: AVX, AVX512F, BMI2

@@ -3988,14 +3988,14 @@ blocks:
 	VFMLA V18.S4, V8.S4, V19.S4
 	VMOV V3.B16, V18.B16
 	VFMLA V17.S4, V8.S4, V18.S4
-	WORD $0x6e35fdb5 // FDIV V21.4S, V13.4S, V21.4S
-	WORD $0x6e34fdd4 // FDIV V20.4S, V14.4S, V20.4S
-	WORD $0x6e33fdf3 // FDIV V19.4S, V15.4S, V19.4S
-	WORD $0x6e32fe12 // FDIV V18.4S, V16.4S, V18.4S
 	WORD $0x6e29dca9 // FMUL V9.4S, V5.4S, V9.4S
 	WORD $0x6e2adcaa // FMUL V10.4S, V5.4S, V10.4S
 	WORD $0x6e2bdcab // FMUL V11.4S, V5.4S, V11.4S
 	WORD $0x6e2cdcac // FMUL V12.4S, V5.4S, V12.4S
+	WORD $0x6e35fdb5 // FDIV V21.4S, V13.4S, V21.4S
+	WORD $0x6e34fdd4 // FDIV V20.4S, V14.4S, V20.4S
+	WORD $0x6e33fdf3 // FDIV V19.4S, V15.4S, V19.4S
+	WORD $0x6e32fe12 // FDIV V18.4S, V16.4S, V18.4S
 	VFMLS V21.S4, V2.S4, V9.S4
 	VFMLS V20.S4, V2.S4, V10.S4
 	VFMLS V19.S4, V2.S4, V11.S4
@@ -4029,8 +4029,8 @@ vectors:
 	FMOVQ 0(R8), F10
 	VMOV V3.B16, V9.B16
 	VFMLA V10.S4, V8.S4, V9.S4
-	WORD $0x6e29fd69 // FDIV V9.4S, V11.4S, V9.4S
 	WORD $0x6e2cdcac // FMUL V12.4S, V5.4S, V12.4S
+	WORD $0x6e29fd69 // FDIV V9.4S, V11.4S, V9.4S
 	VFMLS V9.S4, V2.S4, V12.S4
 	FMOVQ F12, 0(R0)
 	ADD $16, R0
@@ -4106,8 +4106,8 @@ single203:
 loaded204:
 	VMOV V3.B16, V10.B16
 	VFMLA V11.S4, V8.S4, V10.S4
-	WORD $0x6e2afd2a // FDIV V10.4S, V9.4S, V10.4S
 	WORD $0x6e2cdcac // FMUL V12.4S, V5.4S, V12.4S
+	WORD $0x6e2afd2a // FDIV V10.4S, V9.4S, V10.4S
 	VFMLS V10.S4, V2.S4, V12.S4
 	TBZ $1, R7, single205
 	FMOVD F12, 0(R0)
@@ -4120,6 +4120,228 @@ single205:
 	FMOVS F12, 0(R0)
 
 stored206:
+	LSL $2, R7
+	ADD R7, R0
+	ADD R7, R1
+	ADD R7, R2
+
+row_end:
+	SUBS $1, R5
+	BNE row
+	RET
+
+// func AdaFisherBoundedNEON(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32, decay float32, keep float32)
+TEXT ·AdaFisherBoundedNEON(SB), NOSPLIT, $0-80
+	MOVD w+0(FP), R0
+	MOVD m+8(FP), R1
+	MOVD grad+16(FP), R2
+	MOVD row+24(FP), R3
+	MOVD col+32(FP), R4
+	MOVD rows+40(FP), R5
+	MOVD cols+48(FP), R6
+	FMOVS beta+56(FP), F0
+	VDUP V0.S[0], V0.S4
+	FMOVS add+60(FP), F1
+	VDUP V1.S[0], V1.S4
+	FMOVS step+64(FP), F2
+	VDUP V2.S[0], V2.S4
+	FMOVS lambda+68(FP), F3
+	VDUP V3.S[0], V3.S4
+	FMOVS decay+72(FP), F4
+	VDUP V4.S[0], V4.S4
+	FMOVS keep+76(FP), F5
+	VDUP V5.S[0], V5.S4
+	MOVD $0x33800000, R26
+	VDUP R26, V6.S4
+	MOVD $0x00800000, R26
+	VDUP R26, V7.S4
+	MOVD R6, R7
+	AND $3, R7
+	VDUP R7, V8.S4
+	SUB $0, R7, R26
+	VMOV R26, V8.S[0]
+	SUB $1, R7, R26
+	VMOV R26, V8.S[1]
+	SUB $2, R7, R26
+	VMOV R26, V8.S[2]
+	SUB $3, R7, R26
+	VMOV R26, V8.S[3]
+	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
+
+row:
+	VLD1R (R3), [V9.S4]
+	ADD $4, R3
+	WORD $0x6e26dc4a // FMUL V10.4S, V2.4S, V6.4S
+	MOVD R6, R7
+	MOVD R4, R8
+	SUBS $12, R7
+	BLT blocks_end
+
+blocks:
+	FMOVQ 0(R0), F11
+	FMOVQ 16(R0), F12
+	FMOVQ 32(R0), F13
+	FMOVQ 0(R2), F14
+	FMOVQ 16(R2), F15
+	FMOVQ 32(R2), F16
+	VFMLA V11.S4, V4.S4, V14.S4
+	VFMLA V12.S4, V4.S4, V15.S4
+	VFMLA V13.S4, V4.S4, V16.S4
+	FMOVQ 0(R1), F17
+	FMOVQ 16(R1), F18
+	FMOVQ 32(R1), F19
+	WORD $0x6e2edc2e // FMUL V14.4S, V1.4S, V14.4S
+	WORD $0x6e2fdc2f // FMUL V15.4S, V1.4S, V15.4S
+	WORD $0x6e30dc30 // FMUL V16.4S, V1.4S, V16.4S
+	VFMLA V17.S4, V0.S4, V14.S4
+	VFMLA V18.S4, V0.S4, V15.S4
+	VFMLA V19.S4, V0.S4, V16.S4
+	WORD $0x6eaeecf3 // FACGT V19.4S, V7.4S, V14.4S
+	WORD $0x4e731dce // BIC V14.16B, V14.16B, V19.16B
+	WORD $0x6eafecf3 // FACGT V19.4S, V7.4S, V15.4S
+	WORD $0x4e731def // BIC V15.16B, V15.16B, V19.16B
+	WORD $0x6eb0ecf3 // FACGT V19.4S, V7.4S, V16.4S
+	WORD $0x4e731e10 // BIC V16.16B, V16.16B, V19.16B
+	FMOVQ F14, 0(R1)
+	FMOVQ F15, 16(R1)
+	FMOVQ F16, 32(R1)
+	FMOVQ 0(R8), F19
+	FMOVQ 16(R8), F18
+	FMOVQ 32(R8), F17
+	VMOV V3.B16, V20.B16
+	VFMLA V19.S4, V9.S4, V20.S4
+	VMOV V3.B16, V19.B16
+	VFMLA V18.S4, V9.S4, V19.S4
+	VMOV V3.B16, V18.B16
+	VFMLA V17.S4, V9.S4, V18.S4
+	WORD $0x6e2bdcab // FMUL V11.4S, V5.4S, V11.4S
+	WORD $0x6e2cdcac // FMUL V12.4S, V5.4S, V12.4S
+	WORD $0x6e2ddcad // FMUL V13.4S, V5.4S, V13.4S
+	WORD $0x6e34fdd1 // FDIV V17.4S, V14.4S, V20.4S
+	VFMLS V17.S4, V2.S4, V11.S4
+	WORD $0x6e33fdf4 // FDIV V20.4S, V15.4S, V19.4S
+	VFMLS V20.S4, V2.S4, V12.S4
+	WORD $0x6e32fe13 // FDIV V19.4S, V16.4S, V18.4S
+	VFMLS V19.S4, V2.S4, V13.S4
+	FMOVQ F11, 0(R0)
+	FMOVQ F12, 16(R0)
+	FMOVQ F13, 32(R0)
+	ADD $48, R0
+	ADD $48, R1
+	ADD $48, R2
+	ADD $48, R8
+	SUBS $12, R7
+	BGE blocks
+
+blocks_end:
+	ADD $12, R7
+	SUBS $4, R7
+	BLT vectors_end
+
+vectors:
+	FMOVQ 0(R0), F13
+	FMOVQ 0(R2), F12
+	VFMLA V13.S4, V4.S4, V12.S4
+	FMOVQ 0(R1), F11
+	WORD $0x6e2cdc2c // FMUL V12.4S, V1.4S, V12.4S
+	VFMLA V11.S4, V0.S4, V12.S4
+	WORD $0x6eaceceb // FACGT V11.4S, V7.4S, V12.4S
+	WORD $0x4e6b1d8c // BIC V12.16B, V12.16B, V11.16B
+	FMOVQ F12, 0(R1)
+	FMOVQ 0(R8), F11
+	VMOV V3.B16, V18.B16
+	VFMLA V11.S4, V9.S4, V18.S4
+	WORD $0x6e2ddcad // FMUL V13.4S, V5.4S, V13.4S
+	WORD $0x6e32fd8b // FDIV V11.4S, V12.4S, V18.4S
+	VFMLS V11.S4, V2.S4, V13.S4
+	FMOVQ F13, 0(R0)
+	ADD $16, R0
+	ADD $16, R1
+	ADD $16, R2
+	ADD $16, R8
+	SUBS $4, R7
+	BGE vectors
+
+vectors_end:
+	ADD $4, R7
+	CMP $0, R7
+	BEQ row_end
+	TBZ $1, R7, single207
+	FMOVD 0(R0), F13
+	TBZ $0, R7, loaded208
+	ADD $8, R0, R26
+	VLD1 (R26), V13.S[2]
+	B loaded208
+
+single207:
+	FMOVS 0(R0), F13
+
+loaded208:
+	TBZ $1, R7, single209
+	FMOVD 0(R2), F18
+	TBZ $0, R7, loaded210
+	ADD $8, R2, R26
+	VLD1 (R26), V18.S[2]
+	B loaded210
+
+single209:
+	FMOVS 0(R2), F18
+
+loaded210:
+	VFMLA V13.S4, V4.S4, V18.S4
+	TBZ $1, R7, single211
+	FMOVD 0(R1), F12
+	TBZ $0, R7, loaded212
+	ADD $8, R1, R26
+	VLD1 (R26), V12.S[2]
+	B loaded212
+
+single211:
+	FMOVS 0(R1), F12
+
+loaded212:
+	WORD $0x6e32dc32 // FMUL V18.4S, V1.4S, V18.4S
+	VFMLA V12.S4, V0.S4, V18.S4
+	WORD $0x6eb2ecec // FACGT V12.4S, V7.4S, V18.4S
+	WORD $0x4e6c1e52 // BIC V18.16B, V18.16B, V12.16B
+	TBZ $1, R7, single213
+	FMOVD F18, 0(R1)
+	TBZ $0, R7, stored214
+	ADD $8, R1, R26
+	VST1 V18.S[2], (R26)
+	B stored214
+
+single213:
+	FMOVS F18, 0(R1)
+
+stored214:
+	TBZ $1, R7, single215
+	FMOVD 0(R8), F12
+	TBZ $0, R7, loaded216
+	ADD $8, R8, R26
+	VLD1 (R26), V12.S[2]
+	B loaded216
+
+single215:
+	FMOVS 0(R8), F12
+
+loaded216:
+	VMOV V3.B16, V11.B16
+	VFMLA V12.S4, V9.S4, V11.S4
+	WORD $0x6e2ddcad // FMUL V13.4S, V5.4S, V13.4S
+	WORD $0x6e2bfe4c // FDIV V12.4S, V18.4S, V11.4S
+	VFMLS V12.S4, V2.S4, V13.S4
+	TBZ $1, R7, single217
+	FMOVD F13, 0(R0)
+	TBZ $0, R7, stored218
+	ADD $8, R0, R26
+	VST1 V13.S[2], (R26)
+	B stored218
+
+single217:
+	FMOVS F13, 0(R0)
+
+stored218:
 	LSL $2, R7
 	ADD R7, R0
 	ADD R7, R1
@@ -4251,69 +4473,69 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V10.S[3]
 	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
-	TBZ $1, R3, single207
+	TBZ $1, R3, single219
 	FMOVD 0(R0), F9
-	TBZ $0, R3, loaded208
+	TBZ $0, R3, loaded220
 	ADD $8, R0, R26
 	VLD1 (R26), V9.S[2]
-	B loaded208
+	B loaded220
 
-single207:
+single219:
 	FMOVS 0(R0), F9
 
-loaded208:
-	TBZ $1, R3, single209
+loaded220:
+	TBZ $1, R3, single221
 	FMOVD 0(R2), F7
-	TBZ $0, R3, loaded210
+	TBZ $0, R3, loaded222
 	ADD $8, R2, R26
 	VLD1 (R26), V7.S[2]
-	B loaded210
+	B loaded222
 
-single209:
+single221:
 	FMOVS 0(R2), F7
 
-loaded210:
+loaded222:
 	VFMLA V9.S4, V5.S4, V7.S4
-	TBZ $1, R3, single211
+	TBZ $1, R3, single223
 	FMOVD 0(R1), F8
-	TBZ $0, R3, loaded212
+	TBZ $0, R3, loaded224
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded212
+	B loaded224
 
-single211:
+single223:
 	FMOVS 0(R1), F8
 
-loaded212:
+loaded224:
 	WORD $0x6e27dc2e // FMUL V14.4S, V1.4S, V7.4S
 	VFMLA V8.S4, V0.S4, V14.S4
 	WORD $0x6eaeecc8 // FACGT V8.4S, V6.4S, V14.4S
 	WORD $0x4e681dce // BIC V14.16B, V14.16B, V8.16B
-	TBZ $1, R3, single213
+	TBZ $1, R3, single225
 	FMOVD F14, 0(R1)
-	TBZ $0, R3, stored214
+	TBZ $0, R3, stored226
 	ADD $8, R1, R26
 	VST1 V14.S[2], (R26)
-	B stored214
+	B stored226
 
-single213:
+single225:
 	FMOVS F14, 0(R1)
 
-stored214:
+stored226:
 	WORD $0x6e27dc47 // FMUL V7.4S, V2.4S, V7.4S
 	VFMLA V14.S4, V3.S4, V7.S4
 	VFMLS V7.S4, V4.S4, V9.S4
-	TBZ $1, R3, single215
+	TBZ $1, R3, single227
 	FMOVD F9, 0(R0)
-	TBZ $0, R3, stored216
+	TBZ $0, R3, stored228
 	ADD $8, R0, R26
 	VST1 V9.S[2], (R26)
-	B stored216
+	B stored228
 
-single215:
+single227:
 	FMOVS F9, 0(R0)
 
-stored216:
+stored228:
 
 done:
 	RET
@@ -4498,99 +4720,332 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R4, single217
+	TBZ $1, R4, single229
 	FMOVD 0(R0), F12
-	TBZ $0, R4, loaded218
+	TBZ $0, R4, loaded230
 	ADD $8, R0, R26
 	VLD1 (R26), V12.S[2]
-	B loaded218
+	B loaded230
 
-single217:
+single229:
 	FMOVS 0(R0), F12
 
-loaded218:
-	TBZ $1, R4, single219
+loaded230:
+	TBZ $1, R4, single231
 	FMOVD 0(R3), F10
-	TBZ $0, R4, loaded220
+	TBZ $0, R4, loaded232
 	ADD $8, R3, R26
 	VLD1 (R26), V10.S[2]
-	B loaded220
+	B loaded232
 
-single219:
+single231:
 	FMOVS 0(R3), F10
 
-loaded220:
+loaded232:
 	VFMLA V12.S4, V7.S4, V10.S4
-	TBZ $1, R4, single221
+	TBZ $1, R4, single233
 	FMOVD 0(R1), F11
-	TBZ $0, R4, loaded222
+	TBZ $0, R4, loaded234
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded222
+	B loaded234
 
-single221:
+single233:
 	FMOVS 0(R1), F11
 
-loaded222:
+loaded234:
 	WORD $0x6e2adc31 // FMUL V17.4S, V1.4S, V10.4S
 	VFMLA V11.S4, V0.S4, V17.S4
 	WORD $0x6eb1ed2b // FACGT V11.4S, V9.4S, V17.4S
 	WORD $0x4e6b1e31 // BIC V17.16B, V17.16B, V11.16B
-	TBZ $1, R4, single223
+	TBZ $1, R4, single235
 	FMOVD F17, 0(R1)
-	TBZ $0, R4, stored224
+	TBZ $0, R4, stored236
 	ADD $8, R1, R26
 	VST1 V17.S[2], (R26)
-	B stored224
+	B stored236
 
-single223:
+single235:
 	FMOVS F17, 0(R1)
 
-stored224:
-	TBZ $1, R4, single225
+stored236:
+	TBZ $1, R4, single237
 	FMOVD 0(R2), F11
-	TBZ $0, R4, loaded226
+	TBZ $0, R4, loaded238
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded226
+	B loaded238
 
-single225:
+single237:
 	FMOVS 0(R2), F11
 
-loaded226:
+loaded238:
 	WORD $0x6e2adc70 // FMUL V16.4S, V3.4S, V10.4S
 	WORD $0x6e2ade0a // FMUL V10.4S, V16.4S, V10.4S
 	VFMLA V11.S4, V2.S4, V10.S4
 	WORD $0x6eaaed2b // FACGT V11.4S, V9.4S, V10.4S
 	WORD $0x4e6b1d4a // BIC V10.16B, V10.16B, V11.16B
-	TBZ $1, R4, single227
+	TBZ $1, R4, single239
 	FMOVD F10, 0(R2)
-	TBZ $0, R4, stored228
+	TBZ $0, R4, stored240
 	ADD $8, R2, R26
 	VST1 V10.S[2], (R26)
-	B stored228
+	B stored240
 
-single227:
+single239:
 	FMOVS F10, 0(R2)
 
-stored228:
+stored240:
 	WORD $0x6e25dd4a // FMUL V10.4S, V10.4S, V5.4S
 	WORD $0x6ea1f94a // FSQRT V10.4S, V10.4S
 	WORD $0x4e26d54a // FADD V10.4S, V10.4S, V6.4S
 	WORD $0x6e2afe2a // FDIV V10.4S, V17.4S, V10.4S
 	WORD $0x6e2cdd0c // FMUL V12.4S, V8.4S, V12.4S
 	VFMLS V10.S4, V4.S4, V12.S4
-	TBZ $1, R4, single229
+	TBZ $1, R4, single241
 	FMOVD F12, 0(R0)
-	TBZ $0, R4, stored230
+	TBZ $0, R4, stored242
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored230
+	B stored242
 
-single229:
+single241:
 	FMOVS F12, 0(R0)
 
-stored230:
+stored242:
+
+done:
+	RET
+
+// func AdamBoundedNEON(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
+TEXT ·AdamBoundedNEON(SB), NOSPLIT, $0-80
+	MOVD w+0(FP), R0
+	MOVD m+8(FP), R1
+	MOVD v+16(FP), R2
+	MOVD grad+24(FP), R3
+	MOVD n+32(FP), R4
+	FMOVS beta1+40(FP), F0
+	VDUP V0.S[0], V0.S4
+	FMOVS add1+44(FP), F1
+	VDUP V1.S[0], V1.S4
+	FMOVS beta2+48(FP), F2
+	VDUP V2.S[0], V2.S4
+	FMOVS add2+52(FP), F3
+	VDUP V3.S[0], V3.S4
+	FMOVS step+56(FP), F4
+	VDUP V4.S[0], V4.S4
+	FMOVS correct2+60(FP), F5
+	VDUP V5.S[0], V5.S4
+	FMOVS epsilon+64(FP), F6
+	VDUP V6.S[0], V6.S4
+	FMOVS decay+68(FP), F7
+	VDUP V7.S[0], V7.S4
+	FMOVS keep+72(FP), F8
+	VDUP V8.S[0], V8.S4
+	FMOVS scaled2+76(FP), F9
+	VDUP V9.S[0], V9.S4
+	MOVD $0x00800000, R26
+	VDUP R26, V10.S4
+	SUBS $8, R4
+	BLT blocks_end
+
+blocks:
+	FMOVQ 0(R0), F11
+	FMOVQ 16(R0), F12
+	FMOVQ 0(R3), F13
+	FMOVQ 16(R3), F14
+	VFMLA V11.S4, V7.S4, V13.S4
+	VFMLA V12.S4, V7.S4, V14.S4
+	FMOVQ 0(R1), F15
+	FMOVQ 16(R1), F16
+	WORD $0x6e2ddc31 // FMUL V17.4S, V1.4S, V13.4S
+	WORD $0x6e2edc32 // FMUL V18.4S, V1.4S, V14.4S
+	VFMLA V15.S4, V0.S4, V17.S4
+	VFMLA V16.S4, V0.S4, V18.S4
+	WORD $0x6eb1ed50 // FACGT V16.4S, V10.4S, V17.4S
+	WORD $0x4e701e31 // BIC V17.16B, V17.16B, V16.16B
+	WORD $0x6eb2ed50 // FACGT V16.4S, V10.4S, V18.4S
+	WORD $0x4e701e52 // BIC V18.16B, V18.16B, V16.16B
+	FMOVQ F17, 0(R1)
+	FMOVQ F18, 16(R1)
+	FMOVQ 0(R2), F16
+	FMOVQ 16(R2), F15
+	WORD $0x6e2ddc73 // FMUL V19.4S, V3.4S, V13.4S
+	WORD $0x6e2edc74 // FMUL V20.4S, V3.4S, V14.4S
+	WORD $0x6e2dde6d // FMUL V13.4S, V19.4S, V13.4S
+	WORD $0x6e2ede8e // FMUL V14.4S, V20.4S, V14.4S
+	VFMLA V16.S4, V2.S4, V13.S4
+	VFMLA V15.S4, V2.S4, V14.S4
+	WORD $0x6eaded4f // FACGT V15.4S, V10.4S, V13.4S
+	WORD $0x4e6f1dad // BIC V13.16B, V13.16B, V15.16B
+	WORD $0x6eaeed4f // FACGT V15.4S, V10.4S, V14.4S
+	WORD $0x4e6f1dce // BIC V14.16B, V14.16B, V15.16B
+	FMOVQ F13, 0(R2)
+	FMOVQ F14, 16(R2)
+	WORD $0x6e25ddaf // FMUL V15.4S, V13.4S, V5.4S
+	WORD $0x6ea1f9ef // FSQRT V15.4S, V15.4S
+	WORD $0x4e26d5ed // FADD V13.4S, V15.4S, V6.4S
+	WORD $0x6e25ddcf // FMUL V15.4S, V14.4S, V5.4S
+	WORD $0x6ea1f9ef // FSQRT V15.4S, V15.4S
+	WORD $0x4e26d5ee // FADD V14.4S, V15.4S, V6.4S
+	WORD $0x6e2dfe2d // FDIV V13.4S, V17.4S, V13.4S
+	WORD $0x6e2efe4e // FDIV V14.4S, V18.4S, V14.4S
+	WORD $0x6e2bdd0b // FMUL V11.4S, V8.4S, V11.4S
+	WORD $0x6e2cdd0c // FMUL V12.4S, V8.4S, V12.4S
+	VFMLS V13.S4, V4.S4, V11.S4
+	VFMLS V14.S4, V4.S4, V12.S4
+	FMOVQ F11, 0(R0)
+	FMOVQ F12, 16(R0)
+	ADD $32, R0
+	ADD $32, R1
+	ADD $32, R2
+	ADD $32, R3
+	SUBS $8, R4
+	BGE blocks
+
+blocks_end:
+	ADD $8, R4
+	SUBS $4, R4
+	BLT vectors_end
+
+vectors:
+	FMOVQ 0(R0), F12
+	FMOVQ 0(R3), F11
+	VFMLA V12.S4, V7.S4, V11.S4
+	FMOVQ 0(R1), F14
+	WORD $0x6e2bdc2d // FMUL V13.4S, V1.4S, V11.4S
+	VFMLA V14.S4, V0.S4, V13.S4
+	WORD $0x6eaded4e // FACGT V14.4S, V10.4S, V13.4S
+	WORD $0x4e6e1dad // BIC V13.16B, V13.16B, V14.16B
+	FMOVQ F13, 0(R1)
+	FMOVQ 0(R2), F14
+	WORD $0x6e2bdc72 // FMUL V18.4S, V3.4S, V11.4S
+	WORD $0x6e2bde4b // FMUL V11.4S, V18.4S, V11.4S
+	VFMLA V14.S4, V2.S4, V11.S4
+	WORD $0x6eabed4e // FACGT V14.4S, V10.4S, V11.4S
+	WORD $0x4e6e1d6b // BIC V11.16B, V11.16B, V14.16B
+	FMOVQ F11, 0(R2)
+	WORD $0x6e25dd6e // FMUL V14.4S, V11.4S, V5.4S
+	WORD $0x6ea1f9ce // FSQRT V14.4S, V14.4S
+	WORD $0x4e26d5cb // FADD V11.4S, V14.4S, V6.4S
+	WORD $0x6e2bfdab // FDIV V11.4S, V13.4S, V11.4S
+	WORD $0x6e2cdd0c // FMUL V12.4S, V8.4S, V12.4S
+	VFMLS V11.S4, V4.S4, V12.S4
+	FMOVQ F12, 0(R0)
+	ADD $16, R0
+	ADD $16, R1
+	ADD $16, R2
+	ADD $16, R3
+	SUBS $4, R4
+	BGE vectors
+
+vectors_end:
+	ADD $4, R4
+	CMP $0, R4
+	BEQ done
+	VDUP R4, V12.S4
+	SUB $0, R4, R26
+	VMOV R26, V12.S[0]
+	SUB $1, R4, R26
+	VMOV R26, V12.S[1]
+	SUB $2, R4, R26
+	VMOV R26, V12.S[2]
+	SUB $3, R4, R26
+	VMOV R26, V12.S[3]
+	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
+	TBZ $1, R4, single243
+	FMOVD 0(R0), F11
+	TBZ $0, R4, loaded244
+	ADD $8, R0, R26
+	VLD1 (R26), V11.S[2]
+	B loaded244
+
+single243:
+	FMOVS 0(R0), F11
+
+loaded244:
+	TBZ $1, R4, single245
+	FMOVD 0(R3), F13
+	TBZ $0, R4, loaded246
+	ADD $8, R3, R26
+	VLD1 (R26), V13.S[2]
+	B loaded246
+
+single245:
+	FMOVS 0(R3), F13
+
+loaded246:
+	VFMLA V11.S4, V7.S4, V13.S4
+	TBZ $1, R4, single247
+	FMOVD 0(R1), F14
+	TBZ $0, R4, loaded248
+	ADD $8, R1, R26
+	VLD1 (R26), V14.S[2]
+	B loaded248
+
+single247:
+	FMOVS 0(R1), F14
+
+loaded248:
+	WORD $0x6e2ddc32 // FMUL V18.4S, V1.4S, V13.4S
+	VFMLA V14.S4, V0.S4, V18.S4
+	WORD $0x6eb2ed4e // FACGT V14.4S, V10.4S, V18.4S
+	WORD $0x4e6e1e52 // BIC V18.16B, V18.16B, V14.16B
+	TBZ $1, R4, single249
+	FMOVD F18, 0(R1)
+	TBZ $0, R4, stored250
+	ADD $8, R1, R26
+	VST1 V18.S[2], (R26)
+	B stored250
+
+single249:
+	FMOVS F18, 0(R1)
+
+stored250:
+	TBZ $1, R4, single251
+	FMOVD 0(R2), F14
+	TBZ $0, R4, loaded252
+	ADD $8, R2, R26
+	VLD1 (R26), V14.S[2]
+	B loaded252
+
+single251:
+	FMOVS 0(R2), F14
+
+loaded252:
+	WORD $0x6e2ddc71 // FMUL V17.4S, V3.4S, V13.4S
+	WORD $0x6e2dde2d // FMUL V13.4S, V17.4S, V13.4S
+	VFMLA V14.S4, V2.S4, V13.S4
+	WORD $0x6eaded4e // FACGT V14.4S, V10.4S, V13.4S
+	WORD $0x4e6e1dad // BIC V13.16B, V13.16B, V14.16B
+	TBZ $1, R4, single253
+	FMOVD F13, 0(R2)
+	TBZ $0, R4, stored254
+	ADD $8, R2, R26
+	VST1 V13.S[2], (R26)
+	B stored254
+
+single253:
+	FMOVS F13, 0(R2)
+
+stored254:
+	WORD $0x6e25ddae // FMUL V14.4S, V13.4S, V5.4S
+	WORD $0x6ea1f9ce // FSQRT V14.4S, V14.4S
+	WORD $0x4e26d5cd // FADD V13.4S, V14.4S, V6.4S
+	WORD $0x6e2dfe4d // FDIV V13.4S, V18.4S, V13.4S
+	WORD $0x6e2bdd0b // FMUL V11.4S, V8.4S, V11.4S
+	VFMLS V13.S4, V4.S4, V11.S4
+	TBZ $1, R4, single255
+	FMOVD F11, 0(R0)
+	TBZ $0, R4, stored256
+	ADD $8, R0, R26
+	VST1 V11.S[2], (R26)
+	B stored256
+
+single255:
+	FMOVS F11, 0(R0)
+
+stored256:
 
 done:
 	RET
@@ -4656,30 +5111,30 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V4.S[3]
 	WORD $0x4ea08884 // CMGT V4.4S, V4.4S, #0
-	TBZ $1, R2, single231
+	TBZ $1, R2, single257
 	FMOVD 0(R1), F3
-	TBZ $0, R2, loaded232
+	TBZ $0, R2, loaded258
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded232
+	B loaded258
 
-single231:
+single257:
 	FMOVS 0(R1), F3
 
-loaded232:
+loaded258:
 	WORD $0x6ea3e402 // FCMGT V2.4S, V0.4S, V3.4S
 	WORD $0x6ea21c03 // BIT V3.16B, V0.16B, V2.16B
-	TBZ $1, R2, single233
+	TBZ $1, R2, single259
 	FMOVD F3, 0(R0)
-	TBZ $0, R2, stored234
+	TBZ $0, R2, stored260
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored234
+	B stored260
 
-single233:
+single259:
 	FMOVS F3, 0(R0)
 
-stored234:
+stored260:
 
 done:
 	RET
@@ -4753,41 +5208,41 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V7.S[3]
 	WORD $0x4ea088e7 // CMGT V7.4S, V7.4S, #0
-	TBZ $1, R3, single235
+	TBZ $1, R3, single261
 	FMOVD 0(R2), F8
-	TBZ $0, R3, loaded236
+	TBZ $0, R3, loaded262
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded236
+	B loaded262
 
-single235:
+single261:
 	FMOVS 0(R2), F8
 
-loaded236:
+loaded262:
 	WORD $0x6ea0e508 // FCMGT V8.4S, V8.4S, V0.4S
-	TBZ $1, R3, single237
+	TBZ $1, R3, single263
 	FMOVD 0(R1), F6
-	TBZ $0, R3, loaded238
+	TBZ $0, R3, loaded264
 	ADD $8, R1, R26
 	VLD1 (R26), V6.S[2]
-	B loaded238
+	B loaded264
 
-single237:
+single263:
 	FMOVS 0(R1), F6
 
-loaded238:
+loaded264:
 	VAND V8.B16, V6.B16, V6.B16
-	TBZ $1, R3, single239
+	TBZ $1, R3, single265
 	FMOVD F6, 0(R0)
-	TBZ $0, R3, stored240
+	TBZ $0, R3, stored266
 	ADD $8, R0, R26
 	VST1 V6.S[2], (R26)
-	B stored240
+	B stored266
 
-single239:
+single265:
 	FMOVS F6, 0(R0)
 
-stored240:
+stored266:
 
 done:
 	RET
@@ -4950,17 +5405,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V14.S[3]
 	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R2, single241
+	TBZ $1, R2, single267
 	FMOVD 0(R1), F20
-	TBZ $0, R2, loaded242
+	TBZ $0, R2, loaded268
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded242
+	B loaded268
 
-single241:
+single267:
 	FMOVS 0(R1), F20
 
-loaded242:
+loaded268:
 	VORR V20.B16, V0.B16, V22.B16
 	WORD $0x6eb6e42d // FCMGT V13.4S, V1.4S, V22.4S
 	WORD $0x6ead1c36 // BIT V22.16B, V1.16B, V13.16B
@@ -4990,17 +5445,17 @@ loaded242:
 	WORD $0x4e601eb5 // BIC V21.16B, V21.16B, V0.16B
 	VAND V20.B16, V0.B16, V20.B16
 	VORR V21.B16, V20.B16, V20.B16
-	TBZ $1, R2, single243
+	TBZ $1, R2, single269
 	FMOVD F20, 0(R0)
-	TBZ $0, R2, stored244
+	TBZ $0, R2, stored270
 	ADD $8, R0, R26
 	VST1 V20.S[2], (R26)
-	B stored244
+	B stored270
 
-single243:
+single269:
 	FMOVS F20, 0(R0)
 
-stored244:
+stored270:
 
 done:
 	RET
@@ -5079,42 +5534,42 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V1.S[3]
 	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
-	TBZ $1, R3, single245
+	TBZ $1, R3, single271
 	FMOVD 0(R2), F2
-	TBZ $0, R3, loaded246
+	TBZ $0, R3, loaded272
 	ADD $8, R2, R26
 	VLD1 (R26), V2.S[2]
-	B loaded246
+	B loaded272
 
-single245:
+single271:
 	FMOVS 0(R2), F2
 
-loaded246:
-	TBZ $1, R3, single247
+loaded272:
+	TBZ $1, R3, single273
 	FMOVD 0(R1), F3
-	TBZ $0, R3, loaded248
+	TBZ $0, R3, loaded274
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded248
+	B loaded274
 
-single247:
+single273:
 	FMOVS 0(R1), F3
 
-loaded248:
+loaded274:
 	VMOV V0.B16, V9.B16
 	VFMLS V2.S4, V2.S4, V9.S4
 	WORD $0x6e29dc69 // FMUL V9.4S, V3.4S, V9.4S
-	TBZ $1, R3, single249
+	TBZ $1, R3, single275
 	FMOVD F9, 0(R0)
-	TBZ $0, R3, stored250
+	TBZ $0, R3, stored276
 	ADD $8, R0, R26
 	VST1 V9.S[2], (R26)
-	B stored250
+	B stored276
 
-single249:
+single275:
 	FMOVS F9, 0(R0)
 
-stored250:
+stored276:
 
 done:
 	RET
@@ -6467,17 +6922,17 @@ partial0:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single251
+	TBZ $1, R3, single277
 	FMOVD 0(R2), F26
-	TBZ $0, R3, loaded252
+	TBZ $0, R3, loaded278
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded252
+	B loaded278
 
-single251:
+single277:
 	FMOVS 0(R2), F26
 
-loaded252:
+loaded278:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6ebae43b // FCMGT V27.4S, V1.4S, V26.4S
 	WORD $0x6ebb1c3a // BIT V26.16B, V1.16B, V27.16B
@@ -6511,17 +6966,17 @@ loaded252:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf7b // FMUL V27.4S, V27.4S, V29.4S
-	TBZ $1, R3, single253
+	TBZ $1, R3, single279
 	FMOVD F27, 0(R1)
-	TBZ $0, R3, stored254
+	TBZ $0, R3, stored280
 	ADD $8, R1, R26
 	VST1 V27.S[2], (R26)
-	B stored254
+	B stored280
 
-single253:
+single279:
 	FMOVS F27, 0(R1)
 
-stored254:
+stored280:
 	MOVD $0x00000000, R26
 	VDUP R26, V29.S4
 	WORD $0x6ef91fbb // BIF V27.16B, V29.16B, V25.16B
@@ -6541,17 +6996,17 @@ partial1:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single255
+	TBZ $1, R3, single281
 	FMOVD 0(R2), F27
-	TBZ $0, R3, loaded256
+	TBZ $0, R3, loaded282
 	ADD $8, R2, R26
 	VLD1 (R26), V27.S[2]
-	B loaded256
+	B loaded282
 
-single255:
+single281:
 	FMOVS 0(R2), F27
 
-loaded256:
+loaded282:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6ebbe43d // FCMGT V29.4S, V1.4S, V27.4S
 	WORD $0x6ebd1c3b // BIT V27.16B, V1.16B, V29.16B
@@ -6585,17 +7040,17 @@ loaded256:
 	MOVD $0x2f800000, R26
 	VDUP R26, V28.S4
 	WORD $0x6e3cdfbd // FMUL V29.4S, V29.4S, V28.4S
-	TBZ $1, R3, single257
+	TBZ $1, R3, single283
 	FMOVD F29, 0(R1)
-	TBZ $0, R3, stored258
+	TBZ $0, R3, stored284
 	ADD $8, R1, R26
 	VST1 V29.S[2], (R26)
-	B stored258
+	B stored284
 
-single257:
+single283:
 	FMOVS F29, 0(R1)
 
-stored258:
+stored284:
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
 	WORD $0x6ef91f9d // BIF V29.16B, V28.16B, V25.16B
@@ -6615,17 +7070,17 @@ partial2:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single259
+	TBZ $1, R3, single285
 	FMOVD 0(R2), F29
-	TBZ $0, R3, loaded260
+	TBZ $0, R3, loaded286
 	ADD $8, R2, R26
 	VLD1 (R26), V29.S[2]
-	B loaded260
+	B loaded286
 
-single259:
+single285:
 	FMOVS 0(R2), F29
 
-loaded260:
+loaded286:
 	WORD $0x4ea0d7bd // FSUB V29.4S, V29.4S, V0.4S
 	WORD $0x6ebde43c // FCMGT V28.4S, V1.4S, V29.4S
 	WORD $0x6ebc1c3d // BIT V29.16B, V1.16B, V28.16B
@@ -6659,17 +7114,17 @@ loaded260:
 	MOVD $0x2f800000, R26
 	VDUP R26, V26.S4
 	WORD $0x6e3adf9c // FMUL V28.4S, V28.4S, V26.4S
-	TBZ $1, R3, single261
+	TBZ $1, R3, single287
 	FMOVD F28, 0(R1)
-	TBZ $0, R3, stored262
+	TBZ $0, R3, stored288
 	ADD $8, R1, R26
 	VST1 V28.S[2], (R26)
-	B stored262
+	B stored288
 
-single261:
+single287:
 	FMOVS F28, 0(R1)
 
-stored262:
+stored288:
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
 	WORD $0x6ef91f5c // BIF V28.16B, V26.16B, V25.16B
@@ -6689,17 +7144,17 @@ partial3:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single263
+	TBZ $1, R3, single289
 	FMOVD 0(R2), F28
-	TBZ $0, R3, loaded264
+	TBZ $0, R3, loaded290
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded264
+	B loaded290
 
-single263:
+single289:
 	FMOVS 0(R2), F28
 
-loaded264:
+loaded290:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6ebce43a // FCMGT V26.4S, V1.4S, V28.4S
 	WORD $0x6eba1c3c // BIT V28.16B, V1.16B, V26.16B
@@ -6733,17 +7188,17 @@ loaded264:
 	MOVD $0x2f800000, R26
 	VDUP R26, V27.S4
 	WORD $0x6e3bdf5a // FMUL V26.4S, V26.4S, V27.4S
-	TBZ $1, R3, single265
+	TBZ $1, R3, single291
 	FMOVD F26, 0(R1)
-	TBZ $0, R3, stored266
+	TBZ $0, R3, stored292
 	ADD $8, R1, R26
 	VST1 V26.S[2], (R26)
-	B stored266
+	B stored292
 
-single265:
+single291:
 	FMOVS F26, 0(R1)
 
-stored266:
+stored292:
 	MOVD $0x00000000, R26
 	VDUP R26, V27.S4
 	WORD $0x6ef91f7a // BIF V26.16B, V27.16B, V25.16B
@@ -6763,17 +7218,17 @@ partial4:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single267
+	TBZ $1, R3, single293
 	FMOVD 0(R2), F26
-	TBZ $0, R3, loaded268
+	TBZ $0, R3, loaded294
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded268
+	B loaded294
 
-single267:
+single293:
 	FMOVS 0(R2), F26
 
-loaded268:
+loaded294:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6ebae43b // FCMGT V27.4S, V1.4S, V26.4S
 	WORD $0x6ebb1c3a // BIT V26.16B, V1.16B, V27.16B
@@ -6807,17 +7262,17 @@ loaded268:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf7b // FMUL V27.4S, V27.4S, V29.4S
-	TBZ $1, R3, single269
+	TBZ $1, R3, single295
 	FMOVD F27, 0(R1)
-	TBZ $0, R3, stored270
+	TBZ $0, R3, stored296
 	ADD $8, R1, R26
 	VST1 V27.S[2], (R26)
-	B stored270
+	B stored296
 
-single269:
+single295:
 	FMOVS F27, 0(R1)
 
-stored270:
+stored296:
 	MOVD $0x00000000, R26
 	VDUP R26, V29.S4
 	WORD $0x6ef91fbb // BIF V27.16B, V29.16B, V25.16B
@@ -6837,17 +7292,17 @@ partial5:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single271
+	TBZ $1, R3, single297
 	FMOVD 0(R2), F27
-	TBZ $0, R3, loaded272
+	TBZ $0, R3, loaded298
 	ADD $8, R2, R26
 	VLD1 (R26), V27.S[2]
-	B loaded272
+	B loaded298
 
-single271:
+single297:
 	FMOVS 0(R2), F27
 
-loaded272:
+loaded298:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6ebbe43d // FCMGT V29.4S, V1.4S, V27.4S
 	WORD $0x6ebd1c3b // BIT V27.16B, V1.16B, V29.16B
@@ -6881,17 +7336,17 @@ loaded272:
 	MOVD $0x2f800000, R26
 	VDUP R26, V28.S4
 	WORD $0x6e3cdfbd // FMUL V29.4S, V29.4S, V28.4S
-	TBZ $1, R3, single273
+	TBZ $1, R3, single299
 	FMOVD F29, 0(R1)
-	TBZ $0, R3, stored274
+	TBZ $0, R3, stored300
 	ADD $8, R1, R26
 	VST1 V29.S[2], (R26)
-	B stored274
+	B stored300
 
-single273:
+single299:
 	FMOVS F29, 0(R1)
 
-stored274:
+stored300:
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
 	WORD $0x6ef91f9d // BIF V29.16B, V28.16B, V25.16B
@@ -6911,17 +7366,17 @@ partial6:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single275
+	TBZ $1, R3, single301
 	FMOVD 0(R2), F29
-	TBZ $0, R3, loaded276
+	TBZ $0, R3, loaded302
 	ADD $8, R2, R26
 	VLD1 (R26), V29.S[2]
-	B loaded276
+	B loaded302
 
-single275:
+single301:
 	FMOVS 0(R2), F29
 
-loaded276:
+loaded302:
 	WORD $0x4ea0d7bd // FSUB V29.4S, V29.4S, V0.4S
 	WORD $0x6ebde43c // FCMGT V28.4S, V1.4S, V29.4S
 	WORD $0x6ebc1c3d // BIT V29.16B, V1.16B, V28.16B
@@ -6955,17 +7410,17 @@ loaded276:
 	MOVD $0x2f800000, R26
 	VDUP R26, V26.S4
 	WORD $0x6e3adf9c // FMUL V28.4S, V28.4S, V26.4S
-	TBZ $1, R3, single277
+	TBZ $1, R3, single303
 	FMOVD F28, 0(R1)
-	TBZ $0, R3, stored278
+	TBZ $0, R3, stored304
 	ADD $8, R1, R26
 	VST1 V28.S[2], (R26)
-	B stored278
+	B stored304
 
-single277:
+single303:
 	FMOVS F28, 0(R1)
 
-stored278:
+stored304:
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
 	WORD $0x6ef91f5c // BIF V28.16B, V26.16B, V25.16B
@@ -6985,17 +7440,17 @@ partial7:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single279
+	TBZ $1, R3, single305
 	FMOVD 0(R2), F28
-	TBZ $0, R3, loaded280
+	TBZ $0, R3, loaded306
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded280
+	B loaded306
 
-single279:
+single305:
 	FMOVS 0(R2), F28
 
-loaded280:
+loaded306:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6ebce43a // FCMGT V26.4S, V1.4S, V28.4S
 	WORD $0x6eba1c3c // BIT V28.16B, V1.16B, V26.16B
@@ -7029,17 +7484,17 @@ loaded280:
 	MOVD $0x2f800000, R26
 	VDUP R26, V27.S4
 	WORD $0x6e3bdf5a // FMUL V26.4S, V26.4S, V27.4S
-	TBZ $1, R3, single281
+	TBZ $1, R3, single307
 	FMOVD F26, 0(R1)
-	TBZ $0, R3, stored282
+	TBZ $0, R3, stored308
 	ADD $8, R1, R26
 	VST1 V26.S[2], (R26)
-	B stored282
+	B stored308
 
-single281:
+single307:
 	FMOVS F26, 0(R1)
 
-stored282:
+stored308:
 	MOVD $0x00000000, R26
 	VDUP R26, V27.S4
 	WORD $0x6ef91f7a // BIF V26.16B, V27.16B, V25.16B
@@ -7059,17 +7514,17 @@ partial8:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single283
+	TBZ $1, R3, single309
 	FMOVD 0(R2), F26
-	TBZ $0, R3, loaded284
+	TBZ $0, R3, loaded310
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded284
+	B loaded310
 
-single283:
+single309:
 	FMOVS 0(R2), F26
 
-loaded284:
+loaded310:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6ebae43b // FCMGT V27.4S, V1.4S, V26.4S
 	WORD $0x6ebb1c3a // BIT V26.16B, V1.16B, V27.16B
@@ -7103,17 +7558,17 @@ loaded284:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf7b // FMUL V27.4S, V27.4S, V29.4S
-	TBZ $1, R3, single285
+	TBZ $1, R3, single311
 	FMOVD F27, 0(R1)
-	TBZ $0, R3, stored286
+	TBZ $0, R3, stored312
 	ADD $8, R1, R26
 	VST1 V27.S[2], (R26)
-	B stored286
+	B stored312
 
-single285:
+single311:
 	FMOVS F27, 0(R1)
 
-stored286:
+stored312:
 	MOVD $0x00000000, R26
 	VDUP R26, V29.S4
 	WORD $0x6ef91fbb // BIF V27.16B, V29.16B, V25.16B
@@ -7133,17 +7588,17 @@ partial9:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single287
+	TBZ $1, R3, single313
 	FMOVD 0(R2), F27
-	TBZ $0, R3, loaded288
+	TBZ $0, R3, loaded314
 	ADD $8, R2, R26
 	VLD1 (R26), V27.S[2]
-	B loaded288
+	B loaded314
 
-single287:
+single313:
 	FMOVS 0(R2), F27
 
-loaded288:
+loaded314:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6ebbe43d // FCMGT V29.4S, V1.4S, V27.4S
 	WORD $0x6ebd1c3b // BIT V27.16B, V1.16B, V29.16B
@@ -7177,17 +7632,17 @@ loaded288:
 	MOVD $0x2f800000, R26
 	VDUP R26, V28.S4
 	WORD $0x6e3cdfbd // FMUL V29.4S, V29.4S, V28.4S
-	TBZ $1, R3, single289
+	TBZ $1, R3, single315
 	FMOVD F29, 0(R1)
-	TBZ $0, R3, stored290
+	TBZ $0, R3, stored316
 	ADD $8, R1, R26
 	VST1 V29.S[2], (R26)
-	B stored290
+	B stored316
 
-single289:
+single315:
 	FMOVS F29, 0(R1)
 
-stored290:
+stored316:
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
 	WORD $0x6ef91f9d // BIF V29.16B, V28.16B, V25.16B
@@ -7207,17 +7662,17 @@ partial10:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single291
+	TBZ $1, R3, single317
 	FMOVD 0(R2), F29
-	TBZ $0, R3, loaded292
+	TBZ $0, R3, loaded318
 	ADD $8, R2, R26
 	VLD1 (R26), V29.S[2]
-	B loaded292
+	B loaded318
 
-single291:
+single317:
 	FMOVS 0(R2), F29
 
-loaded292:
+loaded318:
 	WORD $0x4ea0d7bd // FSUB V29.4S, V29.4S, V0.4S
 	WORD $0x6ebde43c // FCMGT V28.4S, V1.4S, V29.4S
 	WORD $0x6ebc1c3d // BIT V29.16B, V1.16B, V28.16B
@@ -7251,17 +7706,17 @@ loaded292:
 	MOVD $0x2f800000, R26
 	VDUP R26, V26.S4
 	WORD $0x6e3adf9c // FMUL V28.4S, V28.4S, V26.4S
-	TBZ $1, R3, single293
+	TBZ $1, R3, single319
 	FMOVD F28, 0(R1)
-	TBZ $0, R3, stored294
+	TBZ $0, R3, stored320
 	ADD $8, R1, R26
 	VST1 V28.S[2], (R26)
-	B stored294
+	B stored320
 
-single293:
+single319:
 	FMOVS F28, 0(R1)
 
-stored294:
+stored320:
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
 	WORD $0x6ef91f5c // BIF V28.16B, V26.16B, V25.16B
@@ -7281,17 +7736,17 @@ partial11:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single295
+	TBZ $1, R3, single321
 	FMOVD 0(R2), F28
-	TBZ $0, R3, loaded296
+	TBZ $0, R3, loaded322
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded296
+	B loaded322
 
-single295:
+single321:
 	FMOVS 0(R2), F28
 
-loaded296:
+loaded322:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6ebce43a // FCMGT V26.4S, V1.4S, V28.4S
 	WORD $0x6eba1c3c // BIT V28.16B, V1.16B, V26.16B
@@ -7325,17 +7780,17 @@ loaded296:
 	MOVD $0x2f800000, R26
 	VDUP R26, V27.S4
 	WORD $0x6e3bdf5a // FMUL V26.4S, V26.4S, V27.4S
-	TBZ $1, R3, single297
+	TBZ $1, R3, single323
 	FMOVD F26, 0(R1)
-	TBZ $0, R3, stored298
+	TBZ $0, R3, stored324
 	ADD $8, R1, R26
 	VST1 V26.S[2], (R26)
-	B stored298
+	B stored324
 
-single297:
+single323:
 	FMOVS F26, 0(R1)
 
-stored298:
+stored324:
 	MOVD $0x00000000, R26
 	VDUP R26, V27.S4
 	WORD $0x6ef91f7a // BIF V26.16B, V27.16B, V25.16B
@@ -7355,17 +7810,17 @@ partial12:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single299
+	TBZ $1, R3, single325
 	FMOVD 0(R2), F26
-	TBZ $0, R3, loaded300
+	TBZ $0, R3, loaded326
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded300
+	B loaded326
 
-single299:
+single325:
 	FMOVS 0(R2), F26
 
-loaded300:
+loaded326:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6ebae43b // FCMGT V27.4S, V1.4S, V26.4S
 	WORD $0x6ebb1c3a // BIT V26.16B, V1.16B, V27.16B
@@ -7399,17 +7854,17 @@ loaded300:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf7b // FMUL V27.4S, V27.4S, V29.4S
-	TBZ $1, R3, single301
+	TBZ $1, R3, single327
 	FMOVD F27, 0(R1)
-	TBZ $0, R3, stored302
+	TBZ $0, R3, stored328
 	ADD $8, R1, R26
 	VST1 V27.S[2], (R26)
-	B stored302
+	B stored328
 
-single301:
+single327:
 	FMOVS F27, 0(R1)
 
-stored302:
+stored328:
 	MOVD $0x00000000, R26
 	VDUP R26, V29.S4
 	WORD $0x6ef91fbb // BIF V27.16B, V29.16B, V25.16B
@@ -7429,17 +7884,17 @@ partial13:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single303
+	TBZ $1, R3, single329
 	FMOVD 0(R2), F27
-	TBZ $0, R3, loaded304
+	TBZ $0, R3, loaded330
 	ADD $8, R2, R26
 	VLD1 (R26), V27.S[2]
-	B loaded304
+	B loaded330
 
-single303:
+single329:
 	FMOVS 0(R2), F27
 
-loaded304:
+loaded330:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6ebbe43d // FCMGT V29.4S, V1.4S, V27.4S
 	WORD $0x6ebd1c3b // BIT V27.16B, V1.16B, V29.16B
@@ -7473,17 +7928,17 @@ loaded304:
 	MOVD $0x2f800000, R26
 	VDUP R26, V28.S4
 	WORD $0x6e3cdfbd // FMUL V29.4S, V29.4S, V28.4S
-	TBZ $1, R3, single305
+	TBZ $1, R3, single331
 	FMOVD F29, 0(R1)
-	TBZ $0, R3, stored306
+	TBZ $0, R3, stored332
 	ADD $8, R1, R26
 	VST1 V29.S[2], (R26)
-	B stored306
+	B stored332
 
-single305:
+single331:
 	FMOVS F29, 0(R1)
 
-stored306:
+stored332:
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
 	WORD $0x6ef91f9d // BIF V29.16B, V28.16B, V25.16B
@@ -7503,17 +7958,17 @@ partial14:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single307
+	TBZ $1, R3, single333
 	FMOVD 0(R2), F29
-	TBZ $0, R3, loaded308
+	TBZ $0, R3, loaded334
 	ADD $8, R2, R26
 	VLD1 (R26), V29.S[2]
-	B loaded308
+	B loaded334
 
-single307:
+single333:
 	FMOVS 0(R2), F29
 
-loaded308:
+loaded334:
 	WORD $0x4ea0d7bd // FSUB V29.4S, V29.4S, V0.4S
 	WORD $0x6ebde43c // FCMGT V28.4S, V1.4S, V29.4S
 	WORD $0x6ebc1c3d // BIT V29.16B, V1.16B, V28.16B
@@ -7547,17 +8002,17 @@ loaded308:
 	MOVD $0x2f800000, R26
 	VDUP R26, V26.S4
 	WORD $0x6e3adf9c // FMUL V28.4S, V28.4S, V26.4S
-	TBZ $1, R3, single309
+	TBZ $1, R3, single335
 	FMOVD F28, 0(R1)
-	TBZ $0, R3, stored310
+	TBZ $0, R3, stored336
 	ADD $8, R1, R26
 	VST1 V28.S[2], (R26)
-	B stored310
+	B stored336
 
-single309:
+single335:
 	FMOVS F28, 0(R1)
 
-stored310:
+stored336:
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
 	WORD $0x6ef91f5c // BIF V28.16B, V26.16B, V25.16B
@@ -7577,17 +8032,17 @@ partial15:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single311
+	TBZ $1, R3, single337
 	FMOVD 0(R2), F28
-	TBZ $0, R3, loaded312
+	TBZ $0, R3, loaded338
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded312
+	B loaded338
 
-single311:
+single337:
 	FMOVS 0(R2), F28
 
-loaded312:
+loaded338:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6ebce43a // FCMGT V26.4S, V1.4S, V28.4S
 	WORD $0x6eba1c3c // BIT V28.16B, V1.16B, V26.16B
@@ -7621,17 +8076,17 @@ loaded312:
 	MOVD $0x2f800000, R26
 	VDUP R26, V27.S4
 	WORD $0x6e3bdf5a // FMUL V26.4S, V26.4S, V27.4S
-	TBZ $1, R3, single313
+	TBZ $1, R3, single339
 	FMOVD F26, 0(R1)
-	TBZ $0, R3, stored314
+	TBZ $0, R3, stored340
 	ADD $8, R1, R26
 	VST1 V26.S[2], (R26)
-	B stored314
+	B stored340
 
-single313:
+single339:
 	FMOVS F26, 0(R1)
 
-stored314:
+stored340:
 	MOVD $0x00000000, R26
 	VDUP R26, V27.S4
 	WORD $0x6ef91f7a // BIF V26.16B, V27.16B, V25.16B
@@ -7774,56 +8229,56 @@ tile:
 
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
-	TBZ $1, R20, single315
+	TBZ $1, R20, single341
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded316
+	TBZ $0, R20, loaded342
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded316
+	B loaded342
 
-single315:
+single341:
 	FMOVS 0(R10), F0
 
-loaded316:
+loaded342:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
-	TBZ $1, R20, single317
+	TBZ $1, R20, single343
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded318
+	TBZ $0, R20, loaded344
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded318
+	B loaded344
 
-single317:
+single343:
 	FMOVS 0(R10), F0
 
-loaded318:
+loaded344:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
-	TBZ $1, R20, single319
+	TBZ $1, R20, single345
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded320
+	TBZ $0, R20, loaded346
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded320
+	B loaded346
 
-single319:
+single345:
 	FMOVS 0(R10), F0
 
-loaded320:
+loaded346:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
-	TBZ $1, R20, single321
+	TBZ $1, R20, single347
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded322
+	TBZ $0, R20, loaded348
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded322
+	B loaded348
 
-single321:
+single347:
 	FMOVS 0(R10), F0
 
-loaded322:
+loaded348:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	SUBS $4, R9
@@ -7836,17 +8291,17 @@ rest:
 single:
 	FMOVS (R0), F1
 	ADD $4, R0
-	TBZ $1, R20, single323
+	TBZ $1, R20, single349
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded324
+	TBZ $0, R20, loaded350
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded324
+	B loaded350
 
-single323:
+single349:
 	FMOVS 0(R10), F0
 
-loaded324:
+loaded350:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -7857,49 +8312,49 @@ finish:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single325
+	TBZ $1, R20, single351
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded326
+	TBZ $0, R20, loaded352
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded326
+	B loaded352
 
-single325:
+single351:
 	FMOVS 0(R21), F0
 
-loaded326:
+loaded352:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single327
+	TBZ $1, R20, single353
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded328
+	TBZ $0, R20, loaded354
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded328
+	B loaded354
 
-single327:
+single353:
 	FMOVS 0(R21), F0
 
-loaded328:
+loaded354:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single329
+	TBZ $1, R20, single355
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored330
+	TBZ $0, R20, stored356
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored330
+	B stored356
 
-single329:
+single355:
 	FMOVS F31, 0(R21)
 
-stored330:
+stored356:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -8020,62 +8475,62 @@ tile:
 unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single331
+	TBZ $1, R20, single357
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded332
+	TBZ $0, R20, loaded358
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded332
+	B loaded358
 
-single331:
+single357:
 	FMOVS 16(R10), F1
 
-loaded332:
+loaded358:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single333
+	TBZ $1, R20, single359
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded334
+	TBZ $0, R20, loaded360
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded334
+	B loaded360
 
-single333:
+single359:
 	FMOVS 16(R10), F1
 
-loaded334:
+loaded360:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single335
+	TBZ $1, R20, single361
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded336
+	TBZ $0, R20, loaded362
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded336
+	B loaded362
 
-single335:
+single361:
 	FMOVS 16(R10), F1
 
-loaded336:
+loaded362:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single337
+	TBZ $1, R20, single363
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded338
+	TBZ $0, R20, loaded364
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded338
+	B loaded364
 
-single337:
+single363:
 	FMOVS 16(R10), F1
 
-loaded338:
+loaded364:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -8090,17 +8545,17 @@ single:
 	FMOVS (R0), F2
 	ADD $4, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single339
+	TBZ $1, R20, single365
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded340
+	TBZ $0, R20, loaded366
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded340
+	B loaded366
 
-single339:
+single365:
 	FMOVS 16(R10), F1
 
-loaded340:
+loaded366:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -8115,17 +8570,17 @@ finish:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single341
+	TBZ $1, R20, single367
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded342
+	TBZ $0, R20, loaded368
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded342
+	B loaded368
 
-single341:
+single367:
 	FMOVS 16(R21), F0
 
-loaded342:
+loaded368:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -8134,33 +8589,33 @@ bias:
 	CBZ R21, store
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single343
+	TBZ $1, R20, single369
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded344
+	TBZ $0, R20, loaded370
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded344
+	B loaded370
 
-single343:
+single369:
 	FMOVS 16(R21), F0
 
-loaded344:
+loaded370:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single345
+	TBZ $1, R20, single371
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored346
+	TBZ $0, R20, stored372
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored346
+	B stored372
 
-single345:
+single371:
 	FMOVS F30, 16(R21)
 
-stored346:
+stored372:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -8282,59 +8737,59 @@ tile:
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
-	TBZ $1, R20, single347
+	TBZ $1, R20, single373
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded348
+	TBZ $0, R20, loaded374
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded348
+	B loaded374
 
-single347:
+single373:
 	FMOVS 0(R10), F0
 
-loaded348:
+loaded374:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
-	TBZ $1, R20, single349
+	TBZ $1, R20, single375
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded350
+	TBZ $0, R20, loaded376
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded350
+	B loaded376
 
-single349:
+single375:
 	FMOVS 0(R10), F0
 
-loaded350:
+loaded376:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
-	TBZ $1, R20, single351
+	TBZ $1, R20, single377
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded352
+	TBZ $0, R20, loaded378
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded352
+	B loaded378
 
-single351:
+single377:
 	FMOVS 0(R10), F0
 
-loaded352:
+loaded378:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
-	TBZ $1, R20, single353
+	TBZ $1, R20, single379
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded354
+	TBZ $0, R20, loaded380
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded354
+	B loaded380
 
-single353:
+single379:
 	FMOVS 0(R10), F0
 
-loaded354:
+loaded380:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -8350,17 +8805,17 @@ single:
 	ADD $4, R0
 	FMOVS (R1), F2
 	ADD $4, R1
-	TBZ $1, R20, single355
+	TBZ $1, R20, single381
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded356
+	TBZ $0, R20, loaded382
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded356
+	B loaded382
 
-single355:
+single381:
 	FMOVS 0(R10), F0
 
-loaded356:
+loaded382:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -8372,76 +8827,76 @@ finish:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single357
+	TBZ $1, R20, single383
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded358
+	TBZ $0, R20, loaded384
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded358
+	B loaded384
 
-single357:
+single383:
 	FMOVS 0(R21), F0
 
-loaded358:
+loaded384:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single359
+	TBZ $1, R20, single385
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded360
+	TBZ $0, R20, loaded386
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded360
+	B loaded386
 
-single359:
+single385:
 	FMOVS 0(R21), F0
 
-loaded360:
+loaded386:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single361
+	TBZ $1, R20, single387
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded362
+	TBZ $0, R20, loaded388
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded362
+	B loaded388
 
-single361:
+single387:
 	FMOVS 0(R21), F0
 
-loaded362:
+loaded388:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single363
+	TBZ $1, R20, single389
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored364
+	TBZ $0, R20, stored390
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored364
+	B stored390
 
-single363:
+single389:
 	FMOVS F31, 0(R21)
 
-stored364:
+stored390:
 	ADD R13, R21
-	TBZ $1, R20, single365
+	TBZ $1, R20, single391
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored366
+	TBZ $0, R20, stored392
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored366
+	B stored392
 
-single365:
+single391:
 	FMOVS F30, 0(R21)
 
-stored366:
+stored392:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -8594,68 +9049,68 @@ unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	VLD1.P 16(R1), [V3.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single367
+	TBZ $1, R20, single393
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded368
+	TBZ $0, R20, loaded394
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded368
+	B loaded394
 
-single367:
+single393:
 	FMOVS 16(R10), F1
 
-loaded368:
+loaded394:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single369
+	TBZ $1, R20, single395
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded370
+	TBZ $0, R20, loaded396
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded370
+	B loaded396
 
-single369:
+single395:
 	FMOVS 16(R10), F1
 
-loaded370:
+loaded396:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa3103c // FMLA V28.4S, V1.4S, V3.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single371
+	TBZ $1, R20, single397
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded372
+	TBZ $0, R20, loaded398
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded372
+	B loaded398
 
-single371:
+single397:
 	FMOVS 16(R10), F1
 
-loaded372:
+loaded398:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f83183c // FMLA V28.4S, V1.4S, V3.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single373
+	TBZ $1, R20, single399
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded374
+	TBZ $0, R20, loaded400
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded374
+	B loaded400
 
-single373:
+single399:
 	FMOVS 16(R10), F1
 
-loaded374:
+loaded400:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -8674,17 +9129,17 @@ single:
 	FMOVS (R1), F3
 	ADD $4, R1
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single375
+	TBZ $1, R20, single401
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded376
+	TBZ $0, R20, loaded402
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded376
+	B loaded402
 
-single375:
+single401:
 	FMOVS 16(R10), F1
 
-loaded376:
+loaded402:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -8701,34 +9156,34 @@ finish:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single377
+	TBZ $1, R20, single403
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded378
+	TBZ $0, R20, loaded404
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded378
+	B loaded404
 
-single377:
+single403:
 	FMOVS 16(R21), F0
 
-loaded378:
+loaded404:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single379
+	TBZ $1, R20, single405
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded380
+	TBZ $0, R20, loaded406
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded380
+	B loaded406
 
-single379:
+single405:
 	FMOVS 16(R21), F0
 
-loaded380:
+loaded406:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -8738,47 +9193,47 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single381
+	TBZ $1, R20, single407
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded382
+	TBZ $0, R20, loaded408
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded382
+	B loaded408
 
-single381:
+single407:
 	FMOVS 16(R21), F0
 
-loaded382:
+loaded408:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single383
+	TBZ $1, R20, single409
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored384
+	TBZ $0, R20, stored410
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored384
+	B stored410
 
-single383:
+single409:
 	FMOVS F30, 16(R21)
 
-stored384:
+stored410:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single385
+	TBZ $1, R20, single411
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored386
+	TBZ $0, R20, stored412
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored386
+	B stored412
 
-single385:
+single411:
 	FMOVS F28, 16(R21)
 
-stored386:
+stored412:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -8920,62 +9375,62 @@ unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
-	TBZ $1, R20, single387
+	TBZ $1, R20, single413
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded388
+	TBZ $0, R20, loaded414
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded388
+	B loaded414
 
-single387:
+single413:
 	FMOVS 0(R10), F0
 
-loaded388:
+loaded414:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
-	TBZ $1, R20, single389
+	TBZ $1, R20, single415
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded390
+	TBZ $0, R20, loaded416
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded390
+	B loaded416
 
-single389:
+single415:
 	FMOVS 0(R10), F0
 
-loaded390:
+loaded416:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
-	TBZ $1, R20, single391
+	TBZ $1, R20, single417
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded392
+	TBZ $0, R20, loaded418
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded392
+	B loaded418
 
-single391:
+single417:
 	FMOVS 0(R10), F0
 
-loaded392:
+loaded418:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
-	TBZ $1, R20, single393
+	TBZ $1, R20, single419
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded394
+	TBZ $0, R20, loaded420
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded394
+	B loaded420
 
-single393:
+single419:
 	FMOVS 0(R10), F0
 
-loaded394:
+loaded420:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -8994,17 +9449,17 @@ single:
 	ADD $4, R1
 	FMOVS (R2), F3
 	ADD $4, R2
-	TBZ $1, R20, single395
+	TBZ $1, R20, single421
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded396
+	TBZ $0, R20, loaded422
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded396
+	B loaded422
 
-single395:
+single421:
 	FMOVS 0(R10), F0
 
-loaded396:
+loaded422:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -9017,103 +9472,103 @@ finish:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single397
+	TBZ $1, R20, single423
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded398
+	TBZ $0, R20, loaded424
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded398
+	B loaded424
 
-single397:
+single423:
 	FMOVS 0(R21), F0
 
-loaded398:
+loaded424:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single399
+	TBZ $1, R20, single425
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded400
+	TBZ $0, R20, loaded426
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded400
+	B loaded426
 
-single399:
+single425:
 	FMOVS 0(R21), F0
 
-loaded400:
+loaded426:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single401
+	TBZ $1, R20, single427
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded402
+	TBZ $0, R20, loaded428
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded402
+	B loaded428
 
-single401:
+single427:
 	FMOVS 0(R21), F0
 
-loaded402:
+loaded428:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single403
+	TBZ $1, R20, single429
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded404
+	TBZ $0, R20, loaded430
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded404
+	B loaded430
 
-single403:
+single429:
 	FMOVS 0(R21), F0
 
-loaded404:
+loaded430:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single405
+	TBZ $1, R20, single431
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored406
+	TBZ $0, R20, stored432
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored406
+	B stored432
 
-single405:
+single431:
 	FMOVS F31, 0(R21)
 
-stored406:
+stored432:
 	ADD R13, R21
-	TBZ $1, R20, single407
+	TBZ $1, R20, single433
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored408
+	TBZ $0, R20, stored434
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored408
+	B stored434
 
-single407:
+single433:
 	FMOVS F30, 0(R21)
 
-stored408:
+stored434:
 	ADD R13, R21
-	TBZ $1, R20, single409
+	TBZ $1, R20, single435
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored410
+	TBZ $0, R20, stored436
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored410
+	B stored436
 
-single409:
+single435:
 	FMOVS F29, 0(R21)
 
-stored410:
+stored436:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -9298,17 +9753,17 @@ unrolled:
 	VLD1.P 16(R1), [V3.B16]
 	VLD1.P 16(R2), [V4.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single411
+	TBZ $1, R20, single437
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded412
+	TBZ $0, R20, loaded438
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded412
+	B loaded438
 
-single411:
+single437:
 	FMOVS 16(R10), F1
 
-loaded412:
+loaded438:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -9317,17 +9772,17 @@ loaded412:
 	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
 	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single413
+	TBZ $1, R20, single439
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded414
+	TBZ $0, R20, loaded440
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded414
+	B loaded440
 
-single413:
+single439:
 	FMOVS 16(R10), F1
 
-loaded414:
+loaded440:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -9336,17 +9791,17 @@ loaded414:
 	WORD $0x4fa4101b // FMLA V27.4S, V0.4S, V4.S[1]
 	WORD $0x4fa4103a // FMLA V26.4S, V1.4S, V4.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single415
+	TBZ $1, R20, single441
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded416
+	TBZ $0, R20, loaded442
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded416
+	B loaded442
 
-single415:
+single441:
 	FMOVS 16(R10), F1
 
-loaded416:
+loaded442:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -9355,17 +9810,17 @@ loaded416:
 	WORD $0x4f84181b // FMLA V27.4S, V0.4S, V4.S[2]
 	WORD $0x4f84183a // FMLA V26.4S, V1.4S, V4.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single417
+	TBZ $1, R20, single443
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded418
+	TBZ $0, R20, loaded444
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded418
+	B loaded444
 
-single417:
+single443:
 	FMOVS 16(R10), F1
 
-loaded418:
+loaded444:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -9388,17 +9843,17 @@ single:
 	FMOVS (R2), F4
 	ADD $4, R2
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single419
+	TBZ $1, R20, single445
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded420
+	TBZ $0, R20, loaded446
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded420
+	B loaded446
 
-single419:
+single445:
 	FMOVS 16(R10), F1
 
-loaded420:
+loaded446:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -9417,51 +9872,51 @@ finish:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single421
+	TBZ $1, R20, single447
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded422
+	TBZ $0, R20, loaded448
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded422
+	B loaded448
 
-single421:
+single447:
 	FMOVS 16(R21), F0
 
-loaded422:
+loaded448:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single423
+	TBZ $1, R20, single449
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded424
+	TBZ $0, R20, loaded450
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded424
+	B loaded450
 
-single423:
+single449:
 	FMOVS 16(R21), F0
 
-loaded424:
+loaded450:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single425
+	TBZ $1, R20, single451
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded426
+	TBZ $0, R20, loaded452
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded426
+	B loaded452
 
-single425:
+single451:
 	FMOVS 16(R21), F0
 
-loaded426:
+loaded452:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -9472,17 +9927,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single427
+	TBZ $1, R20, single453
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded428
+	TBZ $0, R20, loaded454
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded428
+	B loaded454
 
-single427:
+single453:
 	FMOVS 16(R21), F0
 
-loaded428:
+loaded454:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -9490,43 +9945,43 @@ loaded428:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single429
+	TBZ $1, R20, single455
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored430
+	TBZ $0, R20, stored456
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored430
+	B stored456
 
-single429:
+single455:
 	FMOVS F30, 16(R21)
 
-stored430:
+stored456:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single431
+	TBZ $1, R20, single457
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored432
+	TBZ $0, R20, stored458
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored432
+	B stored458
 
-single431:
+single457:
 	FMOVS F28, 16(R21)
 
-stored432:
+stored458:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single433
+	TBZ $1, R20, single459
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored434
+	TBZ $0, R20, stored460
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored434
+	B stored460
 
-single433:
+single459:
 	FMOVS F26, 16(R21)
 
-stored434:
+stored460:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -9688,65 +10143,65 @@ unrolled:
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
-	TBZ $1, R20, single435
+	TBZ $1, R20, single461
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded436
+	TBZ $0, R20, loaded462
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded436
+	B loaded462
 
-single435:
+single461:
 	FMOVS 0(R10), F0
 
-loaded436:
+loaded462:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
-	TBZ $1, R20, single437
+	TBZ $1, R20, single463
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded438
+	TBZ $0, R20, loaded464
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded438
+	B loaded464
 
-single437:
+single463:
 	FMOVS 0(R10), F0
 
-loaded438:
+loaded464:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
-	TBZ $1, R20, single439
+	TBZ $1, R20, single465
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded440
+	TBZ $0, R20, loaded466
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded440
+	B loaded466
 
-single439:
+single465:
 	FMOVS 0(R10), F0
 
-loaded440:
+loaded466:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
-	TBZ $1, R20, single441
+	TBZ $1, R20, single467
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded442
+	TBZ $0, R20, loaded468
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded442
+	B loaded468
 
-single441:
+single467:
 	FMOVS 0(R10), F0
 
-loaded442:
+loaded468:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -9768,17 +10223,17 @@ single:
 	ADD $4, R2
 	FMOVS (R3), F4
 	ADD $4, R3
-	TBZ $1, R20, single443
+	TBZ $1, R20, single469
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded444
+	TBZ $0, R20, loaded470
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded444
+	B loaded470
 
-single443:
+single469:
 	FMOVS 0(R10), F0
 
-loaded444:
+loaded470:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -9792,76 +10247,76 @@ finish:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single445
+	TBZ $1, R20, single471
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded446
+	TBZ $0, R20, loaded472
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded446
+	B loaded472
 
-single445:
+single471:
 	FMOVS 0(R21), F0
 
-loaded446:
+loaded472:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single447
+	TBZ $1, R20, single473
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded448
+	TBZ $0, R20, loaded474
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded448
+	B loaded474
 
-single447:
+single473:
 	FMOVS 0(R21), F0
 
-loaded448:
+loaded474:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single449
+	TBZ $1, R20, single475
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded450
+	TBZ $0, R20, loaded476
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded450
+	B loaded476
 
-single449:
+single475:
 	FMOVS 0(R21), F0
 
-loaded450:
+loaded476:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single451
+	TBZ $1, R20, single477
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded452
+	TBZ $0, R20, loaded478
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded452
+	B loaded478
 
-single451:
+single477:
 	FMOVS 0(R21), F0
 
-loaded452:
+loaded478:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single453
+	TBZ $1, R20, single479
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded454
+	TBZ $0, R20, loaded480
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded454
+	B loaded480
 
-single453:
+single479:
 	FMOVS 0(R21), F0
 
-loaded454:
+loaded480:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -9869,53 +10324,53 @@ loaded454:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single455
+	TBZ $1, R20, single481
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored456
+	TBZ $0, R20, stored482
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored456
+	B stored482
 
-single455:
+single481:
 	FMOVS F31, 0(R21)
 
-stored456:
+stored482:
 	ADD R13, R21
-	TBZ $1, R20, single457
+	TBZ $1, R20, single483
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored458
+	TBZ $0, R20, stored484
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored458
+	B stored484
 
-single457:
+single483:
 	FMOVS F30, 0(R21)
 
-stored458:
+stored484:
 	ADD R13, R21
-	TBZ $1, R20, single459
+	TBZ $1, R20, single485
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored460
+	TBZ $0, R20, stored486
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored460
+	B stored486
 
-single459:
+single485:
 	FMOVS F29, 0(R21)
 
-stored460:
+stored486:
 	ADD R13, R21
-	TBZ $1, R20, single461
+	TBZ $1, R20, single487
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored462
+	TBZ $0, R20, stored488
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored462
+	B stored488
 
-single461:
+single487:
 	FMOVS F28, 0(R21)
 
-stored462:
+stored488:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -10132,17 +10587,17 @@ unrolled:
 	VLD1.P 16(R2), [V4.B16]
 	VLD1.P 16(R3), [V5.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single463
+	TBZ $1, R20, single489
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded464
+	TBZ $0, R20, loaded490
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded464
+	B loaded490
 
-single463:
+single489:
 	FMOVS 16(R10), F1
 
-loaded464:
+loaded490:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -10153,17 +10608,17 @@ loaded464:
 	WORD $0x4f851019 // FMLA V25.4S, V0.4S, V5.S[0]
 	WORD $0x4f851038 // FMLA V24.4S, V1.4S, V5.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single465
+	TBZ $1, R20, single491
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded466
+	TBZ $0, R20, loaded492
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded466
+	B loaded492
 
-single465:
+single491:
 	FMOVS 16(R10), F1
 
-loaded466:
+loaded492:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -10174,17 +10629,17 @@ loaded466:
 	WORD $0x4fa51019 // FMLA V25.4S, V0.4S, V5.S[1]
 	WORD $0x4fa51038 // FMLA V24.4S, V1.4S, V5.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single467
+	TBZ $1, R20, single493
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded468
+	TBZ $0, R20, loaded494
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded468
+	B loaded494
 
-single467:
+single493:
 	FMOVS 16(R10), F1
 
-loaded468:
+loaded494:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -10195,17 +10650,17 @@ loaded468:
 	WORD $0x4f851819 // FMLA V25.4S, V0.4S, V5.S[2]
 	WORD $0x4f851838 // FMLA V24.4S, V1.4S, V5.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single469
+	TBZ $1, R20, single495
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded470
+	TBZ $0, R20, loaded496
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded470
+	B loaded496
 
-single469:
+single495:
 	FMOVS 16(R10), F1
 
-loaded470:
+loaded496:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -10232,17 +10687,17 @@ single:
 	FMOVS (R3), F5
 	ADD $4, R3
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single471
+	TBZ $1, R20, single497
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded472
+	TBZ $0, R20, loaded498
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded472
+	B loaded498
 
-single471:
+single497:
 	FMOVS 16(R10), F1
 
-loaded472:
+loaded498:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -10263,68 +10718,68 @@ finish:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single473
+	TBZ $1, R20, single499
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded474
+	TBZ $0, R20, loaded500
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded474
+	B loaded500
 
-single473:
+single499:
 	FMOVS 16(R21), F0
 
-loaded474:
+loaded500:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single475
+	TBZ $1, R20, single501
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded476
+	TBZ $0, R20, loaded502
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded476
+	B loaded502
 
-single475:
+single501:
 	FMOVS 16(R21), F0
 
-loaded476:
+loaded502:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single477
+	TBZ $1, R20, single503
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded478
+	TBZ $0, R20, loaded504
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded478
+	B loaded504
 
-single477:
+single503:
 	FMOVS 16(R21), F0
 
-loaded478:
+loaded504:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single479
+	TBZ $1, R20, single505
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded480
+	TBZ $0, R20, loaded506
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded480
+	B loaded506
 
-single479:
+single505:
 	FMOVS 16(R21), F0
 
-loaded480:
+loaded506:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -10336,17 +10791,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single481
+	TBZ $1, R20, single507
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded482
+	TBZ $0, R20, loaded508
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded482
+	B loaded508
 
-single481:
+single507:
 	FMOVS 16(R21), F0
 
-loaded482:
+loaded508:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -10355,56 +10810,56 @@ loaded482:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single483
+	TBZ $1, R20, single509
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored484
+	TBZ $0, R20, stored510
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored484
+	B stored510
 
-single483:
+single509:
 	FMOVS F30, 16(R21)
 
-stored484:
+stored510:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single485
+	TBZ $1, R20, single511
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored486
+	TBZ $0, R20, stored512
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored486
+	B stored512
 
-single485:
+single511:
 	FMOVS F28, 16(R21)
 
-stored486:
+stored512:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single487
+	TBZ $1, R20, single513
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored488
+	TBZ $0, R20, stored514
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored488
+	B stored514
 
-single487:
+single513:
 	FMOVS F26, 16(R21)
 
-stored488:
+stored514:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single489
+	TBZ $1, R20, single515
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored490
+	TBZ $0, R20, stored516
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored490
+	B stored516
 
-single489:
+single515:
 	FMOVS F24, 16(R21)
 
-stored490:
+stored516:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -10586,68 +11041,68 @@ unrolled:
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
-	TBZ $1, R20, single491
+	TBZ $1, R20, single517
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded492
+	TBZ $0, R20, loaded518
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded492
+	B loaded518
 
-single491:
+single517:
 	FMOVS 0(R10), F0
 
-loaded492:
+loaded518:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
-	TBZ $1, R20, single493
+	TBZ $1, R20, single519
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded494
+	TBZ $0, R20, loaded520
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded494
+	B loaded520
 
-single493:
+single519:
 	FMOVS 0(R10), F0
 
-loaded494:
+loaded520:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
-	TBZ $1, R20, single495
+	TBZ $1, R20, single521
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded496
+	TBZ $0, R20, loaded522
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded496
+	B loaded522
 
-single495:
+single521:
 	FMOVS 0(R10), F0
 
-loaded496:
+loaded522:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
-	TBZ $1, R20, single497
+	TBZ $1, R20, single523
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded498
+	TBZ $0, R20, loaded524
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded498
+	B loaded524
 
-single497:
+single523:
 	FMOVS 0(R10), F0
 
-loaded498:
+loaded524:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -10672,17 +11127,17 @@ single:
 	ADD $4, R3
 	FMOVS (R4), F5
 	ADD $4, R4
-	TBZ $1, R20, single499
+	TBZ $1, R20, single525
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded500
+	TBZ $0, R20, loaded526
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded500
+	B loaded526
 
-single499:
+single525:
 	FMOVS 0(R10), F0
 
-loaded500:
+loaded526:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -10697,90 +11152,90 @@ finish:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single501
+	TBZ $1, R20, single527
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded502
+	TBZ $0, R20, loaded528
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded502
+	B loaded528
 
-single501:
+single527:
 	FMOVS 0(R21), F0
 
-loaded502:
+loaded528:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single503
+	TBZ $1, R20, single529
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded504
+	TBZ $0, R20, loaded530
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded504
+	B loaded530
 
-single503:
+single529:
 	FMOVS 0(R21), F0
 
-loaded504:
+loaded530:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single505
+	TBZ $1, R20, single531
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded506
+	TBZ $0, R20, loaded532
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded506
+	B loaded532
 
-single505:
+single531:
 	FMOVS 0(R21), F0
 
-loaded506:
+loaded532:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single507
+	TBZ $1, R20, single533
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded508
+	TBZ $0, R20, loaded534
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded508
+	B loaded534
 
-single507:
+single533:
 	FMOVS 0(R21), F0
 
-loaded508:
+loaded534:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single509
+	TBZ $1, R20, single535
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded510
+	TBZ $0, R20, loaded536
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded510
+	B loaded536
 
-single509:
+single535:
 	FMOVS 0(R21), F0
 
-loaded510:
+loaded536:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single511
+	TBZ $1, R20, single537
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded512
+	TBZ $0, R20, loaded538
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded512
+	B loaded538
 
-single511:
+single537:
 	FMOVS 0(R21), F0
 
-loaded512:
+loaded538:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -10789,65 +11244,65 @@ loaded512:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single513
+	TBZ $1, R20, single539
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored514
+	TBZ $0, R20, stored540
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored514
+	B stored540
 
-single513:
+single539:
 	FMOVS F31, 0(R21)
 
-stored514:
+stored540:
 	ADD R13, R21
-	TBZ $1, R20, single515
+	TBZ $1, R20, single541
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored516
+	TBZ $0, R20, stored542
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored516
+	B stored542
 
-single515:
+single541:
 	FMOVS F30, 0(R21)
 
-stored516:
+stored542:
 	ADD R13, R21
-	TBZ $1, R20, single517
+	TBZ $1, R20, single543
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored518
+	TBZ $0, R20, stored544
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored518
+	B stored544
 
-single517:
+single543:
 	FMOVS F29, 0(R21)
 
-stored518:
+stored544:
 	ADD R13, R21
-	TBZ $1, R20, single519
+	TBZ $1, R20, single545
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored520
+	TBZ $0, R20, stored546
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored520
+	B stored546
 
-single519:
+single545:
 	FMOVS F28, 0(R21)
 
-stored520:
+stored546:
 	ADD R13, R21
-	TBZ $1, R20, single521
+	TBZ $1, R20, single547
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored522
+	TBZ $0, R20, stored548
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored522
+	B stored548
 
-single521:
+single547:
 	FMOVS F27, 0(R21)
 
-stored522:
+stored548:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -11096,17 +11551,17 @@ unrolled:
 	VLD1.P 16(R3), [V5.B16]
 	VLD1.P 16(R4), [V6.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single523
+	TBZ $1, R20, single549
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded524
+	TBZ $0, R20, loaded550
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded524
+	B loaded550
 
-single523:
+single549:
 	FMOVS 16(R10), F1
 
-loaded524:
+loaded550:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -11119,17 +11574,17 @@ loaded524:
 	WORD $0x4f861017 // FMLA V23.4S, V0.4S, V6.S[0]
 	WORD $0x4f861036 // FMLA V22.4S, V1.4S, V6.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single525
+	TBZ $1, R20, single551
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded526
+	TBZ $0, R20, loaded552
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded526
+	B loaded552
 
-single525:
+single551:
 	FMOVS 16(R10), F1
 
-loaded526:
+loaded552:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -11142,17 +11597,17 @@ loaded526:
 	WORD $0x4fa61017 // FMLA V23.4S, V0.4S, V6.S[1]
 	WORD $0x4fa61036 // FMLA V22.4S, V1.4S, V6.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single527
+	TBZ $1, R20, single553
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded528
+	TBZ $0, R20, loaded554
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded528
+	B loaded554
 
-single527:
+single553:
 	FMOVS 16(R10), F1
 
-loaded528:
+loaded554:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -11165,17 +11620,17 @@ loaded528:
 	WORD $0x4f861817 // FMLA V23.4S, V0.4S, V6.S[2]
 	WORD $0x4f861836 // FMLA V22.4S, V1.4S, V6.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single529
+	TBZ $1, R20, single555
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded530
+	TBZ $0, R20, loaded556
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded530
+	B loaded556
 
-single529:
+single555:
 	FMOVS 16(R10), F1
 
-loaded530:
+loaded556:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -11206,17 +11661,17 @@ single:
 	FMOVS (R4), F6
 	ADD $4, R4
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single531
+	TBZ $1, R20, single557
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded532
+	TBZ $0, R20, loaded558
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded532
+	B loaded558
 
-single531:
+single557:
 	FMOVS 16(R10), F1
 
-loaded532:
+loaded558:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -11239,85 +11694,85 @@ finish:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single533
+	TBZ $1, R20, single559
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded534
+	TBZ $0, R20, loaded560
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded534
+	B loaded560
 
-single533:
+single559:
 	FMOVS 16(R21), F0
 
-loaded534:
+loaded560:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single535
+	TBZ $1, R20, single561
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded536
+	TBZ $0, R20, loaded562
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded536
+	B loaded562
 
-single535:
+single561:
 	FMOVS 16(R21), F0
 
-loaded536:
+loaded562:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single537
+	TBZ $1, R20, single563
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded538
+	TBZ $0, R20, loaded564
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded538
+	B loaded564
 
-single537:
+single563:
 	FMOVS 16(R21), F0
 
-loaded538:
+loaded564:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single539
+	TBZ $1, R20, single565
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded540
+	TBZ $0, R20, loaded566
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded540
+	B loaded566
 
-single539:
+single565:
 	FMOVS 16(R21), F0
 
-loaded540:
+loaded566:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single541
+	TBZ $1, R20, single567
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded542
+	TBZ $0, R20, loaded568
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded542
+	B loaded568
 
-single541:
+single567:
 	FMOVS 16(R21), F0
 
-loaded542:
+loaded568:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -11330,17 +11785,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single543
+	TBZ $1, R20, single569
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded544
+	TBZ $0, R20, loaded570
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded544
+	B loaded570
 
-single543:
+single569:
 	FMOVS 16(R21), F0
 
-loaded544:
+loaded570:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -11350,69 +11805,69 @@ loaded544:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single545
+	TBZ $1, R20, single571
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored546
+	TBZ $0, R20, stored572
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored546
+	B stored572
 
-single545:
+single571:
 	FMOVS F30, 16(R21)
 
-stored546:
+stored572:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single547
+	TBZ $1, R20, single573
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored548
+	TBZ $0, R20, stored574
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored548
+	B stored574
 
-single547:
+single573:
 	FMOVS F28, 16(R21)
 
-stored548:
+stored574:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single549
+	TBZ $1, R20, single575
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored550
+	TBZ $0, R20, stored576
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored550
+	B stored576
 
-single549:
+single575:
 	FMOVS F26, 16(R21)
 
-stored550:
+stored576:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single551
+	TBZ $1, R20, single577
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored552
+	TBZ $0, R20, stored578
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored552
+	B stored578
 
-single551:
+single577:
 	FMOVS F24, 16(R21)
 
-stored552:
+stored578:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single553
+	TBZ $1, R20, single579
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored554
+	TBZ $0, R20, stored580
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored554
+	B stored580
 
-single553:
+single579:
 	FMOVS F22, 16(R21)
 
-stored554:
+stored580:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -11614,17 +12069,17 @@ unrolled:
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
-	TBZ $1, R20, single555
+	TBZ $1, R20, single581
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded556
+	TBZ $0, R20, loaded582
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded556
+	B loaded582
 
-single555:
+single581:
 	FMOVS 0(R10), F0
 
-loaded556:
+loaded582:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -11632,17 +12087,17 @@ loaded556:
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
-	TBZ $1, R20, single557
+	TBZ $1, R20, single583
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded558
+	TBZ $0, R20, loaded584
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded558
+	B loaded584
 
-single557:
+single583:
 	FMOVS 0(R10), F0
 
-loaded558:
+loaded584:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -11650,17 +12105,17 @@ loaded558:
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
-	TBZ $1, R20, single559
+	TBZ $1, R20, single585
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded560
+	TBZ $0, R20, loaded586
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded560
+	B loaded586
 
-single559:
+single585:
 	FMOVS 0(R10), F0
 
-loaded560:
+loaded586:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -11668,17 +12123,17 @@ loaded560:
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
-	TBZ $1, R20, single561
+	TBZ $1, R20, single587
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded562
+	TBZ $0, R20, loaded588
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded562
+	B loaded588
 
-single561:
+single587:
 	FMOVS 0(R10), F0
 
-loaded562:
+loaded588:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -11706,17 +12161,17 @@ single:
 	ADD $4, R4
 	FMOVS (R5), F6
 	ADD $4, R5
-	TBZ $1, R20, single563
+	TBZ $1, R20, single589
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded564
+	TBZ $0, R20, loaded590
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded564
+	B loaded590
 
-single563:
+single589:
 	FMOVS 0(R10), F0
 
-loaded564:
+loaded590:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -11732,104 +12187,104 @@ finish:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single565
+	TBZ $1, R20, single591
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded566
+	TBZ $0, R20, loaded592
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded566
+	B loaded592
 
-single565:
+single591:
 	FMOVS 0(R21), F0
 
-loaded566:
+loaded592:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single567
+	TBZ $1, R20, single593
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded568
+	TBZ $0, R20, loaded594
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded568
+	B loaded594
 
-single567:
+single593:
 	FMOVS 0(R21), F0
 
-loaded568:
+loaded594:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single569
+	TBZ $1, R20, single595
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded570
+	TBZ $0, R20, loaded596
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded570
+	B loaded596
 
-single569:
+single595:
 	FMOVS 0(R21), F0
 
-loaded570:
+loaded596:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single571
+	TBZ $1, R20, single597
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded572
+	TBZ $0, R20, loaded598
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded572
+	B loaded598
 
-single571:
+single597:
 	FMOVS 0(R21), F0
 
-loaded572:
+loaded598:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single573
+	TBZ $1, R20, single599
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded574
+	TBZ $0, R20, loaded600
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded574
+	B loaded600
 
-single573:
+single599:
 	FMOVS 0(R21), F0
 
-loaded574:
+loaded600:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single575
+	TBZ $1, R20, single601
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded576
+	TBZ $0, R20, loaded602
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded576
+	B loaded602
 
-single575:
+single601:
 	FMOVS 0(R21), F0
 
-loaded576:
+loaded602:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single577
+	TBZ $1, R20, single603
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded578
+	TBZ $0, R20, loaded604
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded578
+	B loaded604
 
-single577:
+single603:
 	FMOVS 0(R21), F0
 
-loaded578:
+loaded604:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -11839,77 +12294,77 @@ loaded578:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single579
+	TBZ $1, R20, single605
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored580
+	TBZ $0, R20, stored606
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored580
+	B stored606
 
-single579:
+single605:
 	FMOVS F31, 0(R21)
 
-stored580:
+stored606:
 	ADD R13, R21
-	TBZ $1, R20, single581
+	TBZ $1, R20, single607
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored582
+	TBZ $0, R20, stored608
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored582
+	B stored608
 
-single581:
+single607:
 	FMOVS F30, 0(R21)
 
-stored582:
+stored608:
 	ADD R13, R21
-	TBZ $1, R20, single583
+	TBZ $1, R20, single609
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored584
+	TBZ $0, R20, stored610
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored584
+	B stored610
 
-single583:
+single609:
 	FMOVS F29, 0(R21)
 
-stored584:
+stored610:
 	ADD R13, R21
-	TBZ $1, R20, single585
+	TBZ $1, R20, single611
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored586
+	TBZ $0, R20, stored612
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored586
+	B stored612
 
-single585:
+single611:
 	FMOVS F28, 0(R21)
 
-stored586:
+stored612:
 	ADD R13, R21
-	TBZ $1, R20, single587
+	TBZ $1, R20, single613
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored588
+	TBZ $0, R20, stored614
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored588
+	B stored614
 
-single587:
+single613:
 	FMOVS F27, 0(R21)
 
-stored588:
+stored614:
 	ADD R13, R21
-	TBZ $1, R20, single589
+	TBZ $1, R20, single615
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored590
+	TBZ $0, R20, stored616
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored590
+	B stored616
 
-single589:
+single615:
 	FMOVS F26, 0(R21)
 
-stored590:
+stored616:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -12190,17 +12645,17 @@ unrolled:
 	VLD1.P 16(R4), [V6.B16]
 	VLD1.P 16(R5), [V7.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single591
+	TBZ $1, R20, single617
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded592
+	TBZ $0, R20, loaded618
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded592
+	B loaded618
 
-single591:
+single617:
 	FMOVS 16(R10), F1
 
-loaded592:
+loaded618:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -12215,17 +12670,17 @@ loaded592:
 	WORD $0x4f871015 // FMLA V21.4S, V0.4S, V7.S[0]
 	WORD $0x4f871034 // FMLA V20.4S, V1.4S, V7.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single593
+	TBZ $1, R20, single619
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded594
+	TBZ $0, R20, loaded620
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded594
+	B loaded620
 
-single593:
+single619:
 	FMOVS 16(R10), F1
 
-loaded594:
+loaded620:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -12240,17 +12695,17 @@ loaded594:
 	WORD $0x4fa71015 // FMLA V21.4S, V0.4S, V7.S[1]
 	WORD $0x4fa71034 // FMLA V20.4S, V1.4S, V7.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single595
+	TBZ $1, R20, single621
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded596
+	TBZ $0, R20, loaded622
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded596
+	B loaded622
 
-single595:
+single621:
 	FMOVS 16(R10), F1
 
-loaded596:
+loaded622:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -12265,17 +12720,17 @@ loaded596:
 	WORD $0x4f871815 // FMLA V21.4S, V0.4S, V7.S[2]
 	WORD $0x4f871834 // FMLA V20.4S, V1.4S, V7.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single597
+	TBZ $1, R20, single623
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded598
+	TBZ $0, R20, loaded624
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded598
+	B loaded624
 
-single597:
+single623:
 	FMOVS 16(R10), F1
 
-loaded598:
+loaded624:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -12310,17 +12765,17 @@ single:
 	FMOVS (R5), F7
 	ADD $4, R5
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single599
+	TBZ $1, R20, single625
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded600
+	TBZ $0, R20, loaded626
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded600
+	B loaded626
 
-single599:
+single625:
 	FMOVS 16(R10), F1
 
-loaded600:
+loaded626:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -12345,102 +12800,102 @@ finish:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single601
+	TBZ $1, R20, single627
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded602
+	TBZ $0, R20, loaded628
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded602
+	B loaded628
 
-single601:
+single627:
 	FMOVS 16(R21), F0
 
-loaded602:
+loaded628:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single603
+	TBZ $1, R20, single629
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded604
+	TBZ $0, R20, loaded630
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded604
+	B loaded630
 
-single603:
+single629:
 	FMOVS 16(R21), F0
 
-loaded604:
+loaded630:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single605
+	TBZ $1, R20, single631
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded606
+	TBZ $0, R20, loaded632
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded606
+	B loaded632
 
-single605:
+single631:
 	FMOVS 16(R21), F0
 
-loaded606:
+loaded632:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single607
+	TBZ $1, R20, single633
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded608
+	TBZ $0, R20, loaded634
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded608
+	B loaded634
 
-single607:
+single633:
 	FMOVS 16(R21), F0
 
-loaded608:
+loaded634:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single609
+	TBZ $1, R20, single635
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded610
+	TBZ $0, R20, loaded636
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded610
+	B loaded636
 
-single609:
+single635:
 	FMOVS 16(R21), F0
 
-loaded610:
+loaded636:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single611
+	TBZ $1, R20, single637
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded612
+	TBZ $0, R20, loaded638
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded612
+	B loaded638
 
-single611:
+single637:
 	FMOVS 16(R21), F0
 
-loaded612:
+loaded638:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -12454,17 +12909,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single613
+	TBZ $1, R20, single639
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded614
+	TBZ $0, R20, loaded640
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded614
+	B loaded640
 
-single613:
+single639:
 	FMOVS 16(R21), F0
 
-loaded614:
+loaded640:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -12475,82 +12930,82 @@ loaded614:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single615
+	TBZ $1, R20, single641
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored616
+	TBZ $0, R20, stored642
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored616
+	B stored642
 
-single615:
+single641:
 	FMOVS F30, 16(R21)
 
-stored616:
+stored642:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single617
+	TBZ $1, R20, single643
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored618
+	TBZ $0, R20, stored644
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored618
+	B stored644
 
-single617:
+single643:
 	FMOVS F28, 16(R21)
 
-stored618:
+stored644:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single619
+	TBZ $1, R20, single645
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored620
+	TBZ $0, R20, stored646
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored620
+	B stored646
 
-single619:
+single645:
 	FMOVS F26, 16(R21)
 
-stored620:
+stored646:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single621
+	TBZ $1, R20, single647
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored622
+	TBZ $0, R20, stored648
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored622
+	B stored648
 
-single621:
+single647:
 	FMOVS F24, 16(R21)
 
-stored622:
+stored648:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single623
+	TBZ $1, R20, single649
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored624
+	TBZ $0, R20, stored650
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored624
+	B stored650
 
-single623:
+single649:
 	FMOVS F22, 16(R21)
 
-stored624:
+stored650:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single625
+	TBZ $1, R20, single651
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored626
+	TBZ $0, R20, stored652
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored626
+	B stored652
 
-single625:
+single651:
 	FMOVS F20, 16(R21)
 
-stored626:
+stored652:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -12772,17 +13227,17 @@ unrolled:
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
-	TBZ $1, R20, single627
+	TBZ $1, R20, single653
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded628
+	TBZ $0, R20, loaded654
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded628
+	B loaded654
 
-single627:
+single653:
 	FMOVS 0(R10), F0
 
-loaded628:
+loaded654:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -12791,17 +13246,17 @@ loaded628:
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
-	TBZ $1, R20, single629
+	TBZ $1, R20, single655
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded630
+	TBZ $0, R20, loaded656
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded630
+	B loaded656
 
-single629:
+single655:
 	FMOVS 0(R10), F0
 
-loaded630:
+loaded656:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -12810,17 +13265,17 @@ loaded630:
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
 	WORD $0x4fa71019 // FMLA V25.4S, V0.4S, V7.S[1]
-	TBZ $1, R20, single631
+	TBZ $1, R20, single657
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded632
+	TBZ $0, R20, loaded658
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded632
+	B loaded658
 
-single631:
+single657:
 	FMOVS 0(R10), F0
 
-loaded632:
+loaded658:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -12829,17 +13284,17 @@ loaded632:
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
 	WORD $0x4f871819 // FMLA V25.4S, V0.4S, V7.S[2]
-	TBZ $1, R20, single633
+	TBZ $1, R20, single659
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded634
+	TBZ $0, R20, loaded660
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded634
+	B loaded660
 
-single633:
+single659:
 	FMOVS 0(R10), F0
 
-loaded634:
+loaded660:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -12870,17 +13325,17 @@ single:
 	ADD $4, R5
 	FMOVS (R6), F7
 	ADD $4, R6
-	TBZ $1, R20, single635
+	TBZ $1, R20, single661
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded636
+	TBZ $0, R20, loaded662
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded636
+	B loaded662
 
-single635:
+single661:
 	FMOVS 0(R10), F0
 
-loaded636:
+loaded662:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -12897,118 +13352,118 @@ finish:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single637
+	TBZ $1, R20, single663
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded638
+	TBZ $0, R20, loaded664
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded638
+	B loaded664
 
-single637:
+single663:
 	FMOVS 0(R21), F0
 
-loaded638:
+loaded664:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single639
+	TBZ $1, R20, single665
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded640
+	TBZ $0, R20, loaded666
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded640
+	B loaded666
 
-single639:
+single665:
 	FMOVS 0(R21), F0
 
-loaded640:
+loaded666:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single641
+	TBZ $1, R20, single667
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded642
+	TBZ $0, R20, loaded668
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded642
+	B loaded668
 
-single641:
+single667:
 	FMOVS 0(R21), F0
 
-loaded642:
+loaded668:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single643
+	TBZ $1, R20, single669
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded644
+	TBZ $0, R20, loaded670
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded644
+	B loaded670
 
-single643:
+single669:
 	FMOVS 0(R21), F0
 
-loaded644:
+loaded670:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single645
+	TBZ $1, R20, single671
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded646
+	TBZ $0, R20, loaded672
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded646
+	B loaded672
 
-single645:
+single671:
 	FMOVS 0(R21), F0
 
-loaded646:
+loaded672:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single647
+	TBZ $1, R20, single673
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded648
+	TBZ $0, R20, loaded674
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded648
+	B loaded674
 
-single647:
+single673:
 	FMOVS 0(R21), F0
 
-loaded648:
+loaded674:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single649
+	TBZ $1, R20, single675
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded650
+	TBZ $0, R20, loaded676
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded650
+	B loaded676
 
-single649:
+single675:
 	FMOVS 0(R21), F0
 
-loaded650:
+loaded676:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single651
+	TBZ $1, R20, single677
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded652
+	TBZ $0, R20, loaded678
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded652
+	B loaded678
 
-single651:
+single677:
 	FMOVS 0(R21), F0
 
-loaded652:
+loaded678:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -13019,89 +13474,89 @@ loaded652:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single653
+	TBZ $1, R20, single679
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored654
+	TBZ $0, R20, stored680
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored654
+	B stored680
 
-single653:
+single679:
 	FMOVS F31, 0(R21)
 
-stored654:
+stored680:
 	ADD R13, R21
-	TBZ $1, R20, single655
+	TBZ $1, R20, single681
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored656
+	TBZ $0, R20, stored682
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored656
+	B stored682
 
-single655:
+single681:
 	FMOVS F30, 0(R21)
 
-stored656:
+stored682:
 	ADD R13, R21
-	TBZ $1, R20, single657
+	TBZ $1, R20, single683
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored658
+	TBZ $0, R20, stored684
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored658
+	B stored684
 
-single657:
+single683:
 	FMOVS F29, 0(R21)
 
-stored658:
+stored684:
 	ADD R13, R21
-	TBZ $1, R20, single659
+	TBZ $1, R20, single685
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored660
+	TBZ $0, R20, stored686
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored660
+	B stored686
 
-single659:
+single685:
 	FMOVS F28, 0(R21)
 
-stored660:
+stored686:
 	ADD R13, R21
-	TBZ $1, R20, single661
+	TBZ $1, R20, single687
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored662
+	TBZ $0, R20, stored688
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored662
+	B stored688
 
-single661:
+single687:
 	FMOVS F27, 0(R21)
 
-stored662:
+stored688:
 	ADD R13, R21
-	TBZ $1, R20, single663
+	TBZ $1, R20, single689
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored664
+	TBZ $0, R20, stored690
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored664
+	B stored690
 
-single663:
+single689:
 	FMOVS F26, 0(R21)
 
-stored664:
+stored690:
 	ADD R13, R21
-	TBZ $1, R20, single665
+	TBZ $1, R20, single691
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored666
+	TBZ $0, R20, stored692
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored666
+	B stored692
 
-single665:
+single691:
 	FMOVS F25, 0(R21)
 
-stored666:
+stored692:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -13414,17 +13869,17 @@ unrolled:
 	VLD1.P 16(R5), [V7.B16]
 	VLD1.P 16(R6), [V8.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single667
+	TBZ $1, R20, single693
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded668
+	TBZ $0, R20, loaded694
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded668
+	B loaded694
 
-single667:
+single693:
 	FMOVS 16(R10), F1
 
-loaded668:
+loaded694:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -13441,17 +13896,17 @@ loaded668:
 	WORD $0x4f881013 // FMLA V19.4S, V0.4S, V8.S[0]
 	WORD $0x4f881032 // FMLA V18.4S, V1.4S, V8.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single669
+	TBZ $1, R20, single695
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded670
+	TBZ $0, R20, loaded696
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded670
+	B loaded696
 
-single669:
+single695:
 	FMOVS 16(R10), F1
 
-loaded670:
+loaded696:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -13468,17 +13923,17 @@ loaded670:
 	WORD $0x4fa81013 // FMLA V19.4S, V0.4S, V8.S[1]
 	WORD $0x4fa81032 // FMLA V18.4S, V1.4S, V8.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single671
+	TBZ $1, R20, single697
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded672
+	TBZ $0, R20, loaded698
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded672
+	B loaded698
 
-single671:
+single697:
 	FMOVS 16(R10), F1
 
-loaded672:
+loaded698:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -13495,17 +13950,17 @@ loaded672:
 	WORD $0x4f881813 // FMLA V19.4S, V0.4S, V8.S[2]
 	WORD $0x4f881832 // FMLA V18.4S, V1.4S, V8.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single673
+	TBZ $1, R20, single699
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded674
+	TBZ $0, R20, loaded700
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded674
+	B loaded700
 
-single673:
+single699:
 	FMOVS 16(R10), F1
 
-loaded674:
+loaded700:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -13544,17 +13999,17 @@ single:
 	FMOVS (R6), F8
 	ADD $4, R6
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single675
+	TBZ $1, R20, single701
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded676
+	TBZ $0, R20, loaded702
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded676
+	B loaded702
 
-single675:
+single701:
 	FMOVS 16(R10), F1
 
-loaded676:
+loaded702:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -13581,119 +14036,119 @@ finish:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single677
+	TBZ $1, R20, single703
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded678
+	TBZ $0, R20, loaded704
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded678
+	B loaded704
 
-single677:
+single703:
 	FMOVS 16(R21), F0
 
-loaded678:
+loaded704:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single679
+	TBZ $1, R20, single705
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded680
+	TBZ $0, R20, loaded706
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded680
+	B loaded706
 
-single679:
+single705:
 	FMOVS 16(R21), F0
 
-loaded680:
+loaded706:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single681
+	TBZ $1, R20, single707
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded682
+	TBZ $0, R20, loaded708
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded682
+	B loaded708
 
-single681:
+single707:
 	FMOVS 16(R21), F0
 
-loaded682:
+loaded708:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single683
+	TBZ $1, R20, single709
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded684
+	TBZ $0, R20, loaded710
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded684
+	B loaded710
 
-single683:
+single709:
 	FMOVS 16(R21), F0
 
-loaded684:
+loaded710:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single685
+	TBZ $1, R20, single711
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded686
+	TBZ $0, R20, loaded712
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded686
+	B loaded712
 
-single685:
+single711:
 	FMOVS 16(R21), F0
 
-loaded686:
+loaded712:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single687
+	TBZ $1, R20, single713
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded688
+	TBZ $0, R20, loaded714
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded688
+	B loaded714
 
-single687:
+single713:
 	FMOVS 16(R21), F0
 
-loaded688:
+loaded714:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single689
+	TBZ $1, R20, single715
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded690
+	TBZ $0, R20, loaded716
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded690
+	B loaded716
 
-single689:
+single715:
 	FMOVS 16(R21), F0
 
-loaded690:
+loaded716:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -13708,17 +14163,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single691
+	TBZ $1, R20, single717
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded692
+	TBZ $0, R20, loaded718
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded692
+	B loaded718
 
-single691:
+single717:
 	FMOVS 16(R21), F0
 
-loaded692:
+loaded718:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -13730,95 +14185,95 @@ loaded692:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single693
+	TBZ $1, R20, single719
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored694
+	TBZ $0, R20, stored720
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored694
+	B stored720
 
-single693:
+single719:
 	FMOVS F30, 16(R21)
 
-stored694:
+stored720:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single695
+	TBZ $1, R20, single721
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored696
+	TBZ $0, R20, stored722
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored696
+	B stored722
 
-single695:
+single721:
 	FMOVS F28, 16(R21)
 
-stored696:
+stored722:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single697
+	TBZ $1, R20, single723
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored698
+	TBZ $0, R20, stored724
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored698
+	B stored724
 
-single697:
+single723:
 	FMOVS F26, 16(R21)
 
-stored698:
+stored724:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single699
+	TBZ $1, R20, single725
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored700
+	TBZ $0, R20, stored726
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored700
+	B stored726
 
-single699:
+single725:
 	FMOVS F24, 16(R21)
 
-stored700:
+stored726:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single701
+	TBZ $1, R20, single727
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored702
+	TBZ $0, R20, stored728
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored702
+	B stored728
 
-single701:
+single727:
 	FMOVS F22, 16(R21)
 
-stored702:
+stored728:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single703
+	TBZ $1, R20, single729
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored704
+	TBZ $0, R20, stored730
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored704
+	B stored730
 
-single703:
+single729:
 	FMOVS F20, 16(R21)
 
-stored704:
+stored730:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single705
+	TBZ $1, R20, single731
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored706
+	TBZ $0, R20, stored732
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored706
+	B stored732
 
-single705:
+single731:
 	FMOVS F18, 16(R21)
 
-stored706:
+stored732:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -14060,17 +14515,17 @@ unrolled:
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
 	VLD1.P 16(R7), [V8.B16]
-	TBZ $1, R20, single707
+	TBZ $1, R20, single733
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded708
+	TBZ $0, R20, loaded734
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded708
+	B loaded734
 
-single707:
+single733:
 	FMOVS 0(R10), F0
 
-loaded708:
+loaded734:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -14080,17 +14535,17 @@ loaded708:
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
 	WORD $0x4f881018 // FMLA V24.4S, V0.4S, V8.S[0]
-	TBZ $1, R20, single709
+	TBZ $1, R20, single735
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded710
+	TBZ $0, R20, loaded736
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded710
+	B loaded736
 
-single709:
+single735:
 	FMOVS 0(R10), F0
 
-loaded710:
+loaded736:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -14100,17 +14555,17 @@ loaded710:
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
 	WORD $0x4fa71019 // FMLA V25.4S, V0.4S, V7.S[1]
 	WORD $0x4fa81018 // FMLA V24.4S, V0.4S, V8.S[1]
-	TBZ $1, R20, single711
+	TBZ $1, R20, single737
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded712
+	TBZ $0, R20, loaded738
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded712
+	B loaded738
 
-single711:
+single737:
 	FMOVS 0(R10), F0
 
-loaded712:
+loaded738:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -14120,17 +14575,17 @@ loaded712:
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
 	WORD $0x4f871819 // FMLA V25.4S, V0.4S, V7.S[2]
 	WORD $0x4f881818 // FMLA V24.4S, V0.4S, V8.S[2]
-	TBZ $1, R20, single713
+	TBZ $1, R20, single739
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded714
+	TBZ $0, R20, loaded740
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded714
+	B loaded740
 
-single713:
+single739:
 	FMOVS 0(R10), F0
 
-loaded714:
+loaded740:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -14164,17 +14619,17 @@ single:
 	ADD $4, R6
 	FMOVS (R7), F8
 	ADD $4, R7
-	TBZ $1, R20, single715
+	TBZ $1, R20, single741
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded716
+	TBZ $0, R20, loaded742
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded716
+	B loaded742
 
-single715:
+single741:
 	FMOVS 0(R10), F0
 
-loaded716:
+loaded742:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -14192,132 +14647,132 @@ finish:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single717
+	TBZ $1, R20, single743
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded718
+	TBZ $0, R20, loaded744
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded718
+	B loaded744
 
-single717:
+single743:
 	FMOVS 0(R21), F0
 
-loaded718:
+loaded744:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single719
+	TBZ $1, R20, single745
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded720
+	TBZ $0, R20, loaded746
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded720
+	B loaded746
 
-single719:
+single745:
 	FMOVS 0(R21), F0
 
-loaded720:
+loaded746:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single721
+	TBZ $1, R20, single747
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded722
+	TBZ $0, R20, loaded748
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded722
+	B loaded748
 
-single721:
+single747:
 	FMOVS 0(R21), F0
 
-loaded722:
+loaded748:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single723
+	TBZ $1, R20, single749
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded724
+	TBZ $0, R20, loaded750
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded724
+	B loaded750
 
-single723:
+single749:
 	FMOVS 0(R21), F0
 
-loaded724:
+loaded750:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single725
+	TBZ $1, R20, single751
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded726
+	TBZ $0, R20, loaded752
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded726
+	B loaded752
 
-single725:
+single751:
 	FMOVS 0(R21), F0
 
-loaded726:
+loaded752:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single727
+	TBZ $1, R20, single753
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded728
+	TBZ $0, R20, loaded754
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded728
+	B loaded754
 
-single727:
+single753:
 	FMOVS 0(R21), F0
 
-loaded728:
+loaded754:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single729
+	TBZ $1, R20, single755
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded730
+	TBZ $0, R20, loaded756
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded730
+	B loaded756
 
-single729:
+single755:
 	FMOVS 0(R21), F0
 
-loaded730:
+loaded756:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 	ADD R13, R21
-	TBZ $1, R20, single731
+	TBZ $1, R20, single757
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded732
+	TBZ $0, R20, loaded758
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded732
+	B loaded758
 
-single731:
+single757:
 	FMOVS 0(R21), F0
 
-loaded732:
+loaded758:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single733
+	TBZ $1, R20, single759
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded734
+	TBZ $0, R20, loaded760
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded734
+	B loaded760
 
-single733:
+single759:
 	FMOVS 0(R21), F0
 
-loaded734:
+loaded760:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -14329,101 +14784,101 @@ loaded734:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single735
+	TBZ $1, R20, single761
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored736
+	TBZ $0, R20, stored762
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored736
+	B stored762
 
-single735:
+single761:
 	FMOVS F31, 0(R21)
 
-stored736:
+stored762:
 	ADD R13, R21
-	TBZ $1, R20, single737
+	TBZ $1, R20, single763
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored738
+	TBZ $0, R20, stored764
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored738
+	B stored764
 
-single737:
+single763:
 	FMOVS F30, 0(R21)
 
-stored738:
+stored764:
 	ADD R13, R21
-	TBZ $1, R20, single739
+	TBZ $1, R20, single765
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored740
+	TBZ $0, R20, stored766
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored740
+	B stored766
 
-single739:
+single765:
 	FMOVS F29, 0(R21)
 
-stored740:
+stored766:
 	ADD R13, R21
-	TBZ $1, R20, single741
+	TBZ $1, R20, single767
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored742
+	TBZ $0, R20, stored768
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored742
+	B stored768
 
-single741:
+single767:
 	FMOVS F28, 0(R21)
 
-stored742:
+stored768:
 	ADD R13, R21
-	TBZ $1, R20, single743
+	TBZ $1, R20, single769
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored744
+	TBZ $0, R20, stored770
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored744
+	B stored770
 
-single743:
+single769:
 	FMOVS F27, 0(R21)
 
-stored744:
+stored770:
 	ADD R13, R21
-	TBZ $1, R20, single745
+	TBZ $1, R20, single771
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored746
+	TBZ $0, R20, stored772
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored746
+	B stored772
 
-single745:
+single771:
 	FMOVS F26, 0(R21)
 
-stored746:
+stored772:
 	ADD R13, R21
-	TBZ $1, R20, single747
+	TBZ $1, R20, single773
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored748
+	TBZ $0, R20, stored774
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored748
+	B stored774
 
-single747:
+single773:
 	FMOVS F25, 0(R21)
 
-stored748:
+stored774:
 	ADD R13, R21
-	TBZ $1, R20, single749
+	TBZ $1, R20, single775
 	FMOVD F24, 0(R21)
-	TBZ $0, R20, stored750
+	TBZ $0, R20, stored776
 	ADD $8, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored750
+	B stored776
 
-single749:
+single775:
 	FMOVS F24, 0(R21)
 
-stored750:
+stored776:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -14768,17 +15223,17 @@ unrolled:
 	VLD1.P 16(R6), [V8.B16]
 	VLD1.P 16(R7), [V9.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single751
+	TBZ $1, R20, single777
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded752
+	TBZ $0, R20, loaded778
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded752
+	B loaded778
 
-single751:
+single777:
 	FMOVS 16(R10), F1
 
-loaded752:
+loaded778:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -14797,17 +15252,17 @@ loaded752:
 	WORD $0x4f891011 // FMLA V17.4S, V0.4S, V9.S[0]
 	WORD $0x4f891030 // FMLA V16.4S, V1.4S, V9.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single753
+	TBZ $1, R20, single779
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded754
+	TBZ $0, R20, loaded780
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded754
+	B loaded780
 
-single753:
+single779:
 	FMOVS 16(R10), F1
 
-loaded754:
+loaded780:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -14826,17 +15281,17 @@ loaded754:
 	WORD $0x4fa91011 // FMLA V17.4S, V0.4S, V9.S[1]
 	WORD $0x4fa91030 // FMLA V16.4S, V1.4S, V9.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single755
+	TBZ $1, R20, single781
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded756
+	TBZ $0, R20, loaded782
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded756
+	B loaded782
 
-single755:
+single781:
 	FMOVS 16(R10), F1
 
-loaded756:
+loaded782:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -14855,17 +15310,17 @@ loaded756:
 	WORD $0x4f891811 // FMLA V17.4S, V0.4S, V9.S[2]
 	WORD $0x4f891830 // FMLA V16.4S, V1.4S, V9.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single757
+	TBZ $1, R20, single783
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded758
+	TBZ $0, R20, loaded784
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded758
+	B loaded784
 
-single757:
+single783:
 	FMOVS 16(R10), F1
 
-loaded758:
+loaded784:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -14908,17 +15363,17 @@ single:
 	FMOVS (R7), F9
 	ADD $4, R7
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single759
+	TBZ $1, R20, single785
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded760
+	TBZ $0, R20, loaded786
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded760
+	B loaded786
 
-single759:
+single785:
 	FMOVS 16(R10), F1
 
-loaded760:
+loaded786:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -14947,136 +15402,136 @@ finish:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single761
+	TBZ $1, R20, single787
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded762
+	TBZ $0, R20, loaded788
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded762
+	B loaded788
 
-single761:
+single787:
 	FMOVS 16(R21), F0
 
-loaded762:
+loaded788:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single763
+	TBZ $1, R20, single789
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded764
+	TBZ $0, R20, loaded790
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded764
+	B loaded790
 
-single763:
+single789:
 	FMOVS 16(R21), F0
 
-loaded764:
+loaded790:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single765
+	TBZ $1, R20, single791
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded766
+	TBZ $0, R20, loaded792
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded766
+	B loaded792
 
-single765:
+single791:
 	FMOVS 16(R21), F0
 
-loaded766:
+loaded792:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single767
+	TBZ $1, R20, single793
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded768
+	TBZ $0, R20, loaded794
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded768
+	B loaded794
 
-single767:
+single793:
 	FMOVS 16(R21), F0
 
-loaded768:
+loaded794:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single769
+	TBZ $1, R20, single795
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded770
+	TBZ $0, R20, loaded796
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded770
+	B loaded796
 
-single769:
+single795:
 	FMOVS 16(R21), F0
 
-loaded770:
+loaded796:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single771
+	TBZ $1, R20, single797
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded772
+	TBZ $0, R20, loaded798
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded772
+	B loaded798
 
-single771:
+single797:
 	FMOVS 16(R21), F0
 
-loaded772:
+loaded798:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single773
+	TBZ $1, R20, single799
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded774
+	TBZ $0, R20, loaded800
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded774
+	B loaded800
 
-single773:
+single799:
 	FMOVS 16(R21), F0
 
-loaded774:
+loaded800:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
 	VMOV V0.B16, V17.B16
-	TBZ $1, R20, single775
+	TBZ $1, R20, single801
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded776
+	TBZ $0, R20, loaded802
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded776
+	B loaded802
 
-single775:
+single801:
 	FMOVS 16(R21), F0
 
-loaded776:
+loaded802:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -15092,17 +15547,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single777
+	TBZ $1, R20, single803
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded778
+	TBZ $0, R20, loaded804
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded778
+	B loaded804
 
-single777:
+single803:
 	FMOVS 16(R21), F0
 
-loaded778:
+loaded804:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -15115,108 +15570,108 @@ loaded778:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single779
+	TBZ $1, R20, single805
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored780
+	TBZ $0, R20, stored806
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored780
+	B stored806
 
-single779:
+single805:
 	FMOVS F30, 16(R21)
 
-stored780:
+stored806:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single781
+	TBZ $1, R20, single807
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored782
+	TBZ $0, R20, stored808
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored782
+	B stored808
 
-single781:
+single807:
 	FMOVS F28, 16(R21)
 
-stored782:
+stored808:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single783
+	TBZ $1, R20, single809
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored784
+	TBZ $0, R20, stored810
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored784
+	B stored810
 
-single783:
+single809:
 	FMOVS F26, 16(R21)
 
-stored784:
+stored810:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single785
+	TBZ $1, R20, single811
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored786
+	TBZ $0, R20, stored812
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored786
+	B stored812
 
-single785:
+single811:
 	FMOVS F24, 16(R21)
 
-stored786:
+stored812:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single787
+	TBZ $1, R20, single813
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored788
+	TBZ $0, R20, stored814
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored788
+	B stored814
 
-single787:
+single813:
 	FMOVS F22, 16(R21)
 
-stored788:
+stored814:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single789
+	TBZ $1, R20, single815
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored790
+	TBZ $0, R20, stored816
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored790
+	B stored816
 
-single789:
+single815:
 	FMOVS F20, 16(R21)
 
-stored790:
+stored816:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single791
+	TBZ $1, R20, single817
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored792
+	TBZ $0, R20, stored818
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored792
+	B stored818
 
-single791:
+single817:
 	FMOVS F18, 16(R21)
 
-stored792:
+stored818:
 	ADD R13, R21
 	FMOVQ F17, 0(R21)
-	TBZ $1, R20, single793
+	TBZ $1, R20, single819
 	FMOVD F16, 16(R21)
-	TBZ $0, R20, stored794
+	TBZ $0, R20, stored820
 	ADD $24, R21, R26
 	VST1 V16.S[2], (R26)
-	B stored794
+	B stored820
 
-single793:
+single819:
 	FMOVS F16, 16(R21)
 
-stored794:
+stored820:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -15770,17 +16225,17 @@ tile:
 single:
 	FMOVS 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single795
+	TBZ $1, R20, single821
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded796
+	TBZ $0, R20, loaded822
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded796
+	B loaded822
 
-single795:
+single821:
 	FMOVS 0(R10), F0
 
-loaded796:
+loaded822:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -15789,49 +16244,49 @@ loaded796:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single797
+	TBZ $1, R20, single823
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded798
+	TBZ $0, R20, loaded824
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded798
+	B loaded824
 
-single797:
+single823:
 	FMOVS 0(R21), F0
 
-loaded798:
+loaded824:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single799
+	TBZ $1, R20, single825
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded800
+	TBZ $0, R20, loaded826
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded800
+	B loaded826
 
-single799:
+single825:
 	FMOVS 0(R21), F0
 
-loaded800:
+loaded826:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single801
+	TBZ $1, R20, single827
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored802
+	TBZ $0, R20, stored828
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored802
+	B stored828
 
-single801:
+single827:
 	FMOVS F31, 0(R21)
 
-stored802:
+stored828:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -15918,17 +16373,17 @@ single:
 	FMOVS 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single803
+	TBZ $1, R20, single829
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded804
+	TBZ $0, R20, loaded830
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded804
+	B loaded830
 
-single803:
+single829:
 	FMOVS 16(R10), F1
 
-loaded804:
+loaded830:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -15941,17 +16396,17 @@ loaded804:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single805
+	TBZ $1, R20, single831
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded806
+	TBZ $0, R20, loaded832
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded806
+	B loaded832
 
-single805:
+single831:
 	FMOVS 16(R21), F0
 
-loaded806:
+loaded832:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -15960,33 +16415,33 @@ bias:
 	CBZ R21, store
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single807
+	TBZ $1, R20, single833
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded808
+	TBZ $0, R20, loaded834
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded808
+	B loaded834
 
-single807:
+single833:
 	FMOVS 16(R21), F0
 
-loaded808:
+loaded834:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single809
+	TBZ $1, R20, single835
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored810
+	TBZ $0, R20, stored836
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored810
+	B stored836
 
-single809:
+single835:
 	FMOVS F30, 16(R21)
 
-stored810:
+stored836:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -16072,17 +16527,17 @@ tile:
 single:
 	FMOVD 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single811
+	TBZ $1, R20, single837
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded812
+	TBZ $0, R20, loaded838
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded812
+	B loaded838
 
-single811:
+single837:
 	FMOVS 0(R10), F0
 
-loaded812:
+loaded838:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -16092,76 +16547,76 @@ loaded812:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single813
+	TBZ $1, R20, single839
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded814
+	TBZ $0, R20, loaded840
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded814
+	B loaded840
 
-single813:
+single839:
 	FMOVS 0(R21), F0
 
-loaded814:
+loaded840:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single815
+	TBZ $1, R20, single841
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded816
+	TBZ $0, R20, loaded842
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded816
+	B loaded842
 
-single815:
+single841:
 	FMOVS 0(R21), F0
 
-loaded816:
+loaded842:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single817
+	TBZ $1, R20, single843
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded818
+	TBZ $0, R20, loaded844
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded818
+	B loaded844
 
-single817:
+single843:
 	FMOVS 0(R21), F0
 
-loaded818:
+loaded844:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single819
+	TBZ $1, R20, single845
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored820
+	TBZ $0, R20, stored846
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored820
+	B stored846
 
-single819:
+single845:
 	FMOVS F31, 0(R21)
 
-stored820:
+stored846:
 	ADD R13, R21
-	TBZ $1, R20, single821
+	TBZ $1, R20, single847
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored822
+	TBZ $0, R20, stored848
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored822
+	B stored848
 
-single821:
+single847:
 	FMOVS F30, 0(R21)
 
-stored822:
+stored848:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -16266,17 +16721,17 @@ single:
 	FMOVD 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single823
+	TBZ $1, R20, single849
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded824
+	TBZ $0, R20, loaded850
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded824
+	B loaded850
 
-single823:
+single849:
 	FMOVS 16(R10), F1
 
-loaded824:
+loaded850:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -16291,34 +16746,34 @@ loaded824:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single825
+	TBZ $1, R20, single851
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded826
+	TBZ $0, R20, loaded852
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded826
+	B loaded852
 
-single825:
+single851:
 	FMOVS 16(R21), F0
 
-loaded826:
+loaded852:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single827
+	TBZ $1, R20, single853
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded828
+	TBZ $0, R20, loaded854
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded828
+	B loaded854
 
-single827:
+single853:
 	FMOVS 16(R21), F0
 
-loaded828:
+loaded854:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -16328,47 +16783,47 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single829
+	TBZ $1, R20, single855
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded830
+	TBZ $0, R20, loaded856
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded830
+	B loaded856
 
-single829:
+single855:
 	FMOVS 16(R21), F0
 
-loaded830:
+loaded856:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single831
+	TBZ $1, R20, single857
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored832
+	TBZ $0, R20, stored858
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored832
+	B stored858
 
-single831:
+single857:
 	FMOVS F30, 16(R21)
 
-stored832:
+stored858:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single833
+	TBZ $1, R20, single859
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored834
+	TBZ $0, R20, stored860
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored834
+	B stored860
 
-single833:
+single859:
 	FMOVS F28, 16(R21)
 
-stored834:
+stored860:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -16468,17 +16923,17 @@ single:
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single835
+	TBZ $1, R20, single861
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded836
+	TBZ $0, R20, loaded862
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded836
+	B loaded862
 
-single835:
+single861:
 	FMOVS 0(R10), F0
 
-loaded836:
+loaded862:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -16489,103 +16944,103 @@ loaded836:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single837
+	TBZ $1, R20, single863
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded838
+	TBZ $0, R20, loaded864
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded838
+	B loaded864
 
-single837:
+single863:
 	FMOVS 0(R21), F0
 
-loaded838:
+loaded864:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single839
+	TBZ $1, R20, single865
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded840
+	TBZ $0, R20, loaded866
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded840
+	B loaded866
 
-single839:
+single865:
 	FMOVS 0(R21), F0
 
-loaded840:
+loaded866:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single841
+	TBZ $1, R20, single867
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded842
+	TBZ $0, R20, loaded868
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded842
+	B loaded868
 
-single841:
+single867:
 	FMOVS 0(R21), F0
 
-loaded842:
+loaded868:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single843
+	TBZ $1, R20, single869
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded844
+	TBZ $0, R20, loaded870
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded844
+	B loaded870
 
-single843:
+single869:
 	FMOVS 0(R21), F0
 
-loaded844:
+loaded870:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single845
+	TBZ $1, R20, single871
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored846
+	TBZ $0, R20, stored872
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored846
+	B stored872
 
-single845:
+single871:
 	FMOVS F31, 0(R21)
 
-stored846:
+stored872:
 	ADD R13, R21
-	TBZ $1, R20, single847
+	TBZ $1, R20, single873
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored848
+	TBZ $0, R20, stored874
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored848
+	B stored874
 
-single847:
+single873:
 	FMOVS F30, 0(R21)
 
-stored848:
+stored874:
 	ADD R13, R21
-	TBZ $1, R20, single849
+	TBZ $1, R20, single875
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored850
+	TBZ $0, R20, stored876
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored850
+	B stored876
 
-single849:
+single875:
 	FMOVS F29, 0(R21)
 
-stored850:
+stored876:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -16712,17 +17167,17 @@ single:
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single851
+	TBZ $1, R20, single877
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded852
+	TBZ $0, R20, loaded878
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded852
+	B loaded878
 
-single851:
+single877:
 	FMOVS 16(R10), F1
 
-loaded852:
+loaded878:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -16739,51 +17194,51 @@ loaded852:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single853
+	TBZ $1, R20, single879
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded854
+	TBZ $0, R20, loaded880
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded854
+	B loaded880
 
-single853:
+single879:
 	FMOVS 16(R21), F0
 
-loaded854:
+loaded880:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single855
+	TBZ $1, R20, single881
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded856
+	TBZ $0, R20, loaded882
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded856
+	B loaded882
 
-single855:
+single881:
 	FMOVS 16(R21), F0
 
-loaded856:
+loaded882:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single857
+	TBZ $1, R20, single883
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded858
+	TBZ $0, R20, loaded884
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded858
+	B loaded884
 
-single857:
+single883:
 	FMOVS 16(R21), F0
 
-loaded858:
+loaded884:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -16794,17 +17249,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single859
+	TBZ $1, R20, single885
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded860
+	TBZ $0, R20, loaded886
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded860
+	B loaded886
 
-single859:
+single885:
 	FMOVS 16(R21), F0
 
-loaded860:
+loaded886:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -16812,43 +17267,43 @@ loaded860:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single861
+	TBZ $1, R20, single887
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored862
+	TBZ $0, R20, stored888
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored862
+	B stored888
 
-single861:
+single887:
 	FMOVS F30, 16(R21)
 
-stored862:
+stored888:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single863
+	TBZ $1, R20, single889
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored864
+	TBZ $0, R20, stored890
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored864
+	B stored890
 
-single863:
+single889:
 	FMOVS F28, 16(R21)
 
-stored864:
+stored890:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single865
+	TBZ $1, R20, single891
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored866
+	TBZ $0, R20, stored892
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored866
+	B stored892
 
-single865:
+single891:
 	FMOVS F26, 16(R21)
 
-stored866:
+stored892:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -16954,17 +17409,17 @@ tile:
 single:
 	FMOVQ 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single867
+	TBZ $1, R20, single893
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded868
+	TBZ $0, R20, loaded894
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded868
+	B loaded894
 
-single867:
+single893:
 	FMOVS 0(R10), F0
 
-loaded868:
+loaded894:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -16976,76 +17431,76 @@ loaded868:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single869
+	TBZ $1, R20, single895
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded870
+	TBZ $0, R20, loaded896
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded870
+	B loaded896
 
-single869:
+single895:
 	FMOVS 0(R21), F0
 
-loaded870:
+loaded896:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single871
+	TBZ $1, R20, single897
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded872
+	TBZ $0, R20, loaded898
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded872
+	B loaded898
 
-single871:
+single897:
 	FMOVS 0(R21), F0
 
-loaded872:
+loaded898:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single873
+	TBZ $1, R20, single899
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded874
+	TBZ $0, R20, loaded900
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded874
+	B loaded900
 
-single873:
+single899:
 	FMOVS 0(R21), F0
 
-loaded874:
+loaded900:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single875
+	TBZ $1, R20, single901
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded876
+	TBZ $0, R20, loaded902
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded876
+	B loaded902
 
-single875:
+single901:
 	FMOVS 0(R21), F0
 
-loaded876:
+loaded902:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single877
+	TBZ $1, R20, single903
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded878
+	TBZ $0, R20, loaded904
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded878
+	B loaded904
 
-single877:
+single903:
 	FMOVS 0(R21), F0
 
-loaded878:
+loaded904:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -17053,53 +17508,53 @@ loaded878:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single879
+	TBZ $1, R20, single905
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored880
+	TBZ $0, R20, stored906
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored880
+	B stored906
 
-single879:
+single905:
 	FMOVS F31, 0(R21)
 
-stored880:
+stored906:
 	ADD R13, R21
-	TBZ $1, R20, single881
+	TBZ $1, R20, single907
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored882
+	TBZ $0, R20, stored908
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored882
+	B stored908
 
-single881:
+single907:
 	FMOVS F30, 0(R21)
 
-stored882:
+stored908:
 	ADD R13, R21
-	TBZ $1, R20, single883
+	TBZ $1, R20, single909
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored884
+	TBZ $0, R20, stored910
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored884
+	B stored910
 
-single883:
+single909:
 	FMOVS F29, 0(R21)
 
-stored884:
+stored910:
 	ADD R13, R21
-	TBZ $1, R20, single885
+	TBZ $1, R20, single911
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored886
+	TBZ $0, R20, stored912
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored886
+	B stored912
 
-single885:
+single911:
 	FMOVS F28, 0(R21)
 
-stored886:
+stored912:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -17240,17 +17695,17 @@ single:
 	FMOVQ 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single887
+	TBZ $1, R20, single913
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded888
+	TBZ $0, R20, loaded914
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded888
+	B loaded914
 
-single887:
+single913:
 	FMOVS 16(R10), F1
 
-loaded888:
+loaded914:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -17269,68 +17724,68 @@ loaded888:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single889
+	TBZ $1, R20, single915
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded890
+	TBZ $0, R20, loaded916
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded890
+	B loaded916
 
-single889:
+single915:
 	FMOVS 16(R21), F0
 
-loaded890:
+loaded916:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single891
+	TBZ $1, R20, single917
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded892
+	TBZ $0, R20, loaded918
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded892
+	B loaded918
 
-single891:
+single917:
 	FMOVS 16(R21), F0
 
-loaded892:
+loaded918:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single893
+	TBZ $1, R20, single919
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded894
+	TBZ $0, R20, loaded920
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded894
+	B loaded920
 
-single893:
+single919:
 	FMOVS 16(R21), F0
 
-loaded894:
+loaded920:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single895
+	TBZ $1, R20, single921
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded896
+	TBZ $0, R20, loaded922
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded896
+	B loaded922
 
-single895:
+single921:
 	FMOVS 16(R21), F0
 
-loaded896:
+loaded922:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -17342,17 +17797,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single897
+	TBZ $1, R20, single923
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded898
+	TBZ $0, R20, loaded924
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded898
+	B loaded924
 
-single897:
+single923:
 	FMOVS 16(R21), F0
 
-loaded898:
+loaded924:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -17361,56 +17816,56 @@ loaded898:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single899
+	TBZ $1, R20, single925
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored900
+	TBZ $0, R20, stored926
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored900
+	B stored926
 
-single899:
+single925:
 	FMOVS F30, 16(R21)
 
-stored900:
+stored926:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single901
+	TBZ $1, R20, single927
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored902
+	TBZ $0, R20, stored928
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored902
+	B stored928
 
-single901:
+single927:
 	FMOVS F28, 16(R21)
 
-stored902:
+stored928:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single903
+	TBZ $1, R20, single929
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored904
+	TBZ $0, R20, stored930
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored904
+	B stored930
 
-single903:
+single929:
 	FMOVS F26, 16(R21)
 
-stored904:
+stored930:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single905
+	TBZ $1, R20, single931
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored906
+	TBZ $0, R20, stored932
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored906
+	B stored932
 
-single905:
+single931:
 	FMOVS F24, 16(R21)
 
-stored906:
+stored932:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -17528,17 +17983,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVS 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single907
+	TBZ $1, R20, single933
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded908
+	TBZ $0, R20, loaded934
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded908
+	B loaded934
 
-single907:
+single933:
 	FMOVS 0(R10), F0
 
-loaded908:
+loaded934:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -17551,90 +18006,90 @@ loaded908:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single909
+	TBZ $1, R20, single935
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded910
+	TBZ $0, R20, loaded936
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded910
+	B loaded936
 
-single909:
+single935:
 	FMOVS 0(R21), F0
 
-loaded910:
+loaded936:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single911
+	TBZ $1, R20, single937
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded912
+	TBZ $0, R20, loaded938
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded912
+	B loaded938
 
-single911:
+single937:
 	FMOVS 0(R21), F0
 
-loaded912:
+loaded938:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single913
+	TBZ $1, R20, single939
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded914
+	TBZ $0, R20, loaded940
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded914
+	B loaded940
 
-single913:
+single939:
 	FMOVS 0(R21), F0
 
-loaded914:
+loaded940:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single915
+	TBZ $1, R20, single941
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded916
+	TBZ $0, R20, loaded942
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded916
+	B loaded942
 
-single915:
+single941:
 	FMOVS 0(R21), F0
 
-loaded916:
+loaded942:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single917
+	TBZ $1, R20, single943
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded918
+	TBZ $0, R20, loaded944
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded918
+	B loaded944
 
-single917:
+single943:
 	FMOVS 0(R21), F0
 
-loaded918:
+loaded944:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single919
+	TBZ $1, R20, single945
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded920
+	TBZ $0, R20, loaded946
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded920
+	B loaded946
 
-single919:
+single945:
 	FMOVS 0(R21), F0
 
-loaded920:
+loaded946:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -17643,65 +18098,65 @@ loaded920:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single921
+	TBZ $1, R20, single947
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored922
+	TBZ $0, R20, stored948
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored922
+	B stored948
 
-single921:
+single947:
 	FMOVS F31, 0(R21)
 
-stored922:
+stored948:
 	ADD R13, R21
-	TBZ $1, R20, single923
+	TBZ $1, R20, single949
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored924
+	TBZ $0, R20, stored950
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored924
+	B stored950
 
-single923:
+single949:
 	FMOVS F30, 0(R21)
 
-stored924:
+stored950:
 	ADD R13, R21
-	TBZ $1, R20, single925
+	TBZ $1, R20, single951
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored926
+	TBZ $0, R20, stored952
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored926
+	B stored952
 
-single925:
+single951:
 	FMOVS F29, 0(R21)
 
-stored926:
+stored952:
 	ADD R13, R21
-	TBZ $1, R20, single927
+	TBZ $1, R20, single953
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored928
+	TBZ $0, R20, stored954
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored928
+	B stored954
 
-single927:
+single953:
 	FMOVS F28, 0(R21)
 
-stored928:
+stored954:
 	ADD R13, R21
-	TBZ $1, R20, single929
+	TBZ $1, R20, single955
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored930
+	TBZ $0, R20, stored956
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored930
+	B stored956
 
-single929:
+single955:
 	FMOVS F27, 0(R21)
 
-stored930:
+stored956:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -17862,17 +18317,17 @@ single:
 	FMOVS 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single931
+	TBZ $1, R20, single957
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded932
+	TBZ $0, R20, loaded958
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded932
+	B loaded958
 
-single931:
+single957:
 	FMOVS 16(R10), F1
 
-loaded932:
+loaded958:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -17893,85 +18348,85 @@ loaded932:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single933
+	TBZ $1, R20, single959
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded934
+	TBZ $0, R20, loaded960
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded934
+	B loaded960
 
-single933:
+single959:
 	FMOVS 16(R21), F0
 
-loaded934:
+loaded960:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single935
+	TBZ $1, R20, single961
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded936
+	TBZ $0, R20, loaded962
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded936
+	B loaded962
 
-single935:
+single961:
 	FMOVS 16(R21), F0
 
-loaded936:
+loaded962:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single937
+	TBZ $1, R20, single963
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded938
+	TBZ $0, R20, loaded964
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded938
+	B loaded964
 
-single937:
+single963:
 	FMOVS 16(R21), F0
 
-loaded938:
+loaded964:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single939
+	TBZ $1, R20, single965
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded940
+	TBZ $0, R20, loaded966
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded940
+	B loaded966
 
-single939:
+single965:
 	FMOVS 16(R21), F0
 
-loaded940:
+loaded966:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single941
+	TBZ $1, R20, single967
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded942
+	TBZ $0, R20, loaded968
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded942
+	B loaded968
 
-single941:
+single967:
 	FMOVS 16(R21), F0
 
-loaded942:
+loaded968:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -17984,17 +18439,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single943
+	TBZ $1, R20, single969
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded944
+	TBZ $0, R20, loaded970
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded944
+	B loaded970
 
-single943:
+single969:
 	FMOVS 16(R21), F0
 
-loaded944:
+loaded970:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -18004,69 +18459,69 @@ loaded944:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single945
+	TBZ $1, R20, single971
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored946
+	TBZ $0, R20, stored972
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored946
+	B stored972
 
-single945:
+single971:
 	FMOVS F30, 16(R21)
 
-stored946:
+stored972:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single947
+	TBZ $1, R20, single973
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored948
+	TBZ $0, R20, stored974
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored948
+	B stored974
 
-single947:
+single973:
 	FMOVS F28, 16(R21)
 
-stored948:
+stored974:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single949
+	TBZ $1, R20, single975
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored950
+	TBZ $0, R20, stored976
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored950
+	B stored976
 
-single949:
+single975:
 	FMOVS F26, 16(R21)
 
-stored950:
+stored976:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single951
+	TBZ $1, R20, single977
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored952
+	TBZ $0, R20, stored978
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored952
+	B stored978
 
-single951:
+single977:
 	FMOVS F24, 16(R21)
 
-stored952:
+stored978:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single953
+	TBZ $1, R20, single979
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored954
+	TBZ $0, R20, stored980
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored954
+	B stored980
 
-single953:
+single979:
 	FMOVS F22, 16(R21)
 
-stored954:
+stored980:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -18194,17 +18649,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVD 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single955
+	TBZ $1, R20, single981
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded956
+	TBZ $0, R20, loaded982
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded956
+	B loaded982
 
-single955:
+single981:
 	FMOVS 0(R10), F0
 
-loaded956:
+loaded982:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -18218,104 +18673,104 @@ loaded956:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single957
+	TBZ $1, R20, single983
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded958
+	TBZ $0, R20, loaded984
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded958
+	B loaded984
 
-single957:
+single983:
 	FMOVS 0(R21), F0
 
-loaded958:
+loaded984:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single959
+	TBZ $1, R20, single985
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded960
+	TBZ $0, R20, loaded986
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded960
+	B loaded986
 
-single959:
+single985:
 	FMOVS 0(R21), F0
 
-loaded960:
+loaded986:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single961
+	TBZ $1, R20, single987
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded962
+	TBZ $0, R20, loaded988
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded962
+	B loaded988
 
-single961:
+single987:
 	FMOVS 0(R21), F0
 
-loaded962:
+loaded988:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single963
+	TBZ $1, R20, single989
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded964
+	TBZ $0, R20, loaded990
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded964
+	B loaded990
 
-single963:
+single989:
 	FMOVS 0(R21), F0
 
-loaded964:
+loaded990:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single965
+	TBZ $1, R20, single991
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded966
+	TBZ $0, R20, loaded992
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded966
+	B loaded992
 
-single965:
+single991:
 	FMOVS 0(R21), F0
 
-loaded966:
+loaded992:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single967
+	TBZ $1, R20, single993
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded968
+	TBZ $0, R20, loaded994
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded968
+	B loaded994
 
-single967:
+single993:
 	FMOVS 0(R21), F0
 
-loaded968:
+loaded994:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single969
+	TBZ $1, R20, single995
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded970
+	TBZ $0, R20, loaded996
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded970
+	B loaded996
 
-single969:
+single995:
 	FMOVS 0(R21), F0
 
-loaded970:
+loaded996:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -18325,77 +18780,77 @@ loaded970:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single971
+	TBZ $1, R20, single997
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored972
+	TBZ $0, R20, stored998
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored972
+	B stored998
 
-single971:
+single997:
 	FMOVS F31, 0(R21)
 
-stored972:
+stored998:
 	ADD R13, R21
-	TBZ $1, R20, single973
+	TBZ $1, R20, single999
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored974
+	TBZ $0, R20, stored1000
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored974
+	B stored1000
 
-single973:
+single999:
 	FMOVS F30, 0(R21)
 
-stored974:
+stored1000:
 	ADD R13, R21
-	TBZ $1, R20, single975
+	TBZ $1, R20, single1001
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored976
+	TBZ $0, R20, stored1002
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored976
+	B stored1002
 
-single975:
+single1001:
 	FMOVS F29, 0(R21)
 
-stored976:
+stored1002:
 	ADD R13, R21
-	TBZ $1, R20, single977
+	TBZ $1, R20, single1003
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored978
+	TBZ $0, R20, stored1004
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored978
+	B stored1004
 
-single977:
+single1003:
 	FMOVS F28, 0(R21)
 
-stored978:
+stored1004:
 	ADD R13, R21
-	TBZ $1, R20, single979
+	TBZ $1, R20, single1005
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored980
+	TBZ $0, R20, stored1006
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored980
+	B stored1006
 
-single979:
+single1005:
 	FMOVS F27, 0(R21)
 
-stored980:
+stored1006:
 	ADD R13, R21
-	TBZ $1, R20, single981
+	TBZ $1, R20, single1007
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored982
+	TBZ $0, R20, stored1008
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored982
+	B stored1008
 
-single981:
+single1007:
 	FMOVS F26, 0(R21)
 
-stored982:
+stored1008:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -18574,17 +19029,17 @@ single:
 	FMOVD 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single983
+	TBZ $1, R20, single1009
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded984
+	TBZ $0, R20, loaded1010
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded984
+	B loaded1010
 
-single983:
+single1009:
 	FMOVS 16(R10), F1
 
-loaded984:
+loaded1010:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -18607,102 +19062,102 @@ loaded984:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single985
+	TBZ $1, R20, single1011
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded986
+	TBZ $0, R20, loaded1012
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded986
+	B loaded1012
 
-single985:
+single1011:
 	FMOVS 16(R21), F0
 
-loaded986:
+loaded1012:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single987
+	TBZ $1, R20, single1013
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded988
+	TBZ $0, R20, loaded1014
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded988
+	B loaded1014
 
-single987:
+single1013:
 	FMOVS 16(R21), F0
 
-loaded988:
+loaded1014:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single989
+	TBZ $1, R20, single1015
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded990
+	TBZ $0, R20, loaded1016
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded990
+	B loaded1016
 
-single989:
+single1015:
 	FMOVS 16(R21), F0
 
-loaded990:
+loaded1016:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single991
+	TBZ $1, R20, single1017
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded992
+	TBZ $0, R20, loaded1018
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded992
+	B loaded1018
 
-single991:
+single1017:
 	FMOVS 16(R21), F0
 
-loaded992:
+loaded1018:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single993
+	TBZ $1, R20, single1019
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded994
+	TBZ $0, R20, loaded1020
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded994
+	B loaded1020
 
-single993:
+single1019:
 	FMOVS 16(R21), F0
 
-loaded994:
+loaded1020:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single995
+	TBZ $1, R20, single1021
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded996
+	TBZ $0, R20, loaded1022
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded996
+	B loaded1022
 
-single995:
+single1021:
 	FMOVS 16(R21), F0
 
-loaded996:
+loaded1022:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -18716,17 +19171,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single997
+	TBZ $1, R20, single1023
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded998
+	TBZ $0, R20, loaded1024
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded998
+	B loaded1024
 
-single997:
+single1023:
 	FMOVS 16(R21), F0
 
-loaded998:
+loaded1024:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -18737,82 +19192,82 @@ loaded998:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single999
+	TBZ $1, R20, single1025
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1000
+	TBZ $0, R20, stored1026
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1000
+	B stored1026
 
-single999:
+single1025:
 	FMOVS F30, 16(R21)
 
-stored1000:
+stored1026:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1001
+	TBZ $1, R20, single1027
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1002
+	TBZ $0, R20, stored1028
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1002
+	B stored1028
 
-single1001:
+single1027:
 	FMOVS F28, 16(R21)
 
-stored1002:
+stored1028:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1003
+	TBZ $1, R20, single1029
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1004
+	TBZ $0, R20, stored1030
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1004
+	B stored1030
 
-single1003:
+single1029:
 	FMOVS F26, 16(R21)
 
-stored1004:
+stored1030:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1005
+	TBZ $1, R20, single1031
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1006
+	TBZ $0, R20, stored1032
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1006
+	B stored1032
 
-single1005:
+single1031:
 	FMOVS F24, 16(R21)
 
-stored1006:
+stored1032:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1007
+	TBZ $1, R20, single1033
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1008
+	TBZ $0, R20, stored1034
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1008
+	B stored1034
 
-single1007:
+single1033:
 	FMOVS F22, 16(R21)
 
-stored1008:
+stored1034:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single1009
+	TBZ $1, R20, single1035
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored1010
+	TBZ $0, R20, stored1036
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored1010
+	B stored1036
 
-single1009:
+single1035:
 	FMOVS F20, 16(R21)
 
-stored1010:
+stored1036:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -18954,17 +19409,17 @@ single:
 	ADD $24, R0, R26
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single1011
+	TBZ $1, R20, single1037
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1012
+	TBZ $0, R20, loaded1038
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1012
+	B loaded1038
 
-single1011:
+single1037:
 	FMOVS 0(R10), F0
 
-loaded1012:
+loaded1038:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -18979,118 +19434,118 @@ loaded1012:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1013
+	TBZ $1, R20, single1039
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1014
+	TBZ $0, R20, loaded1040
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1014
+	B loaded1040
 
-single1013:
+single1039:
 	FMOVS 0(R21), F0
 
-loaded1014:
+loaded1040:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1015
+	TBZ $1, R20, single1041
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1016
+	TBZ $0, R20, loaded1042
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1016
+	B loaded1042
 
-single1015:
+single1041:
 	FMOVS 0(R21), F0
 
-loaded1016:
+loaded1042:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1017
+	TBZ $1, R20, single1043
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1018
+	TBZ $0, R20, loaded1044
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1018
+	B loaded1044
 
-single1017:
+single1043:
 	FMOVS 0(R21), F0
 
-loaded1018:
+loaded1044:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1019
+	TBZ $1, R20, single1045
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1020
+	TBZ $0, R20, loaded1046
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1020
+	B loaded1046
 
-single1019:
+single1045:
 	FMOVS 0(R21), F0
 
-loaded1020:
+loaded1046:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1021
+	TBZ $1, R20, single1047
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1022
+	TBZ $0, R20, loaded1048
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1022
+	B loaded1048
 
-single1021:
+single1047:
 	FMOVS 0(R21), F0
 
-loaded1022:
+loaded1048:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single1023
+	TBZ $1, R20, single1049
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1024
+	TBZ $0, R20, loaded1050
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1024
+	B loaded1050
 
-single1023:
+single1049:
 	FMOVS 0(R21), F0
 
-loaded1024:
+loaded1050:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single1025
+	TBZ $1, R20, single1051
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1026
+	TBZ $0, R20, loaded1052
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1026
+	B loaded1052
 
-single1025:
+single1051:
 	FMOVS 0(R21), F0
 
-loaded1026:
+loaded1052:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1027
+	TBZ $1, R20, single1053
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1028
+	TBZ $0, R20, loaded1054
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1028
+	B loaded1054
 
-single1027:
+single1053:
 	FMOVS 0(R21), F0
 
-loaded1028:
+loaded1054:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -19101,89 +19556,89 @@ loaded1028:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1029
+	TBZ $1, R20, single1055
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1030
+	TBZ $0, R20, stored1056
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1030
+	B stored1056
 
-single1029:
+single1055:
 	FMOVS F31, 0(R21)
 
-stored1030:
+stored1056:
 	ADD R13, R21
-	TBZ $1, R20, single1031
+	TBZ $1, R20, single1057
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1032
+	TBZ $0, R20, stored1058
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1032
+	B stored1058
 
-single1031:
+single1057:
 	FMOVS F30, 0(R21)
 
-stored1032:
+stored1058:
 	ADD R13, R21
-	TBZ $1, R20, single1033
+	TBZ $1, R20, single1059
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1034
+	TBZ $0, R20, stored1060
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1034
+	B stored1060
 
-single1033:
+single1059:
 	FMOVS F29, 0(R21)
 
-stored1034:
+stored1060:
 	ADD R13, R21
-	TBZ $1, R20, single1035
+	TBZ $1, R20, single1061
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1036
+	TBZ $0, R20, stored1062
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1036
+	B stored1062
 
-single1035:
+single1061:
 	FMOVS F28, 0(R21)
 
-stored1036:
+stored1062:
 	ADD R13, R21
-	TBZ $1, R20, single1037
+	TBZ $1, R20, single1063
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1038
+	TBZ $0, R20, stored1064
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1038
+	B stored1064
 
-single1037:
+single1063:
 	FMOVS F27, 0(R21)
 
-stored1038:
+stored1064:
 	ADD R13, R21
-	TBZ $1, R20, single1039
+	TBZ $1, R20, single1065
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored1040
+	TBZ $0, R20, stored1066
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1040
+	B stored1066
 
-single1039:
+single1065:
 	FMOVS F26, 0(R21)
 
-stored1040:
+stored1066:
 	ADD R13, R21
-	TBZ $1, R20, single1041
+	TBZ $1, R20, single1067
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored1042
+	TBZ $0, R20, stored1068
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored1042
+	B stored1068
 
-single1041:
+single1067:
 	FMOVS F25, 0(R21)
 
-stored1042:
+stored1068:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -19384,17 +19839,17 @@ single:
 	VLD1 (R26), V3.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1043
+	TBZ $1, R20, single1069
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1044
+	TBZ $0, R20, loaded1070
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1044
+	B loaded1070
 
-single1043:
+single1069:
 	FMOVS 16(R10), F1
 
-loaded1044:
+loaded1070:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -19419,119 +19874,119 @@ loaded1044:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1045
+	TBZ $1, R20, single1071
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1046
+	TBZ $0, R20, loaded1072
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1046
+	B loaded1072
 
-single1045:
+single1071:
 	FMOVS 16(R21), F0
 
-loaded1046:
+loaded1072:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1047
+	TBZ $1, R20, single1073
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1048
+	TBZ $0, R20, loaded1074
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1048
+	B loaded1074
 
-single1047:
+single1073:
 	FMOVS 16(R21), F0
 
-loaded1048:
+loaded1074:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1049
+	TBZ $1, R20, single1075
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1050
+	TBZ $0, R20, loaded1076
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1050
+	B loaded1076
 
-single1049:
+single1075:
 	FMOVS 16(R21), F0
 
-loaded1050:
+loaded1076:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1051
+	TBZ $1, R20, single1077
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1052
+	TBZ $0, R20, loaded1078
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1052
+	B loaded1078
 
-single1051:
+single1077:
 	FMOVS 16(R21), F0
 
-loaded1052:
+loaded1078:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1053
+	TBZ $1, R20, single1079
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1054
+	TBZ $0, R20, loaded1080
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1054
+	B loaded1080
 
-single1053:
+single1079:
 	FMOVS 16(R21), F0
 
-loaded1054:
+loaded1080:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single1055
+	TBZ $1, R20, single1081
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1056
+	TBZ $0, R20, loaded1082
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1056
+	B loaded1082
 
-single1055:
+single1081:
 	FMOVS 16(R21), F0
 
-loaded1056:
+loaded1082:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single1057
+	TBZ $1, R20, single1083
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1058
+	TBZ $0, R20, loaded1084
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1058
+	B loaded1084
 
-single1057:
+single1083:
 	FMOVS 16(R21), F0
 
-loaded1058:
+loaded1084:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -19546,17 +20001,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single1059
+	TBZ $1, R20, single1085
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1060
+	TBZ $0, R20, loaded1086
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1060
+	B loaded1086
 
-single1059:
+single1085:
 	FMOVS 16(R21), F0
 
-loaded1060:
+loaded1086:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -19568,95 +20023,95 @@ loaded1060:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1061
+	TBZ $1, R20, single1087
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1062
+	TBZ $0, R20, stored1088
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1062
+	B stored1088
 
-single1061:
+single1087:
 	FMOVS F30, 16(R21)
 
-stored1062:
+stored1088:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1063
+	TBZ $1, R20, single1089
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1064
+	TBZ $0, R20, stored1090
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1064
+	B stored1090
 
-single1063:
+single1089:
 	FMOVS F28, 16(R21)
 
-stored1064:
+stored1090:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1065
+	TBZ $1, R20, single1091
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1066
+	TBZ $0, R20, stored1092
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1066
+	B stored1092
 
-single1065:
+single1091:
 	FMOVS F26, 16(R21)
 
-stored1066:
+stored1092:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1067
+	TBZ $1, R20, single1093
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1068
+	TBZ $0, R20, stored1094
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1068
+	B stored1094
 
-single1067:
+single1093:
 	FMOVS F24, 16(R21)
 
-stored1068:
+stored1094:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1069
+	TBZ $1, R20, single1095
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1070
+	TBZ $0, R20, stored1096
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1070
+	B stored1096
 
-single1069:
+single1095:
 	FMOVS F22, 16(R21)
 
-stored1070:
+stored1096:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single1071
+	TBZ $1, R20, single1097
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored1072
+	TBZ $0, R20, stored1098
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored1072
+	B stored1098
 
-single1071:
+single1097:
 	FMOVS F20, 16(R21)
 
-stored1072:
+stored1098:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single1073
+	TBZ $1, R20, single1099
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored1074
+	TBZ $0, R20, stored1100
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored1074
+	B stored1100
 
-single1073:
+single1099:
 	FMOVS F18, 16(R21)
 
-stored1074:
+stored1100:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -19804,17 +20259,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVQ 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single1075
+	TBZ $1, R20, single1101
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1076
+	TBZ $0, R20, loaded1102
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1076
+	B loaded1102
 
-single1075:
+single1101:
 	FMOVS 0(R10), F0
 
-loaded1076:
+loaded1102:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -19830,132 +20285,132 @@ loaded1076:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1077
+	TBZ $1, R20, single1103
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1078
+	TBZ $0, R20, loaded1104
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1078
+	B loaded1104
 
-single1077:
+single1103:
 	FMOVS 0(R21), F0
 
-loaded1078:
+loaded1104:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1079
+	TBZ $1, R20, single1105
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1080
+	TBZ $0, R20, loaded1106
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1080
+	B loaded1106
 
-single1079:
+single1105:
 	FMOVS 0(R21), F0
 
-loaded1080:
+loaded1106:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1081
+	TBZ $1, R20, single1107
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1082
+	TBZ $0, R20, loaded1108
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1082
+	B loaded1108
 
-single1081:
+single1107:
 	FMOVS 0(R21), F0
 
-loaded1082:
+loaded1108:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1083
+	TBZ $1, R20, single1109
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1084
+	TBZ $0, R20, loaded1110
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1084
+	B loaded1110
 
-single1083:
+single1109:
 	FMOVS 0(R21), F0
 
-loaded1084:
+loaded1110:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1085
+	TBZ $1, R20, single1111
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1086
+	TBZ $0, R20, loaded1112
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1086
+	B loaded1112
 
-single1085:
+single1111:
 	FMOVS 0(R21), F0
 
-loaded1086:
+loaded1112:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single1087
+	TBZ $1, R20, single1113
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1088
+	TBZ $0, R20, loaded1114
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1088
+	B loaded1114
 
-single1087:
+single1113:
 	FMOVS 0(R21), F0
 
-loaded1088:
+loaded1114:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single1089
+	TBZ $1, R20, single1115
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1090
+	TBZ $0, R20, loaded1116
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1090
+	B loaded1116
 
-single1089:
+single1115:
 	FMOVS 0(R21), F0
 
-loaded1090:
+loaded1116:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 	ADD R13, R21
-	TBZ $1, R20, single1091
+	TBZ $1, R20, single1117
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1092
+	TBZ $0, R20, loaded1118
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1092
+	B loaded1118
 
-single1091:
+single1117:
 	FMOVS 0(R21), F0
 
-loaded1092:
+loaded1118:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1093
+	TBZ $1, R20, single1119
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1094
+	TBZ $0, R20, loaded1120
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1094
+	B loaded1120
 
-single1093:
+single1119:
 	FMOVS 0(R21), F0
 
-loaded1094:
+loaded1120:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -19967,101 +20422,101 @@ loaded1094:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1095
+	TBZ $1, R20, single1121
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1096
+	TBZ $0, R20, stored1122
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1096
+	B stored1122
 
-single1095:
+single1121:
 	FMOVS F31, 0(R21)
 
-stored1096:
+stored1122:
 	ADD R13, R21
-	TBZ $1, R20, single1097
+	TBZ $1, R20, single1123
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1098
+	TBZ $0, R20, stored1124
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1098
+	B stored1124
 
-single1097:
+single1123:
 	FMOVS F30, 0(R21)
 
-stored1098:
+stored1124:
 	ADD R13, R21
-	TBZ $1, R20, single1099
+	TBZ $1, R20, single1125
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1100
+	TBZ $0, R20, stored1126
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1100
+	B stored1126
 
-single1099:
+single1125:
 	FMOVS F29, 0(R21)
 
-stored1100:
+stored1126:
 	ADD R13, R21
-	TBZ $1, R20, single1101
+	TBZ $1, R20, single1127
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1102
+	TBZ $0, R20, stored1128
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1102
+	B stored1128
 
-single1101:
+single1127:
 	FMOVS F28, 0(R21)
 
-stored1102:
+stored1128:
 	ADD R13, R21
-	TBZ $1, R20, single1103
+	TBZ $1, R20, single1129
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1104
+	TBZ $0, R20, stored1130
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1104
+	B stored1130
 
-single1103:
+single1129:
 	FMOVS F27, 0(R21)
 
-stored1104:
+stored1130:
 	ADD R13, R21
-	TBZ $1, R20, single1105
+	TBZ $1, R20, single1131
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored1106
+	TBZ $0, R20, stored1132
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1106
+	B stored1132
 
-single1105:
+single1131:
 	FMOVS F26, 0(R21)
 
-stored1106:
+stored1132:
 	ADD R13, R21
-	TBZ $1, R20, single1107
+	TBZ $1, R20, single1133
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored1108
+	TBZ $0, R20, stored1134
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored1108
+	B stored1134
 
-single1107:
+single1133:
 	FMOVS F25, 0(R21)
 
-stored1108:
+stored1134:
 	ADD R13, R21
-	TBZ $1, R20, single1109
+	TBZ $1, R20, single1135
 	FMOVD F24, 0(R21)
-	TBZ $0, R20, stored1110
+	TBZ $0, R20, stored1136
 	ADD $8, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1110
+	B stored1136
 
-single1109:
+single1135:
 	FMOVS F24, 0(R21)
 
-stored1110:
+stored1136:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -20276,17 +20731,17 @@ single:
 	FMOVQ 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1111
+	TBZ $1, R20, single1137
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1112
+	TBZ $0, R20, loaded1138
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1112
+	B loaded1138
 
-single1111:
+single1137:
 	FMOVS 16(R10), F1
 
-loaded1112:
+loaded1138:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -20313,136 +20768,136 @@ loaded1112:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1113
+	TBZ $1, R20, single1139
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1114
+	TBZ $0, R20, loaded1140
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1114
+	B loaded1140
 
-single1113:
+single1139:
 	FMOVS 16(R21), F0
 
-loaded1114:
+loaded1140:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1115
+	TBZ $1, R20, single1141
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1116
+	TBZ $0, R20, loaded1142
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1116
+	B loaded1142
 
-single1115:
+single1141:
 	FMOVS 16(R21), F0
 
-loaded1116:
+loaded1142:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1117
+	TBZ $1, R20, single1143
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1118
+	TBZ $0, R20, loaded1144
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1118
+	B loaded1144
 
-single1117:
+single1143:
 	FMOVS 16(R21), F0
 
-loaded1118:
+loaded1144:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1119
+	TBZ $1, R20, single1145
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1120
+	TBZ $0, R20, loaded1146
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1120
+	B loaded1146
 
-single1119:
+single1145:
 	FMOVS 16(R21), F0
 
-loaded1120:
+loaded1146:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1121
+	TBZ $1, R20, single1147
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1122
+	TBZ $0, R20, loaded1148
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1122
+	B loaded1148
 
-single1121:
+single1147:
 	FMOVS 16(R21), F0
 
-loaded1122:
+loaded1148:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single1123
+	TBZ $1, R20, single1149
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1124
+	TBZ $0, R20, loaded1150
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1124
+	B loaded1150
 
-single1123:
+single1149:
 	FMOVS 16(R21), F0
 
-loaded1124:
+loaded1150:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single1125
+	TBZ $1, R20, single1151
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1126
+	TBZ $0, R20, loaded1152
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1126
+	B loaded1152
 
-single1125:
+single1151:
 	FMOVS 16(R21), F0
 
-loaded1126:
+loaded1152:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
 	VMOV V0.B16, V17.B16
-	TBZ $1, R20, single1127
+	TBZ $1, R20, single1153
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1128
+	TBZ $0, R20, loaded1154
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1128
+	B loaded1154
 
-single1127:
+single1153:
 	FMOVS 16(R21), F0
 
-loaded1128:
+loaded1154:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -20458,17 +20913,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single1129
+	TBZ $1, R20, single1155
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1130
+	TBZ $0, R20, loaded1156
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1130
+	B loaded1156
 
-single1129:
+single1155:
 	FMOVS 16(R21), F0
 
-loaded1130:
+loaded1156:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -20481,108 +20936,108 @@ loaded1130:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1131
+	TBZ $1, R20, single1157
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1132
+	TBZ $0, R20, stored1158
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1132
+	B stored1158
 
-single1131:
+single1157:
 	FMOVS F30, 16(R21)
 
-stored1132:
+stored1158:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1133
+	TBZ $1, R20, single1159
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1134
+	TBZ $0, R20, stored1160
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1134
+	B stored1160
 
-single1133:
+single1159:
 	FMOVS F28, 16(R21)
 
-stored1134:
+stored1160:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1135
+	TBZ $1, R20, single1161
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1136
+	TBZ $0, R20, stored1162
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1136
+	B stored1162
 
-single1135:
+single1161:
 	FMOVS F26, 16(R21)
 
-stored1136:
+stored1162:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1137
+	TBZ $1, R20, single1163
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1138
+	TBZ $0, R20, stored1164
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1138
+	B stored1164
 
-single1137:
+single1163:
 	FMOVS F24, 16(R21)
 
-stored1138:
+stored1164:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1139
+	TBZ $1, R20, single1165
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1140
+	TBZ $0, R20, stored1166
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1140
+	B stored1166
 
-single1139:
+single1165:
 	FMOVS F22, 16(R21)
 
-stored1140:
+stored1166:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single1141
+	TBZ $1, R20, single1167
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored1142
+	TBZ $0, R20, stored1168
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored1142
+	B stored1168
 
-single1141:
+single1167:
 	FMOVS F20, 16(R21)
 
-stored1142:
+stored1168:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single1143
+	TBZ $1, R20, single1169
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored1144
+	TBZ $0, R20, stored1170
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored1144
+	B stored1170
 
-single1143:
+single1169:
 	FMOVS F18, 16(R21)
 
-stored1144:
+stored1170:
 	ADD R13, R21
 	FMOVQ F17, 0(R21)
-	TBZ $1, R20, single1145
+	TBZ $1, R20, single1171
 	FMOVD F16, 16(R21)
-	TBZ $0, R20, stored1146
+	TBZ $0, R20, stored1172
 	ADD $24, R21, R26
 	VST1 V16.S[2], (R26)
-	B stored1146
+	B stored1172
 
-single1145:
+single1171:
 	FMOVS F16, 16(R21)
 
-stored1146:
+stored1172:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19

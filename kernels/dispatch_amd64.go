@@ -223,6 +223,23 @@ func adaFisher(w, m, grad, row, col []float32, beta, add, step, lambda, decay, k
 }
 
 //go:noinline
+func adaFisherBounded(w, m, grad, row, col []float32, beta, add, step, lambda, decay, keep float32) {
+	raceWrite(w)
+	raceWrite(m)
+	raceRead(grad)
+	raceRead(row)
+	raceRead(col)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.AdaFisherBoundedAVX512(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(row), len(col), beta, add, step, lambda, decay, keep)
+	case AVX2:
+		asm.AdaFisherBoundedAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(row), len(col), beta, add, step, lambda, decay, keep)
+	default:
+		adaFisherBoundedRef(w, m, grad, row, col, beta, add, step, lambda, decay, keep)
+	}
+}
+
+//go:noinline
 func sgd(w, v, grad []float32, momentum, add, gradPart, velPart, lr, decay float32) {
 	raceWrite(w)
 	raceWrite(v)
@@ -250,6 +267,22 @@ func adam(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, eps
 		asm.AdamAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
 	default:
 		adamRef(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+	}
+}
+
+//go:noinline
+func adamBounded(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
+	raceWrite(w)
+	raceWrite(m)
+	raceWrite(v)
+	raceRead(grad)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.AdamBoundedAVX512(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+	case AVX2:
+		asm.AdamBoundedAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+	default:
+		adamBoundedRef(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
 	}
 }
 

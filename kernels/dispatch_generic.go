@@ -80,6 +80,11 @@ func adaFisher(w, m, grad, row, col []float32, beta, add, step, lambda, decay, k
 }
 
 //go:noinline
+func adaFisherBounded(w, m, grad, row, col []float32, beta, add, step, lambda, decay, keep float32) {
+	adaFisherBoundedRef(w, m, grad, row, col, beta, add, step, lambda, decay, keep)
+}
+
+//go:noinline
 func sgd(w, v, grad []float32, momentum, add, gradPart, velPart, lr, decay float32) {
 	sgdRef(w, v, grad, momentum, add, gradPart, velPart, lr, decay)
 }
@@ -87,6 +92,11 @@ func sgd(w, v, grad []float32, momentum, add, gradPart, velPart, lr, decay float
 //go:noinline
 func adam(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
 	adamRef(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+}
+
+//go:noinline
+func adamBounded(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
+	adamBoundedRef(w, m, v, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
 }
 
 //go:noinline

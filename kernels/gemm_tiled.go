@@ -94,9 +94,9 @@ func gemm(c, a, b Matrix, m, n, k int, alpha float32, g Gemm) {
 				}
 				ca := Matrix{Rows: rows, Cols: cols, Stride: c.Stride, Data: c.Data[i*c.Stride+j:]}
 				if g.TransA {
-					gemmPanel(l, t, ca, a.Data[k0*a.Stride+i:], true, &args)
+					gemmPanel(l, t, ca, a.Data[k0*a.Stride+i:], true, args)
 				} else {
-					gemmPanel(l, t, ca, a.Data[i*a.Stride+k0:], false, &args)
+					gemmPanel(l, t, ca, a.Data[i*a.Stride+k0:], false, args)
 				}
 				j += cols
 			}
@@ -107,7 +107,7 @@ func gemm(c, a, b Matrix, m, n, k int, alpha float32, g Gemm) {
 // gemmPanel computes the panel c of one block of k. a begins at the panel's
 // first element of A, which cols says is read by columns; args has what doesn't
 // depend on rows.
-func gemmPanel(l Level, t tiling, c Matrix, a []float32, cols bool, args *asm.Tile) {
+func gemmPanel(l Level, t tiling, c Matrix, a []float32, cols bool, args asm.Tile) {
 	vectors := (c.Cols + t.lanes - 1) / t.lanes
 	shape := tileShape(vectors) * shapeVector
 	if last := c.Cols - (vectors-1)*t.lanes; last < t.lanes {
@@ -131,7 +131,7 @@ func gemmPanel(l Level, t tiling, c Matrix, a []float32, cols bool, args *asm.Ti
 		count = min(count, maxTiles)
 		args.A, args.C = &a[row*aRow], &c.Data[row*c.Stride]
 		args.Count, args.ANext = count, 4*h*aRow
-		runTile(l, shape+tileShape(h), args)
+		runTile(l, shape+tileShape(h), &args)
 		tile += count
 		row += count * h
 	}

@@ -26,11 +26,37 @@ func AdaFisherStep(w, m, g, row, col []float32, p AdaFisherParams) {
 	if len(w) != len(row)*n || len(m) != len(w) || len(g) != len(w) {
 		panic("kernels: AdaFisherStep: length of w, m or g is not len(row)*len(col)")
 	}
+	bounded := p.Step >= 0x1p-100 && p.Step <= 0x1p100 && curvatureBounded(row, col, p.Lambda)
 	eachBlock(len(row), n, func(r0, r1, c0, c1 int) {
 		lo, hi := r0*n+c0, (r1-1)*n+c1
-		adaFisher(w[lo:hi], m[lo:hi], g[lo:hi], row[r0:r1], col[c0:c1],
-			p.Beta, p.Add, p.Step, p.Lambda, p.WeightDecay, p.Keep)
+		if bounded {
+			adaFisherBounded(w[lo:hi], m[lo:hi], g[lo:hi], row[r0:r1], col[c0:c1],
+				p.Beta, p.Add, p.Step, p.Lambda, p.WeightDecay, p.Keep)
+		} else {
+			adaFisher(w[lo:hi], m[lo:hi], g[lo:hi], row[r0:r1], col[c0:c1],
+				p.Beta, p.Add, p.Step, p.Lambda, p.WeightDecay, p.Keep)
+		}
 	})
+}
+
+// curvatureBounded reports whether fma(row[i], col[j], lambda) lies in
+// [2^-20, 1] wherever it is not NaN: then a quotient by it can be computed
+// without the divider, see the generator.
+func curvatureBounded(row, col []float32, lambda float32) bool {
+	r0, r1 := MinMax(row)
+	c0, c1 := MinMax(col)
+	for _, r := range [2]float32{r0, r1} {
+		for _, c := range [2]float32{c0, c1} {
+			if f := fma32(r, c, lambda); !(f >= 0x1p-20 && f <= 1) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func adaFisherBoundedRef(w, m, g, row, col []float32, beta, add, step, lambda, decay, keep float32) {
+	adaFisherRef(w, m, g, row, col, beta, add, step, lambda, decay, keep)
 }
 
 func adaFisherRef(w, m, g, row, col []float32, beta, add, step, lambda, decay, keep float32) {
@@ -108,11 +134,22 @@ func AdamStep(w, m, v, g []float32, p AdamParams) {
 	if len(m) != len(w) || len(v) != len(w) || len(g) != len(w) {
 		panic("kernels: AdamStep: lengths of w, m, v and g differ")
 	}
+	// The root of a bounded product can be computed without the divider.
+	bounded := p.Correct2 >= 1 && p.Correct2 <= 0x1p100
 	for lo := 0; lo < len(w); lo += chunkLen {
 		hi := min(lo+chunkLen, len(w))
-		adam(w[lo:hi], m[lo:hi], v[lo:hi], g[lo:hi], p.Beta1, p.Add1, p.Beta2, p.Add2,
-			p.Step, p.Correct2, p.Epsilon, p.WeightDecay, p.Keep)
+		if bounded {
+			adamBounded(w[lo:hi], m[lo:hi], v[lo:hi], g[lo:hi], p.Beta1, p.Add1, p.Beta2, p.Add2,
+				p.Step, p.Correct2, p.Epsilon, p.WeightDecay, p.Keep, p.Correct2*0x1p24)
+		} else {
+			adam(w[lo:hi], m[lo:hi], v[lo:hi], g[lo:hi], p.Beta1, p.Add1, p.Beta2, p.Add2,
+				p.Step, p.Correct2, p.Epsilon, p.WeightDecay, p.Keep)
+		}
 	}
+}
+
+func adamBoundedRef(w, m, v, g []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, _ float32) {
+	adamRef(w, m, v, g, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
 }
 
 func adamRef(w, m, v, g []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {

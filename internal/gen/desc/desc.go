@@ -27,8 +27,10 @@ func Kernels() []*vec.Kernel {
 		vec.Describe("colSumSquares", colSumSquares),
 
 		vec.Describe("adaFisher", adaFisher),
+		vec.Describe("adaFisherBounded", adaFisherBounded),
 		vec.Describe("sgd", sgd),
 		vec.Describe("adam", adam),
+		vec.Describe("adamBounded", adamBounded),
 
 		vec.Describe("relu", relu),
 		vec.Describe("reluBackward", reluBackward),

@@ -5,21 +5,40 @@ import "github.com/adafisher-go/adafisher/internal/gen/vec"
 // d = fma(decay, w, g)
 // m = flush(fma(beta, m, add*d))
 // w = fma(-step, m/fma(row, col, lambda), keep*w)
-func adaFisher(k *vec.Kernel) {
+func adaFisher(k *vec.Kernel) { describeAdaFisher(k, false) }
+
+// adaFisherBounded is adaFisher where 2^-20 <= fma(row, col, lambda) <= 1 for all
+// row and col, and 2^-100 <= step <= 2^100.
+func adaFisherBounded(k *vec.Kernel) { describeAdaFisher(k, true) }
+
+func describeAdaFisher(k *vec.Kernel, bounded bool) {
 	w, m, g := k.InOut("w"), k.InOut("m"), k.In("grad")
 	row, col := k.In("row"), k.In("col")
 	beta, add, step := k.Scalar("beta"), k.Scalar("add"), k.Scalar("step")
 	lambda, decay, keep := k.Scalar("lambda"), k.Scalar("decay"), k.Scalar("keep")
-	var r *vec.Value
-	k.Rows(4, row, col, []*vec.Slice{w, m, g}, []*vec.Slice{col},
-		func() { r = k.Row(row) },
+	unroll := 4
+	if bounded {
+		unroll = 3
+	}
+	var r, scaled *vec.Value
+	k.Rows(unroll, row, col, []*vec.Slice{w, m, g}, []*vec.Slice{col},
+		func() {
+			r = k.Row(row)
+			if bounded {
+				scaled = k.Mul(step, k.Const(0x1p-24))
+			}
+		},
 		func() {
 			weight := k.Load(w)
 			d := k.FMA(decay, weight, k.Load(g))
 			moment := k.Flush(k.FMA(beta, k.Load(m), k.Mul(add, d)))
 			k.Store(m, moment)
-			q := k.Div(moment, k.FMA(r, k.Load(col), lambda))
-			k.Store(w, k.FNMA(step, q, k.Mul(keep, weight)))
+			f := k.FMA(r, k.Load(col), lambda)
+			if kept := k.Mul(keep, weight); bounded {
+				k.Store(w, k.StepQuotient(kept, step, scaled, moment, f))
+			} else {
+				k.Store(w, k.FNMA(step, k.Div(moment, f), kept))
+			}
 		})
 }
 
@@ -45,11 +64,20 @@ func sgd(k *vec.Kernel) {
 // m = flush(fma(beta1, m, add1*d))
 // v = flush(fma(beta2, v, (add2*d)*d))
 // w = fma(-step, m/(sqrt(v*correct2)+epsilon), keep*w)
-func adam(k *vec.Kernel) {
+func adam(k *vec.Kernel) { describeAdam(k, false) }
+
+// adamBounded is adam where 1 <= correct2 <= 2^100; scaled2 is correct2 * 2^24.
+func adamBounded(k *vec.Kernel) { describeAdam(k, true) }
+
+func describeAdam(k *vec.Kernel, bounded bool) {
 	w, m, v, g := k.InOut("w"), k.InOut("m"), k.InOut("v"), k.In("grad")
 	beta1, add1, beta2, add2 := k.Scalar("beta1"), k.Scalar("add1"), k.Scalar("beta2"), k.Scalar("add2")
 	step, correct2, epsilon := k.Scalar("step"), k.Scalar("correct2"), k.Scalar("epsilon")
 	decay, keep := k.Scalar("decay"), k.Scalar("keep")
+	var scaled2 *vec.Value
+	if bounded {
+		scaled2 = k.Scalar("scaled2")
+	}
 	k.Each(4, func() {
 		weight := k.Load(w)
 		d := k.FMA(decay, weight, k.Load(g))
@@ -57,7 +85,12 @@ func adam(k *vec.Kernel) {
 		k.Store(m, moment)
 		second := k.Flush(k.FMA(beta2, k.Load(v), k.Mul(k.Mul(add2, d), d)))
 		k.Store(v, second)
-		s := k.Add(k.Sqrt(k.Mul(second, correct2)), epsilon)
+		var s *vec.Value
+		if bounded {
+			s = k.RootSum(second, correct2, scaled2, epsilon)
+		} else {
+			s = k.Add(k.Sqrt(k.Mul(second, correct2)), epsilon)
+		}
 		k.Store(w, k.FNMA(step, k.Div(moment, s), k.Mul(keep, weight)))
 	})
 }

@@ -57,6 +57,8 @@ func (t *Target) InPlace(op vec.Op, a int) bool {
 	switch op {
 	case vec.FMA, vec.FNMA, vec.FMS:
 		return a == 2
+	case vec.StepQuotient:
+		return a == 0
 	case vec.Select: // the mask is read last
 		return a != 0
 	}
@@ -214,7 +216,7 @@ func (t *Target) move(d, s V) {
 	}
 }
 
-func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, tmp func() vec.Reg) {
+func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, _ int, tmp func() vec.Reg) {
 	d := V(dr)
 	arg := func(i int) V {
 		if !args[i].Const {
@@ -295,6 +297,16 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, tm
 		t.selectBits(d, t.mask, arg(0), arg(1))
 	case vec.Move:
 		t.move(d, arg(0))
+	case vec.StepQuotient:
+		q := V(tmp())
+		t.word("FDIV", q, arg(3), arg(4))
+		t.move(d, arg(0))
+		t.op("VFMLS V%d.S4, V%d.S4, V%d.S4", q, arg(1), d)
+	case vec.RootSum:
+		r := V(tmp())
+		t.word("FMUL", r, arg(0), arg(1))
+		t.word("FSQRT", r, r, 0)
+		t.word("FADD", d, r, arg(3))
 	default:
 		panic(fmt.Sprintf("neon: no lowering for %v", op))
 	}
@@ -314,7 +326,7 @@ func (t *Target) selectBits(d, mask, a, b V) {
 func (t *Target) Across(op vec.Op, dr vec.Reg, tmp func() vec.Reg) {
 	d, h := vec.Operand{Reg: dr}, vec.Operand{Reg: tmp()}
 	t.op("VEXT $8, V%d.B16, V%d.B16, V%d.B16", dr, dr, h.Reg)
-	t.Emit(op, dr, []vec.Operand{d, h}, 0, tmp)
+	t.Emit(op, dr, []vec.Operand{d, h}, 0, 0, tmp)
 	t.op("VMOV V%d.S[1], V%d.S[0]", dr, h.Reg)
-	t.Emit(op, dr, []vec.Operand{d, h}, 0, tmp)
+	t.Emit(op, dr, []vec.Operand{d, h}, 0, 0, tmp)
 }

@@ -111,7 +111,7 @@ func (k *Kernel) Rows(unroll int, rowLen, colLen *Slice, mats, cols []*Slice, ro
 				args = append(args, l.operand(a, 0))
 			}
 			v.regs = []Reg{l.reg()}
-			l.emit(v.op, v.regs[0], args, v.bits)
+			l.emit(v.op, v.regs[0], args, v.bits, 0)
 		}
 		t.MoveInt(n, width.gp)
 		for _, c := range cols {
@@ -236,7 +236,7 @@ func (k *Kernel) Reduce(lanes int, accs ...Accumulator) {
 		for i, s := range states {
 			for h := count / 2; h > 0; h /= 2 {
 				for j := range h {
-					l.emit(accs[i].Fold, s.regs[j], []Operand{{Reg: s.regs[j]}, {Reg: s.regs[j+h]}}, 0)
+					l.emit(accs[i].Fold, s.regs[j], []Operand{{Reg: s.regs[j]}, {Reg: s.regs[j+h]}}, 0, 0)
 				}
 			}
 			var held []Reg
@@ -288,7 +288,7 @@ func (k *Kernel) Columns(unroll int, dst, x *Slice, next func(acc *Value) *Value
 			for j, r := range state.regs {
 				v := l.reg()
 				t.Load(v, dst.ptr, 4*lanes*j, partial)
-				l.emit(Add, r, []Operand{{Reg: v}, {Reg: r}}, 0)
+				l.emit(Add, r, []Operand{{Reg: v}, {Reg: r}}, 0, 0)
 				l.release(v)
 			}
 			t.Label(label + "_store")

@@ -178,7 +178,7 @@ func (l *lowering) step(v *Value, i, copy, acc int) {
 		}
 	default:
 		v.regs[copy] = l.destination(v, args, sources, &dying, acc)
-		l.emit(v.op, v.regs[copy], args, v.bits)
+		l.emit(v.op, v.regs[copy], args, v.bits, copy)
 	}
 	for _, a := range dying {
 		if a.isMask() && l.t.Masks() > 0 {
@@ -199,6 +199,9 @@ func (l *lowering) destination(v *Value, args []Operand, sources []*Value, dying
 		return v.acc.regs[acc]
 	}
 	if v.isMask() && l.t.Masks() > 0 {
+		if len(l.masks) == 0 {
+			panic(outOfRegisters{})
+		}
 		r := l.masks[len(l.masks)-1]
 		l.masks = l.masks[:len(l.masks)-1]
 		return r
@@ -216,7 +219,7 @@ func (l *lowering) destination(v *Value, args []Operand, sources []*Value, dying
 	return l.reg()
 }
 
-func (l *lowering) emit(op Op, d Reg, args []Operand, bits uint32) {
+func (l *lowering) emit(op Op, d Reg, args []Operand, bits uint32, copy int) {
 	var held []Reg
 	tmp := func() Reg {
 		r := l.reg()
@@ -224,10 +227,15 @@ func (l *lowering) emit(op Op, d Reg, args []Operand, bits uint32) {
 		return r
 	}
 	if l.dry {
-		tmp() // no lowering takes more than two
-		tmp()
+		need := 2
+		if op == StepQuotient || op == RootSum {
+			need = 4
+		}
+		for range need { // no lowering takes more
+			tmp()
+		}
 	} else {
-		l.t.Emit(op, d, args, bits, tmp)
+		l.t.Emit(op, d, args, bits, copy, tmp)
 	}
 	for _, r := range held {
 		l.release(r)

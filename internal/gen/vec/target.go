@@ -59,9 +59,9 @@ type Target interface {
 	Load(d Reg, p GP, offset int, partial bool)
 	Store(s Reg, p GP, offset int, partial bool)
 
-	// Emit does one operation. tmp returns a free vector register, valid within
-	// the call.
-	Emit(op Op, d Reg, args []Operand, bits uint32, tmp func() Reg)
+	// Emit does one operation, for the copy of the loop body with the given number.
+	// tmp returns a free vector register, valid within the call.
+	Emit(op Op, d Reg, args []Operand, bits uint32, copy int, tmp func() Reg)
 	// Across folds a vector in halves into its lane 0 by a commutative operation.
 	Across(op Op, d Reg, tmp func() Reg)
 }

@@ -61,6 +61,12 @@ const (
 	Flush      // +0 where |a| < b = 2^-126, a elsewhere; a NaN stays
 	Fill       // a in the lanes of a partial vector, b in the others
 	Move       // a
+
+	// Compositions that a target may do faster, with the same bits, because their
+	// operands are bounded: see the methods.
+
+	StepQuotient // a - b*(d/e); c is b * 2^-24
+	RootSum      // sqrt(a*b) + d; c is b * 2^24
 )
 
 // A Value is a vector of the loop body, or a mask.
@@ -272,6 +278,19 @@ func (k *Kernel) shift(op Op, a *Value, n uint32) *Value {
 	return v
 }
 
+// StepQuotient returns w - step*(m/d), the quotient and the difference rounded.
+// scaled is step * 2^-24. |m| is 0 or at least 2^-126, d in [2^-20, 1], step and
+// scaled are normal.
+func (k *Kernel) StepQuotient(w, step, scaled, m, d *Value) *Value {
+	return k.do(StepQuotient, w, step, scaled, m, d)
+}
+
+// RootSum returns sqrt(v*c) + e, each operation rounded. scaled is c * 2^24. v is
+// 0 or at least 2^-126, c at least 1, scaled is finite.
+func (k *Kernel) RootSum(v, c, scaled, e *Value) *Value {
+	return k.do(RootSum, v, c, scaled, e)
+}
+
 // isMask reports whether the result is a mask, which some targets keep in
 // registers of their own.
 func (v *Value) isMask() bool { return v.op == Less || v.op == Equal }
@@ -280,5 +299,6 @@ func (o Op) String() string {
 	return [...]string{"load", "store", "scalar", "const", "row", "acc",
 		"add", "sub", "mul", "div", "sqrt", "fma", "fnma", "fms", "least", "greatest",
 		"and", "or", "xor", "andnot", "iadd", "isub", "imul", "shl", "shr", "sar", "float",
-		"less", "equal", "keep", "drop", "select", "flush", "fill", "move"}[o]
+		"less", "equal", "keep", "drop", "select", "flush", "fill", "move",
+		"step quotient", "root sum"}[o]
 }

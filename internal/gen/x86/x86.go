@@ -16,8 +16,10 @@ import (
 // A Target is AVX2, or AVX-512 if Wide.
 type Target struct {
 	*File
-	Wide bool
-	mask reg.VecPhysical // of a partial vector, AVX2
+	Wide   bool
+	mask   reg.VecPhysical // of a partial vector, AVX2
+	labels int             // made so far
+	rare   []func()        // code after the routine, for cases that hardly occur
 }
 
 // File is the assembly file that both targets write to.
@@ -47,8 +49,8 @@ var vectors = []reg.VecPhysical{
 	reg.X24, reg.X25, reg.X26, reg.X27, reg.X28, reg.X29, reg.X30, reg.X31,
 }
 
-// K1 masks partial vectors, K7 is scratch; these hold results of Less.
-var opmasks = []reg.OpmaskPhysical{reg.K2, reg.K3, reg.K4, reg.K5, reg.K6}
+// K1 masks partial vectors, K6 and K7 are scratch; these hold results of Less.
+var opmasks = []reg.OpmaskPhysical{reg.K2, reg.K3, reg.K4, reg.K5}
 
 func (t *Target) Suffix() string {
 	if t.Wide {
@@ -78,9 +80,14 @@ func (t *Target) Masks() int {
 	return 0
 }
 
-func (t *Target) PartialInVector() bool         { return !t.Wide }
-func (t *Target) MemoryConstants() bool         { return true }
-func (t *Target) InPlace(op vec.Op, _ int) bool { return true }
+func (t *Target) PartialInVector() bool { return !t.Wide }
+func (t *Target) MemoryConstants() bool { return true }
+
+// InPlace: most operations are one instruction; in the others a source may be
+// read after the result's register is written.
+func (t *Target) InPlace(op vec.Op, a int) bool {
+	return op != vec.StepQuotient && op != vec.RootSum || op == vec.StepQuotient && a == 0
+}
 
 func (t *Target) v(r vec.Reg) reg.VecPhysical {
 	x := vectors[r]
@@ -106,6 +113,10 @@ func (t *Target) Begin(name string, k *vec.Kernel) {
 func (t *Target) End() {
 	t.VZEROUPPER()
 	t.RET()
+	for _, f := range t.rare {
+		f()
+	}
+	t.rare = nil
 }
 
 func (t *Target) addr(name string) operand.Mem {
@@ -259,7 +270,7 @@ const (
 	notLess      = 5 // not a < b, true for a NaN
 )
 
-func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, tmp func() vec.Reg) {
+func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, copy int, tmp func() vec.Reg) {
 	// mem takes any operand, in a register otherwise.
 	mem := func(o vec.Operand) operand.Op {
 		if o.Const {
@@ -397,6 +408,10 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, tm
 		}
 	case vec.Move:
 		t.VMOVUPS(mem(args[0]), d) // the linker aligns constants to 32 bytes at most
+	case vec.StepQuotient:
+		t.stepQuotient(d, args, copy, tmp)
+	case vec.RootSum:
+		t.rootSum(d, args, copy, tmp)
 	default:
 		panic(fmt.Sprintf("x86: no lowering for %v", op))
 	}
