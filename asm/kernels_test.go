@@ -211,7 +211,8 @@ func TestAMD64(t *testing.T) {
 		allowed := levels[r.level]
 		require.NotEmpty(t, allowed, "level of %s", r.name)
 		require.Subset(t, allowed, r.flags, r.name)
-		require.Equal(t, "RET", r.code[len(r.code)-1].op, "last of %s", r.name)
+		// Code for rare cases stands after the RET and jumps back.
+		require.Contains(t, []string{"RET", "JMP"}, r.code[len(r.code)-1].op, "last of %s", r.name)
 		returns := 0
 		var before instruction // of an earlier line
 		for i, in := range r.code {
