@@ -94,6 +94,7 @@ func BenchmarkGer(b *testing.B)                 { benchmark(b, "Ger") }
 func BenchmarkPrecondition(b *testing.B)        { benchmark(b, "Precondition") }
 func BenchmarkColSums(b *testing.B)             { benchmark(b, "ColSums") }
 func BenchmarkColSumSquares(b *testing.B)       { benchmark(b, "ColSumSquares") }
+func BenchmarkTranspose(b *testing.B)           { benchmark(b, "Transpose") }
 func BenchmarkOuterProducts(b *testing.B)       { benchmark(b, "OuterProducts") }
 func BenchmarkGemmNN(b *testing.B)              { benchmark(b, "GemmNN") }
 func BenchmarkGemmNT(b *testing.B)              { benchmark(b, "GemmNT") }

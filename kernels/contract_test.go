@@ -30,6 +30,7 @@ func TestMismatchPanics(t *testing.T) {
 		biasLen   = "kernels: Gemm: length of Bias is not the columns of C"
 		short     = "kernels: matrix data is shorter than its shape needs"
 		negative  = "kernels: matrix with a negative dimension"
+		transpose = "kernels: Transpose: shape of dst is not that of the transpose of src"
 		colSums   = "kernels: ColSums: length of x is not a multiple of the length of dst"
 		colSqSums = "kernels: ColSumSquares: length of x is not a multiple of the length of dst"
 	)
@@ -77,6 +78,10 @@ func TestMismatchPanics(t *testing.T) {
 		{shapes, func() { Gemm{}.Multiply(mat(2, 2), mat(2, 4), mat(4, 3)) }},
 		{shapes, func() { Gemm{TransA: true}.Multiply(mat(2, 3), mat(2, 4), mat(4, 3)) }},
 		{shapes, func() { OuterProducts(mat(2, 3), mat(4, 2), mat(5, 3), 1) }},
+		{transpose, func() { Transpose(mat(2, 3), mat(2, 3)) }},
+		{transpose, func() { Transpose(mat(4, 2), mat(2, 3)) }},
+		{short, func() { Transpose(mat(3, 2), Matrix{Rows: 2, Cols: 3, Stride: 4, Data: v(6)}) }},
+		{short, func() { Transpose(Matrix{Rows: 3, Cols: 2, Stride: 3, Data: v(7)}, mat(2, 3)) }},
 		{biasLen, func() { Gemm{Bias: v(2)}.Multiply(mat(2, 3), mat(2, 4), mat(4, 3)) }},
 		{biasLen, func() { Gemm{Bias: v(0)}.Multiply(mat(2, 3), mat(2, 4), mat(4, 3)) }},
 		{scratch, func() { Gemm{TransB: true}.Multiply(mat(2, 3), mat(2, 4), mat(3, 4)) }},

@@ -64,22 +64,28 @@ func (r *region) contains(p int) bool {
 type workspace struct {
 	before, want, got []float32
 	regions           []region
+	watched           [][2]int // ranges that hold all but the contents of scratch operands
 }
 
 func (w *workspace) layout(k *kernel, s shape, offset int) {
-	w.regions = w.regions[:0]
+	w.regions, w.watched = w.regions[:0], w.watched[:0]
 	end := 0
 	for i, op := range k.operands {
 		r := region{lo: end}
 		r.rows, r.cols = op.size.of(s)
 		r.stride = r.cols
-		if k.class == &products {
+		if k.class.strided {
 			r.stride += s.pad * (i + 1)
 		}
 		r.start = (end+guardLen+15)/16*16 + offset*(2*i+1)%16
 		r.hi = r.start + r.len() + guardLen
 		end = r.hi
 		w.regions = append(w.regions, r)
+		if op.role == scratch {
+			w.watched = append(w.watched, [2]int{r.lo, r.start}, [2]int{r.start + r.len(), r.hi})
+		} else {
+			w.watched = append(w.watched, [2]int{r.lo, r.hi})
+		}
 	}
 	for _, b := range []*[]float32{&w.before, &w.want, &w.got} {
 		if cap(*b) < end {
@@ -98,8 +104,10 @@ func aligned(n int) []float32 {
 
 // fill stores the values of every operand, and guards elsewhere.
 func (w *workspace) fill(k *kernel, next func() float32) {
-	for i := range w.before {
-		w.before[i] = math.Float32frombits(guard)
+	for _, span := range w.watched {
+		for p := span[0]; p < span[1]; p++ {
+			w.before[p] = math.Float32frombits(guard)
+		}
 	}
 	for i, r := range w.regions {
 		if k.operands[i].role == scratch {
@@ -141,25 +149,28 @@ func (c *trial) check(w *workspace) error {
 	}
 
 	level := Generic
-	run := func(data []float32, shared bool) (result, error) {
+	run := func(data []float32, shared bool) (r result, err error) {
 		copy(data, w.before)
 		a := w.args(c.shape, scalars, data)
 		if shared {
 			a.m[c.same[1]] = a.m[c.same[0]]
 		}
 		if err := SetLevel(level); err != nil {
-			return result{}, err
+			return r, err
 		}
+		defer func() {
+			if p := recover(); p != nil {
+				err = fmt.Errorf("%s\npanic: %v", c.title(level, scalars), p)
+			}
+		}()
 		return c.kernel.call(a), nil
 	}
 	want, err := run(w.want, false)
 	if err != nil {
 		return err
 	}
-	for p, b := range w.before {
-		if math.Float32bits(b) != math.Float32bits(w.want[p]) && c.frozen(w, p) {
-			return c.report(w, level, scalars, p, b, w.want[p])
-		}
+	if p := w.differs(w.before, w.want, func(p int) bool { return c.frozen(w, p) }); p >= 0 {
+		return c.report(w, level, scalars, p, w.before[p], w.want[p])
 	}
 	for _, level = range Levels() {
 		shared := c.same[0] != c.same[1]
@@ -176,16 +187,25 @@ func (c *trial) check(w *workspace) error {
 					c.title(level, scalars), i, show(want[i]), show(got[i]), c.inputs(w, -1, 0, 0))
 			}
 		}
-		for p, x := range w.got {
-			if math.Float32bits(x) == math.Float32bits(w.want[p]) {
-				continue
-			}
-			if c.frozen(w, p) || c.kernel.operands[w.find(p)].role == output && !sameFloat(x, w.want[p]) {
-				return c.report(w, level, scalars, p, w.want[p], x)
-			}
+		differs := func(p int) bool { return c.frozen(w, p) || !sameFloat(w.want[p], w.got[p]) }
+		if p := w.differs(w.want, w.got, differs); p >= 0 {
+			return c.report(w, level, scalars, p, w.want[p], w.got[p])
 		}
 	}
 	return nil
+}
+
+// differs returns the first element whose bits differ between two buffers and
+// for which the difference counts; -1 if there is none.
+func (w *workspace) differs(x, y []float32, counts func(p int) bool) int {
+	for _, span := range w.watched {
+		for p := span[0]; p < span[1]; p++ {
+			if math.Float32bits(x[p]) != math.Float32bits(y[p]) && counts(p) {
+				return p
+			}
+		}
+	}
+	return -1
 }
 
 func sameFloat(x, y float32) bool {
@@ -266,8 +286,12 @@ func (c *trial) inputs(w *workspace, at, i, j int) string {
 				j0, j1 = i, i+1
 			case sizeNK:
 				i0, i1 = j, j+1
-			case sizeMN: // under a column sum
-				j0, j1 = j, j+1
+			case sizeMN:
+				if c.kernel.operands[at].size == sizeNM {
+					i0, i1, j0, j1 = j, j+1, i, i+1
+				} else { // under a column sum
+					j0, j1 = j, j+1
+				}
 			}
 		}
 		if op.role != scratch {
@@ -337,7 +361,7 @@ func (k *kernel) overlaps(s shape) (pairs [][2]int) {
 			mj, nj := y.size.of(s)
 			switch {
 			case x.role == output && !k.apart && x.size == y.size,
-				x.role == input && i < j && mi == mj && ni == nj && (k.class != &products || s.pad == 0):
+				x.role == input && i < j && mi == mj && ni == nj && (!k.class.strided || s.pad == 0):
 				pairs = append(pairs, [2]int{i, j})
 			}
 		}

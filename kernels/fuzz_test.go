@@ -125,5 +125,6 @@ func FuzzGer(f *testing.F)                 { fuzz(f, "Ger") }
 func FuzzPrecondition(f *testing.F)        { fuzz(f, "Precondition") }
 func FuzzColSums(f *testing.F)             { fuzz(f, "ColSums") }
 func FuzzColSumSquares(f *testing.F)       { fuzz(f, "ColSumSquares") }
+func FuzzTranspose(f *testing.F)           { fuzz(f, "Transpose") }
 func FuzzOuterProducts(f *testing.F)       { fuzz(f, "OuterProducts") }
 func FuzzGemm(f *testing.F)                { fuzz(f, "Gemm") }

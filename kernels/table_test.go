@@ -3,8 +3,8 @@ package kernels
 import "fmt"
 
 // shape sizes the operands of a call. Vectors have n elements (and m = 1);
-// other kernels take m x n matrices, sums run over k, and the rows of a
-// product's operands lie pad or more elements apart.
+// other kernels take m x n matrices, the sums of products run over k, and with
+// pad there is space between the rows of operands that have a stride.
 type shape struct{ m, n, k, pad int }
 
 func (s shape) String() string {
@@ -18,6 +18,7 @@ const (
 	sizeN extent = iota
 	sizeM
 	sizeMN
+	sizeNM
 	sizeMK
 	sizeKM
 	sizeKN
@@ -33,6 +34,8 @@ func (e extent) of(s shape) (rows, cols int) {
 		return 1, s.m
 	case sizeMN:
 		return s.m, s.n
+	case sizeNM:
+		return s.n, s.m
 	case sizeMK:
 		return s.m, s.k
 	case sizeKM:
@@ -93,6 +96,7 @@ type class struct {
 	limit   shape   // exclusive bounds of a fuzzed shape
 	fenced  []shape // of the test with protected pages
 	benched []shape
+	strided bool // matrices have a stride of their own
 }
 
 // flops counts the operations of a product; 0 for other kernels.
@@ -127,6 +131,15 @@ var columns = class{
 	benched: matrixSizes,
 }
 
+var transposes = class{
+	shapes:  transposeShapes(),
+	rounds:  2,
+	limit:   shape{m: 50, n: 50, k: 1, pad: 20},
+	fenced:  fencedGrids(),
+	benched: matrixSizes,
+	strided: true,
+}
+
 var products = class{
 	shapes: productShapes(),
 	rounds: 1, // of each of its 17 forms
@@ -136,6 +149,7 @@ var products = class{
 		{m: 16, n: 16, k: 16}, {m: 64, n: 64, k: 64}, {m: 256, n: 256, k: 256}, {m: 512, n: 512, k: 512},
 		{m: 32, k: 784, n: 512}, {m: 128, k: 512, n: 10},
 	},
+	strided: true,
 }
 
 var matrixSizes = []shape{{m: 16, n: 64}, {m: 128, n: 512}, {m: 1024, n: 2048}}
@@ -176,6 +190,22 @@ func columnShapes() (s []shape) {
 	}
 	for _, n := range []int{columnChunk - 1, columnChunk, columnChunk + 1, 2*columnChunk + 6} {
 		s = append(s, shape{m: 3, n: n}, shape{m: blockRows + 1, n: n})
+	}
+	return s
+}
+
+func transposeShapes() (s []shape) {
+	for m := range 36 {
+		for n := range 36 {
+			s = append(s, shape{m: m, n: n})
+		}
+	}
+	for n := range 301 {
+		s = append(s, shape{m: 1 + n%9, n: n}, shape{m: n, n: 1 + n%9})
+	}
+	s = append(s, shape{m: 130, n: 257})
+	for i := range s {
+		s[i].pad = []int{0, 1, 0, 5, 16}[i%5]
 	}
 	return s
 }
@@ -347,6 +377,10 @@ var table = append([]kernel{
 		name: "ColSumSquares", class: &columns, bytes: 4, apart: true,
 		operands: []operand{out("dst", sizeN), in("x", sizeMN)},
 		call:     func(a *args) result { ColSumSquares(a.v(0), a.v(1)); return result{} },
+	}, {
+		name: "Transpose", class: &transposes, bytes: 8, apart: true,
+		operands: []operand{out("dst", sizeNM), in("src", sizeMN)},
+		call:     func(a *args) result { Transpose(a.m[0], a.m[1]); return result{} },
 	}, {
 		name: "OuterProducts", class: &products, apart: true,
 		operands: []operand{out("a", sizeMN), in("x", sizeKM), in("y", sizeKN)}, scalars: []float32{0.03},
