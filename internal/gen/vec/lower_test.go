@@ -1,0 +1,434 @@
+package vec_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/adafisher-go/adafisher/internal/gen/vec"
+)
+
+// A term is a value of a random kernel, and what it is at a point of the data.
+type term struct {
+	v    *vec.Value
+	eval func(at point) uint32
+}
+
+// A point is a row and a column of the data.
+type point struct{ row, col int }
+
+// operations are those that a term can be made by; a mask is made by Less or
+// Equal and used at once.
+var operations = []struct {
+	op     vec.Op
+	arity  int
+	record func(k *vec.Kernel, v []*vec.Value) *vec.Value
+}{
+	{vec.Add, 2, func(k *vec.Kernel, v []*vec.Value) *vec.Value { return k.Add(v[0], v[1]) }},
+	{vec.Sub, 2, func(k *vec.Kernel, v []*vec.Value) *vec.Value { return k.Sub(v[0], v[1]) }},
+	{vec.Mul, 2, func(k *vec.Kernel, v []*vec.Value) *vec.Value { return k.Mul(v[0], v[1]) }},
+	{vec.Div, 2, func(k *vec.Kernel, v []*vec.Value) *vec.Value { return k.Div(v[0], v[1]) }},
+	{vec.Sqrt, 1, func(k *vec.Kernel, v []*vec.Value) *vec.Value { return k.Sqrt(v[0]) }},
+	{vec.FMA, 3, func(k *vec.Kernel, v []*vec.Value) *vec.Value { return k.FMA(v[0], v[1], v[2]) }},
+	{vec.FNMA, 3, func(k *vec.Kernel, v []*vec.Value) *vec.Value { return k.FNMA(v[0], v[1], v[2]) }},
+	{vec.FMS, 3, func(k *vec.Kernel, v []*vec.Value) *vec.Value { return k.FMS(v[0], v[1], v[2]) }},
+	{vec.Least, 2, func(k *vec.Kernel, v []*vec.Value) *vec.Value { return k.Least(v[0], v[1]) }},
+	{vec.Greatest, 2, func(k *vec.Kernel, v []*vec.Value) *vec.Value { return k.Greatest(v[0], v[1]) }},
+	{vec.And, 2, func(k *vec.Kernel, v []*vec.Value) *vec.Value { return k.And(v[0], v[1]) }},
+	{vec.Or, 2, func(k *vec.Kernel, v []*vec.Value) *vec.Value { return k.Or(v[0], v[1]) }},
+	{vec.Xor, 2, func(k *vec.Kernel, v []*vec.Value) *vec.Value { return k.Xor(v[0], v[1]) }},
+	{vec.AndNot, 2, func(k *vec.Kernel, v []*vec.Value) *vec.Value { return k.AndNot(v[0], v[1]) }},
+	{vec.IntAdd, 2, func(k *vec.Kernel, v []*vec.Value) *vec.Value { return k.IntAdd(v[0], v[1]) }},
+	{vec.IntSub, 2, func(k *vec.Kernel, v []*vec.Value) *vec.Value { return k.IntSub(v[0], v[1]) }},
+	{vec.IntMul, 2, func(k *vec.Kernel, v []*vec.Value) *vec.Value { return k.IntMul(v[0], v[1]) }},
+	{vec.ToFloat, 1, func(k *vec.Kernel, v []*vec.Value) *vec.Value { return k.ToFloat(v[0]) }},
+	{vec.RootSum, 4, func(k *vec.Kernel, v []*vec.Value) *vec.Value { return k.RootSum(v[0], v[1], v[2], v[3]) }},
+	{vec.StepQuotient, 5, func(k *vec.Kernel, v []*vec.Value) *vec.Value { return k.StepQuotient(v[0], v[1], v[2], v[3], v[4]) }},
+	// These take a mask; the row's part of a kernel has none.
+	{vec.Keep, 2, func(k *vec.Kernel, v []*vec.Value) *vec.Value { return k.Keep(v[0], v[1]) }},
+	{vec.Drop, 2, func(k *vec.Kernel, v []*vec.Value) *vec.Value { return k.Drop(v[0], v[1]) }},
+	{vec.Select, 3, func(k *vec.Kernel, v []*vec.Value) *vec.Value { return k.Select(v[0], v[1], v[2]) }},
+}
+
+var comparisons = []struct {
+	op     vec.Op
+	record func(k *vec.Kernel, a, b *vec.Value) *vec.Value
+}{
+	{vec.Less, (*vec.Kernel).Less},
+	{vec.Equal, (*vec.Kernel).Equal},
+}
+
+var shifts = []struct {
+	op     vec.Op
+	record func(k *vec.Kernel, a *vec.Value, n uint32) *vec.Value
+}{
+	{vec.ShiftLeft, (*vec.Kernel).ShiftLeft},
+	{vec.ShiftRight, (*vec.Kernel).ShiftRight},
+	{vec.ShiftInt, (*vec.Kernel).ShiftInt},
+}
+
+// A formula grows random terms in a kernel.
+type formula struct {
+	k *vec.Kernel
+	r *rand.Rand
+	// What a term can start from: loads differ from pass to pass, uniforms don't.
+	loads    []func() term
+	uniforms []term
+	row      bool // the terms are those of a row
+}
+
+func (f *formula) uniform() term {
+	if i := f.r.IntN(len(f.uniforms) + 1); i < len(f.uniforms) {
+		return f.uniforms[i]
+	}
+	bits := f.r.Uint32()
+	return term{f.k.Bits(bits), func(point) uint32 { return bits }}
+}
+
+func (f *formula) load() term { return f.loads[f.r.IntN(len(f.loads))]() }
+
+// made returns the term of a recorded operation.
+func made(v *vec.Value, op vec.Op, bits uint32, args ...term) term {
+	return term{v, func(at point) uint32 {
+		in := make([]uint32, len(args))
+		for i, a := range args {
+			in[i] = a.eval(at)
+		}
+		return scramble(op, in, bits)
+	}}
+}
+
+// step applies a random operation to x and to what other returns; x stands in
+// any place.
+func (f *formula) step(x term, other func() term) term {
+	k, r := f.k, f.r
+	switch {
+	case r.IntN(20) == 0:
+		s, n := shifts[r.IntN(len(shifts))], 1+r.Uint32N(31)
+		return made(s.record(k, x.v, n), s.op, n, x)
+	case r.IntN(20) == 0:
+		bound := term{nil, func(point) uint32 { return 1 << 23 }} // 2^-126
+		return made(k.Flush(x.v), vec.Flush, 0, x, bound)
+	case r.IntN(20) == 0 && !f.row: // fills lanes that no result shows
+		return term{k.Fill(x.v, f.uniform().v), x.eval}
+	}
+	o := operations[r.IntN(len(operations))]
+	if f.row {
+		o = operations[r.IntN(len(operations)-3)]
+	}
+	args := make([]term, o.arity)
+	place := r.IntN(o.arity)
+	for a := range args {
+		args[a] = x
+	}
+	masked := o.op == vec.Keep || o.op == vec.Drop || o.op == vec.Select
+	for a := range args {
+		if a != place && !(masked && a == 0) {
+			args[a] = other()
+		}
+	}
+	if masked {
+		c, y := comparisons[r.IntN(len(comparisons))], other()
+		args[0] = made(c.record(k, x.v, y.v), c.op, 0, x, y)
+	}
+	var values []*vec.Value
+	for _, a := range args {
+		values = append(values, a.v)
+	}
+	return made(o.record(k, values), o.op, 0, args...)
+}
+
+// grow returns n terms that together use all that is computed and loaded, after
+// a number of steps.
+func (f *formula) grow(n, steps int) []term {
+	pool := make([]term, n)
+	for i := range pool {
+		pool[i] = f.load()
+	}
+	other := func() term {
+		switch f.r.IntN(6) {
+		case 0, 1:
+			return f.uniform()
+		case 2:
+			return f.load()
+		}
+		return pool[f.r.IntN(len(pool))]
+	}
+	for range steps {
+		i := f.r.IntN(len(pool))
+		y := f.step(pool[i], other)
+		if len(pool) < n+2 && f.r.IntN(3) == 0 {
+			pool = append(pool, y)
+		} else {
+			pool[i] = y
+		}
+	}
+	for len(pool) > n { // use up the last
+		last := pool[len(pool)-1]
+		pool = pool[:len(pool)-1]
+		i := f.r.IntN(len(pool))
+		pool[i] = made(f.k.Sub(pool[i].v, last.v), vec.Sub, 0, pool[i], last)
+	}
+	return pool
+}
+
+// A trial is a random kernel, lowered to a random machine.
+type trial struct {
+	k *vec.Kernel
+	m *machine
+	r *rand.Rand
+	f formula
+
+	data    map[string][]uint32 // of the arguments, before the run
+	scalars []string
+}
+
+// trials runs a body for random machines and kernels; describe returns the
+// kernel's loop. Kernels that the lowering refuses are left out, but must be few.
+func trials(t *testing.T, describe func(c *trial), run func(t *testing.T, c *trial)) {
+	const n = 400
+	refused := 0
+	for seed := range uint64(n) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		c := &trial{m: randomMachine(r), r: r}
+		c.k = vec.Describe("random", func(k *vec.Kernel) {
+			c.f = formula{k: k, r: r}
+			for i := range r.IntN(3) {
+				c.scalar(fmt.Sprint("scalar", i))
+			}
+			describe(c)
+		})
+		if c.m.lower(c.k) != nil {
+			refused++
+			continue
+		}
+		t.Run(fmt.Sprint("seed", seed), func(t *testing.T) { run(t, c) })
+	}
+	require.Less(t, refused, n/5, "kernels refused")
+}
+
+func (c *trial) scalar(name string) {
+	c.scalars = append(c.scalars, name)
+	c.f.uniforms = append(c.f.uniforms, term{c.f.k.Scalar(name), func(point) uint32 { return c.m.scalars[name] }})
+}
+
+// loads adds to what terms start from the elements of a slice, which index finds
+// in the slice's words.
+func (c *trial) loads(s *vec.Slice, index func(at point) int) {
+	c.f.loads = append(c.f.loads, func() term {
+		return term{c.f.k.Load(s), func(at point) uint32 { return c.data[s.Name][index(at)] }}
+	})
+}
+
+// arguments sets new arguments: slices of the given lengths.
+func (c *trial) arguments(lengths map[*vec.Slice]int) {
+	c.m.arguments()
+	c.data = map[string][]uint32{}
+	for _, s := range c.k.Slices {
+		c.data[s.Name] = c.m.add(c.r, s.Name, lengths[s])
+	}
+	for _, s := range c.scalars {
+		c.m.scalars[s] = c.r.Uint32()
+	}
+}
+
+// lengths returns numbers of elements that reach every part of a loop.
+func (c *trial) lengths(unroll int) []int {
+	lanes := c.m.lanes
+	ns := []int{0, 1, lanes - 1, lanes, lanes + 1, unroll * lanes, 2*unroll*lanes - 1}
+	for range 5 {
+		ns = append(ns, c.r.IntN(3*unroll*lanes))
+	}
+	return ns
+}
+
+// requireWords compares an argument's words after a run.
+func (c *trial) requireWords(t *testing.T, s *vec.Slice, want func(i int) uint32, message string, a ...any) {
+	for i, got := range c.m.get(s.Name, len(c.data[s.Name])) {
+		require.Equal(t, want(i), got, "%s[%d], %s", s.Name, i, fmt.Sprintf(message, a...))
+	}
+}
+
+func TestEach(t *testing.T) {
+	var in, inOut, out *vec.Slice
+	var results []term
+	unroll := 1
+	trials(t, func(c *trial) {
+		k := c.f.k
+		in, inOut, out = k.In("in"), k.InOut("inOut"), k.Out("out")
+		unroll = 1 << c.r.IntN(3)
+		column := func(at point) int { return at.col }
+		c.loads(in, column)
+		c.loads(inOut, column)
+		k.Each(unroll, func() {
+			results = c.f.grow(2, c.r.IntN(9))
+			k.Store(inOut, results[0].v)
+			k.Store(out, results[1].v)
+		})
+	}, func(t *testing.T, c *trial) {
+		for _, n := range c.lengths(unroll) {
+			c.arguments(map[*vec.Slice]int{in: n, inOut: n, out: n})
+			c.m.args["n"] = n
+			c.m.run()
+			c.requireWords(t, in, func(i int) uint32 { return c.data["in"][i] }, "n=%d", n)
+			c.requireWords(t, inOut, func(i int) uint32 { return results[0].eval(point{col: i}) }, "n=%d", n)
+			c.requireWords(t, out, func(i int) uint32 { return results[1].eval(point{col: i}) }, "n=%d", n)
+		}
+	})
+}
+
+func TestRows(t *testing.T) {
+	var mat, dst, row, col *vec.Slice
+	var result term
+	unroll, cols := 1, 0
+	trials(t, func(c *trial) {
+		k := c.f.k
+		dst, mat, row, col = k.InOut("dst"), k.In("mat"), k.In("row"), k.In("col")
+		unroll = 1 << c.r.IntN(3)
+		element := func(at point) int { return at.row*cols + at.col }
+		c.loads(dst, element)
+		c.loads(mat, element)
+		c.loads(col, func(at point) int { return at.col })
+		k.Rows(unroll, row, col, []*vec.Slice{dst, mat}, []*vec.Slice{col}, func() {
+			x := term{k.Row(row), func(at point) uint32 { return c.data["row"][at.row] }}
+			c.f.row = true
+			for range c.r.IntN(3) {
+				x = c.f.step(x, c.f.uniform)
+			}
+			c.f.row = false
+			c.f.uniforms = append(c.f.uniforms, x)
+		}, func() {
+			result = c.f.grow(1, c.r.IntN(9))[0]
+			k.Store(dst, result.v)
+		})
+	}, func(t *testing.T, c *trial) {
+		for _, cols = range c.lengths(unroll) {
+			rows := 1 + c.r.IntN(4)
+			c.arguments(map[*vec.Slice]int{dst: rows * cols, mat: rows * cols, row: rows, col: cols})
+			c.m.args["rows"], c.m.args["cols"] = rows, cols
+			c.m.run()
+			for _, s := range []*vec.Slice{mat, row, col} {
+				c.requireWords(t, s, func(i int) uint32 { return c.data[s.Name][i] }, "%d x %d", rows, cols)
+			}
+			c.requireWords(t, dst, func(i int) uint32 { return result.eval(point{row: i / cols, col: i % cols}) }, "%d x %d", rows, cols)
+		}
+	})
+}
+
+// fold combines words in halves: word l takes word l+n/2, and so on.
+func fold(op vec.Op, words []uint32) uint32 {
+	for h := len(words) / 2; h > 0; h /= 2 {
+		for l := range h {
+			words[l] = scramble(op, []uint32{words[l], words[l+h]}, 0)
+		}
+	}
+	return words[0]
+}
+
+// TestReduceLanes: the 64 lanes start from an argument or from +0, and what is
+// folded in which order shows in the sum.
+func TestReduceLanes(t *testing.T) {
+	var in, out *vec.Slice
+	var results []term
+	trials(t, func(c *trial) {
+		k := c.f.k
+		in, out = k.In("in"), k.Out("out")
+		c.m.registers = 32
+		c.loads(in, func(at point) int { return at.col })
+		k.Reduce(64, vec.Accumulator{Fold: vec.Add, Next: func(acc *vec.Value) *vec.Value {
+			results = c.f.grow(2, c.r.IntN(5))
+			k.Store(out, results[0].v)
+			return k.IntAdd(k.Fill(results[1].v, k.Bits(0)), acc)
+		}})
+	}, func(t *testing.T, c *trial) {
+		for _, n := range append(c.lengths(2), 63, 64, 65, 64+c.m.lanes, 127, 128, 200) {
+			c.arguments(map[*vec.Slice]int{in: n, out: n})
+			c.m.args["n"], c.m.args["acc"] = n, 0
+			lanes := make([]uint32, 64)
+			if c.r.IntN(2) == 0 {
+				lanes = c.m.add(c.r, "acc", 64)
+			}
+			c.m.run()
+			for i := range n {
+				lanes[i%64] += results[1].eval(point{col: i})
+			}
+			c.requireWords(t, out, func(i int) uint32 { return results[0].eval(point{col: i}) }, "n=%d", n)
+			if c.m.args["acc"] != 0 {
+				require.Equal(t, lanes, c.m.get("acc", 64), "lanes of n=%d", n)
+			}
+			require.Equal(t, map[int]uint32{0: fold(vec.Add, lanes)}, c.m.results, "n=%d", n)
+		}
+	})
+}
+
+// TestReduceAnyOrder: two accumulators with folds in which the order makes no
+// difference.
+func TestReduceAnyOrder(t *testing.T) {
+	var in *vec.Slice
+	var values []term
+	trials(t, func(c *trial) {
+		k := c.f.k
+		in = k.In("in")
+		k.Results = []string{"sum", "common"}
+		c.loads(in, func(at point) int { return at.col })
+		ones := k.Bits(^uint32(0))
+		k.Reduce(0,
+			vec.Accumulator{Fold: vec.IntAdd, Next: func(acc *vec.Value) *vec.Value {
+				values = c.f.grow(2, c.r.IntN(5))
+				return k.IntAdd(k.Fill(values[0].v, k.Bits(0)), acc)
+			}},
+			vec.Accumulator{Start: ones, Fold: vec.And, Next: func(acc *vec.Value) *vec.Value {
+				return k.And(k.Fill(k.Or(values[1].v, k.Bits(0)), ones), acc)
+			}})
+		values[1] = made(nil, vec.Or, 0, values[1], term{nil, func(point) uint32 { return 0 }})
+	}, func(t *testing.T, c *trial) {
+		for _, n := range c.lengths(8) {
+			c.arguments(map[*vec.Slice]int{in: n})
+			c.m.args["n"] = n
+			c.m.run()
+			sum, common := uint32(0), ^uint32(0)
+			for i := range n {
+				sum += values[0].eval(point{col: i})
+				common &= values[1].eval(point{col: i})
+			}
+			require.Equal(t, map[int]uint32{0: sum, 1: common}, c.m.results, "n=%d", n)
+		}
+	})
+}
+
+func TestColumns(t *testing.T) {
+	var dst, x *vec.Slice
+	var value term
+	unroll, stride := 1, 0
+	trials(t, func(c *trial) {
+		k := c.f.k
+		dst, x = k.InOut("dst"), k.In("x")
+		unroll = 1 << c.r.IntN(3)
+		c.loads(x, func(at point) int { return at.row*stride + at.col })
+		k.Columns(unroll, dst, x, func(acc *vec.Value) *vec.Value {
+			value = c.f.grow(1, c.r.IntN(4))[0]
+			return k.Sub(value.v, acc)
+		})
+	}, func(t *testing.T, c *trial) {
+		for _, cols := range c.lengths(unroll) {
+			rows, add := 1+c.r.IntN(4), c.r.IntN(2)
+			stride = cols + c.r.IntN(3)
+			c.arguments(map[*vec.Slice]int{dst: cols, x: (rows-1)*stride + cols})
+			c.m.args["n"], c.m.args["rows"], c.m.args["stride"], c.m.args["add"] = cols, rows, stride, add
+			c.m.run()
+			c.requireWords(t, x, func(i int) uint32 { return c.data["x"][i] }, "%d x %d", rows, cols)
+			c.requireWords(t, dst, func(j int) uint32 {
+				sum := uint32(0)
+				for i := range rows {
+					sum = scramble(vec.Sub, []uint32{value.eval(point{row: i, col: j}), sum}, 0)
+				}
+				if add != 0 {
+					sum = scramble(vec.Add, []uint32{c.data["dst"][j], sum}, 0)
+				}
+				return sum
+			}, "%d x %d, stride %d, add %d", rows, cols, stride, add)
+		}
+	})
+}
