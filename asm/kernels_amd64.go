@@ -149,6 +149,90 @@ func ExpSumAVX512(acc *[64]float32, dst *float32, x *float32, n int, m float32) 
 func ExpSumAVX2(acc *[64]float32, dst *float32, x *float32, n int, m float32) float32
 
 //go:noescape
+func ExpAVX512(dst *float32, x *float32, n int)
+
+//go:noescape
+func ExpAVX2(dst *float32, x *float32, n int)
+
+//go:noescape
+func LogAVX512(dst *float32, x *float32, n int)
+
+//go:noescape
+func LogAVX2(dst *float32, x *float32, n int)
+
+//go:noescape
+func SqrtAVX512(dst *float32, x *float32, n int)
+
+//go:noescape
+func SqrtAVX2(dst *float32, x *float32, n int)
+
+//go:noescape
+func RsqrtAVX512(dst *float32, x *float32, n int)
+
+//go:noescape
+func RsqrtAVX2(dst *float32, x *float32, n int)
+
+//go:noescape
+func ErfAVX512(dst *float32, x *float32, n int)
+
+//go:noescape
+func ErfAVX2(dst *float32, x *float32, n int)
+
+//go:noescape
+func SoftplusAVX512(dst *float32, x *float32, n int)
+
+//go:noescape
+func SoftplusAVX2(dst *float32, x *float32, n int)
+
+//go:noescape
+func SigmoidAVX512(dst *float32, x *float32, n int)
+
+//go:noescape
+func SigmoidAVX2(dst *float32, x *float32, n int)
+
+//go:noescape
+func SigmoidBackwardAVX512(dx *float32, dy *float32, y *float32, n int)
+
+//go:noescape
+func SigmoidBackwardAVX2(dx *float32, dy *float32, y *float32, n int)
+
+//go:noescape
+func SiluAVX512(dst *float32, x *float32, n int)
+
+//go:noescape
+func SiluAVX2(dst *float32, x *float32, n int)
+
+//go:noescape
+func SiluBackwardAVX512(dx *float32, dy *float32, x *float32, n int)
+
+//go:noescape
+func SiluBackwardAVX2(dx *float32, dy *float32, x *float32, n int)
+
+//go:noescape
+func GeluAVX512(dst *float32, x *float32, n int)
+
+//go:noescape
+func GeluAVX2(dst *float32, x *float32, n int)
+
+//go:noescape
+func GeluBackwardAVX512(dx *float32, dy *float32, x *float32, n int)
+
+//go:noescape
+func GeluBackwardAVX2(dx *float32, dy *float32, x *float32, n int)
+
+//go:noescape
+func GeluTanhAVX512(dst *float32, x *float32, n int)
+
+//go:noescape
+func GeluTanhAVX2(dst *float32, x *float32, n int)
+
+//go:noescape
+func GeluTanhBackwardAVX512(dx *float32, dy *float32, x *float32, n int)
+
+//go:noescape
+func GeluTanhBackwardAVX2(dx *float32, dy *float32, x *float32, n int)
+
+//go:noescape
 func GemmRows1x1AVX512(t *Tile)
 
 //go:noescape

@@ -7448,6 +7448,6892 @@ tree:
 	VZEROUPPER
 	RET
 
+// func ExpAVX2(dst *float32, x *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·ExpAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ n+16(FP), CX
+	SUBQ $+16, CX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VMOVUPS      lanes_42b20000<>+0(SB), Y2
+	VMINPS       Y0, Y2, Y0
+	VMOVUPS      lanes_42b20000<>+0(SB), Y2
+	VMINPS       Y1, Y2, Y1
+	VMOVUPS      lanes_c2d00000<>+0(SB), Y2
+	VMAXPS       Y0, Y2, Y0
+	VMOVUPS      lanes_c2d00000<>+0(SB), Y2
+	VMAXPS       Y1, Y2, Y1
+	VMOVUPS      lanes_4b4000fe<>+0(SB), Y2
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y0, Y2
+	VMOVUPS      lanes_4b4000fe<>+0(SB), Y3
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y1, Y3
+	VSUBPS       lanes_4b4000fe<>+0(SB), Y2, Y4
+	VSUBPS       lanes_4b4000fe<>+0(SB), Y3, Y5
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y4, Y0
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y5, Y1
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y4, Y0
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y5, Y1
+	VPSRLD       $0x01, Y2, Y5
+	VPSRLD       $0x01, Y3, Y4
+	VPSLLD       $0x17, Y5, Y5
+	VPSLLD       $0x17, Y4, Y4
+	VPSLLD       $0x17, Y2, Y2
+	VPSLLD       $0x17, Y3, Y3
+	VPSUBD       Y5, Y2, Y2
+	VPSUBD       Y4, Y3, Y3
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y6
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y0, Y6
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y7
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y1, Y7
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y0, Y6
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y1, Y7
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y0, Y6
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y1, Y7
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y0, Y6
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y1, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y0, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y1, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y0
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y1
+	VMULPS       Y5, Y0, Y5
+	VMULPS       Y4, Y1, Y4
+	VMULPS       Y2, Y5, Y2
+	VMULPS       Y3, Y4, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	SUBQ         $+16, CX
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, CX
+	SUBQ $+8, CX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (BX), Y3
+	VMOVUPS      lanes_42b20000<>+0(SB), Y2
+	VMINPS       Y3, Y2, Y3
+	VMOVUPS      lanes_c2d00000<>+0(SB), Y2
+	VMAXPS       Y3, Y2, Y3
+	VMOVUPS      lanes_4b4000fe<>+0(SB), Y2
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y3, Y2
+	VSUBPS       lanes_4b4000fe<>+0(SB), Y2, Y4
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y4, Y3
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y4, Y3
+	VPSRLD       $0x01, Y2, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VPSLLD       $0x17, Y2, Y2
+	VPSUBD       Y4, Y2, Y2
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y5
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y3, Y5
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y3, Y5
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y3, Y5
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y3, Y5
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y5
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y5, Y3
+	VMULPS       Y4, Y3, Y4
+	VMULPS       Y2, Y4, Y2
+	VMOVUPS      Y2, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	SUBQ         $+8, CX
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+8, CX
+	TESTQ        CX, CX
+	JE           done
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         CX
+	VMOVUPS      32(R13)(CX*4), Y2
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y2, Y4
+	VMOVUPS      lanes_42b20000<>+0(SB), Y3
+	VMINPS       Y4, Y3, Y4
+	VMOVUPS      lanes_c2d00000<>+0(SB), Y3
+	VMAXPS       Y4, Y3, Y4
+	VMOVUPS      lanes_4b4000fe<>+0(SB), Y3
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y4, Y3
+	VSUBPS       lanes_4b4000fe<>+0(SB), Y3, Y5
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y5, Y4
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y5, Y4
+	VPSRLD       $0x01, Y3, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VPSLLD       $0x17, Y3, Y3
+	VPSUBD       Y5, Y3, Y3
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y1
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y4, Y1
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y4, Y1
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y4, Y1
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y4, Y1
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y1
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y1, Y4
+	VMULPS       Y5, Y4, Y5
+	VMULPS       Y3, Y5, Y3
+	VMASKMOVPS   Y3, Y2, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA lanes_42b20000<>+0(SB)/4, $0x42b20000
+DATA lanes_42b20000<>+4(SB)/4, $0x42b20000
+DATA lanes_42b20000<>+8(SB)/4, $0x42b20000
+DATA lanes_42b20000<>+12(SB)/4, $0x42b20000
+DATA lanes_42b20000<>+16(SB)/4, $0x42b20000
+DATA lanes_42b20000<>+20(SB)/4, $0x42b20000
+DATA lanes_42b20000<>+24(SB)/4, $0x42b20000
+DATA lanes_42b20000<>+28(SB)/4, $0x42b20000
+DATA lanes_42b20000<>+32(SB)/4, $0x42b20000
+DATA lanes_42b20000<>+36(SB)/4, $0x42b20000
+DATA lanes_42b20000<>+40(SB)/4, $0x42b20000
+DATA lanes_42b20000<>+44(SB)/4, $0x42b20000
+DATA lanes_42b20000<>+48(SB)/4, $0x42b20000
+DATA lanes_42b20000<>+52(SB)/4, $0x42b20000
+DATA lanes_42b20000<>+56(SB)/4, $0x42b20000
+DATA lanes_42b20000<>+60(SB)/4, $0x42b20000
+GLOBL lanes_42b20000<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_4b4000fe<>+0(SB)/4, $0x4b4000fe
+DATA lanes_4b4000fe<>+4(SB)/4, $0x4b4000fe
+DATA lanes_4b4000fe<>+8(SB)/4, $0x4b4000fe
+DATA lanes_4b4000fe<>+12(SB)/4, $0x4b4000fe
+DATA lanes_4b4000fe<>+16(SB)/4, $0x4b4000fe
+DATA lanes_4b4000fe<>+20(SB)/4, $0x4b4000fe
+DATA lanes_4b4000fe<>+24(SB)/4, $0x4b4000fe
+DATA lanes_4b4000fe<>+28(SB)/4, $0x4b4000fe
+DATA lanes_4b4000fe<>+32(SB)/4, $0x4b4000fe
+DATA lanes_4b4000fe<>+36(SB)/4, $0x4b4000fe
+DATA lanes_4b4000fe<>+40(SB)/4, $0x4b4000fe
+DATA lanes_4b4000fe<>+44(SB)/4, $0x4b4000fe
+DATA lanes_4b4000fe<>+48(SB)/4, $0x4b4000fe
+DATA lanes_4b4000fe<>+52(SB)/4, $0x4b4000fe
+DATA lanes_4b4000fe<>+56(SB)/4, $0x4b4000fe
+DATA lanes_4b4000fe<>+60(SB)/4, $0x4b4000fe
+GLOBL lanes_4b4000fe<>(SB), RODATA|NOPTR, $64
+
+// func ExpAVX512(dst *float32, x *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·ExpAVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ n+16(FP), CX
+	SUBQ $+64, CX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VMOVUPS      128(BX), Z2
+	VMOVUPS      192(BX), Z3
+	VMOVUPS      lanes_42b20000<>+0(SB), Z4
+	VMINPS       Z0, Z4, Z0
+	VMOVUPS      lanes_42b20000<>+0(SB), Z4
+	VMINPS       Z1, Z4, Z1
+	VMOVUPS      lanes_42b20000<>+0(SB), Z4
+	VMINPS       Z2, Z4, Z2
+	VMOVUPS      lanes_42b20000<>+0(SB), Z4
+	VMINPS       Z3, Z4, Z3
+	VMOVUPS      lanes_c2d00000<>+0(SB), Z4
+	VMAXPS       Z0, Z4, Z0
+	VMOVUPS      lanes_c2d00000<>+0(SB), Z4
+	VMAXPS       Z1, Z4, Z1
+	VMOVUPS      lanes_c2d00000<>+0(SB), Z4
+	VMAXPS       Z2, Z4, Z2
+	VMOVUPS      lanes_c2d00000<>+0(SB), Z4
+	VMAXPS       Z3, Z4, Z3
+	VMOVUPS      lanes_4b4000fe<>+0(SB), Z4
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z0, Z4
+	VMOVUPS      lanes_4b4000fe<>+0(SB), Z5
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z1, Z5
+	VMOVUPS      lanes_4b4000fe<>+0(SB), Z6
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z2, Z6
+	VMOVUPS      lanes_4b4000fe<>+0(SB), Z7
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z3, Z7
+	VSUBPS       lanes_4b4000fe<>+0(SB), Z4, Z8
+	VSUBPS       lanes_4b4000fe<>+0(SB), Z5, Z9
+	VSUBPS       lanes_4b4000fe<>+0(SB), Z6, Z10
+	VSUBPS       lanes_4b4000fe<>+0(SB), Z7, Z11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z8, Z0
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z9, Z1
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z10, Z2
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z11, Z3
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z8, Z0
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z9, Z1
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z10, Z2
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z11, Z3
+	VPSRLD       $0x01, Z4, Z11
+	VPSRLD       $0x01, Z5, Z10
+	VPSRLD       $0x01, Z6, Z9
+	VPSRLD       $0x01, Z7, Z8
+	VPSLLD       $0x17, Z11, Z11
+	VPSLLD       $0x17, Z10, Z10
+	VPSLLD       $0x17, Z9, Z9
+	VPSLLD       $0x17, Z8, Z8
+	VPSLLD       $0x17, Z4, Z4
+	VPSLLD       $0x17, Z5, Z5
+	VPSLLD       $0x17, Z6, Z6
+	VPSLLD       $0x17, Z7, Z7
+	VPSUBD       Z11, Z4, Z4
+	VPSUBD       Z10, Z5, Z5
+	VPSUBD       Z9, Z6, Z6
+	VPSUBD       Z8, Z7, Z7
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z0, Z12
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z1, Z13
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z14
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z2, Z14
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z15
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z3, Z15
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z0, Z12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z1, Z13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z2, Z14
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z3, Z15
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z0, Z12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z1, Z13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z2, Z14
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z3, Z15
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z0, Z12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z1, Z13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z2, Z14
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z3, Z15
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z0, Z12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z1, Z13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z2, Z14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z3, Z15
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z12, Z0
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z13, Z1
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z14, Z2
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z15, Z3
+	VMULPS       Z11, Z0, Z11
+	VMULPS       Z10, Z1, Z10
+	VMULPS       Z9, Z2, Z9
+	VMULPS       Z8, Z3, Z8
+	VMULPS       Z4, Z11, Z4
+	VMULPS       Z5, Z10, Z5
+	VMULPS       Z6, Z9, Z6
+	VMULPS       Z7, Z8, Z7
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      Z5, 64(AX)
+	VMOVUPS      Z6, 128(AX)
+	VMOVUPS      Z7, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	SUBQ         $+64, CX
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+64, CX
+	SUBQ $+16, CX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (BX), Z7
+	VMOVUPS      lanes_42b20000<>+0(SB), Z6
+	VMINPS       Z7, Z6, Z7
+	VMOVUPS      lanes_c2d00000<>+0(SB), Z6
+	VMAXPS       Z7, Z6, Z7
+	VMOVUPS      lanes_4b4000fe<>+0(SB), Z6
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z7, Z6
+	VSUBPS       lanes_4b4000fe<>+0(SB), Z6, Z5
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z5, Z7
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z5, Z7
+	VPSRLD       $0x01, Z6, Z5
+	VPSLLD       $0x17, Z5, Z5
+	VPSLLD       $0x17, Z6, Z6
+	VPSUBD       Z5, Z6, Z6
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z4
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z7, Z4
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z7, Z4
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z7, Z4
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z7, Z4
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z7, Z4
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z4, Z7
+	VMULPS       Z5, Z7, Z5
+	VMULPS       Z6, Z5, Z6
+	VMOVUPS      Z6, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	SUBQ         $+16, CX
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+16, CX
+	TESTQ        CX, CX
+	JE           done
+	MOVL         $0x0000ffff, R13
+	BZHIL        CX, R13, R13
+	KMOVW        R13, K1
+	VMOVUPS.Z    (BX), K1, Z6
+	VMOVUPS      lanes_42b20000<>+0(SB), Z5
+	VMINPS       Z6, Z5, Z6
+	VMOVUPS      lanes_c2d00000<>+0(SB), Z5
+	VMAXPS       Z6, Z5, Z6
+	VMOVUPS      lanes_4b4000fe<>+0(SB), Z5
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z6, Z5
+	VSUBPS       lanes_4b4000fe<>+0(SB), Z5, Z7
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z7, Z6
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z7, Z6
+	VPSRLD       $0x01, Z5, Z7
+	VPSLLD       $0x17, Z7, Z7
+	VPSLLD       $0x17, Z5, Z5
+	VPSUBD       Z7, Z5, Z5
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z4
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z6, Z4
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z6, Z4
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z6, Z4
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z6, Z4
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z6, Z4
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z4, Z6
+	VMULPS       Z7, Z6, Z7
+	VMULPS       Z5, Z7, Z5
+	VMOVUPS      Z5, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func LogAVX2(dst *float32, x *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·LogAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ n+16(FP), CX
+	SUBQ $+16, CX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS     (BX), Y0
+	VMOVUPS     32(BX), Y1
+	VCMPPS      $0x01, lanes_00800000<>+0(SB), Y0, Y2
+	VCMPPS      $0x01, lanes_00800000<>+0(SB), Y1, Y3
+	VMULPS      lanes_4b800000<>+0(SB), Y0, Y4
+	VMULPS      lanes_4b800000<>+0(SB), Y1, Y5
+	VBLENDVPS   Y2, Y4, Y0, Y4
+	VBLENDVPS   Y3, Y5, Y1, Y5
+	VPSUBD      lanes_3f400000<>+0(SB), Y4, Y6
+	VPSUBD      lanes_3f400000<>+0(SB), Y5, Y7
+	VPSRAD      $0x17, Y6, Y6
+	VPSRAD      $0x17, Y7, Y7
+	VPSLLD      $0x17, Y6, Y8
+	VPSLLD      $0x17, Y7, Y9
+	VPSUBD      Y8, Y4, Y8
+	VPSUBD      Y9, Y5, Y9
+	VCVTDQ2PS   Y6, Y6
+	VCVTDQ2PS   Y7, Y7
+	VANDPS      lanes_41c00000<>+0(SB), Y2, Y2
+	VANDPS      lanes_41c00000<>+0(SB), Y3, Y3
+	VSUBPS      Y2, Y6, Y2
+	VSUBPS      Y3, Y7, Y3
+	VCMPPS      $0x01, lanes_7f800000<>+0(SB), Y0, Y7
+	VCMPPS      $0x01, lanes_7f800000<>+0(SB), Y1, Y6
+	VBLENDVPS   Y7, Y2, Y0, Y2
+	VBLENDVPS   Y6, Y3, Y1, Y3
+	VCMPPS      $0x00, lanes_00000000<>+0(SB), Y0, Y6
+	VCMPPS      $0x00, lanes_00000000<>+0(SB), Y1, Y7
+	VBLENDVPS   Y6, lanes_ff800000<>+0(SB), Y2, Y2
+	VBLENDVPS   Y7, lanes_ff800000<>+0(SB), Y3, Y3
+	VCMPPS      $0x01, lanes_00000000<>+0(SB), Y0, Y0
+	VCMPPS      $0x01, lanes_00000000<>+0(SB), Y1, Y1
+	VBLENDVPS   Y0, lanes_7fc00000<>+0(SB), Y2, Y2
+	VBLENDVPS   Y1, lanes_7fc00000<>+0(SB), Y3, Y3
+	VSUBPS      lanes_3f800000<>+0(SB), Y8, Y8
+	VSUBPS      lanes_3f800000<>+0(SB), Y9, Y9
+	VMOVUPS     lanes_3dd67a96<>+0(SB), Y1
+	VFMADD231PS lanes_bd38ec7c<>+0(SB), Y8, Y1
+	VMOVUPS     lanes_3dd67a96<>+0(SB), Y0
+	VFMADD231PS lanes_bd38ec7c<>+0(SB), Y9, Y0
+	VFMADD213PS lanes_be06ce1c<>+0(SB), Y8, Y1
+	VFMADD213PS lanes_be06ce1c<>+0(SB), Y9, Y0
+	VFMADD213PS lanes_3e144116<>+0(SB), Y8, Y1
+	VFMADD213PS lanes_3e144116<>+0(SB), Y9, Y0
+	VFMADD213PS lanes_be2a76d5<>+0(SB), Y8, Y1
+	VFMADD213PS lanes_be2a76d5<>+0(SB), Y9, Y0
+	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Y8, Y1
+	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Y9, Y0
+	VFMADD213PS lanes_be800024<>+0(SB), Y8, Y1
+	VFMADD213PS lanes_be800024<>+0(SB), Y9, Y0
+	VFMADD213PS lanes_3eaaaad2<>+0(SB), Y8, Y1
+	VFMADD213PS lanes_3eaaaad2<>+0(SB), Y9, Y0
+	VFMADD213PS lanes_bf000000<>+0(SB), Y8, Y1
+	VFMADD213PS lanes_bf000000<>+0(SB), Y9, Y0
+	VMULPS      Y8, Y8, Y7
+	VMULPS      Y9, Y9, Y6
+	VMULPS      lanes_34fefa3a<>+0(SB), Y2, Y5
+	VMULPS      lanes_34fefa3a<>+0(SB), Y3, Y4
+	VFMADD231PS Y1, Y7, Y5
+	VFMADD231PS Y0, Y6, Y4
+	VADDPS      Y5, Y8, Y5
+	VADDPS      Y4, Y9, Y4
+	VFMADD231PS lanes_3f317210<>+0(SB), Y2, Y5
+	VFMADD231PS lanes_3f317210<>+0(SB), Y3, Y4
+	VMOVUPS     Y5, (AX)
+	VMOVUPS     Y4, 32(AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	SUBQ        $+16, CX
+	JGE         blocks
+
+blocks_end:
+	ADDQ $+16, CX
+	SUBQ $+8, CX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS     (BX), Y4
+	VCMPPS      $0x01, lanes_00800000<>+0(SB), Y4, Y5
+	VMULPS      lanes_4b800000<>+0(SB), Y4, Y3
+	VBLENDVPS   Y5, Y3, Y4, Y3
+	VPSUBD      lanes_3f400000<>+0(SB), Y3, Y2
+	VPSRAD      $0x17, Y2, Y2
+	VPSLLD      $0x17, Y2, Y9
+	VPSUBD      Y9, Y3, Y9
+	VCVTDQ2PS   Y2, Y2
+	VANDPS      lanes_41c00000<>+0(SB), Y5, Y5
+	VSUBPS      Y5, Y2, Y5
+	VCMPPS      $0x01, lanes_7f800000<>+0(SB), Y4, Y2
+	VBLENDVPS   Y2, Y5, Y4, Y5
+	VCMPPS      $0x00, lanes_00000000<>+0(SB), Y4, Y2
+	VBLENDVPS   Y2, lanes_ff800000<>+0(SB), Y5, Y5
+	VCMPPS      $0x01, lanes_00000000<>+0(SB), Y4, Y4
+	VBLENDVPS   Y4, lanes_7fc00000<>+0(SB), Y5, Y5
+	VSUBPS      lanes_3f800000<>+0(SB), Y9, Y9
+	VMOVUPS     lanes_3dd67a96<>+0(SB), Y4
+	VFMADD231PS lanes_bd38ec7c<>+0(SB), Y9, Y4
+	VFMADD213PS lanes_be06ce1c<>+0(SB), Y9, Y4
+	VFMADD213PS lanes_3e144116<>+0(SB), Y9, Y4
+	VFMADD213PS lanes_be2a76d5<>+0(SB), Y9, Y4
+	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Y9, Y4
+	VFMADD213PS lanes_be800024<>+0(SB), Y9, Y4
+	VFMADD213PS lanes_3eaaaad2<>+0(SB), Y9, Y4
+	VFMADD213PS lanes_bf000000<>+0(SB), Y9, Y4
+	VMULPS      Y9, Y9, Y2
+	VMULPS      lanes_34fefa3a<>+0(SB), Y5, Y3
+	VFMADD231PS Y4, Y2, Y3
+	VADDPS      Y3, Y9, Y3
+	VFMADD231PS lanes_3f317210<>+0(SB), Y5, Y3
+	VMOVUPS     Y3, (AX)
+	ADDQ        $+32, AX
+	ADDQ        $+32, BX
+	SUBQ        $+8, CX
+	JGE         vectors
+
+vectors_end:
+	ADDQ        $+8, CX
+	TESTQ       CX, CX
+	JE          done
+	LEAQ        partial_masks<>+0(SB), R13
+	NEGQ        CX
+	VMOVUPS     32(R13)(CX*4), Y3
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y3, Y5
+	VCMPPS      $0x01, lanes_00800000<>+0(SB), Y5, Y9
+	VMULPS      lanes_4b800000<>+0(SB), Y5, Y4
+	VBLENDVPS   Y9, Y4, Y5, Y4
+	VPSUBD      lanes_3f400000<>+0(SB), Y4, Y2
+	VPSRAD      $0x17, Y2, Y2
+	VPSLLD      $0x17, Y2, Y8
+	VPSUBD      Y8, Y4, Y8
+	VCVTDQ2PS   Y2, Y2
+	VANDPS      lanes_41c00000<>+0(SB), Y9, Y9
+	VSUBPS      Y9, Y2, Y9
+	VCMPPS      $0x01, lanes_7f800000<>+0(SB), Y5, Y2
+	VBLENDVPS   Y2, Y9, Y5, Y9
+	VCMPPS      $0x00, lanes_00000000<>+0(SB), Y5, Y2
+	VBLENDVPS   Y2, lanes_ff800000<>+0(SB), Y9, Y9
+	VCMPPS      $0x01, lanes_00000000<>+0(SB), Y5, Y5
+	VBLENDVPS   Y5, lanes_7fc00000<>+0(SB), Y9, Y9
+	VSUBPS      lanes_3f800000<>+0(SB), Y8, Y8
+	VMOVUPS     lanes_3dd67a96<>+0(SB), Y5
+	VFMADD231PS lanes_bd38ec7c<>+0(SB), Y8, Y5
+	VFMADD213PS lanes_be06ce1c<>+0(SB), Y8, Y5
+	VFMADD213PS lanes_3e144116<>+0(SB), Y8, Y5
+	VFMADD213PS lanes_be2a76d5<>+0(SB), Y8, Y5
+	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Y8, Y5
+	VFMADD213PS lanes_be800024<>+0(SB), Y8, Y5
+	VFMADD213PS lanes_3eaaaad2<>+0(SB), Y8, Y5
+	VFMADD213PS lanes_bf000000<>+0(SB), Y8, Y5
+	VMULPS      Y8, Y8, Y2
+	VMULPS      lanes_34fefa3a<>+0(SB), Y9, Y4
+	VFMADD231PS Y5, Y2, Y4
+	VADDPS      Y4, Y8, Y4
+	VFMADD231PS lanes_3f317210<>+0(SB), Y9, Y4
+	VMASKMOVPS  Y4, Y3, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA lanes_3f400000<>+0(SB)/4, $0x3f400000
+DATA lanes_3f400000<>+4(SB)/4, $0x3f400000
+DATA lanes_3f400000<>+8(SB)/4, $0x3f400000
+DATA lanes_3f400000<>+12(SB)/4, $0x3f400000
+DATA lanes_3f400000<>+16(SB)/4, $0x3f400000
+DATA lanes_3f400000<>+20(SB)/4, $0x3f400000
+DATA lanes_3f400000<>+24(SB)/4, $0x3f400000
+DATA lanes_3f400000<>+28(SB)/4, $0x3f400000
+DATA lanes_3f400000<>+32(SB)/4, $0x3f400000
+DATA lanes_3f400000<>+36(SB)/4, $0x3f400000
+DATA lanes_3f400000<>+40(SB)/4, $0x3f400000
+DATA lanes_3f400000<>+44(SB)/4, $0x3f400000
+DATA lanes_3f400000<>+48(SB)/4, $0x3f400000
+DATA lanes_3f400000<>+52(SB)/4, $0x3f400000
+DATA lanes_3f400000<>+56(SB)/4, $0x3f400000
+DATA lanes_3f400000<>+60(SB)/4, $0x3f400000
+GLOBL lanes_3f400000<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_41c00000<>+0(SB)/4, $0x41c00000
+DATA lanes_41c00000<>+4(SB)/4, $0x41c00000
+DATA lanes_41c00000<>+8(SB)/4, $0x41c00000
+DATA lanes_41c00000<>+12(SB)/4, $0x41c00000
+DATA lanes_41c00000<>+16(SB)/4, $0x41c00000
+DATA lanes_41c00000<>+20(SB)/4, $0x41c00000
+DATA lanes_41c00000<>+24(SB)/4, $0x41c00000
+DATA lanes_41c00000<>+28(SB)/4, $0x41c00000
+DATA lanes_41c00000<>+32(SB)/4, $0x41c00000
+DATA lanes_41c00000<>+36(SB)/4, $0x41c00000
+DATA lanes_41c00000<>+40(SB)/4, $0x41c00000
+DATA lanes_41c00000<>+44(SB)/4, $0x41c00000
+DATA lanes_41c00000<>+48(SB)/4, $0x41c00000
+DATA lanes_41c00000<>+52(SB)/4, $0x41c00000
+DATA lanes_41c00000<>+56(SB)/4, $0x41c00000
+DATA lanes_41c00000<>+60(SB)/4, $0x41c00000
+GLOBL lanes_41c00000<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_7fc00000<>+0(SB)/4, $0x7fc00000
+DATA lanes_7fc00000<>+4(SB)/4, $0x7fc00000
+DATA lanes_7fc00000<>+8(SB)/4, $0x7fc00000
+DATA lanes_7fc00000<>+12(SB)/4, $0x7fc00000
+DATA lanes_7fc00000<>+16(SB)/4, $0x7fc00000
+DATA lanes_7fc00000<>+20(SB)/4, $0x7fc00000
+DATA lanes_7fc00000<>+24(SB)/4, $0x7fc00000
+DATA lanes_7fc00000<>+28(SB)/4, $0x7fc00000
+DATA lanes_7fc00000<>+32(SB)/4, $0x7fc00000
+DATA lanes_7fc00000<>+36(SB)/4, $0x7fc00000
+DATA lanes_7fc00000<>+40(SB)/4, $0x7fc00000
+DATA lanes_7fc00000<>+44(SB)/4, $0x7fc00000
+DATA lanes_7fc00000<>+48(SB)/4, $0x7fc00000
+DATA lanes_7fc00000<>+52(SB)/4, $0x7fc00000
+DATA lanes_7fc00000<>+56(SB)/4, $0x7fc00000
+DATA lanes_7fc00000<>+60(SB)/4, $0x7fc00000
+GLOBL lanes_7fc00000<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_3dd67a96<>+0(SB)/4, $0x3dd67a96
+DATA lanes_3dd67a96<>+4(SB)/4, $0x3dd67a96
+DATA lanes_3dd67a96<>+8(SB)/4, $0x3dd67a96
+DATA lanes_3dd67a96<>+12(SB)/4, $0x3dd67a96
+DATA lanes_3dd67a96<>+16(SB)/4, $0x3dd67a96
+DATA lanes_3dd67a96<>+20(SB)/4, $0x3dd67a96
+DATA lanes_3dd67a96<>+24(SB)/4, $0x3dd67a96
+DATA lanes_3dd67a96<>+28(SB)/4, $0x3dd67a96
+DATA lanes_3dd67a96<>+32(SB)/4, $0x3dd67a96
+DATA lanes_3dd67a96<>+36(SB)/4, $0x3dd67a96
+DATA lanes_3dd67a96<>+40(SB)/4, $0x3dd67a96
+DATA lanes_3dd67a96<>+44(SB)/4, $0x3dd67a96
+DATA lanes_3dd67a96<>+48(SB)/4, $0x3dd67a96
+DATA lanes_3dd67a96<>+52(SB)/4, $0x3dd67a96
+DATA lanes_3dd67a96<>+56(SB)/4, $0x3dd67a96
+DATA lanes_3dd67a96<>+60(SB)/4, $0x3dd67a96
+GLOBL lanes_3dd67a96<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_bd38ec7c<>+0(SB)/4, $0xbd38ec7c
+DATA lanes_bd38ec7c<>+4(SB)/4, $0xbd38ec7c
+DATA lanes_bd38ec7c<>+8(SB)/4, $0xbd38ec7c
+DATA lanes_bd38ec7c<>+12(SB)/4, $0xbd38ec7c
+DATA lanes_bd38ec7c<>+16(SB)/4, $0xbd38ec7c
+DATA lanes_bd38ec7c<>+20(SB)/4, $0xbd38ec7c
+DATA lanes_bd38ec7c<>+24(SB)/4, $0xbd38ec7c
+DATA lanes_bd38ec7c<>+28(SB)/4, $0xbd38ec7c
+DATA lanes_bd38ec7c<>+32(SB)/4, $0xbd38ec7c
+DATA lanes_bd38ec7c<>+36(SB)/4, $0xbd38ec7c
+DATA lanes_bd38ec7c<>+40(SB)/4, $0xbd38ec7c
+DATA lanes_bd38ec7c<>+44(SB)/4, $0xbd38ec7c
+DATA lanes_bd38ec7c<>+48(SB)/4, $0xbd38ec7c
+DATA lanes_bd38ec7c<>+52(SB)/4, $0xbd38ec7c
+DATA lanes_bd38ec7c<>+56(SB)/4, $0xbd38ec7c
+DATA lanes_bd38ec7c<>+60(SB)/4, $0xbd38ec7c
+GLOBL lanes_bd38ec7c<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_be06ce1c<>+0(SB)/4, $0xbe06ce1c
+DATA lanes_be06ce1c<>+4(SB)/4, $0xbe06ce1c
+DATA lanes_be06ce1c<>+8(SB)/4, $0xbe06ce1c
+DATA lanes_be06ce1c<>+12(SB)/4, $0xbe06ce1c
+DATA lanes_be06ce1c<>+16(SB)/4, $0xbe06ce1c
+DATA lanes_be06ce1c<>+20(SB)/4, $0xbe06ce1c
+DATA lanes_be06ce1c<>+24(SB)/4, $0xbe06ce1c
+DATA lanes_be06ce1c<>+28(SB)/4, $0xbe06ce1c
+DATA lanes_be06ce1c<>+32(SB)/4, $0xbe06ce1c
+DATA lanes_be06ce1c<>+36(SB)/4, $0xbe06ce1c
+DATA lanes_be06ce1c<>+40(SB)/4, $0xbe06ce1c
+DATA lanes_be06ce1c<>+44(SB)/4, $0xbe06ce1c
+DATA lanes_be06ce1c<>+48(SB)/4, $0xbe06ce1c
+DATA lanes_be06ce1c<>+52(SB)/4, $0xbe06ce1c
+DATA lanes_be06ce1c<>+56(SB)/4, $0xbe06ce1c
+DATA lanes_be06ce1c<>+60(SB)/4, $0xbe06ce1c
+GLOBL lanes_be06ce1c<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_3e144116<>+0(SB)/4, $0x3e144116
+DATA lanes_3e144116<>+4(SB)/4, $0x3e144116
+DATA lanes_3e144116<>+8(SB)/4, $0x3e144116
+DATA lanes_3e144116<>+12(SB)/4, $0x3e144116
+DATA lanes_3e144116<>+16(SB)/4, $0x3e144116
+DATA lanes_3e144116<>+20(SB)/4, $0x3e144116
+DATA lanes_3e144116<>+24(SB)/4, $0x3e144116
+DATA lanes_3e144116<>+28(SB)/4, $0x3e144116
+DATA lanes_3e144116<>+32(SB)/4, $0x3e144116
+DATA lanes_3e144116<>+36(SB)/4, $0x3e144116
+DATA lanes_3e144116<>+40(SB)/4, $0x3e144116
+DATA lanes_3e144116<>+44(SB)/4, $0x3e144116
+DATA lanes_3e144116<>+48(SB)/4, $0x3e144116
+DATA lanes_3e144116<>+52(SB)/4, $0x3e144116
+DATA lanes_3e144116<>+56(SB)/4, $0x3e144116
+DATA lanes_3e144116<>+60(SB)/4, $0x3e144116
+GLOBL lanes_3e144116<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_be2a76d5<>+0(SB)/4, $0xbe2a76d5
+DATA lanes_be2a76d5<>+4(SB)/4, $0xbe2a76d5
+DATA lanes_be2a76d5<>+8(SB)/4, $0xbe2a76d5
+DATA lanes_be2a76d5<>+12(SB)/4, $0xbe2a76d5
+DATA lanes_be2a76d5<>+16(SB)/4, $0xbe2a76d5
+DATA lanes_be2a76d5<>+20(SB)/4, $0xbe2a76d5
+DATA lanes_be2a76d5<>+24(SB)/4, $0xbe2a76d5
+DATA lanes_be2a76d5<>+28(SB)/4, $0xbe2a76d5
+DATA lanes_be2a76d5<>+32(SB)/4, $0xbe2a76d5
+DATA lanes_be2a76d5<>+36(SB)/4, $0xbe2a76d5
+DATA lanes_be2a76d5<>+40(SB)/4, $0xbe2a76d5
+DATA lanes_be2a76d5<>+44(SB)/4, $0xbe2a76d5
+DATA lanes_be2a76d5<>+48(SB)/4, $0xbe2a76d5
+DATA lanes_be2a76d5<>+52(SB)/4, $0xbe2a76d5
+DATA lanes_be2a76d5<>+56(SB)/4, $0xbe2a76d5
+DATA lanes_be2a76d5<>+60(SB)/4, $0xbe2a76d5
+GLOBL lanes_be2a76d5<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_3e4cb4c2<>+0(SB)/4, $0x3e4cb4c2
+DATA lanes_3e4cb4c2<>+4(SB)/4, $0x3e4cb4c2
+DATA lanes_3e4cb4c2<>+8(SB)/4, $0x3e4cb4c2
+DATA lanes_3e4cb4c2<>+12(SB)/4, $0x3e4cb4c2
+DATA lanes_3e4cb4c2<>+16(SB)/4, $0x3e4cb4c2
+DATA lanes_3e4cb4c2<>+20(SB)/4, $0x3e4cb4c2
+DATA lanes_3e4cb4c2<>+24(SB)/4, $0x3e4cb4c2
+DATA lanes_3e4cb4c2<>+28(SB)/4, $0x3e4cb4c2
+DATA lanes_3e4cb4c2<>+32(SB)/4, $0x3e4cb4c2
+DATA lanes_3e4cb4c2<>+36(SB)/4, $0x3e4cb4c2
+DATA lanes_3e4cb4c2<>+40(SB)/4, $0x3e4cb4c2
+DATA lanes_3e4cb4c2<>+44(SB)/4, $0x3e4cb4c2
+DATA lanes_3e4cb4c2<>+48(SB)/4, $0x3e4cb4c2
+DATA lanes_3e4cb4c2<>+52(SB)/4, $0x3e4cb4c2
+DATA lanes_3e4cb4c2<>+56(SB)/4, $0x3e4cb4c2
+DATA lanes_3e4cb4c2<>+60(SB)/4, $0x3e4cb4c2
+GLOBL lanes_3e4cb4c2<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_be800024<>+0(SB)/4, $0xbe800024
+DATA lanes_be800024<>+4(SB)/4, $0xbe800024
+DATA lanes_be800024<>+8(SB)/4, $0xbe800024
+DATA lanes_be800024<>+12(SB)/4, $0xbe800024
+DATA lanes_be800024<>+16(SB)/4, $0xbe800024
+DATA lanes_be800024<>+20(SB)/4, $0xbe800024
+DATA lanes_be800024<>+24(SB)/4, $0xbe800024
+DATA lanes_be800024<>+28(SB)/4, $0xbe800024
+DATA lanes_be800024<>+32(SB)/4, $0xbe800024
+DATA lanes_be800024<>+36(SB)/4, $0xbe800024
+DATA lanes_be800024<>+40(SB)/4, $0xbe800024
+DATA lanes_be800024<>+44(SB)/4, $0xbe800024
+DATA lanes_be800024<>+48(SB)/4, $0xbe800024
+DATA lanes_be800024<>+52(SB)/4, $0xbe800024
+DATA lanes_be800024<>+56(SB)/4, $0xbe800024
+DATA lanes_be800024<>+60(SB)/4, $0xbe800024
+GLOBL lanes_be800024<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_3eaaaad2<>+0(SB)/4, $0x3eaaaad2
+DATA lanes_3eaaaad2<>+4(SB)/4, $0x3eaaaad2
+DATA lanes_3eaaaad2<>+8(SB)/4, $0x3eaaaad2
+DATA lanes_3eaaaad2<>+12(SB)/4, $0x3eaaaad2
+DATA lanes_3eaaaad2<>+16(SB)/4, $0x3eaaaad2
+DATA lanes_3eaaaad2<>+20(SB)/4, $0x3eaaaad2
+DATA lanes_3eaaaad2<>+24(SB)/4, $0x3eaaaad2
+DATA lanes_3eaaaad2<>+28(SB)/4, $0x3eaaaad2
+DATA lanes_3eaaaad2<>+32(SB)/4, $0x3eaaaad2
+DATA lanes_3eaaaad2<>+36(SB)/4, $0x3eaaaad2
+DATA lanes_3eaaaad2<>+40(SB)/4, $0x3eaaaad2
+DATA lanes_3eaaaad2<>+44(SB)/4, $0x3eaaaad2
+DATA lanes_3eaaaad2<>+48(SB)/4, $0x3eaaaad2
+DATA lanes_3eaaaad2<>+52(SB)/4, $0x3eaaaad2
+DATA lanes_3eaaaad2<>+56(SB)/4, $0x3eaaaad2
+DATA lanes_3eaaaad2<>+60(SB)/4, $0x3eaaaad2
+GLOBL lanes_3eaaaad2<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_34fefa3a<>+0(SB)/4, $0x34fefa3a
+DATA lanes_34fefa3a<>+4(SB)/4, $0x34fefa3a
+DATA lanes_34fefa3a<>+8(SB)/4, $0x34fefa3a
+DATA lanes_34fefa3a<>+12(SB)/4, $0x34fefa3a
+DATA lanes_34fefa3a<>+16(SB)/4, $0x34fefa3a
+DATA lanes_34fefa3a<>+20(SB)/4, $0x34fefa3a
+DATA lanes_34fefa3a<>+24(SB)/4, $0x34fefa3a
+DATA lanes_34fefa3a<>+28(SB)/4, $0x34fefa3a
+DATA lanes_34fefa3a<>+32(SB)/4, $0x34fefa3a
+DATA lanes_34fefa3a<>+36(SB)/4, $0x34fefa3a
+DATA lanes_34fefa3a<>+40(SB)/4, $0x34fefa3a
+DATA lanes_34fefa3a<>+44(SB)/4, $0x34fefa3a
+DATA lanes_34fefa3a<>+48(SB)/4, $0x34fefa3a
+DATA lanes_34fefa3a<>+52(SB)/4, $0x34fefa3a
+DATA lanes_34fefa3a<>+56(SB)/4, $0x34fefa3a
+DATA lanes_34fefa3a<>+60(SB)/4, $0x34fefa3a
+GLOBL lanes_34fefa3a<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_3f317210<>+0(SB)/4, $0x3f317210
+DATA lanes_3f317210<>+4(SB)/4, $0x3f317210
+DATA lanes_3f317210<>+8(SB)/4, $0x3f317210
+DATA lanes_3f317210<>+12(SB)/4, $0x3f317210
+DATA lanes_3f317210<>+16(SB)/4, $0x3f317210
+DATA lanes_3f317210<>+20(SB)/4, $0x3f317210
+DATA lanes_3f317210<>+24(SB)/4, $0x3f317210
+DATA lanes_3f317210<>+28(SB)/4, $0x3f317210
+DATA lanes_3f317210<>+32(SB)/4, $0x3f317210
+DATA lanes_3f317210<>+36(SB)/4, $0x3f317210
+DATA lanes_3f317210<>+40(SB)/4, $0x3f317210
+DATA lanes_3f317210<>+44(SB)/4, $0x3f317210
+DATA lanes_3f317210<>+48(SB)/4, $0x3f317210
+DATA lanes_3f317210<>+52(SB)/4, $0x3f317210
+DATA lanes_3f317210<>+56(SB)/4, $0x3f317210
+DATA lanes_3f317210<>+60(SB)/4, $0x3f317210
+GLOBL lanes_3f317210<>(SB), RODATA|NOPTR, $64
+
+// func LogAVX512(dst *float32, x *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·LogAVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ n+16(FP), CX
+	SUBQ $+64, CX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS     (BX), Z0
+	VMOVUPS     64(BX), Z1
+	VMOVUPS     128(BX), Z2
+	VMOVUPS     192(BX), Z3
+	VCMPPS      $0x01, lanes_00800000<>+0(SB), Z0, K2
+	VCMPPS      $0x01, lanes_00800000<>+0(SB), Z1, K3
+	VCMPPS      $0x01, lanes_00800000<>+0(SB), Z2, K4
+	VCMPPS      $0x01, lanes_00800000<>+0(SB), Z3, K5
+	VMULPS      lanes_4b800000<>+0(SB), Z0, Z4
+	VMULPS      lanes_4b800000<>+0(SB), Z1, Z5
+	VMULPS      lanes_4b800000<>+0(SB), Z2, Z6
+	VMULPS      lanes_4b800000<>+0(SB), Z3, Z7
+	VBLENDMPS   Z4, Z0, K2, Z4
+	VBLENDMPS   Z5, Z1, K3, Z5
+	VBLENDMPS   Z6, Z2, K4, Z6
+	VBLENDMPS   Z7, Z3, K5, Z7
+	VPSUBD      lanes_3f400000<>+0(SB), Z4, Z8
+	VPSUBD      lanes_3f400000<>+0(SB), Z5, Z9
+	VPSUBD      lanes_3f400000<>+0(SB), Z6, Z10
+	VPSUBD      lanes_3f400000<>+0(SB), Z7, Z11
+	VPSRAD      $0x17, Z8, Z8
+	VPSRAD      $0x17, Z9, Z9
+	VPSRAD      $0x17, Z10, Z10
+	VPSRAD      $0x17, Z11, Z11
+	VPSLLD      $0x17, Z8, Z12
+	VPSLLD      $0x17, Z9, Z13
+	VPSLLD      $0x17, Z10, Z14
+	VPSLLD      $0x17, Z11, Z15
+	VPSUBD      Z12, Z4, Z12
+	VPSUBD      Z13, Z5, Z13
+	VPSUBD      Z14, Z6, Z14
+	VPSUBD      Z15, Z7, Z15
+	VCVTDQ2PS   Z8, Z8
+	VCVTDQ2PS   Z9, Z9
+	VCVTDQ2PS   Z10, Z10
+	VCVTDQ2PS   Z11, Z11
+	VMOVUPS     lanes_41c00000<>+0(SB), Z6
+	VMOVAPS.Z   Z6, K2, Z7
+	VMOVUPS     lanes_41c00000<>+0(SB), Z5
+	VMOVAPS.Z   Z5, K3, Z6
+	VMOVUPS     lanes_41c00000<>+0(SB), Z4
+	VMOVAPS.Z   Z4, K4, Z5
+	VMOVUPS     lanes_41c00000<>+0(SB), Z16
+	VMOVAPS.Z   Z16, K5, Z4
+	VSUBPS      Z7, Z8, Z7
+	VSUBPS      Z6, Z9, Z6
+	VSUBPS      Z5, Z10, Z5
+	VSUBPS      Z4, Z11, Z4
+	VCMPPS      $0x01, lanes_7f800000<>+0(SB), Z0, K5
+	VCMPPS      $0x01, lanes_7f800000<>+0(SB), Z1, K4
+	VCMPPS      $0x01, lanes_7f800000<>+0(SB), Z2, K3
+	VCMPPS      $0x01, lanes_7f800000<>+0(SB), Z3, K2
+	VBLENDMPS   Z7, Z0, K5, Z7
+	VBLENDMPS   Z6, Z1, K4, Z6
+	VBLENDMPS   Z5, Z2, K3, Z5
+	VBLENDMPS   Z4, Z3, K2, Z4
+	VCMPPS      $0x00, lanes_00000000<>+0(SB), Z0, K2
+	VCMPPS      $0x00, lanes_00000000<>+0(SB), Z1, K3
+	VCMPPS      $0x00, lanes_00000000<>+0(SB), Z2, K4
+	VCMPPS      $0x00, lanes_00000000<>+0(SB), Z3, K5
+	VBLENDMPS   lanes_ff800000<>+0(SB), Z7, K2, Z7
+	VBLENDMPS   lanes_ff800000<>+0(SB), Z6, K3, Z6
+	VBLENDMPS   lanes_ff800000<>+0(SB), Z5, K4, Z5
+	VBLENDMPS   lanes_ff800000<>+0(SB), Z4, K5, Z4
+	VCMPPS      $0x01, lanes_00000000<>+0(SB), Z0, K5
+	VCMPPS      $0x01, lanes_00000000<>+0(SB), Z1, K4
+	VCMPPS      $0x01, lanes_00000000<>+0(SB), Z2, K3
+	VCMPPS      $0x01, lanes_00000000<>+0(SB), Z3, K2
+	VBLENDMPS   lanes_7fc00000<>+0(SB), Z7, K5, Z7
+	VBLENDMPS   lanes_7fc00000<>+0(SB), Z6, K4, Z6
+	VBLENDMPS   lanes_7fc00000<>+0(SB), Z5, K3, Z5
+	VBLENDMPS   lanes_7fc00000<>+0(SB), Z4, K2, Z4
+	VSUBPS      lanes_3f800000<>+0(SB), Z12, Z12
+	VSUBPS      lanes_3f800000<>+0(SB), Z13, Z13
+	VSUBPS      lanes_3f800000<>+0(SB), Z14, Z14
+	VSUBPS      lanes_3f800000<>+0(SB), Z15, Z15
+	VMOVUPS     lanes_3dd67a96<>+0(SB), Z3
+	VFMADD231PS lanes_bd38ec7c<>+0(SB), Z12, Z3
+	VMOVUPS     lanes_3dd67a96<>+0(SB), Z2
+	VFMADD231PS lanes_bd38ec7c<>+0(SB), Z13, Z2
+	VMOVUPS     lanes_3dd67a96<>+0(SB), Z1
+	VFMADD231PS lanes_bd38ec7c<>+0(SB), Z14, Z1
+	VMOVUPS     lanes_3dd67a96<>+0(SB), Z0
+	VFMADD231PS lanes_bd38ec7c<>+0(SB), Z15, Z0
+	VFMADD213PS lanes_be06ce1c<>+0(SB), Z12, Z3
+	VFMADD213PS lanes_be06ce1c<>+0(SB), Z13, Z2
+	VFMADD213PS lanes_be06ce1c<>+0(SB), Z14, Z1
+	VFMADD213PS lanes_be06ce1c<>+0(SB), Z15, Z0
+	VFMADD213PS lanes_3e144116<>+0(SB), Z12, Z3
+	VFMADD213PS lanes_3e144116<>+0(SB), Z13, Z2
+	VFMADD213PS lanes_3e144116<>+0(SB), Z14, Z1
+	VFMADD213PS lanes_3e144116<>+0(SB), Z15, Z0
+	VFMADD213PS lanes_be2a76d5<>+0(SB), Z12, Z3
+	VFMADD213PS lanes_be2a76d5<>+0(SB), Z13, Z2
+	VFMADD213PS lanes_be2a76d5<>+0(SB), Z14, Z1
+	VFMADD213PS lanes_be2a76d5<>+0(SB), Z15, Z0
+	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Z12, Z3
+	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Z13, Z2
+	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Z14, Z1
+	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Z15, Z0
+	VFMADD213PS lanes_be800024<>+0(SB), Z12, Z3
+	VFMADD213PS lanes_be800024<>+0(SB), Z13, Z2
+	VFMADD213PS lanes_be800024<>+0(SB), Z14, Z1
+	VFMADD213PS lanes_be800024<>+0(SB), Z15, Z0
+	VFMADD213PS lanes_3eaaaad2<>+0(SB), Z12, Z3
+	VFMADD213PS lanes_3eaaaad2<>+0(SB), Z13, Z2
+	VFMADD213PS lanes_3eaaaad2<>+0(SB), Z14, Z1
+	VFMADD213PS lanes_3eaaaad2<>+0(SB), Z15, Z0
+	VFMADD213PS lanes_bf000000<>+0(SB), Z12, Z3
+	VFMADD213PS lanes_bf000000<>+0(SB), Z13, Z2
+	VFMADD213PS lanes_bf000000<>+0(SB), Z14, Z1
+	VFMADD213PS lanes_bf000000<>+0(SB), Z15, Z0
+	VMULPS      Z12, Z12, Z11
+	VMULPS      Z13, Z13, Z10
+	VMULPS      Z14, Z14, Z9
+	VMULPS      Z15, Z15, Z8
+	VMULPS      lanes_34fefa3a<>+0(SB), Z7, Z16
+	VMULPS      lanes_34fefa3a<>+0(SB), Z6, Z17
+	VMULPS      lanes_34fefa3a<>+0(SB), Z5, Z18
+	VMULPS      lanes_34fefa3a<>+0(SB), Z4, Z19
+	VFMADD231PS Z3, Z11, Z16
+	VFMADD231PS Z2, Z10, Z17
+	VFMADD231PS Z1, Z9, Z18
+	VFMADD231PS Z0, Z8, Z19
+	VADDPS      Z16, Z12, Z16
+	VADDPS      Z17, Z13, Z17
+	VADDPS      Z18, Z14, Z18
+	VADDPS      Z19, Z15, Z19
+	VFMADD231PS lanes_3f317210<>+0(SB), Z7, Z16
+	VFMADD231PS lanes_3f317210<>+0(SB), Z6, Z17
+	VFMADD231PS lanes_3f317210<>+0(SB), Z5, Z18
+	VFMADD231PS lanes_3f317210<>+0(SB), Z4, Z19
+	VMOVUPS     Z16, (AX)
+	VMOVUPS     Z17, 64(AX)
+	VMOVUPS     Z18, 128(AX)
+	VMOVUPS     Z19, 192(AX)
+	ADDQ        $+256, AX
+	ADDQ        $+256, BX
+	SUBQ        $+64, CX
+	JGE         blocks
+
+blocks_end:
+	ADDQ $+64, CX
+	SUBQ $+16, CX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS     (BX), Z19
+	VCMPPS      $0x01, lanes_00800000<>+0(SB), Z19, K2
+	VMULPS      lanes_4b800000<>+0(SB), Z19, Z18
+	VBLENDMPS   Z18, Z19, K2, Z18
+	VPSUBD      lanes_3f400000<>+0(SB), Z18, Z17
+	VPSRAD      $0x17, Z17, Z17
+	VPSLLD      $0x17, Z17, Z16
+	VPSUBD      Z16, Z18, Z16
+	VCVTDQ2PS   Z17, Z17
+	VMOVUPS     lanes_41c00000<>+0(SB), Z4
+	VMOVAPS.Z   Z4, K2, Z18
+	VSUBPS      Z18, Z17, Z18
+	VCMPPS      $0x01, lanes_7f800000<>+0(SB), Z19, K2
+	VBLENDMPS   Z18, Z19, K2, Z18
+	VCMPPS      $0x00, lanes_00000000<>+0(SB), Z19, K2
+	VBLENDMPS   lanes_ff800000<>+0(SB), Z18, K2, Z18
+	VCMPPS      $0x01, lanes_00000000<>+0(SB), Z19, K2
+	VBLENDMPS   lanes_7fc00000<>+0(SB), Z18, K2, Z18
+	VSUBPS      lanes_3f800000<>+0(SB), Z16, Z16
+	VMOVUPS     lanes_3dd67a96<>+0(SB), Z19
+	VFMADD231PS lanes_bd38ec7c<>+0(SB), Z16, Z19
+	VFMADD213PS lanes_be06ce1c<>+0(SB), Z16, Z19
+	VFMADD213PS lanes_3e144116<>+0(SB), Z16, Z19
+	VFMADD213PS lanes_be2a76d5<>+0(SB), Z16, Z19
+	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Z16, Z19
+	VFMADD213PS lanes_be800024<>+0(SB), Z16, Z19
+	VFMADD213PS lanes_3eaaaad2<>+0(SB), Z16, Z19
+	VFMADD213PS lanes_bf000000<>+0(SB), Z16, Z19
+	VMULPS      Z16, Z16, Z17
+	VMULPS      lanes_34fefa3a<>+0(SB), Z18, Z4
+	VFMADD231PS Z19, Z17, Z4
+	VADDPS      Z4, Z16, Z4
+	VFMADD231PS lanes_3f317210<>+0(SB), Z18, Z4
+	VMOVUPS     Z4, (AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	SUBQ        $+16, CX
+	JGE         vectors
+
+vectors_end:
+	ADDQ        $+16, CX
+	TESTQ       CX, CX
+	JE          done
+	MOVL        $0x0000ffff, R13
+	BZHIL       CX, R13, R13
+	KMOVW       R13, K1
+	VMOVUPS.Z   (BX), K1, Z4
+	VCMPPS      $0x01, lanes_00800000<>+0(SB), Z4, K2
+	VMULPS      lanes_4b800000<>+0(SB), Z4, Z18
+	VBLENDMPS   Z18, Z4, K2, Z18
+	VPSUBD      lanes_3f400000<>+0(SB), Z18, Z16
+	VPSRAD      $0x17, Z16, Z16
+	VPSLLD      $0x17, Z16, Z19
+	VPSUBD      Z19, Z18, Z19
+	VCVTDQ2PS   Z16, Z16
+	VMOVUPS     lanes_41c00000<>+0(SB), Z17
+	VMOVAPS.Z   Z17, K2, Z18
+	VSUBPS      Z18, Z16, Z18
+	VCMPPS      $0x01, lanes_7f800000<>+0(SB), Z4, K2
+	VBLENDMPS   Z18, Z4, K2, Z18
+	VCMPPS      $0x00, lanes_00000000<>+0(SB), Z4, K2
+	VBLENDMPS   lanes_ff800000<>+0(SB), Z18, K2, Z18
+	VCMPPS      $0x01, lanes_00000000<>+0(SB), Z4, K2
+	VBLENDMPS   lanes_7fc00000<>+0(SB), Z18, K2, Z18
+	VSUBPS      lanes_3f800000<>+0(SB), Z19, Z19
+	VMOVUPS     lanes_3dd67a96<>+0(SB), Z4
+	VFMADD231PS lanes_bd38ec7c<>+0(SB), Z19, Z4
+	VFMADD213PS lanes_be06ce1c<>+0(SB), Z19, Z4
+	VFMADD213PS lanes_3e144116<>+0(SB), Z19, Z4
+	VFMADD213PS lanes_be2a76d5<>+0(SB), Z19, Z4
+	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Z19, Z4
+	VFMADD213PS lanes_be800024<>+0(SB), Z19, Z4
+	VFMADD213PS lanes_3eaaaad2<>+0(SB), Z19, Z4
+	VFMADD213PS lanes_bf000000<>+0(SB), Z19, Z4
+	VMULPS      Z19, Z19, Z16
+	VMULPS      lanes_34fefa3a<>+0(SB), Z18, Z17
+	VFMADD231PS Z4, Z16, Z17
+	VADDPS      Z17, Z19, Z17
+	VFMADD231PS lanes_3f317210<>+0(SB), Z18, Z17
+	VMOVUPS     Z17, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func SqrtAVX2(dst *float32, x *float32, n int)
+// Requires: AVX
+TEXT ·SqrtAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ n+16(FP), CX
+	SUBQ $+32, CX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	VMOVUPS 64(BX), Y2
+	VMOVUPS 96(BX), Y3
+	VSQRTPS Y0, Y0
+	VSQRTPS Y1, Y1
+	VSQRTPS Y2, Y2
+	VSQRTPS Y3, Y3
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	SUBQ    $+32, CX
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+32, CX
+	SUBQ $+8, CX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS (BX), Y3
+	VSQRTPS Y3, Y3
+	VMOVUPS Y3, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	SUBQ    $+8, CX
+	JGE     vectors
+
+vectors_end:
+	ADDQ       $+8, CX
+	TESTQ      CX, CX
+	JE         done
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       CX
+	VMOVUPS    32(R13)(CX*4), Y3
+	NEGQ       CX
+	VMASKMOVPS (BX), Y3, Y2
+	VSQRTPS    Y2, Y2
+	VMASKMOVPS Y2, Y3, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func SqrtAVX512(dst *float32, x *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·SqrtAVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ n+16(FP), CX
+	SUBQ $+64, CX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VSQRTPS Z0, Z0
+	VSQRTPS Z1, Z1
+	VSQRTPS Z2, Z2
+	VSQRTPS Z3, Z3
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, 192(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, BX
+	SUBQ    $+64, CX
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+64, CX
+	SUBQ $+16, CX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS (BX), Z3
+	VSQRTPS Z3, Z3
+	VMOVUPS Z3, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	SUBQ    $+16, CX
+	JGE     vectors
+
+vectors_end:
+	ADDQ      $+16, CX
+	TESTQ     CX, CX
+	JE        done
+	MOVL      $0x0000ffff, R13
+	BZHIL     CX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (BX), K1, Z3
+	VSQRTPS   Z3, Z3
+	VMOVUPS   Z3, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func RsqrtAVX2(dst *float32, x *float32, n int)
+// Requires: AVX, FMA3
+TEXT ·RsqrtAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ n+16(FP), CX
+	SUBQ $+16, CX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VSQRTPS      Y0, Y2
+	VSQRTPS      Y1, Y3
+	VMOVUPS      lanes_3f800000<>+0(SB), Y4
+	VDIVPS       Y2, Y4, Y2
+	VMOVUPS      lanes_3f800000<>+0(SB), Y4
+	VDIVPS       Y3, Y4, Y3
+	VMULPS       Y2, Y0, Y4
+	VMULPS       Y3, Y1, Y5
+	VFMSUB213PS  Y4, Y2, Y0
+	VFMSUB213PS  Y5, Y3, Y1
+	VMOVUPS      lanes_3f800000<>+0(SB), Y6
+	VFNMADD231PS Y2, Y4, Y6
+	VMOVUPS      lanes_3f800000<>+0(SB), Y7
+	VFNMADD231PS Y3, Y5, Y7
+	VFNMADD231PS Y2, Y0, Y6
+	VFNMADD231PS Y3, Y1, Y7
+	VMULPS       lanes_3f000000<>+0(SB), Y2, Y1
+	VMULPS       lanes_3f000000<>+0(SB), Y3, Y0
+	VMULPS       lanes_3f400000<>+0(SB), Y6, Y8
+	VMULPS       lanes_3f400000<>+0(SB), Y7, Y9
+	VFMADD213PS  Y6, Y8, Y6
+	VFMADD213PS  Y7, Y9, Y7
+	VFMADD213PS  Y2, Y1, Y6
+	VFMADD213PS  Y3, Y0, Y7
+	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y4, Y4
+	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y5, Y5
+	VBLENDVPS    Y4, Y6, Y2, Y2
+	VBLENDVPS    Y5, Y7, Y3, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	SUBQ         $+16, CX
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, CX
+	SUBQ $+8, CX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (BX), Y3
+	VSQRTPS      Y3, Y2
+	VMOVUPS      lanes_3f800000<>+0(SB), Y7
+	VDIVPS       Y2, Y7, Y2
+	VMULPS       Y2, Y3, Y7
+	VFMSUB213PS  Y7, Y2, Y3
+	VMOVUPS      lanes_3f800000<>+0(SB), Y5
+	VFNMADD231PS Y2, Y7, Y5
+	VFNMADD231PS Y2, Y3, Y5
+	VMULPS       lanes_3f000000<>+0(SB), Y2, Y3
+	VMULPS       lanes_3f400000<>+0(SB), Y5, Y6
+	VFMADD213PS  Y5, Y6, Y5
+	VFMADD213PS  Y2, Y3, Y5
+	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y7, Y7
+	VBLENDVPS    Y7, Y5, Y2, Y2
+	VMOVUPS      Y2, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	SUBQ         $+8, CX
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+8, CX
+	TESTQ        CX, CX
+	JE           done
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         CX
+	VMOVUPS      32(R13)(CX*4), Y2
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y2, Y5
+	VSQRTPS      Y5, Y7
+	VMOVUPS      lanes_3f800000<>+0(SB), Y3
+	VDIVPS       Y7, Y3, Y7
+	VMULPS       Y7, Y5, Y3
+	VFMSUB213PS  Y3, Y7, Y5
+	VMOVUPS      lanes_3f800000<>+0(SB), Y6
+	VFNMADD231PS Y7, Y3, Y6
+	VFNMADD231PS Y7, Y5, Y6
+	VMULPS       lanes_3f000000<>+0(SB), Y7, Y5
+	VMULPS       lanes_3f400000<>+0(SB), Y6, Y4
+	VFMADD213PS  Y6, Y4, Y6
+	VFMADD213PS  Y7, Y5, Y6
+	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y3, Y3
+	VBLENDVPS    Y3, Y6, Y7, Y7
+	VMASKMOVPS   Y7, Y2, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func RsqrtAVX512(dst *float32, x *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·RsqrtAVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ n+16(FP), CX
+	SUBQ $+64, CX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VMOVUPS      128(BX), Z2
+	VMOVUPS      192(BX), Z3
+	VSQRTPS      Z0, Z4
+	VSQRTPS      Z1, Z5
+	VSQRTPS      Z2, Z6
+	VSQRTPS      Z3, Z7
+	VMOVUPS      lanes_3f800000<>+0(SB), Z8
+	VDIVPS       Z4, Z8, Z4
+	VMOVUPS      lanes_3f800000<>+0(SB), Z8
+	VDIVPS       Z5, Z8, Z5
+	VMOVUPS      lanes_3f800000<>+0(SB), Z8
+	VDIVPS       Z6, Z8, Z6
+	VMOVUPS      lanes_3f800000<>+0(SB), Z8
+	VDIVPS       Z7, Z8, Z7
+	VMULPS       Z4, Z0, Z8
+	VMULPS       Z5, Z1, Z9
+	VMULPS       Z6, Z2, Z10
+	VMULPS       Z7, Z3, Z11
+	VFMSUB213PS  Z8, Z4, Z0
+	VFMSUB213PS  Z9, Z5, Z1
+	VFMSUB213PS  Z10, Z6, Z2
+	VFMSUB213PS  Z11, Z7, Z3
+	VMOVUPS      lanes_3f800000<>+0(SB), Z12
+	VFNMADD231PS Z4, Z8, Z12
+	VMOVUPS      lanes_3f800000<>+0(SB), Z13
+	VFNMADD231PS Z5, Z9, Z13
+	VMOVUPS      lanes_3f800000<>+0(SB), Z14
+	VFNMADD231PS Z6, Z10, Z14
+	VMOVUPS      lanes_3f800000<>+0(SB), Z15
+	VFNMADD231PS Z7, Z11, Z15
+	VFNMADD231PS Z4, Z0, Z12
+	VFNMADD231PS Z5, Z1, Z13
+	VFNMADD231PS Z6, Z2, Z14
+	VFNMADD231PS Z7, Z3, Z15
+	VMULPS       lanes_3f000000<>+0(SB), Z4, Z3
+	VMULPS       lanes_3f000000<>+0(SB), Z5, Z2
+	VMULPS       lanes_3f000000<>+0(SB), Z6, Z1
+	VMULPS       lanes_3f000000<>+0(SB), Z7, Z0
+	VMULPS       lanes_3f400000<>+0(SB), Z12, Z16
+	VMULPS       lanes_3f400000<>+0(SB), Z13, Z17
+	VMULPS       lanes_3f400000<>+0(SB), Z14, Z18
+	VMULPS       lanes_3f400000<>+0(SB), Z15, Z19
+	VFMADD213PS  Z12, Z16, Z12
+	VFMADD213PS  Z13, Z17, Z13
+	VFMADD213PS  Z14, Z18, Z14
+	VFMADD213PS  Z15, Z19, Z15
+	VFMADD213PS  Z4, Z3, Z12
+	VFMADD213PS  Z5, Z2, Z13
+	VFMADD213PS  Z6, Z1, Z14
+	VFMADD213PS  Z7, Z0, Z15
+	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Z8, K2
+	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Z9, K3
+	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Z10, K4
+	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Z11, K5
+	VBLENDMPS    Z12, Z4, K2, Z4
+	VBLENDMPS    Z13, Z5, K3, Z5
+	VBLENDMPS    Z14, Z6, K4, Z6
+	VBLENDMPS    Z15, Z7, K5, Z7
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      Z5, 64(AX)
+	VMOVUPS      Z6, 128(AX)
+	VMOVUPS      Z7, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	SUBQ         $+64, CX
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+64, CX
+	SUBQ $+16, CX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (BX), Z7
+	VSQRTPS      Z7, Z6
+	VMOVUPS      lanes_3f800000<>+0(SB), Z5
+	VDIVPS       Z6, Z5, Z6
+	VMULPS       Z6, Z7, Z5
+	VFMSUB213PS  Z5, Z6, Z7
+	VMOVUPS      lanes_3f800000<>+0(SB), Z4
+	VFNMADD231PS Z6, Z5, Z4
+	VFNMADD231PS Z6, Z7, Z4
+	VMULPS       lanes_3f000000<>+0(SB), Z6, Z7
+	VMULPS       lanes_3f400000<>+0(SB), Z4, Z15
+	VFMADD213PS  Z4, Z15, Z4
+	VFMADD213PS  Z6, Z7, Z4
+	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Z5, K5
+	VBLENDMPS    Z4, Z6, K5, Z6
+	VMOVUPS      Z6, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	SUBQ         $+16, CX
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+16, CX
+	TESTQ        CX, CX
+	JE           done
+	MOVL         $0x0000ffff, R13
+	BZHIL        CX, R13, R13
+	KMOVW        R13, K1
+	VMOVUPS.Z    (BX), K1, Z6
+	VSQRTPS      Z6, Z4
+	VMOVUPS      lanes_3f800000<>+0(SB), Z5
+	VDIVPS       Z4, Z5, Z4
+	VMULPS       Z4, Z6, Z5
+	VFMSUB213PS  Z5, Z4, Z6
+	VMOVUPS      lanes_3f800000<>+0(SB), Z7
+	VFNMADD231PS Z4, Z5, Z7
+	VFNMADD231PS Z4, Z6, Z7
+	VMULPS       lanes_3f000000<>+0(SB), Z4, Z6
+	VMULPS       lanes_3f400000<>+0(SB), Z7, Z15
+	VFMADD213PS  Z7, Z15, Z7
+	VFMADD213PS  Z4, Z6, Z7
+	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Z5, K5
+	VBLENDMPS    Z7, Z4, K5, Z4
+	VMOVUPS      Z4, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func ErfAVX2(dst *float32, x *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·ErfAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ n+16(FP), CX
+	SUBQ $+16, CX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VMOVUPS      lanes_80000000<>+0(SB), Y3
+	VANDNPS      Y0, Y3, Y2
+	VMOVUPS      lanes_80000000<>+0(SB), Y4
+	VANDNPS      Y1, Y4, Y3
+	VMULPS       Y0, Y0, Y4
+	VMULPS       Y1, Y1, Y5
+	VMOVUPS      lanes_3ba37dbd<>+0(SB), Y6
+	VFMADD231PS  lanes_ba1c7ed2<>+0(SB), Y4, Y6
+	VMOVUPS      lanes_3ba37dbd<>+0(SB), Y7
+	VFMADD231PS  lanes_ba1c7ed2<>+0(SB), Y5, Y7
+	VFMADD213PS  lanes_bcdb40d5<>+0(SB), Y4, Y6
+	VFMADD213PS  lanes_bcdb40d5<>+0(SB), Y5, Y7
+	VFMADD213PS  lanes_3de70cf3<>+0(SB), Y4, Y6
+	VFMADD213PS  lanes_3de70cf3<>+0(SB), Y5, Y7
+	VFMADD213PS  lanes_bec09372<>+0(SB), Y4, Y6
+	VFMADD213PS  lanes_bec09372<>+0(SB), Y5, Y7
+	VFMADD213PS  lanes_3e0375d3<>+0(SB), Y6, Y4
+	VFMADD213PS  lanes_3e0375d3<>+0(SB), Y7, Y5
+	VFMADD213PS  Y2, Y2, Y4
+	VFMADD213PS  Y3, Y3, Y5
+	VMOVUPS      lanes_40800000<>+0(SB), Y6
+	VMINPS       Y2, Y6, Y7
+	VMOVUPS      lanes_40800000<>+0(SB), Y8
+	VMINPS       Y3, Y8, Y6
+	VMOVUPS      lanes_b9aac73f<>+0(SB), Y8
+	VFMADD231PS  lanes_374153a5<>+0(SB), Y7, Y8
+	VMOVUPS      lanes_b9aac73f<>+0(SB), Y9
+	VFMADD231PS  lanes_374153a5<>+0(SB), Y6, Y9
+	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Y7, Y8
+	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Y6, Y9
+	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Y7, Y8
+	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Y6, Y9
+	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Y7, Y8
+	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Y6, Y9
+	VFMADD213PS  lanes_3f22981b<>+0(SB), Y7, Y8
+	VFMADD213PS  lanes_3f22981b<>+0(SB), Y6, Y9
+	VFMADD213PS  lanes_3e03bd96<>+0(SB), Y7, Y8
+	VFMADD213PS  lanes_3e03bd96<>+0(SB), Y6, Y9
+	VFMADD213PS  Y7, Y8, Y7
+	VFMADD213PS  Y6, Y9, Y6
+	VORPS        lanes_80000000<>+0(SB), Y7, Y7
+	VORPS        lanes_80000000<>+0(SB), Y6, Y6
+	VMOVUPS      lanes_c2d00000<>+0(SB), Y9
+	VMAXPS       Y7, Y9, Y7
+	VMOVUPS      lanes_c2d00000<>+0(SB), Y9
+	VMAXPS       Y6, Y9, Y6
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y9
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y7, Y9
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y8
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y6, Y8
+	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y10
+	VSUBPS       lanes_4b40009f<>+0(SB), Y8, Y11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y7
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y6
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y7
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y6
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y11
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y10
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y6, Y10
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y11
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y6, Y10
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y11
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y6, Y10
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y11
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y6, Y10
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y10
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y6
+	VPSLLD       $0x17, Y9, Y9
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y9, Y7, Y9
+	VMULPS       Y8, Y6, Y8
+	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
+	VMULPS       lanes_2f800000<>+0(SB), Y8, Y8
+	VMOVUPS      lanes_3f800000<>+0(SB), Y6
+	VSUBPS       Y9, Y6, Y9
+	VMOVUPS      lanes_3f800000<>+0(SB), Y6
+	VSUBPS       Y8, Y6, Y8
+	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Y2, Y2
+	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Y3, Y3
+	VBLENDVPS    Y2, Y4, Y9, Y9
+	VBLENDVPS    Y3, Y5, Y8, Y8
+	VMOVUPS      lanes_80000000<>+0(SB), Y5
+	VANDNPS      Y9, Y5, Y9
+	VMOVUPS      lanes_80000000<>+0(SB), Y5
+	VANDNPS      Y8, Y5, Y8
+	VANDPS       lanes_80000000<>+0(SB), Y0, Y0
+	VANDPS       lanes_80000000<>+0(SB), Y1, Y1
+	VORPS        Y0, Y9, Y0
+	VORPS        Y1, Y8, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	SUBQ         $+16, CX
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, CX
+	SUBQ $+8, CX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (BX), Y1
+	VMOVUPS      lanes_80000000<>+0(SB), Y8
+	VANDNPS      Y1, Y8, Y0
+	VMULPS       Y1, Y1, Y8
+	VMOVUPS      lanes_3ba37dbd<>+0(SB), Y9
+	VFMADD231PS  lanes_ba1c7ed2<>+0(SB), Y8, Y9
+	VFMADD213PS  lanes_bcdb40d5<>+0(SB), Y8, Y9
+	VFMADD213PS  lanes_3de70cf3<>+0(SB), Y8, Y9
+	VFMADD213PS  lanes_bec09372<>+0(SB), Y8, Y9
+	VFMADD213PS  lanes_3e0375d3<>+0(SB), Y9, Y8
+	VFMADD213PS  Y0, Y0, Y8
+	VMOVUPS      lanes_40800000<>+0(SB), Y5
+	VMINPS       Y0, Y5, Y9
+	VMOVUPS      lanes_b9aac73f<>+0(SB), Y5
+	VFMADD231PS  lanes_374153a5<>+0(SB), Y9, Y5
+	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Y9, Y5
+	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Y9, Y5
+	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Y9, Y5
+	VFMADD213PS  lanes_3f22981b<>+0(SB), Y9, Y5
+	VFMADD213PS  lanes_3e03bd96<>+0(SB), Y9, Y5
+	VFMADD213PS  Y9, Y5, Y9
+	VORPS        lanes_80000000<>+0(SB), Y9, Y9
+	VMOVUPS      lanes_c2d00000<>+0(SB), Y5
+	VMAXPS       Y9, Y5, Y9
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y5
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y5
+	VSUBPS       lanes_4b40009f<>+0(SB), Y5, Y3
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y3, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y3, Y9
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y3
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y3
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y3
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y3
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y3
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y3
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y9
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y9, Y5
+	VMULPS       lanes_2f800000<>+0(SB), Y5, Y5
+	VMOVUPS      lanes_3f800000<>+0(SB), Y9
+	VSUBPS       Y5, Y9, Y5
+	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Y0, Y0
+	VBLENDVPS    Y0, Y8, Y5, Y5
+	VMOVUPS      lanes_80000000<>+0(SB), Y8
+	VANDNPS      Y5, Y8, Y5
+	VANDPS       lanes_80000000<>+0(SB), Y1, Y1
+	VORPS        Y1, Y5, Y1
+	VMOVUPS      Y1, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	SUBQ         $+8, CX
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+8, CX
+	TESTQ        CX, CX
+	JE           done
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         CX
+	VMOVUPS      32(R13)(CX*4), Y1
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y1, Y5
+	VMOVUPS      lanes_80000000<>+0(SB), Y0
+	VANDNPS      Y5, Y0, Y8
+	VMULPS       Y5, Y5, Y0
+	VMOVUPS      lanes_3ba37dbd<>+0(SB), Y9
+	VFMADD231PS  lanes_ba1c7ed2<>+0(SB), Y0, Y9
+	VFMADD213PS  lanes_bcdb40d5<>+0(SB), Y0, Y9
+	VFMADD213PS  lanes_3de70cf3<>+0(SB), Y0, Y9
+	VFMADD213PS  lanes_bec09372<>+0(SB), Y0, Y9
+	VFMADD213PS  lanes_3e0375d3<>+0(SB), Y9, Y0
+	VFMADD213PS  Y8, Y8, Y0
+	VMOVUPS      lanes_40800000<>+0(SB), Y3
+	VMINPS       Y8, Y3, Y9
+	VMOVUPS      lanes_b9aac73f<>+0(SB), Y3
+	VFMADD231PS  lanes_374153a5<>+0(SB), Y9, Y3
+	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Y9, Y3
+	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Y9, Y3
+	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Y9, Y3
+	VFMADD213PS  lanes_3f22981b<>+0(SB), Y9, Y3
+	VFMADD213PS  lanes_3e03bd96<>+0(SB), Y9, Y3
+	VFMADD213PS  Y9, Y3, Y9
+	VORPS        lanes_80000000<>+0(SB), Y9, Y9
+	VMOVUPS      lanes_c2d00000<>+0(SB), Y3
+	VMAXPS       Y9, Y3, Y9
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y3
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y3
+	VSUBPS       lanes_4b40009f<>+0(SB), Y3, Y4
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y4, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y4, Y9
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y4
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y4
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y4
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y4
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y4
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y4
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y9
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y9, Y3
+	VMULPS       lanes_2f800000<>+0(SB), Y3, Y3
+	VMOVUPS      lanes_3f800000<>+0(SB), Y9
+	VSUBPS       Y3, Y9, Y3
+	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Y8, Y8
+	VBLENDVPS    Y8, Y0, Y3, Y3
+	VMOVUPS      lanes_80000000<>+0(SB), Y0
+	VANDNPS      Y3, Y0, Y3
+	VANDPS       lanes_80000000<>+0(SB), Y5, Y5
+	VORPS        Y5, Y3, Y5
+	VMASKMOVPS   Y5, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA lanes_3ba37dbd<>+0(SB)/4, $0x3ba37dbd
+DATA lanes_3ba37dbd<>+4(SB)/4, $0x3ba37dbd
+DATA lanes_3ba37dbd<>+8(SB)/4, $0x3ba37dbd
+DATA lanes_3ba37dbd<>+12(SB)/4, $0x3ba37dbd
+DATA lanes_3ba37dbd<>+16(SB)/4, $0x3ba37dbd
+DATA lanes_3ba37dbd<>+20(SB)/4, $0x3ba37dbd
+DATA lanes_3ba37dbd<>+24(SB)/4, $0x3ba37dbd
+DATA lanes_3ba37dbd<>+28(SB)/4, $0x3ba37dbd
+DATA lanes_3ba37dbd<>+32(SB)/4, $0x3ba37dbd
+DATA lanes_3ba37dbd<>+36(SB)/4, $0x3ba37dbd
+DATA lanes_3ba37dbd<>+40(SB)/4, $0x3ba37dbd
+DATA lanes_3ba37dbd<>+44(SB)/4, $0x3ba37dbd
+DATA lanes_3ba37dbd<>+48(SB)/4, $0x3ba37dbd
+DATA lanes_3ba37dbd<>+52(SB)/4, $0x3ba37dbd
+DATA lanes_3ba37dbd<>+56(SB)/4, $0x3ba37dbd
+DATA lanes_3ba37dbd<>+60(SB)/4, $0x3ba37dbd
+GLOBL lanes_3ba37dbd<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_ba1c7ed2<>+0(SB)/4, $0xba1c7ed2
+DATA lanes_ba1c7ed2<>+4(SB)/4, $0xba1c7ed2
+DATA lanes_ba1c7ed2<>+8(SB)/4, $0xba1c7ed2
+DATA lanes_ba1c7ed2<>+12(SB)/4, $0xba1c7ed2
+DATA lanes_ba1c7ed2<>+16(SB)/4, $0xba1c7ed2
+DATA lanes_ba1c7ed2<>+20(SB)/4, $0xba1c7ed2
+DATA lanes_ba1c7ed2<>+24(SB)/4, $0xba1c7ed2
+DATA lanes_ba1c7ed2<>+28(SB)/4, $0xba1c7ed2
+DATA lanes_ba1c7ed2<>+32(SB)/4, $0xba1c7ed2
+DATA lanes_ba1c7ed2<>+36(SB)/4, $0xba1c7ed2
+DATA lanes_ba1c7ed2<>+40(SB)/4, $0xba1c7ed2
+DATA lanes_ba1c7ed2<>+44(SB)/4, $0xba1c7ed2
+DATA lanes_ba1c7ed2<>+48(SB)/4, $0xba1c7ed2
+DATA lanes_ba1c7ed2<>+52(SB)/4, $0xba1c7ed2
+DATA lanes_ba1c7ed2<>+56(SB)/4, $0xba1c7ed2
+DATA lanes_ba1c7ed2<>+60(SB)/4, $0xba1c7ed2
+GLOBL lanes_ba1c7ed2<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_bcdb40d5<>+0(SB)/4, $0xbcdb40d5
+DATA lanes_bcdb40d5<>+4(SB)/4, $0xbcdb40d5
+DATA lanes_bcdb40d5<>+8(SB)/4, $0xbcdb40d5
+DATA lanes_bcdb40d5<>+12(SB)/4, $0xbcdb40d5
+DATA lanes_bcdb40d5<>+16(SB)/4, $0xbcdb40d5
+DATA lanes_bcdb40d5<>+20(SB)/4, $0xbcdb40d5
+DATA lanes_bcdb40d5<>+24(SB)/4, $0xbcdb40d5
+DATA lanes_bcdb40d5<>+28(SB)/4, $0xbcdb40d5
+DATA lanes_bcdb40d5<>+32(SB)/4, $0xbcdb40d5
+DATA lanes_bcdb40d5<>+36(SB)/4, $0xbcdb40d5
+DATA lanes_bcdb40d5<>+40(SB)/4, $0xbcdb40d5
+DATA lanes_bcdb40d5<>+44(SB)/4, $0xbcdb40d5
+DATA lanes_bcdb40d5<>+48(SB)/4, $0xbcdb40d5
+DATA lanes_bcdb40d5<>+52(SB)/4, $0xbcdb40d5
+DATA lanes_bcdb40d5<>+56(SB)/4, $0xbcdb40d5
+DATA lanes_bcdb40d5<>+60(SB)/4, $0xbcdb40d5
+GLOBL lanes_bcdb40d5<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_3de70cf3<>+0(SB)/4, $0x3de70cf3
+DATA lanes_3de70cf3<>+4(SB)/4, $0x3de70cf3
+DATA lanes_3de70cf3<>+8(SB)/4, $0x3de70cf3
+DATA lanes_3de70cf3<>+12(SB)/4, $0x3de70cf3
+DATA lanes_3de70cf3<>+16(SB)/4, $0x3de70cf3
+DATA lanes_3de70cf3<>+20(SB)/4, $0x3de70cf3
+DATA lanes_3de70cf3<>+24(SB)/4, $0x3de70cf3
+DATA lanes_3de70cf3<>+28(SB)/4, $0x3de70cf3
+DATA lanes_3de70cf3<>+32(SB)/4, $0x3de70cf3
+DATA lanes_3de70cf3<>+36(SB)/4, $0x3de70cf3
+DATA lanes_3de70cf3<>+40(SB)/4, $0x3de70cf3
+DATA lanes_3de70cf3<>+44(SB)/4, $0x3de70cf3
+DATA lanes_3de70cf3<>+48(SB)/4, $0x3de70cf3
+DATA lanes_3de70cf3<>+52(SB)/4, $0x3de70cf3
+DATA lanes_3de70cf3<>+56(SB)/4, $0x3de70cf3
+DATA lanes_3de70cf3<>+60(SB)/4, $0x3de70cf3
+GLOBL lanes_3de70cf3<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_bec09372<>+0(SB)/4, $0xbec09372
+DATA lanes_bec09372<>+4(SB)/4, $0xbec09372
+DATA lanes_bec09372<>+8(SB)/4, $0xbec09372
+DATA lanes_bec09372<>+12(SB)/4, $0xbec09372
+DATA lanes_bec09372<>+16(SB)/4, $0xbec09372
+DATA lanes_bec09372<>+20(SB)/4, $0xbec09372
+DATA lanes_bec09372<>+24(SB)/4, $0xbec09372
+DATA lanes_bec09372<>+28(SB)/4, $0xbec09372
+DATA lanes_bec09372<>+32(SB)/4, $0xbec09372
+DATA lanes_bec09372<>+36(SB)/4, $0xbec09372
+DATA lanes_bec09372<>+40(SB)/4, $0xbec09372
+DATA lanes_bec09372<>+44(SB)/4, $0xbec09372
+DATA lanes_bec09372<>+48(SB)/4, $0xbec09372
+DATA lanes_bec09372<>+52(SB)/4, $0xbec09372
+DATA lanes_bec09372<>+56(SB)/4, $0xbec09372
+DATA lanes_bec09372<>+60(SB)/4, $0xbec09372
+GLOBL lanes_bec09372<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_3e0375d3<>+0(SB)/4, $0x3e0375d3
+DATA lanes_3e0375d3<>+4(SB)/4, $0x3e0375d3
+DATA lanes_3e0375d3<>+8(SB)/4, $0x3e0375d3
+DATA lanes_3e0375d3<>+12(SB)/4, $0x3e0375d3
+DATA lanes_3e0375d3<>+16(SB)/4, $0x3e0375d3
+DATA lanes_3e0375d3<>+20(SB)/4, $0x3e0375d3
+DATA lanes_3e0375d3<>+24(SB)/4, $0x3e0375d3
+DATA lanes_3e0375d3<>+28(SB)/4, $0x3e0375d3
+DATA lanes_3e0375d3<>+32(SB)/4, $0x3e0375d3
+DATA lanes_3e0375d3<>+36(SB)/4, $0x3e0375d3
+DATA lanes_3e0375d3<>+40(SB)/4, $0x3e0375d3
+DATA lanes_3e0375d3<>+44(SB)/4, $0x3e0375d3
+DATA lanes_3e0375d3<>+48(SB)/4, $0x3e0375d3
+DATA lanes_3e0375d3<>+52(SB)/4, $0x3e0375d3
+DATA lanes_3e0375d3<>+56(SB)/4, $0x3e0375d3
+DATA lanes_3e0375d3<>+60(SB)/4, $0x3e0375d3
+GLOBL lanes_3e0375d3<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_40800000<>+0(SB)/4, $0x40800000
+DATA lanes_40800000<>+4(SB)/4, $0x40800000
+DATA lanes_40800000<>+8(SB)/4, $0x40800000
+DATA lanes_40800000<>+12(SB)/4, $0x40800000
+DATA lanes_40800000<>+16(SB)/4, $0x40800000
+DATA lanes_40800000<>+20(SB)/4, $0x40800000
+DATA lanes_40800000<>+24(SB)/4, $0x40800000
+DATA lanes_40800000<>+28(SB)/4, $0x40800000
+DATA lanes_40800000<>+32(SB)/4, $0x40800000
+DATA lanes_40800000<>+36(SB)/4, $0x40800000
+DATA lanes_40800000<>+40(SB)/4, $0x40800000
+DATA lanes_40800000<>+44(SB)/4, $0x40800000
+DATA lanes_40800000<>+48(SB)/4, $0x40800000
+DATA lanes_40800000<>+52(SB)/4, $0x40800000
+DATA lanes_40800000<>+56(SB)/4, $0x40800000
+DATA lanes_40800000<>+60(SB)/4, $0x40800000
+GLOBL lanes_40800000<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_b9aac73f<>+0(SB)/4, $0xb9aac73f
+DATA lanes_b9aac73f<>+4(SB)/4, $0xb9aac73f
+DATA lanes_b9aac73f<>+8(SB)/4, $0xb9aac73f
+DATA lanes_b9aac73f<>+12(SB)/4, $0xb9aac73f
+DATA lanes_b9aac73f<>+16(SB)/4, $0xb9aac73f
+DATA lanes_b9aac73f<>+20(SB)/4, $0xb9aac73f
+DATA lanes_b9aac73f<>+24(SB)/4, $0xb9aac73f
+DATA lanes_b9aac73f<>+28(SB)/4, $0xb9aac73f
+DATA lanes_b9aac73f<>+32(SB)/4, $0xb9aac73f
+DATA lanes_b9aac73f<>+36(SB)/4, $0xb9aac73f
+DATA lanes_b9aac73f<>+40(SB)/4, $0xb9aac73f
+DATA lanes_b9aac73f<>+44(SB)/4, $0xb9aac73f
+DATA lanes_b9aac73f<>+48(SB)/4, $0xb9aac73f
+DATA lanes_b9aac73f<>+52(SB)/4, $0xb9aac73f
+DATA lanes_b9aac73f<>+56(SB)/4, $0xb9aac73f
+DATA lanes_b9aac73f<>+60(SB)/4, $0xb9aac73f
+GLOBL lanes_b9aac73f<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_374153a5<>+0(SB)/4, $0x374153a5
+DATA lanes_374153a5<>+4(SB)/4, $0x374153a5
+DATA lanes_374153a5<>+8(SB)/4, $0x374153a5
+DATA lanes_374153a5<>+12(SB)/4, $0x374153a5
+DATA lanes_374153a5<>+16(SB)/4, $0x374153a5
+DATA lanes_374153a5<>+20(SB)/4, $0x374153a5
+DATA lanes_374153a5<>+24(SB)/4, $0x374153a5
+DATA lanes_374153a5<>+28(SB)/4, $0x374153a5
+DATA lanes_374153a5<>+32(SB)/4, $0x374153a5
+DATA lanes_374153a5<>+36(SB)/4, $0x374153a5
+DATA lanes_374153a5<>+40(SB)/4, $0x374153a5
+DATA lanes_374153a5<>+44(SB)/4, $0x374153a5
+DATA lanes_374153a5<>+48(SB)/4, $0x374153a5
+DATA lanes_374153a5<>+52(SB)/4, $0x374153a5
+DATA lanes_374153a5<>+56(SB)/4, $0x374153a5
+DATA lanes_374153a5<>+60(SB)/4, $0x374153a5
+GLOBL lanes_374153a5<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_3b6f7ec1<>+0(SB)/4, $0x3b6f7ec1
+DATA lanes_3b6f7ec1<>+4(SB)/4, $0x3b6f7ec1
+DATA lanes_3b6f7ec1<>+8(SB)/4, $0x3b6f7ec1
+DATA lanes_3b6f7ec1<>+12(SB)/4, $0x3b6f7ec1
+DATA lanes_3b6f7ec1<>+16(SB)/4, $0x3b6f7ec1
+DATA lanes_3b6f7ec1<>+20(SB)/4, $0x3b6f7ec1
+DATA lanes_3b6f7ec1<>+24(SB)/4, $0x3b6f7ec1
+DATA lanes_3b6f7ec1<>+28(SB)/4, $0x3b6f7ec1
+DATA lanes_3b6f7ec1<>+32(SB)/4, $0x3b6f7ec1
+DATA lanes_3b6f7ec1<>+36(SB)/4, $0x3b6f7ec1
+DATA lanes_3b6f7ec1<>+40(SB)/4, $0x3b6f7ec1
+DATA lanes_3b6f7ec1<>+44(SB)/4, $0x3b6f7ec1
+DATA lanes_3b6f7ec1<>+48(SB)/4, $0x3b6f7ec1
+DATA lanes_3b6f7ec1<>+52(SB)/4, $0x3b6f7ec1
+DATA lanes_3b6f7ec1<>+56(SB)/4, $0x3b6f7ec1
+DATA lanes_3b6f7ec1<>+60(SB)/4, $0x3b6f7ec1
+GLOBL lanes_3b6f7ec1<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_bcc2ddca<>+0(SB)/4, $0xbcc2ddca
+DATA lanes_bcc2ddca<>+4(SB)/4, $0xbcc2ddca
+DATA lanes_bcc2ddca<>+8(SB)/4, $0xbcc2ddca
+DATA lanes_bcc2ddca<>+12(SB)/4, $0xbcc2ddca
+DATA lanes_bcc2ddca<>+16(SB)/4, $0xbcc2ddca
+DATA lanes_bcc2ddca<>+20(SB)/4, $0xbcc2ddca
+DATA lanes_bcc2ddca<>+24(SB)/4, $0xbcc2ddca
+DATA lanes_bcc2ddca<>+28(SB)/4, $0xbcc2ddca
+DATA lanes_bcc2ddca<>+32(SB)/4, $0xbcc2ddca
+DATA lanes_bcc2ddca<>+36(SB)/4, $0xbcc2ddca
+DATA lanes_bcc2ddca<>+40(SB)/4, $0xbcc2ddca
+DATA lanes_bcc2ddca<>+44(SB)/4, $0xbcc2ddca
+DATA lanes_bcc2ddca<>+48(SB)/4, $0xbcc2ddca
+DATA lanes_bcc2ddca<>+52(SB)/4, $0xbcc2ddca
+DATA lanes_bcc2ddca<>+56(SB)/4, $0xbcc2ddca
+DATA lanes_bcc2ddca<>+60(SB)/4, $0xbcc2ddca
+GLOBL lanes_bcc2ddca<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_3dd9a22e<>+0(SB)/4, $0x3dd9a22e
+DATA lanes_3dd9a22e<>+4(SB)/4, $0x3dd9a22e
+DATA lanes_3dd9a22e<>+8(SB)/4, $0x3dd9a22e
+DATA lanes_3dd9a22e<>+12(SB)/4, $0x3dd9a22e
+DATA lanes_3dd9a22e<>+16(SB)/4, $0x3dd9a22e
+DATA lanes_3dd9a22e<>+20(SB)/4, $0x3dd9a22e
+DATA lanes_3dd9a22e<>+24(SB)/4, $0x3dd9a22e
+DATA lanes_3dd9a22e<>+28(SB)/4, $0x3dd9a22e
+DATA lanes_3dd9a22e<>+32(SB)/4, $0x3dd9a22e
+DATA lanes_3dd9a22e<>+36(SB)/4, $0x3dd9a22e
+DATA lanes_3dd9a22e<>+40(SB)/4, $0x3dd9a22e
+DATA lanes_3dd9a22e<>+44(SB)/4, $0x3dd9a22e
+DATA lanes_3dd9a22e<>+48(SB)/4, $0x3dd9a22e
+DATA lanes_3dd9a22e<>+52(SB)/4, $0x3dd9a22e
+DATA lanes_3dd9a22e<>+56(SB)/4, $0x3dd9a22e
+DATA lanes_3dd9a22e<>+60(SB)/4, $0x3dd9a22e
+GLOBL lanes_3dd9a22e<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_3f22981b<>+0(SB)/4, $0x3f22981b
+DATA lanes_3f22981b<>+4(SB)/4, $0x3f22981b
+DATA lanes_3f22981b<>+8(SB)/4, $0x3f22981b
+DATA lanes_3f22981b<>+12(SB)/4, $0x3f22981b
+DATA lanes_3f22981b<>+16(SB)/4, $0x3f22981b
+DATA lanes_3f22981b<>+20(SB)/4, $0x3f22981b
+DATA lanes_3f22981b<>+24(SB)/4, $0x3f22981b
+DATA lanes_3f22981b<>+28(SB)/4, $0x3f22981b
+DATA lanes_3f22981b<>+32(SB)/4, $0x3f22981b
+DATA lanes_3f22981b<>+36(SB)/4, $0x3f22981b
+DATA lanes_3f22981b<>+40(SB)/4, $0x3f22981b
+DATA lanes_3f22981b<>+44(SB)/4, $0x3f22981b
+DATA lanes_3f22981b<>+48(SB)/4, $0x3f22981b
+DATA lanes_3f22981b<>+52(SB)/4, $0x3f22981b
+DATA lanes_3f22981b<>+56(SB)/4, $0x3f22981b
+DATA lanes_3f22981b<>+60(SB)/4, $0x3f22981b
+GLOBL lanes_3f22981b<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_3e03bd96<>+0(SB)/4, $0x3e03bd96
+DATA lanes_3e03bd96<>+4(SB)/4, $0x3e03bd96
+DATA lanes_3e03bd96<>+8(SB)/4, $0x3e03bd96
+DATA lanes_3e03bd96<>+12(SB)/4, $0x3e03bd96
+DATA lanes_3e03bd96<>+16(SB)/4, $0x3e03bd96
+DATA lanes_3e03bd96<>+20(SB)/4, $0x3e03bd96
+DATA lanes_3e03bd96<>+24(SB)/4, $0x3e03bd96
+DATA lanes_3e03bd96<>+28(SB)/4, $0x3e03bd96
+DATA lanes_3e03bd96<>+32(SB)/4, $0x3e03bd96
+DATA lanes_3e03bd96<>+36(SB)/4, $0x3e03bd96
+DATA lanes_3e03bd96<>+40(SB)/4, $0x3e03bd96
+DATA lanes_3e03bd96<>+44(SB)/4, $0x3e03bd96
+DATA lanes_3e03bd96<>+48(SB)/4, $0x3e03bd96
+DATA lanes_3e03bd96<>+52(SB)/4, $0x3e03bd96
+DATA lanes_3e03bd96<>+56(SB)/4, $0x3e03bd96
+DATA lanes_3e03bd96<>+60(SB)/4, $0x3e03bd96
+GLOBL lanes_3e03bd96<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_3f6d7dbf<>+0(SB)/4, $0x3f6d7dbf
+DATA lanes_3f6d7dbf<>+4(SB)/4, $0x3f6d7dbf
+DATA lanes_3f6d7dbf<>+8(SB)/4, $0x3f6d7dbf
+DATA lanes_3f6d7dbf<>+12(SB)/4, $0x3f6d7dbf
+DATA lanes_3f6d7dbf<>+16(SB)/4, $0x3f6d7dbf
+DATA lanes_3f6d7dbf<>+20(SB)/4, $0x3f6d7dbf
+DATA lanes_3f6d7dbf<>+24(SB)/4, $0x3f6d7dbf
+DATA lanes_3f6d7dbf<>+28(SB)/4, $0x3f6d7dbf
+DATA lanes_3f6d7dbf<>+32(SB)/4, $0x3f6d7dbf
+DATA lanes_3f6d7dbf<>+36(SB)/4, $0x3f6d7dbf
+DATA lanes_3f6d7dbf<>+40(SB)/4, $0x3f6d7dbf
+DATA lanes_3f6d7dbf<>+44(SB)/4, $0x3f6d7dbf
+DATA lanes_3f6d7dbf<>+48(SB)/4, $0x3f6d7dbf
+DATA lanes_3f6d7dbf<>+52(SB)/4, $0x3f6d7dbf
+DATA lanes_3f6d7dbf<>+56(SB)/4, $0x3f6d7dbf
+DATA lanes_3f6d7dbf<>+60(SB)/4, $0x3f6d7dbf
+GLOBL lanes_3f6d7dbf<>(SB), RODATA|NOPTR, $64
+
+// func ErfAVX512(dst *float32, x *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·ErfAVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ n+16(FP), CX
+	SUBQ $+64, CX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VMOVUPS      128(BX), Z2
+	VMOVUPS      192(BX), Z3
+	VMOVUPS      lanes_80000000<>+0(SB), Z5
+	VPANDND      Z0, Z5, Z4
+	VMOVUPS      lanes_80000000<>+0(SB), Z6
+	VPANDND      Z1, Z6, Z5
+	VMOVUPS      lanes_80000000<>+0(SB), Z7
+	VPANDND      Z2, Z7, Z6
+	VMOVUPS      lanes_80000000<>+0(SB), Z8
+	VPANDND      Z3, Z8, Z7
+	VMULPS       Z0, Z0, Z8
+	VMULPS       Z1, Z1, Z9
+	VMULPS       Z2, Z2, Z10
+	VMULPS       Z3, Z3, Z11
+	VMOVUPS      lanes_3ba37dbd<>+0(SB), Z12
+	VFMADD231PS  lanes_ba1c7ed2<>+0(SB), Z8, Z12
+	VMOVUPS      lanes_3ba37dbd<>+0(SB), Z13
+	VFMADD231PS  lanes_ba1c7ed2<>+0(SB), Z9, Z13
+	VMOVUPS      lanes_3ba37dbd<>+0(SB), Z14
+	VFMADD231PS  lanes_ba1c7ed2<>+0(SB), Z10, Z14
+	VMOVUPS      lanes_3ba37dbd<>+0(SB), Z15
+	VFMADD231PS  lanes_ba1c7ed2<>+0(SB), Z11, Z15
+	VFMADD213PS  lanes_bcdb40d5<>+0(SB), Z8, Z12
+	VFMADD213PS  lanes_bcdb40d5<>+0(SB), Z9, Z13
+	VFMADD213PS  lanes_bcdb40d5<>+0(SB), Z10, Z14
+	VFMADD213PS  lanes_bcdb40d5<>+0(SB), Z11, Z15
+	VFMADD213PS  lanes_3de70cf3<>+0(SB), Z8, Z12
+	VFMADD213PS  lanes_3de70cf3<>+0(SB), Z9, Z13
+	VFMADD213PS  lanes_3de70cf3<>+0(SB), Z10, Z14
+	VFMADD213PS  lanes_3de70cf3<>+0(SB), Z11, Z15
+	VFMADD213PS  lanes_bec09372<>+0(SB), Z8, Z12
+	VFMADD213PS  lanes_bec09372<>+0(SB), Z9, Z13
+	VFMADD213PS  lanes_bec09372<>+0(SB), Z10, Z14
+	VFMADD213PS  lanes_bec09372<>+0(SB), Z11, Z15
+	VFMADD213PS  lanes_3e0375d3<>+0(SB), Z12, Z8
+	VFMADD213PS  lanes_3e0375d3<>+0(SB), Z13, Z9
+	VFMADD213PS  lanes_3e0375d3<>+0(SB), Z14, Z10
+	VFMADD213PS  lanes_3e0375d3<>+0(SB), Z15, Z11
+	VFMADD213PS  Z4, Z4, Z8
+	VFMADD213PS  Z5, Z5, Z9
+	VFMADD213PS  Z6, Z6, Z10
+	VFMADD213PS  Z7, Z7, Z11
+	VMOVUPS      lanes_40800000<>+0(SB), Z14
+	VMINPS       Z4, Z14, Z15
+	VMOVUPS      lanes_40800000<>+0(SB), Z13
+	VMINPS       Z5, Z13, Z14
+	VMOVUPS      lanes_40800000<>+0(SB), Z12
+	VMINPS       Z6, Z12, Z13
+	VMOVUPS      lanes_40800000<>+0(SB), Z16
+	VMINPS       Z7, Z16, Z12
+	VMOVUPS      lanes_b9aac73f<>+0(SB), Z16
+	VFMADD231PS  lanes_374153a5<>+0(SB), Z15, Z16
+	VMOVUPS      lanes_b9aac73f<>+0(SB), Z17
+	VFMADD231PS  lanes_374153a5<>+0(SB), Z14, Z17
+	VMOVUPS      lanes_b9aac73f<>+0(SB), Z18
+	VFMADD231PS  lanes_374153a5<>+0(SB), Z13, Z18
+	VMOVUPS      lanes_b9aac73f<>+0(SB), Z19
+	VFMADD231PS  lanes_374153a5<>+0(SB), Z12, Z19
+	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Z15, Z16
+	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Z14, Z17
+	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Z13, Z18
+	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Z12, Z19
+	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Z15, Z16
+	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Z14, Z17
+	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Z13, Z18
+	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Z12, Z19
+	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Z15, Z16
+	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Z14, Z17
+	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Z13, Z18
+	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Z12, Z19
+	VFMADD213PS  lanes_3f22981b<>+0(SB), Z15, Z16
+	VFMADD213PS  lanes_3f22981b<>+0(SB), Z14, Z17
+	VFMADD213PS  lanes_3f22981b<>+0(SB), Z13, Z18
+	VFMADD213PS  lanes_3f22981b<>+0(SB), Z12, Z19
+	VFMADD213PS  lanes_3e03bd96<>+0(SB), Z15, Z16
+	VFMADD213PS  lanes_3e03bd96<>+0(SB), Z14, Z17
+	VFMADD213PS  lanes_3e03bd96<>+0(SB), Z13, Z18
+	VFMADD213PS  lanes_3e03bd96<>+0(SB), Z12, Z19
+	VFMADD213PS  Z15, Z16, Z15
+	VFMADD213PS  Z14, Z17, Z14
+	VFMADD213PS  Z13, Z18, Z13
+	VFMADD213PS  Z12, Z19, Z12
+	VPORD        lanes_80000000<>+0(SB), Z15, Z15
+	VPORD        lanes_80000000<>+0(SB), Z14, Z14
+	VPORD        lanes_80000000<>+0(SB), Z13, Z13
+	VPORD        lanes_80000000<>+0(SB), Z12, Z12
+	VMOVUPS      lanes_c2d00000<>+0(SB), Z19
+	VMAXPS       Z15, Z19, Z15
+	VMOVUPS      lanes_c2d00000<>+0(SB), Z19
+	VMAXPS       Z14, Z19, Z14
+	VMOVUPS      lanes_c2d00000<>+0(SB), Z19
+	VMAXPS       Z13, Z19, Z13
+	VMOVUPS      lanes_c2d00000<>+0(SB), Z19
+	VMAXPS       Z12, Z19, Z12
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z19
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z15, Z19
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z18
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z14, Z18
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z17
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z13, Z17
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z16
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z12, Z16
+	VSUBPS       lanes_4b40009f<>+0(SB), Z19, Z20
+	VSUBPS       lanes_4b40009f<>+0(SB), Z18, Z21
+	VSUBPS       lanes_4b40009f<>+0(SB), Z17, Z22
+	VSUBPS       lanes_4b40009f<>+0(SB), Z16, Z23
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z20, Z15
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z21, Z14
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z22, Z13
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z23, Z12
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z20, Z15
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z21, Z14
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z22, Z13
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z23, Z12
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z23
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z15, Z23
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z22
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z14, Z22
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z21
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z13, Z21
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z20
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z12, Z20
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z15, Z23
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z14, Z22
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z13, Z21
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z12, Z20
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z15, Z23
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z14, Z22
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z13, Z21
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z12, Z20
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z15, Z23
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z14, Z22
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z13, Z21
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z12, Z20
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z15, Z23
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z14, Z22
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z13, Z21
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z12, Z20
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z23, Z15
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z22, Z14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z21, Z13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z20, Z12
+	VPSLLD       $0x17, Z19, Z19
+	VPSLLD       $0x17, Z18, Z18
+	VPSLLD       $0x17, Z17, Z17
+	VPSLLD       $0x17, Z16, Z16
+	VMULPS       Z19, Z15, Z19
+	VMULPS       Z18, Z14, Z18
+	VMULPS       Z17, Z13, Z17
+	VMULPS       Z16, Z12, Z16
+	VMULPS       lanes_2f800000<>+0(SB), Z19, Z19
+	VMULPS       lanes_2f800000<>+0(SB), Z18, Z18
+	VMULPS       lanes_2f800000<>+0(SB), Z17, Z17
+	VMULPS       lanes_2f800000<>+0(SB), Z16, Z16
+	VMOVUPS      lanes_3f800000<>+0(SB), Z12
+	VSUBPS       Z19, Z12, Z19
+	VMOVUPS      lanes_3f800000<>+0(SB), Z12
+	VSUBPS       Z18, Z12, Z18
+	VMOVUPS      lanes_3f800000<>+0(SB), Z12
+	VSUBPS       Z17, Z12, Z17
+	VMOVUPS      lanes_3f800000<>+0(SB), Z12
+	VSUBPS       Z16, Z12, Z16
+	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Z4, K2
+	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Z5, K3
+	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Z6, K4
+	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Z7, K5
+	VBLENDMPS    Z8, Z19, K2, Z19
+	VBLENDMPS    Z9, Z18, K3, Z18
+	VBLENDMPS    Z10, Z17, K4, Z17
+	VBLENDMPS    Z11, Z16, K5, Z16
+	VMOVUPS      lanes_80000000<>+0(SB), Z11
+	VPANDND      Z19, Z11, Z19
+	VMOVUPS      lanes_80000000<>+0(SB), Z11
+	VPANDND      Z18, Z11, Z18
+	VMOVUPS      lanes_80000000<>+0(SB), Z11
+	VPANDND      Z17, Z11, Z17
+	VMOVUPS      lanes_80000000<>+0(SB), Z11
+	VPANDND      Z16, Z11, Z16
+	VPANDD       lanes_80000000<>+0(SB), Z0, Z0
+	VPANDD       lanes_80000000<>+0(SB), Z1, Z1
+	VPANDD       lanes_80000000<>+0(SB), Z2, Z2
+	VPANDD       lanes_80000000<>+0(SB), Z3, Z3
+	VPORD        Z0, Z19, Z0
+	VPORD        Z1, Z18, Z1
+	VPORD        Z2, Z17, Z2
+	VPORD        Z3, Z16, Z3
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS      Z3, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	SUBQ         $+64, CX
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+64, CX
+	SUBQ $+16, CX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (BX), Z3
+	VMOVUPS      lanes_80000000<>+0(SB), Z1
+	VPANDND      Z3, Z1, Z2
+	VMULPS       Z3, Z3, Z1
+	VMOVUPS      lanes_3ba37dbd<>+0(SB), Z0
+	VFMADD231PS  lanes_ba1c7ed2<>+0(SB), Z1, Z0
+	VFMADD213PS  lanes_bcdb40d5<>+0(SB), Z1, Z0
+	VFMADD213PS  lanes_3de70cf3<>+0(SB), Z1, Z0
+	VFMADD213PS  lanes_bec09372<>+0(SB), Z1, Z0
+	VFMADD213PS  lanes_3e0375d3<>+0(SB), Z0, Z1
+	VFMADD213PS  Z2, Z2, Z1
+	VMOVUPS      lanes_40800000<>+0(SB), Z16
+	VMINPS       Z2, Z16, Z0
+	VMOVUPS      lanes_b9aac73f<>+0(SB), Z16
+	VFMADD231PS  lanes_374153a5<>+0(SB), Z0, Z16
+	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Z0, Z16
+	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Z0, Z16
+	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Z0, Z16
+	VFMADD213PS  lanes_3f22981b<>+0(SB), Z0, Z16
+	VFMADD213PS  lanes_3e03bd96<>+0(SB), Z0, Z16
+	VFMADD213PS  Z0, Z16, Z0
+	VPORD        lanes_80000000<>+0(SB), Z0, Z0
+	VMOVUPS      lanes_c2d00000<>+0(SB), Z16
+	VMAXPS       Z0, Z16, Z0
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z16
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z0, Z16
+	VSUBPS       lanes_4b40009f<>+0(SB), Z16, Z17
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z17, Z0
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z17, Z0
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z17
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z0, Z17
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z0, Z17
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z0, Z17
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z0, Z17
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z0, Z17
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z17, Z0
+	VPSLLD       $0x17, Z16, Z16
+	VMULPS       Z16, Z0, Z16
+	VMULPS       lanes_2f800000<>+0(SB), Z16, Z16
+	VMOVUPS      lanes_3f800000<>+0(SB), Z0
+	VSUBPS       Z16, Z0, Z16
+	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Z2, K5
+	VBLENDMPS    Z1, Z16, K5, Z16
+	VMOVUPS      lanes_80000000<>+0(SB), Z1
+	VPANDND      Z16, Z1, Z16
+	VPANDD       lanes_80000000<>+0(SB), Z3, Z3
+	VPORD        Z3, Z16, Z3
+	VMOVUPS      Z3, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	SUBQ         $+16, CX
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+16, CX
+	TESTQ        CX, CX
+	JE           done
+	MOVL         $0x0000ffff, R13
+	BZHIL        CX, R13, R13
+	KMOVW        R13, K1
+	VMOVUPS.Z    (BX), K1, Z3
+	VMOVUPS      lanes_80000000<>+0(SB), Z1
+	VPANDND      Z3, Z1, Z16
+	VMULPS       Z3, Z3, Z1
+	VMOVUPS      lanes_3ba37dbd<>+0(SB), Z2
+	VFMADD231PS  lanes_ba1c7ed2<>+0(SB), Z1, Z2
+	VFMADD213PS  lanes_bcdb40d5<>+0(SB), Z1, Z2
+	VFMADD213PS  lanes_3de70cf3<>+0(SB), Z1, Z2
+	VFMADD213PS  lanes_bec09372<>+0(SB), Z1, Z2
+	VFMADD213PS  lanes_3e0375d3<>+0(SB), Z2, Z1
+	VFMADD213PS  Z16, Z16, Z1
+	VMOVUPS      lanes_40800000<>+0(SB), Z0
+	VMINPS       Z16, Z0, Z2
+	VMOVUPS      lanes_b9aac73f<>+0(SB), Z0
+	VFMADD231PS  lanes_374153a5<>+0(SB), Z2, Z0
+	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Z2, Z0
+	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Z2, Z0
+	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Z2, Z0
+	VFMADD213PS  lanes_3f22981b<>+0(SB), Z2, Z0
+	VFMADD213PS  lanes_3e03bd96<>+0(SB), Z2, Z0
+	VFMADD213PS  Z2, Z0, Z2
+	VPORD        lanes_80000000<>+0(SB), Z2, Z2
+	VMOVUPS      lanes_c2d00000<>+0(SB), Z0
+	VMAXPS       Z2, Z0, Z2
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z0
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z2, Z0
+	VSUBPS       lanes_4b40009f<>+0(SB), Z0, Z17
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z17, Z2
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z17, Z2
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z17
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z2, Z17
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z2, Z17
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z2, Z17
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z2, Z17
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z2, Z17
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z17, Z2
+	VPSLLD       $0x17, Z0, Z0
+	VMULPS       Z0, Z2, Z0
+	VMULPS       lanes_2f800000<>+0(SB), Z0, Z0
+	VMOVUPS      lanes_3f800000<>+0(SB), Z2
+	VSUBPS       Z0, Z2, Z0
+	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Z16, K5
+	VBLENDMPS    Z1, Z0, K5, Z0
+	VMOVUPS      lanes_80000000<>+0(SB), Z1
+	VPANDND      Z0, Z1, Z0
+	VPANDD       lanes_80000000<>+0(SB), Z3, Z3
+	VPORD        Z3, Z0, Z3
+	VMOVUPS      Z3, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func SoftplusAVX2(dst *float32, x *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·SoftplusAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ n+16(FP), CX
+	SUBQ $+16, CX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VORPS        lanes_80000000<>+0(SB), Y0, Y2
+	VORPS        lanes_80000000<>+0(SB), Y1, Y3
+	VMOVUPS      lanes_c2d00000<>+0(SB), Y4
+	VMAXPS       Y2, Y4, Y2
+	VMOVUPS      lanes_c2d00000<>+0(SB), Y4
+	VMAXPS       Y3, Y4, Y3
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y4
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y2, Y4
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y5
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y3, Y5
+	VSUBPS       lanes_4b40009f<>+0(SB), Y4, Y6
+	VSUBPS       lanes_4b40009f<>+0(SB), Y5, Y7
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y6, Y2
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y7, Y3
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y6, Y2
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y7, Y3
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y7
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y2, Y7
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y6
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y2, Y7
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y2, Y7
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y2, Y7
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y2, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y2
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y3
+	VPSLLD       $0x17, Y4, Y4
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y4, Y2, Y4
+	VMULPS       Y5, Y3, Y5
+	VMULPS       lanes_2f800000<>+0(SB), Y4, Y4
+	VMULPS       lanes_2f800000<>+0(SB), Y5, Y5
+	VMOVUPS      lanes_bc605308<>+0(SB), Y3
+	VFMADD231PS  lanes_3b089cda<>+0(SB), Y4, Y3
+	VMOVUPS      lanes_bc605308<>+0(SB), Y2
+	VFMADD231PS  lanes_3b089cda<>+0(SB), Y5, Y2
+	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y4, Y3
+	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y5, Y2
+	VFMADD213PS  lanes_bdaa792f<>+0(SB), Y4, Y3
+	VFMADD213PS  lanes_bdaa792f<>+0(SB), Y5, Y2
+	VFMADD213PS  lanes_3dff94ad<>+0(SB), Y4, Y3
+	VFMADD213PS  lanes_3dff94ad<>+0(SB), Y5, Y2
+	VFMADD213PS  lanes_be253962<>+0(SB), Y4, Y3
+	VFMADD213PS  lanes_be253962<>+0(SB), Y5, Y2
+	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Y4, Y3
+	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Y5, Y2
+	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y4, Y3
+	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y5, Y2
+	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y4, Y3
+	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y5, Y2
+	VFMADD213PS  lanes_befffffc<>+0(SB), Y4, Y3
+	VFMADD213PS  lanes_befffffc<>+0(SB), Y5, Y2
+	VMOVUPS      lanes_00000000<>+0(SB), Y6
+	VMAXPS       Y0, Y6, Y0
+	VMOVUPS      lanes_00000000<>+0(SB), Y6
+	VMAXPS       Y1, Y6, Y1
+	VMULPS       Y4, Y4, Y6
+	VMULPS       Y5, Y5, Y7
+	VFMADD231PS  Y3, Y6, Y4
+	VFMADD231PS  Y2, Y7, Y5
+	VADDPS       Y4, Y0, Y4
+	VADDPS       Y5, Y1, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	SUBQ         $+16, CX
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, CX
+	SUBQ $+8, CX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (BX), Y5
+	VORPS        lanes_80000000<>+0(SB), Y5, Y4
+	VMOVUPS      lanes_c2d00000<>+0(SB), Y1
+	VMAXPS       Y4, Y1, Y4
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y1
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y4, Y1
+	VSUBPS       lanes_4b40009f<>+0(SB), Y1, Y0
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y0, Y4
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y0, Y4
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y0
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y4, Y0
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y4, Y0
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y4, Y0
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y4, Y0
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y0
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y0, Y4
+	VPSLLD       $0x17, Y1, Y1
+	VMULPS       Y1, Y4, Y1
+	VMULPS       lanes_2f800000<>+0(SB), Y1, Y1
+	VMOVUPS      lanes_bc605308<>+0(SB), Y4
+	VFMADD231PS  lanes_3b089cda<>+0(SB), Y1, Y4
+	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y1, Y4
+	VFMADD213PS  lanes_bdaa792f<>+0(SB), Y1, Y4
+	VFMADD213PS  lanes_3dff94ad<>+0(SB), Y1, Y4
+	VFMADD213PS  lanes_be253962<>+0(SB), Y1, Y4
+	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Y1, Y4
+	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y1, Y4
+	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y1, Y4
+	VFMADD213PS  lanes_befffffc<>+0(SB), Y1, Y4
+	VMOVUPS      lanes_00000000<>+0(SB), Y0
+	VMAXPS       Y5, Y0, Y5
+	VMULPS       Y1, Y1, Y0
+	VFMADD231PS  Y4, Y0, Y1
+	VADDPS       Y1, Y5, Y1
+	VMOVUPS      Y1, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	SUBQ         $+8, CX
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+8, CX
+	TESTQ        CX, CX
+	JE           done
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         CX
+	VMOVUPS      32(R13)(CX*4), Y1
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y1, Y5
+	VORPS        lanes_80000000<>+0(SB), Y5, Y4
+	VMOVUPS      lanes_c2d00000<>+0(SB), Y0
+	VMAXPS       Y4, Y0, Y4
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y0
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y4, Y0
+	VSUBPS       lanes_4b40009f<>+0(SB), Y0, Y2
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y2, Y4
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y2, Y4
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y2
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y4, Y2
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y4, Y2
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y4, Y2
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y4, Y2
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y2
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y2, Y4
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y4, Y0
+	VMULPS       lanes_2f800000<>+0(SB), Y0, Y0
+	VMOVUPS      lanes_bc605308<>+0(SB), Y4
+	VFMADD231PS  lanes_3b089cda<>+0(SB), Y0, Y4
+	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y0, Y4
+	VFMADD213PS  lanes_bdaa792f<>+0(SB), Y0, Y4
+	VFMADD213PS  lanes_3dff94ad<>+0(SB), Y0, Y4
+	VFMADD213PS  lanes_be253962<>+0(SB), Y0, Y4
+	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Y0, Y4
+	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y0, Y4
+	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y0, Y4
+	VFMADD213PS  lanes_befffffc<>+0(SB), Y0, Y4
+	VMOVUPS      lanes_00000000<>+0(SB), Y2
+	VMAXPS       Y5, Y2, Y5
+	VMULPS       Y0, Y0, Y2
+	VFMADD231PS  Y4, Y2, Y0
+	VADDPS       Y0, Y5, Y0
+	VMASKMOVPS   Y0, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA lanes_bc605308<>+0(SB)/4, $0xbc605308
+DATA lanes_bc605308<>+4(SB)/4, $0xbc605308
+DATA lanes_bc605308<>+8(SB)/4, $0xbc605308
+DATA lanes_bc605308<>+12(SB)/4, $0xbc605308
+DATA lanes_bc605308<>+16(SB)/4, $0xbc605308
+DATA lanes_bc605308<>+20(SB)/4, $0xbc605308
+DATA lanes_bc605308<>+24(SB)/4, $0xbc605308
+DATA lanes_bc605308<>+28(SB)/4, $0xbc605308
+DATA lanes_bc605308<>+32(SB)/4, $0xbc605308
+DATA lanes_bc605308<>+36(SB)/4, $0xbc605308
+DATA lanes_bc605308<>+40(SB)/4, $0xbc605308
+DATA lanes_bc605308<>+44(SB)/4, $0xbc605308
+DATA lanes_bc605308<>+48(SB)/4, $0xbc605308
+DATA lanes_bc605308<>+52(SB)/4, $0xbc605308
+DATA lanes_bc605308<>+56(SB)/4, $0xbc605308
+DATA lanes_bc605308<>+60(SB)/4, $0xbc605308
+GLOBL lanes_bc605308<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_3b089cda<>+0(SB)/4, $0x3b089cda
+DATA lanes_3b089cda<>+4(SB)/4, $0x3b089cda
+DATA lanes_3b089cda<>+8(SB)/4, $0x3b089cda
+DATA lanes_3b089cda<>+12(SB)/4, $0x3b089cda
+DATA lanes_3b089cda<>+16(SB)/4, $0x3b089cda
+DATA lanes_3b089cda<>+20(SB)/4, $0x3b089cda
+DATA lanes_3b089cda<>+24(SB)/4, $0x3b089cda
+DATA lanes_3b089cda<>+28(SB)/4, $0x3b089cda
+DATA lanes_3b089cda<>+32(SB)/4, $0x3b089cda
+DATA lanes_3b089cda<>+36(SB)/4, $0x3b089cda
+DATA lanes_3b089cda<>+40(SB)/4, $0x3b089cda
+DATA lanes_3b089cda<>+44(SB)/4, $0x3b089cda
+DATA lanes_3b089cda<>+48(SB)/4, $0x3b089cda
+DATA lanes_3b089cda<>+52(SB)/4, $0x3b089cda
+DATA lanes_3b089cda<>+56(SB)/4, $0x3b089cda
+DATA lanes_3b089cda<>+60(SB)/4, $0x3b089cda
+GLOBL lanes_3b089cda<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_3d2c8098<>+0(SB)/4, $0x3d2c8098
+DATA lanes_3d2c8098<>+4(SB)/4, $0x3d2c8098
+DATA lanes_3d2c8098<>+8(SB)/4, $0x3d2c8098
+DATA lanes_3d2c8098<>+12(SB)/4, $0x3d2c8098
+DATA lanes_3d2c8098<>+16(SB)/4, $0x3d2c8098
+DATA lanes_3d2c8098<>+20(SB)/4, $0x3d2c8098
+DATA lanes_3d2c8098<>+24(SB)/4, $0x3d2c8098
+DATA lanes_3d2c8098<>+28(SB)/4, $0x3d2c8098
+DATA lanes_3d2c8098<>+32(SB)/4, $0x3d2c8098
+DATA lanes_3d2c8098<>+36(SB)/4, $0x3d2c8098
+DATA lanes_3d2c8098<>+40(SB)/4, $0x3d2c8098
+DATA lanes_3d2c8098<>+44(SB)/4, $0x3d2c8098
+DATA lanes_3d2c8098<>+48(SB)/4, $0x3d2c8098
+DATA lanes_3d2c8098<>+52(SB)/4, $0x3d2c8098
+DATA lanes_3d2c8098<>+56(SB)/4, $0x3d2c8098
+DATA lanes_3d2c8098<>+60(SB)/4, $0x3d2c8098
+GLOBL lanes_3d2c8098<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_bdaa792f<>+0(SB)/4, $0xbdaa792f
+DATA lanes_bdaa792f<>+4(SB)/4, $0xbdaa792f
+DATA lanes_bdaa792f<>+8(SB)/4, $0xbdaa792f
+DATA lanes_bdaa792f<>+12(SB)/4, $0xbdaa792f
+DATA lanes_bdaa792f<>+16(SB)/4, $0xbdaa792f
+DATA lanes_bdaa792f<>+20(SB)/4, $0xbdaa792f
+DATA lanes_bdaa792f<>+24(SB)/4, $0xbdaa792f
+DATA lanes_bdaa792f<>+28(SB)/4, $0xbdaa792f
+DATA lanes_bdaa792f<>+32(SB)/4, $0xbdaa792f
+DATA lanes_bdaa792f<>+36(SB)/4, $0xbdaa792f
+DATA lanes_bdaa792f<>+40(SB)/4, $0xbdaa792f
+DATA lanes_bdaa792f<>+44(SB)/4, $0xbdaa792f
+DATA lanes_bdaa792f<>+48(SB)/4, $0xbdaa792f
+DATA lanes_bdaa792f<>+52(SB)/4, $0xbdaa792f
+DATA lanes_bdaa792f<>+56(SB)/4, $0xbdaa792f
+DATA lanes_bdaa792f<>+60(SB)/4, $0xbdaa792f
+GLOBL lanes_bdaa792f<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_3dff94ad<>+0(SB)/4, $0x3dff94ad
+DATA lanes_3dff94ad<>+4(SB)/4, $0x3dff94ad
+DATA lanes_3dff94ad<>+8(SB)/4, $0x3dff94ad
+DATA lanes_3dff94ad<>+12(SB)/4, $0x3dff94ad
+DATA lanes_3dff94ad<>+16(SB)/4, $0x3dff94ad
+DATA lanes_3dff94ad<>+20(SB)/4, $0x3dff94ad
+DATA lanes_3dff94ad<>+24(SB)/4, $0x3dff94ad
+DATA lanes_3dff94ad<>+28(SB)/4, $0x3dff94ad
+DATA lanes_3dff94ad<>+32(SB)/4, $0x3dff94ad
+DATA lanes_3dff94ad<>+36(SB)/4, $0x3dff94ad
+DATA lanes_3dff94ad<>+40(SB)/4, $0x3dff94ad
+DATA lanes_3dff94ad<>+44(SB)/4, $0x3dff94ad
+DATA lanes_3dff94ad<>+48(SB)/4, $0x3dff94ad
+DATA lanes_3dff94ad<>+52(SB)/4, $0x3dff94ad
+DATA lanes_3dff94ad<>+56(SB)/4, $0x3dff94ad
+DATA lanes_3dff94ad<>+60(SB)/4, $0x3dff94ad
+GLOBL lanes_3dff94ad<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_be253962<>+0(SB)/4, $0xbe253962
+DATA lanes_be253962<>+4(SB)/4, $0xbe253962
+DATA lanes_be253962<>+8(SB)/4, $0xbe253962
+DATA lanes_be253962<>+12(SB)/4, $0xbe253962
+DATA lanes_be253962<>+16(SB)/4, $0xbe253962
+DATA lanes_be253962<>+20(SB)/4, $0xbe253962
+DATA lanes_be253962<>+24(SB)/4, $0xbe253962
+DATA lanes_be253962<>+28(SB)/4, $0xbe253962
+DATA lanes_be253962<>+32(SB)/4, $0xbe253962
+DATA lanes_be253962<>+36(SB)/4, $0xbe253962
+DATA lanes_be253962<>+40(SB)/4, $0xbe253962
+DATA lanes_be253962<>+44(SB)/4, $0xbe253962
+DATA lanes_be253962<>+48(SB)/4, $0xbe253962
+DATA lanes_be253962<>+52(SB)/4, $0xbe253962
+DATA lanes_be253962<>+56(SB)/4, $0xbe253962
+DATA lanes_be253962<>+60(SB)/4, $0xbe253962
+GLOBL lanes_be253962<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_3e4bc5ab<>+0(SB)/4, $0x3e4bc5ab
+DATA lanes_3e4bc5ab<>+4(SB)/4, $0x3e4bc5ab
+DATA lanes_3e4bc5ab<>+8(SB)/4, $0x3e4bc5ab
+DATA lanes_3e4bc5ab<>+12(SB)/4, $0x3e4bc5ab
+DATA lanes_3e4bc5ab<>+16(SB)/4, $0x3e4bc5ab
+DATA lanes_3e4bc5ab<>+20(SB)/4, $0x3e4bc5ab
+DATA lanes_3e4bc5ab<>+24(SB)/4, $0x3e4bc5ab
+DATA lanes_3e4bc5ab<>+28(SB)/4, $0x3e4bc5ab
+DATA lanes_3e4bc5ab<>+32(SB)/4, $0x3e4bc5ab
+DATA lanes_3e4bc5ab<>+36(SB)/4, $0x3e4bc5ab
+DATA lanes_3e4bc5ab<>+40(SB)/4, $0x3e4bc5ab
+DATA lanes_3e4bc5ab<>+44(SB)/4, $0x3e4bc5ab
+DATA lanes_3e4bc5ab<>+48(SB)/4, $0x3e4bc5ab
+DATA lanes_3e4bc5ab<>+52(SB)/4, $0x3e4bc5ab
+DATA lanes_3e4bc5ab<>+56(SB)/4, $0x3e4bc5ab
+DATA lanes_3e4bc5ab<>+60(SB)/4, $0x3e4bc5ab
+GLOBL lanes_3e4bc5ab<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_be7fe2cf<>+0(SB)/4, $0xbe7fe2cf
+DATA lanes_be7fe2cf<>+4(SB)/4, $0xbe7fe2cf
+DATA lanes_be7fe2cf<>+8(SB)/4, $0xbe7fe2cf
+DATA lanes_be7fe2cf<>+12(SB)/4, $0xbe7fe2cf
+DATA lanes_be7fe2cf<>+16(SB)/4, $0xbe7fe2cf
+DATA lanes_be7fe2cf<>+20(SB)/4, $0xbe7fe2cf
+DATA lanes_be7fe2cf<>+24(SB)/4, $0xbe7fe2cf
+DATA lanes_be7fe2cf<>+28(SB)/4, $0xbe7fe2cf
+DATA lanes_be7fe2cf<>+32(SB)/4, $0xbe7fe2cf
+DATA lanes_be7fe2cf<>+36(SB)/4, $0xbe7fe2cf
+DATA lanes_be7fe2cf<>+40(SB)/4, $0xbe7fe2cf
+DATA lanes_be7fe2cf<>+44(SB)/4, $0xbe7fe2cf
+DATA lanes_be7fe2cf<>+48(SB)/4, $0xbe7fe2cf
+DATA lanes_be7fe2cf<>+52(SB)/4, $0xbe7fe2cf
+DATA lanes_be7fe2cf<>+56(SB)/4, $0xbe7fe2cf
+DATA lanes_be7fe2cf<>+60(SB)/4, $0xbe7fe2cf
+GLOBL lanes_be7fe2cf<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_3eaaa9db<>+0(SB)/4, $0x3eaaa9db
+DATA lanes_3eaaa9db<>+4(SB)/4, $0x3eaaa9db
+DATA lanes_3eaaa9db<>+8(SB)/4, $0x3eaaa9db
+DATA lanes_3eaaa9db<>+12(SB)/4, $0x3eaaa9db
+DATA lanes_3eaaa9db<>+16(SB)/4, $0x3eaaa9db
+DATA lanes_3eaaa9db<>+20(SB)/4, $0x3eaaa9db
+DATA lanes_3eaaa9db<>+24(SB)/4, $0x3eaaa9db
+DATA lanes_3eaaa9db<>+28(SB)/4, $0x3eaaa9db
+DATA lanes_3eaaa9db<>+32(SB)/4, $0x3eaaa9db
+DATA lanes_3eaaa9db<>+36(SB)/4, $0x3eaaa9db
+DATA lanes_3eaaa9db<>+40(SB)/4, $0x3eaaa9db
+DATA lanes_3eaaa9db<>+44(SB)/4, $0x3eaaa9db
+DATA lanes_3eaaa9db<>+48(SB)/4, $0x3eaaa9db
+DATA lanes_3eaaa9db<>+52(SB)/4, $0x3eaaa9db
+DATA lanes_3eaaa9db<>+56(SB)/4, $0x3eaaa9db
+DATA lanes_3eaaa9db<>+60(SB)/4, $0x3eaaa9db
+GLOBL lanes_3eaaa9db<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_befffffc<>+0(SB)/4, $0xbefffffc
+DATA lanes_befffffc<>+4(SB)/4, $0xbefffffc
+DATA lanes_befffffc<>+8(SB)/4, $0xbefffffc
+DATA lanes_befffffc<>+12(SB)/4, $0xbefffffc
+DATA lanes_befffffc<>+16(SB)/4, $0xbefffffc
+DATA lanes_befffffc<>+20(SB)/4, $0xbefffffc
+DATA lanes_befffffc<>+24(SB)/4, $0xbefffffc
+DATA lanes_befffffc<>+28(SB)/4, $0xbefffffc
+DATA lanes_befffffc<>+32(SB)/4, $0xbefffffc
+DATA lanes_befffffc<>+36(SB)/4, $0xbefffffc
+DATA lanes_befffffc<>+40(SB)/4, $0xbefffffc
+DATA lanes_befffffc<>+44(SB)/4, $0xbefffffc
+DATA lanes_befffffc<>+48(SB)/4, $0xbefffffc
+DATA lanes_befffffc<>+52(SB)/4, $0xbefffffc
+DATA lanes_befffffc<>+56(SB)/4, $0xbefffffc
+DATA lanes_befffffc<>+60(SB)/4, $0xbefffffc
+GLOBL lanes_befffffc<>(SB), RODATA|NOPTR, $64
+
+// func SoftplusAVX512(dst *float32, x *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·SoftplusAVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ n+16(FP), CX
+	SUBQ $+64, CX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VMOVUPS      128(BX), Z2
+	VMOVUPS      192(BX), Z3
+	VPORD        lanes_80000000<>+0(SB), Z0, Z4
+	VPORD        lanes_80000000<>+0(SB), Z1, Z5
+	VPORD        lanes_80000000<>+0(SB), Z2, Z6
+	VPORD        lanes_80000000<>+0(SB), Z3, Z7
+	VMOVUPS      lanes_c2d00000<>+0(SB), Z8
+	VMAXPS       Z4, Z8, Z4
+	VMOVUPS      lanes_c2d00000<>+0(SB), Z8
+	VMAXPS       Z5, Z8, Z5
+	VMOVUPS      lanes_c2d00000<>+0(SB), Z8
+	VMAXPS       Z6, Z8, Z6
+	VMOVUPS      lanes_c2d00000<>+0(SB), Z8
+	VMAXPS       Z7, Z8, Z7
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z8
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z4, Z8
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z9
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z5, Z9
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z10
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z6, Z10
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z11
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z7, Z11
+	VSUBPS       lanes_4b40009f<>+0(SB), Z8, Z12
+	VSUBPS       lanes_4b40009f<>+0(SB), Z9, Z13
+	VSUBPS       lanes_4b40009f<>+0(SB), Z10, Z14
+	VSUBPS       lanes_4b40009f<>+0(SB), Z11, Z15
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z12, Z4
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z13, Z5
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z14, Z6
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z15, Z7
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z12, Z4
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z13, Z5
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z14, Z6
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z15, Z7
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z15
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z4, Z15
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z14
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z5, Z14
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z6, Z13
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z7, Z12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z4, Z15
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z5, Z14
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z6, Z13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z7, Z12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z4, Z15
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z5, Z14
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z6, Z13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z7, Z12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z4, Z15
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z5, Z14
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z6, Z13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z7, Z12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z4, Z15
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z5, Z14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z6, Z13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z7, Z12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z15, Z4
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z14, Z5
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z13, Z6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z12, Z7
+	VPSLLD       $0x17, Z8, Z8
+	VPSLLD       $0x17, Z9, Z9
+	VPSLLD       $0x17, Z10, Z10
+	VPSLLD       $0x17, Z11, Z11
+	VMULPS       Z8, Z4, Z8
+	VMULPS       Z9, Z5, Z9
+	VMULPS       Z10, Z6, Z10
+	VMULPS       Z11, Z7, Z11
+	VMULPS       lanes_2f800000<>+0(SB), Z8, Z8
+	VMULPS       lanes_2f800000<>+0(SB), Z9, Z9
+	VMULPS       lanes_2f800000<>+0(SB), Z10, Z10
+	VMULPS       lanes_2f800000<>+0(SB), Z11, Z11
+	VMOVUPS      lanes_bc605308<>+0(SB), Z7
+	VFMADD231PS  lanes_3b089cda<>+0(SB), Z8, Z7
+	VMOVUPS      lanes_bc605308<>+0(SB), Z6
+	VFMADD231PS  lanes_3b089cda<>+0(SB), Z9, Z6
+	VMOVUPS      lanes_bc605308<>+0(SB), Z5
+	VFMADD231PS  lanes_3b089cda<>+0(SB), Z10, Z5
+	VMOVUPS      lanes_bc605308<>+0(SB), Z4
+	VFMADD231PS  lanes_3b089cda<>+0(SB), Z11, Z4
+	VFMADD213PS  lanes_3d2c8098<>+0(SB), Z8, Z7
+	VFMADD213PS  lanes_3d2c8098<>+0(SB), Z9, Z6
+	VFMADD213PS  lanes_3d2c8098<>+0(SB), Z10, Z5
+	VFMADD213PS  lanes_3d2c8098<>+0(SB), Z11, Z4
+	VFMADD213PS  lanes_bdaa792f<>+0(SB), Z8, Z7
+	VFMADD213PS  lanes_bdaa792f<>+0(SB), Z9, Z6
+	VFMADD213PS  lanes_bdaa792f<>+0(SB), Z10, Z5
+	VFMADD213PS  lanes_bdaa792f<>+0(SB), Z11, Z4
+	VFMADD213PS  lanes_3dff94ad<>+0(SB), Z8, Z7
+	VFMADD213PS  lanes_3dff94ad<>+0(SB), Z9, Z6
+	VFMADD213PS  lanes_3dff94ad<>+0(SB), Z10, Z5
+	VFMADD213PS  lanes_3dff94ad<>+0(SB), Z11, Z4
+	VFMADD213PS  lanes_be253962<>+0(SB), Z8, Z7
+	VFMADD213PS  lanes_be253962<>+0(SB), Z9, Z6
+	VFMADD213PS  lanes_be253962<>+0(SB), Z10, Z5
+	VFMADD213PS  lanes_be253962<>+0(SB), Z11, Z4
+	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Z8, Z7
+	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Z9, Z6
+	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Z10, Z5
+	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Z11, Z4
+	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Z8, Z7
+	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Z9, Z6
+	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Z10, Z5
+	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Z11, Z4
+	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Z8, Z7
+	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Z9, Z6
+	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Z10, Z5
+	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Z11, Z4
+	VFMADD213PS  lanes_befffffc<>+0(SB), Z8, Z7
+	VFMADD213PS  lanes_befffffc<>+0(SB), Z9, Z6
+	VFMADD213PS  lanes_befffffc<>+0(SB), Z10, Z5
+	VFMADD213PS  lanes_befffffc<>+0(SB), Z11, Z4
+	VMOVUPS      lanes_00000000<>+0(SB), Z12
+	VMAXPS       Z0, Z12, Z0
+	VMOVUPS      lanes_00000000<>+0(SB), Z12
+	VMAXPS       Z1, Z12, Z1
+	VMOVUPS      lanes_00000000<>+0(SB), Z12
+	VMAXPS       Z2, Z12, Z2
+	VMOVUPS      lanes_00000000<>+0(SB), Z12
+	VMAXPS       Z3, Z12, Z3
+	VMULPS       Z8, Z8, Z12
+	VMULPS       Z9, Z9, Z13
+	VMULPS       Z10, Z10, Z14
+	VMULPS       Z11, Z11, Z15
+	VFMADD231PS  Z7, Z12, Z8
+	VFMADD231PS  Z6, Z13, Z9
+	VFMADD231PS  Z5, Z14, Z10
+	VFMADD231PS  Z4, Z15, Z11
+	VADDPS       Z8, Z0, Z8
+	VADDPS       Z9, Z1, Z9
+	VADDPS       Z10, Z2, Z10
+	VADDPS       Z11, Z3, Z11
+	VMOVUPS      Z8, (AX)
+	VMOVUPS      Z9, 64(AX)
+	VMOVUPS      Z10, 128(AX)
+	VMOVUPS      Z11, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	SUBQ         $+64, CX
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+64, CX
+	SUBQ $+16, CX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (BX), Z11
+	VPORD        lanes_80000000<>+0(SB), Z11, Z10
+	VMOVUPS      lanes_c2d00000<>+0(SB), Z9
+	VMAXPS       Z10, Z9, Z10
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z9
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z10, Z9
+	VSUBPS       lanes_4b40009f<>+0(SB), Z9, Z8
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z8, Z10
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z8, Z10
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z8
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z10, Z8
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z10, Z8
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z10, Z8
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z10, Z8
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z10, Z8
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z8, Z10
+	VPSLLD       $0x17, Z9, Z9
+	VMULPS       Z9, Z10, Z9
+	VMULPS       lanes_2f800000<>+0(SB), Z9, Z9
+	VMOVUPS      lanes_bc605308<>+0(SB), Z10
+	VFMADD231PS  lanes_3b089cda<>+0(SB), Z9, Z10
+	VFMADD213PS  lanes_3d2c8098<>+0(SB), Z9, Z10
+	VFMADD213PS  lanes_bdaa792f<>+0(SB), Z9, Z10
+	VFMADD213PS  lanes_3dff94ad<>+0(SB), Z9, Z10
+	VFMADD213PS  lanes_be253962<>+0(SB), Z9, Z10
+	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Z9, Z10
+	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Z9, Z10
+	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Z9, Z10
+	VFMADD213PS  lanes_befffffc<>+0(SB), Z9, Z10
+	VMOVUPS      lanes_00000000<>+0(SB), Z8
+	VMAXPS       Z11, Z8, Z11
+	VMULPS       Z9, Z9, Z8
+	VFMADD231PS  Z10, Z8, Z9
+	VADDPS       Z9, Z11, Z9
+	VMOVUPS      Z9, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	SUBQ         $+16, CX
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+16, CX
+	TESTQ        CX, CX
+	JE           done
+	MOVL         $0x0000ffff, R13
+	BZHIL        CX, R13, R13
+	KMOVW        R13, K1
+	VMOVUPS.Z    (BX), K1, Z9
+	VPORD        lanes_80000000<>+0(SB), Z9, Z11
+	VMOVUPS      lanes_c2d00000<>+0(SB), Z10
+	VMAXPS       Z11, Z10, Z11
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z10
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z11, Z10
+	VSUBPS       lanes_4b40009f<>+0(SB), Z10, Z8
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z8, Z11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z8, Z11
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z8
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z11, Z8
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z11, Z8
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z11, Z8
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z11, Z8
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z11, Z8
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z8, Z11
+	VPSLLD       $0x17, Z10, Z10
+	VMULPS       Z10, Z11, Z10
+	VMULPS       lanes_2f800000<>+0(SB), Z10, Z10
+	VMOVUPS      lanes_bc605308<>+0(SB), Z11
+	VFMADD231PS  lanes_3b089cda<>+0(SB), Z10, Z11
+	VFMADD213PS  lanes_3d2c8098<>+0(SB), Z10, Z11
+	VFMADD213PS  lanes_bdaa792f<>+0(SB), Z10, Z11
+	VFMADD213PS  lanes_3dff94ad<>+0(SB), Z10, Z11
+	VFMADD213PS  lanes_be253962<>+0(SB), Z10, Z11
+	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Z10, Z11
+	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Z10, Z11
+	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Z10, Z11
+	VFMADD213PS  lanes_befffffc<>+0(SB), Z10, Z11
+	VMOVUPS      lanes_00000000<>+0(SB), Z8
+	VMAXPS       Z9, Z8, Z9
+	VMULPS       Z10, Z10, Z8
+	VFMADD231PS  Z11, Z8, Z10
+	VADDPS       Z10, Z9, Z10
+	VMOVUPS      Z10, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func SigmoidAVX2(dst *float32, x *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·SigmoidAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ n+16(FP), CX
+	SUBQ $+16, CX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VORPS        lanes_80000000<>+0(SB), Y0, Y2
+	VORPS        lanes_80000000<>+0(SB), Y1, Y3
+	VMOVUPS      lanes_c2d00000<>+0(SB), Y4
+	VMAXPS       Y2, Y4, Y2
+	VMOVUPS      lanes_c2d00000<>+0(SB), Y4
+	VMAXPS       Y3, Y4, Y3
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y4
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y2, Y4
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y5
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y3, Y5
+	VSUBPS       lanes_4b40009f<>+0(SB), Y4, Y6
+	VSUBPS       lanes_4b40009f<>+0(SB), Y5, Y7
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y6, Y2
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y7, Y3
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y6, Y2
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y7, Y3
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y7
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y2, Y7
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y6
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y2, Y7
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y2, Y7
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y2, Y7
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y2, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y2
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y3
+	VPSLLD       $0x17, Y4, Y4
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y4, Y2, Y4
+	VMULPS       Y5, Y3, Y5
+	VMULPS       lanes_2f800000<>+0(SB), Y4, Y4
+	VMULPS       lanes_2f800000<>+0(SB), Y5, Y5
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y1, Y1
+	VMOVUPS      lanes_3f800000<>+0(SB), Y3
+	VBLENDVPS    Y0, Y4, Y3, Y0
+	VMOVUPS      lanes_3f800000<>+0(SB), Y3
+	VBLENDVPS    Y1, Y5, Y3, Y1
+	VADDPS       lanes_3f800000<>+0(SB), Y4, Y4
+	VADDPS       lanes_3f800000<>+0(SB), Y5, Y5
+	VDIVPS       Y4, Y0, Y4
+	VDIVPS       Y5, Y1, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	SUBQ         $+16, CX
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, CX
+	SUBQ $+8, CX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (BX), Y5
+	VORPS        lanes_80000000<>+0(SB), Y5, Y4
+	VMOVUPS      lanes_c2d00000<>+0(SB), Y1
+	VMAXPS       Y4, Y1, Y4
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y1
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y4, Y1
+	VSUBPS       lanes_4b40009f<>+0(SB), Y1, Y0
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y0, Y4
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y0, Y4
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y0
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y4, Y0
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y4, Y0
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y4, Y0
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y4, Y0
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y0
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y0, Y4
+	VPSLLD       $0x17, Y1, Y1
+	VMULPS       Y1, Y4, Y1
+	VMULPS       lanes_2f800000<>+0(SB), Y1, Y1
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y5, Y5
+	VMOVUPS      lanes_3f800000<>+0(SB), Y4
+	VBLENDVPS    Y5, Y1, Y4, Y5
+	VADDPS       lanes_3f800000<>+0(SB), Y1, Y1
+	VDIVPS       Y1, Y5, Y1
+	VMOVUPS      Y1, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	SUBQ         $+8, CX
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+8, CX
+	TESTQ        CX, CX
+	JE           done
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         CX
+	VMOVUPS      32(R13)(CX*4), Y1
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y1, Y5
+	VORPS        lanes_80000000<>+0(SB), Y5, Y4
+	VMOVUPS      lanes_c2d00000<>+0(SB), Y0
+	VMAXPS       Y4, Y0, Y4
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y0
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y4, Y0
+	VSUBPS       lanes_4b40009f<>+0(SB), Y0, Y3
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y3, Y4
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y3, Y4
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y3
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y4, Y3
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y4, Y3
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y4, Y3
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y4, Y3
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y3
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y4
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y4, Y0
+	VMULPS       lanes_2f800000<>+0(SB), Y0, Y0
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y5, Y5
+	VMOVUPS      lanes_3f800000<>+0(SB), Y4
+	VBLENDVPS    Y5, Y0, Y4, Y5
+	VADDPS       lanes_3f800000<>+0(SB), Y0, Y0
+	VDIVPS       Y0, Y5, Y0
+	VMASKMOVPS   Y0, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func SigmoidAVX512(dst *float32, x *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·SigmoidAVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ n+16(FP), CX
+	SUBQ $+64, CX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VMOVUPS      128(BX), Z2
+	VMOVUPS      192(BX), Z3
+	VPORD        lanes_80000000<>+0(SB), Z0, Z4
+	VPORD        lanes_80000000<>+0(SB), Z1, Z5
+	VPORD        lanes_80000000<>+0(SB), Z2, Z6
+	VPORD        lanes_80000000<>+0(SB), Z3, Z7
+	VMOVUPS      lanes_c2d00000<>+0(SB), Z8
+	VMAXPS       Z4, Z8, Z4
+	VMOVUPS      lanes_c2d00000<>+0(SB), Z8
+	VMAXPS       Z5, Z8, Z5
+	VMOVUPS      lanes_c2d00000<>+0(SB), Z8
+	VMAXPS       Z6, Z8, Z6
+	VMOVUPS      lanes_c2d00000<>+0(SB), Z8
+	VMAXPS       Z7, Z8, Z7
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z8
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z4, Z8
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z9
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z5, Z9
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z10
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z6, Z10
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z11
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z7, Z11
+	VSUBPS       lanes_4b40009f<>+0(SB), Z8, Z12
+	VSUBPS       lanes_4b40009f<>+0(SB), Z9, Z13
+	VSUBPS       lanes_4b40009f<>+0(SB), Z10, Z14
+	VSUBPS       lanes_4b40009f<>+0(SB), Z11, Z15
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z12, Z4
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z13, Z5
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z14, Z6
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z15, Z7
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z12, Z4
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z13, Z5
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z14, Z6
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z15, Z7
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z15
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z4, Z15
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z14
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z5, Z14
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z6, Z13
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z7, Z12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z4, Z15
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z5, Z14
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z6, Z13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z7, Z12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z4, Z15
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z5, Z14
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z6, Z13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z7, Z12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z4, Z15
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z5, Z14
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z6, Z13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z7, Z12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z4, Z15
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z5, Z14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z6, Z13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z7, Z12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z15, Z4
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z14, Z5
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z13, Z6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z12, Z7
+	VPSLLD       $0x17, Z8, Z8
+	VPSLLD       $0x17, Z9, Z9
+	VPSLLD       $0x17, Z10, Z10
+	VPSLLD       $0x17, Z11, Z11
+	VMULPS       Z8, Z4, Z8
+	VMULPS       Z9, Z5, Z9
+	VMULPS       Z10, Z6, Z10
+	VMULPS       Z11, Z7, Z11
+	VMULPS       lanes_2f800000<>+0(SB), Z8, Z8
+	VMULPS       lanes_2f800000<>+0(SB), Z9, Z9
+	VMULPS       lanes_2f800000<>+0(SB), Z10, Z10
+	VMULPS       lanes_2f800000<>+0(SB), Z11, Z11
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z0, K2
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z1, K3
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z2, K4
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z3, K5
+	VMOVUPS      lanes_3f800000<>+0(SB), Z2
+	VBLENDMPS    Z8, Z2, K2, Z3
+	VMOVUPS      lanes_3f800000<>+0(SB), Z1
+	VBLENDMPS    Z9, Z1, K3, Z2
+	VMOVUPS      lanes_3f800000<>+0(SB), Z0
+	VBLENDMPS    Z10, Z0, K4, Z1
+	VMOVUPS      lanes_3f800000<>+0(SB), Z7
+	VBLENDMPS    Z11, Z7, K5, Z0
+	VADDPS       lanes_3f800000<>+0(SB), Z8, Z8
+	VADDPS       lanes_3f800000<>+0(SB), Z9, Z9
+	VADDPS       lanes_3f800000<>+0(SB), Z10, Z10
+	VADDPS       lanes_3f800000<>+0(SB), Z11, Z11
+	VDIVPS       Z8, Z3, Z8
+	VDIVPS       Z9, Z2, Z9
+	VDIVPS       Z10, Z1, Z10
+	VDIVPS       Z11, Z0, Z11
+	VMOVUPS      Z8, (AX)
+	VMOVUPS      Z9, 64(AX)
+	VMOVUPS      Z10, 128(AX)
+	VMOVUPS      Z11, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	SUBQ         $+64, CX
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+64, CX
+	SUBQ $+16, CX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (BX), Z11
+	VPORD        lanes_80000000<>+0(SB), Z11, Z10
+	VMOVUPS      lanes_c2d00000<>+0(SB), Z9
+	VMAXPS       Z10, Z9, Z10
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z9
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z10, Z9
+	VSUBPS       lanes_4b40009f<>+0(SB), Z9, Z8
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z8, Z10
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z8, Z10
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z8
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z10, Z8
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z10, Z8
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z10, Z8
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z10, Z8
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z10, Z8
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z8, Z10
+	VPSLLD       $0x17, Z9, Z9
+	VMULPS       Z9, Z10, Z9
+	VMULPS       lanes_2f800000<>+0(SB), Z9, Z9
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z11, K5
+	VMOVUPS      lanes_3f800000<>+0(SB), Z10
+	VBLENDMPS    Z9, Z10, K5, Z11
+	VADDPS       lanes_3f800000<>+0(SB), Z9, Z9
+	VDIVPS       Z9, Z11, Z9
+	VMOVUPS      Z9, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	SUBQ         $+16, CX
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+16, CX
+	TESTQ        CX, CX
+	JE           done
+	MOVL         $0x0000ffff, R13
+	BZHIL        CX, R13, R13
+	KMOVW        R13, K1
+	VMOVUPS.Z    (BX), K1, Z9
+	VPORD        lanes_80000000<>+0(SB), Z9, Z11
+	VMOVUPS      lanes_c2d00000<>+0(SB), Z10
+	VMAXPS       Z11, Z10, Z11
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z10
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z11, Z10
+	VSUBPS       lanes_4b40009f<>+0(SB), Z10, Z8
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z8, Z11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z8, Z11
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z8
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z11, Z8
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z11, Z8
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z11, Z8
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z11, Z8
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z11, Z8
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z8, Z11
+	VPSLLD       $0x17, Z10, Z10
+	VMULPS       Z10, Z11, Z10
+	VMULPS       lanes_2f800000<>+0(SB), Z10, Z10
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z9, K5
+	VMOVUPS      lanes_3f800000<>+0(SB), Z11
+	VBLENDMPS    Z10, Z11, K5, Z9
+	VADDPS       lanes_3f800000<>+0(SB), Z10, Z10
+	VDIVPS       Z10, Z9, Z10
+	VMOVUPS      Z10, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func SigmoidBackwardAVX2(dx *float32, dy *float32, y *float32, n int)
+// Requires: AVX, FMA3
+TEXT ·SigmoidBackwardAVX2(SB), NOSPLIT, $0-32
+	MOVQ dx+0(FP), AX
+	MOVQ dy+8(FP), BX
+	MOVQ y+16(FP), CX
+	MOVQ n+24(FP), DX
+	SUBQ $+32, DX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS      (CX), Y0
+	VMOVUPS      32(CX), Y1
+	VMOVUPS      64(CX), Y2
+	VMOVUPS      96(CX), Y3
+	VMOVUPS      (BX), Y4
+	VMOVUPS      32(BX), Y5
+	VMOVUPS      64(BX), Y6
+	VMOVUPS      96(BX), Y7
+	VFNMADD213PS Y0, Y0, Y0
+	VFNMADD213PS Y1, Y1, Y1
+	VFNMADD213PS Y2, Y2, Y2
+	VFNMADD213PS Y3, Y3, Y3
+	VMULPS       Y0, Y4, Y0
+	VMULPS       Y1, Y5, Y1
+	VMULPS       Y2, Y6, Y2
+	VMULPS       Y3, Y7, Y3
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	ADDQ         $+128, AX
+	ADDQ         $+128, BX
+	ADDQ         $+128, CX
+	SUBQ         $+32, DX
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+32, DX
+	SUBQ $+8, DX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (CX), Y3
+	VMOVUPS      (BX), Y2
+	VFNMADD213PS Y3, Y3, Y3
+	VMULPS       Y3, Y2, Y3
+	VMOVUPS      Y3, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	SUBQ         $+8, DX
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+8, DX
+	TESTQ        DX, DX
+	JE           done
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         DX
+	VMOVUPS      32(R13)(DX*4), Y3
+	NEGQ         DX
+	VMASKMOVPS   (CX), Y3, Y2
+	VMASKMOVPS   (BX), Y3, Y1
+	VFNMADD213PS Y2, Y2, Y2
+	VMULPS       Y2, Y1, Y2
+	VMASKMOVPS   Y2, Y3, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func SigmoidBackwardAVX512(dx *float32, dy *float32, y *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·SigmoidBackwardAVX512(SB), NOSPLIT, $0-32
+	MOVQ dx+0(FP), AX
+	MOVQ dy+8(FP), BX
+	MOVQ y+16(FP), CX
+	MOVQ n+24(FP), DX
+	SUBQ $+64, DX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS      (CX), Z0
+	VMOVUPS      64(CX), Z1
+	VMOVUPS      128(CX), Z2
+	VMOVUPS      192(CX), Z3
+	VMOVUPS      (BX), Z4
+	VMOVUPS      64(BX), Z5
+	VMOVUPS      128(BX), Z6
+	VMOVUPS      192(BX), Z7
+	VFNMADD213PS Z0, Z0, Z0
+	VFNMADD213PS Z1, Z1, Z1
+	VFNMADD213PS Z2, Z2, Z2
+	VFNMADD213PS Z3, Z3, Z3
+	VMULPS       Z0, Z4, Z0
+	VMULPS       Z1, Z5, Z1
+	VMULPS       Z2, Z6, Z2
+	VMULPS       Z3, Z7, Z3
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS      Z3, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
+	SUBQ         $+64, DX
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+64, DX
+	SUBQ $+16, DX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (CX), Z3
+	VMOVUPS      (BX), Z2
+	VFNMADD213PS Z3, Z3, Z3
+	VMULPS       Z3, Z2, Z3
+	VMOVUPS      Z3, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	SUBQ         $+16, DX
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+16, DX
+	TESTQ        DX, DX
+	JE           done
+	MOVL         $0x0000ffff, R13
+	BZHIL        DX, R13, R13
+	KMOVW        R13, K1
+	VMOVUPS.Z    (CX), K1, Z3
+	VMOVUPS.Z    (BX), K1, Z2
+	VFNMADD213PS Z3, Z3, Z3
+	VMULPS       Z3, Z2, Z3
+	VMOVUPS      Z3, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func SiluAVX2(dst *float32, x *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·SiluAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ n+16(FP), CX
+	SUBQ $+16, CX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VORPS        lanes_80000000<>+0(SB), Y0, Y2
+	VORPS        lanes_80000000<>+0(SB), Y1, Y3
+	VMOVUPS      lanes_c2d00000<>+0(SB), Y4
+	VMAXPS       Y2, Y4, Y2
+	VMOVUPS      lanes_c2d00000<>+0(SB), Y4
+	VMAXPS       Y3, Y4, Y3
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y4
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y2, Y4
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y5
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y3, Y5
+	VSUBPS       lanes_4b40009f<>+0(SB), Y4, Y6
+	VSUBPS       lanes_4b40009f<>+0(SB), Y5, Y7
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y6, Y2
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y7, Y3
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y6, Y2
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y7, Y3
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y7
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y2, Y7
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y6
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y2, Y7
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y2, Y7
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y2, Y7
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y2, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y2
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y3
+	VPSLLD       $0x17, Y4, Y4
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y4, Y2, Y4
+	VMULPS       Y5, Y3, Y5
+	VMULPS       lanes_2f800000<>+0(SB), Y4, Y4
+	VMULPS       lanes_2f800000<>+0(SB), Y5, Y5
+	VMOVUPS      lanes_c3160000<>+0(SB), Y2
+	VMAXPS       Y0, Y2, Y3
+	VMOVUPS      lanes_c3160000<>+0(SB), Y6
+	VMAXPS       Y1, Y6, Y2
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y1, Y1
+	VMOVUPS      lanes_3f800000<>+0(SB), Y6
+	VBLENDVPS    Y0, Y4, Y6, Y0
+	VMOVUPS      lanes_3f800000<>+0(SB), Y6
+	VBLENDVPS    Y1, Y5, Y6, Y1
+	VMULPS       Y0, Y3, Y0
+	VMULPS       Y1, Y2, Y1
+	VADDPS       lanes_3f800000<>+0(SB), Y4, Y4
+	VADDPS       lanes_3f800000<>+0(SB), Y5, Y5
+	VDIVPS       Y4, Y0, Y4
+	VDIVPS       Y5, Y1, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	SUBQ         $+16, CX
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, CX
+	SUBQ $+8, CX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (BX), Y5
+	VORPS        lanes_80000000<>+0(SB), Y5, Y4
+	VMOVUPS      lanes_c2d00000<>+0(SB), Y1
+	VMAXPS       Y4, Y1, Y4
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y1
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y4, Y1
+	VSUBPS       lanes_4b40009f<>+0(SB), Y1, Y0
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y0, Y4
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y0, Y4
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y0
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y4, Y0
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y4, Y0
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y4, Y0
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y4, Y0
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y0
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y0, Y4
+	VPSLLD       $0x17, Y1, Y1
+	VMULPS       Y1, Y4, Y1
+	VMULPS       lanes_2f800000<>+0(SB), Y1, Y1
+	VMOVUPS      lanes_c3160000<>+0(SB), Y0
+	VMAXPS       Y5, Y0, Y4
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y5, Y5
+	VMOVUPS      lanes_3f800000<>+0(SB), Y0
+	VBLENDVPS    Y5, Y1, Y0, Y5
+	VMULPS       Y5, Y4, Y5
+	VADDPS       lanes_3f800000<>+0(SB), Y1, Y1
+	VDIVPS       Y1, Y5, Y1
+	VMOVUPS      Y1, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	SUBQ         $+8, CX
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+8, CX
+	TESTQ        CX, CX
+	JE           done
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         CX
+	VMOVUPS      32(R13)(CX*4), Y1
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y1, Y5
+	VORPS        lanes_80000000<>+0(SB), Y5, Y4
+	VMOVUPS      lanes_c2d00000<>+0(SB), Y0
+	VMAXPS       Y4, Y0, Y4
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y0
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y4, Y0
+	VSUBPS       lanes_4b40009f<>+0(SB), Y0, Y2
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y2, Y4
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y2, Y4
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y2
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y4, Y2
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y4, Y2
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y4, Y2
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y4, Y2
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y2
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y2, Y4
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y4, Y0
+	VMULPS       lanes_2f800000<>+0(SB), Y0, Y0
+	VMOVUPS      lanes_c3160000<>+0(SB), Y2
+	VMAXPS       Y5, Y2, Y4
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y5, Y5
+	VMOVUPS      lanes_3f800000<>+0(SB), Y2
+	VBLENDVPS    Y5, Y0, Y2, Y5
+	VMULPS       Y5, Y4, Y5
+	VADDPS       lanes_3f800000<>+0(SB), Y0, Y0
+	VDIVPS       Y0, Y5, Y0
+	VMASKMOVPS   Y0, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA lanes_c3160000<>+0(SB)/4, $0xc3160000
+DATA lanes_c3160000<>+4(SB)/4, $0xc3160000
+DATA lanes_c3160000<>+8(SB)/4, $0xc3160000
+DATA lanes_c3160000<>+12(SB)/4, $0xc3160000
+DATA lanes_c3160000<>+16(SB)/4, $0xc3160000
+DATA lanes_c3160000<>+20(SB)/4, $0xc3160000
+DATA lanes_c3160000<>+24(SB)/4, $0xc3160000
+DATA lanes_c3160000<>+28(SB)/4, $0xc3160000
+DATA lanes_c3160000<>+32(SB)/4, $0xc3160000
+DATA lanes_c3160000<>+36(SB)/4, $0xc3160000
+DATA lanes_c3160000<>+40(SB)/4, $0xc3160000
+DATA lanes_c3160000<>+44(SB)/4, $0xc3160000
+DATA lanes_c3160000<>+48(SB)/4, $0xc3160000
+DATA lanes_c3160000<>+52(SB)/4, $0xc3160000
+DATA lanes_c3160000<>+56(SB)/4, $0xc3160000
+DATA lanes_c3160000<>+60(SB)/4, $0xc3160000
+GLOBL lanes_c3160000<>(SB), RODATA|NOPTR, $64
+
+// func SiluAVX512(dst *float32, x *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·SiluAVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ n+16(FP), CX
+	SUBQ $+64, CX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VMOVUPS      128(BX), Z2
+	VMOVUPS      192(BX), Z3
+	VPORD        lanes_80000000<>+0(SB), Z0, Z4
+	VPORD        lanes_80000000<>+0(SB), Z1, Z5
+	VPORD        lanes_80000000<>+0(SB), Z2, Z6
+	VPORD        lanes_80000000<>+0(SB), Z3, Z7
+	VMOVUPS      lanes_c2d00000<>+0(SB), Z8
+	VMAXPS       Z4, Z8, Z4
+	VMOVUPS      lanes_c2d00000<>+0(SB), Z8
+	VMAXPS       Z5, Z8, Z5
+	VMOVUPS      lanes_c2d00000<>+0(SB), Z8
+	VMAXPS       Z6, Z8, Z6
+	VMOVUPS      lanes_c2d00000<>+0(SB), Z8
+	VMAXPS       Z7, Z8, Z7
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z8
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z4, Z8
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z9
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z5, Z9
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z10
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z6, Z10
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z11
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z7, Z11
+	VSUBPS       lanes_4b40009f<>+0(SB), Z8, Z12
+	VSUBPS       lanes_4b40009f<>+0(SB), Z9, Z13
+	VSUBPS       lanes_4b40009f<>+0(SB), Z10, Z14
+	VSUBPS       lanes_4b40009f<>+0(SB), Z11, Z15
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z12, Z4
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z13, Z5
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z14, Z6
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z15, Z7
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z12, Z4
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z13, Z5
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z14, Z6
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z15, Z7
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z15
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z4, Z15
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z14
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z5, Z14
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z6, Z13
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z7, Z12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z4, Z15
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z5, Z14
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z6, Z13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z7, Z12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z4, Z15
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z5, Z14
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z6, Z13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z7, Z12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z4, Z15
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z5, Z14
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z6, Z13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z7, Z12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z4, Z15
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z5, Z14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z6, Z13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z7, Z12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z15, Z4
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z14, Z5
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z13, Z6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z12, Z7
+	VPSLLD       $0x17, Z8, Z8
+	VPSLLD       $0x17, Z9, Z9
+	VPSLLD       $0x17, Z10, Z10
+	VPSLLD       $0x17, Z11, Z11
+	VMULPS       Z8, Z4, Z8
+	VMULPS       Z9, Z5, Z9
+	VMULPS       Z10, Z6, Z10
+	VMULPS       Z11, Z7, Z11
+	VMULPS       lanes_2f800000<>+0(SB), Z8, Z8
+	VMULPS       lanes_2f800000<>+0(SB), Z9, Z9
+	VMULPS       lanes_2f800000<>+0(SB), Z10, Z10
+	VMULPS       lanes_2f800000<>+0(SB), Z11, Z11
+	VMOVUPS      lanes_c3160000<>+0(SB), Z6
+	VMAXPS       Z0, Z6, Z7
+	VMOVUPS      lanes_c3160000<>+0(SB), Z5
+	VMAXPS       Z1, Z5, Z6
+	VMOVUPS      lanes_c3160000<>+0(SB), Z4
+	VMAXPS       Z2, Z4, Z5
+	VMOVUPS      lanes_c3160000<>+0(SB), Z12
+	VMAXPS       Z3, Z12, Z4
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z0, K2
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z1, K3
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z2, K4
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z3, K5
+	VMOVUPS      lanes_3f800000<>+0(SB), Z2
+	VBLENDMPS    Z8, Z2, K2, Z3
+	VMOVUPS      lanes_3f800000<>+0(SB), Z1
+	VBLENDMPS    Z9, Z1, K3, Z2
+	VMOVUPS      lanes_3f800000<>+0(SB), Z0
+	VBLENDMPS    Z10, Z0, K4, Z1
+	VMOVUPS      lanes_3f800000<>+0(SB), Z12
+	VBLENDMPS    Z11, Z12, K5, Z0
+	VMULPS       Z3, Z7, Z3
+	VMULPS       Z2, Z6, Z2
+	VMULPS       Z1, Z5, Z1
+	VMULPS       Z0, Z4, Z0
+	VADDPS       lanes_3f800000<>+0(SB), Z8, Z8
+	VADDPS       lanes_3f800000<>+0(SB), Z9, Z9
+	VADDPS       lanes_3f800000<>+0(SB), Z10, Z10
+	VADDPS       lanes_3f800000<>+0(SB), Z11, Z11
+	VDIVPS       Z8, Z3, Z8
+	VDIVPS       Z9, Z2, Z9
+	VDIVPS       Z10, Z1, Z10
+	VDIVPS       Z11, Z0, Z11
+	VMOVUPS      Z8, (AX)
+	VMOVUPS      Z9, 64(AX)
+	VMOVUPS      Z10, 128(AX)
+	VMOVUPS      Z11, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	SUBQ         $+64, CX
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+64, CX
+	SUBQ $+16, CX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (BX), Z11
+	VPORD        lanes_80000000<>+0(SB), Z11, Z10
+	VMOVUPS      lanes_c2d00000<>+0(SB), Z9
+	VMAXPS       Z10, Z9, Z10
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z9
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z10, Z9
+	VSUBPS       lanes_4b40009f<>+0(SB), Z9, Z8
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z8, Z10
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z8, Z10
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z8
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z10, Z8
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z10, Z8
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z10, Z8
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z10, Z8
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z10, Z8
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z8, Z10
+	VPSLLD       $0x17, Z9, Z9
+	VMULPS       Z9, Z10, Z9
+	VMULPS       lanes_2f800000<>+0(SB), Z9, Z9
+	VMOVUPS      lanes_c3160000<>+0(SB), Z8
+	VMAXPS       Z11, Z8, Z10
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z11, K5
+	VMOVUPS      lanes_3f800000<>+0(SB), Z8
+	VBLENDMPS    Z9, Z8, K5, Z11
+	VMULPS       Z11, Z10, Z11
+	VADDPS       lanes_3f800000<>+0(SB), Z9, Z9
+	VDIVPS       Z9, Z11, Z9
+	VMOVUPS      Z9, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	SUBQ         $+16, CX
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+16, CX
+	TESTQ        CX, CX
+	JE           done
+	MOVL         $0x0000ffff, R13
+	BZHIL        CX, R13, R13
+	KMOVW        R13, K1
+	VMOVUPS.Z    (BX), K1, Z9
+	VPORD        lanes_80000000<>+0(SB), Z9, Z11
+	VMOVUPS      lanes_c2d00000<>+0(SB), Z10
+	VMAXPS       Z11, Z10, Z11
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z10
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z11, Z10
+	VSUBPS       lanes_4b40009f<>+0(SB), Z10, Z8
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z8, Z11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z8, Z11
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z8
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z11, Z8
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z11, Z8
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z11, Z8
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z11, Z8
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z11, Z8
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z8, Z11
+	VPSLLD       $0x17, Z10, Z10
+	VMULPS       Z10, Z11, Z10
+	VMULPS       lanes_2f800000<>+0(SB), Z10, Z10
+	VMOVUPS      lanes_c3160000<>+0(SB), Z8
+	VMAXPS       Z9, Z8, Z11
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z9, K5
+	VMOVUPS      lanes_3f800000<>+0(SB), Z8
+	VBLENDMPS    Z10, Z8, K5, Z9
+	VMULPS       Z9, Z11, Z9
+	VADDPS       lanes_3f800000<>+0(SB), Z10, Z10
+	VDIVPS       Z10, Z9, Z10
+	VMOVUPS      Z10, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func SiluBackwardAVX2(dx *float32, dy *float32, x *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·SiluBackwardAVX2(SB), NOSPLIT, $0-32
+	MOVQ dx+0(FP), AX
+	MOVQ dy+8(FP), BX
+	MOVQ x+16(FP), CX
+	MOVQ n+24(FP), DX
+	SUBQ $+16, DX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS      (CX), Y0
+	VMOVUPS      32(CX), Y1
+	VORPS        lanes_80000000<>+0(SB), Y0, Y2
+	VORPS        lanes_80000000<>+0(SB), Y1, Y3
+	VMOVUPS      lanes_c2d00000<>+0(SB), Y4
+	VMAXPS       Y2, Y4, Y2
+	VMOVUPS      lanes_c2d00000<>+0(SB), Y4
+	VMAXPS       Y3, Y4, Y3
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y4
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y2, Y4
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y5
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y3, Y5
+	VSUBPS       lanes_4b40009f<>+0(SB), Y4, Y6
+	VSUBPS       lanes_4b40009f<>+0(SB), Y5, Y7
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y6, Y2
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y7, Y3
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y6, Y2
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y7, Y3
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y7
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y2, Y7
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y6
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y2, Y7
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y2, Y7
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y2, Y7
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y2, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y2
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y3
+	VPSLLD       $0x17, Y4, Y4
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y4, Y2, Y4
+	VMULPS       Y5, Y3, Y5
+	VMULPS       lanes_2f800000<>+0(SB), Y4, Y4
+	VMULPS       lanes_2f800000<>+0(SB), Y5, Y5
+	VMOVUPS      lanes_43160000<>+0(SB), Y2
+	VMINPS       Y0, Y2, Y3
+	VMOVUPS      lanes_43160000<>+0(SB), Y6
+	VMINPS       Y1, Y6, Y2
+	VMOVUPS      lanes_c3160000<>+0(SB), Y6
+	VMAXPS       Y3, Y6, Y3
+	VMOVUPS      lanes_c3160000<>+0(SB), Y6
+	VMAXPS       Y2, Y6, Y2
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y6
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y1, Y7
+	VMOVUPS      lanes_3f800000<>+0(SB), Y8
+	VBLENDVPS    Y6, Y4, Y8, Y6
+	VMOVUPS      lanes_3f800000<>+0(SB), Y8
+	VBLENDVPS    Y7, Y5, Y8, Y7
+	VADDPS       lanes_3f800000<>+0(SB), Y4, Y8
+	VADDPS       lanes_3f800000<>+0(SB), Y5, Y9
+	VDIVPS       Y8, Y6, Y8
+	VDIVPS       Y9, Y7, Y9
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y1, Y1
+	VMOVUPS      lanes_3f800000<>+0(SB), Y6
+	VSUBPS       Y8, Y6, Y7
+	VMOVUPS      lanes_3f800000<>+0(SB), Y10
+	VSUBPS       Y9, Y10, Y6
+	VMULPS       Y8, Y4, Y4
+	VMULPS       Y9, Y5, Y5
+	VBLENDVPS    Y0, Y7, Y4, Y4
+	VBLENDVPS    Y1, Y6, Y5, Y5
+	VMULPS       Y4, Y3, Y4
+	VMULPS       Y5, Y2, Y5
+	VFMADD213PS  Y8, Y4, Y8
+	VFMADD213PS  Y9, Y5, Y9
+	VMOVUPS      (BX), Y5
+	VMOVUPS      32(BX), Y4
+	VMULPS       Y5, Y8, Y5
+	VMULPS       Y4, Y9, Y4
+	VMOVUPS      Y5, (AX)
+	VMOVUPS      Y4, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	SUBQ         $+16, DX
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, DX
+	SUBQ $+8, DX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (CX), Y4
+	VORPS        lanes_80000000<>+0(SB), Y4, Y5
+	VMOVUPS      lanes_c2d00000<>+0(SB), Y9
+	VMAXPS       Y5, Y9, Y5
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y9
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y5, Y9
+	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y8
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y8, Y5
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y8, Y5
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y8
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y5, Y8
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y5, Y8
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y5, Y8
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y5, Y8
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y5, Y8
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y5
+	VPSLLD       $0x17, Y9, Y9
+	VMULPS       Y9, Y5, Y9
+	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
+	VMOVUPS      lanes_43160000<>+0(SB), Y8
+	VMINPS       Y4, Y8, Y5
+	VMOVUPS      lanes_c3160000<>+0(SB), Y8
+	VMAXPS       Y5, Y8, Y5
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y4, Y8
+	VMOVUPS      lanes_3f800000<>+0(SB), Y2
+	VBLENDVPS    Y8, Y9, Y2, Y8
+	VADDPS       lanes_3f800000<>+0(SB), Y9, Y2
+	VDIVPS       Y2, Y8, Y2
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y4, Y4
+	VMOVUPS      lanes_3f800000<>+0(SB), Y3
+	VSUBPS       Y2, Y3, Y8
+	VMULPS       Y2, Y9, Y9
+	VBLENDVPS    Y4, Y8, Y9, Y9
+	VMULPS       Y9, Y5, Y9
+	VFMADD213PS  Y2, Y9, Y2
+	VMOVUPS      (BX), Y9
+	VMULPS       Y9, Y2, Y9
+	VMOVUPS      Y9, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	SUBQ         $+8, DX
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+8, DX
+	TESTQ        DX, DX
+	JE           done
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         DX
+	VMOVUPS      32(R13)(DX*4), Y9
+	NEGQ         DX
+	VMASKMOVPS   (CX), Y9, Y2
+	VORPS        lanes_80000000<>+0(SB), Y2, Y5
+	VMOVUPS      lanes_c2d00000<>+0(SB), Y8
+	VMAXPS       Y5, Y8, Y5
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y8
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y5, Y8
+	VSUBPS       lanes_4b40009f<>+0(SB), Y8, Y4
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y4, Y5
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y4, Y5
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y4
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y5, Y4
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y5, Y4
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y5, Y4
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y5, Y4
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y5, Y4
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y5
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y8, Y5, Y8
+	VMULPS       lanes_2f800000<>+0(SB), Y8, Y8
+	VMOVUPS      lanes_43160000<>+0(SB), Y4
+	VMINPS       Y2, Y4, Y5
+	VMOVUPS      lanes_c3160000<>+0(SB), Y4
+	VMAXPS       Y5, Y4, Y5
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y2, Y4
+	VMOVUPS      lanes_3f800000<>+0(SB), Y3
+	VBLENDVPS    Y4, Y8, Y3, Y4
+	VADDPS       lanes_3f800000<>+0(SB), Y8, Y3
+	VDIVPS       Y3, Y4, Y3
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y2, Y2
+	VMOVUPS      lanes_3f800000<>+0(SB), Y6
+	VSUBPS       Y3, Y6, Y4
+	VMULPS       Y3, Y8, Y8
+	VBLENDVPS    Y2, Y4, Y8, Y8
+	VMULPS       Y8, Y5, Y8
+	VFMADD213PS  Y3, Y8, Y3
+	VMASKMOVPS   (BX), Y9, Y8
+	VMULPS       Y8, Y3, Y8
+	VMASKMOVPS   Y8, Y9, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA lanes_43160000<>+0(SB)/4, $0x43160000
+DATA lanes_43160000<>+4(SB)/4, $0x43160000
+DATA lanes_43160000<>+8(SB)/4, $0x43160000
+DATA lanes_43160000<>+12(SB)/4, $0x43160000
+DATA lanes_43160000<>+16(SB)/4, $0x43160000
+DATA lanes_43160000<>+20(SB)/4, $0x43160000
+DATA lanes_43160000<>+24(SB)/4, $0x43160000
+DATA lanes_43160000<>+28(SB)/4, $0x43160000
+DATA lanes_43160000<>+32(SB)/4, $0x43160000
+DATA lanes_43160000<>+36(SB)/4, $0x43160000
+DATA lanes_43160000<>+40(SB)/4, $0x43160000
+DATA lanes_43160000<>+44(SB)/4, $0x43160000
+DATA lanes_43160000<>+48(SB)/4, $0x43160000
+DATA lanes_43160000<>+52(SB)/4, $0x43160000
+DATA lanes_43160000<>+56(SB)/4, $0x43160000
+DATA lanes_43160000<>+60(SB)/4, $0x43160000
+GLOBL lanes_43160000<>(SB), RODATA|NOPTR, $64
+
+// func SiluBackwardAVX512(dx *float32, dy *float32, x *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·SiluBackwardAVX512(SB), NOSPLIT, $0-32
+	MOVQ dx+0(FP), AX
+	MOVQ dy+8(FP), BX
+	MOVQ x+16(FP), CX
+	MOVQ n+24(FP), DX
+	SUBQ $+64, DX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS      (CX), Z0
+	VMOVUPS      64(CX), Z1
+	VMOVUPS      128(CX), Z2
+	VMOVUPS      192(CX), Z3
+	VPORD        lanes_80000000<>+0(SB), Z0, Z4
+	VPORD        lanes_80000000<>+0(SB), Z1, Z5
+	VPORD        lanes_80000000<>+0(SB), Z2, Z6
+	VPORD        lanes_80000000<>+0(SB), Z3, Z7
+	VMOVUPS      lanes_c2d00000<>+0(SB), Z8
+	VMAXPS       Z4, Z8, Z4
+	VMOVUPS      lanes_c2d00000<>+0(SB), Z8
+	VMAXPS       Z5, Z8, Z5
+	VMOVUPS      lanes_c2d00000<>+0(SB), Z8
+	VMAXPS       Z6, Z8, Z6
+	VMOVUPS      lanes_c2d00000<>+0(SB), Z8
+	VMAXPS       Z7, Z8, Z7
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z8
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z4, Z8
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z9
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z5, Z9
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z10
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z6, Z10
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z11
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z7, Z11
+	VSUBPS       lanes_4b40009f<>+0(SB), Z8, Z12
+	VSUBPS       lanes_4b40009f<>+0(SB), Z9, Z13
+	VSUBPS       lanes_4b40009f<>+0(SB), Z10, Z14
+	VSUBPS       lanes_4b40009f<>+0(SB), Z11, Z15
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z12, Z4
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z13, Z5
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z14, Z6
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z15, Z7
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z12, Z4
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z13, Z5
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z14, Z6
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z15, Z7
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z15
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z4, Z15
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z14
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z5, Z14
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z6, Z13
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z7, Z12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z4, Z15
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z5, Z14
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z6, Z13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z7, Z12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z4, Z15
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z5, Z14
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z6, Z13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z7, Z12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z4, Z15
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z5, Z14
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z6, Z13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z7, Z12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z4, Z15
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z5, Z14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z6, Z13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z7, Z12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z15, Z4
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z14, Z5
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z13, Z6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z12, Z7
+	VPSLLD       $0x17, Z8, Z8
+	VPSLLD       $0x17, Z9, Z9
+	VPSLLD       $0x17, Z10, Z10
+	VPSLLD       $0x17, Z11, Z11
+	VMULPS       Z8, Z4, Z8
+	VMULPS       Z9, Z5, Z9
+	VMULPS       Z10, Z6, Z10
+	VMULPS       Z11, Z7, Z11
+	VMULPS       lanes_2f800000<>+0(SB), Z8, Z8
+	VMULPS       lanes_2f800000<>+0(SB), Z9, Z9
+	VMULPS       lanes_2f800000<>+0(SB), Z10, Z10
+	VMULPS       lanes_2f800000<>+0(SB), Z11, Z11
+	VMOVUPS      lanes_43160000<>+0(SB), Z6
+	VMINPS       Z0, Z6, Z7
+	VMOVUPS      lanes_43160000<>+0(SB), Z5
+	VMINPS       Z1, Z5, Z6
+	VMOVUPS      lanes_43160000<>+0(SB), Z4
+	VMINPS       Z2, Z4, Z5
+	VMOVUPS      lanes_43160000<>+0(SB), Z12
+	VMINPS       Z3, Z12, Z4
+	VMOVUPS      lanes_c3160000<>+0(SB), Z12
+	VMAXPS       Z7, Z12, Z7
+	VMOVUPS      lanes_c3160000<>+0(SB), Z12
+	VMAXPS       Z6, Z12, Z6
+	VMOVUPS      lanes_c3160000<>+0(SB), Z12
+	VMAXPS       Z5, Z12, Z5
+	VMOVUPS      lanes_c3160000<>+0(SB), Z12
+	VMAXPS       Z4, Z12, Z4
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z0, K2
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z1, K3
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z2, K4
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z3, K5
+	VMOVUPS      lanes_3f800000<>+0(SB), Z13
+	VBLENDMPS    Z8, Z13, K2, Z12
+	VMOVUPS      lanes_3f800000<>+0(SB), Z14
+	VBLENDMPS    Z9, Z14, K3, Z13
+	VMOVUPS      lanes_3f800000<>+0(SB), Z15
+	VBLENDMPS    Z10, Z15, K4, Z14
+	VMOVUPS      lanes_3f800000<>+0(SB), Z16
+	VBLENDMPS    Z11, Z16, K5, Z15
+	VADDPS       lanes_3f800000<>+0(SB), Z8, Z16
+	VADDPS       lanes_3f800000<>+0(SB), Z9, Z17
+	VADDPS       lanes_3f800000<>+0(SB), Z10, Z18
+	VADDPS       lanes_3f800000<>+0(SB), Z11, Z19
+	VDIVPS       Z16, Z12, Z16
+	VDIVPS       Z17, Z13, Z17
+	VDIVPS       Z18, Z14, Z18
+	VDIVPS       Z19, Z15, Z19
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z0, K5
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z1, K4
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z2, K3
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z3, K2
+	VMOVUPS      lanes_3f800000<>+0(SB), Z2
+	VSUBPS       Z16, Z2, Z3
+	VMOVUPS      lanes_3f800000<>+0(SB), Z1
+	VSUBPS       Z17, Z1, Z2
+	VMOVUPS      lanes_3f800000<>+0(SB), Z0
+	VSUBPS       Z18, Z0, Z1
+	VMOVUPS      lanes_3f800000<>+0(SB), Z15
+	VSUBPS       Z19, Z15, Z0
+	VMULPS       Z16, Z8, Z8
+	VMULPS       Z17, Z9, Z9
+	VMULPS       Z18, Z10, Z10
+	VMULPS       Z19, Z11, Z11
+	VBLENDMPS    Z3, Z8, K5, Z8
+	VBLENDMPS    Z2, Z9, K4, Z9
+	VBLENDMPS    Z1, Z10, K3, Z10
+	VBLENDMPS    Z0, Z11, K2, Z11
+	VMULPS       Z8, Z7, Z8
+	VMULPS       Z9, Z6, Z9
+	VMULPS       Z10, Z5, Z10
+	VMULPS       Z11, Z4, Z11
+	VFMADD213PS  Z16, Z8, Z16
+	VFMADD213PS  Z17, Z9, Z17
+	VFMADD213PS  Z18, Z10, Z18
+	VFMADD213PS  Z19, Z11, Z19
+	VMOVUPS      (BX), Z11
+	VMOVUPS      64(BX), Z10
+	VMOVUPS      128(BX), Z9
+	VMOVUPS      192(BX), Z8
+	VMULPS       Z11, Z16, Z11
+	VMULPS       Z10, Z17, Z10
+	VMULPS       Z9, Z18, Z9
+	VMULPS       Z8, Z19, Z8
+	VMOVUPS      Z11, (AX)
+	VMOVUPS      Z10, 64(AX)
+	VMOVUPS      Z9, 128(AX)
+	VMOVUPS      Z8, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
+	SUBQ         $+64, DX
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+64, DX
+	SUBQ $+16, DX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (CX), Z8
+	VPORD        lanes_80000000<>+0(SB), Z8, Z9
+	VMOVUPS      lanes_c2d00000<>+0(SB), Z10
+	VMAXPS       Z9, Z10, Z9
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z10
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z9, Z10
+	VSUBPS       lanes_4b40009f<>+0(SB), Z10, Z11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z11, Z9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z11, Z9
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z11
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z9, Z11
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z9, Z11
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z9, Z11
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z9, Z11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z9, Z11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z11, Z9
+	VPSLLD       $0x17, Z10, Z10
+	VMULPS       Z10, Z9, Z10
+	VMULPS       lanes_2f800000<>+0(SB), Z10, Z10
+	VMOVUPS      lanes_43160000<>+0(SB), Z11
+	VMINPS       Z8, Z11, Z9
+	VMOVUPS      lanes_c3160000<>+0(SB), Z11
+	VMAXPS       Z9, Z11, Z9
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z8, K2
+	VMOVUPS      lanes_3f800000<>+0(SB), Z19
+	VBLENDMPS    Z10, Z19, K2, Z11
+	VADDPS       lanes_3f800000<>+0(SB), Z10, Z19
+	VDIVPS       Z19, Z11, Z19
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z8, K2
+	VMOVUPS      lanes_3f800000<>+0(SB), Z11
+	VSUBPS       Z19, Z11, Z8
+	VMULPS       Z19, Z10, Z10
+	VBLENDMPS    Z8, Z10, K2, Z10
+	VMULPS       Z10, Z9, Z10
+	VFMADD213PS  Z19, Z10, Z19
+	VMOVUPS      (BX), Z10
+	VMULPS       Z10, Z19, Z10
+	VMOVUPS      Z10, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	SUBQ         $+16, DX
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+16, DX
+	TESTQ        DX, DX
+	JE           done
+	MOVL         $0x0000ffff, R13
+	BZHIL        DX, R13, R13
+	KMOVW        R13, K1
+	VMOVUPS.Z    (CX), K1, Z10
+	VPORD        lanes_80000000<>+0(SB), Z10, Z19
+	VMOVUPS      lanes_c2d00000<>+0(SB), Z9
+	VMAXPS       Z19, Z9, Z19
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z9
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z19, Z9
+	VSUBPS       lanes_4b40009f<>+0(SB), Z9, Z8
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z8, Z19
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z8, Z19
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z8
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z19, Z8
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z19, Z8
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z19, Z8
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z19, Z8
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z19, Z8
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z8, Z19
+	VPSLLD       $0x17, Z9, Z9
+	VMULPS       Z9, Z19, Z9
+	VMULPS       lanes_2f800000<>+0(SB), Z9, Z9
+	VMOVUPS      lanes_43160000<>+0(SB), Z8
+	VMINPS       Z10, Z8, Z19
+	VMOVUPS      lanes_c3160000<>+0(SB), Z8
+	VMAXPS       Z19, Z8, Z19
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z10, K2
+	VMOVUPS      lanes_3f800000<>+0(SB), Z11
+	VBLENDMPS    Z9, Z11, K2, Z8
+	VADDPS       lanes_3f800000<>+0(SB), Z9, Z11
+	VDIVPS       Z11, Z8, Z11
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z10, K2
+	VMOVUPS      lanes_3f800000<>+0(SB), Z8
+	VSUBPS       Z11, Z8, Z10
+	VMULPS       Z11, Z9, Z9
+	VBLENDMPS    Z10, Z9, K2, Z9
+	VMULPS       Z9, Z19, Z9
+	VFMADD213PS  Z11, Z9, Z11
+	VMOVUPS.Z    (BX), K1, Z9
+	VMULPS       Z9, Z11, Z9
+	VMOVUPS      Z9, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func GeluAVX2(dst *float32, x *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·GeluAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ n+16(FP), CX
+	SUBQ $+16, CX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VMOVUPS      lanes_80000000<>+0(SB), Y3
+	VANDNPS      Y0, Y3, Y2
+	VMOVUPS      lanes_80000000<>+0(SB), Y4
+	VANDNPS      Y1, Y4, Y3
+	VMOVUPS      lanes_416ccccd<>+0(SB), Y4
+	VMINPS       Y2, Y4, Y2
+	VMOVUPS      lanes_416ccccd<>+0(SB), Y4
+	VMINPS       Y3, Y4, Y3
+	VMOVUPS      lanes_3d26403b<>+0(SB), Y4
+	VFMADD231PS  lanes_3b8696e9<>+0(SB), Y2, Y4
+	VMOVUPS      lanes_3d26403b<>+0(SB), Y5
+	VFMADD231PS  lanes_3b8696e9<>+0(SB), Y3, Y5
+	VFMADD213PS  lanes_3e3b8564<>+0(SB), Y2, Y4
+	VFMADD213PS  lanes_3e3b8564<>+0(SB), Y3, Y5
+	VFMADD213PS  lanes_3ee059a5<>+0(SB), Y2, Y4
+	VFMADD213PS  lanes_3ee059a5<>+0(SB), Y3, Y5
+	VFMADD213PS  lanes_3f000000<>+0(SB), Y2, Y4
+	VFMADD213PS  lanes_3f000000<>+0(SB), Y3, Y5
+	VMOVUPS      lanes_3dd060b0<>+0(SB), Y6
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y2, Y6
+	VMOVUPS      lanes_3dd060b0<>+0(SB), Y7
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y3, Y7
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y2, Y6
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y3, Y7
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Y2, Y6
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Y3, Y7
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Y2, Y6
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Y3, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y2, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y7
+	VDIVPS       Y6, Y4, Y6
+	VDIVPS       Y7, Y5, Y7
+	VMULPS       Y2, Y2, Y5
+	VMULPS       Y3, Y3, Y4
+	VFMSUB213PS  Y5, Y2, Y2
+	VFMSUB213PS  Y4, Y3, Y3
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Y8
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y5, Y8
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Y9
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y4, Y9
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y8, Y10
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y9, Y11
+	VMULPS       lanes_bf000000<>+0(SB), Y5, Y5
+	VMULPS       lanes_bf000000<>+0(SB), Y4, Y4
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y5
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y4
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y5
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y4
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y2, Y5
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y3, Y4
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y3
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y5, Y3
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y2
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y4, Y2
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y5, Y3
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y4, Y2
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y5, Y3
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y4, Y2
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y5, Y3
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y4, Y2
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y5, Y3
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y2
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y5
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y2, Y4
+	VPSLLD       $0x17, Y8, Y8
+	VPSLLD       $0x17, Y9, Y9
+	VMOVUPS      lanes_c1800000<>+0(SB), Y3
+	VMAXPS       Y0, Y3, Y2
+	VMOVUPS      lanes_c1800000<>+0(SB), Y11
+	VMAXPS       Y1, Y11, Y3
+	VMULPS       Y6, Y5, Y6
+	VMULPS       Y7, Y4, Y7
+	VMULPS       Y8, Y6, Y8
+	VMULPS       Y9, Y7, Y9
+	VMULPS       lanes_2b800000<>+0(SB), Y8, Y8
+	VMULPS       lanes_2b800000<>+0(SB), Y9, Y9
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y1, Y1
+	VMOVUPS      lanes_3f800000<>+0(SB), Y6
+	VSUBPS       Y8, Y6, Y7
+	VMOVUPS      lanes_3f800000<>+0(SB), Y4
+	VSUBPS       Y9, Y4, Y6
+	VBLENDVPS    Y0, Y8, Y7, Y7
+	VBLENDVPS    Y1, Y9, Y6, Y6
+	VMULPS       Y7, Y2, Y7
+	VMULPS       Y6, Y3, Y6
+	VMOVUPS      Y7, (AX)
+	VMOVUPS      Y6, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	SUBQ         $+16, CX
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, CX
+	SUBQ $+8, CX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (BX), Y6
+	VMOVUPS      lanes_80000000<>+0(SB), Y3
+	VANDNPS      Y6, Y3, Y7
+	VMOVUPS      lanes_416ccccd<>+0(SB), Y3
+	VMINPS       Y7, Y3, Y7
+	VMOVUPS      lanes_3d26403b<>+0(SB), Y3
+	VFMADD231PS  lanes_3b8696e9<>+0(SB), Y7, Y3
+	VFMADD213PS  lanes_3e3b8564<>+0(SB), Y7, Y3
+	VFMADD213PS  lanes_3ee059a5<>+0(SB), Y7, Y3
+	VFMADD213PS  lanes_3f000000<>+0(SB), Y7, Y3
+	VMOVUPS      lanes_3dd060b0<>+0(SB), Y2
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y7, Y2
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y7, Y2
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Y7, Y2
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Y7, Y2
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y2
+	VDIVPS       Y2, Y3, Y2
+	VMULPS       Y7, Y7, Y3
+	VFMSUB213PS  Y3, Y7, Y7
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Y9
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y3, Y9
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y9, Y1
+	VMULPS       lanes_bf000000<>+0(SB), Y3, Y3
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y1, Y3
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y1, Y3
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y7, Y3
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y7
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y3, Y7
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y3, Y7
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y3, Y7
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y3, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y3
+	VPSLLD       $0x17, Y9, Y9
+	VMOVUPS      lanes_c1800000<>+0(SB), Y1
+	VMAXPS       Y6, Y1, Y7
+	VMULPS       Y2, Y3, Y2
+	VMULPS       Y9, Y2, Y9
+	VMULPS       lanes_2b800000<>+0(SB), Y9, Y9
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y6
+	VMOVUPS      lanes_3f800000<>+0(SB), Y3
+	VSUBPS       Y9, Y3, Y2
+	VBLENDVPS    Y6, Y9, Y2, Y2
+	VMULPS       Y2, Y7, Y2
+	VMOVUPS      Y2, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	SUBQ         $+8, CX
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+8, CX
+	TESTQ        CX, CX
+	JE           done
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         CX
+	VMOVUPS      32(R13)(CX*4), Y2
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y2, Y7
+	VMOVUPS      lanes_80000000<>+0(SB), Y6
+	VANDNPS      Y7, Y6, Y9
+	VMOVUPS      lanes_416ccccd<>+0(SB), Y6
+	VMINPS       Y9, Y6, Y9
+	VMOVUPS      lanes_3d26403b<>+0(SB), Y6
+	VFMADD231PS  lanes_3b8696e9<>+0(SB), Y9, Y6
+	VFMADD213PS  lanes_3e3b8564<>+0(SB), Y9, Y6
+	VFMADD213PS  lanes_3ee059a5<>+0(SB), Y9, Y6
+	VFMADD213PS  lanes_3f000000<>+0(SB), Y9, Y6
+	VMOVUPS      lanes_3dd060b0<>+0(SB), Y3
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y9, Y3
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y9, Y3
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Y9, Y3
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Y9, Y3
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y3
+	VDIVPS       Y3, Y6, Y3
+	VMULPS       Y9, Y9, Y6
+	VFMSUB213PS  Y6, Y9, Y9
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Y1
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y6, Y1
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y1, Y8
+	VMULPS       lanes_bf000000<>+0(SB), Y6, Y6
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y8, Y6
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y8, Y6
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y9, Y6
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y9
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y6, Y9
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y6, Y9
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y6, Y9
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y6, Y9
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y9
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y6
+	VPSLLD       $0x17, Y1, Y1
+	VMOVUPS      lanes_c1800000<>+0(SB), Y8
+	VMAXPS       Y7, Y8, Y9
+	VMULPS       Y3, Y6, Y3
+	VMULPS       Y1, Y3, Y1
+	VMULPS       lanes_2b800000<>+0(SB), Y1, Y1
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y7, Y7
+	VMOVUPS      lanes_3f800000<>+0(SB), Y6
+	VSUBPS       Y1, Y6, Y3
+	VBLENDVPS    Y7, Y1, Y3, Y3
+	VMULPS       Y3, Y9, Y3
+	VMASKMOVPS   Y3, Y2, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA lanes_416ccccd<>+0(SB)/4, $0x416ccccd
+DATA lanes_416ccccd<>+4(SB)/4, $0x416ccccd
+DATA lanes_416ccccd<>+8(SB)/4, $0x416ccccd
+DATA lanes_416ccccd<>+12(SB)/4, $0x416ccccd
+DATA lanes_416ccccd<>+16(SB)/4, $0x416ccccd
+DATA lanes_416ccccd<>+20(SB)/4, $0x416ccccd
+DATA lanes_416ccccd<>+24(SB)/4, $0x416ccccd
+DATA lanes_416ccccd<>+28(SB)/4, $0x416ccccd
+DATA lanes_416ccccd<>+32(SB)/4, $0x416ccccd
+DATA lanes_416ccccd<>+36(SB)/4, $0x416ccccd
+DATA lanes_416ccccd<>+40(SB)/4, $0x416ccccd
+DATA lanes_416ccccd<>+44(SB)/4, $0x416ccccd
+DATA lanes_416ccccd<>+48(SB)/4, $0x416ccccd
+DATA lanes_416ccccd<>+52(SB)/4, $0x416ccccd
+DATA lanes_416ccccd<>+56(SB)/4, $0x416ccccd
+DATA lanes_416ccccd<>+60(SB)/4, $0x416ccccd
+GLOBL lanes_416ccccd<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_3d26403b<>+0(SB)/4, $0x3d26403b
+DATA lanes_3d26403b<>+4(SB)/4, $0x3d26403b
+DATA lanes_3d26403b<>+8(SB)/4, $0x3d26403b
+DATA lanes_3d26403b<>+12(SB)/4, $0x3d26403b
+DATA lanes_3d26403b<>+16(SB)/4, $0x3d26403b
+DATA lanes_3d26403b<>+20(SB)/4, $0x3d26403b
+DATA lanes_3d26403b<>+24(SB)/4, $0x3d26403b
+DATA lanes_3d26403b<>+28(SB)/4, $0x3d26403b
+DATA lanes_3d26403b<>+32(SB)/4, $0x3d26403b
+DATA lanes_3d26403b<>+36(SB)/4, $0x3d26403b
+DATA lanes_3d26403b<>+40(SB)/4, $0x3d26403b
+DATA lanes_3d26403b<>+44(SB)/4, $0x3d26403b
+DATA lanes_3d26403b<>+48(SB)/4, $0x3d26403b
+DATA lanes_3d26403b<>+52(SB)/4, $0x3d26403b
+DATA lanes_3d26403b<>+56(SB)/4, $0x3d26403b
+DATA lanes_3d26403b<>+60(SB)/4, $0x3d26403b
+GLOBL lanes_3d26403b<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_3b8696e9<>+0(SB)/4, $0x3b8696e9
+DATA lanes_3b8696e9<>+4(SB)/4, $0x3b8696e9
+DATA lanes_3b8696e9<>+8(SB)/4, $0x3b8696e9
+DATA lanes_3b8696e9<>+12(SB)/4, $0x3b8696e9
+DATA lanes_3b8696e9<>+16(SB)/4, $0x3b8696e9
+DATA lanes_3b8696e9<>+20(SB)/4, $0x3b8696e9
+DATA lanes_3b8696e9<>+24(SB)/4, $0x3b8696e9
+DATA lanes_3b8696e9<>+28(SB)/4, $0x3b8696e9
+DATA lanes_3b8696e9<>+32(SB)/4, $0x3b8696e9
+DATA lanes_3b8696e9<>+36(SB)/4, $0x3b8696e9
+DATA lanes_3b8696e9<>+40(SB)/4, $0x3b8696e9
+DATA lanes_3b8696e9<>+44(SB)/4, $0x3b8696e9
+DATA lanes_3b8696e9<>+48(SB)/4, $0x3b8696e9
+DATA lanes_3b8696e9<>+52(SB)/4, $0x3b8696e9
+DATA lanes_3b8696e9<>+56(SB)/4, $0x3b8696e9
+DATA lanes_3b8696e9<>+60(SB)/4, $0x3b8696e9
+GLOBL lanes_3b8696e9<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_3e3b8564<>+0(SB)/4, $0x3e3b8564
+DATA lanes_3e3b8564<>+4(SB)/4, $0x3e3b8564
+DATA lanes_3e3b8564<>+8(SB)/4, $0x3e3b8564
+DATA lanes_3e3b8564<>+12(SB)/4, $0x3e3b8564
+DATA lanes_3e3b8564<>+16(SB)/4, $0x3e3b8564
+DATA lanes_3e3b8564<>+20(SB)/4, $0x3e3b8564
+DATA lanes_3e3b8564<>+24(SB)/4, $0x3e3b8564
+DATA lanes_3e3b8564<>+28(SB)/4, $0x3e3b8564
+DATA lanes_3e3b8564<>+32(SB)/4, $0x3e3b8564
+DATA lanes_3e3b8564<>+36(SB)/4, $0x3e3b8564
+DATA lanes_3e3b8564<>+40(SB)/4, $0x3e3b8564
+DATA lanes_3e3b8564<>+44(SB)/4, $0x3e3b8564
+DATA lanes_3e3b8564<>+48(SB)/4, $0x3e3b8564
+DATA lanes_3e3b8564<>+52(SB)/4, $0x3e3b8564
+DATA lanes_3e3b8564<>+56(SB)/4, $0x3e3b8564
+DATA lanes_3e3b8564<>+60(SB)/4, $0x3e3b8564
+GLOBL lanes_3e3b8564<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_3ee059a5<>+0(SB)/4, $0x3ee059a5
+DATA lanes_3ee059a5<>+4(SB)/4, $0x3ee059a5
+DATA lanes_3ee059a5<>+8(SB)/4, $0x3ee059a5
+DATA lanes_3ee059a5<>+12(SB)/4, $0x3ee059a5
+DATA lanes_3ee059a5<>+16(SB)/4, $0x3ee059a5
+DATA lanes_3ee059a5<>+20(SB)/4, $0x3ee059a5
+DATA lanes_3ee059a5<>+24(SB)/4, $0x3ee059a5
+DATA lanes_3ee059a5<>+28(SB)/4, $0x3ee059a5
+DATA lanes_3ee059a5<>+32(SB)/4, $0x3ee059a5
+DATA lanes_3ee059a5<>+36(SB)/4, $0x3ee059a5
+DATA lanes_3ee059a5<>+40(SB)/4, $0x3ee059a5
+DATA lanes_3ee059a5<>+44(SB)/4, $0x3ee059a5
+DATA lanes_3ee059a5<>+48(SB)/4, $0x3ee059a5
+DATA lanes_3ee059a5<>+52(SB)/4, $0x3ee059a5
+DATA lanes_3ee059a5<>+56(SB)/4, $0x3ee059a5
+DATA lanes_3ee059a5<>+60(SB)/4, $0x3ee059a5
+GLOBL lanes_3ee059a5<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_3dd060b0<>+0(SB)/4, $0x3dd060b0
+DATA lanes_3dd060b0<>+4(SB)/4, $0x3dd060b0
+DATA lanes_3dd060b0<>+8(SB)/4, $0x3dd060b0
+DATA lanes_3dd060b0<>+12(SB)/4, $0x3dd060b0
+DATA lanes_3dd060b0<>+16(SB)/4, $0x3dd060b0
+DATA lanes_3dd060b0<>+20(SB)/4, $0x3dd060b0
+DATA lanes_3dd060b0<>+24(SB)/4, $0x3dd060b0
+DATA lanes_3dd060b0<>+28(SB)/4, $0x3dd060b0
+DATA lanes_3dd060b0<>+32(SB)/4, $0x3dd060b0
+DATA lanes_3dd060b0<>+36(SB)/4, $0x3dd060b0
+DATA lanes_3dd060b0<>+40(SB)/4, $0x3dd060b0
+DATA lanes_3dd060b0<>+44(SB)/4, $0x3dd060b0
+DATA lanes_3dd060b0<>+48(SB)/4, $0x3dd060b0
+DATA lanes_3dd060b0<>+52(SB)/4, $0x3dd060b0
+DATA lanes_3dd060b0<>+56(SB)/4, $0x3dd060b0
+DATA lanes_3dd060b0<>+60(SB)/4, $0x3dd060b0
+GLOBL lanes_3dd060b0<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_3c28ae55<>+0(SB)/4, $0x3c28ae55
+DATA lanes_3c28ae55<>+4(SB)/4, $0x3c28ae55
+DATA lanes_3c28ae55<>+8(SB)/4, $0x3c28ae55
+DATA lanes_3c28ae55<>+12(SB)/4, $0x3c28ae55
+DATA lanes_3c28ae55<>+16(SB)/4, $0x3c28ae55
+DATA lanes_3c28ae55<>+20(SB)/4, $0x3c28ae55
+DATA lanes_3c28ae55<>+24(SB)/4, $0x3c28ae55
+DATA lanes_3c28ae55<>+28(SB)/4, $0x3c28ae55
+DATA lanes_3c28ae55<>+32(SB)/4, $0x3c28ae55
+DATA lanes_3c28ae55<>+36(SB)/4, $0x3c28ae55
+DATA lanes_3c28ae55<>+40(SB)/4, $0x3c28ae55
+DATA lanes_3c28ae55<>+44(SB)/4, $0x3c28ae55
+DATA lanes_3c28ae55<>+48(SB)/4, $0x3c28ae55
+DATA lanes_3c28ae55<>+52(SB)/4, $0x3c28ae55
+DATA lanes_3c28ae55<>+56(SB)/4, $0x3c28ae55
+DATA lanes_3c28ae55<>+60(SB)/4, $0x3c28ae55
+GLOBL lanes_3c28ae55<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_3ef037c5<>+0(SB)/4, $0x3ef037c5
+DATA lanes_3ef037c5<>+4(SB)/4, $0x3ef037c5
+DATA lanes_3ef037c5<>+8(SB)/4, $0x3ef037c5
+DATA lanes_3ef037c5<>+12(SB)/4, $0x3ef037c5
+DATA lanes_3ef037c5<>+16(SB)/4, $0x3ef037c5
+DATA lanes_3ef037c5<>+20(SB)/4, $0x3ef037c5
+DATA lanes_3ef037c5<>+24(SB)/4, $0x3ef037c5
+DATA lanes_3ef037c5<>+28(SB)/4, $0x3ef037c5
+DATA lanes_3ef037c5<>+32(SB)/4, $0x3ef037c5
+DATA lanes_3ef037c5<>+36(SB)/4, $0x3ef037c5
+DATA lanes_3ef037c5<>+40(SB)/4, $0x3ef037c5
+DATA lanes_3ef037c5<>+44(SB)/4, $0x3ef037c5
+DATA lanes_3ef037c5<>+48(SB)/4, $0x3ef037c5
+DATA lanes_3ef037c5<>+52(SB)/4, $0x3ef037c5
+DATA lanes_3ef037c5<>+56(SB)/4, $0x3ef037c5
+DATA lanes_3ef037c5<>+60(SB)/4, $0x3ef037c5
+GLOBL lanes_3ef037c5<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_3f99deb0<>+0(SB)/4, $0x3f99deb0
+DATA lanes_3f99deb0<>+4(SB)/4, $0x3f99deb0
+DATA lanes_3f99deb0<>+8(SB)/4, $0x3f99deb0
+DATA lanes_3f99deb0<>+12(SB)/4, $0x3f99deb0
+DATA lanes_3f99deb0<>+16(SB)/4, $0x3f99deb0
+DATA lanes_3f99deb0<>+20(SB)/4, $0x3f99deb0
+DATA lanes_3f99deb0<>+24(SB)/4, $0x3f99deb0
+DATA lanes_3f99deb0<>+28(SB)/4, $0x3f99deb0
+DATA lanes_3f99deb0<>+32(SB)/4, $0x3f99deb0
+DATA lanes_3f99deb0<>+36(SB)/4, $0x3f99deb0
+DATA lanes_3f99deb0<>+40(SB)/4, $0x3f99deb0
+DATA lanes_3f99deb0<>+44(SB)/4, $0x3f99deb0
+DATA lanes_3f99deb0<>+48(SB)/4, $0x3f99deb0
+DATA lanes_3f99deb0<>+52(SB)/4, $0x3f99deb0
+DATA lanes_3f99deb0<>+56(SB)/4, $0x3f99deb0
+DATA lanes_3f99deb0<>+60(SB)/4, $0x3f99deb0
+GLOBL lanes_3f99deb0<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_3fd64dea<>+0(SB)/4, $0x3fd64dea
+DATA lanes_3fd64dea<>+4(SB)/4, $0x3fd64dea
+DATA lanes_3fd64dea<>+8(SB)/4, $0x3fd64dea
+DATA lanes_3fd64dea<>+12(SB)/4, $0x3fd64dea
+DATA lanes_3fd64dea<>+16(SB)/4, $0x3fd64dea
+DATA lanes_3fd64dea<>+20(SB)/4, $0x3fd64dea
+DATA lanes_3fd64dea<>+24(SB)/4, $0x3fd64dea
+DATA lanes_3fd64dea<>+28(SB)/4, $0x3fd64dea
+DATA lanes_3fd64dea<>+32(SB)/4, $0x3fd64dea
+DATA lanes_3fd64dea<>+36(SB)/4, $0x3fd64dea
+DATA lanes_3fd64dea<>+40(SB)/4, $0x3fd64dea
+DATA lanes_3fd64dea<>+44(SB)/4, $0x3fd64dea
+DATA lanes_3fd64dea<>+48(SB)/4, $0x3fd64dea
+DATA lanes_3fd64dea<>+52(SB)/4, $0x3fd64dea
+DATA lanes_3fd64dea<>+56(SB)/4, $0x3fd64dea
+DATA lanes_3fd64dea<>+60(SB)/4, $0x3fd64dea
+GLOBL lanes_3fd64dea<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_4b4000a7<>+0(SB)/4, $0x4b4000a7
+DATA lanes_4b4000a7<>+4(SB)/4, $0x4b4000a7
+DATA lanes_4b4000a7<>+8(SB)/4, $0x4b4000a7
+DATA lanes_4b4000a7<>+12(SB)/4, $0x4b4000a7
+DATA lanes_4b4000a7<>+16(SB)/4, $0x4b4000a7
+DATA lanes_4b4000a7<>+20(SB)/4, $0x4b4000a7
+DATA lanes_4b4000a7<>+24(SB)/4, $0x4b4000a7
+DATA lanes_4b4000a7<>+28(SB)/4, $0x4b4000a7
+DATA lanes_4b4000a7<>+32(SB)/4, $0x4b4000a7
+DATA lanes_4b4000a7<>+36(SB)/4, $0x4b4000a7
+DATA lanes_4b4000a7<>+40(SB)/4, $0x4b4000a7
+DATA lanes_4b4000a7<>+44(SB)/4, $0x4b4000a7
+DATA lanes_4b4000a7<>+48(SB)/4, $0x4b4000a7
+DATA lanes_4b4000a7<>+52(SB)/4, $0x4b4000a7
+DATA lanes_4b4000a7<>+56(SB)/4, $0x4b4000a7
+DATA lanes_4b4000a7<>+60(SB)/4, $0x4b4000a7
+GLOBL lanes_4b4000a7<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_bf38aa3b<>+0(SB)/4, $0xbf38aa3b
+DATA lanes_bf38aa3b<>+4(SB)/4, $0xbf38aa3b
+DATA lanes_bf38aa3b<>+8(SB)/4, $0xbf38aa3b
+DATA lanes_bf38aa3b<>+12(SB)/4, $0xbf38aa3b
+DATA lanes_bf38aa3b<>+16(SB)/4, $0xbf38aa3b
+DATA lanes_bf38aa3b<>+20(SB)/4, $0xbf38aa3b
+DATA lanes_bf38aa3b<>+24(SB)/4, $0xbf38aa3b
+DATA lanes_bf38aa3b<>+28(SB)/4, $0xbf38aa3b
+DATA lanes_bf38aa3b<>+32(SB)/4, $0xbf38aa3b
+DATA lanes_bf38aa3b<>+36(SB)/4, $0xbf38aa3b
+DATA lanes_bf38aa3b<>+40(SB)/4, $0xbf38aa3b
+DATA lanes_bf38aa3b<>+44(SB)/4, $0xbf38aa3b
+DATA lanes_bf38aa3b<>+48(SB)/4, $0xbf38aa3b
+DATA lanes_bf38aa3b<>+52(SB)/4, $0xbf38aa3b
+DATA lanes_bf38aa3b<>+56(SB)/4, $0xbf38aa3b
+DATA lanes_bf38aa3b<>+60(SB)/4, $0xbf38aa3b
+GLOBL lanes_bf38aa3b<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_c1800000<>+0(SB)/4, $0xc1800000
+DATA lanes_c1800000<>+4(SB)/4, $0xc1800000
+DATA lanes_c1800000<>+8(SB)/4, $0xc1800000
+DATA lanes_c1800000<>+12(SB)/4, $0xc1800000
+DATA lanes_c1800000<>+16(SB)/4, $0xc1800000
+DATA lanes_c1800000<>+20(SB)/4, $0xc1800000
+DATA lanes_c1800000<>+24(SB)/4, $0xc1800000
+DATA lanes_c1800000<>+28(SB)/4, $0xc1800000
+DATA lanes_c1800000<>+32(SB)/4, $0xc1800000
+DATA lanes_c1800000<>+36(SB)/4, $0xc1800000
+DATA lanes_c1800000<>+40(SB)/4, $0xc1800000
+DATA lanes_c1800000<>+44(SB)/4, $0xc1800000
+DATA lanes_c1800000<>+48(SB)/4, $0xc1800000
+DATA lanes_c1800000<>+52(SB)/4, $0xc1800000
+DATA lanes_c1800000<>+56(SB)/4, $0xc1800000
+DATA lanes_c1800000<>+60(SB)/4, $0xc1800000
+GLOBL lanes_c1800000<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_2b800000<>+0(SB)/4, $0x2b800000
+DATA lanes_2b800000<>+4(SB)/4, $0x2b800000
+DATA lanes_2b800000<>+8(SB)/4, $0x2b800000
+DATA lanes_2b800000<>+12(SB)/4, $0x2b800000
+DATA lanes_2b800000<>+16(SB)/4, $0x2b800000
+DATA lanes_2b800000<>+20(SB)/4, $0x2b800000
+DATA lanes_2b800000<>+24(SB)/4, $0x2b800000
+DATA lanes_2b800000<>+28(SB)/4, $0x2b800000
+DATA lanes_2b800000<>+32(SB)/4, $0x2b800000
+DATA lanes_2b800000<>+36(SB)/4, $0x2b800000
+DATA lanes_2b800000<>+40(SB)/4, $0x2b800000
+DATA lanes_2b800000<>+44(SB)/4, $0x2b800000
+DATA lanes_2b800000<>+48(SB)/4, $0x2b800000
+DATA lanes_2b800000<>+52(SB)/4, $0x2b800000
+DATA lanes_2b800000<>+56(SB)/4, $0x2b800000
+DATA lanes_2b800000<>+60(SB)/4, $0x2b800000
+GLOBL lanes_2b800000<>(SB), RODATA|NOPTR, $64
+
+// func GeluAVX512(dst *float32, x *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GeluAVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ n+16(FP), CX
+	SUBQ $+64, CX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VMOVUPS      128(BX), Z2
+	VMOVUPS      192(BX), Z3
+	VMOVUPS      lanes_80000000<>+0(SB), Z5
+	VPANDND      Z0, Z5, Z4
+	VMOVUPS      lanes_80000000<>+0(SB), Z6
+	VPANDND      Z1, Z6, Z5
+	VMOVUPS      lanes_80000000<>+0(SB), Z7
+	VPANDND      Z2, Z7, Z6
+	VMOVUPS      lanes_80000000<>+0(SB), Z8
+	VPANDND      Z3, Z8, Z7
+	VMOVUPS      lanes_416ccccd<>+0(SB), Z8
+	VMINPS       Z4, Z8, Z4
+	VMOVUPS      lanes_416ccccd<>+0(SB), Z8
+	VMINPS       Z5, Z8, Z5
+	VMOVUPS      lanes_416ccccd<>+0(SB), Z8
+	VMINPS       Z6, Z8, Z6
+	VMOVUPS      lanes_416ccccd<>+0(SB), Z8
+	VMINPS       Z7, Z8, Z7
+	VMOVUPS      lanes_3d26403b<>+0(SB), Z8
+	VFMADD231PS  lanes_3b8696e9<>+0(SB), Z4, Z8
+	VMOVUPS      lanes_3d26403b<>+0(SB), Z9
+	VFMADD231PS  lanes_3b8696e9<>+0(SB), Z5, Z9
+	VMOVUPS      lanes_3d26403b<>+0(SB), Z10
+	VFMADD231PS  lanes_3b8696e9<>+0(SB), Z6, Z10
+	VMOVUPS      lanes_3d26403b<>+0(SB), Z11
+	VFMADD231PS  lanes_3b8696e9<>+0(SB), Z7, Z11
+	VFMADD213PS  lanes_3e3b8564<>+0(SB), Z4, Z8
+	VFMADD213PS  lanes_3e3b8564<>+0(SB), Z5, Z9
+	VFMADD213PS  lanes_3e3b8564<>+0(SB), Z6, Z10
+	VFMADD213PS  lanes_3e3b8564<>+0(SB), Z7, Z11
+	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z4, Z8
+	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z5, Z9
+	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z6, Z10
+	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z7, Z11
+	VFMADD213PS  lanes_3f000000<>+0(SB), Z4, Z8
+	VFMADD213PS  lanes_3f000000<>+0(SB), Z5, Z9
+	VFMADD213PS  lanes_3f000000<>+0(SB), Z6, Z10
+	VFMADD213PS  lanes_3f000000<>+0(SB), Z7, Z11
+	VMOVUPS      lanes_3dd060b0<>+0(SB), Z12
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z4, Z12
+	VMOVUPS      lanes_3dd060b0<>+0(SB), Z13
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z5, Z13
+	VMOVUPS      lanes_3dd060b0<>+0(SB), Z14
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z6, Z14
+	VMOVUPS      lanes_3dd060b0<>+0(SB), Z15
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z7, Z15
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z4, Z12
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z5, Z13
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z6, Z14
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z7, Z15
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z4, Z12
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z5, Z13
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z6, Z14
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z7, Z15
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z4, Z12
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z5, Z13
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z6, Z14
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z7, Z15
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z4, Z12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z5, Z13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z6, Z14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z7, Z15
+	VDIVPS       Z12, Z8, Z12
+	VDIVPS       Z13, Z9, Z13
+	VDIVPS       Z14, Z10, Z14
+	VDIVPS       Z15, Z11, Z15
+	VMULPS       Z4, Z4, Z11
+	VMULPS       Z5, Z5, Z10
+	VMULPS       Z6, Z6, Z9
+	VMULPS       Z7, Z7, Z8
+	VFMSUB213PS  Z11, Z4, Z4
+	VFMSUB213PS  Z10, Z5, Z5
+	VFMSUB213PS  Z9, Z6, Z6
+	VFMSUB213PS  Z8, Z7, Z7
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z16
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z11, Z16
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z17
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z10, Z17
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z18
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z9, Z18
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z19
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z8, Z19
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z16, Z20
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z17, Z21
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z18, Z22
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z19, Z23
+	VMULPS       lanes_bf000000<>+0(SB), Z11, Z11
+	VMULPS       lanes_bf000000<>+0(SB), Z10, Z10
+	VMULPS       lanes_bf000000<>+0(SB), Z9, Z9
+	VMULPS       lanes_bf000000<>+0(SB), Z8, Z8
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z20, Z11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z21, Z10
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z22, Z9
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z23, Z8
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z20, Z11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z21, Z10
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z22, Z9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z23, Z8
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z4, Z11
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z5, Z10
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z6, Z9
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z7, Z8
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z7
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z11, Z7
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z6
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z10, Z6
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z5
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z9, Z5
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z4
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z8, Z4
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z11, Z7
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z10, Z6
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z9, Z5
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z8, Z4
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z11, Z7
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z10, Z6
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z9, Z5
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z8, Z4
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z11, Z7
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z10, Z6
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z9, Z5
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z8, Z4
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z11, Z7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z10, Z6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z9, Z5
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z8, Z4
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z7, Z11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z6, Z10
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z5, Z9
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z4, Z8
+	VPSLLD       $0x17, Z16, Z16
+	VPSLLD       $0x17, Z17, Z17
+	VPSLLD       $0x17, Z18, Z18
+	VPSLLD       $0x17, Z19, Z19
+	VMOVUPS      lanes_c1800000<>+0(SB), Z5
+	VMAXPS       Z0, Z5, Z4
+	VMOVUPS      lanes_c1800000<>+0(SB), Z6
+	VMAXPS       Z1, Z6, Z5
+	VMOVUPS      lanes_c1800000<>+0(SB), Z7
+	VMAXPS       Z2, Z7, Z6
+	VMOVUPS      lanes_c1800000<>+0(SB), Z23
+	VMAXPS       Z3, Z23, Z7
+	VMULPS       Z12, Z11, Z12
+	VMULPS       Z13, Z10, Z13
+	VMULPS       Z14, Z9, Z14
+	VMULPS       Z15, Z8, Z15
+	VMULPS       Z16, Z12, Z16
+	VMULPS       Z17, Z13, Z17
+	VMULPS       Z18, Z14, Z18
+	VMULPS       Z19, Z15, Z19
+	VMULPS       lanes_2b800000<>+0(SB), Z16, Z16
+	VMULPS       lanes_2b800000<>+0(SB), Z17, Z17
+	VMULPS       lanes_2b800000<>+0(SB), Z18, Z18
+	VMULPS       lanes_2b800000<>+0(SB), Z19, Z19
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z0, K2
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z1, K3
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z2, K4
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z3, K5
+	VMOVUPS      lanes_3f800000<>+0(SB), Z2
+	VSUBPS       Z16, Z2, Z3
+	VMOVUPS      lanes_3f800000<>+0(SB), Z1
+	VSUBPS       Z17, Z1, Z2
+	VMOVUPS      lanes_3f800000<>+0(SB), Z0
+	VSUBPS       Z18, Z0, Z1
+	VMOVUPS      lanes_3f800000<>+0(SB), Z15
+	VSUBPS       Z19, Z15, Z0
+	VBLENDMPS    Z16, Z3, K2, Z3
+	VBLENDMPS    Z17, Z2, K3, Z2
+	VBLENDMPS    Z18, Z1, K4, Z1
+	VBLENDMPS    Z19, Z0, K5, Z0
+	VMULPS       Z3, Z4, Z3
+	VMULPS       Z2, Z5, Z2
+	VMULPS       Z1, Z6, Z1
+	VMULPS       Z0, Z7, Z0
+	VMOVUPS      Z3, (AX)
+	VMOVUPS      Z2, 64(AX)
+	VMOVUPS      Z1, 128(AX)
+	VMOVUPS      Z0, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	SUBQ         $+64, CX
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+64, CX
+	SUBQ $+16, CX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      lanes_80000000<>+0(SB), Z2
+	VPANDND      Z0, Z2, Z1
+	VMOVUPS      lanes_416ccccd<>+0(SB), Z2
+	VMINPS       Z1, Z2, Z1
+	VMOVUPS      lanes_3d26403b<>+0(SB), Z2
+	VFMADD231PS  lanes_3b8696e9<>+0(SB), Z1, Z2
+	VFMADD213PS  lanes_3e3b8564<>+0(SB), Z1, Z2
+	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z1, Z2
+	VFMADD213PS  lanes_3f000000<>+0(SB), Z1, Z2
+	VMOVUPS      lanes_3dd060b0<>+0(SB), Z3
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z1, Z3
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z1, Z3
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z1, Z3
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z1, Z3
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z1, Z3
+	VDIVPS       Z3, Z2, Z3
+	VMULPS       Z1, Z1, Z2
+	VFMSUB213PS  Z2, Z1, Z1
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z7
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z2, Z7
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z7, Z6
+	VMULPS       lanes_bf000000<>+0(SB), Z2, Z2
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z6, Z2
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z6, Z2
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z1, Z2
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z1
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z2, Z1
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z2, Z1
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z2, Z1
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z2, Z1
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z2, Z1
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z1, Z2
+	VPSLLD       $0x17, Z7, Z7
+	VMOVUPS      lanes_c1800000<>+0(SB), Z6
+	VMAXPS       Z0, Z6, Z1
+	VMULPS       Z3, Z2, Z3
+	VMULPS       Z7, Z3, Z7
+	VMULPS       lanes_2b800000<>+0(SB), Z7, Z7
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z0, K5
+	VMOVUPS      lanes_3f800000<>+0(SB), Z3
+	VSUBPS       Z7, Z3, Z0
+	VBLENDMPS    Z7, Z0, K5, Z0
+	VMULPS       Z0, Z1, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	SUBQ         $+16, CX
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+16, CX
+	TESTQ        CX, CX
+	JE           done
+	MOVL         $0x0000ffff, R13
+	BZHIL        CX, R13, R13
+	KMOVW        R13, K1
+	VMOVUPS.Z    (BX), K1, Z0
+	VMOVUPS      lanes_80000000<>+0(SB), Z7
+	VPANDND      Z0, Z7, Z1
+	VMOVUPS      lanes_416ccccd<>+0(SB), Z7
+	VMINPS       Z1, Z7, Z1
+	VMOVUPS      lanes_3d26403b<>+0(SB), Z7
+	VFMADD231PS  lanes_3b8696e9<>+0(SB), Z1, Z7
+	VFMADD213PS  lanes_3e3b8564<>+0(SB), Z1, Z7
+	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z1, Z7
+	VFMADD213PS  lanes_3f000000<>+0(SB), Z1, Z7
+	VMOVUPS      lanes_3dd060b0<>+0(SB), Z3
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z1, Z3
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z1, Z3
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z1, Z3
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z1, Z3
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z1, Z3
+	VDIVPS       Z3, Z7, Z3
+	VMULPS       Z1, Z1, Z7
+	VFMSUB213PS  Z7, Z1, Z1
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z2
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z7, Z2
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z2, Z6
+	VMULPS       lanes_bf000000<>+0(SB), Z7, Z7
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z6, Z7
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z6, Z7
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z1, Z7
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z1
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z7, Z1
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z7, Z1
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z7, Z1
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z7, Z1
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z7, Z1
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z1, Z7
+	VPSLLD       $0x17, Z2, Z2
+	VMOVUPS      lanes_c1800000<>+0(SB), Z6
+	VMAXPS       Z0, Z6, Z1
+	VMULPS       Z3, Z7, Z3
+	VMULPS       Z2, Z3, Z2
+	VMULPS       lanes_2b800000<>+0(SB), Z2, Z2
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z0, K5
+	VMOVUPS      lanes_3f800000<>+0(SB), Z3
+	VSUBPS       Z2, Z3, Z0
+	VBLENDMPS    Z2, Z0, K5, Z0
+	VMULPS       Z0, Z1, Z0
+	VMOVUPS      Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func GeluBackwardAVX2(dx *float32, dy *float32, x *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·GeluBackwardAVX2(SB), NOSPLIT, $0-32
+	MOVQ dx+0(FP), AX
+	MOVQ dy+8(FP), BX
+	MOVQ x+16(FP), CX
+	MOVQ n+24(FP), DX
+	SUBQ $+16, DX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS      (CX), Y0
+	VMOVUPS      32(CX), Y1
+	VMOVUPS      lanes_80000000<>+0(SB), Y3
+	VANDNPS      Y0, Y3, Y2
+	VMOVUPS      lanes_80000000<>+0(SB), Y4
+	VANDNPS      Y1, Y4, Y3
+	VMOVUPS      lanes_416ccccd<>+0(SB), Y4
+	VMINPS       Y2, Y4, Y2
+	VMOVUPS      lanes_416ccccd<>+0(SB), Y4
+	VMINPS       Y3, Y4, Y3
+	VMOVUPS      lanes_3d26403b<>+0(SB), Y4
+	VFMADD231PS  lanes_3b8696e9<>+0(SB), Y2, Y4
+	VMOVUPS      lanes_3d26403b<>+0(SB), Y5
+	VFMADD231PS  lanes_3b8696e9<>+0(SB), Y3, Y5
+	VFMADD213PS  lanes_3e3b8564<>+0(SB), Y2, Y4
+	VFMADD213PS  lanes_3e3b8564<>+0(SB), Y3, Y5
+	VFMADD213PS  lanes_3ee059a5<>+0(SB), Y2, Y4
+	VFMADD213PS  lanes_3ee059a5<>+0(SB), Y3, Y5
+	VFMADD213PS  lanes_3f000000<>+0(SB), Y2, Y4
+	VFMADD213PS  lanes_3f000000<>+0(SB), Y3, Y5
+	VMOVUPS      lanes_3dd060b0<>+0(SB), Y6
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y2, Y6
+	VMOVUPS      lanes_3dd060b0<>+0(SB), Y7
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y3, Y7
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y2, Y6
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y3, Y7
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Y2, Y6
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Y3, Y7
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Y2, Y6
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Y3, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y2, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y7
+	VDIVPS       Y6, Y4, Y6
+	VDIVPS       Y7, Y5, Y7
+	VMULPS       Y2, Y2, Y5
+	VMULPS       Y3, Y3, Y4
+	VFMSUB213PS  Y5, Y2, Y2
+	VFMSUB213PS  Y4, Y3, Y3
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Y8
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y5, Y8
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Y9
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y4, Y9
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y8, Y10
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y9, Y11
+	VMULPS       lanes_bf000000<>+0(SB), Y5, Y5
+	VMULPS       lanes_bf000000<>+0(SB), Y4, Y4
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y5
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y4
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y5
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y4
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y2, Y5
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y3, Y4
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y3
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y5, Y3
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y2
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y4, Y2
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y5, Y3
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y4, Y2
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y5, Y3
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y4, Y2
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y5, Y3
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y4, Y2
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y5, Y3
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y2
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y5
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y2, Y4
+	VPSLLD       $0x17, Y8, Y8
+	VPSLLD       $0x17, Y9, Y9
+	VMOVUPS      lanes_41800000<>+0(SB), Y3
+	VMINPS       Y0, Y3, Y2
+	VMOVUPS      lanes_41800000<>+0(SB), Y11
+	VMINPS       Y1, Y11, Y3
+	VMOVUPS      lanes_c1800000<>+0(SB), Y11
+	VMAXPS       Y2, Y11, Y2
+	VMOVUPS      lanes_c1800000<>+0(SB), Y11
+	VMAXPS       Y3, Y11, Y3
+	VMULPS       lanes_3ecc422a<>+0(SB), Y2, Y2
+	VMULPS       lanes_3ecc422a<>+0(SB), Y3, Y3
+	VMULPS       Y8, Y5, Y11
+	VMULPS       Y9, Y4, Y10
+	VMULPS       lanes_2b800000<>+0(SB), Y11, Y11
+	VMULPS       lanes_2b800000<>+0(SB), Y10, Y10
+	VMULPS       Y6, Y5, Y6
+	VMULPS       Y7, Y4, Y7
+	VMULPS       Y8, Y6, Y8
+	VMULPS       Y9, Y7, Y9
+	VMULPS       lanes_2b800000<>+0(SB), Y8, Y8
+	VMULPS       lanes_2b800000<>+0(SB), Y9, Y9
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y1, Y1
+	VMOVUPS      lanes_3f800000<>+0(SB), Y6
+	VSUBPS       Y8, Y6, Y7
+	VMOVUPS      lanes_3f800000<>+0(SB), Y4
+	VSUBPS       Y9, Y4, Y6
+	VBLENDVPS    Y0, Y8, Y7, Y7
+	VBLENDVPS    Y1, Y9, Y6, Y6
+	VFMADD231PS  Y11, Y2, Y7
+	VFMADD231PS  Y10, Y3, Y6
+	VMOVUPS      (BX), Y10
+	VMOVUPS      32(BX), Y3
+	VMULPS       Y10, Y7, Y10
+	VMULPS       Y3, Y6, Y3
+	VMOVUPS      Y10, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	SUBQ         $+16, DX
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, DX
+	SUBQ $+8, DX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (CX), Y3
+	VMOVUPS      lanes_80000000<>+0(SB), Y6
+	VANDNPS      Y3, Y6, Y10
+	VMOVUPS      lanes_416ccccd<>+0(SB), Y6
+	VMINPS       Y10, Y6, Y10
+	VMOVUPS      lanes_3d26403b<>+0(SB), Y6
+	VFMADD231PS  lanes_3b8696e9<>+0(SB), Y10, Y6
+	VFMADD213PS  lanes_3e3b8564<>+0(SB), Y10, Y6
+	VFMADD213PS  lanes_3ee059a5<>+0(SB), Y10, Y6
+	VFMADD213PS  lanes_3f000000<>+0(SB), Y10, Y6
+	VMOVUPS      lanes_3dd060b0<>+0(SB), Y7
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y10, Y7
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y10, Y7
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Y10, Y7
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Y10, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y7
+	VDIVPS       Y7, Y6, Y7
+	VMULPS       Y10, Y10, Y6
+	VFMSUB213PS  Y6, Y10, Y10
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Y11
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y6, Y11
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y11, Y2
+	VMULPS       lanes_bf000000<>+0(SB), Y6, Y6
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y2, Y6
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y2, Y6
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y10, Y6
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y10
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y6, Y10
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y6, Y10
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y6, Y10
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y6, Y10
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y10
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y6
+	VPSLLD       $0x17, Y11, Y11
+	VMOVUPS      lanes_41800000<>+0(SB), Y2
+	VMINPS       Y3, Y2, Y10
+	VMOVUPS      lanes_c1800000<>+0(SB), Y2
+	VMAXPS       Y10, Y2, Y10
+	VMULPS       lanes_3ecc422a<>+0(SB), Y10, Y10
+	VMULPS       Y11, Y6, Y2
+	VMULPS       lanes_2b800000<>+0(SB), Y2, Y2
+	VMULPS       Y7, Y6, Y7
+	VMULPS       Y11, Y7, Y11
+	VMULPS       lanes_2b800000<>+0(SB), Y11, Y11
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y3, Y3
+	VMOVUPS      lanes_3f800000<>+0(SB), Y6
+	VSUBPS       Y11, Y6, Y7
+	VBLENDVPS    Y3, Y11, Y7, Y7
+	VFMADD231PS  Y2, Y10, Y7
+	VMOVUPS      (BX), Y2
+	VMULPS       Y2, Y7, Y2
+	VMOVUPS      Y2, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	SUBQ         $+8, DX
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+8, DX
+	TESTQ        DX, DX
+	JE           done
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         DX
+	VMOVUPS      32(R13)(DX*4), Y2
+	NEGQ         DX
+	VMASKMOVPS   (CX), Y2, Y7
+	VMOVUPS      lanes_80000000<>+0(SB), Y11
+	VANDNPS      Y7, Y11, Y10
+	VMOVUPS      lanes_416ccccd<>+0(SB), Y11
+	VMINPS       Y10, Y11, Y10
+	VMOVUPS      lanes_3d26403b<>+0(SB), Y11
+	VFMADD231PS  lanes_3b8696e9<>+0(SB), Y10, Y11
+	VFMADD213PS  lanes_3e3b8564<>+0(SB), Y10, Y11
+	VFMADD213PS  lanes_3ee059a5<>+0(SB), Y10, Y11
+	VFMADD213PS  lanes_3f000000<>+0(SB), Y10, Y11
+	VMOVUPS      lanes_3dd060b0<>+0(SB), Y3
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y10, Y3
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y10, Y3
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Y10, Y3
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Y10, Y3
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y3
+	VDIVPS       Y3, Y11, Y3
+	VMULPS       Y10, Y10, Y11
+	VFMSUB213PS  Y11, Y10, Y10
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Y6
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y11, Y6
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y6, Y9
+	VMULPS       lanes_bf000000<>+0(SB), Y11, Y11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y11
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y10, Y11
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y10
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y10
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y10
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y10
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y10
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y10
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y11
+	VPSLLD       $0x17, Y6, Y6
+	VMOVUPS      lanes_41800000<>+0(SB), Y9
+	VMINPS       Y7, Y9, Y10
+	VMOVUPS      lanes_c1800000<>+0(SB), Y9
+	VMAXPS       Y10, Y9, Y10
+	VMULPS       lanes_3ecc422a<>+0(SB), Y10, Y10
+	VMULPS       Y6, Y11, Y9
+	VMULPS       lanes_2b800000<>+0(SB), Y9, Y9
+	VMULPS       Y3, Y11, Y3
+	VMULPS       Y6, Y3, Y6
+	VMULPS       lanes_2b800000<>+0(SB), Y6, Y6
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y7, Y7
+	VMOVUPS      lanes_3f800000<>+0(SB), Y11
+	VSUBPS       Y6, Y11, Y3
+	VBLENDVPS    Y7, Y6, Y3, Y3
+	VFMADD231PS  Y9, Y10, Y3
+	VMASKMOVPS   (BX), Y2, Y9
+	VMULPS       Y9, Y3, Y9
+	VMASKMOVPS   Y9, Y2, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA lanes_41800000<>+0(SB)/4, $0x41800000
+DATA lanes_41800000<>+4(SB)/4, $0x41800000
+DATA lanes_41800000<>+8(SB)/4, $0x41800000
+DATA lanes_41800000<>+12(SB)/4, $0x41800000
+DATA lanes_41800000<>+16(SB)/4, $0x41800000
+DATA lanes_41800000<>+20(SB)/4, $0x41800000
+DATA lanes_41800000<>+24(SB)/4, $0x41800000
+DATA lanes_41800000<>+28(SB)/4, $0x41800000
+DATA lanes_41800000<>+32(SB)/4, $0x41800000
+DATA lanes_41800000<>+36(SB)/4, $0x41800000
+DATA lanes_41800000<>+40(SB)/4, $0x41800000
+DATA lanes_41800000<>+44(SB)/4, $0x41800000
+DATA lanes_41800000<>+48(SB)/4, $0x41800000
+DATA lanes_41800000<>+52(SB)/4, $0x41800000
+DATA lanes_41800000<>+56(SB)/4, $0x41800000
+DATA lanes_41800000<>+60(SB)/4, $0x41800000
+GLOBL lanes_41800000<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_3ecc422a<>+0(SB)/4, $0x3ecc422a
+DATA lanes_3ecc422a<>+4(SB)/4, $0x3ecc422a
+DATA lanes_3ecc422a<>+8(SB)/4, $0x3ecc422a
+DATA lanes_3ecc422a<>+12(SB)/4, $0x3ecc422a
+DATA lanes_3ecc422a<>+16(SB)/4, $0x3ecc422a
+DATA lanes_3ecc422a<>+20(SB)/4, $0x3ecc422a
+DATA lanes_3ecc422a<>+24(SB)/4, $0x3ecc422a
+DATA lanes_3ecc422a<>+28(SB)/4, $0x3ecc422a
+DATA lanes_3ecc422a<>+32(SB)/4, $0x3ecc422a
+DATA lanes_3ecc422a<>+36(SB)/4, $0x3ecc422a
+DATA lanes_3ecc422a<>+40(SB)/4, $0x3ecc422a
+DATA lanes_3ecc422a<>+44(SB)/4, $0x3ecc422a
+DATA lanes_3ecc422a<>+48(SB)/4, $0x3ecc422a
+DATA lanes_3ecc422a<>+52(SB)/4, $0x3ecc422a
+DATA lanes_3ecc422a<>+56(SB)/4, $0x3ecc422a
+DATA lanes_3ecc422a<>+60(SB)/4, $0x3ecc422a
+GLOBL lanes_3ecc422a<>(SB), RODATA|NOPTR, $64
+
+// func GeluBackwardAVX512(dx *float32, dy *float32, x *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GeluBackwardAVX512(SB), NOSPLIT, $0-32
+	MOVQ dx+0(FP), AX
+	MOVQ dy+8(FP), BX
+	MOVQ x+16(FP), CX
+	MOVQ n+24(FP), DX
+	SUBQ $+64, DX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS      (CX), Z0
+	VMOVUPS      64(CX), Z1
+	VMOVUPS      128(CX), Z2
+	VMOVUPS      192(CX), Z3
+	VMOVUPS      lanes_80000000<>+0(SB), Z5
+	VPANDND      Z0, Z5, Z4
+	VMOVUPS      lanes_80000000<>+0(SB), Z6
+	VPANDND      Z1, Z6, Z5
+	VMOVUPS      lanes_80000000<>+0(SB), Z7
+	VPANDND      Z2, Z7, Z6
+	VMOVUPS      lanes_80000000<>+0(SB), Z8
+	VPANDND      Z3, Z8, Z7
+	VMOVUPS      lanes_416ccccd<>+0(SB), Z8
+	VMINPS       Z4, Z8, Z4
+	VMOVUPS      lanes_416ccccd<>+0(SB), Z8
+	VMINPS       Z5, Z8, Z5
+	VMOVUPS      lanes_416ccccd<>+0(SB), Z8
+	VMINPS       Z6, Z8, Z6
+	VMOVUPS      lanes_416ccccd<>+0(SB), Z8
+	VMINPS       Z7, Z8, Z7
+	VMOVUPS      lanes_3d26403b<>+0(SB), Z8
+	VFMADD231PS  lanes_3b8696e9<>+0(SB), Z4, Z8
+	VMOVUPS      lanes_3d26403b<>+0(SB), Z9
+	VFMADD231PS  lanes_3b8696e9<>+0(SB), Z5, Z9
+	VMOVUPS      lanes_3d26403b<>+0(SB), Z10
+	VFMADD231PS  lanes_3b8696e9<>+0(SB), Z6, Z10
+	VMOVUPS      lanes_3d26403b<>+0(SB), Z11
+	VFMADD231PS  lanes_3b8696e9<>+0(SB), Z7, Z11
+	VFMADD213PS  lanes_3e3b8564<>+0(SB), Z4, Z8
+	VFMADD213PS  lanes_3e3b8564<>+0(SB), Z5, Z9
+	VFMADD213PS  lanes_3e3b8564<>+0(SB), Z6, Z10
+	VFMADD213PS  lanes_3e3b8564<>+0(SB), Z7, Z11
+	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z4, Z8
+	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z5, Z9
+	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z6, Z10
+	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z7, Z11
+	VFMADD213PS  lanes_3f000000<>+0(SB), Z4, Z8
+	VFMADD213PS  lanes_3f000000<>+0(SB), Z5, Z9
+	VFMADD213PS  lanes_3f000000<>+0(SB), Z6, Z10
+	VFMADD213PS  lanes_3f000000<>+0(SB), Z7, Z11
+	VMOVUPS      lanes_3dd060b0<>+0(SB), Z12
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z4, Z12
+	VMOVUPS      lanes_3dd060b0<>+0(SB), Z13
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z5, Z13
+	VMOVUPS      lanes_3dd060b0<>+0(SB), Z14
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z6, Z14
+	VMOVUPS      lanes_3dd060b0<>+0(SB), Z15
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z7, Z15
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z4, Z12
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z5, Z13
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z6, Z14
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z7, Z15
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z4, Z12
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z5, Z13
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z6, Z14
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z7, Z15
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z4, Z12
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z5, Z13
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z6, Z14
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z7, Z15
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z4, Z12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z5, Z13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z6, Z14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z7, Z15
+	VDIVPS       Z12, Z8, Z12
+	VDIVPS       Z13, Z9, Z13
+	VDIVPS       Z14, Z10, Z14
+	VDIVPS       Z15, Z11, Z15
+	VMULPS       Z4, Z4, Z11
+	VMULPS       Z5, Z5, Z10
+	VMULPS       Z6, Z6, Z9
+	VMULPS       Z7, Z7, Z8
+	VFMSUB213PS  Z11, Z4, Z4
+	VFMSUB213PS  Z10, Z5, Z5
+	VFMSUB213PS  Z9, Z6, Z6
+	VFMSUB213PS  Z8, Z7, Z7
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z16
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z11, Z16
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z17
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z10, Z17
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z18
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z9, Z18
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z19
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z8, Z19
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z16, Z20
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z17, Z21
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z18, Z22
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z19, Z23
+	VMULPS       lanes_bf000000<>+0(SB), Z11, Z11
+	VMULPS       lanes_bf000000<>+0(SB), Z10, Z10
+	VMULPS       lanes_bf000000<>+0(SB), Z9, Z9
+	VMULPS       lanes_bf000000<>+0(SB), Z8, Z8
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z20, Z11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z21, Z10
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z22, Z9
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z23, Z8
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z20, Z11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z21, Z10
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z22, Z9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z23, Z8
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z4, Z11
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z5, Z10
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z6, Z9
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z7, Z8
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z7
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z11, Z7
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z6
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z10, Z6
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z5
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z9, Z5
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z4
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z8, Z4
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z11, Z7
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z10, Z6
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z9, Z5
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z8, Z4
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z11, Z7
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z10, Z6
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z9, Z5
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z8, Z4
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z11, Z7
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z10, Z6
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z9, Z5
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z8, Z4
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z11, Z7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z10, Z6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z9, Z5
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z8, Z4
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z7, Z11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z6, Z10
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z5, Z9
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z4, Z8
+	VPSLLD       $0x17, Z16, Z16
+	VPSLLD       $0x17, Z17, Z17
+	VPSLLD       $0x17, Z18, Z18
+	VPSLLD       $0x17, Z19, Z19
+	VMOVUPS      lanes_41800000<>+0(SB), Z5
+	VMINPS       Z0, Z5, Z4
+	VMOVUPS      lanes_41800000<>+0(SB), Z6
+	VMINPS       Z1, Z6, Z5
+	VMOVUPS      lanes_41800000<>+0(SB), Z7
+	VMINPS       Z2, Z7, Z6
+	VMOVUPS      lanes_41800000<>+0(SB), Z23
+	VMINPS       Z3, Z23, Z7
+	VMOVUPS      lanes_c1800000<>+0(SB), Z23
+	VMAXPS       Z4, Z23, Z4
+	VMOVUPS      lanes_c1800000<>+0(SB), Z23
+	VMAXPS       Z5, Z23, Z5
+	VMOVUPS      lanes_c1800000<>+0(SB), Z23
+	VMAXPS       Z6, Z23, Z6
+	VMOVUPS      lanes_c1800000<>+0(SB), Z23
+	VMAXPS       Z7, Z23, Z7
+	VMULPS       lanes_3ecc422a<>+0(SB), Z4, Z4
+	VMULPS       lanes_3ecc422a<>+0(SB), Z5, Z5
+	VMULPS       lanes_3ecc422a<>+0(SB), Z6, Z6
+	VMULPS       lanes_3ecc422a<>+0(SB), Z7, Z7
+	VMULPS       Z16, Z11, Z23
+	VMULPS       Z17, Z10, Z22
+	VMULPS       Z18, Z9, Z21
+	VMULPS       Z19, Z8, Z20
+	VMULPS       lanes_2b800000<>+0(SB), Z23, Z23
+	VMULPS       lanes_2b800000<>+0(SB), Z22, Z22
+	VMULPS       lanes_2b800000<>+0(SB), Z21, Z21
+	VMULPS       lanes_2b800000<>+0(SB), Z20, Z20
+	VMULPS       Z12, Z11, Z12
+	VMULPS       Z13, Z10, Z13
+	VMULPS       Z14, Z9, Z14
+	VMULPS       Z15, Z8, Z15
+	VMULPS       Z16, Z12, Z16
+	VMULPS       Z17, Z13, Z17
+	VMULPS       Z18, Z14, Z18
+	VMULPS       Z19, Z15, Z19
+	VMULPS       lanes_2b800000<>+0(SB), Z16, Z16
+	VMULPS       lanes_2b800000<>+0(SB), Z17, Z17
+	VMULPS       lanes_2b800000<>+0(SB), Z18, Z18
+	VMULPS       lanes_2b800000<>+0(SB), Z19, Z19
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z0, K2
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z1, K3
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z2, K4
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z3, K5
+	VMOVUPS      lanes_3f800000<>+0(SB), Z2
+	VSUBPS       Z16, Z2, Z3
+	VMOVUPS      lanes_3f800000<>+0(SB), Z1
+	VSUBPS       Z17, Z1, Z2
+	VMOVUPS      lanes_3f800000<>+0(SB), Z0
+	VSUBPS       Z18, Z0, Z1
+	VMOVUPS      lanes_3f800000<>+0(SB), Z15
+	VSUBPS       Z19, Z15, Z0
+	VBLENDMPS    Z16, Z3, K2, Z3
+	VBLENDMPS    Z17, Z2, K3, Z2
+	VBLENDMPS    Z18, Z1, K4, Z1
+	VBLENDMPS    Z19, Z0, K5, Z0
+	VFMADD231PS  Z23, Z4, Z3
+	VFMADD231PS  Z22, Z5, Z2
+	VFMADD231PS  Z21, Z6, Z1
+	VFMADD231PS  Z20, Z7, Z0
+	VMOVUPS      (BX), Z20
+	VMOVUPS      64(BX), Z7
+	VMOVUPS      128(BX), Z21
+	VMOVUPS      192(BX), Z6
+	VMULPS       Z20, Z3, Z20
+	VMULPS       Z7, Z2, Z7
+	VMULPS       Z21, Z1, Z21
+	VMULPS       Z6, Z0, Z6
+	VMOVUPS      Z20, (AX)
+	VMOVUPS      Z7, 64(AX)
+	VMOVUPS      Z21, 128(AX)
+	VMOVUPS      Z6, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
+	SUBQ         $+64, DX
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+64, DX
+	SUBQ $+16, DX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (CX), Z6
+	VMOVUPS      lanes_80000000<>+0(SB), Z7
+	VPANDND      Z6, Z7, Z21
+	VMOVUPS      lanes_416ccccd<>+0(SB), Z7
+	VMINPS       Z21, Z7, Z21
+	VMOVUPS      lanes_3d26403b<>+0(SB), Z7
+	VFMADD231PS  lanes_3b8696e9<>+0(SB), Z21, Z7
+	VFMADD213PS  lanes_3e3b8564<>+0(SB), Z21, Z7
+	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z21, Z7
+	VFMADD213PS  lanes_3f000000<>+0(SB), Z21, Z7
+	VMOVUPS      lanes_3dd060b0<>+0(SB), Z20
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z21, Z20
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z21, Z20
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z21, Z20
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z21, Z20
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z21, Z20
+	VDIVPS       Z20, Z7, Z20
+	VMULPS       Z21, Z21, Z7
+	VFMSUB213PS  Z7, Z21, Z21
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z0
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z7, Z0
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z0, Z1
+	VMULPS       lanes_bf000000<>+0(SB), Z7, Z7
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z1, Z7
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z1, Z7
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z21, Z7
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z21
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z7, Z21
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z7, Z21
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z7, Z21
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z7, Z21
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z7, Z21
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z21, Z7
+	VPSLLD       $0x17, Z0, Z0
+	VMOVUPS      lanes_41800000<>+0(SB), Z1
+	VMINPS       Z6, Z1, Z21
+	VMOVUPS      lanes_c1800000<>+0(SB), Z1
+	VMAXPS       Z21, Z1, Z21
+	VMULPS       lanes_3ecc422a<>+0(SB), Z21, Z21
+	VMULPS       Z0, Z7, Z1
+	VMULPS       lanes_2b800000<>+0(SB), Z1, Z1
+	VMULPS       Z20, Z7, Z20
+	VMULPS       Z0, Z20, Z0
+	VMULPS       lanes_2b800000<>+0(SB), Z0, Z0
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z6, K5
+	VMOVUPS      lanes_3f800000<>+0(SB), Z20
+	VSUBPS       Z0, Z20, Z6
+	VBLENDMPS    Z0, Z6, K5, Z6
+	VFMADD231PS  Z1, Z21, Z6
+	VMOVUPS      (BX), Z1
+	VMULPS       Z1, Z6, Z1
+	VMOVUPS      Z1, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	SUBQ         $+16, DX
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+16, DX
+	TESTQ        DX, DX
+	JE           done
+	MOVL         $0x0000ffff, R13
+	BZHIL        DX, R13, R13
+	KMOVW        R13, K1
+	VMOVUPS.Z    (CX), K1, Z1
+	VMOVUPS      lanes_80000000<>+0(SB), Z21
+	VPANDND      Z1, Z21, Z6
+	VMOVUPS      lanes_416ccccd<>+0(SB), Z21
+	VMINPS       Z6, Z21, Z6
+	VMOVUPS      lanes_3d26403b<>+0(SB), Z21
+	VFMADD231PS  lanes_3b8696e9<>+0(SB), Z6, Z21
+	VFMADD213PS  lanes_3e3b8564<>+0(SB), Z6, Z21
+	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z6, Z21
+	VFMADD213PS  lanes_3f000000<>+0(SB), Z6, Z21
+	VMOVUPS      lanes_3dd060b0<>+0(SB), Z0
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z6, Z0
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z6, Z0
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z6, Z0
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z6, Z0
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z6, Z0
+	VDIVPS       Z0, Z21, Z0
+	VMULPS       Z6, Z6, Z21
+	VFMSUB213PS  Z21, Z6, Z6
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z20
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z21, Z20
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z20, Z7
+	VMULPS       lanes_bf000000<>+0(SB), Z21, Z21
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z7, Z21
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z7, Z21
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z6, Z21
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z6
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z21, Z6
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z21, Z6
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z21, Z6
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z21, Z6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z21, Z6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z6, Z21
+	VPSLLD       $0x17, Z20, Z20
+	VMOVUPS      lanes_41800000<>+0(SB), Z7
+	VMINPS       Z1, Z7, Z6
+	VMOVUPS      lanes_c1800000<>+0(SB), Z7
+	VMAXPS       Z6, Z7, Z6
+	VMULPS       lanes_3ecc422a<>+0(SB), Z6, Z6
+	VMULPS       Z20, Z21, Z7
+	VMULPS       lanes_2b800000<>+0(SB), Z7, Z7
+	VMULPS       Z0, Z21, Z0
+	VMULPS       Z20, Z0, Z20
+	VMULPS       lanes_2b800000<>+0(SB), Z20, Z20
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z1, K5
+	VMOVUPS      lanes_3f800000<>+0(SB), Z0
+	VSUBPS       Z20, Z0, Z1
+	VBLENDMPS    Z20, Z1, K5, Z1
+	VFMADD231PS  Z7, Z6, Z1
+	VMOVUPS.Z    (BX), K1, Z7
+	VMULPS       Z7, Z1, Z7
+	VMOVUPS      Z7, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func GeluTanhAVX2(dst *float32, x *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·GeluTanhAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ n+16(FP), CX
+	SUBQ $+16, CX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VMOVUPS      lanes_80000000<>+0(SB), Y3
+	VANDNPS      Y0, Y3, Y2
+	VMOVUPS      lanes_80000000<>+0(SB), Y4
+	VANDNPS      Y1, Y4, Y3
+	VMOVUPS      lanes_41300000<>+0(SB), Y4
+	VMINPS       Y2, Y4, Y2
+	VMOVUPS      lanes_41300000<>+0(SB), Y4
+	VMINPS       Y3, Y4, Y3
+	VMULPS       Y2, Y2, Y4
+	VMULPS       Y3, Y3, Y5
+	VMOVUPS      Y4, Y6
+	VFMSUB231PS  Y2, Y2, Y6
+	VMOVUPS      Y5, Y7
+	VFMSUB231PS  Y3, Y3, Y7
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Y8
+	VFMADD231PS  lanes_bd922279<>+0(SB), Y4, Y8
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Y9
+	VFMADD231PS  lanes_bd922279<>+0(SB), Y5, Y9
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Y11
+	VSUBPS       Y8, Y11, Y10
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Y12
+	VSUBPS       Y9, Y12, Y11
+	VFMADD231PS  lanes_bd922279<>+0(SB), Y4, Y10
+	VFMADD231PS  lanes_bd922279<>+0(SB), Y5, Y11
+	VFMADD231PS  lanes_b124d8b5<>+0(SB), Y4, Y10
+	VFMADD231PS  lanes_b124d8b5<>+0(SB), Y5, Y11
+	VADDPS       lanes_b88a67a8<>+0(SB), Y10, Y10
+	VADDPS       lanes_b88a67a8<>+0(SB), Y11, Y11
+	VFMADD231PS  lanes_bd922279<>+0(SB), Y6, Y10
+	VFMADD231PS  lanes_bd922279<>+0(SB), Y7, Y11
+	VMULPS       Y8, Y2, Y7
+	VMULPS       Y9, Y3, Y6
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Y5
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Y5, Y7
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Y5
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Y5, Y6
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y7, Y5
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y6, Y4
+	VMULPS       lanes_3f317200<>+0(SB), Y5, Y12
+	VMULPS       lanes_3f317200<>+0(SB), Y4, Y13
+	VFMSUB231PS  Y8, Y2, Y12
+	VFMSUB231PS  Y9, Y3, Y13
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Y5, Y12
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Y4, Y13
+	VFMADD231PS  Y10, Y2, Y12
+	VFMADD231PS  Y11, Y3, Y13
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y11
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y3
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y13, Y3
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y11
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y13, Y3
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y11
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y13, Y3
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y11
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y13, Y3
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y3
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y13
+	VPSLLD       $0x17, Y7, Y7
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y7, Y12, Y7
+	VMULPS       Y6, Y13, Y6
+	VMULPS       lanes_2b800000<>+0(SB), Y7, Y7
+	VMULPS       lanes_2b800000<>+0(SB), Y6, Y6
+	VMOVUPS      lanes_c2480000<>+0(SB), Y12
+	VMAXPS       Y0, Y12, Y13
+	VMOVUPS      lanes_c2480000<>+0(SB), Y3
+	VMAXPS       Y1, Y3, Y12
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y1, Y1
+	VMOVUPS      lanes_3f800000<>+0(SB), Y3
+	VBLENDVPS    Y0, Y7, Y3, Y0
+	VMOVUPS      lanes_3f800000<>+0(SB), Y3
+	VBLENDVPS    Y1, Y6, Y3, Y1
+	VMULPS       Y0, Y13, Y0
+	VMULPS       Y1, Y12, Y1
+	VADDPS       lanes_3f800000<>+0(SB), Y7, Y7
+	VADDPS       lanes_3f800000<>+0(SB), Y6, Y6
+	VDIVPS       Y7, Y0, Y7
+	VDIVPS       Y6, Y1, Y6
+	VMOVUPS      Y7, (AX)
+	VMOVUPS      Y6, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	SUBQ         $+16, CX
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, CX
+	SUBQ $+8, CX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (BX), Y6
+	VMOVUPS      lanes_80000000<>+0(SB), Y1
+	VANDNPS      Y6, Y1, Y7
+	VMOVUPS      lanes_41300000<>+0(SB), Y1
+	VMINPS       Y7, Y1, Y7
+	VMULPS       Y7, Y7, Y1
+	VMOVUPS      Y1, Y0
+	VFMSUB231PS  Y7, Y7, Y0
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Y12
+	VFMADD231PS  lanes_bd922279<>+0(SB), Y1, Y12
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Y3
+	VSUBPS       Y12, Y3, Y13
+	VFMADD231PS  lanes_bd922279<>+0(SB), Y1, Y13
+	VFMADD231PS  lanes_b124d8b5<>+0(SB), Y1, Y13
+	VADDPS       lanes_b88a67a8<>+0(SB), Y13, Y13
+	VFMADD231PS  lanes_bd922279<>+0(SB), Y0, Y13
+	VMULPS       Y12, Y7, Y0
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Y1
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Y1, Y0
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y0, Y1
+	VMULPS       lanes_3f317200<>+0(SB), Y1, Y3
+	VFMSUB231PS  Y12, Y7, Y3
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Y1, Y3
+	VFMADD231PS  Y13, Y7, Y3
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y3, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y3, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y3, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y3, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y3
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y3, Y0
+	VMULPS       lanes_2b800000<>+0(SB), Y0, Y0
+	VMOVUPS      lanes_c2480000<>+0(SB), Y13
+	VMAXPS       Y6, Y13, Y3
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y6
+	VMOVUPS      lanes_3f800000<>+0(SB), Y13
+	VBLENDVPS    Y6, Y0, Y13, Y6
+	VMULPS       Y6, Y3, Y6
+	VADDPS       lanes_3f800000<>+0(SB), Y0, Y0
+	VDIVPS       Y0, Y6, Y0
+	VMOVUPS      Y0, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	SUBQ         $+8, CX
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+8, CX
+	TESTQ        CX, CX
+	JE           done
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         CX
+	VMOVUPS      32(R13)(CX*4), Y0
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y0, Y6
+	VMOVUPS      lanes_80000000<>+0(SB), Y13
+	VANDNPS      Y6, Y13, Y3
+	VMOVUPS      lanes_41300000<>+0(SB), Y13
+	VMINPS       Y3, Y13, Y3
+	VMULPS       Y3, Y3, Y13
+	VMOVUPS      Y13, Y7
+	VFMSUB231PS  Y3, Y3, Y7
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Y1
+	VFMADD231PS  lanes_bd922279<>+0(SB), Y13, Y1
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Y11
+	VSUBPS       Y1, Y11, Y12
+	VFMADD231PS  lanes_bd922279<>+0(SB), Y13, Y12
+	VFMADD231PS  lanes_b124d8b5<>+0(SB), Y13, Y12
+	VADDPS       lanes_b88a67a8<>+0(SB), Y12, Y12
+	VFMADD231PS  lanes_bd922279<>+0(SB), Y7, Y12
+	VMULPS       Y1, Y3, Y7
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Y13
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Y13, Y7
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y7, Y13
+	VMULPS       lanes_3f317200<>+0(SB), Y13, Y11
+	VFMSUB231PS  Y1, Y3, Y11
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Y13, Y11
+	VFMADD231PS  Y12, Y3, Y11
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y7, Y11, Y7
+	VMULPS       lanes_2b800000<>+0(SB), Y7, Y7
+	VMOVUPS      lanes_c2480000<>+0(SB), Y12
+	VMAXPS       Y6, Y12, Y11
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y6
+	VMOVUPS      lanes_3f800000<>+0(SB), Y12
+	VBLENDVPS    Y6, Y7, Y12, Y6
+	VMULPS       Y6, Y11, Y6
+	VADDPS       lanes_3f800000<>+0(SB), Y7, Y7
+	VDIVPS       Y7, Y6, Y7
+	VMASKMOVPS   Y7, Y0, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA lanes_41300000<>+0(SB)/4, $0x41300000
+DATA lanes_41300000<>+4(SB)/4, $0x41300000
+DATA lanes_41300000<>+8(SB)/4, $0x41300000
+DATA lanes_41300000<>+12(SB)/4, $0x41300000
+DATA lanes_41300000<>+16(SB)/4, $0x41300000
+DATA lanes_41300000<>+20(SB)/4, $0x41300000
+DATA lanes_41300000<>+24(SB)/4, $0x41300000
+DATA lanes_41300000<>+28(SB)/4, $0x41300000
+DATA lanes_41300000<>+32(SB)/4, $0x41300000
+DATA lanes_41300000<>+36(SB)/4, $0x41300000
+DATA lanes_41300000<>+40(SB)/4, $0x41300000
+DATA lanes_41300000<>+44(SB)/4, $0x41300000
+DATA lanes_41300000<>+48(SB)/4, $0x41300000
+DATA lanes_41300000<>+52(SB)/4, $0x41300000
+DATA lanes_41300000<>+56(SB)/4, $0x41300000
+DATA lanes_41300000<>+60(SB)/4, $0x41300000
+GLOBL lanes_41300000<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_bfcc4000<>+0(SB)/4, $0xbfcc4000
+DATA lanes_bfcc4000<>+4(SB)/4, $0xbfcc4000
+DATA lanes_bfcc4000<>+8(SB)/4, $0xbfcc4000
+DATA lanes_bfcc4000<>+12(SB)/4, $0xbfcc4000
+DATA lanes_bfcc4000<>+16(SB)/4, $0xbfcc4000
+DATA lanes_bfcc4000<>+20(SB)/4, $0xbfcc4000
+DATA lanes_bfcc4000<>+24(SB)/4, $0xbfcc4000
+DATA lanes_bfcc4000<>+28(SB)/4, $0xbfcc4000
+DATA lanes_bfcc4000<>+32(SB)/4, $0xbfcc4000
+DATA lanes_bfcc4000<>+36(SB)/4, $0xbfcc4000
+DATA lanes_bfcc4000<>+40(SB)/4, $0xbfcc4000
+DATA lanes_bfcc4000<>+44(SB)/4, $0xbfcc4000
+DATA lanes_bfcc4000<>+48(SB)/4, $0xbfcc4000
+DATA lanes_bfcc4000<>+52(SB)/4, $0xbfcc4000
+DATA lanes_bfcc4000<>+56(SB)/4, $0xbfcc4000
+DATA lanes_bfcc4000<>+60(SB)/4, $0xbfcc4000
+GLOBL lanes_bfcc4000<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_bd922279<>+0(SB)/4, $0xbd922279
+DATA lanes_bd922279<>+4(SB)/4, $0xbd922279
+DATA lanes_bd922279<>+8(SB)/4, $0xbd922279
+DATA lanes_bd922279<>+12(SB)/4, $0xbd922279
+DATA lanes_bd922279<>+16(SB)/4, $0xbd922279
+DATA lanes_bd922279<>+20(SB)/4, $0xbd922279
+DATA lanes_bd922279<>+24(SB)/4, $0xbd922279
+DATA lanes_bd922279<>+28(SB)/4, $0xbd922279
+DATA lanes_bd922279<>+32(SB)/4, $0xbd922279
+DATA lanes_bd922279<>+36(SB)/4, $0xbd922279
+DATA lanes_bd922279<>+40(SB)/4, $0xbd922279
+DATA lanes_bd922279<>+44(SB)/4, $0xbd922279
+DATA lanes_bd922279<>+48(SB)/4, $0xbd922279
+DATA lanes_bd922279<>+52(SB)/4, $0xbd922279
+DATA lanes_bd922279<>+56(SB)/4, $0xbd922279
+DATA lanes_bd922279<>+60(SB)/4, $0xbd922279
+GLOBL lanes_bd922279<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_b124d8b5<>+0(SB)/4, $0xb124d8b5
+DATA lanes_b124d8b5<>+4(SB)/4, $0xb124d8b5
+DATA lanes_b124d8b5<>+8(SB)/4, $0xb124d8b5
+DATA lanes_b124d8b5<>+12(SB)/4, $0xb124d8b5
+DATA lanes_b124d8b5<>+16(SB)/4, $0xb124d8b5
+DATA lanes_b124d8b5<>+20(SB)/4, $0xb124d8b5
+DATA lanes_b124d8b5<>+24(SB)/4, $0xb124d8b5
+DATA lanes_b124d8b5<>+28(SB)/4, $0xb124d8b5
+DATA lanes_b124d8b5<>+32(SB)/4, $0xb124d8b5
+DATA lanes_b124d8b5<>+36(SB)/4, $0xb124d8b5
+DATA lanes_b124d8b5<>+40(SB)/4, $0xb124d8b5
+DATA lanes_b124d8b5<>+44(SB)/4, $0xb124d8b5
+DATA lanes_b124d8b5<>+48(SB)/4, $0xb124d8b5
+DATA lanes_b124d8b5<>+52(SB)/4, $0xb124d8b5
+DATA lanes_b124d8b5<>+56(SB)/4, $0xb124d8b5
+DATA lanes_b124d8b5<>+60(SB)/4, $0xb124d8b5
+GLOBL lanes_b124d8b5<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_b88a67a8<>+0(SB)/4, $0xb88a67a8
+DATA lanes_b88a67a8<>+4(SB)/4, $0xb88a67a8
+DATA lanes_b88a67a8<>+8(SB)/4, $0xb88a67a8
+DATA lanes_b88a67a8<>+12(SB)/4, $0xb88a67a8
+DATA lanes_b88a67a8<>+16(SB)/4, $0xb88a67a8
+DATA lanes_b88a67a8<>+20(SB)/4, $0xb88a67a8
+DATA lanes_b88a67a8<>+24(SB)/4, $0xb88a67a8
+DATA lanes_b88a67a8<>+28(SB)/4, $0xb88a67a8
+DATA lanes_b88a67a8<>+32(SB)/4, $0xb88a67a8
+DATA lanes_b88a67a8<>+36(SB)/4, $0xb88a67a8
+DATA lanes_b88a67a8<>+40(SB)/4, $0xb88a67a8
+DATA lanes_b88a67a8<>+44(SB)/4, $0xb88a67a8
+DATA lanes_b88a67a8<>+48(SB)/4, $0xb88a67a8
+DATA lanes_b88a67a8<>+52(SB)/4, $0xb88a67a8
+DATA lanes_b88a67a8<>+56(SB)/4, $0xb88a67a8
+DATA lanes_b88a67a8<>+60(SB)/4, $0xb88a67a8
+GLOBL lanes_b88a67a8<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_3f317200<>+0(SB)/4, $0x3f317200
+DATA lanes_3f317200<>+4(SB)/4, $0x3f317200
+DATA lanes_3f317200<>+8(SB)/4, $0x3f317200
+DATA lanes_3f317200<>+12(SB)/4, $0x3f317200
+DATA lanes_3f317200<>+16(SB)/4, $0x3f317200
+DATA lanes_3f317200<>+20(SB)/4, $0x3f317200
+DATA lanes_3f317200<>+24(SB)/4, $0x3f317200
+DATA lanes_3f317200<>+28(SB)/4, $0x3f317200
+DATA lanes_3f317200<>+32(SB)/4, $0x3f317200
+DATA lanes_3f317200<>+36(SB)/4, $0x3f317200
+DATA lanes_3f317200<>+40(SB)/4, $0x3f317200
+DATA lanes_3f317200<>+44(SB)/4, $0x3f317200
+DATA lanes_3f317200<>+48(SB)/4, $0x3f317200
+DATA lanes_3f317200<>+52(SB)/4, $0x3f317200
+DATA lanes_3f317200<>+56(SB)/4, $0x3f317200
+DATA lanes_3f317200<>+60(SB)/4, $0x3f317200
+GLOBL lanes_3f317200<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_35bfbe8e<>+0(SB)/4, $0x35bfbe8e
+DATA lanes_35bfbe8e<>+4(SB)/4, $0x35bfbe8e
+DATA lanes_35bfbe8e<>+8(SB)/4, $0x35bfbe8e
+DATA lanes_35bfbe8e<>+12(SB)/4, $0x35bfbe8e
+DATA lanes_35bfbe8e<>+16(SB)/4, $0x35bfbe8e
+DATA lanes_35bfbe8e<>+20(SB)/4, $0x35bfbe8e
+DATA lanes_35bfbe8e<>+24(SB)/4, $0x35bfbe8e
+DATA lanes_35bfbe8e<>+28(SB)/4, $0x35bfbe8e
+DATA lanes_35bfbe8e<>+32(SB)/4, $0x35bfbe8e
+DATA lanes_35bfbe8e<>+36(SB)/4, $0x35bfbe8e
+DATA lanes_35bfbe8e<>+40(SB)/4, $0x35bfbe8e
+DATA lanes_35bfbe8e<>+44(SB)/4, $0x35bfbe8e
+DATA lanes_35bfbe8e<>+48(SB)/4, $0x35bfbe8e
+DATA lanes_35bfbe8e<>+52(SB)/4, $0x35bfbe8e
+DATA lanes_35bfbe8e<>+56(SB)/4, $0x35bfbe8e
+DATA lanes_35bfbe8e<>+60(SB)/4, $0x35bfbe8e
+GLOBL lanes_35bfbe8e<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_c2480000<>+0(SB)/4, $0xc2480000
+DATA lanes_c2480000<>+4(SB)/4, $0xc2480000
+DATA lanes_c2480000<>+8(SB)/4, $0xc2480000
+DATA lanes_c2480000<>+12(SB)/4, $0xc2480000
+DATA lanes_c2480000<>+16(SB)/4, $0xc2480000
+DATA lanes_c2480000<>+20(SB)/4, $0xc2480000
+DATA lanes_c2480000<>+24(SB)/4, $0xc2480000
+DATA lanes_c2480000<>+28(SB)/4, $0xc2480000
+DATA lanes_c2480000<>+32(SB)/4, $0xc2480000
+DATA lanes_c2480000<>+36(SB)/4, $0xc2480000
+DATA lanes_c2480000<>+40(SB)/4, $0xc2480000
+DATA lanes_c2480000<>+44(SB)/4, $0xc2480000
+DATA lanes_c2480000<>+48(SB)/4, $0xc2480000
+DATA lanes_c2480000<>+52(SB)/4, $0xc2480000
+DATA lanes_c2480000<>+56(SB)/4, $0xc2480000
+DATA lanes_c2480000<>+60(SB)/4, $0xc2480000
+GLOBL lanes_c2480000<>(SB), RODATA|NOPTR, $64
+
+// func GeluTanhAVX512(dst *float32, x *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GeluTanhAVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ n+16(FP), CX
+	SUBQ $+64, CX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VMOVUPS      128(BX), Z2
+	VMOVUPS      192(BX), Z3
+	VMOVUPS      lanes_80000000<>+0(SB), Z5
+	VPANDND      Z0, Z5, Z4
+	VMOVUPS      lanes_80000000<>+0(SB), Z6
+	VPANDND      Z1, Z6, Z5
+	VMOVUPS      lanes_80000000<>+0(SB), Z7
+	VPANDND      Z2, Z7, Z6
+	VMOVUPS      lanes_80000000<>+0(SB), Z8
+	VPANDND      Z3, Z8, Z7
+	VMOVUPS      lanes_41300000<>+0(SB), Z8
+	VMINPS       Z4, Z8, Z4
+	VMOVUPS      lanes_41300000<>+0(SB), Z8
+	VMINPS       Z5, Z8, Z5
+	VMOVUPS      lanes_41300000<>+0(SB), Z8
+	VMINPS       Z6, Z8, Z6
+	VMOVUPS      lanes_41300000<>+0(SB), Z8
+	VMINPS       Z7, Z8, Z7
+	VMULPS       Z4, Z4, Z8
+	VMULPS       Z5, Z5, Z9
+	VMULPS       Z6, Z6, Z10
+	VMULPS       Z7, Z7, Z11
+	VMOVUPS      Z8, Z12
+	VFMSUB231PS  Z4, Z4, Z12
+	VMOVUPS      Z9, Z13
+	VFMSUB231PS  Z5, Z5, Z13
+	VMOVUPS      Z10, Z14
+	VFMSUB231PS  Z6, Z6, Z14
+	VMOVUPS      Z11, Z15
+	VFMSUB231PS  Z7, Z7, Z15
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Z16
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z8, Z16
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Z17
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z9, Z17
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Z18
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z10, Z18
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Z19
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z11, Z19
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Z21
+	VSUBPS       Z16, Z21, Z20
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Z22
+	VSUBPS       Z17, Z22, Z21
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Z23
+	VSUBPS       Z18, Z23, Z22
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Z24
+	VSUBPS       Z19, Z24, Z23
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z8, Z20
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z9, Z21
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z10, Z22
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z11, Z23
+	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z8, Z20
+	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z9, Z21
+	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z10, Z22
+	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z11, Z23
+	VADDPS       lanes_b88a67a8<>+0(SB), Z20, Z20
+	VADDPS       lanes_b88a67a8<>+0(SB), Z21, Z21
+	VADDPS       lanes_b88a67a8<>+0(SB), Z22, Z22
+	VADDPS       lanes_b88a67a8<>+0(SB), Z23, Z23
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z12, Z20
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z13, Z21
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z14, Z22
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z15, Z23
+	VMULPS       Z16, Z4, Z15
+	VMULPS       Z17, Z5, Z14
+	VMULPS       Z18, Z6, Z13
+	VMULPS       Z19, Z7, Z12
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z11
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z11, Z15
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z11
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z11, Z14
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z11
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z11, Z13
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z11
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z11, Z12
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z15, Z11
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z14, Z10
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z13, Z9
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z12, Z8
+	VMULPS       lanes_3f317200<>+0(SB), Z11, Z24
+	VMULPS       lanes_3f317200<>+0(SB), Z10, Z25
+	VMULPS       lanes_3f317200<>+0(SB), Z9, Z26
+	VMULPS       lanes_3f317200<>+0(SB), Z8, Z27
+	VFMSUB231PS  Z16, Z4, Z24
+	VFMSUB231PS  Z17, Z5, Z25
+	VFMSUB231PS  Z18, Z6, Z26
+	VFMSUB231PS  Z19, Z7, Z27
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z11, Z24
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z10, Z25
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z9, Z26
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z8, Z27
+	VFMADD231PS  Z20, Z4, Z24
+	VFMADD231PS  Z21, Z5, Z25
+	VFMADD231PS  Z22, Z6, Z26
+	VFMADD231PS  Z23, Z7, Z27
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z23
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z24, Z23
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z7
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z25, Z7
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z22
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z26, Z22
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z6
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z27, Z6
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z24, Z23
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z25, Z7
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z26, Z22
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z27, Z6
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z24, Z23
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z25, Z7
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z26, Z22
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z27, Z6
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z24, Z23
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z25, Z7
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z26, Z22
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z27, Z6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z24, Z23
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z25, Z7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z26, Z22
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z27, Z6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z23, Z24
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z7, Z25
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z22, Z26
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z6, Z27
+	VPSLLD       $0x17, Z15, Z15
+	VPSLLD       $0x17, Z14, Z14
+	VPSLLD       $0x17, Z13, Z13
+	VPSLLD       $0x17, Z12, Z12
+	VMULPS       Z15, Z24, Z15
+	VMULPS       Z14, Z25, Z14
+	VMULPS       Z13, Z26, Z13
+	VMULPS       Z12, Z27, Z12
+	VMULPS       lanes_2b800000<>+0(SB), Z15, Z15
+	VMULPS       lanes_2b800000<>+0(SB), Z14, Z14
+	VMULPS       lanes_2b800000<>+0(SB), Z13, Z13
+	VMULPS       lanes_2b800000<>+0(SB), Z12, Z12
+	VMOVUPS      lanes_c2480000<>+0(SB), Z26
+	VMAXPS       Z0, Z26, Z27
+	VMOVUPS      lanes_c2480000<>+0(SB), Z25
+	VMAXPS       Z1, Z25, Z26
+	VMOVUPS      lanes_c2480000<>+0(SB), Z24
+	VMAXPS       Z2, Z24, Z25
+	VMOVUPS      lanes_c2480000<>+0(SB), Z6
+	VMAXPS       Z3, Z6, Z24
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z0, K2
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z1, K3
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z2, K4
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z3, K5
+	VMOVUPS      lanes_3f800000<>+0(SB), Z2
+	VBLENDMPS    Z15, Z2, K2, Z3
+	VMOVUPS      lanes_3f800000<>+0(SB), Z1
+	VBLENDMPS    Z14, Z1, K3, Z2
+	VMOVUPS      lanes_3f800000<>+0(SB), Z0
+	VBLENDMPS    Z13, Z0, K4, Z1
+	VMOVUPS      lanes_3f800000<>+0(SB), Z6
+	VBLENDMPS    Z12, Z6, K5, Z0
+	VMULPS       Z3, Z27, Z3
+	VMULPS       Z2, Z26, Z2
+	VMULPS       Z1, Z25, Z1
+	VMULPS       Z0, Z24, Z0
+	VADDPS       lanes_3f800000<>+0(SB), Z15, Z15
+	VADDPS       lanes_3f800000<>+0(SB), Z14, Z14
+	VADDPS       lanes_3f800000<>+0(SB), Z13, Z13
+	VADDPS       lanes_3f800000<>+0(SB), Z12, Z12
+	VDIVPS       Z15, Z3, Z15
+	VDIVPS       Z14, Z2, Z14
+	VDIVPS       Z13, Z1, Z13
+	VDIVPS       Z12, Z0, Z12
+	VMOVUPS      Z15, (AX)
+	VMOVUPS      Z14, 64(AX)
+	VMOVUPS      Z13, 128(AX)
+	VMOVUPS      Z12, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	SUBQ         $+64, CX
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+64, CX
+	SUBQ $+16, CX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (BX), Z12
+	VMOVUPS      lanes_80000000<>+0(SB), Z14
+	VPANDND      Z12, Z14, Z13
+	VMOVUPS      lanes_41300000<>+0(SB), Z14
+	VMINPS       Z13, Z14, Z13
+	VMULPS       Z13, Z13, Z14
+	VMOVUPS      Z14, Z15
+	VFMSUB231PS  Z13, Z13, Z15
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Z0
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z14, Z0
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Z2
+	VSUBPS       Z0, Z2, Z1
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z14, Z1
+	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z14, Z1
+	VADDPS       lanes_b88a67a8<>+0(SB), Z1, Z1
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z15, Z1
+	VMULPS       Z0, Z13, Z15
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z14
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z14, Z15
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z15, Z14
+	VMULPS       lanes_3f317200<>+0(SB), Z14, Z2
+	VFMSUB231PS  Z0, Z13, Z2
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z14, Z2
+	VFMADD231PS  Z1, Z13, Z2
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z1
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z2, Z1
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z2, Z1
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z2, Z1
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z2, Z1
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z2, Z1
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z1, Z2
+	VPSLLD       $0x17, Z15, Z15
+	VMULPS       Z15, Z2, Z15
+	VMULPS       lanes_2b800000<>+0(SB), Z15, Z15
+	VMOVUPS      lanes_c2480000<>+0(SB), Z1
+	VMAXPS       Z12, Z1, Z2
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z12, K5
+	VMOVUPS      lanes_3f800000<>+0(SB), Z1
+	VBLENDMPS    Z15, Z1, K5, Z12
+	VMULPS       Z12, Z2, Z12
+	VADDPS       lanes_3f800000<>+0(SB), Z15, Z15
+	VDIVPS       Z15, Z12, Z15
+	VMOVUPS      Z15, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	SUBQ         $+16, CX
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+16, CX
+	TESTQ        CX, CX
+	JE           done
+	MOVL         $0x0000ffff, R13
+	BZHIL        CX, R13, R13
+	KMOVW        R13, K1
+	VMOVUPS.Z    (BX), K1, Z15
+	VMOVUPS      lanes_80000000<>+0(SB), Z2
+	VPANDND      Z15, Z2, Z12
+	VMOVUPS      lanes_41300000<>+0(SB), Z2
+	VMINPS       Z12, Z2, Z12
+	VMULPS       Z12, Z12, Z2
+	VMOVUPS      Z2, Z1
+	VFMSUB231PS  Z12, Z12, Z1
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Z13
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z2, Z13
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Z0
+	VSUBPS       Z13, Z0, Z14
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z2, Z14
+	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z2, Z14
+	VADDPS       lanes_b88a67a8<>+0(SB), Z14, Z14
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z1, Z14
+	VMULPS       Z13, Z12, Z1
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z2
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z2, Z1
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z1, Z2
+	VMULPS       lanes_3f317200<>+0(SB), Z2, Z0
+	VFMSUB231PS  Z13, Z12, Z0
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z2, Z0
+	VFMADD231PS  Z14, Z12, Z0
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z14
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z0, Z14
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z0, Z14
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z0, Z14
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z0, Z14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z0, Z14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z14, Z0
+	VPSLLD       $0x17, Z1, Z1
+	VMULPS       Z1, Z0, Z1
+	VMULPS       lanes_2b800000<>+0(SB), Z1, Z1
+	VMOVUPS      lanes_c2480000<>+0(SB), Z14
+	VMAXPS       Z15, Z14, Z0
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z15, K5
+	VMOVUPS      lanes_3f800000<>+0(SB), Z14
+	VBLENDMPS    Z1, Z14, K5, Z15
+	VMULPS       Z15, Z0, Z15
+	VADDPS       lanes_3f800000<>+0(SB), Z1, Z1
+	VDIVPS       Z1, Z15, Z1
+	VMOVUPS      Z1, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func GeluTanhBackwardAVX2(dx *float32, dy *float32, x *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·GeluTanhBackwardAVX2(SB), NOSPLIT, $0-32
+	MOVQ dx+0(FP), AX
+	MOVQ dy+8(FP), BX
+	MOVQ x+16(FP), CX
+	MOVQ n+24(FP), DX
+	SUBQ $+16, DX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS      (CX), Y0
+	VMOVUPS      32(CX), Y1
+	VMOVUPS      lanes_80000000<>+0(SB), Y3
+	VANDNPS      Y0, Y3, Y2
+	VMOVUPS      lanes_80000000<>+0(SB), Y4
+	VANDNPS      Y1, Y4, Y3
+	VMOVUPS      lanes_41300000<>+0(SB), Y4
+	VMINPS       Y2, Y4, Y2
+	VMOVUPS      lanes_41300000<>+0(SB), Y4
+	VMINPS       Y3, Y4, Y3
+	VMULPS       Y2, Y2, Y4
+	VMULPS       Y3, Y3, Y5
+	VMOVUPS      Y4, Y6
+	VFMSUB231PS  Y2, Y2, Y6
+	VMOVUPS      Y5, Y7
+	VFMSUB231PS  Y3, Y3, Y7
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Y8
+	VFMADD231PS  lanes_bd922279<>+0(SB), Y4, Y8
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Y9
+	VFMADD231PS  lanes_bd922279<>+0(SB), Y5, Y9
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Y11
+	VSUBPS       Y8, Y11, Y10
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Y12
+	VSUBPS       Y9, Y12, Y11
+	VFMADD231PS  lanes_bd922279<>+0(SB), Y4, Y10
+	VFMADD231PS  lanes_bd922279<>+0(SB), Y5, Y11
+	VFMADD231PS  lanes_b124d8b5<>+0(SB), Y4, Y10
+	VFMADD231PS  lanes_b124d8b5<>+0(SB), Y5, Y11
+	VADDPS       lanes_b88a67a8<>+0(SB), Y10, Y10
+	VADDPS       lanes_b88a67a8<>+0(SB), Y11, Y11
+	VFMADD231PS  lanes_bd922279<>+0(SB), Y6, Y10
+	VFMADD231PS  lanes_bd922279<>+0(SB), Y7, Y11
+	VMULPS       Y8, Y2, Y7
+	VMULPS       Y9, Y3, Y6
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Y5
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Y5, Y7
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Y5
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Y5, Y6
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y7, Y5
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y6, Y4
+	VMULPS       lanes_3f317200<>+0(SB), Y5, Y12
+	VMULPS       lanes_3f317200<>+0(SB), Y4, Y13
+	VFMSUB231PS  Y8, Y2, Y12
+	VFMSUB231PS  Y9, Y3, Y13
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Y5, Y12
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Y4, Y13
+	VFMADD231PS  Y10, Y2, Y12
+	VFMADD231PS  Y11, Y3, Y13
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y11
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y3
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y13, Y3
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y11
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y13, Y3
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y11
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y13, Y3
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y11
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y13, Y3
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y3
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y13
+	VPSLLD       $0x17, Y7, Y7
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y7, Y12, Y7
+	VMULPS       Y6, Y13, Y6
+	VMULPS       lanes_2b800000<>+0(SB), Y7, Y7
+	VMULPS       lanes_2b800000<>+0(SB), Y6, Y6
+	VMOVUPS      lanes_41300000<>+0(SB), Y12
+	VMINPS       Y0, Y12, Y13
+	VMOVUPS      lanes_41300000<>+0(SB), Y3
+	VMINPS       Y1, Y3, Y12
+	VMOVUPS      lanes_c1300000<>+0(SB), Y3
+	VMAXPS       Y13, Y3, Y13
+	VMOVUPS      lanes_c1300000<>+0(SB), Y3
+	VMAXPS       Y12, Y3, Y12
+	VMULPS       Y13, Y13, Y3
+	VMULPS       Y12, Y12, Y11
+	VMOVUPS      lanes_3fcc422a<>+0(SB), Y10
+	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Y10, Y3
+	VMOVUPS      lanes_3fcc422a<>+0(SB), Y10
+	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Y10, Y11
+	VMULPS       Y3, Y13, Y3
+	VMULPS       Y11, Y12, Y11
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y12
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y1, Y13
+	VMOVUPS      lanes_3f800000<>+0(SB), Y10
+	VBLENDVPS    Y12, Y7, Y10, Y12
+	VMOVUPS      lanes_3f800000<>+0(SB), Y10
+	VBLENDVPS    Y13, Y6, Y10, Y13
+	VADDPS       lanes_3f800000<>+0(SB), Y7, Y10
+	VADDPS       lanes_3f800000<>+0(SB), Y6, Y2
+	VDIVPS       Y10, Y12, Y10
+	VDIVPS       Y2, Y13, Y2
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y1, Y1
+	VMOVUPS      lanes_3f800000<>+0(SB), Y12
+	VSUBPS       Y10, Y12, Y13
+	VMOVUPS      lanes_3f800000<>+0(SB), Y4
+	VSUBPS       Y2, Y4, Y12
+	VMULPS       Y10, Y7, Y7
+	VMULPS       Y2, Y6, Y6
+	VBLENDVPS    Y0, Y13, Y7, Y7
+	VBLENDVPS    Y1, Y12, Y6, Y6
+	VMULPS       Y7, Y3, Y7
+	VMULPS       Y6, Y11, Y6
+	VFMADD213PS  Y10, Y7, Y10
+	VFMADD213PS  Y2, Y6, Y2
+	VMOVUPS      (BX), Y6
+	VMOVUPS      32(BX), Y7
+	VMULPS       Y6, Y10, Y6
+	VMULPS       Y7, Y2, Y7
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	SUBQ         $+16, DX
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, DX
+	SUBQ $+8, DX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (CX), Y7
+	VMOVUPS      lanes_80000000<>+0(SB), Y2
+	VANDNPS      Y7, Y2, Y6
+	VMOVUPS      lanes_41300000<>+0(SB), Y2
+	VMINPS       Y6, Y2, Y6
+	VMULPS       Y6, Y6, Y2
+	VMOVUPS      Y2, Y10
+	VFMSUB231PS  Y6, Y6, Y10
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Y11
+	VFMADD231PS  lanes_bd922279<>+0(SB), Y2, Y11
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Y12
+	VSUBPS       Y11, Y12, Y3
+	VFMADD231PS  lanes_bd922279<>+0(SB), Y2, Y3
+	VFMADD231PS  lanes_b124d8b5<>+0(SB), Y2, Y3
+	VADDPS       lanes_b88a67a8<>+0(SB), Y3, Y3
+	VFMADD231PS  lanes_bd922279<>+0(SB), Y10, Y3
+	VMULPS       Y11, Y6, Y10
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Y2
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Y2, Y10
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y10, Y2
+	VMULPS       lanes_3f317200<>+0(SB), Y2, Y12
+	VFMSUB231PS  Y11, Y6, Y12
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Y2, Y12
+	VFMADD231PS  Y3, Y6, Y12
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y3
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y3
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y3
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y3
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y3
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y3
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y12
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y10, Y12, Y10
+	VMULPS       lanes_2b800000<>+0(SB), Y10, Y10
+	VMOVUPS      lanes_41300000<>+0(SB), Y3
+	VMINPS       Y7, Y3, Y12
+	VMOVUPS      lanes_c1300000<>+0(SB), Y3
+	VMAXPS       Y12, Y3, Y12
+	VMULPS       Y12, Y12, Y3
+	VMOVUPS      lanes_3fcc422a<>+0(SB), Y6
+	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Y6, Y3
+	VMULPS       Y3, Y12, Y3
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y7, Y12
+	VMOVUPS      lanes_3f800000<>+0(SB), Y6
+	VBLENDVPS    Y12, Y10, Y6, Y12
+	VADDPS       lanes_3f800000<>+0(SB), Y10, Y6
+	VDIVPS       Y6, Y12, Y6
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y7, Y7
+	VMOVUPS      lanes_3f800000<>+0(SB), Y2
+	VSUBPS       Y6, Y2, Y12
+	VMULPS       Y6, Y10, Y10
+	VBLENDVPS    Y7, Y12, Y10, Y10
+	VMULPS       Y10, Y3, Y10
+	VFMADD213PS  Y6, Y10, Y6
+	VMOVUPS      (BX), Y10
+	VMULPS       Y10, Y6, Y10
+	VMOVUPS      Y10, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	SUBQ         $+8, DX
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+8, DX
+	TESTQ        DX, DX
+	JE           done
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         DX
+	VMOVUPS      32(R13)(DX*4), Y10
+	NEGQ         DX
+	VMASKMOVPS   (CX), Y10, Y6
+	VMOVUPS      lanes_80000000<>+0(SB), Y12
+	VANDNPS      Y6, Y12, Y3
+	VMOVUPS      lanes_41300000<>+0(SB), Y12
+	VMINPS       Y3, Y12, Y3
+	VMULPS       Y3, Y3, Y12
+	VMOVUPS      Y12, Y7
+	VFMSUB231PS  Y3, Y3, Y7
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Y2
+	VFMADD231PS  lanes_bd922279<>+0(SB), Y12, Y2
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Y1
+	VSUBPS       Y2, Y1, Y11
+	VFMADD231PS  lanes_bd922279<>+0(SB), Y12, Y11
+	VFMADD231PS  lanes_b124d8b5<>+0(SB), Y12, Y11
+	VADDPS       lanes_b88a67a8<>+0(SB), Y11, Y11
+	VFMADD231PS  lanes_bd922279<>+0(SB), Y7, Y11
+	VMULPS       Y2, Y3, Y7
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Y12
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Y12, Y7
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y7, Y12
+	VMULPS       lanes_3f317200<>+0(SB), Y12, Y1
+	VFMSUB231PS  Y2, Y3, Y1
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Y12, Y1
+	VFMADD231PS  Y11, Y3, Y1
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y1, Y11
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y1, Y11
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y1, Y11
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y1, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y1, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y1
+	VPSLLD       $0x17, Y7, Y7
+	VMULPS       Y7, Y1, Y7
+	VMULPS       lanes_2b800000<>+0(SB), Y7, Y7
+	VMOVUPS      lanes_41300000<>+0(SB), Y11
+	VMINPS       Y6, Y11, Y1
+	VMOVUPS      lanes_c1300000<>+0(SB), Y11
+	VMAXPS       Y1, Y11, Y1
+	VMULPS       Y1, Y1, Y11
+	VMOVUPS      lanes_3fcc422a<>+0(SB), Y3
+	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Y3, Y11
+	VMULPS       Y11, Y1, Y11
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y1
+	VMOVUPS      lanes_3f800000<>+0(SB), Y3
+	VBLENDVPS    Y1, Y7, Y3, Y1
+	VADDPS       lanes_3f800000<>+0(SB), Y7, Y3
+	VDIVPS       Y3, Y1, Y3
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y6
+	VMOVUPS      lanes_3f800000<>+0(SB), Y12
+	VSUBPS       Y3, Y12, Y1
+	VMULPS       Y3, Y7, Y7
+	VBLENDVPS    Y6, Y1, Y7, Y7
+	VMULPS       Y7, Y11, Y7
+	VFMADD213PS  Y3, Y7, Y3
+	VMASKMOVPS   (BX), Y10, Y7
+	VMULPS       Y7, Y3, Y7
+	VMASKMOVPS   Y7, Y10, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA lanes_c1300000<>+0(SB)/4, $0xc1300000
+DATA lanes_c1300000<>+4(SB)/4, $0xc1300000
+DATA lanes_c1300000<>+8(SB)/4, $0xc1300000
+DATA lanes_c1300000<>+12(SB)/4, $0xc1300000
+DATA lanes_c1300000<>+16(SB)/4, $0xc1300000
+DATA lanes_c1300000<>+20(SB)/4, $0xc1300000
+DATA lanes_c1300000<>+24(SB)/4, $0xc1300000
+DATA lanes_c1300000<>+28(SB)/4, $0xc1300000
+DATA lanes_c1300000<>+32(SB)/4, $0xc1300000
+DATA lanes_c1300000<>+36(SB)/4, $0xc1300000
+DATA lanes_c1300000<>+40(SB)/4, $0xc1300000
+DATA lanes_c1300000<>+44(SB)/4, $0xc1300000
+DATA lanes_c1300000<>+48(SB)/4, $0xc1300000
+DATA lanes_c1300000<>+52(SB)/4, $0xc1300000
+DATA lanes_c1300000<>+56(SB)/4, $0xc1300000
+DATA lanes_c1300000<>+60(SB)/4, $0xc1300000
+GLOBL lanes_c1300000<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_3e5b33b6<>+0(SB)/4, $0x3e5b33b6
+DATA lanes_3e5b33b6<>+4(SB)/4, $0x3e5b33b6
+DATA lanes_3e5b33b6<>+8(SB)/4, $0x3e5b33b6
+DATA lanes_3e5b33b6<>+12(SB)/4, $0x3e5b33b6
+DATA lanes_3e5b33b6<>+16(SB)/4, $0x3e5b33b6
+DATA lanes_3e5b33b6<>+20(SB)/4, $0x3e5b33b6
+DATA lanes_3e5b33b6<>+24(SB)/4, $0x3e5b33b6
+DATA lanes_3e5b33b6<>+28(SB)/4, $0x3e5b33b6
+DATA lanes_3e5b33b6<>+32(SB)/4, $0x3e5b33b6
+DATA lanes_3e5b33b6<>+36(SB)/4, $0x3e5b33b6
+DATA lanes_3e5b33b6<>+40(SB)/4, $0x3e5b33b6
+DATA lanes_3e5b33b6<>+44(SB)/4, $0x3e5b33b6
+DATA lanes_3e5b33b6<>+48(SB)/4, $0x3e5b33b6
+DATA lanes_3e5b33b6<>+52(SB)/4, $0x3e5b33b6
+DATA lanes_3e5b33b6<>+56(SB)/4, $0x3e5b33b6
+DATA lanes_3e5b33b6<>+60(SB)/4, $0x3e5b33b6
+GLOBL lanes_3e5b33b6<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_3fcc422a<>+0(SB)/4, $0x3fcc422a
+DATA lanes_3fcc422a<>+4(SB)/4, $0x3fcc422a
+DATA lanes_3fcc422a<>+8(SB)/4, $0x3fcc422a
+DATA lanes_3fcc422a<>+12(SB)/4, $0x3fcc422a
+DATA lanes_3fcc422a<>+16(SB)/4, $0x3fcc422a
+DATA lanes_3fcc422a<>+20(SB)/4, $0x3fcc422a
+DATA lanes_3fcc422a<>+24(SB)/4, $0x3fcc422a
+DATA lanes_3fcc422a<>+28(SB)/4, $0x3fcc422a
+DATA lanes_3fcc422a<>+32(SB)/4, $0x3fcc422a
+DATA lanes_3fcc422a<>+36(SB)/4, $0x3fcc422a
+DATA lanes_3fcc422a<>+40(SB)/4, $0x3fcc422a
+DATA lanes_3fcc422a<>+44(SB)/4, $0x3fcc422a
+DATA lanes_3fcc422a<>+48(SB)/4, $0x3fcc422a
+DATA lanes_3fcc422a<>+52(SB)/4, $0x3fcc422a
+DATA lanes_3fcc422a<>+56(SB)/4, $0x3fcc422a
+DATA lanes_3fcc422a<>+60(SB)/4, $0x3fcc422a
+GLOBL lanes_3fcc422a<>(SB), RODATA|NOPTR, $64
+
+// func GeluTanhBackwardAVX512(dx *float32, dy *float32, x *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GeluTanhBackwardAVX512(SB), NOSPLIT, $0-32
+	MOVQ dx+0(FP), AX
+	MOVQ dy+8(FP), BX
+	MOVQ x+16(FP), CX
+	MOVQ n+24(FP), DX
+	SUBQ $+64, DX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS      (CX), Z0
+	VMOVUPS      64(CX), Z1
+	VMOVUPS      128(CX), Z2
+	VMOVUPS      192(CX), Z3
+	VMOVUPS      lanes_80000000<>+0(SB), Z5
+	VPANDND      Z0, Z5, Z4
+	VMOVUPS      lanes_80000000<>+0(SB), Z6
+	VPANDND      Z1, Z6, Z5
+	VMOVUPS      lanes_80000000<>+0(SB), Z7
+	VPANDND      Z2, Z7, Z6
+	VMOVUPS      lanes_80000000<>+0(SB), Z8
+	VPANDND      Z3, Z8, Z7
+	VMOVUPS      lanes_41300000<>+0(SB), Z8
+	VMINPS       Z4, Z8, Z4
+	VMOVUPS      lanes_41300000<>+0(SB), Z8
+	VMINPS       Z5, Z8, Z5
+	VMOVUPS      lanes_41300000<>+0(SB), Z8
+	VMINPS       Z6, Z8, Z6
+	VMOVUPS      lanes_41300000<>+0(SB), Z8
+	VMINPS       Z7, Z8, Z7
+	VMULPS       Z4, Z4, Z8
+	VMULPS       Z5, Z5, Z9
+	VMULPS       Z6, Z6, Z10
+	VMULPS       Z7, Z7, Z11
+	VMOVUPS      Z8, Z12
+	VFMSUB231PS  Z4, Z4, Z12
+	VMOVUPS      Z9, Z13
+	VFMSUB231PS  Z5, Z5, Z13
+	VMOVUPS      Z10, Z14
+	VFMSUB231PS  Z6, Z6, Z14
+	VMOVUPS      Z11, Z15
+	VFMSUB231PS  Z7, Z7, Z15
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Z16
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z8, Z16
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Z17
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z9, Z17
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Z18
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z10, Z18
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Z19
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z11, Z19
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Z21
+	VSUBPS       Z16, Z21, Z20
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Z22
+	VSUBPS       Z17, Z22, Z21
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Z23
+	VSUBPS       Z18, Z23, Z22
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Z24
+	VSUBPS       Z19, Z24, Z23
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z8, Z20
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z9, Z21
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z10, Z22
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z11, Z23
+	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z8, Z20
+	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z9, Z21
+	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z10, Z22
+	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z11, Z23
+	VADDPS       lanes_b88a67a8<>+0(SB), Z20, Z20
+	VADDPS       lanes_b88a67a8<>+0(SB), Z21, Z21
+	VADDPS       lanes_b88a67a8<>+0(SB), Z22, Z22
+	VADDPS       lanes_b88a67a8<>+0(SB), Z23, Z23
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z12, Z20
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z13, Z21
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z14, Z22
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z15, Z23
+	VMULPS       Z16, Z4, Z15
+	VMULPS       Z17, Z5, Z14
+	VMULPS       Z18, Z6, Z13
+	VMULPS       Z19, Z7, Z12
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z11
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z11, Z15
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z11
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z11, Z14
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z11
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z11, Z13
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z11
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z11, Z12
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z15, Z11
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z14, Z10
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z13, Z9
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z12, Z8
+	VMULPS       lanes_3f317200<>+0(SB), Z11, Z24
+	VMULPS       lanes_3f317200<>+0(SB), Z10, Z25
+	VMULPS       lanes_3f317200<>+0(SB), Z9, Z26
+	VMULPS       lanes_3f317200<>+0(SB), Z8, Z27
+	VFMSUB231PS  Z16, Z4, Z24
+	VFMSUB231PS  Z17, Z5, Z25
+	VFMSUB231PS  Z18, Z6, Z26
+	VFMSUB231PS  Z19, Z7, Z27
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z11, Z24
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z10, Z25
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z9, Z26
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z8, Z27
+	VFMADD231PS  Z20, Z4, Z24
+	VFMADD231PS  Z21, Z5, Z25
+	VFMADD231PS  Z22, Z6, Z26
+	VFMADD231PS  Z23, Z7, Z27
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z23
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z24, Z23
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z7
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z25, Z7
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z22
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z26, Z22
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z6
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z27, Z6
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z24, Z23
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z25, Z7
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z26, Z22
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z27, Z6
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z24, Z23
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z25, Z7
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z26, Z22
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z27, Z6
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z24, Z23
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z25, Z7
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z26, Z22
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z27, Z6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z24, Z23
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z25, Z7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z26, Z22
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z27, Z6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z23, Z24
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z7, Z25
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z22, Z26
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z6, Z27
+	VPSLLD       $0x17, Z15, Z15
+	VPSLLD       $0x17, Z14, Z14
+	VPSLLD       $0x17, Z13, Z13
+	VPSLLD       $0x17, Z12, Z12
+	VMULPS       Z15, Z24, Z15
+	VMULPS       Z14, Z25, Z14
+	VMULPS       Z13, Z26, Z13
+	VMULPS       Z12, Z27, Z12
+	VMULPS       lanes_2b800000<>+0(SB), Z15, Z15
+	VMULPS       lanes_2b800000<>+0(SB), Z14, Z14
+	VMULPS       lanes_2b800000<>+0(SB), Z13, Z13
+	VMULPS       lanes_2b800000<>+0(SB), Z12, Z12
+	VMOVUPS      lanes_41300000<>+0(SB), Z26
+	VMINPS       Z0, Z26, Z27
+	VMOVUPS      lanes_41300000<>+0(SB), Z25
+	VMINPS       Z1, Z25, Z26
+	VMOVUPS      lanes_41300000<>+0(SB), Z24
+	VMINPS       Z2, Z24, Z25
+	VMOVUPS      lanes_41300000<>+0(SB), Z6
+	VMINPS       Z3, Z6, Z24
+	VMOVUPS      lanes_c1300000<>+0(SB), Z6
+	VMAXPS       Z27, Z6, Z27
+	VMOVUPS      lanes_c1300000<>+0(SB), Z6
+	VMAXPS       Z26, Z6, Z26
+	VMOVUPS      lanes_c1300000<>+0(SB), Z6
+	VMAXPS       Z25, Z6, Z25
+	VMOVUPS      lanes_c1300000<>+0(SB), Z6
+	VMAXPS       Z24, Z6, Z24
+	VMULPS       Z27, Z27, Z6
+	VMULPS       Z26, Z26, Z22
+	VMULPS       Z25, Z25, Z7
+	VMULPS       Z24, Z24, Z23
+	VMOVUPS      lanes_3fcc422a<>+0(SB), Z21
+	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Z21, Z6
+	VMOVUPS      lanes_3fcc422a<>+0(SB), Z21
+	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Z21, Z22
+	VMOVUPS      lanes_3fcc422a<>+0(SB), Z21
+	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Z21, Z7
+	VMOVUPS      lanes_3fcc422a<>+0(SB), Z21
+	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Z21, Z23
+	VMULPS       Z6, Z27, Z6
+	VMULPS       Z22, Z26, Z22
+	VMULPS       Z7, Z25, Z7
+	VMULPS       Z23, Z24, Z23
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z0, K2
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z1, K3
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z2, K4
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z3, K5
+	VMOVUPS      lanes_3f800000<>+0(SB), Z25
+	VBLENDMPS    Z15, Z25, K2, Z24
+	VMOVUPS      lanes_3f800000<>+0(SB), Z26
+	VBLENDMPS    Z14, Z26, K3, Z25
+	VMOVUPS      lanes_3f800000<>+0(SB), Z27
+	VBLENDMPS    Z13, Z27, K4, Z26
+	VMOVUPS      lanes_3f800000<>+0(SB), Z21
+	VBLENDMPS    Z12, Z21, K5, Z27
+	VADDPS       lanes_3f800000<>+0(SB), Z15, Z21
+	VADDPS       lanes_3f800000<>+0(SB), Z14, Z5
+	VADDPS       lanes_3f800000<>+0(SB), Z13, Z20
+	VADDPS       lanes_3f800000<>+0(SB), Z12, Z4
+	VDIVPS       Z21, Z24, Z21
+	VDIVPS       Z5, Z25, Z5
+	VDIVPS       Z20, Z26, Z20
+	VDIVPS       Z4, Z27, Z4
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z0, K5
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z1, K4
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z2, K3
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z3, K2
+	VMOVUPS      lanes_3f800000<>+0(SB), Z2
+	VSUBPS       Z21, Z2, Z3
+	VMOVUPS      lanes_3f800000<>+0(SB), Z1
+	VSUBPS       Z5, Z1, Z2
+	VMOVUPS      lanes_3f800000<>+0(SB), Z0
+	VSUBPS       Z20, Z0, Z1
+	VMOVUPS      lanes_3f800000<>+0(SB), Z27
+	VSUBPS       Z4, Z27, Z0
+	VMULPS       Z21, Z15, Z15
+	VMULPS       Z5, Z14, Z14
+	VMULPS       Z20, Z13, Z13
+	VMULPS       Z4, Z12, Z12
+	VBLENDMPS    Z3, Z15, K5, Z15
+	VBLENDMPS    Z2, Z14, K4, Z14
+	VBLENDMPS    Z1, Z13, K3, Z13
+	VBLENDMPS    Z0, Z12, K2, Z12
+	VMULPS       Z15, Z6, Z15
+	VMULPS       Z14, Z22, Z14
+	VMULPS       Z13, Z7, Z13
+	VMULPS       Z12, Z23, Z12
+	VFMADD213PS  Z21, Z15, Z21
+	VFMADD213PS  Z5, Z14, Z5
+	VFMADD213PS  Z20, Z13, Z20
+	VFMADD213PS  Z4, Z12, Z4
+	VMOVUPS      (BX), Z12
+	VMOVUPS      64(BX), Z13
+	VMOVUPS      128(BX), Z14
+	VMOVUPS      192(BX), Z15
+	VMULPS       Z12, Z21, Z12
+	VMULPS       Z13, Z5, Z13
+	VMULPS       Z14, Z20, Z14
+	VMULPS       Z15, Z4, Z15
+	VMOVUPS      Z12, (AX)
+	VMOVUPS      Z13, 64(AX)
+	VMOVUPS      Z14, 128(AX)
+	VMOVUPS      Z15, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
+	SUBQ         $+64, DX
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+64, DX
+	SUBQ $+16, DX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (CX), Z15
+	VMOVUPS      lanes_80000000<>+0(SB), Z13
+	VPANDND      Z15, Z13, Z14
+	VMOVUPS      lanes_41300000<>+0(SB), Z13
+	VMINPS       Z14, Z13, Z14
+	VMULPS       Z14, Z14, Z13
+	VMOVUPS      Z13, Z12
+	VFMSUB231PS  Z14, Z14, Z12
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Z4
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z13, Z4
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Z5
+	VSUBPS       Z4, Z5, Z20
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z13, Z20
+	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z13, Z20
+	VADDPS       lanes_b88a67a8<>+0(SB), Z20, Z20
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z12, Z20
+	VMULPS       Z4, Z14, Z12
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z13
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z13, Z12
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z12, Z13
+	VMULPS       lanes_3f317200<>+0(SB), Z13, Z5
+	VFMSUB231PS  Z4, Z14, Z5
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z13, Z5
+	VFMADD231PS  Z20, Z14, Z5
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z20
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z5, Z20
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z5, Z20
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z5, Z20
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z5, Z20
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z5, Z20
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z20, Z5
+	VPSLLD       $0x17, Z12, Z12
+	VMULPS       Z12, Z5, Z12
+	VMULPS       lanes_2b800000<>+0(SB), Z12, Z12
+	VMOVUPS      lanes_41300000<>+0(SB), Z20
+	VMINPS       Z15, Z20, Z5
+	VMOVUPS      lanes_c1300000<>+0(SB), Z20
+	VMAXPS       Z5, Z20, Z5
+	VMULPS       Z5, Z5, Z20
+	VMOVUPS      lanes_3fcc422a<>+0(SB), Z14
+	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Z14, Z20
+	VMULPS       Z20, Z5, Z20
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z15, K2
+	VMOVUPS      lanes_3f800000<>+0(SB), Z14
+	VBLENDMPS    Z12, Z14, K2, Z5
+	VADDPS       lanes_3f800000<>+0(SB), Z12, Z14
+	VDIVPS       Z14, Z5, Z14
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z15, K2
+	VMOVUPS      lanes_3f800000<>+0(SB), Z5
+	VSUBPS       Z14, Z5, Z15
+	VMULPS       Z14, Z12, Z12
+	VBLENDMPS    Z15, Z12, K2, Z12
+	VMULPS       Z12, Z20, Z12
+	VFMADD213PS  Z14, Z12, Z14
+	VMOVUPS      (BX), Z12
+	VMULPS       Z12, Z14, Z12
+	VMOVUPS      Z12, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	SUBQ         $+16, DX
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+16, DX
+	TESTQ        DX, DX
+	JE           done
+	MOVL         $0x0000ffff, R13
+	BZHIL        DX, R13, R13
+	KMOVW        R13, K1
+	VMOVUPS.Z    (CX), K1, Z12
+	VMOVUPS      lanes_80000000<>+0(SB), Z20
+	VPANDND      Z12, Z20, Z14
+	VMOVUPS      lanes_41300000<>+0(SB), Z20
+	VMINPS       Z14, Z20, Z14
+	VMULPS       Z14, Z14, Z20
+	VMOVUPS      Z20, Z15
+	VFMSUB231PS  Z14, Z14, Z15
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Z5
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z20, Z5
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Z4
+	VSUBPS       Z5, Z4, Z13
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z20, Z13
+	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z20, Z13
+	VADDPS       lanes_b88a67a8<>+0(SB), Z13, Z13
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z15, Z13
+	VMULPS       Z5, Z14, Z15
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z20
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z20, Z15
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z15, Z20
+	VMULPS       lanes_3f317200<>+0(SB), Z20, Z4
+	VFMSUB231PS  Z5, Z14, Z4
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z20, Z4
+	VFMADD231PS  Z13, Z14, Z4
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z4, Z13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z4, Z13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z4, Z13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z4, Z13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z4, Z13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z13, Z4
+	VPSLLD       $0x17, Z15, Z15
+	VMULPS       Z15, Z4, Z15
+	VMULPS       lanes_2b800000<>+0(SB), Z15, Z15
+	VMOVUPS      lanes_41300000<>+0(SB), Z13
+	VMINPS       Z12, Z13, Z4
+	VMOVUPS      lanes_c1300000<>+0(SB), Z13
+	VMAXPS       Z4, Z13, Z4
+	VMULPS       Z4, Z4, Z13
+	VMOVUPS      lanes_3fcc422a<>+0(SB), Z14
+	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Z14, Z13
+	VMULPS       Z13, Z4, Z13
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z12, K2
+	VMOVUPS      lanes_3f800000<>+0(SB), Z14
+	VBLENDMPS    Z15, Z14, K2, Z4
+	VADDPS       lanes_3f800000<>+0(SB), Z15, Z14
+	VDIVPS       Z14, Z4, Z14
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z12, K2
+	VMOVUPS      lanes_3f800000<>+0(SB), Z4
+	VSUBPS       Z14, Z4, Z12
+	VMULPS       Z14, Z15, Z15
+	VBLENDMPS    Z12, Z15, K2, Z15
+	VMULPS       Z15, Z13, Z15
+	VFMADD213PS  Z14, Z15, Z14
+	VMOVUPS.Z    (BX), K1, Z15
+	VMULPS       Z15, Z14, Z15
+	VMOVUPS      Z15, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
 // func GemmRows1x1AVX2(t uintptr)
 // Requires: AVX, FMA3
 TEXT ·GemmRows1x1AVX2(SB), NOSPLIT, $8-8

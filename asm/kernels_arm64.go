@@ -77,6 +77,48 @@ func TanhBackwardNEON(dx *float32, dy *float32, y *float32, n int)
 func ExpSumNEON(acc *[64]float32, dst *float32, x *float32, n int, m float32) float32
 
 //go:noescape
+func ExpNEON(dst *float32, x *float32, n int)
+
+//go:noescape
+func LogNEON(dst *float32, x *float32, n int)
+
+//go:noescape
+func SqrtNEON(dst *float32, x *float32, n int)
+
+//go:noescape
+func RsqrtNEON(dst *float32, x *float32, n int)
+
+//go:noescape
+func ErfNEON(dst *float32, x *float32, n int)
+
+//go:noescape
+func SoftplusNEON(dst *float32, x *float32, n int)
+
+//go:noescape
+func SigmoidNEON(dst *float32, x *float32, n int)
+
+//go:noescape
+func SigmoidBackwardNEON(dx *float32, dy *float32, y *float32, n int)
+
+//go:noescape
+func SiluNEON(dst *float32, x *float32, n int)
+
+//go:noescape
+func SiluBackwardNEON(dx *float32, dy *float32, x *float32, n int)
+
+//go:noescape
+func GeluNEON(dst *float32, x *float32, n int)
+
+//go:noescape
+func GeluBackwardNEON(dx *float32, dy *float32, x *float32, n int)
+
+//go:noescape
+func GeluTanhNEON(dst *float32, x *float32, n int)
+
+//go:noescape
+func GeluTanhBackwardNEON(dx *float32, dy *float32, x *float32, n int)
+
+//go:noescape
 func TransposeNEON(dst, src *float32, dstStride, srcStride, blocks int)
 
 //go:noescape

@@ -92,3 +92,176 @@ func tanhBackwardRef(dx, dy, y []float32) {
 		dx[i] = float32(v * fnma32(y[i], y[i], 1))
 	}
 }
+
+// Sigmoid stores the logistic function 1/(1 + e^(-x)). The largest error is
+// SIGMOID ulp. It panics if the lengths differ.
+func Sigmoid(dst, x []float32) {
+	if len(x) != len(dst) {
+		panic("kernels: Sigmoid: lengths of dst and x differ")
+	}
+	for len(dst) > chunkLen {
+		sigmoid(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	sigmoid(dst, x)
+}
+
+func sigmoidRef(dst, x []float32) {
+	for i, v := range x {
+		dst[i] = sigmoid32(v)
+	}
+}
+
+// SigmoidBackward stores the gradient at the input of [Sigmoid] from the gradient
+// dy at its output y. dx may be dy.
+//
+//	dx[i] = dy[i] * fma(-y[i], y[i], y[i])
+//
+// It panics if the lengths differ.
+func SigmoidBackward(dx, dy, y []float32) {
+	if len(dy) != len(dx) || len(y) != len(dx) {
+		panic("kernels: SigmoidBackward: lengths of dx, dy and y differ")
+	}
+	for len(dx) > chunkLen {
+		sigmoidBackward(dx[:chunkLen], dy[:chunkLen], y[:chunkLen])
+		dx, dy, y = dx[chunkLen:], dy[chunkLen:], y[chunkLen:]
+	}
+	sigmoidBackward(dx, dy, y)
+}
+
+func sigmoidBackwardRef(dx, dy, y []float32) {
+	for i, v := range dy {
+		dx[i] = float32(v * fnma32(y[i], y[i], y[i]))
+	}
+}
+
+// SiLU stores x * sigmoid(x), also called swish; -0 at -Inf. SILUERR It panics
+// if the lengths differ.
+func SiLU(dst, x []float32) {
+	if len(x) != len(dst) {
+		panic("kernels: SiLU: lengths of dst and x differ")
+	}
+	for len(dst) > chunkLen {
+		silu(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	silu(dst, x)
+}
+
+func siluRef(dst, x []float32) {
+	for i, v := range x {
+		dst[i] = silu32(v)
+	}
+}
+
+// SiLUBackward stores the gradient at the input x of [SiLU] from the gradient dy
+// at its output. dx may be dy.
+//
+//	s     = sigmoid(x[i])
+//	dx[i] = dy[i] * (s + x[i]*s*(1-s))
+//
+// SILUBACKERR It panics if the lengths differ.
+func SiLUBackward(dx, dy, x []float32) {
+	if len(dy) != len(dx) || len(x) != len(dx) {
+		panic("kernels: SiLUBackward: lengths of dx, dy and x differ")
+	}
+	for len(dx) > chunkLen {
+		siluBackward(dx[:chunkLen], dy[:chunkLen], x[:chunkLen])
+		dx, dy, x = dx[chunkLen:], dy[chunkLen:], x[chunkLen:]
+	}
+	siluBackward(dx, dy, x)
+}
+
+func siluBackwardRef(dx, dy, x []float32) {
+	for i, v := range dy {
+		dx[i] = float32(v * siluSlope32(x[i]))
+	}
+}
+
+// GELU stores x*Phi(x), Phi the distribution function of the standard normal
+// distribution: x/2 * (1 + erf(x/sqrt 2)) (Hendrycks and Gimpel,
+// arXiv:1606.08415), without the cancellation of that form; -0 at -Inf. GELUERR
+// It panics if the lengths differ.
+func GELU(dst, x []float32) {
+	if len(x) != len(dst) {
+		panic("kernels: GELU: lengths of dst and x differ")
+	}
+	for len(dst) > chunkLen {
+		gelu(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	gelu(dst, x)
+}
+
+func geluRef(dst, x []float32) {
+	for i, v := range x {
+		dst[i] = gelu32(v)
+	}
+}
+
+// GELUBackward stores the gradient at the input x of [GELU] from the gradient dy
+// at its output. dx may be dy.
+//
+//	dx[i] = dy[i] * (Phi(x[i]) + x[i]*phi(x[i]))    phi(x) = e^(-x*x/2)/sqrt(2*pi)
+//
+// GELUBACKERR It panics if the lengths differ.
+func GELUBackward(dx, dy, x []float32) {
+	if len(dy) != len(dx) || len(x) != len(dx) {
+		panic("kernels: GELUBackward: lengths of dx, dy and x differ")
+	}
+	for len(dx) > chunkLen {
+		geluBackward(dx[:chunkLen], dy[:chunkLen], x[:chunkLen])
+		dx, dy, x = dx[chunkLen:], dy[chunkLen:], x[chunkLen:]
+	}
+	geluBackward(dx, dy, x)
+}
+
+func geluBackwardRef(dx, dy, x []float32) {
+	for i, v := range dy {
+		dx[i] = float32(v * geluSlope32(x[i]))
+	}
+}
+
+// GELUTanh stores the approximation of [GELU] by a hyperbolic tangent,
+// x/2 * (1 + tanh(u)) with u = sqrt(2/pi)*(x + 0.044715*x^3), as x*sigmoid(2u);
+// -0 at -Inf. GELUTANHERR It panics if the lengths differ.
+func GELUTanh(dst, x []float32) {
+	if len(x) != len(dst) {
+		panic("kernels: GELUTanh: lengths of dst and x differ")
+	}
+	for len(dst) > chunkLen {
+		geluTanh(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	geluTanh(dst, x)
+}
+
+func geluTanhRef(dst, x []float32) {
+	for i, v := range x {
+		dst[i] = geluTanh32(v)
+	}
+}
+
+// GELUTanhBackward stores the gradient at the input x of [GELUTanh] from the
+// gradient dy at its output. dx may be dy.
+//
+//	s     = sigmoid(2u),  u = sqrt(2/pi)*(x[i] + 0.044715*x[i]^3)
+//	dx[i] = dy[i] * (s + x[i]*s*(1-s)*w),  w = 2*sqrt(2/pi)*(1 + 3*0.044715*x[i]^2)
+//
+// GELUTANHBACKERR It panics if the lengths differ.
+func GELUTanhBackward(dx, dy, x []float32) {
+	if len(dy) != len(dx) || len(x) != len(dx) {
+		panic("kernels: GELUTanhBackward: lengths of dx, dy and x differ")
+	}
+	for len(dx) > chunkLen {
+		geluTanhBackward(dx[:chunkLen], dy[:chunkLen], x[:chunkLen])
+		dx, dy, x = dx[chunkLen:], dy[chunkLen:], x[chunkLen:]
+	}
+	geluTanhBackward(dx, dy, x)
+}
+
+func geluTanhBackwardRef(dx, dy, x []float32) {
+	for i, v := range dy {
+		dx[i] = float32(v * geluTanhSlope32(x[i]))
+	}
+}

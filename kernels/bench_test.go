@@ -100,3 +100,18 @@ func BenchmarkGemmNN(b *testing.B)              { benchmark(b, "GemmNN") }
 func BenchmarkGemmNT(b *testing.B)              { benchmark(b, "GemmNT") }
 func BenchmarkGemmTN(b *testing.B)              { benchmark(b, "GemmTN") }
 func BenchmarkGemmTT(b *testing.B)              { benchmark(b, "GemmTT") }
+
+func BenchmarkExp(b *testing.B)              { benchmark(b, "Exp") }
+func BenchmarkLog(b *testing.B)              { benchmark(b, "Log") }
+func BenchmarkSqrt(b *testing.B)             { benchmark(b, "Sqrt") }
+func BenchmarkRSqrt(b *testing.B)            { benchmark(b, "RSqrt") }
+func BenchmarkErf(b *testing.B)              { benchmark(b, "Erf") }
+func BenchmarkSoftplus(b *testing.B)         { benchmark(b, "Softplus") }
+func BenchmarkSigmoid(b *testing.B)          { benchmark(b, "Sigmoid") }
+func BenchmarkSiLU(b *testing.B)             { benchmark(b, "SiLU") }
+func BenchmarkGELU(b *testing.B)             { benchmark(b, "GELU") }
+func BenchmarkGELUTanh(b *testing.B)         { benchmark(b, "GELUTanh") }
+func BenchmarkSigmoidBackward(b *testing.B)  { benchmark(b, "SigmoidBackward") }
+func BenchmarkSiLUBackward(b *testing.B)     { benchmark(b, "SiLUBackward") }
+func BenchmarkGELUBackward(b *testing.B)     { benchmark(b, "GELUBackward") }
+func BenchmarkGELUTanhBackward(b *testing.B) { benchmark(b, "GELUTanhBackward") }

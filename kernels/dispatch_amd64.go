@@ -357,3 +357,203 @@ func expSum(acc *[lanes]float32, dst, x []float32, m float32) float32 {
 		return expSumRef(acc, dst, x, m)
 	}
 }
+
+//go:noinline
+func exp(dst, x []float32) {
+	raceWrite(dst)
+	raceRead(x)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.ExpAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+	case AVX2:
+		asm.ExpAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+	default:
+		expRef(dst, x)
+	}
+}
+
+//go:noinline
+func log(dst, x []float32) {
+	raceWrite(dst)
+	raceRead(x)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.LogAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+	case AVX2:
+		asm.LogAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+	default:
+		logRef(dst, x)
+	}
+}
+
+//go:noinline
+func sqrt(dst, x []float32) {
+	raceWrite(dst)
+	raceRead(x)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.SqrtAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+	case AVX2:
+		asm.SqrtAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+	default:
+		sqrtRef(dst, x)
+	}
+}
+
+//go:noinline
+func rsqrt(dst, x []float32) {
+	raceWrite(dst)
+	raceRead(x)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.RsqrtAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+	case AVX2:
+		asm.RsqrtAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+	default:
+		rsqrtRef(dst, x)
+	}
+}
+
+//go:noinline
+func erf(dst, x []float32) {
+	raceWrite(dst)
+	raceRead(x)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.ErfAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+	case AVX2:
+		asm.ErfAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+	default:
+		erfRef(dst, x)
+	}
+}
+
+//go:noinline
+func softplus(dst, x []float32) {
+	raceWrite(dst)
+	raceRead(x)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.SoftplusAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+	case AVX2:
+		asm.SoftplusAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+	default:
+		softplusRef(dst, x)
+	}
+}
+
+//go:noinline
+func sigmoid(dst, x []float32) {
+	raceWrite(dst)
+	raceRead(x)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.SigmoidAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+	case AVX2:
+		asm.SigmoidAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+	default:
+		sigmoidRef(dst, x)
+	}
+}
+
+//go:noinline
+func sigmoidBackward(dx, dy, y []float32) {
+	raceWrite(dx)
+	raceRead(dy)
+	raceRead(y)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.SigmoidBackwardAVX512(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(y), len(dx))
+	case AVX2:
+		asm.SigmoidBackwardAVX2(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(y), len(dx))
+	default:
+		sigmoidBackwardRef(dx, dy, y)
+	}
+}
+
+//go:noinline
+func silu(dst, x []float32) {
+	raceWrite(dst)
+	raceRead(x)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.SiluAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+	case AVX2:
+		asm.SiluAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+	default:
+		siluRef(dst, x)
+	}
+}
+
+//go:noinline
+func siluBackward(dx, dy, x []float32) {
+	raceWrite(dx)
+	raceRead(dy)
+	raceRead(x)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.SiluBackwardAVX512(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(x), len(dx))
+	case AVX2:
+		asm.SiluBackwardAVX2(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(x), len(dx))
+	default:
+		siluBackwardRef(dx, dy, x)
+	}
+}
+
+//go:noinline
+func gelu(dst, x []float32) {
+	raceWrite(dst)
+	raceRead(x)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.GeluAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+	case AVX2:
+		asm.GeluAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+	default:
+		geluRef(dst, x)
+	}
+}
+
+//go:noinline
+func geluBackward(dx, dy, x []float32) {
+	raceWrite(dx)
+	raceRead(dy)
+	raceRead(x)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.GeluBackwardAVX512(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(x), len(dx))
+	case AVX2:
+		asm.GeluBackwardAVX2(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(x), len(dx))
+	default:
+		geluBackwardRef(dx, dy, x)
+	}
+}
+
+//go:noinline
+func geluTanh(dst, x []float32) {
+	raceWrite(dst)
+	raceRead(x)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.GeluTanhAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+	case AVX2:
+		asm.GeluTanhAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+	default:
+		geluTanhRef(dst, x)
+	}
+}
+
+//go:noinline
+func geluTanhBackward(dx, dy, x []float32) {
+	raceWrite(dx)
+	raceRead(dy)
+	raceRead(x)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.GeluTanhBackwardAVX512(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(x), len(dx))
+	case AVX2:
+		asm.GeluTanhBackwardAVX2(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(x), len(dx))
+	default:
+		geluTanhBackwardRef(dx, dy, x)
+	}
+}

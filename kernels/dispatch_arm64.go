@@ -309,3 +309,175 @@ func expSum(acc *[lanes]float32, dst, x []float32, m float32) float32 {
 		return expSumRef(acc, dst, x, m)
 	}
 }
+
+//go:noinline
+func exp(dst, x []float32) {
+	raceWrite(dst)
+	raceRead(x)
+	switch CurrentLevel() {
+	case NEON:
+		asm.ExpNEON(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+	default:
+		expRef(dst, x)
+	}
+}
+
+//go:noinline
+func log(dst, x []float32) {
+	raceWrite(dst)
+	raceRead(x)
+	switch CurrentLevel() {
+	case NEON:
+		asm.LogNEON(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+	default:
+		logRef(dst, x)
+	}
+}
+
+//go:noinline
+func sqrt(dst, x []float32) {
+	raceWrite(dst)
+	raceRead(x)
+	switch CurrentLevel() {
+	case NEON:
+		asm.SqrtNEON(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+	default:
+		sqrtRef(dst, x)
+	}
+}
+
+//go:noinline
+func rsqrt(dst, x []float32) {
+	raceWrite(dst)
+	raceRead(x)
+	switch CurrentLevel() {
+	case NEON:
+		asm.RsqrtNEON(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+	default:
+		rsqrtRef(dst, x)
+	}
+}
+
+//go:noinline
+func erf(dst, x []float32) {
+	raceWrite(dst)
+	raceRead(x)
+	switch CurrentLevel() {
+	case NEON:
+		asm.ErfNEON(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+	default:
+		erfRef(dst, x)
+	}
+}
+
+//go:noinline
+func softplus(dst, x []float32) {
+	raceWrite(dst)
+	raceRead(x)
+	switch CurrentLevel() {
+	case NEON:
+		asm.SoftplusNEON(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+	default:
+		softplusRef(dst, x)
+	}
+}
+
+//go:noinline
+func sigmoid(dst, x []float32) {
+	raceWrite(dst)
+	raceRead(x)
+	switch CurrentLevel() {
+	case NEON:
+		asm.SigmoidNEON(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+	default:
+		sigmoidRef(dst, x)
+	}
+}
+
+//go:noinline
+func sigmoidBackward(dx, dy, y []float32) {
+	raceWrite(dx)
+	raceRead(dy)
+	raceRead(y)
+	switch CurrentLevel() {
+	case NEON:
+		asm.SigmoidBackwardNEON(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(y), len(dx))
+	default:
+		sigmoidBackwardRef(dx, dy, y)
+	}
+}
+
+//go:noinline
+func silu(dst, x []float32) {
+	raceWrite(dst)
+	raceRead(x)
+	switch CurrentLevel() {
+	case NEON:
+		asm.SiluNEON(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+	default:
+		siluRef(dst, x)
+	}
+}
+
+//go:noinline
+func siluBackward(dx, dy, x []float32) {
+	raceWrite(dx)
+	raceRead(dy)
+	raceRead(x)
+	switch CurrentLevel() {
+	case NEON:
+		asm.SiluBackwardNEON(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(x), len(dx))
+	default:
+		siluBackwardRef(dx, dy, x)
+	}
+}
+
+//go:noinline
+func gelu(dst, x []float32) {
+	raceWrite(dst)
+	raceRead(x)
+	switch CurrentLevel() {
+	case NEON:
+		asm.GeluNEON(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+	default:
+		geluRef(dst, x)
+	}
+}
+
+//go:noinline
+func geluBackward(dx, dy, x []float32) {
+	raceWrite(dx)
+	raceRead(dy)
+	raceRead(x)
+	switch CurrentLevel() {
+	case NEON:
+		asm.GeluBackwardNEON(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(x), len(dx))
+	default:
+		geluBackwardRef(dx, dy, x)
+	}
+}
+
+//go:noinline
+func geluTanh(dst, x []float32) {
+	raceWrite(dst)
+	raceRead(x)
+	switch CurrentLevel() {
+	case NEON:
+		asm.GeluTanhNEON(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+	default:
+		geluTanhRef(dst, x)
+	}
+}
+
+//go:noinline
+func geluTanhBackward(dx, dy, x []float32) {
+	raceWrite(dx)
+	raceRead(dy)
+	raceRead(x)
+	switch CurrentLevel() {
+	case NEON:
+		asm.GeluTanhBackwardNEON(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(x), len(dx))
+	default:
+		geluTanhBackwardRef(dx, dy, x)
+	}
+}

@@ -123,3 +123,73 @@ func tanhBackward(dx, dy, y []float32) {
 func expSum(acc *[lanes]float32, dst, x []float32, m float32) float32 {
 	return expSumRef(acc, dst, x, m)
 }
+
+//go:noinline
+func exp(dst, x []float32) {
+	expRef(dst, x)
+}
+
+//go:noinline
+func log(dst, x []float32) {
+	logRef(dst, x)
+}
+
+//go:noinline
+func sqrt(dst, x []float32) {
+	sqrtRef(dst, x)
+}
+
+//go:noinline
+func rsqrt(dst, x []float32) {
+	rsqrtRef(dst, x)
+}
+
+//go:noinline
+func erf(dst, x []float32) {
+	erfRef(dst, x)
+}
+
+//go:noinline
+func softplus(dst, x []float32) {
+	softplusRef(dst, x)
+}
+
+//go:noinline
+func sigmoid(dst, x []float32) {
+	sigmoidRef(dst, x)
+}
+
+//go:noinline
+func sigmoidBackward(dx, dy, y []float32) {
+	sigmoidBackwardRef(dx, dy, y)
+}
+
+//go:noinline
+func silu(dst, x []float32) {
+	siluRef(dst, x)
+}
+
+//go:noinline
+func siluBackward(dx, dy, x []float32) {
+	siluBackwardRef(dx, dy, x)
+}
+
+//go:noinline
+func gelu(dst, x []float32) {
+	geluRef(dst, x)
+}
+
+//go:noinline
+func geluBackward(dx, dy, x []float32) {
+	geluBackwardRef(dx, dy, x)
+}
+
+//go:noinline
+func geluTanh(dst, x []float32) {
+	geluTanhRef(dst, x)
+}
+
+//go:noinline
+func geluTanhBackward(dx, dy, x []float32) {
+	geluTanhBackwardRef(dx, dy, x)
+}

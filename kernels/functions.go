@@ -24,66 +24,267 @@ func maxOr(l, x float32) float32 {
 	return x
 }
 
+// minOr returns h where x > h and x elsewhere; a NaN in x stays.
+func minOr(h, x float32) float32 {
+	if x > h {
+		return h
+	}
+	return x
+}
+
+func abs32(x float32) float32 { return math.Float32frombits(math.Float32bits(x) &^ (1 << 31)) }
+
+// negAbs returns -|x|.
+func negAbs(x float32) float32 { return math.Float32frombits(math.Float32bits(x) | 1<<31) }
+
+// withSign returns y with the sign of x.
+func withSign(y, x float32) float32 {
+	return math.Float32frombits(math.Float32bits(y)&^(1<<31) | math.Float32bits(x)&(1<<31))
+}
+
+// horner32 returns ((c[0]*x + c[1])*x + ..) + c[n], each step one fma.
+func horner32(x float32, c ...float32) float32 {
+	p := c[0]
+	for _, c := range c[1:] {
+		p = fma32(p, x, c)
+	}
+	return p
+}
+
 // Adding 1.5*2^23 + bias to a number of small magnitude rounds it to an
 // integer n and leaves n + bias in the low bits of the sum, from where a shift
 // by 23 makes it the exponent of 2^n. Multiplying by that power keeps a NaN;
 // adding n to an exponent field would not.
+const rounding = 12582912 // 1.5 * 2^23
+
+// shifted returns the float with the bits of t shifted left by 23: 2^(n+bias-127).
+func shifted(t float32) float32 { return math.Float32frombits(math.Float32bits(t) << 23) }
+
+// expReduce returns r = x - n*ln 2 and t = magic + n.
+func expReduce(x, magic float32) (t, r float32) {
+	t = fma32(x, log2e, magic)
+	n := t - magic
+	r = fnma32(n, ln2High, x)
+	return t, fnma32(n, ln2Low, r)
+}
+
+// expPolynomial returns e^r for |r| <= ln 2 / 2.
+func expPolynomial(r float32) float32 { return horner32(r, exp6, exp5, exp4, exp3, exp2, 1, 1) }
+
+// exp32 returns e^x, with an error below 0.9 ulp: 2^n is multiplied in as two
+// factors, so that only a result below the normal range is rounded once more.
+func exp32(x float32) float32 {
+	t, r := expReduce(maxOr(-104, minOr(89, x)), rounding+254)
+	all := math.Float32bits(t) << 23
+	half := math.Float32bits(t) >> 1 << 23
+	p := float32(expPolynomial(r) * math.Float32frombits(half))
+	return float32(p * math.Float32frombits(all-half))
+}
 
 // expNonPositive returns e^x for x <= 0, with an error below 0.9 ulp; results
 // below the normal range are rounded once.
 func expNonPositive(x float32) float32 {
-	const magic = 12582912 + 127 + 32
-	x = maxOr(-104, x)
-	t := fma32(x, log2e, magic)
-	n := t - magic
-	r := fnma32(n, ln2High, x)
-	r = fnma32(n, ln2Low, r)
-	p := fma32(exp6, r, exp5)
-	p = fma32(p, r, exp4)
-	p = fma32(p, r, exp3)
-	p = fma32(p, r, exp2)
-	p = fma32(p, r, 1)
-	p = fma32(p, r, 1)
-	s := math.Float32frombits(math.Float32bits(t) << 23)
-	return float32(float32(p*s) * 0x1p-32)
+	t, r := expReduce(maxOr(-104, x), rounding+127+32)
+	return float32(float32(expPolynomial(r)*shifted(t)) * 0x1p-32)
 }
 
 // tanh32 returns tanh x: with E = e^(-2|x|), ((1-E)/2) / ((1+E)/2) with the
 // sign of x, both halves from E = s(1+2p) apart.
 func tanh32(x float32) float32 {
-	const magic = 12582912 + 127
-	bits := math.Float32bits(x)
-	a := maxOr(-9.1, math.Float32frombits(bits|1<<31)) // -|x|
+	const magic = rounding + 127
+	a := maxOr(-9.1, negAbs(x))
 	t := fma32(a, 2*log2e, magic)
 	n := t - magic
 	r := fnma32(n, ln2High/2, a)
 	r = fnma32(n, ln2Low/2, r)
-	q := fma32(32*exp6, r, 16*exp5)
-	q = fma32(q, r, 8*exp4)
-	q = fma32(q, r, 4*exp3)
-	q = fma32(q, r, 2*exp2)
+	q := horner32(r, 32*exp6, 16*exp5, 8*exp4, 4*exp3, 2*exp2)
 	p := fma32(float32(r*r), q, r)
-	s := math.Float32frombits(math.Float32bits(t) << 23)
+	s := shifted(t)
 	h := fnma32(s, p, fma32(s, -0.5, 0.5))
 	d := fma32(s, p, fma32(s, 0.5, 0.5))
-	y := math.Float32bits(float32(h / d))
-	return math.Float32frombits(y&^(1<<31) | bits&(1<<31))
+	return withSign(float32(h/d), x)
 }
 
-// log32 returns the natural logarithm of a positive normal x, with an error
-// below 0.92 ulp.
+// log32 returns the natural logarithm of x = m * 2^k, m in [0.75, 1.5), as
+// k*ln 2 + log m, with an error below 0.92 ulp. Where x is 0 or infinite, k is
+// infinite and m is 1; the two parts of ln 2 have the same sign, so that no
+// difference of infinities comes up.
 func log32(x float32) float32 {
-	bits := int32(math.Float32bits(x))
-	k := (bits - 0x3f400000) >> 23 // x = m * 2^k, m in [0.75, 1.5)
-	m := math.Float32frombits(uint32(bits - k<<23))
-	f := m - 1
-	q := float32(-0x1.71d8f8p-5)
-	for _, c := range [...]float32{
-		0x1.acf52cp-4, -0x1.0d9c38p-3, 0x1.28822cp-3, -0x1.54edaap-3,
-		0x1.996984p-3, -0x1.000048p-2, 0x1.5555a4p-2, -0.5,
-	} {
-		q = fma32(q, f, c)
+	const (
+		high = 0x1.62e42p-1
+		low  = 0x1.fdf474p-22 // high + low = ln 2 to 48 bits
+	)
+	var k, m float32
+	switch {
+	case x == 0:
+		k, m = float32(math.Inf(-1)), 1
+	case x > math.MaxFloat32:
+		k, m = x, 1
+	case !(x > 0):
+		return float32(math.NaN())
+	default:
+		if x < minNormal {
+			x, k = float32(x*0x1p24), -24
+		}
+		bits := int32(math.Float32bits(x))
+		e := (bits - 0x3f400000) >> 23
+		k += float32(e)
+		m = math.Float32frombits(uint32(bits - e<<23))
 	}
-	s := fma32(float32(f*f), q, float32(float32(k)*ln2Low))
-	return fma32(float32(k), ln2High, f+s)
+	f := m - 1
+	q := horner32(f, -0x1.71d8f8p-5, 0x1.acf52cp-4, -0x1.0d9c38p-3, 0x1.28822cp-3,
+		-0x1.54edaap-3, 0x1.996984p-3, -0x1.000048p-2, 0x1.5555a4p-2, -0.5)
+	s := fma32(float32(f*f), q, float32(k*low))
+	return fma32(k, high, f+s)
+}
+
+// rsqrt32 is the correctly rounded 1/sqrt(x): no quotient lies so near the
+// middle between two floats that rounding to float64 on the way matters.
+func rsqrt32(x float32) float32 { return float32(1 / math.Sqrt(float64(x))) }
+
+// erf32 returns the error function: an odd polynomial near 0, 1 - e^(-g(|x|))
+// elsewhere.
+func erf32(x float32) float32 {
+	t := abs32(x)
+	if t < 0.9277 {
+		p := horner32(float32(x*x), -0x1.38fda4p-11, 0x1.46fb7ap-8, -0x1.b681aap-6,
+			0x1.ce19e6p-4, -0x1.8126e4p-2, 0x1.06eba6p-3)
+		return withSign(fma32(p, t, t), x)
+	}
+	c := minOr(4, t)
+	g := horner32(c, 0x1.82a74ap-17, -0x1.558e7ep-12, 0x1.defd82p-9, -0x1.85bb94p-6,
+		0x1.b3445cp-4, 0x1.453036p-1, 0x1.077b2cp-3)
+	g = fma32(g, c, c)
+	return withSign(1-expNonPositive(-g), x)
+}
+
+// softplus32 returns log(1 + e^x) as max(x, 0) + log(1 + e^(-|x|)).
+func softplus32(x float32) float32 {
+	e := expNonPositive(negAbs(x))
+	q := horner32(e, 0x1.1139b4p-9, -0x1.c0a61p-7, 0x1.59013p-5, -0x1.54f25ep-4, 0x1.ff295ap-4,
+		-0x1.4a72c4p-3, 0x1.978b56p-3, -0x1.ffc59ep-3, 0x1.5553b6p-2, -0x1.fffff8p-2)
+	return maxOr(0, x) + fma32(float32(e*e), q, e)
+}
+
+// gate returns e where x < 0 and 1 elsewhere: with e = e^(-|z|) for a z of the
+// sign of x, gate/(1+e) is the logistic function of z.
+func gate(x, e float32) float32 {
+	if x < 0 {
+		return e
+	}
+	return 1
+}
+
+func sigmoid32(x float32) float32 {
+	e := expNonPositive(negAbs(x))
+	return float32(gate(x, e) / (e + 1))
+}
+
+// silu32 returns x * sigmoid(x), and -0 at -Inf.
+func silu32(x float32) float32 {
+	e := expNonPositive(negAbs(x))
+	y := maxOr(-150, x)
+	return float32(float32(y*gate(x, e)) / (e + 1))
+}
+
+// logisticSlope returns the derivative of v * s, s = sigmoid(z(v)), where the
+// slope of z is w: s + v*w*s*(1-s).
+func logisticSlope(x, e, vw float32) float32 {
+	s := float32(gate(x, e) / (e + 1))
+	c := float32(e * s) // 1-s
+	if x < 0 {
+		c = 1 - s
+	}
+	return fma32(float32(vw*c), s, s)
+}
+
+func siluSlope32(x float32) float32 {
+	return logisticSlope(x, expNonPositive(negAbs(x)), maxOr(-150, minOr(150, x)))
+}
+
+// normalTail returns E = Phi(-|x|) and G = e^(-x*x/2): E = G * P/Q, rational in
+// |x| with positive coefficients. The square is exact in two parts.
+func normalTail(x float32) (tail, density float32) {
+	const magic = rounding + 127 + 40
+	a := minOr(14.8, abs32(x))
+	p := horner32(a, 0x1.0d2dd2p-8, 0x1.4c8076p-5, 0x1.770ac8p-3, 0x1.c0b34ap-2, 0.5)
+	q := horner32(a, 0x1.515caap-7, 0x1.a0c16p-4, 0x1.e06f8ap-2, 0x1.33bd6p+0, 0x1.ac9bd4p+0, 1)
+	ratio := float32(p / q)
+	h := float32(a * a)
+	l := fma32(a, a, -h)
+	t := fma32(h, -0.5*log2e, magic)
+	n := t - magic
+	r := fnma32(n, ln2High, float32(h*-0.5))
+	r = fnma32(n, ln2Low, r)
+	r = fma32(l, -0.5, r)
+	g := expPolynomial(r)
+	s := shifted(t)
+	tail = float32(float32(float32(g*ratio)*s) * 0x1p-40)
+	density = float32(float32(g*s) * 0x1p-40)
+	return tail, density
+}
+
+// normal32 returns Phi(x) from E = Phi(-|x|).
+func normal32(x, tail float32) float32 {
+	if x < 0 {
+		return tail
+	}
+	return 1 - tail
+}
+
+func gelu32(x float32) float32 {
+	tail, _ := normalTail(x)
+	return float32(maxOr(-16, x) * normal32(x, tail))
+}
+
+// geluSlope32 returns Phi(x) + x*phi(x).
+func geluSlope32(x float32) float32 {
+	tail, density := normalTail(x)
+	v := float32(maxOr(-16, minOr(16, x)) * invSqrt2Pi)
+	return fma32(v, density, normal32(x, tail))
+}
+
+const invSqrt2Pi = 0x1.988454p-2
+
+// geluTanhExp returns e^(-|2u|) for 2u = 2*sqrt(2/pi)*(x + 0.044715*x^3). The
+// factor of |x| is kept in two parts: its rounding would be multiplied by |2u|.
+func geluTanhExp(x float32) float32 {
+	const (
+		magic   = rounding + 127 + 40
+		c1      = -0x1.2444f2p-4 // -2*sqrt(2/pi)*0.044715
+		c1Low   = -0x1.49b16ap-29
+		c0      = -0x1.988p+0 // 12 bits of -2*sqrt(2/pi), so that c0-b is exact
+		c0Low   = -0x1.14cf5p-14
+		ln2Top  = 0x1.62e4p-1
+		ln2Rest = 0x1.7f7d1cp-20
+	)
+	a := minOr(11, abs32(x))
+	x2 := float32(a * a)
+	x2Low := fma32(a, a, -x2)
+	b := fma32(x2, c1, c0)
+	bLow := fma32(x2, c1, c0-b)
+	bLow = fma32(x2Low, c1, fma32(x2, c1Low, bLow)+c0Low)
+	t := fma32(float32(a*b), log2e, magic)
+	n := t - magic
+	r := fma32(a, b, -float32(n*ln2Top))
+	r = fnma32(n, ln2Rest, r)
+	r = fma32(a, bLow, r)
+	return float32(float32(expPolynomial(r)*shifted(t)) * 0x1p-40)
+}
+
+func geluTanh32(x float32) float32 {
+	e := geluTanhExp(x)
+	y := maxOr(-50, x)
+	return float32(float32(y*gate(x, e)) / (e + 1))
+}
+
+func geluTanhSlope32(x float32) float32 {
+	const (
+		c0 = 0x1.988454p+0 // 2*sqrt(2/pi)
+		c1 = 0x1.b6676cp-3 // 3*0.044715 times that
+	)
+	e := geluTanhExp(x)
+	v := maxOr(-11, minOr(11, x))
+	w := fma32(float32(v*v), c1, c0)
+	return logisticSlope(x, e, float32(v*w))
 }

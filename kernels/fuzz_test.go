@@ -128,3 +128,18 @@ func FuzzColSumSquares(f *testing.F)       { fuzz(f, "ColSumSquares") }
 func FuzzTranspose(f *testing.F)           { fuzz(f, "Transpose") }
 func FuzzOuterProducts(f *testing.F)       { fuzz(f, "OuterProducts") }
 func FuzzGemm(f *testing.F)                { fuzz(f, "Gemm") }
+
+func FuzzExp(f *testing.F)              { fuzz(f, "Exp") }
+func FuzzLog(f *testing.F)              { fuzz(f, "Log") }
+func FuzzSqrt(f *testing.F)             { fuzz(f, "Sqrt") }
+func FuzzRSqrt(f *testing.F)            { fuzz(f, "RSqrt") }
+func FuzzErf(f *testing.F)              { fuzz(f, "Erf") }
+func FuzzSoftplus(f *testing.F)         { fuzz(f, "Softplus") }
+func FuzzSigmoid(f *testing.F)          { fuzz(f, "Sigmoid") }
+func FuzzSiLU(f *testing.F)             { fuzz(f, "SiLU") }
+func FuzzGELU(f *testing.F)             { fuzz(f, "GELU") }
+func FuzzGELUTanh(f *testing.F)         { fuzz(f, "GELUTanh") }
+func FuzzSigmoidBackward(f *testing.F)  { fuzz(f, "SigmoidBackward") }
+func FuzzSiLUBackward(f *testing.F)     { fuzz(f, "SiLUBackward") }
+func FuzzGELUBackward(f *testing.F)     { fuzz(f, "GELUBackward") }
+func FuzzGELUTanhBackward(f *testing.F) { fuzz(f, "GELUTanhBackward") }

@@ -317,6 +317,62 @@ var table = append([]kernel{
 		operands: []operand{out("dx", sizeN), in("dy", sizeN), in("y", sizeN)},
 		call:     func(a *args) result { TanhBackward(a.v(0), a.v(1), a.v(2)); return result{} },
 	}, {
+		name: "Exp", class: &vectors, bytes: 8,
+		operands: []operand{out("dst", sizeN), in("x", sizeN)},
+		call:     func(a *args) result { Exp(a.v(0), a.v(1)); return result{} },
+	}, {
+		name: "Log", class: &vectors, bytes: 8,
+		operands: []operand{out("dst", sizeN), in("x", sizeN)},
+		call:     func(a *args) result { Log(a.v(0), a.v(1)); return result{} },
+	}, {
+		name: "Sqrt", class: &vectors, bytes: 8,
+		operands: []operand{out("dst", sizeN), in("x", sizeN)},
+		call:     func(a *args) result { Sqrt(a.v(0), a.v(1)); return result{} },
+	}, {
+		name: "RSqrt", class: &vectors, bytes: 8,
+		operands: []operand{out("dst", sizeN), in("x", sizeN)},
+		call:     func(a *args) result { RSqrt(a.v(0), a.v(1)); return result{} },
+	}, {
+		name: "Erf", class: &vectors, bytes: 8,
+		operands: []operand{out("dst", sizeN), in("x", sizeN)},
+		call:     func(a *args) result { Erf(a.v(0), a.v(1)); return result{} },
+	}, {
+		name: "Softplus", class: &vectors, bytes: 8,
+		operands: []operand{out("dst", sizeN), in("x", sizeN)},
+		call:     func(a *args) result { Softplus(a.v(0), a.v(1)); return result{} },
+	}, {
+		name: "Sigmoid", class: &vectors, bytes: 8,
+		operands: []operand{out("dst", sizeN), in("x", sizeN)},
+		call:     func(a *args) result { Sigmoid(a.v(0), a.v(1)); return result{} },
+	}, {
+		name: "SiLU", class: &vectors, bytes: 8,
+		operands: []operand{out("dst", sizeN), in("x", sizeN)},
+		call:     func(a *args) result { SiLU(a.v(0), a.v(1)); return result{} },
+	}, {
+		name: "GELU", class: &vectors, bytes: 8,
+		operands: []operand{out("dst", sizeN), in("x", sizeN)},
+		call:     func(a *args) result { GELU(a.v(0), a.v(1)); return result{} },
+	}, {
+		name: "GELUTanh", class: &vectors, bytes: 8,
+		operands: []operand{out("dst", sizeN), in("x", sizeN)},
+		call:     func(a *args) result { GELUTanh(a.v(0), a.v(1)); return result{} },
+	}, {
+		name: "SigmoidBackward", class: &vectors, bytes: 12,
+		operands: []operand{out("dx", sizeN), in("dy", sizeN), in("y", sizeN)},
+		call:     func(a *args) result { SigmoidBackward(a.v(0), a.v(1), a.v(2)); return result{} },
+	}, {
+		name: "SiLUBackward", class: &vectors, bytes: 12,
+		operands: []operand{out("dx", sizeN), in("dy", sizeN), in("x", sizeN)},
+		call:     func(a *args) result { SiLUBackward(a.v(0), a.v(1), a.v(2)); return result{} },
+	}, {
+		name: "GELUBackward", class: &vectors, bytes: 12,
+		operands: []operand{out("dx", sizeN), in("dy", sizeN), in("x", sizeN)},
+		call:     func(a *args) result { GELUBackward(a.v(0), a.v(1), a.v(2)); return result{} },
+	}, {
+		name: "GELUTanhBackward", class: &vectors, bytes: 12,
+		operands: []operand{out("dx", sizeN), in("dy", sizeN), in("x", sizeN)},
+		call:     func(a *args) result { GELUTanhBackward(a.v(0), a.v(1), a.v(2)); return result{} },
+	}, {
 		name: "Softmax", class: &vectors, bytes: 8,
 		operands: []operand{out("dst", sizeN), in("x", sizeN)},
 		call:     func(a *args) result { Softmax(a.v(0), a.v(1)); return result{} },

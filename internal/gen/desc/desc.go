@@ -37,5 +37,20 @@ func Kernels() []*vec.Kernel {
 		vec.Describe("tanh", tanh),
 		vec.Describe("tanhBackward", tanhBackward),
 		vec.Describe("expSum", expSum),
+
+		vec.Describe("exp", each(4, exp)),
+		vec.Describe("log", each(4, log)),
+		vec.Describe("sqrt", each(4, sqrt)),
+		vec.Describe("rsqrt", each(4, rsqrt)),
+		vec.Describe("erf", each(4, erf)),
+		vec.Describe("softplus", each(4, softplus)),
+		vec.Describe("sigmoid", each(4, sigmoid)),
+		vec.Describe("sigmoidBackward", sigmoidBackward),
+		vec.Describe("silu", each(4, silu)),
+		vec.Describe("siluBackward", eachSlope(4, siluSlope)),
+		vec.Describe("gelu", each(4, gelu)),
+		vec.Describe("geluBackward", eachSlope(4, geluSlope)),
+		vec.Describe("geluTanh", each(4, geluTanh)),
+		vec.Describe("geluTanhBackward", eachSlope(4, geluTanhSlope)),
 	}
 }

@@ -27,16 +27,37 @@ func horner(k *vec.Kernel, x *vec.Value, c ...float32) *vec.Value {
 	return p
 }
 
+func abs(k *vec.Kernel, x *vec.Value) *vec.Value { return k.AndNot(k.Bits(sign), x) }
+
+func negAbs(k *vec.Kernel, x *vec.Value) *vec.Value { return k.Or(x, k.Bits(sign)) }
+
+// withSign returns y with the sign of x.
+func withSign(k *vec.Kernel, y, x *vec.Value) *vec.Value {
+	return k.Or(abs(k, y), k.And(x, k.Bits(sign)))
+}
+
+// clamp returns x in [-bound, bound].
+func clamp(k *vec.Kernel, x *vec.Value, bound float32) *vec.Value {
+	return k.Greatest(k.Const(-bound), k.Least(k.Const(bound), x))
+}
+
+// expReduce returns r = x - n*ln 2 and t = magic + n.
+func expReduce(k *vec.Kernel, x *vec.Value, magic float32) (t, r *vec.Value) {
+	t = k.FMA(x, k.Const(log2e), k.Const(magic))
+	n := k.Sub(t, k.Const(magic))
+	r = k.FNMA(n, k.Const(ln2High), x)
+	return t, k.FNMA(n, k.Const(ln2Low), r)
+}
+
+// expPolynomial returns e^r for |r| <= ln 2 / 2.
+func expPolynomial(k *vec.Kernel, r *vec.Value) *vec.Value {
+	return horner(k, r, exp6, exp5, exp4, exp3, exp2, 1, 1)
+}
+
 // expNonPositive returns e^x for x <= 0.
 func expNonPositive(k *vec.Kernel, x *vec.Value) *vec.Value {
-	magic := k.Const(rounding + 127 + 32)
-	x = k.Greatest(k.Const(-104), x)
-	t := k.FMA(x, k.Const(log2e), magic)
-	n := k.Sub(t, magic)
-	r := k.FNMA(n, k.Const(ln2High), x)
-	r = k.FNMA(n, k.Const(ln2Low), r)
-	p := horner(k, r, exp6, exp5, exp4, exp3, exp2, 1, 1)
-	return k.Mul(k.Mul(p, k.ShiftLeft(t, 23)), k.Const(0x1p-32))
+	t, r := expReduce(k, k.Greatest(k.Const(-104), x), rounding+127+32)
+	return k.Mul(k.Mul(expPolynomial(k, r), k.ShiftLeft(t, 23)), k.Const(0x1p-32))
 }
 
 // relu: x < 0 ? +0 : x
@@ -63,7 +84,7 @@ func tanh(k *vec.Kernel) {
 	k.Each(4, func() {
 		v := k.Load(x)
 		magic := k.Const(rounding + 127)
-		a := k.Greatest(k.Const(-9.1), k.Or(v, k.Bits(sign)))
+		a := k.Greatest(k.Const(-9.1), negAbs(k, v))
 		t := k.FMA(a, k.Const(2*log2e), magic)
 		n := k.Sub(t, magic)
 		r := k.FNMA(n, k.Const(ln2High/2), a)
@@ -73,8 +94,7 @@ func tanh(k *vec.Kernel) {
 		s := k.ShiftLeft(t, 23)
 		h := k.FNMA(s, p, k.FMA(s, k.Const(-0.5), k.Const(0.5)))
 		d := k.FMA(s, p, k.FMA(s, k.Const(0.5), k.Const(0.5)))
-		y := k.AndNot(k.Bits(sign), k.Div(h, d))
-		k.Store(dst, k.Or(y, k.And(v, k.Bits(sign))))
+		k.Store(dst, withSign(k, k.Div(h, d), v))
 	})
 }
 

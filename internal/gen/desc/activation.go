@@ -1,0 +1,125 @@
+package desc
+
+import "github.com/adafisher-go/adafisher/internal/gen/vec"
+
+// eachSlope describes dx = dy * f(x).
+func eachSlope(unroll int, f func(k *vec.Kernel, x *vec.Value) *vec.Value) func(*vec.Kernel) {
+	return func(k *vec.Kernel) {
+		dx, dy, x := k.Out("dx"), k.In("dy"), k.In("x")
+		k.Each(unroll, func() { k.Store(dx, k.Mul(f(k, k.Load(x)), k.Load(dy))) })
+	}
+}
+
+// gate: x < 0 ? e : 1
+func gate(k *vec.Kernel, x, e *vec.Value) *vec.Value {
+	return k.Select(k.Less(x, k.Const(0)), e, k.Const(1))
+}
+
+// sigmoid: gate / (e+1), e = e^(-|x|)
+func sigmoid(k *vec.Kernel, x *vec.Value) *vec.Value {
+	e := expNonPositive(k, negAbs(k, x))
+	return k.Div(gate(k, x, e), k.Add(e, k.Const(1)))
+}
+
+// dx = dy * (y - y*y)
+func sigmoidBackward(k *vec.Kernel) {
+	dx, dy, y := k.Out("dx"), k.In("dy"), k.In("y")
+	k.Each(4, func() {
+		v := k.Load(y)
+		k.Store(dx, k.Mul(k.Load(dy), k.FNMA(v, v, v)))
+	})
+}
+
+// timesLogistic: x * gate / (e+1), with x bounded below
+func timesLogistic(k *vec.Kernel, x, e *vec.Value, bound float32) *vec.Value {
+	y := k.Greatest(k.Const(bound), x)
+	return k.Div(k.Mul(y, gate(k, x, e)), k.Add(e, k.Const(1)))
+}
+
+// logisticSlope: s + v*w*s*(1-s), s = gate / (e+1)
+func logisticSlope(k *vec.Kernel, x, e, vw *vec.Value) *vec.Value {
+	s := k.Div(gate(k, x, e), k.Add(e, k.Const(1)))
+	c := k.Select(k.Less(x, k.Const(0)), k.Sub(k.Const(1), s), k.Mul(e, s))
+	return k.FMA(k.Mul(vw, c), s, s)
+}
+
+func silu(k *vec.Kernel, x *vec.Value) *vec.Value {
+	return timesLogistic(k, x, expNonPositive(k, negAbs(k, x)), -150)
+}
+
+func siluSlope(k *vec.Kernel, x *vec.Value) *vec.Value {
+	return logisticSlope(k, x, expNonPositive(k, negAbs(k, x)), clamp(k, x, 150))
+}
+
+// normalTail: g and s with e^(-x*x/2) = g*s*2^-40, and P/Q = e^(x*x/2)*Phi(-|x|)
+func normalTail(k *vec.Kernel, x *vec.Value) (g, s, ratio *vec.Value) {
+	const magic = rounding + 127 + 40
+	a := k.Least(k.Const(14.8), abs(k, x))
+	p := horner(k, a, 0x1.0d2dd2p-8, 0x1.4c8076p-5, 0x1.770ac8p-3, 0x1.c0b34ap-2, 0.5)
+	q := horner(k, a, 0x1.515caap-7, 0x1.a0c16p-4, 0x1.e06f8ap-2, 0x1.33bd6p+0, 0x1.ac9bd4p+0, 1)
+	ratio = k.Div(p, q)
+	h := k.Mul(a, a)
+	l := k.FMS(a, a, h)
+	t := k.FMA(h, k.Const(-0.5*log2e), k.Const(magic))
+	n := k.Sub(t, k.Const(magic))
+	r := k.FNMA(n, k.Const(ln2High), k.Mul(h, k.Const(-0.5)))
+	r = k.FNMA(n, k.Const(ln2Low), r)
+	r = k.FMA(l, k.Const(-0.5), r)
+	return expPolynomial(k, r), k.ShiftLeft(t, 23), ratio
+}
+
+// normal: Phi(x) of the parts that normalTail returns
+func normal(k *vec.Kernel, x, g, s, ratio *vec.Value) *vec.Value {
+	tail := k.Mul(k.Mul(k.Mul(g, ratio), s), k.Const(0x1p-40))
+	return k.Select(k.Less(x, k.Const(0)), tail, k.Sub(k.Const(1), tail))
+}
+
+// gelu: x * Phi(x)
+func gelu(k *vec.Kernel, x *vec.Value) *vec.Value {
+	g, s, ratio := normalTail(k, x)
+	return k.Mul(k.Greatest(k.Const(-16), x), normal(k, x, g, s, ratio))
+}
+
+// geluSlope: Phi(x) + x*phi(x)
+func geluSlope(k *vec.Kernel, x *vec.Value) *vec.Value {
+	g, s, ratio := normalTail(k, x)
+	v := k.Mul(clamp(k, x, 16), k.Const(0x1.988454p-2))
+	density := k.Mul(k.Mul(g, s), k.Const(0x1p-40))
+	return k.FMA(v, density, normal(k, x, g, s, ratio))
+}
+
+// geluTanhExp: e^(-|2u|), 2u = 2*sqrt(2/pi)*(x + 0.044715*x^3) in two parts
+func geluTanhExp(k *vec.Kernel, x *vec.Value) *vec.Value {
+	const (
+		magic   = rounding + 127 + 40
+		c1      = -0x1.2444f2p-4
+		c1Low   = -0x1.49b16ap-29
+		c0      = -0x1.988p+0
+		c0Low   = -0x1.14cf5p-14
+		ln2Top  = 0x1.62e4p-1
+		ln2Rest = 0x1.7f7d1cp-20
+	)
+	a := k.Least(k.Const(11), abs(k, x))
+	x2 := k.Mul(a, a)
+	x2Low := k.FMS(a, a, x2)
+	b := k.FMA(x2, k.Const(c1), k.Const(c0))
+	bLow := k.FMA(x2, k.Const(c1), k.Sub(k.Const(c0), b))
+	bLow = k.FMA(x2Low, k.Const(c1), k.Add(k.FMA(x2, k.Const(c1Low), bLow), k.Const(c0Low)))
+	t := k.FMA(k.Mul(a, b), k.Const(log2e), k.Const(magic))
+	n := k.Sub(t, k.Const(magic))
+	r := k.FMS(a, b, k.Mul(n, k.Const(ln2Top)))
+	r = k.FNMA(n, k.Const(ln2Rest), r)
+	r = k.FMA(a, bLow, r)
+	return k.Mul(k.Mul(expPolynomial(k, r), k.ShiftLeft(t, 23)), k.Const(0x1p-40))
+}
+
+func geluTanh(k *vec.Kernel, x *vec.Value) *vec.Value {
+	return timesLogistic(k, x, geluTanhExp(k, x), -50)
+}
+
+func geluTanhSlope(k *vec.Kernel, x *vec.Value) *vec.Value {
+	e := geluTanhExp(k, x)
+	v := clamp(k, x, 11)
+	w := k.FMA(k.Mul(v, v), k.Const(0x1.b6676cp-3), k.Const(0x1.988454p+0))
+	return logisticSlope(k, x, e, k.Mul(v, w))
+}

@@ -1,0 +1,80 @@
+package desc
+
+import (
+	"math"
+
+	"github.com/adafisher-go/adafisher/internal/gen/vec"
+)
+
+// each describes dst = f(x).
+func each(unroll int, f func(k *vec.Kernel, x *vec.Value) *vec.Value) func(*vec.Kernel) {
+	return func(k *vec.Kernel) {
+		dst, x := k.Out("dst"), k.In("x")
+		k.Each(unroll, func() { k.Store(dst, f(k, k.Load(x))) })
+	}
+}
+
+// exp: e^x for any x, 2^n in two factors
+func exp(k *vec.Kernel, x *vec.Value) *vec.Value {
+	x = k.Greatest(k.Const(-104), k.Least(k.Const(89), x))
+	t, r := expReduce(k, x, rounding+254)
+	half := k.ShiftLeft(k.ShiftRight(t, 1), 23)
+	rest := k.IntSub(k.ShiftLeft(t, 23), half)
+	return k.Mul(k.Mul(expPolynomial(k, r), half), rest)
+}
+
+// log: x = m * 2^e, m in [0.75, 1.5);  k*ln 2 + log m
+func log(k *vec.Kernel, x *vec.Value) *vec.Value {
+	inf := float32(math.Inf(1))
+	small := k.Less(x, k.Const(0x1p-126))
+	scaled := k.Select(small, k.Mul(x, k.Const(0x1p24)), x)
+	i := k.IntSub(scaled, k.Bits(0x3f400000))
+	e := k.ShiftInt(i, 23)
+	m := k.IntSub(scaled, k.ShiftLeft(e, 23))
+	n := k.Sub(k.ToFloat(e), k.Keep(small, k.Const(24)))
+	// k is n, but +Inf and NaN for themselves, -Inf for a zero, NaN for x < 0.
+	n = k.Select(k.Less(x, k.Const(inf)), n, x)
+	n = k.Select(k.Equal(x, k.Const(0)), k.Const(-inf), n)
+	n = k.Select(k.Less(x, k.Const(0)), k.Bits(0x7fc00000), n)
+
+	f := k.Sub(m, k.Const(1))
+	q := horner(k, f, -0x1.71d8f8p-5, 0x1.acf52cp-4, -0x1.0d9c38p-3, 0x1.28822cp-3,
+		-0x1.54edaap-3, 0x1.996984p-3, -0x1.000048p-2, 0x1.5555a4p-2, -0.5)
+	s := k.FMA(k.Mul(f, f), q, k.Mul(n, k.Const(0x1.fdf474p-22)))
+	return k.FMA(n, k.Const(0x1.62e42p-1), k.Add(f, s))
+}
+
+// sqrt: the correctly rounded square root
+func sqrt(k *vec.Kernel, x *vec.Value) *vec.Value { return k.Sqrt(x) }
+
+// rsqrt: the correctly rounded 1/sqrt(x), from any y within 2^-24 of it and the
+// exact residual 1 - x*y*y; zeros and infinities have no residual
+func rsqrt(k *vec.Kernel, x *vec.Value) *vec.Value {
+	y := k.Div(k.Const(1), k.Sqrt(x))
+	p := k.Mul(x, y)
+	e := k.FNMA(k.FMS(x, y, p), y, k.FNMA(p, y, k.Const(1)))
+	r := k.FMA(k.Mul(y, k.Const(0.5)), k.FMA(k.Mul(e, k.Const(0.75)), e, e), y)
+	return k.Select(k.Less(p, k.Const(float32(math.Inf(1)))), r, y)
+}
+
+// erf: an odd polynomial near 0, 1 - e^(-g(|x|)) elsewhere
+func erf(k *vec.Kernel, x *vec.Value) *vec.Value {
+	t, s := abs(k, x), k.Mul(x, x)
+	p := horner(k, s, -0x1.38fda4p-11, 0x1.46fb7ap-8, -0x1.b681aap-6,
+		0x1.ce19e6p-4, -0x1.8126e4p-2, 0x1.06eba6p-3)
+	p = k.FMA(p, t, t)
+	c := k.Least(k.Const(4), t)
+	g := horner(k, c, 0x1.82a74ap-17, -0x1.558e7ep-12, 0x1.defd82p-9, -0x1.85bb94p-6,
+		0x1.b3445cp-4, 0x1.453036p-1, 0x1.077b2cp-3)
+	g = k.FMA(g, c, c)
+	far := k.Sub(k.Const(1), expNonPositive(k, negAbs(k, g)))
+	return withSign(k, k.Select(k.Less(t, k.Const(0.9277)), p, far), x)
+}
+
+// softplus: max(x, 0) + log(1 + e), e = e^(-|x|)
+func softplus(k *vec.Kernel, x *vec.Value) *vec.Value {
+	e := expNonPositive(k, negAbs(k, x))
+	q := horner(k, e, 0x1.1139b4p-9, -0x1.c0a61p-7, 0x1.59013p-5, -0x1.54f25ep-4, 0x1.ff295ap-4,
+		-0x1.4a72c4p-3, 0x1.978b56p-3, -0x1.ffc59ep-3, 0x1.5553b6p-2, -0x1.fffff8p-2)
+	return k.Add(k.Greatest(k.Const(0), x), k.FMA(k.Mul(e, e), q, e))
+}
