@@ -94,7 +94,7 @@ func tanhBackwardRef(dx, dy, y []float32) {
 }
 
 // Sigmoid stores the logistic function 1/(1 + e^(-x)). The largest error is
-// SIGMOID ulp. It panics if the lengths differ.
+// 2.41 ulp. It panics if the lengths differ.
 func Sigmoid(dst, x []float32) {
 	if len(x) != len(dst) {
 		panic("kernels: Sigmoid: lengths of dst and x differ")
@@ -135,8 +135,9 @@ func sigmoidBackwardRef(dx, dy, y []float32) {
 	}
 }
 
-// SiLU stores x * sigmoid(x), also called swish; -0 at -Inf. SILUERR It panics
-// if the lengths differ.
+// SiLU stores x*sigmoid(x), also called swish; -0 at -Inf. The largest error is
+// 3.35 ulp, and below 2^-100, for x < -73, 52 ulp: the exponential is subnormal
+// there. It panics if the lengths differ.
 func SiLU(dst, x []float32) {
 	if len(x) != len(dst) {
 		panic("kernels: SiLU: lengths of dst and x differ")
@@ -160,7 +161,8 @@ func siluRef(dst, x []float32) {
 //	s     = sigmoid(x[i])
 //	dx[i] = dy[i] * (s + x[i]*s*(1-s))
 //
-// SILUBACKERR It panics if the lengths differ.
+// The factor of dy has an absolute error below 5*2^-24. It panics if the lengths
+// differ.
 func SiLUBackward(dx, dy, x []float32) {
 	if len(dy) != len(dx) || len(x) != len(dx) {
 		panic("kernels: SiLUBackward: lengths of dx, dy and x differ")
@@ -180,8 +182,9 @@ func siluBackwardRef(dx, dy, x []float32) {
 
 // GELU stores x*Phi(x), Phi the distribution function of the standard normal
 // distribution: x/2 * (1 + erf(x/sqrt 2)) (Hendrycks and Gimpel,
-// arXiv:1606.08415), without the cancellation of that form; -0 at -Inf. GELUERR
-// It panics if the lengths differ.
+// arXiv:1606.08415), without the cancellation of that form; -0 at -Inf. The
+// largest error is 4.77 ulp where the result is at least 2^-5, 6.33 ulp down to
+// 2^-100 (x > -11.2), 10.6 ulp below. It panics if the lengths differ.
 func GELU(dst, x []float32) {
 	if len(x) != len(dst) {
 		panic("kernels: GELU: lengths of dst and x differ")
@@ -204,7 +207,8 @@ func geluRef(dst, x []float32) {
 //
 //	dx[i] = dy[i] * (Phi(x[i]) + x[i]*phi(x[i]))    phi(x) = e^(-x*x/2)/sqrt(2*pi)
 //
-// GELUBACKERR It panics if the lengths differ.
+// The factor of dy has an absolute error below 5*2^-24. It panics if the lengths
+// differ.
 func GELUBackward(dx, dy, x []float32) {
 	if len(dy) != len(dx) || len(x) != len(dx) {
 		panic("kernels: GELUBackward: lengths of dx, dy and x differ")
@@ -224,7 +228,8 @@ func geluBackwardRef(dx, dy, x []float32) {
 
 // GELUTanh stores the approximation of [GELU] by a hyperbolic tangent,
 // x/2 * (1 + tanh(u)) with u = sqrt(2/pi)*(x + 0.044715*x^3), as x*sigmoid(2u);
-// -0 at -Inf. GELUTANHERR It panics if the lengths differ.
+// -0 at -Inf. The largest error is 3.2 ulp, and below 2^-100, for x < -8.9,
+// 6.6 ulp. It panics if the lengths differ.
 func GELUTanh(dst, x []float32) {
 	if len(x) != len(dst) {
 		panic("kernels: GELUTanh: lengths of dst and x differ")
@@ -248,7 +253,8 @@ func geluTanhRef(dst, x []float32) {
 //	s     = sigmoid(2u),  u = sqrt(2/pi)*(x[i] + 0.044715*x[i]^3)
 //	dx[i] = dy[i] * (s + x[i]*s*(1-s)*w),  w = 2*sqrt(2/pi)*(1 + 3*0.044715*x[i]^2)
 //
-// GELUTANHBACKERR It panics if the lengths differ.
+// The factor of dy has an absolute error below 5*2^-24. It panics if the lengths
+// differ.
 func GELUTanhBackward(dx, dy, x []float32) {
 	if len(dy) != len(dx) || len(x) != len(dx) {
 		panic("kernels: GELUTanhBackward: lengths of dx, dy and x differ")

@@ -228,6 +228,56 @@ func TestReLURules(t *testing.T) {
 	})
 }
 
+// TestSpecialValues covers infinities, NaN, zeros and the ends of the ranges.
+func TestSpecialValues(t *testing.T) {
+	inf, nan, zero := float32(math.Inf(1)), float32(math.NaN()), float32(math.Copysign(0, -1))
+	const least = 0x1p-149
+	x := []float32{0, zero, least, -least, inf, -inf, nan, math.MaxFloat32, -math.MaxFloat32}
+	for _, c := range []struct {
+		name string
+		f    func(dst, x []float32)
+		want []float32
+	}{
+		{"Exp", Exp, []float32{1, 1, 1, 1, inf, 0, nan, inf, 0}},
+		{"Log", Log, []float32{-inf, -inf, -103.27893, nan, inf, nan, nan, 88.72284, nan}},
+		{"Sqrt", Sqrt, []float32{0, zero, 3.743392e-23, nan, inf, nan, nan, 1.8446743e19, nan}},
+		{"RSqrt", RSqrt, []float32{inf, -inf, 2.6713738e22, nan, 0, nan, nan, 5.421011e-20, nan}},
+		{"Erf", Erf, []float32{0, zero, least, -least, 1, -1, nan, 1, -1}},
+		{"Softplus", Softplus, []float32{math.Ln2, math.Ln2, math.Ln2, math.Ln2, inf, 0, nan, math.MaxFloat32, 0}},
+		{"Tanh", Tanh, []float32{0, zero, least, -least, 1, -1, nan, 1, -1}},
+		{"Sigmoid", Sigmoid, []float32{0.5, 0.5, 0.5, 0.5, 1, 0, nan, 1, 0}},
+		{"SiLU", SiLU, []float32{0, zero, 0, zero, inf, zero, nan, math.MaxFloat32, zero}},
+		{"GELU", GELU, []float32{0, zero, 0, zero, inf, zero, nan, math.MaxFloat32, zero}},
+		{"GELUTanh", GELUTanh, []float32{0, zero, 0, zero, inf, zero, nan, math.MaxFloat32, zero}},
+		{"SiLUBackward", derivative(SiLUBackward), []float32{0.5, 0.5, 0.5, 0.5, 1, 0, nan, 1, 0}},
+		{"GELUBackward", derivative(GELUBackward), []float32{0.5, 0.5, 0.5, 0.5, 1, 0, nan, 1, 0}},
+		{"GELUTanhBackward", derivative(GELUTanhBackward), []float32{0.5, 0.5, 0.5, 0.5, 1, 0, nan, 1, 0}},
+	} {
+		eachLevel(t, func(t *testing.T) {
+			got := make([]float32, len(x))
+			c.f(got, x)
+			for i := range x {
+				require.True(t, sameFloat(got[i], c.want[i]), "%s(%s): want %s, got %s", c.name, show(x[i]), show(c.want[i]), show(got[i]))
+			}
+		})
+	}
+	eachLevel(t, func(t *testing.T) {
+		y := make([]float32, 4)
+		Exp(y, []float32{88.72283, 88.72284, -103.97207, -103.97209})
+		require.Equal(t, []float32{3.4027985e38, inf, least, 0}, y)
+	})
+}
+
+// derivative is a backward kernel as a function of its input alone.
+func derivative(f func(dx, dy, x []float32)) func(dst, x []float32) {
+	return func(dst, x []float32) {
+		for i := range dst {
+			dst[i] = 1
+		}
+		f(dst, dst, x)
+	}
+}
+
 func TestSoftmaxRules(t *testing.T) {
 	inf, nan := float32(math.Inf(1)), float32(math.NaN())
 	eachLevel(t, func(t *testing.T) {

@@ -452,6 +452,8 @@ func TestElementwise(t *testing.T) {
 		})
 		TanhBackward(dst, x, y)
 		check("TanhBackward", dst, func(i int) float32 { return mul(x[i], fmaExact(-y[i], y[i], 1)) })
+		SigmoidBackward(dst, x, y)
+		check("SigmoidBackward", dst, func(i int) float32 { return mul(x[i], fmaExact(-y[i], y[i], y[i])) })
 		ReLU(dst, x)
 		check("ReLU", dst, func(i int) float32 {
 			if math.Signbit(float64(x[i])) && x[i] != 0 && x[i] == x[i] {
