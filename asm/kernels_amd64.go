@@ -233,6 +233,9 @@ func GeluTanhBackwardAVX512(dx *float32, dy *float32, x *float32, n int)
 func GeluTanhBackwardAVX2(dx *float32, dy *float32, x *float32, n int)
 
 //go:noescape
+func PackAVX512(dst, src *float32, stride, rows int)
+
+//go:noescape
 func GemmRows1x1AVX512(t *Tile)
 
 //go:noescape
@@ -579,6 +582,9 @@ func GemmCols1x16AVX512(t *Tile)
 
 //go:noescape
 func GemmCols2x8AVX512(t *Tile)
+
+//go:noescape
+func PackAVX2(dst, src *float32, stride, rows int)
 
 //go:noescape
 func TransposeAVX2(dst, src *float32, dstStride, srcStride, blocks int)

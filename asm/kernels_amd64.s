@@ -21724,6 +21724,27 @@ store:
 	VZEROUPPER
 	RET
 
+// func PackAVX2(dst *float32, src *float32, stride int, rows int)
+// Requires: AVX
+TEXT ·PackAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), BX
+	MOVQ stride+16(FP), CX
+	MOVQ rows+24(FP), DX
+	SHLQ $0x02, CX
+
+row:
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	ADDQ    CX, BX
+	ADDQ    $+64, AX
+	SUBQ    $+1, DX
+	JNE     row
+	VZEROUPPER
+	RET
+
 // func GemmRows1x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
 TEXT ·GemmRows1x1AVX512(SB), NOSPLIT, $8-8
@@ -48119,6 +48140,27 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	VZEROUPPER
+	RET
+
+// func PackAVX512(dst *float32, src *float32, stride int, rows int)
+// Requires: AVX, AVX512F
+TEXT ·PackAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), BX
+	MOVQ stride+16(FP), CX
+	MOVQ rows+24(FP), DX
+	SHLQ $0x02, CX
+
+row:
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	ADDQ    CX, BX
+	ADDQ    $+128, AX
+	SUBQ    $+1, DX
+	JNE     row
 	VZEROUPPER
 	RET
 

@@ -119,6 +119,9 @@ func GeluTanhNEON(dst *float32, x *float32, n int)
 func GeluTanhBackwardNEON(dx *float32, dy *float32, x *float32, n int)
 
 //go:noescape
+func PackNEON(dst, src *float32, stride, rows int)
+
+//go:noescape
 func TransposeNEON(dst, src *float32, dstStride, srcStride, blocks int)
 
 //go:noescape

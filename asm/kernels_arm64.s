@@ -24428,6 +24428,22 @@ store:
 	BNE tile
 	RET
 
+// func PackNEON(dst *float32, src *float32, stride int, rows int)
+TEXT ·PackNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD src+8(FP), R1
+	MOVD stride+16(FP), R2
+	MOVD rows+24(FP), R3
+	LSL $2, R2
+
+row:
+	VLD1 (R1), [V0.S4, V1.S4]
+	VST1.P [V0.S4, V1.S4], 32(R0)
+	ADD R2, R1
+	SUBS $1, R3
+	BNE row
+	RET
+
 // func TransposeNEON(dst *float32, src *float32, dstStride int, srcStride int, blocks int)
 TEXT ·TransposeNEON(SB), NOSPLIT, $0-40
 	MOVD dst+0(FP), R4

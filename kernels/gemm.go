@@ -9,14 +9,18 @@ type Gemm struct {
 	TransB     bool      // use B^T
 	Accumulate bool      // add the product to C instead of storing it
 	Bias       []float32 // if not nil, added to every row of C at the end; one value a column
-	Scratch    []float32 // workspace of at least GemmScratch elements; needed with TransB alone
+	Scratch    []float32 // workspace, see GemmScratch
 }
 
-// GemmScratch is the length of workspace that a product with TransB needs. The
-// contents don't matter before or after.
-const GemmScratch = blockK * packCols
+// Lengths of workspace. A product with TransB needs GemmScratch elements; large
+// products are faster with GemmScratchLarge. The contents don't matter before or
+// after, and the result doesn't depend on the length.
+const (
+	GemmScratch      = gemmScratch
+	GemmScratchLarge = gemmScratchLarge
+)
 
-// packCols is the stride of a transposed panel in Scratch.
+// packCols is the most columns of a panel.
 const packCols = 32
 
 // Multiply computes the matrix product C = op(A)*op(B), or C += op(A)*op(B), of
@@ -30,7 +34,7 @@ const packCols = 32
 // With k = 0 the product is zero. It panics if shapes don't match, a matrix is
 // shorter than its shape, or Scratch is missing; c must not overlap the others.
 func (g Gemm) Multiply(c, a, b Matrix) {
-	g.run(c, a, b, 1)
+	g.run(&c, &a, &b, 1)
 }
 
 // OuterProducts adds the outer products of the rows of x and y to a:
@@ -42,11 +46,12 @@ func (g Gemm) Multiply(c, a, b Matrix) {
 //
 // It panics if shapes don't match; a must not overlap the others.
 func OuterProducts(a, x, y Matrix, alpha float32) {
-	Gemm{TransA: true, Accumulate: true}.run(a, x, y, alpha)
+	g := Gemm{TransA: true, Accumulate: true}
+	g.run(&a, &x, &y, alpha)
 }
 
 // run is Multiply, with the factor alpha on what is added to C.
-func (g Gemm) run(c, a, b Matrix, alpha float32) {
+func (g *Gemm) run(c, a, b *Matrix, alpha float32) {
 	a.check()
 	b.check()
 	c.check()
@@ -81,10 +86,10 @@ func (g Gemm) run(c, a, b Matrix, alpha float32) {
 		}
 		return
 	}
-	gemm(c, a, b, m, n, k, alpha, g)
+	multiply(c, a, b, m, n, k, alpha, g)
 }
 
-func gemmRef(c, a, b Matrix, m, n, k int, alpha float32, g Gemm) {
+func gemmRef(c, a, b *Matrix, m, n, k int, alpha float32, g *Gemm) {
 	ai, ak := a.Stride, 1
 	if g.TransA {
 		ai, ak = ak, ai

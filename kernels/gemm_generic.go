@@ -2,6 +2,13 @@
 
 package kernels
 
-func gemm(c, a, b Matrix, m, n, k int, alpha float32, g Gemm) { gemmRef(c, a, b, m, n, k, alpha, g) }
+const (
+	gemmScratch      = blockK * packCols
+	gemmScratchLarge = gemmScratch
+)
 
-func transpose(_ Level, dst, src Matrix) { transposeRef(dst, src) }
+func multiply(c, a, b *Matrix, m, n, k int, alpha float32, g *Gemm) {
+	gemmRef(c, a, b, m, n, k, alpha, g)
+}
+
+func transpose(_ Level, dst, src *Matrix) { transposeRef(dst, src) }

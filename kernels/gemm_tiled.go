@@ -8,178 +8,352 @@ import (
 	"github.com/adafisher-go/adafisher/asm"
 )
 
+// A product is cut into tiles of a few rows by two vectors of columns, whose
+// outputs stay in registers while k runs over a block. A panel is a column of
+// tiles; one assembly call computes many tiles of a panel. A is read where it
+// lies, by rows or by columns, and so is B, unless packing pays: see multiply.
+// Which way is taken never changes a bit.
+
 // tileShape names a matrix micro-kernel: rows, vectors of columns, the order in
-// which A is read, and whether the last vector is partial.
+// which A is read, and whether the last vector is partial. The values are dense.
 type tileShape int
 
 const (
-	shapeVector  tileShape = 1 << 4 // times the number of vectors, plus the rows
-	shapeCols    tileShape = 1 << 9
-	shapePartial tileShape = 1 << 10
+	shapeOne     tileShape = 0 << 4 // one vector, plus the rows
+	shapeTwo     tileShape = 1 << 4
+	shapeWide    tileShape = 2 << 4 // tiling.wide vectors
+	shapePartial tileShape = 1 << 6
+	shapeCols    tileShape = 1 << 7
 )
 
 // tiling is the set of micro-kernels that a level has.
 type tiling struct {
 	lanes int
-	rows  int   // most rows of a tile
-	wide  []int // vectors of a panel for products of 1, 2, .. rows
-	block int   // columns of a transposition block
+	rows  int    // most rows of a tile
+	wide  [2]int // vectors of a panel for products of one and two rows
+	block int    // columns of a transposition block
 }
 
-// panelVectors is the width of a panel for products of more rows.
-const panelVectors = 2
-
-func tilingOf(l Level) tiling {
-	switch l {
-	case AVX512:
-		return tiling{lanes: 16, rows: 14, wide: []int{16, 8}, block: 8}
-	case AVX2:
-		return tiling{lanes: 8, rows: 6, wide: []int{8, 4}, block: 8}
-	case NEON:
-		return tiling{lanes: 4, rows: 8, wide: []int{8, 8}, block: 4}
-	}
-	panic("kernels: level without tiles")
+var tilings = [...]tiling{
+	AVX512: {lanes: 16, rows: 14, wide: [2]int{16, 8}, block: 8},
+	AVX2:   {lanes: 8, rows: 6, wide: [2]int{8, 4}, block: 8},
+	NEON:   {lanes: 4, rows: 8, wide: [2]int{8, 8}, block: 4},
 }
 
 const (
-	// maxTiles bounds the row tiles of one assembly call, for preemption.
-	maxTiles = 32
-	// rowBlock is the number of rows that share a pass over the panels of B when
-	// there are many rows: 256 x 256 elements of A stay in the second cache.
-	rowBlock = 256
+	panelVectors = 2
+	maxTiles     = 32 // row tiles of one assembly call, for preemption
+
+	// Blocks of large products: 256 x 256 elements of A stay in the second cache
+	// beside 256 x 1024 of B, a panel of B in the first. The stride of a packed
+	// block of A avoids that its rows share sets of the first cache.
+	blockRows2   = 256
+	blockCols    = 1024
+	packedStride = blockRows2 + 16
+
+	swapTiles = 8 // row tiles of the buffer of a swapped product
 )
 
-func gemm(c, a, b Matrix, m, n, k int, alpha float32, g Gemm) {
+// gemmScratch holds a panel of B and the buffer of a swapped product, or the
+// blocks of a large one.
+const (
+	gemmScratch      = blockK*packCols + swapTiles*14*packCols
+	gemmScratchLarge = blockK*blockCols + blockK*packedStride
+)
+
+// product is one call of Gemm; its shape is m x n over k.
+type product struct {
+	level   Level
+	t       *tiling
+	c, a, b *Matrix
+	m, n, k int
+	alpha   float32
+	g       *Gemm
+}
+
+func multiply(c, a, b *Matrix, m, n, k int, alpha float32, g *Gemm) {
 	l := CurrentLevel()
 	if l == Generic {
 		gemmRef(c, a, b, m, n, k, alpha, g)
 		return
 	}
-	raceReadMatrix(a)
-	raceReadMatrix(b)
-	raceWriteMatrix(c)
-	t := tilingOf(l)
-	step := m
-	if m > rowBlock+rowBlock/2 && !g.TransB {
-		step = rowBlock
+	if raceEnabled {
+		raceReadMatrix(a)
+		raceReadMatrix(b)
+		raceWriteMatrix(c)
 	}
-	for k0 := 0; k0 < k; k0 += blockK {
-		kb := min(blockK, k-k0)
-		args := asm.Tile{
-			K:       kb,
-			AStride: 4 * a.Stride,
-			CStride: 4 * c.Stride,
-			Alpha:   alpha,
+	t := &tilings[l]
+	if m <= t.rows && n <= panelVectors*t.lanes && k <= blockK && !g.TransB {
+		singleTile(l, t, c, a, b, m, n, k, alpha, g)
+		return
+	}
+	p := product{level: l, t: t, c: c, a: a, b: b, m: m, n: n, k: k, alpha: alpha, g: g}
+	switch {
+	case g.TransB && m <= 128 && g.Bias == nil && n >= t.lanes:
+		p.swapped()
+	case g.TransB, len(g.Scratch) >= gemmScratchLarge && m >= 64 && p.large():
+		p.blocked()
+	default:
+		p.direct()
+	}
+}
+
+// singleTile computes a product of one tile and one block of k: a direct call, as
+// the bookkeeping of the others would take longer than the arithmetic.
+func singleTile(l Level, t *tiling, c, a, b *Matrix, m, n, k int, alpha float32, g *Gemm) {
+	args := asm.Tile{
+		A: &a.Data[0], B: &b.Data[0], C: &c.Data[0],
+		K:       k,
+		AStride: 4 * a.Stride,
+		BStride: 4 * b.Stride,
+		CStride: 4 * c.Stride,
+		Count:   1,
+		Alpha:   alpha,
+	}
+	shape, last := shapeOne, n
+	if n > t.lanes {
+		shape, last = shapeTwo, n-t.lanes
+	}
+	if last < t.lanes {
+		shape += shapePartial
+		args.Columns = last
+	}
+	if g.TransA {
+		shape += shapeCols
+	}
+	if g.Accumulate {
+		args.Add = 1
+	}
+	if g.Bias != nil {
+		args.Bias = &g.Bias[0]
+	}
+	runTile(l, shape+tileShape(m), &args)
+}
+
+// large reports whether the operands are so big, or their rows so far apart in
+// the cache's sets, that packing them pays.
+func (p *product) large() bool {
+	const page = 4096 / 4
+	far := func(m *Matrix) bool { return m.Stride >= page && m.Stride%page == 0 }
+	size := p.m*p.k + p.k*p.n + p.m*p.n
+	return size >= 3*400*400 || far(p.a) && p.k >= 64 || far(p.b) && p.m >= 128
+}
+
+// aBlock returns op(A) from row i and column k on: its data, the distance of its
+// rows and columns, and whether it lies by columns.
+func (p *product) aBlock(i, k int) leftBlock {
+	if p.g.TransA {
+		return leftBlock{p.a.Data[k*p.a.Stride+i:], p.a.Stride, true}
+	}
+	return leftBlock{p.a.Data[i*p.a.Stride+k:], p.a.Stride, false}
+}
+
+// A leftBlock is a block of op(A): element (i, k) is data[i*stride+k], or with
+// cols data[k*stride+i].
+type leftBlock struct {
+	data   []float32
+	stride int
+	cols   bool
+}
+
+// direct multiplies operands where they lie.
+func (p *product) direct() {
+	for k := 0; k < p.k; k += blockK {
+		kb := min(blockK, p.k-k)
+		step := p.m
+		if step > blockRows2+blockRows2/2 {
+			step = blockRows2
 		}
-		if k0 > 0 || g.Accumulate {
-			args.Add = 1
-		}
-		for i := 0; i < m; i += step {
-			rows := min(step, m-i)
-			for j := 0; j < n; {
+		for i := 0; i < p.m; i += step {
+			rows := min(step, p.m-i)
+			a := p.aBlock(i, k)
+			for j := 0; j < p.n; {
 				vectors := panelVectors
-				if rows <= len(t.wide) && !g.TransB && n-j >= t.wide[rows-1]*t.lanes {
-					vectors = t.wide[rows-1]
+				if rows <= len(p.t.wide) && p.n-j >= p.t.wide[rows-1]*p.t.lanes {
+					vectors = p.t.wide[rows-1]
 				}
-				cols := min(vectors*t.lanes, n-j)
-				if g.TransB {
-					panel := Matrix{Rows: kb, Cols: cols, Stride: packCols, Data: g.Scratch}
-					transpose(l, panel, Matrix{Rows: cols, Cols: kb, Stride: b.Stride, Data: b.Data[j*b.Stride+k0:]})
-					args.B, args.BStride = &g.Scratch[0], 4*packCols
-				} else {
-					args.B, args.BStride = &b.Data[k0*b.Stride+j], 4*b.Stride
-				}
-				if g.Bias != nil && k0+kb == k {
-					args.Bias = &g.Bias[j]
-				}
-				ca := Matrix{Rows: rows, Cols: cols, Stride: c.Stride, Data: c.Data[i*c.Stride+j:]}
-				if g.TransA {
-					gemmPanel(l, t, ca, a.Data[k0*a.Stride+i:], true, args)
-				} else {
-					gemmPanel(l, t, ca, a.Data[i*a.Stride+k0:], false, args)
-				}
+				cols := min(vectors*p.t.lanes, p.n-j)
+				p.panel(i, j, k, rows, cols, kb, a, p.b.Data[k*p.b.Stride+j:], p.b.Stride)
 				j += cols
 			}
 		}
 	}
 }
 
-// gemmPanel computes the panel c of one block of k. a begins at the panel's
-// first element of A, which cols says is read by columns; args has what doesn't
-// depend on rows.
-func gemmPanel(l Level, t tiling, c Matrix, a []float32, cols bool, args asm.Tile) {
-	vectors := (c.Cols + t.lanes - 1) / t.lanes
-	shape := tileShape(vectors) * shapeVector
-	if last := c.Cols - (vectors-1)*t.lanes; last < t.lanes {
+// blocked packs B, and A unless it lies by columns already, block by block.
+// Without the large workspace, only a panel of the transposed B is packed.
+func (p *product) blocked() {
+	width := panelVectors * p.t.lanes
+	blockN, blockM := width, p.m
+	var packedA []float32
+	b := p.g.Scratch
+	if len(b) >= gemmScratchLarge {
+		blockN, blockM = blockCols, blockRows2
+		b, packedA = b[:blockK*blockCols], b[blockK*blockCols:gemmScratchLarge]
+	}
+	for k := 0; k < p.k; k += blockK {
+		kb := min(blockK, p.k-k)
+		for j := 0; j < p.n; j += blockN {
+			cols := min(blockN, p.n-j)
+			p.packB(b, j, k, cols, kb, width)
+			for i := 0; i < p.m; i += blockM {
+				rows := min(blockM, p.m-i)
+				a := p.aBlock(i, k)
+				if packedA != nil && !a.cols && p.n > 2*width {
+					transpose(p.level, &Matrix{Rows: kb, Cols: rows, Stride: packedStride, Data: packedA},
+						&Matrix{Rows: rows, Cols: kb, Stride: a.stride, Data: a.data})
+					a = leftBlock{packedA, packedStride, true}
+				}
+				for q := 0; q < cols; q += width {
+					w := min(width, cols-q)
+					p.panel(i, j+q, k, rows, w, kb, a, b[q*kb:], width)
+				}
+			}
+		}
+	}
+}
+
+// packB copies rows k and columns j of op(B) to consecutive panels.
+func (p *product) packB(dst []float32, j, k, cols, kb, width int) {
+	for q := 0; q < cols; q += width {
+		w := min(width, cols-q)
+		panel := dst[q*kb:]
+		switch {
+		case p.g.TransB:
+			transpose(p.level, &Matrix{Rows: kb, Cols: w, Stride: width, Data: panel},
+				&Matrix{Rows: w, Cols: kb, Stride: p.b.Stride, Data: p.b.Data[(j+q)*p.b.Stride+k:]})
+		case w == width:
+			src := p.b.Data[k*p.b.Stride+j+q:]
+			packPanel(p.level, &panel[0], &src[0], p.b.Stride, kb)
+		default:
+			for r := range kb {
+				copy(panel[r*width:][:w], p.b.Data[(k+r)*p.b.Stride+j+q:])
+			}
+		}
+	}
+}
+
+// swapped computes C^T = B*op(A)^T for a C of few rows: B, the larger operand, is
+// then read by rows where it lies, and only A is transposed.
+func (p *product) swapped() {
+	width := panelVectors * p.t.lanes
+	panel, buffer := p.g.Scratch[:blockK*packCols], p.g.Scratch[blockK*packCols:gemmScratch]
+	height := swapTiles * p.t.rows
+	for i := 0; i < p.m; i += width {
+		rows := min(width, p.m-i)
+		for k := 0; k < p.k; k += blockK {
+			kb := min(blockK, p.k-k)
+			at, stride := panel, width
+			if a := p.aBlock(i, k); a.cols {
+				at, stride = a.data, a.stride
+			} else {
+				transpose(p.level, &Matrix{Rows: kb, Cols: rows, Stride: width, Data: panel},
+					&Matrix{Rows: rows, Cols: kb, Stride: a.stride, Data: a.data})
+			}
+			ct := Matrix{Cols: rows, Stride: width, Data: buffer}
+			q := product{level: p.level, t: p.t, c: &ct, alpha: p.alpha, k: p.k, g: p.g}
+			for j := 0; j < p.n; j += height {
+				ct.Rows = min(height, p.n-j)
+				block := Matrix{Rows: rows, Cols: ct.Rows, Stride: p.c.Stride, Data: p.c.Data[i*p.c.Stride+j:]}
+				if k > 0 || p.g.Accumulate {
+					transpose(p.level, &ct, &block)
+				}
+				q.panel(0, 0, k, ct.Rows, rows, kb,
+					leftBlock{p.b.Data[j*p.b.Stride+k:], p.b.Stride, false}, at, stride)
+				transpose(p.level, &block, &ct)
+			}
+		}
+	}
+}
+
+// panel computes rows x cols outputs from (i, j) on for one block of k.
+func (p *product) panel(i, j, k, rows, cols, kb int, a leftBlock, b []float32, bStride int) {
+	shape, last := shapeOne, cols
+	switch {
+	case cols > panelVectors*p.t.lanes:
+		shape, last = shapeWide, p.t.lanes // a wide panel is whole
+	case cols > p.t.lanes:
+		shape, last = shapeTwo, cols-p.t.lanes
+	}
+	args := asm.Tile{
+		B:       &b[0],
+		K:       kb,
+		AStride: 4 * a.stride,
+		BStride: 4 * bStride,
+		CStride: 4 * p.c.Stride,
+		Alpha:   p.alpha,
+	}
+	if last < p.t.lanes {
 		shape += shapePartial
 		args.Columns = last
 	}
-	aRow := args.AStride / 4 // elements from one row of op(A) to the next
-	if cols {
-		shape += shapeCols
-		aRow = 1
+	if k > 0 || p.g.Accumulate {
+		args.Add = 1
 	}
+	if p.g.Bias != nil && k+kb == p.k {
+		args.Bias = &p.g.Bias[j]
+	}
+	next := a.stride // from one row of op(A) to the next
+	if a.cols {
+		shape += shapeCols
+		next = 1
+	}
+	c := p.c.Data[i*p.c.Stride+j:]
 	// Rows are split evenly: the first tiles have one row more than the others.
-	tiles := (c.Rows + t.rows - 1) / t.rows
-	height, taller := c.Rows/tiles, c.Rows%tiles
-	row := 0
-	for tile := 0; tile < tiles; {
+	tiles, height, taller := 1, rows, 0
+	if rows > p.t.rows {
+		tiles = (rows + p.t.rows - 1) / p.t.rows
+		height, taller = rows/tiles, rows%tiles
+	}
+	for tile, row := 0, 0; tile < tiles; {
 		h, count := height, tiles-tile
 		if tile < taller {
 			h, count = height+1, taller-tile
 		}
 		count = min(count, maxTiles)
-		args.A, args.C = &a[row*aRow], &c.Data[row*c.Stride]
-		args.Count, args.ANext = count, 4*h*aRow
-		runTile(l, shape+tileShape(h), &args)
+		args.A, args.C = &a.data[row*next], &c[row*p.c.Stride]
+		args.Count, args.ANext = count, 4*h*next
+		runTile(p.level, shape+tileShape(h), &args)
 		tile += count
 		row += count * h
 	}
 }
 
-func raceReadMatrix(m Matrix) {
-	if raceEnabled {
-		for i := range m.Rows {
-			raceRead(m.Row(i))
-		}
+func raceReadMatrix(m *Matrix) {
+	for i := range m.Rows {
+		raceRead(m.Row(i))
 	}
 }
 
-func raceWriteMatrix(m Matrix) {
-	if raceEnabled {
-		for i := range m.Rows {
-			raceWrite(m.Row(i))
-		}
+func raceWriteMatrix(m *Matrix) {
+	for i := range m.Rows {
+		raceWrite(m.Row(i))
 	}
 }
 
 // transpose stores the transpose of src: whole blocks of a strip by the level's
 // routine, the edges by the reference.
-func transpose(l Level, dst, src Matrix) {
+func transpose(l Level, dst, src *Matrix) {
 	if l == Generic {
 		transposeRef(dst, src)
 		return
 	}
-	b := tilingOf(l).block
-	blocks := min(src.Cols/b, chunkLen/b/b)
-	if blocks == 0 {
-		transposeRef(dst, src)
-		return
-	}
+	b := tilings[l].block
 	rows := src.Rows - src.Rows%b
 	cols := src.Cols - src.Cols%b
+	step := chunkLen / b
 	for i := 0; i < rows; i += b {
-		for j := 0; j < cols; j += blocks * b {
+		for j := 0; j < cols; j += step {
 			transposeStrip(l, unsafe.SliceData(dst.Data[j*dst.Stride+i:]), unsafe.SliceData(src.Data[i*src.Stride+j:]),
-				dst.Stride, src.Stride, min(blocks, (cols-j)/b))
+				dst.Stride, src.Stride, min(step, cols-j)/b)
 		}
 	}
 	if cols < src.Cols {
-		transposeRef(Matrix{Rows: src.Cols - cols, Cols: src.Rows, Stride: dst.Stride, Data: dst.Data[cols*dst.Stride:]},
-			Matrix{Rows: src.Rows, Cols: src.Cols - cols, Stride: src.Stride, Data: src.Data[cols:]})
+		transposeRef(&Matrix{Rows: src.Cols - cols, Cols: src.Rows, Stride: dst.Stride, Data: dst.Data[cols*dst.Stride:]},
+			&Matrix{Rows: src.Rows, Cols: src.Cols - cols, Stride: src.Stride, Data: src.Data[cols:]})
 	}
-	if rows < src.Rows {
-		transposeRef(Matrix{Rows: cols, Cols: src.Rows - rows, Stride: dst.Stride, Data: dst.Data[rows:]},
-			Matrix{Rows: src.Rows - rows, Cols: cols, Stride: src.Stride, Data: src.Data[rows*src.Stride:]})
+	if rows < src.Rows && cols > 0 {
+		transposeRef(&Matrix{Rows: cols, Cols: src.Rows - rows, Stride: dst.Stride, Data: dst.Data[rows:]},
+			&Matrix{Rows: src.Rows - rows, Cols: cols, Stride: src.Stride, Data: src.Data[rows*src.Stride:]})
 	}
 }

@@ -19,7 +19,7 @@ func NewMatrix(rows, cols int, data []float32) Matrix {
 func (m Matrix) Row(i int) []float32 { return m.Data[i*m.Stride:][:m.Cols] }
 
 // check panics unless every element of m lies inside its data.
-func (m Matrix) check() {
+func (m *Matrix) check() {
 	if m.Rows < 0 || m.Cols < 0 {
 		panic("kernels: matrix with a negative dimension")
 	}
@@ -64,10 +64,10 @@ func Transpose(dst, src Matrix) {
 	if dst.Rows != src.Cols || dst.Cols != src.Rows {
 		panic("kernels: Transpose: shape of dst is not that of the transpose of src")
 	}
-	transpose(CurrentLevel(), dst, src)
+	transpose(CurrentLevel(), &dst, &src)
 }
 
-func transposeRef(dst, src Matrix) {
+func transposeRef(dst, src *Matrix) {
 	for i := range src.Rows {
 		for j, v := range src.Row(i) {
 			dst.Data[j*dst.Stride+i] = v

@@ -32,239 +32,252 @@ func transposeStrip(l Level, dst, src *float32, dstStride, srcStride, blocks int
 	}
 }
 
+// packPanel copies rows of two vectors, at a stride in elements, into
+// consecutive memory.
+//
+//go:noinline
+func packPanel(l Level, dst, src *float32, stride, rows int) {
+	switch l {
+	case AVX512:
+		asm.PackAVX512(dst, src, stride, rows)
+	case AVX2:
+		asm.PackAVX2(dst, src, stride, rows)
+	}
+}
+
 func runTileAVX512(shape tileShape, t *asm.Tile) {
 	switch shape {
-	case 1*shapeVector + 1:
+	case shapeOne + 1:
 		asm.GemmRows1x1AVX512(t)
-	case 1*shapeVector + 1 + shapePartial:
+	case shapeOne + shapePartial + 1:
 		asm.GemmRows1x1PartialAVX512(t)
-	case 2*shapeVector + 1:
+	case shapeTwo + 1:
 		asm.GemmRows1x2AVX512(t)
-	case 2*shapeVector + 1 + shapePartial:
+	case shapeTwo + shapePartial + 1:
 		asm.GemmRows1x2PartialAVX512(t)
-	case 1*shapeVector + 2:
+	case shapeOne + 2:
 		asm.GemmRows2x1AVX512(t)
-	case 1*shapeVector + 2 + shapePartial:
+	case shapeOne + shapePartial + 2:
 		asm.GemmRows2x1PartialAVX512(t)
-	case 2*shapeVector + 2:
+	case shapeTwo + 2:
 		asm.GemmRows2x2AVX512(t)
-	case 2*shapeVector + 2 + shapePartial:
+	case shapeTwo + shapePartial + 2:
 		asm.GemmRows2x2PartialAVX512(t)
-	case 1*shapeVector + 3:
+	case shapeOne + 3:
 		asm.GemmRows3x1AVX512(t)
-	case 1*shapeVector + 3 + shapePartial:
+	case shapeOne + shapePartial + 3:
 		asm.GemmRows3x1PartialAVX512(t)
-	case 2*shapeVector + 3:
+	case shapeTwo + 3:
 		asm.GemmRows3x2AVX512(t)
-	case 2*shapeVector + 3 + shapePartial:
+	case shapeTwo + shapePartial + 3:
 		asm.GemmRows3x2PartialAVX512(t)
-	case 1*shapeVector + 4:
+	case shapeOne + 4:
 		asm.GemmRows4x1AVX512(t)
-	case 1*shapeVector + 4 + shapePartial:
+	case shapeOne + shapePartial + 4:
 		asm.GemmRows4x1PartialAVX512(t)
-	case 2*shapeVector + 4:
+	case shapeTwo + 4:
 		asm.GemmRows4x2AVX512(t)
-	case 2*shapeVector + 4 + shapePartial:
+	case shapeTwo + shapePartial + 4:
 		asm.GemmRows4x2PartialAVX512(t)
-	case 1*shapeVector + 5:
+	case shapeOne + 5:
 		asm.GemmRows5x1AVX512(t)
-	case 1*shapeVector + 5 + shapePartial:
+	case shapeOne + shapePartial + 5:
 		asm.GemmRows5x1PartialAVX512(t)
-	case 2*shapeVector + 5:
+	case shapeTwo + 5:
 		asm.GemmRows5x2AVX512(t)
-	case 2*shapeVector + 5 + shapePartial:
+	case shapeTwo + shapePartial + 5:
 		asm.GemmRows5x2PartialAVX512(t)
-	case 1*shapeVector + 6:
+	case shapeOne + 6:
 		asm.GemmRows6x1AVX512(t)
-	case 1*shapeVector + 6 + shapePartial:
+	case shapeOne + shapePartial + 6:
 		asm.GemmRows6x1PartialAVX512(t)
-	case 2*shapeVector + 6:
+	case shapeTwo + 6:
 		asm.GemmRows6x2AVX512(t)
-	case 2*shapeVector + 6 + shapePartial:
+	case shapeTwo + shapePartial + 6:
 		asm.GemmRows6x2PartialAVX512(t)
-	case 1*shapeVector + 7:
+	case shapeOne + 7:
 		asm.GemmRows7x1AVX512(t)
-	case 1*shapeVector + 7 + shapePartial:
+	case shapeOne + shapePartial + 7:
 		asm.GemmRows7x1PartialAVX512(t)
-	case 2*shapeVector + 7:
+	case shapeTwo + 7:
 		asm.GemmRows7x2AVX512(t)
-	case 2*shapeVector + 7 + shapePartial:
+	case shapeTwo + shapePartial + 7:
 		asm.GemmRows7x2PartialAVX512(t)
-	case 1*shapeVector + 8:
+	case shapeOne + 8:
 		asm.GemmRows8x1AVX512(t)
-	case 1*shapeVector + 8 + shapePartial:
+	case shapeOne + shapePartial + 8:
 		asm.GemmRows8x1PartialAVX512(t)
-	case 2*shapeVector + 8:
+	case shapeTwo + 8:
 		asm.GemmRows8x2AVX512(t)
-	case 2*shapeVector + 8 + shapePartial:
+	case shapeTwo + shapePartial + 8:
 		asm.GemmRows8x2PartialAVX512(t)
-	case 1*shapeVector + 9:
+	case shapeOne + 9:
 		asm.GemmRows9x1AVX512(t)
-	case 1*shapeVector + 9 + shapePartial:
+	case shapeOne + shapePartial + 9:
 		asm.GemmRows9x1PartialAVX512(t)
-	case 2*shapeVector + 9:
+	case shapeTwo + 9:
 		asm.GemmRows9x2AVX512(t)
-	case 2*shapeVector + 9 + shapePartial:
+	case shapeTwo + shapePartial + 9:
 		asm.GemmRows9x2PartialAVX512(t)
-	case 1*shapeVector + 10:
+	case shapeOne + 10:
 		asm.GemmRows10x1AVX512(t)
-	case 1*shapeVector + 10 + shapePartial:
+	case shapeOne + shapePartial + 10:
 		asm.GemmRows10x1PartialAVX512(t)
-	case 2*shapeVector + 10:
+	case shapeTwo + 10:
 		asm.GemmRows10x2AVX512(t)
-	case 2*shapeVector + 10 + shapePartial:
+	case shapeTwo + shapePartial + 10:
 		asm.GemmRows10x2PartialAVX512(t)
-	case 1*shapeVector + 11:
+	case shapeOne + 11:
 		asm.GemmRows11x1AVX512(t)
-	case 1*shapeVector + 11 + shapePartial:
+	case shapeOne + shapePartial + 11:
 		asm.GemmRows11x1PartialAVX512(t)
-	case 2*shapeVector + 11:
+	case shapeTwo + 11:
 		asm.GemmRows11x2AVX512(t)
-	case 2*shapeVector + 11 + shapePartial:
+	case shapeTwo + shapePartial + 11:
 		asm.GemmRows11x2PartialAVX512(t)
-	case 1*shapeVector + 12:
+	case shapeOne + 12:
 		asm.GemmRows12x1AVX512(t)
-	case 1*shapeVector + 12 + shapePartial:
+	case shapeOne + shapePartial + 12:
 		asm.GemmRows12x1PartialAVX512(t)
-	case 2*shapeVector + 12:
+	case shapeTwo + 12:
 		asm.GemmRows12x2AVX512(t)
-	case 2*shapeVector + 12 + shapePartial:
+	case shapeTwo + shapePartial + 12:
 		asm.GemmRows12x2PartialAVX512(t)
-	case 1*shapeVector + 13:
+	case shapeOne + 13:
 		asm.GemmRows13x1AVX512(t)
-	case 1*shapeVector + 13 + shapePartial:
+	case shapeOne + shapePartial + 13:
 		asm.GemmRows13x1PartialAVX512(t)
-	case 2*shapeVector + 13:
+	case shapeTwo + 13:
 		asm.GemmRows13x2AVX512(t)
-	case 2*shapeVector + 13 + shapePartial:
+	case shapeTwo + shapePartial + 13:
 		asm.GemmRows13x2PartialAVX512(t)
-	case 1*shapeVector + 14:
+	case shapeOne + 14:
 		asm.GemmRows14x1AVX512(t)
-	case 1*shapeVector + 14 + shapePartial:
+	case shapeOne + shapePartial + 14:
 		asm.GemmRows14x1PartialAVX512(t)
-	case 2*shapeVector + 14:
+	case shapeTwo + 14:
 		asm.GemmRows14x2AVX512(t)
-	case 2*shapeVector + 14 + shapePartial:
+	case shapeTwo + shapePartial + 14:
 		asm.GemmRows14x2PartialAVX512(t)
-	case 16*shapeVector + 1:
+	case shapeWide + 1:
 		asm.GemmRows1x16AVX512(t)
-	case 8*shapeVector + 2:
+	case shapeWide + 2:
 		asm.GemmRows2x8AVX512(t)
-	case 1*shapeVector + 1 + shapeCols:
+	case shapeOne + shapeCols + 1:
 		asm.GemmCols1x1AVX512(t)
-	case 1*shapeVector + 1 + shapeCols + shapePartial:
+	case shapeOne + shapeCols + shapePartial + 1:
 		asm.GemmCols1x1PartialAVX512(t)
-	case 2*shapeVector + 1 + shapeCols:
+	case shapeTwo + shapeCols + 1:
 		asm.GemmCols1x2AVX512(t)
-	case 2*shapeVector + 1 + shapeCols + shapePartial:
+	case shapeTwo + shapeCols + shapePartial + 1:
 		asm.GemmCols1x2PartialAVX512(t)
-	case 1*shapeVector + 2 + shapeCols:
+	case shapeOne + shapeCols + 2:
 		asm.GemmCols2x1AVX512(t)
-	case 1*shapeVector + 2 + shapeCols + shapePartial:
+	case shapeOne + shapeCols + shapePartial + 2:
 		asm.GemmCols2x1PartialAVX512(t)
-	case 2*shapeVector + 2 + shapeCols:
+	case shapeTwo + shapeCols + 2:
 		asm.GemmCols2x2AVX512(t)
-	case 2*shapeVector + 2 + shapeCols + shapePartial:
+	case shapeTwo + shapeCols + shapePartial + 2:
 		asm.GemmCols2x2PartialAVX512(t)
-	case 1*shapeVector + 3 + shapeCols:
+	case shapeOne + shapeCols + 3:
 		asm.GemmCols3x1AVX512(t)
-	case 1*shapeVector + 3 + shapeCols + shapePartial:
+	case shapeOne + shapeCols + shapePartial + 3:
 		asm.GemmCols3x1PartialAVX512(t)
-	case 2*shapeVector + 3 + shapeCols:
+	case shapeTwo + shapeCols + 3:
 		asm.GemmCols3x2AVX512(t)
-	case 2*shapeVector + 3 + shapeCols + shapePartial:
+	case shapeTwo + shapeCols + shapePartial + 3:
 		asm.GemmCols3x2PartialAVX512(t)
-	case 1*shapeVector + 4 + shapeCols:
+	case shapeOne + shapeCols + 4:
 		asm.GemmCols4x1AVX512(t)
-	case 1*shapeVector + 4 + shapeCols + shapePartial:
+	case shapeOne + shapeCols + shapePartial + 4:
 		asm.GemmCols4x1PartialAVX512(t)
-	case 2*shapeVector + 4 + shapeCols:
+	case shapeTwo + shapeCols + 4:
 		asm.GemmCols4x2AVX512(t)
-	case 2*shapeVector + 4 + shapeCols + shapePartial:
+	case shapeTwo + shapeCols + shapePartial + 4:
 		asm.GemmCols4x2PartialAVX512(t)
-	case 1*shapeVector + 5 + shapeCols:
+	case shapeOne + shapeCols + 5:
 		asm.GemmCols5x1AVX512(t)
-	case 1*shapeVector + 5 + shapeCols + shapePartial:
+	case shapeOne + shapeCols + shapePartial + 5:
 		asm.GemmCols5x1PartialAVX512(t)
-	case 2*shapeVector + 5 + shapeCols:
+	case shapeTwo + shapeCols + 5:
 		asm.GemmCols5x2AVX512(t)
-	case 2*shapeVector + 5 + shapeCols + shapePartial:
+	case shapeTwo + shapeCols + shapePartial + 5:
 		asm.GemmCols5x2PartialAVX512(t)
-	case 1*shapeVector + 6 + shapeCols:
+	case shapeOne + shapeCols + 6:
 		asm.GemmCols6x1AVX512(t)
-	case 1*shapeVector + 6 + shapeCols + shapePartial:
+	case shapeOne + shapeCols + shapePartial + 6:
 		asm.GemmCols6x1PartialAVX512(t)
-	case 2*shapeVector + 6 + shapeCols:
+	case shapeTwo + shapeCols + 6:
 		asm.GemmCols6x2AVX512(t)
-	case 2*shapeVector + 6 + shapeCols + shapePartial:
+	case shapeTwo + shapeCols + shapePartial + 6:
 		asm.GemmCols6x2PartialAVX512(t)
-	case 1*shapeVector + 7 + shapeCols:
+	case shapeOne + shapeCols + 7:
 		asm.GemmCols7x1AVX512(t)
-	case 1*shapeVector + 7 + shapeCols + shapePartial:
+	case shapeOne + shapeCols + shapePartial + 7:
 		asm.GemmCols7x1PartialAVX512(t)
-	case 2*shapeVector + 7 + shapeCols:
+	case shapeTwo + shapeCols + 7:
 		asm.GemmCols7x2AVX512(t)
-	case 2*shapeVector + 7 + shapeCols + shapePartial:
+	case shapeTwo + shapeCols + shapePartial + 7:
 		asm.GemmCols7x2PartialAVX512(t)
-	case 1*shapeVector + 8 + shapeCols:
+	case shapeOne + shapeCols + 8:
 		asm.GemmCols8x1AVX512(t)
-	case 1*shapeVector + 8 + shapeCols + shapePartial:
+	case shapeOne + shapeCols + shapePartial + 8:
 		asm.GemmCols8x1PartialAVX512(t)
-	case 2*shapeVector + 8 + shapeCols:
+	case shapeTwo + shapeCols + 8:
 		asm.GemmCols8x2AVX512(t)
-	case 2*shapeVector + 8 + shapeCols + shapePartial:
+	case shapeTwo + shapeCols + shapePartial + 8:
 		asm.GemmCols8x2PartialAVX512(t)
-	case 1*shapeVector + 9 + shapeCols:
+	case shapeOne + shapeCols + 9:
 		asm.GemmCols9x1AVX512(t)
-	case 1*shapeVector + 9 + shapeCols + shapePartial:
+	case shapeOne + shapeCols + shapePartial + 9:
 		asm.GemmCols9x1PartialAVX512(t)
-	case 2*shapeVector + 9 + shapeCols:
+	case shapeTwo + shapeCols + 9:
 		asm.GemmCols9x2AVX512(t)
-	case 2*shapeVector + 9 + shapeCols + shapePartial:
+	case shapeTwo + shapeCols + shapePartial + 9:
 		asm.GemmCols9x2PartialAVX512(t)
-	case 1*shapeVector + 10 + shapeCols:
+	case shapeOne + shapeCols + 10:
 		asm.GemmCols10x1AVX512(t)
-	case 1*shapeVector + 10 + shapeCols + shapePartial:
+	case shapeOne + shapeCols + shapePartial + 10:
 		asm.GemmCols10x1PartialAVX512(t)
-	case 2*shapeVector + 10 + shapeCols:
+	case shapeTwo + shapeCols + 10:
 		asm.GemmCols10x2AVX512(t)
-	case 2*shapeVector + 10 + shapeCols + shapePartial:
+	case shapeTwo + shapeCols + shapePartial + 10:
 		asm.GemmCols10x2PartialAVX512(t)
-	case 1*shapeVector + 11 + shapeCols:
+	case shapeOne + shapeCols + 11:
 		asm.GemmCols11x1AVX512(t)
-	case 1*shapeVector + 11 + shapeCols + shapePartial:
+	case shapeOne + shapeCols + shapePartial + 11:
 		asm.GemmCols11x1PartialAVX512(t)
-	case 2*shapeVector + 11 + shapeCols:
+	case shapeTwo + shapeCols + 11:
 		asm.GemmCols11x2AVX512(t)
-	case 2*shapeVector + 11 + shapeCols + shapePartial:
+	case shapeTwo + shapeCols + shapePartial + 11:
 		asm.GemmCols11x2PartialAVX512(t)
-	case 1*shapeVector + 12 + shapeCols:
+	case shapeOne + shapeCols + 12:
 		asm.GemmCols12x1AVX512(t)
-	case 1*shapeVector + 12 + shapeCols + shapePartial:
+	case shapeOne + shapeCols + shapePartial + 12:
 		asm.GemmCols12x1PartialAVX512(t)
-	case 2*shapeVector + 12 + shapeCols:
+	case shapeTwo + shapeCols + 12:
 		asm.GemmCols12x2AVX512(t)
-	case 2*shapeVector + 12 + shapeCols + shapePartial:
+	case shapeTwo + shapeCols + shapePartial + 12:
 		asm.GemmCols12x2PartialAVX512(t)
-	case 1*shapeVector + 13 + shapeCols:
+	case shapeOne + shapeCols + 13:
 		asm.GemmCols13x1AVX512(t)
-	case 1*shapeVector + 13 + shapeCols + shapePartial:
+	case shapeOne + shapeCols + shapePartial + 13:
 		asm.GemmCols13x1PartialAVX512(t)
-	case 2*shapeVector + 13 + shapeCols:
+	case shapeTwo + shapeCols + 13:
 		asm.GemmCols13x2AVX512(t)
-	case 2*shapeVector + 13 + shapeCols + shapePartial:
+	case shapeTwo + shapeCols + shapePartial + 13:
 		asm.GemmCols13x2PartialAVX512(t)
-	case 1*shapeVector + 14 + shapeCols:
+	case shapeOne + shapeCols + 14:
 		asm.GemmCols14x1AVX512(t)
-	case 1*shapeVector + 14 + shapeCols + shapePartial:
+	case shapeOne + shapeCols + shapePartial + 14:
 		asm.GemmCols14x1PartialAVX512(t)
-	case 2*shapeVector + 14 + shapeCols:
+	case shapeTwo + shapeCols + 14:
 		asm.GemmCols14x2AVX512(t)
-	case 2*shapeVector + 14 + shapeCols + shapePartial:
+	case shapeTwo + shapeCols + shapePartial + 14:
 		asm.GemmCols14x2PartialAVX512(t)
-	case 16*shapeVector + 1 + shapeCols:
+	case shapeWide + shapeCols + 1:
 		asm.GemmCols1x16AVX512(t)
-	case 8*shapeVector + 2 + shapeCols:
+	case shapeWide + shapeCols + 2:
 		asm.GemmCols2x8AVX512(t)
 	default:
 		panic("kernels: no such tile")
@@ -273,109 +286,109 @@ func runTileAVX512(shape tileShape, t *asm.Tile) {
 
 func runTileAVX2(shape tileShape, t *asm.Tile) {
 	switch shape {
-	case 1*shapeVector + 1:
+	case shapeOne + 1:
 		asm.GemmRows1x1AVX2(t)
-	case 1*shapeVector + 1 + shapePartial:
+	case shapeOne + shapePartial + 1:
 		asm.GemmRows1x1PartialAVX2(t)
-	case 2*shapeVector + 1:
+	case shapeTwo + 1:
 		asm.GemmRows1x2AVX2(t)
-	case 2*shapeVector + 1 + shapePartial:
+	case shapeTwo + shapePartial + 1:
 		asm.GemmRows1x2PartialAVX2(t)
-	case 1*shapeVector + 2:
+	case shapeOne + 2:
 		asm.GemmRows2x1AVX2(t)
-	case 1*shapeVector + 2 + shapePartial:
+	case shapeOne + shapePartial + 2:
 		asm.GemmRows2x1PartialAVX2(t)
-	case 2*shapeVector + 2:
+	case shapeTwo + 2:
 		asm.GemmRows2x2AVX2(t)
-	case 2*shapeVector + 2 + shapePartial:
+	case shapeTwo + shapePartial + 2:
 		asm.GemmRows2x2PartialAVX2(t)
-	case 1*shapeVector + 3:
+	case shapeOne + 3:
 		asm.GemmRows3x1AVX2(t)
-	case 1*shapeVector + 3 + shapePartial:
+	case shapeOne + shapePartial + 3:
 		asm.GemmRows3x1PartialAVX2(t)
-	case 2*shapeVector + 3:
+	case shapeTwo + 3:
 		asm.GemmRows3x2AVX2(t)
-	case 2*shapeVector + 3 + shapePartial:
+	case shapeTwo + shapePartial + 3:
 		asm.GemmRows3x2PartialAVX2(t)
-	case 1*shapeVector + 4:
+	case shapeOne + 4:
 		asm.GemmRows4x1AVX2(t)
-	case 1*shapeVector + 4 + shapePartial:
+	case shapeOne + shapePartial + 4:
 		asm.GemmRows4x1PartialAVX2(t)
-	case 2*shapeVector + 4:
+	case shapeTwo + 4:
 		asm.GemmRows4x2AVX2(t)
-	case 2*shapeVector + 4 + shapePartial:
+	case shapeTwo + shapePartial + 4:
 		asm.GemmRows4x2PartialAVX2(t)
-	case 1*shapeVector + 5:
+	case shapeOne + 5:
 		asm.GemmRows5x1AVX2(t)
-	case 1*shapeVector + 5 + shapePartial:
+	case shapeOne + shapePartial + 5:
 		asm.GemmRows5x1PartialAVX2(t)
-	case 2*shapeVector + 5:
+	case shapeTwo + 5:
 		asm.GemmRows5x2AVX2(t)
-	case 2*shapeVector + 5 + shapePartial:
+	case shapeTwo + shapePartial + 5:
 		asm.GemmRows5x2PartialAVX2(t)
-	case 1*shapeVector + 6:
+	case shapeOne + 6:
 		asm.GemmRows6x1AVX2(t)
-	case 1*shapeVector + 6 + shapePartial:
+	case shapeOne + shapePartial + 6:
 		asm.GemmRows6x1PartialAVX2(t)
-	case 2*shapeVector + 6:
+	case shapeTwo + 6:
 		asm.GemmRows6x2AVX2(t)
-	case 2*shapeVector + 6 + shapePartial:
+	case shapeTwo + shapePartial + 6:
 		asm.GemmRows6x2PartialAVX2(t)
-	case 8*shapeVector + 1:
+	case shapeWide + 1:
 		asm.GemmRows1x8AVX2(t)
-	case 4*shapeVector + 2:
+	case shapeWide + 2:
 		asm.GemmRows2x4AVX2(t)
-	case 1*shapeVector + 1 + shapeCols:
+	case shapeOne + shapeCols + 1:
 		asm.GemmCols1x1AVX2(t)
-	case 1*shapeVector + 1 + shapeCols + shapePartial:
+	case shapeOne + shapeCols + shapePartial + 1:
 		asm.GemmCols1x1PartialAVX2(t)
-	case 2*shapeVector + 1 + shapeCols:
+	case shapeTwo + shapeCols + 1:
 		asm.GemmCols1x2AVX2(t)
-	case 2*shapeVector + 1 + shapeCols + shapePartial:
+	case shapeTwo + shapeCols + shapePartial + 1:
 		asm.GemmCols1x2PartialAVX2(t)
-	case 1*shapeVector + 2 + shapeCols:
+	case shapeOne + shapeCols + 2:
 		asm.GemmCols2x1AVX2(t)
-	case 1*shapeVector + 2 + shapeCols + shapePartial:
+	case shapeOne + shapeCols + shapePartial + 2:
 		asm.GemmCols2x1PartialAVX2(t)
-	case 2*shapeVector + 2 + shapeCols:
+	case shapeTwo + shapeCols + 2:
 		asm.GemmCols2x2AVX2(t)
-	case 2*shapeVector + 2 + shapeCols + shapePartial:
+	case shapeTwo + shapeCols + shapePartial + 2:
 		asm.GemmCols2x2PartialAVX2(t)
-	case 1*shapeVector + 3 + shapeCols:
+	case shapeOne + shapeCols + 3:
 		asm.GemmCols3x1AVX2(t)
-	case 1*shapeVector + 3 + shapeCols + shapePartial:
+	case shapeOne + shapeCols + shapePartial + 3:
 		asm.GemmCols3x1PartialAVX2(t)
-	case 2*shapeVector + 3 + shapeCols:
+	case shapeTwo + shapeCols + 3:
 		asm.GemmCols3x2AVX2(t)
-	case 2*shapeVector + 3 + shapeCols + shapePartial:
+	case shapeTwo + shapeCols + shapePartial + 3:
 		asm.GemmCols3x2PartialAVX2(t)
-	case 1*shapeVector + 4 + shapeCols:
+	case shapeOne + shapeCols + 4:
 		asm.GemmCols4x1AVX2(t)
-	case 1*shapeVector + 4 + shapeCols + shapePartial:
+	case shapeOne + shapeCols + shapePartial + 4:
 		asm.GemmCols4x1PartialAVX2(t)
-	case 2*shapeVector + 4 + shapeCols:
+	case shapeTwo + shapeCols + 4:
 		asm.GemmCols4x2AVX2(t)
-	case 2*shapeVector + 4 + shapeCols + shapePartial:
+	case shapeTwo + shapeCols + shapePartial + 4:
 		asm.GemmCols4x2PartialAVX2(t)
-	case 1*shapeVector + 5 + shapeCols:
+	case shapeOne + shapeCols + 5:
 		asm.GemmCols5x1AVX2(t)
-	case 1*shapeVector + 5 + shapeCols + shapePartial:
+	case shapeOne + shapeCols + shapePartial + 5:
 		asm.GemmCols5x1PartialAVX2(t)
-	case 2*shapeVector + 5 + shapeCols:
+	case shapeTwo + shapeCols + 5:
 		asm.GemmCols5x2AVX2(t)
-	case 2*shapeVector + 5 + shapeCols + shapePartial:
+	case shapeTwo + shapeCols + shapePartial + 5:
 		asm.GemmCols5x2PartialAVX2(t)
-	case 1*shapeVector + 6 + shapeCols:
+	case shapeOne + shapeCols + 6:
 		asm.GemmCols6x1AVX2(t)
-	case 1*shapeVector + 6 + shapeCols + shapePartial:
+	case shapeOne + shapeCols + shapePartial + 6:
 		asm.GemmCols6x1PartialAVX2(t)
-	case 2*shapeVector + 6 + shapeCols:
+	case shapeTwo + shapeCols + 6:
 		asm.GemmCols6x2AVX2(t)
-	case 2*shapeVector + 6 + shapeCols + shapePartial:
+	case shapeTwo + shapeCols + shapePartial + 6:
 		asm.GemmCols6x2PartialAVX2(t)
-	case 8*shapeVector + 1 + shapeCols:
+	case shapeWide + shapeCols + 1:
 		asm.GemmCols1x8AVX2(t)
-	case 4*shapeVector + 2 + shapeCols:
+	case shapeWide + shapeCols + 2:
 		asm.GemmCols2x4AVX2(t)
 	default:
 		panic("kernels: no such tile")

@@ -28,143 +28,154 @@ func transposeStrip(l Level, dst, src *float32, dstStride, srcStride, blocks int
 	}
 }
 
+// packPanel copies rows of two vectors, at a stride in elements, into
+// consecutive memory.
+//
+//go:noinline
+func packPanel(l Level, dst, src *float32, stride, rows int) {
+	switch l {
+	case NEON:
+		asm.PackNEON(dst, src, stride, rows)
+	}
+}
+
 func runTileNEON(shape tileShape, t *asm.Tile) {
 	switch shape {
-	case 1*shapeVector + 1:
+	case shapeOne + 1:
 		asm.GemmRows1x1NEON(t)
-	case 1*shapeVector + 1 + shapePartial:
+	case shapeOne + shapePartial + 1:
 		asm.GemmRows1x1PartialNEON(t)
-	case 2*shapeVector + 1:
+	case shapeTwo + 1:
 		asm.GemmRows1x2NEON(t)
-	case 2*shapeVector + 1 + shapePartial:
+	case shapeTwo + shapePartial + 1:
 		asm.GemmRows1x2PartialNEON(t)
-	case 1*shapeVector + 2:
+	case shapeOne + 2:
 		asm.GemmRows2x1NEON(t)
-	case 1*shapeVector + 2 + shapePartial:
+	case shapeOne + shapePartial + 2:
 		asm.GemmRows2x1PartialNEON(t)
-	case 2*shapeVector + 2:
+	case shapeTwo + 2:
 		asm.GemmRows2x2NEON(t)
-	case 2*shapeVector + 2 + shapePartial:
+	case shapeTwo + shapePartial + 2:
 		asm.GemmRows2x2PartialNEON(t)
-	case 1*shapeVector + 3:
+	case shapeOne + 3:
 		asm.GemmRows3x1NEON(t)
-	case 1*shapeVector + 3 + shapePartial:
+	case shapeOne + shapePartial + 3:
 		asm.GemmRows3x1PartialNEON(t)
-	case 2*shapeVector + 3:
+	case shapeTwo + 3:
 		asm.GemmRows3x2NEON(t)
-	case 2*shapeVector + 3 + shapePartial:
+	case shapeTwo + shapePartial + 3:
 		asm.GemmRows3x2PartialNEON(t)
-	case 1*shapeVector + 4:
+	case shapeOne + 4:
 		asm.GemmRows4x1NEON(t)
-	case 1*shapeVector + 4 + shapePartial:
+	case shapeOne + shapePartial + 4:
 		asm.GemmRows4x1PartialNEON(t)
-	case 2*shapeVector + 4:
+	case shapeTwo + 4:
 		asm.GemmRows4x2NEON(t)
-	case 2*shapeVector + 4 + shapePartial:
+	case shapeTwo + shapePartial + 4:
 		asm.GemmRows4x2PartialNEON(t)
-	case 1*shapeVector + 5:
+	case shapeOne + 5:
 		asm.GemmRows5x1NEON(t)
-	case 1*shapeVector + 5 + shapePartial:
+	case shapeOne + shapePartial + 5:
 		asm.GemmRows5x1PartialNEON(t)
-	case 2*shapeVector + 5:
+	case shapeTwo + 5:
 		asm.GemmRows5x2NEON(t)
-	case 2*shapeVector + 5 + shapePartial:
+	case shapeTwo + shapePartial + 5:
 		asm.GemmRows5x2PartialNEON(t)
-	case 1*shapeVector + 6:
+	case shapeOne + 6:
 		asm.GemmRows6x1NEON(t)
-	case 1*shapeVector + 6 + shapePartial:
+	case shapeOne + shapePartial + 6:
 		asm.GemmRows6x1PartialNEON(t)
-	case 2*shapeVector + 6:
+	case shapeTwo + 6:
 		asm.GemmRows6x2NEON(t)
-	case 2*shapeVector + 6 + shapePartial:
+	case shapeTwo + shapePartial + 6:
 		asm.GemmRows6x2PartialNEON(t)
-	case 1*shapeVector + 7:
+	case shapeOne + 7:
 		asm.GemmRows7x1NEON(t)
-	case 1*shapeVector + 7 + shapePartial:
+	case shapeOne + shapePartial + 7:
 		asm.GemmRows7x1PartialNEON(t)
-	case 2*shapeVector + 7:
+	case shapeTwo + 7:
 		asm.GemmRows7x2NEON(t)
-	case 2*shapeVector + 7 + shapePartial:
+	case shapeTwo + shapePartial + 7:
 		asm.GemmRows7x2PartialNEON(t)
-	case 1*shapeVector + 8:
+	case shapeOne + 8:
 		asm.GemmRows8x1NEON(t)
-	case 1*shapeVector + 8 + shapePartial:
+	case shapeOne + shapePartial + 8:
 		asm.GemmRows8x1PartialNEON(t)
-	case 2*shapeVector + 8:
+	case shapeTwo + 8:
 		asm.GemmRows8x2NEON(t)
-	case 2*shapeVector + 8 + shapePartial:
+	case shapeTwo + shapePartial + 8:
 		asm.GemmRows8x2PartialNEON(t)
-	case 8*shapeVector + 1:
+	case shapeWide + 1:
 		asm.GemmRows1x8NEON(t)
-	case 8*shapeVector + 2:
+	case shapeWide + 2:
 		asm.GemmRows2x8NEON(t)
-	case 1*shapeVector + 1 + shapeCols:
+	case shapeOne + shapeCols + 1:
 		asm.GemmCols1x1NEON(t)
-	case 1*shapeVector + 1 + shapeCols + shapePartial:
+	case shapeOne + shapeCols + shapePartial + 1:
 		asm.GemmCols1x1PartialNEON(t)
-	case 2*shapeVector + 1 + shapeCols:
+	case shapeTwo + shapeCols + 1:
 		asm.GemmCols1x2NEON(t)
-	case 2*shapeVector + 1 + shapeCols + shapePartial:
+	case shapeTwo + shapeCols + shapePartial + 1:
 		asm.GemmCols1x2PartialNEON(t)
-	case 1*shapeVector + 2 + shapeCols:
+	case shapeOne + shapeCols + 2:
 		asm.GemmCols2x1NEON(t)
-	case 1*shapeVector + 2 + shapeCols + shapePartial:
+	case shapeOne + shapeCols + shapePartial + 2:
 		asm.GemmCols2x1PartialNEON(t)
-	case 2*shapeVector + 2 + shapeCols:
+	case shapeTwo + shapeCols + 2:
 		asm.GemmCols2x2NEON(t)
-	case 2*shapeVector + 2 + shapeCols + shapePartial:
+	case shapeTwo + shapeCols + shapePartial + 2:
 		asm.GemmCols2x2PartialNEON(t)
-	case 1*shapeVector + 3 + shapeCols:
+	case shapeOne + shapeCols + 3:
 		asm.GemmCols3x1NEON(t)
-	case 1*shapeVector + 3 + shapeCols + shapePartial:
+	case shapeOne + shapeCols + shapePartial + 3:
 		asm.GemmCols3x1PartialNEON(t)
-	case 2*shapeVector + 3 + shapeCols:
+	case shapeTwo + shapeCols + 3:
 		asm.GemmCols3x2NEON(t)
-	case 2*shapeVector + 3 + shapeCols + shapePartial:
+	case shapeTwo + shapeCols + shapePartial + 3:
 		asm.GemmCols3x2PartialNEON(t)
-	case 1*shapeVector + 4 + shapeCols:
+	case shapeOne + shapeCols + 4:
 		asm.GemmCols4x1NEON(t)
-	case 1*shapeVector + 4 + shapeCols + shapePartial:
+	case shapeOne + shapeCols + shapePartial + 4:
 		asm.GemmCols4x1PartialNEON(t)
-	case 2*shapeVector + 4 + shapeCols:
+	case shapeTwo + shapeCols + 4:
 		asm.GemmCols4x2NEON(t)
-	case 2*shapeVector + 4 + shapeCols + shapePartial:
+	case shapeTwo + shapeCols + shapePartial + 4:
 		asm.GemmCols4x2PartialNEON(t)
-	case 1*shapeVector + 5 + shapeCols:
+	case shapeOne + shapeCols + 5:
 		asm.GemmCols5x1NEON(t)
-	case 1*shapeVector + 5 + shapeCols + shapePartial:
+	case shapeOne + shapeCols + shapePartial + 5:
 		asm.GemmCols5x1PartialNEON(t)
-	case 2*shapeVector + 5 + shapeCols:
+	case shapeTwo + shapeCols + 5:
 		asm.GemmCols5x2NEON(t)
-	case 2*shapeVector + 5 + shapeCols + shapePartial:
+	case shapeTwo + shapeCols + shapePartial + 5:
 		asm.GemmCols5x2PartialNEON(t)
-	case 1*shapeVector + 6 + shapeCols:
+	case shapeOne + shapeCols + 6:
 		asm.GemmCols6x1NEON(t)
-	case 1*shapeVector + 6 + shapeCols + shapePartial:
+	case shapeOne + shapeCols + shapePartial + 6:
 		asm.GemmCols6x1PartialNEON(t)
-	case 2*shapeVector + 6 + shapeCols:
+	case shapeTwo + shapeCols + 6:
 		asm.GemmCols6x2NEON(t)
-	case 2*shapeVector + 6 + shapeCols + shapePartial:
+	case shapeTwo + shapeCols + shapePartial + 6:
 		asm.GemmCols6x2PartialNEON(t)
-	case 1*shapeVector + 7 + shapeCols:
+	case shapeOne + shapeCols + 7:
 		asm.GemmCols7x1NEON(t)
-	case 1*shapeVector + 7 + shapeCols + shapePartial:
+	case shapeOne + shapeCols + shapePartial + 7:
 		asm.GemmCols7x1PartialNEON(t)
-	case 2*shapeVector + 7 + shapeCols:
+	case shapeTwo + shapeCols + 7:
 		asm.GemmCols7x2NEON(t)
-	case 2*shapeVector + 7 + shapeCols + shapePartial:
+	case shapeTwo + shapeCols + shapePartial + 7:
 		asm.GemmCols7x2PartialNEON(t)
-	case 1*shapeVector + 8 + shapeCols:
+	case shapeOne + shapeCols + 8:
 		asm.GemmCols8x1NEON(t)
-	case 1*shapeVector + 8 + shapeCols + shapePartial:
+	case shapeOne + shapeCols + shapePartial + 8:
 		asm.GemmCols8x1PartialNEON(t)
-	case 2*shapeVector + 8 + shapeCols:
+	case shapeTwo + shapeCols + 8:
 		asm.GemmCols8x2NEON(t)
-	case 2*shapeVector + 8 + shapeCols + shapePartial:
+	case shapeTwo + shapeCols + shapePartial + 8:
 		asm.GemmCols8x2PartialNEON(t)
-	case 8*shapeVector + 1 + shapeCols:
+	case shapeWide + shapeCols + 1:
 		asm.GemmCols1x8NEON(t)
-	case 8*shapeVector + 2 + shapeCols:
+	case shapeWide + shapeCols + 2:
 		asm.GemmCols2x8NEON(t)
 	default:
 		panic("kernels: no such tile")

@@ -34,6 +34,7 @@ func stubs(kernels []*vec.Kernel, a arch, tiles []gemmLevel) *bytes.Buffer {
 		}
 	}
 	for _, l := range tiles {
+		fmt.Fprintf(b, "\n//go:noescape\nfunc Pack%s%s\n", l.name, strings.TrimPrefix(vec.PackSignature, "func"))
 		if l.transpose == l.name {
 			fmt.Fprintf(b, "\n//go:noescape\nfunc Transpose%s%s\n", l.name, strings.TrimPrefix(vec.TransposeSignature, "func"))
 		}

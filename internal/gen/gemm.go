@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"strings"
 
 	"github.com/adafisher-go/adafisher/internal/gen/vec"
 )
@@ -32,11 +33,20 @@ func gemmDispatch(a arch, levels []gemmLevel) *bytes.Buffer {
 		fmt.Fprintf(b, "case %s:\nrunTile%s(shape, t)\n", l.name, l.name)
 	}
 	fmt.Fprint(b, "}\n}\n")
-	fmt.Fprint(b, "\n// transposeStrip transposes blocks of a strip of src that is as high as a block\n// is wide; strides are in elements.\n//\n//go:noinline\nfunc transposeStrip(l Level, dst, src *float32, dstStride, srcStride, blocks int) {\nswitch l {\n")
-	for _, l := range levels {
-		fmt.Fprintf(b, "case %s:\nasm.Transpose%s(dst, src, dstStride, srcStride, blocks)\n", l.name, l.transpose)
+	// call writes a function that runs one routine of each level.
+	call := func(doc, name, signature, args, routine string, suffix func(gemmLevel) string) {
+		fmt.Fprintf(b, "\n// %s %s\n//\n//go:noinline\nfunc %s(l Level, %s {\nswitch l {\n", name, doc, name, strings.TrimPrefix(signature, "func("))
+		for _, l := range levels {
+			fmt.Fprintf(b, "case %s:\nasm.%s%s(%s)\n", l.name, routine, suffix(l), args)
+		}
+		fmt.Fprint(b, "}\n}\n")
 	}
-	fmt.Fprint(b, "}\n}\n")
+	call("transposes blocks of a strip of src that is as high as a block\n// is wide; strides are in elements.",
+		"transposeStrip", vec.TransposeSignature, "dst, src, dstStride, srcStride, blocks",
+		"Transpose", func(l gemmLevel) string { return l.transpose })
+	call("copies rows of two vectors, at a stride in elements, into\n// consecutive memory.",
+		"packPanel", vec.PackSignature, "dst, src, stride, rows",
+		"Pack", func(l gemmLevel) string { return l.name })
 	for _, l := range levels {
 		fmt.Fprintf(b, "\nfunc runTile%s(shape tileShape, t *asm.Tile) {\nswitch shape {\n", l.name)
 		for _, s := range l.tiles {
@@ -49,12 +59,16 @@ func gemmDispatch(a arch, levels []gemmLevel) *bytes.Buffer {
 
 // shape is the Go constant of a tile: see tileShape in package kernels.
 func shape(s vec.Tile) string {
-	out := fmt.Sprintf("%d*shapeVector + %d", s.Vectors, s.Rows)
+	out := [...]string{1: "shapeOne", 2: "shapeTwo"}
+	width := "shapeWide"
+	if s.Vectors < len(out) {
+		width = out[s.Vectors]
+	}
 	if s.Cols {
-		out += " + shapeCols"
+		width += " + shapeCols"
 	}
 	if s.Partial {
-		out += " + shapePartial"
+		width += " + shapePartial"
 	}
-	return out
+	return fmt.Sprintf("%s + %d", width, s.Rows)
 }

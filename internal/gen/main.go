@@ -39,10 +39,12 @@ func generate() error {
 	for _, t := range []interface {
 		Tiles() []vec.Tile
 		Gemm(vec.Tile)
+		Pack()
 	}{avx2, avx512, arm} {
 		for _, s := range t.Tiles() {
 			t.Gemm(s)
 		}
+		t.Pack()
 	}
 	avx2.Transpose()
 	arm.Transpose()

@@ -82,3 +82,7 @@ type Tile struct {
 // TransposeSignature is the type of the routines that transpose a strip of
 // src, as many rows as a block is wide, into dst. Strides are in elements.
 const TransposeSignature = "func(dst, src *float32, dstStride, srcStride, blocks int)"
+
+// PackSignature is the type of the routines that copy rows of two vectors, at a
+// stride in elements, into consecutive memory.
+const PackSignature = "func(dst, src *float32, stride, rows int)"

@@ -1,0 +1,101 @@
+package kernels
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Large products pack their operands: with and without the workspace, on every
+// level, the bits are those of the contract.
+func TestLargeProducts(t *testing.T) {
+	keepLevel(t)
+	random := rand.New(rand.NewPCG(5, 6))
+	fill := func(x []float32) []float32 {
+		for i := range x {
+			x[i] = float32(random.NormFloat64())
+		}
+		return x
+	}
+	scratch := make([]float32, GemmScratchLarge)
+	for _, s := range []struct{ m, n, k, extra int }{
+		{64, 1100, 300, 0},    // two blocks of columns, a partial panel
+		{530, 70, 513, 3},     // three blocks of rows and of k
+		{401, 402, 400, 0},    // just large
+		{130, 1024, 70, 1024}, // rows a page apart
+	} {
+		for mode := range 8 {
+			g := Gemm{TransA: mode&1 != 0, TransB: mode&2 != 0, Accumulate: mode&4 != 0}
+			if mode&4 == 0 {
+				g.Bias = fill(make([]float32, s.n))
+			}
+			shape := func(rows, cols int, transposed bool) Matrix {
+				if transposed {
+					rows, cols = cols, rows
+				}
+				stride := cols + s.extra
+				return Matrix{Rows: rows, Cols: cols, Stride: stride, Data: fill(make([]float32, rows*stride))}
+			}
+			a, b := shape(s.m, s.k, g.TransA), shape(s.k, s.n, g.TransB)
+			start := shape(s.m, s.n, false)
+			name := fmt.Sprintf("%+v mode %d", s, mode)
+			var want []float32
+			for _, l := range Levels()[min(1, len(Levels())-1):] {
+				require.NoError(t, SetLevel(l))
+				for _, g.Scratch = range [][]float32{scratch[:GemmScratch], scratch} {
+					c := start
+					c.Data = append([]float32(nil), start.Data...)
+					g.Multiply(c, a, b)
+					if want == nil {
+						want = c.Data
+						// Entries by the contract, without the reference's loops.
+						for range 40 {
+							i, j := random.IntN(s.m), random.IntN(s.n)
+							got := c.Data[i*c.Stride+j]
+							require.Equal(t, contractEntry(g, start, a, b, i, j), got, "%s: C[%d,%d] at %v", name, i, j, l)
+						}
+						continue
+					}
+					for i := range want {
+						if !sameFloat(want[i], c.Data[i]) {
+							t.Fatalf("%s: element %d at %v with %d of workspace: %x, want %x",
+								name, i, l, len(g.Scratch), c.Data[i], want[i])
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// contractEntry is C[i,j] of a product, as the documentation of Multiply says.
+func contractEntry(g Gemm, c, a, b Matrix, i, j int) float32 {
+	at := func(m Matrix, i, j int, transposed bool) float32 {
+		if transposed {
+			i, j = j, i
+		}
+		return m.Data[i*m.Stride+j]
+	}
+	k := a.Cols
+	if g.TransA {
+		k = a.Rows
+	}
+	out := c.Data[i*c.Stride+j]
+	for p := 0; p < k; {
+		s := float32(0)
+		for end := min(p+256, k); p < end; p++ {
+			s = fma32(at(a, i, p, g.TransA), at(b, p, j, g.TransB), s)
+		}
+		if p <= 256 && !g.Accumulate {
+			out = s
+		} else {
+			out += s
+		}
+	}
+	if g.Bias != nil {
+		out += g.Bias[j]
+	}
+	return out
+}
