@@ -64,6 +64,9 @@ func Transpose(dst, src Matrix) {
 	if dst.Rows != src.Cols || dst.Cols != src.Rows {
 		panic("kernels: Transpose: shape of dst is not that of the transpose of src")
 	}
+	if src.Rows == 0 || src.Cols == 0 {
+		return
+	}
 	transpose(CurrentLevel(), &dst, &src)
 }
 
