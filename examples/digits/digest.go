@@ -17,11 +17,11 @@ var digestPhases = []struct {
 	steps, batch int
 	choice       train.Choice
 }{
-	{160, 24, train.Choice{Optimizer: "AdaFisher", LR: 1e-3, Variant: kron.Published, TCov: 20}},
-	{24, 24, train.Choice{Optimizer: "AdaFisherW", LR: 0.05, Variant: kron.Paper, TCov: 5}},
-	{24, 17, train.Choice{Optimizer: "AdaFisherW", LR: 0.05, Variant: kron.PaperEMA, TCov: 5}},
-	{40, 24, train.Choice{Optimizer: "AdamW", LR: 1e-3}},
-	{4, 300, train.Choice{Optimizer: "SGD", LR: 0.05}},
+	{100, 6, train.Choice{Optimizer: "AdaFisher", LR: 1e-3, Variant: kron.Published, TCov: 20}},
+	{20, 6, train.Choice{Optimizer: "AdaFisherW", LR: 5e-3, Variant: kron.Paper, TCov: 5}},
+	{20, 5, train.Choice{Optimizer: "AdaFisherW", LR: 5e-3, Variant: kron.PaperEMA, TCov: 5}},
+	{30, 6, train.Choice{Optimizer: "AdamW", LR: 1e-3}},
+	{2, 260, train.Choice{Optimizer: "SGD", LR: 0.05}},
 }
 
 // digest returns the SHA-256, in hexadecimal, of a network's weights after a

@@ -121,18 +121,21 @@ func introduce(w io.Writer, c train.Config, heldOut string) error {
 	for _, h := range append(append([]int(nil), c.Hidden...), c.Train.Classes) {
 		widths = append(widths, strconv.Itoa(h))
 	}
-	runs := "one run each"
-	if c.Seeds > 1 {
-		runs = fmt.Sprintf("%d runs each", c.Seeds)
-	}
 	_, err = fmt.Fprintf(w, `Teaching a small neural network to read handwritten digits (8x8 pixels), with %s.
 Network: %s units, %d weights. Data: %d images to train on, %d others held back for the %s.
-Training: %d epochs (passes over the images) in batches of %d, from the same start for all; %s, on the %s kernels.
+Training: %s (each once through the images) in batches of %d, %s each, from the same start for all, on the %s kernels.
 
 `,
 		list(c.Choices), strings.Join(widths, "-"), model.NumParams(), c.Train.Len(), c.Test.Len(), heldOut,
-		c.Epochs, c.Batch, runs, kernels.CurrentLevel())
+		count(c.Epochs, "epoch"), c.Batch, count(c.Seeds, "run"), kernels.CurrentLevel())
 	return err
+}
+
+func count(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
 }
 
 // list returns the optimizers as part of a sentence.

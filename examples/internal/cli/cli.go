@@ -238,7 +238,13 @@ func (f *Flags) String(name, initial, usage string) *string {
 
 // Bool defines a flag that is false unless it is given.
 func (f *Flags) Bool(name, usage string) *bool {
-	return define(f, name, false, usage, "true or false", strconv.FormatBool, func(s string) (bool, bool) {
+	format := func(b bool) string {
+		if !b {
+			return "" // no default worth a word in the usage
+		}
+		return "true"
+	}
+	return define(f, name, false, usage, "true or false", format, func(s string) (bool, bool) {
 		b, err := strconv.ParseBool(s)
 		return b, err == nil
 	})

@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"gonum.org/v1/plot"
@@ -19,6 +20,8 @@ import (
 
 	"github.com/adafisher-go/adafisher/examples/internal/train"
 )
+
+func init() { plot.DefaultFont.Variant = "Sans" }
 
 // PlotEndings are the endings of the file names that Plot takes.
 var PlotEndings = []string{".svg", ".png"}
@@ -34,20 +37,16 @@ const (
 // reaches from the lowest to the highest. heldOut is what the accuracy was
 // measured on: "test".
 func Plot(file string, results []train.Result, heldOut string) error {
-	loss, err := panel("Training loss", "cross entropy (nats, logarithmic)", results, lossBand)
+	loss, err := panel("Training loss", "cross entropy (nats, logarithmic)", results, lossBand, math.Log10, lossTicks)
 	if err != nil {
 		return err
 	}
-	setAxis(&loss.Y, plot.LogScale{}, lossTicks(loss.Y.Min, loss.Y.Max))
-
 	name := strings.ToUpper(heldOut[:1]) + heldOut[1:]
-	right, err := panel(name+" accuracy", "correct (%, stretched towards 100)", results, accuracyBand)
+	right, err := panel(name+" accuracy", "correct (%, stretched towards 100)", results, accuracyBand, stretch, accuracyTicks)
 	if err != nil {
 		return err
 	}
-	setAxis(&right.Y, stretched{}, accuracyTicks(right.Y.Min))
-
-	loss.Legend.Top, right.Legend.Top = true, false
+	loss.Legend = plot.NewLegend() // one is enough
 	canvas, err := newCanvas(file)
 	if err != nil {
 		return err
@@ -55,10 +54,8 @@ func Plot(file string, results []train.Result, heldOut string) error {
 	page := draw.New(canvas)
 	const margin = 4 * vg.Millimeter
 	tiles := draw.Tiles{Rows: 1, Cols: 2, PadX: 8 * vg.Millimeter, PadTop: margin, PadBottom: margin, PadLeft: margin, PadRight: margin}
-	plots := [][]*plot.Plot{{loss, right}}
-	for i, part := range plot.Align(plots, tiles, page)[0] {
-		plots[0][i].Draw(part)
-	}
+	loss.Draw(tiles.At(page, 0, 0))
+	right.Draw(tiles.At(page, 1, 0))
 	var picture bytes.Buffer
 	if _, err := canvas.WriteTo(&picture); err != nil {
 		return err
@@ -94,29 +91,38 @@ var plotColors = []color.NRGBA{
 
 var plotDashes = [][]vg.Length{nil, {8, 3}, {2, 2}, {8, 3, 2, 3}, {12, 4}}
 
-func panel(title, unit string, results []train.Result, of func(train.Result) []band) (*plot.Plot, error) {
+// panel draws one quantity. Values are placed by scale, on an axis whose ticks
+// follow from the lowest and the highest.
+func panel(title, unit string, results []train.Result, of func(train.Result) []band,
+	scale func(float64) float64, ticks func(low, high float64) []float64) (*plot.Plot, error) {
 	p := plot.New()
 	p.Title.Text = title
-	p.Title.TextStyle.Font.Size = 14
+	if seeds := len(results[0].Runs); seeds > 1 {
+		p.Title.Text += fmt.Sprintf(" (mean of %d seeds; band: lowest to highest)", seeds)
+	}
+	p.Title.TextStyle.Font.Size = 12
 	p.Title.Padding = 2 * vg.Millimeter
 	p.X.Label.Text, p.Y.Label.Text = "epoch", unit
+	p.X.Tick.Marker = plot.TickerFunc(epochTicks)
 	p.Legend.YPosition = -0.3
 	p.Legend.Padding = vg.Millimeter
 	p.Legend.ThumbnailWidth = 10 * vg.Millimeter
 	grid := plotter.NewGrid()
 	grid.Horizontal.Color, grid.Vertical.Color = color.Gray{Y: 0xE0}, color.Gray{Y: 0xE0}
 	p.Add(grid)
+	low, high := math.Inf(1), math.Inf(-1)
 	// The first result is drawn last, on top.
 	lines := make([]*plotter.Line, len(results))
 	for i := len(results) - 1; i >= 0; i-- {
 		all := of(results[i])
 		var mean, edge plotter.XYs
 		for e, b := range all {
-			mean = append(mean, plotter.XY{X: float64(e + 1), Y: b.mean})
-			edge = append(edge, plotter.XY{X: float64(e + 1), Y: b.high})
+			mean = append(mean, plotter.XY{X: float64(e + 1), Y: scale(b.mean)})
+			edge = append(edge, plotter.XY{X: float64(e + 1), Y: scale(b.high)})
+			low, high = min(low, b.low), max(high, b.high)
 		}
 		for e := len(all) - 1; e >= 0; e-- {
-			edge = append(edge, plotter.XY{X: float64(e + 1), Y: all[e].low})
+			edge = append(edge, plotter.XY{X: float64(e + 1), Y: scale(all[e].low)})
 		}
 		c := plotColors[i%len(plotColors)]
 		if len(results[i].Runs) > 1 {
@@ -128,73 +134,76 @@ func panel(title, unit string, results []train.Result, of func(train.Result) []b
 			area.Color = color.NRGBA{R: c.R, G: c.G, B: c.B, A: 0x30}
 			p.Add(area)
 		}
-		line, err := plotter.NewLine(mean)
+		line, points, err := plotter.NewLinePoints(mean)
 		if err != nil {
 			return nil, err
 		}
 		line.Color, line.Width = c, 1.6
 		line.Dashes = plotDashes[i%len(plotDashes)]
-		p.Add(line)
+		points.GlyphStyle = draw.GlyphStyle{Color: c, Radius: 1.8, Shape: draw.CircleGlyph{}}
+		p.Add(line, points)
 		lines[i] = line
 	}
 	for i, r := range results {
 		p.Legend.Add(fmt.Sprintf("%s, lr %g", r.Optimizer, r.LR), lines[i])
 	}
+	var marks plot.ConstantTicks
+	for _, v := range ticks(low, high) {
+		marks = append(marks, plot.Tick{Value: scale(v), Label: fmt.Sprintf("%g", v)})
+	}
+	p.Y.Tick.Marker = marks
+	p.Y.Min, p.Y.Max = marks[0].Value, marks[len(marks)-1].Value
 	return p, nil
 }
 
-// setAxis gives the axis a scale, and the range that the ticks span.
-func setAxis(a *plot.Axis, scale plot.Normalizer, ticks []plot.Tick) {
-	a.Scale, a.Tick.Marker = scale, plot.ConstantTicks(ticks)
-	a.Min, a.Max = ticks[0].Value, ticks[len(ticks)-1].Value
-}
-
-// lossTicks returns ticks at 1, 2 and 5 times the powers of ten, from the last
-// one below low to the first one above high. Where there are many, only the
-// powers of ten are labelled.
-func lossTicks(low, high float64) []plot.Tick {
-	decade := math.Floor(math.Log10(low)) - 1
-	var ticks []plot.Tick
-	for {
-		for _, digit := range []float64{1, 2, 5} {
-			v := digit * math.Pow(10, decade)
-			if v <= low {
-				ticks = ticks[:0]
-			}
-			ticks = append(ticks, plot.Tick{Value: v, Label: fmt.Sprintf("%g", float32(v))})
-			if v < high {
-				continue
-			}
-			if len(ticks) > 10 {
-				for i := range ticks {
-					if !strings.Contains(ticks[i].Label, "1") {
-						ticks[i].Label = ""
-					}
-				}
-			}
-			return ticks
-		}
-		decade++
+// epochTicks returns at most nine ticks at round numbers.
+func epochTicks(first, last float64) []plot.Tick {
+	step := 1.0
+	for i := 0; last/step > 9; i++ {
+		step *= [...]float64{2, 2.5, 2}[i%3] // 1, 2, 5, 10, ..
 	}
-}
-
-// stretched shows the difference between 98 and 99 % as well as that between 20
-// and 60: an accuracy of p % stands at -log(101-p).
-type stretched struct{}
-
-// Normalize returns the place of p between those of low and high.
-func (stretched) Normalize(low, high, p float64) float64 {
-	at := func(p float64) float64 { return -math.Log(101 - p) }
-	return (at(p) - at(low)) / (at(high) - at(low))
-}
-
-func accuracyTicks(low float64) []plot.Tick {
 	var ticks []plot.Tick
-	for _, v := range []float64{0, 20, 40, 60, 70, 80, 85, 90, 92, 94, 95, 96, 97, 98, 99, 100} {
-		if v <= low {
-			ticks = ticks[:0]
+	for v := step; v <= last; v += step {
+		if v >= first {
+			ticks = append(ticks, plot.Tick{Value: v, Label: fmt.Sprint(v)})
 		}
-		ticks = append(ticks, plot.Tick{Value: v, Label: fmt.Sprint(v)})
 	}
 	return ticks
+}
+
+// lossTicks returns 1, 2 and 5 times the powers of ten, from the last one below
+// low to the first one above high; or the powers alone, where these are many.
+func lossTicks(low, high float64) []float64 {
+	digits := []int{1, 2, 5}
+	if high > 500*low {
+		digits = digits[:1]
+	}
+	var ticks []float64
+	for power := int(math.Floor(math.Log10(low))) - 1; ; power++ {
+		for _, digit := range digits {
+			// Parsed, the number is the one nearest to its decimal name.
+			v, err := strconv.ParseFloat(fmt.Sprintf("%de%d", digit, power), 64)
+			if err != nil || v <= low {
+				ticks = ticks[:0]
+			}
+			ticks = append(ticks, v)
+			if v >= high {
+				return ticks
+			}
+		}
+	}
+}
+
+// stretch gives the difference between 98 and 99 % as much room as that between
+// 60 and 80.
+func stretch(percent float64) float64 { return -math.Log(101 - percent) }
+
+// accuracyTicks returns percentages from the last one below low to 100.
+func accuracyTicks(low, _ float64) []float64 {
+	all := []float64{0, 20, 40, 60, 70, 80, 85, 90, 93, 95, 97, 98, 99, 100}
+	first := 0
+	for first+2 < len(all) && all[first+1] <= low {
+		first++
+	}
+	return all[first:]
 }

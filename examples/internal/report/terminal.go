@@ -95,7 +95,7 @@ func LossCurve(w io.Writer, results []train.Result, color bool) error {
 // "test".
 func Table(w io.Writer, results []train.Result, heldOut string) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "optimizer\tvariant\tlearning rate\t%s accuracy\ttraining loss\ts/epoch\tus/step\tallocations/step\n", heldOut)
+	fmt.Fprintf(t, "optimizer\tvariant\tlearning rate\t%s accuracy\ttraining loss\ts/epoch\tµs/step\tallocations/step\n", heldOut)
 	for _, r := range results {
 		variant := r.VariantName()
 		if variant == "" {
@@ -112,7 +112,7 @@ func accuracy(r train.Result) string {
 	if len(r.Runs) == 1 {
 		return fmt.Sprintf("%.2f %%", 100*mean)
 	}
-	return fmt.Sprintf("%.2f +- %.2f %%", 100*mean, 100*std)
+	return fmt.Sprintf("%.2f ± %.2f %%", 100*mean, 100*std)
 }
 
 // Microseconds returns d in microseconds, with its fraction.
@@ -130,8 +130,8 @@ func Damping(w io.Writer, results []train.Result) error {
 		if len(r.Curvature) == 0 || share < 0.9 {
 			continue
 		}
-		if _, err := fmt.Fprintf(w, "Note: at the end the constant damping made up at least %.1f %% of %s's curvature in every layer: "+
-			"it then steps much like SGD with momentum.\n", 100*share, r.Optimizer); err != nil {
+		if _, err := fmt.Fprintf(w, "Note: at the end, damping (a constant) makes up %.1f %% or more of %s's curvature in every layer: "+
+			"its steps are then much like those of SGD with momentum.\n", math.Floor(1000*min(share, 0.9999))/10, r.Optimizer); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -10,9 +11,10 @@ import (
 
 // An Epoch is what one epoch of one run gave.
 type Epoch struct {
-	TrainLoss    float64 // mean cross entropy, in nats, of each sample before the step that used it
-	TestAccuracy float64 // after the epoch, from 0 to 1
-	Seconds      float64 // of training alone, without the test
+	TrainLoss     float64 // mean cross entropy, in nats, of each sample before the step that used it
+	TestAccuracy  float64 // after the epoch, from 0 to 1
+	Seconds       float64 // of training alone, without the test
+	AllocsPerStep float64 // heap allocations of the whole process in a training step
 }
 
 // A Result is what one optimizer did, over all seeds.
@@ -24,15 +26,13 @@ type Result struct {
 	// is empty for optimizers without one.
 	Curvature []kron.Report
 
-	steps   []time.Duration // of all runs
-	mallocs uint64          // in all steps
+	steps []time.Duration // of all runs
 }
 
 func (r *Result) add(run *run) {
 	r.Runs = append(r.Runs, run.epochs)
 	r.Curvature = run.curvature()
 	r.steps = append(r.steps, run.steps...)
-	r.mallocs += run.mallocs
 }
 
 // TestAccuracy returns the mean over the seeds of the last epoch's accuracy, and
@@ -57,25 +57,34 @@ func (r Result) last(of func(Epoch) float64) []float64 {
 
 // SecondsPerEpoch returns the mean time of an epoch.
 func (r Result) SecondsPerEpoch() float64 {
-	sum, n := 0.0, 0
-	for _, epochs := range r.Runs {
-		for _, e := range epochs {
-			sum += e.Seconds
-			n++
-		}
-	}
-	return sum / float64(n)
+	mean, _ := meanStd(r.epochs(func(e Epoch) float64 { return e.Seconds }))
+	return mean
+}
+
+// AllocsPerStep returns the median of the epochs' allocations in a step. A mean
+// would count the few that the Go runtime makes for itself, such as for a new
+// thread: about one in a thousand steps.
+func (r Result) AllocsPerStep() float64 {
+	return median(r.epochs(func(e Epoch) float64 { return e.AllocsPerStep }))
 }
 
 // StepTime returns the median time of a training step: copying the batch,
 // forward, loss, backward and the optimizer.
-func (r Result) StepTime() time.Duration {
-	return slices.Sorted(slices.Values(r.steps))[len(r.steps)/2]
+func (r Result) StepTime() time.Duration { return median(r.steps) }
+
+func (r Result) epochs(of func(Epoch) float64) []float64 {
+	var values []float64
+	for _, run := range r.Runs {
+		for _, e := range run {
+			values = append(values, of(e))
+		}
+	}
+	return values
 }
 
-// AllocsPerStep returns the mean number of heap allocations that the process
-// made in a training step.
-func (r Result) AllocsPerStep() float64 { return float64(r.mallocs) / float64(len(r.steps)) }
+func median[T cmp.Ordered](values []T) T {
+	return slices.Sorted(slices.Values(values))[len(values)/2]
+}
 
 func meanStd(values []float64) (mean, std float64) {
 	n := float64(len(values))

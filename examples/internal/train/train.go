@@ -128,9 +128,8 @@ type run struct {
 	predictor *nn.Predictor
 	classes   []int // predicted for test
 
-	epochs  []Epoch
-	steps   []time.Duration
-	mallocs uint64
+	epochs []Epoch
+	steps  []time.Duration
 }
 
 func newRun(c Config, choice Choice, seed uint64) (*run, error) {
@@ -164,7 +163,7 @@ func newRun(c Config, choice Choice, seed uint64) (*run, error) {
 // epoch trains on all batches once, and tests.
 func (r *run) epoch(epoch int) error {
 	var before, after runtime.MemStats
-	sum := 0.0
+	sum, done := 0.0, len(r.steps)
 	runtime.ReadMemStats(&before)
 	start := time.Now()
 	for indices := range r.batches.Epoch(epoch) {
@@ -178,16 +177,16 @@ func (r *run) epoch(epoch int) error {
 	}
 	elapsed := time.Since(start)
 	runtime.ReadMemStats(&after)
-	r.mallocs += after.Mallocs - before.Mallocs
 
 	accuracy, err := r.accuracy()
 	if err != nil {
 		return err
 	}
 	r.epochs = append(r.epochs, Epoch{
-		TrainLoss:    sum / float64(r.set.Len()),
-		TestAccuracy: accuracy,
-		Seconds:      elapsed.Seconds(),
+		TrainLoss:     sum / float64(r.set.Len()),
+		TestAccuracy:  accuracy,
+		Seconds:       elapsed.Seconds(),
+		AllocsPerStep: float64(after.Mallocs-before.Mallocs) / float64(len(r.steps)-done),
 	})
 	return nil
 }
