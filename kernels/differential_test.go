@@ -306,6 +306,9 @@ func (c *trial) shrink(w *workspace, failure error) error {
 	for {
 		smaller := false
 		for _, s := range smallerShapes(c.shape) {
+			if c.kernel.class == &vectors && s.m != 1 {
+				continue
+			}
 			d := *c
 			d.shape = s
 			if err := d.check(w); err != nil {

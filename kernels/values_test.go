@@ -13,6 +13,7 @@ type mix struct {
 
 var mixes = []mix{
 	{"normal", normal},
+	{"unit", func(r *rand.Rand) float32 { return r.Float32() }}, // as normalised factors are
 	{"tiny", tiny},
 	{"wide", func(r *rand.Rand) float32 { return normal(r) * pow2(r.IntN(41)-20) }},
 	{"sparse", func(r *rand.Rand) float32 {
