@@ -50,12 +50,12 @@ func OuterProducts(a, x, y Matrix, alpha float32) {
 	g.run(&a, &x, &y, alpha)
 }
 
-// run is Multiply, with the factor alpha on what is added to C.
-func (g *Gemm) run(c, a, b *Matrix, alpha float32) {
+// shape returns the shape m x n of a product over k, after the checks of Multiply.
+func (g *Gemm) shape(c, a, b *Matrix) (m, n, k int) {
 	a.check()
 	b.check()
 	c.check()
-	m, k := a.Rows, a.Cols
+	m, k = a.Rows, a.Cols
 	if g.TransA {
 		m, k = k, m
 	}
@@ -72,6 +72,12 @@ func (g *Gemm) run(c, a, b *Matrix, alpha float32) {
 	if g.TransB && len(g.Scratch) < GemmScratch {
 		panic("kernels: Gemm: TransB needs Scratch of GemmScratch elements")
 	}
+	return m, n, k
+}
+
+// run is Multiply, with the factor alpha on what is added to C.
+func (g *Gemm) run(c, a, b *Matrix, alpha float32) {
+	m, n, k := g.shape(c, a, b)
 	if m == 0 || n == 0 {
 		return
 	}

@@ -1,0 +1,134 @@
+package kernels
+
+import (
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestPoolRunsEveryPartOnce(t *testing.T) {
+	for _, workers := range []int{1, 2, 3, 16} {
+		p, err := NewPool(workers)
+		require.NoError(t, err)
+		require.Equal(t, workers, p.Workers())
+		for parts := range 40 {
+			counts := make([]atomic.Int32, parts)
+			p.Run(parts, func(i int) { counts[i].Add(1) })
+			for i := range counts {
+				require.EqualValues(t, 1, counts[i].Load(), "part %d of %d, %d workers", i, parts, workers)
+			}
+		}
+		p.Close()
+		p.Close()
+		done := 0
+		p.Run(3, func(int) { done++ }) // closed: in the caller's goroutine
+		require.Equal(t, 3, done)
+	}
+	done := 0
+	(*Pool)(nil).Run(2, func(int) { done++ })
+	require.Equal(t, 2, done)
+	require.Equal(t, 1, (*Pool)(nil).Workers())
+	for _, n := range []int{-1, 0, maxWorkers + 1} {
+		_, err := NewPool(n)
+		require.ErrorContains(t, err, "want 1 to 1024")
+	}
+}
+
+func TestPoolGoroutinesEnd(t *testing.T) {
+	before := runtime.NumGoroutine()
+	for range 20 {
+		p, err := NewPool(8)
+		require.NoError(t, err)
+		p.Run(8, func(int) {})
+		p.Close()
+	}
+	for end := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
+		require.True(t, time.Now().Before(end), "goroutines left: %d, were %d", runtime.NumGoroutine(), before)
+	}
+}
+
+// Products have the same bits for any number of workers, with several callers on
+// one pool.
+func TestPoolProducts(t *testing.T) {
+	random := rand.New(rand.NewPCG(7, 8))
+	fill := func(rows, cols int) Matrix {
+		m := NewMatrix(rows, cols, make([]float32, rows*cols))
+		for i := range m.Data {
+			m.Data[i] = float32(random.NormFloat64())
+		}
+		return m
+	}
+	type call struct {
+		g       Gemm
+		c, a, b Matrix
+	}
+	var calls []call
+	for _, s := range [][3]int{{300, 130, 70}, {30, 700, 150}, {257, 129, 300}, {10, 2000, 110}} {
+		m, n, k := s[0], s[1], s[2]
+		for mode := range 4 {
+			g := Gemm{TransA: mode&1 != 0, TransB: mode&2 != 0, Accumulate: mode == 1}
+			a, b := fill(m, k), fill(k, n)
+			if g.TransA {
+				a = fill(k, m)
+			}
+			if g.TransB {
+				b = fill(n, k)
+			} else {
+				g.Bias = fill(1, n).Data
+			}
+			calls = append(calls, call{g, fill(m, n), a, b})
+		}
+	}
+	run := func(t *testing.T, i int, p *Pool) []float32 {
+		x := calls[i]
+		x.c.Data = append([]float32(nil), x.c.Data...)
+		x.g.Scratch = make([]float32, p.Workers()*GemmScratch)
+		p.Multiply(x.g, x.c, x.a, x.b)
+		return x.c.Data
+	}
+	var want [][]float32
+	for i := range calls {
+		want = append(want, run(t, i, nil))
+	}
+	for _, workers := range []int{1, 2, 3, 16} {
+		p, err := NewPool(workers)
+		require.NoError(t, err)
+		var callers sync.WaitGroup
+		for caller := range 3 {
+			callers.Go(func() {
+				for i := range calls {
+					i = (i + caller) % len(calls)
+					if got := run(t, i, p); !equalFloats(got, want[i]) {
+						t.Errorf("product %d: other bits with %d workers", i, workers)
+					}
+				}
+			})
+		}
+		callers.Wait()
+		p.Close()
+	}
+}
+
+func equalFloats(a, b []float32) bool {
+	for i := range a {
+		if !sameFloat(a[i], b[i]) {
+			return false
+		}
+	}
+	return len(a) == len(b)
+}
+
+func TestPoolProductsDoNotAllocate(t *testing.T) {
+	p, err := NewPool(2)
+	require.NoError(t, err)
+	defer p.Close()
+	a, b, c := make([]float32, 256*256), make([]float32, 256*256), make([]float32, 256*256)
+	g := Gemm{}
+	m := func(x []float32) Matrix { return NewMatrix(256, 256, x) }
+	require.Zero(t, testing.AllocsPerRun(20, func() { p.Multiply(g, m(c), m(a), m(b)) }))
+}
