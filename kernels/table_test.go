@@ -225,7 +225,10 @@ func productShapes() (s []shape) {
 	for _, n := range []int{packCols - 1, packCols, packCols + 1, 2*packCols - 1, 2*packCols + 1, 3*packCols + 1} {
 		s = append(s, shape{m: 6, n: n, k: 9}, shape{m: 9, n: n, k: blockK + 2})
 	}
-	s = append(s, shape{m: 1, n: 300, k: 20}, shape{m: 300, n: 1, k: 20}, shape{m: 1, n: 1, k: 600}, shape{m: 48, n: 64, k: 40})
+	s = append(s,
+		shape{m: 1, n: 300, k: 20}, shape{m: 300, n: 1, k: 20}, shape{m: 1, n: 1, k: 600}, shape{m: 48, n: 64, k: 40},
+		shape{m: 35, n: 115, k: 9}, shape{m: 66, n: 113, k: blockK + 3}, shape{m: 128, n: 16, k: 4}, shape{m: 129, n: 17, k: 4},
+		shape{m: 460, n: 5, k: 3})
 	for i := range s {
 		s[i].pad = []int{0, 1, 3, 16, 0}[i%5]
 	}
