@@ -20,7 +20,7 @@ const (
 	classes  = 10
 
 	minSamples = 10
-	maxText    = 32 << 20 // bytes: some 200,000 images
+	maxText    = 4 << 20 // bytes: over 20,000 images
 )
 
 // embeddedName stands for the file in messages.
@@ -48,7 +48,7 @@ func loadDigits(path string) (train.Set, error) {
 // compressed with gzip. Pixels become numbers from 0 to 1, exactly v/16.
 //
 // It fails on a line with another number of columns or a number out of range,
-// on a damaged compressed file, on more than 32 MiB of text and on fewer than 10
+// on a damaged compressed file, on more than 4 MiB of text and on fewer than 10
 // images. The error has the name, the line and the cause.
 func readDigits(name string, r io.Reader) (train.Set, error) {
 	set := train.Set{Features: pixels, Classes: classes}
