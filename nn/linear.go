@@ -68,11 +68,15 @@ func (l linearModule) forwarder(int) forwarder { return l }
 
 // forward: Y[rows,out] = X[rows,in] * W[in,out] + b[out]
 func (l linearModule) forward(y, x []float32, rows int) {
-	var g kernels.Gemm
+	l.biased().Multiply(kernels.NewMatrix(rows, l.out, y), kernels.NewMatrix(rows, l.in, x), l.weights())
+}
+
+// biased is the form of the forward product.
+func (l linearModule) biased() (g kernels.Gemm) {
 	if l.Bias != nil {
 		g.Bias = l.Bias.Value
 	}
-	g.Multiply(kernels.NewMatrix(rows, l.out, y), kernels.NewMatrix(rows, l.in, x), l.weights())
+	return g
 }
 
 func (l linearModule) weights() kernels.Matrix {
@@ -80,7 +84,7 @@ func (l linearModule) weights() kernels.Matrix {
 }
 
 func (l linearModule) trainer(s *Session) trainer {
-	t := &linearTrainer{linearModule: l, dw: s.gradient(l.Weight), scratch: s.scratch}
+	t := &linearTrainer{linearModule: l, dw: s.gradient(l.Weight), products: &s.products}
 	if l.Bias != nil {
 		t.db = s.gradient(l.Bias)
 	}
@@ -90,9 +94,13 @@ func (l linearModule) trainer(s *Session) trainer {
 
 type linearTrainer struct {
 	linearModule
-	dw, db  []float32 // gradients of weight and bias
-	h, s    []float32 // raw Kronecker factors
-	scratch []float32
+	dw, db   []float32 // gradients of weight and bias
+	h, s     []float32 // raw Kronecker factors
+	products *products
+}
+
+func (t *linearTrainer) forward(y, x []float32, rows int) {
+	t.products.multiply(t.biased(), kernels.NewMatrix(rows, t.out, y), kernels.NewMatrix(rows, t.in, x), t.weights())
 }
 
 // backward:
@@ -102,7 +110,7 @@ type linearTrainer struct {
 //	dX[rows,in] = dY[rows,out] * W[in,out]^T
 func (t *linearTrainer) backward(dx, dy, x, _ []float32, rows int, collect bool) error {
 	in, out := kernels.NewMatrix(rows, t.in, x), kernels.NewMatrix(rows, t.out, dy)
-	kernels.Gemm{TransA: true}.Multiply(kernels.NewMatrix(t.in, t.out, t.dw), in, out)
+	t.products.multiply(kernels.Gemm{TransA: true}, kernels.NewMatrix(t.in, t.out, t.dw), in, out)
 	if t.db != nil {
 		kernels.ColSums(t.db, dy)
 	}
@@ -115,7 +123,7 @@ func (t *linearTrainer) backward(dx, dy, x, _ []float32, rows int, collect bool)
 		}
 	}
 	if dx != nil {
-		kernels.Gemm{TransB: true, Scratch: t.scratch}.Multiply(kernels.NewMatrix(rows, t.in, dx), out, t.weights())
+		t.products.multiply(kernels.Gemm{TransB: true}, kernels.NewMatrix(rows, t.in, dx), out, t.weights())
 	}
 	return nil
 }

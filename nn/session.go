@@ -21,7 +21,7 @@ type Session struct {
 	trainers []trainer
 	outputs  [][]float32  // of each layer
 	deltas   [2][]float32 // gradients at layer outputs, in turns
-	scratch  []float32    // of the matrix products
+	products products     // how the layers multiply matrices
 
 	x       []float32 // of the last Forward
 	rows    int       // of the last Forward, 0 before the first
@@ -70,7 +70,7 @@ func (s *Session) allocate() error {
 	if product(s.batch, m.In()) > maxFloats { // the size of its largest input
 		return errTooLarge
 	}
-	lengths := []int{kernels.GemmScratch}
+	var lengths []int
 	widest := 0
 	for _, w := range m.widths[1:] {
 		widest = max(widest, w)
@@ -81,9 +81,9 @@ func (s *Session) allocate() error {
 	if err != nil {
 		return err
 	}
-	s.scratch = buffers[0]
-	s.outputs = buffers[1 : 1+len(m.modules)]
-	s.deltas = [2][]float32(buffers[1+len(m.modules):])
+	s.outputs = buffers[:len(m.modules)]
+	s.deltas = [2][]float32(buffers[len(m.modules):])
+	s.SetPool(nil)
 
 	buffers, err = carve(m.paramLengths()...)
 	if err != nil {
@@ -168,6 +168,35 @@ func (s *Session) output(i int) []float32 {
 func (s *Session) scores() (y, dy []float32) {
 	y = s.output(len(s.outputs) - 1)
 	return y, s.deltas[0][:len(y)]
+}
+
+// products is where and with what workspace the layers of a session multiply.
+type products struct {
+	pool    *kernels.Pool
+	scratch []float32
+}
+
+func (p *products) multiply(g kernels.Gemm, c, a, b kernels.Matrix) {
+	g.Scratch = p.scratch
+	p.pool.Multiply(g, c, a, b)
+}
+
+// largeWeight is the number of weights in a layer from which on its products are
+// faster with the larger workspace.
+const largeWeight = 1 << 18
+
+// SetPool makes the session split its large matrix products among the workers of
+// a pool, which its owner closes; nil, as at first, keeps them in the caller's
+// goroutine. Results don't depend on it. It allocates, and must not be called
+// during a step.
+func (s *Session) SetPool(p *kernels.Pool) {
+	scratch := kernels.GemmScratch
+	for _, l := range s.model.layers {
+		if len(l.Weight.Value) >= largeWeight {
+			scratch = kernels.GemmScratchLarge
+		}
+	}
+	s.products = products{p, make([]float32, p.Workers()*scratch)}
 }
 
 // CollectStatistics sets whether Backward also computes the raw Kronecker
