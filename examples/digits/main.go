@@ -100,7 +100,10 @@ func (o *options) runTerminal(c train.Config, stdout, stderr io.Writer) error {
 	if err := report.Table(stdout, results, o.heldOut()); err != nil {
 		return err
 	}
-	fmt.Fprintln(stdout)
+	if _, err := fmt.Fprintf(stdout, "\nThe accuracy is the share of the %d %s images that the network names rightly at the end. A step is one batch: its median time.\n",
+		c.Test.Len(), o.heldOut()); err != nil {
+		return err
+	}
 	if err := report.Damping(stdout, results); err != nil {
 		return err
 	}

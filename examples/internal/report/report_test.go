@@ -66,7 +66,7 @@ func TestLossCurve(t *testing.T) {
 	require.NotContains(t, text.String(), "\x1b", "no colours")
 	require.Greater(t, strings.Count(text.String(), "*"), curveWidth/2)
 	require.Greater(t, strings.Count(text.String(), "o"), 10)
-	require.Regexp(t, `└┬.*┬\n +1 .* 12\n$`, text.String())
+	require.Regexp(t, `└┬.*┬\n +1 .* 12\n\n$`, text.String())
 
 	text.Reset()
 	require.NoError(t, LossCurve(&text, results, true))

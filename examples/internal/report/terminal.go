@@ -87,7 +87,7 @@ func LossCurve(w io.Writer, results []train.Result, color bool) error {
 		asciigraph.XAxisRange(1, float64(epochs)),
 		asciigraph.XAxisTickCount(min(epochs, 6)),
 		asciigraph.XAxisValueFormatter(func(v float64) string { return fmt.Sprintf("%.0f", v) }))
-	_, err := fmt.Fprintf(w, "Training loss by epoch (logarithmic; lower is better)   %s\n%s\n", strings.Join(legend, "   "), graph)
+	_, err := fmt.Fprintf(w, "Training loss by epoch (logarithmic; lower is better)   %s\n%s\n\n", strings.Join(legend, "   "), graph)
 	return err
 }
 
