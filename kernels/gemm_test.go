@@ -24,6 +24,7 @@ func TestLargeProducts(t *testing.T) {
 		{64, 1100, 300, 0},    // two blocks of columns, a partial panel
 		{530, 70, 513, 3},     // three blocks of rows and of k
 		{401, 402, 400, 0},    // just large
+		{514, 10, 300, 0},     // narrow
 		{130, 1024, 70, 1024}, // rows a page apart
 	} {
 		for mode := range 8 {

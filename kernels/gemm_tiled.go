@@ -89,7 +89,7 @@ func multiply(c, a, b *Matrix, m, n, k int, alpha float32, g *Gemm) {
 	}
 	p := product{level: l, t: t, c: c, a: a, b: b, m: m, n: n, k: k, alpha: alpha, g: g}
 	switch {
-	case g.TransB && m <= 128 && g.Bias == nil && n >= t.lanes:
+	case g.Bias == nil && len(g.Scratch) >= gemmScratch && p.swapPays():
 		p.swapped()
 	case g.TransB, len(g.Scratch) >= gemmScratchLarge && m >= 64 && p.large():
 		p.blocked()
@@ -233,8 +233,25 @@ func (p *product) packB(dst []float32, j, k, cols, kb, width int) {
 	}
 }
 
-// swapped computes C^T = B*op(A)^T for a C of few rows: B, the larger operand, is
-// then read by rows where it lies, and only A is transposed.
+// swapPays reports whether to compute C^T = op(B)^T*op(A)^T: what is transposed
+// then is op(A) and C instead of B, or, for a narrow C, C alone, whose rows fill
+// no vector.
+func (p *product) swapPays() bool {
+	c := p.m * p.n
+	if p.g.Accumulate || p.k > blockK {
+		c *= 2
+	}
+	switch {
+	case p.g.TransB && !p.g.TransA:
+		return c+p.m*p.k < p.n*p.k
+	case p.g.TransA && !p.g.TransB:
+		return p.n <= p.t.lanes && p.n > 1 && p.m >= 4*p.t.lanes && 2*c < p.m*p.k
+	}
+	return false
+}
+
+// swapped computes C^T in a buffer, some rows at a time. op(B)^T takes the place
+// of A, as it lies; op(A)^T that of B, transposed unless it lies by columns.
 func (p *product) swapped() {
 	width := panelVectors * p.t.lanes
 	panel, buffer := p.g.Scratch[:blockK*packCols], p.g.Scratch[blockK*packCols:gemmScratch]
@@ -258,8 +275,13 @@ func (p *product) swapped() {
 				if k > 0 || p.g.Accumulate {
 					transpose(p.level, &ct, &block)
 				}
-				q.panel(0, 0, k, ct.Rows, rows, kb,
-					leftBlock{p.b.Data[j*p.b.Stride+k:], p.b.Stride, false}, at, stride)
+				var bt leftBlock
+				if p.g.TransB {
+					bt = leftBlock{p.b.Data[j*p.b.Stride+k:], p.b.Stride, false}
+				} else {
+					bt = leftBlock{p.b.Data[k*p.b.Stride+j:], p.b.Stride, true}
+				}
+				q.panel(0, 0, k, ct.Rows, rows, kb, bt, at, stride)
 				transpose(p.level, &block, &ct)
 			}
 		}
