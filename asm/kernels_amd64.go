@@ -233,6 +233,168 @@ func GeluTanhBackwardAVX512(dx *float32, dy *float32, x *float32, n int)
 func GeluTanhBackwardAVX2(dx *float32, dy *float32, x *float32, n int)
 
 //go:noescape
+func AddAVX512(dst *float32, x *float32, y *float32, n int)
+
+//go:noescape
+func AddAVX2(dst *float32, x *float32, y *float32, n int)
+
+//go:noescape
+func SubAVX512(dst *float32, x *float32, y *float32, n int)
+
+//go:noescape
+func SubAVX2(dst *float32, x *float32, y *float32, n int)
+
+//go:noescape
+func MulAVX512(dst *float32, x *float32, y *float32, n int)
+
+//go:noescape
+func MulAVX2(dst *float32, x *float32, y *float32, n int)
+
+//go:noescape
+func DivAVX512(dst *float32, x *float32, y *float32, n int)
+
+//go:noescape
+func DivAVX2(dst *float32, x *float32, y *float32, n int)
+
+//go:noescape
+func MulAddAVX512(dst *float32, x *float32, y *float32, z *float32, n int)
+
+//go:noescape
+func MulAddAVX2(dst *float32, x *float32, y *float32, z *float32, n int)
+
+//go:noescape
+func ScaleAddAVX512(dst *float32, x *float32, y *float32, n int, alpha float32, beta float32)
+
+//go:noescape
+func ScaleAddAVX2(dst *float32, x *float32, y *float32, n int, alpha float32, beta float32)
+
+//go:noescape
+func CopyVectorAVX512(dst *float32, x *float32, n int)
+
+//go:noescape
+func CopyVectorAVX2(dst *float32, x *float32, n int)
+
+//go:noescape
+func FillAVX512(dst *float32, n int, value float32)
+
+//go:noescape
+func FillAVX2(dst *float32, n int, value float32)
+
+//go:noescape
+func ClampAVX512(dst *float32, x *float32, n int, lo float32, hi float32)
+
+//go:noescape
+func ClampAVX2(dst *float32, x *float32, n int, lo float32, hi float32)
+
+//go:noescape
+func AbsAVX512(dst *float32, x *float32, n int)
+
+//go:noescape
+func AbsAVX2(dst *float32, x *float32, n int)
+
+//go:noescape
+func SumMagnitudesAVX512(acc *[64]float32, x *float32, n int) float32
+
+//go:noescape
+func SumMagnitudesAVX2(acc *[64]float32, x *float32, n int) float32
+
+//go:noescape
+func SumSquaresScaledAVX512(acc *[64]float32, x *float32, n int, alpha float32) float32
+
+//go:noescape
+func SumSquaresScaledAVX2(acc *[64]float32, x *float32, n int, alpha float32) float32
+
+//go:noescape
+func MaxAbsAVX512(x *float32, n int) float32
+
+//go:noescape
+func MaxAbsAVX2(x *float32, n int) float32
+
+//go:noescape
+func MaximumAVX512(x *float32, n int) float32
+
+//go:noescape
+func MaximumAVX2(x *float32, n int) float32
+
+//go:noescape
+func FirstEqualAVX512(x *float32, n int, value float32) float32
+
+//go:noescape
+func FirstEqualAVX2(x *float32, n int, value float32) float32
+
+//go:noescape
+func SumShiftedAVX512(acc *[64]float32, x *float32, n int, shift float32) float32
+
+//go:noescape
+func SumShiftedAVX2(acc *[64]float32, x *float32, n int, shift float32) float32
+
+//go:noescape
+func SumSquaresShiftedAVX512(acc *[64]float32, x *float32, n int, shift float32) float32
+
+//go:noescape
+func SumSquaresShiftedAVX2(acc *[64]float32, x *float32, n int, shift float32) float32
+
+//go:noescape
+func LayerNormAVX512(dst *float32, x *float32, gamma *float32, beta *float32, n int, mean float32, rstd float32)
+
+//go:noescape
+func LayerNormAVX2(dst *float32, x *float32, gamma *float32, beta *float32, n int, mean float32, rstd float32)
+
+//go:noescape
+func LayerNormDotAVX512(acc *[64]float32, dy *float32, x *float32, gamma *float32, n int, mean float32, rstd float32) float32
+
+//go:noescape
+func LayerNormDotAVX2(acc *[64]float32, dy *float32, x *float32, gamma *float32, n int, mean float32, rstd float32) float32
+
+//go:noescape
+func LayerNormBackwardAVX512(dx *float32, dy *float32, x *float32, gamma *float32, n int, mean float32, rstd float32, a float32, b float32)
+
+//go:noescape
+func LayerNormBackwardAVX2(dx *float32, dy *float32, x *float32, gamma *float32, n int, mean float32, rstd float32, a float32, b float32)
+
+//go:noescape
+func ColDotNormalizedAVX512(dst *float32, dy *float32, x *float32, mean *float32, rstd *float32, n int, rows int, stride int, add int)
+
+//go:noescape
+func ColDotNormalizedAVX2(dst *float32, dy *float32, x *float32, mean *float32, rstd *float32, n int, rows int, stride int, add int)
+
+//go:noescape
+func ColSumsShiftedAVX512(dst *float32, x *float32, shift *float32, n int, rows int, stride int, add int)
+
+//go:noescape
+func ColSumsShiftedAVX2(dst *float32, x *float32, shift *float32, n int, rows int, stride int, add int)
+
+//go:noescape
+func ColSumSquaresShiftedAVX512(dst *float32, x *float32, shift *float32, n int, rows int, stride int, add int)
+
+//go:noescape
+func ColSumSquaresShiftedAVX2(dst *float32, x *float32, shift *float32, n int, rows int, stride int, add int)
+
+//go:noescape
+func ColAffineAVX512(dst *float32, x *float32, scale *float32, shift *float32, rows int, cols int)
+
+//go:noescape
+func ColAffineAVX2(dst *float32, x *float32, scale *float32, shift *float32, rows int, cols int)
+
+//go:noescape
+func BiasReLUAVX512(dst *float32, x *float32, bias *float32, rows int, cols int)
+
+//go:noescape
+func BiasReLUAVX2(dst *float32, x *float32, bias *float32, rows int, cols int)
+
+//go:noescape
+func BiasTanhAVX512(dst *float32, x *float32, bias *float32, rows int, cols int)
+
+//go:noescape
+func BiasTanhAVX2(dst *float32, x *float32, bias *float32, rows int, cols int)
+
+//go:noescape
+func DropoutAVX512(dst *float32, x *float32, n int, first uint32, key1 uint32, key2 uint32, keep float32, scale float32)
+
+//go:noescape
+func DropoutAVX2(dst *float32, x *float32, n int, first uint32, key1 uint32, key2 uint32, keep float32, scale float32)
+
+//go:noescape
 func PackAVX512(dst, src *float32, stride, rows int)
 
 //go:noescape

@@ -631,6 +631,8 @@ partial0:
 	VMOVUPS     32(R13)(DX*4), Y8
 	NEGQ        DX
 	VMASKMOVPS  (BX), Y8, Y9
+	VMOVUPS     lanes_80000000<>+0(SB), Y10
+	VBLENDVPS   Y8, Y9, Y10, Y9
 	VMASKMOVPS  (CX), Y8, Y10
 	VFMADD231PS Y10, Y9, Y0
 	JMP         fold
@@ -643,6 +645,8 @@ partial1:
 	VMOVUPS     32(R13)(DX*4), Y8
 	NEGQ        DX
 	VMASKMOVPS  (BX), Y8, Y10
+	VMOVUPS     lanes_80000000<>+0(SB), Y9
+	VBLENDVPS   Y8, Y10, Y9, Y10
 	VMASKMOVPS  (CX), Y8, Y9
 	VFMADD231PS Y9, Y10, Y1
 	JMP         fold
@@ -655,6 +659,8 @@ partial2:
 	VMOVUPS     32(R13)(DX*4), Y8
 	NEGQ        DX
 	VMASKMOVPS  (BX), Y8, Y9
+	VMOVUPS     lanes_80000000<>+0(SB), Y10
+	VBLENDVPS   Y8, Y9, Y10, Y9
 	VMASKMOVPS  (CX), Y8, Y10
 	VFMADD231PS Y10, Y9, Y2
 	JMP         fold
@@ -667,6 +673,8 @@ partial3:
 	VMOVUPS     32(R13)(DX*4), Y8
 	NEGQ        DX
 	VMASKMOVPS  (BX), Y8, Y10
+	VMOVUPS     lanes_80000000<>+0(SB), Y9
+	VBLENDVPS   Y8, Y10, Y9, Y10
 	VMASKMOVPS  (CX), Y8, Y9
 	VFMADD231PS Y9, Y10, Y3
 	JMP         fold
@@ -679,6 +687,8 @@ partial4:
 	VMOVUPS     32(R13)(DX*4), Y8
 	NEGQ        DX
 	VMASKMOVPS  (BX), Y8, Y9
+	VMOVUPS     lanes_80000000<>+0(SB), Y10
+	VBLENDVPS   Y8, Y9, Y10, Y9
 	VMASKMOVPS  (CX), Y8, Y10
 	VFMADD231PS Y10, Y9, Y4
 	JMP         fold
@@ -691,6 +701,8 @@ partial5:
 	VMOVUPS     32(R13)(DX*4), Y8
 	NEGQ        DX
 	VMASKMOVPS  (BX), Y8, Y10
+	VMOVUPS     lanes_80000000<>+0(SB), Y9
+	VBLENDVPS   Y8, Y10, Y9, Y10
 	VMASKMOVPS  (CX), Y8, Y9
 	VFMADD231PS Y9, Y10, Y5
 	JMP         fold
@@ -703,6 +715,8 @@ partial6:
 	VMOVUPS     32(R13)(DX*4), Y8
 	NEGQ        DX
 	VMASKMOVPS  (BX), Y8, Y9
+	VMOVUPS     lanes_80000000<>+0(SB), Y10
+	VBLENDVPS   Y8, Y9, Y10, Y9
 	VMASKMOVPS  (CX), Y8, Y10
 	VFMADD231PS Y10, Y9, Y6
 	JMP         fold
@@ -715,6 +729,8 @@ partial7:
 	VMOVUPS     32(R13)(DX*4), Y8
 	NEGQ        DX
 	VMASKMOVPS  (BX), Y8, Y10
+	VMOVUPS     lanes_80000000<>+0(SB), Y9
+	VBLENDVPS   Y8, Y10, Y9, Y10
 	VMASKMOVPS  (CX), Y8, Y9
 	VFMADD231PS Y9, Y10, Y7
 
@@ -747,6 +763,24 @@ tree:
 	VMOVSS       X0, ret+32(FP)
 	VZEROUPPER
 	RET
+
+DATA lanes_80000000<>+0(SB)/4, $0x80000000
+DATA lanes_80000000<>+4(SB)/4, $0x80000000
+DATA lanes_80000000<>+8(SB)/4, $0x80000000
+DATA lanes_80000000<>+12(SB)/4, $0x80000000
+DATA lanes_80000000<>+16(SB)/4, $0x80000000
+DATA lanes_80000000<>+20(SB)/4, $0x80000000
+DATA lanes_80000000<>+24(SB)/4, $0x80000000
+DATA lanes_80000000<>+28(SB)/4, $0x80000000
+DATA lanes_80000000<>+32(SB)/4, $0x80000000
+DATA lanes_80000000<>+36(SB)/4, $0x80000000
+DATA lanes_80000000<>+40(SB)/4, $0x80000000
+DATA lanes_80000000<>+44(SB)/4, $0x80000000
+DATA lanes_80000000<>+48(SB)/4, $0x80000000
+DATA lanes_80000000<>+52(SB)/4, $0x80000000
+DATA lanes_80000000<>+56(SB)/4, $0x80000000
+DATA lanes_80000000<>+60(SB)/4, $0x80000000
+GLOBL lanes_80000000<>(SB), RODATA|NOPTR, $64
 
 // func DotAVX512(acc *[64]float32, x *float32, y *float32, n int) float32
 // Requires: AVX, AVX512F, AVX512VL, BMI2
@@ -831,6 +865,8 @@ partial0:
 	BZHIL       DX, R13, R13
 	KMOVW       R13, K1
 	VMOVUPS.Z   (BX), K1, Z11
+	VMOVUPS     lanes_80000000<>+0(SB), Z7
+	VBLENDMPS   Z11, Z7, K1, Z11
 	VMOVUPS.Z   (CX), K1, Z7
 	VFMADD231PS Z7, Z11, Z0
 	JMP         fold
@@ -842,6 +878,8 @@ partial1:
 	BZHIL       DX, R13, R13
 	KMOVW       R13, K1
 	VMOVUPS.Z   (BX), K1, Z7
+	VMOVUPS     lanes_80000000<>+0(SB), Z11
+	VBLENDMPS   Z7, Z11, K1, Z7
 	VMOVUPS.Z   (CX), K1, Z11
 	VFMADD231PS Z11, Z7, Z1
 	JMP         fold
@@ -853,6 +891,8 @@ partial2:
 	BZHIL       DX, R13, R13
 	KMOVW       R13, K1
 	VMOVUPS.Z   (BX), K1, Z11
+	VMOVUPS     lanes_80000000<>+0(SB), Z7
+	VBLENDMPS   Z11, Z7, K1, Z11
 	VMOVUPS.Z   (CX), K1, Z7
 	VFMADD231PS Z7, Z11, Z2
 	JMP         fold
@@ -864,6 +904,8 @@ partial3:
 	BZHIL       DX, R13, R13
 	KMOVW       R13, K1
 	VMOVUPS.Z   (BX), K1, Z7
+	VMOVUPS     lanes_80000000<>+0(SB), Z11
+	VBLENDMPS   Z7, Z11, K1, Z7
 	VMOVUPS.Z   (CX), K1, Z11
 	VFMADD231PS Z11, Z7, Z3
 
@@ -2805,15 +2847,15 @@ TEXT ·ColSumsAVX2(SB), NOSPLIT, $0-48
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), BX
 	MOVQ n+16(FP), CX
-	MOVQ rows+24(FP), DX
-	MOVQ stride+32(FP), SI
-	MOVQ add+40(FP), DI
-	SHLQ $0x02, SI
-	MOVQ BX, R8
+	MOVQ stride+32(FP), DX
+	SHLQ $0x02, DX
+	XORL SI, SI
 
 columns8:
 	CMPQ  CX, $+64
 	JL    columns8_end
+	MOVQ  x+8(FP), BX
+	ADDQ  SI, BX
 	VPXOR X0, X0, X0
 	VPXOR X1, X1, X1
 	VPXOR X2, X2, X2
@@ -2822,8 +2864,7 @@ columns8:
 	VPXOR X5, X5, X5
 	VPXOR X6, X6, X6
 	VPXOR X7, X7, X7
-	MOVQ  R8, BX
-	MOVQ  DX, R9
+	MOVQ  rows+24(FP), DI
 
 columns8_rows:
 	VMOVUPS (BX), Y8
@@ -2842,9 +2883,10 @@ columns8_rows:
 	VADDPS  Y13, Y5, Y5
 	VADDPS  Y14, Y6, Y6
 	VADDPS  Y15, Y7, Y7
-	ADDQ    SI, BX
-	SUBQ    $+1, R9
+	ADDQ    DX, BX
+	SUBQ    $+1, DI
 	JNE     columns8_rows
+	MOVQ    add+40(FP), DI
 	TESTQ   DI, DI
 	JE      columns8_store
 	VMOVUPS (AX), Y15
@@ -2874,7 +2916,7 @@ columns8_store:
 	VMOVUPS Y6, 192(AX)
 	VMOVUPS Y7, 224(AX)
 	ADDQ    $+256, AX
-	ADDQ    $+256, R8
+	ADDQ    $+256, SI
 	ADDQ    $-64, CX
 	JMP     columns8
 
@@ -2882,12 +2924,13 @@ columns8_end:
 columns4:
 	CMPQ  CX, $+32
 	JL    columns4_end
+	MOVQ  x+8(FP), BX
+	ADDQ  SI, BX
 	VPXOR X7, X7, X7
 	VPXOR X6, X6, X6
 	VPXOR X5, X5, X5
 	VPXOR X4, X4, X4
-	MOVQ  R8, BX
-	MOVQ  DX, R9
+	MOVQ  rows+24(FP), DI
 
 columns4_rows:
 	VMOVUPS (BX), Y3
@@ -2898,9 +2941,10 @@ columns4_rows:
 	VADDPS  Y2, Y6, Y6
 	VADDPS  Y1, Y5, Y5
 	VADDPS  Y0, Y4, Y4
-	ADDQ    SI, BX
-	SUBQ    $+1, R9
+	ADDQ    DX, BX
+	SUBQ    $+1, DI
 	JNE     columns4_rows
+	MOVQ    add+40(FP), DI
 	TESTQ   DI, DI
 	JE      columns4_store
 	VMOVUPS (AX), Y0
@@ -2918,7 +2962,7 @@ columns4_store:
 	VMOVUPS Y5, 64(AX)
 	VMOVUPS Y4, 96(AX)
 	ADDQ    $+128, AX
-	ADDQ    $+128, R8
+	ADDQ    $+128, SI
 	ADDQ    $-32, CX
 	JMP     columns4
 
@@ -2926,19 +2970,21 @@ columns4_end:
 columns2:
 	CMPQ  CX, $+16
 	JL    columns2_end
+	MOVQ  x+8(FP), BX
+	ADDQ  SI, BX
 	VPXOR X4, X4, X4
 	VPXOR X5, X5, X5
-	MOVQ  R8, BX
-	MOVQ  DX, R9
+	MOVQ  rows+24(FP), DI
 
 columns2_rows:
 	VMOVUPS (BX), Y6
 	VMOVUPS 32(BX), Y7
 	VADDPS  Y6, Y4, Y4
 	VADDPS  Y7, Y5, Y5
-	ADDQ    SI, BX
-	SUBQ    $+1, R9
+	ADDQ    DX, BX
+	SUBQ    $+1, DI
 	JNE     columns2_rows
+	MOVQ    add+40(FP), DI
 	TESTQ   DI, DI
 	JE      columns2_store
 	VMOVUPS (AX), Y7
@@ -2950,7 +2996,7 @@ columns2_store:
 	VMOVUPS Y4, (AX)
 	VMOVUPS Y5, 32(AX)
 	ADDQ    $+64, AX
-	ADDQ    $+64, R8
+	ADDQ    $+64, SI
 	ADDQ    $-16, CX
 	JMP     columns2
 
@@ -2958,16 +3004,18 @@ columns2_end:
 columns1:
 	CMPQ  CX, $+8
 	JL    columns1_end
+	MOVQ  x+8(FP), BX
+	ADDQ  SI, BX
 	VPXOR X5, X5, X5
-	MOVQ  R8, BX
-	MOVQ  DX, R9
+	MOVQ  rows+24(FP), DI
 
 columns1_rows:
 	VMOVUPS (BX), Y4
 	VADDPS  Y4, Y5, Y5
-	ADDQ    SI, BX
-	SUBQ    $+1, R9
+	ADDQ    DX, BX
+	SUBQ    $+1, DI
 	JNE     columns1_rows
+	MOVQ    add+40(FP), DI
 	TESTQ   DI, DI
 	JE      columns1_store
 	VMOVUPS (AX), Y4
@@ -2976,7 +3024,7 @@ columns1_rows:
 columns1_store:
 	VMOVUPS Y5, (AX)
 	ADDQ    $+32, AX
-	ADDQ    $+32, R8
+	ADDQ    $+32, SI
 	ADDQ    $-8, CX
 	JMP     columns1
 
@@ -2987,16 +3035,18 @@ columns1_end:
 	NEGQ    CX
 	VMOVUPS 32(R13)(CX*4), Y5
 	NEGQ    CX
+	MOVQ    x+8(FP), BX
+	ADDQ    SI, BX
 	VPXOR   X4, X4, X4
-	MOVQ    R8, BX
-	MOVQ    DX, R9
+	MOVQ    rows+24(FP), DI
 
 partial_rows:
 	VMASKMOVPS (BX), Y5, Y7
 	VADDPS     Y7, Y4, Y4
-	ADDQ       SI, BX
-	SUBQ       $+1, R9
+	ADDQ       DX, BX
+	SUBQ       $+1, DI
 	JNE        partial_rows
+	MOVQ       add+40(FP), DI
 	TESTQ      DI, DI
 	JE         partial_store
 	VMASKMOVPS (AX), Y5, Y7
@@ -3015,15 +3065,15 @@ TEXT ·ColSumsAVX512(SB), NOSPLIT, $0-48
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), BX
 	MOVQ n+16(FP), CX
-	MOVQ rows+24(FP), DX
-	MOVQ stride+32(FP), SI
-	MOVQ add+40(FP), DI
-	SHLQ $0x02, SI
-	MOVQ BX, R8
+	MOVQ stride+32(FP), DX
+	SHLQ $0x02, DX
+	XORL SI, SI
 
 columns8:
 	CMPQ  CX, $+128
 	JL    columns8_end
+	MOVQ  x+8(FP), BX
+	ADDQ  SI, BX
 	VPXOR X0, X0, X0
 	VPXOR X1, X1, X1
 	VPXOR X2, X2, X2
@@ -3032,8 +3082,7 @@ columns8:
 	VPXOR X5, X5, X5
 	VPXOR X6, X6, X6
 	VPXOR X7, X7, X7
-	MOVQ  R8, BX
-	MOVQ  DX, R9
+	MOVQ  rows+24(FP), DI
 
 columns8_rows:
 	VMOVUPS (BX), Z8
@@ -3052,9 +3101,10 @@ columns8_rows:
 	VADDPS  Z13, Z5, Z5
 	VADDPS  Z14, Z6, Z6
 	VADDPS  Z15, Z7, Z7
-	ADDQ    SI, BX
-	SUBQ    $+1, R9
+	ADDQ    DX, BX
+	SUBQ    $+1, DI
 	JNE     columns8_rows
+	MOVQ    add+40(FP), DI
 	TESTQ   DI, DI
 	JE      columns8_store
 	VMOVUPS (AX), Z15
@@ -3084,7 +3134,7 @@ columns8_store:
 	VMOVUPS Z6, 384(AX)
 	VMOVUPS Z7, 448(AX)
 	ADDQ    $+512, AX
-	ADDQ    $+512, R8
+	ADDQ    $+512, SI
 	ADDQ    $-128, CX
 	JMP     columns8
 
@@ -3092,12 +3142,13 @@ columns8_end:
 columns4:
 	CMPQ  CX, $+64
 	JL    columns4_end
+	MOVQ  x+8(FP), BX
+	ADDQ  SI, BX
 	VPXOR X7, X7, X7
 	VPXOR X6, X6, X6
 	VPXOR X5, X5, X5
 	VPXOR X4, X4, X4
-	MOVQ  R8, BX
-	MOVQ  DX, R9
+	MOVQ  rows+24(FP), DI
 
 columns4_rows:
 	VMOVUPS (BX), Z3
@@ -3108,9 +3159,10 @@ columns4_rows:
 	VADDPS  Z2, Z6, Z6
 	VADDPS  Z1, Z5, Z5
 	VADDPS  Z0, Z4, Z4
-	ADDQ    SI, BX
-	SUBQ    $+1, R9
+	ADDQ    DX, BX
+	SUBQ    $+1, DI
 	JNE     columns4_rows
+	MOVQ    add+40(FP), DI
 	TESTQ   DI, DI
 	JE      columns4_store
 	VMOVUPS (AX), Z0
@@ -3128,7 +3180,7 @@ columns4_store:
 	VMOVUPS Z5, 128(AX)
 	VMOVUPS Z4, 192(AX)
 	ADDQ    $+256, AX
-	ADDQ    $+256, R8
+	ADDQ    $+256, SI
 	ADDQ    $-64, CX
 	JMP     columns4
 
@@ -3136,19 +3188,21 @@ columns4_end:
 columns2:
 	CMPQ  CX, $+32
 	JL    columns2_end
+	MOVQ  x+8(FP), BX
+	ADDQ  SI, BX
 	VPXOR X4, X4, X4
 	VPXOR X5, X5, X5
-	MOVQ  R8, BX
-	MOVQ  DX, R9
+	MOVQ  rows+24(FP), DI
 
 columns2_rows:
 	VMOVUPS (BX), Z6
 	VMOVUPS 64(BX), Z7
 	VADDPS  Z6, Z4, Z4
 	VADDPS  Z7, Z5, Z5
-	ADDQ    SI, BX
-	SUBQ    $+1, R9
+	ADDQ    DX, BX
+	SUBQ    $+1, DI
 	JNE     columns2_rows
+	MOVQ    add+40(FP), DI
 	TESTQ   DI, DI
 	JE      columns2_store
 	VMOVUPS (AX), Z7
@@ -3160,7 +3214,7 @@ columns2_store:
 	VMOVUPS Z4, (AX)
 	VMOVUPS Z5, 64(AX)
 	ADDQ    $+128, AX
-	ADDQ    $+128, R8
+	ADDQ    $+128, SI
 	ADDQ    $-32, CX
 	JMP     columns2
 
@@ -3168,16 +3222,18 @@ columns2_end:
 columns1:
 	CMPQ  CX, $+16
 	JL    columns1_end
+	MOVQ  x+8(FP), BX
+	ADDQ  SI, BX
 	VPXOR X5, X5, X5
-	MOVQ  R8, BX
-	MOVQ  DX, R9
+	MOVQ  rows+24(FP), DI
 
 columns1_rows:
 	VMOVUPS (BX), Z4
 	VADDPS  Z4, Z5, Z5
-	ADDQ    SI, BX
-	SUBQ    $+1, R9
+	ADDQ    DX, BX
+	SUBQ    $+1, DI
 	JNE     columns1_rows
+	MOVQ    add+40(FP), DI
 	TESTQ   DI, DI
 	JE      columns1_store
 	VMOVUPS (AX), Z4
@@ -3186,7 +3242,7 @@ columns1_rows:
 columns1_store:
 	VMOVUPS Z5, (AX)
 	ADDQ    $+64, AX
-	ADDQ    $+64, R8
+	ADDQ    $+64, SI
 	ADDQ    $-16, CX
 	JMP     columns1
 
@@ -3196,16 +3252,18 @@ columns1_end:
 	MOVL  $0x0000ffff, R13
 	BZHIL CX, R13, R13
 	KMOVW R13, K1
+	MOVQ  x+8(FP), BX
+	ADDQ  SI, BX
 	VPXOR X5, X5, X5
-	MOVQ  R8, BX
-	MOVQ  DX, R9
+	MOVQ  rows+24(FP), DI
 
 partial_rows:
 	VMOVUPS.Z (BX), K1, Z4
 	VADDPS    Z4, Z5, Z5
-	ADDQ      SI, BX
-	SUBQ      $+1, R9
+	ADDQ      DX, BX
+	SUBQ      $+1, DI
 	JNE       partial_rows
+	MOVQ      add+40(FP), DI
 	TESTQ     DI, DI
 	JE        partial_store
 	VMOVUPS.Z (AX), K1, Z4
@@ -3224,15 +3282,15 @@ TEXT ·ColSumSquaresAVX2(SB), NOSPLIT, $0-48
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), BX
 	MOVQ n+16(FP), CX
-	MOVQ rows+24(FP), DX
-	MOVQ stride+32(FP), SI
-	MOVQ add+40(FP), DI
-	SHLQ $0x02, SI
-	MOVQ BX, R8
+	MOVQ stride+32(FP), DX
+	SHLQ $0x02, DX
+	XORL SI, SI
 
 columns8:
 	CMPQ  CX, $+64
 	JL    columns8_end
+	MOVQ  x+8(FP), BX
+	ADDQ  SI, BX
 	VPXOR X0, X0, X0
 	VPXOR X1, X1, X1
 	VPXOR X2, X2, X2
@@ -3241,8 +3299,7 @@ columns8:
 	VPXOR X5, X5, X5
 	VPXOR X6, X6, X6
 	VPXOR X7, X7, X7
-	MOVQ  R8, BX
-	MOVQ  DX, R9
+	MOVQ  rows+24(FP), DI
 
 columns8_rows:
 	VMOVUPS     (BX), Y8
@@ -3261,9 +3318,10 @@ columns8_rows:
 	VFMADD231PS Y13, Y13, Y5
 	VFMADD231PS Y14, Y14, Y6
 	VFMADD231PS Y15, Y15, Y7
-	ADDQ        SI, BX
-	SUBQ        $+1, R9
+	ADDQ        DX, BX
+	SUBQ        $+1, DI
 	JNE         columns8_rows
+	MOVQ        add+40(FP), DI
 	TESTQ       DI, DI
 	JE          columns8_store
 	VMOVUPS     (AX), Y15
@@ -3293,7 +3351,7 @@ columns8_store:
 	VMOVUPS Y6, 192(AX)
 	VMOVUPS Y7, 224(AX)
 	ADDQ    $+256, AX
-	ADDQ    $+256, R8
+	ADDQ    $+256, SI
 	ADDQ    $-64, CX
 	JMP     columns8
 
@@ -3301,12 +3359,13 @@ columns8_end:
 columns4:
 	CMPQ  CX, $+32
 	JL    columns4_end
+	MOVQ  x+8(FP), BX
+	ADDQ  SI, BX
 	VPXOR X7, X7, X7
 	VPXOR X6, X6, X6
 	VPXOR X5, X5, X5
 	VPXOR X4, X4, X4
-	MOVQ  R8, BX
-	MOVQ  DX, R9
+	MOVQ  rows+24(FP), DI
 
 columns4_rows:
 	VMOVUPS     (BX), Y3
@@ -3317,9 +3376,10 @@ columns4_rows:
 	VFMADD231PS Y2, Y2, Y6
 	VFMADD231PS Y1, Y1, Y5
 	VFMADD231PS Y0, Y0, Y4
-	ADDQ        SI, BX
-	SUBQ        $+1, R9
+	ADDQ        DX, BX
+	SUBQ        $+1, DI
 	JNE         columns4_rows
+	MOVQ        add+40(FP), DI
 	TESTQ       DI, DI
 	JE          columns4_store
 	VMOVUPS     (AX), Y0
@@ -3337,7 +3397,7 @@ columns4_store:
 	VMOVUPS Y5, 64(AX)
 	VMOVUPS Y4, 96(AX)
 	ADDQ    $+128, AX
-	ADDQ    $+128, R8
+	ADDQ    $+128, SI
 	ADDQ    $-32, CX
 	JMP     columns4
 
@@ -3345,19 +3405,21 @@ columns4_end:
 columns2:
 	CMPQ  CX, $+16
 	JL    columns2_end
+	MOVQ  x+8(FP), BX
+	ADDQ  SI, BX
 	VPXOR X4, X4, X4
 	VPXOR X5, X5, X5
-	MOVQ  R8, BX
-	MOVQ  DX, R9
+	MOVQ  rows+24(FP), DI
 
 columns2_rows:
 	VMOVUPS     (BX), Y6
 	VMOVUPS     32(BX), Y7
 	VFMADD231PS Y6, Y6, Y4
 	VFMADD231PS Y7, Y7, Y5
-	ADDQ        SI, BX
-	SUBQ        $+1, R9
+	ADDQ        DX, BX
+	SUBQ        $+1, DI
 	JNE         columns2_rows
+	MOVQ        add+40(FP), DI
 	TESTQ       DI, DI
 	JE          columns2_store
 	VMOVUPS     (AX), Y7
@@ -3369,7 +3431,7 @@ columns2_store:
 	VMOVUPS Y4, (AX)
 	VMOVUPS Y5, 32(AX)
 	ADDQ    $+64, AX
-	ADDQ    $+64, R8
+	ADDQ    $+64, SI
 	ADDQ    $-16, CX
 	JMP     columns2
 
@@ -3377,16 +3439,18 @@ columns2_end:
 columns1:
 	CMPQ  CX, $+8
 	JL    columns1_end
+	MOVQ  x+8(FP), BX
+	ADDQ  SI, BX
 	VPXOR X5, X5, X5
-	MOVQ  R8, BX
-	MOVQ  DX, R9
+	MOVQ  rows+24(FP), DI
 
 columns1_rows:
 	VMOVUPS     (BX), Y4
 	VFMADD231PS Y4, Y4, Y5
-	ADDQ        SI, BX
-	SUBQ        $+1, R9
+	ADDQ        DX, BX
+	SUBQ        $+1, DI
 	JNE         columns1_rows
+	MOVQ        add+40(FP), DI
 	TESTQ       DI, DI
 	JE          columns1_store
 	VMOVUPS     (AX), Y4
@@ -3395,7 +3459,7 @@ columns1_rows:
 columns1_store:
 	VMOVUPS Y5, (AX)
 	ADDQ    $+32, AX
-	ADDQ    $+32, R8
+	ADDQ    $+32, SI
 	ADDQ    $-8, CX
 	JMP     columns1
 
@@ -3406,16 +3470,18 @@ columns1_end:
 	NEGQ    CX
 	VMOVUPS 32(R13)(CX*4), Y5
 	NEGQ    CX
+	MOVQ    x+8(FP), BX
+	ADDQ    SI, BX
 	VPXOR   X4, X4, X4
-	MOVQ    R8, BX
-	MOVQ    DX, R9
+	MOVQ    rows+24(FP), DI
 
 partial_rows:
 	VMASKMOVPS  (BX), Y5, Y7
 	VFMADD231PS Y7, Y7, Y4
-	ADDQ        SI, BX
-	SUBQ        $+1, R9
+	ADDQ        DX, BX
+	SUBQ        $+1, DI
 	JNE         partial_rows
+	MOVQ        add+40(FP), DI
 	TESTQ       DI, DI
 	JE          partial_store
 	VMASKMOVPS  (AX), Y5, Y7
@@ -3434,15 +3500,15 @@ TEXT ·ColSumSquaresAVX512(SB), NOSPLIT, $0-48
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), BX
 	MOVQ n+16(FP), CX
-	MOVQ rows+24(FP), DX
-	MOVQ stride+32(FP), SI
-	MOVQ add+40(FP), DI
-	SHLQ $0x02, SI
-	MOVQ BX, R8
+	MOVQ stride+32(FP), DX
+	SHLQ $0x02, DX
+	XORL SI, SI
 
 columns8:
 	CMPQ  CX, $+128
 	JL    columns8_end
+	MOVQ  x+8(FP), BX
+	ADDQ  SI, BX
 	VPXOR X0, X0, X0
 	VPXOR X1, X1, X1
 	VPXOR X2, X2, X2
@@ -3451,8 +3517,7 @@ columns8:
 	VPXOR X5, X5, X5
 	VPXOR X6, X6, X6
 	VPXOR X7, X7, X7
-	MOVQ  R8, BX
-	MOVQ  DX, R9
+	MOVQ  rows+24(FP), DI
 
 columns8_rows:
 	VMOVUPS     (BX), Z8
@@ -3471,9 +3536,10 @@ columns8_rows:
 	VFMADD231PS Z13, Z13, Z5
 	VFMADD231PS Z14, Z14, Z6
 	VFMADD231PS Z15, Z15, Z7
-	ADDQ        SI, BX
-	SUBQ        $+1, R9
+	ADDQ        DX, BX
+	SUBQ        $+1, DI
 	JNE         columns8_rows
+	MOVQ        add+40(FP), DI
 	TESTQ       DI, DI
 	JE          columns8_store
 	VMOVUPS     (AX), Z15
@@ -3503,7 +3569,7 @@ columns8_store:
 	VMOVUPS Z6, 384(AX)
 	VMOVUPS Z7, 448(AX)
 	ADDQ    $+512, AX
-	ADDQ    $+512, R8
+	ADDQ    $+512, SI
 	ADDQ    $-128, CX
 	JMP     columns8
 
@@ -3511,12 +3577,13 @@ columns8_end:
 columns4:
 	CMPQ  CX, $+64
 	JL    columns4_end
+	MOVQ  x+8(FP), BX
+	ADDQ  SI, BX
 	VPXOR X7, X7, X7
 	VPXOR X6, X6, X6
 	VPXOR X5, X5, X5
 	VPXOR X4, X4, X4
-	MOVQ  R8, BX
-	MOVQ  DX, R9
+	MOVQ  rows+24(FP), DI
 
 columns4_rows:
 	VMOVUPS     (BX), Z3
@@ -3527,9 +3594,10 @@ columns4_rows:
 	VFMADD231PS Z2, Z2, Z6
 	VFMADD231PS Z1, Z1, Z5
 	VFMADD231PS Z0, Z0, Z4
-	ADDQ        SI, BX
-	SUBQ        $+1, R9
+	ADDQ        DX, BX
+	SUBQ        $+1, DI
 	JNE         columns4_rows
+	MOVQ        add+40(FP), DI
 	TESTQ       DI, DI
 	JE          columns4_store
 	VMOVUPS     (AX), Z0
@@ -3547,7 +3615,7 @@ columns4_store:
 	VMOVUPS Z5, 128(AX)
 	VMOVUPS Z4, 192(AX)
 	ADDQ    $+256, AX
-	ADDQ    $+256, R8
+	ADDQ    $+256, SI
 	ADDQ    $-64, CX
 	JMP     columns4
 
@@ -3555,19 +3623,21 @@ columns4_end:
 columns2:
 	CMPQ  CX, $+32
 	JL    columns2_end
+	MOVQ  x+8(FP), BX
+	ADDQ  SI, BX
 	VPXOR X4, X4, X4
 	VPXOR X5, X5, X5
-	MOVQ  R8, BX
-	MOVQ  DX, R9
+	MOVQ  rows+24(FP), DI
 
 columns2_rows:
 	VMOVUPS     (BX), Z6
 	VMOVUPS     64(BX), Z7
 	VFMADD231PS Z6, Z6, Z4
 	VFMADD231PS Z7, Z7, Z5
-	ADDQ        SI, BX
-	SUBQ        $+1, R9
+	ADDQ        DX, BX
+	SUBQ        $+1, DI
 	JNE         columns2_rows
+	MOVQ        add+40(FP), DI
 	TESTQ       DI, DI
 	JE          columns2_store
 	VMOVUPS     (AX), Z7
@@ -3579,7 +3649,7 @@ columns2_store:
 	VMOVUPS Z4, (AX)
 	VMOVUPS Z5, 64(AX)
 	ADDQ    $+128, AX
-	ADDQ    $+128, R8
+	ADDQ    $+128, SI
 	ADDQ    $-32, CX
 	JMP     columns2
 
@@ -3587,16 +3657,18 @@ columns2_end:
 columns1:
 	CMPQ  CX, $+16
 	JL    columns1_end
+	MOVQ  x+8(FP), BX
+	ADDQ  SI, BX
 	VPXOR X5, X5, X5
-	MOVQ  R8, BX
-	MOVQ  DX, R9
+	MOVQ  rows+24(FP), DI
 
 columns1_rows:
 	VMOVUPS     (BX), Z4
 	VFMADD231PS Z4, Z4, Z5
-	ADDQ        SI, BX
-	SUBQ        $+1, R9
+	ADDQ        DX, BX
+	SUBQ        $+1, DI
 	JNE         columns1_rows
+	MOVQ        add+40(FP), DI
 	TESTQ       DI, DI
 	JE          columns1_store
 	VMOVUPS     (AX), Z4
@@ -3605,7 +3677,7 @@ columns1_rows:
 columns1_store:
 	VMOVUPS Z5, (AX)
 	ADDQ    $+64, AX
-	ADDQ    $+64, R8
+	ADDQ    $+64, SI
 	ADDQ    $-16, CX
 	JMP     columns1
 
@@ -3615,16 +3687,18 @@ columns1_end:
 	MOVL  $0x0000ffff, R13
 	BZHIL CX, R13, R13
 	KMOVW R13, K1
+	MOVQ  x+8(FP), BX
+	ADDQ  SI, BX
 	VPXOR X5, X5, X5
-	MOVQ  R8, BX
-	MOVQ  DX, R9
+	MOVQ  rows+24(FP), DI
 
 partial_rows:
 	VMOVUPS.Z   (BX), K1, Z4
 	VFMADD231PS Z4, Z4, Z5
-	ADDQ        SI, BX
-	SUBQ        $+1, R9
+	ADDQ        DX, BX
+	SUBQ        $+1, DI
 	JNE         partial_rows
+	MOVQ        add+40(FP), DI
 	TESTQ       DI, DI
 	JE          partial_store
 	VMOVUPS.Z   (AX), K1, Z4
@@ -5594,24 +5668,6 @@ vectors_end:
 done:
 	VZEROUPPER
 	RET
-
-DATA lanes_80000000<>+0(SB)/4, $0x80000000
-DATA lanes_80000000<>+4(SB)/4, $0x80000000
-DATA lanes_80000000<>+8(SB)/4, $0x80000000
-DATA lanes_80000000<>+12(SB)/4, $0x80000000
-DATA lanes_80000000<>+16(SB)/4, $0x80000000
-DATA lanes_80000000<>+20(SB)/4, $0x80000000
-DATA lanes_80000000<>+24(SB)/4, $0x80000000
-DATA lanes_80000000<>+28(SB)/4, $0x80000000
-DATA lanes_80000000<>+32(SB)/4, $0x80000000
-DATA lanes_80000000<>+36(SB)/4, $0x80000000
-DATA lanes_80000000<>+40(SB)/4, $0x80000000
-DATA lanes_80000000<>+44(SB)/4, $0x80000000
-DATA lanes_80000000<>+48(SB)/4, $0x80000000
-DATA lanes_80000000<>+52(SB)/4, $0x80000000
-DATA lanes_80000000<>+56(SB)/4, $0x80000000
-DATA lanes_80000000<>+60(SB)/4, $0x80000000
-GLOBL lanes_80000000<>(SB), RODATA|NOPTR, $64
 
 DATA lanes_c111999a<>+0(SB)/4, $0xc111999a
 DATA lanes_c111999a<>+4(SB)/4, $0xc111999a
@@ -14329,6 +14385,7082 @@ vectors_end:
 	VMOVUPS.Z    (BX), K1, Z15
 	VMULPS       Z15, Z14, Z15
 	VMOVUPS      Z15, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func AddAVX2(dst *float32, x *float32, y *float32, n int)
+// Requires: AVX
+TEXT ·AddAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ y+16(FP), CX
+	MOVQ n+24(FP), DX
+	SUBQ $+32, DX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	VMOVUPS 64(BX), Y2
+	VMOVUPS 96(BX), Y3
+	VMOVUPS (CX), Y4
+	VMOVUPS 32(CX), Y5
+	VMOVUPS 64(CX), Y6
+	VMOVUPS 96(CX), Y7
+	VADDPS  Y4, Y0, Y4
+	VADDPS  Y5, Y1, Y5
+	VADDPS  Y6, Y2, Y6
+	VADDPS  Y7, Y3, Y7
+	VMOVUPS Y4, (AX)
+	VMOVUPS Y5, 32(AX)
+	VMOVUPS Y6, 64(AX)
+	VMOVUPS Y7, 96(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	ADDQ    $+128, CX
+	SUBQ    $+32, DX
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+32, DX
+	SUBQ $+8, DX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS (BX), Y7
+	VMOVUPS (CX), Y6
+	VADDPS  Y6, Y7, Y6
+	VMOVUPS Y6, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	ADDQ    $+32, CX
+	SUBQ    $+8, DX
+	JGE     vectors
+
+vectors_end:
+	ADDQ       $+8, DX
+	TESTQ      DX, DX
+	JE         done
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       DX
+	VMOVUPS    32(R13)(DX*4), Y6
+	NEGQ       DX
+	VMASKMOVPS (BX), Y6, Y7
+	VMASKMOVPS (CX), Y6, Y5
+	VADDPS     Y5, Y7, Y5
+	VMASKMOVPS Y5, Y6, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func AddAVX512(dst *float32, x *float32, y *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·AddAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ y+16(FP), CX
+	MOVQ n+24(FP), DX
+	SUBQ $+64, DX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS (CX), Z4
+	VMOVUPS 64(CX), Z5
+	VMOVUPS 128(CX), Z6
+	VMOVUPS 192(CX), Z7
+	VADDPS  Z4, Z0, Z4
+	VADDPS  Z5, Z1, Z5
+	VADDPS  Z6, Z2, Z6
+	VADDPS  Z7, Z3, Z7
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	VMOVUPS Z6, 128(AX)
+	VMOVUPS Z7, 192(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, BX
+	ADDQ    $+256, CX
+	SUBQ    $+64, DX
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+64, DX
+	SUBQ $+16, DX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS (BX), Z7
+	VMOVUPS (CX), Z6
+	VADDPS  Z6, Z7, Z6
+	VMOVUPS Z6, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	ADDQ    $+64, CX
+	SUBQ    $+16, DX
+	JGE     vectors
+
+vectors_end:
+	ADDQ      $+16, DX
+	TESTQ     DX, DX
+	JE        done
+	MOVL      $0x0000ffff, R13
+	BZHIL     DX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (BX), K1, Z6
+	VMOVUPS.Z (CX), K1, Z7
+	VADDPS    Z7, Z6, Z7
+	VMOVUPS   Z7, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func SubAVX2(dst *float32, x *float32, y *float32, n int)
+// Requires: AVX
+TEXT ·SubAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ y+16(FP), CX
+	MOVQ n+24(FP), DX
+	SUBQ $+32, DX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	VMOVUPS 64(BX), Y2
+	VMOVUPS 96(BX), Y3
+	VMOVUPS (CX), Y4
+	VMOVUPS 32(CX), Y5
+	VMOVUPS 64(CX), Y6
+	VMOVUPS 96(CX), Y7
+	VSUBPS  Y4, Y0, Y4
+	VSUBPS  Y5, Y1, Y5
+	VSUBPS  Y6, Y2, Y6
+	VSUBPS  Y7, Y3, Y7
+	VMOVUPS Y4, (AX)
+	VMOVUPS Y5, 32(AX)
+	VMOVUPS Y6, 64(AX)
+	VMOVUPS Y7, 96(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	ADDQ    $+128, CX
+	SUBQ    $+32, DX
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+32, DX
+	SUBQ $+8, DX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS (BX), Y7
+	VMOVUPS (CX), Y6
+	VSUBPS  Y6, Y7, Y6
+	VMOVUPS Y6, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	ADDQ    $+32, CX
+	SUBQ    $+8, DX
+	JGE     vectors
+
+vectors_end:
+	ADDQ       $+8, DX
+	TESTQ      DX, DX
+	JE         done
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       DX
+	VMOVUPS    32(R13)(DX*4), Y6
+	NEGQ       DX
+	VMASKMOVPS (BX), Y6, Y7
+	VMASKMOVPS (CX), Y6, Y5
+	VSUBPS     Y5, Y7, Y5
+	VMASKMOVPS Y5, Y6, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func SubAVX512(dst *float32, x *float32, y *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·SubAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ y+16(FP), CX
+	MOVQ n+24(FP), DX
+	SUBQ $+64, DX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS (CX), Z4
+	VMOVUPS 64(CX), Z5
+	VMOVUPS 128(CX), Z6
+	VMOVUPS 192(CX), Z7
+	VSUBPS  Z4, Z0, Z4
+	VSUBPS  Z5, Z1, Z5
+	VSUBPS  Z6, Z2, Z6
+	VSUBPS  Z7, Z3, Z7
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	VMOVUPS Z6, 128(AX)
+	VMOVUPS Z7, 192(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, BX
+	ADDQ    $+256, CX
+	SUBQ    $+64, DX
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+64, DX
+	SUBQ $+16, DX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS (BX), Z7
+	VMOVUPS (CX), Z6
+	VSUBPS  Z6, Z7, Z6
+	VMOVUPS Z6, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	ADDQ    $+64, CX
+	SUBQ    $+16, DX
+	JGE     vectors
+
+vectors_end:
+	ADDQ      $+16, DX
+	TESTQ     DX, DX
+	JE        done
+	MOVL      $0x0000ffff, R13
+	BZHIL     DX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (BX), K1, Z6
+	VMOVUPS.Z (CX), K1, Z7
+	VSUBPS    Z7, Z6, Z7
+	VMOVUPS   Z7, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func MulAVX2(dst *float32, x *float32, y *float32, n int)
+// Requires: AVX
+TEXT ·MulAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ y+16(FP), CX
+	MOVQ n+24(FP), DX
+	SUBQ $+32, DX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	VMOVUPS 64(BX), Y2
+	VMOVUPS 96(BX), Y3
+	VMOVUPS (CX), Y4
+	VMOVUPS 32(CX), Y5
+	VMOVUPS 64(CX), Y6
+	VMOVUPS 96(CX), Y7
+	VMULPS  Y4, Y0, Y4
+	VMULPS  Y5, Y1, Y5
+	VMULPS  Y6, Y2, Y6
+	VMULPS  Y7, Y3, Y7
+	VMOVUPS Y4, (AX)
+	VMOVUPS Y5, 32(AX)
+	VMOVUPS Y6, 64(AX)
+	VMOVUPS Y7, 96(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	ADDQ    $+128, CX
+	SUBQ    $+32, DX
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+32, DX
+	SUBQ $+8, DX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS (BX), Y7
+	VMOVUPS (CX), Y6
+	VMULPS  Y6, Y7, Y6
+	VMOVUPS Y6, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	ADDQ    $+32, CX
+	SUBQ    $+8, DX
+	JGE     vectors
+
+vectors_end:
+	ADDQ       $+8, DX
+	TESTQ      DX, DX
+	JE         done
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       DX
+	VMOVUPS    32(R13)(DX*4), Y6
+	NEGQ       DX
+	VMASKMOVPS (BX), Y6, Y7
+	VMASKMOVPS (CX), Y6, Y5
+	VMULPS     Y5, Y7, Y5
+	VMASKMOVPS Y5, Y6, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func MulAVX512(dst *float32, x *float32, y *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·MulAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ y+16(FP), CX
+	MOVQ n+24(FP), DX
+	SUBQ $+64, DX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS (CX), Z4
+	VMOVUPS 64(CX), Z5
+	VMOVUPS 128(CX), Z6
+	VMOVUPS 192(CX), Z7
+	VMULPS  Z4, Z0, Z4
+	VMULPS  Z5, Z1, Z5
+	VMULPS  Z6, Z2, Z6
+	VMULPS  Z7, Z3, Z7
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	VMOVUPS Z6, 128(AX)
+	VMOVUPS Z7, 192(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, BX
+	ADDQ    $+256, CX
+	SUBQ    $+64, DX
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+64, DX
+	SUBQ $+16, DX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS (BX), Z7
+	VMOVUPS (CX), Z6
+	VMULPS  Z6, Z7, Z6
+	VMOVUPS Z6, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	ADDQ    $+64, CX
+	SUBQ    $+16, DX
+	JGE     vectors
+
+vectors_end:
+	ADDQ      $+16, DX
+	TESTQ     DX, DX
+	JE        done
+	MOVL      $0x0000ffff, R13
+	BZHIL     DX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (BX), K1, Z6
+	VMOVUPS.Z (CX), K1, Z7
+	VMULPS    Z7, Z6, Z7
+	VMOVUPS   Z7, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func DivAVX2(dst *float32, x *float32, y *float32, n int)
+// Requires: AVX
+TEXT ·DivAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ y+16(FP), CX
+	MOVQ n+24(FP), DX
+	SUBQ $+32, DX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	VMOVUPS 64(BX), Y2
+	VMOVUPS 96(BX), Y3
+	VMOVUPS (CX), Y4
+	VMOVUPS 32(CX), Y5
+	VMOVUPS 64(CX), Y6
+	VMOVUPS 96(CX), Y7
+	VDIVPS  Y4, Y0, Y4
+	VDIVPS  Y5, Y1, Y5
+	VDIVPS  Y6, Y2, Y6
+	VDIVPS  Y7, Y3, Y7
+	VMOVUPS Y4, (AX)
+	VMOVUPS Y5, 32(AX)
+	VMOVUPS Y6, 64(AX)
+	VMOVUPS Y7, 96(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	ADDQ    $+128, CX
+	SUBQ    $+32, DX
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+32, DX
+	SUBQ $+8, DX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS (BX), Y7
+	VMOVUPS (CX), Y6
+	VDIVPS  Y6, Y7, Y6
+	VMOVUPS Y6, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	ADDQ    $+32, CX
+	SUBQ    $+8, DX
+	JGE     vectors
+
+vectors_end:
+	ADDQ       $+8, DX
+	TESTQ      DX, DX
+	JE         done
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       DX
+	VMOVUPS    32(R13)(DX*4), Y6
+	NEGQ       DX
+	VMASKMOVPS (BX), Y6, Y7
+	VMASKMOVPS (CX), Y6, Y5
+	VDIVPS     Y5, Y7, Y5
+	VMASKMOVPS Y5, Y6, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func DivAVX512(dst *float32, x *float32, y *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·DivAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ y+16(FP), CX
+	MOVQ n+24(FP), DX
+	SUBQ $+64, DX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS (CX), Z4
+	VMOVUPS 64(CX), Z5
+	VMOVUPS 128(CX), Z6
+	VMOVUPS 192(CX), Z7
+	VDIVPS  Z4, Z0, Z4
+	VDIVPS  Z5, Z1, Z5
+	VDIVPS  Z6, Z2, Z6
+	VDIVPS  Z7, Z3, Z7
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	VMOVUPS Z6, 128(AX)
+	VMOVUPS Z7, 192(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, BX
+	ADDQ    $+256, CX
+	SUBQ    $+64, DX
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+64, DX
+	SUBQ $+16, DX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS (BX), Z7
+	VMOVUPS (CX), Z6
+	VDIVPS  Z6, Z7, Z6
+	VMOVUPS Z6, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	ADDQ    $+64, CX
+	SUBQ    $+16, DX
+	JGE     vectors
+
+vectors_end:
+	ADDQ      $+16, DX
+	TESTQ     DX, DX
+	JE        done
+	MOVL      $0x0000ffff, R13
+	BZHIL     DX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (BX), K1, Z6
+	VMOVUPS.Z (CX), K1, Z7
+	VDIVPS    Z7, Z6, Z7
+	VMOVUPS   Z7, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func MulAddAVX2(dst *float32, x *float32, y *float32, z *float32, n int)
+// Requires: AVX, FMA3
+TEXT ·MulAddAVX2(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ y+16(FP), CX
+	MOVQ z+24(FP), DX
+	MOVQ n+32(FP), SI
+	SUBQ $+32, SI
+	JL   blocks_end
+
+blocks:
+	VMOVUPS     (BX), Y0
+	VMOVUPS     32(BX), Y1
+	VMOVUPS     64(BX), Y2
+	VMOVUPS     96(BX), Y3
+	VMOVUPS     (CX), Y4
+	VMOVUPS     32(CX), Y5
+	VMOVUPS     64(CX), Y6
+	VMOVUPS     96(CX), Y7
+	VMOVUPS     (DX), Y8
+	VMOVUPS     32(DX), Y9
+	VMOVUPS     64(DX), Y10
+	VMOVUPS     96(DX), Y11
+	VFMADD231PS Y4, Y0, Y8
+	VFMADD231PS Y5, Y1, Y9
+	VFMADD231PS Y6, Y2, Y10
+	VFMADD231PS Y7, Y3, Y11
+	VMOVUPS     Y8, (AX)
+	VMOVUPS     Y9, 32(AX)
+	VMOVUPS     Y10, 64(AX)
+	VMOVUPS     Y11, 96(AX)
+	ADDQ        $+128, AX
+	ADDQ        $+128, BX
+	ADDQ        $+128, CX
+	ADDQ        $+128, DX
+	SUBQ        $+32, SI
+	JGE         blocks
+
+blocks_end:
+	ADDQ $+32, SI
+	SUBQ $+8, SI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS     (BX), Y11
+	VMOVUPS     (CX), Y10
+	VMOVUPS     (DX), Y9
+	VFMADD231PS Y10, Y11, Y9
+	VMOVUPS     Y9, (AX)
+	ADDQ        $+32, AX
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	SUBQ        $+8, SI
+	JGE         vectors
+
+vectors_end:
+	ADDQ        $+8, SI
+	TESTQ       SI, SI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), R13
+	NEGQ        SI
+	VMOVUPS     32(R13)(SI*4), Y9
+	NEGQ        SI
+	VMASKMOVPS  (BX), Y9, Y10
+	VMASKMOVPS  (CX), Y9, Y11
+	VMASKMOVPS  (DX), Y9, Y8
+	VFMADD231PS Y11, Y10, Y8
+	VMASKMOVPS  Y8, Y9, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func MulAddAVX512(dst *float32, x *float32, y *float32, z *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·MulAddAVX512(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ y+16(FP), CX
+	MOVQ z+24(FP), DX
+	MOVQ n+32(FP), SI
+	SUBQ $+64, SI
+	JL   blocks_end
+
+blocks:
+	VMOVUPS     (BX), Z0
+	VMOVUPS     64(BX), Z1
+	VMOVUPS     128(BX), Z2
+	VMOVUPS     192(BX), Z3
+	VMOVUPS     (CX), Z4
+	VMOVUPS     64(CX), Z5
+	VMOVUPS     128(CX), Z6
+	VMOVUPS     192(CX), Z7
+	VMOVUPS     (DX), Z8
+	VMOVUPS     64(DX), Z9
+	VMOVUPS     128(DX), Z10
+	VMOVUPS     192(DX), Z11
+	VFMADD231PS Z4, Z0, Z8
+	VFMADD231PS Z5, Z1, Z9
+	VFMADD231PS Z6, Z2, Z10
+	VFMADD231PS Z7, Z3, Z11
+	VMOVUPS     Z8, (AX)
+	VMOVUPS     Z9, 64(AX)
+	VMOVUPS     Z10, 128(AX)
+	VMOVUPS     Z11, 192(AX)
+	ADDQ        $+256, AX
+	ADDQ        $+256, BX
+	ADDQ        $+256, CX
+	ADDQ        $+256, DX
+	SUBQ        $+64, SI
+	JGE         blocks
+
+blocks_end:
+	ADDQ $+64, SI
+	SUBQ $+16, SI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS     (BX), Z11
+	VMOVUPS     (CX), Z10
+	VMOVUPS     (DX), Z9
+	VFMADD231PS Z10, Z11, Z9
+	VMOVUPS     Z9, (AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	SUBQ        $+16, SI
+	JGE         vectors
+
+vectors_end:
+	ADDQ        $+16, SI
+	TESTQ       SI, SI
+	JE          done
+	MOVL        $0x0000ffff, R13
+	BZHIL       SI, R13, R13
+	KMOVW       R13, K1
+	VMOVUPS.Z   (BX), K1, Z9
+	VMOVUPS.Z   (CX), K1, Z10
+	VMOVUPS.Z   (DX), K1, Z11
+	VFMADD231PS Z10, Z9, Z11
+	VMOVUPS     Z11, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func ScaleAddAVX2(dst *float32, x *float32, y *float32, n int, alpha float32, beta float32)
+// Requires: AVX, FMA3
+TEXT ·ScaleAddAVX2(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         y+16(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS alpha+32(FP), Y0
+	VBROADCASTSS beta+36(FP), Y1
+	SUBQ         $+32, DX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS     (BX), Y2
+	VMOVUPS     32(BX), Y3
+	VMOVUPS     64(BX), Y4
+	VMOVUPS     96(BX), Y5
+	VMOVUPS     (CX), Y6
+	VMOVUPS     32(CX), Y7
+	VMOVUPS     64(CX), Y8
+	VMOVUPS     96(CX), Y9
+	VMULPS      Y6, Y1, Y6
+	VMULPS      Y7, Y1, Y7
+	VMULPS      Y8, Y1, Y8
+	VMULPS      Y9, Y1, Y9
+	VFMADD231PS Y2, Y0, Y6
+	VFMADD231PS Y3, Y0, Y7
+	VFMADD231PS Y4, Y0, Y8
+	VFMADD231PS Y5, Y0, Y9
+	VMOVUPS     Y6, (AX)
+	VMOVUPS     Y7, 32(AX)
+	VMOVUPS     Y8, 64(AX)
+	VMOVUPS     Y9, 96(AX)
+	ADDQ        $+128, AX
+	ADDQ        $+128, BX
+	ADDQ        $+128, CX
+	SUBQ        $+32, DX
+	JGE         blocks
+
+blocks_end:
+	ADDQ $+32, DX
+	SUBQ $+8, DX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS     (BX), Y9
+	VMOVUPS     (CX), Y8
+	VMULPS      Y8, Y1, Y8
+	VFMADD231PS Y9, Y0, Y8
+	VMOVUPS     Y8, (AX)
+	ADDQ        $+32, AX
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	SUBQ        $+8, DX
+	JGE         vectors
+
+vectors_end:
+	ADDQ        $+8, DX
+	TESTQ       DX, DX
+	JE          done
+	LEAQ        partial_masks<>+0(SB), R13
+	NEGQ        DX
+	VMOVUPS     32(R13)(DX*4), Y8
+	NEGQ        DX
+	VMASKMOVPS  (BX), Y8, Y9
+	VMASKMOVPS  (CX), Y8, Y7
+	VMULPS      Y7, Y1, Y7
+	VFMADD231PS Y9, Y0, Y7
+	VMASKMOVPS  Y7, Y8, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func ScaleAddAVX512(dst *float32, x *float32, y *float32, n int, alpha float32, beta float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·ScaleAddAVX512(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         y+16(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS alpha+32(FP), Z0
+	VBROADCASTSS beta+36(FP), Z1
+	SUBQ         $+64, DX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS     (BX), Z2
+	VMOVUPS     64(BX), Z3
+	VMOVUPS     128(BX), Z4
+	VMOVUPS     192(BX), Z5
+	VMOVUPS     (CX), Z6
+	VMOVUPS     64(CX), Z7
+	VMOVUPS     128(CX), Z8
+	VMOVUPS     192(CX), Z9
+	VMULPS      Z6, Z1, Z6
+	VMULPS      Z7, Z1, Z7
+	VMULPS      Z8, Z1, Z8
+	VMULPS      Z9, Z1, Z9
+	VFMADD231PS Z2, Z0, Z6
+	VFMADD231PS Z3, Z0, Z7
+	VFMADD231PS Z4, Z0, Z8
+	VFMADD231PS Z5, Z0, Z9
+	VMOVUPS     Z6, (AX)
+	VMOVUPS     Z7, 64(AX)
+	VMOVUPS     Z8, 128(AX)
+	VMOVUPS     Z9, 192(AX)
+	ADDQ        $+256, AX
+	ADDQ        $+256, BX
+	ADDQ        $+256, CX
+	SUBQ        $+64, DX
+	JGE         blocks
+
+blocks_end:
+	ADDQ $+64, DX
+	SUBQ $+16, DX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS     (BX), Z9
+	VMOVUPS     (CX), Z8
+	VMULPS      Z8, Z1, Z8
+	VFMADD231PS Z9, Z0, Z8
+	VMOVUPS     Z8, (AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	ADDQ        $+64, CX
+	SUBQ        $+16, DX
+	JGE         vectors
+
+vectors_end:
+	ADDQ        $+16, DX
+	TESTQ       DX, DX
+	JE          done
+	MOVL        $0x0000ffff, R13
+	BZHIL       DX, R13, R13
+	KMOVW       R13, K1
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (CX), K1, Z9
+	VMULPS      Z9, Z1, Z9
+	VFMADD231PS Z8, Z0, Z9
+	VMOVUPS     Z9, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func CopyVectorAVX2(dst *float32, x *float32, n int)
+// Requires: AVX
+TEXT ·CopyVectorAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ n+16(FP), CX
+	SUBQ $+64, CX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	VMOVUPS 64(BX), Y2
+	VMOVUPS 96(BX), Y3
+	VMOVUPS 128(BX), Y4
+	VMOVUPS 160(BX), Y5
+	VMOVUPS 192(BX), Y6
+	VMOVUPS 224(BX), Y7
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
+	VMOVUPS Y4, 128(AX)
+	VMOVUPS Y5, 160(AX)
+	VMOVUPS Y6, 192(AX)
+	VMOVUPS Y7, 224(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, BX
+	SUBQ    $+64, CX
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+64, CX
+	SUBQ $+8, CX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS (BX), Y7
+	VMOVUPS Y7, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	SUBQ    $+8, CX
+	JGE     vectors
+
+vectors_end:
+	ADDQ       $+8, CX
+	TESTQ      CX, CX
+	JE         done
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       CX
+	VMOVUPS    32(R13)(CX*4), Y7
+	NEGQ       CX
+	VMASKMOVPS (BX), Y7, Y6
+	VMASKMOVPS Y6, Y7, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func CopyVectorAVX512(dst *float32, x *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·CopyVectorAVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ n+16(FP), CX
+	SUBQ $+128, CX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS 256(BX), Z4
+	VMOVUPS 320(BX), Z5
+	VMOVUPS 384(BX), Z6
+	VMOVUPS 448(BX), Z7
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, 192(AX)
+	VMOVUPS Z4, 256(AX)
+	VMOVUPS Z5, 320(AX)
+	VMOVUPS Z6, 384(AX)
+	VMOVUPS Z7, 448(AX)
+	ADDQ    $+512, AX
+	ADDQ    $+512, BX
+	SUBQ    $+128, CX
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+128, CX
+	SUBQ $+16, CX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS (BX), Z7
+	VMOVUPS Z7, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	SUBQ    $+16, CX
+	JGE     vectors
+
+vectors_end:
+	ADDQ      $+16, CX
+	TESTQ     CX, CX
+	JE        done
+	MOVL      $0x0000ffff, R13
+	BZHIL     CX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (BX), K1, Z7
+	VMOVUPS   Z7, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func FillAVX2(dst *float32, n int, value float32)
+// Requires: AVX
+TEXT ·FillAVX2(SB), NOSPLIT, $0-20
+	MOVQ         dst+0(FP), AX
+	MOVQ         n+8(FP), BX
+	VBROADCASTSS value+16(FP), Y0
+	SUBQ         $+64, BX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y0, 32(AX)
+	VMOVUPS Y0, 64(AX)
+	VMOVUPS Y0, 96(AX)
+	VMOVUPS Y0, 128(AX)
+	VMOVUPS Y0, 160(AX)
+	VMOVUPS Y0, 192(AX)
+	VMOVUPS Y0, 224(AX)
+	ADDQ    $+256, AX
+	SUBQ    $+64, BX
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+64, BX
+	SUBQ $+8, BX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS Y0, (AX)
+	ADDQ    $+32, AX
+	SUBQ    $+8, BX
+	JGE     vectors
+
+vectors_end:
+	ADDQ       $+8, BX
+	TESTQ      BX, BX
+	JE         done
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       BX
+	VMOVUPS    32(R13)(BX*4), Y1
+	NEGQ       BX
+	VMASKMOVPS Y0, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func FillAVX512(dst *float32, n int, value float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·FillAVX512(SB), NOSPLIT, $0-20
+	MOVQ         dst+0(FP), AX
+	MOVQ         n+8(FP), BX
+	VBROADCASTSS value+16(FP), Z0
+	SUBQ         $+128, BX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z0, 64(AX)
+	VMOVUPS Z0, 128(AX)
+	VMOVUPS Z0, 192(AX)
+	VMOVUPS Z0, 256(AX)
+	VMOVUPS Z0, 320(AX)
+	VMOVUPS Z0, 384(AX)
+	VMOVUPS Z0, 448(AX)
+	ADDQ    $+512, AX
+	SUBQ    $+128, BX
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+128, BX
+	SUBQ $+16, BX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS Z0, (AX)
+	ADDQ    $+64, AX
+	SUBQ    $+16, BX
+	JGE     vectors
+
+vectors_end:
+	ADDQ    $+16, BX
+	TESTQ   BX, BX
+	JE      done
+	MOVL    $0x0000ffff, R13
+	BZHIL   BX, R13, R13
+	KMOVW   R13, K1
+	VMOVUPS Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func ClampAVX2(dst *float32, x *float32, n int, lo float32, hi float32)
+// Requires: AVX
+TEXT ·ClampAVX2(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS lo+24(FP), Y0
+	VBROADCASTSS hi+28(FP), Y1
+	SUBQ         $+32, CX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS (BX), Y2
+	VMOVUPS 32(BX), Y3
+	VMOVUPS 64(BX), Y4
+	VMOVUPS 96(BX), Y5
+	VMAXPS  Y2, Y0, Y2
+	VMAXPS  Y3, Y0, Y3
+	VMAXPS  Y4, Y0, Y4
+	VMAXPS  Y5, Y0, Y5
+	VMINPS  Y2, Y1, Y2
+	VMINPS  Y3, Y1, Y3
+	VMINPS  Y4, Y1, Y4
+	VMINPS  Y5, Y1, Y5
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	VMOVUPS Y4, 64(AX)
+	VMOVUPS Y5, 96(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	SUBQ    $+32, CX
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+32, CX
+	SUBQ $+8, CX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS (BX), Y5
+	VMAXPS  Y5, Y0, Y5
+	VMINPS  Y5, Y1, Y5
+	VMOVUPS Y5, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	SUBQ    $+8, CX
+	JGE     vectors
+
+vectors_end:
+	ADDQ       $+8, CX
+	TESTQ      CX, CX
+	JE         done
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       CX
+	VMOVUPS    32(R13)(CX*4), Y5
+	NEGQ       CX
+	VMASKMOVPS (BX), Y5, Y4
+	VMAXPS     Y4, Y0, Y4
+	VMINPS     Y4, Y1, Y4
+	VMASKMOVPS Y4, Y5, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func ClampAVX512(dst *float32, x *float32, n int, lo float32, hi float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·ClampAVX512(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS lo+24(FP), Z0
+	VBROADCASTSS hi+28(FP), Z1
+	SUBQ         $+64, CX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS (BX), Z2
+	VMOVUPS 64(BX), Z3
+	VMOVUPS 128(BX), Z4
+	VMOVUPS 192(BX), Z5
+	VMAXPS  Z2, Z0, Z2
+	VMAXPS  Z3, Z0, Z3
+	VMAXPS  Z4, Z0, Z4
+	VMAXPS  Z5, Z0, Z5
+	VMINPS  Z2, Z1, Z2
+	VMINPS  Z3, Z1, Z3
+	VMINPS  Z4, Z1, Z4
+	VMINPS  Z5, Z1, Z5
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	VMOVUPS Z4, 128(AX)
+	VMOVUPS Z5, 192(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, BX
+	SUBQ    $+64, CX
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+64, CX
+	SUBQ $+16, CX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS (BX), Z5
+	VMAXPS  Z5, Z0, Z5
+	VMINPS  Z5, Z1, Z5
+	VMOVUPS Z5, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	SUBQ    $+16, CX
+	JGE     vectors
+
+vectors_end:
+	ADDQ      $+16, CX
+	TESTQ     CX, CX
+	JE        done
+	MOVL      $0x0000ffff, R13
+	BZHIL     CX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (BX), K1, Z5
+	VMAXPS    Z5, Z0, Z5
+	VMINPS    Z5, Z1, Z5
+	VMOVUPS   Z5, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func AbsAVX2(dst *float32, x *float32, n int)
+// Requires: AVX
+TEXT ·AbsAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ n+16(FP), CX
+	SUBQ $+32, CX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	VMOVUPS 64(BX), Y2
+	VMOVUPS 96(BX), Y3
+	VMOVUPS lanes_80000000<>+0(SB), Y4
+	VANDNPS Y0, Y4, Y0
+	VMOVUPS lanes_80000000<>+0(SB), Y4
+	VANDNPS Y1, Y4, Y1
+	VMOVUPS lanes_80000000<>+0(SB), Y4
+	VANDNPS Y2, Y4, Y2
+	VMOVUPS lanes_80000000<>+0(SB), Y4
+	VANDNPS Y3, Y4, Y3
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	SUBQ    $+32, CX
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+32, CX
+	SUBQ $+8, CX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS (BX), Y3
+	VMOVUPS lanes_80000000<>+0(SB), Y2
+	VANDNPS Y3, Y2, Y3
+	VMOVUPS Y3, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	SUBQ    $+8, CX
+	JGE     vectors
+
+vectors_end:
+	ADDQ       $+8, CX
+	TESTQ      CX, CX
+	JE         done
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       CX
+	VMOVUPS    32(R13)(CX*4), Y3
+	NEGQ       CX
+	VMASKMOVPS (BX), Y3, Y2
+	VMOVUPS    lanes_80000000<>+0(SB), Y1
+	VANDNPS    Y2, Y1, Y2
+	VMASKMOVPS Y2, Y3, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func AbsAVX512(dst *float32, x *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·AbsAVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ n+16(FP), CX
+	SUBQ $+64, CX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS lanes_80000000<>+0(SB), Z4
+	VPANDND Z0, Z4, Z0
+	VMOVUPS lanes_80000000<>+0(SB), Z4
+	VPANDND Z1, Z4, Z1
+	VMOVUPS lanes_80000000<>+0(SB), Z4
+	VPANDND Z2, Z4, Z2
+	VMOVUPS lanes_80000000<>+0(SB), Z4
+	VPANDND Z3, Z4, Z3
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, 192(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, BX
+	SUBQ    $+64, CX
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+64, CX
+	SUBQ $+16, CX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS (BX), Z3
+	VMOVUPS lanes_80000000<>+0(SB), Z2
+	VPANDND Z3, Z2, Z3
+	VMOVUPS Z3, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	SUBQ    $+16, CX
+	JGE     vectors
+
+vectors_end:
+	ADDQ      $+16, CX
+	TESTQ     CX, CX
+	JE        done
+	MOVL      $0x0000ffff, R13
+	BZHIL     CX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (BX), K1, Z3
+	VMOVUPS   lanes_80000000<>+0(SB), Z2
+	VPANDND   Z3, Z2, Z3
+	VMOVUPS   Z3, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func SumMagnitudesAVX2(acc *[64]float32, x *float32, n int) float32
+// Requires: AVX
+TEXT ·SumMagnitudesAVX2(SB), NOSPLIT, $0-28
+	MOVQ    acc+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    n+16(FP), CX
+	VPXOR   X0, X0, X0
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	VPXOR   X4, X4, X4
+	VPXOR   X5, X5, X5
+	VPXOR   X6, X6, X6
+	VPXOR   X7, X7, X7
+	TESTQ   AX, AX
+	JE      start
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+	VMOVUPS 128(AX), Y4
+	VMOVUPS 160(AX), Y5
+	VMOVUPS 192(AX), Y6
+	VMOVUPS 224(AX), Y7
+
+start:
+	SUBQ $+64, CX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS (BX), Y8
+	VMOVUPS 32(BX), Y9
+	VMOVUPS 64(BX), Y10
+	VMOVUPS 96(BX), Y11
+	VMOVUPS lanes_80000000<>+0(SB), Y12
+	VANDNPS Y8, Y12, Y8
+	VMOVUPS lanes_80000000<>+0(SB), Y12
+	VANDNPS Y9, Y12, Y9
+	VMOVUPS lanes_80000000<>+0(SB), Y12
+	VANDNPS Y10, Y12, Y10
+	VMOVUPS lanes_80000000<>+0(SB), Y12
+	VANDNPS Y11, Y12, Y11
+	VADDPS  Y8, Y0, Y0
+	VADDPS  Y9, Y1, Y1
+	VADDPS  Y10, Y2, Y2
+	VADDPS  Y11, Y3, Y3
+	ADDQ    $+128, BX
+	VMOVUPS (BX), Y11
+	VMOVUPS 32(BX), Y10
+	VMOVUPS 64(BX), Y9
+	VMOVUPS 96(BX), Y8
+	VMOVUPS lanes_80000000<>+0(SB), Y12
+	VANDNPS Y11, Y12, Y11
+	VMOVUPS lanes_80000000<>+0(SB), Y12
+	VANDNPS Y10, Y12, Y10
+	VMOVUPS lanes_80000000<>+0(SB), Y12
+	VANDNPS Y9, Y12, Y9
+	VMOVUPS lanes_80000000<>+0(SB), Y12
+	VANDNPS Y8, Y12, Y8
+	VADDPS  Y11, Y4, Y4
+	VADDPS  Y10, Y5, Y5
+	VADDPS  Y9, Y6, Y6
+	VADDPS  Y8, Y7, Y7
+	ADDQ    $+128, BX
+	SUBQ    $+64, CX
+	JGE     blocks
+
+blocks_end:
+	ADDQ    $+64, CX
+	CMPQ    CX, $+8
+	JL      partial0
+	VMOVUPS (BX), Y8
+	VMOVUPS lanes_80000000<>+0(SB), Y9
+	VANDNPS Y8, Y9, Y8
+	VADDPS  Y8, Y0, Y0
+	ADDQ    $+32, BX
+	ADDQ    $-8, CX
+	CMPQ    CX, $+8
+	JL      partial1
+	VMOVUPS (BX), Y8
+	VMOVUPS lanes_80000000<>+0(SB), Y9
+	VANDNPS Y8, Y9, Y8
+	VADDPS  Y8, Y1, Y1
+	ADDQ    $+32, BX
+	ADDQ    $-8, CX
+	CMPQ    CX, $+8
+	JL      partial2
+	VMOVUPS (BX), Y8
+	VMOVUPS lanes_80000000<>+0(SB), Y9
+	VANDNPS Y8, Y9, Y8
+	VADDPS  Y8, Y2, Y2
+	ADDQ    $+32, BX
+	ADDQ    $-8, CX
+	CMPQ    CX, $+8
+	JL      partial3
+	VMOVUPS (BX), Y8
+	VMOVUPS lanes_80000000<>+0(SB), Y9
+	VANDNPS Y8, Y9, Y8
+	VADDPS  Y8, Y3, Y3
+	ADDQ    $+32, BX
+	ADDQ    $-8, CX
+	CMPQ    CX, $+8
+	JL      partial4
+	VMOVUPS (BX), Y8
+	VMOVUPS lanes_80000000<>+0(SB), Y9
+	VANDNPS Y8, Y9, Y8
+	VADDPS  Y8, Y4, Y4
+	ADDQ    $+32, BX
+	ADDQ    $-8, CX
+	CMPQ    CX, $+8
+	JL      partial5
+	VMOVUPS (BX), Y8
+	VMOVUPS lanes_80000000<>+0(SB), Y9
+	VANDNPS Y8, Y9, Y8
+	VADDPS  Y8, Y5, Y5
+	ADDQ    $+32, BX
+	ADDQ    $-8, CX
+	CMPQ    CX, $+8
+	JL      partial6
+	VMOVUPS (BX), Y8
+	VMOVUPS lanes_80000000<>+0(SB), Y9
+	VANDNPS Y8, Y9, Y8
+	VADDPS  Y8, Y6, Y6
+	ADDQ    $+32, BX
+	ADDQ    $-8, CX
+	CMPQ    CX, $+8
+	JL      partial7
+	VMOVUPS (BX), Y8
+	VMOVUPS lanes_80000000<>+0(SB), Y9
+	VANDNPS Y8, Y9, Y8
+	VADDPS  Y8, Y7, Y7
+	ADDQ    $+32, BX
+	ADDQ    $-8, CX
+	JMP     fold
+
+partial0:
+	TESTQ      CX, CX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       CX
+	VMOVUPS    32(R13)(CX*4), Y8
+	NEGQ       CX
+	VMASKMOVPS (BX), Y8, Y9
+	VMOVUPS    lanes_80000000<>+0(SB), Y10
+	VANDNPS    Y9, Y10, Y9
+	VADDPS     Y9, Y0, Y0
+	JMP        fold
+
+partial1:
+	TESTQ      CX, CX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       CX
+	VMOVUPS    32(R13)(CX*4), Y8
+	NEGQ       CX
+	VMASKMOVPS (BX), Y8, Y9
+	VMOVUPS    lanes_80000000<>+0(SB), Y10
+	VANDNPS    Y9, Y10, Y9
+	VADDPS     Y9, Y1, Y1
+	JMP        fold
+
+partial2:
+	TESTQ      CX, CX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       CX
+	VMOVUPS    32(R13)(CX*4), Y8
+	NEGQ       CX
+	VMASKMOVPS (BX), Y8, Y9
+	VMOVUPS    lanes_80000000<>+0(SB), Y10
+	VANDNPS    Y9, Y10, Y9
+	VADDPS     Y9, Y2, Y2
+	JMP        fold
+
+partial3:
+	TESTQ      CX, CX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       CX
+	VMOVUPS    32(R13)(CX*4), Y8
+	NEGQ       CX
+	VMASKMOVPS (BX), Y8, Y9
+	VMOVUPS    lanes_80000000<>+0(SB), Y10
+	VANDNPS    Y9, Y10, Y9
+	VADDPS     Y9, Y3, Y3
+	JMP        fold
+
+partial4:
+	TESTQ      CX, CX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       CX
+	VMOVUPS    32(R13)(CX*4), Y8
+	NEGQ       CX
+	VMASKMOVPS (BX), Y8, Y9
+	VMOVUPS    lanes_80000000<>+0(SB), Y10
+	VANDNPS    Y9, Y10, Y9
+	VADDPS     Y9, Y4, Y4
+	JMP        fold
+
+partial5:
+	TESTQ      CX, CX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       CX
+	VMOVUPS    32(R13)(CX*4), Y8
+	NEGQ       CX
+	VMASKMOVPS (BX), Y8, Y9
+	VMOVUPS    lanes_80000000<>+0(SB), Y10
+	VANDNPS    Y9, Y10, Y9
+	VADDPS     Y9, Y5, Y5
+	JMP        fold
+
+partial6:
+	TESTQ      CX, CX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       CX
+	VMOVUPS    32(R13)(CX*4), Y8
+	NEGQ       CX
+	VMASKMOVPS (BX), Y8, Y9
+	VMOVUPS    lanes_80000000<>+0(SB), Y10
+	VANDNPS    Y9, Y10, Y9
+	VADDPS     Y9, Y6, Y6
+	JMP        fold
+
+partial7:
+	TESTQ      CX, CX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       CX
+	VMOVUPS    32(R13)(CX*4), Y8
+	NEGQ       CX
+	VMASKMOVPS (BX), Y8, Y9
+	VMOVUPS    lanes_80000000<>+0(SB), Y10
+	VANDNPS    Y9, Y10, Y9
+	VADDPS     Y9, Y7, Y7
+
+fold:
+	TESTQ   AX, AX
+	JE      tree
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
+	VMOVUPS Y4, 128(AX)
+	VMOVUPS Y5, 160(AX)
+	VMOVUPS Y6, 192(AX)
+	VMOVUPS Y7, 224(AX)
+
+tree:
+	VADDPS       Y4, Y0, Y0
+	VADDPS       Y5, Y1, Y1
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y7, Y3, Y3
+	VADDPS       Y2, Y0, Y0
+	VADDPS       Y3, Y1, Y1
+	VADDPS       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X8
+	VADDPS       X8, X0, X0
+	VSHUFPS      $0x0e, X0, X0, X8
+	VADDPS       X8, X0, X0
+	VSHUFPS      $0x01, X0, X0, X8
+	VADDPS       X8, X0, X0
+	VMOVSS       X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func SumMagnitudesAVX512(acc *[64]float32, x *float32, n int) float32
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·SumMagnitudesAVX512(SB), NOSPLIT, $0-28
+	MOVQ    acc+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    n+16(FP), CX
+	VPXOR   X0, X0, X0
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	TESTQ   AX, AX
+	JE      start
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS 192(AX), Z3
+
+start:
+	SUBQ $+64, CX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS (BX), Z4
+	VMOVUPS 64(BX), Z5
+	VMOVUPS 128(BX), Z6
+	VMOVUPS 192(BX), Z7
+	VMOVUPS lanes_80000000<>+0(SB), Z8
+	VPANDND Z4, Z8, Z4
+	VMOVUPS lanes_80000000<>+0(SB), Z8
+	VPANDND Z5, Z8, Z5
+	VMOVUPS lanes_80000000<>+0(SB), Z8
+	VPANDND Z6, Z8, Z6
+	VMOVUPS lanes_80000000<>+0(SB), Z8
+	VPANDND Z7, Z8, Z7
+	VADDPS  Z4, Z0, Z0
+	VADDPS  Z5, Z1, Z1
+	VADDPS  Z6, Z2, Z2
+	VADDPS  Z7, Z3, Z3
+	ADDQ    $+256, BX
+	SUBQ    $+64, CX
+	JGE     blocks
+
+blocks_end:
+	ADDQ    $+64, CX
+	CMPQ    CX, $+16
+	JL      partial0
+	VMOVUPS (BX), Z7
+	VMOVUPS lanes_80000000<>+0(SB), Z6
+	VPANDND Z7, Z6, Z7
+	VADDPS  Z7, Z0, Z0
+	ADDQ    $+64, BX
+	ADDQ    $-16, CX
+	CMPQ    CX, $+16
+	JL      partial1
+	VMOVUPS (BX), Z7
+	VMOVUPS lanes_80000000<>+0(SB), Z6
+	VPANDND Z7, Z6, Z7
+	VADDPS  Z7, Z1, Z1
+	ADDQ    $+64, BX
+	ADDQ    $-16, CX
+	CMPQ    CX, $+16
+	JL      partial2
+	VMOVUPS (BX), Z7
+	VMOVUPS lanes_80000000<>+0(SB), Z6
+	VPANDND Z7, Z6, Z7
+	VADDPS  Z7, Z2, Z2
+	ADDQ    $+64, BX
+	ADDQ    $-16, CX
+	CMPQ    CX, $+16
+	JL      partial3
+	VMOVUPS (BX), Z7
+	VMOVUPS lanes_80000000<>+0(SB), Z6
+	VPANDND Z7, Z6, Z7
+	VADDPS  Z7, Z3, Z3
+	ADDQ    $+64, BX
+	ADDQ    $-16, CX
+	JMP     fold
+
+partial0:
+	TESTQ     CX, CX
+	JE        fold
+	MOVL      $0x0000ffff, R13
+	BZHIL     CX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (BX), K1, Z7
+	VMOVUPS   lanes_80000000<>+0(SB), Z6
+	VPANDND   Z7, Z6, Z7
+	VADDPS    Z7, Z0, Z0
+	JMP       fold
+
+partial1:
+	TESTQ     CX, CX
+	JE        fold
+	MOVL      $0x0000ffff, R13
+	BZHIL     CX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (BX), K1, Z7
+	VMOVUPS   lanes_80000000<>+0(SB), Z6
+	VPANDND   Z7, Z6, Z7
+	VADDPS    Z7, Z1, Z1
+	JMP       fold
+
+partial2:
+	TESTQ     CX, CX
+	JE        fold
+	MOVL      $0x0000ffff, R13
+	BZHIL     CX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (BX), K1, Z7
+	VMOVUPS   lanes_80000000<>+0(SB), Z6
+	VPANDND   Z7, Z6, Z7
+	VADDPS    Z7, Z2, Z2
+	JMP       fold
+
+partial3:
+	TESTQ     CX, CX
+	JE        fold
+	MOVL      $0x0000ffff, R13
+	BZHIL     CX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (BX), K1, Z7
+	VMOVUPS   lanes_80000000<>+0(SB), Z6
+	VPANDND   Z7, Z6, Z7
+	VADDPS    Z7, Z3, Z3
+
+fold:
+	TESTQ   AX, AX
+	JE      tree
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, 192(AX)
+
+tree:
+	VADDPS        Z2, Z0, Z0
+	VADDPS        Z3, Z1, Z1
+	VADDPS        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y7
+	VADDPS        Y7, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X7
+	VADDPS        X7, X0, X0
+	VSHUFPS       $0x0e, X0, X0, X7
+	VADDPS        X7, X0, X0
+	VSHUFPS       $0x01, X0, X0, X7
+	VADDPS        X7, X0, X0
+	VMOVSS        X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func SumSquaresScaledAVX2(acc *[64]float32, x *float32, n int, alpha float32) float32
+// Requires: AVX, FMA3
+TEXT ·SumSquaresScaledAVX2(SB), NOSPLIT, $0-36
+	MOVQ         acc+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS alpha+24(FP), Y0
+	VPXOR        X1, X1, X1
+	VPXOR        X2, X2, X2
+	VPXOR        X3, X3, X3
+	VPXOR        X4, X4, X4
+	VPXOR        X5, X5, X5
+	VPXOR        X6, X6, X6
+	VPXOR        X7, X7, X7
+	VPXOR        X8, X8, X8
+	TESTQ        AX, AX
+	JE           start
+	VMOVUPS      (AX), Y1
+	VMOVUPS      32(AX), Y2
+	VMOVUPS      64(AX), Y3
+	VMOVUPS      96(AX), Y4
+	VMOVUPS      128(AX), Y5
+	VMOVUPS      160(AX), Y6
+	VMOVUPS      192(AX), Y7
+	VMOVUPS      224(AX), Y8
+
+start:
+	SUBQ $+64, CX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS     (BX), Y9
+	VMOVUPS     32(BX), Y10
+	VMOVUPS     64(BX), Y11
+	VMOVUPS     96(BX), Y12
+	VMULPS      Y9, Y0, Y9
+	VMULPS      Y10, Y0, Y10
+	VMULPS      Y11, Y0, Y11
+	VMULPS      Y12, Y0, Y12
+	VFMADD231PS Y9, Y9, Y1
+	VFMADD231PS Y10, Y10, Y2
+	VFMADD231PS Y11, Y11, Y3
+	VFMADD231PS Y12, Y12, Y4
+	ADDQ        $+128, BX
+	VMOVUPS     (BX), Y12
+	VMOVUPS     32(BX), Y11
+	VMOVUPS     64(BX), Y10
+	VMOVUPS     96(BX), Y9
+	VMULPS      Y12, Y0, Y12
+	VMULPS      Y11, Y0, Y11
+	VMULPS      Y10, Y0, Y10
+	VMULPS      Y9, Y0, Y9
+	VFMADD231PS Y12, Y12, Y5
+	VFMADD231PS Y11, Y11, Y6
+	VFMADD231PS Y10, Y10, Y7
+	VFMADD231PS Y9, Y9, Y8
+	ADDQ        $+128, BX
+	SUBQ        $+64, CX
+	JGE         blocks
+
+blocks_end:
+	ADDQ        $+64, CX
+	CMPQ        CX, $+8
+	JL          partial0
+	VMOVUPS     (BX), Y9
+	VMULPS      Y9, Y0, Y9
+	VFMADD231PS Y9, Y9, Y1
+	ADDQ        $+32, BX
+	ADDQ        $-8, CX
+	CMPQ        CX, $+8
+	JL          partial1
+	VMOVUPS     (BX), Y9
+	VMULPS      Y9, Y0, Y9
+	VFMADD231PS Y9, Y9, Y2
+	ADDQ        $+32, BX
+	ADDQ        $-8, CX
+	CMPQ        CX, $+8
+	JL          partial2
+	VMOVUPS     (BX), Y9
+	VMULPS      Y9, Y0, Y9
+	VFMADD231PS Y9, Y9, Y3
+	ADDQ        $+32, BX
+	ADDQ        $-8, CX
+	CMPQ        CX, $+8
+	JL          partial3
+	VMOVUPS     (BX), Y9
+	VMULPS      Y9, Y0, Y9
+	VFMADD231PS Y9, Y9, Y4
+	ADDQ        $+32, BX
+	ADDQ        $-8, CX
+	CMPQ        CX, $+8
+	JL          partial4
+	VMOVUPS     (BX), Y9
+	VMULPS      Y9, Y0, Y9
+	VFMADD231PS Y9, Y9, Y5
+	ADDQ        $+32, BX
+	ADDQ        $-8, CX
+	CMPQ        CX, $+8
+	JL          partial5
+	VMOVUPS     (BX), Y9
+	VMULPS      Y9, Y0, Y9
+	VFMADD231PS Y9, Y9, Y6
+	ADDQ        $+32, BX
+	ADDQ        $-8, CX
+	CMPQ        CX, $+8
+	JL          partial6
+	VMOVUPS     (BX), Y9
+	VMULPS      Y9, Y0, Y9
+	VFMADD231PS Y9, Y9, Y7
+	ADDQ        $+32, BX
+	ADDQ        $-8, CX
+	CMPQ        CX, $+8
+	JL          partial7
+	VMOVUPS     (BX), Y9
+	VMULPS      Y9, Y0, Y9
+	VFMADD231PS Y9, Y9, Y8
+	ADDQ        $+32, BX
+	ADDQ        $-8, CX
+	JMP         fold
+
+partial0:
+	TESTQ       CX, CX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), R13
+	NEGQ        CX
+	VMOVUPS     32(R13)(CX*4), Y9
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y9, Y10
+	VMULPS      Y10, Y0, Y10
+	VFMADD231PS Y10, Y10, Y1
+	JMP         fold
+
+partial1:
+	TESTQ       CX, CX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), R13
+	NEGQ        CX
+	VMOVUPS     32(R13)(CX*4), Y9
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y9, Y10
+	VMULPS      Y10, Y0, Y10
+	VFMADD231PS Y10, Y10, Y2
+	JMP         fold
+
+partial2:
+	TESTQ       CX, CX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), R13
+	NEGQ        CX
+	VMOVUPS     32(R13)(CX*4), Y9
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y9, Y10
+	VMULPS      Y10, Y0, Y10
+	VFMADD231PS Y10, Y10, Y3
+	JMP         fold
+
+partial3:
+	TESTQ       CX, CX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), R13
+	NEGQ        CX
+	VMOVUPS     32(R13)(CX*4), Y9
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y9, Y10
+	VMULPS      Y10, Y0, Y10
+	VFMADD231PS Y10, Y10, Y4
+	JMP         fold
+
+partial4:
+	TESTQ       CX, CX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), R13
+	NEGQ        CX
+	VMOVUPS     32(R13)(CX*4), Y9
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y9, Y10
+	VMULPS      Y10, Y0, Y10
+	VFMADD231PS Y10, Y10, Y5
+	JMP         fold
+
+partial5:
+	TESTQ       CX, CX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), R13
+	NEGQ        CX
+	VMOVUPS     32(R13)(CX*4), Y9
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y9, Y10
+	VMULPS      Y10, Y0, Y10
+	VFMADD231PS Y10, Y10, Y6
+	JMP         fold
+
+partial6:
+	TESTQ       CX, CX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), R13
+	NEGQ        CX
+	VMOVUPS     32(R13)(CX*4), Y9
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y9, Y10
+	VMULPS      Y10, Y0, Y10
+	VFMADD231PS Y10, Y10, Y7
+	JMP         fold
+
+partial7:
+	TESTQ       CX, CX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), R13
+	NEGQ        CX
+	VMOVUPS     32(R13)(CX*4), Y9
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y9, Y10
+	VMULPS      Y10, Y0, Y10
+	VFMADD231PS Y10, Y10, Y8
+
+fold:
+	TESTQ   AX, AX
+	JE      tree
+	VMOVUPS Y1, (AX)
+	VMOVUPS Y2, 32(AX)
+	VMOVUPS Y3, 64(AX)
+	VMOVUPS Y4, 96(AX)
+	VMOVUPS Y5, 128(AX)
+	VMOVUPS Y6, 160(AX)
+	VMOVUPS Y7, 192(AX)
+	VMOVUPS Y8, 224(AX)
+
+tree:
+	VADDPS       Y5, Y1, Y1
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y7, Y3, Y3
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y3, Y1, Y1
+	VADDPS       Y4, Y2, Y2
+	VADDPS       Y2, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X9
+	VADDPS       X9, X1, X1
+	VSHUFPS      $0x0e, X1, X1, X9
+	VADDPS       X9, X1, X1
+	VSHUFPS      $0x01, X1, X1, X9
+	VADDPS       X9, X1, X1
+	VMOVSS       X1, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func SumSquaresScaledAVX512(acc *[64]float32, x *float32, n int, alpha float32) float32
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·SumSquaresScaledAVX512(SB), NOSPLIT, $0-36
+	MOVQ         acc+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS alpha+24(FP), Z0
+	VPXOR        X1, X1, X1
+	VPXOR        X2, X2, X2
+	VPXOR        X3, X3, X3
+	VPXOR        X4, X4, X4
+	TESTQ        AX, AX
+	JE           start
+	VMOVUPS      (AX), Z1
+	VMOVUPS      64(AX), Z2
+	VMOVUPS      128(AX), Z3
+	VMOVUPS      192(AX), Z4
+
+start:
+	SUBQ $+64, CX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS     (BX), Z5
+	VMOVUPS     64(BX), Z6
+	VMOVUPS     128(BX), Z7
+	VMOVUPS     192(BX), Z8
+	VMULPS      Z5, Z0, Z5
+	VMULPS      Z6, Z0, Z6
+	VMULPS      Z7, Z0, Z7
+	VMULPS      Z8, Z0, Z8
+	VFMADD231PS Z5, Z5, Z1
+	VFMADD231PS Z6, Z6, Z2
+	VFMADD231PS Z7, Z7, Z3
+	VFMADD231PS Z8, Z8, Z4
+	ADDQ        $+256, BX
+	SUBQ        $+64, CX
+	JGE         blocks
+
+blocks_end:
+	ADDQ        $+64, CX
+	CMPQ        CX, $+16
+	JL          partial0
+	VMOVUPS     (BX), Z8
+	VMULPS      Z8, Z0, Z8
+	VFMADD231PS Z8, Z8, Z1
+	ADDQ        $+64, BX
+	ADDQ        $-16, CX
+	CMPQ        CX, $+16
+	JL          partial1
+	VMOVUPS     (BX), Z8
+	VMULPS      Z8, Z0, Z8
+	VFMADD231PS Z8, Z8, Z2
+	ADDQ        $+64, BX
+	ADDQ        $-16, CX
+	CMPQ        CX, $+16
+	JL          partial2
+	VMOVUPS     (BX), Z8
+	VMULPS      Z8, Z0, Z8
+	VFMADD231PS Z8, Z8, Z3
+	ADDQ        $+64, BX
+	ADDQ        $-16, CX
+	CMPQ        CX, $+16
+	JL          partial3
+	VMOVUPS     (BX), Z8
+	VMULPS      Z8, Z0, Z8
+	VFMADD231PS Z8, Z8, Z4
+	ADDQ        $+64, BX
+	ADDQ        $-16, CX
+	JMP         fold
+
+partial0:
+	TESTQ       CX, CX
+	JE          fold
+	MOVL        $0x0000ffff, R13
+	BZHIL       CX, R13, R13
+	KMOVW       R13, K1
+	VMOVUPS.Z   (BX), K1, Z8
+	VMULPS      Z8, Z0, Z8
+	VFMADD231PS Z8, Z8, Z1
+	JMP         fold
+
+partial1:
+	TESTQ       CX, CX
+	JE          fold
+	MOVL        $0x0000ffff, R13
+	BZHIL       CX, R13, R13
+	KMOVW       R13, K1
+	VMOVUPS.Z   (BX), K1, Z8
+	VMULPS      Z8, Z0, Z8
+	VFMADD231PS Z8, Z8, Z2
+	JMP         fold
+
+partial2:
+	TESTQ       CX, CX
+	JE          fold
+	MOVL        $0x0000ffff, R13
+	BZHIL       CX, R13, R13
+	KMOVW       R13, K1
+	VMOVUPS.Z   (BX), K1, Z8
+	VMULPS      Z8, Z0, Z8
+	VFMADD231PS Z8, Z8, Z3
+	JMP         fold
+
+partial3:
+	TESTQ       CX, CX
+	JE          fold
+	MOVL        $0x0000ffff, R13
+	BZHIL       CX, R13, R13
+	KMOVW       R13, K1
+	VMOVUPS.Z   (BX), K1, Z8
+	VMULPS      Z8, Z0, Z8
+	VFMADD231PS Z8, Z8, Z4
+
+fold:
+	TESTQ   AX, AX
+	JE      tree
+	VMOVUPS Z1, (AX)
+	VMOVUPS Z2, 64(AX)
+	VMOVUPS Z3, 128(AX)
+	VMOVUPS Z4, 192(AX)
+
+tree:
+	VADDPS        Z3, Z1, Z1
+	VADDPS        Z4, Z2, Z2
+	VADDPS        Z2, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y8
+	VADDPS        Y8, Y1, Y1
+	VEXTRACTF32X4 $0x01, Y1, X8
+	VADDPS        X8, X1, X1
+	VSHUFPS       $0x0e, X1, X1, X8
+	VADDPS        X8, X1, X1
+	VSHUFPS       $0x01, X1, X1, X8
+	VADDPS        X8, X1, X1
+	VMOVSS        X1, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func MaxAbsAVX2(x *float32, n int) float32
+// Requires: AVX, AVX2
+TEXT ·MaxAbsAVX2(SB), NOSPLIT, $0-20
+	MOVQ  x+0(FP), AX
+	MOVQ  n+8(FP), BX
+	VPXOR X0, X0, X0
+	VPXOR X1, X1, X1
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
+	SUBQ  $+32, BX
+	JL    blocks_end
+
+blocks:
+	VMOVUPS (AX), Y4
+	VMOVUPS 32(AX), Y5
+	VMOVUPS 64(AX), Y6
+	VMOVUPS 96(AX), Y7
+	VMOVUPS lanes_80000000<>+0(SB), Y8
+	VANDNPS Y4, Y8, Y4
+	VMOVUPS lanes_80000000<>+0(SB), Y8
+	VANDNPS Y5, Y8, Y5
+	VMOVUPS lanes_80000000<>+0(SB), Y8
+	VANDNPS Y6, Y8, Y6
+	VMOVUPS lanes_80000000<>+0(SB), Y8
+	VANDNPS Y7, Y8, Y7
+	VPMAXSD Y0, Y4, Y0
+	VPMAXSD Y1, Y5, Y1
+	VPMAXSD Y2, Y6, Y2
+	VPMAXSD Y3, Y7, Y3
+	ADDQ    $+128, AX
+	SUBQ    $+32, BX
+	JGE     blocks
+
+blocks_end:
+	ADDQ    $+32, BX
+	CMPQ    BX, $+8
+	JL      partial0
+	VMOVUPS (AX), Y7
+	VMOVUPS lanes_80000000<>+0(SB), Y6
+	VANDNPS Y7, Y6, Y7
+	VPMAXSD Y0, Y7, Y0
+	ADDQ    $+32, AX
+	ADDQ    $-8, BX
+	CMPQ    BX, $+8
+	JL      partial1
+	VMOVUPS (AX), Y7
+	VMOVUPS lanes_80000000<>+0(SB), Y6
+	VANDNPS Y7, Y6, Y7
+	VPMAXSD Y1, Y7, Y1
+	ADDQ    $+32, AX
+	ADDQ    $-8, BX
+	CMPQ    BX, $+8
+	JL      partial2
+	VMOVUPS (AX), Y7
+	VMOVUPS lanes_80000000<>+0(SB), Y6
+	VANDNPS Y7, Y6, Y7
+	VPMAXSD Y2, Y7, Y2
+	ADDQ    $+32, AX
+	ADDQ    $-8, BX
+	CMPQ    BX, $+8
+	JL      partial3
+	VMOVUPS (AX), Y7
+	VMOVUPS lanes_80000000<>+0(SB), Y6
+	VANDNPS Y7, Y6, Y7
+	VPMAXSD Y3, Y7, Y3
+	ADDQ    $+32, AX
+	ADDQ    $-8, BX
+	JMP     fold
+
+partial0:
+	TESTQ      BX, BX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       BX
+	VMOVUPS    32(R13)(BX*4), Y7
+	NEGQ       BX
+	VMASKMOVPS (AX), Y7, Y6
+	VMOVUPS    lanes_80000000<>+0(SB), Y5
+	VANDNPS    Y6, Y5, Y6
+	VPMAXSD    Y0, Y6, Y0
+	JMP        fold
+
+partial1:
+	TESTQ      BX, BX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       BX
+	VMOVUPS    32(R13)(BX*4), Y7
+	NEGQ       BX
+	VMASKMOVPS (AX), Y7, Y6
+	VMOVUPS    lanes_80000000<>+0(SB), Y5
+	VANDNPS    Y6, Y5, Y6
+	VPMAXSD    Y1, Y6, Y1
+	JMP        fold
+
+partial2:
+	TESTQ      BX, BX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       BX
+	VMOVUPS    32(R13)(BX*4), Y7
+	NEGQ       BX
+	VMASKMOVPS (AX), Y7, Y6
+	VMOVUPS    lanes_80000000<>+0(SB), Y5
+	VANDNPS    Y6, Y5, Y6
+	VPMAXSD    Y2, Y6, Y2
+	JMP        fold
+
+partial3:
+	TESTQ      BX, BX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       BX
+	VMOVUPS    32(R13)(BX*4), Y7
+	NEGQ       BX
+	VMASKMOVPS (AX), Y7, Y6
+	VMOVUPS    lanes_80000000<>+0(SB), Y5
+	VANDNPS    Y6, Y5, Y6
+	VPMAXSD    Y3, Y6, Y3
+
+fold:
+	VPMAXSD      Y2, Y0, Y0
+	VPMAXSD      Y3, Y1, Y1
+	VPMAXSD      Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X7
+	VPMAXSD      X7, X0, X0
+	VSHUFPS      $0x0e, X0, X0, X7
+	VPMAXSD      X7, X0, X0
+	VSHUFPS      $0x01, X0, X0, X7
+	VPMAXSD      X7, X0, X0
+	VMOVSS       X0, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func MaxAbsAVX512(x *float32, n int) float32
+// Requires: AVX, AVX2, AVX512F, AVX512VL, BMI2
+TEXT ·MaxAbsAVX512(SB), NOSPLIT, $0-20
+	MOVQ  x+0(FP), AX
+	MOVQ  n+8(FP), BX
+	VPXOR X0, X0, X0
+	VPXOR X1, X1, X1
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
+	SUBQ  $+64, BX
+	JL    blocks_end
+
+blocks:
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z5
+	VMOVUPS 128(AX), Z6
+	VMOVUPS 192(AX), Z7
+	VMOVUPS lanes_80000000<>+0(SB), Z8
+	VPANDND Z4, Z8, Z4
+	VMOVUPS lanes_80000000<>+0(SB), Z8
+	VPANDND Z5, Z8, Z5
+	VMOVUPS lanes_80000000<>+0(SB), Z8
+	VPANDND Z6, Z8, Z6
+	VMOVUPS lanes_80000000<>+0(SB), Z8
+	VPANDND Z7, Z8, Z7
+	VPMAXSD Z0, Z4, Z0
+	VPMAXSD Z1, Z5, Z1
+	VPMAXSD Z2, Z6, Z2
+	VPMAXSD Z3, Z7, Z3
+	ADDQ    $+256, AX
+	SUBQ    $+64, BX
+	JGE     blocks
+
+blocks_end:
+	ADDQ    $+64, BX
+	CMPQ    BX, $+16
+	JL      partial0
+	VMOVUPS (AX), Z7
+	VMOVUPS lanes_80000000<>+0(SB), Z6
+	VPANDND Z7, Z6, Z7
+	VPMAXSD Z0, Z7, Z0
+	ADDQ    $+64, AX
+	ADDQ    $-16, BX
+	CMPQ    BX, $+16
+	JL      partial1
+	VMOVUPS (AX), Z7
+	VMOVUPS lanes_80000000<>+0(SB), Z6
+	VPANDND Z7, Z6, Z7
+	VPMAXSD Z1, Z7, Z1
+	ADDQ    $+64, AX
+	ADDQ    $-16, BX
+	CMPQ    BX, $+16
+	JL      partial2
+	VMOVUPS (AX), Z7
+	VMOVUPS lanes_80000000<>+0(SB), Z6
+	VPANDND Z7, Z6, Z7
+	VPMAXSD Z2, Z7, Z2
+	ADDQ    $+64, AX
+	ADDQ    $-16, BX
+	CMPQ    BX, $+16
+	JL      partial3
+	VMOVUPS (AX), Z7
+	VMOVUPS lanes_80000000<>+0(SB), Z6
+	VPANDND Z7, Z6, Z7
+	VPMAXSD Z3, Z7, Z3
+	ADDQ    $+64, AX
+	ADDQ    $-16, BX
+	JMP     fold
+
+partial0:
+	TESTQ     BX, BX
+	JE        fold
+	MOVL      $0x0000ffff, R13
+	BZHIL     BX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (AX), K1, Z7
+	VMOVUPS   lanes_80000000<>+0(SB), Z6
+	VPANDND   Z7, Z6, Z7
+	VPMAXSD   Z0, Z7, Z0
+	JMP       fold
+
+partial1:
+	TESTQ     BX, BX
+	JE        fold
+	MOVL      $0x0000ffff, R13
+	BZHIL     BX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (AX), K1, Z7
+	VMOVUPS   lanes_80000000<>+0(SB), Z6
+	VPANDND   Z7, Z6, Z7
+	VPMAXSD   Z1, Z7, Z1
+	JMP       fold
+
+partial2:
+	TESTQ     BX, BX
+	JE        fold
+	MOVL      $0x0000ffff, R13
+	BZHIL     BX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (AX), K1, Z7
+	VMOVUPS   lanes_80000000<>+0(SB), Z6
+	VPANDND   Z7, Z6, Z7
+	VPMAXSD   Z2, Z7, Z2
+	JMP       fold
+
+partial3:
+	TESTQ     BX, BX
+	JE        fold
+	MOVL      $0x0000ffff, R13
+	BZHIL     BX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (AX), K1, Z7
+	VMOVUPS   lanes_80000000<>+0(SB), Z6
+	VPANDND   Z7, Z6, Z7
+	VPMAXSD   Z3, Z7, Z3
+
+fold:
+	VPMAXSD       Z2, Z0, Z0
+	VPMAXSD       Z3, Z1, Z1
+	VPMAXSD       Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y7
+	VPMAXSD       Y7, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X7
+	VPMAXSD       X7, X0, X0
+	VSHUFPS       $0x0e, X0, X0, X7
+	VPMAXSD       X7, X0, X0
+	VSHUFPS       $0x01, X0, X0, X7
+	VPMAXSD       X7, X0, X0
+	VMOVSS        X0, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func MaximumAVX2(x *float32, n int) float32
+// Requires: AVX
+TEXT ·MaximumAVX2(SB), NOSPLIT, $0-20
+	MOVQ    x+0(FP), AX
+	MOVQ    n+8(FP), BX
+	VMOVUPS lanes_ff800000<>+0(SB), Y0
+	VMOVUPS lanes_ff800000<>+0(SB), Y1
+	VMOVUPS lanes_ff800000<>+0(SB), Y2
+	VMOVUPS lanes_ff800000<>+0(SB), Y3
+	SUBQ    $+32, BX
+	JL      blocks_end
+
+blocks:
+	VMOVUPS (AX), Y4
+	VMOVUPS 32(AX), Y5
+	VMOVUPS 64(AX), Y6
+	VMOVUPS 96(AX), Y7
+	VMAXPS  Y0, Y4, Y0
+	VMAXPS  Y1, Y5, Y1
+	VMAXPS  Y2, Y6, Y2
+	VMAXPS  Y3, Y7, Y3
+	ADDQ    $+128, AX
+	SUBQ    $+32, BX
+	JGE     blocks
+
+blocks_end:
+	ADDQ    $+32, BX
+	CMPQ    BX, $+8
+	JL      partial0
+	VMOVUPS (AX), Y7
+	VMAXPS  Y0, Y7, Y0
+	ADDQ    $+32, AX
+	ADDQ    $-8, BX
+	CMPQ    BX, $+8
+	JL      partial1
+	VMOVUPS (AX), Y7
+	VMAXPS  Y1, Y7, Y1
+	ADDQ    $+32, AX
+	ADDQ    $-8, BX
+	CMPQ    BX, $+8
+	JL      partial2
+	VMOVUPS (AX), Y7
+	VMAXPS  Y2, Y7, Y2
+	ADDQ    $+32, AX
+	ADDQ    $-8, BX
+	CMPQ    BX, $+8
+	JL      partial3
+	VMOVUPS (AX), Y7
+	VMAXPS  Y3, Y7, Y3
+	ADDQ    $+32, AX
+	ADDQ    $-8, BX
+	JMP     fold
+
+partial0:
+	TESTQ      BX, BX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       BX
+	VMOVUPS    32(R13)(BX*4), Y7
+	NEGQ       BX
+	VMASKMOVPS (AX), Y7, Y6
+	VMOVUPS    lanes_ff800000<>+0(SB), Y5
+	VBLENDVPS  Y7, Y6, Y5, Y6
+	VMAXPS     Y0, Y6, Y0
+	JMP        fold
+
+partial1:
+	TESTQ      BX, BX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       BX
+	VMOVUPS    32(R13)(BX*4), Y7
+	NEGQ       BX
+	VMASKMOVPS (AX), Y7, Y6
+	VMOVUPS    lanes_ff800000<>+0(SB), Y5
+	VBLENDVPS  Y7, Y6, Y5, Y6
+	VMAXPS     Y1, Y6, Y1
+	JMP        fold
+
+partial2:
+	TESTQ      BX, BX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       BX
+	VMOVUPS    32(R13)(BX*4), Y7
+	NEGQ       BX
+	VMASKMOVPS (AX), Y7, Y6
+	VMOVUPS    lanes_ff800000<>+0(SB), Y5
+	VBLENDVPS  Y7, Y6, Y5, Y6
+	VMAXPS     Y2, Y6, Y2
+	JMP        fold
+
+partial3:
+	TESTQ      BX, BX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       BX
+	VMOVUPS    32(R13)(BX*4), Y7
+	NEGQ       BX
+	VMASKMOVPS (AX), Y7, Y6
+	VMOVUPS    lanes_ff800000<>+0(SB), Y5
+	VBLENDVPS  Y7, Y6, Y5, Y6
+	VMAXPS     Y3, Y6, Y3
+
+fold:
+	VMAXPS       Y2, Y0, Y0
+	VMAXPS       Y3, Y1, Y1
+	VMAXPS       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X7
+	VMAXPS       X7, X0, X0
+	VSHUFPS      $0x0e, X0, X0, X7
+	VMAXPS       X7, X0, X0
+	VSHUFPS      $0x01, X0, X0, X7
+	VMAXPS       X7, X0, X0
+	VMOVSS       X0, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func MaximumAVX512(x *float32, n int) float32
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·MaximumAVX512(SB), NOSPLIT, $0-20
+	MOVQ    x+0(FP), AX
+	MOVQ    n+8(FP), BX
+	VMOVUPS lanes_ff800000<>+0(SB), Z0
+	VMOVUPS lanes_ff800000<>+0(SB), Z1
+	VMOVUPS lanes_ff800000<>+0(SB), Z2
+	VMOVUPS lanes_ff800000<>+0(SB), Z3
+	SUBQ    $+64, BX
+	JL      blocks_end
+
+blocks:
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z5
+	VMOVUPS 128(AX), Z6
+	VMOVUPS 192(AX), Z7
+	VMAXPS  Z0, Z4, Z0
+	VMAXPS  Z1, Z5, Z1
+	VMAXPS  Z2, Z6, Z2
+	VMAXPS  Z3, Z7, Z3
+	ADDQ    $+256, AX
+	SUBQ    $+64, BX
+	JGE     blocks
+
+blocks_end:
+	ADDQ    $+64, BX
+	CMPQ    BX, $+16
+	JL      partial0
+	VMOVUPS (AX), Z7
+	VMAXPS  Z0, Z7, Z0
+	ADDQ    $+64, AX
+	ADDQ    $-16, BX
+	CMPQ    BX, $+16
+	JL      partial1
+	VMOVUPS (AX), Z7
+	VMAXPS  Z1, Z7, Z1
+	ADDQ    $+64, AX
+	ADDQ    $-16, BX
+	CMPQ    BX, $+16
+	JL      partial2
+	VMOVUPS (AX), Z7
+	VMAXPS  Z2, Z7, Z2
+	ADDQ    $+64, AX
+	ADDQ    $-16, BX
+	CMPQ    BX, $+16
+	JL      partial3
+	VMOVUPS (AX), Z7
+	VMAXPS  Z3, Z7, Z3
+	ADDQ    $+64, AX
+	ADDQ    $-16, BX
+	JMP     fold
+
+partial0:
+	TESTQ     BX, BX
+	JE        fold
+	MOVL      $0x0000ffff, R13
+	BZHIL     BX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (AX), K1, Z7
+	VMOVUPS   lanes_ff800000<>+0(SB), Z6
+	VBLENDMPS Z7, Z6, K1, Z7
+	VMAXPS    Z0, Z7, Z0
+	JMP       fold
+
+partial1:
+	TESTQ     BX, BX
+	JE        fold
+	MOVL      $0x0000ffff, R13
+	BZHIL     BX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (AX), K1, Z7
+	VMOVUPS   lanes_ff800000<>+0(SB), Z6
+	VBLENDMPS Z7, Z6, K1, Z7
+	VMAXPS    Z1, Z7, Z1
+	JMP       fold
+
+partial2:
+	TESTQ     BX, BX
+	JE        fold
+	MOVL      $0x0000ffff, R13
+	BZHIL     BX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (AX), K1, Z7
+	VMOVUPS   lanes_ff800000<>+0(SB), Z6
+	VBLENDMPS Z7, Z6, K1, Z7
+	VMAXPS    Z2, Z7, Z2
+	JMP       fold
+
+partial3:
+	TESTQ     BX, BX
+	JE        fold
+	MOVL      $0x0000ffff, R13
+	BZHIL     BX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (AX), K1, Z7
+	VMOVUPS   lanes_ff800000<>+0(SB), Z6
+	VBLENDMPS Z7, Z6, K1, Z7
+	VMAXPS    Z3, Z7, Z3
+
+fold:
+	VMAXPS        Z2, Z0, Z0
+	VMAXPS        Z3, Z1, Z1
+	VMAXPS        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y7
+	VMAXPS        Y7, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X7
+	VMAXPS        X7, X0, X0
+	VSHUFPS       $0x0e, X0, X0, X7
+	VMAXPS        X7, X0, X0
+	VSHUFPS       $0x01, X0, X0, X7
+	VMAXPS        X7, X0, X0
+	VMOVSS        X0, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func FirstEqualAVX2(x *float32, n int, value float32) float32
+// Requires: AVX, AVX2
+TEXT ·FirstEqualAVX2(SB), NOSPLIT, $0-28
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), BX
+	VBROADCASTSS value+16(FP), Y0
+	VMOVUPS      lane_numbers<>+0(SB), Y1
+	VMOVUPS      lanes_7f800000<>+0(SB), Y2
+	VMOVUPS      lanes_7f800000<>+0(SB), Y3
+	VMOVUPS      lanes_7f800000<>+0(SB), Y4
+	VMOVUPS      lanes_7f800000<>+0(SB), Y5
+	SUBQ         $+32, BX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS   (AX), Y6
+	VMOVUPS   32(AX), Y7
+	VMOVUPS   64(AX), Y8
+	VMOVUPS   96(AX), Y9
+	VCMPPS    $0x00, Y0, Y6, Y6
+	VCMPPS    $0x00, Y0, Y7, Y7
+	VCMPPS    $0x00, Y0, Y8, Y8
+	VCMPPS    $0x00, Y0, Y9, Y9
+	VMOVUPS   Y1, Y10
+	VPADDD    lanes_00000008<>+0(SB), Y1, Y11
+	VPADDD    lanes_00000010<>+0(SB), Y1, Y12
+	VPADDD    lanes_00000018<>+0(SB), Y1, Y13
+	VCVTDQ2PS Y10, Y10
+	VCVTDQ2PS Y11, Y11
+	VCVTDQ2PS Y12, Y12
+	VCVTDQ2PS Y13, Y13
+	VMOVUPS   lanes_7f800000<>+0(SB), Y14
+	VBLENDVPS Y6, Y10, Y14, Y10
+	VMOVUPS   lanes_7f800000<>+0(SB), Y6
+	VBLENDVPS Y7, Y11, Y6, Y11
+	VMOVUPS   lanes_7f800000<>+0(SB), Y7
+	VBLENDVPS Y8, Y12, Y7, Y12
+	VMOVUPS   lanes_7f800000<>+0(SB), Y8
+	VBLENDVPS Y9, Y13, Y8, Y13
+	VMINPS    Y2, Y10, Y2
+	VMINPS    Y3, Y11, Y3
+	VMINPS    Y4, Y12, Y4
+	VMINPS    Y5, Y13, Y5
+	ADDQ      $+128, AX
+	VPADDD    lanes_00000020<>+0(SB), Y1, Y1
+	SUBQ      $+32, BX
+	JGE       blocks
+
+blocks_end:
+	ADDQ      $+32, BX
+	CMPQ      BX, $+8
+	JL        partial0
+	VMOVUPS   (AX), Y13
+	VCMPPS    $0x00, Y0, Y13, Y13
+	VMOVUPS   Y1, Y12
+	VCVTDQ2PS Y12, Y12
+	VMOVUPS   lanes_7f800000<>+0(SB), Y11
+	VBLENDVPS Y13, Y12, Y11, Y12
+	VMINPS    Y2, Y12, Y2
+	ADDQ      $+32, AX
+	VPADDD    lanes_00000008<>+0(SB), Y1, Y1
+	ADDQ      $-8, BX
+	CMPQ      BX, $+8
+	JL        partial1
+	VMOVUPS   (AX), Y12
+	VCMPPS    $0x00, Y0, Y12, Y12
+	VMOVUPS   Y1, Y13
+	VCVTDQ2PS Y13, Y13
+	VMOVUPS   lanes_7f800000<>+0(SB), Y11
+	VBLENDVPS Y12, Y13, Y11, Y13
+	VMINPS    Y3, Y13, Y3
+	ADDQ      $+32, AX
+	VPADDD    lanes_00000008<>+0(SB), Y1, Y1
+	ADDQ      $-8, BX
+	CMPQ      BX, $+8
+	JL        partial2
+	VMOVUPS   (AX), Y13
+	VCMPPS    $0x00, Y0, Y13, Y13
+	VMOVUPS   Y1, Y12
+	VCVTDQ2PS Y12, Y12
+	VMOVUPS   lanes_7f800000<>+0(SB), Y11
+	VBLENDVPS Y13, Y12, Y11, Y12
+	VMINPS    Y4, Y12, Y4
+	ADDQ      $+32, AX
+	VPADDD    lanes_00000008<>+0(SB), Y1, Y1
+	ADDQ      $-8, BX
+	CMPQ      BX, $+8
+	JL        partial3
+	VMOVUPS   (AX), Y12
+	VCMPPS    $0x00, Y0, Y12, Y12
+	VMOVUPS   Y1, Y13
+	VCVTDQ2PS Y13, Y13
+	VMOVUPS   lanes_7f800000<>+0(SB), Y11
+	VBLENDVPS Y12, Y13, Y11, Y13
+	VMINPS    Y5, Y13, Y5
+	ADDQ      $+32, AX
+	VPADDD    lanes_00000008<>+0(SB), Y1, Y1
+	ADDQ      $-8, BX
+	JMP       fold
+
+partial0:
+	TESTQ      BX, BX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       BX
+	VMOVUPS    32(R13)(BX*4), Y13
+	NEGQ       BX
+	VMASKMOVPS (AX), Y13, Y12
+	VMOVUPS    lanes_7fc00000<>+0(SB), Y11
+	VBLENDVPS  Y13, Y12, Y11, Y12
+	VCMPPS     $0x00, Y0, Y12, Y12
+	VMOVUPS    Y1, Y11
+	VCVTDQ2PS  Y11, Y11
+	VMOVUPS    lanes_7f800000<>+0(SB), Y10
+	VBLENDVPS  Y12, Y11, Y10, Y11
+	VMINPS     Y2, Y11, Y2
+	JMP        fold
+
+partial1:
+	TESTQ      BX, BX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       BX
+	VMOVUPS    32(R13)(BX*4), Y13
+	NEGQ       BX
+	VMASKMOVPS (AX), Y13, Y11
+	VMOVUPS    lanes_7fc00000<>+0(SB), Y12
+	VBLENDVPS  Y13, Y11, Y12, Y11
+	VCMPPS     $0x00, Y0, Y11, Y11
+	VMOVUPS    Y1, Y12
+	VCVTDQ2PS  Y12, Y12
+	VMOVUPS    lanes_7f800000<>+0(SB), Y10
+	VBLENDVPS  Y11, Y12, Y10, Y12
+	VMINPS     Y3, Y12, Y3
+	JMP        fold
+
+partial2:
+	TESTQ      BX, BX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       BX
+	VMOVUPS    32(R13)(BX*4), Y13
+	NEGQ       BX
+	VMASKMOVPS (AX), Y13, Y12
+	VMOVUPS    lanes_7fc00000<>+0(SB), Y11
+	VBLENDVPS  Y13, Y12, Y11, Y12
+	VCMPPS     $0x00, Y0, Y12, Y12
+	VMOVUPS    Y1, Y11
+	VCVTDQ2PS  Y11, Y11
+	VMOVUPS    lanes_7f800000<>+0(SB), Y10
+	VBLENDVPS  Y12, Y11, Y10, Y11
+	VMINPS     Y4, Y11, Y4
+	JMP        fold
+
+partial3:
+	TESTQ      BX, BX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       BX
+	VMOVUPS    32(R13)(BX*4), Y13
+	NEGQ       BX
+	VMASKMOVPS (AX), Y13, Y11
+	VMOVUPS    lanes_7fc00000<>+0(SB), Y12
+	VBLENDVPS  Y13, Y11, Y12, Y11
+	VCMPPS     $0x00, Y0, Y11, Y11
+	VMOVUPS    Y1, Y12
+	VCVTDQ2PS  Y12, Y12
+	VMOVUPS    lanes_7f800000<>+0(SB), Y10
+	VBLENDVPS  Y11, Y12, Y10, Y12
+	VMINPS     Y5, Y12, Y5
+
+fold:
+	VMINPS       Y4, Y2, Y2
+	VMINPS       Y5, Y3, Y3
+	VMINPS       Y3, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X13
+	VMINPS       X13, X2, X2
+	VSHUFPS      $0x0e, X2, X2, X13
+	VMINPS       X13, X2, X2
+	VSHUFPS      $0x01, X2, X2, X13
+	VMINPS       X13, X2, X2
+	VMOVSS       X2, ret+24(FP)
+	VZEROUPPER
+	RET
+
+DATA lane_numbers<>+0(SB)/4, $0x00000000
+DATA lane_numbers<>+4(SB)/4, $0x00000001
+DATA lane_numbers<>+8(SB)/4, $0x00000002
+DATA lane_numbers<>+12(SB)/4, $0x00000003
+DATA lane_numbers<>+16(SB)/4, $0x00000004
+DATA lane_numbers<>+20(SB)/4, $0x00000005
+DATA lane_numbers<>+24(SB)/4, $0x00000006
+DATA lane_numbers<>+28(SB)/4, $0x00000007
+DATA lane_numbers<>+32(SB)/4, $0x00000008
+DATA lane_numbers<>+36(SB)/4, $0x00000009
+DATA lane_numbers<>+40(SB)/4, $0x0000000a
+DATA lane_numbers<>+44(SB)/4, $0x0000000b
+DATA lane_numbers<>+48(SB)/4, $0x0000000c
+DATA lane_numbers<>+52(SB)/4, $0x0000000d
+DATA lane_numbers<>+56(SB)/4, $0x0000000e
+DATA lane_numbers<>+60(SB)/4, $0x0000000f
+GLOBL lane_numbers<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_00000008<>+0(SB)/4, $0x00000008
+DATA lanes_00000008<>+4(SB)/4, $0x00000008
+DATA lanes_00000008<>+8(SB)/4, $0x00000008
+DATA lanes_00000008<>+12(SB)/4, $0x00000008
+DATA lanes_00000008<>+16(SB)/4, $0x00000008
+DATA lanes_00000008<>+20(SB)/4, $0x00000008
+DATA lanes_00000008<>+24(SB)/4, $0x00000008
+DATA lanes_00000008<>+28(SB)/4, $0x00000008
+DATA lanes_00000008<>+32(SB)/4, $0x00000008
+DATA lanes_00000008<>+36(SB)/4, $0x00000008
+DATA lanes_00000008<>+40(SB)/4, $0x00000008
+DATA lanes_00000008<>+44(SB)/4, $0x00000008
+DATA lanes_00000008<>+48(SB)/4, $0x00000008
+DATA lanes_00000008<>+52(SB)/4, $0x00000008
+DATA lanes_00000008<>+56(SB)/4, $0x00000008
+DATA lanes_00000008<>+60(SB)/4, $0x00000008
+GLOBL lanes_00000008<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_00000010<>+0(SB)/4, $0x00000010
+DATA lanes_00000010<>+4(SB)/4, $0x00000010
+DATA lanes_00000010<>+8(SB)/4, $0x00000010
+DATA lanes_00000010<>+12(SB)/4, $0x00000010
+DATA lanes_00000010<>+16(SB)/4, $0x00000010
+DATA lanes_00000010<>+20(SB)/4, $0x00000010
+DATA lanes_00000010<>+24(SB)/4, $0x00000010
+DATA lanes_00000010<>+28(SB)/4, $0x00000010
+DATA lanes_00000010<>+32(SB)/4, $0x00000010
+DATA lanes_00000010<>+36(SB)/4, $0x00000010
+DATA lanes_00000010<>+40(SB)/4, $0x00000010
+DATA lanes_00000010<>+44(SB)/4, $0x00000010
+DATA lanes_00000010<>+48(SB)/4, $0x00000010
+DATA lanes_00000010<>+52(SB)/4, $0x00000010
+DATA lanes_00000010<>+56(SB)/4, $0x00000010
+DATA lanes_00000010<>+60(SB)/4, $0x00000010
+GLOBL lanes_00000010<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_00000018<>+0(SB)/4, $0x00000018
+DATA lanes_00000018<>+4(SB)/4, $0x00000018
+DATA lanes_00000018<>+8(SB)/4, $0x00000018
+DATA lanes_00000018<>+12(SB)/4, $0x00000018
+DATA lanes_00000018<>+16(SB)/4, $0x00000018
+DATA lanes_00000018<>+20(SB)/4, $0x00000018
+DATA lanes_00000018<>+24(SB)/4, $0x00000018
+DATA lanes_00000018<>+28(SB)/4, $0x00000018
+DATA lanes_00000018<>+32(SB)/4, $0x00000018
+DATA lanes_00000018<>+36(SB)/4, $0x00000018
+DATA lanes_00000018<>+40(SB)/4, $0x00000018
+DATA lanes_00000018<>+44(SB)/4, $0x00000018
+DATA lanes_00000018<>+48(SB)/4, $0x00000018
+DATA lanes_00000018<>+52(SB)/4, $0x00000018
+DATA lanes_00000018<>+56(SB)/4, $0x00000018
+DATA lanes_00000018<>+60(SB)/4, $0x00000018
+GLOBL lanes_00000018<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_00000020<>+0(SB)/4, $0x00000020
+DATA lanes_00000020<>+4(SB)/4, $0x00000020
+DATA lanes_00000020<>+8(SB)/4, $0x00000020
+DATA lanes_00000020<>+12(SB)/4, $0x00000020
+DATA lanes_00000020<>+16(SB)/4, $0x00000020
+DATA lanes_00000020<>+20(SB)/4, $0x00000020
+DATA lanes_00000020<>+24(SB)/4, $0x00000020
+DATA lanes_00000020<>+28(SB)/4, $0x00000020
+DATA lanes_00000020<>+32(SB)/4, $0x00000020
+DATA lanes_00000020<>+36(SB)/4, $0x00000020
+DATA lanes_00000020<>+40(SB)/4, $0x00000020
+DATA lanes_00000020<>+44(SB)/4, $0x00000020
+DATA lanes_00000020<>+48(SB)/4, $0x00000020
+DATA lanes_00000020<>+52(SB)/4, $0x00000020
+DATA lanes_00000020<>+56(SB)/4, $0x00000020
+DATA lanes_00000020<>+60(SB)/4, $0x00000020
+GLOBL lanes_00000020<>(SB), RODATA|NOPTR, $64
+
+// func FirstEqualAVX512(x *float32, n int, value float32) float32
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·FirstEqualAVX512(SB), NOSPLIT, $0-28
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), BX
+	VBROADCASTSS value+16(FP), Z0
+	VMOVUPS      lane_numbers<>+0(SB), Z1
+	VMOVUPS      lanes_7f800000<>+0(SB), Z2
+	VMOVUPS      lanes_7f800000<>+0(SB), Z3
+	VMOVUPS      lanes_7f800000<>+0(SB), Z4
+	VMOVUPS      lanes_7f800000<>+0(SB), Z5
+	SUBQ         $+64, BX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS   (AX), Z6
+	VMOVUPS   64(AX), Z7
+	VMOVUPS   128(AX), Z8
+	VMOVUPS   192(AX), Z9
+	VCMPPS    $0x00, Z0, Z6, K2
+	VCMPPS    $0x00, Z0, Z7, K3
+	VCMPPS    $0x00, Z0, Z8, K4
+	VCMPPS    $0x00, Z0, Z9, K5
+	VMOVUPS   Z1, Z9
+	VPADDD    lanes_00000010<>+0(SB), Z1, Z8
+	VPADDD    lanes_00000020<>+0(SB), Z1, Z7
+	VPADDD    lanes_00000030<>+0(SB), Z1, Z6
+	VCVTDQ2PS Z9, Z9
+	VCVTDQ2PS Z8, Z8
+	VCVTDQ2PS Z7, Z7
+	VCVTDQ2PS Z6, Z6
+	VMOVUPS   lanes_7f800000<>+0(SB), Z10
+	VBLENDMPS Z9, Z10, K2, Z9
+	VMOVUPS   lanes_7f800000<>+0(SB), Z10
+	VBLENDMPS Z8, Z10, K3, Z8
+	VMOVUPS   lanes_7f800000<>+0(SB), Z10
+	VBLENDMPS Z7, Z10, K4, Z7
+	VMOVUPS   lanes_7f800000<>+0(SB), Z10
+	VBLENDMPS Z6, Z10, K5, Z6
+	VMINPS    Z2, Z9, Z2
+	VMINPS    Z3, Z8, Z3
+	VMINPS    Z4, Z7, Z4
+	VMINPS    Z5, Z6, Z5
+	ADDQ      $+256, AX
+	VPADDD    lanes_00000040<>+0(SB), Z1, Z1
+	SUBQ      $+64, BX
+	JGE       blocks
+
+blocks_end:
+	ADDQ      $+64, BX
+	CMPQ      BX, $+16
+	JL        partial0
+	VMOVUPS   (AX), Z6
+	VCMPPS    $0x00, Z0, Z6, K5
+	VMOVUPS   Z1, Z6
+	VCVTDQ2PS Z6, Z6
+	VMOVUPS   lanes_7f800000<>+0(SB), Z7
+	VBLENDMPS Z6, Z7, K5, Z6
+	VMINPS    Z2, Z6, Z2
+	ADDQ      $+64, AX
+	VPADDD    lanes_00000010<>+0(SB), Z1, Z1
+	ADDQ      $-16, BX
+	CMPQ      BX, $+16
+	JL        partial1
+	VMOVUPS   (AX), Z6
+	VCMPPS    $0x00, Z0, Z6, K5
+	VMOVUPS   Z1, Z6
+	VCVTDQ2PS Z6, Z6
+	VMOVUPS   lanes_7f800000<>+0(SB), Z7
+	VBLENDMPS Z6, Z7, K5, Z6
+	VMINPS    Z3, Z6, Z3
+	ADDQ      $+64, AX
+	VPADDD    lanes_00000010<>+0(SB), Z1, Z1
+	ADDQ      $-16, BX
+	CMPQ      BX, $+16
+	JL        partial2
+	VMOVUPS   (AX), Z6
+	VCMPPS    $0x00, Z0, Z6, K5
+	VMOVUPS   Z1, Z6
+	VCVTDQ2PS Z6, Z6
+	VMOVUPS   lanes_7f800000<>+0(SB), Z7
+	VBLENDMPS Z6, Z7, K5, Z6
+	VMINPS    Z4, Z6, Z4
+	ADDQ      $+64, AX
+	VPADDD    lanes_00000010<>+0(SB), Z1, Z1
+	ADDQ      $-16, BX
+	CMPQ      BX, $+16
+	JL        partial3
+	VMOVUPS   (AX), Z6
+	VCMPPS    $0x00, Z0, Z6, K5
+	VMOVUPS   Z1, Z6
+	VCVTDQ2PS Z6, Z6
+	VMOVUPS   lanes_7f800000<>+0(SB), Z7
+	VBLENDMPS Z6, Z7, K5, Z6
+	VMINPS    Z5, Z6, Z5
+	ADDQ      $+64, AX
+	VPADDD    lanes_00000010<>+0(SB), Z1, Z1
+	ADDQ      $-16, BX
+	JMP       fold
+
+partial0:
+	TESTQ     BX, BX
+	JE        fold
+	MOVL      $0x0000ffff, R13
+	BZHIL     BX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (AX), K1, Z6
+	VMOVUPS   lanes_7fc00000<>+0(SB), Z7
+	VBLENDMPS Z6, Z7, K1, Z6
+	VCMPPS    $0x00, Z0, Z6, K5
+	VMOVUPS   Z1, Z6
+	VCVTDQ2PS Z6, Z6
+	VMOVUPS   lanes_7f800000<>+0(SB), Z7
+	VBLENDMPS Z6, Z7, K5, Z6
+	VMINPS    Z2, Z6, Z2
+	JMP       fold
+
+partial1:
+	TESTQ     BX, BX
+	JE        fold
+	MOVL      $0x0000ffff, R13
+	BZHIL     BX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (AX), K1, Z6
+	VMOVUPS   lanes_7fc00000<>+0(SB), Z7
+	VBLENDMPS Z6, Z7, K1, Z6
+	VCMPPS    $0x00, Z0, Z6, K5
+	VMOVUPS   Z1, Z6
+	VCVTDQ2PS Z6, Z6
+	VMOVUPS   lanes_7f800000<>+0(SB), Z7
+	VBLENDMPS Z6, Z7, K5, Z6
+	VMINPS    Z3, Z6, Z3
+	JMP       fold
+
+partial2:
+	TESTQ     BX, BX
+	JE        fold
+	MOVL      $0x0000ffff, R13
+	BZHIL     BX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (AX), K1, Z6
+	VMOVUPS   lanes_7fc00000<>+0(SB), Z7
+	VBLENDMPS Z6, Z7, K1, Z6
+	VCMPPS    $0x00, Z0, Z6, K5
+	VMOVUPS   Z1, Z6
+	VCVTDQ2PS Z6, Z6
+	VMOVUPS   lanes_7f800000<>+0(SB), Z7
+	VBLENDMPS Z6, Z7, K5, Z6
+	VMINPS    Z4, Z6, Z4
+	JMP       fold
+
+partial3:
+	TESTQ     BX, BX
+	JE        fold
+	MOVL      $0x0000ffff, R13
+	BZHIL     BX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (AX), K1, Z6
+	VMOVUPS   lanes_7fc00000<>+0(SB), Z7
+	VBLENDMPS Z6, Z7, K1, Z6
+	VCMPPS    $0x00, Z0, Z6, K5
+	VMOVUPS   Z1, Z6
+	VCVTDQ2PS Z6, Z6
+	VMOVUPS   lanes_7f800000<>+0(SB), Z7
+	VBLENDMPS Z6, Z7, K5, Z6
+	VMINPS    Z5, Z6, Z5
+
+fold:
+	VMINPS        Z4, Z2, Z2
+	VMINPS        Z5, Z3, Z3
+	VMINPS        Z3, Z2, Z2
+	VEXTRACTF64X4 $0x01, Z2, Y6
+	VMINPS        Y6, Y2, Y2
+	VEXTRACTF32X4 $0x01, Y2, X6
+	VMINPS        X6, X2, X2
+	VSHUFPS       $0x0e, X2, X2, X6
+	VMINPS        X6, X2, X2
+	VSHUFPS       $0x01, X2, X2, X6
+	VMINPS        X6, X2, X2
+	VMOVSS        X2, ret+24(FP)
+	VZEROUPPER
+	RET
+
+DATA lanes_00000030<>+0(SB)/4, $0x00000030
+DATA lanes_00000030<>+4(SB)/4, $0x00000030
+DATA lanes_00000030<>+8(SB)/4, $0x00000030
+DATA lanes_00000030<>+12(SB)/4, $0x00000030
+DATA lanes_00000030<>+16(SB)/4, $0x00000030
+DATA lanes_00000030<>+20(SB)/4, $0x00000030
+DATA lanes_00000030<>+24(SB)/4, $0x00000030
+DATA lanes_00000030<>+28(SB)/4, $0x00000030
+DATA lanes_00000030<>+32(SB)/4, $0x00000030
+DATA lanes_00000030<>+36(SB)/4, $0x00000030
+DATA lanes_00000030<>+40(SB)/4, $0x00000030
+DATA lanes_00000030<>+44(SB)/4, $0x00000030
+DATA lanes_00000030<>+48(SB)/4, $0x00000030
+DATA lanes_00000030<>+52(SB)/4, $0x00000030
+DATA lanes_00000030<>+56(SB)/4, $0x00000030
+DATA lanes_00000030<>+60(SB)/4, $0x00000030
+GLOBL lanes_00000030<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_00000040<>+0(SB)/4, $0x00000040
+DATA lanes_00000040<>+4(SB)/4, $0x00000040
+DATA lanes_00000040<>+8(SB)/4, $0x00000040
+DATA lanes_00000040<>+12(SB)/4, $0x00000040
+DATA lanes_00000040<>+16(SB)/4, $0x00000040
+DATA lanes_00000040<>+20(SB)/4, $0x00000040
+DATA lanes_00000040<>+24(SB)/4, $0x00000040
+DATA lanes_00000040<>+28(SB)/4, $0x00000040
+DATA lanes_00000040<>+32(SB)/4, $0x00000040
+DATA lanes_00000040<>+36(SB)/4, $0x00000040
+DATA lanes_00000040<>+40(SB)/4, $0x00000040
+DATA lanes_00000040<>+44(SB)/4, $0x00000040
+DATA lanes_00000040<>+48(SB)/4, $0x00000040
+DATA lanes_00000040<>+52(SB)/4, $0x00000040
+DATA lanes_00000040<>+56(SB)/4, $0x00000040
+DATA lanes_00000040<>+60(SB)/4, $0x00000040
+GLOBL lanes_00000040<>(SB), RODATA|NOPTR, $64
+
+// func SumShiftedAVX2(acc *[64]float32, x *float32, n int, shift float32) float32
+// Requires: AVX
+TEXT ·SumShiftedAVX2(SB), NOSPLIT, $0-36
+	MOVQ         acc+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS shift+24(FP), Y0
+	VPXOR        X1, X1, X1
+	VPXOR        X2, X2, X2
+	VPXOR        X3, X3, X3
+	VPXOR        X4, X4, X4
+	VPXOR        X5, X5, X5
+	VPXOR        X6, X6, X6
+	VPXOR        X7, X7, X7
+	VPXOR        X8, X8, X8
+	TESTQ        AX, AX
+	JE           start
+	VMOVUPS      (AX), Y1
+	VMOVUPS      32(AX), Y2
+	VMOVUPS      64(AX), Y3
+	VMOVUPS      96(AX), Y4
+	VMOVUPS      128(AX), Y5
+	VMOVUPS      160(AX), Y6
+	VMOVUPS      192(AX), Y7
+	VMOVUPS      224(AX), Y8
+
+start:
+	SUBQ $+64, CX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS (BX), Y9
+	VMOVUPS 32(BX), Y10
+	VMOVUPS 64(BX), Y11
+	VMOVUPS 96(BX), Y12
+	VSUBPS  Y0, Y9, Y9
+	VSUBPS  Y0, Y10, Y10
+	VSUBPS  Y0, Y11, Y11
+	VSUBPS  Y0, Y12, Y12
+	VADDPS  Y9, Y1, Y1
+	VADDPS  Y10, Y2, Y2
+	VADDPS  Y11, Y3, Y3
+	VADDPS  Y12, Y4, Y4
+	ADDQ    $+128, BX
+	VMOVUPS (BX), Y12
+	VMOVUPS 32(BX), Y11
+	VMOVUPS 64(BX), Y10
+	VMOVUPS 96(BX), Y9
+	VSUBPS  Y0, Y12, Y12
+	VSUBPS  Y0, Y11, Y11
+	VSUBPS  Y0, Y10, Y10
+	VSUBPS  Y0, Y9, Y9
+	VADDPS  Y12, Y5, Y5
+	VADDPS  Y11, Y6, Y6
+	VADDPS  Y10, Y7, Y7
+	VADDPS  Y9, Y8, Y8
+	ADDQ    $+128, BX
+	SUBQ    $+64, CX
+	JGE     blocks
+
+blocks_end:
+	ADDQ    $+64, CX
+	CMPQ    CX, $+8
+	JL      partial0
+	VMOVUPS (BX), Y9
+	VSUBPS  Y0, Y9, Y9
+	VADDPS  Y9, Y1, Y1
+	ADDQ    $+32, BX
+	ADDQ    $-8, CX
+	CMPQ    CX, $+8
+	JL      partial1
+	VMOVUPS (BX), Y9
+	VSUBPS  Y0, Y9, Y9
+	VADDPS  Y9, Y2, Y2
+	ADDQ    $+32, BX
+	ADDQ    $-8, CX
+	CMPQ    CX, $+8
+	JL      partial2
+	VMOVUPS (BX), Y9
+	VSUBPS  Y0, Y9, Y9
+	VADDPS  Y9, Y3, Y3
+	ADDQ    $+32, BX
+	ADDQ    $-8, CX
+	CMPQ    CX, $+8
+	JL      partial3
+	VMOVUPS (BX), Y9
+	VSUBPS  Y0, Y9, Y9
+	VADDPS  Y9, Y4, Y4
+	ADDQ    $+32, BX
+	ADDQ    $-8, CX
+	CMPQ    CX, $+8
+	JL      partial4
+	VMOVUPS (BX), Y9
+	VSUBPS  Y0, Y9, Y9
+	VADDPS  Y9, Y5, Y5
+	ADDQ    $+32, BX
+	ADDQ    $-8, CX
+	CMPQ    CX, $+8
+	JL      partial5
+	VMOVUPS (BX), Y9
+	VSUBPS  Y0, Y9, Y9
+	VADDPS  Y9, Y6, Y6
+	ADDQ    $+32, BX
+	ADDQ    $-8, CX
+	CMPQ    CX, $+8
+	JL      partial6
+	VMOVUPS (BX), Y9
+	VSUBPS  Y0, Y9, Y9
+	VADDPS  Y9, Y7, Y7
+	ADDQ    $+32, BX
+	ADDQ    $-8, CX
+	CMPQ    CX, $+8
+	JL      partial7
+	VMOVUPS (BX), Y9
+	VSUBPS  Y0, Y9, Y9
+	VADDPS  Y9, Y8, Y8
+	ADDQ    $+32, BX
+	ADDQ    $-8, CX
+	JMP     fold
+
+partial0:
+	TESTQ      CX, CX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       CX
+	VMOVUPS    32(R13)(CX*4), Y9
+	NEGQ       CX
+	VMASKMOVPS (BX), Y9, Y10
+	VSUBPS     Y0, Y10, Y10
+	VMOVUPS    lanes_00000000<>+0(SB), Y11
+	VBLENDVPS  Y9, Y10, Y11, Y10
+	VADDPS     Y10, Y1, Y1
+	JMP        fold
+
+partial1:
+	TESTQ      CX, CX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       CX
+	VMOVUPS    32(R13)(CX*4), Y9
+	NEGQ       CX
+	VMASKMOVPS (BX), Y9, Y10
+	VSUBPS     Y0, Y10, Y10
+	VMOVUPS    lanes_00000000<>+0(SB), Y11
+	VBLENDVPS  Y9, Y10, Y11, Y10
+	VADDPS     Y10, Y2, Y2
+	JMP        fold
+
+partial2:
+	TESTQ      CX, CX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       CX
+	VMOVUPS    32(R13)(CX*4), Y9
+	NEGQ       CX
+	VMASKMOVPS (BX), Y9, Y10
+	VSUBPS     Y0, Y10, Y10
+	VMOVUPS    lanes_00000000<>+0(SB), Y11
+	VBLENDVPS  Y9, Y10, Y11, Y10
+	VADDPS     Y10, Y3, Y3
+	JMP        fold
+
+partial3:
+	TESTQ      CX, CX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       CX
+	VMOVUPS    32(R13)(CX*4), Y9
+	NEGQ       CX
+	VMASKMOVPS (BX), Y9, Y10
+	VSUBPS     Y0, Y10, Y10
+	VMOVUPS    lanes_00000000<>+0(SB), Y11
+	VBLENDVPS  Y9, Y10, Y11, Y10
+	VADDPS     Y10, Y4, Y4
+	JMP        fold
+
+partial4:
+	TESTQ      CX, CX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       CX
+	VMOVUPS    32(R13)(CX*4), Y9
+	NEGQ       CX
+	VMASKMOVPS (BX), Y9, Y10
+	VSUBPS     Y0, Y10, Y10
+	VMOVUPS    lanes_00000000<>+0(SB), Y11
+	VBLENDVPS  Y9, Y10, Y11, Y10
+	VADDPS     Y10, Y5, Y5
+	JMP        fold
+
+partial5:
+	TESTQ      CX, CX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       CX
+	VMOVUPS    32(R13)(CX*4), Y9
+	NEGQ       CX
+	VMASKMOVPS (BX), Y9, Y10
+	VSUBPS     Y0, Y10, Y10
+	VMOVUPS    lanes_00000000<>+0(SB), Y11
+	VBLENDVPS  Y9, Y10, Y11, Y10
+	VADDPS     Y10, Y6, Y6
+	JMP        fold
+
+partial6:
+	TESTQ      CX, CX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       CX
+	VMOVUPS    32(R13)(CX*4), Y9
+	NEGQ       CX
+	VMASKMOVPS (BX), Y9, Y10
+	VSUBPS     Y0, Y10, Y10
+	VMOVUPS    lanes_00000000<>+0(SB), Y11
+	VBLENDVPS  Y9, Y10, Y11, Y10
+	VADDPS     Y10, Y7, Y7
+	JMP        fold
+
+partial7:
+	TESTQ      CX, CX
+	JE         fold
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       CX
+	VMOVUPS    32(R13)(CX*4), Y9
+	NEGQ       CX
+	VMASKMOVPS (BX), Y9, Y10
+	VSUBPS     Y0, Y10, Y10
+	VMOVUPS    lanes_00000000<>+0(SB), Y11
+	VBLENDVPS  Y9, Y10, Y11, Y10
+	VADDPS     Y10, Y8, Y8
+
+fold:
+	TESTQ   AX, AX
+	JE      tree
+	VMOVUPS Y1, (AX)
+	VMOVUPS Y2, 32(AX)
+	VMOVUPS Y3, 64(AX)
+	VMOVUPS Y4, 96(AX)
+	VMOVUPS Y5, 128(AX)
+	VMOVUPS Y6, 160(AX)
+	VMOVUPS Y7, 192(AX)
+	VMOVUPS Y8, 224(AX)
+
+tree:
+	VADDPS       Y5, Y1, Y1
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y7, Y3, Y3
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y3, Y1, Y1
+	VADDPS       Y4, Y2, Y2
+	VADDPS       Y2, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X9
+	VADDPS       X9, X1, X1
+	VSHUFPS      $0x0e, X1, X1, X9
+	VADDPS       X9, X1, X1
+	VSHUFPS      $0x01, X1, X1, X9
+	VADDPS       X9, X1, X1
+	VMOVSS       X1, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func SumShiftedAVX512(acc *[64]float32, x *float32, n int, shift float32) float32
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·SumShiftedAVX512(SB), NOSPLIT, $0-36
+	MOVQ         acc+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS shift+24(FP), Z0
+	VPXOR        X1, X1, X1
+	VPXOR        X2, X2, X2
+	VPXOR        X3, X3, X3
+	VPXOR        X4, X4, X4
+	TESTQ        AX, AX
+	JE           start
+	VMOVUPS      (AX), Z1
+	VMOVUPS      64(AX), Z2
+	VMOVUPS      128(AX), Z3
+	VMOVUPS      192(AX), Z4
+
+start:
+	SUBQ $+64, CX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS (BX), Z5
+	VMOVUPS 64(BX), Z6
+	VMOVUPS 128(BX), Z7
+	VMOVUPS 192(BX), Z8
+	VSUBPS  Z0, Z5, Z5
+	VSUBPS  Z0, Z6, Z6
+	VSUBPS  Z0, Z7, Z7
+	VSUBPS  Z0, Z8, Z8
+	VADDPS  Z5, Z1, Z1
+	VADDPS  Z6, Z2, Z2
+	VADDPS  Z7, Z3, Z3
+	VADDPS  Z8, Z4, Z4
+	ADDQ    $+256, BX
+	SUBQ    $+64, CX
+	JGE     blocks
+
+blocks_end:
+	ADDQ    $+64, CX
+	CMPQ    CX, $+16
+	JL      partial0
+	VMOVUPS (BX), Z8
+	VSUBPS  Z0, Z8, Z8
+	VADDPS  Z8, Z1, Z1
+	ADDQ    $+64, BX
+	ADDQ    $-16, CX
+	CMPQ    CX, $+16
+	JL      partial1
+	VMOVUPS (BX), Z8
+	VSUBPS  Z0, Z8, Z8
+	VADDPS  Z8, Z2, Z2
+	ADDQ    $+64, BX
+	ADDQ    $-16, CX
+	CMPQ    CX, $+16
+	JL      partial2
+	VMOVUPS (BX), Z8
+	VSUBPS  Z0, Z8, Z8
+	VADDPS  Z8, Z3, Z3
+	ADDQ    $+64, BX
+	ADDQ    $-16, CX
+	CMPQ    CX, $+16
+	JL      partial3
+	VMOVUPS (BX), Z8
+	VSUBPS  Z0, Z8, Z8
+	VADDPS  Z8, Z4, Z4
+	ADDQ    $+64, BX
+	ADDQ    $-16, CX
+	JMP     fold
+
+partial0:
+	TESTQ     CX, CX
+	JE        fold
+	MOVL      $0x0000ffff, R13
+	BZHIL     CX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (BX), K1, Z8
+	VSUBPS    Z0, Z8, Z8
+	VMOVUPS   lanes_00000000<>+0(SB), Z7
+	VBLENDMPS Z8, Z7, K1, Z8
+	VADDPS    Z8, Z1, Z1
+	JMP       fold
+
+partial1:
+	TESTQ     CX, CX
+	JE        fold
+	MOVL      $0x0000ffff, R13
+	BZHIL     CX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (BX), K1, Z8
+	VSUBPS    Z0, Z8, Z8
+	VMOVUPS   lanes_00000000<>+0(SB), Z7
+	VBLENDMPS Z8, Z7, K1, Z8
+	VADDPS    Z8, Z2, Z2
+	JMP       fold
+
+partial2:
+	TESTQ     CX, CX
+	JE        fold
+	MOVL      $0x0000ffff, R13
+	BZHIL     CX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (BX), K1, Z8
+	VSUBPS    Z0, Z8, Z8
+	VMOVUPS   lanes_00000000<>+0(SB), Z7
+	VBLENDMPS Z8, Z7, K1, Z8
+	VADDPS    Z8, Z3, Z3
+	JMP       fold
+
+partial3:
+	TESTQ     CX, CX
+	JE        fold
+	MOVL      $0x0000ffff, R13
+	BZHIL     CX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (BX), K1, Z8
+	VSUBPS    Z0, Z8, Z8
+	VMOVUPS   lanes_00000000<>+0(SB), Z7
+	VBLENDMPS Z8, Z7, K1, Z8
+	VADDPS    Z8, Z4, Z4
+
+fold:
+	TESTQ   AX, AX
+	JE      tree
+	VMOVUPS Z1, (AX)
+	VMOVUPS Z2, 64(AX)
+	VMOVUPS Z3, 128(AX)
+	VMOVUPS Z4, 192(AX)
+
+tree:
+	VADDPS        Z3, Z1, Z1
+	VADDPS        Z4, Z2, Z2
+	VADDPS        Z2, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y8
+	VADDPS        Y8, Y1, Y1
+	VEXTRACTF32X4 $0x01, Y1, X8
+	VADDPS        X8, X1, X1
+	VSHUFPS       $0x0e, X1, X1, X8
+	VADDPS        X8, X1, X1
+	VSHUFPS       $0x01, X1, X1, X8
+	VADDPS        X8, X1, X1
+	VMOVSS        X1, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func SumSquaresShiftedAVX2(acc *[64]float32, x *float32, n int, shift float32) float32
+// Requires: AVX, FMA3
+TEXT ·SumSquaresShiftedAVX2(SB), NOSPLIT, $0-36
+	MOVQ         acc+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS shift+24(FP), Y0
+	VPXOR        X1, X1, X1
+	VPXOR        X2, X2, X2
+	VPXOR        X3, X3, X3
+	VPXOR        X4, X4, X4
+	VPXOR        X5, X5, X5
+	VPXOR        X6, X6, X6
+	VPXOR        X7, X7, X7
+	VPXOR        X8, X8, X8
+	TESTQ        AX, AX
+	JE           start
+	VMOVUPS      (AX), Y1
+	VMOVUPS      32(AX), Y2
+	VMOVUPS      64(AX), Y3
+	VMOVUPS      96(AX), Y4
+	VMOVUPS      128(AX), Y5
+	VMOVUPS      160(AX), Y6
+	VMOVUPS      192(AX), Y7
+	VMOVUPS      224(AX), Y8
+
+start:
+	SUBQ $+64, CX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS     (BX), Y9
+	VMOVUPS     32(BX), Y10
+	VMOVUPS     64(BX), Y11
+	VMOVUPS     96(BX), Y12
+	VSUBPS      Y0, Y9, Y9
+	VSUBPS      Y0, Y10, Y10
+	VSUBPS      Y0, Y11, Y11
+	VSUBPS      Y0, Y12, Y12
+	VFMADD231PS Y9, Y9, Y1
+	VFMADD231PS Y10, Y10, Y2
+	VFMADD231PS Y11, Y11, Y3
+	VFMADD231PS Y12, Y12, Y4
+	ADDQ        $+128, BX
+	VMOVUPS     (BX), Y12
+	VMOVUPS     32(BX), Y11
+	VMOVUPS     64(BX), Y10
+	VMOVUPS     96(BX), Y9
+	VSUBPS      Y0, Y12, Y12
+	VSUBPS      Y0, Y11, Y11
+	VSUBPS      Y0, Y10, Y10
+	VSUBPS      Y0, Y9, Y9
+	VFMADD231PS Y12, Y12, Y5
+	VFMADD231PS Y11, Y11, Y6
+	VFMADD231PS Y10, Y10, Y7
+	VFMADD231PS Y9, Y9, Y8
+	ADDQ        $+128, BX
+	SUBQ        $+64, CX
+	JGE         blocks
+
+blocks_end:
+	ADDQ        $+64, CX
+	CMPQ        CX, $+8
+	JL          partial0
+	VMOVUPS     (BX), Y9
+	VSUBPS      Y0, Y9, Y9
+	VFMADD231PS Y9, Y9, Y1
+	ADDQ        $+32, BX
+	ADDQ        $-8, CX
+	CMPQ        CX, $+8
+	JL          partial1
+	VMOVUPS     (BX), Y9
+	VSUBPS      Y0, Y9, Y9
+	VFMADD231PS Y9, Y9, Y2
+	ADDQ        $+32, BX
+	ADDQ        $-8, CX
+	CMPQ        CX, $+8
+	JL          partial2
+	VMOVUPS     (BX), Y9
+	VSUBPS      Y0, Y9, Y9
+	VFMADD231PS Y9, Y9, Y3
+	ADDQ        $+32, BX
+	ADDQ        $-8, CX
+	CMPQ        CX, $+8
+	JL          partial3
+	VMOVUPS     (BX), Y9
+	VSUBPS      Y0, Y9, Y9
+	VFMADD231PS Y9, Y9, Y4
+	ADDQ        $+32, BX
+	ADDQ        $-8, CX
+	CMPQ        CX, $+8
+	JL          partial4
+	VMOVUPS     (BX), Y9
+	VSUBPS      Y0, Y9, Y9
+	VFMADD231PS Y9, Y9, Y5
+	ADDQ        $+32, BX
+	ADDQ        $-8, CX
+	CMPQ        CX, $+8
+	JL          partial5
+	VMOVUPS     (BX), Y9
+	VSUBPS      Y0, Y9, Y9
+	VFMADD231PS Y9, Y9, Y6
+	ADDQ        $+32, BX
+	ADDQ        $-8, CX
+	CMPQ        CX, $+8
+	JL          partial6
+	VMOVUPS     (BX), Y9
+	VSUBPS      Y0, Y9, Y9
+	VFMADD231PS Y9, Y9, Y7
+	ADDQ        $+32, BX
+	ADDQ        $-8, CX
+	CMPQ        CX, $+8
+	JL          partial7
+	VMOVUPS     (BX), Y9
+	VSUBPS      Y0, Y9, Y9
+	VFMADD231PS Y9, Y9, Y8
+	ADDQ        $+32, BX
+	ADDQ        $-8, CX
+	JMP         fold
+
+partial0:
+	TESTQ       CX, CX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), R13
+	NEGQ        CX
+	VMOVUPS     32(R13)(CX*4), Y9
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y9, Y10
+	VSUBPS      Y0, Y10, Y10
+	VMOVUPS     lanes_00000000<>+0(SB), Y11
+	VBLENDVPS   Y9, Y10, Y11, Y10
+	VFMADD231PS Y10, Y10, Y1
+	JMP         fold
+
+partial1:
+	TESTQ       CX, CX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), R13
+	NEGQ        CX
+	VMOVUPS     32(R13)(CX*4), Y9
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y9, Y10
+	VSUBPS      Y0, Y10, Y10
+	VMOVUPS     lanes_00000000<>+0(SB), Y11
+	VBLENDVPS   Y9, Y10, Y11, Y10
+	VFMADD231PS Y10, Y10, Y2
+	JMP         fold
+
+partial2:
+	TESTQ       CX, CX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), R13
+	NEGQ        CX
+	VMOVUPS     32(R13)(CX*4), Y9
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y9, Y10
+	VSUBPS      Y0, Y10, Y10
+	VMOVUPS     lanes_00000000<>+0(SB), Y11
+	VBLENDVPS   Y9, Y10, Y11, Y10
+	VFMADD231PS Y10, Y10, Y3
+	JMP         fold
+
+partial3:
+	TESTQ       CX, CX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), R13
+	NEGQ        CX
+	VMOVUPS     32(R13)(CX*4), Y9
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y9, Y10
+	VSUBPS      Y0, Y10, Y10
+	VMOVUPS     lanes_00000000<>+0(SB), Y11
+	VBLENDVPS   Y9, Y10, Y11, Y10
+	VFMADD231PS Y10, Y10, Y4
+	JMP         fold
+
+partial4:
+	TESTQ       CX, CX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), R13
+	NEGQ        CX
+	VMOVUPS     32(R13)(CX*4), Y9
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y9, Y10
+	VSUBPS      Y0, Y10, Y10
+	VMOVUPS     lanes_00000000<>+0(SB), Y11
+	VBLENDVPS   Y9, Y10, Y11, Y10
+	VFMADD231PS Y10, Y10, Y5
+	JMP         fold
+
+partial5:
+	TESTQ       CX, CX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), R13
+	NEGQ        CX
+	VMOVUPS     32(R13)(CX*4), Y9
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y9, Y10
+	VSUBPS      Y0, Y10, Y10
+	VMOVUPS     lanes_00000000<>+0(SB), Y11
+	VBLENDVPS   Y9, Y10, Y11, Y10
+	VFMADD231PS Y10, Y10, Y6
+	JMP         fold
+
+partial6:
+	TESTQ       CX, CX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), R13
+	NEGQ        CX
+	VMOVUPS     32(R13)(CX*4), Y9
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y9, Y10
+	VSUBPS      Y0, Y10, Y10
+	VMOVUPS     lanes_00000000<>+0(SB), Y11
+	VBLENDVPS   Y9, Y10, Y11, Y10
+	VFMADD231PS Y10, Y10, Y7
+	JMP         fold
+
+partial7:
+	TESTQ       CX, CX
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), R13
+	NEGQ        CX
+	VMOVUPS     32(R13)(CX*4), Y9
+	NEGQ        CX
+	VMASKMOVPS  (BX), Y9, Y10
+	VSUBPS      Y0, Y10, Y10
+	VMOVUPS     lanes_00000000<>+0(SB), Y11
+	VBLENDVPS   Y9, Y10, Y11, Y10
+	VFMADD231PS Y10, Y10, Y8
+
+fold:
+	TESTQ   AX, AX
+	JE      tree
+	VMOVUPS Y1, (AX)
+	VMOVUPS Y2, 32(AX)
+	VMOVUPS Y3, 64(AX)
+	VMOVUPS Y4, 96(AX)
+	VMOVUPS Y5, 128(AX)
+	VMOVUPS Y6, 160(AX)
+	VMOVUPS Y7, 192(AX)
+	VMOVUPS Y8, 224(AX)
+
+tree:
+	VADDPS       Y5, Y1, Y1
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y7, Y3, Y3
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y3, Y1, Y1
+	VADDPS       Y4, Y2, Y2
+	VADDPS       Y2, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X9
+	VADDPS       X9, X1, X1
+	VSHUFPS      $0x0e, X1, X1, X9
+	VADDPS       X9, X1, X1
+	VSHUFPS      $0x01, X1, X1, X9
+	VADDPS       X9, X1, X1
+	VMOVSS       X1, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func SumSquaresShiftedAVX512(acc *[64]float32, x *float32, n int, shift float32) float32
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·SumSquaresShiftedAVX512(SB), NOSPLIT, $0-36
+	MOVQ         acc+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS shift+24(FP), Z0
+	VPXOR        X1, X1, X1
+	VPXOR        X2, X2, X2
+	VPXOR        X3, X3, X3
+	VPXOR        X4, X4, X4
+	TESTQ        AX, AX
+	JE           start
+	VMOVUPS      (AX), Z1
+	VMOVUPS      64(AX), Z2
+	VMOVUPS      128(AX), Z3
+	VMOVUPS      192(AX), Z4
+
+start:
+	SUBQ $+64, CX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS     (BX), Z5
+	VMOVUPS     64(BX), Z6
+	VMOVUPS     128(BX), Z7
+	VMOVUPS     192(BX), Z8
+	VSUBPS      Z0, Z5, Z5
+	VSUBPS      Z0, Z6, Z6
+	VSUBPS      Z0, Z7, Z7
+	VSUBPS      Z0, Z8, Z8
+	VFMADD231PS Z5, Z5, Z1
+	VFMADD231PS Z6, Z6, Z2
+	VFMADD231PS Z7, Z7, Z3
+	VFMADD231PS Z8, Z8, Z4
+	ADDQ        $+256, BX
+	SUBQ        $+64, CX
+	JGE         blocks
+
+blocks_end:
+	ADDQ        $+64, CX
+	CMPQ        CX, $+16
+	JL          partial0
+	VMOVUPS     (BX), Z8
+	VSUBPS      Z0, Z8, Z8
+	VFMADD231PS Z8, Z8, Z1
+	ADDQ        $+64, BX
+	ADDQ        $-16, CX
+	CMPQ        CX, $+16
+	JL          partial1
+	VMOVUPS     (BX), Z8
+	VSUBPS      Z0, Z8, Z8
+	VFMADD231PS Z8, Z8, Z2
+	ADDQ        $+64, BX
+	ADDQ        $-16, CX
+	CMPQ        CX, $+16
+	JL          partial2
+	VMOVUPS     (BX), Z8
+	VSUBPS      Z0, Z8, Z8
+	VFMADD231PS Z8, Z8, Z3
+	ADDQ        $+64, BX
+	ADDQ        $-16, CX
+	CMPQ        CX, $+16
+	JL          partial3
+	VMOVUPS     (BX), Z8
+	VSUBPS      Z0, Z8, Z8
+	VFMADD231PS Z8, Z8, Z4
+	ADDQ        $+64, BX
+	ADDQ        $-16, CX
+	JMP         fold
+
+partial0:
+	TESTQ       CX, CX
+	JE          fold
+	MOVL        $0x0000ffff, R13
+	BZHIL       CX, R13, R13
+	KMOVW       R13, K1
+	VMOVUPS.Z   (BX), K1, Z8
+	VSUBPS      Z0, Z8, Z8
+	VMOVUPS     lanes_00000000<>+0(SB), Z7
+	VBLENDMPS   Z8, Z7, K1, Z8
+	VFMADD231PS Z8, Z8, Z1
+	JMP         fold
+
+partial1:
+	TESTQ       CX, CX
+	JE          fold
+	MOVL        $0x0000ffff, R13
+	BZHIL       CX, R13, R13
+	KMOVW       R13, K1
+	VMOVUPS.Z   (BX), K1, Z8
+	VSUBPS      Z0, Z8, Z8
+	VMOVUPS     lanes_00000000<>+0(SB), Z7
+	VBLENDMPS   Z8, Z7, K1, Z8
+	VFMADD231PS Z8, Z8, Z2
+	JMP         fold
+
+partial2:
+	TESTQ       CX, CX
+	JE          fold
+	MOVL        $0x0000ffff, R13
+	BZHIL       CX, R13, R13
+	KMOVW       R13, K1
+	VMOVUPS.Z   (BX), K1, Z8
+	VSUBPS      Z0, Z8, Z8
+	VMOVUPS     lanes_00000000<>+0(SB), Z7
+	VBLENDMPS   Z8, Z7, K1, Z8
+	VFMADD231PS Z8, Z8, Z3
+	JMP         fold
+
+partial3:
+	TESTQ       CX, CX
+	JE          fold
+	MOVL        $0x0000ffff, R13
+	BZHIL       CX, R13, R13
+	KMOVW       R13, K1
+	VMOVUPS.Z   (BX), K1, Z8
+	VSUBPS      Z0, Z8, Z8
+	VMOVUPS     lanes_00000000<>+0(SB), Z7
+	VBLENDMPS   Z8, Z7, K1, Z8
+	VFMADD231PS Z8, Z8, Z4
+
+fold:
+	TESTQ   AX, AX
+	JE      tree
+	VMOVUPS Z1, (AX)
+	VMOVUPS Z2, 64(AX)
+	VMOVUPS Z3, 128(AX)
+	VMOVUPS Z4, 192(AX)
+
+tree:
+	VADDPS        Z3, Z1, Z1
+	VADDPS        Z4, Z2, Z2
+	VADDPS        Z2, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y8
+	VADDPS        Y8, Y1, Y1
+	VEXTRACTF32X4 $0x01, Y1, X8
+	VADDPS        X8, X1, X1
+	VSHUFPS       $0x0e, X1, X1, X8
+	VADDPS        X8, X1, X1
+	VSHUFPS       $0x01, X1, X1, X8
+	VADDPS        X8, X1, X1
+	VMOVSS        X1, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func LayerNormAVX2(dst *float32, x *float32, gamma *float32, beta *float32, n int, mean float32, rstd float32)
+// Requires: AVX, FMA3
+TEXT ·LayerNormAVX2(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         gamma+16(FP), CX
+	MOVQ         beta+24(FP), DX
+	MOVQ         n+32(FP), SI
+	VBROADCASTSS mean+40(FP), Y0
+	VBROADCASTSS rstd+44(FP), Y1
+	SUBQ         $+32, SI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS     (BX), Y2
+	VMOVUPS     32(BX), Y3
+	VMOVUPS     64(BX), Y4
+	VMOVUPS     96(BX), Y5
+	VSUBPS      Y0, Y2, Y2
+	VSUBPS      Y0, Y3, Y3
+	VSUBPS      Y0, Y4, Y4
+	VSUBPS      Y0, Y5, Y5
+	VMULPS      Y1, Y2, Y2
+	VMULPS      Y1, Y3, Y3
+	VMULPS      Y1, Y4, Y4
+	VMULPS      Y1, Y5, Y5
+	VMOVUPS     (CX), Y6
+	VMOVUPS     32(CX), Y7
+	VMOVUPS     64(CX), Y8
+	VMOVUPS     96(CX), Y9
+	VMOVUPS     (DX), Y10
+	VMOVUPS     32(DX), Y11
+	VMOVUPS     64(DX), Y12
+	VMOVUPS     96(DX), Y13
+	VFMADD231PS Y6, Y2, Y10
+	VFMADD231PS Y7, Y3, Y11
+	VFMADD231PS Y8, Y4, Y12
+	VFMADD231PS Y9, Y5, Y13
+	VMOVUPS     Y10, (AX)
+	VMOVUPS     Y11, 32(AX)
+	VMOVUPS     Y12, 64(AX)
+	VMOVUPS     Y13, 96(AX)
+	ADDQ        $+128, AX
+	ADDQ        $+128, BX
+	ADDQ        $+128, CX
+	ADDQ        $+128, DX
+	SUBQ        $+32, SI
+	JGE         blocks
+
+blocks_end:
+	ADDQ $+32, SI
+	SUBQ $+8, SI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS     (BX), Y13
+	VSUBPS      Y0, Y13, Y13
+	VMULPS      Y1, Y13, Y13
+	VMOVUPS     (CX), Y12
+	VMOVUPS     (DX), Y11
+	VFMADD231PS Y12, Y13, Y11
+	VMOVUPS     Y11, (AX)
+	ADDQ        $+32, AX
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	SUBQ        $+8, SI
+	JGE         vectors
+
+vectors_end:
+	ADDQ        $+8, SI
+	TESTQ       SI, SI
+	JE          done
+	LEAQ        partial_masks<>+0(SB), R13
+	NEGQ        SI
+	VMOVUPS     32(R13)(SI*4), Y11
+	NEGQ        SI
+	VMASKMOVPS  (BX), Y11, Y12
+	VSUBPS      Y0, Y12, Y12
+	VMULPS      Y1, Y12, Y12
+	VMASKMOVPS  (CX), Y11, Y13
+	VMASKMOVPS  (DX), Y11, Y10
+	VFMADD231PS Y13, Y12, Y10
+	VMASKMOVPS  Y10, Y11, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func LayerNormAVX512(dst *float32, x *float32, gamma *float32, beta *float32, n int, mean float32, rstd float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·LayerNormAVX512(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         gamma+16(FP), CX
+	MOVQ         beta+24(FP), DX
+	MOVQ         n+32(FP), SI
+	VBROADCASTSS mean+40(FP), Z0
+	VBROADCASTSS rstd+44(FP), Z1
+	SUBQ         $+64, SI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS     (BX), Z2
+	VMOVUPS     64(BX), Z3
+	VMOVUPS     128(BX), Z4
+	VMOVUPS     192(BX), Z5
+	VSUBPS      Z0, Z2, Z2
+	VSUBPS      Z0, Z3, Z3
+	VSUBPS      Z0, Z4, Z4
+	VSUBPS      Z0, Z5, Z5
+	VMULPS      Z1, Z2, Z2
+	VMULPS      Z1, Z3, Z3
+	VMULPS      Z1, Z4, Z4
+	VMULPS      Z1, Z5, Z5
+	VMOVUPS     (CX), Z6
+	VMOVUPS     64(CX), Z7
+	VMOVUPS     128(CX), Z8
+	VMOVUPS     192(CX), Z9
+	VMOVUPS     (DX), Z10
+	VMOVUPS     64(DX), Z11
+	VMOVUPS     128(DX), Z12
+	VMOVUPS     192(DX), Z13
+	VFMADD231PS Z6, Z2, Z10
+	VFMADD231PS Z7, Z3, Z11
+	VFMADD231PS Z8, Z4, Z12
+	VFMADD231PS Z9, Z5, Z13
+	VMOVUPS     Z10, (AX)
+	VMOVUPS     Z11, 64(AX)
+	VMOVUPS     Z12, 128(AX)
+	VMOVUPS     Z13, 192(AX)
+	ADDQ        $+256, AX
+	ADDQ        $+256, BX
+	ADDQ        $+256, CX
+	ADDQ        $+256, DX
+	SUBQ        $+64, SI
+	JGE         blocks
+
+blocks_end:
+	ADDQ $+64, SI
+	SUBQ $+16, SI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS     (BX), Z13
+	VSUBPS      Z0, Z13, Z13
+	VMULPS      Z1, Z13, Z13
+	VMOVUPS     (CX), Z12
+	VMOVUPS     (DX), Z11
+	VFMADD231PS Z12, Z13, Z11
+	VMOVUPS     Z11, (AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	SUBQ        $+16, SI
+	JGE         vectors
+
+vectors_end:
+	ADDQ        $+16, SI
+	TESTQ       SI, SI
+	JE          done
+	MOVL        $0x0000ffff, R13
+	BZHIL       SI, R13, R13
+	KMOVW       R13, K1
+	VMOVUPS.Z   (BX), K1, Z11
+	VSUBPS      Z0, Z11, Z11
+	VMULPS      Z1, Z11, Z11
+	VMOVUPS.Z   (CX), K1, Z12
+	VMOVUPS.Z   (DX), K1, Z13
+	VFMADD231PS Z12, Z11, Z13
+	VMOVUPS     Z13, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func LayerNormDotAVX2(acc *[64]float32, dy *float32, x *float32, gamma *float32, n int, mean float32, rstd float32) float32
+// Requires: AVX, FMA3
+TEXT ·LayerNormDotAVX2(SB), NOSPLIT, $0-52
+	MOVQ         acc+0(FP), AX
+	MOVQ         dy+8(FP), BX
+	MOVQ         x+16(FP), CX
+	MOVQ         gamma+24(FP), DX
+	MOVQ         n+32(FP), SI
+	VBROADCASTSS mean+40(FP), Y0
+	VBROADCASTSS rstd+44(FP), Y1
+	VPXOR        X2, X2, X2
+	VPXOR        X3, X3, X3
+	VPXOR        X4, X4, X4
+	VPXOR        X5, X5, X5
+	VPXOR        X6, X6, X6
+	VPXOR        X7, X7, X7
+	VPXOR        X8, X8, X8
+	VPXOR        X9, X9, X9
+	TESTQ        AX, AX
+	JE           start
+	VMOVUPS      (AX), Y2
+	VMOVUPS      32(AX), Y3
+	VMOVUPS      64(AX), Y4
+	VMOVUPS      96(AX), Y5
+	VMOVUPS      128(AX), Y6
+	VMOVUPS      160(AX), Y7
+	VMOVUPS      192(AX), Y8
+	VMOVUPS      224(AX), Y9
+
+start:
+	SUBQ $+64, SI
+	JL   blocks_end
+
+blocks:
+	VMOVUPS     (CX), Y10
+	VSUBPS      Y0, Y10, Y10
+	VMULPS      Y1, Y10, Y10
+	VMOVUPS     (BX), Y11
+	VMOVUPS     (DX), Y12
+	VMULPS      Y12, Y11, Y12
+	VFMADD231PS Y10, Y12, Y2
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	VMOVUPS     (CX), Y10
+	VSUBPS      Y0, Y10, Y10
+	VMULPS      Y1, Y10, Y10
+	VMOVUPS     (BX), Y12
+	VMOVUPS     (DX), Y11
+	VMULPS      Y11, Y12, Y11
+	VFMADD231PS Y10, Y11, Y3
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	VMOVUPS     (CX), Y10
+	VSUBPS      Y0, Y10, Y10
+	VMULPS      Y1, Y10, Y10
+	VMOVUPS     (BX), Y11
+	VMOVUPS     (DX), Y12
+	VMULPS      Y12, Y11, Y12
+	VFMADD231PS Y10, Y12, Y4
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	VMOVUPS     (CX), Y10
+	VSUBPS      Y0, Y10, Y10
+	VMULPS      Y1, Y10, Y10
+	VMOVUPS     (BX), Y12
+	VMOVUPS     (DX), Y11
+	VMULPS      Y11, Y12, Y11
+	VFMADD231PS Y10, Y11, Y5
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	VMOVUPS     (CX), Y10
+	VSUBPS      Y0, Y10, Y10
+	VMULPS      Y1, Y10, Y10
+	VMOVUPS     (BX), Y11
+	VMOVUPS     (DX), Y12
+	VMULPS      Y12, Y11, Y12
+	VFMADD231PS Y10, Y12, Y6
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	VMOVUPS     (CX), Y10
+	VSUBPS      Y0, Y10, Y10
+	VMULPS      Y1, Y10, Y10
+	VMOVUPS     (BX), Y12
+	VMOVUPS     (DX), Y11
+	VMULPS      Y11, Y12, Y11
+	VFMADD231PS Y10, Y11, Y7
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	VMOVUPS     (CX), Y10
+	VSUBPS      Y0, Y10, Y10
+	VMULPS      Y1, Y10, Y10
+	VMOVUPS     (BX), Y11
+	VMOVUPS     (DX), Y12
+	VMULPS      Y12, Y11, Y12
+	VFMADD231PS Y10, Y12, Y8
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	VMOVUPS     (CX), Y10
+	VSUBPS      Y0, Y10, Y10
+	VMULPS      Y1, Y10, Y10
+	VMOVUPS     (BX), Y12
+	VMOVUPS     (DX), Y11
+	VMULPS      Y11, Y12, Y11
+	VFMADD231PS Y10, Y11, Y9
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	SUBQ        $+64, SI
+	JGE         blocks
+
+blocks_end:
+	ADDQ        $+64, SI
+	CMPQ        SI, $+8
+	JL          partial0
+	VMOVUPS     (CX), Y10
+	VSUBPS      Y0, Y10, Y10
+	VMULPS      Y1, Y10, Y10
+	VMOVUPS     (BX), Y11
+	VMOVUPS     (DX), Y12
+	VMULPS      Y12, Y11, Y12
+	VFMADD231PS Y10, Y12, Y2
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	ADDQ        $-8, SI
+	CMPQ        SI, $+8
+	JL          partial1
+	VMOVUPS     (CX), Y10
+	VSUBPS      Y0, Y10, Y10
+	VMULPS      Y1, Y10, Y10
+	VMOVUPS     (BX), Y12
+	VMOVUPS     (DX), Y11
+	VMULPS      Y11, Y12, Y11
+	VFMADD231PS Y10, Y11, Y3
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	ADDQ        $-8, SI
+	CMPQ        SI, $+8
+	JL          partial2
+	VMOVUPS     (CX), Y10
+	VSUBPS      Y0, Y10, Y10
+	VMULPS      Y1, Y10, Y10
+	VMOVUPS     (BX), Y11
+	VMOVUPS     (DX), Y12
+	VMULPS      Y12, Y11, Y12
+	VFMADD231PS Y10, Y12, Y4
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	ADDQ        $-8, SI
+	CMPQ        SI, $+8
+	JL          partial3
+	VMOVUPS     (CX), Y10
+	VSUBPS      Y0, Y10, Y10
+	VMULPS      Y1, Y10, Y10
+	VMOVUPS     (BX), Y12
+	VMOVUPS     (DX), Y11
+	VMULPS      Y11, Y12, Y11
+	VFMADD231PS Y10, Y11, Y5
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	ADDQ        $-8, SI
+	CMPQ        SI, $+8
+	JL          partial4
+	VMOVUPS     (CX), Y10
+	VSUBPS      Y0, Y10, Y10
+	VMULPS      Y1, Y10, Y10
+	VMOVUPS     (BX), Y11
+	VMOVUPS     (DX), Y12
+	VMULPS      Y12, Y11, Y12
+	VFMADD231PS Y10, Y12, Y6
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	ADDQ        $-8, SI
+	CMPQ        SI, $+8
+	JL          partial5
+	VMOVUPS     (CX), Y10
+	VSUBPS      Y0, Y10, Y10
+	VMULPS      Y1, Y10, Y10
+	VMOVUPS     (BX), Y12
+	VMOVUPS     (DX), Y11
+	VMULPS      Y11, Y12, Y11
+	VFMADD231PS Y10, Y11, Y7
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	ADDQ        $-8, SI
+	CMPQ        SI, $+8
+	JL          partial6
+	VMOVUPS     (CX), Y10
+	VSUBPS      Y0, Y10, Y10
+	VMULPS      Y1, Y10, Y10
+	VMOVUPS     (BX), Y11
+	VMOVUPS     (DX), Y12
+	VMULPS      Y12, Y11, Y12
+	VFMADD231PS Y10, Y12, Y8
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	ADDQ        $-8, SI
+	CMPQ        SI, $+8
+	JL          partial7
+	VMOVUPS     (CX), Y10
+	VSUBPS      Y0, Y10, Y10
+	VMULPS      Y1, Y10, Y10
+	VMOVUPS     (BX), Y12
+	VMOVUPS     (DX), Y11
+	VMULPS      Y11, Y12, Y11
+	VFMADD231PS Y10, Y11, Y9
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	ADDQ        $-8, SI
+	JMP         fold
+
+partial0:
+	TESTQ       SI, SI
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), R13
+	NEGQ        SI
+	VMOVUPS     32(R13)(SI*4), Y10
+	NEGQ        SI
+	VMASKMOVPS  (CX), Y10, Y11
+	VSUBPS      Y0, Y11, Y11
+	VMULPS      Y1, Y11, Y11
+	VMOVUPS     lanes_80000000<>+0(SB), Y12
+	VBLENDVPS   Y10, Y11, Y12, Y11
+	VMASKMOVPS  (BX), Y10, Y12
+	VMASKMOVPS  (DX), Y10, Y13
+	VMULPS      Y13, Y12, Y13
+	VFMADD231PS Y11, Y13, Y2
+	JMP         fold
+
+partial1:
+	TESTQ       SI, SI
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), R13
+	NEGQ        SI
+	VMOVUPS     32(R13)(SI*4), Y10
+	NEGQ        SI
+	VMASKMOVPS  (CX), Y10, Y11
+	VSUBPS      Y0, Y11, Y11
+	VMULPS      Y1, Y11, Y11
+	VMOVUPS     lanes_80000000<>+0(SB), Y13
+	VBLENDVPS   Y10, Y11, Y13, Y11
+	VMASKMOVPS  (BX), Y10, Y13
+	VMASKMOVPS  (DX), Y10, Y12
+	VMULPS      Y12, Y13, Y12
+	VFMADD231PS Y11, Y12, Y3
+	JMP         fold
+
+partial2:
+	TESTQ       SI, SI
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), R13
+	NEGQ        SI
+	VMOVUPS     32(R13)(SI*4), Y10
+	NEGQ        SI
+	VMASKMOVPS  (CX), Y10, Y11
+	VSUBPS      Y0, Y11, Y11
+	VMULPS      Y1, Y11, Y11
+	VMOVUPS     lanes_80000000<>+0(SB), Y12
+	VBLENDVPS   Y10, Y11, Y12, Y11
+	VMASKMOVPS  (BX), Y10, Y12
+	VMASKMOVPS  (DX), Y10, Y13
+	VMULPS      Y13, Y12, Y13
+	VFMADD231PS Y11, Y13, Y4
+	JMP         fold
+
+partial3:
+	TESTQ       SI, SI
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), R13
+	NEGQ        SI
+	VMOVUPS     32(R13)(SI*4), Y10
+	NEGQ        SI
+	VMASKMOVPS  (CX), Y10, Y11
+	VSUBPS      Y0, Y11, Y11
+	VMULPS      Y1, Y11, Y11
+	VMOVUPS     lanes_80000000<>+0(SB), Y13
+	VBLENDVPS   Y10, Y11, Y13, Y11
+	VMASKMOVPS  (BX), Y10, Y13
+	VMASKMOVPS  (DX), Y10, Y12
+	VMULPS      Y12, Y13, Y12
+	VFMADD231PS Y11, Y12, Y5
+	JMP         fold
+
+partial4:
+	TESTQ       SI, SI
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), R13
+	NEGQ        SI
+	VMOVUPS     32(R13)(SI*4), Y10
+	NEGQ        SI
+	VMASKMOVPS  (CX), Y10, Y11
+	VSUBPS      Y0, Y11, Y11
+	VMULPS      Y1, Y11, Y11
+	VMOVUPS     lanes_80000000<>+0(SB), Y12
+	VBLENDVPS   Y10, Y11, Y12, Y11
+	VMASKMOVPS  (BX), Y10, Y12
+	VMASKMOVPS  (DX), Y10, Y13
+	VMULPS      Y13, Y12, Y13
+	VFMADD231PS Y11, Y13, Y6
+	JMP         fold
+
+partial5:
+	TESTQ       SI, SI
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), R13
+	NEGQ        SI
+	VMOVUPS     32(R13)(SI*4), Y10
+	NEGQ        SI
+	VMASKMOVPS  (CX), Y10, Y11
+	VSUBPS      Y0, Y11, Y11
+	VMULPS      Y1, Y11, Y11
+	VMOVUPS     lanes_80000000<>+0(SB), Y13
+	VBLENDVPS   Y10, Y11, Y13, Y11
+	VMASKMOVPS  (BX), Y10, Y13
+	VMASKMOVPS  (DX), Y10, Y12
+	VMULPS      Y12, Y13, Y12
+	VFMADD231PS Y11, Y12, Y7
+	JMP         fold
+
+partial6:
+	TESTQ       SI, SI
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), R13
+	NEGQ        SI
+	VMOVUPS     32(R13)(SI*4), Y10
+	NEGQ        SI
+	VMASKMOVPS  (CX), Y10, Y11
+	VSUBPS      Y0, Y11, Y11
+	VMULPS      Y1, Y11, Y11
+	VMOVUPS     lanes_80000000<>+0(SB), Y12
+	VBLENDVPS   Y10, Y11, Y12, Y11
+	VMASKMOVPS  (BX), Y10, Y12
+	VMASKMOVPS  (DX), Y10, Y13
+	VMULPS      Y13, Y12, Y13
+	VFMADD231PS Y11, Y13, Y8
+	JMP         fold
+
+partial7:
+	TESTQ       SI, SI
+	JE          fold
+	LEAQ        partial_masks<>+0(SB), R13
+	NEGQ        SI
+	VMOVUPS     32(R13)(SI*4), Y10
+	NEGQ        SI
+	VMASKMOVPS  (CX), Y10, Y11
+	VSUBPS      Y0, Y11, Y11
+	VMULPS      Y1, Y11, Y11
+	VMOVUPS     lanes_80000000<>+0(SB), Y13
+	VBLENDVPS   Y10, Y11, Y13, Y11
+	VMASKMOVPS  (BX), Y10, Y13
+	VMASKMOVPS  (DX), Y10, Y12
+	VMULPS      Y12, Y13, Y12
+	VFMADD231PS Y11, Y12, Y9
+
+fold:
+	TESTQ   AX, AX
+	JE      tree
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	VMOVUPS Y4, 64(AX)
+	VMOVUPS Y5, 96(AX)
+	VMOVUPS Y6, 128(AX)
+	VMOVUPS Y7, 160(AX)
+	VMOVUPS Y8, 192(AX)
+	VMOVUPS Y9, 224(AX)
+
+tree:
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y7, Y3, Y3
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y9, Y5, Y5
+	VADDPS       Y4, Y2, Y2
+	VADDPS       Y5, Y3, Y3
+	VADDPS       Y3, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X10
+	VADDPS       X10, X2, X2
+	VSHUFPS      $0x0e, X2, X2, X10
+	VADDPS       X10, X2, X2
+	VSHUFPS      $0x01, X2, X2, X10
+	VADDPS       X10, X2, X2
+	VMOVSS       X2, ret+48(FP)
+	VZEROUPPER
+	RET
+
+// func LayerNormDotAVX512(acc *[64]float32, dy *float32, x *float32, gamma *float32, n int, mean float32, rstd float32) float32
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·LayerNormDotAVX512(SB), NOSPLIT, $0-52
+	MOVQ         acc+0(FP), AX
+	MOVQ         dy+8(FP), BX
+	MOVQ         x+16(FP), CX
+	MOVQ         gamma+24(FP), DX
+	MOVQ         n+32(FP), SI
+	VBROADCASTSS mean+40(FP), Z0
+	VBROADCASTSS rstd+44(FP), Z1
+	VPXOR        X2, X2, X2
+	VPXOR        X3, X3, X3
+	VPXOR        X4, X4, X4
+	VPXOR        X5, X5, X5
+	TESTQ        AX, AX
+	JE           start
+	VMOVUPS      (AX), Z2
+	VMOVUPS      64(AX), Z3
+	VMOVUPS      128(AX), Z4
+	VMOVUPS      192(AX), Z5
+
+start:
+	SUBQ $+64, SI
+	JL   blocks_end
+
+blocks:
+	VMOVUPS     (CX), Z6
+	VMOVUPS     64(CX), Z7
+	VMOVUPS     128(CX), Z8
+	VMOVUPS     192(CX), Z9
+	VSUBPS      Z0, Z6, Z6
+	VSUBPS      Z0, Z7, Z7
+	VSUBPS      Z0, Z8, Z8
+	VSUBPS      Z0, Z9, Z9
+	VMULPS      Z1, Z6, Z6
+	VMULPS      Z1, Z7, Z7
+	VMULPS      Z1, Z8, Z8
+	VMULPS      Z1, Z9, Z9
+	VMOVUPS     (BX), Z10
+	VMOVUPS     64(BX), Z11
+	VMOVUPS     128(BX), Z12
+	VMOVUPS     192(BX), Z13
+	VMOVUPS     (DX), Z14
+	VMOVUPS     64(DX), Z15
+	VMOVUPS     128(DX), Z16
+	VMOVUPS     192(DX), Z17
+	VMULPS      Z14, Z10, Z14
+	VMULPS      Z15, Z11, Z15
+	VMULPS      Z16, Z12, Z16
+	VMULPS      Z17, Z13, Z17
+	VFMADD231PS Z6, Z14, Z2
+	VFMADD231PS Z7, Z15, Z3
+	VFMADD231PS Z8, Z16, Z4
+	VFMADD231PS Z9, Z17, Z5
+	ADDQ        $+256, BX
+	ADDQ        $+256, CX
+	ADDQ        $+256, DX
+	SUBQ        $+64, SI
+	JGE         blocks
+
+blocks_end:
+	ADDQ        $+64, SI
+	CMPQ        SI, $+16
+	JL          partial0
+	VMOVUPS     (CX), Z9
+	VSUBPS      Z0, Z9, Z9
+	VMULPS      Z1, Z9, Z9
+	VMOVUPS     (BX), Z17
+	VMOVUPS     (DX), Z8
+	VMULPS      Z8, Z17, Z8
+	VFMADD231PS Z9, Z8, Z2
+	ADDQ        $+64, BX
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $-16, SI
+	CMPQ        SI, $+16
+	JL          partial1
+	VMOVUPS     (CX), Z9
+	VSUBPS      Z0, Z9, Z9
+	VMULPS      Z1, Z9, Z9
+	VMOVUPS     (BX), Z8
+	VMOVUPS     (DX), Z17
+	VMULPS      Z17, Z8, Z17
+	VFMADD231PS Z9, Z17, Z3
+	ADDQ        $+64, BX
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $-16, SI
+	CMPQ        SI, $+16
+	JL          partial2
+	VMOVUPS     (CX), Z9
+	VSUBPS      Z0, Z9, Z9
+	VMULPS      Z1, Z9, Z9
+	VMOVUPS     (BX), Z17
+	VMOVUPS     (DX), Z8
+	VMULPS      Z8, Z17, Z8
+	VFMADD231PS Z9, Z8, Z4
+	ADDQ        $+64, BX
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $-16, SI
+	CMPQ        SI, $+16
+	JL          partial3
+	VMOVUPS     (CX), Z9
+	VSUBPS      Z0, Z9, Z9
+	VMULPS      Z1, Z9, Z9
+	VMOVUPS     (BX), Z8
+	VMOVUPS     (DX), Z17
+	VMULPS      Z17, Z8, Z17
+	VFMADD231PS Z9, Z17, Z5
+	ADDQ        $+64, BX
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $-16, SI
+	JMP         fold
+
+partial0:
+	TESTQ       SI, SI
+	JE          fold
+	MOVL        $0x0000ffff, R13
+	BZHIL       SI, R13, R13
+	KMOVW       R13, K1
+	VMOVUPS.Z   (CX), K1, Z9
+	VSUBPS      Z0, Z9, Z9
+	VMULPS      Z1, Z9, Z9
+	VMOVUPS     lanes_80000000<>+0(SB), Z17
+	VBLENDMPS   Z9, Z17, K1, Z9
+	VMOVUPS.Z   (BX), K1, Z17
+	VMOVUPS.Z   (DX), K1, Z8
+	VMULPS      Z8, Z17, Z8
+	VFMADD231PS Z9, Z8, Z2
+	JMP         fold
+
+partial1:
+	TESTQ       SI, SI
+	JE          fold
+	MOVL        $0x0000ffff, R13
+	BZHIL       SI, R13, R13
+	KMOVW       R13, K1
+	VMOVUPS.Z   (CX), K1, Z9
+	VSUBPS      Z0, Z9, Z9
+	VMULPS      Z1, Z9, Z9
+	VMOVUPS     lanes_80000000<>+0(SB), Z8
+	VBLENDMPS   Z9, Z8, K1, Z9
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (DX), K1, Z17
+	VMULPS      Z17, Z8, Z17
+	VFMADD231PS Z9, Z17, Z3
+	JMP         fold
+
+partial2:
+	TESTQ       SI, SI
+	JE          fold
+	MOVL        $0x0000ffff, R13
+	BZHIL       SI, R13, R13
+	KMOVW       R13, K1
+	VMOVUPS.Z   (CX), K1, Z9
+	VSUBPS      Z0, Z9, Z9
+	VMULPS      Z1, Z9, Z9
+	VMOVUPS     lanes_80000000<>+0(SB), Z17
+	VBLENDMPS   Z9, Z17, K1, Z9
+	VMOVUPS.Z   (BX), K1, Z17
+	VMOVUPS.Z   (DX), K1, Z8
+	VMULPS      Z8, Z17, Z8
+	VFMADD231PS Z9, Z8, Z4
+	JMP         fold
+
+partial3:
+	TESTQ       SI, SI
+	JE          fold
+	MOVL        $0x0000ffff, R13
+	BZHIL       SI, R13, R13
+	KMOVW       R13, K1
+	VMOVUPS.Z   (CX), K1, Z9
+	VSUBPS      Z0, Z9, Z9
+	VMULPS      Z1, Z9, Z9
+	VMOVUPS     lanes_80000000<>+0(SB), Z8
+	VBLENDMPS   Z9, Z8, K1, Z9
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (DX), K1, Z17
+	VMULPS      Z17, Z8, Z17
+	VFMADD231PS Z9, Z17, Z5
+
+fold:
+	TESTQ   AX, AX
+	JE      tree
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	VMOVUPS Z4, 128(AX)
+	VMOVUPS Z5, 192(AX)
+
+tree:
+	VADDPS        Z4, Z2, Z2
+	VADDPS        Z5, Z3, Z3
+	VADDPS        Z3, Z2, Z2
+	VEXTRACTF64X4 $0x01, Z2, Y9
+	VADDPS        Y9, Y2, Y2
+	VEXTRACTF32X4 $0x01, Y2, X9
+	VADDPS        X9, X2, X2
+	VSHUFPS       $0x0e, X2, X2, X9
+	VADDPS        X9, X2, X2
+	VSHUFPS       $0x01, X2, X2, X9
+	VADDPS        X9, X2, X2
+	VMOVSS        X2, ret+48(FP)
+	VZEROUPPER
+	RET
+
+// func LayerNormBackwardAVX2(dx *float32, dy *float32, x *float32, gamma *float32, n int, mean float32, rstd float32, a float32, b float32)
+// Requires: AVX, FMA3
+TEXT ·LayerNormBackwardAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), BX
+	MOVQ         x+16(FP), CX
+	MOVQ         gamma+24(FP), DX
+	MOVQ         n+32(FP), SI
+	VBROADCASTSS mean+40(FP), Y0
+	VBROADCASTSS rstd+44(FP), Y1
+	VBROADCASTSS a+48(FP), Y2
+	VBROADCASTSS b+52(FP), Y3
+	SUBQ         $+16, SI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (CX), Y4
+	VMOVUPS      32(CX), Y5
+	VSUBPS       Y0, Y4, Y4
+	VSUBPS       Y0, Y5, Y5
+	VMULPS       Y1, Y4, Y4
+	VMULPS       Y1, Y5, Y5
+	VMOVUPS      (BX), Y6
+	VMOVUPS      32(BX), Y7
+	VMOVUPS      (DX), Y8
+	VMOVUPS      32(DX), Y9
+	VMULPS       Y8, Y6, Y8
+	VMULPS       Y9, Y7, Y9
+	VSUBPS       Y2, Y8, Y8
+	VSUBPS       Y2, Y9, Y9
+	VFNMADD231PS Y3, Y4, Y8
+	VFNMADD231PS Y3, Y5, Y9
+	VMULPS       Y8, Y1, Y8
+	VMULPS       Y9, Y1, Y9
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      Y9, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, SI
+	SUBQ $+8, SI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (CX), Y9
+	VSUBPS       Y0, Y9, Y9
+	VMULPS       Y1, Y9, Y9
+	VMOVUPS      (BX), Y8
+	VMOVUPS      (DX), Y5
+	VMULPS       Y5, Y8, Y5
+	VSUBPS       Y2, Y5, Y5
+	VFNMADD231PS Y3, Y9, Y5
+	VMULPS       Y5, Y1, Y5
+	VMOVUPS      Y5, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	SUBQ         $+8, SI
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+8, SI
+	TESTQ        SI, SI
+	JE           done
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         SI
+	VMOVUPS      32(R13)(SI*4), Y5
+	NEGQ         SI
+	VMASKMOVPS   (CX), Y5, Y9
+	VSUBPS       Y0, Y9, Y9
+	VMULPS       Y1, Y9, Y9
+	VMASKMOVPS   (BX), Y5, Y8
+	VMASKMOVPS   (DX), Y5, Y4
+	VMULPS       Y4, Y8, Y4
+	VSUBPS       Y2, Y4, Y4
+	VFNMADD231PS Y3, Y9, Y4
+	VMULPS       Y4, Y1, Y4
+	VMASKMOVPS   Y4, Y5, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func LayerNormBackwardAVX512(dx *float32, dy *float32, x *float32, gamma *float32, n int, mean float32, rstd float32, a float32, b float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·LayerNormBackwardAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), BX
+	MOVQ         x+16(FP), CX
+	MOVQ         gamma+24(FP), DX
+	MOVQ         n+32(FP), SI
+	VBROADCASTSS mean+40(FP), Z0
+	VBROADCASTSS rstd+44(FP), Z1
+	VBROADCASTSS a+48(FP), Z2
+	VBROADCASTSS b+52(FP), Z3
+	SUBQ         $+64, SI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (CX), Z4
+	VMOVUPS      64(CX), Z5
+	VMOVUPS      128(CX), Z6
+	VMOVUPS      192(CX), Z7
+	VSUBPS       Z0, Z4, Z4
+	VSUBPS       Z0, Z5, Z5
+	VSUBPS       Z0, Z6, Z6
+	VSUBPS       Z0, Z7, Z7
+	VMULPS       Z1, Z4, Z4
+	VMULPS       Z1, Z5, Z5
+	VMULPS       Z1, Z6, Z6
+	VMULPS       Z1, Z7, Z7
+	VMOVUPS      (BX), Z8
+	VMOVUPS      64(BX), Z9
+	VMOVUPS      128(BX), Z10
+	VMOVUPS      192(BX), Z11
+	VMOVUPS      (DX), Z12
+	VMOVUPS      64(DX), Z13
+	VMOVUPS      128(DX), Z14
+	VMOVUPS      192(DX), Z15
+	VMULPS       Z12, Z8, Z12
+	VMULPS       Z13, Z9, Z13
+	VMULPS       Z14, Z10, Z14
+	VMULPS       Z15, Z11, Z15
+	VSUBPS       Z2, Z12, Z12
+	VSUBPS       Z2, Z13, Z13
+	VSUBPS       Z2, Z14, Z14
+	VSUBPS       Z2, Z15, Z15
+	VFNMADD231PS Z3, Z4, Z12
+	VFNMADD231PS Z3, Z5, Z13
+	VFNMADD231PS Z3, Z6, Z14
+	VFNMADD231PS Z3, Z7, Z15
+	VMULPS       Z12, Z1, Z12
+	VMULPS       Z13, Z1, Z13
+	VMULPS       Z14, Z1, Z14
+	VMULPS       Z15, Z1, Z15
+	VMOVUPS      Z12, (AX)
+	VMOVUPS      Z13, 64(AX)
+	VMOVUPS      Z14, 128(AX)
+	VMOVUPS      Z15, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
+	ADDQ         $+256, DX
+	SUBQ         $+64, SI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+64, SI
+	SUBQ $+16, SI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (CX), Z15
+	VSUBPS       Z0, Z15, Z15
+	VMULPS       Z1, Z15, Z15
+	VMOVUPS      (BX), Z14
+	VMOVUPS      (DX), Z13
+	VMULPS       Z13, Z14, Z13
+	VSUBPS       Z2, Z13, Z13
+	VFNMADD231PS Z3, Z15, Z13
+	VMULPS       Z13, Z1, Z13
+	VMOVUPS      Z13, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	SUBQ         $+16, SI
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+16, SI
+	TESTQ        SI, SI
+	JE           done
+	MOVL         $0x0000ffff, R13
+	BZHIL        SI, R13, R13
+	KMOVW        R13, K1
+	VMOVUPS.Z    (CX), K1, Z13
+	VSUBPS       Z0, Z13, Z13
+	VMULPS       Z1, Z13, Z13
+	VMOVUPS.Z    (BX), K1, Z15
+	VMOVUPS.Z    (DX), K1, Z14
+	VMULPS       Z14, Z15, Z14
+	VSUBPS       Z2, Z14, Z14
+	VFNMADD231PS Z3, Z13, Z14
+	VMULPS       Z14, Z1, Z14
+	VMOVUPS      Z14, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func ColDotNormalizedAVX2(dst *float32, dy *float32, x *float32, mean *float32, rstd *float32, n int, rows int, stride int, add int)
+// Requires: AVX, FMA3
+TEXT ·ColDotNormalizedAVX2(SB), NOSPLIT, $0-72
+	MOVQ dst+0(FP), AX
+	MOVQ dy+8(FP), BX
+	MOVQ x+16(FP), CX
+	MOVQ mean+24(FP), DX
+	MOVQ rstd+32(FP), SI
+	MOVQ n+40(FP), DI
+	MOVQ stride+56(FP), R8
+	SHLQ $0x02, R8
+	XORL R9, R9
+
+columns4:
+	CMPQ  DI, $+32
+	JL    columns4_end
+	MOVQ  dy+8(FP), BX
+	ADDQ  R9, BX
+	MOVQ  x+16(FP), CX
+	ADDQ  R9, CX
+	MOVQ  mean+24(FP), DX
+	MOVQ  rstd+32(FP), SI
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
+	VPXOR X4, X4, X4
+	VPXOR X5, X5, X5
+	MOVQ  rows+48(FP), R10
+
+columns4_rows:
+	VBROADCASTSS (DX), Y0
+	ADDQ         $+4, DX
+	VBROADCASTSS (SI), Y1
+	ADDQ         $+4, SI
+	VMOVUPS      (CX), Y6
+	VMOVUPS      32(CX), Y7
+	VMOVUPS      64(CX), Y8
+	VMOVUPS      96(CX), Y9
+	VSUBPS       Y0, Y6, Y6
+	VSUBPS       Y0, Y7, Y7
+	VSUBPS       Y0, Y8, Y8
+	VSUBPS       Y0, Y9, Y9
+	VMULPS       Y1, Y6, Y6
+	VMULPS       Y1, Y7, Y7
+	VMULPS       Y1, Y8, Y8
+	VMULPS       Y1, Y9, Y9
+	VMOVUPS      (BX), Y10
+	VMOVUPS      32(BX), Y11
+	VMOVUPS      64(BX), Y12
+	VMOVUPS      96(BX), Y13
+	VFMADD231PS  Y6, Y10, Y2
+	VFMADD231PS  Y7, Y11, Y3
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y13, Y5
+	ADDQ         R8, BX
+	ADDQ         R8, CX
+	SUBQ         $+1, R10
+	JNE          columns4_rows
+	MOVQ         add+64(FP), R10
+	TESTQ        R10, R10
+	JE           columns4_store
+	VMOVUPS      (AX), Y9
+	VADDPS       Y2, Y9, Y2
+	VMOVUPS      32(AX), Y9
+	VADDPS       Y3, Y9, Y3
+	VMOVUPS      64(AX), Y9
+	VADDPS       Y4, Y9, Y4
+	VMOVUPS      96(AX), Y9
+	VADDPS       Y5, Y9, Y5
+
+columns4_store:
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	VMOVUPS Y4, 64(AX)
+	VMOVUPS Y5, 96(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, R9
+	ADDQ    $-32, DI
+	JMP     columns4
+
+columns4_end:
+columns2:
+	CMPQ  DI, $+16
+	JL    columns2_end
+	MOVQ  dy+8(FP), BX
+	ADDQ  R9, BX
+	MOVQ  x+16(FP), CX
+	ADDQ  R9, CX
+	MOVQ  mean+24(FP), DX
+	MOVQ  rstd+32(FP), SI
+	VPXOR X5, X5, X5
+	VPXOR X4, X4, X4
+	MOVQ  rows+48(FP), R10
+
+columns2_rows:
+	VBROADCASTSS (DX), Y0
+	ADDQ         $+4, DX
+	VBROADCASTSS (SI), Y1
+	ADDQ         $+4, SI
+	VMOVUPS      (CX), Y3
+	VMOVUPS      32(CX), Y2
+	VSUBPS       Y0, Y3, Y3
+	VSUBPS       Y0, Y2, Y2
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y1, Y2, Y2
+	VMOVUPS      (BX), Y9
+	VMOVUPS      32(BX), Y13
+	VFMADD231PS  Y3, Y9, Y5
+	VFMADD231PS  Y2, Y13, Y4
+	ADDQ         R8, BX
+	ADDQ         R8, CX
+	SUBQ         $+1, R10
+	JNE          columns2_rows
+	MOVQ         add+64(FP), R10
+	TESTQ        R10, R10
+	JE           columns2_store
+	VMOVUPS      (AX), Y2
+	VADDPS       Y5, Y2, Y5
+	VMOVUPS      32(AX), Y2
+	VADDPS       Y4, Y2, Y4
+
+columns2_store:
+	VMOVUPS Y5, (AX)
+	VMOVUPS Y4, 32(AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, R9
+	ADDQ    $-16, DI
+	JMP     columns2
+
+columns2_end:
+columns1:
+	CMPQ  DI, $+8
+	JL    columns1_end
+	MOVQ  dy+8(FP), BX
+	ADDQ  R9, BX
+	MOVQ  x+16(FP), CX
+	ADDQ  R9, CX
+	MOVQ  mean+24(FP), DX
+	MOVQ  rstd+32(FP), SI
+	VPXOR X4, X4, X4
+	MOVQ  rows+48(FP), R10
+
+columns1_rows:
+	VBROADCASTSS (DX), Y0
+	ADDQ         $+4, DX
+	VBROADCASTSS (SI), Y1
+	ADDQ         $+4, SI
+	VMOVUPS      (CX), Y5
+	VSUBPS       Y0, Y5, Y5
+	VMULPS       Y1, Y5, Y5
+	VMOVUPS      (BX), Y2
+	VFMADD231PS  Y5, Y2, Y4
+	ADDQ         R8, BX
+	ADDQ         R8, CX
+	SUBQ         $+1, R10
+	JNE          columns1_rows
+	MOVQ         add+64(FP), R10
+	TESTQ        R10, R10
+	JE           columns1_store
+	VMOVUPS      (AX), Y5
+	VADDPS       Y4, Y5, Y4
+
+columns1_store:
+	VMOVUPS Y4, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, R9
+	ADDQ    $-8, DI
+	JMP     columns1
+
+columns1_end:
+	TESTQ   DI, DI
+	JE      done
+	LEAQ    partial_masks<>+0(SB), R13
+	NEGQ    DI
+	VMOVUPS 32(R13)(DI*4), Y4
+	NEGQ    DI
+	MOVQ    dy+8(FP), BX
+	ADDQ    R9, BX
+	MOVQ    x+16(FP), CX
+	ADDQ    R9, CX
+	MOVQ    mean+24(FP), DX
+	MOVQ    rstd+32(FP), SI
+	VPXOR   X5, X5, X5
+	MOVQ    rows+48(FP), R10
+
+partial_rows:
+	VBROADCASTSS (DX), Y0
+	ADDQ         $+4, DX
+	VBROADCASTSS (SI), Y1
+	ADDQ         $+4, SI
+	VMASKMOVPS   (CX), Y4, Y2
+	VSUBPS       Y0, Y2, Y2
+	VMULPS       Y1, Y2, Y2
+	VMASKMOVPS   (BX), Y4, Y13
+	VFMADD231PS  Y2, Y13, Y5
+	ADDQ         R8, BX
+	ADDQ         R8, CX
+	SUBQ         $+1, R10
+	JNE          partial_rows
+	MOVQ         add+64(FP), R10
+	TESTQ        R10, R10
+	JE           partial_store
+	VMASKMOVPS   (AX), Y4, Y2
+	VADDPS       Y5, Y2, Y5
+
+partial_store:
+	VMASKMOVPS Y5, Y4, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func ColDotNormalizedAVX512(dst *float32, dy *float32, x *float32, mean *float32, rstd *float32, n int, rows int, stride int, add int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·ColDotNormalizedAVX512(SB), NOSPLIT, $0-72
+	MOVQ dst+0(FP), AX
+	MOVQ dy+8(FP), BX
+	MOVQ x+16(FP), CX
+	MOVQ mean+24(FP), DX
+	MOVQ rstd+32(FP), SI
+	MOVQ n+40(FP), DI
+	MOVQ stride+56(FP), R8
+	SHLQ $0x02, R8
+	XORL R9, R9
+
+columns4:
+	CMPQ  DI, $+64
+	JL    columns4_end
+	MOVQ  dy+8(FP), BX
+	ADDQ  R9, BX
+	MOVQ  x+16(FP), CX
+	ADDQ  R9, CX
+	MOVQ  mean+24(FP), DX
+	MOVQ  rstd+32(FP), SI
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
+	VPXOR X4, X4, X4
+	VPXOR X5, X5, X5
+	MOVQ  rows+48(FP), R10
+
+columns4_rows:
+	VBROADCASTSS (DX), Z0
+	ADDQ         $+4, DX
+	VBROADCASTSS (SI), Z1
+	ADDQ         $+4, SI
+	VMOVUPS      (CX), Z6
+	VMOVUPS      64(CX), Z7
+	VMOVUPS      128(CX), Z8
+	VMOVUPS      192(CX), Z9
+	VSUBPS       Z0, Z6, Z6
+	VSUBPS       Z0, Z7, Z7
+	VSUBPS       Z0, Z8, Z8
+	VSUBPS       Z0, Z9, Z9
+	VMULPS       Z1, Z6, Z6
+	VMULPS       Z1, Z7, Z7
+	VMULPS       Z1, Z8, Z8
+	VMULPS       Z1, Z9, Z9
+	VMOVUPS      (BX), Z10
+	VMOVUPS      64(BX), Z11
+	VMOVUPS      128(BX), Z12
+	VMOVUPS      192(BX), Z13
+	VFMADD231PS  Z6, Z10, Z2
+	VFMADD231PS  Z7, Z11, Z3
+	VFMADD231PS  Z8, Z12, Z4
+	VFMADD231PS  Z9, Z13, Z5
+	ADDQ         R8, BX
+	ADDQ         R8, CX
+	SUBQ         $+1, R10
+	JNE          columns4_rows
+	MOVQ         add+64(FP), R10
+	TESTQ        R10, R10
+	JE           columns4_store
+	VMOVUPS      (AX), Z9
+	VADDPS       Z2, Z9, Z2
+	VMOVUPS      64(AX), Z9
+	VADDPS       Z3, Z9, Z3
+	VMOVUPS      128(AX), Z9
+	VADDPS       Z4, Z9, Z4
+	VMOVUPS      192(AX), Z9
+	VADDPS       Z5, Z9, Z5
+
+columns4_store:
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	VMOVUPS Z4, 128(AX)
+	VMOVUPS Z5, 192(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, R9
+	ADDQ    $-64, DI
+	JMP     columns4
+
+columns4_end:
+columns2:
+	CMPQ  DI, $+32
+	JL    columns2_end
+	MOVQ  dy+8(FP), BX
+	ADDQ  R9, BX
+	MOVQ  x+16(FP), CX
+	ADDQ  R9, CX
+	MOVQ  mean+24(FP), DX
+	MOVQ  rstd+32(FP), SI
+	VPXOR X5, X5, X5
+	VPXOR X4, X4, X4
+	MOVQ  rows+48(FP), R10
+
+columns2_rows:
+	VBROADCASTSS (DX), Z0
+	ADDQ         $+4, DX
+	VBROADCASTSS (SI), Z1
+	ADDQ         $+4, SI
+	VMOVUPS      (CX), Z3
+	VMOVUPS      64(CX), Z2
+	VSUBPS       Z0, Z3, Z3
+	VSUBPS       Z0, Z2, Z2
+	VMULPS       Z1, Z3, Z3
+	VMULPS       Z1, Z2, Z2
+	VMOVUPS      (BX), Z9
+	VMOVUPS      64(BX), Z13
+	VFMADD231PS  Z3, Z9, Z5
+	VFMADD231PS  Z2, Z13, Z4
+	ADDQ         R8, BX
+	ADDQ         R8, CX
+	SUBQ         $+1, R10
+	JNE          columns2_rows
+	MOVQ         add+64(FP), R10
+	TESTQ        R10, R10
+	JE           columns2_store
+	VMOVUPS      (AX), Z2
+	VADDPS       Z5, Z2, Z5
+	VMOVUPS      64(AX), Z2
+	VADDPS       Z4, Z2, Z4
+
+columns2_store:
+	VMOVUPS Z5, (AX)
+	VMOVUPS Z4, 64(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, R9
+	ADDQ    $-32, DI
+	JMP     columns2
+
+columns2_end:
+columns1:
+	CMPQ  DI, $+16
+	JL    columns1_end
+	MOVQ  dy+8(FP), BX
+	ADDQ  R9, BX
+	MOVQ  x+16(FP), CX
+	ADDQ  R9, CX
+	MOVQ  mean+24(FP), DX
+	MOVQ  rstd+32(FP), SI
+	VPXOR X4, X4, X4
+	MOVQ  rows+48(FP), R10
+
+columns1_rows:
+	VBROADCASTSS (DX), Z0
+	ADDQ         $+4, DX
+	VBROADCASTSS (SI), Z1
+	ADDQ         $+4, SI
+	VMOVUPS      (CX), Z5
+	VSUBPS       Z0, Z5, Z5
+	VMULPS       Z1, Z5, Z5
+	VMOVUPS      (BX), Z2
+	VFMADD231PS  Z5, Z2, Z4
+	ADDQ         R8, BX
+	ADDQ         R8, CX
+	SUBQ         $+1, R10
+	JNE          columns1_rows
+	MOVQ         add+64(FP), R10
+	TESTQ        R10, R10
+	JE           columns1_store
+	VMOVUPS      (AX), Z5
+	VADDPS       Z4, Z5, Z4
+
+columns1_store:
+	VMOVUPS Z4, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, R9
+	ADDQ    $-16, DI
+	JMP     columns1
+
+columns1_end:
+	TESTQ DI, DI
+	JE    done
+	MOVL  $0x0000ffff, R13
+	BZHIL DI, R13, R13
+	KMOVW R13, K1
+	MOVQ  dy+8(FP), BX
+	ADDQ  R9, BX
+	MOVQ  x+16(FP), CX
+	ADDQ  R9, CX
+	MOVQ  mean+24(FP), DX
+	MOVQ  rstd+32(FP), SI
+	VPXOR X4, X4, X4
+	MOVQ  rows+48(FP), R10
+
+partial_rows:
+	VBROADCASTSS (DX), Z0
+	ADDQ         $+4, DX
+	VBROADCASTSS (SI), Z1
+	ADDQ         $+4, SI
+	VMOVUPS.Z    (CX), K1, Z5
+	VSUBPS       Z0, Z5, Z5
+	VMULPS       Z1, Z5, Z5
+	VMOVUPS.Z    (BX), K1, Z2
+	VFMADD231PS  Z5, Z2, Z4
+	ADDQ         R8, BX
+	ADDQ         R8, CX
+	SUBQ         $+1, R10
+	JNE          partial_rows
+	MOVQ         add+64(FP), R10
+	TESTQ        R10, R10
+	JE           partial_store
+	VMOVUPS.Z    (AX), K1, Z5
+	VADDPS       Z4, Z5, Z4
+
+partial_store:
+	VMOVUPS Z4, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func ColSumsShiftedAVX2(dst *float32, x *float32, shift *float32, n int, rows int, stride int, add int)
+// Requires: AVX
+TEXT ·ColSumsShiftedAVX2(SB), NOSPLIT, $0-56
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ shift+16(FP), CX
+	MOVQ n+24(FP), DX
+	MOVQ stride+40(FP), SI
+	SHLQ $0x02, SI
+	XORL DI, DI
+
+columns4:
+	CMPQ    DX, $+32
+	JL      columns4_end
+	MOVQ    x+8(FP), BX
+	ADDQ    DI, BX
+	MOVQ    shift+16(FP), CX
+	ADDQ    DI, CX
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	VMOVUPS 64(CX), Y2
+	VMOVUPS 96(CX), Y3
+	VPXOR   X4, X4, X4
+	VPXOR   X5, X5, X5
+	VPXOR   X6, X6, X6
+	VPXOR   X7, X7, X7
+	MOVQ    rows+32(FP), R8
+
+columns4_rows:
+	VMOVUPS (BX), Y8
+	VMOVUPS 32(BX), Y9
+	VMOVUPS 64(BX), Y10
+	VMOVUPS 96(BX), Y11
+	VSUBPS  Y0, Y8, Y8
+	VSUBPS  Y1, Y9, Y9
+	VSUBPS  Y2, Y10, Y10
+	VSUBPS  Y3, Y11, Y11
+	VADDPS  Y8, Y4, Y4
+	VADDPS  Y9, Y5, Y5
+	VADDPS  Y10, Y6, Y6
+	VADDPS  Y11, Y7, Y7
+	ADDQ    SI, BX
+	SUBQ    $+1, R8
+	JNE     columns4_rows
+	MOVQ    add+48(FP), R8
+	TESTQ   R8, R8
+	JE      columns4_store
+	VMOVUPS (AX), Y11
+	VADDPS  Y4, Y11, Y4
+	VMOVUPS 32(AX), Y11
+	VADDPS  Y5, Y11, Y5
+	VMOVUPS 64(AX), Y11
+	VADDPS  Y6, Y11, Y6
+	VMOVUPS 96(AX), Y11
+	VADDPS  Y7, Y11, Y7
+
+columns4_store:
+	VMOVUPS Y4, (AX)
+	VMOVUPS Y5, 32(AX)
+	VMOVUPS Y6, 64(AX)
+	VMOVUPS Y7, 96(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, DI
+	ADDQ    $-32, DX
+	JMP     columns4
+
+columns4_end:
+columns2:
+	CMPQ    DX, $+16
+	JL      columns2_end
+	MOVQ    x+8(FP), BX
+	ADDQ    DI, BX
+	MOVQ    shift+16(FP), CX
+	ADDQ    DI, CX
+	VMOVUPS (CX), Y3
+	VMOVUPS 32(CX), Y2
+	VPXOR   X1, X1, X1
+	VPXOR   X0, X0, X0
+	MOVQ    rows+32(FP), R8
+
+columns2_rows:
+	VMOVUPS (BX), Y7
+	VMOVUPS 32(BX), Y6
+	VSUBPS  Y3, Y7, Y7
+	VSUBPS  Y2, Y6, Y6
+	VADDPS  Y7, Y1, Y1
+	VADDPS  Y6, Y0, Y0
+	ADDQ    SI, BX
+	SUBQ    $+1, R8
+	JNE     columns2_rows
+	MOVQ    add+48(FP), R8
+	TESTQ   R8, R8
+	JE      columns2_store
+	VMOVUPS (AX), Y6
+	VADDPS  Y1, Y6, Y1
+	VMOVUPS 32(AX), Y6
+	VADDPS  Y0, Y6, Y0
+
+columns2_store:
+	VMOVUPS Y1, (AX)
+	VMOVUPS Y0, 32(AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, DI
+	ADDQ    $-16, DX
+	JMP     columns2
+
+columns2_end:
+columns1:
+	CMPQ    DX, $+8
+	JL      columns1_end
+	MOVQ    x+8(FP), BX
+	ADDQ    DI, BX
+	MOVQ    shift+16(FP), CX
+	ADDQ    DI, CX
+	VMOVUPS (CX), Y2
+	VPXOR   X3, X3, X3
+	MOVQ    rows+32(FP), R8
+
+columns1_rows:
+	VMOVUPS (BX), Y0
+	VSUBPS  Y2, Y0, Y0
+	VADDPS  Y0, Y3, Y3
+	ADDQ    SI, BX
+	SUBQ    $+1, R8
+	JNE     columns1_rows
+	MOVQ    add+48(FP), R8
+	TESTQ   R8, R8
+	JE      columns1_store
+	VMOVUPS (AX), Y0
+	VADDPS  Y3, Y0, Y3
+
+columns1_store:
+	VMOVUPS Y3, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, DI
+	ADDQ    $-8, DX
+	JMP     columns1
+
+columns1_end:
+	TESTQ      DX, DX
+	JE         done
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       DX
+	VMOVUPS    32(R13)(DX*4), Y2
+	NEGQ       DX
+	MOVQ       x+8(FP), BX
+	ADDQ       DI, BX
+	MOVQ       shift+16(FP), CX
+	ADDQ       DI, CX
+	VMASKMOVPS (CX), Y2, Y3
+	VPXOR      X0, X0, X0
+	MOVQ       rows+32(FP), R8
+
+partial_rows:
+	VMASKMOVPS (BX), Y2, Y1
+	VSUBPS     Y3, Y1, Y1
+	VADDPS     Y1, Y0, Y0
+	ADDQ       SI, BX
+	SUBQ       $+1, R8
+	JNE        partial_rows
+	MOVQ       add+48(FP), R8
+	TESTQ      R8, R8
+	JE         partial_store
+	VMASKMOVPS (AX), Y2, Y1
+	VADDPS     Y0, Y1, Y0
+
+partial_store:
+	VMASKMOVPS Y0, Y2, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func ColSumsShiftedAVX512(dst *float32, x *float32, shift *float32, n int, rows int, stride int, add int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·ColSumsShiftedAVX512(SB), NOSPLIT, $0-56
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ shift+16(FP), CX
+	MOVQ n+24(FP), DX
+	MOVQ stride+40(FP), SI
+	SHLQ $0x02, SI
+	XORL DI, DI
+
+columns4:
+	CMPQ    DX, $+64
+	JL      columns4_end
+	MOVQ    x+8(FP), BX
+	ADDQ    DI, BX
+	MOVQ    shift+16(FP), CX
+	ADDQ    DI, CX
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VPXOR   X4, X4, X4
+	VPXOR   X5, X5, X5
+	VPXOR   X6, X6, X6
+	VPXOR   X7, X7, X7
+	MOVQ    rows+32(FP), R8
+
+columns4_rows:
+	VMOVUPS (BX), Z8
+	VMOVUPS 64(BX), Z9
+	VMOVUPS 128(BX), Z10
+	VMOVUPS 192(BX), Z11
+	VSUBPS  Z0, Z8, Z8
+	VSUBPS  Z1, Z9, Z9
+	VSUBPS  Z2, Z10, Z10
+	VSUBPS  Z3, Z11, Z11
+	VADDPS  Z8, Z4, Z4
+	VADDPS  Z9, Z5, Z5
+	VADDPS  Z10, Z6, Z6
+	VADDPS  Z11, Z7, Z7
+	ADDQ    SI, BX
+	SUBQ    $+1, R8
+	JNE     columns4_rows
+	MOVQ    add+48(FP), R8
+	TESTQ   R8, R8
+	JE      columns4_store
+	VMOVUPS (AX), Z11
+	VADDPS  Z4, Z11, Z4
+	VMOVUPS 64(AX), Z11
+	VADDPS  Z5, Z11, Z5
+	VMOVUPS 128(AX), Z11
+	VADDPS  Z6, Z11, Z6
+	VMOVUPS 192(AX), Z11
+	VADDPS  Z7, Z11, Z7
+
+columns4_store:
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	VMOVUPS Z6, 128(AX)
+	VMOVUPS Z7, 192(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, DI
+	ADDQ    $-64, DX
+	JMP     columns4
+
+columns4_end:
+columns2:
+	CMPQ    DX, $+32
+	JL      columns2_end
+	MOVQ    x+8(FP), BX
+	ADDQ    DI, BX
+	MOVQ    shift+16(FP), CX
+	ADDQ    DI, CX
+	VMOVUPS (CX), Z3
+	VMOVUPS 64(CX), Z2
+	VPXOR   X1, X1, X1
+	VPXOR   X0, X0, X0
+	MOVQ    rows+32(FP), R8
+
+columns2_rows:
+	VMOVUPS (BX), Z7
+	VMOVUPS 64(BX), Z6
+	VSUBPS  Z3, Z7, Z7
+	VSUBPS  Z2, Z6, Z6
+	VADDPS  Z7, Z1, Z1
+	VADDPS  Z6, Z0, Z0
+	ADDQ    SI, BX
+	SUBQ    $+1, R8
+	JNE     columns2_rows
+	MOVQ    add+48(FP), R8
+	TESTQ   R8, R8
+	JE      columns2_store
+	VMOVUPS (AX), Z6
+	VADDPS  Z1, Z6, Z1
+	VMOVUPS 64(AX), Z6
+	VADDPS  Z0, Z6, Z0
+
+columns2_store:
+	VMOVUPS Z1, (AX)
+	VMOVUPS Z0, 64(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, DI
+	ADDQ    $-32, DX
+	JMP     columns2
+
+columns2_end:
+columns1:
+	CMPQ    DX, $+16
+	JL      columns1_end
+	MOVQ    x+8(FP), BX
+	ADDQ    DI, BX
+	MOVQ    shift+16(FP), CX
+	ADDQ    DI, CX
+	VMOVUPS (CX), Z2
+	VPXOR   X3, X3, X3
+	MOVQ    rows+32(FP), R8
+
+columns1_rows:
+	VMOVUPS (BX), Z0
+	VSUBPS  Z2, Z0, Z0
+	VADDPS  Z0, Z3, Z3
+	ADDQ    SI, BX
+	SUBQ    $+1, R8
+	JNE     columns1_rows
+	MOVQ    add+48(FP), R8
+	TESTQ   R8, R8
+	JE      columns1_store
+	VMOVUPS (AX), Z0
+	VADDPS  Z3, Z0, Z3
+
+columns1_store:
+	VMOVUPS Z3, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, DI
+	ADDQ    $-16, DX
+	JMP     columns1
+
+columns1_end:
+	TESTQ     DX, DX
+	JE        done
+	MOVL      $0x0000ffff, R13
+	BZHIL     DX, R13, R13
+	KMOVW     R13, K1
+	MOVQ      x+8(FP), BX
+	ADDQ      DI, BX
+	MOVQ      shift+16(FP), CX
+	ADDQ      DI, CX
+	VMOVUPS.Z (CX), K1, Z2
+	VPXOR     X3, X3, X3
+	MOVQ      rows+32(FP), R8
+
+partial_rows:
+	VMOVUPS.Z (BX), K1, Z0
+	VSUBPS    Z2, Z0, Z0
+	VADDPS    Z0, Z3, Z3
+	ADDQ      SI, BX
+	SUBQ      $+1, R8
+	JNE       partial_rows
+	MOVQ      add+48(FP), R8
+	TESTQ     R8, R8
+	JE        partial_store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z3, Z0, Z3
+
+partial_store:
+	VMOVUPS Z3, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func ColSumSquaresShiftedAVX2(dst *float32, x *float32, shift *float32, n int, rows int, stride int, add int)
+// Requires: AVX, FMA3
+TEXT ·ColSumSquaresShiftedAVX2(SB), NOSPLIT, $0-56
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ shift+16(FP), CX
+	MOVQ n+24(FP), DX
+	MOVQ stride+40(FP), SI
+	SHLQ $0x02, SI
+	XORL DI, DI
+
+columns4:
+	CMPQ    DX, $+32
+	JL      columns4_end
+	MOVQ    x+8(FP), BX
+	ADDQ    DI, BX
+	MOVQ    shift+16(FP), CX
+	ADDQ    DI, CX
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	VMOVUPS 64(CX), Y2
+	VMOVUPS 96(CX), Y3
+	VPXOR   X4, X4, X4
+	VPXOR   X5, X5, X5
+	VPXOR   X6, X6, X6
+	VPXOR   X7, X7, X7
+	MOVQ    rows+32(FP), R8
+
+columns4_rows:
+	VMOVUPS     (BX), Y8
+	VMOVUPS     32(BX), Y9
+	VMOVUPS     64(BX), Y10
+	VMOVUPS     96(BX), Y11
+	VSUBPS      Y0, Y8, Y8
+	VSUBPS      Y1, Y9, Y9
+	VSUBPS      Y2, Y10, Y10
+	VSUBPS      Y3, Y11, Y11
+	VFMADD231PS Y8, Y8, Y4
+	VFMADD231PS Y9, Y9, Y5
+	VFMADD231PS Y10, Y10, Y6
+	VFMADD231PS Y11, Y11, Y7
+	ADDQ        SI, BX
+	SUBQ        $+1, R8
+	JNE         columns4_rows
+	MOVQ        add+48(FP), R8
+	TESTQ       R8, R8
+	JE          columns4_store
+	VMOVUPS     (AX), Y11
+	VADDPS      Y4, Y11, Y4
+	VMOVUPS     32(AX), Y11
+	VADDPS      Y5, Y11, Y5
+	VMOVUPS     64(AX), Y11
+	VADDPS      Y6, Y11, Y6
+	VMOVUPS     96(AX), Y11
+	VADDPS      Y7, Y11, Y7
+
+columns4_store:
+	VMOVUPS Y4, (AX)
+	VMOVUPS Y5, 32(AX)
+	VMOVUPS Y6, 64(AX)
+	VMOVUPS Y7, 96(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, DI
+	ADDQ    $-32, DX
+	JMP     columns4
+
+columns4_end:
+columns2:
+	CMPQ    DX, $+16
+	JL      columns2_end
+	MOVQ    x+8(FP), BX
+	ADDQ    DI, BX
+	MOVQ    shift+16(FP), CX
+	ADDQ    DI, CX
+	VMOVUPS (CX), Y3
+	VMOVUPS 32(CX), Y2
+	VPXOR   X1, X1, X1
+	VPXOR   X0, X0, X0
+	MOVQ    rows+32(FP), R8
+
+columns2_rows:
+	VMOVUPS     (BX), Y7
+	VMOVUPS     32(BX), Y6
+	VSUBPS      Y3, Y7, Y7
+	VSUBPS      Y2, Y6, Y6
+	VFMADD231PS Y7, Y7, Y1
+	VFMADD231PS Y6, Y6, Y0
+	ADDQ        SI, BX
+	SUBQ        $+1, R8
+	JNE         columns2_rows
+	MOVQ        add+48(FP), R8
+	TESTQ       R8, R8
+	JE          columns2_store
+	VMOVUPS     (AX), Y6
+	VADDPS      Y1, Y6, Y1
+	VMOVUPS     32(AX), Y6
+	VADDPS      Y0, Y6, Y0
+
+columns2_store:
+	VMOVUPS Y1, (AX)
+	VMOVUPS Y0, 32(AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, DI
+	ADDQ    $-16, DX
+	JMP     columns2
+
+columns2_end:
+columns1:
+	CMPQ    DX, $+8
+	JL      columns1_end
+	MOVQ    x+8(FP), BX
+	ADDQ    DI, BX
+	MOVQ    shift+16(FP), CX
+	ADDQ    DI, CX
+	VMOVUPS (CX), Y2
+	VPXOR   X3, X3, X3
+	MOVQ    rows+32(FP), R8
+
+columns1_rows:
+	VMOVUPS     (BX), Y0
+	VSUBPS      Y2, Y0, Y0
+	VFMADD231PS Y0, Y0, Y3
+	ADDQ        SI, BX
+	SUBQ        $+1, R8
+	JNE         columns1_rows
+	MOVQ        add+48(FP), R8
+	TESTQ       R8, R8
+	JE          columns1_store
+	VMOVUPS     (AX), Y0
+	VADDPS      Y3, Y0, Y3
+
+columns1_store:
+	VMOVUPS Y3, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, DI
+	ADDQ    $-8, DX
+	JMP     columns1
+
+columns1_end:
+	TESTQ      DX, DX
+	JE         done
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       DX
+	VMOVUPS    32(R13)(DX*4), Y2
+	NEGQ       DX
+	MOVQ       x+8(FP), BX
+	ADDQ       DI, BX
+	MOVQ       shift+16(FP), CX
+	ADDQ       DI, CX
+	VMASKMOVPS (CX), Y2, Y3
+	VPXOR      X0, X0, X0
+	MOVQ       rows+32(FP), R8
+
+partial_rows:
+	VMASKMOVPS  (BX), Y2, Y1
+	VSUBPS      Y3, Y1, Y1
+	VFMADD231PS Y1, Y1, Y0
+	ADDQ        SI, BX
+	SUBQ        $+1, R8
+	JNE         partial_rows
+	MOVQ        add+48(FP), R8
+	TESTQ       R8, R8
+	JE          partial_store
+	VMASKMOVPS  (AX), Y2, Y1
+	VADDPS      Y0, Y1, Y0
+
+partial_store:
+	VMASKMOVPS Y0, Y2, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func ColSumSquaresShiftedAVX512(dst *float32, x *float32, shift *float32, n int, rows int, stride int, add int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·ColSumSquaresShiftedAVX512(SB), NOSPLIT, $0-56
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ shift+16(FP), CX
+	MOVQ n+24(FP), DX
+	MOVQ stride+40(FP), SI
+	SHLQ $0x02, SI
+	XORL DI, DI
+
+columns4:
+	CMPQ    DX, $+64
+	JL      columns4_end
+	MOVQ    x+8(FP), BX
+	ADDQ    DI, BX
+	MOVQ    shift+16(FP), CX
+	ADDQ    DI, CX
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z3
+	VPXOR   X4, X4, X4
+	VPXOR   X5, X5, X5
+	VPXOR   X6, X6, X6
+	VPXOR   X7, X7, X7
+	MOVQ    rows+32(FP), R8
+
+columns4_rows:
+	VMOVUPS     (BX), Z8
+	VMOVUPS     64(BX), Z9
+	VMOVUPS     128(BX), Z10
+	VMOVUPS     192(BX), Z11
+	VSUBPS      Z0, Z8, Z8
+	VSUBPS      Z1, Z9, Z9
+	VSUBPS      Z2, Z10, Z10
+	VSUBPS      Z3, Z11, Z11
+	VFMADD231PS Z8, Z8, Z4
+	VFMADD231PS Z9, Z9, Z5
+	VFMADD231PS Z10, Z10, Z6
+	VFMADD231PS Z11, Z11, Z7
+	ADDQ        SI, BX
+	SUBQ        $+1, R8
+	JNE         columns4_rows
+	MOVQ        add+48(FP), R8
+	TESTQ       R8, R8
+	JE          columns4_store
+	VMOVUPS     (AX), Z11
+	VADDPS      Z4, Z11, Z4
+	VMOVUPS     64(AX), Z11
+	VADDPS      Z5, Z11, Z5
+	VMOVUPS     128(AX), Z11
+	VADDPS      Z6, Z11, Z6
+	VMOVUPS     192(AX), Z11
+	VADDPS      Z7, Z11, Z7
+
+columns4_store:
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	VMOVUPS Z6, 128(AX)
+	VMOVUPS Z7, 192(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, DI
+	ADDQ    $-64, DX
+	JMP     columns4
+
+columns4_end:
+columns2:
+	CMPQ    DX, $+32
+	JL      columns2_end
+	MOVQ    x+8(FP), BX
+	ADDQ    DI, BX
+	MOVQ    shift+16(FP), CX
+	ADDQ    DI, CX
+	VMOVUPS (CX), Z3
+	VMOVUPS 64(CX), Z2
+	VPXOR   X1, X1, X1
+	VPXOR   X0, X0, X0
+	MOVQ    rows+32(FP), R8
+
+columns2_rows:
+	VMOVUPS     (BX), Z7
+	VMOVUPS     64(BX), Z6
+	VSUBPS      Z3, Z7, Z7
+	VSUBPS      Z2, Z6, Z6
+	VFMADD231PS Z7, Z7, Z1
+	VFMADD231PS Z6, Z6, Z0
+	ADDQ        SI, BX
+	SUBQ        $+1, R8
+	JNE         columns2_rows
+	MOVQ        add+48(FP), R8
+	TESTQ       R8, R8
+	JE          columns2_store
+	VMOVUPS     (AX), Z6
+	VADDPS      Z1, Z6, Z1
+	VMOVUPS     64(AX), Z6
+	VADDPS      Z0, Z6, Z0
+
+columns2_store:
+	VMOVUPS Z1, (AX)
+	VMOVUPS Z0, 64(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, DI
+	ADDQ    $-32, DX
+	JMP     columns2
+
+columns2_end:
+columns1:
+	CMPQ    DX, $+16
+	JL      columns1_end
+	MOVQ    x+8(FP), BX
+	ADDQ    DI, BX
+	MOVQ    shift+16(FP), CX
+	ADDQ    DI, CX
+	VMOVUPS (CX), Z2
+	VPXOR   X3, X3, X3
+	MOVQ    rows+32(FP), R8
+
+columns1_rows:
+	VMOVUPS     (BX), Z0
+	VSUBPS      Z2, Z0, Z0
+	VFMADD231PS Z0, Z0, Z3
+	ADDQ        SI, BX
+	SUBQ        $+1, R8
+	JNE         columns1_rows
+	MOVQ        add+48(FP), R8
+	TESTQ       R8, R8
+	JE          columns1_store
+	VMOVUPS     (AX), Z0
+	VADDPS      Z3, Z0, Z3
+
+columns1_store:
+	VMOVUPS Z3, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, DI
+	ADDQ    $-16, DX
+	JMP     columns1
+
+columns1_end:
+	TESTQ     DX, DX
+	JE        done
+	MOVL      $0x0000ffff, R13
+	BZHIL     DX, R13, R13
+	KMOVW     R13, K1
+	MOVQ      x+8(FP), BX
+	ADDQ      DI, BX
+	MOVQ      shift+16(FP), CX
+	ADDQ      DI, CX
+	VMOVUPS.Z (CX), K1, Z2
+	VPXOR     X3, X3, X3
+	MOVQ      rows+32(FP), R8
+
+partial_rows:
+	VMOVUPS.Z   (BX), K1, Z0
+	VSUBPS      Z2, Z0, Z0
+	VFMADD231PS Z0, Z0, Z3
+	ADDQ        SI, BX
+	SUBQ        $+1, R8
+	JNE         partial_rows
+	MOVQ        add+48(FP), R8
+	TESTQ       R8, R8
+	JE          partial_store
+	VMOVUPS.Z   (AX), K1, Z0
+	VADDPS      Z3, Z0, Z3
+
+partial_store:
+	VMOVUPS Z3, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func ColAffineAVX2(dst *float32, x *float32, scale *float32, shift *float32, rows int, cols int)
+// Requires: AVX, FMA3
+TEXT ·ColAffineAVX2(SB), NOSPLIT, $0-48
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    scale+16(FP), CX
+	MOVQ    shift+24(FP), DX
+	MOVQ    rows+32(FP), SI
+	MOVQ    cols+40(FP), DI
+	MOVQ    DI, R8
+	ANDQ    $+7, R8
+	LEAQ    partial_masks<>+0(SB), R13
+	NEGQ    R8
+	VMOVUPS 32(R13)(R8*4), Y0
+	NEGQ    R8
+
+row:
+	MOVQ DI, R8
+	MOVQ CX, R9
+	MOVQ DX, R10
+	SUBQ $+32, R8
+	JL   blocks_end
+
+blocks:
+	VMOVUPS     (BX), Y1
+	VMOVUPS     32(BX), Y2
+	VMOVUPS     64(BX), Y3
+	VMOVUPS     96(BX), Y4
+	VMOVUPS     (R9), Y5
+	VMOVUPS     32(R9), Y6
+	VMOVUPS     64(R9), Y7
+	VMOVUPS     96(R9), Y8
+	VMOVUPS     (R10), Y9
+	VMOVUPS     32(R10), Y10
+	VMOVUPS     64(R10), Y11
+	VMOVUPS     96(R10), Y12
+	VFMADD231PS Y5, Y1, Y9
+	VFMADD231PS Y6, Y2, Y10
+	VFMADD231PS Y7, Y3, Y11
+	VFMADD231PS Y8, Y4, Y12
+	VMOVUPS     Y9, (AX)
+	VMOVUPS     Y10, 32(AX)
+	VMOVUPS     Y11, 64(AX)
+	VMOVUPS     Y12, 96(AX)
+	ADDQ        $+128, AX
+	ADDQ        $+128, BX
+	ADDQ        $+128, R9
+	ADDQ        $+128, R10
+	SUBQ        $+32, R8
+	JGE         blocks
+
+blocks_end:
+	ADDQ $+32, R8
+	SUBQ $+8, R8
+	JL   vectors_end
+
+vectors:
+	VMOVUPS     (BX), Y12
+	VMOVUPS     (R9), Y11
+	VMOVUPS     (R10), Y10
+	VFMADD231PS Y11, Y12, Y10
+	VMOVUPS     Y10, (AX)
+	ADDQ        $+32, AX
+	ADDQ        $+32, BX
+	ADDQ        $+32, R9
+	ADDQ        $+32, R10
+	SUBQ        $+8, R8
+	JGE         vectors
+
+vectors_end:
+	ADDQ        $+8, R8
+	TESTQ       R8, R8
+	JE          row_end
+	VMASKMOVPS  (BX), Y0, Y10
+	VMASKMOVPS  (R9), Y0, Y11
+	VMASKMOVPS  (R10), Y0, Y12
+	VFMADD231PS Y11, Y10, Y12
+	VMASKMOVPS  Y12, Y0, (AX)
+	SHLQ        $0x02, R8
+	ADDQ        R8, AX
+	ADDQ        R8, BX
+
+row_end:
+	SUBQ $+1, SI
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func ColAffineAVX512(dst *float32, x *float32, scale *float32, shift *float32, rows int, cols int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·ColAffineAVX512(SB), NOSPLIT, $0-48
+	MOVQ  dst+0(FP), AX
+	MOVQ  x+8(FP), BX
+	MOVQ  scale+16(FP), CX
+	MOVQ  shift+24(FP), DX
+	MOVQ  rows+32(FP), SI
+	MOVQ  cols+40(FP), DI
+	MOVQ  DI, R8
+	ANDQ  $+15, R8
+	MOVL  $0x0000ffff, R13
+	BZHIL R8, R13, R13
+	KMOVW R13, K1
+
+row:
+	MOVQ DI, R8
+	MOVQ CX, R9
+	MOVQ DX, R10
+	SUBQ $+64, R8
+	JL   blocks_end
+
+blocks:
+	VMOVUPS     (BX), Z0
+	VMOVUPS     64(BX), Z1
+	VMOVUPS     128(BX), Z2
+	VMOVUPS     192(BX), Z3
+	VMOVUPS     (R9), Z4
+	VMOVUPS     64(R9), Z5
+	VMOVUPS     128(R9), Z6
+	VMOVUPS     192(R9), Z7
+	VMOVUPS     (R10), Z8
+	VMOVUPS     64(R10), Z9
+	VMOVUPS     128(R10), Z10
+	VMOVUPS     192(R10), Z11
+	VFMADD231PS Z4, Z0, Z8
+	VFMADD231PS Z5, Z1, Z9
+	VFMADD231PS Z6, Z2, Z10
+	VFMADD231PS Z7, Z3, Z11
+	VMOVUPS     Z8, (AX)
+	VMOVUPS     Z9, 64(AX)
+	VMOVUPS     Z10, 128(AX)
+	VMOVUPS     Z11, 192(AX)
+	ADDQ        $+256, AX
+	ADDQ        $+256, BX
+	ADDQ        $+256, R9
+	ADDQ        $+256, R10
+	SUBQ        $+64, R8
+	JGE         blocks
+
+blocks_end:
+	ADDQ $+64, R8
+	SUBQ $+16, R8
+	JL   vectors_end
+
+vectors:
+	VMOVUPS     (BX), Z11
+	VMOVUPS     (R9), Z10
+	VMOVUPS     (R10), Z9
+	VFMADD231PS Z10, Z11, Z9
+	VMOVUPS     Z9, (AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	ADDQ        $+64, R9
+	ADDQ        $+64, R10
+	SUBQ        $+16, R8
+	JGE         vectors
+
+vectors_end:
+	ADDQ        $+16, R8
+	TESTQ       R8, R8
+	JE          row_end
+	VMOVUPS.Z   (BX), K1, Z9
+	VMOVUPS.Z   (R9), K1, Z10
+	VMOVUPS.Z   (R10), K1, Z11
+	VFMADD231PS Z10, Z9, Z11
+	VMOVUPS     Z11, K1, (AX)
+	SHLQ        $0x02, R8
+	ADDQ        R8, AX
+	ADDQ        R8, BX
+
+row_end:
+	SUBQ $+1, SI
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func BiasReLUAVX2(dst *float32, x *float32, bias *float32, rows int, cols int)
+// Requires: AVX
+TEXT ·BiasReLUAVX2(SB), NOSPLIT, $0-40
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    bias+16(FP), CX
+	MOVQ    rows+24(FP), DX
+	MOVQ    cols+32(FP), SI
+	MOVQ    SI, DI
+	ANDQ    $+7, DI
+	LEAQ    partial_masks<>+0(SB), R13
+	NEGQ    DI
+	VMOVUPS 32(R13)(DI*4), Y0
+	NEGQ    DI
+
+row:
+	MOVQ SI, DI
+	MOVQ CX, R8
+	SUBQ $+32, DI
+	JL   blocks_end
+
+blocks:
+	VMOVUPS (BX), Y1
+	VMOVUPS 32(BX), Y2
+	VMOVUPS 64(BX), Y3
+	VMOVUPS 96(BX), Y4
+	VMOVUPS (R8), Y5
+	VMOVUPS 32(R8), Y6
+	VMOVUPS 64(R8), Y7
+	VMOVUPS 96(R8), Y8
+	VADDPS  Y5, Y1, Y5
+	VADDPS  Y6, Y2, Y6
+	VADDPS  Y7, Y3, Y7
+	VADDPS  Y8, Y4, Y8
+	VMOVUPS lanes_00000000<>+0(SB), Y4
+	VMAXPS  Y5, Y4, Y5
+	VMOVUPS lanes_00000000<>+0(SB), Y4
+	VMAXPS  Y6, Y4, Y6
+	VMOVUPS lanes_00000000<>+0(SB), Y4
+	VMAXPS  Y7, Y4, Y7
+	VMOVUPS lanes_00000000<>+0(SB), Y4
+	VMAXPS  Y8, Y4, Y8
+	VMOVUPS Y5, (AX)
+	VMOVUPS Y6, 32(AX)
+	VMOVUPS Y7, 64(AX)
+	VMOVUPS Y8, 96(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	ADDQ    $+128, R8
+	SUBQ    $+32, DI
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+32, DI
+	SUBQ $+8, DI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS (BX), Y8
+	VMOVUPS (R8), Y7
+	VADDPS  Y7, Y8, Y7
+	VMOVUPS lanes_00000000<>+0(SB), Y8
+	VMAXPS  Y7, Y8, Y7
+	VMOVUPS Y7, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	ADDQ    $+32, R8
+	SUBQ    $+8, DI
+	JGE     vectors
+
+vectors_end:
+	ADDQ       $+8, DI
+	TESTQ      DI, DI
+	JE         row_end
+	VMASKMOVPS (BX), Y0, Y7
+	VMASKMOVPS (R8), Y0, Y8
+	VADDPS     Y8, Y7, Y8
+	VMOVUPS    lanes_00000000<>+0(SB), Y7
+	VMAXPS     Y8, Y7, Y8
+	VMASKMOVPS Y8, Y0, (AX)
+	SHLQ       $0x02, DI
+	ADDQ       DI, AX
+	ADDQ       DI, BX
+
+row_end:
+	SUBQ $+1, DX
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func BiasReLUAVX512(dst *float32, x *float32, bias *float32, rows int, cols int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·BiasReLUAVX512(SB), NOSPLIT, $0-40
+	MOVQ  dst+0(FP), AX
+	MOVQ  x+8(FP), BX
+	MOVQ  bias+16(FP), CX
+	MOVQ  rows+24(FP), DX
+	MOVQ  cols+32(FP), SI
+	MOVQ  SI, DI
+	ANDQ  $+15, DI
+	MOVL  $0x0000ffff, R13
+	BZHIL DI, R13, R13
+	KMOVW R13, K1
+
+row:
+	MOVQ SI, DI
+	MOVQ CX, R8
+	SUBQ $+64, DI
+	JL   blocks_end
+
+blocks:
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS (R8), Z4
+	VMOVUPS 64(R8), Z5
+	VMOVUPS 128(R8), Z6
+	VMOVUPS 192(R8), Z7
+	VADDPS  Z4, Z0, Z4
+	VADDPS  Z5, Z1, Z5
+	VADDPS  Z6, Z2, Z6
+	VADDPS  Z7, Z3, Z7
+	VMOVUPS lanes_00000000<>+0(SB), Z3
+	VMAXPS  Z4, Z3, Z4
+	VMOVUPS lanes_00000000<>+0(SB), Z3
+	VMAXPS  Z5, Z3, Z5
+	VMOVUPS lanes_00000000<>+0(SB), Z3
+	VMAXPS  Z6, Z3, Z6
+	VMOVUPS lanes_00000000<>+0(SB), Z3
+	VMAXPS  Z7, Z3, Z7
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	VMOVUPS Z6, 128(AX)
+	VMOVUPS Z7, 192(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, BX
+	ADDQ    $+256, R8
+	SUBQ    $+64, DI
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+64, DI
+	SUBQ $+16, DI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS (BX), Z7
+	VMOVUPS (R8), Z6
+	VADDPS  Z6, Z7, Z6
+	VMOVUPS lanes_00000000<>+0(SB), Z7
+	VMAXPS  Z6, Z7, Z6
+	VMOVUPS Z6, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	ADDQ    $+64, R8
+	SUBQ    $+16, DI
+	JGE     vectors
+
+vectors_end:
+	ADDQ      $+16, DI
+	TESTQ     DI, DI
+	JE        row_end
+	VMOVUPS.Z (BX), K1, Z6
+	VMOVUPS.Z (R8), K1, Z7
+	VADDPS    Z7, Z6, Z7
+	VMOVUPS   lanes_00000000<>+0(SB), Z6
+	VMAXPS    Z7, Z6, Z7
+	VMOVUPS   Z7, K1, (AX)
+	SHLQ      $0x02, DI
+	ADDQ      DI, AX
+	ADDQ      DI, BX
+
+row_end:
+	SUBQ $+1, DX
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func BiasTanhAVX2(dst *float32, x *float32, bias *float32, rows int, cols int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·BiasTanhAVX2(SB), NOSPLIT, $0-40
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    bias+16(FP), CX
+	MOVQ    rows+24(FP), DX
+	MOVQ    cols+32(FP), SI
+	MOVQ    SI, DI
+	ANDQ    $+7, DI
+	LEAQ    partial_masks<>+0(SB), R13
+	NEGQ    DI
+	VMOVUPS 32(R13)(DI*4), Y0
+	NEGQ    DI
+
+row:
+	MOVQ SI, DI
+	MOVQ CX, R8
+	SUBQ $+16, DI
+	JL   blocks_end
+
+blocks:
+	VMOVUPS      (BX), Y1
+	VMOVUPS      32(BX), Y2
+	VMOVUPS      (R8), Y3
+	VMOVUPS      32(R8), Y4
+	VADDPS       Y3, Y1, Y3
+	VADDPS       Y4, Y2, Y4
+	VORPS        lanes_80000000<>+0(SB), Y3, Y2
+	VORPS        lanes_80000000<>+0(SB), Y4, Y1
+	VMOVUPS      lanes_c111999a<>+0(SB), Y5
+	VMAXPS       Y2, Y5, Y2
+	VMOVUPS      lanes_c111999a<>+0(SB), Y5
+	VMAXPS       Y1, Y5, Y1
+	VMOVUPS      lanes_4b40007f<>+0(SB), Y5
+	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y2, Y5
+	VMOVUPS      lanes_4b40007f<>+0(SB), Y6
+	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y1, Y6
+	VSUBPS       lanes_4b40007f<>+0(SB), Y5, Y7
+	VSUBPS       lanes_4b40007f<>+0(SB), Y6, Y8
+	VFNMADD231PS lanes_3eb17218<>+0(SB), Y7, Y2
+	VFNMADD231PS lanes_3eb17218<>+0(SB), Y8, Y1
+	VFNMADD231PS lanes_b082e308<>+0(SB), Y7, Y2
+	VFNMADD231PS lanes_b082e308<>+0(SB), Y8, Y1
+	VMOVUPS      lanes_3e091cd5<>+0(SB), Y8
+	VFMADD231PS  lanes_3d352284<>+0(SB), Y2, Y8
+	VMOVUPS      lanes_3e091cd5<>+0(SB), Y7
+	VFMADD231PS  lanes_3d352284<>+0(SB), Y1, Y7
+	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y2, Y8
+	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y1, Y7
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y2, Y8
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y1, Y7
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y2, Y8
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y1, Y7
+	VMULPS       Y2, Y2, Y9
+	VMULPS       Y1, Y1, Y10
+	VFMADD231PS  Y8, Y9, Y2
+	VFMADD231PS  Y7, Y10, Y1
+	VPSLLD       $0x17, Y5, Y5
+	VPSLLD       $0x17, Y6, Y6
+	VMOVUPS      lanes_3f000000<>+0(SB), Y7
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y5, Y7
+	VMOVUPS      lanes_3f000000<>+0(SB), Y10
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y6, Y10
+	VFNMADD231PS Y2, Y5, Y7
+	VFNMADD231PS Y1, Y6, Y10
+	VMOVUPS      lanes_3f000000<>+0(SB), Y8
+	VFMADD231PS  lanes_3f000000<>+0(SB), Y5, Y8
+	VMOVUPS      lanes_3f000000<>+0(SB), Y9
+	VFMADD231PS  lanes_3f000000<>+0(SB), Y6, Y9
+	VFMADD231PS  Y2, Y5, Y8
+	VFMADD231PS  Y1, Y6, Y9
+	VDIVPS       Y8, Y7, Y8
+	VDIVPS       Y9, Y10, Y9
+	VMOVUPS      lanes_80000000<>+0(SB), Y10
+	VANDNPS      Y8, Y10, Y8
+	VMOVUPS      lanes_80000000<>+0(SB), Y10
+	VANDNPS      Y9, Y10, Y9
+	VANDPS       lanes_80000000<>+0(SB), Y3, Y3
+	VANDPS       lanes_80000000<>+0(SB), Y4, Y4
+	VORPS        Y3, Y8, Y3
+	VORPS        Y4, Y9, Y4
+	VMOVUPS      Y3, (AX)
+	VMOVUPS      Y4, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, R8
+	SUBQ         $+16, DI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, DI
+	SUBQ $+8, DI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (BX), Y4
+	VMOVUPS      (R8), Y3
+	VADDPS       Y3, Y4, Y3
+	VORPS        lanes_80000000<>+0(SB), Y3, Y4
+	VMOVUPS      lanes_c111999a<>+0(SB), Y9
+	VMAXPS       Y4, Y9, Y4
+	VMOVUPS      lanes_4b40007f<>+0(SB), Y9
+	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y4, Y9
+	VSUBPS       lanes_4b40007f<>+0(SB), Y9, Y8
+	VFNMADD231PS lanes_3eb17218<>+0(SB), Y8, Y4
+	VFNMADD231PS lanes_b082e308<>+0(SB), Y8, Y4
+	VMOVUPS      lanes_3e091cd5<>+0(SB), Y8
+	VFMADD231PS  lanes_3d352284<>+0(SB), Y4, Y8
+	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y4, Y8
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y4, Y8
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y4, Y8
+	VMULPS       Y4, Y4, Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VPSLLD       $0x17, Y9, Y9
+	VMOVUPS      lanes_3f000000<>+0(SB), Y8
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y9, Y8
+	VFNMADD231PS Y4, Y9, Y8
+	VMOVUPS      lanes_3f000000<>+0(SB), Y10
+	VFMADD231PS  lanes_3f000000<>+0(SB), Y9, Y10
+	VFMADD231PS  Y4, Y9, Y10
+	VDIVPS       Y10, Y8, Y10
+	VMOVUPS      lanes_80000000<>+0(SB), Y8
+	VANDNPS      Y10, Y8, Y10
+	VANDPS       lanes_80000000<>+0(SB), Y3, Y3
+	VORPS        Y3, Y10, Y3
+	VMOVUPS      Y3, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, R8
+	SUBQ         $+8, DI
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+8, DI
+	TESTQ        DI, DI
+	JE           row_end
+	VMASKMOVPS   (BX), Y0, Y3
+	VMASKMOVPS   (R8), Y0, Y10
+	VADDPS       Y10, Y3, Y10
+	VORPS        lanes_80000000<>+0(SB), Y10, Y3
+	VMOVUPS      lanes_c111999a<>+0(SB), Y8
+	VMAXPS       Y3, Y8, Y3
+	VMOVUPS      lanes_4b40007f<>+0(SB), Y8
+	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y3, Y8
+	VSUBPS       lanes_4b40007f<>+0(SB), Y8, Y4
+	VFNMADD231PS lanes_3eb17218<>+0(SB), Y4, Y3
+	VFNMADD231PS lanes_b082e308<>+0(SB), Y4, Y3
+	VMOVUPS      lanes_3e091cd5<>+0(SB), Y4
+	VFMADD231PS  lanes_3d352284<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y3, Y4
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y3, Y4
+	VMULPS       Y3, Y3, Y9
+	VFMADD231PS  Y4, Y9, Y3
+	VPSLLD       $0x17, Y8, Y8
+	VMOVUPS      lanes_3f000000<>+0(SB), Y4
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y8, Y4
+	VFNMADD231PS Y3, Y8, Y4
+	VMOVUPS      lanes_3f000000<>+0(SB), Y9
+	VFMADD231PS  lanes_3f000000<>+0(SB), Y8, Y9
+	VFMADD231PS  Y3, Y8, Y9
+	VDIVPS       Y9, Y4, Y9
+	VMOVUPS      lanes_80000000<>+0(SB), Y4
+	VANDNPS      Y9, Y4, Y9
+	VANDPS       lanes_80000000<>+0(SB), Y10, Y10
+	VORPS        Y10, Y9, Y10
+	VMASKMOVPS   Y10, Y0, (AX)
+	SHLQ         $0x02, DI
+	ADDQ         DI, AX
+	ADDQ         DI, BX
+
+row_end:
+	SUBQ $+1, DX
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func BiasTanhAVX512(dst *float32, x *float32, bias *float32, rows int, cols int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·BiasTanhAVX512(SB), NOSPLIT, $0-40
+	MOVQ  dst+0(FP), AX
+	MOVQ  x+8(FP), BX
+	MOVQ  bias+16(FP), CX
+	MOVQ  rows+24(FP), DX
+	MOVQ  cols+32(FP), SI
+	MOVQ  SI, DI
+	ANDQ  $+15, DI
+	MOVL  $0x0000ffff, R13
+	BZHIL DI, R13, R13
+	KMOVW R13, K1
+
+row:
+	MOVQ SI, DI
+	MOVQ CX, R8
+	SUBQ $+64, DI
+	JL   blocks_end
+
+blocks:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VMOVUPS      128(BX), Z2
+	VMOVUPS      192(BX), Z3
+	VMOVUPS      (R8), Z4
+	VMOVUPS      64(R8), Z5
+	VMOVUPS      128(R8), Z6
+	VMOVUPS      192(R8), Z7
+	VADDPS       Z4, Z0, Z4
+	VADDPS       Z5, Z1, Z5
+	VADDPS       Z6, Z2, Z6
+	VADDPS       Z7, Z3, Z7
+	VPORD        lanes_80000000<>+0(SB), Z4, Z3
+	VPORD        lanes_80000000<>+0(SB), Z5, Z2
+	VPORD        lanes_80000000<>+0(SB), Z6, Z1
+	VPORD        lanes_80000000<>+0(SB), Z7, Z0
+	VMOVUPS      lanes_c111999a<>+0(SB), Z8
+	VMAXPS       Z3, Z8, Z3
+	VMOVUPS      lanes_c111999a<>+0(SB), Z8
+	VMAXPS       Z2, Z8, Z2
+	VMOVUPS      lanes_c111999a<>+0(SB), Z8
+	VMAXPS       Z1, Z8, Z1
+	VMOVUPS      lanes_c111999a<>+0(SB), Z8
+	VMAXPS       Z0, Z8, Z0
+	VMOVUPS      lanes_4b40007f<>+0(SB), Z8
+	VFMADD231PS  lanes_4038aa3b<>+0(SB), Z3, Z8
+	VMOVUPS      lanes_4b40007f<>+0(SB), Z9
+	VFMADD231PS  lanes_4038aa3b<>+0(SB), Z2, Z9
+	VMOVUPS      lanes_4b40007f<>+0(SB), Z10
+	VFMADD231PS  lanes_4038aa3b<>+0(SB), Z1, Z10
+	VMOVUPS      lanes_4b40007f<>+0(SB), Z11
+	VFMADD231PS  lanes_4038aa3b<>+0(SB), Z0, Z11
+	VSUBPS       lanes_4b40007f<>+0(SB), Z8, Z12
+	VSUBPS       lanes_4b40007f<>+0(SB), Z9, Z13
+	VSUBPS       lanes_4b40007f<>+0(SB), Z10, Z14
+	VSUBPS       lanes_4b40007f<>+0(SB), Z11, Z15
+	VFNMADD231PS lanes_3eb17218<>+0(SB), Z12, Z3
+	VFNMADD231PS lanes_3eb17218<>+0(SB), Z13, Z2
+	VFNMADD231PS lanes_3eb17218<>+0(SB), Z14, Z1
+	VFNMADD231PS lanes_3eb17218<>+0(SB), Z15, Z0
+	VFNMADD231PS lanes_b082e308<>+0(SB), Z12, Z3
+	VFNMADD231PS lanes_b082e308<>+0(SB), Z13, Z2
+	VFNMADD231PS lanes_b082e308<>+0(SB), Z14, Z1
+	VFNMADD231PS lanes_b082e308<>+0(SB), Z15, Z0
+	VMOVUPS      lanes_3e091cd5<>+0(SB), Z15
+	VFMADD231PS  lanes_3d352284<>+0(SB), Z3, Z15
+	VMOVUPS      lanes_3e091cd5<>+0(SB), Z14
+	VFMADD231PS  lanes_3d352284<>+0(SB), Z2, Z14
+	VMOVUPS      lanes_3e091cd5<>+0(SB), Z13
+	VFMADD231PS  lanes_3d352284<>+0(SB), Z1, Z13
+	VMOVUPS      lanes_3e091cd5<>+0(SB), Z12
+	VFMADD231PS  lanes_3d352284<>+0(SB), Z0, Z12
+	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Z3, Z15
+	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Z2, Z14
+	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Z1, Z13
+	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Z0, Z12
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z3, Z15
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z2, Z14
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z1, Z13
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z0, Z12
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z3, Z15
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z2, Z14
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z1, Z13
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z0, Z12
+	VMULPS       Z3, Z3, Z16
+	VMULPS       Z2, Z2, Z17
+	VMULPS       Z1, Z1, Z18
+	VMULPS       Z0, Z0, Z19
+	VFMADD231PS  Z15, Z16, Z3
+	VFMADD231PS  Z14, Z17, Z2
+	VFMADD231PS  Z13, Z18, Z1
+	VFMADD231PS  Z12, Z19, Z0
+	VPSLLD       $0x17, Z8, Z8
+	VPSLLD       $0x17, Z9, Z9
+	VPSLLD       $0x17, Z10, Z10
+	VPSLLD       $0x17, Z11, Z11
+	VMOVUPS      lanes_3f000000<>+0(SB), Z12
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z8, Z12
+	VMOVUPS      lanes_3f000000<>+0(SB), Z19
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z9, Z19
+	VMOVUPS      lanes_3f000000<>+0(SB), Z13
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z10, Z13
+	VMOVUPS      lanes_3f000000<>+0(SB), Z18
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z11, Z18
+	VFNMADD231PS Z3, Z8, Z12
+	VFNMADD231PS Z2, Z9, Z19
+	VFNMADD231PS Z1, Z10, Z13
+	VFNMADD231PS Z0, Z11, Z18
+	VMOVUPS      lanes_3f000000<>+0(SB), Z14
+	VFMADD231PS  lanes_3f000000<>+0(SB), Z8, Z14
+	VMOVUPS      lanes_3f000000<>+0(SB), Z17
+	VFMADD231PS  lanes_3f000000<>+0(SB), Z9, Z17
+	VMOVUPS      lanes_3f000000<>+0(SB), Z15
+	VFMADD231PS  lanes_3f000000<>+0(SB), Z10, Z15
+	VMOVUPS      lanes_3f000000<>+0(SB), Z16
+	VFMADD231PS  lanes_3f000000<>+0(SB), Z11, Z16
+	VFMADD231PS  Z3, Z8, Z14
+	VFMADD231PS  Z2, Z9, Z17
+	VFMADD231PS  Z1, Z10, Z15
+	VFMADD231PS  Z0, Z11, Z16
+	VDIVPS       Z14, Z12, Z14
+	VDIVPS       Z17, Z19, Z17
+	VDIVPS       Z15, Z13, Z15
+	VDIVPS       Z16, Z18, Z16
+	VMOVUPS      lanes_80000000<>+0(SB), Z18
+	VPANDND      Z14, Z18, Z14
+	VMOVUPS      lanes_80000000<>+0(SB), Z18
+	VPANDND      Z17, Z18, Z17
+	VMOVUPS      lanes_80000000<>+0(SB), Z18
+	VPANDND      Z15, Z18, Z15
+	VMOVUPS      lanes_80000000<>+0(SB), Z18
+	VPANDND      Z16, Z18, Z16
+	VPANDD       lanes_80000000<>+0(SB), Z4, Z4
+	VPANDD       lanes_80000000<>+0(SB), Z5, Z5
+	VPANDD       lanes_80000000<>+0(SB), Z6, Z6
+	VPANDD       lanes_80000000<>+0(SB), Z7, Z7
+	VPORD        Z4, Z14, Z4
+	VPORD        Z5, Z17, Z5
+	VPORD        Z6, Z15, Z6
+	VPORD        Z7, Z16, Z7
+	VMOVUPS      Z4, (AX)
+	VMOVUPS      Z5, 64(AX)
+	VMOVUPS      Z6, 128(AX)
+	VMOVUPS      Z7, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	ADDQ         $+256, R8
+	SUBQ         $+64, DI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+64, DI
+	SUBQ $+16, DI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (BX), Z7
+	VMOVUPS      (R8), Z6
+	VADDPS       Z6, Z7, Z6
+	VPORD        lanes_80000000<>+0(SB), Z6, Z7
+	VMOVUPS      lanes_c111999a<>+0(SB), Z5
+	VMAXPS       Z7, Z5, Z7
+	VMOVUPS      lanes_4b40007f<>+0(SB), Z5
+	VFMADD231PS  lanes_4038aa3b<>+0(SB), Z7, Z5
+	VSUBPS       lanes_4b40007f<>+0(SB), Z5, Z4
+	VFNMADD231PS lanes_3eb17218<>+0(SB), Z4, Z7
+	VFNMADD231PS lanes_b082e308<>+0(SB), Z4, Z7
+	VMOVUPS      lanes_3e091cd5<>+0(SB), Z4
+	VFMADD231PS  lanes_3d352284<>+0(SB), Z7, Z4
+	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Z7, Z4
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z7, Z4
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z7, Z4
+	VMULPS       Z7, Z7, Z16
+	VFMADD231PS  Z4, Z16, Z7
+	VPSLLD       $0x17, Z5, Z5
+	VMOVUPS      lanes_3f000000<>+0(SB), Z4
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z5, Z4
+	VFNMADD231PS Z7, Z5, Z4
+	VMOVUPS      lanes_3f000000<>+0(SB), Z16
+	VFMADD231PS  lanes_3f000000<>+0(SB), Z5, Z16
+	VFMADD231PS  Z7, Z5, Z16
+	VDIVPS       Z16, Z4, Z16
+	VMOVUPS      lanes_80000000<>+0(SB), Z4
+	VPANDND      Z16, Z4, Z16
+	VPANDD       lanes_80000000<>+0(SB), Z6, Z6
+	VPORD        Z6, Z16, Z6
+	VMOVUPS      Z6, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, R8
+	SUBQ         $+16, DI
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+16, DI
+	TESTQ        DI, DI
+	JE           row_end
+	VMOVUPS.Z    (BX), K1, Z6
+	VMOVUPS.Z    (R8), K1, Z16
+	VADDPS       Z16, Z6, Z16
+	VPORD        lanes_80000000<>+0(SB), Z16, Z6
+	VMOVUPS      lanes_c111999a<>+0(SB), Z4
+	VMAXPS       Z6, Z4, Z6
+	VMOVUPS      lanes_4b40007f<>+0(SB), Z4
+	VFMADD231PS  lanes_4038aa3b<>+0(SB), Z6, Z4
+	VSUBPS       lanes_4b40007f<>+0(SB), Z4, Z7
+	VFNMADD231PS lanes_3eb17218<>+0(SB), Z7, Z6
+	VFNMADD231PS lanes_b082e308<>+0(SB), Z7, Z6
+	VMOVUPS      lanes_3e091cd5<>+0(SB), Z7
+	VFMADD231PS  lanes_3d352284<>+0(SB), Z6, Z7
+	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Z6, Z7
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z6, Z7
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z6, Z7
+	VMULPS       Z6, Z6, Z5
+	VFMADD231PS  Z7, Z5, Z6
+	VPSLLD       $0x17, Z4, Z4
+	VMOVUPS      lanes_3f000000<>+0(SB), Z7
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z4, Z7
+	VFNMADD231PS Z6, Z4, Z7
+	VMOVUPS      lanes_3f000000<>+0(SB), Z5
+	VFMADD231PS  lanes_3f000000<>+0(SB), Z4, Z5
+	VFMADD231PS  Z6, Z4, Z5
+	VDIVPS       Z5, Z7, Z5
+	VMOVUPS      lanes_80000000<>+0(SB), Z7
+	VPANDND      Z5, Z7, Z5
+	VPANDD       lanes_80000000<>+0(SB), Z16, Z16
+	VPORD        Z16, Z5, Z16
+	VMOVUPS      Z16, K1, (AX)
+	SHLQ         $0x02, DI
+	ADDQ         DI, AX
+	ADDQ         DI, BX
+
+row_end:
+	SUBQ $+1, DX
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func DropoutAVX2(dst *float32, x *float32, n int, first uint32, key1 uint32, key2 uint32, keep float32, scale float32)
+// Requires: AVX, AVX2
+TEXT ·DropoutAVX2(SB), NOSPLIT, $0-44
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS first+24(FP), Y0
+	VBROADCASTSS key1+28(FP), Y1
+	VBROADCASTSS key2+32(FP), Y2
+	VBROADCASTSS keep+36(FP), Y3
+	VBROADCASTSS scale+40(FP), Y4
+	VMOVUPS      lane_numbers<>+0(SB), Y5
+	VPADDD       Y0, Y5, Y5
+	SUBQ         $+32, CX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS   Y5, Y6
+	VPADDD    lanes_00000008<>+0(SB), Y5, Y7
+	VPADDD    lanes_00000010<>+0(SB), Y5, Y8
+	VPADDD    lanes_00000018<>+0(SB), Y5, Y9
+	VXORPS    Y1, Y6, Y6
+	VXORPS    Y1, Y7, Y7
+	VXORPS    Y1, Y8, Y8
+	VXORPS    Y1, Y9, Y9
+	VPSRLD    $0x10, Y6, Y10
+	VPSRLD    $0x10, Y7, Y11
+	VPSRLD    $0x10, Y8, Y12
+	VPSRLD    $0x10, Y9, Y13
+	VXORPS    Y10, Y6, Y10
+	VXORPS    Y11, Y7, Y11
+	VXORPS    Y12, Y8, Y12
+	VXORPS    Y13, Y9, Y13
+	VPMULLD   lanes_85ebca6b<>+0(SB), Y10, Y10
+	VPMULLD   lanes_85ebca6b<>+0(SB), Y11, Y11
+	VPMULLD   lanes_85ebca6b<>+0(SB), Y12, Y12
+	VPMULLD   lanes_85ebca6b<>+0(SB), Y13, Y13
+	VXORPS    Y2, Y10, Y10
+	VXORPS    Y2, Y11, Y11
+	VXORPS    Y2, Y12, Y12
+	VXORPS    Y2, Y13, Y13
+	VPSRLD    $0x0d, Y10, Y9
+	VPSRLD    $0x0d, Y11, Y8
+	VPSRLD    $0x0d, Y12, Y7
+	VPSRLD    $0x0d, Y13, Y6
+	VXORPS    Y9, Y10, Y9
+	VXORPS    Y8, Y11, Y8
+	VXORPS    Y7, Y12, Y7
+	VXORPS    Y6, Y13, Y6
+	VPMULLD   lanes_c2b2ae35<>+0(SB), Y9, Y9
+	VPMULLD   lanes_c2b2ae35<>+0(SB), Y8, Y8
+	VPMULLD   lanes_c2b2ae35<>+0(SB), Y7, Y7
+	VPMULLD   lanes_c2b2ae35<>+0(SB), Y6, Y6
+	VPSRLD    $0x08, Y9, Y9
+	VPSRLD    $0x08, Y8, Y8
+	VPSRLD    $0x08, Y7, Y7
+	VPSRLD    $0x08, Y6, Y6
+	VCVTDQ2PS Y9, Y9
+	VCVTDQ2PS Y8, Y8
+	VCVTDQ2PS Y7, Y7
+	VCVTDQ2PS Y6, Y6
+	VCMPPS    $0x01, Y3, Y9, Y9
+	VCMPPS    $0x01, Y3, Y8, Y8
+	VCMPPS    $0x01, Y3, Y7, Y7
+	VCMPPS    $0x01, Y3, Y6, Y6
+	VMOVUPS   (BX), Y13
+	VMOVUPS   32(BX), Y12
+	VMOVUPS   64(BX), Y11
+	VMOVUPS   96(BX), Y10
+	VMULPS    Y13, Y4, Y13
+	VMULPS    Y12, Y4, Y12
+	VMULPS    Y11, Y4, Y11
+	VMULPS    Y10, Y4, Y10
+	VANDPS    Y13, Y9, Y13
+	VANDPS    Y12, Y8, Y12
+	VANDPS    Y11, Y7, Y11
+	VANDPS    Y10, Y6, Y10
+	VMOVUPS   Y13, (AX)
+	VMOVUPS   Y12, 32(AX)
+	VMOVUPS   Y11, 64(AX)
+	VMOVUPS   Y10, 96(AX)
+	ADDQ      $+128, AX
+	ADDQ      $+128, BX
+	VPADDD    lanes_00000020<>+0(SB), Y5, Y5
+	SUBQ      $+32, CX
+	JGE       blocks
+
+blocks_end:
+	ADDQ $+32, CX
+	SUBQ $+8, CX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS   Y5, Y10
+	VXORPS    Y1, Y10, Y10
+	VPSRLD    $0x10, Y10, Y11
+	VXORPS    Y11, Y10, Y11
+	VPMULLD   lanes_85ebca6b<>+0(SB), Y11, Y11
+	VXORPS    Y2, Y11, Y11
+	VPSRLD    $0x0d, Y11, Y10
+	VXORPS    Y10, Y11, Y10
+	VPMULLD   lanes_c2b2ae35<>+0(SB), Y10, Y10
+	VPSRLD    $0x08, Y10, Y10
+	VCVTDQ2PS Y10, Y10
+	VCMPPS    $0x01, Y3, Y10, Y10
+	VMOVUPS   (BX), Y11
+	VMULPS    Y11, Y4, Y11
+	VANDPS    Y11, Y10, Y11
+	VMOVUPS   Y11, (AX)
+	ADDQ      $+32, AX
+	ADDQ      $+32, BX
+	VPADDD    lanes_00000008<>+0(SB), Y5, Y5
+	SUBQ      $+8, CX
+	JGE       vectors
+
+vectors_end:
+	ADDQ       $+8, CX
+	TESTQ      CX, CX
+	JE         done
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       CX
+	VMOVUPS    32(R13)(CX*4), Y11
+	NEGQ       CX
+	VMOVUPS    Y5, Y10
+	VXORPS     Y1, Y10, Y10
+	VPSRLD     $0x10, Y10, Y12
+	VXORPS     Y12, Y10, Y12
+	VPMULLD    lanes_85ebca6b<>+0(SB), Y12, Y12
+	VXORPS     Y2, Y12, Y12
+	VPSRLD     $0x0d, Y12, Y10
+	VXORPS     Y10, Y12, Y10
+	VPMULLD    lanes_c2b2ae35<>+0(SB), Y10, Y10
+	VPSRLD     $0x08, Y10, Y10
+	VCVTDQ2PS  Y10, Y10
+	VCMPPS     $0x01, Y3, Y10, Y10
+	VMASKMOVPS (BX), Y11, Y12
+	VMULPS     Y12, Y4, Y12
+	VANDPS     Y12, Y10, Y12
+	VMASKMOVPS Y12, Y11, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA lanes_85ebca6b<>+0(SB)/4, $0x85ebca6b
+DATA lanes_85ebca6b<>+4(SB)/4, $0x85ebca6b
+DATA lanes_85ebca6b<>+8(SB)/4, $0x85ebca6b
+DATA lanes_85ebca6b<>+12(SB)/4, $0x85ebca6b
+DATA lanes_85ebca6b<>+16(SB)/4, $0x85ebca6b
+DATA lanes_85ebca6b<>+20(SB)/4, $0x85ebca6b
+DATA lanes_85ebca6b<>+24(SB)/4, $0x85ebca6b
+DATA lanes_85ebca6b<>+28(SB)/4, $0x85ebca6b
+DATA lanes_85ebca6b<>+32(SB)/4, $0x85ebca6b
+DATA lanes_85ebca6b<>+36(SB)/4, $0x85ebca6b
+DATA lanes_85ebca6b<>+40(SB)/4, $0x85ebca6b
+DATA lanes_85ebca6b<>+44(SB)/4, $0x85ebca6b
+DATA lanes_85ebca6b<>+48(SB)/4, $0x85ebca6b
+DATA lanes_85ebca6b<>+52(SB)/4, $0x85ebca6b
+DATA lanes_85ebca6b<>+56(SB)/4, $0x85ebca6b
+DATA lanes_85ebca6b<>+60(SB)/4, $0x85ebca6b
+GLOBL lanes_85ebca6b<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_c2b2ae35<>+0(SB)/4, $0xc2b2ae35
+DATA lanes_c2b2ae35<>+4(SB)/4, $0xc2b2ae35
+DATA lanes_c2b2ae35<>+8(SB)/4, $0xc2b2ae35
+DATA lanes_c2b2ae35<>+12(SB)/4, $0xc2b2ae35
+DATA lanes_c2b2ae35<>+16(SB)/4, $0xc2b2ae35
+DATA lanes_c2b2ae35<>+20(SB)/4, $0xc2b2ae35
+DATA lanes_c2b2ae35<>+24(SB)/4, $0xc2b2ae35
+DATA lanes_c2b2ae35<>+28(SB)/4, $0xc2b2ae35
+DATA lanes_c2b2ae35<>+32(SB)/4, $0xc2b2ae35
+DATA lanes_c2b2ae35<>+36(SB)/4, $0xc2b2ae35
+DATA lanes_c2b2ae35<>+40(SB)/4, $0xc2b2ae35
+DATA lanes_c2b2ae35<>+44(SB)/4, $0xc2b2ae35
+DATA lanes_c2b2ae35<>+48(SB)/4, $0xc2b2ae35
+DATA lanes_c2b2ae35<>+52(SB)/4, $0xc2b2ae35
+DATA lanes_c2b2ae35<>+56(SB)/4, $0xc2b2ae35
+DATA lanes_c2b2ae35<>+60(SB)/4, $0xc2b2ae35
+GLOBL lanes_c2b2ae35<>(SB), RODATA|NOPTR, $64
+
+// func DropoutAVX512(dst *float32, x *float32, n int, first uint32, key1 uint32, key2 uint32, keep float32, scale float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·DropoutAVX512(SB), NOSPLIT, $0-44
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS first+24(FP), Z0
+	VBROADCASTSS key1+28(FP), Z1
+	VBROADCASTSS key2+32(FP), Z2
+	VBROADCASTSS keep+36(FP), Z3
+	VBROADCASTSS scale+40(FP), Z4
+	VMOVUPS      lane_numbers<>+0(SB), Z5
+	VPADDD       Z0, Z5, Z5
+	SUBQ         $+64, CX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS   Z5, Z6
+	VPADDD    lanes_00000010<>+0(SB), Z5, Z7
+	VPADDD    lanes_00000020<>+0(SB), Z5, Z8
+	VPADDD    lanes_00000030<>+0(SB), Z5, Z9
+	VPXORD    Z1, Z6, Z6
+	VPXORD    Z1, Z7, Z7
+	VPXORD    Z1, Z8, Z8
+	VPXORD    Z1, Z9, Z9
+	VPSRLD    $0x10, Z6, Z10
+	VPSRLD    $0x10, Z7, Z11
+	VPSRLD    $0x10, Z8, Z12
+	VPSRLD    $0x10, Z9, Z13
+	VPXORD    Z10, Z6, Z10
+	VPXORD    Z11, Z7, Z11
+	VPXORD    Z12, Z8, Z12
+	VPXORD    Z13, Z9, Z13
+	VPMULLD   lanes_85ebca6b<>+0(SB), Z10, Z10
+	VPMULLD   lanes_85ebca6b<>+0(SB), Z11, Z11
+	VPMULLD   lanes_85ebca6b<>+0(SB), Z12, Z12
+	VPMULLD   lanes_85ebca6b<>+0(SB), Z13, Z13
+	VPXORD    Z2, Z10, Z10
+	VPXORD    Z2, Z11, Z11
+	VPXORD    Z2, Z12, Z12
+	VPXORD    Z2, Z13, Z13
+	VPSRLD    $0x0d, Z10, Z9
+	VPSRLD    $0x0d, Z11, Z8
+	VPSRLD    $0x0d, Z12, Z7
+	VPSRLD    $0x0d, Z13, Z6
+	VPXORD    Z9, Z10, Z9
+	VPXORD    Z8, Z11, Z8
+	VPXORD    Z7, Z12, Z7
+	VPXORD    Z6, Z13, Z6
+	VPMULLD   lanes_c2b2ae35<>+0(SB), Z9, Z9
+	VPMULLD   lanes_c2b2ae35<>+0(SB), Z8, Z8
+	VPMULLD   lanes_c2b2ae35<>+0(SB), Z7, Z7
+	VPMULLD   lanes_c2b2ae35<>+0(SB), Z6, Z6
+	VPSRLD    $0x08, Z9, Z9
+	VPSRLD    $0x08, Z8, Z8
+	VPSRLD    $0x08, Z7, Z7
+	VPSRLD    $0x08, Z6, Z6
+	VCVTDQ2PS Z9, Z9
+	VCVTDQ2PS Z8, Z8
+	VCVTDQ2PS Z7, Z7
+	VCVTDQ2PS Z6, Z6
+	VCMPPS    $0x01, Z3, Z9, K2
+	VCMPPS    $0x01, Z3, Z8, K3
+	VCMPPS    $0x01, Z3, Z7, K4
+	VCMPPS    $0x01, Z3, Z6, K5
+	VMOVUPS   (BX), Z6
+	VMOVUPS   64(BX), Z7
+	VMOVUPS   128(BX), Z8
+	VMOVUPS   192(BX), Z9
+	VMULPS    Z6, Z4, Z6
+	VMULPS    Z7, Z4, Z7
+	VMULPS    Z8, Z4, Z8
+	VMULPS    Z9, Z4, Z9
+	VMOVAPS.Z Z6, K2, Z6
+	VMOVAPS.Z Z7, K3, Z7
+	VMOVAPS.Z Z8, K4, Z8
+	VMOVAPS.Z Z9, K5, Z9
+	VMOVUPS   Z6, (AX)
+	VMOVUPS   Z7, 64(AX)
+	VMOVUPS   Z8, 128(AX)
+	VMOVUPS   Z9, 192(AX)
+	ADDQ      $+256, AX
+	ADDQ      $+256, BX
+	VPADDD    lanes_00000040<>+0(SB), Z5, Z5
+	SUBQ      $+64, CX
+	JGE       blocks
+
+blocks_end:
+	ADDQ $+64, CX
+	SUBQ $+16, CX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS   Z5, Z9
+	VPXORD    Z1, Z9, Z9
+	VPSRLD    $0x10, Z9, Z8
+	VPXORD    Z8, Z9, Z8
+	VPMULLD   lanes_85ebca6b<>+0(SB), Z8, Z8
+	VPXORD    Z2, Z8, Z8
+	VPSRLD    $0x0d, Z8, Z9
+	VPXORD    Z9, Z8, Z9
+	VPMULLD   lanes_c2b2ae35<>+0(SB), Z9, Z9
+	VPSRLD    $0x08, Z9, Z9
+	VCVTDQ2PS Z9, Z9
+	VCMPPS    $0x01, Z3, Z9, K5
+	VMOVUPS   (BX), Z9
+	VMULPS    Z9, Z4, Z9
+	VMOVAPS.Z Z9, K5, Z9
+	VMOVUPS   Z9, (AX)
+	ADDQ      $+64, AX
+	ADDQ      $+64, BX
+	VPADDD    lanes_00000010<>+0(SB), Z5, Z5
+	SUBQ      $+16, CX
+	JGE       vectors
+
+vectors_end:
+	ADDQ      $+16, CX
+	TESTQ     CX, CX
+	JE        done
+	MOVL      $0x0000ffff, R13
+	BZHIL     CX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS   Z5, Z9
+	VPXORD    Z1, Z9, Z9
+	VPSRLD    $0x10, Z9, Z8
+	VPXORD    Z8, Z9, Z8
+	VPMULLD   lanes_85ebca6b<>+0(SB), Z8, Z8
+	VPXORD    Z2, Z8, Z8
+	VPSRLD    $0x0d, Z8, Z9
+	VPXORD    Z9, Z8, Z9
+	VPMULLD   lanes_c2b2ae35<>+0(SB), Z9, Z9
+	VPSRLD    $0x08, Z9, Z9
+	VCVTDQ2PS Z9, Z9
+	VCMPPS    $0x01, Z3, Z9, K5
+	VMOVUPS.Z (BX), K1, Z9
+	VMULPS    Z9, Z4, Z9
+	VMOVAPS.Z Z9, K5, Z9
+	VMOVUPS   Z9, K1, (AX)
 
 done:
 	VZEROUPPER

@@ -119,6 +119,87 @@ func GeluTanhNEON(dst *float32, x *float32, n int)
 func GeluTanhBackwardNEON(dx *float32, dy *float32, x *float32, n int)
 
 //go:noescape
+func AddNEON(dst *float32, x *float32, y *float32, n int)
+
+//go:noescape
+func SubNEON(dst *float32, x *float32, y *float32, n int)
+
+//go:noescape
+func MulNEON(dst *float32, x *float32, y *float32, n int)
+
+//go:noescape
+func DivNEON(dst *float32, x *float32, y *float32, n int)
+
+//go:noescape
+func MulAddNEON(dst *float32, x *float32, y *float32, z *float32, n int)
+
+//go:noescape
+func ScaleAddNEON(dst *float32, x *float32, y *float32, n int, alpha float32, beta float32)
+
+//go:noescape
+func CopyVectorNEON(dst *float32, x *float32, n int)
+
+//go:noescape
+func FillNEON(dst *float32, n int, value float32)
+
+//go:noescape
+func ClampNEON(dst *float32, x *float32, n int, lo float32, hi float32)
+
+//go:noescape
+func AbsNEON(dst *float32, x *float32, n int)
+
+//go:noescape
+func SumMagnitudesNEON(acc *[64]float32, x *float32, n int) float32
+
+//go:noescape
+func SumSquaresScaledNEON(acc *[64]float32, x *float32, n int, alpha float32) float32
+
+//go:noescape
+func MaxAbsNEON(x *float32, n int) float32
+
+//go:noescape
+func MaximumNEON(x *float32, n int) float32
+
+//go:noescape
+func FirstEqualNEON(x *float32, n int, value float32) float32
+
+//go:noescape
+func SumShiftedNEON(acc *[64]float32, x *float32, n int, shift float32) float32
+
+//go:noescape
+func SumSquaresShiftedNEON(acc *[64]float32, x *float32, n int, shift float32) float32
+
+//go:noescape
+func LayerNormNEON(dst *float32, x *float32, gamma *float32, beta *float32, n int, mean float32, rstd float32)
+
+//go:noescape
+func LayerNormDotNEON(acc *[64]float32, dy *float32, x *float32, gamma *float32, n int, mean float32, rstd float32) float32
+
+//go:noescape
+func LayerNormBackwardNEON(dx *float32, dy *float32, x *float32, gamma *float32, n int, mean float32, rstd float32, a float32, b float32)
+
+//go:noescape
+func ColDotNormalizedNEON(dst *float32, dy *float32, x *float32, mean *float32, rstd *float32, n int, rows int, stride int, add int)
+
+//go:noescape
+func ColSumsShiftedNEON(dst *float32, x *float32, shift *float32, n int, rows int, stride int, add int)
+
+//go:noescape
+func ColSumSquaresShiftedNEON(dst *float32, x *float32, shift *float32, n int, rows int, stride int, add int)
+
+//go:noescape
+func ColAffineNEON(dst *float32, x *float32, scale *float32, shift *float32, rows int, cols int)
+
+//go:noescape
+func BiasReLUNEON(dst *float32, x *float32, bias *float32, rows int, cols int)
+
+//go:noescape
+func BiasTanhNEON(dst *float32, x *float32, bias *float32, rows int, cols int)
+
+//go:noescape
+func DropoutNEON(dst *float32, x *float32, n int, first uint32, key1 uint32, key2 uint32, keep float32, scale float32)
+
+//go:noescape
 func PackNEON(dst, src *float32, stride, rows int)
 
 //go:noescape

@@ -313,7 +313,8 @@ TEXT ·DotNEON(SB), NOSPLIT, $0-36
 	MOVD x+8(FP), R1
 	MOVD y+16(FP), R2
 	MOVD n+24(FP), R3
-	VEOR V0.B16, V0.B16, V0.B16
+	MOVD $0x80000000, R26
+	VDUP R26, V0.S4
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	VEOR V3.B16, V3.B16, V3.B16
@@ -329,84 +330,85 @@ TEXT ·DotNEON(SB), NOSPLIT, $0-36
 	VEOR V13.B16, V13.B16, V13.B16
 	VEOR V14.B16, V14.B16, V14.B16
 	VEOR V15.B16, V15.B16, V15.B16
+	VEOR V16.B16, V16.B16, V16.B16
 	CMP $0, R0
 	BEQ start
-	FMOVQ 0(R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
-	FMOVQ 128(R0), F8
-	FMOVQ 144(R0), F9
-	FMOVQ 160(R0), F10
-	FMOVQ 176(R0), F11
-	FMOVQ 192(R0), F12
-	FMOVQ 208(R0), F13
-	FMOVQ 224(R0), F14
-	FMOVQ 240(R0), F15
+	FMOVQ 0(R0), F1
+	FMOVQ 16(R0), F2
+	FMOVQ 32(R0), F3
+	FMOVQ 48(R0), F4
+	FMOVQ 64(R0), F5
+	FMOVQ 80(R0), F6
+	FMOVQ 96(R0), F7
+	FMOVQ 112(R0), F8
+	FMOVQ 128(R0), F9
+	FMOVQ 144(R0), F10
+	FMOVQ 160(R0), F11
+	FMOVQ 176(R0), F12
+	FMOVQ 192(R0), F13
+	FMOVQ 208(R0), F14
+	FMOVQ 224(R0), F15
+	FMOVQ 240(R0), F16
 
 start:
 	SUBS $64, R3
 	BLT blocks_end
 
 blocks:
-	FMOVQ 0(R1), F16
-	FMOVQ 16(R1), F17
-	FMOVQ 32(R1), F18
-	FMOVQ 48(R1), F19
-	FMOVQ 0(R2), F20
-	FMOVQ 16(R2), F21
-	FMOVQ 32(R2), F22
-	FMOVQ 48(R2), F23
-	VFMLA V20.S4, V16.S4, V0.S4
+	FMOVQ 0(R1), F17
+	FMOVQ 16(R1), F18
+	FMOVQ 32(R1), F19
+	FMOVQ 48(R1), F20
+	FMOVQ 0(R2), F21
+	FMOVQ 16(R2), F22
+	FMOVQ 32(R2), F23
+	FMOVQ 48(R2), F24
 	VFMLA V21.S4, V17.S4, V1.S4
 	VFMLA V22.S4, V18.S4, V2.S4
 	VFMLA V23.S4, V19.S4, V3.S4
+	VFMLA V24.S4, V20.S4, V4.S4
 	ADD $64, R1
 	ADD $64, R2
-	FMOVQ 0(R1), F23
-	FMOVQ 16(R1), F19
-	FMOVQ 32(R1), F22
-	FMOVQ 48(R1), F18
-	FMOVQ 0(R2), F21
-	FMOVQ 16(R2), F17
-	FMOVQ 32(R2), F20
-	FMOVQ 48(R2), F16
-	VFMLA V21.S4, V23.S4, V4.S4
-	VFMLA V17.S4, V19.S4, V5.S4
-	VFMLA V20.S4, V22.S4, V6.S4
-	VFMLA V16.S4, V18.S4, V7.S4
-	ADD $64, R1
-	ADD $64, R2
-	FMOVQ 0(R1), F16
-	FMOVQ 16(R1), F18
-	FMOVQ 32(R1), F20
-	FMOVQ 48(R1), F22
-	FMOVQ 0(R2), F17
-	FMOVQ 16(R2), F19
-	FMOVQ 32(R2), F21
-	FMOVQ 48(R2), F23
-	VFMLA V17.S4, V16.S4, V8.S4
-	VFMLA V19.S4, V18.S4, V9.S4
-	VFMLA V21.S4, V20.S4, V10.S4
-	VFMLA V23.S4, V22.S4, V11.S4
-	ADD $64, R1
-	ADD $64, R2
-	FMOVQ 0(R1), F23
-	FMOVQ 16(R1), F22
-	FMOVQ 32(R1), F21
-	FMOVQ 48(R1), F20
-	FMOVQ 0(R2), F19
+	FMOVQ 0(R1), F24
+	FMOVQ 16(R1), F20
+	FMOVQ 32(R1), F23
+	FMOVQ 48(R1), F19
+	FMOVQ 0(R2), F22
 	FMOVQ 16(R2), F18
-	FMOVQ 32(R2), F17
-	FMOVQ 48(R2), F16
-	VFMLA V19.S4, V23.S4, V12.S4
-	VFMLA V18.S4, V22.S4, V13.S4
-	VFMLA V17.S4, V21.S4, V14.S4
-	VFMLA V16.S4, V20.S4, V15.S4
+	FMOVQ 32(R2), F21
+	FMOVQ 48(R2), F17
+	VFMLA V22.S4, V24.S4, V5.S4
+	VFMLA V18.S4, V20.S4, V6.S4
+	VFMLA V21.S4, V23.S4, V7.S4
+	VFMLA V17.S4, V19.S4, V8.S4
+	ADD $64, R1
+	ADD $64, R2
+	FMOVQ 0(R1), F17
+	FMOVQ 16(R1), F19
+	FMOVQ 32(R1), F21
+	FMOVQ 48(R1), F23
+	FMOVQ 0(R2), F18
+	FMOVQ 16(R2), F20
+	FMOVQ 32(R2), F22
+	FMOVQ 48(R2), F24
+	VFMLA V18.S4, V17.S4, V9.S4
+	VFMLA V20.S4, V19.S4, V10.S4
+	VFMLA V22.S4, V21.S4, V11.S4
+	VFMLA V24.S4, V23.S4, V12.S4
+	ADD $64, R1
+	ADD $64, R2
+	FMOVQ 0(R1), F24
+	FMOVQ 16(R1), F23
+	FMOVQ 32(R1), F22
+	FMOVQ 48(R1), F21
+	FMOVQ 0(R2), F20
+	FMOVQ 16(R2), F19
+	FMOVQ 32(R2), F18
+	FMOVQ 48(R2), F17
+	VFMLA V20.S4, V24.S4, V13.S4
+	VFMLA V19.S4, V23.S4, V14.S4
+	VFMLA V18.S4, V22.S4, V15.S4
+	VFMLA V17.S4, V21.S4, V16.S4
 	ADD $64, R1
 	ADD $64, R2
 	SUBS $64, R3
@@ -416,129 +418,129 @@ blocks_end:
 	ADD $64, R3
 	CMP $4, R3
 	BLT partial0
-	FMOVQ 0(R1), F16
-	FMOVQ 0(R2), F20
-	VFMLA V20.S4, V16.S4, V0.S4
+	FMOVQ 0(R1), F17
+	FMOVQ 0(R2), F21
+	VFMLA V21.S4, V17.S4, V1.S4
 	ADD $16, R1
 	ADD $16, R2
 	SUB $4, R3
 	CMP $4, R3
 	BLT partial1
-	FMOVQ 0(R1), F20
-	FMOVQ 0(R2), F16
-	VFMLA V16.S4, V20.S4, V1.S4
+	FMOVQ 0(R1), F21
+	FMOVQ 0(R2), F17
+	VFMLA V17.S4, V21.S4, V2.S4
 	ADD $16, R1
 	ADD $16, R2
 	SUB $4, R3
 	CMP $4, R3
 	BLT partial2
-	FMOVQ 0(R1), F16
-	FMOVQ 0(R2), F20
-	VFMLA V20.S4, V16.S4, V2.S4
+	FMOVQ 0(R1), F17
+	FMOVQ 0(R2), F21
+	VFMLA V21.S4, V17.S4, V3.S4
 	ADD $16, R1
 	ADD $16, R2
 	SUB $4, R3
 	CMP $4, R3
 	BLT partial3
-	FMOVQ 0(R1), F20
-	FMOVQ 0(R2), F16
-	VFMLA V16.S4, V20.S4, V3.S4
+	FMOVQ 0(R1), F21
+	FMOVQ 0(R2), F17
+	VFMLA V17.S4, V21.S4, V4.S4
 	ADD $16, R1
 	ADD $16, R2
 	SUB $4, R3
 	CMP $4, R3
 	BLT partial4
-	FMOVQ 0(R1), F16
-	FMOVQ 0(R2), F20
-	VFMLA V20.S4, V16.S4, V4.S4
+	FMOVQ 0(R1), F17
+	FMOVQ 0(R2), F21
+	VFMLA V21.S4, V17.S4, V5.S4
 	ADD $16, R1
 	ADD $16, R2
 	SUB $4, R3
 	CMP $4, R3
 	BLT partial5
-	FMOVQ 0(R1), F20
-	FMOVQ 0(R2), F16
-	VFMLA V16.S4, V20.S4, V5.S4
+	FMOVQ 0(R1), F21
+	FMOVQ 0(R2), F17
+	VFMLA V17.S4, V21.S4, V6.S4
 	ADD $16, R1
 	ADD $16, R2
 	SUB $4, R3
 	CMP $4, R3
 	BLT partial6
-	FMOVQ 0(R1), F16
-	FMOVQ 0(R2), F20
-	VFMLA V20.S4, V16.S4, V6.S4
+	FMOVQ 0(R1), F17
+	FMOVQ 0(R2), F21
+	VFMLA V21.S4, V17.S4, V7.S4
 	ADD $16, R1
 	ADD $16, R2
 	SUB $4, R3
 	CMP $4, R3
 	BLT partial7
-	FMOVQ 0(R1), F20
-	FMOVQ 0(R2), F16
-	VFMLA V16.S4, V20.S4, V7.S4
+	FMOVQ 0(R1), F21
+	FMOVQ 0(R2), F17
+	VFMLA V17.S4, V21.S4, V8.S4
 	ADD $16, R1
 	ADD $16, R2
 	SUB $4, R3
 	CMP $4, R3
 	BLT partial8
-	FMOVQ 0(R1), F16
-	FMOVQ 0(R2), F20
-	VFMLA V20.S4, V16.S4, V8.S4
+	FMOVQ 0(R1), F17
+	FMOVQ 0(R2), F21
+	VFMLA V21.S4, V17.S4, V9.S4
 	ADD $16, R1
 	ADD $16, R2
 	SUB $4, R3
 	CMP $4, R3
 	BLT partial9
-	FMOVQ 0(R1), F20
-	FMOVQ 0(R2), F16
-	VFMLA V16.S4, V20.S4, V9.S4
+	FMOVQ 0(R1), F21
+	FMOVQ 0(R2), F17
+	VFMLA V17.S4, V21.S4, V10.S4
 	ADD $16, R1
 	ADD $16, R2
 	SUB $4, R3
 	CMP $4, R3
 	BLT partial10
-	FMOVQ 0(R1), F16
-	FMOVQ 0(R2), F20
-	VFMLA V20.S4, V16.S4, V10.S4
+	FMOVQ 0(R1), F17
+	FMOVQ 0(R2), F21
+	VFMLA V21.S4, V17.S4, V11.S4
 	ADD $16, R1
 	ADD $16, R2
 	SUB $4, R3
 	CMP $4, R3
 	BLT partial11
-	FMOVQ 0(R1), F20
-	FMOVQ 0(R2), F16
-	VFMLA V16.S4, V20.S4, V11.S4
+	FMOVQ 0(R1), F21
+	FMOVQ 0(R2), F17
+	VFMLA V17.S4, V21.S4, V12.S4
 	ADD $16, R1
 	ADD $16, R2
 	SUB $4, R3
 	CMP $4, R3
 	BLT partial12
-	FMOVQ 0(R1), F16
-	FMOVQ 0(R2), F20
-	VFMLA V20.S4, V16.S4, V12.S4
+	FMOVQ 0(R1), F17
+	FMOVQ 0(R2), F21
+	VFMLA V21.S4, V17.S4, V13.S4
 	ADD $16, R1
 	ADD $16, R2
 	SUB $4, R3
 	CMP $4, R3
 	BLT partial13
-	FMOVQ 0(R1), F20
-	FMOVQ 0(R2), F16
-	VFMLA V16.S4, V20.S4, V13.S4
+	FMOVQ 0(R1), F21
+	FMOVQ 0(R2), F17
+	VFMLA V17.S4, V21.S4, V14.S4
 	ADD $16, R1
 	ADD $16, R2
 	SUB $4, R3
 	CMP $4, R3
 	BLT partial14
-	FMOVQ 0(R1), F16
-	FMOVQ 0(R2), F20
-	VFMLA V20.S4, V16.S4, V14.S4
+	FMOVQ 0(R1), F17
+	FMOVQ 0(R2), F21
+	VFMLA V21.S4, V17.S4, V15.S4
 	ADD $16, R1
 	ADD $16, R2
 	SUB $4, R3
 	CMP $4, R3
 	BLT partial15
-	FMOVQ 0(R1), F20
-	FMOVQ 0(R2), F16
-	VFMLA V16.S4, V20.S4, V15.S4
+	FMOVQ 0(R1), F21
+	FMOVQ 0(R2), F17
+	VFMLA V17.S4, V21.S4, V16.S4
 	ADD $16, R1
 	ADD $16, R2
 	SUB $4, R3
@@ -547,632 +549,647 @@ blocks_end:
 partial0:
 	CMP $0, R3
 	BEQ fold
-	VDUP R3, V16.S4
+	VDUP R3, V17.S4
 	SUB $0, R3, R26
-	VMOV R26, V16.S[0]
+	VMOV R26, V17.S[0]
 	SUB $1, R3, R26
-	VMOV R26, V16.S[1]
+	VMOV R26, V17.S[1]
 	SUB $2, R3, R26
-	VMOV R26, V16.S[2]
+	VMOV R26, V17.S[2]
 	SUB $3, R3, R26
-	VMOV R26, V16.S[3]
-	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
 	TBZ $1, R3, single17
-	FMOVD 0(R1), F20
+	FMOVD 0(R1), F21
 	TBZ $0, R3, loaded18
 	ADD $8, R1, R26
-	VLD1 (R26), V20.S[2]
+	VLD1 (R26), V21.S[2]
 	B loaded18
 
 single17:
-	FMOVS 0(R1), F20
+	FMOVS 0(R1), F21
 
 loaded18:
+	WORD $0x6ef11c15 // BIF V21.16B, V0.16B, V17.16B
 	TBZ $1, R3, single19
-	FMOVD 0(R2), F17
+	FMOVD 0(R2), F18
 	TBZ $0, R3, loaded20
 	ADD $8, R2, R26
-	VLD1 (R26), V17.S[2]
+	VLD1 (R26), V18.S[2]
 	B loaded20
 
 single19:
-	FMOVS 0(R2), F17
+	FMOVS 0(R2), F18
 
 loaded20:
-	VFMLA V17.S4, V20.S4, V0.S4
+	VFMLA V18.S4, V21.S4, V1.S4
 	B fold
 
 partial1:
 	CMP $0, R3
 	BEQ fold
-	VDUP R3, V16.S4
+	VDUP R3, V17.S4
 	SUB $0, R3, R26
-	VMOV R26, V16.S[0]
+	VMOV R26, V17.S[0]
 	SUB $1, R3, R26
-	VMOV R26, V16.S[1]
+	VMOV R26, V17.S[1]
 	SUB $2, R3, R26
-	VMOV R26, V16.S[2]
+	VMOV R26, V17.S[2]
 	SUB $3, R3, R26
-	VMOV R26, V16.S[3]
-	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
 	TBZ $1, R3, single21
-	FMOVD 0(R1), F17
+	FMOVD 0(R1), F18
 	TBZ $0, R3, loaded22
 	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
+	VLD1 (R26), V18.S[2]
 	B loaded22
 
 single21:
-	FMOVS 0(R1), F17
+	FMOVS 0(R1), F18
 
 loaded22:
+	WORD $0x6ef11c12 // BIF V18.16B, V0.16B, V17.16B
 	TBZ $1, R3, single23
-	FMOVD 0(R2), F20
+	FMOVD 0(R2), F21
 	TBZ $0, R3, loaded24
 	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
+	VLD1 (R26), V21.S[2]
 	B loaded24
 
 single23:
-	FMOVS 0(R2), F20
+	FMOVS 0(R2), F21
 
 loaded24:
-	VFMLA V20.S4, V17.S4, V1.S4
+	VFMLA V21.S4, V18.S4, V2.S4
 	B fold
 
 partial2:
 	CMP $0, R3
 	BEQ fold
-	VDUP R3, V16.S4
+	VDUP R3, V17.S4
 	SUB $0, R3, R26
-	VMOV R26, V16.S[0]
+	VMOV R26, V17.S[0]
 	SUB $1, R3, R26
-	VMOV R26, V16.S[1]
+	VMOV R26, V17.S[1]
 	SUB $2, R3, R26
-	VMOV R26, V16.S[2]
+	VMOV R26, V17.S[2]
 	SUB $3, R3, R26
-	VMOV R26, V16.S[3]
-	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
 	TBZ $1, R3, single25
-	FMOVD 0(R1), F20
+	FMOVD 0(R1), F21
 	TBZ $0, R3, loaded26
 	ADD $8, R1, R26
-	VLD1 (R26), V20.S[2]
+	VLD1 (R26), V21.S[2]
 	B loaded26
 
 single25:
-	FMOVS 0(R1), F20
+	FMOVS 0(R1), F21
 
 loaded26:
+	WORD $0x6ef11c15 // BIF V21.16B, V0.16B, V17.16B
 	TBZ $1, R3, single27
-	FMOVD 0(R2), F17
+	FMOVD 0(R2), F18
 	TBZ $0, R3, loaded28
 	ADD $8, R2, R26
-	VLD1 (R26), V17.S[2]
+	VLD1 (R26), V18.S[2]
 	B loaded28
 
 single27:
-	FMOVS 0(R2), F17
+	FMOVS 0(R2), F18
 
 loaded28:
-	VFMLA V17.S4, V20.S4, V2.S4
+	VFMLA V18.S4, V21.S4, V3.S4
 	B fold
 
 partial3:
 	CMP $0, R3
 	BEQ fold
-	VDUP R3, V16.S4
+	VDUP R3, V17.S4
 	SUB $0, R3, R26
-	VMOV R26, V16.S[0]
+	VMOV R26, V17.S[0]
 	SUB $1, R3, R26
-	VMOV R26, V16.S[1]
+	VMOV R26, V17.S[1]
 	SUB $2, R3, R26
-	VMOV R26, V16.S[2]
+	VMOV R26, V17.S[2]
 	SUB $3, R3, R26
-	VMOV R26, V16.S[3]
-	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
 	TBZ $1, R3, single29
-	FMOVD 0(R1), F17
+	FMOVD 0(R1), F18
 	TBZ $0, R3, loaded30
 	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
+	VLD1 (R26), V18.S[2]
 	B loaded30
 
 single29:
-	FMOVS 0(R1), F17
+	FMOVS 0(R1), F18
 
 loaded30:
+	WORD $0x6ef11c12 // BIF V18.16B, V0.16B, V17.16B
 	TBZ $1, R3, single31
-	FMOVD 0(R2), F20
+	FMOVD 0(R2), F21
 	TBZ $0, R3, loaded32
 	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
+	VLD1 (R26), V21.S[2]
 	B loaded32
 
 single31:
-	FMOVS 0(R2), F20
+	FMOVS 0(R2), F21
 
 loaded32:
-	VFMLA V20.S4, V17.S4, V3.S4
+	VFMLA V21.S4, V18.S4, V4.S4
 	B fold
 
 partial4:
 	CMP $0, R3
 	BEQ fold
-	VDUP R3, V16.S4
+	VDUP R3, V17.S4
 	SUB $0, R3, R26
-	VMOV R26, V16.S[0]
+	VMOV R26, V17.S[0]
 	SUB $1, R3, R26
-	VMOV R26, V16.S[1]
+	VMOV R26, V17.S[1]
 	SUB $2, R3, R26
-	VMOV R26, V16.S[2]
+	VMOV R26, V17.S[2]
 	SUB $3, R3, R26
-	VMOV R26, V16.S[3]
-	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
 	TBZ $1, R3, single33
-	FMOVD 0(R1), F20
+	FMOVD 0(R1), F21
 	TBZ $0, R3, loaded34
 	ADD $8, R1, R26
-	VLD1 (R26), V20.S[2]
+	VLD1 (R26), V21.S[2]
 	B loaded34
 
 single33:
-	FMOVS 0(R1), F20
+	FMOVS 0(R1), F21
 
 loaded34:
+	WORD $0x6ef11c15 // BIF V21.16B, V0.16B, V17.16B
 	TBZ $1, R3, single35
-	FMOVD 0(R2), F17
+	FMOVD 0(R2), F18
 	TBZ $0, R3, loaded36
 	ADD $8, R2, R26
-	VLD1 (R26), V17.S[2]
+	VLD1 (R26), V18.S[2]
 	B loaded36
 
 single35:
-	FMOVS 0(R2), F17
+	FMOVS 0(R2), F18
 
 loaded36:
-	VFMLA V17.S4, V20.S4, V4.S4
+	VFMLA V18.S4, V21.S4, V5.S4
 	B fold
 
 partial5:
 	CMP $0, R3
 	BEQ fold
-	VDUP R3, V16.S4
+	VDUP R3, V17.S4
 	SUB $0, R3, R26
-	VMOV R26, V16.S[0]
+	VMOV R26, V17.S[0]
 	SUB $1, R3, R26
-	VMOV R26, V16.S[1]
+	VMOV R26, V17.S[1]
 	SUB $2, R3, R26
-	VMOV R26, V16.S[2]
+	VMOV R26, V17.S[2]
 	SUB $3, R3, R26
-	VMOV R26, V16.S[3]
-	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
 	TBZ $1, R3, single37
-	FMOVD 0(R1), F17
+	FMOVD 0(R1), F18
 	TBZ $0, R3, loaded38
 	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
+	VLD1 (R26), V18.S[2]
 	B loaded38
 
 single37:
-	FMOVS 0(R1), F17
+	FMOVS 0(R1), F18
 
 loaded38:
+	WORD $0x6ef11c12 // BIF V18.16B, V0.16B, V17.16B
 	TBZ $1, R3, single39
-	FMOVD 0(R2), F20
+	FMOVD 0(R2), F21
 	TBZ $0, R3, loaded40
 	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
+	VLD1 (R26), V21.S[2]
 	B loaded40
 
 single39:
-	FMOVS 0(R2), F20
+	FMOVS 0(R2), F21
 
 loaded40:
-	VFMLA V20.S4, V17.S4, V5.S4
+	VFMLA V21.S4, V18.S4, V6.S4
 	B fold
 
 partial6:
 	CMP $0, R3
 	BEQ fold
-	VDUP R3, V16.S4
+	VDUP R3, V17.S4
 	SUB $0, R3, R26
-	VMOV R26, V16.S[0]
+	VMOV R26, V17.S[0]
 	SUB $1, R3, R26
-	VMOV R26, V16.S[1]
+	VMOV R26, V17.S[1]
 	SUB $2, R3, R26
-	VMOV R26, V16.S[2]
+	VMOV R26, V17.S[2]
 	SUB $3, R3, R26
-	VMOV R26, V16.S[3]
-	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
 	TBZ $1, R3, single41
-	FMOVD 0(R1), F20
+	FMOVD 0(R1), F21
 	TBZ $0, R3, loaded42
 	ADD $8, R1, R26
-	VLD1 (R26), V20.S[2]
+	VLD1 (R26), V21.S[2]
 	B loaded42
 
 single41:
-	FMOVS 0(R1), F20
+	FMOVS 0(R1), F21
 
 loaded42:
+	WORD $0x6ef11c15 // BIF V21.16B, V0.16B, V17.16B
 	TBZ $1, R3, single43
-	FMOVD 0(R2), F17
+	FMOVD 0(R2), F18
 	TBZ $0, R3, loaded44
 	ADD $8, R2, R26
-	VLD1 (R26), V17.S[2]
+	VLD1 (R26), V18.S[2]
 	B loaded44
 
 single43:
-	FMOVS 0(R2), F17
+	FMOVS 0(R2), F18
 
 loaded44:
-	VFMLA V17.S4, V20.S4, V6.S4
+	VFMLA V18.S4, V21.S4, V7.S4
 	B fold
 
 partial7:
 	CMP $0, R3
 	BEQ fold
-	VDUP R3, V16.S4
+	VDUP R3, V17.S4
 	SUB $0, R3, R26
-	VMOV R26, V16.S[0]
+	VMOV R26, V17.S[0]
 	SUB $1, R3, R26
-	VMOV R26, V16.S[1]
+	VMOV R26, V17.S[1]
 	SUB $2, R3, R26
-	VMOV R26, V16.S[2]
+	VMOV R26, V17.S[2]
 	SUB $3, R3, R26
-	VMOV R26, V16.S[3]
-	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
 	TBZ $1, R3, single45
-	FMOVD 0(R1), F17
+	FMOVD 0(R1), F18
 	TBZ $0, R3, loaded46
 	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
+	VLD1 (R26), V18.S[2]
 	B loaded46
 
 single45:
-	FMOVS 0(R1), F17
+	FMOVS 0(R1), F18
 
 loaded46:
+	WORD $0x6ef11c12 // BIF V18.16B, V0.16B, V17.16B
 	TBZ $1, R3, single47
-	FMOVD 0(R2), F20
+	FMOVD 0(R2), F21
 	TBZ $0, R3, loaded48
 	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
+	VLD1 (R26), V21.S[2]
 	B loaded48
 
 single47:
-	FMOVS 0(R2), F20
+	FMOVS 0(R2), F21
 
 loaded48:
-	VFMLA V20.S4, V17.S4, V7.S4
+	VFMLA V21.S4, V18.S4, V8.S4
 	B fold
 
 partial8:
 	CMP $0, R3
 	BEQ fold
-	VDUP R3, V16.S4
+	VDUP R3, V17.S4
 	SUB $0, R3, R26
-	VMOV R26, V16.S[0]
+	VMOV R26, V17.S[0]
 	SUB $1, R3, R26
-	VMOV R26, V16.S[1]
+	VMOV R26, V17.S[1]
 	SUB $2, R3, R26
-	VMOV R26, V16.S[2]
+	VMOV R26, V17.S[2]
 	SUB $3, R3, R26
-	VMOV R26, V16.S[3]
-	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
 	TBZ $1, R3, single49
-	FMOVD 0(R1), F20
+	FMOVD 0(R1), F21
 	TBZ $0, R3, loaded50
 	ADD $8, R1, R26
-	VLD1 (R26), V20.S[2]
+	VLD1 (R26), V21.S[2]
 	B loaded50
 
 single49:
-	FMOVS 0(R1), F20
+	FMOVS 0(R1), F21
 
 loaded50:
+	WORD $0x6ef11c15 // BIF V21.16B, V0.16B, V17.16B
 	TBZ $1, R3, single51
-	FMOVD 0(R2), F17
+	FMOVD 0(R2), F18
 	TBZ $0, R3, loaded52
 	ADD $8, R2, R26
-	VLD1 (R26), V17.S[2]
+	VLD1 (R26), V18.S[2]
 	B loaded52
 
 single51:
-	FMOVS 0(R2), F17
+	FMOVS 0(R2), F18
 
 loaded52:
-	VFMLA V17.S4, V20.S4, V8.S4
+	VFMLA V18.S4, V21.S4, V9.S4
 	B fold
 
 partial9:
 	CMP $0, R3
 	BEQ fold
-	VDUP R3, V16.S4
+	VDUP R3, V17.S4
 	SUB $0, R3, R26
-	VMOV R26, V16.S[0]
+	VMOV R26, V17.S[0]
 	SUB $1, R3, R26
-	VMOV R26, V16.S[1]
+	VMOV R26, V17.S[1]
 	SUB $2, R3, R26
-	VMOV R26, V16.S[2]
+	VMOV R26, V17.S[2]
 	SUB $3, R3, R26
-	VMOV R26, V16.S[3]
-	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
 	TBZ $1, R3, single53
-	FMOVD 0(R1), F17
+	FMOVD 0(R1), F18
 	TBZ $0, R3, loaded54
 	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
+	VLD1 (R26), V18.S[2]
 	B loaded54
 
 single53:
-	FMOVS 0(R1), F17
+	FMOVS 0(R1), F18
 
 loaded54:
+	WORD $0x6ef11c12 // BIF V18.16B, V0.16B, V17.16B
 	TBZ $1, R3, single55
-	FMOVD 0(R2), F20
+	FMOVD 0(R2), F21
 	TBZ $0, R3, loaded56
 	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
+	VLD1 (R26), V21.S[2]
 	B loaded56
 
 single55:
-	FMOVS 0(R2), F20
+	FMOVS 0(R2), F21
 
 loaded56:
-	VFMLA V20.S4, V17.S4, V9.S4
+	VFMLA V21.S4, V18.S4, V10.S4
 	B fold
 
 partial10:
 	CMP $0, R3
 	BEQ fold
-	VDUP R3, V16.S4
+	VDUP R3, V17.S4
 	SUB $0, R3, R26
-	VMOV R26, V16.S[0]
+	VMOV R26, V17.S[0]
 	SUB $1, R3, R26
-	VMOV R26, V16.S[1]
+	VMOV R26, V17.S[1]
 	SUB $2, R3, R26
-	VMOV R26, V16.S[2]
+	VMOV R26, V17.S[2]
 	SUB $3, R3, R26
-	VMOV R26, V16.S[3]
-	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
 	TBZ $1, R3, single57
-	FMOVD 0(R1), F20
+	FMOVD 0(R1), F21
 	TBZ $0, R3, loaded58
 	ADD $8, R1, R26
-	VLD1 (R26), V20.S[2]
+	VLD1 (R26), V21.S[2]
 	B loaded58
 
 single57:
-	FMOVS 0(R1), F20
+	FMOVS 0(R1), F21
 
 loaded58:
+	WORD $0x6ef11c15 // BIF V21.16B, V0.16B, V17.16B
 	TBZ $1, R3, single59
-	FMOVD 0(R2), F17
+	FMOVD 0(R2), F18
 	TBZ $0, R3, loaded60
 	ADD $8, R2, R26
-	VLD1 (R26), V17.S[2]
+	VLD1 (R26), V18.S[2]
 	B loaded60
 
 single59:
-	FMOVS 0(R2), F17
+	FMOVS 0(R2), F18
 
 loaded60:
-	VFMLA V17.S4, V20.S4, V10.S4
+	VFMLA V18.S4, V21.S4, V11.S4
 	B fold
 
 partial11:
 	CMP $0, R3
 	BEQ fold
-	VDUP R3, V16.S4
+	VDUP R3, V17.S4
 	SUB $0, R3, R26
-	VMOV R26, V16.S[0]
+	VMOV R26, V17.S[0]
 	SUB $1, R3, R26
-	VMOV R26, V16.S[1]
+	VMOV R26, V17.S[1]
 	SUB $2, R3, R26
-	VMOV R26, V16.S[2]
+	VMOV R26, V17.S[2]
 	SUB $3, R3, R26
-	VMOV R26, V16.S[3]
-	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
 	TBZ $1, R3, single61
-	FMOVD 0(R1), F17
+	FMOVD 0(R1), F18
 	TBZ $0, R3, loaded62
 	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
+	VLD1 (R26), V18.S[2]
 	B loaded62
 
 single61:
-	FMOVS 0(R1), F17
+	FMOVS 0(R1), F18
 
 loaded62:
+	WORD $0x6ef11c12 // BIF V18.16B, V0.16B, V17.16B
 	TBZ $1, R3, single63
-	FMOVD 0(R2), F20
+	FMOVD 0(R2), F21
 	TBZ $0, R3, loaded64
 	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
+	VLD1 (R26), V21.S[2]
 	B loaded64
 
 single63:
-	FMOVS 0(R2), F20
+	FMOVS 0(R2), F21
 
 loaded64:
-	VFMLA V20.S4, V17.S4, V11.S4
+	VFMLA V21.S4, V18.S4, V12.S4
 	B fold
 
 partial12:
 	CMP $0, R3
 	BEQ fold
-	VDUP R3, V16.S4
+	VDUP R3, V17.S4
 	SUB $0, R3, R26
-	VMOV R26, V16.S[0]
+	VMOV R26, V17.S[0]
 	SUB $1, R3, R26
-	VMOV R26, V16.S[1]
+	VMOV R26, V17.S[1]
 	SUB $2, R3, R26
-	VMOV R26, V16.S[2]
+	VMOV R26, V17.S[2]
 	SUB $3, R3, R26
-	VMOV R26, V16.S[3]
-	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
 	TBZ $1, R3, single65
-	FMOVD 0(R1), F20
+	FMOVD 0(R1), F21
 	TBZ $0, R3, loaded66
 	ADD $8, R1, R26
-	VLD1 (R26), V20.S[2]
+	VLD1 (R26), V21.S[2]
 	B loaded66
 
 single65:
-	FMOVS 0(R1), F20
+	FMOVS 0(R1), F21
 
 loaded66:
+	WORD $0x6ef11c15 // BIF V21.16B, V0.16B, V17.16B
 	TBZ $1, R3, single67
-	FMOVD 0(R2), F17
+	FMOVD 0(R2), F18
 	TBZ $0, R3, loaded68
 	ADD $8, R2, R26
-	VLD1 (R26), V17.S[2]
+	VLD1 (R26), V18.S[2]
 	B loaded68
 
 single67:
-	FMOVS 0(R2), F17
+	FMOVS 0(R2), F18
 
 loaded68:
-	VFMLA V17.S4, V20.S4, V12.S4
+	VFMLA V18.S4, V21.S4, V13.S4
 	B fold
 
 partial13:
 	CMP $0, R3
 	BEQ fold
-	VDUP R3, V16.S4
+	VDUP R3, V17.S4
 	SUB $0, R3, R26
-	VMOV R26, V16.S[0]
+	VMOV R26, V17.S[0]
 	SUB $1, R3, R26
-	VMOV R26, V16.S[1]
+	VMOV R26, V17.S[1]
 	SUB $2, R3, R26
-	VMOV R26, V16.S[2]
+	VMOV R26, V17.S[2]
 	SUB $3, R3, R26
-	VMOV R26, V16.S[3]
-	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
 	TBZ $1, R3, single69
-	FMOVD 0(R1), F17
+	FMOVD 0(R1), F18
 	TBZ $0, R3, loaded70
 	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
+	VLD1 (R26), V18.S[2]
 	B loaded70
 
 single69:
-	FMOVS 0(R1), F17
+	FMOVS 0(R1), F18
 
 loaded70:
+	WORD $0x6ef11c12 // BIF V18.16B, V0.16B, V17.16B
 	TBZ $1, R3, single71
-	FMOVD 0(R2), F20
+	FMOVD 0(R2), F21
 	TBZ $0, R3, loaded72
 	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
+	VLD1 (R26), V21.S[2]
 	B loaded72
 
 single71:
-	FMOVS 0(R2), F20
+	FMOVS 0(R2), F21
 
 loaded72:
-	VFMLA V20.S4, V17.S4, V13.S4
+	VFMLA V21.S4, V18.S4, V14.S4
 	B fold
 
 partial14:
 	CMP $0, R3
 	BEQ fold
-	VDUP R3, V16.S4
+	VDUP R3, V17.S4
 	SUB $0, R3, R26
-	VMOV R26, V16.S[0]
+	VMOV R26, V17.S[0]
 	SUB $1, R3, R26
-	VMOV R26, V16.S[1]
+	VMOV R26, V17.S[1]
 	SUB $2, R3, R26
-	VMOV R26, V16.S[2]
+	VMOV R26, V17.S[2]
 	SUB $3, R3, R26
-	VMOV R26, V16.S[3]
-	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
 	TBZ $1, R3, single73
-	FMOVD 0(R1), F20
+	FMOVD 0(R1), F21
 	TBZ $0, R3, loaded74
 	ADD $8, R1, R26
-	VLD1 (R26), V20.S[2]
+	VLD1 (R26), V21.S[2]
 	B loaded74
 
 single73:
-	FMOVS 0(R1), F20
+	FMOVS 0(R1), F21
 
 loaded74:
+	WORD $0x6ef11c15 // BIF V21.16B, V0.16B, V17.16B
 	TBZ $1, R3, single75
-	FMOVD 0(R2), F17
+	FMOVD 0(R2), F18
 	TBZ $0, R3, loaded76
 	ADD $8, R2, R26
-	VLD1 (R26), V17.S[2]
+	VLD1 (R26), V18.S[2]
 	B loaded76
 
 single75:
-	FMOVS 0(R2), F17
+	FMOVS 0(R2), F18
 
 loaded76:
-	VFMLA V17.S4, V20.S4, V14.S4
+	VFMLA V18.S4, V21.S4, V15.S4
 	B fold
 
 partial15:
 	CMP $0, R3
 	BEQ fold
-	VDUP R3, V16.S4
+	VDUP R3, V17.S4
 	SUB $0, R3, R26
-	VMOV R26, V16.S[0]
+	VMOV R26, V17.S[0]
 	SUB $1, R3, R26
-	VMOV R26, V16.S[1]
+	VMOV R26, V17.S[1]
 	SUB $2, R3, R26
-	VMOV R26, V16.S[2]
+	VMOV R26, V17.S[2]
 	SUB $3, R3, R26
-	VMOV R26, V16.S[3]
-	WORD $0x4ea08a10 // CMGT V16.4S, V16.4S, #0
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
 	TBZ $1, R3, single77
-	FMOVD 0(R1), F17
+	FMOVD 0(R1), F18
 	TBZ $0, R3, loaded78
 	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
+	VLD1 (R26), V18.S[2]
 	B loaded78
 
 single77:
-	FMOVS 0(R1), F17
+	FMOVS 0(R1), F18
 
 loaded78:
+	WORD $0x6ef11c12 // BIF V18.16B, V0.16B, V17.16B
 	TBZ $1, R3, single79
-	FMOVD 0(R2), F20
+	FMOVD 0(R2), F21
 	TBZ $0, R3, loaded80
 	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
+	VLD1 (R26), V21.S[2]
 	B loaded80
 
 single79:
-	FMOVS 0(R2), F20
+	FMOVS 0(R2), F21
 
 loaded80:
-	VFMLA V20.S4, V17.S4, V15.S4
+	VFMLA V21.S4, V18.S4, V16.S4
 
 fold:
 	CMP $0, R0
 	BEQ tree
-	FMOVQ F0, 0(R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
-	FMOVQ F8, 128(R0)
-	FMOVQ F9, 144(R0)
-	FMOVQ F10, 160(R0)
-	FMOVQ F11, 176(R0)
-	FMOVQ F12, 192(R0)
-	FMOVQ F13, 208(R0)
-	FMOVQ F14, 224(R0)
-	FMOVQ F15, 240(R0)
+	FMOVQ F1, 0(R0)
+	FMOVQ F2, 16(R0)
+	FMOVQ F3, 32(R0)
+	FMOVQ F4, 48(R0)
+	FMOVQ F5, 64(R0)
+	FMOVQ F6, 80(R0)
+	FMOVQ F7, 96(R0)
+	FMOVQ F8, 112(R0)
+	FMOVQ F9, 128(R0)
+	FMOVQ F10, 144(R0)
+	FMOVQ F11, 160(R0)
+	FMOVQ F12, 176(R0)
+	FMOVQ F13, 192(R0)
+	FMOVQ F14, 208(R0)
+	FMOVQ F15, 224(R0)
+	FMOVQ F16, 240(R0)
 
 tree:
-	WORD $0x4e28d400 // FADD V0.4S, V0.4S, V8.4S
 	WORD $0x4e29d421 // FADD V1.4S, V1.4S, V9.4S
 	WORD $0x4e2ad442 // FADD V2.4S, V2.4S, V10.4S
 	WORD $0x4e2bd463 // FADD V3.4S, V3.4S, V11.4S
@@ -1180,18 +1197,19 @@ tree:
 	WORD $0x4e2dd4a5 // FADD V5.4S, V5.4S, V13.4S
 	WORD $0x4e2ed4c6 // FADD V6.4S, V6.4S, V14.4S
 	WORD $0x4e2fd4e7 // FADD V7.4S, V7.4S, V15.4S
-	WORD $0x4e24d400 // FADD V0.4S, V0.4S, V4.4S
+	WORD $0x4e30d508 // FADD V8.4S, V8.4S, V16.4S
 	WORD $0x4e25d421 // FADD V1.4S, V1.4S, V5.4S
 	WORD $0x4e26d442 // FADD V2.4S, V2.4S, V6.4S
 	WORD $0x4e27d463 // FADD V3.4S, V3.4S, V7.4S
-	WORD $0x4e22d400 // FADD V0.4S, V0.4S, V2.4S
+	WORD $0x4e28d484 // FADD V4.4S, V4.4S, V8.4S
 	WORD $0x4e23d421 // FADD V1.4S, V1.4S, V3.4S
-	WORD $0x4e21d400 // FADD V0.4S, V0.4S, V1.4S
-	VEXT $8, V0.B16, V0.B16, V16.B16
-	WORD $0x4e30d400 // FADD V0.4S, V0.4S, V16.4S
-	VMOV V0.S[1], V16.S[0]
-	WORD $0x4e30d400 // FADD V0.4S, V0.4S, V16.4S
-	FMOVS F0, ret+32(FP)
+	WORD $0x4e24d442 // FADD V2.4S, V2.4S, V4.4S
+	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
+	VEXT $8, V1.B16, V1.B16, V17.B16
+	WORD $0x4e31d421 // FADD V1.4S, V1.4S, V17.4S
+	VMOV V1.S[1], V17.S[0]
+	WORD $0x4e31d421 // FADD V1.4S, V1.4S, V17.4S
+	FMOVS F1, ret+32(FP)
 	RET
 
 // func SumNEON(acc *[64]float32, x *float32, n int) float32
@@ -3406,15 +3424,15 @@ TEXT ·ColSumsNEON(SB), NOSPLIT, $0-48
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
-	MOVD rows+24(FP), R3
-	MOVD stride+32(FP), R4
-	MOVD add+40(FP), R5
-	LSL $2, R4
-	MOVD R1, R6
+	MOVD stride+32(FP), R3
+	LSL $2, R3
+	MOVD ZR, R4
 
 columns8:
 	CMP $32, R2
 	BLT columns8_end
+	MOVD x+8(FP), R1
+	ADD R4, R1
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -3423,8 +3441,7 @@ columns8:
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
-	MOVD R6, R1
-	MOVD R3, R7
+	MOVD rows+24(FP), R5
 
 columns8_rows:
 	FMOVQ 0(R1), F8
@@ -3443,9 +3460,10 @@ columns8_rows:
 	WORD $0x4e2dd4a5 // FADD V5.4S, V5.4S, V13.4S
 	WORD $0x4e2ed4c6 // FADD V6.4S, V6.4S, V14.4S
 	WORD $0x4e2fd4e7 // FADD V7.4S, V7.4S, V15.4S
-	ADD R4, R1
-	SUBS $1, R7
+	ADD R3, R1
+	SUBS $1, R5
 	BNE columns8_rows
+	MOVD add+40(FP), R5
 	CMP $0, R5
 	BEQ columns8_store
 	FMOVQ 0(R0), F15
@@ -3475,7 +3493,7 @@ columns8_store:
 	FMOVQ F6, 96(R0)
 	FMOVQ F7, 112(R0)
 	ADD $128, R0
-	ADD $128, R6
+	ADD $128, R4
 	SUB $32, R2
 	B columns8
 
@@ -3484,12 +3502,13 @@ columns8_end:
 columns4:
 	CMP $16, R2
 	BLT columns4_end
+	MOVD x+8(FP), R1
+	ADD R4, R1
 	VEOR V7.B16, V7.B16, V7.B16
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V4.B16, V4.B16, V4.B16
-	MOVD R6, R1
-	MOVD R3, R7
+	MOVD rows+24(FP), R5
 
 columns4_rows:
 	FMOVQ 0(R1), F3
@@ -3500,9 +3519,10 @@ columns4_rows:
 	WORD $0x4e22d4c6 // FADD V6.4S, V6.4S, V2.4S
 	WORD $0x4e21d4a5 // FADD V5.4S, V5.4S, V1.4S
 	WORD $0x4e20d484 // FADD V4.4S, V4.4S, V0.4S
-	ADD R4, R1
-	SUBS $1, R7
+	ADD R3, R1
+	SUBS $1, R5
 	BNE columns4_rows
+	MOVD add+40(FP), R5
 	CMP $0, R5
 	BEQ columns4_store
 	FMOVQ 0(R0), F0
@@ -3520,7 +3540,7 @@ columns4_store:
 	FMOVQ F5, 32(R0)
 	FMOVQ F4, 48(R0)
 	ADD $64, R0
-	ADD $64, R6
+	ADD $64, R4
 	SUB $16, R2
 	B columns4
 
@@ -3529,19 +3549,21 @@ columns4_end:
 columns2:
 	CMP $8, R2
 	BLT columns2_end
+	MOVD x+8(FP), R1
+	ADD R4, R1
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
-	MOVD R6, R1
-	MOVD R3, R7
+	MOVD rows+24(FP), R5
 
 columns2_rows:
 	FMOVQ 0(R1), F6
 	FMOVQ 16(R1), F7
 	WORD $0x4e26d484 // FADD V4.4S, V4.4S, V6.4S
 	WORD $0x4e27d4a5 // FADD V5.4S, V5.4S, V7.4S
-	ADD R4, R1
-	SUBS $1, R7
+	ADD R3, R1
+	SUBS $1, R5
 	BNE columns2_rows
+	MOVD add+40(FP), R5
 	CMP $0, R5
 	BEQ columns2_store
 	FMOVQ 0(R0), F7
@@ -3553,7 +3575,7 @@ columns2_store:
 	FMOVQ F4, 0(R0)
 	FMOVQ F5, 16(R0)
 	ADD $32, R0
-	ADD $32, R6
+	ADD $32, R4
 	SUB $8, R2
 	B columns2
 
@@ -3562,16 +3584,18 @@ columns2_end:
 columns1:
 	CMP $4, R2
 	BLT columns1_end
+	MOVD x+8(FP), R1
+	ADD R4, R1
 	VEOR V5.B16, V5.B16, V5.B16
-	MOVD R6, R1
-	MOVD R3, R7
+	MOVD rows+24(FP), R5
 
 columns1_rows:
 	FMOVQ 0(R1), F4
 	WORD $0x4e24d4a5 // FADD V5.4S, V5.4S, V4.4S
-	ADD R4, R1
-	SUBS $1, R7
+	ADD R3, R1
+	SUBS $1, R5
 	BNE columns1_rows
+	MOVD add+40(FP), R5
 	CMP $0, R5
 	BEQ columns1_store
 	FMOVQ 0(R0), F4
@@ -3580,7 +3604,7 @@ columns1_rows:
 columns1_store:
 	FMOVQ F5, 0(R0)
 	ADD $16, R0
-	ADD $16, R6
+	ADD $16, R4
 	SUB $4, R2
 	B columns1
 
@@ -3597,9 +3621,10 @@ columns1_end:
 	SUB $3, R2, R26
 	VMOV R26, V5.S[3]
 	WORD $0x4ea088a5 // CMGT V5.4S, V5.4S, #0
+	MOVD x+8(FP), R1
+	ADD R4, R1
 	VEOR V4.B16, V4.B16, V4.B16
-	MOVD R6, R1
-	MOVD R3, R7
+	MOVD rows+24(FP), R5
 
 partial_rows:
 	TBZ $1, R2, single183
@@ -3614,9 +3639,10 @@ single183:
 
 loaded184:
 	WORD $0x4e27d484 // FADD V4.4S, V4.4S, V7.4S
-	ADD R4, R1
-	SUBS $1, R7
+	ADD R3, R1
+	SUBS $1, R5
 	BNE partial_rows
+	MOVD add+40(FP), R5
 	CMP $0, R5
 	BEQ partial_store
 	TBZ $1, R2, single185
@@ -3653,15 +3679,15 @@ TEXT ·ColSumSquaresNEON(SB), NOSPLIT, $0-48
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
-	MOVD rows+24(FP), R3
-	MOVD stride+32(FP), R4
-	MOVD add+40(FP), R5
-	LSL $2, R4
-	MOVD R1, R6
+	MOVD stride+32(FP), R3
+	LSL $2, R3
+	MOVD ZR, R4
 
 columns8:
 	CMP $32, R2
 	BLT columns8_end
+	MOVD x+8(FP), R1
+	ADD R4, R1
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
 	VEOR V2.B16, V2.B16, V2.B16
@@ -3670,8 +3696,7 @@ columns8:
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
-	MOVD R6, R1
-	MOVD R3, R7
+	MOVD rows+24(FP), R5
 
 columns8_rows:
 	FMOVQ 0(R1), F8
@@ -3690,9 +3715,10 @@ columns8_rows:
 	VFMLA V13.S4, V13.S4, V5.S4
 	VFMLA V14.S4, V14.S4, V6.S4
 	VFMLA V15.S4, V15.S4, V7.S4
-	ADD R4, R1
-	SUBS $1, R7
+	ADD R3, R1
+	SUBS $1, R5
 	BNE columns8_rows
+	MOVD add+40(FP), R5
 	CMP $0, R5
 	BEQ columns8_store
 	FMOVQ 0(R0), F15
@@ -3722,7 +3748,7 @@ columns8_store:
 	FMOVQ F6, 96(R0)
 	FMOVQ F7, 112(R0)
 	ADD $128, R0
-	ADD $128, R6
+	ADD $128, R4
 	SUB $32, R2
 	B columns8
 
@@ -3731,12 +3757,13 @@ columns8_end:
 columns4:
 	CMP $16, R2
 	BLT columns4_end
+	MOVD x+8(FP), R1
+	ADD R4, R1
 	VEOR V7.B16, V7.B16, V7.B16
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V4.B16, V4.B16, V4.B16
-	MOVD R6, R1
-	MOVD R3, R7
+	MOVD rows+24(FP), R5
 
 columns4_rows:
 	FMOVQ 0(R1), F3
@@ -3747,9 +3774,10 @@ columns4_rows:
 	VFMLA V2.S4, V2.S4, V6.S4
 	VFMLA V1.S4, V1.S4, V5.S4
 	VFMLA V0.S4, V0.S4, V4.S4
-	ADD R4, R1
-	SUBS $1, R7
+	ADD R3, R1
+	SUBS $1, R5
 	BNE columns4_rows
+	MOVD add+40(FP), R5
 	CMP $0, R5
 	BEQ columns4_store
 	FMOVQ 0(R0), F0
@@ -3767,7 +3795,7 @@ columns4_store:
 	FMOVQ F5, 32(R0)
 	FMOVQ F4, 48(R0)
 	ADD $64, R0
-	ADD $64, R6
+	ADD $64, R4
 	SUB $16, R2
 	B columns4
 
@@ -3776,19 +3804,21 @@ columns4_end:
 columns2:
 	CMP $8, R2
 	BLT columns2_end
+	MOVD x+8(FP), R1
+	ADD R4, R1
 	VEOR V4.B16, V4.B16, V4.B16
 	VEOR V5.B16, V5.B16, V5.B16
-	MOVD R6, R1
-	MOVD R3, R7
+	MOVD rows+24(FP), R5
 
 columns2_rows:
 	FMOVQ 0(R1), F6
 	FMOVQ 16(R1), F7
 	VFMLA V6.S4, V6.S4, V4.S4
 	VFMLA V7.S4, V7.S4, V5.S4
-	ADD R4, R1
-	SUBS $1, R7
+	ADD R3, R1
+	SUBS $1, R5
 	BNE columns2_rows
+	MOVD add+40(FP), R5
 	CMP $0, R5
 	BEQ columns2_store
 	FMOVQ 0(R0), F7
@@ -3800,7 +3830,7 @@ columns2_store:
 	FMOVQ F4, 0(R0)
 	FMOVQ F5, 16(R0)
 	ADD $32, R0
-	ADD $32, R6
+	ADD $32, R4
 	SUB $8, R2
 	B columns2
 
@@ -3809,16 +3839,18 @@ columns2_end:
 columns1:
 	CMP $4, R2
 	BLT columns1_end
+	MOVD x+8(FP), R1
+	ADD R4, R1
 	VEOR V5.B16, V5.B16, V5.B16
-	MOVD R6, R1
-	MOVD R3, R7
+	MOVD rows+24(FP), R5
 
 columns1_rows:
 	FMOVQ 0(R1), F4
 	VFMLA V4.S4, V4.S4, V5.S4
-	ADD R4, R1
-	SUBS $1, R7
+	ADD R3, R1
+	SUBS $1, R5
 	BNE columns1_rows
+	MOVD add+40(FP), R5
 	CMP $0, R5
 	BEQ columns1_store
 	FMOVQ 0(R0), F4
@@ -3827,7 +3859,7 @@ columns1_rows:
 columns1_store:
 	FMOVQ F5, 0(R0)
 	ADD $16, R0
-	ADD $16, R6
+	ADD $16, R4
 	SUB $4, R2
 	B columns1
 
@@ -3844,9 +3876,10 @@ columns1_end:
 	SUB $3, R2, R26
 	VMOV R26, V5.S[3]
 	WORD $0x4ea088a5 // CMGT V5.4S, V5.4S, #0
+	MOVD x+8(FP), R1
+	ADD R4, R1
 	VEOR V4.B16, V4.B16, V4.B16
-	MOVD R6, R1
-	MOVD R3, R7
+	MOVD rows+24(FP), R5
 
 partial_rows:
 	TBZ $1, R2, single189
@@ -3861,9 +3894,10 @@ single189:
 
 loaded190:
 	VFMLA V7.S4, V7.S4, V4.S4
-	ADD R4, R1
-	SUBS $1, R7
+	ADD R3, R1
+	SUBS $1, R5
 	BNE partial_rows
+	MOVD add+40(FP), R5
 	CMP $0, R5
 	BEQ partial_store
 	TBZ $1, R2, single191
@@ -11238,6 +11272,7456 @@ stored404:
 done:
 	RET
 
+// func AddNEON(dst *float32, x *float32, y *float32, n int)
+TEXT ·AddNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD y+16(FP), R2
+	MOVD n+24(FP), R3
+	SUBS $16, R3
+	BLT blocks_end
+
+blocks:
+	FMOVQ 0(R1), F0
+	FMOVQ 16(R1), F1
+	FMOVQ 32(R1), F2
+	FMOVQ 48(R1), F3
+	FMOVQ 0(R2), F4
+	FMOVQ 16(R2), F5
+	FMOVQ 32(R2), F6
+	FMOVQ 48(R2), F7
+	WORD $0x4e24d404 // FADD V4.4S, V0.4S, V4.4S
+	WORD $0x4e25d425 // FADD V5.4S, V1.4S, V5.4S
+	WORD $0x4e26d446 // FADD V6.4S, V2.4S, V6.4S
+	WORD $0x4e27d467 // FADD V7.4S, V3.4S, V7.4S
+	FMOVQ F4, 0(R0)
+	FMOVQ F5, 16(R0)
+	FMOVQ F6, 32(R0)
+	FMOVQ F7, 48(R0)
+	ADD $64, R0
+	ADD $64, R1
+	ADD $64, R2
+	SUBS $16, R3
+	BGE blocks
+
+blocks_end:
+	ADD $16, R3
+	SUBS $4, R3
+	BLT vectors_end
+
+vectors:
+	FMOVQ 0(R1), F7
+	FMOVQ 0(R2), F6
+	WORD $0x4e26d4e6 // FADD V6.4S, V7.4S, V6.4S
+	FMOVQ F6, 0(R0)
+	ADD $16, R0
+	ADD $16, R1
+	ADD $16, R2
+	SUBS $4, R3
+	BGE vectors
+
+vectors_end:
+	ADD $4, R3
+	CMP $0, R3
+	BEQ done
+	VDUP R3, V6.S4
+	SUB $0, R3, R26
+	VMOV R26, V6.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V6.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V6.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V6.S[3]
+	WORD $0x4ea088c6 // CMGT V6.4S, V6.4S, #0
+	TBZ $1, R3, single405
+	FMOVD 0(R1), F7
+	TBZ $0, R3, loaded406
+	ADD $8, R1, R26
+	VLD1 (R26), V7.S[2]
+	B loaded406
+
+single405:
+	FMOVS 0(R1), F7
+
+loaded406:
+	TBZ $1, R3, single407
+	FMOVD 0(R2), F5
+	TBZ $0, R3, loaded408
+	ADD $8, R2, R26
+	VLD1 (R26), V5.S[2]
+	B loaded408
+
+single407:
+	FMOVS 0(R2), F5
+
+loaded408:
+	WORD $0x4e25d4e5 // FADD V5.4S, V7.4S, V5.4S
+	TBZ $1, R3, single409
+	FMOVD F5, 0(R0)
+	TBZ $0, R3, stored410
+	ADD $8, R0, R26
+	VST1 V5.S[2], (R26)
+	B stored410
+
+single409:
+	FMOVS F5, 0(R0)
+
+stored410:
+
+done:
+	RET
+
+// func SubNEON(dst *float32, x *float32, y *float32, n int)
+TEXT ·SubNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD y+16(FP), R2
+	MOVD n+24(FP), R3
+	SUBS $16, R3
+	BLT blocks_end
+
+blocks:
+	FMOVQ 0(R1), F0
+	FMOVQ 16(R1), F1
+	FMOVQ 32(R1), F2
+	FMOVQ 48(R1), F3
+	FMOVQ 0(R2), F4
+	FMOVQ 16(R2), F5
+	FMOVQ 32(R2), F6
+	FMOVQ 48(R2), F7
+	WORD $0x4ea4d404 // FSUB V4.4S, V0.4S, V4.4S
+	WORD $0x4ea5d425 // FSUB V5.4S, V1.4S, V5.4S
+	WORD $0x4ea6d446 // FSUB V6.4S, V2.4S, V6.4S
+	WORD $0x4ea7d467 // FSUB V7.4S, V3.4S, V7.4S
+	FMOVQ F4, 0(R0)
+	FMOVQ F5, 16(R0)
+	FMOVQ F6, 32(R0)
+	FMOVQ F7, 48(R0)
+	ADD $64, R0
+	ADD $64, R1
+	ADD $64, R2
+	SUBS $16, R3
+	BGE blocks
+
+blocks_end:
+	ADD $16, R3
+	SUBS $4, R3
+	BLT vectors_end
+
+vectors:
+	FMOVQ 0(R1), F7
+	FMOVQ 0(R2), F6
+	WORD $0x4ea6d4e6 // FSUB V6.4S, V7.4S, V6.4S
+	FMOVQ F6, 0(R0)
+	ADD $16, R0
+	ADD $16, R1
+	ADD $16, R2
+	SUBS $4, R3
+	BGE vectors
+
+vectors_end:
+	ADD $4, R3
+	CMP $0, R3
+	BEQ done
+	VDUP R3, V6.S4
+	SUB $0, R3, R26
+	VMOV R26, V6.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V6.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V6.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V6.S[3]
+	WORD $0x4ea088c6 // CMGT V6.4S, V6.4S, #0
+	TBZ $1, R3, single411
+	FMOVD 0(R1), F7
+	TBZ $0, R3, loaded412
+	ADD $8, R1, R26
+	VLD1 (R26), V7.S[2]
+	B loaded412
+
+single411:
+	FMOVS 0(R1), F7
+
+loaded412:
+	TBZ $1, R3, single413
+	FMOVD 0(R2), F5
+	TBZ $0, R3, loaded414
+	ADD $8, R2, R26
+	VLD1 (R26), V5.S[2]
+	B loaded414
+
+single413:
+	FMOVS 0(R2), F5
+
+loaded414:
+	WORD $0x4ea5d4e5 // FSUB V5.4S, V7.4S, V5.4S
+	TBZ $1, R3, single415
+	FMOVD F5, 0(R0)
+	TBZ $0, R3, stored416
+	ADD $8, R0, R26
+	VST1 V5.S[2], (R26)
+	B stored416
+
+single415:
+	FMOVS F5, 0(R0)
+
+stored416:
+
+done:
+	RET
+
+// func MulNEON(dst *float32, x *float32, y *float32, n int)
+TEXT ·MulNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD y+16(FP), R2
+	MOVD n+24(FP), R3
+	SUBS $16, R3
+	BLT blocks_end
+
+blocks:
+	FMOVQ 0(R1), F0
+	FMOVQ 16(R1), F1
+	FMOVQ 32(R1), F2
+	FMOVQ 48(R1), F3
+	FMOVQ 0(R2), F4
+	FMOVQ 16(R2), F5
+	FMOVQ 32(R2), F6
+	FMOVQ 48(R2), F7
+	WORD $0x6e24dc04 // FMUL V4.4S, V0.4S, V4.4S
+	WORD $0x6e25dc25 // FMUL V5.4S, V1.4S, V5.4S
+	WORD $0x6e26dc46 // FMUL V6.4S, V2.4S, V6.4S
+	WORD $0x6e27dc67 // FMUL V7.4S, V3.4S, V7.4S
+	FMOVQ F4, 0(R0)
+	FMOVQ F5, 16(R0)
+	FMOVQ F6, 32(R0)
+	FMOVQ F7, 48(R0)
+	ADD $64, R0
+	ADD $64, R1
+	ADD $64, R2
+	SUBS $16, R3
+	BGE blocks
+
+blocks_end:
+	ADD $16, R3
+	SUBS $4, R3
+	BLT vectors_end
+
+vectors:
+	FMOVQ 0(R1), F7
+	FMOVQ 0(R2), F6
+	WORD $0x6e26dce6 // FMUL V6.4S, V7.4S, V6.4S
+	FMOVQ F6, 0(R0)
+	ADD $16, R0
+	ADD $16, R1
+	ADD $16, R2
+	SUBS $4, R3
+	BGE vectors
+
+vectors_end:
+	ADD $4, R3
+	CMP $0, R3
+	BEQ done
+	VDUP R3, V6.S4
+	SUB $0, R3, R26
+	VMOV R26, V6.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V6.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V6.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V6.S[3]
+	WORD $0x4ea088c6 // CMGT V6.4S, V6.4S, #0
+	TBZ $1, R3, single417
+	FMOVD 0(R1), F7
+	TBZ $0, R3, loaded418
+	ADD $8, R1, R26
+	VLD1 (R26), V7.S[2]
+	B loaded418
+
+single417:
+	FMOVS 0(R1), F7
+
+loaded418:
+	TBZ $1, R3, single419
+	FMOVD 0(R2), F5
+	TBZ $0, R3, loaded420
+	ADD $8, R2, R26
+	VLD1 (R26), V5.S[2]
+	B loaded420
+
+single419:
+	FMOVS 0(R2), F5
+
+loaded420:
+	WORD $0x6e25dce5 // FMUL V5.4S, V7.4S, V5.4S
+	TBZ $1, R3, single421
+	FMOVD F5, 0(R0)
+	TBZ $0, R3, stored422
+	ADD $8, R0, R26
+	VST1 V5.S[2], (R26)
+	B stored422
+
+single421:
+	FMOVS F5, 0(R0)
+
+stored422:
+
+done:
+	RET
+
+// func DivNEON(dst *float32, x *float32, y *float32, n int)
+TEXT ·DivNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD y+16(FP), R2
+	MOVD n+24(FP), R3
+	SUBS $16, R3
+	BLT blocks_end
+
+blocks:
+	FMOVQ 0(R1), F0
+	FMOVQ 16(R1), F1
+	FMOVQ 32(R1), F2
+	FMOVQ 48(R1), F3
+	FMOVQ 0(R2), F4
+	FMOVQ 16(R2), F5
+	FMOVQ 32(R2), F6
+	FMOVQ 48(R2), F7
+	WORD $0x6e24fc04 // FDIV V4.4S, V0.4S, V4.4S
+	WORD $0x6e25fc25 // FDIV V5.4S, V1.4S, V5.4S
+	WORD $0x6e26fc46 // FDIV V6.4S, V2.4S, V6.4S
+	WORD $0x6e27fc67 // FDIV V7.4S, V3.4S, V7.4S
+	FMOVQ F4, 0(R0)
+	FMOVQ F5, 16(R0)
+	FMOVQ F6, 32(R0)
+	FMOVQ F7, 48(R0)
+	ADD $64, R0
+	ADD $64, R1
+	ADD $64, R2
+	SUBS $16, R3
+	BGE blocks
+
+blocks_end:
+	ADD $16, R3
+	SUBS $4, R3
+	BLT vectors_end
+
+vectors:
+	FMOVQ 0(R1), F7
+	FMOVQ 0(R2), F6
+	WORD $0x6e26fce6 // FDIV V6.4S, V7.4S, V6.4S
+	FMOVQ F6, 0(R0)
+	ADD $16, R0
+	ADD $16, R1
+	ADD $16, R2
+	SUBS $4, R3
+	BGE vectors
+
+vectors_end:
+	ADD $4, R3
+	CMP $0, R3
+	BEQ done
+	VDUP R3, V6.S4
+	SUB $0, R3, R26
+	VMOV R26, V6.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V6.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V6.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V6.S[3]
+	WORD $0x4ea088c6 // CMGT V6.4S, V6.4S, #0
+	TBZ $1, R3, single423
+	FMOVD 0(R1), F7
+	TBZ $0, R3, loaded424
+	ADD $8, R1, R26
+	VLD1 (R26), V7.S[2]
+	B loaded424
+
+single423:
+	FMOVS 0(R1), F7
+
+loaded424:
+	TBZ $1, R3, single425
+	FMOVD 0(R2), F5
+	TBZ $0, R3, loaded426
+	ADD $8, R2, R26
+	VLD1 (R26), V5.S[2]
+	B loaded426
+
+single425:
+	FMOVS 0(R2), F5
+
+loaded426:
+	WORD $0x6e25fce5 // FDIV V5.4S, V7.4S, V5.4S
+	TBZ $1, R3, single427
+	FMOVD F5, 0(R0)
+	TBZ $0, R3, stored428
+	ADD $8, R0, R26
+	VST1 V5.S[2], (R26)
+	B stored428
+
+single427:
+	FMOVS F5, 0(R0)
+
+stored428:
+
+done:
+	RET
+
+// func MulAddNEON(dst *float32, x *float32, y *float32, z *float32, n int)
+TEXT ·MulAddNEON(SB), NOSPLIT, $0-40
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD y+16(FP), R2
+	MOVD z+24(FP), R3
+	MOVD n+32(FP), R4
+	SUBS $16, R4
+	BLT blocks_end
+
+blocks:
+	FMOVQ 0(R1), F0
+	FMOVQ 16(R1), F1
+	FMOVQ 32(R1), F2
+	FMOVQ 48(R1), F3
+	FMOVQ 0(R2), F4
+	FMOVQ 16(R2), F5
+	FMOVQ 32(R2), F6
+	FMOVQ 48(R2), F7
+	FMOVQ 0(R3), F8
+	FMOVQ 16(R3), F9
+	FMOVQ 32(R3), F10
+	FMOVQ 48(R3), F11
+	VFMLA V4.S4, V0.S4, V8.S4
+	VFMLA V5.S4, V1.S4, V9.S4
+	VFMLA V6.S4, V2.S4, V10.S4
+	VFMLA V7.S4, V3.S4, V11.S4
+	FMOVQ F8, 0(R0)
+	FMOVQ F9, 16(R0)
+	FMOVQ F10, 32(R0)
+	FMOVQ F11, 48(R0)
+	ADD $64, R0
+	ADD $64, R1
+	ADD $64, R2
+	ADD $64, R3
+	SUBS $16, R4
+	BGE blocks
+
+blocks_end:
+	ADD $16, R4
+	SUBS $4, R4
+	BLT vectors_end
+
+vectors:
+	FMOVQ 0(R1), F11
+	FMOVQ 0(R2), F10
+	FMOVQ 0(R3), F9
+	VFMLA V10.S4, V11.S4, V9.S4
+	FMOVQ F9, 0(R0)
+	ADD $16, R0
+	ADD $16, R1
+	ADD $16, R2
+	ADD $16, R3
+	SUBS $4, R4
+	BGE vectors
+
+vectors_end:
+	ADD $4, R4
+	CMP $0, R4
+	BEQ done
+	VDUP R4, V9.S4
+	SUB $0, R4, R26
+	VMOV R26, V9.S[0]
+	SUB $1, R4, R26
+	VMOV R26, V9.S[1]
+	SUB $2, R4, R26
+	VMOV R26, V9.S[2]
+	SUB $3, R4, R26
+	VMOV R26, V9.S[3]
+	WORD $0x4ea08929 // CMGT V9.4S, V9.4S, #0
+	TBZ $1, R4, single429
+	FMOVD 0(R1), F10
+	TBZ $0, R4, loaded430
+	ADD $8, R1, R26
+	VLD1 (R26), V10.S[2]
+	B loaded430
+
+single429:
+	FMOVS 0(R1), F10
+
+loaded430:
+	TBZ $1, R4, single431
+	FMOVD 0(R2), F11
+	TBZ $0, R4, loaded432
+	ADD $8, R2, R26
+	VLD1 (R26), V11.S[2]
+	B loaded432
+
+single431:
+	FMOVS 0(R2), F11
+
+loaded432:
+	TBZ $1, R4, single433
+	FMOVD 0(R3), F8
+	TBZ $0, R4, loaded434
+	ADD $8, R3, R26
+	VLD1 (R26), V8.S[2]
+	B loaded434
+
+single433:
+	FMOVS 0(R3), F8
+
+loaded434:
+	VFMLA V11.S4, V10.S4, V8.S4
+	TBZ $1, R4, single435
+	FMOVD F8, 0(R0)
+	TBZ $0, R4, stored436
+	ADD $8, R0, R26
+	VST1 V8.S[2], (R26)
+	B stored436
+
+single435:
+	FMOVS F8, 0(R0)
+
+stored436:
+
+done:
+	RET
+
+// func ScaleAddNEON(dst *float32, x *float32, y *float32, n int, alpha float32, beta float32)
+TEXT ·ScaleAddNEON(SB), NOSPLIT, $0-40
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD y+16(FP), R2
+	MOVD n+24(FP), R3
+	FMOVS alpha+32(FP), F0
+	VDUP V0.S[0], V0.S4
+	FMOVS beta+36(FP), F1
+	VDUP V1.S[0], V1.S4
+	SUBS $16, R3
+	BLT blocks_end
+
+blocks:
+	FMOVQ 0(R1), F2
+	FMOVQ 16(R1), F3
+	FMOVQ 32(R1), F4
+	FMOVQ 48(R1), F5
+	FMOVQ 0(R2), F6
+	FMOVQ 16(R2), F7
+	FMOVQ 32(R2), F8
+	FMOVQ 48(R2), F9
+	WORD $0x6e26dc26 // FMUL V6.4S, V1.4S, V6.4S
+	WORD $0x6e27dc27 // FMUL V7.4S, V1.4S, V7.4S
+	WORD $0x6e28dc28 // FMUL V8.4S, V1.4S, V8.4S
+	WORD $0x6e29dc29 // FMUL V9.4S, V1.4S, V9.4S
+	VFMLA V2.S4, V0.S4, V6.S4
+	VFMLA V3.S4, V0.S4, V7.S4
+	VFMLA V4.S4, V0.S4, V8.S4
+	VFMLA V5.S4, V0.S4, V9.S4
+	FMOVQ F6, 0(R0)
+	FMOVQ F7, 16(R0)
+	FMOVQ F8, 32(R0)
+	FMOVQ F9, 48(R0)
+	ADD $64, R0
+	ADD $64, R1
+	ADD $64, R2
+	SUBS $16, R3
+	BGE blocks
+
+blocks_end:
+	ADD $16, R3
+	SUBS $4, R3
+	BLT vectors_end
+
+vectors:
+	FMOVQ 0(R1), F9
+	FMOVQ 0(R2), F8
+	WORD $0x6e28dc28 // FMUL V8.4S, V1.4S, V8.4S
+	VFMLA V9.S4, V0.S4, V8.S4
+	FMOVQ F8, 0(R0)
+	ADD $16, R0
+	ADD $16, R1
+	ADD $16, R2
+	SUBS $4, R3
+	BGE vectors
+
+vectors_end:
+	ADD $4, R3
+	CMP $0, R3
+	BEQ done
+	VDUP R3, V8.S4
+	SUB $0, R3, R26
+	VMOV R26, V8.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V8.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V8.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V8.S[3]
+	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
+	TBZ $1, R3, single437
+	FMOVD 0(R1), F9
+	TBZ $0, R3, loaded438
+	ADD $8, R1, R26
+	VLD1 (R26), V9.S[2]
+	B loaded438
+
+single437:
+	FMOVS 0(R1), F9
+
+loaded438:
+	TBZ $1, R3, single439
+	FMOVD 0(R2), F7
+	TBZ $0, R3, loaded440
+	ADD $8, R2, R26
+	VLD1 (R26), V7.S[2]
+	B loaded440
+
+single439:
+	FMOVS 0(R2), F7
+
+loaded440:
+	WORD $0x6e27dc27 // FMUL V7.4S, V1.4S, V7.4S
+	VFMLA V9.S4, V0.S4, V7.S4
+	TBZ $1, R3, single441
+	FMOVD F7, 0(R0)
+	TBZ $0, R3, stored442
+	ADD $8, R0, R26
+	VST1 V7.S[2], (R26)
+	B stored442
+
+single441:
+	FMOVS F7, 0(R0)
+
+stored442:
+
+done:
+	RET
+
+// func CopyVectorNEON(dst *float32, x *float32, n int)
+TEXT ·CopyVectorNEON(SB), NOSPLIT, $0-24
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	SUBS $32, R2
+	BLT blocks_end
+
+blocks:
+	FMOVQ 0(R1), F0
+	FMOVQ 16(R1), F1
+	FMOVQ 32(R1), F2
+	FMOVQ 48(R1), F3
+	FMOVQ 64(R1), F4
+	FMOVQ 80(R1), F5
+	FMOVQ 96(R1), F6
+	FMOVQ 112(R1), F7
+	FMOVQ F0, 0(R0)
+	FMOVQ F1, 16(R0)
+	FMOVQ F2, 32(R0)
+	FMOVQ F3, 48(R0)
+	FMOVQ F4, 64(R0)
+	FMOVQ F5, 80(R0)
+	FMOVQ F6, 96(R0)
+	FMOVQ F7, 112(R0)
+	ADD $128, R0
+	ADD $128, R1
+	SUBS $32, R2
+	BGE blocks
+
+blocks_end:
+	ADD $32, R2
+	SUBS $4, R2
+	BLT vectors_end
+
+vectors:
+	FMOVQ 0(R1), F7
+	FMOVQ F7, 0(R0)
+	ADD $16, R0
+	ADD $16, R1
+	SUBS $4, R2
+	BGE vectors
+
+vectors_end:
+	ADD $4, R2
+	CMP $0, R2
+	BEQ done
+	VDUP R2, V7.S4
+	SUB $0, R2, R26
+	VMOV R26, V7.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V7.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V7.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V7.S[3]
+	WORD $0x4ea088e7 // CMGT V7.4S, V7.4S, #0
+	TBZ $1, R2, single443
+	FMOVD 0(R1), F6
+	TBZ $0, R2, loaded444
+	ADD $8, R1, R26
+	VLD1 (R26), V6.S[2]
+	B loaded444
+
+single443:
+	FMOVS 0(R1), F6
+
+loaded444:
+	TBZ $1, R2, single445
+	FMOVD F6, 0(R0)
+	TBZ $0, R2, stored446
+	ADD $8, R0, R26
+	VST1 V6.S[2], (R26)
+	B stored446
+
+single445:
+	FMOVS F6, 0(R0)
+
+stored446:
+
+done:
+	RET
+
+// func FillNEON(dst *float32, n int, value float32)
+TEXT ·FillNEON(SB), NOSPLIT, $0-20
+	MOVD dst+0(FP), R0
+	MOVD n+8(FP), R1
+	FMOVS value+16(FP), F0
+	VDUP V0.S[0], V0.S4
+	SUBS $32, R1
+	BLT blocks_end
+
+blocks:
+	FMOVQ F0, 0(R0)
+	FMOVQ F0, 16(R0)
+	FMOVQ F0, 32(R0)
+	FMOVQ F0, 48(R0)
+	FMOVQ F0, 64(R0)
+	FMOVQ F0, 80(R0)
+	FMOVQ F0, 96(R0)
+	FMOVQ F0, 112(R0)
+	ADD $128, R0
+	SUBS $32, R1
+	BGE blocks
+
+blocks_end:
+	ADD $32, R1
+	SUBS $4, R1
+	BLT vectors_end
+
+vectors:
+	FMOVQ F0, 0(R0)
+	ADD $16, R0
+	SUBS $4, R1
+	BGE vectors
+
+vectors_end:
+	ADD $4, R1
+	CMP $0, R1
+	BEQ done
+	VDUP R1, V1.S4
+	SUB $0, R1, R26
+	VMOV R26, V1.S[0]
+	SUB $1, R1, R26
+	VMOV R26, V1.S[1]
+	SUB $2, R1, R26
+	VMOV R26, V1.S[2]
+	SUB $3, R1, R26
+	VMOV R26, V1.S[3]
+	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
+	TBZ $1, R1, single447
+	FMOVD F0, 0(R0)
+	TBZ $0, R1, stored448
+	ADD $8, R0, R26
+	VST1 V0.S[2], (R26)
+	B stored448
+
+single447:
+	FMOVS F0, 0(R0)
+
+stored448:
+
+done:
+	RET
+
+// func ClampNEON(dst *float32, x *float32, n int, lo float32, hi float32)
+TEXT ·ClampNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	FMOVS lo+24(FP), F0
+	VDUP V0.S[0], V0.S4
+	FMOVS hi+28(FP), F1
+	VDUP V1.S[0], V1.S4
+	SUBS $16, R2
+	BLT blocks_end
+
+blocks:
+	FMOVQ 0(R1), F2
+	FMOVQ 16(R1), F3
+	FMOVQ 32(R1), F4
+	FMOVQ 48(R1), F5
+	WORD $0x6ea2e406 // FCMGT V6.4S, V0.4S, V2.4S
+	WORD $0x6ea61c02 // BIT V2.16B, V0.16B, V6.16B
+	WORD $0x6ea3e406 // FCMGT V6.4S, V0.4S, V3.4S
+	WORD $0x6ea61c03 // BIT V3.16B, V0.16B, V6.16B
+	WORD $0x6ea4e406 // FCMGT V6.4S, V0.4S, V4.4S
+	WORD $0x6ea61c04 // BIT V4.16B, V0.16B, V6.16B
+	WORD $0x6ea5e406 // FCMGT V6.4S, V0.4S, V5.4S
+	WORD $0x6ea61c05 // BIT V5.16B, V0.16B, V6.16B
+	WORD $0x6ea1e446 // FCMGT V6.4S, V2.4S, V1.4S
+	WORD $0x6ea61c22 // BIT V2.16B, V1.16B, V6.16B
+	WORD $0x6ea1e466 // FCMGT V6.4S, V3.4S, V1.4S
+	WORD $0x6ea61c23 // BIT V3.16B, V1.16B, V6.16B
+	WORD $0x6ea1e486 // FCMGT V6.4S, V4.4S, V1.4S
+	WORD $0x6ea61c24 // BIT V4.16B, V1.16B, V6.16B
+	WORD $0x6ea1e4a6 // FCMGT V6.4S, V5.4S, V1.4S
+	WORD $0x6ea61c25 // BIT V5.16B, V1.16B, V6.16B
+	FMOVQ F2, 0(R0)
+	FMOVQ F3, 16(R0)
+	FMOVQ F4, 32(R0)
+	FMOVQ F5, 48(R0)
+	ADD $64, R0
+	ADD $64, R1
+	SUBS $16, R2
+	BGE blocks
+
+blocks_end:
+	ADD $16, R2
+	SUBS $4, R2
+	BLT vectors_end
+
+vectors:
+	FMOVQ 0(R1), F5
+	WORD $0x6ea5e404 // FCMGT V4.4S, V0.4S, V5.4S
+	WORD $0x6ea41c05 // BIT V5.16B, V0.16B, V4.16B
+	WORD $0x6ea1e4a4 // FCMGT V4.4S, V5.4S, V1.4S
+	WORD $0x6ea41c25 // BIT V5.16B, V1.16B, V4.16B
+	FMOVQ F5, 0(R0)
+	ADD $16, R0
+	ADD $16, R1
+	SUBS $4, R2
+	BGE vectors
+
+vectors_end:
+	ADD $4, R2
+	CMP $0, R2
+	BEQ done
+	VDUP R2, V5.S4
+	SUB $0, R2, R26
+	VMOV R26, V5.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V5.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V5.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V5.S[3]
+	WORD $0x4ea088a5 // CMGT V5.4S, V5.4S, #0
+	TBZ $1, R2, single449
+	FMOVD 0(R1), F4
+	TBZ $0, R2, loaded450
+	ADD $8, R1, R26
+	VLD1 (R26), V4.S[2]
+	B loaded450
+
+single449:
+	FMOVS 0(R1), F4
+
+loaded450:
+	WORD $0x6ea4e403 // FCMGT V3.4S, V0.4S, V4.4S
+	WORD $0x6ea31c04 // BIT V4.16B, V0.16B, V3.16B
+	WORD $0x6ea1e483 // FCMGT V3.4S, V4.4S, V1.4S
+	WORD $0x6ea31c24 // BIT V4.16B, V1.16B, V3.16B
+	TBZ $1, R2, single451
+	FMOVD F4, 0(R0)
+	TBZ $0, R2, stored452
+	ADD $8, R0, R26
+	VST1 V4.S[2], (R26)
+	B stored452
+
+single451:
+	FMOVS F4, 0(R0)
+
+stored452:
+
+done:
+	RET
+
+// func AbsNEON(dst *float32, x *float32, n int)
+TEXT ·AbsNEON(SB), NOSPLIT, $0-24
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD $0x80000000, R26
+	VDUP R26, V0.S4
+	SUBS $16, R2
+	BLT blocks_end
+
+blocks:
+	FMOVQ 0(R1), F1
+	FMOVQ 16(R1), F2
+	FMOVQ 32(R1), F3
+	FMOVQ 48(R1), F4
+	WORD $0x4e601c21 // BIC V1.16B, V1.16B, V0.16B
+	WORD $0x4e601c42 // BIC V2.16B, V2.16B, V0.16B
+	WORD $0x4e601c63 // BIC V3.16B, V3.16B, V0.16B
+	WORD $0x4e601c84 // BIC V4.16B, V4.16B, V0.16B
+	FMOVQ F1, 0(R0)
+	FMOVQ F2, 16(R0)
+	FMOVQ F3, 32(R0)
+	FMOVQ F4, 48(R0)
+	ADD $64, R0
+	ADD $64, R1
+	SUBS $16, R2
+	BGE blocks
+
+blocks_end:
+	ADD $16, R2
+	SUBS $4, R2
+	BLT vectors_end
+
+vectors:
+	FMOVQ 0(R1), F4
+	WORD $0x4e601c84 // BIC V4.16B, V4.16B, V0.16B
+	FMOVQ F4, 0(R0)
+	ADD $16, R0
+	ADD $16, R1
+	SUBS $4, R2
+	BGE vectors
+
+vectors_end:
+	ADD $4, R2
+	CMP $0, R2
+	BEQ done
+	VDUP R2, V4.S4
+	SUB $0, R2, R26
+	VMOV R26, V4.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V4.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V4.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V4.S[3]
+	WORD $0x4ea08884 // CMGT V4.4S, V4.4S, #0
+	TBZ $1, R2, single453
+	FMOVD 0(R1), F3
+	TBZ $0, R2, loaded454
+	ADD $8, R1, R26
+	VLD1 (R26), V3.S[2]
+	B loaded454
+
+single453:
+	FMOVS 0(R1), F3
+
+loaded454:
+	WORD $0x4e601c63 // BIC V3.16B, V3.16B, V0.16B
+	TBZ $1, R2, single455
+	FMOVD F3, 0(R0)
+	TBZ $0, R2, stored456
+	ADD $8, R0, R26
+	VST1 V3.S[2], (R26)
+	B stored456
+
+single455:
+	FMOVS F3, 0(R0)
+
+stored456:
+
+done:
+	RET
+
+// func SumMagnitudesNEON(acc *[64]float32, x *float32, n int) float32
+TEXT ·SumMagnitudesNEON(SB), NOSPLIT, $0-28
+	MOVD acc+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD $0x80000000, R26
+	VDUP R26, V0.S4
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V11.B16, V11.B16, V11.B16
+	VEOR V12.B16, V12.B16, V12.B16
+	VEOR V13.B16, V13.B16, V13.B16
+	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V15.B16, V15.B16, V15.B16
+	VEOR V16.B16, V16.B16, V16.B16
+	CMP $0, R0
+	BEQ start
+	FMOVQ 0(R0), F1
+	FMOVQ 16(R0), F2
+	FMOVQ 32(R0), F3
+	FMOVQ 48(R0), F4
+	FMOVQ 64(R0), F5
+	FMOVQ 80(R0), F6
+	FMOVQ 96(R0), F7
+	FMOVQ 112(R0), F8
+	FMOVQ 128(R0), F9
+	FMOVQ 144(R0), F10
+	FMOVQ 160(R0), F11
+	FMOVQ 176(R0), F12
+	FMOVQ 192(R0), F13
+	FMOVQ 208(R0), F14
+	FMOVQ 224(R0), F15
+	FMOVQ 240(R0), F16
+
+start:
+	SUBS $64, R2
+	BLT blocks_end
+
+blocks:
+	FMOVQ 0(R1), F17
+	FMOVQ 16(R1), F18
+	FMOVQ 32(R1), F19
+	FMOVQ 48(R1), F20
+	FMOVQ 64(R1), F21
+	FMOVQ 80(R1), F22
+	FMOVQ 96(R1), F23
+	FMOVQ 112(R1), F24
+	WORD $0x4e601e31 // BIC V17.16B, V17.16B, V0.16B
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e601e73 // BIC V19.16B, V19.16B, V0.16B
+	WORD $0x4e601e94 // BIC V20.16B, V20.16B, V0.16B
+	WORD $0x4e601eb5 // BIC V21.16B, V21.16B, V0.16B
+	WORD $0x4e601ed6 // BIC V22.16B, V22.16B, V0.16B
+	WORD $0x4e601ef7 // BIC V23.16B, V23.16B, V0.16B
+	WORD $0x4e601f18 // BIC V24.16B, V24.16B, V0.16B
+	WORD $0x4e31d421 // FADD V1.4S, V1.4S, V17.4S
+	WORD $0x4e32d442 // FADD V2.4S, V2.4S, V18.4S
+	WORD $0x4e33d463 // FADD V3.4S, V3.4S, V19.4S
+	WORD $0x4e34d484 // FADD V4.4S, V4.4S, V20.4S
+	WORD $0x4e35d4a5 // FADD V5.4S, V5.4S, V21.4S
+	WORD $0x4e36d4c6 // FADD V6.4S, V6.4S, V22.4S
+	WORD $0x4e37d4e7 // FADD V7.4S, V7.4S, V23.4S
+	WORD $0x4e38d508 // FADD V8.4S, V8.4S, V24.4S
+	ADD $128, R1
+	FMOVQ 0(R1), F24
+	FMOVQ 16(R1), F23
+	FMOVQ 32(R1), F22
+	FMOVQ 48(R1), F21
+	FMOVQ 64(R1), F20
+	FMOVQ 80(R1), F19
+	FMOVQ 96(R1), F18
+	FMOVQ 112(R1), F17
+	WORD $0x4e601f18 // BIC V24.16B, V24.16B, V0.16B
+	WORD $0x4e601ef7 // BIC V23.16B, V23.16B, V0.16B
+	WORD $0x4e601ed6 // BIC V22.16B, V22.16B, V0.16B
+	WORD $0x4e601eb5 // BIC V21.16B, V21.16B, V0.16B
+	WORD $0x4e601e94 // BIC V20.16B, V20.16B, V0.16B
+	WORD $0x4e601e73 // BIC V19.16B, V19.16B, V0.16B
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e601e31 // BIC V17.16B, V17.16B, V0.16B
+	WORD $0x4e38d529 // FADD V9.4S, V9.4S, V24.4S
+	WORD $0x4e37d54a // FADD V10.4S, V10.4S, V23.4S
+	WORD $0x4e36d56b // FADD V11.4S, V11.4S, V22.4S
+	WORD $0x4e35d58c // FADD V12.4S, V12.4S, V21.4S
+	WORD $0x4e34d5ad // FADD V13.4S, V13.4S, V20.4S
+	WORD $0x4e33d5ce // FADD V14.4S, V14.4S, V19.4S
+	WORD $0x4e32d5ef // FADD V15.4S, V15.4S, V18.4S
+	WORD $0x4e31d610 // FADD V16.4S, V16.4S, V17.4S
+	ADD $128, R1
+	SUBS $64, R2
+	BGE blocks
+
+blocks_end:
+	ADD $64, R2
+	CMP $4, R2
+	BLT partial0
+	FMOVQ 0(R1), F17
+	WORD $0x4e601e31 // BIC V17.16B, V17.16B, V0.16B
+	WORD $0x4e31d421 // FADD V1.4S, V1.4S, V17.4S
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial1
+	FMOVQ 0(R1), F17
+	WORD $0x4e601e31 // BIC V17.16B, V17.16B, V0.16B
+	WORD $0x4e31d442 // FADD V2.4S, V2.4S, V17.4S
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial2
+	FMOVQ 0(R1), F17
+	WORD $0x4e601e31 // BIC V17.16B, V17.16B, V0.16B
+	WORD $0x4e31d463 // FADD V3.4S, V3.4S, V17.4S
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial3
+	FMOVQ 0(R1), F17
+	WORD $0x4e601e31 // BIC V17.16B, V17.16B, V0.16B
+	WORD $0x4e31d484 // FADD V4.4S, V4.4S, V17.4S
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial4
+	FMOVQ 0(R1), F17
+	WORD $0x4e601e31 // BIC V17.16B, V17.16B, V0.16B
+	WORD $0x4e31d4a5 // FADD V5.4S, V5.4S, V17.4S
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial5
+	FMOVQ 0(R1), F17
+	WORD $0x4e601e31 // BIC V17.16B, V17.16B, V0.16B
+	WORD $0x4e31d4c6 // FADD V6.4S, V6.4S, V17.4S
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial6
+	FMOVQ 0(R1), F17
+	WORD $0x4e601e31 // BIC V17.16B, V17.16B, V0.16B
+	WORD $0x4e31d4e7 // FADD V7.4S, V7.4S, V17.4S
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial7
+	FMOVQ 0(R1), F17
+	WORD $0x4e601e31 // BIC V17.16B, V17.16B, V0.16B
+	WORD $0x4e31d508 // FADD V8.4S, V8.4S, V17.4S
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial8
+	FMOVQ 0(R1), F17
+	WORD $0x4e601e31 // BIC V17.16B, V17.16B, V0.16B
+	WORD $0x4e31d529 // FADD V9.4S, V9.4S, V17.4S
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial9
+	FMOVQ 0(R1), F17
+	WORD $0x4e601e31 // BIC V17.16B, V17.16B, V0.16B
+	WORD $0x4e31d54a // FADD V10.4S, V10.4S, V17.4S
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial10
+	FMOVQ 0(R1), F17
+	WORD $0x4e601e31 // BIC V17.16B, V17.16B, V0.16B
+	WORD $0x4e31d56b // FADD V11.4S, V11.4S, V17.4S
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial11
+	FMOVQ 0(R1), F17
+	WORD $0x4e601e31 // BIC V17.16B, V17.16B, V0.16B
+	WORD $0x4e31d58c // FADD V12.4S, V12.4S, V17.4S
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial12
+	FMOVQ 0(R1), F17
+	WORD $0x4e601e31 // BIC V17.16B, V17.16B, V0.16B
+	WORD $0x4e31d5ad // FADD V13.4S, V13.4S, V17.4S
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial13
+	FMOVQ 0(R1), F17
+	WORD $0x4e601e31 // BIC V17.16B, V17.16B, V0.16B
+	WORD $0x4e31d5ce // FADD V14.4S, V14.4S, V17.4S
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial14
+	FMOVQ 0(R1), F17
+	WORD $0x4e601e31 // BIC V17.16B, V17.16B, V0.16B
+	WORD $0x4e31d5ef // FADD V15.4S, V15.4S, V17.4S
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial15
+	FMOVQ 0(R1), F17
+	WORD $0x4e601e31 // BIC V17.16B, V17.16B, V0.16B
+	WORD $0x4e31d610 // FADD V16.4S, V16.4S, V17.4S
+	ADD $16, R1
+	SUB $4, R2
+	B fold
+
+partial0:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single457
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded458
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded458
+
+single457:
+	FMOVS 0(R1), F18
+
+loaded458:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d421 // FADD V1.4S, V1.4S, V18.4S
+	B fold
+
+partial1:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single459
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded460
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded460
+
+single459:
+	FMOVS 0(R1), F18
+
+loaded460:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d442 // FADD V2.4S, V2.4S, V18.4S
+	B fold
+
+partial2:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single461
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded462
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded462
+
+single461:
+	FMOVS 0(R1), F18
+
+loaded462:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d463 // FADD V3.4S, V3.4S, V18.4S
+	B fold
+
+partial3:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single463
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded464
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded464
+
+single463:
+	FMOVS 0(R1), F18
+
+loaded464:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d484 // FADD V4.4S, V4.4S, V18.4S
+	B fold
+
+partial4:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single465
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded466
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded466
+
+single465:
+	FMOVS 0(R1), F18
+
+loaded466:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d4a5 // FADD V5.4S, V5.4S, V18.4S
+	B fold
+
+partial5:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single467
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded468
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded468
+
+single467:
+	FMOVS 0(R1), F18
+
+loaded468:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d4c6 // FADD V6.4S, V6.4S, V18.4S
+	B fold
+
+partial6:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single469
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded470
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded470
+
+single469:
+	FMOVS 0(R1), F18
+
+loaded470:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d4e7 // FADD V7.4S, V7.4S, V18.4S
+	B fold
+
+partial7:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single471
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded472
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded472
+
+single471:
+	FMOVS 0(R1), F18
+
+loaded472:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d508 // FADD V8.4S, V8.4S, V18.4S
+	B fold
+
+partial8:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single473
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded474
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded474
+
+single473:
+	FMOVS 0(R1), F18
+
+loaded474:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d529 // FADD V9.4S, V9.4S, V18.4S
+	B fold
+
+partial9:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single475
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded476
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded476
+
+single475:
+	FMOVS 0(R1), F18
+
+loaded476:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d54a // FADD V10.4S, V10.4S, V18.4S
+	B fold
+
+partial10:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single477
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded478
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded478
+
+single477:
+	FMOVS 0(R1), F18
+
+loaded478:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d56b // FADD V11.4S, V11.4S, V18.4S
+	B fold
+
+partial11:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single479
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded480
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded480
+
+single479:
+	FMOVS 0(R1), F18
+
+loaded480:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d58c // FADD V12.4S, V12.4S, V18.4S
+	B fold
+
+partial12:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single481
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded482
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded482
+
+single481:
+	FMOVS 0(R1), F18
+
+loaded482:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d5ad // FADD V13.4S, V13.4S, V18.4S
+	B fold
+
+partial13:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single483
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded484
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded484
+
+single483:
+	FMOVS 0(R1), F18
+
+loaded484:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d5ce // FADD V14.4S, V14.4S, V18.4S
+	B fold
+
+partial14:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single485
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded486
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded486
+
+single485:
+	FMOVS 0(R1), F18
+
+loaded486:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d5ef // FADD V15.4S, V15.4S, V18.4S
+	B fold
+
+partial15:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single487
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded488
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded488
+
+single487:
+	FMOVS 0(R1), F18
+
+loaded488:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d610 // FADD V16.4S, V16.4S, V18.4S
+
+fold:
+	CMP $0, R0
+	BEQ tree
+	FMOVQ F1, 0(R0)
+	FMOVQ F2, 16(R0)
+	FMOVQ F3, 32(R0)
+	FMOVQ F4, 48(R0)
+	FMOVQ F5, 64(R0)
+	FMOVQ F6, 80(R0)
+	FMOVQ F7, 96(R0)
+	FMOVQ F8, 112(R0)
+	FMOVQ F9, 128(R0)
+	FMOVQ F10, 144(R0)
+	FMOVQ F11, 160(R0)
+	FMOVQ F12, 176(R0)
+	FMOVQ F13, 192(R0)
+	FMOVQ F14, 208(R0)
+	FMOVQ F15, 224(R0)
+	FMOVQ F16, 240(R0)
+
+tree:
+	WORD $0x4e29d421 // FADD V1.4S, V1.4S, V9.4S
+	WORD $0x4e2ad442 // FADD V2.4S, V2.4S, V10.4S
+	WORD $0x4e2bd463 // FADD V3.4S, V3.4S, V11.4S
+	WORD $0x4e2cd484 // FADD V4.4S, V4.4S, V12.4S
+	WORD $0x4e2dd4a5 // FADD V5.4S, V5.4S, V13.4S
+	WORD $0x4e2ed4c6 // FADD V6.4S, V6.4S, V14.4S
+	WORD $0x4e2fd4e7 // FADD V7.4S, V7.4S, V15.4S
+	WORD $0x4e30d508 // FADD V8.4S, V8.4S, V16.4S
+	WORD $0x4e25d421 // FADD V1.4S, V1.4S, V5.4S
+	WORD $0x4e26d442 // FADD V2.4S, V2.4S, V6.4S
+	WORD $0x4e27d463 // FADD V3.4S, V3.4S, V7.4S
+	WORD $0x4e28d484 // FADD V4.4S, V4.4S, V8.4S
+	WORD $0x4e23d421 // FADD V1.4S, V1.4S, V3.4S
+	WORD $0x4e24d442 // FADD V2.4S, V2.4S, V4.4S
+	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
+	VEXT $8, V1.B16, V1.B16, V17.B16
+	WORD $0x4e31d421 // FADD V1.4S, V1.4S, V17.4S
+	VMOV V1.S[1], V17.S[0]
+	WORD $0x4e31d421 // FADD V1.4S, V1.4S, V17.4S
+	FMOVS F1, ret+24(FP)
+	RET
+
+// func SumSquaresScaledNEON(acc *[64]float32, x *float32, n int, alpha float32) float32
+TEXT ·SumSquaresScaledNEON(SB), NOSPLIT, $0-36
+	MOVD acc+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	FMOVS alpha+24(FP), F0
+	VDUP V0.S[0], V0.S4
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V11.B16, V11.B16, V11.B16
+	VEOR V12.B16, V12.B16, V12.B16
+	VEOR V13.B16, V13.B16, V13.B16
+	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V15.B16, V15.B16, V15.B16
+	VEOR V16.B16, V16.B16, V16.B16
+	CMP $0, R0
+	BEQ start
+	FMOVQ 0(R0), F1
+	FMOVQ 16(R0), F2
+	FMOVQ 32(R0), F3
+	FMOVQ 48(R0), F4
+	FMOVQ 64(R0), F5
+	FMOVQ 80(R0), F6
+	FMOVQ 96(R0), F7
+	FMOVQ 112(R0), F8
+	FMOVQ 128(R0), F9
+	FMOVQ 144(R0), F10
+	FMOVQ 160(R0), F11
+	FMOVQ 176(R0), F12
+	FMOVQ 192(R0), F13
+	FMOVQ 208(R0), F14
+	FMOVQ 224(R0), F15
+	FMOVQ 240(R0), F16
+
+start:
+	SUBS $64, R2
+	BLT blocks_end
+
+blocks:
+	FMOVQ 0(R1), F17
+	FMOVQ 16(R1), F18
+	FMOVQ 32(R1), F19
+	FMOVQ 48(R1), F20
+	FMOVQ 64(R1), F21
+	FMOVQ 80(R1), F22
+	FMOVQ 96(R1), F23
+	FMOVQ 112(R1), F24
+	WORD $0x6e31dc11 // FMUL V17.4S, V0.4S, V17.4S
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	WORD $0x6e33dc13 // FMUL V19.4S, V0.4S, V19.4S
+	WORD $0x6e34dc14 // FMUL V20.4S, V0.4S, V20.4S
+	WORD $0x6e35dc15 // FMUL V21.4S, V0.4S, V21.4S
+	WORD $0x6e36dc16 // FMUL V22.4S, V0.4S, V22.4S
+	WORD $0x6e37dc17 // FMUL V23.4S, V0.4S, V23.4S
+	WORD $0x6e38dc18 // FMUL V24.4S, V0.4S, V24.4S
+	VFMLA V17.S4, V17.S4, V1.S4
+	VFMLA V18.S4, V18.S4, V2.S4
+	VFMLA V19.S4, V19.S4, V3.S4
+	VFMLA V20.S4, V20.S4, V4.S4
+	VFMLA V21.S4, V21.S4, V5.S4
+	VFMLA V22.S4, V22.S4, V6.S4
+	VFMLA V23.S4, V23.S4, V7.S4
+	VFMLA V24.S4, V24.S4, V8.S4
+	ADD $128, R1
+	FMOVQ 0(R1), F24
+	FMOVQ 16(R1), F23
+	FMOVQ 32(R1), F22
+	FMOVQ 48(R1), F21
+	FMOVQ 64(R1), F20
+	FMOVQ 80(R1), F19
+	FMOVQ 96(R1), F18
+	FMOVQ 112(R1), F17
+	WORD $0x6e38dc18 // FMUL V24.4S, V0.4S, V24.4S
+	WORD $0x6e37dc17 // FMUL V23.4S, V0.4S, V23.4S
+	WORD $0x6e36dc16 // FMUL V22.4S, V0.4S, V22.4S
+	WORD $0x6e35dc15 // FMUL V21.4S, V0.4S, V21.4S
+	WORD $0x6e34dc14 // FMUL V20.4S, V0.4S, V20.4S
+	WORD $0x6e33dc13 // FMUL V19.4S, V0.4S, V19.4S
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	WORD $0x6e31dc11 // FMUL V17.4S, V0.4S, V17.4S
+	VFMLA V24.S4, V24.S4, V9.S4
+	VFMLA V23.S4, V23.S4, V10.S4
+	VFMLA V22.S4, V22.S4, V11.S4
+	VFMLA V21.S4, V21.S4, V12.S4
+	VFMLA V20.S4, V20.S4, V13.S4
+	VFMLA V19.S4, V19.S4, V14.S4
+	VFMLA V18.S4, V18.S4, V15.S4
+	VFMLA V17.S4, V17.S4, V16.S4
+	ADD $128, R1
+	SUBS $64, R2
+	BGE blocks
+
+blocks_end:
+	ADD $64, R2
+	CMP $4, R2
+	BLT partial0
+	FMOVQ 0(R1), F17
+	WORD $0x6e31dc11 // FMUL V17.4S, V0.4S, V17.4S
+	VFMLA V17.S4, V17.S4, V1.S4
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial1
+	FMOVQ 0(R1), F17
+	WORD $0x6e31dc11 // FMUL V17.4S, V0.4S, V17.4S
+	VFMLA V17.S4, V17.S4, V2.S4
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial2
+	FMOVQ 0(R1), F17
+	WORD $0x6e31dc11 // FMUL V17.4S, V0.4S, V17.4S
+	VFMLA V17.S4, V17.S4, V3.S4
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial3
+	FMOVQ 0(R1), F17
+	WORD $0x6e31dc11 // FMUL V17.4S, V0.4S, V17.4S
+	VFMLA V17.S4, V17.S4, V4.S4
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial4
+	FMOVQ 0(R1), F17
+	WORD $0x6e31dc11 // FMUL V17.4S, V0.4S, V17.4S
+	VFMLA V17.S4, V17.S4, V5.S4
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial5
+	FMOVQ 0(R1), F17
+	WORD $0x6e31dc11 // FMUL V17.4S, V0.4S, V17.4S
+	VFMLA V17.S4, V17.S4, V6.S4
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial6
+	FMOVQ 0(R1), F17
+	WORD $0x6e31dc11 // FMUL V17.4S, V0.4S, V17.4S
+	VFMLA V17.S4, V17.S4, V7.S4
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial7
+	FMOVQ 0(R1), F17
+	WORD $0x6e31dc11 // FMUL V17.4S, V0.4S, V17.4S
+	VFMLA V17.S4, V17.S4, V8.S4
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial8
+	FMOVQ 0(R1), F17
+	WORD $0x6e31dc11 // FMUL V17.4S, V0.4S, V17.4S
+	VFMLA V17.S4, V17.S4, V9.S4
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial9
+	FMOVQ 0(R1), F17
+	WORD $0x6e31dc11 // FMUL V17.4S, V0.4S, V17.4S
+	VFMLA V17.S4, V17.S4, V10.S4
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial10
+	FMOVQ 0(R1), F17
+	WORD $0x6e31dc11 // FMUL V17.4S, V0.4S, V17.4S
+	VFMLA V17.S4, V17.S4, V11.S4
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial11
+	FMOVQ 0(R1), F17
+	WORD $0x6e31dc11 // FMUL V17.4S, V0.4S, V17.4S
+	VFMLA V17.S4, V17.S4, V12.S4
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial12
+	FMOVQ 0(R1), F17
+	WORD $0x6e31dc11 // FMUL V17.4S, V0.4S, V17.4S
+	VFMLA V17.S4, V17.S4, V13.S4
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial13
+	FMOVQ 0(R1), F17
+	WORD $0x6e31dc11 // FMUL V17.4S, V0.4S, V17.4S
+	VFMLA V17.S4, V17.S4, V14.S4
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial14
+	FMOVQ 0(R1), F17
+	WORD $0x6e31dc11 // FMUL V17.4S, V0.4S, V17.4S
+	VFMLA V17.S4, V17.S4, V15.S4
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial15
+	FMOVQ 0(R1), F17
+	WORD $0x6e31dc11 // FMUL V17.4S, V0.4S, V17.4S
+	VFMLA V17.S4, V17.S4, V16.S4
+	ADD $16, R1
+	SUB $4, R2
+	B fold
+
+partial0:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single489
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded490
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded490
+
+single489:
+	FMOVS 0(R1), F18
+
+loaded490:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V1.S4
+	B fold
+
+partial1:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single491
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded492
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded492
+
+single491:
+	FMOVS 0(R1), F18
+
+loaded492:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V2.S4
+	B fold
+
+partial2:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single493
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded494
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded494
+
+single493:
+	FMOVS 0(R1), F18
+
+loaded494:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V3.S4
+	B fold
+
+partial3:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single495
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded496
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded496
+
+single495:
+	FMOVS 0(R1), F18
+
+loaded496:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V4.S4
+	B fold
+
+partial4:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single497
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded498
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded498
+
+single497:
+	FMOVS 0(R1), F18
+
+loaded498:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V5.S4
+	B fold
+
+partial5:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single499
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded500
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded500
+
+single499:
+	FMOVS 0(R1), F18
+
+loaded500:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V6.S4
+	B fold
+
+partial6:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single501
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded502
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded502
+
+single501:
+	FMOVS 0(R1), F18
+
+loaded502:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V7.S4
+	B fold
+
+partial7:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single503
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded504
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded504
+
+single503:
+	FMOVS 0(R1), F18
+
+loaded504:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V8.S4
+	B fold
+
+partial8:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single505
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded506
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded506
+
+single505:
+	FMOVS 0(R1), F18
+
+loaded506:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V9.S4
+	B fold
+
+partial9:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single507
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded508
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded508
+
+single507:
+	FMOVS 0(R1), F18
+
+loaded508:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V10.S4
+	B fold
+
+partial10:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single509
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded510
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded510
+
+single509:
+	FMOVS 0(R1), F18
+
+loaded510:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V11.S4
+	B fold
+
+partial11:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single511
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded512
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded512
+
+single511:
+	FMOVS 0(R1), F18
+
+loaded512:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V12.S4
+	B fold
+
+partial12:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single513
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded514
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded514
+
+single513:
+	FMOVS 0(R1), F18
+
+loaded514:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V13.S4
+	B fold
+
+partial13:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single515
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded516
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded516
+
+single515:
+	FMOVS 0(R1), F18
+
+loaded516:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V14.S4
+	B fold
+
+partial14:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single517
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded518
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded518
+
+single517:
+	FMOVS 0(R1), F18
+
+loaded518:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V15.S4
+	B fold
+
+partial15:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single519
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded520
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded520
+
+single519:
+	FMOVS 0(R1), F18
+
+loaded520:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V16.S4
+
+fold:
+	CMP $0, R0
+	BEQ tree
+	FMOVQ F1, 0(R0)
+	FMOVQ F2, 16(R0)
+	FMOVQ F3, 32(R0)
+	FMOVQ F4, 48(R0)
+	FMOVQ F5, 64(R0)
+	FMOVQ F6, 80(R0)
+	FMOVQ F7, 96(R0)
+	FMOVQ F8, 112(R0)
+	FMOVQ F9, 128(R0)
+	FMOVQ F10, 144(R0)
+	FMOVQ F11, 160(R0)
+	FMOVQ F12, 176(R0)
+	FMOVQ F13, 192(R0)
+	FMOVQ F14, 208(R0)
+	FMOVQ F15, 224(R0)
+	FMOVQ F16, 240(R0)
+
+tree:
+	WORD $0x4e29d421 // FADD V1.4S, V1.4S, V9.4S
+	WORD $0x4e2ad442 // FADD V2.4S, V2.4S, V10.4S
+	WORD $0x4e2bd463 // FADD V3.4S, V3.4S, V11.4S
+	WORD $0x4e2cd484 // FADD V4.4S, V4.4S, V12.4S
+	WORD $0x4e2dd4a5 // FADD V5.4S, V5.4S, V13.4S
+	WORD $0x4e2ed4c6 // FADD V6.4S, V6.4S, V14.4S
+	WORD $0x4e2fd4e7 // FADD V7.4S, V7.4S, V15.4S
+	WORD $0x4e30d508 // FADD V8.4S, V8.4S, V16.4S
+	WORD $0x4e25d421 // FADD V1.4S, V1.4S, V5.4S
+	WORD $0x4e26d442 // FADD V2.4S, V2.4S, V6.4S
+	WORD $0x4e27d463 // FADD V3.4S, V3.4S, V7.4S
+	WORD $0x4e28d484 // FADD V4.4S, V4.4S, V8.4S
+	WORD $0x4e23d421 // FADD V1.4S, V1.4S, V3.4S
+	WORD $0x4e24d442 // FADD V2.4S, V2.4S, V4.4S
+	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
+	VEXT $8, V1.B16, V1.B16, V17.B16
+	WORD $0x4e31d421 // FADD V1.4S, V1.4S, V17.4S
+	VMOV V1.S[1], V17.S[0]
+	WORD $0x4e31d421 // FADD V1.4S, V1.4S, V17.4S
+	FMOVS F1, ret+32(FP)
+	RET
+
+// func MaxAbsNEON(x *float32, n int) float32
+TEXT ·MaxAbsNEON(SB), NOSPLIT, $0-20
+	MOVD x+0(FP), R0
+	MOVD n+8(FP), R1
+	MOVD $0x80000000, R26
+	VDUP R26, V0.S4
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	SUBS $16, R1
+	BLT blocks_end
+
+blocks:
+	FMOVQ 0(R0), F5
+	FMOVQ 16(R0), F6
+	FMOVQ 32(R0), F7
+	FMOVQ 48(R0), F8
+	WORD $0x4e601ca5 // BIC V5.16B, V5.16B, V0.16B
+	WORD $0x4e601cc6 // BIC V6.16B, V6.16B, V0.16B
+	WORD $0x4e601ce7 // BIC V7.16B, V7.16B, V0.16B
+	WORD $0x4e601d08 // BIC V8.16B, V8.16B, V0.16B
+	WORD $0x4ea164a1 // SMAX V1.4S, V5.4S, V1.4S
+	WORD $0x4ea264c2 // SMAX V2.4S, V6.4S, V2.4S
+	WORD $0x4ea364e3 // SMAX V3.4S, V7.4S, V3.4S
+	WORD $0x4ea46504 // SMAX V4.4S, V8.4S, V4.4S
+	ADD $64, R0
+	SUBS $16, R1
+	BGE blocks
+
+blocks_end:
+	ADD $16, R1
+	CMP $4, R1
+	BLT partial0
+	FMOVQ 0(R0), F8
+	WORD $0x4e601d08 // BIC V8.16B, V8.16B, V0.16B
+	WORD $0x4ea16501 // SMAX V1.4S, V8.4S, V1.4S
+	ADD $16, R0
+	SUB $4, R1
+	CMP $4, R1
+	BLT partial1
+	FMOVQ 0(R0), F8
+	WORD $0x4e601d08 // BIC V8.16B, V8.16B, V0.16B
+	WORD $0x4ea26502 // SMAX V2.4S, V8.4S, V2.4S
+	ADD $16, R0
+	SUB $4, R1
+	CMP $4, R1
+	BLT partial2
+	FMOVQ 0(R0), F8
+	WORD $0x4e601d08 // BIC V8.16B, V8.16B, V0.16B
+	WORD $0x4ea36503 // SMAX V3.4S, V8.4S, V3.4S
+	ADD $16, R0
+	SUB $4, R1
+	CMP $4, R1
+	BLT partial3
+	FMOVQ 0(R0), F8
+	WORD $0x4e601d08 // BIC V8.16B, V8.16B, V0.16B
+	WORD $0x4ea46504 // SMAX V4.4S, V8.4S, V4.4S
+	ADD $16, R0
+	SUB $4, R1
+	B fold
+
+partial0:
+	CMP $0, R1
+	BEQ fold
+	VDUP R1, V8.S4
+	SUB $0, R1, R26
+	VMOV R26, V8.S[0]
+	SUB $1, R1, R26
+	VMOV R26, V8.S[1]
+	SUB $2, R1, R26
+	VMOV R26, V8.S[2]
+	SUB $3, R1, R26
+	VMOV R26, V8.S[3]
+	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
+	TBZ $1, R1, single521
+	FMOVD 0(R0), F7
+	TBZ $0, R1, loaded522
+	ADD $8, R0, R26
+	VLD1 (R26), V7.S[2]
+	B loaded522
+
+single521:
+	FMOVS 0(R0), F7
+
+loaded522:
+	WORD $0x4e601ce7 // BIC V7.16B, V7.16B, V0.16B
+	WORD $0x4ea164e1 // SMAX V1.4S, V7.4S, V1.4S
+	B fold
+
+partial1:
+	CMP $0, R1
+	BEQ fold
+	VDUP R1, V8.S4
+	SUB $0, R1, R26
+	VMOV R26, V8.S[0]
+	SUB $1, R1, R26
+	VMOV R26, V8.S[1]
+	SUB $2, R1, R26
+	VMOV R26, V8.S[2]
+	SUB $3, R1, R26
+	VMOV R26, V8.S[3]
+	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
+	TBZ $1, R1, single523
+	FMOVD 0(R0), F7
+	TBZ $0, R1, loaded524
+	ADD $8, R0, R26
+	VLD1 (R26), V7.S[2]
+	B loaded524
+
+single523:
+	FMOVS 0(R0), F7
+
+loaded524:
+	WORD $0x4e601ce7 // BIC V7.16B, V7.16B, V0.16B
+	WORD $0x4ea264e2 // SMAX V2.4S, V7.4S, V2.4S
+	B fold
+
+partial2:
+	CMP $0, R1
+	BEQ fold
+	VDUP R1, V8.S4
+	SUB $0, R1, R26
+	VMOV R26, V8.S[0]
+	SUB $1, R1, R26
+	VMOV R26, V8.S[1]
+	SUB $2, R1, R26
+	VMOV R26, V8.S[2]
+	SUB $3, R1, R26
+	VMOV R26, V8.S[3]
+	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
+	TBZ $1, R1, single525
+	FMOVD 0(R0), F7
+	TBZ $0, R1, loaded526
+	ADD $8, R0, R26
+	VLD1 (R26), V7.S[2]
+	B loaded526
+
+single525:
+	FMOVS 0(R0), F7
+
+loaded526:
+	WORD $0x4e601ce7 // BIC V7.16B, V7.16B, V0.16B
+	WORD $0x4ea364e3 // SMAX V3.4S, V7.4S, V3.4S
+	B fold
+
+partial3:
+	CMP $0, R1
+	BEQ fold
+	VDUP R1, V8.S4
+	SUB $0, R1, R26
+	VMOV R26, V8.S[0]
+	SUB $1, R1, R26
+	VMOV R26, V8.S[1]
+	SUB $2, R1, R26
+	VMOV R26, V8.S[2]
+	SUB $3, R1, R26
+	VMOV R26, V8.S[3]
+	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
+	TBZ $1, R1, single527
+	FMOVD 0(R0), F7
+	TBZ $0, R1, loaded528
+	ADD $8, R0, R26
+	VLD1 (R26), V7.S[2]
+	B loaded528
+
+single527:
+	FMOVS 0(R0), F7
+
+loaded528:
+	WORD $0x4e601ce7 // BIC V7.16B, V7.16B, V0.16B
+	WORD $0x4ea464e4 // SMAX V4.4S, V7.4S, V4.4S
+
+fold:
+	WORD $0x4ea36421 // SMAX V1.4S, V1.4S, V3.4S
+	WORD $0x4ea46442 // SMAX V2.4S, V2.4S, V4.4S
+	WORD $0x4ea26421 // SMAX V1.4S, V1.4S, V2.4S
+	VEXT $8, V1.B16, V1.B16, V8.B16
+	WORD $0x4ea86421 // SMAX V1.4S, V1.4S, V8.4S
+	VMOV V1.S[1], V8.S[0]
+	WORD $0x4ea86421 // SMAX V1.4S, V1.4S, V8.4S
+	FMOVS F1, ret+16(FP)
+	RET
+
+// func MaximumNEON(x *float32, n int) float32
+TEXT ·MaximumNEON(SB), NOSPLIT, $0-20
+	MOVD x+0(FP), R0
+	MOVD n+8(FP), R1
+	MOVD $0xff800000, R26
+	VDUP R26, V0.S4
+	MOVD $0xff800000, R26
+	VDUP R26, V1.S4
+	MOVD $0xff800000, R26
+	VDUP R26, V2.S4
+	MOVD $0xff800000, R26
+	VDUP R26, V3.S4
+	MOVD $0xff800000, R26
+	VDUP R26, V4.S4
+	SUBS $16, R1
+	BLT blocks_end
+
+blocks:
+	FMOVQ 0(R0), F5
+	FMOVQ 16(R0), F6
+	FMOVQ 32(R0), F7
+	FMOVQ 48(R0), F8
+	WORD $0x6ea1e4a9 // FCMGT V9.4S, V5.4S, V1.4S
+	WORD $0x6ea91ca1 // BIT V1.16B, V5.16B, V9.16B
+	WORD $0x6ea2e4c5 // FCMGT V5.4S, V6.4S, V2.4S
+	WORD $0x6ea51cc2 // BIT V2.16B, V6.16B, V5.16B
+	WORD $0x6ea3e4e6 // FCMGT V6.4S, V7.4S, V3.4S
+	WORD $0x6ea61ce3 // BIT V3.16B, V7.16B, V6.16B
+	WORD $0x6ea4e507 // FCMGT V7.4S, V8.4S, V4.4S
+	WORD $0x6ea71d04 // BIT V4.16B, V8.16B, V7.16B
+	ADD $64, R0
+	SUBS $16, R1
+	BGE blocks
+
+blocks_end:
+	ADD $16, R1
+	CMP $4, R1
+	BLT partial0
+	FMOVQ 0(R0), F8
+	WORD $0x6ea1e507 // FCMGT V7.4S, V8.4S, V1.4S
+	WORD $0x6ea71d01 // BIT V1.16B, V8.16B, V7.16B
+	ADD $16, R0
+	SUB $4, R1
+	CMP $4, R1
+	BLT partial1
+	FMOVQ 0(R0), F8
+	WORD $0x6ea2e507 // FCMGT V7.4S, V8.4S, V2.4S
+	WORD $0x6ea71d02 // BIT V2.16B, V8.16B, V7.16B
+	ADD $16, R0
+	SUB $4, R1
+	CMP $4, R1
+	BLT partial2
+	FMOVQ 0(R0), F8
+	WORD $0x6ea3e507 // FCMGT V7.4S, V8.4S, V3.4S
+	WORD $0x6ea71d03 // BIT V3.16B, V8.16B, V7.16B
+	ADD $16, R0
+	SUB $4, R1
+	CMP $4, R1
+	BLT partial3
+	FMOVQ 0(R0), F8
+	WORD $0x6ea4e507 // FCMGT V7.4S, V8.4S, V4.4S
+	WORD $0x6ea71d04 // BIT V4.16B, V8.16B, V7.16B
+	ADD $16, R0
+	SUB $4, R1
+	B fold
+
+partial0:
+	CMP $0, R1
+	BEQ fold
+	VDUP R1, V8.S4
+	SUB $0, R1, R26
+	VMOV R26, V8.S[0]
+	SUB $1, R1, R26
+	VMOV R26, V8.S[1]
+	SUB $2, R1, R26
+	VMOV R26, V8.S[2]
+	SUB $3, R1, R26
+	VMOV R26, V8.S[3]
+	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
+	TBZ $1, R1, single529
+	FMOVD 0(R0), F7
+	TBZ $0, R1, loaded530
+	ADD $8, R0, R26
+	VLD1 (R26), V7.S[2]
+	B loaded530
+
+single529:
+	FMOVS 0(R0), F7
+
+loaded530:
+	WORD $0x6ee81c07 // BIF V7.16B, V0.16B, V8.16B
+	WORD $0x6ea1e4e6 // FCMGT V6.4S, V7.4S, V1.4S
+	WORD $0x6ea61ce1 // BIT V1.16B, V7.16B, V6.16B
+	B fold
+
+partial1:
+	CMP $0, R1
+	BEQ fold
+	VDUP R1, V8.S4
+	SUB $0, R1, R26
+	VMOV R26, V8.S[0]
+	SUB $1, R1, R26
+	VMOV R26, V8.S[1]
+	SUB $2, R1, R26
+	VMOV R26, V8.S[2]
+	SUB $3, R1, R26
+	VMOV R26, V8.S[3]
+	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
+	TBZ $1, R1, single531
+	FMOVD 0(R0), F7
+	TBZ $0, R1, loaded532
+	ADD $8, R0, R26
+	VLD1 (R26), V7.S[2]
+	B loaded532
+
+single531:
+	FMOVS 0(R0), F7
+
+loaded532:
+	WORD $0x6ee81c07 // BIF V7.16B, V0.16B, V8.16B
+	WORD $0x6ea2e4e6 // FCMGT V6.4S, V7.4S, V2.4S
+	WORD $0x6ea61ce2 // BIT V2.16B, V7.16B, V6.16B
+	B fold
+
+partial2:
+	CMP $0, R1
+	BEQ fold
+	VDUP R1, V8.S4
+	SUB $0, R1, R26
+	VMOV R26, V8.S[0]
+	SUB $1, R1, R26
+	VMOV R26, V8.S[1]
+	SUB $2, R1, R26
+	VMOV R26, V8.S[2]
+	SUB $3, R1, R26
+	VMOV R26, V8.S[3]
+	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
+	TBZ $1, R1, single533
+	FMOVD 0(R0), F7
+	TBZ $0, R1, loaded534
+	ADD $8, R0, R26
+	VLD1 (R26), V7.S[2]
+	B loaded534
+
+single533:
+	FMOVS 0(R0), F7
+
+loaded534:
+	WORD $0x6ee81c07 // BIF V7.16B, V0.16B, V8.16B
+	WORD $0x6ea3e4e6 // FCMGT V6.4S, V7.4S, V3.4S
+	WORD $0x6ea61ce3 // BIT V3.16B, V7.16B, V6.16B
+	B fold
+
+partial3:
+	CMP $0, R1
+	BEQ fold
+	VDUP R1, V8.S4
+	SUB $0, R1, R26
+	VMOV R26, V8.S[0]
+	SUB $1, R1, R26
+	VMOV R26, V8.S[1]
+	SUB $2, R1, R26
+	VMOV R26, V8.S[2]
+	SUB $3, R1, R26
+	VMOV R26, V8.S[3]
+	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
+	TBZ $1, R1, single535
+	FMOVD 0(R0), F7
+	TBZ $0, R1, loaded536
+	ADD $8, R0, R26
+	VLD1 (R26), V7.S[2]
+	B loaded536
+
+single535:
+	FMOVS 0(R0), F7
+
+loaded536:
+	WORD $0x6ee81c07 // BIF V7.16B, V0.16B, V8.16B
+	WORD $0x6ea4e4e6 // FCMGT V6.4S, V7.4S, V4.4S
+	WORD $0x6ea61ce4 // BIT V4.16B, V7.16B, V6.16B
+
+fold:
+	WORD $0x6ea3e428 // FCMGT V8.4S, V1.4S, V3.4S
+	WORD $0x6ee81c61 // BIF V1.16B, V3.16B, V8.16B
+	WORD $0x6ea4e448 // FCMGT V8.4S, V2.4S, V4.4S
+	WORD $0x6ee81c82 // BIF V2.16B, V4.16B, V8.16B
+	WORD $0x6ea2e428 // FCMGT V8.4S, V1.4S, V2.4S
+	WORD $0x6ee81c41 // BIF V1.16B, V2.16B, V8.16B
+	VEXT $8, V1.B16, V1.B16, V8.B16
+	WORD $0x6ea8e427 // FCMGT V7.4S, V1.4S, V8.4S
+	WORD $0x6ee71d01 // BIF V1.16B, V8.16B, V7.16B
+	VMOV V1.S[1], V8.S[0]
+	WORD $0x6ea8e426 // FCMGT V6.4S, V1.4S, V8.4S
+	WORD $0x6ee61d01 // BIF V1.16B, V8.16B, V6.16B
+	FMOVS F1, ret+16(FP)
+	RET
+
+// func FirstEqualNEON(x *float32, n int, value float32) float32
+TEXT ·FirstEqualNEON(SB), NOSPLIT, $0-28
+	MOVD x+0(FP), R0
+	MOVD n+8(FP), R1
+	FMOVS value+16(FP), F0
+	VDUP V0.S[0], V0.S4
+	MOVD $0x7fc00000, R26
+	VDUP R26, V1.S4
+	MOVD $0x7f800000, R26
+	VDUP R26, V2.S4
+	MOVD $0x100000000, R26
+	VMOV R26, V3.D[0]
+	MOVD $0x300000002, R26
+	VMOV R26, V3.D[1]
+	MOVD $0x7f800000, R26
+	VDUP R26, V4.S4
+	MOVD $0x7f800000, R26
+	VDUP R26, V5.S4
+	MOVD $0x7f800000, R26
+	VDUP R26, V6.S4
+	MOVD $0x7f800000, R26
+	VDUP R26, V7.S4
+	SUBS $16, R1
+	BLT blocks_end
+
+blocks:
+	FMOVQ 0(R0), F8
+	FMOVQ 16(R0), F9
+	FMOVQ 32(R0), F10
+	FMOVQ 48(R0), F11
+	WORD $0x4e20e508 // FCMEQ V8.4S, V8.4S, V0.4S
+	WORD $0x4e20e529 // FCMEQ V9.4S, V9.4S, V0.4S
+	WORD $0x4e20e54a // FCMEQ V10.4S, V10.4S, V0.4S
+	WORD $0x4e20e56b // FCMEQ V11.4S, V11.4S, V0.4S
+	VMOV V3.B16, V12.B16
+	MOVD $0x00000004, R26
+	VDUP R26, V14.S4
+	VADD V14.S4, V3.S4, V13.S4
+	MOVD $0x00000008, R26
+	VDUP R26, V15.S4
+	VADD V15.S4, V3.S4, V14.S4
+	MOVD $0x0000000c, R26
+	VDUP R26, V16.S4
+	VADD V16.S4, V3.S4, V15.S4
+	WORD $0x4e21d98c // SCVTF V12.4S, V12.4S
+	WORD $0x4e21d9ad // SCVTF V13.4S, V13.4S
+	WORD $0x4e21d9ce // SCVTF V14.4S, V14.4S
+	WORD $0x4e21d9ef // SCVTF V15.4S, V15.4S
+	WORD $0x6ee81c4c // BIF V12.16B, V2.16B, V8.16B
+	WORD $0x6ee91c4d // BIF V13.16B, V2.16B, V9.16B
+	WORD $0x6eea1c4e // BIF V14.16B, V2.16B, V10.16B
+	WORD $0x6eeb1c4f // BIF V15.16B, V2.16B, V11.16B
+	WORD $0x6eace48b // FCMGT V11.4S, V4.4S, V12.4S
+	WORD $0x6eab1d84 // BIT V4.16B, V12.16B, V11.16B
+	WORD $0x6eade4ac // FCMGT V12.4S, V5.4S, V13.4S
+	WORD $0x6eac1da5 // BIT V5.16B, V13.16B, V12.16B
+	WORD $0x6eaee4cd // FCMGT V13.4S, V6.4S, V14.4S
+	WORD $0x6ead1dc6 // BIT V6.16B, V14.16B, V13.16B
+	WORD $0x6eafe4ee // FCMGT V14.4S, V7.4S, V15.4S
+	WORD $0x6eae1de7 // BIT V7.16B, V15.16B, V14.16B
+	ADD $64, R0
+	MOVD $0x00000010, R26
+	VDUP R26, V15.S4
+	VADD V15.S4, V3.S4, V3.S4
+	SUBS $16, R1
+	BGE blocks
+
+blocks_end:
+	ADD $16, R1
+	CMP $4, R1
+	BLT partial0
+	FMOVQ 0(R0), F15
+	WORD $0x4e20e5ef // FCMEQ V15.4S, V15.4S, V0.4S
+	VMOV V3.B16, V14.B16
+	WORD $0x4e21d9ce // SCVTF V14.4S, V14.4S
+	WORD $0x6eef1c4e // BIF V14.16B, V2.16B, V15.16B
+	WORD $0x6eaee48f // FCMGT V15.4S, V4.4S, V14.4S
+	WORD $0x6eaf1dc4 // BIT V4.16B, V14.16B, V15.16B
+	ADD $16, R0
+	MOVD $0x00000004, R26
+	VDUP R26, V14.S4
+	VADD V14.S4, V3.S4, V3.S4
+	SUB $4, R1
+	CMP $4, R1
+	BLT partial1
+	FMOVQ 0(R0), F14
+	WORD $0x4e20e5ce // FCMEQ V14.4S, V14.4S, V0.4S
+	VMOV V3.B16, V15.B16
+	WORD $0x4e21d9ef // SCVTF V15.4S, V15.4S
+	WORD $0x6eee1c4f // BIF V15.16B, V2.16B, V14.16B
+	WORD $0x6eafe4ae // FCMGT V14.4S, V5.4S, V15.4S
+	WORD $0x6eae1de5 // BIT V5.16B, V15.16B, V14.16B
+	ADD $16, R0
+	MOVD $0x00000004, R26
+	VDUP R26, V15.S4
+	VADD V15.S4, V3.S4, V3.S4
+	SUB $4, R1
+	CMP $4, R1
+	BLT partial2
+	FMOVQ 0(R0), F15
+	WORD $0x4e20e5ef // FCMEQ V15.4S, V15.4S, V0.4S
+	VMOV V3.B16, V14.B16
+	WORD $0x4e21d9ce // SCVTF V14.4S, V14.4S
+	WORD $0x6eef1c4e // BIF V14.16B, V2.16B, V15.16B
+	WORD $0x6eaee4cf // FCMGT V15.4S, V6.4S, V14.4S
+	WORD $0x6eaf1dc6 // BIT V6.16B, V14.16B, V15.16B
+	ADD $16, R0
+	MOVD $0x00000004, R26
+	VDUP R26, V14.S4
+	VADD V14.S4, V3.S4, V3.S4
+	SUB $4, R1
+	CMP $4, R1
+	BLT partial3
+	FMOVQ 0(R0), F14
+	WORD $0x4e20e5ce // FCMEQ V14.4S, V14.4S, V0.4S
+	VMOV V3.B16, V15.B16
+	WORD $0x4e21d9ef // SCVTF V15.4S, V15.4S
+	WORD $0x6eee1c4f // BIF V15.16B, V2.16B, V14.16B
+	WORD $0x6eafe4ee // FCMGT V14.4S, V7.4S, V15.4S
+	WORD $0x6eae1de7 // BIT V7.16B, V15.16B, V14.16B
+	ADD $16, R0
+	MOVD $0x00000004, R26
+	VDUP R26, V15.S4
+	VADD V15.S4, V3.S4, V3.S4
+	SUB $4, R1
+	B fold
+
+partial0:
+	CMP $0, R1
+	BEQ fold
+	VDUP R1, V15.S4
+	SUB $0, R1, R26
+	VMOV R26, V15.S[0]
+	SUB $1, R1, R26
+	VMOV R26, V15.S[1]
+	SUB $2, R1, R26
+	VMOV R26, V15.S[2]
+	SUB $3, R1, R26
+	VMOV R26, V15.S[3]
+	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
+	TBZ $1, R1, single537
+	FMOVD 0(R0), F14
+	TBZ $0, R1, loaded538
+	ADD $8, R0, R26
+	VLD1 (R26), V14.S[2]
+	B loaded538
+
+single537:
+	FMOVS 0(R0), F14
+
+loaded538:
+	WORD $0x6eef1c2e // BIF V14.16B, V1.16B, V15.16B
+	WORD $0x4e20e5ce // FCMEQ V14.4S, V14.4S, V0.4S
+	VMOV V3.B16, V13.B16
+	WORD $0x4e21d9ad // SCVTF V13.4S, V13.4S
+	WORD $0x6eee1c4d // BIF V13.16B, V2.16B, V14.16B
+	WORD $0x6eade48e // FCMGT V14.4S, V4.4S, V13.4S
+	WORD $0x6eae1da4 // BIT V4.16B, V13.16B, V14.16B
+	B fold
+
+partial1:
+	CMP $0, R1
+	BEQ fold
+	VDUP R1, V15.S4
+	SUB $0, R1, R26
+	VMOV R26, V15.S[0]
+	SUB $1, R1, R26
+	VMOV R26, V15.S[1]
+	SUB $2, R1, R26
+	VMOV R26, V15.S[2]
+	SUB $3, R1, R26
+	VMOV R26, V15.S[3]
+	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
+	TBZ $1, R1, single539
+	FMOVD 0(R0), F13
+	TBZ $0, R1, loaded540
+	ADD $8, R0, R26
+	VLD1 (R26), V13.S[2]
+	B loaded540
+
+single539:
+	FMOVS 0(R0), F13
+
+loaded540:
+	WORD $0x6eef1c2d // BIF V13.16B, V1.16B, V15.16B
+	WORD $0x4e20e5ad // FCMEQ V13.4S, V13.4S, V0.4S
+	VMOV V3.B16, V14.B16
+	WORD $0x4e21d9ce // SCVTF V14.4S, V14.4S
+	WORD $0x6eed1c4e // BIF V14.16B, V2.16B, V13.16B
+	WORD $0x6eaee4ad // FCMGT V13.4S, V5.4S, V14.4S
+	WORD $0x6ead1dc5 // BIT V5.16B, V14.16B, V13.16B
+	B fold
+
+partial2:
+	CMP $0, R1
+	BEQ fold
+	VDUP R1, V15.S4
+	SUB $0, R1, R26
+	VMOV R26, V15.S[0]
+	SUB $1, R1, R26
+	VMOV R26, V15.S[1]
+	SUB $2, R1, R26
+	VMOV R26, V15.S[2]
+	SUB $3, R1, R26
+	VMOV R26, V15.S[3]
+	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
+	TBZ $1, R1, single541
+	FMOVD 0(R0), F14
+	TBZ $0, R1, loaded542
+	ADD $8, R0, R26
+	VLD1 (R26), V14.S[2]
+	B loaded542
+
+single541:
+	FMOVS 0(R0), F14
+
+loaded542:
+	WORD $0x6eef1c2e // BIF V14.16B, V1.16B, V15.16B
+	WORD $0x4e20e5ce // FCMEQ V14.4S, V14.4S, V0.4S
+	VMOV V3.B16, V13.B16
+	WORD $0x4e21d9ad // SCVTF V13.4S, V13.4S
+	WORD $0x6eee1c4d // BIF V13.16B, V2.16B, V14.16B
+	WORD $0x6eade4ce // FCMGT V14.4S, V6.4S, V13.4S
+	WORD $0x6eae1da6 // BIT V6.16B, V13.16B, V14.16B
+	B fold
+
+partial3:
+	CMP $0, R1
+	BEQ fold
+	VDUP R1, V15.S4
+	SUB $0, R1, R26
+	VMOV R26, V15.S[0]
+	SUB $1, R1, R26
+	VMOV R26, V15.S[1]
+	SUB $2, R1, R26
+	VMOV R26, V15.S[2]
+	SUB $3, R1, R26
+	VMOV R26, V15.S[3]
+	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
+	TBZ $1, R1, single543
+	FMOVD 0(R0), F13
+	TBZ $0, R1, loaded544
+	ADD $8, R0, R26
+	VLD1 (R26), V13.S[2]
+	B loaded544
+
+single543:
+	FMOVS 0(R0), F13
+
+loaded544:
+	WORD $0x6eef1c2d // BIF V13.16B, V1.16B, V15.16B
+	WORD $0x4e20e5ad // FCMEQ V13.4S, V13.4S, V0.4S
+	VMOV V3.B16, V14.B16
+	WORD $0x4e21d9ce // SCVTF V14.4S, V14.4S
+	WORD $0x6eed1c4e // BIF V14.16B, V2.16B, V13.16B
+	WORD $0x6eaee4ed // FCMGT V13.4S, V7.4S, V14.4S
+	WORD $0x6ead1dc7 // BIT V7.16B, V14.16B, V13.16B
+
+fold:
+	WORD $0x6ea4e4cf // FCMGT V15.4S, V6.4S, V4.4S
+	WORD $0x6eef1cc4 // BIF V4.16B, V6.16B, V15.16B
+	WORD $0x6ea5e4ef // FCMGT V15.4S, V7.4S, V5.4S
+	WORD $0x6eef1ce5 // BIF V5.16B, V7.16B, V15.16B
+	WORD $0x6ea4e4af // FCMGT V15.4S, V5.4S, V4.4S
+	WORD $0x6eef1ca4 // BIF V4.16B, V5.16B, V15.16B
+	VEXT $8, V4.B16, V4.B16, V15.B16
+	WORD $0x6ea4e5ee // FCMGT V14.4S, V15.4S, V4.4S
+	WORD $0x6eee1de4 // BIF V4.16B, V15.16B, V14.16B
+	VMOV V4.S[1], V15.S[0]
+	WORD $0x6ea4e5ed // FCMGT V13.4S, V15.4S, V4.4S
+	WORD $0x6eed1de4 // BIF V4.16B, V15.16B, V13.16B
+	FMOVS F4, ret+24(FP)
+	RET
+
+// func SumShiftedNEON(acc *[64]float32, x *float32, n int, shift float32) float32
+TEXT ·SumShiftedNEON(SB), NOSPLIT, $0-36
+	MOVD acc+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	FMOVS shift+24(FP), F0
+	VDUP V0.S[0], V0.S4
+	MOVD $0x00000000, R26
+	VDUP R26, V1.S4
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V11.B16, V11.B16, V11.B16
+	VEOR V12.B16, V12.B16, V12.B16
+	VEOR V13.B16, V13.B16, V13.B16
+	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V15.B16, V15.B16, V15.B16
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	CMP $0, R0
+	BEQ start
+	FMOVQ 0(R0), F2
+	FMOVQ 16(R0), F3
+	FMOVQ 32(R0), F4
+	FMOVQ 48(R0), F5
+	FMOVQ 64(R0), F6
+	FMOVQ 80(R0), F7
+	FMOVQ 96(R0), F8
+	FMOVQ 112(R0), F9
+	FMOVQ 128(R0), F10
+	FMOVQ 144(R0), F11
+	FMOVQ 160(R0), F12
+	FMOVQ 176(R0), F13
+	FMOVQ 192(R0), F14
+	FMOVQ 208(R0), F15
+	FMOVQ 224(R0), F16
+	FMOVQ 240(R0), F17
+
+start:
+	SUBS $64, R2
+	BLT blocks_end
+
+blocks:
+	FMOVQ 0(R1), F18
+	FMOVQ 16(R1), F19
+	FMOVQ 32(R1), F20
+	FMOVQ 48(R1), F21
+	FMOVQ 64(R1), F22
+	FMOVQ 80(R1), F23
+	FMOVQ 96(R1), F24
+	FMOVQ 112(R1), F25
+	WORD $0x4ea0d652 // FSUB V18.4S, V18.4S, V0.4S
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x4ea0d6b5 // FSUB V21.4S, V21.4S, V0.4S
+	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
+	WORD $0x4ea0d6f7 // FSUB V23.4S, V23.4S, V0.4S
+	WORD $0x4ea0d718 // FSUB V24.4S, V24.4S, V0.4S
+	WORD $0x4ea0d739 // FSUB V25.4S, V25.4S, V0.4S
+	WORD $0x4e32d442 // FADD V2.4S, V2.4S, V18.4S
+	WORD $0x4e33d463 // FADD V3.4S, V3.4S, V19.4S
+	WORD $0x4e34d484 // FADD V4.4S, V4.4S, V20.4S
+	WORD $0x4e35d4a5 // FADD V5.4S, V5.4S, V21.4S
+	WORD $0x4e36d4c6 // FADD V6.4S, V6.4S, V22.4S
+	WORD $0x4e37d4e7 // FADD V7.4S, V7.4S, V23.4S
+	WORD $0x4e38d508 // FADD V8.4S, V8.4S, V24.4S
+	WORD $0x4e39d529 // FADD V9.4S, V9.4S, V25.4S
+	ADD $128, R1
+	FMOVQ 0(R1), F25
+	FMOVQ 16(R1), F24
+	FMOVQ 32(R1), F23
+	FMOVQ 48(R1), F22
+	FMOVQ 64(R1), F21
+	FMOVQ 80(R1), F20
+	FMOVQ 96(R1), F19
+	FMOVQ 112(R1), F18
+	WORD $0x4ea0d739 // FSUB V25.4S, V25.4S, V0.4S
+	WORD $0x4ea0d718 // FSUB V24.4S, V24.4S, V0.4S
+	WORD $0x4ea0d6f7 // FSUB V23.4S, V23.4S, V0.4S
+	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
+	WORD $0x4ea0d6b5 // FSUB V21.4S, V21.4S, V0.4S
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x4ea0d652 // FSUB V18.4S, V18.4S, V0.4S
+	WORD $0x4e39d54a // FADD V10.4S, V10.4S, V25.4S
+	WORD $0x4e38d56b // FADD V11.4S, V11.4S, V24.4S
+	WORD $0x4e37d58c // FADD V12.4S, V12.4S, V23.4S
+	WORD $0x4e36d5ad // FADD V13.4S, V13.4S, V22.4S
+	WORD $0x4e35d5ce // FADD V14.4S, V14.4S, V21.4S
+	WORD $0x4e34d5ef // FADD V15.4S, V15.4S, V20.4S
+	WORD $0x4e33d610 // FADD V16.4S, V16.4S, V19.4S
+	WORD $0x4e32d631 // FADD V17.4S, V17.4S, V18.4S
+	ADD $128, R1
+	SUBS $64, R2
+	BGE blocks
+
+blocks_end:
+	ADD $64, R2
+	CMP $4, R2
+	BLT partial0
+	FMOVQ 0(R1), F18
+	WORD $0x4ea0d652 // FSUB V18.4S, V18.4S, V0.4S
+	WORD $0x4e32d442 // FADD V2.4S, V2.4S, V18.4S
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial1
+	FMOVQ 0(R1), F18
+	WORD $0x4ea0d652 // FSUB V18.4S, V18.4S, V0.4S
+	WORD $0x4e32d463 // FADD V3.4S, V3.4S, V18.4S
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial2
+	FMOVQ 0(R1), F18
+	WORD $0x4ea0d652 // FSUB V18.4S, V18.4S, V0.4S
+	WORD $0x4e32d484 // FADD V4.4S, V4.4S, V18.4S
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial3
+	FMOVQ 0(R1), F18
+	WORD $0x4ea0d652 // FSUB V18.4S, V18.4S, V0.4S
+	WORD $0x4e32d4a5 // FADD V5.4S, V5.4S, V18.4S
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial4
+	FMOVQ 0(R1), F18
+	WORD $0x4ea0d652 // FSUB V18.4S, V18.4S, V0.4S
+	WORD $0x4e32d4c6 // FADD V6.4S, V6.4S, V18.4S
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial5
+	FMOVQ 0(R1), F18
+	WORD $0x4ea0d652 // FSUB V18.4S, V18.4S, V0.4S
+	WORD $0x4e32d4e7 // FADD V7.4S, V7.4S, V18.4S
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial6
+	FMOVQ 0(R1), F18
+	WORD $0x4ea0d652 // FSUB V18.4S, V18.4S, V0.4S
+	WORD $0x4e32d508 // FADD V8.4S, V8.4S, V18.4S
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial7
+	FMOVQ 0(R1), F18
+	WORD $0x4ea0d652 // FSUB V18.4S, V18.4S, V0.4S
+	WORD $0x4e32d529 // FADD V9.4S, V9.4S, V18.4S
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial8
+	FMOVQ 0(R1), F18
+	WORD $0x4ea0d652 // FSUB V18.4S, V18.4S, V0.4S
+	WORD $0x4e32d54a // FADD V10.4S, V10.4S, V18.4S
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial9
+	FMOVQ 0(R1), F18
+	WORD $0x4ea0d652 // FSUB V18.4S, V18.4S, V0.4S
+	WORD $0x4e32d56b // FADD V11.4S, V11.4S, V18.4S
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial10
+	FMOVQ 0(R1), F18
+	WORD $0x4ea0d652 // FSUB V18.4S, V18.4S, V0.4S
+	WORD $0x4e32d58c // FADD V12.4S, V12.4S, V18.4S
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial11
+	FMOVQ 0(R1), F18
+	WORD $0x4ea0d652 // FSUB V18.4S, V18.4S, V0.4S
+	WORD $0x4e32d5ad // FADD V13.4S, V13.4S, V18.4S
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial12
+	FMOVQ 0(R1), F18
+	WORD $0x4ea0d652 // FSUB V18.4S, V18.4S, V0.4S
+	WORD $0x4e32d5ce // FADD V14.4S, V14.4S, V18.4S
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial13
+	FMOVQ 0(R1), F18
+	WORD $0x4ea0d652 // FSUB V18.4S, V18.4S, V0.4S
+	WORD $0x4e32d5ef // FADD V15.4S, V15.4S, V18.4S
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial14
+	FMOVQ 0(R1), F18
+	WORD $0x4ea0d652 // FSUB V18.4S, V18.4S, V0.4S
+	WORD $0x4e32d610 // FADD V16.4S, V16.4S, V18.4S
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial15
+	FMOVQ 0(R1), F18
+	WORD $0x4ea0d652 // FSUB V18.4S, V18.4S, V0.4S
+	WORD $0x4e32d631 // FADD V17.4S, V17.4S, V18.4S
+	ADD $16, R1
+	SUB $4, R2
+	B fold
+
+partial0:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single545
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded546
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded546
+
+single545:
+	FMOVS 0(R1), F19
+
+loaded546:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d442 // FADD V2.4S, V2.4S, V19.4S
+	B fold
+
+partial1:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single547
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded548
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded548
+
+single547:
+	FMOVS 0(R1), F19
+
+loaded548:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d463 // FADD V3.4S, V3.4S, V19.4S
+	B fold
+
+partial2:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single549
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded550
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded550
+
+single549:
+	FMOVS 0(R1), F19
+
+loaded550:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d484 // FADD V4.4S, V4.4S, V19.4S
+	B fold
+
+partial3:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single551
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded552
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded552
+
+single551:
+	FMOVS 0(R1), F19
+
+loaded552:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d4a5 // FADD V5.4S, V5.4S, V19.4S
+	B fold
+
+partial4:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single553
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded554
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded554
+
+single553:
+	FMOVS 0(R1), F19
+
+loaded554:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d4c6 // FADD V6.4S, V6.4S, V19.4S
+	B fold
+
+partial5:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single555
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded556
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded556
+
+single555:
+	FMOVS 0(R1), F19
+
+loaded556:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d4e7 // FADD V7.4S, V7.4S, V19.4S
+	B fold
+
+partial6:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single557
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded558
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded558
+
+single557:
+	FMOVS 0(R1), F19
+
+loaded558:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d508 // FADD V8.4S, V8.4S, V19.4S
+	B fold
+
+partial7:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single559
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded560
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded560
+
+single559:
+	FMOVS 0(R1), F19
+
+loaded560:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d529 // FADD V9.4S, V9.4S, V19.4S
+	B fold
+
+partial8:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single561
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded562
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded562
+
+single561:
+	FMOVS 0(R1), F19
+
+loaded562:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d54a // FADD V10.4S, V10.4S, V19.4S
+	B fold
+
+partial9:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single563
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded564
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded564
+
+single563:
+	FMOVS 0(R1), F19
+
+loaded564:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d56b // FADD V11.4S, V11.4S, V19.4S
+	B fold
+
+partial10:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single565
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded566
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded566
+
+single565:
+	FMOVS 0(R1), F19
+
+loaded566:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d58c // FADD V12.4S, V12.4S, V19.4S
+	B fold
+
+partial11:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single567
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded568
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded568
+
+single567:
+	FMOVS 0(R1), F19
+
+loaded568:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d5ad // FADD V13.4S, V13.4S, V19.4S
+	B fold
+
+partial12:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single569
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded570
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded570
+
+single569:
+	FMOVS 0(R1), F19
+
+loaded570:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d5ce // FADD V14.4S, V14.4S, V19.4S
+	B fold
+
+partial13:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single571
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded572
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded572
+
+single571:
+	FMOVS 0(R1), F19
+
+loaded572:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d5ef // FADD V15.4S, V15.4S, V19.4S
+	B fold
+
+partial14:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single573
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded574
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded574
+
+single573:
+	FMOVS 0(R1), F19
+
+loaded574:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d610 // FADD V16.4S, V16.4S, V19.4S
+	B fold
+
+partial15:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single575
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded576
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded576
+
+single575:
+	FMOVS 0(R1), F19
+
+loaded576:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d631 // FADD V17.4S, V17.4S, V19.4S
+
+fold:
+	CMP $0, R0
+	BEQ tree
+	FMOVQ F2, 0(R0)
+	FMOVQ F3, 16(R0)
+	FMOVQ F4, 32(R0)
+	FMOVQ F5, 48(R0)
+	FMOVQ F6, 64(R0)
+	FMOVQ F7, 80(R0)
+	FMOVQ F8, 96(R0)
+	FMOVQ F9, 112(R0)
+	FMOVQ F10, 128(R0)
+	FMOVQ F11, 144(R0)
+	FMOVQ F12, 160(R0)
+	FMOVQ F13, 176(R0)
+	FMOVQ F14, 192(R0)
+	FMOVQ F15, 208(R0)
+	FMOVQ F16, 224(R0)
+	FMOVQ F17, 240(R0)
+
+tree:
+	WORD $0x4e2ad442 // FADD V2.4S, V2.4S, V10.4S
+	WORD $0x4e2bd463 // FADD V3.4S, V3.4S, V11.4S
+	WORD $0x4e2cd484 // FADD V4.4S, V4.4S, V12.4S
+	WORD $0x4e2dd4a5 // FADD V5.4S, V5.4S, V13.4S
+	WORD $0x4e2ed4c6 // FADD V6.4S, V6.4S, V14.4S
+	WORD $0x4e2fd4e7 // FADD V7.4S, V7.4S, V15.4S
+	WORD $0x4e30d508 // FADD V8.4S, V8.4S, V16.4S
+	WORD $0x4e31d529 // FADD V9.4S, V9.4S, V17.4S
+	WORD $0x4e26d442 // FADD V2.4S, V2.4S, V6.4S
+	WORD $0x4e27d463 // FADD V3.4S, V3.4S, V7.4S
+	WORD $0x4e28d484 // FADD V4.4S, V4.4S, V8.4S
+	WORD $0x4e29d4a5 // FADD V5.4S, V5.4S, V9.4S
+	WORD $0x4e24d442 // FADD V2.4S, V2.4S, V4.4S
+	WORD $0x4e25d463 // FADD V3.4S, V3.4S, V5.4S
+	WORD $0x4e23d442 // FADD V2.4S, V2.4S, V3.4S
+	VEXT $8, V2.B16, V2.B16, V18.B16
+	WORD $0x4e32d442 // FADD V2.4S, V2.4S, V18.4S
+	VMOV V2.S[1], V18.S[0]
+	WORD $0x4e32d442 // FADD V2.4S, V2.4S, V18.4S
+	FMOVS F2, ret+32(FP)
+	RET
+
+// func SumSquaresShiftedNEON(acc *[64]float32, x *float32, n int, shift float32) float32
+TEXT ·SumSquaresShiftedNEON(SB), NOSPLIT, $0-36
+	MOVD acc+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	FMOVS shift+24(FP), F0
+	VDUP V0.S[0], V0.S4
+	MOVD $0x00000000, R26
+	VDUP R26, V1.S4
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V11.B16, V11.B16, V11.B16
+	VEOR V12.B16, V12.B16, V12.B16
+	VEOR V13.B16, V13.B16, V13.B16
+	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V15.B16, V15.B16, V15.B16
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	CMP $0, R0
+	BEQ start
+	FMOVQ 0(R0), F2
+	FMOVQ 16(R0), F3
+	FMOVQ 32(R0), F4
+	FMOVQ 48(R0), F5
+	FMOVQ 64(R0), F6
+	FMOVQ 80(R0), F7
+	FMOVQ 96(R0), F8
+	FMOVQ 112(R0), F9
+	FMOVQ 128(R0), F10
+	FMOVQ 144(R0), F11
+	FMOVQ 160(R0), F12
+	FMOVQ 176(R0), F13
+	FMOVQ 192(R0), F14
+	FMOVQ 208(R0), F15
+	FMOVQ 224(R0), F16
+	FMOVQ 240(R0), F17
+
+start:
+	SUBS $64, R2
+	BLT blocks_end
+
+blocks:
+	FMOVQ 0(R1), F18
+	FMOVQ 16(R1), F19
+	FMOVQ 32(R1), F20
+	FMOVQ 48(R1), F21
+	FMOVQ 64(R1), F22
+	FMOVQ 80(R1), F23
+	FMOVQ 96(R1), F24
+	FMOVQ 112(R1), F25
+	WORD $0x4ea0d652 // FSUB V18.4S, V18.4S, V0.4S
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x4ea0d6b5 // FSUB V21.4S, V21.4S, V0.4S
+	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
+	WORD $0x4ea0d6f7 // FSUB V23.4S, V23.4S, V0.4S
+	WORD $0x4ea0d718 // FSUB V24.4S, V24.4S, V0.4S
+	WORD $0x4ea0d739 // FSUB V25.4S, V25.4S, V0.4S
+	VFMLA V18.S4, V18.S4, V2.S4
+	VFMLA V19.S4, V19.S4, V3.S4
+	VFMLA V20.S4, V20.S4, V4.S4
+	VFMLA V21.S4, V21.S4, V5.S4
+	VFMLA V22.S4, V22.S4, V6.S4
+	VFMLA V23.S4, V23.S4, V7.S4
+	VFMLA V24.S4, V24.S4, V8.S4
+	VFMLA V25.S4, V25.S4, V9.S4
+	ADD $128, R1
+	FMOVQ 0(R1), F25
+	FMOVQ 16(R1), F24
+	FMOVQ 32(R1), F23
+	FMOVQ 48(R1), F22
+	FMOVQ 64(R1), F21
+	FMOVQ 80(R1), F20
+	FMOVQ 96(R1), F19
+	FMOVQ 112(R1), F18
+	WORD $0x4ea0d739 // FSUB V25.4S, V25.4S, V0.4S
+	WORD $0x4ea0d718 // FSUB V24.4S, V24.4S, V0.4S
+	WORD $0x4ea0d6f7 // FSUB V23.4S, V23.4S, V0.4S
+	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
+	WORD $0x4ea0d6b5 // FSUB V21.4S, V21.4S, V0.4S
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x4ea0d652 // FSUB V18.4S, V18.4S, V0.4S
+	VFMLA V25.S4, V25.S4, V10.S4
+	VFMLA V24.S4, V24.S4, V11.S4
+	VFMLA V23.S4, V23.S4, V12.S4
+	VFMLA V22.S4, V22.S4, V13.S4
+	VFMLA V21.S4, V21.S4, V14.S4
+	VFMLA V20.S4, V20.S4, V15.S4
+	VFMLA V19.S4, V19.S4, V16.S4
+	VFMLA V18.S4, V18.S4, V17.S4
+	ADD $128, R1
+	SUBS $64, R2
+	BGE blocks
+
+blocks_end:
+	ADD $64, R2
+	CMP $4, R2
+	BLT partial0
+	FMOVQ 0(R1), F18
+	WORD $0x4ea0d652 // FSUB V18.4S, V18.4S, V0.4S
+	VFMLA V18.S4, V18.S4, V2.S4
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial1
+	FMOVQ 0(R1), F18
+	WORD $0x4ea0d652 // FSUB V18.4S, V18.4S, V0.4S
+	VFMLA V18.S4, V18.S4, V3.S4
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial2
+	FMOVQ 0(R1), F18
+	WORD $0x4ea0d652 // FSUB V18.4S, V18.4S, V0.4S
+	VFMLA V18.S4, V18.S4, V4.S4
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial3
+	FMOVQ 0(R1), F18
+	WORD $0x4ea0d652 // FSUB V18.4S, V18.4S, V0.4S
+	VFMLA V18.S4, V18.S4, V5.S4
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial4
+	FMOVQ 0(R1), F18
+	WORD $0x4ea0d652 // FSUB V18.4S, V18.4S, V0.4S
+	VFMLA V18.S4, V18.S4, V6.S4
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial5
+	FMOVQ 0(R1), F18
+	WORD $0x4ea0d652 // FSUB V18.4S, V18.4S, V0.4S
+	VFMLA V18.S4, V18.S4, V7.S4
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial6
+	FMOVQ 0(R1), F18
+	WORD $0x4ea0d652 // FSUB V18.4S, V18.4S, V0.4S
+	VFMLA V18.S4, V18.S4, V8.S4
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial7
+	FMOVQ 0(R1), F18
+	WORD $0x4ea0d652 // FSUB V18.4S, V18.4S, V0.4S
+	VFMLA V18.S4, V18.S4, V9.S4
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial8
+	FMOVQ 0(R1), F18
+	WORD $0x4ea0d652 // FSUB V18.4S, V18.4S, V0.4S
+	VFMLA V18.S4, V18.S4, V10.S4
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial9
+	FMOVQ 0(R1), F18
+	WORD $0x4ea0d652 // FSUB V18.4S, V18.4S, V0.4S
+	VFMLA V18.S4, V18.S4, V11.S4
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial10
+	FMOVQ 0(R1), F18
+	WORD $0x4ea0d652 // FSUB V18.4S, V18.4S, V0.4S
+	VFMLA V18.S4, V18.S4, V12.S4
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial11
+	FMOVQ 0(R1), F18
+	WORD $0x4ea0d652 // FSUB V18.4S, V18.4S, V0.4S
+	VFMLA V18.S4, V18.S4, V13.S4
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial12
+	FMOVQ 0(R1), F18
+	WORD $0x4ea0d652 // FSUB V18.4S, V18.4S, V0.4S
+	VFMLA V18.S4, V18.S4, V14.S4
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial13
+	FMOVQ 0(R1), F18
+	WORD $0x4ea0d652 // FSUB V18.4S, V18.4S, V0.4S
+	VFMLA V18.S4, V18.S4, V15.S4
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial14
+	FMOVQ 0(R1), F18
+	WORD $0x4ea0d652 // FSUB V18.4S, V18.4S, V0.4S
+	VFMLA V18.S4, V18.S4, V16.S4
+	ADD $16, R1
+	SUB $4, R2
+	CMP $4, R2
+	BLT partial15
+	FMOVQ 0(R1), F18
+	WORD $0x4ea0d652 // FSUB V18.4S, V18.4S, V0.4S
+	VFMLA V18.S4, V18.S4, V17.S4
+	ADD $16, R1
+	SUB $4, R2
+	B fold
+
+partial0:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single577
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded578
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded578
+
+single577:
+	FMOVS 0(R1), F19
+
+loaded578:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V2.S4
+	B fold
+
+partial1:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single579
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded580
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded580
+
+single579:
+	FMOVS 0(R1), F19
+
+loaded580:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V3.S4
+	B fold
+
+partial2:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single581
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded582
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded582
+
+single581:
+	FMOVS 0(R1), F19
+
+loaded582:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V4.S4
+	B fold
+
+partial3:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single583
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded584
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded584
+
+single583:
+	FMOVS 0(R1), F19
+
+loaded584:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V5.S4
+	B fold
+
+partial4:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single585
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded586
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded586
+
+single585:
+	FMOVS 0(R1), F19
+
+loaded586:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V6.S4
+	B fold
+
+partial5:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single587
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded588
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded588
+
+single587:
+	FMOVS 0(R1), F19
+
+loaded588:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V7.S4
+	B fold
+
+partial6:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single589
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded590
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded590
+
+single589:
+	FMOVS 0(R1), F19
+
+loaded590:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V8.S4
+	B fold
+
+partial7:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single591
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded592
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded592
+
+single591:
+	FMOVS 0(R1), F19
+
+loaded592:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V9.S4
+	B fold
+
+partial8:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single593
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded594
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded594
+
+single593:
+	FMOVS 0(R1), F19
+
+loaded594:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V10.S4
+	B fold
+
+partial9:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single595
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded596
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded596
+
+single595:
+	FMOVS 0(R1), F19
+
+loaded596:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V11.S4
+	B fold
+
+partial10:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single597
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded598
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded598
+
+single597:
+	FMOVS 0(R1), F19
+
+loaded598:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V12.S4
+	B fold
+
+partial11:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single599
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded600
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded600
+
+single599:
+	FMOVS 0(R1), F19
+
+loaded600:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V13.S4
+	B fold
+
+partial12:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single601
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded602
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded602
+
+single601:
+	FMOVS 0(R1), F19
+
+loaded602:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V14.S4
+	B fold
+
+partial13:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single603
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded604
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded604
+
+single603:
+	FMOVS 0(R1), F19
+
+loaded604:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V15.S4
+	B fold
+
+partial14:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single605
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded606
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded606
+
+single605:
+	FMOVS 0(R1), F19
+
+loaded606:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V16.S4
+	B fold
+
+partial15:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single607
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded608
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded608
+
+single607:
+	FMOVS 0(R1), F19
+
+loaded608:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V17.S4
+
+fold:
+	CMP $0, R0
+	BEQ tree
+	FMOVQ F2, 0(R0)
+	FMOVQ F3, 16(R0)
+	FMOVQ F4, 32(R0)
+	FMOVQ F5, 48(R0)
+	FMOVQ F6, 64(R0)
+	FMOVQ F7, 80(R0)
+	FMOVQ F8, 96(R0)
+	FMOVQ F9, 112(R0)
+	FMOVQ F10, 128(R0)
+	FMOVQ F11, 144(R0)
+	FMOVQ F12, 160(R0)
+	FMOVQ F13, 176(R0)
+	FMOVQ F14, 192(R0)
+	FMOVQ F15, 208(R0)
+	FMOVQ F16, 224(R0)
+	FMOVQ F17, 240(R0)
+
+tree:
+	WORD $0x4e2ad442 // FADD V2.4S, V2.4S, V10.4S
+	WORD $0x4e2bd463 // FADD V3.4S, V3.4S, V11.4S
+	WORD $0x4e2cd484 // FADD V4.4S, V4.4S, V12.4S
+	WORD $0x4e2dd4a5 // FADD V5.4S, V5.4S, V13.4S
+	WORD $0x4e2ed4c6 // FADD V6.4S, V6.4S, V14.4S
+	WORD $0x4e2fd4e7 // FADD V7.4S, V7.4S, V15.4S
+	WORD $0x4e30d508 // FADD V8.4S, V8.4S, V16.4S
+	WORD $0x4e31d529 // FADD V9.4S, V9.4S, V17.4S
+	WORD $0x4e26d442 // FADD V2.4S, V2.4S, V6.4S
+	WORD $0x4e27d463 // FADD V3.4S, V3.4S, V7.4S
+	WORD $0x4e28d484 // FADD V4.4S, V4.4S, V8.4S
+	WORD $0x4e29d4a5 // FADD V5.4S, V5.4S, V9.4S
+	WORD $0x4e24d442 // FADD V2.4S, V2.4S, V4.4S
+	WORD $0x4e25d463 // FADD V3.4S, V3.4S, V5.4S
+	WORD $0x4e23d442 // FADD V2.4S, V2.4S, V3.4S
+	VEXT $8, V2.B16, V2.B16, V18.B16
+	WORD $0x4e32d442 // FADD V2.4S, V2.4S, V18.4S
+	VMOV V2.S[1], V18.S[0]
+	WORD $0x4e32d442 // FADD V2.4S, V2.4S, V18.4S
+	FMOVS F2, ret+32(FP)
+	RET
+
+// func LayerNormNEON(dst *float32, x *float32, gamma *float32, beta *float32, n int, mean float32, rstd float32)
+TEXT ·LayerNormNEON(SB), NOSPLIT, $0-48
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD gamma+16(FP), R2
+	MOVD beta+24(FP), R3
+	MOVD n+32(FP), R4
+	FMOVS mean+40(FP), F0
+	VDUP V0.S[0], V0.S4
+	FMOVS rstd+44(FP), F1
+	VDUP V1.S[0], V1.S4
+	SUBS $16, R4
+	BLT blocks_end
+
+blocks:
+	FMOVQ 0(R1), F2
+	FMOVQ 16(R1), F3
+	FMOVQ 32(R1), F4
+	FMOVQ 48(R1), F5
+	WORD $0x4ea0d442 // FSUB V2.4S, V2.4S, V0.4S
+	WORD $0x4ea0d463 // FSUB V3.4S, V3.4S, V0.4S
+	WORD $0x4ea0d484 // FSUB V4.4S, V4.4S, V0.4S
+	WORD $0x4ea0d4a5 // FSUB V5.4S, V5.4S, V0.4S
+	WORD $0x6e21dc42 // FMUL V2.4S, V2.4S, V1.4S
+	WORD $0x6e21dc63 // FMUL V3.4S, V3.4S, V1.4S
+	WORD $0x6e21dc84 // FMUL V4.4S, V4.4S, V1.4S
+	WORD $0x6e21dca5 // FMUL V5.4S, V5.4S, V1.4S
+	FMOVQ 0(R2), F6
+	FMOVQ 16(R2), F7
+	FMOVQ 32(R2), F8
+	FMOVQ 48(R2), F9
+	FMOVQ 0(R3), F10
+	FMOVQ 16(R3), F11
+	FMOVQ 32(R3), F12
+	FMOVQ 48(R3), F13
+	VFMLA V6.S4, V2.S4, V10.S4
+	VFMLA V7.S4, V3.S4, V11.S4
+	VFMLA V8.S4, V4.S4, V12.S4
+	VFMLA V9.S4, V5.S4, V13.S4
+	FMOVQ F10, 0(R0)
+	FMOVQ F11, 16(R0)
+	FMOVQ F12, 32(R0)
+	FMOVQ F13, 48(R0)
+	ADD $64, R0
+	ADD $64, R1
+	ADD $64, R2
+	ADD $64, R3
+	SUBS $16, R4
+	BGE blocks
+
+blocks_end:
+	ADD $16, R4
+	SUBS $4, R4
+	BLT vectors_end
+
+vectors:
+	FMOVQ 0(R1), F13
+	WORD $0x4ea0d5ad // FSUB V13.4S, V13.4S, V0.4S
+	WORD $0x6e21ddad // FMUL V13.4S, V13.4S, V1.4S
+	FMOVQ 0(R2), F12
+	FMOVQ 0(R3), F11
+	VFMLA V12.S4, V13.S4, V11.S4
+	FMOVQ F11, 0(R0)
+	ADD $16, R0
+	ADD $16, R1
+	ADD $16, R2
+	ADD $16, R3
+	SUBS $4, R4
+	BGE vectors
+
+vectors_end:
+	ADD $4, R4
+	CMP $0, R4
+	BEQ done
+	VDUP R4, V11.S4
+	SUB $0, R4, R26
+	VMOV R26, V11.S[0]
+	SUB $1, R4, R26
+	VMOV R26, V11.S[1]
+	SUB $2, R4, R26
+	VMOV R26, V11.S[2]
+	SUB $3, R4, R26
+	VMOV R26, V11.S[3]
+	WORD $0x4ea0896b // CMGT V11.4S, V11.4S, #0
+	TBZ $1, R4, single609
+	FMOVD 0(R1), F12
+	TBZ $0, R4, loaded610
+	ADD $8, R1, R26
+	VLD1 (R26), V12.S[2]
+	B loaded610
+
+single609:
+	FMOVS 0(R1), F12
+
+loaded610:
+	WORD $0x4ea0d58c // FSUB V12.4S, V12.4S, V0.4S
+	WORD $0x6e21dd8c // FMUL V12.4S, V12.4S, V1.4S
+	TBZ $1, R4, single611
+	FMOVD 0(R2), F13
+	TBZ $0, R4, loaded612
+	ADD $8, R2, R26
+	VLD1 (R26), V13.S[2]
+	B loaded612
+
+single611:
+	FMOVS 0(R2), F13
+
+loaded612:
+	TBZ $1, R4, single613
+	FMOVD 0(R3), F10
+	TBZ $0, R4, loaded614
+	ADD $8, R3, R26
+	VLD1 (R26), V10.S[2]
+	B loaded614
+
+single613:
+	FMOVS 0(R3), F10
+
+loaded614:
+	VFMLA V13.S4, V12.S4, V10.S4
+	TBZ $1, R4, single615
+	FMOVD F10, 0(R0)
+	TBZ $0, R4, stored616
+	ADD $8, R0, R26
+	VST1 V10.S[2], (R26)
+	B stored616
+
+single615:
+	FMOVS F10, 0(R0)
+
+stored616:
+
+done:
+	RET
+
+// func LayerNormDotNEON(acc *[64]float32, dy *float32, x *float32, gamma *float32, n int, mean float32, rstd float32) float32
+TEXT ·LayerNormDotNEON(SB), NOSPLIT, $0-52
+	MOVD acc+0(FP), R0
+	MOVD dy+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVD gamma+24(FP), R3
+	MOVD n+32(FP), R4
+	FMOVS mean+40(FP), F0
+	VDUP V0.S[0], V0.S4
+	FMOVS rstd+44(FP), F1
+	VDUP V1.S[0], V1.S4
+	MOVD $0x80000000, R26
+	VDUP R26, V2.S4
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V11.B16, V11.B16, V11.B16
+	VEOR V12.B16, V12.B16, V12.B16
+	VEOR V13.B16, V13.B16, V13.B16
+	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V15.B16, V15.B16, V15.B16
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	CMP $0, R0
+	BEQ start
+	FMOVQ 0(R0), F3
+	FMOVQ 16(R0), F4
+	FMOVQ 32(R0), F5
+	FMOVQ 48(R0), F6
+	FMOVQ 64(R0), F7
+	FMOVQ 80(R0), F8
+	FMOVQ 96(R0), F9
+	FMOVQ 112(R0), F10
+	FMOVQ 128(R0), F11
+	FMOVQ 144(R0), F12
+	FMOVQ 160(R0), F13
+	FMOVQ 176(R0), F14
+	FMOVQ 192(R0), F15
+	FMOVQ 208(R0), F16
+	FMOVQ 224(R0), F17
+	FMOVQ 240(R0), F18
+
+start:
+	SUBS $64, R4
+	BLT blocks_end
+
+blocks:
+	FMOVQ 0(R2), F19
+	FMOVQ 16(R2), F20
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x6e21de73 // FMUL V19.4S, V19.4S, V1.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	FMOVQ 0(R1), F21
+	FMOVQ 16(R1), F22
+	FMOVQ 0(R3), F23
+	FMOVQ 16(R3), F24
+	WORD $0x6e37deb7 // FMUL V23.4S, V21.4S, V23.4S
+	WORD $0x6e38ded8 // FMUL V24.4S, V22.4S, V24.4S
+	VFMLA V19.S4, V23.S4, V3.S4
+	VFMLA V20.S4, V24.S4, V4.S4
+	ADD $32, R1
+	ADD $32, R2
+	ADD $32, R3
+	FMOVQ 0(R2), F20
+	FMOVQ 16(R2), F24
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x4ea0d718 // FSUB V24.4S, V24.4S, V0.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	WORD $0x6e21df18 // FMUL V24.4S, V24.4S, V1.4S
+	FMOVQ 0(R1), F19
+	FMOVQ 16(R1), F23
+	FMOVQ 0(R3), F22
+	FMOVQ 16(R3), F21
+	WORD $0x6e36de76 // FMUL V22.4S, V19.4S, V22.4S
+	WORD $0x6e35def5 // FMUL V21.4S, V23.4S, V21.4S
+	VFMLA V20.S4, V22.S4, V5.S4
+	VFMLA V24.S4, V21.S4, V6.S4
+	ADD $32, R1
+	ADD $32, R2
+	ADD $32, R3
+	FMOVQ 0(R2), F24
+	FMOVQ 16(R2), F21
+	WORD $0x4ea0d718 // FSUB V24.4S, V24.4S, V0.4S
+	WORD $0x4ea0d6b5 // FSUB V21.4S, V21.4S, V0.4S
+	WORD $0x6e21df18 // FMUL V24.4S, V24.4S, V1.4S
+	WORD $0x6e21deb5 // FMUL V21.4S, V21.4S, V1.4S
+	FMOVQ 0(R1), F20
+	FMOVQ 16(R1), F22
+	FMOVQ 0(R3), F23
+	FMOVQ 16(R3), F19
+	WORD $0x6e37de97 // FMUL V23.4S, V20.4S, V23.4S
+	WORD $0x6e33ded3 // FMUL V19.4S, V22.4S, V19.4S
+	VFMLA V24.S4, V23.S4, V7.S4
+	VFMLA V21.S4, V19.S4, V8.S4
+	ADD $32, R1
+	ADD $32, R2
+	ADD $32, R3
+	FMOVQ 0(R2), F21
+	FMOVQ 16(R2), F19
+	WORD $0x4ea0d6b5 // FSUB V21.4S, V21.4S, V0.4S
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6e21deb5 // FMUL V21.4S, V21.4S, V1.4S
+	WORD $0x6e21de73 // FMUL V19.4S, V19.4S, V1.4S
+	FMOVQ 0(R1), F24
+	FMOVQ 16(R1), F23
+	FMOVQ 0(R3), F22
+	FMOVQ 16(R3), F20
+	WORD $0x6e36df16 // FMUL V22.4S, V24.4S, V22.4S
+	WORD $0x6e34def4 // FMUL V20.4S, V23.4S, V20.4S
+	VFMLA V21.S4, V22.S4, V9.S4
+	VFMLA V19.S4, V20.S4, V10.S4
+	ADD $32, R1
+	ADD $32, R2
+	ADD $32, R3
+	FMOVQ 0(R2), F19
+	FMOVQ 16(R2), F20
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x6e21de73 // FMUL V19.4S, V19.4S, V1.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	FMOVQ 0(R1), F21
+	FMOVQ 16(R1), F22
+	FMOVQ 0(R3), F23
+	FMOVQ 16(R3), F24
+	WORD $0x6e37deb7 // FMUL V23.4S, V21.4S, V23.4S
+	WORD $0x6e38ded8 // FMUL V24.4S, V22.4S, V24.4S
+	VFMLA V19.S4, V23.S4, V11.S4
+	VFMLA V20.S4, V24.S4, V12.S4
+	ADD $32, R1
+	ADD $32, R2
+	ADD $32, R3
+	FMOVQ 0(R2), F20
+	FMOVQ 16(R2), F24
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x4ea0d718 // FSUB V24.4S, V24.4S, V0.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	WORD $0x6e21df18 // FMUL V24.4S, V24.4S, V1.4S
+	FMOVQ 0(R1), F19
+	FMOVQ 16(R1), F23
+	FMOVQ 0(R3), F22
+	FMOVQ 16(R3), F21
+	WORD $0x6e36de76 // FMUL V22.4S, V19.4S, V22.4S
+	WORD $0x6e35def5 // FMUL V21.4S, V23.4S, V21.4S
+	VFMLA V20.S4, V22.S4, V13.S4
+	VFMLA V24.S4, V21.S4, V14.S4
+	ADD $32, R1
+	ADD $32, R2
+	ADD $32, R3
+	FMOVQ 0(R2), F24
+	FMOVQ 16(R2), F21
+	WORD $0x4ea0d718 // FSUB V24.4S, V24.4S, V0.4S
+	WORD $0x4ea0d6b5 // FSUB V21.4S, V21.4S, V0.4S
+	WORD $0x6e21df18 // FMUL V24.4S, V24.4S, V1.4S
+	WORD $0x6e21deb5 // FMUL V21.4S, V21.4S, V1.4S
+	FMOVQ 0(R1), F20
+	FMOVQ 16(R1), F22
+	FMOVQ 0(R3), F23
+	FMOVQ 16(R3), F19
+	WORD $0x6e37de97 // FMUL V23.4S, V20.4S, V23.4S
+	WORD $0x6e33ded3 // FMUL V19.4S, V22.4S, V19.4S
+	VFMLA V24.S4, V23.S4, V15.S4
+	VFMLA V21.S4, V19.S4, V16.S4
+	ADD $32, R1
+	ADD $32, R2
+	ADD $32, R3
+	FMOVQ 0(R2), F21
+	FMOVQ 16(R2), F19
+	WORD $0x4ea0d6b5 // FSUB V21.4S, V21.4S, V0.4S
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6e21deb5 // FMUL V21.4S, V21.4S, V1.4S
+	WORD $0x6e21de73 // FMUL V19.4S, V19.4S, V1.4S
+	FMOVQ 0(R1), F24
+	FMOVQ 16(R1), F23
+	FMOVQ 0(R3), F22
+	FMOVQ 16(R3), F20
+	WORD $0x6e36df16 // FMUL V22.4S, V24.4S, V22.4S
+	WORD $0x6e34def4 // FMUL V20.4S, V23.4S, V20.4S
+	VFMLA V21.S4, V22.S4, V17.S4
+	VFMLA V19.S4, V20.S4, V18.S4
+	ADD $32, R1
+	ADD $32, R2
+	ADD $32, R3
+	SUBS $64, R4
+	BGE blocks
+
+blocks_end:
+	ADD $64, R4
+	CMP $4, R4
+	BLT partial0
+	FMOVQ 0(R2), F19
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6e21de73 // FMUL V19.4S, V19.4S, V1.4S
+	FMOVQ 0(R1), F20
+	FMOVQ 0(R3), F21
+	WORD $0x6e35de95 // FMUL V21.4S, V20.4S, V21.4S
+	VFMLA V19.S4, V21.S4, V3.S4
+	ADD $16, R1
+	ADD $16, R2
+	ADD $16, R3
+	SUB $4, R4
+	CMP $4, R4
+	BLT partial1
+	FMOVQ 0(R2), F19
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6e21de73 // FMUL V19.4S, V19.4S, V1.4S
+	FMOVQ 0(R1), F21
+	FMOVQ 0(R3), F20
+	WORD $0x6e34deb4 // FMUL V20.4S, V21.4S, V20.4S
+	VFMLA V19.S4, V20.S4, V4.S4
+	ADD $16, R1
+	ADD $16, R2
+	ADD $16, R3
+	SUB $4, R4
+	CMP $4, R4
+	BLT partial2
+	FMOVQ 0(R2), F19
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6e21de73 // FMUL V19.4S, V19.4S, V1.4S
+	FMOVQ 0(R1), F20
+	FMOVQ 0(R3), F21
+	WORD $0x6e35de95 // FMUL V21.4S, V20.4S, V21.4S
+	VFMLA V19.S4, V21.S4, V5.S4
+	ADD $16, R1
+	ADD $16, R2
+	ADD $16, R3
+	SUB $4, R4
+	CMP $4, R4
+	BLT partial3
+	FMOVQ 0(R2), F19
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6e21de73 // FMUL V19.4S, V19.4S, V1.4S
+	FMOVQ 0(R1), F21
+	FMOVQ 0(R3), F20
+	WORD $0x6e34deb4 // FMUL V20.4S, V21.4S, V20.4S
+	VFMLA V19.S4, V20.S4, V6.S4
+	ADD $16, R1
+	ADD $16, R2
+	ADD $16, R3
+	SUB $4, R4
+	CMP $4, R4
+	BLT partial4
+	FMOVQ 0(R2), F19
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6e21de73 // FMUL V19.4S, V19.4S, V1.4S
+	FMOVQ 0(R1), F20
+	FMOVQ 0(R3), F21
+	WORD $0x6e35de95 // FMUL V21.4S, V20.4S, V21.4S
+	VFMLA V19.S4, V21.S4, V7.S4
+	ADD $16, R1
+	ADD $16, R2
+	ADD $16, R3
+	SUB $4, R4
+	CMP $4, R4
+	BLT partial5
+	FMOVQ 0(R2), F19
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6e21de73 // FMUL V19.4S, V19.4S, V1.4S
+	FMOVQ 0(R1), F21
+	FMOVQ 0(R3), F20
+	WORD $0x6e34deb4 // FMUL V20.4S, V21.4S, V20.4S
+	VFMLA V19.S4, V20.S4, V8.S4
+	ADD $16, R1
+	ADD $16, R2
+	ADD $16, R3
+	SUB $4, R4
+	CMP $4, R4
+	BLT partial6
+	FMOVQ 0(R2), F19
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6e21de73 // FMUL V19.4S, V19.4S, V1.4S
+	FMOVQ 0(R1), F20
+	FMOVQ 0(R3), F21
+	WORD $0x6e35de95 // FMUL V21.4S, V20.4S, V21.4S
+	VFMLA V19.S4, V21.S4, V9.S4
+	ADD $16, R1
+	ADD $16, R2
+	ADD $16, R3
+	SUB $4, R4
+	CMP $4, R4
+	BLT partial7
+	FMOVQ 0(R2), F19
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6e21de73 // FMUL V19.4S, V19.4S, V1.4S
+	FMOVQ 0(R1), F21
+	FMOVQ 0(R3), F20
+	WORD $0x6e34deb4 // FMUL V20.4S, V21.4S, V20.4S
+	VFMLA V19.S4, V20.S4, V10.S4
+	ADD $16, R1
+	ADD $16, R2
+	ADD $16, R3
+	SUB $4, R4
+	CMP $4, R4
+	BLT partial8
+	FMOVQ 0(R2), F19
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6e21de73 // FMUL V19.4S, V19.4S, V1.4S
+	FMOVQ 0(R1), F20
+	FMOVQ 0(R3), F21
+	WORD $0x6e35de95 // FMUL V21.4S, V20.4S, V21.4S
+	VFMLA V19.S4, V21.S4, V11.S4
+	ADD $16, R1
+	ADD $16, R2
+	ADD $16, R3
+	SUB $4, R4
+	CMP $4, R4
+	BLT partial9
+	FMOVQ 0(R2), F19
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6e21de73 // FMUL V19.4S, V19.4S, V1.4S
+	FMOVQ 0(R1), F21
+	FMOVQ 0(R3), F20
+	WORD $0x6e34deb4 // FMUL V20.4S, V21.4S, V20.4S
+	VFMLA V19.S4, V20.S4, V12.S4
+	ADD $16, R1
+	ADD $16, R2
+	ADD $16, R3
+	SUB $4, R4
+	CMP $4, R4
+	BLT partial10
+	FMOVQ 0(R2), F19
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6e21de73 // FMUL V19.4S, V19.4S, V1.4S
+	FMOVQ 0(R1), F20
+	FMOVQ 0(R3), F21
+	WORD $0x6e35de95 // FMUL V21.4S, V20.4S, V21.4S
+	VFMLA V19.S4, V21.S4, V13.S4
+	ADD $16, R1
+	ADD $16, R2
+	ADD $16, R3
+	SUB $4, R4
+	CMP $4, R4
+	BLT partial11
+	FMOVQ 0(R2), F19
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6e21de73 // FMUL V19.4S, V19.4S, V1.4S
+	FMOVQ 0(R1), F21
+	FMOVQ 0(R3), F20
+	WORD $0x6e34deb4 // FMUL V20.4S, V21.4S, V20.4S
+	VFMLA V19.S4, V20.S4, V14.S4
+	ADD $16, R1
+	ADD $16, R2
+	ADD $16, R3
+	SUB $4, R4
+	CMP $4, R4
+	BLT partial12
+	FMOVQ 0(R2), F19
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6e21de73 // FMUL V19.4S, V19.4S, V1.4S
+	FMOVQ 0(R1), F20
+	FMOVQ 0(R3), F21
+	WORD $0x6e35de95 // FMUL V21.4S, V20.4S, V21.4S
+	VFMLA V19.S4, V21.S4, V15.S4
+	ADD $16, R1
+	ADD $16, R2
+	ADD $16, R3
+	SUB $4, R4
+	CMP $4, R4
+	BLT partial13
+	FMOVQ 0(R2), F19
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6e21de73 // FMUL V19.4S, V19.4S, V1.4S
+	FMOVQ 0(R1), F21
+	FMOVQ 0(R3), F20
+	WORD $0x6e34deb4 // FMUL V20.4S, V21.4S, V20.4S
+	VFMLA V19.S4, V20.S4, V16.S4
+	ADD $16, R1
+	ADD $16, R2
+	ADD $16, R3
+	SUB $4, R4
+	CMP $4, R4
+	BLT partial14
+	FMOVQ 0(R2), F19
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6e21de73 // FMUL V19.4S, V19.4S, V1.4S
+	FMOVQ 0(R1), F20
+	FMOVQ 0(R3), F21
+	WORD $0x6e35de95 // FMUL V21.4S, V20.4S, V21.4S
+	VFMLA V19.S4, V21.S4, V17.S4
+	ADD $16, R1
+	ADD $16, R2
+	ADD $16, R3
+	SUB $4, R4
+	CMP $4, R4
+	BLT partial15
+	FMOVQ 0(R2), F19
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6e21de73 // FMUL V19.4S, V19.4S, V1.4S
+	FMOVQ 0(R1), F21
+	FMOVQ 0(R3), F20
+	WORD $0x6e34deb4 // FMUL V20.4S, V21.4S, V20.4S
+	VFMLA V19.S4, V20.S4, V18.S4
+	ADD $16, R1
+	ADD $16, R2
+	ADD $16, R3
+	SUB $4, R4
+	B fold
+
+partial0:
+	CMP $0, R4
+	BEQ fold
+	VDUP R4, V19.S4
+	SUB $0, R4, R26
+	VMOV R26, V19.S[0]
+	SUB $1, R4, R26
+	VMOV R26, V19.S[1]
+	SUB $2, R4, R26
+	VMOV R26, V19.S[2]
+	SUB $3, R4, R26
+	VMOV R26, V19.S[3]
+	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
+	TBZ $1, R4, single617
+	FMOVD 0(R2), F20
+	TBZ $0, R4, loaded618
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded618
+
+single617:
+	FMOVS 0(R2), F20
+
+loaded618:
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
+	TBZ $1, R4, single619
+	FMOVD 0(R1), F21
+	TBZ $0, R4, loaded620
+	ADD $8, R1, R26
+	VLD1 (R26), V21.S[2]
+	B loaded620
+
+single619:
+	FMOVS 0(R1), F21
+
+loaded620:
+	TBZ $1, R4, single621
+	FMOVD 0(R3), F22
+	TBZ $0, R4, loaded622
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded622
+
+single621:
+	FMOVS 0(R3), F22
+
+loaded622:
+	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
+	VFMLA V20.S4, V22.S4, V3.S4
+	B fold
+
+partial1:
+	CMP $0, R4
+	BEQ fold
+	VDUP R4, V19.S4
+	SUB $0, R4, R26
+	VMOV R26, V19.S[0]
+	SUB $1, R4, R26
+	VMOV R26, V19.S[1]
+	SUB $2, R4, R26
+	VMOV R26, V19.S[2]
+	SUB $3, R4, R26
+	VMOV R26, V19.S[3]
+	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
+	TBZ $1, R4, single623
+	FMOVD 0(R2), F20
+	TBZ $0, R4, loaded624
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded624
+
+single623:
+	FMOVS 0(R2), F20
+
+loaded624:
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
+	TBZ $1, R4, single625
+	FMOVD 0(R1), F22
+	TBZ $0, R4, loaded626
+	ADD $8, R1, R26
+	VLD1 (R26), V22.S[2]
+	B loaded626
+
+single625:
+	FMOVS 0(R1), F22
+
+loaded626:
+	TBZ $1, R4, single627
+	FMOVD 0(R3), F21
+	TBZ $0, R4, loaded628
+	ADD $8, R3, R26
+	VLD1 (R26), V21.S[2]
+	B loaded628
+
+single627:
+	FMOVS 0(R3), F21
+
+loaded628:
+	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
+	VFMLA V20.S4, V21.S4, V4.S4
+	B fold
+
+partial2:
+	CMP $0, R4
+	BEQ fold
+	VDUP R4, V19.S4
+	SUB $0, R4, R26
+	VMOV R26, V19.S[0]
+	SUB $1, R4, R26
+	VMOV R26, V19.S[1]
+	SUB $2, R4, R26
+	VMOV R26, V19.S[2]
+	SUB $3, R4, R26
+	VMOV R26, V19.S[3]
+	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
+	TBZ $1, R4, single629
+	FMOVD 0(R2), F20
+	TBZ $0, R4, loaded630
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded630
+
+single629:
+	FMOVS 0(R2), F20
+
+loaded630:
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
+	TBZ $1, R4, single631
+	FMOVD 0(R1), F21
+	TBZ $0, R4, loaded632
+	ADD $8, R1, R26
+	VLD1 (R26), V21.S[2]
+	B loaded632
+
+single631:
+	FMOVS 0(R1), F21
+
+loaded632:
+	TBZ $1, R4, single633
+	FMOVD 0(R3), F22
+	TBZ $0, R4, loaded634
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded634
+
+single633:
+	FMOVS 0(R3), F22
+
+loaded634:
+	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
+	VFMLA V20.S4, V22.S4, V5.S4
+	B fold
+
+partial3:
+	CMP $0, R4
+	BEQ fold
+	VDUP R4, V19.S4
+	SUB $0, R4, R26
+	VMOV R26, V19.S[0]
+	SUB $1, R4, R26
+	VMOV R26, V19.S[1]
+	SUB $2, R4, R26
+	VMOV R26, V19.S[2]
+	SUB $3, R4, R26
+	VMOV R26, V19.S[3]
+	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
+	TBZ $1, R4, single635
+	FMOVD 0(R2), F20
+	TBZ $0, R4, loaded636
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded636
+
+single635:
+	FMOVS 0(R2), F20
+
+loaded636:
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
+	TBZ $1, R4, single637
+	FMOVD 0(R1), F22
+	TBZ $0, R4, loaded638
+	ADD $8, R1, R26
+	VLD1 (R26), V22.S[2]
+	B loaded638
+
+single637:
+	FMOVS 0(R1), F22
+
+loaded638:
+	TBZ $1, R4, single639
+	FMOVD 0(R3), F21
+	TBZ $0, R4, loaded640
+	ADD $8, R3, R26
+	VLD1 (R26), V21.S[2]
+	B loaded640
+
+single639:
+	FMOVS 0(R3), F21
+
+loaded640:
+	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
+	VFMLA V20.S4, V21.S4, V6.S4
+	B fold
+
+partial4:
+	CMP $0, R4
+	BEQ fold
+	VDUP R4, V19.S4
+	SUB $0, R4, R26
+	VMOV R26, V19.S[0]
+	SUB $1, R4, R26
+	VMOV R26, V19.S[1]
+	SUB $2, R4, R26
+	VMOV R26, V19.S[2]
+	SUB $3, R4, R26
+	VMOV R26, V19.S[3]
+	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
+	TBZ $1, R4, single641
+	FMOVD 0(R2), F20
+	TBZ $0, R4, loaded642
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded642
+
+single641:
+	FMOVS 0(R2), F20
+
+loaded642:
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
+	TBZ $1, R4, single643
+	FMOVD 0(R1), F21
+	TBZ $0, R4, loaded644
+	ADD $8, R1, R26
+	VLD1 (R26), V21.S[2]
+	B loaded644
+
+single643:
+	FMOVS 0(R1), F21
+
+loaded644:
+	TBZ $1, R4, single645
+	FMOVD 0(R3), F22
+	TBZ $0, R4, loaded646
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded646
+
+single645:
+	FMOVS 0(R3), F22
+
+loaded646:
+	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
+	VFMLA V20.S4, V22.S4, V7.S4
+	B fold
+
+partial5:
+	CMP $0, R4
+	BEQ fold
+	VDUP R4, V19.S4
+	SUB $0, R4, R26
+	VMOV R26, V19.S[0]
+	SUB $1, R4, R26
+	VMOV R26, V19.S[1]
+	SUB $2, R4, R26
+	VMOV R26, V19.S[2]
+	SUB $3, R4, R26
+	VMOV R26, V19.S[3]
+	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
+	TBZ $1, R4, single647
+	FMOVD 0(R2), F20
+	TBZ $0, R4, loaded648
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded648
+
+single647:
+	FMOVS 0(R2), F20
+
+loaded648:
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
+	TBZ $1, R4, single649
+	FMOVD 0(R1), F22
+	TBZ $0, R4, loaded650
+	ADD $8, R1, R26
+	VLD1 (R26), V22.S[2]
+	B loaded650
+
+single649:
+	FMOVS 0(R1), F22
+
+loaded650:
+	TBZ $1, R4, single651
+	FMOVD 0(R3), F21
+	TBZ $0, R4, loaded652
+	ADD $8, R3, R26
+	VLD1 (R26), V21.S[2]
+	B loaded652
+
+single651:
+	FMOVS 0(R3), F21
+
+loaded652:
+	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
+	VFMLA V20.S4, V21.S4, V8.S4
+	B fold
+
+partial6:
+	CMP $0, R4
+	BEQ fold
+	VDUP R4, V19.S4
+	SUB $0, R4, R26
+	VMOV R26, V19.S[0]
+	SUB $1, R4, R26
+	VMOV R26, V19.S[1]
+	SUB $2, R4, R26
+	VMOV R26, V19.S[2]
+	SUB $3, R4, R26
+	VMOV R26, V19.S[3]
+	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
+	TBZ $1, R4, single653
+	FMOVD 0(R2), F20
+	TBZ $0, R4, loaded654
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded654
+
+single653:
+	FMOVS 0(R2), F20
+
+loaded654:
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
+	TBZ $1, R4, single655
+	FMOVD 0(R1), F21
+	TBZ $0, R4, loaded656
+	ADD $8, R1, R26
+	VLD1 (R26), V21.S[2]
+	B loaded656
+
+single655:
+	FMOVS 0(R1), F21
+
+loaded656:
+	TBZ $1, R4, single657
+	FMOVD 0(R3), F22
+	TBZ $0, R4, loaded658
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded658
+
+single657:
+	FMOVS 0(R3), F22
+
+loaded658:
+	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
+	VFMLA V20.S4, V22.S4, V9.S4
+	B fold
+
+partial7:
+	CMP $0, R4
+	BEQ fold
+	VDUP R4, V19.S4
+	SUB $0, R4, R26
+	VMOV R26, V19.S[0]
+	SUB $1, R4, R26
+	VMOV R26, V19.S[1]
+	SUB $2, R4, R26
+	VMOV R26, V19.S[2]
+	SUB $3, R4, R26
+	VMOV R26, V19.S[3]
+	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
+	TBZ $1, R4, single659
+	FMOVD 0(R2), F20
+	TBZ $0, R4, loaded660
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded660
+
+single659:
+	FMOVS 0(R2), F20
+
+loaded660:
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
+	TBZ $1, R4, single661
+	FMOVD 0(R1), F22
+	TBZ $0, R4, loaded662
+	ADD $8, R1, R26
+	VLD1 (R26), V22.S[2]
+	B loaded662
+
+single661:
+	FMOVS 0(R1), F22
+
+loaded662:
+	TBZ $1, R4, single663
+	FMOVD 0(R3), F21
+	TBZ $0, R4, loaded664
+	ADD $8, R3, R26
+	VLD1 (R26), V21.S[2]
+	B loaded664
+
+single663:
+	FMOVS 0(R3), F21
+
+loaded664:
+	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
+	VFMLA V20.S4, V21.S4, V10.S4
+	B fold
+
+partial8:
+	CMP $0, R4
+	BEQ fold
+	VDUP R4, V19.S4
+	SUB $0, R4, R26
+	VMOV R26, V19.S[0]
+	SUB $1, R4, R26
+	VMOV R26, V19.S[1]
+	SUB $2, R4, R26
+	VMOV R26, V19.S[2]
+	SUB $3, R4, R26
+	VMOV R26, V19.S[3]
+	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
+	TBZ $1, R4, single665
+	FMOVD 0(R2), F20
+	TBZ $0, R4, loaded666
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded666
+
+single665:
+	FMOVS 0(R2), F20
+
+loaded666:
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
+	TBZ $1, R4, single667
+	FMOVD 0(R1), F21
+	TBZ $0, R4, loaded668
+	ADD $8, R1, R26
+	VLD1 (R26), V21.S[2]
+	B loaded668
+
+single667:
+	FMOVS 0(R1), F21
+
+loaded668:
+	TBZ $1, R4, single669
+	FMOVD 0(R3), F22
+	TBZ $0, R4, loaded670
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded670
+
+single669:
+	FMOVS 0(R3), F22
+
+loaded670:
+	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
+	VFMLA V20.S4, V22.S4, V11.S4
+	B fold
+
+partial9:
+	CMP $0, R4
+	BEQ fold
+	VDUP R4, V19.S4
+	SUB $0, R4, R26
+	VMOV R26, V19.S[0]
+	SUB $1, R4, R26
+	VMOV R26, V19.S[1]
+	SUB $2, R4, R26
+	VMOV R26, V19.S[2]
+	SUB $3, R4, R26
+	VMOV R26, V19.S[3]
+	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
+	TBZ $1, R4, single671
+	FMOVD 0(R2), F20
+	TBZ $0, R4, loaded672
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded672
+
+single671:
+	FMOVS 0(R2), F20
+
+loaded672:
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
+	TBZ $1, R4, single673
+	FMOVD 0(R1), F22
+	TBZ $0, R4, loaded674
+	ADD $8, R1, R26
+	VLD1 (R26), V22.S[2]
+	B loaded674
+
+single673:
+	FMOVS 0(R1), F22
+
+loaded674:
+	TBZ $1, R4, single675
+	FMOVD 0(R3), F21
+	TBZ $0, R4, loaded676
+	ADD $8, R3, R26
+	VLD1 (R26), V21.S[2]
+	B loaded676
+
+single675:
+	FMOVS 0(R3), F21
+
+loaded676:
+	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
+	VFMLA V20.S4, V21.S4, V12.S4
+	B fold
+
+partial10:
+	CMP $0, R4
+	BEQ fold
+	VDUP R4, V19.S4
+	SUB $0, R4, R26
+	VMOV R26, V19.S[0]
+	SUB $1, R4, R26
+	VMOV R26, V19.S[1]
+	SUB $2, R4, R26
+	VMOV R26, V19.S[2]
+	SUB $3, R4, R26
+	VMOV R26, V19.S[3]
+	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
+	TBZ $1, R4, single677
+	FMOVD 0(R2), F20
+	TBZ $0, R4, loaded678
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded678
+
+single677:
+	FMOVS 0(R2), F20
+
+loaded678:
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
+	TBZ $1, R4, single679
+	FMOVD 0(R1), F21
+	TBZ $0, R4, loaded680
+	ADD $8, R1, R26
+	VLD1 (R26), V21.S[2]
+	B loaded680
+
+single679:
+	FMOVS 0(R1), F21
+
+loaded680:
+	TBZ $1, R4, single681
+	FMOVD 0(R3), F22
+	TBZ $0, R4, loaded682
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded682
+
+single681:
+	FMOVS 0(R3), F22
+
+loaded682:
+	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
+	VFMLA V20.S4, V22.S4, V13.S4
+	B fold
+
+partial11:
+	CMP $0, R4
+	BEQ fold
+	VDUP R4, V19.S4
+	SUB $0, R4, R26
+	VMOV R26, V19.S[0]
+	SUB $1, R4, R26
+	VMOV R26, V19.S[1]
+	SUB $2, R4, R26
+	VMOV R26, V19.S[2]
+	SUB $3, R4, R26
+	VMOV R26, V19.S[3]
+	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
+	TBZ $1, R4, single683
+	FMOVD 0(R2), F20
+	TBZ $0, R4, loaded684
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded684
+
+single683:
+	FMOVS 0(R2), F20
+
+loaded684:
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
+	TBZ $1, R4, single685
+	FMOVD 0(R1), F22
+	TBZ $0, R4, loaded686
+	ADD $8, R1, R26
+	VLD1 (R26), V22.S[2]
+	B loaded686
+
+single685:
+	FMOVS 0(R1), F22
+
+loaded686:
+	TBZ $1, R4, single687
+	FMOVD 0(R3), F21
+	TBZ $0, R4, loaded688
+	ADD $8, R3, R26
+	VLD1 (R26), V21.S[2]
+	B loaded688
+
+single687:
+	FMOVS 0(R3), F21
+
+loaded688:
+	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
+	VFMLA V20.S4, V21.S4, V14.S4
+	B fold
+
+partial12:
+	CMP $0, R4
+	BEQ fold
+	VDUP R4, V19.S4
+	SUB $0, R4, R26
+	VMOV R26, V19.S[0]
+	SUB $1, R4, R26
+	VMOV R26, V19.S[1]
+	SUB $2, R4, R26
+	VMOV R26, V19.S[2]
+	SUB $3, R4, R26
+	VMOV R26, V19.S[3]
+	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
+	TBZ $1, R4, single689
+	FMOVD 0(R2), F20
+	TBZ $0, R4, loaded690
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded690
+
+single689:
+	FMOVS 0(R2), F20
+
+loaded690:
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
+	TBZ $1, R4, single691
+	FMOVD 0(R1), F21
+	TBZ $0, R4, loaded692
+	ADD $8, R1, R26
+	VLD1 (R26), V21.S[2]
+	B loaded692
+
+single691:
+	FMOVS 0(R1), F21
+
+loaded692:
+	TBZ $1, R4, single693
+	FMOVD 0(R3), F22
+	TBZ $0, R4, loaded694
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded694
+
+single693:
+	FMOVS 0(R3), F22
+
+loaded694:
+	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
+	VFMLA V20.S4, V22.S4, V15.S4
+	B fold
+
+partial13:
+	CMP $0, R4
+	BEQ fold
+	VDUP R4, V19.S4
+	SUB $0, R4, R26
+	VMOV R26, V19.S[0]
+	SUB $1, R4, R26
+	VMOV R26, V19.S[1]
+	SUB $2, R4, R26
+	VMOV R26, V19.S[2]
+	SUB $3, R4, R26
+	VMOV R26, V19.S[3]
+	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
+	TBZ $1, R4, single695
+	FMOVD 0(R2), F20
+	TBZ $0, R4, loaded696
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded696
+
+single695:
+	FMOVS 0(R2), F20
+
+loaded696:
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
+	TBZ $1, R4, single697
+	FMOVD 0(R1), F22
+	TBZ $0, R4, loaded698
+	ADD $8, R1, R26
+	VLD1 (R26), V22.S[2]
+	B loaded698
+
+single697:
+	FMOVS 0(R1), F22
+
+loaded698:
+	TBZ $1, R4, single699
+	FMOVD 0(R3), F21
+	TBZ $0, R4, loaded700
+	ADD $8, R3, R26
+	VLD1 (R26), V21.S[2]
+	B loaded700
+
+single699:
+	FMOVS 0(R3), F21
+
+loaded700:
+	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
+	VFMLA V20.S4, V21.S4, V16.S4
+	B fold
+
+partial14:
+	CMP $0, R4
+	BEQ fold
+	VDUP R4, V19.S4
+	SUB $0, R4, R26
+	VMOV R26, V19.S[0]
+	SUB $1, R4, R26
+	VMOV R26, V19.S[1]
+	SUB $2, R4, R26
+	VMOV R26, V19.S[2]
+	SUB $3, R4, R26
+	VMOV R26, V19.S[3]
+	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
+	TBZ $1, R4, single701
+	FMOVD 0(R2), F20
+	TBZ $0, R4, loaded702
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded702
+
+single701:
+	FMOVS 0(R2), F20
+
+loaded702:
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
+	TBZ $1, R4, single703
+	FMOVD 0(R1), F21
+	TBZ $0, R4, loaded704
+	ADD $8, R1, R26
+	VLD1 (R26), V21.S[2]
+	B loaded704
+
+single703:
+	FMOVS 0(R1), F21
+
+loaded704:
+	TBZ $1, R4, single705
+	FMOVD 0(R3), F22
+	TBZ $0, R4, loaded706
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded706
+
+single705:
+	FMOVS 0(R3), F22
+
+loaded706:
+	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
+	VFMLA V20.S4, V22.S4, V17.S4
+	B fold
+
+partial15:
+	CMP $0, R4
+	BEQ fold
+	VDUP R4, V19.S4
+	SUB $0, R4, R26
+	VMOV R26, V19.S[0]
+	SUB $1, R4, R26
+	VMOV R26, V19.S[1]
+	SUB $2, R4, R26
+	VMOV R26, V19.S[2]
+	SUB $3, R4, R26
+	VMOV R26, V19.S[3]
+	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
+	TBZ $1, R4, single707
+	FMOVD 0(R2), F20
+	TBZ $0, R4, loaded708
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded708
+
+single707:
+	FMOVS 0(R2), F20
+
+loaded708:
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
+	TBZ $1, R4, single709
+	FMOVD 0(R1), F22
+	TBZ $0, R4, loaded710
+	ADD $8, R1, R26
+	VLD1 (R26), V22.S[2]
+	B loaded710
+
+single709:
+	FMOVS 0(R1), F22
+
+loaded710:
+	TBZ $1, R4, single711
+	FMOVD 0(R3), F21
+	TBZ $0, R4, loaded712
+	ADD $8, R3, R26
+	VLD1 (R26), V21.S[2]
+	B loaded712
+
+single711:
+	FMOVS 0(R3), F21
+
+loaded712:
+	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
+	VFMLA V20.S4, V21.S4, V18.S4
+
+fold:
+	CMP $0, R0
+	BEQ tree
+	FMOVQ F3, 0(R0)
+	FMOVQ F4, 16(R0)
+	FMOVQ F5, 32(R0)
+	FMOVQ F6, 48(R0)
+	FMOVQ F7, 64(R0)
+	FMOVQ F8, 80(R0)
+	FMOVQ F9, 96(R0)
+	FMOVQ F10, 112(R0)
+	FMOVQ F11, 128(R0)
+	FMOVQ F12, 144(R0)
+	FMOVQ F13, 160(R0)
+	FMOVQ F14, 176(R0)
+	FMOVQ F15, 192(R0)
+	FMOVQ F16, 208(R0)
+	FMOVQ F17, 224(R0)
+	FMOVQ F18, 240(R0)
+
+tree:
+	WORD $0x4e2bd463 // FADD V3.4S, V3.4S, V11.4S
+	WORD $0x4e2cd484 // FADD V4.4S, V4.4S, V12.4S
+	WORD $0x4e2dd4a5 // FADD V5.4S, V5.4S, V13.4S
+	WORD $0x4e2ed4c6 // FADD V6.4S, V6.4S, V14.4S
+	WORD $0x4e2fd4e7 // FADD V7.4S, V7.4S, V15.4S
+	WORD $0x4e30d508 // FADD V8.4S, V8.4S, V16.4S
+	WORD $0x4e31d529 // FADD V9.4S, V9.4S, V17.4S
+	WORD $0x4e32d54a // FADD V10.4S, V10.4S, V18.4S
+	WORD $0x4e27d463 // FADD V3.4S, V3.4S, V7.4S
+	WORD $0x4e28d484 // FADD V4.4S, V4.4S, V8.4S
+	WORD $0x4e29d4a5 // FADD V5.4S, V5.4S, V9.4S
+	WORD $0x4e2ad4c6 // FADD V6.4S, V6.4S, V10.4S
+	WORD $0x4e25d463 // FADD V3.4S, V3.4S, V5.4S
+	WORD $0x4e26d484 // FADD V4.4S, V4.4S, V6.4S
+	WORD $0x4e24d463 // FADD V3.4S, V3.4S, V4.4S
+	VEXT $8, V3.B16, V3.B16, V19.B16
+	WORD $0x4e33d463 // FADD V3.4S, V3.4S, V19.4S
+	VMOV V3.S[1], V19.S[0]
+	WORD $0x4e33d463 // FADD V3.4S, V3.4S, V19.4S
+	FMOVS F3, ret+48(FP)
+	RET
+
+// func LayerNormBackwardNEON(dx *float32, dy *float32, x *float32, gamma *float32, n int, mean float32, rstd float32, a float32, b float32)
+TEXT ·LayerNormBackwardNEON(SB), NOSPLIT, $0-56
+	MOVD dx+0(FP), R0
+	MOVD dy+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVD gamma+24(FP), R3
+	MOVD n+32(FP), R4
+	FMOVS mean+40(FP), F0
+	VDUP V0.S[0], V0.S4
+	FMOVS rstd+44(FP), F1
+	VDUP V1.S[0], V1.S4
+	FMOVS a+48(FP), F2
+	VDUP V2.S[0], V2.S4
+	FMOVS b+52(FP), F3
+	VDUP V3.S[0], V3.S4
+	SUBS $16, R4
+	BLT blocks_end
+
+blocks:
+	FMOVQ 0(R2), F4
+	FMOVQ 16(R2), F5
+	FMOVQ 32(R2), F6
+	FMOVQ 48(R2), F7
+	WORD $0x4ea0d484 // FSUB V4.4S, V4.4S, V0.4S
+	WORD $0x4ea0d4a5 // FSUB V5.4S, V5.4S, V0.4S
+	WORD $0x4ea0d4c6 // FSUB V6.4S, V6.4S, V0.4S
+	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
+	WORD $0x6e21dc84 // FMUL V4.4S, V4.4S, V1.4S
+	WORD $0x6e21dca5 // FMUL V5.4S, V5.4S, V1.4S
+	WORD $0x6e21dcc6 // FMUL V6.4S, V6.4S, V1.4S
+	WORD $0x6e21dce7 // FMUL V7.4S, V7.4S, V1.4S
+	FMOVQ 0(R1), F8
+	FMOVQ 16(R1), F9
+	FMOVQ 32(R1), F10
+	FMOVQ 48(R1), F11
+	FMOVQ 0(R3), F12
+	FMOVQ 16(R3), F13
+	FMOVQ 32(R3), F14
+	FMOVQ 48(R3), F15
+	WORD $0x6e2cdd0c // FMUL V12.4S, V8.4S, V12.4S
+	WORD $0x6e2ddd2d // FMUL V13.4S, V9.4S, V13.4S
+	WORD $0x6e2edd4e // FMUL V14.4S, V10.4S, V14.4S
+	WORD $0x6e2fdd6f // FMUL V15.4S, V11.4S, V15.4S
+	WORD $0x4ea2d58c // FSUB V12.4S, V12.4S, V2.4S
+	WORD $0x4ea2d5ad // FSUB V13.4S, V13.4S, V2.4S
+	WORD $0x4ea2d5ce // FSUB V14.4S, V14.4S, V2.4S
+	WORD $0x4ea2d5ef // FSUB V15.4S, V15.4S, V2.4S
+	VFMLS V3.S4, V4.S4, V12.S4
+	VFMLS V3.S4, V5.S4, V13.S4
+	VFMLS V3.S4, V6.S4, V14.S4
+	VFMLS V3.S4, V7.S4, V15.S4
+	WORD $0x6e2cdc2c // FMUL V12.4S, V1.4S, V12.4S
+	WORD $0x6e2ddc2d // FMUL V13.4S, V1.4S, V13.4S
+	WORD $0x6e2edc2e // FMUL V14.4S, V1.4S, V14.4S
+	WORD $0x6e2fdc2f // FMUL V15.4S, V1.4S, V15.4S
+	FMOVQ F12, 0(R0)
+	FMOVQ F13, 16(R0)
+	FMOVQ F14, 32(R0)
+	FMOVQ F15, 48(R0)
+	ADD $64, R0
+	ADD $64, R1
+	ADD $64, R2
+	ADD $64, R3
+	SUBS $16, R4
+	BGE blocks
+
+blocks_end:
+	ADD $16, R4
+	SUBS $4, R4
+	BLT vectors_end
+
+vectors:
+	FMOVQ 0(R2), F15
+	WORD $0x4ea0d5ef // FSUB V15.4S, V15.4S, V0.4S
+	WORD $0x6e21ddef // FMUL V15.4S, V15.4S, V1.4S
+	FMOVQ 0(R1), F14
+	FMOVQ 0(R3), F13
+	WORD $0x6e2dddcd // FMUL V13.4S, V14.4S, V13.4S
+	WORD $0x4ea2d5ad // FSUB V13.4S, V13.4S, V2.4S
+	VFMLS V3.S4, V15.S4, V13.S4
+	WORD $0x6e2ddc2d // FMUL V13.4S, V1.4S, V13.4S
+	FMOVQ F13, 0(R0)
+	ADD $16, R0
+	ADD $16, R1
+	ADD $16, R2
+	ADD $16, R3
+	SUBS $4, R4
+	BGE vectors
+
+vectors_end:
+	ADD $4, R4
+	CMP $0, R4
+	BEQ done
+	VDUP R4, V13.S4
+	SUB $0, R4, R26
+	VMOV R26, V13.S[0]
+	SUB $1, R4, R26
+	VMOV R26, V13.S[1]
+	SUB $2, R4, R26
+	VMOV R26, V13.S[2]
+	SUB $3, R4, R26
+	VMOV R26, V13.S[3]
+	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
+	TBZ $1, R4, single713
+	FMOVD 0(R2), F15
+	TBZ $0, R4, loaded714
+	ADD $8, R2, R26
+	VLD1 (R26), V15.S[2]
+	B loaded714
+
+single713:
+	FMOVS 0(R2), F15
+
+loaded714:
+	WORD $0x4ea0d5ef // FSUB V15.4S, V15.4S, V0.4S
+	WORD $0x6e21ddef // FMUL V15.4S, V15.4S, V1.4S
+	TBZ $1, R4, single715
+	FMOVD 0(R1), F14
+	TBZ $0, R4, loaded716
+	ADD $8, R1, R26
+	VLD1 (R26), V14.S[2]
+	B loaded716
+
+single715:
+	FMOVS 0(R1), F14
+
+loaded716:
+	TBZ $1, R4, single717
+	FMOVD 0(R3), F12
+	TBZ $0, R4, loaded718
+	ADD $8, R3, R26
+	VLD1 (R26), V12.S[2]
+	B loaded718
+
+single717:
+	FMOVS 0(R3), F12
+
+loaded718:
+	WORD $0x6e2cddcc // FMUL V12.4S, V14.4S, V12.4S
+	WORD $0x4ea2d58c // FSUB V12.4S, V12.4S, V2.4S
+	VFMLS V3.S4, V15.S4, V12.S4
+	WORD $0x6e2cdc2c // FMUL V12.4S, V1.4S, V12.4S
+	TBZ $1, R4, single719
+	FMOVD F12, 0(R0)
+	TBZ $0, R4, stored720
+	ADD $8, R0, R26
+	VST1 V12.S[2], (R26)
+	B stored720
+
+single719:
+	FMOVS F12, 0(R0)
+
+stored720:
+
+done:
+	RET
+
+// func ColDotNormalizedNEON(dst *float32, dy *float32, x *float32, mean *float32, rstd *float32, n int, rows int, stride int, add int)
+TEXT ·ColDotNormalizedNEON(SB), NOSPLIT, $0-72
+	MOVD dst+0(FP), R0
+	MOVD dy+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVD mean+24(FP), R3
+	MOVD rstd+32(FP), R4
+	MOVD n+40(FP), R5
+	MOVD stride+56(FP), R6
+	LSL $2, R6
+	MOVD ZR, R7
+
+columns4:
+	CMP $16, R5
+	BLT columns4_end
+	MOVD dy+8(FP), R1
+	ADD R7, R1
+	MOVD x+16(FP), R2
+	ADD R7, R2
+	MOVD mean+24(FP), R3
+	MOVD rstd+32(FP), R4
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	MOVD rows+48(FP), R8
+
+columns4_rows:
+	VLD1R (R3), [V0.S4]
+	ADD $4, R3
+	VLD1R (R4), [V1.S4]
+	ADD $4, R4
+	FMOVQ 0(R2), F6
+	FMOVQ 16(R2), F7
+	FMOVQ 32(R2), F8
+	FMOVQ 48(R2), F9
+	WORD $0x4ea0d4c6 // FSUB V6.4S, V6.4S, V0.4S
+	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
+	WORD $0x4ea0d508 // FSUB V8.4S, V8.4S, V0.4S
+	WORD $0x4ea0d529 // FSUB V9.4S, V9.4S, V0.4S
+	WORD $0x6e21dcc6 // FMUL V6.4S, V6.4S, V1.4S
+	WORD $0x6e21dce7 // FMUL V7.4S, V7.4S, V1.4S
+	WORD $0x6e21dd08 // FMUL V8.4S, V8.4S, V1.4S
+	WORD $0x6e21dd29 // FMUL V9.4S, V9.4S, V1.4S
+	FMOVQ 0(R1), F10
+	FMOVQ 16(R1), F11
+	FMOVQ 32(R1), F12
+	FMOVQ 48(R1), F13
+	VFMLA V6.S4, V10.S4, V2.S4
+	VFMLA V7.S4, V11.S4, V3.S4
+	VFMLA V8.S4, V12.S4, V4.S4
+	VFMLA V9.S4, V13.S4, V5.S4
+	ADD R6, R1
+	ADD R6, R2
+	SUBS $1, R8
+	BNE columns4_rows
+	MOVD add+64(FP), R8
+	CMP $0, R8
+	BEQ columns4_store
+	FMOVQ 0(R0), F9
+	WORD $0x4e22d522 // FADD V2.4S, V9.4S, V2.4S
+	FMOVQ 16(R0), F9
+	WORD $0x4e23d523 // FADD V3.4S, V9.4S, V3.4S
+	FMOVQ 32(R0), F9
+	WORD $0x4e24d524 // FADD V4.4S, V9.4S, V4.4S
+	FMOVQ 48(R0), F9
+	WORD $0x4e25d525 // FADD V5.4S, V9.4S, V5.4S
+
+columns4_store:
+	FMOVQ F2, 0(R0)
+	FMOVQ F3, 16(R0)
+	FMOVQ F4, 32(R0)
+	FMOVQ F5, 48(R0)
+	ADD $64, R0
+	ADD $64, R7
+	SUB $16, R5
+	B columns4
+
+columns4_end:
+
+columns2:
+	CMP $8, R5
+	BLT columns2_end
+	MOVD dy+8(FP), R1
+	ADD R7, R1
+	MOVD x+16(FP), R2
+	ADD R7, R2
+	MOVD mean+24(FP), R3
+	MOVD rstd+32(FP), R4
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	MOVD rows+48(FP), R8
+
+columns2_rows:
+	VLD1R (R3), [V0.S4]
+	ADD $4, R3
+	VLD1R (R4), [V1.S4]
+	ADD $4, R4
+	FMOVQ 0(R2), F3
+	FMOVQ 16(R2), F2
+	WORD $0x4ea0d463 // FSUB V3.4S, V3.4S, V0.4S
+	WORD $0x4ea0d442 // FSUB V2.4S, V2.4S, V0.4S
+	WORD $0x6e21dc63 // FMUL V3.4S, V3.4S, V1.4S
+	WORD $0x6e21dc42 // FMUL V2.4S, V2.4S, V1.4S
+	FMOVQ 0(R1), F9
+	FMOVQ 16(R1), F13
+	VFMLA V3.S4, V9.S4, V5.S4
+	VFMLA V2.S4, V13.S4, V4.S4
+	ADD R6, R1
+	ADD R6, R2
+	SUBS $1, R8
+	BNE columns2_rows
+	MOVD add+64(FP), R8
+	CMP $0, R8
+	BEQ columns2_store
+	FMOVQ 0(R0), F2
+	WORD $0x4e25d445 // FADD V5.4S, V2.4S, V5.4S
+	FMOVQ 16(R0), F2
+	WORD $0x4e24d444 // FADD V4.4S, V2.4S, V4.4S
+
+columns2_store:
+	FMOVQ F5, 0(R0)
+	FMOVQ F4, 16(R0)
+	ADD $32, R0
+	ADD $32, R7
+	SUB $8, R5
+	B columns2
+
+columns2_end:
+
+columns1:
+	CMP $4, R5
+	BLT columns1_end
+	MOVD dy+8(FP), R1
+	ADD R7, R1
+	MOVD x+16(FP), R2
+	ADD R7, R2
+	MOVD mean+24(FP), R3
+	MOVD rstd+32(FP), R4
+	VEOR V4.B16, V4.B16, V4.B16
+	MOVD rows+48(FP), R8
+
+columns1_rows:
+	VLD1R (R3), [V0.S4]
+	ADD $4, R3
+	VLD1R (R4), [V1.S4]
+	ADD $4, R4
+	FMOVQ 0(R2), F5
+	WORD $0x4ea0d4a5 // FSUB V5.4S, V5.4S, V0.4S
+	WORD $0x6e21dca5 // FMUL V5.4S, V5.4S, V1.4S
+	FMOVQ 0(R1), F2
+	VFMLA V5.S4, V2.S4, V4.S4
+	ADD R6, R1
+	ADD R6, R2
+	SUBS $1, R8
+	BNE columns1_rows
+	MOVD add+64(FP), R8
+	CMP $0, R8
+	BEQ columns1_store
+	FMOVQ 0(R0), F5
+	WORD $0x4e24d4a4 // FADD V4.4S, V5.4S, V4.4S
+
+columns1_store:
+	FMOVQ F4, 0(R0)
+	ADD $16, R0
+	ADD $16, R7
+	SUB $4, R5
+	B columns1
+
+columns1_end:
+	CMP $0, R5
+	BEQ done
+	VDUP R5, V4.S4
+	SUB $0, R5, R26
+	VMOV R26, V4.S[0]
+	SUB $1, R5, R26
+	VMOV R26, V4.S[1]
+	SUB $2, R5, R26
+	VMOV R26, V4.S[2]
+	SUB $3, R5, R26
+	VMOV R26, V4.S[3]
+	WORD $0x4ea08884 // CMGT V4.4S, V4.4S, #0
+	MOVD dy+8(FP), R1
+	ADD R7, R1
+	MOVD x+16(FP), R2
+	ADD R7, R2
+	MOVD mean+24(FP), R3
+	MOVD rstd+32(FP), R4
+	VEOR V5.B16, V5.B16, V5.B16
+	MOVD rows+48(FP), R8
+
+partial_rows:
+	VLD1R (R3), [V0.S4]
+	ADD $4, R3
+	VLD1R (R4), [V1.S4]
+	ADD $4, R4
+	TBZ $1, R5, single721
+	FMOVD 0(R2), F2
+	TBZ $0, R5, loaded722
+	ADD $8, R2, R26
+	VLD1 (R26), V2.S[2]
+	B loaded722
+
+single721:
+	FMOVS 0(R2), F2
+
+loaded722:
+	WORD $0x4ea0d442 // FSUB V2.4S, V2.4S, V0.4S
+	WORD $0x6e21dc42 // FMUL V2.4S, V2.4S, V1.4S
+	TBZ $1, R5, single723
+	FMOVD 0(R1), F13
+	TBZ $0, R5, loaded724
+	ADD $8, R1, R26
+	VLD1 (R26), V13.S[2]
+	B loaded724
+
+single723:
+	FMOVS 0(R1), F13
+
+loaded724:
+	VFMLA V2.S4, V13.S4, V5.S4
+	ADD R6, R1
+	ADD R6, R2
+	SUBS $1, R8
+	BNE partial_rows
+	MOVD add+64(FP), R8
+	CMP $0, R8
+	BEQ partial_store
+	TBZ $1, R5, single725
+	FMOVD 0(R0), F2
+	TBZ $0, R5, loaded726
+	ADD $8, R0, R26
+	VLD1 (R26), V2.S[2]
+	B loaded726
+
+single725:
+	FMOVS 0(R0), F2
+
+loaded726:
+	WORD $0x4e25d445 // FADD V5.4S, V2.4S, V5.4S
+
+partial_store:
+	TBZ $1, R5, single727
+	FMOVD F5, 0(R0)
+	TBZ $0, R5, stored728
+	ADD $8, R0, R26
+	VST1 V5.S[2], (R26)
+	B stored728
+
+single727:
+	FMOVS F5, 0(R0)
+
+stored728:
+
+done:
+	RET
+
+// func ColSumsShiftedNEON(dst *float32, x *float32, shift *float32, n int, rows int, stride int, add int)
+TEXT ·ColSumsShiftedNEON(SB), NOSPLIT, $0-56
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD shift+16(FP), R2
+	MOVD n+24(FP), R3
+	MOVD stride+40(FP), R4
+	LSL $2, R4
+	MOVD ZR, R5
+
+columns4:
+	CMP $16, R3
+	BLT columns4_end
+	MOVD x+8(FP), R1
+	ADD R5, R1
+	MOVD shift+16(FP), R2
+	ADD R5, R2
+	FMOVQ 0(R2), F0
+	FMOVQ 16(R2), F1
+	FMOVQ 32(R2), F2
+	FMOVQ 48(R2), F3
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	MOVD rows+32(FP), R6
+
+columns4_rows:
+	FMOVQ 0(R1), F8
+	FMOVQ 16(R1), F9
+	FMOVQ 32(R1), F10
+	FMOVQ 48(R1), F11
+	WORD $0x4ea0d508 // FSUB V8.4S, V8.4S, V0.4S
+	WORD $0x4ea1d529 // FSUB V9.4S, V9.4S, V1.4S
+	WORD $0x4ea2d54a // FSUB V10.4S, V10.4S, V2.4S
+	WORD $0x4ea3d56b // FSUB V11.4S, V11.4S, V3.4S
+	WORD $0x4e28d484 // FADD V4.4S, V4.4S, V8.4S
+	WORD $0x4e29d4a5 // FADD V5.4S, V5.4S, V9.4S
+	WORD $0x4e2ad4c6 // FADD V6.4S, V6.4S, V10.4S
+	WORD $0x4e2bd4e7 // FADD V7.4S, V7.4S, V11.4S
+	ADD R4, R1
+	SUBS $1, R6
+	BNE columns4_rows
+	MOVD add+48(FP), R6
+	CMP $0, R6
+	BEQ columns4_store
+	FMOVQ 0(R0), F11
+	WORD $0x4e24d564 // FADD V4.4S, V11.4S, V4.4S
+	FMOVQ 16(R0), F11
+	WORD $0x4e25d565 // FADD V5.4S, V11.4S, V5.4S
+	FMOVQ 32(R0), F11
+	WORD $0x4e26d566 // FADD V6.4S, V11.4S, V6.4S
+	FMOVQ 48(R0), F11
+	WORD $0x4e27d567 // FADD V7.4S, V11.4S, V7.4S
+
+columns4_store:
+	FMOVQ F4, 0(R0)
+	FMOVQ F5, 16(R0)
+	FMOVQ F6, 32(R0)
+	FMOVQ F7, 48(R0)
+	ADD $64, R0
+	ADD $64, R5
+	SUB $16, R3
+	B columns4
+
+columns4_end:
+
+columns2:
+	CMP $8, R3
+	BLT columns2_end
+	MOVD x+8(FP), R1
+	ADD R5, R1
+	MOVD shift+16(FP), R2
+	ADD R5, R2
+	FMOVQ 0(R2), F3
+	FMOVQ 16(R2), F2
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V0.B16, V0.B16, V0.B16
+	MOVD rows+32(FP), R6
+
+columns2_rows:
+	FMOVQ 0(R1), F7
+	FMOVQ 16(R1), F6
+	WORD $0x4ea3d4e7 // FSUB V7.4S, V7.4S, V3.4S
+	WORD $0x4ea2d4c6 // FSUB V6.4S, V6.4S, V2.4S
+	WORD $0x4e27d421 // FADD V1.4S, V1.4S, V7.4S
+	WORD $0x4e26d400 // FADD V0.4S, V0.4S, V6.4S
+	ADD R4, R1
+	SUBS $1, R6
+	BNE columns2_rows
+	MOVD add+48(FP), R6
+	CMP $0, R6
+	BEQ columns2_store
+	FMOVQ 0(R0), F6
+	WORD $0x4e21d4c1 // FADD V1.4S, V6.4S, V1.4S
+	FMOVQ 16(R0), F6
+	WORD $0x4e20d4c0 // FADD V0.4S, V6.4S, V0.4S
+
+columns2_store:
+	FMOVQ F1, 0(R0)
+	FMOVQ F0, 16(R0)
+	ADD $32, R0
+	ADD $32, R5
+	SUB $8, R3
+	B columns2
+
+columns2_end:
+
+columns1:
+	CMP $4, R3
+	BLT columns1_end
+	MOVD x+8(FP), R1
+	ADD R5, R1
+	MOVD shift+16(FP), R2
+	ADD R5, R2
+	FMOVQ 0(R2), F2
+	VEOR V3.B16, V3.B16, V3.B16
+	MOVD rows+32(FP), R6
+
+columns1_rows:
+	FMOVQ 0(R1), F0
+	WORD $0x4ea2d400 // FSUB V0.4S, V0.4S, V2.4S
+	WORD $0x4e20d463 // FADD V3.4S, V3.4S, V0.4S
+	ADD R4, R1
+	SUBS $1, R6
+	BNE columns1_rows
+	MOVD add+48(FP), R6
+	CMP $0, R6
+	BEQ columns1_store
+	FMOVQ 0(R0), F0
+	WORD $0x4e23d403 // FADD V3.4S, V0.4S, V3.4S
+
+columns1_store:
+	FMOVQ F3, 0(R0)
+	ADD $16, R0
+	ADD $16, R5
+	SUB $4, R3
+	B columns1
+
+columns1_end:
+	CMP $0, R3
+	BEQ done
+	VDUP R3, V2.S4
+	SUB $0, R3, R26
+	VMOV R26, V2.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V2.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V2.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V2.S[3]
+	WORD $0x4ea08842 // CMGT V2.4S, V2.4S, #0
+	MOVD x+8(FP), R1
+	ADD R5, R1
+	MOVD shift+16(FP), R2
+	ADD R5, R2
+	TBZ $1, R3, single729
+	FMOVD 0(R2), F3
+	TBZ $0, R3, loaded730
+	ADD $8, R2, R26
+	VLD1 (R26), V3.S[2]
+	B loaded730
+
+single729:
+	FMOVS 0(R2), F3
+
+loaded730:
+	VEOR V0.B16, V0.B16, V0.B16
+	MOVD rows+32(FP), R6
+
+partial_rows:
+	TBZ $1, R3, single731
+	FMOVD 0(R1), F1
+	TBZ $0, R3, loaded732
+	ADD $8, R1, R26
+	VLD1 (R26), V1.S[2]
+	B loaded732
+
+single731:
+	FMOVS 0(R1), F1
+
+loaded732:
+	WORD $0x4ea3d421 // FSUB V1.4S, V1.4S, V3.4S
+	WORD $0x4e21d400 // FADD V0.4S, V0.4S, V1.4S
+	ADD R4, R1
+	SUBS $1, R6
+	BNE partial_rows
+	MOVD add+48(FP), R6
+	CMP $0, R6
+	BEQ partial_store
+	TBZ $1, R3, single733
+	FMOVD 0(R0), F1
+	TBZ $0, R3, loaded734
+	ADD $8, R0, R26
+	VLD1 (R26), V1.S[2]
+	B loaded734
+
+single733:
+	FMOVS 0(R0), F1
+
+loaded734:
+	WORD $0x4e20d420 // FADD V0.4S, V1.4S, V0.4S
+
+partial_store:
+	TBZ $1, R3, single735
+	FMOVD F0, 0(R0)
+	TBZ $0, R3, stored736
+	ADD $8, R0, R26
+	VST1 V0.S[2], (R26)
+	B stored736
+
+single735:
+	FMOVS F0, 0(R0)
+
+stored736:
+
+done:
+	RET
+
+// func ColSumSquaresShiftedNEON(dst *float32, x *float32, shift *float32, n int, rows int, stride int, add int)
+TEXT ·ColSumSquaresShiftedNEON(SB), NOSPLIT, $0-56
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD shift+16(FP), R2
+	MOVD n+24(FP), R3
+	MOVD stride+40(FP), R4
+	LSL $2, R4
+	MOVD ZR, R5
+
+columns4:
+	CMP $16, R3
+	BLT columns4_end
+	MOVD x+8(FP), R1
+	ADD R5, R1
+	MOVD shift+16(FP), R2
+	ADD R5, R2
+	FMOVQ 0(R2), F0
+	FMOVQ 16(R2), F1
+	FMOVQ 32(R2), F2
+	FMOVQ 48(R2), F3
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	MOVD rows+32(FP), R6
+
+columns4_rows:
+	FMOVQ 0(R1), F8
+	FMOVQ 16(R1), F9
+	FMOVQ 32(R1), F10
+	FMOVQ 48(R1), F11
+	WORD $0x4ea0d508 // FSUB V8.4S, V8.4S, V0.4S
+	WORD $0x4ea1d529 // FSUB V9.4S, V9.4S, V1.4S
+	WORD $0x4ea2d54a // FSUB V10.4S, V10.4S, V2.4S
+	WORD $0x4ea3d56b // FSUB V11.4S, V11.4S, V3.4S
+	VFMLA V8.S4, V8.S4, V4.S4
+	VFMLA V9.S4, V9.S4, V5.S4
+	VFMLA V10.S4, V10.S4, V6.S4
+	VFMLA V11.S4, V11.S4, V7.S4
+	ADD R4, R1
+	SUBS $1, R6
+	BNE columns4_rows
+	MOVD add+48(FP), R6
+	CMP $0, R6
+	BEQ columns4_store
+	FMOVQ 0(R0), F11
+	WORD $0x4e24d564 // FADD V4.4S, V11.4S, V4.4S
+	FMOVQ 16(R0), F11
+	WORD $0x4e25d565 // FADD V5.4S, V11.4S, V5.4S
+	FMOVQ 32(R0), F11
+	WORD $0x4e26d566 // FADD V6.4S, V11.4S, V6.4S
+	FMOVQ 48(R0), F11
+	WORD $0x4e27d567 // FADD V7.4S, V11.4S, V7.4S
+
+columns4_store:
+	FMOVQ F4, 0(R0)
+	FMOVQ F5, 16(R0)
+	FMOVQ F6, 32(R0)
+	FMOVQ F7, 48(R0)
+	ADD $64, R0
+	ADD $64, R5
+	SUB $16, R3
+	B columns4
+
+columns4_end:
+
+columns2:
+	CMP $8, R3
+	BLT columns2_end
+	MOVD x+8(FP), R1
+	ADD R5, R1
+	MOVD shift+16(FP), R2
+	ADD R5, R2
+	FMOVQ 0(R2), F3
+	FMOVQ 16(R2), F2
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V0.B16, V0.B16, V0.B16
+	MOVD rows+32(FP), R6
+
+columns2_rows:
+	FMOVQ 0(R1), F7
+	FMOVQ 16(R1), F6
+	WORD $0x4ea3d4e7 // FSUB V7.4S, V7.4S, V3.4S
+	WORD $0x4ea2d4c6 // FSUB V6.4S, V6.4S, V2.4S
+	VFMLA V7.S4, V7.S4, V1.S4
+	VFMLA V6.S4, V6.S4, V0.S4
+	ADD R4, R1
+	SUBS $1, R6
+	BNE columns2_rows
+	MOVD add+48(FP), R6
+	CMP $0, R6
+	BEQ columns2_store
+	FMOVQ 0(R0), F6
+	WORD $0x4e21d4c1 // FADD V1.4S, V6.4S, V1.4S
+	FMOVQ 16(R0), F6
+	WORD $0x4e20d4c0 // FADD V0.4S, V6.4S, V0.4S
+
+columns2_store:
+	FMOVQ F1, 0(R0)
+	FMOVQ F0, 16(R0)
+	ADD $32, R0
+	ADD $32, R5
+	SUB $8, R3
+	B columns2
+
+columns2_end:
+
+columns1:
+	CMP $4, R3
+	BLT columns1_end
+	MOVD x+8(FP), R1
+	ADD R5, R1
+	MOVD shift+16(FP), R2
+	ADD R5, R2
+	FMOVQ 0(R2), F2
+	VEOR V3.B16, V3.B16, V3.B16
+	MOVD rows+32(FP), R6
+
+columns1_rows:
+	FMOVQ 0(R1), F0
+	WORD $0x4ea2d400 // FSUB V0.4S, V0.4S, V2.4S
+	VFMLA V0.S4, V0.S4, V3.S4
+	ADD R4, R1
+	SUBS $1, R6
+	BNE columns1_rows
+	MOVD add+48(FP), R6
+	CMP $0, R6
+	BEQ columns1_store
+	FMOVQ 0(R0), F0
+	WORD $0x4e23d403 // FADD V3.4S, V0.4S, V3.4S
+
+columns1_store:
+	FMOVQ F3, 0(R0)
+	ADD $16, R0
+	ADD $16, R5
+	SUB $4, R3
+	B columns1
+
+columns1_end:
+	CMP $0, R3
+	BEQ done
+	VDUP R3, V2.S4
+	SUB $0, R3, R26
+	VMOV R26, V2.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V2.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V2.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V2.S[3]
+	WORD $0x4ea08842 // CMGT V2.4S, V2.4S, #0
+	MOVD x+8(FP), R1
+	ADD R5, R1
+	MOVD shift+16(FP), R2
+	ADD R5, R2
+	TBZ $1, R3, single737
+	FMOVD 0(R2), F3
+	TBZ $0, R3, loaded738
+	ADD $8, R2, R26
+	VLD1 (R26), V3.S[2]
+	B loaded738
+
+single737:
+	FMOVS 0(R2), F3
+
+loaded738:
+	VEOR V0.B16, V0.B16, V0.B16
+	MOVD rows+32(FP), R6
+
+partial_rows:
+	TBZ $1, R3, single739
+	FMOVD 0(R1), F1
+	TBZ $0, R3, loaded740
+	ADD $8, R1, R26
+	VLD1 (R26), V1.S[2]
+	B loaded740
+
+single739:
+	FMOVS 0(R1), F1
+
+loaded740:
+	WORD $0x4ea3d421 // FSUB V1.4S, V1.4S, V3.4S
+	VFMLA V1.S4, V1.S4, V0.S4
+	ADD R4, R1
+	SUBS $1, R6
+	BNE partial_rows
+	MOVD add+48(FP), R6
+	CMP $0, R6
+	BEQ partial_store
+	TBZ $1, R3, single741
+	FMOVD 0(R0), F1
+	TBZ $0, R3, loaded742
+	ADD $8, R0, R26
+	VLD1 (R26), V1.S[2]
+	B loaded742
+
+single741:
+	FMOVS 0(R0), F1
+
+loaded742:
+	WORD $0x4e20d420 // FADD V0.4S, V1.4S, V0.4S
+
+partial_store:
+	TBZ $1, R3, single743
+	FMOVD F0, 0(R0)
+	TBZ $0, R3, stored744
+	ADD $8, R0, R26
+	VST1 V0.S[2], (R26)
+	B stored744
+
+single743:
+	FMOVS F0, 0(R0)
+
+stored744:
+
+done:
+	RET
+
+// func ColAffineNEON(dst *float32, x *float32, scale *float32, shift *float32, rows int, cols int)
+TEXT ·ColAffineNEON(SB), NOSPLIT, $0-48
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD scale+16(FP), R2
+	MOVD shift+24(FP), R3
+	MOVD rows+32(FP), R4
+	MOVD cols+40(FP), R5
+	MOVD R5, R6
+	AND $3, R6
+	VDUP R6, V0.S4
+	SUB $0, R6, R26
+	VMOV R26, V0.S[0]
+	SUB $1, R6, R26
+	VMOV R26, V0.S[1]
+	SUB $2, R6, R26
+	VMOV R26, V0.S[2]
+	SUB $3, R6, R26
+	VMOV R26, V0.S[3]
+	WORD $0x4ea08800 // CMGT V0.4S, V0.4S, #0
+
+row:
+	MOVD R5, R6
+	MOVD R2, R7
+	MOVD R3, R8
+	SUBS $16, R6
+	BLT blocks_end
+
+blocks:
+	FMOVQ 0(R1), F1
+	FMOVQ 16(R1), F2
+	FMOVQ 32(R1), F3
+	FMOVQ 48(R1), F4
+	FMOVQ 0(R7), F5
+	FMOVQ 16(R7), F6
+	FMOVQ 32(R7), F7
+	FMOVQ 48(R7), F8
+	FMOVQ 0(R8), F9
+	FMOVQ 16(R8), F10
+	FMOVQ 32(R8), F11
+	FMOVQ 48(R8), F12
+	VFMLA V5.S4, V1.S4, V9.S4
+	VFMLA V6.S4, V2.S4, V10.S4
+	VFMLA V7.S4, V3.S4, V11.S4
+	VFMLA V8.S4, V4.S4, V12.S4
+	FMOVQ F9, 0(R0)
+	FMOVQ F10, 16(R0)
+	FMOVQ F11, 32(R0)
+	FMOVQ F12, 48(R0)
+	ADD $64, R0
+	ADD $64, R1
+	ADD $64, R7
+	ADD $64, R8
+	SUBS $16, R6
+	BGE blocks
+
+blocks_end:
+	ADD $16, R6
+	SUBS $4, R6
+	BLT vectors_end
+
+vectors:
+	FMOVQ 0(R1), F12
+	FMOVQ 0(R7), F11
+	FMOVQ 0(R8), F10
+	VFMLA V11.S4, V12.S4, V10.S4
+	FMOVQ F10, 0(R0)
+	ADD $16, R0
+	ADD $16, R1
+	ADD $16, R7
+	ADD $16, R8
+	SUBS $4, R6
+	BGE vectors
+
+vectors_end:
+	ADD $4, R6
+	CMP $0, R6
+	BEQ row_end
+	TBZ $1, R6, single745
+	FMOVD 0(R1), F10
+	TBZ $0, R6, loaded746
+	ADD $8, R1, R26
+	VLD1 (R26), V10.S[2]
+	B loaded746
+
+single745:
+	FMOVS 0(R1), F10
+
+loaded746:
+	TBZ $1, R6, single747
+	FMOVD 0(R7), F11
+	TBZ $0, R6, loaded748
+	ADD $8, R7, R26
+	VLD1 (R26), V11.S[2]
+	B loaded748
+
+single747:
+	FMOVS 0(R7), F11
+
+loaded748:
+	TBZ $1, R6, single749
+	FMOVD 0(R8), F12
+	TBZ $0, R6, loaded750
+	ADD $8, R8, R26
+	VLD1 (R26), V12.S[2]
+	B loaded750
+
+single749:
+	FMOVS 0(R8), F12
+
+loaded750:
+	VFMLA V11.S4, V10.S4, V12.S4
+	TBZ $1, R6, single751
+	FMOVD F12, 0(R0)
+	TBZ $0, R6, stored752
+	ADD $8, R0, R26
+	VST1 V12.S[2], (R26)
+	B stored752
+
+single751:
+	FMOVS F12, 0(R0)
+
+stored752:
+	LSL $2, R6
+	ADD R6, R0
+	ADD R6, R1
+
+row_end:
+	SUBS $1, R4
+	BNE row
+	RET
+
+// func BiasReLUNEON(dst *float32, x *float32, bias *float32, rows int, cols int)
+TEXT ·BiasReLUNEON(SB), NOSPLIT, $0-40
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD bias+16(FP), R2
+	MOVD rows+24(FP), R3
+	MOVD cols+32(FP), R4
+	MOVD $0x00000000, R26
+	VDUP R26, V0.S4
+	MOVD R4, R5
+	AND $3, R5
+	VDUP R5, V1.S4
+	SUB $0, R5, R26
+	VMOV R26, V1.S[0]
+	SUB $1, R5, R26
+	VMOV R26, V1.S[1]
+	SUB $2, R5, R26
+	VMOV R26, V1.S[2]
+	SUB $3, R5, R26
+	VMOV R26, V1.S[3]
+	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
+
+row:
+	MOVD R4, R5
+	MOVD R2, R6
+	SUBS $16, R5
+	BLT blocks_end
+
+blocks:
+	FMOVQ 0(R1), F2
+	FMOVQ 16(R1), F3
+	FMOVQ 32(R1), F4
+	FMOVQ 48(R1), F5
+	FMOVQ 0(R6), F6
+	FMOVQ 16(R6), F7
+	FMOVQ 32(R6), F8
+	FMOVQ 48(R6), F9
+	WORD $0x4e26d446 // FADD V6.4S, V2.4S, V6.4S
+	WORD $0x4e27d467 // FADD V7.4S, V3.4S, V7.4S
+	WORD $0x4e28d488 // FADD V8.4S, V4.4S, V8.4S
+	WORD $0x4e29d4a9 // FADD V9.4S, V5.4S, V9.4S
+	WORD $0x6ea6e405 // FCMGT V5.4S, V0.4S, V6.4S
+	WORD $0x6ea51c06 // BIT V6.16B, V0.16B, V5.16B
+	WORD $0x6ea7e405 // FCMGT V5.4S, V0.4S, V7.4S
+	WORD $0x6ea51c07 // BIT V7.16B, V0.16B, V5.16B
+	WORD $0x6ea8e405 // FCMGT V5.4S, V0.4S, V8.4S
+	WORD $0x6ea51c08 // BIT V8.16B, V0.16B, V5.16B
+	WORD $0x6ea9e405 // FCMGT V5.4S, V0.4S, V9.4S
+	WORD $0x6ea51c09 // BIT V9.16B, V0.16B, V5.16B
+	FMOVQ F6, 0(R0)
+	FMOVQ F7, 16(R0)
+	FMOVQ F8, 32(R0)
+	FMOVQ F9, 48(R0)
+	ADD $64, R0
+	ADD $64, R1
+	ADD $64, R6
+	SUBS $16, R5
+	BGE blocks
+
+blocks_end:
+	ADD $16, R5
+	SUBS $4, R5
+	BLT vectors_end
+
+vectors:
+	FMOVQ 0(R1), F9
+	FMOVQ 0(R6), F8
+	WORD $0x4e28d528 // FADD V8.4S, V9.4S, V8.4S
+	WORD $0x6ea8e409 // FCMGT V9.4S, V0.4S, V8.4S
+	WORD $0x6ea91c08 // BIT V8.16B, V0.16B, V9.16B
+	FMOVQ F8, 0(R0)
+	ADD $16, R0
+	ADD $16, R1
+	ADD $16, R6
+	SUBS $4, R5
+	BGE vectors
+
+vectors_end:
+	ADD $4, R5
+	CMP $0, R5
+	BEQ row_end
+	TBZ $1, R5, single753
+	FMOVD 0(R1), F8
+	TBZ $0, R5, loaded754
+	ADD $8, R1, R26
+	VLD1 (R26), V8.S[2]
+	B loaded754
+
+single753:
+	FMOVS 0(R1), F8
+
+loaded754:
+	TBZ $1, R5, single755
+	FMOVD 0(R6), F9
+	TBZ $0, R5, loaded756
+	ADD $8, R6, R26
+	VLD1 (R26), V9.S[2]
+	B loaded756
+
+single755:
+	FMOVS 0(R6), F9
+
+loaded756:
+	WORD $0x4e29d509 // FADD V9.4S, V8.4S, V9.4S
+	WORD $0x6ea9e408 // FCMGT V8.4S, V0.4S, V9.4S
+	WORD $0x6ea81c09 // BIT V9.16B, V0.16B, V8.16B
+	TBZ $1, R5, single757
+	FMOVD F9, 0(R0)
+	TBZ $0, R5, stored758
+	ADD $8, R0, R26
+	VST1 V9.S[2], (R26)
+	B stored758
+
+single757:
+	FMOVS F9, 0(R0)
+
+stored758:
+	LSL $2, R5
+	ADD R5, R0
+	ADD R5, R1
+
+row_end:
+	SUBS $1, R3
+	BNE row
+	RET
+
+// func BiasTanhNEON(dst *float32, x *float32, bias *float32, rows int, cols int)
+TEXT ·BiasTanhNEON(SB), NOSPLIT, $0-40
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD bias+16(FP), R2
+	MOVD rows+24(FP), R3
+	MOVD cols+32(FP), R4
+	MOVD $0x80000000, R26
+	VDUP R26, V0.S4
+	MOVD $0xc111999a, R26
+	VDUP R26, V1.S4
+	MOVD $0x4038aa3b, R26
+	VDUP R26, V2.S4
+	MOVD $0x4b40007f, R26
+	VDUP R26, V3.S4
+	MOVD $0x3eb17218, R26
+	VDUP R26, V4.S4
+	MOVD $0xb082e308, R26
+	VDUP R26, V5.S4
+	MOVD $0x3d352284, R26
+	VDUP R26, V6.S4
+	MOVD $0x3e091cd5, R26
+	VDUP R26, V7.S4
+	MOVD $0x3eaaac5c, R26
+	VDUP R26, V8.S4
+	MOVD $0x3f2aaa49, R26
+	VDUP R26, V9.S4
+	MOVD $0x3f7ffffe, R26
+	VDUP R26, V10.S4
+	MOVD $0xbf000000, R26
+	VDUP R26, V11.S4
+	MOVD $0x3f000000, R26
+	VDUP R26, V12.S4
+	MOVD R4, R5
+	AND $3, R5
+	VDUP R5, V13.S4
+	SUB $0, R5, R26
+	VMOV R26, V13.S[0]
+	SUB $1, R5, R26
+	VMOV R26, V13.S[1]
+	SUB $2, R5, R26
+	VMOV R26, V13.S[2]
+	SUB $3, R5, R26
+	VMOV R26, V13.S[3]
+	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
+
+row:
+	MOVD R4, R5
+	MOVD R2, R6
+	SUBS $8, R5
+	BLT blocks_end
+
+blocks:
+	FMOVQ 0(R1), F14
+	FMOVQ 16(R1), F15
+	FMOVQ 0(R6), F16
+	FMOVQ 16(R6), F17
+	WORD $0x4e30d5d0 // FADD V16.4S, V14.4S, V16.4S
+	WORD $0x4e31d5f1 // FADD V17.4S, V15.4S, V17.4S
+	VORR V16.B16, V0.B16, V15.B16
+	VORR V17.B16, V0.B16, V14.B16
+	WORD $0x6eafe432 // FCMGT V18.4S, V1.4S, V15.4S
+	WORD $0x6eb21c2f // BIT V15.16B, V1.16B, V18.16B
+	WORD $0x6eaee432 // FCMGT V18.4S, V1.4S, V14.4S
+	WORD $0x6eb21c2e // BIT V14.16B, V1.16B, V18.16B
+	VMOV V3.B16, V18.B16
+	VFMLA V2.S4, V15.S4, V18.S4
+	VMOV V3.B16, V19.B16
+	VFMLA V2.S4, V14.S4, V19.S4
+	WORD $0x4ea3d654 // FSUB V20.4S, V18.4S, V3.4S
+	WORD $0x4ea3d675 // FSUB V21.4S, V19.4S, V3.4S
+	VFMLS V4.S4, V20.S4, V15.S4
+	VFMLS V4.S4, V21.S4, V14.S4
+	VFMLS V5.S4, V20.S4, V15.S4
+	VFMLS V5.S4, V21.S4, V14.S4
+	VMOV V7.B16, V21.B16
+	VFMLA V15.S4, V6.S4, V21.S4
+	VMOV V7.B16, V20.B16
+	VFMLA V14.S4, V6.S4, V20.S4
+	VMOV V8.B16, V22.B16
+	VFMLA V15.S4, V21.S4, V22.S4
+	VMOV V8.B16, V21.B16
+	VFMLA V14.S4, V20.S4, V21.S4
+	VMOV V9.B16, V20.B16
+	VFMLA V15.S4, V22.S4, V20.S4
+	VMOV V9.B16, V22.B16
+	VFMLA V14.S4, V21.S4, V22.S4
+	VMOV V10.B16, V21.B16
+	VFMLA V15.S4, V20.S4, V21.S4
+	VMOV V10.B16, V20.B16
+	VFMLA V14.S4, V22.S4, V20.S4
+	WORD $0x6e2fddf6 // FMUL V22.4S, V15.4S, V15.4S
+	WORD $0x6e2eddd7 // FMUL V23.4S, V14.4S, V14.4S
+	VFMLA V21.S4, V22.S4, V15.S4
+	VFMLA V20.S4, V23.S4, V14.S4
+	VSHL $23, V18.S4, V18.S4
+	VSHL $23, V19.S4, V19.S4
+	VMOV V12.B16, V20.B16
+	VFMLA V11.S4, V18.S4, V20.S4
+	VMOV V12.B16, V23.B16
+	VFMLA V11.S4, V19.S4, V23.S4
+	VFMLS V15.S4, V18.S4, V20.S4
+	VFMLS V14.S4, V19.S4, V23.S4
+	VMOV V12.B16, V21.B16
+	VFMLA V12.S4, V18.S4, V21.S4
+	VMOV V12.B16, V22.B16
+	VFMLA V12.S4, V19.S4, V22.S4
+	VFMLA V15.S4, V18.S4, V21.S4
+	VFMLA V14.S4, V19.S4, V22.S4
+	WORD $0x6e35fe95 // FDIV V21.4S, V20.4S, V21.4S
+	WORD $0x6e36fef6 // FDIV V22.4S, V23.4S, V22.4S
+	WORD $0x4e601eb5 // BIC V21.16B, V21.16B, V0.16B
+	WORD $0x4e601ed6 // BIC V22.16B, V22.16B, V0.16B
+	VAND V16.B16, V0.B16, V16.B16
+	VAND V17.B16, V0.B16, V17.B16
+	VORR V21.B16, V16.B16, V16.B16
+	VORR V22.B16, V17.B16, V17.B16
+	FMOVQ F16, 0(R0)
+	FMOVQ F17, 16(R0)
+	ADD $32, R0
+	ADD $32, R1
+	ADD $32, R6
+	SUBS $8, R5
+	BGE blocks
+
+blocks_end:
+	ADD $8, R5
+	SUBS $4, R5
+	BLT vectors_end
+
+vectors:
+	FMOVQ 0(R1), F17
+	FMOVQ 0(R6), F16
+	WORD $0x4e30d630 // FADD V16.4S, V17.4S, V16.4S
+	VORR V16.B16, V0.B16, V17.B16
+	WORD $0x6eb1e436 // FCMGT V22.4S, V1.4S, V17.4S
+	WORD $0x6eb61c31 // BIT V17.16B, V1.16B, V22.16B
+	VMOV V3.B16, V22.B16
+	VFMLA V2.S4, V17.S4, V22.S4
+	WORD $0x4ea3d6d5 // FSUB V21.4S, V22.4S, V3.4S
+	VFMLS V4.S4, V21.S4, V17.S4
+	VFMLS V5.S4, V21.S4, V17.S4
+	VMOV V7.B16, V21.B16
+	VFMLA V17.S4, V6.S4, V21.S4
+	VMOV V8.B16, V23.B16
+	VFMLA V17.S4, V21.S4, V23.S4
+	VMOV V9.B16, V21.B16
+	VFMLA V17.S4, V23.S4, V21.S4
+	VMOV V10.B16, V23.B16
+	VFMLA V17.S4, V21.S4, V23.S4
+	WORD $0x6e31de35 // FMUL V21.4S, V17.4S, V17.4S
+	VFMLA V23.S4, V21.S4, V17.S4
+	VSHL $23, V22.S4, V22.S4
+	VMOV V12.B16, V23.B16
+	VFMLA V11.S4, V22.S4, V23.S4
+	VFMLS V17.S4, V22.S4, V23.S4
+	VMOV V12.B16, V21.B16
+	VFMLA V12.S4, V22.S4, V21.S4
+	VFMLA V17.S4, V22.S4, V21.S4
+	WORD $0x6e35fef5 // FDIV V21.4S, V23.4S, V21.4S
+	WORD $0x4e601eb5 // BIC V21.16B, V21.16B, V0.16B
+	VAND V16.B16, V0.B16, V16.B16
+	VORR V21.B16, V16.B16, V16.B16
+	FMOVQ F16, 0(R0)
+	ADD $16, R0
+	ADD $16, R1
+	ADD $16, R6
+	SUBS $4, R5
+	BGE vectors
+
+vectors_end:
+	ADD $4, R5
+	CMP $0, R5
+	BEQ row_end
+	TBZ $1, R5, single759
+	FMOVD 0(R1), F16
+	TBZ $0, R5, loaded760
+	ADD $8, R1, R26
+	VLD1 (R26), V16.S[2]
+	B loaded760
+
+single759:
+	FMOVS 0(R1), F16
+
+loaded760:
+	TBZ $1, R5, single761
+	FMOVD 0(R6), F21
+	TBZ $0, R5, loaded762
+	ADD $8, R6, R26
+	VLD1 (R26), V21.S[2]
+	B loaded762
+
+single761:
+	FMOVS 0(R6), F21
+
+loaded762:
+	WORD $0x4e35d615 // FADD V21.4S, V16.4S, V21.4S
+	VORR V21.B16, V0.B16, V16.B16
+	WORD $0x6eb0e437 // FCMGT V23.4S, V1.4S, V16.4S
+	WORD $0x6eb71c30 // BIT V16.16B, V1.16B, V23.16B
+	VMOV V3.B16, V23.B16
+	VFMLA V2.S4, V16.S4, V23.S4
+	WORD $0x4ea3d6f1 // FSUB V17.4S, V23.4S, V3.4S
+	VFMLS V4.S4, V17.S4, V16.S4
+	VFMLS V5.S4, V17.S4, V16.S4
+	VMOV V7.B16, V17.B16
+	VFMLA V16.S4, V6.S4, V17.S4
+	VMOV V8.B16, V22.B16
+	VFMLA V16.S4, V17.S4, V22.S4
+	VMOV V9.B16, V17.B16
+	VFMLA V16.S4, V22.S4, V17.S4
+	VMOV V10.B16, V22.B16
+	VFMLA V16.S4, V17.S4, V22.S4
+	WORD $0x6e30de11 // FMUL V17.4S, V16.4S, V16.4S
+	VFMLA V22.S4, V17.S4, V16.S4
+	VSHL $23, V23.S4, V23.S4
+	VMOV V12.B16, V22.B16
+	VFMLA V11.S4, V23.S4, V22.S4
+	VFMLS V16.S4, V23.S4, V22.S4
+	VMOV V12.B16, V17.B16
+	VFMLA V12.S4, V23.S4, V17.S4
+	VFMLA V16.S4, V23.S4, V17.S4
+	WORD $0x6e31fed1 // FDIV V17.4S, V22.4S, V17.4S
+	WORD $0x4e601e31 // BIC V17.16B, V17.16B, V0.16B
+	VAND V21.B16, V0.B16, V21.B16
+	VORR V17.B16, V21.B16, V21.B16
+	TBZ $1, R5, single763
+	FMOVD F21, 0(R0)
+	TBZ $0, R5, stored764
+	ADD $8, R0, R26
+	VST1 V21.S[2], (R26)
+	B stored764
+
+single763:
+	FMOVS F21, 0(R0)
+
+stored764:
+	LSL $2, R5
+	ADD R5, R0
+	ADD R5, R1
+
+row_end:
+	SUBS $1, R3
+	BNE row
+	RET
+
+// func DropoutNEON(dst *float32, x *float32, n int, first uint32, key1 uint32, key2 uint32, keep float32, scale float32)
+TEXT ·DropoutNEON(SB), NOSPLIT, $0-44
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	FMOVS first+24(FP), F0
+	VDUP V0.S[0], V0.S4
+	FMOVS key1+28(FP), F1
+	VDUP V1.S[0], V1.S4
+	FMOVS key2+32(FP), F2
+	VDUP V2.S[0], V2.S4
+	FMOVS keep+36(FP), F3
+	VDUP V3.S[0], V3.S4
+	FMOVS scale+40(FP), F4
+	VDUP V4.S[0], V4.S4
+	MOVD $0x85ebca6b, R26
+	VDUP R26, V5.S4
+	MOVD $0xc2b2ae35, R26
+	VDUP R26, V6.S4
+	MOVD $0x100000000, R26
+	VMOV R26, V7.D[0]
+	MOVD $0x300000002, R26
+	VMOV R26, V7.D[1]
+	VADD V0.S4, V7.S4, V7.S4
+	SUBS $16, R2
+	BLT blocks_end
+
+blocks:
+	VMOV V7.B16, V8.B16
+	MOVD $0x00000004, R26
+	VDUP R26, V10.S4
+	VADD V10.S4, V7.S4, V9.S4
+	MOVD $0x00000008, R26
+	VDUP R26, V11.S4
+	VADD V11.S4, V7.S4, V10.S4
+	MOVD $0x0000000c, R26
+	VDUP R26, V12.S4
+	VADD V12.S4, V7.S4, V11.S4
+	VEOR V8.B16, V1.B16, V8.B16
+	VEOR V9.B16, V1.B16, V9.B16
+	VEOR V10.B16, V1.B16, V10.B16
+	VEOR V11.B16, V1.B16, V11.B16
+	VUSHR $16, V8.S4, V12.S4
+	VUSHR $16, V9.S4, V13.S4
+	VUSHR $16, V10.S4, V14.S4
+	VUSHR $16, V11.S4, V15.S4
+	VEOR V8.B16, V12.B16, V12.B16
+	VEOR V9.B16, V13.B16, V13.B16
+	VEOR V10.B16, V14.B16, V14.B16
+	VEOR V11.B16, V15.B16, V15.B16
+	WORD $0x4ea59d8c // MUL V12.4S, V12.4S, V5.4S
+	WORD $0x4ea59dad // MUL V13.4S, V13.4S, V5.4S
+	WORD $0x4ea59dce // MUL V14.4S, V14.4S, V5.4S
+	WORD $0x4ea59def // MUL V15.4S, V15.4S, V5.4S
+	VEOR V12.B16, V2.B16, V12.B16
+	VEOR V13.B16, V2.B16, V13.B16
+	VEOR V14.B16, V2.B16, V14.B16
+	VEOR V15.B16, V2.B16, V15.B16
+	VUSHR $13, V12.S4, V11.S4
+	VUSHR $13, V13.S4, V10.S4
+	VUSHR $13, V14.S4, V9.S4
+	VUSHR $13, V15.S4, V8.S4
+	VEOR V12.B16, V11.B16, V11.B16
+	VEOR V13.B16, V10.B16, V10.B16
+	VEOR V14.B16, V9.B16, V9.B16
+	VEOR V15.B16, V8.B16, V8.B16
+	WORD $0x4ea69d6b // MUL V11.4S, V11.4S, V6.4S
+	WORD $0x4ea69d4a // MUL V10.4S, V10.4S, V6.4S
+	WORD $0x4ea69d29 // MUL V9.4S, V9.4S, V6.4S
+	WORD $0x4ea69d08 // MUL V8.4S, V8.4S, V6.4S
+	VUSHR $8, V11.S4, V11.S4
+	VUSHR $8, V10.S4, V10.S4
+	VUSHR $8, V9.S4, V9.S4
+	VUSHR $8, V8.S4, V8.S4
+	WORD $0x4e21d96b // SCVTF V11.4S, V11.4S
+	WORD $0x4e21d94a // SCVTF V10.4S, V10.4S
+	WORD $0x4e21d929 // SCVTF V9.4S, V9.4S
+	WORD $0x4e21d908 // SCVTF V8.4S, V8.4S
+	WORD $0x6eabe46b // FCMGT V11.4S, V3.4S, V11.4S
+	WORD $0x6eaae46a // FCMGT V10.4S, V3.4S, V10.4S
+	WORD $0x6ea9e469 // FCMGT V9.4S, V3.4S, V9.4S
+	WORD $0x6ea8e468 // FCMGT V8.4S, V3.4S, V8.4S
+	FMOVQ 0(R1), F15
+	FMOVQ 16(R1), F14
+	FMOVQ 32(R1), F13
+	FMOVQ 48(R1), F12
+	WORD $0x6e2fdc8f // FMUL V15.4S, V4.4S, V15.4S
+	WORD $0x6e2edc8e // FMUL V14.4S, V4.4S, V14.4S
+	WORD $0x6e2ddc8d // FMUL V13.4S, V4.4S, V13.4S
+	WORD $0x6e2cdc8c // FMUL V12.4S, V4.4S, V12.4S
+	VAND V11.B16, V15.B16, V15.B16
+	VAND V10.B16, V14.B16, V14.B16
+	VAND V9.B16, V13.B16, V13.B16
+	VAND V8.B16, V12.B16, V12.B16
+	FMOVQ F15, 0(R0)
+	FMOVQ F14, 16(R0)
+	FMOVQ F13, 32(R0)
+	FMOVQ F12, 48(R0)
+	ADD $64, R0
+	ADD $64, R1
+	MOVD $0x00000010, R26
+	VDUP R26, V12.S4
+	VADD V12.S4, V7.S4, V7.S4
+	SUBS $16, R2
+	BGE blocks
+
+blocks_end:
+	ADD $16, R2
+	SUBS $4, R2
+	BLT vectors_end
+
+vectors:
+	VMOV V7.B16, V12.B16
+	VEOR V12.B16, V1.B16, V12.B16
+	VUSHR $16, V12.S4, V13.S4
+	VEOR V12.B16, V13.B16, V13.B16
+	WORD $0x4ea59dad // MUL V13.4S, V13.4S, V5.4S
+	VEOR V13.B16, V2.B16, V13.B16
+	VUSHR $13, V13.S4, V12.S4
+	VEOR V13.B16, V12.B16, V12.B16
+	WORD $0x4ea69d8c // MUL V12.4S, V12.4S, V6.4S
+	VUSHR $8, V12.S4, V12.S4
+	WORD $0x4e21d98c // SCVTF V12.4S, V12.4S
+	WORD $0x6eace46c // FCMGT V12.4S, V3.4S, V12.4S
+	FMOVQ 0(R1), F13
+	WORD $0x6e2ddc8d // FMUL V13.4S, V4.4S, V13.4S
+	VAND V12.B16, V13.B16, V13.B16
+	FMOVQ F13, 0(R0)
+	ADD $16, R0
+	ADD $16, R1
+	MOVD $0x00000004, R26
+	VDUP R26, V13.S4
+	VADD V13.S4, V7.S4, V7.S4
+	SUBS $4, R2
+	BGE vectors
+
+vectors_end:
+	ADD $4, R2
+	CMP $0, R2
+	BEQ done
+	VDUP R2, V13.S4
+	SUB $0, R2, R26
+	VMOV R26, V13.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V13.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V13.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V13.S[3]
+	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
+	VMOV V7.B16, V12.B16
+	VEOR V12.B16, V1.B16, V12.B16
+	VUSHR $16, V12.S4, V14.S4
+	VEOR V12.B16, V14.B16, V14.B16
+	WORD $0x4ea59dce // MUL V14.4S, V14.4S, V5.4S
+	VEOR V14.B16, V2.B16, V14.B16
+	VUSHR $13, V14.S4, V12.S4
+	VEOR V14.B16, V12.B16, V12.B16
+	WORD $0x4ea69d8c // MUL V12.4S, V12.4S, V6.4S
+	VUSHR $8, V12.S4, V12.S4
+	WORD $0x4e21d98c // SCVTF V12.4S, V12.4S
+	WORD $0x6eace46c // FCMGT V12.4S, V3.4S, V12.4S
+	TBZ $1, R2, single765
+	FMOVD 0(R1), F14
+	TBZ $0, R2, loaded766
+	ADD $8, R1, R26
+	VLD1 (R26), V14.S[2]
+	B loaded766
+
+single765:
+	FMOVS 0(R1), F14
+
+loaded766:
+	WORD $0x6e2edc8e // FMUL V14.4S, V4.4S, V14.4S
+	VAND V12.B16, V14.B16, V14.B16
+	TBZ $1, R2, single767
+	FMOVD F14, 0(R0)
+	TBZ $0, R2, stored768
+	ADD $8, R0, R26
+	VST1 V14.S[2], (R26)
+	B stored768
+
+single767:
+	FMOVS F14, 0(R0)
+
+stored768:
+
+done:
+	RET
+
 // func GemmRows1x1NEON(t uintptr)
 TEXT ·GemmRows1x1NEON(SB), NOSPLIT, $0-8
 	MOVD t+0(FP), R8
@@ -11332,56 +18816,56 @@ tile:
 
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
-	TBZ $1, R20, single405
+	TBZ $1, R20, single769
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded406
+	TBZ $0, R20, loaded770
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded406
+	B loaded770
 
-single405:
+single769:
 	FMOVS 0(R10), F0
 
-loaded406:
+loaded770:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
-	TBZ $1, R20, single407
+	TBZ $1, R20, single771
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded408
+	TBZ $0, R20, loaded772
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded408
+	B loaded772
 
-single407:
+single771:
 	FMOVS 0(R10), F0
 
-loaded408:
+loaded772:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
-	TBZ $1, R20, single409
+	TBZ $1, R20, single773
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded410
+	TBZ $0, R20, loaded774
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded410
+	B loaded774
 
-single409:
+single773:
 	FMOVS 0(R10), F0
 
-loaded410:
+loaded774:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
-	TBZ $1, R20, single411
+	TBZ $1, R20, single775
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded412
+	TBZ $0, R20, loaded776
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded412
+	B loaded776
 
-single411:
+single775:
 	FMOVS 0(R10), F0
 
-loaded412:
+loaded776:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	SUBS $4, R9
@@ -11394,17 +18878,17 @@ rest:
 single:
 	FMOVS (R0), F1
 	ADD $4, R0
-	TBZ $1, R20, single413
+	TBZ $1, R20, single777
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded414
+	TBZ $0, R20, loaded778
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded414
+	B loaded778
 
-single413:
+single777:
 	FMOVS 0(R10), F0
 
-loaded414:
+loaded778:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -11415,49 +18899,49 @@ finish:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single415
+	TBZ $1, R20, single779
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded416
+	TBZ $0, R20, loaded780
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded416
+	B loaded780
 
-single415:
+single779:
 	FMOVS 0(R21), F0
 
-loaded416:
+loaded780:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single417
+	TBZ $1, R20, single781
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded418
+	TBZ $0, R20, loaded782
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded418
+	B loaded782
 
-single417:
+single781:
 	FMOVS 0(R21), F0
 
-loaded418:
+loaded782:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single419
+	TBZ $1, R20, single783
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored420
+	TBZ $0, R20, stored784
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored420
+	B stored784
 
-single419:
+single783:
 	FMOVS F31, 0(R21)
 
-stored420:
+stored784:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -11578,62 +19062,62 @@ tile:
 unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single421
+	TBZ $1, R20, single785
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded422
+	TBZ $0, R20, loaded786
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded422
+	B loaded786
 
-single421:
+single785:
 	FMOVS 16(R10), F1
 
-loaded422:
+loaded786:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single423
+	TBZ $1, R20, single787
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded424
+	TBZ $0, R20, loaded788
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded424
+	B loaded788
 
-single423:
+single787:
 	FMOVS 16(R10), F1
 
-loaded424:
+loaded788:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single425
+	TBZ $1, R20, single789
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded426
+	TBZ $0, R20, loaded790
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded426
+	B loaded790
 
-single425:
+single789:
 	FMOVS 16(R10), F1
 
-loaded426:
+loaded790:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single427
+	TBZ $1, R20, single791
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded428
+	TBZ $0, R20, loaded792
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded428
+	B loaded792
 
-single427:
+single791:
 	FMOVS 16(R10), F1
 
-loaded428:
+loaded792:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -11648,17 +19132,17 @@ single:
 	FMOVS (R0), F2
 	ADD $4, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single429
+	TBZ $1, R20, single793
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded430
+	TBZ $0, R20, loaded794
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded430
+	B loaded794
 
-single429:
+single793:
 	FMOVS 16(R10), F1
 
-loaded430:
+loaded794:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -11673,17 +19157,17 @@ finish:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single431
+	TBZ $1, R20, single795
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded432
+	TBZ $0, R20, loaded796
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded432
+	B loaded796
 
-single431:
+single795:
 	FMOVS 16(R21), F0
 
-loaded432:
+loaded796:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -11692,33 +19176,33 @@ bias:
 	CBZ R21, store
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single433
+	TBZ $1, R20, single797
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded434
+	TBZ $0, R20, loaded798
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded434
+	B loaded798
 
-single433:
+single797:
 	FMOVS 16(R21), F0
 
-loaded434:
+loaded798:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single435
+	TBZ $1, R20, single799
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored436
+	TBZ $0, R20, stored800
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored436
+	B stored800
 
-single435:
+single799:
 	FMOVS F30, 16(R21)
 
-stored436:
+stored800:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -11840,59 +19324,59 @@ tile:
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
-	TBZ $1, R20, single437
+	TBZ $1, R20, single801
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded438
+	TBZ $0, R20, loaded802
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded438
+	B loaded802
 
-single437:
+single801:
 	FMOVS 0(R10), F0
 
-loaded438:
+loaded802:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
-	TBZ $1, R20, single439
+	TBZ $1, R20, single803
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded440
+	TBZ $0, R20, loaded804
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded440
+	B loaded804
 
-single439:
+single803:
 	FMOVS 0(R10), F0
 
-loaded440:
+loaded804:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
-	TBZ $1, R20, single441
+	TBZ $1, R20, single805
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded442
+	TBZ $0, R20, loaded806
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded442
+	B loaded806
 
-single441:
+single805:
 	FMOVS 0(R10), F0
 
-loaded442:
+loaded806:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
-	TBZ $1, R20, single443
+	TBZ $1, R20, single807
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded444
+	TBZ $0, R20, loaded808
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded444
+	B loaded808
 
-single443:
+single807:
 	FMOVS 0(R10), F0
 
-loaded444:
+loaded808:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -11908,17 +19392,17 @@ single:
 	ADD $4, R0
 	FMOVS (R1), F2
 	ADD $4, R1
-	TBZ $1, R20, single445
+	TBZ $1, R20, single809
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded446
+	TBZ $0, R20, loaded810
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded446
+	B loaded810
 
-single445:
+single809:
 	FMOVS 0(R10), F0
 
-loaded446:
+loaded810:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -11930,76 +19414,76 @@ finish:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single447
+	TBZ $1, R20, single811
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded448
+	TBZ $0, R20, loaded812
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded448
+	B loaded812
 
-single447:
+single811:
 	FMOVS 0(R21), F0
 
-loaded448:
+loaded812:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single449
+	TBZ $1, R20, single813
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded450
+	TBZ $0, R20, loaded814
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded450
+	B loaded814
 
-single449:
+single813:
 	FMOVS 0(R21), F0
 
-loaded450:
+loaded814:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single451
+	TBZ $1, R20, single815
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded452
+	TBZ $0, R20, loaded816
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded452
+	B loaded816
 
-single451:
+single815:
 	FMOVS 0(R21), F0
 
-loaded452:
+loaded816:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single453
+	TBZ $1, R20, single817
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored454
+	TBZ $0, R20, stored818
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored454
+	B stored818
 
-single453:
+single817:
 	FMOVS F31, 0(R21)
 
-stored454:
+stored818:
 	ADD R13, R21
-	TBZ $1, R20, single455
+	TBZ $1, R20, single819
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored456
+	TBZ $0, R20, stored820
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored456
+	B stored820
 
-single455:
+single819:
 	FMOVS F30, 0(R21)
 
-stored456:
+stored820:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -12152,68 +19636,68 @@ unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	VLD1.P 16(R1), [V3.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single457
+	TBZ $1, R20, single821
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded458
+	TBZ $0, R20, loaded822
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded458
+	B loaded822
 
-single457:
+single821:
 	FMOVS 16(R10), F1
 
-loaded458:
+loaded822:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single459
+	TBZ $1, R20, single823
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded460
+	TBZ $0, R20, loaded824
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded460
+	B loaded824
 
-single459:
+single823:
 	FMOVS 16(R10), F1
 
-loaded460:
+loaded824:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa3103c // FMLA V28.4S, V1.4S, V3.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single461
+	TBZ $1, R20, single825
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded462
+	TBZ $0, R20, loaded826
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded462
+	B loaded826
 
-single461:
+single825:
 	FMOVS 16(R10), F1
 
-loaded462:
+loaded826:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f83183c // FMLA V28.4S, V1.4S, V3.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single463
+	TBZ $1, R20, single827
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded464
+	TBZ $0, R20, loaded828
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded464
+	B loaded828
 
-single463:
+single827:
 	FMOVS 16(R10), F1
 
-loaded464:
+loaded828:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -12232,17 +19716,17 @@ single:
 	FMOVS (R1), F3
 	ADD $4, R1
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single465
+	TBZ $1, R20, single829
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded466
+	TBZ $0, R20, loaded830
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded466
+	B loaded830
 
-single465:
+single829:
 	FMOVS 16(R10), F1
 
-loaded466:
+loaded830:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -12259,34 +19743,34 @@ finish:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single467
+	TBZ $1, R20, single831
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded468
+	TBZ $0, R20, loaded832
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded468
+	B loaded832
 
-single467:
+single831:
 	FMOVS 16(R21), F0
 
-loaded468:
+loaded832:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single469
+	TBZ $1, R20, single833
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded470
+	TBZ $0, R20, loaded834
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded470
+	B loaded834
 
-single469:
+single833:
 	FMOVS 16(R21), F0
 
-loaded470:
+loaded834:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -12296,47 +19780,47 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single471
+	TBZ $1, R20, single835
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded472
+	TBZ $0, R20, loaded836
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded472
+	B loaded836
 
-single471:
+single835:
 	FMOVS 16(R21), F0
 
-loaded472:
+loaded836:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single473
+	TBZ $1, R20, single837
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored474
+	TBZ $0, R20, stored838
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored474
+	B stored838
 
-single473:
+single837:
 	FMOVS F30, 16(R21)
 
-stored474:
+stored838:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single475
+	TBZ $1, R20, single839
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored476
+	TBZ $0, R20, stored840
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored476
+	B stored840
 
-single475:
+single839:
 	FMOVS F28, 16(R21)
 
-stored476:
+stored840:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -12478,62 +19962,62 @@ unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
-	TBZ $1, R20, single477
+	TBZ $1, R20, single841
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded478
+	TBZ $0, R20, loaded842
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded478
+	B loaded842
 
-single477:
+single841:
 	FMOVS 0(R10), F0
 
-loaded478:
+loaded842:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
-	TBZ $1, R20, single479
+	TBZ $1, R20, single843
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded480
+	TBZ $0, R20, loaded844
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded480
+	B loaded844
 
-single479:
+single843:
 	FMOVS 0(R10), F0
 
-loaded480:
+loaded844:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
-	TBZ $1, R20, single481
+	TBZ $1, R20, single845
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded482
+	TBZ $0, R20, loaded846
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded482
+	B loaded846
 
-single481:
+single845:
 	FMOVS 0(R10), F0
 
-loaded482:
+loaded846:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
-	TBZ $1, R20, single483
+	TBZ $1, R20, single847
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded484
+	TBZ $0, R20, loaded848
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded484
+	B loaded848
 
-single483:
+single847:
 	FMOVS 0(R10), F0
 
-loaded484:
+loaded848:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -12552,17 +20036,17 @@ single:
 	ADD $4, R1
 	FMOVS (R2), F3
 	ADD $4, R2
-	TBZ $1, R20, single485
+	TBZ $1, R20, single849
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded486
+	TBZ $0, R20, loaded850
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded486
+	B loaded850
 
-single485:
+single849:
 	FMOVS 0(R10), F0
 
-loaded486:
+loaded850:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -12575,103 +20059,103 @@ finish:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single487
+	TBZ $1, R20, single851
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded488
+	TBZ $0, R20, loaded852
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded488
+	B loaded852
 
-single487:
+single851:
 	FMOVS 0(R21), F0
 
-loaded488:
+loaded852:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single489
+	TBZ $1, R20, single853
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded490
+	TBZ $0, R20, loaded854
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded490
+	B loaded854
 
-single489:
+single853:
 	FMOVS 0(R21), F0
 
-loaded490:
+loaded854:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single491
+	TBZ $1, R20, single855
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded492
+	TBZ $0, R20, loaded856
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded492
+	B loaded856
 
-single491:
+single855:
 	FMOVS 0(R21), F0
 
-loaded492:
+loaded856:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single493
+	TBZ $1, R20, single857
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded494
+	TBZ $0, R20, loaded858
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded494
+	B loaded858
 
-single493:
+single857:
 	FMOVS 0(R21), F0
 
-loaded494:
+loaded858:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single495
+	TBZ $1, R20, single859
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored496
+	TBZ $0, R20, stored860
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored496
+	B stored860
 
-single495:
+single859:
 	FMOVS F31, 0(R21)
 
-stored496:
+stored860:
 	ADD R13, R21
-	TBZ $1, R20, single497
+	TBZ $1, R20, single861
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored498
+	TBZ $0, R20, stored862
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored498
+	B stored862
 
-single497:
+single861:
 	FMOVS F30, 0(R21)
 
-stored498:
+stored862:
 	ADD R13, R21
-	TBZ $1, R20, single499
+	TBZ $1, R20, single863
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored500
+	TBZ $0, R20, stored864
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored500
+	B stored864
 
-single499:
+single863:
 	FMOVS F29, 0(R21)
 
-stored500:
+stored864:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -12856,17 +20340,17 @@ unrolled:
 	VLD1.P 16(R1), [V3.B16]
 	VLD1.P 16(R2), [V4.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single501
+	TBZ $1, R20, single865
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded502
+	TBZ $0, R20, loaded866
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded502
+	B loaded866
 
-single501:
+single865:
 	FMOVS 16(R10), F1
 
-loaded502:
+loaded866:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -12875,17 +20359,17 @@ loaded502:
 	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
 	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single503
+	TBZ $1, R20, single867
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded504
+	TBZ $0, R20, loaded868
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded504
+	B loaded868
 
-single503:
+single867:
 	FMOVS 16(R10), F1
 
-loaded504:
+loaded868:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -12894,17 +20378,17 @@ loaded504:
 	WORD $0x4fa4101b // FMLA V27.4S, V0.4S, V4.S[1]
 	WORD $0x4fa4103a // FMLA V26.4S, V1.4S, V4.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single505
+	TBZ $1, R20, single869
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded506
+	TBZ $0, R20, loaded870
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded506
+	B loaded870
 
-single505:
+single869:
 	FMOVS 16(R10), F1
 
-loaded506:
+loaded870:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -12913,17 +20397,17 @@ loaded506:
 	WORD $0x4f84181b // FMLA V27.4S, V0.4S, V4.S[2]
 	WORD $0x4f84183a // FMLA V26.4S, V1.4S, V4.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single507
+	TBZ $1, R20, single871
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded508
+	TBZ $0, R20, loaded872
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded508
+	B loaded872
 
-single507:
+single871:
 	FMOVS 16(R10), F1
 
-loaded508:
+loaded872:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -12946,17 +20430,17 @@ single:
 	FMOVS (R2), F4
 	ADD $4, R2
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single509
+	TBZ $1, R20, single873
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded510
+	TBZ $0, R20, loaded874
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded510
+	B loaded874
 
-single509:
+single873:
 	FMOVS 16(R10), F1
 
-loaded510:
+loaded874:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -12975,51 +20459,51 @@ finish:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single511
+	TBZ $1, R20, single875
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded512
+	TBZ $0, R20, loaded876
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded512
+	B loaded876
 
-single511:
+single875:
 	FMOVS 16(R21), F0
 
-loaded512:
+loaded876:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single513
+	TBZ $1, R20, single877
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded514
+	TBZ $0, R20, loaded878
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded514
+	B loaded878
 
-single513:
+single877:
 	FMOVS 16(R21), F0
 
-loaded514:
+loaded878:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single515
+	TBZ $1, R20, single879
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded516
+	TBZ $0, R20, loaded880
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded516
+	B loaded880
 
-single515:
+single879:
 	FMOVS 16(R21), F0
 
-loaded516:
+loaded880:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -13030,17 +20514,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single517
+	TBZ $1, R20, single881
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded518
+	TBZ $0, R20, loaded882
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded518
+	B loaded882
 
-single517:
+single881:
 	FMOVS 16(R21), F0
 
-loaded518:
+loaded882:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -13048,43 +20532,43 @@ loaded518:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single519
+	TBZ $1, R20, single883
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored520
+	TBZ $0, R20, stored884
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored520
+	B stored884
 
-single519:
+single883:
 	FMOVS F30, 16(R21)
 
-stored520:
+stored884:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single521
+	TBZ $1, R20, single885
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored522
+	TBZ $0, R20, stored886
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored522
+	B stored886
 
-single521:
+single885:
 	FMOVS F28, 16(R21)
 
-stored522:
+stored886:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single523
+	TBZ $1, R20, single887
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored524
+	TBZ $0, R20, stored888
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored524
+	B stored888
 
-single523:
+single887:
 	FMOVS F26, 16(R21)
 
-stored524:
+stored888:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -13246,65 +20730,65 @@ unrolled:
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
-	TBZ $1, R20, single525
+	TBZ $1, R20, single889
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded526
+	TBZ $0, R20, loaded890
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded526
+	B loaded890
 
-single525:
+single889:
 	FMOVS 0(R10), F0
 
-loaded526:
+loaded890:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
-	TBZ $1, R20, single527
+	TBZ $1, R20, single891
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded528
+	TBZ $0, R20, loaded892
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded528
+	B loaded892
 
-single527:
+single891:
 	FMOVS 0(R10), F0
 
-loaded528:
+loaded892:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
-	TBZ $1, R20, single529
+	TBZ $1, R20, single893
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded530
+	TBZ $0, R20, loaded894
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded530
+	B loaded894
 
-single529:
+single893:
 	FMOVS 0(R10), F0
 
-loaded530:
+loaded894:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
-	TBZ $1, R20, single531
+	TBZ $1, R20, single895
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded532
+	TBZ $0, R20, loaded896
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded532
+	B loaded896
 
-single531:
+single895:
 	FMOVS 0(R10), F0
 
-loaded532:
+loaded896:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -13326,17 +20810,17 @@ single:
 	ADD $4, R2
 	FMOVS (R3), F4
 	ADD $4, R3
-	TBZ $1, R20, single533
+	TBZ $1, R20, single897
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded534
+	TBZ $0, R20, loaded898
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded534
+	B loaded898
 
-single533:
+single897:
 	FMOVS 0(R10), F0
 
-loaded534:
+loaded898:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -13350,76 +20834,76 @@ finish:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single535
+	TBZ $1, R20, single899
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded536
+	TBZ $0, R20, loaded900
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded536
+	B loaded900
 
-single535:
+single899:
 	FMOVS 0(R21), F0
 
-loaded536:
+loaded900:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single537
+	TBZ $1, R20, single901
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded538
+	TBZ $0, R20, loaded902
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded538
+	B loaded902
 
-single537:
+single901:
 	FMOVS 0(R21), F0
 
-loaded538:
+loaded902:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single539
+	TBZ $1, R20, single903
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded540
+	TBZ $0, R20, loaded904
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded540
+	B loaded904
 
-single539:
+single903:
 	FMOVS 0(R21), F0
 
-loaded540:
+loaded904:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single541
+	TBZ $1, R20, single905
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded542
+	TBZ $0, R20, loaded906
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded542
+	B loaded906
 
-single541:
+single905:
 	FMOVS 0(R21), F0
 
-loaded542:
+loaded906:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single543
+	TBZ $1, R20, single907
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded544
+	TBZ $0, R20, loaded908
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded544
+	B loaded908
 
-single543:
+single907:
 	FMOVS 0(R21), F0
 
-loaded544:
+loaded908:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -13427,53 +20911,53 @@ loaded544:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single545
+	TBZ $1, R20, single909
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored546
+	TBZ $0, R20, stored910
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored546
+	B stored910
 
-single545:
+single909:
 	FMOVS F31, 0(R21)
 
-stored546:
+stored910:
 	ADD R13, R21
-	TBZ $1, R20, single547
+	TBZ $1, R20, single911
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored548
+	TBZ $0, R20, stored912
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored548
+	B stored912
 
-single547:
+single911:
 	FMOVS F30, 0(R21)
 
-stored548:
+stored912:
 	ADD R13, R21
-	TBZ $1, R20, single549
+	TBZ $1, R20, single913
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored550
+	TBZ $0, R20, stored914
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored550
+	B stored914
 
-single549:
+single913:
 	FMOVS F29, 0(R21)
 
-stored550:
+stored914:
 	ADD R13, R21
-	TBZ $1, R20, single551
+	TBZ $1, R20, single915
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored552
+	TBZ $0, R20, stored916
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored552
+	B stored916
 
-single551:
+single915:
 	FMOVS F28, 0(R21)
 
-stored552:
+stored916:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -13690,17 +21174,17 @@ unrolled:
 	VLD1.P 16(R2), [V4.B16]
 	VLD1.P 16(R3), [V5.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single553
+	TBZ $1, R20, single917
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded554
+	TBZ $0, R20, loaded918
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded554
+	B loaded918
 
-single553:
+single917:
 	FMOVS 16(R10), F1
 
-loaded554:
+loaded918:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -13711,17 +21195,17 @@ loaded554:
 	WORD $0x4f851019 // FMLA V25.4S, V0.4S, V5.S[0]
 	WORD $0x4f851038 // FMLA V24.4S, V1.4S, V5.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single555
+	TBZ $1, R20, single919
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded556
+	TBZ $0, R20, loaded920
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded556
+	B loaded920
 
-single555:
+single919:
 	FMOVS 16(R10), F1
 
-loaded556:
+loaded920:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -13732,17 +21216,17 @@ loaded556:
 	WORD $0x4fa51019 // FMLA V25.4S, V0.4S, V5.S[1]
 	WORD $0x4fa51038 // FMLA V24.4S, V1.4S, V5.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single557
+	TBZ $1, R20, single921
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded558
+	TBZ $0, R20, loaded922
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded558
+	B loaded922
 
-single557:
+single921:
 	FMOVS 16(R10), F1
 
-loaded558:
+loaded922:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -13753,17 +21237,17 @@ loaded558:
 	WORD $0x4f851819 // FMLA V25.4S, V0.4S, V5.S[2]
 	WORD $0x4f851838 // FMLA V24.4S, V1.4S, V5.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single559
+	TBZ $1, R20, single923
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded560
+	TBZ $0, R20, loaded924
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded560
+	B loaded924
 
-single559:
+single923:
 	FMOVS 16(R10), F1
 
-loaded560:
+loaded924:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -13790,17 +21274,17 @@ single:
 	FMOVS (R3), F5
 	ADD $4, R3
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single561
+	TBZ $1, R20, single925
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded562
+	TBZ $0, R20, loaded926
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded562
+	B loaded926
 
-single561:
+single925:
 	FMOVS 16(R10), F1
 
-loaded562:
+loaded926:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -13821,68 +21305,68 @@ finish:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single563
+	TBZ $1, R20, single927
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded564
+	TBZ $0, R20, loaded928
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded564
+	B loaded928
 
-single563:
+single927:
 	FMOVS 16(R21), F0
 
-loaded564:
+loaded928:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single565
+	TBZ $1, R20, single929
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded566
+	TBZ $0, R20, loaded930
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded566
+	B loaded930
 
-single565:
+single929:
 	FMOVS 16(R21), F0
 
-loaded566:
+loaded930:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single567
+	TBZ $1, R20, single931
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded568
+	TBZ $0, R20, loaded932
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded568
+	B loaded932
 
-single567:
+single931:
 	FMOVS 16(R21), F0
 
-loaded568:
+loaded932:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single569
+	TBZ $1, R20, single933
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded570
+	TBZ $0, R20, loaded934
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded570
+	B loaded934
 
-single569:
+single933:
 	FMOVS 16(R21), F0
 
-loaded570:
+loaded934:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -13894,17 +21378,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single571
+	TBZ $1, R20, single935
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded572
+	TBZ $0, R20, loaded936
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded572
+	B loaded936
 
-single571:
+single935:
 	FMOVS 16(R21), F0
 
-loaded572:
+loaded936:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -13913,56 +21397,56 @@ loaded572:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single573
+	TBZ $1, R20, single937
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored574
+	TBZ $0, R20, stored938
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored574
+	B stored938
 
-single573:
+single937:
 	FMOVS F30, 16(R21)
 
-stored574:
+stored938:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single575
+	TBZ $1, R20, single939
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored576
+	TBZ $0, R20, stored940
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored576
+	B stored940
 
-single575:
+single939:
 	FMOVS F28, 16(R21)
 
-stored576:
+stored940:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single577
+	TBZ $1, R20, single941
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored578
+	TBZ $0, R20, stored942
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored578
+	B stored942
 
-single577:
+single941:
 	FMOVS F26, 16(R21)
 
-stored578:
+stored942:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single579
+	TBZ $1, R20, single943
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored580
+	TBZ $0, R20, stored944
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored580
+	B stored944
 
-single579:
+single943:
 	FMOVS F24, 16(R21)
 
-stored580:
+stored944:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -14144,68 +21628,68 @@ unrolled:
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
-	TBZ $1, R20, single581
+	TBZ $1, R20, single945
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded582
+	TBZ $0, R20, loaded946
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded582
+	B loaded946
 
-single581:
+single945:
 	FMOVS 0(R10), F0
 
-loaded582:
+loaded946:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
-	TBZ $1, R20, single583
+	TBZ $1, R20, single947
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded584
+	TBZ $0, R20, loaded948
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded584
+	B loaded948
 
-single583:
+single947:
 	FMOVS 0(R10), F0
 
-loaded584:
+loaded948:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
-	TBZ $1, R20, single585
+	TBZ $1, R20, single949
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded586
+	TBZ $0, R20, loaded950
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded586
+	B loaded950
 
-single585:
+single949:
 	FMOVS 0(R10), F0
 
-loaded586:
+loaded950:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
-	TBZ $1, R20, single587
+	TBZ $1, R20, single951
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded588
+	TBZ $0, R20, loaded952
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded588
+	B loaded952
 
-single587:
+single951:
 	FMOVS 0(R10), F0
 
-loaded588:
+loaded952:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -14230,17 +21714,17 @@ single:
 	ADD $4, R3
 	FMOVS (R4), F5
 	ADD $4, R4
-	TBZ $1, R20, single589
+	TBZ $1, R20, single953
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded590
+	TBZ $0, R20, loaded954
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded590
+	B loaded954
 
-single589:
+single953:
 	FMOVS 0(R10), F0
 
-loaded590:
+loaded954:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -14255,90 +21739,90 @@ finish:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single591
+	TBZ $1, R20, single955
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded592
+	TBZ $0, R20, loaded956
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded592
+	B loaded956
 
-single591:
+single955:
 	FMOVS 0(R21), F0
 
-loaded592:
+loaded956:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single593
+	TBZ $1, R20, single957
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded594
+	TBZ $0, R20, loaded958
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded594
+	B loaded958
 
-single593:
+single957:
 	FMOVS 0(R21), F0
 
-loaded594:
+loaded958:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single595
+	TBZ $1, R20, single959
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded596
+	TBZ $0, R20, loaded960
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded596
+	B loaded960
 
-single595:
+single959:
 	FMOVS 0(R21), F0
 
-loaded596:
+loaded960:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single597
+	TBZ $1, R20, single961
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded598
+	TBZ $0, R20, loaded962
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded598
+	B loaded962
 
-single597:
+single961:
 	FMOVS 0(R21), F0
 
-loaded598:
+loaded962:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single599
+	TBZ $1, R20, single963
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded600
+	TBZ $0, R20, loaded964
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded600
+	B loaded964
 
-single599:
+single963:
 	FMOVS 0(R21), F0
 
-loaded600:
+loaded964:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single601
+	TBZ $1, R20, single965
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded602
+	TBZ $0, R20, loaded966
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded602
+	B loaded966
 
-single601:
+single965:
 	FMOVS 0(R21), F0
 
-loaded602:
+loaded966:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -14347,65 +21831,65 @@ loaded602:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single603
+	TBZ $1, R20, single967
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored604
+	TBZ $0, R20, stored968
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored604
+	B stored968
 
-single603:
+single967:
 	FMOVS F31, 0(R21)
 
-stored604:
+stored968:
 	ADD R13, R21
-	TBZ $1, R20, single605
+	TBZ $1, R20, single969
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored606
+	TBZ $0, R20, stored970
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored606
+	B stored970
 
-single605:
+single969:
 	FMOVS F30, 0(R21)
 
-stored606:
+stored970:
 	ADD R13, R21
-	TBZ $1, R20, single607
+	TBZ $1, R20, single971
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored608
+	TBZ $0, R20, stored972
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored608
+	B stored972
 
-single607:
+single971:
 	FMOVS F29, 0(R21)
 
-stored608:
+stored972:
 	ADD R13, R21
-	TBZ $1, R20, single609
+	TBZ $1, R20, single973
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored610
+	TBZ $0, R20, stored974
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored610
+	B stored974
 
-single609:
+single973:
 	FMOVS F28, 0(R21)
 
-stored610:
+stored974:
 	ADD R13, R21
-	TBZ $1, R20, single611
+	TBZ $1, R20, single975
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored612
+	TBZ $0, R20, stored976
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored612
+	B stored976
 
-single611:
+single975:
 	FMOVS F27, 0(R21)
 
-stored612:
+stored976:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -14654,17 +22138,17 @@ unrolled:
 	VLD1.P 16(R3), [V5.B16]
 	VLD1.P 16(R4), [V6.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single613
+	TBZ $1, R20, single977
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded614
+	TBZ $0, R20, loaded978
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded614
+	B loaded978
 
-single613:
+single977:
 	FMOVS 16(R10), F1
 
-loaded614:
+loaded978:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -14677,17 +22161,17 @@ loaded614:
 	WORD $0x4f861017 // FMLA V23.4S, V0.4S, V6.S[0]
 	WORD $0x4f861036 // FMLA V22.4S, V1.4S, V6.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single615
+	TBZ $1, R20, single979
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded616
+	TBZ $0, R20, loaded980
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded616
+	B loaded980
 
-single615:
+single979:
 	FMOVS 16(R10), F1
 
-loaded616:
+loaded980:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -14700,17 +22184,17 @@ loaded616:
 	WORD $0x4fa61017 // FMLA V23.4S, V0.4S, V6.S[1]
 	WORD $0x4fa61036 // FMLA V22.4S, V1.4S, V6.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single617
+	TBZ $1, R20, single981
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded618
+	TBZ $0, R20, loaded982
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded618
+	B loaded982
 
-single617:
+single981:
 	FMOVS 16(R10), F1
 
-loaded618:
+loaded982:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -14723,17 +22207,17 @@ loaded618:
 	WORD $0x4f861817 // FMLA V23.4S, V0.4S, V6.S[2]
 	WORD $0x4f861836 // FMLA V22.4S, V1.4S, V6.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single619
+	TBZ $1, R20, single983
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded620
+	TBZ $0, R20, loaded984
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded620
+	B loaded984
 
-single619:
+single983:
 	FMOVS 16(R10), F1
 
-loaded620:
+loaded984:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -14764,17 +22248,17 @@ single:
 	FMOVS (R4), F6
 	ADD $4, R4
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single621
+	TBZ $1, R20, single985
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded622
+	TBZ $0, R20, loaded986
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded622
+	B loaded986
 
-single621:
+single985:
 	FMOVS 16(R10), F1
 
-loaded622:
+loaded986:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -14797,85 +22281,85 @@ finish:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single623
+	TBZ $1, R20, single987
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded624
+	TBZ $0, R20, loaded988
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded624
+	B loaded988
 
-single623:
+single987:
 	FMOVS 16(R21), F0
 
-loaded624:
+loaded988:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single625
+	TBZ $1, R20, single989
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded626
+	TBZ $0, R20, loaded990
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded626
+	B loaded990
 
-single625:
+single989:
 	FMOVS 16(R21), F0
 
-loaded626:
+loaded990:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single627
+	TBZ $1, R20, single991
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded628
+	TBZ $0, R20, loaded992
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded628
+	B loaded992
 
-single627:
+single991:
 	FMOVS 16(R21), F0
 
-loaded628:
+loaded992:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single629
+	TBZ $1, R20, single993
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded630
+	TBZ $0, R20, loaded994
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded630
+	B loaded994
 
-single629:
+single993:
 	FMOVS 16(R21), F0
 
-loaded630:
+loaded994:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single631
+	TBZ $1, R20, single995
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded632
+	TBZ $0, R20, loaded996
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded632
+	B loaded996
 
-single631:
+single995:
 	FMOVS 16(R21), F0
 
-loaded632:
+loaded996:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -14888,17 +22372,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single633
+	TBZ $1, R20, single997
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded634
+	TBZ $0, R20, loaded998
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded634
+	B loaded998
 
-single633:
+single997:
 	FMOVS 16(R21), F0
 
-loaded634:
+loaded998:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -14908,69 +22392,69 @@ loaded634:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single635
+	TBZ $1, R20, single999
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored636
+	TBZ $0, R20, stored1000
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored636
+	B stored1000
 
-single635:
+single999:
 	FMOVS F30, 16(R21)
 
-stored636:
+stored1000:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single637
+	TBZ $1, R20, single1001
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored638
+	TBZ $0, R20, stored1002
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored638
+	B stored1002
 
-single637:
+single1001:
 	FMOVS F28, 16(R21)
 
-stored638:
+stored1002:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single639
+	TBZ $1, R20, single1003
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored640
+	TBZ $0, R20, stored1004
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored640
+	B stored1004
 
-single639:
+single1003:
 	FMOVS F26, 16(R21)
 
-stored640:
+stored1004:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single641
+	TBZ $1, R20, single1005
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored642
+	TBZ $0, R20, stored1006
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored642
+	B stored1006
 
-single641:
+single1005:
 	FMOVS F24, 16(R21)
 
-stored642:
+stored1006:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single643
+	TBZ $1, R20, single1007
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored644
+	TBZ $0, R20, stored1008
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored644
+	B stored1008
 
-single643:
+single1007:
 	FMOVS F22, 16(R21)
 
-stored644:
+stored1008:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -15172,17 +22656,17 @@ unrolled:
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
-	TBZ $1, R20, single645
+	TBZ $1, R20, single1009
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded646
+	TBZ $0, R20, loaded1010
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded646
+	B loaded1010
 
-single645:
+single1009:
 	FMOVS 0(R10), F0
 
-loaded646:
+loaded1010:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -15190,17 +22674,17 @@ loaded646:
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
-	TBZ $1, R20, single647
+	TBZ $1, R20, single1011
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded648
+	TBZ $0, R20, loaded1012
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded648
+	B loaded1012
 
-single647:
+single1011:
 	FMOVS 0(R10), F0
 
-loaded648:
+loaded1012:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -15208,17 +22692,17 @@ loaded648:
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
-	TBZ $1, R20, single649
+	TBZ $1, R20, single1013
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded650
+	TBZ $0, R20, loaded1014
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded650
+	B loaded1014
 
-single649:
+single1013:
 	FMOVS 0(R10), F0
 
-loaded650:
+loaded1014:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -15226,17 +22710,17 @@ loaded650:
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
-	TBZ $1, R20, single651
+	TBZ $1, R20, single1015
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded652
+	TBZ $0, R20, loaded1016
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded652
+	B loaded1016
 
-single651:
+single1015:
 	FMOVS 0(R10), F0
 
-loaded652:
+loaded1016:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -15264,17 +22748,17 @@ single:
 	ADD $4, R4
 	FMOVS (R5), F6
 	ADD $4, R5
-	TBZ $1, R20, single653
+	TBZ $1, R20, single1017
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded654
+	TBZ $0, R20, loaded1018
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded654
+	B loaded1018
 
-single653:
+single1017:
 	FMOVS 0(R10), F0
 
-loaded654:
+loaded1018:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -15290,104 +22774,104 @@ finish:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single655
+	TBZ $1, R20, single1019
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded656
+	TBZ $0, R20, loaded1020
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded656
+	B loaded1020
 
-single655:
+single1019:
 	FMOVS 0(R21), F0
 
-loaded656:
+loaded1020:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single657
+	TBZ $1, R20, single1021
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded658
+	TBZ $0, R20, loaded1022
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded658
+	B loaded1022
 
-single657:
+single1021:
 	FMOVS 0(R21), F0
 
-loaded658:
+loaded1022:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single659
+	TBZ $1, R20, single1023
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded660
+	TBZ $0, R20, loaded1024
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded660
+	B loaded1024
 
-single659:
+single1023:
 	FMOVS 0(R21), F0
 
-loaded660:
+loaded1024:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single661
+	TBZ $1, R20, single1025
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded662
+	TBZ $0, R20, loaded1026
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded662
+	B loaded1026
 
-single661:
+single1025:
 	FMOVS 0(R21), F0
 
-loaded662:
+loaded1026:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single663
+	TBZ $1, R20, single1027
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded664
+	TBZ $0, R20, loaded1028
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded664
+	B loaded1028
 
-single663:
+single1027:
 	FMOVS 0(R21), F0
 
-loaded664:
+loaded1028:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single665
+	TBZ $1, R20, single1029
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded666
+	TBZ $0, R20, loaded1030
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded666
+	B loaded1030
 
-single665:
+single1029:
 	FMOVS 0(R21), F0
 
-loaded666:
+loaded1030:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single667
+	TBZ $1, R20, single1031
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded668
+	TBZ $0, R20, loaded1032
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded668
+	B loaded1032
 
-single667:
+single1031:
 	FMOVS 0(R21), F0
 
-loaded668:
+loaded1032:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -15397,77 +22881,77 @@ loaded668:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single669
+	TBZ $1, R20, single1033
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored670
+	TBZ $0, R20, stored1034
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored670
+	B stored1034
 
-single669:
+single1033:
 	FMOVS F31, 0(R21)
 
-stored670:
+stored1034:
 	ADD R13, R21
-	TBZ $1, R20, single671
+	TBZ $1, R20, single1035
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored672
+	TBZ $0, R20, stored1036
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored672
+	B stored1036
 
-single671:
+single1035:
 	FMOVS F30, 0(R21)
 
-stored672:
+stored1036:
 	ADD R13, R21
-	TBZ $1, R20, single673
+	TBZ $1, R20, single1037
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored674
+	TBZ $0, R20, stored1038
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored674
+	B stored1038
 
-single673:
+single1037:
 	FMOVS F29, 0(R21)
 
-stored674:
+stored1038:
 	ADD R13, R21
-	TBZ $1, R20, single675
+	TBZ $1, R20, single1039
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored676
+	TBZ $0, R20, stored1040
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored676
+	B stored1040
 
-single675:
+single1039:
 	FMOVS F28, 0(R21)
 
-stored676:
+stored1040:
 	ADD R13, R21
-	TBZ $1, R20, single677
+	TBZ $1, R20, single1041
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored678
+	TBZ $0, R20, stored1042
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored678
+	B stored1042
 
-single677:
+single1041:
 	FMOVS F27, 0(R21)
 
-stored678:
+stored1042:
 	ADD R13, R21
-	TBZ $1, R20, single679
+	TBZ $1, R20, single1043
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored680
+	TBZ $0, R20, stored1044
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored680
+	B stored1044
 
-single679:
+single1043:
 	FMOVS F26, 0(R21)
 
-stored680:
+stored1044:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -15748,17 +23232,17 @@ unrolled:
 	VLD1.P 16(R4), [V6.B16]
 	VLD1.P 16(R5), [V7.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single681
+	TBZ $1, R20, single1045
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded682
+	TBZ $0, R20, loaded1046
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded682
+	B loaded1046
 
-single681:
+single1045:
 	FMOVS 16(R10), F1
 
-loaded682:
+loaded1046:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -15773,17 +23257,17 @@ loaded682:
 	WORD $0x4f871015 // FMLA V21.4S, V0.4S, V7.S[0]
 	WORD $0x4f871034 // FMLA V20.4S, V1.4S, V7.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single683
+	TBZ $1, R20, single1047
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded684
+	TBZ $0, R20, loaded1048
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded684
+	B loaded1048
 
-single683:
+single1047:
 	FMOVS 16(R10), F1
 
-loaded684:
+loaded1048:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -15798,17 +23282,17 @@ loaded684:
 	WORD $0x4fa71015 // FMLA V21.4S, V0.4S, V7.S[1]
 	WORD $0x4fa71034 // FMLA V20.4S, V1.4S, V7.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single685
+	TBZ $1, R20, single1049
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded686
+	TBZ $0, R20, loaded1050
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded686
+	B loaded1050
 
-single685:
+single1049:
 	FMOVS 16(R10), F1
 
-loaded686:
+loaded1050:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -15823,17 +23307,17 @@ loaded686:
 	WORD $0x4f871815 // FMLA V21.4S, V0.4S, V7.S[2]
 	WORD $0x4f871834 // FMLA V20.4S, V1.4S, V7.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single687
+	TBZ $1, R20, single1051
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded688
+	TBZ $0, R20, loaded1052
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded688
+	B loaded1052
 
-single687:
+single1051:
 	FMOVS 16(R10), F1
 
-loaded688:
+loaded1052:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -15868,17 +23352,17 @@ single:
 	FMOVS (R5), F7
 	ADD $4, R5
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single689
+	TBZ $1, R20, single1053
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded690
+	TBZ $0, R20, loaded1054
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded690
+	B loaded1054
 
-single689:
+single1053:
 	FMOVS 16(R10), F1
 
-loaded690:
+loaded1054:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -15903,102 +23387,102 @@ finish:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single691
+	TBZ $1, R20, single1055
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded692
+	TBZ $0, R20, loaded1056
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded692
+	B loaded1056
 
-single691:
+single1055:
 	FMOVS 16(R21), F0
 
-loaded692:
+loaded1056:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single693
+	TBZ $1, R20, single1057
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded694
+	TBZ $0, R20, loaded1058
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded694
+	B loaded1058
 
-single693:
+single1057:
 	FMOVS 16(R21), F0
 
-loaded694:
+loaded1058:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single695
+	TBZ $1, R20, single1059
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded696
+	TBZ $0, R20, loaded1060
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded696
+	B loaded1060
 
-single695:
+single1059:
 	FMOVS 16(R21), F0
 
-loaded696:
+loaded1060:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single697
+	TBZ $1, R20, single1061
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded698
+	TBZ $0, R20, loaded1062
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded698
+	B loaded1062
 
-single697:
+single1061:
 	FMOVS 16(R21), F0
 
-loaded698:
+loaded1062:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single699
+	TBZ $1, R20, single1063
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded700
+	TBZ $0, R20, loaded1064
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded700
+	B loaded1064
 
-single699:
+single1063:
 	FMOVS 16(R21), F0
 
-loaded700:
+loaded1064:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single701
+	TBZ $1, R20, single1065
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded702
+	TBZ $0, R20, loaded1066
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded702
+	B loaded1066
 
-single701:
+single1065:
 	FMOVS 16(R21), F0
 
-loaded702:
+loaded1066:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -16012,17 +23496,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single703
+	TBZ $1, R20, single1067
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded704
+	TBZ $0, R20, loaded1068
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded704
+	B loaded1068
 
-single703:
+single1067:
 	FMOVS 16(R21), F0
 
-loaded704:
+loaded1068:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -16033,82 +23517,82 @@ loaded704:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single705
+	TBZ $1, R20, single1069
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored706
+	TBZ $0, R20, stored1070
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored706
+	B stored1070
 
-single705:
+single1069:
 	FMOVS F30, 16(R21)
 
-stored706:
+stored1070:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single707
+	TBZ $1, R20, single1071
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored708
+	TBZ $0, R20, stored1072
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored708
+	B stored1072
 
-single707:
+single1071:
 	FMOVS F28, 16(R21)
 
-stored708:
+stored1072:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single709
+	TBZ $1, R20, single1073
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored710
+	TBZ $0, R20, stored1074
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored710
+	B stored1074
 
-single709:
+single1073:
 	FMOVS F26, 16(R21)
 
-stored710:
+stored1074:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single711
+	TBZ $1, R20, single1075
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored712
+	TBZ $0, R20, stored1076
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored712
+	B stored1076
 
-single711:
+single1075:
 	FMOVS F24, 16(R21)
 
-stored712:
+stored1076:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single713
+	TBZ $1, R20, single1077
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored714
+	TBZ $0, R20, stored1078
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored714
+	B stored1078
 
-single713:
+single1077:
 	FMOVS F22, 16(R21)
 
-stored714:
+stored1078:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single715
+	TBZ $1, R20, single1079
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored716
+	TBZ $0, R20, stored1080
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored716
+	B stored1080
 
-single715:
+single1079:
 	FMOVS F20, 16(R21)
 
-stored716:
+stored1080:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -16330,17 +23814,17 @@ unrolled:
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
-	TBZ $1, R20, single717
+	TBZ $1, R20, single1081
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded718
+	TBZ $0, R20, loaded1082
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded718
+	B loaded1082
 
-single717:
+single1081:
 	FMOVS 0(R10), F0
 
-loaded718:
+loaded1082:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -16349,17 +23833,17 @@ loaded718:
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
-	TBZ $1, R20, single719
+	TBZ $1, R20, single1083
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded720
+	TBZ $0, R20, loaded1084
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded720
+	B loaded1084
 
-single719:
+single1083:
 	FMOVS 0(R10), F0
 
-loaded720:
+loaded1084:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -16368,17 +23852,17 @@ loaded720:
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
 	WORD $0x4fa71019 // FMLA V25.4S, V0.4S, V7.S[1]
-	TBZ $1, R20, single721
+	TBZ $1, R20, single1085
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded722
+	TBZ $0, R20, loaded1086
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded722
+	B loaded1086
 
-single721:
+single1085:
 	FMOVS 0(R10), F0
 
-loaded722:
+loaded1086:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -16387,17 +23871,17 @@ loaded722:
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
 	WORD $0x4f871819 // FMLA V25.4S, V0.4S, V7.S[2]
-	TBZ $1, R20, single723
+	TBZ $1, R20, single1087
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded724
+	TBZ $0, R20, loaded1088
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded724
+	B loaded1088
 
-single723:
+single1087:
 	FMOVS 0(R10), F0
 
-loaded724:
+loaded1088:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -16428,17 +23912,17 @@ single:
 	ADD $4, R5
 	FMOVS (R6), F7
 	ADD $4, R6
-	TBZ $1, R20, single725
+	TBZ $1, R20, single1089
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded726
+	TBZ $0, R20, loaded1090
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded726
+	B loaded1090
 
-single725:
+single1089:
 	FMOVS 0(R10), F0
 
-loaded726:
+loaded1090:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -16455,118 +23939,118 @@ finish:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single727
+	TBZ $1, R20, single1091
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded728
+	TBZ $0, R20, loaded1092
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded728
+	B loaded1092
 
-single727:
+single1091:
 	FMOVS 0(R21), F0
 
-loaded728:
+loaded1092:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single729
+	TBZ $1, R20, single1093
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded730
+	TBZ $0, R20, loaded1094
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded730
+	B loaded1094
 
-single729:
+single1093:
 	FMOVS 0(R21), F0
 
-loaded730:
+loaded1094:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single731
+	TBZ $1, R20, single1095
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded732
+	TBZ $0, R20, loaded1096
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded732
+	B loaded1096
 
-single731:
+single1095:
 	FMOVS 0(R21), F0
 
-loaded732:
+loaded1096:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single733
+	TBZ $1, R20, single1097
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded734
+	TBZ $0, R20, loaded1098
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded734
+	B loaded1098
 
-single733:
+single1097:
 	FMOVS 0(R21), F0
 
-loaded734:
+loaded1098:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single735
+	TBZ $1, R20, single1099
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded736
+	TBZ $0, R20, loaded1100
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded736
+	B loaded1100
 
-single735:
+single1099:
 	FMOVS 0(R21), F0
 
-loaded736:
+loaded1100:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single737
+	TBZ $1, R20, single1101
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded738
+	TBZ $0, R20, loaded1102
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded738
+	B loaded1102
 
-single737:
+single1101:
 	FMOVS 0(R21), F0
 
-loaded738:
+loaded1102:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single739
+	TBZ $1, R20, single1103
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded740
+	TBZ $0, R20, loaded1104
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded740
+	B loaded1104
 
-single739:
+single1103:
 	FMOVS 0(R21), F0
 
-loaded740:
+loaded1104:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single741
+	TBZ $1, R20, single1105
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded742
+	TBZ $0, R20, loaded1106
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded742
+	B loaded1106
 
-single741:
+single1105:
 	FMOVS 0(R21), F0
 
-loaded742:
+loaded1106:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -16577,89 +24061,89 @@ loaded742:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single743
+	TBZ $1, R20, single1107
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored744
+	TBZ $0, R20, stored1108
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored744
+	B stored1108
 
-single743:
+single1107:
 	FMOVS F31, 0(R21)
 
-stored744:
+stored1108:
 	ADD R13, R21
-	TBZ $1, R20, single745
+	TBZ $1, R20, single1109
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored746
+	TBZ $0, R20, stored1110
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored746
+	B stored1110
 
-single745:
+single1109:
 	FMOVS F30, 0(R21)
 
-stored746:
+stored1110:
 	ADD R13, R21
-	TBZ $1, R20, single747
+	TBZ $1, R20, single1111
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored748
+	TBZ $0, R20, stored1112
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored748
+	B stored1112
 
-single747:
+single1111:
 	FMOVS F29, 0(R21)
 
-stored748:
+stored1112:
 	ADD R13, R21
-	TBZ $1, R20, single749
+	TBZ $1, R20, single1113
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored750
+	TBZ $0, R20, stored1114
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored750
+	B stored1114
 
-single749:
+single1113:
 	FMOVS F28, 0(R21)
 
-stored750:
+stored1114:
 	ADD R13, R21
-	TBZ $1, R20, single751
+	TBZ $1, R20, single1115
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored752
+	TBZ $0, R20, stored1116
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored752
+	B stored1116
 
-single751:
+single1115:
 	FMOVS F27, 0(R21)
 
-stored752:
+stored1116:
 	ADD R13, R21
-	TBZ $1, R20, single753
+	TBZ $1, R20, single1117
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored754
+	TBZ $0, R20, stored1118
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored754
+	B stored1118
 
-single753:
+single1117:
 	FMOVS F26, 0(R21)
 
-stored754:
+stored1118:
 	ADD R13, R21
-	TBZ $1, R20, single755
+	TBZ $1, R20, single1119
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored756
+	TBZ $0, R20, stored1120
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored756
+	B stored1120
 
-single755:
+single1119:
 	FMOVS F25, 0(R21)
 
-stored756:
+stored1120:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -16972,17 +24456,17 @@ unrolled:
 	VLD1.P 16(R5), [V7.B16]
 	VLD1.P 16(R6), [V8.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single757
+	TBZ $1, R20, single1121
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded758
+	TBZ $0, R20, loaded1122
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded758
+	B loaded1122
 
-single757:
+single1121:
 	FMOVS 16(R10), F1
 
-loaded758:
+loaded1122:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -16999,17 +24483,17 @@ loaded758:
 	WORD $0x4f881013 // FMLA V19.4S, V0.4S, V8.S[0]
 	WORD $0x4f881032 // FMLA V18.4S, V1.4S, V8.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single759
+	TBZ $1, R20, single1123
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded760
+	TBZ $0, R20, loaded1124
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded760
+	B loaded1124
 
-single759:
+single1123:
 	FMOVS 16(R10), F1
 
-loaded760:
+loaded1124:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -17026,17 +24510,17 @@ loaded760:
 	WORD $0x4fa81013 // FMLA V19.4S, V0.4S, V8.S[1]
 	WORD $0x4fa81032 // FMLA V18.4S, V1.4S, V8.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single761
+	TBZ $1, R20, single1125
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded762
+	TBZ $0, R20, loaded1126
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded762
+	B loaded1126
 
-single761:
+single1125:
 	FMOVS 16(R10), F1
 
-loaded762:
+loaded1126:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -17053,17 +24537,17 @@ loaded762:
 	WORD $0x4f881813 // FMLA V19.4S, V0.4S, V8.S[2]
 	WORD $0x4f881832 // FMLA V18.4S, V1.4S, V8.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single763
+	TBZ $1, R20, single1127
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded764
+	TBZ $0, R20, loaded1128
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded764
+	B loaded1128
 
-single763:
+single1127:
 	FMOVS 16(R10), F1
 
-loaded764:
+loaded1128:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -17102,17 +24586,17 @@ single:
 	FMOVS (R6), F8
 	ADD $4, R6
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single765
+	TBZ $1, R20, single1129
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded766
+	TBZ $0, R20, loaded1130
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded766
+	B loaded1130
 
-single765:
+single1129:
 	FMOVS 16(R10), F1
 
-loaded766:
+loaded1130:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -17139,119 +24623,119 @@ finish:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single767
+	TBZ $1, R20, single1131
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded768
+	TBZ $0, R20, loaded1132
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded768
+	B loaded1132
 
-single767:
+single1131:
 	FMOVS 16(R21), F0
 
-loaded768:
+loaded1132:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single769
+	TBZ $1, R20, single1133
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded770
+	TBZ $0, R20, loaded1134
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded770
+	B loaded1134
 
-single769:
+single1133:
 	FMOVS 16(R21), F0
 
-loaded770:
+loaded1134:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single771
+	TBZ $1, R20, single1135
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded772
+	TBZ $0, R20, loaded1136
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded772
+	B loaded1136
 
-single771:
+single1135:
 	FMOVS 16(R21), F0
 
-loaded772:
+loaded1136:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single773
+	TBZ $1, R20, single1137
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded774
+	TBZ $0, R20, loaded1138
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded774
+	B loaded1138
 
-single773:
+single1137:
 	FMOVS 16(R21), F0
 
-loaded774:
+loaded1138:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single775
+	TBZ $1, R20, single1139
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded776
+	TBZ $0, R20, loaded1140
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded776
+	B loaded1140
 
-single775:
+single1139:
 	FMOVS 16(R21), F0
 
-loaded776:
+loaded1140:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single777
+	TBZ $1, R20, single1141
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded778
+	TBZ $0, R20, loaded1142
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded778
+	B loaded1142
 
-single777:
+single1141:
 	FMOVS 16(R21), F0
 
-loaded778:
+loaded1142:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single779
+	TBZ $1, R20, single1143
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded780
+	TBZ $0, R20, loaded1144
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded780
+	B loaded1144
 
-single779:
+single1143:
 	FMOVS 16(R21), F0
 
-loaded780:
+loaded1144:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -17266,17 +24750,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single781
+	TBZ $1, R20, single1145
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded782
+	TBZ $0, R20, loaded1146
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded782
+	B loaded1146
 
-single781:
+single1145:
 	FMOVS 16(R21), F0
 
-loaded782:
+loaded1146:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -17288,95 +24772,95 @@ loaded782:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single783
+	TBZ $1, R20, single1147
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored784
+	TBZ $0, R20, stored1148
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored784
+	B stored1148
 
-single783:
+single1147:
 	FMOVS F30, 16(R21)
 
-stored784:
+stored1148:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single785
+	TBZ $1, R20, single1149
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored786
+	TBZ $0, R20, stored1150
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored786
+	B stored1150
 
-single785:
+single1149:
 	FMOVS F28, 16(R21)
 
-stored786:
+stored1150:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single787
+	TBZ $1, R20, single1151
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored788
+	TBZ $0, R20, stored1152
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored788
+	B stored1152
 
-single787:
+single1151:
 	FMOVS F26, 16(R21)
 
-stored788:
+stored1152:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single789
+	TBZ $1, R20, single1153
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored790
+	TBZ $0, R20, stored1154
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored790
+	B stored1154
 
-single789:
+single1153:
 	FMOVS F24, 16(R21)
 
-stored790:
+stored1154:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single791
+	TBZ $1, R20, single1155
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored792
+	TBZ $0, R20, stored1156
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored792
+	B stored1156
 
-single791:
+single1155:
 	FMOVS F22, 16(R21)
 
-stored792:
+stored1156:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single793
+	TBZ $1, R20, single1157
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored794
+	TBZ $0, R20, stored1158
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored794
+	B stored1158
 
-single793:
+single1157:
 	FMOVS F20, 16(R21)
 
-stored794:
+stored1158:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single795
+	TBZ $1, R20, single1159
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored796
+	TBZ $0, R20, stored1160
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored796
+	B stored1160
 
-single795:
+single1159:
 	FMOVS F18, 16(R21)
 
-stored796:
+stored1160:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -17618,17 +25102,17 @@ unrolled:
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
 	VLD1.P 16(R7), [V8.B16]
-	TBZ $1, R20, single797
+	TBZ $1, R20, single1161
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded798
+	TBZ $0, R20, loaded1162
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded798
+	B loaded1162
 
-single797:
+single1161:
 	FMOVS 0(R10), F0
 
-loaded798:
+loaded1162:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -17638,17 +25122,17 @@ loaded798:
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
 	WORD $0x4f881018 // FMLA V24.4S, V0.4S, V8.S[0]
-	TBZ $1, R20, single799
+	TBZ $1, R20, single1163
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded800
+	TBZ $0, R20, loaded1164
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded800
+	B loaded1164
 
-single799:
+single1163:
 	FMOVS 0(R10), F0
 
-loaded800:
+loaded1164:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -17658,17 +25142,17 @@ loaded800:
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
 	WORD $0x4fa71019 // FMLA V25.4S, V0.4S, V7.S[1]
 	WORD $0x4fa81018 // FMLA V24.4S, V0.4S, V8.S[1]
-	TBZ $1, R20, single801
+	TBZ $1, R20, single1165
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded802
+	TBZ $0, R20, loaded1166
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded802
+	B loaded1166
 
-single801:
+single1165:
 	FMOVS 0(R10), F0
 
-loaded802:
+loaded1166:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -17678,17 +25162,17 @@ loaded802:
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
 	WORD $0x4f871819 // FMLA V25.4S, V0.4S, V7.S[2]
 	WORD $0x4f881818 // FMLA V24.4S, V0.4S, V8.S[2]
-	TBZ $1, R20, single803
+	TBZ $1, R20, single1167
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded804
+	TBZ $0, R20, loaded1168
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded804
+	B loaded1168
 
-single803:
+single1167:
 	FMOVS 0(R10), F0
 
-loaded804:
+loaded1168:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -17722,17 +25206,17 @@ single:
 	ADD $4, R6
 	FMOVS (R7), F8
 	ADD $4, R7
-	TBZ $1, R20, single805
+	TBZ $1, R20, single1169
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded806
+	TBZ $0, R20, loaded1170
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded806
+	B loaded1170
 
-single805:
+single1169:
 	FMOVS 0(R10), F0
 
-loaded806:
+loaded1170:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -17750,132 +25234,132 @@ finish:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single807
+	TBZ $1, R20, single1171
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded808
+	TBZ $0, R20, loaded1172
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded808
+	B loaded1172
 
-single807:
+single1171:
 	FMOVS 0(R21), F0
 
-loaded808:
+loaded1172:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single809
+	TBZ $1, R20, single1173
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded810
+	TBZ $0, R20, loaded1174
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded810
+	B loaded1174
 
-single809:
+single1173:
 	FMOVS 0(R21), F0
 
-loaded810:
+loaded1174:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single811
+	TBZ $1, R20, single1175
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded812
+	TBZ $0, R20, loaded1176
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded812
+	B loaded1176
 
-single811:
+single1175:
 	FMOVS 0(R21), F0
 
-loaded812:
+loaded1176:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single813
+	TBZ $1, R20, single1177
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded814
+	TBZ $0, R20, loaded1178
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded814
+	B loaded1178
 
-single813:
+single1177:
 	FMOVS 0(R21), F0
 
-loaded814:
+loaded1178:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single815
+	TBZ $1, R20, single1179
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded816
+	TBZ $0, R20, loaded1180
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded816
+	B loaded1180
 
-single815:
+single1179:
 	FMOVS 0(R21), F0
 
-loaded816:
+loaded1180:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single817
+	TBZ $1, R20, single1181
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded818
+	TBZ $0, R20, loaded1182
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded818
+	B loaded1182
 
-single817:
+single1181:
 	FMOVS 0(R21), F0
 
-loaded818:
+loaded1182:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single819
+	TBZ $1, R20, single1183
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded820
+	TBZ $0, R20, loaded1184
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded820
+	B loaded1184
 
-single819:
+single1183:
 	FMOVS 0(R21), F0
 
-loaded820:
+loaded1184:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 	ADD R13, R21
-	TBZ $1, R20, single821
+	TBZ $1, R20, single1185
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded822
+	TBZ $0, R20, loaded1186
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded822
+	B loaded1186
 
-single821:
+single1185:
 	FMOVS 0(R21), F0
 
-loaded822:
+loaded1186:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single823
+	TBZ $1, R20, single1187
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded824
+	TBZ $0, R20, loaded1188
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded824
+	B loaded1188
 
-single823:
+single1187:
 	FMOVS 0(R21), F0
 
-loaded824:
+loaded1188:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -17887,101 +25371,101 @@ loaded824:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single825
+	TBZ $1, R20, single1189
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored826
+	TBZ $0, R20, stored1190
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored826
+	B stored1190
 
-single825:
+single1189:
 	FMOVS F31, 0(R21)
 
-stored826:
+stored1190:
 	ADD R13, R21
-	TBZ $1, R20, single827
+	TBZ $1, R20, single1191
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored828
+	TBZ $0, R20, stored1192
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored828
+	B stored1192
 
-single827:
+single1191:
 	FMOVS F30, 0(R21)
 
-stored828:
+stored1192:
 	ADD R13, R21
-	TBZ $1, R20, single829
+	TBZ $1, R20, single1193
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored830
+	TBZ $0, R20, stored1194
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored830
+	B stored1194
 
-single829:
+single1193:
 	FMOVS F29, 0(R21)
 
-stored830:
+stored1194:
 	ADD R13, R21
-	TBZ $1, R20, single831
+	TBZ $1, R20, single1195
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored832
+	TBZ $0, R20, stored1196
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored832
+	B stored1196
 
-single831:
+single1195:
 	FMOVS F28, 0(R21)
 
-stored832:
+stored1196:
 	ADD R13, R21
-	TBZ $1, R20, single833
+	TBZ $1, R20, single1197
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored834
+	TBZ $0, R20, stored1198
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored834
+	B stored1198
 
-single833:
+single1197:
 	FMOVS F27, 0(R21)
 
-stored834:
+stored1198:
 	ADD R13, R21
-	TBZ $1, R20, single835
+	TBZ $1, R20, single1199
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored836
+	TBZ $0, R20, stored1200
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored836
+	B stored1200
 
-single835:
+single1199:
 	FMOVS F26, 0(R21)
 
-stored836:
+stored1200:
 	ADD R13, R21
-	TBZ $1, R20, single837
+	TBZ $1, R20, single1201
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored838
+	TBZ $0, R20, stored1202
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored838
+	B stored1202
 
-single837:
+single1201:
 	FMOVS F25, 0(R21)
 
-stored838:
+stored1202:
 	ADD R13, R21
-	TBZ $1, R20, single839
+	TBZ $1, R20, single1203
 	FMOVD F24, 0(R21)
-	TBZ $0, R20, stored840
+	TBZ $0, R20, stored1204
 	ADD $8, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored840
+	B stored1204
 
-single839:
+single1203:
 	FMOVS F24, 0(R21)
 
-stored840:
+stored1204:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -18326,17 +25810,17 @@ unrolled:
 	VLD1.P 16(R6), [V8.B16]
 	VLD1.P 16(R7), [V9.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single841
+	TBZ $1, R20, single1205
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded842
+	TBZ $0, R20, loaded1206
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded842
+	B loaded1206
 
-single841:
+single1205:
 	FMOVS 16(R10), F1
 
-loaded842:
+loaded1206:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -18355,17 +25839,17 @@ loaded842:
 	WORD $0x4f891011 // FMLA V17.4S, V0.4S, V9.S[0]
 	WORD $0x4f891030 // FMLA V16.4S, V1.4S, V9.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single843
+	TBZ $1, R20, single1207
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded844
+	TBZ $0, R20, loaded1208
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded844
+	B loaded1208
 
-single843:
+single1207:
 	FMOVS 16(R10), F1
 
-loaded844:
+loaded1208:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -18384,17 +25868,17 @@ loaded844:
 	WORD $0x4fa91011 // FMLA V17.4S, V0.4S, V9.S[1]
 	WORD $0x4fa91030 // FMLA V16.4S, V1.4S, V9.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single845
+	TBZ $1, R20, single1209
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded846
+	TBZ $0, R20, loaded1210
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded846
+	B loaded1210
 
-single845:
+single1209:
 	FMOVS 16(R10), F1
 
-loaded846:
+loaded1210:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -18413,17 +25897,17 @@ loaded846:
 	WORD $0x4f891811 // FMLA V17.4S, V0.4S, V9.S[2]
 	WORD $0x4f891830 // FMLA V16.4S, V1.4S, V9.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single847
+	TBZ $1, R20, single1211
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded848
+	TBZ $0, R20, loaded1212
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded848
+	B loaded1212
 
-single847:
+single1211:
 	FMOVS 16(R10), F1
 
-loaded848:
+loaded1212:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -18466,17 +25950,17 @@ single:
 	FMOVS (R7), F9
 	ADD $4, R7
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single849
+	TBZ $1, R20, single1213
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded850
+	TBZ $0, R20, loaded1214
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded850
+	B loaded1214
 
-single849:
+single1213:
 	FMOVS 16(R10), F1
 
-loaded850:
+loaded1214:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -18505,136 +25989,136 @@ finish:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single851
+	TBZ $1, R20, single1215
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded852
+	TBZ $0, R20, loaded1216
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded852
+	B loaded1216
 
-single851:
+single1215:
 	FMOVS 16(R21), F0
 
-loaded852:
+loaded1216:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single853
+	TBZ $1, R20, single1217
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded854
+	TBZ $0, R20, loaded1218
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded854
+	B loaded1218
 
-single853:
+single1217:
 	FMOVS 16(R21), F0
 
-loaded854:
+loaded1218:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single855
+	TBZ $1, R20, single1219
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded856
+	TBZ $0, R20, loaded1220
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded856
+	B loaded1220
 
-single855:
+single1219:
 	FMOVS 16(R21), F0
 
-loaded856:
+loaded1220:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single857
+	TBZ $1, R20, single1221
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded858
+	TBZ $0, R20, loaded1222
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded858
+	B loaded1222
 
-single857:
+single1221:
 	FMOVS 16(R21), F0
 
-loaded858:
+loaded1222:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single859
+	TBZ $1, R20, single1223
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded860
+	TBZ $0, R20, loaded1224
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded860
+	B loaded1224
 
-single859:
+single1223:
 	FMOVS 16(R21), F0
 
-loaded860:
+loaded1224:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single861
+	TBZ $1, R20, single1225
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded862
+	TBZ $0, R20, loaded1226
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded862
+	B loaded1226
 
-single861:
+single1225:
 	FMOVS 16(R21), F0
 
-loaded862:
+loaded1226:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single863
+	TBZ $1, R20, single1227
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded864
+	TBZ $0, R20, loaded1228
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded864
+	B loaded1228
 
-single863:
+single1227:
 	FMOVS 16(R21), F0
 
-loaded864:
+loaded1228:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
 	VMOV V0.B16, V17.B16
-	TBZ $1, R20, single865
+	TBZ $1, R20, single1229
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded866
+	TBZ $0, R20, loaded1230
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded866
+	B loaded1230
 
-single865:
+single1229:
 	FMOVS 16(R21), F0
 
-loaded866:
+loaded1230:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -18650,17 +26134,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single867
+	TBZ $1, R20, single1231
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded868
+	TBZ $0, R20, loaded1232
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded868
+	B loaded1232
 
-single867:
+single1231:
 	FMOVS 16(R21), F0
 
-loaded868:
+loaded1232:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -18673,108 +26157,108 @@ loaded868:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single869
+	TBZ $1, R20, single1233
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored870
+	TBZ $0, R20, stored1234
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored870
+	B stored1234
 
-single869:
+single1233:
 	FMOVS F30, 16(R21)
 
-stored870:
+stored1234:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single871
+	TBZ $1, R20, single1235
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored872
+	TBZ $0, R20, stored1236
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored872
+	B stored1236
 
-single871:
+single1235:
 	FMOVS F28, 16(R21)
 
-stored872:
+stored1236:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single873
+	TBZ $1, R20, single1237
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored874
+	TBZ $0, R20, stored1238
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored874
+	B stored1238
 
-single873:
+single1237:
 	FMOVS F26, 16(R21)
 
-stored874:
+stored1238:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single875
+	TBZ $1, R20, single1239
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored876
+	TBZ $0, R20, stored1240
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored876
+	B stored1240
 
-single875:
+single1239:
 	FMOVS F24, 16(R21)
 
-stored876:
+stored1240:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single877
+	TBZ $1, R20, single1241
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored878
+	TBZ $0, R20, stored1242
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored878
+	B stored1242
 
-single877:
+single1241:
 	FMOVS F22, 16(R21)
 
-stored878:
+stored1242:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single879
+	TBZ $1, R20, single1243
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored880
+	TBZ $0, R20, stored1244
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored880
+	B stored1244
 
-single879:
+single1243:
 	FMOVS F20, 16(R21)
 
-stored880:
+stored1244:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single881
+	TBZ $1, R20, single1245
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored882
+	TBZ $0, R20, stored1246
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored882
+	B stored1246
 
-single881:
+single1245:
 	FMOVS F18, 16(R21)
 
-stored882:
+stored1246:
 	ADD R13, R21
 	FMOVQ F17, 0(R21)
-	TBZ $1, R20, single883
+	TBZ $1, R20, single1247
 	FMOVD F16, 16(R21)
-	TBZ $0, R20, stored884
+	TBZ $0, R20, stored1248
 	ADD $24, R21, R26
 	VST1 V16.S[2], (R26)
-	B stored884
+	B stored1248
 
-single883:
+single1247:
 	FMOVS F16, 16(R21)
 
-stored884:
+stored1248:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -19328,17 +26812,17 @@ tile:
 single:
 	FMOVS 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single885
+	TBZ $1, R20, single1249
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded886
+	TBZ $0, R20, loaded1250
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded886
+	B loaded1250
 
-single885:
+single1249:
 	FMOVS 0(R10), F0
 
-loaded886:
+loaded1250:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -19347,49 +26831,49 @@ loaded886:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single887
+	TBZ $1, R20, single1251
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded888
+	TBZ $0, R20, loaded1252
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded888
+	B loaded1252
 
-single887:
+single1251:
 	FMOVS 0(R21), F0
 
-loaded888:
+loaded1252:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single889
+	TBZ $1, R20, single1253
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded890
+	TBZ $0, R20, loaded1254
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded890
+	B loaded1254
 
-single889:
+single1253:
 	FMOVS 0(R21), F0
 
-loaded890:
+loaded1254:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single891
+	TBZ $1, R20, single1255
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored892
+	TBZ $0, R20, stored1256
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored892
+	B stored1256
 
-single891:
+single1255:
 	FMOVS F31, 0(R21)
 
-stored892:
+stored1256:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -19476,17 +26960,17 @@ single:
 	FMOVS 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single893
+	TBZ $1, R20, single1257
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded894
+	TBZ $0, R20, loaded1258
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded894
+	B loaded1258
 
-single893:
+single1257:
 	FMOVS 16(R10), F1
 
-loaded894:
+loaded1258:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -19499,17 +26983,17 @@ loaded894:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single895
+	TBZ $1, R20, single1259
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded896
+	TBZ $0, R20, loaded1260
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded896
+	B loaded1260
 
-single895:
+single1259:
 	FMOVS 16(R21), F0
 
-loaded896:
+loaded1260:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -19518,33 +27002,33 @@ bias:
 	CBZ R21, store
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single897
+	TBZ $1, R20, single1261
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded898
+	TBZ $0, R20, loaded1262
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded898
+	B loaded1262
 
-single897:
+single1261:
 	FMOVS 16(R21), F0
 
-loaded898:
+loaded1262:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single899
+	TBZ $1, R20, single1263
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored900
+	TBZ $0, R20, stored1264
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored900
+	B stored1264
 
-single899:
+single1263:
 	FMOVS F30, 16(R21)
 
-stored900:
+stored1264:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -19630,17 +27114,17 @@ tile:
 single:
 	FMOVD 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single901
+	TBZ $1, R20, single1265
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded902
+	TBZ $0, R20, loaded1266
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded902
+	B loaded1266
 
-single901:
+single1265:
 	FMOVS 0(R10), F0
 
-loaded902:
+loaded1266:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -19650,76 +27134,76 @@ loaded902:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single903
+	TBZ $1, R20, single1267
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded904
+	TBZ $0, R20, loaded1268
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded904
+	B loaded1268
 
-single903:
+single1267:
 	FMOVS 0(R21), F0
 
-loaded904:
+loaded1268:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single905
+	TBZ $1, R20, single1269
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded906
+	TBZ $0, R20, loaded1270
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded906
+	B loaded1270
 
-single905:
+single1269:
 	FMOVS 0(R21), F0
 
-loaded906:
+loaded1270:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single907
+	TBZ $1, R20, single1271
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded908
+	TBZ $0, R20, loaded1272
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded908
+	B loaded1272
 
-single907:
+single1271:
 	FMOVS 0(R21), F0
 
-loaded908:
+loaded1272:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single909
+	TBZ $1, R20, single1273
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored910
+	TBZ $0, R20, stored1274
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored910
+	B stored1274
 
-single909:
+single1273:
 	FMOVS F31, 0(R21)
 
-stored910:
+stored1274:
 	ADD R13, R21
-	TBZ $1, R20, single911
+	TBZ $1, R20, single1275
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored912
+	TBZ $0, R20, stored1276
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored912
+	B stored1276
 
-single911:
+single1275:
 	FMOVS F30, 0(R21)
 
-stored912:
+stored1276:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -19824,17 +27308,17 @@ single:
 	FMOVD 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single913
+	TBZ $1, R20, single1277
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded914
+	TBZ $0, R20, loaded1278
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded914
+	B loaded1278
 
-single913:
+single1277:
 	FMOVS 16(R10), F1
 
-loaded914:
+loaded1278:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -19849,34 +27333,34 @@ loaded914:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single915
+	TBZ $1, R20, single1279
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded916
+	TBZ $0, R20, loaded1280
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded916
+	B loaded1280
 
-single915:
+single1279:
 	FMOVS 16(R21), F0
 
-loaded916:
+loaded1280:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single917
+	TBZ $1, R20, single1281
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded918
+	TBZ $0, R20, loaded1282
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded918
+	B loaded1282
 
-single917:
+single1281:
 	FMOVS 16(R21), F0
 
-loaded918:
+loaded1282:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -19886,47 +27370,47 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single919
+	TBZ $1, R20, single1283
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded920
+	TBZ $0, R20, loaded1284
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded920
+	B loaded1284
 
-single919:
+single1283:
 	FMOVS 16(R21), F0
 
-loaded920:
+loaded1284:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single921
+	TBZ $1, R20, single1285
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored922
+	TBZ $0, R20, stored1286
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored922
+	B stored1286
 
-single921:
+single1285:
 	FMOVS F30, 16(R21)
 
-stored922:
+stored1286:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single923
+	TBZ $1, R20, single1287
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored924
+	TBZ $0, R20, stored1288
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored924
+	B stored1288
 
-single923:
+single1287:
 	FMOVS F28, 16(R21)
 
-stored924:
+stored1288:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -20026,17 +27510,17 @@ single:
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single925
+	TBZ $1, R20, single1289
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded926
+	TBZ $0, R20, loaded1290
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded926
+	B loaded1290
 
-single925:
+single1289:
 	FMOVS 0(R10), F0
 
-loaded926:
+loaded1290:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -20047,103 +27531,103 @@ loaded926:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single927
+	TBZ $1, R20, single1291
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded928
+	TBZ $0, R20, loaded1292
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded928
+	B loaded1292
 
-single927:
+single1291:
 	FMOVS 0(R21), F0
 
-loaded928:
+loaded1292:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single929
+	TBZ $1, R20, single1293
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded930
+	TBZ $0, R20, loaded1294
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded930
+	B loaded1294
 
-single929:
+single1293:
 	FMOVS 0(R21), F0
 
-loaded930:
+loaded1294:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single931
+	TBZ $1, R20, single1295
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded932
+	TBZ $0, R20, loaded1296
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded932
+	B loaded1296
 
-single931:
+single1295:
 	FMOVS 0(R21), F0
 
-loaded932:
+loaded1296:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single933
+	TBZ $1, R20, single1297
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded934
+	TBZ $0, R20, loaded1298
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded934
+	B loaded1298
 
-single933:
+single1297:
 	FMOVS 0(R21), F0
 
-loaded934:
+loaded1298:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single935
+	TBZ $1, R20, single1299
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored936
+	TBZ $0, R20, stored1300
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored936
+	B stored1300
 
-single935:
+single1299:
 	FMOVS F31, 0(R21)
 
-stored936:
+stored1300:
 	ADD R13, R21
-	TBZ $1, R20, single937
+	TBZ $1, R20, single1301
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored938
+	TBZ $0, R20, stored1302
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored938
+	B stored1302
 
-single937:
+single1301:
 	FMOVS F30, 0(R21)
 
-stored938:
+stored1302:
 	ADD R13, R21
-	TBZ $1, R20, single939
+	TBZ $1, R20, single1303
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored940
+	TBZ $0, R20, stored1304
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored940
+	B stored1304
 
-single939:
+single1303:
 	FMOVS F29, 0(R21)
 
-stored940:
+stored1304:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -20270,17 +27754,17 @@ single:
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single941
+	TBZ $1, R20, single1305
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded942
+	TBZ $0, R20, loaded1306
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded942
+	B loaded1306
 
-single941:
+single1305:
 	FMOVS 16(R10), F1
 
-loaded942:
+loaded1306:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -20297,51 +27781,51 @@ loaded942:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single943
+	TBZ $1, R20, single1307
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded944
+	TBZ $0, R20, loaded1308
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded944
+	B loaded1308
 
-single943:
+single1307:
 	FMOVS 16(R21), F0
 
-loaded944:
+loaded1308:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single945
+	TBZ $1, R20, single1309
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded946
+	TBZ $0, R20, loaded1310
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded946
+	B loaded1310
 
-single945:
+single1309:
 	FMOVS 16(R21), F0
 
-loaded946:
+loaded1310:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single947
+	TBZ $1, R20, single1311
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded948
+	TBZ $0, R20, loaded1312
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded948
+	B loaded1312
 
-single947:
+single1311:
 	FMOVS 16(R21), F0
 
-loaded948:
+loaded1312:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -20352,17 +27836,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single949
+	TBZ $1, R20, single1313
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded950
+	TBZ $0, R20, loaded1314
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded950
+	B loaded1314
 
-single949:
+single1313:
 	FMOVS 16(R21), F0
 
-loaded950:
+loaded1314:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -20370,43 +27854,43 @@ loaded950:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single951
+	TBZ $1, R20, single1315
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored952
+	TBZ $0, R20, stored1316
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored952
+	B stored1316
 
-single951:
+single1315:
 	FMOVS F30, 16(R21)
 
-stored952:
+stored1316:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single953
+	TBZ $1, R20, single1317
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored954
+	TBZ $0, R20, stored1318
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored954
+	B stored1318
 
-single953:
+single1317:
 	FMOVS F28, 16(R21)
 
-stored954:
+stored1318:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single955
+	TBZ $1, R20, single1319
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored956
+	TBZ $0, R20, stored1320
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored956
+	B stored1320
 
-single955:
+single1319:
 	FMOVS F26, 16(R21)
 
-stored956:
+stored1320:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -20512,17 +27996,17 @@ tile:
 single:
 	FMOVQ 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single957
+	TBZ $1, R20, single1321
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded958
+	TBZ $0, R20, loaded1322
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded958
+	B loaded1322
 
-single957:
+single1321:
 	FMOVS 0(R10), F0
 
-loaded958:
+loaded1322:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -20534,76 +28018,76 @@ loaded958:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single959
+	TBZ $1, R20, single1323
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded960
+	TBZ $0, R20, loaded1324
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded960
+	B loaded1324
 
-single959:
+single1323:
 	FMOVS 0(R21), F0
 
-loaded960:
+loaded1324:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single961
+	TBZ $1, R20, single1325
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded962
+	TBZ $0, R20, loaded1326
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded962
+	B loaded1326
 
-single961:
+single1325:
 	FMOVS 0(R21), F0
 
-loaded962:
+loaded1326:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single963
+	TBZ $1, R20, single1327
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded964
+	TBZ $0, R20, loaded1328
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded964
+	B loaded1328
 
-single963:
+single1327:
 	FMOVS 0(R21), F0
 
-loaded964:
+loaded1328:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single965
+	TBZ $1, R20, single1329
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded966
+	TBZ $0, R20, loaded1330
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded966
+	B loaded1330
 
-single965:
+single1329:
 	FMOVS 0(R21), F0
 
-loaded966:
+loaded1330:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single967
+	TBZ $1, R20, single1331
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded968
+	TBZ $0, R20, loaded1332
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded968
+	B loaded1332
 
-single967:
+single1331:
 	FMOVS 0(R21), F0
 
-loaded968:
+loaded1332:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -20611,53 +28095,53 @@ loaded968:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single969
+	TBZ $1, R20, single1333
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored970
+	TBZ $0, R20, stored1334
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored970
+	B stored1334
 
-single969:
+single1333:
 	FMOVS F31, 0(R21)
 
-stored970:
+stored1334:
 	ADD R13, R21
-	TBZ $1, R20, single971
+	TBZ $1, R20, single1335
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored972
+	TBZ $0, R20, stored1336
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored972
+	B stored1336
 
-single971:
+single1335:
 	FMOVS F30, 0(R21)
 
-stored972:
+stored1336:
 	ADD R13, R21
-	TBZ $1, R20, single973
+	TBZ $1, R20, single1337
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored974
+	TBZ $0, R20, stored1338
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored974
+	B stored1338
 
-single973:
+single1337:
 	FMOVS F29, 0(R21)
 
-stored974:
+stored1338:
 	ADD R13, R21
-	TBZ $1, R20, single975
+	TBZ $1, R20, single1339
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored976
+	TBZ $0, R20, stored1340
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored976
+	B stored1340
 
-single975:
+single1339:
 	FMOVS F28, 0(R21)
 
-stored976:
+stored1340:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -20798,17 +28282,17 @@ single:
 	FMOVQ 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single977
+	TBZ $1, R20, single1341
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded978
+	TBZ $0, R20, loaded1342
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded978
+	B loaded1342
 
-single977:
+single1341:
 	FMOVS 16(R10), F1
 
-loaded978:
+loaded1342:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -20827,68 +28311,68 @@ loaded978:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single979
+	TBZ $1, R20, single1343
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded980
+	TBZ $0, R20, loaded1344
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded980
+	B loaded1344
 
-single979:
+single1343:
 	FMOVS 16(R21), F0
 
-loaded980:
+loaded1344:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single981
+	TBZ $1, R20, single1345
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded982
+	TBZ $0, R20, loaded1346
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded982
+	B loaded1346
 
-single981:
+single1345:
 	FMOVS 16(R21), F0
 
-loaded982:
+loaded1346:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single983
+	TBZ $1, R20, single1347
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded984
+	TBZ $0, R20, loaded1348
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded984
+	B loaded1348
 
-single983:
+single1347:
 	FMOVS 16(R21), F0
 
-loaded984:
+loaded1348:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single985
+	TBZ $1, R20, single1349
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded986
+	TBZ $0, R20, loaded1350
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded986
+	B loaded1350
 
-single985:
+single1349:
 	FMOVS 16(R21), F0
 
-loaded986:
+loaded1350:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -20900,17 +28384,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single987
+	TBZ $1, R20, single1351
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded988
+	TBZ $0, R20, loaded1352
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded988
+	B loaded1352
 
-single987:
+single1351:
 	FMOVS 16(R21), F0
 
-loaded988:
+loaded1352:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -20919,56 +28403,56 @@ loaded988:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single989
+	TBZ $1, R20, single1353
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored990
+	TBZ $0, R20, stored1354
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored990
+	B stored1354
 
-single989:
+single1353:
 	FMOVS F30, 16(R21)
 
-stored990:
+stored1354:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single991
+	TBZ $1, R20, single1355
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored992
+	TBZ $0, R20, stored1356
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored992
+	B stored1356
 
-single991:
+single1355:
 	FMOVS F28, 16(R21)
 
-stored992:
+stored1356:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single993
+	TBZ $1, R20, single1357
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored994
+	TBZ $0, R20, stored1358
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored994
+	B stored1358
 
-single993:
+single1357:
 	FMOVS F26, 16(R21)
 
-stored994:
+stored1358:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single995
+	TBZ $1, R20, single1359
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored996
+	TBZ $0, R20, stored1360
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored996
+	B stored1360
 
-single995:
+single1359:
 	FMOVS F24, 16(R21)
 
-stored996:
+stored1360:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -21086,17 +28570,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVS 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single997
+	TBZ $1, R20, single1361
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded998
+	TBZ $0, R20, loaded1362
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded998
+	B loaded1362
 
-single997:
+single1361:
 	FMOVS 0(R10), F0
 
-loaded998:
+loaded1362:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -21109,90 +28593,90 @@ loaded998:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single999
+	TBZ $1, R20, single1363
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1000
+	TBZ $0, R20, loaded1364
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1000
+	B loaded1364
 
-single999:
+single1363:
 	FMOVS 0(R21), F0
 
-loaded1000:
+loaded1364:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1001
+	TBZ $1, R20, single1365
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1002
+	TBZ $0, R20, loaded1366
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1002
+	B loaded1366
 
-single1001:
+single1365:
 	FMOVS 0(R21), F0
 
-loaded1002:
+loaded1366:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1003
+	TBZ $1, R20, single1367
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1004
+	TBZ $0, R20, loaded1368
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1004
+	B loaded1368
 
-single1003:
+single1367:
 	FMOVS 0(R21), F0
 
-loaded1004:
+loaded1368:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1005
+	TBZ $1, R20, single1369
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1006
+	TBZ $0, R20, loaded1370
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1006
+	B loaded1370
 
-single1005:
+single1369:
 	FMOVS 0(R21), F0
 
-loaded1006:
+loaded1370:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1007
+	TBZ $1, R20, single1371
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1008
+	TBZ $0, R20, loaded1372
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1008
+	B loaded1372
 
-single1007:
+single1371:
 	FMOVS 0(R21), F0
 
-loaded1008:
+loaded1372:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1009
+	TBZ $1, R20, single1373
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1010
+	TBZ $0, R20, loaded1374
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1010
+	B loaded1374
 
-single1009:
+single1373:
 	FMOVS 0(R21), F0
 
-loaded1010:
+loaded1374:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -21201,65 +28685,65 @@ loaded1010:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1011
+	TBZ $1, R20, single1375
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1012
+	TBZ $0, R20, stored1376
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1012
+	B stored1376
 
-single1011:
+single1375:
 	FMOVS F31, 0(R21)
 
-stored1012:
+stored1376:
 	ADD R13, R21
-	TBZ $1, R20, single1013
+	TBZ $1, R20, single1377
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1014
+	TBZ $0, R20, stored1378
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1014
+	B stored1378
 
-single1013:
+single1377:
 	FMOVS F30, 0(R21)
 
-stored1014:
+stored1378:
 	ADD R13, R21
-	TBZ $1, R20, single1015
+	TBZ $1, R20, single1379
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1016
+	TBZ $0, R20, stored1380
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1016
+	B stored1380
 
-single1015:
+single1379:
 	FMOVS F29, 0(R21)
 
-stored1016:
+stored1380:
 	ADD R13, R21
-	TBZ $1, R20, single1017
+	TBZ $1, R20, single1381
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1018
+	TBZ $0, R20, stored1382
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1018
+	B stored1382
 
-single1017:
+single1381:
 	FMOVS F28, 0(R21)
 
-stored1018:
+stored1382:
 	ADD R13, R21
-	TBZ $1, R20, single1019
+	TBZ $1, R20, single1383
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1020
+	TBZ $0, R20, stored1384
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1020
+	B stored1384
 
-single1019:
+single1383:
 	FMOVS F27, 0(R21)
 
-stored1020:
+stored1384:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -21420,17 +28904,17 @@ single:
 	FMOVS 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1021
+	TBZ $1, R20, single1385
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1022
+	TBZ $0, R20, loaded1386
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1022
+	B loaded1386
 
-single1021:
+single1385:
 	FMOVS 16(R10), F1
 
-loaded1022:
+loaded1386:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -21451,85 +28935,85 @@ loaded1022:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1023
+	TBZ $1, R20, single1387
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1024
+	TBZ $0, R20, loaded1388
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1024
+	B loaded1388
 
-single1023:
+single1387:
 	FMOVS 16(R21), F0
 
-loaded1024:
+loaded1388:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1025
+	TBZ $1, R20, single1389
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1026
+	TBZ $0, R20, loaded1390
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1026
+	B loaded1390
 
-single1025:
+single1389:
 	FMOVS 16(R21), F0
 
-loaded1026:
+loaded1390:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1027
+	TBZ $1, R20, single1391
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1028
+	TBZ $0, R20, loaded1392
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1028
+	B loaded1392
 
-single1027:
+single1391:
 	FMOVS 16(R21), F0
 
-loaded1028:
+loaded1392:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1029
+	TBZ $1, R20, single1393
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1030
+	TBZ $0, R20, loaded1394
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1030
+	B loaded1394
 
-single1029:
+single1393:
 	FMOVS 16(R21), F0
 
-loaded1030:
+loaded1394:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1031
+	TBZ $1, R20, single1395
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1032
+	TBZ $0, R20, loaded1396
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1032
+	B loaded1396
 
-single1031:
+single1395:
 	FMOVS 16(R21), F0
 
-loaded1032:
+loaded1396:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -21542,17 +29026,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single1033
+	TBZ $1, R20, single1397
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1034
+	TBZ $0, R20, loaded1398
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1034
+	B loaded1398
 
-single1033:
+single1397:
 	FMOVS 16(R21), F0
 
-loaded1034:
+loaded1398:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -21562,69 +29046,69 @@ loaded1034:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1035
+	TBZ $1, R20, single1399
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1036
+	TBZ $0, R20, stored1400
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1036
+	B stored1400
 
-single1035:
+single1399:
 	FMOVS F30, 16(R21)
 
-stored1036:
+stored1400:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1037
+	TBZ $1, R20, single1401
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1038
+	TBZ $0, R20, stored1402
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1038
+	B stored1402
 
-single1037:
+single1401:
 	FMOVS F28, 16(R21)
 
-stored1038:
+stored1402:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1039
+	TBZ $1, R20, single1403
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1040
+	TBZ $0, R20, stored1404
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1040
+	B stored1404
 
-single1039:
+single1403:
 	FMOVS F26, 16(R21)
 
-stored1040:
+stored1404:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1041
+	TBZ $1, R20, single1405
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1042
+	TBZ $0, R20, stored1406
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1042
+	B stored1406
 
-single1041:
+single1405:
 	FMOVS F24, 16(R21)
 
-stored1042:
+stored1406:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1043
+	TBZ $1, R20, single1407
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1044
+	TBZ $0, R20, stored1408
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1044
+	B stored1408
 
-single1043:
+single1407:
 	FMOVS F22, 16(R21)
 
-stored1044:
+stored1408:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -21752,17 +29236,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVD 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single1045
+	TBZ $1, R20, single1409
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1046
+	TBZ $0, R20, loaded1410
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1046
+	B loaded1410
 
-single1045:
+single1409:
 	FMOVS 0(R10), F0
 
-loaded1046:
+loaded1410:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -21776,104 +29260,104 @@ loaded1046:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1047
+	TBZ $1, R20, single1411
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1048
+	TBZ $0, R20, loaded1412
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1048
+	B loaded1412
 
-single1047:
+single1411:
 	FMOVS 0(R21), F0
 
-loaded1048:
+loaded1412:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1049
+	TBZ $1, R20, single1413
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1050
+	TBZ $0, R20, loaded1414
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1050
+	B loaded1414
 
-single1049:
+single1413:
 	FMOVS 0(R21), F0
 
-loaded1050:
+loaded1414:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1051
+	TBZ $1, R20, single1415
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1052
+	TBZ $0, R20, loaded1416
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1052
+	B loaded1416
 
-single1051:
+single1415:
 	FMOVS 0(R21), F0
 
-loaded1052:
+loaded1416:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1053
+	TBZ $1, R20, single1417
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1054
+	TBZ $0, R20, loaded1418
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1054
+	B loaded1418
 
-single1053:
+single1417:
 	FMOVS 0(R21), F0
 
-loaded1054:
+loaded1418:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1055
+	TBZ $1, R20, single1419
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1056
+	TBZ $0, R20, loaded1420
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1056
+	B loaded1420
 
-single1055:
+single1419:
 	FMOVS 0(R21), F0
 
-loaded1056:
+loaded1420:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single1057
+	TBZ $1, R20, single1421
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1058
+	TBZ $0, R20, loaded1422
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1058
+	B loaded1422
 
-single1057:
+single1421:
 	FMOVS 0(R21), F0
 
-loaded1058:
+loaded1422:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1059
+	TBZ $1, R20, single1423
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1060
+	TBZ $0, R20, loaded1424
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1060
+	B loaded1424
 
-single1059:
+single1423:
 	FMOVS 0(R21), F0
 
-loaded1060:
+loaded1424:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -21883,77 +29367,77 @@ loaded1060:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1061
+	TBZ $1, R20, single1425
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1062
+	TBZ $0, R20, stored1426
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1062
+	B stored1426
 
-single1061:
+single1425:
 	FMOVS F31, 0(R21)
 
-stored1062:
+stored1426:
 	ADD R13, R21
-	TBZ $1, R20, single1063
+	TBZ $1, R20, single1427
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1064
+	TBZ $0, R20, stored1428
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1064
+	B stored1428
 
-single1063:
+single1427:
 	FMOVS F30, 0(R21)
 
-stored1064:
+stored1428:
 	ADD R13, R21
-	TBZ $1, R20, single1065
+	TBZ $1, R20, single1429
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1066
+	TBZ $0, R20, stored1430
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1066
+	B stored1430
 
-single1065:
+single1429:
 	FMOVS F29, 0(R21)
 
-stored1066:
+stored1430:
 	ADD R13, R21
-	TBZ $1, R20, single1067
+	TBZ $1, R20, single1431
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1068
+	TBZ $0, R20, stored1432
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1068
+	B stored1432
 
-single1067:
+single1431:
 	FMOVS F28, 0(R21)
 
-stored1068:
+stored1432:
 	ADD R13, R21
-	TBZ $1, R20, single1069
+	TBZ $1, R20, single1433
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1070
+	TBZ $0, R20, stored1434
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1070
+	B stored1434
 
-single1069:
+single1433:
 	FMOVS F27, 0(R21)
 
-stored1070:
+stored1434:
 	ADD R13, R21
-	TBZ $1, R20, single1071
+	TBZ $1, R20, single1435
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored1072
+	TBZ $0, R20, stored1436
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1072
+	B stored1436
 
-single1071:
+single1435:
 	FMOVS F26, 0(R21)
 
-stored1072:
+stored1436:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -22132,17 +29616,17 @@ single:
 	FMOVD 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1073
+	TBZ $1, R20, single1437
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1074
+	TBZ $0, R20, loaded1438
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1074
+	B loaded1438
 
-single1073:
+single1437:
 	FMOVS 16(R10), F1
 
-loaded1074:
+loaded1438:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -22165,102 +29649,102 @@ loaded1074:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1075
+	TBZ $1, R20, single1439
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1076
+	TBZ $0, R20, loaded1440
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1076
+	B loaded1440
 
-single1075:
+single1439:
 	FMOVS 16(R21), F0
 
-loaded1076:
+loaded1440:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1077
+	TBZ $1, R20, single1441
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1078
+	TBZ $0, R20, loaded1442
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1078
+	B loaded1442
 
-single1077:
+single1441:
 	FMOVS 16(R21), F0
 
-loaded1078:
+loaded1442:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1079
+	TBZ $1, R20, single1443
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1080
+	TBZ $0, R20, loaded1444
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1080
+	B loaded1444
 
-single1079:
+single1443:
 	FMOVS 16(R21), F0
 
-loaded1080:
+loaded1444:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1081
+	TBZ $1, R20, single1445
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1082
+	TBZ $0, R20, loaded1446
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1082
+	B loaded1446
 
-single1081:
+single1445:
 	FMOVS 16(R21), F0
 
-loaded1082:
+loaded1446:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1083
+	TBZ $1, R20, single1447
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1084
+	TBZ $0, R20, loaded1448
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1084
+	B loaded1448
 
-single1083:
+single1447:
 	FMOVS 16(R21), F0
 
-loaded1084:
+loaded1448:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single1085
+	TBZ $1, R20, single1449
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1086
+	TBZ $0, R20, loaded1450
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1086
+	B loaded1450
 
-single1085:
+single1449:
 	FMOVS 16(R21), F0
 
-loaded1086:
+loaded1450:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -22274,17 +29758,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single1087
+	TBZ $1, R20, single1451
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1088
+	TBZ $0, R20, loaded1452
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1088
+	B loaded1452
 
-single1087:
+single1451:
 	FMOVS 16(R21), F0
 
-loaded1088:
+loaded1452:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -22295,82 +29779,82 @@ loaded1088:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1089
+	TBZ $1, R20, single1453
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1090
+	TBZ $0, R20, stored1454
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1090
+	B stored1454
 
-single1089:
+single1453:
 	FMOVS F30, 16(R21)
 
-stored1090:
+stored1454:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1091
+	TBZ $1, R20, single1455
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1092
+	TBZ $0, R20, stored1456
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1092
+	B stored1456
 
-single1091:
+single1455:
 	FMOVS F28, 16(R21)
 
-stored1092:
+stored1456:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1093
+	TBZ $1, R20, single1457
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1094
+	TBZ $0, R20, stored1458
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1094
+	B stored1458
 
-single1093:
+single1457:
 	FMOVS F26, 16(R21)
 
-stored1094:
+stored1458:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1095
+	TBZ $1, R20, single1459
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1096
+	TBZ $0, R20, stored1460
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1096
+	B stored1460
 
-single1095:
+single1459:
 	FMOVS F24, 16(R21)
 
-stored1096:
+stored1460:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1097
+	TBZ $1, R20, single1461
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1098
+	TBZ $0, R20, stored1462
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1098
+	B stored1462
 
-single1097:
+single1461:
 	FMOVS F22, 16(R21)
 
-stored1098:
+stored1462:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single1099
+	TBZ $1, R20, single1463
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored1100
+	TBZ $0, R20, stored1464
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored1100
+	B stored1464
 
-single1099:
+single1463:
 	FMOVS F20, 16(R21)
 
-stored1100:
+stored1464:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -22512,17 +29996,17 @@ single:
 	ADD $24, R0, R26
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single1101
+	TBZ $1, R20, single1465
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1102
+	TBZ $0, R20, loaded1466
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1102
+	B loaded1466
 
-single1101:
+single1465:
 	FMOVS 0(R10), F0
 
-loaded1102:
+loaded1466:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -22537,118 +30021,118 @@ loaded1102:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1103
+	TBZ $1, R20, single1467
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1104
+	TBZ $0, R20, loaded1468
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1104
+	B loaded1468
 
-single1103:
+single1467:
 	FMOVS 0(R21), F0
 
-loaded1104:
+loaded1468:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1105
+	TBZ $1, R20, single1469
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1106
+	TBZ $0, R20, loaded1470
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1106
+	B loaded1470
 
-single1105:
+single1469:
 	FMOVS 0(R21), F0
 
-loaded1106:
+loaded1470:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1107
+	TBZ $1, R20, single1471
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1108
+	TBZ $0, R20, loaded1472
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1108
+	B loaded1472
 
-single1107:
+single1471:
 	FMOVS 0(R21), F0
 
-loaded1108:
+loaded1472:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1109
+	TBZ $1, R20, single1473
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1110
+	TBZ $0, R20, loaded1474
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1110
+	B loaded1474
 
-single1109:
+single1473:
 	FMOVS 0(R21), F0
 
-loaded1110:
+loaded1474:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1111
+	TBZ $1, R20, single1475
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1112
+	TBZ $0, R20, loaded1476
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1112
+	B loaded1476
 
-single1111:
+single1475:
 	FMOVS 0(R21), F0
 
-loaded1112:
+loaded1476:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single1113
+	TBZ $1, R20, single1477
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1114
+	TBZ $0, R20, loaded1478
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1114
+	B loaded1478
 
-single1113:
+single1477:
 	FMOVS 0(R21), F0
 
-loaded1114:
+loaded1478:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single1115
+	TBZ $1, R20, single1479
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1116
+	TBZ $0, R20, loaded1480
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1116
+	B loaded1480
 
-single1115:
+single1479:
 	FMOVS 0(R21), F0
 
-loaded1116:
+loaded1480:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1117
+	TBZ $1, R20, single1481
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1118
+	TBZ $0, R20, loaded1482
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1118
+	B loaded1482
 
-single1117:
+single1481:
 	FMOVS 0(R21), F0
 
-loaded1118:
+loaded1482:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -22659,89 +30143,89 @@ loaded1118:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1119
+	TBZ $1, R20, single1483
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1120
+	TBZ $0, R20, stored1484
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1120
+	B stored1484
 
-single1119:
+single1483:
 	FMOVS F31, 0(R21)
 
-stored1120:
+stored1484:
 	ADD R13, R21
-	TBZ $1, R20, single1121
+	TBZ $1, R20, single1485
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1122
+	TBZ $0, R20, stored1486
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1122
+	B stored1486
 
-single1121:
+single1485:
 	FMOVS F30, 0(R21)
 
-stored1122:
+stored1486:
 	ADD R13, R21
-	TBZ $1, R20, single1123
+	TBZ $1, R20, single1487
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1124
+	TBZ $0, R20, stored1488
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1124
+	B stored1488
 
-single1123:
+single1487:
 	FMOVS F29, 0(R21)
 
-stored1124:
+stored1488:
 	ADD R13, R21
-	TBZ $1, R20, single1125
+	TBZ $1, R20, single1489
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1126
+	TBZ $0, R20, stored1490
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1126
+	B stored1490
 
-single1125:
+single1489:
 	FMOVS F28, 0(R21)
 
-stored1126:
+stored1490:
 	ADD R13, R21
-	TBZ $1, R20, single1127
+	TBZ $1, R20, single1491
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1128
+	TBZ $0, R20, stored1492
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1128
+	B stored1492
 
-single1127:
+single1491:
 	FMOVS F27, 0(R21)
 
-stored1128:
+stored1492:
 	ADD R13, R21
-	TBZ $1, R20, single1129
+	TBZ $1, R20, single1493
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored1130
+	TBZ $0, R20, stored1494
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1130
+	B stored1494
 
-single1129:
+single1493:
 	FMOVS F26, 0(R21)
 
-stored1130:
+stored1494:
 	ADD R13, R21
-	TBZ $1, R20, single1131
+	TBZ $1, R20, single1495
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored1132
+	TBZ $0, R20, stored1496
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored1132
+	B stored1496
 
-single1131:
+single1495:
 	FMOVS F25, 0(R21)
 
-stored1132:
+stored1496:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -22942,17 +30426,17 @@ single:
 	VLD1 (R26), V3.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1133
+	TBZ $1, R20, single1497
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1134
+	TBZ $0, R20, loaded1498
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1134
+	B loaded1498
 
-single1133:
+single1497:
 	FMOVS 16(R10), F1
 
-loaded1134:
+loaded1498:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -22977,119 +30461,119 @@ loaded1134:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1135
+	TBZ $1, R20, single1499
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1136
+	TBZ $0, R20, loaded1500
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1136
+	B loaded1500
 
-single1135:
+single1499:
 	FMOVS 16(R21), F0
 
-loaded1136:
+loaded1500:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1137
+	TBZ $1, R20, single1501
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1138
+	TBZ $0, R20, loaded1502
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1138
+	B loaded1502
 
-single1137:
+single1501:
 	FMOVS 16(R21), F0
 
-loaded1138:
+loaded1502:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1139
+	TBZ $1, R20, single1503
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1140
+	TBZ $0, R20, loaded1504
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1140
+	B loaded1504
 
-single1139:
+single1503:
 	FMOVS 16(R21), F0
 
-loaded1140:
+loaded1504:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1141
+	TBZ $1, R20, single1505
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1142
+	TBZ $0, R20, loaded1506
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1142
+	B loaded1506
 
-single1141:
+single1505:
 	FMOVS 16(R21), F0
 
-loaded1142:
+loaded1506:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1143
+	TBZ $1, R20, single1507
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1144
+	TBZ $0, R20, loaded1508
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1144
+	B loaded1508
 
-single1143:
+single1507:
 	FMOVS 16(R21), F0
 
-loaded1144:
+loaded1508:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single1145
+	TBZ $1, R20, single1509
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1146
+	TBZ $0, R20, loaded1510
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1146
+	B loaded1510
 
-single1145:
+single1509:
 	FMOVS 16(R21), F0
 
-loaded1146:
+loaded1510:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single1147
+	TBZ $1, R20, single1511
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1148
+	TBZ $0, R20, loaded1512
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1148
+	B loaded1512
 
-single1147:
+single1511:
 	FMOVS 16(R21), F0
 
-loaded1148:
+loaded1512:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -23104,17 +30588,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single1149
+	TBZ $1, R20, single1513
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1150
+	TBZ $0, R20, loaded1514
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1150
+	B loaded1514
 
-single1149:
+single1513:
 	FMOVS 16(R21), F0
 
-loaded1150:
+loaded1514:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -23126,95 +30610,95 @@ loaded1150:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1151
+	TBZ $1, R20, single1515
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1152
+	TBZ $0, R20, stored1516
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1152
+	B stored1516
 
-single1151:
+single1515:
 	FMOVS F30, 16(R21)
 
-stored1152:
+stored1516:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1153
+	TBZ $1, R20, single1517
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1154
+	TBZ $0, R20, stored1518
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1154
+	B stored1518
 
-single1153:
+single1517:
 	FMOVS F28, 16(R21)
 
-stored1154:
+stored1518:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1155
+	TBZ $1, R20, single1519
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1156
+	TBZ $0, R20, stored1520
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1156
+	B stored1520
 
-single1155:
+single1519:
 	FMOVS F26, 16(R21)
 
-stored1156:
+stored1520:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1157
+	TBZ $1, R20, single1521
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1158
+	TBZ $0, R20, stored1522
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1158
+	B stored1522
 
-single1157:
+single1521:
 	FMOVS F24, 16(R21)
 
-stored1158:
+stored1522:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1159
+	TBZ $1, R20, single1523
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1160
+	TBZ $0, R20, stored1524
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1160
+	B stored1524
 
-single1159:
+single1523:
 	FMOVS F22, 16(R21)
 
-stored1160:
+stored1524:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single1161
+	TBZ $1, R20, single1525
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored1162
+	TBZ $0, R20, stored1526
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored1162
+	B stored1526
 
-single1161:
+single1525:
 	FMOVS F20, 16(R21)
 
-stored1162:
+stored1526:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single1163
+	TBZ $1, R20, single1527
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored1164
+	TBZ $0, R20, stored1528
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored1164
+	B stored1528
 
-single1163:
+single1527:
 	FMOVS F18, 16(R21)
 
-stored1164:
+stored1528:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -23362,17 +30846,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVQ 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single1165
+	TBZ $1, R20, single1529
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1166
+	TBZ $0, R20, loaded1530
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1166
+	B loaded1530
 
-single1165:
+single1529:
 	FMOVS 0(R10), F0
 
-loaded1166:
+loaded1530:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -23388,132 +30872,132 @@ loaded1166:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1167
+	TBZ $1, R20, single1531
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1168
+	TBZ $0, R20, loaded1532
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1168
+	B loaded1532
 
-single1167:
+single1531:
 	FMOVS 0(R21), F0
 
-loaded1168:
+loaded1532:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1169
+	TBZ $1, R20, single1533
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1170
+	TBZ $0, R20, loaded1534
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1170
+	B loaded1534
 
-single1169:
+single1533:
 	FMOVS 0(R21), F0
 
-loaded1170:
+loaded1534:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1171
+	TBZ $1, R20, single1535
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1172
+	TBZ $0, R20, loaded1536
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1172
+	B loaded1536
 
-single1171:
+single1535:
 	FMOVS 0(R21), F0
 
-loaded1172:
+loaded1536:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1173
+	TBZ $1, R20, single1537
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1174
+	TBZ $0, R20, loaded1538
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1174
+	B loaded1538
 
-single1173:
+single1537:
 	FMOVS 0(R21), F0
 
-loaded1174:
+loaded1538:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1175
+	TBZ $1, R20, single1539
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1176
+	TBZ $0, R20, loaded1540
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1176
+	B loaded1540
 
-single1175:
+single1539:
 	FMOVS 0(R21), F0
 
-loaded1176:
+loaded1540:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single1177
+	TBZ $1, R20, single1541
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1178
+	TBZ $0, R20, loaded1542
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1178
+	B loaded1542
 
-single1177:
+single1541:
 	FMOVS 0(R21), F0
 
-loaded1178:
+loaded1542:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single1179
+	TBZ $1, R20, single1543
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1180
+	TBZ $0, R20, loaded1544
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1180
+	B loaded1544
 
-single1179:
+single1543:
 	FMOVS 0(R21), F0
 
-loaded1180:
+loaded1544:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 	ADD R13, R21
-	TBZ $1, R20, single1181
+	TBZ $1, R20, single1545
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1182
+	TBZ $0, R20, loaded1546
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1182
+	B loaded1546
 
-single1181:
+single1545:
 	FMOVS 0(R21), F0
 
-loaded1182:
+loaded1546:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1183
+	TBZ $1, R20, single1547
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1184
+	TBZ $0, R20, loaded1548
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1184
+	B loaded1548
 
-single1183:
+single1547:
 	FMOVS 0(R21), F0
 
-loaded1184:
+loaded1548:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -23525,101 +31009,101 @@ loaded1184:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1185
+	TBZ $1, R20, single1549
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1186
+	TBZ $0, R20, stored1550
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1186
+	B stored1550
 
-single1185:
+single1549:
 	FMOVS F31, 0(R21)
 
-stored1186:
+stored1550:
 	ADD R13, R21
-	TBZ $1, R20, single1187
+	TBZ $1, R20, single1551
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1188
+	TBZ $0, R20, stored1552
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1188
+	B stored1552
 
-single1187:
+single1551:
 	FMOVS F30, 0(R21)
 
-stored1188:
+stored1552:
 	ADD R13, R21
-	TBZ $1, R20, single1189
+	TBZ $1, R20, single1553
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1190
+	TBZ $0, R20, stored1554
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1190
+	B stored1554
 
-single1189:
+single1553:
 	FMOVS F29, 0(R21)
 
-stored1190:
+stored1554:
 	ADD R13, R21
-	TBZ $1, R20, single1191
+	TBZ $1, R20, single1555
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1192
+	TBZ $0, R20, stored1556
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1192
+	B stored1556
 
-single1191:
+single1555:
 	FMOVS F28, 0(R21)
 
-stored1192:
+stored1556:
 	ADD R13, R21
-	TBZ $1, R20, single1193
+	TBZ $1, R20, single1557
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1194
+	TBZ $0, R20, stored1558
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1194
+	B stored1558
 
-single1193:
+single1557:
 	FMOVS F27, 0(R21)
 
-stored1194:
+stored1558:
 	ADD R13, R21
-	TBZ $1, R20, single1195
+	TBZ $1, R20, single1559
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored1196
+	TBZ $0, R20, stored1560
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1196
+	B stored1560
 
-single1195:
+single1559:
 	FMOVS F26, 0(R21)
 
-stored1196:
+stored1560:
 	ADD R13, R21
-	TBZ $1, R20, single1197
+	TBZ $1, R20, single1561
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored1198
+	TBZ $0, R20, stored1562
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored1198
+	B stored1562
 
-single1197:
+single1561:
 	FMOVS F25, 0(R21)
 
-stored1198:
+stored1562:
 	ADD R13, R21
-	TBZ $1, R20, single1199
+	TBZ $1, R20, single1563
 	FMOVD F24, 0(R21)
-	TBZ $0, R20, stored1200
+	TBZ $0, R20, stored1564
 	ADD $8, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1200
+	B stored1564
 
-single1199:
+single1563:
 	FMOVS F24, 0(R21)
 
-stored1200:
+stored1564:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -23834,17 +31318,17 @@ single:
 	FMOVQ 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1201
+	TBZ $1, R20, single1565
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1202
+	TBZ $0, R20, loaded1566
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1202
+	B loaded1566
 
-single1201:
+single1565:
 	FMOVS 16(R10), F1
 
-loaded1202:
+loaded1566:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -23871,136 +31355,136 @@ loaded1202:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1203
+	TBZ $1, R20, single1567
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1204
+	TBZ $0, R20, loaded1568
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1204
+	B loaded1568
 
-single1203:
+single1567:
 	FMOVS 16(R21), F0
 
-loaded1204:
+loaded1568:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1205
+	TBZ $1, R20, single1569
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1206
+	TBZ $0, R20, loaded1570
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1206
+	B loaded1570
 
-single1205:
+single1569:
 	FMOVS 16(R21), F0
 
-loaded1206:
+loaded1570:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1207
+	TBZ $1, R20, single1571
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1208
+	TBZ $0, R20, loaded1572
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1208
+	B loaded1572
 
-single1207:
+single1571:
 	FMOVS 16(R21), F0
 
-loaded1208:
+loaded1572:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1209
+	TBZ $1, R20, single1573
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1210
+	TBZ $0, R20, loaded1574
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1210
+	B loaded1574
 
-single1209:
+single1573:
 	FMOVS 16(R21), F0
 
-loaded1210:
+loaded1574:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1211
+	TBZ $1, R20, single1575
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1212
+	TBZ $0, R20, loaded1576
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1212
+	B loaded1576
 
-single1211:
+single1575:
 	FMOVS 16(R21), F0
 
-loaded1212:
+loaded1576:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single1213
+	TBZ $1, R20, single1577
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1214
+	TBZ $0, R20, loaded1578
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1214
+	B loaded1578
 
-single1213:
+single1577:
 	FMOVS 16(R21), F0
 
-loaded1214:
+loaded1578:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single1215
+	TBZ $1, R20, single1579
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1216
+	TBZ $0, R20, loaded1580
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1216
+	B loaded1580
 
-single1215:
+single1579:
 	FMOVS 16(R21), F0
 
-loaded1216:
+loaded1580:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
 	VMOV V0.B16, V17.B16
-	TBZ $1, R20, single1217
+	TBZ $1, R20, single1581
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1218
+	TBZ $0, R20, loaded1582
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1218
+	B loaded1582
 
-single1217:
+single1581:
 	FMOVS 16(R21), F0
 
-loaded1218:
+loaded1582:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -24016,17 +31500,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single1219
+	TBZ $1, R20, single1583
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1220
+	TBZ $0, R20, loaded1584
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1220
+	B loaded1584
 
-single1219:
+single1583:
 	FMOVS 16(R21), F0
 
-loaded1220:
+loaded1584:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -24039,108 +31523,108 @@ loaded1220:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1221
+	TBZ $1, R20, single1585
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1222
+	TBZ $0, R20, stored1586
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1222
+	B stored1586
 
-single1221:
+single1585:
 	FMOVS F30, 16(R21)
 
-stored1222:
+stored1586:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1223
+	TBZ $1, R20, single1587
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1224
+	TBZ $0, R20, stored1588
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1224
+	B stored1588
 
-single1223:
+single1587:
 	FMOVS F28, 16(R21)
 
-stored1224:
+stored1588:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1225
+	TBZ $1, R20, single1589
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1226
+	TBZ $0, R20, stored1590
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1226
+	B stored1590
 
-single1225:
+single1589:
 	FMOVS F26, 16(R21)
 
-stored1226:
+stored1590:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1227
+	TBZ $1, R20, single1591
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1228
+	TBZ $0, R20, stored1592
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1228
+	B stored1592
 
-single1227:
+single1591:
 	FMOVS F24, 16(R21)
 
-stored1228:
+stored1592:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1229
+	TBZ $1, R20, single1593
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1230
+	TBZ $0, R20, stored1594
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1230
+	B stored1594
 
-single1229:
+single1593:
 	FMOVS F22, 16(R21)
 
-stored1230:
+stored1594:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single1231
+	TBZ $1, R20, single1595
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored1232
+	TBZ $0, R20, stored1596
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored1232
+	B stored1596
 
-single1231:
+single1595:
 	FMOVS F20, 16(R21)
 
-stored1232:
+stored1596:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single1233
+	TBZ $1, R20, single1597
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored1234
+	TBZ $0, R20, stored1598
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored1234
+	B stored1598
 
-single1233:
+single1597:
 	FMOVS F18, 16(R21)
 
-stored1234:
+stored1598:
 	ADD R13, R21
 	FMOVQ F17, 0(R21)
-	TBZ $1, R20, single1235
+	TBZ $1, R20, single1599
 	FMOVD F16, 16(R21)
-	TBZ $0, R20, stored1236
+	TBZ $0, R20, stored1600
 	ADD $24, R21, R26
 	VST1 V16.S[2], (R26)
-	B stored1236
+	B stored1600
 
-single1235:
+single1599:
 	FMOVS F16, 16(R21)
 
-stored1236:
+stored1600:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19

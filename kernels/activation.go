@@ -271,3 +271,62 @@ func geluTanhBackwardRef(dx, dy, x []float32) {
 		dx[i] = float32(v * geluTanhSlope32(x[i]))
 	}
 }
+
+// BiasReLU adds a bias to each row of the contiguous row-major matrix x with
+// len(bias) columns and stores the rectified sums. dst may be x.
+//
+//	v        = x[i,j] + bias[j]
+//	dst[i,j] = +0 if v < 0, else v
+//
+// It panics if the lengths of dst and x differ or len(x) is not a multiple of
+// len(bias).
+func BiasReLU(dst, x, bias []float32) {
+	if len(x) != len(dst) {
+		panic("kernels: BiasReLU: lengths of dst and x differ")
+	}
+	n := len(bias)
+	rows := rowLen(n, x, "kernels: BiasReLU: length of x is not a multiple of the length of bias")
+	eachBlock(rows, n, func(r0, r1, c0, c1 int) {
+		lo, hi := r0*n+c0, (r1-1)*n+c1
+		biasReLU(dst[lo:hi], x[lo:hi], bias[c0:c1], r1-r0)
+	})
+}
+
+func biasReLURef(dst, x, bias []float32, rows int) {
+	n := len(bias)
+	for i := range rows {
+		dst, x := dst[i*n:][:n], x[i*n:][:n]
+		for j, v := range x {
+			dst[j] = maxOr(0, v+bias[j])
+		}
+	}
+}
+
+// BiasTanh adds a bias to each row of the contiguous row-major matrix x with
+// len(bias) columns and stores the hyperbolic tangents, as [Tanh]. dst may be x.
+//
+//	dst[i,j] = tanh(x[i,j] + bias[j])
+//
+// It panics if the lengths of dst and x differ or len(x) is not a multiple of
+// len(bias).
+func BiasTanh(dst, x, bias []float32) {
+	if len(x) != len(dst) {
+		panic("kernels: BiasTanh: lengths of dst and x differ")
+	}
+	n := len(bias)
+	rows := rowLen(n, x, "kernels: BiasTanh: length of x is not a multiple of the length of bias")
+	eachBlock(rows, n, func(r0, r1, c0, c1 int) {
+		lo, hi := r0*n+c0, (r1-1)*n+c1
+		biasTanh(dst[lo:hi], x[lo:hi], bias[c0:c1], r1-r0)
+	})
+}
+
+func biasTanhRef(dst, x, bias []float32, rows int) {
+	n := len(bias)
+	for i := range rows {
+		dst, x := dst[i*n:][:n], x[i*n:][:n]
+		for j, v := range x {
+			dst[j] = tanh32(v + bias[j])
+		}
+	}
+}

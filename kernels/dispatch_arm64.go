@@ -481,3 +481,340 @@ func geluTanhBackward(dx, dy, x []float32) {
 		geluTanhBackwardRef(dx, dy, x)
 	}
 }
+
+//go:noinline
+func add(dst, x, y []float32) {
+	raceWrite(dst)
+	raceRead(x)
+	raceRead(y)
+	switch CurrentLevel() {
+	case NEON:
+		asm.AddNEON(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), len(dst))
+	default:
+		addRef(dst, x, y)
+	}
+}
+
+//go:noinline
+func sub(dst, x, y []float32) {
+	raceWrite(dst)
+	raceRead(x)
+	raceRead(y)
+	switch CurrentLevel() {
+	case NEON:
+		asm.SubNEON(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), len(dst))
+	default:
+		subRef(dst, x, y)
+	}
+}
+
+//go:noinline
+func mul(dst, x, y []float32) {
+	raceWrite(dst)
+	raceRead(x)
+	raceRead(y)
+	switch CurrentLevel() {
+	case NEON:
+		asm.MulNEON(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), len(dst))
+	default:
+		mulRef(dst, x, y)
+	}
+}
+
+//go:noinline
+func div(dst, x, y []float32) {
+	raceWrite(dst)
+	raceRead(x)
+	raceRead(y)
+	switch CurrentLevel() {
+	case NEON:
+		asm.DivNEON(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), len(dst))
+	default:
+		divRef(dst, x, y)
+	}
+}
+
+//go:noinline
+func mulAdd(dst, x, y, z []float32) {
+	raceWrite(dst)
+	raceRead(x)
+	raceRead(y)
+	raceRead(z)
+	switch CurrentLevel() {
+	case NEON:
+		asm.MulAddNEON(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), unsafe.SliceData(z), len(dst))
+	default:
+		mulAddRef(dst, x, y, z)
+	}
+}
+
+//go:noinline
+func scaleAdd(dst, x, y []float32, alpha, beta float32) {
+	raceWrite(dst)
+	raceRead(x)
+	raceRead(y)
+	switch CurrentLevel() {
+	case NEON:
+		asm.ScaleAddNEON(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), len(dst), alpha, beta)
+	default:
+		scaleAddRef(dst, x, y, alpha, beta)
+	}
+}
+
+//go:noinline
+func copyVector(dst, x []float32) {
+	raceWrite(dst)
+	raceRead(x)
+	switch CurrentLevel() {
+	case NEON:
+		asm.CopyVectorNEON(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+	default:
+		copyVectorRef(dst, x)
+	}
+}
+
+//go:noinline
+func fill(dst []float32, value float32) {
+	raceWrite(dst)
+	switch CurrentLevel() {
+	case NEON:
+		asm.FillNEON(unsafe.SliceData(dst), len(dst), value)
+	default:
+		fillRef(dst, value)
+	}
+}
+
+//go:noinline
+func clamp(dst, x []float32, lo, hi float32) {
+	raceWrite(dst)
+	raceRead(x)
+	switch CurrentLevel() {
+	case NEON:
+		asm.ClampNEON(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), lo, hi)
+	default:
+		clampRef(dst, x, lo, hi)
+	}
+}
+
+//go:noinline
+func abs(dst, x []float32) {
+	raceWrite(dst)
+	raceRead(x)
+	switch CurrentLevel() {
+	case NEON:
+		asm.AbsNEON(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+	default:
+		absRef(dst, x)
+	}
+}
+
+//go:noinline
+func sumMagnitudes(acc *[lanes]float32, x []float32) float32 {
+	raceRead(x)
+	switch CurrentLevel() {
+	case NEON:
+		return asm.SumMagnitudesNEON(acc, unsafe.SliceData(x), len(x))
+	default:
+		return sumMagnitudesRef(acc, x)
+	}
+}
+
+//go:noinline
+func sumSquaresScaled(acc *[lanes]float32, x []float32, alpha float32) float32 {
+	raceRead(x)
+	switch CurrentLevel() {
+	case NEON:
+		return asm.SumSquaresScaledNEON(acc, unsafe.SliceData(x), len(x), alpha)
+	default:
+		return sumSquaresScaledRef(acc, x, alpha)
+	}
+}
+
+//go:noinline
+func maxAbs(x []float32) float32 {
+	raceRead(x)
+	switch CurrentLevel() {
+	case NEON:
+		return asm.MaxAbsNEON(unsafe.SliceData(x), len(x))
+	default:
+		return maxAbsRef(x)
+	}
+}
+
+//go:noinline
+func maximum(x []float32) float32 {
+	raceRead(x)
+	switch CurrentLevel() {
+	case NEON:
+		return asm.MaximumNEON(unsafe.SliceData(x), len(x))
+	default:
+		return maximumRef(x)
+	}
+}
+
+//go:noinline
+func firstEqual(x []float32, value float32) float32 {
+	raceRead(x)
+	switch CurrentLevel() {
+	case NEON:
+		return asm.FirstEqualNEON(unsafe.SliceData(x), len(x), value)
+	default:
+		return firstEqualRef(x, value)
+	}
+}
+
+//go:noinline
+func sumShifted(acc *[lanes]float32, x []float32, shift float32) float32 {
+	raceRead(x)
+	switch CurrentLevel() {
+	case NEON:
+		return asm.SumShiftedNEON(acc, unsafe.SliceData(x), len(x), shift)
+	default:
+		return sumShiftedRef(acc, x, shift)
+	}
+}
+
+//go:noinline
+func sumSquaresShifted(acc *[lanes]float32, x []float32, shift float32) float32 {
+	raceRead(x)
+	switch CurrentLevel() {
+	case NEON:
+		return asm.SumSquaresShiftedNEON(acc, unsafe.SliceData(x), len(x), shift)
+	default:
+		return sumSquaresShiftedRef(acc, x, shift)
+	}
+}
+
+//go:noinline
+func layerNorm(dst, x, gamma, beta []float32, mean, rstd float32) {
+	raceWrite(dst)
+	raceRead(x)
+	raceRead(gamma)
+	raceRead(beta)
+	switch CurrentLevel() {
+	case NEON:
+		asm.LayerNormNEON(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(gamma), unsafe.SliceData(beta), len(dst), mean, rstd)
+	default:
+		layerNormRef(dst, x, gamma, beta, mean, rstd)
+	}
+}
+
+//go:noinline
+func layerNormDot(acc *[lanes]float32, dy, x, gamma []float32, mean, rstd float32) float32 {
+	raceRead(dy)
+	raceRead(x)
+	raceRead(gamma)
+	switch CurrentLevel() {
+	case NEON:
+		return asm.LayerNormDotNEON(acc, unsafe.SliceData(dy), unsafe.SliceData(x), unsafe.SliceData(gamma), len(dy), mean, rstd)
+	default:
+		return layerNormDotRef(acc, dy, x, gamma, mean, rstd)
+	}
+}
+
+//go:noinline
+func layerNormBackward(dx, dy, x, gamma []float32, mean, rstd, a, b float32) {
+	raceWrite(dx)
+	raceRead(dy)
+	raceRead(x)
+	raceRead(gamma)
+	switch CurrentLevel() {
+	case NEON:
+		asm.LayerNormBackwardNEON(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(x), unsafe.SliceData(gamma), len(dx), mean, rstd, a, b)
+	default:
+		layerNormBackwardRef(dx, dy, x, gamma, mean, rstd, a, b)
+	}
+}
+
+//go:noinline
+func colDotNormalized(dst, dy, x, mean, rstd []float32, rows, stride, add int) {
+	raceWrite(dst)
+	raceRead(dy)
+	raceRead(x)
+	raceRead(mean)
+	raceRead(rstd)
+	switch CurrentLevel() {
+	case NEON:
+		asm.ColDotNormalizedNEON(unsafe.SliceData(dst), unsafe.SliceData(dy), unsafe.SliceData(x), unsafe.SliceData(mean), unsafe.SliceData(rstd), len(dst), rows, stride, add)
+	default:
+		colDotNormalizedRef(dst, dy, x, mean, rstd, rows, stride, add)
+	}
+}
+
+//go:noinline
+func colSumsShifted(dst, x, shift []float32, rows, stride, add int) {
+	raceWrite(dst)
+	raceRead(x)
+	raceRead(shift)
+	switch CurrentLevel() {
+	case NEON:
+		asm.ColSumsShiftedNEON(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(shift), len(dst), rows, stride, add)
+	default:
+		colSumsShiftedRef(dst, x, shift, rows, stride, add)
+	}
+}
+
+//go:noinline
+func colSumSquaresShifted(dst, x, shift []float32, rows, stride, add int) {
+	raceWrite(dst)
+	raceRead(x)
+	raceRead(shift)
+	switch CurrentLevel() {
+	case NEON:
+		asm.ColSumSquaresShiftedNEON(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(shift), len(dst), rows, stride, add)
+	default:
+		colSumSquaresShiftedRef(dst, x, shift, rows, stride, add)
+	}
+}
+
+//go:noinline
+func colAffine(dst, x, scale, shift []float32, rows int) {
+	raceWrite(dst)
+	raceRead(x)
+	raceRead(scale)
+	raceRead(shift)
+	switch CurrentLevel() {
+	case NEON:
+		asm.ColAffineNEON(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(scale), unsafe.SliceData(shift), rows, len(scale))
+	default:
+		colAffineRef(dst, x, scale, shift, rows)
+	}
+}
+
+//go:noinline
+func biasReLU(dst, x, bias []float32, rows int) {
+	raceWrite(dst)
+	raceRead(x)
+	raceRead(bias)
+	switch CurrentLevel() {
+	case NEON:
+		asm.BiasReLUNEON(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(bias), rows, len(bias))
+	default:
+		biasReLURef(dst, x, bias, rows)
+	}
+}
+
+//go:noinline
+func biasTanh(dst, x, bias []float32, rows int) {
+	raceWrite(dst)
+	raceRead(x)
+	raceRead(bias)
+	switch CurrentLevel() {
+	case NEON:
+		asm.BiasTanhNEON(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(bias), rows, len(bias))
+	default:
+		biasTanhRef(dst, x, bias, rows)
+	}
+}
+
+//go:noinline
+func dropout(dst, x []float32, first, key1, key2 uint32, keep, scale float32) {
+	raceWrite(dst)
+	raceRead(x)
+	switch CurrentLevel() {
+	case NEON:
+		asm.DropoutNEON(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), first, key1, key2, keep, scale)
+	default:
+		dropoutRef(dst, x, first, key1, key2, keep, scale)
+	}
+}

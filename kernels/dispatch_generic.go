@@ -193,3 +193,138 @@ func geluTanh(dst, x []float32) {
 func geluTanhBackward(dx, dy, x []float32) {
 	geluTanhBackwardRef(dx, dy, x)
 }
+
+//go:noinline
+func add(dst, x, y []float32) {
+	addRef(dst, x, y)
+}
+
+//go:noinline
+func sub(dst, x, y []float32) {
+	subRef(dst, x, y)
+}
+
+//go:noinline
+func mul(dst, x, y []float32) {
+	mulRef(dst, x, y)
+}
+
+//go:noinline
+func div(dst, x, y []float32) {
+	divRef(dst, x, y)
+}
+
+//go:noinline
+func mulAdd(dst, x, y, z []float32) {
+	mulAddRef(dst, x, y, z)
+}
+
+//go:noinline
+func scaleAdd(dst, x, y []float32, alpha, beta float32) {
+	scaleAddRef(dst, x, y, alpha, beta)
+}
+
+//go:noinline
+func copyVector(dst, x []float32) {
+	copyVectorRef(dst, x)
+}
+
+//go:noinline
+func fill(dst []float32, value float32) {
+	fillRef(dst, value)
+}
+
+//go:noinline
+func clamp(dst, x []float32, lo, hi float32) {
+	clampRef(dst, x, lo, hi)
+}
+
+//go:noinline
+func abs(dst, x []float32) {
+	absRef(dst, x)
+}
+
+//go:noinline
+func sumMagnitudes(acc *[lanes]float32, x []float32) float32 {
+	return sumMagnitudesRef(acc, x)
+}
+
+//go:noinline
+func sumSquaresScaled(acc *[lanes]float32, x []float32, alpha float32) float32 {
+	return sumSquaresScaledRef(acc, x, alpha)
+}
+
+//go:noinline
+func maxAbs(x []float32) float32 {
+	return maxAbsRef(x)
+}
+
+//go:noinline
+func maximum(x []float32) float32 {
+	return maximumRef(x)
+}
+
+//go:noinline
+func firstEqual(x []float32, value float32) float32 {
+	return firstEqualRef(x, value)
+}
+
+//go:noinline
+func sumShifted(acc *[lanes]float32, x []float32, shift float32) float32 {
+	return sumShiftedRef(acc, x, shift)
+}
+
+//go:noinline
+func sumSquaresShifted(acc *[lanes]float32, x []float32, shift float32) float32 {
+	return sumSquaresShiftedRef(acc, x, shift)
+}
+
+//go:noinline
+func layerNorm(dst, x, gamma, beta []float32, mean, rstd float32) {
+	layerNormRef(dst, x, gamma, beta, mean, rstd)
+}
+
+//go:noinline
+func layerNormDot(acc *[lanes]float32, dy, x, gamma []float32, mean, rstd float32) float32 {
+	return layerNormDotRef(acc, dy, x, gamma, mean, rstd)
+}
+
+//go:noinline
+func layerNormBackward(dx, dy, x, gamma []float32, mean, rstd, a, b float32) {
+	layerNormBackwardRef(dx, dy, x, gamma, mean, rstd, a, b)
+}
+
+//go:noinline
+func colDotNormalized(dst, dy, x, mean, rstd []float32, rows, stride, add int) {
+	colDotNormalizedRef(dst, dy, x, mean, rstd, rows, stride, add)
+}
+
+//go:noinline
+func colSumsShifted(dst, x, shift []float32, rows, stride, add int) {
+	colSumsShiftedRef(dst, x, shift, rows, stride, add)
+}
+
+//go:noinline
+func colSumSquaresShifted(dst, x, shift []float32, rows, stride, add int) {
+	colSumSquaresShiftedRef(dst, x, shift, rows, stride, add)
+}
+
+//go:noinline
+func colAffine(dst, x, scale, shift []float32, rows int) {
+	colAffineRef(dst, x, scale, shift, rows)
+}
+
+//go:noinline
+func biasReLU(dst, x, bias []float32, rows int) {
+	biasReLURef(dst, x, bias, rows)
+}
+
+//go:noinline
+func biasTanh(dst, x, bias []float32, rows int) {
+	biasTanhRef(dst, x, bias, rows)
+}
+
+//go:noinline
+func dropout(dst, x []float32, first, key1, key2 uint32, keep, scale float32) {
+	dropoutRef(dst, x, first, key1, key2, keep, scale)
+}

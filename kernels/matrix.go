@@ -77,3 +77,36 @@ func transposeRef(dst, src *Matrix) {
 		}
 	}
 }
+
+// ColAffine scales and shifts the columns of the contiguous row-major matrix x
+// with len(scale) columns: the application of batch normalisation, with
+// scale = gamma*rstd and shift = beta-mean*scale.
+//
+//	dst[i,j] = fma(x[i,j], scale[j], shift[j])
+//
+// It panics if the lengths of dst and x or of scale and shift differ, or len(x) is
+// not a multiple of len(scale).
+func ColAffine(dst, x, scale, shift []float32) {
+	if len(x) != len(dst) {
+		panic("kernels: ColAffine: lengths of dst and x differ")
+	}
+	if len(shift) != len(scale) {
+		panic("kernels: ColAffine: lengths of scale and shift differ")
+	}
+	n := len(scale)
+	rows := rowLen(n, x, "kernels: ColAffine: length of x is not a multiple of the length of scale")
+	eachBlock(rows, n, func(r0, r1, c0, c1 int) {
+		lo, hi := r0*n+c0, (r1-1)*n+c1
+		colAffine(dst[lo:hi], x[lo:hi], scale[c0:c1], shift[c0:c1], r1-r0)
+	})
+}
+
+func colAffineRef(dst, x, scale, shift []float32, rows int) {
+	n := len(scale)
+	for i := range rows {
+		dst, x := dst[i*n:][:n], x[i*n:][:n]
+		for j, v := range x {
+			dst[j] = fma32(v, scale[j], shift[j])
+		}
+	}
+}

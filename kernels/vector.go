@@ -72,3 +72,223 @@ func emaRef(y, x []float32, keep, add float32) {
 		y[i] = flush(fma32(keep, y[i], float32(add*v)))
 	}
 }
+
+// Add stores the sum of x and y.
+//
+//	dst[i] = x[i] + y[i]
+//
+// It panics if the lengths differ.
+func Add(dst, x, y []float32) {
+	if len(x) != len(dst) || len(y) != len(dst) {
+		panic("kernels: Add: lengths of dst, x and y differ")
+	}
+	for len(dst) > chunkLen {
+		add(dst[:chunkLen], x[:chunkLen], y[:chunkLen])
+		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
+	}
+	add(dst, x, y)
+}
+
+func addRef(dst, x, y []float32) {
+	for i, v := range x {
+		dst[i] = v + y[i]
+	}
+}
+
+// Sub stores the difference of x and y.
+//
+//	dst[i] = x[i] - y[i]
+//
+// It panics if the lengths differ.
+func Sub(dst, x, y []float32) {
+	if len(x) != len(dst) || len(y) != len(dst) {
+		panic("kernels: Sub: lengths of dst, x and y differ")
+	}
+	for len(dst) > chunkLen {
+		sub(dst[:chunkLen], x[:chunkLen], y[:chunkLen])
+		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
+	}
+	sub(dst, x, y)
+}
+
+func subRef(dst, x, y []float32) {
+	for i, v := range x {
+		dst[i] = v - y[i]
+	}
+}
+
+// Mul stores the element-wise (Hadamard) product of x and y.
+//
+//	dst[i] = x[i] * y[i]
+//
+// It panics if the lengths differ.
+func Mul(dst, x, y []float32) {
+	if len(x) != len(dst) || len(y) != len(dst) {
+		panic("kernels: Mul: lengths of dst, x and y differ")
+	}
+	for len(dst) > chunkLen {
+		mul(dst[:chunkLen], x[:chunkLen], y[:chunkLen])
+		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
+	}
+	mul(dst, x, y)
+}
+
+func mulRef(dst, x, y []float32) {
+	for i, v := range x {
+		dst[i] = float32(v * y[i])
+	}
+}
+
+// Div stores the element-wise quotient of x and y, correctly rounded.
+//
+//	dst[i] = x[i] / y[i]
+//
+// It panics if the lengths differ.
+func Div(dst, x, y []float32) {
+	if len(x) != len(dst) || len(y) != len(dst) {
+		panic("kernels: Div: lengths of dst, x and y differ")
+	}
+	for len(dst) > chunkLen {
+		div(dst[:chunkLen], x[:chunkLen], y[:chunkLen])
+		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
+	}
+	div(dst, x, y)
+}
+
+func divRef(dst, x, y []float32) {
+	for i, v := range x {
+		dst[i] = v / y[i]
+	}
+}
+
+// MulAdd stores the element-wise product of x and y plus z, rounded once.
+//
+//	dst[i] = fma(x[i], y[i], z[i])
+//
+// It panics if the lengths differ.
+func MulAdd(dst, x, y, z []float32) {
+	if len(x) != len(dst) || len(y) != len(dst) || len(z) != len(dst) {
+		panic("kernels: MulAdd: lengths of dst, x, y and z differ")
+	}
+	for len(dst) > chunkLen {
+		mulAdd(dst[:chunkLen], x[:chunkLen], y[:chunkLen], z[:chunkLen])
+		dst, x, y, z = dst[chunkLen:], x[chunkLen:], y[chunkLen:], z[chunkLen:]
+	}
+	mulAdd(dst, x, y, z)
+}
+
+func mulAddRef(dst, x, y, z []float32) {
+	for i, v := range x {
+		dst[i] = fma32(v, y[i], z[i])
+	}
+}
+
+// ScaleAdd stores a linear combination of x and y.
+//
+//	dst[i] = fma(alpha, x[i], beta*y[i])
+//
+// It panics if the lengths differ.
+func ScaleAdd(dst, x, y []float32, alpha, beta float32) {
+	if len(x) != len(dst) || len(y) != len(dst) {
+		panic("kernels: ScaleAdd: lengths of dst, x and y differ")
+	}
+	for len(dst) > chunkLen {
+		scaleAdd(dst[:chunkLen], x[:chunkLen], y[:chunkLen], alpha, beta)
+		dst, x, y = dst[chunkLen:], x[chunkLen:], y[chunkLen:]
+	}
+	scaleAdd(dst, x, y, alpha, beta)
+}
+
+func scaleAddRef(dst, x, y []float32, alpha, beta float32) {
+	for i, v := range x {
+		dst[i] = fma32(alpha, v, float32(beta*y[i]))
+	}
+}
+
+// Copy stores x. Unlike the built-in copy it can be preempted between chunks;
+// partial overlap is not allowed.
+//
+//	dst[i] = x[i]
+//
+// It panics if the lengths differ.
+func Copy(dst, x []float32) {
+	if len(x) != len(dst) {
+		panic("kernels: Copy: lengths of dst and x differ")
+	}
+	for len(dst) > chunkLen {
+		copyVector(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	copyVector(dst, x)
+}
+
+func copyVectorRef(dst, x []float32) { copy(dst, x) }
+
+// Fill stores one value.
+//
+//	dst[i] = value
+func Fill(dst []float32, value float32) {
+	for len(dst) > chunkLen {
+		fill(dst[:chunkLen], value)
+		dst = dst[chunkLen:]
+	}
+	fill(dst, value)
+}
+
+func fillRef(dst []float32, value float32) {
+	for i := range dst {
+		dst[i] = value
+	}
+}
+
+// Clamp limits x to the interval from lo to hi.
+//
+//	v      = lo if x[i] < lo, else x[i]
+//	dst[i] = hi if v > hi, else v
+//
+// A NaN stays a NaN; a bound that is a NaN does not limit. With lo > hi every
+// number becomes hi. It panics if the lengths differ.
+func Clamp(dst, x []float32, lo, hi float32) {
+	if len(x) != len(dst) {
+		panic("kernels: Clamp: lengths of dst and x differ")
+	}
+	for len(dst) > chunkLen {
+		clamp(dst[:chunkLen], x[:chunkLen], lo, hi)
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	clamp(dst, x, lo, hi)
+}
+
+func clampRef(dst, x []float32, lo, hi float32) {
+	for i, v := range x {
+		if v < lo {
+			v = lo
+		}
+		if v > hi {
+			v = hi
+		}
+		dst[i] = v
+	}
+}
+
+// Abs stores the magnitudes of x.
+//
+//	dst[i] = |x[i]|
+//
+// It panics if the lengths differ.
+func Abs(dst, x []float32) {
+	if len(x) != len(dst) {
+		panic("kernels: Abs: lengths of dst and x differ")
+	}
+	for len(dst) > chunkLen {
+		abs(dst[:chunkLen], x[:chunkLen])
+		dst, x = dst[chunkLen:], x[chunkLen:]
+	}
+	abs(dst, x)
+}
+
+func absRef(dst, x []float32) {
+	for i, v := range x {
+		dst[i] = abs32(v)
+	}
+}

@@ -97,7 +97,7 @@ func parameters(k *vec.Kernel) (params, names string) {
 	if k.Lanes64 {
 		group("*[lanes]float32", "acc")
 	}
-	var slices, ints, scalars []string
+	var slices, ints []string
 	for _, s := range k.Slices {
 		slices = append(slices, s.Name)
 	}
@@ -106,12 +106,16 @@ func parameters(k *vec.Kernel) (params, names string) {
 			ints = append(ints, i.Name)
 		}
 	}
-	for _, s := range k.Scalars {
-		scalars = append(scalars, s.Name())
-	}
 	group("[]float32", slices...)
 	group("int", ints...)
-	group("float32", scalars...)
+	for i := 0; i < len(k.Scalars); {
+		kind := k.Scalars[i].Type()
+		var scalars []string
+		for ; i < len(k.Scalars) && k.Scalars[i].Type() == kind; i++ {
+			scalars = append(scalars, k.Scalars[i].Name())
+		}
+		group(kind, scalars...)
+	}
 	return strings.Join(groups, ", "), strings.Join(all, ", ")
 }
 

@@ -34,7 +34,7 @@ func Kernels() []*vec.Kernel {
 
 		vec.Describe("relu", relu),
 		vec.Describe("reluBackward", reluBackward),
-		vec.Describe("tanh", tanh),
+		vec.Describe("tanh", each(4, tanh)),
 		vec.Describe("tanhBackward", tanhBackward),
 		vec.Describe("expSum", expSum),
 
@@ -52,5 +52,35 @@ func Kernels() []*vec.Kernel {
 		vec.Describe("geluBackward", eachSlope(4, geluSlope)),
 		vec.Describe("geluTanh", each(4, geluTanh)),
 		vec.Describe("geluTanhBackward", eachSlope(4, geluTanhSlope)),
+
+		vec.Describe("add", add),
+		vec.Describe("sub", sub),
+		vec.Describe("mul", mul),
+		vec.Describe("div", div),
+		vec.Describe("mulAdd", mulAdd),
+		vec.Describe("scaleAdd", scaleAdd),
+		vec.Describe("copyVector", copyVector),
+		vec.Describe("fill", fill),
+		vec.Describe("clamp", clampBoth),
+		vec.Describe("abs", each(4, abs)),
+
+		vec.Describe("sumMagnitudes", sumMagnitudes),
+		vec.Describe("sumSquaresScaled", sumSquaresScaled),
+		vec.Describe("maxAbs", maxAbs),
+		vec.Describe("maximum", maximum),
+		vec.Describe("firstEqual", firstEqual),
+
+		vec.Describe("sumShifted", sumShifted),
+		vec.Describe("sumSquaresShifted", sumSquaresShifted),
+		vec.Describe("layerNorm", layerNorm),
+		vec.Describe("layerNormDot", layerNormDot),
+		vec.Describe("layerNormBackward", layerNormBackward),
+		vec.Describe("colDotNormalized", colDotNormalized),
+		vec.Describe("colSumsShifted", colSumsShifted),
+		vec.Describe("colSumSquaresShifted", colSumSquaresShifted),
+		vec.Describe("colAffine", colAffine),
+		vec.Describe("biasReLU", biasReLU),
+		vec.Describe("biasTanh", biasTanh),
+		vec.Describe("dropout", dropout),
 	}
 }

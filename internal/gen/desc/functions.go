@@ -79,22 +79,35 @@ func reluBackward(k *vec.Kernel) {
 }
 
 // tanh: with E = e^(-2|x|) = s(1+2p), ((1-E)/2) / ((1+E)/2) and the sign of x
-func tanh(k *vec.Kernel) {
-	dst, x := k.Out("dst"), k.In("x")
-	k.Each(4, func() {
-		v := k.Load(x)
-		magic := k.Const(rounding + 127)
-		a := k.Greatest(k.Const(-9.1), negAbs(k, v))
-		t := k.FMA(a, k.Const(2*log2e), magic)
-		n := k.Sub(t, magic)
-		r := k.FNMA(n, k.Const(ln2High/2), a)
-		r = k.FNMA(n, k.Const(ln2Low/2), r)
-		q := horner(k, r, 32*exp6, 16*exp5, 8*exp4, 4*exp3, 2*exp2)
-		p := k.FMA(k.Mul(r, r), q, r)
-		s := k.ShiftLeft(t, 23)
-		h := k.FNMA(s, p, k.FMA(s, k.Const(-0.5), k.Const(0.5)))
-		d := k.FMA(s, p, k.FMA(s, k.Const(0.5), k.Const(0.5)))
-		k.Store(dst, withSign(k, k.Div(h, d), v))
+func tanh(k *vec.Kernel, v *vec.Value) *vec.Value {
+	magic := k.Const(rounding + 127)
+	a := k.Greatest(k.Const(-9.1), negAbs(k, v))
+	t := k.FMA(a, k.Const(2*log2e), magic)
+	n := k.Sub(t, magic)
+	r := k.FNMA(n, k.Const(ln2High/2), a)
+	r = k.FNMA(n, k.Const(ln2Low/2), r)
+	q := horner(k, r, 32*exp6, 16*exp5, 8*exp4, 4*exp3, 2*exp2)
+	p := k.FMA(k.Mul(r, r), q, r)
+	s := k.ShiftLeft(t, 23)
+	h := k.FNMA(s, p, k.FMA(s, k.Const(-0.5), k.Const(0.5)))
+	d := k.FMA(s, p, k.FMA(s, k.Const(0.5), k.Const(0.5)))
+	return withSign(k, k.Div(h, d), v)
+}
+
+// v = x[i,j] + bias[j];  dst[i,j] = v < 0 ? +0 : v
+func biasReLU(k *vec.Kernel) {
+	biased(k, func(v *vec.Value) *vec.Value { return k.Greatest(k.Const(0), v) })
+}
+
+// dst[i,j] = tanh(x[i,j] + bias[j])
+func biasTanh(k *vec.Kernel) {
+	biased(k, func(v *vec.Value) *vec.Value { return tanh(k, v) })
+}
+
+func biased(k *vec.Kernel, activation func(*vec.Value) *vec.Value) {
+	dst, x, bias := k.Out("dst"), k.In("x"), k.In("bias")
+	k.Rows(4, nil, bias, []*vec.Slice{dst, x}, []*vec.Slice{bias}, func() {}, func() {
+		k.Store(dst, activation(k.Add(k.Load(x), k.Load(bias))))
 	})
 }
 

@@ -25,7 +25,7 @@ func precondition(k *vec.Kernel) {
 // dst[j] = sum of x[i,j]
 func colSums(k *vec.Kernel) {
 	dst, x := k.InOut("dst"), k.In("x")
-	k.Columns(8, dst, x, func(acc *vec.Value) *vec.Value {
+	k.Columns(8, dst, []*vec.Slice{x}, nil, nil, func(acc *vec.Value) *vec.Value {
 		return k.Add(acc, k.Load(x))
 	})
 }
@@ -33,7 +33,7 @@ func colSums(k *vec.Kernel) {
 // dst[j] = chain of s = fma(x[i,j], x[i,j], s)
 func colSumSquares(k *vec.Kernel) {
 	dst, x := k.InOut("dst"), k.In("x")
-	k.Columns(8, dst, x, func(acc *vec.Value) *vec.Value {
+	k.Columns(8, dst, []*vec.Slice{x}, nil, nil, func(acc *vec.Value) *vec.Value {
 		v := k.Load(x)
 		return k.FMA(v, v, acc)
 	})

@@ -10,9 +10,13 @@ import (
 func dot(k *vec.Kernel) {
 	x, y := k.In("x"), k.In("y")
 	k.Reduce(64, vec.Accumulator{Fold: vec.Add, Next: func(acc *vec.Value) *vec.Value {
-		return k.FMA(k.Load(x), k.Load(y), acc)
+		return k.FMA(k.Fill(k.Load(x), negativeZero(k)), k.Load(y), acc)
 	}})
 }
+
+// negativeZero fills one factor of a product where the other is +0: adding
+// their product leaves every lane as it is, also one that underflowed to -0.
+func negativeZero(k *vec.Kernel) *vec.Value { return k.Bits(sign) }
 
 // lane = lane + x
 func sum(k *vec.Kernel) {
@@ -64,5 +68,73 @@ func expSum(k *vec.Kernel) {
 		e := expNonPositive(k, k.Sub(k.Load(x), m))
 		k.Store(dst, e)
 		return k.Add(acc, k.Fill(e, k.Const(0)))
+	}})
+}
+
+// lane = lane + |x|
+func sumMagnitudes(k *vec.Kernel) {
+	x := k.In("x")
+	k.Reduce(64, vec.Accumulator{Fold: vec.Add, Next: func(acc *vec.Value) *vec.Value {
+		return k.Add(acc, abs(k, k.Load(x)))
+	}})
+}
+
+// lane = fma(v, v, lane) with v = alpha*x
+func sumSquaresScaled(k *vec.Kernel) {
+	x := k.In("x")
+	alpha := k.Scalar("alpha")
+	k.Reduce(64, vec.Accumulator{Fold: vec.Add, Next: func(acc *vec.Value) *vec.Value {
+		v := k.Mul(alpha, k.Load(x))
+		return k.FMA(v, v, acc)
+	}})
+}
+
+// hi = the larger of |x| and hi by their bits as integers: a NaN is the largest
+func maxAbs(k *vec.Kernel) {
+	x := k.In("x")
+	k.Results = []string{"hi"}
+	k.Reduce(0, vec.Accumulator{Fold: vec.IntMax, Next: func(hi *vec.Value) *vec.Value {
+		return k.IntMax(abs(k, k.Load(x)), hi)
+	}})
+}
+
+// hi = x > hi ? x : hi
+func maximum(k *vec.Kernel) {
+	x := k.In("x")
+	k.Results = []string{"hi"}
+	bottom := k.Const(float32(math.Inf(-1)))
+	k.Reduce(0, vec.Accumulator{Start: bottom, Fold: vec.Greatest, Next: func(hi *vec.Value) *vec.Value {
+		return k.Greatest(k.Fill(k.Load(x), bottom), hi)
+	}})
+}
+
+// first = the least i with x[i] == value, as a float; +Inf without one
+func firstEqual(k *vec.Kernel) {
+	x := k.In("x")
+	value := k.Scalar("value")
+	k.Results = []string{"first"}
+	none := k.Const(float32(math.Inf(1)))
+	k.Reduce(0, vec.Accumulator{Start: none, Fold: vec.Least, Next: func(first *vec.Value) *vec.Value {
+		i := k.Select(k.Equal(k.Fill(k.Load(x), k.Const(float32(math.NaN()))), value), k.ToFloat(k.Index(nil)), none)
+		return k.Least(i, first)
+	}})
+}
+
+// lane = lane + (x-shift)
+func sumShifted(k *vec.Kernel) {
+	x := k.In("x")
+	shift := k.Scalar("shift")
+	k.Reduce(64, vec.Accumulator{Fold: vec.Add, Next: func(acc *vec.Value) *vec.Value {
+		return k.Add(acc, k.Fill(k.Sub(k.Load(x), shift), k.Const(0)))
+	}})
+}
+
+// lane = fma(d, d, lane) with d = x-shift
+func sumSquaresShifted(k *vec.Kernel) {
+	x := k.In("x")
+	shift := k.Scalar("shift")
+	k.Reduce(64, vec.Accumulator{Fold: vec.Add, Next: func(acc *vec.Value) *vec.Value {
+		d := k.Fill(k.Sub(k.Load(x), shift), k.Const(0))
+		return k.FMA(d, d, acc)
 	}})
 }

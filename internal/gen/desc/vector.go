@@ -48,3 +48,65 @@ func normalizeEMA(k *vec.Kernel) {
 		k.Store(y, k.Flush(k.FMA(keep, k.Load(y), k.Mul(add, norm))))
 	})
 }
+
+// dst = x + y
+func add(k *vec.Kernel) { binary(k, k.Add) }
+
+// dst = x - y
+func sub(k *vec.Kernel) { binary(k, k.Sub) }
+
+// dst = x * y
+func mul(k *vec.Kernel) { binary(k, k.Mul) }
+
+// dst = x / y
+func div(k *vec.Kernel) { binary(k, k.Div) }
+
+func binary(k *vec.Kernel, op func(a, b *vec.Value) *vec.Value) {
+	dst, x, y := k.Out("dst"), k.In("x"), k.In("y")
+	k.Each(4, func() {
+		k.Store(dst, op(k.Load(x), k.Load(y)))
+	})
+}
+
+// dst = fma(x, y, z)
+func mulAdd(k *vec.Kernel) {
+	dst, x, y, z := k.Out("dst"), k.In("x"), k.In("y"), k.In("z")
+	k.Each(4, func() {
+		k.Store(dst, k.FMA(k.Load(x), k.Load(y), k.Load(z)))
+	})
+}
+
+// dst = fma(alpha, x, beta*y)
+func scaleAdd(k *vec.Kernel) {
+	dst, x, y := k.Out("dst"), k.In("x"), k.In("y")
+	alpha, beta := k.Scalar("alpha"), k.Scalar("beta")
+	k.Each(4, func() {
+		k.Store(dst, k.FMA(alpha, k.Load(x), k.Mul(beta, k.Load(y))))
+	})
+}
+
+// dst = x
+func copyVector(k *vec.Kernel) {
+	dst, x := k.Out("dst"), k.In("x")
+	k.Each(8, func() {
+		k.Store(dst, k.Load(x))
+	})
+}
+
+// dst = value
+func fill(k *vec.Kernel) {
+	dst := k.Out("dst")
+	value := k.Scalar("value")
+	k.Each(8, func() {
+		k.Store(dst, value)
+	})
+}
+
+// dst = x < lo ? lo : x;  dst = dst > hi ? hi : dst
+func clampBoth(k *vec.Kernel) {
+	dst, x := k.Out("dst"), k.In("x")
+	lo, hi := k.Scalar("lo"), k.Scalar("hi")
+	k.Each(4, func() {
+		k.Store(dst, k.Least(hi, k.Greatest(lo, k.Load(x))))
+	})
+}

@@ -111,6 +111,13 @@ func (t *Target) Constant(d vec.Reg, bits uint32) {
 	t.op("VDUP R%d, V%d.S4", scratch, d)
 }
 
+func (t *Target) LaneNumbers(d vec.Reg) {
+	for half, pair := range []string{"0x100000000", "0x300000002"} {
+		t.op("MOVD $%s, R%d", pair, scratch)
+		t.op("VMOV R%d, V%d.D[%d]", scratch, d, half)
+	}
+}
+
 func (t *Target) Zero(d vec.Reg) { t.op("VEOR V%d.B16, V%d.B16, V%d.B16", d, d, d) }
 
 func (t *Target) Result(i int, r vec.Reg) {
@@ -120,6 +127,7 @@ func (t *Target) Result(i int, r vec.Reg) {
 func (t *Target) Label(name string)      { fmt.Fprintf(&t.out, "\n%s:\n", name) }
 func (t *Target) Jump(label string)      { t.op("B %s", label) }
 func (t *Target) MoveInt(d, s vec.GP)    { t.op("MOVD R%d, R%d", gp(s), gp(d)) }
+func (t *Target) ZeroInt(d vec.GP)       { t.op("MOVD ZR, R%d", gp(d)) }
 func (t *Target) AddInt(d, s vec.GP)     { t.op("ADD R%d, R%d", gp(s), gp(d)) }
 func (t *Target) Scale4(d vec.GP)        { t.op("LSL $2, R%d", gp(d)) }
 func (t *Target) AddImm(r vec.GP, n int) { t.addImm(gp(r), n) }
@@ -279,6 +287,8 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, _ 
 		t.op("VSUB V%d.S4, V%d.S4, V%d.S4", arg(1), arg(0), d)
 	case vec.IntMul:
 		t.word("MUL", d, arg(0), arg(1))
+	case vec.IntMax:
+		t.word("SMAX", d, arg(0), arg(1))
 	case vec.Less:
 		t.word("FCMGT", d, arg(1), arg(0))
 	case vec.Equal:

@@ -14,6 +14,7 @@ func (k *Kernel) Each(unroll int, body func()) {
 		l.pointers()
 		l.ints()
 		l.uniforms(12)
+		l.startIndex()
 		l.each(n.gp, unroll, k.Slices, "done", nil)
 		l.t.Label("done")
 	}
@@ -24,17 +25,12 @@ func (k *Kernel) Each(unroll int, body func()) {
 // where there is one.
 func (l *lowering) each(n GP, unroll int, moving []*Slice, end string, tail func()) {
 	t, lanes := l.t, l.t.Lanes()
-	advance := func(elements int) {
-		for _, s := range moving {
-			t.AddImm(s.ptr, 4*elements)
-		}
-	}
 	u := l.fit(l.k.body, unroll)
 	if u > 1 {
 		t.SubJump(n, u*lanes, LT, "blocks_end")
 		t.Label("blocks")
 		l.run(l.k.body, u, 0)
-		advance(u * lanes)
+		l.advance(moving, u*lanes)
 		t.SubJump(n, u*lanes, GE, "blocks")
 		t.Label("blocks_end")
 		t.AddImm(n, u*lanes)
@@ -42,7 +38,7 @@ func (l *lowering) each(n GP, unroll int, moving []*Slice, end string, tail func
 	t.SubJump(n, lanes, LT, "vectors_end")
 	t.Label("vectors")
 	l.run(l.k.body, 1, 0)
-	advance(lanes)
+	l.advance(moving, lanes)
 	t.SubJump(n, lanes, GE, "vectors")
 	t.Label("vectors_end")
 	t.AddImm(n, lanes)
@@ -72,9 +68,15 @@ func (l *lowering) partialRun(body []*Value, acc int) {
 
 // Rows describes a kernel over a row-major matrix: mats are contiguous matrices,
 // cols vectors with one element a column. The first function runs once a row and
-// may use Row; the second is the body over the row's elements.
+// may use Row; the second is the body over the row's elements. With rowLen nil
+// the number of rows is an argument.
 func (k *Kernel) Rows(unroll int, rowLen, colLen *Slice, mats, cols []*Slice, row, body func()) {
-	rows := k.length("rows", rowLen.Name)
+	var rows *Int
+	if rowLen != nil {
+		rows = k.length("rows", rowLen.Name)
+	} else {
+		rows = k.Int("rows")
+	}
 	width := k.length("cols", colLen.Name)
 	k.into = &k.row
 	row()
@@ -170,6 +172,7 @@ func (k *Kernel) Reduce(lanes int, accs ...Accumulator) {
 		l.pointers()
 		l.ints()
 		l.uniforms(count*len(accs) + 7)
+		l.startIndex()
 		for i, s := range states {
 			s.regs = make([]Reg, count)
 			for j := range s.regs {
@@ -193,9 +196,7 @@ func (k *Kernel) Reduce(lanes int, accs ...Accumulator) {
 		t.Label("blocks")
 		for j := 0; j < count; j += group {
 			l.run(k.body, group, j)
-			for _, s := range k.Slices {
-				t.AddImm(s.ptr, 4*width*group)
-			}
+			l.advance(k.Slices, width*group)
 		}
 		t.SubJump(n.gp, count*width, GE, "blocks")
 		t.Label("blocks_end")
@@ -204,9 +205,7 @@ func (k *Kernel) Reduce(lanes int, accs ...Accumulator) {
 		for j := range count {
 			t.CmpJump(n.gp, width, LT, fmt.Sprint("partial", j))
 			l.run(k.body, 1, j)
-			for _, s := range k.Slices {
-				t.AddImm(s.ptr, 4*width)
-			}
+			l.advance(k.Slices, width)
 			t.AddImm(n.gp, -width)
 		}
 		t.Jump("fold")
@@ -252,39 +251,67 @@ func (k *Kernel) Reduce(lanes int, accs ...Accumulator) {
 	}
 }
 
-// Columns describes sums over the rows of a matrix x into dst: for each column
-// one chain of next from +0 over the rows, which is stored, or added to dst when
-// the argument add is not 0. stride is the distance of rows in elements.
-func (k *Kernel) Columns(unroll int, dst, x *Slice, next func(acc *Value) *Value) {
+// Columns describes sums over the rows of matrices into dst: for each column one
+// chain of next from +0 over the rows, which is stored, or added to dst when the
+// argument add is not 0. The matrices mats have one distance of rows, the
+// argument stride in elements. rows are vectors with one element a row, for Row;
+// cols have one a column, for Column.
+func (k *Kernel) Columns(unroll int, dst *Slice, mats, rows, cols []*Slice, next func(acc *Value) *Value) {
 	n := k.length("n", dst.Name)
-	rows, stride, add := k.Int("rows"), k.Int("stride"), k.Int("add")
+	count, stride, add := k.Int("rows"), k.Int("stride"), k.Int("add")
 	state := &Value{op: opAcc}
 	k.into = &k.body
 	next(state).acc = state
 	k.loop = func(l *lowering) {
 		t, lanes := l.t, l.t.Lanes()
+		// Arguments are loaded again where they are needed: general registers are few.
 		l.pointers()
-		l.ints()
+		n.gp, stride.gp = l.arg(n.Name), l.arg(stride.Name)
+		done, left := l.gp(), l.gp() // bytes of the columns before, rows
 		l.uniforms(unroll + 2)
 		t.Scale4(stride.gp)
-		top, left := l.gp(), l.gp()
-		t.MoveInt(top, x.ptr)
+		t.ZeroInt(done)
+		body, rowValues, colValues := k.split()
+		for _, v := range rowValues {
+			v.regs = []Reg{l.reg()}
+		}
 		// columns emits the sums of u vectors of columns.
 		columns := func(u int, partial bool, label string) {
+			l.partial = partial
+			for _, m := range mats {
+				t.Arg(m.ptr, m.Name)
+				t.AddInt(m.ptr, done)
+			}
+			for _, r := range rows {
+				t.Arg(r.ptr, r.Name)
+			}
+			for _, v := range colValues {
+				t.Arg(v.slice.ptr, v.slice.Name)
+				t.AddInt(v.slice.ptr, done)
+				v.regs = make([]Reg, u)
+				for j := range v.regs {
+					v.regs[j] = l.reg()
+					t.Load(v.regs[j], v.slice.ptr, 4*lanes*j, partial)
+				}
+			}
 			state.regs = make([]Reg, u)
 			for j := range state.regs {
 				state.regs[j] = l.reg()
 				t.Zero(state.regs[j])
 			}
-			t.MoveInt(x.ptr, top)
-			t.MoveInt(left, rows.gp)
+			t.Arg(left, count.Name)
 			t.Label(label + "_rows")
-			l.partial = partial
-			l.run(k.body, u, 0)
-			l.partial = false
-			t.AddInt(x.ptr, stride.gp)
+			for _, v := range rowValues {
+				t.BroadcastAt(v.regs[0], v.slice.ptr)
+				t.AddImm(v.slice.ptr, 4)
+			}
+			l.run(body, u, 0)
+			for _, m := range mats {
+				t.AddInt(m.ptr, stride.gp)
+			}
 			t.SubJump(left, 1, NE, label+"_rows")
-			t.CmpJump(add.gp, 0, EQ, label+"_store")
+			t.Arg(left, add.Name)
+			t.CmpJump(left, 0, EQ, label+"_store")
 			for j, r := range state.regs {
 				v := l.reg()
 				t.Load(v, dst.ptr, 4*lanes*j, partial)
@@ -296,6 +323,12 @@ func (k *Kernel) Columns(unroll int, dst, x *Slice, next func(acc *Value) *Value
 				t.Store(r, dst.ptr, 4*lanes*j, partial)
 				l.release(r)
 			}
+			for _, v := range colValues {
+				for _, r := range v.regs {
+					l.release(r)
+				}
+			}
+			l.partial = false
 		}
 		for u := unroll; u > 0; u /= 2 {
 			label := fmt.Sprint("columns", u)
@@ -303,7 +336,7 @@ func (k *Kernel) Columns(unroll int, dst, x *Slice, next func(acc *Value) *Value
 			t.CmpJump(n.gp, u*lanes, LT, label+"_end")
 			columns(u, false, label)
 			t.AddImm(dst.ptr, 4*lanes*u)
-			t.AddImm(top, 4*lanes*u)
+			t.AddImm(done, 4*lanes*u)
 			t.AddImm(n.gp, -u*lanes)
 			t.Jump(label)
 			t.Label(label + "_end")
@@ -313,4 +346,23 @@ func (k *Kernel) Columns(unroll int, dst, x *Slice, next func(acc *Value) *Value
 		columns(1, true, "partial")
 		t.Label("done")
 	}
+}
+
+// Column returns the current columns' elements of s.
+func (k *Kernel) Column(s *Slice) *Value { return k.record(&Value{op: opColumn, slice: s}) }
+
+// split takes the row and the column elements out of the body: they are loaded
+// apart from it.
+func (k *Kernel) split() (body, rows, cols []*Value) {
+	for _, v := range k.body {
+		switch v.op {
+		case opRow:
+			rows = append(rows, v)
+		case opColumn:
+			cols = append(cols, v)
+		default:
+			body = append(body, v)
+		}
+	}
+	return body, rows, cols
 }

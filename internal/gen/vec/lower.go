@@ -16,6 +16,7 @@ type lowering struct {
 	mask    Reg  // of a partial vector, where the target keeps it in a vector register
 	dry     bool // allocate registers, emit nothing
 	consts  map[uint32]Reg
+	index   Reg // the numbers of the next vector's elements, where the body uses them
 }
 
 // Lower emits the kernel for a target.
@@ -91,6 +92,28 @@ func (l *lowering) uniforms(reserve int) {
 	}
 }
 
+// advance moves the loop to the next elements.
+func (l *lowering) advance(moving []*Slice, elements int) {
+	for _, s := range moving {
+		l.t.AddImm(s.ptr, 4*elements)
+	}
+	if l.k.index {
+		l.emit(IntAdd, l.index, []Operand{{Reg: l.index}, {Const: true, Bits: uint32(elements)}}, 0, 0)
+	}
+}
+
+// startIndex sets the numbers of the first vector's elements.
+func (l *lowering) startIndex() {
+	if !l.k.index {
+		return
+	}
+	l.index = l.reg()
+	l.t.LaneNumbers(l.index)
+	if l.k.start != nil {
+		l.emit(IntAdd, l.index, []Operand{{Reg: l.index}, l.operand(l.k.start, 0)}, 0, 0)
+	}
+}
+
 // resolve returns the value whose register holds v: whole vectors need no Fill.
 func (l *lowering) resolve(v *Value) *Value {
 	for v.op == Fill && !l.partial {
@@ -160,7 +183,7 @@ func (l *lowering) step(v *Value, i, copy, acc int) {
 	// The registers of arguments that die here.
 	var dying []*Value
 	for _, a := range sources {
-		if a.last == i && a.op != opAcc && !a.uniform() && !slices.Contains(dying, a) {
+		if a.last == i && a.op != opAcc && a.op != opColumn && !a.uniform() && !slices.Contains(dying, a) {
 			dying = append(dying, a)
 		}
 	}
@@ -170,6 +193,13 @@ func (l *lowering) step(v *Value, i, copy, acc int) {
 		v.regs[copy] = l.reg()
 		if !l.dry {
 			l.t.Load(v.regs[copy], v.slice.ptr, offset, l.partial)
+		}
+	case opIndex:
+		v.regs[copy] = l.reg()
+		if copy == 0 {
+			l.emit(Move, v.regs[copy], []Operand{{Reg: l.index}}, 0, 0)
+		} else {
+			l.emit(IntAdd, v.regs[copy], []Operand{{Reg: l.index}, {Const: true, Bits: uint32(copy * l.t.Lanes())}}, 0, copy)
 		}
 	case opStore:
 		r := args[0]

@@ -43,6 +43,7 @@ var operations = []struct {
 	{vec.IntAdd, 2, func(k *vec.Kernel, v []*vec.Value) *vec.Value { return k.IntAdd(v[0], v[1]) }},
 	{vec.IntSub, 2, func(k *vec.Kernel, v []*vec.Value) *vec.Value { return k.IntSub(v[0], v[1]) }},
 	{vec.IntMul, 2, func(k *vec.Kernel, v []*vec.Value) *vec.Value { return k.IntMul(v[0], v[1]) }},
+	{vec.IntMax, 2, func(k *vec.Kernel, v []*vec.Value) *vec.Value { return k.IntMax(v[0], v[1]) }},
 	{vec.ToFloat, 1, func(k *vec.Kernel, v []*vec.Value) *vec.Value { return k.ToFloat(v[0]) }},
 	{vec.RootSum, 4, func(k *vec.Kernel, v []*vec.Value) *vec.Value { return k.RootSum(v[0], v[1], v[2], v[3]) }},
 	{vec.StepQuotient, 5, func(k *vec.Kernel, v []*vec.Value) *vec.Value { return k.StepQuotient(v[0], v[1], v[2], v[3], v[4]) }},
@@ -222,6 +223,19 @@ func (c *trial) loads(s *vec.Slice, index func(at point) int) {
 	})
 }
 
+// numbers adds the elements' numbers to what terms start from: from 0, or from a
+// scalar.
+func (c *trial) numbers() {
+	first := term{nil, func(point) uint32 { return 0 }}
+	if c.r.IntN(2) == 0 {
+		c.scalars = append(c.scalars, "first")
+		first = term{c.f.k.Word("first"), func(point) uint32 { return c.m.scalars["first"] }}
+	}
+	c.f.loads = append(c.f.loads, func() term {
+		return term{c.f.k.Index(first.v), func(at point) uint32 { return first.eval(at) + uint32(at.col) }}
+	})
+}
+
 // arguments sets new arguments: slices of the given lengths.
 func (c *trial) arguments(lengths map[*vec.Slice]int) {
 	c.m.arguments()
@@ -262,6 +276,7 @@ func TestEach(t *testing.T) {
 		column := func(at point) int { return at.col }
 		c.loads(in, column)
 		c.loads(inOut, column)
+		c.numbers()
 		k.Each(unroll, func() {
 			results = c.f.grow(2, c.r.IntN(9))
 			k.Store(inOut, results[0].v)
@@ -373,6 +388,8 @@ func TestReduceAnyOrder(t *testing.T) {
 		in = k.In("in")
 		k.Results = []string{"sum", "common"}
 		c.loads(in, func(at point) int { return at.col })
+		c.m.registers = max(c.m.registers, 24)
+		c.numbers()
 		ones := k.Bits(^uint32(0))
 		k.Reduce(0,
 			vec.Accumulator{Fold: vec.IntAdd, Next: func(acc *vec.Value) *vec.Value {
@@ -399,26 +416,33 @@ func TestReduceAnyOrder(t *testing.T) {
 }
 
 func TestColumns(t *testing.T) {
-	var dst, x *vec.Slice
+	var dst, x, y, row, col *vec.Slice
 	var value term
 	unroll, stride := 1, 0
 	trials(t, func(c *trial) {
 		k := c.f.k
-		dst, x = k.InOut("dst"), k.In("x")
-		unroll = 1 << c.r.IntN(3)
-		c.loads(x, func(at point) int { return at.row*stride + at.col })
-		k.Columns(unroll, dst, x, func(acc *vec.Value) *vec.Value {
-			value = c.f.grow(1, c.r.IntN(4))[0]
+		dst, x, y, row, col = k.InOut("dst"), k.In("x"), k.In("y"), k.In("row"), k.In("col")
+		unroll = 1 << c.r.IntN(2)
+		element := func(at point) int { return at.row*stride + at.col }
+		c.loads(x, element)
+		c.loads(y, element)
+		k.Columns(unroll, dst, []*vec.Slice{x, y}, []*vec.Slice{row}, []*vec.Slice{col}, func(acc *vec.Value) *vec.Value {
+			r := term{k.Row(row), func(at point) uint32 { return c.data["row"][at.row] }}
+			value = made(k.Sub(k.Column(col), r.v), vec.Sub, 0, term{nil, func(at point) uint32 { return c.data["col"][at.col] }}, r)
+			value = c.f.step(value, c.f.load)
 			return k.Sub(value.v, acc)
 		})
 	}, func(t *testing.T, c *trial) {
 		for _, cols := range c.lengths(unroll) {
 			rows, add := 1+c.r.IntN(4), c.r.IntN(2)
 			stride = cols + c.r.IntN(3)
-			c.arguments(map[*vec.Slice]int{dst: cols, x: (rows-1)*stride + cols})
+			n := (rows-1)*stride + cols
+			c.arguments(map[*vec.Slice]int{dst: cols, x: n, y: n, row: rows, col: cols})
 			c.m.args["n"], c.m.args["rows"], c.m.args["stride"], c.m.args["add"] = cols, rows, stride, add
 			c.m.run()
-			c.requireWords(t, x, func(i int) uint32 { return c.data["x"][i] }, "%d x %d", rows, cols)
+			for _, s := range []*vec.Slice{x, y, row, col} {
+				c.requireWords(t, s, func(i int) uint32 { return c.data[s.Name][i] }, "%d x %d", rows, cols)
+			}
 			c.requireWords(t, dst, func(j int) uint32 {
 				sum := uint32(0)
 				for i := range rows {

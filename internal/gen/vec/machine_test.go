@@ -121,6 +121,14 @@ func (m *machine) BroadcastAt(d vec.Reg, p vec.GP) {
 	m.do(func() { m.fill(d, *m.word(m.integers[p])) })
 }
 
+func (m *machine) LaneNumbers(d vec.Reg) {
+	m.do(func() {
+		for i := range m.vectors[d] {
+			m.vectors[d][i] = uint32(i)
+		}
+	})
+}
+
 func (m *machine) Constant(d vec.Reg, bits uint32) { m.do(func() { m.fill(d, bits) }) }
 func (m *machine) Zero(d vec.Reg)                  { m.do(func() { m.fill(d, 0) }) }
 
@@ -157,6 +165,7 @@ func (m *machine) CmpJump(r vec.GP, n int, c vec.Cond, label string) {
 }
 
 func (m *machine) MoveInt(d, s vec.GP)       { m.do(func() { m.integers[d] = m.integers[s] }) }
+func (m *machine) ZeroInt(d vec.GP)          { m.do(func() { m.integers[d] = 0 }) }
 func (m *machine) AddInt(d, s vec.GP)        { m.do(func() { m.integers[d] += m.integers[s] }) }
 func (m *machine) Scale4(d vec.GP)           { m.do(func() { m.integers[d] *= 4 }) }
 func (m *machine) Remainder(d vec.GP, n int) { m.do(func() { m.integers[d] &= n - 1 }) }

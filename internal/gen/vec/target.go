@@ -42,6 +42,7 @@ type Target interface {
 	Broadcast(d Reg, name string) // loads a float32 argument into all lanes
 	BroadcastAt(d Reg, p GP)      // loads *p into all lanes
 	Constant(d Reg, bits uint32)  // sets all lanes
+	LaneNumbers(d Reg)            // sets lane i to the integer i
 	Zero(d Reg)                   // sets all bits to 0
 	Result(i int, r Reg)          // stores lane 0 as a result
 
@@ -51,6 +52,7 @@ type Target interface {
 	SubJump(r GP, n int, c Cond, label string) // r -= n, jumps if r is c
 	CmpJump(r GP, n int, c Cond, label string) // jumps if r-n is c
 	MoveInt(d, s GP)
+	ZeroInt(d GP)
 	AddInt(d, s GP)
 	Scale4(d GP)           // d *= 4
 	Remainder(d GP, n int) // d &= n-1

@@ -27,9 +27,11 @@ type Op int
 const (
 	opLoad   Op = iota // a slice's next vector
 	opStore            // args[0] to a slice's next vector
-	opScalar           // a float32 argument in all lanes
+	opScalar           // a float32 or uint32 argument in all lanes
 	opConst            // a constant in all lanes
 	opRow              // the current row's element of a slice, in all lanes
+	opColumn           // a slice's elements of the current columns
+	opIndex            // the numbers of the elements in the loop
 	opAcc              // a loop-carried vector
 
 	Add        // a + b
@@ -49,6 +51,7 @@ const (
 	IntAdd     // a + b as integers, wrapping; so IntSub and IntMul
 	IntSub     // a - b
 	IntMul     // a * b
+	IntMax     // the larger one as signed integers
 	ShiftLeft  // bits of a shifted left by a constant
 	ShiftRight // bits of a shifted right by a constant, zeros come in
 	ShiftInt   // a as an integer shifted right by a constant, the sign comes in
@@ -76,6 +79,7 @@ type Value struct {
 	bits  uint32 // of a constant; count of a shift
 	slice *Slice // of a load, store or row element
 	name  string // of a scalar
+	word  bool   // a scalar is a uint32
 	acc   *Value // the accumulator that this value is the next state of
 	last  int    // index in the body of the last operation that reads it
 	regs  []Reg  // one for each copy of the body; one in all for a uniform value
@@ -84,12 +88,20 @@ type Value struct {
 // Name is the name of a scalar argument.
 func (v *Value) Name() string { return v.name }
 
+// Type is the Go type of a scalar argument.
+func (v *Value) Type() string {
+	if v.word {
+		return "uint32"
+	}
+	return "float32"
+}
+
 // uniform reports whether all vectors of the loop share the value.
 func (v *Value) uniform() bool {
 	switch v.op {
 	case opScalar, opConst, opRow:
 		return true
-	case opLoad, opStore, opAcc:
+	case opLoad, opStore, opColumn, opIndex, opAcc:
 		return false
 	}
 	for _, a := range v.args {
@@ -133,10 +145,12 @@ type Kernel struct {
 	Scalars []*Value
 	Results []string
 
-	row  []*Value // operations done once a row
-	body []*Value
-	into *[]*Value // where operations are recorded: row or body
-	loop func(*lowering)
+	row   []*Value // operations done once a row
+	body  []*Value
+	start *Value    // of the element numbers; nil for 0
+	index bool      // the body uses element numbers
+	into  *[]*Value // where operations are recorded: row or body
+	loop  func(*lowering)
 }
 
 // Describe runs a description.
@@ -165,7 +179,7 @@ func (k *Kernel) Signature() string {
 		args = append(args, i.Name+" int")
 	}
 	for _, s := range k.Scalars {
-		args = append(args, s.name+" float32")
+		args = append(args, s.name+" "+s.Type())
 	}
 	sig := "func(" + strings.Join(args, ", ") + ")"
 	switch len(k.Results) {
@@ -206,6 +220,21 @@ func (k *Kernel) Scalar(name string) *Value {
 	v := &Value{op: opScalar, name: name}
 	k.Scalars = append(k.Scalars, v)
 	return v
+}
+
+// Word declares a uint32 argument and returns it in all lanes.
+func (k *Kernel) Word(name string) *Value {
+	v := k.Scalar(name)
+	v.word = true
+	return v
+}
+
+// Index returns, as integers, the numbers of the loop's current elements: start
+// (0 if that is nil) for the first one of the slices, and so on. A kernel has
+// one start.
+func (k *Kernel) Index(start *Value) *Value {
+	k.start, k.index = start, true
+	return k.do(opIndex)
 }
 
 // Const returns a constant in all lanes.
@@ -250,6 +279,7 @@ func (k *Kernel) Xor(a, b *Value) *Value       { return k.do(Xor, a, b) }
 func (k *Kernel) IntAdd(a, b *Value) *Value    { return k.do(IntAdd, a, b) }
 func (k *Kernel) IntSub(a, b *Value) *Value    { return k.do(IntSub, a, b) }
 func (k *Kernel) IntMul(a, b *Value) *Value    { return k.do(IntMul, a, b) }
+func (k *Kernel) IntMax(a, b *Value) *Value    { return k.do(IntMax, a, b) }
 func (k *Kernel) ToFloat(a *Value) *Value      { return k.do(ToFloat, a) }
 func (k *Kernel) AndNot(a, b *Value) *Value    { return k.do(AndNot, a, b) }
 func (k *Kernel) Less(a, b *Value) *Value      { return k.do(Less, a, b) }
@@ -296,9 +326,9 @@ func (k *Kernel) RootSum(v, c, scaled, e *Value) *Value {
 func (v *Value) isMask() bool { return v.op == Less || v.op == Equal }
 
 func (o Op) String() string {
-	return [...]string{"load", "store", "scalar", "const", "row", "acc",
+	return [...]string{"load", "store", "scalar", "const", "row", "column", "index", "acc",
 		"add", "sub", "mul", "div", "sqrt", "fma", "fnma", "fms", "least", "greatest",
-		"and", "or", "xor", "andnot", "iadd", "isub", "imul", "shl", "shr", "sar", "float",
+		"and", "or", "xor", "andnot", "iadd", "isub", "imul", "imax", "shl", "shr", "sar", "float",
 		"less", "equal", "keep", "drop", "select", "flush", "fill", "move",
 		"step quotient", "root sum"}[o]
 }

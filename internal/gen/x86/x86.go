@@ -27,6 +27,7 @@ type File struct {
 	*build.Context
 	consts map[uint32]operand.Mem
 	masks  *operand.Mem // table of AVX2 masks for partial vectors
+	lanes  *operand.Mem // the integers 0 to 15
 }
 
 // NewFile returns a file for package asm.
@@ -149,6 +150,18 @@ func (f *File) constant(bits uint32) operand.Mem {
 
 func (t *Target) Constant(d vec.Reg, bits uint32) { t.VMOVUPS(t.constant(bits), t.v(d)) }
 
+func (t *Target) LaneNumbers(d vec.Reg) {
+	if t.lanes == nil {
+		m := t.StaticGlobal("lane_numbers")
+		t.DataAttributes(attr.RODATA | attr.NOPTR)
+		for i := range 16 {
+			t.AddDatum(4*i, operand.U32(i))
+		}
+		t.lanes = &m
+	}
+	t.VMOVUPS(*t.lanes, t.v(d))
+}
+
 func (t *Target) Zero(d vec.Reg) {
 	if d < 16 {
 		x := vectors[d]
@@ -170,6 +183,7 @@ func (t *Target) Label(name string)      { t.Context.Label(name) }
 func (t *Target) Jump(label string)      { t.JMP(operand.LabelRef(label)) }
 func (t *Target) AddImm(r vec.GP, n int) { t.ADDQ(operand.I32(int32(n)), gp(r)) }
 func (t *Target) MoveInt(d, s vec.GP)    { t.MOVQ(gp(s), gp(d)) }
+func (t *Target) ZeroInt(d vec.GP)       { t.XORL(gp(d).As32(), gp(d).As32()) }
 func (t *Target) AddInt(d, s vec.GP)     { t.ADDQ(gp(s), gp(d)) }
 func (t *Target) Scale4(d vec.GP)        { t.SHLQ(operand.U8(2), gp(d)) }
 
@@ -368,6 +382,9 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, co
 	case vec.IntMul:
 		b, a := commuted()
 		t.VPMULLD(b, a, d)
+	case vec.IntMax:
+		b, a := commuted()
+		t.VPMAXSD(b, a, d)
 	case vec.Less, vec.Equal:
 		compare(d)
 	case vec.Keep:
@@ -473,6 +490,8 @@ func (t *Target) fold(op vec.Op, d, h reg.Register) {
 		t.VMINPS(h, d, d)
 	case vec.Greatest:
 		t.VMAXPS(h, d, d)
+	case vec.IntMax:
+		t.VPMAXSD(h, d, d)
 	default:
 		panic(fmt.Sprintf("x86: no fold by %v", op))
 	}

@@ -1,0 +1,73 @@
+package desc
+
+import "github.com/adafisher-go/adafisher/internal/gen/vec"
+
+// standard returns (x-mean)*rstd.
+func standard(k *vec.Kernel, x, mean, rstd *vec.Value) *vec.Value {
+	return k.Mul(k.Sub(x, mean), rstd)
+}
+
+// dst = fma((x-mean)*rstd, gamma, beta)
+func layerNorm(k *vec.Kernel) {
+	dst, x, gamma, beta := k.Out("dst"), k.In("x"), k.In("gamma"), k.In("beta")
+	mean, rstd := k.Scalar("mean"), k.Scalar("rstd")
+	k.Each(4, func() {
+		h := standard(k, k.Load(x), mean, rstd)
+		k.Store(dst, k.FMA(h, k.Load(gamma), k.Load(beta)))
+	})
+}
+
+// lane = fma(dy*gamma, (x-mean)*rstd, lane)
+func layerNormDot(k *vec.Kernel) {
+	dy, x, gamma := k.In("dy"), k.In("x"), k.In("gamma")
+	mean, rstd := k.Scalar("mean"), k.Scalar("rstd")
+	k.Reduce(64, vec.Accumulator{Fold: vec.Add, Next: func(acc *vec.Value) *vec.Value {
+		h := k.Fill(standard(k, k.Load(x), mean, rstd), negativeZero(k))
+		return k.FMA(k.Mul(k.Load(dy), k.Load(gamma)), h, acc)
+	}})
+}
+
+// dx = rstd * fma(-h, b, dy*gamma-a) with h = (x-mean)*rstd
+func layerNormBackward(k *vec.Kernel) {
+	dx, dy, x, gamma := k.Out("dx"), k.In("dy"), k.In("x"), k.In("gamma")
+	mean, rstd, a, b := k.Scalar("mean"), k.Scalar("rstd"), k.Scalar("a"), k.Scalar("b")
+	k.Each(4, func() {
+		h := standard(k, k.Load(x), mean, rstd)
+		g := k.Sub(k.Mul(k.Load(dy), k.Load(gamma)), a)
+		k.Store(dx, k.Mul(rstd, k.FNMA(h, b, g)))
+	})
+}
+
+// dst[j] = chain of s = fma(dy[i,j], (x[i,j]-mean[i])*rstd[i], s)
+func colDotNormalized(k *vec.Kernel) {
+	dst, dy, x, mean, rstd := k.InOut("dst"), k.In("dy"), k.In("x"), k.In("mean"), k.In("rstd")
+	k.Columns(4, dst, []*vec.Slice{dy, x}, []*vec.Slice{mean, rstd}, nil, func(acc *vec.Value) *vec.Value {
+		h := standard(k, k.Load(x), k.Row(mean), k.Row(rstd))
+		return k.FMA(k.Load(dy), h, acc)
+	})
+}
+
+// dst[j] = sum of x[i,j]-shift[j]
+func colSumsShifted(k *vec.Kernel) {
+	dst, x, shift := k.InOut("dst"), k.In("x"), k.In("shift")
+	k.Columns(4, dst, []*vec.Slice{x}, nil, []*vec.Slice{shift}, func(acc *vec.Value) *vec.Value {
+		return k.Add(acc, k.Sub(k.Load(x), k.Column(shift)))
+	})
+}
+
+// dst[j] = chain of s = fma(d, d, s) with d = x[i,j]-shift[j]
+func colSumSquaresShifted(k *vec.Kernel) {
+	dst, x, shift := k.InOut("dst"), k.In("x"), k.In("shift")
+	k.Columns(4, dst, []*vec.Slice{x}, nil, []*vec.Slice{shift}, func(acc *vec.Value) *vec.Value {
+		d := k.Sub(k.Load(x), k.Column(shift))
+		return k.FMA(d, d, acc)
+	})
+}
+
+// dst[i,j] = fma(x[i,j], scale[j], shift[j])
+func colAffine(k *vec.Kernel) {
+	dst, x, scale, shift := k.Out("dst"), k.In("x"), k.In("scale"), k.In("shift")
+	k.Rows(4, nil, scale, []*vec.Slice{dst, x}, []*vec.Slice{scale, shift}, func() {}, func() {
+		k.Store(dst, k.FMA(k.Load(x), k.Load(scale), k.Load(shift)))
+	})
+}

@@ -1,0 +1,143 @@
+package kernels
+
+// LayerNorm normalises the rows of the contiguous row-major matrix x with
+// len(mean) rows and len(gamma) columns (Ba et al. 2016, arXiv 1607.06450), and
+// stores what [LayerNormBackward] needs.
+//
+//	mean[i], variance = as RowMeanVariance
+//	rstd[i]  = 1/sqrt(variance+eps)    correctly rounded
+//	dst[i,j] = fma((x[i,j]-mean[i])*rstd[i], gamma[j], beta[j])
+//
+// dst may be x. A NaN or an infinity in a row makes the row NaN. It panics if
+// len(rstd) is not len(mean), len(beta) is not len(gamma), or len(dst) or len(x)
+// is not len(mean)*len(gamma).
+func LayerNorm(dst, mean, rstd, x, gamma, beta []float32, eps float32) {
+	if len(rstd) != len(mean) {
+		panic("kernels: LayerNorm: lengths of mean and rstd differ")
+	}
+	if len(beta) != len(gamma) {
+		panic("kernels: LayerNorm: lengths of gamma and beta differ")
+	}
+	n := len(gamma)
+	if len(x) != len(mean)*n || len(dst) != len(x) {
+		panic("kernels: LayerNorm: length of dst or x is not len(mean)*len(gamma)")
+	}
+	for i := range mean {
+		row := x[i*n:][:n]
+		m, variance := rowMoments(row)
+		mean[i], rstd[i] = m, rsqrt32(variance+eps)
+		for c := 0; c < n; c += chunkLen {
+			e := min(c+chunkLen, n)
+			layerNorm(dst[i*n+c:i*n+e], row[c:e], gamma[c:e], beta[c:e], m, rstd[i])
+		}
+	}
+}
+
+func layerNormRef(dst, x, gamma, beta []float32, mean, rstd float32) {
+	for j, v := range x {
+		dst[j] = fma32(standard(v, mean, rstd), gamma[j], beta[j])
+	}
+}
+
+// standard returns a normalised element.
+func standard(x, mean, rstd float32) float32 { return float32((x - mean) * rstd) }
+
+// LayerNormBackward stores the gradients at the input and at the parameters of
+// [LayerNorm] from the gradient dy at its output, for len(mean) rows of
+// n = len(gamma) elements. The sums over a row are by 64 lanes, as in [Dot]; those
+// over the rows by blocks of 256, as in [ColSums].
+//
+//	h[i,j]    = (x[i,j]-mean[i]) * rstd[i]
+//	a[i]      = sum of dy[i,j]*gamma[j] / n              lane = fma(dy, gamma, lane)
+//	b[i]      = sum of (dy[i,j]*gamma[j])*h[i,j] / n     lane = fma(dy*gamma, h, lane)
+//	dx[i,j]   = rstd[i] * fma(-h[i,j], b[i], dy[i,j]*gamma[j]-a[i])
+//	dgamma[j] = sum of fma(dy[i,j], h[i,j])
+//	dbeta[j]  = sum of dy[i,j]
+//
+// dx may be dy or x; the other outputs may overlap nothing. It panics if len(rstd)
+// is not len(mean), len(dgamma) or len(dbeta) is not len(gamma), or len(dx),
+// len(dy) or len(x) is not len(mean)*len(gamma).
+func LayerNormBackward(dx, dgamma, dbeta, dy, x, mean, rstd, gamma []float32) {
+	if len(rstd) != len(mean) {
+		panic("kernels: LayerNormBackward: lengths of mean and rstd differ")
+	}
+	n := len(gamma)
+	if len(dgamma) != n || len(dbeta) != n {
+		panic("kernels: LayerNormBackward: lengths of dgamma, dbeta and gamma differ")
+	}
+	if len(dy) != len(mean)*n || len(dx) != len(dy) || len(x) != len(dy) {
+		panic("kernels: LayerNormBackward: length of dx, dy or x is not len(mean)*len(gamma)")
+	}
+	ColSums(dbeta, dy)
+	colDotsNormalized(dgamma, dy, x, mean, rstd)
+	for i, m := range mean {
+		dx, dy, x, r := dx[i*n:][:n], dy[i*n:][:n], x[i*n:][:n], rstd[i]
+		a := Dot(dy, gamma) / float32(n)
+		b := rowDotNormalized(dy, x, gamma, m, r) / float32(n)
+		for c := 0; c < n; c += chunkLen {
+			e := min(c+chunkLen, n)
+			layerNormBackward(dx[c:e], dy[c:e], x[c:e], gamma[c:e], m, r, a, b)
+		}
+	}
+}
+
+func layerNormBackwardRef(dx, dy, x, gamma []float32, mean, rstd, a, b float32) {
+	for j, v := range dy {
+		h := standard(x[j], mean, rstd)
+		dx[j] = float32(rstd * fnma32(h, b, float32(v*gamma[j])-a))
+	}
+}
+
+// rowDotNormalized returns the inner product of dy*gamma and the normalised x.
+func rowDotNormalized(dy, x, gamma []float32, mean, rstd float32) float32 {
+	if len(x) <= chunkLen {
+		return layerNormDot(nil, dy, x, gamma, mean, rstd)
+	}
+	var acc [lanes]float32
+	for len(x) > chunkLen {
+		layerNormDot(&acc, dy[:chunkLen], x[:chunkLen], gamma[:chunkLen], mean, rstd)
+		dy, x, gamma = dy[chunkLen:], x[chunkLen:], gamma[chunkLen:]
+	}
+	return layerNormDot(&acc, dy, x, gamma, mean, rstd)
+}
+
+func layerNormDotRef(acc *[lanes]float32, dy, x, gamma []float32, mean, rstd float32) float32 {
+	if acc == nil {
+		acc = new([lanes]float32)
+	}
+	for j, v := range dy {
+		acc[j%lanes] = fma32(float32(v*gamma[j]), standard(x[j], mean, rstd), acc[j%lanes])
+	}
+	return tree(acc)
+}
+
+// colDotsNormalized stores, for each column, the inner product of dy and the x
+// that is normalised by rows.
+func colDotsNormalized(dst, dy, x, mean, rstd []float32) {
+	rows, n := len(mean), len(dst)
+	if rows == 0 {
+		clear(dst)
+	}
+	for r := 0; r < rows; r += blockRows {
+		b := min(blockRows, rows-r)
+		for c := 0; c < n; c += columnChunk {
+			e := min(c+columnChunk, n)
+			lo, hi := r*n+c, (r+b-1)*n+e
+			colDotNormalized(dst[c:e], dy[lo:hi], x[lo:hi], mean[r:r+b], rstd[r:r+b], b, n, min(r, 1))
+		}
+	}
+}
+
+func colDotNormalizedRef(dst, dy, x, mean, rstd []float32, rows, stride, add int) {
+	for j := range dst {
+		s := float32(0)
+		for i := range rows {
+			p := i*stride + j
+			s = fma32(dy[p], standard(x[p], mean[i], rstd[i]), s)
+		}
+		if add != 0 {
+			s = dst[j] + s
+		}
+		dst[j] = s
+	}
+}

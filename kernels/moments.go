@@ -1,0 +1,197 @@
+package kernels
+
+import "math"
+
+// RowSums stores the sums of the rows of the contiguous row-major matrix x with
+// len(dst) rows.
+//
+//	dst[i] = Sum(x[i,:])
+//
+// It panics if len(x) is not a multiple of len(dst).
+func RowSums(dst, x []float32) {
+	n := rowLen(len(dst), x, "kernels: RowSums: length of x is not a multiple of the length of dst")
+	for i := range dst {
+		dst[i] = Sum(x[i*n:][:n])
+	}
+}
+
+// rowLen returns the length of each of the rows (or columns) of the contiguous
+// matrix x; it panics if they have not all one length.
+func rowLen(rows int, x []float32, mismatch string) int {
+	if rows == 0 {
+		if len(x) != 0 {
+			panic(mismatch)
+		}
+		return 0
+	}
+	if len(x)%rows != 0 {
+		panic(mismatch)
+	}
+	return len(x) / rows
+}
+
+// RowMeanVariance stores the mean and the (biased) variance of the rows of the
+// contiguous row-major matrix x with len(mean) rows of n elements, in two passes
+// over a row. The sums are by 64 lanes, as in [Sum] and [SumSquares].
+//
+//	shift       = x[i,0]
+//	q           = sum(x[i,j]-shift) / n
+//	mean[i]     = shift + q
+//	lost        = q - (mean[i]-shift)
+//	variance[i] = max(0, sum((x[i,j]-mean[i])^2)/n - lost*lost)
+//
+// The shift keeps the mean, and lost, which the mean's rounding dropped, keeps the
+// variance accurate where the mean is many times the standard deviation. A NaN or
+// an infinity in a row makes both NaN, as does a row without elements. It panics
+// if the lengths of mean and variance differ or len(x) is not a multiple of them.
+func RowMeanVariance(mean, variance, x []float32) {
+	if len(variance) != len(mean) {
+		panic("kernels: RowMeanVariance: lengths of mean and variance differ")
+	}
+	n := rowLen(len(mean), x, "kernels: RowMeanVariance: length of x is not a multiple of the length of mean")
+	for i := range mean {
+		mean[i], variance[i] = rowMoments(x[i*n:][:n])
+	}
+}
+
+func rowMoments(row []float32) (mean, variance float32) {
+	if len(row) == 0 {
+		return float32(math.NaN()), float32(math.NaN())
+	}
+	n, shift := float32(len(row)), row[0]
+	mean, lost := shiftedMean(shift, shiftedSum(row, shift), n)
+	return mean, correctedVariance(shiftedSquares(row, mean), lost, n)
+}
+
+// shiftedMean returns the mean of n elements from the sum of their distances to
+// shift, and what its rounding lost.
+func shiftedMean(shift, sum, n float32) (mean, lost float32) {
+	q := sum / n
+	mean = shift + q
+	return mean, q - (mean - shift)
+}
+
+// correctedVariance returns the variance from the sum of the squared distances to
+// the rounded mean.
+func correctedVariance(squares, lost, n float32) float32 {
+	return maxOr(0, squares/n-float32(lost*lost))
+}
+
+// shiftedSum returns the sum of x-shift by 64 lanes.
+func shiftedSum(x []float32, shift float32) float32 {
+	if len(x) <= chunkLen {
+		return sumShifted(nil, x, shift)
+	}
+	var acc [lanes]float32
+	for len(x) > chunkLen {
+		sumShifted(&acc, x[:chunkLen], shift)
+		x = x[chunkLen:]
+	}
+	return sumShifted(&acc, x, shift)
+}
+
+func sumShiftedRef(acc *[lanes]float32, x []float32, shift float32) float32 {
+	if acc == nil {
+		acc = new([lanes]float32)
+	}
+	for i, v := range x {
+		acc[i%lanes] += v - shift
+	}
+	return tree(acc)
+}
+
+// shiftedSquares returns the sum of the squares of x-shift by 64 lanes.
+func shiftedSquares(x []float32, shift float32) float32 {
+	if len(x) <= chunkLen {
+		return sumSquaresShifted(nil, x, shift)
+	}
+	var acc [lanes]float32
+	for len(x) > chunkLen {
+		sumSquaresShifted(&acc, x[:chunkLen], shift)
+		x = x[chunkLen:]
+	}
+	return sumSquaresShifted(&acc, x, shift)
+}
+
+func sumSquaresShiftedRef(acc *[lanes]float32, x []float32, shift float32) float32 {
+	if acc == nil {
+		acc = new([lanes]float32)
+	}
+	for i, v := range x {
+		d := v - shift
+		acc[i%lanes] = fma32(d, d, acc[i%lanes])
+	}
+	return tree(acc)
+}
+
+// ColMeanVariance stores the mean and the (biased) variance of the columns of the
+// contiguous row-major matrix x with len(mean) columns and n rows: the statistics
+// of batch normalisation. It is [RowMeanVariance] for columns, with the sums by
+// blocks of 256 rows, as in [ColSums] and [ColSumSquares].
+//
+//	shift       = x[0,j]
+//	q           = sum(x[i,j]-shift) / n
+//	mean[j]     = shift + q
+//	lost        = q - (mean[j]-shift)
+//	variance[j] = max(0, sum((x[i,j]-mean[j])^2)/n - lost*lost)
+//
+// No rows give NaN. It panics if the lengths of mean and variance differ or len(x)
+// is not a multiple of them.
+func ColMeanVariance(mean, variance, x []float32) {
+	if len(variance) != len(mean) {
+		panic("kernels: ColMeanVariance: lengths of mean and variance differ")
+	}
+	n := len(mean)
+	rows := rowLen(n, x, "kernels: ColMeanVariance: length of x is not a multiple of the length of mean")
+	if rows == 0 {
+		Fill(mean, float32(math.NaN()))
+		Fill(variance, float32(math.NaN()))
+		return
+	}
+	var lost [columnChunk]float32
+	for c := 0; c < n; c += columnChunk {
+		e := min(c+columnChunk, n)
+		mean, variance, shift := mean[c:e], variance[c:e], x[c:e]
+		for r := 0; r < rows; r += blockRows {
+			b := min(blockRows, rows-r)
+			colSumsShifted(mean, x[r*n+c:(r+b-1)*n+e], shift, b, n, min(r, 1))
+		}
+		for j, sum := range mean {
+			mean[j], lost[j] = shiftedMean(shift[j], sum, float32(rows))
+		}
+		for r := 0; r < rows; r += blockRows {
+			b := min(blockRows, rows-r)
+			colSumSquaresShifted(variance, x[r*n+c:(r+b-1)*n+e], mean, b, n, min(r, 1))
+		}
+		for j, squares := range variance {
+			variance[j] = correctedVariance(squares, lost[j], float32(rows))
+		}
+	}
+}
+
+func colSumsShiftedRef(dst, x, shift []float32, rows, stride, add int) {
+	for j := range dst {
+		s := float32(0)
+		for i := range rows {
+			s += x[i*stride+j] - shift[j]
+		}
+		if add != 0 {
+			s = dst[j] + s
+		}
+		dst[j] = s
+	}
+}
+
+func colSumSquaresShiftedRef(dst, x, shift []float32, rows, stride, add int) {
+	for j := range dst {
+		s := float32(0)
+		for i := range rows {
+			d := x[i*stride+j] - shift[j]
+			s = fma32(d, d, s)
+		}
+		if add != 0 {
+			s = dst[j] + s
+		}
+		dst[j] = s
+	}
+}
