@@ -49,6 +49,42 @@ func TestArgumentsDoNotEscape(t *testing.T) {
 		"ColSums":       func() { var x array; var dst [8]float32; ColSums(dst[:], x[:]) },
 		"ColSumSquares": func() { var x array; var dst [8]float32; ColSumSquares(dst[:], x[:]) },
 		"Transpose":     func() { var dst, src array; Transpose(NewMatrix(8, 8, dst[:]), NewMatrix(8, 8, src[:])) },
+		"Add":           func() { var dst, x, y array; Add(dst[:], x[:], y[:]) },
+		"Sub":           func() { var dst, x, y array; Sub(dst[:], x[:], y[:]) },
+		"Mul":           func() { var dst, x, y array; Mul(dst[:], x[:], y[:]) },
+		"Div":           func() { var dst, x, y array; Div(dst[:], x[:], y[:]) },
+		"MulAdd":        func() { var dst, x, y, z array; MulAdd(dst[:], x[:], y[:], z[:]) },
+		"ScaleAdd":      func() { var dst, x, y array; ScaleAdd(dst[:], x[:], y[:], 2, 3) },
+		"Copy":          func() { var dst, x array; Copy(dst[:], x[:]) },
+		"Fill":          func() { var dst array; Fill(dst[:], 2) },
+		"Clamp":         func() { var dst, x array; Clamp(dst[:], x[:], 0, 1) },
+		"Abs":           func() { var dst, x array; Abs(dst[:], x[:]) },
+		"L1Norm":        func() { var x array; L1Norm(x[:]) },
+		"L2Norm":        func() { var x array; L2Norm(x[:]) },
+		"MaxAbs":        func() { var x array; MaxAbs(x[:]) },
+		"ArgMax":        func() { var x array; ArgMax(x[:]) },
+		"GlobalNorm":    func() { var x, y array; GlobalNorm([][]float32{x[:], y[:]}) },
+		"ClipGlobalNorm": func() {
+			x, y := array{3}, array{4}
+			ClipGlobalNorm([][]float32{x[:], y[:]}, 1)
+		},
+		"Dropout":         func() { var dst, x array; Dropout(dst[:], x[:], 0.5, 1, 0) },
+		"ColAffine":       func() { var dst, x array; var s, t [8]float32; ColAffine(dst[:], x[:], s[:], t[:]) },
+		"BiasReLU":        func() { var dst, x array; var bias [8]float32; BiasReLU(dst[:], x[:], bias[:]) },
+		"BiasTanh":        func() { var dst, x array; var bias [8]float32; BiasTanh(dst[:], x[:], bias[:]) },
+		"RowSums":         func() { var x array; var dst [8]float32; RowSums(dst[:], x[:]) },
+		"RowMeanVariance": func() { var x array; var m, v [8]float32; RowMeanVariance(m[:], v[:], x[:]) },
+		"ColMeanVariance": func() { var x array; var m, v [8]float32; ColMeanVariance(m[:], v[:], x[:]) },
+		"LayerNorm": func() {
+			var dst, x array
+			var mean, rstd, gamma, beta [8]float32
+			LayerNorm(dst[:], mean[:], rstd[:], x[:], gamma[:], beta[:], 1e-5)
+		},
+		"LayerNormBackward": func() {
+			var dx, dy, x array
+			var dgamma, dbeta, mean, rstd, gamma [8]float32
+			LayerNormBackward(dx[:], dgamma[:], dbeta[:], dy[:], x[:], mean[:], rstd[:], gamma[:])
+		},
 		"OuterProducts": func() {
 			var a, x, y array
 			OuterProducts(NewMatrix(8, 8, a[:]), NewMatrix(8, 8, x[:]), NewMatrix(8, 8, y[:]), 2)

@@ -29,7 +29,11 @@ func newFence(t *testing.T, n int) fence {
 func TestNoAccessOutside(t *testing.T) {
 	keepLevel(t)
 	var fences []fence
-	for range 5 {
+	most := 0 // operands of a kernel
+	for _, k := range table {
+		most = max(most, len(k.operands))
+	}
+	for range most {
 		fences = append(fences, newFence(t, GemmScratch))
 	}
 	var w workspace

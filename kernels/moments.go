@@ -42,8 +42,9 @@ func rowLen(rows int, x []float32, mismatch string) int {
 //
 // The shift keeps the mean, and lost, which the mean's rounding dropped, keeps the
 // variance accurate where the mean is many times the standard deviation. A NaN or
-// an infinity in a row makes both NaN, as does a row without elements. It panics
-// if the lengths of mean and variance differ or len(x) is not a multiple of them.
+// an infinity in a row makes its variance NaN and its mean NaN or infinite; both
+// are NaN for a row without elements. It panics if the lengths of mean and variance
+// differ or len(x) is not a multiple of them.
 func RowMeanVariance(mean, variance, x []float32) {
 	if len(variance) != len(mean) {
 		panic("kernels: RowMeanVariance: lengths of mean and variance differ")

@@ -119,6 +119,7 @@ var vectors = class{
 
 var grids = class{
 	shapes:  gridShapes(),
+	rounds:  2,
 	limit:   shape{m: 24, n: 200, k: 1, pad: 1},
 	fenced:  fencedGrids(),
 	benched: matrixSizes,
@@ -126,6 +127,7 @@ var grids = class{
 
 var columns = class{
 	shapes:  columnShapes(),
+	rounds:  2,
 	limit:   shape{m: 600, n: 70, k: 1, pad: 1},
 	fenced:  fencedGrids(),
 	benched: matrixSizes,
@@ -191,7 +193,7 @@ func columnShapes() (s []shape) {
 	for _, n := range []int{columnChunk - 1, columnChunk, columnChunk + 1, 2*columnChunk + 6} {
 		s = append(s, shape{m: 3, n: n}, shape{m: blockRows + 1, n: n})
 	}
-	return s
+	return append(s, shape{m: 2, n: chunkLen + 5})
 }
 
 func transposeShapes() (s []shape) {
@@ -440,6 +442,132 @@ var table = append([]kernel{
 		name: "Transpose", class: &transposes, bytes: 8, apart: true,
 		operands: []operand{out("dst", sizeNM), in("src", sizeMN)},
 		call:     func(a *args) result { Transpose(a.m[0], a.m[1]); return result{} },
+	}, {
+		name: "Add", class: &vectors, bytes: 12,
+		operands: []operand{out("dst", sizeN), in("x", sizeN), in("y", sizeN)},
+		call:     func(a *args) result { Add(a.v(0), a.v(1), a.v(2)); return result{} },
+	}, {
+		name: "Sub", class: &vectors, bytes: 12,
+		operands: []operand{out("dst", sizeN), in("x", sizeN), in("y", sizeN)},
+		call:     func(a *args) result { Sub(a.v(0), a.v(1), a.v(2)); return result{} },
+	}, {
+		name: "Mul", class: &vectors, bytes: 12,
+		operands: []operand{out("dst", sizeN), in("x", sizeN), in("y", sizeN)},
+		call:     func(a *args) result { Mul(a.v(0), a.v(1), a.v(2)); return result{} },
+	}, {
+		name: "Div", class: &vectors, bytes: 12,
+		operands: []operand{out("dst", sizeN), in("x", sizeN), in("y", sizeN)},
+		call:     func(a *args) result { Div(a.v(0), a.v(1), a.v(2)); return result{} },
+	}, {
+		name: "MulAdd", class: &vectors, bytes: 16,
+		operands: []operand{out("dst", sizeN), in("x", sizeN), in("y", sizeN), in("z", sizeN)},
+		call:     func(a *args) result { MulAdd(a.v(0), a.v(1), a.v(2), a.v(3)); return result{} },
+	}, {
+		name: "ScaleAdd", class: &vectors, bytes: 12,
+		operands: []operand{out("dst", sizeN), in("x", sizeN), in("y", sizeN)}, scalars: []float32{-0.75, 1.3},
+		call: func(a *args) result { ScaleAdd(a.v(0), a.v(1), a.v(2), a.s[0], a.s[1]); return result{} },
+	}, {
+		name: "Copy", class: &vectors, bytes: 8,
+		operands: []operand{out("dst", sizeN), in("x", sizeN)},
+		call:     func(a *args) result { Copy(a.v(0), a.v(1)); return result{} },
+	}, {
+		name: "Fill", class: &vectors, bytes: 4,
+		operands: []operand{out("dst", sizeN)}, scalars: []float32{1.5},
+		call: func(a *args) result { Fill(a.v(0), a.s[0]); return result{} },
+	}, {
+		name: "Clamp", class: &vectors, bytes: 8,
+		operands: []operand{out("dst", sizeN), in("x", sizeN)}, scalars: []float32{-0.5, 0.8},
+		call: func(a *args) result { Clamp(a.v(0), a.v(1), a.s[0], a.s[1]); return result{} },
+	}, {
+		name: "Abs", class: &vectors, bytes: 8,
+		operands: []operand{out("dst", sizeN), in("x", sizeN)},
+		call:     func(a *args) result { Abs(a.v(0), a.v(1)); return result{} },
+	}, {
+		name: "L1Norm", class: &vectors, bytes: 4,
+		operands: []operand{in("x", sizeN)},
+		call:     func(a *args) result { return result{L1Norm(a.v(0))} },
+	}, {
+		name: "L2Norm", class: &vectors, bytes: 4,
+		operands: []operand{in("x", sizeN)},
+		call:     func(a *args) result { return result{L2Norm(a.v(0))} },
+	}, {
+		name: "MaxAbs", class: &vectors, bytes: 4,
+		operands: []operand{in("x", sizeN)},
+		call:     func(a *args) result { return result{MaxAbs(a.v(0))} },
+	}, {
+		name: "ArgMax", class: &vectors, bytes: 4,
+		operands: []operand{in("x", sizeN)},
+		call:     func(a *args) result { return result{float32(ArgMax(a.v(0)))} },
+	}, {
+		name: "GlobalNorm", class: &vectors, bytes: 8,
+		operands: []operand{in("x", sizeN), in("y", sizeN)},
+		call: func(a *args) result {
+			xs := [2][]float32{a.v(0), a.v(1)}
+			return result{GlobalNorm(xs[:])}
+		},
+	}, {
+		name: "ClipGlobalNorm", class: &vectors, bytes: 16,
+		operands: []operand{out("x", sizeN), out("y", sizeN)}, scalars: []float32{1},
+		call: func(a *args) result {
+			limit := abs32(a.s[0])
+			if limit != limit {
+				limit = 1
+			}
+			xs := [2][]float32{a.v(0), a.v(1)}
+			return result{ClipGlobalNorm(xs[:], limit)}
+		},
+	}, {
+		name: "Dropout", class: &vectors, bytes: 8,
+		operands: []operand{out("dst", sizeN), in("x", sizeN)}, scalars: []float32{0.25},
+		call: func(a *args) result {
+			p := a.s[0]
+			if !(p >= 0 && p <= 1) {
+				p = 0.5
+			}
+			Dropout(a.v(0), a.v(1), p, uint64(a.k), 5*a.k)
+			return result{}
+		},
+	}, {
+		name: "ColAffine", class: &grids, bytes: 8,
+		operands: []operand{out("dst", sizeMN), in("x", sizeMN), in("scale", sizeN), in("shift", sizeN)},
+		call:     func(a *args) result { ColAffine(a.v(0), a.v(1), a.v(2), a.v(3)); return result{} },
+	}, {
+		name: "BiasReLU", class: &grids, bytes: 8,
+		operands: []operand{out("dst", sizeMN), in("x", sizeMN), in("bias", sizeN)},
+		call:     func(a *args) result { BiasReLU(a.v(0), a.v(1), a.v(2)); return result{} },
+	}, {
+		name: "BiasTanh", class: &grids, bytes: 8,
+		operands: []operand{out("dst", sizeMN), in("x", sizeMN), in("bias", sizeN)},
+		call:     func(a *args) result { BiasTanh(a.v(0), a.v(1), a.v(2)); return result{} },
+	}, {
+		name: "RowSums", class: &grids, bytes: 4, apart: true,
+		operands: []operand{out("dst", sizeM), in("x", sizeMN)},
+		call:     func(a *args) result { RowSums(a.v(0), a.v(1)); return result{} },
+	}, {
+		name: "RowMeanVariance", class: &grids, bytes: 4, apart: true,
+		operands: []operand{out("mean", sizeM), out("variance", sizeM), in("x", sizeMN)},
+		call:     func(a *args) result { RowMeanVariance(a.v(0), a.v(1), a.v(2)); return result{} },
+	}, {
+		name: "ColMeanVariance", class: &columns, bytes: 8, apart: true,
+		operands: []operand{out("mean", sizeN), out("variance", sizeN), in("x", sizeMN)},
+		call:     func(a *args) result { ColMeanVariance(a.v(0), a.v(1), a.v(2)); return result{} },
+	}, {
+		name: "LayerNorm", class: &grids, bytes: 8,
+		operands: []operand{out("dst", sizeMN), out("mean", sizeM), out("rstd", sizeM),
+			in("x", sizeMN), in("gamma", sizeN), in("beta", sizeN)},
+		scalars: []float32{1e-5},
+		call: func(a *args) result {
+			LayerNorm(a.v(0), a.v(1), a.v(2), a.v(3), a.v(4), a.v(5), a.s[0])
+			return result{}
+		},
+	}, {
+		name: "LayerNormBackward", class: &columns, bytes: 12, apart: true,
+		operands: []operand{out("dx", sizeMN), out("dgamma", sizeN), out("dbeta", sizeN),
+			in("dy", sizeMN), in("x", sizeMN), in("mean", sizeM), in("rstd", sizeM), in("gamma", sizeN)},
+		call: func(a *args) result {
+			LayerNormBackward(a.v(0), a.v(1), a.v(2), a.v(3), a.v(4), a.v(5), a.v(6), a.v(7))
+			return result{}
+		},
 	}, {
 		name: "OuterProducts", class: &products, apart: true,
 		operands: []operand{out("a", sizeMN), in("x", sizeKM), in("y", sizeKN)}, scalars: []float32{0.03},
