@@ -329,7 +329,7 @@ func TestDeclarations(t *testing.T) {
 			}
 			for _, field := range fields {
 				width := 8
-				if id, ok := field.Type.(*ast.Ident); ok && id.Name == "float32" {
+				if id, ok := field.Type.(*ast.Ident); ok && (id.Name == "float32" || id.Name == "uint32") {
 					width = 4
 				}
 				for _, name := range field.Names {
