@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"github.com/adafisher-go/adafisher/examples/internal/train"
+	"github.com/adafisher-go/adafisher/kernels"
 	"github.com/adafisher-go/adafisher/kron"
 	"github.com/adafisher-go/adafisher/nn"
 )
@@ -26,12 +27,12 @@ var digestPhases = []struct {
 
 // digest returns the SHA-256, in hexadecimal, of a network's weights after a
 // short fixed run on the embedded images: all parameters in order, as
-// little-endian float32. It is the same number at every level and on every
-// machine.
+// little-endian float32. It is the same number at every level, on every machine
+// and for any number of workers.
 //
 // Both activations are in the network. One width and one batch exceed 256, so
 // that the sums of a matrix product have more than one block.
-func digest() (string, error) {
+func digest(pool *kernels.Pool) (string, error) {
 	set, err := loadDigits("")
 	if err != nil {
 		return "", err
@@ -46,7 +47,7 @@ func digest() (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if err := train.Steps(model, opt, set, phase.batch, phase.steps, uint64(i)); err != nil {
+		if err := train.Steps(model, opt, set, phase.batch, phase.steps, uint64(i), pool); err != nil {
 			return "", err
 		}
 	}

@@ -44,21 +44,28 @@ func run(args []string, stdout, stderr io.Writer) error {
 		return o.flags.Usage(stdout)
 	case err != nil:
 		return err
-	case o.digest:
-		return printDigest(stdout)
+	}
+	pool, err := kernels.NewPool(o.workers)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	if o.digest {
+		return printDigest(stdout, pool)
 	}
 	config, err := o.config()
 	if err != nil {
 		return err
 	}
+	config.Pool = pool
 	if o.json {
 		return o.runJSON(config, stdout)
 	}
 	return o.runTerminal(config, stdout, stderr)
 }
 
-func printDigest(w io.Writer) error {
-	sum, err := digest()
+func printDigest(w io.Writer, pool *kernels.Pool) error {
+	sum, err := digest(pool)
 	if err != nil {
 		return err
 	}

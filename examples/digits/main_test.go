@@ -189,4 +189,10 @@ func TestDigest(t *testing.T) {
 		require.Empty(t, stderr)
 		require.Equal(t, level.String()+" "+wantDigest+"\n", stdout)
 	}
+	require.NoError(t, kernels.SetLevel(best))
+	for _, workers := range []string{"2", "3", "16"} {
+		stdout, _, err := digits(t, "-digest", "-workers", workers)
+		require.NoError(t, err)
+		require.Equal(t, best.String()+" "+wantDigest+"\n", stdout, "%s workers", workers)
+	}
 }

@@ -23,6 +23,7 @@ type options struct {
 	hidden     []int
 	seed       uint64
 	seeds      int
+	workers    int
 	data       string // "": the embedded images
 	validate   bool
 	plot       string
@@ -80,11 +81,12 @@ func parseOptions(args []string) (*options, error) {
 	hidden := f.Ints("hidden", []int{128, 64}, 6, 1, 2048, "`widths` of the hidden layers")
 	seed := f.Uint64("seed", 1, "`seed` of the initial weights and of the order of the images")
 	seeds := f.Int("seeds", 1, 1, 100, "`number` of runs, with seeds from -seed on; results are mean and standard deviation")
+	workers := f.Int("workers", 1, 1, 64, "`number` of goroutines that share large matrix products; results don't depend on it")
 	data := f.String("data", "", "CSV `file` of other images in place of the embedded ones, compressed if it ends in .gz: 64 pixels from 0 to 16 and the digit a line")
 	validate := f.Bool("validate", "leave the test images out, and hold back an eighth of the others to choose settings by")
 	plot := f.File("plot", "digits.svg", report.PlotEndings, "picture `file` for loss and accuracy; with -json there is none unless it is given")
 	json := f.Bool("json", "print one JSON object a line for each optimizer, and nothing else")
-	digest := f.Bool("digest", "print the level in use and the SHA-256 of the weights after a short fixed run, and nothing else; the other flags don't matter")
+	digest := f.Bool("digest", "print the level in use and the SHA-256 of the weights after a short fixed run, and nothing else; of the other flags only -workers matters, and not to the result")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
@@ -92,7 +94,7 @@ func parseOptions(args []string) (*options, error) {
 	if err != nil {
 		return o, err
 	}
-	*o = options{f, *optimizers, v, *epochs, *batch, *lr, *hidden, *seed, *seeds, *data, *validate, *plot, *json, *digest}
+	*o = options{f, *optimizers, v, *epochs, *batch, *lr, *hidden, *seed, *seeds, *workers, *data, *validate, *plot, *json, *digest}
 	if dir, err := os.Stat(filepath.Dir(o.plot)); err != nil || !dir.IsDir() {
 		return o, f.Invalid("plot", "a file in a directory that exists")
 	}

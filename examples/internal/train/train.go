@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/adafisher-go/adafisher/kernels"
 	"github.com/adafisher-go/adafisher/kron"
 	"github.com/adafisher-go/adafisher/nn"
 	"github.com/adafisher-go/adafisher/optim"
@@ -22,6 +23,8 @@ type Config struct {
 	Batch       int
 	Seed        uint64 // of the first run: initial weights and order of the batches
 	Seeds       int    // runs for each choice, with Seed, Seed+1, ..
+
+	Pool *kernels.Pool // splits large matrix products; nil for one goroutine
 }
 
 // Network returns the multilayer perceptron with the given widths of hidden
@@ -74,8 +77,8 @@ func Compare(c Config, progress func()) ([]Result, error) {
 
 // Steps does n training steps on batches of the set, epoch by epoch, in the
 // order that the seed draws.
-func Steps(m *nn.Model, opt optim.Optimizer, set Set, batch, n int, seed uint64) error {
-	l, err := newLoop(m, opt, set, batch, seed)
+func Steps(m *nn.Model, opt optim.Optimizer, set Set, batch, n int, seed uint64, pool *kernels.Pool) error {
+	l, err := newLoop(m, opt, set, batch, seed, pool)
 	if err != nil {
 		return err
 	}
@@ -102,11 +105,12 @@ type loop struct {
 	labels    []int
 }
 
-func newLoop(m *nn.Model, opt optim.Optimizer, set Set, batch int, seed uint64) (loop, error) {
+func newLoop(m *nn.Model, opt optim.Optimizer, set Set, batch int, seed uint64, pool *kernels.Pool) (loop, error) {
 	session, err := m.NewSession(batch)
 	if err != nil {
 		return loop{}, err
 	}
+	session.SetPool(pool)
 	batches, err := nn.NewBatches(set.Len(), batch, seed)
 	if err != nil {
 		return loop{}, err
@@ -142,7 +146,7 @@ func newRun(c Config, choice Choice, seed uint64) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := newLoop(model, opt, c.Train, c.Batch, seed)
+	l, err := newLoop(model, opt, c.Train, c.Batch, seed, c.Pool)
 	if err != nil {
 		return nil, err
 	}

@@ -200,7 +200,7 @@ func TestSteps(t *testing.T) {
 		require.NoError(t, err)
 		opt, err := Choice{Optimizer: "SGD", LR: 0.1}.New(model)
 		require.NoError(t, err)
-		require.NoError(t, Steps(model, opt, newSet(50), 20, n, 1))
+		require.NoError(t, Steps(model, opt, newSet(50), 20, n, 1, nil))
 		require.Equal(t, int64(n), opt.State().Counters["steps"])
 		return slices.Clone(model.Params()[0].Value)
 	}
