@@ -389,10 +389,10 @@ func BiasTanhAVX512(dst *float32, x *float32, bias *float32, rows int, cols int)
 func BiasTanhAVX2(dst *float32, x *float32, bias *float32, rows int, cols int)
 
 //go:noescape
-func DropoutAVX512(dst *float32, x *float32, n int, first uint32, key1 uint32, key2 uint32, keep float32, scale float32)
+func DropoutAVX512(dst *float32, x *float32, n int, first uint32, key1 uint32, key2 uint32, limit uint32, scale float32)
 
 //go:noescape
-func DropoutAVX2(dst *float32, x *float32, n int, first uint32, key1 uint32, key2 uint32, keep float32, scale float32)
+func DropoutAVX2(dst *float32, x *float32, n int, first uint32, key1 uint32, key2 uint32, limit uint32, scale float32)
 
 //go:noescape
 func PackAVX512(dst, src *float32, stride, rows int)

@@ -272,42 +272,43 @@ TEXT ·EmaAVX2(SB), NOSPLIT, $0-32
 	MOVQ         n+16(FP), CX
 	VBROADCASTSS keep+24(FP), Y0
 	VBROADCASTSS add+28(FP), Y1
+	VMOVUPS      lanes_00800000<>+0(SB), Y3
 	SUBQ         $+32, CX
 	JL           blocks_end
 
 blocks:
 	VMOVUPS     (AX), Y2
-	VMOVUPS     32(AX), Y3
-	VMOVUPS     64(AX), Y4
-	VMOVUPS     96(AX), Y5
-	VMOVUPS     (BX), Y6
-	VMOVUPS     32(BX), Y7
-	VMOVUPS     64(BX), Y8
-	VMOVUPS     96(BX), Y9
-	VMULPS      Y6, Y1, Y6
+	VMOVUPS     32(AX), Y4
+	VMOVUPS     64(AX), Y5
+	VMOVUPS     96(AX), Y6
+	VMOVUPS     (BX), Y7
+	VMOVUPS     32(BX), Y8
+	VMOVUPS     64(BX), Y9
+	VMOVUPS     96(BX), Y10
 	VMULPS      Y7, Y1, Y7
 	VMULPS      Y8, Y1, Y8
 	VMULPS      Y9, Y1, Y9
-	VFMADD231PS Y2, Y0, Y6
-	VFMADD231PS Y3, Y0, Y7
+	VMULPS      Y10, Y1, Y10
+	VFMADD231PS Y2, Y0, Y7
 	VFMADD231PS Y4, Y0, Y8
 	VFMADD231PS Y5, Y0, Y9
-	VANDPS      lanes_7fffffff<>+0(SB), Y6, Y5
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y5, Y5
-	VANDPS      Y5, Y6, Y6
-	VANDPS      lanes_7fffffff<>+0(SB), Y7, Y5
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y5, Y5
-	VANDPS      Y5, Y7, Y7
-	VANDPS      lanes_7fffffff<>+0(SB), Y8, Y5
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y5, Y5
-	VANDPS      Y5, Y8, Y8
-	VANDPS      lanes_7fffffff<>+0(SB), Y9, Y5
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y5, Y5
-	VANDPS      Y5, Y9, Y9
-	VMOVUPS     Y6, (AX)
-	VMOVUPS     Y7, 32(AX)
-	VMOVUPS     Y8, 64(AX)
-	VMOVUPS     Y9, 96(AX)
+	VFMADD231PS Y6, Y0, Y10
+	VANDPS      lanes_7fffffff<>+0(SB), Y7, Y6
+	VCMPPS      $0x05, Y3, Y6, Y6
+	VANDPS      Y6, Y7, Y7
+	VANDPS      lanes_7fffffff<>+0(SB), Y8, Y6
+	VCMPPS      $0x05, Y3, Y6, Y6
+	VANDPS      Y6, Y8, Y8
+	VANDPS      lanes_7fffffff<>+0(SB), Y9, Y6
+	VCMPPS      $0x05, Y3, Y6, Y6
+	VANDPS      Y6, Y9, Y9
+	VANDPS      lanes_7fffffff<>+0(SB), Y10, Y6
+	VCMPPS      $0x05, Y3, Y6, Y6
+	VANDPS      Y6, Y10, Y10
+	VMOVUPS     Y7, (AX)
+	VMOVUPS     Y8, 32(AX)
+	VMOVUPS     Y9, 64(AX)
+	VMOVUPS     Y10, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
 	SUBQ        $+32, CX
@@ -319,14 +320,14 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (AX), Y9
-	VMOVUPS     (BX), Y8
-	VMULPS      Y8, Y1, Y8
-	VFMADD231PS Y9, Y0, Y8
-	VANDPS      lanes_7fffffff<>+0(SB), Y8, Y9
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y9, Y9
-	VANDPS      Y9, Y8, Y8
-	VMOVUPS     Y8, (AX)
+	VMOVUPS     (AX), Y10
+	VMOVUPS     (BX), Y9
+	VMULPS      Y9, Y1, Y9
+	VFMADD231PS Y10, Y0, Y9
+	VANDPS      lanes_7fffffff<>+0(SB), Y9, Y10
+	VCMPPS      $0x05, Y3, Y10, Y10
+	VANDPS      Y10, Y9, Y9
+	VMOVUPS     Y9, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	SUBQ        $+8, CX
@@ -338,38 +339,20 @@ vectors_end:
 	JE          done
 	LEAQ        partial_masks<>+0(SB), R13
 	NEGQ        CX
-	VMOVUPS     32(R13)(CX*4), Y8
+	VMOVUPS     32(R13)(CX*4), Y9
 	NEGQ        CX
-	VMASKMOVPS  (AX), Y8, Y9
-	VMASKMOVPS  (BX), Y8, Y7
-	VMULPS      Y7, Y1, Y7
-	VFMADD231PS Y9, Y0, Y7
-	VANDPS      lanes_7fffffff<>+0(SB), Y7, Y9
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y9, Y9
-	VANDPS      Y9, Y7, Y7
-	VMASKMOVPS  Y7, Y8, (AX)
+	VMASKMOVPS  (AX), Y9, Y10
+	VMASKMOVPS  (BX), Y9, Y8
+	VMULPS      Y8, Y1, Y8
+	VFMADD231PS Y10, Y0, Y8
+	VANDPS      lanes_7fffffff<>+0(SB), Y8, Y10
+	VCMPPS      $0x05, Y3, Y10, Y10
+	VANDPS      Y10, Y8, Y8
+	VMASKMOVPS  Y8, Y9, (AX)
 
 done:
 	VZEROUPPER
 	RET
-
-DATA lanes_7fffffff<>+0(SB)/4, $0x7fffffff
-DATA lanes_7fffffff<>+4(SB)/4, $0x7fffffff
-DATA lanes_7fffffff<>+8(SB)/4, $0x7fffffff
-DATA lanes_7fffffff<>+12(SB)/4, $0x7fffffff
-DATA lanes_7fffffff<>+16(SB)/4, $0x7fffffff
-DATA lanes_7fffffff<>+20(SB)/4, $0x7fffffff
-DATA lanes_7fffffff<>+24(SB)/4, $0x7fffffff
-DATA lanes_7fffffff<>+28(SB)/4, $0x7fffffff
-DATA lanes_7fffffff<>+32(SB)/4, $0x7fffffff
-DATA lanes_7fffffff<>+36(SB)/4, $0x7fffffff
-DATA lanes_7fffffff<>+40(SB)/4, $0x7fffffff
-DATA lanes_7fffffff<>+44(SB)/4, $0x7fffffff
-DATA lanes_7fffffff<>+48(SB)/4, $0x7fffffff
-DATA lanes_7fffffff<>+52(SB)/4, $0x7fffffff
-DATA lanes_7fffffff<>+56(SB)/4, $0x7fffffff
-DATA lanes_7fffffff<>+60(SB)/4, $0x7fffffff
-GLOBL lanes_7fffffff<>(SB), RODATA|NOPTR, $64
 
 DATA lanes_00800000<>+0(SB)/4, $0x00800000
 DATA lanes_00800000<>+4(SB)/4, $0x00800000
@@ -389,6 +372,24 @@ DATA lanes_00800000<>+56(SB)/4, $0x00800000
 DATA lanes_00800000<>+60(SB)/4, $0x00800000
 GLOBL lanes_00800000<>(SB), RODATA|NOPTR, $64
 
+DATA lanes_7fffffff<>+0(SB)/4, $0x7fffffff
+DATA lanes_7fffffff<>+4(SB)/4, $0x7fffffff
+DATA lanes_7fffffff<>+8(SB)/4, $0x7fffffff
+DATA lanes_7fffffff<>+12(SB)/4, $0x7fffffff
+DATA lanes_7fffffff<>+16(SB)/4, $0x7fffffff
+DATA lanes_7fffffff<>+20(SB)/4, $0x7fffffff
+DATA lanes_7fffffff<>+24(SB)/4, $0x7fffffff
+DATA lanes_7fffffff<>+28(SB)/4, $0x7fffffff
+DATA lanes_7fffffff<>+32(SB)/4, $0x7fffffff
+DATA lanes_7fffffff<>+36(SB)/4, $0x7fffffff
+DATA lanes_7fffffff<>+40(SB)/4, $0x7fffffff
+DATA lanes_7fffffff<>+44(SB)/4, $0x7fffffff
+DATA lanes_7fffffff<>+48(SB)/4, $0x7fffffff
+DATA lanes_7fffffff<>+52(SB)/4, $0x7fffffff
+DATA lanes_7fffffff<>+56(SB)/4, $0x7fffffff
+DATA lanes_7fffffff<>+60(SB)/4, $0x7fffffff
+GLOBL lanes_7fffffff<>(SB), RODATA|NOPTR, $64
+
 // func EmaAVX512(y *float32, x *float32, n int, keep float32, add float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·EmaAVX512(SB), NOSPLIT, $0-32
@@ -397,38 +398,39 @@ TEXT ·EmaAVX512(SB), NOSPLIT, $0-32
 	MOVQ         n+16(FP), CX
 	VBROADCASTSS keep+24(FP), Z0
 	VBROADCASTSS add+28(FP), Z1
+	VMOVUPS      lanes_00800000<>+0(SB), Z3
 	SUBQ         $+64, CX
 	JL           blocks_end
 
 blocks:
 	VMOVUPS     (AX), Z2
-	VMOVUPS     64(AX), Z3
-	VMOVUPS     128(AX), Z4
-	VMOVUPS     192(AX), Z5
-	VMOVUPS     (BX), Z6
-	VMOVUPS     64(BX), Z7
-	VMOVUPS     128(BX), Z8
-	VMOVUPS     192(BX), Z9
-	VMULPS      Z6, Z1, Z6
+	VMOVUPS     64(AX), Z4
+	VMOVUPS     128(AX), Z5
+	VMOVUPS     192(AX), Z6
+	VMOVUPS     (BX), Z7
+	VMOVUPS     64(BX), Z8
+	VMOVUPS     128(BX), Z9
+	VMOVUPS     192(BX), Z10
 	VMULPS      Z7, Z1, Z7
 	VMULPS      Z8, Z1, Z8
 	VMULPS      Z9, Z1, Z9
-	VFMADD231PS Z2, Z0, Z6
-	VFMADD231PS Z3, Z0, Z7
+	VMULPS      Z10, Z1, Z10
+	VFMADD231PS Z2, Z0, Z7
 	VFMADD231PS Z4, Z0, Z8
 	VFMADD231PS Z5, Z0, Z9
-	VPTESTMD    lanes_7f800000<>+0(SB), Z6, K7
-	VMOVAPS.Z   Z6, K7, Z6
+	VFMADD231PS Z6, Z0, Z10
 	VPTESTMD    lanes_7f800000<>+0(SB), Z7, K7
 	VMOVAPS.Z   Z7, K7, Z7
 	VPTESTMD    lanes_7f800000<>+0(SB), Z8, K7
 	VMOVAPS.Z   Z8, K7, Z8
 	VPTESTMD    lanes_7f800000<>+0(SB), Z9, K7
 	VMOVAPS.Z   Z9, K7, Z9
-	VMOVUPS     Z6, (AX)
-	VMOVUPS     Z7, 64(AX)
-	VMOVUPS     Z8, 128(AX)
-	VMOVUPS     Z9, 192(AX)
+	VPTESTMD    lanes_7f800000<>+0(SB), Z10, K7
+	VMOVAPS.Z   Z10, K7, Z10
+	VMOVUPS     Z7, (AX)
+	VMOVUPS     Z8, 64(AX)
+	VMOVUPS     Z9, 128(AX)
+	VMOVUPS     Z10, 192(AX)
 	ADDQ        $+256, AX
 	ADDQ        $+256, BX
 	SUBQ        $+64, CX
@@ -440,13 +442,13 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (AX), Z9
-	VMOVUPS     (BX), Z8
-	VMULPS      Z8, Z1, Z8
-	VFMADD231PS Z9, Z0, Z8
-	VPTESTMD    lanes_7f800000<>+0(SB), Z8, K7
-	VMOVAPS.Z   Z8, K7, Z8
-	VMOVUPS     Z8, (AX)
+	VMOVUPS     (AX), Z10
+	VMOVUPS     (BX), Z9
+	VMULPS      Z9, Z1, Z9
+	VFMADD231PS Z10, Z0, Z9
+	VPTESTMD    lanes_7f800000<>+0(SB), Z9, K7
+	VMOVAPS.Z   Z9, K7, Z9
+	VMOVUPS     Z9, (AX)
 	ADDQ        $+64, AX
 	ADDQ        $+64, BX
 	SUBQ        $+16, CX
@@ -459,13 +461,13 @@ vectors_end:
 	MOVL        $0x0000ffff, R13
 	BZHIL       CX, R13, R13
 	KMOVW       R13, K1
-	VMOVUPS.Z   (AX), K1, Z8
-	VMOVUPS.Z   (BX), K1, Z9
-	VMULPS      Z9, Z1, Z9
-	VFMADD231PS Z8, Z0, Z9
-	VPTESTMD    lanes_7f800000<>+0(SB), Z9, K7
-	VMOVAPS.Z   Z9, K7, Z9
-	VMOVUPS     Z9, K1, (AX)
+	VMOVUPS.Z   (AX), K1, Z9
+	VMOVUPS.Z   (BX), K1, Z10
+	VMULPS      Z10, Z1, Z10
+	VFMADD231PS Z9, Z0, Z10
+	VPTESTMD    lanes_7f800000<>+0(SB), Z10, K7
+	VMOVAPS.Z   Z10, K7, Z10
+	VMOVUPS     Z10, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -516,40 +518,41 @@ TEXT ·DotAVX2(SB), NOSPLIT, $0-36
 	VMOVUPS 224(AX), Y7
 
 start:
-	SUBQ $+64, DX
-	JL   blocks_end
+	VMOVUPS lanes_80000000<>+0(SB), Y9
+	SUBQ    $+64, DX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS     (BX), Y8
-	VMOVUPS     32(BX), Y9
-	VMOVUPS     (CX), Y10
-	VMOVUPS     32(CX), Y11
-	VFMADD231PS Y10, Y8, Y0
-	VFMADD231PS Y11, Y9, Y1
+	VMOVUPS     32(BX), Y10
+	VMOVUPS     (CX), Y11
+	VMOVUPS     32(CX), Y12
+	VFMADD231PS Y11, Y8, Y0
+	VFMADD231PS Y12, Y10, Y1
 	ADDQ        $+64, BX
 	ADDQ        $+64, CX
-	VMOVUPS     (BX), Y11
-	VMOVUPS     32(BX), Y9
-	VMOVUPS     (CX), Y10
+	VMOVUPS     (BX), Y12
+	VMOVUPS     32(BX), Y10
+	VMOVUPS     (CX), Y11
 	VMOVUPS     32(CX), Y8
-	VFMADD231PS Y10, Y11, Y2
-	VFMADD231PS Y8, Y9, Y3
+	VFMADD231PS Y11, Y12, Y2
+	VFMADD231PS Y8, Y10, Y3
 	ADDQ        $+64, BX
 	ADDQ        $+64, CX
 	VMOVUPS     (BX), Y8
-	VMOVUPS     32(BX), Y9
-	VMOVUPS     (CX), Y10
-	VMOVUPS     32(CX), Y11
-	VFMADD231PS Y10, Y8, Y4
-	VFMADD231PS Y11, Y9, Y5
+	VMOVUPS     32(BX), Y10
+	VMOVUPS     (CX), Y11
+	VMOVUPS     32(CX), Y12
+	VFMADD231PS Y11, Y8, Y4
+	VFMADD231PS Y12, Y10, Y5
 	ADDQ        $+64, BX
 	ADDQ        $+64, CX
-	VMOVUPS     (BX), Y11
-	VMOVUPS     32(BX), Y9
-	VMOVUPS     (CX), Y10
+	VMOVUPS     (BX), Y12
+	VMOVUPS     32(BX), Y10
+	VMOVUPS     (CX), Y11
 	VMOVUPS     32(CX), Y8
-	VFMADD231PS Y10, Y11, Y6
-	VFMADD231PS Y8, Y9, Y7
+	VFMADD231PS Y11, Y12, Y6
+	VFMADD231PS Y8, Y10, Y7
 	ADDQ        $+64, BX
 	ADDQ        $+64, CX
 	SUBQ        $+64, DX
@@ -560,64 +563,64 @@ blocks_end:
 	CMPQ        DX, $+8
 	JL          partial0
 	VMOVUPS     (BX), Y8
-	VMOVUPS     (CX), Y9
-	VFMADD231PS Y9, Y8, Y0
+	VMOVUPS     (CX), Y10
+	VFMADD231PS Y10, Y8, Y0
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
 	CMPQ        DX, $+8
 	JL          partial1
-	VMOVUPS     (BX), Y9
+	VMOVUPS     (BX), Y10
 	VMOVUPS     (CX), Y8
-	VFMADD231PS Y8, Y9, Y1
+	VFMADD231PS Y8, Y10, Y1
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
 	CMPQ        DX, $+8
 	JL          partial2
 	VMOVUPS     (BX), Y8
-	VMOVUPS     (CX), Y9
-	VFMADD231PS Y9, Y8, Y2
+	VMOVUPS     (CX), Y10
+	VFMADD231PS Y10, Y8, Y2
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
 	CMPQ        DX, $+8
 	JL          partial3
-	VMOVUPS     (BX), Y9
+	VMOVUPS     (BX), Y10
 	VMOVUPS     (CX), Y8
-	VFMADD231PS Y8, Y9, Y3
+	VFMADD231PS Y8, Y10, Y3
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
 	CMPQ        DX, $+8
 	JL          partial4
 	VMOVUPS     (BX), Y8
-	VMOVUPS     (CX), Y9
-	VFMADD231PS Y9, Y8, Y4
+	VMOVUPS     (CX), Y10
+	VFMADD231PS Y10, Y8, Y4
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
 	CMPQ        DX, $+8
 	JL          partial5
-	VMOVUPS     (BX), Y9
+	VMOVUPS     (BX), Y10
 	VMOVUPS     (CX), Y8
-	VFMADD231PS Y8, Y9, Y5
+	VFMADD231PS Y8, Y10, Y5
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
 	CMPQ        DX, $+8
 	JL          partial6
 	VMOVUPS     (BX), Y8
-	VMOVUPS     (CX), Y9
-	VFMADD231PS Y9, Y8, Y6
+	VMOVUPS     (CX), Y10
+	VFMADD231PS Y10, Y8, Y6
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
 	CMPQ        DX, $+8
 	JL          partial7
-	VMOVUPS     (BX), Y9
+	VMOVUPS     (BX), Y10
 	VMOVUPS     (CX), Y8
-	VFMADD231PS Y8, Y9, Y7
+	VFMADD231PS Y8, Y10, Y7
 	ADDQ        $+32, BX
 	ADDQ        $+32, CX
 	ADDQ        $-8, DX
@@ -630,11 +633,10 @@ partial0:
 	NEGQ        DX
 	VMOVUPS     32(R13)(DX*4), Y8
 	NEGQ        DX
-	VMASKMOVPS  (BX), Y8, Y9
-	VMOVUPS     lanes_80000000<>+0(SB), Y10
-	VBLENDVPS   Y8, Y9, Y10, Y9
-	VMASKMOVPS  (CX), Y8, Y10
-	VFMADD231PS Y10, Y9, Y0
+	VMASKMOVPS  (BX), Y8, Y10
+	VBLENDVPS   Y8, Y10, Y9, Y10
+	VMASKMOVPS  (CX), Y8, Y11
+	VFMADD231PS Y11, Y10, Y0
 	JMP         fold
 
 partial1:
@@ -644,11 +646,10 @@ partial1:
 	NEGQ        DX
 	VMOVUPS     32(R13)(DX*4), Y8
 	NEGQ        DX
-	VMASKMOVPS  (BX), Y8, Y10
-	VMOVUPS     lanes_80000000<>+0(SB), Y9
-	VBLENDVPS   Y8, Y10, Y9, Y10
-	VMASKMOVPS  (CX), Y8, Y9
-	VFMADD231PS Y9, Y10, Y1
+	VMASKMOVPS  (BX), Y8, Y11
+	VBLENDVPS   Y8, Y11, Y9, Y11
+	VMASKMOVPS  (CX), Y8, Y10
+	VFMADD231PS Y10, Y11, Y1
 	JMP         fold
 
 partial2:
@@ -658,11 +659,10 @@ partial2:
 	NEGQ        DX
 	VMOVUPS     32(R13)(DX*4), Y8
 	NEGQ        DX
-	VMASKMOVPS  (BX), Y8, Y9
-	VMOVUPS     lanes_80000000<>+0(SB), Y10
-	VBLENDVPS   Y8, Y9, Y10, Y9
-	VMASKMOVPS  (CX), Y8, Y10
-	VFMADD231PS Y10, Y9, Y2
+	VMASKMOVPS  (BX), Y8, Y10
+	VBLENDVPS   Y8, Y10, Y9, Y10
+	VMASKMOVPS  (CX), Y8, Y11
+	VFMADD231PS Y11, Y10, Y2
 	JMP         fold
 
 partial3:
@@ -672,11 +672,10 @@ partial3:
 	NEGQ        DX
 	VMOVUPS     32(R13)(DX*4), Y8
 	NEGQ        DX
-	VMASKMOVPS  (BX), Y8, Y10
-	VMOVUPS     lanes_80000000<>+0(SB), Y9
-	VBLENDVPS   Y8, Y10, Y9, Y10
-	VMASKMOVPS  (CX), Y8, Y9
-	VFMADD231PS Y9, Y10, Y3
+	VMASKMOVPS  (BX), Y8, Y11
+	VBLENDVPS   Y8, Y11, Y9, Y11
+	VMASKMOVPS  (CX), Y8, Y10
+	VFMADD231PS Y10, Y11, Y3
 	JMP         fold
 
 partial4:
@@ -686,11 +685,10 @@ partial4:
 	NEGQ        DX
 	VMOVUPS     32(R13)(DX*4), Y8
 	NEGQ        DX
-	VMASKMOVPS  (BX), Y8, Y9
-	VMOVUPS     lanes_80000000<>+0(SB), Y10
-	VBLENDVPS   Y8, Y9, Y10, Y9
-	VMASKMOVPS  (CX), Y8, Y10
-	VFMADD231PS Y10, Y9, Y4
+	VMASKMOVPS  (BX), Y8, Y10
+	VBLENDVPS   Y8, Y10, Y9, Y10
+	VMASKMOVPS  (CX), Y8, Y11
+	VFMADD231PS Y11, Y10, Y4
 	JMP         fold
 
 partial5:
@@ -700,11 +698,10 @@ partial5:
 	NEGQ        DX
 	VMOVUPS     32(R13)(DX*4), Y8
 	NEGQ        DX
-	VMASKMOVPS  (BX), Y8, Y10
-	VMOVUPS     lanes_80000000<>+0(SB), Y9
-	VBLENDVPS   Y8, Y10, Y9, Y10
-	VMASKMOVPS  (CX), Y8, Y9
-	VFMADD231PS Y9, Y10, Y5
+	VMASKMOVPS  (BX), Y8, Y11
+	VBLENDVPS   Y8, Y11, Y9, Y11
+	VMASKMOVPS  (CX), Y8, Y10
+	VFMADD231PS Y10, Y11, Y5
 	JMP         fold
 
 partial6:
@@ -714,11 +711,10 @@ partial6:
 	NEGQ        DX
 	VMOVUPS     32(R13)(DX*4), Y8
 	NEGQ        DX
-	VMASKMOVPS  (BX), Y8, Y9
-	VMOVUPS     lanes_80000000<>+0(SB), Y10
-	VBLENDVPS   Y8, Y9, Y10, Y9
-	VMASKMOVPS  (CX), Y8, Y10
-	VFMADD231PS Y10, Y9, Y6
+	VMASKMOVPS  (BX), Y8, Y10
+	VBLENDVPS   Y8, Y10, Y9, Y10
+	VMASKMOVPS  (CX), Y8, Y11
+	VFMADD231PS Y11, Y10, Y6
 	JMP         fold
 
 partial7:
@@ -728,11 +724,10 @@ partial7:
 	NEGQ        DX
 	VMOVUPS     32(R13)(DX*4), Y8
 	NEGQ        DX
-	VMASKMOVPS  (BX), Y8, Y10
-	VMOVUPS     lanes_80000000<>+0(SB), Y9
-	VBLENDVPS   Y8, Y10, Y9, Y10
-	VMASKMOVPS  (CX), Y8, Y9
-	VFMADD231PS Y9, Y10, Y7
+	VMASKMOVPS  (BX), Y8, Y11
+	VBLENDVPS   Y8, Y11, Y9, Y11
+	VMASKMOVPS  (CX), Y8, Y10
+	VFMADD231PS Y10, Y11, Y7
 
 fold:
 	TESTQ   AX, AX
@@ -801,22 +796,23 @@ TEXT ·DotAVX512(SB), NOSPLIT, $0-36
 	VMOVUPS 192(AX), Z3
 
 start:
-	SUBQ $+64, DX
-	JL   blocks_end
+	VMOVUPS lanes_80000000<>+0(SB), Z5
+	SUBQ    $+64, DX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS     (BX), Z4
-	VMOVUPS     64(BX), Z5
-	VMOVUPS     128(BX), Z6
-	VMOVUPS     192(BX), Z7
-	VMOVUPS     (CX), Z8
-	VMOVUPS     64(CX), Z9
-	VMOVUPS     128(CX), Z10
-	VMOVUPS     192(CX), Z11
-	VFMADD231PS Z8, Z4, Z0
-	VFMADD231PS Z9, Z5, Z1
-	VFMADD231PS Z10, Z6, Z2
-	VFMADD231PS Z11, Z7, Z3
+	VMOVUPS     64(BX), Z6
+	VMOVUPS     128(BX), Z7
+	VMOVUPS     192(BX), Z8
+	VMOVUPS     (CX), Z9
+	VMOVUPS     64(CX), Z10
+	VMOVUPS     128(CX), Z11
+	VMOVUPS     192(CX), Z12
+	VFMADD231PS Z9, Z4, Z0
+	VFMADD231PS Z10, Z6, Z1
+	VFMADD231PS Z11, Z7, Z2
+	VFMADD231PS Z12, Z8, Z3
 	ADDQ        $+256, BX
 	ADDQ        $+256, CX
 	SUBQ        $+64, DX
@@ -826,33 +822,33 @@ blocks_end:
 	ADDQ        $+64, DX
 	CMPQ        DX, $+16
 	JL          partial0
-	VMOVUPS     (BX), Z11
-	VMOVUPS     (CX), Z7
-	VFMADD231PS Z7, Z11, Z0
+	VMOVUPS     (BX), Z12
+	VMOVUPS     (CX), Z8
+	VFMADD231PS Z8, Z12, Z0
 	ADDQ        $+64, BX
 	ADDQ        $+64, CX
 	ADDQ        $-16, DX
 	CMPQ        DX, $+16
 	JL          partial1
-	VMOVUPS     (BX), Z7
-	VMOVUPS     (CX), Z11
-	VFMADD231PS Z11, Z7, Z1
+	VMOVUPS     (BX), Z8
+	VMOVUPS     (CX), Z12
+	VFMADD231PS Z12, Z8, Z1
 	ADDQ        $+64, BX
 	ADDQ        $+64, CX
 	ADDQ        $-16, DX
 	CMPQ        DX, $+16
 	JL          partial2
-	VMOVUPS     (BX), Z11
-	VMOVUPS     (CX), Z7
-	VFMADD231PS Z7, Z11, Z2
+	VMOVUPS     (BX), Z12
+	VMOVUPS     (CX), Z8
+	VFMADD231PS Z8, Z12, Z2
 	ADDQ        $+64, BX
 	ADDQ        $+64, CX
 	ADDQ        $-16, DX
 	CMPQ        DX, $+16
 	JL          partial3
-	VMOVUPS     (BX), Z7
-	VMOVUPS     (CX), Z11
-	VFMADD231PS Z11, Z7, Z3
+	VMOVUPS     (BX), Z8
+	VMOVUPS     (CX), Z12
+	VFMADD231PS Z12, Z8, Z3
 	ADDQ        $+64, BX
 	ADDQ        $+64, CX
 	ADDQ        $-16, DX
@@ -864,11 +860,10 @@ partial0:
 	MOVL        $0x0000ffff, R13
 	BZHIL       DX, R13, R13
 	KMOVW       R13, K1
-	VMOVUPS.Z   (BX), K1, Z11
-	VMOVUPS     lanes_80000000<>+0(SB), Z7
-	VBLENDMPS   Z11, Z7, K1, Z11
-	VMOVUPS.Z   (CX), K1, Z7
-	VFMADD231PS Z7, Z11, Z0
+	VMOVUPS.Z   (BX), K1, Z12
+	VBLENDMPS   Z12, Z5, K1, Z12
+	VMOVUPS.Z   (CX), K1, Z8
+	VFMADD231PS Z8, Z12, Z0
 	JMP         fold
 
 partial1:
@@ -877,11 +872,10 @@ partial1:
 	MOVL        $0x0000ffff, R13
 	BZHIL       DX, R13, R13
 	KMOVW       R13, K1
-	VMOVUPS.Z   (BX), K1, Z7
-	VMOVUPS     lanes_80000000<>+0(SB), Z11
-	VBLENDMPS   Z7, Z11, K1, Z7
-	VMOVUPS.Z   (CX), K1, Z11
-	VFMADD231PS Z11, Z7, Z1
+	VMOVUPS.Z   (BX), K1, Z8
+	VBLENDMPS   Z8, Z5, K1, Z8
+	VMOVUPS.Z   (CX), K1, Z12
+	VFMADD231PS Z12, Z8, Z1
 	JMP         fold
 
 partial2:
@@ -890,11 +884,10 @@ partial2:
 	MOVL        $0x0000ffff, R13
 	BZHIL       DX, R13, R13
 	KMOVW       R13, K1
-	VMOVUPS.Z   (BX), K1, Z11
-	VMOVUPS     lanes_80000000<>+0(SB), Z7
-	VBLENDMPS   Z11, Z7, K1, Z11
-	VMOVUPS.Z   (CX), K1, Z7
-	VFMADD231PS Z7, Z11, Z2
+	VMOVUPS.Z   (BX), K1, Z12
+	VBLENDMPS   Z12, Z5, K1, Z12
+	VMOVUPS.Z   (CX), K1, Z8
+	VFMADD231PS Z8, Z12, Z2
 	JMP         fold
 
 partial3:
@@ -903,11 +896,10 @@ partial3:
 	MOVL        $0x0000ffff, R13
 	BZHIL       DX, R13, R13
 	KMOVW       R13, K1
-	VMOVUPS.Z   (BX), K1, Z7
-	VMOVUPS     lanes_80000000<>+0(SB), Z11
-	VBLENDMPS   Z7, Z11, K1, Z7
-	VMOVUPS.Z   (CX), K1, Z11
-	VFMADD231PS Z11, Z7, Z3
+	VMOVUPS.Z   (BX), K1, Z8
+	VBLENDMPS   Z8, Z5, K1, Z8
+	VMOVUPS.Z   (CX), K1, Z12
+	VFMADD231PS Z12, Z8, Z3
 
 fold:
 	TESTQ   AX, AX
@@ -921,14 +913,14 @@ tree:
 	VADDPS        Z2, Z0, Z0
 	VADDPS        Z3, Z1, Z1
 	VADDPS        Z1, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y11
-	VADDPS        Y11, Y0, Y0
-	VEXTRACTF32X4 $0x01, Y0, X11
-	VADDPS        X11, X0, X0
-	VSHUFPS       $0x0e, X0, X0, X11
-	VADDPS        X11, X0, X0
-	VSHUFPS       $0x01, X0, X0, X11
-	VADDPS        X11, X0, X0
+	VEXTRACTF64X4 $0x01, Z0, Y12
+	VADDPS        Y12, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X12
+	VADDPS        X12, X0, X0
+	VSHUFPS       $0x0e, X0, X0, X12
+	VADDPS        X12, X0, X0
+	VSHUFPS       $0x01, X0, X0, X12
+	VADDPS        X12, X0, X0
 	VMOVSS        X0, ret+32(FP)
 	VZEROUPPER
 	RET
@@ -1636,22 +1628,23 @@ TEXT ·MinMaxAVX2(SB), NOSPLIT, $0-24
 	VMOVUPS lanes_ff800000<>+0(SB), Y5
 	VMOVUPS lanes_ff800000<>+0(SB), Y6
 	VMOVUPS lanes_ff800000<>+0(SB), Y7
+	VMOVUPS lanes_7f800000<>+0(SB), Y9
 	SUBQ    $+32, BX
 	JL      blocks_end
 
 blocks:
 	VMOVUPS (AX), Y8
-	VMOVUPS 32(AX), Y9
-	VMOVUPS 64(AX), Y10
-	VMOVUPS 96(AX), Y11
+	VMOVUPS 32(AX), Y10
+	VMOVUPS 64(AX), Y11
+	VMOVUPS 96(AX), Y12
 	VMINPS  Y0, Y8, Y0
-	VMINPS  Y1, Y9, Y1
-	VMINPS  Y2, Y10, Y2
-	VMINPS  Y3, Y11, Y3
+	VMINPS  Y1, Y10, Y1
+	VMINPS  Y2, Y11, Y2
+	VMINPS  Y3, Y12, Y3
 	VMAXPS  Y4, Y8, Y4
-	VMAXPS  Y5, Y9, Y5
-	VMAXPS  Y6, Y10, Y6
-	VMAXPS  Y7, Y11, Y7
+	VMAXPS  Y5, Y10, Y5
+	VMAXPS  Y6, Y11, Y6
+	VMAXPS  Y7, Y12, Y7
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	JGE     blocks
@@ -1660,30 +1653,30 @@ blocks_end:
 	ADDQ    $+32, BX
 	CMPQ    BX, $+8
 	JL      partial0
-	VMOVUPS (AX), Y11
-	VMINPS  Y0, Y11, Y0
-	VMAXPS  Y4, Y11, Y4
+	VMOVUPS (AX), Y12
+	VMINPS  Y0, Y12, Y0
+	VMAXPS  Y4, Y12, Y4
 	ADDQ    $+32, AX
 	ADDQ    $-8, BX
 	CMPQ    BX, $+8
 	JL      partial1
-	VMOVUPS (AX), Y11
-	VMINPS  Y1, Y11, Y1
-	VMAXPS  Y5, Y11, Y5
+	VMOVUPS (AX), Y12
+	VMINPS  Y1, Y12, Y1
+	VMAXPS  Y5, Y12, Y5
 	ADDQ    $+32, AX
 	ADDQ    $-8, BX
 	CMPQ    BX, $+8
 	JL      partial2
-	VMOVUPS (AX), Y11
-	VMINPS  Y2, Y11, Y2
-	VMAXPS  Y6, Y11, Y6
+	VMOVUPS (AX), Y12
+	VMINPS  Y2, Y12, Y2
+	VMAXPS  Y6, Y12, Y6
 	ADDQ    $+32, AX
 	ADDQ    $-8, BX
 	CMPQ    BX, $+8
 	JL      partial3
-	VMOVUPS (AX), Y11
-	VMINPS  Y3, Y11, Y3
-	VMAXPS  Y7, Y11, Y7
+	VMOVUPS (AX), Y12
+	VMINPS  Y3, Y12, Y3
+	VMAXPS  Y7, Y12, Y7
 	ADDQ    $+32, AX
 	ADDQ    $-8, BX
 	JMP     fold
@@ -1693,15 +1686,14 @@ partial0:
 	JE         fold
 	LEAQ       partial_masks<>+0(SB), R13
 	NEGQ       BX
-	VMOVUPS    32(R13)(BX*4), Y11
+	VMOVUPS    32(R13)(BX*4), Y12
 	NEGQ       BX
-	VMASKMOVPS (AX), Y11, Y10
-	VMOVUPS    lanes_7f800000<>+0(SB), Y8
-	VBLENDVPS  Y11, Y10, Y8, Y9
-	VMINPS     Y0, Y9, Y0
-	VMOVUPS    lanes_ff800000<>+0(SB), Y9
-	VBLENDVPS  Y11, Y10, Y9, Y10
-	VMAXPS     Y4, Y10, Y4
+	VMASKMOVPS (AX), Y12, Y11
+	VBLENDVPS  Y12, Y11, Y9, Y10
+	VMINPS     Y0, Y10, Y0
+	VMOVUPS    lanes_ff800000<>+0(SB), Y10
+	VBLENDVPS  Y12, Y11, Y10, Y11
+	VMAXPS     Y4, Y11, Y4
 	JMP        fold
 
 partial1:
@@ -1709,15 +1701,14 @@ partial1:
 	JE         fold
 	LEAQ       partial_masks<>+0(SB), R13
 	NEGQ       BX
-	VMOVUPS    32(R13)(BX*4), Y11
+	VMOVUPS    32(R13)(BX*4), Y12
 	NEGQ       BX
-	VMASKMOVPS (AX), Y11, Y10
-	VMOVUPS    lanes_7f800000<>+0(SB), Y8
-	VBLENDVPS  Y11, Y10, Y8, Y9
-	VMINPS     Y1, Y9, Y1
-	VMOVUPS    lanes_ff800000<>+0(SB), Y9
-	VBLENDVPS  Y11, Y10, Y9, Y10
-	VMAXPS     Y5, Y10, Y5
+	VMASKMOVPS (AX), Y12, Y11
+	VBLENDVPS  Y12, Y11, Y9, Y10
+	VMINPS     Y1, Y10, Y1
+	VMOVUPS    lanes_ff800000<>+0(SB), Y10
+	VBLENDVPS  Y12, Y11, Y10, Y11
+	VMAXPS     Y5, Y11, Y5
 	JMP        fold
 
 partial2:
@@ -1725,15 +1716,14 @@ partial2:
 	JE         fold
 	LEAQ       partial_masks<>+0(SB), R13
 	NEGQ       BX
-	VMOVUPS    32(R13)(BX*4), Y11
+	VMOVUPS    32(R13)(BX*4), Y12
 	NEGQ       BX
-	VMASKMOVPS (AX), Y11, Y10
-	VMOVUPS    lanes_7f800000<>+0(SB), Y8
-	VBLENDVPS  Y11, Y10, Y8, Y9
-	VMINPS     Y2, Y9, Y2
-	VMOVUPS    lanes_ff800000<>+0(SB), Y9
-	VBLENDVPS  Y11, Y10, Y9, Y10
-	VMAXPS     Y6, Y10, Y6
+	VMASKMOVPS (AX), Y12, Y11
+	VBLENDVPS  Y12, Y11, Y9, Y10
+	VMINPS     Y2, Y10, Y2
+	VMOVUPS    lanes_ff800000<>+0(SB), Y10
+	VBLENDVPS  Y12, Y11, Y10, Y11
+	VMAXPS     Y6, Y11, Y6
 	JMP        fold
 
 partial3:
@@ -1741,36 +1731,35 @@ partial3:
 	JE         fold
 	LEAQ       partial_masks<>+0(SB), R13
 	NEGQ       BX
-	VMOVUPS    32(R13)(BX*4), Y11
+	VMOVUPS    32(R13)(BX*4), Y12
 	NEGQ       BX
-	VMASKMOVPS (AX), Y11, Y10
-	VMOVUPS    lanes_7f800000<>+0(SB), Y8
-	VBLENDVPS  Y11, Y10, Y8, Y9
-	VMINPS     Y3, Y9, Y3
-	VMOVUPS    lanes_ff800000<>+0(SB), Y9
-	VBLENDVPS  Y11, Y10, Y9, Y10
-	VMAXPS     Y7, Y10, Y7
+	VMASKMOVPS (AX), Y12, Y11
+	VBLENDVPS  Y12, Y11, Y9, Y10
+	VMINPS     Y3, Y10, Y3
+	VMOVUPS    lanes_ff800000<>+0(SB), Y10
+	VBLENDVPS  Y12, Y11, Y10, Y11
+	VMAXPS     Y7, Y11, Y7
 
 fold:
 	VMINPS       Y2, Y0, Y0
 	VMINPS       Y3, Y1, Y1
 	VMINPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X11
-	VMINPS       X11, X0, X0
-	VSHUFPS      $0x0e, X0, X0, X11
-	VMINPS       X11, X0, X0
-	VSHUFPS      $0x01, X0, X0, X11
-	VMINPS       X11, X0, X0
+	VEXTRACTF128 $0x01, Y0, X12
+	VMINPS       X12, X0, X0
+	VSHUFPS      $0x0e, X0, X0, X12
+	VMINPS       X12, X0, X0
+	VSHUFPS      $0x01, X0, X0, X12
+	VMINPS       X12, X0, X0
 	VMOVSS       X0, lo+16(FP)
 	VMAXPS       Y6, Y4, Y4
 	VMAXPS       Y7, Y5, Y5
 	VMAXPS       Y5, Y4, Y4
-	VEXTRACTF128 $0x01, Y4, X11
-	VMAXPS       X11, X4, X4
-	VSHUFPS      $0x0e, X4, X4, X11
-	VMAXPS       X11, X4, X4
-	VSHUFPS      $0x01, X4, X4, X11
-	VMAXPS       X11, X4, X4
+	VEXTRACTF128 $0x01, Y4, X12
+	VMAXPS       X12, X4, X4
+	VSHUFPS      $0x0e, X4, X4, X12
+	VMAXPS       X12, X4, X4
+	VSHUFPS      $0x01, X4, X4, X12
+	VMAXPS       X12, X4, X4
 	VMOVSS       X4, hi+20(FP)
 	VZEROUPPER
 	RET
@@ -1806,22 +1795,24 @@ TEXT ·MinMaxAVX512(SB), NOSPLIT, $0-24
 	VMOVUPS lanes_ff800000<>+0(SB), Z5
 	VMOVUPS lanes_ff800000<>+0(SB), Z6
 	VMOVUPS lanes_ff800000<>+0(SB), Z7
+	VMOVUPS lanes_7f800000<>+0(SB), Z9
+	VMOVUPS lanes_ff800000<>+0(SB), Z10
 	SUBQ    $+64, BX
 	JL      blocks_end
 
 blocks:
 	VMOVUPS (AX), Z8
-	VMOVUPS 64(AX), Z9
-	VMOVUPS 128(AX), Z10
-	VMOVUPS 192(AX), Z11
+	VMOVUPS 64(AX), Z11
+	VMOVUPS 128(AX), Z12
+	VMOVUPS 192(AX), Z13
 	VMINPS  Z0, Z8, Z0
-	VMINPS  Z1, Z9, Z1
-	VMINPS  Z2, Z10, Z2
-	VMINPS  Z3, Z11, Z3
+	VMINPS  Z1, Z11, Z1
+	VMINPS  Z2, Z12, Z2
+	VMINPS  Z3, Z13, Z3
 	VMAXPS  Z4, Z8, Z4
-	VMAXPS  Z5, Z9, Z5
-	VMAXPS  Z6, Z10, Z6
-	VMAXPS  Z7, Z11, Z7
+	VMAXPS  Z5, Z11, Z5
+	VMAXPS  Z6, Z12, Z6
+	VMAXPS  Z7, Z13, Z7
 	ADDQ    $+256, AX
 	SUBQ    $+64, BX
 	JGE     blocks
@@ -1830,30 +1821,30 @@ blocks_end:
 	ADDQ    $+64, BX
 	CMPQ    BX, $+16
 	JL      partial0
-	VMOVUPS (AX), Z11
-	VMINPS  Z0, Z11, Z0
-	VMAXPS  Z4, Z11, Z4
+	VMOVUPS (AX), Z13
+	VMINPS  Z0, Z13, Z0
+	VMAXPS  Z4, Z13, Z4
 	ADDQ    $+64, AX
 	ADDQ    $-16, BX
 	CMPQ    BX, $+16
 	JL      partial1
-	VMOVUPS (AX), Z11
-	VMINPS  Z1, Z11, Z1
-	VMAXPS  Z5, Z11, Z5
+	VMOVUPS (AX), Z13
+	VMINPS  Z1, Z13, Z1
+	VMAXPS  Z5, Z13, Z5
 	ADDQ    $+64, AX
 	ADDQ    $-16, BX
 	CMPQ    BX, $+16
 	JL      partial2
-	VMOVUPS (AX), Z11
-	VMINPS  Z2, Z11, Z2
-	VMAXPS  Z6, Z11, Z6
+	VMOVUPS (AX), Z13
+	VMINPS  Z2, Z13, Z2
+	VMAXPS  Z6, Z13, Z6
 	ADDQ    $+64, AX
 	ADDQ    $-16, BX
 	CMPQ    BX, $+16
 	JL      partial3
-	VMOVUPS (AX), Z11
-	VMINPS  Z3, Z11, Z3
-	VMAXPS  Z7, Z11, Z7
+	VMOVUPS (AX), Z13
+	VMINPS  Z3, Z13, Z3
+	VMAXPS  Z7, Z13, Z7
 	ADDQ    $+64, AX
 	ADDQ    $-16, BX
 	JMP     fold
@@ -1864,13 +1855,11 @@ partial0:
 	MOVL      $0x0000ffff, R13
 	BZHIL     BX, R13, R13
 	KMOVW     R13, K1
-	VMOVUPS.Z (AX), K1, Z11
-	VMOVUPS   lanes_7f800000<>+0(SB), Z9
-	VBLENDMPS Z11, Z9, K1, Z10
-	VMINPS    Z0, Z10, Z0
-	VMOVUPS   lanes_ff800000<>+0(SB), Z10
-	VBLENDMPS Z11, Z10, K1, Z11
-	VMAXPS    Z4, Z11, Z4
+	VMOVUPS.Z (AX), K1, Z13
+	VBLENDMPS Z13, Z9, K1, Z12
+	VMINPS    Z0, Z12, Z0
+	VBLENDMPS Z13, Z10, K1, Z13
+	VMAXPS    Z4, Z13, Z4
 	JMP       fold
 
 partial1:
@@ -1879,13 +1868,11 @@ partial1:
 	MOVL      $0x0000ffff, R13
 	BZHIL     BX, R13, R13
 	KMOVW     R13, K1
-	VMOVUPS.Z (AX), K1, Z11
-	VMOVUPS   lanes_7f800000<>+0(SB), Z9
-	VBLENDMPS Z11, Z9, K1, Z10
-	VMINPS    Z1, Z10, Z1
-	VMOVUPS   lanes_ff800000<>+0(SB), Z10
-	VBLENDMPS Z11, Z10, K1, Z11
-	VMAXPS    Z5, Z11, Z5
+	VMOVUPS.Z (AX), K1, Z13
+	VBLENDMPS Z13, Z9, K1, Z12
+	VMINPS    Z1, Z12, Z1
+	VBLENDMPS Z13, Z10, K1, Z13
+	VMAXPS    Z5, Z13, Z5
 	JMP       fold
 
 partial2:
@@ -1894,13 +1881,11 @@ partial2:
 	MOVL      $0x0000ffff, R13
 	BZHIL     BX, R13, R13
 	KMOVW     R13, K1
-	VMOVUPS.Z (AX), K1, Z11
-	VMOVUPS   lanes_7f800000<>+0(SB), Z9
-	VBLENDMPS Z11, Z9, K1, Z10
-	VMINPS    Z2, Z10, Z2
-	VMOVUPS   lanes_ff800000<>+0(SB), Z10
-	VBLENDMPS Z11, Z10, K1, Z11
-	VMAXPS    Z6, Z11, Z6
+	VMOVUPS.Z (AX), K1, Z13
+	VBLENDMPS Z13, Z9, K1, Z12
+	VMINPS    Z2, Z12, Z2
+	VBLENDMPS Z13, Z10, K1, Z13
+	VMAXPS    Z6, Z13, Z6
 	JMP       fold
 
 partial3:
@@ -1909,38 +1894,36 @@ partial3:
 	MOVL      $0x0000ffff, R13
 	BZHIL     BX, R13, R13
 	KMOVW     R13, K1
-	VMOVUPS.Z (AX), K1, Z11
-	VMOVUPS   lanes_7f800000<>+0(SB), Z9
-	VBLENDMPS Z11, Z9, K1, Z10
-	VMINPS    Z3, Z10, Z3
-	VMOVUPS   lanes_ff800000<>+0(SB), Z10
-	VBLENDMPS Z11, Z10, K1, Z11
-	VMAXPS    Z7, Z11, Z7
+	VMOVUPS.Z (AX), K1, Z13
+	VBLENDMPS Z13, Z9, K1, Z12
+	VMINPS    Z3, Z12, Z3
+	VBLENDMPS Z13, Z10, K1, Z13
+	VMAXPS    Z7, Z13, Z7
 
 fold:
 	VMINPS        Z2, Z0, Z0
 	VMINPS        Z3, Z1, Z1
 	VMINPS        Z1, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y11
-	VMINPS        Y11, Y0, Y0
-	VEXTRACTF32X4 $0x01, Y0, X11
-	VMINPS        X11, X0, X0
-	VSHUFPS       $0x0e, X0, X0, X11
-	VMINPS        X11, X0, X0
-	VSHUFPS       $0x01, X0, X0, X11
-	VMINPS        X11, X0, X0
+	VEXTRACTF64X4 $0x01, Z0, Y13
+	VMINPS        Y13, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X13
+	VMINPS        X13, X0, X0
+	VSHUFPS       $0x0e, X0, X0, X13
+	VMINPS        X13, X0, X0
+	VSHUFPS       $0x01, X0, X0, X13
+	VMINPS        X13, X0, X0
 	VMOVSS        X0, lo+16(FP)
 	VMAXPS        Z6, Z4, Z4
 	VMAXPS        Z7, Z5, Z5
 	VMAXPS        Z5, Z4, Z4
-	VEXTRACTF64X4 $0x01, Z4, Y11
-	VMAXPS        Y11, Y4, Y4
-	VEXTRACTF32X4 $0x01, Y4, X11
-	VMAXPS        X11, X4, X4
-	VSHUFPS       $0x0e, X4, X4, X11
-	VMAXPS        X11, X4, X4
-	VSHUFPS       $0x01, X4, X4, X11
-	VMAXPS        X11, X4, X4
+	VEXTRACTF64X4 $0x01, Z4, Y13
+	VMAXPS        Y13, Y4, Y4
+	VEXTRACTF32X4 $0x01, Y4, X13
+	VMAXPS        X13, X4, X4
+	VSHUFPS       $0x0e, X4, X4, X13
+	VMAXPS        X13, X4, X4
+	VSHUFPS       $0x01, X4, X4, X13
+	VMAXPS        X13, X4, X4
 	VMOVSS        X4, hi+20(FP)
 	VZEROUPPER
 	RET
@@ -1948,24 +1931,25 @@ fold:
 // func FiniteSumAVX2(x *float32, n int) float32
 // Requires: AVX, FMA3
 TEXT ·FiniteSumAVX2(SB), NOSPLIT, $0-20
-	MOVQ  x+0(FP), AX
-	MOVQ  n+8(FP), BX
-	VPXOR X0, X0, X0
-	VPXOR X1, X1, X1
-	VPXOR X2, X2, X2
-	VPXOR X3, X3, X3
-	SUBQ  $+32, BX
-	JL    blocks_end
+	MOVQ    x+0(FP), AX
+	MOVQ    n+8(FP), BX
+	VPXOR   X0, X0, X0
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	VMOVUPS lanes_00000000<>+0(SB), Y5
+	SUBQ    $+32, BX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS     (AX), Y4
-	VMOVUPS     32(AX), Y5
-	VMOVUPS     64(AX), Y6
-	VMOVUPS     96(AX), Y7
-	VFMADD231PS lanes_00000000<>+0(SB), Y4, Y0
-	VFMADD231PS lanes_00000000<>+0(SB), Y5, Y1
-	VFMADD231PS lanes_00000000<>+0(SB), Y6, Y2
-	VFMADD231PS lanes_00000000<>+0(SB), Y7, Y3
+	VMOVUPS     32(AX), Y6
+	VMOVUPS     64(AX), Y7
+	VMOVUPS     96(AX), Y8
+	VFMADD231PS Y5, Y4, Y0
+	VFMADD231PS Y5, Y6, Y1
+	VFMADD231PS Y5, Y7, Y2
+	VFMADD231PS Y5, Y8, Y3
 	ADDQ        $+128, AX
 	SUBQ        $+32, BX
 	JGE         blocks
@@ -1974,26 +1958,26 @@ blocks_end:
 	ADDQ        $+32, BX
 	CMPQ        BX, $+8
 	JL          partial0
-	VMOVUPS     (AX), Y7
-	VFMADD231PS lanes_00000000<>+0(SB), Y7, Y0
+	VMOVUPS     (AX), Y8
+	VFMADD231PS Y5, Y8, Y0
 	ADDQ        $+32, AX
 	ADDQ        $-8, BX
 	CMPQ        BX, $+8
 	JL          partial1
-	VMOVUPS     (AX), Y7
-	VFMADD231PS lanes_00000000<>+0(SB), Y7, Y1
+	VMOVUPS     (AX), Y8
+	VFMADD231PS Y5, Y8, Y1
 	ADDQ        $+32, AX
 	ADDQ        $-8, BX
 	CMPQ        BX, $+8
 	JL          partial2
-	VMOVUPS     (AX), Y7
-	VFMADD231PS lanes_00000000<>+0(SB), Y7, Y2
+	VMOVUPS     (AX), Y8
+	VFMADD231PS Y5, Y8, Y2
 	ADDQ        $+32, AX
 	ADDQ        $-8, BX
 	CMPQ        BX, $+8
 	JL          partial3
-	VMOVUPS     (AX), Y7
-	VFMADD231PS lanes_00000000<>+0(SB), Y7, Y3
+	VMOVUPS     (AX), Y8
+	VFMADD231PS Y5, Y8, Y3
 	ADDQ        $+32, AX
 	ADDQ        $-8, BX
 	JMP         fold
@@ -2003,10 +1987,10 @@ partial0:
 	JE          fold
 	LEAQ        partial_masks<>+0(SB), R13
 	NEGQ        BX
-	VMOVUPS     32(R13)(BX*4), Y7
+	VMOVUPS     32(R13)(BX*4), Y8
 	NEGQ        BX
-	VMASKMOVPS  (AX), Y7, Y6
-	VFMADD231PS lanes_00000000<>+0(SB), Y6, Y0
+	VMASKMOVPS  (AX), Y8, Y7
+	VFMADD231PS Y5, Y7, Y0
 	JMP         fold
 
 partial1:
@@ -2014,10 +1998,10 @@ partial1:
 	JE          fold
 	LEAQ        partial_masks<>+0(SB), R13
 	NEGQ        BX
-	VMOVUPS     32(R13)(BX*4), Y7
+	VMOVUPS     32(R13)(BX*4), Y8
 	NEGQ        BX
-	VMASKMOVPS  (AX), Y7, Y6
-	VFMADD231PS lanes_00000000<>+0(SB), Y6, Y1
+	VMASKMOVPS  (AX), Y8, Y7
+	VFMADD231PS Y5, Y7, Y1
 	JMP         fold
 
 partial2:
@@ -2025,10 +2009,10 @@ partial2:
 	JE          fold
 	LEAQ        partial_masks<>+0(SB), R13
 	NEGQ        BX
-	VMOVUPS     32(R13)(BX*4), Y7
+	VMOVUPS     32(R13)(BX*4), Y8
 	NEGQ        BX
-	VMASKMOVPS  (AX), Y7, Y6
-	VFMADD231PS lanes_00000000<>+0(SB), Y6, Y2
+	VMASKMOVPS  (AX), Y8, Y7
+	VFMADD231PS Y5, Y7, Y2
 	JMP         fold
 
 partial3:
@@ -2036,21 +2020,21 @@ partial3:
 	JE          fold
 	LEAQ        partial_masks<>+0(SB), R13
 	NEGQ        BX
-	VMOVUPS     32(R13)(BX*4), Y7
+	VMOVUPS     32(R13)(BX*4), Y8
 	NEGQ        BX
-	VMASKMOVPS  (AX), Y7, Y6
-	VFMADD231PS lanes_00000000<>+0(SB), Y6, Y3
+	VMASKMOVPS  (AX), Y8, Y7
+	VFMADD231PS Y5, Y7, Y3
 
 fold:
 	VADDPS       Y2, Y0, Y0
 	VADDPS       Y3, Y1, Y1
 	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X7
-	VADDPS       X7, X0, X0
-	VSHUFPS      $0x0e, X0, X0, X7
-	VADDPS       X7, X0, X0
-	VSHUFPS      $0x01, X0, X0, X7
-	VADDPS       X7, X0, X0
+	VEXTRACTF128 $0x01, Y0, X8
+	VADDPS       X8, X0, X0
+	VSHUFPS      $0x0e, X0, X0, X8
+	VADDPS       X8, X0, X0
+	VSHUFPS      $0x01, X0, X0, X8
+	VADDPS       X8, X0, X0
 	VMOVSS       X0, ret+16(FP)
 	VZEROUPPER
 	RET
@@ -2076,24 +2060,25 @@ GLOBL lanes_00000000<>(SB), RODATA|NOPTR, $64
 // func FiniteSumAVX512(x *float32, n int) float32
 // Requires: AVX, AVX512F, AVX512VL, BMI2
 TEXT ·FiniteSumAVX512(SB), NOSPLIT, $0-20
-	MOVQ  x+0(FP), AX
-	MOVQ  n+8(FP), BX
-	VPXOR X0, X0, X0
-	VPXOR X1, X1, X1
-	VPXOR X2, X2, X2
-	VPXOR X3, X3, X3
-	SUBQ  $+64, BX
-	JL    blocks_end
+	MOVQ    x+0(FP), AX
+	MOVQ    n+8(FP), BX
+	VPXOR   X0, X0, X0
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	VMOVUPS lanes_00000000<>+0(SB), Z5
+	SUBQ    $+64, BX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS     (AX), Z4
-	VMOVUPS     64(AX), Z5
-	VMOVUPS     128(AX), Z6
-	VMOVUPS     192(AX), Z7
-	VFMADD231PS lanes_00000000<>+0(SB), Z4, Z0
-	VFMADD231PS lanes_00000000<>+0(SB), Z5, Z1
-	VFMADD231PS lanes_00000000<>+0(SB), Z6, Z2
-	VFMADD231PS lanes_00000000<>+0(SB), Z7, Z3
+	VMOVUPS     64(AX), Z6
+	VMOVUPS     128(AX), Z7
+	VMOVUPS     192(AX), Z8
+	VFMADD231PS Z5, Z4, Z0
+	VFMADD231PS Z5, Z6, Z1
+	VFMADD231PS Z5, Z7, Z2
+	VFMADD231PS Z5, Z8, Z3
 	ADDQ        $+256, AX
 	SUBQ        $+64, BX
 	JGE         blocks
@@ -2102,26 +2087,26 @@ blocks_end:
 	ADDQ        $+64, BX
 	CMPQ        BX, $+16
 	JL          partial0
-	VMOVUPS     (AX), Z7
-	VFMADD231PS lanes_00000000<>+0(SB), Z7, Z0
+	VMOVUPS     (AX), Z8
+	VFMADD231PS Z5, Z8, Z0
 	ADDQ        $+64, AX
 	ADDQ        $-16, BX
 	CMPQ        BX, $+16
 	JL          partial1
-	VMOVUPS     (AX), Z7
-	VFMADD231PS lanes_00000000<>+0(SB), Z7, Z1
+	VMOVUPS     (AX), Z8
+	VFMADD231PS Z5, Z8, Z1
 	ADDQ        $+64, AX
 	ADDQ        $-16, BX
 	CMPQ        BX, $+16
 	JL          partial2
-	VMOVUPS     (AX), Z7
-	VFMADD231PS lanes_00000000<>+0(SB), Z7, Z2
+	VMOVUPS     (AX), Z8
+	VFMADD231PS Z5, Z8, Z2
 	ADDQ        $+64, AX
 	ADDQ        $-16, BX
 	CMPQ        BX, $+16
 	JL          partial3
-	VMOVUPS     (AX), Z7
-	VFMADD231PS lanes_00000000<>+0(SB), Z7, Z3
+	VMOVUPS     (AX), Z8
+	VFMADD231PS Z5, Z8, Z3
 	ADDQ        $+64, AX
 	ADDQ        $-16, BX
 	JMP         fold
@@ -2132,8 +2117,8 @@ partial0:
 	MOVL        $0x0000ffff, R13
 	BZHIL       BX, R13, R13
 	KMOVW       R13, K1
-	VMOVUPS.Z   (AX), K1, Z7
-	VFMADD231PS lanes_00000000<>+0(SB), Z7, Z0
+	VMOVUPS.Z   (AX), K1, Z8
+	VFMADD231PS Z5, Z8, Z0
 	JMP         fold
 
 partial1:
@@ -2142,8 +2127,8 @@ partial1:
 	MOVL        $0x0000ffff, R13
 	BZHIL       BX, R13, R13
 	KMOVW       R13, K1
-	VMOVUPS.Z   (AX), K1, Z7
-	VFMADD231PS lanes_00000000<>+0(SB), Z7, Z1
+	VMOVUPS.Z   (AX), K1, Z8
+	VFMADD231PS Z5, Z8, Z1
 	JMP         fold
 
 partial2:
@@ -2152,8 +2137,8 @@ partial2:
 	MOVL        $0x0000ffff, R13
 	BZHIL       BX, R13, R13
 	KMOVW       R13, K1
-	VMOVUPS.Z   (AX), K1, Z7
-	VFMADD231PS lanes_00000000<>+0(SB), Z7, Z2
+	VMOVUPS.Z   (AX), K1, Z8
+	VFMADD231PS Z5, Z8, Z2
 	JMP         fold
 
 partial3:
@@ -2162,21 +2147,21 @@ partial3:
 	MOVL        $0x0000ffff, R13
 	BZHIL       BX, R13, R13
 	KMOVW       R13, K1
-	VMOVUPS.Z   (AX), K1, Z7
-	VFMADD231PS lanes_00000000<>+0(SB), Z7, Z3
+	VMOVUPS.Z   (AX), K1, Z8
+	VFMADD231PS Z5, Z8, Z3
 
 fold:
 	VADDPS        Z2, Z0, Z0
 	VADDPS        Z3, Z1, Z1
 	VADDPS        Z1, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y7
-	VADDPS        Y7, Y0, Y0
-	VEXTRACTF32X4 $0x01, Y0, X7
-	VADDPS        X7, X0, X0
-	VSHUFPS       $0x0e, X0, X0, X7
-	VADDPS        X7, X0, X0
-	VSHUFPS       $0x01, X0, X0, X7
-	VADDPS        X7, X0, X0
+	VEXTRACTF64X4 $0x01, Z0, Y8
+	VADDPS        Y8, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X8
+	VADDPS        X8, X0, X0
+	VSHUFPS       $0x0e, X0, X0, X8
+	VADDPS        X8, X0, X0
+	VSHUFPS       $0x01, X0, X0, X8
+	VADDPS        X8, X0, X0
 	VMOVSS        X0, ret+16(FP)
 	VZEROUPPER
 	RET
@@ -2320,50 +2305,51 @@ TEXT ·NormalizeEMAAVX2(SB), NOSPLIT, $0-40
 	VBROADCASTSS width+28(FP), Y1
 	VBROADCASTSS keep+32(FP), Y2
 	VBROADCASTSS add+36(FP), Y3
+	VMOVUPS      lanes_00800000<>+0(SB), Y5
 	SUBQ         $+32, CX
 	JL           blocks_end
 
 blocks:
 	VMOVUPS     (BX), Y4
-	VMOVUPS     32(BX), Y5
-	VMOVUPS     64(BX), Y6
-	VMOVUPS     96(BX), Y7
+	VMOVUPS     32(BX), Y6
+	VMOVUPS     64(BX), Y7
+	VMOVUPS     96(BX), Y8
 	VSUBPS      Y0, Y4, Y4
-	VSUBPS      Y0, Y5, Y5
 	VSUBPS      Y0, Y6, Y6
 	VSUBPS      Y0, Y7, Y7
+	VSUBPS      Y0, Y8, Y8
 	VDIVPS      Y1, Y4, Y4
-	VDIVPS      Y1, Y5, Y5
 	VDIVPS      Y1, Y6, Y6
 	VDIVPS      Y1, Y7, Y7
-	VMOVUPS     (AX), Y8
-	VMOVUPS     32(AX), Y9
-	VMOVUPS     64(AX), Y10
-	VMOVUPS     96(AX), Y11
+	VDIVPS      Y1, Y8, Y8
+	VMOVUPS     (AX), Y9
+	VMOVUPS     32(AX), Y10
+	VMOVUPS     64(AX), Y11
+	VMOVUPS     96(AX), Y12
 	VMULPS      Y4, Y3, Y4
-	VMULPS      Y5, Y3, Y5
 	VMULPS      Y6, Y3, Y6
 	VMULPS      Y7, Y3, Y7
-	VFMADD231PS Y8, Y2, Y4
-	VFMADD231PS Y9, Y2, Y5
+	VMULPS      Y8, Y3, Y8
+	VFMADD231PS Y9, Y2, Y4
 	VFMADD231PS Y10, Y2, Y6
 	VFMADD231PS Y11, Y2, Y7
-	VANDPS      lanes_7fffffff<>+0(SB), Y4, Y11
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y11, Y11
-	VANDPS      Y11, Y4, Y4
-	VANDPS      lanes_7fffffff<>+0(SB), Y5, Y11
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y11, Y11
-	VANDPS      Y11, Y5, Y5
-	VANDPS      lanes_7fffffff<>+0(SB), Y6, Y11
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y11, Y11
-	VANDPS      Y11, Y6, Y6
-	VANDPS      lanes_7fffffff<>+0(SB), Y7, Y11
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y11, Y11
-	VANDPS      Y11, Y7, Y7
+	VFMADD231PS Y12, Y2, Y8
+	VANDPS      lanes_7fffffff<>+0(SB), Y4, Y12
+	VCMPPS      $0x05, Y5, Y12, Y12
+	VANDPS      Y12, Y4, Y4
+	VANDPS      lanes_7fffffff<>+0(SB), Y6, Y12
+	VCMPPS      $0x05, Y5, Y12, Y12
+	VANDPS      Y12, Y6, Y6
+	VANDPS      lanes_7fffffff<>+0(SB), Y7, Y12
+	VCMPPS      $0x05, Y5, Y12, Y12
+	VANDPS      Y12, Y7, Y7
+	VANDPS      lanes_7fffffff<>+0(SB), Y8, Y12
+	VCMPPS      $0x05, Y5, Y12, Y12
+	VANDPS      Y12, Y8, Y8
 	VMOVUPS     Y4, (AX)
-	VMOVUPS     Y5, 32(AX)
-	VMOVUPS     Y6, 64(AX)
-	VMOVUPS     Y7, 96(AX)
+	VMOVUPS     Y6, 32(AX)
+	VMOVUPS     Y7, 64(AX)
+	VMOVUPS     Y8, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
 	SUBQ        $+32, CX
@@ -2375,16 +2361,16 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (BX), Y7
-	VSUBPS      Y0, Y7, Y7
-	VDIVPS      Y1, Y7, Y7
-	VMOVUPS     (AX), Y6
-	VMULPS      Y7, Y3, Y7
-	VFMADD231PS Y6, Y2, Y7
-	VANDPS      lanes_7fffffff<>+0(SB), Y7, Y6
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y6, Y6
-	VANDPS      Y6, Y7, Y7
-	VMOVUPS     Y7, (AX)
+	VMOVUPS     (BX), Y8
+	VSUBPS      Y0, Y8, Y8
+	VDIVPS      Y1, Y8, Y8
+	VMOVUPS     (AX), Y7
+	VMULPS      Y8, Y3, Y8
+	VFMADD231PS Y7, Y2, Y8
+	VANDPS      lanes_7fffffff<>+0(SB), Y8, Y7
+	VCMPPS      $0x05, Y5, Y7, Y7
+	VANDPS      Y7, Y8, Y8
+	VMOVUPS     Y8, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	SUBQ        $+8, CX
@@ -2396,18 +2382,18 @@ vectors_end:
 	JE          done
 	LEAQ        partial_masks<>+0(SB), R13
 	NEGQ        CX
-	VMOVUPS     32(R13)(CX*4), Y7
+	VMOVUPS     32(R13)(CX*4), Y8
 	NEGQ        CX
-	VMASKMOVPS  (BX), Y7, Y6
-	VSUBPS      Y0, Y6, Y6
-	VDIVPS      Y1, Y6, Y6
-	VMASKMOVPS  (AX), Y7, Y5
-	VMULPS      Y6, Y3, Y6
-	VFMADD231PS Y5, Y2, Y6
-	VANDPS      lanes_7fffffff<>+0(SB), Y6, Y5
-	VCMPPS      $0x05, lanes_00800000<>+0(SB), Y5, Y5
-	VANDPS      Y5, Y6, Y6
-	VMASKMOVPS  Y6, Y7, (AX)
+	VMASKMOVPS  (BX), Y8, Y7
+	VSUBPS      Y0, Y7, Y7
+	VDIVPS      Y1, Y7, Y7
+	VMASKMOVPS  (AX), Y8, Y6
+	VMULPS      Y7, Y3, Y7
+	VFMADD231PS Y6, Y2, Y7
+	VANDPS      lanes_7fffffff<>+0(SB), Y7, Y6
+	VCMPPS      $0x05, Y5, Y6, Y6
+	VANDPS      Y6, Y7, Y7
+	VMASKMOVPS  Y7, Y8, (AX)
 
 done:
 	VZEROUPPER
@@ -2423,46 +2409,47 @@ TEXT ·NormalizeEMAAVX512(SB), NOSPLIT, $0-40
 	VBROADCASTSS width+28(FP), Z1
 	VBROADCASTSS keep+32(FP), Z2
 	VBROADCASTSS add+36(FP), Z3
+	VMOVUPS      lanes_00800000<>+0(SB), Z5
 	SUBQ         $+64, CX
 	JL           blocks_end
 
 blocks:
 	VMOVUPS     (BX), Z4
-	VMOVUPS     64(BX), Z5
-	VMOVUPS     128(BX), Z6
-	VMOVUPS     192(BX), Z7
+	VMOVUPS     64(BX), Z6
+	VMOVUPS     128(BX), Z7
+	VMOVUPS     192(BX), Z8
 	VSUBPS      Z0, Z4, Z4
-	VSUBPS      Z0, Z5, Z5
 	VSUBPS      Z0, Z6, Z6
 	VSUBPS      Z0, Z7, Z7
+	VSUBPS      Z0, Z8, Z8
 	VDIVPS      Z1, Z4, Z4
-	VDIVPS      Z1, Z5, Z5
 	VDIVPS      Z1, Z6, Z6
 	VDIVPS      Z1, Z7, Z7
-	VMOVUPS     (AX), Z8
-	VMOVUPS     64(AX), Z9
-	VMOVUPS     128(AX), Z10
-	VMOVUPS     192(AX), Z11
+	VDIVPS      Z1, Z8, Z8
+	VMOVUPS     (AX), Z9
+	VMOVUPS     64(AX), Z10
+	VMOVUPS     128(AX), Z11
+	VMOVUPS     192(AX), Z12
 	VMULPS      Z4, Z3, Z4
-	VMULPS      Z5, Z3, Z5
 	VMULPS      Z6, Z3, Z6
 	VMULPS      Z7, Z3, Z7
-	VFMADD231PS Z8, Z2, Z4
-	VFMADD231PS Z9, Z2, Z5
+	VMULPS      Z8, Z3, Z8
+	VFMADD231PS Z9, Z2, Z4
 	VFMADD231PS Z10, Z2, Z6
 	VFMADD231PS Z11, Z2, Z7
+	VFMADD231PS Z12, Z2, Z8
 	VPTESTMD    lanes_7f800000<>+0(SB), Z4, K7
 	VMOVAPS.Z   Z4, K7, Z4
-	VPTESTMD    lanes_7f800000<>+0(SB), Z5, K7
-	VMOVAPS.Z   Z5, K7, Z5
 	VPTESTMD    lanes_7f800000<>+0(SB), Z6, K7
 	VMOVAPS.Z   Z6, K7, Z6
 	VPTESTMD    lanes_7f800000<>+0(SB), Z7, K7
 	VMOVAPS.Z   Z7, K7, Z7
+	VPTESTMD    lanes_7f800000<>+0(SB), Z8, K7
+	VMOVAPS.Z   Z8, K7, Z8
 	VMOVUPS     Z4, (AX)
-	VMOVUPS     Z5, 64(AX)
-	VMOVUPS     Z6, 128(AX)
-	VMOVUPS     Z7, 192(AX)
+	VMOVUPS     Z6, 64(AX)
+	VMOVUPS     Z7, 128(AX)
+	VMOVUPS     Z8, 192(AX)
 	ADDQ        $+256, AX
 	ADDQ        $+256, BX
 	SUBQ        $+64, CX
@@ -2474,15 +2461,15 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (BX), Z7
-	VSUBPS      Z0, Z7, Z7
-	VDIVPS      Z1, Z7, Z7
-	VMOVUPS     (AX), Z6
-	VMULPS      Z7, Z3, Z7
-	VFMADD231PS Z6, Z2, Z7
-	VPTESTMD    lanes_7f800000<>+0(SB), Z7, K7
-	VMOVAPS.Z   Z7, K7, Z7
-	VMOVUPS     Z7, (AX)
+	VMOVUPS     (BX), Z8
+	VSUBPS      Z0, Z8, Z8
+	VDIVPS      Z1, Z8, Z8
+	VMOVUPS     (AX), Z7
+	VMULPS      Z8, Z3, Z8
+	VFMADD231PS Z7, Z2, Z8
+	VPTESTMD    lanes_7f800000<>+0(SB), Z8, K7
+	VMOVAPS.Z   Z8, K7, Z8
+	VMOVUPS     Z8, (AX)
 	ADDQ        $+64, AX
 	ADDQ        $+64, BX
 	SUBQ        $+16, CX
@@ -2495,15 +2482,15 @@ vectors_end:
 	MOVL        $0x0000ffff, R13
 	BZHIL       CX, R13, R13
 	KMOVW       R13, K1
-	VMOVUPS.Z   (BX), K1, Z7
-	VSUBPS      Z0, Z7, Z7
-	VDIVPS      Z1, Z7, Z7
-	VMOVUPS.Z   (AX), K1, Z6
-	VMULPS      Z7, Z3, Z7
-	VFMADD231PS Z6, Z2, Z7
-	VPTESTMD    lanes_7f800000<>+0(SB), Z7, K7
-	VMOVAPS.Z   Z7, K7, Z7
-	VMOVUPS     Z7, K1, (AX)
+	VMOVUPS.Z   (BX), K1, Z8
+	VSUBPS      Z0, Z8, Z8
+	VDIVPS      Z1, Z8, Z8
+	VMOVUPS.Z   (AX), K1, Z7
+	VMULPS      Z8, Z3, Z8
+	VFMADD231PS Z7, Z2, Z8
+	VPTESTMD    lanes_7f800000<>+0(SB), Z8, K7
+	VMOVAPS.Z   Z8, K7, Z8
+	VMOVUPS     Z8, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -3733,77 +3720,33 @@ TEXT ·AdaFisherAVX2(SB), NOSPLIT, $0-80
 	NEGQ         R9
 	VMOVUPS      32(R13)(R9*4), Y6
 	NEGQ         R9
+	VMOVUPS      lanes_00800000<>+0(SB), Y9
 
 row:
 	VBROADCASTSS (DX), Y7
 	ADDQ         $+4, DX
 	MOVQ         R8, R9
 	MOVQ         SI, R10
-	SUBQ         $+16, R9
-	JL           blocks_end
-
-blocks:
-	VMOVUPS      (AX), Y8
-	VMOVUPS      32(AX), Y9
-	VMOVUPS      (CX), Y10
-	VMOVUPS      32(CX), Y11
-	VFMADD231PS  Y8, Y4, Y10
-	VFMADD231PS  Y9, Y4, Y11
-	VMOVUPS      (BX), Y12
-	VMOVUPS      32(BX), Y13
-	VMULPS       Y10, Y1, Y10
-	VMULPS       Y11, Y1, Y11
-	VFMADD231PS  Y12, Y0, Y10
-	VFMADD231PS  Y13, Y0, Y11
-	VANDPS       lanes_7fffffff<>+0(SB), Y10, Y13
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y13, Y13
-	VANDPS       Y13, Y10, Y10
-	VANDPS       lanes_7fffffff<>+0(SB), Y11, Y13
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y13, Y13
-	VANDPS       Y13, Y11, Y11
-	VMOVUPS      Y10, (BX)
-	VMOVUPS      Y11, 32(BX)
-	VMOVUPS      (R10), Y13
-	VMOVUPS      32(R10), Y12
-	VFMADD213PS  Y3, Y7, Y13
-	VFMADD213PS  Y3, Y7, Y12
-	VMULPS       Y8, Y5, Y8
-	VMULPS       Y9, Y5, Y9
-	VDIVPS       Y13, Y10, Y13
-	VDIVPS       Y12, Y11, Y12
-	VFNMADD231PS Y13, Y2, Y8
-	VFNMADD231PS Y12, Y2, Y9
-	VMOVUPS      Y8, (AX)
-	VMOVUPS      Y9, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	ADDQ         $+64, R10
-	SUBQ         $+16, R9
-	JGE          blocks
-
-blocks_end:
-	ADDQ $+16, R9
-	SUBQ $+8, R9
-	JL   vectors_end
+	SUBQ         $+8, R9
+	JL           vectors_end
 
 vectors:
-	VMOVUPS      (AX), Y9
-	VMOVUPS      (CX), Y8
-	VFMADD231PS  Y9, Y4, Y8
-	VMOVUPS      (BX), Y12
-	VMULPS       Y8, Y1, Y8
-	VFMADD231PS  Y12, Y0, Y8
-	VANDPS       lanes_7fffffff<>+0(SB), Y8, Y12
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y12, Y12
-	VANDPS       Y12, Y8, Y8
-	VMOVUPS      Y8, (BX)
-	VMOVUPS      (R10), Y12
-	VFMADD213PS  Y3, Y7, Y12
-	VMULPS       Y9, Y5, Y9
-	VDIVPS       Y12, Y8, Y12
-	VFNMADD231PS Y12, Y2, Y9
-	VMOVUPS      Y9, (AX)
+	VMOVUPS      (AX), Y8
+	VMOVUPS      (CX), Y10
+	VFMADD231PS  Y8, Y4, Y10
+	VMOVUPS      (BX), Y11
+	VMULPS       Y10, Y1, Y10
+	VFMADD231PS  Y11, Y0, Y10
+	VANDPS       lanes_7fffffff<>+0(SB), Y10, Y11
+	VCMPPS       $0x05, Y9, Y11, Y11
+	VANDPS       Y11, Y10, Y10
+	VMOVUPS      Y10, (BX)
+	VMOVUPS      (R10), Y11
+	VFMADD213PS  Y3, Y7, Y11
+	VMULPS       Y8, Y5, Y8
+	VDIVPS       Y11, Y10, Y11
+	VFNMADD231PS Y11, Y2, Y8
+	VMOVUPS      Y8, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -3815,22 +3758,22 @@ vectors_end:
 	ADDQ         $+8, R9
 	TESTQ        R9, R9
 	JE           row_end
-	VMASKMOVPS   (AX), Y6, Y9
-	VMASKMOVPS   (CX), Y6, Y12
-	VFMADD231PS  Y9, Y4, Y12
-	VMASKMOVPS   (BX), Y6, Y8
-	VMULPS       Y12, Y1, Y12
-	VFMADD231PS  Y8, Y0, Y12
-	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y8
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y8, Y8
-	VANDPS       Y8, Y12, Y12
-	VMASKMOVPS   Y12, Y6, (BX)
-	VMASKMOVPS   (R10), Y6, Y8
-	VFMADD213PS  Y3, Y7, Y8
-	VMULPS       Y9, Y5, Y9
-	VDIVPS       Y8, Y12, Y8
-	VFNMADD231PS Y8, Y2, Y9
-	VMASKMOVPS   Y9, Y6, (AX)
+	VMASKMOVPS   (AX), Y6, Y8
+	VMASKMOVPS   (CX), Y6, Y11
+	VFMADD231PS  Y8, Y4, Y11
+	VMASKMOVPS   (BX), Y6, Y10
+	VMULPS       Y11, Y1, Y11
+	VFMADD231PS  Y10, Y0, Y11
+	VANDPS       lanes_7fffffff<>+0(SB), Y11, Y10
+	VCMPPS       $0x05, Y9, Y10, Y10
+	VANDPS       Y10, Y11, Y11
+	VMASKMOVPS   Y11, Y6, (BX)
+	VMASKMOVPS   (R10), Y6, Y10
+	VFMADD213PS  Y3, Y7, Y10
+	VMULPS       Y8, Y5, Y8
+	VDIVPS       Y10, Y11, Y10
+	VFNMADD231PS Y10, Y2, Y8
+	VMASKMOVPS   Y8, Y6, (AX)
 	SHLQ         $0x02, R9
 	ADDQ         R9, AX
 	ADDQ         R9, BX
@@ -3863,6 +3806,7 @@ TEXT ·AdaFisherAVX512(SB), NOSPLIT, $0-80
 	MOVL         $0x0000ffff, R13
 	BZHIL        R9, R13, R13
 	KMOVW        R13, K1
+	VMOVUPS      lanes_00800000<>+0(SB), Z8
 
 row:
 	VBROADCASTSS (DX), Z6
@@ -3874,65 +3818,65 @@ row:
 
 blocks:
 	VMOVUPS      (AX), Z7
-	VMOVUPS      64(AX), Z8
-	VMOVUPS      128(AX), Z9
-	VMOVUPS      192(AX), Z10
-	VMOVUPS      (CX), Z11
-	VMOVUPS      64(CX), Z12
-	VMOVUPS      128(CX), Z13
-	VMOVUPS      192(CX), Z14
-	VFMADD231PS  Z7, Z4, Z11
-	VFMADD231PS  Z8, Z4, Z12
+	VMOVUPS      64(AX), Z9
+	VMOVUPS      128(AX), Z10
+	VMOVUPS      192(AX), Z11
+	VMOVUPS      (CX), Z12
+	VMOVUPS      64(CX), Z13
+	VMOVUPS      128(CX), Z14
+	VMOVUPS      192(CX), Z15
+	VFMADD231PS  Z7, Z4, Z12
 	VFMADD231PS  Z9, Z4, Z13
 	VFMADD231PS  Z10, Z4, Z14
-	VMOVUPS      (BX), Z15
-	VMOVUPS      64(BX), Z16
-	VMOVUPS      128(BX), Z17
-	VMOVUPS      192(BX), Z18
-	VMULPS       Z11, Z1, Z11
+	VFMADD231PS  Z11, Z4, Z15
+	VMOVUPS      (BX), Z16
+	VMOVUPS      64(BX), Z17
+	VMOVUPS      128(BX), Z18
+	VMOVUPS      192(BX), Z19
 	VMULPS       Z12, Z1, Z12
 	VMULPS       Z13, Z1, Z13
 	VMULPS       Z14, Z1, Z14
-	VFMADD231PS  Z15, Z0, Z11
+	VMULPS       Z15, Z1, Z15
 	VFMADD231PS  Z16, Z0, Z12
 	VFMADD231PS  Z17, Z0, Z13
 	VFMADD231PS  Z18, Z0, Z14
-	VPTESTMD     lanes_7f800000<>+0(SB), Z11, K7
-	VMOVAPS.Z    Z11, K7, Z11
+	VFMADD231PS  Z19, Z0, Z15
 	VPTESTMD     lanes_7f800000<>+0(SB), Z12, K7
 	VMOVAPS.Z    Z12, K7, Z12
 	VPTESTMD     lanes_7f800000<>+0(SB), Z13, K7
 	VMOVAPS.Z    Z13, K7, Z13
 	VPTESTMD     lanes_7f800000<>+0(SB), Z14, K7
 	VMOVAPS.Z    Z14, K7, Z14
-	VMOVUPS      Z11, (BX)
-	VMOVUPS      Z12, 64(BX)
-	VMOVUPS      Z13, 128(BX)
-	VMOVUPS      Z14, 192(BX)
-	VMOVUPS      (R10), Z18
-	VMOVUPS      64(R10), Z17
-	VMOVUPS      128(R10), Z16
-	VMOVUPS      192(R10), Z15
+	VPTESTMD     lanes_7f800000<>+0(SB), Z15, K7
+	VMOVAPS.Z    Z15, K7, Z15
+	VMOVUPS      Z12, (BX)
+	VMOVUPS      Z13, 64(BX)
+	VMOVUPS      Z14, 128(BX)
+	VMOVUPS      Z15, 192(BX)
+	VMOVUPS      (R10), Z19
+	VMOVUPS      64(R10), Z18
+	VMOVUPS      128(R10), Z17
+	VMOVUPS      192(R10), Z16
+	VFMADD213PS  Z3, Z6, Z19
 	VFMADD213PS  Z3, Z6, Z18
 	VFMADD213PS  Z3, Z6, Z17
 	VFMADD213PS  Z3, Z6, Z16
-	VFMADD213PS  Z3, Z6, Z15
 	VMULPS       Z7, Z5, Z7
-	VMULPS       Z8, Z5, Z8
 	VMULPS       Z9, Z5, Z9
 	VMULPS       Z10, Z5, Z10
-	VDIVPS       Z18, Z11, Z18
-	VDIVPS       Z17, Z12, Z17
-	VDIVPS       Z16, Z13, Z16
-	VDIVPS       Z15, Z14, Z15
-	VFNMADD231PS Z18, Z2, Z7
-	VFNMADD231PS Z17, Z2, Z8
-	VFNMADD231PS Z16, Z2, Z9
-	VFNMADD231PS Z15, Z2, Z10
+	VMULPS       Z11, Z5, Z11
+	VDIVPS       Z19, Z12, Z19
+	VDIVPS       Z18, Z13, Z18
+	VDIVPS       Z17, Z14, Z17
+	VDIVPS       Z16, Z15, Z16
+	VFNMADD231PS Z19, Z2, Z7
+	VFNMADD231PS Z18, Z2, Z9
+	VFNMADD231PS Z17, Z2, Z10
+	VFNMADD231PS Z16, Z2, Z11
 	VMOVUPS      Z7, (AX)
-	VMOVUPS      Z8, 64(AX)
-	VMOVUPS      Z9, 128(AX)
-	VMOVUPS      Z10, 192(AX)
+	VMOVUPS      Z9, 64(AX)
+	VMOVUPS      Z10, 128(AX)
+	VMOVUPS      Z11, 192(AX)
 	ADDQ         $+256, AX
 	ADDQ         $+256, BX
 	ADDQ         $+256, CX
@@ -3946,21 +3890,21 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (AX), Z10
-	VMOVUPS      (CX), Z9
-	VFMADD231PS  Z10, Z4, Z9
-	VMOVUPS      (BX), Z8
-	VMULPS       Z9, Z1, Z9
-	VFMADD231PS  Z8, Z0, Z9
-	VPTESTMD     lanes_7f800000<>+0(SB), Z9, K7
-	VMOVAPS.Z    Z9, K7, Z9
-	VMOVUPS      Z9, (BX)
-	VMOVUPS      (R10), Z8
-	VFMADD213PS  Z3, Z6, Z8
-	VMULPS       Z10, Z5, Z10
-	VDIVPS       Z8, Z9, Z8
-	VFNMADD231PS Z8, Z2, Z10
-	VMOVUPS      Z10, (AX)
+	VMOVUPS      (AX), Z11
+	VMOVUPS      (CX), Z10
+	VFMADD231PS  Z11, Z4, Z10
+	VMOVUPS      (BX), Z9
+	VMULPS       Z10, Z1, Z10
+	VFMADD231PS  Z9, Z0, Z10
+	VPTESTMD     lanes_7f800000<>+0(SB), Z10, K7
+	VMOVAPS.Z    Z10, K7, Z10
+	VMOVUPS      Z10, (BX)
+	VMOVUPS      (R10), Z9
+	VFMADD213PS  Z3, Z6, Z9
+	VMULPS       Z11, Z5, Z11
+	VDIVPS       Z9, Z10, Z9
+	VFNMADD231PS Z9, Z2, Z11
+	VMOVUPS      Z11, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -3972,21 +3916,21 @@ vectors_end:
 	ADDQ         $+16, R9
 	TESTQ        R9, R9
 	JE           row_end
-	VMOVUPS.Z    (AX), K1, Z10
-	VMOVUPS.Z    (CX), K1, Z8
-	VFMADD231PS  Z10, Z4, Z8
-	VMOVUPS.Z    (BX), K1, Z9
-	VMULPS       Z8, Z1, Z8
-	VFMADD231PS  Z9, Z0, Z8
-	VPTESTMD     lanes_7f800000<>+0(SB), Z8, K7
-	VMOVAPS.Z    Z8, K7, Z8
-	VMOVUPS      Z8, K1, (BX)
-	VMOVUPS.Z    (R10), K1, Z9
-	VFMADD213PS  Z3, Z6, Z9
-	VMULPS       Z10, Z5, Z10
-	VDIVPS       Z9, Z8, Z9
-	VFNMADD231PS Z9, Z2, Z10
-	VMOVUPS      Z10, K1, (AX)
+	VMOVUPS.Z    (AX), K1, Z11
+	VMOVUPS.Z    (CX), K1, Z9
+	VFMADD231PS  Z11, Z4, Z9
+	VMOVUPS.Z    (BX), K1, Z10
+	VMULPS       Z9, Z1, Z9
+	VFMADD231PS  Z10, Z0, Z9
+	VPTESTMD     lanes_7f800000<>+0(SB), Z9, K7
+	VMOVAPS.Z    Z9, K7, Z9
+	VMOVUPS      Z9, K1, (BX)
+	VMOVUPS.Z    (R10), K1, Z10
+	VFMADD213PS  Z3, Z6, Z10
+	VMULPS       Z11, Z5, Z11
+	VDIVPS       Z10, Z9, Z10
+	VFNMADD231PS Z10, Z2, Z11
+	VMOVUPS      Z11, K1, (AX)
 	SHLQ         $0x02, R9
 	ADDQ         R9, AX
 	ADDQ         R9, BX
@@ -4124,6 +4068,7 @@ TEXT ·AdaFisherBoundedAVX512(SB), NOSPLIT, $0-80
 	MOVL         $0x0000ffff, R13
 	BZHIL        R9, R13, R13
 	KMOVW        R13, K1
+	VMOVUPS      lanes_00800000<>+0(SB), Z9
 
 row:
 	VBROADCASTSS (DX), Z6
@@ -4136,65 +4081,65 @@ row:
 
 blocks:
 	VMOVUPS      (AX), Z8
-	VMOVUPS      64(AX), Z9
-	VMOVUPS      128(AX), Z10
-	VMOVUPS      (CX), Z11
-	VMOVUPS      64(CX), Z12
-	VMOVUPS      128(CX), Z13
-	VFMADD231PS  Z8, Z4, Z11
-	VFMADD231PS  Z9, Z4, Z12
+	VMOVUPS      64(AX), Z10
+	VMOVUPS      128(AX), Z11
+	VMOVUPS      (CX), Z12
+	VMOVUPS      64(CX), Z13
+	VMOVUPS      128(CX), Z14
+	VFMADD231PS  Z8, Z4, Z12
 	VFMADD231PS  Z10, Z4, Z13
-	VMOVUPS      (BX), Z14
-	VMOVUPS      64(BX), Z15
-	VMOVUPS      128(BX), Z16
-	VMULPS       Z11, Z1, Z11
+	VFMADD231PS  Z11, Z4, Z14
+	VMOVUPS      (BX), Z15
+	VMOVUPS      64(BX), Z16
+	VMOVUPS      128(BX), Z17
 	VMULPS       Z12, Z1, Z12
 	VMULPS       Z13, Z1, Z13
-	VFMADD231PS  Z14, Z0, Z11
+	VMULPS       Z14, Z1, Z14
 	VFMADD231PS  Z15, Z0, Z12
 	VFMADD231PS  Z16, Z0, Z13
-	VPTESTMD     lanes_7f800000<>+0(SB), Z11, K7
-	VMOVAPS.Z    Z11, K7, Z11
+	VFMADD231PS  Z17, Z0, Z14
 	VPTESTMD     lanes_7f800000<>+0(SB), Z12, K7
 	VMOVAPS.Z    Z12, K7, Z12
 	VPTESTMD     lanes_7f800000<>+0(SB), Z13, K7
 	VMOVAPS.Z    Z13, K7, Z13
-	VMOVUPS      Z11, (BX)
-	VMOVUPS      Z12, 64(BX)
-	VMOVUPS      Z13, 128(BX)
-	VMOVUPS      (R10), Z16
-	VMOVUPS      64(R10), Z15
-	VMOVUPS      128(R10), Z14
+	VPTESTMD     lanes_7f800000<>+0(SB), Z14, K7
+	VMOVAPS.Z    Z14, K7, Z14
+	VMOVUPS      Z12, (BX)
+	VMOVUPS      Z13, 64(BX)
+	VMOVUPS      Z14, 128(BX)
+	VMOVUPS      (R10), Z17
+	VMOVUPS      64(R10), Z16
+	VMOVUPS      128(R10), Z15
+	VFMADD213PS  Z3, Z6, Z17
 	VFMADD213PS  Z3, Z6, Z16
 	VFMADD213PS  Z3, Z6, Z15
-	VFMADD213PS  Z3, Z6, Z14
 	VMULPS       Z8, Z5, Z8
-	VMULPS       Z9, Z5, Z9
 	VMULPS       Z10, Z5, Z10
-	VDIVPS       Z16, Z11, Z17
-	VFNMADD231PS Z17, Z2, Z8
-	VDIVPS       Z15, Z12, Z16
-	VFNMADD231PS Z16, Z2, Z9
-	VMULPS       lanes_4b800000<>+0(SB), Z13, Z12
-	VRCP14PS     Z14, Z15
-	VMOVUPS      lanes_3f800000<>+0(SB), Z11
-	VFNMADD231PS Z15, Z14, Z11
-	VMOVAPS      Z11, Z16
-	VFMADD213PS  Z11, Z11, Z16
-	VFMADD213PS  Z15, Z15, Z16
-	VMULPS       Z16, Z12, Z15
-	VFNMADD231PS Z15, Z14, Z12
-	VFMADD231PS  Z16, Z12, Z15
-	VPTESTNMD    lanes_007fffc0<>+0(SB), Z16, K6
-	VFPCLASSPSZ  $0x99, Z15, K7
+	VMULPS       Z11, Z5, Z11
+	VDIVPS       Z17, Z12, Z18
+	VFNMADD231PS Z18, Z2, Z8
+	VDIVPS       Z16, Z13, Z17
+	VFNMADD231PS Z17, Z2, Z10
+	VMULPS       lanes_4b800000<>+0(SB), Z14, Z13
+	VRCP14PS     Z15, Z16
+	VMOVUPS      lanes_3f800000<>+0(SB), Z12
+	VFNMADD231PS Z16, Z15, Z12
+	VMOVAPS      Z12, Z17
+	VFMADD213PS  Z12, Z12, Z17
+	VFMADD213PS  Z16, Z16, Z17
+	VMULPS       Z17, Z13, Z16
+	VFNMADD231PS Z16, Z15, Z13
+	VFMADD231PS  Z17, Z13, Z16
+	VPTESTNMD    lanes_007fffc0<>+0(SB), Z17, K6
+	VFPCLASSPSZ  $0x99, Z16, K7
 	KORTESTW     K6, K7
 	JNE          quotient_again1
-	VFNMADD231PS Z15, Z7, Z10
+	VFNMADD231PS Z16, Z7, Z11
 
 quotient_done1:
 	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, 64(AX)
-	VMOVUPS Z10, 128(AX)
+	VMOVUPS Z10, 64(AX)
+	VMOVUPS Z11, 128(AX)
 	ADDQ    $+192, AX
 	ADDQ    $+192, BX
 	ADDQ    $+192, CX
@@ -4208,21 +4153,21 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (AX), Z10
-	VMOVUPS      (CX), Z9
-	VFMADD231PS  Z10, Z4, Z9
+	VMOVUPS      (AX), Z11
+	VMOVUPS      (CX), Z10
+	VFMADD231PS  Z11, Z4, Z10
 	VMOVUPS      (BX), Z8
-	VMULPS       Z9, Z1, Z9
-	VFMADD231PS  Z8, Z0, Z9
-	VPTESTMD     lanes_7f800000<>+0(SB), Z9, K7
-	VMOVAPS.Z    Z9, K7, Z9
-	VMOVUPS      Z9, (BX)
+	VMULPS       Z10, Z1, Z10
+	VFMADD231PS  Z8, Z0, Z10
+	VPTESTMD     lanes_7f800000<>+0(SB), Z10, K7
+	VMOVAPS.Z    Z10, K7, Z10
+	VMOVUPS      Z10, (BX)
 	VMOVUPS      (R10), Z8
 	VFMADD213PS  Z3, Z6, Z8
-	VMULPS       Z10, Z5, Z10
-	VDIVPS       Z8, Z9, Z14
-	VFNMADD231PS Z14, Z2, Z10
-	VMOVUPS      Z10, (AX)
+	VMULPS       Z11, Z5, Z11
+	VDIVPS       Z8, Z10, Z15
+	VFNMADD231PS Z15, Z2, Z11
+	VMOVUPS      Z11, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -4234,21 +4179,21 @@ vectors_end:
 	ADDQ         $+16, R9
 	TESTQ        R9, R9
 	JE           row_end
-	VMOVUPS.Z    (AX), K1, Z10
+	VMOVUPS.Z    (AX), K1, Z11
 	VMOVUPS.Z    (CX), K1, Z8
-	VFMADD231PS  Z10, Z4, Z8
-	VMOVUPS.Z    (BX), K1, Z9
+	VFMADD231PS  Z11, Z4, Z8
+	VMOVUPS.Z    (BX), K1, Z10
 	VMULPS       Z8, Z1, Z8
-	VFMADD231PS  Z9, Z0, Z8
+	VFMADD231PS  Z10, Z0, Z8
 	VPTESTMD     lanes_7f800000<>+0(SB), Z8, K7
 	VMOVAPS.Z    Z8, K7, Z8
 	VMOVUPS      Z8, K1, (BX)
-	VMOVUPS.Z    (R10), K1, Z9
-	VFMADD213PS  Z3, Z6, Z9
-	VMULPS       Z10, Z5, Z10
-	VDIVPS       Z9, Z8, Z14
-	VFNMADD231PS Z14, Z2, Z10
-	VMOVUPS      Z10, K1, (AX)
+	VMOVUPS.Z    (R10), K1, Z10
+	VFMADD213PS  Z3, Z6, Z10
+	VMULPS       Z11, Z5, Z11
+	VDIVPS       Z10, Z8, Z15
+	VFNMADD231PS Z15, Z2, Z11
+	VMOVUPS      Z11, K1, (AX)
 	SHLQ         $0x02, R9
 	ADDQ         R9, AX
 	ADDQ         R9, BX
@@ -4261,8 +4206,8 @@ row_end:
 	RET
 
 quotient_again1:
-	VDIVPS       Z14, Z13, Z15
-	VFNMADD231PS Z15, Z2, Z10
+	VDIVPS       Z15, Z14, Z16
+	VFNMADD231PS Z16, Z2, Z11
 	JMP          quotient_done1
 
 DATA lanes_4b800000<>+0(SB)/4, $0x4b800000
@@ -4332,64 +4277,25 @@ TEXT ·SgdAVX2(SB), NOSPLIT, $0-56
 	VBROADCASTSS velPart+44(FP), Y3
 	VBROADCASTSS lr+48(FP), Y4
 	VBROADCASTSS decay+52(FP), Y5
-	SUBQ         $+16, DX
-	JL           blocks_end
-
-blocks:
-	VMOVUPS      (AX), Y6
-	VMOVUPS      32(AX), Y7
-	VMOVUPS      (CX), Y8
-	VMOVUPS      32(CX), Y9
-	VFMADD231PS  Y6, Y5, Y8
-	VFMADD231PS  Y7, Y5, Y9
-	VMOVUPS      (BX), Y10
-	VMOVUPS      32(BX), Y11
-	VMULPS       Y8, Y1, Y12
-	VMULPS       Y9, Y1, Y13
-	VFMADD231PS  Y10, Y0, Y12
-	VFMADD231PS  Y11, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y11
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y11, Y11
-	VANDPS       Y11, Y12, Y12
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y11
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y11, Y11
-	VANDPS       Y11, Y13, Y13
-	VMOVUPS      Y12, (BX)
-	VMOVUPS      Y13, 32(BX)
-	VMULPS       Y8, Y2, Y8
-	VMULPS       Y9, Y2, Y9
-	VFMADD231PS  Y12, Y3, Y8
-	VFMADD231PS  Y13, Y3, Y9
-	VFNMADD231PS Y8, Y4, Y6
-	VFNMADD231PS Y9, Y4, Y7
-	VMOVUPS      Y6, (AX)
-	VMOVUPS      Y7, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	SUBQ         $+16, DX
-	JGE          blocks
-
-blocks_end:
-	ADDQ $+16, DX
-	SUBQ $+8, DX
-	JL   vectors_end
+	VMOVUPS      lanes_00800000<>+0(SB), Y7
+	SUBQ         $+8, DX
+	JL           vectors_end
 
 vectors:
-	VMOVUPS      (AX), Y7
-	VMOVUPS      (CX), Y6
-	VFMADD231PS  Y7, Y5, Y6
+	VMOVUPS      (AX), Y6
+	VMOVUPS      (CX), Y8
+	VFMADD231PS  Y6, Y5, Y8
 	VMOVUPS      (BX), Y9
-	VMULPS       Y6, Y1, Y8
-	VFMADD231PS  Y9, Y0, Y8
-	VANDPS       lanes_7fffffff<>+0(SB), Y8, Y9
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y9, Y9
-	VANDPS       Y9, Y8, Y8
-	VMOVUPS      Y8, (BX)
-	VMULPS       Y6, Y2, Y6
-	VFMADD231PS  Y8, Y3, Y6
-	VFNMADD231PS Y6, Y4, Y7
-	VMOVUPS      Y7, (AX)
+	VMULPS       Y8, Y1, Y10
+	VFMADD231PS  Y9, Y0, Y10
+	VANDPS       lanes_7fffffff<>+0(SB), Y10, Y9
+	VCMPPS       $0x05, Y7, Y9, Y9
+	VANDPS       Y9, Y10, Y10
+	VMOVUPS      Y10, (BX)
+	VMULPS       Y8, Y2, Y8
+	VFMADD231PS  Y10, Y3, Y8
+	VFNMADD231PS Y8, Y4, Y6
+	VMOVUPS      Y6, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -4402,22 +4308,22 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y7
+	VMOVUPS      32(R13)(DX*4), Y6
 	NEGQ         DX
-	VMASKMOVPS   (AX), Y7, Y6
-	VMASKMOVPS   (CX), Y7, Y8
-	VFMADD231PS  Y6, Y5, Y8
-	VMASKMOVPS   (BX), Y7, Y9
-	VMULPS       Y8, Y1, Y13
-	VFMADD231PS  Y9, Y0, Y13
-	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y9
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y9, Y9
-	VANDPS       Y9, Y13, Y13
-	VMASKMOVPS   Y13, Y7, (BX)
-	VMULPS       Y8, Y2, Y8
-	VFMADD231PS  Y13, Y3, Y8
-	VFNMADD231PS Y8, Y4, Y6
-	VMASKMOVPS   Y6, Y7, (AX)
+	VMASKMOVPS   (AX), Y6, Y8
+	VMASKMOVPS   (CX), Y6, Y10
+	VFMADD231PS  Y8, Y5, Y10
+	VMASKMOVPS   (BX), Y6, Y9
+	VMULPS       Y10, Y1, Y11
+	VFMADD231PS  Y9, Y0, Y11
+	VANDPS       lanes_7fffffff<>+0(SB), Y11, Y9
+	VCMPPS       $0x05, Y7, Y9, Y9
+	VANDPS       Y9, Y11, Y11
+	VMASKMOVPS   Y11, Y6, (BX)
+	VMULPS       Y10, Y2, Y10
+	VFMADD231PS  Y11, Y3, Y10
+	VFNMADD231PS Y10, Y4, Y8
+	VMASKMOVPS   Y8, Y6, (AX)
 
 done:
 	VZEROUPPER
@@ -4436,62 +4342,63 @@ TEXT ·SgdAVX512(SB), NOSPLIT, $0-56
 	VBROADCASTSS velPart+44(FP), Z3
 	VBROADCASTSS lr+48(FP), Z4
 	VBROADCASTSS decay+52(FP), Z5
+	VMOVUPS      lanes_00800000<>+0(SB), Z7
 	SUBQ         $+64, DX
 	JL           blocks_end
 
 blocks:
 	VMOVUPS      (AX), Z6
-	VMOVUPS      64(AX), Z7
-	VMOVUPS      128(AX), Z8
-	VMOVUPS      192(AX), Z9
-	VMOVUPS      (CX), Z10
-	VMOVUPS      64(CX), Z11
-	VMOVUPS      128(CX), Z12
-	VMOVUPS      192(CX), Z13
-	VFMADD231PS  Z6, Z5, Z10
-	VFMADD231PS  Z7, Z5, Z11
+	VMOVUPS      64(AX), Z8
+	VMOVUPS      128(AX), Z9
+	VMOVUPS      192(AX), Z10
+	VMOVUPS      (CX), Z11
+	VMOVUPS      64(CX), Z12
+	VMOVUPS      128(CX), Z13
+	VMOVUPS      192(CX), Z14
+	VFMADD231PS  Z6, Z5, Z11
 	VFMADD231PS  Z8, Z5, Z12
 	VFMADD231PS  Z9, Z5, Z13
-	VMOVUPS      (BX), Z14
-	VMOVUPS      64(BX), Z15
-	VMOVUPS      128(BX), Z16
-	VMOVUPS      192(BX), Z17
-	VMULPS       Z10, Z1, Z18
+	VFMADD231PS  Z10, Z5, Z14
+	VMOVUPS      (BX), Z15
+	VMOVUPS      64(BX), Z16
+	VMOVUPS      128(BX), Z17
+	VMOVUPS      192(BX), Z18
 	VMULPS       Z11, Z1, Z19
 	VMULPS       Z12, Z1, Z20
 	VMULPS       Z13, Z1, Z21
-	VFMADD231PS  Z14, Z0, Z18
+	VMULPS       Z14, Z1, Z22
 	VFMADD231PS  Z15, Z0, Z19
 	VFMADD231PS  Z16, Z0, Z20
 	VFMADD231PS  Z17, Z0, Z21
-	VPTESTMD     lanes_7f800000<>+0(SB), Z18, K7
-	VMOVAPS.Z    Z18, K7, Z18
+	VFMADD231PS  Z18, Z0, Z22
 	VPTESTMD     lanes_7f800000<>+0(SB), Z19, K7
 	VMOVAPS.Z    Z19, K7, Z19
 	VPTESTMD     lanes_7f800000<>+0(SB), Z20, K7
 	VMOVAPS.Z    Z20, K7, Z20
 	VPTESTMD     lanes_7f800000<>+0(SB), Z21, K7
 	VMOVAPS.Z    Z21, K7, Z21
-	VMOVUPS      Z18, (BX)
-	VMOVUPS      Z19, 64(BX)
-	VMOVUPS      Z20, 128(BX)
-	VMOVUPS      Z21, 192(BX)
-	VMULPS       Z10, Z2, Z10
+	VPTESTMD     lanes_7f800000<>+0(SB), Z22, K7
+	VMOVAPS.Z    Z22, K7, Z22
+	VMOVUPS      Z19, (BX)
+	VMOVUPS      Z20, 64(BX)
+	VMOVUPS      Z21, 128(BX)
+	VMOVUPS      Z22, 192(BX)
 	VMULPS       Z11, Z2, Z11
 	VMULPS       Z12, Z2, Z12
 	VMULPS       Z13, Z2, Z13
-	VFMADD231PS  Z18, Z3, Z10
+	VMULPS       Z14, Z2, Z14
 	VFMADD231PS  Z19, Z3, Z11
 	VFMADD231PS  Z20, Z3, Z12
 	VFMADD231PS  Z21, Z3, Z13
-	VFNMADD231PS Z10, Z4, Z6
-	VFNMADD231PS Z11, Z4, Z7
+	VFMADD231PS  Z22, Z3, Z14
+	VFNMADD231PS Z11, Z4, Z6
 	VFNMADD231PS Z12, Z4, Z8
 	VFNMADD231PS Z13, Z4, Z9
+	VFNMADD231PS Z14, Z4, Z10
 	VMOVUPS      Z6, (AX)
-	VMOVUPS      Z7, 64(AX)
-	VMOVUPS      Z8, 128(AX)
-	VMOVUPS      Z9, 192(AX)
+	VMOVUPS      Z8, 64(AX)
+	VMOVUPS      Z9, 128(AX)
+	VMOVUPS      Z10, 192(AX)
 	ADDQ         $+256, AX
 	ADDQ         $+256, BX
 	ADDQ         $+256, CX
@@ -4504,19 +4411,19 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (AX), Z9
-	VMOVUPS      (CX), Z8
-	VFMADD231PS  Z9, Z5, Z8
-	VMOVUPS      (BX), Z7
-	VMULPS       Z8, Z1, Z6
-	VFMADD231PS  Z7, Z0, Z6
+	VMOVUPS      (AX), Z10
+	VMOVUPS      (CX), Z9
+	VFMADD231PS  Z10, Z5, Z9
+	VMOVUPS      (BX), Z8
+	VMULPS       Z9, Z1, Z6
+	VFMADD231PS  Z8, Z0, Z6
 	VPTESTMD     lanes_7f800000<>+0(SB), Z6, K7
 	VMOVAPS.Z    Z6, K7, Z6
 	VMOVUPS      Z6, (BX)
-	VMULPS       Z8, Z2, Z8
-	VFMADD231PS  Z6, Z3, Z8
-	VFNMADD231PS Z8, Z4, Z9
-	VMOVUPS      Z9, (AX)
+	VMULPS       Z9, Z2, Z9
+	VFMADD231PS  Z6, Z3, Z9
+	VFNMADD231PS Z9, Z4, Z10
+	VMOVUPS      Z10, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -4530,19 +4437,19 @@ vectors_end:
 	MOVL         $0x0000ffff, R13
 	BZHIL        DX, R13, R13
 	KMOVW        R13, K1
-	VMOVUPS.Z    (AX), K1, Z9
-	VMOVUPS.Z    (CX), K1, Z8
-	VFMADD231PS  Z9, Z5, Z8
+	VMOVUPS.Z    (AX), K1, Z10
+	VMOVUPS.Z    (CX), K1, Z9
+	VFMADD231PS  Z10, Z5, Z9
 	VMOVUPS.Z    (BX), K1, Z6
-	VMULPS       Z8, Z1, Z7
-	VFMADD231PS  Z6, Z0, Z7
-	VPTESTMD     lanes_7f800000<>+0(SB), Z7, K7
-	VMOVAPS.Z    Z7, K7, Z7
-	VMOVUPS      Z7, K1, (BX)
-	VMULPS       Z8, Z2, Z8
-	VFMADD231PS  Z7, Z3, Z8
-	VFNMADD231PS Z8, Z4, Z9
-	VMOVUPS      Z9, K1, (AX)
+	VMULPS       Z9, Z1, Z8
+	VFMADD231PS  Z6, Z0, Z8
+	VPTESTMD     lanes_7f800000<>+0(SB), Z8, K7
+	VMOVAPS.Z    Z8, K7, Z8
+	VMOVUPS      Z8, K1, (BX)
+	VMULPS       Z9, Z2, Z9
+	VFMADD231PS  Z8, Z3, Z9
+	VFNMADD231PS Z9, Z4, Z10
+	VMOVUPS      Z10, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -4940,186 +4847,109 @@ TEXT ·AdamBoundedAVX512(SB), NOSPLIT, $0-80
 	VBROADCASTSS decay+68(FP), Z7
 	VBROADCASTSS keep+72(FP), Z8
 	VBROADCASTSS scaled2+76(FP), Z9
-	SUBQ         $+64, SI
+	VMOVUPS      lanes_00800000<>+0(SB), Z11
+	SUBQ         $+32, SI
 	JL           blocks_end
 
 blocks:
 	VMOVUPS       (AX), Z10
-	VMOVUPS       64(AX), Z11
-	VMOVUPS       128(AX), Z12
-	VMOVUPS       192(AX), Z13
-	VMOVUPS       (DX), Z14
-	VMOVUPS       64(DX), Z15
-	VMOVUPS       128(DX), Z16
-	VMOVUPS       192(DX), Z17
-	VFMADD231PS   Z10, Z7, Z14
-	VFMADD231PS   Z11, Z7, Z15
-	VFMADD231PS   Z12, Z7, Z16
-	VFMADD231PS   Z13, Z7, Z17
-	VMOVUPS       (BX), Z18
-	VMOVUPS       64(BX), Z19
-	VMOVUPS       128(BX), Z20
-	VMOVUPS       192(BX), Z21
-	VMULPS        Z14, Z1, Z22
-	VMULPS        Z15, Z1, Z23
-	VMULPS        Z16, Z1, Z24
-	VMULPS        Z17, Z1, Z25
-	VFMADD231PS   Z18, Z0, Z22
-	VFMADD231PS   Z19, Z0, Z23
-	VFMADD231PS   Z20, Z0, Z24
-	VFMADD231PS   Z21, Z0, Z25
-	VPTESTMD      lanes_7f800000<>+0(SB), Z22, K7
-	VMOVAPS.Z     Z22, K7, Z22
-	VPTESTMD      lanes_7f800000<>+0(SB), Z23, K7
-	VMOVAPS.Z     Z23, K7, Z23
-	VPTESTMD      lanes_7f800000<>+0(SB), Z24, K7
-	VMOVAPS.Z     Z24, K7, Z24
-	VPTESTMD      lanes_7f800000<>+0(SB), Z25, K7
-	VMOVAPS.Z     Z25, K7, Z25
-	VMOVUPS       Z22, (BX)
-	VMOVUPS       Z23, 64(BX)
-	VMOVUPS       Z24, 128(BX)
-	VMOVUPS       Z25, 192(BX)
-	VMOVUPS       (CX), Z21
-	VMOVUPS       64(CX), Z20
-	VMOVUPS       128(CX), Z19
-	VMOVUPS       192(CX), Z18
-	VMULPS        Z14, Z3, Z26
-	VMULPS        Z15, Z3, Z27
-	VMULPS        Z16, Z3, Z28
-	VMULPS        Z17, Z3, Z29
-	VMULPS        Z14, Z26, Z14
-	VMULPS        Z15, Z27, Z15
-	VMULPS        Z16, Z28, Z16
-	VMULPS        Z17, Z29, Z17
-	VFMADD231PS   Z21, Z2, Z14
-	VFMADD231PS   Z20, Z2, Z15
-	VFMADD231PS   Z19, Z2, Z16
-	VFMADD231PS   Z18, Z2, Z17
-	VPTESTMD      lanes_7f800000<>+0(SB), Z14, K7
-	VMOVAPS.Z     Z14, K7, Z14
-	VPTESTMD      lanes_7f800000<>+0(SB), Z15, K7
-	VMOVAPS.Z     Z15, K7, Z15
-	VPTESTMD      lanes_7f800000<>+0(SB), Z16, K7
-	VMOVAPS.Z     Z16, K7, Z16
+	VMOVUPS       64(AX), Z12
+	VMOVUPS       (DX), Z13
+	VMOVUPS       64(DX), Z14
+	VFMADD231PS   Z10, Z7, Z13
+	VFMADD231PS   Z12, Z7, Z14
+	VMOVUPS       (BX), Z15
+	VMOVUPS       64(BX), Z16
+	VMULPS        Z13, Z1, Z17
+	VMULPS        Z14, Z1, Z18
+	VFMADD231PS   Z15, Z0, Z17
+	VFMADD231PS   Z16, Z0, Z18
 	VPTESTMD      lanes_7f800000<>+0(SB), Z17, K7
 	VMOVAPS.Z     Z17, K7, Z17
-	VMOVUPS       Z14, (CX)
-	VMOVUPS       Z15, 64(CX)
-	VMOVUPS       Z16, 128(CX)
-	VMOVUPS       Z17, 192(CX)
-	VMULPS        Z5, Z14, Z18
-	VSQRTPS       Z18, Z18
-	VADDPS        Z6, Z18, Z18
-	VMULPS        Z9, Z15, Z19
-	VRSQRT14PS    Z19, Z21
-	VMULPS        Z21, Z19, Z20
-	VMULPS        lanes_3f000000<>+0(SB), Z21, Z21
-	VMOVUPS       lanes_3f000000<>+0(SB), Z29
-	VFNMADD231PS  Z20, Z21, Z29
-	VFMADD231PS   Z29, Z20, Z20
-	VFMADD231PS   Z29, Z21, Z21
-	VFNMADD231PS  Z20, Z20, Z19
-	VPTESTMD      Z15, Z15, K7
-	VFMADD213PS.Z Z20, Z21, K7, Z19
-	VPTESTNMD     lanes_007ffffe<>+0(SB), Z19, K7, K6
-	VFPCLASSPSZ   $0x99, Z19, K7
+	VPTESTMD      lanes_7f800000<>+0(SB), Z18, K7
+	VMOVAPS.Z     Z18, K7, Z18
+	VMOVUPS       Z17, (BX)
+	VMOVUPS       Z18, 64(BX)
+	VMOVUPS       (CX), Z16
+	VMOVUPS       64(CX), Z15
+	VMULPS        Z13, Z3, Z19
+	VMULPS        Z14, Z3, Z20
+	VMULPS        Z13, Z19, Z13
+	VMULPS        Z14, Z20, Z14
+	VFMADD231PS   Z16, Z2, Z13
+	VFMADD231PS   Z15, Z2, Z14
+	VPTESTMD      lanes_7f800000<>+0(SB), Z13, K7
+	VMOVAPS.Z     Z13, K7, Z13
+	VPTESTMD      lanes_7f800000<>+0(SB), Z14, K7
+	VMOVAPS.Z     Z14, K7, Z14
+	VMOVUPS       Z13, (CX)
+	VMOVUPS       Z14, 64(CX)
+	VMULPS        Z5, Z13, Z15
+	VSQRTPS       Z15, Z15
+	VADDPS        Z6, Z15, Z15
+	VMULPS        Z9, Z14, Z16
+	VRSQRT14PS    Z16, Z19
+	VMULPS        Z19, Z16, Z20
+	VMULPS        lanes_3f000000<>+0(SB), Z19, Z19
+	VMOVUPS       lanes_3f000000<>+0(SB), Z21
+	VFNMADD231PS  Z20, Z19, Z21
+	VFMADD231PS   Z21, Z20, Z20
+	VFMADD231PS   Z21, Z19, Z19
+	VFNMADD231PS  Z20, Z20, Z16
+	VPTESTMD      Z14, Z14, K7
+	VFMADD213PS.Z Z20, Z19, K7, Z16
+	VPTESTNMD     lanes_007ffffe<>+0(SB), Z16, K7, K6
+	VFPCLASSPSZ   $0x99, Z16, K7
 	KORTESTW      K6, K7
 	JNE           root_again2
-	VMOVAPS       Z6, Z14
-	VFMADD231PS   lanes_39800000<>+0(SB), Z19, Z14
+	VMOVAPS       Z6, Z13
+	VFMADD231PS   lanes_39800000<>+0(SB), Z16, Z13
 
 root_done2:
-	VMULPS        Z9, Z16, Z29
-	VRSQRT14PS    Z29, Z20
-	VMULPS        Z20, Z29, Z21
-	VMULPS        lanes_3f000000<>+0(SB), Z20, Z20
-	VMOVUPS       lanes_3f000000<>+0(SB), Z19
-	VFNMADD231PS  Z21, Z20, Z19
-	VFMADD231PS   Z19, Z21, Z21
-	VFMADD231PS   Z19, Z20, Z20
-	VFNMADD231PS  Z21, Z21, Z29
-	VPTESTMD      Z16, Z16, K7
-	VFMADD213PS.Z Z21, Z20, K7, Z29
-	VPTESTNMD     lanes_007ffffe<>+0(SB), Z29, K7, K6
-	VFPCLASSPSZ   $0x99, Z29, K7
-	KORTESTW      K6, K7
-	JNE           root_again3
-	VMOVAPS       Z6, Z15
-	VFMADD231PS   lanes_39800000<>+0(SB), Z29, Z15
-
-root_done3:
-	VMULPS        Z9, Z17, Z19
-	VRSQRT14PS    Z19, Z21
-	VMULPS        Z21, Z19, Z20
-	VMULPS        lanes_3f000000<>+0(SB), Z21, Z21
-	VMOVUPS       lanes_3f000000<>+0(SB), Z29
-	VFNMADD231PS  Z20, Z21, Z29
-	VFMADD231PS   Z29, Z20, Z20
-	VFMADD231PS   Z29, Z21, Z21
-	VFNMADD231PS  Z20, Z20, Z19
-	VPTESTMD      Z17, Z17, K7
-	VFMADD213PS.Z Z20, Z21, K7, Z19
-	VPTESTNMD     lanes_007ffffe<>+0(SB), Z19, K7, K6
-	VFPCLASSPSZ   $0x99, Z19, K7
-	KORTESTW      K6, K7
-	JNE           root_again4
-	VMOVAPS       Z6, Z16
-	VFMADD231PS   lanes_39800000<>+0(SB), Z19, Z16
-
-root_done4:
-	VDIVPS       Z18, Z22, Z18
-	VDIVPS       Z14, Z23, Z14
-	VDIVPS       Z15, Z24, Z15
-	VDIVPS       Z16, Z25, Z16
+	VDIVPS       Z15, Z17, Z15
+	VDIVPS       Z13, Z18, Z13
 	VMULPS       Z10, Z8, Z10
-	VMULPS       Z11, Z8, Z11
 	VMULPS       Z12, Z8, Z12
-	VMULPS       Z13, Z8, Z13
-	VFNMADD231PS Z18, Z4, Z10
-	VFNMADD231PS Z14, Z4, Z11
-	VFNMADD231PS Z15, Z4, Z12
-	VFNMADD231PS Z16, Z4, Z13
+	VFNMADD231PS Z15, Z4, Z10
+	VFNMADD231PS Z13, Z4, Z12
 	VMOVUPS      Z10, (AX)
-	VMOVUPS      Z11, 64(AX)
-	VMOVUPS      Z12, 128(AX)
-	VMOVUPS      Z13, 192(AX)
-	ADDQ         $+256, AX
-	ADDQ         $+256, BX
-	ADDQ         $+256, CX
-	ADDQ         $+256, DX
-	SUBQ         $+64, SI
+	VMOVUPS      Z12, 64(AX)
+	ADDQ         $+128, AX
+	ADDQ         $+128, BX
+	ADDQ         $+128, CX
+	ADDQ         $+128, DX
+	SUBQ         $+32, SI
 	JGE          blocks
 
 blocks_end:
-	ADDQ $+64, SI
+	ADDQ $+32, SI
 	SUBQ $+16, SI
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (AX), Z13
-	VMOVUPS      (DX), Z12
-	VFMADD231PS  Z13, Z7, Z12
-	VMOVUPS      (BX), Z11
-	VMULPS       Z12, Z1, Z10
-	VFMADD231PS  Z11, Z0, Z10
+	VMOVUPS      (AX), Z12
+	VMOVUPS      (DX), Z10
+	VFMADD231PS  Z12, Z7, Z10
+	VMOVUPS      (BX), Z13
+	VMULPS       Z10, Z1, Z15
+	VFMADD231PS  Z13, Z0, Z15
+	VPTESTMD     lanes_7f800000<>+0(SB), Z15, K7
+	VMOVAPS.Z    Z15, K7, Z15
+	VMOVUPS      Z15, (BX)
+	VMOVUPS      (CX), Z13
+	VMULPS       Z10, Z3, Z18
+	VMULPS       Z10, Z18, Z10
+	VFMADD231PS  Z13, Z2, Z10
 	VPTESTMD     lanes_7f800000<>+0(SB), Z10, K7
 	VMOVAPS.Z    Z10, K7, Z10
-	VMOVUPS      Z10, (BX)
-	VMOVUPS      (CX), Z11
-	VMULPS       Z12, Z3, Z16
-	VMULPS       Z12, Z16, Z12
-	VFMADD231PS  Z11, Z2, Z12
-	VPTESTMD     lanes_7f800000<>+0(SB), Z12, K7
-	VMOVAPS.Z    Z12, K7, Z12
-	VMOVUPS      Z12, (CX)
-	VMULPS       Z5, Z12, Z11
-	VSQRTPS      Z11, Z11
-	VADDPS       Z6, Z11, Z11
-	VDIVPS       Z11, Z10, Z11
-	VMULPS       Z13, Z8, Z13
-	VFNMADD231PS Z11, Z4, Z13
-	VMOVUPS      Z13, (AX)
+	VMOVUPS      Z10, (CX)
+	VMULPS       Z5, Z10, Z13
+	VSQRTPS      Z13, Z13
+	VADDPS       Z6, Z13, Z13
+	VDIVPS       Z13, Z15, Z13
+	VMULPS       Z12, Z8, Z12
+	VFNMADD231PS Z13, Z4, Z12
+	VMOVUPS      Z12, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -5134,51 +4964,39 @@ vectors_end:
 	MOVL         $0x0000ffff, R13
 	BZHIL        SI, R13, R13
 	KMOVW        R13, K1
-	VMOVUPS.Z    (AX), K1, Z13
-	VMOVUPS.Z    (DX), K1, Z11
-	VFMADD231PS  Z13, Z7, Z11
-	VMOVUPS.Z    (BX), K1, Z10
-	VMULPS       Z11, Z1, Z12
-	VFMADD231PS  Z10, Z0, Z12
-	VPTESTMD     lanes_7f800000<>+0(SB), Z12, K7
-	VMOVAPS.Z    Z12, K7, Z12
-	VMOVUPS      Z12, K1, (BX)
-	VMOVUPS.Z    (CX), K1, Z10
-	VMULPS       Z11, Z3, Z16
-	VMULPS       Z11, Z16, Z11
-	VFMADD231PS  Z10, Z2, Z11
-	VPTESTMD     lanes_7f800000<>+0(SB), Z11, K7
-	VMOVAPS.Z    Z11, K7, Z11
-	VMOVUPS      Z11, K1, (CX)
-	VMULPS       Z5, Z11, Z10
-	VSQRTPS      Z10, Z10
-	VADDPS       Z6, Z10, Z10
-	VDIVPS       Z10, Z12, Z10
-	VMULPS       Z13, Z8, Z13
-	VFNMADD231PS Z10, Z4, Z13
-	VMOVUPS      Z13, K1, (AX)
+	VMOVUPS.Z    (AX), K1, Z12
+	VMOVUPS.Z    (DX), K1, Z13
+	VFMADD231PS  Z12, Z7, Z13
+	VMOVUPS.Z    (BX), K1, Z15
+	VMULPS       Z13, Z1, Z10
+	VFMADD231PS  Z15, Z0, Z10
+	VPTESTMD     lanes_7f800000<>+0(SB), Z10, K7
+	VMOVAPS.Z    Z10, K7, Z10
+	VMOVUPS      Z10, K1, (BX)
+	VMOVUPS.Z    (CX), K1, Z15
+	VMULPS       Z13, Z3, Z18
+	VMULPS       Z13, Z18, Z13
+	VFMADD231PS  Z15, Z2, Z13
+	VPTESTMD     lanes_7f800000<>+0(SB), Z13, K7
+	VMOVAPS.Z    Z13, K7, Z13
+	VMOVUPS      Z13, K1, (CX)
+	VMULPS       Z5, Z13, Z15
+	VSQRTPS      Z15, Z15
+	VADDPS       Z6, Z15, Z15
+	VDIVPS       Z15, Z10, Z15
+	VMULPS       Z12, Z8, Z12
+	VFNMADD231PS Z15, Z4, Z12
+	VMOVUPS      Z12, K1, (AX)
 
 done:
 	VZEROUPPER
 	RET
 
 root_again2:
-	VMULPS  Z5, Z15, Z14
-	VSQRTPS Z14, Z14
-	VADDPS  Z6, Z14, Z14
+	VMULPS  Z5, Z14, Z13
+	VSQRTPS Z13, Z13
+	VADDPS  Z6, Z13, Z13
 	JMP     root_done2
-
-root_again3:
-	VMULPS  Z5, Z16, Z15
-	VSQRTPS Z15, Z15
-	VADDPS  Z6, Z15, Z15
-	JMP     root_done3
-
-root_again4:
-	VMULPS  Z5, Z17, Z16
-	VSQRTPS Z16, Z16
-	VADDPS  Z6, Z16, Z16
-	JMP     root_done4
 
 DATA lanes_3f000000<>+0(SB)/4, $0x3f000000
 DATA lanes_3f000000<>+4(SB)/4, $0x3f000000
@@ -5237,29 +5055,26 @@ GLOBL lanes_39800000<>(SB), RODATA|NOPTR, $64
 // func ReluAVX2(dst *float32, x *float32, n int)
 // Requires: AVX
 TEXT ·ReluAVX2(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), BX
-	MOVQ n+16(FP), CX
-	SUBQ $+32, CX
-	JL   blocks_end
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    n+16(FP), CX
+	VMOVUPS lanes_00000000<>+0(SB), Y1
+	SUBQ    $+32, CX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y1
-	VMOVUPS 64(BX), Y2
-	VMOVUPS 96(BX), Y3
-	VMOVUPS lanes_00000000<>+0(SB), Y4
-	VMAXPS  Y0, Y4, Y0
-	VMOVUPS lanes_00000000<>+0(SB), Y4
-	VMAXPS  Y1, Y4, Y1
-	VMOVUPS lanes_00000000<>+0(SB), Y4
-	VMAXPS  Y2, Y4, Y2
-	VMOVUPS lanes_00000000<>+0(SB), Y4
-	VMAXPS  Y3, Y4, Y3
+	VMOVUPS 32(BX), Y2
+	VMOVUPS 64(BX), Y3
+	VMOVUPS 96(BX), Y4
+	VMAXPS  Y0, Y1, Y0
+	VMAXPS  Y2, Y1, Y2
+	VMAXPS  Y3, Y1, Y3
+	VMAXPS  Y4, Y1, Y4
 	VMOVUPS Y0, (AX)
-	VMOVUPS Y1, 32(AX)
-	VMOVUPS Y2, 64(AX)
-	VMOVUPS Y3, 96(AX)
+	VMOVUPS Y2, 32(AX)
+	VMOVUPS Y3, 64(AX)
+	VMOVUPS Y4, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	SUBQ    $+32, CX
@@ -5271,10 +5086,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Y3
-	VMOVUPS lanes_00000000<>+0(SB), Y2
-	VMAXPS  Y3, Y2, Y3
-	VMOVUPS Y3, (AX)
+	VMOVUPS (BX), Y4
+	VMAXPS  Y4, Y1, Y4
+	VMOVUPS Y4, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	SUBQ    $+8, CX
@@ -5286,12 +5100,11 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), R13
 	NEGQ       CX
-	VMOVUPS    32(R13)(CX*4), Y3
+	VMOVUPS    32(R13)(CX*4), Y4
 	NEGQ       CX
-	VMASKMOVPS (BX), Y3, Y2
-	VMOVUPS    lanes_00000000<>+0(SB), Y1
-	VMAXPS     Y2, Y1, Y2
-	VMASKMOVPS Y2, Y3, (AX)
+	VMASKMOVPS (BX), Y4, Y3
+	VMAXPS     Y3, Y1, Y3
+	VMASKMOVPS Y3, Y4, (AX)
 
 done:
 	VZEROUPPER
@@ -5300,29 +5113,26 @@ done:
 // func ReluAVX512(dst *float32, x *float32, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·ReluAVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), BX
-	MOVQ n+16(FP), CX
-	SUBQ $+64, CX
-	JL   blocks_end
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    n+16(FP), CX
+	VMOVUPS lanes_00000000<>+0(SB), Z1
+	SUBQ    $+64, CX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS lanes_00000000<>+0(SB), Z4
-	VMAXPS  Z0, Z4, Z0
-	VMOVUPS lanes_00000000<>+0(SB), Z4
-	VMAXPS  Z1, Z4, Z1
-	VMOVUPS lanes_00000000<>+0(SB), Z4
-	VMAXPS  Z2, Z4, Z2
-	VMOVUPS lanes_00000000<>+0(SB), Z4
-	VMAXPS  Z3, Z4, Z3
+	VMOVUPS 64(BX), Z2
+	VMOVUPS 128(BX), Z3
+	VMOVUPS 192(BX), Z4
+	VMAXPS  Z0, Z1, Z0
+	VMAXPS  Z2, Z1, Z2
+	VMAXPS  Z3, Z1, Z3
+	VMAXPS  Z4, Z1, Z4
 	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	VMOVUPS Z2, 128(AX)
-	VMOVUPS Z3, 192(AX)
+	VMOVUPS Z2, 64(AX)
+	VMOVUPS Z3, 128(AX)
+	VMOVUPS Z4, 192(AX)
 	ADDQ    $+256, AX
 	ADDQ    $+256, BX
 	SUBQ    $+64, CX
@@ -5334,10 +5144,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Z3
-	VMOVUPS lanes_00000000<>+0(SB), Z2
-	VMAXPS  Z3, Z2, Z3
-	VMOVUPS Z3, (AX)
+	VMOVUPS (BX), Z4
+	VMAXPS  Z4, Z1, Z4
+	VMOVUPS Z4, (AX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, BX
 	SUBQ    $+16, CX
@@ -5350,10 +5159,9 @@ vectors_end:
 	MOVL      $0x0000ffff, R13
 	BZHIL     CX, R13, R13
 	KMOVW     R13, K1
-	VMOVUPS.Z (BX), K1, Z3
-	VMOVUPS   lanes_00000000<>+0(SB), Z2
-	VMAXPS    Z3, Z2, Z3
-	VMOVUPS   Z3, K1, (AX)
+	VMOVUPS.Z (BX), K1, Z4
+	VMAXPS    Z4, Z1, Z4
+	VMOVUPS   Z4, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -5362,38 +5170,35 @@ done:
 // func ReluBackwardAVX2(dx *float32, dy *float32, y *float32, n int)
 // Requires: AVX
 TEXT ·ReluBackwardAVX2(SB), NOSPLIT, $0-32
-	MOVQ dx+0(FP), AX
-	MOVQ dy+8(FP), BX
-	MOVQ y+16(FP), CX
-	MOVQ n+24(FP), DX
-	SUBQ $+32, DX
-	JL   blocks_end
+	MOVQ    dx+0(FP), AX
+	MOVQ    dy+8(FP), BX
+	MOVQ    y+16(FP), CX
+	MOVQ    n+24(FP), DX
+	VMOVUPS lanes_00000000<>+0(SB), Y1
+	SUBQ    $+32, DX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS 64(CX), Y2
-	VMOVUPS 96(CX), Y3
-	VMOVUPS lanes_00000000<>+0(SB), Y4
-	VCMPPS  $0x01, Y0, Y4, Y0
-	VMOVUPS lanes_00000000<>+0(SB), Y4
-	VCMPPS  $0x01, Y1, Y4, Y1
-	VMOVUPS lanes_00000000<>+0(SB), Y4
-	VCMPPS  $0x01, Y2, Y4, Y2
-	VMOVUPS lanes_00000000<>+0(SB), Y4
-	VCMPPS  $0x01, Y3, Y4, Y3
-	VMOVUPS (BX), Y4
-	VMOVUPS 32(BX), Y5
-	VMOVUPS 64(BX), Y6
-	VMOVUPS 96(BX), Y7
-	VANDPS  Y4, Y0, Y4
-	VANDPS  Y5, Y1, Y5
+	VMOVUPS 32(CX), Y2
+	VMOVUPS 64(CX), Y3
+	VMOVUPS 96(CX), Y4
+	VCMPPS  $0x01, Y0, Y1, Y0
+	VCMPPS  $0x01, Y2, Y1, Y2
+	VCMPPS  $0x01, Y3, Y1, Y3
+	VCMPPS  $0x01, Y4, Y1, Y4
+	VMOVUPS (BX), Y5
+	VMOVUPS 32(BX), Y6
+	VMOVUPS 64(BX), Y7
+	VMOVUPS 96(BX), Y8
+	VANDPS  Y5, Y0, Y5
 	VANDPS  Y6, Y2, Y6
 	VANDPS  Y7, Y3, Y7
-	VMOVUPS Y4, (AX)
-	VMOVUPS Y5, 32(AX)
-	VMOVUPS Y6, 64(AX)
-	VMOVUPS Y7, 96(AX)
+	VANDPS  Y8, Y4, Y8
+	VMOVUPS Y5, (AX)
+	VMOVUPS Y6, 32(AX)
+	VMOVUPS Y7, 64(AX)
+	VMOVUPS Y8, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	ADDQ    $+128, CX
@@ -5406,12 +5211,11 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (CX), Y7
-	VMOVUPS lanes_00000000<>+0(SB), Y6
-	VCMPPS  $0x01, Y7, Y6, Y7
-	VMOVUPS (BX), Y6
-	VANDPS  Y6, Y7, Y6
-	VMOVUPS Y6, (AX)
+	VMOVUPS (CX), Y8
+	VCMPPS  $0x01, Y8, Y1, Y8
+	VMOVUPS (BX), Y7
+	VANDPS  Y7, Y8, Y7
+	VMOVUPS Y7, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	ADDQ    $+32, CX
@@ -5424,14 +5228,13 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), R13
 	NEGQ       DX
-	VMOVUPS    32(R13)(DX*4), Y6
+	VMOVUPS    32(R13)(DX*4), Y7
 	NEGQ       DX
-	VMASKMOVPS (CX), Y6, Y7
-	VMOVUPS    lanes_00000000<>+0(SB), Y5
-	VCMPPS     $0x01, Y7, Y5, Y7
-	VMASKMOVPS (BX), Y6, Y5
-	VANDPS     Y5, Y7, Y5
-	VMASKMOVPS Y5, Y6, (AX)
+	VMASKMOVPS (CX), Y7, Y8
+	VCMPPS     $0x01, Y8, Y1, Y8
+	VMASKMOVPS (BX), Y7, Y6
+	VANDPS     Y6, Y8, Y6
+	VMASKMOVPS Y6, Y7, (AX)
 
 done:
 	VZEROUPPER
@@ -5440,37 +5243,34 @@ done:
 // func ReluBackwardAVX512(dx *float32, dy *float32, y *float32, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·ReluBackwardAVX512(SB), NOSPLIT, $0-32
-	MOVQ dx+0(FP), AX
-	MOVQ dy+8(FP), BX
-	MOVQ y+16(FP), CX
-	MOVQ n+24(FP), DX
-	SUBQ $+64, DX
-	JL   blocks_end
+	MOVQ    dx+0(FP), AX
+	MOVQ    dy+8(FP), BX
+	MOVQ    y+16(FP), CX
+	MOVQ    n+24(FP), DX
+	VMOVUPS lanes_00000000<>+0(SB), Z1
+	SUBQ    $+64, DX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS   (CX), Z0
-	VMOVUPS   64(CX), Z1
-	VMOVUPS   128(CX), Z2
-	VMOVUPS   192(CX), Z3
-	VMOVUPS   lanes_00000000<>+0(SB), Z4
-	VCMPPS    $0x01, Z0, Z4, K2
-	VMOVUPS   lanes_00000000<>+0(SB), Z0
-	VCMPPS    $0x01, Z1, Z0, K3
-	VMOVUPS   lanes_00000000<>+0(SB), Z1
-	VCMPPS    $0x01, Z2, Z1, K4
-	VMOVUPS   lanes_00000000<>+0(SB), Z2
-	VCMPPS    $0x01, Z3, Z2, K5
-	VMOVUPS   (BX), Z3
-	VMOVUPS   64(BX), Z2
-	VMOVUPS   128(BX), Z1
+	VMOVUPS   64(CX), Z2
+	VMOVUPS   128(CX), Z3
+	VMOVUPS   192(CX), Z4
+	VCMPPS    $0x01, Z0, Z1, K2
+	VCMPPS    $0x01, Z2, Z1, K3
+	VCMPPS    $0x01, Z3, Z1, K4
+	VCMPPS    $0x01, Z4, Z1, K5
+	VMOVUPS   (BX), Z4
+	VMOVUPS   64(BX), Z3
+	VMOVUPS   128(BX), Z2
 	VMOVUPS   192(BX), Z0
-	VMOVAPS.Z Z3, K2, Z3
-	VMOVAPS.Z Z2, K3, Z2
-	VMOVAPS.Z Z1, K4, Z1
+	VMOVAPS.Z Z4, K2, Z4
+	VMOVAPS.Z Z3, K3, Z3
+	VMOVAPS.Z Z2, K4, Z2
 	VMOVAPS.Z Z0, K5, Z0
-	VMOVUPS   Z3, (AX)
-	VMOVUPS   Z2, 64(AX)
-	VMOVUPS   Z1, 128(AX)
+	VMOVUPS   Z4, (AX)
+	VMOVUPS   Z3, 64(AX)
+	VMOVUPS   Z2, 128(AX)
 	VMOVUPS   Z0, 192(AX)
 	ADDQ      $+256, AX
 	ADDQ      $+256, BX
@@ -5485,7 +5285,6 @@ blocks_end:
 
 vectors:
 	VMOVUPS   (CX), Z0
-	VMOVUPS   lanes_00000000<>+0(SB), Z1
 	VCMPPS    $0x01, Z0, Z1, K5
 	VMOVUPS   (BX), Z0
 	VMOVAPS.Z Z0, K5, Z0
@@ -5504,7 +5303,6 @@ vectors_end:
 	BZHIL     DX, R13, R13
 	KMOVW     R13, K1
 	VMOVUPS.Z (CX), K1, Z0
-	VMOVUPS   lanes_00000000<>+0(SB), Z1
 	VCMPPS    $0x01, Z0, Z1, K5
 	VMOVUPS.Z (BX), K1, Z0
 	VMOVAPS.Z Z0, K5, Z0
@@ -5517,71 +5315,70 @@ done:
 // func TanhAVX2(dst *float32, x *float32, n int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·TanhAVX2(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), BX
-	MOVQ n+16(FP), CX
-	SUBQ $+16, CX
-	JL   blocks_end
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    n+16(FP), CX
+	VMOVUPS lanes_80000000<>+0(SB), Y1
+	VMOVUPS lanes_c111999a<>+0(SB), Y2
+	VMOVUPS lanes_4038aa3b<>+0(SB), Y3
+	SUBQ    $+16, CX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS      (BX), Y0
-	VMOVUPS      32(BX), Y1
-	VORPS        lanes_80000000<>+0(SB), Y0, Y2
-	VORPS        lanes_80000000<>+0(SB), Y1, Y3
-	VMOVUPS      lanes_c111999a<>+0(SB), Y4
-	VMAXPS       Y2, Y4, Y2
-	VMOVUPS      lanes_c111999a<>+0(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMOVUPS      lanes_4b40007f<>+0(SB), Y4
-	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y2, Y4
-	VMOVUPS      lanes_4b40007f<>+0(SB), Y5
-	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y3, Y5
-	VSUBPS       lanes_4b40007f<>+0(SB), Y4, Y6
-	VSUBPS       lanes_4b40007f<>+0(SB), Y5, Y7
-	VFNMADD231PS lanes_3eb17218<>+0(SB), Y6, Y2
-	VFNMADD231PS lanes_3eb17218<>+0(SB), Y7, Y3
-	VFNMADD231PS lanes_b082e308<>+0(SB), Y6, Y2
-	VFNMADD231PS lanes_b082e308<>+0(SB), Y7, Y3
-	VMOVUPS      lanes_3e091cd5<>+0(SB), Y7
-	VFMADD231PS  lanes_3d352284<>+0(SB), Y2, Y7
-	VMOVUPS      lanes_3e091cd5<>+0(SB), Y6
-	VFMADD231PS  lanes_3d352284<>+0(SB), Y3, Y6
-	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y2, Y7
-	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y3, Y6
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y2, Y7
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y3, Y6
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y2, Y7
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y3, Y6
-	VMULPS       Y2, Y2, Y8
-	VMULPS       Y3, Y3, Y9
-	VFMADD231PS  Y7, Y8, Y2
-	VFMADD231PS  Y6, Y9, Y3
-	VPSLLD       $0x17, Y4, Y4
-	VPSLLD       $0x17, Y5, Y5
-	VMOVUPS      lanes_3f000000<>+0(SB), Y6
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y4, Y6
+	VMOVUPS      32(BX), Y4
+	VORPS        Y1, Y0, Y5
+	VORPS        Y1, Y4, Y6
+	VMAXPS       Y5, Y2, Y5
+	VMAXPS       Y6, Y2, Y6
+	VMOVUPS      lanes_4b40007f<>+0(SB), Y7
+	VFMADD231PS  Y3, Y5, Y7
+	VMOVUPS      lanes_4b40007f<>+0(SB), Y8
+	VFMADD231PS  Y3, Y6, Y8
+	VSUBPS       lanes_4b40007f<>+0(SB), Y7, Y9
+	VSUBPS       lanes_4b40007f<>+0(SB), Y8, Y10
+	VFNMADD231PS lanes_3eb17218<>+0(SB), Y9, Y5
+	VFNMADD231PS lanes_3eb17218<>+0(SB), Y10, Y6
+	VFNMADD231PS lanes_b082e308<>+0(SB), Y9, Y5
+	VFNMADD231PS lanes_b082e308<>+0(SB), Y10, Y6
+	VMOVUPS      lanes_3e091cd5<>+0(SB), Y10
+	VFMADD231PS  lanes_3d352284<>+0(SB), Y5, Y10
+	VMOVUPS      lanes_3e091cd5<>+0(SB), Y9
+	VFMADD231PS  lanes_3d352284<>+0(SB), Y6, Y9
+	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y5, Y10
+	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y6, Y9
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y5, Y10
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y6, Y9
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y5, Y10
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y6, Y9
+	VMULPS       Y5, Y5, Y11
+	VMULPS       Y6, Y6, Y12
+	VFMADD231PS  Y10, Y11, Y5
+	VFMADD231PS  Y9, Y12, Y6
+	VPSLLD       $0x17, Y7, Y7
+	VPSLLD       $0x17, Y8, Y8
 	VMOVUPS      lanes_3f000000<>+0(SB), Y9
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y5, Y9
-	VFNMADD231PS Y2, Y4, Y6
-	VFNMADD231PS Y3, Y5, Y9
-	VMOVUPS      lanes_3f000000<>+0(SB), Y7
-	VFMADD231PS  lanes_3f000000<>+0(SB), Y4, Y7
-	VMOVUPS      lanes_3f000000<>+0(SB), Y8
-	VFMADD231PS  lanes_3f000000<>+0(SB), Y5, Y8
-	VFMADD231PS  Y2, Y4, Y7
-	VFMADD231PS  Y3, Y5, Y8
-	VDIVPS       Y7, Y6, Y7
-	VDIVPS       Y8, Y9, Y8
-	VMOVUPS      lanes_80000000<>+0(SB), Y9
-	VANDNPS      Y7, Y9, Y7
-	VMOVUPS      lanes_80000000<>+0(SB), Y9
-	VANDNPS      Y8, Y9, Y8
-	VANDPS       lanes_80000000<>+0(SB), Y0, Y0
-	VANDPS       lanes_80000000<>+0(SB), Y1, Y1
-	VORPS        Y0, Y7, Y0
-	VORPS        Y1, Y8, Y1
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y7, Y9
+	VMOVUPS      lanes_3f000000<>+0(SB), Y12
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y8, Y12
+	VFNMADD231PS Y5, Y7, Y9
+	VFNMADD231PS Y6, Y8, Y12
+	VMOVUPS      lanes_3f000000<>+0(SB), Y10
+	VFMADD231PS  lanes_3f000000<>+0(SB), Y7, Y10
+	VMOVUPS      lanes_3f000000<>+0(SB), Y11
+	VFMADD231PS  lanes_3f000000<>+0(SB), Y8, Y11
+	VFMADD231PS  Y5, Y7, Y10
+	VFMADD231PS  Y6, Y8, Y11
+	VDIVPS       Y10, Y9, Y10
+	VDIVPS       Y11, Y12, Y11
+	VANDNPS      Y10, Y1, Y10
+	VANDNPS      Y11, Y1, Y11
+	VANDPS       Y1, Y0, Y0
+	VANDPS       Y1, Y4, Y4
+	VORPS        Y0, Y10, Y0
+	VORPS        Y4, Y11, Y4
 	VMOVUPS      Y0, (AX)
-	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y4, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	SUBQ         $+16, CX
@@ -5593,35 +5390,33 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Y1
-	VORPS        lanes_80000000<>+0(SB), Y1, Y0
-	VMOVUPS      lanes_c111999a<>+0(SB), Y8
-	VMAXPS       Y0, Y8, Y0
-	VMOVUPS      lanes_4b40007f<>+0(SB), Y8
-	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y0, Y8
-	VSUBPS       lanes_4b40007f<>+0(SB), Y8, Y7
-	VFNMADD231PS lanes_3eb17218<>+0(SB), Y7, Y0
-	VFNMADD231PS lanes_b082e308<>+0(SB), Y7, Y0
-	VMOVUPS      lanes_3e091cd5<>+0(SB), Y7
-	VFMADD231PS  lanes_3d352284<>+0(SB), Y0, Y7
-	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y0, Y7
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y0, Y7
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y0, Y7
-	VMULPS       Y0, Y0, Y9
-	VFMADD231PS  Y7, Y9, Y0
-	VPSLLD       $0x17, Y8, Y8
-	VMOVUPS      lanes_3f000000<>+0(SB), Y7
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y8, Y7
-	VFNMADD231PS Y0, Y8, Y7
-	VMOVUPS      lanes_3f000000<>+0(SB), Y9
-	VFMADD231PS  lanes_3f000000<>+0(SB), Y8, Y9
-	VFMADD231PS  Y0, Y8, Y9
-	VDIVPS       Y9, Y7, Y9
-	VMOVUPS      lanes_80000000<>+0(SB), Y7
-	VANDNPS      Y9, Y7, Y9
-	VANDPS       lanes_80000000<>+0(SB), Y1, Y1
-	VORPS        Y1, Y9, Y1
-	VMOVUPS      Y1, (AX)
+	VMOVUPS      (BX), Y4
+	VORPS        Y1, Y4, Y0
+	VMAXPS       Y0, Y2, Y0
+	VMOVUPS      lanes_4b40007f<>+0(SB), Y11
+	VFMADD231PS  Y3, Y0, Y11
+	VSUBPS       lanes_4b40007f<>+0(SB), Y11, Y10
+	VFNMADD231PS lanes_3eb17218<>+0(SB), Y10, Y0
+	VFNMADD231PS lanes_b082e308<>+0(SB), Y10, Y0
+	VMOVUPS      lanes_3e091cd5<>+0(SB), Y10
+	VFMADD231PS  lanes_3d352284<>+0(SB), Y0, Y10
+	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y0, Y10
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y0, Y10
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y0, Y10
+	VMULPS       Y0, Y0, Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VPSLLD       $0x17, Y11, Y11
+	VMOVUPS      lanes_3f000000<>+0(SB), Y10
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y11, Y10
+	VFNMADD231PS Y0, Y11, Y10
+	VMOVUPS      lanes_3f000000<>+0(SB), Y12
+	VFMADD231PS  lanes_3f000000<>+0(SB), Y11, Y12
+	VFMADD231PS  Y0, Y11, Y12
+	VDIVPS       Y12, Y10, Y12
+	VANDNPS      Y12, Y1, Y12
+	VANDPS       Y1, Y4, Y4
+	VORPS        Y4, Y12, Y4
+	VMOVUPS      Y4, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	SUBQ         $+8, CX
@@ -5633,37 +5428,35 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y1
+	VMOVUPS      32(R13)(CX*4), Y4
 	NEGQ         CX
-	VMASKMOVPS   (BX), Y1, Y9
-	VORPS        lanes_80000000<>+0(SB), Y9, Y7
-	VMOVUPS      lanes_c111999a<>+0(SB), Y0
-	VMAXPS       Y7, Y0, Y7
+	VMASKMOVPS   (BX), Y4, Y12
+	VORPS        Y1, Y12, Y10
+	VMAXPS       Y10, Y2, Y10
 	VMOVUPS      lanes_4b40007f<>+0(SB), Y0
-	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y7, Y0
-	VSUBPS       lanes_4b40007f<>+0(SB), Y0, Y8
-	VFNMADD231PS lanes_3eb17218<>+0(SB), Y8, Y7
-	VFNMADD231PS lanes_b082e308<>+0(SB), Y8, Y7
-	VMOVUPS      lanes_3e091cd5<>+0(SB), Y8
-	VFMADD231PS  lanes_3d352284<>+0(SB), Y7, Y8
-	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y7, Y8
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y7, Y8
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y7, Y8
-	VMULPS       Y7, Y7, Y6
-	VFMADD231PS  Y8, Y6, Y7
+	VFMADD231PS  Y3, Y10, Y0
+	VSUBPS       lanes_4b40007f<>+0(SB), Y0, Y11
+	VFNMADD231PS lanes_3eb17218<>+0(SB), Y11, Y10
+	VFNMADD231PS lanes_b082e308<>+0(SB), Y11, Y10
+	VMOVUPS      lanes_3e091cd5<>+0(SB), Y11
+	VFMADD231PS  lanes_3d352284<>+0(SB), Y10, Y11
+	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y10, Y11
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y10, Y11
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y10, Y11
+	VMULPS       Y10, Y10, Y9
+	VFMADD231PS  Y11, Y9, Y10
 	VPSLLD       $0x17, Y0, Y0
-	VMOVUPS      lanes_3f000000<>+0(SB), Y8
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y0, Y8
-	VFNMADD231PS Y7, Y0, Y8
-	VMOVUPS      lanes_3f000000<>+0(SB), Y6
-	VFMADD231PS  lanes_3f000000<>+0(SB), Y0, Y6
-	VFMADD231PS  Y7, Y0, Y6
-	VDIVPS       Y6, Y8, Y6
-	VMOVUPS      lanes_80000000<>+0(SB), Y8
-	VANDNPS      Y6, Y8, Y6
-	VANDPS       lanes_80000000<>+0(SB), Y9, Y9
-	VORPS        Y9, Y6, Y9
-	VMASKMOVPS   Y9, Y1, (AX)
+	VMOVUPS      lanes_3f000000<>+0(SB), Y11
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y0, Y11
+	VFNMADD231PS Y10, Y0, Y11
+	VMOVUPS      lanes_3f000000<>+0(SB), Y9
+	VFMADD231PS  lanes_3f000000<>+0(SB), Y0, Y9
+	VFMADD231PS  Y10, Y0, Y9
+	VDIVPS       Y9, Y11, Y9
+	VANDNPS      Y9, Y1, Y9
+	VANDPS       Y1, Y12, Y12
+	VORPS        Y12, Y9, Y12
+	VMASKMOVPS   Y12, Y4, (AX)
 
 done:
 	VZEROUPPER
@@ -5687,24 +5480,6 @@ DATA lanes_c111999a<>+56(SB)/4, $0xc111999a
 DATA lanes_c111999a<>+60(SB)/4, $0xc111999a
 GLOBL lanes_c111999a<>(SB), RODATA|NOPTR, $64
 
-DATA lanes_4b40007f<>+0(SB)/4, $0x4b40007f
-DATA lanes_4b40007f<>+4(SB)/4, $0x4b40007f
-DATA lanes_4b40007f<>+8(SB)/4, $0x4b40007f
-DATA lanes_4b40007f<>+12(SB)/4, $0x4b40007f
-DATA lanes_4b40007f<>+16(SB)/4, $0x4b40007f
-DATA lanes_4b40007f<>+20(SB)/4, $0x4b40007f
-DATA lanes_4b40007f<>+24(SB)/4, $0x4b40007f
-DATA lanes_4b40007f<>+28(SB)/4, $0x4b40007f
-DATA lanes_4b40007f<>+32(SB)/4, $0x4b40007f
-DATA lanes_4b40007f<>+36(SB)/4, $0x4b40007f
-DATA lanes_4b40007f<>+40(SB)/4, $0x4b40007f
-DATA lanes_4b40007f<>+44(SB)/4, $0x4b40007f
-DATA lanes_4b40007f<>+48(SB)/4, $0x4b40007f
-DATA lanes_4b40007f<>+52(SB)/4, $0x4b40007f
-DATA lanes_4b40007f<>+56(SB)/4, $0x4b40007f
-DATA lanes_4b40007f<>+60(SB)/4, $0x4b40007f
-GLOBL lanes_4b40007f<>(SB), RODATA|NOPTR, $64
-
 DATA lanes_4038aa3b<>+0(SB)/4, $0x4038aa3b
 DATA lanes_4038aa3b<>+4(SB)/4, $0x4038aa3b
 DATA lanes_4038aa3b<>+8(SB)/4, $0x4038aa3b
@@ -5722,6 +5497,24 @@ DATA lanes_4038aa3b<>+52(SB)/4, $0x4038aa3b
 DATA lanes_4038aa3b<>+56(SB)/4, $0x4038aa3b
 DATA lanes_4038aa3b<>+60(SB)/4, $0x4038aa3b
 GLOBL lanes_4038aa3b<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_4b40007f<>+0(SB)/4, $0x4b40007f
+DATA lanes_4b40007f<>+4(SB)/4, $0x4b40007f
+DATA lanes_4b40007f<>+8(SB)/4, $0x4b40007f
+DATA lanes_4b40007f<>+12(SB)/4, $0x4b40007f
+DATA lanes_4b40007f<>+16(SB)/4, $0x4b40007f
+DATA lanes_4b40007f<>+20(SB)/4, $0x4b40007f
+DATA lanes_4b40007f<>+24(SB)/4, $0x4b40007f
+DATA lanes_4b40007f<>+28(SB)/4, $0x4b40007f
+DATA lanes_4b40007f<>+32(SB)/4, $0x4b40007f
+DATA lanes_4b40007f<>+36(SB)/4, $0x4b40007f
+DATA lanes_4b40007f<>+40(SB)/4, $0x4b40007f
+DATA lanes_4b40007f<>+44(SB)/4, $0x4b40007f
+DATA lanes_4b40007f<>+48(SB)/4, $0x4b40007f
+DATA lanes_4b40007f<>+52(SB)/4, $0x4b40007f
+DATA lanes_4b40007f<>+56(SB)/4, $0x4b40007f
+DATA lanes_4b40007f<>+60(SB)/4, $0x4b40007f
+GLOBL lanes_4b40007f<>(SB), RODATA|NOPTR, $64
 
 DATA lanes_3eb17218<>+0(SB)/4, $0x3eb17218
 DATA lanes_3eb17218<>+4(SB)/4, $0x3eb17218
@@ -5870,129 +5663,130 @@ GLOBL lanes_bf000000<>(SB), RODATA|NOPTR, $64
 // func TanhAVX512(dst *float32, x *float32, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·TanhAVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), BX
-	MOVQ n+16(FP), CX
-	SUBQ $+64, CX
-	JL   blocks_end
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    n+16(FP), CX
+	VMOVUPS lanes_80000000<>+0(SB), Z1
+	VMOVUPS lanes_c111999a<>+0(SB), Z2
+	VMOVUPS lanes_4038aa3b<>+0(SB), Z3
+	VMOVUPS lanes_4b40007f<>+0(SB), Z4
+	VMOVUPS lanes_3eb17218<>+0(SB), Z5
+	VMOVUPS lanes_b082e308<>+0(SB), Z6
+	VMOVUPS lanes_3d352284<>+0(SB), Z7
+	VMOVUPS lanes_3e091cd5<>+0(SB), Z8
+	VMOVUPS lanes_3eaaac5c<>+0(SB), Z9
+	SUBQ    $+64, CX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS      (BX), Z0
-	VMOVUPS      64(BX), Z1
-	VMOVUPS      128(BX), Z2
-	VMOVUPS      192(BX), Z3
-	VPORD        lanes_80000000<>+0(SB), Z0, Z4
-	VPORD        lanes_80000000<>+0(SB), Z1, Z5
-	VPORD        lanes_80000000<>+0(SB), Z2, Z6
-	VPORD        lanes_80000000<>+0(SB), Z3, Z7
-	VMOVUPS      lanes_c111999a<>+0(SB), Z8
-	VMAXPS       Z4, Z8, Z4
-	VMOVUPS      lanes_c111999a<>+0(SB), Z8
-	VMAXPS       Z5, Z8, Z5
-	VMOVUPS      lanes_c111999a<>+0(SB), Z8
-	VMAXPS       Z6, Z8, Z6
-	VMOVUPS      lanes_c111999a<>+0(SB), Z8
-	VMAXPS       Z7, Z8, Z7
-	VMOVUPS      lanes_4b40007f<>+0(SB), Z8
-	VFMADD231PS  lanes_4038aa3b<>+0(SB), Z4, Z8
-	VMOVUPS      lanes_4b40007f<>+0(SB), Z9
-	VFMADD231PS  lanes_4038aa3b<>+0(SB), Z5, Z9
-	VMOVUPS      lanes_4b40007f<>+0(SB), Z10
-	VFMADD231PS  lanes_4038aa3b<>+0(SB), Z6, Z10
-	VMOVUPS      lanes_4b40007f<>+0(SB), Z11
-	VFMADD231PS  lanes_4038aa3b<>+0(SB), Z7, Z11
-	VSUBPS       lanes_4b40007f<>+0(SB), Z8, Z12
-	VSUBPS       lanes_4b40007f<>+0(SB), Z9, Z13
-	VSUBPS       lanes_4b40007f<>+0(SB), Z10, Z14
-	VSUBPS       lanes_4b40007f<>+0(SB), Z11, Z15
-	VFNMADD231PS lanes_3eb17218<>+0(SB), Z12, Z4
-	VFNMADD231PS lanes_3eb17218<>+0(SB), Z13, Z5
-	VFNMADD231PS lanes_3eb17218<>+0(SB), Z14, Z6
-	VFNMADD231PS lanes_3eb17218<>+0(SB), Z15, Z7
-	VFNMADD231PS lanes_b082e308<>+0(SB), Z12, Z4
-	VFNMADD231PS lanes_b082e308<>+0(SB), Z13, Z5
-	VFNMADD231PS lanes_b082e308<>+0(SB), Z14, Z6
-	VFNMADD231PS lanes_b082e308<>+0(SB), Z15, Z7
-	VMOVUPS      lanes_3e091cd5<>+0(SB), Z15
-	VFMADD231PS  lanes_3d352284<>+0(SB), Z4, Z15
-	VMOVUPS      lanes_3e091cd5<>+0(SB), Z14
-	VFMADD231PS  lanes_3d352284<>+0(SB), Z5, Z14
-	VMOVUPS      lanes_3e091cd5<>+0(SB), Z13
-	VFMADD231PS  lanes_3d352284<>+0(SB), Z6, Z13
-	VMOVUPS      lanes_3e091cd5<>+0(SB), Z12
-	VFMADD231PS  lanes_3d352284<>+0(SB), Z7, Z12
-	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Z4, Z15
-	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Z5, Z14
-	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Z6, Z13
-	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Z7, Z12
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z4, Z15
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z5, Z14
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z6, Z13
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z7, Z12
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z4, Z15
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z5, Z14
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z6, Z13
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z7, Z12
-	VMULPS       Z4, Z4, Z16
-	VMULPS       Z5, Z5, Z17
-	VMULPS       Z6, Z6, Z18
-	VMULPS       Z7, Z7, Z19
-	VFMADD231PS  Z15, Z16, Z4
-	VFMADD231PS  Z14, Z17, Z5
-	VFMADD231PS  Z13, Z18, Z6
-	VFMADD231PS  Z12, Z19, Z7
-	VPSLLD       $0x17, Z8, Z8
-	VPSLLD       $0x17, Z9, Z9
-	VPSLLD       $0x17, Z10, Z10
-	VPSLLD       $0x17, Z11, Z11
-	VMOVUPS      lanes_3f000000<>+0(SB), Z12
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z8, Z12
-	VMOVUPS      lanes_3f000000<>+0(SB), Z19
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z9, Z19
-	VMOVUPS      lanes_3f000000<>+0(SB), Z13
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z10, Z13
-	VMOVUPS      lanes_3f000000<>+0(SB), Z18
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z11, Z18
-	VFNMADD231PS Z4, Z8, Z12
-	VFNMADD231PS Z5, Z9, Z19
-	VFNMADD231PS Z6, Z10, Z13
-	VFNMADD231PS Z7, Z11, Z18
-	VMOVUPS      lanes_3f000000<>+0(SB), Z14
-	VFMADD231PS  lanes_3f000000<>+0(SB), Z8, Z14
-	VMOVUPS      lanes_3f000000<>+0(SB), Z17
-	VFMADD231PS  lanes_3f000000<>+0(SB), Z9, Z17
-	VMOVUPS      lanes_3f000000<>+0(SB), Z15
-	VFMADD231PS  lanes_3f000000<>+0(SB), Z10, Z15
-	VMOVUPS      lanes_3f000000<>+0(SB), Z16
-	VFMADD231PS  lanes_3f000000<>+0(SB), Z11, Z16
-	VFMADD231PS  Z4, Z8, Z14
-	VFMADD231PS  Z5, Z9, Z17
-	VFMADD231PS  Z6, Z10, Z15
-	VFMADD231PS  Z7, Z11, Z16
-	VDIVPS       Z14, Z12, Z14
-	VDIVPS       Z17, Z19, Z17
-	VDIVPS       Z15, Z13, Z15
-	VDIVPS       Z16, Z18, Z16
-	VMOVUPS      lanes_80000000<>+0(SB), Z18
-	VPANDND      Z14, Z18, Z14
-	VMOVUPS      lanes_80000000<>+0(SB), Z18
-	VPANDND      Z17, Z18, Z17
-	VMOVUPS      lanes_80000000<>+0(SB), Z18
-	VPANDND      Z15, Z18, Z15
-	VMOVUPS      lanes_80000000<>+0(SB), Z18
-	VPANDND      Z16, Z18, Z16
-	VPANDD       lanes_80000000<>+0(SB), Z0, Z0
-	VPANDD       lanes_80000000<>+0(SB), Z1, Z1
-	VPANDD       lanes_80000000<>+0(SB), Z2, Z2
-	VPANDD       lanes_80000000<>+0(SB), Z3, Z3
-	VPORD        Z0, Z14, Z0
-	VPORD        Z1, Z17, Z1
-	VPORD        Z2, Z15, Z2
-	VPORD        Z3, Z16, Z3
+	VMOVUPS      64(BX), Z10
+	VMOVUPS      128(BX), Z11
+	VMOVUPS      192(BX), Z12
+	VPORD        Z1, Z0, Z13
+	VPORD        Z1, Z10, Z14
+	VPORD        Z1, Z11, Z15
+	VPORD        Z1, Z12, Z16
+	VMAXPS       Z13, Z2, Z13
+	VMAXPS       Z14, Z2, Z14
+	VMAXPS       Z15, Z2, Z15
+	VMAXPS       Z16, Z2, Z16
+	VMOVUPS      Z4, Z17
+	VFMADD231PS  Z3, Z13, Z17
+	VMOVUPS      Z4, Z18
+	VFMADD231PS  Z3, Z14, Z18
+	VMOVUPS      Z4, Z19
+	VFMADD231PS  Z3, Z15, Z19
+	VMOVUPS      Z4, Z20
+	VFMADD231PS  Z3, Z16, Z20
+	VSUBPS       Z4, Z17, Z21
+	VSUBPS       Z4, Z18, Z22
+	VSUBPS       Z4, Z19, Z23
+	VSUBPS       Z4, Z20, Z24
+	VFNMADD231PS Z5, Z21, Z13
+	VFNMADD231PS Z5, Z22, Z14
+	VFNMADD231PS Z5, Z23, Z15
+	VFNMADD231PS Z5, Z24, Z16
+	VFNMADD231PS Z6, Z21, Z13
+	VFNMADD231PS Z6, Z22, Z14
+	VFNMADD231PS Z6, Z23, Z15
+	VFNMADD231PS Z6, Z24, Z16
+	VMOVUPS      Z8, Z24
+	VFMADD231PS  Z13, Z7, Z24
+	VMOVUPS      Z8, Z23
+	VFMADD231PS  Z14, Z7, Z23
+	VMOVUPS      Z8, Z22
+	VFMADD231PS  Z15, Z7, Z22
+	VMOVUPS      Z8, Z21
+	VFMADD231PS  Z16, Z7, Z21
+	VFMADD213PS  Z9, Z13, Z24
+	VFMADD213PS  Z9, Z14, Z23
+	VFMADD213PS  Z9, Z15, Z22
+	VFMADD213PS  Z9, Z16, Z21
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z13, Z24
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z14, Z23
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z15, Z22
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z16, Z21
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z13, Z24
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z14, Z23
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z15, Z22
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z16, Z21
+	VMULPS       Z13, Z13, Z25
+	VMULPS       Z14, Z14, Z26
+	VMULPS       Z15, Z15, Z27
+	VMULPS       Z16, Z16, Z28
+	VFMADD231PS  Z24, Z25, Z13
+	VFMADD231PS  Z23, Z26, Z14
+	VFMADD231PS  Z22, Z27, Z15
+	VFMADD231PS  Z21, Z28, Z16
+	VPSLLD       $0x17, Z17, Z17
+	VPSLLD       $0x17, Z18, Z18
+	VPSLLD       $0x17, Z19, Z19
+	VPSLLD       $0x17, Z20, Z20
+	VMOVUPS      lanes_3f000000<>+0(SB), Z21
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z17, Z21
+	VMOVUPS      lanes_3f000000<>+0(SB), Z28
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z18, Z28
+	VMOVUPS      lanes_3f000000<>+0(SB), Z22
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z19, Z22
+	VMOVUPS      lanes_3f000000<>+0(SB), Z27
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z20, Z27
+	VFNMADD231PS Z13, Z17, Z21
+	VFNMADD231PS Z14, Z18, Z28
+	VFNMADD231PS Z15, Z19, Z22
+	VFNMADD231PS Z16, Z20, Z27
+	VMOVUPS      lanes_3f000000<>+0(SB), Z23
+	VFMADD231PS  lanes_3f000000<>+0(SB), Z17, Z23
+	VMOVUPS      lanes_3f000000<>+0(SB), Z26
+	VFMADD231PS  lanes_3f000000<>+0(SB), Z18, Z26
+	VMOVUPS      lanes_3f000000<>+0(SB), Z24
+	VFMADD231PS  lanes_3f000000<>+0(SB), Z19, Z24
+	VMOVUPS      lanes_3f000000<>+0(SB), Z25
+	VFMADD231PS  lanes_3f000000<>+0(SB), Z20, Z25
+	VFMADD231PS  Z13, Z17, Z23
+	VFMADD231PS  Z14, Z18, Z26
+	VFMADD231PS  Z15, Z19, Z24
+	VFMADD231PS  Z16, Z20, Z25
+	VDIVPS       Z23, Z21, Z23
+	VDIVPS       Z26, Z28, Z26
+	VDIVPS       Z24, Z22, Z24
+	VDIVPS       Z25, Z27, Z25
+	VPANDND      Z23, Z1, Z23
+	VPANDND      Z26, Z1, Z26
+	VPANDND      Z24, Z1, Z24
+	VPANDND      Z25, Z1, Z25
+	VPANDD       Z1, Z0, Z0
+	VPANDD       Z1, Z10, Z10
+	VPANDD       Z1, Z11, Z11
+	VPANDD       Z1, Z12, Z12
+	VPORD        Z0, Z23, Z0
+	VPORD        Z10, Z26, Z10
+	VPORD        Z11, Z24, Z11
+	VPORD        Z12, Z25, Z12
 	VMOVUPS      Z0, (AX)
-	VMOVUPS      Z1, 64(AX)
-	VMOVUPS      Z2, 128(AX)
-	VMOVUPS      Z3, 192(AX)
+	VMOVUPS      Z10, 64(AX)
+	VMOVUPS      Z11, 128(AX)
+	VMOVUPS      Z12, 192(AX)
 	ADDQ         $+256, AX
 	ADDQ         $+256, BX
 	SUBQ         $+64, CX
@@ -6004,35 +5798,33 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Z3
-	VPORD        lanes_80000000<>+0(SB), Z3, Z2
-	VMOVUPS      lanes_c111999a<>+0(SB), Z1
-	VMAXPS       Z2, Z1, Z2
-	VMOVUPS      lanes_4b40007f<>+0(SB), Z1
-	VFMADD231PS  lanes_4038aa3b<>+0(SB), Z2, Z1
-	VSUBPS       lanes_4b40007f<>+0(SB), Z1, Z0
-	VFNMADD231PS lanes_3eb17218<>+0(SB), Z0, Z2
-	VFNMADD231PS lanes_b082e308<>+0(SB), Z0, Z2
-	VMOVUPS      lanes_3e091cd5<>+0(SB), Z0
-	VFMADD231PS  lanes_3d352284<>+0(SB), Z2, Z0
-	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Z2, Z0
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z2, Z0
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z2, Z0
-	VMULPS       Z2, Z2, Z16
-	VFMADD231PS  Z0, Z16, Z2
-	VPSLLD       $0x17, Z1, Z1
+	VMOVUPS      (BX), Z12
+	VPORD        Z1, Z12, Z11
+	VMAXPS       Z11, Z2, Z11
+	VMOVUPS      Z4, Z10
+	VFMADD231PS  Z3, Z11, Z10
+	VSUBPS       Z4, Z10, Z0
+	VFNMADD231PS Z5, Z0, Z11
+	VFNMADD231PS Z6, Z0, Z11
+	VMOVUPS      Z8, Z0
+	VFMADD231PS  Z11, Z7, Z0
+	VFMADD213PS  Z9, Z11, Z0
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z11, Z0
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z11, Z0
+	VMULPS       Z11, Z11, Z25
+	VFMADD231PS  Z0, Z25, Z11
+	VPSLLD       $0x17, Z10, Z10
 	VMOVUPS      lanes_3f000000<>+0(SB), Z0
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z1, Z0
-	VFNMADD231PS Z2, Z1, Z0
-	VMOVUPS      lanes_3f000000<>+0(SB), Z16
-	VFMADD231PS  lanes_3f000000<>+0(SB), Z1, Z16
-	VFMADD231PS  Z2, Z1, Z16
-	VDIVPS       Z16, Z0, Z16
-	VMOVUPS      lanes_80000000<>+0(SB), Z0
-	VPANDND      Z16, Z0, Z16
-	VPANDD       lanes_80000000<>+0(SB), Z3, Z3
-	VPORD        Z3, Z16, Z3
-	VMOVUPS      Z3, (AX)
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z10, Z0
+	VFNMADD231PS Z11, Z10, Z0
+	VMOVUPS      lanes_3f000000<>+0(SB), Z25
+	VFMADD231PS  lanes_3f000000<>+0(SB), Z10, Z25
+	VFMADD231PS  Z11, Z10, Z25
+	VDIVPS       Z25, Z0, Z25
+	VPANDND      Z25, Z1, Z25
+	VPANDD       Z1, Z12, Z12
+	VPORD        Z12, Z25, Z12
+	VMOVUPS      Z12, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	SUBQ         $+16, CX
@@ -6045,35 +5837,33 @@ vectors_end:
 	MOVL         $0x0000ffff, R13
 	BZHIL        CX, R13, R13
 	KMOVW        R13, K1
-	VMOVUPS.Z    (BX), K1, Z3
-	VPORD        lanes_80000000<>+0(SB), Z3, Z16
-	VMOVUPS      lanes_c111999a<>+0(SB), Z0
-	VMAXPS       Z16, Z0, Z16
-	VMOVUPS      lanes_4b40007f<>+0(SB), Z0
-	VFMADD231PS  lanes_4038aa3b<>+0(SB), Z16, Z0
-	VSUBPS       lanes_4b40007f<>+0(SB), Z0, Z2
-	VFNMADD231PS lanes_3eb17218<>+0(SB), Z2, Z16
-	VFNMADD231PS lanes_b082e308<>+0(SB), Z2, Z16
-	VMOVUPS      lanes_3e091cd5<>+0(SB), Z2
-	VFMADD231PS  lanes_3d352284<>+0(SB), Z16, Z2
-	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Z16, Z2
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z16, Z2
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z16, Z2
-	VMULPS       Z16, Z16, Z1
-	VFMADD231PS  Z2, Z1, Z16
+	VMOVUPS.Z    (BX), K1, Z12
+	VPORD        Z1, Z12, Z25
+	VMAXPS       Z25, Z2, Z25
+	VMOVUPS      Z4, Z0
+	VFMADD231PS  Z3, Z25, Z0
+	VSUBPS       Z4, Z0, Z11
+	VFNMADD231PS Z5, Z11, Z25
+	VFNMADD231PS Z6, Z11, Z25
+	VMOVUPS      Z8, Z11
+	VFMADD231PS  Z25, Z7, Z11
+	VFMADD213PS  Z9, Z25, Z11
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z25, Z11
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z25, Z11
+	VMULPS       Z25, Z25, Z10
+	VFMADD231PS  Z11, Z10, Z25
 	VPSLLD       $0x17, Z0, Z0
-	VMOVUPS      lanes_3f000000<>+0(SB), Z2
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z0, Z2
-	VFNMADD231PS Z16, Z0, Z2
-	VMOVUPS      lanes_3f000000<>+0(SB), Z1
-	VFMADD231PS  lanes_3f000000<>+0(SB), Z0, Z1
-	VFMADD231PS  Z16, Z0, Z1
-	VDIVPS       Z1, Z2, Z1
-	VMOVUPS      lanes_80000000<>+0(SB), Z2
-	VPANDND      Z1, Z2, Z1
-	VPANDD       lanes_80000000<>+0(SB), Z3, Z3
-	VPORD        Z3, Z1, Z3
-	VMOVUPS      Z3, K1, (AX)
+	VMOVUPS      lanes_3f000000<>+0(SB), Z11
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z0, Z11
+	VFNMADD231PS Z25, Z0, Z11
+	VMOVUPS      lanes_3f000000<>+0(SB), Z10
+	VFMADD231PS  lanes_3f000000<>+0(SB), Z0, Z10
+	VFMADD231PS  Z25, Z0, Z10
+	VDIVPS       Z10, Z11, Z10
+	VPANDND      Z10, Z1, Z10
+	VPANDD       Z1, Z12, Z12
+	VPORD        Z12, Z10, Z12
+	VMOVUPS      Z12, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -6082,34 +5872,35 @@ done:
 // func TanhBackwardAVX2(dx *float32, dy *float32, y *float32, n int)
 // Requires: AVX, FMA3
 TEXT ·TanhBackwardAVX2(SB), NOSPLIT, $0-32
-	MOVQ dx+0(FP), AX
-	MOVQ dy+8(FP), BX
-	MOVQ y+16(FP), CX
-	MOVQ n+24(FP), DX
-	SUBQ $+32, DX
-	JL   blocks_end
+	MOVQ    dx+0(FP), AX
+	MOVQ    dy+8(FP), BX
+	MOVQ    y+16(FP), CX
+	MOVQ    n+24(FP), DX
+	VMOVUPS lanes_3f800000<>+0(SB), Y1
+	SUBQ    $+32, DX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS      (CX), Y0
-	VMOVUPS      32(CX), Y1
-	VMOVUPS      64(CX), Y2
-	VMOVUPS      96(CX), Y3
-	VMOVUPS      (BX), Y4
-	VMOVUPS      32(BX), Y5
-	VMOVUPS      64(BX), Y6
-	VMOVUPS      96(BX), Y7
-	VFNMADD213PS lanes_3f800000<>+0(SB), Y0, Y0
-	VFNMADD213PS lanes_3f800000<>+0(SB), Y1, Y1
-	VFNMADD213PS lanes_3f800000<>+0(SB), Y2, Y2
-	VFNMADD213PS lanes_3f800000<>+0(SB), Y3, Y3
-	VMULPS       Y0, Y4, Y0
-	VMULPS       Y1, Y5, Y1
+	VMOVUPS      32(CX), Y2
+	VMOVUPS      64(CX), Y3
+	VMOVUPS      96(CX), Y4
+	VMOVUPS      (BX), Y5
+	VMOVUPS      32(BX), Y6
+	VMOVUPS      64(BX), Y7
+	VMOVUPS      96(BX), Y8
+	VFNMADD213PS Y1, Y0, Y0
+	VFNMADD213PS Y1, Y2, Y2
+	VFNMADD213PS Y1, Y3, Y3
+	VFNMADD213PS Y1, Y4, Y4
+	VMULPS       Y0, Y5, Y0
 	VMULPS       Y2, Y6, Y2
 	VMULPS       Y3, Y7, Y3
+	VMULPS       Y4, Y8, Y4
 	VMOVUPS      Y0, (AX)
-	VMOVUPS      Y1, 32(AX)
-	VMOVUPS      Y2, 64(AX)
-	VMOVUPS      Y3, 96(AX)
+	VMOVUPS      Y2, 32(AX)
+	VMOVUPS      Y3, 64(AX)
+	VMOVUPS      Y4, 96(AX)
 	ADDQ         $+128, AX
 	ADDQ         $+128, BX
 	ADDQ         $+128, CX
@@ -6122,11 +5913,11 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (CX), Y3
-	VMOVUPS      (BX), Y2
-	VFNMADD213PS lanes_3f800000<>+0(SB), Y3, Y3
-	VMULPS       Y3, Y2, Y3
-	VMOVUPS      Y3, (AX)
+	VMOVUPS      (CX), Y4
+	VMOVUPS      (BX), Y3
+	VFNMADD213PS Y1, Y4, Y4
+	VMULPS       Y4, Y3, Y4
+	VMOVUPS      Y4, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -6139,13 +5930,13 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y3
+	VMOVUPS      32(R13)(DX*4), Y4
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y3, Y2
-	VMASKMOVPS   (BX), Y3, Y1
-	VFNMADD213PS lanes_3f800000<>+0(SB), Y2, Y2
-	VMULPS       Y2, Y1, Y2
-	VMASKMOVPS   Y2, Y3, (AX)
+	VMASKMOVPS   (CX), Y4, Y3
+	VMASKMOVPS   (BX), Y4, Y2
+	VFNMADD213PS Y1, Y3, Y3
+	VMULPS       Y3, Y2, Y3
+	VMASKMOVPS   Y3, Y4, (AX)
 
 done:
 	VZEROUPPER
@@ -6154,34 +5945,35 @@ done:
 // func TanhBackwardAVX512(dx *float32, dy *float32, y *float32, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·TanhBackwardAVX512(SB), NOSPLIT, $0-32
-	MOVQ dx+0(FP), AX
-	MOVQ dy+8(FP), BX
-	MOVQ y+16(FP), CX
-	MOVQ n+24(FP), DX
-	SUBQ $+64, DX
-	JL   blocks_end
+	MOVQ    dx+0(FP), AX
+	MOVQ    dy+8(FP), BX
+	MOVQ    y+16(FP), CX
+	MOVQ    n+24(FP), DX
+	VMOVUPS lanes_3f800000<>+0(SB), Z1
+	SUBQ    $+64, DX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS      (CX), Z0
-	VMOVUPS      64(CX), Z1
-	VMOVUPS      128(CX), Z2
-	VMOVUPS      192(CX), Z3
-	VMOVUPS      (BX), Z4
-	VMOVUPS      64(BX), Z5
-	VMOVUPS      128(BX), Z6
-	VMOVUPS      192(BX), Z7
-	VFNMADD213PS lanes_3f800000<>+0(SB), Z0, Z0
-	VFNMADD213PS lanes_3f800000<>+0(SB), Z1, Z1
-	VFNMADD213PS lanes_3f800000<>+0(SB), Z2, Z2
-	VFNMADD213PS lanes_3f800000<>+0(SB), Z3, Z3
-	VMULPS       Z0, Z4, Z0
-	VMULPS       Z1, Z5, Z1
+	VMOVUPS      64(CX), Z2
+	VMOVUPS      128(CX), Z3
+	VMOVUPS      192(CX), Z4
+	VMOVUPS      (BX), Z5
+	VMOVUPS      64(BX), Z6
+	VMOVUPS      128(BX), Z7
+	VMOVUPS      192(BX), Z8
+	VFNMADD213PS Z1, Z0, Z0
+	VFNMADD213PS Z1, Z2, Z2
+	VFNMADD213PS Z1, Z3, Z3
+	VFNMADD213PS Z1, Z4, Z4
+	VMULPS       Z0, Z5, Z0
 	VMULPS       Z2, Z6, Z2
 	VMULPS       Z3, Z7, Z3
+	VMULPS       Z4, Z8, Z4
 	VMOVUPS      Z0, (AX)
-	VMOVUPS      Z1, 64(AX)
-	VMOVUPS      Z2, 128(AX)
-	VMOVUPS      Z3, 192(AX)
+	VMOVUPS      Z2, 64(AX)
+	VMOVUPS      Z3, 128(AX)
+	VMOVUPS      Z4, 192(AX)
 	ADDQ         $+256, AX
 	ADDQ         $+256, BX
 	ADDQ         $+256, CX
@@ -6194,11 +5986,11 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (CX), Z3
-	VMOVUPS      (BX), Z2
-	VFNMADD213PS lanes_3f800000<>+0(SB), Z3, Z3
-	VMULPS       Z3, Z2, Z3
-	VMOVUPS      Z3, (AX)
+	VMOVUPS      (CX), Z4
+	VMOVUPS      (BX), Z3
+	VFNMADD213PS Z1, Z4, Z4
+	VMULPS       Z4, Z3, Z4
+	VMOVUPS      Z4, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -6212,11 +6004,11 @@ vectors_end:
 	MOVL         $0x0000ffff, R13
 	BZHIL        DX, R13, R13
 	KMOVW        R13, K1
-	VMOVUPS.Z    (CX), K1, Z3
-	VMOVUPS.Z    (BX), K1, Z2
-	VFNMADD213PS lanes_3f800000<>+0(SB), Z3, Z3
-	VMULPS       Z3, Z2, Z3
-	VMOVUPS      Z3, K1, (AX)
+	VMOVUPS.Z    (CX), K1, Z4
+	VMOVUPS.Z    (BX), K1, Z3
+	VFNMADD213PS Z1, Z4, Z4
+	VMULPS       Z4, Z3, Z4
+	VMOVUPS      Z4, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -6250,51 +6042,50 @@ TEXT ·ExpSumAVX2(SB), NOSPLIT, $0-44
 	VMOVUPS      224(AX), Y8
 
 start:
-	SUBQ $+64, DX
-	JL   blocks_end
+	VMOVUPS lanes_c2d00000<>+0(SB), Y10
+	SUBQ    $+64, DX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS      (CX), Y9
 	VSUBPS       Y0, Y9, Y9
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y10
 	VMAXPS       Y9, Y10, Y9
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y10
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y10
-	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y11
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y11
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y11
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y9
-	VPSLLD       $0x17, Y10, Y10
-	VMULPS       Y10, Y9, Y10
-	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VMOVUPS      Y10, (BX)
-	VADDPS       Y10, Y1, Y1
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y11
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y9
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y9
+	VPSLLD       $0x17, Y11, Y11
+	VMULPS       Y11, Y9, Y11
+	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
+	VMOVUPS      Y11, (BX)
+	VADDPS       Y11, Y1, Y1
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
-	VMOVUPS      (CX), Y10
-	VSUBPS       Y0, Y10, Y10
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y9
-	VMAXPS       Y10, Y9, Y10
+	VMOVUPS      (CX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMAXPS       Y11, Y10, Y11
 	VMOVUPS      lanes_4b40009f<>+0(SB), Y9
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y9
-	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y10
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y10
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y10
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
+	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
 	VPSLLD       $0x17, Y9, Y9
-	VMULPS       Y9, Y10, Y9
+	VMULPS       Y9, Y11, Y9
 	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
 	VMOVUPS      Y9, (BX)
 	VADDPS       Y9, Y2, Y2
@@ -6302,45 +6093,43 @@ blocks:
 	ADDQ         $+32, CX
 	VMOVUPS      (CX), Y9
 	VSUBPS       Y0, Y9, Y9
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y10
 	VMAXPS       Y9, Y10, Y9
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y10
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y10
-	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y11
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y11
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y11
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y9
-	VPSLLD       $0x17, Y10, Y10
-	VMULPS       Y10, Y9, Y10
-	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VMOVUPS      Y10, (BX)
-	VADDPS       Y10, Y3, Y3
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y11
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y9
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y9
+	VPSLLD       $0x17, Y11, Y11
+	VMULPS       Y11, Y9, Y11
+	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
+	VMOVUPS      Y11, (BX)
+	VADDPS       Y11, Y3, Y3
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
-	VMOVUPS      (CX), Y10
-	VSUBPS       Y0, Y10, Y10
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y9
-	VMAXPS       Y10, Y9, Y10
+	VMOVUPS      (CX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMAXPS       Y11, Y10, Y11
 	VMOVUPS      lanes_4b40009f<>+0(SB), Y9
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y9
-	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y10
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y10
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y10
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
+	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
 	VPSLLD       $0x17, Y9, Y9
-	VMULPS       Y9, Y10, Y9
+	VMULPS       Y9, Y11, Y9
 	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
 	VMOVUPS      Y9, (BX)
 	VADDPS       Y9, Y4, Y4
@@ -6348,45 +6137,43 @@ blocks:
 	ADDQ         $+32, CX
 	VMOVUPS      (CX), Y9
 	VSUBPS       Y0, Y9, Y9
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y10
 	VMAXPS       Y9, Y10, Y9
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y10
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y10
-	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y11
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y11
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y11
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y9
-	VPSLLD       $0x17, Y10, Y10
-	VMULPS       Y10, Y9, Y10
-	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VMOVUPS      Y10, (BX)
-	VADDPS       Y10, Y5, Y5
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y11
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y9
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y9
+	VPSLLD       $0x17, Y11, Y11
+	VMULPS       Y11, Y9, Y11
+	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
+	VMOVUPS      Y11, (BX)
+	VADDPS       Y11, Y5, Y5
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
-	VMOVUPS      (CX), Y10
-	VSUBPS       Y0, Y10, Y10
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y9
-	VMAXPS       Y10, Y9, Y10
+	VMOVUPS      (CX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMAXPS       Y11, Y10, Y11
 	VMOVUPS      lanes_4b40009f<>+0(SB), Y9
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y9
-	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y10
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y10
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y10
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
+	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
 	VPSLLD       $0x17, Y9, Y9
-	VMULPS       Y9, Y10, Y9
+	VMULPS       Y9, Y11, Y9
 	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
 	VMOVUPS      Y9, (BX)
 	VADDPS       Y9, Y6, Y6
@@ -6394,45 +6181,43 @@ blocks:
 	ADDQ         $+32, CX
 	VMOVUPS      (CX), Y9
 	VSUBPS       Y0, Y9, Y9
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y10
 	VMAXPS       Y9, Y10, Y9
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y10
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y10
-	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y11
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y11
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y11
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y9
-	VPSLLD       $0x17, Y10, Y10
-	VMULPS       Y10, Y9, Y10
-	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VMOVUPS      Y10, (BX)
-	VADDPS       Y10, Y7, Y7
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y11
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y9
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y9
+	VPSLLD       $0x17, Y11, Y11
+	VMULPS       Y11, Y9, Y11
+	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
+	VMOVUPS      Y11, (BX)
+	VADDPS       Y11, Y7, Y7
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
-	VMOVUPS      (CX), Y10
-	VSUBPS       Y0, Y10, Y10
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y9
-	VMAXPS       Y10, Y9, Y10
+	VMOVUPS      (CX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMAXPS       Y11, Y10, Y11
 	VMOVUPS      lanes_4b40009f<>+0(SB), Y9
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y9
-	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y10
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y10
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y10
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
+	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
 	VPSLLD       $0x17, Y9, Y9
-	VMULPS       Y9, Y10, Y9
+	VMULPS       Y9, Y11, Y9
 	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
 	VMOVUPS      Y9, (BX)
 	VADDPS       Y9, Y8, Y8
@@ -6447,48 +6232,46 @@ blocks_end:
 	JL           partial0
 	VMOVUPS      (CX), Y9
 	VSUBPS       Y0, Y9, Y9
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y10
 	VMAXPS       Y9, Y10, Y9
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y10
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y10
-	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y11
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y11
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y11
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y9
-	VPSLLD       $0x17, Y10, Y10
-	VMULPS       Y10, Y9, Y10
-	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VMOVUPS      Y10, (BX)
-	VADDPS       Y10, Y1, Y1
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y11
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y9
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y9
+	VPSLLD       $0x17, Y11, Y11
+	VMULPS       Y11, Y9, Y11
+	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
+	VMOVUPS      Y11, (BX)
+	VADDPS       Y11, Y1, Y1
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
 	ADDQ         $-8, DX
 	CMPQ         DX, $+8
 	JL           partial1
-	VMOVUPS      (CX), Y10
-	VSUBPS       Y0, Y10, Y10
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y9
-	VMAXPS       Y10, Y9, Y10
+	VMOVUPS      (CX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMAXPS       Y11, Y10, Y11
 	VMOVUPS      lanes_4b40009f<>+0(SB), Y9
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y9
-	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y10
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y10
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y10
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
+	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
 	VPSLLD       $0x17, Y9, Y9
-	VMULPS       Y9, Y10, Y9
+	VMULPS       Y9, Y11, Y9
 	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
 	VMOVUPS      Y9, (BX)
 	VADDPS       Y9, Y2, Y2
@@ -6499,48 +6282,46 @@ blocks_end:
 	JL           partial2
 	VMOVUPS      (CX), Y9
 	VSUBPS       Y0, Y9, Y9
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y10
 	VMAXPS       Y9, Y10, Y9
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y10
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y10
-	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y11
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y11
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y11
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y9
-	VPSLLD       $0x17, Y10, Y10
-	VMULPS       Y10, Y9, Y10
-	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VMOVUPS      Y10, (BX)
-	VADDPS       Y10, Y3, Y3
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y11
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y9
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y9
+	VPSLLD       $0x17, Y11, Y11
+	VMULPS       Y11, Y9, Y11
+	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
+	VMOVUPS      Y11, (BX)
+	VADDPS       Y11, Y3, Y3
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
 	ADDQ         $-8, DX
 	CMPQ         DX, $+8
 	JL           partial3
-	VMOVUPS      (CX), Y10
-	VSUBPS       Y0, Y10, Y10
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y9
-	VMAXPS       Y10, Y9, Y10
+	VMOVUPS      (CX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMAXPS       Y11, Y10, Y11
 	VMOVUPS      lanes_4b40009f<>+0(SB), Y9
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y9
-	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y10
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y10
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y10
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
+	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
 	VPSLLD       $0x17, Y9, Y9
-	VMULPS       Y9, Y10, Y9
+	VMULPS       Y9, Y11, Y9
 	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
 	VMOVUPS      Y9, (BX)
 	VADDPS       Y9, Y4, Y4
@@ -6551,48 +6332,46 @@ blocks_end:
 	JL           partial4
 	VMOVUPS      (CX), Y9
 	VSUBPS       Y0, Y9, Y9
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y10
 	VMAXPS       Y9, Y10, Y9
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y10
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y10
-	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y11
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y11
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y11
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y9
-	VPSLLD       $0x17, Y10, Y10
-	VMULPS       Y10, Y9, Y10
-	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VMOVUPS      Y10, (BX)
-	VADDPS       Y10, Y5, Y5
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y11
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y9
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y9
+	VPSLLD       $0x17, Y11, Y11
+	VMULPS       Y11, Y9, Y11
+	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
+	VMOVUPS      Y11, (BX)
+	VADDPS       Y11, Y5, Y5
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
 	ADDQ         $-8, DX
 	CMPQ         DX, $+8
 	JL           partial5
-	VMOVUPS      (CX), Y10
-	VSUBPS       Y0, Y10, Y10
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y9
-	VMAXPS       Y10, Y9, Y10
+	VMOVUPS      (CX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMAXPS       Y11, Y10, Y11
 	VMOVUPS      lanes_4b40009f<>+0(SB), Y9
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y9
-	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y10
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y10
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y10
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
+	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
 	VPSLLD       $0x17, Y9, Y9
-	VMULPS       Y9, Y10, Y9
+	VMULPS       Y9, Y11, Y9
 	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
 	VMOVUPS      Y9, (BX)
 	VADDPS       Y9, Y6, Y6
@@ -6603,48 +6382,46 @@ blocks_end:
 	JL           partial6
 	VMOVUPS      (CX), Y9
 	VSUBPS       Y0, Y9, Y9
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y10
 	VMAXPS       Y9, Y10, Y9
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y10
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y10
-	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y11
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y11
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y11
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y9
-	VPSLLD       $0x17, Y10, Y10
-	VMULPS       Y10, Y9, Y10
-	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VMOVUPS      Y10, (BX)
-	VADDPS       Y10, Y7, Y7
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y11
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y9
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y9
+	VPSLLD       $0x17, Y11, Y11
+	VMULPS       Y11, Y9, Y11
+	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
+	VMOVUPS      Y11, (BX)
+	VADDPS       Y11, Y7, Y7
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
 	ADDQ         $-8, DX
 	CMPQ         DX, $+8
 	JL           partial7
-	VMOVUPS      (CX), Y10
-	VSUBPS       Y0, Y10, Y10
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y9
-	VMAXPS       Y10, Y9, Y10
+	VMOVUPS      (CX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMAXPS       Y11, Y10, Y11
 	VMOVUPS      lanes_4b40009f<>+0(SB), Y9
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y9
-	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y10
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y10
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y10
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
+	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
 	VPSLLD       $0x17, Y9, Y9
-	VMULPS       Y9, Y10, Y9
+	VMULPS       Y9, Y11, Y9
 	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
 	VMOVUPS      Y9, (BX)
 	VADDPS       Y9, Y8, Y8
@@ -6660,29 +6437,28 @@ partial0:
 	NEGQ         DX
 	VMOVUPS      32(R13)(DX*4), Y9
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y9, Y10
-	VSUBPS       Y0, Y10, Y10
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y11
-	VMAXPS       Y10, Y11, Y10
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y11
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y11
-	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y10
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y10
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y10
-	VPSLLD       $0x17, Y11, Y11
-	VMULPS       Y11, Y10, Y11
-	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
-	VMASKMOVPS   Y11, Y9, (BX)
-	VMOVUPS      lanes_00000000<>+0(SB), Y10
-	VBLENDVPS    Y9, Y11, Y10, Y11
-	VADDPS       Y11, Y1, Y1
+	VMASKMOVPS   (CX), Y9, Y11
+	VSUBPS       Y0, Y11, Y11
+	VMAXPS       Y11, Y10, Y11
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y12
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y12
+	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y13
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y13, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y13, Y11
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y11
+	VPSLLD       $0x17, Y12, Y12
+	VMULPS       Y12, Y11, Y12
+	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
+	VMASKMOVPS   Y12, Y9, (BX)
+	VMOVUPS      lanes_00000000<>+0(SB), Y11
+	VBLENDVPS    Y9, Y12, Y11, Y12
+	VADDPS       Y12, Y1, Y1
 	JMP          fold
 
 partial1:
@@ -6692,29 +6468,28 @@ partial1:
 	NEGQ         DX
 	VMOVUPS      32(R13)(DX*4), Y9
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y9, Y11
-	VSUBPS       Y0, Y11, Y11
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y10
-	VMAXPS       Y11, Y10, Y11
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y10
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y10
-	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y12
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
-	VPSLLD       $0x17, Y10, Y10
-	VMULPS       Y10, Y11, Y10
-	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VMASKMOVPS   Y10, Y9, (BX)
-	VMOVUPS      lanes_00000000<>+0(SB), Y11
-	VBLENDVPS    Y9, Y10, Y11, Y10
-	VADDPS       Y10, Y2, Y2
+	VMASKMOVPS   (CX), Y9, Y12
+	VSUBPS       Y0, Y12, Y12
+	VMAXPS       Y12, Y10, Y12
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y11
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y12, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y13
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y13, Y12
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y13, Y12
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y12
+	VPSLLD       $0x17, Y11, Y11
+	VMULPS       Y11, Y12, Y11
+	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
+	VMASKMOVPS   Y11, Y9, (BX)
+	VMOVUPS      lanes_00000000<>+0(SB), Y12
+	VBLENDVPS    Y9, Y11, Y12, Y11
+	VADDPS       Y11, Y2, Y2
 	JMP          fold
 
 partial2:
@@ -6724,29 +6499,28 @@ partial2:
 	NEGQ         DX
 	VMOVUPS      32(R13)(DX*4), Y9
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y9, Y10
-	VSUBPS       Y0, Y10, Y10
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y11
-	VMAXPS       Y10, Y11, Y10
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y11
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y11
-	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y10
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y10
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y10
-	VPSLLD       $0x17, Y11, Y11
-	VMULPS       Y11, Y10, Y11
-	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
-	VMASKMOVPS   Y11, Y9, (BX)
-	VMOVUPS      lanes_00000000<>+0(SB), Y10
-	VBLENDVPS    Y9, Y11, Y10, Y11
-	VADDPS       Y11, Y3, Y3
+	VMASKMOVPS   (CX), Y9, Y11
+	VSUBPS       Y0, Y11, Y11
+	VMAXPS       Y11, Y10, Y11
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y12
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y12
+	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y13
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y13, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y13, Y11
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y11
+	VPSLLD       $0x17, Y12, Y12
+	VMULPS       Y12, Y11, Y12
+	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
+	VMASKMOVPS   Y12, Y9, (BX)
+	VMOVUPS      lanes_00000000<>+0(SB), Y11
+	VBLENDVPS    Y9, Y12, Y11, Y12
+	VADDPS       Y12, Y3, Y3
 	JMP          fold
 
 partial3:
@@ -6756,29 +6530,28 @@ partial3:
 	NEGQ         DX
 	VMOVUPS      32(R13)(DX*4), Y9
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y9, Y11
-	VSUBPS       Y0, Y11, Y11
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y10
-	VMAXPS       Y11, Y10, Y11
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y10
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y10
-	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y12
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
-	VPSLLD       $0x17, Y10, Y10
-	VMULPS       Y10, Y11, Y10
-	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VMASKMOVPS   Y10, Y9, (BX)
-	VMOVUPS      lanes_00000000<>+0(SB), Y11
-	VBLENDVPS    Y9, Y10, Y11, Y10
-	VADDPS       Y10, Y4, Y4
+	VMASKMOVPS   (CX), Y9, Y12
+	VSUBPS       Y0, Y12, Y12
+	VMAXPS       Y12, Y10, Y12
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y11
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y12, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y13
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y13, Y12
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y13, Y12
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y12
+	VPSLLD       $0x17, Y11, Y11
+	VMULPS       Y11, Y12, Y11
+	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
+	VMASKMOVPS   Y11, Y9, (BX)
+	VMOVUPS      lanes_00000000<>+0(SB), Y12
+	VBLENDVPS    Y9, Y11, Y12, Y11
+	VADDPS       Y11, Y4, Y4
 	JMP          fold
 
 partial4:
@@ -6788,29 +6561,28 @@ partial4:
 	NEGQ         DX
 	VMOVUPS      32(R13)(DX*4), Y9
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y9, Y10
-	VSUBPS       Y0, Y10, Y10
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y11
-	VMAXPS       Y10, Y11, Y10
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y11
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y11
-	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y10
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y10
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y10
-	VPSLLD       $0x17, Y11, Y11
-	VMULPS       Y11, Y10, Y11
-	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
-	VMASKMOVPS   Y11, Y9, (BX)
-	VMOVUPS      lanes_00000000<>+0(SB), Y10
-	VBLENDVPS    Y9, Y11, Y10, Y11
-	VADDPS       Y11, Y5, Y5
+	VMASKMOVPS   (CX), Y9, Y11
+	VSUBPS       Y0, Y11, Y11
+	VMAXPS       Y11, Y10, Y11
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y12
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y12
+	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y13
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y13, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y13, Y11
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y11
+	VPSLLD       $0x17, Y12, Y12
+	VMULPS       Y12, Y11, Y12
+	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
+	VMASKMOVPS   Y12, Y9, (BX)
+	VMOVUPS      lanes_00000000<>+0(SB), Y11
+	VBLENDVPS    Y9, Y12, Y11, Y12
+	VADDPS       Y12, Y5, Y5
 	JMP          fold
 
 partial5:
@@ -6820,29 +6592,28 @@ partial5:
 	NEGQ         DX
 	VMOVUPS      32(R13)(DX*4), Y9
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y9, Y11
-	VSUBPS       Y0, Y11, Y11
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y10
-	VMAXPS       Y11, Y10, Y11
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y10
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y10
-	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y12
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
-	VPSLLD       $0x17, Y10, Y10
-	VMULPS       Y10, Y11, Y10
-	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VMASKMOVPS   Y10, Y9, (BX)
-	VMOVUPS      lanes_00000000<>+0(SB), Y11
-	VBLENDVPS    Y9, Y10, Y11, Y10
-	VADDPS       Y10, Y6, Y6
+	VMASKMOVPS   (CX), Y9, Y12
+	VSUBPS       Y0, Y12, Y12
+	VMAXPS       Y12, Y10, Y12
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y11
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y12, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y13
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y13, Y12
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y13, Y12
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y12
+	VPSLLD       $0x17, Y11, Y11
+	VMULPS       Y11, Y12, Y11
+	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
+	VMASKMOVPS   Y11, Y9, (BX)
+	VMOVUPS      lanes_00000000<>+0(SB), Y12
+	VBLENDVPS    Y9, Y11, Y12, Y11
+	VADDPS       Y11, Y6, Y6
 	JMP          fold
 
 partial6:
@@ -6852,29 +6623,28 @@ partial6:
 	NEGQ         DX
 	VMOVUPS      32(R13)(DX*4), Y9
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y9, Y10
-	VSUBPS       Y0, Y10, Y10
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y11
-	VMAXPS       Y10, Y11, Y10
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y11
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y11
-	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y10
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y10
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y10
-	VPSLLD       $0x17, Y11, Y11
-	VMULPS       Y11, Y10, Y11
-	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
-	VMASKMOVPS   Y11, Y9, (BX)
-	VMOVUPS      lanes_00000000<>+0(SB), Y10
-	VBLENDVPS    Y9, Y11, Y10, Y11
-	VADDPS       Y11, Y7, Y7
+	VMASKMOVPS   (CX), Y9, Y11
+	VSUBPS       Y0, Y11, Y11
+	VMAXPS       Y11, Y10, Y11
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y12
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y12
+	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y13
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y13, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y13, Y11
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y11
+	VPSLLD       $0x17, Y12, Y12
+	VMULPS       Y12, Y11, Y12
+	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
+	VMASKMOVPS   Y12, Y9, (BX)
+	VMOVUPS      lanes_00000000<>+0(SB), Y11
+	VBLENDVPS    Y9, Y12, Y11, Y12
+	VADDPS       Y12, Y7, Y7
 	JMP          fold
 
 partial7:
@@ -6884,29 +6654,28 @@ partial7:
 	NEGQ         DX
 	VMOVUPS      32(R13)(DX*4), Y9
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y9, Y11
-	VSUBPS       Y0, Y11, Y11
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y10
-	VMAXPS       Y11, Y10, Y11
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y10
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y10
-	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y12
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
-	VPSLLD       $0x17, Y10, Y10
-	VMULPS       Y10, Y11, Y10
-	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VMASKMOVPS   Y10, Y9, (BX)
-	VMOVUPS      lanes_00000000<>+0(SB), Y11
-	VBLENDVPS    Y9, Y10, Y11, Y10
-	VADDPS       Y10, Y8, Y8
+	VMASKMOVPS   (CX), Y9, Y12
+	VSUBPS       Y0, Y12, Y12
+	VMAXPS       Y12, Y10, Y12
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y11
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y12, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y13
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y13, Y12
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y13, Y12
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y12
+	VPSLLD       $0x17, Y11, Y11
+	VMULPS       Y11, Y12, Y11
+	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
+	VMASKMOVPS   Y11, Y9, (BX)
+	VMOVUPS      lanes_00000000<>+0(SB), Y12
+	VBLENDVPS    Y9, Y11, Y12, Y11
+	VADDPS       Y11, Y8, Y8
 
 fold:
 	TESTQ   AX, AX
@@ -7156,94 +6925,102 @@ TEXT ·ExpSumAVX512(SB), NOSPLIT, $0-44
 	VMOVUPS      192(AX), Z4
 
 start:
-	SUBQ $+64, DX
-	JL   blocks_end
+	VMOVUPS lanes_c2d00000<>+0(SB), Z6
+	VMOVUPS lanes_3fb8aa3b<>+0(SB), Z7
+	VMOVUPS lanes_4b40009f<>+0(SB), Z8
+	VMOVUPS lanes_3f317218<>+0(SB), Z9
+	VMOVUPS lanes_b102e308<>+0(SB), Z10
+	VMOVUPS lanes_3ab52284<>+0(SB), Z11
+	VMOVUPS lanes_3c091cd5<>+0(SB), Z12
+	VMOVUPS lanes_3d2aac5c<>+0(SB), Z13
+	VMOVUPS lanes_3e2aaa49<>+0(SB), Z14
+	VMOVUPS lanes_3efffffe<>+0(SB), Z15
+	VMOVUPS lanes_3f800000<>+0(SB), Z16
+	VMOVUPS lanes_2f800000<>+0(SB), Z17
+	SUBQ    $+64, DX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS      (CX), Z5
-	VMOVUPS      64(CX), Z6
-	VMOVUPS      128(CX), Z7
-	VMOVUPS      192(CX), Z8
+	VMOVUPS      64(CX), Z18
+	VMOVUPS      128(CX), Z19
+	VMOVUPS      192(CX), Z20
 	VSUBPS       Z0, Z5, Z5
-	VSUBPS       Z0, Z6, Z6
-	VSUBPS       Z0, Z7, Z7
-	VSUBPS       Z0, Z8, Z8
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z9
-	VMAXPS       Z5, Z9, Z5
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z9
-	VMAXPS       Z6, Z9, Z6
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z9
-	VMAXPS       Z7, Z9, Z7
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z9
-	VMAXPS       Z8, Z9, Z8
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z9
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z5, Z9
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z10
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z6, Z10
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z11
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z7, Z11
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z12
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z8, Z12
-	VSUBPS       lanes_4b40009f<>+0(SB), Z9, Z13
-	VSUBPS       lanes_4b40009f<>+0(SB), Z10, Z14
-	VSUBPS       lanes_4b40009f<>+0(SB), Z11, Z15
-	VSUBPS       lanes_4b40009f<>+0(SB), Z12, Z16
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z13, Z5
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z14, Z6
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z15, Z7
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z16, Z8
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z13, Z5
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z14, Z6
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z15, Z7
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z16, Z8
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z16
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z5, Z16
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z15
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z6, Z15
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z14
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z7, Z14
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z13
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z8, Z13
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z5, Z16
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z6, Z15
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z7, Z14
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z8, Z13
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z5, Z16
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z6, Z15
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z7, Z14
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z8, Z13
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z5, Z16
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z6, Z15
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z7, Z14
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z8, Z13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z5, Z16
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z6, Z15
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z7, Z14
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z8, Z13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z16, Z5
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z15, Z6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z14, Z7
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z13, Z8
-	VPSLLD       $0x17, Z9, Z9
-	VPSLLD       $0x17, Z10, Z10
-	VPSLLD       $0x17, Z11, Z11
-	VPSLLD       $0x17, Z12, Z12
-	VMULPS       Z9, Z5, Z9
-	VMULPS       Z10, Z6, Z10
-	VMULPS       Z11, Z7, Z11
-	VMULPS       Z12, Z8, Z12
-	VMULPS       lanes_2f800000<>+0(SB), Z9, Z9
-	VMULPS       lanes_2f800000<>+0(SB), Z10, Z10
-	VMULPS       lanes_2f800000<>+0(SB), Z11, Z11
-	VMULPS       lanes_2f800000<>+0(SB), Z12, Z12
-	VMOVUPS      Z9, (BX)
-	VMOVUPS      Z10, 64(BX)
-	VMOVUPS      Z11, 128(BX)
-	VMOVUPS      Z12, 192(BX)
-	VADDPS       Z9, Z1, Z1
-	VADDPS       Z10, Z2, Z2
-	VADDPS       Z11, Z3, Z3
-	VADDPS       Z12, Z4, Z4
+	VSUBPS       Z0, Z18, Z18
+	VSUBPS       Z0, Z19, Z19
+	VSUBPS       Z0, Z20, Z20
+	VMAXPS       Z5, Z6, Z5
+	VMAXPS       Z18, Z6, Z18
+	VMAXPS       Z19, Z6, Z19
+	VMAXPS       Z20, Z6, Z20
+	VMOVUPS      Z8, Z21
+	VFMADD231PS  Z7, Z5, Z21
+	VMOVUPS      Z8, Z22
+	VFMADD231PS  Z7, Z18, Z22
+	VMOVUPS      Z8, Z23
+	VFMADD231PS  Z7, Z19, Z23
+	VMOVUPS      Z8, Z24
+	VFMADD231PS  Z7, Z20, Z24
+	VSUBPS       Z8, Z21, Z25
+	VSUBPS       Z8, Z22, Z26
+	VSUBPS       Z8, Z23, Z27
+	VSUBPS       Z8, Z24, Z28
+	VFNMADD231PS Z9, Z25, Z5
+	VFNMADD231PS Z9, Z26, Z18
+	VFNMADD231PS Z9, Z27, Z19
+	VFNMADD231PS Z9, Z28, Z20
+	VFNMADD231PS Z10, Z25, Z5
+	VFNMADD231PS Z10, Z26, Z18
+	VFNMADD231PS Z10, Z27, Z19
+	VFNMADD231PS Z10, Z28, Z20
+	VMOVUPS      Z12, Z28
+	VFMADD231PS  Z5, Z11, Z28
+	VMOVUPS      Z12, Z27
+	VFMADD231PS  Z18, Z11, Z27
+	VMOVUPS      Z12, Z26
+	VFMADD231PS  Z19, Z11, Z26
+	VMOVUPS      Z12, Z25
+	VFMADD231PS  Z20, Z11, Z25
+	VFMADD213PS  Z13, Z5, Z28
+	VFMADD213PS  Z13, Z18, Z27
+	VFMADD213PS  Z13, Z19, Z26
+	VFMADD213PS  Z13, Z20, Z25
+	VFMADD213PS  Z14, Z5, Z28
+	VFMADD213PS  Z14, Z18, Z27
+	VFMADD213PS  Z14, Z19, Z26
+	VFMADD213PS  Z14, Z20, Z25
+	VFMADD213PS  Z15, Z5, Z28
+	VFMADD213PS  Z15, Z18, Z27
+	VFMADD213PS  Z15, Z19, Z26
+	VFMADD213PS  Z15, Z20, Z25
+	VFMADD213PS  Z16, Z5, Z28
+	VFMADD213PS  Z16, Z18, Z27
+	VFMADD213PS  Z16, Z19, Z26
+	VFMADD213PS  Z16, Z20, Z25
+	VFMADD213PS  Z16, Z28, Z5
+	VFMADD213PS  Z16, Z27, Z18
+	VFMADD213PS  Z16, Z26, Z19
+	VFMADD213PS  Z16, Z25, Z20
+	VPSLLD       $0x17, Z21, Z21
+	VPSLLD       $0x17, Z22, Z22
+	VPSLLD       $0x17, Z23, Z23
+	VPSLLD       $0x17, Z24, Z24
+	VMULPS       Z21, Z5, Z21
+	VMULPS       Z22, Z18, Z22
+	VMULPS       Z23, Z19, Z23
+	VMULPS       Z24, Z20, Z24
+	VMULPS       Z17, Z21, Z21
+	VMULPS       Z17, Z22, Z22
+	VMULPS       Z17, Z23, Z23
+	VMULPS       Z17, Z24, Z24
+	VMOVUPS      Z21, (BX)
+	VMOVUPS      Z22, 64(BX)
+	VMOVUPS      Z23, 128(BX)
+	VMOVUPS      Z24, 192(BX)
+	VADDPS       Z21, Z1, Z1
+	VADDPS       Z22, Z2, Z2
+	VADDPS       Z23, Z3, Z3
+	VADDPS       Z24, Z4, Z4
 	ADDQ         $+256, BX
 	ADDQ         $+256, CX
 	SUBQ         $+64, DX
@@ -7253,105 +7030,101 @@ blocks_end:
 	ADDQ         $+64, DX
 	CMPQ         DX, $+16
 	JL           partial0
-	VMOVUPS      (CX), Z12
-	VSUBPS       Z0, Z12, Z12
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z11
-	VMAXPS       Z12, Z11, Z12
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z11
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z12, Z11
-	VSUBPS       lanes_4b40009f<>+0(SB), Z11, Z10
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z10, Z12
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z10, Z12
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z10
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z12, Z10
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z12, Z10
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z12, Z10
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z12, Z10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z12, Z10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z10, Z12
-	VPSLLD       $0x17, Z11, Z11
-	VMULPS       Z11, Z12, Z11
-	VMULPS       lanes_2f800000<>+0(SB), Z11, Z11
-	VMOVUPS      Z11, (BX)
-	VADDPS       Z11, Z1, Z1
+	VMOVUPS      (CX), Z24
+	VSUBPS       Z0, Z24, Z24
+	VMAXPS       Z24, Z6, Z24
+	VMOVUPS      Z8, Z23
+	VFMADD231PS  Z7, Z24, Z23
+	VSUBPS       Z8, Z23, Z22
+	VFNMADD231PS Z9, Z22, Z24
+	VFNMADD231PS Z10, Z22, Z24
+	VMOVUPS      Z12, Z22
+	VFMADD231PS  Z24, Z11, Z22
+	VFMADD213PS  Z13, Z24, Z22
+	VFMADD213PS  Z14, Z24, Z22
+	VFMADD213PS  Z15, Z24, Z22
+	VFMADD213PS  Z16, Z24, Z22
+	VFMADD213PS  Z16, Z22, Z24
+	VPSLLD       $0x17, Z23, Z23
+	VMULPS       Z23, Z24, Z23
+	VMULPS       Z17, Z23, Z23
+	VMOVUPS      Z23, (BX)
+	VADDPS       Z23, Z1, Z1
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
 	ADDQ         $-16, DX
 	CMPQ         DX, $+16
 	JL           partial1
-	VMOVUPS      (CX), Z11
-	VSUBPS       Z0, Z11, Z11
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z12
-	VMAXPS       Z11, Z12, Z11
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z12
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z11, Z12
-	VSUBPS       lanes_4b40009f<>+0(SB), Z12, Z10
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z10, Z11
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z10, Z11
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z10
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z11, Z10
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z11, Z10
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z11, Z10
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z11, Z10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z11, Z10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z10, Z11
-	VPSLLD       $0x17, Z12, Z12
-	VMULPS       Z12, Z11, Z12
-	VMULPS       lanes_2f800000<>+0(SB), Z12, Z12
-	VMOVUPS      Z12, (BX)
-	VADDPS       Z12, Z2, Z2
+	VMOVUPS      (CX), Z23
+	VSUBPS       Z0, Z23, Z23
+	VMAXPS       Z23, Z6, Z23
+	VMOVUPS      Z8, Z24
+	VFMADD231PS  Z7, Z23, Z24
+	VSUBPS       Z8, Z24, Z22
+	VFNMADD231PS Z9, Z22, Z23
+	VFNMADD231PS Z10, Z22, Z23
+	VMOVUPS      Z12, Z22
+	VFMADD231PS  Z23, Z11, Z22
+	VFMADD213PS  Z13, Z23, Z22
+	VFMADD213PS  Z14, Z23, Z22
+	VFMADD213PS  Z15, Z23, Z22
+	VFMADD213PS  Z16, Z23, Z22
+	VFMADD213PS  Z16, Z22, Z23
+	VPSLLD       $0x17, Z24, Z24
+	VMULPS       Z24, Z23, Z24
+	VMULPS       Z17, Z24, Z24
+	VMOVUPS      Z24, (BX)
+	VADDPS       Z24, Z2, Z2
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
 	ADDQ         $-16, DX
 	CMPQ         DX, $+16
 	JL           partial2
-	VMOVUPS      (CX), Z12
-	VSUBPS       Z0, Z12, Z12
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z11
-	VMAXPS       Z12, Z11, Z12
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z11
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z12, Z11
-	VSUBPS       lanes_4b40009f<>+0(SB), Z11, Z10
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z10, Z12
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z10, Z12
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z10
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z12, Z10
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z12, Z10
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z12, Z10
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z12, Z10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z12, Z10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z10, Z12
-	VPSLLD       $0x17, Z11, Z11
-	VMULPS       Z11, Z12, Z11
-	VMULPS       lanes_2f800000<>+0(SB), Z11, Z11
-	VMOVUPS      Z11, (BX)
-	VADDPS       Z11, Z3, Z3
+	VMOVUPS      (CX), Z24
+	VSUBPS       Z0, Z24, Z24
+	VMAXPS       Z24, Z6, Z24
+	VMOVUPS      Z8, Z23
+	VFMADD231PS  Z7, Z24, Z23
+	VSUBPS       Z8, Z23, Z22
+	VFNMADD231PS Z9, Z22, Z24
+	VFNMADD231PS Z10, Z22, Z24
+	VMOVUPS      Z12, Z22
+	VFMADD231PS  Z24, Z11, Z22
+	VFMADD213PS  Z13, Z24, Z22
+	VFMADD213PS  Z14, Z24, Z22
+	VFMADD213PS  Z15, Z24, Z22
+	VFMADD213PS  Z16, Z24, Z22
+	VFMADD213PS  Z16, Z22, Z24
+	VPSLLD       $0x17, Z23, Z23
+	VMULPS       Z23, Z24, Z23
+	VMULPS       Z17, Z23, Z23
+	VMOVUPS      Z23, (BX)
+	VADDPS       Z23, Z3, Z3
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
 	ADDQ         $-16, DX
 	CMPQ         DX, $+16
 	JL           partial3
-	VMOVUPS      (CX), Z11
-	VSUBPS       Z0, Z11, Z11
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z12
-	VMAXPS       Z11, Z12, Z11
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z12
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z11, Z12
-	VSUBPS       lanes_4b40009f<>+0(SB), Z12, Z10
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z10, Z11
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z10, Z11
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z10
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z11, Z10
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z11, Z10
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z11, Z10
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z11, Z10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z11, Z10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z10, Z11
-	VPSLLD       $0x17, Z12, Z12
-	VMULPS       Z12, Z11, Z12
-	VMULPS       lanes_2f800000<>+0(SB), Z12, Z12
-	VMOVUPS      Z12, (BX)
-	VADDPS       Z12, Z4, Z4
+	VMOVUPS      (CX), Z23
+	VSUBPS       Z0, Z23, Z23
+	VMAXPS       Z23, Z6, Z23
+	VMOVUPS      Z8, Z24
+	VFMADD231PS  Z7, Z23, Z24
+	VSUBPS       Z8, Z24, Z22
+	VFNMADD231PS Z9, Z22, Z23
+	VFNMADD231PS Z10, Z22, Z23
+	VMOVUPS      Z12, Z22
+	VFMADD231PS  Z23, Z11, Z22
+	VFMADD213PS  Z13, Z23, Z22
+	VFMADD213PS  Z14, Z23, Z22
+	VFMADD213PS  Z15, Z23, Z22
+	VFMADD213PS  Z16, Z23, Z22
+	VFMADD213PS  Z16, Z22, Z23
+	VPSLLD       $0x17, Z24, Z24
+	VMULPS       Z24, Z23, Z24
+	VMULPS       Z17, Z24, Z24
+	VMOVUPS      Z24, (BX)
+	VADDPS       Z24, Z4, Z4
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
 	ADDQ         $-16, DX
@@ -7363,29 +7136,28 @@ partial0:
 	MOVL         $0x0000ffff, R13
 	BZHIL        DX, R13, R13
 	KMOVW        R13, K1
-	VMOVUPS.Z    (CX), K1, Z12
-	VSUBPS       Z0, Z12, Z12
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z11
-	VMAXPS       Z12, Z11, Z12
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z11
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z12, Z11
-	VSUBPS       lanes_4b40009f<>+0(SB), Z11, Z10
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z10, Z12
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z10, Z12
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z10
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z12, Z10
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z12, Z10
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z12, Z10
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z12, Z10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z12, Z10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z10, Z12
-	VPSLLD       $0x17, Z11, Z11
-	VMULPS       Z11, Z12, Z11
-	VMULPS       lanes_2f800000<>+0(SB), Z11, Z11
-	VMOVUPS      Z11, K1, (BX)
-	VMOVUPS      lanes_00000000<>+0(SB), Z12
-	VBLENDMPS    Z11, Z12, K1, Z11
-	VADDPS       Z11, Z1, Z1
+	VMOVUPS.Z    (CX), K1, Z24
+	VSUBPS       Z0, Z24, Z24
+	VMAXPS       Z24, Z6, Z24
+	VMOVUPS      Z8, Z23
+	VFMADD231PS  Z7, Z24, Z23
+	VSUBPS       Z8, Z23, Z22
+	VFNMADD231PS Z9, Z22, Z24
+	VFNMADD231PS Z10, Z22, Z24
+	VMOVUPS      Z12, Z22
+	VFMADD231PS  Z24, Z11, Z22
+	VFMADD213PS  Z13, Z24, Z22
+	VFMADD213PS  Z14, Z24, Z22
+	VFMADD213PS  Z15, Z24, Z22
+	VFMADD213PS  Z16, Z24, Z22
+	VFMADD213PS  Z16, Z22, Z24
+	VPSLLD       $0x17, Z23, Z23
+	VMULPS       Z23, Z24, Z23
+	VMULPS       Z17, Z23, Z23
+	VMOVUPS      Z23, K1, (BX)
+	VMOVUPS      lanes_00000000<>+0(SB), Z24
+	VBLENDMPS    Z23, Z24, K1, Z23
+	VADDPS       Z23, Z1, Z1
 	JMP          fold
 
 partial1:
@@ -7394,29 +7166,28 @@ partial1:
 	MOVL         $0x0000ffff, R13
 	BZHIL        DX, R13, R13
 	KMOVW        R13, K1
-	VMOVUPS.Z    (CX), K1, Z11
-	VSUBPS       Z0, Z11, Z11
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z12
-	VMAXPS       Z11, Z12, Z11
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z12
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z11, Z12
-	VSUBPS       lanes_4b40009f<>+0(SB), Z12, Z10
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z10, Z11
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z10, Z11
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z10
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z11, Z10
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z11, Z10
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z11, Z10
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z11, Z10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z11, Z10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z10, Z11
-	VPSLLD       $0x17, Z12, Z12
-	VMULPS       Z12, Z11, Z12
-	VMULPS       lanes_2f800000<>+0(SB), Z12, Z12
-	VMOVUPS      Z12, K1, (BX)
-	VMOVUPS      lanes_00000000<>+0(SB), Z11
-	VBLENDMPS    Z12, Z11, K1, Z12
-	VADDPS       Z12, Z2, Z2
+	VMOVUPS.Z    (CX), K1, Z23
+	VSUBPS       Z0, Z23, Z23
+	VMAXPS       Z23, Z6, Z23
+	VMOVUPS      Z8, Z24
+	VFMADD231PS  Z7, Z23, Z24
+	VSUBPS       Z8, Z24, Z22
+	VFNMADD231PS Z9, Z22, Z23
+	VFNMADD231PS Z10, Z22, Z23
+	VMOVUPS      Z12, Z22
+	VFMADD231PS  Z23, Z11, Z22
+	VFMADD213PS  Z13, Z23, Z22
+	VFMADD213PS  Z14, Z23, Z22
+	VFMADD213PS  Z15, Z23, Z22
+	VFMADD213PS  Z16, Z23, Z22
+	VFMADD213PS  Z16, Z22, Z23
+	VPSLLD       $0x17, Z24, Z24
+	VMULPS       Z24, Z23, Z24
+	VMULPS       Z17, Z24, Z24
+	VMOVUPS      Z24, K1, (BX)
+	VMOVUPS      lanes_00000000<>+0(SB), Z23
+	VBLENDMPS    Z24, Z23, K1, Z24
+	VADDPS       Z24, Z2, Z2
 	JMP          fold
 
 partial2:
@@ -7425,29 +7196,28 @@ partial2:
 	MOVL         $0x0000ffff, R13
 	BZHIL        DX, R13, R13
 	KMOVW        R13, K1
-	VMOVUPS.Z    (CX), K1, Z12
-	VSUBPS       Z0, Z12, Z12
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z11
-	VMAXPS       Z12, Z11, Z12
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z11
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z12, Z11
-	VSUBPS       lanes_4b40009f<>+0(SB), Z11, Z10
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z10, Z12
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z10, Z12
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z10
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z12, Z10
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z12, Z10
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z12, Z10
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z12, Z10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z12, Z10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z10, Z12
-	VPSLLD       $0x17, Z11, Z11
-	VMULPS       Z11, Z12, Z11
-	VMULPS       lanes_2f800000<>+0(SB), Z11, Z11
-	VMOVUPS      Z11, K1, (BX)
-	VMOVUPS      lanes_00000000<>+0(SB), Z12
-	VBLENDMPS    Z11, Z12, K1, Z11
-	VADDPS       Z11, Z3, Z3
+	VMOVUPS.Z    (CX), K1, Z24
+	VSUBPS       Z0, Z24, Z24
+	VMAXPS       Z24, Z6, Z24
+	VMOVUPS      Z8, Z23
+	VFMADD231PS  Z7, Z24, Z23
+	VSUBPS       Z8, Z23, Z22
+	VFNMADD231PS Z9, Z22, Z24
+	VFNMADD231PS Z10, Z22, Z24
+	VMOVUPS      Z12, Z22
+	VFMADD231PS  Z24, Z11, Z22
+	VFMADD213PS  Z13, Z24, Z22
+	VFMADD213PS  Z14, Z24, Z22
+	VFMADD213PS  Z15, Z24, Z22
+	VFMADD213PS  Z16, Z24, Z22
+	VFMADD213PS  Z16, Z22, Z24
+	VPSLLD       $0x17, Z23, Z23
+	VMULPS       Z23, Z24, Z23
+	VMULPS       Z17, Z23, Z23
+	VMOVUPS      Z23, K1, (BX)
+	VMOVUPS      lanes_00000000<>+0(SB), Z24
+	VBLENDMPS    Z23, Z24, K1, Z23
+	VADDPS       Z23, Z3, Z3
 	JMP          fold
 
 partial3:
@@ -7456,29 +7226,28 @@ partial3:
 	MOVL         $0x0000ffff, R13
 	BZHIL        DX, R13, R13
 	KMOVW        R13, K1
-	VMOVUPS.Z    (CX), K1, Z11
-	VSUBPS       Z0, Z11, Z11
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z12
-	VMAXPS       Z11, Z12, Z11
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z12
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z11, Z12
-	VSUBPS       lanes_4b40009f<>+0(SB), Z12, Z10
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z10, Z11
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z10, Z11
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z10
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z11, Z10
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z11, Z10
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z11, Z10
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z11, Z10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z11, Z10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z10, Z11
-	VPSLLD       $0x17, Z12, Z12
-	VMULPS       Z12, Z11, Z12
-	VMULPS       lanes_2f800000<>+0(SB), Z12, Z12
-	VMOVUPS      Z12, K1, (BX)
-	VMOVUPS      lanes_00000000<>+0(SB), Z11
-	VBLENDMPS    Z12, Z11, K1, Z12
-	VADDPS       Z12, Z4, Z4
+	VMOVUPS.Z    (CX), K1, Z23
+	VSUBPS       Z0, Z23, Z23
+	VMAXPS       Z23, Z6, Z23
+	VMOVUPS      Z8, Z24
+	VFMADD231PS  Z7, Z23, Z24
+	VSUBPS       Z8, Z24, Z22
+	VFNMADD231PS Z9, Z22, Z23
+	VFNMADD231PS Z10, Z22, Z23
+	VMOVUPS      Z12, Z22
+	VFMADD231PS  Z23, Z11, Z22
+	VFMADD213PS  Z13, Z23, Z22
+	VFMADD213PS  Z14, Z23, Z22
+	VFMADD213PS  Z15, Z23, Z22
+	VFMADD213PS  Z16, Z23, Z22
+	VFMADD213PS  Z16, Z22, Z23
+	VPSLLD       $0x17, Z24, Z24
+	VMULPS       Z24, Z23, Z24
+	VMULPS       Z17, Z24, Z24
+	VMOVUPS      Z24, K1, (BX)
+	VMOVUPS      lanes_00000000<>+0(SB), Z23
+	VBLENDMPS    Z24, Z23, K1, Z24
+	VADDPS       Z24, Z4, Z4
 
 fold:
 	TESTQ   AX, AX
@@ -7492,14 +7261,14 @@ tree:
 	VADDPS        Z3, Z1, Z1
 	VADDPS        Z4, Z2, Z2
 	VADDPS        Z2, Z1, Z1
-	VEXTRACTF64X4 $0x01, Z1, Y12
-	VADDPS        Y12, Y1, Y1
-	VEXTRACTF32X4 $0x01, Y1, X12
-	VADDPS        X12, X1, X1
-	VSHUFPS       $0x0e, X1, X1, X12
-	VADDPS        X12, X1, X1
-	VSHUFPS       $0x01, X1, X1, X12
-	VADDPS        X12, X1, X1
+	VEXTRACTF64X4 $0x01, Z1, Y24
+	VADDPS        Y24, Y1, Y1
+	VEXTRACTF32X4 $0x01, Y1, X24
+	VADDPS        X24, X1, X1
+	VSHUFPS       $0x0e, X1, X1, X24
+	VADDPS        X24, X1, X1
+	VSHUFPS       $0x01, X1, X1, X24
+	VADDPS        X24, X1, X1
 	VMOVSS        X1, ret+40(FP)
 	VZEROUPPER
 	RET
@@ -7507,61 +7276,62 @@ tree:
 // func ExpAVX2(dst *float32, x *float32, n int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·ExpAVX2(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), BX
-	MOVQ n+16(FP), CX
-	SUBQ $+16, CX
-	JL   blocks_end
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    n+16(FP), CX
+	VMOVUPS lanes_42b20000<>+0(SB), Y1
+	VMOVUPS lanes_c2d00000<>+0(SB), Y2
+	VMOVUPS lanes_3fb8aa3b<>+0(SB), Y3
+	VMOVUPS lanes_4b4000fe<>+0(SB), Y4
+	VMOVUPS lanes_3f317218<>+0(SB), Y5
+	SUBQ    $+16, CX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS      (BX), Y0
-	VMOVUPS      32(BX), Y1
-	VMOVUPS      lanes_42b20000<>+0(SB), Y2
-	VMINPS       Y0, Y2, Y0
-	VMOVUPS      lanes_42b20000<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y2
+	VMOVUPS      32(BX), Y6
+	VMINPS       Y0, Y1, Y0
+	VMINPS       Y6, Y1, Y6
 	VMAXPS       Y0, Y2, Y0
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y2
-	VMAXPS       Y1, Y2, Y1
-	VMOVUPS      lanes_4b4000fe<>+0(SB), Y2
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y0, Y2
-	VMOVUPS      lanes_4b4000fe<>+0(SB), Y3
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y1, Y3
-	VSUBPS       lanes_4b4000fe<>+0(SB), Y2, Y4
-	VSUBPS       lanes_4b4000fe<>+0(SB), Y3, Y5
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y4, Y0
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y5, Y1
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y4, Y0
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y5, Y1
-	VPSRLD       $0x01, Y2, Y5
-	VPSRLD       $0x01, Y3, Y4
-	VPSLLD       $0x17, Y5, Y5
-	VPSLLD       $0x17, Y4, Y4
-	VPSLLD       $0x17, Y2, Y2
-	VPSLLD       $0x17, Y3, Y3
-	VPSUBD       Y5, Y2, Y2
-	VPSUBD       Y4, Y3, Y3
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y6
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y0, Y6
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y7
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y1, Y7
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y0, Y6
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y1, Y7
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y0, Y6
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y1, Y7
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y0, Y6
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y1, Y7
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y0, Y6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y1, Y7
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y0
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y1
-	VMULPS       Y5, Y0, Y5
-	VMULPS       Y4, Y1, Y4
-	VMULPS       Y2, Y5, Y2
-	VMULPS       Y3, Y4, Y3
-	VMOVUPS      Y2, (AX)
-	VMOVUPS      Y3, 32(AX)
+	VMAXPS       Y6, Y2, Y6
+	VMOVUPS      Y4, Y7
+	VFMADD231PS  Y3, Y0, Y7
+	VMOVUPS      Y4, Y8
+	VFMADD231PS  Y3, Y6, Y8
+	VSUBPS       Y4, Y7, Y9
+	VSUBPS       Y4, Y8, Y10
+	VFNMADD231PS Y5, Y9, Y0
+	VFNMADD231PS Y5, Y10, Y6
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y0
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y6
+	VPSRLD       $0x01, Y7, Y10
+	VPSRLD       $0x01, Y8, Y9
+	VPSLLD       $0x17, Y10, Y10
+	VPSLLD       $0x17, Y9, Y9
+	VPSLLD       $0x17, Y7, Y7
+	VPSLLD       $0x17, Y8, Y8
+	VPSUBD       Y10, Y7, Y7
+	VPSUBD       Y9, Y8, Y8
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y0, Y11
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y6, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y0, Y11
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y6, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y0, Y11
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y6, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y0, Y11
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y6, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y0, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y0
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y6
+	VMULPS       Y10, Y0, Y10
+	VMULPS       Y9, Y6, Y9
+	VMULPS       Y7, Y10, Y7
+	VMULPS       Y8, Y9, Y8
+	VMOVUPS      Y7, (AX)
+	VMOVUPS      Y8, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	SUBQ         $+16, CX
@@ -7573,30 +7343,28 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Y3
-	VMOVUPS      lanes_42b20000<>+0(SB), Y2
-	VMINPS       Y3, Y2, Y3
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y2
-	VMAXPS       Y3, Y2, Y3
-	VMOVUPS      lanes_4b4000fe<>+0(SB), Y2
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y3, Y2
-	VSUBPS       lanes_4b4000fe<>+0(SB), Y2, Y4
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y4, Y3
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y4, Y3
-	VPSRLD       $0x01, Y2, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VPSLLD       $0x17, Y2, Y2
-	VPSUBD       Y4, Y2, Y2
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y5
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y3, Y5
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y3, Y5
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y3, Y5
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y3, Y5
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y5
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y5, Y3
-	VMULPS       Y4, Y3, Y4
-	VMULPS       Y2, Y4, Y2
-	VMOVUPS      Y2, (AX)
+	VMOVUPS      (BX), Y8
+	VMINPS       Y8, Y1, Y8
+	VMAXPS       Y8, Y2, Y8
+	VMOVUPS      Y4, Y7
+	VFMADD231PS  Y3, Y8, Y7
+	VSUBPS       Y4, Y7, Y9
+	VFNMADD231PS Y5, Y9, Y8
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y8
+	VPSRLD       $0x01, Y7, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VPSLLD       $0x17, Y7, Y7
+	VPSUBD       Y9, Y7, Y7
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y10
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y10
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y10
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y8, Y10
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y8, Y10
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y10
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y8
+	VMULPS       Y9, Y8, Y9
+	VMULPS       Y7, Y9, Y7
+	VMOVUPS      Y7, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	SUBQ         $+8, CX
@@ -7608,32 +7376,30 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y2
+	VMOVUPS      32(R13)(CX*4), Y7
 	NEGQ         CX
-	VMASKMOVPS   (BX), Y2, Y4
-	VMOVUPS      lanes_42b20000<>+0(SB), Y3
-	VMINPS       Y4, Y3, Y4
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y3
-	VMAXPS       Y4, Y3, Y4
-	VMOVUPS      lanes_4b4000fe<>+0(SB), Y3
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y4, Y3
-	VSUBPS       lanes_4b4000fe<>+0(SB), Y3, Y5
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y5, Y4
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y5, Y4
-	VPSRLD       $0x01, Y3, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VPSLLD       $0x17, Y3, Y3
-	VPSUBD       Y5, Y3, Y3
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y1
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y4, Y1
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y4, Y1
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y4, Y1
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y4, Y1
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y1
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y1, Y4
-	VMULPS       Y5, Y4, Y5
-	VMULPS       Y3, Y5, Y3
-	VMASKMOVPS   Y3, Y2, (AX)
+	VMASKMOVPS   (BX), Y7, Y9
+	VMINPS       Y9, Y1, Y9
+	VMAXPS       Y9, Y2, Y9
+	VMOVUPS      Y4, Y8
+	VFMADD231PS  Y3, Y9, Y8
+	VSUBPS       Y4, Y8, Y10
+	VFNMADD231PS Y5, Y10, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y9
+	VPSRLD       $0x01, Y8, Y10
+	VPSLLD       $0x17, Y10, Y10
+	VPSLLD       $0x17, Y8, Y8
+	VPSUBD       Y10, Y8, Y8
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y6
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y6
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y6
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y6
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y9
+	VMULPS       Y10, Y9, Y10
+	VMULPS       Y8, Y10, Y8
+	VMASKMOVPS   Y8, Y7, (AX)
 
 done:
 	VZEROUPPER
@@ -7678,109 +7444,113 @@ GLOBL lanes_4b4000fe<>(SB), RODATA|NOPTR, $64
 // func ExpAVX512(dst *float32, x *float32, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·ExpAVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), BX
-	MOVQ n+16(FP), CX
-	SUBQ $+64, CX
-	JL   blocks_end
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    n+16(FP), CX
+	VMOVUPS lanes_42b20000<>+0(SB), Z1
+	VMOVUPS lanes_c2d00000<>+0(SB), Z2
+	VMOVUPS lanes_3fb8aa3b<>+0(SB), Z3
+	VMOVUPS lanes_4b4000fe<>+0(SB), Z4
+	VMOVUPS lanes_3f317218<>+0(SB), Z5
+	VMOVUPS lanes_b102e308<>+0(SB), Z6
+	VMOVUPS lanes_3ab52284<>+0(SB), Z7
+	VMOVUPS lanes_3c091cd5<>+0(SB), Z8
+	VMOVUPS lanes_3d2aac5c<>+0(SB), Z9
+	VMOVUPS lanes_3e2aaa49<>+0(SB), Z10
+	VMOVUPS lanes_3efffffe<>+0(SB), Z11
+	VMOVUPS lanes_3f800000<>+0(SB), Z12
+	SUBQ    $+64, CX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS      (BX), Z0
-	VMOVUPS      64(BX), Z1
-	VMOVUPS      128(BX), Z2
-	VMOVUPS      192(BX), Z3
-	VMOVUPS      lanes_42b20000<>+0(SB), Z4
-	VMINPS       Z0, Z4, Z0
-	VMOVUPS      lanes_42b20000<>+0(SB), Z4
-	VMINPS       Z1, Z4, Z1
-	VMOVUPS      lanes_42b20000<>+0(SB), Z4
-	VMINPS       Z2, Z4, Z2
-	VMOVUPS      lanes_42b20000<>+0(SB), Z4
-	VMINPS       Z3, Z4, Z3
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z4
-	VMAXPS       Z0, Z4, Z0
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z4
-	VMAXPS       Z1, Z4, Z1
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z4
-	VMAXPS       Z2, Z4, Z2
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z4
-	VMAXPS       Z3, Z4, Z3
-	VMOVUPS      lanes_4b4000fe<>+0(SB), Z4
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z0, Z4
-	VMOVUPS      lanes_4b4000fe<>+0(SB), Z5
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z1, Z5
-	VMOVUPS      lanes_4b4000fe<>+0(SB), Z6
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z2, Z6
-	VMOVUPS      lanes_4b4000fe<>+0(SB), Z7
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z3, Z7
-	VSUBPS       lanes_4b4000fe<>+0(SB), Z4, Z8
-	VSUBPS       lanes_4b4000fe<>+0(SB), Z5, Z9
-	VSUBPS       lanes_4b4000fe<>+0(SB), Z6, Z10
-	VSUBPS       lanes_4b4000fe<>+0(SB), Z7, Z11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z8, Z0
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z9, Z1
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z10, Z2
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z11, Z3
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z8, Z0
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z9, Z1
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z10, Z2
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z11, Z3
-	VPSRLD       $0x01, Z4, Z11
-	VPSRLD       $0x01, Z5, Z10
-	VPSRLD       $0x01, Z6, Z9
-	VPSRLD       $0x01, Z7, Z8
-	VPSLLD       $0x17, Z11, Z11
-	VPSLLD       $0x17, Z10, Z10
-	VPSLLD       $0x17, Z9, Z9
-	VPSLLD       $0x17, Z8, Z8
-	VPSLLD       $0x17, Z4, Z4
-	VPSLLD       $0x17, Z5, Z5
-	VPSLLD       $0x17, Z6, Z6
-	VPSLLD       $0x17, Z7, Z7
-	VPSUBD       Z11, Z4, Z4
-	VPSUBD       Z10, Z5, Z5
-	VPSUBD       Z9, Z6, Z6
-	VPSUBD       Z8, Z7, Z7
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z0, Z12
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z13
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z1, Z13
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z14
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z2, Z14
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z15
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z3, Z15
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z0, Z12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z1, Z13
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z2, Z14
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z3, Z15
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z0, Z12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z1, Z13
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z2, Z14
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z3, Z15
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z0, Z12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z1, Z13
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z2, Z14
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z3, Z15
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z0, Z12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z1, Z13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z2, Z14
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z3, Z15
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z12, Z0
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z13, Z1
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z14, Z2
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z15, Z3
-	VMULPS       Z11, Z0, Z11
-	VMULPS       Z10, Z1, Z10
-	VMULPS       Z9, Z2, Z9
-	VMULPS       Z8, Z3, Z8
-	VMULPS       Z4, Z11, Z4
-	VMULPS       Z5, Z10, Z5
-	VMULPS       Z6, Z9, Z6
-	VMULPS       Z7, Z8, Z7
-	VMOVUPS      Z4, (AX)
-	VMOVUPS      Z5, 64(AX)
-	VMOVUPS      Z6, 128(AX)
-	VMOVUPS      Z7, 192(AX)
+	VMOVUPS      64(BX), Z13
+	VMOVUPS      128(BX), Z14
+	VMOVUPS      192(BX), Z15
+	VMINPS       Z0, Z1, Z0
+	VMINPS       Z13, Z1, Z13
+	VMINPS       Z14, Z1, Z14
+	VMINPS       Z15, Z1, Z15
+	VMAXPS       Z0, Z2, Z0
+	VMAXPS       Z13, Z2, Z13
+	VMAXPS       Z14, Z2, Z14
+	VMAXPS       Z15, Z2, Z15
+	VMOVUPS      Z4, Z16
+	VFMADD231PS  Z3, Z0, Z16
+	VMOVUPS      Z4, Z17
+	VFMADD231PS  Z3, Z13, Z17
+	VMOVUPS      Z4, Z18
+	VFMADD231PS  Z3, Z14, Z18
+	VMOVUPS      Z4, Z19
+	VFMADD231PS  Z3, Z15, Z19
+	VSUBPS       Z4, Z16, Z20
+	VSUBPS       Z4, Z17, Z21
+	VSUBPS       Z4, Z18, Z22
+	VSUBPS       Z4, Z19, Z23
+	VFNMADD231PS Z5, Z20, Z0
+	VFNMADD231PS Z5, Z21, Z13
+	VFNMADD231PS Z5, Z22, Z14
+	VFNMADD231PS Z5, Z23, Z15
+	VFNMADD231PS Z6, Z20, Z0
+	VFNMADD231PS Z6, Z21, Z13
+	VFNMADD231PS Z6, Z22, Z14
+	VFNMADD231PS Z6, Z23, Z15
+	VPSRLD       $0x01, Z16, Z23
+	VPSRLD       $0x01, Z17, Z22
+	VPSRLD       $0x01, Z18, Z21
+	VPSRLD       $0x01, Z19, Z20
+	VPSLLD       $0x17, Z23, Z23
+	VPSLLD       $0x17, Z22, Z22
+	VPSLLD       $0x17, Z21, Z21
+	VPSLLD       $0x17, Z20, Z20
+	VPSLLD       $0x17, Z16, Z16
+	VPSLLD       $0x17, Z17, Z17
+	VPSLLD       $0x17, Z18, Z18
+	VPSLLD       $0x17, Z19, Z19
+	VPSUBD       Z23, Z16, Z16
+	VPSUBD       Z22, Z17, Z17
+	VPSUBD       Z21, Z18, Z18
+	VPSUBD       Z20, Z19, Z19
+	VMOVUPS      Z8, Z24
+	VFMADD231PS  Z0, Z7, Z24
+	VMOVUPS      Z8, Z25
+	VFMADD231PS  Z13, Z7, Z25
+	VMOVUPS      Z8, Z26
+	VFMADD231PS  Z14, Z7, Z26
+	VMOVUPS      Z8, Z27
+	VFMADD231PS  Z15, Z7, Z27
+	VFMADD213PS  Z9, Z0, Z24
+	VFMADD213PS  Z9, Z13, Z25
+	VFMADD213PS  Z9, Z14, Z26
+	VFMADD213PS  Z9, Z15, Z27
+	VFMADD213PS  Z10, Z0, Z24
+	VFMADD213PS  Z10, Z13, Z25
+	VFMADD213PS  Z10, Z14, Z26
+	VFMADD213PS  Z10, Z15, Z27
+	VFMADD213PS  Z11, Z0, Z24
+	VFMADD213PS  Z11, Z13, Z25
+	VFMADD213PS  Z11, Z14, Z26
+	VFMADD213PS  Z11, Z15, Z27
+	VFMADD213PS  Z12, Z0, Z24
+	VFMADD213PS  Z12, Z13, Z25
+	VFMADD213PS  Z12, Z14, Z26
+	VFMADD213PS  Z12, Z15, Z27
+	VFMADD213PS  Z12, Z24, Z0
+	VFMADD213PS  Z12, Z25, Z13
+	VFMADD213PS  Z12, Z26, Z14
+	VFMADD213PS  Z12, Z27, Z15
+	VMULPS       Z23, Z0, Z23
+	VMULPS       Z22, Z13, Z22
+	VMULPS       Z21, Z14, Z21
+	VMULPS       Z20, Z15, Z20
+	VMULPS       Z16, Z23, Z16
+	VMULPS       Z17, Z22, Z17
+	VMULPS       Z18, Z21, Z18
+	VMULPS       Z19, Z20, Z19
+	VMOVUPS      Z16, (AX)
+	VMOVUPS      Z17, 64(AX)
+	VMOVUPS      Z18, 128(AX)
+	VMOVUPS      Z19, 192(AX)
 	ADDQ         $+256, AX
 	ADDQ         $+256, BX
 	SUBQ         $+64, CX
@@ -7792,30 +7562,28 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Z7
-	VMOVUPS      lanes_42b20000<>+0(SB), Z6
-	VMINPS       Z7, Z6, Z7
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z6
-	VMAXPS       Z7, Z6, Z7
-	VMOVUPS      lanes_4b4000fe<>+0(SB), Z6
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z7, Z6
-	VSUBPS       lanes_4b4000fe<>+0(SB), Z6, Z5
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z5, Z7
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z5, Z7
-	VPSRLD       $0x01, Z6, Z5
-	VPSLLD       $0x17, Z5, Z5
-	VPSLLD       $0x17, Z6, Z6
-	VPSUBD       Z5, Z6, Z6
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z4
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z7, Z4
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z7, Z4
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z7, Z4
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z7, Z4
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z7, Z4
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z4, Z7
-	VMULPS       Z5, Z7, Z5
-	VMULPS       Z6, Z5, Z6
-	VMOVUPS      Z6, (AX)
+	VMOVUPS      (BX), Z19
+	VMINPS       Z19, Z1, Z19
+	VMAXPS       Z19, Z2, Z19
+	VMOVUPS      Z4, Z18
+	VFMADD231PS  Z3, Z19, Z18
+	VSUBPS       Z4, Z18, Z17
+	VFNMADD231PS Z5, Z17, Z19
+	VFNMADD231PS Z6, Z17, Z19
+	VPSRLD       $0x01, Z18, Z17
+	VPSLLD       $0x17, Z17, Z17
+	VPSLLD       $0x17, Z18, Z18
+	VPSUBD       Z17, Z18, Z18
+	VMOVUPS      Z8, Z16
+	VFMADD231PS  Z19, Z7, Z16
+	VFMADD213PS  Z9, Z19, Z16
+	VFMADD213PS  Z10, Z19, Z16
+	VFMADD213PS  Z11, Z19, Z16
+	VFMADD213PS  Z12, Z19, Z16
+	VFMADD213PS  Z12, Z16, Z19
+	VMULPS       Z17, Z19, Z17
+	VMULPS       Z18, Z17, Z18
+	VMOVUPS      Z18, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	SUBQ         $+16, CX
@@ -7828,30 +7596,28 @@ vectors_end:
 	MOVL         $0x0000ffff, R13
 	BZHIL        CX, R13, R13
 	KMOVW        R13, K1
-	VMOVUPS.Z    (BX), K1, Z6
-	VMOVUPS      lanes_42b20000<>+0(SB), Z5
-	VMINPS       Z6, Z5, Z6
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z5
-	VMAXPS       Z6, Z5, Z6
-	VMOVUPS      lanes_4b4000fe<>+0(SB), Z5
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z6, Z5
-	VSUBPS       lanes_4b4000fe<>+0(SB), Z5, Z7
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z7, Z6
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z7, Z6
-	VPSRLD       $0x01, Z5, Z7
-	VPSLLD       $0x17, Z7, Z7
-	VPSLLD       $0x17, Z5, Z5
-	VPSUBD       Z7, Z5, Z5
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z4
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z6, Z4
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z6, Z4
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z6, Z4
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z6, Z4
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z6, Z4
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z4, Z6
-	VMULPS       Z7, Z6, Z7
-	VMULPS       Z5, Z7, Z5
-	VMOVUPS      Z5, K1, (AX)
+	VMOVUPS.Z    (BX), K1, Z18
+	VMINPS       Z18, Z1, Z18
+	VMAXPS       Z18, Z2, Z18
+	VMOVUPS      Z4, Z17
+	VFMADD231PS  Z3, Z18, Z17
+	VSUBPS       Z4, Z17, Z19
+	VFNMADD231PS Z5, Z19, Z18
+	VFNMADD231PS Z6, Z19, Z18
+	VPSRLD       $0x01, Z17, Z19
+	VPSLLD       $0x17, Z19, Z19
+	VPSLLD       $0x17, Z17, Z17
+	VPSUBD       Z19, Z17, Z17
+	VMOVUPS      Z8, Z16
+	VFMADD231PS  Z18, Z7, Z16
+	VFMADD213PS  Z9, Z18, Z16
+	VFMADD213PS  Z10, Z18, Z16
+	VFMADD213PS  Z11, Z18, Z16
+	VFMADD213PS  Z12, Z18, Z16
+	VFMADD213PS  Z12, Z16, Z18
+	VMULPS       Z19, Z18, Z19
+	VMULPS       Z17, Z19, Z17
+	VMOVUPS      Z17, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -7860,79 +7626,82 @@ done:
 // func LogAVX2(dst *float32, x *float32, n int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·LogAVX2(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), BX
-	MOVQ n+16(FP), CX
-	SUBQ $+16, CX
-	JL   blocks_end
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    n+16(FP), CX
+	VMOVUPS lanes_00800000<>+0(SB), Y1
+	VMOVUPS lanes_4b800000<>+0(SB), Y2
+	VMOVUPS lanes_3f400000<>+0(SB), Y3
+	SUBQ    $+16, CX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS     (BX), Y0
-	VMOVUPS     32(BX), Y1
-	VCMPPS      $0x01, lanes_00800000<>+0(SB), Y0, Y2
-	VCMPPS      $0x01, lanes_00800000<>+0(SB), Y1, Y3
-	VMULPS      lanes_4b800000<>+0(SB), Y0, Y4
-	VMULPS      lanes_4b800000<>+0(SB), Y1, Y5
-	VBLENDVPS   Y2, Y4, Y0, Y4
-	VBLENDVPS   Y3, Y5, Y1, Y5
-	VPSUBD      lanes_3f400000<>+0(SB), Y4, Y6
-	VPSUBD      lanes_3f400000<>+0(SB), Y5, Y7
-	VPSRAD      $0x17, Y6, Y6
-	VPSRAD      $0x17, Y7, Y7
-	VPSLLD      $0x17, Y6, Y8
-	VPSLLD      $0x17, Y7, Y9
-	VPSUBD      Y8, Y4, Y8
-	VPSUBD      Y9, Y5, Y9
-	VCVTDQ2PS   Y6, Y6
-	VCVTDQ2PS   Y7, Y7
-	VANDPS      lanes_41c00000<>+0(SB), Y2, Y2
-	VANDPS      lanes_41c00000<>+0(SB), Y3, Y3
-	VSUBPS      Y2, Y6, Y2
-	VSUBPS      Y3, Y7, Y3
-	VCMPPS      $0x01, lanes_7f800000<>+0(SB), Y0, Y7
-	VCMPPS      $0x01, lanes_7f800000<>+0(SB), Y1, Y6
-	VBLENDVPS   Y7, Y2, Y0, Y2
-	VBLENDVPS   Y6, Y3, Y1, Y3
-	VCMPPS      $0x00, lanes_00000000<>+0(SB), Y0, Y6
-	VCMPPS      $0x00, lanes_00000000<>+0(SB), Y1, Y7
-	VBLENDVPS   Y6, lanes_ff800000<>+0(SB), Y2, Y2
-	VBLENDVPS   Y7, lanes_ff800000<>+0(SB), Y3, Y3
+	VMOVUPS     32(BX), Y4
+	VCMPPS      $0x01, Y1, Y0, Y5
+	VCMPPS      $0x01, Y1, Y4, Y6
+	VMULPS      Y2, Y0, Y7
+	VMULPS      Y2, Y4, Y8
+	VBLENDVPS   Y5, Y7, Y0, Y7
+	VBLENDVPS   Y6, Y8, Y4, Y8
+	VPSUBD      Y3, Y7, Y9
+	VPSUBD      Y3, Y8, Y10
+	VPSRAD      $0x17, Y9, Y9
+	VPSRAD      $0x17, Y10, Y10
+	VPSLLD      $0x17, Y9, Y11
+	VPSLLD      $0x17, Y10, Y12
+	VPSUBD      Y11, Y7, Y11
+	VPSUBD      Y12, Y8, Y12
+	VCVTDQ2PS   Y9, Y9
+	VCVTDQ2PS   Y10, Y10
+	VANDPS      lanes_41c00000<>+0(SB), Y5, Y5
+	VANDPS      lanes_41c00000<>+0(SB), Y6, Y6
+	VSUBPS      Y5, Y9, Y5
+	VSUBPS      Y6, Y10, Y6
+	VCMPPS      $0x01, lanes_7f800000<>+0(SB), Y0, Y10
+	VCMPPS      $0x01, lanes_7f800000<>+0(SB), Y4, Y9
+	VBLENDVPS   Y10, Y5, Y0, Y5
+	VBLENDVPS   Y9, Y6, Y4, Y6
+	VCMPPS      $0x00, lanes_00000000<>+0(SB), Y0, Y9
+	VCMPPS      $0x00, lanes_00000000<>+0(SB), Y4, Y10
+	VBLENDVPS   Y9, lanes_ff800000<>+0(SB), Y5, Y5
+	VBLENDVPS   Y10, lanes_ff800000<>+0(SB), Y6, Y6
 	VCMPPS      $0x01, lanes_00000000<>+0(SB), Y0, Y0
-	VCMPPS      $0x01, lanes_00000000<>+0(SB), Y1, Y1
-	VBLENDVPS   Y0, lanes_7fc00000<>+0(SB), Y2, Y2
-	VBLENDVPS   Y1, lanes_7fc00000<>+0(SB), Y3, Y3
-	VSUBPS      lanes_3f800000<>+0(SB), Y8, Y8
-	VSUBPS      lanes_3f800000<>+0(SB), Y9, Y9
-	VMOVUPS     lanes_3dd67a96<>+0(SB), Y1
-	VFMADD231PS lanes_bd38ec7c<>+0(SB), Y8, Y1
+	VCMPPS      $0x01, lanes_00000000<>+0(SB), Y4, Y4
+	VBLENDVPS   Y0, lanes_7fc00000<>+0(SB), Y5, Y5
+	VBLENDVPS   Y4, lanes_7fc00000<>+0(SB), Y6, Y6
+	VSUBPS      lanes_3f800000<>+0(SB), Y11, Y11
+	VSUBPS      lanes_3f800000<>+0(SB), Y12, Y12
+	VMOVUPS     lanes_3dd67a96<>+0(SB), Y4
+	VFMADD231PS lanes_bd38ec7c<>+0(SB), Y11, Y4
 	VMOVUPS     lanes_3dd67a96<>+0(SB), Y0
-	VFMADD231PS lanes_bd38ec7c<>+0(SB), Y9, Y0
-	VFMADD213PS lanes_be06ce1c<>+0(SB), Y8, Y1
-	VFMADD213PS lanes_be06ce1c<>+0(SB), Y9, Y0
-	VFMADD213PS lanes_3e144116<>+0(SB), Y8, Y1
-	VFMADD213PS lanes_3e144116<>+0(SB), Y9, Y0
-	VFMADD213PS lanes_be2a76d5<>+0(SB), Y8, Y1
-	VFMADD213PS lanes_be2a76d5<>+0(SB), Y9, Y0
-	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Y8, Y1
-	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Y9, Y0
-	VFMADD213PS lanes_be800024<>+0(SB), Y8, Y1
-	VFMADD213PS lanes_be800024<>+0(SB), Y9, Y0
-	VFMADD213PS lanes_3eaaaad2<>+0(SB), Y8, Y1
-	VFMADD213PS lanes_3eaaaad2<>+0(SB), Y9, Y0
-	VFMADD213PS lanes_bf000000<>+0(SB), Y8, Y1
-	VFMADD213PS lanes_bf000000<>+0(SB), Y9, Y0
-	VMULPS      Y8, Y8, Y7
-	VMULPS      Y9, Y9, Y6
-	VMULPS      lanes_34fefa3a<>+0(SB), Y2, Y5
-	VMULPS      lanes_34fefa3a<>+0(SB), Y3, Y4
-	VFMADD231PS Y1, Y7, Y5
-	VFMADD231PS Y0, Y6, Y4
-	VADDPS      Y5, Y8, Y5
-	VADDPS      Y4, Y9, Y4
-	VFMADD231PS lanes_3f317210<>+0(SB), Y2, Y5
-	VFMADD231PS lanes_3f317210<>+0(SB), Y3, Y4
-	VMOVUPS     Y5, (AX)
-	VMOVUPS     Y4, 32(AX)
+	VFMADD231PS lanes_bd38ec7c<>+0(SB), Y12, Y0
+	VFMADD213PS lanes_be06ce1c<>+0(SB), Y11, Y4
+	VFMADD213PS lanes_be06ce1c<>+0(SB), Y12, Y0
+	VFMADD213PS lanes_3e144116<>+0(SB), Y11, Y4
+	VFMADD213PS lanes_3e144116<>+0(SB), Y12, Y0
+	VFMADD213PS lanes_be2a76d5<>+0(SB), Y11, Y4
+	VFMADD213PS lanes_be2a76d5<>+0(SB), Y12, Y0
+	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Y11, Y4
+	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Y12, Y0
+	VFMADD213PS lanes_be800024<>+0(SB), Y11, Y4
+	VFMADD213PS lanes_be800024<>+0(SB), Y12, Y0
+	VFMADD213PS lanes_3eaaaad2<>+0(SB), Y11, Y4
+	VFMADD213PS lanes_3eaaaad2<>+0(SB), Y12, Y0
+	VFMADD213PS lanes_bf000000<>+0(SB), Y11, Y4
+	VFMADD213PS lanes_bf000000<>+0(SB), Y12, Y0
+	VMULPS      Y11, Y11, Y10
+	VMULPS      Y12, Y12, Y9
+	VMULPS      lanes_34fefa3a<>+0(SB), Y5, Y8
+	VMULPS      lanes_34fefa3a<>+0(SB), Y6, Y7
+	VFMADD231PS Y4, Y10, Y8
+	VFMADD231PS Y0, Y9, Y7
+	VADDPS      Y8, Y11, Y8
+	VADDPS      Y7, Y12, Y7
+	VFMADD231PS lanes_3f317210<>+0(SB), Y5, Y8
+	VFMADD231PS lanes_3f317210<>+0(SB), Y6, Y7
+	VMOVUPS     Y8, (AX)
+	VMOVUPS     Y7, 32(AX)
 	ADDQ        $+64, AX
 	ADDQ        $+64, BX
 	SUBQ        $+16, CX
@@ -7944,39 +7713,39 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (BX), Y4
-	VCMPPS      $0x01, lanes_00800000<>+0(SB), Y4, Y5
-	VMULPS      lanes_4b800000<>+0(SB), Y4, Y3
-	VBLENDVPS   Y5, Y3, Y4, Y3
-	VPSUBD      lanes_3f400000<>+0(SB), Y3, Y2
-	VPSRAD      $0x17, Y2, Y2
-	VPSLLD      $0x17, Y2, Y9
-	VPSUBD      Y9, Y3, Y9
-	VCVTDQ2PS   Y2, Y2
-	VANDPS      lanes_41c00000<>+0(SB), Y5, Y5
-	VSUBPS      Y5, Y2, Y5
-	VCMPPS      $0x01, lanes_7f800000<>+0(SB), Y4, Y2
-	VBLENDVPS   Y2, Y5, Y4, Y5
-	VCMPPS      $0x00, lanes_00000000<>+0(SB), Y4, Y2
-	VBLENDVPS   Y2, lanes_ff800000<>+0(SB), Y5, Y5
-	VCMPPS      $0x01, lanes_00000000<>+0(SB), Y4, Y4
-	VBLENDVPS   Y4, lanes_7fc00000<>+0(SB), Y5, Y5
-	VSUBPS      lanes_3f800000<>+0(SB), Y9, Y9
-	VMOVUPS     lanes_3dd67a96<>+0(SB), Y4
-	VFMADD231PS lanes_bd38ec7c<>+0(SB), Y9, Y4
-	VFMADD213PS lanes_be06ce1c<>+0(SB), Y9, Y4
-	VFMADD213PS lanes_3e144116<>+0(SB), Y9, Y4
-	VFMADD213PS lanes_be2a76d5<>+0(SB), Y9, Y4
-	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Y9, Y4
-	VFMADD213PS lanes_be800024<>+0(SB), Y9, Y4
-	VFMADD213PS lanes_3eaaaad2<>+0(SB), Y9, Y4
-	VFMADD213PS lanes_bf000000<>+0(SB), Y9, Y4
-	VMULPS      Y9, Y9, Y2
-	VMULPS      lanes_34fefa3a<>+0(SB), Y5, Y3
-	VFMADD231PS Y4, Y2, Y3
-	VADDPS      Y3, Y9, Y3
-	VFMADD231PS lanes_3f317210<>+0(SB), Y5, Y3
-	VMOVUPS     Y3, (AX)
+	VMOVUPS     (BX), Y7
+	VCMPPS      $0x01, Y1, Y7, Y8
+	VMULPS      Y2, Y7, Y6
+	VBLENDVPS   Y8, Y6, Y7, Y6
+	VPSUBD      Y3, Y6, Y5
+	VPSRAD      $0x17, Y5, Y5
+	VPSLLD      $0x17, Y5, Y12
+	VPSUBD      Y12, Y6, Y12
+	VCVTDQ2PS   Y5, Y5
+	VANDPS      lanes_41c00000<>+0(SB), Y8, Y8
+	VSUBPS      Y8, Y5, Y8
+	VCMPPS      $0x01, lanes_7f800000<>+0(SB), Y7, Y5
+	VBLENDVPS   Y5, Y8, Y7, Y8
+	VCMPPS      $0x00, lanes_00000000<>+0(SB), Y7, Y5
+	VBLENDVPS   Y5, lanes_ff800000<>+0(SB), Y8, Y8
+	VCMPPS      $0x01, lanes_00000000<>+0(SB), Y7, Y7
+	VBLENDVPS   Y7, lanes_7fc00000<>+0(SB), Y8, Y8
+	VSUBPS      lanes_3f800000<>+0(SB), Y12, Y12
+	VMOVUPS     lanes_3dd67a96<>+0(SB), Y7
+	VFMADD231PS lanes_bd38ec7c<>+0(SB), Y12, Y7
+	VFMADD213PS lanes_be06ce1c<>+0(SB), Y12, Y7
+	VFMADD213PS lanes_3e144116<>+0(SB), Y12, Y7
+	VFMADD213PS lanes_be2a76d5<>+0(SB), Y12, Y7
+	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Y12, Y7
+	VFMADD213PS lanes_be800024<>+0(SB), Y12, Y7
+	VFMADD213PS lanes_3eaaaad2<>+0(SB), Y12, Y7
+	VFMADD213PS lanes_bf000000<>+0(SB), Y12, Y7
+	VMULPS      Y12, Y12, Y5
+	VMULPS      lanes_34fefa3a<>+0(SB), Y8, Y6
+	VFMADD231PS Y7, Y5, Y6
+	VADDPS      Y6, Y12, Y6
+	VFMADD231PS lanes_3f317210<>+0(SB), Y8, Y6
+	VMOVUPS     Y6, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
 	SUBQ        $+8, CX
@@ -7988,41 +7757,41 @@ vectors_end:
 	JE          done
 	LEAQ        partial_masks<>+0(SB), R13
 	NEGQ        CX
-	VMOVUPS     32(R13)(CX*4), Y3
+	VMOVUPS     32(R13)(CX*4), Y6
 	NEGQ        CX
-	VMASKMOVPS  (BX), Y3, Y5
-	VCMPPS      $0x01, lanes_00800000<>+0(SB), Y5, Y9
-	VMULPS      lanes_4b800000<>+0(SB), Y5, Y4
-	VBLENDVPS   Y9, Y4, Y5, Y4
-	VPSUBD      lanes_3f400000<>+0(SB), Y4, Y2
-	VPSRAD      $0x17, Y2, Y2
-	VPSLLD      $0x17, Y2, Y8
-	VPSUBD      Y8, Y4, Y8
-	VCVTDQ2PS   Y2, Y2
-	VANDPS      lanes_41c00000<>+0(SB), Y9, Y9
-	VSUBPS      Y9, Y2, Y9
-	VCMPPS      $0x01, lanes_7f800000<>+0(SB), Y5, Y2
-	VBLENDVPS   Y2, Y9, Y5, Y9
-	VCMPPS      $0x00, lanes_00000000<>+0(SB), Y5, Y2
-	VBLENDVPS   Y2, lanes_ff800000<>+0(SB), Y9, Y9
-	VCMPPS      $0x01, lanes_00000000<>+0(SB), Y5, Y5
-	VBLENDVPS   Y5, lanes_7fc00000<>+0(SB), Y9, Y9
-	VSUBPS      lanes_3f800000<>+0(SB), Y8, Y8
-	VMOVUPS     lanes_3dd67a96<>+0(SB), Y5
-	VFMADD231PS lanes_bd38ec7c<>+0(SB), Y8, Y5
-	VFMADD213PS lanes_be06ce1c<>+0(SB), Y8, Y5
-	VFMADD213PS lanes_3e144116<>+0(SB), Y8, Y5
-	VFMADD213PS lanes_be2a76d5<>+0(SB), Y8, Y5
-	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Y8, Y5
-	VFMADD213PS lanes_be800024<>+0(SB), Y8, Y5
-	VFMADD213PS lanes_3eaaaad2<>+0(SB), Y8, Y5
-	VFMADD213PS lanes_bf000000<>+0(SB), Y8, Y5
-	VMULPS      Y8, Y8, Y2
-	VMULPS      lanes_34fefa3a<>+0(SB), Y9, Y4
-	VFMADD231PS Y5, Y2, Y4
-	VADDPS      Y4, Y8, Y4
-	VFMADD231PS lanes_3f317210<>+0(SB), Y9, Y4
-	VMASKMOVPS  Y4, Y3, (AX)
+	VMASKMOVPS  (BX), Y6, Y8
+	VCMPPS      $0x01, Y1, Y8, Y12
+	VMULPS      Y2, Y8, Y7
+	VBLENDVPS   Y12, Y7, Y8, Y7
+	VPSUBD      Y3, Y7, Y5
+	VPSRAD      $0x17, Y5, Y5
+	VPSLLD      $0x17, Y5, Y11
+	VPSUBD      Y11, Y7, Y11
+	VCVTDQ2PS   Y5, Y5
+	VANDPS      lanes_41c00000<>+0(SB), Y12, Y12
+	VSUBPS      Y12, Y5, Y12
+	VCMPPS      $0x01, lanes_7f800000<>+0(SB), Y8, Y5
+	VBLENDVPS   Y5, Y12, Y8, Y12
+	VCMPPS      $0x00, lanes_00000000<>+0(SB), Y8, Y5
+	VBLENDVPS   Y5, lanes_ff800000<>+0(SB), Y12, Y12
+	VCMPPS      $0x01, lanes_00000000<>+0(SB), Y8, Y8
+	VBLENDVPS   Y8, lanes_7fc00000<>+0(SB), Y12, Y12
+	VSUBPS      lanes_3f800000<>+0(SB), Y11, Y11
+	VMOVUPS     lanes_3dd67a96<>+0(SB), Y8
+	VFMADD231PS lanes_bd38ec7c<>+0(SB), Y11, Y8
+	VFMADD213PS lanes_be06ce1c<>+0(SB), Y11, Y8
+	VFMADD213PS lanes_3e144116<>+0(SB), Y11, Y8
+	VFMADD213PS lanes_be2a76d5<>+0(SB), Y11, Y8
+	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Y11, Y8
+	VFMADD213PS lanes_be800024<>+0(SB), Y11, Y8
+	VFMADD213PS lanes_3eaaaad2<>+0(SB), Y11, Y8
+	VFMADD213PS lanes_bf000000<>+0(SB), Y11, Y8
+	VMULPS      Y11, Y11, Y5
+	VMULPS      lanes_34fefa3a<>+0(SB), Y12, Y7
+	VFMADD231PS Y8, Y5, Y7
+	VADDPS      Y7, Y11, Y7
+	VFMADD231PS lanes_3f317210<>+0(SB), Y12, Y7
+	VMASKMOVPS  Y7, Y6, (AX)
 
 done:
 	VZEROUPPER
@@ -8265,149 +8034,154 @@ GLOBL lanes_3f317210<>(SB), RODATA|NOPTR, $64
 // func LogAVX512(dst *float32, x *float32, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·LogAVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), BX
-	MOVQ n+16(FP), CX
-	SUBQ $+64, CX
-	JL   blocks_end
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    n+16(FP), CX
+	VMOVUPS lanes_00800000<>+0(SB), Z1
+	VMOVUPS lanes_4b800000<>+0(SB), Z2
+	VMOVUPS lanes_3f400000<>+0(SB), Z3
+	VMOVUPS lanes_41c00000<>+0(SB), Z4
+	VMOVUPS lanes_7f800000<>+0(SB), Z5
+	VMOVUPS lanes_00000000<>+0(SB), Z6
+	VMOVUPS lanes_ff800000<>+0(SB), Z7
+	VMOVUPS lanes_7fc00000<>+0(SB), Z8
+	VMOVUPS lanes_3f800000<>+0(SB), Z9
+	SUBQ    $+64, CX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS     (BX), Z0
-	VMOVUPS     64(BX), Z1
-	VMOVUPS     128(BX), Z2
-	VMOVUPS     192(BX), Z3
-	VCMPPS      $0x01, lanes_00800000<>+0(SB), Z0, K2
-	VCMPPS      $0x01, lanes_00800000<>+0(SB), Z1, K3
-	VCMPPS      $0x01, lanes_00800000<>+0(SB), Z2, K4
-	VCMPPS      $0x01, lanes_00800000<>+0(SB), Z3, K5
-	VMULPS      lanes_4b800000<>+0(SB), Z0, Z4
-	VMULPS      lanes_4b800000<>+0(SB), Z1, Z5
-	VMULPS      lanes_4b800000<>+0(SB), Z2, Z6
-	VMULPS      lanes_4b800000<>+0(SB), Z3, Z7
-	VBLENDMPS   Z4, Z0, K2, Z4
-	VBLENDMPS   Z5, Z1, K3, Z5
-	VBLENDMPS   Z6, Z2, K4, Z6
-	VBLENDMPS   Z7, Z3, K5, Z7
-	VPSUBD      lanes_3f400000<>+0(SB), Z4, Z8
-	VPSUBD      lanes_3f400000<>+0(SB), Z5, Z9
-	VPSUBD      lanes_3f400000<>+0(SB), Z6, Z10
-	VPSUBD      lanes_3f400000<>+0(SB), Z7, Z11
-	VPSRAD      $0x17, Z8, Z8
-	VPSRAD      $0x17, Z9, Z9
-	VPSRAD      $0x17, Z10, Z10
-	VPSRAD      $0x17, Z11, Z11
-	VPSLLD      $0x17, Z8, Z12
-	VPSLLD      $0x17, Z9, Z13
-	VPSLLD      $0x17, Z10, Z14
-	VPSLLD      $0x17, Z11, Z15
-	VPSUBD      Z12, Z4, Z12
-	VPSUBD      Z13, Z5, Z13
-	VPSUBD      Z14, Z6, Z14
-	VPSUBD      Z15, Z7, Z15
-	VCVTDQ2PS   Z8, Z8
-	VCVTDQ2PS   Z9, Z9
-	VCVTDQ2PS   Z10, Z10
-	VCVTDQ2PS   Z11, Z11
-	VMOVUPS     lanes_41c00000<>+0(SB), Z6
-	VMOVAPS.Z   Z6, K2, Z7
-	VMOVUPS     lanes_41c00000<>+0(SB), Z5
-	VMOVAPS.Z   Z5, K3, Z6
-	VMOVUPS     lanes_41c00000<>+0(SB), Z4
-	VMOVAPS.Z   Z4, K4, Z5
-	VMOVUPS     lanes_41c00000<>+0(SB), Z16
-	VMOVAPS.Z   Z16, K5, Z4
-	VSUBPS      Z7, Z8, Z7
-	VSUBPS      Z6, Z9, Z6
-	VSUBPS      Z5, Z10, Z5
-	VSUBPS      Z4, Z11, Z4
-	VCMPPS      $0x01, lanes_7f800000<>+0(SB), Z0, K5
-	VCMPPS      $0x01, lanes_7f800000<>+0(SB), Z1, K4
-	VCMPPS      $0x01, lanes_7f800000<>+0(SB), Z2, K3
-	VCMPPS      $0x01, lanes_7f800000<>+0(SB), Z3, K2
-	VBLENDMPS   Z7, Z0, K5, Z7
-	VBLENDMPS   Z6, Z1, K4, Z6
-	VBLENDMPS   Z5, Z2, K3, Z5
-	VBLENDMPS   Z4, Z3, K2, Z4
-	VCMPPS      $0x00, lanes_00000000<>+0(SB), Z0, K2
-	VCMPPS      $0x00, lanes_00000000<>+0(SB), Z1, K3
-	VCMPPS      $0x00, lanes_00000000<>+0(SB), Z2, K4
-	VCMPPS      $0x00, lanes_00000000<>+0(SB), Z3, K5
-	VBLENDMPS   lanes_ff800000<>+0(SB), Z7, K2, Z7
-	VBLENDMPS   lanes_ff800000<>+0(SB), Z6, K3, Z6
-	VBLENDMPS   lanes_ff800000<>+0(SB), Z5, K4, Z5
-	VBLENDMPS   lanes_ff800000<>+0(SB), Z4, K5, Z4
-	VCMPPS      $0x01, lanes_00000000<>+0(SB), Z0, K5
-	VCMPPS      $0x01, lanes_00000000<>+0(SB), Z1, K4
-	VCMPPS      $0x01, lanes_00000000<>+0(SB), Z2, K3
-	VCMPPS      $0x01, lanes_00000000<>+0(SB), Z3, K2
-	VBLENDMPS   lanes_7fc00000<>+0(SB), Z7, K5, Z7
-	VBLENDMPS   lanes_7fc00000<>+0(SB), Z6, K4, Z6
-	VBLENDMPS   lanes_7fc00000<>+0(SB), Z5, K3, Z5
-	VBLENDMPS   lanes_7fc00000<>+0(SB), Z4, K2, Z4
-	VSUBPS      lanes_3f800000<>+0(SB), Z12, Z12
-	VSUBPS      lanes_3f800000<>+0(SB), Z13, Z13
-	VSUBPS      lanes_3f800000<>+0(SB), Z14, Z14
-	VSUBPS      lanes_3f800000<>+0(SB), Z15, Z15
-	VMOVUPS     lanes_3dd67a96<>+0(SB), Z3
-	VFMADD231PS lanes_bd38ec7c<>+0(SB), Z12, Z3
-	VMOVUPS     lanes_3dd67a96<>+0(SB), Z2
-	VFMADD231PS lanes_bd38ec7c<>+0(SB), Z13, Z2
-	VMOVUPS     lanes_3dd67a96<>+0(SB), Z1
-	VFMADD231PS lanes_bd38ec7c<>+0(SB), Z14, Z1
+	VMOVUPS     64(BX), Z10
+	VMOVUPS     128(BX), Z11
+	VMOVUPS     192(BX), Z12
+	VCMPPS      $0x01, Z1, Z0, K2
+	VCMPPS      $0x01, Z1, Z10, K3
+	VCMPPS      $0x01, Z1, Z11, K4
+	VCMPPS      $0x01, Z1, Z12, K5
+	VMULPS      Z2, Z0, Z13
+	VMULPS      Z2, Z10, Z14
+	VMULPS      Z2, Z11, Z15
+	VMULPS      Z2, Z12, Z16
+	VBLENDMPS   Z13, Z0, K2, Z13
+	VBLENDMPS   Z14, Z10, K3, Z14
+	VBLENDMPS   Z15, Z11, K4, Z15
+	VBLENDMPS   Z16, Z12, K5, Z16
+	VPSUBD      Z3, Z13, Z17
+	VPSUBD      Z3, Z14, Z18
+	VPSUBD      Z3, Z15, Z19
+	VPSUBD      Z3, Z16, Z20
+	VPSRAD      $0x17, Z17, Z17
+	VPSRAD      $0x17, Z18, Z18
+	VPSRAD      $0x17, Z19, Z19
+	VPSRAD      $0x17, Z20, Z20
+	VPSLLD      $0x17, Z17, Z21
+	VPSLLD      $0x17, Z18, Z22
+	VPSLLD      $0x17, Z19, Z23
+	VPSLLD      $0x17, Z20, Z24
+	VPSUBD      Z21, Z13, Z21
+	VPSUBD      Z22, Z14, Z22
+	VPSUBD      Z23, Z15, Z23
+	VPSUBD      Z24, Z16, Z24
+	VCVTDQ2PS   Z17, Z17
+	VCVTDQ2PS   Z18, Z18
+	VCVTDQ2PS   Z19, Z19
+	VCVTDQ2PS   Z20, Z20
+	VMOVAPS.Z   Z4, K2, Z16
+	VMOVAPS.Z   Z4, K3, Z15
+	VMOVAPS.Z   Z4, K4, Z14
+	VMOVAPS.Z   Z4, K5, Z13
+	VSUBPS      Z16, Z17, Z16
+	VSUBPS      Z15, Z18, Z15
+	VSUBPS      Z14, Z19, Z14
+	VSUBPS      Z13, Z20, Z13
+	VCMPPS      $0x01, Z5, Z0, K5
+	VCMPPS      $0x01, Z5, Z10, K4
+	VCMPPS      $0x01, Z5, Z11, K3
+	VCMPPS      $0x01, Z5, Z12, K2
+	VBLENDMPS   Z16, Z0, K5, Z16
+	VBLENDMPS   Z15, Z10, K4, Z15
+	VBLENDMPS   Z14, Z11, K3, Z14
+	VBLENDMPS   Z13, Z12, K2, Z13
+	VCMPPS      $0x00, Z6, Z0, K2
+	VCMPPS      $0x00, Z6, Z10, K3
+	VCMPPS      $0x00, Z6, Z11, K4
+	VCMPPS      $0x00, Z6, Z12, K5
+	VBLENDMPS   Z7, Z16, K2, Z16
+	VBLENDMPS   Z7, Z15, K3, Z15
+	VBLENDMPS   Z7, Z14, K4, Z14
+	VBLENDMPS   Z7, Z13, K5, Z13
+	VCMPPS      $0x01, Z6, Z0, K5
+	VCMPPS      $0x01, Z6, Z10, K4
+	VCMPPS      $0x01, Z6, Z11, K3
+	VCMPPS      $0x01, Z6, Z12, K2
+	VBLENDMPS   Z8, Z16, K5, Z16
+	VBLENDMPS   Z8, Z15, K4, Z15
+	VBLENDMPS   Z8, Z14, K3, Z14
+	VBLENDMPS   Z8, Z13, K2, Z13
+	VSUBPS      Z9, Z21, Z21
+	VSUBPS      Z9, Z22, Z22
+	VSUBPS      Z9, Z23, Z23
+	VSUBPS      Z9, Z24, Z24
+	VMOVUPS     lanes_3dd67a96<>+0(SB), Z12
+	VFMADD231PS lanes_bd38ec7c<>+0(SB), Z21, Z12
+	VMOVUPS     lanes_3dd67a96<>+0(SB), Z11
+	VFMADD231PS lanes_bd38ec7c<>+0(SB), Z22, Z11
+	VMOVUPS     lanes_3dd67a96<>+0(SB), Z10
+	VFMADD231PS lanes_bd38ec7c<>+0(SB), Z23, Z10
 	VMOVUPS     lanes_3dd67a96<>+0(SB), Z0
-	VFMADD231PS lanes_bd38ec7c<>+0(SB), Z15, Z0
-	VFMADD213PS lanes_be06ce1c<>+0(SB), Z12, Z3
-	VFMADD213PS lanes_be06ce1c<>+0(SB), Z13, Z2
-	VFMADD213PS lanes_be06ce1c<>+0(SB), Z14, Z1
-	VFMADD213PS lanes_be06ce1c<>+0(SB), Z15, Z0
-	VFMADD213PS lanes_3e144116<>+0(SB), Z12, Z3
-	VFMADD213PS lanes_3e144116<>+0(SB), Z13, Z2
-	VFMADD213PS lanes_3e144116<>+0(SB), Z14, Z1
-	VFMADD213PS lanes_3e144116<>+0(SB), Z15, Z0
-	VFMADD213PS lanes_be2a76d5<>+0(SB), Z12, Z3
-	VFMADD213PS lanes_be2a76d5<>+0(SB), Z13, Z2
-	VFMADD213PS lanes_be2a76d5<>+0(SB), Z14, Z1
-	VFMADD213PS lanes_be2a76d5<>+0(SB), Z15, Z0
-	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Z12, Z3
-	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Z13, Z2
-	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Z14, Z1
-	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Z15, Z0
-	VFMADD213PS lanes_be800024<>+0(SB), Z12, Z3
-	VFMADD213PS lanes_be800024<>+0(SB), Z13, Z2
-	VFMADD213PS lanes_be800024<>+0(SB), Z14, Z1
-	VFMADD213PS lanes_be800024<>+0(SB), Z15, Z0
-	VFMADD213PS lanes_3eaaaad2<>+0(SB), Z12, Z3
-	VFMADD213PS lanes_3eaaaad2<>+0(SB), Z13, Z2
-	VFMADD213PS lanes_3eaaaad2<>+0(SB), Z14, Z1
-	VFMADD213PS lanes_3eaaaad2<>+0(SB), Z15, Z0
-	VFMADD213PS lanes_bf000000<>+0(SB), Z12, Z3
-	VFMADD213PS lanes_bf000000<>+0(SB), Z13, Z2
-	VFMADD213PS lanes_bf000000<>+0(SB), Z14, Z1
-	VFMADD213PS lanes_bf000000<>+0(SB), Z15, Z0
-	VMULPS      Z12, Z12, Z11
-	VMULPS      Z13, Z13, Z10
-	VMULPS      Z14, Z14, Z9
-	VMULPS      Z15, Z15, Z8
-	VMULPS      lanes_34fefa3a<>+0(SB), Z7, Z16
-	VMULPS      lanes_34fefa3a<>+0(SB), Z6, Z17
-	VMULPS      lanes_34fefa3a<>+0(SB), Z5, Z18
-	VMULPS      lanes_34fefa3a<>+0(SB), Z4, Z19
-	VFMADD231PS Z3, Z11, Z16
-	VFMADD231PS Z2, Z10, Z17
-	VFMADD231PS Z1, Z9, Z18
-	VFMADD231PS Z0, Z8, Z19
-	VADDPS      Z16, Z12, Z16
-	VADDPS      Z17, Z13, Z17
-	VADDPS      Z18, Z14, Z18
-	VADDPS      Z19, Z15, Z19
-	VFMADD231PS lanes_3f317210<>+0(SB), Z7, Z16
-	VFMADD231PS lanes_3f317210<>+0(SB), Z6, Z17
-	VFMADD231PS lanes_3f317210<>+0(SB), Z5, Z18
-	VFMADD231PS lanes_3f317210<>+0(SB), Z4, Z19
-	VMOVUPS     Z16, (AX)
-	VMOVUPS     Z17, 64(AX)
-	VMOVUPS     Z18, 128(AX)
-	VMOVUPS     Z19, 192(AX)
+	VFMADD231PS lanes_bd38ec7c<>+0(SB), Z24, Z0
+	VFMADD213PS lanes_be06ce1c<>+0(SB), Z21, Z12
+	VFMADD213PS lanes_be06ce1c<>+0(SB), Z22, Z11
+	VFMADD213PS lanes_be06ce1c<>+0(SB), Z23, Z10
+	VFMADD213PS lanes_be06ce1c<>+0(SB), Z24, Z0
+	VFMADD213PS lanes_3e144116<>+0(SB), Z21, Z12
+	VFMADD213PS lanes_3e144116<>+0(SB), Z22, Z11
+	VFMADD213PS lanes_3e144116<>+0(SB), Z23, Z10
+	VFMADD213PS lanes_3e144116<>+0(SB), Z24, Z0
+	VFMADD213PS lanes_be2a76d5<>+0(SB), Z21, Z12
+	VFMADD213PS lanes_be2a76d5<>+0(SB), Z22, Z11
+	VFMADD213PS lanes_be2a76d5<>+0(SB), Z23, Z10
+	VFMADD213PS lanes_be2a76d5<>+0(SB), Z24, Z0
+	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Z21, Z12
+	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Z22, Z11
+	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Z23, Z10
+	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Z24, Z0
+	VFMADD213PS lanes_be800024<>+0(SB), Z21, Z12
+	VFMADD213PS lanes_be800024<>+0(SB), Z22, Z11
+	VFMADD213PS lanes_be800024<>+0(SB), Z23, Z10
+	VFMADD213PS lanes_be800024<>+0(SB), Z24, Z0
+	VFMADD213PS lanes_3eaaaad2<>+0(SB), Z21, Z12
+	VFMADD213PS lanes_3eaaaad2<>+0(SB), Z22, Z11
+	VFMADD213PS lanes_3eaaaad2<>+0(SB), Z23, Z10
+	VFMADD213PS lanes_3eaaaad2<>+0(SB), Z24, Z0
+	VFMADD213PS lanes_bf000000<>+0(SB), Z21, Z12
+	VFMADD213PS lanes_bf000000<>+0(SB), Z22, Z11
+	VFMADD213PS lanes_bf000000<>+0(SB), Z23, Z10
+	VFMADD213PS lanes_bf000000<>+0(SB), Z24, Z0
+	VMULPS      Z21, Z21, Z20
+	VMULPS      Z22, Z22, Z19
+	VMULPS      Z23, Z23, Z18
+	VMULPS      Z24, Z24, Z17
+	VMULPS      lanes_34fefa3a<>+0(SB), Z16, Z25
+	VMULPS      lanes_34fefa3a<>+0(SB), Z15, Z26
+	VMULPS      lanes_34fefa3a<>+0(SB), Z14, Z27
+	VMULPS      lanes_34fefa3a<>+0(SB), Z13, Z28
+	VFMADD231PS Z12, Z20, Z25
+	VFMADD231PS Z11, Z19, Z26
+	VFMADD231PS Z10, Z18, Z27
+	VFMADD231PS Z0, Z17, Z28
+	VADDPS      Z25, Z21, Z25
+	VADDPS      Z26, Z22, Z26
+	VADDPS      Z27, Z23, Z27
+	VADDPS      Z28, Z24, Z28
+	VFMADD231PS lanes_3f317210<>+0(SB), Z16, Z25
+	VFMADD231PS lanes_3f317210<>+0(SB), Z15, Z26
+	VFMADD231PS lanes_3f317210<>+0(SB), Z14, Z27
+	VFMADD231PS lanes_3f317210<>+0(SB), Z13, Z28
+	VMOVUPS     Z25, (AX)
+	VMOVUPS     Z26, 64(AX)
+	VMOVUPS     Z27, 128(AX)
+	VMOVUPS     Z28, 192(AX)
 	ADDQ        $+256, AX
 	ADDQ        $+256, BX
 	SUBQ        $+64, CX
@@ -8419,40 +8193,39 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (BX), Z19
-	VCMPPS      $0x01, lanes_00800000<>+0(SB), Z19, K2
-	VMULPS      lanes_4b800000<>+0(SB), Z19, Z18
-	VBLENDMPS   Z18, Z19, K2, Z18
-	VPSUBD      lanes_3f400000<>+0(SB), Z18, Z17
-	VPSRAD      $0x17, Z17, Z17
-	VPSLLD      $0x17, Z17, Z16
-	VPSUBD      Z16, Z18, Z16
-	VCVTDQ2PS   Z17, Z17
-	VMOVUPS     lanes_41c00000<>+0(SB), Z4
-	VMOVAPS.Z   Z4, K2, Z18
-	VSUBPS      Z18, Z17, Z18
-	VCMPPS      $0x01, lanes_7f800000<>+0(SB), Z19, K2
-	VBLENDMPS   Z18, Z19, K2, Z18
-	VCMPPS      $0x00, lanes_00000000<>+0(SB), Z19, K2
-	VBLENDMPS   lanes_ff800000<>+0(SB), Z18, K2, Z18
-	VCMPPS      $0x01, lanes_00000000<>+0(SB), Z19, K2
-	VBLENDMPS   lanes_7fc00000<>+0(SB), Z18, K2, Z18
-	VSUBPS      lanes_3f800000<>+0(SB), Z16, Z16
-	VMOVUPS     lanes_3dd67a96<>+0(SB), Z19
-	VFMADD231PS lanes_bd38ec7c<>+0(SB), Z16, Z19
-	VFMADD213PS lanes_be06ce1c<>+0(SB), Z16, Z19
-	VFMADD213PS lanes_3e144116<>+0(SB), Z16, Z19
-	VFMADD213PS lanes_be2a76d5<>+0(SB), Z16, Z19
-	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Z16, Z19
-	VFMADD213PS lanes_be800024<>+0(SB), Z16, Z19
-	VFMADD213PS lanes_3eaaaad2<>+0(SB), Z16, Z19
-	VFMADD213PS lanes_bf000000<>+0(SB), Z16, Z19
-	VMULPS      Z16, Z16, Z17
-	VMULPS      lanes_34fefa3a<>+0(SB), Z18, Z4
-	VFMADD231PS Z19, Z17, Z4
-	VADDPS      Z4, Z16, Z4
-	VFMADD231PS lanes_3f317210<>+0(SB), Z18, Z4
-	VMOVUPS     Z4, (AX)
+	VMOVUPS     (BX), Z28
+	VCMPPS      $0x01, Z1, Z28, K2
+	VMULPS      Z2, Z28, Z27
+	VBLENDMPS   Z27, Z28, K2, Z27
+	VPSUBD      Z3, Z27, Z26
+	VPSRAD      $0x17, Z26, Z26
+	VPSLLD      $0x17, Z26, Z25
+	VPSUBD      Z25, Z27, Z25
+	VCVTDQ2PS   Z26, Z26
+	VMOVAPS.Z   Z4, K2, Z27
+	VSUBPS      Z27, Z26, Z27
+	VCMPPS      $0x01, Z5, Z28, K2
+	VBLENDMPS   Z27, Z28, K2, Z27
+	VCMPPS      $0x00, Z6, Z28, K2
+	VBLENDMPS   Z7, Z27, K2, Z27
+	VCMPPS      $0x01, Z6, Z28, K2
+	VBLENDMPS   Z8, Z27, K2, Z27
+	VSUBPS      Z9, Z25, Z25
+	VMOVUPS     lanes_3dd67a96<>+0(SB), Z28
+	VFMADD231PS lanes_bd38ec7c<>+0(SB), Z25, Z28
+	VFMADD213PS lanes_be06ce1c<>+0(SB), Z25, Z28
+	VFMADD213PS lanes_3e144116<>+0(SB), Z25, Z28
+	VFMADD213PS lanes_be2a76d5<>+0(SB), Z25, Z28
+	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Z25, Z28
+	VFMADD213PS lanes_be800024<>+0(SB), Z25, Z28
+	VFMADD213PS lanes_3eaaaad2<>+0(SB), Z25, Z28
+	VFMADD213PS lanes_bf000000<>+0(SB), Z25, Z28
+	VMULPS      Z25, Z25, Z26
+	VMULPS      lanes_34fefa3a<>+0(SB), Z27, Z13
+	VFMADD231PS Z28, Z26, Z13
+	VADDPS      Z13, Z25, Z13
+	VFMADD231PS lanes_3f317210<>+0(SB), Z27, Z13
+	VMOVUPS     Z13, (AX)
 	ADDQ        $+64, AX
 	ADDQ        $+64, BX
 	SUBQ        $+16, CX
@@ -8465,40 +8238,39 @@ vectors_end:
 	MOVL        $0x0000ffff, R13
 	BZHIL       CX, R13, R13
 	KMOVW       R13, K1
-	VMOVUPS.Z   (BX), K1, Z4
-	VCMPPS      $0x01, lanes_00800000<>+0(SB), Z4, K2
-	VMULPS      lanes_4b800000<>+0(SB), Z4, Z18
-	VBLENDMPS   Z18, Z4, K2, Z18
-	VPSUBD      lanes_3f400000<>+0(SB), Z18, Z16
-	VPSRAD      $0x17, Z16, Z16
-	VPSLLD      $0x17, Z16, Z19
-	VPSUBD      Z19, Z18, Z19
-	VCVTDQ2PS   Z16, Z16
-	VMOVUPS     lanes_41c00000<>+0(SB), Z17
-	VMOVAPS.Z   Z17, K2, Z18
-	VSUBPS      Z18, Z16, Z18
-	VCMPPS      $0x01, lanes_7f800000<>+0(SB), Z4, K2
-	VBLENDMPS   Z18, Z4, K2, Z18
-	VCMPPS      $0x00, lanes_00000000<>+0(SB), Z4, K2
-	VBLENDMPS   lanes_ff800000<>+0(SB), Z18, K2, Z18
-	VCMPPS      $0x01, lanes_00000000<>+0(SB), Z4, K2
-	VBLENDMPS   lanes_7fc00000<>+0(SB), Z18, K2, Z18
-	VSUBPS      lanes_3f800000<>+0(SB), Z19, Z19
-	VMOVUPS     lanes_3dd67a96<>+0(SB), Z4
-	VFMADD231PS lanes_bd38ec7c<>+0(SB), Z19, Z4
-	VFMADD213PS lanes_be06ce1c<>+0(SB), Z19, Z4
-	VFMADD213PS lanes_3e144116<>+0(SB), Z19, Z4
-	VFMADD213PS lanes_be2a76d5<>+0(SB), Z19, Z4
-	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Z19, Z4
-	VFMADD213PS lanes_be800024<>+0(SB), Z19, Z4
-	VFMADD213PS lanes_3eaaaad2<>+0(SB), Z19, Z4
-	VFMADD213PS lanes_bf000000<>+0(SB), Z19, Z4
-	VMULPS      Z19, Z19, Z16
-	VMULPS      lanes_34fefa3a<>+0(SB), Z18, Z17
-	VFMADD231PS Z4, Z16, Z17
-	VADDPS      Z17, Z19, Z17
-	VFMADD231PS lanes_3f317210<>+0(SB), Z18, Z17
-	VMOVUPS     Z17, K1, (AX)
+	VMOVUPS.Z   (BX), K1, Z13
+	VCMPPS      $0x01, Z1, Z13, K2
+	VMULPS      Z2, Z13, Z27
+	VBLENDMPS   Z27, Z13, K2, Z27
+	VPSUBD      Z3, Z27, Z25
+	VPSRAD      $0x17, Z25, Z25
+	VPSLLD      $0x17, Z25, Z28
+	VPSUBD      Z28, Z27, Z28
+	VCVTDQ2PS   Z25, Z25
+	VMOVAPS.Z   Z4, K2, Z27
+	VSUBPS      Z27, Z25, Z27
+	VCMPPS      $0x01, Z5, Z13, K2
+	VBLENDMPS   Z27, Z13, K2, Z27
+	VCMPPS      $0x00, Z6, Z13, K2
+	VBLENDMPS   Z7, Z27, K2, Z27
+	VCMPPS      $0x01, Z6, Z13, K2
+	VBLENDMPS   Z8, Z27, K2, Z27
+	VSUBPS      Z9, Z28, Z28
+	VMOVUPS     lanes_3dd67a96<>+0(SB), Z13
+	VFMADD231PS lanes_bd38ec7c<>+0(SB), Z28, Z13
+	VFMADD213PS lanes_be06ce1c<>+0(SB), Z28, Z13
+	VFMADD213PS lanes_3e144116<>+0(SB), Z28, Z13
+	VFMADD213PS lanes_be2a76d5<>+0(SB), Z28, Z13
+	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Z28, Z13
+	VFMADD213PS lanes_be800024<>+0(SB), Z28, Z13
+	VFMADD213PS lanes_3eaaaad2<>+0(SB), Z28, Z13
+	VFMADD213PS lanes_bf000000<>+0(SB), Z28, Z13
+	VMULPS      Z28, Z28, Z25
+	VMULPS      lanes_34fefa3a<>+0(SB), Z27, Z26
+	VFMADD231PS Z13, Z25, Z26
+	VADDPS      Z26, Z28, Z26
+	VFMADD231PS lanes_3f317210<>+0(SB), Z27, Z26
+	VMOVUPS     Z26, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -8620,45 +8392,46 @@ done:
 // func RsqrtAVX2(dst *float32, x *float32, n int)
 // Requires: AVX, FMA3
 TEXT ·RsqrtAVX2(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), BX
-	MOVQ n+16(FP), CX
-	SUBQ $+16, CX
-	JL   blocks_end
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    n+16(FP), CX
+	VMOVUPS lanes_3f800000<>+0(SB), Y1
+	VMOVUPS lanes_3f000000<>+0(SB), Y2
+	VMOVUPS lanes_3f400000<>+0(SB), Y3
+	SUBQ    $+16, CX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS      (BX), Y0
-	VMOVUPS      32(BX), Y1
-	VSQRTPS      Y0, Y2
-	VSQRTPS      Y1, Y3
-	VMOVUPS      lanes_3f800000<>+0(SB), Y4
-	VDIVPS       Y2, Y4, Y2
-	VMOVUPS      lanes_3f800000<>+0(SB), Y4
-	VDIVPS       Y3, Y4, Y3
-	VMULPS       Y2, Y0, Y4
-	VMULPS       Y3, Y1, Y5
-	VFMSUB213PS  Y4, Y2, Y0
-	VFMSUB213PS  Y5, Y3, Y1
-	VMOVUPS      lanes_3f800000<>+0(SB), Y6
-	VFNMADD231PS Y2, Y4, Y6
-	VMOVUPS      lanes_3f800000<>+0(SB), Y7
-	VFNMADD231PS Y3, Y5, Y7
-	VFNMADD231PS Y2, Y0, Y6
-	VFNMADD231PS Y3, Y1, Y7
-	VMULPS       lanes_3f000000<>+0(SB), Y2, Y1
-	VMULPS       lanes_3f000000<>+0(SB), Y3, Y0
-	VMULPS       lanes_3f400000<>+0(SB), Y6, Y8
-	VMULPS       lanes_3f400000<>+0(SB), Y7, Y9
-	VFMADD213PS  Y6, Y8, Y6
-	VFMADD213PS  Y7, Y9, Y7
-	VFMADD213PS  Y2, Y1, Y6
-	VFMADD213PS  Y3, Y0, Y7
-	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y4, Y4
-	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y5, Y5
-	VBLENDVPS    Y4, Y6, Y2, Y2
-	VBLENDVPS    Y5, Y7, Y3, Y3
-	VMOVUPS      Y2, (AX)
-	VMOVUPS      Y3, 32(AX)
+	VMOVUPS      32(BX), Y4
+	VSQRTPS      Y0, Y5
+	VSQRTPS      Y4, Y6
+	VDIVPS       Y5, Y1, Y5
+	VDIVPS       Y6, Y1, Y6
+	VMULPS       Y5, Y0, Y7
+	VMULPS       Y6, Y4, Y8
+	VFMSUB213PS  Y7, Y5, Y0
+	VFMSUB213PS  Y8, Y6, Y4
+	VMOVUPS      Y1, Y9
+	VFNMADD231PS Y5, Y7, Y9
+	VMOVUPS      Y1, Y10
+	VFNMADD231PS Y6, Y8, Y10
+	VFNMADD231PS Y5, Y0, Y9
+	VFNMADD231PS Y6, Y4, Y10
+	VMULPS       Y2, Y5, Y4
+	VMULPS       Y2, Y6, Y0
+	VMULPS       Y3, Y9, Y11
+	VMULPS       Y3, Y10, Y12
+	VFMADD213PS  Y9, Y11, Y9
+	VFMADD213PS  Y10, Y12, Y10
+	VFMADD213PS  Y5, Y4, Y9
+	VFMADD213PS  Y6, Y0, Y10
+	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y7, Y7
+	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y8, Y8
+	VBLENDVPS    Y7, Y9, Y5, Y5
+	VBLENDVPS    Y8, Y10, Y6, Y6
+	VMOVUPS      Y5, (AX)
+	VMOVUPS      Y6, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	SUBQ         $+16, CX
@@ -8670,21 +8443,345 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Y3
-	VSQRTPS      Y3, Y2
+	VMOVUPS      (BX), Y6
+	VSQRTPS      Y6, Y5
+	VDIVPS       Y5, Y1, Y5
+	VMULPS       Y5, Y6, Y10
+	VFMSUB213PS  Y10, Y5, Y6
+	VMOVUPS      Y1, Y8
+	VFNMADD231PS Y5, Y10, Y8
+	VFNMADD231PS Y5, Y6, Y8
+	VMULPS       Y2, Y5, Y6
+	VMULPS       Y3, Y8, Y9
+	VFMADD213PS  Y8, Y9, Y8
+	VFMADD213PS  Y5, Y6, Y8
+	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y10, Y10
+	VBLENDVPS    Y10, Y8, Y5, Y5
+	VMOVUPS      Y5, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	SUBQ         $+8, CX
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+8, CX
+	TESTQ        CX, CX
+	JE           done
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         CX
+	VMOVUPS      32(R13)(CX*4), Y5
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y5, Y8
+	VSQRTPS      Y8, Y10
+	VDIVPS       Y10, Y1, Y10
+	VMULPS       Y10, Y8, Y6
+	VFMSUB213PS  Y6, Y10, Y8
+	VMOVUPS      Y1, Y9
+	VFNMADD231PS Y10, Y6, Y9
+	VFNMADD231PS Y10, Y8, Y9
+	VMULPS       Y2, Y10, Y8
+	VMULPS       Y3, Y9, Y7
+	VFMADD213PS  Y9, Y7, Y9
+	VFMADD213PS  Y10, Y8, Y9
+	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y6, Y6
+	VBLENDVPS    Y6, Y9, Y10, Y10
+	VMASKMOVPS   Y10, Y5, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func RsqrtAVX512(dst *float32, x *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·RsqrtAVX512(SB), NOSPLIT, $0-24
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    n+16(FP), CX
+	VMOVUPS lanes_3f800000<>+0(SB), Z1
+	VMOVUPS lanes_3f000000<>+0(SB), Z2
+	VMOVUPS lanes_3f400000<>+0(SB), Z3
+	VMOVUPS lanes_7f800000<>+0(SB), Z4
+	SUBQ    $+64, CX
+	JL      blocks_end
+
+blocks:
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z5
+	VMOVUPS      128(BX), Z6
+	VMOVUPS      192(BX), Z7
+	VSQRTPS      Z0, Z8
+	VSQRTPS      Z5, Z9
+	VSQRTPS      Z6, Z10
+	VSQRTPS      Z7, Z11
+	VDIVPS       Z8, Z1, Z8
+	VDIVPS       Z9, Z1, Z9
+	VDIVPS       Z10, Z1, Z10
+	VDIVPS       Z11, Z1, Z11
+	VMULPS       Z8, Z0, Z12
+	VMULPS       Z9, Z5, Z13
+	VMULPS       Z10, Z6, Z14
+	VMULPS       Z11, Z7, Z15
+	VFMSUB213PS  Z12, Z8, Z0
+	VFMSUB213PS  Z13, Z9, Z5
+	VFMSUB213PS  Z14, Z10, Z6
+	VFMSUB213PS  Z15, Z11, Z7
+	VMOVUPS      Z1, Z16
+	VFNMADD231PS Z8, Z12, Z16
+	VMOVUPS      Z1, Z17
+	VFNMADD231PS Z9, Z13, Z17
+	VMOVUPS      Z1, Z18
+	VFNMADD231PS Z10, Z14, Z18
+	VMOVUPS      Z1, Z19
+	VFNMADD231PS Z11, Z15, Z19
+	VFNMADD231PS Z8, Z0, Z16
+	VFNMADD231PS Z9, Z5, Z17
+	VFNMADD231PS Z10, Z6, Z18
+	VFNMADD231PS Z11, Z7, Z19
+	VMULPS       Z2, Z8, Z7
+	VMULPS       Z2, Z9, Z6
+	VMULPS       Z2, Z10, Z5
+	VMULPS       Z2, Z11, Z0
+	VMULPS       Z3, Z16, Z20
+	VMULPS       Z3, Z17, Z21
+	VMULPS       Z3, Z18, Z22
+	VMULPS       Z3, Z19, Z23
+	VFMADD213PS  Z16, Z20, Z16
+	VFMADD213PS  Z17, Z21, Z17
+	VFMADD213PS  Z18, Z22, Z18
+	VFMADD213PS  Z19, Z23, Z19
+	VFMADD213PS  Z8, Z7, Z16
+	VFMADD213PS  Z9, Z6, Z17
+	VFMADD213PS  Z10, Z5, Z18
+	VFMADD213PS  Z11, Z0, Z19
+	VCMPPS       $0x01, Z4, Z12, K2
+	VCMPPS       $0x01, Z4, Z13, K3
+	VCMPPS       $0x01, Z4, Z14, K4
+	VCMPPS       $0x01, Z4, Z15, K5
+	VBLENDMPS    Z16, Z8, K2, Z8
+	VBLENDMPS    Z17, Z9, K3, Z9
+	VBLENDMPS    Z18, Z10, K4, Z10
+	VBLENDMPS    Z19, Z11, K5, Z11
+	VMOVUPS      Z8, (AX)
+	VMOVUPS      Z9, 64(AX)
+	VMOVUPS      Z10, 128(AX)
+	VMOVUPS      Z11, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	SUBQ         $+64, CX
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+64, CX
+	SUBQ $+16, CX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (BX), Z11
+	VSQRTPS      Z11, Z10
+	VDIVPS       Z10, Z1, Z10
+	VMULPS       Z10, Z11, Z9
+	VFMSUB213PS  Z9, Z10, Z11
+	VMOVUPS      Z1, Z8
+	VFNMADD231PS Z10, Z9, Z8
+	VFNMADD231PS Z10, Z11, Z8
+	VMULPS       Z2, Z10, Z11
+	VMULPS       Z3, Z8, Z19
+	VFMADD213PS  Z8, Z19, Z8
+	VFMADD213PS  Z10, Z11, Z8
+	VCMPPS       $0x01, Z4, Z9, K5
+	VBLENDMPS    Z8, Z10, K5, Z10
+	VMOVUPS      Z10, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	SUBQ         $+16, CX
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+16, CX
+	TESTQ        CX, CX
+	JE           done
+	MOVL         $0x0000ffff, R13
+	BZHIL        CX, R13, R13
+	KMOVW        R13, K1
+	VMOVUPS.Z    (BX), K1, Z10
+	VSQRTPS      Z10, Z8
+	VDIVPS       Z8, Z1, Z8
+	VMULPS       Z8, Z10, Z9
+	VFMSUB213PS  Z9, Z8, Z10
+	VMOVUPS      Z1, Z11
+	VFNMADD231PS Z8, Z9, Z11
+	VFNMADD231PS Z8, Z10, Z11
+	VMULPS       Z2, Z8, Z10
+	VMULPS       Z3, Z11, Z19
+	VFMADD213PS  Z11, Z19, Z11
+	VFMADD213PS  Z8, Z10, Z11
+	VCMPPS       $0x01, Z4, Z9, K5
+	VBLENDMPS    Z11, Z8, K5, Z8
+	VMOVUPS      Z8, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func ErfAVX2(dst *float32, x *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·ErfAVX2(SB), NOSPLIT, $0-24
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    n+16(FP), CX
+	VMOVUPS lanes_80000000<>+0(SB), Y1
+	SUBQ    $+16, CX
+	JL      blocks_end
+
+blocks:
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y2
+	VANDNPS      Y0, Y1, Y3
+	VANDNPS      Y2, Y1, Y4
+	VMULPS       Y0, Y0, Y5
+	VMULPS       Y2, Y2, Y6
+	VMOVUPS      lanes_3ba37dbd<>+0(SB), Y7
+	VFMADD231PS  lanes_ba1c7ed2<>+0(SB), Y5, Y7
+	VMOVUPS      lanes_3ba37dbd<>+0(SB), Y8
+	VFMADD231PS  lanes_ba1c7ed2<>+0(SB), Y6, Y8
+	VFMADD213PS  lanes_bcdb40d5<>+0(SB), Y5, Y7
+	VFMADD213PS  lanes_bcdb40d5<>+0(SB), Y6, Y8
+	VFMADD213PS  lanes_3de70cf3<>+0(SB), Y5, Y7
+	VFMADD213PS  lanes_3de70cf3<>+0(SB), Y6, Y8
+	VFMADD213PS  lanes_bec09372<>+0(SB), Y5, Y7
+	VFMADD213PS  lanes_bec09372<>+0(SB), Y6, Y8
+	VFMADD213PS  lanes_3e0375d3<>+0(SB), Y7, Y5
+	VFMADD213PS  lanes_3e0375d3<>+0(SB), Y8, Y6
+	VFMADD213PS  Y3, Y3, Y5
+	VFMADD213PS  Y4, Y4, Y6
+	VMOVUPS      lanes_40800000<>+0(SB), Y7
+	VMINPS       Y3, Y7, Y8
+	VMOVUPS      lanes_40800000<>+0(SB), Y9
+	VMINPS       Y4, Y9, Y7
+	VMOVUPS      lanes_b9aac73f<>+0(SB), Y9
+	VFMADD231PS  lanes_374153a5<>+0(SB), Y8, Y9
+	VMOVUPS      lanes_b9aac73f<>+0(SB), Y10
+	VFMADD231PS  lanes_374153a5<>+0(SB), Y7, Y10
+	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Y8, Y9
+	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Y7, Y10
+	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Y8, Y9
+	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Y7, Y10
+	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Y8, Y9
+	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Y7, Y10
+	VFMADD213PS  lanes_3f22981b<>+0(SB), Y8, Y9
+	VFMADD213PS  lanes_3f22981b<>+0(SB), Y7, Y10
+	VFMADD213PS  lanes_3e03bd96<>+0(SB), Y8, Y9
+	VFMADD213PS  lanes_3e03bd96<>+0(SB), Y7, Y10
+	VFMADD213PS  Y8, Y9, Y8
+	VFMADD213PS  Y7, Y10, Y7
+	VORPS        Y1, Y8, Y8
+	VORPS        Y1, Y7, Y7
+	VMOVUPS      lanes_c2d00000<>+0(SB), Y10
+	VMAXPS       Y8, Y10, Y8
+	VMOVUPS      lanes_c2d00000<>+0(SB), Y10
+	VMAXPS       Y7, Y10, Y7
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y10
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y8, Y10
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y9
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y7, Y9
+	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y8
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y7
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y8
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y7
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y12
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y11
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y11
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y8, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y11
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y8, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y8
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y7
+	VPSLLD       $0x17, Y10, Y10
+	VPSLLD       $0x17, Y9, Y9
+	VMULPS       Y10, Y8, Y10
+	VMULPS       Y9, Y7, Y9
+	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
+	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
 	VMOVUPS      lanes_3f800000<>+0(SB), Y7
-	VDIVPS       Y2, Y7, Y2
-	VMULPS       Y2, Y3, Y7
-	VFMSUB213PS  Y7, Y2, Y3
-	VMOVUPS      lanes_3f800000<>+0(SB), Y5
-	VFNMADD231PS Y2, Y7, Y5
-	VFNMADD231PS Y2, Y3, Y5
-	VMULPS       lanes_3f000000<>+0(SB), Y2, Y3
-	VMULPS       lanes_3f400000<>+0(SB), Y5, Y6
-	VFMADD213PS  Y5, Y6, Y5
-	VFMADD213PS  Y2, Y3, Y5
-	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y7, Y7
-	VBLENDVPS    Y7, Y5, Y2, Y2
+	VSUBPS       Y10, Y7, Y10
+	VMOVUPS      lanes_3f800000<>+0(SB), Y7
+	VSUBPS       Y9, Y7, Y9
+	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Y3, Y3
+	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Y4, Y4
+	VBLENDVPS    Y3, Y5, Y10, Y10
+	VBLENDVPS    Y4, Y6, Y9, Y9
+	VANDNPS      Y10, Y1, Y10
+	VANDNPS      Y9, Y1, Y9
+	VANDPS       Y1, Y0, Y0
+	VANDPS       Y1, Y2, Y2
+	VORPS        Y0, Y10, Y0
+	VORPS        Y2, Y9, Y2
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y2, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	SUBQ         $+16, CX
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, CX
+	SUBQ $+8, CX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (BX), Y2
+	VANDNPS      Y2, Y1, Y0
+	VMULPS       Y2, Y2, Y9
+	VMOVUPS      lanes_3ba37dbd<>+0(SB), Y10
+	VFMADD231PS  lanes_ba1c7ed2<>+0(SB), Y9, Y10
+	VFMADD213PS  lanes_bcdb40d5<>+0(SB), Y9, Y10
+	VFMADD213PS  lanes_3de70cf3<>+0(SB), Y9, Y10
+	VFMADD213PS  lanes_bec09372<>+0(SB), Y9, Y10
+	VFMADD213PS  lanes_3e0375d3<>+0(SB), Y10, Y9
+	VFMADD213PS  Y0, Y0, Y9
+	VMOVUPS      lanes_40800000<>+0(SB), Y6
+	VMINPS       Y0, Y6, Y10
+	VMOVUPS      lanes_b9aac73f<>+0(SB), Y6
+	VFMADD231PS  lanes_374153a5<>+0(SB), Y10, Y6
+	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Y10, Y6
+	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Y10, Y6
+	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Y10, Y6
+	VFMADD213PS  lanes_3f22981b<>+0(SB), Y10, Y6
+	VFMADD213PS  lanes_3e03bd96<>+0(SB), Y10, Y6
+	VFMADD213PS  Y10, Y6, Y10
+	VORPS        Y1, Y10, Y10
+	VMOVUPS      lanes_c2d00000<>+0(SB), Y6
+	VMAXPS       Y10, Y6, Y10
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y6
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y6
+	VSUBPS       lanes_4b40009f<>+0(SB), Y6, Y4
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y4, Y10
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y4, Y10
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y4
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y4
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y4
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y4
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y4
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y4
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y10
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y10, Y6
+	VMULPS       lanes_2f800000<>+0(SB), Y6, Y6
+	VMOVUPS      lanes_3f800000<>+0(SB), Y10
+	VSUBPS       Y6, Y10, Y6
+	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Y0, Y0
+	VBLENDVPS    Y0, Y9, Y6, Y6
+	VANDNPS      Y6, Y1, Y6
+	VANDPS       Y1, Y2, Y2
+	VORPS        Y2, Y6, Y2
 	VMOVUPS      Y2, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
@@ -8699,387 +8796,52 @@ vectors_end:
 	NEGQ         CX
 	VMOVUPS      32(R13)(CX*4), Y2
 	NEGQ         CX
-	VMASKMOVPS   (BX), Y2, Y5
-	VSQRTPS      Y5, Y7
-	VMOVUPS      lanes_3f800000<>+0(SB), Y3
-	VDIVPS       Y7, Y3, Y7
-	VMULPS       Y7, Y5, Y3
-	VFMSUB213PS  Y3, Y7, Y5
-	VMOVUPS      lanes_3f800000<>+0(SB), Y6
-	VFNMADD231PS Y7, Y3, Y6
-	VFNMADD231PS Y7, Y5, Y6
-	VMULPS       lanes_3f000000<>+0(SB), Y7, Y5
-	VMULPS       lanes_3f400000<>+0(SB), Y6, Y4
-	VFMADD213PS  Y6, Y4, Y6
-	VFMADD213PS  Y7, Y5, Y6
-	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y3, Y3
-	VBLENDVPS    Y3, Y6, Y7, Y7
-	VMASKMOVPS   Y7, Y2, (AX)
-
-done:
-	VZEROUPPER
-	RET
-
-// func RsqrtAVX512(dst *float32, x *float32, n int)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·RsqrtAVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), BX
-	MOVQ n+16(FP), CX
-	SUBQ $+64, CX
-	JL   blocks_end
-
-blocks:
-	VMOVUPS      (BX), Z0
-	VMOVUPS      64(BX), Z1
-	VMOVUPS      128(BX), Z2
-	VMOVUPS      192(BX), Z3
-	VSQRTPS      Z0, Z4
-	VSQRTPS      Z1, Z5
-	VSQRTPS      Z2, Z6
-	VSQRTPS      Z3, Z7
-	VMOVUPS      lanes_3f800000<>+0(SB), Z8
-	VDIVPS       Z4, Z8, Z4
-	VMOVUPS      lanes_3f800000<>+0(SB), Z8
-	VDIVPS       Z5, Z8, Z5
-	VMOVUPS      lanes_3f800000<>+0(SB), Z8
-	VDIVPS       Z6, Z8, Z6
-	VMOVUPS      lanes_3f800000<>+0(SB), Z8
-	VDIVPS       Z7, Z8, Z7
-	VMULPS       Z4, Z0, Z8
-	VMULPS       Z5, Z1, Z9
-	VMULPS       Z6, Z2, Z10
-	VMULPS       Z7, Z3, Z11
-	VFMSUB213PS  Z8, Z4, Z0
-	VFMSUB213PS  Z9, Z5, Z1
-	VFMSUB213PS  Z10, Z6, Z2
-	VFMSUB213PS  Z11, Z7, Z3
-	VMOVUPS      lanes_3f800000<>+0(SB), Z12
-	VFNMADD231PS Z4, Z8, Z12
-	VMOVUPS      lanes_3f800000<>+0(SB), Z13
-	VFNMADD231PS Z5, Z9, Z13
-	VMOVUPS      lanes_3f800000<>+0(SB), Z14
-	VFNMADD231PS Z6, Z10, Z14
-	VMOVUPS      lanes_3f800000<>+0(SB), Z15
-	VFNMADD231PS Z7, Z11, Z15
-	VFNMADD231PS Z4, Z0, Z12
-	VFNMADD231PS Z5, Z1, Z13
-	VFNMADD231PS Z6, Z2, Z14
-	VFNMADD231PS Z7, Z3, Z15
-	VMULPS       lanes_3f000000<>+0(SB), Z4, Z3
-	VMULPS       lanes_3f000000<>+0(SB), Z5, Z2
-	VMULPS       lanes_3f000000<>+0(SB), Z6, Z1
-	VMULPS       lanes_3f000000<>+0(SB), Z7, Z0
-	VMULPS       lanes_3f400000<>+0(SB), Z12, Z16
-	VMULPS       lanes_3f400000<>+0(SB), Z13, Z17
-	VMULPS       lanes_3f400000<>+0(SB), Z14, Z18
-	VMULPS       lanes_3f400000<>+0(SB), Z15, Z19
-	VFMADD213PS  Z12, Z16, Z12
-	VFMADD213PS  Z13, Z17, Z13
-	VFMADD213PS  Z14, Z18, Z14
-	VFMADD213PS  Z15, Z19, Z15
-	VFMADD213PS  Z4, Z3, Z12
-	VFMADD213PS  Z5, Z2, Z13
-	VFMADD213PS  Z6, Z1, Z14
-	VFMADD213PS  Z7, Z0, Z15
-	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Z8, K2
-	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Z9, K3
-	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Z10, K4
-	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Z11, K5
-	VBLENDMPS    Z12, Z4, K2, Z4
-	VBLENDMPS    Z13, Z5, K3, Z5
-	VBLENDMPS    Z14, Z6, K4, Z6
-	VBLENDMPS    Z15, Z7, K5, Z7
-	VMOVUPS      Z4, (AX)
-	VMOVUPS      Z5, 64(AX)
-	VMOVUPS      Z6, 128(AX)
-	VMOVUPS      Z7, 192(AX)
-	ADDQ         $+256, AX
-	ADDQ         $+256, BX
-	SUBQ         $+64, CX
-	JGE          blocks
-
-blocks_end:
-	ADDQ $+64, CX
-	SUBQ $+16, CX
-	JL   vectors_end
-
-vectors:
-	VMOVUPS      (BX), Z7
-	VSQRTPS      Z7, Z6
-	VMOVUPS      lanes_3f800000<>+0(SB), Z5
-	VDIVPS       Z6, Z5, Z6
-	VMULPS       Z6, Z7, Z5
-	VFMSUB213PS  Z5, Z6, Z7
-	VMOVUPS      lanes_3f800000<>+0(SB), Z4
-	VFNMADD231PS Z6, Z5, Z4
-	VFNMADD231PS Z6, Z7, Z4
-	VMULPS       lanes_3f000000<>+0(SB), Z6, Z7
-	VMULPS       lanes_3f400000<>+0(SB), Z4, Z15
-	VFMADD213PS  Z4, Z15, Z4
-	VFMADD213PS  Z6, Z7, Z4
-	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Z5, K5
-	VBLENDMPS    Z4, Z6, K5, Z6
-	VMOVUPS      Z6, (AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	SUBQ         $+16, CX
-	JGE          vectors
-
-vectors_end:
-	ADDQ         $+16, CX
-	TESTQ        CX, CX
-	JE           done
-	MOVL         $0x0000ffff, R13
-	BZHIL        CX, R13, R13
-	KMOVW        R13, K1
-	VMOVUPS.Z    (BX), K1, Z6
-	VSQRTPS      Z6, Z4
-	VMOVUPS      lanes_3f800000<>+0(SB), Z5
-	VDIVPS       Z4, Z5, Z4
-	VMULPS       Z4, Z6, Z5
-	VFMSUB213PS  Z5, Z4, Z6
-	VMOVUPS      lanes_3f800000<>+0(SB), Z7
-	VFNMADD231PS Z4, Z5, Z7
-	VFNMADD231PS Z4, Z6, Z7
-	VMULPS       lanes_3f000000<>+0(SB), Z4, Z6
-	VMULPS       lanes_3f400000<>+0(SB), Z7, Z15
-	VFMADD213PS  Z7, Z15, Z7
-	VFMADD213PS  Z4, Z6, Z7
-	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Z5, K5
-	VBLENDMPS    Z7, Z4, K5, Z4
-	VMOVUPS      Z4, K1, (AX)
-
-done:
-	VZEROUPPER
-	RET
-
-// func ErfAVX2(dst *float32, x *float32, n int)
-// Requires: AVX, AVX2, FMA3
-TEXT ·ErfAVX2(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), BX
-	MOVQ n+16(FP), CX
-	SUBQ $+16, CX
-	JL   blocks_end
-
-blocks:
-	VMOVUPS      (BX), Y0
-	VMOVUPS      32(BX), Y1
-	VMOVUPS      lanes_80000000<>+0(SB), Y3
-	VANDNPS      Y0, Y3, Y2
-	VMOVUPS      lanes_80000000<>+0(SB), Y4
-	VANDNPS      Y1, Y4, Y3
-	VMULPS       Y0, Y0, Y4
-	VMULPS       Y1, Y1, Y5
-	VMOVUPS      lanes_3ba37dbd<>+0(SB), Y6
-	VFMADD231PS  lanes_ba1c7ed2<>+0(SB), Y4, Y6
-	VMOVUPS      lanes_3ba37dbd<>+0(SB), Y7
-	VFMADD231PS  lanes_ba1c7ed2<>+0(SB), Y5, Y7
-	VFMADD213PS  lanes_bcdb40d5<>+0(SB), Y4, Y6
-	VFMADD213PS  lanes_bcdb40d5<>+0(SB), Y5, Y7
-	VFMADD213PS  lanes_3de70cf3<>+0(SB), Y4, Y6
-	VFMADD213PS  lanes_3de70cf3<>+0(SB), Y5, Y7
-	VFMADD213PS  lanes_bec09372<>+0(SB), Y4, Y6
-	VFMADD213PS  lanes_bec09372<>+0(SB), Y5, Y7
-	VFMADD213PS  lanes_3e0375d3<>+0(SB), Y6, Y4
-	VFMADD213PS  lanes_3e0375d3<>+0(SB), Y7, Y5
-	VFMADD213PS  Y2, Y2, Y4
-	VFMADD213PS  Y3, Y3, Y5
-	VMOVUPS      lanes_40800000<>+0(SB), Y6
-	VMINPS       Y2, Y6, Y7
-	VMOVUPS      lanes_40800000<>+0(SB), Y8
-	VMINPS       Y3, Y8, Y6
-	VMOVUPS      lanes_b9aac73f<>+0(SB), Y8
-	VFMADD231PS  lanes_374153a5<>+0(SB), Y7, Y8
-	VMOVUPS      lanes_b9aac73f<>+0(SB), Y9
-	VFMADD231PS  lanes_374153a5<>+0(SB), Y6, Y9
-	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Y7, Y8
-	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Y6, Y9
-	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Y7, Y8
-	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Y6, Y9
-	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Y7, Y8
-	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Y6, Y9
-	VFMADD213PS  lanes_3f22981b<>+0(SB), Y7, Y8
-	VFMADD213PS  lanes_3f22981b<>+0(SB), Y6, Y9
-	VFMADD213PS  lanes_3e03bd96<>+0(SB), Y7, Y8
-	VFMADD213PS  lanes_3e03bd96<>+0(SB), Y6, Y9
-	VFMADD213PS  Y7, Y8, Y7
-	VFMADD213PS  Y6, Y9, Y6
-	VORPS        lanes_80000000<>+0(SB), Y7, Y7
-	VORPS        lanes_80000000<>+0(SB), Y6, Y6
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y9
-	VMAXPS       Y7, Y9, Y7
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y9
-	VMAXPS       Y6, Y9, Y6
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y9
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y7, Y9
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y8
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y6, Y8
-	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y10
-	VSUBPS       lanes_4b40009f<>+0(SB), Y8, Y11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y7
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y6
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y7
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y6
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y11
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y10
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y6, Y10
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y11
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y6, Y10
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y11
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y6, Y10
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y11
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y6, Y10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y7
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y6
-	VPSLLD       $0x17, Y9, Y9
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y9, Y7, Y9
-	VMULPS       Y8, Y6, Y8
-	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
-	VMULPS       lanes_2f800000<>+0(SB), Y8, Y8
-	VMOVUPS      lanes_3f800000<>+0(SB), Y6
-	VSUBPS       Y9, Y6, Y9
-	VMOVUPS      lanes_3f800000<>+0(SB), Y6
-	VSUBPS       Y8, Y6, Y8
-	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Y2, Y2
-	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Y3, Y3
-	VBLENDVPS    Y2, Y4, Y9, Y9
-	VBLENDVPS    Y3, Y5, Y8, Y8
-	VMOVUPS      lanes_80000000<>+0(SB), Y5
-	VANDNPS      Y9, Y5, Y9
-	VMOVUPS      lanes_80000000<>+0(SB), Y5
-	VANDNPS      Y8, Y5, Y8
-	VANDPS       lanes_80000000<>+0(SB), Y0, Y0
-	VANDPS       lanes_80000000<>+0(SB), Y1, Y1
-	VORPS        Y0, Y9, Y0
-	VORPS        Y1, Y8, Y1
-	VMOVUPS      Y0, (AX)
-	VMOVUPS      Y1, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	SUBQ         $+16, CX
-	JGE          blocks
-
-blocks_end:
-	ADDQ $+16, CX
-	SUBQ $+8, CX
-	JL   vectors_end
-
-vectors:
-	VMOVUPS      (BX), Y1
-	VMOVUPS      lanes_80000000<>+0(SB), Y8
-	VANDNPS      Y1, Y8, Y0
-	VMULPS       Y1, Y1, Y8
-	VMOVUPS      lanes_3ba37dbd<>+0(SB), Y9
-	VFMADD231PS  lanes_ba1c7ed2<>+0(SB), Y8, Y9
-	VFMADD213PS  lanes_bcdb40d5<>+0(SB), Y8, Y9
-	VFMADD213PS  lanes_3de70cf3<>+0(SB), Y8, Y9
-	VFMADD213PS  lanes_bec09372<>+0(SB), Y8, Y9
-	VFMADD213PS  lanes_3e0375d3<>+0(SB), Y9, Y8
-	VFMADD213PS  Y0, Y0, Y8
-	VMOVUPS      lanes_40800000<>+0(SB), Y5
-	VMINPS       Y0, Y5, Y9
-	VMOVUPS      lanes_b9aac73f<>+0(SB), Y5
-	VFMADD231PS  lanes_374153a5<>+0(SB), Y9, Y5
-	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Y9, Y5
-	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Y9, Y5
-	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Y9, Y5
-	VFMADD213PS  lanes_3f22981b<>+0(SB), Y9, Y5
-	VFMADD213PS  lanes_3e03bd96<>+0(SB), Y9, Y5
-	VFMADD213PS  Y9, Y5, Y9
-	VORPS        lanes_80000000<>+0(SB), Y9, Y9
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y5
-	VMAXPS       Y9, Y5, Y9
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y5
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y5
-	VSUBPS       lanes_4b40009f<>+0(SB), Y5, Y3
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y3, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y3, Y9
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y3
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y3
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y3
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y3
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y3
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y3
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y9
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y5, Y9, Y5
-	VMULPS       lanes_2f800000<>+0(SB), Y5, Y5
-	VMOVUPS      lanes_3f800000<>+0(SB), Y9
-	VSUBPS       Y5, Y9, Y5
-	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Y0, Y0
-	VBLENDVPS    Y0, Y8, Y5, Y5
-	VMOVUPS      lanes_80000000<>+0(SB), Y8
-	VANDNPS      Y5, Y8, Y5
-	VANDPS       lanes_80000000<>+0(SB), Y1, Y1
-	VORPS        Y1, Y5, Y1
-	VMOVUPS      Y1, (AX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, BX
-	SUBQ         $+8, CX
-	JGE          vectors
-
-vectors_end:
-	ADDQ         $+8, CX
-	TESTQ        CX, CX
-	JE           done
-	LEAQ         partial_masks<>+0(SB), R13
-	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y1
-	NEGQ         CX
-	VMASKMOVPS   (BX), Y1, Y5
-	VMOVUPS      lanes_80000000<>+0(SB), Y0
-	VANDNPS      Y5, Y0, Y8
-	VMULPS       Y5, Y5, Y0
-	VMOVUPS      lanes_3ba37dbd<>+0(SB), Y9
-	VFMADD231PS  lanes_ba1c7ed2<>+0(SB), Y0, Y9
-	VFMADD213PS  lanes_bcdb40d5<>+0(SB), Y0, Y9
-	VFMADD213PS  lanes_3de70cf3<>+0(SB), Y0, Y9
-	VFMADD213PS  lanes_bec09372<>+0(SB), Y0, Y9
-	VFMADD213PS  lanes_3e0375d3<>+0(SB), Y9, Y0
-	VFMADD213PS  Y8, Y8, Y0
-	VMOVUPS      lanes_40800000<>+0(SB), Y3
-	VMINPS       Y8, Y3, Y9
-	VMOVUPS      lanes_b9aac73f<>+0(SB), Y3
-	VFMADD231PS  lanes_374153a5<>+0(SB), Y9, Y3
-	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Y9, Y3
-	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Y9, Y3
-	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Y9, Y3
-	VFMADD213PS  lanes_3f22981b<>+0(SB), Y9, Y3
-	VFMADD213PS  lanes_3e03bd96<>+0(SB), Y9, Y3
-	VFMADD213PS  Y9, Y3, Y9
-	VORPS        lanes_80000000<>+0(SB), Y9, Y9
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y3
-	VMAXPS       Y9, Y3, Y9
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y3
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y3
-	VSUBPS       lanes_4b40009f<>+0(SB), Y3, Y4
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y4, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y4, Y9
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y4
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y4
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y4
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y4
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y4
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y4
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y9
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y3, Y9, Y3
-	VMULPS       lanes_2f800000<>+0(SB), Y3, Y3
-	VMOVUPS      lanes_3f800000<>+0(SB), Y9
-	VSUBPS       Y3, Y9, Y3
-	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Y8, Y8
-	VBLENDVPS    Y8, Y0, Y3, Y3
-	VMOVUPS      lanes_80000000<>+0(SB), Y0
-	VANDNPS      Y3, Y0, Y3
-	VANDPS       lanes_80000000<>+0(SB), Y5, Y5
-	VORPS        Y5, Y3, Y5
-	VMASKMOVPS   Y5, Y1, (AX)
+	VMASKMOVPS   (BX), Y2, Y6
+	VANDNPS      Y6, Y1, Y9
+	VMULPS       Y6, Y6, Y0
+	VMOVUPS      lanes_3ba37dbd<>+0(SB), Y10
+	VFMADD231PS  lanes_ba1c7ed2<>+0(SB), Y0, Y10
+	VFMADD213PS  lanes_bcdb40d5<>+0(SB), Y0, Y10
+	VFMADD213PS  lanes_3de70cf3<>+0(SB), Y0, Y10
+	VFMADD213PS  lanes_bec09372<>+0(SB), Y0, Y10
+	VFMADD213PS  lanes_3e0375d3<>+0(SB), Y10, Y0
+	VFMADD213PS  Y9, Y9, Y0
+	VMOVUPS      lanes_40800000<>+0(SB), Y4
+	VMINPS       Y9, Y4, Y10
+	VMOVUPS      lanes_b9aac73f<>+0(SB), Y4
+	VFMADD231PS  lanes_374153a5<>+0(SB), Y10, Y4
+	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Y10, Y4
+	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Y10, Y4
+	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Y10, Y4
+	VFMADD213PS  lanes_3f22981b<>+0(SB), Y10, Y4
+	VFMADD213PS  lanes_3e03bd96<>+0(SB), Y10, Y4
+	VFMADD213PS  Y10, Y4, Y10
+	VORPS        Y1, Y10, Y10
+	VMOVUPS      lanes_c2d00000<>+0(SB), Y4
+	VMAXPS       Y10, Y4, Y10
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y4
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y4
+	VSUBPS       lanes_4b40009f<>+0(SB), Y4, Y5
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y5, Y10
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y5, Y10
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y5
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y5
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y5
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y5
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y5
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y5
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y5, Y10
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y10, Y4
+	VMULPS       lanes_2f800000<>+0(SB), Y4, Y4
+	VMOVUPS      lanes_3f800000<>+0(SB), Y10
+	VSUBPS       Y4, Y10, Y4
+	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Y9, Y9
+	VBLENDVPS    Y9, Y0, Y4, Y4
+	VANDNPS      Y4, Y1, Y4
+	VANDPS       Y1, Y6, Y6
+	VORPS        Y6, Y4, Y6
+	VMASKMOVPS   Y6, Y2, (AX)
 
 done:
 	VZEROUPPER
@@ -9358,205 +9120,202 @@ GLOBL lanes_3f6d7dbf<>(SB), RODATA|NOPTR, $64
 // func ErfAVX512(dst *float32, x *float32, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·ErfAVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), BX
-	MOVQ n+16(FP), CX
-	SUBQ $+64, CX
-	JL   blocks_end
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    n+16(FP), CX
+	VMOVUPS lanes_80000000<>+0(SB), Z1
+	VMOVUPS lanes_ba1c7ed2<>+0(SB), Z2
+	VMOVUPS lanes_3ba37dbd<>+0(SB), Z3
+	VMOVUPS lanes_bcdb40d5<>+0(SB), Z4
+	VMOVUPS lanes_3de70cf3<>+0(SB), Z5
+	SUBQ    $+64, CX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS      (BX), Z0
-	VMOVUPS      64(BX), Z1
-	VMOVUPS      128(BX), Z2
-	VMOVUPS      192(BX), Z3
-	VMOVUPS      lanes_80000000<>+0(SB), Z5
-	VPANDND      Z0, Z5, Z4
-	VMOVUPS      lanes_80000000<>+0(SB), Z6
-	VPANDND      Z1, Z6, Z5
-	VMOVUPS      lanes_80000000<>+0(SB), Z7
-	VPANDND      Z2, Z7, Z6
-	VMOVUPS      lanes_80000000<>+0(SB), Z8
-	VPANDND      Z3, Z8, Z7
-	VMULPS       Z0, Z0, Z8
-	VMULPS       Z1, Z1, Z9
-	VMULPS       Z2, Z2, Z10
-	VMULPS       Z3, Z3, Z11
-	VMOVUPS      lanes_3ba37dbd<>+0(SB), Z12
-	VFMADD231PS  lanes_ba1c7ed2<>+0(SB), Z8, Z12
-	VMOVUPS      lanes_3ba37dbd<>+0(SB), Z13
-	VFMADD231PS  lanes_ba1c7ed2<>+0(SB), Z9, Z13
-	VMOVUPS      lanes_3ba37dbd<>+0(SB), Z14
-	VFMADD231PS  lanes_ba1c7ed2<>+0(SB), Z10, Z14
-	VMOVUPS      lanes_3ba37dbd<>+0(SB), Z15
-	VFMADD231PS  lanes_ba1c7ed2<>+0(SB), Z11, Z15
-	VFMADD213PS  lanes_bcdb40d5<>+0(SB), Z8, Z12
-	VFMADD213PS  lanes_bcdb40d5<>+0(SB), Z9, Z13
-	VFMADD213PS  lanes_bcdb40d5<>+0(SB), Z10, Z14
-	VFMADD213PS  lanes_bcdb40d5<>+0(SB), Z11, Z15
-	VFMADD213PS  lanes_3de70cf3<>+0(SB), Z8, Z12
-	VFMADD213PS  lanes_3de70cf3<>+0(SB), Z9, Z13
-	VFMADD213PS  lanes_3de70cf3<>+0(SB), Z10, Z14
-	VFMADD213PS  lanes_3de70cf3<>+0(SB), Z11, Z15
-	VFMADD213PS  lanes_bec09372<>+0(SB), Z8, Z12
-	VFMADD213PS  lanes_bec09372<>+0(SB), Z9, Z13
-	VFMADD213PS  lanes_bec09372<>+0(SB), Z10, Z14
-	VFMADD213PS  lanes_bec09372<>+0(SB), Z11, Z15
-	VFMADD213PS  lanes_3e0375d3<>+0(SB), Z12, Z8
-	VFMADD213PS  lanes_3e0375d3<>+0(SB), Z13, Z9
-	VFMADD213PS  lanes_3e0375d3<>+0(SB), Z14, Z10
-	VFMADD213PS  lanes_3e0375d3<>+0(SB), Z15, Z11
-	VFMADD213PS  Z4, Z4, Z8
-	VFMADD213PS  Z5, Z5, Z9
-	VFMADD213PS  Z6, Z6, Z10
-	VFMADD213PS  Z7, Z7, Z11
-	VMOVUPS      lanes_40800000<>+0(SB), Z14
-	VMINPS       Z4, Z14, Z15
-	VMOVUPS      lanes_40800000<>+0(SB), Z13
-	VMINPS       Z5, Z13, Z14
-	VMOVUPS      lanes_40800000<>+0(SB), Z12
-	VMINPS       Z6, Z12, Z13
-	VMOVUPS      lanes_40800000<>+0(SB), Z16
-	VMINPS       Z7, Z16, Z12
-	VMOVUPS      lanes_b9aac73f<>+0(SB), Z16
-	VFMADD231PS  lanes_374153a5<>+0(SB), Z15, Z16
-	VMOVUPS      lanes_b9aac73f<>+0(SB), Z17
-	VFMADD231PS  lanes_374153a5<>+0(SB), Z14, Z17
-	VMOVUPS      lanes_b9aac73f<>+0(SB), Z18
-	VFMADD231PS  lanes_374153a5<>+0(SB), Z13, Z18
-	VMOVUPS      lanes_b9aac73f<>+0(SB), Z19
-	VFMADD231PS  lanes_374153a5<>+0(SB), Z12, Z19
-	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Z15, Z16
-	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Z14, Z17
-	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Z13, Z18
-	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Z12, Z19
-	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Z15, Z16
-	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Z14, Z17
-	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Z13, Z18
-	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Z12, Z19
-	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Z15, Z16
-	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Z14, Z17
-	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Z13, Z18
-	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Z12, Z19
-	VFMADD213PS  lanes_3f22981b<>+0(SB), Z15, Z16
-	VFMADD213PS  lanes_3f22981b<>+0(SB), Z14, Z17
-	VFMADD213PS  lanes_3f22981b<>+0(SB), Z13, Z18
-	VFMADD213PS  lanes_3f22981b<>+0(SB), Z12, Z19
-	VFMADD213PS  lanes_3e03bd96<>+0(SB), Z15, Z16
-	VFMADD213PS  lanes_3e03bd96<>+0(SB), Z14, Z17
-	VFMADD213PS  lanes_3e03bd96<>+0(SB), Z13, Z18
-	VFMADD213PS  lanes_3e03bd96<>+0(SB), Z12, Z19
-	VFMADD213PS  Z15, Z16, Z15
-	VFMADD213PS  Z14, Z17, Z14
-	VFMADD213PS  Z13, Z18, Z13
-	VFMADD213PS  Z12, Z19, Z12
-	VPORD        lanes_80000000<>+0(SB), Z15, Z15
-	VPORD        lanes_80000000<>+0(SB), Z14, Z14
-	VPORD        lanes_80000000<>+0(SB), Z13, Z13
-	VPORD        lanes_80000000<>+0(SB), Z12, Z12
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z19
-	VMAXPS       Z15, Z19, Z15
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z19
-	VMAXPS       Z14, Z19, Z14
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z19
-	VMAXPS       Z13, Z19, Z13
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z19
-	VMAXPS       Z12, Z19, Z12
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z19
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z15, Z19
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z18
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z14, Z18
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z17
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z13, Z17
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z16
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z12, Z16
-	VSUBPS       lanes_4b40009f<>+0(SB), Z19, Z20
-	VSUBPS       lanes_4b40009f<>+0(SB), Z18, Z21
-	VSUBPS       lanes_4b40009f<>+0(SB), Z17, Z22
-	VSUBPS       lanes_4b40009f<>+0(SB), Z16, Z23
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z20, Z15
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z21, Z14
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z22, Z13
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z23, Z12
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z20, Z15
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z21, Z14
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z22, Z13
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z23, Z12
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z23
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z15, Z23
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z22
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z14, Z22
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z21
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z13, Z21
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z20
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z12, Z20
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z15, Z23
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z14, Z22
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z13, Z21
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z12, Z20
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z15, Z23
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z14, Z22
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z13, Z21
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z12, Z20
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z15, Z23
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z14, Z22
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z13, Z21
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z12, Z20
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z15, Z23
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z14, Z22
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z13, Z21
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z12, Z20
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z23, Z15
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z22, Z14
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z21, Z13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z20, Z12
-	VPSLLD       $0x17, Z19, Z19
-	VPSLLD       $0x17, Z18, Z18
-	VPSLLD       $0x17, Z17, Z17
-	VPSLLD       $0x17, Z16, Z16
-	VMULPS       Z19, Z15, Z19
-	VMULPS       Z18, Z14, Z18
-	VMULPS       Z17, Z13, Z17
-	VMULPS       Z16, Z12, Z16
-	VMULPS       lanes_2f800000<>+0(SB), Z19, Z19
-	VMULPS       lanes_2f800000<>+0(SB), Z18, Z18
-	VMULPS       lanes_2f800000<>+0(SB), Z17, Z17
-	VMULPS       lanes_2f800000<>+0(SB), Z16, Z16
-	VMOVUPS      lanes_3f800000<>+0(SB), Z12
-	VSUBPS       Z19, Z12, Z19
-	VMOVUPS      lanes_3f800000<>+0(SB), Z12
-	VSUBPS       Z18, Z12, Z18
-	VMOVUPS      lanes_3f800000<>+0(SB), Z12
-	VSUBPS       Z17, Z12, Z17
-	VMOVUPS      lanes_3f800000<>+0(SB), Z12
-	VSUBPS       Z16, Z12, Z16
-	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Z4, K2
-	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Z5, K3
-	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Z6, K4
-	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Z7, K5
-	VBLENDMPS    Z8, Z19, K2, Z19
-	VBLENDMPS    Z9, Z18, K3, Z18
-	VBLENDMPS    Z10, Z17, K4, Z17
-	VBLENDMPS    Z11, Z16, K5, Z16
-	VMOVUPS      lanes_80000000<>+0(SB), Z11
-	VPANDND      Z19, Z11, Z19
-	VMOVUPS      lanes_80000000<>+0(SB), Z11
-	VPANDND      Z18, Z11, Z18
-	VMOVUPS      lanes_80000000<>+0(SB), Z11
-	VPANDND      Z17, Z11, Z17
-	VMOVUPS      lanes_80000000<>+0(SB), Z11
-	VPANDND      Z16, Z11, Z16
-	VPANDD       lanes_80000000<>+0(SB), Z0, Z0
-	VPANDD       lanes_80000000<>+0(SB), Z1, Z1
-	VPANDD       lanes_80000000<>+0(SB), Z2, Z2
-	VPANDD       lanes_80000000<>+0(SB), Z3, Z3
-	VPORD        Z0, Z19, Z0
-	VPORD        Z1, Z18, Z1
-	VPORD        Z2, Z17, Z2
-	VPORD        Z3, Z16, Z3
+	VMOVUPS      64(BX), Z6
+	VMOVUPS      128(BX), Z7
+	VMOVUPS      192(BX), Z8
+	VPANDND      Z0, Z1, Z9
+	VPANDND      Z6, Z1, Z10
+	VPANDND      Z7, Z1, Z11
+	VPANDND      Z8, Z1, Z12
+	VMULPS       Z0, Z0, Z13
+	VMULPS       Z6, Z6, Z14
+	VMULPS       Z7, Z7, Z15
+	VMULPS       Z8, Z8, Z16
+	VMOVUPS      Z3, Z17
+	VFMADD231PS  Z13, Z2, Z17
+	VMOVUPS      Z3, Z18
+	VFMADD231PS  Z14, Z2, Z18
+	VMOVUPS      Z3, Z19
+	VFMADD231PS  Z15, Z2, Z19
+	VMOVUPS      Z3, Z20
+	VFMADD231PS  Z16, Z2, Z20
+	VFMADD213PS  Z4, Z13, Z17
+	VFMADD213PS  Z4, Z14, Z18
+	VFMADD213PS  Z4, Z15, Z19
+	VFMADD213PS  Z4, Z16, Z20
+	VFMADD213PS  Z5, Z13, Z17
+	VFMADD213PS  Z5, Z14, Z18
+	VFMADD213PS  Z5, Z15, Z19
+	VFMADD213PS  Z5, Z16, Z20
+	VFMADD213PS  lanes_bec09372<>+0(SB), Z13, Z17
+	VFMADD213PS  lanes_bec09372<>+0(SB), Z14, Z18
+	VFMADD213PS  lanes_bec09372<>+0(SB), Z15, Z19
+	VFMADD213PS  lanes_bec09372<>+0(SB), Z16, Z20
+	VFMADD213PS  lanes_3e0375d3<>+0(SB), Z17, Z13
+	VFMADD213PS  lanes_3e0375d3<>+0(SB), Z18, Z14
+	VFMADD213PS  lanes_3e0375d3<>+0(SB), Z19, Z15
+	VFMADD213PS  lanes_3e0375d3<>+0(SB), Z20, Z16
+	VFMADD213PS  Z9, Z9, Z13
+	VFMADD213PS  Z10, Z10, Z14
+	VFMADD213PS  Z11, Z11, Z15
+	VFMADD213PS  Z12, Z12, Z16
+	VMOVUPS      lanes_40800000<>+0(SB), Z19
+	VMINPS       Z9, Z19, Z20
+	VMOVUPS      lanes_40800000<>+0(SB), Z18
+	VMINPS       Z10, Z18, Z19
+	VMOVUPS      lanes_40800000<>+0(SB), Z17
+	VMINPS       Z11, Z17, Z18
+	VMOVUPS      lanes_40800000<>+0(SB), Z21
+	VMINPS       Z12, Z21, Z17
+	VMOVUPS      lanes_b9aac73f<>+0(SB), Z21
+	VFMADD231PS  lanes_374153a5<>+0(SB), Z20, Z21
+	VMOVUPS      lanes_b9aac73f<>+0(SB), Z22
+	VFMADD231PS  lanes_374153a5<>+0(SB), Z19, Z22
+	VMOVUPS      lanes_b9aac73f<>+0(SB), Z23
+	VFMADD231PS  lanes_374153a5<>+0(SB), Z18, Z23
+	VMOVUPS      lanes_b9aac73f<>+0(SB), Z24
+	VFMADD231PS  lanes_374153a5<>+0(SB), Z17, Z24
+	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Z20, Z21
+	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Z19, Z22
+	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Z18, Z23
+	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Z17, Z24
+	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Z20, Z21
+	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Z19, Z22
+	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Z18, Z23
+	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Z17, Z24
+	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Z20, Z21
+	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Z19, Z22
+	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Z18, Z23
+	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Z17, Z24
+	VFMADD213PS  lanes_3f22981b<>+0(SB), Z20, Z21
+	VFMADD213PS  lanes_3f22981b<>+0(SB), Z19, Z22
+	VFMADD213PS  lanes_3f22981b<>+0(SB), Z18, Z23
+	VFMADD213PS  lanes_3f22981b<>+0(SB), Z17, Z24
+	VFMADD213PS  lanes_3e03bd96<>+0(SB), Z20, Z21
+	VFMADD213PS  lanes_3e03bd96<>+0(SB), Z19, Z22
+	VFMADD213PS  lanes_3e03bd96<>+0(SB), Z18, Z23
+	VFMADD213PS  lanes_3e03bd96<>+0(SB), Z17, Z24
+	VFMADD213PS  Z20, Z21, Z20
+	VFMADD213PS  Z19, Z22, Z19
+	VFMADD213PS  Z18, Z23, Z18
+	VFMADD213PS  Z17, Z24, Z17
+	VPORD        Z1, Z20, Z20
+	VPORD        Z1, Z19, Z19
+	VPORD        Z1, Z18, Z18
+	VPORD        Z1, Z17, Z17
+	VMOVUPS      lanes_c2d00000<>+0(SB), Z24
+	VMAXPS       Z20, Z24, Z20
+	VMOVUPS      lanes_c2d00000<>+0(SB), Z24
+	VMAXPS       Z19, Z24, Z19
+	VMOVUPS      lanes_c2d00000<>+0(SB), Z24
+	VMAXPS       Z18, Z24, Z18
+	VMOVUPS      lanes_c2d00000<>+0(SB), Z24
+	VMAXPS       Z17, Z24, Z17
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z24
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z20, Z24
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z23
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z19, Z23
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z22
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z18, Z22
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z21
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z17, Z21
+	VSUBPS       lanes_4b40009f<>+0(SB), Z24, Z25
+	VSUBPS       lanes_4b40009f<>+0(SB), Z23, Z26
+	VSUBPS       lanes_4b40009f<>+0(SB), Z22, Z27
+	VSUBPS       lanes_4b40009f<>+0(SB), Z21, Z28
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z25, Z20
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z26, Z19
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z27, Z18
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z28, Z17
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z25, Z20
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z26, Z19
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z27, Z18
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z28, Z17
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z28
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z20, Z28
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z27
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z19, Z27
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z26
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z18, Z26
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z25
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z17, Z25
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z20, Z28
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z19, Z27
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z18, Z26
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z17, Z25
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z20, Z28
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z19, Z27
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z18, Z26
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z17, Z25
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z20, Z28
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z19, Z27
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z18, Z26
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z17, Z25
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z20, Z28
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z19, Z27
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z18, Z26
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z17, Z25
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z28, Z20
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z27, Z19
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z26, Z18
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z25, Z17
+	VPSLLD       $0x17, Z24, Z24
+	VPSLLD       $0x17, Z23, Z23
+	VPSLLD       $0x17, Z22, Z22
+	VPSLLD       $0x17, Z21, Z21
+	VMULPS       Z24, Z20, Z24
+	VMULPS       Z23, Z19, Z23
+	VMULPS       Z22, Z18, Z22
+	VMULPS       Z21, Z17, Z21
+	VMULPS       lanes_2f800000<>+0(SB), Z24, Z24
+	VMULPS       lanes_2f800000<>+0(SB), Z23, Z23
+	VMULPS       lanes_2f800000<>+0(SB), Z22, Z22
+	VMULPS       lanes_2f800000<>+0(SB), Z21, Z21
+	VMOVUPS      lanes_3f800000<>+0(SB), Z17
+	VSUBPS       Z24, Z17, Z24
+	VMOVUPS      lanes_3f800000<>+0(SB), Z17
+	VSUBPS       Z23, Z17, Z23
+	VMOVUPS      lanes_3f800000<>+0(SB), Z17
+	VSUBPS       Z22, Z17, Z22
+	VMOVUPS      lanes_3f800000<>+0(SB), Z17
+	VSUBPS       Z21, Z17, Z21
+	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Z9, K2
+	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Z10, K3
+	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Z11, K4
+	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Z12, K5
+	VBLENDMPS    Z13, Z24, K2, Z24
+	VBLENDMPS    Z14, Z23, K3, Z23
+	VBLENDMPS    Z15, Z22, K4, Z22
+	VBLENDMPS    Z16, Z21, K5, Z21
+	VPANDND      Z24, Z1, Z24
+	VPANDND      Z23, Z1, Z23
+	VPANDND      Z22, Z1, Z22
+	VPANDND      Z21, Z1, Z21
+	VPANDD       Z1, Z0, Z0
+	VPANDD       Z1, Z6, Z6
+	VPANDD       Z1, Z7, Z7
+	VPANDD       Z1, Z8, Z8
+	VPORD        Z0, Z24, Z0
+	VPORD        Z6, Z23, Z6
+	VPORD        Z7, Z22, Z7
+	VPORD        Z8, Z21, Z8
 	VMOVUPS      Z0, (AX)
-	VMOVUPS      Z1, 64(AX)
-	VMOVUPS      Z2, 128(AX)
-	VMOVUPS      Z3, 192(AX)
+	VMOVUPS      Z6, 64(AX)
+	VMOVUPS      Z7, 128(AX)
+	VMOVUPS      Z8, 192(AX)
 	ADDQ         $+256, AX
 	ADDQ         $+256, BX
 	SUBQ         $+64, CX
@@ -9568,54 +9327,52 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Z3
-	VMOVUPS      lanes_80000000<>+0(SB), Z1
-	VPANDND      Z3, Z1, Z2
-	VMULPS       Z3, Z3, Z1
-	VMOVUPS      lanes_3ba37dbd<>+0(SB), Z0
-	VFMADD231PS  lanes_ba1c7ed2<>+0(SB), Z1, Z0
-	VFMADD213PS  lanes_bcdb40d5<>+0(SB), Z1, Z0
-	VFMADD213PS  lanes_3de70cf3<>+0(SB), Z1, Z0
-	VFMADD213PS  lanes_bec09372<>+0(SB), Z1, Z0
-	VFMADD213PS  lanes_3e0375d3<>+0(SB), Z0, Z1
-	VFMADD213PS  Z2, Z2, Z1
-	VMOVUPS      lanes_40800000<>+0(SB), Z16
-	VMINPS       Z2, Z16, Z0
-	VMOVUPS      lanes_b9aac73f<>+0(SB), Z16
-	VFMADD231PS  lanes_374153a5<>+0(SB), Z0, Z16
-	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Z0, Z16
-	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Z0, Z16
-	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Z0, Z16
-	VFMADD213PS  lanes_3f22981b<>+0(SB), Z0, Z16
-	VFMADD213PS  lanes_3e03bd96<>+0(SB), Z0, Z16
-	VFMADD213PS  Z0, Z16, Z0
-	VPORD        lanes_80000000<>+0(SB), Z0, Z0
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z16
-	VMAXPS       Z0, Z16, Z0
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z16
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z0, Z16
-	VSUBPS       lanes_4b40009f<>+0(SB), Z16, Z17
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z17, Z0
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z17, Z0
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z17
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z0, Z17
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z0, Z17
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z0, Z17
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z0, Z17
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z0, Z17
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z17, Z0
-	VPSLLD       $0x17, Z16, Z16
-	VMULPS       Z16, Z0, Z16
-	VMULPS       lanes_2f800000<>+0(SB), Z16, Z16
+	VMOVUPS      (BX), Z8
+	VPANDND      Z8, Z1, Z7
+	VMULPS       Z8, Z8, Z6
+	VMOVUPS      Z3, Z0
+	VFMADD231PS  Z6, Z2, Z0
+	VFMADD213PS  Z4, Z6, Z0
+	VFMADD213PS  Z5, Z6, Z0
+	VFMADD213PS  lanes_bec09372<>+0(SB), Z6, Z0
+	VFMADD213PS  lanes_3e0375d3<>+0(SB), Z0, Z6
+	VFMADD213PS  Z7, Z7, Z6
+	VMOVUPS      lanes_40800000<>+0(SB), Z21
+	VMINPS       Z7, Z21, Z0
+	VMOVUPS      lanes_b9aac73f<>+0(SB), Z21
+	VFMADD231PS  lanes_374153a5<>+0(SB), Z0, Z21
+	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Z0, Z21
+	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Z0, Z21
+	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Z0, Z21
+	VFMADD213PS  lanes_3f22981b<>+0(SB), Z0, Z21
+	VFMADD213PS  lanes_3e03bd96<>+0(SB), Z0, Z21
+	VFMADD213PS  Z0, Z21, Z0
+	VPORD        Z1, Z0, Z0
+	VMOVUPS      lanes_c2d00000<>+0(SB), Z21
+	VMAXPS       Z0, Z21, Z0
+	VMOVUPS      lanes_4b40009f<>+0(SB), Z21
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z0, Z21
+	VSUBPS       lanes_4b40009f<>+0(SB), Z21, Z22
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z22, Z0
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z22, Z0
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z22
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z0, Z22
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z0, Z22
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z0, Z22
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z0, Z22
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z0, Z22
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z22, Z0
+	VPSLLD       $0x17, Z21, Z21
+	VMULPS       Z21, Z0, Z21
+	VMULPS       lanes_2f800000<>+0(SB), Z21, Z21
 	VMOVUPS      lanes_3f800000<>+0(SB), Z0
-	VSUBPS       Z16, Z0, Z16
-	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Z2, K5
-	VBLENDMPS    Z1, Z16, K5, Z16
-	VMOVUPS      lanes_80000000<>+0(SB), Z1
-	VPANDND      Z16, Z1, Z16
-	VPANDD       lanes_80000000<>+0(SB), Z3, Z3
-	VPORD        Z3, Z16, Z3
-	VMOVUPS      Z3, (AX)
+	VSUBPS       Z21, Z0, Z21
+	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Z7, K5
+	VBLENDMPS    Z6, Z21, K5, Z21
+	VPANDND      Z21, Z1, Z21
+	VPANDD       Z1, Z8, Z8
+	VPORD        Z8, Z21, Z8
+	VMOVUPS      Z8, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	SUBQ         $+16, CX
@@ -9628,54 +9385,52 @@ vectors_end:
 	MOVL         $0x0000ffff, R13
 	BZHIL        CX, R13, R13
 	KMOVW        R13, K1
-	VMOVUPS.Z    (BX), K1, Z3
-	VMOVUPS      lanes_80000000<>+0(SB), Z1
-	VPANDND      Z3, Z1, Z16
-	VMULPS       Z3, Z3, Z1
-	VMOVUPS      lanes_3ba37dbd<>+0(SB), Z2
-	VFMADD231PS  lanes_ba1c7ed2<>+0(SB), Z1, Z2
-	VFMADD213PS  lanes_bcdb40d5<>+0(SB), Z1, Z2
-	VFMADD213PS  lanes_3de70cf3<>+0(SB), Z1, Z2
-	VFMADD213PS  lanes_bec09372<>+0(SB), Z1, Z2
-	VFMADD213PS  lanes_3e0375d3<>+0(SB), Z2, Z1
-	VFMADD213PS  Z16, Z16, Z1
+	VMOVUPS.Z    (BX), K1, Z8
+	VPANDND      Z8, Z1, Z21
+	VMULPS       Z8, Z8, Z6
+	VMOVUPS      Z3, Z7
+	VFMADD231PS  Z6, Z2, Z7
+	VFMADD213PS  Z4, Z6, Z7
+	VFMADD213PS  Z5, Z6, Z7
+	VFMADD213PS  lanes_bec09372<>+0(SB), Z6, Z7
+	VFMADD213PS  lanes_3e0375d3<>+0(SB), Z7, Z6
+	VFMADD213PS  Z21, Z21, Z6
 	VMOVUPS      lanes_40800000<>+0(SB), Z0
-	VMINPS       Z16, Z0, Z2
+	VMINPS       Z21, Z0, Z7
 	VMOVUPS      lanes_b9aac73f<>+0(SB), Z0
-	VFMADD231PS  lanes_374153a5<>+0(SB), Z2, Z0
-	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Z2, Z0
-	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Z2, Z0
-	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Z2, Z0
-	VFMADD213PS  lanes_3f22981b<>+0(SB), Z2, Z0
-	VFMADD213PS  lanes_3e03bd96<>+0(SB), Z2, Z0
-	VFMADD213PS  Z2, Z0, Z2
-	VPORD        lanes_80000000<>+0(SB), Z2, Z2
+	VFMADD231PS  lanes_374153a5<>+0(SB), Z7, Z0
+	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Z7, Z0
+	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Z7, Z0
+	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Z7, Z0
+	VFMADD213PS  lanes_3f22981b<>+0(SB), Z7, Z0
+	VFMADD213PS  lanes_3e03bd96<>+0(SB), Z7, Z0
+	VFMADD213PS  Z7, Z0, Z7
+	VPORD        Z1, Z7, Z7
 	VMOVUPS      lanes_c2d00000<>+0(SB), Z0
-	VMAXPS       Z2, Z0, Z2
+	VMAXPS       Z7, Z0, Z7
 	VMOVUPS      lanes_4b40009f<>+0(SB), Z0
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z2, Z0
-	VSUBPS       lanes_4b40009f<>+0(SB), Z0, Z17
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z17, Z2
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z17, Z2
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z17
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z2, Z17
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z2, Z17
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z2, Z17
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z2, Z17
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z2, Z17
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z17, Z2
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z7, Z0
+	VSUBPS       lanes_4b40009f<>+0(SB), Z0, Z22
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z22, Z7
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z22, Z7
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z22
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z7, Z22
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z7, Z22
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z7, Z22
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z7, Z22
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z7, Z22
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z22, Z7
 	VPSLLD       $0x17, Z0, Z0
-	VMULPS       Z0, Z2, Z0
+	VMULPS       Z0, Z7, Z0
 	VMULPS       lanes_2f800000<>+0(SB), Z0, Z0
-	VMOVUPS      lanes_3f800000<>+0(SB), Z2
-	VSUBPS       Z0, Z2, Z0
-	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Z16, K5
-	VBLENDMPS    Z1, Z0, K5, Z0
-	VMOVUPS      lanes_80000000<>+0(SB), Z1
+	VMOVUPS      lanes_3f800000<>+0(SB), Z7
+	VSUBPS       Z0, Z7, Z0
+	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Z21, K5
+	VBLENDMPS    Z6, Z0, K5, Z0
 	VPANDND      Z0, Z1, Z0
-	VPANDD       lanes_80000000<>+0(SB), Z3, Z3
-	VPORD        Z3, Z0, Z3
-	VMOVUPS      Z3, K1, (AX)
+	VPANDD       Z1, Z8, Z8
+	VPORD        Z8, Z0, Z8
+	VMOVUPS      Z8, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -9684,83 +9439,86 @@ done:
 // func SoftplusAVX2(dst *float32, x *float32, n int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·SoftplusAVX2(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), BX
-	MOVQ n+16(FP), CX
-	SUBQ $+16, CX
-	JL   blocks_end
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    n+16(FP), CX
+	VMOVUPS lanes_80000000<>+0(SB), Y1
+	VMOVUPS lanes_c2d00000<>+0(SB), Y2
+	VMOVUPS lanes_3fb8aa3b<>+0(SB), Y3
+	VMOVUPS lanes_4b40009f<>+0(SB), Y4
+	VMOVUPS lanes_3f317218<>+0(SB), Y5
+	SUBQ    $+16, CX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS      (BX), Y0
-	VMOVUPS      32(BX), Y1
-	VORPS        lanes_80000000<>+0(SB), Y0, Y2
-	VORPS        lanes_80000000<>+0(SB), Y1, Y3
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y4
-	VMAXPS       Y2, Y4, Y2
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y4
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y2, Y4
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y5
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y3, Y5
-	VSUBPS       lanes_4b40009f<>+0(SB), Y4, Y6
-	VSUBPS       lanes_4b40009f<>+0(SB), Y5, Y7
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y6, Y2
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y7, Y3
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y6, Y2
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y7, Y3
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y7
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y2, Y7
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y6
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y3, Y6
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y2, Y7
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y3, Y6
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y2, Y7
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y3, Y6
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y2, Y7
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y3, Y6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y2, Y7
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y2
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y3
-	VPSLLD       $0x17, Y4, Y4
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y4, Y2, Y4
-	VMULPS       Y5, Y3, Y5
-	VMULPS       lanes_2f800000<>+0(SB), Y4, Y4
-	VMULPS       lanes_2f800000<>+0(SB), Y5, Y5
-	VMOVUPS      lanes_bc605308<>+0(SB), Y3
-	VFMADD231PS  lanes_3b089cda<>+0(SB), Y4, Y3
-	VMOVUPS      lanes_bc605308<>+0(SB), Y2
-	VFMADD231PS  lanes_3b089cda<>+0(SB), Y5, Y2
-	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y4, Y3
-	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y5, Y2
-	VFMADD213PS  lanes_bdaa792f<>+0(SB), Y4, Y3
-	VFMADD213PS  lanes_bdaa792f<>+0(SB), Y5, Y2
-	VFMADD213PS  lanes_3dff94ad<>+0(SB), Y4, Y3
-	VFMADD213PS  lanes_3dff94ad<>+0(SB), Y5, Y2
-	VFMADD213PS  lanes_be253962<>+0(SB), Y4, Y3
-	VFMADD213PS  lanes_be253962<>+0(SB), Y5, Y2
-	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Y4, Y3
-	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Y5, Y2
-	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y4, Y3
-	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y5, Y2
-	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y4, Y3
-	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y5, Y2
-	VFMADD213PS  lanes_befffffc<>+0(SB), Y4, Y3
-	VFMADD213PS  lanes_befffffc<>+0(SB), Y5, Y2
-	VMOVUPS      lanes_00000000<>+0(SB), Y6
-	VMAXPS       Y0, Y6, Y0
-	VMOVUPS      lanes_00000000<>+0(SB), Y6
-	VMAXPS       Y1, Y6, Y1
-	VMULPS       Y4, Y4, Y6
-	VMULPS       Y5, Y5, Y7
-	VFMADD231PS  Y3, Y6, Y4
-	VFMADD231PS  Y2, Y7, Y5
-	VADDPS       Y4, Y0, Y4
-	VADDPS       Y5, Y1, Y5
-	VMOVUPS      Y4, (AX)
-	VMOVUPS      Y5, 32(AX)
+	VMOVUPS      32(BX), Y6
+	VORPS        Y1, Y0, Y7
+	VORPS        Y1, Y6, Y8
+	VMAXPS       Y7, Y2, Y7
+	VMAXPS       Y8, Y2, Y8
+	VMOVUPS      Y4, Y9
+	VFMADD231PS  Y3, Y7, Y9
+	VMOVUPS      Y4, Y10
+	VFMADD231PS  Y3, Y8, Y10
+	VSUBPS       Y4, Y9, Y11
+	VSUBPS       Y4, Y10, Y12
+	VFNMADD231PS Y5, Y11, Y7
+	VFNMADD231PS Y5, Y12, Y8
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y7
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y8
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y12
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y8
+	VPSLLD       $0x17, Y9, Y9
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y9, Y7, Y9
+	VMULPS       Y10, Y8, Y10
+	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
+	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
+	VMOVUPS      lanes_bc605308<>+0(SB), Y8
+	VFMADD231PS  lanes_3b089cda<>+0(SB), Y9, Y8
+	VMOVUPS      lanes_bc605308<>+0(SB), Y7
+	VFMADD231PS  lanes_3b089cda<>+0(SB), Y10, Y7
+	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y9, Y8
+	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y10, Y7
+	VFMADD213PS  lanes_bdaa792f<>+0(SB), Y9, Y8
+	VFMADD213PS  lanes_bdaa792f<>+0(SB), Y10, Y7
+	VFMADD213PS  lanes_3dff94ad<>+0(SB), Y9, Y8
+	VFMADD213PS  lanes_3dff94ad<>+0(SB), Y10, Y7
+	VFMADD213PS  lanes_be253962<>+0(SB), Y9, Y8
+	VFMADD213PS  lanes_be253962<>+0(SB), Y10, Y7
+	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Y9, Y8
+	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Y10, Y7
+	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y9, Y8
+	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y10, Y7
+	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y9, Y8
+	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y10, Y7
+	VFMADD213PS  lanes_befffffc<>+0(SB), Y9, Y8
+	VFMADD213PS  lanes_befffffc<>+0(SB), Y10, Y7
+	VMOVUPS      lanes_00000000<>+0(SB), Y11
+	VMAXPS       Y0, Y11, Y0
+	VMOVUPS      lanes_00000000<>+0(SB), Y11
+	VMAXPS       Y6, Y11, Y6
+	VMULPS       Y9, Y9, Y11
+	VMULPS       Y10, Y10, Y12
+	VFMADD231PS  Y8, Y11, Y9
+	VFMADD231PS  Y7, Y12, Y10
+	VADDPS       Y9, Y0, Y9
+	VADDPS       Y10, Y6, Y10
+	VMOVUPS      Y9, (AX)
+	VMOVUPS      Y10, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	SUBQ         $+16, CX
@@ -9772,41 +9530,40 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Y5
-	VORPS        lanes_80000000<>+0(SB), Y5, Y4
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y1
-	VMAXPS       Y4, Y1, Y4
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y1
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y4, Y1
-	VSUBPS       lanes_4b40009f<>+0(SB), Y1, Y0
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y0, Y4
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y0, Y4
+	VMOVUPS      (BX), Y10
+	VORPS        Y1, Y10, Y9
+	VMAXPS       Y9, Y2, Y9
+	VMOVUPS      Y4, Y6
+	VFMADD231PS  Y3, Y9, Y6
+	VSUBPS       Y4, Y6, Y0
+	VFNMADD231PS Y5, Y0, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y0, Y9
 	VMOVUPS      lanes_3c091cd5<>+0(SB), Y0
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y4, Y0
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y4, Y0
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y4, Y0
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y4, Y0
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y0
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y0, Y4
-	VPSLLD       $0x17, Y1, Y1
-	VMULPS       Y1, Y4, Y1
-	VMULPS       lanes_2f800000<>+0(SB), Y1, Y1
-	VMOVUPS      lanes_bc605308<>+0(SB), Y4
-	VFMADD231PS  lanes_3b089cda<>+0(SB), Y1, Y4
-	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y1, Y4
-	VFMADD213PS  lanes_bdaa792f<>+0(SB), Y1, Y4
-	VFMADD213PS  lanes_3dff94ad<>+0(SB), Y1, Y4
-	VFMADD213PS  lanes_be253962<>+0(SB), Y1, Y4
-	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Y1, Y4
-	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y1, Y4
-	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y1, Y4
-	VFMADD213PS  lanes_befffffc<>+0(SB), Y1, Y4
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y0
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y0
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y0
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y0
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y0
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y0, Y9
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y9, Y6
+	VMULPS       lanes_2f800000<>+0(SB), Y6, Y6
+	VMOVUPS      lanes_bc605308<>+0(SB), Y9
+	VFMADD231PS  lanes_3b089cda<>+0(SB), Y6, Y9
+	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y6, Y9
+	VFMADD213PS  lanes_bdaa792f<>+0(SB), Y6, Y9
+	VFMADD213PS  lanes_3dff94ad<>+0(SB), Y6, Y9
+	VFMADD213PS  lanes_be253962<>+0(SB), Y6, Y9
+	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Y6, Y9
+	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y6, Y9
+	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y6, Y9
+	VFMADD213PS  lanes_befffffc<>+0(SB), Y6, Y9
 	VMOVUPS      lanes_00000000<>+0(SB), Y0
-	VMAXPS       Y5, Y0, Y5
-	VMULPS       Y1, Y1, Y0
-	VFMADD231PS  Y4, Y0, Y1
-	VADDPS       Y1, Y5, Y1
-	VMOVUPS      Y1, (AX)
+	VMAXPS       Y10, Y0, Y10
+	VMULPS       Y6, Y6, Y0
+	VFMADD231PS  Y9, Y0, Y6
+	VADDPS       Y6, Y10, Y6
+	VMOVUPS      Y6, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	SUBQ         $+8, CX
@@ -9818,43 +9575,42 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y1
+	VMOVUPS      32(R13)(CX*4), Y6
 	NEGQ         CX
-	VMASKMOVPS   (BX), Y1, Y5
-	VORPS        lanes_80000000<>+0(SB), Y5, Y4
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y0
-	VMAXPS       Y4, Y0, Y4
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y0
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y4, Y0
-	VSUBPS       lanes_4b40009f<>+0(SB), Y0, Y2
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y2, Y4
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y2, Y4
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y2
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y4, Y2
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y4, Y2
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y4, Y2
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y4, Y2
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y2
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y2, Y4
+	VMASKMOVPS   (BX), Y6, Y10
+	VORPS        Y1, Y10, Y9
+	VMAXPS       Y9, Y2, Y9
+	VMOVUPS      Y4, Y0
+	VFMADD231PS  Y3, Y9, Y0
+	VSUBPS       Y4, Y0, Y7
+	VFNMADD231PS Y5, Y7, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y7, Y9
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y7
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y9
 	VPSLLD       $0x17, Y0, Y0
-	VMULPS       Y0, Y4, Y0
+	VMULPS       Y0, Y9, Y0
 	VMULPS       lanes_2f800000<>+0(SB), Y0, Y0
-	VMOVUPS      lanes_bc605308<>+0(SB), Y4
-	VFMADD231PS  lanes_3b089cda<>+0(SB), Y0, Y4
-	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y0, Y4
-	VFMADD213PS  lanes_bdaa792f<>+0(SB), Y0, Y4
-	VFMADD213PS  lanes_3dff94ad<>+0(SB), Y0, Y4
-	VFMADD213PS  lanes_be253962<>+0(SB), Y0, Y4
-	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Y0, Y4
-	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y0, Y4
-	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y0, Y4
-	VFMADD213PS  lanes_befffffc<>+0(SB), Y0, Y4
-	VMOVUPS      lanes_00000000<>+0(SB), Y2
-	VMAXPS       Y5, Y2, Y5
-	VMULPS       Y0, Y0, Y2
-	VFMADD231PS  Y4, Y2, Y0
-	VADDPS       Y0, Y5, Y0
-	VMASKMOVPS   Y0, Y1, (AX)
+	VMOVUPS      lanes_bc605308<>+0(SB), Y9
+	VFMADD231PS  lanes_3b089cda<>+0(SB), Y0, Y9
+	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y0, Y9
+	VFMADD213PS  lanes_bdaa792f<>+0(SB), Y0, Y9
+	VFMADD213PS  lanes_3dff94ad<>+0(SB), Y0, Y9
+	VFMADD213PS  lanes_be253962<>+0(SB), Y0, Y9
+	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Y0, Y9
+	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y0, Y9
+	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y0, Y9
+	VFMADD213PS  lanes_befffffc<>+0(SB), Y0, Y9
+	VMOVUPS      lanes_00000000<>+0(SB), Y7
+	VMAXPS       Y10, Y7, Y10
+	VMULPS       Y0, Y0, Y7
+	VFMADD231PS  Y9, Y7, Y0
+	VADDPS       Y0, Y10, Y0
+	VMASKMOVPS   Y0, Y6, (AX)
 
 done:
 	VZEROUPPER
@@ -10043,153 +9799,162 @@ GLOBL lanes_befffffc<>(SB), RODATA|NOPTR, $64
 // func SoftplusAVX512(dst *float32, x *float32, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·SoftplusAVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), BX
-	MOVQ n+16(FP), CX
-	SUBQ $+64, CX
-	JL   blocks_end
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    n+16(FP), CX
+	VMOVUPS lanes_80000000<>+0(SB), Z1
+	VMOVUPS lanes_c2d00000<>+0(SB), Z2
+	VMOVUPS lanes_3fb8aa3b<>+0(SB), Z3
+	VMOVUPS lanes_4b40009f<>+0(SB), Z4
+	VMOVUPS lanes_3f317218<>+0(SB), Z5
+	VMOVUPS lanes_b102e308<>+0(SB), Z6
+	VMOVUPS lanes_3ab52284<>+0(SB), Z7
+	VMOVUPS lanes_3c091cd5<>+0(SB), Z8
+	VMOVUPS lanes_3d2aac5c<>+0(SB), Z9
+	VMOVUPS lanes_3e2aaa49<>+0(SB), Z10
+	VMOVUPS lanes_3efffffe<>+0(SB), Z11
+	VMOVUPS lanes_3f800000<>+0(SB), Z12
+	VMOVUPS lanes_2f800000<>+0(SB), Z13
+	SUBQ    $+64, CX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS      (BX), Z0
-	VMOVUPS      64(BX), Z1
-	VMOVUPS      128(BX), Z2
-	VMOVUPS      192(BX), Z3
-	VPORD        lanes_80000000<>+0(SB), Z0, Z4
-	VPORD        lanes_80000000<>+0(SB), Z1, Z5
-	VPORD        lanes_80000000<>+0(SB), Z2, Z6
-	VPORD        lanes_80000000<>+0(SB), Z3, Z7
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z8
-	VMAXPS       Z4, Z8, Z4
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z8
-	VMAXPS       Z5, Z8, Z5
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z8
-	VMAXPS       Z6, Z8, Z6
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z8
-	VMAXPS       Z7, Z8, Z7
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z8
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z4, Z8
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z9
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z5, Z9
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z10
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z6, Z10
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z11
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z7, Z11
-	VSUBPS       lanes_4b40009f<>+0(SB), Z8, Z12
-	VSUBPS       lanes_4b40009f<>+0(SB), Z9, Z13
-	VSUBPS       lanes_4b40009f<>+0(SB), Z10, Z14
-	VSUBPS       lanes_4b40009f<>+0(SB), Z11, Z15
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z12, Z4
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z13, Z5
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z14, Z6
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z15, Z7
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z12, Z4
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z13, Z5
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z14, Z6
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z15, Z7
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z15
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z4, Z15
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z14
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z5, Z14
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z13
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z6, Z13
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z7, Z12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z4, Z15
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z5, Z14
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z6, Z13
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z7, Z12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z4, Z15
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z5, Z14
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z6, Z13
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z7, Z12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z4, Z15
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z5, Z14
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z6, Z13
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z7, Z12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z4, Z15
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z5, Z14
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z6, Z13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z7, Z12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z15, Z4
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z14, Z5
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z13, Z6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z12, Z7
-	VPSLLD       $0x17, Z8, Z8
-	VPSLLD       $0x17, Z9, Z9
-	VPSLLD       $0x17, Z10, Z10
-	VPSLLD       $0x17, Z11, Z11
-	VMULPS       Z8, Z4, Z8
-	VMULPS       Z9, Z5, Z9
-	VMULPS       Z10, Z6, Z10
-	VMULPS       Z11, Z7, Z11
-	VMULPS       lanes_2f800000<>+0(SB), Z8, Z8
-	VMULPS       lanes_2f800000<>+0(SB), Z9, Z9
-	VMULPS       lanes_2f800000<>+0(SB), Z10, Z10
-	VMULPS       lanes_2f800000<>+0(SB), Z11, Z11
-	VMOVUPS      lanes_bc605308<>+0(SB), Z7
-	VFMADD231PS  lanes_3b089cda<>+0(SB), Z8, Z7
-	VMOVUPS      lanes_bc605308<>+0(SB), Z6
-	VFMADD231PS  lanes_3b089cda<>+0(SB), Z9, Z6
-	VMOVUPS      lanes_bc605308<>+0(SB), Z5
-	VFMADD231PS  lanes_3b089cda<>+0(SB), Z10, Z5
-	VMOVUPS      lanes_bc605308<>+0(SB), Z4
-	VFMADD231PS  lanes_3b089cda<>+0(SB), Z11, Z4
-	VFMADD213PS  lanes_3d2c8098<>+0(SB), Z8, Z7
-	VFMADD213PS  lanes_3d2c8098<>+0(SB), Z9, Z6
-	VFMADD213PS  lanes_3d2c8098<>+0(SB), Z10, Z5
-	VFMADD213PS  lanes_3d2c8098<>+0(SB), Z11, Z4
-	VFMADD213PS  lanes_bdaa792f<>+0(SB), Z8, Z7
-	VFMADD213PS  lanes_bdaa792f<>+0(SB), Z9, Z6
-	VFMADD213PS  lanes_bdaa792f<>+0(SB), Z10, Z5
-	VFMADD213PS  lanes_bdaa792f<>+0(SB), Z11, Z4
-	VFMADD213PS  lanes_3dff94ad<>+0(SB), Z8, Z7
-	VFMADD213PS  lanes_3dff94ad<>+0(SB), Z9, Z6
-	VFMADD213PS  lanes_3dff94ad<>+0(SB), Z10, Z5
-	VFMADD213PS  lanes_3dff94ad<>+0(SB), Z11, Z4
-	VFMADD213PS  lanes_be253962<>+0(SB), Z8, Z7
-	VFMADD213PS  lanes_be253962<>+0(SB), Z9, Z6
-	VFMADD213PS  lanes_be253962<>+0(SB), Z10, Z5
-	VFMADD213PS  lanes_be253962<>+0(SB), Z11, Z4
-	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Z8, Z7
-	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Z9, Z6
-	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Z10, Z5
-	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Z11, Z4
-	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Z8, Z7
-	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Z9, Z6
-	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Z10, Z5
-	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Z11, Z4
-	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Z8, Z7
-	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Z9, Z6
-	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Z10, Z5
-	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Z11, Z4
-	VFMADD213PS  lanes_befffffc<>+0(SB), Z8, Z7
-	VFMADD213PS  lanes_befffffc<>+0(SB), Z9, Z6
-	VFMADD213PS  lanes_befffffc<>+0(SB), Z10, Z5
-	VFMADD213PS  lanes_befffffc<>+0(SB), Z11, Z4
-	VMOVUPS      lanes_00000000<>+0(SB), Z12
-	VMAXPS       Z0, Z12, Z0
-	VMOVUPS      lanes_00000000<>+0(SB), Z12
-	VMAXPS       Z1, Z12, Z1
-	VMOVUPS      lanes_00000000<>+0(SB), Z12
-	VMAXPS       Z2, Z12, Z2
-	VMOVUPS      lanes_00000000<>+0(SB), Z12
-	VMAXPS       Z3, Z12, Z3
-	VMULPS       Z8, Z8, Z12
-	VMULPS       Z9, Z9, Z13
-	VMULPS       Z10, Z10, Z14
-	VMULPS       Z11, Z11, Z15
-	VFMADD231PS  Z7, Z12, Z8
-	VFMADD231PS  Z6, Z13, Z9
-	VFMADD231PS  Z5, Z14, Z10
-	VFMADD231PS  Z4, Z15, Z11
-	VADDPS       Z8, Z0, Z8
-	VADDPS       Z9, Z1, Z9
-	VADDPS       Z10, Z2, Z10
-	VADDPS       Z11, Z3, Z11
-	VMOVUPS      Z8, (AX)
-	VMOVUPS      Z9, 64(AX)
-	VMOVUPS      Z10, 128(AX)
-	VMOVUPS      Z11, 192(AX)
+	VMOVUPS      64(BX), Z14
+	VMOVUPS      128(BX), Z15
+	VMOVUPS      192(BX), Z16
+	VPORD        Z1, Z0, Z17
+	VPORD        Z1, Z14, Z18
+	VPORD        Z1, Z15, Z19
+	VPORD        Z1, Z16, Z20
+	VMAXPS       Z17, Z2, Z17
+	VMAXPS       Z18, Z2, Z18
+	VMAXPS       Z19, Z2, Z19
+	VMAXPS       Z20, Z2, Z20
+	VMOVUPS      Z4, Z21
+	VFMADD231PS  Z3, Z17, Z21
+	VMOVUPS      Z4, Z22
+	VFMADD231PS  Z3, Z18, Z22
+	VMOVUPS      Z4, Z23
+	VFMADD231PS  Z3, Z19, Z23
+	VMOVUPS      Z4, Z24
+	VFMADD231PS  Z3, Z20, Z24
+	VSUBPS       Z4, Z21, Z25
+	VSUBPS       Z4, Z22, Z26
+	VSUBPS       Z4, Z23, Z27
+	VSUBPS       Z4, Z24, Z28
+	VFNMADD231PS Z5, Z25, Z17
+	VFNMADD231PS Z5, Z26, Z18
+	VFNMADD231PS Z5, Z27, Z19
+	VFNMADD231PS Z5, Z28, Z20
+	VFNMADD231PS Z6, Z25, Z17
+	VFNMADD231PS Z6, Z26, Z18
+	VFNMADD231PS Z6, Z27, Z19
+	VFNMADD231PS Z6, Z28, Z20
+	VMOVUPS      Z8, Z28
+	VFMADD231PS  Z17, Z7, Z28
+	VMOVUPS      Z8, Z27
+	VFMADD231PS  Z18, Z7, Z27
+	VMOVUPS      Z8, Z26
+	VFMADD231PS  Z19, Z7, Z26
+	VMOVUPS      Z8, Z25
+	VFMADD231PS  Z20, Z7, Z25
+	VFMADD213PS  Z9, Z17, Z28
+	VFMADD213PS  Z9, Z18, Z27
+	VFMADD213PS  Z9, Z19, Z26
+	VFMADD213PS  Z9, Z20, Z25
+	VFMADD213PS  Z10, Z17, Z28
+	VFMADD213PS  Z10, Z18, Z27
+	VFMADD213PS  Z10, Z19, Z26
+	VFMADD213PS  Z10, Z20, Z25
+	VFMADD213PS  Z11, Z17, Z28
+	VFMADD213PS  Z11, Z18, Z27
+	VFMADD213PS  Z11, Z19, Z26
+	VFMADD213PS  Z11, Z20, Z25
+	VFMADD213PS  Z12, Z17, Z28
+	VFMADD213PS  Z12, Z18, Z27
+	VFMADD213PS  Z12, Z19, Z26
+	VFMADD213PS  Z12, Z20, Z25
+	VFMADD213PS  Z12, Z28, Z17
+	VFMADD213PS  Z12, Z27, Z18
+	VFMADD213PS  Z12, Z26, Z19
+	VFMADD213PS  Z12, Z25, Z20
+	VPSLLD       $0x17, Z21, Z21
+	VPSLLD       $0x17, Z22, Z22
+	VPSLLD       $0x17, Z23, Z23
+	VPSLLD       $0x17, Z24, Z24
+	VMULPS       Z21, Z17, Z21
+	VMULPS       Z22, Z18, Z22
+	VMULPS       Z23, Z19, Z23
+	VMULPS       Z24, Z20, Z24
+	VMULPS       Z13, Z21, Z21
+	VMULPS       Z13, Z22, Z22
+	VMULPS       Z13, Z23, Z23
+	VMULPS       Z13, Z24, Z24
+	VMOVUPS      lanes_bc605308<>+0(SB), Z20
+	VFMADD231PS  lanes_3b089cda<>+0(SB), Z21, Z20
+	VMOVUPS      lanes_bc605308<>+0(SB), Z19
+	VFMADD231PS  lanes_3b089cda<>+0(SB), Z22, Z19
+	VMOVUPS      lanes_bc605308<>+0(SB), Z18
+	VFMADD231PS  lanes_3b089cda<>+0(SB), Z23, Z18
+	VMOVUPS      lanes_bc605308<>+0(SB), Z17
+	VFMADD231PS  lanes_3b089cda<>+0(SB), Z24, Z17
+	VFMADD213PS  lanes_3d2c8098<>+0(SB), Z21, Z20
+	VFMADD213PS  lanes_3d2c8098<>+0(SB), Z22, Z19
+	VFMADD213PS  lanes_3d2c8098<>+0(SB), Z23, Z18
+	VFMADD213PS  lanes_3d2c8098<>+0(SB), Z24, Z17
+	VFMADD213PS  lanes_bdaa792f<>+0(SB), Z21, Z20
+	VFMADD213PS  lanes_bdaa792f<>+0(SB), Z22, Z19
+	VFMADD213PS  lanes_bdaa792f<>+0(SB), Z23, Z18
+	VFMADD213PS  lanes_bdaa792f<>+0(SB), Z24, Z17
+	VFMADD213PS  lanes_3dff94ad<>+0(SB), Z21, Z20
+	VFMADD213PS  lanes_3dff94ad<>+0(SB), Z22, Z19
+	VFMADD213PS  lanes_3dff94ad<>+0(SB), Z23, Z18
+	VFMADD213PS  lanes_3dff94ad<>+0(SB), Z24, Z17
+	VFMADD213PS  lanes_be253962<>+0(SB), Z21, Z20
+	VFMADD213PS  lanes_be253962<>+0(SB), Z22, Z19
+	VFMADD213PS  lanes_be253962<>+0(SB), Z23, Z18
+	VFMADD213PS  lanes_be253962<>+0(SB), Z24, Z17
+	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Z21, Z20
+	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Z22, Z19
+	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Z23, Z18
+	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Z24, Z17
+	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Z21, Z20
+	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Z22, Z19
+	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Z23, Z18
+	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Z24, Z17
+	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Z21, Z20
+	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Z22, Z19
+	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Z23, Z18
+	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Z24, Z17
+	VFMADD213PS  lanes_befffffc<>+0(SB), Z21, Z20
+	VFMADD213PS  lanes_befffffc<>+0(SB), Z22, Z19
+	VFMADD213PS  lanes_befffffc<>+0(SB), Z23, Z18
+	VFMADD213PS  lanes_befffffc<>+0(SB), Z24, Z17
+	VMOVUPS      lanes_00000000<>+0(SB), Z25
+	VMAXPS       Z0, Z25, Z0
+	VMOVUPS      lanes_00000000<>+0(SB), Z25
+	VMAXPS       Z14, Z25, Z14
+	VMOVUPS      lanes_00000000<>+0(SB), Z25
+	VMAXPS       Z15, Z25, Z15
+	VMOVUPS      lanes_00000000<>+0(SB), Z25
+	VMAXPS       Z16, Z25, Z16
+	VMULPS       Z21, Z21, Z25
+	VMULPS       Z22, Z22, Z26
+	VMULPS       Z23, Z23, Z27
+	VMULPS       Z24, Z24, Z28
+	VFMADD231PS  Z20, Z25, Z21
+	VFMADD231PS  Z19, Z26, Z22
+	VFMADD231PS  Z18, Z27, Z23
+	VFMADD231PS  Z17, Z28, Z24
+	VADDPS       Z21, Z0, Z21
+	VADDPS       Z22, Z14, Z22
+	VADDPS       Z23, Z15, Z23
+	VADDPS       Z24, Z16, Z24
+	VMOVUPS      Z21, (AX)
+	VMOVUPS      Z22, 64(AX)
+	VMOVUPS      Z23, 128(AX)
+	VMOVUPS      Z24, 192(AX)
 	ADDQ         $+256, AX
 	ADDQ         $+256, BX
 	SUBQ         $+64, CX
@@ -10201,41 +9966,40 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Z11
-	VPORD        lanes_80000000<>+0(SB), Z11, Z10
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z9
-	VMAXPS       Z10, Z9, Z10
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z9
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z10, Z9
-	VSUBPS       lanes_4b40009f<>+0(SB), Z9, Z8
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z8, Z10
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z8, Z10
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z8
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z10, Z8
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z10, Z8
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z10, Z8
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z10, Z8
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z10, Z8
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z8, Z10
-	VPSLLD       $0x17, Z9, Z9
-	VMULPS       Z9, Z10, Z9
-	VMULPS       lanes_2f800000<>+0(SB), Z9, Z9
-	VMOVUPS      lanes_bc605308<>+0(SB), Z10
-	VFMADD231PS  lanes_3b089cda<>+0(SB), Z9, Z10
-	VFMADD213PS  lanes_3d2c8098<>+0(SB), Z9, Z10
-	VFMADD213PS  lanes_bdaa792f<>+0(SB), Z9, Z10
-	VFMADD213PS  lanes_3dff94ad<>+0(SB), Z9, Z10
-	VFMADD213PS  lanes_be253962<>+0(SB), Z9, Z10
-	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Z9, Z10
-	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Z9, Z10
-	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Z9, Z10
-	VFMADD213PS  lanes_befffffc<>+0(SB), Z9, Z10
-	VMOVUPS      lanes_00000000<>+0(SB), Z8
-	VMAXPS       Z11, Z8, Z11
-	VMULPS       Z9, Z9, Z8
-	VFMADD231PS  Z10, Z8, Z9
-	VADDPS       Z9, Z11, Z9
-	VMOVUPS      Z9, (AX)
+	VMOVUPS      (BX), Z24
+	VPORD        Z1, Z24, Z23
+	VMAXPS       Z23, Z2, Z23
+	VMOVUPS      Z4, Z22
+	VFMADD231PS  Z3, Z23, Z22
+	VSUBPS       Z4, Z22, Z21
+	VFNMADD231PS Z5, Z21, Z23
+	VFNMADD231PS Z6, Z21, Z23
+	VMOVUPS      Z8, Z21
+	VFMADD231PS  Z23, Z7, Z21
+	VFMADD213PS  Z9, Z23, Z21
+	VFMADD213PS  Z10, Z23, Z21
+	VFMADD213PS  Z11, Z23, Z21
+	VFMADD213PS  Z12, Z23, Z21
+	VFMADD213PS  Z12, Z21, Z23
+	VPSLLD       $0x17, Z22, Z22
+	VMULPS       Z22, Z23, Z22
+	VMULPS       Z13, Z22, Z22
+	VMOVUPS      lanes_bc605308<>+0(SB), Z23
+	VFMADD231PS  lanes_3b089cda<>+0(SB), Z22, Z23
+	VFMADD213PS  lanes_3d2c8098<>+0(SB), Z22, Z23
+	VFMADD213PS  lanes_bdaa792f<>+0(SB), Z22, Z23
+	VFMADD213PS  lanes_3dff94ad<>+0(SB), Z22, Z23
+	VFMADD213PS  lanes_be253962<>+0(SB), Z22, Z23
+	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Z22, Z23
+	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Z22, Z23
+	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Z22, Z23
+	VFMADD213PS  lanes_befffffc<>+0(SB), Z22, Z23
+	VMOVUPS      lanes_00000000<>+0(SB), Z21
+	VMAXPS       Z24, Z21, Z24
+	VMULPS       Z22, Z22, Z21
+	VFMADD231PS  Z23, Z21, Z22
+	VADDPS       Z22, Z24, Z22
+	VMOVUPS      Z22, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	SUBQ         $+16, CX
@@ -10248,41 +10012,40 @@ vectors_end:
 	MOVL         $0x0000ffff, R13
 	BZHIL        CX, R13, R13
 	KMOVW        R13, K1
-	VMOVUPS.Z    (BX), K1, Z9
-	VPORD        lanes_80000000<>+0(SB), Z9, Z11
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z10
-	VMAXPS       Z11, Z10, Z11
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z10
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z11, Z10
-	VSUBPS       lanes_4b40009f<>+0(SB), Z10, Z8
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z8, Z11
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z8, Z11
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z8
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z11, Z8
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z11, Z8
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z11, Z8
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z11, Z8
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z11, Z8
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z8, Z11
-	VPSLLD       $0x17, Z10, Z10
-	VMULPS       Z10, Z11, Z10
-	VMULPS       lanes_2f800000<>+0(SB), Z10, Z10
-	VMOVUPS      lanes_bc605308<>+0(SB), Z11
-	VFMADD231PS  lanes_3b089cda<>+0(SB), Z10, Z11
-	VFMADD213PS  lanes_3d2c8098<>+0(SB), Z10, Z11
-	VFMADD213PS  lanes_bdaa792f<>+0(SB), Z10, Z11
-	VFMADD213PS  lanes_3dff94ad<>+0(SB), Z10, Z11
-	VFMADD213PS  lanes_be253962<>+0(SB), Z10, Z11
-	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Z10, Z11
-	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Z10, Z11
-	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Z10, Z11
-	VFMADD213PS  lanes_befffffc<>+0(SB), Z10, Z11
-	VMOVUPS      lanes_00000000<>+0(SB), Z8
-	VMAXPS       Z9, Z8, Z9
-	VMULPS       Z10, Z10, Z8
-	VFMADD231PS  Z11, Z8, Z10
-	VADDPS       Z10, Z9, Z10
-	VMOVUPS      Z10, K1, (AX)
+	VMOVUPS.Z    (BX), K1, Z22
+	VPORD        Z1, Z22, Z24
+	VMAXPS       Z24, Z2, Z24
+	VMOVUPS      Z4, Z23
+	VFMADD231PS  Z3, Z24, Z23
+	VSUBPS       Z4, Z23, Z21
+	VFNMADD231PS Z5, Z21, Z24
+	VFNMADD231PS Z6, Z21, Z24
+	VMOVUPS      Z8, Z21
+	VFMADD231PS  Z24, Z7, Z21
+	VFMADD213PS  Z9, Z24, Z21
+	VFMADD213PS  Z10, Z24, Z21
+	VFMADD213PS  Z11, Z24, Z21
+	VFMADD213PS  Z12, Z24, Z21
+	VFMADD213PS  Z12, Z21, Z24
+	VPSLLD       $0x17, Z23, Z23
+	VMULPS       Z23, Z24, Z23
+	VMULPS       Z13, Z23, Z23
+	VMOVUPS      lanes_bc605308<>+0(SB), Z24
+	VFMADD231PS  lanes_3b089cda<>+0(SB), Z23, Z24
+	VFMADD213PS  lanes_3d2c8098<>+0(SB), Z23, Z24
+	VFMADD213PS  lanes_bdaa792f<>+0(SB), Z23, Z24
+	VFMADD213PS  lanes_3dff94ad<>+0(SB), Z23, Z24
+	VFMADD213PS  lanes_be253962<>+0(SB), Z23, Z24
+	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Z23, Z24
+	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Z23, Z24
+	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Z23, Z24
+	VFMADD213PS  lanes_befffffc<>+0(SB), Z23, Z24
+	VMOVUPS      lanes_00000000<>+0(SB), Z21
+	VMAXPS       Z22, Z21, Z22
+	VMULPS       Z23, Z23, Z21
+	VFMADD231PS  Z24, Z21, Z23
+	VADDPS       Z23, Z22, Z23
+	VMOVUPS      Z23, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -10291,63 +10054,66 @@ done:
 // func SigmoidAVX2(dst *float32, x *float32, n int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·SigmoidAVX2(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), BX
-	MOVQ n+16(FP), CX
-	SUBQ $+16, CX
-	JL   blocks_end
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    n+16(FP), CX
+	VMOVUPS lanes_80000000<>+0(SB), Y1
+	VMOVUPS lanes_c2d00000<>+0(SB), Y2
+	VMOVUPS lanes_3fb8aa3b<>+0(SB), Y3
+	VMOVUPS lanes_4b40009f<>+0(SB), Y4
+	VMOVUPS lanes_3f317218<>+0(SB), Y5
+	SUBQ    $+16, CX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS      (BX), Y0
-	VMOVUPS      32(BX), Y1
-	VORPS        lanes_80000000<>+0(SB), Y0, Y2
-	VORPS        lanes_80000000<>+0(SB), Y1, Y3
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y4
-	VMAXPS       Y2, Y4, Y2
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y4
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y2, Y4
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y5
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y3, Y5
-	VSUBPS       lanes_4b40009f<>+0(SB), Y4, Y6
-	VSUBPS       lanes_4b40009f<>+0(SB), Y5, Y7
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y6, Y2
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y7, Y3
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y6, Y2
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y7, Y3
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y7
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y2, Y7
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y6
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y3, Y6
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y2, Y7
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y3, Y6
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y2, Y7
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y3, Y6
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y2, Y7
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y3, Y6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y2, Y7
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y2
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y3
-	VPSLLD       $0x17, Y4, Y4
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y4, Y2, Y4
-	VMULPS       Y5, Y3, Y5
-	VMULPS       lanes_2f800000<>+0(SB), Y4, Y4
-	VMULPS       lanes_2f800000<>+0(SB), Y5, Y5
+	VMOVUPS      32(BX), Y6
+	VORPS        Y1, Y0, Y7
+	VORPS        Y1, Y6, Y8
+	VMAXPS       Y7, Y2, Y7
+	VMAXPS       Y8, Y2, Y8
+	VMOVUPS      Y4, Y9
+	VFMADD231PS  Y3, Y7, Y9
+	VMOVUPS      Y4, Y10
+	VFMADD231PS  Y3, Y8, Y10
+	VSUBPS       Y4, Y9, Y11
+	VSUBPS       Y4, Y10, Y12
+	VFNMADD231PS Y5, Y11, Y7
+	VFNMADD231PS Y5, Y12, Y8
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y7
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y8
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y12
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y8
+	VPSLLD       $0x17, Y9, Y9
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y9, Y7, Y9
+	VMULPS       Y10, Y8, Y10
+	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
+	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y1, Y1
-	VMOVUPS      lanes_3f800000<>+0(SB), Y3
-	VBLENDVPS    Y0, Y4, Y3, Y0
-	VMOVUPS      lanes_3f800000<>+0(SB), Y3
-	VBLENDVPS    Y1, Y5, Y3, Y1
-	VADDPS       lanes_3f800000<>+0(SB), Y4, Y4
-	VADDPS       lanes_3f800000<>+0(SB), Y5, Y5
-	VDIVPS       Y4, Y0, Y4
-	VDIVPS       Y5, Y1, Y5
-	VMOVUPS      Y4, (AX)
-	VMOVUPS      Y5, 32(AX)
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y6
+	VMOVUPS      lanes_3f800000<>+0(SB), Y8
+	VBLENDVPS    Y0, Y9, Y8, Y0
+	VMOVUPS      lanes_3f800000<>+0(SB), Y8
+	VBLENDVPS    Y6, Y10, Y8, Y6
+	VADDPS       lanes_3f800000<>+0(SB), Y9, Y9
+	VADDPS       lanes_3f800000<>+0(SB), Y10, Y10
+	VDIVPS       Y9, Y0, Y9
+	VDIVPS       Y10, Y6, Y10
+	VMOVUPS      Y9, (AX)
+	VMOVUPS      Y10, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	SUBQ         $+16, CX
@@ -10359,31 +10125,30 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Y5
-	VORPS        lanes_80000000<>+0(SB), Y5, Y4
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y1
-	VMAXPS       Y4, Y1, Y4
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y1
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y4, Y1
-	VSUBPS       lanes_4b40009f<>+0(SB), Y1, Y0
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y0, Y4
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y0, Y4
+	VMOVUPS      (BX), Y10
+	VORPS        Y1, Y10, Y9
+	VMAXPS       Y9, Y2, Y9
+	VMOVUPS      Y4, Y6
+	VFMADD231PS  Y3, Y9, Y6
+	VSUBPS       Y4, Y6, Y0
+	VFNMADD231PS Y5, Y0, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y0, Y9
 	VMOVUPS      lanes_3c091cd5<>+0(SB), Y0
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y4, Y0
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y4, Y0
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y4, Y0
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y4, Y0
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y0
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y0, Y4
-	VPSLLD       $0x17, Y1, Y1
-	VMULPS       Y1, Y4, Y1
-	VMULPS       lanes_2f800000<>+0(SB), Y1, Y1
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y5, Y5
-	VMOVUPS      lanes_3f800000<>+0(SB), Y4
-	VBLENDVPS    Y5, Y1, Y4, Y5
-	VADDPS       lanes_3f800000<>+0(SB), Y1, Y1
-	VDIVPS       Y1, Y5, Y1
-	VMOVUPS      Y1, (AX)
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y0
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y0
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y0
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y0
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y0
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y0, Y9
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y9, Y6
+	VMULPS       lanes_2f800000<>+0(SB), Y6, Y6
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y10, Y10
+	VMOVUPS      lanes_3f800000<>+0(SB), Y9
+	VBLENDVPS    Y10, Y6, Y9, Y10
+	VADDPS       lanes_3f800000<>+0(SB), Y6, Y6
+	VDIVPS       Y6, Y10, Y6
+	VMOVUPS      Y6, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	SUBQ         $+8, CX
@@ -10395,33 +10160,32 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y1
+	VMOVUPS      32(R13)(CX*4), Y6
 	NEGQ         CX
-	VMASKMOVPS   (BX), Y1, Y5
-	VORPS        lanes_80000000<>+0(SB), Y5, Y4
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y0
-	VMAXPS       Y4, Y0, Y4
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y0
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y4, Y0
-	VSUBPS       lanes_4b40009f<>+0(SB), Y0, Y3
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y3, Y4
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y3, Y4
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y3
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y4, Y3
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y4, Y3
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y4, Y3
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y4, Y3
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y3
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y4
+	VMASKMOVPS   (BX), Y6, Y10
+	VORPS        Y1, Y10, Y9
+	VMAXPS       Y9, Y2, Y9
+	VMOVUPS      Y4, Y0
+	VFMADD231PS  Y3, Y9, Y0
+	VSUBPS       Y4, Y0, Y8
+	VFNMADD231PS Y5, Y8, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y8, Y9
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y8
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y8
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y8
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y8
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y8
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y8
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y9
 	VPSLLD       $0x17, Y0, Y0
-	VMULPS       Y0, Y4, Y0
+	VMULPS       Y0, Y9, Y0
 	VMULPS       lanes_2f800000<>+0(SB), Y0, Y0
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y5, Y5
-	VMOVUPS      lanes_3f800000<>+0(SB), Y4
-	VBLENDVPS    Y5, Y0, Y4, Y5
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y10, Y10
+	VMOVUPS      lanes_3f800000<>+0(SB), Y9
+	VBLENDVPS    Y10, Y0, Y9, Y10
 	VADDPS       lanes_3f800000<>+0(SB), Y0, Y0
-	VDIVPS       Y0, Y5, Y0
-	VMASKMOVPS   Y0, Y1, (AX)
+	VDIVPS       Y0, Y10, Y0
+	VMASKMOVPS   Y0, Y6, (AX)
 
 done:
 	VZEROUPPER
@@ -10430,113 +10194,118 @@ done:
 // func SigmoidAVX512(dst *float32, x *float32, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·SigmoidAVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), BX
-	MOVQ n+16(FP), CX
-	SUBQ $+64, CX
-	JL   blocks_end
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    n+16(FP), CX
+	VMOVUPS lanes_80000000<>+0(SB), Z1
+	VMOVUPS lanes_c2d00000<>+0(SB), Z2
+	VMOVUPS lanes_3fb8aa3b<>+0(SB), Z3
+	VMOVUPS lanes_4b40009f<>+0(SB), Z4
+	VMOVUPS lanes_3f317218<>+0(SB), Z5
+	VMOVUPS lanes_b102e308<>+0(SB), Z6
+	VMOVUPS lanes_3ab52284<>+0(SB), Z7
+	VMOVUPS lanes_3c091cd5<>+0(SB), Z8
+	VMOVUPS lanes_3d2aac5c<>+0(SB), Z9
+	VMOVUPS lanes_3e2aaa49<>+0(SB), Z10
+	VMOVUPS lanes_3efffffe<>+0(SB), Z11
+	VMOVUPS lanes_3f800000<>+0(SB), Z12
+	VMOVUPS lanes_2f800000<>+0(SB), Z13
+	SUBQ    $+64, CX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS      (BX), Z0
-	VMOVUPS      64(BX), Z1
-	VMOVUPS      128(BX), Z2
-	VMOVUPS      192(BX), Z3
-	VPORD        lanes_80000000<>+0(SB), Z0, Z4
-	VPORD        lanes_80000000<>+0(SB), Z1, Z5
-	VPORD        lanes_80000000<>+0(SB), Z2, Z6
-	VPORD        lanes_80000000<>+0(SB), Z3, Z7
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z8
-	VMAXPS       Z4, Z8, Z4
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z8
-	VMAXPS       Z5, Z8, Z5
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z8
-	VMAXPS       Z6, Z8, Z6
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z8
-	VMAXPS       Z7, Z8, Z7
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z8
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z4, Z8
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z9
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z5, Z9
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z10
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z6, Z10
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z11
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z7, Z11
-	VSUBPS       lanes_4b40009f<>+0(SB), Z8, Z12
-	VSUBPS       lanes_4b40009f<>+0(SB), Z9, Z13
-	VSUBPS       lanes_4b40009f<>+0(SB), Z10, Z14
-	VSUBPS       lanes_4b40009f<>+0(SB), Z11, Z15
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z12, Z4
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z13, Z5
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z14, Z6
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z15, Z7
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z12, Z4
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z13, Z5
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z14, Z6
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z15, Z7
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z15
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z4, Z15
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z14
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z5, Z14
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z13
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z6, Z13
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z7, Z12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z4, Z15
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z5, Z14
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z6, Z13
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z7, Z12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z4, Z15
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z5, Z14
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z6, Z13
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z7, Z12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z4, Z15
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z5, Z14
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z6, Z13
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z7, Z12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z4, Z15
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z5, Z14
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z6, Z13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z7, Z12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z15, Z4
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z14, Z5
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z13, Z6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z12, Z7
-	VPSLLD       $0x17, Z8, Z8
-	VPSLLD       $0x17, Z9, Z9
-	VPSLLD       $0x17, Z10, Z10
-	VPSLLD       $0x17, Z11, Z11
-	VMULPS       Z8, Z4, Z8
-	VMULPS       Z9, Z5, Z9
-	VMULPS       Z10, Z6, Z10
-	VMULPS       Z11, Z7, Z11
-	VMULPS       lanes_2f800000<>+0(SB), Z8, Z8
-	VMULPS       lanes_2f800000<>+0(SB), Z9, Z9
-	VMULPS       lanes_2f800000<>+0(SB), Z10, Z10
-	VMULPS       lanes_2f800000<>+0(SB), Z11, Z11
+	VMOVUPS      64(BX), Z14
+	VMOVUPS      128(BX), Z15
+	VMOVUPS      192(BX), Z16
+	VPORD        Z1, Z0, Z17
+	VPORD        Z1, Z14, Z18
+	VPORD        Z1, Z15, Z19
+	VPORD        Z1, Z16, Z20
+	VMAXPS       Z17, Z2, Z17
+	VMAXPS       Z18, Z2, Z18
+	VMAXPS       Z19, Z2, Z19
+	VMAXPS       Z20, Z2, Z20
+	VMOVUPS      Z4, Z21
+	VFMADD231PS  Z3, Z17, Z21
+	VMOVUPS      Z4, Z22
+	VFMADD231PS  Z3, Z18, Z22
+	VMOVUPS      Z4, Z23
+	VFMADD231PS  Z3, Z19, Z23
+	VMOVUPS      Z4, Z24
+	VFMADD231PS  Z3, Z20, Z24
+	VSUBPS       Z4, Z21, Z25
+	VSUBPS       Z4, Z22, Z26
+	VSUBPS       Z4, Z23, Z27
+	VSUBPS       Z4, Z24, Z28
+	VFNMADD231PS Z5, Z25, Z17
+	VFNMADD231PS Z5, Z26, Z18
+	VFNMADD231PS Z5, Z27, Z19
+	VFNMADD231PS Z5, Z28, Z20
+	VFNMADD231PS Z6, Z25, Z17
+	VFNMADD231PS Z6, Z26, Z18
+	VFNMADD231PS Z6, Z27, Z19
+	VFNMADD231PS Z6, Z28, Z20
+	VMOVUPS      Z8, Z28
+	VFMADD231PS  Z17, Z7, Z28
+	VMOVUPS      Z8, Z27
+	VFMADD231PS  Z18, Z7, Z27
+	VMOVUPS      Z8, Z26
+	VFMADD231PS  Z19, Z7, Z26
+	VMOVUPS      Z8, Z25
+	VFMADD231PS  Z20, Z7, Z25
+	VFMADD213PS  Z9, Z17, Z28
+	VFMADD213PS  Z9, Z18, Z27
+	VFMADD213PS  Z9, Z19, Z26
+	VFMADD213PS  Z9, Z20, Z25
+	VFMADD213PS  Z10, Z17, Z28
+	VFMADD213PS  Z10, Z18, Z27
+	VFMADD213PS  Z10, Z19, Z26
+	VFMADD213PS  Z10, Z20, Z25
+	VFMADD213PS  Z11, Z17, Z28
+	VFMADD213PS  Z11, Z18, Z27
+	VFMADD213PS  Z11, Z19, Z26
+	VFMADD213PS  Z11, Z20, Z25
+	VFMADD213PS  Z12, Z17, Z28
+	VFMADD213PS  Z12, Z18, Z27
+	VFMADD213PS  Z12, Z19, Z26
+	VFMADD213PS  Z12, Z20, Z25
+	VFMADD213PS  Z12, Z28, Z17
+	VFMADD213PS  Z12, Z27, Z18
+	VFMADD213PS  Z12, Z26, Z19
+	VFMADD213PS  Z12, Z25, Z20
+	VPSLLD       $0x17, Z21, Z21
+	VPSLLD       $0x17, Z22, Z22
+	VPSLLD       $0x17, Z23, Z23
+	VPSLLD       $0x17, Z24, Z24
+	VMULPS       Z21, Z17, Z21
+	VMULPS       Z22, Z18, Z22
+	VMULPS       Z23, Z19, Z23
+	VMULPS       Z24, Z20, Z24
+	VMULPS       Z13, Z21, Z21
+	VMULPS       Z13, Z22, Z22
+	VMULPS       Z13, Z23, Z23
+	VMULPS       Z13, Z24, Z24
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z0, K2
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z1, K3
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z2, K4
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z3, K5
-	VMOVUPS      lanes_3f800000<>+0(SB), Z2
-	VBLENDMPS    Z8, Z2, K2, Z3
-	VMOVUPS      lanes_3f800000<>+0(SB), Z1
-	VBLENDMPS    Z9, Z1, K3, Z2
-	VMOVUPS      lanes_3f800000<>+0(SB), Z0
-	VBLENDMPS    Z10, Z0, K4, Z1
-	VMOVUPS      lanes_3f800000<>+0(SB), Z7
-	VBLENDMPS    Z11, Z7, K5, Z0
-	VADDPS       lanes_3f800000<>+0(SB), Z8, Z8
-	VADDPS       lanes_3f800000<>+0(SB), Z9, Z9
-	VADDPS       lanes_3f800000<>+0(SB), Z10, Z10
-	VADDPS       lanes_3f800000<>+0(SB), Z11, Z11
-	VDIVPS       Z8, Z3, Z8
-	VDIVPS       Z9, Z2, Z9
-	VDIVPS       Z10, Z1, Z10
-	VDIVPS       Z11, Z0, Z11
-	VMOVUPS      Z8, (AX)
-	VMOVUPS      Z9, 64(AX)
-	VMOVUPS      Z10, 128(AX)
-	VMOVUPS      Z11, 192(AX)
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z14, K3
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z15, K4
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z16, K5
+	VBLENDMPS    Z21, Z12, K2, Z16
+	VBLENDMPS    Z22, Z12, K3, Z15
+	VBLENDMPS    Z23, Z12, K4, Z14
+	VBLENDMPS    Z24, Z12, K5, Z0
+	VADDPS       Z12, Z21, Z21
+	VADDPS       Z12, Z22, Z22
+	VADDPS       Z12, Z23, Z23
+	VADDPS       Z12, Z24, Z24
+	VDIVPS       Z21, Z16, Z21
+	VDIVPS       Z22, Z15, Z22
+	VDIVPS       Z23, Z14, Z23
+	VDIVPS       Z24, Z0, Z24
+	VMOVUPS      Z21, (AX)
+	VMOVUPS      Z22, 64(AX)
+	VMOVUPS      Z23, 128(AX)
+	VMOVUPS      Z24, 192(AX)
 	ADDQ         $+256, AX
 	ADDQ         $+256, BX
 	SUBQ         $+64, CX
@@ -10548,31 +10317,29 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Z11
-	VPORD        lanes_80000000<>+0(SB), Z11, Z10
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z9
-	VMAXPS       Z10, Z9, Z10
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z9
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z10, Z9
-	VSUBPS       lanes_4b40009f<>+0(SB), Z9, Z8
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z8, Z10
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z8, Z10
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z8
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z10, Z8
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z10, Z8
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z10, Z8
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z10, Z8
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z10, Z8
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z8, Z10
-	VPSLLD       $0x17, Z9, Z9
-	VMULPS       Z9, Z10, Z9
-	VMULPS       lanes_2f800000<>+0(SB), Z9, Z9
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z11, K5
-	VMOVUPS      lanes_3f800000<>+0(SB), Z10
-	VBLENDMPS    Z9, Z10, K5, Z11
-	VADDPS       lanes_3f800000<>+0(SB), Z9, Z9
-	VDIVPS       Z9, Z11, Z9
-	VMOVUPS      Z9, (AX)
+	VMOVUPS      (BX), Z24
+	VPORD        Z1, Z24, Z23
+	VMAXPS       Z23, Z2, Z23
+	VMOVUPS      Z4, Z22
+	VFMADD231PS  Z3, Z23, Z22
+	VSUBPS       Z4, Z22, Z21
+	VFNMADD231PS Z5, Z21, Z23
+	VFNMADD231PS Z6, Z21, Z23
+	VMOVUPS      Z8, Z21
+	VFMADD231PS  Z23, Z7, Z21
+	VFMADD213PS  Z9, Z23, Z21
+	VFMADD213PS  Z10, Z23, Z21
+	VFMADD213PS  Z11, Z23, Z21
+	VFMADD213PS  Z12, Z23, Z21
+	VFMADD213PS  Z12, Z21, Z23
+	VPSLLD       $0x17, Z22, Z22
+	VMULPS       Z22, Z23, Z22
+	VMULPS       Z13, Z22, Z22
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z24, K5
+	VBLENDMPS    Z22, Z12, K5, Z24
+	VADDPS       Z12, Z22, Z22
+	VDIVPS       Z22, Z24, Z22
+	VMOVUPS      Z22, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	SUBQ         $+16, CX
@@ -10585,31 +10352,29 @@ vectors_end:
 	MOVL         $0x0000ffff, R13
 	BZHIL        CX, R13, R13
 	KMOVW        R13, K1
-	VMOVUPS.Z    (BX), K1, Z9
-	VPORD        lanes_80000000<>+0(SB), Z9, Z11
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z10
-	VMAXPS       Z11, Z10, Z11
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z10
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z11, Z10
-	VSUBPS       lanes_4b40009f<>+0(SB), Z10, Z8
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z8, Z11
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z8, Z11
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z8
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z11, Z8
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z11, Z8
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z11, Z8
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z11, Z8
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z11, Z8
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z8, Z11
-	VPSLLD       $0x17, Z10, Z10
-	VMULPS       Z10, Z11, Z10
-	VMULPS       lanes_2f800000<>+0(SB), Z10, Z10
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z9, K5
-	VMOVUPS      lanes_3f800000<>+0(SB), Z11
-	VBLENDMPS    Z10, Z11, K5, Z9
-	VADDPS       lanes_3f800000<>+0(SB), Z10, Z10
-	VDIVPS       Z10, Z9, Z10
-	VMOVUPS      Z10, K1, (AX)
+	VMOVUPS.Z    (BX), K1, Z22
+	VPORD        Z1, Z22, Z24
+	VMAXPS       Z24, Z2, Z24
+	VMOVUPS      Z4, Z23
+	VFMADD231PS  Z3, Z24, Z23
+	VSUBPS       Z4, Z23, Z21
+	VFNMADD231PS Z5, Z21, Z24
+	VFNMADD231PS Z6, Z21, Z24
+	VMOVUPS      Z8, Z21
+	VFMADD231PS  Z24, Z7, Z21
+	VFMADD213PS  Z9, Z24, Z21
+	VFMADD213PS  Z10, Z24, Z21
+	VFMADD213PS  Z11, Z24, Z21
+	VFMADD213PS  Z12, Z24, Z21
+	VFMADD213PS  Z12, Z21, Z24
+	VPSLLD       $0x17, Z23, Z23
+	VMULPS       Z23, Z24, Z23
+	VMULPS       Z13, Z23, Z23
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z22, K5
+	VBLENDMPS    Z23, Z12, K5, Z22
+	VADDPS       Z12, Z23, Z23
+	VDIVPS       Z23, Z22, Z23
+	VMOVUPS      Z23, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -10761,69 +10526,72 @@ done:
 // func SiluAVX2(dst *float32, x *float32, n int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·SiluAVX2(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), BX
-	MOVQ n+16(FP), CX
-	SUBQ $+16, CX
-	JL   blocks_end
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    n+16(FP), CX
+	VMOVUPS lanes_80000000<>+0(SB), Y1
+	VMOVUPS lanes_c2d00000<>+0(SB), Y2
+	VMOVUPS lanes_3fb8aa3b<>+0(SB), Y3
+	VMOVUPS lanes_4b40009f<>+0(SB), Y4
+	VMOVUPS lanes_3f317218<>+0(SB), Y5
+	SUBQ    $+16, CX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS      (BX), Y0
-	VMOVUPS      32(BX), Y1
-	VORPS        lanes_80000000<>+0(SB), Y0, Y2
-	VORPS        lanes_80000000<>+0(SB), Y1, Y3
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y4
-	VMAXPS       Y2, Y4, Y2
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y4
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y2, Y4
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y5
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y3, Y5
-	VSUBPS       lanes_4b40009f<>+0(SB), Y4, Y6
-	VSUBPS       lanes_4b40009f<>+0(SB), Y5, Y7
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y6, Y2
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y7, Y3
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y6, Y2
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y7, Y3
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y7
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y2, Y7
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y6
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y3, Y6
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y2, Y7
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y3, Y6
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y2, Y7
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y3, Y6
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y2, Y7
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y3, Y6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y2, Y7
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y2
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y3
-	VPSLLD       $0x17, Y4, Y4
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y4, Y2, Y4
-	VMULPS       Y5, Y3, Y5
-	VMULPS       lanes_2f800000<>+0(SB), Y4, Y4
-	VMULPS       lanes_2f800000<>+0(SB), Y5, Y5
-	VMOVUPS      lanes_c3160000<>+0(SB), Y2
-	VMAXPS       Y0, Y2, Y3
-	VMOVUPS      lanes_c3160000<>+0(SB), Y6
-	VMAXPS       Y1, Y6, Y2
+	VMOVUPS      32(BX), Y6
+	VORPS        Y1, Y0, Y7
+	VORPS        Y1, Y6, Y8
+	VMAXPS       Y7, Y2, Y7
+	VMAXPS       Y8, Y2, Y8
+	VMOVUPS      Y4, Y9
+	VFMADD231PS  Y3, Y7, Y9
+	VMOVUPS      Y4, Y10
+	VFMADD231PS  Y3, Y8, Y10
+	VSUBPS       Y4, Y9, Y11
+	VSUBPS       Y4, Y10, Y12
+	VFNMADD231PS Y5, Y11, Y7
+	VFNMADD231PS Y5, Y12, Y8
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y7
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y8
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y12
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y8
+	VPSLLD       $0x17, Y9, Y9
+	VPSLLD       $0x17, Y10, Y10
+	VMULPS       Y9, Y7, Y9
+	VMULPS       Y10, Y8, Y10
+	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
+	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
+	VMOVUPS      lanes_c3160000<>+0(SB), Y7
+	VMAXPS       Y0, Y7, Y8
+	VMOVUPS      lanes_c3160000<>+0(SB), Y11
+	VMAXPS       Y6, Y11, Y7
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y1, Y1
-	VMOVUPS      lanes_3f800000<>+0(SB), Y6
-	VBLENDVPS    Y0, Y4, Y6, Y0
-	VMOVUPS      lanes_3f800000<>+0(SB), Y6
-	VBLENDVPS    Y1, Y5, Y6, Y1
-	VMULPS       Y0, Y3, Y0
-	VMULPS       Y1, Y2, Y1
-	VADDPS       lanes_3f800000<>+0(SB), Y4, Y4
-	VADDPS       lanes_3f800000<>+0(SB), Y5, Y5
-	VDIVPS       Y4, Y0, Y4
-	VDIVPS       Y5, Y1, Y5
-	VMOVUPS      Y4, (AX)
-	VMOVUPS      Y5, 32(AX)
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y6
+	VMOVUPS      lanes_3f800000<>+0(SB), Y11
+	VBLENDVPS    Y0, Y9, Y11, Y0
+	VMOVUPS      lanes_3f800000<>+0(SB), Y11
+	VBLENDVPS    Y6, Y10, Y11, Y6
+	VMULPS       Y0, Y8, Y0
+	VMULPS       Y6, Y7, Y6
+	VADDPS       lanes_3f800000<>+0(SB), Y9, Y9
+	VADDPS       lanes_3f800000<>+0(SB), Y10, Y10
+	VDIVPS       Y9, Y0, Y9
+	VDIVPS       Y10, Y6, Y10
+	VMOVUPS      Y9, (AX)
+	VMOVUPS      Y10, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	SUBQ         $+16, CX
@@ -10835,34 +10603,33 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Y5
-	VORPS        lanes_80000000<>+0(SB), Y5, Y4
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y1
-	VMAXPS       Y4, Y1, Y4
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y1
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y4, Y1
-	VSUBPS       lanes_4b40009f<>+0(SB), Y1, Y0
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y0, Y4
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y0, Y4
+	VMOVUPS      (BX), Y10
+	VORPS        Y1, Y10, Y9
+	VMAXPS       Y9, Y2, Y9
+	VMOVUPS      Y4, Y6
+	VFMADD231PS  Y3, Y9, Y6
+	VSUBPS       Y4, Y6, Y0
+	VFNMADD231PS Y5, Y0, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y0, Y9
 	VMOVUPS      lanes_3c091cd5<>+0(SB), Y0
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y4, Y0
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y4, Y0
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y4, Y0
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y4, Y0
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y0
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y0, Y4
-	VPSLLD       $0x17, Y1, Y1
-	VMULPS       Y1, Y4, Y1
-	VMULPS       lanes_2f800000<>+0(SB), Y1, Y1
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y0
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y0
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y0
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y0
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y0
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y0, Y9
+	VPSLLD       $0x17, Y6, Y6
+	VMULPS       Y6, Y9, Y6
+	VMULPS       lanes_2f800000<>+0(SB), Y6, Y6
 	VMOVUPS      lanes_c3160000<>+0(SB), Y0
-	VMAXPS       Y5, Y0, Y4
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y5, Y5
+	VMAXPS       Y10, Y0, Y9
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y10, Y10
 	VMOVUPS      lanes_3f800000<>+0(SB), Y0
-	VBLENDVPS    Y5, Y1, Y0, Y5
-	VMULPS       Y5, Y4, Y5
-	VADDPS       lanes_3f800000<>+0(SB), Y1, Y1
-	VDIVPS       Y1, Y5, Y1
-	VMOVUPS      Y1, (AX)
+	VBLENDVPS    Y10, Y6, Y0, Y10
+	VMULPS       Y10, Y9, Y10
+	VADDPS       lanes_3f800000<>+0(SB), Y6, Y6
+	VDIVPS       Y6, Y10, Y6
+	VMOVUPS      Y6, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	SUBQ         $+8, CX
@@ -10874,36 +10641,35 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y1
+	VMOVUPS      32(R13)(CX*4), Y6
 	NEGQ         CX
-	VMASKMOVPS   (BX), Y1, Y5
-	VORPS        lanes_80000000<>+0(SB), Y5, Y4
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y0
-	VMAXPS       Y4, Y0, Y4
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y0
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y4, Y0
-	VSUBPS       lanes_4b40009f<>+0(SB), Y0, Y2
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y2, Y4
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y2, Y4
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y2
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y4, Y2
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y4, Y2
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y4, Y2
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y4, Y2
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y2
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y2, Y4
+	VMASKMOVPS   (BX), Y6, Y10
+	VORPS        Y1, Y10, Y9
+	VMAXPS       Y9, Y2, Y9
+	VMOVUPS      Y4, Y0
+	VFMADD231PS  Y3, Y9, Y0
+	VSUBPS       Y4, Y0, Y7
+	VFNMADD231PS Y5, Y7, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y7, Y9
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y7
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y9
 	VPSLLD       $0x17, Y0, Y0
-	VMULPS       Y0, Y4, Y0
+	VMULPS       Y0, Y9, Y0
 	VMULPS       lanes_2f800000<>+0(SB), Y0, Y0
-	VMOVUPS      lanes_c3160000<>+0(SB), Y2
-	VMAXPS       Y5, Y2, Y4
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y5, Y5
-	VMOVUPS      lanes_3f800000<>+0(SB), Y2
-	VBLENDVPS    Y5, Y0, Y2, Y5
-	VMULPS       Y5, Y4, Y5
+	VMOVUPS      lanes_c3160000<>+0(SB), Y7
+	VMAXPS       Y10, Y7, Y9
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y10, Y10
+	VMOVUPS      lanes_3f800000<>+0(SB), Y7
+	VBLENDVPS    Y10, Y0, Y7, Y10
+	VMULPS       Y10, Y9, Y10
 	VADDPS       lanes_3f800000<>+0(SB), Y0, Y0
-	VDIVPS       Y0, Y5, Y0
-	VMASKMOVPS   Y0, Y1, (AX)
+	VDIVPS       Y0, Y10, Y0
+	VMASKMOVPS   Y0, Y6, (AX)
 
 done:
 	VZEROUPPER
@@ -10930,125 +10696,130 @@ GLOBL lanes_c3160000<>(SB), RODATA|NOPTR, $64
 // func SiluAVX512(dst *float32, x *float32, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·SiluAVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), BX
-	MOVQ n+16(FP), CX
-	SUBQ $+64, CX
-	JL   blocks_end
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    n+16(FP), CX
+	VMOVUPS lanes_80000000<>+0(SB), Z1
+	VMOVUPS lanes_c2d00000<>+0(SB), Z2
+	VMOVUPS lanes_3fb8aa3b<>+0(SB), Z3
+	VMOVUPS lanes_4b40009f<>+0(SB), Z4
+	VMOVUPS lanes_3f317218<>+0(SB), Z5
+	VMOVUPS lanes_b102e308<>+0(SB), Z6
+	VMOVUPS lanes_3ab52284<>+0(SB), Z7
+	VMOVUPS lanes_3c091cd5<>+0(SB), Z8
+	VMOVUPS lanes_3d2aac5c<>+0(SB), Z9
+	VMOVUPS lanes_3e2aaa49<>+0(SB), Z10
+	VMOVUPS lanes_3efffffe<>+0(SB), Z11
+	VMOVUPS lanes_3f800000<>+0(SB), Z12
+	VMOVUPS lanes_2f800000<>+0(SB), Z13
+	SUBQ    $+64, CX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS      (BX), Z0
-	VMOVUPS      64(BX), Z1
-	VMOVUPS      128(BX), Z2
-	VMOVUPS      192(BX), Z3
-	VPORD        lanes_80000000<>+0(SB), Z0, Z4
-	VPORD        lanes_80000000<>+0(SB), Z1, Z5
-	VPORD        lanes_80000000<>+0(SB), Z2, Z6
-	VPORD        lanes_80000000<>+0(SB), Z3, Z7
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z8
-	VMAXPS       Z4, Z8, Z4
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z8
-	VMAXPS       Z5, Z8, Z5
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z8
-	VMAXPS       Z6, Z8, Z6
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z8
-	VMAXPS       Z7, Z8, Z7
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z8
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z4, Z8
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z9
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z5, Z9
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z10
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z6, Z10
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z11
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z7, Z11
-	VSUBPS       lanes_4b40009f<>+0(SB), Z8, Z12
-	VSUBPS       lanes_4b40009f<>+0(SB), Z9, Z13
-	VSUBPS       lanes_4b40009f<>+0(SB), Z10, Z14
-	VSUBPS       lanes_4b40009f<>+0(SB), Z11, Z15
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z12, Z4
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z13, Z5
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z14, Z6
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z15, Z7
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z12, Z4
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z13, Z5
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z14, Z6
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z15, Z7
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z15
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z4, Z15
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z14
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z5, Z14
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z13
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z6, Z13
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z7, Z12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z4, Z15
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z5, Z14
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z6, Z13
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z7, Z12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z4, Z15
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z5, Z14
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z6, Z13
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z7, Z12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z4, Z15
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z5, Z14
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z6, Z13
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z7, Z12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z4, Z15
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z5, Z14
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z6, Z13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z7, Z12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z15, Z4
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z14, Z5
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z13, Z6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z12, Z7
-	VPSLLD       $0x17, Z8, Z8
-	VPSLLD       $0x17, Z9, Z9
-	VPSLLD       $0x17, Z10, Z10
-	VPSLLD       $0x17, Z11, Z11
-	VMULPS       Z8, Z4, Z8
-	VMULPS       Z9, Z5, Z9
-	VMULPS       Z10, Z6, Z10
-	VMULPS       Z11, Z7, Z11
-	VMULPS       lanes_2f800000<>+0(SB), Z8, Z8
-	VMULPS       lanes_2f800000<>+0(SB), Z9, Z9
-	VMULPS       lanes_2f800000<>+0(SB), Z10, Z10
-	VMULPS       lanes_2f800000<>+0(SB), Z11, Z11
-	VMOVUPS      lanes_c3160000<>+0(SB), Z6
-	VMAXPS       Z0, Z6, Z7
-	VMOVUPS      lanes_c3160000<>+0(SB), Z5
-	VMAXPS       Z1, Z5, Z6
-	VMOVUPS      lanes_c3160000<>+0(SB), Z4
-	VMAXPS       Z2, Z4, Z5
-	VMOVUPS      lanes_c3160000<>+0(SB), Z12
-	VMAXPS       Z3, Z12, Z4
+	VMOVUPS      64(BX), Z14
+	VMOVUPS      128(BX), Z15
+	VMOVUPS      192(BX), Z16
+	VPORD        Z1, Z0, Z17
+	VPORD        Z1, Z14, Z18
+	VPORD        Z1, Z15, Z19
+	VPORD        Z1, Z16, Z20
+	VMAXPS       Z17, Z2, Z17
+	VMAXPS       Z18, Z2, Z18
+	VMAXPS       Z19, Z2, Z19
+	VMAXPS       Z20, Z2, Z20
+	VMOVUPS      Z4, Z21
+	VFMADD231PS  Z3, Z17, Z21
+	VMOVUPS      Z4, Z22
+	VFMADD231PS  Z3, Z18, Z22
+	VMOVUPS      Z4, Z23
+	VFMADD231PS  Z3, Z19, Z23
+	VMOVUPS      Z4, Z24
+	VFMADD231PS  Z3, Z20, Z24
+	VSUBPS       Z4, Z21, Z25
+	VSUBPS       Z4, Z22, Z26
+	VSUBPS       Z4, Z23, Z27
+	VSUBPS       Z4, Z24, Z28
+	VFNMADD231PS Z5, Z25, Z17
+	VFNMADD231PS Z5, Z26, Z18
+	VFNMADD231PS Z5, Z27, Z19
+	VFNMADD231PS Z5, Z28, Z20
+	VFNMADD231PS Z6, Z25, Z17
+	VFNMADD231PS Z6, Z26, Z18
+	VFNMADD231PS Z6, Z27, Z19
+	VFNMADD231PS Z6, Z28, Z20
+	VMOVUPS      Z8, Z28
+	VFMADD231PS  Z17, Z7, Z28
+	VMOVUPS      Z8, Z27
+	VFMADD231PS  Z18, Z7, Z27
+	VMOVUPS      Z8, Z26
+	VFMADD231PS  Z19, Z7, Z26
+	VMOVUPS      Z8, Z25
+	VFMADD231PS  Z20, Z7, Z25
+	VFMADD213PS  Z9, Z17, Z28
+	VFMADD213PS  Z9, Z18, Z27
+	VFMADD213PS  Z9, Z19, Z26
+	VFMADD213PS  Z9, Z20, Z25
+	VFMADD213PS  Z10, Z17, Z28
+	VFMADD213PS  Z10, Z18, Z27
+	VFMADD213PS  Z10, Z19, Z26
+	VFMADD213PS  Z10, Z20, Z25
+	VFMADD213PS  Z11, Z17, Z28
+	VFMADD213PS  Z11, Z18, Z27
+	VFMADD213PS  Z11, Z19, Z26
+	VFMADD213PS  Z11, Z20, Z25
+	VFMADD213PS  Z12, Z17, Z28
+	VFMADD213PS  Z12, Z18, Z27
+	VFMADD213PS  Z12, Z19, Z26
+	VFMADD213PS  Z12, Z20, Z25
+	VFMADD213PS  Z12, Z28, Z17
+	VFMADD213PS  Z12, Z27, Z18
+	VFMADD213PS  Z12, Z26, Z19
+	VFMADD213PS  Z12, Z25, Z20
+	VPSLLD       $0x17, Z21, Z21
+	VPSLLD       $0x17, Z22, Z22
+	VPSLLD       $0x17, Z23, Z23
+	VPSLLD       $0x17, Z24, Z24
+	VMULPS       Z21, Z17, Z21
+	VMULPS       Z22, Z18, Z22
+	VMULPS       Z23, Z19, Z23
+	VMULPS       Z24, Z20, Z24
+	VMULPS       Z13, Z21, Z21
+	VMULPS       Z13, Z22, Z22
+	VMULPS       Z13, Z23, Z23
+	VMULPS       Z13, Z24, Z24
+	VMOVUPS      lanes_c3160000<>+0(SB), Z19
+	VMAXPS       Z0, Z19, Z20
+	VMOVUPS      lanes_c3160000<>+0(SB), Z18
+	VMAXPS       Z14, Z18, Z19
+	VMOVUPS      lanes_c3160000<>+0(SB), Z17
+	VMAXPS       Z15, Z17, Z18
+	VMOVUPS      lanes_c3160000<>+0(SB), Z25
+	VMAXPS       Z16, Z25, Z17
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z0, K2
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z1, K3
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z2, K4
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z3, K5
-	VMOVUPS      lanes_3f800000<>+0(SB), Z2
-	VBLENDMPS    Z8, Z2, K2, Z3
-	VMOVUPS      lanes_3f800000<>+0(SB), Z1
-	VBLENDMPS    Z9, Z1, K3, Z2
-	VMOVUPS      lanes_3f800000<>+0(SB), Z0
-	VBLENDMPS    Z10, Z0, K4, Z1
-	VMOVUPS      lanes_3f800000<>+0(SB), Z12
-	VBLENDMPS    Z11, Z12, K5, Z0
-	VMULPS       Z3, Z7, Z3
-	VMULPS       Z2, Z6, Z2
-	VMULPS       Z1, Z5, Z1
-	VMULPS       Z0, Z4, Z0
-	VADDPS       lanes_3f800000<>+0(SB), Z8, Z8
-	VADDPS       lanes_3f800000<>+0(SB), Z9, Z9
-	VADDPS       lanes_3f800000<>+0(SB), Z10, Z10
-	VADDPS       lanes_3f800000<>+0(SB), Z11, Z11
-	VDIVPS       Z8, Z3, Z8
-	VDIVPS       Z9, Z2, Z9
-	VDIVPS       Z10, Z1, Z10
-	VDIVPS       Z11, Z0, Z11
-	VMOVUPS      Z8, (AX)
-	VMOVUPS      Z9, 64(AX)
-	VMOVUPS      Z10, 128(AX)
-	VMOVUPS      Z11, 192(AX)
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z14, K3
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z15, K4
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z16, K5
+	VBLENDMPS    Z21, Z12, K2, Z16
+	VBLENDMPS    Z22, Z12, K3, Z15
+	VBLENDMPS    Z23, Z12, K4, Z14
+	VBLENDMPS    Z24, Z12, K5, Z0
+	VMULPS       Z16, Z20, Z16
+	VMULPS       Z15, Z19, Z15
+	VMULPS       Z14, Z18, Z14
+	VMULPS       Z0, Z17, Z0
+	VADDPS       Z12, Z21, Z21
+	VADDPS       Z12, Z22, Z22
+	VADDPS       Z12, Z23, Z23
+	VADDPS       Z12, Z24, Z24
+	VDIVPS       Z21, Z16, Z21
+	VDIVPS       Z22, Z15, Z22
+	VDIVPS       Z23, Z14, Z23
+	VDIVPS       Z24, Z0, Z24
+	VMOVUPS      Z21, (AX)
+	VMOVUPS      Z22, 64(AX)
+	VMOVUPS      Z23, 128(AX)
+	VMOVUPS      Z24, 192(AX)
 	ADDQ         $+256, AX
 	ADDQ         $+256, BX
 	SUBQ         $+64, CX
@@ -11060,34 +10831,32 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Z11
-	VPORD        lanes_80000000<>+0(SB), Z11, Z10
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z9
-	VMAXPS       Z10, Z9, Z10
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z9
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z10, Z9
-	VSUBPS       lanes_4b40009f<>+0(SB), Z9, Z8
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z8, Z10
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z8, Z10
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z8
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z10, Z8
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z10, Z8
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z10, Z8
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z10, Z8
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z10, Z8
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z8, Z10
-	VPSLLD       $0x17, Z9, Z9
-	VMULPS       Z9, Z10, Z9
-	VMULPS       lanes_2f800000<>+0(SB), Z9, Z9
-	VMOVUPS      lanes_c3160000<>+0(SB), Z8
-	VMAXPS       Z11, Z8, Z10
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z11, K5
-	VMOVUPS      lanes_3f800000<>+0(SB), Z8
-	VBLENDMPS    Z9, Z8, K5, Z11
-	VMULPS       Z11, Z10, Z11
-	VADDPS       lanes_3f800000<>+0(SB), Z9, Z9
-	VDIVPS       Z9, Z11, Z9
-	VMOVUPS      Z9, (AX)
+	VMOVUPS      (BX), Z24
+	VPORD        Z1, Z24, Z23
+	VMAXPS       Z23, Z2, Z23
+	VMOVUPS      Z4, Z22
+	VFMADD231PS  Z3, Z23, Z22
+	VSUBPS       Z4, Z22, Z21
+	VFNMADD231PS Z5, Z21, Z23
+	VFNMADD231PS Z6, Z21, Z23
+	VMOVUPS      Z8, Z21
+	VFMADD231PS  Z23, Z7, Z21
+	VFMADD213PS  Z9, Z23, Z21
+	VFMADD213PS  Z10, Z23, Z21
+	VFMADD213PS  Z11, Z23, Z21
+	VFMADD213PS  Z12, Z23, Z21
+	VFMADD213PS  Z12, Z21, Z23
+	VPSLLD       $0x17, Z22, Z22
+	VMULPS       Z22, Z23, Z22
+	VMULPS       Z13, Z22, Z22
+	VMOVUPS      lanes_c3160000<>+0(SB), Z21
+	VMAXPS       Z24, Z21, Z23
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z24, K5
+	VBLENDMPS    Z22, Z12, K5, Z24
+	VMULPS       Z24, Z23, Z24
+	VADDPS       Z12, Z22, Z22
+	VDIVPS       Z22, Z24, Z22
+	VMOVUPS      Z22, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	SUBQ         $+16, CX
@@ -11100,34 +10869,32 @@ vectors_end:
 	MOVL         $0x0000ffff, R13
 	BZHIL        CX, R13, R13
 	KMOVW        R13, K1
-	VMOVUPS.Z    (BX), K1, Z9
-	VPORD        lanes_80000000<>+0(SB), Z9, Z11
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z10
-	VMAXPS       Z11, Z10, Z11
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z10
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z11, Z10
-	VSUBPS       lanes_4b40009f<>+0(SB), Z10, Z8
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z8, Z11
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z8, Z11
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z8
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z11, Z8
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z11, Z8
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z11, Z8
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z11, Z8
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z11, Z8
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z8, Z11
-	VPSLLD       $0x17, Z10, Z10
-	VMULPS       Z10, Z11, Z10
-	VMULPS       lanes_2f800000<>+0(SB), Z10, Z10
-	VMOVUPS      lanes_c3160000<>+0(SB), Z8
-	VMAXPS       Z9, Z8, Z11
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z9, K5
-	VMOVUPS      lanes_3f800000<>+0(SB), Z8
-	VBLENDMPS    Z10, Z8, K5, Z9
-	VMULPS       Z9, Z11, Z9
-	VADDPS       lanes_3f800000<>+0(SB), Z10, Z10
-	VDIVPS       Z10, Z9, Z10
-	VMOVUPS      Z10, K1, (AX)
+	VMOVUPS.Z    (BX), K1, Z22
+	VPORD        Z1, Z22, Z24
+	VMAXPS       Z24, Z2, Z24
+	VMOVUPS      Z4, Z23
+	VFMADD231PS  Z3, Z24, Z23
+	VSUBPS       Z4, Z23, Z21
+	VFNMADD231PS Z5, Z21, Z24
+	VFNMADD231PS Z6, Z21, Z24
+	VMOVUPS      Z8, Z21
+	VFMADD231PS  Z24, Z7, Z21
+	VFMADD213PS  Z9, Z24, Z21
+	VFMADD213PS  Z10, Z24, Z21
+	VFMADD213PS  Z11, Z24, Z21
+	VFMADD213PS  Z12, Z24, Z21
+	VFMADD213PS  Z12, Z21, Z24
+	VPSLLD       $0x17, Z23, Z23
+	VMULPS       Z23, Z24, Z23
+	VMULPS       Z13, Z23, Z23
+	VMOVUPS      lanes_c3160000<>+0(SB), Z21
+	VMAXPS       Z22, Z21, Z24
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z22, K5
+	VBLENDMPS    Z23, Z12, K5, Z22
+	VMULPS       Z22, Z24, Z22
+	VADDPS       Z12, Z23, Z23
+	VDIVPS       Z23, Z22, Z23
+	VMOVUPS      Z23, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -11136,90 +10903,91 @@ done:
 // func SiluBackwardAVX2(dx *float32, dy *float32, x *float32, n int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·SiluBackwardAVX2(SB), NOSPLIT, $0-32
-	MOVQ dx+0(FP), AX
-	MOVQ dy+8(FP), BX
-	MOVQ x+16(FP), CX
-	MOVQ n+24(FP), DX
-	SUBQ $+16, DX
-	JL   blocks_end
+	MOVQ    dx+0(FP), AX
+	MOVQ    dy+8(FP), BX
+	MOVQ    x+16(FP), CX
+	MOVQ    n+24(FP), DX
+	VMOVUPS lanes_80000000<>+0(SB), Y1
+	VMOVUPS lanes_c2d00000<>+0(SB), Y2
+	VMOVUPS lanes_3fb8aa3b<>+0(SB), Y3
+	SUBQ    $+16, DX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS      (CX), Y0
-	VMOVUPS      32(CX), Y1
-	VORPS        lanes_80000000<>+0(SB), Y0, Y2
-	VORPS        lanes_80000000<>+0(SB), Y1, Y3
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y4
-	VMAXPS       Y2, Y4, Y2
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y4
-	VMAXPS       Y3, Y4, Y3
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y4
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y2, Y4
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y5
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y3, Y5
-	VSUBPS       lanes_4b40009f<>+0(SB), Y4, Y6
-	VSUBPS       lanes_4b40009f<>+0(SB), Y5, Y7
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y6, Y2
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y7, Y3
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y6, Y2
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y7, Y3
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y7
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y2, Y7
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y6
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y3, Y6
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y2, Y7
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y3, Y6
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y2, Y7
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y3, Y6
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y2, Y7
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y3, Y6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y2, Y7
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y2
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y3
-	VPSLLD       $0x17, Y4, Y4
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y4, Y2, Y4
-	VMULPS       Y5, Y3, Y5
-	VMULPS       lanes_2f800000<>+0(SB), Y4, Y4
-	VMULPS       lanes_2f800000<>+0(SB), Y5, Y5
-	VMOVUPS      lanes_43160000<>+0(SB), Y2
-	VMINPS       Y0, Y2, Y3
-	VMOVUPS      lanes_43160000<>+0(SB), Y6
-	VMINPS       Y1, Y6, Y2
-	VMOVUPS      lanes_c3160000<>+0(SB), Y6
-	VMAXPS       Y3, Y6, Y3
-	VMOVUPS      lanes_c3160000<>+0(SB), Y6
-	VMAXPS       Y2, Y6, Y2
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y6
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y1, Y7
-	VMOVUPS      lanes_3f800000<>+0(SB), Y8
-	VBLENDVPS    Y6, Y4, Y8, Y6
-	VMOVUPS      lanes_3f800000<>+0(SB), Y8
-	VBLENDVPS    Y7, Y5, Y8, Y7
-	VADDPS       lanes_3f800000<>+0(SB), Y4, Y8
-	VADDPS       lanes_3f800000<>+0(SB), Y5, Y9
-	VDIVPS       Y8, Y6, Y8
-	VDIVPS       Y9, Y7, Y9
+	VMOVUPS      32(CX), Y4
+	VORPS        Y1, Y0, Y5
+	VORPS        Y1, Y4, Y6
+	VMAXPS       Y5, Y2, Y5
+	VMAXPS       Y6, Y2, Y6
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y7
+	VFMADD231PS  Y3, Y5, Y7
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y8
+	VFMADD231PS  Y3, Y6, Y8
+	VSUBPS       lanes_4b40009f<>+0(SB), Y7, Y9
+	VSUBPS       lanes_4b40009f<>+0(SB), Y8, Y10
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y5
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y6
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y5
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y6
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y10
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y5, Y10
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y9
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y6, Y9
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y5, Y10
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y6, Y9
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y5, Y10
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y6, Y9
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y5, Y10
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y6, Y9
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y5, Y10
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y9
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y5
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y6
+	VPSLLD       $0x17, Y7, Y7
+	VPSLLD       $0x17, Y8, Y8
+	VMULPS       Y7, Y5, Y7
+	VMULPS       Y8, Y6, Y8
+	VMULPS       lanes_2f800000<>+0(SB), Y7, Y7
+	VMULPS       lanes_2f800000<>+0(SB), Y8, Y8
+	VMOVUPS      lanes_43160000<>+0(SB), Y5
+	VMINPS       Y0, Y5, Y6
+	VMOVUPS      lanes_43160000<>+0(SB), Y9
+	VMINPS       Y4, Y9, Y5
+	VMOVUPS      lanes_c3160000<>+0(SB), Y9
+	VMAXPS       Y6, Y9, Y6
+	VMOVUPS      lanes_c3160000<>+0(SB), Y9
+	VMAXPS       Y5, Y9, Y5
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y9
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y4, Y10
+	VMOVUPS      lanes_3f800000<>+0(SB), Y11
+	VBLENDVPS    Y9, Y7, Y11, Y9
+	VMOVUPS      lanes_3f800000<>+0(SB), Y11
+	VBLENDVPS    Y10, Y8, Y11, Y10
+	VADDPS       lanes_3f800000<>+0(SB), Y7, Y11
+	VADDPS       lanes_3f800000<>+0(SB), Y8, Y12
+	VDIVPS       Y11, Y9, Y11
+	VDIVPS       Y12, Y10, Y12
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y1, Y1
-	VMOVUPS      lanes_3f800000<>+0(SB), Y6
-	VSUBPS       Y8, Y6, Y7
-	VMOVUPS      lanes_3f800000<>+0(SB), Y10
-	VSUBPS       Y9, Y10, Y6
-	VMULPS       Y8, Y4, Y4
-	VMULPS       Y9, Y5, Y5
-	VBLENDVPS    Y0, Y7, Y4, Y4
-	VBLENDVPS    Y1, Y6, Y5, Y5
-	VMULPS       Y4, Y3, Y4
-	VMULPS       Y5, Y2, Y5
-	VFMADD213PS  Y8, Y4, Y8
-	VFMADD213PS  Y9, Y5, Y9
-	VMOVUPS      (BX), Y5
-	VMOVUPS      32(BX), Y4
-	VMULPS       Y5, Y8, Y5
-	VMULPS       Y4, Y9, Y4
-	VMOVUPS      Y5, (AX)
-	VMOVUPS      Y4, 32(AX)
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y4, Y4
+	VMOVUPS      lanes_3f800000<>+0(SB), Y9
+	VSUBPS       Y11, Y9, Y10
+	VMOVUPS      lanes_3f800000<>+0(SB), Y13
+	VSUBPS       Y12, Y13, Y9
+	VMULPS       Y11, Y7, Y7
+	VMULPS       Y12, Y8, Y8
+	VBLENDVPS    Y0, Y10, Y7, Y7
+	VBLENDVPS    Y4, Y9, Y8, Y8
+	VMULPS       Y7, Y6, Y7
+	VMULPS       Y8, Y5, Y8
+	VFMADD213PS  Y11, Y7, Y11
+	VFMADD213PS  Y12, Y8, Y12
+	VMOVUPS      (BX), Y8
+	VMOVUPS      32(BX), Y7
+	VMULPS       Y8, Y11, Y8
+	VMULPS       Y7, Y12, Y7
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      Y7, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -11232,44 +11000,43 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (CX), Y4
-	VORPS        lanes_80000000<>+0(SB), Y4, Y5
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y9
-	VMAXPS       Y5, Y9, Y5
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y9
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y5, Y9
-	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y8
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y8, Y5
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y8, Y5
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y8
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y5, Y8
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y5, Y8
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y5, Y8
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y5, Y8
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y5, Y8
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y5
-	VPSLLD       $0x17, Y9, Y9
-	VMULPS       Y9, Y5, Y9
-	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
-	VMOVUPS      lanes_43160000<>+0(SB), Y8
-	VMINPS       Y4, Y8, Y5
-	VMOVUPS      lanes_c3160000<>+0(SB), Y8
-	VMAXPS       Y5, Y8, Y5
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y4, Y8
-	VMOVUPS      lanes_3f800000<>+0(SB), Y2
-	VBLENDVPS    Y8, Y9, Y2, Y8
-	VADDPS       lanes_3f800000<>+0(SB), Y9, Y2
-	VDIVPS       Y2, Y8, Y2
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y4, Y4
-	VMOVUPS      lanes_3f800000<>+0(SB), Y3
-	VSUBPS       Y2, Y3, Y8
-	VMULPS       Y2, Y9, Y9
-	VBLENDVPS    Y4, Y8, Y9, Y9
-	VMULPS       Y9, Y5, Y9
-	VFMADD213PS  Y2, Y9, Y2
-	VMOVUPS      (BX), Y9
-	VMULPS       Y9, Y2, Y9
-	VMOVUPS      Y9, (AX)
+	VMOVUPS      (CX), Y7
+	VORPS        Y1, Y7, Y8
+	VMAXPS       Y8, Y2, Y8
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y12
+	VFMADD231PS  Y3, Y8, Y12
+	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y8
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y8
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y8
+	VPSLLD       $0x17, Y12, Y12
+	VMULPS       Y12, Y8, Y12
+	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
+	VMOVUPS      lanes_43160000<>+0(SB), Y11
+	VMINPS       Y7, Y11, Y8
+	VMOVUPS      lanes_c3160000<>+0(SB), Y11
+	VMAXPS       Y8, Y11, Y8
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y7, Y11
+	VMOVUPS      lanes_3f800000<>+0(SB), Y5
+	VBLENDVPS    Y11, Y12, Y5, Y11
+	VADDPS       lanes_3f800000<>+0(SB), Y12, Y5
+	VDIVPS       Y5, Y11, Y5
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y7, Y7
+	VMOVUPS      lanes_3f800000<>+0(SB), Y6
+	VSUBPS       Y5, Y6, Y11
+	VMULPS       Y5, Y12, Y12
+	VBLENDVPS    Y7, Y11, Y12, Y12
+	VMULPS       Y12, Y8, Y12
+	VFMADD213PS  Y5, Y12, Y5
+	VMOVUPS      (BX), Y12
+	VMULPS       Y12, Y5, Y12
+	VMOVUPS      Y12, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -11282,46 +11049,45 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y9
+	VMOVUPS      32(R13)(DX*4), Y12
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y9, Y2
-	VORPS        lanes_80000000<>+0(SB), Y2, Y5
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y8
-	VMAXPS       Y5, Y8, Y5
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y8
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y5, Y8
-	VSUBPS       lanes_4b40009f<>+0(SB), Y8, Y4
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y4, Y5
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y4, Y5
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y4
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y5, Y4
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y5, Y4
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y5, Y4
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y5, Y4
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y5, Y4
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y5
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y5, Y8
-	VMULPS       lanes_2f800000<>+0(SB), Y8, Y8
-	VMOVUPS      lanes_43160000<>+0(SB), Y4
-	VMINPS       Y2, Y4, Y5
-	VMOVUPS      lanes_c3160000<>+0(SB), Y4
-	VMAXPS       Y5, Y4, Y5
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y2, Y4
-	VMOVUPS      lanes_3f800000<>+0(SB), Y3
-	VBLENDVPS    Y4, Y8, Y3, Y4
-	VADDPS       lanes_3f800000<>+0(SB), Y8, Y3
-	VDIVPS       Y3, Y4, Y3
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y2, Y2
+	VMASKMOVPS   (CX), Y12, Y5
+	VORPS        Y1, Y5, Y8
+	VMAXPS       Y8, Y2, Y8
+	VMOVUPS      lanes_4b40009f<>+0(SB), Y11
+	VFMADD231PS  Y3, Y8, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y7
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y7, Y8
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y7, Y8
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y7
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y7
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y7
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y8, Y7
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y8, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y8
+	VPSLLD       $0x17, Y11, Y11
+	VMULPS       Y11, Y8, Y11
+	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
+	VMOVUPS      lanes_43160000<>+0(SB), Y7
+	VMINPS       Y5, Y7, Y8
+	VMOVUPS      lanes_c3160000<>+0(SB), Y7
+	VMAXPS       Y8, Y7, Y8
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y5, Y7
 	VMOVUPS      lanes_3f800000<>+0(SB), Y6
-	VSUBPS       Y3, Y6, Y4
-	VMULPS       Y3, Y8, Y8
-	VBLENDVPS    Y2, Y4, Y8, Y8
-	VMULPS       Y8, Y5, Y8
-	VFMADD213PS  Y3, Y8, Y3
-	VMASKMOVPS   (BX), Y9, Y8
-	VMULPS       Y8, Y3, Y8
-	VMASKMOVPS   Y8, Y9, (AX)
+	VBLENDVPS    Y7, Y11, Y6, Y7
+	VADDPS       lanes_3f800000<>+0(SB), Y11, Y6
+	VDIVPS       Y6, Y7, Y6
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y5, Y5
+	VMOVUPS      lanes_3f800000<>+0(SB), Y9
+	VSUBPS       Y6, Y9, Y7
+	VMULPS       Y6, Y11, Y11
+	VBLENDVPS    Y5, Y7, Y11, Y11
+	VMULPS       Y11, Y8, Y11
+	VFMADD213PS  Y6, Y11, Y6
+	VMASKMOVPS   (BX), Y12, Y11
+	VMULPS       Y11, Y6, Y11
+	VMASKMOVPS   Y11, Y12, (AX)
 
 done:
 	VZEROUPPER
@@ -11348,166 +11114,171 @@ GLOBL lanes_43160000<>(SB), RODATA|NOPTR, $64
 // func SiluBackwardAVX512(dx *float32, dy *float32, x *float32, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·SiluBackwardAVX512(SB), NOSPLIT, $0-32
-	MOVQ dx+0(FP), AX
-	MOVQ dy+8(FP), BX
-	MOVQ x+16(FP), CX
-	MOVQ n+24(FP), DX
-	SUBQ $+64, DX
-	JL   blocks_end
+	MOVQ    dx+0(FP), AX
+	MOVQ    dy+8(FP), BX
+	MOVQ    x+16(FP), CX
+	MOVQ    n+24(FP), DX
+	VMOVUPS lanes_80000000<>+0(SB), Z1
+	VMOVUPS lanes_c2d00000<>+0(SB), Z2
+	VMOVUPS lanes_3fb8aa3b<>+0(SB), Z3
+	VMOVUPS lanes_4b40009f<>+0(SB), Z4
+	VMOVUPS lanes_3f317218<>+0(SB), Z5
+	VMOVUPS lanes_b102e308<>+0(SB), Z6
+	VMOVUPS lanes_3ab52284<>+0(SB), Z7
+	VMOVUPS lanes_3c091cd5<>+0(SB), Z8
+	VMOVUPS lanes_3d2aac5c<>+0(SB), Z9
+	SUBQ    $+64, DX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS      (CX), Z0
-	VMOVUPS      64(CX), Z1
-	VMOVUPS      128(CX), Z2
-	VMOVUPS      192(CX), Z3
-	VPORD        lanes_80000000<>+0(SB), Z0, Z4
-	VPORD        lanes_80000000<>+0(SB), Z1, Z5
-	VPORD        lanes_80000000<>+0(SB), Z2, Z6
-	VPORD        lanes_80000000<>+0(SB), Z3, Z7
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z8
-	VMAXPS       Z4, Z8, Z4
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z8
-	VMAXPS       Z5, Z8, Z5
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z8
-	VMAXPS       Z6, Z8, Z6
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z8
-	VMAXPS       Z7, Z8, Z7
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z8
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z4, Z8
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z9
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z5, Z9
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z10
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z6, Z10
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z11
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z7, Z11
-	VSUBPS       lanes_4b40009f<>+0(SB), Z8, Z12
-	VSUBPS       lanes_4b40009f<>+0(SB), Z9, Z13
-	VSUBPS       lanes_4b40009f<>+0(SB), Z10, Z14
-	VSUBPS       lanes_4b40009f<>+0(SB), Z11, Z15
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z12, Z4
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z13, Z5
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z14, Z6
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z15, Z7
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z12, Z4
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z13, Z5
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z14, Z6
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z15, Z7
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z15
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z4, Z15
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z14
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z5, Z14
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z13
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z6, Z13
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z7, Z12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z4, Z15
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z5, Z14
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z6, Z13
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z7, Z12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z4, Z15
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z5, Z14
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z6, Z13
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z7, Z12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z4, Z15
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z5, Z14
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z6, Z13
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z7, Z12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z4, Z15
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z5, Z14
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z6, Z13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z7, Z12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z15, Z4
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z14, Z5
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z13, Z6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z12, Z7
-	VPSLLD       $0x17, Z8, Z8
-	VPSLLD       $0x17, Z9, Z9
-	VPSLLD       $0x17, Z10, Z10
-	VPSLLD       $0x17, Z11, Z11
-	VMULPS       Z8, Z4, Z8
-	VMULPS       Z9, Z5, Z9
-	VMULPS       Z10, Z6, Z10
-	VMULPS       Z11, Z7, Z11
-	VMULPS       lanes_2f800000<>+0(SB), Z8, Z8
-	VMULPS       lanes_2f800000<>+0(SB), Z9, Z9
-	VMULPS       lanes_2f800000<>+0(SB), Z10, Z10
-	VMULPS       lanes_2f800000<>+0(SB), Z11, Z11
-	VMOVUPS      lanes_43160000<>+0(SB), Z6
-	VMINPS       Z0, Z6, Z7
-	VMOVUPS      lanes_43160000<>+0(SB), Z5
-	VMINPS       Z1, Z5, Z6
-	VMOVUPS      lanes_43160000<>+0(SB), Z4
-	VMINPS       Z2, Z4, Z5
-	VMOVUPS      lanes_43160000<>+0(SB), Z12
-	VMINPS       Z3, Z12, Z4
-	VMOVUPS      lanes_c3160000<>+0(SB), Z12
-	VMAXPS       Z7, Z12, Z7
-	VMOVUPS      lanes_c3160000<>+0(SB), Z12
-	VMAXPS       Z6, Z12, Z6
-	VMOVUPS      lanes_c3160000<>+0(SB), Z12
-	VMAXPS       Z5, Z12, Z5
-	VMOVUPS      lanes_c3160000<>+0(SB), Z12
-	VMAXPS       Z4, Z12, Z4
+	VMOVUPS      64(CX), Z10
+	VMOVUPS      128(CX), Z11
+	VMOVUPS      192(CX), Z12
+	VPORD        Z1, Z0, Z13
+	VPORD        Z1, Z10, Z14
+	VPORD        Z1, Z11, Z15
+	VPORD        Z1, Z12, Z16
+	VMAXPS       Z13, Z2, Z13
+	VMAXPS       Z14, Z2, Z14
+	VMAXPS       Z15, Z2, Z15
+	VMAXPS       Z16, Z2, Z16
+	VMOVUPS      Z4, Z17
+	VFMADD231PS  Z3, Z13, Z17
+	VMOVUPS      Z4, Z18
+	VFMADD231PS  Z3, Z14, Z18
+	VMOVUPS      Z4, Z19
+	VFMADD231PS  Z3, Z15, Z19
+	VMOVUPS      Z4, Z20
+	VFMADD231PS  Z3, Z16, Z20
+	VSUBPS       Z4, Z17, Z21
+	VSUBPS       Z4, Z18, Z22
+	VSUBPS       Z4, Z19, Z23
+	VSUBPS       Z4, Z20, Z24
+	VFNMADD231PS Z5, Z21, Z13
+	VFNMADD231PS Z5, Z22, Z14
+	VFNMADD231PS Z5, Z23, Z15
+	VFNMADD231PS Z5, Z24, Z16
+	VFNMADD231PS Z6, Z21, Z13
+	VFNMADD231PS Z6, Z22, Z14
+	VFNMADD231PS Z6, Z23, Z15
+	VFNMADD231PS Z6, Z24, Z16
+	VMOVUPS      Z8, Z24
+	VFMADD231PS  Z13, Z7, Z24
+	VMOVUPS      Z8, Z23
+	VFMADD231PS  Z14, Z7, Z23
+	VMOVUPS      Z8, Z22
+	VFMADD231PS  Z15, Z7, Z22
+	VMOVUPS      Z8, Z21
+	VFMADD231PS  Z16, Z7, Z21
+	VFMADD213PS  Z9, Z13, Z24
+	VFMADD213PS  Z9, Z14, Z23
+	VFMADD213PS  Z9, Z15, Z22
+	VFMADD213PS  Z9, Z16, Z21
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z13, Z24
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z14, Z23
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z15, Z22
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z16, Z21
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z13, Z24
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z14, Z23
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z15, Z22
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z16, Z21
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z13, Z24
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z14, Z23
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z15, Z22
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z16, Z21
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z24, Z13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z23, Z14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z22, Z15
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z21, Z16
+	VPSLLD       $0x17, Z17, Z17
+	VPSLLD       $0x17, Z18, Z18
+	VPSLLD       $0x17, Z19, Z19
+	VPSLLD       $0x17, Z20, Z20
+	VMULPS       Z17, Z13, Z17
+	VMULPS       Z18, Z14, Z18
+	VMULPS       Z19, Z15, Z19
+	VMULPS       Z20, Z16, Z20
+	VMULPS       lanes_2f800000<>+0(SB), Z17, Z17
+	VMULPS       lanes_2f800000<>+0(SB), Z18, Z18
+	VMULPS       lanes_2f800000<>+0(SB), Z19, Z19
+	VMULPS       lanes_2f800000<>+0(SB), Z20, Z20
+	VMOVUPS      lanes_43160000<>+0(SB), Z15
+	VMINPS       Z0, Z15, Z16
+	VMOVUPS      lanes_43160000<>+0(SB), Z14
+	VMINPS       Z10, Z14, Z15
+	VMOVUPS      lanes_43160000<>+0(SB), Z13
+	VMINPS       Z11, Z13, Z14
+	VMOVUPS      lanes_43160000<>+0(SB), Z21
+	VMINPS       Z12, Z21, Z13
+	VMOVUPS      lanes_c3160000<>+0(SB), Z21
+	VMAXPS       Z16, Z21, Z16
+	VMOVUPS      lanes_c3160000<>+0(SB), Z21
+	VMAXPS       Z15, Z21, Z15
+	VMOVUPS      lanes_c3160000<>+0(SB), Z21
+	VMAXPS       Z14, Z21, Z14
+	VMOVUPS      lanes_c3160000<>+0(SB), Z21
+	VMAXPS       Z13, Z21, Z13
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z0, K2
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z1, K3
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z2, K4
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z3, K5
-	VMOVUPS      lanes_3f800000<>+0(SB), Z13
-	VBLENDMPS    Z8, Z13, K2, Z12
-	VMOVUPS      lanes_3f800000<>+0(SB), Z14
-	VBLENDMPS    Z9, Z14, K3, Z13
-	VMOVUPS      lanes_3f800000<>+0(SB), Z15
-	VBLENDMPS    Z10, Z15, K4, Z14
-	VMOVUPS      lanes_3f800000<>+0(SB), Z16
-	VBLENDMPS    Z11, Z16, K5, Z15
-	VADDPS       lanes_3f800000<>+0(SB), Z8, Z16
-	VADDPS       lanes_3f800000<>+0(SB), Z9, Z17
-	VADDPS       lanes_3f800000<>+0(SB), Z10, Z18
-	VADDPS       lanes_3f800000<>+0(SB), Z11, Z19
-	VDIVPS       Z16, Z12, Z16
-	VDIVPS       Z17, Z13, Z17
-	VDIVPS       Z18, Z14, Z18
-	VDIVPS       Z19, Z15, Z19
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z10, K3
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z11, K4
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z12, K5
+	VMOVUPS      lanes_3f800000<>+0(SB), Z22
+	VBLENDMPS    Z17, Z22, K2, Z21
+	VMOVUPS      lanes_3f800000<>+0(SB), Z23
+	VBLENDMPS    Z18, Z23, K3, Z22
+	VMOVUPS      lanes_3f800000<>+0(SB), Z24
+	VBLENDMPS    Z19, Z24, K4, Z23
+	VMOVUPS      lanes_3f800000<>+0(SB), Z25
+	VBLENDMPS    Z20, Z25, K5, Z24
+	VADDPS       lanes_3f800000<>+0(SB), Z17, Z25
+	VADDPS       lanes_3f800000<>+0(SB), Z18, Z26
+	VADDPS       lanes_3f800000<>+0(SB), Z19, Z27
+	VADDPS       lanes_3f800000<>+0(SB), Z20, Z28
+	VDIVPS       Z25, Z21, Z25
+	VDIVPS       Z26, Z22, Z26
+	VDIVPS       Z27, Z23, Z27
+	VDIVPS       Z28, Z24, Z28
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z0, K5
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z1, K4
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z2, K3
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z3, K2
-	VMOVUPS      lanes_3f800000<>+0(SB), Z2
-	VSUBPS       Z16, Z2, Z3
-	VMOVUPS      lanes_3f800000<>+0(SB), Z1
-	VSUBPS       Z17, Z1, Z2
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z10, K4
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z11, K3
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z12, K2
+	VMOVUPS      lanes_3f800000<>+0(SB), Z11
+	VSUBPS       Z25, Z11, Z12
+	VMOVUPS      lanes_3f800000<>+0(SB), Z10
+	VSUBPS       Z26, Z10, Z11
 	VMOVUPS      lanes_3f800000<>+0(SB), Z0
-	VSUBPS       Z18, Z0, Z1
-	VMOVUPS      lanes_3f800000<>+0(SB), Z15
-	VSUBPS       Z19, Z15, Z0
-	VMULPS       Z16, Z8, Z8
-	VMULPS       Z17, Z9, Z9
-	VMULPS       Z18, Z10, Z10
-	VMULPS       Z19, Z11, Z11
-	VBLENDMPS    Z3, Z8, K5, Z8
-	VBLENDMPS    Z2, Z9, K4, Z9
-	VBLENDMPS    Z1, Z10, K3, Z10
-	VBLENDMPS    Z0, Z11, K2, Z11
-	VMULPS       Z8, Z7, Z8
-	VMULPS       Z9, Z6, Z9
-	VMULPS       Z10, Z5, Z10
-	VMULPS       Z11, Z4, Z11
-	VFMADD213PS  Z16, Z8, Z16
-	VFMADD213PS  Z17, Z9, Z17
-	VFMADD213PS  Z18, Z10, Z18
-	VFMADD213PS  Z19, Z11, Z19
-	VMOVUPS      (BX), Z11
-	VMOVUPS      64(BX), Z10
-	VMOVUPS      128(BX), Z9
-	VMOVUPS      192(BX), Z8
-	VMULPS       Z11, Z16, Z11
-	VMULPS       Z10, Z17, Z10
-	VMULPS       Z9, Z18, Z9
-	VMULPS       Z8, Z19, Z8
-	VMOVUPS      Z11, (AX)
-	VMOVUPS      Z10, 64(AX)
-	VMOVUPS      Z9, 128(AX)
-	VMOVUPS      Z8, 192(AX)
+	VSUBPS       Z27, Z0, Z10
+	VMOVUPS      lanes_3f800000<>+0(SB), Z24
+	VSUBPS       Z28, Z24, Z0
+	VMULPS       Z25, Z17, Z17
+	VMULPS       Z26, Z18, Z18
+	VMULPS       Z27, Z19, Z19
+	VMULPS       Z28, Z20, Z20
+	VBLENDMPS    Z12, Z17, K5, Z17
+	VBLENDMPS    Z11, Z18, K4, Z18
+	VBLENDMPS    Z10, Z19, K3, Z19
+	VBLENDMPS    Z0, Z20, K2, Z20
+	VMULPS       Z17, Z16, Z17
+	VMULPS       Z18, Z15, Z18
+	VMULPS       Z19, Z14, Z19
+	VMULPS       Z20, Z13, Z20
+	VFMADD213PS  Z25, Z17, Z25
+	VFMADD213PS  Z26, Z18, Z26
+	VFMADD213PS  Z27, Z19, Z27
+	VFMADD213PS  Z28, Z20, Z28
+	VMOVUPS      (BX), Z20
+	VMOVUPS      64(BX), Z19
+	VMOVUPS      128(BX), Z18
+	VMOVUPS      192(BX), Z17
+	VMULPS       Z20, Z25, Z20
+	VMULPS       Z19, Z26, Z19
+	VMULPS       Z18, Z27, Z18
+	VMULPS       Z17, Z28, Z17
+	VMOVUPS      Z20, (AX)
+	VMOVUPS      Z19, 64(AX)
+	VMOVUPS      Z18, 128(AX)
+	VMOVUPS      Z17, 192(AX)
 	ADDQ         $+256, AX
 	ADDQ         $+256, BX
 	ADDQ         $+256, CX
@@ -11520,44 +11291,43 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (CX), Z8
-	VPORD        lanes_80000000<>+0(SB), Z8, Z9
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z10
-	VMAXPS       Z9, Z10, Z9
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z10
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z9, Z10
-	VSUBPS       lanes_4b40009f<>+0(SB), Z10, Z11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z11, Z9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z11, Z9
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z9, Z11
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z9, Z11
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z9, Z11
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z9, Z11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z9, Z11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z11, Z9
-	VPSLLD       $0x17, Z10, Z10
-	VMULPS       Z10, Z9, Z10
-	VMULPS       lanes_2f800000<>+0(SB), Z10, Z10
-	VMOVUPS      lanes_43160000<>+0(SB), Z11
-	VMINPS       Z8, Z11, Z9
-	VMOVUPS      lanes_c3160000<>+0(SB), Z11
-	VMAXPS       Z9, Z11, Z9
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z8, K2
-	VMOVUPS      lanes_3f800000<>+0(SB), Z19
-	VBLENDMPS    Z10, Z19, K2, Z11
-	VADDPS       lanes_3f800000<>+0(SB), Z10, Z19
-	VDIVPS       Z19, Z11, Z19
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z8, K2
-	VMOVUPS      lanes_3f800000<>+0(SB), Z11
-	VSUBPS       Z19, Z11, Z8
-	VMULPS       Z19, Z10, Z10
-	VBLENDMPS    Z8, Z10, K2, Z10
-	VMULPS       Z10, Z9, Z10
-	VFMADD213PS  Z19, Z10, Z19
-	VMOVUPS      (BX), Z10
-	VMULPS       Z10, Z19, Z10
-	VMOVUPS      Z10, (AX)
+	VMOVUPS      (CX), Z17
+	VPORD        Z1, Z17, Z18
+	VMAXPS       Z18, Z2, Z18
+	VMOVUPS      Z4, Z19
+	VFMADD231PS  Z3, Z18, Z19
+	VSUBPS       Z4, Z19, Z20
+	VFNMADD231PS Z5, Z20, Z18
+	VFNMADD231PS Z6, Z20, Z18
+	VMOVUPS      Z8, Z20
+	VFMADD231PS  Z18, Z7, Z20
+	VFMADD213PS  Z9, Z18, Z20
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z18, Z20
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z18, Z20
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z18, Z20
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z20, Z18
+	VPSLLD       $0x17, Z19, Z19
+	VMULPS       Z19, Z18, Z19
+	VMULPS       lanes_2f800000<>+0(SB), Z19, Z19
+	VMOVUPS      lanes_43160000<>+0(SB), Z20
+	VMINPS       Z17, Z20, Z18
+	VMOVUPS      lanes_c3160000<>+0(SB), Z20
+	VMAXPS       Z18, Z20, Z18
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z17, K2
+	VMOVUPS      lanes_3f800000<>+0(SB), Z28
+	VBLENDMPS    Z19, Z28, K2, Z20
+	VADDPS       lanes_3f800000<>+0(SB), Z19, Z28
+	VDIVPS       Z28, Z20, Z28
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z17, K2
+	VMOVUPS      lanes_3f800000<>+0(SB), Z20
+	VSUBPS       Z28, Z20, Z17
+	VMULPS       Z28, Z19, Z19
+	VBLENDMPS    Z17, Z19, K2, Z19
+	VMULPS       Z19, Z18, Z19
+	VFMADD213PS  Z28, Z19, Z28
+	VMOVUPS      (BX), Z19
+	VMULPS       Z19, Z28, Z19
+	VMOVUPS      Z19, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -11571,44 +11341,43 @@ vectors_end:
 	MOVL         $0x0000ffff, R13
 	BZHIL        DX, R13, R13
 	KMOVW        R13, K1
-	VMOVUPS.Z    (CX), K1, Z10
-	VPORD        lanes_80000000<>+0(SB), Z10, Z19
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z9
-	VMAXPS       Z19, Z9, Z19
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z9
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z19, Z9
-	VSUBPS       lanes_4b40009f<>+0(SB), Z9, Z8
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z8, Z19
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z8, Z19
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z8
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z19, Z8
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z19, Z8
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z19, Z8
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z19, Z8
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z19, Z8
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z8, Z19
-	VPSLLD       $0x17, Z9, Z9
-	VMULPS       Z9, Z19, Z9
-	VMULPS       lanes_2f800000<>+0(SB), Z9, Z9
-	VMOVUPS      lanes_43160000<>+0(SB), Z8
-	VMINPS       Z10, Z8, Z19
-	VMOVUPS      lanes_c3160000<>+0(SB), Z8
-	VMAXPS       Z19, Z8, Z19
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z10, K2
-	VMOVUPS      lanes_3f800000<>+0(SB), Z11
-	VBLENDMPS    Z9, Z11, K2, Z8
-	VADDPS       lanes_3f800000<>+0(SB), Z9, Z11
-	VDIVPS       Z11, Z8, Z11
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z10, K2
-	VMOVUPS      lanes_3f800000<>+0(SB), Z8
-	VSUBPS       Z11, Z8, Z10
-	VMULPS       Z11, Z9, Z9
-	VBLENDMPS    Z10, Z9, K2, Z9
-	VMULPS       Z9, Z19, Z9
-	VFMADD213PS  Z11, Z9, Z11
-	VMOVUPS.Z    (BX), K1, Z9
-	VMULPS       Z9, Z11, Z9
-	VMOVUPS      Z9, K1, (AX)
+	VMOVUPS.Z    (CX), K1, Z19
+	VPORD        Z1, Z19, Z28
+	VMAXPS       Z28, Z2, Z28
+	VMOVUPS      Z4, Z18
+	VFMADD231PS  Z3, Z28, Z18
+	VSUBPS       Z4, Z18, Z17
+	VFNMADD231PS Z5, Z17, Z28
+	VFNMADD231PS Z6, Z17, Z28
+	VMOVUPS      Z8, Z17
+	VFMADD231PS  Z28, Z7, Z17
+	VFMADD213PS  Z9, Z28, Z17
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z28, Z17
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z28, Z17
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z28, Z17
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z17, Z28
+	VPSLLD       $0x17, Z18, Z18
+	VMULPS       Z18, Z28, Z18
+	VMULPS       lanes_2f800000<>+0(SB), Z18, Z18
+	VMOVUPS      lanes_43160000<>+0(SB), Z17
+	VMINPS       Z19, Z17, Z28
+	VMOVUPS      lanes_c3160000<>+0(SB), Z17
+	VMAXPS       Z28, Z17, Z28
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z19, K2
+	VMOVUPS      lanes_3f800000<>+0(SB), Z20
+	VBLENDMPS    Z18, Z20, K2, Z17
+	VADDPS       lanes_3f800000<>+0(SB), Z18, Z20
+	VDIVPS       Z20, Z17, Z20
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z19, K2
+	VMOVUPS      lanes_3f800000<>+0(SB), Z17
+	VSUBPS       Z20, Z17, Z19
+	VMULPS       Z20, Z18, Z18
+	VBLENDMPS    Z19, Z18, K2, Z18
+	VMULPS       Z18, Z28, Z18
+	VFMADD213PS  Z20, Z18, Z20
+	VMOVUPS.Z    (BX), K1, Z18
+	VMULPS       Z18, Z20, Z18
+	VMOVUPS      Z18, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -11617,103 +11386,102 @@ done:
 // func GeluAVX2(dst *float32, x *float32, n int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·GeluAVX2(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), BX
-	MOVQ n+16(FP), CX
-	SUBQ $+16, CX
-	JL   blocks_end
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    n+16(FP), CX
+	VMOVUPS lanes_80000000<>+0(SB), Y1
+	SUBQ    $+16, CX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS      (BX), Y0
-	VMOVUPS      32(BX), Y1
-	VMOVUPS      lanes_80000000<>+0(SB), Y3
-	VANDNPS      Y0, Y3, Y2
-	VMOVUPS      lanes_80000000<>+0(SB), Y4
-	VANDNPS      Y1, Y4, Y3
-	VMOVUPS      lanes_416ccccd<>+0(SB), Y4
-	VMINPS       Y2, Y4, Y2
-	VMOVUPS      lanes_416ccccd<>+0(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      lanes_3d26403b<>+0(SB), Y4
-	VFMADD231PS  lanes_3b8696e9<>+0(SB), Y2, Y4
+	VMOVUPS      32(BX), Y2
+	VANDNPS      Y0, Y1, Y3
+	VANDNPS      Y2, Y1, Y4
+	VMOVUPS      lanes_416ccccd<>+0(SB), Y5
+	VMINPS       Y3, Y5, Y3
+	VMOVUPS      lanes_416ccccd<>+0(SB), Y5
+	VMINPS       Y4, Y5, Y4
 	VMOVUPS      lanes_3d26403b<>+0(SB), Y5
 	VFMADD231PS  lanes_3b8696e9<>+0(SB), Y3, Y5
-	VFMADD213PS  lanes_3e3b8564<>+0(SB), Y2, Y4
+	VMOVUPS      lanes_3d26403b<>+0(SB), Y6
+	VFMADD231PS  lanes_3b8696e9<>+0(SB), Y4, Y6
 	VFMADD213PS  lanes_3e3b8564<>+0(SB), Y3, Y5
-	VFMADD213PS  lanes_3ee059a5<>+0(SB), Y2, Y4
+	VFMADD213PS  lanes_3e3b8564<>+0(SB), Y4, Y6
 	VFMADD213PS  lanes_3ee059a5<>+0(SB), Y3, Y5
-	VFMADD213PS  lanes_3f000000<>+0(SB), Y2, Y4
+	VFMADD213PS  lanes_3ee059a5<>+0(SB), Y4, Y6
 	VFMADD213PS  lanes_3f000000<>+0(SB), Y3, Y5
-	VMOVUPS      lanes_3dd060b0<>+0(SB), Y6
-	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y2, Y6
+	VFMADD213PS  lanes_3f000000<>+0(SB), Y4, Y6
 	VMOVUPS      lanes_3dd060b0<>+0(SB), Y7
 	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y3, Y7
-	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y2, Y6
+	VMOVUPS      lanes_3dd060b0<>+0(SB), Y8
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y4, Y8
 	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y3, Y7
-	VFMADD213PS  lanes_3f99deb0<>+0(SB), Y2, Y6
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y4, Y8
 	VFMADD213PS  lanes_3f99deb0<>+0(SB), Y3, Y7
-	VFMADD213PS  lanes_3fd64dea<>+0(SB), Y2, Y6
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Y4, Y8
 	VFMADD213PS  lanes_3fd64dea<>+0(SB), Y3, Y7
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y2, Y6
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Y4, Y8
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y7
-	VDIVPS       Y6, Y4, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y8
 	VDIVPS       Y7, Y5, Y7
-	VMULPS       Y2, Y2, Y5
-	VMULPS       Y3, Y3, Y4
-	VFMSUB213PS  Y5, Y2, Y2
-	VFMSUB213PS  Y4, Y3, Y3
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Y8
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y5, Y8
+	VDIVPS       Y8, Y6, Y8
+	VMULPS       Y3, Y3, Y6
+	VMULPS       Y4, Y4, Y5
+	VFMSUB213PS  Y6, Y3, Y3
+	VFMSUB213PS  Y5, Y4, Y4
 	VMOVUPS      lanes_4b4000a7<>+0(SB), Y9
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y4, Y9
-	VSUBPS       lanes_4b4000a7<>+0(SB), Y8, Y10
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y6, Y9
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Y10
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y5, Y10
 	VSUBPS       lanes_4b4000a7<>+0(SB), Y9, Y11
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y10, Y12
+	VMULPS       lanes_bf000000<>+0(SB), Y6, Y6
 	VMULPS       lanes_bf000000<>+0(SB), Y5, Y5
-	VMULPS       lanes_bf000000<>+0(SB), Y4, Y4
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y5
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y4
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y5
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y4
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y2, Y5
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y3, Y4
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y6
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y5
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y6
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y5
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y3, Y6
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y4, Y5
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y4
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y6, Y4
 	VMOVUPS      lanes_3c091cd5<>+0(SB), Y3
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y5, Y3
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y2
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y4, Y2
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y6, Y4
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y5, Y3
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y4, Y2
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y6, Y4
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y5, Y3
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y4, Y2
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y6, Y4
 	VFMADD213PS  lanes_3efffffe<>+0(SB), Y5, Y3
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y4, Y2
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y4
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y5, Y3
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y2
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y6
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y5
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y2, Y4
-	VPSLLD       $0x17, Y8, Y8
 	VPSLLD       $0x17, Y9, Y9
-	VMOVUPS      lanes_c1800000<>+0(SB), Y3
-	VMAXPS       Y0, Y3, Y2
-	VMOVUPS      lanes_c1800000<>+0(SB), Y11
-	VMAXPS       Y1, Y11, Y3
-	VMULPS       Y6, Y5, Y6
-	VMULPS       Y7, Y4, Y7
-	VMULPS       Y8, Y6, Y8
+	VPSLLD       $0x17, Y10, Y10
+	VMOVUPS      lanes_c1800000<>+0(SB), Y4
+	VMAXPS       Y0, Y4, Y3
+	VMOVUPS      lanes_c1800000<>+0(SB), Y12
+	VMAXPS       Y2, Y12, Y4
+	VMULPS       Y7, Y6, Y7
+	VMULPS       Y8, Y5, Y8
 	VMULPS       Y9, Y7, Y9
-	VMULPS       lanes_2b800000<>+0(SB), Y8, Y8
+	VMULPS       Y10, Y8, Y10
 	VMULPS       lanes_2b800000<>+0(SB), Y9, Y9
+	VMULPS       lanes_2b800000<>+0(SB), Y10, Y10
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y1, Y1
-	VMOVUPS      lanes_3f800000<>+0(SB), Y6
-	VSUBPS       Y8, Y6, Y7
-	VMOVUPS      lanes_3f800000<>+0(SB), Y4
-	VSUBPS       Y9, Y4, Y6
-	VBLENDVPS    Y0, Y8, Y7, Y7
-	VBLENDVPS    Y1, Y9, Y6, Y6
-	VMULPS       Y7, Y2, Y7
-	VMULPS       Y6, Y3, Y6
-	VMOVUPS      Y7, (AX)
-	VMOVUPS      Y6, 32(AX)
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y2, Y2
+	VMOVUPS      lanes_3f800000<>+0(SB), Y7
+	VSUBPS       Y9, Y7, Y8
+	VMOVUPS      lanes_3f800000<>+0(SB), Y5
+	VSUBPS       Y10, Y5, Y7
+	VBLENDVPS    Y0, Y9, Y8, Y8
+	VBLENDVPS    Y2, Y10, Y7, Y7
+	VMULPS       Y8, Y3, Y8
+	VMULPS       Y7, Y4, Y7
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      Y7, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	SUBQ         $+16, CX
@@ -11725,51 +11493,50 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Y6
-	VMOVUPS      lanes_80000000<>+0(SB), Y3
-	VANDNPS      Y6, Y3, Y7
-	VMOVUPS      lanes_416ccccd<>+0(SB), Y3
-	VMINPS       Y7, Y3, Y7
-	VMOVUPS      lanes_3d26403b<>+0(SB), Y3
-	VFMADD231PS  lanes_3b8696e9<>+0(SB), Y7, Y3
-	VFMADD213PS  lanes_3e3b8564<>+0(SB), Y7, Y3
-	VFMADD213PS  lanes_3ee059a5<>+0(SB), Y7, Y3
-	VFMADD213PS  lanes_3f000000<>+0(SB), Y7, Y3
-	VMOVUPS      lanes_3dd060b0<>+0(SB), Y2
-	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y7, Y2
-	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y7, Y2
-	VFMADD213PS  lanes_3f99deb0<>+0(SB), Y7, Y2
-	VFMADD213PS  lanes_3fd64dea<>+0(SB), Y7, Y2
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y2
-	VDIVPS       Y2, Y3, Y2
-	VMULPS       Y7, Y7, Y3
-	VFMSUB213PS  Y3, Y7, Y7
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Y9
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y3, Y9
-	VSUBPS       lanes_4b4000a7<>+0(SB), Y9, Y1
-	VMULPS       lanes_bf000000<>+0(SB), Y3, Y3
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y1, Y3
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y1, Y3
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y7, Y3
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y7
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y3, Y7
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y3, Y7
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y3, Y7
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y3, Y7
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y7
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y3
-	VPSLLD       $0x17, Y9, Y9
-	VMOVUPS      lanes_c1800000<>+0(SB), Y1
-	VMAXPS       Y6, Y1, Y7
-	VMULPS       Y2, Y3, Y2
-	VMULPS       Y9, Y2, Y9
-	VMULPS       lanes_2b800000<>+0(SB), Y9, Y9
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y6
-	VMOVUPS      lanes_3f800000<>+0(SB), Y3
-	VSUBPS       Y9, Y3, Y2
-	VBLENDVPS    Y6, Y9, Y2, Y2
-	VMULPS       Y2, Y7, Y2
-	VMOVUPS      Y2, (AX)
+	VMOVUPS      (BX), Y7
+	VANDNPS      Y7, Y1, Y8
+	VMOVUPS      lanes_416ccccd<>+0(SB), Y4
+	VMINPS       Y8, Y4, Y8
+	VMOVUPS      lanes_3d26403b<>+0(SB), Y4
+	VFMADD231PS  lanes_3b8696e9<>+0(SB), Y8, Y4
+	VFMADD213PS  lanes_3e3b8564<>+0(SB), Y8, Y4
+	VFMADD213PS  lanes_3ee059a5<>+0(SB), Y8, Y4
+	VFMADD213PS  lanes_3f000000<>+0(SB), Y8, Y4
+	VMOVUPS      lanes_3dd060b0<>+0(SB), Y3
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y8, Y3
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y8, Y3
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Y8, Y3
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Y8, Y3
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y3
+	VDIVPS       Y3, Y4, Y3
+	VMULPS       Y8, Y8, Y4
+	VFMSUB213PS  Y4, Y8, Y8
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Y10
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y4, Y10
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y10, Y2
+	VMULPS       lanes_bf000000<>+0(SB), Y4, Y4
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y2, Y4
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y2, Y4
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y8, Y4
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y8
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y4, Y8
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y4, Y8
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y4, Y8
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y4, Y8
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y8
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y4
+	VPSLLD       $0x17, Y10, Y10
+	VMOVUPS      lanes_c1800000<>+0(SB), Y2
+	VMAXPS       Y7, Y2, Y8
+	VMULPS       Y3, Y4, Y3
+	VMULPS       Y10, Y3, Y10
+	VMULPS       lanes_2b800000<>+0(SB), Y10, Y10
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y7, Y7
+	VMOVUPS      lanes_3f800000<>+0(SB), Y4
+	VSUBPS       Y10, Y4, Y3
+	VBLENDVPS    Y7, Y10, Y3, Y3
+	VMULPS       Y3, Y8, Y3
+	VMOVUPS      Y3, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	SUBQ         $+8, CX
@@ -11781,53 +11548,52 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y2
+	VMOVUPS      32(R13)(CX*4), Y3
 	NEGQ         CX
-	VMASKMOVPS   (BX), Y2, Y7
-	VMOVUPS      lanes_80000000<>+0(SB), Y6
-	VANDNPS      Y7, Y6, Y9
-	VMOVUPS      lanes_416ccccd<>+0(SB), Y6
-	VMINPS       Y9, Y6, Y9
-	VMOVUPS      lanes_3d26403b<>+0(SB), Y6
-	VFMADD231PS  lanes_3b8696e9<>+0(SB), Y9, Y6
-	VFMADD213PS  lanes_3e3b8564<>+0(SB), Y9, Y6
-	VFMADD213PS  lanes_3ee059a5<>+0(SB), Y9, Y6
-	VFMADD213PS  lanes_3f000000<>+0(SB), Y9, Y6
-	VMOVUPS      lanes_3dd060b0<>+0(SB), Y3
-	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y9, Y3
-	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y9, Y3
-	VFMADD213PS  lanes_3f99deb0<>+0(SB), Y9, Y3
-	VFMADD213PS  lanes_3fd64dea<>+0(SB), Y9, Y3
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y3
-	VDIVPS       Y3, Y6, Y3
-	VMULPS       Y9, Y9, Y6
-	VFMSUB213PS  Y6, Y9, Y9
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Y1
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y6, Y1
-	VSUBPS       lanes_4b4000a7<>+0(SB), Y1, Y8
-	VMULPS       lanes_bf000000<>+0(SB), Y6, Y6
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y8, Y6
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y8, Y6
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y9, Y6
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y9
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y6, Y9
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y6, Y9
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y6, Y9
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y6, Y9
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y9
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y6
-	VPSLLD       $0x17, Y1, Y1
-	VMOVUPS      lanes_c1800000<>+0(SB), Y8
-	VMAXPS       Y7, Y8, Y9
-	VMULPS       Y3, Y6, Y3
-	VMULPS       Y1, Y3, Y1
-	VMULPS       lanes_2b800000<>+0(SB), Y1, Y1
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y7, Y7
-	VMOVUPS      lanes_3f800000<>+0(SB), Y6
-	VSUBPS       Y1, Y6, Y3
-	VBLENDVPS    Y7, Y1, Y3, Y3
-	VMULPS       Y3, Y9, Y3
-	VMASKMOVPS   Y3, Y2, (AX)
+	VMASKMOVPS   (BX), Y3, Y8
+	VANDNPS      Y8, Y1, Y10
+	VMOVUPS      lanes_416ccccd<>+0(SB), Y7
+	VMINPS       Y10, Y7, Y10
+	VMOVUPS      lanes_3d26403b<>+0(SB), Y7
+	VFMADD231PS  lanes_3b8696e9<>+0(SB), Y10, Y7
+	VFMADD213PS  lanes_3e3b8564<>+0(SB), Y10, Y7
+	VFMADD213PS  lanes_3ee059a5<>+0(SB), Y10, Y7
+	VFMADD213PS  lanes_3f000000<>+0(SB), Y10, Y7
+	VMOVUPS      lanes_3dd060b0<>+0(SB), Y4
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y10, Y4
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y10, Y4
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Y10, Y4
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Y10, Y4
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y4
+	VDIVPS       Y4, Y7, Y4
+	VMULPS       Y10, Y10, Y7
+	VFMSUB213PS  Y7, Y10, Y10
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Y2
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y7, Y2
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y2, Y9
+	VMULPS       lanes_bf000000<>+0(SB), Y7, Y7
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y7
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y7
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y10, Y7
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y10
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y10
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y10
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y10
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y10
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y10
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y7
+	VPSLLD       $0x17, Y2, Y2
+	VMOVUPS      lanes_c1800000<>+0(SB), Y9
+	VMAXPS       Y8, Y9, Y10
+	VMULPS       Y4, Y7, Y4
+	VMULPS       Y2, Y4, Y2
+	VMULPS       lanes_2b800000<>+0(SB), Y2, Y2
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y8
+	VMOVUPS      lanes_3f800000<>+0(SB), Y7
+	VSUBPS       Y2, Y7, Y4
+	VBLENDVPS    Y8, Y2, Y4, Y4
+	VMULPS       Y4, Y10, Y4
+	VMASKMOVPS   Y4, Y3, (AX)
 
 done:
 	VZEROUPPER
@@ -12088,192 +11854,189 @@ GLOBL lanes_2b800000<>(SB), RODATA|NOPTR, $64
 // func GeluAVX512(dst *float32, x *float32, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·GeluAVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), BX
-	MOVQ n+16(FP), CX
-	SUBQ $+64, CX
-	JL   blocks_end
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    n+16(FP), CX
+	VMOVUPS lanes_80000000<>+0(SB), Z1
+	VMOVUPS lanes_416ccccd<>+0(SB), Z2
+	VMOVUPS lanes_3b8696e9<>+0(SB), Z3
+	VMOVUPS lanes_3d26403b<>+0(SB), Z4
+	VMOVUPS lanes_3e3b8564<>+0(SB), Z5
+	SUBQ    $+64, CX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS      (BX), Z0
-	VMOVUPS      64(BX), Z1
-	VMOVUPS      128(BX), Z2
-	VMOVUPS      192(BX), Z3
-	VMOVUPS      lanes_80000000<>+0(SB), Z5
-	VPANDND      Z0, Z5, Z4
-	VMOVUPS      lanes_80000000<>+0(SB), Z6
-	VPANDND      Z1, Z6, Z5
-	VMOVUPS      lanes_80000000<>+0(SB), Z7
-	VPANDND      Z2, Z7, Z6
-	VMOVUPS      lanes_80000000<>+0(SB), Z8
-	VPANDND      Z3, Z8, Z7
-	VMOVUPS      lanes_416ccccd<>+0(SB), Z8
-	VMINPS       Z4, Z8, Z4
-	VMOVUPS      lanes_416ccccd<>+0(SB), Z8
-	VMINPS       Z5, Z8, Z5
-	VMOVUPS      lanes_416ccccd<>+0(SB), Z8
-	VMINPS       Z6, Z8, Z6
-	VMOVUPS      lanes_416ccccd<>+0(SB), Z8
-	VMINPS       Z7, Z8, Z7
-	VMOVUPS      lanes_3d26403b<>+0(SB), Z8
-	VFMADD231PS  lanes_3b8696e9<>+0(SB), Z4, Z8
-	VMOVUPS      lanes_3d26403b<>+0(SB), Z9
-	VFMADD231PS  lanes_3b8696e9<>+0(SB), Z5, Z9
-	VMOVUPS      lanes_3d26403b<>+0(SB), Z10
-	VFMADD231PS  lanes_3b8696e9<>+0(SB), Z6, Z10
-	VMOVUPS      lanes_3d26403b<>+0(SB), Z11
-	VFMADD231PS  lanes_3b8696e9<>+0(SB), Z7, Z11
-	VFMADD213PS  lanes_3e3b8564<>+0(SB), Z4, Z8
-	VFMADD213PS  lanes_3e3b8564<>+0(SB), Z5, Z9
-	VFMADD213PS  lanes_3e3b8564<>+0(SB), Z6, Z10
-	VFMADD213PS  lanes_3e3b8564<>+0(SB), Z7, Z11
-	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z4, Z8
-	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z5, Z9
-	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z6, Z10
-	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z7, Z11
-	VFMADD213PS  lanes_3f000000<>+0(SB), Z4, Z8
-	VFMADD213PS  lanes_3f000000<>+0(SB), Z5, Z9
-	VFMADD213PS  lanes_3f000000<>+0(SB), Z6, Z10
-	VFMADD213PS  lanes_3f000000<>+0(SB), Z7, Z11
-	VMOVUPS      lanes_3dd060b0<>+0(SB), Z12
-	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z4, Z12
-	VMOVUPS      lanes_3dd060b0<>+0(SB), Z13
-	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z5, Z13
-	VMOVUPS      lanes_3dd060b0<>+0(SB), Z14
-	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z6, Z14
-	VMOVUPS      lanes_3dd060b0<>+0(SB), Z15
-	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z7, Z15
-	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z4, Z12
-	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z5, Z13
-	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z6, Z14
-	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z7, Z15
-	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z4, Z12
-	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z5, Z13
-	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z6, Z14
-	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z7, Z15
-	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z4, Z12
-	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z5, Z13
-	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z6, Z14
-	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z7, Z15
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z4, Z12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z5, Z13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z6, Z14
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z7, Z15
-	VDIVPS       Z12, Z8, Z12
-	VDIVPS       Z13, Z9, Z13
-	VDIVPS       Z14, Z10, Z14
-	VDIVPS       Z15, Z11, Z15
-	VMULPS       Z4, Z4, Z11
-	VMULPS       Z5, Z5, Z10
-	VMULPS       Z6, Z6, Z9
-	VMULPS       Z7, Z7, Z8
-	VFMSUB213PS  Z11, Z4, Z4
-	VFMSUB213PS  Z10, Z5, Z5
-	VFMSUB213PS  Z9, Z6, Z6
-	VFMSUB213PS  Z8, Z7, Z7
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z16
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z11, Z16
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z17
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z10, Z17
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z18
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z9, Z18
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z19
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z8, Z19
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z16, Z20
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z17, Z21
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z18, Z22
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z19, Z23
-	VMULPS       lanes_bf000000<>+0(SB), Z11, Z11
-	VMULPS       lanes_bf000000<>+0(SB), Z10, Z10
-	VMULPS       lanes_bf000000<>+0(SB), Z9, Z9
-	VMULPS       lanes_bf000000<>+0(SB), Z8, Z8
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z20, Z11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z21, Z10
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z22, Z9
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z23, Z8
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z20, Z11
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z21, Z10
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z22, Z9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z23, Z8
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z4, Z11
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z5, Z10
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z6, Z9
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z7, Z8
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z7
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z11, Z7
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z6
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z10, Z6
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z5
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z9, Z5
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z4
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z8, Z4
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z11, Z7
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z10, Z6
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z9, Z5
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z8, Z4
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z11, Z7
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z10, Z6
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z9, Z5
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z8, Z4
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z11, Z7
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z10, Z6
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z9, Z5
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z8, Z4
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z11, Z7
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z10, Z6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z9, Z5
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z8, Z4
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z7, Z11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z6, Z10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z5, Z9
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z4, Z8
-	VPSLLD       $0x17, Z16, Z16
-	VPSLLD       $0x17, Z17, Z17
-	VPSLLD       $0x17, Z18, Z18
-	VPSLLD       $0x17, Z19, Z19
-	VMOVUPS      lanes_c1800000<>+0(SB), Z5
-	VMAXPS       Z0, Z5, Z4
-	VMOVUPS      lanes_c1800000<>+0(SB), Z6
-	VMAXPS       Z1, Z6, Z5
-	VMOVUPS      lanes_c1800000<>+0(SB), Z7
-	VMAXPS       Z2, Z7, Z6
-	VMOVUPS      lanes_c1800000<>+0(SB), Z23
-	VMAXPS       Z3, Z23, Z7
-	VMULPS       Z12, Z11, Z12
-	VMULPS       Z13, Z10, Z13
-	VMULPS       Z14, Z9, Z14
-	VMULPS       Z15, Z8, Z15
-	VMULPS       Z16, Z12, Z16
-	VMULPS       Z17, Z13, Z17
-	VMULPS       Z18, Z14, Z18
-	VMULPS       Z19, Z15, Z19
-	VMULPS       lanes_2b800000<>+0(SB), Z16, Z16
-	VMULPS       lanes_2b800000<>+0(SB), Z17, Z17
-	VMULPS       lanes_2b800000<>+0(SB), Z18, Z18
-	VMULPS       lanes_2b800000<>+0(SB), Z19, Z19
+	VMOVUPS      64(BX), Z6
+	VMOVUPS      128(BX), Z7
+	VMOVUPS      192(BX), Z8
+	VPANDND      Z0, Z1, Z9
+	VPANDND      Z6, Z1, Z10
+	VPANDND      Z7, Z1, Z11
+	VPANDND      Z8, Z1, Z12
+	VMINPS       Z9, Z2, Z9
+	VMINPS       Z10, Z2, Z10
+	VMINPS       Z11, Z2, Z11
+	VMINPS       Z12, Z2, Z12
+	VMOVUPS      Z4, Z13
+	VFMADD231PS  Z9, Z3, Z13
+	VMOVUPS      Z4, Z14
+	VFMADD231PS  Z10, Z3, Z14
+	VMOVUPS      Z4, Z15
+	VFMADD231PS  Z11, Z3, Z15
+	VMOVUPS      Z4, Z16
+	VFMADD231PS  Z12, Z3, Z16
+	VFMADD213PS  Z5, Z9, Z13
+	VFMADD213PS  Z5, Z10, Z14
+	VFMADD213PS  Z5, Z11, Z15
+	VFMADD213PS  Z5, Z12, Z16
+	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z9, Z13
+	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z10, Z14
+	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z11, Z15
+	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z12, Z16
+	VFMADD213PS  lanes_3f000000<>+0(SB), Z9, Z13
+	VFMADD213PS  lanes_3f000000<>+0(SB), Z10, Z14
+	VFMADD213PS  lanes_3f000000<>+0(SB), Z11, Z15
+	VFMADD213PS  lanes_3f000000<>+0(SB), Z12, Z16
+	VMOVUPS      lanes_3dd060b0<>+0(SB), Z17
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z9, Z17
+	VMOVUPS      lanes_3dd060b0<>+0(SB), Z18
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z10, Z18
+	VMOVUPS      lanes_3dd060b0<>+0(SB), Z19
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z11, Z19
+	VMOVUPS      lanes_3dd060b0<>+0(SB), Z20
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z12, Z20
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z9, Z17
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z10, Z18
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z11, Z19
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z12, Z20
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z9, Z17
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z10, Z18
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z11, Z19
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z12, Z20
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z9, Z17
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z10, Z18
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z11, Z19
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z12, Z20
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z9, Z17
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z10, Z18
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z11, Z19
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z12, Z20
+	VDIVPS       Z17, Z13, Z17
+	VDIVPS       Z18, Z14, Z18
+	VDIVPS       Z19, Z15, Z19
+	VDIVPS       Z20, Z16, Z20
+	VMULPS       Z9, Z9, Z16
+	VMULPS       Z10, Z10, Z15
+	VMULPS       Z11, Z11, Z14
+	VMULPS       Z12, Z12, Z13
+	VFMSUB213PS  Z16, Z9, Z9
+	VFMSUB213PS  Z15, Z10, Z10
+	VFMSUB213PS  Z14, Z11, Z11
+	VFMSUB213PS  Z13, Z12, Z12
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z21
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z16, Z21
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z22
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z15, Z22
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z23
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z14, Z23
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z24
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z13, Z24
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z21, Z25
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z22, Z26
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z23, Z27
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z24, Z28
+	VMULPS       lanes_bf000000<>+0(SB), Z16, Z16
+	VMULPS       lanes_bf000000<>+0(SB), Z15, Z15
+	VMULPS       lanes_bf000000<>+0(SB), Z14, Z14
+	VMULPS       lanes_bf000000<>+0(SB), Z13, Z13
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z25, Z16
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z26, Z15
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z27, Z14
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z28, Z13
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z25, Z16
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z26, Z15
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z27, Z14
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z28, Z13
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z9, Z16
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z10, Z15
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z11, Z14
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z12, Z13
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z16, Z12
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z11
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z15, Z11
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z10
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z14, Z10
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z9
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z13, Z9
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z16, Z12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z15, Z11
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z14, Z10
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z13, Z9
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z16, Z12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z15, Z11
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z14, Z10
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z13, Z9
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z16, Z12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z15, Z11
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z14, Z10
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z13, Z9
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z16, Z12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z15, Z11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z14, Z10
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z13, Z9
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z12, Z16
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z11, Z15
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z10, Z14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z9, Z13
+	VPSLLD       $0x17, Z21, Z21
+	VPSLLD       $0x17, Z22, Z22
+	VPSLLD       $0x17, Z23, Z23
+	VPSLLD       $0x17, Z24, Z24
+	VMOVUPS      lanes_c1800000<>+0(SB), Z10
+	VMAXPS       Z0, Z10, Z9
+	VMOVUPS      lanes_c1800000<>+0(SB), Z11
+	VMAXPS       Z6, Z11, Z10
+	VMOVUPS      lanes_c1800000<>+0(SB), Z12
+	VMAXPS       Z7, Z12, Z11
+	VMOVUPS      lanes_c1800000<>+0(SB), Z28
+	VMAXPS       Z8, Z28, Z12
+	VMULPS       Z17, Z16, Z17
+	VMULPS       Z18, Z15, Z18
+	VMULPS       Z19, Z14, Z19
+	VMULPS       Z20, Z13, Z20
+	VMULPS       Z21, Z17, Z21
+	VMULPS       Z22, Z18, Z22
+	VMULPS       Z23, Z19, Z23
+	VMULPS       Z24, Z20, Z24
+	VMULPS       lanes_2b800000<>+0(SB), Z21, Z21
+	VMULPS       lanes_2b800000<>+0(SB), Z22, Z22
+	VMULPS       lanes_2b800000<>+0(SB), Z23, Z23
+	VMULPS       lanes_2b800000<>+0(SB), Z24, Z24
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z0, K2
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z1, K3
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z2, K4
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z3, K5
-	VMOVUPS      lanes_3f800000<>+0(SB), Z2
-	VSUBPS       Z16, Z2, Z3
-	VMOVUPS      lanes_3f800000<>+0(SB), Z1
-	VSUBPS       Z17, Z1, Z2
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z6, K3
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z7, K4
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z8, K5
+	VMOVUPS      lanes_3f800000<>+0(SB), Z7
+	VSUBPS       Z21, Z7, Z8
+	VMOVUPS      lanes_3f800000<>+0(SB), Z6
+	VSUBPS       Z22, Z6, Z7
 	VMOVUPS      lanes_3f800000<>+0(SB), Z0
-	VSUBPS       Z18, Z0, Z1
-	VMOVUPS      lanes_3f800000<>+0(SB), Z15
-	VSUBPS       Z19, Z15, Z0
-	VBLENDMPS    Z16, Z3, K2, Z3
-	VBLENDMPS    Z17, Z2, K3, Z2
-	VBLENDMPS    Z18, Z1, K4, Z1
-	VBLENDMPS    Z19, Z0, K5, Z0
-	VMULPS       Z3, Z4, Z3
-	VMULPS       Z2, Z5, Z2
-	VMULPS       Z1, Z6, Z1
-	VMULPS       Z0, Z7, Z0
-	VMOVUPS      Z3, (AX)
-	VMOVUPS      Z2, 64(AX)
-	VMOVUPS      Z1, 128(AX)
+	VSUBPS       Z23, Z0, Z6
+	VMOVUPS      lanes_3f800000<>+0(SB), Z20
+	VSUBPS       Z24, Z20, Z0
+	VBLENDMPS    Z21, Z8, K2, Z8
+	VBLENDMPS    Z22, Z7, K3, Z7
+	VBLENDMPS    Z23, Z6, K4, Z6
+	VBLENDMPS    Z24, Z0, K5, Z0
+	VMULPS       Z8, Z9, Z8
+	VMULPS       Z7, Z10, Z7
+	VMULPS       Z6, Z11, Z6
+	VMULPS       Z0, Z12, Z0
+	VMOVUPS      Z8, (AX)
+	VMOVUPS      Z7, 64(AX)
+	VMOVUPS      Z6, 128(AX)
 	VMOVUPS      Z0, 192(AX)
 	ADDQ         $+256, AX
 	ADDQ         $+256, BX
@@ -12287,49 +12050,47 @@ blocks_end:
 
 vectors:
 	VMOVUPS      (BX), Z0
-	VMOVUPS      lanes_80000000<>+0(SB), Z2
-	VPANDND      Z0, Z2, Z1
-	VMOVUPS      lanes_416ccccd<>+0(SB), Z2
-	VMINPS       Z1, Z2, Z1
-	VMOVUPS      lanes_3d26403b<>+0(SB), Z2
-	VFMADD231PS  lanes_3b8696e9<>+0(SB), Z1, Z2
-	VFMADD213PS  lanes_3e3b8564<>+0(SB), Z1, Z2
-	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z1, Z2
-	VFMADD213PS  lanes_3f000000<>+0(SB), Z1, Z2
-	VMOVUPS      lanes_3dd060b0<>+0(SB), Z3
-	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z1, Z3
-	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z1, Z3
-	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z1, Z3
-	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z1, Z3
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z1, Z3
-	VDIVPS       Z3, Z2, Z3
-	VMULPS       Z1, Z1, Z2
-	VFMSUB213PS  Z2, Z1, Z1
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z7
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z2, Z7
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z7, Z6
-	VMULPS       lanes_bf000000<>+0(SB), Z2, Z2
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z6, Z2
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z6, Z2
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z1, Z2
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z1
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z2, Z1
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z2, Z1
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z2, Z1
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z2, Z1
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z2, Z1
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z1, Z2
-	VPSLLD       $0x17, Z7, Z7
-	VMOVUPS      lanes_c1800000<>+0(SB), Z6
-	VMAXPS       Z0, Z6, Z1
-	VMULPS       Z3, Z2, Z3
-	VMULPS       Z7, Z3, Z7
-	VMULPS       lanes_2b800000<>+0(SB), Z7, Z7
+	VPANDND      Z0, Z1, Z6
+	VMINPS       Z6, Z2, Z6
+	VMOVUPS      Z4, Z7
+	VFMADD231PS  Z6, Z3, Z7
+	VFMADD213PS  Z5, Z6, Z7
+	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z6, Z7
+	VFMADD213PS  lanes_3f000000<>+0(SB), Z6, Z7
+	VMOVUPS      lanes_3dd060b0<>+0(SB), Z8
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z6, Z8
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z6, Z8
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z6, Z8
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z6, Z8
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z6, Z8
+	VDIVPS       Z8, Z7, Z8
+	VMULPS       Z6, Z6, Z7
+	VFMSUB213PS  Z7, Z6, Z6
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z12
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z7, Z12
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z12, Z11
+	VMULPS       lanes_bf000000<>+0(SB), Z7, Z7
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z11, Z7
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z11, Z7
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z6, Z7
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z6
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z7, Z6
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z7, Z6
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z7, Z6
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z7, Z6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z7, Z6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z6, Z7
+	VPSLLD       $0x17, Z12, Z12
+	VMOVUPS      lanes_c1800000<>+0(SB), Z11
+	VMAXPS       Z0, Z11, Z6
+	VMULPS       Z8, Z7, Z8
+	VMULPS       Z12, Z8, Z12
+	VMULPS       lanes_2b800000<>+0(SB), Z12, Z12
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z0, K5
-	VMOVUPS      lanes_3f800000<>+0(SB), Z3
-	VSUBPS       Z7, Z3, Z0
-	VBLENDMPS    Z7, Z0, K5, Z0
-	VMULPS       Z0, Z1, Z0
+	VMOVUPS      lanes_3f800000<>+0(SB), Z8
+	VSUBPS       Z12, Z8, Z0
+	VBLENDMPS    Z12, Z0, K5, Z0
+	VMULPS       Z0, Z6, Z0
 	VMOVUPS      Z0, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
@@ -12344,49 +12105,47 @@ vectors_end:
 	BZHIL        CX, R13, R13
 	KMOVW        R13, K1
 	VMOVUPS.Z    (BX), K1, Z0
-	VMOVUPS      lanes_80000000<>+0(SB), Z7
-	VPANDND      Z0, Z7, Z1
-	VMOVUPS      lanes_416ccccd<>+0(SB), Z7
-	VMINPS       Z1, Z7, Z1
-	VMOVUPS      lanes_3d26403b<>+0(SB), Z7
-	VFMADD231PS  lanes_3b8696e9<>+0(SB), Z1, Z7
-	VFMADD213PS  lanes_3e3b8564<>+0(SB), Z1, Z7
-	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z1, Z7
-	VFMADD213PS  lanes_3f000000<>+0(SB), Z1, Z7
-	VMOVUPS      lanes_3dd060b0<>+0(SB), Z3
-	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z1, Z3
-	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z1, Z3
-	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z1, Z3
-	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z1, Z3
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z1, Z3
-	VDIVPS       Z3, Z7, Z3
-	VMULPS       Z1, Z1, Z7
-	VFMSUB213PS  Z7, Z1, Z1
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z2
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z7, Z2
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z2, Z6
-	VMULPS       lanes_bf000000<>+0(SB), Z7, Z7
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z6, Z7
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z6, Z7
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z1, Z7
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z1
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z7, Z1
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z7, Z1
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z7, Z1
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z7, Z1
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z7, Z1
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z1, Z7
-	VPSLLD       $0x17, Z2, Z2
-	VMOVUPS      lanes_c1800000<>+0(SB), Z6
-	VMAXPS       Z0, Z6, Z1
-	VMULPS       Z3, Z7, Z3
-	VMULPS       Z2, Z3, Z2
-	VMULPS       lanes_2b800000<>+0(SB), Z2, Z2
+	VPANDND      Z0, Z1, Z6
+	VMINPS       Z6, Z2, Z6
+	VMOVUPS      Z4, Z12
+	VFMADD231PS  Z6, Z3, Z12
+	VFMADD213PS  Z5, Z6, Z12
+	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z6, Z12
+	VFMADD213PS  lanes_3f000000<>+0(SB), Z6, Z12
+	VMOVUPS      lanes_3dd060b0<>+0(SB), Z8
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z6, Z8
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z6, Z8
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z6, Z8
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z6, Z8
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z6, Z8
+	VDIVPS       Z8, Z12, Z8
+	VMULPS       Z6, Z6, Z12
+	VFMSUB213PS  Z12, Z6, Z6
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z7
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z12, Z7
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z7, Z11
+	VMULPS       lanes_bf000000<>+0(SB), Z12, Z12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z11, Z12
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z11, Z12
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z6, Z12
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z6
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z12, Z6
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z12, Z6
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z12, Z6
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z12, Z6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z12, Z6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z6, Z12
+	VPSLLD       $0x17, Z7, Z7
+	VMOVUPS      lanes_c1800000<>+0(SB), Z11
+	VMAXPS       Z0, Z11, Z6
+	VMULPS       Z8, Z12, Z8
+	VMULPS       Z7, Z8, Z7
+	VMULPS       lanes_2b800000<>+0(SB), Z7, Z7
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z0, K5
-	VMOVUPS      lanes_3f800000<>+0(SB), Z3
-	VSUBPS       Z2, Z3, Z0
-	VBLENDMPS    Z2, Z0, K5, Z0
-	VMULPS       Z0, Z1, Z0
+	VMOVUPS      lanes_3f800000<>+0(SB), Z8
+	VSUBPS       Z7, Z8, Z0
+	VBLENDMPS    Z7, Z0, K5, Z0
+	VMULPS       Z0, Z6, Z0
 	VMOVUPS      Z0, K1, (AX)
 
 done:
@@ -12396,118 +12155,117 @@ done:
 // func GeluBackwardAVX2(dx *float32, dy *float32, x *float32, n int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·GeluBackwardAVX2(SB), NOSPLIT, $0-32
-	MOVQ dx+0(FP), AX
-	MOVQ dy+8(FP), BX
-	MOVQ x+16(FP), CX
-	MOVQ n+24(FP), DX
-	SUBQ $+16, DX
-	JL   blocks_end
+	MOVQ    dx+0(FP), AX
+	MOVQ    dy+8(FP), BX
+	MOVQ    x+16(FP), CX
+	MOVQ    n+24(FP), DX
+	VMOVUPS lanes_80000000<>+0(SB), Y1
+	SUBQ    $+16, DX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS      (CX), Y0
-	VMOVUPS      32(CX), Y1
-	VMOVUPS      lanes_80000000<>+0(SB), Y3
-	VANDNPS      Y0, Y3, Y2
-	VMOVUPS      lanes_80000000<>+0(SB), Y4
-	VANDNPS      Y1, Y4, Y3
-	VMOVUPS      lanes_416ccccd<>+0(SB), Y4
-	VMINPS       Y2, Y4, Y2
-	VMOVUPS      lanes_416ccccd<>+0(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMOVUPS      lanes_3d26403b<>+0(SB), Y4
-	VFMADD231PS  lanes_3b8696e9<>+0(SB), Y2, Y4
+	VMOVUPS      32(CX), Y2
+	VANDNPS      Y0, Y1, Y3
+	VANDNPS      Y2, Y1, Y4
+	VMOVUPS      lanes_416ccccd<>+0(SB), Y5
+	VMINPS       Y3, Y5, Y3
+	VMOVUPS      lanes_416ccccd<>+0(SB), Y5
+	VMINPS       Y4, Y5, Y4
 	VMOVUPS      lanes_3d26403b<>+0(SB), Y5
 	VFMADD231PS  lanes_3b8696e9<>+0(SB), Y3, Y5
-	VFMADD213PS  lanes_3e3b8564<>+0(SB), Y2, Y4
+	VMOVUPS      lanes_3d26403b<>+0(SB), Y6
+	VFMADD231PS  lanes_3b8696e9<>+0(SB), Y4, Y6
 	VFMADD213PS  lanes_3e3b8564<>+0(SB), Y3, Y5
-	VFMADD213PS  lanes_3ee059a5<>+0(SB), Y2, Y4
+	VFMADD213PS  lanes_3e3b8564<>+0(SB), Y4, Y6
 	VFMADD213PS  lanes_3ee059a5<>+0(SB), Y3, Y5
-	VFMADD213PS  lanes_3f000000<>+0(SB), Y2, Y4
+	VFMADD213PS  lanes_3ee059a5<>+0(SB), Y4, Y6
 	VFMADD213PS  lanes_3f000000<>+0(SB), Y3, Y5
-	VMOVUPS      lanes_3dd060b0<>+0(SB), Y6
-	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y2, Y6
+	VFMADD213PS  lanes_3f000000<>+0(SB), Y4, Y6
 	VMOVUPS      lanes_3dd060b0<>+0(SB), Y7
 	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y3, Y7
-	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y2, Y6
+	VMOVUPS      lanes_3dd060b0<>+0(SB), Y8
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y4, Y8
 	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y3, Y7
-	VFMADD213PS  lanes_3f99deb0<>+0(SB), Y2, Y6
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y4, Y8
 	VFMADD213PS  lanes_3f99deb0<>+0(SB), Y3, Y7
-	VFMADD213PS  lanes_3fd64dea<>+0(SB), Y2, Y6
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Y4, Y8
 	VFMADD213PS  lanes_3fd64dea<>+0(SB), Y3, Y7
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y2, Y6
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Y4, Y8
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y7
-	VDIVPS       Y6, Y4, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y8
 	VDIVPS       Y7, Y5, Y7
-	VMULPS       Y2, Y2, Y5
-	VMULPS       Y3, Y3, Y4
-	VFMSUB213PS  Y5, Y2, Y2
-	VFMSUB213PS  Y4, Y3, Y3
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Y8
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y5, Y8
+	VDIVPS       Y8, Y6, Y8
+	VMULPS       Y3, Y3, Y6
+	VMULPS       Y4, Y4, Y5
+	VFMSUB213PS  Y6, Y3, Y3
+	VFMSUB213PS  Y5, Y4, Y4
 	VMOVUPS      lanes_4b4000a7<>+0(SB), Y9
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y4, Y9
-	VSUBPS       lanes_4b4000a7<>+0(SB), Y8, Y10
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y6, Y9
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Y10
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y5, Y10
 	VSUBPS       lanes_4b4000a7<>+0(SB), Y9, Y11
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y10, Y12
+	VMULPS       lanes_bf000000<>+0(SB), Y6, Y6
 	VMULPS       lanes_bf000000<>+0(SB), Y5, Y5
-	VMULPS       lanes_bf000000<>+0(SB), Y4, Y4
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y5
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y4
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y5
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y4
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y2, Y5
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y3, Y4
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y6
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y5
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y6
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y5
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y3, Y6
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y4, Y5
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y4
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y6, Y4
 	VMOVUPS      lanes_3c091cd5<>+0(SB), Y3
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y5, Y3
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y2
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y4, Y2
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y6, Y4
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y5, Y3
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y4, Y2
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y6, Y4
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y5, Y3
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y4, Y2
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y6, Y4
 	VFMADD213PS  lanes_3efffffe<>+0(SB), Y5, Y3
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y4, Y2
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y4
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y5, Y3
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y2
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y6
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y5
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y2, Y4
-	VPSLLD       $0x17, Y8, Y8
 	VPSLLD       $0x17, Y9, Y9
-	VMOVUPS      lanes_41800000<>+0(SB), Y3
-	VMINPS       Y0, Y3, Y2
-	VMOVUPS      lanes_41800000<>+0(SB), Y11
-	VMINPS       Y1, Y11, Y3
-	VMOVUPS      lanes_c1800000<>+0(SB), Y11
-	VMAXPS       Y2, Y11, Y2
-	VMOVUPS      lanes_c1800000<>+0(SB), Y11
-	VMAXPS       Y3, Y11, Y3
-	VMULPS       lanes_3ecc422a<>+0(SB), Y2, Y2
+	VPSLLD       $0x17, Y10, Y10
+	VMOVUPS      lanes_41800000<>+0(SB), Y4
+	VMINPS       Y0, Y4, Y3
+	VMOVUPS      lanes_41800000<>+0(SB), Y12
+	VMINPS       Y2, Y12, Y4
+	VMOVUPS      lanes_c1800000<>+0(SB), Y12
+	VMAXPS       Y3, Y12, Y3
+	VMOVUPS      lanes_c1800000<>+0(SB), Y12
+	VMAXPS       Y4, Y12, Y4
 	VMULPS       lanes_3ecc422a<>+0(SB), Y3, Y3
-	VMULPS       Y8, Y5, Y11
-	VMULPS       Y9, Y4, Y10
+	VMULPS       lanes_3ecc422a<>+0(SB), Y4, Y4
+	VMULPS       Y9, Y6, Y12
+	VMULPS       Y10, Y5, Y11
+	VMULPS       lanes_2b800000<>+0(SB), Y12, Y12
 	VMULPS       lanes_2b800000<>+0(SB), Y11, Y11
-	VMULPS       lanes_2b800000<>+0(SB), Y10, Y10
-	VMULPS       Y6, Y5, Y6
-	VMULPS       Y7, Y4, Y7
-	VMULPS       Y8, Y6, Y8
+	VMULPS       Y7, Y6, Y7
+	VMULPS       Y8, Y5, Y8
 	VMULPS       Y9, Y7, Y9
-	VMULPS       lanes_2b800000<>+0(SB), Y8, Y8
+	VMULPS       Y10, Y8, Y10
 	VMULPS       lanes_2b800000<>+0(SB), Y9, Y9
+	VMULPS       lanes_2b800000<>+0(SB), Y10, Y10
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y1, Y1
-	VMOVUPS      lanes_3f800000<>+0(SB), Y6
-	VSUBPS       Y8, Y6, Y7
-	VMOVUPS      lanes_3f800000<>+0(SB), Y4
-	VSUBPS       Y9, Y4, Y6
-	VBLENDVPS    Y0, Y8, Y7, Y7
-	VBLENDVPS    Y1, Y9, Y6, Y6
-	VFMADD231PS  Y11, Y2, Y7
-	VFMADD231PS  Y10, Y3, Y6
-	VMOVUPS      (BX), Y10
-	VMOVUPS      32(BX), Y3
-	VMULPS       Y10, Y7, Y10
-	VMULPS       Y3, Y6, Y3
-	VMOVUPS      Y10, (AX)
-	VMOVUPS      Y3, 32(AX)
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y2, Y2
+	VMOVUPS      lanes_3f800000<>+0(SB), Y7
+	VSUBPS       Y9, Y7, Y8
+	VMOVUPS      lanes_3f800000<>+0(SB), Y5
+	VSUBPS       Y10, Y5, Y7
+	VBLENDVPS    Y0, Y9, Y8, Y8
+	VBLENDVPS    Y2, Y10, Y7, Y7
+	VFMADD231PS  Y12, Y3, Y8
+	VFMADD231PS  Y11, Y4, Y7
+	VMOVUPS      (BX), Y11
+	VMOVUPS      32(BX), Y4
+	VMULPS       Y11, Y8, Y11
+	VMULPS       Y4, Y7, Y4
+	VMOVUPS      Y11, (AX)
+	VMOVUPS      Y4, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -12520,58 +12278,57 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (CX), Y3
-	VMOVUPS      lanes_80000000<>+0(SB), Y6
-	VANDNPS      Y3, Y6, Y10
-	VMOVUPS      lanes_416ccccd<>+0(SB), Y6
-	VMINPS       Y10, Y6, Y10
-	VMOVUPS      lanes_3d26403b<>+0(SB), Y6
-	VFMADD231PS  lanes_3b8696e9<>+0(SB), Y10, Y6
-	VFMADD213PS  lanes_3e3b8564<>+0(SB), Y10, Y6
-	VFMADD213PS  lanes_3ee059a5<>+0(SB), Y10, Y6
-	VFMADD213PS  lanes_3f000000<>+0(SB), Y10, Y6
-	VMOVUPS      lanes_3dd060b0<>+0(SB), Y7
-	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y10, Y7
-	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y10, Y7
-	VFMADD213PS  lanes_3f99deb0<>+0(SB), Y10, Y7
-	VFMADD213PS  lanes_3fd64dea<>+0(SB), Y10, Y7
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y7
-	VDIVPS       Y7, Y6, Y7
-	VMULPS       Y10, Y10, Y6
-	VFMSUB213PS  Y6, Y10, Y10
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Y11
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y6, Y11
-	VSUBPS       lanes_4b4000a7<>+0(SB), Y11, Y2
-	VMULPS       lanes_bf000000<>+0(SB), Y6, Y6
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y2, Y6
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y2, Y6
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y10, Y6
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y10
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y6, Y10
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y6, Y10
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y6, Y10
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y6, Y10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y6
-	VPSLLD       $0x17, Y11, Y11
-	VMOVUPS      lanes_41800000<>+0(SB), Y2
-	VMINPS       Y3, Y2, Y10
-	VMOVUPS      lanes_c1800000<>+0(SB), Y2
-	VMAXPS       Y10, Y2, Y10
-	VMULPS       lanes_3ecc422a<>+0(SB), Y10, Y10
-	VMULPS       Y11, Y6, Y2
-	VMULPS       lanes_2b800000<>+0(SB), Y2, Y2
-	VMULPS       Y7, Y6, Y7
-	VMULPS       Y11, Y7, Y11
-	VMULPS       lanes_2b800000<>+0(SB), Y11, Y11
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y3, Y3
-	VMOVUPS      lanes_3f800000<>+0(SB), Y6
-	VSUBPS       Y11, Y6, Y7
-	VBLENDVPS    Y3, Y11, Y7, Y7
-	VFMADD231PS  Y2, Y10, Y7
-	VMOVUPS      (BX), Y2
-	VMULPS       Y2, Y7, Y2
-	VMOVUPS      Y2, (AX)
+	VMOVUPS      (CX), Y4
+	VANDNPS      Y4, Y1, Y11
+	VMOVUPS      lanes_416ccccd<>+0(SB), Y7
+	VMINPS       Y11, Y7, Y11
+	VMOVUPS      lanes_3d26403b<>+0(SB), Y7
+	VFMADD231PS  lanes_3b8696e9<>+0(SB), Y11, Y7
+	VFMADD213PS  lanes_3e3b8564<>+0(SB), Y11, Y7
+	VFMADD213PS  lanes_3ee059a5<>+0(SB), Y11, Y7
+	VFMADD213PS  lanes_3f000000<>+0(SB), Y11, Y7
+	VMOVUPS      lanes_3dd060b0<>+0(SB), Y8
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y11, Y8
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y11, Y8
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Y11, Y8
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Y11, Y8
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y8
+	VDIVPS       Y8, Y7, Y8
+	VMULPS       Y11, Y11, Y7
+	VFMSUB213PS  Y7, Y11, Y11
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Y12
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y7, Y12
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y12, Y3
+	VMULPS       lanes_bf000000<>+0(SB), Y7, Y7
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y3, Y7
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y3, Y7
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y11, Y7
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y11
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y11
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y11
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y7
+	VPSLLD       $0x17, Y12, Y12
+	VMOVUPS      lanes_41800000<>+0(SB), Y3
+	VMINPS       Y4, Y3, Y11
+	VMOVUPS      lanes_c1800000<>+0(SB), Y3
+	VMAXPS       Y11, Y3, Y11
+	VMULPS       lanes_3ecc422a<>+0(SB), Y11, Y11
+	VMULPS       Y12, Y7, Y3
+	VMULPS       lanes_2b800000<>+0(SB), Y3, Y3
+	VMULPS       Y8, Y7, Y8
+	VMULPS       Y12, Y8, Y12
+	VMULPS       lanes_2b800000<>+0(SB), Y12, Y12
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y4, Y4
+	VMOVUPS      lanes_3f800000<>+0(SB), Y7
+	VSUBPS       Y12, Y7, Y8
+	VBLENDVPS    Y4, Y12, Y8, Y8
+	VFMADD231PS  Y3, Y11, Y8
+	VMOVUPS      (BX), Y3
+	VMULPS       Y3, Y8, Y3
+	VMOVUPS      Y3, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -12584,60 +12341,59 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y2
+	VMOVUPS      32(R13)(DX*4), Y3
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y2, Y7
-	VMOVUPS      lanes_80000000<>+0(SB), Y11
-	VANDNPS      Y7, Y11, Y10
-	VMOVUPS      lanes_416ccccd<>+0(SB), Y11
-	VMINPS       Y10, Y11, Y10
-	VMOVUPS      lanes_3d26403b<>+0(SB), Y11
-	VFMADD231PS  lanes_3b8696e9<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3e3b8564<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3ee059a5<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3f000000<>+0(SB), Y10, Y11
-	VMOVUPS      lanes_3dd060b0<>+0(SB), Y3
-	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y10, Y3
-	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y10, Y3
-	VFMADD213PS  lanes_3f99deb0<>+0(SB), Y10, Y3
-	VFMADD213PS  lanes_3fd64dea<>+0(SB), Y10, Y3
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y3
-	VDIVPS       Y3, Y11, Y3
-	VMULPS       Y10, Y10, Y11
-	VFMSUB213PS  Y11, Y10, Y10
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Y6
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y11, Y6
-	VSUBPS       lanes_4b4000a7<>+0(SB), Y6, Y9
-	VMULPS       lanes_bf000000<>+0(SB), Y11, Y11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y11
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y11
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y10, Y11
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y10
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y10
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y10
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y10
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y11
-	VPSLLD       $0x17, Y6, Y6
-	VMOVUPS      lanes_41800000<>+0(SB), Y9
-	VMINPS       Y7, Y9, Y10
-	VMOVUPS      lanes_c1800000<>+0(SB), Y9
-	VMAXPS       Y10, Y9, Y10
-	VMULPS       lanes_3ecc422a<>+0(SB), Y10, Y10
-	VMULPS       Y6, Y11, Y9
-	VMULPS       lanes_2b800000<>+0(SB), Y9, Y9
-	VMULPS       Y3, Y11, Y3
-	VMULPS       Y6, Y3, Y6
-	VMULPS       lanes_2b800000<>+0(SB), Y6, Y6
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y7, Y7
-	VMOVUPS      lanes_3f800000<>+0(SB), Y11
-	VSUBPS       Y6, Y11, Y3
-	VBLENDVPS    Y7, Y6, Y3, Y3
-	VFMADD231PS  Y9, Y10, Y3
-	VMASKMOVPS   (BX), Y2, Y9
-	VMULPS       Y9, Y3, Y9
-	VMASKMOVPS   Y9, Y2, (AX)
+	VMASKMOVPS   (CX), Y3, Y8
+	VANDNPS      Y8, Y1, Y11
+	VMOVUPS      lanes_416ccccd<>+0(SB), Y12
+	VMINPS       Y11, Y12, Y11
+	VMOVUPS      lanes_3d26403b<>+0(SB), Y12
+	VFMADD231PS  lanes_3b8696e9<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3e3b8564<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3ee059a5<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3f000000<>+0(SB), Y11, Y12
+	VMOVUPS      lanes_3dd060b0<>+0(SB), Y4
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y11, Y4
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y11, Y4
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Y11, Y4
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Y11, Y4
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y4
+	VDIVPS       Y4, Y12, Y4
+	VMULPS       Y11, Y11, Y12
+	VFMSUB213PS  Y12, Y11, Y11
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Y7
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y12, Y7
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y7, Y10
+	VMULPS       lanes_bf000000<>+0(SB), Y12, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y12
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y12
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y11, Y12
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y11
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y11
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y11
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
+	VPSLLD       $0x17, Y7, Y7
+	VMOVUPS      lanes_41800000<>+0(SB), Y10
+	VMINPS       Y8, Y10, Y11
+	VMOVUPS      lanes_c1800000<>+0(SB), Y10
+	VMAXPS       Y11, Y10, Y11
+	VMULPS       lanes_3ecc422a<>+0(SB), Y11, Y11
+	VMULPS       Y7, Y12, Y10
+	VMULPS       lanes_2b800000<>+0(SB), Y10, Y10
+	VMULPS       Y4, Y12, Y4
+	VMULPS       Y7, Y4, Y7
+	VMULPS       lanes_2b800000<>+0(SB), Y7, Y7
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y8
+	VMOVUPS      lanes_3f800000<>+0(SB), Y12
+	VSUBPS       Y7, Y12, Y4
+	VBLENDVPS    Y8, Y7, Y4, Y4
+	VFMADD231PS  Y10, Y11, Y4
+	VMASKMOVPS   (BX), Y3, Y10
+	VMULPS       Y10, Y4, Y10
+	VMASKMOVPS   Y10, Y3, (AX)
 
 done:
 	VZEROUPPER
@@ -12682,222 +12438,219 @@ GLOBL lanes_3ecc422a<>(SB), RODATA|NOPTR, $64
 // func GeluBackwardAVX512(dx *float32, dy *float32, x *float32, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·GeluBackwardAVX512(SB), NOSPLIT, $0-32
-	MOVQ dx+0(FP), AX
-	MOVQ dy+8(FP), BX
-	MOVQ x+16(FP), CX
-	MOVQ n+24(FP), DX
-	SUBQ $+64, DX
-	JL   blocks_end
+	MOVQ    dx+0(FP), AX
+	MOVQ    dy+8(FP), BX
+	MOVQ    x+16(FP), CX
+	MOVQ    n+24(FP), DX
+	VMOVUPS lanes_80000000<>+0(SB), Z1
+	VMOVUPS lanes_416ccccd<>+0(SB), Z2
+	VMOVUPS lanes_3b8696e9<>+0(SB), Z3
+	VMOVUPS lanes_3d26403b<>+0(SB), Z4
+	VMOVUPS lanes_3e3b8564<>+0(SB), Z5
+	SUBQ    $+64, DX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS      (CX), Z0
-	VMOVUPS      64(CX), Z1
-	VMOVUPS      128(CX), Z2
-	VMOVUPS      192(CX), Z3
-	VMOVUPS      lanes_80000000<>+0(SB), Z5
-	VPANDND      Z0, Z5, Z4
-	VMOVUPS      lanes_80000000<>+0(SB), Z6
-	VPANDND      Z1, Z6, Z5
-	VMOVUPS      lanes_80000000<>+0(SB), Z7
-	VPANDND      Z2, Z7, Z6
-	VMOVUPS      lanes_80000000<>+0(SB), Z8
-	VPANDND      Z3, Z8, Z7
-	VMOVUPS      lanes_416ccccd<>+0(SB), Z8
-	VMINPS       Z4, Z8, Z4
-	VMOVUPS      lanes_416ccccd<>+0(SB), Z8
-	VMINPS       Z5, Z8, Z5
-	VMOVUPS      lanes_416ccccd<>+0(SB), Z8
-	VMINPS       Z6, Z8, Z6
-	VMOVUPS      lanes_416ccccd<>+0(SB), Z8
-	VMINPS       Z7, Z8, Z7
-	VMOVUPS      lanes_3d26403b<>+0(SB), Z8
-	VFMADD231PS  lanes_3b8696e9<>+0(SB), Z4, Z8
-	VMOVUPS      lanes_3d26403b<>+0(SB), Z9
-	VFMADD231PS  lanes_3b8696e9<>+0(SB), Z5, Z9
-	VMOVUPS      lanes_3d26403b<>+0(SB), Z10
-	VFMADD231PS  lanes_3b8696e9<>+0(SB), Z6, Z10
-	VMOVUPS      lanes_3d26403b<>+0(SB), Z11
-	VFMADD231PS  lanes_3b8696e9<>+0(SB), Z7, Z11
-	VFMADD213PS  lanes_3e3b8564<>+0(SB), Z4, Z8
-	VFMADD213PS  lanes_3e3b8564<>+0(SB), Z5, Z9
-	VFMADD213PS  lanes_3e3b8564<>+0(SB), Z6, Z10
-	VFMADD213PS  lanes_3e3b8564<>+0(SB), Z7, Z11
-	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z4, Z8
-	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z5, Z9
-	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z6, Z10
-	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z7, Z11
-	VFMADD213PS  lanes_3f000000<>+0(SB), Z4, Z8
-	VFMADD213PS  lanes_3f000000<>+0(SB), Z5, Z9
-	VFMADD213PS  lanes_3f000000<>+0(SB), Z6, Z10
-	VFMADD213PS  lanes_3f000000<>+0(SB), Z7, Z11
-	VMOVUPS      lanes_3dd060b0<>+0(SB), Z12
-	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z4, Z12
-	VMOVUPS      lanes_3dd060b0<>+0(SB), Z13
-	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z5, Z13
-	VMOVUPS      lanes_3dd060b0<>+0(SB), Z14
-	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z6, Z14
-	VMOVUPS      lanes_3dd060b0<>+0(SB), Z15
-	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z7, Z15
-	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z4, Z12
-	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z5, Z13
-	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z6, Z14
-	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z7, Z15
-	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z4, Z12
-	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z5, Z13
-	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z6, Z14
-	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z7, Z15
-	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z4, Z12
-	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z5, Z13
-	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z6, Z14
-	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z7, Z15
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z4, Z12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z5, Z13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z6, Z14
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z7, Z15
-	VDIVPS       Z12, Z8, Z12
-	VDIVPS       Z13, Z9, Z13
-	VDIVPS       Z14, Z10, Z14
-	VDIVPS       Z15, Z11, Z15
-	VMULPS       Z4, Z4, Z11
-	VMULPS       Z5, Z5, Z10
-	VMULPS       Z6, Z6, Z9
-	VMULPS       Z7, Z7, Z8
-	VFMSUB213PS  Z11, Z4, Z4
-	VFMSUB213PS  Z10, Z5, Z5
-	VFMSUB213PS  Z9, Z6, Z6
-	VFMSUB213PS  Z8, Z7, Z7
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z16
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z11, Z16
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z17
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z10, Z17
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z18
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z9, Z18
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z19
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z8, Z19
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z16, Z20
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z17, Z21
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z18, Z22
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z19, Z23
-	VMULPS       lanes_bf000000<>+0(SB), Z11, Z11
-	VMULPS       lanes_bf000000<>+0(SB), Z10, Z10
-	VMULPS       lanes_bf000000<>+0(SB), Z9, Z9
-	VMULPS       lanes_bf000000<>+0(SB), Z8, Z8
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z20, Z11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z21, Z10
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z22, Z9
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z23, Z8
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z20, Z11
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z21, Z10
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z22, Z9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z23, Z8
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z4, Z11
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z5, Z10
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z6, Z9
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z7, Z8
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z7
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z11, Z7
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z6
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z10, Z6
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z5
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z9, Z5
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z4
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z8, Z4
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z11, Z7
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z10, Z6
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z9, Z5
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z8, Z4
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z11, Z7
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z10, Z6
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z9, Z5
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z8, Z4
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z11, Z7
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z10, Z6
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z9, Z5
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z8, Z4
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z11, Z7
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z10, Z6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z9, Z5
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z8, Z4
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z7, Z11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z6, Z10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z5, Z9
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z4, Z8
-	VPSLLD       $0x17, Z16, Z16
-	VPSLLD       $0x17, Z17, Z17
-	VPSLLD       $0x17, Z18, Z18
-	VPSLLD       $0x17, Z19, Z19
-	VMOVUPS      lanes_41800000<>+0(SB), Z5
-	VMINPS       Z0, Z5, Z4
-	VMOVUPS      lanes_41800000<>+0(SB), Z6
-	VMINPS       Z1, Z6, Z5
-	VMOVUPS      lanes_41800000<>+0(SB), Z7
-	VMINPS       Z2, Z7, Z6
-	VMOVUPS      lanes_41800000<>+0(SB), Z23
-	VMINPS       Z3, Z23, Z7
-	VMOVUPS      lanes_c1800000<>+0(SB), Z23
-	VMAXPS       Z4, Z23, Z4
-	VMOVUPS      lanes_c1800000<>+0(SB), Z23
-	VMAXPS       Z5, Z23, Z5
-	VMOVUPS      lanes_c1800000<>+0(SB), Z23
-	VMAXPS       Z6, Z23, Z6
-	VMOVUPS      lanes_c1800000<>+0(SB), Z23
-	VMAXPS       Z7, Z23, Z7
-	VMULPS       lanes_3ecc422a<>+0(SB), Z4, Z4
-	VMULPS       lanes_3ecc422a<>+0(SB), Z5, Z5
-	VMULPS       lanes_3ecc422a<>+0(SB), Z6, Z6
-	VMULPS       lanes_3ecc422a<>+0(SB), Z7, Z7
-	VMULPS       Z16, Z11, Z23
-	VMULPS       Z17, Z10, Z22
-	VMULPS       Z18, Z9, Z21
-	VMULPS       Z19, Z8, Z20
-	VMULPS       lanes_2b800000<>+0(SB), Z23, Z23
-	VMULPS       lanes_2b800000<>+0(SB), Z22, Z22
+	VMOVUPS      64(CX), Z6
+	VMOVUPS      128(CX), Z7
+	VMOVUPS      192(CX), Z8
+	VPANDND      Z0, Z1, Z9
+	VPANDND      Z6, Z1, Z10
+	VPANDND      Z7, Z1, Z11
+	VPANDND      Z8, Z1, Z12
+	VMINPS       Z9, Z2, Z9
+	VMINPS       Z10, Z2, Z10
+	VMINPS       Z11, Z2, Z11
+	VMINPS       Z12, Z2, Z12
+	VMOVUPS      Z4, Z13
+	VFMADD231PS  Z9, Z3, Z13
+	VMOVUPS      Z4, Z14
+	VFMADD231PS  Z10, Z3, Z14
+	VMOVUPS      Z4, Z15
+	VFMADD231PS  Z11, Z3, Z15
+	VMOVUPS      Z4, Z16
+	VFMADD231PS  Z12, Z3, Z16
+	VFMADD213PS  Z5, Z9, Z13
+	VFMADD213PS  Z5, Z10, Z14
+	VFMADD213PS  Z5, Z11, Z15
+	VFMADD213PS  Z5, Z12, Z16
+	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z9, Z13
+	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z10, Z14
+	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z11, Z15
+	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z12, Z16
+	VFMADD213PS  lanes_3f000000<>+0(SB), Z9, Z13
+	VFMADD213PS  lanes_3f000000<>+0(SB), Z10, Z14
+	VFMADD213PS  lanes_3f000000<>+0(SB), Z11, Z15
+	VFMADD213PS  lanes_3f000000<>+0(SB), Z12, Z16
+	VMOVUPS      lanes_3dd060b0<>+0(SB), Z17
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z9, Z17
+	VMOVUPS      lanes_3dd060b0<>+0(SB), Z18
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z10, Z18
+	VMOVUPS      lanes_3dd060b0<>+0(SB), Z19
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z11, Z19
+	VMOVUPS      lanes_3dd060b0<>+0(SB), Z20
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z12, Z20
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z9, Z17
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z10, Z18
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z11, Z19
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z12, Z20
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z9, Z17
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z10, Z18
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z11, Z19
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z12, Z20
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z9, Z17
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z10, Z18
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z11, Z19
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z12, Z20
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z9, Z17
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z10, Z18
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z11, Z19
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z12, Z20
+	VDIVPS       Z17, Z13, Z17
+	VDIVPS       Z18, Z14, Z18
+	VDIVPS       Z19, Z15, Z19
+	VDIVPS       Z20, Z16, Z20
+	VMULPS       Z9, Z9, Z16
+	VMULPS       Z10, Z10, Z15
+	VMULPS       Z11, Z11, Z14
+	VMULPS       Z12, Z12, Z13
+	VFMSUB213PS  Z16, Z9, Z9
+	VFMSUB213PS  Z15, Z10, Z10
+	VFMSUB213PS  Z14, Z11, Z11
+	VFMSUB213PS  Z13, Z12, Z12
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z21
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z16, Z21
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z22
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z15, Z22
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z23
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z14, Z23
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z24
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z13, Z24
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z21, Z25
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z22, Z26
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z23, Z27
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z24, Z28
+	VMULPS       lanes_bf000000<>+0(SB), Z16, Z16
+	VMULPS       lanes_bf000000<>+0(SB), Z15, Z15
+	VMULPS       lanes_bf000000<>+0(SB), Z14, Z14
+	VMULPS       lanes_bf000000<>+0(SB), Z13, Z13
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z25, Z16
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z26, Z15
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z27, Z14
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z28, Z13
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z25, Z16
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z26, Z15
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z27, Z14
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z28, Z13
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z9, Z16
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z10, Z15
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z11, Z14
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z12, Z13
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z16, Z12
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z11
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z15, Z11
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z10
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z14, Z10
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z9
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z13, Z9
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z16, Z12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z15, Z11
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z14, Z10
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z13, Z9
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z16, Z12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z15, Z11
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z14, Z10
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z13, Z9
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z16, Z12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z15, Z11
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z14, Z10
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z13, Z9
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z16, Z12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z15, Z11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z14, Z10
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z13, Z9
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z12, Z16
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z11, Z15
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z10, Z14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z9, Z13
+	VPSLLD       $0x17, Z21, Z21
+	VPSLLD       $0x17, Z22, Z22
+	VPSLLD       $0x17, Z23, Z23
+	VPSLLD       $0x17, Z24, Z24
+	VMOVUPS      lanes_41800000<>+0(SB), Z10
+	VMINPS       Z0, Z10, Z9
+	VMOVUPS      lanes_41800000<>+0(SB), Z11
+	VMINPS       Z6, Z11, Z10
+	VMOVUPS      lanes_41800000<>+0(SB), Z12
+	VMINPS       Z7, Z12, Z11
+	VMOVUPS      lanes_41800000<>+0(SB), Z28
+	VMINPS       Z8, Z28, Z12
+	VMOVUPS      lanes_c1800000<>+0(SB), Z28
+	VMAXPS       Z9, Z28, Z9
+	VMOVUPS      lanes_c1800000<>+0(SB), Z28
+	VMAXPS       Z10, Z28, Z10
+	VMOVUPS      lanes_c1800000<>+0(SB), Z28
+	VMAXPS       Z11, Z28, Z11
+	VMOVUPS      lanes_c1800000<>+0(SB), Z28
+	VMAXPS       Z12, Z28, Z12
+	VMULPS       lanes_3ecc422a<>+0(SB), Z9, Z9
+	VMULPS       lanes_3ecc422a<>+0(SB), Z10, Z10
+	VMULPS       lanes_3ecc422a<>+0(SB), Z11, Z11
+	VMULPS       lanes_3ecc422a<>+0(SB), Z12, Z12
+	VMULPS       Z21, Z16, Z28
+	VMULPS       Z22, Z15, Z27
+	VMULPS       Z23, Z14, Z26
+	VMULPS       Z24, Z13, Z25
+	VMULPS       lanes_2b800000<>+0(SB), Z28, Z28
+	VMULPS       lanes_2b800000<>+0(SB), Z27, Z27
+	VMULPS       lanes_2b800000<>+0(SB), Z26, Z26
+	VMULPS       lanes_2b800000<>+0(SB), Z25, Z25
+	VMULPS       Z17, Z16, Z17
+	VMULPS       Z18, Z15, Z18
+	VMULPS       Z19, Z14, Z19
+	VMULPS       Z20, Z13, Z20
+	VMULPS       Z21, Z17, Z21
+	VMULPS       Z22, Z18, Z22
+	VMULPS       Z23, Z19, Z23
+	VMULPS       Z24, Z20, Z24
 	VMULPS       lanes_2b800000<>+0(SB), Z21, Z21
-	VMULPS       lanes_2b800000<>+0(SB), Z20, Z20
-	VMULPS       Z12, Z11, Z12
-	VMULPS       Z13, Z10, Z13
-	VMULPS       Z14, Z9, Z14
-	VMULPS       Z15, Z8, Z15
-	VMULPS       Z16, Z12, Z16
-	VMULPS       Z17, Z13, Z17
-	VMULPS       Z18, Z14, Z18
-	VMULPS       Z19, Z15, Z19
-	VMULPS       lanes_2b800000<>+0(SB), Z16, Z16
-	VMULPS       lanes_2b800000<>+0(SB), Z17, Z17
-	VMULPS       lanes_2b800000<>+0(SB), Z18, Z18
-	VMULPS       lanes_2b800000<>+0(SB), Z19, Z19
+	VMULPS       lanes_2b800000<>+0(SB), Z22, Z22
+	VMULPS       lanes_2b800000<>+0(SB), Z23, Z23
+	VMULPS       lanes_2b800000<>+0(SB), Z24, Z24
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z0, K2
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z1, K3
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z2, K4
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z3, K5
-	VMOVUPS      lanes_3f800000<>+0(SB), Z2
-	VSUBPS       Z16, Z2, Z3
-	VMOVUPS      lanes_3f800000<>+0(SB), Z1
-	VSUBPS       Z17, Z1, Z2
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z6, K3
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z7, K4
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z8, K5
+	VMOVUPS      lanes_3f800000<>+0(SB), Z7
+	VSUBPS       Z21, Z7, Z8
+	VMOVUPS      lanes_3f800000<>+0(SB), Z6
+	VSUBPS       Z22, Z6, Z7
 	VMOVUPS      lanes_3f800000<>+0(SB), Z0
-	VSUBPS       Z18, Z0, Z1
-	VMOVUPS      lanes_3f800000<>+0(SB), Z15
-	VSUBPS       Z19, Z15, Z0
-	VBLENDMPS    Z16, Z3, K2, Z3
-	VBLENDMPS    Z17, Z2, K3, Z2
-	VBLENDMPS    Z18, Z1, K4, Z1
-	VBLENDMPS    Z19, Z0, K5, Z0
-	VFMADD231PS  Z23, Z4, Z3
-	VFMADD231PS  Z22, Z5, Z2
-	VFMADD231PS  Z21, Z6, Z1
-	VFMADD231PS  Z20, Z7, Z0
-	VMOVUPS      (BX), Z20
-	VMOVUPS      64(BX), Z7
-	VMOVUPS      128(BX), Z21
-	VMOVUPS      192(BX), Z6
-	VMULPS       Z20, Z3, Z20
-	VMULPS       Z7, Z2, Z7
-	VMULPS       Z21, Z1, Z21
-	VMULPS       Z6, Z0, Z6
-	VMOVUPS      Z20, (AX)
-	VMOVUPS      Z7, 64(AX)
-	VMOVUPS      Z21, 128(AX)
-	VMOVUPS      Z6, 192(AX)
+	VSUBPS       Z23, Z0, Z6
+	VMOVUPS      lanes_3f800000<>+0(SB), Z20
+	VSUBPS       Z24, Z20, Z0
+	VBLENDMPS    Z21, Z8, K2, Z8
+	VBLENDMPS    Z22, Z7, K3, Z7
+	VBLENDMPS    Z23, Z6, K4, Z6
+	VBLENDMPS    Z24, Z0, K5, Z0
+	VFMADD231PS  Z28, Z9, Z8
+	VFMADD231PS  Z27, Z10, Z7
+	VFMADD231PS  Z26, Z11, Z6
+	VFMADD231PS  Z25, Z12, Z0
+	VMOVUPS      (BX), Z25
+	VMOVUPS      64(BX), Z12
+	VMOVUPS      128(BX), Z26
+	VMOVUPS      192(BX), Z11
+	VMULPS       Z25, Z8, Z25
+	VMULPS       Z12, Z7, Z12
+	VMULPS       Z26, Z6, Z26
+	VMULPS       Z11, Z0, Z11
+	VMOVUPS      Z25, (AX)
+	VMOVUPS      Z12, 64(AX)
+	VMOVUPS      Z26, 128(AX)
+	VMOVUPS      Z11, 192(AX)
 	ADDQ         $+256, AX
 	ADDQ         $+256, BX
 	ADDQ         $+256, CX
@@ -12910,58 +12663,56 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (CX), Z6
-	VMOVUPS      lanes_80000000<>+0(SB), Z7
-	VPANDND      Z6, Z7, Z21
-	VMOVUPS      lanes_416ccccd<>+0(SB), Z7
-	VMINPS       Z21, Z7, Z21
-	VMOVUPS      lanes_3d26403b<>+0(SB), Z7
-	VFMADD231PS  lanes_3b8696e9<>+0(SB), Z21, Z7
-	VFMADD213PS  lanes_3e3b8564<>+0(SB), Z21, Z7
-	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z21, Z7
-	VFMADD213PS  lanes_3f000000<>+0(SB), Z21, Z7
-	VMOVUPS      lanes_3dd060b0<>+0(SB), Z20
-	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z21, Z20
-	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z21, Z20
-	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z21, Z20
-	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z21, Z20
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z21, Z20
-	VDIVPS       Z20, Z7, Z20
-	VMULPS       Z21, Z21, Z7
-	VFMSUB213PS  Z7, Z21, Z21
+	VMOVUPS      (CX), Z11
+	VPANDND      Z11, Z1, Z26
+	VMINPS       Z26, Z2, Z26
+	VMOVUPS      Z4, Z12
+	VFMADD231PS  Z26, Z3, Z12
+	VFMADD213PS  Z5, Z26, Z12
+	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z26, Z12
+	VFMADD213PS  lanes_3f000000<>+0(SB), Z26, Z12
+	VMOVUPS      lanes_3dd060b0<>+0(SB), Z25
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z26, Z25
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z26, Z25
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z26, Z25
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z26, Z25
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z26, Z25
+	VDIVPS       Z25, Z12, Z25
+	VMULPS       Z26, Z26, Z12
+	VFMSUB213PS  Z12, Z26, Z26
 	VMOVUPS      lanes_4b4000a7<>+0(SB), Z0
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z7, Z0
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z0, Z1
-	VMULPS       lanes_bf000000<>+0(SB), Z7, Z7
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z1, Z7
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z1, Z7
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z21, Z7
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z21
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z7, Z21
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z7, Z21
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z7, Z21
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z7, Z21
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z7, Z21
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z21, Z7
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z12, Z0
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z0, Z6
+	VMULPS       lanes_bf000000<>+0(SB), Z12, Z12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z6, Z12
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z6, Z12
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z26, Z12
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z26
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z12, Z26
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z12, Z26
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z12, Z26
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z12, Z26
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z12, Z26
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z26, Z12
 	VPSLLD       $0x17, Z0, Z0
-	VMOVUPS      lanes_41800000<>+0(SB), Z1
-	VMINPS       Z6, Z1, Z21
-	VMOVUPS      lanes_c1800000<>+0(SB), Z1
-	VMAXPS       Z21, Z1, Z21
-	VMULPS       lanes_3ecc422a<>+0(SB), Z21, Z21
-	VMULPS       Z0, Z7, Z1
-	VMULPS       lanes_2b800000<>+0(SB), Z1, Z1
-	VMULPS       Z20, Z7, Z20
-	VMULPS       Z0, Z20, Z0
+	VMOVUPS      lanes_41800000<>+0(SB), Z6
+	VMINPS       Z11, Z6, Z26
+	VMOVUPS      lanes_c1800000<>+0(SB), Z6
+	VMAXPS       Z26, Z6, Z26
+	VMULPS       lanes_3ecc422a<>+0(SB), Z26, Z26
+	VMULPS       Z0, Z12, Z6
+	VMULPS       lanes_2b800000<>+0(SB), Z6, Z6
+	VMULPS       Z25, Z12, Z25
+	VMULPS       Z0, Z25, Z0
 	VMULPS       lanes_2b800000<>+0(SB), Z0, Z0
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z6, K5
-	VMOVUPS      lanes_3f800000<>+0(SB), Z20
-	VSUBPS       Z0, Z20, Z6
-	VBLENDMPS    Z0, Z6, K5, Z6
-	VFMADD231PS  Z1, Z21, Z6
-	VMOVUPS      (BX), Z1
-	VMULPS       Z1, Z6, Z1
-	VMOVUPS      Z1, (AX)
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z11, K5
+	VMOVUPS      lanes_3f800000<>+0(SB), Z25
+	VSUBPS       Z0, Z25, Z11
+	VBLENDMPS    Z0, Z11, K5, Z11
+	VFMADD231PS  Z6, Z26, Z11
+	VMOVUPS      (BX), Z6
+	VMULPS       Z6, Z11, Z6
+	VMOVUPS      Z6, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -12975,58 +12726,56 @@ vectors_end:
 	MOVL         $0x0000ffff, R13
 	BZHIL        DX, R13, R13
 	KMOVW        R13, K1
-	VMOVUPS.Z    (CX), K1, Z1
-	VMOVUPS      lanes_80000000<>+0(SB), Z21
-	VPANDND      Z1, Z21, Z6
-	VMOVUPS      lanes_416ccccd<>+0(SB), Z21
-	VMINPS       Z6, Z21, Z6
-	VMOVUPS      lanes_3d26403b<>+0(SB), Z21
-	VFMADD231PS  lanes_3b8696e9<>+0(SB), Z6, Z21
-	VFMADD213PS  lanes_3e3b8564<>+0(SB), Z6, Z21
-	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z6, Z21
-	VFMADD213PS  lanes_3f000000<>+0(SB), Z6, Z21
+	VMOVUPS.Z    (CX), K1, Z6
+	VPANDND      Z6, Z1, Z11
+	VMINPS       Z11, Z2, Z11
+	VMOVUPS      Z4, Z26
+	VFMADD231PS  Z11, Z3, Z26
+	VFMADD213PS  Z5, Z11, Z26
+	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z11, Z26
+	VFMADD213PS  lanes_3f000000<>+0(SB), Z11, Z26
 	VMOVUPS      lanes_3dd060b0<>+0(SB), Z0
-	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z6, Z0
-	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z6, Z0
-	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z6, Z0
-	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z6, Z0
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z6, Z0
-	VDIVPS       Z0, Z21, Z0
-	VMULPS       Z6, Z6, Z21
-	VFMSUB213PS  Z21, Z6, Z6
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z20
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z21, Z20
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z20, Z7
-	VMULPS       lanes_bf000000<>+0(SB), Z21, Z21
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z7, Z21
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z7, Z21
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z6, Z21
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z6
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z21, Z6
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z21, Z6
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z21, Z6
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z21, Z6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z21, Z6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z6, Z21
-	VPSLLD       $0x17, Z20, Z20
-	VMOVUPS      lanes_41800000<>+0(SB), Z7
-	VMINPS       Z1, Z7, Z6
-	VMOVUPS      lanes_c1800000<>+0(SB), Z7
-	VMAXPS       Z6, Z7, Z6
-	VMULPS       lanes_3ecc422a<>+0(SB), Z6, Z6
-	VMULPS       Z20, Z21, Z7
-	VMULPS       lanes_2b800000<>+0(SB), Z7, Z7
-	VMULPS       Z0, Z21, Z0
-	VMULPS       Z20, Z0, Z20
-	VMULPS       lanes_2b800000<>+0(SB), Z20, Z20
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z1, K5
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z11, Z0
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z11, Z0
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z11, Z0
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z11, Z0
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z11, Z0
+	VDIVPS       Z0, Z26, Z0
+	VMULPS       Z11, Z11, Z26
+	VFMSUB213PS  Z26, Z11, Z11
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z25
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z26, Z25
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z25, Z12
+	VMULPS       lanes_bf000000<>+0(SB), Z26, Z26
+	VFNMADD231PS lanes_3f317218<>+0(SB), Z12, Z26
+	VFNMADD231PS lanes_b102e308<>+0(SB), Z12, Z26
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z11, Z26
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z11
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z26, Z11
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z26, Z11
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z26, Z11
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z26, Z11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z26, Z11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z11, Z26
+	VPSLLD       $0x17, Z25, Z25
+	VMOVUPS      lanes_41800000<>+0(SB), Z12
+	VMINPS       Z6, Z12, Z11
+	VMOVUPS      lanes_c1800000<>+0(SB), Z12
+	VMAXPS       Z11, Z12, Z11
+	VMULPS       lanes_3ecc422a<>+0(SB), Z11, Z11
+	VMULPS       Z25, Z26, Z12
+	VMULPS       lanes_2b800000<>+0(SB), Z12, Z12
+	VMULPS       Z0, Z26, Z0
+	VMULPS       Z25, Z0, Z25
+	VMULPS       lanes_2b800000<>+0(SB), Z25, Z25
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z6, K5
 	VMOVUPS      lanes_3f800000<>+0(SB), Z0
-	VSUBPS       Z20, Z0, Z1
-	VBLENDMPS    Z20, Z1, K5, Z1
-	VFMADD231PS  Z7, Z6, Z1
-	VMOVUPS.Z    (BX), K1, Z7
-	VMULPS       Z7, Z1, Z7
-	VMOVUPS      Z7, K1, (AX)
+	VSUBPS       Z25, Z0, Z6
+	VBLENDMPS    Z25, Z6, K5, Z6
+	VFMADD231PS  Z12, Z11, Z6
+	VMOVUPS.Z    (BX), K1, Z12
+	VMULPS       Z12, Z6, Z12
+	VMOVUPS      Z12, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -13035,153 +12784,59 @@ done:
 // func GeluTanhAVX2(dst *float32, x *float32, n int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·GeluTanhAVX2(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), BX
-	MOVQ n+16(FP), CX
-	SUBQ $+16, CX
-	JL   blocks_end
-
-blocks:
-	VMOVUPS      (BX), Y0
-	VMOVUPS      32(BX), Y1
-	VMOVUPS      lanes_80000000<>+0(SB), Y3
-	VANDNPS      Y0, Y3, Y2
-	VMOVUPS      lanes_80000000<>+0(SB), Y4
-	VANDNPS      Y1, Y4, Y3
-	VMOVUPS      lanes_41300000<>+0(SB), Y4
-	VMINPS       Y2, Y4, Y2
-	VMOVUPS      lanes_41300000<>+0(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMULPS       Y2, Y2, Y4
-	VMULPS       Y3, Y3, Y5
-	VMOVUPS      Y4, Y6
-	VFMSUB231PS  Y2, Y2, Y6
-	VMOVUPS      Y5, Y7
-	VFMSUB231PS  Y3, Y3, Y7
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Y8
-	VFMADD231PS  lanes_bd922279<>+0(SB), Y4, Y8
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Y9
-	VFMADD231PS  lanes_bd922279<>+0(SB), Y5, Y9
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Y11
-	VSUBPS       Y8, Y11, Y10
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Y12
-	VSUBPS       Y9, Y12, Y11
-	VFMADD231PS  lanes_bd922279<>+0(SB), Y4, Y10
-	VFMADD231PS  lanes_bd922279<>+0(SB), Y5, Y11
-	VFMADD231PS  lanes_b124d8b5<>+0(SB), Y4, Y10
-	VFMADD231PS  lanes_b124d8b5<>+0(SB), Y5, Y11
-	VADDPS       lanes_b88a67a8<>+0(SB), Y10, Y10
-	VADDPS       lanes_b88a67a8<>+0(SB), Y11, Y11
-	VFMADD231PS  lanes_bd922279<>+0(SB), Y6, Y10
-	VFMADD231PS  lanes_bd922279<>+0(SB), Y7, Y11
-	VMULPS       Y8, Y2, Y7
-	VMULPS       Y9, Y3, Y6
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Y5
-	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Y5, Y7
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Y5
-	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Y5, Y6
-	VSUBPS       lanes_4b4000a7<>+0(SB), Y7, Y5
-	VSUBPS       lanes_4b4000a7<>+0(SB), Y6, Y4
-	VMULPS       lanes_3f317200<>+0(SB), Y5, Y12
-	VMULPS       lanes_3f317200<>+0(SB), Y4, Y13
-	VFMSUB231PS  Y8, Y2, Y12
-	VFMSUB231PS  Y9, Y3, Y13
-	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Y5, Y12
-	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Y4, Y13
-	VFMADD231PS  Y10, Y2, Y12
-	VFMADD231PS  Y11, Y3, Y13
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y11
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y3
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y13, Y3
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y11
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y13, Y3
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y11
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y13, Y3
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y11
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y13, Y3
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y3
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y13
-	VPSLLD       $0x17, Y7, Y7
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y7, Y12, Y7
-	VMULPS       Y6, Y13, Y6
-	VMULPS       lanes_2b800000<>+0(SB), Y7, Y7
-	VMULPS       lanes_2b800000<>+0(SB), Y6, Y6
-	VMOVUPS      lanes_c2480000<>+0(SB), Y12
-	VMAXPS       Y0, Y12, Y13
-	VMOVUPS      lanes_c2480000<>+0(SB), Y3
-	VMAXPS       Y1, Y3, Y12
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y1, Y1
-	VMOVUPS      lanes_3f800000<>+0(SB), Y3
-	VBLENDVPS    Y0, Y7, Y3, Y0
-	VMOVUPS      lanes_3f800000<>+0(SB), Y3
-	VBLENDVPS    Y1, Y6, Y3, Y1
-	VMULPS       Y0, Y13, Y0
-	VMULPS       Y1, Y12, Y1
-	VADDPS       lanes_3f800000<>+0(SB), Y7, Y7
-	VADDPS       lanes_3f800000<>+0(SB), Y6, Y6
-	VDIVPS       Y7, Y0, Y7
-	VDIVPS       Y6, Y1, Y6
-	VMOVUPS      Y7, (AX)
-	VMOVUPS      Y6, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	SUBQ         $+16, CX
-	JGE          blocks
-
-blocks_end:
-	ADDQ $+16, CX
-	SUBQ $+8, CX
-	JL   vectors_end
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    n+16(FP), CX
+	VMOVUPS lanes_80000000<>+0(SB), Y1
+	VMOVUPS lanes_41300000<>+0(SB), Y2
+	VMOVUPS lanes_bd922279<>+0(SB), Y3
+	VMOVUPS lanes_bfcc4000<>+0(SB), Y4
+	VMOVUPS lanes_b124d8b5<>+0(SB), Y5
+	VMOVUPS lanes_b88a67a8<>+0(SB), Y6
+	SUBQ    $+8, CX
+	JL      vectors_end
 
 vectors:
-	VMOVUPS      (BX), Y6
-	VMOVUPS      lanes_80000000<>+0(SB), Y1
-	VANDNPS      Y6, Y1, Y7
-	VMOVUPS      lanes_41300000<>+0(SB), Y1
-	VMINPS       Y7, Y1, Y7
-	VMULPS       Y7, Y7, Y1
-	VMOVUPS      Y1, Y0
-	VFMSUB231PS  Y7, Y7, Y0
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Y12
-	VFMADD231PS  lanes_bd922279<>+0(SB), Y1, Y12
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Y3
-	VSUBPS       Y12, Y3, Y13
-	VFMADD231PS  lanes_bd922279<>+0(SB), Y1, Y13
-	VFMADD231PS  lanes_b124d8b5<>+0(SB), Y1, Y13
-	VADDPS       lanes_b88a67a8<>+0(SB), Y13, Y13
-	VFMADD231PS  lanes_bd922279<>+0(SB), Y0, Y13
-	VMULPS       Y12, Y7, Y0
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Y1
-	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Y1, Y0
-	VSUBPS       lanes_4b4000a7<>+0(SB), Y0, Y1
-	VMULPS       lanes_3f317200<>+0(SB), Y1, Y3
-	VFMSUB231PS  Y12, Y7, Y3
-	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Y1, Y3
-	VFMADD231PS  Y13, Y7, Y3
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y13
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y3, Y13
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y3, Y13
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y3, Y13
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y3, Y13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y3
-	VPSLLD       $0x17, Y0, Y0
-	VMULPS       Y0, Y3, Y0
-	VMULPS       lanes_2b800000<>+0(SB), Y0, Y0
-	VMOVUPS      lanes_c2480000<>+0(SB), Y13
-	VMAXPS       Y6, Y13, Y3
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y6
-	VMOVUPS      lanes_3f800000<>+0(SB), Y13
-	VBLENDVPS    Y6, Y0, Y13, Y6
-	VMULPS       Y6, Y3, Y6
-	VADDPS       lanes_3f800000<>+0(SB), Y0, Y0
-	VDIVPS       Y0, Y6, Y0
-	VMOVUPS      Y0, (AX)
+	VMOVUPS      (BX), Y0
+	VANDNPS      Y0, Y1, Y7
+	VMINPS       Y7, Y2, Y7
+	VMULPS       Y7, Y7, Y8
+	VMOVUPS      Y8, Y9
+	VFMSUB231PS  Y7, Y7, Y9
+	VMOVUPS      Y4, Y10
+	VFMADD231PS  Y3, Y8, Y10
+	VSUBPS       Y10, Y4, Y11
+	VFMADD231PS  Y3, Y8, Y11
+	VFMADD231PS  Y5, Y8, Y11
+	VADDPS       Y6, Y11, Y11
+	VFMADD231PS  Y3, Y9, Y11
+	VMULPS       Y10, Y7, Y9
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Y8
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Y8, Y9
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y9, Y8
+	VMULPS       lanes_3f317200<>+0(SB), Y8, Y12
+	VFMSUB231PS  Y10, Y7, Y12
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Y8, Y12
+	VFMADD231PS  Y11, Y7, Y12
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y11
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y11
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y11
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
+	VPSLLD       $0x17, Y9, Y9
+	VMULPS       Y9, Y12, Y9
+	VMULPS       lanes_2b800000<>+0(SB), Y9, Y9
+	VMOVUPS      lanes_c2480000<>+0(SB), Y11
+	VMAXPS       Y0, Y11, Y12
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
+	VMOVUPS      lanes_3f800000<>+0(SB), Y11
+	VBLENDVPS    Y0, Y9, Y11, Y0
+	VMULPS       Y0, Y12, Y0
+	VADDPS       lanes_3f800000<>+0(SB), Y9, Y9
+	VDIVPS       Y9, Y0, Y9
+	VMOVUPS      Y9, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	SUBQ         $+8, CX
@@ -13193,51 +12848,48 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y0
+	VMOVUPS      32(R13)(CX*4), Y9
 	NEGQ         CX
-	VMASKMOVPS   (BX), Y0, Y6
-	VMOVUPS      lanes_80000000<>+0(SB), Y13
-	VANDNPS      Y6, Y13, Y3
-	VMOVUPS      lanes_41300000<>+0(SB), Y13
-	VMINPS       Y3, Y13, Y3
-	VMULPS       Y3, Y3, Y13
-	VMOVUPS      Y13, Y7
-	VFMSUB231PS  Y3, Y3, Y7
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Y1
-	VFMADD231PS  lanes_bd922279<>+0(SB), Y13, Y1
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Y11
-	VSUBPS       Y1, Y11, Y12
-	VFMADD231PS  lanes_bd922279<>+0(SB), Y13, Y12
-	VFMADD231PS  lanes_b124d8b5<>+0(SB), Y13, Y12
-	VADDPS       lanes_b88a67a8<>+0(SB), Y12, Y12
-	VFMADD231PS  lanes_bd922279<>+0(SB), Y7, Y12
-	VMULPS       Y1, Y3, Y7
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Y13
-	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Y13, Y7
-	VSUBPS       lanes_4b4000a7<>+0(SB), Y7, Y13
-	VMULPS       lanes_3f317200<>+0(SB), Y13, Y11
-	VFMSUB231PS  Y1, Y3, Y11
-	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Y13, Y11
-	VFMADD231PS  Y12, Y3, Y11
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
+	VMASKMOVPS   (BX), Y9, Y0
+	VANDNPS      Y0, Y1, Y12
+	VMINPS       Y12, Y2, Y12
+	VMULPS       Y12, Y12, Y11
+	VMOVUPS      Y11, Y7
+	VFMSUB231PS  Y12, Y12, Y7
+	VMOVUPS      Y4, Y8
+	VFMADD231PS  Y3, Y11, Y8
+	VSUBPS       Y8, Y4, Y10
+	VFMADD231PS  Y3, Y11, Y10
+	VFMADD231PS  Y5, Y11, Y10
+	VADDPS       Y6, Y10, Y10
+	VFMADD231PS  Y3, Y7, Y10
+	VMULPS       Y8, Y12, Y7
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Y11
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Y11, Y7
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y7, Y11
+	VMULPS       lanes_3f317200<>+0(SB), Y11, Y13
+	VFMSUB231PS  Y8, Y12, Y13
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Y11, Y13
+	VFMADD231PS  Y10, Y12, Y13
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y10
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y13, Y10
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y13, Y10
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y13, Y10
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y13, Y10
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y10
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y13
 	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y7, Y11, Y7
+	VMULPS       Y7, Y13, Y7
 	VMULPS       lanes_2b800000<>+0(SB), Y7, Y7
-	VMOVUPS      lanes_c2480000<>+0(SB), Y12
-	VMAXPS       Y6, Y12, Y11
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y6
-	VMOVUPS      lanes_3f800000<>+0(SB), Y12
-	VBLENDVPS    Y6, Y7, Y12, Y6
-	VMULPS       Y6, Y11, Y6
+	VMOVUPS      lanes_c2480000<>+0(SB), Y10
+	VMAXPS       Y0, Y10, Y13
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
+	VMOVUPS      lanes_3f800000<>+0(SB), Y10
+	VBLENDVPS    Y0, Y7, Y10, Y0
+	VMULPS       Y0, Y13, Y0
 	VADDPS       lanes_3f800000<>+0(SB), Y7, Y7
-	VDIVPS       Y7, Y6, Y7
-	VMASKMOVPS   Y7, Y0, (AX)
+	VDIVPS       Y7, Y0, Y7
+	VMASKMOVPS   Y7, Y9, (AX)
 
 done:
 	VZEROUPPER
@@ -13261,24 +12913,6 @@ DATA lanes_41300000<>+56(SB)/4, $0x41300000
 DATA lanes_41300000<>+60(SB)/4, $0x41300000
 GLOBL lanes_41300000<>(SB), RODATA|NOPTR, $64
 
-DATA lanes_bfcc4000<>+0(SB)/4, $0xbfcc4000
-DATA lanes_bfcc4000<>+4(SB)/4, $0xbfcc4000
-DATA lanes_bfcc4000<>+8(SB)/4, $0xbfcc4000
-DATA lanes_bfcc4000<>+12(SB)/4, $0xbfcc4000
-DATA lanes_bfcc4000<>+16(SB)/4, $0xbfcc4000
-DATA lanes_bfcc4000<>+20(SB)/4, $0xbfcc4000
-DATA lanes_bfcc4000<>+24(SB)/4, $0xbfcc4000
-DATA lanes_bfcc4000<>+28(SB)/4, $0xbfcc4000
-DATA lanes_bfcc4000<>+32(SB)/4, $0xbfcc4000
-DATA lanes_bfcc4000<>+36(SB)/4, $0xbfcc4000
-DATA lanes_bfcc4000<>+40(SB)/4, $0xbfcc4000
-DATA lanes_bfcc4000<>+44(SB)/4, $0xbfcc4000
-DATA lanes_bfcc4000<>+48(SB)/4, $0xbfcc4000
-DATA lanes_bfcc4000<>+52(SB)/4, $0xbfcc4000
-DATA lanes_bfcc4000<>+56(SB)/4, $0xbfcc4000
-DATA lanes_bfcc4000<>+60(SB)/4, $0xbfcc4000
-GLOBL lanes_bfcc4000<>(SB), RODATA|NOPTR, $64
-
 DATA lanes_bd922279<>+0(SB)/4, $0xbd922279
 DATA lanes_bd922279<>+4(SB)/4, $0xbd922279
 DATA lanes_bd922279<>+8(SB)/4, $0xbd922279
@@ -13296,6 +12930,24 @@ DATA lanes_bd922279<>+52(SB)/4, $0xbd922279
 DATA lanes_bd922279<>+56(SB)/4, $0xbd922279
 DATA lanes_bd922279<>+60(SB)/4, $0xbd922279
 GLOBL lanes_bd922279<>(SB), RODATA|NOPTR, $64
+
+DATA lanes_bfcc4000<>+0(SB)/4, $0xbfcc4000
+DATA lanes_bfcc4000<>+4(SB)/4, $0xbfcc4000
+DATA lanes_bfcc4000<>+8(SB)/4, $0xbfcc4000
+DATA lanes_bfcc4000<>+12(SB)/4, $0xbfcc4000
+DATA lanes_bfcc4000<>+16(SB)/4, $0xbfcc4000
+DATA lanes_bfcc4000<>+20(SB)/4, $0xbfcc4000
+DATA lanes_bfcc4000<>+24(SB)/4, $0xbfcc4000
+DATA lanes_bfcc4000<>+28(SB)/4, $0xbfcc4000
+DATA lanes_bfcc4000<>+32(SB)/4, $0xbfcc4000
+DATA lanes_bfcc4000<>+36(SB)/4, $0xbfcc4000
+DATA lanes_bfcc4000<>+40(SB)/4, $0xbfcc4000
+DATA lanes_bfcc4000<>+44(SB)/4, $0xbfcc4000
+DATA lanes_bfcc4000<>+48(SB)/4, $0xbfcc4000
+DATA lanes_bfcc4000<>+52(SB)/4, $0xbfcc4000
+DATA lanes_bfcc4000<>+56(SB)/4, $0xbfcc4000
+DATA lanes_bfcc4000<>+60(SB)/4, $0xbfcc4000
+GLOBL lanes_bfcc4000<>(SB), RODATA|NOPTR, $64
 
 DATA lanes_b124d8b5<>+0(SB)/4, $0xb124d8b5
 DATA lanes_b124d8b5<>+4(SB)/4, $0xb124d8b5
@@ -13390,185 +13042,182 @@ GLOBL lanes_c2480000<>(SB), RODATA|NOPTR, $64
 // func GeluTanhAVX512(dst *float32, x *float32, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·GeluTanhAVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), BX
-	MOVQ n+16(FP), CX
-	SUBQ $+64, CX
-	JL   blocks_end
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    n+16(FP), CX
+	VMOVUPS lanes_80000000<>+0(SB), Z1
+	SUBQ    $+64, CX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS      (BX), Z0
-	VMOVUPS      64(BX), Z1
-	VMOVUPS      128(BX), Z2
-	VMOVUPS      192(BX), Z3
-	VMOVUPS      lanes_80000000<>+0(SB), Z5
-	VPANDND      Z0, Z5, Z4
-	VMOVUPS      lanes_80000000<>+0(SB), Z6
-	VPANDND      Z1, Z6, Z5
-	VMOVUPS      lanes_80000000<>+0(SB), Z7
-	VPANDND      Z2, Z7, Z6
-	VMOVUPS      lanes_80000000<>+0(SB), Z8
-	VPANDND      Z3, Z8, Z7
-	VMOVUPS      lanes_41300000<>+0(SB), Z8
-	VMINPS       Z4, Z8, Z4
-	VMOVUPS      lanes_41300000<>+0(SB), Z8
-	VMINPS       Z5, Z8, Z5
-	VMOVUPS      lanes_41300000<>+0(SB), Z8
-	VMINPS       Z6, Z8, Z6
-	VMOVUPS      lanes_41300000<>+0(SB), Z8
-	VMINPS       Z7, Z8, Z7
-	VMULPS       Z4, Z4, Z8
+	VMOVUPS      64(BX), Z2
+	VMOVUPS      128(BX), Z3
+	VMOVUPS      192(BX), Z4
+	VPANDND      Z0, Z1, Z5
+	VPANDND      Z2, Z1, Z6
+	VPANDND      Z3, Z1, Z7
+	VPANDND      Z4, Z1, Z8
+	VMOVUPS      lanes_41300000<>+0(SB), Z9
+	VMINPS       Z5, Z9, Z5
+	VMOVUPS      lanes_41300000<>+0(SB), Z9
+	VMINPS       Z6, Z9, Z6
+	VMOVUPS      lanes_41300000<>+0(SB), Z9
+	VMINPS       Z7, Z9, Z7
+	VMOVUPS      lanes_41300000<>+0(SB), Z9
+	VMINPS       Z8, Z9, Z8
 	VMULPS       Z5, Z5, Z9
 	VMULPS       Z6, Z6, Z10
 	VMULPS       Z7, Z7, Z11
-	VMOVUPS      Z8, Z12
-	VFMSUB231PS  Z4, Z4, Z12
+	VMULPS       Z8, Z8, Z12
 	VMOVUPS      Z9, Z13
 	VFMSUB231PS  Z5, Z5, Z13
 	VMOVUPS      Z10, Z14
 	VFMSUB231PS  Z6, Z6, Z14
 	VMOVUPS      Z11, Z15
 	VFMSUB231PS  Z7, Z7, Z15
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Z16
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z8, Z16
+	VMOVUPS      Z12, Z16
+	VFMSUB231PS  Z8, Z8, Z16
 	VMOVUPS      lanes_bfcc4000<>+0(SB), Z17
 	VFMADD231PS  lanes_bd922279<>+0(SB), Z9, Z17
 	VMOVUPS      lanes_bfcc4000<>+0(SB), Z18
 	VFMADD231PS  lanes_bd922279<>+0(SB), Z10, Z18
 	VMOVUPS      lanes_bfcc4000<>+0(SB), Z19
 	VFMADD231PS  lanes_bd922279<>+0(SB), Z11, Z19
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Z21
-	VSUBPS       Z16, Z21, Z20
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Z20
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z12, Z20
 	VMOVUPS      lanes_bfcc4000<>+0(SB), Z22
 	VSUBPS       Z17, Z22, Z21
 	VMOVUPS      lanes_bfcc4000<>+0(SB), Z23
 	VSUBPS       Z18, Z23, Z22
 	VMOVUPS      lanes_bfcc4000<>+0(SB), Z24
 	VSUBPS       Z19, Z24, Z23
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z8, Z20
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Z25
+	VSUBPS       Z20, Z25, Z24
 	VFMADD231PS  lanes_bd922279<>+0(SB), Z9, Z21
 	VFMADD231PS  lanes_bd922279<>+0(SB), Z10, Z22
 	VFMADD231PS  lanes_bd922279<>+0(SB), Z11, Z23
-	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z8, Z20
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z12, Z24
 	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z9, Z21
 	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z10, Z22
 	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z11, Z23
-	VADDPS       lanes_b88a67a8<>+0(SB), Z20, Z20
+	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z12, Z24
 	VADDPS       lanes_b88a67a8<>+0(SB), Z21, Z21
 	VADDPS       lanes_b88a67a8<>+0(SB), Z22, Z22
 	VADDPS       lanes_b88a67a8<>+0(SB), Z23, Z23
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z12, Z20
+	VADDPS       lanes_b88a67a8<>+0(SB), Z24, Z24
 	VFMADD231PS  lanes_bd922279<>+0(SB), Z13, Z21
 	VFMADD231PS  lanes_bd922279<>+0(SB), Z14, Z22
 	VFMADD231PS  lanes_bd922279<>+0(SB), Z15, Z23
-	VMULPS       Z16, Z4, Z15
-	VMULPS       Z17, Z5, Z14
-	VMULPS       Z18, Z6, Z13
-	VMULPS       Z19, Z7, Z12
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z11
-	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z11, Z15
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z11
-	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z11, Z14
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z11
-	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z11, Z13
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z11
-	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z11, Z12
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z16, Z24
+	VMULPS       Z17, Z5, Z16
+	VMULPS       Z18, Z6, Z15
+	VMULPS       Z19, Z7, Z14
+	VMULPS       Z20, Z8, Z13
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z12
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z12, Z16
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z12
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z12, Z15
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z12
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z12, Z14
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z12
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z12, Z13
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z16, Z12
 	VSUBPS       lanes_4b4000a7<>+0(SB), Z15, Z11
 	VSUBPS       lanes_4b4000a7<>+0(SB), Z14, Z10
 	VSUBPS       lanes_4b4000a7<>+0(SB), Z13, Z9
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z12, Z8
-	VMULPS       lanes_3f317200<>+0(SB), Z11, Z24
-	VMULPS       lanes_3f317200<>+0(SB), Z10, Z25
-	VMULPS       lanes_3f317200<>+0(SB), Z9, Z26
-	VMULPS       lanes_3f317200<>+0(SB), Z8, Z27
-	VFMSUB231PS  Z16, Z4, Z24
+	VMULPS       lanes_3f317200<>+0(SB), Z12, Z25
+	VMULPS       lanes_3f317200<>+0(SB), Z11, Z26
+	VMULPS       lanes_3f317200<>+0(SB), Z10, Z27
+	VMULPS       lanes_3f317200<>+0(SB), Z9, Z28
 	VFMSUB231PS  Z17, Z5, Z25
 	VFMSUB231PS  Z18, Z6, Z26
 	VFMSUB231PS  Z19, Z7, Z27
-	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z11, Z24
-	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z10, Z25
-	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z9, Z26
-	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z8, Z27
-	VFMADD231PS  Z20, Z4, Z24
+	VFMSUB231PS  Z20, Z8, Z28
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z12, Z25
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z11, Z26
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z10, Z27
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z9, Z28
 	VFMADD231PS  Z21, Z5, Z25
 	VFMADD231PS  Z22, Z6, Z26
 	VFMADD231PS  Z23, Z7, Z27
+	VFMADD231PS  Z24, Z8, Z28
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z24
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z25, Z24
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z8
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z26, Z8
 	VMOVUPS      lanes_3c091cd5<>+0(SB), Z23
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z24, Z23
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z27, Z23
 	VMOVUPS      lanes_3c091cd5<>+0(SB), Z7
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z25, Z7
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z22
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z26, Z22
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z6
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z27, Z6
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z24, Z23
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z25, Z7
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z26, Z22
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z27, Z6
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z24, Z23
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z25, Z7
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z26, Z22
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z27, Z6
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z24, Z23
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z25, Z7
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z26, Z22
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z27, Z6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z24, Z23
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z25, Z7
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z26, Z22
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z27, Z6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z23, Z24
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z7, Z25
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z22, Z26
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z6, Z27
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z28, Z7
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z25, Z24
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z26, Z8
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z27, Z23
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z28, Z7
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z25, Z24
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z26, Z8
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z27, Z23
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z28, Z7
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z25, Z24
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z26, Z8
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z27, Z23
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z28, Z7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z25, Z24
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z26, Z8
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z27, Z23
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z28, Z7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z24, Z25
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z8, Z26
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z23, Z27
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z7, Z28
+	VPSLLD       $0x17, Z16, Z16
 	VPSLLD       $0x17, Z15, Z15
 	VPSLLD       $0x17, Z14, Z14
 	VPSLLD       $0x17, Z13, Z13
-	VPSLLD       $0x17, Z12, Z12
-	VMULPS       Z15, Z24, Z15
-	VMULPS       Z14, Z25, Z14
-	VMULPS       Z13, Z26, Z13
-	VMULPS       Z12, Z27, Z12
+	VMULPS       Z16, Z25, Z16
+	VMULPS       Z15, Z26, Z15
+	VMULPS       Z14, Z27, Z14
+	VMULPS       Z13, Z28, Z13
+	VMULPS       lanes_2b800000<>+0(SB), Z16, Z16
 	VMULPS       lanes_2b800000<>+0(SB), Z15, Z15
 	VMULPS       lanes_2b800000<>+0(SB), Z14, Z14
 	VMULPS       lanes_2b800000<>+0(SB), Z13, Z13
-	VMULPS       lanes_2b800000<>+0(SB), Z12, Z12
+	VMOVUPS      lanes_c2480000<>+0(SB), Z27
+	VMAXPS       Z0, Z27, Z28
 	VMOVUPS      lanes_c2480000<>+0(SB), Z26
-	VMAXPS       Z0, Z26, Z27
+	VMAXPS       Z2, Z26, Z27
 	VMOVUPS      lanes_c2480000<>+0(SB), Z25
-	VMAXPS       Z1, Z25, Z26
-	VMOVUPS      lanes_c2480000<>+0(SB), Z24
-	VMAXPS       Z2, Z24, Z25
-	VMOVUPS      lanes_c2480000<>+0(SB), Z6
-	VMAXPS       Z3, Z6, Z24
+	VMAXPS       Z3, Z25, Z26
+	VMOVUPS      lanes_c2480000<>+0(SB), Z7
+	VMAXPS       Z4, Z7, Z25
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z0, K2
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z1, K3
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z2, K4
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z3, K5
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z2, K3
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z3, K4
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z4, K5
+	VMOVUPS      lanes_3f800000<>+0(SB), Z3
+	VBLENDMPS    Z16, Z3, K2, Z4
 	VMOVUPS      lanes_3f800000<>+0(SB), Z2
-	VBLENDMPS    Z15, Z2, K2, Z3
-	VMOVUPS      lanes_3f800000<>+0(SB), Z1
-	VBLENDMPS    Z14, Z1, K3, Z2
+	VBLENDMPS    Z15, Z2, K3, Z3
 	VMOVUPS      lanes_3f800000<>+0(SB), Z0
-	VBLENDMPS    Z13, Z0, K4, Z1
-	VMOVUPS      lanes_3f800000<>+0(SB), Z6
-	VBLENDMPS    Z12, Z6, K5, Z0
+	VBLENDMPS    Z14, Z0, K4, Z2
+	VMOVUPS      lanes_3f800000<>+0(SB), Z7
+	VBLENDMPS    Z13, Z7, K5, Z0
+	VMULPS       Z4, Z28, Z4
 	VMULPS       Z3, Z27, Z3
 	VMULPS       Z2, Z26, Z2
-	VMULPS       Z1, Z25, Z1
-	VMULPS       Z0, Z24, Z0
+	VMULPS       Z0, Z25, Z0
+	VADDPS       lanes_3f800000<>+0(SB), Z16, Z16
 	VADDPS       lanes_3f800000<>+0(SB), Z15, Z15
 	VADDPS       lanes_3f800000<>+0(SB), Z14, Z14
 	VADDPS       lanes_3f800000<>+0(SB), Z13, Z13
-	VADDPS       lanes_3f800000<>+0(SB), Z12, Z12
+	VDIVPS       Z16, Z4, Z16
 	VDIVPS       Z15, Z3, Z15
 	VDIVPS       Z14, Z2, Z14
-	VDIVPS       Z13, Z1, Z13
-	VDIVPS       Z12, Z0, Z12
-	VMOVUPS      Z15, (AX)
-	VMOVUPS      Z14, 64(AX)
-	VMOVUPS      Z13, 128(AX)
-	VMOVUPS      Z12, 192(AX)
+	VDIVPS       Z13, Z0, Z13
+	VMOVUPS      Z16, (AX)
+	VMOVUPS      Z15, 64(AX)
+	VMOVUPS      Z14, 128(AX)
+	VMOVUPS      Z13, 192(AX)
 	ADDQ         $+256, AX
 	ADDQ         $+256, BX
 	SUBQ         $+64, CX
@@ -13580,49 +13229,48 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Z12
-	VMOVUPS      lanes_80000000<>+0(SB), Z14
-	VPANDND      Z12, Z14, Z13
-	VMOVUPS      lanes_41300000<>+0(SB), Z14
-	VMINPS       Z13, Z14, Z13
-	VMULPS       Z13, Z13, Z14
-	VMOVUPS      Z14, Z15
-	VFMSUB231PS  Z13, Z13, Z15
+	VMOVUPS      (BX), Z13
+	VPANDND      Z13, Z1, Z14
+	VMOVUPS      lanes_41300000<>+0(SB), Z15
+	VMINPS       Z14, Z15, Z14
+	VMULPS       Z14, Z14, Z15
+	VMOVUPS      Z15, Z16
+	VFMSUB231PS  Z14, Z14, Z16
 	VMOVUPS      lanes_bfcc4000<>+0(SB), Z0
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z14, Z0
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Z2
-	VSUBPS       Z0, Z2, Z1
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z14, Z1
-	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z14, Z1
-	VADDPS       lanes_b88a67a8<>+0(SB), Z1, Z1
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z15, Z1
-	VMULPS       Z0, Z13, Z15
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z14
-	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z14, Z15
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z15, Z14
-	VMULPS       lanes_3f317200<>+0(SB), Z14, Z2
-	VFMSUB231PS  Z0, Z13, Z2
-	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z14, Z2
-	VFMADD231PS  Z1, Z13, Z2
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z1
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z2, Z1
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z2, Z1
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z2, Z1
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z2, Z1
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z2, Z1
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z1, Z2
-	VPSLLD       $0x17, Z15, Z15
-	VMULPS       Z15, Z2, Z15
-	VMULPS       lanes_2b800000<>+0(SB), Z15, Z15
-	VMOVUPS      lanes_c2480000<>+0(SB), Z1
-	VMAXPS       Z12, Z1, Z2
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z12, K5
-	VMOVUPS      lanes_3f800000<>+0(SB), Z1
-	VBLENDMPS    Z15, Z1, K5, Z12
-	VMULPS       Z12, Z2, Z12
-	VADDPS       lanes_3f800000<>+0(SB), Z15, Z15
-	VDIVPS       Z15, Z12, Z15
-	VMOVUPS      Z15, (AX)
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z15, Z0
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Z3
+	VSUBPS       Z0, Z3, Z2
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z15, Z2
+	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z15, Z2
+	VADDPS       lanes_b88a67a8<>+0(SB), Z2, Z2
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z16, Z2
+	VMULPS       Z0, Z14, Z16
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z15
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z15, Z16
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z16, Z15
+	VMULPS       lanes_3f317200<>+0(SB), Z15, Z3
+	VFMSUB231PS  Z0, Z14, Z3
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z15, Z3
+	VFMADD231PS  Z2, Z14, Z3
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z2
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z3, Z2
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z3, Z2
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z3, Z2
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z3, Z2
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z3, Z2
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z2, Z3
+	VPSLLD       $0x17, Z16, Z16
+	VMULPS       Z16, Z3, Z16
+	VMULPS       lanes_2b800000<>+0(SB), Z16, Z16
+	VMOVUPS      lanes_c2480000<>+0(SB), Z2
+	VMAXPS       Z13, Z2, Z3
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z13, K5
+	VMOVUPS      lanes_3f800000<>+0(SB), Z2
+	VBLENDMPS    Z16, Z2, K5, Z13
+	VMULPS       Z13, Z3, Z13
+	VADDPS       lanes_3f800000<>+0(SB), Z16, Z16
+	VDIVPS       Z16, Z13, Z16
+	VMOVUPS      Z16, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	SUBQ         $+16, CX
@@ -13635,49 +13283,48 @@ vectors_end:
 	MOVL         $0x0000ffff, R13
 	BZHIL        CX, R13, R13
 	KMOVW        R13, K1
-	VMOVUPS.Z    (BX), K1, Z15
-	VMOVUPS      lanes_80000000<>+0(SB), Z2
-	VPANDND      Z15, Z2, Z12
-	VMOVUPS      lanes_41300000<>+0(SB), Z2
-	VMINPS       Z12, Z2, Z12
-	VMULPS       Z12, Z12, Z2
-	VMOVUPS      Z2, Z1
-	VFMSUB231PS  Z12, Z12, Z1
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Z13
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z2, Z13
+	VMOVUPS.Z    (BX), K1, Z16
+	VPANDND      Z16, Z1, Z13
+	VMOVUPS      lanes_41300000<>+0(SB), Z3
+	VMINPS       Z13, Z3, Z13
+	VMULPS       Z13, Z13, Z3
+	VMOVUPS      Z3, Z2
+	VFMSUB231PS  Z13, Z13, Z2
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Z14
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z3, Z14
 	VMOVUPS      lanes_bfcc4000<>+0(SB), Z0
-	VSUBPS       Z13, Z0, Z14
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z2, Z14
-	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z2, Z14
-	VADDPS       lanes_b88a67a8<>+0(SB), Z14, Z14
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z1, Z14
-	VMULPS       Z13, Z12, Z1
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z2
-	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z2, Z1
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z1, Z2
-	VMULPS       lanes_3f317200<>+0(SB), Z2, Z0
-	VFMSUB231PS  Z13, Z12, Z0
-	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z2, Z0
-	VFMADD231PS  Z14, Z12, Z0
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z14
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z0, Z14
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z0, Z14
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z0, Z14
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z0, Z14
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z0, Z14
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z14, Z0
-	VPSLLD       $0x17, Z1, Z1
-	VMULPS       Z1, Z0, Z1
-	VMULPS       lanes_2b800000<>+0(SB), Z1, Z1
-	VMOVUPS      lanes_c2480000<>+0(SB), Z14
-	VMAXPS       Z15, Z14, Z0
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z15, K5
-	VMOVUPS      lanes_3f800000<>+0(SB), Z14
-	VBLENDMPS    Z1, Z14, K5, Z15
-	VMULPS       Z15, Z0, Z15
-	VADDPS       lanes_3f800000<>+0(SB), Z1, Z1
-	VDIVPS       Z1, Z15, Z1
-	VMOVUPS      Z1, K1, (AX)
+	VSUBPS       Z14, Z0, Z15
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z3, Z15
+	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z3, Z15
+	VADDPS       lanes_b88a67a8<>+0(SB), Z15, Z15
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z2, Z15
+	VMULPS       Z14, Z13, Z2
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z3
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z3, Z2
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z2, Z3
+	VMULPS       lanes_3f317200<>+0(SB), Z3, Z0
+	VFMSUB231PS  Z14, Z13, Z0
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z3, Z0
+	VFMADD231PS  Z15, Z13, Z0
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z15
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z0, Z15
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z0, Z15
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z0, Z15
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z0, Z15
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z0, Z15
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z15, Z0
+	VPSLLD       $0x17, Z2, Z2
+	VMULPS       Z2, Z0, Z2
+	VMULPS       lanes_2b800000<>+0(SB), Z2, Z2
+	VMOVUPS      lanes_c2480000<>+0(SB), Z15
+	VMAXPS       Z16, Z15, Z0
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z16, K5
+	VMOVUPS      lanes_3f800000<>+0(SB), Z15
+	VBLENDMPS    Z2, Z15, K5, Z16
+	VMULPS       Z16, Z0, Z16
+	VADDPS       lanes_3f800000<>+0(SB), Z2, Z2
+	VDIVPS       Z2, Z16, Z2
+	VMOVUPS      Z2, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -13686,197 +13333,73 @@ done:
 // func GeluTanhBackwardAVX2(dx *float32, dy *float32, x *float32, n int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·GeluTanhBackwardAVX2(SB), NOSPLIT, $0-32
-	MOVQ dx+0(FP), AX
-	MOVQ dy+8(FP), BX
-	MOVQ x+16(FP), CX
-	MOVQ n+24(FP), DX
-	SUBQ $+16, DX
-	JL   blocks_end
-
-blocks:
-	VMOVUPS      (CX), Y0
-	VMOVUPS      32(CX), Y1
-	VMOVUPS      lanes_80000000<>+0(SB), Y3
-	VANDNPS      Y0, Y3, Y2
-	VMOVUPS      lanes_80000000<>+0(SB), Y4
-	VANDNPS      Y1, Y4, Y3
-	VMOVUPS      lanes_41300000<>+0(SB), Y4
-	VMINPS       Y2, Y4, Y2
-	VMOVUPS      lanes_41300000<>+0(SB), Y4
-	VMINPS       Y3, Y4, Y3
-	VMULPS       Y2, Y2, Y4
-	VMULPS       Y3, Y3, Y5
-	VMOVUPS      Y4, Y6
-	VFMSUB231PS  Y2, Y2, Y6
-	VMOVUPS      Y5, Y7
-	VFMSUB231PS  Y3, Y3, Y7
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Y8
-	VFMADD231PS  lanes_bd922279<>+0(SB), Y4, Y8
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Y9
-	VFMADD231PS  lanes_bd922279<>+0(SB), Y5, Y9
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Y11
-	VSUBPS       Y8, Y11, Y10
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Y12
-	VSUBPS       Y9, Y12, Y11
-	VFMADD231PS  lanes_bd922279<>+0(SB), Y4, Y10
-	VFMADD231PS  lanes_bd922279<>+0(SB), Y5, Y11
-	VFMADD231PS  lanes_b124d8b5<>+0(SB), Y4, Y10
-	VFMADD231PS  lanes_b124d8b5<>+0(SB), Y5, Y11
-	VADDPS       lanes_b88a67a8<>+0(SB), Y10, Y10
-	VADDPS       lanes_b88a67a8<>+0(SB), Y11, Y11
-	VFMADD231PS  lanes_bd922279<>+0(SB), Y6, Y10
-	VFMADD231PS  lanes_bd922279<>+0(SB), Y7, Y11
-	VMULPS       Y8, Y2, Y7
-	VMULPS       Y9, Y3, Y6
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Y5
-	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Y5, Y7
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Y5
-	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Y5, Y6
-	VSUBPS       lanes_4b4000a7<>+0(SB), Y7, Y5
-	VSUBPS       lanes_4b4000a7<>+0(SB), Y6, Y4
-	VMULPS       lanes_3f317200<>+0(SB), Y5, Y12
-	VMULPS       lanes_3f317200<>+0(SB), Y4, Y13
-	VFMSUB231PS  Y8, Y2, Y12
-	VFMSUB231PS  Y9, Y3, Y13
-	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Y5, Y12
-	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Y4, Y13
-	VFMADD231PS  Y10, Y2, Y12
-	VFMADD231PS  Y11, Y3, Y13
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y11
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y3
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y13, Y3
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y11
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y13, Y3
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y11
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y13, Y3
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y11
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y13, Y3
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y3
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y13
-	VPSLLD       $0x17, Y7, Y7
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y7, Y12, Y7
-	VMULPS       Y6, Y13, Y6
-	VMULPS       lanes_2b800000<>+0(SB), Y7, Y7
-	VMULPS       lanes_2b800000<>+0(SB), Y6, Y6
-	VMOVUPS      lanes_41300000<>+0(SB), Y12
-	VMINPS       Y0, Y12, Y13
-	VMOVUPS      lanes_41300000<>+0(SB), Y3
-	VMINPS       Y1, Y3, Y12
-	VMOVUPS      lanes_c1300000<>+0(SB), Y3
-	VMAXPS       Y13, Y3, Y13
-	VMOVUPS      lanes_c1300000<>+0(SB), Y3
-	VMAXPS       Y12, Y3, Y12
-	VMULPS       Y13, Y13, Y3
-	VMULPS       Y12, Y12, Y11
-	VMOVUPS      lanes_3fcc422a<>+0(SB), Y10
-	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Y10, Y3
-	VMOVUPS      lanes_3fcc422a<>+0(SB), Y10
-	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Y10, Y11
-	VMULPS       Y3, Y13, Y3
-	VMULPS       Y11, Y12, Y11
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y12
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y1, Y13
-	VMOVUPS      lanes_3f800000<>+0(SB), Y10
-	VBLENDVPS    Y12, Y7, Y10, Y12
-	VMOVUPS      lanes_3f800000<>+0(SB), Y10
-	VBLENDVPS    Y13, Y6, Y10, Y13
-	VADDPS       lanes_3f800000<>+0(SB), Y7, Y10
-	VADDPS       lanes_3f800000<>+0(SB), Y6, Y2
-	VDIVPS       Y10, Y12, Y10
-	VDIVPS       Y2, Y13, Y2
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y1, Y1
-	VMOVUPS      lanes_3f800000<>+0(SB), Y12
-	VSUBPS       Y10, Y12, Y13
-	VMOVUPS      lanes_3f800000<>+0(SB), Y4
-	VSUBPS       Y2, Y4, Y12
-	VMULPS       Y10, Y7, Y7
-	VMULPS       Y2, Y6, Y6
-	VBLENDVPS    Y0, Y13, Y7, Y7
-	VBLENDVPS    Y1, Y12, Y6, Y6
-	VMULPS       Y7, Y3, Y7
-	VMULPS       Y6, Y11, Y6
-	VFMADD213PS  Y10, Y7, Y10
-	VFMADD213PS  Y2, Y6, Y2
-	VMOVUPS      (BX), Y6
-	VMOVUPS      32(BX), Y7
-	VMULPS       Y6, Y10, Y6
-	VMULPS       Y7, Y2, Y7
-	VMOVUPS      Y6, (AX)
-	VMOVUPS      Y7, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	SUBQ         $+16, DX
-	JGE          blocks
-
-blocks_end:
-	ADDQ $+16, DX
-	SUBQ $+8, DX
-	JL   vectors_end
+	MOVQ    dx+0(FP), AX
+	MOVQ    dy+8(FP), BX
+	MOVQ    x+16(FP), CX
+	MOVQ    n+24(FP), DX
+	VMOVUPS lanes_80000000<>+0(SB), Y1
+	VMOVUPS lanes_41300000<>+0(SB), Y2
+	VMOVUPS lanes_bd922279<>+0(SB), Y3
+	VMOVUPS lanes_bfcc4000<>+0(SB), Y4
+	VMOVUPS lanes_b124d8b5<>+0(SB), Y5
+	VMOVUPS lanes_b88a67a8<>+0(SB), Y6
+	SUBQ    $+8, DX
+	JL      vectors_end
 
 vectors:
-	VMOVUPS      (CX), Y7
-	VMOVUPS      lanes_80000000<>+0(SB), Y2
-	VANDNPS      Y7, Y2, Y6
-	VMOVUPS      lanes_41300000<>+0(SB), Y2
-	VMINPS       Y6, Y2, Y6
-	VMULPS       Y6, Y6, Y2
-	VMOVUPS      Y2, Y10
-	VFMSUB231PS  Y6, Y6, Y10
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Y11
-	VFMADD231PS  lanes_bd922279<>+0(SB), Y2, Y11
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Y12
-	VSUBPS       Y11, Y12, Y3
-	VFMADD231PS  lanes_bd922279<>+0(SB), Y2, Y3
-	VFMADD231PS  lanes_b124d8b5<>+0(SB), Y2, Y3
-	VADDPS       lanes_b88a67a8<>+0(SB), Y3, Y3
-	VFMADD231PS  lanes_bd922279<>+0(SB), Y10, Y3
-	VMULPS       Y11, Y6, Y10
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Y2
-	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Y2, Y10
-	VSUBPS       lanes_4b4000a7<>+0(SB), Y10, Y2
-	VMULPS       lanes_3f317200<>+0(SB), Y2, Y12
-	VFMSUB231PS  Y11, Y6, Y12
-	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Y2, Y12
-	VFMADD231PS  Y3, Y6, Y12
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y3
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y3
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y3
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y3
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y3
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y3
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y12
-	VPSLLD       $0x17, Y10, Y10
-	VMULPS       Y10, Y12, Y10
-	VMULPS       lanes_2b800000<>+0(SB), Y10, Y10
-	VMOVUPS      lanes_41300000<>+0(SB), Y3
-	VMINPS       Y7, Y3, Y12
-	VMOVUPS      lanes_c1300000<>+0(SB), Y3
-	VMAXPS       Y12, Y3, Y12
-	VMULPS       Y12, Y12, Y3
-	VMOVUPS      lanes_3fcc422a<>+0(SB), Y6
-	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Y6, Y3
-	VMULPS       Y3, Y12, Y3
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y7, Y12
-	VMOVUPS      lanes_3f800000<>+0(SB), Y6
-	VBLENDVPS    Y12, Y10, Y6, Y12
-	VADDPS       lanes_3f800000<>+0(SB), Y10, Y6
-	VDIVPS       Y6, Y12, Y6
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y7, Y7
-	VMOVUPS      lanes_3f800000<>+0(SB), Y2
-	VSUBPS       Y6, Y2, Y12
-	VMULPS       Y6, Y10, Y10
-	VBLENDVPS    Y7, Y12, Y10, Y10
-	VMULPS       Y10, Y3, Y10
-	VFMADD213PS  Y6, Y10, Y6
-	VMOVUPS      (BX), Y10
-	VMULPS       Y10, Y6, Y10
-	VMOVUPS      Y10, (AX)
+	VMOVUPS      (CX), Y0
+	VANDNPS      Y0, Y1, Y7
+	VMINPS       Y7, Y2, Y7
+	VMULPS       Y7, Y7, Y8
+	VMOVUPS      Y8, Y9
+	VFMSUB231PS  Y7, Y7, Y9
+	VMOVUPS      Y4, Y10
+	VFMADD231PS  Y3, Y8, Y10
+	VSUBPS       Y10, Y4, Y11
+	VFMADD231PS  Y3, Y8, Y11
+	VFMADD231PS  Y5, Y8, Y11
+	VADDPS       Y6, Y11, Y11
+	VFMADD231PS  Y3, Y9, Y11
+	VMULPS       Y10, Y7, Y9
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Y8
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Y8, Y9
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y9, Y8
+	VMULPS       lanes_3f317200<>+0(SB), Y8, Y12
+	VFMSUB231PS  Y10, Y7, Y12
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Y8, Y12
+	VFMADD231PS  Y11, Y7, Y12
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y11
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y11
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y11
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
+	VPSLLD       $0x17, Y9, Y9
+	VMULPS       Y9, Y12, Y9
+	VMULPS       lanes_2b800000<>+0(SB), Y9, Y9
+	VMINPS       Y0, Y2, Y12
+	VMOVUPS      lanes_c1300000<>+0(SB), Y11
+	VMAXPS       Y12, Y11, Y12
+	VMULPS       Y12, Y12, Y11
+	VMOVUPS      lanes_3fcc422a<>+0(SB), Y7
+	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Y7, Y11
+	VMULPS       Y11, Y12, Y11
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y12
+	VMOVUPS      lanes_3f800000<>+0(SB), Y7
+	VBLENDVPS    Y12, Y9, Y7, Y12
+	VADDPS       lanes_3f800000<>+0(SB), Y9, Y7
+	VDIVPS       Y7, Y12, Y7
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
+	VMOVUPS      lanes_3f800000<>+0(SB), Y8
+	VSUBPS       Y7, Y8, Y12
+	VMULPS       Y7, Y9, Y9
+	VBLENDVPS    Y0, Y12, Y9, Y9
+	VMULPS       Y9, Y11, Y9
+	VFMADD213PS  Y7, Y9, Y7
+	VMOVUPS      (BX), Y9
+	VMULPS       Y9, Y7, Y9
+	VMOVUPS      Y9, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -13889,65 +13412,61 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y10
+	VMOVUPS      32(R13)(DX*4), Y9
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y10, Y6
-	VMOVUPS      lanes_80000000<>+0(SB), Y12
-	VANDNPS      Y6, Y12, Y3
-	VMOVUPS      lanes_41300000<>+0(SB), Y12
-	VMINPS       Y3, Y12, Y3
-	VMULPS       Y3, Y3, Y12
-	VMOVUPS      Y12, Y7
-	VFMSUB231PS  Y3, Y3, Y7
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Y2
-	VFMADD231PS  lanes_bd922279<>+0(SB), Y12, Y2
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Y1
-	VSUBPS       Y2, Y1, Y11
-	VFMADD231PS  lanes_bd922279<>+0(SB), Y12, Y11
-	VFMADD231PS  lanes_b124d8b5<>+0(SB), Y12, Y11
-	VADDPS       lanes_b88a67a8<>+0(SB), Y11, Y11
-	VFMADD231PS  lanes_bd922279<>+0(SB), Y7, Y11
-	VMULPS       Y2, Y3, Y7
+	VMASKMOVPS   (CX), Y9, Y7
+	VANDNPS      Y7, Y1, Y11
+	VMINPS       Y11, Y2, Y11
+	VMULPS       Y11, Y11, Y12
+	VMOVUPS      Y12, Y0
+	VFMSUB231PS  Y11, Y11, Y0
+	VMOVUPS      Y4, Y8
+	VFMADD231PS  Y3, Y12, Y8
+	VSUBPS       Y8, Y4, Y10
+	VFMADD231PS  Y3, Y12, Y10
+	VFMADD231PS  Y5, Y12, Y10
+	VADDPS       Y6, Y10, Y10
+	VFMADD231PS  Y3, Y0, Y10
+	VMULPS       Y8, Y11, Y0
 	VMOVUPS      lanes_4b4000a7<>+0(SB), Y12
-	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Y12, Y7
-	VSUBPS       lanes_4b4000a7<>+0(SB), Y7, Y12
-	VMULPS       lanes_3f317200<>+0(SB), Y12, Y1
-	VFMSUB231PS  Y2, Y3, Y1
-	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Y12, Y1
-	VFMADD231PS  Y11, Y3, Y1
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y1, Y11
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y1, Y11
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y1, Y11
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y1, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y1, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y1
-	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y7, Y1, Y7
-	VMULPS       lanes_2b800000<>+0(SB), Y7, Y7
-	VMOVUPS      lanes_41300000<>+0(SB), Y11
-	VMINPS       Y6, Y11, Y1
-	VMOVUPS      lanes_c1300000<>+0(SB), Y11
-	VMAXPS       Y1, Y11, Y1
-	VMULPS       Y1, Y1, Y11
-	VMOVUPS      lanes_3fcc422a<>+0(SB), Y3
-	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Y3, Y11
-	VMULPS       Y11, Y1, Y11
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y1
-	VMOVUPS      lanes_3f800000<>+0(SB), Y3
-	VBLENDVPS    Y1, Y7, Y3, Y1
-	VADDPS       lanes_3f800000<>+0(SB), Y7, Y3
-	VDIVPS       Y3, Y1, Y3
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y6
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Y12, Y0
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y0, Y12
+	VMULPS       lanes_3f317200<>+0(SB), Y12, Y13
+	VFMSUB231PS  Y8, Y11, Y13
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Y12, Y13
+	VFMADD231PS  Y10, Y11, Y13
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Y10
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y13, Y10
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y13, Y10
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y13, Y10
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y13, Y10
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y10
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y13
+	VPSLLD       $0x17, Y0, Y0
+	VMULPS       Y0, Y13, Y0
+	VMULPS       lanes_2b800000<>+0(SB), Y0, Y0
+	VMINPS       Y7, Y2, Y13
+	VMOVUPS      lanes_c1300000<>+0(SB), Y10
+	VMAXPS       Y13, Y10, Y13
+	VMULPS       Y13, Y13, Y10
+	VMOVUPS      lanes_3fcc422a<>+0(SB), Y11
+	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Y11, Y10
+	VMULPS       Y10, Y13, Y10
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y7, Y13
+	VMOVUPS      lanes_3f800000<>+0(SB), Y11
+	VBLENDVPS    Y13, Y0, Y11, Y13
+	VADDPS       lanes_3f800000<>+0(SB), Y0, Y11
+	VDIVPS       Y11, Y13, Y11
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y7, Y7
 	VMOVUPS      lanes_3f800000<>+0(SB), Y12
-	VSUBPS       Y3, Y12, Y1
-	VMULPS       Y3, Y7, Y7
-	VBLENDVPS    Y6, Y1, Y7, Y7
-	VMULPS       Y7, Y11, Y7
-	VFMADD213PS  Y3, Y7, Y3
-	VMASKMOVPS   (BX), Y10, Y7
-	VMULPS       Y7, Y3, Y7
-	VMASKMOVPS   Y7, Y10, (AX)
+	VSUBPS       Y11, Y12, Y13
+	VMULPS       Y11, Y0, Y0
+	VBLENDVPS    Y7, Y13, Y0, Y0
+	VMULPS       Y0, Y10, Y0
+	VFMADD213PS  Y11, Y0, Y11
+	VMASKMOVPS   (BX), Y9, Y0
+	VMULPS       Y0, Y11, Y0
+	VMASKMOVPS   Y0, Y9, (AX)
 
 done:
 	VZEROUPPER
@@ -14010,242 +13529,239 @@ GLOBL lanes_3fcc422a<>(SB), RODATA|NOPTR, $64
 // func GeluTanhBackwardAVX512(dx *float32, dy *float32, x *float32, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·GeluTanhBackwardAVX512(SB), NOSPLIT, $0-32
-	MOVQ dx+0(FP), AX
-	MOVQ dy+8(FP), BX
-	MOVQ x+16(FP), CX
-	MOVQ n+24(FP), DX
-	SUBQ $+64, DX
-	JL   blocks_end
+	MOVQ    dx+0(FP), AX
+	MOVQ    dy+8(FP), BX
+	MOVQ    x+16(FP), CX
+	MOVQ    n+24(FP), DX
+	VMOVUPS lanes_80000000<>+0(SB), Z1
+	SUBQ    $+64, DX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS      (CX), Z0
-	VMOVUPS      64(CX), Z1
-	VMOVUPS      128(CX), Z2
-	VMOVUPS      192(CX), Z3
-	VMOVUPS      lanes_80000000<>+0(SB), Z5
-	VPANDND      Z0, Z5, Z4
-	VMOVUPS      lanes_80000000<>+0(SB), Z6
-	VPANDND      Z1, Z6, Z5
-	VMOVUPS      lanes_80000000<>+0(SB), Z7
-	VPANDND      Z2, Z7, Z6
-	VMOVUPS      lanes_80000000<>+0(SB), Z8
-	VPANDND      Z3, Z8, Z7
-	VMOVUPS      lanes_41300000<>+0(SB), Z8
-	VMINPS       Z4, Z8, Z4
-	VMOVUPS      lanes_41300000<>+0(SB), Z8
-	VMINPS       Z5, Z8, Z5
-	VMOVUPS      lanes_41300000<>+0(SB), Z8
-	VMINPS       Z6, Z8, Z6
-	VMOVUPS      lanes_41300000<>+0(SB), Z8
-	VMINPS       Z7, Z8, Z7
-	VMULPS       Z4, Z4, Z8
+	VMOVUPS      64(CX), Z2
+	VMOVUPS      128(CX), Z3
+	VMOVUPS      192(CX), Z4
+	VPANDND      Z0, Z1, Z5
+	VPANDND      Z2, Z1, Z6
+	VPANDND      Z3, Z1, Z7
+	VPANDND      Z4, Z1, Z8
+	VMOVUPS      lanes_41300000<>+0(SB), Z9
+	VMINPS       Z5, Z9, Z5
+	VMOVUPS      lanes_41300000<>+0(SB), Z9
+	VMINPS       Z6, Z9, Z6
+	VMOVUPS      lanes_41300000<>+0(SB), Z9
+	VMINPS       Z7, Z9, Z7
+	VMOVUPS      lanes_41300000<>+0(SB), Z9
+	VMINPS       Z8, Z9, Z8
 	VMULPS       Z5, Z5, Z9
 	VMULPS       Z6, Z6, Z10
 	VMULPS       Z7, Z7, Z11
-	VMOVUPS      Z8, Z12
-	VFMSUB231PS  Z4, Z4, Z12
+	VMULPS       Z8, Z8, Z12
 	VMOVUPS      Z9, Z13
 	VFMSUB231PS  Z5, Z5, Z13
 	VMOVUPS      Z10, Z14
 	VFMSUB231PS  Z6, Z6, Z14
 	VMOVUPS      Z11, Z15
 	VFMSUB231PS  Z7, Z7, Z15
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Z16
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z8, Z16
+	VMOVUPS      Z12, Z16
+	VFMSUB231PS  Z8, Z8, Z16
 	VMOVUPS      lanes_bfcc4000<>+0(SB), Z17
 	VFMADD231PS  lanes_bd922279<>+0(SB), Z9, Z17
 	VMOVUPS      lanes_bfcc4000<>+0(SB), Z18
 	VFMADD231PS  lanes_bd922279<>+0(SB), Z10, Z18
 	VMOVUPS      lanes_bfcc4000<>+0(SB), Z19
 	VFMADD231PS  lanes_bd922279<>+0(SB), Z11, Z19
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Z21
-	VSUBPS       Z16, Z21, Z20
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Z20
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z12, Z20
 	VMOVUPS      lanes_bfcc4000<>+0(SB), Z22
 	VSUBPS       Z17, Z22, Z21
 	VMOVUPS      lanes_bfcc4000<>+0(SB), Z23
 	VSUBPS       Z18, Z23, Z22
 	VMOVUPS      lanes_bfcc4000<>+0(SB), Z24
 	VSUBPS       Z19, Z24, Z23
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z8, Z20
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Z25
+	VSUBPS       Z20, Z25, Z24
 	VFMADD231PS  lanes_bd922279<>+0(SB), Z9, Z21
 	VFMADD231PS  lanes_bd922279<>+0(SB), Z10, Z22
 	VFMADD231PS  lanes_bd922279<>+0(SB), Z11, Z23
-	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z8, Z20
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z12, Z24
 	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z9, Z21
 	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z10, Z22
 	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z11, Z23
-	VADDPS       lanes_b88a67a8<>+0(SB), Z20, Z20
+	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z12, Z24
 	VADDPS       lanes_b88a67a8<>+0(SB), Z21, Z21
 	VADDPS       lanes_b88a67a8<>+0(SB), Z22, Z22
 	VADDPS       lanes_b88a67a8<>+0(SB), Z23, Z23
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z12, Z20
+	VADDPS       lanes_b88a67a8<>+0(SB), Z24, Z24
 	VFMADD231PS  lanes_bd922279<>+0(SB), Z13, Z21
 	VFMADD231PS  lanes_bd922279<>+0(SB), Z14, Z22
 	VFMADD231PS  lanes_bd922279<>+0(SB), Z15, Z23
-	VMULPS       Z16, Z4, Z15
-	VMULPS       Z17, Z5, Z14
-	VMULPS       Z18, Z6, Z13
-	VMULPS       Z19, Z7, Z12
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z11
-	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z11, Z15
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z11
-	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z11, Z14
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z11
-	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z11, Z13
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z11
-	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z11, Z12
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z16, Z24
+	VMULPS       Z17, Z5, Z16
+	VMULPS       Z18, Z6, Z15
+	VMULPS       Z19, Z7, Z14
+	VMULPS       Z20, Z8, Z13
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z12
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z12, Z16
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z12
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z12, Z15
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z12
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z12, Z14
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z12
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z12, Z13
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z16, Z12
 	VSUBPS       lanes_4b4000a7<>+0(SB), Z15, Z11
 	VSUBPS       lanes_4b4000a7<>+0(SB), Z14, Z10
 	VSUBPS       lanes_4b4000a7<>+0(SB), Z13, Z9
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z12, Z8
-	VMULPS       lanes_3f317200<>+0(SB), Z11, Z24
-	VMULPS       lanes_3f317200<>+0(SB), Z10, Z25
-	VMULPS       lanes_3f317200<>+0(SB), Z9, Z26
-	VMULPS       lanes_3f317200<>+0(SB), Z8, Z27
-	VFMSUB231PS  Z16, Z4, Z24
+	VMULPS       lanes_3f317200<>+0(SB), Z12, Z25
+	VMULPS       lanes_3f317200<>+0(SB), Z11, Z26
+	VMULPS       lanes_3f317200<>+0(SB), Z10, Z27
+	VMULPS       lanes_3f317200<>+0(SB), Z9, Z28
 	VFMSUB231PS  Z17, Z5, Z25
 	VFMSUB231PS  Z18, Z6, Z26
 	VFMSUB231PS  Z19, Z7, Z27
-	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z11, Z24
-	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z10, Z25
-	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z9, Z26
-	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z8, Z27
-	VFMADD231PS  Z20, Z4, Z24
+	VFMSUB231PS  Z20, Z8, Z28
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z12, Z25
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z11, Z26
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z10, Z27
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z9, Z28
 	VFMADD231PS  Z21, Z5, Z25
 	VFMADD231PS  Z22, Z6, Z26
 	VFMADD231PS  Z23, Z7, Z27
+	VFMADD231PS  Z24, Z8, Z28
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z24
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z25, Z24
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z8
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z26, Z8
 	VMOVUPS      lanes_3c091cd5<>+0(SB), Z23
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z24, Z23
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z27, Z23
 	VMOVUPS      lanes_3c091cd5<>+0(SB), Z7
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z25, Z7
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z22
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z26, Z22
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z6
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z27, Z6
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z24, Z23
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z25, Z7
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z26, Z22
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z27, Z6
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z24, Z23
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z25, Z7
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z26, Z22
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z27, Z6
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z24, Z23
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z25, Z7
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z26, Z22
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z27, Z6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z24, Z23
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z25, Z7
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z26, Z22
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z27, Z6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z23, Z24
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z7, Z25
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z22, Z26
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z6, Z27
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z28, Z7
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z25, Z24
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z26, Z8
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z27, Z23
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z28, Z7
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z25, Z24
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z26, Z8
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z27, Z23
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z28, Z7
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z25, Z24
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z26, Z8
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z27, Z23
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z28, Z7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z25, Z24
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z26, Z8
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z27, Z23
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z28, Z7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z24, Z25
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z8, Z26
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z23, Z27
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z7, Z28
+	VPSLLD       $0x17, Z16, Z16
 	VPSLLD       $0x17, Z15, Z15
 	VPSLLD       $0x17, Z14, Z14
 	VPSLLD       $0x17, Z13, Z13
-	VPSLLD       $0x17, Z12, Z12
-	VMULPS       Z15, Z24, Z15
-	VMULPS       Z14, Z25, Z14
-	VMULPS       Z13, Z26, Z13
-	VMULPS       Z12, Z27, Z12
+	VMULPS       Z16, Z25, Z16
+	VMULPS       Z15, Z26, Z15
+	VMULPS       Z14, Z27, Z14
+	VMULPS       Z13, Z28, Z13
+	VMULPS       lanes_2b800000<>+0(SB), Z16, Z16
 	VMULPS       lanes_2b800000<>+0(SB), Z15, Z15
 	VMULPS       lanes_2b800000<>+0(SB), Z14, Z14
 	VMULPS       lanes_2b800000<>+0(SB), Z13, Z13
-	VMULPS       lanes_2b800000<>+0(SB), Z12, Z12
+	VMOVUPS      lanes_41300000<>+0(SB), Z27
+	VMINPS       Z0, Z27, Z28
 	VMOVUPS      lanes_41300000<>+0(SB), Z26
-	VMINPS       Z0, Z26, Z27
+	VMINPS       Z2, Z26, Z27
 	VMOVUPS      lanes_41300000<>+0(SB), Z25
-	VMINPS       Z1, Z25, Z26
-	VMOVUPS      lanes_41300000<>+0(SB), Z24
-	VMINPS       Z2, Z24, Z25
-	VMOVUPS      lanes_41300000<>+0(SB), Z6
-	VMINPS       Z3, Z6, Z24
-	VMOVUPS      lanes_c1300000<>+0(SB), Z6
-	VMAXPS       Z27, Z6, Z27
-	VMOVUPS      lanes_c1300000<>+0(SB), Z6
-	VMAXPS       Z26, Z6, Z26
-	VMOVUPS      lanes_c1300000<>+0(SB), Z6
-	VMAXPS       Z25, Z6, Z25
-	VMOVUPS      lanes_c1300000<>+0(SB), Z6
-	VMAXPS       Z24, Z6, Z24
-	VMULPS       Z27, Z27, Z6
-	VMULPS       Z26, Z26, Z22
-	VMULPS       Z25, Z25, Z7
-	VMULPS       Z24, Z24, Z23
-	VMOVUPS      lanes_3fcc422a<>+0(SB), Z21
-	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Z21, Z6
-	VMOVUPS      lanes_3fcc422a<>+0(SB), Z21
-	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Z21, Z22
-	VMOVUPS      lanes_3fcc422a<>+0(SB), Z21
-	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Z21, Z7
-	VMOVUPS      lanes_3fcc422a<>+0(SB), Z21
-	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Z21, Z23
-	VMULPS       Z6, Z27, Z6
-	VMULPS       Z22, Z26, Z22
-	VMULPS       Z7, Z25, Z7
-	VMULPS       Z23, Z24, Z23
+	VMINPS       Z3, Z25, Z26
+	VMOVUPS      lanes_41300000<>+0(SB), Z7
+	VMINPS       Z4, Z7, Z25
+	VMOVUPS      lanes_c1300000<>+0(SB), Z7
+	VMAXPS       Z28, Z7, Z28
+	VMOVUPS      lanes_c1300000<>+0(SB), Z7
+	VMAXPS       Z27, Z7, Z27
+	VMOVUPS      lanes_c1300000<>+0(SB), Z7
+	VMAXPS       Z26, Z7, Z26
+	VMOVUPS      lanes_c1300000<>+0(SB), Z7
+	VMAXPS       Z25, Z7, Z25
+	VMULPS       Z28, Z28, Z7
+	VMULPS       Z27, Z27, Z23
+	VMULPS       Z26, Z26, Z8
+	VMULPS       Z25, Z25, Z24
+	VMOVUPS      lanes_3fcc422a<>+0(SB), Z22
+	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Z22, Z7
+	VMOVUPS      lanes_3fcc422a<>+0(SB), Z22
+	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Z22, Z23
+	VMOVUPS      lanes_3fcc422a<>+0(SB), Z22
+	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Z22, Z8
+	VMOVUPS      lanes_3fcc422a<>+0(SB), Z22
+	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Z22, Z24
+	VMULPS       Z7, Z28, Z7
+	VMULPS       Z23, Z27, Z23
+	VMULPS       Z8, Z26, Z8
+	VMULPS       Z24, Z25, Z24
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z0, K2
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z1, K3
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z2, K4
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z3, K5
-	VMOVUPS      lanes_3f800000<>+0(SB), Z25
-	VBLENDMPS    Z15, Z25, K2, Z24
-	VMOVUPS      lanes_3f800000<>+0(SB), Z26
-	VBLENDMPS    Z14, Z26, K3, Z25
-	VMOVUPS      lanes_3f800000<>+0(SB), Z27
-	VBLENDMPS    Z13, Z27, K4, Z26
-	VMOVUPS      lanes_3f800000<>+0(SB), Z21
-	VBLENDMPS    Z12, Z21, K5, Z27
-	VADDPS       lanes_3f800000<>+0(SB), Z15, Z21
-	VADDPS       lanes_3f800000<>+0(SB), Z14, Z5
-	VADDPS       lanes_3f800000<>+0(SB), Z13, Z20
-	VADDPS       lanes_3f800000<>+0(SB), Z12, Z4
-	VDIVPS       Z21, Z24, Z21
-	VDIVPS       Z5, Z25, Z5
-	VDIVPS       Z20, Z26, Z20
-	VDIVPS       Z4, Z27, Z4
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z0, K5
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z1, K4
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z2, K3
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z3, K2
-	VMOVUPS      lanes_3f800000<>+0(SB), Z2
-	VSUBPS       Z21, Z2, Z3
-	VMOVUPS      lanes_3f800000<>+0(SB), Z1
-	VSUBPS       Z5, Z1, Z2
-	VMOVUPS      lanes_3f800000<>+0(SB), Z0
-	VSUBPS       Z20, Z0, Z1
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z3, K4
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z4, K5
+	VMOVUPS      lanes_3f800000<>+0(SB), Z26
+	VBLENDMPS    Z16, Z26, K2, Z25
 	VMOVUPS      lanes_3f800000<>+0(SB), Z27
-	VSUBPS       Z4, Z27, Z0
-	VMULPS       Z21, Z15, Z15
-	VMULPS       Z5, Z14, Z14
-	VMULPS       Z20, Z13, Z13
-	VMULPS       Z4, Z12, Z12
-	VBLENDMPS    Z3, Z15, K5, Z15
-	VBLENDMPS    Z2, Z14, K4, Z14
-	VBLENDMPS    Z1, Z13, K3, Z13
-	VBLENDMPS    Z0, Z12, K2, Z12
-	VMULPS       Z15, Z6, Z15
-	VMULPS       Z14, Z22, Z14
-	VMULPS       Z13, Z7, Z13
-	VMULPS       Z12, Z23, Z12
-	VFMADD213PS  Z21, Z15, Z21
-	VFMADD213PS  Z5, Z14, Z5
-	VFMADD213PS  Z20, Z13, Z20
-	VFMADD213PS  Z4, Z12, Z4
-	VMOVUPS      (BX), Z12
-	VMOVUPS      64(BX), Z13
-	VMOVUPS      128(BX), Z14
-	VMOVUPS      192(BX), Z15
-	VMULPS       Z12, Z21, Z12
-	VMULPS       Z13, Z5, Z13
-	VMULPS       Z14, Z20, Z14
-	VMULPS       Z15, Z4, Z15
-	VMOVUPS      Z12, (AX)
-	VMOVUPS      Z13, 64(AX)
-	VMOVUPS      Z14, 128(AX)
-	VMOVUPS      Z15, 192(AX)
+	VBLENDMPS    Z15, Z27, K3, Z26
+	VMOVUPS      lanes_3f800000<>+0(SB), Z28
+	VBLENDMPS    Z14, Z28, K4, Z27
+	VMOVUPS      lanes_3f800000<>+0(SB), Z22
+	VBLENDMPS    Z13, Z22, K5, Z28
+	VADDPS       lanes_3f800000<>+0(SB), Z16, Z22
+	VADDPS       lanes_3f800000<>+0(SB), Z15, Z6
+	VADDPS       lanes_3f800000<>+0(SB), Z14, Z21
+	VADDPS       lanes_3f800000<>+0(SB), Z13, Z5
+	VDIVPS       Z22, Z25, Z22
+	VDIVPS       Z6, Z26, Z6
+	VDIVPS       Z21, Z27, Z21
+	VDIVPS       Z5, Z28, Z5
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z0, K5
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z2, K4
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z3, K3
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z4, K2
+	VMOVUPS      lanes_3f800000<>+0(SB), Z3
+	VSUBPS       Z22, Z3, Z4
+	VMOVUPS      lanes_3f800000<>+0(SB), Z2
+	VSUBPS       Z6, Z2, Z3
+	VMOVUPS      lanes_3f800000<>+0(SB), Z0
+	VSUBPS       Z21, Z0, Z2
+	VMOVUPS      lanes_3f800000<>+0(SB), Z28
+	VSUBPS       Z5, Z28, Z0
+	VMULPS       Z22, Z16, Z16
+	VMULPS       Z6, Z15, Z15
+	VMULPS       Z21, Z14, Z14
+	VMULPS       Z5, Z13, Z13
+	VBLENDMPS    Z4, Z16, K5, Z16
+	VBLENDMPS    Z3, Z15, K4, Z15
+	VBLENDMPS    Z2, Z14, K3, Z14
+	VBLENDMPS    Z0, Z13, K2, Z13
+	VMULPS       Z16, Z7, Z16
+	VMULPS       Z15, Z23, Z15
+	VMULPS       Z14, Z8, Z14
+	VMULPS       Z13, Z24, Z13
+	VFMADD213PS  Z22, Z16, Z22
+	VFMADD213PS  Z6, Z15, Z6
+	VFMADD213PS  Z21, Z14, Z21
+	VFMADD213PS  Z5, Z13, Z5
+	VMOVUPS      (BX), Z13
+	VMOVUPS      64(BX), Z14
+	VMOVUPS      128(BX), Z15
+	VMOVUPS      192(BX), Z16
+	VMULPS       Z13, Z22, Z13
+	VMULPS       Z14, Z6, Z14
+	VMULPS       Z15, Z21, Z15
+	VMULPS       Z16, Z5, Z16
+	VMOVUPS      Z13, (AX)
+	VMOVUPS      Z14, 64(AX)
+	VMOVUPS      Z15, 128(AX)
+	VMOVUPS      Z16, 192(AX)
 	ADDQ         $+256, AX
 	ADDQ         $+256, BX
 	ADDQ         $+256, CX
@@ -14258,63 +13774,62 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (CX), Z15
-	VMOVUPS      lanes_80000000<>+0(SB), Z13
-	VPANDND      Z15, Z13, Z14
-	VMOVUPS      lanes_41300000<>+0(SB), Z13
-	VMINPS       Z14, Z13, Z14
-	VMULPS       Z14, Z14, Z13
-	VMOVUPS      Z13, Z12
-	VFMSUB231PS  Z14, Z14, Z12
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Z4
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z13, Z4
+	VMOVUPS      (CX), Z16
+	VPANDND      Z16, Z1, Z15
+	VMOVUPS      lanes_41300000<>+0(SB), Z14
+	VMINPS       Z15, Z14, Z15
+	VMULPS       Z15, Z15, Z14
+	VMOVUPS      Z14, Z13
+	VFMSUB231PS  Z15, Z15, Z13
 	VMOVUPS      lanes_bfcc4000<>+0(SB), Z5
-	VSUBPS       Z4, Z5, Z20
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z13, Z20
-	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z13, Z20
-	VADDPS       lanes_b88a67a8<>+0(SB), Z20, Z20
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z12, Z20
-	VMULPS       Z4, Z14, Z12
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z13
-	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z13, Z12
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z12, Z13
-	VMULPS       lanes_3f317200<>+0(SB), Z13, Z5
-	VFMSUB231PS  Z4, Z14, Z5
-	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z13, Z5
-	VFMADD231PS  Z20, Z14, Z5
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z20
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z5, Z20
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z5, Z20
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z5, Z20
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z5, Z20
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z5, Z20
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z20, Z5
-	VPSLLD       $0x17, Z12, Z12
-	VMULPS       Z12, Z5, Z12
-	VMULPS       lanes_2b800000<>+0(SB), Z12, Z12
-	VMOVUPS      lanes_41300000<>+0(SB), Z20
-	VMINPS       Z15, Z20, Z5
-	VMOVUPS      lanes_c1300000<>+0(SB), Z20
-	VMAXPS       Z5, Z20, Z5
-	VMULPS       Z5, Z5, Z20
-	VMOVUPS      lanes_3fcc422a<>+0(SB), Z14
-	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Z14, Z20
-	VMULPS       Z20, Z5, Z20
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z15, K2
-	VMOVUPS      lanes_3f800000<>+0(SB), Z14
-	VBLENDMPS    Z12, Z14, K2, Z5
-	VADDPS       lanes_3f800000<>+0(SB), Z12, Z14
-	VDIVPS       Z14, Z5, Z14
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z15, K2
-	VMOVUPS      lanes_3f800000<>+0(SB), Z5
-	VSUBPS       Z14, Z5, Z15
-	VMULPS       Z14, Z12, Z12
-	VBLENDMPS    Z15, Z12, K2, Z12
-	VMULPS       Z12, Z20, Z12
-	VFMADD213PS  Z14, Z12, Z14
-	VMOVUPS      (BX), Z12
-	VMULPS       Z12, Z14, Z12
-	VMOVUPS      Z12, (AX)
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z14, Z5
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Z6
+	VSUBPS       Z5, Z6, Z21
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z14, Z21
+	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z14, Z21
+	VADDPS       lanes_b88a67a8<>+0(SB), Z21, Z21
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z13, Z21
+	VMULPS       Z5, Z15, Z13
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z14
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z14, Z13
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z13, Z14
+	VMULPS       lanes_3f317200<>+0(SB), Z14, Z6
+	VFMSUB231PS  Z5, Z15, Z6
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z14, Z6
+	VFMADD231PS  Z21, Z15, Z6
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z21
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z6, Z21
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z6, Z21
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z6, Z21
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z6, Z21
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z6, Z21
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z21, Z6
+	VPSLLD       $0x17, Z13, Z13
+	VMULPS       Z13, Z6, Z13
+	VMULPS       lanes_2b800000<>+0(SB), Z13, Z13
+	VMOVUPS      lanes_41300000<>+0(SB), Z21
+	VMINPS       Z16, Z21, Z6
+	VMOVUPS      lanes_c1300000<>+0(SB), Z21
+	VMAXPS       Z6, Z21, Z6
+	VMULPS       Z6, Z6, Z21
+	VMOVUPS      lanes_3fcc422a<>+0(SB), Z15
+	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Z15, Z21
+	VMULPS       Z21, Z6, Z21
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z16, K2
+	VMOVUPS      lanes_3f800000<>+0(SB), Z15
+	VBLENDMPS    Z13, Z15, K2, Z6
+	VADDPS       lanes_3f800000<>+0(SB), Z13, Z15
+	VDIVPS       Z15, Z6, Z15
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z16, K2
+	VMOVUPS      lanes_3f800000<>+0(SB), Z6
+	VSUBPS       Z15, Z6, Z16
+	VMULPS       Z15, Z13, Z13
+	VBLENDMPS    Z16, Z13, K2, Z13
+	VMULPS       Z13, Z21, Z13
+	VFMADD213PS  Z15, Z13, Z15
+	VMOVUPS      (BX), Z13
+	VMULPS       Z13, Z15, Z13
+	VMOVUPS      Z13, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -14328,63 +13843,62 @@ vectors_end:
 	MOVL         $0x0000ffff, R13
 	BZHIL        DX, R13, R13
 	KMOVW        R13, K1
-	VMOVUPS.Z    (CX), K1, Z12
-	VMOVUPS      lanes_80000000<>+0(SB), Z20
-	VPANDND      Z12, Z20, Z14
-	VMOVUPS      lanes_41300000<>+0(SB), Z20
-	VMINPS       Z14, Z20, Z14
-	VMULPS       Z14, Z14, Z20
-	VMOVUPS      Z20, Z15
-	VFMSUB231PS  Z14, Z14, Z15
+	VMOVUPS.Z    (CX), K1, Z13
+	VPANDND      Z13, Z1, Z15
+	VMOVUPS      lanes_41300000<>+0(SB), Z21
+	VMINPS       Z15, Z21, Z15
+	VMULPS       Z15, Z15, Z21
+	VMOVUPS      Z21, Z16
+	VFMSUB231PS  Z15, Z15, Z16
+	VMOVUPS      lanes_bfcc4000<>+0(SB), Z6
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z21, Z6
 	VMOVUPS      lanes_bfcc4000<>+0(SB), Z5
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z20, Z5
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Z4
-	VSUBPS       Z5, Z4, Z13
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z20, Z13
-	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z20, Z13
-	VADDPS       lanes_b88a67a8<>+0(SB), Z13, Z13
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z15, Z13
-	VMULPS       Z5, Z14, Z15
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z20
-	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z20, Z15
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z15, Z20
-	VMULPS       lanes_3f317200<>+0(SB), Z20, Z4
-	VFMSUB231PS  Z5, Z14, Z4
-	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z20, Z4
-	VFMADD231PS  Z13, Z14, Z4
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z13
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z4, Z13
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z4, Z13
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z4, Z13
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z4, Z13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z4, Z13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z13, Z4
-	VPSLLD       $0x17, Z15, Z15
-	VMULPS       Z15, Z4, Z15
-	VMULPS       lanes_2b800000<>+0(SB), Z15, Z15
-	VMOVUPS      lanes_41300000<>+0(SB), Z13
-	VMINPS       Z12, Z13, Z4
-	VMOVUPS      lanes_c1300000<>+0(SB), Z13
-	VMAXPS       Z4, Z13, Z4
-	VMULPS       Z4, Z4, Z13
-	VMOVUPS      lanes_3fcc422a<>+0(SB), Z14
-	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Z14, Z13
-	VMULPS       Z13, Z4, Z13
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z12, K2
-	VMOVUPS      lanes_3f800000<>+0(SB), Z14
-	VBLENDMPS    Z15, Z14, K2, Z4
-	VADDPS       lanes_3f800000<>+0(SB), Z15, Z14
-	VDIVPS       Z14, Z4, Z14
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z12, K2
-	VMOVUPS      lanes_3f800000<>+0(SB), Z4
-	VSUBPS       Z14, Z4, Z12
-	VMULPS       Z14, Z15, Z15
-	VBLENDMPS    Z12, Z15, K2, Z15
-	VMULPS       Z15, Z13, Z15
-	VFMADD213PS  Z14, Z15, Z14
-	VMOVUPS.Z    (BX), K1, Z15
-	VMULPS       Z15, Z14, Z15
-	VMOVUPS      Z15, K1, (AX)
+	VSUBPS       Z6, Z5, Z14
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z21, Z14
+	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z21, Z14
+	VADDPS       lanes_b88a67a8<>+0(SB), Z14, Z14
+	VFMADD231PS  lanes_bd922279<>+0(SB), Z16, Z14
+	VMULPS       Z6, Z15, Z16
+	VMOVUPS      lanes_4b4000a7<>+0(SB), Z21
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z21, Z16
+	VSUBPS       lanes_4b4000a7<>+0(SB), Z16, Z21
+	VMULPS       lanes_3f317200<>+0(SB), Z21, Z5
+	VFMSUB231PS  Z6, Z15, Z5
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z21, Z5
+	VFMADD231PS  Z14, Z15, Z5
+	VMOVUPS      lanes_3c091cd5<>+0(SB), Z14
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Z5, Z14
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z5, Z14
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z5, Z14
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Z5, Z14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z5, Z14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Z14, Z5
+	VPSLLD       $0x17, Z16, Z16
+	VMULPS       Z16, Z5, Z16
+	VMULPS       lanes_2b800000<>+0(SB), Z16, Z16
+	VMOVUPS      lanes_41300000<>+0(SB), Z14
+	VMINPS       Z13, Z14, Z5
+	VMOVUPS      lanes_c1300000<>+0(SB), Z14
+	VMAXPS       Z5, Z14, Z5
+	VMULPS       Z5, Z5, Z14
+	VMOVUPS      lanes_3fcc422a<>+0(SB), Z15
+	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Z15, Z14
+	VMULPS       Z14, Z5, Z14
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z13, K2
+	VMOVUPS      lanes_3f800000<>+0(SB), Z15
+	VBLENDMPS    Z16, Z15, K2, Z5
+	VADDPS       lanes_3f800000<>+0(SB), Z16, Z15
+	VDIVPS       Z15, Z5, Z15
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z13, K2
+	VMOVUPS      lanes_3f800000<>+0(SB), Z5
+	VSUBPS       Z15, Z5, Z13
+	VMULPS       Z15, Z16, Z16
+	VBLENDMPS    Z13, Z16, K2, Z16
+	VMULPS       Z16, Z14, Z16
+	VFMADD213PS  Z15, Z16, Z15
+	VMOVUPS.Z    (BX), K1, Z16
+	VMULPS       Z16, Z15, Z16
+	VMOVUPS      Z16, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -15552,29 +15066,26 @@ done:
 // func AbsAVX2(dst *float32, x *float32, n int)
 // Requires: AVX
 TEXT ·AbsAVX2(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), BX
-	MOVQ n+16(FP), CX
-	SUBQ $+32, CX
-	JL   blocks_end
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    n+16(FP), CX
+	VMOVUPS lanes_80000000<>+0(SB), Y1
+	SUBQ    $+32, CX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y1
-	VMOVUPS 64(BX), Y2
-	VMOVUPS 96(BX), Y3
-	VMOVUPS lanes_80000000<>+0(SB), Y4
-	VANDNPS Y0, Y4, Y0
-	VMOVUPS lanes_80000000<>+0(SB), Y4
-	VANDNPS Y1, Y4, Y1
-	VMOVUPS lanes_80000000<>+0(SB), Y4
-	VANDNPS Y2, Y4, Y2
-	VMOVUPS lanes_80000000<>+0(SB), Y4
-	VANDNPS Y3, Y4, Y3
+	VMOVUPS 32(BX), Y2
+	VMOVUPS 64(BX), Y3
+	VMOVUPS 96(BX), Y4
+	VANDNPS Y0, Y1, Y0
+	VANDNPS Y2, Y1, Y2
+	VANDNPS Y3, Y1, Y3
+	VANDNPS Y4, Y1, Y4
 	VMOVUPS Y0, (AX)
-	VMOVUPS Y1, 32(AX)
-	VMOVUPS Y2, 64(AX)
-	VMOVUPS Y3, 96(AX)
+	VMOVUPS Y2, 32(AX)
+	VMOVUPS Y3, 64(AX)
+	VMOVUPS Y4, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	SUBQ    $+32, CX
@@ -15586,10 +15097,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Y3
-	VMOVUPS lanes_80000000<>+0(SB), Y2
-	VANDNPS Y3, Y2, Y3
-	VMOVUPS Y3, (AX)
+	VMOVUPS (BX), Y4
+	VANDNPS Y4, Y1, Y4
+	VMOVUPS Y4, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	SUBQ    $+8, CX
@@ -15601,12 +15111,11 @@ vectors_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), R13
 	NEGQ       CX
-	VMOVUPS    32(R13)(CX*4), Y3
+	VMOVUPS    32(R13)(CX*4), Y4
 	NEGQ       CX
-	VMASKMOVPS (BX), Y3, Y2
-	VMOVUPS    lanes_80000000<>+0(SB), Y1
-	VANDNPS    Y2, Y1, Y2
-	VMASKMOVPS Y2, Y3, (AX)
+	VMASKMOVPS (BX), Y4, Y3
+	VANDNPS    Y3, Y1, Y3
+	VMASKMOVPS Y3, Y4, (AX)
 
 done:
 	VZEROUPPER
@@ -15615,29 +15124,26 @@ done:
 // func AbsAVX512(dst *float32, x *float32, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·AbsAVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), BX
-	MOVQ n+16(FP), CX
-	SUBQ $+64, CX
-	JL   blocks_end
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    n+16(FP), CX
+	VMOVUPS lanes_80000000<>+0(SB), Z1
+	SUBQ    $+64, CX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS lanes_80000000<>+0(SB), Z4
-	VPANDND Z0, Z4, Z0
-	VMOVUPS lanes_80000000<>+0(SB), Z4
-	VPANDND Z1, Z4, Z1
-	VMOVUPS lanes_80000000<>+0(SB), Z4
-	VPANDND Z2, Z4, Z2
-	VMOVUPS lanes_80000000<>+0(SB), Z4
-	VPANDND Z3, Z4, Z3
+	VMOVUPS 64(BX), Z2
+	VMOVUPS 128(BX), Z3
+	VMOVUPS 192(BX), Z4
+	VPANDND Z0, Z1, Z0
+	VPANDND Z2, Z1, Z2
+	VPANDND Z3, Z1, Z3
+	VPANDND Z4, Z1, Z4
 	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	VMOVUPS Z2, 128(AX)
-	VMOVUPS Z3, 192(AX)
+	VMOVUPS Z2, 64(AX)
+	VMOVUPS Z3, 128(AX)
+	VMOVUPS Z4, 192(AX)
 	ADDQ    $+256, AX
 	ADDQ    $+256, BX
 	SUBQ    $+64, CX
@@ -15649,10 +15155,9 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Z3
-	VMOVUPS lanes_80000000<>+0(SB), Z2
-	VPANDND Z3, Z2, Z3
-	VMOVUPS Z3, (AX)
+	VMOVUPS (BX), Z4
+	VPANDND Z4, Z1, Z4
+	VMOVUPS Z4, (AX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, BX
 	SUBQ    $+16, CX
@@ -15665,10 +15170,9 @@ vectors_end:
 	MOVL      $0x0000ffff, R13
 	BZHIL     CX, R13, R13
 	KMOVW     R13, K1
-	VMOVUPS.Z (BX), K1, Z3
-	VMOVUPS   lanes_80000000<>+0(SB), Z2
-	VPANDND   Z3, Z2, Z3
-	VMOVUPS   Z3, K1, (AX)
+	VMOVUPS.Z (BX), K1, Z4
+	VPANDND   Z4, Z1, Z4
+	VMOVUPS   Z4, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -15700,42 +15204,35 @@ TEXT ·SumMagnitudesAVX2(SB), NOSPLIT, $0-28
 	VMOVUPS 224(AX), Y7
 
 start:
-	SUBQ $+64, CX
-	JL   blocks_end
+	VMOVUPS lanes_80000000<>+0(SB), Y9
+	SUBQ    $+64, CX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS (BX), Y8
-	VMOVUPS 32(BX), Y9
-	VMOVUPS 64(BX), Y10
-	VMOVUPS 96(BX), Y11
-	VMOVUPS lanes_80000000<>+0(SB), Y12
-	VANDNPS Y8, Y12, Y8
-	VMOVUPS lanes_80000000<>+0(SB), Y12
-	VANDNPS Y9, Y12, Y9
-	VMOVUPS lanes_80000000<>+0(SB), Y12
-	VANDNPS Y10, Y12, Y10
-	VMOVUPS lanes_80000000<>+0(SB), Y12
-	VANDNPS Y11, Y12, Y11
-	VADDPS  Y8, Y0, Y0
-	VADDPS  Y9, Y1, Y1
-	VADDPS  Y10, Y2, Y2
-	VADDPS  Y11, Y3, Y3
-	ADDQ    $+128, BX
-	VMOVUPS (BX), Y11
 	VMOVUPS 32(BX), Y10
-	VMOVUPS 64(BX), Y9
+	VMOVUPS 64(BX), Y11
+	VMOVUPS 96(BX), Y12
+	VANDNPS Y8, Y9, Y8
+	VANDNPS Y10, Y9, Y10
+	VANDNPS Y11, Y9, Y11
+	VANDNPS Y12, Y9, Y12
+	VADDPS  Y8, Y0, Y0
+	VADDPS  Y10, Y1, Y1
+	VADDPS  Y11, Y2, Y2
+	VADDPS  Y12, Y3, Y3
+	ADDQ    $+128, BX
+	VMOVUPS (BX), Y12
+	VMOVUPS 32(BX), Y11
+	VMOVUPS 64(BX), Y10
 	VMOVUPS 96(BX), Y8
-	VMOVUPS lanes_80000000<>+0(SB), Y12
-	VANDNPS Y11, Y12, Y11
-	VMOVUPS lanes_80000000<>+0(SB), Y12
-	VANDNPS Y10, Y12, Y10
-	VMOVUPS lanes_80000000<>+0(SB), Y12
-	VANDNPS Y9, Y12, Y9
-	VMOVUPS lanes_80000000<>+0(SB), Y12
-	VANDNPS Y8, Y12, Y8
-	VADDPS  Y11, Y4, Y4
-	VADDPS  Y10, Y5, Y5
-	VADDPS  Y9, Y6, Y6
+	VANDNPS Y12, Y9, Y12
+	VANDNPS Y11, Y9, Y11
+	VANDNPS Y10, Y9, Y10
+	VANDNPS Y8, Y9, Y8
+	VADDPS  Y12, Y4, Y4
+	VADDPS  Y11, Y5, Y5
+	VADDPS  Y10, Y6, Y6
 	VADDPS  Y8, Y7, Y7
 	ADDQ    $+128, BX
 	SUBQ    $+64, CX
@@ -15746,7 +15243,6 @@ blocks_end:
 	CMPQ    CX, $+8
 	JL      partial0
 	VMOVUPS (BX), Y8
-	VMOVUPS lanes_80000000<>+0(SB), Y9
 	VANDNPS Y8, Y9, Y8
 	VADDPS  Y8, Y0, Y0
 	ADDQ    $+32, BX
@@ -15754,7 +15250,6 @@ blocks_end:
 	CMPQ    CX, $+8
 	JL      partial1
 	VMOVUPS (BX), Y8
-	VMOVUPS lanes_80000000<>+0(SB), Y9
 	VANDNPS Y8, Y9, Y8
 	VADDPS  Y8, Y1, Y1
 	ADDQ    $+32, BX
@@ -15762,7 +15257,6 @@ blocks_end:
 	CMPQ    CX, $+8
 	JL      partial2
 	VMOVUPS (BX), Y8
-	VMOVUPS lanes_80000000<>+0(SB), Y9
 	VANDNPS Y8, Y9, Y8
 	VADDPS  Y8, Y2, Y2
 	ADDQ    $+32, BX
@@ -15770,7 +15264,6 @@ blocks_end:
 	CMPQ    CX, $+8
 	JL      partial3
 	VMOVUPS (BX), Y8
-	VMOVUPS lanes_80000000<>+0(SB), Y9
 	VANDNPS Y8, Y9, Y8
 	VADDPS  Y8, Y3, Y3
 	ADDQ    $+32, BX
@@ -15778,7 +15271,6 @@ blocks_end:
 	CMPQ    CX, $+8
 	JL      partial4
 	VMOVUPS (BX), Y8
-	VMOVUPS lanes_80000000<>+0(SB), Y9
 	VANDNPS Y8, Y9, Y8
 	VADDPS  Y8, Y4, Y4
 	ADDQ    $+32, BX
@@ -15786,7 +15278,6 @@ blocks_end:
 	CMPQ    CX, $+8
 	JL      partial5
 	VMOVUPS (BX), Y8
-	VMOVUPS lanes_80000000<>+0(SB), Y9
 	VANDNPS Y8, Y9, Y8
 	VADDPS  Y8, Y5, Y5
 	ADDQ    $+32, BX
@@ -15794,7 +15285,6 @@ blocks_end:
 	CMPQ    CX, $+8
 	JL      partial6
 	VMOVUPS (BX), Y8
-	VMOVUPS lanes_80000000<>+0(SB), Y9
 	VANDNPS Y8, Y9, Y8
 	VADDPS  Y8, Y6, Y6
 	ADDQ    $+32, BX
@@ -15802,7 +15292,6 @@ blocks_end:
 	CMPQ    CX, $+8
 	JL      partial7
 	VMOVUPS (BX), Y8
-	VMOVUPS lanes_80000000<>+0(SB), Y9
 	VANDNPS Y8, Y9, Y8
 	VADDPS  Y8, Y7, Y7
 	ADDQ    $+32, BX
@@ -15816,10 +15305,9 @@ partial0:
 	NEGQ       CX
 	VMOVUPS    32(R13)(CX*4), Y8
 	NEGQ       CX
-	VMASKMOVPS (BX), Y8, Y9
-	VMOVUPS    lanes_80000000<>+0(SB), Y10
-	VANDNPS    Y9, Y10, Y9
-	VADDPS     Y9, Y0, Y0
+	VMASKMOVPS (BX), Y8, Y10
+	VANDNPS    Y10, Y9, Y10
+	VADDPS     Y10, Y0, Y0
 	JMP        fold
 
 partial1:
@@ -15829,10 +15317,9 @@ partial1:
 	NEGQ       CX
 	VMOVUPS    32(R13)(CX*4), Y8
 	NEGQ       CX
-	VMASKMOVPS (BX), Y8, Y9
-	VMOVUPS    lanes_80000000<>+0(SB), Y10
-	VANDNPS    Y9, Y10, Y9
-	VADDPS     Y9, Y1, Y1
+	VMASKMOVPS (BX), Y8, Y10
+	VANDNPS    Y10, Y9, Y10
+	VADDPS     Y10, Y1, Y1
 	JMP        fold
 
 partial2:
@@ -15842,10 +15329,9 @@ partial2:
 	NEGQ       CX
 	VMOVUPS    32(R13)(CX*4), Y8
 	NEGQ       CX
-	VMASKMOVPS (BX), Y8, Y9
-	VMOVUPS    lanes_80000000<>+0(SB), Y10
-	VANDNPS    Y9, Y10, Y9
-	VADDPS     Y9, Y2, Y2
+	VMASKMOVPS (BX), Y8, Y10
+	VANDNPS    Y10, Y9, Y10
+	VADDPS     Y10, Y2, Y2
 	JMP        fold
 
 partial3:
@@ -15855,10 +15341,9 @@ partial3:
 	NEGQ       CX
 	VMOVUPS    32(R13)(CX*4), Y8
 	NEGQ       CX
-	VMASKMOVPS (BX), Y8, Y9
-	VMOVUPS    lanes_80000000<>+0(SB), Y10
-	VANDNPS    Y9, Y10, Y9
-	VADDPS     Y9, Y3, Y3
+	VMASKMOVPS (BX), Y8, Y10
+	VANDNPS    Y10, Y9, Y10
+	VADDPS     Y10, Y3, Y3
 	JMP        fold
 
 partial4:
@@ -15868,10 +15353,9 @@ partial4:
 	NEGQ       CX
 	VMOVUPS    32(R13)(CX*4), Y8
 	NEGQ       CX
-	VMASKMOVPS (BX), Y8, Y9
-	VMOVUPS    lanes_80000000<>+0(SB), Y10
-	VANDNPS    Y9, Y10, Y9
-	VADDPS     Y9, Y4, Y4
+	VMASKMOVPS (BX), Y8, Y10
+	VANDNPS    Y10, Y9, Y10
+	VADDPS     Y10, Y4, Y4
 	JMP        fold
 
 partial5:
@@ -15881,10 +15365,9 @@ partial5:
 	NEGQ       CX
 	VMOVUPS    32(R13)(CX*4), Y8
 	NEGQ       CX
-	VMASKMOVPS (BX), Y8, Y9
-	VMOVUPS    lanes_80000000<>+0(SB), Y10
-	VANDNPS    Y9, Y10, Y9
-	VADDPS     Y9, Y5, Y5
+	VMASKMOVPS (BX), Y8, Y10
+	VANDNPS    Y10, Y9, Y10
+	VADDPS     Y10, Y5, Y5
 	JMP        fold
 
 partial6:
@@ -15894,10 +15377,9 @@ partial6:
 	NEGQ       CX
 	VMOVUPS    32(R13)(CX*4), Y8
 	NEGQ       CX
-	VMASKMOVPS (BX), Y8, Y9
-	VMOVUPS    lanes_80000000<>+0(SB), Y10
-	VANDNPS    Y9, Y10, Y9
-	VADDPS     Y9, Y6, Y6
+	VMASKMOVPS (BX), Y8, Y10
+	VANDNPS    Y10, Y9, Y10
+	VADDPS     Y10, Y6, Y6
 	JMP        fold
 
 partial7:
@@ -15907,10 +15389,9 @@ partial7:
 	NEGQ       CX
 	VMOVUPS    32(R13)(CX*4), Y8
 	NEGQ       CX
-	VMASKMOVPS (BX), Y8, Y9
-	VMOVUPS    lanes_80000000<>+0(SB), Y10
-	VANDNPS    Y9, Y10, Y9
-	VADDPS     Y9, Y7, Y7
+	VMASKMOVPS (BX), Y8, Y10
+	VANDNPS    Y10, Y9, Y10
+	VADDPS     Y10, Y7, Y7
 
 fold:
 	TESTQ   AX, AX
@@ -15960,26 +15441,23 @@ TEXT ·SumMagnitudesAVX512(SB), NOSPLIT, $0-28
 	VMOVUPS 192(AX), Z3
 
 start:
-	SUBQ $+64, CX
-	JL   blocks_end
+	VMOVUPS lanes_80000000<>+0(SB), Z5
+	SUBQ    $+64, CX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS (BX), Z4
-	VMOVUPS 64(BX), Z5
-	VMOVUPS 128(BX), Z6
-	VMOVUPS 192(BX), Z7
-	VMOVUPS lanes_80000000<>+0(SB), Z8
-	VPANDND Z4, Z8, Z4
-	VMOVUPS lanes_80000000<>+0(SB), Z8
-	VPANDND Z5, Z8, Z5
-	VMOVUPS lanes_80000000<>+0(SB), Z8
-	VPANDND Z6, Z8, Z6
-	VMOVUPS lanes_80000000<>+0(SB), Z8
-	VPANDND Z7, Z8, Z7
+	VMOVUPS 64(BX), Z6
+	VMOVUPS 128(BX), Z7
+	VMOVUPS 192(BX), Z8
+	VPANDND Z4, Z5, Z4
+	VPANDND Z6, Z5, Z6
+	VPANDND Z7, Z5, Z7
+	VPANDND Z8, Z5, Z8
 	VADDPS  Z4, Z0, Z0
-	VADDPS  Z5, Z1, Z1
-	VADDPS  Z6, Z2, Z2
-	VADDPS  Z7, Z3, Z3
+	VADDPS  Z6, Z1, Z1
+	VADDPS  Z7, Z2, Z2
+	VADDPS  Z8, Z3, Z3
 	ADDQ    $+256, BX
 	SUBQ    $+64, CX
 	JGE     blocks
@@ -15988,34 +15466,30 @@ blocks_end:
 	ADDQ    $+64, CX
 	CMPQ    CX, $+16
 	JL      partial0
-	VMOVUPS (BX), Z7
-	VMOVUPS lanes_80000000<>+0(SB), Z6
-	VPANDND Z7, Z6, Z7
-	VADDPS  Z7, Z0, Z0
+	VMOVUPS (BX), Z8
+	VPANDND Z8, Z5, Z8
+	VADDPS  Z8, Z0, Z0
 	ADDQ    $+64, BX
 	ADDQ    $-16, CX
 	CMPQ    CX, $+16
 	JL      partial1
-	VMOVUPS (BX), Z7
-	VMOVUPS lanes_80000000<>+0(SB), Z6
-	VPANDND Z7, Z6, Z7
-	VADDPS  Z7, Z1, Z1
+	VMOVUPS (BX), Z8
+	VPANDND Z8, Z5, Z8
+	VADDPS  Z8, Z1, Z1
 	ADDQ    $+64, BX
 	ADDQ    $-16, CX
 	CMPQ    CX, $+16
 	JL      partial2
-	VMOVUPS (BX), Z7
-	VMOVUPS lanes_80000000<>+0(SB), Z6
-	VPANDND Z7, Z6, Z7
-	VADDPS  Z7, Z2, Z2
+	VMOVUPS (BX), Z8
+	VPANDND Z8, Z5, Z8
+	VADDPS  Z8, Z2, Z2
 	ADDQ    $+64, BX
 	ADDQ    $-16, CX
 	CMPQ    CX, $+16
 	JL      partial3
-	VMOVUPS (BX), Z7
-	VMOVUPS lanes_80000000<>+0(SB), Z6
-	VPANDND Z7, Z6, Z7
-	VADDPS  Z7, Z3, Z3
+	VMOVUPS (BX), Z8
+	VPANDND Z8, Z5, Z8
+	VADDPS  Z8, Z3, Z3
 	ADDQ    $+64, BX
 	ADDQ    $-16, CX
 	JMP     fold
@@ -16026,10 +15500,9 @@ partial0:
 	MOVL      $0x0000ffff, R13
 	BZHIL     CX, R13, R13
 	KMOVW     R13, K1
-	VMOVUPS.Z (BX), K1, Z7
-	VMOVUPS   lanes_80000000<>+0(SB), Z6
-	VPANDND   Z7, Z6, Z7
-	VADDPS    Z7, Z0, Z0
+	VMOVUPS.Z (BX), K1, Z8
+	VPANDND   Z8, Z5, Z8
+	VADDPS    Z8, Z0, Z0
 	JMP       fold
 
 partial1:
@@ -16038,10 +15511,9 @@ partial1:
 	MOVL      $0x0000ffff, R13
 	BZHIL     CX, R13, R13
 	KMOVW     R13, K1
-	VMOVUPS.Z (BX), K1, Z7
-	VMOVUPS   lanes_80000000<>+0(SB), Z6
-	VPANDND   Z7, Z6, Z7
-	VADDPS    Z7, Z1, Z1
+	VMOVUPS.Z (BX), K1, Z8
+	VPANDND   Z8, Z5, Z8
+	VADDPS    Z8, Z1, Z1
 	JMP       fold
 
 partial2:
@@ -16050,10 +15522,9 @@ partial2:
 	MOVL      $0x0000ffff, R13
 	BZHIL     CX, R13, R13
 	KMOVW     R13, K1
-	VMOVUPS.Z (BX), K1, Z7
-	VMOVUPS   lanes_80000000<>+0(SB), Z6
-	VPANDND   Z7, Z6, Z7
-	VADDPS    Z7, Z2, Z2
+	VMOVUPS.Z (BX), K1, Z8
+	VPANDND   Z8, Z5, Z8
+	VADDPS    Z8, Z2, Z2
 	JMP       fold
 
 partial3:
@@ -16062,10 +15533,9 @@ partial3:
 	MOVL      $0x0000ffff, R13
 	BZHIL     CX, R13, R13
 	KMOVW     R13, K1
-	VMOVUPS.Z (BX), K1, Z7
-	VMOVUPS   lanes_80000000<>+0(SB), Z6
-	VPANDND   Z7, Z6, Z7
-	VADDPS    Z7, Z3, Z3
+	VMOVUPS.Z (BX), K1, Z8
+	VPANDND   Z8, Z5, Z8
+	VADDPS    Z8, Z3, Z3
 
 fold:
 	TESTQ   AX, AX
@@ -16079,14 +15549,14 @@ tree:
 	VADDPS        Z2, Z0, Z0
 	VADDPS        Z3, Z1, Z1
 	VADDPS        Z1, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y7
-	VADDPS        Y7, Y0, Y0
-	VEXTRACTF32X4 $0x01, Y0, X7
-	VADDPS        X7, X0, X0
-	VSHUFPS       $0x0e, X0, X0, X7
-	VADDPS        X7, X0, X0
-	VSHUFPS       $0x01, X0, X0, X7
-	VADDPS        X7, X0, X0
+	VEXTRACTF64X4 $0x01, Z0, Y8
+	VADDPS        Y8, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X8
+	VADDPS        X8, X0, X0
+	VSHUFPS       $0x0e, X0, X0, X8
+	VADDPS        X8, X0, X0
+	VSHUFPS       $0x01, X0, X0, X8
+	VADDPS        X8, X0, X0
 	VMOVSS        X0, ret+24(FP)
 	VZEROUPPER
 	RET
@@ -16477,32 +15947,29 @@ tree:
 // func MaxAbsAVX2(x *float32, n int) float32
 // Requires: AVX, AVX2
 TEXT ·MaxAbsAVX2(SB), NOSPLIT, $0-20
-	MOVQ  x+0(FP), AX
-	MOVQ  n+8(FP), BX
-	VPXOR X0, X0, X0
-	VPXOR X1, X1, X1
-	VPXOR X2, X2, X2
-	VPXOR X3, X3, X3
-	SUBQ  $+32, BX
-	JL    blocks_end
+	MOVQ    x+0(FP), AX
+	MOVQ    n+8(FP), BX
+	VPXOR   X0, X0, X0
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	VMOVUPS lanes_80000000<>+0(SB), Y5
+	SUBQ    $+32, BX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS (AX), Y4
-	VMOVUPS 32(AX), Y5
-	VMOVUPS 64(AX), Y6
-	VMOVUPS 96(AX), Y7
-	VMOVUPS lanes_80000000<>+0(SB), Y8
-	VANDNPS Y4, Y8, Y4
-	VMOVUPS lanes_80000000<>+0(SB), Y8
-	VANDNPS Y5, Y8, Y5
-	VMOVUPS lanes_80000000<>+0(SB), Y8
-	VANDNPS Y6, Y8, Y6
-	VMOVUPS lanes_80000000<>+0(SB), Y8
-	VANDNPS Y7, Y8, Y7
+	VMOVUPS 32(AX), Y6
+	VMOVUPS 64(AX), Y7
+	VMOVUPS 96(AX), Y8
+	VANDNPS Y4, Y5, Y4
+	VANDNPS Y6, Y5, Y6
+	VANDNPS Y7, Y5, Y7
+	VANDNPS Y8, Y5, Y8
 	VPMAXSD Y0, Y4, Y0
-	VPMAXSD Y1, Y5, Y1
-	VPMAXSD Y2, Y6, Y2
-	VPMAXSD Y3, Y7, Y3
+	VPMAXSD Y1, Y6, Y1
+	VPMAXSD Y2, Y7, Y2
+	VPMAXSD Y3, Y8, Y3
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	JGE     blocks
@@ -16511,34 +15978,30 @@ blocks_end:
 	ADDQ    $+32, BX
 	CMPQ    BX, $+8
 	JL      partial0
-	VMOVUPS (AX), Y7
-	VMOVUPS lanes_80000000<>+0(SB), Y6
-	VANDNPS Y7, Y6, Y7
-	VPMAXSD Y0, Y7, Y0
+	VMOVUPS (AX), Y8
+	VANDNPS Y8, Y5, Y8
+	VPMAXSD Y0, Y8, Y0
 	ADDQ    $+32, AX
 	ADDQ    $-8, BX
 	CMPQ    BX, $+8
 	JL      partial1
-	VMOVUPS (AX), Y7
-	VMOVUPS lanes_80000000<>+0(SB), Y6
-	VANDNPS Y7, Y6, Y7
-	VPMAXSD Y1, Y7, Y1
+	VMOVUPS (AX), Y8
+	VANDNPS Y8, Y5, Y8
+	VPMAXSD Y1, Y8, Y1
 	ADDQ    $+32, AX
 	ADDQ    $-8, BX
 	CMPQ    BX, $+8
 	JL      partial2
-	VMOVUPS (AX), Y7
-	VMOVUPS lanes_80000000<>+0(SB), Y6
-	VANDNPS Y7, Y6, Y7
-	VPMAXSD Y2, Y7, Y2
+	VMOVUPS (AX), Y8
+	VANDNPS Y8, Y5, Y8
+	VPMAXSD Y2, Y8, Y2
 	ADDQ    $+32, AX
 	ADDQ    $-8, BX
 	CMPQ    BX, $+8
 	JL      partial3
-	VMOVUPS (AX), Y7
-	VMOVUPS lanes_80000000<>+0(SB), Y6
-	VANDNPS Y7, Y6, Y7
-	VPMAXSD Y3, Y7, Y3
+	VMOVUPS (AX), Y8
+	VANDNPS Y8, Y5, Y8
+	VPMAXSD Y3, Y8, Y3
 	ADDQ    $+32, AX
 	ADDQ    $-8, BX
 	JMP     fold
@@ -16548,12 +16011,11 @@ partial0:
 	JE         fold
 	LEAQ       partial_masks<>+0(SB), R13
 	NEGQ       BX
-	VMOVUPS    32(R13)(BX*4), Y7
+	VMOVUPS    32(R13)(BX*4), Y8
 	NEGQ       BX
-	VMASKMOVPS (AX), Y7, Y6
-	VMOVUPS    lanes_80000000<>+0(SB), Y5
-	VANDNPS    Y6, Y5, Y6
-	VPMAXSD    Y0, Y6, Y0
+	VMASKMOVPS (AX), Y8, Y7
+	VANDNPS    Y7, Y5, Y7
+	VPMAXSD    Y0, Y7, Y0
 	JMP        fold
 
 partial1:
@@ -16561,12 +16023,11 @@ partial1:
 	JE         fold
 	LEAQ       partial_masks<>+0(SB), R13
 	NEGQ       BX
-	VMOVUPS    32(R13)(BX*4), Y7
+	VMOVUPS    32(R13)(BX*4), Y8
 	NEGQ       BX
-	VMASKMOVPS (AX), Y7, Y6
-	VMOVUPS    lanes_80000000<>+0(SB), Y5
-	VANDNPS    Y6, Y5, Y6
-	VPMAXSD    Y1, Y6, Y1
+	VMASKMOVPS (AX), Y8, Y7
+	VANDNPS    Y7, Y5, Y7
+	VPMAXSD    Y1, Y7, Y1
 	JMP        fold
 
 partial2:
@@ -16574,12 +16035,11 @@ partial2:
 	JE         fold
 	LEAQ       partial_masks<>+0(SB), R13
 	NEGQ       BX
-	VMOVUPS    32(R13)(BX*4), Y7
+	VMOVUPS    32(R13)(BX*4), Y8
 	NEGQ       BX
-	VMASKMOVPS (AX), Y7, Y6
-	VMOVUPS    lanes_80000000<>+0(SB), Y5
-	VANDNPS    Y6, Y5, Y6
-	VPMAXSD    Y2, Y6, Y2
+	VMASKMOVPS (AX), Y8, Y7
+	VANDNPS    Y7, Y5, Y7
+	VPMAXSD    Y2, Y7, Y2
 	JMP        fold
 
 partial3:
@@ -16587,23 +16047,22 @@ partial3:
 	JE         fold
 	LEAQ       partial_masks<>+0(SB), R13
 	NEGQ       BX
-	VMOVUPS    32(R13)(BX*4), Y7
+	VMOVUPS    32(R13)(BX*4), Y8
 	NEGQ       BX
-	VMASKMOVPS (AX), Y7, Y6
-	VMOVUPS    lanes_80000000<>+0(SB), Y5
-	VANDNPS    Y6, Y5, Y6
-	VPMAXSD    Y3, Y6, Y3
+	VMASKMOVPS (AX), Y8, Y7
+	VANDNPS    Y7, Y5, Y7
+	VPMAXSD    Y3, Y7, Y3
 
 fold:
 	VPMAXSD      Y2, Y0, Y0
 	VPMAXSD      Y3, Y1, Y1
 	VPMAXSD      Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X7
-	VPMAXSD      X7, X0, X0
-	VSHUFPS      $0x0e, X0, X0, X7
-	VPMAXSD      X7, X0, X0
-	VSHUFPS      $0x01, X0, X0, X7
-	VPMAXSD      X7, X0, X0
+	VEXTRACTF128 $0x01, Y0, X8
+	VPMAXSD      X8, X0, X0
+	VSHUFPS      $0x0e, X0, X0, X8
+	VPMAXSD      X8, X0, X0
+	VSHUFPS      $0x01, X0, X0, X8
+	VPMAXSD      X8, X0, X0
 	VMOVSS       X0, ret+16(FP)
 	VZEROUPPER
 	RET
@@ -16611,32 +16070,29 @@ fold:
 // func MaxAbsAVX512(x *float32, n int) float32
 // Requires: AVX, AVX2, AVX512F, AVX512VL, BMI2
 TEXT ·MaxAbsAVX512(SB), NOSPLIT, $0-20
-	MOVQ  x+0(FP), AX
-	MOVQ  n+8(FP), BX
-	VPXOR X0, X0, X0
-	VPXOR X1, X1, X1
-	VPXOR X2, X2, X2
-	VPXOR X3, X3, X3
-	SUBQ  $+64, BX
-	JL    blocks_end
+	MOVQ    x+0(FP), AX
+	MOVQ    n+8(FP), BX
+	VPXOR   X0, X0, X0
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	VMOVUPS lanes_80000000<>+0(SB), Z5
+	SUBQ    $+64, BX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS (AX), Z4
-	VMOVUPS 64(AX), Z5
-	VMOVUPS 128(AX), Z6
-	VMOVUPS 192(AX), Z7
-	VMOVUPS lanes_80000000<>+0(SB), Z8
-	VPANDND Z4, Z8, Z4
-	VMOVUPS lanes_80000000<>+0(SB), Z8
-	VPANDND Z5, Z8, Z5
-	VMOVUPS lanes_80000000<>+0(SB), Z8
-	VPANDND Z6, Z8, Z6
-	VMOVUPS lanes_80000000<>+0(SB), Z8
-	VPANDND Z7, Z8, Z7
+	VMOVUPS 64(AX), Z6
+	VMOVUPS 128(AX), Z7
+	VMOVUPS 192(AX), Z8
+	VPANDND Z4, Z5, Z4
+	VPANDND Z6, Z5, Z6
+	VPANDND Z7, Z5, Z7
+	VPANDND Z8, Z5, Z8
 	VPMAXSD Z0, Z4, Z0
-	VPMAXSD Z1, Z5, Z1
-	VPMAXSD Z2, Z6, Z2
-	VPMAXSD Z3, Z7, Z3
+	VPMAXSD Z1, Z6, Z1
+	VPMAXSD Z2, Z7, Z2
+	VPMAXSD Z3, Z8, Z3
 	ADDQ    $+256, AX
 	SUBQ    $+64, BX
 	JGE     blocks
@@ -16645,34 +16101,30 @@ blocks_end:
 	ADDQ    $+64, BX
 	CMPQ    BX, $+16
 	JL      partial0
-	VMOVUPS (AX), Z7
-	VMOVUPS lanes_80000000<>+0(SB), Z6
-	VPANDND Z7, Z6, Z7
-	VPMAXSD Z0, Z7, Z0
+	VMOVUPS (AX), Z8
+	VPANDND Z8, Z5, Z8
+	VPMAXSD Z0, Z8, Z0
 	ADDQ    $+64, AX
 	ADDQ    $-16, BX
 	CMPQ    BX, $+16
 	JL      partial1
-	VMOVUPS (AX), Z7
-	VMOVUPS lanes_80000000<>+0(SB), Z6
-	VPANDND Z7, Z6, Z7
-	VPMAXSD Z1, Z7, Z1
+	VMOVUPS (AX), Z8
+	VPANDND Z8, Z5, Z8
+	VPMAXSD Z1, Z8, Z1
 	ADDQ    $+64, AX
 	ADDQ    $-16, BX
 	CMPQ    BX, $+16
 	JL      partial2
-	VMOVUPS (AX), Z7
-	VMOVUPS lanes_80000000<>+0(SB), Z6
-	VPANDND Z7, Z6, Z7
-	VPMAXSD Z2, Z7, Z2
+	VMOVUPS (AX), Z8
+	VPANDND Z8, Z5, Z8
+	VPMAXSD Z2, Z8, Z2
 	ADDQ    $+64, AX
 	ADDQ    $-16, BX
 	CMPQ    BX, $+16
 	JL      partial3
-	VMOVUPS (AX), Z7
-	VMOVUPS lanes_80000000<>+0(SB), Z6
-	VPANDND Z7, Z6, Z7
-	VPMAXSD Z3, Z7, Z3
+	VMOVUPS (AX), Z8
+	VPANDND Z8, Z5, Z8
+	VPMAXSD Z3, Z8, Z3
 	ADDQ    $+64, AX
 	ADDQ    $-16, BX
 	JMP     fold
@@ -16683,10 +16135,9 @@ partial0:
 	MOVL      $0x0000ffff, R13
 	BZHIL     BX, R13, R13
 	KMOVW     R13, K1
-	VMOVUPS.Z (AX), K1, Z7
-	VMOVUPS   lanes_80000000<>+0(SB), Z6
-	VPANDND   Z7, Z6, Z7
-	VPMAXSD   Z0, Z7, Z0
+	VMOVUPS.Z (AX), K1, Z8
+	VPANDND   Z8, Z5, Z8
+	VPMAXSD   Z0, Z8, Z0
 	JMP       fold
 
 partial1:
@@ -16695,10 +16146,9 @@ partial1:
 	MOVL      $0x0000ffff, R13
 	BZHIL     BX, R13, R13
 	KMOVW     R13, K1
-	VMOVUPS.Z (AX), K1, Z7
-	VMOVUPS   lanes_80000000<>+0(SB), Z6
-	VPANDND   Z7, Z6, Z7
-	VPMAXSD   Z1, Z7, Z1
+	VMOVUPS.Z (AX), K1, Z8
+	VPANDND   Z8, Z5, Z8
+	VPMAXSD   Z1, Z8, Z1
 	JMP       fold
 
 partial2:
@@ -16707,10 +16157,9 @@ partial2:
 	MOVL      $0x0000ffff, R13
 	BZHIL     BX, R13, R13
 	KMOVW     R13, K1
-	VMOVUPS.Z (AX), K1, Z7
-	VMOVUPS   lanes_80000000<>+0(SB), Z6
-	VPANDND   Z7, Z6, Z7
-	VPMAXSD   Z2, Z7, Z2
+	VMOVUPS.Z (AX), K1, Z8
+	VPANDND   Z8, Z5, Z8
+	VPMAXSD   Z2, Z8, Z2
 	JMP       fold
 
 partial3:
@@ -16719,23 +16168,22 @@ partial3:
 	MOVL      $0x0000ffff, R13
 	BZHIL     BX, R13, R13
 	KMOVW     R13, K1
-	VMOVUPS.Z (AX), K1, Z7
-	VMOVUPS   lanes_80000000<>+0(SB), Z6
-	VPANDND   Z7, Z6, Z7
-	VPMAXSD   Z3, Z7, Z3
+	VMOVUPS.Z (AX), K1, Z8
+	VPANDND   Z8, Z5, Z8
+	VPMAXSD   Z3, Z8, Z3
 
 fold:
 	VPMAXSD       Z2, Z0, Z0
 	VPMAXSD       Z3, Z1, Z1
 	VPMAXSD       Z1, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y7
-	VPMAXSD       Y7, Y0, Y0
-	VEXTRACTF32X4 $0x01, Y0, X7
-	VPMAXSD       X7, X0, X0
-	VSHUFPS       $0x0e, X0, X0, X7
-	VPMAXSD       X7, X0, X0
-	VSHUFPS       $0x01, X0, X0, X7
-	VPMAXSD       X7, X0, X0
+	VEXTRACTF64X4 $0x01, Z0, Y8
+	VPMAXSD       Y8, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X8
+	VPMAXSD       X8, X0, X0
+	VSHUFPS       $0x0e, X0, X0, X8
+	VPMAXSD       X8, X0, X0
+	VSHUFPS       $0x01, X0, X0, X8
+	VPMAXSD       X8, X0, X0
 	VMOVSS        X0, ret+16(FP)
 	VZEROUPPER
 	RET
@@ -16749,18 +16197,19 @@ TEXT ·MaximumAVX2(SB), NOSPLIT, $0-20
 	VMOVUPS lanes_ff800000<>+0(SB), Y1
 	VMOVUPS lanes_ff800000<>+0(SB), Y2
 	VMOVUPS lanes_ff800000<>+0(SB), Y3
+	VMOVUPS lanes_ff800000<>+0(SB), Y5
 	SUBQ    $+32, BX
 	JL      blocks_end
 
 blocks:
 	VMOVUPS (AX), Y4
-	VMOVUPS 32(AX), Y5
-	VMOVUPS 64(AX), Y6
-	VMOVUPS 96(AX), Y7
+	VMOVUPS 32(AX), Y6
+	VMOVUPS 64(AX), Y7
+	VMOVUPS 96(AX), Y8
 	VMAXPS  Y0, Y4, Y0
-	VMAXPS  Y1, Y5, Y1
-	VMAXPS  Y2, Y6, Y2
-	VMAXPS  Y3, Y7, Y3
+	VMAXPS  Y1, Y6, Y1
+	VMAXPS  Y2, Y7, Y2
+	VMAXPS  Y3, Y8, Y3
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	JGE     blocks
@@ -16769,26 +16218,26 @@ blocks_end:
 	ADDQ    $+32, BX
 	CMPQ    BX, $+8
 	JL      partial0
-	VMOVUPS (AX), Y7
-	VMAXPS  Y0, Y7, Y0
+	VMOVUPS (AX), Y8
+	VMAXPS  Y0, Y8, Y0
 	ADDQ    $+32, AX
 	ADDQ    $-8, BX
 	CMPQ    BX, $+8
 	JL      partial1
-	VMOVUPS (AX), Y7
-	VMAXPS  Y1, Y7, Y1
+	VMOVUPS (AX), Y8
+	VMAXPS  Y1, Y8, Y1
 	ADDQ    $+32, AX
 	ADDQ    $-8, BX
 	CMPQ    BX, $+8
 	JL      partial2
-	VMOVUPS (AX), Y7
-	VMAXPS  Y2, Y7, Y2
+	VMOVUPS (AX), Y8
+	VMAXPS  Y2, Y8, Y2
 	ADDQ    $+32, AX
 	ADDQ    $-8, BX
 	CMPQ    BX, $+8
 	JL      partial3
-	VMOVUPS (AX), Y7
-	VMAXPS  Y3, Y7, Y3
+	VMOVUPS (AX), Y8
+	VMAXPS  Y3, Y8, Y3
 	ADDQ    $+32, AX
 	ADDQ    $-8, BX
 	JMP     fold
@@ -16798,12 +16247,11 @@ partial0:
 	JE         fold
 	LEAQ       partial_masks<>+0(SB), R13
 	NEGQ       BX
-	VMOVUPS    32(R13)(BX*4), Y7
+	VMOVUPS    32(R13)(BX*4), Y8
 	NEGQ       BX
-	VMASKMOVPS (AX), Y7, Y6
-	VMOVUPS    lanes_ff800000<>+0(SB), Y5
-	VBLENDVPS  Y7, Y6, Y5, Y6
-	VMAXPS     Y0, Y6, Y0
+	VMASKMOVPS (AX), Y8, Y7
+	VBLENDVPS  Y8, Y7, Y5, Y7
+	VMAXPS     Y0, Y7, Y0
 	JMP        fold
 
 partial1:
@@ -16811,12 +16259,11 @@ partial1:
 	JE         fold
 	LEAQ       partial_masks<>+0(SB), R13
 	NEGQ       BX
-	VMOVUPS    32(R13)(BX*4), Y7
+	VMOVUPS    32(R13)(BX*4), Y8
 	NEGQ       BX
-	VMASKMOVPS (AX), Y7, Y6
-	VMOVUPS    lanes_ff800000<>+0(SB), Y5
-	VBLENDVPS  Y7, Y6, Y5, Y6
-	VMAXPS     Y1, Y6, Y1
+	VMASKMOVPS (AX), Y8, Y7
+	VBLENDVPS  Y8, Y7, Y5, Y7
+	VMAXPS     Y1, Y7, Y1
 	JMP        fold
 
 partial2:
@@ -16824,12 +16271,11 @@ partial2:
 	JE         fold
 	LEAQ       partial_masks<>+0(SB), R13
 	NEGQ       BX
-	VMOVUPS    32(R13)(BX*4), Y7
+	VMOVUPS    32(R13)(BX*4), Y8
 	NEGQ       BX
-	VMASKMOVPS (AX), Y7, Y6
-	VMOVUPS    lanes_ff800000<>+0(SB), Y5
-	VBLENDVPS  Y7, Y6, Y5, Y6
-	VMAXPS     Y2, Y6, Y2
+	VMASKMOVPS (AX), Y8, Y7
+	VBLENDVPS  Y8, Y7, Y5, Y7
+	VMAXPS     Y2, Y7, Y2
 	JMP        fold
 
 partial3:
@@ -16837,23 +16283,22 @@ partial3:
 	JE         fold
 	LEAQ       partial_masks<>+0(SB), R13
 	NEGQ       BX
-	VMOVUPS    32(R13)(BX*4), Y7
+	VMOVUPS    32(R13)(BX*4), Y8
 	NEGQ       BX
-	VMASKMOVPS (AX), Y7, Y6
-	VMOVUPS    lanes_ff800000<>+0(SB), Y5
-	VBLENDVPS  Y7, Y6, Y5, Y6
-	VMAXPS     Y3, Y6, Y3
+	VMASKMOVPS (AX), Y8, Y7
+	VBLENDVPS  Y8, Y7, Y5, Y7
+	VMAXPS     Y3, Y7, Y3
 
 fold:
 	VMAXPS       Y2, Y0, Y0
 	VMAXPS       Y3, Y1, Y1
 	VMAXPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X7
-	VMAXPS       X7, X0, X0
-	VSHUFPS      $0x0e, X0, X0, X7
-	VMAXPS       X7, X0, X0
-	VSHUFPS      $0x01, X0, X0, X7
-	VMAXPS       X7, X0, X0
+	VEXTRACTF128 $0x01, Y0, X8
+	VMAXPS       X8, X0, X0
+	VSHUFPS      $0x0e, X0, X0, X8
+	VMAXPS       X8, X0, X0
+	VSHUFPS      $0x01, X0, X0, X8
+	VMAXPS       X8, X0, X0
 	VMOVSS       X0, ret+16(FP)
 	VZEROUPPER
 	RET
@@ -16867,18 +16312,19 @@ TEXT ·MaximumAVX512(SB), NOSPLIT, $0-20
 	VMOVUPS lanes_ff800000<>+0(SB), Z1
 	VMOVUPS lanes_ff800000<>+0(SB), Z2
 	VMOVUPS lanes_ff800000<>+0(SB), Z3
+	VMOVUPS lanes_ff800000<>+0(SB), Z5
 	SUBQ    $+64, BX
 	JL      blocks_end
 
 blocks:
 	VMOVUPS (AX), Z4
-	VMOVUPS 64(AX), Z5
-	VMOVUPS 128(AX), Z6
-	VMOVUPS 192(AX), Z7
+	VMOVUPS 64(AX), Z6
+	VMOVUPS 128(AX), Z7
+	VMOVUPS 192(AX), Z8
 	VMAXPS  Z0, Z4, Z0
-	VMAXPS  Z1, Z5, Z1
-	VMAXPS  Z2, Z6, Z2
-	VMAXPS  Z3, Z7, Z3
+	VMAXPS  Z1, Z6, Z1
+	VMAXPS  Z2, Z7, Z2
+	VMAXPS  Z3, Z8, Z3
 	ADDQ    $+256, AX
 	SUBQ    $+64, BX
 	JGE     blocks
@@ -16887,26 +16333,26 @@ blocks_end:
 	ADDQ    $+64, BX
 	CMPQ    BX, $+16
 	JL      partial0
-	VMOVUPS (AX), Z7
-	VMAXPS  Z0, Z7, Z0
+	VMOVUPS (AX), Z8
+	VMAXPS  Z0, Z8, Z0
 	ADDQ    $+64, AX
 	ADDQ    $-16, BX
 	CMPQ    BX, $+16
 	JL      partial1
-	VMOVUPS (AX), Z7
-	VMAXPS  Z1, Z7, Z1
+	VMOVUPS (AX), Z8
+	VMAXPS  Z1, Z8, Z1
 	ADDQ    $+64, AX
 	ADDQ    $-16, BX
 	CMPQ    BX, $+16
 	JL      partial2
-	VMOVUPS (AX), Z7
-	VMAXPS  Z2, Z7, Z2
+	VMOVUPS (AX), Z8
+	VMAXPS  Z2, Z8, Z2
 	ADDQ    $+64, AX
 	ADDQ    $-16, BX
 	CMPQ    BX, $+16
 	JL      partial3
-	VMOVUPS (AX), Z7
-	VMAXPS  Z3, Z7, Z3
+	VMOVUPS (AX), Z8
+	VMAXPS  Z3, Z8, Z3
 	ADDQ    $+64, AX
 	ADDQ    $-16, BX
 	JMP     fold
@@ -16917,10 +16363,9 @@ partial0:
 	MOVL      $0x0000ffff, R13
 	BZHIL     BX, R13, R13
 	KMOVW     R13, K1
-	VMOVUPS.Z (AX), K1, Z7
-	VMOVUPS   lanes_ff800000<>+0(SB), Z6
-	VBLENDMPS Z7, Z6, K1, Z7
-	VMAXPS    Z0, Z7, Z0
+	VMOVUPS.Z (AX), K1, Z8
+	VBLENDMPS Z8, Z5, K1, Z8
+	VMAXPS    Z0, Z8, Z0
 	JMP       fold
 
 partial1:
@@ -16929,10 +16374,9 @@ partial1:
 	MOVL      $0x0000ffff, R13
 	BZHIL     BX, R13, R13
 	KMOVW     R13, K1
-	VMOVUPS.Z (AX), K1, Z7
-	VMOVUPS   lanes_ff800000<>+0(SB), Z6
-	VBLENDMPS Z7, Z6, K1, Z7
-	VMAXPS    Z1, Z7, Z1
+	VMOVUPS.Z (AX), K1, Z8
+	VBLENDMPS Z8, Z5, K1, Z8
+	VMAXPS    Z1, Z8, Z1
 	JMP       fold
 
 partial2:
@@ -16941,10 +16385,9 @@ partial2:
 	MOVL      $0x0000ffff, R13
 	BZHIL     BX, R13, R13
 	KMOVW     R13, K1
-	VMOVUPS.Z (AX), K1, Z7
-	VMOVUPS   lanes_ff800000<>+0(SB), Z6
-	VBLENDMPS Z7, Z6, K1, Z7
-	VMAXPS    Z2, Z7, Z2
+	VMOVUPS.Z (AX), K1, Z8
+	VBLENDMPS Z8, Z5, K1, Z8
+	VMAXPS    Z2, Z8, Z2
 	JMP       fold
 
 partial3:
@@ -16953,23 +16396,22 @@ partial3:
 	MOVL      $0x0000ffff, R13
 	BZHIL     BX, R13, R13
 	KMOVW     R13, K1
-	VMOVUPS.Z (AX), K1, Z7
-	VMOVUPS   lanes_ff800000<>+0(SB), Z6
-	VBLENDMPS Z7, Z6, K1, Z7
-	VMAXPS    Z3, Z7, Z3
+	VMOVUPS.Z (AX), K1, Z8
+	VBLENDMPS Z8, Z5, K1, Z8
+	VMAXPS    Z3, Z8, Z3
 
 fold:
 	VMAXPS        Z2, Z0, Z0
 	VMAXPS        Z3, Z1, Z1
 	VMAXPS        Z1, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y7
-	VMAXPS        Y7, Y0, Y0
-	VEXTRACTF32X4 $0x01, Y0, X7
-	VMAXPS        X7, X0, X0
-	VSHUFPS       $0x0e, X0, X0, X7
-	VMAXPS        X7, X0, X0
-	VSHUFPS       $0x01, X0, X0, X7
-	VMAXPS        X7, X0, X0
+	VEXTRACTF64X4 $0x01, Z0, Y8
+	VMAXPS        Y8, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X8
+	VMAXPS        X8, X0, X0
+	VSHUFPS       $0x0e, X0, X0, X8
+	VMAXPS        X8, X0, X0
+	VSHUFPS       $0x01, X0, X0, X8
+	VMAXPS        X8, X0, X0
 	VMOVSS        X0, ret+16(FP)
 	VZEROUPPER
 	RET
@@ -16985,40 +16427,40 @@ TEXT ·FirstEqualAVX2(SB), NOSPLIT, $0-28
 	VMOVUPS      lanes_7f800000<>+0(SB), Y3
 	VMOVUPS      lanes_7f800000<>+0(SB), Y4
 	VMOVUPS      lanes_7f800000<>+0(SB), Y5
+	VMOVUPS      lanes_7fc00000<>+0(SB), Y7
+	VMOVUPS      lanes_7f800000<>+0(SB), Y8
 	SUBQ         $+32, BX
 	JL           blocks_end
 
 blocks:
 	VMOVUPS   (AX), Y6
-	VMOVUPS   32(AX), Y7
-	VMOVUPS   64(AX), Y8
-	VMOVUPS   96(AX), Y9
+	VMOVUPS   32(AX), Y9
 	VCMPPS    $0x00, Y0, Y6, Y6
-	VCMPPS    $0x00, Y0, Y7, Y7
-	VCMPPS    $0x00, Y0, Y8, Y8
 	VCMPPS    $0x00, Y0, Y9, Y9
 	VMOVUPS   Y1, Y10
 	VPADDD    lanes_00000008<>+0(SB), Y1, Y11
-	VPADDD    lanes_00000010<>+0(SB), Y1, Y12
-	VPADDD    lanes_00000018<>+0(SB), Y1, Y13
 	VCVTDQ2PS Y10, Y10
 	VCVTDQ2PS Y11, Y11
-	VCVTDQ2PS Y12, Y12
-	VCVTDQ2PS Y13, Y13
-	VMOVUPS   lanes_7f800000<>+0(SB), Y14
-	VBLENDVPS Y6, Y10, Y14, Y10
-	VMOVUPS   lanes_7f800000<>+0(SB), Y6
-	VBLENDVPS Y7, Y11, Y6, Y11
-	VMOVUPS   lanes_7f800000<>+0(SB), Y7
-	VBLENDVPS Y8, Y12, Y7, Y12
-	VMOVUPS   lanes_7f800000<>+0(SB), Y8
-	VBLENDVPS Y9, Y13, Y8, Y13
+	VBLENDVPS Y6, Y10, Y8, Y10
+	VBLENDVPS Y9, Y11, Y8, Y11
 	VMINPS    Y2, Y10, Y2
 	VMINPS    Y3, Y11, Y3
-	VMINPS    Y4, Y12, Y4
-	VMINPS    Y5, Y13, Y5
-	ADDQ      $+128, AX
-	VPADDD    lanes_00000020<>+0(SB), Y1, Y1
+	ADDQ      $+64, AX
+	VPADDD    lanes_00000010<>+0(SB), Y1, Y1
+	VMOVUPS   (AX), Y11
+	VMOVUPS   32(AX), Y10
+	VCMPPS    $0x00, Y0, Y11, Y11
+	VCMPPS    $0x00, Y0, Y10, Y10
+	VMOVUPS   Y1, Y9
+	VPADDD    lanes_00000008<>+0(SB), Y1, Y6
+	VCVTDQ2PS Y9, Y9
+	VCVTDQ2PS Y6, Y6
+	VBLENDVPS Y11, Y9, Y8, Y9
+	VBLENDVPS Y10, Y6, Y8, Y6
+	VMINPS    Y4, Y9, Y4
+	VMINPS    Y5, Y6, Y5
+	ADDQ      $+64, AX
+	VPADDD    lanes_00000010<>+0(SB), Y1, Y1
 	SUBQ      $+32, BX
 	JGE       blocks
 
@@ -17026,49 +16468,45 @@ blocks_end:
 	ADDQ      $+32, BX
 	CMPQ      BX, $+8
 	JL        partial0
-	VMOVUPS   (AX), Y13
-	VCMPPS    $0x00, Y0, Y13, Y13
-	VMOVUPS   Y1, Y12
-	VCVTDQ2PS Y12, Y12
-	VMOVUPS   lanes_7f800000<>+0(SB), Y11
-	VBLENDVPS Y13, Y12, Y11, Y12
-	VMINPS    Y2, Y12, Y2
+	VMOVUPS   (AX), Y6
+	VCMPPS    $0x00, Y0, Y6, Y6
+	VMOVUPS   Y1, Y9
+	VCVTDQ2PS Y9, Y9
+	VBLENDVPS Y6, Y9, Y8, Y9
+	VMINPS    Y2, Y9, Y2
 	ADDQ      $+32, AX
 	VPADDD    lanes_00000008<>+0(SB), Y1, Y1
 	ADDQ      $-8, BX
 	CMPQ      BX, $+8
 	JL        partial1
-	VMOVUPS   (AX), Y12
-	VCMPPS    $0x00, Y0, Y12, Y12
-	VMOVUPS   Y1, Y13
-	VCVTDQ2PS Y13, Y13
-	VMOVUPS   lanes_7f800000<>+0(SB), Y11
-	VBLENDVPS Y12, Y13, Y11, Y13
-	VMINPS    Y3, Y13, Y3
+	VMOVUPS   (AX), Y9
+	VCMPPS    $0x00, Y0, Y9, Y9
+	VMOVUPS   Y1, Y6
+	VCVTDQ2PS Y6, Y6
+	VBLENDVPS Y9, Y6, Y8, Y6
+	VMINPS    Y3, Y6, Y3
 	ADDQ      $+32, AX
 	VPADDD    lanes_00000008<>+0(SB), Y1, Y1
 	ADDQ      $-8, BX
 	CMPQ      BX, $+8
 	JL        partial2
-	VMOVUPS   (AX), Y13
-	VCMPPS    $0x00, Y0, Y13, Y13
-	VMOVUPS   Y1, Y12
-	VCVTDQ2PS Y12, Y12
-	VMOVUPS   lanes_7f800000<>+0(SB), Y11
-	VBLENDVPS Y13, Y12, Y11, Y12
-	VMINPS    Y4, Y12, Y4
+	VMOVUPS   (AX), Y6
+	VCMPPS    $0x00, Y0, Y6, Y6
+	VMOVUPS   Y1, Y9
+	VCVTDQ2PS Y9, Y9
+	VBLENDVPS Y6, Y9, Y8, Y9
+	VMINPS    Y4, Y9, Y4
 	ADDQ      $+32, AX
 	VPADDD    lanes_00000008<>+0(SB), Y1, Y1
 	ADDQ      $-8, BX
 	CMPQ      BX, $+8
 	JL        partial3
-	VMOVUPS   (AX), Y12
-	VCMPPS    $0x00, Y0, Y12, Y12
-	VMOVUPS   Y1, Y13
-	VCVTDQ2PS Y13, Y13
-	VMOVUPS   lanes_7f800000<>+0(SB), Y11
-	VBLENDVPS Y12, Y13, Y11, Y13
-	VMINPS    Y5, Y13, Y5
+	VMOVUPS   (AX), Y9
+	VCMPPS    $0x00, Y0, Y9, Y9
+	VMOVUPS   Y1, Y6
+	VCVTDQ2PS Y6, Y6
+	VBLENDVPS Y9, Y6, Y8, Y6
+	VMINPS    Y5, Y6, Y5
 	ADDQ      $+32, AX
 	VPADDD    lanes_00000008<>+0(SB), Y1, Y1
 	ADDQ      $-8, BX
@@ -17079,17 +16517,15 @@ partial0:
 	JE         fold
 	LEAQ       partial_masks<>+0(SB), R13
 	NEGQ       BX
-	VMOVUPS    32(R13)(BX*4), Y13
+	VMOVUPS    32(R13)(BX*4), Y6
 	NEGQ       BX
-	VMASKMOVPS (AX), Y13, Y12
-	VMOVUPS    lanes_7fc00000<>+0(SB), Y11
-	VBLENDVPS  Y13, Y12, Y11, Y12
-	VCMPPS     $0x00, Y0, Y12, Y12
-	VMOVUPS    Y1, Y11
-	VCVTDQ2PS  Y11, Y11
-	VMOVUPS    lanes_7f800000<>+0(SB), Y10
-	VBLENDVPS  Y12, Y11, Y10, Y11
-	VMINPS     Y2, Y11, Y2
+	VMASKMOVPS (AX), Y6, Y9
+	VBLENDVPS  Y6, Y9, Y7, Y9
+	VCMPPS     $0x00, Y0, Y9, Y9
+	VMOVUPS    Y1, Y10
+	VCVTDQ2PS  Y10, Y10
+	VBLENDVPS  Y9, Y10, Y8, Y10
+	VMINPS     Y2, Y10, Y2
 	JMP        fold
 
 partial1:
@@ -17097,17 +16533,15 @@ partial1:
 	JE         fold
 	LEAQ       partial_masks<>+0(SB), R13
 	NEGQ       BX
-	VMOVUPS    32(R13)(BX*4), Y13
+	VMOVUPS    32(R13)(BX*4), Y6
 	NEGQ       BX
-	VMASKMOVPS (AX), Y13, Y11
-	VMOVUPS    lanes_7fc00000<>+0(SB), Y12
-	VBLENDVPS  Y13, Y11, Y12, Y11
-	VCMPPS     $0x00, Y0, Y11, Y11
-	VMOVUPS    Y1, Y12
-	VCVTDQ2PS  Y12, Y12
-	VMOVUPS    lanes_7f800000<>+0(SB), Y10
-	VBLENDVPS  Y11, Y12, Y10, Y12
-	VMINPS     Y3, Y12, Y3
+	VMASKMOVPS (AX), Y6, Y10
+	VBLENDVPS  Y6, Y10, Y7, Y10
+	VCMPPS     $0x00, Y0, Y10, Y10
+	VMOVUPS    Y1, Y9
+	VCVTDQ2PS  Y9, Y9
+	VBLENDVPS  Y10, Y9, Y8, Y9
+	VMINPS     Y3, Y9, Y3
 	JMP        fold
 
 partial2:
@@ -17115,17 +16549,15 @@ partial2:
 	JE         fold
 	LEAQ       partial_masks<>+0(SB), R13
 	NEGQ       BX
-	VMOVUPS    32(R13)(BX*4), Y13
+	VMOVUPS    32(R13)(BX*4), Y6
 	NEGQ       BX
-	VMASKMOVPS (AX), Y13, Y12
-	VMOVUPS    lanes_7fc00000<>+0(SB), Y11
-	VBLENDVPS  Y13, Y12, Y11, Y12
-	VCMPPS     $0x00, Y0, Y12, Y12
-	VMOVUPS    Y1, Y11
-	VCVTDQ2PS  Y11, Y11
-	VMOVUPS    lanes_7f800000<>+0(SB), Y10
-	VBLENDVPS  Y12, Y11, Y10, Y11
-	VMINPS     Y4, Y11, Y4
+	VMASKMOVPS (AX), Y6, Y9
+	VBLENDVPS  Y6, Y9, Y7, Y9
+	VCMPPS     $0x00, Y0, Y9, Y9
+	VMOVUPS    Y1, Y10
+	VCVTDQ2PS  Y10, Y10
+	VBLENDVPS  Y9, Y10, Y8, Y10
+	VMINPS     Y4, Y10, Y4
 	JMP        fold
 
 partial3:
@@ -17133,28 +16565,26 @@ partial3:
 	JE         fold
 	LEAQ       partial_masks<>+0(SB), R13
 	NEGQ       BX
-	VMOVUPS    32(R13)(BX*4), Y13
+	VMOVUPS    32(R13)(BX*4), Y6
 	NEGQ       BX
-	VMASKMOVPS (AX), Y13, Y11
-	VMOVUPS    lanes_7fc00000<>+0(SB), Y12
-	VBLENDVPS  Y13, Y11, Y12, Y11
-	VCMPPS     $0x00, Y0, Y11, Y11
-	VMOVUPS    Y1, Y12
-	VCVTDQ2PS  Y12, Y12
-	VMOVUPS    lanes_7f800000<>+0(SB), Y10
-	VBLENDVPS  Y11, Y12, Y10, Y12
-	VMINPS     Y5, Y12, Y5
+	VMASKMOVPS (AX), Y6, Y10
+	VBLENDVPS  Y6, Y10, Y7, Y10
+	VCMPPS     $0x00, Y0, Y10, Y10
+	VMOVUPS    Y1, Y9
+	VCVTDQ2PS  Y9, Y9
+	VBLENDVPS  Y10, Y9, Y8, Y9
+	VMINPS     Y5, Y9, Y5
 
 fold:
 	VMINPS       Y4, Y2, Y2
 	VMINPS       Y5, Y3, Y3
 	VMINPS       Y3, Y2, Y2
-	VEXTRACTF128 $0x01, Y2, X13
-	VMINPS       X13, X2, X2
-	VSHUFPS      $0x0e, X2, X2, X13
-	VMINPS       X13, X2, X2
-	VSHUFPS      $0x01, X2, X2, X13
-	VMINPS       X13, X2, X2
+	VEXTRACTF128 $0x01, Y2, X6
+	VMINPS       X6, X2, X2
+	VSHUFPS      $0x0e, X2, X2, X6
+	VMINPS       X6, X2, X2
+	VSHUFPS      $0x01, X2, X2, X6
+	VMINPS       X6, X2, X2
 	VMOVSS       X2, ret+24(FP)
 	VZEROUPPER
 	RET
@@ -17213,23 +16643,174 @@ DATA lanes_00000010<>+56(SB)/4, $0x00000010
 DATA lanes_00000010<>+60(SB)/4, $0x00000010
 GLOBL lanes_00000010<>(SB), RODATA|NOPTR, $64
 
-DATA lanes_00000018<>+0(SB)/4, $0x00000018
-DATA lanes_00000018<>+4(SB)/4, $0x00000018
-DATA lanes_00000018<>+8(SB)/4, $0x00000018
-DATA lanes_00000018<>+12(SB)/4, $0x00000018
-DATA lanes_00000018<>+16(SB)/4, $0x00000018
-DATA lanes_00000018<>+20(SB)/4, $0x00000018
-DATA lanes_00000018<>+24(SB)/4, $0x00000018
-DATA lanes_00000018<>+28(SB)/4, $0x00000018
-DATA lanes_00000018<>+32(SB)/4, $0x00000018
-DATA lanes_00000018<>+36(SB)/4, $0x00000018
-DATA lanes_00000018<>+40(SB)/4, $0x00000018
-DATA lanes_00000018<>+44(SB)/4, $0x00000018
-DATA lanes_00000018<>+48(SB)/4, $0x00000018
-DATA lanes_00000018<>+52(SB)/4, $0x00000018
-DATA lanes_00000018<>+56(SB)/4, $0x00000018
-DATA lanes_00000018<>+60(SB)/4, $0x00000018
-GLOBL lanes_00000018<>(SB), RODATA|NOPTR, $64
+// func FirstEqualAVX512(x *float32, n int, value float32) float32
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·FirstEqualAVX512(SB), NOSPLIT, $0-28
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), BX
+	VBROADCASTSS value+16(FP), Z0
+	VMOVUPS      lane_numbers<>+0(SB), Z1
+	VMOVUPS      lanes_7f800000<>+0(SB), Z2
+	VMOVUPS      lanes_7f800000<>+0(SB), Z3
+	VMOVUPS      lanes_7f800000<>+0(SB), Z4
+	VMOVUPS      lanes_7f800000<>+0(SB), Z5
+	VMOVUPS      lanes_7fc00000<>+0(SB), Z7
+	VMOVUPS      lanes_7f800000<>+0(SB), Z8
+	SUBQ         $+64, BX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS   (AX), Z6
+	VMOVUPS   64(AX), Z9
+	VMOVUPS   128(AX), Z10
+	VMOVUPS   192(AX), Z11
+	VCMPPS    $0x00, Z0, Z6, K2
+	VCMPPS    $0x00, Z0, Z9, K3
+	VCMPPS    $0x00, Z0, Z10, K4
+	VCMPPS    $0x00, Z0, Z11, K5
+	VMOVUPS   Z1, Z11
+	VPADDD    lanes_00000010<>+0(SB), Z1, Z10
+	VPADDD    lanes_00000020<>+0(SB), Z1, Z9
+	VPADDD    lanes_00000030<>+0(SB), Z1, Z6
+	VCVTDQ2PS Z11, Z11
+	VCVTDQ2PS Z10, Z10
+	VCVTDQ2PS Z9, Z9
+	VCVTDQ2PS Z6, Z6
+	VBLENDMPS Z11, Z8, K2, Z11
+	VBLENDMPS Z10, Z8, K3, Z10
+	VBLENDMPS Z9, Z8, K4, Z9
+	VBLENDMPS Z6, Z8, K5, Z6
+	VMINPS    Z2, Z11, Z2
+	VMINPS    Z3, Z10, Z3
+	VMINPS    Z4, Z9, Z4
+	VMINPS    Z5, Z6, Z5
+	ADDQ      $+256, AX
+	VPADDD    lanes_00000040<>+0(SB), Z1, Z1
+	SUBQ      $+64, BX
+	JGE       blocks
+
+blocks_end:
+	ADDQ      $+64, BX
+	CMPQ      BX, $+16
+	JL        partial0
+	VMOVUPS   (AX), Z6
+	VCMPPS    $0x00, Z0, Z6, K5
+	VMOVUPS   Z1, Z6
+	VCVTDQ2PS Z6, Z6
+	VBLENDMPS Z6, Z8, K5, Z6
+	VMINPS    Z2, Z6, Z2
+	ADDQ      $+64, AX
+	VPADDD    lanes_00000010<>+0(SB), Z1, Z1
+	ADDQ      $-16, BX
+	CMPQ      BX, $+16
+	JL        partial1
+	VMOVUPS   (AX), Z6
+	VCMPPS    $0x00, Z0, Z6, K5
+	VMOVUPS   Z1, Z6
+	VCVTDQ2PS Z6, Z6
+	VBLENDMPS Z6, Z8, K5, Z6
+	VMINPS    Z3, Z6, Z3
+	ADDQ      $+64, AX
+	VPADDD    lanes_00000010<>+0(SB), Z1, Z1
+	ADDQ      $-16, BX
+	CMPQ      BX, $+16
+	JL        partial2
+	VMOVUPS   (AX), Z6
+	VCMPPS    $0x00, Z0, Z6, K5
+	VMOVUPS   Z1, Z6
+	VCVTDQ2PS Z6, Z6
+	VBLENDMPS Z6, Z8, K5, Z6
+	VMINPS    Z4, Z6, Z4
+	ADDQ      $+64, AX
+	VPADDD    lanes_00000010<>+0(SB), Z1, Z1
+	ADDQ      $-16, BX
+	CMPQ      BX, $+16
+	JL        partial3
+	VMOVUPS   (AX), Z6
+	VCMPPS    $0x00, Z0, Z6, K5
+	VMOVUPS   Z1, Z6
+	VCVTDQ2PS Z6, Z6
+	VBLENDMPS Z6, Z8, K5, Z6
+	VMINPS    Z5, Z6, Z5
+	ADDQ      $+64, AX
+	VPADDD    lanes_00000010<>+0(SB), Z1, Z1
+	ADDQ      $-16, BX
+	JMP       fold
+
+partial0:
+	TESTQ     BX, BX
+	JE        fold
+	MOVL      $0x0000ffff, R13
+	BZHIL     BX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (AX), K1, Z6
+	VBLENDMPS Z6, Z7, K1, Z6
+	VCMPPS    $0x00, Z0, Z6, K5
+	VMOVUPS   Z1, Z6
+	VCVTDQ2PS Z6, Z6
+	VBLENDMPS Z6, Z8, K5, Z6
+	VMINPS    Z2, Z6, Z2
+	JMP       fold
+
+partial1:
+	TESTQ     BX, BX
+	JE        fold
+	MOVL      $0x0000ffff, R13
+	BZHIL     BX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (AX), K1, Z6
+	VBLENDMPS Z6, Z7, K1, Z6
+	VCMPPS    $0x00, Z0, Z6, K5
+	VMOVUPS   Z1, Z6
+	VCVTDQ2PS Z6, Z6
+	VBLENDMPS Z6, Z8, K5, Z6
+	VMINPS    Z3, Z6, Z3
+	JMP       fold
+
+partial2:
+	TESTQ     BX, BX
+	JE        fold
+	MOVL      $0x0000ffff, R13
+	BZHIL     BX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (AX), K1, Z6
+	VBLENDMPS Z6, Z7, K1, Z6
+	VCMPPS    $0x00, Z0, Z6, K5
+	VMOVUPS   Z1, Z6
+	VCVTDQ2PS Z6, Z6
+	VBLENDMPS Z6, Z8, K5, Z6
+	VMINPS    Z4, Z6, Z4
+	JMP       fold
+
+partial3:
+	TESTQ     BX, BX
+	JE        fold
+	MOVL      $0x0000ffff, R13
+	BZHIL     BX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (AX), K1, Z6
+	VBLENDMPS Z6, Z7, K1, Z6
+	VCMPPS    $0x00, Z0, Z6, K5
+	VMOVUPS   Z1, Z6
+	VCVTDQ2PS Z6, Z6
+	VBLENDMPS Z6, Z8, K5, Z6
+	VMINPS    Z5, Z6, Z5
+
+fold:
+	VMINPS        Z4, Z2, Z2
+	VMINPS        Z5, Z3, Z3
+	VMINPS        Z3, Z2, Z2
+	VEXTRACTF64X4 $0x01, Z2, Y6
+	VMINPS        Y6, Y2, Y2
+	VEXTRACTF32X4 $0x01, Y2, X6
+	VMINPS        X6, X2, X2
+	VSHUFPS       $0x0e, X2, X2, X6
+	VMINPS        X6, X2, X2
+	VSHUFPS       $0x01, X2, X2, X6
+	VMINPS        X6, X2, X2
+	VMOVSS        X2, ret+24(FP)
+	VZEROUPPER
+	RET
 
 DATA lanes_00000020<>+0(SB)/4, $0x00000020
 DATA lanes_00000020<>+4(SB)/4, $0x00000020
@@ -17248,189 +16829,6 @@ DATA lanes_00000020<>+52(SB)/4, $0x00000020
 DATA lanes_00000020<>+56(SB)/4, $0x00000020
 DATA lanes_00000020<>+60(SB)/4, $0x00000020
 GLOBL lanes_00000020<>(SB), RODATA|NOPTR, $64
-
-// func FirstEqualAVX512(x *float32, n int, value float32) float32
-// Requires: AVX, AVX512F, AVX512VL, BMI2
-TEXT ·FirstEqualAVX512(SB), NOSPLIT, $0-28
-	MOVQ         x+0(FP), AX
-	MOVQ         n+8(FP), BX
-	VBROADCASTSS value+16(FP), Z0
-	VMOVUPS      lane_numbers<>+0(SB), Z1
-	VMOVUPS      lanes_7f800000<>+0(SB), Z2
-	VMOVUPS      lanes_7f800000<>+0(SB), Z3
-	VMOVUPS      lanes_7f800000<>+0(SB), Z4
-	VMOVUPS      lanes_7f800000<>+0(SB), Z5
-	SUBQ         $+64, BX
-	JL           blocks_end
-
-blocks:
-	VMOVUPS   (AX), Z6
-	VMOVUPS   64(AX), Z7
-	VMOVUPS   128(AX), Z8
-	VMOVUPS   192(AX), Z9
-	VCMPPS    $0x00, Z0, Z6, K2
-	VCMPPS    $0x00, Z0, Z7, K3
-	VCMPPS    $0x00, Z0, Z8, K4
-	VCMPPS    $0x00, Z0, Z9, K5
-	VMOVUPS   Z1, Z9
-	VPADDD    lanes_00000010<>+0(SB), Z1, Z8
-	VPADDD    lanes_00000020<>+0(SB), Z1, Z7
-	VPADDD    lanes_00000030<>+0(SB), Z1, Z6
-	VCVTDQ2PS Z9, Z9
-	VCVTDQ2PS Z8, Z8
-	VCVTDQ2PS Z7, Z7
-	VCVTDQ2PS Z6, Z6
-	VMOVUPS   lanes_7f800000<>+0(SB), Z10
-	VBLENDMPS Z9, Z10, K2, Z9
-	VMOVUPS   lanes_7f800000<>+0(SB), Z10
-	VBLENDMPS Z8, Z10, K3, Z8
-	VMOVUPS   lanes_7f800000<>+0(SB), Z10
-	VBLENDMPS Z7, Z10, K4, Z7
-	VMOVUPS   lanes_7f800000<>+0(SB), Z10
-	VBLENDMPS Z6, Z10, K5, Z6
-	VMINPS    Z2, Z9, Z2
-	VMINPS    Z3, Z8, Z3
-	VMINPS    Z4, Z7, Z4
-	VMINPS    Z5, Z6, Z5
-	ADDQ      $+256, AX
-	VPADDD    lanes_00000040<>+0(SB), Z1, Z1
-	SUBQ      $+64, BX
-	JGE       blocks
-
-blocks_end:
-	ADDQ      $+64, BX
-	CMPQ      BX, $+16
-	JL        partial0
-	VMOVUPS   (AX), Z6
-	VCMPPS    $0x00, Z0, Z6, K5
-	VMOVUPS   Z1, Z6
-	VCVTDQ2PS Z6, Z6
-	VMOVUPS   lanes_7f800000<>+0(SB), Z7
-	VBLENDMPS Z6, Z7, K5, Z6
-	VMINPS    Z2, Z6, Z2
-	ADDQ      $+64, AX
-	VPADDD    lanes_00000010<>+0(SB), Z1, Z1
-	ADDQ      $-16, BX
-	CMPQ      BX, $+16
-	JL        partial1
-	VMOVUPS   (AX), Z6
-	VCMPPS    $0x00, Z0, Z6, K5
-	VMOVUPS   Z1, Z6
-	VCVTDQ2PS Z6, Z6
-	VMOVUPS   lanes_7f800000<>+0(SB), Z7
-	VBLENDMPS Z6, Z7, K5, Z6
-	VMINPS    Z3, Z6, Z3
-	ADDQ      $+64, AX
-	VPADDD    lanes_00000010<>+0(SB), Z1, Z1
-	ADDQ      $-16, BX
-	CMPQ      BX, $+16
-	JL        partial2
-	VMOVUPS   (AX), Z6
-	VCMPPS    $0x00, Z0, Z6, K5
-	VMOVUPS   Z1, Z6
-	VCVTDQ2PS Z6, Z6
-	VMOVUPS   lanes_7f800000<>+0(SB), Z7
-	VBLENDMPS Z6, Z7, K5, Z6
-	VMINPS    Z4, Z6, Z4
-	ADDQ      $+64, AX
-	VPADDD    lanes_00000010<>+0(SB), Z1, Z1
-	ADDQ      $-16, BX
-	CMPQ      BX, $+16
-	JL        partial3
-	VMOVUPS   (AX), Z6
-	VCMPPS    $0x00, Z0, Z6, K5
-	VMOVUPS   Z1, Z6
-	VCVTDQ2PS Z6, Z6
-	VMOVUPS   lanes_7f800000<>+0(SB), Z7
-	VBLENDMPS Z6, Z7, K5, Z6
-	VMINPS    Z5, Z6, Z5
-	ADDQ      $+64, AX
-	VPADDD    lanes_00000010<>+0(SB), Z1, Z1
-	ADDQ      $-16, BX
-	JMP       fold
-
-partial0:
-	TESTQ     BX, BX
-	JE        fold
-	MOVL      $0x0000ffff, R13
-	BZHIL     BX, R13, R13
-	KMOVW     R13, K1
-	VMOVUPS.Z (AX), K1, Z6
-	VMOVUPS   lanes_7fc00000<>+0(SB), Z7
-	VBLENDMPS Z6, Z7, K1, Z6
-	VCMPPS    $0x00, Z0, Z6, K5
-	VMOVUPS   Z1, Z6
-	VCVTDQ2PS Z6, Z6
-	VMOVUPS   lanes_7f800000<>+0(SB), Z7
-	VBLENDMPS Z6, Z7, K5, Z6
-	VMINPS    Z2, Z6, Z2
-	JMP       fold
-
-partial1:
-	TESTQ     BX, BX
-	JE        fold
-	MOVL      $0x0000ffff, R13
-	BZHIL     BX, R13, R13
-	KMOVW     R13, K1
-	VMOVUPS.Z (AX), K1, Z6
-	VMOVUPS   lanes_7fc00000<>+0(SB), Z7
-	VBLENDMPS Z6, Z7, K1, Z6
-	VCMPPS    $0x00, Z0, Z6, K5
-	VMOVUPS   Z1, Z6
-	VCVTDQ2PS Z6, Z6
-	VMOVUPS   lanes_7f800000<>+0(SB), Z7
-	VBLENDMPS Z6, Z7, K5, Z6
-	VMINPS    Z3, Z6, Z3
-	JMP       fold
-
-partial2:
-	TESTQ     BX, BX
-	JE        fold
-	MOVL      $0x0000ffff, R13
-	BZHIL     BX, R13, R13
-	KMOVW     R13, K1
-	VMOVUPS.Z (AX), K1, Z6
-	VMOVUPS   lanes_7fc00000<>+0(SB), Z7
-	VBLENDMPS Z6, Z7, K1, Z6
-	VCMPPS    $0x00, Z0, Z6, K5
-	VMOVUPS   Z1, Z6
-	VCVTDQ2PS Z6, Z6
-	VMOVUPS   lanes_7f800000<>+0(SB), Z7
-	VBLENDMPS Z6, Z7, K5, Z6
-	VMINPS    Z4, Z6, Z4
-	JMP       fold
-
-partial3:
-	TESTQ     BX, BX
-	JE        fold
-	MOVL      $0x0000ffff, R13
-	BZHIL     BX, R13, R13
-	KMOVW     R13, K1
-	VMOVUPS.Z (AX), K1, Z6
-	VMOVUPS   lanes_7fc00000<>+0(SB), Z7
-	VBLENDMPS Z6, Z7, K1, Z6
-	VCMPPS    $0x00, Z0, Z6, K5
-	VMOVUPS   Z1, Z6
-	VCVTDQ2PS Z6, Z6
-	VMOVUPS   lanes_7f800000<>+0(SB), Z7
-	VBLENDMPS Z6, Z7, K5, Z6
-	VMINPS    Z5, Z6, Z5
-
-fold:
-	VMINPS        Z4, Z2, Z2
-	VMINPS        Z5, Z3, Z3
-	VMINPS        Z3, Z2, Z2
-	VEXTRACTF64X4 $0x01, Z2, Y6
-	VMINPS        Y6, Y2, Y2
-	VEXTRACTF32X4 $0x01, Y2, X6
-	VMINPS        X6, X2, X2
-	VSHUFPS       $0x0e, X2, X2, X6
-	VMINPS        X6, X2, X2
-	VSHUFPS       $0x01, X2, X2, X6
-	VMINPS        X6, X2, X2
-	VMOVSS        X2, ret+24(FP)
-	VZEROUPPER
-	RET
 
 DATA lanes_00000030<>+0(SB)/4, $0x00000030
 DATA lanes_00000030<>+4(SB)/4, $0x00000030
@@ -17748,22 +17146,23 @@ TEXT ·SumShiftedAVX512(SB), NOSPLIT, $0-36
 	VMOVUPS      192(AX), Z4
 
 start:
-	SUBQ $+64, CX
-	JL   blocks_end
+	VMOVUPS lanes_00000000<>+0(SB), Z6
+	SUBQ    $+64, CX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS (BX), Z5
-	VMOVUPS 64(BX), Z6
-	VMOVUPS 128(BX), Z7
-	VMOVUPS 192(BX), Z8
+	VMOVUPS 64(BX), Z7
+	VMOVUPS 128(BX), Z8
+	VMOVUPS 192(BX), Z9
 	VSUBPS  Z0, Z5, Z5
-	VSUBPS  Z0, Z6, Z6
 	VSUBPS  Z0, Z7, Z7
 	VSUBPS  Z0, Z8, Z8
+	VSUBPS  Z0, Z9, Z9
 	VADDPS  Z5, Z1, Z1
-	VADDPS  Z6, Z2, Z2
-	VADDPS  Z7, Z3, Z3
-	VADDPS  Z8, Z4, Z4
+	VADDPS  Z7, Z2, Z2
+	VADDPS  Z8, Z3, Z3
+	VADDPS  Z9, Z4, Z4
 	ADDQ    $+256, BX
 	SUBQ    $+64, CX
 	JGE     blocks
@@ -17772,30 +17171,30 @@ blocks_end:
 	ADDQ    $+64, CX
 	CMPQ    CX, $+16
 	JL      partial0
-	VMOVUPS (BX), Z8
-	VSUBPS  Z0, Z8, Z8
-	VADDPS  Z8, Z1, Z1
+	VMOVUPS (BX), Z9
+	VSUBPS  Z0, Z9, Z9
+	VADDPS  Z9, Z1, Z1
 	ADDQ    $+64, BX
 	ADDQ    $-16, CX
 	CMPQ    CX, $+16
 	JL      partial1
-	VMOVUPS (BX), Z8
-	VSUBPS  Z0, Z8, Z8
-	VADDPS  Z8, Z2, Z2
+	VMOVUPS (BX), Z9
+	VSUBPS  Z0, Z9, Z9
+	VADDPS  Z9, Z2, Z2
 	ADDQ    $+64, BX
 	ADDQ    $-16, CX
 	CMPQ    CX, $+16
 	JL      partial2
-	VMOVUPS (BX), Z8
-	VSUBPS  Z0, Z8, Z8
-	VADDPS  Z8, Z3, Z3
+	VMOVUPS (BX), Z9
+	VSUBPS  Z0, Z9, Z9
+	VADDPS  Z9, Z3, Z3
 	ADDQ    $+64, BX
 	ADDQ    $-16, CX
 	CMPQ    CX, $+16
 	JL      partial3
-	VMOVUPS (BX), Z8
-	VSUBPS  Z0, Z8, Z8
-	VADDPS  Z8, Z4, Z4
+	VMOVUPS (BX), Z9
+	VSUBPS  Z0, Z9, Z9
+	VADDPS  Z9, Z4, Z4
 	ADDQ    $+64, BX
 	ADDQ    $-16, CX
 	JMP     fold
@@ -17806,11 +17205,10 @@ partial0:
 	MOVL      $0x0000ffff, R13
 	BZHIL     CX, R13, R13
 	KMOVW     R13, K1
-	VMOVUPS.Z (BX), K1, Z8
-	VSUBPS    Z0, Z8, Z8
-	VMOVUPS   lanes_00000000<>+0(SB), Z7
-	VBLENDMPS Z8, Z7, K1, Z8
-	VADDPS    Z8, Z1, Z1
+	VMOVUPS.Z (BX), K1, Z9
+	VSUBPS    Z0, Z9, Z9
+	VBLENDMPS Z9, Z6, K1, Z9
+	VADDPS    Z9, Z1, Z1
 	JMP       fold
 
 partial1:
@@ -17819,11 +17217,10 @@ partial1:
 	MOVL      $0x0000ffff, R13
 	BZHIL     CX, R13, R13
 	KMOVW     R13, K1
-	VMOVUPS.Z (BX), K1, Z8
-	VSUBPS    Z0, Z8, Z8
-	VMOVUPS   lanes_00000000<>+0(SB), Z7
-	VBLENDMPS Z8, Z7, K1, Z8
-	VADDPS    Z8, Z2, Z2
+	VMOVUPS.Z (BX), K1, Z9
+	VSUBPS    Z0, Z9, Z9
+	VBLENDMPS Z9, Z6, K1, Z9
+	VADDPS    Z9, Z2, Z2
 	JMP       fold
 
 partial2:
@@ -17832,11 +17229,10 @@ partial2:
 	MOVL      $0x0000ffff, R13
 	BZHIL     CX, R13, R13
 	KMOVW     R13, K1
-	VMOVUPS.Z (BX), K1, Z8
-	VSUBPS    Z0, Z8, Z8
-	VMOVUPS   lanes_00000000<>+0(SB), Z7
-	VBLENDMPS Z8, Z7, K1, Z8
-	VADDPS    Z8, Z3, Z3
+	VMOVUPS.Z (BX), K1, Z9
+	VSUBPS    Z0, Z9, Z9
+	VBLENDMPS Z9, Z6, K1, Z9
+	VADDPS    Z9, Z3, Z3
 	JMP       fold
 
 partial3:
@@ -17845,11 +17241,10 @@ partial3:
 	MOVL      $0x0000ffff, R13
 	BZHIL     CX, R13, R13
 	KMOVW     R13, K1
-	VMOVUPS.Z (BX), K1, Z8
-	VSUBPS    Z0, Z8, Z8
-	VMOVUPS   lanes_00000000<>+0(SB), Z7
-	VBLENDMPS Z8, Z7, K1, Z8
-	VADDPS    Z8, Z4, Z4
+	VMOVUPS.Z (BX), K1, Z9
+	VSUBPS    Z0, Z9, Z9
+	VBLENDMPS Z9, Z6, K1, Z9
+	VADDPS    Z9, Z4, Z4
 
 fold:
 	TESTQ   AX, AX
@@ -17863,14 +17258,14 @@ tree:
 	VADDPS        Z3, Z1, Z1
 	VADDPS        Z4, Z2, Z2
 	VADDPS        Z2, Z1, Z1
-	VEXTRACTF64X4 $0x01, Z1, Y8
-	VADDPS        Y8, Y1, Y1
-	VEXTRACTF32X4 $0x01, Y1, X8
-	VADDPS        X8, X1, X1
-	VSHUFPS       $0x0e, X1, X1, X8
-	VADDPS        X8, X1, X1
-	VSHUFPS       $0x01, X1, X1, X8
-	VADDPS        X8, X1, X1
+	VEXTRACTF64X4 $0x01, Z1, Y9
+	VADDPS        Y9, Y1, Y1
+	VEXTRACTF32X4 $0x01, Y1, X9
+	VADDPS        X9, X1, X1
+	VSHUFPS       $0x0e, X1, X1, X9
+	VADDPS        X9, X1, X1
+	VSHUFPS       $0x01, X1, X1, X9
+	VADDPS        X9, X1, X1
 	VMOVSS        X1, ret+32(FP)
 	VZEROUPPER
 	RET
@@ -18155,22 +17550,23 @@ TEXT ·SumSquaresShiftedAVX512(SB), NOSPLIT, $0-36
 	VMOVUPS      192(AX), Z4
 
 start:
-	SUBQ $+64, CX
-	JL   blocks_end
+	VMOVUPS lanes_00000000<>+0(SB), Z6
+	SUBQ    $+64, CX
+	JL      blocks_end
 
 blocks:
 	VMOVUPS     (BX), Z5
-	VMOVUPS     64(BX), Z6
-	VMOVUPS     128(BX), Z7
-	VMOVUPS     192(BX), Z8
+	VMOVUPS     64(BX), Z7
+	VMOVUPS     128(BX), Z8
+	VMOVUPS     192(BX), Z9
 	VSUBPS      Z0, Z5, Z5
-	VSUBPS      Z0, Z6, Z6
 	VSUBPS      Z0, Z7, Z7
 	VSUBPS      Z0, Z8, Z8
+	VSUBPS      Z0, Z9, Z9
 	VFMADD231PS Z5, Z5, Z1
-	VFMADD231PS Z6, Z6, Z2
-	VFMADD231PS Z7, Z7, Z3
-	VFMADD231PS Z8, Z8, Z4
+	VFMADD231PS Z7, Z7, Z2
+	VFMADD231PS Z8, Z8, Z3
+	VFMADD231PS Z9, Z9, Z4
 	ADDQ        $+256, BX
 	SUBQ        $+64, CX
 	JGE         blocks
@@ -18179,30 +17575,30 @@ blocks_end:
 	ADDQ        $+64, CX
 	CMPQ        CX, $+16
 	JL          partial0
-	VMOVUPS     (BX), Z8
-	VSUBPS      Z0, Z8, Z8
-	VFMADD231PS Z8, Z8, Z1
+	VMOVUPS     (BX), Z9
+	VSUBPS      Z0, Z9, Z9
+	VFMADD231PS Z9, Z9, Z1
 	ADDQ        $+64, BX
 	ADDQ        $-16, CX
 	CMPQ        CX, $+16
 	JL          partial1
-	VMOVUPS     (BX), Z8
-	VSUBPS      Z0, Z8, Z8
-	VFMADD231PS Z8, Z8, Z2
+	VMOVUPS     (BX), Z9
+	VSUBPS      Z0, Z9, Z9
+	VFMADD231PS Z9, Z9, Z2
 	ADDQ        $+64, BX
 	ADDQ        $-16, CX
 	CMPQ        CX, $+16
 	JL          partial2
-	VMOVUPS     (BX), Z8
-	VSUBPS      Z0, Z8, Z8
-	VFMADD231PS Z8, Z8, Z3
+	VMOVUPS     (BX), Z9
+	VSUBPS      Z0, Z9, Z9
+	VFMADD231PS Z9, Z9, Z3
 	ADDQ        $+64, BX
 	ADDQ        $-16, CX
 	CMPQ        CX, $+16
 	JL          partial3
-	VMOVUPS     (BX), Z8
-	VSUBPS      Z0, Z8, Z8
-	VFMADD231PS Z8, Z8, Z4
+	VMOVUPS     (BX), Z9
+	VSUBPS      Z0, Z9, Z9
+	VFMADD231PS Z9, Z9, Z4
 	ADDQ        $+64, BX
 	ADDQ        $-16, CX
 	JMP         fold
@@ -18213,11 +17609,10 @@ partial0:
 	MOVL        $0x0000ffff, R13
 	BZHIL       CX, R13, R13
 	KMOVW       R13, K1
-	VMOVUPS.Z   (BX), K1, Z8
-	VSUBPS      Z0, Z8, Z8
-	VMOVUPS     lanes_00000000<>+0(SB), Z7
-	VBLENDMPS   Z8, Z7, K1, Z8
-	VFMADD231PS Z8, Z8, Z1
+	VMOVUPS.Z   (BX), K1, Z9
+	VSUBPS      Z0, Z9, Z9
+	VBLENDMPS   Z9, Z6, K1, Z9
+	VFMADD231PS Z9, Z9, Z1
 	JMP         fold
 
 partial1:
@@ -18226,11 +17621,10 @@ partial1:
 	MOVL        $0x0000ffff, R13
 	BZHIL       CX, R13, R13
 	KMOVW       R13, K1
-	VMOVUPS.Z   (BX), K1, Z8
-	VSUBPS      Z0, Z8, Z8
-	VMOVUPS     lanes_00000000<>+0(SB), Z7
-	VBLENDMPS   Z8, Z7, K1, Z8
-	VFMADD231PS Z8, Z8, Z2
+	VMOVUPS.Z   (BX), K1, Z9
+	VSUBPS      Z0, Z9, Z9
+	VBLENDMPS   Z9, Z6, K1, Z9
+	VFMADD231PS Z9, Z9, Z2
 	JMP         fold
 
 partial2:
@@ -18239,11 +17633,10 @@ partial2:
 	MOVL        $0x0000ffff, R13
 	BZHIL       CX, R13, R13
 	KMOVW       R13, K1
-	VMOVUPS.Z   (BX), K1, Z8
-	VSUBPS      Z0, Z8, Z8
-	VMOVUPS     lanes_00000000<>+0(SB), Z7
-	VBLENDMPS   Z8, Z7, K1, Z8
-	VFMADD231PS Z8, Z8, Z3
+	VMOVUPS.Z   (BX), K1, Z9
+	VSUBPS      Z0, Z9, Z9
+	VBLENDMPS   Z9, Z6, K1, Z9
+	VFMADD231PS Z9, Z9, Z3
 	JMP         fold
 
 partial3:
@@ -18252,11 +17645,10 @@ partial3:
 	MOVL        $0x0000ffff, R13
 	BZHIL       CX, R13, R13
 	KMOVW       R13, K1
-	VMOVUPS.Z   (BX), K1, Z8
-	VSUBPS      Z0, Z8, Z8
-	VMOVUPS     lanes_00000000<>+0(SB), Z7
-	VBLENDMPS   Z8, Z7, K1, Z8
-	VFMADD231PS Z8, Z8, Z4
+	VMOVUPS.Z   (BX), K1, Z9
+	VSUBPS      Z0, Z9, Z9
+	VBLENDMPS   Z9, Z6, K1, Z9
+	VFMADD231PS Z9, Z9, Z4
 
 fold:
 	TESTQ   AX, AX
@@ -18270,14 +17662,14 @@ tree:
 	VADDPS        Z3, Z1, Z1
 	VADDPS        Z4, Z2, Z2
 	VADDPS        Z2, Z1, Z1
-	VEXTRACTF64X4 $0x01, Z1, Y8
-	VADDPS        Y8, Y1, Y1
-	VEXTRACTF32X4 $0x01, Y1, X8
-	VADDPS        X8, X1, X1
-	VSHUFPS       $0x0e, X1, X1, X8
-	VADDPS        X8, X1, X1
-	VSHUFPS       $0x01, X1, X1, X8
-	VADDPS        X8, X1, X1
+	VEXTRACTF64X4 $0x01, Z1, Y9
+	VADDPS        Y9, Y1, Y1
+	VEXTRACTF32X4 $0x01, Y1, X9
+	VADDPS        X9, X1, X1
+	VSHUFPS       $0x0e, X1, X1, X9
+	VADDPS        X9, X1, X1
+	VSHUFPS       $0x01, X1, X1, X9
+	VADDPS        X9, X1, X1
 	VMOVSS        X1, ret+32(FP)
 	VZEROUPPER
 	RET
@@ -18879,38 +18271,39 @@ TEXT ·LayerNormDotAVX512(SB), NOSPLIT, $0-52
 	VMOVUPS      192(AX), Z5
 
 start:
-	SUBQ $+64, SI
-	JL   blocks_end
+	VMOVUPS lanes_80000000<>+0(SB), Z7
+	SUBQ    $+64, SI
+	JL      blocks_end
 
 blocks:
 	VMOVUPS     (CX), Z6
-	VMOVUPS     64(CX), Z7
-	VMOVUPS     128(CX), Z8
-	VMOVUPS     192(CX), Z9
+	VMOVUPS     64(CX), Z8
+	VMOVUPS     128(CX), Z9
+	VMOVUPS     192(CX), Z10
 	VSUBPS      Z0, Z6, Z6
-	VSUBPS      Z0, Z7, Z7
 	VSUBPS      Z0, Z8, Z8
 	VSUBPS      Z0, Z9, Z9
+	VSUBPS      Z0, Z10, Z10
 	VMULPS      Z1, Z6, Z6
-	VMULPS      Z1, Z7, Z7
 	VMULPS      Z1, Z8, Z8
 	VMULPS      Z1, Z9, Z9
-	VMOVUPS     (BX), Z10
-	VMOVUPS     64(BX), Z11
-	VMOVUPS     128(BX), Z12
-	VMOVUPS     192(BX), Z13
-	VMOVUPS     (DX), Z14
-	VMOVUPS     64(DX), Z15
-	VMOVUPS     128(DX), Z16
-	VMOVUPS     192(DX), Z17
-	VMULPS      Z14, Z10, Z14
+	VMULPS      Z1, Z10, Z10
+	VMOVUPS     (BX), Z11
+	VMOVUPS     64(BX), Z12
+	VMOVUPS     128(BX), Z13
+	VMOVUPS     192(BX), Z14
+	VMOVUPS     (DX), Z15
+	VMOVUPS     64(DX), Z16
+	VMOVUPS     128(DX), Z17
+	VMOVUPS     192(DX), Z18
 	VMULPS      Z15, Z11, Z15
 	VMULPS      Z16, Z12, Z16
 	VMULPS      Z17, Z13, Z17
-	VFMADD231PS Z6, Z14, Z2
-	VFMADD231PS Z7, Z15, Z3
-	VFMADD231PS Z8, Z16, Z4
-	VFMADD231PS Z9, Z17, Z5
+	VMULPS      Z18, Z14, Z18
+	VFMADD231PS Z6, Z15, Z2
+	VFMADD231PS Z8, Z16, Z3
+	VFMADD231PS Z9, Z17, Z4
+	VFMADD231PS Z10, Z18, Z5
 	ADDQ        $+256, BX
 	ADDQ        $+256, CX
 	ADDQ        $+256, DX
@@ -18921,52 +18314,52 @@ blocks_end:
 	ADDQ        $+64, SI
 	CMPQ        SI, $+16
 	JL          partial0
-	VMOVUPS     (CX), Z9
-	VSUBPS      Z0, Z9, Z9
-	VMULPS      Z1, Z9, Z9
-	VMOVUPS     (BX), Z17
-	VMOVUPS     (DX), Z8
-	VMULPS      Z8, Z17, Z8
-	VFMADD231PS Z9, Z8, Z2
+	VMOVUPS     (CX), Z10
+	VSUBPS      Z0, Z10, Z10
+	VMULPS      Z1, Z10, Z10
+	VMOVUPS     (BX), Z18
+	VMOVUPS     (DX), Z9
+	VMULPS      Z9, Z18, Z9
+	VFMADD231PS Z10, Z9, Z2
 	ADDQ        $+64, BX
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
 	ADDQ        $-16, SI
 	CMPQ        SI, $+16
 	JL          partial1
-	VMOVUPS     (CX), Z9
-	VSUBPS      Z0, Z9, Z9
-	VMULPS      Z1, Z9, Z9
-	VMOVUPS     (BX), Z8
-	VMOVUPS     (DX), Z17
-	VMULPS      Z17, Z8, Z17
-	VFMADD231PS Z9, Z17, Z3
+	VMOVUPS     (CX), Z10
+	VSUBPS      Z0, Z10, Z10
+	VMULPS      Z1, Z10, Z10
+	VMOVUPS     (BX), Z9
+	VMOVUPS     (DX), Z18
+	VMULPS      Z18, Z9, Z18
+	VFMADD231PS Z10, Z18, Z3
 	ADDQ        $+64, BX
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
 	ADDQ        $-16, SI
 	CMPQ        SI, $+16
 	JL          partial2
-	VMOVUPS     (CX), Z9
-	VSUBPS      Z0, Z9, Z9
-	VMULPS      Z1, Z9, Z9
-	VMOVUPS     (BX), Z17
-	VMOVUPS     (DX), Z8
-	VMULPS      Z8, Z17, Z8
-	VFMADD231PS Z9, Z8, Z4
+	VMOVUPS     (CX), Z10
+	VSUBPS      Z0, Z10, Z10
+	VMULPS      Z1, Z10, Z10
+	VMOVUPS     (BX), Z18
+	VMOVUPS     (DX), Z9
+	VMULPS      Z9, Z18, Z9
+	VFMADD231PS Z10, Z9, Z4
 	ADDQ        $+64, BX
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
 	ADDQ        $-16, SI
 	CMPQ        SI, $+16
 	JL          partial3
-	VMOVUPS     (CX), Z9
-	VSUBPS      Z0, Z9, Z9
-	VMULPS      Z1, Z9, Z9
-	VMOVUPS     (BX), Z8
-	VMOVUPS     (DX), Z17
-	VMULPS      Z17, Z8, Z17
-	VFMADD231PS Z9, Z17, Z5
+	VMOVUPS     (CX), Z10
+	VSUBPS      Z0, Z10, Z10
+	VMULPS      Z1, Z10, Z10
+	VMOVUPS     (BX), Z9
+	VMOVUPS     (DX), Z18
+	VMULPS      Z18, Z9, Z18
+	VFMADD231PS Z10, Z18, Z5
 	ADDQ        $+64, BX
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
@@ -18979,15 +18372,14 @@ partial0:
 	MOVL        $0x0000ffff, R13
 	BZHIL       SI, R13, R13
 	KMOVW       R13, K1
-	VMOVUPS.Z   (CX), K1, Z9
-	VSUBPS      Z0, Z9, Z9
-	VMULPS      Z1, Z9, Z9
-	VMOVUPS     lanes_80000000<>+0(SB), Z17
-	VBLENDMPS   Z9, Z17, K1, Z9
-	VMOVUPS.Z   (BX), K1, Z17
-	VMOVUPS.Z   (DX), K1, Z8
-	VMULPS      Z8, Z17, Z8
-	VFMADD231PS Z9, Z8, Z2
+	VMOVUPS.Z   (CX), K1, Z10
+	VSUBPS      Z0, Z10, Z10
+	VMULPS      Z1, Z10, Z10
+	VBLENDMPS   Z10, Z7, K1, Z10
+	VMOVUPS.Z   (BX), K1, Z18
+	VMOVUPS.Z   (DX), K1, Z9
+	VMULPS      Z9, Z18, Z9
+	VFMADD231PS Z10, Z9, Z2
 	JMP         fold
 
 partial1:
@@ -18996,15 +18388,14 @@ partial1:
 	MOVL        $0x0000ffff, R13
 	BZHIL       SI, R13, R13
 	KMOVW       R13, K1
-	VMOVUPS.Z   (CX), K1, Z9
-	VSUBPS      Z0, Z9, Z9
-	VMULPS      Z1, Z9, Z9
-	VMOVUPS     lanes_80000000<>+0(SB), Z8
-	VBLENDMPS   Z9, Z8, K1, Z9
-	VMOVUPS.Z   (BX), K1, Z8
-	VMOVUPS.Z   (DX), K1, Z17
-	VMULPS      Z17, Z8, Z17
-	VFMADD231PS Z9, Z17, Z3
+	VMOVUPS.Z   (CX), K1, Z10
+	VSUBPS      Z0, Z10, Z10
+	VMULPS      Z1, Z10, Z10
+	VBLENDMPS   Z10, Z7, K1, Z10
+	VMOVUPS.Z   (BX), K1, Z9
+	VMOVUPS.Z   (DX), K1, Z18
+	VMULPS      Z18, Z9, Z18
+	VFMADD231PS Z10, Z18, Z3
 	JMP         fold
 
 partial2:
@@ -19013,15 +18404,14 @@ partial2:
 	MOVL        $0x0000ffff, R13
 	BZHIL       SI, R13, R13
 	KMOVW       R13, K1
-	VMOVUPS.Z   (CX), K1, Z9
-	VSUBPS      Z0, Z9, Z9
-	VMULPS      Z1, Z9, Z9
-	VMOVUPS     lanes_80000000<>+0(SB), Z17
-	VBLENDMPS   Z9, Z17, K1, Z9
-	VMOVUPS.Z   (BX), K1, Z17
-	VMOVUPS.Z   (DX), K1, Z8
-	VMULPS      Z8, Z17, Z8
-	VFMADD231PS Z9, Z8, Z4
+	VMOVUPS.Z   (CX), K1, Z10
+	VSUBPS      Z0, Z10, Z10
+	VMULPS      Z1, Z10, Z10
+	VBLENDMPS   Z10, Z7, K1, Z10
+	VMOVUPS.Z   (BX), K1, Z18
+	VMOVUPS.Z   (DX), K1, Z9
+	VMULPS      Z9, Z18, Z9
+	VFMADD231PS Z10, Z9, Z4
 	JMP         fold
 
 partial3:
@@ -19030,15 +18420,14 @@ partial3:
 	MOVL        $0x0000ffff, R13
 	BZHIL       SI, R13, R13
 	KMOVW       R13, K1
-	VMOVUPS.Z   (CX), K1, Z9
-	VSUBPS      Z0, Z9, Z9
-	VMULPS      Z1, Z9, Z9
-	VMOVUPS     lanes_80000000<>+0(SB), Z8
-	VBLENDMPS   Z9, Z8, K1, Z9
-	VMOVUPS.Z   (BX), K1, Z8
-	VMOVUPS.Z   (DX), K1, Z17
-	VMULPS      Z17, Z8, Z17
-	VFMADD231PS Z9, Z17, Z5
+	VMOVUPS.Z   (CX), K1, Z10
+	VSUBPS      Z0, Z10, Z10
+	VMULPS      Z1, Z10, Z10
+	VBLENDMPS   Z10, Z7, K1, Z10
+	VMOVUPS.Z   (BX), K1, Z9
+	VMOVUPS.Z   (DX), K1, Z18
+	VMULPS      Z18, Z9, Z18
+	VFMADD231PS Z10, Z18, Z5
 
 fold:
 	TESTQ   AX, AX
@@ -19052,14 +18441,14 @@ tree:
 	VADDPS        Z4, Z2, Z2
 	VADDPS        Z5, Z3, Z3
 	VADDPS        Z3, Z2, Z2
-	VEXTRACTF64X4 $0x01, Z2, Y9
-	VADDPS        Y9, Y2, Y2
-	VEXTRACTF32X4 $0x01, Y2, X9
-	VADDPS        X9, X2, X2
-	VSHUFPS       $0x0e, X2, X2, X9
-	VADDPS        X9, X2, X2
-	VSHUFPS       $0x01, X2, X2, X9
-	VADDPS        X9, X2, X2
+	VEXTRACTF64X4 $0x01, Z2, Y10
+	VADDPS        Y10, Y2, Y2
+	VEXTRACTF32X4 $0x01, Y2, X10
+	VADDPS        X10, X2, X2
+	VSHUFPS       $0x0e, X2, X2, X10
+	VADDPS        X10, X2, X2
+	VSHUFPS       $0x01, X2, X2, X10
+	VADDPS        X10, X2, X2
 	VMOVSS        X2, ret+48(FP)
 	VZEROUPPER
 	RET
@@ -20561,6 +19950,7 @@ TEXT ·BiasReLUAVX2(SB), NOSPLIT, $0-40
 	NEGQ    DI
 	VMOVUPS 32(R13)(DI*4), Y0
 	NEGQ    DI
+	VMOVUPS lanes_00000000<>+0(SB), Y2
 
 row:
 	MOVQ SI, DI
@@ -20570,29 +19960,25 @@ row:
 
 blocks:
 	VMOVUPS (BX), Y1
-	VMOVUPS 32(BX), Y2
-	VMOVUPS 64(BX), Y3
-	VMOVUPS 96(BX), Y4
-	VMOVUPS (R8), Y5
-	VMOVUPS 32(R8), Y6
-	VMOVUPS 64(R8), Y7
-	VMOVUPS 96(R8), Y8
-	VADDPS  Y5, Y1, Y5
-	VADDPS  Y6, Y2, Y6
+	VMOVUPS 32(BX), Y3
+	VMOVUPS 64(BX), Y4
+	VMOVUPS 96(BX), Y5
+	VMOVUPS (R8), Y6
+	VMOVUPS 32(R8), Y7
+	VMOVUPS 64(R8), Y8
+	VMOVUPS 96(R8), Y9
+	VADDPS  Y6, Y1, Y6
 	VADDPS  Y7, Y3, Y7
 	VADDPS  Y8, Y4, Y8
-	VMOVUPS lanes_00000000<>+0(SB), Y4
-	VMAXPS  Y5, Y4, Y5
-	VMOVUPS lanes_00000000<>+0(SB), Y4
-	VMAXPS  Y6, Y4, Y6
-	VMOVUPS lanes_00000000<>+0(SB), Y4
-	VMAXPS  Y7, Y4, Y7
-	VMOVUPS lanes_00000000<>+0(SB), Y4
-	VMAXPS  Y8, Y4, Y8
-	VMOVUPS Y5, (AX)
-	VMOVUPS Y6, 32(AX)
-	VMOVUPS Y7, 64(AX)
-	VMOVUPS Y8, 96(AX)
+	VADDPS  Y9, Y5, Y9
+	VMAXPS  Y6, Y2, Y6
+	VMAXPS  Y7, Y2, Y7
+	VMAXPS  Y8, Y2, Y8
+	VMAXPS  Y9, Y2, Y9
+	VMOVUPS Y6, (AX)
+	VMOVUPS Y7, 32(AX)
+	VMOVUPS Y8, 64(AX)
+	VMOVUPS Y9, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
 	ADDQ    $+128, R8
@@ -20605,12 +19991,11 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Y8
-	VMOVUPS (R8), Y7
-	VADDPS  Y7, Y8, Y7
-	VMOVUPS lanes_00000000<>+0(SB), Y8
-	VMAXPS  Y7, Y8, Y7
-	VMOVUPS Y7, (AX)
+	VMOVUPS (BX), Y9
+	VMOVUPS (R8), Y8
+	VADDPS  Y8, Y9, Y8
+	VMAXPS  Y8, Y2, Y8
+	VMOVUPS Y8, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
 	ADDQ    $+32, R8
@@ -20621,12 +20006,11 @@ vectors_end:
 	ADDQ       $+8, DI
 	TESTQ      DI, DI
 	JE         row_end
-	VMASKMOVPS (BX), Y0, Y7
-	VMASKMOVPS (R8), Y0, Y8
-	VADDPS     Y8, Y7, Y8
-	VMOVUPS    lanes_00000000<>+0(SB), Y7
-	VMAXPS     Y8, Y7, Y8
-	VMASKMOVPS Y8, Y0, (AX)
+	VMASKMOVPS (BX), Y0, Y8
+	VMASKMOVPS (R8), Y0, Y9
+	VADDPS     Y9, Y8, Y9
+	VMAXPS     Y9, Y2, Y9
+	VMASKMOVPS Y9, Y0, (AX)
 	SHLQ       $0x02, DI
 	ADDQ       DI, AX
 	ADDQ       DI, BX
@@ -20640,16 +20024,17 @@ row_end:
 // func BiasReLUAVX512(dst *float32, x *float32, bias *float32, rows int, cols int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·BiasReLUAVX512(SB), NOSPLIT, $0-40
-	MOVQ  dst+0(FP), AX
-	MOVQ  x+8(FP), BX
-	MOVQ  bias+16(FP), CX
-	MOVQ  rows+24(FP), DX
-	MOVQ  cols+32(FP), SI
-	MOVQ  SI, DI
-	ANDQ  $+15, DI
-	MOVL  $0x0000ffff, R13
-	BZHIL DI, R13, R13
-	KMOVW R13, K1
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    bias+16(FP), CX
+	MOVQ    rows+24(FP), DX
+	MOVQ    cols+32(FP), SI
+	MOVQ    SI, DI
+	ANDQ    $+15, DI
+	MOVL    $0x0000ffff, R13
+	BZHIL   DI, R13, R13
+	KMOVW   R13, K1
+	VMOVUPS lanes_00000000<>+0(SB), Z1
 
 row:
 	MOVQ SI, DI
@@ -20659,29 +20044,25 @@ row:
 
 blocks:
 	VMOVUPS (BX), Z0
-	VMOVUPS 64(BX), Z1
-	VMOVUPS 128(BX), Z2
-	VMOVUPS 192(BX), Z3
-	VMOVUPS (R8), Z4
-	VMOVUPS 64(R8), Z5
-	VMOVUPS 128(R8), Z6
-	VMOVUPS 192(R8), Z7
-	VADDPS  Z4, Z0, Z4
-	VADDPS  Z5, Z1, Z5
+	VMOVUPS 64(BX), Z2
+	VMOVUPS 128(BX), Z3
+	VMOVUPS 192(BX), Z4
+	VMOVUPS (R8), Z5
+	VMOVUPS 64(R8), Z6
+	VMOVUPS 128(R8), Z7
+	VMOVUPS 192(R8), Z8
+	VADDPS  Z5, Z0, Z5
 	VADDPS  Z6, Z2, Z6
 	VADDPS  Z7, Z3, Z7
-	VMOVUPS lanes_00000000<>+0(SB), Z3
-	VMAXPS  Z4, Z3, Z4
-	VMOVUPS lanes_00000000<>+0(SB), Z3
-	VMAXPS  Z5, Z3, Z5
-	VMOVUPS lanes_00000000<>+0(SB), Z3
-	VMAXPS  Z6, Z3, Z6
-	VMOVUPS lanes_00000000<>+0(SB), Z3
-	VMAXPS  Z7, Z3, Z7
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	VMOVUPS Z6, 128(AX)
-	VMOVUPS Z7, 192(AX)
+	VADDPS  Z8, Z4, Z8
+	VMAXPS  Z5, Z1, Z5
+	VMAXPS  Z6, Z1, Z6
+	VMAXPS  Z7, Z1, Z7
+	VMAXPS  Z8, Z1, Z8
+	VMOVUPS Z5, (AX)
+	VMOVUPS Z6, 64(AX)
+	VMOVUPS Z7, 128(AX)
+	VMOVUPS Z8, 192(AX)
 	ADDQ    $+256, AX
 	ADDQ    $+256, BX
 	ADDQ    $+256, R8
@@ -20694,12 +20075,11 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS (BX), Z7
-	VMOVUPS (R8), Z6
-	VADDPS  Z6, Z7, Z6
-	VMOVUPS lanes_00000000<>+0(SB), Z7
-	VMAXPS  Z6, Z7, Z6
-	VMOVUPS Z6, (AX)
+	VMOVUPS (BX), Z8
+	VMOVUPS (R8), Z7
+	VADDPS  Z7, Z8, Z7
+	VMAXPS  Z7, Z1, Z7
+	VMOVUPS Z7, (AX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, BX
 	ADDQ    $+64, R8
@@ -20710,12 +20090,11 @@ vectors_end:
 	ADDQ      $+16, DI
 	TESTQ     DI, DI
 	JE        row_end
-	VMOVUPS.Z (BX), K1, Z6
-	VMOVUPS.Z (R8), K1, Z7
-	VADDPS    Z7, Z6, Z7
-	VMOVUPS   lanes_00000000<>+0(SB), Z6
-	VMAXPS    Z7, Z6, Z7
-	VMOVUPS   Z7, K1, (AX)
+	VMOVUPS.Z (BX), K1, Z7
+	VMOVUPS.Z (R8), K1, Z8
+	VADDPS    Z8, Z7, Z8
+	VMAXPS    Z8, Z1, Z8
+	VMOVUPS   Z8, K1, (AX)
 	SHLQ      $0x02, DI
 	ADDQ      DI, AX
 	ADDQ      DI, BX
@@ -20740,6 +20119,8 @@ TEXT ·BiasTanhAVX2(SB), NOSPLIT, $0-40
 	NEGQ    DI
 	VMOVUPS 32(R13)(DI*4), Y0
 	NEGQ    DI
+	VMOVUPS lanes_80000000<>+0(SB), Y2
+	VMOVUPS lanes_c111999a<>+0(SB), Y3
 
 row:
 	MOVQ SI, DI
@@ -20749,67 +20130,63 @@ row:
 
 blocks:
 	VMOVUPS      (BX), Y1
-	VMOVUPS      32(BX), Y2
-	VMOVUPS      (R8), Y3
-	VMOVUPS      32(R8), Y4
-	VADDPS       Y3, Y1, Y3
-	VADDPS       Y4, Y2, Y4
-	VORPS        lanes_80000000<>+0(SB), Y3, Y2
-	VORPS        lanes_80000000<>+0(SB), Y4, Y1
-	VMOVUPS      lanes_c111999a<>+0(SB), Y5
-	VMAXPS       Y2, Y5, Y2
-	VMOVUPS      lanes_c111999a<>+0(SB), Y5
-	VMAXPS       Y1, Y5, Y1
-	VMOVUPS      lanes_4b40007f<>+0(SB), Y5
-	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y2, Y5
-	VMOVUPS      lanes_4b40007f<>+0(SB), Y6
-	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y1, Y6
-	VSUBPS       lanes_4b40007f<>+0(SB), Y5, Y7
-	VSUBPS       lanes_4b40007f<>+0(SB), Y6, Y8
-	VFNMADD231PS lanes_3eb17218<>+0(SB), Y7, Y2
-	VFNMADD231PS lanes_3eb17218<>+0(SB), Y8, Y1
-	VFNMADD231PS lanes_b082e308<>+0(SB), Y7, Y2
-	VFNMADD231PS lanes_b082e308<>+0(SB), Y8, Y1
-	VMOVUPS      lanes_3e091cd5<>+0(SB), Y8
-	VFMADD231PS  lanes_3d352284<>+0(SB), Y2, Y8
-	VMOVUPS      lanes_3e091cd5<>+0(SB), Y7
-	VFMADD231PS  lanes_3d352284<>+0(SB), Y1, Y7
-	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y2, Y8
-	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y1, Y7
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y2, Y8
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y1, Y7
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y2, Y8
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y1, Y7
-	VMULPS       Y2, Y2, Y9
-	VMULPS       Y1, Y1, Y10
-	VFMADD231PS  Y8, Y9, Y2
-	VFMADD231PS  Y7, Y10, Y1
-	VPSLLD       $0x17, Y5, Y5
-	VPSLLD       $0x17, Y6, Y6
-	VMOVUPS      lanes_3f000000<>+0(SB), Y7
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y5, Y7
-	VMOVUPS      lanes_3f000000<>+0(SB), Y10
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y6, Y10
-	VFNMADD231PS Y2, Y5, Y7
-	VFNMADD231PS Y1, Y6, Y10
-	VMOVUPS      lanes_3f000000<>+0(SB), Y8
-	VFMADD231PS  lanes_3f000000<>+0(SB), Y5, Y8
+	VMOVUPS      32(BX), Y4
+	VMOVUPS      (R8), Y5
+	VMOVUPS      32(R8), Y6
+	VADDPS       Y5, Y1, Y5
+	VADDPS       Y6, Y4, Y6
+	VORPS        Y2, Y5, Y4
+	VORPS        Y2, Y6, Y1
+	VMAXPS       Y4, Y3, Y4
+	VMAXPS       Y1, Y3, Y1
+	VMOVUPS      lanes_4b40007f<>+0(SB), Y7
+	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y4, Y7
+	VMOVUPS      lanes_4b40007f<>+0(SB), Y8
+	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y1, Y8
+	VSUBPS       lanes_4b40007f<>+0(SB), Y7, Y9
+	VSUBPS       lanes_4b40007f<>+0(SB), Y8, Y10
+	VFNMADD231PS lanes_3eb17218<>+0(SB), Y9, Y4
+	VFNMADD231PS lanes_3eb17218<>+0(SB), Y10, Y1
+	VFNMADD231PS lanes_b082e308<>+0(SB), Y9, Y4
+	VFNMADD231PS lanes_b082e308<>+0(SB), Y10, Y1
+	VMOVUPS      lanes_3e091cd5<>+0(SB), Y10
+	VFMADD231PS  lanes_3d352284<>+0(SB), Y4, Y10
+	VMOVUPS      lanes_3e091cd5<>+0(SB), Y9
+	VFMADD231PS  lanes_3d352284<>+0(SB), Y1, Y9
+	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y4, Y10
+	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y1, Y9
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y4, Y10
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y1, Y9
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y4, Y10
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y1, Y9
+	VMULPS       Y4, Y4, Y11
+	VMULPS       Y1, Y1, Y12
+	VFMADD231PS  Y10, Y11, Y4
+	VFMADD231PS  Y9, Y12, Y1
+	VPSLLD       $0x17, Y7, Y7
+	VPSLLD       $0x17, Y8, Y8
 	VMOVUPS      lanes_3f000000<>+0(SB), Y9
-	VFMADD231PS  lanes_3f000000<>+0(SB), Y6, Y9
-	VFMADD231PS  Y2, Y5, Y8
-	VFMADD231PS  Y1, Y6, Y9
-	VDIVPS       Y8, Y7, Y8
-	VDIVPS       Y9, Y10, Y9
-	VMOVUPS      lanes_80000000<>+0(SB), Y10
-	VANDNPS      Y8, Y10, Y8
-	VMOVUPS      lanes_80000000<>+0(SB), Y10
-	VANDNPS      Y9, Y10, Y9
-	VANDPS       lanes_80000000<>+0(SB), Y3, Y3
-	VANDPS       lanes_80000000<>+0(SB), Y4, Y4
-	VORPS        Y3, Y8, Y3
-	VORPS        Y4, Y9, Y4
-	VMOVUPS      Y3, (AX)
-	VMOVUPS      Y4, 32(AX)
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y7, Y9
+	VMOVUPS      lanes_3f000000<>+0(SB), Y12
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y8, Y12
+	VFNMADD231PS Y4, Y7, Y9
+	VFNMADD231PS Y1, Y8, Y12
+	VMOVUPS      lanes_3f000000<>+0(SB), Y10
+	VFMADD231PS  lanes_3f000000<>+0(SB), Y7, Y10
+	VMOVUPS      lanes_3f000000<>+0(SB), Y11
+	VFMADD231PS  lanes_3f000000<>+0(SB), Y8, Y11
+	VFMADD231PS  Y4, Y7, Y10
+	VFMADD231PS  Y1, Y8, Y11
+	VDIVPS       Y10, Y9, Y10
+	VDIVPS       Y11, Y12, Y11
+	VANDNPS      Y10, Y2, Y10
+	VANDNPS      Y11, Y2, Y11
+	VANDPS       Y2, Y5, Y5
+	VANDPS       Y2, Y6, Y6
+	VORPS        Y5, Y10, Y5
+	VORPS        Y6, Y11, Y6
+	VMOVUPS      Y5, (AX)
+	VMOVUPS      Y6, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, R8
@@ -20822,37 +20199,35 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Y4
-	VMOVUPS      (R8), Y3
-	VADDPS       Y3, Y4, Y3
-	VORPS        lanes_80000000<>+0(SB), Y3, Y4
-	VMOVUPS      lanes_c111999a<>+0(SB), Y9
-	VMAXPS       Y4, Y9, Y4
-	VMOVUPS      lanes_4b40007f<>+0(SB), Y9
-	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y4, Y9
-	VSUBPS       lanes_4b40007f<>+0(SB), Y9, Y8
-	VFNMADD231PS lanes_3eb17218<>+0(SB), Y8, Y4
-	VFNMADD231PS lanes_b082e308<>+0(SB), Y8, Y4
-	VMOVUPS      lanes_3e091cd5<>+0(SB), Y8
-	VFMADD231PS  lanes_3d352284<>+0(SB), Y4, Y8
-	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y4, Y8
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y4, Y8
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y4, Y8
-	VMULPS       Y4, Y4, Y10
-	VFMADD231PS  Y8, Y10, Y4
-	VPSLLD       $0x17, Y9, Y9
-	VMOVUPS      lanes_3f000000<>+0(SB), Y8
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y9, Y8
-	VFNMADD231PS Y4, Y9, Y8
+	VMOVUPS      (BX), Y6
+	VMOVUPS      (R8), Y5
+	VADDPS       Y5, Y6, Y5
+	VORPS        Y2, Y5, Y6
+	VMAXPS       Y6, Y3, Y6
+	VMOVUPS      lanes_4b40007f<>+0(SB), Y11
+	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y6, Y11
+	VSUBPS       lanes_4b40007f<>+0(SB), Y11, Y10
+	VFNMADD231PS lanes_3eb17218<>+0(SB), Y10, Y6
+	VFNMADD231PS lanes_b082e308<>+0(SB), Y10, Y6
+	VMOVUPS      lanes_3e091cd5<>+0(SB), Y10
+	VFMADD231PS  lanes_3d352284<>+0(SB), Y6, Y10
+	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y6, Y10
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y6, Y10
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y6, Y10
+	VMULPS       Y6, Y6, Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VPSLLD       $0x17, Y11, Y11
 	VMOVUPS      lanes_3f000000<>+0(SB), Y10
-	VFMADD231PS  lanes_3f000000<>+0(SB), Y9, Y10
-	VFMADD231PS  Y4, Y9, Y10
-	VDIVPS       Y10, Y8, Y10
-	VMOVUPS      lanes_80000000<>+0(SB), Y8
-	VANDNPS      Y10, Y8, Y10
-	VANDPS       lanes_80000000<>+0(SB), Y3, Y3
-	VORPS        Y3, Y10, Y3
-	VMOVUPS      Y3, (AX)
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y11, Y10
+	VFNMADD231PS Y6, Y11, Y10
+	VMOVUPS      lanes_3f000000<>+0(SB), Y12
+	VFMADD231PS  lanes_3f000000<>+0(SB), Y11, Y12
+	VFMADD231PS  Y6, Y11, Y12
+	VDIVPS       Y12, Y10, Y12
+	VANDNPS      Y12, Y2, Y12
+	VANDPS       Y2, Y5, Y5
+	VORPS        Y5, Y12, Y5
+	VMOVUPS      Y5, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, R8
@@ -20863,37 +20238,35 @@ vectors_end:
 	ADDQ         $+8, DI
 	TESTQ        DI, DI
 	JE           row_end
-	VMASKMOVPS   (BX), Y0, Y3
-	VMASKMOVPS   (R8), Y0, Y10
-	VADDPS       Y10, Y3, Y10
-	VORPS        lanes_80000000<>+0(SB), Y10, Y3
-	VMOVUPS      lanes_c111999a<>+0(SB), Y8
-	VMAXPS       Y3, Y8, Y3
-	VMOVUPS      lanes_4b40007f<>+0(SB), Y8
-	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y3, Y8
-	VSUBPS       lanes_4b40007f<>+0(SB), Y8, Y4
-	VFNMADD231PS lanes_3eb17218<>+0(SB), Y4, Y3
-	VFNMADD231PS lanes_b082e308<>+0(SB), Y4, Y3
-	VMOVUPS      lanes_3e091cd5<>+0(SB), Y4
-	VFMADD231PS  lanes_3d352284<>+0(SB), Y3, Y4
-	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y3, Y4
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y3, Y4
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y3, Y4
-	VMULPS       Y3, Y3, Y9
-	VFMADD231PS  Y4, Y9, Y3
-	VPSLLD       $0x17, Y8, Y8
-	VMOVUPS      lanes_3f000000<>+0(SB), Y4
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y8, Y4
-	VFNMADD231PS Y3, Y8, Y4
-	VMOVUPS      lanes_3f000000<>+0(SB), Y9
-	VFMADD231PS  lanes_3f000000<>+0(SB), Y8, Y9
-	VFMADD231PS  Y3, Y8, Y9
-	VDIVPS       Y9, Y4, Y9
-	VMOVUPS      lanes_80000000<>+0(SB), Y4
-	VANDNPS      Y9, Y4, Y9
-	VANDPS       lanes_80000000<>+0(SB), Y10, Y10
-	VORPS        Y10, Y9, Y10
-	VMASKMOVPS   Y10, Y0, (AX)
+	VMASKMOVPS   (BX), Y0, Y5
+	VMASKMOVPS   (R8), Y0, Y12
+	VADDPS       Y12, Y5, Y12
+	VORPS        Y2, Y12, Y5
+	VMAXPS       Y5, Y3, Y5
+	VMOVUPS      lanes_4b40007f<>+0(SB), Y10
+	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y5, Y10
+	VSUBPS       lanes_4b40007f<>+0(SB), Y10, Y6
+	VFNMADD231PS lanes_3eb17218<>+0(SB), Y6, Y5
+	VFNMADD231PS lanes_b082e308<>+0(SB), Y6, Y5
+	VMOVUPS      lanes_3e091cd5<>+0(SB), Y6
+	VFMADD231PS  lanes_3d352284<>+0(SB), Y5, Y6
+	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y5, Y6
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y5, Y6
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y5, Y6
+	VMULPS       Y5, Y5, Y11
+	VFMADD231PS  Y6, Y11, Y5
+	VPSLLD       $0x17, Y10, Y10
+	VMOVUPS      lanes_3f000000<>+0(SB), Y6
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y10, Y6
+	VFNMADD231PS Y5, Y10, Y6
+	VMOVUPS      lanes_3f000000<>+0(SB), Y11
+	VFMADD231PS  lanes_3f000000<>+0(SB), Y10, Y11
+	VFMADD231PS  Y5, Y10, Y11
+	VDIVPS       Y11, Y6, Y11
+	VANDNPS      Y11, Y2, Y11
+	VANDPS       Y2, Y12, Y12
+	VORPS        Y12, Y11, Y12
+	VMASKMOVPS   Y12, Y0, (AX)
 	SHLQ         $0x02, DI
 	ADDQ         DI, AX
 	ADDQ         DI, BX
@@ -20907,16 +20280,25 @@ row_end:
 // func BiasTanhAVX512(dst *float32, x *float32, bias *float32, rows int, cols int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·BiasTanhAVX512(SB), NOSPLIT, $0-40
-	MOVQ  dst+0(FP), AX
-	MOVQ  x+8(FP), BX
-	MOVQ  bias+16(FP), CX
-	MOVQ  rows+24(FP), DX
-	MOVQ  cols+32(FP), SI
-	MOVQ  SI, DI
-	ANDQ  $+15, DI
-	MOVL  $0x0000ffff, R13
-	BZHIL DI, R13, R13
-	KMOVW R13, K1
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    bias+16(FP), CX
+	MOVQ    rows+24(FP), DX
+	MOVQ    cols+32(FP), SI
+	MOVQ    SI, DI
+	ANDQ    $+15, DI
+	MOVL    $0x0000ffff, R13
+	BZHIL   DI, R13, R13
+	KMOVW   R13, K1
+	VMOVUPS lanes_80000000<>+0(SB), Z1
+	VMOVUPS lanes_c111999a<>+0(SB), Z2
+	VMOVUPS lanes_4038aa3b<>+0(SB), Z3
+	VMOVUPS lanes_4b40007f<>+0(SB), Z4
+	VMOVUPS lanes_3eb17218<>+0(SB), Z5
+	VMOVUPS lanes_b082e308<>+0(SB), Z6
+	VMOVUPS lanes_3d352284<>+0(SB), Z7
+	VMOVUPS lanes_3e091cd5<>+0(SB), Z8
+	VMOVUPS lanes_3eaaac5c<>+0(SB), Z9
 
 row:
 	MOVQ SI, DI
@@ -20926,129 +20308,121 @@ row:
 
 blocks:
 	VMOVUPS      (BX), Z0
-	VMOVUPS      64(BX), Z1
-	VMOVUPS      128(BX), Z2
-	VMOVUPS      192(BX), Z3
-	VMOVUPS      (R8), Z4
-	VMOVUPS      64(R8), Z5
-	VMOVUPS      128(R8), Z6
-	VMOVUPS      192(R8), Z7
-	VADDPS       Z4, Z0, Z4
-	VADDPS       Z5, Z1, Z5
-	VADDPS       Z6, Z2, Z6
-	VADDPS       Z7, Z3, Z7
-	VPORD        lanes_80000000<>+0(SB), Z4, Z3
-	VPORD        lanes_80000000<>+0(SB), Z5, Z2
-	VPORD        lanes_80000000<>+0(SB), Z6, Z1
-	VPORD        lanes_80000000<>+0(SB), Z7, Z0
-	VMOVUPS      lanes_c111999a<>+0(SB), Z8
-	VMAXPS       Z3, Z8, Z3
-	VMOVUPS      lanes_c111999a<>+0(SB), Z8
-	VMAXPS       Z2, Z8, Z2
-	VMOVUPS      lanes_c111999a<>+0(SB), Z8
-	VMAXPS       Z1, Z8, Z1
-	VMOVUPS      lanes_c111999a<>+0(SB), Z8
-	VMAXPS       Z0, Z8, Z0
-	VMOVUPS      lanes_4b40007f<>+0(SB), Z8
-	VFMADD231PS  lanes_4038aa3b<>+0(SB), Z3, Z8
-	VMOVUPS      lanes_4b40007f<>+0(SB), Z9
-	VFMADD231PS  lanes_4038aa3b<>+0(SB), Z2, Z9
-	VMOVUPS      lanes_4b40007f<>+0(SB), Z10
-	VFMADD231PS  lanes_4038aa3b<>+0(SB), Z1, Z10
-	VMOVUPS      lanes_4b40007f<>+0(SB), Z11
-	VFMADD231PS  lanes_4038aa3b<>+0(SB), Z0, Z11
-	VSUBPS       lanes_4b40007f<>+0(SB), Z8, Z12
-	VSUBPS       lanes_4b40007f<>+0(SB), Z9, Z13
-	VSUBPS       lanes_4b40007f<>+0(SB), Z10, Z14
-	VSUBPS       lanes_4b40007f<>+0(SB), Z11, Z15
-	VFNMADD231PS lanes_3eb17218<>+0(SB), Z12, Z3
-	VFNMADD231PS lanes_3eb17218<>+0(SB), Z13, Z2
-	VFNMADD231PS lanes_3eb17218<>+0(SB), Z14, Z1
-	VFNMADD231PS lanes_3eb17218<>+0(SB), Z15, Z0
-	VFNMADD231PS lanes_b082e308<>+0(SB), Z12, Z3
-	VFNMADD231PS lanes_b082e308<>+0(SB), Z13, Z2
-	VFNMADD231PS lanes_b082e308<>+0(SB), Z14, Z1
-	VFNMADD231PS lanes_b082e308<>+0(SB), Z15, Z0
-	VMOVUPS      lanes_3e091cd5<>+0(SB), Z15
-	VFMADD231PS  lanes_3d352284<>+0(SB), Z3, Z15
-	VMOVUPS      lanes_3e091cd5<>+0(SB), Z14
-	VFMADD231PS  lanes_3d352284<>+0(SB), Z2, Z14
-	VMOVUPS      lanes_3e091cd5<>+0(SB), Z13
-	VFMADD231PS  lanes_3d352284<>+0(SB), Z1, Z13
-	VMOVUPS      lanes_3e091cd5<>+0(SB), Z12
-	VFMADD231PS  lanes_3d352284<>+0(SB), Z0, Z12
-	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Z3, Z15
-	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Z2, Z14
-	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Z1, Z13
-	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Z0, Z12
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z3, Z15
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z2, Z14
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z1, Z13
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z0, Z12
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z3, Z15
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z2, Z14
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z1, Z13
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z0, Z12
-	VMULPS       Z3, Z3, Z16
-	VMULPS       Z2, Z2, Z17
-	VMULPS       Z1, Z1, Z18
-	VMULPS       Z0, Z0, Z19
-	VFMADD231PS  Z15, Z16, Z3
-	VFMADD231PS  Z14, Z17, Z2
-	VFMADD231PS  Z13, Z18, Z1
-	VFMADD231PS  Z12, Z19, Z0
-	VPSLLD       $0x17, Z8, Z8
-	VPSLLD       $0x17, Z9, Z9
-	VPSLLD       $0x17, Z10, Z10
-	VPSLLD       $0x17, Z11, Z11
-	VMOVUPS      lanes_3f000000<>+0(SB), Z12
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z8, Z12
-	VMOVUPS      lanes_3f000000<>+0(SB), Z19
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z9, Z19
-	VMOVUPS      lanes_3f000000<>+0(SB), Z13
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z10, Z13
-	VMOVUPS      lanes_3f000000<>+0(SB), Z18
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z11, Z18
-	VFNMADD231PS Z3, Z8, Z12
-	VFNMADD231PS Z2, Z9, Z19
-	VFNMADD231PS Z1, Z10, Z13
-	VFNMADD231PS Z0, Z11, Z18
-	VMOVUPS      lanes_3f000000<>+0(SB), Z14
-	VFMADD231PS  lanes_3f000000<>+0(SB), Z8, Z14
-	VMOVUPS      lanes_3f000000<>+0(SB), Z17
-	VFMADD231PS  lanes_3f000000<>+0(SB), Z9, Z17
-	VMOVUPS      lanes_3f000000<>+0(SB), Z15
-	VFMADD231PS  lanes_3f000000<>+0(SB), Z10, Z15
-	VMOVUPS      lanes_3f000000<>+0(SB), Z16
-	VFMADD231PS  lanes_3f000000<>+0(SB), Z11, Z16
-	VFMADD231PS  Z3, Z8, Z14
-	VFMADD231PS  Z2, Z9, Z17
-	VFMADD231PS  Z1, Z10, Z15
-	VFMADD231PS  Z0, Z11, Z16
-	VDIVPS       Z14, Z12, Z14
-	VDIVPS       Z17, Z19, Z17
-	VDIVPS       Z15, Z13, Z15
-	VDIVPS       Z16, Z18, Z16
-	VMOVUPS      lanes_80000000<>+0(SB), Z18
-	VPANDND      Z14, Z18, Z14
-	VMOVUPS      lanes_80000000<>+0(SB), Z18
-	VPANDND      Z17, Z18, Z17
-	VMOVUPS      lanes_80000000<>+0(SB), Z18
-	VPANDND      Z15, Z18, Z15
-	VMOVUPS      lanes_80000000<>+0(SB), Z18
-	VPANDND      Z16, Z18, Z16
-	VPANDD       lanes_80000000<>+0(SB), Z4, Z4
-	VPANDD       lanes_80000000<>+0(SB), Z5, Z5
-	VPANDD       lanes_80000000<>+0(SB), Z6, Z6
-	VPANDD       lanes_80000000<>+0(SB), Z7, Z7
-	VPORD        Z4, Z14, Z4
-	VPORD        Z5, Z17, Z5
-	VPORD        Z6, Z15, Z6
-	VPORD        Z7, Z16, Z7
-	VMOVUPS      Z4, (AX)
-	VMOVUPS      Z5, 64(AX)
-	VMOVUPS      Z6, 128(AX)
-	VMOVUPS      Z7, 192(AX)
+	VMOVUPS      64(BX), Z10
+	VMOVUPS      128(BX), Z11
+	VMOVUPS      192(BX), Z12
+	VMOVUPS      (R8), Z13
+	VMOVUPS      64(R8), Z14
+	VMOVUPS      128(R8), Z15
+	VMOVUPS      192(R8), Z16
+	VADDPS       Z13, Z0, Z13
+	VADDPS       Z14, Z10, Z14
+	VADDPS       Z15, Z11, Z15
+	VADDPS       Z16, Z12, Z16
+	VPORD        Z1, Z13, Z12
+	VPORD        Z1, Z14, Z11
+	VPORD        Z1, Z15, Z10
+	VPORD        Z1, Z16, Z0
+	VMAXPS       Z12, Z2, Z12
+	VMAXPS       Z11, Z2, Z11
+	VMAXPS       Z10, Z2, Z10
+	VMAXPS       Z0, Z2, Z0
+	VMOVUPS      Z4, Z17
+	VFMADD231PS  Z3, Z12, Z17
+	VMOVUPS      Z4, Z18
+	VFMADD231PS  Z3, Z11, Z18
+	VMOVUPS      Z4, Z19
+	VFMADD231PS  Z3, Z10, Z19
+	VMOVUPS      Z4, Z20
+	VFMADD231PS  Z3, Z0, Z20
+	VSUBPS       Z4, Z17, Z21
+	VSUBPS       Z4, Z18, Z22
+	VSUBPS       Z4, Z19, Z23
+	VSUBPS       Z4, Z20, Z24
+	VFNMADD231PS Z5, Z21, Z12
+	VFNMADD231PS Z5, Z22, Z11
+	VFNMADD231PS Z5, Z23, Z10
+	VFNMADD231PS Z5, Z24, Z0
+	VFNMADD231PS Z6, Z21, Z12
+	VFNMADD231PS Z6, Z22, Z11
+	VFNMADD231PS Z6, Z23, Z10
+	VFNMADD231PS Z6, Z24, Z0
+	VMOVUPS      Z8, Z24
+	VFMADD231PS  Z12, Z7, Z24
+	VMOVUPS      Z8, Z23
+	VFMADD231PS  Z11, Z7, Z23
+	VMOVUPS      Z8, Z22
+	VFMADD231PS  Z10, Z7, Z22
+	VMOVUPS      Z8, Z21
+	VFMADD231PS  Z0, Z7, Z21
+	VFMADD213PS  Z9, Z12, Z24
+	VFMADD213PS  Z9, Z11, Z23
+	VFMADD213PS  Z9, Z10, Z22
+	VFMADD213PS  Z9, Z0, Z21
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z12, Z24
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z11, Z23
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z10, Z22
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z0, Z21
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z12, Z24
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z11, Z23
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z10, Z22
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z0, Z21
+	VMULPS       Z12, Z12, Z25
+	VMULPS       Z11, Z11, Z26
+	VMULPS       Z10, Z10, Z27
+	VMULPS       Z0, Z0, Z28
+	VFMADD231PS  Z24, Z25, Z12
+	VFMADD231PS  Z23, Z26, Z11
+	VFMADD231PS  Z22, Z27, Z10
+	VFMADD231PS  Z21, Z28, Z0
+	VPSLLD       $0x17, Z17, Z17
+	VPSLLD       $0x17, Z18, Z18
+	VPSLLD       $0x17, Z19, Z19
+	VPSLLD       $0x17, Z20, Z20
+	VMOVUPS      lanes_3f000000<>+0(SB), Z21
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z17, Z21
+	VMOVUPS      lanes_3f000000<>+0(SB), Z28
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z18, Z28
+	VMOVUPS      lanes_3f000000<>+0(SB), Z22
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z19, Z22
+	VMOVUPS      lanes_3f000000<>+0(SB), Z27
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z20, Z27
+	VFNMADD231PS Z12, Z17, Z21
+	VFNMADD231PS Z11, Z18, Z28
+	VFNMADD231PS Z10, Z19, Z22
+	VFNMADD231PS Z0, Z20, Z27
+	VMOVUPS      lanes_3f000000<>+0(SB), Z23
+	VFMADD231PS  lanes_3f000000<>+0(SB), Z17, Z23
+	VMOVUPS      lanes_3f000000<>+0(SB), Z26
+	VFMADD231PS  lanes_3f000000<>+0(SB), Z18, Z26
+	VMOVUPS      lanes_3f000000<>+0(SB), Z24
+	VFMADD231PS  lanes_3f000000<>+0(SB), Z19, Z24
+	VMOVUPS      lanes_3f000000<>+0(SB), Z25
+	VFMADD231PS  lanes_3f000000<>+0(SB), Z20, Z25
+	VFMADD231PS  Z12, Z17, Z23
+	VFMADD231PS  Z11, Z18, Z26
+	VFMADD231PS  Z10, Z19, Z24
+	VFMADD231PS  Z0, Z20, Z25
+	VDIVPS       Z23, Z21, Z23
+	VDIVPS       Z26, Z28, Z26
+	VDIVPS       Z24, Z22, Z24
+	VDIVPS       Z25, Z27, Z25
+	VPANDND      Z23, Z1, Z23
+	VPANDND      Z26, Z1, Z26
+	VPANDND      Z24, Z1, Z24
+	VPANDND      Z25, Z1, Z25
+	VPANDD       Z1, Z13, Z13
+	VPANDD       Z1, Z14, Z14
+	VPANDD       Z1, Z15, Z15
+	VPANDD       Z1, Z16, Z16
+	VPORD        Z13, Z23, Z13
+	VPORD        Z14, Z26, Z14
+	VPORD        Z15, Z24, Z15
+	VPORD        Z16, Z25, Z16
+	VMOVUPS      Z13, (AX)
+	VMOVUPS      Z14, 64(AX)
+	VMOVUPS      Z15, 128(AX)
+	VMOVUPS      Z16, 192(AX)
 	ADDQ         $+256, AX
 	ADDQ         $+256, BX
 	ADDQ         $+256, R8
@@ -21061,37 +20435,35 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Z7
-	VMOVUPS      (R8), Z6
-	VADDPS       Z6, Z7, Z6
-	VPORD        lanes_80000000<>+0(SB), Z6, Z7
-	VMOVUPS      lanes_c111999a<>+0(SB), Z5
-	VMAXPS       Z7, Z5, Z7
-	VMOVUPS      lanes_4b40007f<>+0(SB), Z5
-	VFMADD231PS  lanes_4038aa3b<>+0(SB), Z7, Z5
-	VSUBPS       lanes_4b40007f<>+0(SB), Z5, Z4
-	VFNMADD231PS lanes_3eb17218<>+0(SB), Z4, Z7
-	VFNMADD231PS lanes_b082e308<>+0(SB), Z4, Z7
-	VMOVUPS      lanes_3e091cd5<>+0(SB), Z4
-	VFMADD231PS  lanes_3d352284<>+0(SB), Z7, Z4
-	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Z7, Z4
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z7, Z4
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z7, Z4
-	VMULPS       Z7, Z7, Z16
-	VFMADD231PS  Z4, Z16, Z7
-	VPSLLD       $0x17, Z5, Z5
-	VMOVUPS      lanes_3f000000<>+0(SB), Z4
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z5, Z4
-	VFNMADD231PS Z7, Z5, Z4
-	VMOVUPS      lanes_3f000000<>+0(SB), Z16
-	VFMADD231PS  lanes_3f000000<>+0(SB), Z5, Z16
-	VFMADD231PS  Z7, Z5, Z16
-	VDIVPS       Z16, Z4, Z16
-	VMOVUPS      lanes_80000000<>+0(SB), Z4
-	VPANDND      Z16, Z4, Z16
-	VPANDD       lanes_80000000<>+0(SB), Z6, Z6
-	VPORD        Z6, Z16, Z6
-	VMOVUPS      Z6, (AX)
+	VMOVUPS      (BX), Z16
+	VMOVUPS      (R8), Z15
+	VADDPS       Z15, Z16, Z15
+	VPORD        Z1, Z15, Z16
+	VMAXPS       Z16, Z2, Z16
+	VMOVUPS      Z4, Z14
+	VFMADD231PS  Z3, Z16, Z14
+	VSUBPS       Z4, Z14, Z13
+	VFNMADD231PS Z5, Z13, Z16
+	VFNMADD231PS Z6, Z13, Z16
+	VMOVUPS      Z8, Z13
+	VFMADD231PS  Z16, Z7, Z13
+	VFMADD213PS  Z9, Z16, Z13
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z16, Z13
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z16, Z13
+	VMULPS       Z16, Z16, Z25
+	VFMADD231PS  Z13, Z25, Z16
+	VPSLLD       $0x17, Z14, Z14
+	VMOVUPS      lanes_3f000000<>+0(SB), Z13
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z14, Z13
+	VFNMADD231PS Z16, Z14, Z13
+	VMOVUPS      lanes_3f000000<>+0(SB), Z25
+	VFMADD231PS  lanes_3f000000<>+0(SB), Z14, Z25
+	VFMADD231PS  Z16, Z14, Z25
+	VDIVPS       Z25, Z13, Z25
+	VPANDND      Z25, Z1, Z25
+	VPANDD       Z1, Z15, Z15
+	VPORD        Z15, Z25, Z15
+	VMOVUPS      Z15, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, R8
@@ -21102,37 +20474,35 @@ vectors_end:
 	ADDQ         $+16, DI
 	TESTQ        DI, DI
 	JE           row_end
-	VMOVUPS.Z    (BX), K1, Z6
-	VMOVUPS.Z    (R8), K1, Z16
-	VADDPS       Z16, Z6, Z16
-	VPORD        lanes_80000000<>+0(SB), Z16, Z6
-	VMOVUPS      lanes_c111999a<>+0(SB), Z4
-	VMAXPS       Z6, Z4, Z6
-	VMOVUPS      lanes_4b40007f<>+0(SB), Z4
-	VFMADD231PS  lanes_4038aa3b<>+0(SB), Z6, Z4
-	VSUBPS       lanes_4b40007f<>+0(SB), Z4, Z7
-	VFNMADD231PS lanes_3eb17218<>+0(SB), Z7, Z6
-	VFNMADD231PS lanes_b082e308<>+0(SB), Z7, Z6
-	VMOVUPS      lanes_3e091cd5<>+0(SB), Z7
-	VFMADD231PS  lanes_3d352284<>+0(SB), Z6, Z7
-	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Z6, Z7
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z6, Z7
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z6, Z7
-	VMULPS       Z6, Z6, Z5
-	VFMADD231PS  Z7, Z5, Z6
-	VPSLLD       $0x17, Z4, Z4
-	VMOVUPS      lanes_3f000000<>+0(SB), Z7
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z4, Z7
-	VFNMADD231PS Z6, Z4, Z7
-	VMOVUPS      lanes_3f000000<>+0(SB), Z5
-	VFMADD231PS  lanes_3f000000<>+0(SB), Z4, Z5
-	VFMADD231PS  Z6, Z4, Z5
-	VDIVPS       Z5, Z7, Z5
-	VMOVUPS      lanes_80000000<>+0(SB), Z7
-	VPANDND      Z5, Z7, Z5
-	VPANDD       lanes_80000000<>+0(SB), Z16, Z16
-	VPORD        Z16, Z5, Z16
-	VMOVUPS      Z16, K1, (AX)
+	VMOVUPS.Z    (BX), K1, Z15
+	VMOVUPS.Z    (R8), K1, Z25
+	VADDPS       Z25, Z15, Z25
+	VPORD        Z1, Z25, Z15
+	VMAXPS       Z15, Z2, Z15
+	VMOVUPS      Z4, Z13
+	VFMADD231PS  Z3, Z15, Z13
+	VSUBPS       Z4, Z13, Z16
+	VFNMADD231PS Z5, Z16, Z15
+	VFNMADD231PS Z6, Z16, Z15
+	VMOVUPS      Z8, Z16
+	VFMADD231PS  Z15, Z7, Z16
+	VFMADD213PS  Z9, Z15, Z16
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z15, Z16
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z15, Z16
+	VMULPS       Z15, Z15, Z14
+	VFMADD231PS  Z16, Z14, Z15
+	VPSLLD       $0x17, Z13, Z13
+	VMOVUPS      lanes_3f000000<>+0(SB), Z16
+	VFMADD231PS  lanes_bf000000<>+0(SB), Z13, Z16
+	VFNMADD231PS Z15, Z13, Z16
+	VMOVUPS      lanes_3f000000<>+0(SB), Z14
+	VFMADD231PS  lanes_3f000000<>+0(SB), Z13, Z14
+	VFMADD231PS  Z15, Z13, Z14
+	VDIVPS       Z14, Z16, Z14
+	VPANDND      Z14, Z1, Z14
+	VPANDD       Z1, Z25, Z25
+	VPORD        Z25, Z14, Z25
+	VMOVUPS      Z25, K1, (AX)
 	SHLQ         $0x02, DI
 	ADDQ         DI, AX
 	ADDQ         DI, BX
@@ -21143,7 +20513,7 @@ row_end:
 	VZEROUPPER
 	RET
 
-// func DropoutAVX2(dst *float32, x *float32, n int, first uint32, key1 uint32, key2 uint32, keep float32, scale float32)
+// func DropoutAVX2(dst *float32, x *float32, n int, first uint32, key1 uint32, key2 uint32, limit uint32, scale float32)
 // Requires: AVX, AVX2
 TEXT ·DropoutAVX2(SB), NOSPLIT, $0-44
 	MOVQ         dst+0(FP), AX
@@ -21152,111 +20522,75 @@ TEXT ·DropoutAVX2(SB), NOSPLIT, $0-44
 	VBROADCASTSS first+24(FP), Y0
 	VBROADCASTSS key1+28(FP), Y1
 	VBROADCASTSS key2+32(FP), Y2
-	VBROADCASTSS keep+36(FP), Y3
+	VBROADCASTSS limit+36(FP), Y3
 	VBROADCASTSS scale+40(FP), Y4
 	VMOVUPS      lane_numbers<>+0(SB), Y5
 	VPADDD       Y0, Y5, Y5
-	SUBQ         $+32, CX
+	VMOVUPS      lanes_85ebca6b<>+0(SB), Y7
+	VMOVUPS      lanes_c2b2ae35<>+0(SB), Y8
+	SUBQ         $+16, CX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS   Y5, Y6
-	VPADDD    lanes_00000008<>+0(SB), Y5, Y7
-	VPADDD    lanes_00000010<>+0(SB), Y5, Y8
-	VPADDD    lanes_00000018<>+0(SB), Y5, Y9
-	VXORPS    Y1, Y6, Y6
-	VXORPS    Y1, Y7, Y7
-	VXORPS    Y1, Y8, Y8
-	VXORPS    Y1, Y9, Y9
-	VPSRLD    $0x10, Y6, Y10
-	VPSRLD    $0x10, Y7, Y11
-	VPSRLD    $0x10, Y8, Y12
-	VPSRLD    $0x10, Y9, Y13
-	VXORPS    Y10, Y6, Y10
-	VXORPS    Y11, Y7, Y11
-	VXORPS    Y12, Y8, Y12
-	VXORPS    Y13, Y9, Y13
-	VPMULLD   lanes_85ebca6b<>+0(SB), Y10, Y10
-	VPMULLD   lanes_85ebca6b<>+0(SB), Y11, Y11
-	VPMULLD   lanes_85ebca6b<>+0(SB), Y12, Y12
-	VPMULLD   lanes_85ebca6b<>+0(SB), Y13, Y13
-	VXORPS    Y2, Y10, Y10
-	VXORPS    Y2, Y11, Y11
-	VXORPS    Y2, Y12, Y12
-	VXORPS    Y2, Y13, Y13
-	VPSRLD    $0x0d, Y10, Y9
-	VPSRLD    $0x0d, Y11, Y8
-	VPSRLD    $0x0d, Y12, Y7
-	VPSRLD    $0x0d, Y13, Y6
-	VXORPS    Y9, Y10, Y9
-	VXORPS    Y8, Y11, Y8
-	VXORPS    Y7, Y12, Y7
-	VXORPS    Y6, Y13, Y6
-	VPMULLD   lanes_c2b2ae35<>+0(SB), Y9, Y9
-	VPMULLD   lanes_c2b2ae35<>+0(SB), Y8, Y8
-	VPMULLD   lanes_c2b2ae35<>+0(SB), Y7, Y7
-	VPMULLD   lanes_c2b2ae35<>+0(SB), Y6, Y6
-	VPSRLD    $0x08, Y9, Y9
-	VPSRLD    $0x08, Y8, Y8
-	VPSRLD    $0x08, Y7, Y7
-	VPSRLD    $0x08, Y6, Y6
-	VCVTDQ2PS Y9, Y9
-	VCVTDQ2PS Y8, Y8
-	VCVTDQ2PS Y7, Y7
-	VCVTDQ2PS Y6, Y6
-	VCMPPS    $0x01, Y3, Y9, Y9
-	VCMPPS    $0x01, Y3, Y8, Y8
-	VCMPPS    $0x01, Y3, Y7, Y7
-	VCMPPS    $0x01, Y3, Y6, Y6
-	VMOVUPS   (BX), Y13
-	VMOVUPS   32(BX), Y12
-	VMOVUPS   64(BX), Y11
-	VMOVUPS   96(BX), Y10
-	VMULPS    Y13, Y4, Y13
-	VMULPS    Y12, Y4, Y12
-	VMULPS    Y11, Y4, Y11
-	VMULPS    Y10, Y4, Y10
-	VANDPS    Y13, Y9, Y13
-	VANDPS    Y12, Y8, Y12
-	VANDPS    Y11, Y7, Y11
-	VANDPS    Y10, Y6, Y10
-	VMOVUPS   Y13, (AX)
-	VMOVUPS   Y12, 32(AX)
-	VMOVUPS   Y11, 64(AX)
-	VMOVUPS   Y10, 96(AX)
-	ADDQ      $+128, AX
-	ADDQ      $+128, BX
-	VPADDD    lanes_00000020<>+0(SB), Y5, Y5
-	SUBQ      $+32, CX
-	JGE       blocks
+	VMOVUPS  Y5, Y6
+	VPADDD   lanes_00000008<>+0(SB), Y5, Y9
+	VXORPS   Y1, Y6, Y6
+	VXORPS   Y1, Y9, Y9
+	VPSRLD   $0x10, Y6, Y10
+	VPSRLD   $0x10, Y9, Y11
+	VXORPS   Y10, Y6, Y10
+	VXORPS   Y11, Y9, Y11
+	VPMULLD  Y7, Y10, Y10
+	VPMULLD  Y7, Y11, Y11
+	VXORPS   Y2, Y10, Y10
+	VXORPS   Y2, Y11, Y11
+	VPSRLD   $0x0d, Y10, Y9
+	VPSRLD   $0x0d, Y11, Y6
+	VXORPS   Y9, Y10, Y9
+	VXORPS   Y6, Y11, Y6
+	VPMULLD  Y8, Y9, Y9
+	VPMULLD  Y8, Y6, Y6
+	VPCMPGTD Y9, Y3, Y9
+	VPCMPGTD Y6, Y3, Y6
+	VMOVUPS  (BX), Y11
+	VMOVUPS  32(BX), Y10
+	VMULPS   Y11, Y4, Y11
+	VMULPS   Y10, Y4, Y10
+	VANDNPS  Y11, Y9, Y11
+	VANDNPS  Y10, Y6, Y10
+	VMOVUPS  Y11, (AX)
+	VMOVUPS  Y10, 32(AX)
+	ADDQ     $+64, AX
+	ADDQ     $+64, BX
+	VPADDD   lanes_00000010<>+0(SB), Y5, Y5
+	SUBQ     $+16, CX
+	JGE      blocks
 
 blocks_end:
-	ADDQ $+32, CX
+	ADDQ $+16, CX
 	SUBQ $+8, CX
 	JL   vectors_end
 
 vectors:
-	VMOVUPS   Y5, Y10
-	VXORPS    Y1, Y10, Y10
-	VPSRLD    $0x10, Y10, Y11
-	VXORPS    Y11, Y10, Y11
-	VPMULLD   lanes_85ebca6b<>+0(SB), Y11, Y11
-	VXORPS    Y2, Y11, Y11
-	VPSRLD    $0x0d, Y11, Y10
-	VXORPS    Y10, Y11, Y10
-	VPMULLD   lanes_c2b2ae35<>+0(SB), Y10, Y10
-	VPSRLD    $0x08, Y10, Y10
-	VCVTDQ2PS Y10, Y10
-	VCMPPS    $0x01, Y3, Y10, Y10
-	VMOVUPS   (BX), Y11
-	VMULPS    Y11, Y4, Y11
-	VANDPS    Y11, Y10, Y11
-	VMOVUPS   Y11, (AX)
-	ADDQ      $+32, AX
-	ADDQ      $+32, BX
-	VPADDD    lanes_00000008<>+0(SB), Y5, Y5
-	SUBQ      $+8, CX
-	JGE       vectors
+	VMOVUPS  Y5, Y10
+	VXORPS   Y1, Y10, Y10
+	VPSRLD   $0x10, Y10, Y11
+	VXORPS   Y11, Y10, Y11
+	VPMULLD  Y7, Y11, Y11
+	VXORPS   Y2, Y11, Y11
+	VPSRLD   $0x0d, Y11, Y10
+	VXORPS   Y10, Y11, Y10
+	VPMULLD  Y8, Y10, Y10
+	VPCMPGTD Y10, Y3, Y10
+	VMOVUPS  (BX), Y11
+	VMULPS   Y11, Y4, Y11
+	VANDNPS  Y11, Y10, Y11
+	VMOVUPS  Y11, (AX)
+	ADDQ     $+32, AX
+	ADDQ     $+32, BX
+	VPADDD   lanes_00000008<>+0(SB), Y5, Y5
+	SUBQ     $+8, CX
+	JGE      vectors
 
 vectors_end:
 	ADDQ       $+8, CX
@@ -21268,20 +20602,18 @@ vectors_end:
 	NEGQ       CX
 	VMOVUPS    Y5, Y10
 	VXORPS     Y1, Y10, Y10
-	VPSRLD     $0x10, Y10, Y12
-	VXORPS     Y12, Y10, Y12
-	VPMULLD    lanes_85ebca6b<>+0(SB), Y12, Y12
-	VXORPS     Y2, Y12, Y12
-	VPSRLD     $0x0d, Y12, Y10
-	VXORPS     Y10, Y12, Y10
-	VPMULLD    lanes_c2b2ae35<>+0(SB), Y10, Y10
-	VPSRLD     $0x08, Y10, Y10
-	VCVTDQ2PS  Y10, Y10
-	VCMPPS     $0x01, Y3, Y10, Y10
-	VMASKMOVPS (BX), Y11, Y12
-	VMULPS     Y12, Y4, Y12
-	VANDPS     Y12, Y10, Y12
-	VMASKMOVPS Y12, Y11, (AX)
+	VPSRLD     $0x10, Y10, Y6
+	VXORPS     Y6, Y10, Y6
+	VPMULLD    Y7, Y6, Y6
+	VXORPS     Y2, Y6, Y6
+	VPSRLD     $0x0d, Y6, Y10
+	VXORPS     Y10, Y6, Y10
+	VPMULLD    Y8, Y10, Y10
+	VPCMPGTD   Y10, Y3, Y10
+	VMASKMOVPS (BX), Y11, Y6
+	VMULPS     Y6, Y4, Y6
+	VANDNPS    Y6, Y10, Y6
+	VMASKMOVPS Y6, Y11, (AX)
 
 done:
 	VZEROUPPER
@@ -21323,7 +20655,7 @@ DATA lanes_c2b2ae35<>+56(SB)/4, $0xc2b2ae35
 DATA lanes_c2b2ae35<>+60(SB)/4, $0xc2b2ae35
 GLOBL lanes_c2b2ae35<>(SB), RODATA|NOPTR, $64
 
-// func DropoutAVX512(dst *float32, x *float32, n int, first uint32, key1 uint32, key2 uint32, keep float32, scale float32)
+// func DropoutAVX512(dst *float32, x *float32, n int, first uint32, key1 uint32, key2 uint32, limit uint32, scale float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·DropoutAVX512(SB), NOSPLIT, $0-44
 	MOVQ         dst+0(FP), AX
@@ -21332,78 +20664,76 @@ TEXT ·DropoutAVX512(SB), NOSPLIT, $0-44
 	VBROADCASTSS first+24(FP), Z0
 	VBROADCASTSS key1+28(FP), Z1
 	VBROADCASTSS key2+32(FP), Z2
-	VBROADCASTSS keep+36(FP), Z3
+	VBROADCASTSS limit+36(FP), Z3
 	VBROADCASTSS scale+40(FP), Z4
 	VMOVUPS      lane_numbers<>+0(SB), Z5
 	VPADDD       Z0, Z5, Z5
+	VMOVUPS      lanes_85ebca6b<>+0(SB), Z7
+	VMOVUPS      lanes_c2b2ae35<>+0(SB), Z8
 	SUBQ         $+64, CX
 	JL           blocks_end
 
 blocks:
 	VMOVUPS   Z5, Z6
-	VPADDD    lanes_00000010<>+0(SB), Z5, Z7
-	VPADDD    lanes_00000020<>+0(SB), Z5, Z8
-	VPADDD    lanes_00000030<>+0(SB), Z5, Z9
+	VPADDD    lanes_00000010<>+0(SB), Z5, Z9
+	VPADDD    lanes_00000020<>+0(SB), Z5, Z10
+	VPADDD    lanes_00000030<>+0(SB), Z5, Z11
 	VPXORD    Z1, Z6, Z6
-	VPXORD    Z1, Z7, Z7
-	VPXORD    Z1, Z8, Z8
 	VPXORD    Z1, Z9, Z9
-	VPSRLD    $0x10, Z6, Z10
-	VPSRLD    $0x10, Z7, Z11
-	VPSRLD    $0x10, Z8, Z12
+	VPXORD    Z1, Z10, Z10
+	VPXORD    Z1, Z11, Z11
+	VPSRLD    $0x10, Z6, Z12
 	VPSRLD    $0x10, Z9, Z13
-	VPXORD    Z10, Z6, Z10
-	VPXORD    Z11, Z7, Z11
-	VPXORD    Z12, Z8, Z12
+	VPSRLD    $0x10, Z10, Z14
+	VPSRLD    $0x10, Z11, Z15
+	VPXORD    Z12, Z6, Z12
 	VPXORD    Z13, Z9, Z13
-	VPMULLD   lanes_85ebca6b<>+0(SB), Z10, Z10
-	VPMULLD   lanes_85ebca6b<>+0(SB), Z11, Z11
-	VPMULLD   lanes_85ebca6b<>+0(SB), Z12, Z12
-	VPMULLD   lanes_85ebca6b<>+0(SB), Z13, Z13
-	VPXORD    Z2, Z10, Z10
-	VPXORD    Z2, Z11, Z11
+	VPXORD    Z14, Z10, Z14
+	VPXORD    Z15, Z11, Z15
+	VPMULLD   Z7, Z12, Z12
+	VPMULLD   Z7, Z13, Z13
+	VPMULLD   Z7, Z14, Z14
+	VPMULLD   Z7, Z15, Z15
 	VPXORD    Z2, Z12, Z12
 	VPXORD    Z2, Z13, Z13
-	VPSRLD    $0x0d, Z10, Z9
-	VPSRLD    $0x0d, Z11, Z8
-	VPSRLD    $0x0d, Z12, Z7
-	VPSRLD    $0x0d, Z13, Z6
-	VPXORD    Z9, Z10, Z9
-	VPXORD    Z8, Z11, Z8
-	VPXORD    Z7, Z12, Z7
-	VPXORD    Z6, Z13, Z6
-	VPMULLD   lanes_c2b2ae35<>+0(SB), Z9, Z9
-	VPMULLD   lanes_c2b2ae35<>+0(SB), Z8, Z8
-	VPMULLD   lanes_c2b2ae35<>+0(SB), Z7, Z7
-	VPMULLD   lanes_c2b2ae35<>+0(SB), Z6, Z6
-	VPSRLD    $0x08, Z9, Z9
-	VPSRLD    $0x08, Z8, Z8
-	VPSRLD    $0x08, Z7, Z7
-	VPSRLD    $0x08, Z6, Z6
-	VCVTDQ2PS Z9, Z9
-	VCVTDQ2PS Z8, Z8
-	VCVTDQ2PS Z7, Z7
-	VCVTDQ2PS Z6, Z6
-	VCMPPS    $0x01, Z3, Z9, K2
-	VCMPPS    $0x01, Z3, Z8, K3
-	VCMPPS    $0x01, Z3, Z7, K4
-	VCMPPS    $0x01, Z3, Z6, K5
+	VPXORD    Z2, Z14, Z14
+	VPXORD    Z2, Z15, Z15
+	VPSRLD    $0x0d, Z12, Z11
+	VPSRLD    $0x0d, Z13, Z10
+	VPSRLD    $0x0d, Z14, Z9
+	VPSRLD    $0x0d, Z15, Z6
+	VPXORD    Z11, Z12, Z11
+	VPXORD    Z10, Z13, Z10
+	VPXORD    Z9, Z14, Z9
+	VPXORD    Z6, Z15, Z6
+	VPMULLD   Z8, Z11, Z11
+	VPMULLD   Z8, Z10, Z10
+	VPMULLD   Z8, Z9, Z9
+	VPMULLD   Z8, Z6, Z6
+	VPCMPGTD  Z11, Z3, K2
+	VPCMPGTD  Z10, Z3, K3
+	VPCMPGTD  Z9, Z3, K4
+	VPCMPGTD  Z6, Z3, K5
 	VMOVUPS   (BX), Z6
-	VMOVUPS   64(BX), Z7
-	VMOVUPS   128(BX), Z8
-	VMOVUPS   192(BX), Z9
+	VMOVUPS   64(BX), Z9
+	VMOVUPS   128(BX), Z10
+	VMOVUPS   192(BX), Z11
 	VMULPS    Z6, Z4, Z6
-	VMULPS    Z7, Z4, Z7
-	VMULPS    Z8, Z4, Z8
 	VMULPS    Z9, Z4, Z9
-	VMOVAPS.Z Z6, K2, Z6
-	VMOVAPS.Z Z7, K3, Z7
-	VMOVAPS.Z Z8, K4, Z8
-	VMOVAPS.Z Z9, K5, Z9
+	VMULPS    Z10, Z4, Z10
+	VMULPS    Z11, Z4, Z11
+	KNOTW     K2, K7
+	VMOVAPS.Z Z6, K7, Z6
+	KNOTW     K3, K7
+	VMOVAPS.Z Z9, K7, Z9
+	KNOTW     K4, K7
+	VMOVAPS.Z Z10, K7, Z10
+	KNOTW     K5, K7
+	VMOVAPS.Z Z11, K7, Z11
 	VMOVUPS   Z6, (AX)
-	VMOVUPS   Z7, 64(AX)
-	VMOVUPS   Z8, 128(AX)
-	VMOVUPS   Z9, 192(AX)
+	VMOVUPS   Z9, 64(AX)
+	VMOVUPS   Z10, 128(AX)
+	VMOVUPS   Z11, 192(AX)
 	ADDQ      $+256, AX
 	ADDQ      $+256, BX
 	VPADDD    lanes_00000040<>+0(SB), Z5, Z5
@@ -21416,22 +20746,21 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS   Z5, Z9
-	VPXORD    Z1, Z9, Z9
-	VPSRLD    $0x10, Z9, Z8
-	VPXORD    Z8, Z9, Z8
-	VPMULLD   lanes_85ebca6b<>+0(SB), Z8, Z8
-	VPXORD    Z2, Z8, Z8
-	VPSRLD    $0x0d, Z8, Z9
-	VPXORD    Z9, Z8, Z9
-	VPMULLD   lanes_c2b2ae35<>+0(SB), Z9, Z9
-	VPSRLD    $0x08, Z9, Z9
-	VCVTDQ2PS Z9, Z9
-	VCMPPS    $0x01, Z3, Z9, K5
-	VMOVUPS   (BX), Z9
-	VMULPS    Z9, Z4, Z9
-	VMOVAPS.Z Z9, K5, Z9
-	VMOVUPS   Z9, (AX)
+	VMOVUPS   Z5, Z11
+	VPXORD    Z1, Z11, Z11
+	VPSRLD    $0x10, Z11, Z10
+	VPXORD    Z10, Z11, Z10
+	VPMULLD   Z7, Z10, Z10
+	VPXORD    Z2, Z10, Z10
+	VPSRLD    $0x0d, Z10, Z11
+	VPXORD    Z11, Z10, Z11
+	VPMULLD   Z8, Z11, Z11
+	VPCMPGTD  Z11, Z3, K5
+	VMOVUPS   (BX), Z11
+	VMULPS    Z11, Z4, Z11
+	KNOTW     K5, K7
+	VMOVAPS.Z Z11, K7, Z11
+	VMOVUPS   Z11, (AX)
 	ADDQ      $+64, AX
 	ADDQ      $+64, BX
 	VPADDD    lanes_00000010<>+0(SB), Z5, Z5
@@ -21445,22 +20774,21 @@ vectors_end:
 	MOVL      $0x0000ffff, R13
 	BZHIL     CX, R13, R13
 	KMOVW     R13, K1
-	VMOVUPS   Z5, Z9
-	VPXORD    Z1, Z9, Z9
-	VPSRLD    $0x10, Z9, Z8
-	VPXORD    Z8, Z9, Z8
-	VPMULLD   lanes_85ebca6b<>+0(SB), Z8, Z8
-	VPXORD    Z2, Z8, Z8
-	VPSRLD    $0x0d, Z8, Z9
-	VPXORD    Z9, Z8, Z9
-	VPMULLD   lanes_c2b2ae35<>+0(SB), Z9, Z9
-	VPSRLD    $0x08, Z9, Z9
-	VCVTDQ2PS Z9, Z9
-	VCMPPS    $0x01, Z3, Z9, K5
-	VMOVUPS.Z (BX), K1, Z9
-	VMULPS    Z9, Z4, Z9
-	VMOVAPS.Z Z9, K5, Z9
-	VMOVUPS   Z9, K1, (AX)
+	VMOVUPS   Z5, Z11
+	VPXORD    Z1, Z11, Z11
+	VPSRLD    $0x10, Z11, Z10
+	VPXORD    Z10, Z11, Z10
+	VPMULLD   Z7, Z10, Z10
+	VPXORD    Z2, Z10, Z10
+	VPSRLD    $0x0d, Z10, Z11
+	VPXORD    Z11, Z10, Z11
+	VPMULLD   Z8, Z11, Z11
+	VPCMPGTD  Z11, Z3, K5
+	VMOVUPS.Z (BX), K1, Z11
+	VMULPS    Z11, Z4, Z11
+	KNOTW     K5, K7
+	VMOVAPS.Z Z11, K7, Z11
+	VMOVUPS   Z11, K1, (AX)
 
 done:
 	VZEROUPPER

@@ -197,7 +197,7 @@ func BiasReLUNEON(dst *float32, x *float32, bias *float32, rows int, cols int)
 func BiasTanhNEON(dst *float32, x *float32, bias *float32, rows int, cols int)
 
 //go:noescape
-func DropoutNEON(dst *float32, x *float32, n int, first uint32, key1 uint32, key2 uint32, keep float32, scale float32)
+func DropoutNEON(dst *float32, x *float32, n int, first uint32, key1 uint32, key2 uint32, limit uint32, scale float32)
 
 //go:noescape
 func PackNEON(dst, src *float32, stride, rows int)

@@ -808,13 +808,13 @@ func biasTanh(dst, x, bias []float32, rows int) {
 }
 
 //go:noinline
-func dropout(dst, x []float32, first, key1, key2 uint32, keep, scale float32) {
+func dropout(dst, x []float32, first, key1, key2, limit uint32, scale float32) {
 	raceWrite(dst)
 	raceRead(x)
 	switch CurrentLevel() {
 	case NEON:
-		asm.DropoutNEON(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), first, key1, key2, keep, scale)
+		asm.DropoutNEON(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), first, key1, key2, limit, scale)
 	default:
-		dropoutRef(dst, x, first, key1, key2, keep, scale)
+		dropoutRef(dst, x, first, key1, key2, limit, scale)
 	}
 }

@@ -325,6 +325,6 @@ func biasTanh(dst, x, bias []float32, rows int) {
 }
 
 //go:noinline
-func dropout(dst, x []float32, first, key1, key2 uint32, keep, scale float32) {
-	dropoutRef(dst, x, first, key1, key2, keep, scale)
+func dropout(dst, x []float32, first, key1, key2, limit uint32, scale float32) {
+	dropoutRef(dst, x, first, key1, key2, limit, scale)
 }

@@ -7,9 +7,9 @@ package kernels
 // the number of a part's first element, gives what it gives whole.
 //
 //	h      = hash(seed, first+i)
-//	dst[i] = x[i] * (1/(1-p)) if h>>8 < keep, else +0
+//	dst[i] = +0 if h < floor(p * 2^32), else x[i] * (1/(1-p))
 //
-// keep is 2^24 - floor(p * 2^24). hash has the structure of the finaliser of
+// hash has the structure of the finaliser of
 // MurmurHash3 with two keys from the seed, the output of SplitMix64 (Steele et
 // al. 2014):
 //
@@ -22,6 +22,7 @@ package kernels
 //	h    = (h ^ h>>16) * 0x85ebca6b
 //	h    = h ^ key2
 //	h    = (h ^ h>>13) * 0xc2b2ae35
+//	h    = h + 2^31 mod 2^32
 //
 // Use another seed for each tensor and step. An element that is dropped becomes +0
 // even if it is infinite or NaN. dst may be x. It panics if the lengths differ or p
@@ -34,13 +35,17 @@ func Dropout(dst, x []float32, p float32, seed uint64, first int) {
 		panic("kernels: Dropout: probability p is not in [0,1]")
 	}
 	key1, key2 := splitMix(seed)
-	keep := float32(1<<24 - int(p*(1<<24)))
+	if p == 1 {
+		Fill(dst, 0)
+		return
+	}
+	limit := uint32(float64(p)*(1<<32)) - 1<<31 // as a signed integer, from -2^31 on
 	scale := 1 / (1 - p)
 	for len(dst) > chunkLen {
-		dropout(dst[:chunkLen], x[:chunkLen], uint32(first), key1, key2, keep, scale)
+		dropout(dst[:chunkLen], x[:chunkLen], uint32(first), key1, key2, limit, scale)
 		dst, x, first = dst[chunkLen:], x[chunkLen:], first+chunkLen
 	}
-	dropout(dst, x, uint32(first), key1, key2, keep, scale)
+	dropout(dst, x, uint32(first), key1, key2, limit, scale)
 }
 
 // splitMix returns the two halves of the first output of SplitMix64.
@@ -52,15 +57,13 @@ func splitMix(seed uint64) (low, high uint32) {
 	return uint32(z), uint32(z >> 32)
 }
 
-func dropoutRef(dst, x []float32, first, key1, key2 uint32, keep, scale float32) {
+func dropoutRef(dst, x []float32, first, key1, key2, limit uint32, scale float32) {
 	for i, v := range x {
 		h := (first + uint32(i)) ^ key1
 		h = (h ^ h>>16) * 0x85ebca6b
 		h ^= key2
 		h = (h ^ h>>13) * 0xc2b2ae35
-		if float32(h>>8) < keep {
-			v = float32(scale * v)
-		} else {
+		if v = float32(scale * v); int32(h) < int32(limit) {
 			v = 0
 		}
 		dst[i] = v

@@ -97,7 +97,7 @@ func largerBits(x, y float32) float32 {
 }
 
 // argMaxBlock bounds the elements that are searched again for the maximum.
-const argMaxBlock = 1 << 12
+const argMaxBlock = 1 << 10
 
 // ArgMax returns the first index of the largest element of x, or -1 if x holds
 // no number. A NaN is ignored, as in [MinMax]; zeros of both signs are equal.

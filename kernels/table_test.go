@@ -506,7 +506,7 @@ var table = append([]kernel{
 			return result{GlobalNorm(xs[:])}
 		},
 	}, {
-		name: "ClipGlobalNorm", class: &vectors, bytes: 16,
+		name: "ClipGlobalNorm", class: &vectors, bytes: 8, // nothing to clip after the first call
 		operands: []operand{out("x", sizeN), out("y", sizeN)}, scalars: []float32{1},
 		call: func(a *args) result {
 			limit := abs32(a.s[0])

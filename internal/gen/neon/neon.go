@@ -291,6 +291,8 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, _ 
 		t.word("SMAX", d, arg(0), arg(1))
 	case vec.Less:
 		t.word("FCMGT", d, arg(1), arg(0))
+	case vec.IntLess:
+		t.word("CMGT", d, arg(1), arg(0))
 	case vec.Equal:
 		t.word("FCMEQ", d, arg(0), arg(1))
 	case vec.Select:

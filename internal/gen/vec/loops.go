@@ -15,6 +15,7 @@ func (k *Kernel) Each(unroll int, body func()) {
 		l.ints()
 		l.uniforms(12)
 		l.startIndex()
+		l.keepConstants(unroll)
 		l.each(n.gp, unroll, k.Slices, "done", nil)
 		l.t.Label("done")
 	}
@@ -95,12 +96,15 @@ func (k *Kernel) Rows(unroll int, rowLen, colLen *Slice, mats, cols []*Slice, ro
 		t.Remainder(n, t.Lanes())
 		l.preparePartial(n)
 		moving := append(append([]*Slice{}, mats...), cols...)
+		for _, v := range k.row {
+			v.regs = []Reg{l.reg()}
+		}
+		l.keepConstants(unroll)
 		t.Label("row")
 		for _, v := range k.row {
 			if v.op != opRow {
 				continue
 			}
-			v.regs = []Reg{l.reg()}
 			t.BroadcastAt(v.regs[0], v.slice.ptr)
 			t.AddImm(v.slice.ptr, 4)
 		}
@@ -112,7 +116,6 @@ func (k *Kernel) Rows(unroll int, rowLen, colLen *Slice, mats, cols []*Slice, ro
 			for _, a := range v.args {
 				args = append(args, l.operand(a, 0))
 			}
-			v.regs = []Reg{l.reg()}
 			l.emit(v.op, v.regs[0], args, v.bits, 0)
 		}
 		t.MoveInt(n, width.gp)
@@ -191,6 +194,7 @@ func (k *Kernel) Reduce(lanes int, accs ...Accumulator) {
 			}
 			t.Label("start")
 		}
+		l.keepConstants(count)
 		group := l.fit(k.body, count)
 		t.SubJump(n.gp, count*width, LT, "blocks_end")
 		t.Label("blocks")

@@ -92,6 +92,36 @@ func (l *lowering) uniforms(reserve int) {
 	}
 }
 
+// keepConstants loads constants that operands could also have in memory, as long
+// as the body fits the registers with as many copies, at most n, as without them.
+// It saves loads in loops that are bound by them.
+func (l *lowering) keepConstants(n int) {
+	if !l.t.MemoryConstants() || len(l.free) == 0 {
+		return
+	}
+	mask := l.reg() // a partial vector's, which is set up later
+	n = l.fit(l.k.body, n)
+	var kept []uint32
+	for _, v := range l.k.body {
+		for _, a := range v.args {
+			if _, ok := l.consts[a.bits]; a.op != opConst || ok || len(l.free) == 0 {
+				continue
+			}
+			l.consts[a.bits] = l.reg()
+			if l.fits(l.k.body, n) {
+				kept = append(kept, a.bits)
+			} else {
+				l.release(l.consts[a.bits])
+				delete(l.consts, a.bits)
+			}
+		}
+	}
+	l.release(mask)
+	for _, bits := range kept {
+		l.t.Constant(l.consts[bits], bits)
+	}
+}
+
 // advance moves the loop to the next elements.
 func (l *lowering) advance(moving []*Slice, elements int) {
 	for _, s := range moving {

@@ -58,6 +58,7 @@ var comparisons = []struct {
 	record func(k *vec.Kernel, a, b *vec.Value) *vec.Value
 }{
 	{vec.Less, (*vec.Kernel).Less},
+	{vec.IntLess, (*vec.Kernel).IntLess},
 	{vec.Equal, (*vec.Kernel).Equal},
 }
 

@@ -67,7 +67,7 @@ func scramble(op vec.Op, args []uint32, bits uint32) uint32 {
 		h = (h ^ h>>15) * 0xc2b2ae35
 		h ^= h >> 13
 	}
-	if op == vec.Less || op == vec.Equal {
+	if op == vec.Less || op == vec.IntLess || op == vec.Equal {
 		return -(h & 1)
 	}
 	return h
@@ -231,7 +231,7 @@ func (m *machine) Store(s vec.Reg, p vec.GP, offset int, partial bool) {
 // file returns the registers that hold argument a of an operation (-1: its
 // result).
 func (m *machine) file(op vec.Op, a int) [][]uint32 {
-	isMask := a < 0 && (op == vec.Less || op == vec.Equal) ||
+	isMask := a < 0 && (op == vec.Less || op == vec.IntLess || op == vec.Equal) ||
 		a == 0 && (op == vec.Keep || op == vec.Drop || op == vec.Select)
 	if isMask && m.masks > 0 {
 		return m.opmasks

@@ -57,6 +57,7 @@ const (
 	ShiftInt   // a as an integer shifted right by a constant, the sign comes in
 	ToFloat    // a as a signed integer, rounded
 	Less       // mask: a < b, false for a NaN
+	IntLess    // mask: a < b as signed integers
 	Equal      // mask: a == b, false for a NaN
 	Keep       // b where the mask a is set, +0 elsewhere
 	Drop       // +0 where the mask a is set, b elsewhere
@@ -283,6 +284,7 @@ func (k *Kernel) IntMax(a, b *Value) *Value    { return k.do(IntMax, a, b) }
 func (k *Kernel) ToFloat(a *Value) *Value      { return k.do(ToFloat, a) }
 func (k *Kernel) AndNot(a, b *Value) *Value    { return k.do(AndNot, a, b) }
 func (k *Kernel) Less(a, b *Value) *Value      { return k.do(Less, a, b) }
+func (k *Kernel) IntLess(a, b *Value) *Value   { return k.do(IntLess, a, b) }
 func (k *Kernel) Equal(a, b *Value) *Value     { return k.do(Equal, a, b) }
 func (k *Kernel) Select(m, a, b *Value) *Value { return k.do(Select, m, a, b) }
 func (k *Kernel) Keep(m, v *Value) *Value      { return k.do(Keep, m, v) }
@@ -323,12 +325,12 @@ func (k *Kernel) RootSum(v, c, scaled, e *Value) *Value {
 
 // isMask reports whether the result is a mask, which some targets keep in
 // registers of their own.
-func (v *Value) isMask() bool { return v.op == Less || v.op == Equal }
+func (v *Value) isMask() bool { return v.op == Less || v.op == IntLess || v.op == Equal }
 
 func (o Op) String() string {
 	return [...]string{"load", "store", "scalar", "const", "row", "column", "index", "acc",
 		"add", "sub", "mul", "div", "sqrt", "fma", "fnma", "fms", "least", "greatest",
 		"and", "or", "xor", "andnot", "iadd", "isub", "imul", "imax", "shl", "shr", "sar", "float",
-		"less", "equal", "keep", "drop", "select", "flush", "fill", "move",
+		"less", "iless", "equal", "keep", "drop", "select", "flush", "fill", "move",
 		"step quotient", "root sum"}[o]
 }

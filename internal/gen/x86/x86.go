@@ -309,13 +309,17 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, co
 		return mem(b), register(a)
 	}
 	compare := func(d operand.Op) {
+		if op == vec.IntLess { // GT: the operands change places
+			t.VPCMPGTD(mem(args[0]), register(args[1]), d)
+			return
+		}
 		predicate := operand.U8(lessOrdered)
 		if op == vec.Equal {
 			predicate = equalOrdered
 		}
 		t.VCMPPS(predicate, mem(args[1]), register(args[0]), d)
 	}
-	if t.Wide && (op == vec.Less || op == vec.Equal) {
+	if t.Wide && (op == vec.Less || op == vec.IntLess || op == vec.Equal) {
 		compare(opmasks[dr])
 		return
 	}
@@ -385,7 +389,7 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, co
 	case vec.IntMax:
 		b, a := commuted()
 		t.VPMAXSD(b, a, d)
-	case vec.Less, vec.Equal:
+	case vec.Less, vec.IntLess, vec.Equal:
 		compare(d)
 	case vec.Keep:
 		if t.Wide {
