@@ -132,6 +132,10 @@ bench: ## Measure the kernels and the optimizers on every level
 compare: ## Measure the kernels beside those of other libraries; COMPARE=-help lists flags
 	go run ./bench/compare $(COMPARE)
 
+.PHONY: mca
+mca: ## Estimate the NEON kernels' inner loops with llvm-mca (Debian: llvm-16)
+	go run ./internal/gen/cmd/mca
+
 .PHONY: deps
 deps: ## Install from Debian what the tests need beside Go, git and make
 	@missing=; \

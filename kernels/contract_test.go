@@ -95,7 +95,7 @@ func TestMismatchPanics(t *testing.T) {
 		{shapes, func() { Gemm{}.Multiply(mat(3, 3), mat(2, 4), mat(4, 3)) }},
 		{shapes, func() { Gemm{}.Multiply(mat(2, 2), mat(2, 4), mat(4, 3)) }},
 		{shapes, func() { Gemm{TransA: true}.Multiply(mat(2, 3), mat(2, 4), mat(4, 3)) }},
-		{shapes, func() { OuterProducts(mat(2, 3), mat(4, 2), mat(5, 3), 1) }},
+		{"kernels: OuterProducts: shapes of A, X and Y don't match", func() { OuterProducts(mat(2, 3), mat(4, 2), mat(5, 3), 1) }},
 		{transpose, func() { Transpose(mat(2, 3), mat(2, 3)) }},
 		{transpose, func() { Transpose(mat(4, 2), mat(2, 3)) }},
 		{short, func() { Transpose(mat(3, 2), Matrix{Rows: 2, Cols: 3, Stride: 4, Data: v(6)}) }},

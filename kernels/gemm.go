@@ -46,6 +46,9 @@ func (g Gemm) Multiply(c, a, b Matrix) {
 //
 // It panics if shapes don't match; a must not overlap the others.
 func OuterProducts(a, x, y Matrix, alpha float32) {
+	if x.Rows != y.Rows || a.Rows != x.Cols || a.Cols != y.Cols {
+		panic("kernels: OuterProducts: shapes of A, X and Y don't match")
+	}
 	g := Gemm{TransA: true, Accumulate: true}
 	g.run(&a, &x, &y, alpha)
 }

@@ -15,8 +15,13 @@ func NewMatrix(rows, cols int, data []float32) Matrix {
 	return m
 }
 
-// Row returns row i.
-func (m Matrix) Row(i int) []float32 { return m.Data[i*m.Stride:][:m.Cols] }
+// Row returns row i; it is empty if m has no columns.
+func (m Matrix) Row(i int) []float32 {
+	if m.Cols == 0 {
+		return nil
+	}
+	return m.Data[i*m.Stride:][:m.Cols]
+}
 
 // check panics unless every element of m lies inside its data.
 func (m *Matrix) check() {

@@ -5,13 +5,15 @@ import "math"
 // minMaxEpsilon keeps the range of a constant vector away from zero.
 const minMaxEpsilon = 1e-6
 
-// MinMaxNormalize maps x linearly to [0,1).
+// MinMaxNormalize maps x linearly to [0,1]; 1 itself is reached where the range of
+// x is so large that 1e-6 rounds away.
 //
 //	v[i]   = 1 if x[i] = +Inf, 0 if x[i] = -Inf, else x[i]
 //	dst[i] = (v[i]-min(v)) / ((max(v)-min(v)) + 1e-6)
 //
-// A constant vector gives zeros, a NaN anywhere makes every element NaN. It
-// panics if the lengths differ.
+// A constant vector gives zeros, a NaN anywhere makes every element NaN. A range
+// beyond float32 divides by infinity: every element is 0, or NaN where its own
+// distance overflows. It panics if the lengths differ.
 func MinMaxNormalize(dst, x []float32) {
 	if len(x) != len(dst) {
 		panic("kernels: MinMaxNormalize: lengths of dst and x differ")

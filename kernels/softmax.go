@@ -6,8 +6,8 @@ package kernels
 //	e[i]   = exp(x[i]-m)
 //	dst[i] = e[i] * (1/sum(e))      sum by 64 lanes, as Sum
 //
-// The largest error seen is 4 ulp. A NaN or +Inf in x makes every element NaN.
-// It panics if the lengths differ.
+// The largest error seen is 4 ulp. A NaN or +Inf in x makes every element NaN, and
+// so do elements that are all -Inf. It panics if the lengths differ.
 func Softmax(dst, x []float32) {
 	if len(x) != len(dst) {
 		panic("kernels: Softmax: lengths of dst and x differ")
