@@ -335,6 +335,30 @@ func SumSquaresShiftedAVX512(acc *[64]float32, x *float32, n int, shift float32)
 func SumSquaresShiftedAVX2(acc *[64]float32, x *float32, n int, shift float32) float32
 
 //go:noescape
+func RowSumsAVX512(dst *float32, x *float32, rows int, cols int)
+
+//go:noescape
+func RowSumsAVX2(dst *float32, x *float32, rows int, cols int)
+
+//go:noescape
+func RowMomentsAVX512(mean *float32, variance *float32, x *float32, rows int, cols int, n float32)
+
+//go:noescape
+func RowMomentsAVX2(mean *float32, variance *float32, x *float32, rows int, cols int, n float32)
+
+//go:noescape
+func LayerNormRowsAVX512(dst *float32, mean *float32, rstd *float32, x *float32, gamma *float32, beta *float32, rows int, cols int, eps float32, n float32)
+
+//go:noescape
+func LayerNormRowsAVX2(dst *float32, mean *float32, rstd *float32, x *float32, gamma *float32, beta *float32, rows int, cols int, eps float32, n float32)
+
+//go:noescape
+func LayerNormBackwardRowsAVX512(dx *float32, dy *float32, x *float32, mean *float32, rstd *float32, gamma *float32, rows int, cols int, n float32)
+
+//go:noescape
+func LayerNormBackwardRowsAVX2(dx *float32, dy *float32, x *float32, mean *float32, rstd *float32, gamma *float32, rows int, cols int, n float32)
+
+//go:noescape
 func LayerNormAVX512(dst *float32, x *float32, gamma *float32, beta *float32, n int, mean float32, rstd float32)
 
 //go:noescape

@@ -17674,6 +17674,2954 @@ tree:
 	VZEROUPPER
 	RET
 
+// func RowSumsAVX2(dst *float32, x *float32, rows int, cols int)
+// Requires: AVX
+TEXT ·RowSumsAVX2(SB), NOSPLIT, $0-32
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    rows+16(FP), CX
+	MOVQ    cols+24(FP), DX
+	MOVQ    DX, SI
+	ANDQ    $+7, SI
+	LEAQ    partial_masks<>+0(SB), R13
+	NEGQ    SI
+	VMOVUPS 32(R13)(SI*4), Y0
+	NEGQ    SI
+	MOVQ    DX, DI
+	SUBQ    SI, DI
+	SHLQ    $0x02, DI
+
+row:
+	MOVQ  DX, SI
+	VPXOR X1, X1, X1
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
+	VPXOR X4, X4, X4
+	VPXOR X5, X5, X5
+	VPXOR X6, X6, X6
+	VPXOR X7, X7, X7
+	VPXOR X8, X8, X8
+	SUBQ  $+64, SI
+	JL    pass0_blocks_end
+
+pass0_blocks:
+	VMOVUPS (BX), Y9
+	VMOVUPS 32(BX), Y10
+	VMOVUPS 64(BX), Y11
+	VMOVUPS 96(BX), Y12
+	VADDPS  Y9, Y1, Y1
+	VADDPS  Y10, Y2, Y2
+	VADDPS  Y11, Y3, Y3
+	VADDPS  Y12, Y4, Y4
+	ADDQ    $+128, BX
+	VMOVUPS (BX), Y12
+	VMOVUPS 32(BX), Y11
+	VMOVUPS 64(BX), Y10
+	VMOVUPS 96(BX), Y9
+	VADDPS  Y12, Y5, Y5
+	VADDPS  Y11, Y6, Y6
+	VADDPS  Y10, Y7, Y7
+	VADDPS  Y9, Y8, Y8
+	ADDQ    $+128, BX
+	SUBQ    $+64, SI
+	JGE     pass0_blocks
+
+pass0_blocks_end:
+	ADDQ    $+64, SI
+	CMPQ    SI, $+8
+	JL      pass0_partial0
+	VMOVUPS (BX), Y9
+	VADDPS  Y9, Y1, Y1
+	ADDQ    $+32, BX
+	ADDQ    $-8, SI
+	CMPQ    SI, $+8
+	JL      pass0_partial1
+	VMOVUPS (BX), Y9
+	VADDPS  Y9, Y2, Y2
+	ADDQ    $+32, BX
+	ADDQ    $-8, SI
+	CMPQ    SI, $+8
+	JL      pass0_partial2
+	VMOVUPS (BX), Y9
+	VADDPS  Y9, Y3, Y3
+	ADDQ    $+32, BX
+	ADDQ    $-8, SI
+	CMPQ    SI, $+8
+	JL      pass0_partial3
+	VMOVUPS (BX), Y9
+	VADDPS  Y9, Y4, Y4
+	ADDQ    $+32, BX
+	ADDQ    $-8, SI
+	CMPQ    SI, $+8
+	JL      pass0_partial4
+	VMOVUPS (BX), Y9
+	VADDPS  Y9, Y5, Y5
+	ADDQ    $+32, BX
+	ADDQ    $-8, SI
+	CMPQ    SI, $+8
+	JL      pass0_partial5
+	VMOVUPS (BX), Y9
+	VADDPS  Y9, Y6, Y6
+	ADDQ    $+32, BX
+	ADDQ    $-8, SI
+	CMPQ    SI, $+8
+	JL      pass0_partial6
+	VMOVUPS (BX), Y9
+	VADDPS  Y9, Y7, Y7
+	ADDQ    $+32, BX
+	ADDQ    $-8, SI
+	CMPQ    SI, $+8
+	JL      pass0_partial7
+	VMOVUPS (BX), Y9
+	VADDPS  Y9, Y8, Y8
+	ADDQ    $+32, BX
+	ADDQ    $-8, SI
+	JMP     pass0_fold
+
+pass0_partial0:
+	TESTQ      SI, SI
+	JE         pass0_fold
+	VMASKMOVPS (BX), Y0, Y9
+	VADDPS     Y9, Y1, Y1
+	JMP        pass0_fold
+
+pass0_partial1:
+	TESTQ      SI, SI
+	JE         pass0_fold
+	VMASKMOVPS (BX), Y0, Y9
+	VADDPS     Y9, Y2, Y2
+	JMP        pass0_fold
+
+pass0_partial2:
+	TESTQ      SI, SI
+	JE         pass0_fold
+	VMASKMOVPS (BX), Y0, Y9
+	VADDPS     Y9, Y3, Y3
+	JMP        pass0_fold
+
+pass0_partial3:
+	TESTQ      SI, SI
+	JE         pass0_fold
+	VMASKMOVPS (BX), Y0, Y9
+	VADDPS     Y9, Y4, Y4
+	JMP        pass0_fold
+
+pass0_partial4:
+	TESTQ      SI, SI
+	JE         pass0_fold
+	VMASKMOVPS (BX), Y0, Y9
+	VADDPS     Y9, Y5, Y5
+	JMP        pass0_fold
+
+pass0_partial5:
+	TESTQ      SI, SI
+	JE         pass0_fold
+	VMASKMOVPS (BX), Y0, Y9
+	VADDPS     Y9, Y6, Y6
+	JMP        pass0_fold
+
+pass0_partial6:
+	TESTQ      SI, SI
+	JE         pass0_fold
+	VMASKMOVPS (BX), Y0, Y9
+	VADDPS     Y9, Y7, Y7
+	JMP        pass0_fold
+
+pass0_partial7:
+	TESTQ      SI, SI
+	JE         pass0_fold
+	VMASKMOVPS (BX), Y0, Y9
+	VADDPS     Y9, Y8, Y8
+
+pass0_fold:
+	VADDPS       Y5, Y1, Y1
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y7, Y3, Y3
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y3, Y1, Y1
+	VADDPS       Y4, Y2, Y2
+	VADDPS       Y2, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X9
+	VADDPS       X9, X1, X1
+	VSHUFPS      $0x0e, X1, X1, X9
+	VADDPS       X9, X1, X1
+	VSHUFPS      $0x01, X1, X1, X9
+	VADDPS       X9, X1, X1
+	SUBQ         DI, BX
+	VMOVSS       X1, (AX)
+	ADDQ         $+4, AX
+	MOVQ         DX, SI
+	SHLQ         $0x02, SI
+	ADDQ         SI, BX
+	SUBQ         $+1, CX
+	JNE          row
+	VZEROUPPER
+	RET
+
+// func RowSumsAVX512(dst *float32, x *float32, rows int, cols int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·RowSumsAVX512(SB), NOSPLIT, $0-32
+	MOVQ  dst+0(FP), AX
+	MOVQ  x+8(FP), BX
+	MOVQ  rows+16(FP), CX
+	MOVQ  cols+24(FP), DX
+	MOVQ  DX, SI
+	ANDQ  $+15, SI
+	MOVL  $0x0000ffff, R13
+	BZHIL SI, R13, R13
+	KMOVW R13, K1
+	MOVQ  DX, DI
+	SUBQ  SI, DI
+	SHLQ  $0x02, DI
+
+row:
+	MOVQ  DX, SI
+	VPXOR X0, X0, X0
+	VPXOR X1, X1, X1
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
+	SUBQ  $+64, SI
+	JL    pass0_blocks_end
+
+pass0_blocks:
+	VMOVUPS (BX), Z4
+	VMOVUPS 64(BX), Z5
+	VMOVUPS 128(BX), Z6
+	VMOVUPS 192(BX), Z7
+	VADDPS  Z4, Z0, Z0
+	VADDPS  Z5, Z1, Z1
+	VADDPS  Z6, Z2, Z2
+	VADDPS  Z7, Z3, Z3
+	ADDQ    $+256, BX
+	SUBQ    $+64, SI
+	JGE     pass0_blocks
+
+pass0_blocks_end:
+	ADDQ    $+64, SI
+	CMPQ    SI, $+16
+	JL      pass0_partial0
+	VMOVUPS (BX), Z7
+	VADDPS  Z7, Z0, Z0
+	ADDQ    $+64, BX
+	ADDQ    $-16, SI
+	CMPQ    SI, $+16
+	JL      pass0_partial1
+	VMOVUPS (BX), Z7
+	VADDPS  Z7, Z1, Z1
+	ADDQ    $+64, BX
+	ADDQ    $-16, SI
+	CMPQ    SI, $+16
+	JL      pass0_partial2
+	VMOVUPS (BX), Z7
+	VADDPS  Z7, Z2, Z2
+	ADDQ    $+64, BX
+	ADDQ    $-16, SI
+	CMPQ    SI, $+16
+	JL      pass0_partial3
+	VMOVUPS (BX), Z7
+	VADDPS  Z7, Z3, Z3
+	ADDQ    $+64, BX
+	ADDQ    $-16, SI
+	JMP     pass0_fold
+
+pass0_partial0:
+	TESTQ     SI, SI
+	JE        pass0_fold
+	VMOVUPS.Z (BX), K1, Z7
+	VADDPS    Z7, Z0, Z0
+	JMP       pass0_fold
+
+pass0_partial1:
+	TESTQ     SI, SI
+	JE        pass0_fold
+	VMOVUPS.Z (BX), K1, Z7
+	VADDPS    Z7, Z1, Z1
+	JMP       pass0_fold
+
+pass0_partial2:
+	TESTQ     SI, SI
+	JE        pass0_fold
+	VMOVUPS.Z (BX), K1, Z7
+	VADDPS    Z7, Z2, Z2
+	JMP       pass0_fold
+
+pass0_partial3:
+	TESTQ     SI, SI
+	JE        pass0_fold
+	VMOVUPS.Z (BX), K1, Z7
+	VADDPS    Z7, Z3, Z3
+
+pass0_fold:
+	VADDPS        Z2, Z0, Z0
+	VADDPS        Z3, Z1, Z1
+	VADDPS        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y7
+	VADDPS        Y7, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X7
+	VADDPS        X7, X0, X0
+	VSHUFPS       $0x0e, X0, X0, X7
+	VADDPS        X7, X0, X0
+	VSHUFPS       $0x01, X0, X0, X7
+	VADDPS        X7, X0, X0
+	SUBQ          DI, BX
+	VMOVSS        X0, (AX)
+	ADDQ          $+4, AX
+	MOVQ          DX, SI
+	SHLQ          $0x02, SI
+	ADDQ          SI, BX
+	SUBQ          $+1, CX
+	JNE           row
+	VZEROUPPER
+	RET
+
+// func RowMomentsAVX2(mean *float32, variance *float32, x *float32, rows int, cols int, n float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·RowMomentsAVX2(SB), NOSPLIT, $0-44
+	MOVQ         mean+0(FP), AX
+	MOVQ         variance+8(FP), BX
+	MOVQ         x+16(FP), CX
+	MOVQ         rows+24(FP), DX
+	MOVQ         cols+32(FP), SI
+	VBROADCASTSS n+40(FP), Y0
+	MOVQ         SI, DI
+	ANDQ         $+7, DI
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         DI
+	VMOVUPS      32(R13)(DI*4), Y1
+	NEGQ         DI
+	MOVQ         SI, R8
+	SUBQ         DI, R8
+	SHLQ         $0x02, R8
+
+row:
+	VBROADCASTSS (CX), Y2
+	MOVQ         SI, DI
+	VPXOR        X3, X3, X3
+	VPXOR        X4, X4, X4
+	VPXOR        X5, X5, X5
+	VPXOR        X6, X6, X6
+	VPXOR        X7, X7, X7
+	VPXOR        X8, X8, X8
+	VPXOR        X9, X9, X9
+	VPXOR        X10, X10, X10
+	SUBQ         $+64, DI
+	JL           pass1_blocks_end
+
+pass1_blocks:
+	VMOVUPS (CX), Y11
+	VMOVUPS 32(CX), Y12
+	VSUBPS  Y2, Y11, Y11
+	VSUBPS  Y2, Y12, Y12
+	VADDPS  Y11, Y3, Y3
+	VADDPS  Y12, Y4, Y4
+	ADDQ    $+64, CX
+	VMOVUPS (CX), Y12
+	VMOVUPS 32(CX), Y11
+	VSUBPS  Y2, Y12, Y12
+	VSUBPS  Y2, Y11, Y11
+	VADDPS  Y12, Y5, Y5
+	VADDPS  Y11, Y6, Y6
+	ADDQ    $+64, CX
+	VMOVUPS (CX), Y11
+	VMOVUPS 32(CX), Y12
+	VSUBPS  Y2, Y11, Y11
+	VSUBPS  Y2, Y12, Y12
+	VADDPS  Y11, Y7, Y7
+	VADDPS  Y12, Y8, Y8
+	ADDQ    $+64, CX
+	VMOVUPS (CX), Y12
+	VMOVUPS 32(CX), Y11
+	VSUBPS  Y2, Y12, Y12
+	VSUBPS  Y2, Y11, Y11
+	VADDPS  Y12, Y9, Y9
+	VADDPS  Y11, Y10, Y10
+	ADDQ    $+64, CX
+	SUBQ    $+64, DI
+	JGE     pass1_blocks
+
+pass1_blocks_end:
+	ADDQ    $+64, DI
+	CMPQ    DI, $+8
+	JL      pass1_partial0
+	VMOVUPS (CX), Y11
+	VSUBPS  Y2, Y11, Y11
+	VADDPS  Y11, Y3, Y3
+	ADDQ    $+32, CX
+	ADDQ    $-8, DI
+	CMPQ    DI, $+8
+	JL      pass1_partial1
+	VMOVUPS (CX), Y11
+	VSUBPS  Y2, Y11, Y11
+	VADDPS  Y11, Y4, Y4
+	ADDQ    $+32, CX
+	ADDQ    $-8, DI
+	CMPQ    DI, $+8
+	JL      pass1_partial2
+	VMOVUPS (CX), Y11
+	VSUBPS  Y2, Y11, Y11
+	VADDPS  Y11, Y5, Y5
+	ADDQ    $+32, CX
+	ADDQ    $-8, DI
+	CMPQ    DI, $+8
+	JL      pass1_partial3
+	VMOVUPS (CX), Y11
+	VSUBPS  Y2, Y11, Y11
+	VADDPS  Y11, Y6, Y6
+	ADDQ    $+32, CX
+	ADDQ    $-8, DI
+	CMPQ    DI, $+8
+	JL      pass1_partial4
+	VMOVUPS (CX), Y11
+	VSUBPS  Y2, Y11, Y11
+	VADDPS  Y11, Y7, Y7
+	ADDQ    $+32, CX
+	ADDQ    $-8, DI
+	CMPQ    DI, $+8
+	JL      pass1_partial5
+	VMOVUPS (CX), Y11
+	VSUBPS  Y2, Y11, Y11
+	VADDPS  Y11, Y8, Y8
+	ADDQ    $+32, CX
+	ADDQ    $-8, DI
+	CMPQ    DI, $+8
+	JL      pass1_partial6
+	VMOVUPS (CX), Y11
+	VSUBPS  Y2, Y11, Y11
+	VADDPS  Y11, Y9, Y9
+	ADDQ    $+32, CX
+	ADDQ    $-8, DI
+	CMPQ    DI, $+8
+	JL      pass1_partial7
+	VMOVUPS (CX), Y11
+	VSUBPS  Y2, Y11, Y11
+	VADDPS  Y11, Y10, Y10
+	ADDQ    $+32, CX
+	ADDQ    $-8, DI
+	JMP     pass1_fold
+
+pass1_partial0:
+	TESTQ      DI, DI
+	JE         pass1_fold
+	VMASKMOVPS (CX), Y1, Y11
+	VSUBPS     Y2, Y11, Y11
+	VMOVUPS    lanes_00000000<>+0(SB), Y12
+	VBLENDVPS  Y1, Y11, Y12, Y11
+	VADDPS     Y11, Y3, Y3
+	JMP        pass1_fold
+
+pass1_partial1:
+	TESTQ      DI, DI
+	JE         pass1_fold
+	VMASKMOVPS (CX), Y1, Y11
+	VSUBPS     Y2, Y11, Y11
+	VMOVUPS    lanes_00000000<>+0(SB), Y12
+	VBLENDVPS  Y1, Y11, Y12, Y11
+	VADDPS     Y11, Y4, Y4
+	JMP        pass1_fold
+
+pass1_partial2:
+	TESTQ      DI, DI
+	JE         pass1_fold
+	VMASKMOVPS (CX), Y1, Y11
+	VSUBPS     Y2, Y11, Y11
+	VMOVUPS    lanes_00000000<>+0(SB), Y12
+	VBLENDVPS  Y1, Y11, Y12, Y11
+	VADDPS     Y11, Y5, Y5
+	JMP        pass1_fold
+
+pass1_partial3:
+	TESTQ      DI, DI
+	JE         pass1_fold
+	VMASKMOVPS (CX), Y1, Y11
+	VSUBPS     Y2, Y11, Y11
+	VMOVUPS    lanes_00000000<>+0(SB), Y12
+	VBLENDVPS  Y1, Y11, Y12, Y11
+	VADDPS     Y11, Y6, Y6
+	JMP        pass1_fold
+
+pass1_partial4:
+	TESTQ      DI, DI
+	JE         pass1_fold
+	VMASKMOVPS (CX), Y1, Y11
+	VSUBPS     Y2, Y11, Y11
+	VMOVUPS    lanes_00000000<>+0(SB), Y12
+	VBLENDVPS  Y1, Y11, Y12, Y11
+	VADDPS     Y11, Y7, Y7
+	JMP        pass1_fold
+
+pass1_partial5:
+	TESTQ      DI, DI
+	JE         pass1_fold
+	VMASKMOVPS (CX), Y1, Y11
+	VSUBPS     Y2, Y11, Y11
+	VMOVUPS    lanes_00000000<>+0(SB), Y12
+	VBLENDVPS  Y1, Y11, Y12, Y11
+	VADDPS     Y11, Y8, Y8
+	JMP        pass1_fold
+
+pass1_partial6:
+	TESTQ      DI, DI
+	JE         pass1_fold
+	VMASKMOVPS (CX), Y1, Y11
+	VSUBPS     Y2, Y11, Y11
+	VMOVUPS    lanes_00000000<>+0(SB), Y12
+	VBLENDVPS  Y1, Y11, Y12, Y11
+	VADDPS     Y11, Y9, Y9
+	JMP        pass1_fold
+
+pass1_partial7:
+	TESTQ      DI, DI
+	JE         pass1_fold
+	VMASKMOVPS (CX), Y1, Y11
+	VSUBPS     Y2, Y11, Y11
+	VMOVUPS    lanes_00000000<>+0(SB), Y12
+	VBLENDVPS  Y1, Y11, Y12, Y11
+	VADDPS     Y11, Y10, Y10
+
+pass1_fold:
+	VADDPS       Y7, Y3, Y3
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y9, Y5, Y5
+	VADDPS       Y10, Y6, Y6
+	VADDPS       Y5, Y3, Y3
+	VADDPS       Y6, Y4, Y4
+	VADDPS       Y4, Y3, Y3
+	VEXTRACTF128 $0x01, Y3, X11
+	VADDPS       X11, X3, X3
+	VSHUFPS      $0x0e, X3, X3, X11
+	VADDPS       X11, X3, X3
+	VSHUFPS      $0x01, X3, X3, X11
+	VADDPS       X11, X3, X3
+	SUBQ         R8, CX
+	VDIVPS       X0, X3, X10
+	VADDPS       X10, X2, X3
+	VBROADCASTSS X3, Y3
+	VSUBPS       X2, X3, X9
+	VSUBPS       X9, X10, X2
+	MOVQ         SI, DI
+	VPXOR        X9, X9, X9
+	VPXOR        X10, X10, X10
+	VPXOR        X8, X8, X8
+	VPXOR        X7, X7, X7
+	VPXOR        X6, X6, X6
+	VPXOR        X5, X5, X5
+	VPXOR        X4, X4, X4
+	VPXOR        X11, X11, X11
+	SUBQ         $+64, DI
+	JL           pass6_blocks_end
+
+pass6_blocks:
+	VMOVUPS     (CX), Y12
+	VMOVUPS     32(CX), Y13
+	VSUBPS      Y3, Y12, Y12
+	VSUBPS      Y3, Y13, Y13
+	VFMADD231PS Y12, Y12, Y9
+	VFMADD231PS Y13, Y13, Y10
+	ADDQ        $+64, CX
+	VMOVUPS     (CX), Y13
+	VMOVUPS     32(CX), Y12
+	VSUBPS      Y3, Y13, Y13
+	VSUBPS      Y3, Y12, Y12
+	VFMADD231PS Y13, Y13, Y8
+	VFMADD231PS Y12, Y12, Y7
+	ADDQ        $+64, CX
+	VMOVUPS     (CX), Y12
+	VMOVUPS     32(CX), Y13
+	VSUBPS      Y3, Y12, Y12
+	VSUBPS      Y3, Y13, Y13
+	VFMADD231PS Y12, Y12, Y6
+	VFMADD231PS Y13, Y13, Y5
+	ADDQ        $+64, CX
+	VMOVUPS     (CX), Y13
+	VMOVUPS     32(CX), Y12
+	VSUBPS      Y3, Y13, Y13
+	VSUBPS      Y3, Y12, Y12
+	VFMADD231PS Y13, Y13, Y4
+	VFMADD231PS Y12, Y12, Y11
+	ADDQ        $+64, CX
+	SUBQ        $+64, DI
+	JGE         pass6_blocks
+
+pass6_blocks_end:
+	ADDQ        $+64, DI
+	CMPQ        DI, $+8
+	JL          pass6_partial0
+	VMOVUPS     (CX), Y12
+	VSUBPS      Y3, Y12, Y12
+	VFMADD231PS Y12, Y12, Y9
+	ADDQ        $+32, CX
+	ADDQ        $-8, DI
+	CMPQ        DI, $+8
+	JL          pass6_partial1
+	VMOVUPS     (CX), Y12
+	VSUBPS      Y3, Y12, Y12
+	VFMADD231PS Y12, Y12, Y10
+	ADDQ        $+32, CX
+	ADDQ        $-8, DI
+	CMPQ        DI, $+8
+	JL          pass6_partial2
+	VMOVUPS     (CX), Y12
+	VSUBPS      Y3, Y12, Y12
+	VFMADD231PS Y12, Y12, Y8
+	ADDQ        $+32, CX
+	ADDQ        $-8, DI
+	CMPQ        DI, $+8
+	JL          pass6_partial3
+	VMOVUPS     (CX), Y12
+	VSUBPS      Y3, Y12, Y12
+	VFMADD231PS Y12, Y12, Y7
+	ADDQ        $+32, CX
+	ADDQ        $-8, DI
+	CMPQ        DI, $+8
+	JL          pass6_partial4
+	VMOVUPS     (CX), Y12
+	VSUBPS      Y3, Y12, Y12
+	VFMADD231PS Y12, Y12, Y6
+	ADDQ        $+32, CX
+	ADDQ        $-8, DI
+	CMPQ        DI, $+8
+	JL          pass6_partial5
+	VMOVUPS     (CX), Y12
+	VSUBPS      Y3, Y12, Y12
+	VFMADD231PS Y12, Y12, Y5
+	ADDQ        $+32, CX
+	ADDQ        $-8, DI
+	CMPQ        DI, $+8
+	JL          pass6_partial6
+	VMOVUPS     (CX), Y12
+	VSUBPS      Y3, Y12, Y12
+	VFMADD231PS Y12, Y12, Y4
+	ADDQ        $+32, CX
+	ADDQ        $-8, DI
+	CMPQ        DI, $+8
+	JL          pass6_partial7
+	VMOVUPS     (CX), Y12
+	VSUBPS      Y3, Y12, Y12
+	VFMADD231PS Y12, Y12, Y11
+	ADDQ        $+32, CX
+	ADDQ        $-8, DI
+	JMP         pass6_fold
+
+pass6_partial0:
+	TESTQ       DI, DI
+	JE          pass6_fold
+	VMASKMOVPS  (CX), Y1, Y12
+	VSUBPS      Y3, Y12, Y12
+	VMOVUPS     lanes_00000000<>+0(SB), Y13
+	VBLENDVPS   Y1, Y12, Y13, Y12
+	VFMADD231PS Y12, Y12, Y9
+	JMP         pass6_fold
+
+pass6_partial1:
+	TESTQ       DI, DI
+	JE          pass6_fold
+	VMASKMOVPS  (CX), Y1, Y12
+	VSUBPS      Y3, Y12, Y12
+	VMOVUPS     lanes_00000000<>+0(SB), Y13
+	VBLENDVPS   Y1, Y12, Y13, Y12
+	VFMADD231PS Y12, Y12, Y10
+	JMP         pass6_fold
+
+pass6_partial2:
+	TESTQ       DI, DI
+	JE          pass6_fold
+	VMASKMOVPS  (CX), Y1, Y12
+	VSUBPS      Y3, Y12, Y12
+	VMOVUPS     lanes_00000000<>+0(SB), Y13
+	VBLENDVPS   Y1, Y12, Y13, Y12
+	VFMADD231PS Y12, Y12, Y8
+	JMP         pass6_fold
+
+pass6_partial3:
+	TESTQ       DI, DI
+	JE          pass6_fold
+	VMASKMOVPS  (CX), Y1, Y12
+	VSUBPS      Y3, Y12, Y12
+	VMOVUPS     lanes_00000000<>+0(SB), Y13
+	VBLENDVPS   Y1, Y12, Y13, Y12
+	VFMADD231PS Y12, Y12, Y7
+	JMP         pass6_fold
+
+pass6_partial4:
+	TESTQ       DI, DI
+	JE          pass6_fold
+	VMASKMOVPS  (CX), Y1, Y12
+	VSUBPS      Y3, Y12, Y12
+	VMOVUPS     lanes_00000000<>+0(SB), Y13
+	VBLENDVPS   Y1, Y12, Y13, Y12
+	VFMADD231PS Y12, Y12, Y6
+	JMP         pass6_fold
+
+pass6_partial5:
+	TESTQ       DI, DI
+	JE          pass6_fold
+	VMASKMOVPS  (CX), Y1, Y12
+	VSUBPS      Y3, Y12, Y12
+	VMOVUPS     lanes_00000000<>+0(SB), Y13
+	VBLENDVPS   Y1, Y12, Y13, Y12
+	VFMADD231PS Y12, Y12, Y5
+	JMP         pass6_fold
+
+pass6_partial6:
+	TESTQ       DI, DI
+	JE          pass6_fold
+	VMASKMOVPS  (CX), Y1, Y12
+	VSUBPS      Y3, Y12, Y12
+	VMOVUPS     lanes_00000000<>+0(SB), Y13
+	VBLENDVPS   Y1, Y12, Y13, Y12
+	VFMADD231PS Y12, Y12, Y4
+	JMP         pass6_fold
+
+pass6_partial7:
+	TESTQ       DI, DI
+	JE          pass6_fold
+	VMASKMOVPS  (CX), Y1, Y12
+	VSUBPS      Y3, Y12, Y12
+	VMOVUPS     lanes_00000000<>+0(SB), Y13
+	VBLENDVPS   Y1, Y12, Y13, Y12
+	VFMADD231PS Y12, Y12, Y11
+
+pass6_fold:
+	VADDPS       Y6, Y9, Y9
+	VADDPS       Y5, Y10, Y10
+	VADDPS       Y4, Y8, Y8
+	VADDPS       Y11, Y7, Y7
+	VADDPS       Y8, Y9, Y9
+	VADDPS       Y7, Y10, Y10
+	VADDPS       Y10, Y9, Y9
+	VEXTRACTF128 $0x01, Y9, X12
+	VADDPS       X12, X9, X9
+	VSHUFPS      $0x0e, X9, X9, X12
+	VADDPS       X12, X9, X9
+	VSHUFPS      $0x01, X9, X9, X12
+	VADDPS       X12, X9, X9
+	SUBQ         R8, CX
+	VDIVPS       X0, X9, X11
+	VMULPS       X2, X2, X9
+	VSUBPS       X9, X11, X2
+	VMOVUPS      lanes_00000000<>+0(SB), X11
+	VMAXPS       X2, X11, X9
+	VMOVSS       X3, (AX)
+	ADDQ         $+4, AX
+	VMOVSS       X9, (BX)
+	ADDQ         $+4, BX
+	MOVQ         SI, DI
+	SHLQ         $0x02, DI
+	ADDQ         DI, CX
+	SUBQ         $+1, DX
+	JNE          row
+	VZEROUPPER
+	RET
+
+// func RowMomentsAVX512(mean *float32, variance *float32, x *float32, rows int, cols int, n float32)
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·RowMomentsAVX512(SB), NOSPLIT, $0-44
+	MOVQ         mean+0(FP), AX
+	MOVQ         variance+8(FP), BX
+	MOVQ         x+16(FP), CX
+	MOVQ         rows+24(FP), DX
+	MOVQ         cols+32(FP), SI
+	VBROADCASTSS n+40(FP), Z0
+	MOVQ         SI, DI
+	ANDQ         $+15, DI
+	MOVL         $0x0000ffff, R13
+	BZHIL        DI, R13, R13
+	KMOVW        R13, K1
+	MOVQ         SI, R8
+	SUBQ         DI, R8
+	SHLQ         $0x02, R8
+
+row:
+	VBROADCASTSS (CX), Z1
+	MOVQ         SI, DI
+	VPXOR        X2, X2, X2
+	VPXOR        X3, X3, X3
+	VPXOR        X4, X4, X4
+	VPXOR        X5, X5, X5
+	SUBQ         $+64, DI
+	JL           pass1_blocks_end
+
+pass1_blocks:
+	VMOVUPS (CX), Z6
+	VMOVUPS 64(CX), Z7
+	VMOVUPS 128(CX), Z8
+	VMOVUPS 192(CX), Z9
+	VSUBPS  Z1, Z6, Z6
+	VSUBPS  Z1, Z7, Z7
+	VSUBPS  Z1, Z8, Z8
+	VSUBPS  Z1, Z9, Z9
+	VADDPS  Z6, Z2, Z2
+	VADDPS  Z7, Z3, Z3
+	VADDPS  Z8, Z4, Z4
+	VADDPS  Z9, Z5, Z5
+	ADDQ    $+256, CX
+	SUBQ    $+64, DI
+	JGE     pass1_blocks
+
+pass1_blocks_end:
+	ADDQ    $+64, DI
+	CMPQ    DI, $+16
+	JL      pass1_partial0
+	VMOVUPS (CX), Z9
+	VSUBPS  Z1, Z9, Z9
+	VADDPS  Z9, Z2, Z2
+	ADDQ    $+64, CX
+	ADDQ    $-16, DI
+	CMPQ    DI, $+16
+	JL      pass1_partial1
+	VMOVUPS (CX), Z9
+	VSUBPS  Z1, Z9, Z9
+	VADDPS  Z9, Z3, Z3
+	ADDQ    $+64, CX
+	ADDQ    $-16, DI
+	CMPQ    DI, $+16
+	JL      pass1_partial2
+	VMOVUPS (CX), Z9
+	VSUBPS  Z1, Z9, Z9
+	VADDPS  Z9, Z4, Z4
+	ADDQ    $+64, CX
+	ADDQ    $-16, DI
+	CMPQ    DI, $+16
+	JL      pass1_partial3
+	VMOVUPS (CX), Z9
+	VSUBPS  Z1, Z9, Z9
+	VADDPS  Z9, Z5, Z5
+	ADDQ    $+64, CX
+	ADDQ    $-16, DI
+	JMP     pass1_fold
+
+pass1_partial0:
+	TESTQ     DI, DI
+	JE        pass1_fold
+	VMOVUPS.Z (CX), K1, Z9
+	VSUBPS    Z1, Z9, Z9
+	VMOVUPS   lanes_00000000<>+0(SB), Z8
+	VBLENDMPS Z9, Z8, K1, Z9
+	VADDPS    Z9, Z2, Z2
+	JMP       pass1_fold
+
+pass1_partial1:
+	TESTQ     DI, DI
+	JE        pass1_fold
+	VMOVUPS.Z (CX), K1, Z9
+	VSUBPS    Z1, Z9, Z9
+	VMOVUPS   lanes_00000000<>+0(SB), Z8
+	VBLENDMPS Z9, Z8, K1, Z9
+	VADDPS    Z9, Z3, Z3
+	JMP       pass1_fold
+
+pass1_partial2:
+	TESTQ     DI, DI
+	JE        pass1_fold
+	VMOVUPS.Z (CX), K1, Z9
+	VSUBPS    Z1, Z9, Z9
+	VMOVUPS   lanes_00000000<>+0(SB), Z8
+	VBLENDMPS Z9, Z8, K1, Z9
+	VADDPS    Z9, Z4, Z4
+	JMP       pass1_fold
+
+pass1_partial3:
+	TESTQ     DI, DI
+	JE        pass1_fold
+	VMOVUPS.Z (CX), K1, Z9
+	VSUBPS    Z1, Z9, Z9
+	VMOVUPS   lanes_00000000<>+0(SB), Z8
+	VBLENDMPS Z9, Z8, K1, Z9
+	VADDPS    Z9, Z5, Z5
+
+pass1_fold:
+	VADDPS        Z4, Z2, Z2
+	VADDPS        Z5, Z3, Z3
+	VADDPS        Z3, Z2, Z2
+	VEXTRACTF64X4 $0x01, Z2, Y9
+	VADDPS        Y9, Y2, Y2
+	VEXTRACTF32X4 $0x01, Y2, X9
+	VADDPS        X9, X2, X2
+	VSHUFPS       $0x0e, X2, X2, X9
+	VADDPS        X9, X2, X2
+	VSHUFPS       $0x01, X2, X2, X9
+	VADDPS        X9, X2, X2
+	SUBQ          R8, CX
+	VDIVPS        X0, X2, X5
+	VADDPS        X5, X1, X2
+	VBROADCASTSS  X2, Z2
+	VSUBPS        X1, X2, X4
+	VSUBPS        X4, X5, X1
+	MOVQ          SI, DI
+	VPXOR         X4, X4, X4
+	VPXOR         X5, X5, X5
+	VPXOR         X3, X3, X3
+	VPXOR         X9, X9, X9
+	SUBQ          $+64, DI
+	JL            pass6_blocks_end
+
+pass6_blocks:
+	VMOVUPS     (CX), Z8
+	VMOVUPS     64(CX), Z7
+	VMOVUPS     128(CX), Z6
+	VMOVUPS     192(CX), Z10
+	VSUBPS      Z2, Z8, Z8
+	VSUBPS      Z2, Z7, Z7
+	VSUBPS      Z2, Z6, Z6
+	VSUBPS      Z2, Z10, Z10
+	VFMADD231PS Z8, Z8, Z4
+	VFMADD231PS Z7, Z7, Z5
+	VFMADD231PS Z6, Z6, Z3
+	VFMADD231PS Z10, Z10, Z9
+	ADDQ        $+256, CX
+	SUBQ        $+64, DI
+	JGE         pass6_blocks
+
+pass6_blocks_end:
+	ADDQ        $+64, DI
+	CMPQ        DI, $+16
+	JL          pass6_partial0
+	VMOVUPS     (CX), Z10
+	VSUBPS      Z2, Z10, Z10
+	VFMADD231PS Z10, Z10, Z4
+	ADDQ        $+64, CX
+	ADDQ        $-16, DI
+	CMPQ        DI, $+16
+	JL          pass6_partial1
+	VMOVUPS     (CX), Z10
+	VSUBPS      Z2, Z10, Z10
+	VFMADD231PS Z10, Z10, Z5
+	ADDQ        $+64, CX
+	ADDQ        $-16, DI
+	CMPQ        DI, $+16
+	JL          pass6_partial2
+	VMOVUPS     (CX), Z10
+	VSUBPS      Z2, Z10, Z10
+	VFMADD231PS Z10, Z10, Z3
+	ADDQ        $+64, CX
+	ADDQ        $-16, DI
+	CMPQ        DI, $+16
+	JL          pass6_partial3
+	VMOVUPS     (CX), Z10
+	VSUBPS      Z2, Z10, Z10
+	VFMADD231PS Z10, Z10, Z9
+	ADDQ        $+64, CX
+	ADDQ        $-16, DI
+	JMP         pass6_fold
+
+pass6_partial0:
+	TESTQ       DI, DI
+	JE          pass6_fold
+	VMOVUPS.Z   (CX), K1, Z10
+	VSUBPS      Z2, Z10, Z10
+	VMOVUPS     lanes_00000000<>+0(SB), Z6
+	VBLENDMPS   Z10, Z6, K1, Z10
+	VFMADD231PS Z10, Z10, Z4
+	JMP         pass6_fold
+
+pass6_partial1:
+	TESTQ       DI, DI
+	JE          pass6_fold
+	VMOVUPS.Z   (CX), K1, Z10
+	VSUBPS      Z2, Z10, Z10
+	VMOVUPS     lanes_00000000<>+0(SB), Z6
+	VBLENDMPS   Z10, Z6, K1, Z10
+	VFMADD231PS Z10, Z10, Z5
+	JMP         pass6_fold
+
+pass6_partial2:
+	TESTQ       DI, DI
+	JE          pass6_fold
+	VMOVUPS.Z   (CX), K1, Z10
+	VSUBPS      Z2, Z10, Z10
+	VMOVUPS     lanes_00000000<>+0(SB), Z6
+	VBLENDMPS   Z10, Z6, K1, Z10
+	VFMADD231PS Z10, Z10, Z3
+	JMP         pass6_fold
+
+pass6_partial3:
+	TESTQ       DI, DI
+	JE          pass6_fold
+	VMOVUPS.Z   (CX), K1, Z10
+	VSUBPS      Z2, Z10, Z10
+	VMOVUPS     lanes_00000000<>+0(SB), Z6
+	VBLENDMPS   Z10, Z6, K1, Z10
+	VFMADD231PS Z10, Z10, Z9
+
+pass6_fold:
+	VADDPS        Z3, Z4, Z4
+	VADDPS        Z9, Z5, Z5
+	VADDPS        Z5, Z4, Z4
+	VEXTRACTF64X4 $0x01, Z4, Y10
+	VADDPS        Y10, Y4, Y4
+	VEXTRACTF32X4 $0x01, Y4, X10
+	VADDPS        X10, X4, X4
+	VSHUFPS       $0x0e, X4, X4, X10
+	VADDPS        X10, X4, X4
+	VSHUFPS       $0x01, X4, X4, X10
+	VADDPS        X10, X4, X4
+	SUBQ          R8, CX
+	VDIVPS        X0, X4, X9
+	VMULPS        X1, X1, X4
+	VSUBPS        X4, X9, X1
+	VMOVUPS       lanes_00000000<>+0(SB), X9
+	VMAXPS        X1, X9, X4
+	VMOVSS        X2, (AX)
+	ADDQ          $+4, AX
+	VMOVSS        X4, (BX)
+	ADDQ          $+4, BX
+	MOVQ          SI, DI
+	SHLQ          $0x02, DI
+	ADDQ          DI, CX
+	SUBQ          $+1, DX
+	JNE           row
+	VZEROUPPER
+	RET
+
+// func LayerNormRowsAVX2(dst *float32, mean *float32, rstd *float32, x *float32, gamma *float32, beta *float32, rows int, cols int, eps float32, n float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·LayerNormRowsAVX2(SB), NOSPLIT, $0-72
+	MOVQ         dst+0(FP), AX
+	MOVQ         mean+8(FP), BX
+	MOVQ         rstd+16(FP), CX
+	MOVQ         x+24(FP), DX
+	MOVQ         gamma+32(FP), SI
+	MOVQ         beta+40(FP), DI
+	MOVQ         rows+48(FP), R8
+	MOVQ         cols+56(FP), R9
+	VBROADCASTSS eps+64(FP), Y0
+	VBROADCASTSS n+68(FP), Y1
+	MOVQ         R9, R10
+	ANDQ         $+7, R10
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         R10
+	VMOVUPS      32(R13)(R10*4), Y2
+	NEGQ         R10
+	MOVQ         R9, R11
+	SUBQ         R10, R11
+	SHLQ         $0x02, R11
+
+row:
+	VBROADCASTSS (DX), Y3
+	MOVQ         R9, R10
+	VPXOR        X4, X4, X4
+	VPXOR        X5, X5, X5
+	VPXOR        X6, X6, X6
+	VPXOR        X7, X7, X7
+	VPXOR        X8, X8, X8
+	VPXOR        X9, X9, X9
+	VPXOR        X10, X10, X10
+	VPXOR        X11, X11, X11
+	SUBQ         $+64, R10
+	JL           pass1_blocks_end
+
+pass1_blocks:
+	VMOVUPS (DX), Y12
+	VMOVUPS 32(DX), Y13
+	VSUBPS  Y3, Y12, Y12
+	VSUBPS  Y3, Y13, Y13
+	VADDPS  Y12, Y4, Y4
+	VADDPS  Y13, Y5, Y5
+	ADDQ    $+64, DX
+	VMOVUPS (DX), Y13
+	VMOVUPS 32(DX), Y12
+	VSUBPS  Y3, Y13, Y13
+	VSUBPS  Y3, Y12, Y12
+	VADDPS  Y13, Y6, Y6
+	VADDPS  Y12, Y7, Y7
+	ADDQ    $+64, DX
+	VMOVUPS (DX), Y12
+	VMOVUPS 32(DX), Y13
+	VSUBPS  Y3, Y12, Y12
+	VSUBPS  Y3, Y13, Y13
+	VADDPS  Y12, Y8, Y8
+	VADDPS  Y13, Y9, Y9
+	ADDQ    $+64, DX
+	VMOVUPS (DX), Y13
+	VMOVUPS 32(DX), Y12
+	VSUBPS  Y3, Y13, Y13
+	VSUBPS  Y3, Y12, Y12
+	VADDPS  Y13, Y10, Y10
+	VADDPS  Y12, Y11, Y11
+	ADDQ    $+64, DX
+	SUBQ    $+64, R10
+	JGE     pass1_blocks
+
+pass1_blocks_end:
+	ADDQ    $+64, R10
+	CMPQ    R10, $+8
+	JL      pass1_partial0
+	VMOVUPS (DX), Y12
+	VSUBPS  Y3, Y12, Y12
+	VADDPS  Y12, Y4, Y4
+	ADDQ    $+32, DX
+	ADDQ    $-8, R10
+	CMPQ    R10, $+8
+	JL      pass1_partial1
+	VMOVUPS (DX), Y12
+	VSUBPS  Y3, Y12, Y12
+	VADDPS  Y12, Y5, Y5
+	ADDQ    $+32, DX
+	ADDQ    $-8, R10
+	CMPQ    R10, $+8
+	JL      pass1_partial2
+	VMOVUPS (DX), Y12
+	VSUBPS  Y3, Y12, Y12
+	VADDPS  Y12, Y6, Y6
+	ADDQ    $+32, DX
+	ADDQ    $-8, R10
+	CMPQ    R10, $+8
+	JL      pass1_partial3
+	VMOVUPS (DX), Y12
+	VSUBPS  Y3, Y12, Y12
+	VADDPS  Y12, Y7, Y7
+	ADDQ    $+32, DX
+	ADDQ    $-8, R10
+	CMPQ    R10, $+8
+	JL      pass1_partial4
+	VMOVUPS (DX), Y12
+	VSUBPS  Y3, Y12, Y12
+	VADDPS  Y12, Y8, Y8
+	ADDQ    $+32, DX
+	ADDQ    $-8, R10
+	CMPQ    R10, $+8
+	JL      pass1_partial5
+	VMOVUPS (DX), Y12
+	VSUBPS  Y3, Y12, Y12
+	VADDPS  Y12, Y9, Y9
+	ADDQ    $+32, DX
+	ADDQ    $-8, R10
+	CMPQ    R10, $+8
+	JL      pass1_partial6
+	VMOVUPS (DX), Y12
+	VSUBPS  Y3, Y12, Y12
+	VADDPS  Y12, Y10, Y10
+	ADDQ    $+32, DX
+	ADDQ    $-8, R10
+	CMPQ    R10, $+8
+	JL      pass1_partial7
+	VMOVUPS (DX), Y12
+	VSUBPS  Y3, Y12, Y12
+	VADDPS  Y12, Y11, Y11
+	ADDQ    $+32, DX
+	ADDQ    $-8, R10
+	JMP     pass1_fold
+
+pass1_partial0:
+	TESTQ      R10, R10
+	JE         pass1_fold
+	VMASKMOVPS (DX), Y2, Y12
+	VSUBPS     Y3, Y12, Y12
+	VMOVUPS    lanes_00000000<>+0(SB), Y13
+	VBLENDVPS  Y2, Y12, Y13, Y12
+	VADDPS     Y12, Y4, Y4
+	JMP        pass1_fold
+
+pass1_partial1:
+	TESTQ      R10, R10
+	JE         pass1_fold
+	VMASKMOVPS (DX), Y2, Y12
+	VSUBPS     Y3, Y12, Y12
+	VMOVUPS    lanes_00000000<>+0(SB), Y13
+	VBLENDVPS  Y2, Y12, Y13, Y12
+	VADDPS     Y12, Y5, Y5
+	JMP        pass1_fold
+
+pass1_partial2:
+	TESTQ      R10, R10
+	JE         pass1_fold
+	VMASKMOVPS (DX), Y2, Y12
+	VSUBPS     Y3, Y12, Y12
+	VMOVUPS    lanes_00000000<>+0(SB), Y13
+	VBLENDVPS  Y2, Y12, Y13, Y12
+	VADDPS     Y12, Y6, Y6
+	JMP        pass1_fold
+
+pass1_partial3:
+	TESTQ      R10, R10
+	JE         pass1_fold
+	VMASKMOVPS (DX), Y2, Y12
+	VSUBPS     Y3, Y12, Y12
+	VMOVUPS    lanes_00000000<>+0(SB), Y13
+	VBLENDVPS  Y2, Y12, Y13, Y12
+	VADDPS     Y12, Y7, Y7
+	JMP        pass1_fold
+
+pass1_partial4:
+	TESTQ      R10, R10
+	JE         pass1_fold
+	VMASKMOVPS (DX), Y2, Y12
+	VSUBPS     Y3, Y12, Y12
+	VMOVUPS    lanes_00000000<>+0(SB), Y13
+	VBLENDVPS  Y2, Y12, Y13, Y12
+	VADDPS     Y12, Y8, Y8
+	JMP        pass1_fold
+
+pass1_partial5:
+	TESTQ      R10, R10
+	JE         pass1_fold
+	VMASKMOVPS (DX), Y2, Y12
+	VSUBPS     Y3, Y12, Y12
+	VMOVUPS    lanes_00000000<>+0(SB), Y13
+	VBLENDVPS  Y2, Y12, Y13, Y12
+	VADDPS     Y12, Y9, Y9
+	JMP        pass1_fold
+
+pass1_partial6:
+	TESTQ      R10, R10
+	JE         pass1_fold
+	VMASKMOVPS (DX), Y2, Y12
+	VSUBPS     Y3, Y12, Y12
+	VMOVUPS    lanes_00000000<>+0(SB), Y13
+	VBLENDVPS  Y2, Y12, Y13, Y12
+	VADDPS     Y12, Y10, Y10
+	JMP        pass1_fold
+
+pass1_partial7:
+	TESTQ      R10, R10
+	JE         pass1_fold
+	VMASKMOVPS (DX), Y2, Y12
+	VSUBPS     Y3, Y12, Y12
+	VMOVUPS    lanes_00000000<>+0(SB), Y13
+	VBLENDVPS  Y2, Y12, Y13, Y12
+	VADDPS     Y12, Y11, Y11
+
+pass1_fold:
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y9, Y5, Y5
+	VADDPS       Y10, Y6, Y6
+	VADDPS       Y11, Y7, Y7
+	VADDPS       Y6, Y4, Y4
+	VADDPS       Y7, Y5, Y5
+	VADDPS       Y5, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VSHUFPS      $0x0e, X4, X4, X12
+	VADDPS       X12, X4, X4
+	VSHUFPS      $0x01, X4, X4, X12
+	VADDPS       X12, X4, X4
+	SUBQ         R11, DX
+	VDIVPS       X1, X4, X11
+	VADDPS       X11, X3, X4
+	VBROADCASTSS X4, Y4
+	VSUBPS       X3, X4, X10
+	VSUBPS       X10, X11, X3
+	MOVQ         R9, R10
+	VPXOR        X10, X10, X10
+	VPXOR        X11, X11, X11
+	VPXOR        X9, X9, X9
+	VPXOR        X8, X8, X8
+	VPXOR        X7, X7, X7
+	VPXOR        X6, X6, X6
+	VPXOR        X5, X5, X5
+	VPXOR        X12, X12, X12
+	SUBQ         $+64, R10
+	JL           pass6_blocks_end
+
+pass6_blocks:
+	VMOVUPS     (DX), Y13
+	VSUBPS      Y4, Y13, Y13
+	VFMADD231PS Y13, Y13, Y10
+	ADDQ        $+32, DX
+	VMOVUPS     (DX), Y13
+	VSUBPS      Y4, Y13, Y13
+	VFMADD231PS Y13, Y13, Y11
+	ADDQ        $+32, DX
+	VMOVUPS     (DX), Y13
+	VSUBPS      Y4, Y13, Y13
+	VFMADD231PS Y13, Y13, Y9
+	ADDQ        $+32, DX
+	VMOVUPS     (DX), Y13
+	VSUBPS      Y4, Y13, Y13
+	VFMADD231PS Y13, Y13, Y8
+	ADDQ        $+32, DX
+	VMOVUPS     (DX), Y13
+	VSUBPS      Y4, Y13, Y13
+	VFMADD231PS Y13, Y13, Y7
+	ADDQ        $+32, DX
+	VMOVUPS     (DX), Y13
+	VSUBPS      Y4, Y13, Y13
+	VFMADD231PS Y13, Y13, Y6
+	ADDQ        $+32, DX
+	VMOVUPS     (DX), Y13
+	VSUBPS      Y4, Y13, Y13
+	VFMADD231PS Y13, Y13, Y5
+	ADDQ        $+32, DX
+	VMOVUPS     (DX), Y13
+	VSUBPS      Y4, Y13, Y13
+	VFMADD231PS Y13, Y13, Y12
+	ADDQ        $+32, DX
+	SUBQ        $+64, R10
+	JGE         pass6_blocks
+
+pass6_blocks_end:
+	ADDQ        $+64, R10
+	CMPQ        R10, $+8
+	JL          pass6_partial0
+	VMOVUPS     (DX), Y13
+	VSUBPS      Y4, Y13, Y13
+	VFMADD231PS Y13, Y13, Y10
+	ADDQ        $+32, DX
+	ADDQ        $-8, R10
+	CMPQ        R10, $+8
+	JL          pass6_partial1
+	VMOVUPS     (DX), Y13
+	VSUBPS      Y4, Y13, Y13
+	VFMADD231PS Y13, Y13, Y11
+	ADDQ        $+32, DX
+	ADDQ        $-8, R10
+	CMPQ        R10, $+8
+	JL          pass6_partial2
+	VMOVUPS     (DX), Y13
+	VSUBPS      Y4, Y13, Y13
+	VFMADD231PS Y13, Y13, Y9
+	ADDQ        $+32, DX
+	ADDQ        $-8, R10
+	CMPQ        R10, $+8
+	JL          pass6_partial3
+	VMOVUPS     (DX), Y13
+	VSUBPS      Y4, Y13, Y13
+	VFMADD231PS Y13, Y13, Y8
+	ADDQ        $+32, DX
+	ADDQ        $-8, R10
+	CMPQ        R10, $+8
+	JL          pass6_partial4
+	VMOVUPS     (DX), Y13
+	VSUBPS      Y4, Y13, Y13
+	VFMADD231PS Y13, Y13, Y7
+	ADDQ        $+32, DX
+	ADDQ        $-8, R10
+	CMPQ        R10, $+8
+	JL          pass6_partial5
+	VMOVUPS     (DX), Y13
+	VSUBPS      Y4, Y13, Y13
+	VFMADD231PS Y13, Y13, Y6
+	ADDQ        $+32, DX
+	ADDQ        $-8, R10
+	CMPQ        R10, $+8
+	JL          pass6_partial6
+	VMOVUPS     (DX), Y13
+	VSUBPS      Y4, Y13, Y13
+	VFMADD231PS Y13, Y13, Y5
+	ADDQ        $+32, DX
+	ADDQ        $-8, R10
+	CMPQ        R10, $+8
+	JL          pass6_partial7
+	VMOVUPS     (DX), Y13
+	VSUBPS      Y4, Y13, Y13
+	VFMADD231PS Y13, Y13, Y12
+	ADDQ        $+32, DX
+	ADDQ        $-8, R10
+	JMP         pass6_fold
+
+pass6_partial0:
+	TESTQ       R10, R10
+	JE          pass6_fold
+	VMASKMOVPS  (DX), Y2, Y13
+	VSUBPS      Y4, Y13, Y13
+	VMOVUPS     lanes_00000000<>+0(SB), Y14
+	VBLENDVPS   Y2, Y13, Y14, Y13
+	VFMADD231PS Y13, Y13, Y10
+	JMP         pass6_fold
+
+pass6_partial1:
+	TESTQ       R10, R10
+	JE          pass6_fold
+	VMASKMOVPS  (DX), Y2, Y13
+	VSUBPS      Y4, Y13, Y13
+	VMOVUPS     lanes_00000000<>+0(SB), Y14
+	VBLENDVPS   Y2, Y13, Y14, Y13
+	VFMADD231PS Y13, Y13, Y11
+	JMP         pass6_fold
+
+pass6_partial2:
+	TESTQ       R10, R10
+	JE          pass6_fold
+	VMASKMOVPS  (DX), Y2, Y13
+	VSUBPS      Y4, Y13, Y13
+	VMOVUPS     lanes_00000000<>+0(SB), Y14
+	VBLENDVPS   Y2, Y13, Y14, Y13
+	VFMADD231PS Y13, Y13, Y9
+	JMP         pass6_fold
+
+pass6_partial3:
+	TESTQ       R10, R10
+	JE          pass6_fold
+	VMASKMOVPS  (DX), Y2, Y13
+	VSUBPS      Y4, Y13, Y13
+	VMOVUPS     lanes_00000000<>+0(SB), Y14
+	VBLENDVPS   Y2, Y13, Y14, Y13
+	VFMADD231PS Y13, Y13, Y8
+	JMP         pass6_fold
+
+pass6_partial4:
+	TESTQ       R10, R10
+	JE          pass6_fold
+	VMASKMOVPS  (DX), Y2, Y13
+	VSUBPS      Y4, Y13, Y13
+	VMOVUPS     lanes_00000000<>+0(SB), Y14
+	VBLENDVPS   Y2, Y13, Y14, Y13
+	VFMADD231PS Y13, Y13, Y7
+	JMP         pass6_fold
+
+pass6_partial5:
+	TESTQ       R10, R10
+	JE          pass6_fold
+	VMASKMOVPS  (DX), Y2, Y13
+	VSUBPS      Y4, Y13, Y13
+	VMOVUPS     lanes_00000000<>+0(SB), Y14
+	VBLENDVPS   Y2, Y13, Y14, Y13
+	VFMADD231PS Y13, Y13, Y6
+	JMP         pass6_fold
+
+pass6_partial6:
+	TESTQ       R10, R10
+	JE          pass6_fold
+	VMASKMOVPS  (DX), Y2, Y13
+	VSUBPS      Y4, Y13, Y13
+	VMOVUPS     lanes_00000000<>+0(SB), Y14
+	VBLENDVPS   Y2, Y13, Y14, Y13
+	VFMADD231PS Y13, Y13, Y5
+	JMP         pass6_fold
+
+pass6_partial7:
+	TESTQ       R10, R10
+	JE          pass6_fold
+	VMASKMOVPS  (DX), Y2, Y13
+	VSUBPS      Y4, Y13, Y13
+	VMOVUPS     lanes_00000000<>+0(SB), Y14
+	VBLENDVPS   Y2, Y13, Y14, Y13
+	VFMADD231PS Y13, Y13, Y12
+
+pass6_fold:
+	VADDPS       Y7, Y10, Y10
+	VADDPS       Y6, Y11, Y11
+	VADDPS       Y5, Y9, Y9
+	VADDPS       Y12, Y8, Y8
+	VADDPS       Y9, Y10, Y10
+	VADDPS       Y8, Y11, Y11
+	VADDPS       Y11, Y10, Y10
+	VEXTRACTF128 $0x01, Y10, X13
+	VADDPS       X13, X10, X10
+	VSHUFPS      $0x0e, X10, X10, X13
+	VADDPS       X13, X10, X10
+	VSHUFPS      $0x01, X10, X10, X13
+	VADDPS       X13, X10, X10
+	SUBQ         R11, DX
+	VDIVPS       X1, X10, X12
+	VMULPS       X3, X3, X10
+	VSUBPS       X10, X12, X3
+	VMOVUPS      lanes_00000000<>+0(SB), X12
+	VMAXPS       X3, X12, X10
+	VADDPS       X0, X10, X3
+	VSQRTPS      X3, X10
+	VMOVUPS      lanes_3f800000<>+0(SB), X12
+	VDIVPS       X10, X12, X3
+	VBROADCASTSS X3, Y3
+	VMOVSS       X4, (BX)
+	ADDQ         $+4, BX
+	VMOVSS       X3, (CX)
+	ADDQ         $+4, CX
+	MOVQ         R9, R10
+	SUBQ         $+16, R10
+	JL           pass16_blocks_end
+
+pass16_blocks:
+	VMOVUPS     (DX), Y10
+	VMOVUPS     32(DX), Y12
+	VSUBPS      Y4, Y10, Y10
+	VSUBPS      Y4, Y12, Y12
+	VMULPS      Y3, Y10, Y10
+	VMULPS      Y3, Y12, Y12
+	VMOVUPS     (SI), Y5
+	VMOVUPS     32(SI), Y6
+	VMOVUPS     (DI), Y7
+	VMOVUPS     32(DI), Y8
+	VFMADD231PS Y5, Y10, Y7
+	VFMADD231PS Y6, Y12, Y8
+	VMOVUPS     Y7, (AX)
+	VMOVUPS     Y8, 32(AX)
+	ADDQ        $+64, DX
+	ADDQ        $+64, SI
+	ADDQ        $+64, DI
+	ADDQ        $+64, AX
+	SUBQ        $+16, R10
+	JGE         pass16_blocks
+
+pass16_blocks_end:
+	ADDQ $+16, R10
+	SUBQ $+8, R10
+	JL   pass16_vectors_end
+
+pass16_vectors:
+	VMOVUPS     (DX), Y8
+	VSUBPS      Y4, Y8, Y8
+	VMULPS      Y3, Y8, Y8
+	VMOVUPS     (SI), Y7
+	VMOVUPS     (DI), Y6
+	VFMADD231PS Y7, Y8, Y6
+	VMOVUPS     Y6, (AX)
+	ADDQ        $+32, DX
+	ADDQ        $+32, SI
+	ADDQ        $+32, DI
+	ADDQ        $+32, AX
+	SUBQ        $+8, R10
+	JGE         pass16_vectors
+
+pass16_vectors_end:
+	ADDQ        $+8, R10
+	TESTQ       R10, R10
+	JE          pass16_end
+	VMASKMOVPS  (DX), Y2, Y6
+	VSUBPS      Y4, Y6, Y6
+	VMULPS      Y3, Y6, Y6
+	VMASKMOVPS  (SI), Y2, Y7
+	VMASKMOVPS  (DI), Y2, Y8
+	VFMADD231PS Y7, Y6, Y8
+	VMASKMOVPS  Y8, Y2, (AX)
+
+pass16_end:
+	SUBQ R11, DX
+	MOVQ gamma+32(FP), SI
+	MOVQ beta+40(FP), DI
+	SUBQ R11, AX
+	MOVQ R9, R10
+	SHLQ $0x02, R10
+	ADDQ R10, AX
+	ADDQ R10, DX
+	SUBQ $+1, R8
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func LayerNormRowsAVX512(dst *float32, mean *float32, rstd *float32, x *float32, gamma *float32, beta *float32, rows int, cols int, eps float32, n float32)
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·LayerNormRowsAVX512(SB), NOSPLIT, $0-72
+	MOVQ         dst+0(FP), AX
+	MOVQ         mean+8(FP), BX
+	MOVQ         rstd+16(FP), CX
+	MOVQ         x+24(FP), DX
+	MOVQ         gamma+32(FP), SI
+	MOVQ         beta+40(FP), DI
+	MOVQ         rows+48(FP), R8
+	MOVQ         cols+56(FP), R9
+	VBROADCASTSS eps+64(FP), Z0
+	VBROADCASTSS n+68(FP), Z1
+	MOVQ         R9, R10
+	ANDQ         $+15, R10
+	MOVL         $0x0000ffff, R13
+	BZHIL        R10, R13, R13
+	KMOVW        R13, K1
+	MOVQ         R9, R11
+	SUBQ         R10, R11
+	SHLQ         $0x02, R11
+
+row:
+	VBROADCASTSS (DX), Z2
+	MOVQ         R9, R10
+	VPXOR        X3, X3, X3
+	VPXOR        X4, X4, X4
+	VPXOR        X5, X5, X5
+	VPXOR        X6, X6, X6
+	SUBQ         $+64, R10
+	JL           pass1_blocks_end
+
+pass1_blocks:
+	VMOVUPS (DX), Z7
+	VMOVUPS 64(DX), Z8
+	VMOVUPS 128(DX), Z9
+	VMOVUPS 192(DX), Z10
+	VSUBPS  Z2, Z7, Z7
+	VSUBPS  Z2, Z8, Z8
+	VSUBPS  Z2, Z9, Z9
+	VSUBPS  Z2, Z10, Z10
+	VADDPS  Z7, Z3, Z3
+	VADDPS  Z8, Z4, Z4
+	VADDPS  Z9, Z5, Z5
+	VADDPS  Z10, Z6, Z6
+	ADDQ    $+256, DX
+	SUBQ    $+64, R10
+	JGE     pass1_blocks
+
+pass1_blocks_end:
+	ADDQ    $+64, R10
+	CMPQ    R10, $+16
+	JL      pass1_partial0
+	VMOVUPS (DX), Z10
+	VSUBPS  Z2, Z10, Z10
+	VADDPS  Z10, Z3, Z3
+	ADDQ    $+64, DX
+	ADDQ    $-16, R10
+	CMPQ    R10, $+16
+	JL      pass1_partial1
+	VMOVUPS (DX), Z10
+	VSUBPS  Z2, Z10, Z10
+	VADDPS  Z10, Z4, Z4
+	ADDQ    $+64, DX
+	ADDQ    $-16, R10
+	CMPQ    R10, $+16
+	JL      pass1_partial2
+	VMOVUPS (DX), Z10
+	VSUBPS  Z2, Z10, Z10
+	VADDPS  Z10, Z5, Z5
+	ADDQ    $+64, DX
+	ADDQ    $-16, R10
+	CMPQ    R10, $+16
+	JL      pass1_partial3
+	VMOVUPS (DX), Z10
+	VSUBPS  Z2, Z10, Z10
+	VADDPS  Z10, Z6, Z6
+	ADDQ    $+64, DX
+	ADDQ    $-16, R10
+	JMP     pass1_fold
+
+pass1_partial0:
+	TESTQ     R10, R10
+	JE        pass1_fold
+	VMOVUPS.Z (DX), K1, Z10
+	VSUBPS    Z2, Z10, Z10
+	VMOVUPS   lanes_00000000<>+0(SB), Z9
+	VBLENDMPS Z10, Z9, K1, Z10
+	VADDPS    Z10, Z3, Z3
+	JMP       pass1_fold
+
+pass1_partial1:
+	TESTQ     R10, R10
+	JE        pass1_fold
+	VMOVUPS.Z (DX), K1, Z10
+	VSUBPS    Z2, Z10, Z10
+	VMOVUPS   lanes_00000000<>+0(SB), Z9
+	VBLENDMPS Z10, Z9, K1, Z10
+	VADDPS    Z10, Z4, Z4
+	JMP       pass1_fold
+
+pass1_partial2:
+	TESTQ     R10, R10
+	JE        pass1_fold
+	VMOVUPS.Z (DX), K1, Z10
+	VSUBPS    Z2, Z10, Z10
+	VMOVUPS   lanes_00000000<>+0(SB), Z9
+	VBLENDMPS Z10, Z9, K1, Z10
+	VADDPS    Z10, Z5, Z5
+	JMP       pass1_fold
+
+pass1_partial3:
+	TESTQ     R10, R10
+	JE        pass1_fold
+	VMOVUPS.Z (DX), K1, Z10
+	VSUBPS    Z2, Z10, Z10
+	VMOVUPS   lanes_00000000<>+0(SB), Z9
+	VBLENDMPS Z10, Z9, K1, Z10
+	VADDPS    Z10, Z6, Z6
+
+pass1_fold:
+	VADDPS        Z5, Z3, Z3
+	VADDPS        Z6, Z4, Z4
+	VADDPS        Z4, Z3, Z3
+	VEXTRACTF64X4 $0x01, Z3, Y10
+	VADDPS        Y10, Y3, Y3
+	VEXTRACTF32X4 $0x01, Y3, X10
+	VADDPS        X10, X3, X3
+	VSHUFPS       $0x0e, X3, X3, X10
+	VADDPS        X10, X3, X3
+	VSHUFPS       $0x01, X3, X3, X10
+	VADDPS        X10, X3, X3
+	SUBQ          R11, DX
+	VDIVPS        X1, X3, X6
+	VADDPS        X6, X2, X3
+	VBROADCASTSS  X3, Z3
+	VSUBPS        X2, X3, X5
+	VSUBPS        X5, X6, X2
+	MOVQ          R9, R10
+	VPXOR         X5, X5, X5
+	VPXOR         X6, X6, X6
+	VPXOR         X4, X4, X4
+	VPXOR         X10, X10, X10
+	SUBQ          $+64, R10
+	JL            pass6_blocks_end
+
+pass6_blocks:
+	VMOVUPS     (DX), Z9
+	VMOVUPS     64(DX), Z8
+	VMOVUPS     128(DX), Z7
+	VMOVUPS     192(DX), Z11
+	VSUBPS      Z3, Z9, Z9
+	VSUBPS      Z3, Z8, Z8
+	VSUBPS      Z3, Z7, Z7
+	VSUBPS      Z3, Z11, Z11
+	VFMADD231PS Z9, Z9, Z5
+	VFMADD231PS Z8, Z8, Z6
+	VFMADD231PS Z7, Z7, Z4
+	VFMADD231PS Z11, Z11, Z10
+	ADDQ        $+256, DX
+	SUBQ        $+64, R10
+	JGE         pass6_blocks
+
+pass6_blocks_end:
+	ADDQ        $+64, R10
+	CMPQ        R10, $+16
+	JL          pass6_partial0
+	VMOVUPS     (DX), Z11
+	VSUBPS      Z3, Z11, Z11
+	VFMADD231PS Z11, Z11, Z5
+	ADDQ        $+64, DX
+	ADDQ        $-16, R10
+	CMPQ        R10, $+16
+	JL          pass6_partial1
+	VMOVUPS     (DX), Z11
+	VSUBPS      Z3, Z11, Z11
+	VFMADD231PS Z11, Z11, Z6
+	ADDQ        $+64, DX
+	ADDQ        $-16, R10
+	CMPQ        R10, $+16
+	JL          pass6_partial2
+	VMOVUPS     (DX), Z11
+	VSUBPS      Z3, Z11, Z11
+	VFMADD231PS Z11, Z11, Z4
+	ADDQ        $+64, DX
+	ADDQ        $-16, R10
+	CMPQ        R10, $+16
+	JL          pass6_partial3
+	VMOVUPS     (DX), Z11
+	VSUBPS      Z3, Z11, Z11
+	VFMADD231PS Z11, Z11, Z10
+	ADDQ        $+64, DX
+	ADDQ        $-16, R10
+	JMP         pass6_fold
+
+pass6_partial0:
+	TESTQ       R10, R10
+	JE          pass6_fold
+	VMOVUPS.Z   (DX), K1, Z11
+	VSUBPS      Z3, Z11, Z11
+	VMOVUPS     lanes_00000000<>+0(SB), Z7
+	VBLENDMPS   Z11, Z7, K1, Z11
+	VFMADD231PS Z11, Z11, Z5
+	JMP         pass6_fold
+
+pass6_partial1:
+	TESTQ       R10, R10
+	JE          pass6_fold
+	VMOVUPS.Z   (DX), K1, Z11
+	VSUBPS      Z3, Z11, Z11
+	VMOVUPS     lanes_00000000<>+0(SB), Z7
+	VBLENDMPS   Z11, Z7, K1, Z11
+	VFMADD231PS Z11, Z11, Z6
+	JMP         pass6_fold
+
+pass6_partial2:
+	TESTQ       R10, R10
+	JE          pass6_fold
+	VMOVUPS.Z   (DX), K1, Z11
+	VSUBPS      Z3, Z11, Z11
+	VMOVUPS     lanes_00000000<>+0(SB), Z7
+	VBLENDMPS   Z11, Z7, K1, Z11
+	VFMADD231PS Z11, Z11, Z4
+	JMP         pass6_fold
+
+pass6_partial3:
+	TESTQ       R10, R10
+	JE          pass6_fold
+	VMOVUPS.Z   (DX), K1, Z11
+	VSUBPS      Z3, Z11, Z11
+	VMOVUPS     lanes_00000000<>+0(SB), Z7
+	VBLENDMPS   Z11, Z7, K1, Z11
+	VFMADD231PS Z11, Z11, Z10
+
+pass6_fold:
+	VADDPS        Z4, Z5, Z5
+	VADDPS        Z10, Z6, Z6
+	VADDPS        Z6, Z5, Z5
+	VEXTRACTF64X4 $0x01, Z5, Y11
+	VADDPS        Y11, Y5, Y5
+	VEXTRACTF32X4 $0x01, Y5, X11
+	VADDPS        X11, X5, X5
+	VSHUFPS       $0x0e, X5, X5, X11
+	VADDPS        X11, X5, X5
+	VSHUFPS       $0x01, X5, X5, X11
+	VADDPS        X11, X5, X5
+	SUBQ          R11, DX
+	VDIVPS        X1, X5, X10
+	VMULPS        X2, X2, X5
+	VSUBPS        X5, X10, X2
+	VMOVUPS       lanes_00000000<>+0(SB), X10
+	VMAXPS        X2, X10, X5
+	VADDPS        X0, X5, X2
+	VSQRTPS       X2, X5
+	VMOVUPS       lanes_3f800000<>+0(SB), X10
+	VDIVPS        X5, X10, X2
+	VBROADCASTSS  X2, Z2
+	VMOVSS        X3, (BX)
+	ADDQ          $+4, BX
+	VMOVSS        X2, (CX)
+	ADDQ          $+4, CX
+	MOVQ          R9, R10
+	SUBQ          $+64, R10
+	JL            pass16_blocks_end
+
+pass16_blocks:
+	VMOVUPS     (DX), Z5
+	VMOVUPS     64(DX), Z10
+	VMOVUPS     128(DX), Z4
+	VMOVUPS     192(DX), Z6
+	VSUBPS      Z3, Z5, Z5
+	VSUBPS      Z3, Z10, Z10
+	VSUBPS      Z3, Z4, Z4
+	VSUBPS      Z3, Z6, Z6
+	VMULPS      Z2, Z5, Z5
+	VMULPS      Z2, Z10, Z10
+	VMULPS      Z2, Z4, Z4
+	VMULPS      Z2, Z6, Z6
+	VMOVUPS     (SI), Z11
+	VMOVUPS     64(SI), Z7
+	VMOVUPS     128(SI), Z8
+	VMOVUPS     192(SI), Z9
+	VMOVUPS     (DI), Z12
+	VMOVUPS     64(DI), Z13
+	VMOVUPS     128(DI), Z14
+	VMOVUPS     192(DI), Z15
+	VFMADD231PS Z11, Z5, Z12
+	VFMADD231PS Z7, Z10, Z13
+	VFMADD231PS Z8, Z4, Z14
+	VFMADD231PS Z9, Z6, Z15
+	VMOVUPS     Z12, (AX)
+	VMOVUPS     Z13, 64(AX)
+	VMOVUPS     Z14, 128(AX)
+	VMOVUPS     Z15, 192(AX)
+	ADDQ        $+256, DX
+	ADDQ        $+256, SI
+	ADDQ        $+256, DI
+	ADDQ        $+256, AX
+	SUBQ        $+64, R10
+	JGE         pass16_blocks
+
+pass16_blocks_end:
+	ADDQ $+64, R10
+	SUBQ $+16, R10
+	JL   pass16_vectors_end
+
+pass16_vectors:
+	VMOVUPS     (DX), Z15
+	VSUBPS      Z3, Z15, Z15
+	VMULPS      Z2, Z15, Z15
+	VMOVUPS     (SI), Z14
+	VMOVUPS     (DI), Z13
+	VFMADD231PS Z14, Z15, Z13
+	VMOVUPS     Z13, (AX)
+	ADDQ        $+64, DX
+	ADDQ        $+64, SI
+	ADDQ        $+64, DI
+	ADDQ        $+64, AX
+	SUBQ        $+16, R10
+	JGE         pass16_vectors
+
+pass16_vectors_end:
+	ADDQ        $+16, R10
+	TESTQ       R10, R10
+	JE          pass16_end
+	VMOVUPS.Z   (DX), K1, Z13
+	VSUBPS      Z3, Z13, Z13
+	VMULPS      Z2, Z13, Z13
+	VMOVUPS.Z   (SI), K1, Z14
+	VMOVUPS.Z   (DI), K1, Z15
+	VFMADD231PS Z14, Z13, Z15
+	VMOVUPS     Z15, K1, (AX)
+
+pass16_end:
+	SUBQ R11, DX
+	MOVQ gamma+32(FP), SI
+	MOVQ beta+40(FP), DI
+	SUBQ R11, AX
+	MOVQ R9, R10
+	SHLQ $0x02, R10
+	ADDQ R10, AX
+	ADDQ R10, DX
+	SUBQ $+1, R8
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func LayerNormBackwardRowsAVX2(dx *float32, dy *float32, x *float32, mean *float32, rstd *float32, gamma *float32, rows int, cols int, n float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·LayerNormBackwardRowsAVX2(SB), NOSPLIT, $0-68
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), BX
+	MOVQ         x+16(FP), CX
+	MOVQ         mean+24(FP), DX
+	MOVQ         rstd+32(FP), SI
+	MOVQ         gamma+40(FP), DI
+	MOVQ         rows+48(FP), R8
+	MOVQ         cols+56(FP), R9
+	VBROADCASTSS n+64(FP), Y0
+	MOVQ         R9, R10
+	ANDQ         $+7, R10
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         R10
+	VMOVUPS      32(R13)(R10*4), Y1
+	NEGQ         R10
+	MOVQ         R9, R11
+	SUBQ         R10, R11
+	SHLQ         $0x02, R11
+
+row:
+	VBROADCASTSS (DX), Y2
+	ADDQ         $+4, DX
+	VBROADCASTSS (SI), Y3
+	ADDQ         $+4, SI
+	MOVQ         R9, R10
+	VPXOR        X4, X4, X4
+	VPXOR        X5, X5, X5
+	VPXOR        X6, X6, X6
+	VPXOR        X7, X7, X7
+	VPXOR        X8, X8, X8
+	VPXOR        X9, X9, X9
+	VPXOR        X10, X10, X10
+	VPXOR        X11, X11, X11
+	SUBQ         $+64, R10
+	JL           pass2_blocks_end
+
+pass2_blocks:
+	VMOVUPS     (BX), Y12
+	VMOVUPS     (DI), Y13
+	VFMADD231PS Y13, Y12, Y4
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	VMOVUPS     (BX), Y13
+	VMOVUPS     (DI), Y12
+	VFMADD231PS Y12, Y13, Y5
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	VMOVUPS     (BX), Y12
+	VMOVUPS     (DI), Y13
+	VFMADD231PS Y13, Y12, Y6
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	VMOVUPS     (BX), Y13
+	VMOVUPS     (DI), Y12
+	VFMADD231PS Y12, Y13, Y7
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	VMOVUPS     (BX), Y12
+	VMOVUPS     (DI), Y13
+	VFMADD231PS Y13, Y12, Y8
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	VMOVUPS     (BX), Y13
+	VMOVUPS     (DI), Y12
+	VFMADD231PS Y12, Y13, Y9
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	VMOVUPS     (BX), Y12
+	VMOVUPS     (DI), Y13
+	VFMADD231PS Y13, Y12, Y10
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	VMOVUPS     (BX), Y13
+	VMOVUPS     (DI), Y12
+	VFMADD231PS Y12, Y13, Y11
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	SUBQ        $+64, R10
+	JGE         pass2_blocks
+
+pass2_blocks_end:
+	ADDQ        $+64, R10
+	CMPQ        R10, $+8
+	JL          pass2_partial0
+	VMOVUPS     (BX), Y12
+	VMOVUPS     (DI), Y13
+	VFMADD231PS Y13, Y12, Y4
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	ADDQ        $-8, R10
+	CMPQ        R10, $+8
+	JL          pass2_partial1
+	VMOVUPS     (BX), Y13
+	VMOVUPS     (DI), Y12
+	VFMADD231PS Y12, Y13, Y5
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	ADDQ        $-8, R10
+	CMPQ        R10, $+8
+	JL          pass2_partial2
+	VMOVUPS     (BX), Y12
+	VMOVUPS     (DI), Y13
+	VFMADD231PS Y13, Y12, Y6
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	ADDQ        $-8, R10
+	CMPQ        R10, $+8
+	JL          pass2_partial3
+	VMOVUPS     (BX), Y13
+	VMOVUPS     (DI), Y12
+	VFMADD231PS Y12, Y13, Y7
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	ADDQ        $-8, R10
+	CMPQ        R10, $+8
+	JL          pass2_partial4
+	VMOVUPS     (BX), Y12
+	VMOVUPS     (DI), Y13
+	VFMADD231PS Y13, Y12, Y8
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	ADDQ        $-8, R10
+	CMPQ        R10, $+8
+	JL          pass2_partial5
+	VMOVUPS     (BX), Y13
+	VMOVUPS     (DI), Y12
+	VFMADD231PS Y12, Y13, Y9
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	ADDQ        $-8, R10
+	CMPQ        R10, $+8
+	JL          pass2_partial6
+	VMOVUPS     (BX), Y12
+	VMOVUPS     (DI), Y13
+	VFMADD231PS Y13, Y12, Y10
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	ADDQ        $-8, R10
+	CMPQ        R10, $+8
+	JL          pass2_partial7
+	VMOVUPS     (BX), Y13
+	VMOVUPS     (DI), Y12
+	VFMADD231PS Y12, Y13, Y11
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	ADDQ        $-8, R10
+	JMP         pass2_fold
+
+pass2_partial0:
+	TESTQ       R10, R10
+	JE          pass2_fold
+	VMASKMOVPS  (BX), Y1, Y12
+	VMOVUPS     lanes_80000000<>+0(SB), Y13
+	VBLENDVPS   Y1, Y12, Y13, Y12
+	VMASKMOVPS  (DI), Y1, Y13
+	VFMADD231PS Y13, Y12, Y4
+	JMP         pass2_fold
+
+pass2_partial1:
+	TESTQ       R10, R10
+	JE          pass2_fold
+	VMASKMOVPS  (BX), Y1, Y13
+	VMOVUPS     lanes_80000000<>+0(SB), Y12
+	VBLENDVPS   Y1, Y13, Y12, Y13
+	VMASKMOVPS  (DI), Y1, Y12
+	VFMADD231PS Y12, Y13, Y5
+	JMP         pass2_fold
+
+pass2_partial2:
+	TESTQ       R10, R10
+	JE          pass2_fold
+	VMASKMOVPS  (BX), Y1, Y12
+	VMOVUPS     lanes_80000000<>+0(SB), Y13
+	VBLENDVPS   Y1, Y12, Y13, Y12
+	VMASKMOVPS  (DI), Y1, Y13
+	VFMADD231PS Y13, Y12, Y6
+	JMP         pass2_fold
+
+pass2_partial3:
+	TESTQ       R10, R10
+	JE          pass2_fold
+	VMASKMOVPS  (BX), Y1, Y13
+	VMOVUPS     lanes_80000000<>+0(SB), Y12
+	VBLENDVPS   Y1, Y13, Y12, Y13
+	VMASKMOVPS  (DI), Y1, Y12
+	VFMADD231PS Y12, Y13, Y7
+	JMP         pass2_fold
+
+pass2_partial4:
+	TESTQ       R10, R10
+	JE          pass2_fold
+	VMASKMOVPS  (BX), Y1, Y12
+	VMOVUPS     lanes_80000000<>+0(SB), Y13
+	VBLENDVPS   Y1, Y12, Y13, Y12
+	VMASKMOVPS  (DI), Y1, Y13
+	VFMADD231PS Y13, Y12, Y8
+	JMP         pass2_fold
+
+pass2_partial5:
+	TESTQ       R10, R10
+	JE          pass2_fold
+	VMASKMOVPS  (BX), Y1, Y13
+	VMOVUPS     lanes_80000000<>+0(SB), Y12
+	VBLENDVPS   Y1, Y13, Y12, Y13
+	VMASKMOVPS  (DI), Y1, Y12
+	VFMADD231PS Y12, Y13, Y9
+	JMP         pass2_fold
+
+pass2_partial6:
+	TESTQ       R10, R10
+	JE          pass2_fold
+	VMASKMOVPS  (BX), Y1, Y12
+	VMOVUPS     lanes_80000000<>+0(SB), Y13
+	VBLENDVPS   Y1, Y12, Y13, Y12
+	VMASKMOVPS  (DI), Y1, Y13
+	VFMADD231PS Y13, Y12, Y10
+	JMP         pass2_fold
+
+pass2_partial7:
+	TESTQ       R10, R10
+	JE          pass2_fold
+	VMASKMOVPS  (BX), Y1, Y13
+	VMOVUPS     lanes_80000000<>+0(SB), Y12
+	VBLENDVPS   Y1, Y13, Y12, Y13
+	VMASKMOVPS  (DI), Y1, Y12
+	VFMADD231PS Y12, Y13, Y11
+
+pass2_fold:
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y9, Y5, Y5
+	VADDPS       Y10, Y6, Y6
+	VADDPS       Y11, Y7, Y7
+	VADDPS       Y6, Y4, Y4
+	VADDPS       Y7, Y5, Y5
+	VADDPS       Y5, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VSHUFPS      $0x0e, X4, X4, X12
+	VADDPS       X12, X4, X4
+	VSHUFPS      $0x01, X4, X4, X12
+	VADDPS       X12, X4, X4
+	SUBQ         R11, BX
+	MOVQ         gamma+40(FP), DI
+	VDIVPS       X0, X4, X11
+	VBROADCASTSS X11, Y11
+	MOVQ         R9, R10
+	VPXOR        X4, X4, X4
+	VPXOR        X10, X10, X10
+	VPXOR        X9, X9, X9
+	VPXOR        X8, X8, X8
+	VPXOR        X7, X7, X7
+	VPXOR        X6, X6, X6
+	VPXOR        X5, X5, X5
+	VPXOR        X12, X12, X12
+	SUBQ         $+64, R10
+	JL           pass4_blocks_end
+
+pass4_blocks:
+	VMOVUPS     (CX), Y13
+	VSUBPS      Y2, Y13, Y13
+	VMULPS      Y3, Y13, Y13
+	VMOVUPS     (BX), Y14
+	VMOVUPS     (DI), Y15
+	VMULPS      Y15, Y14, Y15
+	VFMADD231PS Y13, Y15, Y4
+	ADDQ        $+32, CX
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	VMOVUPS     (CX), Y13
+	VSUBPS      Y2, Y13, Y13
+	VMULPS      Y3, Y13, Y13
+	VMOVUPS     (BX), Y15
+	VMOVUPS     (DI), Y14
+	VMULPS      Y14, Y15, Y14
+	VFMADD231PS Y13, Y14, Y10
+	ADDQ        $+32, CX
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	VMOVUPS     (CX), Y13
+	VSUBPS      Y2, Y13, Y13
+	VMULPS      Y3, Y13, Y13
+	VMOVUPS     (BX), Y14
+	VMOVUPS     (DI), Y15
+	VMULPS      Y15, Y14, Y15
+	VFMADD231PS Y13, Y15, Y9
+	ADDQ        $+32, CX
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	VMOVUPS     (CX), Y13
+	VSUBPS      Y2, Y13, Y13
+	VMULPS      Y3, Y13, Y13
+	VMOVUPS     (BX), Y15
+	VMOVUPS     (DI), Y14
+	VMULPS      Y14, Y15, Y14
+	VFMADD231PS Y13, Y14, Y8
+	ADDQ        $+32, CX
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	VMOVUPS     (CX), Y13
+	VSUBPS      Y2, Y13, Y13
+	VMULPS      Y3, Y13, Y13
+	VMOVUPS     (BX), Y14
+	VMOVUPS     (DI), Y15
+	VMULPS      Y15, Y14, Y15
+	VFMADD231PS Y13, Y15, Y7
+	ADDQ        $+32, CX
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	VMOVUPS     (CX), Y13
+	VSUBPS      Y2, Y13, Y13
+	VMULPS      Y3, Y13, Y13
+	VMOVUPS     (BX), Y15
+	VMOVUPS     (DI), Y14
+	VMULPS      Y14, Y15, Y14
+	VFMADD231PS Y13, Y14, Y6
+	ADDQ        $+32, CX
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	VMOVUPS     (CX), Y13
+	VSUBPS      Y2, Y13, Y13
+	VMULPS      Y3, Y13, Y13
+	VMOVUPS     (BX), Y14
+	VMOVUPS     (DI), Y15
+	VMULPS      Y15, Y14, Y15
+	VFMADD231PS Y13, Y15, Y5
+	ADDQ        $+32, CX
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	VMOVUPS     (CX), Y13
+	VSUBPS      Y2, Y13, Y13
+	VMULPS      Y3, Y13, Y13
+	VMOVUPS     (BX), Y15
+	VMOVUPS     (DI), Y14
+	VMULPS      Y14, Y15, Y14
+	VFMADD231PS Y13, Y14, Y12
+	ADDQ        $+32, CX
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	SUBQ        $+64, R10
+	JGE         pass4_blocks
+
+pass4_blocks_end:
+	ADDQ        $+64, R10
+	CMPQ        R10, $+8
+	JL          pass4_partial0
+	VMOVUPS     (CX), Y13
+	VSUBPS      Y2, Y13, Y13
+	VMULPS      Y3, Y13, Y13
+	VMOVUPS     (BX), Y14
+	VMOVUPS     (DI), Y15
+	VMULPS      Y15, Y14, Y15
+	VFMADD231PS Y13, Y15, Y4
+	ADDQ        $+32, CX
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	ADDQ        $-8, R10
+	CMPQ        R10, $+8
+	JL          pass4_partial1
+	VMOVUPS     (CX), Y13
+	VSUBPS      Y2, Y13, Y13
+	VMULPS      Y3, Y13, Y13
+	VMOVUPS     (BX), Y15
+	VMOVUPS     (DI), Y14
+	VMULPS      Y14, Y15, Y14
+	VFMADD231PS Y13, Y14, Y10
+	ADDQ        $+32, CX
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	ADDQ        $-8, R10
+	CMPQ        R10, $+8
+	JL          pass4_partial2
+	VMOVUPS     (CX), Y13
+	VSUBPS      Y2, Y13, Y13
+	VMULPS      Y3, Y13, Y13
+	VMOVUPS     (BX), Y14
+	VMOVUPS     (DI), Y15
+	VMULPS      Y15, Y14, Y15
+	VFMADD231PS Y13, Y15, Y9
+	ADDQ        $+32, CX
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	ADDQ        $-8, R10
+	CMPQ        R10, $+8
+	JL          pass4_partial3
+	VMOVUPS     (CX), Y13
+	VSUBPS      Y2, Y13, Y13
+	VMULPS      Y3, Y13, Y13
+	VMOVUPS     (BX), Y15
+	VMOVUPS     (DI), Y14
+	VMULPS      Y14, Y15, Y14
+	VFMADD231PS Y13, Y14, Y8
+	ADDQ        $+32, CX
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	ADDQ        $-8, R10
+	CMPQ        R10, $+8
+	JL          pass4_partial4
+	VMOVUPS     (CX), Y13
+	VSUBPS      Y2, Y13, Y13
+	VMULPS      Y3, Y13, Y13
+	VMOVUPS     (BX), Y14
+	VMOVUPS     (DI), Y15
+	VMULPS      Y15, Y14, Y15
+	VFMADD231PS Y13, Y15, Y7
+	ADDQ        $+32, CX
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	ADDQ        $-8, R10
+	CMPQ        R10, $+8
+	JL          pass4_partial5
+	VMOVUPS     (CX), Y13
+	VSUBPS      Y2, Y13, Y13
+	VMULPS      Y3, Y13, Y13
+	VMOVUPS     (BX), Y15
+	VMOVUPS     (DI), Y14
+	VMULPS      Y14, Y15, Y14
+	VFMADD231PS Y13, Y14, Y6
+	ADDQ        $+32, CX
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	ADDQ        $-8, R10
+	CMPQ        R10, $+8
+	JL          pass4_partial6
+	VMOVUPS     (CX), Y13
+	VSUBPS      Y2, Y13, Y13
+	VMULPS      Y3, Y13, Y13
+	VMOVUPS     (BX), Y14
+	VMOVUPS     (DI), Y15
+	VMULPS      Y15, Y14, Y15
+	VFMADD231PS Y13, Y15, Y5
+	ADDQ        $+32, CX
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	ADDQ        $-8, R10
+	CMPQ        R10, $+8
+	JL          pass4_partial7
+	VMOVUPS     (CX), Y13
+	VSUBPS      Y2, Y13, Y13
+	VMULPS      Y3, Y13, Y13
+	VMOVUPS     (BX), Y15
+	VMOVUPS     (DI), Y14
+	VMULPS      Y14, Y15, Y14
+	VFMADD231PS Y13, Y14, Y12
+	ADDQ        $+32, CX
+	ADDQ        $+32, BX
+	ADDQ        $+32, DI
+	ADDQ        $-8, R10
+	JMP         pass4_fold
+
+pass4_partial0:
+	TESTQ       R10, R10
+	JE          pass4_fold
+	VMASKMOVPS  (CX), Y1, Y13
+	VSUBPS      Y2, Y13, Y13
+	VMULPS      Y3, Y13, Y13
+	VMOVUPS     lanes_80000000<>+0(SB), Y14
+	VBLENDVPS   Y1, Y13, Y14, Y13
+	VMASKMOVPS  (BX), Y1, Y14
+	VMASKMOVPS  (DI), Y1, Y15
+	VMULPS      Y15, Y14, Y15
+	VFMADD231PS Y13, Y15, Y4
+	JMP         pass4_fold
+
+pass4_partial1:
+	TESTQ       R10, R10
+	JE          pass4_fold
+	VMASKMOVPS  (CX), Y1, Y13
+	VSUBPS      Y2, Y13, Y13
+	VMULPS      Y3, Y13, Y13
+	VMOVUPS     lanes_80000000<>+0(SB), Y15
+	VBLENDVPS   Y1, Y13, Y15, Y13
+	VMASKMOVPS  (BX), Y1, Y15
+	VMASKMOVPS  (DI), Y1, Y14
+	VMULPS      Y14, Y15, Y14
+	VFMADD231PS Y13, Y14, Y10
+	JMP         pass4_fold
+
+pass4_partial2:
+	TESTQ       R10, R10
+	JE          pass4_fold
+	VMASKMOVPS  (CX), Y1, Y13
+	VSUBPS      Y2, Y13, Y13
+	VMULPS      Y3, Y13, Y13
+	VMOVUPS     lanes_80000000<>+0(SB), Y14
+	VBLENDVPS   Y1, Y13, Y14, Y13
+	VMASKMOVPS  (BX), Y1, Y14
+	VMASKMOVPS  (DI), Y1, Y15
+	VMULPS      Y15, Y14, Y15
+	VFMADD231PS Y13, Y15, Y9
+	JMP         pass4_fold
+
+pass4_partial3:
+	TESTQ       R10, R10
+	JE          pass4_fold
+	VMASKMOVPS  (CX), Y1, Y13
+	VSUBPS      Y2, Y13, Y13
+	VMULPS      Y3, Y13, Y13
+	VMOVUPS     lanes_80000000<>+0(SB), Y15
+	VBLENDVPS   Y1, Y13, Y15, Y13
+	VMASKMOVPS  (BX), Y1, Y15
+	VMASKMOVPS  (DI), Y1, Y14
+	VMULPS      Y14, Y15, Y14
+	VFMADD231PS Y13, Y14, Y8
+	JMP         pass4_fold
+
+pass4_partial4:
+	TESTQ       R10, R10
+	JE          pass4_fold
+	VMASKMOVPS  (CX), Y1, Y13
+	VSUBPS      Y2, Y13, Y13
+	VMULPS      Y3, Y13, Y13
+	VMOVUPS     lanes_80000000<>+0(SB), Y14
+	VBLENDVPS   Y1, Y13, Y14, Y13
+	VMASKMOVPS  (BX), Y1, Y14
+	VMASKMOVPS  (DI), Y1, Y15
+	VMULPS      Y15, Y14, Y15
+	VFMADD231PS Y13, Y15, Y7
+	JMP         pass4_fold
+
+pass4_partial5:
+	TESTQ       R10, R10
+	JE          pass4_fold
+	VMASKMOVPS  (CX), Y1, Y13
+	VSUBPS      Y2, Y13, Y13
+	VMULPS      Y3, Y13, Y13
+	VMOVUPS     lanes_80000000<>+0(SB), Y15
+	VBLENDVPS   Y1, Y13, Y15, Y13
+	VMASKMOVPS  (BX), Y1, Y15
+	VMASKMOVPS  (DI), Y1, Y14
+	VMULPS      Y14, Y15, Y14
+	VFMADD231PS Y13, Y14, Y6
+	JMP         pass4_fold
+
+pass4_partial6:
+	TESTQ       R10, R10
+	JE          pass4_fold
+	VMASKMOVPS  (CX), Y1, Y13
+	VSUBPS      Y2, Y13, Y13
+	VMULPS      Y3, Y13, Y13
+	VMOVUPS     lanes_80000000<>+0(SB), Y14
+	VBLENDVPS   Y1, Y13, Y14, Y13
+	VMASKMOVPS  (BX), Y1, Y14
+	VMASKMOVPS  (DI), Y1, Y15
+	VMULPS      Y15, Y14, Y15
+	VFMADD231PS Y13, Y15, Y5
+	JMP         pass4_fold
+
+pass4_partial7:
+	TESTQ       R10, R10
+	JE          pass4_fold
+	VMASKMOVPS  (CX), Y1, Y13
+	VSUBPS      Y2, Y13, Y13
+	VMULPS      Y3, Y13, Y13
+	VMOVUPS     lanes_80000000<>+0(SB), Y15
+	VBLENDVPS   Y1, Y13, Y15, Y13
+	VMASKMOVPS  (BX), Y1, Y15
+	VMASKMOVPS  (DI), Y1, Y14
+	VMULPS      Y14, Y15, Y14
+	VFMADD231PS Y13, Y14, Y12
+
+pass4_fold:
+	VADDPS       Y7, Y4, Y4
+	VADDPS       Y6, Y10, Y10
+	VADDPS       Y5, Y9, Y9
+	VADDPS       Y12, Y8, Y8
+	VADDPS       Y9, Y4, Y4
+	VADDPS       Y8, Y10, Y10
+	VADDPS       Y10, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X13
+	VADDPS       X13, X4, X4
+	VSHUFPS      $0x0e, X4, X4, X13
+	VADDPS       X13, X4, X4
+	VSHUFPS      $0x01, X4, X4, X13
+	VADDPS       X13, X4, X4
+	SUBQ         R11, CX
+	SUBQ         R11, BX
+	MOVQ         gamma+40(FP), DI
+	VDIVPS       X0, X4, X12
+	VBROADCASTSS X12, Y12
+	MOVQ         R9, R10
+	SUBQ         $+16, R10
+	JL           pass6_blocks_end
+
+pass6_blocks:
+	VMOVUPS      (CX), Y4
+	VMOVUPS      32(CX), Y5
+	VSUBPS       Y2, Y4, Y4
+	VSUBPS       Y2, Y5, Y5
+	VMULPS       Y3, Y4, Y4
+	VMULPS       Y3, Y5, Y5
+	VMOVUPS      (BX), Y6
+	VMOVUPS      32(BX), Y7
+	VMOVUPS      (DI), Y8
+	VMOVUPS      32(DI), Y9
+	VMULPS       Y8, Y6, Y8
+	VMULPS       Y9, Y7, Y9
+	VSUBPS       Y11, Y8, Y8
+	VSUBPS       Y11, Y9, Y9
+	VFNMADD231PS Y12, Y4, Y8
+	VFNMADD231PS Y12, Y5, Y9
+	VMULPS       Y8, Y3, Y8
+	VMULPS       Y9, Y3, Y9
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      Y9, 32(AX)
+	ADDQ         $+64, CX
+	ADDQ         $+64, BX
+	ADDQ         $+64, DI
+	ADDQ         $+64, AX
+	SUBQ         $+16, R10
+	JGE          pass6_blocks
+
+pass6_blocks_end:
+	ADDQ $+16, R10
+	SUBQ $+8, R10
+	JL   pass6_vectors_end
+
+pass6_vectors:
+	VMOVUPS      (CX), Y9
+	VSUBPS       Y2, Y9, Y9
+	VMULPS       Y3, Y9, Y9
+	VMOVUPS      (BX), Y8
+	VMOVUPS      (DI), Y5
+	VMULPS       Y5, Y8, Y5
+	VSUBPS       Y11, Y5, Y5
+	VFNMADD231PS Y12, Y9, Y5
+	VMULPS       Y5, Y3, Y5
+	VMOVUPS      Y5, (AX)
+	ADDQ         $+32, CX
+	ADDQ         $+32, BX
+	ADDQ         $+32, DI
+	ADDQ         $+32, AX
+	SUBQ         $+8, R10
+	JGE          pass6_vectors
+
+pass6_vectors_end:
+	ADDQ         $+8, R10
+	TESTQ        R10, R10
+	JE           pass6_end
+	VMASKMOVPS   (CX), Y1, Y5
+	VSUBPS       Y2, Y5, Y5
+	VMULPS       Y3, Y5, Y5
+	VMASKMOVPS   (BX), Y1, Y9
+	VMASKMOVPS   (DI), Y1, Y8
+	VMULPS       Y8, Y9, Y8
+	VSUBPS       Y11, Y8, Y8
+	VFNMADD231PS Y12, Y5, Y8
+	VMULPS       Y8, Y3, Y8
+	VMASKMOVPS   Y8, Y1, (AX)
+
+pass6_end:
+	SUBQ R11, CX
+	SUBQ R11, BX
+	MOVQ gamma+40(FP), DI
+	SUBQ R11, AX
+	MOVQ R9, R10
+	SHLQ $0x02, R10
+	ADDQ R10, AX
+	ADDQ R10, BX
+	ADDQ R10, CX
+	SUBQ $+1, R8
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func LayerNormBackwardRowsAVX512(dx *float32, dy *float32, x *float32, mean *float32, rstd *float32, gamma *float32, rows int, cols int, n float32)
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·LayerNormBackwardRowsAVX512(SB), NOSPLIT, $0-68
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), BX
+	MOVQ         x+16(FP), CX
+	MOVQ         mean+24(FP), DX
+	MOVQ         rstd+32(FP), SI
+	MOVQ         gamma+40(FP), DI
+	MOVQ         rows+48(FP), R8
+	MOVQ         cols+56(FP), R9
+	VBROADCASTSS n+64(FP), Z0
+	MOVQ         R9, R10
+	ANDQ         $+15, R10
+	MOVL         $0x0000ffff, R13
+	BZHIL        R10, R13, R13
+	KMOVW        R13, K1
+	MOVQ         R9, R11
+	SUBQ         R10, R11
+	SHLQ         $0x02, R11
+
+row:
+	VBROADCASTSS (DX), Z1
+	ADDQ         $+4, DX
+	VBROADCASTSS (SI), Z2
+	ADDQ         $+4, SI
+	MOVQ         R9, R10
+	VPXOR        X3, X3, X3
+	VPXOR        X4, X4, X4
+	VPXOR        X5, X5, X5
+	VPXOR        X6, X6, X6
+	SUBQ         $+64, R10
+	JL           pass2_blocks_end
+
+pass2_blocks:
+	VMOVUPS     (BX), Z7
+	VMOVUPS     64(BX), Z8
+	VMOVUPS     128(BX), Z9
+	VMOVUPS     192(BX), Z10
+	VMOVUPS     (DI), Z11
+	VMOVUPS     64(DI), Z12
+	VMOVUPS     128(DI), Z13
+	VMOVUPS     192(DI), Z14
+	VFMADD231PS Z11, Z7, Z3
+	VFMADD231PS Z12, Z8, Z4
+	VFMADD231PS Z13, Z9, Z5
+	VFMADD231PS Z14, Z10, Z6
+	ADDQ        $+256, BX
+	ADDQ        $+256, DI
+	SUBQ        $+64, R10
+	JGE         pass2_blocks
+
+pass2_blocks_end:
+	ADDQ        $+64, R10
+	CMPQ        R10, $+16
+	JL          pass2_partial0
+	VMOVUPS     (BX), Z14
+	VMOVUPS     (DI), Z10
+	VFMADD231PS Z10, Z14, Z3
+	ADDQ        $+64, BX
+	ADDQ        $+64, DI
+	ADDQ        $-16, R10
+	CMPQ        R10, $+16
+	JL          pass2_partial1
+	VMOVUPS     (BX), Z10
+	VMOVUPS     (DI), Z14
+	VFMADD231PS Z14, Z10, Z4
+	ADDQ        $+64, BX
+	ADDQ        $+64, DI
+	ADDQ        $-16, R10
+	CMPQ        R10, $+16
+	JL          pass2_partial2
+	VMOVUPS     (BX), Z14
+	VMOVUPS     (DI), Z10
+	VFMADD231PS Z10, Z14, Z5
+	ADDQ        $+64, BX
+	ADDQ        $+64, DI
+	ADDQ        $-16, R10
+	CMPQ        R10, $+16
+	JL          pass2_partial3
+	VMOVUPS     (BX), Z10
+	VMOVUPS     (DI), Z14
+	VFMADD231PS Z14, Z10, Z6
+	ADDQ        $+64, BX
+	ADDQ        $+64, DI
+	ADDQ        $-16, R10
+	JMP         pass2_fold
+
+pass2_partial0:
+	TESTQ       R10, R10
+	JE          pass2_fold
+	VMOVUPS.Z   (BX), K1, Z14
+	VMOVUPS     lanes_80000000<>+0(SB), Z10
+	VBLENDMPS   Z14, Z10, K1, Z14
+	VMOVUPS.Z   (DI), K1, Z10
+	VFMADD231PS Z10, Z14, Z3
+	JMP         pass2_fold
+
+pass2_partial1:
+	TESTQ       R10, R10
+	JE          pass2_fold
+	VMOVUPS.Z   (BX), K1, Z10
+	VMOVUPS     lanes_80000000<>+0(SB), Z14
+	VBLENDMPS   Z10, Z14, K1, Z10
+	VMOVUPS.Z   (DI), K1, Z14
+	VFMADD231PS Z14, Z10, Z4
+	JMP         pass2_fold
+
+pass2_partial2:
+	TESTQ       R10, R10
+	JE          pass2_fold
+	VMOVUPS.Z   (BX), K1, Z14
+	VMOVUPS     lanes_80000000<>+0(SB), Z10
+	VBLENDMPS   Z14, Z10, K1, Z14
+	VMOVUPS.Z   (DI), K1, Z10
+	VFMADD231PS Z10, Z14, Z5
+	JMP         pass2_fold
+
+pass2_partial3:
+	TESTQ       R10, R10
+	JE          pass2_fold
+	VMOVUPS.Z   (BX), K1, Z10
+	VMOVUPS     lanes_80000000<>+0(SB), Z14
+	VBLENDMPS   Z10, Z14, K1, Z10
+	VMOVUPS.Z   (DI), K1, Z14
+	VFMADD231PS Z14, Z10, Z6
+
+pass2_fold:
+	VADDPS        Z5, Z3, Z3
+	VADDPS        Z6, Z4, Z4
+	VADDPS        Z4, Z3, Z3
+	VEXTRACTF64X4 $0x01, Z3, Y14
+	VADDPS        Y14, Y3, Y3
+	VEXTRACTF32X4 $0x01, Y3, X14
+	VADDPS        X14, X3, X3
+	VSHUFPS       $0x0e, X3, X3, X14
+	VADDPS        X14, X3, X3
+	VSHUFPS       $0x01, X3, X3, X14
+	VADDPS        X14, X3, X3
+	SUBQ          R11, BX
+	MOVQ          gamma+40(FP), DI
+	VDIVPS        X0, X3, X6
+	VBROADCASTSS  X6, Z6
+	MOVQ          R9, R10
+	VPXOR         X3, X3, X3
+	VPXOR         X5, X5, X5
+	VPXOR         X4, X4, X4
+	VPXOR         X14, X14, X14
+	SUBQ          $+64, R10
+	JL            pass4_blocks_end
+
+pass4_blocks:
+	VMOVUPS     (CX), Z10
+	VMOVUPS     64(CX), Z13
+	VMOVUPS     128(CX), Z9
+	VMOVUPS     192(CX), Z12
+	VSUBPS      Z1, Z10, Z10
+	VSUBPS      Z1, Z13, Z13
+	VSUBPS      Z1, Z9, Z9
+	VSUBPS      Z1, Z12, Z12
+	VMULPS      Z2, Z10, Z10
+	VMULPS      Z2, Z13, Z13
+	VMULPS      Z2, Z9, Z9
+	VMULPS      Z2, Z12, Z12
+	VMOVUPS     (BX), Z8
+	VMOVUPS     64(BX), Z11
+	VMOVUPS     128(BX), Z7
+	VMOVUPS     192(BX), Z15
+	VMOVUPS     (DI), Z16
+	VMOVUPS     64(DI), Z17
+	VMOVUPS     128(DI), Z18
+	VMOVUPS     192(DI), Z19
+	VMULPS      Z16, Z8, Z16
+	VMULPS      Z17, Z11, Z17
+	VMULPS      Z18, Z7, Z18
+	VMULPS      Z19, Z15, Z19
+	VFMADD231PS Z10, Z16, Z3
+	VFMADD231PS Z13, Z17, Z5
+	VFMADD231PS Z9, Z18, Z4
+	VFMADD231PS Z12, Z19, Z14
+	ADDQ        $+256, CX
+	ADDQ        $+256, BX
+	ADDQ        $+256, DI
+	SUBQ        $+64, R10
+	JGE         pass4_blocks
+
+pass4_blocks_end:
+	ADDQ        $+64, R10
+	CMPQ        R10, $+16
+	JL          pass4_partial0
+	VMOVUPS     (CX), Z12
+	VSUBPS      Z1, Z12, Z12
+	VMULPS      Z2, Z12, Z12
+	VMOVUPS     (BX), Z19
+	VMOVUPS     (DI), Z9
+	VMULPS      Z9, Z19, Z9
+	VFMADD231PS Z12, Z9, Z3
+	ADDQ        $+64, CX
+	ADDQ        $+64, BX
+	ADDQ        $+64, DI
+	ADDQ        $-16, R10
+	CMPQ        R10, $+16
+	JL          pass4_partial1
+	VMOVUPS     (CX), Z12
+	VSUBPS      Z1, Z12, Z12
+	VMULPS      Z2, Z12, Z12
+	VMOVUPS     (BX), Z9
+	VMOVUPS     (DI), Z19
+	VMULPS      Z19, Z9, Z19
+	VFMADD231PS Z12, Z19, Z5
+	ADDQ        $+64, CX
+	ADDQ        $+64, BX
+	ADDQ        $+64, DI
+	ADDQ        $-16, R10
+	CMPQ        R10, $+16
+	JL          pass4_partial2
+	VMOVUPS     (CX), Z12
+	VSUBPS      Z1, Z12, Z12
+	VMULPS      Z2, Z12, Z12
+	VMOVUPS     (BX), Z19
+	VMOVUPS     (DI), Z9
+	VMULPS      Z9, Z19, Z9
+	VFMADD231PS Z12, Z9, Z4
+	ADDQ        $+64, CX
+	ADDQ        $+64, BX
+	ADDQ        $+64, DI
+	ADDQ        $-16, R10
+	CMPQ        R10, $+16
+	JL          pass4_partial3
+	VMOVUPS     (CX), Z12
+	VSUBPS      Z1, Z12, Z12
+	VMULPS      Z2, Z12, Z12
+	VMOVUPS     (BX), Z9
+	VMOVUPS     (DI), Z19
+	VMULPS      Z19, Z9, Z19
+	VFMADD231PS Z12, Z19, Z14
+	ADDQ        $+64, CX
+	ADDQ        $+64, BX
+	ADDQ        $+64, DI
+	ADDQ        $-16, R10
+	JMP         pass4_fold
+
+pass4_partial0:
+	TESTQ       R10, R10
+	JE          pass4_fold
+	VMOVUPS.Z   (CX), K1, Z12
+	VSUBPS      Z1, Z12, Z12
+	VMULPS      Z2, Z12, Z12
+	VMOVUPS     lanes_80000000<>+0(SB), Z19
+	VBLENDMPS   Z12, Z19, K1, Z12
+	VMOVUPS.Z   (BX), K1, Z19
+	VMOVUPS.Z   (DI), K1, Z9
+	VMULPS      Z9, Z19, Z9
+	VFMADD231PS Z12, Z9, Z3
+	JMP         pass4_fold
+
+pass4_partial1:
+	TESTQ       R10, R10
+	JE          pass4_fold
+	VMOVUPS.Z   (CX), K1, Z12
+	VSUBPS      Z1, Z12, Z12
+	VMULPS      Z2, Z12, Z12
+	VMOVUPS     lanes_80000000<>+0(SB), Z9
+	VBLENDMPS   Z12, Z9, K1, Z12
+	VMOVUPS.Z   (BX), K1, Z9
+	VMOVUPS.Z   (DI), K1, Z19
+	VMULPS      Z19, Z9, Z19
+	VFMADD231PS Z12, Z19, Z5
+	JMP         pass4_fold
+
+pass4_partial2:
+	TESTQ       R10, R10
+	JE          pass4_fold
+	VMOVUPS.Z   (CX), K1, Z12
+	VSUBPS      Z1, Z12, Z12
+	VMULPS      Z2, Z12, Z12
+	VMOVUPS     lanes_80000000<>+0(SB), Z19
+	VBLENDMPS   Z12, Z19, K1, Z12
+	VMOVUPS.Z   (BX), K1, Z19
+	VMOVUPS.Z   (DI), K1, Z9
+	VMULPS      Z9, Z19, Z9
+	VFMADD231PS Z12, Z9, Z4
+	JMP         pass4_fold
+
+pass4_partial3:
+	TESTQ       R10, R10
+	JE          pass4_fold
+	VMOVUPS.Z   (CX), K1, Z12
+	VSUBPS      Z1, Z12, Z12
+	VMULPS      Z2, Z12, Z12
+	VMOVUPS     lanes_80000000<>+0(SB), Z9
+	VBLENDMPS   Z12, Z9, K1, Z12
+	VMOVUPS.Z   (BX), K1, Z9
+	VMOVUPS.Z   (DI), K1, Z19
+	VMULPS      Z19, Z9, Z19
+	VFMADD231PS Z12, Z19, Z14
+
+pass4_fold:
+	VADDPS        Z4, Z3, Z3
+	VADDPS        Z14, Z5, Z5
+	VADDPS        Z5, Z3, Z3
+	VEXTRACTF64X4 $0x01, Z3, Y12
+	VADDPS        Y12, Y3, Y3
+	VEXTRACTF32X4 $0x01, Y3, X12
+	VADDPS        X12, X3, X3
+	VSHUFPS       $0x0e, X3, X3, X12
+	VADDPS        X12, X3, X3
+	VSHUFPS       $0x01, X3, X3, X12
+	VADDPS        X12, X3, X3
+	SUBQ          R11, CX
+	SUBQ          R11, BX
+	MOVQ          gamma+40(FP), DI
+	VDIVPS        X0, X3, X14
+	VBROADCASTSS  X14, Z14
+	MOVQ          R9, R10
+	SUBQ          $+64, R10
+	JL            pass6_blocks_end
+
+pass6_blocks:
+	VMOVUPS      (CX), Z3
+	VMOVUPS      64(CX), Z4
+	VMOVUPS      128(CX), Z5
+	VMOVUPS      192(CX), Z12
+	VSUBPS       Z1, Z3, Z3
+	VSUBPS       Z1, Z4, Z4
+	VSUBPS       Z1, Z5, Z5
+	VSUBPS       Z1, Z12, Z12
+	VMULPS       Z2, Z3, Z3
+	VMULPS       Z2, Z4, Z4
+	VMULPS       Z2, Z5, Z5
+	VMULPS       Z2, Z12, Z12
+	VMOVUPS      (BX), Z19
+	VMOVUPS      64(BX), Z9
+	VMOVUPS      128(BX), Z18
+	VMOVUPS      192(BX), Z13
+	VMOVUPS      (DI), Z17
+	VMOVUPS      64(DI), Z10
+	VMOVUPS      128(DI), Z16
+	VMOVUPS      192(DI), Z15
+	VMULPS       Z17, Z19, Z17
+	VMULPS       Z10, Z9, Z10
+	VMULPS       Z16, Z18, Z16
+	VMULPS       Z15, Z13, Z15
+	VSUBPS       Z6, Z17, Z17
+	VSUBPS       Z6, Z10, Z10
+	VSUBPS       Z6, Z16, Z16
+	VSUBPS       Z6, Z15, Z15
+	VFNMADD231PS Z14, Z3, Z17
+	VFNMADD231PS Z14, Z4, Z10
+	VFNMADD231PS Z14, Z5, Z16
+	VFNMADD231PS Z14, Z12, Z15
+	VMULPS       Z17, Z2, Z17
+	VMULPS       Z10, Z2, Z10
+	VMULPS       Z16, Z2, Z16
+	VMULPS       Z15, Z2, Z15
+	VMOVUPS      Z17, (AX)
+	VMOVUPS      Z10, 64(AX)
+	VMOVUPS      Z16, 128(AX)
+	VMOVUPS      Z15, 192(AX)
+	ADDQ         $+256, CX
+	ADDQ         $+256, BX
+	ADDQ         $+256, DI
+	ADDQ         $+256, AX
+	SUBQ         $+64, R10
+	JGE          pass6_blocks
+
+pass6_blocks_end:
+	ADDQ $+64, R10
+	SUBQ $+16, R10
+	JL   pass6_vectors_end
+
+pass6_vectors:
+	VMOVUPS      (CX), Z15
+	VSUBPS       Z1, Z15, Z15
+	VMULPS       Z2, Z15, Z15
+	VMOVUPS      (BX), Z16
+	VMOVUPS      (DI), Z10
+	VMULPS       Z10, Z16, Z10
+	VSUBPS       Z6, Z10, Z10
+	VFNMADD231PS Z14, Z15, Z10
+	VMULPS       Z10, Z2, Z10
+	VMOVUPS      Z10, (AX)
+	ADDQ         $+64, CX
+	ADDQ         $+64, BX
+	ADDQ         $+64, DI
+	ADDQ         $+64, AX
+	SUBQ         $+16, R10
+	JGE          pass6_vectors
+
+pass6_vectors_end:
+	ADDQ         $+16, R10
+	TESTQ        R10, R10
+	JE           pass6_end
+	VMOVUPS.Z    (CX), K1, Z10
+	VSUBPS       Z1, Z10, Z10
+	VMULPS       Z2, Z10, Z10
+	VMOVUPS.Z    (BX), K1, Z15
+	VMOVUPS.Z    (DI), K1, Z16
+	VMULPS       Z16, Z15, Z16
+	VSUBPS       Z6, Z16, Z16
+	VFNMADD231PS Z14, Z10, Z16
+	VMULPS       Z16, Z2, Z16
+	VMOVUPS      Z16, K1, (AX)
+
+pass6_end:
+	SUBQ R11, CX
+	SUBQ R11, BX
+	MOVQ gamma+40(FP), DI
+	SUBQ R11, AX
+	MOVQ R9, R10
+	SHLQ $0x02, R10
+	ADDQ R10, AX
+	ADDQ R10, BX
+	ADDQ R10, CX
+	SUBQ $+1, R8
+	JNE  row
+	VZEROUPPER
+	RET
+
 // func LayerNormAVX2(dst *float32, x *float32, gamma *float32, beta *float32, n int, mean float32, rstd float32)
 // Requires: AVX, FMA3
 TEXT ·LayerNormAVX2(SB), NOSPLIT, $0-48

@@ -170,6 +170,18 @@ func SumShiftedNEON(acc *[64]float32, x *float32, n int, shift float32) float32
 func SumSquaresShiftedNEON(acc *[64]float32, x *float32, n int, shift float32) float32
 
 //go:noescape
+func RowSumsNEON(dst *float32, x *float32, rows int, cols int)
+
+//go:noescape
+func RowMomentsNEON(mean *float32, variance *float32, x *float32, rows int, cols int, n float32)
+
+//go:noescape
+func LayerNormRowsNEON(dst *float32, mean *float32, rstd *float32, x *float32, gamma *float32, beta *float32, rows int, cols int, eps float32, n float32)
+
+//go:noescape
+func LayerNormBackwardRowsNEON(dx *float32, dy *float32, x *float32, mean *float32, rstd *float32, gamma *float32, rows int, cols int, n float32)
+
+//go:noescape
 func LayerNormNEON(dst *float32, x *float32, gamma *float32, beta *float32, n int, mean float32, rstd float32)
 
 //go:noescape

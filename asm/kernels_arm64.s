@@ -15747,6 +15747,4801 @@ tree:
 	FMOVS F2, ret+32(FP)
 	RET
 
+// func RowSumsNEON(dst *float32, x *float32, rows int, cols int)
+TEXT ·RowSumsNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD rows+16(FP), R2
+	MOVD cols+24(FP), R3
+	MOVD R3, R4
+	AND $3, R4
+	VDUP R4, V0.S4
+	SUB $0, R4, R26
+	VMOV R26, V0.S[0]
+	SUB $1, R4, R26
+	VMOV R26, V0.S[1]
+	SUB $2, R4, R26
+	VMOV R26, V0.S[2]
+	SUB $3, R4, R26
+	VMOV R26, V0.S[3]
+	WORD $0x4ea08800 // CMGT V0.4S, V0.4S, #0
+	MOVD R3, R5
+	SUB R4, R5
+	LSL $2, R5
+
+row:
+	MOVD R3, R4
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V11.B16, V11.B16, V11.B16
+	VEOR V12.B16, V12.B16, V12.B16
+	VEOR V13.B16, V13.B16, V13.B16
+	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V15.B16, V15.B16, V15.B16
+	VEOR V16.B16, V16.B16, V16.B16
+	SUBS $64, R4
+	BLT pass0_blocks_end
+
+pass0_blocks:
+	FMOVQ 0(R1), F17
+	FMOVQ 16(R1), F18
+	FMOVQ 32(R1), F19
+	FMOVQ 48(R1), F20
+	FMOVQ 64(R1), F21
+	FMOVQ 80(R1), F22
+	FMOVQ 96(R1), F23
+	FMOVQ 112(R1), F24
+	WORD $0x4e31d421 // FADD V1.4S, V1.4S, V17.4S
+	WORD $0x4e32d442 // FADD V2.4S, V2.4S, V18.4S
+	WORD $0x4e33d463 // FADD V3.4S, V3.4S, V19.4S
+	WORD $0x4e34d484 // FADD V4.4S, V4.4S, V20.4S
+	WORD $0x4e35d4a5 // FADD V5.4S, V5.4S, V21.4S
+	WORD $0x4e36d4c6 // FADD V6.4S, V6.4S, V22.4S
+	WORD $0x4e37d4e7 // FADD V7.4S, V7.4S, V23.4S
+	WORD $0x4e38d508 // FADD V8.4S, V8.4S, V24.4S
+	ADD $128, R1
+	FMOVQ 0(R1), F24
+	FMOVQ 16(R1), F23
+	FMOVQ 32(R1), F22
+	FMOVQ 48(R1), F21
+	FMOVQ 64(R1), F20
+	FMOVQ 80(R1), F19
+	FMOVQ 96(R1), F18
+	FMOVQ 112(R1), F17
+	WORD $0x4e38d529 // FADD V9.4S, V9.4S, V24.4S
+	WORD $0x4e37d54a // FADD V10.4S, V10.4S, V23.4S
+	WORD $0x4e36d56b // FADD V11.4S, V11.4S, V22.4S
+	WORD $0x4e35d58c // FADD V12.4S, V12.4S, V21.4S
+	WORD $0x4e34d5ad // FADD V13.4S, V13.4S, V20.4S
+	WORD $0x4e33d5ce // FADD V14.4S, V14.4S, V19.4S
+	WORD $0x4e32d5ef // FADD V15.4S, V15.4S, V18.4S
+	WORD $0x4e31d610 // FADD V16.4S, V16.4S, V17.4S
+	ADD $128, R1
+	SUBS $64, R4
+	BGE pass0_blocks
+
+pass0_blocks_end:
+	ADD $64, R4
+	CMP $4, R4
+	BLT pass0_partial0
+	FMOVQ 0(R1), F17
+	WORD $0x4e31d421 // FADD V1.4S, V1.4S, V17.4S
+	ADD $16, R1
+	SUB $4, R4
+	CMP $4, R4
+	BLT pass0_partial1
+	FMOVQ 0(R1), F17
+	WORD $0x4e31d442 // FADD V2.4S, V2.4S, V17.4S
+	ADD $16, R1
+	SUB $4, R4
+	CMP $4, R4
+	BLT pass0_partial2
+	FMOVQ 0(R1), F17
+	WORD $0x4e31d463 // FADD V3.4S, V3.4S, V17.4S
+	ADD $16, R1
+	SUB $4, R4
+	CMP $4, R4
+	BLT pass0_partial3
+	FMOVQ 0(R1), F17
+	WORD $0x4e31d484 // FADD V4.4S, V4.4S, V17.4S
+	ADD $16, R1
+	SUB $4, R4
+	CMP $4, R4
+	BLT pass0_partial4
+	FMOVQ 0(R1), F17
+	WORD $0x4e31d4a5 // FADD V5.4S, V5.4S, V17.4S
+	ADD $16, R1
+	SUB $4, R4
+	CMP $4, R4
+	BLT pass0_partial5
+	FMOVQ 0(R1), F17
+	WORD $0x4e31d4c6 // FADD V6.4S, V6.4S, V17.4S
+	ADD $16, R1
+	SUB $4, R4
+	CMP $4, R4
+	BLT pass0_partial6
+	FMOVQ 0(R1), F17
+	WORD $0x4e31d4e7 // FADD V7.4S, V7.4S, V17.4S
+	ADD $16, R1
+	SUB $4, R4
+	CMP $4, R4
+	BLT pass0_partial7
+	FMOVQ 0(R1), F17
+	WORD $0x4e31d508 // FADD V8.4S, V8.4S, V17.4S
+	ADD $16, R1
+	SUB $4, R4
+	CMP $4, R4
+	BLT pass0_partial8
+	FMOVQ 0(R1), F17
+	WORD $0x4e31d529 // FADD V9.4S, V9.4S, V17.4S
+	ADD $16, R1
+	SUB $4, R4
+	CMP $4, R4
+	BLT pass0_partial9
+	FMOVQ 0(R1), F17
+	WORD $0x4e31d54a // FADD V10.4S, V10.4S, V17.4S
+	ADD $16, R1
+	SUB $4, R4
+	CMP $4, R4
+	BLT pass0_partial10
+	FMOVQ 0(R1), F17
+	WORD $0x4e31d56b // FADD V11.4S, V11.4S, V17.4S
+	ADD $16, R1
+	SUB $4, R4
+	CMP $4, R4
+	BLT pass0_partial11
+	FMOVQ 0(R1), F17
+	WORD $0x4e31d58c // FADD V12.4S, V12.4S, V17.4S
+	ADD $16, R1
+	SUB $4, R4
+	CMP $4, R4
+	BLT pass0_partial12
+	FMOVQ 0(R1), F17
+	WORD $0x4e31d5ad // FADD V13.4S, V13.4S, V17.4S
+	ADD $16, R1
+	SUB $4, R4
+	CMP $4, R4
+	BLT pass0_partial13
+	FMOVQ 0(R1), F17
+	WORD $0x4e31d5ce // FADD V14.4S, V14.4S, V17.4S
+	ADD $16, R1
+	SUB $4, R4
+	CMP $4, R4
+	BLT pass0_partial14
+	FMOVQ 0(R1), F17
+	WORD $0x4e31d5ef // FADD V15.4S, V15.4S, V17.4S
+	ADD $16, R1
+	SUB $4, R4
+	CMP $4, R4
+	BLT pass0_partial15
+	FMOVQ 0(R1), F17
+	WORD $0x4e31d610 // FADD V16.4S, V16.4S, V17.4S
+	ADD $16, R1
+	SUB $4, R4
+	B pass0_fold
+
+pass0_partial0:
+	CMP $0, R4
+	BEQ pass0_fold
+	TBZ $1, R4, single609
+	FMOVD 0(R1), F17
+	TBZ $0, R4, loaded610
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded610
+
+single609:
+	FMOVS 0(R1), F17
+
+loaded610:
+	WORD $0x4e31d421 // FADD V1.4S, V1.4S, V17.4S
+	B pass0_fold
+
+pass0_partial1:
+	CMP $0, R4
+	BEQ pass0_fold
+	TBZ $1, R4, single611
+	FMOVD 0(R1), F17
+	TBZ $0, R4, loaded612
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded612
+
+single611:
+	FMOVS 0(R1), F17
+
+loaded612:
+	WORD $0x4e31d442 // FADD V2.4S, V2.4S, V17.4S
+	B pass0_fold
+
+pass0_partial2:
+	CMP $0, R4
+	BEQ pass0_fold
+	TBZ $1, R4, single613
+	FMOVD 0(R1), F17
+	TBZ $0, R4, loaded614
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded614
+
+single613:
+	FMOVS 0(R1), F17
+
+loaded614:
+	WORD $0x4e31d463 // FADD V3.4S, V3.4S, V17.4S
+	B pass0_fold
+
+pass0_partial3:
+	CMP $0, R4
+	BEQ pass0_fold
+	TBZ $1, R4, single615
+	FMOVD 0(R1), F17
+	TBZ $0, R4, loaded616
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded616
+
+single615:
+	FMOVS 0(R1), F17
+
+loaded616:
+	WORD $0x4e31d484 // FADD V4.4S, V4.4S, V17.4S
+	B pass0_fold
+
+pass0_partial4:
+	CMP $0, R4
+	BEQ pass0_fold
+	TBZ $1, R4, single617
+	FMOVD 0(R1), F17
+	TBZ $0, R4, loaded618
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded618
+
+single617:
+	FMOVS 0(R1), F17
+
+loaded618:
+	WORD $0x4e31d4a5 // FADD V5.4S, V5.4S, V17.4S
+	B pass0_fold
+
+pass0_partial5:
+	CMP $0, R4
+	BEQ pass0_fold
+	TBZ $1, R4, single619
+	FMOVD 0(R1), F17
+	TBZ $0, R4, loaded620
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded620
+
+single619:
+	FMOVS 0(R1), F17
+
+loaded620:
+	WORD $0x4e31d4c6 // FADD V6.4S, V6.4S, V17.4S
+	B pass0_fold
+
+pass0_partial6:
+	CMP $0, R4
+	BEQ pass0_fold
+	TBZ $1, R4, single621
+	FMOVD 0(R1), F17
+	TBZ $0, R4, loaded622
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded622
+
+single621:
+	FMOVS 0(R1), F17
+
+loaded622:
+	WORD $0x4e31d4e7 // FADD V7.4S, V7.4S, V17.4S
+	B pass0_fold
+
+pass0_partial7:
+	CMP $0, R4
+	BEQ pass0_fold
+	TBZ $1, R4, single623
+	FMOVD 0(R1), F17
+	TBZ $0, R4, loaded624
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded624
+
+single623:
+	FMOVS 0(R1), F17
+
+loaded624:
+	WORD $0x4e31d508 // FADD V8.4S, V8.4S, V17.4S
+	B pass0_fold
+
+pass0_partial8:
+	CMP $0, R4
+	BEQ pass0_fold
+	TBZ $1, R4, single625
+	FMOVD 0(R1), F17
+	TBZ $0, R4, loaded626
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded626
+
+single625:
+	FMOVS 0(R1), F17
+
+loaded626:
+	WORD $0x4e31d529 // FADD V9.4S, V9.4S, V17.4S
+	B pass0_fold
+
+pass0_partial9:
+	CMP $0, R4
+	BEQ pass0_fold
+	TBZ $1, R4, single627
+	FMOVD 0(R1), F17
+	TBZ $0, R4, loaded628
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded628
+
+single627:
+	FMOVS 0(R1), F17
+
+loaded628:
+	WORD $0x4e31d54a // FADD V10.4S, V10.4S, V17.4S
+	B pass0_fold
+
+pass0_partial10:
+	CMP $0, R4
+	BEQ pass0_fold
+	TBZ $1, R4, single629
+	FMOVD 0(R1), F17
+	TBZ $0, R4, loaded630
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded630
+
+single629:
+	FMOVS 0(R1), F17
+
+loaded630:
+	WORD $0x4e31d56b // FADD V11.4S, V11.4S, V17.4S
+	B pass0_fold
+
+pass0_partial11:
+	CMP $0, R4
+	BEQ pass0_fold
+	TBZ $1, R4, single631
+	FMOVD 0(R1), F17
+	TBZ $0, R4, loaded632
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded632
+
+single631:
+	FMOVS 0(R1), F17
+
+loaded632:
+	WORD $0x4e31d58c // FADD V12.4S, V12.4S, V17.4S
+	B pass0_fold
+
+pass0_partial12:
+	CMP $0, R4
+	BEQ pass0_fold
+	TBZ $1, R4, single633
+	FMOVD 0(R1), F17
+	TBZ $0, R4, loaded634
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded634
+
+single633:
+	FMOVS 0(R1), F17
+
+loaded634:
+	WORD $0x4e31d5ad // FADD V13.4S, V13.4S, V17.4S
+	B pass0_fold
+
+pass0_partial13:
+	CMP $0, R4
+	BEQ pass0_fold
+	TBZ $1, R4, single635
+	FMOVD 0(R1), F17
+	TBZ $0, R4, loaded636
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded636
+
+single635:
+	FMOVS 0(R1), F17
+
+loaded636:
+	WORD $0x4e31d5ce // FADD V14.4S, V14.4S, V17.4S
+	B pass0_fold
+
+pass0_partial14:
+	CMP $0, R4
+	BEQ pass0_fold
+	TBZ $1, R4, single637
+	FMOVD 0(R1), F17
+	TBZ $0, R4, loaded638
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded638
+
+single637:
+	FMOVS 0(R1), F17
+
+loaded638:
+	WORD $0x4e31d5ef // FADD V15.4S, V15.4S, V17.4S
+	B pass0_fold
+
+pass0_partial15:
+	CMP $0, R4
+	BEQ pass0_fold
+	TBZ $1, R4, single639
+	FMOVD 0(R1), F17
+	TBZ $0, R4, loaded640
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded640
+
+single639:
+	FMOVS 0(R1), F17
+
+loaded640:
+	WORD $0x4e31d610 // FADD V16.4S, V16.4S, V17.4S
+
+pass0_fold:
+	WORD $0x4e29d421 // FADD V1.4S, V1.4S, V9.4S
+	WORD $0x4e2ad442 // FADD V2.4S, V2.4S, V10.4S
+	WORD $0x4e2bd463 // FADD V3.4S, V3.4S, V11.4S
+	WORD $0x4e2cd484 // FADD V4.4S, V4.4S, V12.4S
+	WORD $0x4e2dd4a5 // FADD V5.4S, V5.4S, V13.4S
+	WORD $0x4e2ed4c6 // FADD V6.4S, V6.4S, V14.4S
+	WORD $0x4e2fd4e7 // FADD V7.4S, V7.4S, V15.4S
+	WORD $0x4e30d508 // FADD V8.4S, V8.4S, V16.4S
+	WORD $0x4e25d421 // FADD V1.4S, V1.4S, V5.4S
+	WORD $0x4e26d442 // FADD V2.4S, V2.4S, V6.4S
+	WORD $0x4e27d463 // FADD V3.4S, V3.4S, V7.4S
+	WORD $0x4e28d484 // FADD V4.4S, V4.4S, V8.4S
+	WORD $0x4e23d421 // FADD V1.4S, V1.4S, V3.4S
+	WORD $0x4e24d442 // FADD V2.4S, V2.4S, V4.4S
+	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
+	VEXT $8, V1.B16, V1.B16, V17.B16
+	WORD $0x4e31d421 // FADD V1.4S, V1.4S, V17.4S
+	VMOV V1.S[1], V17.S[0]
+	WORD $0x4e31d421 // FADD V1.4S, V1.4S, V17.4S
+	SUB R5, R1
+	FMOVS F1, (R0)
+	ADD $4, R0
+	MOVD R3, R4
+	LSL $2, R4
+	ADD R4, R1
+	SUBS $1, R2
+	BNE row
+	RET
+
+// func RowMomentsNEON(mean *float32, variance *float32, x *float32, rows int, cols int, n float32)
+TEXT ·RowMomentsNEON(SB), NOSPLIT, $0-44
+	MOVD mean+0(FP), R0
+	MOVD variance+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVD rows+24(FP), R3
+	MOVD cols+32(FP), R4
+	FMOVS n+40(FP), F0
+	VDUP V0.S[0], V0.S4
+	MOVD $0x00000000, R26
+	VDUP R26, V1.S4
+	MOVD R4, R5
+	AND $3, R5
+	VDUP R5, V2.S4
+	SUB $0, R5, R26
+	VMOV R26, V2.S[0]
+	SUB $1, R5, R26
+	VMOV R26, V2.S[1]
+	SUB $2, R5, R26
+	VMOV R26, V2.S[2]
+	SUB $3, R5, R26
+	VMOV R26, V2.S[3]
+	WORD $0x4ea08842 // CMGT V2.4S, V2.4S, #0
+	MOVD R4, R6
+	SUB R5, R6
+	LSL $2, R6
+
+row:
+	VLD1R (R2), [V3.S4]
+	MOVD R4, R5
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V11.B16, V11.B16, V11.B16
+	VEOR V12.B16, V12.B16, V12.B16
+	VEOR V13.B16, V13.B16, V13.B16
+	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V15.B16, V15.B16, V15.B16
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	SUBS $64, R5
+	BLT pass1_blocks_end
+
+pass1_blocks:
+	FMOVQ 0(R2), F20
+	FMOVQ 16(R2), F21
+	FMOVQ 32(R2), F22
+	FMOVQ 48(R2), F23
+	FMOVQ 64(R2), F24
+	FMOVQ 80(R2), F25
+	FMOVQ 96(R2), F26
+	FMOVQ 112(R2), F27
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x4ea3d6b5 // FSUB V21.4S, V21.4S, V3.4S
+	WORD $0x4ea3d6d6 // FSUB V22.4S, V22.4S, V3.4S
+	WORD $0x4ea3d6f7 // FSUB V23.4S, V23.4S, V3.4S
+	WORD $0x4ea3d718 // FSUB V24.4S, V24.4S, V3.4S
+	WORD $0x4ea3d739 // FSUB V25.4S, V25.4S, V3.4S
+	WORD $0x4ea3d75a // FSUB V26.4S, V26.4S, V3.4S
+	WORD $0x4ea3d77b // FSUB V27.4S, V27.4S, V3.4S
+	WORD $0x4e34d484 // FADD V4.4S, V4.4S, V20.4S
+	WORD $0x4e35d4a5 // FADD V5.4S, V5.4S, V21.4S
+	WORD $0x4e36d4c6 // FADD V6.4S, V6.4S, V22.4S
+	WORD $0x4e37d4e7 // FADD V7.4S, V7.4S, V23.4S
+	WORD $0x4e38d508 // FADD V8.4S, V8.4S, V24.4S
+	WORD $0x4e39d529 // FADD V9.4S, V9.4S, V25.4S
+	WORD $0x4e3ad54a // FADD V10.4S, V10.4S, V26.4S
+	WORD $0x4e3bd56b // FADD V11.4S, V11.4S, V27.4S
+	ADD $128, R2
+	FMOVQ 0(R2), F27
+	FMOVQ 16(R2), F26
+	FMOVQ 32(R2), F25
+	FMOVQ 48(R2), F24
+	FMOVQ 64(R2), F23
+	FMOVQ 80(R2), F22
+	FMOVQ 96(R2), F21
+	FMOVQ 112(R2), F20
+	WORD $0x4ea3d77b // FSUB V27.4S, V27.4S, V3.4S
+	WORD $0x4ea3d75a // FSUB V26.4S, V26.4S, V3.4S
+	WORD $0x4ea3d739 // FSUB V25.4S, V25.4S, V3.4S
+	WORD $0x4ea3d718 // FSUB V24.4S, V24.4S, V3.4S
+	WORD $0x4ea3d6f7 // FSUB V23.4S, V23.4S, V3.4S
+	WORD $0x4ea3d6d6 // FSUB V22.4S, V22.4S, V3.4S
+	WORD $0x4ea3d6b5 // FSUB V21.4S, V21.4S, V3.4S
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x4e3bd58c // FADD V12.4S, V12.4S, V27.4S
+	WORD $0x4e3ad5ad // FADD V13.4S, V13.4S, V26.4S
+	WORD $0x4e39d5ce // FADD V14.4S, V14.4S, V25.4S
+	WORD $0x4e38d5ef // FADD V15.4S, V15.4S, V24.4S
+	WORD $0x4e37d610 // FADD V16.4S, V16.4S, V23.4S
+	WORD $0x4e36d631 // FADD V17.4S, V17.4S, V22.4S
+	WORD $0x4e35d652 // FADD V18.4S, V18.4S, V21.4S
+	WORD $0x4e34d673 // FADD V19.4S, V19.4S, V20.4S
+	ADD $128, R2
+	SUBS $64, R5
+	BGE pass1_blocks
+
+pass1_blocks_end:
+	ADD $64, R5
+	CMP $4, R5
+	BLT pass1_partial0
+	FMOVQ 0(R2), F20
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x4e34d484 // FADD V4.4S, V4.4S, V20.4S
+	ADD $16, R2
+	SUB $4, R5
+	CMP $4, R5
+	BLT pass1_partial1
+	FMOVQ 0(R2), F20
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x4e34d4a5 // FADD V5.4S, V5.4S, V20.4S
+	ADD $16, R2
+	SUB $4, R5
+	CMP $4, R5
+	BLT pass1_partial2
+	FMOVQ 0(R2), F20
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x4e34d4c6 // FADD V6.4S, V6.4S, V20.4S
+	ADD $16, R2
+	SUB $4, R5
+	CMP $4, R5
+	BLT pass1_partial3
+	FMOVQ 0(R2), F20
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x4e34d4e7 // FADD V7.4S, V7.4S, V20.4S
+	ADD $16, R2
+	SUB $4, R5
+	CMP $4, R5
+	BLT pass1_partial4
+	FMOVQ 0(R2), F20
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x4e34d508 // FADD V8.4S, V8.4S, V20.4S
+	ADD $16, R2
+	SUB $4, R5
+	CMP $4, R5
+	BLT pass1_partial5
+	FMOVQ 0(R2), F20
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x4e34d529 // FADD V9.4S, V9.4S, V20.4S
+	ADD $16, R2
+	SUB $4, R5
+	CMP $4, R5
+	BLT pass1_partial6
+	FMOVQ 0(R2), F20
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x4e34d54a // FADD V10.4S, V10.4S, V20.4S
+	ADD $16, R2
+	SUB $4, R5
+	CMP $4, R5
+	BLT pass1_partial7
+	FMOVQ 0(R2), F20
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x4e34d56b // FADD V11.4S, V11.4S, V20.4S
+	ADD $16, R2
+	SUB $4, R5
+	CMP $4, R5
+	BLT pass1_partial8
+	FMOVQ 0(R2), F20
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x4e34d58c // FADD V12.4S, V12.4S, V20.4S
+	ADD $16, R2
+	SUB $4, R5
+	CMP $4, R5
+	BLT pass1_partial9
+	FMOVQ 0(R2), F20
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x4e34d5ad // FADD V13.4S, V13.4S, V20.4S
+	ADD $16, R2
+	SUB $4, R5
+	CMP $4, R5
+	BLT pass1_partial10
+	FMOVQ 0(R2), F20
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x4e34d5ce // FADD V14.4S, V14.4S, V20.4S
+	ADD $16, R2
+	SUB $4, R5
+	CMP $4, R5
+	BLT pass1_partial11
+	FMOVQ 0(R2), F20
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x4e34d5ef // FADD V15.4S, V15.4S, V20.4S
+	ADD $16, R2
+	SUB $4, R5
+	CMP $4, R5
+	BLT pass1_partial12
+	FMOVQ 0(R2), F20
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x4e34d610 // FADD V16.4S, V16.4S, V20.4S
+	ADD $16, R2
+	SUB $4, R5
+	CMP $4, R5
+	BLT pass1_partial13
+	FMOVQ 0(R2), F20
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x4e34d631 // FADD V17.4S, V17.4S, V20.4S
+	ADD $16, R2
+	SUB $4, R5
+	CMP $4, R5
+	BLT pass1_partial14
+	FMOVQ 0(R2), F20
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x4e34d652 // FADD V18.4S, V18.4S, V20.4S
+	ADD $16, R2
+	SUB $4, R5
+	CMP $4, R5
+	BLT pass1_partial15
+	FMOVQ 0(R2), F20
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x4e34d673 // FADD V19.4S, V19.4S, V20.4S
+	ADD $16, R2
+	SUB $4, R5
+	B pass1_fold
+
+pass1_partial0:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single641
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded642
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded642
+
+single641:
+	FMOVS 0(R2), F20
+
+loaded642:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d484 // FADD V4.4S, V4.4S, V20.4S
+	B pass1_fold
+
+pass1_partial1:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single643
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded644
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded644
+
+single643:
+	FMOVS 0(R2), F20
+
+loaded644:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d4a5 // FADD V5.4S, V5.4S, V20.4S
+	B pass1_fold
+
+pass1_partial2:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single645
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded646
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded646
+
+single645:
+	FMOVS 0(R2), F20
+
+loaded646:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d4c6 // FADD V6.4S, V6.4S, V20.4S
+	B pass1_fold
+
+pass1_partial3:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single647
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded648
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded648
+
+single647:
+	FMOVS 0(R2), F20
+
+loaded648:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d4e7 // FADD V7.4S, V7.4S, V20.4S
+	B pass1_fold
+
+pass1_partial4:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single649
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded650
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded650
+
+single649:
+	FMOVS 0(R2), F20
+
+loaded650:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d508 // FADD V8.4S, V8.4S, V20.4S
+	B pass1_fold
+
+pass1_partial5:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single651
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded652
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded652
+
+single651:
+	FMOVS 0(R2), F20
+
+loaded652:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d529 // FADD V9.4S, V9.4S, V20.4S
+	B pass1_fold
+
+pass1_partial6:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single653
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded654
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded654
+
+single653:
+	FMOVS 0(R2), F20
+
+loaded654:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d54a // FADD V10.4S, V10.4S, V20.4S
+	B pass1_fold
+
+pass1_partial7:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single655
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded656
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded656
+
+single655:
+	FMOVS 0(R2), F20
+
+loaded656:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d56b // FADD V11.4S, V11.4S, V20.4S
+	B pass1_fold
+
+pass1_partial8:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single657
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded658
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded658
+
+single657:
+	FMOVS 0(R2), F20
+
+loaded658:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d58c // FADD V12.4S, V12.4S, V20.4S
+	B pass1_fold
+
+pass1_partial9:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single659
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded660
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded660
+
+single659:
+	FMOVS 0(R2), F20
+
+loaded660:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d5ad // FADD V13.4S, V13.4S, V20.4S
+	B pass1_fold
+
+pass1_partial10:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single661
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded662
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded662
+
+single661:
+	FMOVS 0(R2), F20
+
+loaded662:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d5ce // FADD V14.4S, V14.4S, V20.4S
+	B pass1_fold
+
+pass1_partial11:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single663
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded664
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded664
+
+single663:
+	FMOVS 0(R2), F20
+
+loaded664:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d5ef // FADD V15.4S, V15.4S, V20.4S
+	B pass1_fold
+
+pass1_partial12:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single665
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded666
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded666
+
+single665:
+	FMOVS 0(R2), F20
+
+loaded666:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d610 // FADD V16.4S, V16.4S, V20.4S
+	B pass1_fold
+
+pass1_partial13:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single667
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded668
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded668
+
+single667:
+	FMOVS 0(R2), F20
+
+loaded668:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d631 // FADD V17.4S, V17.4S, V20.4S
+	B pass1_fold
+
+pass1_partial14:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single669
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded670
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded670
+
+single669:
+	FMOVS 0(R2), F20
+
+loaded670:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d652 // FADD V18.4S, V18.4S, V20.4S
+	B pass1_fold
+
+pass1_partial15:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single671
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded672
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded672
+
+single671:
+	FMOVS 0(R2), F20
+
+loaded672:
+	WORD $0x4ea3d694 // FSUB V20.4S, V20.4S, V3.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d673 // FADD V19.4S, V19.4S, V20.4S
+
+pass1_fold:
+	WORD $0x4e2cd484 // FADD V4.4S, V4.4S, V12.4S
+	WORD $0x4e2dd4a5 // FADD V5.4S, V5.4S, V13.4S
+	WORD $0x4e2ed4c6 // FADD V6.4S, V6.4S, V14.4S
+	WORD $0x4e2fd4e7 // FADD V7.4S, V7.4S, V15.4S
+	WORD $0x4e30d508 // FADD V8.4S, V8.4S, V16.4S
+	WORD $0x4e31d529 // FADD V9.4S, V9.4S, V17.4S
+	WORD $0x4e32d54a // FADD V10.4S, V10.4S, V18.4S
+	WORD $0x4e33d56b // FADD V11.4S, V11.4S, V19.4S
+	WORD $0x4e28d484 // FADD V4.4S, V4.4S, V8.4S
+	WORD $0x4e29d4a5 // FADD V5.4S, V5.4S, V9.4S
+	WORD $0x4e2ad4c6 // FADD V6.4S, V6.4S, V10.4S
+	WORD $0x4e2bd4e7 // FADD V7.4S, V7.4S, V11.4S
+	WORD $0x4e26d484 // FADD V4.4S, V4.4S, V6.4S
+	WORD $0x4e27d4a5 // FADD V5.4S, V5.4S, V7.4S
+	WORD $0x4e25d484 // FADD V4.4S, V4.4S, V5.4S
+	VEXT $8, V4.B16, V4.B16, V20.B16
+	WORD $0x4e34d484 // FADD V4.4S, V4.4S, V20.4S
+	VMOV V4.S[1], V20.S[0]
+	WORD $0x4e34d484 // FADD V4.4S, V4.4S, V20.4S
+	SUB R6, R2
+	WORD $0x6e20fc93 // FDIV V19.4S, V4.4S, V0.4S
+	WORD $0x4e33d464 // FADD V4.4S, V3.4S, V19.4S
+	VDUP V4.S[0], V4.S4
+	WORD $0x4ea3d492 // FSUB V18.4S, V4.4S, V3.4S
+	WORD $0x4eb2d663 // FSUB V3.4S, V19.4S, V18.4S
+	MOVD R4, R5
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V15.B16, V15.B16, V15.B16
+	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V13.B16, V13.B16, V13.B16
+	VEOR V12.B16, V12.B16, V12.B16
+	VEOR V11.B16, V11.B16, V11.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	SUBS $64, R5
+	BLT pass6_blocks_end
+
+pass6_blocks:
+	FMOVQ 0(R2), F21
+	FMOVQ 16(R2), F22
+	FMOVQ 32(R2), F23
+	FMOVQ 48(R2), F24
+	FMOVQ 64(R2), F25
+	FMOVQ 80(R2), F26
+	FMOVQ 96(R2), F27
+	FMOVQ 112(R2), F28
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x4ea4d6d6 // FSUB V22.4S, V22.4S, V4.4S
+	WORD $0x4ea4d6f7 // FSUB V23.4S, V23.4S, V4.4S
+	WORD $0x4ea4d718 // FSUB V24.4S, V24.4S, V4.4S
+	WORD $0x4ea4d739 // FSUB V25.4S, V25.4S, V4.4S
+	WORD $0x4ea4d75a // FSUB V26.4S, V26.4S, V4.4S
+	WORD $0x4ea4d77b // FSUB V27.4S, V27.4S, V4.4S
+	WORD $0x4ea4d79c // FSUB V28.4S, V28.4S, V4.4S
+	VFMLA V21.S4, V21.S4, V18.S4
+	VFMLA V22.S4, V22.S4, V19.S4
+	VFMLA V23.S4, V23.S4, V17.S4
+	VFMLA V24.S4, V24.S4, V16.S4
+	VFMLA V25.S4, V25.S4, V15.S4
+	VFMLA V26.S4, V26.S4, V14.S4
+	VFMLA V27.S4, V27.S4, V13.S4
+	VFMLA V28.S4, V28.S4, V12.S4
+	ADD $128, R2
+	FMOVQ 0(R2), F28
+	FMOVQ 16(R2), F27
+	FMOVQ 32(R2), F26
+	FMOVQ 48(R2), F25
+	FMOVQ 64(R2), F24
+	FMOVQ 80(R2), F23
+	FMOVQ 96(R2), F22
+	FMOVQ 112(R2), F21
+	WORD $0x4ea4d79c // FSUB V28.4S, V28.4S, V4.4S
+	WORD $0x4ea4d77b // FSUB V27.4S, V27.4S, V4.4S
+	WORD $0x4ea4d75a // FSUB V26.4S, V26.4S, V4.4S
+	WORD $0x4ea4d739 // FSUB V25.4S, V25.4S, V4.4S
+	WORD $0x4ea4d718 // FSUB V24.4S, V24.4S, V4.4S
+	WORD $0x4ea4d6f7 // FSUB V23.4S, V23.4S, V4.4S
+	WORD $0x4ea4d6d6 // FSUB V22.4S, V22.4S, V4.4S
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	VFMLA V28.S4, V28.S4, V11.S4
+	VFMLA V27.S4, V27.S4, V10.S4
+	VFMLA V26.S4, V26.S4, V9.S4
+	VFMLA V25.S4, V25.S4, V8.S4
+	VFMLA V24.S4, V24.S4, V7.S4
+	VFMLA V23.S4, V23.S4, V6.S4
+	VFMLA V22.S4, V22.S4, V5.S4
+	VFMLA V21.S4, V21.S4, V20.S4
+	ADD $128, R2
+	SUBS $64, R5
+	BGE pass6_blocks
+
+pass6_blocks_end:
+	ADD $64, R5
+	CMP $4, R5
+	BLT pass6_partial0
+	FMOVQ 0(R2), F21
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	VFMLA V21.S4, V21.S4, V18.S4
+	ADD $16, R2
+	SUB $4, R5
+	CMP $4, R5
+	BLT pass6_partial1
+	FMOVQ 0(R2), F21
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	VFMLA V21.S4, V21.S4, V19.S4
+	ADD $16, R2
+	SUB $4, R5
+	CMP $4, R5
+	BLT pass6_partial2
+	FMOVQ 0(R2), F21
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	VFMLA V21.S4, V21.S4, V17.S4
+	ADD $16, R2
+	SUB $4, R5
+	CMP $4, R5
+	BLT pass6_partial3
+	FMOVQ 0(R2), F21
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	VFMLA V21.S4, V21.S4, V16.S4
+	ADD $16, R2
+	SUB $4, R5
+	CMP $4, R5
+	BLT pass6_partial4
+	FMOVQ 0(R2), F21
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	VFMLA V21.S4, V21.S4, V15.S4
+	ADD $16, R2
+	SUB $4, R5
+	CMP $4, R5
+	BLT pass6_partial5
+	FMOVQ 0(R2), F21
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	VFMLA V21.S4, V21.S4, V14.S4
+	ADD $16, R2
+	SUB $4, R5
+	CMP $4, R5
+	BLT pass6_partial6
+	FMOVQ 0(R2), F21
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	VFMLA V21.S4, V21.S4, V13.S4
+	ADD $16, R2
+	SUB $4, R5
+	CMP $4, R5
+	BLT pass6_partial7
+	FMOVQ 0(R2), F21
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	VFMLA V21.S4, V21.S4, V12.S4
+	ADD $16, R2
+	SUB $4, R5
+	CMP $4, R5
+	BLT pass6_partial8
+	FMOVQ 0(R2), F21
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	VFMLA V21.S4, V21.S4, V11.S4
+	ADD $16, R2
+	SUB $4, R5
+	CMP $4, R5
+	BLT pass6_partial9
+	FMOVQ 0(R2), F21
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	VFMLA V21.S4, V21.S4, V10.S4
+	ADD $16, R2
+	SUB $4, R5
+	CMP $4, R5
+	BLT pass6_partial10
+	FMOVQ 0(R2), F21
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	VFMLA V21.S4, V21.S4, V9.S4
+	ADD $16, R2
+	SUB $4, R5
+	CMP $4, R5
+	BLT pass6_partial11
+	FMOVQ 0(R2), F21
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	VFMLA V21.S4, V21.S4, V8.S4
+	ADD $16, R2
+	SUB $4, R5
+	CMP $4, R5
+	BLT pass6_partial12
+	FMOVQ 0(R2), F21
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	VFMLA V21.S4, V21.S4, V7.S4
+	ADD $16, R2
+	SUB $4, R5
+	CMP $4, R5
+	BLT pass6_partial13
+	FMOVQ 0(R2), F21
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	VFMLA V21.S4, V21.S4, V6.S4
+	ADD $16, R2
+	SUB $4, R5
+	CMP $4, R5
+	BLT pass6_partial14
+	FMOVQ 0(R2), F21
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	VFMLA V21.S4, V21.S4, V5.S4
+	ADD $16, R2
+	SUB $4, R5
+	CMP $4, R5
+	BLT pass6_partial15
+	FMOVQ 0(R2), F21
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	VFMLA V21.S4, V21.S4, V20.S4
+	ADD $16, R2
+	SUB $4, R5
+	B pass6_fold
+
+pass6_partial0:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single673
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded674
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded674
+
+single673:
+	FMOVS 0(R2), F21
+
+loaded674:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V18.S4
+	B pass6_fold
+
+pass6_partial1:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single675
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded676
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded676
+
+single675:
+	FMOVS 0(R2), F21
+
+loaded676:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V19.S4
+	B pass6_fold
+
+pass6_partial2:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single677
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded678
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded678
+
+single677:
+	FMOVS 0(R2), F21
+
+loaded678:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V17.S4
+	B pass6_fold
+
+pass6_partial3:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single679
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded680
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded680
+
+single679:
+	FMOVS 0(R2), F21
+
+loaded680:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V16.S4
+	B pass6_fold
+
+pass6_partial4:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single681
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded682
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded682
+
+single681:
+	FMOVS 0(R2), F21
+
+loaded682:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V15.S4
+	B pass6_fold
+
+pass6_partial5:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single683
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded684
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded684
+
+single683:
+	FMOVS 0(R2), F21
+
+loaded684:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V14.S4
+	B pass6_fold
+
+pass6_partial6:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single685
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded686
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded686
+
+single685:
+	FMOVS 0(R2), F21
+
+loaded686:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V13.S4
+	B pass6_fold
+
+pass6_partial7:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single687
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded688
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded688
+
+single687:
+	FMOVS 0(R2), F21
+
+loaded688:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V12.S4
+	B pass6_fold
+
+pass6_partial8:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single689
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded690
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded690
+
+single689:
+	FMOVS 0(R2), F21
+
+loaded690:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V11.S4
+	B pass6_fold
+
+pass6_partial9:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single691
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded692
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded692
+
+single691:
+	FMOVS 0(R2), F21
+
+loaded692:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V10.S4
+	B pass6_fold
+
+pass6_partial10:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single693
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded694
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded694
+
+single693:
+	FMOVS 0(R2), F21
+
+loaded694:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V9.S4
+	B pass6_fold
+
+pass6_partial11:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single695
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded696
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded696
+
+single695:
+	FMOVS 0(R2), F21
+
+loaded696:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V8.S4
+	B pass6_fold
+
+pass6_partial12:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single697
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded698
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded698
+
+single697:
+	FMOVS 0(R2), F21
+
+loaded698:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V7.S4
+	B pass6_fold
+
+pass6_partial13:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single699
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded700
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded700
+
+single699:
+	FMOVS 0(R2), F21
+
+loaded700:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V6.S4
+	B pass6_fold
+
+pass6_partial14:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single701
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded702
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded702
+
+single701:
+	FMOVS 0(R2), F21
+
+loaded702:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V5.S4
+	B pass6_fold
+
+pass6_partial15:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single703
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded704
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded704
+
+single703:
+	FMOVS 0(R2), F21
+
+loaded704:
+	WORD $0x4ea4d6b5 // FSUB V21.4S, V21.4S, V4.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V20.S4
+
+pass6_fold:
+	WORD $0x4e2bd652 // FADD V18.4S, V18.4S, V11.4S
+	WORD $0x4e2ad673 // FADD V19.4S, V19.4S, V10.4S
+	WORD $0x4e29d631 // FADD V17.4S, V17.4S, V9.4S
+	WORD $0x4e28d610 // FADD V16.4S, V16.4S, V8.4S
+	WORD $0x4e27d5ef // FADD V15.4S, V15.4S, V7.4S
+	WORD $0x4e26d5ce // FADD V14.4S, V14.4S, V6.4S
+	WORD $0x4e25d5ad // FADD V13.4S, V13.4S, V5.4S
+	WORD $0x4e34d58c // FADD V12.4S, V12.4S, V20.4S
+	WORD $0x4e2fd652 // FADD V18.4S, V18.4S, V15.4S
+	WORD $0x4e2ed673 // FADD V19.4S, V19.4S, V14.4S
+	WORD $0x4e2dd631 // FADD V17.4S, V17.4S, V13.4S
+	WORD $0x4e2cd610 // FADD V16.4S, V16.4S, V12.4S
+	WORD $0x4e31d652 // FADD V18.4S, V18.4S, V17.4S
+	WORD $0x4e30d673 // FADD V19.4S, V19.4S, V16.4S
+	WORD $0x4e33d652 // FADD V18.4S, V18.4S, V19.4S
+	VEXT $8, V18.B16, V18.B16, V21.B16
+	WORD $0x4e35d652 // FADD V18.4S, V18.4S, V21.4S
+	VMOV V18.S[1], V21.S[0]
+	WORD $0x4e35d652 // FADD V18.4S, V18.4S, V21.4S
+	SUB R6, R2
+	WORD $0x6e20fe54 // FDIV V20.4S, V18.4S, V0.4S
+	WORD $0x6e23dc72 // FMUL V18.4S, V3.4S, V3.4S
+	WORD $0x4eb2d683 // FSUB V3.4S, V20.4S, V18.4S
+	WORD $0x6ea3e434 // FCMGT V20.4S, V1.4S, V3.4S
+	VMOV V3.B16, V18.B16
+	WORD $0x6eb41c32 // BIT V18.16B, V1.16B, V20.16B
+	FMOVS F4, (R0)
+	ADD $4, R0
+	FMOVS F18, (R1)
+	ADD $4, R1
+	MOVD R4, R5
+	LSL $2, R5
+	ADD R5, R2
+	SUBS $1, R3
+	BNE row
+	RET
+
+// func LayerNormRowsNEON(dst *float32, mean *float32, rstd *float32, x *float32, gamma *float32, beta *float32, rows int, cols int, eps float32, n float32)
+TEXT ·LayerNormRowsNEON(SB), NOSPLIT, $0-72
+	MOVD dst+0(FP), R0
+	MOVD mean+8(FP), R1
+	MOVD rstd+16(FP), R2
+	MOVD x+24(FP), R3
+	MOVD gamma+32(FP), R4
+	MOVD beta+40(FP), R5
+	MOVD rows+48(FP), R6
+	MOVD cols+56(FP), R7
+	FMOVS eps+64(FP), F0
+	VDUP V0.S[0], V0.S4
+	FMOVS n+68(FP), F1
+	VDUP V1.S[0], V1.S4
+	MOVD $0x00000000, R26
+	VDUP R26, V2.S4
+	MOVD $0x3f800000, R26
+	VDUP R26, V3.S4
+	MOVD R7, R8
+	AND $3, R8
+	VDUP R8, V4.S4
+	SUB $0, R8, R26
+	VMOV R26, V4.S[0]
+	SUB $1, R8, R26
+	VMOV R26, V4.S[1]
+	SUB $2, R8, R26
+	VMOV R26, V4.S[2]
+	SUB $3, R8, R26
+	VMOV R26, V4.S[3]
+	WORD $0x4ea08884 // CMGT V4.4S, V4.4S, #0
+	MOVD R7, R9
+	SUB R8, R9
+	LSL $2, R9
+
+row:
+	VLD1R (R3), [V5.S4]
+	MOVD R7, R8
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V11.B16, V11.B16, V11.B16
+	VEOR V12.B16, V12.B16, V12.B16
+	VEOR V13.B16, V13.B16, V13.B16
+	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V15.B16, V15.B16, V15.B16
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	SUBS $64, R8
+	BLT pass1_blocks_end
+
+pass1_blocks:
+	FMOVQ 0(R3), F22
+	FMOVQ 16(R3), F23
+	FMOVQ 32(R3), F24
+	FMOVQ 48(R3), F25
+	FMOVQ 64(R3), F26
+	FMOVQ 80(R3), F27
+	FMOVQ 96(R3), F28
+	FMOVQ 112(R3), F29
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x4ea5d6f7 // FSUB V23.4S, V23.4S, V5.4S
+	WORD $0x4ea5d718 // FSUB V24.4S, V24.4S, V5.4S
+	WORD $0x4ea5d739 // FSUB V25.4S, V25.4S, V5.4S
+	WORD $0x4ea5d75a // FSUB V26.4S, V26.4S, V5.4S
+	WORD $0x4ea5d77b // FSUB V27.4S, V27.4S, V5.4S
+	WORD $0x4ea5d79c // FSUB V28.4S, V28.4S, V5.4S
+	WORD $0x4ea5d7bd // FSUB V29.4S, V29.4S, V5.4S
+	WORD $0x4e36d4c6 // FADD V6.4S, V6.4S, V22.4S
+	WORD $0x4e37d4e7 // FADD V7.4S, V7.4S, V23.4S
+	WORD $0x4e38d508 // FADD V8.4S, V8.4S, V24.4S
+	WORD $0x4e39d529 // FADD V9.4S, V9.4S, V25.4S
+	WORD $0x4e3ad54a // FADD V10.4S, V10.4S, V26.4S
+	WORD $0x4e3bd56b // FADD V11.4S, V11.4S, V27.4S
+	WORD $0x4e3cd58c // FADD V12.4S, V12.4S, V28.4S
+	WORD $0x4e3dd5ad // FADD V13.4S, V13.4S, V29.4S
+	ADD $128, R3
+	FMOVQ 0(R3), F29
+	FMOVQ 16(R3), F28
+	FMOVQ 32(R3), F27
+	FMOVQ 48(R3), F26
+	FMOVQ 64(R3), F25
+	FMOVQ 80(R3), F24
+	FMOVQ 96(R3), F23
+	FMOVQ 112(R3), F22
+	WORD $0x4ea5d7bd // FSUB V29.4S, V29.4S, V5.4S
+	WORD $0x4ea5d79c // FSUB V28.4S, V28.4S, V5.4S
+	WORD $0x4ea5d77b // FSUB V27.4S, V27.4S, V5.4S
+	WORD $0x4ea5d75a // FSUB V26.4S, V26.4S, V5.4S
+	WORD $0x4ea5d739 // FSUB V25.4S, V25.4S, V5.4S
+	WORD $0x4ea5d718 // FSUB V24.4S, V24.4S, V5.4S
+	WORD $0x4ea5d6f7 // FSUB V23.4S, V23.4S, V5.4S
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x4e3dd5ce // FADD V14.4S, V14.4S, V29.4S
+	WORD $0x4e3cd5ef // FADD V15.4S, V15.4S, V28.4S
+	WORD $0x4e3bd610 // FADD V16.4S, V16.4S, V27.4S
+	WORD $0x4e3ad631 // FADD V17.4S, V17.4S, V26.4S
+	WORD $0x4e39d652 // FADD V18.4S, V18.4S, V25.4S
+	WORD $0x4e38d673 // FADD V19.4S, V19.4S, V24.4S
+	WORD $0x4e37d694 // FADD V20.4S, V20.4S, V23.4S
+	WORD $0x4e36d6b5 // FADD V21.4S, V21.4S, V22.4S
+	ADD $128, R3
+	SUBS $64, R8
+	BGE pass1_blocks
+
+pass1_blocks_end:
+	ADD $64, R8
+	CMP $4, R8
+	BLT pass1_partial0
+	FMOVQ 0(R3), F22
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x4e36d4c6 // FADD V6.4S, V6.4S, V22.4S
+	ADD $16, R3
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass1_partial1
+	FMOVQ 0(R3), F22
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x4e36d4e7 // FADD V7.4S, V7.4S, V22.4S
+	ADD $16, R3
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass1_partial2
+	FMOVQ 0(R3), F22
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x4e36d508 // FADD V8.4S, V8.4S, V22.4S
+	ADD $16, R3
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass1_partial3
+	FMOVQ 0(R3), F22
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x4e36d529 // FADD V9.4S, V9.4S, V22.4S
+	ADD $16, R3
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass1_partial4
+	FMOVQ 0(R3), F22
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x4e36d54a // FADD V10.4S, V10.4S, V22.4S
+	ADD $16, R3
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass1_partial5
+	FMOVQ 0(R3), F22
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x4e36d56b // FADD V11.4S, V11.4S, V22.4S
+	ADD $16, R3
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass1_partial6
+	FMOVQ 0(R3), F22
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x4e36d58c // FADD V12.4S, V12.4S, V22.4S
+	ADD $16, R3
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass1_partial7
+	FMOVQ 0(R3), F22
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x4e36d5ad // FADD V13.4S, V13.4S, V22.4S
+	ADD $16, R3
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass1_partial8
+	FMOVQ 0(R3), F22
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x4e36d5ce // FADD V14.4S, V14.4S, V22.4S
+	ADD $16, R3
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass1_partial9
+	FMOVQ 0(R3), F22
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x4e36d5ef // FADD V15.4S, V15.4S, V22.4S
+	ADD $16, R3
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass1_partial10
+	FMOVQ 0(R3), F22
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x4e36d610 // FADD V16.4S, V16.4S, V22.4S
+	ADD $16, R3
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass1_partial11
+	FMOVQ 0(R3), F22
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x4e36d631 // FADD V17.4S, V17.4S, V22.4S
+	ADD $16, R3
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass1_partial12
+	FMOVQ 0(R3), F22
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x4e36d652 // FADD V18.4S, V18.4S, V22.4S
+	ADD $16, R3
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass1_partial13
+	FMOVQ 0(R3), F22
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x4e36d673 // FADD V19.4S, V19.4S, V22.4S
+	ADD $16, R3
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass1_partial14
+	FMOVQ 0(R3), F22
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x4e36d694 // FADD V20.4S, V20.4S, V22.4S
+	ADD $16, R3
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass1_partial15
+	FMOVQ 0(R3), F22
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x4e36d6b5 // FADD V21.4S, V21.4S, V22.4S
+	ADD $16, R3
+	SUB $4, R8
+	B pass1_fold
+
+pass1_partial0:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single705
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded706
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded706
+
+single705:
+	FMOVS 0(R3), F22
+
+loaded706:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d4c6 // FADD V6.4S, V6.4S, V22.4S
+	B pass1_fold
+
+pass1_partial1:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single707
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded708
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded708
+
+single707:
+	FMOVS 0(R3), F22
+
+loaded708:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d4e7 // FADD V7.4S, V7.4S, V22.4S
+	B pass1_fold
+
+pass1_partial2:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single709
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded710
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded710
+
+single709:
+	FMOVS 0(R3), F22
+
+loaded710:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d508 // FADD V8.4S, V8.4S, V22.4S
+	B pass1_fold
+
+pass1_partial3:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single711
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded712
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded712
+
+single711:
+	FMOVS 0(R3), F22
+
+loaded712:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d529 // FADD V9.4S, V9.4S, V22.4S
+	B pass1_fold
+
+pass1_partial4:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single713
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded714
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded714
+
+single713:
+	FMOVS 0(R3), F22
+
+loaded714:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d54a // FADD V10.4S, V10.4S, V22.4S
+	B pass1_fold
+
+pass1_partial5:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single715
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded716
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded716
+
+single715:
+	FMOVS 0(R3), F22
+
+loaded716:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d56b // FADD V11.4S, V11.4S, V22.4S
+	B pass1_fold
+
+pass1_partial6:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single717
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded718
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded718
+
+single717:
+	FMOVS 0(R3), F22
+
+loaded718:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d58c // FADD V12.4S, V12.4S, V22.4S
+	B pass1_fold
+
+pass1_partial7:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single719
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded720
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded720
+
+single719:
+	FMOVS 0(R3), F22
+
+loaded720:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d5ad // FADD V13.4S, V13.4S, V22.4S
+	B pass1_fold
+
+pass1_partial8:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single721
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded722
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded722
+
+single721:
+	FMOVS 0(R3), F22
+
+loaded722:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d5ce // FADD V14.4S, V14.4S, V22.4S
+	B pass1_fold
+
+pass1_partial9:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single723
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded724
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded724
+
+single723:
+	FMOVS 0(R3), F22
+
+loaded724:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d5ef // FADD V15.4S, V15.4S, V22.4S
+	B pass1_fold
+
+pass1_partial10:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single725
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded726
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded726
+
+single725:
+	FMOVS 0(R3), F22
+
+loaded726:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d610 // FADD V16.4S, V16.4S, V22.4S
+	B pass1_fold
+
+pass1_partial11:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single727
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded728
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded728
+
+single727:
+	FMOVS 0(R3), F22
+
+loaded728:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d631 // FADD V17.4S, V17.4S, V22.4S
+	B pass1_fold
+
+pass1_partial12:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single729
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded730
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded730
+
+single729:
+	FMOVS 0(R3), F22
+
+loaded730:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d652 // FADD V18.4S, V18.4S, V22.4S
+	B pass1_fold
+
+pass1_partial13:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single731
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded732
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded732
+
+single731:
+	FMOVS 0(R3), F22
+
+loaded732:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d673 // FADD V19.4S, V19.4S, V22.4S
+	B pass1_fold
+
+pass1_partial14:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single733
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded734
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded734
+
+single733:
+	FMOVS 0(R3), F22
+
+loaded734:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d694 // FADD V20.4S, V20.4S, V22.4S
+	B pass1_fold
+
+pass1_partial15:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single735
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded736
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded736
+
+single735:
+	FMOVS 0(R3), F22
+
+loaded736:
+	WORD $0x4ea5d6d6 // FSUB V22.4S, V22.4S, V5.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d6b5 // FADD V21.4S, V21.4S, V22.4S
+
+pass1_fold:
+	WORD $0x4e2ed4c6 // FADD V6.4S, V6.4S, V14.4S
+	WORD $0x4e2fd4e7 // FADD V7.4S, V7.4S, V15.4S
+	WORD $0x4e30d508 // FADD V8.4S, V8.4S, V16.4S
+	WORD $0x4e31d529 // FADD V9.4S, V9.4S, V17.4S
+	WORD $0x4e32d54a // FADD V10.4S, V10.4S, V18.4S
+	WORD $0x4e33d56b // FADD V11.4S, V11.4S, V19.4S
+	WORD $0x4e34d58c // FADD V12.4S, V12.4S, V20.4S
+	WORD $0x4e35d5ad // FADD V13.4S, V13.4S, V21.4S
+	WORD $0x4e2ad4c6 // FADD V6.4S, V6.4S, V10.4S
+	WORD $0x4e2bd4e7 // FADD V7.4S, V7.4S, V11.4S
+	WORD $0x4e2cd508 // FADD V8.4S, V8.4S, V12.4S
+	WORD $0x4e2dd529 // FADD V9.4S, V9.4S, V13.4S
+	WORD $0x4e28d4c6 // FADD V6.4S, V6.4S, V8.4S
+	WORD $0x4e29d4e7 // FADD V7.4S, V7.4S, V9.4S
+	WORD $0x4e27d4c6 // FADD V6.4S, V6.4S, V7.4S
+	VEXT $8, V6.B16, V6.B16, V22.B16
+	WORD $0x4e36d4c6 // FADD V6.4S, V6.4S, V22.4S
+	VMOV V6.S[1], V22.S[0]
+	WORD $0x4e36d4c6 // FADD V6.4S, V6.4S, V22.4S
+	SUB R9, R3
+	WORD $0x6e21fcd5 // FDIV V21.4S, V6.4S, V1.4S
+	WORD $0x4e35d4a6 // FADD V6.4S, V5.4S, V21.4S
+	VDUP V6.S[0], V6.S4
+	WORD $0x4ea5d4d4 // FSUB V20.4S, V6.4S, V5.4S
+	WORD $0x4eb4d6a5 // FSUB V5.4S, V21.4S, V20.4S
+	MOVD R7, R8
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V15.B16, V15.B16, V15.B16
+	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V13.B16, V13.B16, V13.B16
+	VEOR V12.B16, V12.B16, V12.B16
+	VEOR V11.B16, V11.B16, V11.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	SUBS $64, R8
+	BLT pass6_blocks_end
+
+pass6_blocks:
+	FMOVQ 0(R3), F23
+	FMOVQ 16(R3), F24
+	FMOVQ 32(R3), F25
+	FMOVQ 48(R3), F26
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x4ea6d718 // FSUB V24.4S, V24.4S, V6.4S
+	WORD $0x4ea6d739 // FSUB V25.4S, V25.4S, V6.4S
+	WORD $0x4ea6d75a // FSUB V26.4S, V26.4S, V6.4S
+	VFMLA V23.S4, V23.S4, V20.S4
+	VFMLA V24.S4, V24.S4, V21.S4
+	VFMLA V25.S4, V25.S4, V19.S4
+	VFMLA V26.S4, V26.S4, V18.S4
+	ADD $64, R3
+	FMOVQ 0(R3), F26
+	FMOVQ 16(R3), F25
+	FMOVQ 32(R3), F24
+	FMOVQ 48(R3), F23
+	WORD $0x4ea6d75a // FSUB V26.4S, V26.4S, V6.4S
+	WORD $0x4ea6d739 // FSUB V25.4S, V25.4S, V6.4S
+	WORD $0x4ea6d718 // FSUB V24.4S, V24.4S, V6.4S
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	VFMLA V26.S4, V26.S4, V17.S4
+	VFMLA V25.S4, V25.S4, V16.S4
+	VFMLA V24.S4, V24.S4, V15.S4
+	VFMLA V23.S4, V23.S4, V14.S4
+	ADD $64, R3
+	FMOVQ 0(R3), F23
+	FMOVQ 16(R3), F24
+	FMOVQ 32(R3), F25
+	FMOVQ 48(R3), F26
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x4ea6d718 // FSUB V24.4S, V24.4S, V6.4S
+	WORD $0x4ea6d739 // FSUB V25.4S, V25.4S, V6.4S
+	WORD $0x4ea6d75a // FSUB V26.4S, V26.4S, V6.4S
+	VFMLA V23.S4, V23.S4, V13.S4
+	VFMLA V24.S4, V24.S4, V12.S4
+	VFMLA V25.S4, V25.S4, V11.S4
+	VFMLA V26.S4, V26.S4, V10.S4
+	ADD $64, R3
+	FMOVQ 0(R3), F26
+	FMOVQ 16(R3), F25
+	FMOVQ 32(R3), F24
+	FMOVQ 48(R3), F23
+	WORD $0x4ea6d75a // FSUB V26.4S, V26.4S, V6.4S
+	WORD $0x4ea6d739 // FSUB V25.4S, V25.4S, V6.4S
+	WORD $0x4ea6d718 // FSUB V24.4S, V24.4S, V6.4S
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	VFMLA V26.S4, V26.S4, V9.S4
+	VFMLA V25.S4, V25.S4, V8.S4
+	VFMLA V24.S4, V24.S4, V7.S4
+	VFMLA V23.S4, V23.S4, V22.S4
+	ADD $64, R3
+	SUBS $64, R8
+	BGE pass6_blocks
+
+pass6_blocks_end:
+	ADD $64, R8
+	CMP $4, R8
+	BLT pass6_partial0
+	FMOVQ 0(R3), F23
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	VFMLA V23.S4, V23.S4, V20.S4
+	ADD $16, R3
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass6_partial1
+	FMOVQ 0(R3), F23
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	VFMLA V23.S4, V23.S4, V21.S4
+	ADD $16, R3
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass6_partial2
+	FMOVQ 0(R3), F23
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	VFMLA V23.S4, V23.S4, V19.S4
+	ADD $16, R3
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass6_partial3
+	FMOVQ 0(R3), F23
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	VFMLA V23.S4, V23.S4, V18.S4
+	ADD $16, R3
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass6_partial4
+	FMOVQ 0(R3), F23
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	VFMLA V23.S4, V23.S4, V17.S4
+	ADD $16, R3
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass6_partial5
+	FMOVQ 0(R3), F23
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	VFMLA V23.S4, V23.S4, V16.S4
+	ADD $16, R3
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass6_partial6
+	FMOVQ 0(R3), F23
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	VFMLA V23.S4, V23.S4, V15.S4
+	ADD $16, R3
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass6_partial7
+	FMOVQ 0(R3), F23
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	VFMLA V23.S4, V23.S4, V14.S4
+	ADD $16, R3
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass6_partial8
+	FMOVQ 0(R3), F23
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	VFMLA V23.S4, V23.S4, V13.S4
+	ADD $16, R3
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass6_partial9
+	FMOVQ 0(R3), F23
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	VFMLA V23.S4, V23.S4, V12.S4
+	ADD $16, R3
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass6_partial10
+	FMOVQ 0(R3), F23
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	VFMLA V23.S4, V23.S4, V11.S4
+	ADD $16, R3
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass6_partial11
+	FMOVQ 0(R3), F23
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	VFMLA V23.S4, V23.S4, V10.S4
+	ADD $16, R3
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass6_partial12
+	FMOVQ 0(R3), F23
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	VFMLA V23.S4, V23.S4, V9.S4
+	ADD $16, R3
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass6_partial13
+	FMOVQ 0(R3), F23
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	VFMLA V23.S4, V23.S4, V8.S4
+	ADD $16, R3
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass6_partial14
+	FMOVQ 0(R3), F23
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	VFMLA V23.S4, V23.S4, V7.S4
+	ADD $16, R3
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass6_partial15
+	FMOVQ 0(R3), F23
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	VFMLA V23.S4, V23.S4, V22.S4
+	ADD $16, R3
+	SUB $4, R8
+	B pass6_fold
+
+pass6_partial0:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single737
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded738
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded738
+
+single737:
+	FMOVS 0(R3), F23
+
+loaded738:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V20.S4
+	B pass6_fold
+
+pass6_partial1:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single739
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded740
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded740
+
+single739:
+	FMOVS 0(R3), F23
+
+loaded740:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V21.S4
+	B pass6_fold
+
+pass6_partial2:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single741
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded742
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded742
+
+single741:
+	FMOVS 0(R3), F23
+
+loaded742:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V19.S4
+	B pass6_fold
+
+pass6_partial3:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single743
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded744
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded744
+
+single743:
+	FMOVS 0(R3), F23
+
+loaded744:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V18.S4
+	B pass6_fold
+
+pass6_partial4:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single745
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded746
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded746
+
+single745:
+	FMOVS 0(R3), F23
+
+loaded746:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V17.S4
+	B pass6_fold
+
+pass6_partial5:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single747
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded748
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded748
+
+single747:
+	FMOVS 0(R3), F23
+
+loaded748:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V16.S4
+	B pass6_fold
+
+pass6_partial6:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single749
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded750
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded750
+
+single749:
+	FMOVS 0(R3), F23
+
+loaded750:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V15.S4
+	B pass6_fold
+
+pass6_partial7:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single751
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded752
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded752
+
+single751:
+	FMOVS 0(R3), F23
+
+loaded752:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V14.S4
+	B pass6_fold
+
+pass6_partial8:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single753
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded754
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded754
+
+single753:
+	FMOVS 0(R3), F23
+
+loaded754:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V13.S4
+	B pass6_fold
+
+pass6_partial9:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single755
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded756
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded756
+
+single755:
+	FMOVS 0(R3), F23
+
+loaded756:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V12.S4
+	B pass6_fold
+
+pass6_partial10:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single757
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded758
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded758
+
+single757:
+	FMOVS 0(R3), F23
+
+loaded758:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V11.S4
+	B pass6_fold
+
+pass6_partial11:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single759
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded760
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded760
+
+single759:
+	FMOVS 0(R3), F23
+
+loaded760:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V10.S4
+	B pass6_fold
+
+pass6_partial12:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single761
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded762
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded762
+
+single761:
+	FMOVS 0(R3), F23
+
+loaded762:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V9.S4
+	B pass6_fold
+
+pass6_partial13:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single763
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded764
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded764
+
+single763:
+	FMOVS 0(R3), F23
+
+loaded764:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V8.S4
+	B pass6_fold
+
+pass6_partial14:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single765
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded766
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded766
+
+single765:
+	FMOVS 0(R3), F23
+
+loaded766:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V7.S4
+	B pass6_fold
+
+pass6_partial15:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single767
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded768
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded768
+
+single767:
+	FMOVS 0(R3), F23
+
+loaded768:
+	WORD $0x4ea6d6f7 // FSUB V23.4S, V23.4S, V6.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V22.S4
+
+pass6_fold:
+	WORD $0x4e2dd694 // FADD V20.4S, V20.4S, V13.4S
+	WORD $0x4e2cd6b5 // FADD V21.4S, V21.4S, V12.4S
+	WORD $0x4e2bd673 // FADD V19.4S, V19.4S, V11.4S
+	WORD $0x4e2ad652 // FADD V18.4S, V18.4S, V10.4S
+	WORD $0x4e29d631 // FADD V17.4S, V17.4S, V9.4S
+	WORD $0x4e28d610 // FADD V16.4S, V16.4S, V8.4S
+	WORD $0x4e27d5ef // FADD V15.4S, V15.4S, V7.4S
+	WORD $0x4e36d5ce // FADD V14.4S, V14.4S, V22.4S
+	WORD $0x4e31d694 // FADD V20.4S, V20.4S, V17.4S
+	WORD $0x4e30d6b5 // FADD V21.4S, V21.4S, V16.4S
+	WORD $0x4e2fd673 // FADD V19.4S, V19.4S, V15.4S
+	WORD $0x4e2ed652 // FADD V18.4S, V18.4S, V14.4S
+	WORD $0x4e33d694 // FADD V20.4S, V20.4S, V19.4S
+	WORD $0x4e32d6b5 // FADD V21.4S, V21.4S, V18.4S
+	WORD $0x4e35d694 // FADD V20.4S, V20.4S, V21.4S
+	VEXT $8, V20.B16, V20.B16, V23.B16
+	WORD $0x4e37d694 // FADD V20.4S, V20.4S, V23.4S
+	VMOV V20.S[1], V23.S[0]
+	WORD $0x4e37d694 // FADD V20.4S, V20.4S, V23.4S
+	SUB R9, R3
+	WORD $0x6e21fe96 // FDIV V22.4S, V20.4S, V1.4S
+	WORD $0x6e25dcb4 // FMUL V20.4S, V5.4S, V5.4S
+	WORD $0x4eb4d6c5 // FSUB V5.4S, V22.4S, V20.4S
+	WORD $0x6ea5e456 // FCMGT V22.4S, V2.4S, V5.4S
+	VMOV V5.B16, V20.B16
+	WORD $0x6eb61c54 // BIT V20.16B, V2.16B, V22.16B
+	WORD $0x4e20d685 // FADD V5.4S, V20.4S, V0.4S
+	WORD $0x6ea1f8b4 // FSQRT V20.4S, V5.4S
+	WORD $0x6e34fc65 // FDIV V5.4S, V3.4S, V20.4S
+	VDUP V5.S[0], V5.S4
+	FMOVS F6, (R1)
+	ADD $4, R1
+	FMOVS F5, (R2)
+	ADD $4, R2
+	MOVD R7, R8
+	SUBS $16, R8
+	BLT pass16_blocks_end
+
+pass16_blocks:
+	FMOVQ 0(R3), F20
+	FMOVQ 16(R3), F22
+	FMOVQ 32(R3), F7
+	FMOVQ 48(R3), F8
+	WORD $0x4ea6d694 // FSUB V20.4S, V20.4S, V6.4S
+	WORD $0x4ea6d6d6 // FSUB V22.4S, V22.4S, V6.4S
+	WORD $0x4ea6d4e7 // FSUB V7.4S, V7.4S, V6.4S
+	WORD $0x4ea6d508 // FSUB V8.4S, V8.4S, V6.4S
+	WORD $0x6e25de94 // FMUL V20.4S, V20.4S, V5.4S
+	WORD $0x6e25ded6 // FMUL V22.4S, V22.4S, V5.4S
+	WORD $0x6e25dce7 // FMUL V7.4S, V7.4S, V5.4S
+	WORD $0x6e25dd08 // FMUL V8.4S, V8.4S, V5.4S
+	FMOVQ 0(R4), F9
+	FMOVQ 16(R4), F10
+	FMOVQ 32(R4), F11
+	FMOVQ 48(R4), F12
+	FMOVQ 0(R5), F13
+	FMOVQ 16(R5), F14
+	FMOVQ 32(R5), F15
+	FMOVQ 48(R5), F16
+	VFMLA V9.S4, V20.S4, V13.S4
+	VFMLA V10.S4, V22.S4, V14.S4
+	VFMLA V11.S4, V7.S4, V15.S4
+	VFMLA V12.S4, V8.S4, V16.S4
+	FMOVQ F13, 0(R0)
+	FMOVQ F14, 16(R0)
+	FMOVQ F15, 32(R0)
+	FMOVQ F16, 48(R0)
+	ADD $64, R3
+	ADD $64, R4
+	ADD $64, R5
+	ADD $64, R0
+	SUBS $16, R8
+	BGE pass16_blocks
+
+pass16_blocks_end:
+	ADD $16, R8
+	SUBS $4, R8
+	BLT pass16_vectors_end
+
+pass16_vectors:
+	FMOVQ 0(R3), F16
+	WORD $0x4ea6d610 // FSUB V16.4S, V16.4S, V6.4S
+	WORD $0x6e25de10 // FMUL V16.4S, V16.4S, V5.4S
+	FMOVQ 0(R4), F15
+	FMOVQ 0(R5), F14
+	VFMLA V15.S4, V16.S4, V14.S4
+	FMOVQ F14, 0(R0)
+	ADD $16, R3
+	ADD $16, R4
+	ADD $16, R5
+	ADD $16, R0
+	SUBS $4, R8
+	BGE pass16_vectors
+
+pass16_vectors_end:
+	ADD $4, R8
+	CMP $0, R8
+	BEQ pass16_end
+	TBZ $1, R8, single769
+	FMOVD 0(R3), F14
+	TBZ $0, R8, loaded770
+	ADD $8, R3, R26
+	VLD1 (R26), V14.S[2]
+	B loaded770
+
+single769:
+	FMOVS 0(R3), F14
+
+loaded770:
+	WORD $0x4ea6d5ce // FSUB V14.4S, V14.4S, V6.4S
+	WORD $0x6e25ddce // FMUL V14.4S, V14.4S, V5.4S
+	TBZ $1, R8, single771
+	FMOVD 0(R4), F15
+	TBZ $0, R8, loaded772
+	ADD $8, R4, R26
+	VLD1 (R26), V15.S[2]
+	B loaded772
+
+single771:
+	FMOVS 0(R4), F15
+
+loaded772:
+	TBZ $1, R8, single773
+	FMOVD 0(R5), F16
+	TBZ $0, R8, loaded774
+	ADD $8, R5, R26
+	VLD1 (R26), V16.S[2]
+	B loaded774
+
+single773:
+	FMOVS 0(R5), F16
+
+loaded774:
+	VFMLA V15.S4, V14.S4, V16.S4
+	TBZ $1, R8, single775
+	FMOVD F16, 0(R0)
+	TBZ $0, R8, stored776
+	ADD $8, R0, R26
+	VST1 V16.S[2], (R26)
+	B stored776
+
+single775:
+	FMOVS F16, 0(R0)
+
+stored776:
+
+pass16_end:
+	SUB R9, R3
+	MOVD gamma+32(FP), R4
+	MOVD beta+40(FP), R5
+	SUB R9, R0
+	MOVD R7, R8
+	LSL $2, R8
+	ADD R8, R0
+	ADD R8, R3
+	SUBS $1, R6
+	BNE row
+	RET
+
+// func LayerNormBackwardRowsNEON(dx *float32, dy *float32, x *float32, mean *float32, rstd *float32, gamma *float32, rows int, cols int, n float32)
+TEXT ·LayerNormBackwardRowsNEON(SB), NOSPLIT, $0-68
+	MOVD dx+0(FP), R0
+	MOVD dy+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVD mean+24(FP), R3
+	MOVD rstd+32(FP), R4
+	MOVD gamma+40(FP), R5
+	MOVD rows+48(FP), R6
+	MOVD cols+56(FP), R7
+	FMOVS n+64(FP), F0
+	VDUP V0.S[0], V0.S4
+	MOVD R7, R8
+	AND $3, R8
+	VDUP R8, V1.S4
+	SUB $0, R8, R26
+	VMOV R26, V1.S[0]
+	SUB $1, R8, R26
+	VMOV R26, V1.S[1]
+	SUB $2, R8, R26
+	VMOV R26, V1.S[2]
+	SUB $3, R8, R26
+	VMOV R26, V1.S[3]
+	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
+	MOVD R7, R9
+	SUB R8, R9
+	LSL $2, R9
+
+row:
+	VLD1R (R3), [V2.S4]
+	ADD $4, R3
+	VLD1R (R4), [V3.S4]
+	ADD $4, R4
+	MOVD R7, R8
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V11.B16, V11.B16, V11.B16
+	VEOR V12.B16, V12.B16, V12.B16
+	VEOR V13.B16, V13.B16, V13.B16
+	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V15.B16, V15.B16, V15.B16
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	SUBS $64, R8
+	BLT pass2_blocks_end
+
+pass2_blocks:
+	FMOVQ 0(R1), F20
+	FMOVQ 16(R1), F21
+	FMOVQ 32(R1), F22
+	FMOVQ 48(R1), F23
+	FMOVQ 0(R5), F24
+	FMOVQ 16(R5), F25
+	FMOVQ 32(R5), F26
+	FMOVQ 48(R5), F27
+	VFMLA V24.S4, V20.S4, V4.S4
+	VFMLA V25.S4, V21.S4, V5.S4
+	VFMLA V26.S4, V22.S4, V6.S4
+	VFMLA V27.S4, V23.S4, V7.S4
+	ADD $64, R1
+	ADD $64, R5
+	FMOVQ 0(R1), F27
+	FMOVQ 16(R1), F23
+	FMOVQ 32(R1), F26
+	FMOVQ 48(R1), F22
+	FMOVQ 0(R5), F25
+	FMOVQ 16(R5), F21
+	FMOVQ 32(R5), F24
+	FMOVQ 48(R5), F20
+	VFMLA V25.S4, V27.S4, V8.S4
+	VFMLA V21.S4, V23.S4, V9.S4
+	VFMLA V24.S4, V26.S4, V10.S4
+	VFMLA V20.S4, V22.S4, V11.S4
+	ADD $64, R1
+	ADD $64, R5
+	FMOVQ 0(R1), F20
+	FMOVQ 16(R1), F22
+	FMOVQ 32(R1), F24
+	FMOVQ 48(R1), F26
+	FMOVQ 0(R5), F21
+	FMOVQ 16(R5), F23
+	FMOVQ 32(R5), F25
+	FMOVQ 48(R5), F27
+	VFMLA V21.S4, V20.S4, V12.S4
+	VFMLA V23.S4, V22.S4, V13.S4
+	VFMLA V25.S4, V24.S4, V14.S4
+	VFMLA V27.S4, V26.S4, V15.S4
+	ADD $64, R1
+	ADD $64, R5
+	FMOVQ 0(R1), F27
+	FMOVQ 16(R1), F26
+	FMOVQ 32(R1), F25
+	FMOVQ 48(R1), F24
+	FMOVQ 0(R5), F23
+	FMOVQ 16(R5), F22
+	FMOVQ 32(R5), F21
+	FMOVQ 48(R5), F20
+	VFMLA V23.S4, V27.S4, V16.S4
+	VFMLA V22.S4, V26.S4, V17.S4
+	VFMLA V21.S4, V25.S4, V18.S4
+	VFMLA V20.S4, V24.S4, V19.S4
+	ADD $64, R1
+	ADD $64, R5
+	SUBS $64, R8
+	BGE pass2_blocks
+
+pass2_blocks_end:
+	ADD $64, R8
+	CMP $4, R8
+	BLT pass2_partial0
+	FMOVQ 0(R1), F20
+	FMOVQ 0(R5), F24
+	VFMLA V24.S4, V20.S4, V4.S4
+	ADD $16, R1
+	ADD $16, R5
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass2_partial1
+	FMOVQ 0(R1), F24
+	FMOVQ 0(R5), F20
+	VFMLA V20.S4, V24.S4, V5.S4
+	ADD $16, R1
+	ADD $16, R5
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass2_partial2
+	FMOVQ 0(R1), F20
+	FMOVQ 0(R5), F24
+	VFMLA V24.S4, V20.S4, V6.S4
+	ADD $16, R1
+	ADD $16, R5
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass2_partial3
+	FMOVQ 0(R1), F24
+	FMOVQ 0(R5), F20
+	VFMLA V20.S4, V24.S4, V7.S4
+	ADD $16, R1
+	ADD $16, R5
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass2_partial4
+	FMOVQ 0(R1), F20
+	FMOVQ 0(R5), F24
+	VFMLA V24.S4, V20.S4, V8.S4
+	ADD $16, R1
+	ADD $16, R5
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass2_partial5
+	FMOVQ 0(R1), F24
+	FMOVQ 0(R5), F20
+	VFMLA V20.S4, V24.S4, V9.S4
+	ADD $16, R1
+	ADD $16, R5
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass2_partial6
+	FMOVQ 0(R1), F20
+	FMOVQ 0(R5), F24
+	VFMLA V24.S4, V20.S4, V10.S4
+	ADD $16, R1
+	ADD $16, R5
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass2_partial7
+	FMOVQ 0(R1), F24
+	FMOVQ 0(R5), F20
+	VFMLA V20.S4, V24.S4, V11.S4
+	ADD $16, R1
+	ADD $16, R5
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass2_partial8
+	FMOVQ 0(R1), F20
+	FMOVQ 0(R5), F24
+	VFMLA V24.S4, V20.S4, V12.S4
+	ADD $16, R1
+	ADD $16, R5
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass2_partial9
+	FMOVQ 0(R1), F24
+	FMOVQ 0(R5), F20
+	VFMLA V20.S4, V24.S4, V13.S4
+	ADD $16, R1
+	ADD $16, R5
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass2_partial10
+	FMOVQ 0(R1), F20
+	FMOVQ 0(R5), F24
+	VFMLA V24.S4, V20.S4, V14.S4
+	ADD $16, R1
+	ADD $16, R5
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass2_partial11
+	FMOVQ 0(R1), F24
+	FMOVQ 0(R5), F20
+	VFMLA V20.S4, V24.S4, V15.S4
+	ADD $16, R1
+	ADD $16, R5
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass2_partial12
+	FMOVQ 0(R1), F20
+	FMOVQ 0(R5), F24
+	VFMLA V24.S4, V20.S4, V16.S4
+	ADD $16, R1
+	ADD $16, R5
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass2_partial13
+	FMOVQ 0(R1), F24
+	FMOVQ 0(R5), F20
+	VFMLA V20.S4, V24.S4, V17.S4
+	ADD $16, R1
+	ADD $16, R5
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass2_partial14
+	FMOVQ 0(R1), F20
+	FMOVQ 0(R5), F24
+	VFMLA V24.S4, V20.S4, V18.S4
+	ADD $16, R1
+	ADD $16, R5
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass2_partial15
+	FMOVQ 0(R1), F24
+	FMOVQ 0(R5), F20
+	VFMLA V20.S4, V24.S4, V19.S4
+	ADD $16, R1
+	ADD $16, R5
+	SUB $4, R8
+	B pass2_fold
+
+pass2_partial0:
+	CMP $0, R8
+	BEQ pass2_fold
+	TBZ $1, R8, single777
+	FMOVD 0(R1), F20
+	TBZ $0, R8, loaded778
+	ADD $8, R1, R26
+	VLD1 (R26), V20.S[2]
+	B loaded778
+
+single777:
+	FMOVS 0(R1), F20
+
+loaded778:
+	MOVD $0x80000000, R26
+	VDUP R26, V24.S4
+	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
+	TBZ $1, R8, single779
+	FMOVD 0(R5), F24
+	TBZ $0, R8, loaded780
+	ADD $8, R5, R26
+	VLD1 (R26), V24.S[2]
+	B loaded780
+
+single779:
+	FMOVS 0(R5), F24
+
+loaded780:
+	VFMLA V24.S4, V20.S4, V4.S4
+	B pass2_fold
+
+pass2_partial1:
+	CMP $0, R8
+	BEQ pass2_fold
+	TBZ $1, R8, single781
+	FMOVD 0(R1), F24
+	TBZ $0, R8, loaded782
+	ADD $8, R1, R26
+	VLD1 (R26), V24.S[2]
+	B loaded782
+
+single781:
+	FMOVS 0(R1), F24
+
+loaded782:
+	MOVD $0x80000000, R26
+	VDUP R26, V20.S4
+	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
+	TBZ $1, R8, single783
+	FMOVD 0(R5), F20
+	TBZ $0, R8, loaded784
+	ADD $8, R5, R26
+	VLD1 (R26), V20.S[2]
+	B loaded784
+
+single783:
+	FMOVS 0(R5), F20
+
+loaded784:
+	VFMLA V20.S4, V24.S4, V5.S4
+	B pass2_fold
+
+pass2_partial2:
+	CMP $0, R8
+	BEQ pass2_fold
+	TBZ $1, R8, single785
+	FMOVD 0(R1), F20
+	TBZ $0, R8, loaded786
+	ADD $8, R1, R26
+	VLD1 (R26), V20.S[2]
+	B loaded786
+
+single785:
+	FMOVS 0(R1), F20
+
+loaded786:
+	MOVD $0x80000000, R26
+	VDUP R26, V24.S4
+	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
+	TBZ $1, R8, single787
+	FMOVD 0(R5), F24
+	TBZ $0, R8, loaded788
+	ADD $8, R5, R26
+	VLD1 (R26), V24.S[2]
+	B loaded788
+
+single787:
+	FMOVS 0(R5), F24
+
+loaded788:
+	VFMLA V24.S4, V20.S4, V6.S4
+	B pass2_fold
+
+pass2_partial3:
+	CMP $0, R8
+	BEQ pass2_fold
+	TBZ $1, R8, single789
+	FMOVD 0(R1), F24
+	TBZ $0, R8, loaded790
+	ADD $8, R1, R26
+	VLD1 (R26), V24.S[2]
+	B loaded790
+
+single789:
+	FMOVS 0(R1), F24
+
+loaded790:
+	MOVD $0x80000000, R26
+	VDUP R26, V20.S4
+	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
+	TBZ $1, R8, single791
+	FMOVD 0(R5), F20
+	TBZ $0, R8, loaded792
+	ADD $8, R5, R26
+	VLD1 (R26), V20.S[2]
+	B loaded792
+
+single791:
+	FMOVS 0(R5), F20
+
+loaded792:
+	VFMLA V20.S4, V24.S4, V7.S4
+	B pass2_fold
+
+pass2_partial4:
+	CMP $0, R8
+	BEQ pass2_fold
+	TBZ $1, R8, single793
+	FMOVD 0(R1), F20
+	TBZ $0, R8, loaded794
+	ADD $8, R1, R26
+	VLD1 (R26), V20.S[2]
+	B loaded794
+
+single793:
+	FMOVS 0(R1), F20
+
+loaded794:
+	MOVD $0x80000000, R26
+	VDUP R26, V24.S4
+	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
+	TBZ $1, R8, single795
+	FMOVD 0(R5), F24
+	TBZ $0, R8, loaded796
+	ADD $8, R5, R26
+	VLD1 (R26), V24.S[2]
+	B loaded796
+
+single795:
+	FMOVS 0(R5), F24
+
+loaded796:
+	VFMLA V24.S4, V20.S4, V8.S4
+	B pass2_fold
+
+pass2_partial5:
+	CMP $0, R8
+	BEQ pass2_fold
+	TBZ $1, R8, single797
+	FMOVD 0(R1), F24
+	TBZ $0, R8, loaded798
+	ADD $8, R1, R26
+	VLD1 (R26), V24.S[2]
+	B loaded798
+
+single797:
+	FMOVS 0(R1), F24
+
+loaded798:
+	MOVD $0x80000000, R26
+	VDUP R26, V20.S4
+	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
+	TBZ $1, R8, single799
+	FMOVD 0(R5), F20
+	TBZ $0, R8, loaded800
+	ADD $8, R5, R26
+	VLD1 (R26), V20.S[2]
+	B loaded800
+
+single799:
+	FMOVS 0(R5), F20
+
+loaded800:
+	VFMLA V20.S4, V24.S4, V9.S4
+	B pass2_fold
+
+pass2_partial6:
+	CMP $0, R8
+	BEQ pass2_fold
+	TBZ $1, R8, single801
+	FMOVD 0(R1), F20
+	TBZ $0, R8, loaded802
+	ADD $8, R1, R26
+	VLD1 (R26), V20.S[2]
+	B loaded802
+
+single801:
+	FMOVS 0(R1), F20
+
+loaded802:
+	MOVD $0x80000000, R26
+	VDUP R26, V24.S4
+	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
+	TBZ $1, R8, single803
+	FMOVD 0(R5), F24
+	TBZ $0, R8, loaded804
+	ADD $8, R5, R26
+	VLD1 (R26), V24.S[2]
+	B loaded804
+
+single803:
+	FMOVS 0(R5), F24
+
+loaded804:
+	VFMLA V24.S4, V20.S4, V10.S4
+	B pass2_fold
+
+pass2_partial7:
+	CMP $0, R8
+	BEQ pass2_fold
+	TBZ $1, R8, single805
+	FMOVD 0(R1), F24
+	TBZ $0, R8, loaded806
+	ADD $8, R1, R26
+	VLD1 (R26), V24.S[2]
+	B loaded806
+
+single805:
+	FMOVS 0(R1), F24
+
+loaded806:
+	MOVD $0x80000000, R26
+	VDUP R26, V20.S4
+	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
+	TBZ $1, R8, single807
+	FMOVD 0(R5), F20
+	TBZ $0, R8, loaded808
+	ADD $8, R5, R26
+	VLD1 (R26), V20.S[2]
+	B loaded808
+
+single807:
+	FMOVS 0(R5), F20
+
+loaded808:
+	VFMLA V20.S4, V24.S4, V11.S4
+	B pass2_fold
+
+pass2_partial8:
+	CMP $0, R8
+	BEQ pass2_fold
+	TBZ $1, R8, single809
+	FMOVD 0(R1), F20
+	TBZ $0, R8, loaded810
+	ADD $8, R1, R26
+	VLD1 (R26), V20.S[2]
+	B loaded810
+
+single809:
+	FMOVS 0(R1), F20
+
+loaded810:
+	MOVD $0x80000000, R26
+	VDUP R26, V24.S4
+	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
+	TBZ $1, R8, single811
+	FMOVD 0(R5), F24
+	TBZ $0, R8, loaded812
+	ADD $8, R5, R26
+	VLD1 (R26), V24.S[2]
+	B loaded812
+
+single811:
+	FMOVS 0(R5), F24
+
+loaded812:
+	VFMLA V24.S4, V20.S4, V12.S4
+	B pass2_fold
+
+pass2_partial9:
+	CMP $0, R8
+	BEQ pass2_fold
+	TBZ $1, R8, single813
+	FMOVD 0(R1), F24
+	TBZ $0, R8, loaded814
+	ADD $8, R1, R26
+	VLD1 (R26), V24.S[2]
+	B loaded814
+
+single813:
+	FMOVS 0(R1), F24
+
+loaded814:
+	MOVD $0x80000000, R26
+	VDUP R26, V20.S4
+	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
+	TBZ $1, R8, single815
+	FMOVD 0(R5), F20
+	TBZ $0, R8, loaded816
+	ADD $8, R5, R26
+	VLD1 (R26), V20.S[2]
+	B loaded816
+
+single815:
+	FMOVS 0(R5), F20
+
+loaded816:
+	VFMLA V20.S4, V24.S4, V13.S4
+	B pass2_fold
+
+pass2_partial10:
+	CMP $0, R8
+	BEQ pass2_fold
+	TBZ $1, R8, single817
+	FMOVD 0(R1), F20
+	TBZ $0, R8, loaded818
+	ADD $8, R1, R26
+	VLD1 (R26), V20.S[2]
+	B loaded818
+
+single817:
+	FMOVS 0(R1), F20
+
+loaded818:
+	MOVD $0x80000000, R26
+	VDUP R26, V24.S4
+	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
+	TBZ $1, R8, single819
+	FMOVD 0(R5), F24
+	TBZ $0, R8, loaded820
+	ADD $8, R5, R26
+	VLD1 (R26), V24.S[2]
+	B loaded820
+
+single819:
+	FMOVS 0(R5), F24
+
+loaded820:
+	VFMLA V24.S4, V20.S4, V14.S4
+	B pass2_fold
+
+pass2_partial11:
+	CMP $0, R8
+	BEQ pass2_fold
+	TBZ $1, R8, single821
+	FMOVD 0(R1), F24
+	TBZ $0, R8, loaded822
+	ADD $8, R1, R26
+	VLD1 (R26), V24.S[2]
+	B loaded822
+
+single821:
+	FMOVS 0(R1), F24
+
+loaded822:
+	MOVD $0x80000000, R26
+	VDUP R26, V20.S4
+	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
+	TBZ $1, R8, single823
+	FMOVD 0(R5), F20
+	TBZ $0, R8, loaded824
+	ADD $8, R5, R26
+	VLD1 (R26), V20.S[2]
+	B loaded824
+
+single823:
+	FMOVS 0(R5), F20
+
+loaded824:
+	VFMLA V20.S4, V24.S4, V15.S4
+	B pass2_fold
+
+pass2_partial12:
+	CMP $0, R8
+	BEQ pass2_fold
+	TBZ $1, R8, single825
+	FMOVD 0(R1), F20
+	TBZ $0, R8, loaded826
+	ADD $8, R1, R26
+	VLD1 (R26), V20.S[2]
+	B loaded826
+
+single825:
+	FMOVS 0(R1), F20
+
+loaded826:
+	MOVD $0x80000000, R26
+	VDUP R26, V24.S4
+	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
+	TBZ $1, R8, single827
+	FMOVD 0(R5), F24
+	TBZ $0, R8, loaded828
+	ADD $8, R5, R26
+	VLD1 (R26), V24.S[2]
+	B loaded828
+
+single827:
+	FMOVS 0(R5), F24
+
+loaded828:
+	VFMLA V24.S4, V20.S4, V16.S4
+	B pass2_fold
+
+pass2_partial13:
+	CMP $0, R8
+	BEQ pass2_fold
+	TBZ $1, R8, single829
+	FMOVD 0(R1), F24
+	TBZ $0, R8, loaded830
+	ADD $8, R1, R26
+	VLD1 (R26), V24.S[2]
+	B loaded830
+
+single829:
+	FMOVS 0(R1), F24
+
+loaded830:
+	MOVD $0x80000000, R26
+	VDUP R26, V20.S4
+	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
+	TBZ $1, R8, single831
+	FMOVD 0(R5), F20
+	TBZ $0, R8, loaded832
+	ADD $8, R5, R26
+	VLD1 (R26), V20.S[2]
+	B loaded832
+
+single831:
+	FMOVS 0(R5), F20
+
+loaded832:
+	VFMLA V20.S4, V24.S4, V17.S4
+	B pass2_fold
+
+pass2_partial14:
+	CMP $0, R8
+	BEQ pass2_fold
+	TBZ $1, R8, single833
+	FMOVD 0(R1), F20
+	TBZ $0, R8, loaded834
+	ADD $8, R1, R26
+	VLD1 (R26), V20.S[2]
+	B loaded834
+
+single833:
+	FMOVS 0(R1), F20
+
+loaded834:
+	MOVD $0x80000000, R26
+	VDUP R26, V24.S4
+	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
+	TBZ $1, R8, single835
+	FMOVD 0(R5), F24
+	TBZ $0, R8, loaded836
+	ADD $8, R5, R26
+	VLD1 (R26), V24.S[2]
+	B loaded836
+
+single835:
+	FMOVS 0(R5), F24
+
+loaded836:
+	VFMLA V24.S4, V20.S4, V18.S4
+	B pass2_fold
+
+pass2_partial15:
+	CMP $0, R8
+	BEQ pass2_fold
+	TBZ $1, R8, single837
+	FMOVD 0(R1), F24
+	TBZ $0, R8, loaded838
+	ADD $8, R1, R26
+	VLD1 (R26), V24.S[2]
+	B loaded838
+
+single837:
+	FMOVS 0(R1), F24
+
+loaded838:
+	MOVD $0x80000000, R26
+	VDUP R26, V20.S4
+	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
+	TBZ $1, R8, single839
+	FMOVD 0(R5), F20
+	TBZ $0, R8, loaded840
+	ADD $8, R5, R26
+	VLD1 (R26), V20.S[2]
+	B loaded840
+
+single839:
+	FMOVS 0(R5), F20
+
+loaded840:
+	VFMLA V20.S4, V24.S4, V19.S4
+
+pass2_fold:
+	WORD $0x4e2cd484 // FADD V4.4S, V4.4S, V12.4S
+	WORD $0x4e2dd4a5 // FADD V5.4S, V5.4S, V13.4S
+	WORD $0x4e2ed4c6 // FADD V6.4S, V6.4S, V14.4S
+	WORD $0x4e2fd4e7 // FADD V7.4S, V7.4S, V15.4S
+	WORD $0x4e30d508 // FADD V8.4S, V8.4S, V16.4S
+	WORD $0x4e31d529 // FADD V9.4S, V9.4S, V17.4S
+	WORD $0x4e32d54a // FADD V10.4S, V10.4S, V18.4S
+	WORD $0x4e33d56b // FADD V11.4S, V11.4S, V19.4S
+	WORD $0x4e28d484 // FADD V4.4S, V4.4S, V8.4S
+	WORD $0x4e29d4a5 // FADD V5.4S, V5.4S, V9.4S
+	WORD $0x4e2ad4c6 // FADD V6.4S, V6.4S, V10.4S
+	WORD $0x4e2bd4e7 // FADD V7.4S, V7.4S, V11.4S
+	WORD $0x4e26d484 // FADD V4.4S, V4.4S, V6.4S
+	WORD $0x4e27d4a5 // FADD V5.4S, V5.4S, V7.4S
+	WORD $0x4e25d484 // FADD V4.4S, V4.4S, V5.4S
+	VEXT $8, V4.B16, V4.B16, V20.B16
+	WORD $0x4e34d484 // FADD V4.4S, V4.4S, V20.4S
+	VMOV V4.S[1], V20.S[0]
+	WORD $0x4e34d484 // FADD V4.4S, V4.4S, V20.4S
+	SUB R9, R1
+	MOVD gamma+40(FP), R5
+	WORD $0x6e20fc93 // FDIV V19.4S, V4.4S, V0.4S
+	VDUP V19.S[0], V19.S4
+	MOVD R7, R8
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V15.B16, V15.B16, V15.B16
+	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V13.B16, V13.B16, V13.B16
+	VEOR V12.B16, V12.B16, V12.B16
+	VEOR V11.B16, V11.B16, V11.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	SUBS $64, R8
+	BLT pass4_blocks_end
+
+pass4_blocks:
+	FMOVQ 0(R2), F24
+	FMOVQ 16(R2), F21
+	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
+	WORD $0x4ea2d6b5 // FSUB V21.4S, V21.4S, V2.4S
+	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
+	WORD $0x6e23deb5 // FMUL V21.4S, V21.4S, V3.4S
+	FMOVQ 0(R1), F25
+	FMOVQ 16(R1), F22
+	FMOVQ 0(R5), F26
+	FMOVQ 16(R5), F23
+	WORD $0x6e3adf3a // FMUL V26.4S, V25.4S, V26.4S
+	WORD $0x6e37ded7 // FMUL V23.4S, V22.4S, V23.4S
+	VFMLA V24.S4, V26.S4, V4.S4
+	VFMLA V21.S4, V23.S4, V18.S4
+	ADD $32, R2
+	ADD $32, R1
+	ADD $32, R5
+	FMOVQ 0(R2), F21
+	FMOVQ 16(R2), F23
+	WORD $0x4ea2d6b5 // FSUB V21.4S, V21.4S, V2.4S
+	WORD $0x4ea2d6f7 // FSUB V23.4S, V23.4S, V2.4S
+	WORD $0x6e23deb5 // FMUL V21.4S, V21.4S, V3.4S
+	WORD $0x6e23def7 // FMUL V23.4S, V23.4S, V3.4S
+	FMOVQ 0(R1), F24
+	FMOVQ 16(R1), F26
+	FMOVQ 0(R5), F22
+	FMOVQ 16(R5), F25
+	WORD $0x6e36df16 // FMUL V22.4S, V24.4S, V22.4S
+	WORD $0x6e39df59 // FMUL V25.4S, V26.4S, V25.4S
+	VFMLA V21.S4, V22.S4, V17.S4
+	VFMLA V23.S4, V25.S4, V16.S4
+	ADD $32, R2
+	ADD $32, R1
+	ADD $32, R5
+	FMOVQ 0(R2), F23
+	FMOVQ 16(R2), F25
+	WORD $0x4ea2d6f7 // FSUB V23.4S, V23.4S, V2.4S
+	WORD $0x4ea2d739 // FSUB V25.4S, V25.4S, V2.4S
+	WORD $0x6e23def7 // FMUL V23.4S, V23.4S, V3.4S
+	WORD $0x6e23df39 // FMUL V25.4S, V25.4S, V3.4S
+	FMOVQ 0(R1), F21
+	FMOVQ 16(R1), F22
+	FMOVQ 0(R5), F26
+	FMOVQ 16(R5), F24
+	WORD $0x6e3adeba // FMUL V26.4S, V21.4S, V26.4S
+	WORD $0x6e38ded8 // FMUL V24.4S, V22.4S, V24.4S
+	VFMLA V23.S4, V26.S4, V15.S4
+	VFMLA V25.S4, V24.S4, V14.S4
+	ADD $32, R2
+	ADD $32, R1
+	ADD $32, R5
+	FMOVQ 0(R2), F25
+	FMOVQ 16(R2), F24
+	WORD $0x4ea2d739 // FSUB V25.4S, V25.4S, V2.4S
+	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
+	WORD $0x6e23df39 // FMUL V25.4S, V25.4S, V3.4S
+	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
+	FMOVQ 0(R1), F23
+	FMOVQ 16(R1), F26
+	FMOVQ 0(R5), F22
+	FMOVQ 16(R5), F21
+	WORD $0x6e36def6 // FMUL V22.4S, V23.4S, V22.4S
+	WORD $0x6e35df55 // FMUL V21.4S, V26.4S, V21.4S
+	VFMLA V25.S4, V22.S4, V13.S4
+	VFMLA V24.S4, V21.S4, V12.S4
+	ADD $32, R2
+	ADD $32, R1
+	ADD $32, R5
+	FMOVQ 0(R2), F24
+	FMOVQ 16(R2), F21
+	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
+	WORD $0x4ea2d6b5 // FSUB V21.4S, V21.4S, V2.4S
+	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
+	WORD $0x6e23deb5 // FMUL V21.4S, V21.4S, V3.4S
+	FMOVQ 0(R1), F25
+	FMOVQ 16(R1), F22
+	FMOVQ 0(R5), F26
+	FMOVQ 16(R5), F23
+	WORD $0x6e3adf3a // FMUL V26.4S, V25.4S, V26.4S
+	WORD $0x6e37ded7 // FMUL V23.4S, V22.4S, V23.4S
+	VFMLA V24.S4, V26.S4, V11.S4
+	VFMLA V21.S4, V23.S4, V10.S4
+	ADD $32, R2
+	ADD $32, R1
+	ADD $32, R5
+	FMOVQ 0(R2), F21
+	FMOVQ 16(R2), F23
+	WORD $0x4ea2d6b5 // FSUB V21.4S, V21.4S, V2.4S
+	WORD $0x4ea2d6f7 // FSUB V23.4S, V23.4S, V2.4S
+	WORD $0x6e23deb5 // FMUL V21.4S, V21.4S, V3.4S
+	WORD $0x6e23def7 // FMUL V23.4S, V23.4S, V3.4S
+	FMOVQ 0(R1), F24
+	FMOVQ 16(R1), F26
+	FMOVQ 0(R5), F22
+	FMOVQ 16(R5), F25
+	WORD $0x6e36df16 // FMUL V22.4S, V24.4S, V22.4S
+	WORD $0x6e39df59 // FMUL V25.4S, V26.4S, V25.4S
+	VFMLA V21.S4, V22.S4, V9.S4
+	VFMLA V23.S4, V25.S4, V8.S4
+	ADD $32, R2
+	ADD $32, R1
+	ADD $32, R5
+	FMOVQ 0(R2), F23
+	FMOVQ 16(R2), F25
+	WORD $0x4ea2d6f7 // FSUB V23.4S, V23.4S, V2.4S
+	WORD $0x4ea2d739 // FSUB V25.4S, V25.4S, V2.4S
+	WORD $0x6e23def7 // FMUL V23.4S, V23.4S, V3.4S
+	WORD $0x6e23df39 // FMUL V25.4S, V25.4S, V3.4S
+	FMOVQ 0(R1), F21
+	FMOVQ 16(R1), F22
+	FMOVQ 0(R5), F26
+	FMOVQ 16(R5), F24
+	WORD $0x6e3adeba // FMUL V26.4S, V21.4S, V26.4S
+	WORD $0x6e38ded8 // FMUL V24.4S, V22.4S, V24.4S
+	VFMLA V23.S4, V26.S4, V7.S4
+	VFMLA V25.S4, V24.S4, V6.S4
+	ADD $32, R2
+	ADD $32, R1
+	ADD $32, R5
+	FMOVQ 0(R2), F25
+	FMOVQ 16(R2), F24
+	WORD $0x4ea2d739 // FSUB V25.4S, V25.4S, V2.4S
+	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
+	WORD $0x6e23df39 // FMUL V25.4S, V25.4S, V3.4S
+	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
+	FMOVQ 0(R1), F23
+	FMOVQ 16(R1), F26
+	FMOVQ 0(R5), F22
+	FMOVQ 16(R5), F21
+	WORD $0x6e36def6 // FMUL V22.4S, V23.4S, V22.4S
+	WORD $0x6e35df55 // FMUL V21.4S, V26.4S, V21.4S
+	VFMLA V25.S4, V22.S4, V5.S4
+	VFMLA V24.S4, V21.S4, V20.S4
+	ADD $32, R2
+	ADD $32, R1
+	ADD $32, R5
+	SUBS $64, R8
+	BGE pass4_blocks
+
+pass4_blocks_end:
+	ADD $64, R8
+	CMP $4, R8
+	BLT pass4_partial0
+	FMOVQ 0(R2), F24
+	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
+	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
+	FMOVQ 0(R1), F21
+	FMOVQ 0(R5), F25
+	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
+	VFMLA V24.S4, V25.S4, V4.S4
+	ADD $16, R2
+	ADD $16, R1
+	ADD $16, R5
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass4_partial1
+	FMOVQ 0(R2), F24
+	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
+	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
+	FMOVQ 0(R1), F25
+	FMOVQ 0(R5), F21
+	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
+	VFMLA V24.S4, V21.S4, V18.S4
+	ADD $16, R2
+	ADD $16, R1
+	ADD $16, R5
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass4_partial2
+	FMOVQ 0(R2), F24
+	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
+	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
+	FMOVQ 0(R1), F21
+	FMOVQ 0(R5), F25
+	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
+	VFMLA V24.S4, V25.S4, V17.S4
+	ADD $16, R2
+	ADD $16, R1
+	ADD $16, R5
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass4_partial3
+	FMOVQ 0(R2), F24
+	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
+	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
+	FMOVQ 0(R1), F25
+	FMOVQ 0(R5), F21
+	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
+	VFMLA V24.S4, V21.S4, V16.S4
+	ADD $16, R2
+	ADD $16, R1
+	ADD $16, R5
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass4_partial4
+	FMOVQ 0(R2), F24
+	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
+	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
+	FMOVQ 0(R1), F21
+	FMOVQ 0(R5), F25
+	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
+	VFMLA V24.S4, V25.S4, V15.S4
+	ADD $16, R2
+	ADD $16, R1
+	ADD $16, R5
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass4_partial5
+	FMOVQ 0(R2), F24
+	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
+	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
+	FMOVQ 0(R1), F25
+	FMOVQ 0(R5), F21
+	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
+	VFMLA V24.S4, V21.S4, V14.S4
+	ADD $16, R2
+	ADD $16, R1
+	ADD $16, R5
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass4_partial6
+	FMOVQ 0(R2), F24
+	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
+	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
+	FMOVQ 0(R1), F21
+	FMOVQ 0(R5), F25
+	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
+	VFMLA V24.S4, V25.S4, V13.S4
+	ADD $16, R2
+	ADD $16, R1
+	ADD $16, R5
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass4_partial7
+	FMOVQ 0(R2), F24
+	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
+	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
+	FMOVQ 0(R1), F25
+	FMOVQ 0(R5), F21
+	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
+	VFMLA V24.S4, V21.S4, V12.S4
+	ADD $16, R2
+	ADD $16, R1
+	ADD $16, R5
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass4_partial8
+	FMOVQ 0(R2), F24
+	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
+	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
+	FMOVQ 0(R1), F21
+	FMOVQ 0(R5), F25
+	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
+	VFMLA V24.S4, V25.S4, V11.S4
+	ADD $16, R2
+	ADD $16, R1
+	ADD $16, R5
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass4_partial9
+	FMOVQ 0(R2), F24
+	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
+	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
+	FMOVQ 0(R1), F25
+	FMOVQ 0(R5), F21
+	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
+	VFMLA V24.S4, V21.S4, V10.S4
+	ADD $16, R2
+	ADD $16, R1
+	ADD $16, R5
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass4_partial10
+	FMOVQ 0(R2), F24
+	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
+	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
+	FMOVQ 0(R1), F21
+	FMOVQ 0(R5), F25
+	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
+	VFMLA V24.S4, V25.S4, V9.S4
+	ADD $16, R2
+	ADD $16, R1
+	ADD $16, R5
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass4_partial11
+	FMOVQ 0(R2), F24
+	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
+	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
+	FMOVQ 0(R1), F25
+	FMOVQ 0(R5), F21
+	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
+	VFMLA V24.S4, V21.S4, V8.S4
+	ADD $16, R2
+	ADD $16, R1
+	ADD $16, R5
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass4_partial12
+	FMOVQ 0(R2), F24
+	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
+	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
+	FMOVQ 0(R1), F21
+	FMOVQ 0(R5), F25
+	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
+	VFMLA V24.S4, V25.S4, V7.S4
+	ADD $16, R2
+	ADD $16, R1
+	ADD $16, R5
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass4_partial13
+	FMOVQ 0(R2), F24
+	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
+	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
+	FMOVQ 0(R1), F25
+	FMOVQ 0(R5), F21
+	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
+	VFMLA V24.S4, V21.S4, V6.S4
+	ADD $16, R2
+	ADD $16, R1
+	ADD $16, R5
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass4_partial14
+	FMOVQ 0(R2), F24
+	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
+	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
+	FMOVQ 0(R1), F21
+	FMOVQ 0(R5), F25
+	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
+	VFMLA V24.S4, V25.S4, V5.S4
+	ADD $16, R2
+	ADD $16, R1
+	ADD $16, R5
+	SUB $4, R8
+	CMP $4, R8
+	BLT pass4_partial15
+	FMOVQ 0(R2), F24
+	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
+	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
+	FMOVQ 0(R1), F25
+	FMOVQ 0(R5), F21
+	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
+	VFMLA V24.S4, V21.S4, V20.S4
+	ADD $16, R2
+	ADD $16, R1
+	ADD $16, R5
+	SUB $4, R8
+	B pass4_fold
+
+pass4_partial0:
+	CMP $0, R8
+	BEQ pass4_fold
+	TBZ $1, R8, single841
+	FMOVD 0(R2), F24
+	TBZ $0, R8, loaded842
+	ADD $8, R2, R26
+	VLD1 (R26), V24.S[2]
+	B loaded842
+
+single841:
+	FMOVS 0(R2), F24
+
+loaded842:
+	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
+	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
+	MOVD $0x80000000, R26
+	VDUP R26, V21.S4
+	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
+	TBZ $1, R8, single843
+	FMOVD 0(R1), F21
+	TBZ $0, R8, loaded844
+	ADD $8, R1, R26
+	VLD1 (R26), V21.S[2]
+	B loaded844
+
+single843:
+	FMOVS 0(R1), F21
+
+loaded844:
+	TBZ $1, R8, single845
+	FMOVD 0(R5), F25
+	TBZ $0, R8, loaded846
+	ADD $8, R5, R26
+	VLD1 (R26), V25.S[2]
+	B loaded846
+
+single845:
+	FMOVS 0(R5), F25
+
+loaded846:
+	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
+	VFMLA V24.S4, V25.S4, V4.S4
+	B pass4_fold
+
+pass4_partial1:
+	CMP $0, R8
+	BEQ pass4_fold
+	TBZ $1, R8, single847
+	FMOVD 0(R2), F24
+	TBZ $0, R8, loaded848
+	ADD $8, R2, R26
+	VLD1 (R26), V24.S[2]
+	B loaded848
+
+single847:
+	FMOVS 0(R2), F24
+
+loaded848:
+	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
+	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
+	MOVD $0x80000000, R26
+	VDUP R26, V25.S4
+	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
+	TBZ $1, R8, single849
+	FMOVD 0(R1), F25
+	TBZ $0, R8, loaded850
+	ADD $8, R1, R26
+	VLD1 (R26), V25.S[2]
+	B loaded850
+
+single849:
+	FMOVS 0(R1), F25
+
+loaded850:
+	TBZ $1, R8, single851
+	FMOVD 0(R5), F21
+	TBZ $0, R8, loaded852
+	ADD $8, R5, R26
+	VLD1 (R26), V21.S[2]
+	B loaded852
+
+single851:
+	FMOVS 0(R5), F21
+
+loaded852:
+	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
+	VFMLA V24.S4, V21.S4, V18.S4
+	B pass4_fold
+
+pass4_partial2:
+	CMP $0, R8
+	BEQ pass4_fold
+	TBZ $1, R8, single853
+	FMOVD 0(R2), F24
+	TBZ $0, R8, loaded854
+	ADD $8, R2, R26
+	VLD1 (R26), V24.S[2]
+	B loaded854
+
+single853:
+	FMOVS 0(R2), F24
+
+loaded854:
+	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
+	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
+	MOVD $0x80000000, R26
+	VDUP R26, V21.S4
+	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
+	TBZ $1, R8, single855
+	FMOVD 0(R1), F21
+	TBZ $0, R8, loaded856
+	ADD $8, R1, R26
+	VLD1 (R26), V21.S[2]
+	B loaded856
+
+single855:
+	FMOVS 0(R1), F21
+
+loaded856:
+	TBZ $1, R8, single857
+	FMOVD 0(R5), F25
+	TBZ $0, R8, loaded858
+	ADD $8, R5, R26
+	VLD1 (R26), V25.S[2]
+	B loaded858
+
+single857:
+	FMOVS 0(R5), F25
+
+loaded858:
+	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
+	VFMLA V24.S4, V25.S4, V17.S4
+	B pass4_fold
+
+pass4_partial3:
+	CMP $0, R8
+	BEQ pass4_fold
+	TBZ $1, R8, single859
+	FMOVD 0(R2), F24
+	TBZ $0, R8, loaded860
+	ADD $8, R2, R26
+	VLD1 (R26), V24.S[2]
+	B loaded860
+
+single859:
+	FMOVS 0(R2), F24
+
+loaded860:
+	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
+	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
+	MOVD $0x80000000, R26
+	VDUP R26, V25.S4
+	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
+	TBZ $1, R8, single861
+	FMOVD 0(R1), F25
+	TBZ $0, R8, loaded862
+	ADD $8, R1, R26
+	VLD1 (R26), V25.S[2]
+	B loaded862
+
+single861:
+	FMOVS 0(R1), F25
+
+loaded862:
+	TBZ $1, R8, single863
+	FMOVD 0(R5), F21
+	TBZ $0, R8, loaded864
+	ADD $8, R5, R26
+	VLD1 (R26), V21.S[2]
+	B loaded864
+
+single863:
+	FMOVS 0(R5), F21
+
+loaded864:
+	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
+	VFMLA V24.S4, V21.S4, V16.S4
+	B pass4_fold
+
+pass4_partial4:
+	CMP $0, R8
+	BEQ pass4_fold
+	TBZ $1, R8, single865
+	FMOVD 0(R2), F24
+	TBZ $0, R8, loaded866
+	ADD $8, R2, R26
+	VLD1 (R26), V24.S[2]
+	B loaded866
+
+single865:
+	FMOVS 0(R2), F24
+
+loaded866:
+	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
+	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
+	MOVD $0x80000000, R26
+	VDUP R26, V21.S4
+	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
+	TBZ $1, R8, single867
+	FMOVD 0(R1), F21
+	TBZ $0, R8, loaded868
+	ADD $8, R1, R26
+	VLD1 (R26), V21.S[2]
+	B loaded868
+
+single867:
+	FMOVS 0(R1), F21
+
+loaded868:
+	TBZ $1, R8, single869
+	FMOVD 0(R5), F25
+	TBZ $0, R8, loaded870
+	ADD $8, R5, R26
+	VLD1 (R26), V25.S[2]
+	B loaded870
+
+single869:
+	FMOVS 0(R5), F25
+
+loaded870:
+	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
+	VFMLA V24.S4, V25.S4, V15.S4
+	B pass4_fold
+
+pass4_partial5:
+	CMP $0, R8
+	BEQ pass4_fold
+	TBZ $1, R8, single871
+	FMOVD 0(R2), F24
+	TBZ $0, R8, loaded872
+	ADD $8, R2, R26
+	VLD1 (R26), V24.S[2]
+	B loaded872
+
+single871:
+	FMOVS 0(R2), F24
+
+loaded872:
+	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
+	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
+	MOVD $0x80000000, R26
+	VDUP R26, V25.S4
+	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
+	TBZ $1, R8, single873
+	FMOVD 0(R1), F25
+	TBZ $0, R8, loaded874
+	ADD $8, R1, R26
+	VLD1 (R26), V25.S[2]
+	B loaded874
+
+single873:
+	FMOVS 0(R1), F25
+
+loaded874:
+	TBZ $1, R8, single875
+	FMOVD 0(R5), F21
+	TBZ $0, R8, loaded876
+	ADD $8, R5, R26
+	VLD1 (R26), V21.S[2]
+	B loaded876
+
+single875:
+	FMOVS 0(R5), F21
+
+loaded876:
+	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
+	VFMLA V24.S4, V21.S4, V14.S4
+	B pass4_fold
+
+pass4_partial6:
+	CMP $0, R8
+	BEQ pass4_fold
+	TBZ $1, R8, single877
+	FMOVD 0(R2), F24
+	TBZ $0, R8, loaded878
+	ADD $8, R2, R26
+	VLD1 (R26), V24.S[2]
+	B loaded878
+
+single877:
+	FMOVS 0(R2), F24
+
+loaded878:
+	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
+	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
+	MOVD $0x80000000, R26
+	VDUP R26, V21.S4
+	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
+	TBZ $1, R8, single879
+	FMOVD 0(R1), F21
+	TBZ $0, R8, loaded880
+	ADD $8, R1, R26
+	VLD1 (R26), V21.S[2]
+	B loaded880
+
+single879:
+	FMOVS 0(R1), F21
+
+loaded880:
+	TBZ $1, R8, single881
+	FMOVD 0(R5), F25
+	TBZ $0, R8, loaded882
+	ADD $8, R5, R26
+	VLD1 (R26), V25.S[2]
+	B loaded882
+
+single881:
+	FMOVS 0(R5), F25
+
+loaded882:
+	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
+	VFMLA V24.S4, V25.S4, V13.S4
+	B pass4_fold
+
+pass4_partial7:
+	CMP $0, R8
+	BEQ pass4_fold
+	TBZ $1, R8, single883
+	FMOVD 0(R2), F24
+	TBZ $0, R8, loaded884
+	ADD $8, R2, R26
+	VLD1 (R26), V24.S[2]
+	B loaded884
+
+single883:
+	FMOVS 0(R2), F24
+
+loaded884:
+	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
+	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
+	MOVD $0x80000000, R26
+	VDUP R26, V25.S4
+	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
+	TBZ $1, R8, single885
+	FMOVD 0(R1), F25
+	TBZ $0, R8, loaded886
+	ADD $8, R1, R26
+	VLD1 (R26), V25.S[2]
+	B loaded886
+
+single885:
+	FMOVS 0(R1), F25
+
+loaded886:
+	TBZ $1, R8, single887
+	FMOVD 0(R5), F21
+	TBZ $0, R8, loaded888
+	ADD $8, R5, R26
+	VLD1 (R26), V21.S[2]
+	B loaded888
+
+single887:
+	FMOVS 0(R5), F21
+
+loaded888:
+	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
+	VFMLA V24.S4, V21.S4, V12.S4
+	B pass4_fold
+
+pass4_partial8:
+	CMP $0, R8
+	BEQ pass4_fold
+	TBZ $1, R8, single889
+	FMOVD 0(R2), F24
+	TBZ $0, R8, loaded890
+	ADD $8, R2, R26
+	VLD1 (R26), V24.S[2]
+	B loaded890
+
+single889:
+	FMOVS 0(R2), F24
+
+loaded890:
+	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
+	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
+	MOVD $0x80000000, R26
+	VDUP R26, V21.S4
+	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
+	TBZ $1, R8, single891
+	FMOVD 0(R1), F21
+	TBZ $0, R8, loaded892
+	ADD $8, R1, R26
+	VLD1 (R26), V21.S[2]
+	B loaded892
+
+single891:
+	FMOVS 0(R1), F21
+
+loaded892:
+	TBZ $1, R8, single893
+	FMOVD 0(R5), F25
+	TBZ $0, R8, loaded894
+	ADD $8, R5, R26
+	VLD1 (R26), V25.S[2]
+	B loaded894
+
+single893:
+	FMOVS 0(R5), F25
+
+loaded894:
+	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
+	VFMLA V24.S4, V25.S4, V11.S4
+	B pass4_fold
+
+pass4_partial9:
+	CMP $0, R8
+	BEQ pass4_fold
+	TBZ $1, R8, single895
+	FMOVD 0(R2), F24
+	TBZ $0, R8, loaded896
+	ADD $8, R2, R26
+	VLD1 (R26), V24.S[2]
+	B loaded896
+
+single895:
+	FMOVS 0(R2), F24
+
+loaded896:
+	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
+	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
+	MOVD $0x80000000, R26
+	VDUP R26, V25.S4
+	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
+	TBZ $1, R8, single897
+	FMOVD 0(R1), F25
+	TBZ $0, R8, loaded898
+	ADD $8, R1, R26
+	VLD1 (R26), V25.S[2]
+	B loaded898
+
+single897:
+	FMOVS 0(R1), F25
+
+loaded898:
+	TBZ $1, R8, single899
+	FMOVD 0(R5), F21
+	TBZ $0, R8, loaded900
+	ADD $8, R5, R26
+	VLD1 (R26), V21.S[2]
+	B loaded900
+
+single899:
+	FMOVS 0(R5), F21
+
+loaded900:
+	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
+	VFMLA V24.S4, V21.S4, V10.S4
+	B pass4_fold
+
+pass4_partial10:
+	CMP $0, R8
+	BEQ pass4_fold
+	TBZ $1, R8, single901
+	FMOVD 0(R2), F24
+	TBZ $0, R8, loaded902
+	ADD $8, R2, R26
+	VLD1 (R26), V24.S[2]
+	B loaded902
+
+single901:
+	FMOVS 0(R2), F24
+
+loaded902:
+	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
+	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
+	MOVD $0x80000000, R26
+	VDUP R26, V21.S4
+	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
+	TBZ $1, R8, single903
+	FMOVD 0(R1), F21
+	TBZ $0, R8, loaded904
+	ADD $8, R1, R26
+	VLD1 (R26), V21.S[2]
+	B loaded904
+
+single903:
+	FMOVS 0(R1), F21
+
+loaded904:
+	TBZ $1, R8, single905
+	FMOVD 0(R5), F25
+	TBZ $0, R8, loaded906
+	ADD $8, R5, R26
+	VLD1 (R26), V25.S[2]
+	B loaded906
+
+single905:
+	FMOVS 0(R5), F25
+
+loaded906:
+	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
+	VFMLA V24.S4, V25.S4, V9.S4
+	B pass4_fold
+
+pass4_partial11:
+	CMP $0, R8
+	BEQ pass4_fold
+	TBZ $1, R8, single907
+	FMOVD 0(R2), F24
+	TBZ $0, R8, loaded908
+	ADD $8, R2, R26
+	VLD1 (R26), V24.S[2]
+	B loaded908
+
+single907:
+	FMOVS 0(R2), F24
+
+loaded908:
+	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
+	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
+	MOVD $0x80000000, R26
+	VDUP R26, V25.S4
+	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
+	TBZ $1, R8, single909
+	FMOVD 0(R1), F25
+	TBZ $0, R8, loaded910
+	ADD $8, R1, R26
+	VLD1 (R26), V25.S[2]
+	B loaded910
+
+single909:
+	FMOVS 0(R1), F25
+
+loaded910:
+	TBZ $1, R8, single911
+	FMOVD 0(R5), F21
+	TBZ $0, R8, loaded912
+	ADD $8, R5, R26
+	VLD1 (R26), V21.S[2]
+	B loaded912
+
+single911:
+	FMOVS 0(R5), F21
+
+loaded912:
+	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
+	VFMLA V24.S4, V21.S4, V8.S4
+	B pass4_fold
+
+pass4_partial12:
+	CMP $0, R8
+	BEQ pass4_fold
+	TBZ $1, R8, single913
+	FMOVD 0(R2), F24
+	TBZ $0, R8, loaded914
+	ADD $8, R2, R26
+	VLD1 (R26), V24.S[2]
+	B loaded914
+
+single913:
+	FMOVS 0(R2), F24
+
+loaded914:
+	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
+	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
+	MOVD $0x80000000, R26
+	VDUP R26, V21.S4
+	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
+	TBZ $1, R8, single915
+	FMOVD 0(R1), F21
+	TBZ $0, R8, loaded916
+	ADD $8, R1, R26
+	VLD1 (R26), V21.S[2]
+	B loaded916
+
+single915:
+	FMOVS 0(R1), F21
+
+loaded916:
+	TBZ $1, R8, single917
+	FMOVD 0(R5), F25
+	TBZ $0, R8, loaded918
+	ADD $8, R5, R26
+	VLD1 (R26), V25.S[2]
+	B loaded918
+
+single917:
+	FMOVS 0(R5), F25
+
+loaded918:
+	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
+	VFMLA V24.S4, V25.S4, V7.S4
+	B pass4_fold
+
+pass4_partial13:
+	CMP $0, R8
+	BEQ pass4_fold
+	TBZ $1, R8, single919
+	FMOVD 0(R2), F24
+	TBZ $0, R8, loaded920
+	ADD $8, R2, R26
+	VLD1 (R26), V24.S[2]
+	B loaded920
+
+single919:
+	FMOVS 0(R2), F24
+
+loaded920:
+	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
+	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
+	MOVD $0x80000000, R26
+	VDUP R26, V25.S4
+	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
+	TBZ $1, R8, single921
+	FMOVD 0(R1), F25
+	TBZ $0, R8, loaded922
+	ADD $8, R1, R26
+	VLD1 (R26), V25.S[2]
+	B loaded922
+
+single921:
+	FMOVS 0(R1), F25
+
+loaded922:
+	TBZ $1, R8, single923
+	FMOVD 0(R5), F21
+	TBZ $0, R8, loaded924
+	ADD $8, R5, R26
+	VLD1 (R26), V21.S[2]
+	B loaded924
+
+single923:
+	FMOVS 0(R5), F21
+
+loaded924:
+	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
+	VFMLA V24.S4, V21.S4, V6.S4
+	B pass4_fold
+
+pass4_partial14:
+	CMP $0, R8
+	BEQ pass4_fold
+	TBZ $1, R8, single925
+	FMOVD 0(R2), F24
+	TBZ $0, R8, loaded926
+	ADD $8, R2, R26
+	VLD1 (R26), V24.S[2]
+	B loaded926
+
+single925:
+	FMOVS 0(R2), F24
+
+loaded926:
+	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
+	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
+	MOVD $0x80000000, R26
+	VDUP R26, V21.S4
+	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
+	TBZ $1, R8, single927
+	FMOVD 0(R1), F21
+	TBZ $0, R8, loaded928
+	ADD $8, R1, R26
+	VLD1 (R26), V21.S[2]
+	B loaded928
+
+single927:
+	FMOVS 0(R1), F21
+
+loaded928:
+	TBZ $1, R8, single929
+	FMOVD 0(R5), F25
+	TBZ $0, R8, loaded930
+	ADD $8, R5, R26
+	VLD1 (R26), V25.S[2]
+	B loaded930
+
+single929:
+	FMOVS 0(R5), F25
+
+loaded930:
+	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
+	VFMLA V24.S4, V25.S4, V5.S4
+	B pass4_fold
+
+pass4_partial15:
+	CMP $0, R8
+	BEQ pass4_fold
+	TBZ $1, R8, single931
+	FMOVD 0(R2), F24
+	TBZ $0, R8, loaded932
+	ADD $8, R2, R26
+	VLD1 (R26), V24.S[2]
+	B loaded932
+
+single931:
+	FMOVS 0(R2), F24
+
+loaded932:
+	WORD $0x4ea2d718 // FSUB V24.4S, V24.4S, V2.4S
+	WORD $0x6e23df18 // FMUL V24.4S, V24.4S, V3.4S
+	MOVD $0x80000000, R26
+	VDUP R26, V25.S4
+	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
+	TBZ $1, R8, single933
+	FMOVD 0(R1), F25
+	TBZ $0, R8, loaded934
+	ADD $8, R1, R26
+	VLD1 (R26), V25.S[2]
+	B loaded934
+
+single933:
+	FMOVS 0(R1), F25
+
+loaded934:
+	TBZ $1, R8, single935
+	FMOVD 0(R5), F21
+	TBZ $0, R8, loaded936
+	ADD $8, R5, R26
+	VLD1 (R26), V21.S[2]
+	B loaded936
+
+single935:
+	FMOVS 0(R5), F21
+
+loaded936:
+	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
+	VFMLA V24.S4, V21.S4, V20.S4
+
+pass4_fold:
+	WORD $0x4e2bd484 // FADD V4.4S, V4.4S, V11.4S
+	WORD $0x4e2ad652 // FADD V18.4S, V18.4S, V10.4S
+	WORD $0x4e29d631 // FADD V17.4S, V17.4S, V9.4S
+	WORD $0x4e28d610 // FADD V16.4S, V16.4S, V8.4S
+	WORD $0x4e27d5ef // FADD V15.4S, V15.4S, V7.4S
+	WORD $0x4e26d5ce // FADD V14.4S, V14.4S, V6.4S
+	WORD $0x4e25d5ad // FADD V13.4S, V13.4S, V5.4S
+	WORD $0x4e34d58c // FADD V12.4S, V12.4S, V20.4S
+	WORD $0x4e2fd484 // FADD V4.4S, V4.4S, V15.4S
+	WORD $0x4e2ed652 // FADD V18.4S, V18.4S, V14.4S
+	WORD $0x4e2dd631 // FADD V17.4S, V17.4S, V13.4S
+	WORD $0x4e2cd610 // FADD V16.4S, V16.4S, V12.4S
+	WORD $0x4e31d484 // FADD V4.4S, V4.4S, V17.4S
+	WORD $0x4e30d652 // FADD V18.4S, V18.4S, V16.4S
+	WORD $0x4e32d484 // FADD V4.4S, V4.4S, V18.4S
+	VEXT $8, V4.B16, V4.B16, V24.B16
+	WORD $0x4e38d484 // FADD V4.4S, V4.4S, V24.4S
+	VMOV V4.S[1], V24.S[0]
+	WORD $0x4e38d484 // FADD V4.4S, V4.4S, V24.4S
+	SUB R9, R2
+	SUB R9, R1
+	MOVD gamma+40(FP), R5
+	WORD $0x6e20fc94 // FDIV V20.4S, V4.4S, V0.4S
+	VDUP V20.S[0], V20.S4
+	MOVD R7, R8
+	SUBS $16, R8
+	BLT pass6_blocks_end
+
+pass6_blocks:
+	FMOVQ 0(R2), F4
+	FMOVQ 16(R2), F5
+	FMOVQ 32(R2), F6
+	FMOVQ 48(R2), F7
+	WORD $0x4ea2d484 // FSUB V4.4S, V4.4S, V2.4S
+	WORD $0x4ea2d4a5 // FSUB V5.4S, V5.4S, V2.4S
+	WORD $0x4ea2d4c6 // FSUB V6.4S, V6.4S, V2.4S
+	WORD $0x4ea2d4e7 // FSUB V7.4S, V7.4S, V2.4S
+	WORD $0x6e23dc84 // FMUL V4.4S, V4.4S, V3.4S
+	WORD $0x6e23dca5 // FMUL V5.4S, V5.4S, V3.4S
+	WORD $0x6e23dcc6 // FMUL V6.4S, V6.4S, V3.4S
+	WORD $0x6e23dce7 // FMUL V7.4S, V7.4S, V3.4S
+	FMOVQ 0(R1), F8
+	FMOVQ 16(R1), F9
+	FMOVQ 32(R1), F10
+	FMOVQ 48(R1), F11
+	FMOVQ 0(R5), F12
+	FMOVQ 16(R5), F13
+	FMOVQ 32(R5), F14
+	FMOVQ 48(R5), F15
+	WORD $0x6e2cdd0c // FMUL V12.4S, V8.4S, V12.4S
+	WORD $0x6e2ddd2d // FMUL V13.4S, V9.4S, V13.4S
+	WORD $0x6e2edd4e // FMUL V14.4S, V10.4S, V14.4S
+	WORD $0x6e2fdd6f // FMUL V15.4S, V11.4S, V15.4S
+	WORD $0x4eb3d58c // FSUB V12.4S, V12.4S, V19.4S
+	WORD $0x4eb3d5ad // FSUB V13.4S, V13.4S, V19.4S
+	WORD $0x4eb3d5ce // FSUB V14.4S, V14.4S, V19.4S
+	WORD $0x4eb3d5ef // FSUB V15.4S, V15.4S, V19.4S
+	VFMLS V20.S4, V4.S4, V12.S4
+	VFMLS V20.S4, V5.S4, V13.S4
+	VFMLS V20.S4, V6.S4, V14.S4
+	VFMLS V20.S4, V7.S4, V15.S4
+	WORD $0x6e2cdc6c // FMUL V12.4S, V3.4S, V12.4S
+	WORD $0x6e2ddc6d // FMUL V13.4S, V3.4S, V13.4S
+	WORD $0x6e2edc6e // FMUL V14.4S, V3.4S, V14.4S
+	WORD $0x6e2fdc6f // FMUL V15.4S, V3.4S, V15.4S
+	FMOVQ F12, 0(R0)
+	FMOVQ F13, 16(R0)
+	FMOVQ F14, 32(R0)
+	FMOVQ F15, 48(R0)
+	ADD $64, R2
+	ADD $64, R1
+	ADD $64, R5
+	ADD $64, R0
+	SUBS $16, R8
+	BGE pass6_blocks
+
+pass6_blocks_end:
+	ADD $16, R8
+	SUBS $4, R8
+	BLT pass6_vectors_end
+
+pass6_vectors:
+	FMOVQ 0(R2), F15
+	WORD $0x4ea2d5ef // FSUB V15.4S, V15.4S, V2.4S
+	WORD $0x6e23ddef // FMUL V15.4S, V15.4S, V3.4S
+	FMOVQ 0(R1), F14
+	FMOVQ 0(R5), F13
+	WORD $0x6e2dddcd // FMUL V13.4S, V14.4S, V13.4S
+	WORD $0x4eb3d5ad // FSUB V13.4S, V13.4S, V19.4S
+	VFMLS V20.S4, V15.S4, V13.S4
+	WORD $0x6e2ddc6d // FMUL V13.4S, V3.4S, V13.4S
+	FMOVQ F13, 0(R0)
+	ADD $16, R2
+	ADD $16, R1
+	ADD $16, R5
+	ADD $16, R0
+	SUBS $4, R8
+	BGE pass6_vectors
+
+pass6_vectors_end:
+	ADD $4, R8
+	CMP $0, R8
+	BEQ pass6_end
+	TBZ $1, R8, single937
+	FMOVD 0(R2), F13
+	TBZ $0, R8, loaded938
+	ADD $8, R2, R26
+	VLD1 (R26), V13.S[2]
+	B loaded938
+
+single937:
+	FMOVS 0(R2), F13
+
+loaded938:
+	WORD $0x4ea2d5ad // FSUB V13.4S, V13.4S, V2.4S
+	WORD $0x6e23ddad // FMUL V13.4S, V13.4S, V3.4S
+	TBZ $1, R8, single939
+	FMOVD 0(R1), F15
+	TBZ $0, R8, loaded940
+	ADD $8, R1, R26
+	VLD1 (R26), V15.S[2]
+	B loaded940
+
+single939:
+	FMOVS 0(R1), F15
+
+loaded940:
+	TBZ $1, R8, single941
+	FMOVD 0(R5), F14
+	TBZ $0, R8, loaded942
+	ADD $8, R5, R26
+	VLD1 (R26), V14.S[2]
+	B loaded942
+
+single941:
+	FMOVS 0(R5), F14
+
+loaded942:
+	WORD $0x6e2eddee // FMUL V14.4S, V15.4S, V14.4S
+	WORD $0x4eb3d5ce // FSUB V14.4S, V14.4S, V19.4S
+	VFMLS V20.S4, V13.S4, V14.S4
+	WORD $0x6e2edc6e // FMUL V14.4S, V3.4S, V14.4S
+	TBZ $1, R8, single943
+	FMOVD F14, 0(R0)
+	TBZ $0, R8, stored944
+	ADD $8, R0, R26
+	VST1 V14.S[2], (R26)
+	B stored944
+
+single943:
+	FMOVS F14, 0(R0)
+
+stored944:
+
+pass6_end:
+	SUB R9, R2
+	SUB R9, R1
+	MOVD gamma+40(FP), R5
+	SUB R9, R0
+	MOVD R7, R8
+	LSL $2, R8
+	ADD R8, R0
+	ADD R8, R1
+	ADD R8, R2
+	SUBS $1, R6
+	BNE row
+	RET
+
 // func LayerNormNEON(dst *float32, x *float32, gamma *float32, beta *float32, n int, mean float32, rstd float32)
 TEXT ·LayerNormNEON(SB), NOSPLIT, $0-48
 	MOVD dst+0(FP), R0
@@ -15831,53 +20626,53 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V11.S[3]
 	WORD $0x4ea0896b // CMGT V11.4S, V11.4S, #0
-	TBZ $1, R4, single609
+	TBZ $1, R4, single945
 	FMOVD 0(R1), F12
-	TBZ $0, R4, loaded610
+	TBZ $0, R4, loaded946
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded610
+	B loaded946
 
-single609:
+single945:
 	FMOVS 0(R1), F12
 
-loaded610:
+loaded946:
 	WORD $0x4ea0d58c // FSUB V12.4S, V12.4S, V0.4S
 	WORD $0x6e21dd8c // FMUL V12.4S, V12.4S, V1.4S
-	TBZ $1, R4, single611
+	TBZ $1, R4, single947
 	FMOVD 0(R2), F13
-	TBZ $0, R4, loaded612
+	TBZ $0, R4, loaded948
 	ADD $8, R2, R26
 	VLD1 (R26), V13.S[2]
-	B loaded612
+	B loaded948
 
-single611:
+single947:
 	FMOVS 0(R2), F13
 
-loaded612:
-	TBZ $1, R4, single613
+loaded948:
+	TBZ $1, R4, single949
 	FMOVD 0(R3), F10
-	TBZ $0, R4, loaded614
+	TBZ $0, R4, loaded950
 	ADD $8, R3, R26
 	VLD1 (R26), V10.S[2]
-	B loaded614
+	B loaded950
 
-single613:
+single949:
 	FMOVS 0(R3), F10
 
-loaded614:
+loaded950:
 	VFMLA V13.S4, V12.S4, V10.S4
-	TBZ $1, R4, single615
+	TBZ $1, R4, single951
 	FMOVD F10, 0(R0)
-	TBZ $0, R4, stored616
+	TBZ $0, R4, stored952
 	ADD $8, R0, R26
 	VST1 V10.S[2], (R26)
-	B stored616
+	B stored952
 
-single615:
+single951:
 	FMOVS F10, 0(R0)
 
-stored616:
+stored952:
 
 done:
 	RET
@@ -16299,42 +21094,42 @@ partial0:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single617
+	TBZ $1, R4, single953
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded618
+	TBZ $0, R4, loaded954
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded618
+	B loaded954
 
-single617:
+single953:
 	FMOVS 0(R2), F20
 
-loaded618:
+loaded954:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single619
+	TBZ $1, R4, single955
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded620
+	TBZ $0, R4, loaded956
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded620
+	B loaded956
 
-single619:
+single955:
 	FMOVS 0(R1), F21
 
-loaded620:
-	TBZ $1, R4, single621
+loaded956:
+	TBZ $1, R4, single957
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded622
+	TBZ $0, R4, loaded958
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded622
+	B loaded958
 
-single621:
+single957:
 	FMOVS 0(R3), F22
 
-loaded622:
+loaded958:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V3.S4
 	B fold
@@ -16352,42 +21147,42 @@ partial1:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single623
+	TBZ $1, R4, single959
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded624
+	TBZ $0, R4, loaded960
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded624
+	B loaded960
 
-single623:
+single959:
 	FMOVS 0(R2), F20
 
-loaded624:
+loaded960:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single625
+	TBZ $1, R4, single961
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded626
+	TBZ $0, R4, loaded962
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded626
+	B loaded962
 
-single625:
+single961:
 	FMOVS 0(R1), F22
 
-loaded626:
-	TBZ $1, R4, single627
+loaded962:
+	TBZ $1, R4, single963
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded628
+	TBZ $0, R4, loaded964
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded628
+	B loaded964
 
-single627:
+single963:
 	FMOVS 0(R3), F21
 
-loaded628:
+loaded964:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V4.S4
 	B fold
@@ -16405,42 +21200,42 @@ partial2:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single629
+	TBZ $1, R4, single965
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded630
+	TBZ $0, R4, loaded966
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded630
+	B loaded966
 
-single629:
+single965:
 	FMOVS 0(R2), F20
 
-loaded630:
+loaded966:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single631
+	TBZ $1, R4, single967
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded632
+	TBZ $0, R4, loaded968
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded632
+	B loaded968
 
-single631:
+single967:
 	FMOVS 0(R1), F21
 
-loaded632:
-	TBZ $1, R4, single633
+loaded968:
+	TBZ $1, R4, single969
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded634
+	TBZ $0, R4, loaded970
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded634
+	B loaded970
 
-single633:
+single969:
 	FMOVS 0(R3), F22
 
-loaded634:
+loaded970:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V5.S4
 	B fold
@@ -16458,42 +21253,42 @@ partial3:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single635
+	TBZ $1, R4, single971
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded636
+	TBZ $0, R4, loaded972
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded636
+	B loaded972
 
-single635:
+single971:
 	FMOVS 0(R2), F20
 
-loaded636:
+loaded972:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single637
+	TBZ $1, R4, single973
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded638
+	TBZ $0, R4, loaded974
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded638
+	B loaded974
 
-single637:
+single973:
 	FMOVS 0(R1), F22
 
-loaded638:
-	TBZ $1, R4, single639
+loaded974:
+	TBZ $1, R4, single975
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded640
+	TBZ $0, R4, loaded976
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded640
+	B loaded976
 
-single639:
+single975:
 	FMOVS 0(R3), F21
 
-loaded640:
+loaded976:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V6.S4
 	B fold
@@ -16511,42 +21306,42 @@ partial4:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single641
+	TBZ $1, R4, single977
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded642
+	TBZ $0, R4, loaded978
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded642
+	B loaded978
 
-single641:
+single977:
 	FMOVS 0(R2), F20
 
-loaded642:
+loaded978:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single643
+	TBZ $1, R4, single979
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded644
+	TBZ $0, R4, loaded980
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded644
+	B loaded980
 
-single643:
+single979:
 	FMOVS 0(R1), F21
 
-loaded644:
-	TBZ $1, R4, single645
+loaded980:
+	TBZ $1, R4, single981
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded646
+	TBZ $0, R4, loaded982
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded646
+	B loaded982
 
-single645:
+single981:
 	FMOVS 0(R3), F22
 
-loaded646:
+loaded982:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V7.S4
 	B fold
@@ -16564,42 +21359,42 @@ partial5:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single647
+	TBZ $1, R4, single983
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded648
+	TBZ $0, R4, loaded984
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded648
+	B loaded984
 
-single647:
+single983:
 	FMOVS 0(R2), F20
 
-loaded648:
+loaded984:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single649
+	TBZ $1, R4, single985
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded650
+	TBZ $0, R4, loaded986
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded650
+	B loaded986
 
-single649:
+single985:
 	FMOVS 0(R1), F22
 
-loaded650:
-	TBZ $1, R4, single651
+loaded986:
+	TBZ $1, R4, single987
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded652
+	TBZ $0, R4, loaded988
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded652
+	B loaded988
 
-single651:
+single987:
 	FMOVS 0(R3), F21
 
-loaded652:
+loaded988:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V8.S4
 	B fold
@@ -16617,42 +21412,42 @@ partial6:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single653
+	TBZ $1, R4, single989
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded654
+	TBZ $0, R4, loaded990
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded654
+	B loaded990
 
-single653:
+single989:
 	FMOVS 0(R2), F20
 
-loaded654:
+loaded990:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single655
+	TBZ $1, R4, single991
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded656
+	TBZ $0, R4, loaded992
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded656
+	B loaded992
 
-single655:
+single991:
 	FMOVS 0(R1), F21
 
-loaded656:
-	TBZ $1, R4, single657
+loaded992:
+	TBZ $1, R4, single993
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded658
+	TBZ $0, R4, loaded994
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded658
+	B loaded994
 
-single657:
+single993:
 	FMOVS 0(R3), F22
 
-loaded658:
+loaded994:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V9.S4
 	B fold
@@ -16670,42 +21465,42 @@ partial7:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single659
+	TBZ $1, R4, single995
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded660
+	TBZ $0, R4, loaded996
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded660
+	B loaded996
 
-single659:
+single995:
 	FMOVS 0(R2), F20
 
-loaded660:
+loaded996:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single661
+	TBZ $1, R4, single997
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded662
+	TBZ $0, R4, loaded998
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded662
+	B loaded998
 
-single661:
+single997:
 	FMOVS 0(R1), F22
 
-loaded662:
-	TBZ $1, R4, single663
+loaded998:
+	TBZ $1, R4, single999
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded664
+	TBZ $0, R4, loaded1000
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded664
+	B loaded1000
 
-single663:
+single999:
 	FMOVS 0(R3), F21
 
-loaded664:
+loaded1000:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V10.S4
 	B fold
@@ -16723,42 +21518,42 @@ partial8:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single665
+	TBZ $1, R4, single1001
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded666
+	TBZ $0, R4, loaded1002
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded666
+	B loaded1002
 
-single665:
+single1001:
 	FMOVS 0(R2), F20
 
-loaded666:
+loaded1002:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single667
+	TBZ $1, R4, single1003
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded668
+	TBZ $0, R4, loaded1004
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded668
+	B loaded1004
 
-single667:
+single1003:
 	FMOVS 0(R1), F21
 
-loaded668:
-	TBZ $1, R4, single669
+loaded1004:
+	TBZ $1, R4, single1005
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded670
+	TBZ $0, R4, loaded1006
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded670
+	B loaded1006
 
-single669:
+single1005:
 	FMOVS 0(R3), F22
 
-loaded670:
+loaded1006:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V11.S4
 	B fold
@@ -16776,42 +21571,42 @@ partial9:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single671
+	TBZ $1, R4, single1007
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded672
+	TBZ $0, R4, loaded1008
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded672
+	B loaded1008
 
-single671:
+single1007:
 	FMOVS 0(R2), F20
 
-loaded672:
+loaded1008:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single673
+	TBZ $1, R4, single1009
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded674
+	TBZ $0, R4, loaded1010
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded674
+	B loaded1010
 
-single673:
+single1009:
 	FMOVS 0(R1), F22
 
-loaded674:
-	TBZ $1, R4, single675
+loaded1010:
+	TBZ $1, R4, single1011
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded676
+	TBZ $0, R4, loaded1012
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded676
+	B loaded1012
 
-single675:
+single1011:
 	FMOVS 0(R3), F21
 
-loaded676:
+loaded1012:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V12.S4
 	B fold
@@ -16829,42 +21624,42 @@ partial10:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single677
+	TBZ $1, R4, single1013
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded678
+	TBZ $0, R4, loaded1014
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded678
+	B loaded1014
 
-single677:
+single1013:
 	FMOVS 0(R2), F20
 
-loaded678:
+loaded1014:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single679
+	TBZ $1, R4, single1015
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded680
+	TBZ $0, R4, loaded1016
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded680
+	B loaded1016
 
-single679:
+single1015:
 	FMOVS 0(R1), F21
 
-loaded680:
-	TBZ $1, R4, single681
+loaded1016:
+	TBZ $1, R4, single1017
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded682
+	TBZ $0, R4, loaded1018
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded682
+	B loaded1018
 
-single681:
+single1017:
 	FMOVS 0(R3), F22
 
-loaded682:
+loaded1018:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V13.S4
 	B fold
@@ -16882,42 +21677,42 @@ partial11:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single683
+	TBZ $1, R4, single1019
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded684
+	TBZ $0, R4, loaded1020
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded684
+	B loaded1020
 
-single683:
+single1019:
 	FMOVS 0(R2), F20
 
-loaded684:
+loaded1020:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single685
+	TBZ $1, R4, single1021
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded686
+	TBZ $0, R4, loaded1022
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded686
+	B loaded1022
 
-single685:
+single1021:
 	FMOVS 0(R1), F22
 
-loaded686:
-	TBZ $1, R4, single687
+loaded1022:
+	TBZ $1, R4, single1023
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded688
+	TBZ $0, R4, loaded1024
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded688
+	B loaded1024
 
-single687:
+single1023:
 	FMOVS 0(R3), F21
 
-loaded688:
+loaded1024:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V14.S4
 	B fold
@@ -16935,42 +21730,42 @@ partial12:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single689
+	TBZ $1, R4, single1025
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded690
+	TBZ $0, R4, loaded1026
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded690
+	B loaded1026
 
-single689:
+single1025:
 	FMOVS 0(R2), F20
 
-loaded690:
+loaded1026:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single691
+	TBZ $1, R4, single1027
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded692
+	TBZ $0, R4, loaded1028
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded692
+	B loaded1028
 
-single691:
+single1027:
 	FMOVS 0(R1), F21
 
-loaded692:
-	TBZ $1, R4, single693
+loaded1028:
+	TBZ $1, R4, single1029
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded694
+	TBZ $0, R4, loaded1030
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded694
+	B loaded1030
 
-single693:
+single1029:
 	FMOVS 0(R3), F22
 
-loaded694:
+loaded1030:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V15.S4
 	B fold
@@ -16988,42 +21783,42 @@ partial13:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single695
+	TBZ $1, R4, single1031
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded696
+	TBZ $0, R4, loaded1032
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded696
+	B loaded1032
 
-single695:
+single1031:
 	FMOVS 0(R2), F20
 
-loaded696:
+loaded1032:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single697
+	TBZ $1, R4, single1033
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded698
+	TBZ $0, R4, loaded1034
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded698
+	B loaded1034
 
-single697:
+single1033:
 	FMOVS 0(R1), F22
 
-loaded698:
-	TBZ $1, R4, single699
+loaded1034:
+	TBZ $1, R4, single1035
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded700
+	TBZ $0, R4, loaded1036
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded700
+	B loaded1036
 
-single699:
+single1035:
 	FMOVS 0(R3), F21
 
-loaded700:
+loaded1036:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V16.S4
 	B fold
@@ -17041,42 +21836,42 @@ partial14:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single701
+	TBZ $1, R4, single1037
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded702
+	TBZ $0, R4, loaded1038
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded702
+	B loaded1038
 
-single701:
+single1037:
 	FMOVS 0(R2), F20
 
-loaded702:
+loaded1038:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single703
+	TBZ $1, R4, single1039
 	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded704
+	TBZ $0, R4, loaded1040
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded704
+	B loaded1040
 
-single703:
+single1039:
 	FMOVS 0(R1), F21
 
-loaded704:
-	TBZ $1, R4, single705
+loaded1040:
+	TBZ $1, R4, single1041
 	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded706
+	TBZ $0, R4, loaded1042
 	ADD $8, R3, R26
 	VLD1 (R26), V22.S[2]
-	B loaded706
+	B loaded1042
 
-single705:
+single1041:
 	FMOVS 0(R3), F22
 
-loaded706:
+loaded1042:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
 	VFMLA V20.S4, V22.S4, V17.S4
 	B fold
@@ -17094,42 +21889,42 @@ partial15:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single707
+	TBZ $1, R4, single1043
 	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded708
+	TBZ $0, R4, loaded1044
 	ADD $8, R2, R26
 	VLD1 (R26), V20.S[2]
-	B loaded708
+	B loaded1044
 
-single707:
+single1043:
 	FMOVS 0(R2), F20
 
-loaded708:
+loaded1044:
 	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
 	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
 	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single709
+	TBZ $1, R4, single1045
 	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded710
+	TBZ $0, R4, loaded1046
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded710
+	B loaded1046
 
-single709:
+single1045:
 	FMOVS 0(R1), F22
 
-loaded710:
-	TBZ $1, R4, single711
+loaded1046:
+	TBZ $1, R4, single1047
 	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded712
+	TBZ $0, R4, loaded1048
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded712
+	B loaded1048
 
-single711:
+single1047:
 	FMOVS 0(R3), F21
 
-loaded712:
+loaded1048:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V18.S4
 
@@ -17279,56 +22074,56 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R4, single713
+	TBZ $1, R4, single1049
 	FMOVD 0(R2), F15
-	TBZ $0, R4, loaded714
+	TBZ $0, R4, loaded1050
 	ADD $8, R2, R26
 	VLD1 (R26), V15.S[2]
-	B loaded714
+	B loaded1050
 
-single713:
+single1049:
 	FMOVS 0(R2), F15
 
-loaded714:
+loaded1050:
 	WORD $0x4ea0d5ef // FSUB V15.4S, V15.4S, V0.4S
 	WORD $0x6e21ddef // FMUL V15.4S, V15.4S, V1.4S
-	TBZ $1, R4, single715
+	TBZ $1, R4, single1051
 	FMOVD 0(R1), F14
-	TBZ $0, R4, loaded716
+	TBZ $0, R4, loaded1052
 	ADD $8, R1, R26
 	VLD1 (R26), V14.S[2]
-	B loaded716
+	B loaded1052
 
-single715:
+single1051:
 	FMOVS 0(R1), F14
 
-loaded716:
-	TBZ $1, R4, single717
+loaded1052:
+	TBZ $1, R4, single1053
 	FMOVD 0(R3), F12
-	TBZ $0, R4, loaded718
+	TBZ $0, R4, loaded1054
 	ADD $8, R3, R26
 	VLD1 (R26), V12.S[2]
-	B loaded718
+	B loaded1054
 
-single717:
+single1053:
 	FMOVS 0(R3), F12
 
-loaded718:
+loaded1054:
 	WORD $0x6e2cddcc // FMUL V12.4S, V14.4S, V12.4S
 	WORD $0x4ea2d58c // FSUB V12.4S, V12.4S, V2.4S
 	VFMLS V3.S4, V15.S4, V12.S4
 	WORD $0x6e2cdc2c // FMUL V12.4S, V1.4S, V12.4S
-	TBZ $1, R4, single719
+	TBZ $1, R4, single1055
 	FMOVD F12, 0(R0)
-	TBZ $0, R4, stored720
+	TBZ $0, R4, stored1056
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored720
+	B stored1056
 
-single719:
+single1055:
 	FMOVS F12, 0(R0)
 
-stored720:
+stored1056:
 
 done:
 	RET
@@ -17529,30 +22324,30 @@ partial_rows:
 	ADD $4, R3
 	VLD1R (R4), [V1.S4]
 	ADD $4, R4
-	TBZ $1, R5, single721
+	TBZ $1, R5, single1057
 	FMOVD 0(R2), F2
-	TBZ $0, R5, loaded722
+	TBZ $0, R5, loaded1058
 	ADD $8, R2, R26
 	VLD1 (R26), V2.S[2]
-	B loaded722
+	B loaded1058
 
-single721:
+single1057:
 	FMOVS 0(R2), F2
 
-loaded722:
+loaded1058:
 	WORD $0x4ea0d442 // FSUB V2.4S, V2.4S, V0.4S
 	WORD $0x6e21dc42 // FMUL V2.4S, V2.4S, V1.4S
-	TBZ $1, R5, single723
+	TBZ $1, R5, single1059
 	FMOVD 0(R1), F13
-	TBZ $0, R5, loaded724
+	TBZ $0, R5, loaded1060
 	ADD $8, R1, R26
 	VLD1 (R26), V13.S[2]
-	B loaded724
+	B loaded1060
 
-single723:
+single1059:
 	FMOVS 0(R1), F13
 
-loaded724:
+loaded1060:
 	VFMLA V2.S4, V13.S4, V5.S4
 	ADD R6, R1
 	ADD R6, R2
@@ -17561,31 +22356,31 @@ loaded724:
 	MOVD add+64(FP), R8
 	CMP $0, R8
 	BEQ partial_store
-	TBZ $1, R5, single725
+	TBZ $1, R5, single1061
 	FMOVD 0(R0), F2
-	TBZ $0, R5, loaded726
+	TBZ $0, R5, loaded1062
 	ADD $8, R0, R26
 	VLD1 (R26), V2.S[2]
-	B loaded726
+	B loaded1062
 
-single725:
+single1061:
 	FMOVS 0(R0), F2
 
-loaded726:
+loaded1062:
 	WORD $0x4e25d445 // FADD V5.4S, V2.4S, V5.4S
 
 partial_store:
-	TBZ $1, R5, single727
+	TBZ $1, R5, single1063
 	FMOVD F5, 0(R0)
-	TBZ $0, R5, stored728
+	TBZ $0, R5, stored1064
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored728
+	B stored1064
 
-single727:
+single1063:
 	FMOVS F5, 0(R0)
 
-stored728:
+stored1064:
 
 done:
 	RET
@@ -17746,32 +22541,32 @@ columns1_end:
 	ADD R5, R1
 	MOVD shift+16(FP), R2
 	ADD R5, R2
-	TBZ $1, R3, single729
+	TBZ $1, R3, single1065
 	FMOVD 0(R2), F3
-	TBZ $0, R3, loaded730
+	TBZ $0, R3, loaded1066
 	ADD $8, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded730
+	B loaded1066
 
-single729:
+single1065:
 	FMOVS 0(R2), F3
 
-loaded730:
+loaded1066:
 	VEOR V0.B16, V0.B16, V0.B16
 	MOVD rows+32(FP), R6
 
 partial_rows:
-	TBZ $1, R3, single731
+	TBZ $1, R3, single1067
 	FMOVD 0(R1), F1
-	TBZ $0, R3, loaded732
+	TBZ $0, R3, loaded1068
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded732
+	B loaded1068
 
-single731:
+single1067:
 	FMOVS 0(R1), F1
 
-loaded732:
+loaded1068:
 	WORD $0x4ea3d421 // FSUB V1.4S, V1.4S, V3.4S
 	WORD $0x4e21d400 // FADD V0.4S, V0.4S, V1.4S
 	ADD R4, R1
@@ -17780,31 +22575,31 @@ loaded732:
 	MOVD add+48(FP), R6
 	CMP $0, R6
 	BEQ partial_store
-	TBZ $1, R3, single733
+	TBZ $1, R3, single1069
 	FMOVD 0(R0), F1
-	TBZ $0, R3, loaded734
+	TBZ $0, R3, loaded1070
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded734
+	B loaded1070
 
-single733:
+single1069:
 	FMOVS 0(R0), F1
 
-loaded734:
+loaded1070:
 	WORD $0x4e20d420 // FADD V0.4S, V1.4S, V0.4S
 
 partial_store:
-	TBZ $1, R3, single735
+	TBZ $1, R3, single1071
 	FMOVD F0, 0(R0)
-	TBZ $0, R3, stored736
+	TBZ $0, R3, stored1072
 	ADD $8, R0, R26
 	VST1 V0.S[2], (R26)
-	B stored736
+	B stored1072
 
-single735:
+single1071:
 	FMOVS F0, 0(R0)
 
-stored736:
+stored1072:
 
 done:
 	RET
@@ -17965,32 +22760,32 @@ columns1_end:
 	ADD R5, R1
 	MOVD shift+16(FP), R2
 	ADD R5, R2
-	TBZ $1, R3, single737
+	TBZ $1, R3, single1073
 	FMOVD 0(R2), F3
-	TBZ $0, R3, loaded738
+	TBZ $0, R3, loaded1074
 	ADD $8, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded738
+	B loaded1074
 
-single737:
+single1073:
 	FMOVS 0(R2), F3
 
-loaded738:
+loaded1074:
 	VEOR V0.B16, V0.B16, V0.B16
 	MOVD rows+32(FP), R6
 
 partial_rows:
-	TBZ $1, R3, single739
+	TBZ $1, R3, single1075
 	FMOVD 0(R1), F1
-	TBZ $0, R3, loaded740
+	TBZ $0, R3, loaded1076
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded740
+	B loaded1076
 
-single739:
+single1075:
 	FMOVS 0(R1), F1
 
-loaded740:
+loaded1076:
 	WORD $0x4ea3d421 // FSUB V1.4S, V1.4S, V3.4S
 	VFMLA V1.S4, V1.S4, V0.S4
 	ADD R4, R1
@@ -17999,31 +22794,31 @@ loaded740:
 	MOVD add+48(FP), R6
 	CMP $0, R6
 	BEQ partial_store
-	TBZ $1, R3, single741
+	TBZ $1, R3, single1077
 	FMOVD 0(R0), F1
-	TBZ $0, R3, loaded742
+	TBZ $0, R3, loaded1078
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded742
+	B loaded1078
 
-single741:
+single1077:
 	FMOVS 0(R0), F1
 
-loaded742:
+loaded1078:
 	WORD $0x4e20d420 // FADD V0.4S, V1.4S, V0.4S
 
 partial_store:
-	TBZ $1, R3, single743
+	TBZ $1, R3, single1079
 	FMOVD F0, 0(R0)
-	TBZ $0, R3, stored744
+	TBZ $0, R3, stored1080
 	ADD $8, R0, R26
 	VST1 V0.S[2], (R26)
-	B stored744
+	B stored1080
 
-single743:
+single1079:
 	FMOVS F0, 0(R0)
 
-stored744:
+stored1080:
 
 done:
 	RET
@@ -18106,51 +22901,51 @@ vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ row_end
-	TBZ $1, R6, single745
+	TBZ $1, R6, single1081
 	FMOVD 0(R1), F10
-	TBZ $0, R6, loaded746
+	TBZ $0, R6, loaded1082
 	ADD $8, R1, R26
 	VLD1 (R26), V10.S[2]
-	B loaded746
+	B loaded1082
 
-single745:
+single1081:
 	FMOVS 0(R1), F10
 
-loaded746:
-	TBZ $1, R6, single747
+loaded1082:
+	TBZ $1, R6, single1083
 	FMOVD 0(R7), F11
-	TBZ $0, R6, loaded748
+	TBZ $0, R6, loaded1084
 	ADD $8, R7, R26
 	VLD1 (R26), V11.S[2]
-	B loaded748
+	B loaded1084
 
-single747:
+single1083:
 	FMOVS 0(R7), F11
 
-loaded748:
-	TBZ $1, R6, single749
+loaded1084:
+	TBZ $1, R6, single1085
 	FMOVD 0(R8), F12
-	TBZ $0, R6, loaded750
+	TBZ $0, R6, loaded1086
 	ADD $8, R8, R26
 	VLD1 (R26), V12.S[2]
-	B loaded750
+	B loaded1086
 
-single749:
+single1085:
 	FMOVS 0(R8), F12
 
-loaded750:
+loaded1086:
 	VFMLA V11.S4, V10.S4, V12.S4
-	TBZ $1, R6, single751
+	TBZ $1, R6, single1087
 	FMOVD F12, 0(R0)
-	TBZ $0, R6, stored752
+	TBZ $0, R6, stored1088
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored752
+	B stored1088
 
-single751:
+single1087:
 	FMOVS F12, 0(R0)
 
-stored752:
+stored1088:
 	LSL $2, R6
 	ADD R6, R0
 	ADD R6, R1
@@ -18241,42 +23036,42 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single753
+	TBZ $1, R5, single1089
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded754
+	TBZ $0, R5, loaded1090
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded754
+	B loaded1090
 
-single753:
+single1089:
 	FMOVS 0(R1), F8
 
-loaded754:
-	TBZ $1, R5, single755
+loaded1090:
+	TBZ $1, R5, single1091
 	FMOVD 0(R6), F9
-	TBZ $0, R5, loaded756
+	TBZ $0, R5, loaded1092
 	ADD $8, R6, R26
 	VLD1 (R26), V9.S[2]
-	B loaded756
+	B loaded1092
 
-single755:
+single1091:
 	FMOVS 0(R6), F9
 
-loaded756:
+loaded1092:
 	WORD $0x4e29d509 // FADD V9.4S, V8.4S, V9.4S
 	WORD $0x6ea9e408 // FCMGT V8.4S, V0.4S, V9.4S
 	WORD $0x6ea81c09 // BIT V9.16B, V0.16B, V8.16B
-	TBZ $1, R5, single757
+	TBZ $1, R5, single1093
 	FMOVD F9, 0(R0)
-	TBZ $0, R5, stored758
+	TBZ $0, R5, stored1094
 	ADD $8, R0, R26
 	VST1 V9.S[2], (R26)
-	B stored758
+	B stored1094
 
-single757:
+single1093:
 	FMOVS F9, 0(R0)
 
-stored758:
+stored1094:
 	LSL $2, R5
 	ADD R5, R0
 	ADD R5, R1
@@ -18460,28 +23255,28 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single759
+	TBZ $1, R5, single1095
 	FMOVD 0(R1), F16
-	TBZ $0, R5, loaded760
+	TBZ $0, R5, loaded1096
 	ADD $8, R1, R26
 	VLD1 (R26), V16.S[2]
-	B loaded760
+	B loaded1096
 
-single759:
+single1095:
 	FMOVS 0(R1), F16
 
-loaded760:
-	TBZ $1, R5, single761
+loaded1096:
+	TBZ $1, R5, single1097
 	FMOVD 0(R6), F21
-	TBZ $0, R5, loaded762
+	TBZ $0, R5, loaded1098
 	ADD $8, R6, R26
 	VLD1 (R26), V21.S[2]
-	B loaded762
+	B loaded1098
 
-single761:
+single1097:
 	FMOVS 0(R6), F21
 
-loaded762:
+loaded1098:
 	WORD $0x4e35d615 // FADD V21.4S, V16.4S, V21.4S
 	VORR V21.B16, V0.B16, V16.B16
 	WORD $0x6eb0e437 // FCMGT V23.4S, V1.4S, V16.4S
@@ -18512,17 +23307,17 @@ loaded762:
 	WORD $0x4e601e31 // BIC V17.16B, V17.16B, V0.16B
 	VAND V21.B16, V0.B16, V21.B16
 	VORR V17.B16, V21.B16, V21.B16
-	TBZ $1, R5, single763
+	TBZ $1, R5, single1099
 	FMOVD F21, 0(R0)
-	TBZ $0, R5, stored764
+	TBZ $0, R5, stored1100
 	ADD $8, R0, R26
 	VST1 V21.S[2], (R26)
-	B stored764
+	B stored1100
 
-single763:
+single1099:
 	FMOVS F21, 0(R0)
 
-stored764:
+stored1100:
 	LSL $2, R5
 	ADD R5, R0
 	ADD R5, R1
@@ -18682,30 +23477,30 @@ vectors_end:
 	VEOR V14.B16, V12.B16, V12.B16
 	WORD $0x4ea69d8c // MUL V12.4S, V12.4S, V6.4S
 	WORD $0x4eac346c // CMGT V12.4S, V3.4S, V12.4S
-	TBZ $1, R2, single765
+	TBZ $1, R2, single1101
 	FMOVD 0(R1), F14
-	TBZ $0, R2, loaded766
+	TBZ $0, R2, loaded1102
 	ADD $8, R1, R26
 	VLD1 (R26), V14.S[2]
-	B loaded766
+	B loaded1102
 
-single765:
+single1101:
 	FMOVS 0(R1), F14
 
-loaded766:
+loaded1102:
 	WORD $0x6e2edc8e // FMUL V14.4S, V4.4S, V14.4S
 	WORD $0x4e6c1dce // BIC V14.16B, V14.16B, V12.16B
-	TBZ $1, R2, single767
+	TBZ $1, R2, single1103
 	FMOVD F14, 0(R0)
-	TBZ $0, R2, stored768
+	TBZ $0, R2, stored1104
 	ADD $8, R0, R26
 	VST1 V14.S[2], (R26)
-	B stored768
+	B stored1104
 
-single767:
+single1103:
 	FMOVS F14, 0(R0)
 
-stored768:
+stored1104:
 
 done:
 	RET
@@ -18804,56 +23599,56 @@ tile:
 
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
-	TBZ $1, R20, single769
+	TBZ $1, R20, single1105
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded770
+	TBZ $0, R20, loaded1106
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded770
+	B loaded1106
 
-single769:
+single1105:
 	FMOVS 0(R10), F0
 
-loaded770:
+loaded1106:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
-	TBZ $1, R20, single771
+	TBZ $1, R20, single1107
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded772
+	TBZ $0, R20, loaded1108
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded772
+	B loaded1108
 
-single771:
+single1107:
 	FMOVS 0(R10), F0
 
-loaded772:
+loaded1108:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
-	TBZ $1, R20, single773
+	TBZ $1, R20, single1109
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded774
+	TBZ $0, R20, loaded1110
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded774
+	B loaded1110
 
-single773:
+single1109:
 	FMOVS 0(R10), F0
 
-loaded774:
+loaded1110:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
-	TBZ $1, R20, single775
+	TBZ $1, R20, single1111
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded776
+	TBZ $0, R20, loaded1112
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded776
+	B loaded1112
 
-single775:
+single1111:
 	FMOVS 0(R10), F0
 
-loaded776:
+loaded1112:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	SUBS $4, R9
@@ -18866,17 +23661,17 @@ rest:
 single:
 	FMOVS (R0), F1
 	ADD $4, R0
-	TBZ $1, R20, single777
+	TBZ $1, R20, single1113
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded778
+	TBZ $0, R20, loaded1114
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded778
+	B loaded1114
 
-single777:
+single1113:
 	FMOVS 0(R10), F0
 
-loaded778:
+loaded1114:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -18887,49 +23682,49 @@ finish:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single779
+	TBZ $1, R20, single1115
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded780
+	TBZ $0, R20, loaded1116
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded780
+	B loaded1116
 
-single779:
+single1115:
 	FMOVS 0(R21), F0
 
-loaded780:
+loaded1116:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single781
+	TBZ $1, R20, single1117
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded782
+	TBZ $0, R20, loaded1118
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded782
+	B loaded1118
 
-single781:
+single1117:
 	FMOVS 0(R21), F0
 
-loaded782:
+loaded1118:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single783
+	TBZ $1, R20, single1119
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored784
+	TBZ $0, R20, stored1120
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored784
+	B stored1120
 
-single783:
+single1119:
 	FMOVS F31, 0(R21)
 
-stored784:
+stored1120:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -19050,62 +23845,62 @@ tile:
 unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single785
+	TBZ $1, R20, single1121
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded786
+	TBZ $0, R20, loaded1122
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded786
+	B loaded1122
 
-single785:
+single1121:
 	FMOVS 16(R10), F1
 
-loaded786:
+loaded1122:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single787
+	TBZ $1, R20, single1123
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded788
+	TBZ $0, R20, loaded1124
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded788
+	B loaded1124
 
-single787:
+single1123:
 	FMOVS 16(R10), F1
 
-loaded788:
+loaded1124:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single789
+	TBZ $1, R20, single1125
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded790
+	TBZ $0, R20, loaded1126
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded790
+	B loaded1126
 
-single789:
+single1125:
 	FMOVS 16(R10), F1
 
-loaded790:
+loaded1126:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single791
+	TBZ $1, R20, single1127
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded792
+	TBZ $0, R20, loaded1128
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded792
+	B loaded1128
 
-single791:
+single1127:
 	FMOVS 16(R10), F1
 
-loaded792:
+loaded1128:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -19120,17 +23915,17 @@ single:
 	FMOVS (R0), F2
 	ADD $4, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single793
+	TBZ $1, R20, single1129
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded794
+	TBZ $0, R20, loaded1130
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded794
+	B loaded1130
 
-single793:
+single1129:
 	FMOVS 16(R10), F1
 
-loaded794:
+loaded1130:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -19145,17 +23940,17 @@ finish:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single795
+	TBZ $1, R20, single1131
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded796
+	TBZ $0, R20, loaded1132
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded796
+	B loaded1132
 
-single795:
+single1131:
 	FMOVS 16(R21), F0
 
-loaded796:
+loaded1132:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -19164,33 +23959,33 @@ bias:
 	CBZ R21, store
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single797
+	TBZ $1, R20, single1133
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded798
+	TBZ $0, R20, loaded1134
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded798
+	B loaded1134
 
-single797:
+single1133:
 	FMOVS 16(R21), F0
 
-loaded798:
+loaded1134:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single799
+	TBZ $1, R20, single1135
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored800
+	TBZ $0, R20, stored1136
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored800
+	B stored1136
 
-single799:
+single1135:
 	FMOVS F30, 16(R21)
 
-stored800:
+stored1136:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -19312,59 +24107,59 @@ tile:
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
-	TBZ $1, R20, single801
+	TBZ $1, R20, single1137
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded802
+	TBZ $0, R20, loaded1138
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded802
+	B loaded1138
 
-single801:
+single1137:
 	FMOVS 0(R10), F0
 
-loaded802:
+loaded1138:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
-	TBZ $1, R20, single803
+	TBZ $1, R20, single1139
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded804
+	TBZ $0, R20, loaded1140
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded804
+	B loaded1140
 
-single803:
+single1139:
 	FMOVS 0(R10), F0
 
-loaded804:
+loaded1140:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
-	TBZ $1, R20, single805
+	TBZ $1, R20, single1141
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded806
+	TBZ $0, R20, loaded1142
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded806
+	B loaded1142
 
-single805:
+single1141:
 	FMOVS 0(R10), F0
 
-loaded806:
+loaded1142:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
-	TBZ $1, R20, single807
+	TBZ $1, R20, single1143
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded808
+	TBZ $0, R20, loaded1144
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded808
+	B loaded1144
 
-single807:
+single1143:
 	FMOVS 0(R10), F0
 
-loaded808:
+loaded1144:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -19380,17 +24175,17 @@ single:
 	ADD $4, R0
 	FMOVS (R1), F2
 	ADD $4, R1
-	TBZ $1, R20, single809
+	TBZ $1, R20, single1145
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded810
+	TBZ $0, R20, loaded1146
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded810
+	B loaded1146
 
-single809:
+single1145:
 	FMOVS 0(R10), F0
 
-loaded810:
+loaded1146:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -19402,76 +24197,76 @@ finish:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single811
+	TBZ $1, R20, single1147
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded812
+	TBZ $0, R20, loaded1148
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded812
+	B loaded1148
 
-single811:
+single1147:
 	FMOVS 0(R21), F0
 
-loaded812:
+loaded1148:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single813
+	TBZ $1, R20, single1149
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded814
+	TBZ $0, R20, loaded1150
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded814
+	B loaded1150
 
-single813:
+single1149:
 	FMOVS 0(R21), F0
 
-loaded814:
+loaded1150:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single815
+	TBZ $1, R20, single1151
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded816
+	TBZ $0, R20, loaded1152
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded816
+	B loaded1152
 
-single815:
+single1151:
 	FMOVS 0(R21), F0
 
-loaded816:
+loaded1152:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single817
+	TBZ $1, R20, single1153
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored818
+	TBZ $0, R20, stored1154
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored818
+	B stored1154
 
-single817:
+single1153:
 	FMOVS F31, 0(R21)
 
-stored818:
+stored1154:
 	ADD R13, R21
-	TBZ $1, R20, single819
+	TBZ $1, R20, single1155
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored820
+	TBZ $0, R20, stored1156
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored820
+	B stored1156
 
-single819:
+single1155:
 	FMOVS F30, 0(R21)
 
-stored820:
+stored1156:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -19624,68 +24419,68 @@ unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	VLD1.P 16(R1), [V3.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single821
+	TBZ $1, R20, single1157
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded822
+	TBZ $0, R20, loaded1158
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded822
+	B loaded1158
 
-single821:
+single1157:
 	FMOVS 16(R10), F1
 
-loaded822:
+loaded1158:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single823
+	TBZ $1, R20, single1159
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded824
+	TBZ $0, R20, loaded1160
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded824
+	B loaded1160
 
-single823:
+single1159:
 	FMOVS 16(R10), F1
 
-loaded824:
+loaded1160:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa3103c // FMLA V28.4S, V1.4S, V3.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single825
+	TBZ $1, R20, single1161
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded826
+	TBZ $0, R20, loaded1162
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded826
+	B loaded1162
 
-single825:
+single1161:
 	FMOVS 16(R10), F1
 
-loaded826:
+loaded1162:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f83183c // FMLA V28.4S, V1.4S, V3.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single827
+	TBZ $1, R20, single1163
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded828
+	TBZ $0, R20, loaded1164
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded828
+	B loaded1164
 
-single827:
+single1163:
 	FMOVS 16(R10), F1
 
-loaded828:
+loaded1164:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -19704,17 +24499,17 @@ single:
 	FMOVS (R1), F3
 	ADD $4, R1
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single829
+	TBZ $1, R20, single1165
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded830
+	TBZ $0, R20, loaded1166
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded830
+	B loaded1166
 
-single829:
+single1165:
 	FMOVS 16(R10), F1
 
-loaded830:
+loaded1166:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -19731,34 +24526,34 @@ finish:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single831
+	TBZ $1, R20, single1167
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded832
+	TBZ $0, R20, loaded1168
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded832
+	B loaded1168
 
-single831:
+single1167:
 	FMOVS 16(R21), F0
 
-loaded832:
+loaded1168:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single833
+	TBZ $1, R20, single1169
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded834
+	TBZ $0, R20, loaded1170
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded834
+	B loaded1170
 
-single833:
+single1169:
 	FMOVS 16(R21), F0
 
-loaded834:
+loaded1170:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -19768,47 +24563,47 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single835
+	TBZ $1, R20, single1171
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded836
+	TBZ $0, R20, loaded1172
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded836
+	B loaded1172
 
-single835:
+single1171:
 	FMOVS 16(R21), F0
 
-loaded836:
+loaded1172:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single837
+	TBZ $1, R20, single1173
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored838
+	TBZ $0, R20, stored1174
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored838
+	B stored1174
 
-single837:
+single1173:
 	FMOVS F30, 16(R21)
 
-stored838:
+stored1174:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single839
+	TBZ $1, R20, single1175
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored840
+	TBZ $0, R20, stored1176
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored840
+	B stored1176
 
-single839:
+single1175:
 	FMOVS F28, 16(R21)
 
-stored840:
+stored1176:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -19950,62 +24745,62 @@ unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
-	TBZ $1, R20, single841
+	TBZ $1, R20, single1177
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded842
+	TBZ $0, R20, loaded1178
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded842
+	B loaded1178
 
-single841:
+single1177:
 	FMOVS 0(R10), F0
 
-loaded842:
+loaded1178:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
-	TBZ $1, R20, single843
+	TBZ $1, R20, single1179
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded844
+	TBZ $0, R20, loaded1180
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded844
+	B loaded1180
 
-single843:
+single1179:
 	FMOVS 0(R10), F0
 
-loaded844:
+loaded1180:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
-	TBZ $1, R20, single845
+	TBZ $1, R20, single1181
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded846
+	TBZ $0, R20, loaded1182
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded846
+	B loaded1182
 
-single845:
+single1181:
 	FMOVS 0(R10), F0
 
-loaded846:
+loaded1182:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
-	TBZ $1, R20, single847
+	TBZ $1, R20, single1183
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded848
+	TBZ $0, R20, loaded1184
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded848
+	B loaded1184
 
-single847:
+single1183:
 	FMOVS 0(R10), F0
 
-loaded848:
+loaded1184:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -20024,17 +24819,17 @@ single:
 	ADD $4, R1
 	FMOVS (R2), F3
 	ADD $4, R2
-	TBZ $1, R20, single849
+	TBZ $1, R20, single1185
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded850
+	TBZ $0, R20, loaded1186
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded850
+	B loaded1186
 
-single849:
+single1185:
 	FMOVS 0(R10), F0
 
-loaded850:
+loaded1186:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -20047,103 +24842,103 @@ finish:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single851
+	TBZ $1, R20, single1187
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded852
+	TBZ $0, R20, loaded1188
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded852
+	B loaded1188
 
-single851:
+single1187:
 	FMOVS 0(R21), F0
 
-loaded852:
+loaded1188:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single853
+	TBZ $1, R20, single1189
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded854
+	TBZ $0, R20, loaded1190
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded854
+	B loaded1190
 
-single853:
+single1189:
 	FMOVS 0(R21), F0
 
-loaded854:
+loaded1190:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single855
+	TBZ $1, R20, single1191
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded856
+	TBZ $0, R20, loaded1192
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded856
+	B loaded1192
 
-single855:
+single1191:
 	FMOVS 0(R21), F0
 
-loaded856:
+loaded1192:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single857
+	TBZ $1, R20, single1193
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded858
+	TBZ $0, R20, loaded1194
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded858
+	B loaded1194
 
-single857:
+single1193:
 	FMOVS 0(R21), F0
 
-loaded858:
+loaded1194:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single859
+	TBZ $1, R20, single1195
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored860
+	TBZ $0, R20, stored1196
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored860
+	B stored1196
 
-single859:
+single1195:
 	FMOVS F31, 0(R21)
 
-stored860:
+stored1196:
 	ADD R13, R21
-	TBZ $1, R20, single861
+	TBZ $1, R20, single1197
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored862
+	TBZ $0, R20, stored1198
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored862
+	B stored1198
 
-single861:
+single1197:
 	FMOVS F30, 0(R21)
 
-stored862:
+stored1198:
 	ADD R13, R21
-	TBZ $1, R20, single863
+	TBZ $1, R20, single1199
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored864
+	TBZ $0, R20, stored1200
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored864
+	B stored1200
 
-single863:
+single1199:
 	FMOVS F29, 0(R21)
 
-stored864:
+stored1200:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -20328,17 +25123,17 @@ unrolled:
 	VLD1.P 16(R1), [V3.B16]
 	VLD1.P 16(R2), [V4.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single865
+	TBZ $1, R20, single1201
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded866
+	TBZ $0, R20, loaded1202
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded866
+	B loaded1202
 
-single865:
+single1201:
 	FMOVS 16(R10), F1
 
-loaded866:
+loaded1202:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -20347,17 +25142,17 @@ loaded866:
 	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
 	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single867
+	TBZ $1, R20, single1203
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded868
+	TBZ $0, R20, loaded1204
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded868
+	B loaded1204
 
-single867:
+single1203:
 	FMOVS 16(R10), F1
 
-loaded868:
+loaded1204:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -20366,17 +25161,17 @@ loaded868:
 	WORD $0x4fa4101b // FMLA V27.4S, V0.4S, V4.S[1]
 	WORD $0x4fa4103a // FMLA V26.4S, V1.4S, V4.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single869
+	TBZ $1, R20, single1205
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded870
+	TBZ $0, R20, loaded1206
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded870
+	B loaded1206
 
-single869:
+single1205:
 	FMOVS 16(R10), F1
 
-loaded870:
+loaded1206:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -20385,17 +25180,17 @@ loaded870:
 	WORD $0x4f84181b // FMLA V27.4S, V0.4S, V4.S[2]
 	WORD $0x4f84183a // FMLA V26.4S, V1.4S, V4.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single871
+	TBZ $1, R20, single1207
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded872
+	TBZ $0, R20, loaded1208
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded872
+	B loaded1208
 
-single871:
+single1207:
 	FMOVS 16(R10), F1
 
-loaded872:
+loaded1208:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -20418,17 +25213,17 @@ single:
 	FMOVS (R2), F4
 	ADD $4, R2
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single873
+	TBZ $1, R20, single1209
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded874
+	TBZ $0, R20, loaded1210
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded874
+	B loaded1210
 
-single873:
+single1209:
 	FMOVS 16(R10), F1
 
-loaded874:
+loaded1210:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -20447,51 +25242,51 @@ finish:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single875
+	TBZ $1, R20, single1211
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded876
+	TBZ $0, R20, loaded1212
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded876
+	B loaded1212
 
-single875:
+single1211:
 	FMOVS 16(R21), F0
 
-loaded876:
+loaded1212:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single877
+	TBZ $1, R20, single1213
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded878
+	TBZ $0, R20, loaded1214
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded878
+	B loaded1214
 
-single877:
+single1213:
 	FMOVS 16(R21), F0
 
-loaded878:
+loaded1214:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single879
+	TBZ $1, R20, single1215
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded880
+	TBZ $0, R20, loaded1216
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded880
+	B loaded1216
 
-single879:
+single1215:
 	FMOVS 16(R21), F0
 
-loaded880:
+loaded1216:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -20502,17 +25297,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single881
+	TBZ $1, R20, single1217
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded882
+	TBZ $0, R20, loaded1218
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded882
+	B loaded1218
 
-single881:
+single1217:
 	FMOVS 16(R21), F0
 
-loaded882:
+loaded1218:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -20520,43 +25315,43 @@ loaded882:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single883
+	TBZ $1, R20, single1219
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored884
+	TBZ $0, R20, stored1220
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored884
+	B stored1220
 
-single883:
+single1219:
 	FMOVS F30, 16(R21)
 
-stored884:
+stored1220:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single885
+	TBZ $1, R20, single1221
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored886
+	TBZ $0, R20, stored1222
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored886
+	B stored1222
 
-single885:
+single1221:
 	FMOVS F28, 16(R21)
 
-stored886:
+stored1222:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single887
+	TBZ $1, R20, single1223
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored888
+	TBZ $0, R20, stored1224
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored888
+	B stored1224
 
-single887:
+single1223:
 	FMOVS F26, 16(R21)
 
-stored888:
+stored1224:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -20718,65 +25513,65 @@ unrolled:
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
-	TBZ $1, R20, single889
+	TBZ $1, R20, single1225
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded890
+	TBZ $0, R20, loaded1226
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded890
+	B loaded1226
 
-single889:
+single1225:
 	FMOVS 0(R10), F0
 
-loaded890:
+loaded1226:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
-	TBZ $1, R20, single891
+	TBZ $1, R20, single1227
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded892
+	TBZ $0, R20, loaded1228
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded892
+	B loaded1228
 
-single891:
+single1227:
 	FMOVS 0(R10), F0
 
-loaded892:
+loaded1228:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
-	TBZ $1, R20, single893
+	TBZ $1, R20, single1229
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded894
+	TBZ $0, R20, loaded1230
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded894
+	B loaded1230
 
-single893:
+single1229:
 	FMOVS 0(R10), F0
 
-loaded894:
+loaded1230:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
-	TBZ $1, R20, single895
+	TBZ $1, R20, single1231
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded896
+	TBZ $0, R20, loaded1232
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded896
+	B loaded1232
 
-single895:
+single1231:
 	FMOVS 0(R10), F0
 
-loaded896:
+loaded1232:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -20798,17 +25593,17 @@ single:
 	ADD $4, R2
 	FMOVS (R3), F4
 	ADD $4, R3
-	TBZ $1, R20, single897
+	TBZ $1, R20, single1233
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded898
+	TBZ $0, R20, loaded1234
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded898
+	B loaded1234
 
-single897:
+single1233:
 	FMOVS 0(R10), F0
 
-loaded898:
+loaded1234:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -20822,76 +25617,76 @@ finish:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single899
+	TBZ $1, R20, single1235
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded900
+	TBZ $0, R20, loaded1236
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded900
+	B loaded1236
 
-single899:
+single1235:
 	FMOVS 0(R21), F0
 
-loaded900:
+loaded1236:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single901
+	TBZ $1, R20, single1237
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded902
+	TBZ $0, R20, loaded1238
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded902
+	B loaded1238
 
-single901:
+single1237:
 	FMOVS 0(R21), F0
 
-loaded902:
+loaded1238:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single903
+	TBZ $1, R20, single1239
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded904
+	TBZ $0, R20, loaded1240
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded904
+	B loaded1240
 
-single903:
+single1239:
 	FMOVS 0(R21), F0
 
-loaded904:
+loaded1240:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single905
+	TBZ $1, R20, single1241
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded906
+	TBZ $0, R20, loaded1242
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded906
+	B loaded1242
 
-single905:
+single1241:
 	FMOVS 0(R21), F0
 
-loaded906:
+loaded1242:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single907
+	TBZ $1, R20, single1243
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded908
+	TBZ $0, R20, loaded1244
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded908
+	B loaded1244
 
-single907:
+single1243:
 	FMOVS 0(R21), F0
 
-loaded908:
+loaded1244:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -20899,53 +25694,53 @@ loaded908:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single909
+	TBZ $1, R20, single1245
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored910
+	TBZ $0, R20, stored1246
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored910
+	B stored1246
 
-single909:
+single1245:
 	FMOVS F31, 0(R21)
 
-stored910:
+stored1246:
 	ADD R13, R21
-	TBZ $1, R20, single911
+	TBZ $1, R20, single1247
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored912
+	TBZ $0, R20, stored1248
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored912
+	B stored1248
 
-single911:
+single1247:
 	FMOVS F30, 0(R21)
 
-stored912:
+stored1248:
 	ADD R13, R21
-	TBZ $1, R20, single913
+	TBZ $1, R20, single1249
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored914
+	TBZ $0, R20, stored1250
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored914
+	B stored1250
 
-single913:
+single1249:
 	FMOVS F29, 0(R21)
 
-stored914:
+stored1250:
 	ADD R13, R21
-	TBZ $1, R20, single915
+	TBZ $1, R20, single1251
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored916
+	TBZ $0, R20, stored1252
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored916
+	B stored1252
 
-single915:
+single1251:
 	FMOVS F28, 0(R21)
 
-stored916:
+stored1252:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -21162,17 +25957,17 @@ unrolled:
 	VLD1.P 16(R2), [V4.B16]
 	VLD1.P 16(R3), [V5.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single917
+	TBZ $1, R20, single1253
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded918
+	TBZ $0, R20, loaded1254
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded918
+	B loaded1254
 
-single917:
+single1253:
 	FMOVS 16(R10), F1
 
-loaded918:
+loaded1254:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -21183,17 +25978,17 @@ loaded918:
 	WORD $0x4f851019 // FMLA V25.4S, V0.4S, V5.S[0]
 	WORD $0x4f851038 // FMLA V24.4S, V1.4S, V5.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single919
+	TBZ $1, R20, single1255
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded920
+	TBZ $0, R20, loaded1256
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded920
+	B loaded1256
 
-single919:
+single1255:
 	FMOVS 16(R10), F1
 
-loaded920:
+loaded1256:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -21204,17 +25999,17 @@ loaded920:
 	WORD $0x4fa51019 // FMLA V25.4S, V0.4S, V5.S[1]
 	WORD $0x4fa51038 // FMLA V24.4S, V1.4S, V5.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single921
+	TBZ $1, R20, single1257
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded922
+	TBZ $0, R20, loaded1258
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded922
+	B loaded1258
 
-single921:
+single1257:
 	FMOVS 16(R10), F1
 
-loaded922:
+loaded1258:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -21225,17 +26020,17 @@ loaded922:
 	WORD $0x4f851819 // FMLA V25.4S, V0.4S, V5.S[2]
 	WORD $0x4f851838 // FMLA V24.4S, V1.4S, V5.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single923
+	TBZ $1, R20, single1259
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded924
+	TBZ $0, R20, loaded1260
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded924
+	B loaded1260
 
-single923:
+single1259:
 	FMOVS 16(R10), F1
 
-loaded924:
+loaded1260:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -21262,17 +26057,17 @@ single:
 	FMOVS (R3), F5
 	ADD $4, R3
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single925
+	TBZ $1, R20, single1261
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded926
+	TBZ $0, R20, loaded1262
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded926
+	B loaded1262
 
-single925:
+single1261:
 	FMOVS 16(R10), F1
 
-loaded926:
+loaded1262:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -21293,68 +26088,68 @@ finish:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single927
+	TBZ $1, R20, single1263
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded928
+	TBZ $0, R20, loaded1264
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded928
+	B loaded1264
 
-single927:
+single1263:
 	FMOVS 16(R21), F0
 
-loaded928:
+loaded1264:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single929
+	TBZ $1, R20, single1265
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded930
+	TBZ $0, R20, loaded1266
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded930
+	B loaded1266
 
-single929:
+single1265:
 	FMOVS 16(R21), F0
 
-loaded930:
+loaded1266:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single931
+	TBZ $1, R20, single1267
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded932
+	TBZ $0, R20, loaded1268
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded932
+	B loaded1268
 
-single931:
+single1267:
 	FMOVS 16(R21), F0
 
-loaded932:
+loaded1268:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single933
+	TBZ $1, R20, single1269
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded934
+	TBZ $0, R20, loaded1270
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded934
+	B loaded1270
 
-single933:
+single1269:
 	FMOVS 16(R21), F0
 
-loaded934:
+loaded1270:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -21366,17 +26161,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single935
+	TBZ $1, R20, single1271
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded936
+	TBZ $0, R20, loaded1272
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded936
+	B loaded1272
 
-single935:
+single1271:
 	FMOVS 16(R21), F0
 
-loaded936:
+loaded1272:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -21385,56 +26180,56 @@ loaded936:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single937
+	TBZ $1, R20, single1273
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored938
+	TBZ $0, R20, stored1274
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored938
+	B stored1274
 
-single937:
+single1273:
 	FMOVS F30, 16(R21)
 
-stored938:
+stored1274:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single939
+	TBZ $1, R20, single1275
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored940
+	TBZ $0, R20, stored1276
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored940
+	B stored1276
 
-single939:
+single1275:
 	FMOVS F28, 16(R21)
 
-stored940:
+stored1276:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single941
+	TBZ $1, R20, single1277
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored942
+	TBZ $0, R20, stored1278
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored942
+	B stored1278
 
-single941:
+single1277:
 	FMOVS F26, 16(R21)
 
-stored942:
+stored1278:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single943
+	TBZ $1, R20, single1279
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored944
+	TBZ $0, R20, stored1280
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored944
+	B stored1280
 
-single943:
+single1279:
 	FMOVS F24, 16(R21)
 
-stored944:
+stored1280:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -21616,68 +26411,68 @@ unrolled:
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
-	TBZ $1, R20, single945
+	TBZ $1, R20, single1281
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded946
+	TBZ $0, R20, loaded1282
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded946
+	B loaded1282
 
-single945:
+single1281:
 	FMOVS 0(R10), F0
 
-loaded946:
+loaded1282:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
-	TBZ $1, R20, single947
+	TBZ $1, R20, single1283
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded948
+	TBZ $0, R20, loaded1284
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded948
+	B loaded1284
 
-single947:
+single1283:
 	FMOVS 0(R10), F0
 
-loaded948:
+loaded1284:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
-	TBZ $1, R20, single949
+	TBZ $1, R20, single1285
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded950
+	TBZ $0, R20, loaded1286
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded950
+	B loaded1286
 
-single949:
+single1285:
 	FMOVS 0(R10), F0
 
-loaded950:
+loaded1286:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
-	TBZ $1, R20, single951
+	TBZ $1, R20, single1287
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded952
+	TBZ $0, R20, loaded1288
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded952
+	B loaded1288
 
-single951:
+single1287:
 	FMOVS 0(R10), F0
 
-loaded952:
+loaded1288:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -21702,17 +26497,17 @@ single:
 	ADD $4, R3
 	FMOVS (R4), F5
 	ADD $4, R4
-	TBZ $1, R20, single953
+	TBZ $1, R20, single1289
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded954
+	TBZ $0, R20, loaded1290
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded954
+	B loaded1290
 
-single953:
+single1289:
 	FMOVS 0(R10), F0
 
-loaded954:
+loaded1290:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -21727,90 +26522,90 @@ finish:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single955
+	TBZ $1, R20, single1291
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded956
+	TBZ $0, R20, loaded1292
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded956
+	B loaded1292
 
-single955:
+single1291:
 	FMOVS 0(R21), F0
 
-loaded956:
+loaded1292:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single957
+	TBZ $1, R20, single1293
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded958
+	TBZ $0, R20, loaded1294
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded958
+	B loaded1294
 
-single957:
+single1293:
 	FMOVS 0(R21), F0
 
-loaded958:
+loaded1294:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single959
+	TBZ $1, R20, single1295
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded960
+	TBZ $0, R20, loaded1296
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded960
+	B loaded1296
 
-single959:
+single1295:
 	FMOVS 0(R21), F0
 
-loaded960:
+loaded1296:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single961
+	TBZ $1, R20, single1297
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded962
+	TBZ $0, R20, loaded1298
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded962
+	B loaded1298
 
-single961:
+single1297:
 	FMOVS 0(R21), F0
 
-loaded962:
+loaded1298:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single963
+	TBZ $1, R20, single1299
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded964
+	TBZ $0, R20, loaded1300
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded964
+	B loaded1300
 
-single963:
+single1299:
 	FMOVS 0(R21), F0
 
-loaded964:
+loaded1300:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single965
+	TBZ $1, R20, single1301
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded966
+	TBZ $0, R20, loaded1302
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded966
+	B loaded1302
 
-single965:
+single1301:
 	FMOVS 0(R21), F0
 
-loaded966:
+loaded1302:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -21819,65 +26614,65 @@ loaded966:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single967
+	TBZ $1, R20, single1303
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored968
+	TBZ $0, R20, stored1304
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored968
+	B stored1304
 
-single967:
+single1303:
 	FMOVS F31, 0(R21)
 
-stored968:
+stored1304:
 	ADD R13, R21
-	TBZ $1, R20, single969
+	TBZ $1, R20, single1305
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored970
+	TBZ $0, R20, stored1306
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored970
+	B stored1306
 
-single969:
+single1305:
 	FMOVS F30, 0(R21)
 
-stored970:
+stored1306:
 	ADD R13, R21
-	TBZ $1, R20, single971
+	TBZ $1, R20, single1307
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored972
+	TBZ $0, R20, stored1308
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored972
+	B stored1308
 
-single971:
+single1307:
 	FMOVS F29, 0(R21)
 
-stored972:
+stored1308:
 	ADD R13, R21
-	TBZ $1, R20, single973
+	TBZ $1, R20, single1309
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored974
+	TBZ $0, R20, stored1310
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored974
+	B stored1310
 
-single973:
+single1309:
 	FMOVS F28, 0(R21)
 
-stored974:
+stored1310:
 	ADD R13, R21
-	TBZ $1, R20, single975
+	TBZ $1, R20, single1311
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored976
+	TBZ $0, R20, stored1312
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored976
+	B stored1312
 
-single975:
+single1311:
 	FMOVS F27, 0(R21)
 
-stored976:
+stored1312:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -22126,17 +26921,17 @@ unrolled:
 	VLD1.P 16(R3), [V5.B16]
 	VLD1.P 16(R4), [V6.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single977
+	TBZ $1, R20, single1313
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded978
+	TBZ $0, R20, loaded1314
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded978
+	B loaded1314
 
-single977:
+single1313:
 	FMOVS 16(R10), F1
 
-loaded978:
+loaded1314:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -22149,17 +26944,17 @@ loaded978:
 	WORD $0x4f861017 // FMLA V23.4S, V0.4S, V6.S[0]
 	WORD $0x4f861036 // FMLA V22.4S, V1.4S, V6.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single979
+	TBZ $1, R20, single1315
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded980
+	TBZ $0, R20, loaded1316
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded980
+	B loaded1316
 
-single979:
+single1315:
 	FMOVS 16(R10), F1
 
-loaded980:
+loaded1316:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -22172,17 +26967,17 @@ loaded980:
 	WORD $0x4fa61017 // FMLA V23.4S, V0.4S, V6.S[1]
 	WORD $0x4fa61036 // FMLA V22.4S, V1.4S, V6.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single981
+	TBZ $1, R20, single1317
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded982
+	TBZ $0, R20, loaded1318
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded982
+	B loaded1318
 
-single981:
+single1317:
 	FMOVS 16(R10), F1
 
-loaded982:
+loaded1318:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -22195,17 +26990,17 @@ loaded982:
 	WORD $0x4f861817 // FMLA V23.4S, V0.4S, V6.S[2]
 	WORD $0x4f861836 // FMLA V22.4S, V1.4S, V6.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single983
+	TBZ $1, R20, single1319
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded984
+	TBZ $0, R20, loaded1320
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded984
+	B loaded1320
 
-single983:
+single1319:
 	FMOVS 16(R10), F1
 
-loaded984:
+loaded1320:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -22236,17 +27031,17 @@ single:
 	FMOVS (R4), F6
 	ADD $4, R4
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single985
+	TBZ $1, R20, single1321
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded986
+	TBZ $0, R20, loaded1322
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded986
+	B loaded1322
 
-single985:
+single1321:
 	FMOVS 16(R10), F1
 
-loaded986:
+loaded1322:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -22269,85 +27064,85 @@ finish:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single987
+	TBZ $1, R20, single1323
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded988
+	TBZ $0, R20, loaded1324
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded988
+	B loaded1324
 
-single987:
+single1323:
 	FMOVS 16(R21), F0
 
-loaded988:
+loaded1324:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single989
+	TBZ $1, R20, single1325
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded990
+	TBZ $0, R20, loaded1326
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded990
+	B loaded1326
 
-single989:
+single1325:
 	FMOVS 16(R21), F0
 
-loaded990:
+loaded1326:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single991
+	TBZ $1, R20, single1327
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded992
+	TBZ $0, R20, loaded1328
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded992
+	B loaded1328
 
-single991:
+single1327:
 	FMOVS 16(R21), F0
 
-loaded992:
+loaded1328:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single993
+	TBZ $1, R20, single1329
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded994
+	TBZ $0, R20, loaded1330
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded994
+	B loaded1330
 
-single993:
+single1329:
 	FMOVS 16(R21), F0
 
-loaded994:
+loaded1330:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single995
+	TBZ $1, R20, single1331
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded996
+	TBZ $0, R20, loaded1332
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded996
+	B loaded1332
 
-single995:
+single1331:
 	FMOVS 16(R21), F0
 
-loaded996:
+loaded1332:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -22360,17 +27155,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single997
+	TBZ $1, R20, single1333
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded998
+	TBZ $0, R20, loaded1334
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded998
+	B loaded1334
 
-single997:
+single1333:
 	FMOVS 16(R21), F0
 
-loaded998:
+loaded1334:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -22380,69 +27175,69 @@ loaded998:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single999
+	TBZ $1, R20, single1335
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1000
+	TBZ $0, R20, stored1336
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1000
+	B stored1336
 
-single999:
+single1335:
 	FMOVS F30, 16(R21)
 
-stored1000:
+stored1336:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1001
+	TBZ $1, R20, single1337
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1002
+	TBZ $0, R20, stored1338
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1002
+	B stored1338
 
-single1001:
+single1337:
 	FMOVS F28, 16(R21)
 
-stored1002:
+stored1338:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1003
+	TBZ $1, R20, single1339
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1004
+	TBZ $0, R20, stored1340
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1004
+	B stored1340
 
-single1003:
+single1339:
 	FMOVS F26, 16(R21)
 
-stored1004:
+stored1340:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1005
+	TBZ $1, R20, single1341
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1006
+	TBZ $0, R20, stored1342
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1006
+	B stored1342
 
-single1005:
+single1341:
 	FMOVS F24, 16(R21)
 
-stored1006:
+stored1342:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1007
+	TBZ $1, R20, single1343
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1008
+	TBZ $0, R20, stored1344
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1008
+	B stored1344
 
-single1007:
+single1343:
 	FMOVS F22, 16(R21)
 
-stored1008:
+stored1344:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -22644,17 +27439,17 @@ unrolled:
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
-	TBZ $1, R20, single1009
+	TBZ $1, R20, single1345
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1010
+	TBZ $0, R20, loaded1346
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1010
+	B loaded1346
 
-single1009:
+single1345:
 	FMOVS 0(R10), F0
 
-loaded1010:
+loaded1346:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -22662,17 +27457,17 @@ loaded1010:
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
-	TBZ $1, R20, single1011
+	TBZ $1, R20, single1347
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1012
+	TBZ $0, R20, loaded1348
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1012
+	B loaded1348
 
-single1011:
+single1347:
 	FMOVS 0(R10), F0
 
-loaded1012:
+loaded1348:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -22680,17 +27475,17 @@ loaded1012:
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
-	TBZ $1, R20, single1013
+	TBZ $1, R20, single1349
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1014
+	TBZ $0, R20, loaded1350
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1014
+	B loaded1350
 
-single1013:
+single1349:
 	FMOVS 0(R10), F0
 
-loaded1014:
+loaded1350:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -22698,17 +27493,17 @@ loaded1014:
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
-	TBZ $1, R20, single1015
+	TBZ $1, R20, single1351
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1016
+	TBZ $0, R20, loaded1352
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1016
+	B loaded1352
 
-single1015:
+single1351:
 	FMOVS 0(R10), F0
 
-loaded1016:
+loaded1352:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -22736,17 +27531,17 @@ single:
 	ADD $4, R4
 	FMOVS (R5), F6
 	ADD $4, R5
-	TBZ $1, R20, single1017
+	TBZ $1, R20, single1353
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1018
+	TBZ $0, R20, loaded1354
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1018
+	B loaded1354
 
-single1017:
+single1353:
 	FMOVS 0(R10), F0
 
-loaded1018:
+loaded1354:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -22762,104 +27557,104 @@ finish:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1019
+	TBZ $1, R20, single1355
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1020
+	TBZ $0, R20, loaded1356
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1020
+	B loaded1356
 
-single1019:
+single1355:
 	FMOVS 0(R21), F0
 
-loaded1020:
+loaded1356:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1021
+	TBZ $1, R20, single1357
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1022
+	TBZ $0, R20, loaded1358
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1022
+	B loaded1358
 
-single1021:
+single1357:
 	FMOVS 0(R21), F0
 
-loaded1022:
+loaded1358:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1023
+	TBZ $1, R20, single1359
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1024
+	TBZ $0, R20, loaded1360
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1024
+	B loaded1360
 
-single1023:
+single1359:
 	FMOVS 0(R21), F0
 
-loaded1024:
+loaded1360:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1025
+	TBZ $1, R20, single1361
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1026
+	TBZ $0, R20, loaded1362
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1026
+	B loaded1362
 
-single1025:
+single1361:
 	FMOVS 0(R21), F0
 
-loaded1026:
+loaded1362:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1027
+	TBZ $1, R20, single1363
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1028
+	TBZ $0, R20, loaded1364
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1028
+	B loaded1364
 
-single1027:
+single1363:
 	FMOVS 0(R21), F0
 
-loaded1028:
+loaded1364:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single1029
+	TBZ $1, R20, single1365
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1030
+	TBZ $0, R20, loaded1366
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1030
+	B loaded1366
 
-single1029:
+single1365:
 	FMOVS 0(R21), F0
 
-loaded1030:
+loaded1366:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1031
+	TBZ $1, R20, single1367
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1032
+	TBZ $0, R20, loaded1368
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1032
+	B loaded1368
 
-single1031:
+single1367:
 	FMOVS 0(R21), F0
 
-loaded1032:
+loaded1368:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -22869,77 +27664,77 @@ loaded1032:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1033
+	TBZ $1, R20, single1369
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1034
+	TBZ $0, R20, stored1370
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1034
+	B stored1370
 
-single1033:
+single1369:
 	FMOVS F31, 0(R21)
 
-stored1034:
+stored1370:
 	ADD R13, R21
-	TBZ $1, R20, single1035
+	TBZ $1, R20, single1371
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1036
+	TBZ $0, R20, stored1372
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1036
+	B stored1372
 
-single1035:
+single1371:
 	FMOVS F30, 0(R21)
 
-stored1036:
+stored1372:
 	ADD R13, R21
-	TBZ $1, R20, single1037
+	TBZ $1, R20, single1373
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1038
+	TBZ $0, R20, stored1374
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1038
+	B stored1374
 
-single1037:
+single1373:
 	FMOVS F29, 0(R21)
 
-stored1038:
+stored1374:
 	ADD R13, R21
-	TBZ $1, R20, single1039
+	TBZ $1, R20, single1375
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1040
+	TBZ $0, R20, stored1376
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1040
+	B stored1376
 
-single1039:
+single1375:
 	FMOVS F28, 0(R21)
 
-stored1040:
+stored1376:
 	ADD R13, R21
-	TBZ $1, R20, single1041
+	TBZ $1, R20, single1377
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1042
+	TBZ $0, R20, stored1378
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1042
+	B stored1378
 
-single1041:
+single1377:
 	FMOVS F27, 0(R21)
 
-stored1042:
+stored1378:
 	ADD R13, R21
-	TBZ $1, R20, single1043
+	TBZ $1, R20, single1379
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored1044
+	TBZ $0, R20, stored1380
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1044
+	B stored1380
 
-single1043:
+single1379:
 	FMOVS F26, 0(R21)
 
-stored1044:
+stored1380:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -23220,17 +28015,17 @@ unrolled:
 	VLD1.P 16(R4), [V6.B16]
 	VLD1.P 16(R5), [V7.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1045
+	TBZ $1, R20, single1381
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1046
+	TBZ $0, R20, loaded1382
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1046
+	B loaded1382
 
-single1045:
+single1381:
 	FMOVS 16(R10), F1
 
-loaded1046:
+loaded1382:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -23245,17 +28040,17 @@ loaded1046:
 	WORD $0x4f871015 // FMLA V21.4S, V0.4S, V7.S[0]
 	WORD $0x4f871034 // FMLA V20.4S, V1.4S, V7.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1047
+	TBZ $1, R20, single1383
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1048
+	TBZ $0, R20, loaded1384
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1048
+	B loaded1384
 
-single1047:
+single1383:
 	FMOVS 16(R10), F1
 
-loaded1048:
+loaded1384:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -23270,17 +28065,17 @@ loaded1048:
 	WORD $0x4fa71015 // FMLA V21.4S, V0.4S, V7.S[1]
 	WORD $0x4fa71034 // FMLA V20.4S, V1.4S, V7.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1049
+	TBZ $1, R20, single1385
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1050
+	TBZ $0, R20, loaded1386
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1050
+	B loaded1386
 
-single1049:
+single1385:
 	FMOVS 16(R10), F1
 
-loaded1050:
+loaded1386:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -23295,17 +28090,17 @@ loaded1050:
 	WORD $0x4f871815 // FMLA V21.4S, V0.4S, V7.S[2]
 	WORD $0x4f871834 // FMLA V20.4S, V1.4S, V7.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1051
+	TBZ $1, R20, single1387
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1052
+	TBZ $0, R20, loaded1388
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1052
+	B loaded1388
 
-single1051:
+single1387:
 	FMOVS 16(R10), F1
 
-loaded1052:
+loaded1388:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -23340,17 +28135,17 @@ single:
 	FMOVS (R5), F7
 	ADD $4, R5
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1053
+	TBZ $1, R20, single1389
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1054
+	TBZ $0, R20, loaded1390
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1054
+	B loaded1390
 
-single1053:
+single1389:
 	FMOVS 16(R10), F1
 
-loaded1054:
+loaded1390:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -23375,102 +28170,102 @@ finish:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1055
+	TBZ $1, R20, single1391
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1056
+	TBZ $0, R20, loaded1392
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1056
+	B loaded1392
 
-single1055:
+single1391:
 	FMOVS 16(R21), F0
 
-loaded1056:
+loaded1392:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1057
+	TBZ $1, R20, single1393
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1058
+	TBZ $0, R20, loaded1394
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1058
+	B loaded1394
 
-single1057:
+single1393:
 	FMOVS 16(R21), F0
 
-loaded1058:
+loaded1394:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1059
+	TBZ $1, R20, single1395
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1060
+	TBZ $0, R20, loaded1396
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1060
+	B loaded1396
 
-single1059:
+single1395:
 	FMOVS 16(R21), F0
 
-loaded1060:
+loaded1396:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1061
+	TBZ $1, R20, single1397
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1062
+	TBZ $0, R20, loaded1398
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1062
+	B loaded1398
 
-single1061:
+single1397:
 	FMOVS 16(R21), F0
 
-loaded1062:
+loaded1398:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1063
+	TBZ $1, R20, single1399
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1064
+	TBZ $0, R20, loaded1400
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1064
+	B loaded1400
 
-single1063:
+single1399:
 	FMOVS 16(R21), F0
 
-loaded1064:
+loaded1400:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single1065
+	TBZ $1, R20, single1401
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1066
+	TBZ $0, R20, loaded1402
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1066
+	B loaded1402
 
-single1065:
+single1401:
 	FMOVS 16(R21), F0
 
-loaded1066:
+loaded1402:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -23484,17 +28279,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single1067
+	TBZ $1, R20, single1403
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1068
+	TBZ $0, R20, loaded1404
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1068
+	B loaded1404
 
-single1067:
+single1403:
 	FMOVS 16(R21), F0
 
-loaded1068:
+loaded1404:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -23505,82 +28300,82 @@ loaded1068:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1069
+	TBZ $1, R20, single1405
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1070
+	TBZ $0, R20, stored1406
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1070
+	B stored1406
 
-single1069:
+single1405:
 	FMOVS F30, 16(R21)
 
-stored1070:
+stored1406:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1071
+	TBZ $1, R20, single1407
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1072
+	TBZ $0, R20, stored1408
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1072
+	B stored1408
 
-single1071:
+single1407:
 	FMOVS F28, 16(R21)
 
-stored1072:
+stored1408:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1073
+	TBZ $1, R20, single1409
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1074
+	TBZ $0, R20, stored1410
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1074
+	B stored1410
 
-single1073:
+single1409:
 	FMOVS F26, 16(R21)
 
-stored1074:
+stored1410:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1075
+	TBZ $1, R20, single1411
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1076
+	TBZ $0, R20, stored1412
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1076
+	B stored1412
 
-single1075:
+single1411:
 	FMOVS F24, 16(R21)
 
-stored1076:
+stored1412:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1077
+	TBZ $1, R20, single1413
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1078
+	TBZ $0, R20, stored1414
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1078
+	B stored1414
 
-single1077:
+single1413:
 	FMOVS F22, 16(R21)
 
-stored1078:
+stored1414:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single1079
+	TBZ $1, R20, single1415
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored1080
+	TBZ $0, R20, stored1416
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored1080
+	B stored1416
 
-single1079:
+single1415:
 	FMOVS F20, 16(R21)
 
-stored1080:
+stored1416:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -23802,17 +28597,17 @@ unrolled:
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
-	TBZ $1, R20, single1081
+	TBZ $1, R20, single1417
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1082
+	TBZ $0, R20, loaded1418
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1082
+	B loaded1418
 
-single1081:
+single1417:
 	FMOVS 0(R10), F0
 
-loaded1082:
+loaded1418:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -23821,17 +28616,17 @@ loaded1082:
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
-	TBZ $1, R20, single1083
+	TBZ $1, R20, single1419
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1084
+	TBZ $0, R20, loaded1420
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1084
+	B loaded1420
 
-single1083:
+single1419:
 	FMOVS 0(R10), F0
 
-loaded1084:
+loaded1420:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -23840,17 +28635,17 @@ loaded1084:
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
 	WORD $0x4fa71019 // FMLA V25.4S, V0.4S, V7.S[1]
-	TBZ $1, R20, single1085
+	TBZ $1, R20, single1421
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1086
+	TBZ $0, R20, loaded1422
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1086
+	B loaded1422
 
-single1085:
+single1421:
 	FMOVS 0(R10), F0
 
-loaded1086:
+loaded1422:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -23859,17 +28654,17 @@ loaded1086:
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
 	WORD $0x4f871819 // FMLA V25.4S, V0.4S, V7.S[2]
-	TBZ $1, R20, single1087
+	TBZ $1, R20, single1423
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1088
+	TBZ $0, R20, loaded1424
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1088
+	B loaded1424
 
-single1087:
+single1423:
 	FMOVS 0(R10), F0
 
-loaded1088:
+loaded1424:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -23900,17 +28695,17 @@ single:
 	ADD $4, R5
 	FMOVS (R6), F7
 	ADD $4, R6
-	TBZ $1, R20, single1089
+	TBZ $1, R20, single1425
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1090
+	TBZ $0, R20, loaded1426
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1090
+	B loaded1426
 
-single1089:
+single1425:
 	FMOVS 0(R10), F0
 
-loaded1090:
+loaded1426:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -23927,118 +28722,118 @@ finish:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1091
+	TBZ $1, R20, single1427
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1092
+	TBZ $0, R20, loaded1428
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1092
+	B loaded1428
 
-single1091:
+single1427:
 	FMOVS 0(R21), F0
 
-loaded1092:
+loaded1428:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1093
+	TBZ $1, R20, single1429
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1094
+	TBZ $0, R20, loaded1430
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1094
+	B loaded1430
 
-single1093:
+single1429:
 	FMOVS 0(R21), F0
 
-loaded1094:
+loaded1430:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1095
+	TBZ $1, R20, single1431
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1096
+	TBZ $0, R20, loaded1432
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1096
+	B loaded1432
 
-single1095:
+single1431:
 	FMOVS 0(R21), F0
 
-loaded1096:
+loaded1432:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1097
+	TBZ $1, R20, single1433
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1098
+	TBZ $0, R20, loaded1434
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1098
+	B loaded1434
 
-single1097:
+single1433:
 	FMOVS 0(R21), F0
 
-loaded1098:
+loaded1434:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1099
+	TBZ $1, R20, single1435
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1100
+	TBZ $0, R20, loaded1436
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1100
+	B loaded1436
 
-single1099:
+single1435:
 	FMOVS 0(R21), F0
 
-loaded1100:
+loaded1436:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single1101
+	TBZ $1, R20, single1437
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1102
+	TBZ $0, R20, loaded1438
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1102
+	B loaded1438
 
-single1101:
+single1437:
 	FMOVS 0(R21), F0
 
-loaded1102:
+loaded1438:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single1103
+	TBZ $1, R20, single1439
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1104
+	TBZ $0, R20, loaded1440
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1104
+	B loaded1440
 
-single1103:
+single1439:
 	FMOVS 0(R21), F0
 
-loaded1104:
+loaded1440:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1105
+	TBZ $1, R20, single1441
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1106
+	TBZ $0, R20, loaded1442
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1106
+	B loaded1442
 
-single1105:
+single1441:
 	FMOVS 0(R21), F0
 
-loaded1106:
+loaded1442:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -24049,89 +28844,89 @@ loaded1106:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1107
+	TBZ $1, R20, single1443
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1108
+	TBZ $0, R20, stored1444
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1108
+	B stored1444
 
-single1107:
+single1443:
 	FMOVS F31, 0(R21)
 
-stored1108:
+stored1444:
 	ADD R13, R21
-	TBZ $1, R20, single1109
+	TBZ $1, R20, single1445
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1110
+	TBZ $0, R20, stored1446
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1110
+	B stored1446
 
-single1109:
+single1445:
 	FMOVS F30, 0(R21)
 
-stored1110:
+stored1446:
 	ADD R13, R21
-	TBZ $1, R20, single1111
+	TBZ $1, R20, single1447
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1112
+	TBZ $0, R20, stored1448
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1112
+	B stored1448
 
-single1111:
+single1447:
 	FMOVS F29, 0(R21)
 
-stored1112:
+stored1448:
 	ADD R13, R21
-	TBZ $1, R20, single1113
+	TBZ $1, R20, single1449
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1114
+	TBZ $0, R20, stored1450
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1114
+	B stored1450
 
-single1113:
+single1449:
 	FMOVS F28, 0(R21)
 
-stored1114:
+stored1450:
 	ADD R13, R21
-	TBZ $1, R20, single1115
+	TBZ $1, R20, single1451
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1116
+	TBZ $0, R20, stored1452
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1116
+	B stored1452
 
-single1115:
+single1451:
 	FMOVS F27, 0(R21)
 
-stored1116:
+stored1452:
 	ADD R13, R21
-	TBZ $1, R20, single1117
+	TBZ $1, R20, single1453
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored1118
+	TBZ $0, R20, stored1454
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1118
+	B stored1454
 
-single1117:
+single1453:
 	FMOVS F26, 0(R21)
 
-stored1118:
+stored1454:
 	ADD R13, R21
-	TBZ $1, R20, single1119
+	TBZ $1, R20, single1455
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored1120
+	TBZ $0, R20, stored1456
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored1120
+	B stored1456
 
-single1119:
+single1455:
 	FMOVS F25, 0(R21)
 
-stored1120:
+stored1456:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -24444,17 +29239,17 @@ unrolled:
 	VLD1.P 16(R5), [V7.B16]
 	VLD1.P 16(R6), [V8.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1121
+	TBZ $1, R20, single1457
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1122
+	TBZ $0, R20, loaded1458
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1122
+	B loaded1458
 
-single1121:
+single1457:
 	FMOVS 16(R10), F1
 
-loaded1122:
+loaded1458:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -24471,17 +29266,17 @@ loaded1122:
 	WORD $0x4f881013 // FMLA V19.4S, V0.4S, V8.S[0]
 	WORD $0x4f881032 // FMLA V18.4S, V1.4S, V8.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1123
+	TBZ $1, R20, single1459
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1124
+	TBZ $0, R20, loaded1460
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1124
+	B loaded1460
 
-single1123:
+single1459:
 	FMOVS 16(R10), F1
 
-loaded1124:
+loaded1460:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -24498,17 +29293,17 @@ loaded1124:
 	WORD $0x4fa81013 // FMLA V19.4S, V0.4S, V8.S[1]
 	WORD $0x4fa81032 // FMLA V18.4S, V1.4S, V8.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1125
+	TBZ $1, R20, single1461
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1126
+	TBZ $0, R20, loaded1462
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1126
+	B loaded1462
 
-single1125:
+single1461:
 	FMOVS 16(R10), F1
 
-loaded1126:
+loaded1462:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -24525,17 +29320,17 @@ loaded1126:
 	WORD $0x4f881813 // FMLA V19.4S, V0.4S, V8.S[2]
 	WORD $0x4f881832 // FMLA V18.4S, V1.4S, V8.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1127
+	TBZ $1, R20, single1463
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1128
+	TBZ $0, R20, loaded1464
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1128
+	B loaded1464
 
-single1127:
+single1463:
 	FMOVS 16(R10), F1
 
-loaded1128:
+loaded1464:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -24574,17 +29369,17 @@ single:
 	FMOVS (R6), F8
 	ADD $4, R6
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1129
+	TBZ $1, R20, single1465
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1130
+	TBZ $0, R20, loaded1466
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1130
+	B loaded1466
 
-single1129:
+single1465:
 	FMOVS 16(R10), F1
 
-loaded1130:
+loaded1466:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -24611,119 +29406,119 @@ finish:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1131
+	TBZ $1, R20, single1467
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1132
+	TBZ $0, R20, loaded1468
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1132
+	B loaded1468
 
-single1131:
+single1467:
 	FMOVS 16(R21), F0
 
-loaded1132:
+loaded1468:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1133
+	TBZ $1, R20, single1469
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1134
+	TBZ $0, R20, loaded1470
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1134
+	B loaded1470
 
-single1133:
+single1469:
 	FMOVS 16(R21), F0
 
-loaded1134:
+loaded1470:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1135
+	TBZ $1, R20, single1471
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1136
+	TBZ $0, R20, loaded1472
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1136
+	B loaded1472
 
-single1135:
+single1471:
 	FMOVS 16(R21), F0
 
-loaded1136:
+loaded1472:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1137
+	TBZ $1, R20, single1473
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1138
+	TBZ $0, R20, loaded1474
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1138
+	B loaded1474
 
-single1137:
+single1473:
 	FMOVS 16(R21), F0
 
-loaded1138:
+loaded1474:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1139
+	TBZ $1, R20, single1475
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1140
+	TBZ $0, R20, loaded1476
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1140
+	B loaded1476
 
-single1139:
+single1475:
 	FMOVS 16(R21), F0
 
-loaded1140:
+loaded1476:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single1141
+	TBZ $1, R20, single1477
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1142
+	TBZ $0, R20, loaded1478
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1142
+	B loaded1478
 
-single1141:
+single1477:
 	FMOVS 16(R21), F0
 
-loaded1142:
+loaded1478:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single1143
+	TBZ $1, R20, single1479
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1144
+	TBZ $0, R20, loaded1480
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1144
+	B loaded1480
 
-single1143:
+single1479:
 	FMOVS 16(R21), F0
 
-loaded1144:
+loaded1480:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -24738,17 +29533,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single1145
+	TBZ $1, R20, single1481
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1146
+	TBZ $0, R20, loaded1482
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1146
+	B loaded1482
 
-single1145:
+single1481:
 	FMOVS 16(R21), F0
 
-loaded1146:
+loaded1482:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -24760,95 +29555,95 @@ loaded1146:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1147
+	TBZ $1, R20, single1483
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1148
+	TBZ $0, R20, stored1484
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1148
+	B stored1484
 
-single1147:
+single1483:
 	FMOVS F30, 16(R21)
 
-stored1148:
+stored1484:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1149
+	TBZ $1, R20, single1485
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1150
+	TBZ $0, R20, stored1486
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1150
+	B stored1486
 
-single1149:
+single1485:
 	FMOVS F28, 16(R21)
 
-stored1150:
+stored1486:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1151
+	TBZ $1, R20, single1487
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1152
+	TBZ $0, R20, stored1488
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1152
+	B stored1488
 
-single1151:
+single1487:
 	FMOVS F26, 16(R21)
 
-stored1152:
+stored1488:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1153
+	TBZ $1, R20, single1489
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1154
+	TBZ $0, R20, stored1490
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1154
+	B stored1490
 
-single1153:
+single1489:
 	FMOVS F24, 16(R21)
 
-stored1154:
+stored1490:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1155
+	TBZ $1, R20, single1491
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1156
+	TBZ $0, R20, stored1492
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1156
+	B stored1492
 
-single1155:
+single1491:
 	FMOVS F22, 16(R21)
 
-stored1156:
+stored1492:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single1157
+	TBZ $1, R20, single1493
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored1158
+	TBZ $0, R20, stored1494
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored1158
+	B stored1494
 
-single1157:
+single1493:
 	FMOVS F20, 16(R21)
 
-stored1158:
+stored1494:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single1159
+	TBZ $1, R20, single1495
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored1160
+	TBZ $0, R20, stored1496
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored1160
+	B stored1496
 
-single1159:
+single1495:
 	FMOVS F18, 16(R21)
 
-stored1160:
+stored1496:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -25090,17 +29885,17 @@ unrolled:
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
 	VLD1.P 16(R7), [V8.B16]
-	TBZ $1, R20, single1161
+	TBZ $1, R20, single1497
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1162
+	TBZ $0, R20, loaded1498
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1162
+	B loaded1498
 
-single1161:
+single1497:
 	FMOVS 0(R10), F0
 
-loaded1162:
+loaded1498:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -25110,17 +29905,17 @@ loaded1162:
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
 	WORD $0x4f881018 // FMLA V24.4S, V0.4S, V8.S[0]
-	TBZ $1, R20, single1163
+	TBZ $1, R20, single1499
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1164
+	TBZ $0, R20, loaded1500
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1164
+	B loaded1500
 
-single1163:
+single1499:
 	FMOVS 0(R10), F0
 
-loaded1164:
+loaded1500:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -25130,17 +29925,17 @@ loaded1164:
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
 	WORD $0x4fa71019 // FMLA V25.4S, V0.4S, V7.S[1]
 	WORD $0x4fa81018 // FMLA V24.4S, V0.4S, V8.S[1]
-	TBZ $1, R20, single1165
+	TBZ $1, R20, single1501
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1166
+	TBZ $0, R20, loaded1502
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1166
+	B loaded1502
 
-single1165:
+single1501:
 	FMOVS 0(R10), F0
 
-loaded1166:
+loaded1502:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -25150,17 +29945,17 @@ loaded1166:
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
 	WORD $0x4f871819 // FMLA V25.4S, V0.4S, V7.S[2]
 	WORD $0x4f881818 // FMLA V24.4S, V0.4S, V8.S[2]
-	TBZ $1, R20, single1167
+	TBZ $1, R20, single1503
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1168
+	TBZ $0, R20, loaded1504
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1168
+	B loaded1504
 
-single1167:
+single1503:
 	FMOVS 0(R10), F0
 
-loaded1168:
+loaded1504:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -25194,17 +29989,17 @@ single:
 	ADD $4, R6
 	FMOVS (R7), F8
 	ADD $4, R7
-	TBZ $1, R20, single1169
+	TBZ $1, R20, single1505
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1170
+	TBZ $0, R20, loaded1506
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1170
+	B loaded1506
 
-single1169:
+single1505:
 	FMOVS 0(R10), F0
 
-loaded1170:
+loaded1506:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -25222,132 +30017,132 @@ finish:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1171
+	TBZ $1, R20, single1507
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1172
+	TBZ $0, R20, loaded1508
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1172
+	B loaded1508
 
-single1171:
+single1507:
 	FMOVS 0(R21), F0
 
-loaded1172:
+loaded1508:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1173
+	TBZ $1, R20, single1509
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1174
+	TBZ $0, R20, loaded1510
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1174
+	B loaded1510
 
-single1173:
+single1509:
 	FMOVS 0(R21), F0
 
-loaded1174:
+loaded1510:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1175
+	TBZ $1, R20, single1511
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1176
+	TBZ $0, R20, loaded1512
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1176
+	B loaded1512
 
-single1175:
+single1511:
 	FMOVS 0(R21), F0
 
-loaded1176:
+loaded1512:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1177
+	TBZ $1, R20, single1513
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1178
+	TBZ $0, R20, loaded1514
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1178
+	B loaded1514
 
-single1177:
+single1513:
 	FMOVS 0(R21), F0
 
-loaded1178:
+loaded1514:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1179
+	TBZ $1, R20, single1515
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1180
+	TBZ $0, R20, loaded1516
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1180
+	B loaded1516
 
-single1179:
+single1515:
 	FMOVS 0(R21), F0
 
-loaded1180:
+loaded1516:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single1181
+	TBZ $1, R20, single1517
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1182
+	TBZ $0, R20, loaded1518
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1182
+	B loaded1518
 
-single1181:
+single1517:
 	FMOVS 0(R21), F0
 
-loaded1182:
+loaded1518:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single1183
+	TBZ $1, R20, single1519
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1184
+	TBZ $0, R20, loaded1520
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1184
+	B loaded1520
 
-single1183:
+single1519:
 	FMOVS 0(R21), F0
 
-loaded1184:
+loaded1520:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 	ADD R13, R21
-	TBZ $1, R20, single1185
+	TBZ $1, R20, single1521
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1186
+	TBZ $0, R20, loaded1522
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1186
+	B loaded1522
 
-single1185:
+single1521:
 	FMOVS 0(R21), F0
 
-loaded1186:
+loaded1522:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1187
+	TBZ $1, R20, single1523
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1188
+	TBZ $0, R20, loaded1524
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1188
+	B loaded1524
 
-single1187:
+single1523:
 	FMOVS 0(R21), F0
 
-loaded1188:
+loaded1524:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -25359,101 +30154,101 @@ loaded1188:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1189
+	TBZ $1, R20, single1525
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1190
+	TBZ $0, R20, stored1526
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1190
+	B stored1526
 
-single1189:
+single1525:
 	FMOVS F31, 0(R21)
 
-stored1190:
+stored1526:
 	ADD R13, R21
-	TBZ $1, R20, single1191
+	TBZ $1, R20, single1527
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1192
+	TBZ $0, R20, stored1528
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1192
+	B stored1528
 
-single1191:
+single1527:
 	FMOVS F30, 0(R21)
 
-stored1192:
+stored1528:
 	ADD R13, R21
-	TBZ $1, R20, single1193
+	TBZ $1, R20, single1529
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1194
+	TBZ $0, R20, stored1530
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1194
+	B stored1530
 
-single1193:
+single1529:
 	FMOVS F29, 0(R21)
 
-stored1194:
+stored1530:
 	ADD R13, R21
-	TBZ $1, R20, single1195
+	TBZ $1, R20, single1531
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1196
+	TBZ $0, R20, stored1532
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1196
+	B stored1532
 
-single1195:
+single1531:
 	FMOVS F28, 0(R21)
 
-stored1196:
+stored1532:
 	ADD R13, R21
-	TBZ $1, R20, single1197
+	TBZ $1, R20, single1533
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1198
+	TBZ $0, R20, stored1534
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1198
+	B stored1534
 
-single1197:
+single1533:
 	FMOVS F27, 0(R21)
 
-stored1198:
+stored1534:
 	ADD R13, R21
-	TBZ $1, R20, single1199
+	TBZ $1, R20, single1535
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored1200
+	TBZ $0, R20, stored1536
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1200
+	B stored1536
 
-single1199:
+single1535:
 	FMOVS F26, 0(R21)
 
-stored1200:
+stored1536:
 	ADD R13, R21
-	TBZ $1, R20, single1201
+	TBZ $1, R20, single1537
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored1202
+	TBZ $0, R20, stored1538
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored1202
+	B stored1538
 
-single1201:
+single1537:
 	FMOVS F25, 0(R21)
 
-stored1202:
+stored1538:
 	ADD R13, R21
-	TBZ $1, R20, single1203
+	TBZ $1, R20, single1539
 	FMOVD F24, 0(R21)
-	TBZ $0, R20, stored1204
+	TBZ $0, R20, stored1540
 	ADD $8, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1204
+	B stored1540
 
-single1203:
+single1539:
 	FMOVS F24, 0(R21)
 
-stored1204:
+stored1540:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -25798,17 +30593,17 @@ unrolled:
 	VLD1.P 16(R6), [V8.B16]
 	VLD1.P 16(R7), [V9.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1205
+	TBZ $1, R20, single1541
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1206
+	TBZ $0, R20, loaded1542
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1206
+	B loaded1542
 
-single1205:
+single1541:
 	FMOVS 16(R10), F1
 
-loaded1206:
+loaded1542:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -25827,17 +30622,17 @@ loaded1206:
 	WORD $0x4f891011 // FMLA V17.4S, V0.4S, V9.S[0]
 	WORD $0x4f891030 // FMLA V16.4S, V1.4S, V9.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1207
+	TBZ $1, R20, single1543
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1208
+	TBZ $0, R20, loaded1544
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1208
+	B loaded1544
 
-single1207:
+single1543:
 	FMOVS 16(R10), F1
 
-loaded1208:
+loaded1544:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -25856,17 +30651,17 @@ loaded1208:
 	WORD $0x4fa91011 // FMLA V17.4S, V0.4S, V9.S[1]
 	WORD $0x4fa91030 // FMLA V16.4S, V1.4S, V9.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1209
+	TBZ $1, R20, single1545
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1210
+	TBZ $0, R20, loaded1546
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1210
+	B loaded1546
 
-single1209:
+single1545:
 	FMOVS 16(R10), F1
 
-loaded1210:
+loaded1546:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -25885,17 +30680,17 @@ loaded1210:
 	WORD $0x4f891811 // FMLA V17.4S, V0.4S, V9.S[2]
 	WORD $0x4f891830 // FMLA V16.4S, V1.4S, V9.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1211
+	TBZ $1, R20, single1547
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1212
+	TBZ $0, R20, loaded1548
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1212
+	B loaded1548
 
-single1211:
+single1547:
 	FMOVS 16(R10), F1
 
-loaded1212:
+loaded1548:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -25938,17 +30733,17 @@ single:
 	FMOVS (R7), F9
 	ADD $4, R7
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1213
+	TBZ $1, R20, single1549
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1214
+	TBZ $0, R20, loaded1550
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1214
+	B loaded1550
 
-single1213:
+single1549:
 	FMOVS 16(R10), F1
 
-loaded1214:
+loaded1550:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -25977,136 +30772,136 @@ finish:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1215
+	TBZ $1, R20, single1551
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1216
+	TBZ $0, R20, loaded1552
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1216
+	B loaded1552
 
-single1215:
+single1551:
 	FMOVS 16(R21), F0
 
-loaded1216:
+loaded1552:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1217
+	TBZ $1, R20, single1553
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1218
+	TBZ $0, R20, loaded1554
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1218
+	B loaded1554
 
-single1217:
+single1553:
 	FMOVS 16(R21), F0
 
-loaded1218:
+loaded1554:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1219
+	TBZ $1, R20, single1555
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1220
+	TBZ $0, R20, loaded1556
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1220
+	B loaded1556
 
-single1219:
+single1555:
 	FMOVS 16(R21), F0
 
-loaded1220:
+loaded1556:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1221
+	TBZ $1, R20, single1557
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1222
+	TBZ $0, R20, loaded1558
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1222
+	B loaded1558
 
-single1221:
+single1557:
 	FMOVS 16(R21), F0
 
-loaded1222:
+loaded1558:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1223
+	TBZ $1, R20, single1559
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1224
+	TBZ $0, R20, loaded1560
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1224
+	B loaded1560
 
-single1223:
+single1559:
 	FMOVS 16(R21), F0
 
-loaded1224:
+loaded1560:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single1225
+	TBZ $1, R20, single1561
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1226
+	TBZ $0, R20, loaded1562
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1226
+	B loaded1562
 
-single1225:
+single1561:
 	FMOVS 16(R21), F0
 
-loaded1226:
+loaded1562:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single1227
+	TBZ $1, R20, single1563
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1228
+	TBZ $0, R20, loaded1564
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1228
+	B loaded1564
 
-single1227:
+single1563:
 	FMOVS 16(R21), F0
 
-loaded1228:
+loaded1564:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
 	VMOV V0.B16, V17.B16
-	TBZ $1, R20, single1229
+	TBZ $1, R20, single1565
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1230
+	TBZ $0, R20, loaded1566
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1230
+	B loaded1566
 
-single1229:
+single1565:
 	FMOVS 16(R21), F0
 
-loaded1230:
+loaded1566:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -26122,17 +30917,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single1231
+	TBZ $1, R20, single1567
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1232
+	TBZ $0, R20, loaded1568
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1232
+	B loaded1568
 
-single1231:
+single1567:
 	FMOVS 16(R21), F0
 
-loaded1232:
+loaded1568:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -26145,108 +30940,108 @@ loaded1232:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1233
+	TBZ $1, R20, single1569
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1234
+	TBZ $0, R20, stored1570
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1234
+	B stored1570
 
-single1233:
+single1569:
 	FMOVS F30, 16(R21)
 
-stored1234:
+stored1570:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1235
+	TBZ $1, R20, single1571
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1236
+	TBZ $0, R20, stored1572
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1236
+	B stored1572
 
-single1235:
+single1571:
 	FMOVS F28, 16(R21)
 
-stored1236:
+stored1572:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1237
+	TBZ $1, R20, single1573
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1238
+	TBZ $0, R20, stored1574
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1238
+	B stored1574
 
-single1237:
+single1573:
 	FMOVS F26, 16(R21)
 
-stored1238:
+stored1574:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1239
+	TBZ $1, R20, single1575
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1240
+	TBZ $0, R20, stored1576
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1240
+	B stored1576
 
-single1239:
+single1575:
 	FMOVS F24, 16(R21)
 
-stored1240:
+stored1576:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1241
+	TBZ $1, R20, single1577
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1242
+	TBZ $0, R20, stored1578
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1242
+	B stored1578
 
-single1241:
+single1577:
 	FMOVS F22, 16(R21)
 
-stored1242:
+stored1578:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single1243
+	TBZ $1, R20, single1579
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored1244
+	TBZ $0, R20, stored1580
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored1244
+	B stored1580
 
-single1243:
+single1579:
 	FMOVS F20, 16(R21)
 
-stored1244:
+stored1580:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single1245
+	TBZ $1, R20, single1581
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored1246
+	TBZ $0, R20, stored1582
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored1246
+	B stored1582
 
-single1245:
+single1581:
 	FMOVS F18, 16(R21)
 
-stored1246:
+stored1582:
 	ADD R13, R21
 	FMOVQ F17, 0(R21)
-	TBZ $1, R20, single1247
+	TBZ $1, R20, single1583
 	FMOVD F16, 16(R21)
-	TBZ $0, R20, stored1248
+	TBZ $0, R20, stored1584
 	ADD $24, R21, R26
 	VST1 V16.S[2], (R26)
-	B stored1248
+	B stored1584
 
-single1247:
+single1583:
 	FMOVS F16, 16(R21)
 
-stored1248:
+stored1584:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -26800,17 +31595,17 @@ tile:
 single:
 	FMOVS 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single1249
+	TBZ $1, R20, single1585
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1250
+	TBZ $0, R20, loaded1586
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1250
+	B loaded1586
 
-single1249:
+single1585:
 	FMOVS 0(R10), F0
 
-loaded1250:
+loaded1586:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -26819,49 +31614,49 @@ loaded1250:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1251
+	TBZ $1, R20, single1587
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1252
+	TBZ $0, R20, loaded1588
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1252
+	B loaded1588
 
-single1251:
+single1587:
 	FMOVS 0(R21), F0
 
-loaded1252:
+loaded1588:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1253
+	TBZ $1, R20, single1589
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1254
+	TBZ $0, R20, loaded1590
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1254
+	B loaded1590
 
-single1253:
+single1589:
 	FMOVS 0(R21), F0
 
-loaded1254:
+loaded1590:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1255
+	TBZ $1, R20, single1591
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1256
+	TBZ $0, R20, stored1592
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1256
+	B stored1592
 
-single1255:
+single1591:
 	FMOVS F31, 0(R21)
 
-stored1256:
+stored1592:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -26948,17 +31743,17 @@ single:
 	FMOVS 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1257
+	TBZ $1, R20, single1593
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1258
+	TBZ $0, R20, loaded1594
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1258
+	B loaded1594
 
-single1257:
+single1593:
 	FMOVS 16(R10), F1
 
-loaded1258:
+loaded1594:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -26971,17 +31766,17 @@ loaded1258:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1259
+	TBZ $1, R20, single1595
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1260
+	TBZ $0, R20, loaded1596
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1260
+	B loaded1596
 
-single1259:
+single1595:
 	FMOVS 16(R21), F0
 
-loaded1260:
+loaded1596:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -26990,33 +31785,33 @@ bias:
 	CBZ R21, store
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single1261
+	TBZ $1, R20, single1597
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1262
+	TBZ $0, R20, loaded1598
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1262
+	B loaded1598
 
-single1261:
+single1597:
 	FMOVS 16(R21), F0
 
-loaded1262:
+loaded1598:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1263
+	TBZ $1, R20, single1599
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1264
+	TBZ $0, R20, stored1600
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1264
+	B stored1600
 
-single1263:
+single1599:
 	FMOVS F30, 16(R21)
 
-stored1264:
+stored1600:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -27102,17 +31897,17 @@ tile:
 single:
 	FMOVD 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single1265
+	TBZ $1, R20, single1601
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1266
+	TBZ $0, R20, loaded1602
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1266
+	B loaded1602
 
-single1265:
+single1601:
 	FMOVS 0(R10), F0
 
-loaded1266:
+loaded1602:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -27122,76 +31917,76 @@ loaded1266:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1267
+	TBZ $1, R20, single1603
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1268
+	TBZ $0, R20, loaded1604
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1268
+	B loaded1604
 
-single1267:
+single1603:
 	FMOVS 0(R21), F0
 
-loaded1268:
+loaded1604:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1269
+	TBZ $1, R20, single1605
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1270
+	TBZ $0, R20, loaded1606
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1270
+	B loaded1606
 
-single1269:
+single1605:
 	FMOVS 0(R21), F0
 
-loaded1270:
+loaded1606:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1271
+	TBZ $1, R20, single1607
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1272
+	TBZ $0, R20, loaded1608
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1272
+	B loaded1608
 
-single1271:
+single1607:
 	FMOVS 0(R21), F0
 
-loaded1272:
+loaded1608:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1273
+	TBZ $1, R20, single1609
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1274
+	TBZ $0, R20, stored1610
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1274
+	B stored1610
 
-single1273:
+single1609:
 	FMOVS F31, 0(R21)
 
-stored1274:
+stored1610:
 	ADD R13, R21
-	TBZ $1, R20, single1275
+	TBZ $1, R20, single1611
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1276
+	TBZ $0, R20, stored1612
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1276
+	B stored1612
 
-single1275:
+single1611:
 	FMOVS F30, 0(R21)
 
-stored1276:
+stored1612:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -27296,17 +32091,17 @@ single:
 	FMOVD 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1277
+	TBZ $1, R20, single1613
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1278
+	TBZ $0, R20, loaded1614
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1278
+	B loaded1614
 
-single1277:
+single1613:
 	FMOVS 16(R10), F1
 
-loaded1278:
+loaded1614:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -27321,34 +32116,34 @@ loaded1278:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1279
+	TBZ $1, R20, single1615
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1280
+	TBZ $0, R20, loaded1616
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1280
+	B loaded1616
 
-single1279:
+single1615:
 	FMOVS 16(R21), F0
 
-loaded1280:
+loaded1616:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1281
+	TBZ $1, R20, single1617
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1282
+	TBZ $0, R20, loaded1618
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1282
+	B loaded1618
 
-single1281:
+single1617:
 	FMOVS 16(R21), F0
 
-loaded1282:
+loaded1618:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -27358,47 +32153,47 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single1283
+	TBZ $1, R20, single1619
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1284
+	TBZ $0, R20, loaded1620
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1284
+	B loaded1620
 
-single1283:
+single1619:
 	FMOVS 16(R21), F0
 
-loaded1284:
+loaded1620:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1285
+	TBZ $1, R20, single1621
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1286
+	TBZ $0, R20, stored1622
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1286
+	B stored1622
 
-single1285:
+single1621:
 	FMOVS F30, 16(R21)
 
-stored1286:
+stored1622:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1287
+	TBZ $1, R20, single1623
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1288
+	TBZ $0, R20, stored1624
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1288
+	B stored1624
 
-single1287:
+single1623:
 	FMOVS F28, 16(R21)
 
-stored1288:
+stored1624:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -27498,17 +32293,17 @@ single:
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single1289
+	TBZ $1, R20, single1625
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1290
+	TBZ $0, R20, loaded1626
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1290
+	B loaded1626
 
-single1289:
+single1625:
 	FMOVS 0(R10), F0
 
-loaded1290:
+loaded1626:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -27519,103 +32314,103 @@ loaded1290:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1291
+	TBZ $1, R20, single1627
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1292
+	TBZ $0, R20, loaded1628
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1292
+	B loaded1628
 
-single1291:
+single1627:
 	FMOVS 0(R21), F0
 
-loaded1292:
+loaded1628:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1293
+	TBZ $1, R20, single1629
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1294
+	TBZ $0, R20, loaded1630
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1294
+	B loaded1630
 
-single1293:
+single1629:
 	FMOVS 0(R21), F0
 
-loaded1294:
+loaded1630:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1295
+	TBZ $1, R20, single1631
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1296
+	TBZ $0, R20, loaded1632
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1296
+	B loaded1632
 
-single1295:
+single1631:
 	FMOVS 0(R21), F0
 
-loaded1296:
+loaded1632:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1297
+	TBZ $1, R20, single1633
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1298
+	TBZ $0, R20, loaded1634
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1298
+	B loaded1634
 
-single1297:
+single1633:
 	FMOVS 0(R21), F0
 
-loaded1298:
+loaded1634:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1299
+	TBZ $1, R20, single1635
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1300
+	TBZ $0, R20, stored1636
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1300
+	B stored1636
 
-single1299:
+single1635:
 	FMOVS F31, 0(R21)
 
-stored1300:
+stored1636:
 	ADD R13, R21
-	TBZ $1, R20, single1301
+	TBZ $1, R20, single1637
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1302
+	TBZ $0, R20, stored1638
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1302
+	B stored1638
 
-single1301:
+single1637:
 	FMOVS F30, 0(R21)
 
-stored1302:
+stored1638:
 	ADD R13, R21
-	TBZ $1, R20, single1303
+	TBZ $1, R20, single1639
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1304
+	TBZ $0, R20, stored1640
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1304
+	B stored1640
 
-single1303:
+single1639:
 	FMOVS F29, 0(R21)
 
-stored1304:
+stored1640:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -27742,17 +32537,17 @@ single:
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1305
+	TBZ $1, R20, single1641
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1306
+	TBZ $0, R20, loaded1642
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1306
+	B loaded1642
 
-single1305:
+single1641:
 	FMOVS 16(R10), F1
 
-loaded1306:
+loaded1642:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -27769,51 +32564,51 @@ loaded1306:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1307
+	TBZ $1, R20, single1643
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1308
+	TBZ $0, R20, loaded1644
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1308
+	B loaded1644
 
-single1307:
+single1643:
 	FMOVS 16(R21), F0
 
-loaded1308:
+loaded1644:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1309
+	TBZ $1, R20, single1645
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1310
+	TBZ $0, R20, loaded1646
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1310
+	B loaded1646
 
-single1309:
+single1645:
 	FMOVS 16(R21), F0
 
-loaded1310:
+loaded1646:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1311
+	TBZ $1, R20, single1647
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1312
+	TBZ $0, R20, loaded1648
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1312
+	B loaded1648
 
-single1311:
+single1647:
 	FMOVS 16(R21), F0
 
-loaded1312:
+loaded1648:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -27824,17 +32619,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single1313
+	TBZ $1, R20, single1649
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1314
+	TBZ $0, R20, loaded1650
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1314
+	B loaded1650
 
-single1313:
+single1649:
 	FMOVS 16(R21), F0
 
-loaded1314:
+loaded1650:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -27842,43 +32637,43 @@ loaded1314:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1315
+	TBZ $1, R20, single1651
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1316
+	TBZ $0, R20, stored1652
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1316
+	B stored1652
 
-single1315:
+single1651:
 	FMOVS F30, 16(R21)
 
-stored1316:
+stored1652:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1317
+	TBZ $1, R20, single1653
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1318
+	TBZ $0, R20, stored1654
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1318
+	B stored1654
 
-single1317:
+single1653:
 	FMOVS F28, 16(R21)
 
-stored1318:
+stored1654:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1319
+	TBZ $1, R20, single1655
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1320
+	TBZ $0, R20, stored1656
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1320
+	B stored1656
 
-single1319:
+single1655:
 	FMOVS F26, 16(R21)
 
-stored1320:
+stored1656:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -27984,17 +32779,17 @@ tile:
 single:
 	FMOVQ 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single1321
+	TBZ $1, R20, single1657
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1322
+	TBZ $0, R20, loaded1658
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1322
+	B loaded1658
 
-single1321:
+single1657:
 	FMOVS 0(R10), F0
 
-loaded1322:
+loaded1658:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -28006,76 +32801,76 @@ loaded1322:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1323
+	TBZ $1, R20, single1659
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1324
+	TBZ $0, R20, loaded1660
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1324
+	B loaded1660
 
-single1323:
+single1659:
 	FMOVS 0(R21), F0
 
-loaded1324:
+loaded1660:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1325
+	TBZ $1, R20, single1661
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1326
+	TBZ $0, R20, loaded1662
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1326
+	B loaded1662
 
-single1325:
+single1661:
 	FMOVS 0(R21), F0
 
-loaded1326:
+loaded1662:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1327
+	TBZ $1, R20, single1663
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1328
+	TBZ $0, R20, loaded1664
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1328
+	B loaded1664
 
-single1327:
+single1663:
 	FMOVS 0(R21), F0
 
-loaded1328:
+loaded1664:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1329
+	TBZ $1, R20, single1665
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1330
+	TBZ $0, R20, loaded1666
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1330
+	B loaded1666
 
-single1329:
+single1665:
 	FMOVS 0(R21), F0
 
-loaded1330:
+loaded1666:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1331
+	TBZ $1, R20, single1667
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1332
+	TBZ $0, R20, loaded1668
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1332
+	B loaded1668
 
-single1331:
+single1667:
 	FMOVS 0(R21), F0
 
-loaded1332:
+loaded1668:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -28083,53 +32878,53 @@ loaded1332:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1333
+	TBZ $1, R20, single1669
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1334
+	TBZ $0, R20, stored1670
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1334
+	B stored1670
 
-single1333:
+single1669:
 	FMOVS F31, 0(R21)
 
-stored1334:
+stored1670:
 	ADD R13, R21
-	TBZ $1, R20, single1335
+	TBZ $1, R20, single1671
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1336
+	TBZ $0, R20, stored1672
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1336
+	B stored1672
 
-single1335:
+single1671:
 	FMOVS F30, 0(R21)
 
-stored1336:
+stored1672:
 	ADD R13, R21
-	TBZ $1, R20, single1337
+	TBZ $1, R20, single1673
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1338
+	TBZ $0, R20, stored1674
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1338
+	B stored1674
 
-single1337:
+single1673:
 	FMOVS F29, 0(R21)
 
-stored1338:
+stored1674:
 	ADD R13, R21
-	TBZ $1, R20, single1339
+	TBZ $1, R20, single1675
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1340
+	TBZ $0, R20, stored1676
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1340
+	B stored1676
 
-single1339:
+single1675:
 	FMOVS F28, 0(R21)
 
-stored1340:
+stored1676:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -28270,17 +33065,17 @@ single:
 	FMOVQ 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1341
+	TBZ $1, R20, single1677
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1342
+	TBZ $0, R20, loaded1678
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1342
+	B loaded1678
 
-single1341:
+single1677:
 	FMOVS 16(R10), F1
 
-loaded1342:
+loaded1678:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -28299,68 +33094,68 @@ loaded1342:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1343
+	TBZ $1, R20, single1679
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1344
+	TBZ $0, R20, loaded1680
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1344
+	B loaded1680
 
-single1343:
+single1679:
 	FMOVS 16(R21), F0
 
-loaded1344:
+loaded1680:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1345
+	TBZ $1, R20, single1681
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1346
+	TBZ $0, R20, loaded1682
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1346
+	B loaded1682
 
-single1345:
+single1681:
 	FMOVS 16(R21), F0
 
-loaded1346:
+loaded1682:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1347
+	TBZ $1, R20, single1683
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1348
+	TBZ $0, R20, loaded1684
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1348
+	B loaded1684
 
-single1347:
+single1683:
 	FMOVS 16(R21), F0
 
-loaded1348:
+loaded1684:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1349
+	TBZ $1, R20, single1685
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1350
+	TBZ $0, R20, loaded1686
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1350
+	B loaded1686
 
-single1349:
+single1685:
 	FMOVS 16(R21), F0
 
-loaded1350:
+loaded1686:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -28372,17 +33167,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single1351
+	TBZ $1, R20, single1687
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1352
+	TBZ $0, R20, loaded1688
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1352
+	B loaded1688
 
-single1351:
+single1687:
 	FMOVS 16(R21), F0
 
-loaded1352:
+loaded1688:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -28391,56 +33186,56 @@ loaded1352:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1353
+	TBZ $1, R20, single1689
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1354
+	TBZ $0, R20, stored1690
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1354
+	B stored1690
 
-single1353:
+single1689:
 	FMOVS F30, 16(R21)
 
-stored1354:
+stored1690:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1355
+	TBZ $1, R20, single1691
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1356
+	TBZ $0, R20, stored1692
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1356
+	B stored1692
 
-single1355:
+single1691:
 	FMOVS F28, 16(R21)
 
-stored1356:
+stored1692:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1357
+	TBZ $1, R20, single1693
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1358
+	TBZ $0, R20, stored1694
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1358
+	B stored1694
 
-single1357:
+single1693:
 	FMOVS F26, 16(R21)
 
-stored1358:
+stored1694:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1359
+	TBZ $1, R20, single1695
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1360
+	TBZ $0, R20, stored1696
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1360
+	B stored1696
 
-single1359:
+single1695:
 	FMOVS F24, 16(R21)
 
-stored1360:
+stored1696:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -28558,17 +33353,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVS 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single1361
+	TBZ $1, R20, single1697
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1362
+	TBZ $0, R20, loaded1698
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1362
+	B loaded1698
 
-single1361:
+single1697:
 	FMOVS 0(R10), F0
 
-loaded1362:
+loaded1698:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -28581,90 +33376,90 @@ loaded1362:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1363
+	TBZ $1, R20, single1699
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1364
+	TBZ $0, R20, loaded1700
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1364
+	B loaded1700
 
-single1363:
+single1699:
 	FMOVS 0(R21), F0
 
-loaded1364:
+loaded1700:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1365
+	TBZ $1, R20, single1701
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1366
+	TBZ $0, R20, loaded1702
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1366
+	B loaded1702
 
-single1365:
+single1701:
 	FMOVS 0(R21), F0
 
-loaded1366:
+loaded1702:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1367
+	TBZ $1, R20, single1703
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1368
+	TBZ $0, R20, loaded1704
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1368
+	B loaded1704
 
-single1367:
+single1703:
 	FMOVS 0(R21), F0
 
-loaded1368:
+loaded1704:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1369
+	TBZ $1, R20, single1705
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1370
+	TBZ $0, R20, loaded1706
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1370
+	B loaded1706
 
-single1369:
+single1705:
 	FMOVS 0(R21), F0
 
-loaded1370:
+loaded1706:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1371
+	TBZ $1, R20, single1707
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1372
+	TBZ $0, R20, loaded1708
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1372
+	B loaded1708
 
-single1371:
+single1707:
 	FMOVS 0(R21), F0
 
-loaded1372:
+loaded1708:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1373
+	TBZ $1, R20, single1709
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1374
+	TBZ $0, R20, loaded1710
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1374
+	B loaded1710
 
-single1373:
+single1709:
 	FMOVS 0(R21), F0
 
-loaded1374:
+loaded1710:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -28673,65 +33468,65 @@ loaded1374:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1375
+	TBZ $1, R20, single1711
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1376
+	TBZ $0, R20, stored1712
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1376
+	B stored1712
 
-single1375:
+single1711:
 	FMOVS F31, 0(R21)
 
-stored1376:
+stored1712:
 	ADD R13, R21
-	TBZ $1, R20, single1377
+	TBZ $1, R20, single1713
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1378
+	TBZ $0, R20, stored1714
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1378
+	B stored1714
 
-single1377:
+single1713:
 	FMOVS F30, 0(R21)
 
-stored1378:
+stored1714:
 	ADD R13, R21
-	TBZ $1, R20, single1379
+	TBZ $1, R20, single1715
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1380
+	TBZ $0, R20, stored1716
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1380
+	B stored1716
 
-single1379:
+single1715:
 	FMOVS F29, 0(R21)
 
-stored1380:
+stored1716:
 	ADD R13, R21
-	TBZ $1, R20, single1381
+	TBZ $1, R20, single1717
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1382
+	TBZ $0, R20, stored1718
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1382
+	B stored1718
 
-single1381:
+single1717:
 	FMOVS F28, 0(R21)
 
-stored1382:
+stored1718:
 	ADD R13, R21
-	TBZ $1, R20, single1383
+	TBZ $1, R20, single1719
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1384
+	TBZ $0, R20, stored1720
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1384
+	B stored1720
 
-single1383:
+single1719:
 	FMOVS F27, 0(R21)
 
-stored1384:
+stored1720:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -28892,17 +33687,17 @@ single:
 	FMOVS 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1385
+	TBZ $1, R20, single1721
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1386
+	TBZ $0, R20, loaded1722
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1386
+	B loaded1722
 
-single1385:
+single1721:
 	FMOVS 16(R10), F1
 
-loaded1386:
+loaded1722:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -28923,85 +33718,85 @@ loaded1386:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1387
+	TBZ $1, R20, single1723
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1388
+	TBZ $0, R20, loaded1724
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1388
+	B loaded1724
 
-single1387:
+single1723:
 	FMOVS 16(R21), F0
 
-loaded1388:
+loaded1724:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1389
+	TBZ $1, R20, single1725
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1390
+	TBZ $0, R20, loaded1726
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1390
+	B loaded1726
 
-single1389:
+single1725:
 	FMOVS 16(R21), F0
 
-loaded1390:
+loaded1726:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1391
+	TBZ $1, R20, single1727
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1392
+	TBZ $0, R20, loaded1728
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1392
+	B loaded1728
 
-single1391:
+single1727:
 	FMOVS 16(R21), F0
 
-loaded1392:
+loaded1728:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1393
+	TBZ $1, R20, single1729
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1394
+	TBZ $0, R20, loaded1730
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1394
+	B loaded1730
 
-single1393:
+single1729:
 	FMOVS 16(R21), F0
 
-loaded1394:
+loaded1730:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1395
+	TBZ $1, R20, single1731
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1396
+	TBZ $0, R20, loaded1732
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1396
+	B loaded1732
 
-single1395:
+single1731:
 	FMOVS 16(R21), F0
 
-loaded1396:
+loaded1732:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -29014,17 +33809,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single1397
+	TBZ $1, R20, single1733
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1398
+	TBZ $0, R20, loaded1734
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1398
+	B loaded1734
 
-single1397:
+single1733:
 	FMOVS 16(R21), F0
 
-loaded1398:
+loaded1734:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -29034,69 +33829,69 @@ loaded1398:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1399
+	TBZ $1, R20, single1735
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1400
+	TBZ $0, R20, stored1736
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1400
+	B stored1736
 
-single1399:
+single1735:
 	FMOVS F30, 16(R21)
 
-stored1400:
+stored1736:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1401
+	TBZ $1, R20, single1737
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1402
+	TBZ $0, R20, stored1738
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1402
+	B stored1738
 
-single1401:
+single1737:
 	FMOVS F28, 16(R21)
 
-stored1402:
+stored1738:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1403
+	TBZ $1, R20, single1739
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1404
+	TBZ $0, R20, stored1740
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1404
+	B stored1740
 
-single1403:
+single1739:
 	FMOVS F26, 16(R21)
 
-stored1404:
+stored1740:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1405
+	TBZ $1, R20, single1741
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1406
+	TBZ $0, R20, stored1742
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1406
+	B stored1742
 
-single1405:
+single1741:
 	FMOVS F24, 16(R21)
 
-stored1406:
+stored1742:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1407
+	TBZ $1, R20, single1743
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1408
+	TBZ $0, R20, stored1744
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1408
+	B stored1744
 
-single1407:
+single1743:
 	FMOVS F22, 16(R21)
 
-stored1408:
+stored1744:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -29224,17 +34019,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVD 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single1409
+	TBZ $1, R20, single1745
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1410
+	TBZ $0, R20, loaded1746
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1410
+	B loaded1746
 
-single1409:
+single1745:
 	FMOVS 0(R10), F0
 
-loaded1410:
+loaded1746:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -29248,104 +34043,104 @@ loaded1410:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1411
+	TBZ $1, R20, single1747
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1412
+	TBZ $0, R20, loaded1748
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1412
+	B loaded1748
 
-single1411:
+single1747:
 	FMOVS 0(R21), F0
 
-loaded1412:
+loaded1748:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1413
+	TBZ $1, R20, single1749
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1414
+	TBZ $0, R20, loaded1750
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1414
+	B loaded1750
 
-single1413:
+single1749:
 	FMOVS 0(R21), F0
 
-loaded1414:
+loaded1750:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1415
+	TBZ $1, R20, single1751
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1416
+	TBZ $0, R20, loaded1752
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1416
+	B loaded1752
 
-single1415:
+single1751:
 	FMOVS 0(R21), F0
 
-loaded1416:
+loaded1752:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1417
+	TBZ $1, R20, single1753
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1418
+	TBZ $0, R20, loaded1754
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1418
+	B loaded1754
 
-single1417:
+single1753:
 	FMOVS 0(R21), F0
 
-loaded1418:
+loaded1754:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1419
+	TBZ $1, R20, single1755
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1420
+	TBZ $0, R20, loaded1756
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1420
+	B loaded1756
 
-single1419:
+single1755:
 	FMOVS 0(R21), F0
 
-loaded1420:
+loaded1756:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single1421
+	TBZ $1, R20, single1757
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1422
+	TBZ $0, R20, loaded1758
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1422
+	B loaded1758
 
-single1421:
+single1757:
 	FMOVS 0(R21), F0
 
-loaded1422:
+loaded1758:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1423
+	TBZ $1, R20, single1759
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1424
+	TBZ $0, R20, loaded1760
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1424
+	B loaded1760
 
-single1423:
+single1759:
 	FMOVS 0(R21), F0
 
-loaded1424:
+loaded1760:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -29355,77 +34150,77 @@ loaded1424:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1425
+	TBZ $1, R20, single1761
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1426
+	TBZ $0, R20, stored1762
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1426
+	B stored1762
 
-single1425:
+single1761:
 	FMOVS F31, 0(R21)
 
-stored1426:
+stored1762:
 	ADD R13, R21
-	TBZ $1, R20, single1427
+	TBZ $1, R20, single1763
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1428
+	TBZ $0, R20, stored1764
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1428
+	B stored1764
 
-single1427:
+single1763:
 	FMOVS F30, 0(R21)
 
-stored1428:
+stored1764:
 	ADD R13, R21
-	TBZ $1, R20, single1429
+	TBZ $1, R20, single1765
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1430
+	TBZ $0, R20, stored1766
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1430
+	B stored1766
 
-single1429:
+single1765:
 	FMOVS F29, 0(R21)
 
-stored1430:
+stored1766:
 	ADD R13, R21
-	TBZ $1, R20, single1431
+	TBZ $1, R20, single1767
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1432
+	TBZ $0, R20, stored1768
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1432
+	B stored1768
 
-single1431:
+single1767:
 	FMOVS F28, 0(R21)
 
-stored1432:
+stored1768:
 	ADD R13, R21
-	TBZ $1, R20, single1433
+	TBZ $1, R20, single1769
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1434
+	TBZ $0, R20, stored1770
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1434
+	B stored1770
 
-single1433:
+single1769:
 	FMOVS F27, 0(R21)
 
-stored1434:
+stored1770:
 	ADD R13, R21
-	TBZ $1, R20, single1435
+	TBZ $1, R20, single1771
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored1436
+	TBZ $0, R20, stored1772
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1436
+	B stored1772
 
-single1435:
+single1771:
 	FMOVS F26, 0(R21)
 
-stored1436:
+stored1772:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -29604,17 +34399,17 @@ single:
 	FMOVD 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1437
+	TBZ $1, R20, single1773
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1438
+	TBZ $0, R20, loaded1774
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1438
+	B loaded1774
 
-single1437:
+single1773:
 	FMOVS 16(R10), F1
 
-loaded1438:
+loaded1774:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -29637,102 +34432,102 @@ loaded1438:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1439
+	TBZ $1, R20, single1775
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1440
+	TBZ $0, R20, loaded1776
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1440
+	B loaded1776
 
-single1439:
+single1775:
 	FMOVS 16(R21), F0
 
-loaded1440:
+loaded1776:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1441
+	TBZ $1, R20, single1777
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1442
+	TBZ $0, R20, loaded1778
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1442
+	B loaded1778
 
-single1441:
+single1777:
 	FMOVS 16(R21), F0
 
-loaded1442:
+loaded1778:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1443
+	TBZ $1, R20, single1779
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1444
+	TBZ $0, R20, loaded1780
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1444
+	B loaded1780
 
-single1443:
+single1779:
 	FMOVS 16(R21), F0
 
-loaded1444:
+loaded1780:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1445
+	TBZ $1, R20, single1781
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1446
+	TBZ $0, R20, loaded1782
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1446
+	B loaded1782
 
-single1445:
+single1781:
 	FMOVS 16(R21), F0
 
-loaded1446:
+loaded1782:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1447
+	TBZ $1, R20, single1783
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1448
+	TBZ $0, R20, loaded1784
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1448
+	B loaded1784
 
-single1447:
+single1783:
 	FMOVS 16(R21), F0
 
-loaded1448:
+loaded1784:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single1449
+	TBZ $1, R20, single1785
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1450
+	TBZ $0, R20, loaded1786
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1450
+	B loaded1786
 
-single1449:
+single1785:
 	FMOVS 16(R21), F0
 
-loaded1450:
+loaded1786:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -29746,17 +34541,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single1451
+	TBZ $1, R20, single1787
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1452
+	TBZ $0, R20, loaded1788
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1452
+	B loaded1788
 
-single1451:
+single1787:
 	FMOVS 16(R21), F0
 
-loaded1452:
+loaded1788:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -29767,82 +34562,82 @@ loaded1452:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1453
+	TBZ $1, R20, single1789
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1454
+	TBZ $0, R20, stored1790
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1454
+	B stored1790
 
-single1453:
+single1789:
 	FMOVS F30, 16(R21)
 
-stored1454:
+stored1790:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1455
+	TBZ $1, R20, single1791
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1456
+	TBZ $0, R20, stored1792
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1456
+	B stored1792
 
-single1455:
+single1791:
 	FMOVS F28, 16(R21)
 
-stored1456:
+stored1792:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1457
+	TBZ $1, R20, single1793
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1458
+	TBZ $0, R20, stored1794
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1458
+	B stored1794
 
-single1457:
+single1793:
 	FMOVS F26, 16(R21)
 
-stored1458:
+stored1794:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1459
+	TBZ $1, R20, single1795
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1460
+	TBZ $0, R20, stored1796
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1460
+	B stored1796
 
-single1459:
+single1795:
 	FMOVS F24, 16(R21)
 
-stored1460:
+stored1796:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1461
+	TBZ $1, R20, single1797
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1462
+	TBZ $0, R20, stored1798
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1462
+	B stored1798
 
-single1461:
+single1797:
 	FMOVS F22, 16(R21)
 
-stored1462:
+stored1798:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single1463
+	TBZ $1, R20, single1799
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored1464
+	TBZ $0, R20, stored1800
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored1464
+	B stored1800
 
-single1463:
+single1799:
 	FMOVS F20, 16(R21)
 
-stored1464:
+stored1800:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -29984,17 +34779,17 @@ single:
 	ADD $24, R0, R26
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single1465
+	TBZ $1, R20, single1801
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1466
+	TBZ $0, R20, loaded1802
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1466
+	B loaded1802
 
-single1465:
+single1801:
 	FMOVS 0(R10), F0
 
-loaded1466:
+loaded1802:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -30009,118 +34804,118 @@ loaded1466:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1467
+	TBZ $1, R20, single1803
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1468
+	TBZ $0, R20, loaded1804
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1468
+	B loaded1804
 
-single1467:
+single1803:
 	FMOVS 0(R21), F0
 
-loaded1468:
+loaded1804:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1469
+	TBZ $1, R20, single1805
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1470
+	TBZ $0, R20, loaded1806
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1470
+	B loaded1806
 
-single1469:
+single1805:
 	FMOVS 0(R21), F0
 
-loaded1470:
+loaded1806:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1471
+	TBZ $1, R20, single1807
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1472
+	TBZ $0, R20, loaded1808
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1472
+	B loaded1808
 
-single1471:
+single1807:
 	FMOVS 0(R21), F0
 
-loaded1472:
+loaded1808:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1473
+	TBZ $1, R20, single1809
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1474
+	TBZ $0, R20, loaded1810
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1474
+	B loaded1810
 
-single1473:
+single1809:
 	FMOVS 0(R21), F0
 
-loaded1474:
+loaded1810:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1475
+	TBZ $1, R20, single1811
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1476
+	TBZ $0, R20, loaded1812
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1476
+	B loaded1812
 
-single1475:
+single1811:
 	FMOVS 0(R21), F0
 
-loaded1476:
+loaded1812:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single1477
+	TBZ $1, R20, single1813
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1478
+	TBZ $0, R20, loaded1814
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1478
+	B loaded1814
 
-single1477:
+single1813:
 	FMOVS 0(R21), F0
 
-loaded1478:
+loaded1814:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single1479
+	TBZ $1, R20, single1815
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1480
+	TBZ $0, R20, loaded1816
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1480
+	B loaded1816
 
-single1479:
+single1815:
 	FMOVS 0(R21), F0
 
-loaded1480:
+loaded1816:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1481
+	TBZ $1, R20, single1817
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1482
+	TBZ $0, R20, loaded1818
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1482
+	B loaded1818
 
-single1481:
+single1817:
 	FMOVS 0(R21), F0
 
-loaded1482:
+loaded1818:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -30131,89 +34926,89 @@ loaded1482:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1483
+	TBZ $1, R20, single1819
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1484
+	TBZ $0, R20, stored1820
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1484
+	B stored1820
 
-single1483:
+single1819:
 	FMOVS F31, 0(R21)
 
-stored1484:
+stored1820:
 	ADD R13, R21
-	TBZ $1, R20, single1485
+	TBZ $1, R20, single1821
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1486
+	TBZ $0, R20, stored1822
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1486
+	B stored1822
 
-single1485:
+single1821:
 	FMOVS F30, 0(R21)
 
-stored1486:
+stored1822:
 	ADD R13, R21
-	TBZ $1, R20, single1487
+	TBZ $1, R20, single1823
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1488
+	TBZ $0, R20, stored1824
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1488
+	B stored1824
 
-single1487:
+single1823:
 	FMOVS F29, 0(R21)
 
-stored1488:
+stored1824:
 	ADD R13, R21
-	TBZ $1, R20, single1489
+	TBZ $1, R20, single1825
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1490
+	TBZ $0, R20, stored1826
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1490
+	B stored1826
 
-single1489:
+single1825:
 	FMOVS F28, 0(R21)
 
-stored1490:
+stored1826:
 	ADD R13, R21
-	TBZ $1, R20, single1491
+	TBZ $1, R20, single1827
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1492
+	TBZ $0, R20, stored1828
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1492
+	B stored1828
 
-single1491:
+single1827:
 	FMOVS F27, 0(R21)
 
-stored1492:
+stored1828:
 	ADD R13, R21
-	TBZ $1, R20, single1493
+	TBZ $1, R20, single1829
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored1494
+	TBZ $0, R20, stored1830
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1494
+	B stored1830
 
-single1493:
+single1829:
 	FMOVS F26, 0(R21)
 
-stored1494:
+stored1830:
 	ADD R13, R21
-	TBZ $1, R20, single1495
+	TBZ $1, R20, single1831
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored1496
+	TBZ $0, R20, stored1832
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored1496
+	B stored1832
 
-single1495:
+single1831:
 	FMOVS F25, 0(R21)
 
-stored1496:
+stored1832:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -30414,17 +35209,17 @@ single:
 	VLD1 (R26), V3.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1497
+	TBZ $1, R20, single1833
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1498
+	TBZ $0, R20, loaded1834
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1498
+	B loaded1834
 
-single1497:
+single1833:
 	FMOVS 16(R10), F1
 
-loaded1498:
+loaded1834:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -30449,119 +35244,119 @@ loaded1498:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1499
+	TBZ $1, R20, single1835
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1500
+	TBZ $0, R20, loaded1836
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1500
+	B loaded1836
 
-single1499:
+single1835:
 	FMOVS 16(R21), F0
 
-loaded1500:
+loaded1836:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1501
+	TBZ $1, R20, single1837
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1502
+	TBZ $0, R20, loaded1838
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1502
+	B loaded1838
 
-single1501:
+single1837:
 	FMOVS 16(R21), F0
 
-loaded1502:
+loaded1838:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1503
+	TBZ $1, R20, single1839
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1504
+	TBZ $0, R20, loaded1840
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1504
+	B loaded1840
 
-single1503:
+single1839:
 	FMOVS 16(R21), F0
 
-loaded1504:
+loaded1840:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1505
+	TBZ $1, R20, single1841
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1506
+	TBZ $0, R20, loaded1842
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1506
+	B loaded1842
 
-single1505:
+single1841:
 	FMOVS 16(R21), F0
 
-loaded1506:
+loaded1842:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1507
+	TBZ $1, R20, single1843
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1508
+	TBZ $0, R20, loaded1844
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1508
+	B loaded1844
 
-single1507:
+single1843:
 	FMOVS 16(R21), F0
 
-loaded1508:
+loaded1844:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single1509
+	TBZ $1, R20, single1845
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1510
+	TBZ $0, R20, loaded1846
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1510
+	B loaded1846
 
-single1509:
+single1845:
 	FMOVS 16(R21), F0
 
-loaded1510:
+loaded1846:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single1511
+	TBZ $1, R20, single1847
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1512
+	TBZ $0, R20, loaded1848
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1512
+	B loaded1848
 
-single1511:
+single1847:
 	FMOVS 16(R21), F0
 
-loaded1512:
+loaded1848:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -30576,17 +35371,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single1513
+	TBZ $1, R20, single1849
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1514
+	TBZ $0, R20, loaded1850
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1514
+	B loaded1850
 
-single1513:
+single1849:
 	FMOVS 16(R21), F0
 
-loaded1514:
+loaded1850:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -30598,95 +35393,95 @@ loaded1514:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1515
+	TBZ $1, R20, single1851
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1516
+	TBZ $0, R20, stored1852
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1516
+	B stored1852
 
-single1515:
+single1851:
 	FMOVS F30, 16(R21)
 
-stored1516:
+stored1852:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1517
+	TBZ $1, R20, single1853
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1518
+	TBZ $0, R20, stored1854
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1518
+	B stored1854
 
-single1517:
+single1853:
 	FMOVS F28, 16(R21)
 
-stored1518:
+stored1854:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1519
+	TBZ $1, R20, single1855
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1520
+	TBZ $0, R20, stored1856
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1520
+	B stored1856
 
-single1519:
+single1855:
 	FMOVS F26, 16(R21)
 
-stored1520:
+stored1856:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1521
+	TBZ $1, R20, single1857
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1522
+	TBZ $0, R20, stored1858
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1522
+	B stored1858
 
-single1521:
+single1857:
 	FMOVS F24, 16(R21)
 
-stored1522:
+stored1858:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1523
+	TBZ $1, R20, single1859
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1524
+	TBZ $0, R20, stored1860
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1524
+	B stored1860
 
-single1523:
+single1859:
 	FMOVS F22, 16(R21)
 
-stored1524:
+stored1860:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single1525
+	TBZ $1, R20, single1861
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored1526
+	TBZ $0, R20, stored1862
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored1526
+	B stored1862
 
-single1525:
+single1861:
 	FMOVS F20, 16(R21)
 
-stored1526:
+stored1862:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single1527
+	TBZ $1, R20, single1863
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored1528
+	TBZ $0, R20, stored1864
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored1528
+	B stored1864
 
-single1527:
+single1863:
 	FMOVS F18, 16(R21)
 
-stored1528:
+stored1864:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -30834,17 +35629,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVQ 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single1529
+	TBZ $1, R20, single1865
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1530
+	TBZ $0, R20, loaded1866
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1530
+	B loaded1866
 
-single1529:
+single1865:
 	FMOVS 0(R10), F0
 
-loaded1530:
+loaded1866:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -30860,132 +35655,132 @@ loaded1530:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1531
+	TBZ $1, R20, single1867
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1532
+	TBZ $0, R20, loaded1868
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1532
+	B loaded1868
 
-single1531:
+single1867:
 	FMOVS 0(R21), F0
 
-loaded1532:
+loaded1868:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1533
+	TBZ $1, R20, single1869
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1534
+	TBZ $0, R20, loaded1870
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1534
+	B loaded1870
 
-single1533:
+single1869:
 	FMOVS 0(R21), F0
 
-loaded1534:
+loaded1870:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1535
+	TBZ $1, R20, single1871
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1536
+	TBZ $0, R20, loaded1872
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1536
+	B loaded1872
 
-single1535:
+single1871:
 	FMOVS 0(R21), F0
 
-loaded1536:
+loaded1872:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1537
+	TBZ $1, R20, single1873
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1538
+	TBZ $0, R20, loaded1874
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1538
+	B loaded1874
 
-single1537:
+single1873:
 	FMOVS 0(R21), F0
 
-loaded1538:
+loaded1874:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1539
+	TBZ $1, R20, single1875
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1540
+	TBZ $0, R20, loaded1876
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1540
+	B loaded1876
 
-single1539:
+single1875:
 	FMOVS 0(R21), F0
 
-loaded1540:
+loaded1876:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single1541
+	TBZ $1, R20, single1877
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1542
+	TBZ $0, R20, loaded1878
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1542
+	B loaded1878
 
-single1541:
+single1877:
 	FMOVS 0(R21), F0
 
-loaded1542:
+loaded1878:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single1543
+	TBZ $1, R20, single1879
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1544
+	TBZ $0, R20, loaded1880
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1544
+	B loaded1880
 
-single1543:
+single1879:
 	FMOVS 0(R21), F0
 
-loaded1544:
+loaded1880:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 	ADD R13, R21
-	TBZ $1, R20, single1545
+	TBZ $1, R20, single1881
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1546
+	TBZ $0, R20, loaded1882
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1546
+	B loaded1882
 
-single1545:
+single1881:
 	FMOVS 0(R21), F0
 
-loaded1546:
+loaded1882:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1547
+	TBZ $1, R20, single1883
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1548
+	TBZ $0, R20, loaded1884
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1548
+	B loaded1884
 
-single1547:
+single1883:
 	FMOVS 0(R21), F0
 
-loaded1548:
+loaded1884:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -30997,101 +35792,101 @@ loaded1548:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1549
+	TBZ $1, R20, single1885
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1550
+	TBZ $0, R20, stored1886
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1550
+	B stored1886
 
-single1549:
+single1885:
 	FMOVS F31, 0(R21)
 
-stored1550:
+stored1886:
 	ADD R13, R21
-	TBZ $1, R20, single1551
+	TBZ $1, R20, single1887
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1552
+	TBZ $0, R20, stored1888
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1552
+	B stored1888
 
-single1551:
+single1887:
 	FMOVS F30, 0(R21)
 
-stored1552:
+stored1888:
 	ADD R13, R21
-	TBZ $1, R20, single1553
+	TBZ $1, R20, single1889
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1554
+	TBZ $0, R20, stored1890
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1554
+	B stored1890
 
-single1553:
+single1889:
 	FMOVS F29, 0(R21)
 
-stored1554:
+stored1890:
 	ADD R13, R21
-	TBZ $1, R20, single1555
+	TBZ $1, R20, single1891
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1556
+	TBZ $0, R20, stored1892
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1556
+	B stored1892
 
-single1555:
+single1891:
 	FMOVS F28, 0(R21)
 
-stored1556:
+stored1892:
 	ADD R13, R21
-	TBZ $1, R20, single1557
+	TBZ $1, R20, single1893
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1558
+	TBZ $0, R20, stored1894
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1558
+	B stored1894
 
-single1557:
+single1893:
 	FMOVS F27, 0(R21)
 
-stored1558:
+stored1894:
 	ADD R13, R21
-	TBZ $1, R20, single1559
+	TBZ $1, R20, single1895
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored1560
+	TBZ $0, R20, stored1896
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1560
+	B stored1896
 
-single1559:
+single1895:
 	FMOVS F26, 0(R21)
 
-stored1560:
+stored1896:
 	ADD R13, R21
-	TBZ $1, R20, single1561
+	TBZ $1, R20, single1897
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored1562
+	TBZ $0, R20, stored1898
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored1562
+	B stored1898
 
-single1561:
+single1897:
 	FMOVS F25, 0(R21)
 
-stored1562:
+stored1898:
 	ADD R13, R21
-	TBZ $1, R20, single1563
+	TBZ $1, R20, single1899
 	FMOVD F24, 0(R21)
-	TBZ $0, R20, stored1564
+	TBZ $0, R20, stored1900
 	ADD $8, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1564
+	B stored1900
 
-single1563:
+single1899:
 	FMOVS F24, 0(R21)
 
-stored1564:
+stored1900:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -31306,17 +36101,17 @@ single:
 	FMOVQ 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1565
+	TBZ $1, R20, single1901
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1566
+	TBZ $0, R20, loaded1902
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1566
+	B loaded1902
 
-single1565:
+single1901:
 	FMOVS 16(R10), F1
 
-loaded1566:
+loaded1902:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -31343,136 +36138,136 @@ loaded1566:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1567
+	TBZ $1, R20, single1903
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1568
+	TBZ $0, R20, loaded1904
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1568
+	B loaded1904
 
-single1567:
+single1903:
 	FMOVS 16(R21), F0
 
-loaded1568:
+loaded1904:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1569
+	TBZ $1, R20, single1905
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1570
+	TBZ $0, R20, loaded1906
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1570
+	B loaded1906
 
-single1569:
+single1905:
 	FMOVS 16(R21), F0
 
-loaded1570:
+loaded1906:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1571
+	TBZ $1, R20, single1907
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1572
+	TBZ $0, R20, loaded1908
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1572
+	B loaded1908
 
-single1571:
+single1907:
 	FMOVS 16(R21), F0
 
-loaded1572:
+loaded1908:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1573
+	TBZ $1, R20, single1909
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1574
+	TBZ $0, R20, loaded1910
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1574
+	B loaded1910
 
-single1573:
+single1909:
 	FMOVS 16(R21), F0
 
-loaded1574:
+loaded1910:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1575
+	TBZ $1, R20, single1911
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1576
+	TBZ $0, R20, loaded1912
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1576
+	B loaded1912
 
-single1575:
+single1911:
 	FMOVS 16(R21), F0
 
-loaded1576:
+loaded1912:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single1577
+	TBZ $1, R20, single1913
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1578
+	TBZ $0, R20, loaded1914
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1578
+	B loaded1914
 
-single1577:
+single1913:
 	FMOVS 16(R21), F0
 
-loaded1578:
+loaded1914:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single1579
+	TBZ $1, R20, single1915
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1580
+	TBZ $0, R20, loaded1916
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1580
+	B loaded1916
 
-single1579:
+single1915:
 	FMOVS 16(R21), F0
 
-loaded1580:
+loaded1916:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
 	VMOV V0.B16, V17.B16
-	TBZ $1, R20, single1581
+	TBZ $1, R20, single1917
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1582
+	TBZ $0, R20, loaded1918
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1582
+	B loaded1918
 
-single1581:
+single1917:
 	FMOVS 16(R21), F0
 
-loaded1582:
+loaded1918:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -31488,17 +36283,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single1583
+	TBZ $1, R20, single1919
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1584
+	TBZ $0, R20, loaded1920
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1584
+	B loaded1920
 
-single1583:
+single1919:
 	FMOVS 16(R21), F0
 
-loaded1584:
+loaded1920:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -31511,108 +36306,108 @@ loaded1584:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1585
+	TBZ $1, R20, single1921
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1586
+	TBZ $0, R20, stored1922
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1586
+	B stored1922
 
-single1585:
+single1921:
 	FMOVS F30, 16(R21)
 
-stored1586:
+stored1922:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1587
+	TBZ $1, R20, single1923
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1588
+	TBZ $0, R20, stored1924
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1588
+	B stored1924
 
-single1587:
+single1923:
 	FMOVS F28, 16(R21)
 
-stored1588:
+stored1924:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1589
+	TBZ $1, R20, single1925
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1590
+	TBZ $0, R20, stored1926
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1590
+	B stored1926
 
-single1589:
+single1925:
 	FMOVS F26, 16(R21)
 
-stored1590:
+stored1926:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1591
+	TBZ $1, R20, single1927
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1592
+	TBZ $0, R20, stored1928
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1592
+	B stored1928
 
-single1591:
+single1927:
 	FMOVS F24, 16(R21)
 
-stored1592:
+stored1928:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1593
+	TBZ $1, R20, single1929
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1594
+	TBZ $0, R20, stored1930
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1594
+	B stored1930
 
-single1593:
+single1929:
 	FMOVS F22, 16(R21)
 
-stored1594:
+stored1930:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single1595
+	TBZ $1, R20, single1931
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored1596
+	TBZ $0, R20, stored1932
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored1596
+	B stored1932
 
-single1595:
+single1931:
 	FMOVS F20, 16(R21)
 
-stored1596:
+stored1932:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single1597
+	TBZ $1, R20, single1933
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored1598
+	TBZ $0, R20, stored1934
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored1598
+	B stored1934
 
-single1597:
+single1933:
 	FMOVS F18, 16(R21)
 
-stored1598:
+stored1934:
 	ADD R13, R21
 	FMOVQ F17, 0(R21)
-	TBZ $1, R20, single1599
+	TBZ $1, R20, single1935
 	FMOVD F16, 16(R21)
-	TBZ $0, R20, stored1600
+	TBZ $0, R20, stored1936
 	ADD $24, R21, R26
 	VST1 V16.S[2], (R26)
-	B stored1600
+	B stored1936
 
-single1599:
+single1935:
 	FMOVS F16, 16(R21)
 
-stored1600:
+stored1936:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19

@@ -796,6 +796,71 @@ func sumSquaresShifted(acc *[lanes]float32, x []float32, shift float32) float32 
 }
 
 //go:noinline
+func rowSums(dst, x []float32, cols int) {
+	raceWrite(dst)
+	raceRead(x)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.RowSumsAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), cols)
+	case AVX2:
+		asm.RowSumsAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), cols)
+	default:
+		rowSumsRef(dst, x, cols)
+	}
+}
+
+//go:noinline
+func rowMoments(mean, variance, x []float32, cols int, n float32) {
+	raceWrite(mean)
+	raceWrite(variance)
+	raceRead(x)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.RowMomentsAVX512(unsafe.SliceData(mean), unsafe.SliceData(variance), unsafe.SliceData(x), len(mean), cols, n)
+	case AVX2:
+		asm.RowMomentsAVX2(unsafe.SliceData(mean), unsafe.SliceData(variance), unsafe.SliceData(x), len(mean), cols, n)
+	default:
+		rowMomentsRef(mean, variance, x, cols, n)
+	}
+}
+
+//go:noinline
+func layerNormRows(dst, mean, rstd, x, gamma, beta []float32, eps, n float32) {
+	raceWrite(dst)
+	raceWrite(mean)
+	raceWrite(rstd)
+	raceRead(x)
+	raceRead(gamma)
+	raceRead(beta)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.LayerNormRowsAVX512(unsafe.SliceData(dst), unsafe.SliceData(mean), unsafe.SliceData(rstd), unsafe.SliceData(x), unsafe.SliceData(gamma), unsafe.SliceData(beta), len(mean), len(gamma), eps, n)
+	case AVX2:
+		asm.LayerNormRowsAVX2(unsafe.SliceData(dst), unsafe.SliceData(mean), unsafe.SliceData(rstd), unsafe.SliceData(x), unsafe.SliceData(gamma), unsafe.SliceData(beta), len(mean), len(gamma), eps, n)
+	default:
+		layerNormRowsRef(dst, mean, rstd, x, gamma, beta, eps, n)
+	}
+}
+
+//go:noinline
+func layerNormBackwardRows(dx, dy, x, mean, rstd, gamma []float32, n float32) {
+	raceWrite(dx)
+	raceRead(dy)
+	raceRead(x)
+	raceRead(mean)
+	raceRead(rstd)
+	raceRead(gamma)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.LayerNormBackwardRowsAVX512(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(x), unsafe.SliceData(mean), unsafe.SliceData(rstd), unsafe.SliceData(gamma), len(mean), len(gamma), n)
+	case AVX2:
+		asm.LayerNormBackwardRowsAVX2(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(x), unsafe.SliceData(mean), unsafe.SliceData(rstd), unsafe.SliceData(gamma), len(mean), len(gamma), n)
+	default:
+		layerNormBackwardRowsRef(dx, dy, x, mean, rstd, gamma, n)
+	}
+}
+
+//go:noinline
 func layerNorm(dst, x, gamma, beta []float32, mean, rstd float32) {
 	raceWrite(dst)
 	raceRead(x)

@@ -280,6 +280,26 @@ func sumSquaresShifted(acc *[lanes]float32, x []float32, shift float32) float32 
 }
 
 //go:noinline
+func rowSums(dst, x []float32, cols int) {
+	rowSumsRef(dst, x, cols)
+}
+
+//go:noinline
+func rowMoments(mean, variance, x []float32, cols int, n float32) {
+	rowMomentsRef(mean, variance, x, cols, n)
+}
+
+//go:noinline
+func layerNormRows(dst, mean, rstd, x, gamma, beta []float32, eps, n float32) {
+	layerNormRowsRef(dst, mean, rstd, x, gamma, beta, eps, n)
+}
+
+//go:noinline
+func layerNormBackwardRows(dx, dy, x, mean, rstd, gamma []float32, n float32) {
+	layerNormBackwardRowsRef(dx, dy, x, mean, rstd, gamma, n)
+}
+
+//go:noinline
 func layerNorm(dst, x, gamma, beta []float32, mean, rstd float32) {
 	layerNormRef(dst, x, gamma, beta, mean, rstd)
 }

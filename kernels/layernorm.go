@@ -1,11 +1,13 @@
 package kernels
 
+import "math"
+
 // LayerNorm normalises the rows of the contiguous row-major matrix x with
 // len(mean) rows and len(gamma) columns (Ba et al. 2016, arXiv 1607.06450), and
 // stores what [LayerNormBackward] needs.
 //
 //	mean[i], variance = as RowMeanVariance
-//	rstd[i]  = 1/sqrt(variance+eps)    correctly rounded
+//	rstd[i]  = 1 / sqrt(variance+eps)
 //	dst[i,j] = fma((x[i,j]-mean[i])*rstd[i], gamma[j], beta[j])
 //
 // dst may be x. A NaN or an infinity in a row makes the row NaN. It panics if
@@ -22,10 +24,31 @@ func LayerNorm(dst, mean, rstd, x, gamma, beta []float32, eps float32) {
 	if len(x) != len(mean)*n || len(dst) != len(x) {
 		panic("kernels: LayerNorm: length of dst or x is not len(mean)*len(gamma)")
 	}
+	switch {
+	case n == 0:
+		Fill(mean, float32(math.NaN()))
+		Fill(rstd, float32(math.NaN()))
+	case n > chunkLen:
+		layerNormLong(dst, mean, rstd, x, gamma, beta, eps)
+	default:
+		eachRows(len(mean), n, func(r0, r1 int) {
+			lo, hi := r0*n, r1*n
+			layerNormRows(dst[lo:hi], mean[r0:r1], rstd[r0:r1], x[lo:hi], gamma, beta, eps, float32(n))
+		})
+	}
+}
+
+func layerNormRowsRef(dst, mean, rstd, x, gamma, beta []float32, eps, n float32) {
+	layerNormLong(dst, mean, rstd, x, gamma, beta, eps)
+}
+
+// layerNormLong is [LayerNorm] for rows of any length above 0, in chunks.
+func layerNormLong(dst, mean, rstd, x, gamma, beta []float32, eps float32) {
+	n := len(gamma)
 	for i := range mean {
 		row := x[i*n:][:n]
-		m, variance := rowMoments(row)
-		mean[i], rstd[i] = m, rsqrt32(variance+eps)
+		m, variance := momentsOfRow(row)
+		mean[i], rstd[i] = m, 1/sqrt32(variance+eps)
 		for c := 0; c < n; c += chunkLen {
 			e := min(c+chunkLen, n)
 			layerNorm(dst[i*n+c:i*n+e], row[c:e], gamma[c:e], beta[c:e], m, rstd[i])
@@ -70,6 +93,24 @@ func LayerNormBackward(dx, dgamma, dbeta, dy, x, mean, rstd, gamma []float32) {
 	}
 	ColSums(dbeta, dy)
 	colDotsNormalized(dgamma, dy, x, mean, rstd)
+	if n > chunkLen {
+		layerNormBackwardLong(dx, dy, x, mean, rstd, gamma)
+		return
+	}
+	eachRows(len(mean), n, func(r0, r1 int) {
+		lo, hi := r0*n, r1*n
+		layerNormBackwardRows(dx[lo:hi], dy[lo:hi], x[lo:hi], mean[r0:r1], rstd[r0:r1], gamma, float32(n))
+	})
+}
+
+func layerNormBackwardRowsRef(dx, dy, x, mean, rstd, gamma []float32, n float32) {
+	layerNormBackwardLong(dx, dy, x, mean, rstd, gamma)
+}
+
+// layerNormBackwardLong stores the gradient at the input for rows of any length,
+// in chunks.
+func layerNormBackwardLong(dx, dy, x, mean, rstd, gamma []float32) {
+	n := len(gamma)
 	for i, m := range mean {
 		dx, dy, x, r := dx[i*n:][:n], dy[i*n:][:n], x[i*n:][:n], rstd[i]
 		a := Dot(dy, gamma) / float32(n)

@@ -10,8 +10,30 @@ import "math"
 // It panics if len(x) is not a multiple of len(dst).
 func RowSums(dst, x []float32) {
 	n := rowLen(len(dst), x, "kernels: RowSums: length of x is not a multiple of the length of dst")
+	if n > chunkLen {
+		for i := range dst {
+			dst[i] = Sum(x[i*n:][:n])
+		}
+		return
+	}
+	eachRows(len(dst), n, func(r0, r1 int) { rowSums(dst[r0:r1], x[r0*n:r1*n], n) })
+}
+
+func rowSumsRef(dst, x []float32, cols int) {
 	for i := range dst {
-		dst[i] = Sum(x[i*n:][:n])
+		dst[i] = sumRef(nil, x[i*cols:][:cols])
+	}
+}
+
+// rowChunk bounds the rows of one call that goes several times over each: a row
+// takes some 20 ns, however short it is.
+const rowChunk = 1 << 10
+
+// eachRows cuts rows of n <= chunkLen elements into blocks for one call each.
+func eachRows(rows, n int, f func(r0, r1 int)) {
+	step := min(rowChunk, chunkLen/max(n, 1))
+	for r := 0; r < rows; r += step {
+		f(r, min(r+step, rows))
 	}
 }
 
@@ -50,15 +72,29 @@ func RowMeanVariance(mean, variance, x []float32) {
 		panic("kernels: RowMeanVariance: lengths of mean and variance differ")
 	}
 	n := rowLen(len(mean), x, "kernels: RowMeanVariance: length of x is not a multiple of the length of mean")
-	for i := range mean {
-		mean[i], variance[i] = rowMoments(x[i*n:][:n])
+	switch {
+	case n == 0:
+		Fill(mean, float32(math.NaN()))
+		Fill(variance, float32(math.NaN()))
+	case n > chunkLen:
+		for i := range mean {
+			mean[i], variance[i] = momentsOfRow(x[i*n:][:n])
+		}
+	default:
+		eachRows(len(mean), n, func(r0, r1 int) {
+			rowMoments(mean[r0:r1], variance[r0:r1], x[r0*n:r1*n], n, float32(n))
+		})
 	}
 }
 
-func rowMoments(row []float32) (mean, variance float32) {
-	if len(row) == 0 {
-		return float32(math.NaN()), float32(math.NaN())
+func rowMomentsRef(mean, variance, x []float32, cols int, n float32) {
+	for i := range mean {
+		mean[i], variance[i] = momentsOfRow(x[i*cols:][:cols])
 	}
+}
+
+// momentsOfRow is [RowMeanVariance] for a row of any length above 0.
+func momentsOfRow(row []float32) (mean, variance float32) {
 	n, shift := float32(len(row)), row[0]
 	mean, lost := shiftedMean(shift, shiftedSum(row, shift), n)
 	return mean, correctedVariance(shiftedSquares(row, mean), lost, n)

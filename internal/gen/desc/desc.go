@@ -72,6 +72,10 @@ func Kernels() []*vec.Kernel {
 
 		vec.Describe("sumShifted", sumShifted),
 		vec.Describe("sumSquaresShifted", sumSquaresShifted),
+		vec.Describe("rowSums", rowSums),
+		vec.Describe("rowMoments", rowMoments),
+		vec.Describe("layerNormRows", layerNormRows),
+		vec.Describe("layerNormBackwardRows", layerNormBackwardRows),
 		vec.Describe("layerNorm", layerNorm),
 		vec.Describe("layerNormDot", layerNormDot),
 		vec.Describe("layerNormBackward", layerNormBackward),

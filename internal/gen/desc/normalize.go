@@ -7,6 +7,81 @@ func standard(k *vec.Kernel, x, mean, rstd *vec.Value) *vec.Value {
 	return k.Mul(k.Sub(x, mean), rstd)
 }
 
+// dst[i] = sum of row i of x
+func rowSums(k *vec.Kernel) {
+	dst, x := k.Out("dst"), k.In("x")
+	k.Passes(dst, nil, []*vec.Slice{x}, nil, func() {
+		k.StoreRow(dst, k.Total(func(acc *vec.Value) *vec.Value { return k.Add(acc, k.Load(x)) }))
+	})
+}
+
+// q = sum of x-x[0] / n;  mean = x[0] + q;  lost = q - (mean-x[0])
+// variance = max(0, sum of (x-mean)^2 / n - lost*lost)
+func moments(k *vec.Kernel, x *vec.Slice, n *vec.Value) (mean, variance *vec.Value) {
+	shift := k.First(x)
+	q := k.Div(k.Total(func(acc *vec.Value) *vec.Value {
+		return k.Add(acc, k.Fill(k.Sub(k.Load(x), shift), k.Const(0)))
+	}), n)
+	mean = k.Add(shift, q)
+	lost := k.Sub(q, k.Sub(mean, shift))
+	squares := k.Total(func(acc *vec.Value) *vec.Value {
+		d := k.Fill(k.Sub(k.Load(x), mean), k.Const(0))
+		return k.FMA(d, d, acc)
+	})
+	return mean, k.Greatest(k.Const(0), k.Sub(k.Div(squares, n), k.Mul(lost, lost)))
+}
+
+func rowMoments(k *vec.Kernel) {
+	mean, variance, x := k.Out("mean"), k.Out("variance"), k.In("x")
+	n := k.Scalar("n")
+	k.Passes(mean, nil, []*vec.Slice{x}, nil, func() {
+		m, v := moments(k, x, n)
+		k.StoreRow(mean, m)
+		k.StoreRow(variance, v)
+	})
+}
+
+// rstd = 1/sqrt(variance+eps);  dst = fma((x-mean)*rstd, gamma, beta)
+func layerNormRows(k *vec.Kernel) {
+	dst, mean, rstd := k.Out("dst"), k.Out("mean"), k.Out("rstd")
+	x, gamma, beta := k.In("x"), k.In("gamma"), k.In("beta")
+	eps, n := k.Scalar("eps"), k.Scalar("n")
+	k.Passes(mean, gamma, []*vec.Slice{dst, x}, []*vec.Slice{gamma, beta}, func() {
+		m, variance := moments(k, x, n)
+		r := k.Div(k.Const(1), k.Sqrt(k.Add(variance, eps)))
+		k.StoreRow(mean, m)
+		k.StoreRow(rstd, r)
+		k.Over(4, func() {
+			k.Store(dst, k.FMA(standard(k, k.Load(x), m, r), k.Load(gamma), k.Load(beta)))
+		})
+	})
+}
+
+// a = sum of dy*gamma / n;  b = sum of (dy*gamma)*h / n with h = (x-mean)*rstd
+// dx = rstd * fma(-h, b, dy*gamma-a)
+func layerNormBackwardRows(k *vec.Kernel) {
+	dx, dy, x := k.Out("dx"), k.In("dy"), k.In("x")
+	mean, rstd, gamma := k.In("mean"), k.In("rstd"), k.In("gamma")
+	n := k.Scalar("n")
+	k.Passes(mean, gamma, []*vec.Slice{dx, dy, x}, []*vec.Slice{gamma}, func() {
+		m, r := k.Row(mean), k.Row(rstd)
+		a := k.Div(k.Total(func(acc *vec.Value) *vec.Value {
+			return k.FMA(k.Fill(k.Load(dy), negativeZero(k)), k.Load(gamma), acc)
+		}), n)
+		b := k.Div(k.Total(func(acc *vec.Value) *vec.Value {
+			h := k.Fill(standard(k, k.Load(x), m, r), negativeZero(k))
+			return k.FMA(k.Mul(k.Load(dy), k.Load(gamma)), h, acc)
+		}), n)
+		k.Over(4, func() {
+			h := standard(k, k.Load(x), m, r)
+			g := k.Sub(k.Mul(k.Load(dy), k.Load(gamma)), a)
+			k.Store(dx, k.Mul(r, k.FNMA(h, b, g)))
+		})
+	})
+}
+
+// The same for rows that are too long for one call, with the sums by reductions:
+
 // dst = fma((x-mean)*rstd, gamma, beta)
 func layerNorm(k *vec.Kernel) {
 	dst, x, gamma, beta := k.Out("dst"), k.In("x"), k.In("gamma"), k.In("beta")

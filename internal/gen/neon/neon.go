@@ -124,11 +124,16 @@ func (t *Target) Result(i int, r vec.Reg) {
 	t.op("FMOVS F%d, %s", r, t.addr(t.sig.Results().At(i)))
 }
 
+func (t *Target) StoreAt(s vec.Reg, p vec.GP) { t.op("FMOVS F%d, (R%d)", s, gp(p)) }
+func (t *Target) Narrow(bool)                 {}
+func (t *Target) Spread(d vec.Reg)            { t.op("VDUP V%d.S[0], V%d.S4", d, d) }
+
 func (t *Target) Label(name string)      { fmt.Fprintf(&t.out, "\n%s:\n", name) }
 func (t *Target) Jump(label string)      { t.op("B %s", label) }
 func (t *Target) MoveInt(d, s vec.GP)    { t.op("MOVD R%d, R%d", gp(s), gp(d)) }
 func (t *Target) ZeroInt(d vec.GP)       { t.op("MOVD ZR, R%d", gp(d)) }
 func (t *Target) AddInt(d, s vec.GP)     { t.op("ADD R%d, R%d", gp(s), gp(d)) }
+func (t *Target) SubInt(d, s vec.GP)     { t.op("SUB R%d, R%d", gp(s), gp(d)) }
 func (t *Target) Scale4(d vec.GP)        { t.op("LSL $2, R%d", gp(d)) }
 func (t *Target) AddImm(r vec.GP, n int) { t.addImm(gp(r), n) }
 

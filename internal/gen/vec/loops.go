@@ -15,8 +15,8 @@ func (k *Kernel) Each(unroll int, body func()) {
 		l.ints()
 		l.uniforms(12)
 		l.startIndex()
-		l.keepConstants(unroll)
-		l.each(n.gp, unroll, k.Slices, "done", nil)
+		l.keepConstants(k.body, unroll)
+		l.each(k.body, n.gp, unroll, k.Slices, "done", nil)
 		l.t.Label("done")
 	}
 }
@@ -24,24 +24,24 @@ func (k *Kernel) Each(unroll int, body func()) {
 // each emits the loop of Each over n elements and jumps to or falls through to
 // the label end. n counts down; before a partial vector it is handed to tail,
 // where there is one.
-func (l *lowering) each(n GP, unroll int, moving []*Slice, end string, tail func()) {
+func (l *lowering) each(body []*Value, n GP, unroll int, moving []*Slice, end string, tail func()) {
 	t, lanes := l.t, l.t.Lanes()
-	u := l.fit(l.k.body, unroll)
+	u := l.fit(body, unroll)
 	if u > 1 {
-		t.SubJump(n, u*lanes, LT, "blocks_end")
-		t.Label("blocks")
-		l.run(l.k.body, u, 0)
+		t.SubJump(n, u*lanes, LT, l.prefix+"blocks_end")
+		t.Label(l.prefix + "blocks")
+		l.run(body, u, 0)
 		l.advance(moving, u*lanes)
-		t.SubJump(n, u*lanes, GE, "blocks")
-		t.Label("blocks_end")
+		t.SubJump(n, u*lanes, GE, l.prefix+"blocks")
+		t.Label(l.prefix + "blocks_end")
 		t.AddImm(n, u*lanes)
 	}
-	t.SubJump(n, lanes, LT, "vectors_end")
-	t.Label("vectors")
-	l.run(l.k.body, 1, 0)
+	t.SubJump(n, lanes, LT, l.prefix+"vectors_end")
+	t.Label(l.prefix + "vectors")
+	l.run(body, 1, 0)
 	l.advance(moving, lanes)
-	t.SubJump(n, lanes, GE, "vectors")
-	t.Label("vectors_end")
+	t.SubJump(n, lanes, GE, l.prefix+"vectors")
+	t.Label(l.prefix + "vectors_end")
 	t.AddImm(n, lanes)
 	t.CmpJump(n, 0, EQ, end)
 	if tail == nil {
@@ -49,7 +49,7 @@ func (l *lowering) each(n GP, unroll int, moving []*Slice, end string, tail func
 	} else {
 		tail()
 	}
-	l.partialRun(l.k.body, 0)
+	l.partialRun(body, 0)
 }
 
 // preparePartial sets up the mask of a partial vector of n elements.
@@ -99,7 +99,7 @@ func (k *Kernel) Rows(unroll int, rowLen, colLen *Slice, mats, cols []*Slice, ro
 		for _, v := range k.row {
 			v.regs = []Reg{l.reg()}
 		}
-		l.keepConstants(unroll)
+		l.keepConstants(k.body, unroll)
 		t.Label("row")
 		for _, v := range k.row {
 			if v.op != opRow {
@@ -122,7 +122,7 @@ func (k *Kernel) Rows(unroll int, rowLen, colLen *Slice, mats, cols []*Slice, ro
 		for _, c := range cols {
 			t.MoveInt(c.ptr, c.base)
 		}
-		l.each(n, unroll, moving, "row_end", func() {})
+		l.each(k.body, n, unroll, moving, "row_end", func() {})
 		t.Scale4(n)
 		for _, m := range mats {
 			t.AddInt(m.ptr, n)
@@ -194,41 +194,8 @@ func (k *Kernel) Reduce(lanes int, accs ...Accumulator) {
 			}
 			t.Label("start")
 		}
-		l.keepConstants(count)
-		group := l.fit(k.body, count)
-		t.SubJump(n.gp, count*width, LT, "blocks_end")
-		t.Label("blocks")
-		for j := 0; j < count; j += group {
-			l.run(k.body, group, j)
-			l.advance(k.Slices, width*group)
-		}
-		t.SubJump(n.gp, count*width, GE, "blocks")
-		t.Label("blocks_end")
-		t.AddImm(n.gp, count*width)
-		// The rest: single vectors into the lanes in order, then a partial one.
-		for j := range count {
-			t.CmpJump(n.gp, width, LT, fmt.Sprint("partial", j))
-			l.run(k.body, 1, j)
-			l.advance(k.Slices, width)
-			t.AddImm(n.gp, -width)
-		}
-		t.Jump("fold")
-		if t.PartialInVector() {
-			l.mask = l.reg()
-		}
-		for j := range count {
-			t.Label(fmt.Sprint("partial", j))
-			t.CmpJump(n.gp, 0, EQ, "fold")
-			t.Partial(n.gp, l.mask)
-			l.partialRun(k.body, j)
-			if j < count-1 {
-				t.Jump("fold")
-			}
-		}
-		t.Label("fold")
-		if t.PartialInVector() {
-			l.release(l.mask)
-		}
+		l.keepConstants(k.body, count)
+		l.accumulate(k.body, count, n.gp, k.Slices, false)
 		if carry {
 			t.CmpJump(acc, 0, EQ, "tree")
 			for j, r := range states[0].regs {
@@ -237,21 +204,71 @@ func (k *Kernel) Reduce(lanes int, accs ...Accumulator) {
 			t.Label("tree")
 		}
 		for i, s := range states {
-			for h := count / 2; h > 0; h /= 2 {
-				for j := range h {
-					l.emit(accs[i].Fold, s.regs[j], []Operand{{Reg: s.regs[j]}, {Reg: s.regs[j+h]}}, 0, 0)
-				}
-			}
-			var held []Reg
-			t.Across(accs[i].Fold, s.regs[0], func() Reg {
-				held = append(held, l.reg())
-				return held[len(held)-1]
-			})
-			for _, r := range held {
-				l.release(r)
-			}
+			l.fold(accs[i].Fold, s.regs)
 			t.Result(i, s.regs[0])
 		}
+	}
+}
+
+// accumulate emits the loop of a reduction over n elements into accumulators of
+// count vectors, which end in the label "fold". The mask of a partial vector is
+// prepared already, or set up here.
+func (l *lowering) accumulate(body []*Value, count int, n GP, moving []*Slice, prepared bool) {
+	t, width := l.t, l.t.Lanes()
+	group := l.fit(body, count)
+	t.SubJump(n, count*width, LT, l.prefix+"blocks_end")
+	t.Label(l.prefix + "blocks")
+	for j := 0; j < count; j += group {
+		l.run(body, group, j)
+		l.advance(moving, width*group)
+	}
+	t.SubJump(n, count*width, GE, l.prefix+"blocks")
+	t.Label(l.prefix + "blocks_end")
+	t.AddImm(n, count*width)
+	// The rest: single vectors into the lanes in order, then a partial one.
+	for j := range count {
+		t.CmpJump(n, width, LT, fmt.Sprint(l.prefix, "partial", j))
+		l.run(body, 1, j)
+		l.advance(moving, width)
+		t.AddImm(n, -width)
+	}
+	t.Jump(l.prefix + "fold")
+	ownMask := !prepared && t.PartialInVector()
+	if ownMask {
+		l.mask = l.reg()
+	}
+	for j := range count {
+		t.Label(fmt.Sprint(l.prefix, "partial", j))
+		t.CmpJump(n, 0, EQ, l.prefix+"fold")
+		if !prepared {
+			t.Partial(n, l.mask)
+		}
+		l.partialRun(body, j)
+		if j < count-1 {
+			t.Jump(l.prefix + "fold")
+		}
+	}
+	t.Label(l.prefix + "fold")
+	if ownMask {
+		l.release(l.mask)
+	}
+}
+
+// fold combines the lanes of an accumulator in halves into lane 0 of its first
+// vector.
+func (l *lowering) fold(op Op, regs []Reg) {
+	for h := len(regs) / 2; h > 0; h /= 2 {
+		for j := range h {
+			l.emit(op, regs[j], []Operand{{Reg: regs[j]}, {Reg: regs[j+h]}}, 0, 0)
+		}
+	}
+	var held []Reg
+	l.t.Across(op, regs[0], func() Reg {
+		held = append(held, l.reg())
+		return held[len(held)-1]
+	})
+	for _, r := range held {
+		l.release(r)
 	}
 }
 

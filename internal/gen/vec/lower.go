@@ -16,7 +16,8 @@ type lowering struct {
 	mask    Reg  // of a partial vector, where the target keeps it in a vector register
 	dry     bool // allocate registers, emit nothing
 	consts  map[uint32]Reg
-	index   Reg // the numbers of the next vector's elements, where the body uses them
+	prefix  string // of the labels of a loop
+	index   Reg    // the numbers of the next vector's elements, where the body uses them
 }
 
 // Lower emits the kernel for a target.
@@ -95,20 +96,20 @@ func (l *lowering) uniforms(reserve int) {
 // keepConstants loads constants that operands could also have in memory, as long
 // as the body fits the registers with as many copies, at most n, as without them.
 // It saves loads in loops that are bound by them.
-func (l *lowering) keepConstants(n int) {
+func (l *lowering) keepConstants(body []*Value, n int) {
 	if !l.t.MemoryConstants() || len(l.free) == 0 {
 		return
 	}
 	mask := l.reg() // a partial vector's, which is set up later
-	n = l.fit(l.k.body, n)
+	n = l.fit(body, n)
 	var kept []uint32
-	for _, v := range l.k.body {
+	for _, v := range body {
 		for _, a := range v.args {
 			if _, ok := l.consts[a.bits]; a.op != opConst || ok || len(l.free) == 0 {
 				continue
 			}
 			l.consts[a.bits] = l.reg()
-			if l.fits(l.k.body, n) {
+			if l.fits(body, n) {
 				kept = append(kept, a.bits)
 			} else {
 				l.release(l.consts[a.bits])

@@ -457,3 +457,73 @@ func TestColumns(t *testing.T) {
 		}
 	})
 }
+
+// TestPasses: what is done once a row, two totals, the second of which depends on
+// the first, and a pass that stores.
+func TestPasses(t *testing.T) {
+	var dst, mat, row, col, out *vec.Slice
+	var values [2]term
+	var sums [2]map[int]uint32 // by row
+	var result, kept term
+	unroll, cols := 1, 0
+	trials(t, func(c *trial) {
+		k := c.f.k
+		c.m.registers = 32
+		dst, mat, row, col, out = k.InOut("dst"), k.In("mat"), k.In("row"), k.In("col"), k.Out("out")
+		unroll = 1 << c.r.IntN(3)
+		element := func(at point) int { return at.row*cols + at.col }
+		c.loads(dst, element)
+		c.loads(mat, element)
+		c.loads(col, func(at point) int { return at.col })
+		total := func(i int) term {
+			sum := k.Total(func(acc *vec.Value) *vec.Value {
+				values[i] = c.f.grow(1, c.r.IntN(4))[0]
+				return k.IntAdd(k.Fill(values[i].v, k.Bits(0)), acc)
+			})
+			return term{sum, func(at point) uint32 {
+				if sums[i][at.row] == 0 {
+					lanes := make([]uint32, 64)
+					for j := range cols {
+						lanes[j%64] += values[i].eval(point{row: at.row, col: j})
+					}
+					sums[i][at.row] = fold(vec.Add, lanes)
+				}
+				return sums[i][at.row]
+			}}
+		}
+		k.Passes(row, col, []*vec.Slice{dst, mat}, []*vec.Slice{col}, func() {
+			x := term{k.Row(row), func(at point) uint32 { return c.data["row"][at.row] }}
+			first := term{k.First(mat), func(at point) uint32 { return c.data["mat"][at.row*cols] }}
+			x = made(k.Sub(x.v, first.v), vec.Sub, 0, x, first)
+			scalars := c.f.uniforms
+			c.f.uniforms = append(scalars, x)
+			y := total(0)
+			c.f.uniforms = append(scalars, x, y)
+			z := total(1)
+			kept = made(k.Mul(y.v, z.v), vec.Mul, 0, y, z)
+			kept = made(k.Sub(x.v, kept.v), vec.Sub, 0, x, kept)
+			k.StoreRow(out, kept.v)
+			c.f.uniforms = append(scalars, kept)
+			k.Over(unroll, func() {
+				result = c.f.grow(1, c.r.IntN(9))[0]
+				k.Store(dst, result.v)
+			})
+		})
+	}, func(t *testing.T, c *trial) {
+		for _, cols = range append(c.lengths(unroll), 63, 64, 65, 127, 150) {
+			if cols == 0 {
+				continue // such a row has no first element
+			}
+			rows := 1 + c.r.IntN(4)
+			c.arguments(map[*vec.Slice]int{dst: rows * cols, mat: rows * cols, row: rows, out: rows, col: cols})
+			c.m.args["rows"], c.m.args["cols"] = rows, cols
+			c.m.run()
+			sums = [2]map[int]uint32{{}, {}}
+			for _, s := range []*vec.Slice{mat, row, col} {
+				c.requireWords(t, s, func(i int) uint32 { return c.data[s.Name][i] }, "%d x %d", rows, cols)
+			}
+			c.requireWords(t, out, func(i int) uint32 { return kept.eval(point{row: i}) }, "%d x %d", rows, cols)
+			c.requireWords(t, dst, func(i int) uint32 { return result.eval(point{row: i / cols, col: i % cols}) }, "%d x %d", rows, cols)
+		}
+	})
+}

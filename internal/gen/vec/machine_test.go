@@ -15,6 +15,7 @@ import (
 type machine struct {
 	lanes, registers, masks int
 	partialInVector         bool
+	narrow                  bool
 	memoryConstants         bool
 	inPlace                 func(op vec.Op, a int) bool
 	temporaries             func(op vec.Op) int // how many registers Emit takes
@@ -136,6 +137,13 @@ func (m *machine) Result(i int, r vec.Reg) {
 	m.do(func() { m.results[i] = m.vectors[r][0] })
 }
 
+func (m *machine) StoreAt(s vec.Reg, p vec.GP) {
+	m.do(func() { *m.word(m.integers[p]) = m.vectors[s][0] })
+}
+
+func (m *machine) Narrow(on bool)   { m.narrow = on }
+func (m *machine) Spread(d vec.Reg) { m.do(func() { m.fill(d, m.vectors[d][0]) }) }
+
 func (m *machine) Label(name string) {
 	if _, ok := m.labels[name]; ok {
 		panic("label " + name + " twice")
@@ -167,6 +175,7 @@ func (m *machine) CmpJump(r vec.GP, n int, c vec.Cond, label string) {
 func (m *machine) MoveInt(d, s vec.GP)       { m.do(func() { m.integers[d] = m.integers[s] }) }
 func (m *machine) ZeroInt(d vec.GP)          { m.do(func() { m.integers[d] = 0 }) }
 func (m *machine) AddInt(d, s vec.GP)        { m.do(func() { m.integers[d] += m.integers[s] }) }
+func (m *machine) SubInt(d, s vec.GP)        { m.do(func() { m.integers[d] -= m.integers[s] }) }
 func (m *machine) Scale4(d vec.GP)           { m.do(func() { m.integers[d] *= 4 }) }
 func (m *machine) Remainder(d vec.GP, n int) { m.do(func() { m.integers[d] &= n - 1 }) }
 func (m *machine) Partial(n vec.GP, r vec.Reg) {
@@ -245,7 +254,7 @@ func (m *machine) Emit(op vec.Op, d vec.Reg, args []vec.Operand, bits uint32, _ 
 		spoiled = append(spoiled, tmp())
 	}
 	m.checkPlace(op, d, args)
-	mask := m.mask
+	mask, narrow := m.mask, m.narrow
 	m.do(func() {
 		for _, r := range spoiled {
 			m.fill(r, poison)
@@ -260,7 +269,9 @@ func (m *machine) Emit(op vec.Op, d vec.Reg, args []vec.Operand, bits uint32, _ 
 			}
 			switch {
 			case op != vec.Fill:
-				out[i] = scramble(op, in, bits)
+				if out[i] = scramble(op, in, bits); narrow && i > 0 {
+					out[i] = poison
+				}
 			case m.isActive(mask, i):
 				out[i] = in[0]
 			default:

@@ -45,6 +45,9 @@ type Target interface {
 	LaneNumbers(d Reg)            // sets lane i to the integer i
 	Zero(d Reg)                   // sets all bits to 0
 	Result(i int, r Reg)          // stores lane 0 as a result
+	StoreAt(s Reg, p GP)          // stores lane 0 to *p
+	Spread(d Reg)                 // copies lane 0 to all lanes
+	Narrow(on bool)               // from now on, Emit may leave out all lanes but the first
 
 	Label(name string)
 	Jump(label string)
@@ -54,6 +57,7 @@ type Target interface {
 	MoveInt(d, s GP)
 	ZeroInt(d GP)
 	AddInt(d, s GP)
+	SubInt(d, s GP)
 	Scale4(d GP)           // d *= 4
 	Remainder(d GP, n int) // d &= n-1
 

@@ -25,14 +25,17 @@ import (
 type Op int
 
 const (
-	opLoad   Op = iota // a slice's next vector
-	opStore            // args[0] to a slice's next vector
-	opScalar           // a float32 or uint32 argument in all lanes
-	opConst            // a constant in all lanes
-	opRow              // the current row's element of a slice, in all lanes
-	opColumn           // a slice's elements of the current columns
-	opIndex            // the numbers of the elements in the loop
-	opAcc              // a loop-carried vector
+	opLoad     Op = iota // a slice's next vector
+	opStore              // args[0] to a slice's next vector
+	opScalar             // a float32 or uint32 argument in all lanes
+	opConst              // a constant in all lanes
+	opRow                // the current row's element of a slice, in all lanes
+	opColumn             // a slice's elements of the current columns
+	opIndex              // the numbers of the elements in the loop
+	opFirst              // the first element of the current row, in all lanes
+	opPass               // a pass over the current row; its sum in all lanes, if it has one
+	opStoreRow           // args[0] to the current row's element of a slice
+	opAcc                // a loop-carried vector
 
 	Add        // a + b
 	Sub        // a - b
@@ -79,6 +82,7 @@ type Value struct {
 	args  []*Value
 	bits  uint32 // of a constant; count of a shift
 	slice *Slice // of a load, store or row element
+	pass  *pass  // of an opPass
 	name  string // of a scalar
 	word  bool   // a scalar is a uint32
 	acc   *Value // the accumulator that this value is the next state of
@@ -100,7 +104,7 @@ func (v *Value) Type() string {
 // uniform reports whether all vectors of the loop share the value.
 func (v *Value) uniform() bool {
 	switch v.op {
-	case opScalar, opConst, opRow:
+	case opScalar, opConst, opRow, opFirst, opPass:
 		return true
 	case opLoad, opStore, opColumn, opIndex, opAcc:
 		return false
@@ -328,7 +332,7 @@ func (k *Kernel) RootSum(v, c, scaled, e *Value) *Value {
 func (v *Value) isMask() bool { return v.op == Less || v.op == IntLess || v.op == Equal }
 
 func (o Op) String() string {
-	return [...]string{"load", "store", "scalar", "const", "row", "column", "index", "acc",
+	return [...]string{"load", "store", "scalar", "const", "row", "column", "index", "first", "pass", "store row", "acc",
 		"add", "sub", "mul", "div", "sqrt", "fma", "fnma", "fms", "least", "greatest",
 		"and", "or", "xor", "andnot", "iadd", "isub", "imul", "imax", "shl", "shr", "sar", "float",
 		"less", "iless", "equal", "keep", "drop", "select", "flush", "fill", "move",

@@ -17,6 +17,7 @@ import (
 type Target struct {
 	*File
 	Wide   bool
+	narrow bool
 	mask   reg.VecPhysical // of a partial vector, AVX2
 	labels int             // made so far
 	rare   []func()        // code after the routine, for cases that hardly occur
@@ -92,6 +93,9 @@ func (t *Target) InPlace(op vec.Op, a int) bool {
 
 func (t *Target) v(r vec.Reg) reg.VecPhysical {
 	x := vectors[r]
+	if t.narrow {
+		return x
+	}
 	if t.Wide {
 		return x.AsZ().(reg.VecPhysical)
 	}
@@ -179,12 +183,22 @@ func (t *Target) Result(i int, r vec.Reg) {
 	t.VMOVSS(vectors[r], b.Addr)
 }
 
+func (t *Target) StoreAt(s vec.Reg, p vec.GP) {
+	t.VMOVSS(vectors[s], operand.Mem{Base: gp(p)})
+}
+
+func (t *Target) Spread(d vec.Reg) { t.VBROADCASTSS(vectors[d], t.v(d)) }
+
+// Narrow: divisions and roots of a short vector are faster.
+func (t *Target) Narrow(on bool) { t.narrow = on }
+
 func (t *Target) Label(name string)      { t.Context.Label(name) }
 func (t *Target) Jump(label string)      { t.JMP(operand.LabelRef(label)) }
 func (t *Target) AddImm(r vec.GP, n int) { t.ADDQ(operand.I32(int32(n)), gp(r)) }
 func (t *Target) MoveInt(d, s vec.GP)    { t.MOVQ(gp(s), gp(d)) }
 func (t *Target) ZeroInt(d vec.GP)       { t.XORL(gp(d).As32(), gp(d).As32()) }
 func (t *Target) AddInt(d, s vec.GP)     { t.ADDQ(gp(s), gp(d)) }
+func (t *Target) SubInt(d, s vec.GP)     { t.SUBQ(gp(s), gp(d)) }
 func (t *Target) Scale4(d vec.GP)        { t.SHLQ(operand.U8(2), gp(d)) }
 
 func (t *Target) Remainder(d vec.GP, n int) { t.ANDQ(operand.I32(int32(n-1)), gp(d)) }
