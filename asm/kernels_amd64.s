@@ -272,7 +272,7 @@ TEXT ·EmaAVX2(SB), NOSPLIT, $0-32
 	MOVQ         n+16(FP), CX
 	VBROADCASTSS keep+24(FP), Y0
 	VBROADCASTSS add+28(FP), Y1
-	VMOVUPS      lanes_00800000<>+0(SB), Y3
+	VBROADCASTSS lanes_00800000<>+0(SB), Y3
 	SUBQ         $+32, CX
 	JL           blocks_end
 
@@ -362,15 +362,7 @@ DATA lanes_00800000<>+16(SB)/4, $0x00800000
 DATA lanes_00800000<>+20(SB)/4, $0x00800000
 DATA lanes_00800000<>+24(SB)/4, $0x00800000
 DATA lanes_00800000<>+28(SB)/4, $0x00800000
-DATA lanes_00800000<>+32(SB)/4, $0x00800000
-DATA lanes_00800000<>+36(SB)/4, $0x00800000
-DATA lanes_00800000<>+40(SB)/4, $0x00800000
-DATA lanes_00800000<>+44(SB)/4, $0x00800000
-DATA lanes_00800000<>+48(SB)/4, $0x00800000
-DATA lanes_00800000<>+52(SB)/4, $0x00800000
-DATA lanes_00800000<>+56(SB)/4, $0x00800000
-DATA lanes_00800000<>+60(SB)/4, $0x00800000
-GLOBL lanes_00800000<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_00800000<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_7fffffff<>+0(SB)/4, $0x7fffffff
 DATA lanes_7fffffff<>+4(SB)/4, $0x7fffffff
@@ -380,15 +372,7 @@ DATA lanes_7fffffff<>+16(SB)/4, $0x7fffffff
 DATA lanes_7fffffff<>+20(SB)/4, $0x7fffffff
 DATA lanes_7fffffff<>+24(SB)/4, $0x7fffffff
 DATA lanes_7fffffff<>+28(SB)/4, $0x7fffffff
-DATA lanes_7fffffff<>+32(SB)/4, $0x7fffffff
-DATA lanes_7fffffff<>+36(SB)/4, $0x7fffffff
-DATA lanes_7fffffff<>+40(SB)/4, $0x7fffffff
-DATA lanes_7fffffff<>+44(SB)/4, $0x7fffffff
-DATA lanes_7fffffff<>+48(SB)/4, $0x7fffffff
-DATA lanes_7fffffff<>+52(SB)/4, $0x7fffffff
-DATA lanes_7fffffff<>+56(SB)/4, $0x7fffffff
-DATA lanes_7fffffff<>+60(SB)/4, $0x7fffffff
-GLOBL lanes_7fffffff<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_7fffffff<>(SB), RODATA|NOPTR, $32
 
 // func EmaAVX512(y *float32, x *float32, n int, keep float32, add float32)
 // Requires: AVX, AVX512F, BMI2
@@ -398,43 +382,43 @@ TEXT ·EmaAVX512(SB), NOSPLIT, $0-32
 	MOVQ         n+16(FP), CX
 	VBROADCASTSS keep+24(FP), Z0
 	VBROADCASTSS add+28(FP), Z1
-	VMOVUPS      lanes_00800000<>+0(SB), Z3
+	VBROADCASTSS lanes_00800000<>+0(SB), Z3
 	SUBQ         $+64, CX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS     (AX), Z2
-	VMOVUPS     64(AX), Z4
-	VMOVUPS     128(AX), Z5
-	VMOVUPS     192(AX), Z6
-	VMOVUPS     (BX), Z7
-	VMOVUPS     64(BX), Z8
-	VMOVUPS     128(BX), Z9
-	VMOVUPS     192(BX), Z10
-	VMULPS      Z7, Z1, Z7
-	VMULPS      Z8, Z1, Z8
-	VMULPS      Z9, Z1, Z9
-	VMULPS      Z10, Z1, Z10
-	VFMADD231PS Z2, Z0, Z7
-	VFMADD231PS Z4, Z0, Z8
-	VFMADD231PS Z5, Z0, Z9
-	VFMADD231PS Z6, Z0, Z10
-	VPTESTMD    lanes_7f800000<>+0(SB), Z7, K7
-	VMOVAPS.Z   Z7, K7, Z7
-	VPTESTMD    lanes_7f800000<>+0(SB), Z8, K7
-	VMOVAPS.Z   Z8, K7, Z8
-	VPTESTMD    lanes_7f800000<>+0(SB), Z9, K7
-	VMOVAPS.Z   Z9, K7, Z9
-	VPTESTMD    lanes_7f800000<>+0(SB), Z10, K7
-	VMOVAPS.Z   Z10, K7, Z10
-	VMOVUPS     Z7, (AX)
-	VMOVUPS     Z8, 64(AX)
-	VMOVUPS     Z9, 128(AX)
-	VMOVUPS     Z10, 192(AX)
-	ADDQ        $+256, AX
-	ADDQ        $+256, BX
-	SUBQ        $+64, CX
-	JGE         blocks
+	VMOVUPS       (AX), Z2
+	VMOVUPS       64(AX), Z4
+	VMOVUPS       128(AX), Z5
+	VMOVUPS       192(AX), Z6
+	VMOVUPS       (BX), Z7
+	VMOVUPS       64(BX), Z8
+	VMOVUPS       128(BX), Z9
+	VMOVUPS       192(BX), Z10
+	VMULPS        Z7, Z1, Z7
+	VMULPS        Z8, Z1, Z8
+	VMULPS        Z9, Z1, Z9
+	VMULPS        Z10, Z1, Z10
+	VFMADD231PS   Z2, Z0, Z7
+	VFMADD231PS   Z4, Z0, Z8
+	VFMADD231PS   Z5, Z0, Z9
+	VFMADD231PS   Z6, Z0, Z10
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z7, K7
+	VMOVAPS.Z     Z7, K7, Z7
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z8, K7
+	VMOVAPS.Z     Z8, K7, Z8
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z9, K7
+	VMOVAPS.Z     Z9, K7, Z9
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
+	VMOVAPS.Z     Z10, K7, Z10
+	VMOVUPS       Z7, (AX)
+	VMOVUPS       Z8, 64(AX)
+	VMOVUPS       Z9, 128(AX)
+	VMOVUPS       Z10, 192(AX)
+	ADDQ          $+256, AX
+	ADDQ          $+256, BX
+	SUBQ          $+64, CX
+	JGE           blocks
 
 blocks_end:
 	ADDQ $+64, CX
@@ -442,32 +426,32 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (AX), Z10
-	VMOVUPS     (BX), Z9
-	VMULPS      Z9, Z1, Z9
-	VFMADD231PS Z10, Z0, Z9
-	VPTESTMD    lanes_7f800000<>+0(SB), Z9, K7
-	VMOVAPS.Z   Z9, K7, Z9
-	VMOVUPS     Z9, (AX)
-	ADDQ        $+64, AX
-	ADDQ        $+64, BX
-	SUBQ        $+16, CX
-	JGE         vectors
+	VMOVUPS       (AX), Z10
+	VMOVUPS       (BX), Z9
+	VMULPS        Z9, Z1, Z9
+	VFMADD231PS   Z10, Z0, Z9
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z9, K7
+	VMOVAPS.Z     Z9, K7, Z9
+	VMOVUPS       Z9, (AX)
+	ADDQ          $+64, AX
+	ADDQ          $+64, BX
+	SUBQ          $+16, CX
+	JGE           vectors
 
 vectors_end:
-	ADDQ        $+16, CX
-	TESTQ       CX, CX
-	JE          done
-	MOVL        $0x0000ffff, R13
-	BZHIL       CX, R13, R13
-	KMOVW       R13, K1
-	VMOVUPS.Z   (AX), K1, Z9
-	VMOVUPS.Z   (BX), K1, Z10
-	VMULPS      Z10, Z1, Z10
-	VFMADD231PS Z9, Z0, Z10
-	VPTESTMD    lanes_7f800000<>+0(SB), Z10, K7
-	VMOVAPS.Z   Z10, K7, Z10
-	VMOVUPS     Z10, K1, (AX)
+	ADDQ          $+16, CX
+	TESTQ         CX, CX
+	JE            done
+	MOVL          $0x0000ffff, R13
+	BZHIL         CX, R13, R13
+	KMOVW         R13, K1
+	VMOVUPS.Z     (AX), K1, Z9
+	VMOVUPS.Z     (BX), K1, Z10
+	VMULPS        Z10, Z1, Z10
+	VFMADD231PS   Z9, Z0, Z10
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
+	VMOVAPS.Z     Z10, K7, Z10
+	VMOVUPS       Z10, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -481,15 +465,7 @@ DATA lanes_7f800000<>+16(SB)/4, $0x7f800000
 DATA lanes_7f800000<>+20(SB)/4, $0x7f800000
 DATA lanes_7f800000<>+24(SB)/4, $0x7f800000
 DATA lanes_7f800000<>+28(SB)/4, $0x7f800000
-DATA lanes_7f800000<>+32(SB)/4, $0x7f800000
-DATA lanes_7f800000<>+36(SB)/4, $0x7f800000
-DATA lanes_7f800000<>+40(SB)/4, $0x7f800000
-DATA lanes_7f800000<>+44(SB)/4, $0x7f800000
-DATA lanes_7f800000<>+48(SB)/4, $0x7f800000
-DATA lanes_7f800000<>+52(SB)/4, $0x7f800000
-DATA lanes_7f800000<>+56(SB)/4, $0x7f800000
-DATA lanes_7f800000<>+60(SB)/4, $0x7f800000
-GLOBL lanes_7f800000<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_7f800000<>(SB), RODATA|NOPTR, $32
 
 // func DotAVX2(acc *[64]float32, x *float32, y *float32, n int) float32
 // Requires: AVX, FMA3
@@ -518,9 +494,9 @@ TEXT ·DotAVX2(SB), NOSPLIT, $0-36
 	VMOVUPS 224(AX), Y7
 
 start:
-	VMOVUPS lanes_80000000<>+0(SB), Y9
-	SUBQ    $+64, DX
-	JL      blocks_end
+	VBROADCASTSS lanes_80000000<>+0(SB), Y9
+	SUBQ         $+64, DX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS     (BX), Y8
@@ -767,15 +743,7 @@ DATA lanes_80000000<>+16(SB)/4, $0x80000000
 DATA lanes_80000000<>+20(SB)/4, $0x80000000
 DATA lanes_80000000<>+24(SB)/4, $0x80000000
 DATA lanes_80000000<>+28(SB)/4, $0x80000000
-DATA lanes_80000000<>+32(SB)/4, $0x80000000
-DATA lanes_80000000<>+36(SB)/4, $0x80000000
-DATA lanes_80000000<>+40(SB)/4, $0x80000000
-DATA lanes_80000000<>+44(SB)/4, $0x80000000
-DATA lanes_80000000<>+48(SB)/4, $0x80000000
-DATA lanes_80000000<>+52(SB)/4, $0x80000000
-DATA lanes_80000000<>+56(SB)/4, $0x80000000
-DATA lanes_80000000<>+60(SB)/4, $0x80000000
-GLOBL lanes_80000000<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_80000000<>(SB), RODATA|NOPTR, $32
 
 // func DotAVX512(acc *[64]float32, x *float32, y *float32, n int) float32
 // Requires: AVX, AVX512F, AVX512VL, BMI2
@@ -796,9 +764,9 @@ TEXT ·DotAVX512(SB), NOSPLIT, $0-36
 	VMOVUPS 192(AX), Z3
 
 start:
-	VMOVUPS lanes_80000000<>+0(SB), Z5
-	SUBQ    $+64, DX
-	JL      blocks_end
+	VBROADCASTSS lanes_80000000<>+0(SB), Z5
+	SUBQ         $+64, DX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS     (BX), Z4
@@ -1618,19 +1586,19 @@ tree:
 // func MinMaxAVX2(x *float32, n int) (lo float32, hi float32)
 // Requires: AVX
 TEXT ·MinMaxAVX2(SB), NOSPLIT, $0-24
-	MOVQ    x+0(FP), AX
-	MOVQ    n+8(FP), BX
-	VMOVUPS lanes_7f800000<>+0(SB), Y0
-	VMOVUPS lanes_7f800000<>+0(SB), Y1
-	VMOVUPS lanes_7f800000<>+0(SB), Y2
-	VMOVUPS lanes_7f800000<>+0(SB), Y3
-	VMOVUPS lanes_ff800000<>+0(SB), Y4
-	VMOVUPS lanes_ff800000<>+0(SB), Y5
-	VMOVUPS lanes_ff800000<>+0(SB), Y6
-	VMOVUPS lanes_ff800000<>+0(SB), Y7
-	VMOVUPS lanes_7f800000<>+0(SB), Y9
-	SUBQ    $+32, BX
-	JL      blocks_end
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), BX
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y0
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y1
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y2
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y3
+	VBROADCASTSS lanes_ff800000<>+0(SB), Y4
+	VBROADCASTSS lanes_ff800000<>+0(SB), Y5
+	VBROADCASTSS lanes_ff800000<>+0(SB), Y6
+	VBROADCASTSS lanes_ff800000<>+0(SB), Y7
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y9
+	SUBQ         $+32, BX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS (AX), Y8
@@ -1682,63 +1650,63 @@ blocks_end:
 	JMP     fold
 
 partial0:
-	TESTQ      BX, BX
-	JE         fold
-	LEAQ       partial_masks<>+0(SB), R13
-	NEGQ       BX
-	VMOVUPS    32(R13)(BX*4), Y12
-	NEGQ       BX
-	VMASKMOVPS (AX), Y12, Y11
-	VBLENDVPS  Y12, Y11, Y9, Y10
-	VMINPS     Y0, Y10, Y0
-	VMOVUPS    lanes_ff800000<>+0(SB), Y10
-	VBLENDVPS  Y12, Y11, Y10, Y11
-	VMAXPS     Y4, Y11, Y4
-	JMP        fold
+	TESTQ        BX, BX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         BX
+	VMOVUPS      32(R13)(BX*4), Y12
+	NEGQ         BX
+	VMASKMOVPS   (AX), Y12, Y11
+	VBLENDVPS    Y12, Y11, Y9, Y10
+	VMINPS       Y0, Y10, Y0
+	VBROADCASTSS lanes_ff800000<>+0(SB), Y10
+	VBLENDVPS    Y12, Y11, Y10, Y11
+	VMAXPS       Y4, Y11, Y4
+	JMP          fold
 
 partial1:
-	TESTQ      BX, BX
-	JE         fold
-	LEAQ       partial_masks<>+0(SB), R13
-	NEGQ       BX
-	VMOVUPS    32(R13)(BX*4), Y12
-	NEGQ       BX
-	VMASKMOVPS (AX), Y12, Y11
-	VBLENDVPS  Y12, Y11, Y9, Y10
-	VMINPS     Y1, Y10, Y1
-	VMOVUPS    lanes_ff800000<>+0(SB), Y10
-	VBLENDVPS  Y12, Y11, Y10, Y11
-	VMAXPS     Y5, Y11, Y5
-	JMP        fold
+	TESTQ        BX, BX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         BX
+	VMOVUPS      32(R13)(BX*4), Y12
+	NEGQ         BX
+	VMASKMOVPS   (AX), Y12, Y11
+	VBLENDVPS    Y12, Y11, Y9, Y10
+	VMINPS       Y1, Y10, Y1
+	VBROADCASTSS lanes_ff800000<>+0(SB), Y10
+	VBLENDVPS    Y12, Y11, Y10, Y11
+	VMAXPS       Y5, Y11, Y5
+	JMP          fold
 
 partial2:
-	TESTQ      BX, BX
-	JE         fold
-	LEAQ       partial_masks<>+0(SB), R13
-	NEGQ       BX
-	VMOVUPS    32(R13)(BX*4), Y12
-	NEGQ       BX
-	VMASKMOVPS (AX), Y12, Y11
-	VBLENDVPS  Y12, Y11, Y9, Y10
-	VMINPS     Y2, Y10, Y2
-	VMOVUPS    lanes_ff800000<>+0(SB), Y10
-	VBLENDVPS  Y12, Y11, Y10, Y11
-	VMAXPS     Y6, Y11, Y6
-	JMP        fold
+	TESTQ        BX, BX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         BX
+	VMOVUPS      32(R13)(BX*4), Y12
+	NEGQ         BX
+	VMASKMOVPS   (AX), Y12, Y11
+	VBLENDVPS    Y12, Y11, Y9, Y10
+	VMINPS       Y2, Y10, Y2
+	VBROADCASTSS lanes_ff800000<>+0(SB), Y10
+	VBLENDVPS    Y12, Y11, Y10, Y11
+	VMAXPS       Y6, Y11, Y6
+	JMP          fold
 
 partial3:
-	TESTQ      BX, BX
-	JE         fold
-	LEAQ       partial_masks<>+0(SB), R13
-	NEGQ       BX
-	VMOVUPS    32(R13)(BX*4), Y12
-	NEGQ       BX
-	VMASKMOVPS (AX), Y12, Y11
-	VBLENDVPS  Y12, Y11, Y9, Y10
-	VMINPS     Y3, Y10, Y3
-	VMOVUPS    lanes_ff800000<>+0(SB), Y10
-	VBLENDVPS  Y12, Y11, Y10, Y11
-	VMAXPS     Y7, Y11, Y7
+	TESTQ        BX, BX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         BX
+	VMOVUPS      32(R13)(BX*4), Y12
+	NEGQ         BX
+	VMASKMOVPS   (AX), Y12, Y11
+	VBLENDVPS    Y12, Y11, Y9, Y10
+	VMINPS       Y3, Y10, Y3
+	VBROADCASTSS lanes_ff800000<>+0(SB), Y10
+	VBLENDVPS    Y12, Y11, Y10, Y11
+	VMAXPS       Y7, Y11, Y7
 
 fold:
 	VMINPS       Y2, Y0, Y0
@@ -1772,33 +1740,25 @@ DATA lanes_ff800000<>+16(SB)/4, $0xff800000
 DATA lanes_ff800000<>+20(SB)/4, $0xff800000
 DATA lanes_ff800000<>+24(SB)/4, $0xff800000
 DATA lanes_ff800000<>+28(SB)/4, $0xff800000
-DATA lanes_ff800000<>+32(SB)/4, $0xff800000
-DATA lanes_ff800000<>+36(SB)/4, $0xff800000
-DATA lanes_ff800000<>+40(SB)/4, $0xff800000
-DATA lanes_ff800000<>+44(SB)/4, $0xff800000
-DATA lanes_ff800000<>+48(SB)/4, $0xff800000
-DATA lanes_ff800000<>+52(SB)/4, $0xff800000
-DATA lanes_ff800000<>+56(SB)/4, $0xff800000
-DATA lanes_ff800000<>+60(SB)/4, $0xff800000
-GLOBL lanes_ff800000<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_ff800000<>(SB), RODATA|NOPTR, $32
 
 // func MinMaxAVX512(x *float32, n int) (lo float32, hi float32)
 // Requires: AVX, AVX512F, AVX512VL, BMI2
 TEXT ·MinMaxAVX512(SB), NOSPLIT, $0-24
-	MOVQ    x+0(FP), AX
-	MOVQ    n+8(FP), BX
-	VMOVUPS lanes_7f800000<>+0(SB), Z0
-	VMOVUPS lanes_7f800000<>+0(SB), Z1
-	VMOVUPS lanes_7f800000<>+0(SB), Z2
-	VMOVUPS lanes_7f800000<>+0(SB), Z3
-	VMOVUPS lanes_ff800000<>+0(SB), Z4
-	VMOVUPS lanes_ff800000<>+0(SB), Z5
-	VMOVUPS lanes_ff800000<>+0(SB), Z6
-	VMOVUPS lanes_ff800000<>+0(SB), Z7
-	VMOVUPS lanes_7f800000<>+0(SB), Z9
-	VMOVUPS lanes_ff800000<>+0(SB), Z10
-	SUBQ    $+64, BX
-	JL      blocks_end
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), BX
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z0
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z1
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z2
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z3
+	VBROADCASTSS lanes_ff800000<>+0(SB), Z4
+	VBROADCASTSS lanes_ff800000<>+0(SB), Z5
+	VBROADCASTSS lanes_ff800000<>+0(SB), Z6
+	VBROADCASTSS lanes_ff800000<>+0(SB), Z7
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z9
+	VBROADCASTSS lanes_ff800000<>+0(SB), Z10
+	SUBQ         $+64, BX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS (AX), Z8
@@ -1931,15 +1891,15 @@ fold:
 // func FiniteSumAVX2(x *float32, n int) float32
 // Requires: AVX, FMA3
 TEXT ·FiniteSumAVX2(SB), NOSPLIT, $0-20
-	MOVQ    x+0(FP), AX
-	MOVQ    n+8(FP), BX
-	VPXOR   X0, X0, X0
-	VPXOR   X1, X1, X1
-	VPXOR   X2, X2, X2
-	VPXOR   X3, X3, X3
-	VMOVUPS lanes_00000000<>+0(SB), Y5
-	SUBQ    $+32, BX
-	JL      blocks_end
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), BX
+	VPXOR        X0, X0, X0
+	VPXOR        X1, X1, X1
+	VPXOR        X2, X2, X2
+	VPXOR        X3, X3, X3
+	VBROADCASTSS lanes_00000000<>+0(SB), Y5
+	SUBQ         $+32, BX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS     (AX), Y4
@@ -2047,28 +2007,20 @@ DATA lanes_00000000<>+16(SB)/4, $0x00000000
 DATA lanes_00000000<>+20(SB)/4, $0x00000000
 DATA lanes_00000000<>+24(SB)/4, $0x00000000
 DATA lanes_00000000<>+28(SB)/4, $0x00000000
-DATA lanes_00000000<>+32(SB)/4, $0x00000000
-DATA lanes_00000000<>+36(SB)/4, $0x00000000
-DATA lanes_00000000<>+40(SB)/4, $0x00000000
-DATA lanes_00000000<>+44(SB)/4, $0x00000000
-DATA lanes_00000000<>+48(SB)/4, $0x00000000
-DATA lanes_00000000<>+52(SB)/4, $0x00000000
-DATA lanes_00000000<>+56(SB)/4, $0x00000000
-DATA lanes_00000000<>+60(SB)/4, $0x00000000
-GLOBL lanes_00000000<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_00000000<>(SB), RODATA|NOPTR, $32
 
 // func FiniteSumAVX512(x *float32, n int) float32
 // Requires: AVX, AVX512F, AVX512VL, BMI2
 TEXT ·FiniteSumAVX512(SB), NOSPLIT, $0-20
-	MOVQ    x+0(FP), AX
-	MOVQ    n+8(FP), BX
-	VPXOR   X0, X0, X0
-	VPXOR   X1, X1, X1
-	VPXOR   X2, X2, X2
-	VPXOR   X3, X3, X3
-	VMOVUPS lanes_00000000<>+0(SB), Z5
-	SUBQ    $+64, BX
-	JL      blocks_end
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), BX
+	VPXOR        X0, X0, X0
+	VPXOR        X1, X1, X1
+	VPXOR        X2, X2, X2
+	VPXOR        X3, X3, X3
+	VBROADCASTSS lanes_00000000<>+0(SB), Z5
+	SUBQ         $+64, BX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS     (AX), Z4
@@ -2305,7 +2257,7 @@ TEXT ·NormalizeEMAAVX2(SB), NOSPLIT, $0-40
 	VBROADCASTSS width+28(FP), Y1
 	VBROADCASTSS keep+32(FP), Y2
 	VBROADCASTSS add+36(FP), Y3
-	VMOVUPS      lanes_00800000<>+0(SB), Y5
+	VBROADCASTSS lanes_00800000<>+0(SB), Y5
 	SUBQ         $+32, CX
 	JL           blocks_end
 
@@ -2409,51 +2361,51 @@ TEXT ·NormalizeEMAAVX512(SB), NOSPLIT, $0-40
 	VBROADCASTSS width+28(FP), Z1
 	VBROADCASTSS keep+32(FP), Z2
 	VBROADCASTSS add+36(FP), Z3
-	VMOVUPS      lanes_00800000<>+0(SB), Z5
+	VBROADCASTSS lanes_00800000<>+0(SB), Z5
 	SUBQ         $+64, CX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS     (BX), Z4
-	VMOVUPS     64(BX), Z6
-	VMOVUPS     128(BX), Z7
-	VMOVUPS     192(BX), Z8
-	VSUBPS      Z0, Z4, Z4
-	VSUBPS      Z0, Z6, Z6
-	VSUBPS      Z0, Z7, Z7
-	VSUBPS      Z0, Z8, Z8
-	VDIVPS      Z1, Z4, Z4
-	VDIVPS      Z1, Z6, Z6
-	VDIVPS      Z1, Z7, Z7
-	VDIVPS      Z1, Z8, Z8
-	VMOVUPS     (AX), Z9
-	VMOVUPS     64(AX), Z10
-	VMOVUPS     128(AX), Z11
-	VMOVUPS     192(AX), Z12
-	VMULPS      Z4, Z3, Z4
-	VMULPS      Z6, Z3, Z6
-	VMULPS      Z7, Z3, Z7
-	VMULPS      Z8, Z3, Z8
-	VFMADD231PS Z9, Z2, Z4
-	VFMADD231PS Z10, Z2, Z6
-	VFMADD231PS Z11, Z2, Z7
-	VFMADD231PS Z12, Z2, Z8
-	VPTESTMD    lanes_7f800000<>+0(SB), Z4, K7
-	VMOVAPS.Z   Z4, K7, Z4
-	VPTESTMD    lanes_7f800000<>+0(SB), Z6, K7
-	VMOVAPS.Z   Z6, K7, Z6
-	VPTESTMD    lanes_7f800000<>+0(SB), Z7, K7
-	VMOVAPS.Z   Z7, K7, Z7
-	VPTESTMD    lanes_7f800000<>+0(SB), Z8, K7
-	VMOVAPS.Z   Z8, K7, Z8
-	VMOVUPS     Z4, (AX)
-	VMOVUPS     Z6, 64(AX)
-	VMOVUPS     Z7, 128(AX)
-	VMOVUPS     Z8, 192(AX)
-	ADDQ        $+256, AX
-	ADDQ        $+256, BX
-	SUBQ        $+64, CX
-	JGE         blocks
+	VMOVUPS       (BX), Z4
+	VMOVUPS       64(BX), Z6
+	VMOVUPS       128(BX), Z7
+	VMOVUPS       192(BX), Z8
+	VSUBPS        Z0, Z4, Z4
+	VSUBPS        Z0, Z6, Z6
+	VSUBPS        Z0, Z7, Z7
+	VSUBPS        Z0, Z8, Z8
+	VDIVPS        Z1, Z4, Z4
+	VDIVPS        Z1, Z6, Z6
+	VDIVPS        Z1, Z7, Z7
+	VDIVPS        Z1, Z8, Z8
+	VMOVUPS       (AX), Z9
+	VMOVUPS       64(AX), Z10
+	VMOVUPS       128(AX), Z11
+	VMOVUPS       192(AX), Z12
+	VMULPS        Z4, Z3, Z4
+	VMULPS        Z6, Z3, Z6
+	VMULPS        Z7, Z3, Z7
+	VMULPS        Z8, Z3, Z8
+	VFMADD231PS   Z9, Z2, Z4
+	VFMADD231PS   Z10, Z2, Z6
+	VFMADD231PS   Z11, Z2, Z7
+	VFMADD231PS   Z12, Z2, Z8
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z4, K7
+	VMOVAPS.Z     Z4, K7, Z4
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z6, K7
+	VMOVAPS.Z     Z6, K7, Z6
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z7, K7
+	VMOVAPS.Z     Z7, K7, Z7
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z8, K7
+	VMOVAPS.Z     Z8, K7, Z8
+	VMOVUPS       Z4, (AX)
+	VMOVUPS       Z6, 64(AX)
+	VMOVUPS       Z7, 128(AX)
+	VMOVUPS       Z8, 192(AX)
+	ADDQ          $+256, AX
+	ADDQ          $+256, BX
+	SUBQ          $+64, CX
+	JGE           blocks
 
 blocks_end:
 	ADDQ $+64, CX
@@ -2461,36 +2413,36 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (BX), Z8
-	VSUBPS      Z0, Z8, Z8
-	VDIVPS      Z1, Z8, Z8
-	VMOVUPS     (AX), Z7
-	VMULPS      Z8, Z3, Z8
-	VFMADD231PS Z7, Z2, Z8
-	VPTESTMD    lanes_7f800000<>+0(SB), Z8, K7
-	VMOVAPS.Z   Z8, K7, Z8
-	VMOVUPS     Z8, (AX)
-	ADDQ        $+64, AX
-	ADDQ        $+64, BX
-	SUBQ        $+16, CX
-	JGE         vectors
+	VMOVUPS       (BX), Z8
+	VSUBPS        Z0, Z8, Z8
+	VDIVPS        Z1, Z8, Z8
+	VMOVUPS       (AX), Z7
+	VMULPS        Z8, Z3, Z8
+	VFMADD231PS   Z7, Z2, Z8
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z8, K7
+	VMOVAPS.Z     Z8, K7, Z8
+	VMOVUPS       Z8, (AX)
+	ADDQ          $+64, AX
+	ADDQ          $+64, BX
+	SUBQ          $+16, CX
+	JGE           vectors
 
 vectors_end:
-	ADDQ        $+16, CX
-	TESTQ       CX, CX
-	JE          done
-	MOVL        $0x0000ffff, R13
-	BZHIL       CX, R13, R13
-	KMOVW       R13, K1
-	VMOVUPS.Z   (BX), K1, Z8
-	VSUBPS      Z0, Z8, Z8
-	VDIVPS      Z1, Z8, Z8
-	VMOVUPS.Z   (AX), K1, Z7
-	VMULPS      Z8, Z3, Z8
-	VFMADD231PS Z7, Z2, Z8
-	VPTESTMD    lanes_7f800000<>+0(SB), Z8, K7
-	VMOVAPS.Z   Z8, K7, Z8
-	VMOVUPS     Z8, K1, (AX)
+	ADDQ          $+16, CX
+	TESTQ         CX, CX
+	JE            done
+	MOVL          $0x0000ffff, R13
+	BZHIL         CX, R13, R13
+	KMOVW         R13, K1
+	VMOVUPS.Z     (BX), K1, Z8
+	VSUBPS        Z0, Z8, Z8
+	VDIVPS        Z1, Z8, Z8
+	VMOVUPS.Z     (AX), K1, Z7
+	VMULPS        Z8, Z3, Z8
+	VFMADD231PS   Z7, Z2, Z8
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z8, K7
+	VMOVAPS.Z     Z8, K7, Z8
+	VMOVUPS       Z8, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -3720,7 +3672,7 @@ TEXT ·AdaFisherAVX2(SB), NOSPLIT, $0-80
 	NEGQ         R9
 	VMOVUPS      32(R13)(R9*4), Y6
 	NEGQ         R9
-	VMOVUPS      lanes_00800000<>+0(SB), Y9
+	VBROADCASTSS lanes_00800000<>+0(SB), Y9
 
 row:
 	VBROADCASTSS (DX), Y7
@@ -3806,7 +3758,7 @@ TEXT ·AdaFisherAVX512(SB), NOSPLIT, $0-80
 	MOVL         $0x0000ffff, R13
 	BZHIL        R9, R13, R13
 	KMOVW        R13, K1
-	VMOVUPS      lanes_00800000<>+0(SB), Z8
+	VBROADCASTSS lanes_00800000<>+0(SB), Z8
 
 row:
 	VBROADCASTSS (DX), Z6
@@ -3817,72 +3769,72 @@ row:
 	JL           blocks_end
 
 blocks:
-	VMOVUPS      (AX), Z7
-	VMOVUPS      64(AX), Z9
-	VMOVUPS      128(AX), Z10
-	VMOVUPS      192(AX), Z11
-	VMOVUPS      (CX), Z12
-	VMOVUPS      64(CX), Z13
-	VMOVUPS      128(CX), Z14
-	VMOVUPS      192(CX), Z15
-	VFMADD231PS  Z7, Z4, Z12
-	VFMADD231PS  Z9, Z4, Z13
-	VFMADD231PS  Z10, Z4, Z14
-	VFMADD231PS  Z11, Z4, Z15
-	VMOVUPS      (BX), Z16
-	VMOVUPS      64(BX), Z17
-	VMOVUPS      128(BX), Z18
-	VMOVUPS      192(BX), Z19
-	VMULPS       Z12, Z1, Z12
-	VMULPS       Z13, Z1, Z13
-	VMULPS       Z14, Z1, Z14
-	VMULPS       Z15, Z1, Z15
-	VFMADD231PS  Z16, Z0, Z12
-	VFMADD231PS  Z17, Z0, Z13
-	VFMADD231PS  Z18, Z0, Z14
-	VFMADD231PS  Z19, Z0, Z15
-	VPTESTMD     lanes_7f800000<>+0(SB), Z12, K7
-	VMOVAPS.Z    Z12, K7, Z12
-	VPTESTMD     lanes_7f800000<>+0(SB), Z13, K7
-	VMOVAPS.Z    Z13, K7, Z13
-	VPTESTMD     lanes_7f800000<>+0(SB), Z14, K7
-	VMOVAPS.Z    Z14, K7, Z14
-	VPTESTMD     lanes_7f800000<>+0(SB), Z15, K7
-	VMOVAPS.Z    Z15, K7, Z15
-	VMOVUPS      Z12, (BX)
-	VMOVUPS      Z13, 64(BX)
-	VMOVUPS      Z14, 128(BX)
-	VMOVUPS      Z15, 192(BX)
-	VMOVUPS      (R10), Z19
-	VMOVUPS      64(R10), Z18
-	VMOVUPS      128(R10), Z17
-	VMOVUPS      192(R10), Z16
-	VFMADD213PS  Z3, Z6, Z19
-	VFMADD213PS  Z3, Z6, Z18
-	VFMADD213PS  Z3, Z6, Z17
-	VFMADD213PS  Z3, Z6, Z16
-	VMULPS       Z7, Z5, Z7
-	VMULPS       Z9, Z5, Z9
-	VMULPS       Z10, Z5, Z10
-	VMULPS       Z11, Z5, Z11
-	VDIVPS       Z19, Z12, Z19
-	VDIVPS       Z18, Z13, Z18
-	VDIVPS       Z17, Z14, Z17
-	VDIVPS       Z16, Z15, Z16
-	VFNMADD231PS Z19, Z2, Z7
-	VFNMADD231PS Z18, Z2, Z9
-	VFNMADD231PS Z17, Z2, Z10
-	VFNMADD231PS Z16, Z2, Z11
-	VMOVUPS      Z7, (AX)
-	VMOVUPS      Z9, 64(AX)
-	VMOVUPS      Z10, 128(AX)
-	VMOVUPS      Z11, 192(AX)
-	ADDQ         $+256, AX
-	ADDQ         $+256, BX
-	ADDQ         $+256, CX
-	ADDQ         $+256, R10
-	SUBQ         $+64, R9
-	JGE          blocks
+	VMOVUPS       (AX), Z7
+	VMOVUPS       64(AX), Z9
+	VMOVUPS       128(AX), Z10
+	VMOVUPS       192(AX), Z11
+	VMOVUPS       (CX), Z12
+	VMOVUPS       64(CX), Z13
+	VMOVUPS       128(CX), Z14
+	VMOVUPS       192(CX), Z15
+	VFMADD231PS   Z7, Z4, Z12
+	VFMADD231PS   Z9, Z4, Z13
+	VFMADD231PS   Z10, Z4, Z14
+	VFMADD231PS   Z11, Z4, Z15
+	VMOVUPS       (BX), Z16
+	VMOVUPS       64(BX), Z17
+	VMOVUPS       128(BX), Z18
+	VMOVUPS       192(BX), Z19
+	VMULPS        Z12, Z1, Z12
+	VMULPS        Z13, Z1, Z13
+	VMULPS        Z14, Z1, Z14
+	VMULPS        Z15, Z1, Z15
+	VFMADD231PS   Z16, Z0, Z12
+	VFMADD231PS   Z17, Z0, Z13
+	VFMADD231PS   Z18, Z0, Z14
+	VFMADD231PS   Z19, Z0, Z15
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
+	VMOVAPS.Z     Z12, K7, Z12
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z13, K7
+	VMOVAPS.Z     Z13, K7, Z13
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z14, K7
+	VMOVAPS.Z     Z14, K7, Z14
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
+	VMOVAPS.Z     Z15, K7, Z15
+	VMOVUPS       Z12, (BX)
+	VMOVUPS       Z13, 64(BX)
+	VMOVUPS       Z14, 128(BX)
+	VMOVUPS       Z15, 192(BX)
+	VMOVUPS       (R10), Z19
+	VMOVUPS       64(R10), Z18
+	VMOVUPS       128(R10), Z17
+	VMOVUPS       192(R10), Z16
+	VFMADD213PS   Z3, Z6, Z19
+	VFMADD213PS   Z3, Z6, Z18
+	VFMADD213PS   Z3, Z6, Z17
+	VFMADD213PS   Z3, Z6, Z16
+	VMULPS        Z7, Z5, Z7
+	VMULPS        Z9, Z5, Z9
+	VMULPS        Z10, Z5, Z10
+	VMULPS        Z11, Z5, Z11
+	VDIVPS        Z19, Z12, Z19
+	VDIVPS        Z18, Z13, Z18
+	VDIVPS        Z17, Z14, Z17
+	VDIVPS        Z16, Z15, Z16
+	VFNMADD231PS  Z19, Z2, Z7
+	VFNMADD231PS  Z18, Z2, Z9
+	VFNMADD231PS  Z17, Z2, Z10
+	VFNMADD231PS  Z16, Z2, Z11
+	VMOVUPS       Z7, (AX)
+	VMOVUPS       Z9, 64(AX)
+	VMOVUPS       Z10, 128(AX)
+	VMOVUPS       Z11, 192(AX)
+	ADDQ          $+256, AX
+	ADDQ          $+256, BX
+	ADDQ          $+256, CX
+	ADDQ          $+256, R10
+	SUBQ          $+64, R9
+	JGE           blocks
 
 blocks_end:
 	ADDQ $+64, R9
@@ -3890,51 +3842,51 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (AX), Z11
-	VMOVUPS      (CX), Z10
-	VFMADD231PS  Z11, Z4, Z10
-	VMOVUPS      (BX), Z9
-	VMULPS       Z10, Z1, Z10
-	VFMADD231PS  Z9, Z0, Z10
-	VPTESTMD     lanes_7f800000<>+0(SB), Z10, K7
-	VMOVAPS.Z    Z10, K7, Z10
-	VMOVUPS      Z10, (BX)
-	VMOVUPS      (R10), Z9
-	VFMADD213PS  Z3, Z6, Z9
-	VMULPS       Z11, Z5, Z11
-	VDIVPS       Z9, Z10, Z9
-	VFNMADD231PS Z9, Z2, Z11
-	VMOVUPS      Z11, (AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	ADDQ         $+64, R10
-	SUBQ         $+16, R9
-	JGE          vectors
+	VMOVUPS       (AX), Z11
+	VMOVUPS       (CX), Z10
+	VFMADD231PS   Z11, Z4, Z10
+	VMOVUPS       (BX), Z9
+	VMULPS        Z10, Z1, Z10
+	VFMADD231PS   Z9, Z0, Z10
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
+	VMOVAPS.Z     Z10, K7, Z10
+	VMOVUPS       Z10, (BX)
+	VMOVUPS       (R10), Z9
+	VFMADD213PS   Z3, Z6, Z9
+	VMULPS        Z11, Z5, Z11
+	VDIVPS        Z9, Z10, Z9
+	VFNMADD231PS  Z9, Z2, Z11
+	VMOVUPS       Z11, (AX)
+	ADDQ          $+64, AX
+	ADDQ          $+64, BX
+	ADDQ          $+64, CX
+	ADDQ          $+64, R10
+	SUBQ          $+16, R9
+	JGE           vectors
 
 vectors_end:
-	ADDQ         $+16, R9
-	TESTQ        R9, R9
-	JE           row_end
-	VMOVUPS.Z    (AX), K1, Z11
-	VMOVUPS.Z    (CX), K1, Z9
-	VFMADD231PS  Z11, Z4, Z9
-	VMOVUPS.Z    (BX), K1, Z10
-	VMULPS       Z9, Z1, Z9
-	VFMADD231PS  Z10, Z0, Z9
-	VPTESTMD     lanes_7f800000<>+0(SB), Z9, K7
-	VMOVAPS.Z    Z9, K7, Z9
-	VMOVUPS      Z9, K1, (BX)
-	VMOVUPS.Z    (R10), K1, Z10
-	VFMADD213PS  Z3, Z6, Z10
-	VMULPS       Z11, Z5, Z11
-	VDIVPS       Z10, Z9, Z10
-	VFNMADD231PS Z10, Z2, Z11
-	VMOVUPS      Z11, K1, (AX)
-	SHLQ         $0x02, R9
-	ADDQ         R9, AX
-	ADDQ         R9, BX
-	ADDQ         R9, CX
+	ADDQ          $+16, R9
+	TESTQ         R9, R9
+	JE            row_end
+	VMOVUPS.Z     (AX), K1, Z11
+	VMOVUPS.Z     (CX), K1, Z9
+	VFMADD231PS   Z11, Z4, Z9
+	VMOVUPS.Z     (BX), K1, Z10
+	VMULPS        Z9, Z1, Z9
+	VFMADD231PS   Z10, Z0, Z9
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z9, K7
+	VMOVAPS.Z     Z9, K7, Z9
+	VMOVUPS       Z9, K1, (BX)
+	VMOVUPS.Z     (R10), K1, Z10
+	VFMADD213PS   Z3, Z6, Z10
+	VMULPS        Z11, Z5, Z11
+	VDIVPS        Z10, Z9, Z10
+	VFNMADD231PS  Z10, Z2, Z11
+	VMOVUPS       Z11, K1, (AX)
+	SHLQ          $0x02, R9
+	ADDQ          R9, AX
+	ADDQ          R9, BX
+	ADDQ          R9, CX
 
 row_end:
 	SUBQ $+1, DI
@@ -4037,15 +3989,7 @@ DATA lanes_33800000<>+16(SB)/4, $0x33800000
 DATA lanes_33800000<>+20(SB)/4, $0x33800000
 DATA lanes_33800000<>+24(SB)/4, $0x33800000
 DATA lanes_33800000<>+28(SB)/4, $0x33800000
-DATA lanes_33800000<>+32(SB)/4, $0x33800000
-DATA lanes_33800000<>+36(SB)/4, $0x33800000
-DATA lanes_33800000<>+40(SB)/4, $0x33800000
-DATA lanes_33800000<>+44(SB)/4, $0x33800000
-DATA lanes_33800000<>+48(SB)/4, $0x33800000
-DATA lanes_33800000<>+52(SB)/4, $0x33800000
-DATA lanes_33800000<>+56(SB)/4, $0x33800000
-DATA lanes_33800000<>+60(SB)/4, $0x33800000
-GLOBL lanes_33800000<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_33800000<>(SB), RODATA|NOPTR, $32
 
 // func AdaFisherBoundedAVX512(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32, decay float32, keep float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
@@ -4068,73 +4012,73 @@ TEXT ·AdaFisherBoundedAVX512(SB), NOSPLIT, $0-80
 	MOVL         $0x0000ffff, R13
 	BZHIL        R9, R13, R13
 	KMOVW        R13, K1
-	VMOVUPS      lanes_00800000<>+0(SB), Z9
+	VBROADCASTSS lanes_00800000<>+0(SB), Z9
 
 row:
 	VBROADCASTSS (DX), Z6
 	ADDQ         $+4, DX
-	VMULPS       lanes_33800000<>+0(SB), Z2, Z7
+	VMULPS.BCST  lanes_33800000<>+0(SB), Z2, Z7
 	MOVQ         R8, R9
 	MOVQ         SI, R10
 	SUBQ         $+48, R9
 	JL           blocks_end
 
 blocks:
-	VMOVUPS      (AX), Z8
-	VMOVUPS      64(AX), Z10
-	VMOVUPS      128(AX), Z11
-	VMOVUPS      (CX), Z12
-	VMOVUPS      64(CX), Z13
-	VMOVUPS      128(CX), Z14
-	VFMADD231PS  Z8, Z4, Z12
-	VFMADD231PS  Z10, Z4, Z13
-	VFMADD231PS  Z11, Z4, Z14
-	VMOVUPS      (BX), Z15
-	VMOVUPS      64(BX), Z16
-	VMOVUPS      128(BX), Z17
-	VMULPS       Z12, Z1, Z12
-	VMULPS       Z13, Z1, Z13
-	VMULPS       Z14, Z1, Z14
-	VFMADD231PS  Z15, Z0, Z12
-	VFMADD231PS  Z16, Z0, Z13
-	VFMADD231PS  Z17, Z0, Z14
-	VPTESTMD     lanes_7f800000<>+0(SB), Z12, K7
-	VMOVAPS.Z    Z12, K7, Z12
-	VPTESTMD     lanes_7f800000<>+0(SB), Z13, K7
-	VMOVAPS.Z    Z13, K7, Z13
-	VPTESTMD     lanes_7f800000<>+0(SB), Z14, K7
-	VMOVAPS.Z    Z14, K7, Z14
-	VMOVUPS      Z12, (BX)
-	VMOVUPS      Z13, 64(BX)
-	VMOVUPS      Z14, 128(BX)
-	VMOVUPS      (R10), Z17
-	VMOVUPS      64(R10), Z16
-	VMOVUPS      128(R10), Z15
-	VFMADD213PS  Z3, Z6, Z17
-	VFMADD213PS  Z3, Z6, Z16
-	VFMADD213PS  Z3, Z6, Z15
-	VMULPS       Z8, Z5, Z8
-	VMULPS       Z10, Z5, Z10
-	VMULPS       Z11, Z5, Z11
-	VDIVPS       Z17, Z12, Z18
-	VFNMADD231PS Z18, Z2, Z8
-	VDIVPS       Z16, Z13, Z17
-	VFNMADD231PS Z17, Z2, Z10
-	VMULPS       lanes_4b800000<>+0(SB), Z14, Z13
-	VRCP14PS     Z15, Z16
-	VMOVUPS      lanes_3f800000<>+0(SB), Z12
-	VFNMADD231PS Z16, Z15, Z12
-	VMOVAPS      Z12, Z17
-	VFMADD213PS  Z12, Z12, Z17
-	VFMADD213PS  Z16, Z16, Z17
-	VMULPS       Z17, Z13, Z16
-	VFNMADD231PS Z16, Z15, Z13
-	VFMADD231PS  Z17, Z13, Z16
-	VPTESTNMD    lanes_007fffc0<>+0(SB), Z17, K6
-	VFPCLASSPSZ  $0x99, Z16, K7
-	KORTESTW     K6, K7
-	JNE          quotient_again1
-	VFNMADD231PS Z16, Z7, Z11
+	VMOVUPS        (AX), Z8
+	VMOVUPS        64(AX), Z10
+	VMOVUPS        128(AX), Z11
+	VMOVUPS        (CX), Z12
+	VMOVUPS        64(CX), Z13
+	VMOVUPS        128(CX), Z14
+	VFMADD231PS    Z8, Z4, Z12
+	VFMADD231PS    Z10, Z4, Z13
+	VFMADD231PS    Z11, Z4, Z14
+	VMOVUPS        (BX), Z15
+	VMOVUPS        64(BX), Z16
+	VMOVUPS        128(BX), Z17
+	VMULPS         Z12, Z1, Z12
+	VMULPS         Z13, Z1, Z13
+	VMULPS         Z14, Z1, Z14
+	VFMADD231PS    Z15, Z0, Z12
+	VFMADD231PS    Z16, Z0, Z13
+	VFMADD231PS    Z17, Z0, Z14
+	VPTESTMD.BCST  lanes_7f800000<>+0(SB), Z12, K7
+	VMOVAPS.Z      Z12, K7, Z12
+	VPTESTMD.BCST  lanes_7f800000<>+0(SB), Z13, K7
+	VMOVAPS.Z      Z13, K7, Z13
+	VPTESTMD.BCST  lanes_7f800000<>+0(SB), Z14, K7
+	VMOVAPS.Z      Z14, K7, Z14
+	VMOVUPS        Z12, (BX)
+	VMOVUPS        Z13, 64(BX)
+	VMOVUPS        Z14, 128(BX)
+	VMOVUPS        (R10), Z17
+	VMOVUPS        64(R10), Z16
+	VMOVUPS        128(R10), Z15
+	VFMADD213PS    Z3, Z6, Z17
+	VFMADD213PS    Z3, Z6, Z16
+	VFMADD213PS    Z3, Z6, Z15
+	VMULPS         Z8, Z5, Z8
+	VMULPS         Z10, Z5, Z10
+	VMULPS         Z11, Z5, Z11
+	VDIVPS         Z17, Z12, Z18
+	VFNMADD231PS   Z18, Z2, Z8
+	VDIVPS         Z16, Z13, Z17
+	VFNMADD231PS   Z17, Z2, Z10
+	VMULPS.BCST    lanes_4b800000<>+0(SB), Z14, Z13
+	VRCP14PS       Z15, Z16
+	VBROADCASTSS   lanes_3f800000<>+0(SB), Z12
+	VFNMADD231PS   Z16, Z15, Z12
+	VMOVAPS        Z12, Z17
+	VFMADD213PS    Z12, Z12, Z17
+	VFMADD213PS    Z16, Z16, Z17
+	VMULPS         Z17, Z13, Z16
+	VFNMADD231PS   Z16, Z15, Z13
+	VFMADD231PS    Z17, Z13, Z16
+	VPTESTNMD.BCST lanes_007fffc0<>+0(SB), Z17, K6
+	VFPCLASSPSZ    $0x99, Z16, K7
+	KORTESTW       K6, K7
+	JNE            quotient_again1
+	VFNMADD231PS   Z16, Z7, Z11
 
 quotient_done1:
 	VMOVUPS Z8, (AX)
@@ -4153,51 +4097,51 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (AX), Z11
-	VMOVUPS      (CX), Z10
-	VFMADD231PS  Z11, Z4, Z10
-	VMOVUPS      (BX), Z8
-	VMULPS       Z10, Z1, Z10
-	VFMADD231PS  Z8, Z0, Z10
-	VPTESTMD     lanes_7f800000<>+0(SB), Z10, K7
-	VMOVAPS.Z    Z10, K7, Z10
-	VMOVUPS      Z10, (BX)
-	VMOVUPS      (R10), Z8
-	VFMADD213PS  Z3, Z6, Z8
-	VMULPS       Z11, Z5, Z11
-	VDIVPS       Z8, Z10, Z15
-	VFNMADD231PS Z15, Z2, Z11
-	VMOVUPS      Z11, (AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	ADDQ         $+64, R10
-	SUBQ         $+16, R9
-	JGE          vectors
+	VMOVUPS       (AX), Z11
+	VMOVUPS       (CX), Z10
+	VFMADD231PS   Z11, Z4, Z10
+	VMOVUPS       (BX), Z8
+	VMULPS        Z10, Z1, Z10
+	VFMADD231PS   Z8, Z0, Z10
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
+	VMOVAPS.Z     Z10, K7, Z10
+	VMOVUPS       Z10, (BX)
+	VMOVUPS       (R10), Z8
+	VFMADD213PS   Z3, Z6, Z8
+	VMULPS        Z11, Z5, Z11
+	VDIVPS        Z8, Z10, Z15
+	VFNMADD231PS  Z15, Z2, Z11
+	VMOVUPS       Z11, (AX)
+	ADDQ          $+64, AX
+	ADDQ          $+64, BX
+	ADDQ          $+64, CX
+	ADDQ          $+64, R10
+	SUBQ          $+16, R9
+	JGE           vectors
 
 vectors_end:
-	ADDQ         $+16, R9
-	TESTQ        R9, R9
-	JE           row_end
-	VMOVUPS.Z    (AX), K1, Z11
-	VMOVUPS.Z    (CX), K1, Z8
-	VFMADD231PS  Z11, Z4, Z8
-	VMOVUPS.Z    (BX), K1, Z10
-	VMULPS       Z8, Z1, Z8
-	VFMADD231PS  Z10, Z0, Z8
-	VPTESTMD     lanes_7f800000<>+0(SB), Z8, K7
-	VMOVAPS.Z    Z8, K7, Z8
-	VMOVUPS      Z8, K1, (BX)
-	VMOVUPS.Z    (R10), K1, Z10
-	VFMADD213PS  Z3, Z6, Z10
-	VMULPS       Z11, Z5, Z11
-	VDIVPS       Z10, Z8, Z15
-	VFNMADD231PS Z15, Z2, Z11
-	VMOVUPS      Z11, K1, (AX)
-	SHLQ         $0x02, R9
-	ADDQ         R9, AX
-	ADDQ         R9, BX
-	ADDQ         R9, CX
+	ADDQ          $+16, R9
+	TESTQ         R9, R9
+	JE            row_end
+	VMOVUPS.Z     (AX), K1, Z11
+	VMOVUPS.Z     (CX), K1, Z8
+	VFMADD231PS   Z11, Z4, Z8
+	VMOVUPS.Z     (BX), K1, Z10
+	VMULPS        Z8, Z1, Z8
+	VFMADD231PS   Z10, Z0, Z8
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z8, K7
+	VMOVAPS.Z     Z8, K7, Z8
+	VMOVUPS       Z8, K1, (BX)
+	VMOVUPS.Z     (R10), K1, Z10
+	VFMADD213PS   Z3, Z6, Z10
+	VMULPS        Z11, Z5, Z11
+	VDIVPS        Z10, Z8, Z15
+	VFNMADD231PS  Z15, Z2, Z11
+	VMOVUPS       Z11, K1, (AX)
+	SHLQ          $0x02, R9
+	ADDQ          R9, AX
+	ADDQ          R9, BX
+	ADDQ          R9, CX
 
 row_end:
 	SUBQ $+1, DI
@@ -4218,15 +4162,7 @@ DATA lanes_4b800000<>+16(SB)/4, $0x4b800000
 DATA lanes_4b800000<>+20(SB)/4, $0x4b800000
 DATA lanes_4b800000<>+24(SB)/4, $0x4b800000
 DATA lanes_4b800000<>+28(SB)/4, $0x4b800000
-DATA lanes_4b800000<>+32(SB)/4, $0x4b800000
-DATA lanes_4b800000<>+36(SB)/4, $0x4b800000
-DATA lanes_4b800000<>+40(SB)/4, $0x4b800000
-DATA lanes_4b800000<>+44(SB)/4, $0x4b800000
-DATA lanes_4b800000<>+48(SB)/4, $0x4b800000
-DATA lanes_4b800000<>+52(SB)/4, $0x4b800000
-DATA lanes_4b800000<>+56(SB)/4, $0x4b800000
-DATA lanes_4b800000<>+60(SB)/4, $0x4b800000
-GLOBL lanes_4b800000<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_4b800000<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3f800000<>+0(SB)/4, $0x3f800000
 DATA lanes_3f800000<>+4(SB)/4, $0x3f800000
@@ -4236,15 +4172,7 @@ DATA lanes_3f800000<>+16(SB)/4, $0x3f800000
 DATA lanes_3f800000<>+20(SB)/4, $0x3f800000
 DATA lanes_3f800000<>+24(SB)/4, $0x3f800000
 DATA lanes_3f800000<>+28(SB)/4, $0x3f800000
-DATA lanes_3f800000<>+32(SB)/4, $0x3f800000
-DATA lanes_3f800000<>+36(SB)/4, $0x3f800000
-DATA lanes_3f800000<>+40(SB)/4, $0x3f800000
-DATA lanes_3f800000<>+44(SB)/4, $0x3f800000
-DATA lanes_3f800000<>+48(SB)/4, $0x3f800000
-DATA lanes_3f800000<>+52(SB)/4, $0x3f800000
-DATA lanes_3f800000<>+56(SB)/4, $0x3f800000
-DATA lanes_3f800000<>+60(SB)/4, $0x3f800000
-GLOBL lanes_3f800000<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3f800000<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_007fffc0<>+0(SB)/4, $0x007fffc0
 DATA lanes_007fffc0<>+4(SB)/4, $0x007fffc0
@@ -4254,15 +4182,7 @@ DATA lanes_007fffc0<>+16(SB)/4, $0x007fffc0
 DATA lanes_007fffc0<>+20(SB)/4, $0x007fffc0
 DATA lanes_007fffc0<>+24(SB)/4, $0x007fffc0
 DATA lanes_007fffc0<>+28(SB)/4, $0x007fffc0
-DATA lanes_007fffc0<>+32(SB)/4, $0x007fffc0
-DATA lanes_007fffc0<>+36(SB)/4, $0x007fffc0
-DATA lanes_007fffc0<>+40(SB)/4, $0x007fffc0
-DATA lanes_007fffc0<>+44(SB)/4, $0x007fffc0
-DATA lanes_007fffc0<>+48(SB)/4, $0x007fffc0
-DATA lanes_007fffc0<>+52(SB)/4, $0x007fffc0
-DATA lanes_007fffc0<>+56(SB)/4, $0x007fffc0
-DATA lanes_007fffc0<>+60(SB)/4, $0x007fffc0
-GLOBL lanes_007fffc0<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_007fffc0<>(SB), RODATA|NOPTR, $32
 
 // func SgdAVX2(w *float32, v *float32, grad *float32, n int, momentum float32, add float32, gradPart float32, velPart float32, lr float32, decay float32)
 // Requires: AVX, FMA3
@@ -4277,7 +4197,7 @@ TEXT ·SgdAVX2(SB), NOSPLIT, $0-56
 	VBROADCASTSS velPart+44(FP), Y3
 	VBROADCASTSS lr+48(FP), Y4
 	VBROADCASTSS decay+52(FP), Y5
-	VMOVUPS      lanes_00800000<>+0(SB), Y7
+	VBROADCASTSS lanes_00800000<>+0(SB), Y7
 	SUBQ         $+8, DX
 	JL           vectors_end
 
@@ -4342,68 +4262,68 @@ TEXT ·SgdAVX512(SB), NOSPLIT, $0-56
 	VBROADCASTSS velPart+44(FP), Z3
 	VBROADCASTSS lr+48(FP), Z4
 	VBROADCASTSS decay+52(FP), Z5
-	VMOVUPS      lanes_00800000<>+0(SB), Z7
+	VBROADCASTSS lanes_00800000<>+0(SB), Z7
 	SUBQ         $+64, DX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS      (AX), Z6
-	VMOVUPS      64(AX), Z8
-	VMOVUPS      128(AX), Z9
-	VMOVUPS      192(AX), Z10
-	VMOVUPS      (CX), Z11
-	VMOVUPS      64(CX), Z12
-	VMOVUPS      128(CX), Z13
-	VMOVUPS      192(CX), Z14
-	VFMADD231PS  Z6, Z5, Z11
-	VFMADD231PS  Z8, Z5, Z12
-	VFMADD231PS  Z9, Z5, Z13
-	VFMADD231PS  Z10, Z5, Z14
-	VMOVUPS      (BX), Z15
-	VMOVUPS      64(BX), Z16
-	VMOVUPS      128(BX), Z17
-	VMOVUPS      192(BX), Z18
-	VMULPS       Z11, Z1, Z19
-	VMULPS       Z12, Z1, Z20
-	VMULPS       Z13, Z1, Z21
-	VMULPS       Z14, Z1, Z22
-	VFMADD231PS  Z15, Z0, Z19
-	VFMADD231PS  Z16, Z0, Z20
-	VFMADD231PS  Z17, Z0, Z21
-	VFMADD231PS  Z18, Z0, Z22
-	VPTESTMD     lanes_7f800000<>+0(SB), Z19, K7
-	VMOVAPS.Z    Z19, K7, Z19
-	VPTESTMD     lanes_7f800000<>+0(SB), Z20, K7
-	VMOVAPS.Z    Z20, K7, Z20
-	VPTESTMD     lanes_7f800000<>+0(SB), Z21, K7
-	VMOVAPS.Z    Z21, K7, Z21
-	VPTESTMD     lanes_7f800000<>+0(SB), Z22, K7
-	VMOVAPS.Z    Z22, K7, Z22
-	VMOVUPS      Z19, (BX)
-	VMOVUPS      Z20, 64(BX)
-	VMOVUPS      Z21, 128(BX)
-	VMOVUPS      Z22, 192(BX)
-	VMULPS       Z11, Z2, Z11
-	VMULPS       Z12, Z2, Z12
-	VMULPS       Z13, Z2, Z13
-	VMULPS       Z14, Z2, Z14
-	VFMADD231PS  Z19, Z3, Z11
-	VFMADD231PS  Z20, Z3, Z12
-	VFMADD231PS  Z21, Z3, Z13
-	VFMADD231PS  Z22, Z3, Z14
-	VFNMADD231PS Z11, Z4, Z6
-	VFNMADD231PS Z12, Z4, Z8
-	VFNMADD231PS Z13, Z4, Z9
-	VFNMADD231PS Z14, Z4, Z10
-	VMOVUPS      Z6, (AX)
-	VMOVUPS      Z8, 64(AX)
-	VMOVUPS      Z9, 128(AX)
-	VMOVUPS      Z10, 192(AX)
-	ADDQ         $+256, AX
-	ADDQ         $+256, BX
-	ADDQ         $+256, CX
-	SUBQ         $+64, DX
-	JGE          blocks
+	VMOVUPS       (AX), Z6
+	VMOVUPS       64(AX), Z8
+	VMOVUPS       128(AX), Z9
+	VMOVUPS       192(AX), Z10
+	VMOVUPS       (CX), Z11
+	VMOVUPS       64(CX), Z12
+	VMOVUPS       128(CX), Z13
+	VMOVUPS       192(CX), Z14
+	VFMADD231PS   Z6, Z5, Z11
+	VFMADD231PS   Z8, Z5, Z12
+	VFMADD231PS   Z9, Z5, Z13
+	VFMADD231PS   Z10, Z5, Z14
+	VMOVUPS       (BX), Z15
+	VMOVUPS       64(BX), Z16
+	VMOVUPS       128(BX), Z17
+	VMOVUPS       192(BX), Z18
+	VMULPS        Z11, Z1, Z19
+	VMULPS        Z12, Z1, Z20
+	VMULPS        Z13, Z1, Z21
+	VMULPS        Z14, Z1, Z22
+	VFMADD231PS   Z15, Z0, Z19
+	VFMADD231PS   Z16, Z0, Z20
+	VFMADD231PS   Z17, Z0, Z21
+	VFMADD231PS   Z18, Z0, Z22
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z19, K7
+	VMOVAPS.Z     Z19, K7, Z19
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z20, K7
+	VMOVAPS.Z     Z20, K7, Z20
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z21, K7
+	VMOVAPS.Z     Z21, K7, Z21
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z22, K7
+	VMOVAPS.Z     Z22, K7, Z22
+	VMOVUPS       Z19, (BX)
+	VMOVUPS       Z20, 64(BX)
+	VMOVUPS       Z21, 128(BX)
+	VMOVUPS       Z22, 192(BX)
+	VMULPS        Z11, Z2, Z11
+	VMULPS        Z12, Z2, Z12
+	VMULPS        Z13, Z2, Z13
+	VMULPS        Z14, Z2, Z14
+	VFMADD231PS   Z19, Z3, Z11
+	VFMADD231PS   Z20, Z3, Z12
+	VFMADD231PS   Z21, Z3, Z13
+	VFMADD231PS   Z22, Z3, Z14
+	VFNMADD231PS  Z11, Z4, Z6
+	VFNMADD231PS  Z12, Z4, Z8
+	VFNMADD231PS  Z13, Z4, Z9
+	VFNMADD231PS  Z14, Z4, Z10
+	VMOVUPS       Z6, (AX)
+	VMOVUPS       Z8, 64(AX)
+	VMOVUPS       Z9, 128(AX)
+	VMOVUPS       Z10, 192(AX)
+	ADDQ          $+256, AX
+	ADDQ          $+256, BX
+	ADDQ          $+256, CX
+	SUBQ          $+64, DX
+	JGE           blocks
 
 blocks_end:
 	ADDQ $+64, DX
@@ -4411,45 +4331,45 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (AX), Z10
-	VMOVUPS      (CX), Z9
-	VFMADD231PS  Z10, Z5, Z9
-	VMOVUPS      (BX), Z8
-	VMULPS       Z9, Z1, Z6
-	VFMADD231PS  Z8, Z0, Z6
-	VPTESTMD     lanes_7f800000<>+0(SB), Z6, K7
-	VMOVAPS.Z    Z6, K7, Z6
-	VMOVUPS      Z6, (BX)
-	VMULPS       Z9, Z2, Z9
-	VFMADD231PS  Z6, Z3, Z9
-	VFNMADD231PS Z9, Z4, Z10
-	VMOVUPS      Z10, (AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	SUBQ         $+16, DX
-	JGE          vectors
+	VMOVUPS       (AX), Z10
+	VMOVUPS       (CX), Z9
+	VFMADD231PS   Z10, Z5, Z9
+	VMOVUPS       (BX), Z8
+	VMULPS        Z9, Z1, Z6
+	VFMADD231PS   Z8, Z0, Z6
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z6, K7
+	VMOVAPS.Z     Z6, K7, Z6
+	VMOVUPS       Z6, (BX)
+	VMULPS        Z9, Z2, Z9
+	VFMADD231PS   Z6, Z3, Z9
+	VFNMADD231PS  Z9, Z4, Z10
+	VMOVUPS       Z10, (AX)
+	ADDQ          $+64, AX
+	ADDQ          $+64, BX
+	ADDQ          $+64, CX
+	SUBQ          $+16, DX
+	JGE           vectors
 
 vectors_end:
-	ADDQ         $+16, DX
-	TESTQ        DX, DX
-	JE           done
-	MOVL         $0x0000ffff, R13
-	BZHIL        DX, R13, R13
-	KMOVW        R13, K1
-	VMOVUPS.Z    (AX), K1, Z10
-	VMOVUPS.Z    (CX), K1, Z9
-	VFMADD231PS  Z10, Z5, Z9
-	VMOVUPS.Z    (BX), K1, Z6
-	VMULPS       Z9, Z1, Z8
-	VFMADD231PS  Z6, Z0, Z8
-	VPTESTMD     lanes_7f800000<>+0(SB), Z8, K7
-	VMOVAPS.Z    Z8, K7, Z8
-	VMOVUPS      Z8, K1, (BX)
-	VMULPS       Z9, Z2, Z9
-	VFMADD231PS  Z8, Z3, Z9
-	VFNMADD231PS Z9, Z4, Z10
-	VMOVUPS      Z10, K1, (AX)
+	ADDQ          $+16, DX
+	TESTQ         DX, DX
+	JE            done
+	MOVL          $0x0000ffff, R13
+	BZHIL         DX, R13, R13
+	KMOVW         R13, K1
+	VMOVUPS.Z     (AX), K1, Z10
+	VMOVUPS.Z     (CX), K1, Z9
+	VFMADD231PS   Z10, Z5, Z9
+	VMOVUPS.Z     (BX), K1, Z6
+	VMULPS        Z9, Z1, Z8
+	VFMADD231PS   Z6, Z0, Z8
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z8, K7
+	VMOVAPS.Z     Z8, K7, Z8
+	VMOVUPS       Z8, K1, (BX)
+	VMULPS        Z9, Z2, Z9
+	VFMADD231PS   Z8, Z3, Z9
+	VFNMADD231PS  Z9, Z4, Z10
+	VMOVUPS       Z10, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -4567,104 +4487,104 @@ TEXT ·AdamAVX512(SB), NOSPLIT, $0-76
 	JL           blocks_end
 
 blocks:
-	VMOVUPS      (AX), Z9
-	VMOVUPS      64(AX), Z10
-	VMOVUPS      128(AX), Z11
-	VMOVUPS      192(AX), Z12
-	VMOVUPS      (DX), Z13
-	VMOVUPS      64(DX), Z14
-	VMOVUPS      128(DX), Z15
-	VMOVUPS      192(DX), Z16
-	VFMADD231PS  Z9, Z7, Z13
-	VFMADD231PS  Z10, Z7, Z14
-	VFMADD231PS  Z11, Z7, Z15
-	VFMADD231PS  Z12, Z7, Z16
-	VMOVUPS      (BX), Z17
-	VMOVUPS      64(BX), Z18
-	VMOVUPS      128(BX), Z19
-	VMOVUPS      192(BX), Z20
-	VMULPS       Z13, Z1, Z21
-	VMULPS       Z14, Z1, Z22
-	VMULPS       Z15, Z1, Z23
-	VMULPS       Z16, Z1, Z24
-	VFMADD231PS  Z17, Z0, Z21
-	VFMADD231PS  Z18, Z0, Z22
-	VFMADD231PS  Z19, Z0, Z23
-	VFMADD231PS  Z20, Z0, Z24
-	VPTESTMD     lanes_7f800000<>+0(SB), Z21, K7
-	VMOVAPS.Z    Z21, K7, Z21
-	VPTESTMD     lanes_7f800000<>+0(SB), Z22, K7
-	VMOVAPS.Z    Z22, K7, Z22
-	VPTESTMD     lanes_7f800000<>+0(SB), Z23, K7
-	VMOVAPS.Z    Z23, K7, Z23
-	VPTESTMD     lanes_7f800000<>+0(SB), Z24, K7
-	VMOVAPS.Z    Z24, K7, Z24
-	VMOVUPS      Z21, (BX)
-	VMOVUPS      Z22, 64(BX)
-	VMOVUPS      Z23, 128(BX)
-	VMOVUPS      Z24, 192(BX)
-	VMOVUPS      (CX), Z20
-	VMOVUPS      64(CX), Z19
-	VMOVUPS      128(CX), Z18
-	VMOVUPS      192(CX), Z17
-	VMULPS       Z13, Z3, Z25
-	VMULPS       Z14, Z3, Z26
-	VMULPS       Z15, Z3, Z27
-	VMULPS       Z16, Z3, Z28
-	VMULPS       Z13, Z25, Z13
-	VMULPS       Z14, Z26, Z14
-	VMULPS       Z15, Z27, Z15
-	VMULPS       Z16, Z28, Z16
-	VFMADD231PS  Z20, Z2, Z13
-	VFMADD231PS  Z19, Z2, Z14
-	VFMADD231PS  Z18, Z2, Z15
-	VFMADD231PS  Z17, Z2, Z16
-	VPTESTMD     lanes_7f800000<>+0(SB), Z13, K7
-	VMOVAPS.Z    Z13, K7, Z13
-	VPTESTMD     lanes_7f800000<>+0(SB), Z14, K7
-	VMOVAPS.Z    Z14, K7, Z14
-	VPTESTMD     lanes_7f800000<>+0(SB), Z15, K7
-	VMOVAPS.Z    Z15, K7, Z15
-	VPTESTMD     lanes_7f800000<>+0(SB), Z16, K7
-	VMOVAPS.Z    Z16, K7, Z16
-	VMOVUPS      Z13, (CX)
-	VMOVUPS      Z14, 64(CX)
-	VMOVUPS      Z15, 128(CX)
-	VMOVUPS      Z16, 192(CX)
-	VMULPS       Z5, Z13, Z13
-	VMULPS       Z5, Z14, Z14
-	VMULPS       Z5, Z15, Z15
-	VMULPS       Z5, Z16, Z16
-	VSQRTPS      Z13, Z13
-	VSQRTPS      Z14, Z14
-	VSQRTPS      Z15, Z15
-	VSQRTPS      Z16, Z16
-	VADDPS       Z6, Z13, Z13
-	VADDPS       Z6, Z14, Z14
-	VADDPS       Z6, Z15, Z15
-	VADDPS       Z6, Z16, Z16
-	VDIVPS       Z13, Z21, Z13
-	VDIVPS       Z14, Z22, Z14
-	VDIVPS       Z15, Z23, Z15
-	VDIVPS       Z16, Z24, Z16
-	VMULPS       Z9, Z8, Z9
-	VMULPS       Z10, Z8, Z10
-	VMULPS       Z11, Z8, Z11
-	VMULPS       Z12, Z8, Z12
-	VFNMADD231PS Z13, Z4, Z9
-	VFNMADD231PS Z14, Z4, Z10
-	VFNMADD231PS Z15, Z4, Z11
-	VFNMADD231PS Z16, Z4, Z12
-	VMOVUPS      Z9, (AX)
-	VMOVUPS      Z10, 64(AX)
-	VMOVUPS      Z11, 128(AX)
-	VMOVUPS      Z12, 192(AX)
-	ADDQ         $+256, AX
-	ADDQ         $+256, BX
-	ADDQ         $+256, CX
-	ADDQ         $+256, DX
-	SUBQ         $+64, SI
-	JGE          blocks
+	VMOVUPS       (AX), Z9
+	VMOVUPS       64(AX), Z10
+	VMOVUPS       128(AX), Z11
+	VMOVUPS       192(AX), Z12
+	VMOVUPS       (DX), Z13
+	VMOVUPS       64(DX), Z14
+	VMOVUPS       128(DX), Z15
+	VMOVUPS       192(DX), Z16
+	VFMADD231PS   Z9, Z7, Z13
+	VFMADD231PS   Z10, Z7, Z14
+	VFMADD231PS   Z11, Z7, Z15
+	VFMADD231PS   Z12, Z7, Z16
+	VMOVUPS       (BX), Z17
+	VMOVUPS       64(BX), Z18
+	VMOVUPS       128(BX), Z19
+	VMOVUPS       192(BX), Z20
+	VMULPS        Z13, Z1, Z21
+	VMULPS        Z14, Z1, Z22
+	VMULPS        Z15, Z1, Z23
+	VMULPS        Z16, Z1, Z24
+	VFMADD231PS   Z17, Z0, Z21
+	VFMADD231PS   Z18, Z0, Z22
+	VFMADD231PS   Z19, Z0, Z23
+	VFMADD231PS   Z20, Z0, Z24
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z21, K7
+	VMOVAPS.Z     Z21, K7, Z21
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z22, K7
+	VMOVAPS.Z     Z22, K7, Z22
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z23, K7
+	VMOVAPS.Z     Z23, K7, Z23
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z24, K7
+	VMOVAPS.Z     Z24, K7, Z24
+	VMOVUPS       Z21, (BX)
+	VMOVUPS       Z22, 64(BX)
+	VMOVUPS       Z23, 128(BX)
+	VMOVUPS       Z24, 192(BX)
+	VMOVUPS       (CX), Z20
+	VMOVUPS       64(CX), Z19
+	VMOVUPS       128(CX), Z18
+	VMOVUPS       192(CX), Z17
+	VMULPS        Z13, Z3, Z25
+	VMULPS        Z14, Z3, Z26
+	VMULPS        Z15, Z3, Z27
+	VMULPS        Z16, Z3, Z28
+	VMULPS        Z13, Z25, Z13
+	VMULPS        Z14, Z26, Z14
+	VMULPS        Z15, Z27, Z15
+	VMULPS        Z16, Z28, Z16
+	VFMADD231PS   Z20, Z2, Z13
+	VFMADD231PS   Z19, Z2, Z14
+	VFMADD231PS   Z18, Z2, Z15
+	VFMADD231PS   Z17, Z2, Z16
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z13, K7
+	VMOVAPS.Z     Z13, K7, Z13
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z14, K7
+	VMOVAPS.Z     Z14, K7, Z14
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
+	VMOVAPS.Z     Z15, K7, Z15
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z16, K7
+	VMOVAPS.Z     Z16, K7, Z16
+	VMOVUPS       Z13, (CX)
+	VMOVUPS       Z14, 64(CX)
+	VMOVUPS       Z15, 128(CX)
+	VMOVUPS       Z16, 192(CX)
+	VMULPS        Z5, Z13, Z13
+	VMULPS        Z5, Z14, Z14
+	VMULPS        Z5, Z15, Z15
+	VMULPS        Z5, Z16, Z16
+	VSQRTPS       Z13, Z13
+	VSQRTPS       Z14, Z14
+	VSQRTPS       Z15, Z15
+	VSQRTPS       Z16, Z16
+	VADDPS        Z6, Z13, Z13
+	VADDPS        Z6, Z14, Z14
+	VADDPS        Z6, Z15, Z15
+	VADDPS        Z6, Z16, Z16
+	VDIVPS        Z13, Z21, Z13
+	VDIVPS        Z14, Z22, Z14
+	VDIVPS        Z15, Z23, Z15
+	VDIVPS        Z16, Z24, Z16
+	VMULPS        Z9, Z8, Z9
+	VMULPS        Z10, Z8, Z10
+	VMULPS        Z11, Z8, Z11
+	VMULPS        Z12, Z8, Z12
+	VFNMADD231PS  Z13, Z4, Z9
+	VFNMADD231PS  Z14, Z4, Z10
+	VFNMADD231PS  Z15, Z4, Z11
+	VFNMADD231PS  Z16, Z4, Z12
+	VMOVUPS       Z9, (AX)
+	VMOVUPS       Z10, 64(AX)
+	VMOVUPS       Z11, 128(AX)
+	VMOVUPS       Z12, 192(AX)
+	ADDQ          $+256, AX
+	ADDQ          $+256, BX
+	ADDQ          $+256, CX
+	ADDQ          $+256, DX
+	SUBQ          $+64, SI
+	JGE           blocks
 
 blocks_end:
 	ADDQ $+64, SI
@@ -4672,66 +4592,66 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (AX), Z12
-	VMOVUPS      (DX), Z11
-	VFMADD231PS  Z12, Z7, Z11
-	VMOVUPS      (BX), Z10
-	VMULPS       Z11, Z1, Z9
-	VFMADD231PS  Z10, Z0, Z9
-	VPTESTMD     lanes_7f800000<>+0(SB), Z9, K7
-	VMOVAPS.Z    Z9, K7, Z9
-	VMOVUPS      Z9, (BX)
-	VMOVUPS      (CX), Z10
-	VMULPS       Z11, Z3, Z16
-	VMULPS       Z11, Z16, Z11
-	VFMADD231PS  Z10, Z2, Z11
-	VPTESTMD     lanes_7f800000<>+0(SB), Z11, K7
-	VMOVAPS.Z    Z11, K7, Z11
-	VMOVUPS      Z11, (CX)
-	VMULPS       Z5, Z11, Z11
-	VSQRTPS      Z11, Z11
-	VADDPS       Z6, Z11, Z11
-	VDIVPS       Z11, Z9, Z11
-	VMULPS       Z12, Z8, Z12
-	VFNMADD231PS Z11, Z4, Z12
-	VMOVUPS      Z12, (AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	SUBQ         $+16, SI
-	JGE          vectors
+	VMOVUPS       (AX), Z12
+	VMOVUPS       (DX), Z11
+	VFMADD231PS   Z12, Z7, Z11
+	VMOVUPS       (BX), Z10
+	VMULPS        Z11, Z1, Z9
+	VFMADD231PS   Z10, Z0, Z9
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z9, K7
+	VMOVAPS.Z     Z9, K7, Z9
+	VMOVUPS       Z9, (BX)
+	VMOVUPS       (CX), Z10
+	VMULPS        Z11, Z3, Z16
+	VMULPS        Z11, Z16, Z11
+	VFMADD231PS   Z10, Z2, Z11
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z11, K7
+	VMOVAPS.Z     Z11, K7, Z11
+	VMOVUPS       Z11, (CX)
+	VMULPS        Z5, Z11, Z11
+	VSQRTPS       Z11, Z11
+	VADDPS        Z6, Z11, Z11
+	VDIVPS        Z11, Z9, Z11
+	VMULPS        Z12, Z8, Z12
+	VFNMADD231PS  Z11, Z4, Z12
+	VMOVUPS       Z12, (AX)
+	ADDQ          $+64, AX
+	ADDQ          $+64, BX
+	ADDQ          $+64, CX
+	ADDQ          $+64, DX
+	SUBQ          $+16, SI
+	JGE           vectors
 
 vectors_end:
-	ADDQ         $+16, SI
-	TESTQ        SI, SI
-	JE           done
-	MOVL         $0x0000ffff, R13
-	BZHIL        SI, R13, R13
-	KMOVW        R13, K1
-	VMOVUPS.Z    (AX), K1, Z12
-	VMOVUPS.Z    (DX), K1, Z11
-	VFMADD231PS  Z12, Z7, Z11
-	VMOVUPS.Z    (BX), K1, Z9
-	VMULPS       Z11, Z1, Z10
-	VFMADD231PS  Z9, Z0, Z10
-	VPTESTMD     lanes_7f800000<>+0(SB), Z10, K7
-	VMOVAPS.Z    Z10, K7, Z10
-	VMOVUPS      Z10, K1, (BX)
-	VMOVUPS.Z    (CX), K1, Z9
-	VMULPS       Z11, Z3, Z16
-	VMULPS       Z11, Z16, Z11
-	VFMADD231PS  Z9, Z2, Z11
-	VPTESTMD     lanes_7f800000<>+0(SB), Z11, K7
-	VMOVAPS.Z    Z11, K7, Z11
-	VMOVUPS      Z11, K1, (CX)
-	VMULPS       Z5, Z11, Z11
-	VSQRTPS      Z11, Z11
-	VADDPS       Z6, Z11, Z11
-	VDIVPS       Z11, Z10, Z11
-	VMULPS       Z12, Z8, Z12
-	VFNMADD231PS Z11, Z4, Z12
-	VMOVUPS      Z12, K1, (AX)
+	ADDQ          $+16, SI
+	TESTQ         SI, SI
+	JE            done
+	MOVL          $0x0000ffff, R13
+	BZHIL         SI, R13, R13
+	KMOVW         R13, K1
+	VMOVUPS.Z     (AX), K1, Z12
+	VMOVUPS.Z     (DX), K1, Z11
+	VFMADD231PS   Z12, Z7, Z11
+	VMOVUPS.Z     (BX), K1, Z9
+	VMULPS        Z11, Z1, Z10
+	VFMADD231PS   Z9, Z0, Z10
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
+	VMOVAPS.Z     Z10, K7, Z10
+	VMOVUPS       Z10, K1, (BX)
+	VMOVUPS.Z     (CX), K1, Z9
+	VMULPS        Z11, Z3, Z16
+	VMULPS        Z11, Z16, Z11
+	VFMADD231PS   Z9, Z2, Z11
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z11, K7
+	VMOVAPS.Z     Z11, K7, Z11
+	VMOVUPS       Z11, K1, (CX)
+	VMULPS        Z5, Z11, Z11
+	VSQRTPS       Z11, Z11
+	VADDPS        Z6, Z11, Z11
+	VDIVPS        Z11, Z10, Z11
+	VMULPS        Z12, Z8, Z12
+	VFNMADD231PS  Z11, Z4, Z12
+	VMOVUPS       Z12, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -4847,63 +4767,63 @@ TEXT ·AdamBoundedAVX512(SB), NOSPLIT, $0-80
 	VBROADCASTSS decay+68(FP), Z7
 	VBROADCASTSS keep+72(FP), Z8
 	VBROADCASTSS scaled2+76(FP), Z9
-	VMOVUPS      lanes_00800000<>+0(SB), Z11
+	VBROADCASTSS lanes_00800000<>+0(SB), Z11
 	SUBQ         $+32, SI
 	JL           blocks_end
 
 blocks:
-	VMOVUPS       (AX), Z10
-	VMOVUPS       64(AX), Z12
-	VMOVUPS       (DX), Z13
-	VMOVUPS       64(DX), Z14
-	VFMADD231PS   Z10, Z7, Z13
-	VFMADD231PS   Z12, Z7, Z14
-	VMOVUPS       (BX), Z15
-	VMOVUPS       64(BX), Z16
-	VMULPS        Z13, Z1, Z17
-	VMULPS        Z14, Z1, Z18
-	VFMADD231PS   Z15, Z0, Z17
-	VFMADD231PS   Z16, Z0, Z18
-	VPTESTMD      lanes_7f800000<>+0(SB), Z17, K7
-	VMOVAPS.Z     Z17, K7, Z17
-	VPTESTMD      lanes_7f800000<>+0(SB), Z18, K7
-	VMOVAPS.Z     Z18, K7, Z18
-	VMOVUPS       Z17, (BX)
-	VMOVUPS       Z18, 64(BX)
-	VMOVUPS       (CX), Z16
-	VMOVUPS       64(CX), Z15
-	VMULPS        Z13, Z3, Z19
-	VMULPS        Z14, Z3, Z20
-	VMULPS        Z13, Z19, Z13
-	VMULPS        Z14, Z20, Z14
-	VFMADD231PS   Z16, Z2, Z13
-	VFMADD231PS   Z15, Z2, Z14
-	VPTESTMD      lanes_7f800000<>+0(SB), Z13, K7
-	VMOVAPS.Z     Z13, K7, Z13
-	VPTESTMD      lanes_7f800000<>+0(SB), Z14, K7
-	VMOVAPS.Z     Z14, K7, Z14
-	VMOVUPS       Z13, (CX)
-	VMOVUPS       Z14, 64(CX)
-	VMULPS        Z5, Z13, Z15
-	VSQRTPS       Z15, Z15
-	VADDPS        Z6, Z15, Z15
-	VMULPS        Z9, Z14, Z16
-	VRSQRT14PS    Z16, Z19
-	VMULPS        Z19, Z16, Z20
-	VMULPS        lanes_3f000000<>+0(SB), Z19, Z19
-	VMOVUPS       lanes_3f000000<>+0(SB), Z21
-	VFNMADD231PS  Z20, Z19, Z21
-	VFMADD231PS   Z21, Z20, Z20
-	VFMADD231PS   Z21, Z19, Z19
-	VFNMADD231PS  Z20, Z20, Z16
-	VPTESTMD      Z14, Z14, K7
-	VFMADD213PS.Z Z20, Z19, K7, Z16
-	VPTESTNMD     lanes_007ffffe<>+0(SB), Z16, K7, K6
-	VFPCLASSPSZ   $0x99, Z16, K7
-	KORTESTW      K6, K7
-	JNE           root_again2
-	VMOVAPS       Z6, Z13
-	VFMADD231PS   lanes_39800000<>+0(SB), Z16, Z13
+	VMOVUPS          (AX), Z10
+	VMOVUPS          64(AX), Z12
+	VMOVUPS          (DX), Z13
+	VMOVUPS          64(DX), Z14
+	VFMADD231PS      Z10, Z7, Z13
+	VFMADD231PS      Z12, Z7, Z14
+	VMOVUPS          (BX), Z15
+	VMOVUPS          64(BX), Z16
+	VMULPS           Z13, Z1, Z17
+	VMULPS           Z14, Z1, Z18
+	VFMADD231PS      Z15, Z0, Z17
+	VFMADD231PS      Z16, Z0, Z18
+	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z17, K7
+	VMOVAPS.Z        Z17, K7, Z17
+	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z18, K7
+	VMOVAPS.Z        Z18, K7, Z18
+	VMOVUPS          Z17, (BX)
+	VMOVUPS          Z18, 64(BX)
+	VMOVUPS          (CX), Z16
+	VMOVUPS          64(CX), Z15
+	VMULPS           Z13, Z3, Z19
+	VMULPS           Z14, Z3, Z20
+	VMULPS           Z13, Z19, Z13
+	VMULPS           Z14, Z20, Z14
+	VFMADD231PS      Z16, Z2, Z13
+	VFMADD231PS      Z15, Z2, Z14
+	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z13, K7
+	VMOVAPS.Z        Z13, K7, Z13
+	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z14, K7
+	VMOVAPS.Z        Z14, K7, Z14
+	VMOVUPS          Z13, (CX)
+	VMOVUPS          Z14, 64(CX)
+	VMULPS           Z5, Z13, Z15
+	VSQRTPS          Z15, Z15
+	VADDPS           Z6, Z15, Z15
+	VMULPS           Z9, Z14, Z16
+	VRSQRT14PS       Z16, Z19
+	VMULPS           Z19, Z16, Z20
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z19, Z19
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z21
+	VFNMADD231PS     Z20, Z19, Z21
+	VFMADD231PS      Z21, Z20, Z20
+	VFMADD231PS      Z21, Z19, Z19
+	VFNMADD231PS     Z20, Z20, Z16
+	VPTESTMD         Z14, Z14, K7
+	VFMADD213PS.Z    Z20, Z19, K7, Z16
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z16, K7, K6
+	VFPCLASSPSZ      $0x99, Z16, K7
+	KORTESTW         K6, K7
+	JNE              root_again2
+	VMOVAPS          Z6, Z13
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z16, Z13
 
 root_done2:
 	VDIVPS       Z15, Z17, Z15
@@ -4927,66 +4847,66 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (AX), Z12
-	VMOVUPS      (DX), Z10
-	VFMADD231PS  Z12, Z7, Z10
-	VMOVUPS      (BX), Z13
-	VMULPS       Z10, Z1, Z15
-	VFMADD231PS  Z13, Z0, Z15
-	VPTESTMD     lanes_7f800000<>+0(SB), Z15, K7
-	VMOVAPS.Z    Z15, K7, Z15
-	VMOVUPS      Z15, (BX)
-	VMOVUPS      (CX), Z13
-	VMULPS       Z10, Z3, Z18
-	VMULPS       Z10, Z18, Z10
-	VFMADD231PS  Z13, Z2, Z10
-	VPTESTMD     lanes_7f800000<>+0(SB), Z10, K7
-	VMOVAPS.Z    Z10, K7, Z10
-	VMOVUPS      Z10, (CX)
-	VMULPS       Z5, Z10, Z13
-	VSQRTPS      Z13, Z13
-	VADDPS       Z6, Z13, Z13
-	VDIVPS       Z13, Z15, Z13
-	VMULPS       Z12, Z8, Z12
-	VFNMADD231PS Z13, Z4, Z12
-	VMOVUPS      Z12, (AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	SUBQ         $+16, SI
-	JGE          vectors
+	VMOVUPS       (AX), Z12
+	VMOVUPS       (DX), Z10
+	VFMADD231PS   Z12, Z7, Z10
+	VMOVUPS       (BX), Z13
+	VMULPS        Z10, Z1, Z15
+	VFMADD231PS   Z13, Z0, Z15
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
+	VMOVAPS.Z     Z15, K7, Z15
+	VMOVUPS       Z15, (BX)
+	VMOVUPS       (CX), Z13
+	VMULPS        Z10, Z3, Z18
+	VMULPS        Z10, Z18, Z10
+	VFMADD231PS   Z13, Z2, Z10
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
+	VMOVAPS.Z     Z10, K7, Z10
+	VMOVUPS       Z10, (CX)
+	VMULPS        Z5, Z10, Z13
+	VSQRTPS       Z13, Z13
+	VADDPS        Z6, Z13, Z13
+	VDIVPS        Z13, Z15, Z13
+	VMULPS        Z12, Z8, Z12
+	VFNMADD231PS  Z13, Z4, Z12
+	VMOVUPS       Z12, (AX)
+	ADDQ          $+64, AX
+	ADDQ          $+64, BX
+	ADDQ          $+64, CX
+	ADDQ          $+64, DX
+	SUBQ          $+16, SI
+	JGE           vectors
 
 vectors_end:
-	ADDQ         $+16, SI
-	TESTQ        SI, SI
-	JE           done
-	MOVL         $0x0000ffff, R13
-	BZHIL        SI, R13, R13
-	KMOVW        R13, K1
-	VMOVUPS.Z    (AX), K1, Z12
-	VMOVUPS.Z    (DX), K1, Z13
-	VFMADD231PS  Z12, Z7, Z13
-	VMOVUPS.Z    (BX), K1, Z15
-	VMULPS       Z13, Z1, Z10
-	VFMADD231PS  Z15, Z0, Z10
-	VPTESTMD     lanes_7f800000<>+0(SB), Z10, K7
-	VMOVAPS.Z    Z10, K7, Z10
-	VMOVUPS      Z10, K1, (BX)
-	VMOVUPS.Z    (CX), K1, Z15
-	VMULPS       Z13, Z3, Z18
-	VMULPS       Z13, Z18, Z13
-	VFMADD231PS  Z15, Z2, Z13
-	VPTESTMD     lanes_7f800000<>+0(SB), Z13, K7
-	VMOVAPS.Z    Z13, K7, Z13
-	VMOVUPS      Z13, K1, (CX)
-	VMULPS       Z5, Z13, Z15
-	VSQRTPS      Z15, Z15
-	VADDPS       Z6, Z15, Z15
-	VDIVPS       Z15, Z10, Z15
-	VMULPS       Z12, Z8, Z12
-	VFNMADD231PS Z15, Z4, Z12
-	VMOVUPS      Z12, K1, (AX)
+	ADDQ          $+16, SI
+	TESTQ         SI, SI
+	JE            done
+	MOVL          $0x0000ffff, R13
+	BZHIL         SI, R13, R13
+	KMOVW         R13, K1
+	VMOVUPS.Z     (AX), K1, Z12
+	VMOVUPS.Z     (DX), K1, Z13
+	VFMADD231PS   Z12, Z7, Z13
+	VMOVUPS.Z     (BX), K1, Z15
+	VMULPS        Z13, Z1, Z10
+	VFMADD231PS   Z15, Z0, Z10
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
+	VMOVAPS.Z     Z10, K7, Z10
+	VMOVUPS       Z10, K1, (BX)
+	VMOVUPS.Z     (CX), K1, Z15
+	VMULPS        Z13, Z3, Z18
+	VMULPS        Z13, Z18, Z13
+	VFMADD231PS   Z15, Z2, Z13
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z13, K7
+	VMOVAPS.Z     Z13, K7, Z13
+	VMOVUPS       Z13, K1, (CX)
+	VMULPS        Z5, Z13, Z15
+	VSQRTPS       Z15, Z15
+	VADDPS        Z6, Z15, Z15
+	VDIVPS        Z15, Z10, Z15
+	VMULPS        Z12, Z8, Z12
+	VFNMADD231PS  Z15, Z4, Z12
+	VMOVUPS       Z12, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -5006,15 +4926,7 @@ DATA lanes_3f000000<>+16(SB)/4, $0x3f000000
 DATA lanes_3f000000<>+20(SB)/4, $0x3f000000
 DATA lanes_3f000000<>+24(SB)/4, $0x3f000000
 DATA lanes_3f000000<>+28(SB)/4, $0x3f000000
-DATA lanes_3f000000<>+32(SB)/4, $0x3f000000
-DATA lanes_3f000000<>+36(SB)/4, $0x3f000000
-DATA lanes_3f000000<>+40(SB)/4, $0x3f000000
-DATA lanes_3f000000<>+44(SB)/4, $0x3f000000
-DATA lanes_3f000000<>+48(SB)/4, $0x3f000000
-DATA lanes_3f000000<>+52(SB)/4, $0x3f000000
-DATA lanes_3f000000<>+56(SB)/4, $0x3f000000
-DATA lanes_3f000000<>+60(SB)/4, $0x3f000000
-GLOBL lanes_3f000000<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3f000000<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_007ffffe<>+0(SB)/4, $0x007ffffe
 DATA lanes_007ffffe<>+4(SB)/4, $0x007ffffe
@@ -5024,15 +4936,7 @@ DATA lanes_007ffffe<>+16(SB)/4, $0x007ffffe
 DATA lanes_007ffffe<>+20(SB)/4, $0x007ffffe
 DATA lanes_007ffffe<>+24(SB)/4, $0x007ffffe
 DATA lanes_007ffffe<>+28(SB)/4, $0x007ffffe
-DATA lanes_007ffffe<>+32(SB)/4, $0x007ffffe
-DATA lanes_007ffffe<>+36(SB)/4, $0x007ffffe
-DATA lanes_007ffffe<>+40(SB)/4, $0x007ffffe
-DATA lanes_007ffffe<>+44(SB)/4, $0x007ffffe
-DATA lanes_007ffffe<>+48(SB)/4, $0x007ffffe
-DATA lanes_007ffffe<>+52(SB)/4, $0x007ffffe
-DATA lanes_007ffffe<>+56(SB)/4, $0x007ffffe
-DATA lanes_007ffffe<>+60(SB)/4, $0x007ffffe
-GLOBL lanes_007ffffe<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_007ffffe<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_39800000<>+0(SB)/4, $0x39800000
 DATA lanes_39800000<>+4(SB)/4, $0x39800000
@@ -5042,25 +4946,17 @@ DATA lanes_39800000<>+16(SB)/4, $0x39800000
 DATA lanes_39800000<>+20(SB)/4, $0x39800000
 DATA lanes_39800000<>+24(SB)/4, $0x39800000
 DATA lanes_39800000<>+28(SB)/4, $0x39800000
-DATA lanes_39800000<>+32(SB)/4, $0x39800000
-DATA lanes_39800000<>+36(SB)/4, $0x39800000
-DATA lanes_39800000<>+40(SB)/4, $0x39800000
-DATA lanes_39800000<>+44(SB)/4, $0x39800000
-DATA lanes_39800000<>+48(SB)/4, $0x39800000
-DATA lanes_39800000<>+52(SB)/4, $0x39800000
-DATA lanes_39800000<>+56(SB)/4, $0x39800000
-DATA lanes_39800000<>+60(SB)/4, $0x39800000
-GLOBL lanes_39800000<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_39800000<>(SB), RODATA|NOPTR, $32
 
 // func ReluAVX2(dst *float32, x *float32, n int)
 // Requires: AVX
 TEXT ·ReluAVX2(SB), NOSPLIT, $0-24
-	MOVQ    dst+0(FP), AX
-	MOVQ    x+8(FP), BX
-	MOVQ    n+16(FP), CX
-	VMOVUPS lanes_00000000<>+0(SB), Y1
-	SUBQ    $+32, CX
-	JL      blocks_end
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS lanes_00000000<>+0(SB), Y1
+	SUBQ         $+32, CX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS (BX), Y0
@@ -5113,12 +5009,12 @@ done:
 // func ReluAVX512(dst *float32, x *float32, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·ReluAVX512(SB), NOSPLIT, $0-24
-	MOVQ    dst+0(FP), AX
-	MOVQ    x+8(FP), BX
-	MOVQ    n+16(FP), CX
-	VMOVUPS lanes_00000000<>+0(SB), Z1
-	SUBQ    $+64, CX
-	JL      blocks_end
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS lanes_00000000<>+0(SB), Z1
+	SUBQ         $+64, CX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS (BX), Z0
@@ -5170,13 +5066,13 @@ done:
 // func ReluBackwardAVX2(dx *float32, dy *float32, y *float32, n int)
 // Requires: AVX
 TEXT ·ReluBackwardAVX2(SB), NOSPLIT, $0-32
-	MOVQ    dx+0(FP), AX
-	MOVQ    dy+8(FP), BX
-	MOVQ    y+16(FP), CX
-	MOVQ    n+24(FP), DX
-	VMOVUPS lanes_00000000<>+0(SB), Y1
-	SUBQ    $+32, DX
-	JL      blocks_end
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), BX
+	MOVQ         y+16(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS lanes_00000000<>+0(SB), Y1
+	SUBQ         $+32, DX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS (CX), Y0
@@ -5243,13 +5139,13 @@ done:
 // func ReluBackwardAVX512(dx *float32, dy *float32, y *float32, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·ReluBackwardAVX512(SB), NOSPLIT, $0-32
-	MOVQ    dx+0(FP), AX
-	MOVQ    dy+8(FP), BX
-	MOVQ    y+16(FP), CX
-	MOVQ    n+24(FP), DX
-	VMOVUPS lanes_00000000<>+0(SB), Z1
-	SUBQ    $+64, DX
-	JL      blocks_end
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), BX
+	MOVQ         y+16(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS lanes_00000000<>+0(SB), Z1
+	SUBQ         $+64, DX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS   (CX), Z0
@@ -5315,14 +5211,14 @@ done:
 // func TanhAVX2(dst *float32, x *float32, n int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·TanhAVX2(SB), NOSPLIT, $0-24
-	MOVQ    dst+0(FP), AX
-	MOVQ    x+8(FP), BX
-	MOVQ    n+16(FP), CX
-	VMOVUPS lanes_80000000<>+0(SB), Y1
-	VMOVUPS lanes_c111999a<>+0(SB), Y2
-	VMOVUPS lanes_4038aa3b<>+0(SB), Y3
-	SUBQ    $+16, CX
-	JL      blocks_end
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS lanes_80000000<>+0(SB), Y1
+	VBROADCASTSS lanes_c111999a<>+0(SB), Y2
+	VBROADCASTSS lanes_4038aa3b<>+0(SB), Y3
+	SUBQ         $+16, CX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS      (BX), Y0
@@ -5331,9 +5227,9 @@ blocks:
 	VORPS        Y1, Y4, Y6
 	VMAXPS       Y5, Y2, Y5
 	VMAXPS       Y6, Y2, Y6
-	VMOVUPS      lanes_4b40007f<>+0(SB), Y7
+	VBROADCASTSS lanes_4b40007f<>+0(SB), Y7
 	VFMADD231PS  Y3, Y5, Y7
-	VMOVUPS      lanes_4b40007f<>+0(SB), Y8
+	VBROADCASTSS lanes_4b40007f<>+0(SB), Y8
 	VFMADD231PS  Y3, Y6, Y8
 	VSUBPS       lanes_4b40007f<>+0(SB), Y7, Y9
 	VSUBPS       lanes_4b40007f<>+0(SB), Y8, Y10
@@ -5341,9 +5237,9 @@ blocks:
 	VFNMADD231PS lanes_3eb17218<>+0(SB), Y10, Y6
 	VFNMADD231PS lanes_b082e308<>+0(SB), Y9, Y5
 	VFNMADD231PS lanes_b082e308<>+0(SB), Y10, Y6
-	VMOVUPS      lanes_3e091cd5<>+0(SB), Y10
+	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y10
 	VFMADD231PS  lanes_3d352284<>+0(SB), Y5, Y10
-	VMOVUPS      lanes_3e091cd5<>+0(SB), Y9
+	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y9
 	VFMADD231PS  lanes_3d352284<>+0(SB), Y6, Y9
 	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y5, Y10
 	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y6, Y9
@@ -5357,22 +5253,20 @@ blocks:
 	VFMADD231PS  Y9, Y12, Y6
 	VPSLLD       $0x17, Y7, Y7
 	VPSLLD       $0x17, Y8, Y8
-	VMOVUPS      lanes_3f000000<>+0(SB), Y9
+	VBROADCASTSS lanes_3f000000<>+0(SB), Y9
 	VFMADD231PS  lanes_bf000000<>+0(SB), Y7, Y9
-	VMOVUPS      lanes_3f000000<>+0(SB), Y12
+	VBROADCASTSS lanes_3f000000<>+0(SB), Y12
 	VFMADD231PS  lanes_bf000000<>+0(SB), Y8, Y12
 	VFNMADD231PS Y5, Y7, Y9
 	VFNMADD231PS Y6, Y8, Y12
-	VMOVUPS      lanes_3f000000<>+0(SB), Y10
+	VBROADCASTSS lanes_3f000000<>+0(SB), Y10
 	VFMADD231PS  lanes_3f000000<>+0(SB), Y7, Y10
-	VMOVUPS      lanes_3f000000<>+0(SB), Y11
+	VBROADCASTSS lanes_3f000000<>+0(SB), Y11
 	VFMADD231PS  lanes_3f000000<>+0(SB), Y8, Y11
 	VFMADD231PS  Y5, Y7, Y10
 	VFMADD231PS  Y6, Y8, Y11
 	VDIVPS       Y10, Y9, Y10
 	VDIVPS       Y11, Y12, Y11
-	VANDNPS      Y10, Y1, Y10
-	VANDNPS      Y11, Y1, Y11
 	VANDPS       Y1, Y0, Y0
 	VANDPS       Y1, Y4, Y4
 	VORPS        Y0, Y10, Y0
@@ -5393,12 +5287,12 @@ vectors:
 	VMOVUPS      (BX), Y4
 	VORPS        Y1, Y4, Y0
 	VMAXPS       Y0, Y2, Y0
-	VMOVUPS      lanes_4b40007f<>+0(SB), Y11
+	VBROADCASTSS lanes_4b40007f<>+0(SB), Y11
 	VFMADD231PS  Y3, Y0, Y11
 	VSUBPS       lanes_4b40007f<>+0(SB), Y11, Y10
 	VFNMADD231PS lanes_3eb17218<>+0(SB), Y10, Y0
 	VFNMADD231PS lanes_b082e308<>+0(SB), Y10, Y0
-	VMOVUPS      lanes_3e091cd5<>+0(SB), Y10
+	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y10
 	VFMADD231PS  lanes_3d352284<>+0(SB), Y0, Y10
 	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y0, Y10
 	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y0, Y10
@@ -5406,14 +5300,13 @@ vectors:
 	VMULPS       Y0, Y0, Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VPSLLD       $0x17, Y11, Y11
-	VMOVUPS      lanes_3f000000<>+0(SB), Y10
+	VBROADCASTSS lanes_3f000000<>+0(SB), Y10
 	VFMADD231PS  lanes_bf000000<>+0(SB), Y11, Y10
 	VFNMADD231PS Y0, Y11, Y10
-	VMOVUPS      lanes_3f000000<>+0(SB), Y12
+	VBROADCASTSS lanes_3f000000<>+0(SB), Y12
 	VFMADD231PS  lanes_3f000000<>+0(SB), Y11, Y12
 	VFMADD231PS  Y0, Y11, Y12
 	VDIVPS       Y12, Y10, Y12
-	VANDNPS      Y12, Y1, Y12
 	VANDPS       Y1, Y4, Y4
 	VORPS        Y4, Y12, Y4
 	VMOVUPS      Y4, (AX)
@@ -5433,12 +5326,12 @@ vectors_end:
 	VMASKMOVPS   (BX), Y4, Y12
 	VORPS        Y1, Y12, Y10
 	VMAXPS       Y10, Y2, Y10
-	VMOVUPS      lanes_4b40007f<>+0(SB), Y0
+	VBROADCASTSS lanes_4b40007f<>+0(SB), Y0
 	VFMADD231PS  Y3, Y10, Y0
 	VSUBPS       lanes_4b40007f<>+0(SB), Y0, Y11
 	VFNMADD231PS lanes_3eb17218<>+0(SB), Y11, Y10
 	VFNMADD231PS lanes_b082e308<>+0(SB), Y11, Y10
-	VMOVUPS      lanes_3e091cd5<>+0(SB), Y11
+	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y11
 	VFMADD231PS  lanes_3d352284<>+0(SB), Y10, Y11
 	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y10, Y11
 	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y10, Y11
@@ -5446,14 +5339,13 @@ vectors_end:
 	VMULPS       Y10, Y10, Y9
 	VFMADD231PS  Y11, Y9, Y10
 	VPSLLD       $0x17, Y0, Y0
-	VMOVUPS      lanes_3f000000<>+0(SB), Y11
+	VBROADCASTSS lanes_3f000000<>+0(SB), Y11
 	VFMADD231PS  lanes_bf000000<>+0(SB), Y0, Y11
 	VFNMADD231PS Y10, Y0, Y11
-	VMOVUPS      lanes_3f000000<>+0(SB), Y9
+	VBROADCASTSS lanes_3f000000<>+0(SB), Y9
 	VFMADD231PS  lanes_3f000000<>+0(SB), Y0, Y9
 	VFMADD231PS  Y10, Y0, Y9
 	VDIVPS       Y9, Y11, Y9
-	VANDNPS      Y9, Y1, Y9
 	VANDPS       Y1, Y12, Y12
 	VORPS        Y12, Y9, Y12
 	VMASKMOVPS   Y12, Y4, (AX)
@@ -5470,15 +5362,7 @@ DATA lanes_c111999a<>+16(SB)/4, $0xc111999a
 DATA lanes_c111999a<>+20(SB)/4, $0xc111999a
 DATA lanes_c111999a<>+24(SB)/4, $0xc111999a
 DATA lanes_c111999a<>+28(SB)/4, $0xc111999a
-DATA lanes_c111999a<>+32(SB)/4, $0xc111999a
-DATA lanes_c111999a<>+36(SB)/4, $0xc111999a
-DATA lanes_c111999a<>+40(SB)/4, $0xc111999a
-DATA lanes_c111999a<>+44(SB)/4, $0xc111999a
-DATA lanes_c111999a<>+48(SB)/4, $0xc111999a
-DATA lanes_c111999a<>+52(SB)/4, $0xc111999a
-DATA lanes_c111999a<>+56(SB)/4, $0xc111999a
-DATA lanes_c111999a<>+60(SB)/4, $0xc111999a
-GLOBL lanes_c111999a<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_c111999a<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_4038aa3b<>+0(SB)/4, $0x4038aa3b
 DATA lanes_4038aa3b<>+4(SB)/4, $0x4038aa3b
@@ -5488,15 +5372,7 @@ DATA lanes_4038aa3b<>+16(SB)/4, $0x4038aa3b
 DATA lanes_4038aa3b<>+20(SB)/4, $0x4038aa3b
 DATA lanes_4038aa3b<>+24(SB)/4, $0x4038aa3b
 DATA lanes_4038aa3b<>+28(SB)/4, $0x4038aa3b
-DATA lanes_4038aa3b<>+32(SB)/4, $0x4038aa3b
-DATA lanes_4038aa3b<>+36(SB)/4, $0x4038aa3b
-DATA lanes_4038aa3b<>+40(SB)/4, $0x4038aa3b
-DATA lanes_4038aa3b<>+44(SB)/4, $0x4038aa3b
-DATA lanes_4038aa3b<>+48(SB)/4, $0x4038aa3b
-DATA lanes_4038aa3b<>+52(SB)/4, $0x4038aa3b
-DATA lanes_4038aa3b<>+56(SB)/4, $0x4038aa3b
-DATA lanes_4038aa3b<>+60(SB)/4, $0x4038aa3b
-GLOBL lanes_4038aa3b<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_4038aa3b<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_4b40007f<>+0(SB)/4, $0x4b40007f
 DATA lanes_4b40007f<>+4(SB)/4, $0x4b40007f
@@ -5506,15 +5382,7 @@ DATA lanes_4b40007f<>+16(SB)/4, $0x4b40007f
 DATA lanes_4b40007f<>+20(SB)/4, $0x4b40007f
 DATA lanes_4b40007f<>+24(SB)/4, $0x4b40007f
 DATA lanes_4b40007f<>+28(SB)/4, $0x4b40007f
-DATA lanes_4b40007f<>+32(SB)/4, $0x4b40007f
-DATA lanes_4b40007f<>+36(SB)/4, $0x4b40007f
-DATA lanes_4b40007f<>+40(SB)/4, $0x4b40007f
-DATA lanes_4b40007f<>+44(SB)/4, $0x4b40007f
-DATA lanes_4b40007f<>+48(SB)/4, $0x4b40007f
-DATA lanes_4b40007f<>+52(SB)/4, $0x4b40007f
-DATA lanes_4b40007f<>+56(SB)/4, $0x4b40007f
-DATA lanes_4b40007f<>+60(SB)/4, $0x4b40007f
-GLOBL lanes_4b40007f<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_4b40007f<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3eb17218<>+0(SB)/4, $0x3eb17218
 DATA lanes_3eb17218<>+4(SB)/4, $0x3eb17218
@@ -5524,15 +5392,7 @@ DATA lanes_3eb17218<>+16(SB)/4, $0x3eb17218
 DATA lanes_3eb17218<>+20(SB)/4, $0x3eb17218
 DATA lanes_3eb17218<>+24(SB)/4, $0x3eb17218
 DATA lanes_3eb17218<>+28(SB)/4, $0x3eb17218
-DATA lanes_3eb17218<>+32(SB)/4, $0x3eb17218
-DATA lanes_3eb17218<>+36(SB)/4, $0x3eb17218
-DATA lanes_3eb17218<>+40(SB)/4, $0x3eb17218
-DATA lanes_3eb17218<>+44(SB)/4, $0x3eb17218
-DATA lanes_3eb17218<>+48(SB)/4, $0x3eb17218
-DATA lanes_3eb17218<>+52(SB)/4, $0x3eb17218
-DATA lanes_3eb17218<>+56(SB)/4, $0x3eb17218
-DATA lanes_3eb17218<>+60(SB)/4, $0x3eb17218
-GLOBL lanes_3eb17218<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3eb17218<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_b082e308<>+0(SB)/4, $0xb082e308
 DATA lanes_b082e308<>+4(SB)/4, $0xb082e308
@@ -5542,15 +5402,7 @@ DATA lanes_b082e308<>+16(SB)/4, $0xb082e308
 DATA lanes_b082e308<>+20(SB)/4, $0xb082e308
 DATA lanes_b082e308<>+24(SB)/4, $0xb082e308
 DATA lanes_b082e308<>+28(SB)/4, $0xb082e308
-DATA lanes_b082e308<>+32(SB)/4, $0xb082e308
-DATA lanes_b082e308<>+36(SB)/4, $0xb082e308
-DATA lanes_b082e308<>+40(SB)/4, $0xb082e308
-DATA lanes_b082e308<>+44(SB)/4, $0xb082e308
-DATA lanes_b082e308<>+48(SB)/4, $0xb082e308
-DATA lanes_b082e308<>+52(SB)/4, $0xb082e308
-DATA lanes_b082e308<>+56(SB)/4, $0xb082e308
-DATA lanes_b082e308<>+60(SB)/4, $0xb082e308
-GLOBL lanes_b082e308<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_b082e308<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3e091cd5<>+0(SB)/4, $0x3e091cd5
 DATA lanes_3e091cd5<>+4(SB)/4, $0x3e091cd5
@@ -5560,15 +5412,7 @@ DATA lanes_3e091cd5<>+16(SB)/4, $0x3e091cd5
 DATA lanes_3e091cd5<>+20(SB)/4, $0x3e091cd5
 DATA lanes_3e091cd5<>+24(SB)/4, $0x3e091cd5
 DATA lanes_3e091cd5<>+28(SB)/4, $0x3e091cd5
-DATA lanes_3e091cd5<>+32(SB)/4, $0x3e091cd5
-DATA lanes_3e091cd5<>+36(SB)/4, $0x3e091cd5
-DATA lanes_3e091cd5<>+40(SB)/4, $0x3e091cd5
-DATA lanes_3e091cd5<>+44(SB)/4, $0x3e091cd5
-DATA lanes_3e091cd5<>+48(SB)/4, $0x3e091cd5
-DATA lanes_3e091cd5<>+52(SB)/4, $0x3e091cd5
-DATA lanes_3e091cd5<>+56(SB)/4, $0x3e091cd5
-DATA lanes_3e091cd5<>+60(SB)/4, $0x3e091cd5
-GLOBL lanes_3e091cd5<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3e091cd5<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3d352284<>+0(SB)/4, $0x3d352284
 DATA lanes_3d352284<>+4(SB)/4, $0x3d352284
@@ -5578,15 +5422,7 @@ DATA lanes_3d352284<>+16(SB)/4, $0x3d352284
 DATA lanes_3d352284<>+20(SB)/4, $0x3d352284
 DATA lanes_3d352284<>+24(SB)/4, $0x3d352284
 DATA lanes_3d352284<>+28(SB)/4, $0x3d352284
-DATA lanes_3d352284<>+32(SB)/4, $0x3d352284
-DATA lanes_3d352284<>+36(SB)/4, $0x3d352284
-DATA lanes_3d352284<>+40(SB)/4, $0x3d352284
-DATA lanes_3d352284<>+44(SB)/4, $0x3d352284
-DATA lanes_3d352284<>+48(SB)/4, $0x3d352284
-DATA lanes_3d352284<>+52(SB)/4, $0x3d352284
-DATA lanes_3d352284<>+56(SB)/4, $0x3d352284
-DATA lanes_3d352284<>+60(SB)/4, $0x3d352284
-GLOBL lanes_3d352284<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3d352284<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3eaaac5c<>+0(SB)/4, $0x3eaaac5c
 DATA lanes_3eaaac5c<>+4(SB)/4, $0x3eaaac5c
@@ -5596,15 +5432,7 @@ DATA lanes_3eaaac5c<>+16(SB)/4, $0x3eaaac5c
 DATA lanes_3eaaac5c<>+20(SB)/4, $0x3eaaac5c
 DATA lanes_3eaaac5c<>+24(SB)/4, $0x3eaaac5c
 DATA lanes_3eaaac5c<>+28(SB)/4, $0x3eaaac5c
-DATA lanes_3eaaac5c<>+32(SB)/4, $0x3eaaac5c
-DATA lanes_3eaaac5c<>+36(SB)/4, $0x3eaaac5c
-DATA lanes_3eaaac5c<>+40(SB)/4, $0x3eaaac5c
-DATA lanes_3eaaac5c<>+44(SB)/4, $0x3eaaac5c
-DATA lanes_3eaaac5c<>+48(SB)/4, $0x3eaaac5c
-DATA lanes_3eaaac5c<>+52(SB)/4, $0x3eaaac5c
-DATA lanes_3eaaac5c<>+56(SB)/4, $0x3eaaac5c
-DATA lanes_3eaaac5c<>+60(SB)/4, $0x3eaaac5c
-GLOBL lanes_3eaaac5c<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3eaaac5c<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3f2aaa49<>+0(SB)/4, $0x3f2aaa49
 DATA lanes_3f2aaa49<>+4(SB)/4, $0x3f2aaa49
@@ -5614,15 +5442,7 @@ DATA lanes_3f2aaa49<>+16(SB)/4, $0x3f2aaa49
 DATA lanes_3f2aaa49<>+20(SB)/4, $0x3f2aaa49
 DATA lanes_3f2aaa49<>+24(SB)/4, $0x3f2aaa49
 DATA lanes_3f2aaa49<>+28(SB)/4, $0x3f2aaa49
-DATA lanes_3f2aaa49<>+32(SB)/4, $0x3f2aaa49
-DATA lanes_3f2aaa49<>+36(SB)/4, $0x3f2aaa49
-DATA lanes_3f2aaa49<>+40(SB)/4, $0x3f2aaa49
-DATA lanes_3f2aaa49<>+44(SB)/4, $0x3f2aaa49
-DATA lanes_3f2aaa49<>+48(SB)/4, $0x3f2aaa49
-DATA lanes_3f2aaa49<>+52(SB)/4, $0x3f2aaa49
-DATA lanes_3f2aaa49<>+56(SB)/4, $0x3f2aaa49
-DATA lanes_3f2aaa49<>+60(SB)/4, $0x3f2aaa49
-GLOBL lanes_3f2aaa49<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3f2aaa49<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3f7ffffe<>+0(SB)/4, $0x3f7ffffe
 DATA lanes_3f7ffffe<>+4(SB)/4, $0x3f7ffffe
@@ -5632,15 +5452,7 @@ DATA lanes_3f7ffffe<>+16(SB)/4, $0x3f7ffffe
 DATA lanes_3f7ffffe<>+20(SB)/4, $0x3f7ffffe
 DATA lanes_3f7ffffe<>+24(SB)/4, $0x3f7ffffe
 DATA lanes_3f7ffffe<>+28(SB)/4, $0x3f7ffffe
-DATA lanes_3f7ffffe<>+32(SB)/4, $0x3f7ffffe
-DATA lanes_3f7ffffe<>+36(SB)/4, $0x3f7ffffe
-DATA lanes_3f7ffffe<>+40(SB)/4, $0x3f7ffffe
-DATA lanes_3f7ffffe<>+44(SB)/4, $0x3f7ffffe
-DATA lanes_3f7ffffe<>+48(SB)/4, $0x3f7ffffe
-DATA lanes_3f7ffffe<>+52(SB)/4, $0x3f7ffffe
-DATA lanes_3f7ffffe<>+56(SB)/4, $0x3f7ffffe
-DATA lanes_3f7ffffe<>+60(SB)/4, $0x3f7ffffe
-GLOBL lanes_3f7ffffe<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3f7ffffe<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_bf000000<>+0(SB)/4, $0xbf000000
 DATA lanes_bf000000<>+4(SB)/4, $0xbf000000
@@ -5650,147 +5462,135 @@ DATA lanes_bf000000<>+16(SB)/4, $0xbf000000
 DATA lanes_bf000000<>+20(SB)/4, $0xbf000000
 DATA lanes_bf000000<>+24(SB)/4, $0xbf000000
 DATA lanes_bf000000<>+28(SB)/4, $0xbf000000
-DATA lanes_bf000000<>+32(SB)/4, $0xbf000000
-DATA lanes_bf000000<>+36(SB)/4, $0xbf000000
-DATA lanes_bf000000<>+40(SB)/4, $0xbf000000
-DATA lanes_bf000000<>+44(SB)/4, $0xbf000000
-DATA lanes_bf000000<>+48(SB)/4, $0xbf000000
-DATA lanes_bf000000<>+52(SB)/4, $0xbf000000
-DATA lanes_bf000000<>+56(SB)/4, $0xbf000000
-DATA lanes_bf000000<>+60(SB)/4, $0xbf000000
-GLOBL lanes_bf000000<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_bf000000<>(SB), RODATA|NOPTR, $32
 
 // func TanhAVX512(dst *float32, x *float32, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·TanhAVX512(SB), NOSPLIT, $0-24
-	MOVQ    dst+0(FP), AX
-	MOVQ    x+8(FP), BX
-	MOVQ    n+16(FP), CX
-	VMOVUPS lanes_80000000<>+0(SB), Z1
-	VMOVUPS lanes_c111999a<>+0(SB), Z2
-	VMOVUPS lanes_4038aa3b<>+0(SB), Z3
-	VMOVUPS lanes_4b40007f<>+0(SB), Z4
-	VMOVUPS lanes_3eb17218<>+0(SB), Z5
-	VMOVUPS lanes_b082e308<>+0(SB), Z6
-	VMOVUPS lanes_3d352284<>+0(SB), Z7
-	VMOVUPS lanes_3e091cd5<>+0(SB), Z8
-	VMOVUPS lanes_3eaaac5c<>+0(SB), Z9
-	SUBQ    $+64, CX
-	JL      blocks_end
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS lanes_80000000<>+0(SB), Z1
+	VBROADCASTSS lanes_c111999a<>+0(SB), Z2
+	VBROADCASTSS lanes_4038aa3b<>+0(SB), Z3
+	VBROADCASTSS lanes_4b40007f<>+0(SB), Z4
+	VBROADCASTSS lanes_3eb17218<>+0(SB), Z5
+	VBROADCASTSS lanes_b082e308<>+0(SB), Z6
+	VBROADCASTSS lanes_3d352284<>+0(SB), Z7
+	VBROADCASTSS lanes_3e091cd5<>+0(SB), Z8
+	VBROADCASTSS lanes_3eaaac5c<>+0(SB), Z9
+	SUBQ         $+64, CX
+	JL           blocks_end
 
 blocks:
-	VMOVUPS      (BX), Z0
-	VMOVUPS      64(BX), Z10
-	VMOVUPS      128(BX), Z11
-	VMOVUPS      192(BX), Z12
-	VPORD        Z1, Z0, Z13
-	VPORD        Z1, Z10, Z14
-	VPORD        Z1, Z11, Z15
-	VPORD        Z1, Z12, Z16
-	VMAXPS       Z13, Z2, Z13
-	VMAXPS       Z14, Z2, Z14
-	VMAXPS       Z15, Z2, Z15
-	VMAXPS       Z16, Z2, Z16
-	VMOVUPS      Z4, Z17
-	VFMADD231PS  Z3, Z13, Z17
-	VMOVUPS      Z4, Z18
-	VFMADD231PS  Z3, Z14, Z18
-	VMOVUPS      Z4, Z19
-	VFMADD231PS  Z3, Z15, Z19
-	VMOVUPS      Z4, Z20
-	VFMADD231PS  Z3, Z16, Z20
-	VSUBPS       Z4, Z17, Z21
-	VSUBPS       Z4, Z18, Z22
-	VSUBPS       Z4, Z19, Z23
-	VSUBPS       Z4, Z20, Z24
-	VFNMADD231PS Z5, Z21, Z13
-	VFNMADD231PS Z5, Z22, Z14
-	VFNMADD231PS Z5, Z23, Z15
-	VFNMADD231PS Z5, Z24, Z16
-	VFNMADD231PS Z6, Z21, Z13
-	VFNMADD231PS Z6, Z22, Z14
-	VFNMADD231PS Z6, Z23, Z15
-	VFNMADD231PS Z6, Z24, Z16
-	VMOVUPS      Z8, Z24
-	VFMADD231PS  Z13, Z7, Z24
-	VMOVUPS      Z8, Z23
-	VFMADD231PS  Z14, Z7, Z23
-	VMOVUPS      Z8, Z22
-	VFMADD231PS  Z15, Z7, Z22
-	VMOVUPS      Z8, Z21
-	VFMADD231PS  Z16, Z7, Z21
-	VFMADD213PS  Z9, Z13, Z24
-	VFMADD213PS  Z9, Z14, Z23
-	VFMADD213PS  Z9, Z15, Z22
-	VFMADD213PS  Z9, Z16, Z21
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z13, Z24
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z14, Z23
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z15, Z22
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z16, Z21
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z13, Z24
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z14, Z23
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z15, Z22
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z16, Z21
-	VMULPS       Z13, Z13, Z25
-	VMULPS       Z14, Z14, Z26
-	VMULPS       Z15, Z15, Z27
-	VMULPS       Z16, Z16, Z28
-	VFMADD231PS  Z24, Z25, Z13
-	VFMADD231PS  Z23, Z26, Z14
-	VFMADD231PS  Z22, Z27, Z15
-	VFMADD231PS  Z21, Z28, Z16
-	VPSLLD       $0x17, Z17, Z17
-	VPSLLD       $0x17, Z18, Z18
-	VPSLLD       $0x17, Z19, Z19
-	VPSLLD       $0x17, Z20, Z20
-	VMOVUPS      lanes_3f000000<>+0(SB), Z21
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z17, Z21
-	VMOVUPS      lanes_3f000000<>+0(SB), Z28
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z18, Z28
-	VMOVUPS      lanes_3f000000<>+0(SB), Z22
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z19, Z22
-	VMOVUPS      lanes_3f000000<>+0(SB), Z27
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z20, Z27
-	VFNMADD231PS Z13, Z17, Z21
-	VFNMADD231PS Z14, Z18, Z28
-	VFNMADD231PS Z15, Z19, Z22
-	VFNMADD231PS Z16, Z20, Z27
-	VMOVUPS      lanes_3f000000<>+0(SB), Z23
-	VFMADD231PS  lanes_3f000000<>+0(SB), Z17, Z23
-	VMOVUPS      lanes_3f000000<>+0(SB), Z26
-	VFMADD231PS  lanes_3f000000<>+0(SB), Z18, Z26
-	VMOVUPS      lanes_3f000000<>+0(SB), Z24
-	VFMADD231PS  lanes_3f000000<>+0(SB), Z19, Z24
-	VMOVUPS      lanes_3f000000<>+0(SB), Z25
-	VFMADD231PS  lanes_3f000000<>+0(SB), Z20, Z25
-	VFMADD231PS  Z13, Z17, Z23
-	VFMADD231PS  Z14, Z18, Z26
-	VFMADD231PS  Z15, Z19, Z24
-	VFMADD231PS  Z16, Z20, Z25
-	VDIVPS       Z23, Z21, Z23
-	VDIVPS       Z26, Z28, Z26
-	VDIVPS       Z24, Z22, Z24
-	VDIVPS       Z25, Z27, Z25
-	VPANDND      Z23, Z1, Z23
-	VPANDND      Z26, Z1, Z26
-	VPANDND      Z24, Z1, Z24
-	VPANDND      Z25, Z1, Z25
-	VPANDD       Z1, Z0, Z0
-	VPANDD       Z1, Z10, Z10
-	VPANDD       Z1, Z11, Z11
-	VPANDD       Z1, Z12, Z12
-	VPORD        Z0, Z23, Z0
-	VPORD        Z10, Z26, Z10
-	VPORD        Z11, Z24, Z11
-	VPORD        Z12, Z25, Z12
-	VMOVUPS      Z0, (AX)
-	VMOVUPS      Z10, 64(AX)
-	VMOVUPS      Z11, 128(AX)
-	VMOVUPS      Z12, 192(AX)
-	ADDQ         $+256, AX
-	ADDQ         $+256, BX
-	SUBQ         $+64, CX
-	JGE          blocks
+	VMOVUPS          (BX), Z0
+	VMOVUPS          64(BX), Z10
+	VMOVUPS          128(BX), Z11
+	VMOVUPS          192(BX), Z12
+	VPORD            Z1, Z0, Z13
+	VPORD            Z1, Z10, Z14
+	VPORD            Z1, Z11, Z15
+	VPORD            Z1, Z12, Z16
+	VMAXPS           Z13, Z2, Z13
+	VMAXPS           Z14, Z2, Z14
+	VMAXPS           Z15, Z2, Z15
+	VMAXPS           Z16, Z2, Z16
+	VMOVAPS          Z4, Z17
+	VFMADD231PS      Z3, Z13, Z17
+	VMOVAPS          Z4, Z18
+	VFMADD231PS      Z3, Z14, Z18
+	VMOVAPS          Z4, Z19
+	VFMADD231PS      Z3, Z15, Z19
+	VMOVAPS          Z4, Z20
+	VFMADD231PS      Z3, Z16, Z20
+	VSUBPS           Z4, Z17, Z21
+	VSUBPS           Z4, Z18, Z22
+	VSUBPS           Z4, Z19, Z23
+	VSUBPS           Z4, Z20, Z24
+	VFNMADD231PS     Z5, Z21, Z13
+	VFNMADD231PS     Z5, Z22, Z14
+	VFNMADD231PS     Z5, Z23, Z15
+	VFNMADD231PS     Z5, Z24, Z16
+	VFNMADD231PS     Z6, Z21, Z13
+	VFNMADD231PS     Z6, Z22, Z14
+	VFNMADD231PS     Z6, Z23, Z15
+	VFNMADD231PS     Z6, Z24, Z16
+	VMOVAPS          Z8, Z24
+	VFMADD231PS      Z13, Z7, Z24
+	VMOVAPS          Z8, Z23
+	VFMADD231PS      Z14, Z7, Z23
+	VMOVAPS          Z8, Z22
+	VFMADD231PS      Z15, Z7, Z22
+	VMOVAPS          Z8, Z21
+	VFMADD231PS      Z16, Z7, Z21
+	VFMADD213PS      Z9, Z13, Z24
+	VFMADD213PS      Z9, Z14, Z23
+	VFMADD213PS      Z9, Z15, Z22
+	VFMADD213PS      Z9, Z16, Z21
+	VFMADD213PS.BCST lanes_3f2aaa49<>+0(SB), Z13, Z24
+	VFMADD213PS.BCST lanes_3f2aaa49<>+0(SB), Z14, Z23
+	VFMADD213PS.BCST lanes_3f2aaa49<>+0(SB), Z15, Z22
+	VFMADD213PS.BCST lanes_3f2aaa49<>+0(SB), Z16, Z21
+	VFMADD213PS.BCST lanes_3f7ffffe<>+0(SB), Z13, Z24
+	VFMADD213PS.BCST lanes_3f7ffffe<>+0(SB), Z14, Z23
+	VFMADD213PS.BCST lanes_3f7ffffe<>+0(SB), Z15, Z22
+	VFMADD213PS.BCST lanes_3f7ffffe<>+0(SB), Z16, Z21
+	VMULPS           Z13, Z13, Z25
+	VMULPS           Z14, Z14, Z26
+	VMULPS           Z15, Z15, Z27
+	VMULPS           Z16, Z16, Z28
+	VFMADD231PS      Z24, Z25, Z13
+	VFMADD231PS      Z23, Z26, Z14
+	VFMADD231PS      Z22, Z27, Z15
+	VFMADD231PS      Z21, Z28, Z16
+	VPSLLD           $0x17, Z17, Z17
+	VPSLLD           $0x17, Z18, Z18
+	VPSLLD           $0x17, Z19, Z19
+	VPSLLD           $0x17, Z20, Z20
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z21
+	VFMADD231PS.BCST lanes_bf000000<>+0(SB), Z17, Z21
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z28
+	VFMADD231PS.BCST lanes_bf000000<>+0(SB), Z18, Z28
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z22
+	VFMADD231PS.BCST lanes_bf000000<>+0(SB), Z19, Z22
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z27
+	VFMADD231PS.BCST lanes_bf000000<>+0(SB), Z20, Z27
+	VFNMADD231PS     Z13, Z17, Z21
+	VFNMADD231PS     Z14, Z18, Z28
+	VFNMADD231PS     Z15, Z19, Z22
+	VFNMADD231PS     Z16, Z20, Z27
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z23
+	VFMADD231PS.BCST lanes_3f000000<>+0(SB), Z17, Z23
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z26
+	VFMADD231PS.BCST lanes_3f000000<>+0(SB), Z18, Z26
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z24
+	VFMADD231PS.BCST lanes_3f000000<>+0(SB), Z19, Z24
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z25
+	VFMADD231PS.BCST lanes_3f000000<>+0(SB), Z20, Z25
+	VFMADD231PS      Z13, Z17, Z23
+	VFMADD231PS      Z14, Z18, Z26
+	VFMADD231PS      Z15, Z19, Z24
+	VFMADD231PS      Z16, Z20, Z25
+	VDIVPS           Z23, Z21, Z23
+	VDIVPS           Z26, Z28, Z26
+	VDIVPS           Z24, Z22, Z24
+	VDIVPS           Z25, Z27, Z25
+	VPANDD           Z1, Z0, Z0
+	VPANDD           Z1, Z10, Z10
+	VPANDD           Z1, Z11, Z11
+	VPANDD           Z1, Z12, Z12
+	VPORD            Z0, Z23, Z0
+	VPORD            Z10, Z26, Z10
+	VPORD            Z11, Z24, Z11
+	VPORD            Z12, Z25, Z12
+	VMOVUPS          Z0, (AX)
+	VMOVUPS          Z10, 64(AX)
+	VMOVUPS          Z11, 128(AX)
+	VMOVUPS          Z12, 192(AX)
+	ADDQ             $+256, AX
+	ADDQ             $+256, BX
+	SUBQ             $+64, CX
+	JGE              blocks
 
 blocks_end:
 	ADDQ $+64, CX
@@ -5798,72 +5598,70 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Z12
-	VPORD        Z1, Z12, Z11
-	VMAXPS       Z11, Z2, Z11
-	VMOVUPS      Z4, Z10
-	VFMADD231PS  Z3, Z11, Z10
-	VSUBPS       Z4, Z10, Z0
-	VFNMADD231PS Z5, Z0, Z11
-	VFNMADD231PS Z6, Z0, Z11
-	VMOVUPS      Z8, Z0
-	VFMADD231PS  Z11, Z7, Z0
-	VFMADD213PS  Z9, Z11, Z0
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z11, Z0
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z11, Z0
-	VMULPS       Z11, Z11, Z25
-	VFMADD231PS  Z0, Z25, Z11
-	VPSLLD       $0x17, Z10, Z10
-	VMOVUPS      lanes_3f000000<>+0(SB), Z0
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z10, Z0
-	VFNMADD231PS Z11, Z10, Z0
-	VMOVUPS      lanes_3f000000<>+0(SB), Z25
-	VFMADD231PS  lanes_3f000000<>+0(SB), Z10, Z25
-	VFMADD231PS  Z11, Z10, Z25
-	VDIVPS       Z25, Z0, Z25
-	VPANDND      Z25, Z1, Z25
-	VPANDD       Z1, Z12, Z12
-	VPORD        Z12, Z25, Z12
-	VMOVUPS      Z12, (AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	SUBQ         $+16, CX
-	JGE          vectors
+	VMOVUPS          (BX), Z12
+	VPORD            Z1, Z12, Z11
+	VMAXPS           Z11, Z2, Z11
+	VMOVAPS          Z4, Z10
+	VFMADD231PS      Z3, Z11, Z10
+	VSUBPS           Z4, Z10, Z0
+	VFNMADD231PS     Z5, Z0, Z11
+	VFNMADD231PS     Z6, Z0, Z11
+	VMOVAPS          Z8, Z0
+	VFMADD231PS      Z11, Z7, Z0
+	VFMADD213PS      Z9, Z11, Z0
+	VFMADD213PS.BCST lanes_3f2aaa49<>+0(SB), Z11, Z0
+	VFMADD213PS.BCST lanes_3f7ffffe<>+0(SB), Z11, Z0
+	VMULPS           Z11, Z11, Z25
+	VFMADD231PS      Z0, Z25, Z11
+	VPSLLD           $0x17, Z10, Z10
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z0
+	VFMADD231PS.BCST lanes_bf000000<>+0(SB), Z10, Z0
+	VFNMADD231PS     Z11, Z10, Z0
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z25
+	VFMADD231PS.BCST lanes_3f000000<>+0(SB), Z10, Z25
+	VFMADD231PS      Z11, Z10, Z25
+	VDIVPS           Z25, Z0, Z25
+	VPANDD           Z1, Z12, Z12
+	VPORD            Z12, Z25, Z12
+	VMOVUPS          Z12, (AX)
+	ADDQ             $+64, AX
+	ADDQ             $+64, BX
+	SUBQ             $+16, CX
+	JGE              vectors
 
 vectors_end:
-	ADDQ         $+16, CX
-	TESTQ        CX, CX
-	JE           done
-	MOVL         $0x0000ffff, R13
-	BZHIL        CX, R13, R13
-	KMOVW        R13, K1
-	VMOVUPS.Z    (BX), K1, Z12
-	VPORD        Z1, Z12, Z25
-	VMAXPS       Z25, Z2, Z25
-	VMOVUPS      Z4, Z0
-	VFMADD231PS  Z3, Z25, Z0
-	VSUBPS       Z4, Z0, Z11
-	VFNMADD231PS Z5, Z11, Z25
-	VFNMADD231PS Z6, Z11, Z25
-	VMOVUPS      Z8, Z11
-	VFMADD231PS  Z25, Z7, Z11
-	VFMADD213PS  Z9, Z25, Z11
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z25, Z11
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z25, Z11
-	VMULPS       Z25, Z25, Z10
-	VFMADD231PS  Z11, Z10, Z25
-	VPSLLD       $0x17, Z0, Z0
-	VMOVUPS      lanes_3f000000<>+0(SB), Z11
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z0, Z11
-	VFNMADD231PS Z25, Z0, Z11
-	VMOVUPS      lanes_3f000000<>+0(SB), Z10
-	VFMADD231PS  lanes_3f000000<>+0(SB), Z0, Z10
-	VFMADD231PS  Z25, Z0, Z10
-	VDIVPS       Z10, Z11, Z10
-	VPANDND      Z10, Z1, Z10
-	VPANDD       Z1, Z12, Z12
-	VPORD        Z12, Z10, Z12
-	VMOVUPS      Z12, K1, (AX)
+	ADDQ             $+16, CX
+	TESTQ            CX, CX
+	JE               done
+	MOVL             $0x0000ffff, R13
+	BZHIL            CX, R13, R13
+	KMOVW            R13, K1
+	VMOVUPS.Z        (BX), K1, Z12
+	VPORD            Z1, Z12, Z25
+	VMAXPS           Z25, Z2, Z25
+	VMOVAPS          Z4, Z0
+	VFMADD231PS      Z3, Z25, Z0
+	VSUBPS           Z4, Z0, Z11
+	VFNMADD231PS     Z5, Z11, Z25
+	VFNMADD231PS     Z6, Z11, Z25
+	VMOVAPS          Z8, Z11
+	VFMADD231PS      Z25, Z7, Z11
+	VFMADD213PS      Z9, Z25, Z11
+	VFMADD213PS.BCST lanes_3f2aaa49<>+0(SB), Z25, Z11
+	VFMADD213PS.BCST lanes_3f7ffffe<>+0(SB), Z25, Z11
+	VMULPS           Z25, Z25, Z10
+	VFMADD231PS      Z11, Z10, Z25
+	VPSLLD           $0x17, Z0, Z0
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z11
+	VFMADD231PS.BCST lanes_bf000000<>+0(SB), Z0, Z11
+	VFNMADD231PS     Z25, Z0, Z11
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z10
+	VFMADD231PS.BCST lanes_3f000000<>+0(SB), Z0, Z10
+	VFMADD231PS      Z25, Z0, Z10
+	VDIVPS           Z10, Z11, Z10
+	VPANDD           Z1, Z12, Z12
+	VPORD            Z12, Z10, Z12
+	VMOVUPS          Z12, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -5872,13 +5670,13 @@ done:
 // func TanhBackwardAVX2(dx *float32, dy *float32, y *float32, n int)
 // Requires: AVX, FMA3
 TEXT ·TanhBackwardAVX2(SB), NOSPLIT, $0-32
-	MOVQ    dx+0(FP), AX
-	MOVQ    dy+8(FP), BX
-	MOVQ    y+16(FP), CX
-	MOVQ    n+24(FP), DX
-	VMOVUPS lanes_3f800000<>+0(SB), Y1
-	SUBQ    $+32, DX
-	JL      blocks_end
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), BX
+	MOVQ         y+16(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y1
+	SUBQ         $+32, DX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS      (CX), Y0
@@ -5945,13 +5743,13 @@ done:
 // func TanhBackwardAVX512(dx *float32, dy *float32, y *float32, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·TanhBackwardAVX512(SB), NOSPLIT, $0-32
-	MOVQ    dx+0(FP), AX
-	MOVQ    dy+8(FP), BX
-	MOVQ    y+16(FP), CX
-	MOVQ    n+24(FP), DX
-	VMOVUPS lanes_3f800000<>+0(SB), Z1
-	SUBQ    $+64, DX
-	JL      blocks_end
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), BX
+	MOVQ         y+16(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS lanes_3f800000<>+0(SB), Z1
+	SUBQ         $+64, DX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS      (CX), Z0
@@ -6042,20 +5840,20 @@ TEXT ·ExpSumAVX2(SB), NOSPLIT, $0-44
 	VMOVUPS      224(AX), Y8
 
 start:
-	VMOVUPS lanes_c2d00000<>+0(SB), Y10
-	SUBQ    $+64, DX
-	JL      blocks_end
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
+	SUBQ         $+64, DX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS      (CX), Y9
 	VSUBPS       Y0, Y9, Y9
 	VMAXPS       Y9, Y10, Y9
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y11
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y11
 	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y9
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y9
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y12
@@ -6072,12 +5870,12 @@ blocks:
 	VMOVUPS      (CX), Y11
 	VSUBPS       Y0, Y11, Y11
 	VMAXPS       Y11, Y10, Y11
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y9
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
 	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y12
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
@@ -6094,12 +5892,12 @@ blocks:
 	VMOVUPS      (CX), Y9
 	VSUBPS       Y0, Y9, Y9
 	VMAXPS       Y9, Y10, Y9
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y11
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y11
 	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y9
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y9
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y12
@@ -6116,12 +5914,12 @@ blocks:
 	VMOVUPS      (CX), Y11
 	VSUBPS       Y0, Y11, Y11
 	VMAXPS       Y11, Y10, Y11
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y9
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
 	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y12
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
@@ -6138,12 +5936,12 @@ blocks:
 	VMOVUPS      (CX), Y9
 	VSUBPS       Y0, Y9, Y9
 	VMAXPS       Y9, Y10, Y9
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y11
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y11
 	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y9
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y9
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y12
@@ -6160,12 +5958,12 @@ blocks:
 	VMOVUPS      (CX), Y11
 	VSUBPS       Y0, Y11, Y11
 	VMAXPS       Y11, Y10, Y11
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y9
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
 	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y12
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
@@ -6182,12 +5980,12 @@ blocks:
 	VMOVUPS      (CX), Y9
 	VSUBPS       Y0, Y9, Y9
 	VMAXPS       Y9, Y10, Y9
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y11
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y11
 	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y9
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y9
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y12
@@ -6204,12 +6002,12 @@ blocks:
 	VMOVUPS      (CX), Y11
 	VSUBPS       Y0, Y11, Y11
 	VMAXPS       Y11, Y10, Y11
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y9
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
 	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y12
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
@@ -6233,12 +6031,12 @@ blocks_end:
 	VMOVUPS      (CX), Y9
 	VSUBPS       Y0, Y9, Y9
 	VMAXPS       Y9, Y10, Y9
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y11
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y11
 	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y9
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y9
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y12
@@ -6258,12 +6056,12 @@ blocks_end:
 	VMOVUPS      (CX), Y11
 	VSUBPS       Y0, Y11, Y11
 	VMAXPS       Y11, Y10, Y11
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y9
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
 	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y12
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
@@ -6283,12 +6081,12 @@ blocks_end:
 	VMOVUPS      (CX), Y9
 	VSUBPS       Y0, Y9, Y9
 	VMAXPS       Y9, Y10, Y9
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y11
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y11
 	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y9
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y9
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y12
@@ -6308,12 +6106,12 @@ blocks_end:
 	VMOVUPS      (CX), Y11
 	VSUBPS       Y0, Y11, Y11
 	VMAXPS       Y11, Y10, Y11
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y9
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
 	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y12
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
@@ -6333,12 +6131,12 @@ blocks_end:
 	VMOVUPS      (CX), Y9
 	VSUBPS       Y0, Y9, Y9
 	VMAXPS       Y9, Y10, Y9
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y11
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y11
 	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y9
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y9
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y12
@@ -6358,12 +6156,12 @@ blocks_end:
 	VMOVUPS      (CX), Y11
 	VSUBPS       Y0, Y11, Y11
 	VMAXPS       Y11, Y10, Y11
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y9
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
 	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y12
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
@@ -6383,12 +6181,12 @@ blocks_end:
 	VMOVUPS      (CX), Y9
 	VSUBPS       Y0, Y9, Y9
 	VMAXPS       Y9, Y10, Y9
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y11
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y11
 	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y9
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y9
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y12
@@ -6408,12 +6206,12 @@ blocks_end:
 	VMOVUPS      (CX), Y11
 	VSUBPS       Y0, Y11, Y11
 	VMAXPS       Y11, Y10, Y11
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y9
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
 	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y12
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
@@ -6440,12 +6238,12 @@ partial0:
 	VMASKMOVPS   (CX), Y9, Y11
 	VSUBPS       Y0, Y11, Y11
 	VMAXPS       Y11, Y10, Y11
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y12
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y12
 	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y13
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y13, Y11
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y13, Y11
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y13
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y13
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y13
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y13
@@ -6456,7 +6254,7 @@ partial0:
 	VMULPS       Y12, Y11, Y12
 	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
 	VMASKMOVPS   Y12, Y9, (BX)
-	VMOVUPS      lanes_00000000<>+0(SB), Y11
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
 	VBLENDVPS    Y9, Y12, Y11, Y12
 	VADDPS       Y12, Y1, Y1
 	JMP          fold
@@ -6471,12 +6269,12 @@ partial1:
 	VMASKMOVPS   (CX), Y9, Y12
 	VSUBPS       Y0, Y12, Y12
 	VMAXPS       Y12, Y10, Y12
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y11
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y12, Y11
 	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y13
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y13, Y12
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y13, Y12
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y13
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y13
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y13
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y13
@@ -6487,7 +6285,7 @@ partial1:
 	VMULPS       Y11, Y12, Y11
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
 	VMASKMOVPS   Y11, Y9, (BX)
-	VMOVUPS      lanes_00000000<>+0(SB), Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VBLENDVPS    Y9, Y11, Y12, Y11
 	VADDPS       Y11, Y2, Y2
 	JMP          fold
@@ -6502,12 +6300,12 @@ partial2:
 	VMASKMOVPS   (CX), Y9, Y11
 	VSUBPS       Y0, Y11, Y11
 	VMAXPS       Y11, Y10, Y11
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y12
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y12
 	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y13
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y13, Y11
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y13, Y11
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y13
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y13
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y13
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y13
@@ -6518,7 +6316,7 @@ partial2:
 	VMULPS       Y12, Y11, Y12
 	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
 	VMASKMOVPS   Y12, Y9, (BX)
-	VMOVUPS      lanes_00000000<>+0(SB), Y11
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
 	VBLENDVPS    Y9, Y12, Y11, Y12
 	VADDPS       Y12, Y3, Y3
 	JMP          fold
@@ -6533,12 +6331,12 @@ partial3:
 	VMASKMOVPS   (CX), Y9, Y12
 	VSUBPS       Y0, Y12, Y12
 	VMAXPS       Y12, Y10, Y12
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y11
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y12, Y11
 	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y13
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y13, Y12
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y13, Y12
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y13
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y13
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y13
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y13
@@ -6549,7 +6347,7 @@ partial3:
 	VMULPS       Y11, Y12, Y11
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
 	VMASKMOVPS   Y11, Y9, (BX)
-	VMOVUPS      lanes_00000000<>+0(SB), Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VBLENDVPS    Y9, Y11, Y12, Y11
 	VADDPS       Y11, Y4, Y4
 	JMP          fold
@@ -6564,12 +6362,12 @@ partial4:
 	VMASKMOVPS   (CX), Y9, Y11
 	VSUBPS       Y0, Y11, Y11
 	VMAXPS       Y11, Y10, Y11
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y12
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y12
 	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y13
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y13, Y11
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y13, Y11
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y13
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y13
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y13
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y13
@@ -6580,7 +6378,7 @@ partial4:
 	VMULPS       Y12, Y11, Y12
 	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
 	VMASKMOVPS   Y12, Y9, (BX)
-	VMOVUPS      lanes_00000000<>+0(SB), Y11
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
 	VBLENDVPS    Y9, Y12, Y11, Y12
 	VADDPS       Y12, Y5, Y5
 	JMP          fold
@@ -6595,12 +6393,12 @@ partial5:
 	VMASKMOVPS   (CX), Y9, Y12
 	VSUBPS       Y0, Y12, Y12
 	VMAXPS       Y12, Y10, Y12
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y11
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y12, Y11
 	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y13
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y13, Y12
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y13, Y12
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y13
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y13
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y13
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y13
@@ -6611,7 +6409,7 @@ partial5:
 	VMULPS       Y11, Y12, Y11
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
 	VMASKMOVPS   Y11, Y9, (BX)
-	VMOVUPS      lanes_00000000<>+0(SB), Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VBLENDVPS    Y9, Y11, Y12, Y11
 	VADDPS       Y11, Y6, Y6
 	JMP          fold
@@ -6626,12 +6424,12 @@ partial6:
 	VMASKMOVPS   (CX), Y9, Y11
 	VSUBPS       Y0, Y11, Y11
 	VMAXPS       Y11, Y10, Y11
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y12
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y12
 	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y13
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y13, Y11
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y13, Y11
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y13
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y13
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y13
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y13
@@ -6642,7 +6440,7 @@ partial6:
 	VMULPS       Y12, Y11, Y12
 	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
 	VMASKMOVPS   Y12, Y9, (BX)
-	VMOVUPS      lanes_00000000<>+0(SB), Y11
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
 	VBLENDVPS    Y9, Y12, Y11, Y12
 	VADDPS       Y12, Y7, Y7
 	JMP          fold
@@ -6657,12 +6455,12 @@ partial7:
 	VMASKMOVPS   (CX), Y9, Y12
 	VSUBPS       Y0, Y12, Y12
 	VMAXPS       Y12, Y10, Y12
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y11
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y12, Y11
 	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y13
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y13, Y12
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y13, Y12
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y13
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y13
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y13
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y13
@@ -6673,7 +6471,7 @@ partial7:
 	VMULPS       Y11, Y12, Y11
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
 	VMASKMOVPS   Y11, Y9, (BX)
-	VMOVUPS      lanes_00000000<>+0(SB), Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VBLENDVPS    Y9, Y11, Y12, Y11
 	VADDPS       Y11, Y8, Y8
 
@@ -6715,15 +6513,7 @@ DATA lanes_c2d00000<>+16(SB)/4, $0xc2d00000
 DATA lanes_c2d00000<>+20(SB)/4, $0xc2d00000
 DATA lanes_c2d00000<>+24(SB)/4, $0xc2d00000
 DATA lanes_c2d00000<>+28(SB)/4, $0xc2d00000
-DATA lanes_c2d00000<>+32(SB)/4, $0xc2d00000
-DATA lanes_c2d00000<>+36(SB)/4, $0xc2d00000
-DATA lanes_c2d00000<>+40(SB)/4, $0xc2d00000
-DATA lanes_c2d00000<>+44(SB)/4, $0xc2d00000
-DATA lanes_c2d00000<>+48(SB)/4, $0xc2d00000
-DATA lanes_c2d00000<>+52(SB)/4, $0xc2d00000
-DATA lanes_c2d00000<>+56(SB)/4, $0xc2d00000
-DATA lanes_c2d00000<>+60(SB)/4, $0xc2d00000
-GLOBL lanes_c2d00000<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_c2d00000<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_4b40009f<>+0(SB)/4, $0x4b40009f
 DATA lanes_4b40009f<>+4(SB)/4, $0x4b40009f
@@ -6733,15 +6523,7 @@ DATA lanes_4b40009f<>+16(SB)/4, $0x4b40009f
 DATA lanes_4b40009f<>+20(SB)/4, $0x4b40009f
 DATA lanes_4b40009f<>+24(SB)/4, $0x4b40009f
 DATA lanes_4b40009f<>+28(SB)/4, $0x4b40009f
-DATA lanes_4b40009f<>+32(SB)/4, $0x4b40009f
-DATA lanes_4b40009f<>+36(SB)/4, $0x4b40009f
-DATA lanes_4b40009f<>+40(SB)/4, $0x4b40009f
-DATA lanes_4b40009f<>+44(SB)/4, $0x4b40009f
-DATA lanes_4b40009f<>+48(SB)/4, $0x4b40009f
-DATA lanes_4b40009f<>+52(SB)/4, $0x4b40009f
-DATA lanes_4b40009f<>+56(SB)/4, $0x4b40009f
-DATA lanes_4b40009f<>+60(SB)/4, $0x4b40009f
-GLOBL lanes_4b40009f<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_4b40009f<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3fb8aa3b<>+0(SB)/4, $0x3fb8aa3b
 DATA lanes_3fb8aa3b<>+4(SB)/4, $0x3fb8aa3b
@@ -6751,15 +6533,7 @@ DATA lanes_3fb8aa3b<>+16(SB)/4, $0x3fb8aa3b
 DATA lanes_3fb8aa3b<>+20(SB)/4, $0x3fb8aa3b
 DATA lanes_3fb8aa3b<>+24(SB)/4, $0x3fb8aa3b
 DATA lanes_3fb8aa3b<>+28(SB)/4, $0x3fb8aa3b
-DATA lanes_3fb8aa3b<>+32(SB)/4, $0x3fb8aa3b
-DATA lanes_3fb8aa3b<>+36(SB)/4, $0x3fb8aa3b
-DATA lanes_3fb8aa3b<>+40(SB)/4, $0x3fb8aa3b
-DATA lanes_3fb8aa3b<>+44(SB)/4, $0x3fb8aa3b
-DATA lanes_3fb8aa3b<>+48(SB)/4, $0x3fb8aa3b
-DATA lanes_3fb8aa3b<>+52(SB)/4, $0x3fb8aa3b
-DATA lanes_3fb8aa3b<>+56(SB)/4, $0x3fb8aa3b
-DATA lanes_3fb8aa3b<>+60(SB)/4, $0x3fb8aa3b
-GLOBL lanes_3fb8aa3b<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3fb8aa3b<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3f317218<>+0(SB)/4, $0x3f317218
 DATA lanes_3f317218<>+4(SB)/4, $0x3f317218
@@ -6769,15 +6543,7 @@ DATA lanes_3f317218<>+16(SB)/4, $0x3f317218
 DATA lanes_3f317218<>+20(SB)/4, $0x3f317218
 DATA lanes_3f317218<>+24(SB)/4, $0x3f317218
 DATA lanes_3f317218<>+28(SB)/4, $0x3f317218
-DATA lanes_3f317218<>+32(SB)/4, $0x3f317218
-DATA lanes_3f317218<>+36(SB)/4, $0x3f317218
-DATA lanes_3f317218<>+40(SB)/4, $0x3f317218
-DATA lanes_3f317218<>+44(SB)/4, $0x3f317218
-DATA lanes_3f317218<>+48(SB)/4, $0x3f317218
-DATA lanes_3f317218<>+52(SB)/4, $0x3f317218
-DATA lanes_3f317218<>+56(SB)/4, $0x3f317218
-DATA lanes_3f317218<>+60(SB)/4, $0x3f317218
-GLOBL lanes_3f317218<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3f317218<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_b102e308<>+0(SB)/4, $0xb102e308
 DATA lanes_b102e308<>+4(SB)/4, $0xb102e308
@@ -6787,15 +6553,7 @@ DATA lanes_b102e308<>+16(SB)/4, $0xb102e308
 DATA lanes_b102e308<>+20(SB)/4, $0xb102e308
 DATA lanes_b102e308<>+24(SB)/4, $0xb102e308
 DATA lanes_b102e308<>+28(SB)/4, $0xb102e308
-DATA lanes_b102e308<>+32(SB)/4, $0xb102e308
-DATA lanes_b102e308<>+36(SB)/4, $0xb102e308
-DATA lanes_b102e308<>+40(SB)/4, $0xb102e308
-DATA lanes_b102e308<>+44(SB)/4, $0xb102e308
-DATA lanes_b102e308<>+48(SB)/4, $0xb102e308
-DATA lanes_b102e308<>+52(SB)/4, $0xb102e308
-DATA lanes_b102e308<>+56(SB)/4, $0xb102e308
-DATA lanes_b102e308<>+60(SB)/4, $0xb102e308
-GLOBL lanes_b102e308<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_b102e308<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3c091cd5<>+0(SB)/4, $0x3c091cd5
 DATA lanes_3c091cd5<>+4(SB)/4, $0x3c091cd5
@@ -6805,15 +6563,7 @@ DATA lanes_3c091cd5<>+16(SB)/4, $0x3c091cd5
 DATA lanes_3c091cd5<>+20(SB)/4, $0x3c091cd5
 DATA lanes_3c091cd5<>+24(SB)/4, $0x3c091cd5
 DATA lanes_3c091cd5<>+28(SB)/4, $0x3c091cd5
-DATA lanes_3c091cd5<>+32(SB)/4, $0x3c091cd5
-DATA lanes_3c091cd5<>+36(SB)/4, $0x3c091cd5
-DATA lanes_3c091cd5<>+40(SB)/4, $0x3c091cd5
-DATA lanes_3c091cd5<>+44(SB)/4, $0x3c091cd5
-DATA lanes_3c091cd5<>+48(SB)/4, $0x3c091cd5
-DATA lanes_3c091cd5<>+52(SB)/4, $0x3c091cd5
-DATA lanes_3c091cd5<>+56(SB)/4, $0x3c091cd5
-DATA lanes_3c091cd5<>+60(SB)/4, $0x3c091cd5
-GLOBL lanes_3c091cd5<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3c091cd5<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3ab52284<>+0(SB)/4, $0x3ab52284
 DATA lanes_3ab52284<>+4(SB)/4, $0x3ab52284
@@ -6823,15 +6573,7 @@ DATA lanes_3ab52284<>+16(SB)/4, $0x3ab52284
 DATA lanes_3ab52284<>+20(SB)/4, $0x3ab52284
 DATA lanes_3ab52284<>+24(SB)/4, $0x3ab52284
 DATA lanes_3ab52284<>+28(SB)/4, $0x3ab52284
-DATA lanes_3ab52284<>+32(SB)/4, $0x3ab52284
-DATA lanes_3ab52284<>+36(SB)/4, $0x3ab52284
-DATA lanes_3ab52284<>+40(SB)/4, $0x3ab52284
-DATA lanes_3ab52284<>+44(SB)/4, $0x3ab52284
-DATA lanes_3ab52284<>+48(SB)/4, $0x3ab52284
-DATA lanes_3ab52284<>+52(SB)/4, $0x3ab52284
-DATA lanes_3ab52284<>+56(SB)/4, $0x3ab52284
-DATA lanes_3ab52284<>+60(SB)/4, $0x3ab52284
-GLOBL lanes_3ab52284<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3ab52284<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3d2aac5c<>+0(SB)/4, $0x3d2aac5c
 DATA lanes_3d2aac5c<>+4(SB)/4, $0x3d2aac5c
@@ -6841,15 +6583,7 @@ DATA lanes_3d2aac5c<>+16(SB)/4, $0x3d2aac5c
 DATA lanes_3d2aac5c<>+20(SB)/4, $0x3d2aac5c
 DATA lanes_3d2aac5c<>+24(SB)/4, $0x3d2aac5c
 DATA lanes_3d2aac5c<>+28(SB)/4, $0x3d2aac5c
-DATA lanes_3d2aac5c<>+32(SB)/4, $0x3d2aac5c
-DATA lanes_3d2aac5c<>+36(SB)/4, $0x3d2aac5c
-DATA lanes_3d2aac5c<>+40(SB)/4, $0x3d2aac5c
-DATA lanes_3d2aac5c<>+44(SB)/4, $0x3d2aac5c
-DATA lanes_3d2aac5c<>+48(SB)/4, $0x3d2aac5c
-DATA lanes_3d2aac5c<>+52(SB)/4, $0x3d2aac5c
-DATA lanes_3d2aac5c<>+56(SB)/4, $0x3d2aac5c
-DATA lanes_3d2aac5c<>+60(SB)/4, $0x3d2aac5c
-GLOBL lanes_3d2aac5c<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3d2aac5c<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3e2aaa49<>+0(SB)/4, $0x3e2aaa49
 DATA lanes_3e2aaa49<>+4(SB)/4, $0x3e2aaa49
@@ -6859,15 +6593,7 @@ DATA lanes_3e2aaa49<>+16(SB)/4, $0x3e2aaa49
 DATA lanes_3e2aaa49<>+20(SB)/4, $0x3e2aaa49
 DATA lanes_3e2aaa49<>+24(SB)/4, $0x3e2aaa49
 DATA lanes_3e2aaa49<>+28(SB)/4, $0x3e2aaa49
-DATA lanes_3e2aaa49<>+32(SB)/4, $0x3e2aaa49
-DATA lanes_3e2aaa49<>+36(SB)/4, $0x3e2aaa49
-DATA lanes_3e2aaa49<>+40(SB)/4, $0x3e2aaa49
-DATA lanes_3e2aaa49<>+44(SB)/4, $0x3e2aaa49
-DATA lanes_3e2aaa49<>+48(SB)/4, $0x3e2aaa49
-DATA lanes_3e2aaa49<>+52(SB)/4, $0x3e2aaa49
-DATA lanes_3e2aaa49<>+56(SB)/4, $0x3e2aaa49
-DATA lanes_3e2aaa49<>+60(SB)/4, $0x3e2aaa49
-GLOBL lanes_3e2aaa49<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3e2aaa49<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3efffffe<>+0(SB)/4, $0x3efffffe
 DATA lanes_3efffffe<>+4(SB)/4, $0x3efffffe
@@ -6877,15 +6603,7 @@ DATA lanes_3efffffe<>+16(SB)/4, $0x3efffffe
 DATA lanes_3efffffe<>+20(SB)/4, $0x3efffffe
 DATA lanes_3efffffe<>+24(SB)/4, $0x3efffffe
 DATA lanes_3efffffe<>+28(SB)/4, $0x3efffffe
-DATA lanes_3efffffe<>+32(SB)/4, $0x3efffffe
-DATA lanes_3efffffe<>+36(SB)/4, $0x3efffffe
-DATA lanes_3efffffe<>+40(SB)/4, $0x3efffffe
-DATA lanes_3efffffe<>+44(SB)/4, $0x3efffffe
-DATA lanes_3efffffe<>+48(SB)/4, $0x3efffffe
-DATA lanes_3efffffe<>+52(SB)/4, $0x3efffffe
-DATA lanes_3efffffe<>+56(SB)/4, $0x3efffffe
-DATA lanes_3efffffe<>+60(SB)/4, $0x3efffffe
-GLOBL lanes_3efffffe<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3efffffe<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_2f800000<>+0(SB)/4, $0x2f800000
 DATA lanes_2f800000<>+4(SB)/4, $0x2f800000
@@ -6895,15 +6613,7 @@ DATA lanes_2f800000<>+16(SB)/4, $0x2f800000
 DATA lanes_2f800000<>+20(SB)/4, $0x2f800000
 DATA lanes_2f800000<>+24(SB)/4, $0x2f800000
 DATA lanes_2f800000<>+28(SB)/4, $0x2f800000
-DATA lanes_2f800000<>+32(SB)/4, $0x2f800000
-DATA lanes_2f800000<>+36(SB)/4, $0x2f800000
-DATA lanes_2f800000<>+40(SB)/4, $0x2f800000
-DATA lanes_2f800000<>+44(SB)/4, $0x2f800000
-DATA lanes_2f800000<>+48(SB)/4, $0x2f800000
-DATA lanes_2f800000<>+52(SB)/4, $0x2f800000
-DATA lanes_2f800000<>+56(SB)/4, $0x2f800000
-DATA lanes_2f800000<>+60(SB)/4, $0x2f800000
-GLOBL lanes_2f800000<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_2f800000<>(SB), RODATA|NOPTR, $32
 
 // func ExpSumAVX512(acc *[64]float32, dst *float32, x *float32, n int, m float32) float32
 // Requires: AVX, AVX512F, AVX512VL, BMI2
@@ -6925,20 +6635,20 @@ TEXT ·ExpSumAVX512(SB), NOSPLIT, $0-44
 	VMOVUPS      192(AX), Z4
 
 start:
-	VMOVUPS lanes_c2d00000<>+0(SB), Z6
-	VMOVUPS lanes_3fb8aa3b<>+0(SB), Z7
-	VMOVUPS lanes_4b40009f<>+0(SB), Z8
-	VMOVUPS lanes_3f317218<>+0(SB), Z9
-	VMOVUPS lanes_b102e308<>+0(SB), Z10
-	VMOVUPS lanes_3ab52284<>+0(SB), Z11
-	VMOVUPS lanes_3c091cd5<>+0(SB), Z12
-	VMOVUPS lanes_3d2aac5c<>+0(SB), Z13
-	VMOVUPS lanes_3e2aaa49<>+0(SB), Z14
-	VMOVUPS lanes_3efffffe<>+0(SB), Z15
-	VMOVUPS lanes_3f800000<>+0(SB), Z16
-	VMOVUPS lanes_2f800000<>+0(SB), Z17
-	SUBQ    $+64, DX
-	JL      blocks_end
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Z6
+	VBROADCASTSS lanes_3fb8aa3b<>+0(SB), Z7
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Z8
+	VBROADCASTSS lanes_3f317218<>+0(SB), Z9
+	VBROADCASTSS lanes_b102e308<>+0(SB), Z10
+	VBROADCASTSS lanes_3ab52284<>+0(SB), Z11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Z12
+	VBROADCASTSS lanes_3d2aac5c<>+0(SB), Z13
+	VBROADCASTSS lanes_3e2aaa49<>+0(SB), Z14
+	VBROADCASTSS lanes_3efffffe<>+0(SB), Z15
+	VBROADCASTSS lanes_3f800000<>+0(SB), Z16
+	VBROADCASTSS lanes_2f800000<>+0(SB), Z17
+	SUBQ         $+64, DX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS      (CX), Z5
@@ -6953,13 +6663,13 @@ blocks:
 	VMAXPS       Z18, Z6, Z18
 	VMAXPS       Z19, Z6, Z19
 	VMAXPS       Z20, Z6, Z20
-	VMOVUPS      Z8, Z21
+	VMOVAPS      Z8, Z21
 	VFMADD231PS  Z7, Z5, Z21
-	VMOVUPS      Z8, Z22
+	VMOVAPS      Z8, Z22
 	VFMADD231PS  Z7, Z18, Z22
-	VMOVUPS      Z8, Z23
+	VMOVAPS      Z8, Z23
 	VFMADD231PS  Z7, Z19, Z23
-	VMOVUPS      Z8, Z24
+	VMOVAPS      Z8, Z24
 	VFMADD231PS  Z7, Z20, Z24
 	VSUBPS       Z8, Z21, Z25
 	VSUBPS       Z8, Z22, Z26
@@ -6973,13 +6683,13 @@ blocks:
 	VFNMADD231PS Z10, Z26, Z18
 	VFNMADD231PS Z10, Z27, Z19
 	VFNMADD231PS Z10, Z28, Z20
-	VMOVUPS      Z12, Z28
+	VMOVAPS      Z12, Z28
 	VFMADD231PS  Z5, Z11, Z28
-	VMOVUPS      Z12, Z27
+	VMOVAPS      Z12, Z27
 	VFMADD231PS  Z18, Z11, Z27
-	VMOVUPS      Z12, Z26
+	VMOVAPS      Z12, Z26
 	VFMADD231PS  Z19, Z11, Z26
-	VMOVUPS      Z12, Z25
+	VMOVAPS      Z12, Z25
 	VFMADD231PS  Z20, Z11, Z25
 	VFMADD213PS  Z13, Z5, Z28
 	VFMADD213PS  Z13, Z18, Z27
@@ -7033,12 +6743,12 @@ blocks_end:
 	VMOVUPS      (CX), Z24
 	VSUBPS       Z0, Z24, Z24
 	VMAXPS       Z24, Z6, Z24
-	VMOVUPS      Z8, Z23
+	VMOVAPS      Z8, Z23
 	VFMADD231PS  Z7, Z24, Z23
 	VSUBPS       Z8, Z23, Z22
 	VFNMADD231PS Z9, Z22, Z24
 	VFNMADD231PS Z10, Z22, Z24
-	VMOVUPS      Z12, Z22
+	VMOVAPS      Z12, Z22
 	VFMADD231PS  Z24, Z11, Z22
 	VFMADD213PS  Z13, Z24, Z22
 	VFMADD213PS  Z14, Z24, Z22
@@ -7058,12 +6768,12 @@ blocks_end:
 	VMOVUPS      (CX), Z23
 	VSUBPS       Z0, Z23, Z23
 	VMAXPS       Z23, Z6, Z23
-	VMOVUPS      Z8, Z24
+	VMOVAPS      Z8, Z24
 	VFMADD231PS  Z7, Z23, Z24
 	VSUBPS       Z8, Z24, Z22
 	VFNMADD231PS Z9, Z22, Z23
 	VFNMADD231PS Z10, Z22, Z23
-	VMOVUPS      Z12, Z22
+	VMOVAPS      Z12, Z22
 	VFMADD231PS  Z23, Z11, Z22
 	VFMADD213PS  Z13, Z23, Z22
 	VFMADD213PS  Z14, Z23, Z22
@@ -7083,12 +6793,12 @@ blocks_end:
 	VMOVUPS      (CX), Z24
 	VSUBPS       Z0, Z24, Z24
 	VMAXPS       Z24, Z6, Z24
-	VMOVUPS      Z8, Z23
+	VMOVAPS      Z8, Z23
 	VFMADD231PS  Z7, Z24, Z23
 	VSUBPS       Z8, Z23, Z22
 	VFNMADD231PS Z9, Z22, Z24
 	VFNMADD231PS Z10, Z22, Z24
-	VMOVUPS      Z12, Z22
+	VMOVAPS      Z12, Z22
 	VFMADD231PS  Z24, Z11, Z22
 	VFMADD213PS  Z13, Z24, Z22
 	VFMADD213PS  Z14, Z24, Z22
@@ -7108,12 +6818,12 @@ blocks_end:
 	VMOVUPS      (CX), Z23
 	VSUBPS       Z0, Z23, Z23
 	VMAXPS       Z23, Z6, Z23
-	VMOVUPS      Z8, Z24
+	VMOVAPS      Z8, Z24
 	VFMADD231PS  Z7, Z23, Z24
 	VSUBPS       Z8, Z24, Z22
 	VFNMADD231PS Z9, Z22, Z23
 	VFNMADD231PS Z10, Z22, Z23
-	VMOVUPS      Z12, Z22
+	VMOVAPS      Z12, Z22
 	VFMADD231PS  Z23, Z11, Z22
 	VFMADD213PS  Z13, Z23, Z22
 	VFMADD213PS  Z14, Z23, Z22
@@ -7139,12 +6849,12 @@ partial0:
 	VMOVUPS.Z    (CX), K1, Z24
 	VSUBPS       Z0, Z24, Z24
 	VMAXPS       Z24, Z6, Z24
-	VMOVUPS      Z8, Z23
+	VMOVAPS      Z8, Z23
 	VFMADD231PS  Z7, Z24, Z23
 	VSUBPS       Z8, Z23, Z22
 	VFNMADD231PS Z9, Z22, Z24
 	VFNMADD231PS Z10, Z22, Z24
-	VMOVUPS      Z12, Z22
+	VMOVAPS      Z12, Z22
 	VFMADD231PS  Z24, Z11, Z22
 	VFMADD213PS  Z13, Z24, Z22
 	VFMADD213PS  Z14, Z24, Z22
@@ -7155,7 +6865,7 @@ partial0:
 	VMULPS       Z23, Z24, Z23
 	VMULPS       Z17, Z23, Z23
 	VMOVUPS      Z23, K1, (BX)
-	VMOVUPS      lanes_00000000<>+0(SB), Z24
+	VBROADCASTSS lanes_00000000<>+0(SB), Z24
 	VBLENDMPS    Z23, Z24, K1, Z23
 	VADDPS       Z23, Z1, Z1
 	JMP          fold
@@ -7169,12 +6879,12 @@ partial1:
 	VMOVUPS.Z    (CX), K1, Z23
 	VSUBPS       Z0, Z23, Z23
 	VMAXPS       Z23, Z6, Z23
-	VMOVUPS      Z8, Z24
+	VMOVAPS      Z8, Z24
 	VFMADD231PS  Z7, Z23, Z24
 	VSUBPS       Z8, Z24, Z22
 	VFNMADD231PS Z9, Z22, Z23
 	VFNMADD231PS Z10, Z22, Z23
-	VMOVUPS      Z12, Z22
+	VMOVAPS      Z12, Z22
 	VFMADD231PS  Z23, Z11, Z22
 	VFMADD213PS  Z13, Z23, Z22
 	VFMADD213PS  Z14, Z23, Z22
@@ -7185,7 +6895,7 @@ partial1:
 	VMULPS       Z24, Z23, Z24
 	VMULPS       Z17, Z24, Z24
 	VMOVUPS      Z24, K1, (BX)
-	VMOVUPS      lanes_00000000<>+0(SB), Z23
+	VBROADCASTSS lanes_00000000<>+0(SB), Z23
 	VBLENDMPS    Z24, Z23, K1, Z24
 	VADDPS       Z24, Z2, Z2
 	JMP          fold
@@ -7199,12 +6909,12 @@ partial2:
 	VMOVUPS.Z    (CX), K1, Z24
 	VSUBPS       Z0, Z24, Z24
 	VMAXPS       Z24, Z6, Z24
-	VMOVUPS      Z8, Z23
+	VMOVAPS      Z8, Z23
 	VFMADD231PS  Z7, Z24, Z23
 	VSUBPS       Z8, Z23, Z22
 	VFNMADD231PS Z9, Z22, Z24
 	VFNMADD231PS Z10, Z22, Z24
-	VMOVUPS      Z12, Z22
+	VMOVAPS      Z12, Z22
 	VFMADD231PS  Z24, Z11, Z22
 	VFMADD213PS  Z13, Z24, Z22
 	VFMADD213PS  Z14, Z24, Z22
@@ -7215,7 +6925,7 @@ partial2:
 	VMULPS       Z23, Z24, Z23
 	VMULPS       Z17, Z23, Z23
 	VMOVUPS      Z23, K1, (BX)
-	VMOVUPS      lanes_00000000<>+0(SB), Z24
+	VBROADCASTSS lanes_00000000<>+0(SB), Z24
 	VBLENDMPS    Z23, Z24, K1, Z23
 	VADDPS       Z23, Z3, Z3
 	JMP          fold
@@ -7229,12 +6939,12 @@ partial3:
 	VMOVUPS.Z    (CX), K1, Z23
 	VSUBPS       Z0, Z23, Z23
 	VMAXPS       Z23, Z6, Z23
-	VMOVUPS      Z8, Z24
+	VMOVAPS      Z8, Z24
 	VFMADD231PS  Z7, Z23, Z24
 	VSUBPS       Z8, Z24, Z22
 	VFNMADD231PS Z9, Z22, Z23
 	VFNMADD231PS Z10, Z22, Z23
-	VMOVUPS      Z12, Z22
+	VMOVAPS      Z12, Z22
 	VFMADD231PS  Z23, Z11, Z22
 	VFMADD213PS  Z13, Z23, Z22
 	VFMADD213PS  Z14, Z23, Z22
@@ -7245,7 +6955,7 @@ partial3:
 	VMULPS       Z24, Z23, Z24
 	VMULPS       Z17, Z24, Z24
 	VMOVUPS      Z24, K1, (BX)
-	VMOVUPS      lanes_00000000<>+0(SB), Z23
+	VBROADCASTSS lanes_00000000<>+0(SB), Z23
 	VBLENDMPS    Z24, Z23, K1, Z24
 	VADDPS       Z24, Z4, Z4
 
@@ -7276,16 +6986,16 @@ tree:
 // func ExpAVX2(dst *float32, x *float32, n int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·ExpAVX2(SB), NOSPLIT, $0-24
-	MOVQ    dst+0(FP), AX
-	MOVQ    x+8(FP), BX
-	MOVQ    n+16(FP), CX
-	VMOVUPS lanes_42b20000<>+0(SB), Y1
-	VMOVUPS lanes_c2d00000<>+0(SB), Y2
-	VMOVUPS lanes_3fb8aa3b<>+0(SB), Y3
-	VMOVUPS lanes_4b4000fe<>+0(SB), Y4
-	VMOVUPS lanes_3f317218<>+0(SB), Y5
-	SUBQ    $+16, CX
-	JL      blocks_end
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS lanes_42b20000<>+0(SB), Y1
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y2
+	VBROADCASTSS lanes_3fb8aa3b<>+0(SB), Y3
+	VBROADCASTSS lanes_4b4000fe<>+0(SB), Y4
+	VBROADCASTSS lanes_3f317218<>+0(SB), Y5
+	SUBQ         $+16, CX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS      (BX), Y0
@@ -7294,9 +7004,9 @@ blocks:
 	VMINPS       Y6, Y1, Y6
 	VMAXPS       Y0, Y2, Y0
 	VMAXPS       Y6, Y2, Y6
-	VMOVUPS      Y4, Y7
+	VMOVAPS      Y4, Y7
 	VFMADD231PS  Y3, Y0, Y7
-	VMOVUPS      Y4, Y8
+	VMOVAPS      Y4, Y8
 	VFMADD231PS  Y3, Y6, Y8
 	VSUBPS       Y4, Y7, Y9
 	VSUBPS       Y4, Y8, Y10
@@ -7312,9 +7022,9 @@ blocks:
 	VPSLLD       $0x17, Y8, Y8
 	VPSUBD       Y10, Y7, Y7
 	VPSUBD       Y9, Y8, Y8
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y0, Y11
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y6, Y12
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y0, Y11
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y6, Y12
@@ -7346,7 +7056,7 @@ vectors:
 	VMOVUPS      (BX), Y8
 	VMINPS       Y8, Y1, Y8
 	VMAXPS       Y8, Y2, Y8
-	VMOVUPS      Y4, Y7
+	VMOVAPS      Y4, Y7
 	VFMADD231PS  Y3, Y8, Y7
 	VSUBPS       Y4, Y7, Y9
 	VFNMADD231PS Y5, Y9, Y8
@@ -7355,7 +7065,7 @@ vectors:
 	VPSLLD       $0x17, Y9, Y9
 	VPSLLD       $0x17, Y7, Y7
 	VPSUBD       Y9, Y7, Y7
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y10
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y10
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y10
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y10
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y8, Y10
@@ -7381,7 +7091,7 @@ vectors_end:
 	VMASKMOVPS   (BX), Y7, Y9
 	VMINPS       Y9, Y1, Y9
 	VMAXPS       Y9, Y2, Y9
-	VMOVUPS      Y4, Y8
+	VMOVAPS      Y4, Y8
 	VFMADD231PS  Y3, Y9, Y8
 	VSUBPS       Y4, Y8, Y10
 	VFNMADD231PS Y5, Y10, Y9
@@ -7390,7 +7100,7 @@ vectors_end:
 	VPSLLD       $0x17, Y10, Y10
 	VPSLLD       $0x17, Y8, Y8
 	VPSUBD       Y10, Y8, Y8
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y6
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y6
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y6
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y6
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y6
@@ -7413,15 +7123,7 @@ DATA lanes_42b20000<>+16(SB)/4, $0x42b20000
 DATA lanes_42b20000<>+20(SB)/4, $0x42b20000
 DATA lanes_42b20000<>+24(SB)/4, $0x42b20000
 DATA lanes_42b20000<>+28(SB)/4, $0x42b20000
-DATA lanes_42b20000<>+32(SB)/4, $0x42b20000
-DATA lanes_42b20000<>+36(SB)/4, $0x42b20000
-DATA lanes_42b20000<>+40(SB)/4, $0x42b20000
-DATA lanes_42b20000<>+44(SB)/4, $0x42b20000
-DATA lanes_42b20000<>+48(SB)/4, $0x42b20000
-DATA lanes_42b20000<>+52(SB)/4, $0x42b20000
-DATA lanes_42b20000<>+56(SB)/4, $0x42b20000
-DATA lanes_42b20000<>+60(SB)/4, $0x42b20000
-GLOBL lanes_42b20000<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_42b20000<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_4b4000fe<>+0(SB)/4, $0x4b4000fe
 DATA lanes_4b4000fe<>+4(SB)/4, $0x4b4000fe
@@ -7431,36 +7133,28 @@ DATA lanes_4b4000fe<>+16(SB)/4, $0x4b4000fe
 DATA lanes_4b4000fe<>+20(SB)/4, $0x4b4000fe
 DATA lanes_4b4000fe<>+24(SB)/4, $0x4b4000fe
 DATA lanes_4b4000fe<>+28(SB)/4, $0x4b4000fe
-DATA lanes_4b4000fe<>+32(SB)/4, $0x4b4000fe
-DATA lanes_4b4000fe<>+36(SB)/4, $0x4b4000fe
-DATA lanes_4b4000fe<>+40(SB)/4, $0x4b4000fe
-DATA lanes_4b4000fe<>+44(SB)/4, $0x4b4000fe
-DATA lanes_4b4000fe<>+48(SB)/4, $0x4b4000fe
-DATA lanes_4b4000fe<>+52(SB)/4, $0x4b4000fe
-DATA lanes_4b4000fe<>+56(SB)/4, $0x4b4000fe
-DATA lanes_4b4000fe<>+60(SB)/4, $0x4b4000fe
-GLOBL lanes_4b4000fe<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_4b4000fe<>(SB), RODATA|NOPTR, $32
 
 // func ExpAVX512(dst *float32, x *float32, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·ExpAVX512(SB), NOSPLIT, $0-24
-	MOVQ    dst+0(FP), AX
-	MOVQ    x+8(FP), BX
-	MOVQ    n+16(FP), CX
-	VMOVUPS lanes_42b20000<>+0(SB), Z1
-	VMOVUPS lanes_c2d00000<>+0(SB), Z2
-	VMOVUPS lanes_3fb8aa3b<>+0(SB), Z3
-	VMOVUPS lanes_4b4000fe<>+0(SB), Z4
-	VMOVUPS lanes_3f317218<>+0(SB), Z5
-	VMOVUPS lanes_b102e308<>+0(SB), Z6
-	VMOVUPS lanes_3ab52284<>+0(SB), Z7
-	VMOVUPS lanes_3c091cd5<>+0(SB), Z8
-	VMOVUPS lanes_3d2aac5c<>+0(SB), Z9
-	VMOVUPS lanes_3e2aaa49<>+0(SB), Z10
-	VMOVUPS lanes_3efffffe<>+0(SB), Z11
-	VMOVUPS lanes_3f800000<>+0(SB), Z12
-	SUBQ    $+64, CX
-	JL      blocks_end
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS lanes_42b20000<>+0(SB), Z1
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Z2
+	VBROADCASTSS lanes_3fb8aa3b<>+0(SB), Z3
+	VBROADCASTSS lanes_4b4000fe<>+0(SB), Z4
+	VBROADCASTSS lanes_3f317218<>+0(SB), Z5
+	VBROADCASTSS lanes_b102e308<>+0(SB), Z6
+	VBROADCASTSS lanes_3ab52284<>+0(SB), Z7
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Z8
+	VBROADCASTSS lanes_3d2aac5c<>+0(SB), Z9
+	VBROADCASTSS lanes_3e2aaa49<>+0(SB), Z10
+	VBROADCASTSS lanes_3efffffe<>+0(SB), Z11
+	VBROADCASTSS lanes_3f800000<>+0(SB), Z12
+	SUBQ         $+64, CX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS      (BX), Z0
@@ -7475,13 +7169,13 @@ blocks:
 	VMAXPS       Z13, Z2, Z13
 	VMAXPS       Z14, Z2, Z14
 	VMAXPS       Z15, Z2, Z15
-	VMOVUPS      Z4, Z16
+	VMOVAPS      Z4, Z16
 	VFMADD231PS  Z3, Z0, Z16
-	VMOVUPS      Z4, Z17
+	VMOVAPS      Z4, Z17
 	VFMADD231PS  Z3, Z13, Z17
-	VMOVUPS      Z4, Z18
+	VMOVAPS      Z4, Z18
 	VFMADD231PS  Z3, Z14, Z18
-	VMOVUPS      Z4, Z19
+	VMOVAPS      Z4, Z19
 	VFMADD231PS  Z3, Z15, Z19
 	VSUBPS       Z4, Z16, Z20
 	VSUBPS       Z4, Z17, Z21
@@ -7511,13 +7205,13 @@ blocks:
 	VPSUBD       Z22, Z17, Z17
 	VPSUBD       Z21, Z18, Z18
 	VPSUBD       Z20, Z19, Z19
-	VMOVUPS      Z8, Z24
+	VMOVAPS      Z8, Z24
 	VFMADD231PS  Z0, Z7, Z24
-	VMOVUPS      Z8, Z25
+	VMOVAPS      Z8, Z25
 	VFMADD231PS  Z13, Z7, Z25
-	VMOVUPS      Z8, Z26
+	VMOVAPS      Z8, Z26
 	VFMADD231PS  Z14, Z7, Z26
-	VMOVUPS      Z8, Z27
+	VMOVAPS      Z8, Z27
 	VFMADD231PS  Z15, Z7, Z27
 	VFMADD213PS  Z9, Z0, Z24
 	VFMADD213PS  Z9, Z13, Z25
@@ -7565,7 +7259,7 @@ vectors:
 	VMOVUPS      (BX), Z19
 	VMINPS       Z19, Z1, Z19
 	VMAXPS       Z19, Z2, Z19
-	VMOVUPS      Z4, Z18
+	VMOVAPS      Z4, Z18
 	VFMADD231PS  Z3, Z19, Z18
 	VSUBPS       Z4, Z18, Z17
 	VFNMADD231PS Z5, Z17, Z19
@@ -7574,7 +7268,7 @@ vectors:
 	VPSLLD       $0x17, Z17, Z17
 	VPSLLD       $0x17, Z18, Z18
 	VPSUBD       Z17, Z18, Z18
-	VMOVUPS      Z8, Z16
+	VMOVAPS      Z8, Z16
 	VFMADD231PS  Z19, Z7, Z16
 	VFMADD213PS  Z9, Z19, Z16
 	VFMADD213PS  Z10, Z19, Z16
@@ -7599,7 +7293,7 @@ vectors_end:
 	VMOVUPS.Z    (BX), K1, Z18
 	VMINPS       Z18, Z1, Z18
 	VMAXPS       Z18, Z2, Z18
-	VMOVUPS      Z4, Z17
+	VMOVAPS      Z4, Z17
 	VFMADD231PS  Z3, Z18, Z17
 	VSUBPS       Z4, Z17, Z19
 	VFNMADD231PS Z5, Z19, Z18
@@ -7608,7 +7302,7 @@ vectors_end:
 	VPSLLD       $0x17, Z19, Z19
 	VPSLLD       $0x17, Z17, Z17
 	VPSUBD       Z19, Z17, Z17
-	VMOVUPS      Z8, Z16
+	VMOVAPS      Z8, Z16
 	VFMADD231PS  Z18, Z7, Z16
 	VFMADD213PS  Z9, Z18, Z16
 	VFMADD213PS  Z10, Z18, Z16
@@ -7626,86 +7320,86 @@ done:
 // func LogAVX2(dst *float32, x *float32, n int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·LogAVX2(SB), NOSPLIT, $0-24
-	MOVQ    dst+0(FP), AX
-	MOVQ    x+8(FP), BX
-	MOVQ    n+16(FP), CX
-	VMOVUPS lanes_00800000<>+0(SB), Y1
-	VMOVUPS lanes_4b800000<>+0(SB), Y2
-	VMOVUPS lanes_3f400000<>+0(SB), Y3
-	SUBQ    $+16, CX
-	JL      blocks_end
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS lanes_00800000<>+0(SB), Y1
+	VBROADCASTSS lanes_4b800000<>+0(SB), Y2
+	VBROADCASTSS lanes_3f400000<>+0(SB), Y3
+	SUBQ         $+16, CX
+	JL           blocks_end
 
 blocks:
-	VMOVUPS     (BX), Y0
-	VMOVUPS     32(BX), Y4
-	VCMPPS      $0x01, Y1, Y0, Y5
-	VCMPPS      $0x01, Y1, Y4, Y6
-	VMULPS      Y2, Y0, Y7
-	VMULPS      Y2, Y4, Y8
-	VBLENDVPS   Y5, Y7, Y0, Y7
-	VBLENDVPS   Y6, Y8, Y4, Y8
-	VPSUBD      Y3, Y7, Y9
-	VPSUBD      Y3, Y8, Y10
-	VPSRAD      $0x17, Y9, Y9
-	VPSRAD      $0x17, Y10, Y10
-	VPSLLD      $0x17, Y9, Y11
-	VPSLLD      $0x17, Y10, Y12
-	VPSUBD      Y11, Y7, Y11
-	VPSUBD      Y12, Y8, Y12
-	VCVTDQ2PS   Y9, Y9
-	VCVTDQ2PS   Y10, Y10
-	VANDPS      lanes_41c00000<>+0(SB), Y5, Y5
-	VANDPS      lanes_41c00000<>+0(SB), Y6, Y6
-	VSUBPS      Y5, Y9, Y5
-	VSUBPS      Y6, Y10, Y6
-	VCMPPS      $0x01, lanes_7f800000<>+0(SB), Y0, Y10
-	VCMPPS      $0x01, lanes_7f800000<>+0(SB), Y4, Y9
-	VBLENDVPS   Y10, Y5, Y0, Y5
-	VBLENDVPS   Y9, Y6, Y4, Y6
-	VCMPPS      $0x00, lanes_00000000<>+0(SB), Y0, Y9
-	VCMPPS      $0x00, lanes_00000000<>+0(SB), Y4, Y10
-	VBLENDVPS   Y9, lanes_ff800000<>+0(SB), Y5, Y5
-	VBLENDVPS   Y10, lanes_ff800000<>+0(SB), Y6, Y6
-	VCMPPS      $0x01, lanes_00000000<>+0(SB), Y0, Y0
-	VCMPPS      $0x01, lanes_00000000<>+0(SB), Y4, Y4
-	VBLENDVPS   Y0, lanes_7fc00000<>+0(SB), Y5, Y5
-	VBLENDVPS   Y4, lanes_7fc00000<>+0(SB), Y6, Y6
-	VSUBPS      lanes_3f800000<>+0(SB), Y11, Y11
-	VSUBPS      lanes_3f800000<>+0(SB), Y12, Y12
-	VMOVUPS     lanes_3dd67a96<>+0(SB), Y4
-	VFMADD231PS lanes_bd38ec7c<>+0(SB), Y11, Y4
-	VMOVUPS     lanes_3dd67a96<>+0(SB), Y0
-	VFMADD231PS lanes_bd38ec7c<>+0(SB), Y12, Y0
-	VFMADD213PS lanes_be06ce1c<>+0(SB), Y11, Y4
-	VFMADD213PS lanes_be06ce1c<>+0(SB), Y12, Y0
-	VFMADD213PS lanes_3e144116<>+0(SB), Y11, Y4
-	VFMADD213PS lanes_3e144116<>+0(SB), Y12, Y0
-	VFMADD213PS lanes_be2a76d5<>+0(SB), Y11, Y4
-	VFMADD213PS lanes_be2a76d5<>+0(SB), Y12, Y0
-	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Y11, Y4
-	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Y12, Y0
-	VFMADD213PS lanes_be800024<>+0(SB), Y11, Y4
-	VFMADD213PS lanes_be800024<>+0(SB), Y12, Y0
-	VFMADD213PS lanes_3eaaaad2<>+0(SB), Y11, Y4
-	VFMADD213PS lanes_3eaaaad2<>+0(SB), Y12, Y0
-	VFMADD213PS lanes_bf000000<>+0(SB), Y11, Y4
-	VFMADD213PS lanes_bf000000<>+0(SB), Y12, Y0
-	VMULPS      Y11, Y11, Y10
-	VMULPS      Y12, Y12, Y9
-	VMULPS      lanes_34fefa3a<>+0(SB), Y5, Y8
-	VMULPS      lanes_34fefa3a<>+0(SB), Y6, Y7
-	VFMADD231PS Y4, Y10, Y8
-	VFMADD231PS Y0, Y9, Y7
-	VADDPS      Y8, Y11, Y8
-	VADDPS      Y7, Y12, Y7
-	VFMADD231PS lanes_3f317210<>+0(SB), Y5, Y8
-	VFMADD231PS lanes_3f317210<>+0(SB), Y6, Y7
-	VMOVUPS     Y8, (AX)
-	VMOVUPS     Y7, 32(AX)
-	ADDQ        $+64, AX
-	ADDQ        $+64, BX
-	SUBQ        $+16, CX
-	JGE         blocks
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y4
+	VCMPPS       $0x01, Y1, Y0, Y5
+	VCMPPS       $0x01, Y1, Y4, Y6
+	VMULPS       Y2, Y0, Y7
+	VMULPS       Y2, Y4, Y8
+	VBLENDVPS    Y5, Y7, Y0, Y7
+	VBLENDVPS    Y6, Y8, Y4, Y8
+	VPSUBD       Y3, Y7, Y9
+	VPSUBD       Y3, Y8, Y10
+	VPSRAD       $0x17, Y9, Y9
+	VPSRAD       $0x17, Y10, Y10
+	VPSLLD       $0x17, Y9, Y11
+	VPSLLD       $0x17, Y10, Y12
+	VPSUBD       Y11, Y7, Y11
+	VPSUBD       Y12, Y8, Y12
+	VCVTDQ2PS    Y9, Y9
+	VCVTDQ2PS    Y10, Y10
+	VANDPS       lanes_41c00000<>+0(SB), Y5, Y5
+	VANDPS       lanes_41c00000<>+0(SB), Y6, Y6
+	VSUBPS       Y5, Y9, Y5
+	VSUBPS       Y6, Y10, Y6
+	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y0, Y10
+	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y4, Y9
+	VBLENDVPS    Y10, Y5, Y0, Y5
+	VBLENDVPS    Y9, Y6, Y4, Y6
+	VCMPPS       $0x00, lanes_00000000<>+0(SB), Y0, Y9
+	VCMPPS       $0x00, lanes_00000000<>+0(SB), Y4, Y10
+	VBLENDVPS    Y9, lanes_ff800000<>+0(SB), Y5, Y5
+	VBLENDVPS    Y10, lanes_ff800000<>+0(SB), Y6, Y6
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y4, Y4
+	VBLENDVPS    Y0, lanes_7fc00000<>+0(SB), Y5, Y5
+	VBLENDVPS    Y4, lanes_7fc00000<>+0(SB), Y6, Y6
+	VSUBPS       lanes_3f800000<>+0(SB), Y11, Y11
+	VSUBPS       lanes_3f800000<>+0(SB), Y12, Y12
+	VBROADCASTSS lanes_3dd67a96<>+0(SB), Y4
+	VFMADD231PS  lanes_bd38ec7c<>+0(SB), Y11, Y4
+	VBROADCASTSS lanes_3dd67a96<>+0(SB), Y0
+	VFMADD231PS  lanes_bd38ec7c<>+0(SB), Y12, Y0
+	VFMADD213PS  lanes_be06ce1c<>+0(SB), Y11, Y4
+	VFMADD213PS  lanes_be06ce1c<>+0(SB), Y12, Y0
+	VFMADD213PS  lanes_3e144116<>+0(SB), Y11, Y4
+	VFMADD213PS  lanes_3e144116<>+0(SB), Y12, Y0
+	VFMADD213PS  lanes_be2a76d5<>+0(SB), Y11, Y4
+	VFMADD213PS  lanes_be2a76d5<>+0(SB), Y12, Y0
+	VFMADD213PS  lanes_3e4cb4c2<>+0(SB), Y11, Y4
+	VFMADD213PS  lanes_3e4cb4c2<>+0(SB), Y12, Y0
+	VFMADD213PS  lanes_be800024<>+0(SB), Y11, Y4
+	VFMADD213PS  lanes_be800024<>+0(SB), Y12, Y0
+	VFMADD213PS  lanes_3eaaaad2<>+0(SB), Y11, Y4
+	VFMADD213PS  lanes_3eaaaad2<>+0(SB), Y12, Y0
+	VFMADD213PS  lanes_bf000000<>+0(SB), Y11, Y4
+	VFMADD213PS  lanes_bf000000<>+0(SB), Y12, Y0
+	VMULPS       Y11, Y11, Y10
+	VMULPS       Y12, Y12, Y9
+	VMULPS       lanes_34fefa3a<>+0(SB), Y5, Y8
+	VMULPS       lanes_34fefa3a<>+0(SB), Y6, Y7
+	VFMADD231PS  Y4, Y10, Y8
+	VFMADD231PS  Y0, Y9, Y7
+	VADDPS       Y8, Y11, Y8
+	VADDPS       Y7, Y12, Y7
+	VFMADD231PS  lanes_3f317210<>+0(SB), Y5, Y8
+	VFMADD231PS  lanes_3f317210<>+0(SB), Y6, Y7
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      Y7, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	SUBQ         $+16, CX
+	JGE          blocks
 
 blocks_end:
 	ADDQ $+16, CX
@@ -7713,85 +7407,85 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (BX), Y7
-	VCMPPS      $0x01, Y1, Y7, Y8
-	VMULPS      Y2, Y7, Y6
-	VBLENDVPS   Y8, Y6, Y7, Y6
-	VPSUBD      Y3, Y6, Y5
-	VPSRAD      $0x17, Y5, Y5
-	VPSLLD      $0x17, Y5, Y12
-	VPSUBD      Y12, Y6, Y12
-	VCVTDQ2PS   Y5, Y5
-	VANDPS      lanes_41c00000<>+0(SB), Y8, Y8
-	VSUBPS      Y8, Y5, Y8
-	VCMPPS      $0x01, lanes_7f800000<>+0(SB), Y7, Y5
-	VBLENDVPS   Y5, Y8, Y7, Y8
-	VCMPPS      $0x00, lanes_00000000<>+0(SB), Y7, Y5
-	VBLENDVPS   Y5, lanes_ff800000<>+0(SB), Y8, Y8
-	VCMPPS      $0x01, lanes_00000000<>+0(SB), Y7, Y7
-	VBLENDVPS   Y7, lanes_7fc00000<>+0(SB), Y8, Y8
-	VSUBPS      lanes_3f800000<>+0(SB), Y12, Y12
-	VMOVUPS     lanes_3dd67a96<>+0(SB), Y7
-	VFMADD231PS lanes_bd38ec7c<>+0(SB), Y12, Y7
-	VFMADD213PS lanes_be06ce1c<>+0(SB), Y12, Y7
-	VFMADD213PS lanes_3e144116<>+0(SB), Y12, Y7
-	VFMADD213PS lanes_be2a76d5<>+0(SB), Y12, Y7
-	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Y12, Y7
-	VFMADD213PS lanes_be800024<>+0(SB), Y12, Y7
-	VFMADD213PS lanes_3eaaaad2<>+0(SB), Y12, Y7
-	VFMADD213PS lanes_bf000000<>+0(SB), Y12, Y7
-	VMULPS      Y12, Y12, Y5
-	VMULPS      lanes_34fefa3a<>+0(SB), Y8, Y6
-	VFMADD231PS Y7, Y5, Y6
-	VADDPS      Y6, Y12, Y6
-	VFMADD231PS lanes_3f317210<>+0(SB), Y8, Y6
-	VMOVUPS     Y6, (AX)
-	ADDQ        $+32, AX
-	ADDQ        $+32, BX
-	SUBQ        $+8, CX
-	JGE         vectors
+	VMOVUPS      (BX), Y7
+	VCMPPS       $0x01, Y1, Y7, Y8
+	VMULPS       Y2, Y7, Y6
+	VBLENDVPS    Y8, Y6, Y7, Y6
+	VPSUBD       Y3, Y6, Y5
+	VPSRAD       $0x17, Y5, Y5
+	VPSLLD       $0x17, Y5, Y12
+	VPSUBD       Y12, Y6, Y12
+	VCVTDQ2PS    Y5, Y5
+	VANDPS       lanes_41c00000<>+0(SB), Y8, Y8
+	VSUBPS       Y8, Y5, Y8
+	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y7, Y5
+	VBLENDVPS    Y5, Y8, Y7, Y8
+	VCMPPS       $0x00, lanes_00000000<>+0(SB), Y7, Y5
+	VBLENDVPS    Y5, lanes_ff800000<>+0(SB), Y8, Y8
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y7, Y7
+	VBLENDVPS    Y7, lanes_7fc00000<>+0(SB), Y8, Y8
+	VSUBPS       lanes_3f800000<>+0(SB), Y12, Y12
+	VBROADCASTSS lanes_3dd67a96<>+0(SB), Y7
+	VFMADD231PS  lanes_bd38ec7c<>+0(SB), Y12, Y7
+	VFMADD213PS  lanes_be06ce1c<>+0(SB), Y12, Y7
+	VFMADD213PS  lanes_3e144116<>+0(SB), Y12, Y7
+	VFMADD213PS  lanes_be2a76d5<>+0(SB), Y12, Y7
+	VFMADD213PS  lanes_3e4cb4c2<>+0(SB), Y12, Y7
+	VFMADD213PS  lanes_be800024<>+0(SB), Y12, Y7
+	VFMADD213PS  lanes_3eaaaad2<>+0(SB), Y12, Y7
+	VFMADD213PS  lanes_bf000000<>+0(SB), Y12, Y7
+	VMULPS       Y12, Y12, Y5
+	VMULPS       lanes_34fefa3a<>+0(SB), Y8, Y6
+	VFMADD231PS  Y7, Y5, Y6
+	VADDPS       Y6, Y12, Y6
+	VFMADD231PS  lanes_3f317210<>+0(SB), Y8, Y6
+	VMOVUPS      Y6, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	SUBQ         $+8, CX
+	JGE          vectors
 
 vectors_end:
-	ADDQ        $+8, CX
-	TESTQ       CX, CX
-	JE          done
-	LEAQ        partial_masks<>+0(SB), R13
-	NEGQ        CX
-	VMOVUPS     32(R13)(CX*4), Y6
-	NEGQ        CX
-	VMASKMOVPS  (BX), Y6, Y8
-	VCMPPS      $0x01, Y1, Y8, Y12
-	VMULPS      Y2, Y8, Y7
-	VBLENDVPS   Y12, Y7, Y8, Y7
-	VPSUBD      Y3, Y7, Y5
-	VPSRAD      $0x17, Y5, Y5
-	VPSLLD      $0x17, Y5, Y11
-	VPSUBD      Y11, Y7, Y11
-	VCVTDQ2PS   Y5, Y5
-	VANDPS      lanes_41c00000<>+0(SB), Y12, Y12
-	VSUBPS      Y12, Y5, Y12
-	VCMPPS      $0x01, lanes_7f800000<>+0(SB), Y8, Y5
-	VBLENDVPS   Y5, Y12, Y8, Y12
-	VCMPPS      $0x00, lanes_00000000<>+0(SB), Y8, Y5
-	VBLENDVPS   Y5, lanes_ff800000<>+0(SB), Y12, Y12
-	VCMPPS      $0x01, lanes_00000000<>+0(SB), Y8, Y8
-	VBLENDVPS   Y8, lanes_7fc00000<>+0(SB), Y12, Y12
-	VSUBPS      lanes_3f800000<>+0(SB), Y11, Y11
-	VMOVUPS     lanes_3dd67a96<>+0(SB), Y8
-	VFMADD231PS lanes_bd38ec7c<>+0(SB), Y11, Y8
-	VFMADD213PS lanes_be06ce1c<>+0(SB), Y11, Y8
-	VFMADD213PS lanes_3e144116<>+0(SB), Y11, Y8
-	VFMADD213PS lanes_be2a76d5<>+0(SB), Y11, Y8
-	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Y11, Y8
-	VFMADD213PS lanes_be800024<>+0(SB), Y11, Y8
-	VFMADD213PS lanes_3eaaaad2<>+0(SB), Y11, Y8
-	VFMADD213PS lanes_bf000000<>+0(SB), Y11, Y8
-	VMULPS      Y11, Y11, Y5
-	VMULPS      lanes_34fefa3a<>+0(SB), Y12, Y7
-	VFMADD231PS Y8, Y5, Y7
-	VADDPS      Y7, Y11, Y7
-	VFMADD231PS lanes_3f317210<>+0(SB), Y12, Y7
-	VMASKMOVPS  Y7, Y6, (AX)
+	ADDQ         $+8, CX
+	TESTQ        CX, CX
+	JE           done
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         CX
+	VMOVUPS      32(R13)(CX*4), Y6
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y6, Y8
+	VCMPPS       $0x01, Y1, Y8, Y12
+	VMULPS       Y2, Y8, Y7
+	VBLENDVPS    Y12, Y7, Y8, Y7
+	VPSUBD       Y3, Y7, Y5
+	VPSRAD       $0x17, Y5, Y5
+	VPSLLD       $0x17, Y5, Y11
+	VPSUBD       Y11, Y7, Y11
+	VCVTDQ2PS    Y5, Y5
+	VANDPS       lanes_41c00000<>+0(SB), Y12, Y12
+	VSUBPS       Y12, Y5, Y12
+	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y8, Y5
+	VBLENDVPS    Y5, Y12, Y8, Y12
+	VCMPPS       $0x00, lanes_00000000<>+0(SB), Y8, Y5
+	VBLENDVPS    Y5, lanes_ff800000<>+0(SB), Y12, Y12
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y8
+	VBLENDVPS    Y8, lanes_7fc00000<>+0(SB), Y12, Y12
+	VSUBPS       lanes_3f800000<>+0(SB), Y11, Y11
+	VBROADCASTSS lanes_3dd67a96<>+0(SB), Y8
+	VFMADD231PS  lanes_bd38ec7c<>+0(SB), Y11, Y8
+	VFMADD213PS  lanes_be06ce1c<>+0(SB), Y11, Y8
+	VFMADD213PS  lanes_3e144116<>+0(SB), Y11, Y8
+	VFMADD213PS  lanes_be2a76d5<>+0(SB), Y11, Y8
+	VFMADD213PS  lanes_3e4cb4c2<>+0(SB), Y11, Y8
+	VFMADD213PS  lanes_be800024<>+0(SB), Y11, Y8
+	VFMADD213PS  lanes_3eaaaad2<>+0(SB), Y11, Y8
+	VFMADD213PS  lanes_bf000000<>+0(SB), Y11, Y8
+	VMULPS       Y11, Y11, Y5
+	VMULPS       lanes_34fefa3a<>+0(SB), Y12, Y7
+	VFMADD231PS  Y8, Y5, Y7
+	VADDPS       Y7, Y11, Y7
+	VFMADD231PS  lanes_3f317210<>+0(SB), Y12, Y7
+	VMASKMOVPS   Y7, Y6, (AX)
 
 done:
 	VZEROUPPER
@@ -7805,15 +7499,7 @@ DATA lanes_3f400000<>+16(SB)/4, $0x3f400000
 DATA lanes_3f400000<>+20(SB)/4, $0x3f400000
 DATA lanes_3f400000<>+24(SB)/4, $0x3f400000
 DATA lanes_3f400000<>+28(SB)/4, $0x3f400000
-DATA lanes_3f400000<>+32(SB)/4, $0x3f400000
-DATA lanes_3f400000<>+36(SB)/4, $0x3f400000
-DATA lanes_3f400000<>+40(SB)/4, $0x3f400000
-DATA lanes_3f400000<>+44(SB)/4, $0x3f400000
-DATA lanes_3f400000<>+48(SB)/4, $0x3f400000
-DATA lanes_3f400000<>+52(SB)/4, $0x3f400000
-DATA lanes_3f400000<>+56(SB)/4, $0x3f400000
-DATA lanes_3f400000<>+60(SB)/4, $0x3f400000
-GLOBL lanes_3f400000<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3f400000<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_41c00000<>+0(SB)/4, $0x41c00000
 DATA lanes_41c00000<>+4(SB)/4, $0x41c00000
@@ -7823,15 +7509,7 @@ DATA lanes_41c00000<>+16(SB)/4, $0x41c00000
 DATA lanes_41c00000<>+20(SB)/4, $0x41c00000
 DATA lanes_41c00000<>+24(SB)/4, $0x41c00000
 DATA lanes_41c00000<>+28(SB)/4, $0x41c00000
-DATA lanes_41c00000<>+32(SB)/4, $0x41c00000
-DATA lanes_41c00000<>+36(SB)/4, $0x41c00000
-DATA lanes_41c00000<>+40(SB)/4, $0x41c00000
-DATA lanes_41c00000<>+44(SB)/4, $0x41c00000
-DATA lanes_41c00000<>+48(SB)/4, $0x41c00000
-DATA lanes_41c00000<>+52(SB)/4, $0x41c00000
-DATA lanes_41c00000<>+56(SB)/4, $0x41c00000
-DATA lanes_41c00000<>+60(SB)/4, $0x41c00000
-GLOBL lanes_41c00000<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_41c00000<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_7fc00000<>+0(SB)/4, $0x7fc00000
 DATA lanes_7fc00000<>+4(SB)/4, $0x7fc00000
@@ -7841,15 +7519,7 @@ DATA lanes_7fc00000<>+16(SB)/4, $0x7fc00000
 DATA lanes_7fc00000<>+20(SB)/4, $0x7fc00000
 DATA lanes_7fc00000<>+24(SB)/4, $0x7fc00000
 DATA lanes_7fc00000<>+28(SB)/4, $0x7fc00000
-DATA lanes_7fc00000<>+32(SB)/4, $0x7fc00000
-DATA lanes_7fc00000<>+36(SB)/4, $0x7fc00000
-DATA lanes_7fc00000<>+40(SB)/4, $0x7fc00000
-DATA lanes_7fc00000<>+44(SB)/4, $0x7fc00000
-DATA lanes_7fc00000<>+48(SB)/4, $0x7fc00000
-DATA lanes_7fc00000<>+52(SB)/4, $0x7fc00000
-DATA lanes_7fc00000<>+56(SB)/4, $0x7fc00000
-DATA lanes_7fc00000<>+60(SB)/4, $0x7fc00000
-GLOBL lanes_7fc00000<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_7fc00000<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3dd67a96<>+0(SB)/4, $0x3dd67a96
 DATA lanes_3dd67a96<>+4(SB)/4, $0x3dd67a96
@@ -7859,15 +7529,7 @@ DATA lanes_3dd67a96<>+16(SB)/4, $0x3dd67a96
 DATA lanes_3dd67a96<>+20(SB)/4, $0x3dd67a96
 DATA lanes_3dd67a96<>+24(SB)/4, $0x3dd67a96
 DATA lanes_3dd67a96<>+28(SB)/4, $0x3dd67a96
-DATA lanes_3dd67a96<>+32(SB)/4, $0x3dd67a96
-DATA lanes_3dd67a96<>+36(SB)/4, $0x3dd67a96
-DATA lanes_3dd67a96<>+40(SB)/4, $0x3dd67a96
-DATA lanes_3dd67a96<>+44(SB)/4, $0x3dd67a96
-DATA lanes_3dd67a96<>+48(SB)/4, $0x3dd67a96
-DATA lanes_3dd67a96<>+52(SB)/4, $0x3dd67a96
-DATA lanes_3dd67a96<>+56(SB)/4, $0x3dd67a96
-DATA lanes_3dd67a96<>+60(SB)/4, $0x3dd67a96
-GLOBL lanes_3dd67a96<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3dd67a96<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_bd38ec7c<>+0(SB)/4, $0xbd38ec7c
 DATA lanes_bd38ec7c<>+4(SB)/4, $0xbd38ec7c
@@ -7877,15 +7539,7 @@ DATA lanes_bd38ec7c<>+16(SB)/4, $0xbd38ec7c
 DATA lanes_bd38ec7c<>+20(SB)/4, $0xbd38ec7c
 DATA lanes_bd38ec7c<>+24(SB)/4, $0xbd38ec7c
 DATA lanes_bd38ec7c<>+28(SB)/4, $0xbd38ec7c
-DATA lanes_bd38ec7c<>+32(SB)/4, $0xbd38ec7c
-DATA lanes_bd38ec7c<>+36(SB)/4, $0xbd38ec7c
-DATA lanes_bd38ec7c<>+40(SB)/4, $0xbd38ec7c
-DATA lanes_bd38ec7c<>+44(SB)/4, $0xbd38ec7c
-DATA lanes_bd38ec7c<>+48(SB)/4, $0xbd38ec7c
-DATA lanes_bd38ec7c<>+52(SB)/4, $0xbd38ec7c
-DATA lanes_bd38ec7c<>+56(SB)/4, $0xbd38ec7c
-DATA lanes_bd38ec7c<>+60(SB)/4, $0xbd38ec7c
-GLOBL lanes_bd38ec7c<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_bd38ec7c<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_be06ce1c<>+0(SB)/4, $0xbe06ce1c
 DATA lanes_be06ce1c<>+4(SB)/4, $0xbe06ce1c
@@ -7895,15 +7549,7 @@ DATA lanes_be06ce1c<>+16(SB)/4, $0xbe06ce1c
 DATA lanes_be06ce1c<>+20(SB)/4, $0xbe06ce1c
 DATA lanes_be06ce1c<>+24(SB)/4, $0xbe06ce1c
 DATA lanes_be06ce1c<>+28(SB)/4, $0xbe06ce1c
-DATA lanes_be06ce1c<>+32(SB)/4, $0xbe06ce1c
-DATA lanes_be06ce1c<>+36(SB)/4, $0xbe06ce1c
-DATA lanes_be06ce1c<>+40(SB)/4, $0xbe06ce1c
-DATA lanes_be06ce1c<>+44(SB)/4, $0xbe06ce1c
-DATA lanes_be06ce1c<>+48(SB)/4, $0xbe06ce1c
-DATA lanes_be06ce1c<>+52(SB)/4, $0xbe06ce1c
-DATA lanes_be06ce1c<>+56(SB)/4, $0xbe06ce1c
-DATA lanes_be06ce1c<>+60(SB)/4, $0xbe06ce1c
-GLOBL lanes_be06ce1c<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_be06ce1c<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3e144116<>+0(SB)/4, $0x3e144116
 DATA lanes_3e144116<>+4(SB)/4, $0x3e144116
@@ -7913,15 +7559,7 @@ DATA lanes_3e144116<>+16(SB)/4, $0x3e144116
 DATA lanes_3e144116<>+20(SB)/4, $0x3e144116
 DATA lanes_3e144116<>+24(SB)/4, $0x3e144116
 DATA lanes_3e144116<>+28(SB)/4, $0x3e144116
-DATA lanes_3e144116<>+32(SB)/4, $0x3e144116
-DATA lanes_3e144116<>+36(SB)/4, $0x3e144116
-DATA lanes_3e144116<>+40(SB)/4, $0x3e144116
-DATA lanes_3e144116<>+44(SB)/4, $0x3e144116
-DATA lanes_3e144116<>+48(SB)/4, $0x3e144116
-DATA lanes_3e144116<>+52(SB)/4, $0x3e144116
-DATA lanes_3e144116<>+56(SB)/4, $0x3e144116
-DATA lanes_3e144116<>+60(SB)/4, $0x3e144116
-GLOBL lanes_3e144116<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3e144116<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_be2a76d5<>+0(SB)/4, $0xbe2a76d5
 DATA lanes_be2a76d5<>+4(SB)/4, $0xbe2a76d5
@@ -7931,15 +7569,7 @@ DATA lanes_be2a76d5<>+16(SB)/4, $0xbe2a76d5
 DATA lanes_be2a76d5<>+20(SB)/4, $0xbe2a76d5
 DATA lanes_be2a76d5<>+24(SB)/4, $0xbe2a76d5
 DATA lanes_be2a76d5<>+28(SB)/4, $0xbe2a76d5
-DATA lanes_be2a76d5<>+32(SB)/4, $0xbe2a76d5
-DATA lanes_be2a76d5<>+36(SB)/4, $0xbe2a76d5
-DATA lanes_be2a76d5<>+40(SB)/4, $0xbe2a76d5
-DATA lanes_be2a76d5<>+44(SB)/4, $0xbe2a76d5
-DATA lanes_be2a76d5<>+48(SB)/4, $0xbe2a76d5
-DATA lanes_be2a76d5<>+52(SB)/4, $0xbe2a76d5
-DATA lanes_be2a76d5<>+56(SB)/4, $0xbe2a76d5
-DATA lanes_be2a76d5<>+60(SB)/4, $0xbe2a76d5
-GLOBL lanes_be2a76d5<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_be2a76d5<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3e4cb4c2<>+0(SB)/4, $0x3e4cb4c2
 DATA lanes_3e4cb4c2<>+4(SB)/4, $0x3e4cb4c2
@@ -7949,15 +7579,7 @@ DATA lanes_3e4cb4c2<>+16(SB)/4, $0x3e4cb4c2
 DATA lanes_3e4cb4c2<>+20(SB)/4, $0x3e4cb4c2
 DATA lanes_3e4cb4c2<>+24(SB)/4, $0x3e4cb4c2
 DATA lanes_3e4cb4c2<>+28(SB)/4, $0x3e4cb4c2
-DATA lanes_3e4cb4c2<>+32(SB)/4, $0x3e4cb4c2
-DATA lanes_3e4cb4c2<>+36(SB)/4, $0x3e4cb4c2
-DATA lanes_3e4cb4c2<>+40(SB)/4, $0x3e4cb4c2
-DATA lanes_3e4cb4c2<>+44(SB)/4, $0x3e4cb4c2
-DATA lanes_3e4cb4c2<>+48(SB)/4, $0x3e4cb4c2
-DATA lanes_3e4cb4c2<>+52(SB)/4, $0x3e4cb4c2
-DATA lanes_3e4cb4c2<>+56(SB)/4, $0x3e4cb4c2
-DATA lanes_3e4cb4c2<>+60(SB)/4, $0x3e4cb4c2
-GLOBL lanes_3e4cb4c2<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3e4cb4c2<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_be800024<>+0(SB)/4, $0xbe800024
 DATA lanes_be800024<>+4(SB)/4, $0xbe800024
@@ -7967,15 +7589,7 @@ DATA lanes_be800024<>+16(SB)/4, $0xbe800024
 DATA lanes_be800024<>+20(SB)/4, $0xbe800024
 DATA lanes_be800024<>+24(SB)/4, $0xbe800024
 DATA lanes_be800024<>+28(SB)/4, $0xbe800024
-DATA lanes_be800024<>+32(SB)/4, $0xbe800024
-DATA lanes_be800024<>+36(SB)/4, $0xbe800024
-DATA lanes_be800024<>+40(SB)/4, $0xbe800024
-DATA lanes_be800024<>+44(SB)/4, $0xbe800024
-DATA lanes_be800024<>+48(SB)/4, $0xbe800024
-DATA lanes_be800024<>+52(SB)/4, $0xbe800024
-DATA lanes_be800024<>+56(SB)/4, $0xbe800024
-DATA lanes_be800024<>+60(SB)/4, $0xbe800024
-GLOBL lanes_be800024<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_be800024<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3eaaaad2<>+0(SB)/4, $0x3eaaaad2
 DATA lanes_3eaaaad2<>+4(SB)/4, $0x3eaaaad2
@@ -7985,15 +7599,7 @@ DATA lanes_3eaaaad2<>+16(SB)/4, $0x3eaaaad2
 DATA lanes_3eaaaad2<>+20(SB)/4, $0x3eaaaad2
 DATA lanes_3eaaaad2<>+24(SB)/4, $0x3eaaaad2
 DATA lanes_3eaaaad2<>+28(SB)/4, $0x3eaaaad2
-DATA lanes_3eaaaad2<>+32(SB)/4, $0x3eaaaad2
-DATA lanes_3eaaaad2<>+36(SB)/4, $0x3eaaaad2
-DATA lanes_3eaaaad2<>+40(SB)/4, $0x3eaaaad2
-DATA lanes_3eaaaad2<>+44(SB)/4, $0x3eaaaad2
-DATA lanes_3eaaaad2<>+48(SB)/4, $0x3eaaaad2
-DATA lanes_3eaaaad2<>+52(SB)/4, $0x3eaaaad2
-DATA lanes_3eaaaad2<>+56(SB)/4, $0x3eaaaad2
-DATA lanes_3eaaaad2<>+60(SB)/4, $0x3eaaaad2
-GLOBL lanes_3eaaaad2<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3eaaaad2<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_34fefa3a<>+0(SB)/4, $0x34fefa3a
 DATA lanes_34fefa3a<>+4(SB)/4, $0x34fefa3a
@@ -8003,15 +7609,7 @@ DATA lanes_34fefa3a<>+16(SB)/4, $0x34fefa3a
 DATA lanes_34fefa3a<>+20(SB)/4, $0x34fefa3a
 DATA lanes_34fefa3a<>+24(SB)/4, $0x34fefa3a
 DATA lanes_34fefa3a<>+28(SB)/4, $0x34fefa3a
-DATA lanes_34fefa3a<>+32(SB)/4, $0x34fefa3a
-DATA lanes_34fefa3a<>+36(SB)/4, $0x34fefa3a
-DATA lanes_34fefa3a<>+40(SB)/4, $0x34fefa3a
-DATA lanes_34fefa3a<>+44(SB)/4, $0x34fefa3a
-DATA lanes_34fefa3a<>+48(SB)/4, $0x34fefa3a
-DATA lanes_34fefa3a<>+52(SB)/4, $0x34fefa3a
-DATA lanes_34fefa3a<>+56(SB)/4, $0x34fefa3a
-DATA lanes_34fefa3a<>+60(SB)/4, $0x34fefa3a
-GLOBL lanes_34fefa3a<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_34fefa3a<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3f317210<>+0(SB)/4, $0x3f317210
 DATA lanes_3f317210<>+4(SB)/4, $0x3f317210
@@ -8021,171 +7619,163 @@ DATA lanes_3f317210<>+16(SB)/4, $0x3f317210
 DATA lanes_3f317210<>+20(SB)/4, $0x3f317210
 DATA lanes_3f317210<>+24(SB)/4, $0x3f317210
 DATA lanes_3f317210<>+28(SB)/4, $0x3f317210
-DATA lanes_3f317210<>+32(SB)/4, $0x3f317210
-DATA lanes_3f317210<>+36(SB)/4, $0x3f317210
-DATA lanes_3f317210<>+40(SB)/4, $0x3f317210
-DATA lanes_3f317210<>+44(SB)/4, $0x3f317210
-DATA lanes_3f317210<>+48(SB)/4, $0x3f317210
-DATA lanes_3f317210<>+52(SB)/4, $0x3f317210
-DATA lanes_3f317210<>+56(SB)/4, $0x3f317210
-DATA lanes_3f317210<>+60(SB)/4, $0x3f317210
-GLOBL lanes_3f317210<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3f317210<>(SB), RODATA|NOPTR, $32
 
 // func LogAVX512(dst *float32, x *float32, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·LogAVX512(SB), NOSPLIT, $0-24
-	MOVQ    dst+0(FP), AX
-	MOVQ    x+8(FP), BX
-	MOVQ    n+16(FP), CX
-	VMOVUPS lanes_00800000<>+0(SB), Z1
-	VMOVUPS lanes_4b800000<>+0(SB), Z2
-	VMOVUPS lanes_3f400000<>+0(SB), Z3
-	VMOVUPS lanes_41c00000<>+0(SB), Z4
-	VMOVUPS lanes_7f800000<>+0(SB), Z5
-	VMOVUPS lanes_00000000<>+0(SB), Z6
-	VMOVUPS lanes_ff800000<>+0(SB), Z7
-	VMOVUPS lanes_7fc00000<>+0(SB), Z8
-	VMOVUPS lanes_3f800000<>+0(SB), Z9
-	SUBQ    $+64, CX
-	JL      blocks_end
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS lanes_00800000<>+0(SB), Z1
+	VBROADCASTSS lanes_4b800000<>+0(SB), Z2
+	VBROADCASTSS lanes_3f400000<>+0(SB), Z3
+	VBROADCASTSS lanes_41c00000<>+0(SB), Z4
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z5
+	VBROADCASTSS lanes_00000000<>+0(SB), Z6
+	VBROADCASTSS lanes_ff800000<>+0(SB), Z7
+	VBROADCASTSS lanes_7fc00000<>+0(SB), Z8
+	VBROADCASTSS lanes_3f800000<>+0(SB), Z9
+	SUBQ         $+64, CX
+	JL           blocks_end
 
 blocks:
-	VMOVUPS     (BX), Z0
-	VMOVUPS     64(BX), Z10
-	VMOVUPS     128(BX), Z11
-	VMOVUPS     192(BX), Z12
-	VCMPPS      $0x01, Z1, Z0, K2
-	VCMPPS      $0x01, Z1, Z10, K3
-	VCMPPS      $0x01, Z1, Z11, K4
-	VCMPPS      $0x01, Z1, Z12, K5
-	VMULPS      Z2, Z0, Z13
-	VMULPS      Z2, Z10, Z14
-	VMULPS      Z2, Z11, Z15
-	VMULPS      Z2, Z12, Z16
-	VBLENDMPS   Z13, Z0, K2, Z13
-	VBLENDMPS   Z14, Z10, K3, Z14
-	VBLENDMPS   Z15, Z11, K4, Z15
-	VBLENDMPS   Z16, Z12, K5, Z16
-	VPSUBD      Z3, Z13, Z17
-	VPSUBD      Z3, Z14, Z18
-	VPSUBD      Z3, Z15, Z19
-	VPSUBD      Z3, Z16, Z20
-	VPSRAD      $0x17, Z17, Z17
-	VPSRAD      $0x17, Z18, Z18
-	VPSRAD      $0x17, Z19, Z19
-	VPSRAD      $0x17, Z20, Z20
-	VPSLLD      $0x17, Z17, Z21
-	VPSLLD      $0x17, Z18, Z22
-	VPSLLD      $0x17, Z19, Z23
-	VPSLLD      $0x17, Z20, Z24
-	VPSUBD      Z21, Z13, Z21
-	VPSUBD      Z22, Z14, Z22
-	VPSUBD      Z23, Z15, Z23
-	VPSUBD      Z24, Z16, Z24
-	VCVTDQ2PS   Z17, Z17
-	VCVTDQ2PS   Z18, Z18
-	VCVTDQ2PS   Z19, Z19
-	VCVTDQ2PS   Z20, Z20
-	VMOVAPS.Z   Z4, K2, Z16
-	VMOVAPS.Z   Z4, K3, Z15
-	VMOVAPS.Z   Z4, K4, Z14
-	VMOVAPS.Z   Z4, K5, Z13
-	VSUBPS      Z16, Z17, Z16
-	VSUBPS      Z15, Z18, Z15
-	VSUBPS      Z14, Z19, Z14
-	VSUBPS      Z13, Z20, Z13
-	VCMPPS      $0x01, Z5, Z0, K5
-	VCMPPS      $0x01, Z5, Z10, K4
-	VCMPPS      $0x01, Z5, Z11, K3
-	VCMPPS      $0x01, Z5, Z12, K2
-	VBLENDMPS   Z16, Z0, K5, Z16
-	VBLENDMPS   Z15, Z10, K4, Z15
-	VBLENDMPS   Z14, Z11, K3, Z14
-	VBLENDMPS   Z13, Z12, K2, Z13
-	VCMPPS      $0x00, Z6, Z0, K2
-	VCMPPS      $0x00, Z6, Z10, K3
-	VCMPPS      $0x00, Z6, Z11, K4
-	VCMPPS      $0x00, Z6, Z12, K5
-	VBLENDMPS   Z7, Z16, K2, Z16
-	VBLENDMPS   Z7, Z15, K3, Z15
-	VBLENDMPS   Z7, Z14, K4, Z14
-	VBLENDMPS   Z7, Z13, K5, Z13
-	VCMPPS      $0x01, Z6, Z0, K5
-	VCMPPS      $0x01, Z6, Z10, K4
-	VCMPPS      $0x01, Z6, Z11, K3
-	VCMPPS      $0x01, Z6, Z12, K2
-	VBLENDMPS   Z8, Z16, K5, Z16
-	VBLENDMPS   Z8, Z15, K4, Z15
-	VBLENDMPS   Z8, Z14, K3, Z14
-	VBLENDMPS   Z8, Z13, K2, Z13
-	VSUBPS      Z9, Z21, Z21
-	VSUBPS      Z9, Z22, Z22
-	VSUBPS      Z9, Z23, Z23
-	VSUBPS      Z9, Z24, Z24
-	VMOVUPS     lanes_3dd67a96<>+0(SB), Z12
-	VFMADD231PS lanes_bd38ec7c<>+0(SB), Z21, Z12
-	VMOVUPS     lanes_3dd67a96<>+0(SB), Z11
-	VFMADD231PS lanes_bd38ec7c<>+0(SB), Z22, Z11
-	VMOVUPS     lanes_3dd67a96<>+0(SB), Z10
-	VFMADD231PS lanes_bd38ec7c<>+0(SB), Z23, Z10
-	VMOVUPS     lanes_3dd67a96<>+0(SB), Z0
-	VFMADD231PS lanes_bd38ec7c<>+0(SB), Z24, Z0
-	VFMADD213PS lanes_be06ce1c<>+0(SB), Z21, Z12
-	VFMADD213PS lanes_be06ce1c<>+0(SB), Z22, Z11
-	VFMADD213PS lanes_be06ce1c<>+0(SB), Z23, Z10
-	VFMADD213PS lanes_be06ce1c<>+0(SB), Z24, Z0
-	VFMADD213PS lanes_3e144116<>+0(SB), Z21, Z12
-	VFMADD213PS lanes_3e144116<>+0(SB), Z22, Z11
-	VFMADD213PS lanes_3e144116<>+0(SB), Z23, Z10
-	VFMADD213PS lanes_3e144116<>+0(SB), Z24, Z0
-	VFMADD213PS lanes_be2a76d5<>+0(SB), Z21, Z12
-	VFMADD213PS lanes_be2a76d5<>+0(SB), Z22, Z11
-	VFMADD213PS lanes_be2a76d5<>+0(SB), Z23, Z10
-	VFMADD213PS lanes_be2a76d5<>+0(SB), Z24, Z0
-	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Z21, Z12
-	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Z22, Z11
-	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Z23, Z10
-	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Z24, Z0
-	VFMADD213PS lanes_be800024<>+0(SB), Z21, Z12
-	VFMADD213PS lanes_be800024<>+0(SB), Z22, Z11
-	VFMADD213PS lanes_be800024<>+0(SB), Z23, Z10
-	VFMADD213PS lanes_be800024<>+0(SB), Z24, Z0
-	VFMADD213PS lanes_3eaaaad2<>+0(SB), Z21, Z12
-	VFMADD213PS lanes_3eaaaad2<>+0(SB), Z22, Z11
-	VFMADD213PS lanes_3eaaaad2<>+0(SB), Z23, Z10
-	VFMADD213PS lanes_3eaaaad2<>+0(SB), Z24, Z0
-	VFMADD213PS lanes_bf000000<>+0(SB), Z21, Z12
-	VFMADD213PS lanes_bf000000<>+0(SB), Z22, Z11
-	VFMADD213PS lanes_bf000000<>+0(SB), Z23, Z10
-	VFMADD213PS lanes_bf000000<>+0(SB), Z24, Z0
-	VMULPS      Z21, Z21, Z20
-	VMULPS      Z22, Z22, Z19
-	VMULPS      Z23, Z23, Z18
-	VMULPS      Z24, Z24, Z17
-	VMULPS      lanes_34fefa3a<>+0(SB), Z16, Z25
-	VMULPS      lanes_34fefa3a<>+0(SB), Z15, Z26
-	VMULPS      lanes_34fefa3a<>+0(SB), Z14, Z27
-	VMULPS      lanes_34fefa3a<>+0(SB), Z13, Z28
-	VFMADD231PS Z12, Z20, Z25
-	VFMADD231PS Z11, Z19, Z26
-	VFMADD231PS Z10, Z18, Z27
-	VFMADD231PS Z0, Z17, Z28
-	VADDPS      Z25, Z21, Z25
-	VADDPS      Z26, Z22, Z26
-	VADDPS      Z27, Z23, Z27
-	VADDPS      Z28, Z24, Z28
-	VFMADD231PS lanes_3f317210<>+0(SB), Z16, Z25
-	VFMADD231PS lanes_3f317210<>+0(SB), Z15, Z26
-	VFMADD231PS lanes_3f317210<>+0(SB), Z14, Z27
-	VFMADD231PS lanes_3f317210<>+0(SB), Z13, Z28
-	VMOVUPS     Z25, (AX)
-	VMOVUPS     Z26, 64(AX)
-	VMOVUPS     Z27, 128(AX)
-	VMOVUPS     Z28, 192(AX)
-	ADDQ        $+256, AX
-	ADDQ        $+256, BX
-	SUBQ        $+64, CX
-	JGE         blocks
+	VMOVUPS          (BX), Z0
+	VMOVUPS          64(BX), Z10
+	VMOVUPS          128(BX), Z11
+	VMOVUPS          192(BX), Z12
+	VCMPPS           $0x01, Z1, Z0, K2
+	VCMPPS           $0x01, Z1, Z10, K3
+	VCMPPS           $0x01, Z1, Z11, K4
+	VCMPPS           $0x01, Z1, Z12, K5
+	VMULPS           Z2, Z0, Z13
+	VMULPS           Z2, Z10, Z14
+	VMULPS           Z2, Z11, Z15
+	VMULPS           Z2, Z12, Z16
+	VBLENDMPS        Z13, Z0, K2, Z13
+	VBLENDMPS        Z14, Z10, K3, Z14
+	VBLENDMPS        Z15, Z11, K4, Z15
+	VBLENDMPS        Z16, Z12, K5, Z16
+	VPSUBD           Z3, Z13, Z17
+	VPSUBD           Z3, Z14, Z18
+	VPSUBD           Z3, Z15, Z19
+	VPSUBD           Z3, Z16, Z20
+	VPSRAD           $0x17, Z17, Z17
+	VPSRAD           $0x17, Z18, Z18
+	VPSRAD           $0x17, Z19, Z19
+	VPSRAD           $0x17, Z20, Z20
+	VPSLLD           $0x17, Z17, Z21
+	VPSLLD           $0x17, Z18, Z22
+	VPSLLD           $0x17, Z19, Z23
+	VPSLLD           $0x17, Z20, Z24
+	VPSUBD           Z21, Z13, Z21
+	VPSUBD           Z22, Z14, Z22
+	VPSUBD           Z23, Z15, Z23
+	VPSUBD           Z24, Z16, Z24
+	VCVTDQ2PS        Z17, Z17
+	VCVTDQ2PS        Z18, Z18
+	VCVTDQ2PS        Z19, Z19
+	VCVTDQ2PS        Z20, Z20
+	VMOVAPS.Z        Z4, K2, Z16
+	VMOVAPS.Z        Z4, K3, Z15
+	VMOVAPS.Z        Z4, K4, Z14
+	VMOVAPS.Z        Z4, K5, Z13
+	VSUBPS           Z16, Z17, Z16
+	VSUBPS           Z15, Z18, Z15
+	VSUBPS           Z14, Z19, Z14
+	VSUBPS           Z13, Z20, Z13
+	VCMPPS           $0x01, Z5, Z0, K5
+	VCMPPS           $0x01, Z5, Z10, K4
+	VCMPPS           $0x01, Z5, Z11, K3
+	VCMPPS           $0x01, Z5, Z12, K2
+	VBLENDMPS        Z16, Z0, K5, Z16
+	VBLENDMPS        Z15, Z10, K4, Z15
+	VBLENDMPS        Z14, Z11, K3, Z14
+	VBLENDMPS        Z13, Z12, K2, Z13
+	VCMPPS           $0x00, Z6, Z0, K2
+	VCMPPS           $0x00, Z6, Z10, K3
+	VCMPPS           $0x00, Z6, Z11, K4
+	VCMPPS           $0x00, Z6, Z12, K5
+	VBLENDMPS        Z7, Z16, K2, Z16
+	VBLENDMPS        Z7, Z15, K3, Z15
+	VBLENDMPS        Z7, Z14, K4, Z14
+	VBLENDMPS        Z7, Z13, K5, Z13
+	VCMPPS           $0x01, Z6, Z0, K5
+	VCMPPS           $0x01, Z6, Z10, K4
+	VCMPPS           $0x01, Z6, Z11, K3
+	VCMPPS           $0x01, Z6, Z12, K2
+	VBLENDMPS        Z8, Z16, K5, Z16
+	VBLENDMPS        Z8, Z15, K4, Z15
+	VBLENDMPS        Z8, Z14, K3, Z14
+	VBLENDMPS        Z8, Z13, K2, Z13
+	VSUBPS           Z9, Z21, Z21
+	VSUBPS           Z9, Z22, Z22
+	VSUBPS           Z9, Z23, Z23
+	VSUBPS           Z9, Z24, Z24
+	VBROADCASTSS     lanes_3dd67a96<>+0(SB), Z12
+	VFMADD231PS.BCST lanes_bd38ec7c<>+0(SB), Z21, Z12
+	VBROADCASTSS     lanes_3dd67a96<>+0(SB), Z11
+	VFMADD231PS.BCST lanes_bd38ec7c<>+0(SB), Z22, Z11
+	VBROADCASTSS     lanes_3dd67a96<>+0(SB), Z10
+	VFMADD231PS.BCST lanes_bd38ec7c<>+0(SB), Z23, Z10
+	VBROADCASTSS     lanes_3dd67a96<>+0(SB), Z0
+	VFMADD231PS.BCST lanes_bd38ec7c<>+0(SB), Z24, Z0
+	VFMADD213PS.BCST lanes_be06ce1c<>+0(SB), Z21, Z12
+	VFMADD213PS.BCST lanes_be06ce1c<>+0(SB), Z22, Z11
+	VFMADD213PS.BCST lanes_be06ce1c<>+0(SB), Z23, Z10
+	VFMADD213PS.BCST lanes_be06ce1c<>+0(SB), Z24, Z0
+	VFMADD213PS.BCST lanes_3e144116<>+0(SB), Z21, Z12
+	VFMADD213PS.BCST lanes_3e144116<>+0(SB), Z22, Z11
+	VFMADD213PS.BCST lanes_3e144116<>+0(SB), Z23, Z10
+	VFMADD213PS.BCST lanes_3e144116<>+0(SB), Z24, Z0
+	VFMADD213PS.BCST lanes_be2a76d5<>+0(SB), Z21, Z12
+	VFMADD213PS.BCST lanes_be2a76d5<>+0(SB), Z22, Z11
+	VFMADD213PS.BCST lanes_be2a76d5<>+0(SB), Z23, Z10
+	VFMADD213PS.BCST lanes_be2a76d5<>+0(SB), Z24, Z0
+	VFMADD213PS.BCST lanes_3e4cb4c2<>+0(SB), Z21, Z12
+	VFMADD213PS.BCST lanes_3e4cb4c2<>+0(SB), Z22, Z11
+	VFMADD213PS.BCST lanes_3e4cb4c2<>+0(SB), Z23, Z10
+	VFMADD213PS.BCST lanes_3e4cb4c2<>+0(SB), Z24, Z0
+	VFMADD213PS.BCST lanes_be800024<>+0(SB), Z21, Z12
+	VFMADD213PS.BCST lanes_be800024<>+0(SB), Z22, Z11
+	VFMADD213PS.BCST lanes_be800024<>+0(SB), Z23, Z10
+	VFMADD213PS.BCST lanes_be800024<>+0(SB), Z24, Z0
+	VFMADD213PS.BCST lanes_3eaaaad2<>+0(SB), Z21, Z12
+	VFMADD213PS.BCST lanes_3eaaaad2<>+0(SB), Z22, Z11
+	VFMADD213PS.BCST lanes_3eaaaad2<>+0(SB), Z23, Z10
+	VFMADD213PS.BCST lanes_3eaaaad2<>+0(SB), Z24, Z0
+	VFMADD213PS.BCST lanes_bf000000<>+0(SB), Z21, Z12
+	VFMADD213PS.BCST lanes_bf000000<>+0(SB), Z22, Z11
+	VFMADD213PS.BCST lanes_bf000000<>+0(SB), Z23, Z10
+	VFMADD213PS.BCST lanes_bf000000<>+0(SB), Z24, Z0
+	VMULPS           Z21, Z21, Z20
+	VMULPS           Z22, Z22, Z19
+	VMULPS           Z23, Z23, Z18
+	VMULPS           Z24, Z24, Z17
+	VMULPS.BCST      lanes_34fefa3a<>+0(SB), Z16, Z25
+	VMULPS.BCST      lanes_34fefa3a<>+0(SB), Z15, Z26
+	VMULPS.BCST      lanes_34fefa3a<>+0(SB), Z14, Z27
+	VMULPS.BCST      lanes_34fefa3a<>+0(SB), Z13, Z28
+	VFMADD231PS      Z12, Z20, Z25
+	VFMADD231PS      Z11, Z19, Z26
+	VFMADD231PS      Z10, Z18, Z27
+	VFMADD231PS      Z0, Z17, Z28
+	VADDPS           Z25, Z21, Z25
+	VADDPS           Z26, Z22, Z26
+	VADDPS           Z27, Z23, Z27
+	VADDPS           Z28, Z24, Z28
+	VFMADD231PS.BCST lanes_3f317210<>+0(SB), Z16, Z25
+	VFMADD231PS.BCST lanes_3f317210<>+0(SB), Z15, Z26
+	VFMADD231PS.BCST lanes_3f317210<>+0(SB), Z14, Z27
+	VFMADD231PS.BCST lanes_3f317210<>+0(SB), Z13, Z28
+	VMOVUPS          Z25, (AX)
+	VMOVUPS          Z26, 64(AX)
+	VMOVUPS          Z27, 128(AX)
+	VMOVUPS          Z28, 192(AX)
+	ADDQ             $+256, AX
+	ADDQ             $+256, BX
+	SUBQ             $+64, CX
+	JGE              blocks
 
 blocks_end:
 	ADDQ $+64, CX
@@ -8193,84 +7783,84 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (BX), Z28
-	VCMPPS      $0x01, Z1, Z28, K2
-	VMULPS      Z2, Z28, Z27
-	VBLENDMPS   Z27, Z28, K2, Z27
-	VPSUBD      Z3, Z27, Z26
-	VPSRAD      $0x17, Z26, Z26
-	VPSLLD      $0x17, Z26, Z25
-	VPSUBD      Z25, Z27, Z25
-	VCVTDQ2PS   Z26, Z26
-	VMOVAPS.Z   Z4, K2, Z27
-	VSUBPS      Z27, Z26, Z27
-	VCMPPS      $0x01, Z5, Z28, K2
-	VBLENDMPS   Z27, Z28, K2, Z27
-	VCMPPS      $0x00, Z6, Z28, K2
-	VBLENDMPS   Z7, Z27, K2, Z27
-	VCMPPS      $0x01, Z6, Z28, K2
-	VBLENDMPS   Z8, Z27, K2, Z27
-	VSUBPS      Z9, Z25, Z25
-	VMOVUPS     lanes_3dd67a96<>+0(SB), Z28
-	VFMADD231PS lanes_bd38ec7c<>+0(SB), Z25, Z28
-	VFMADD213PS lanes_be06ce1c<>+0(SB), Z25, Z28
-	VFMADD213PS lanes_3e144116<>+0(SB), Z25, Z28
-	VFMADD213PS lanes_be2a76d5<>+0(SB), Z25, Z28
-	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Z25, Z28
-	VFMADD213PS lanes_be800024<>+0(SB), Z25, Z28
-	VFMADD213PS lanes_3eaaaad2<>+0(SB), Z25, Z28
-	VFMADD213PS lanes_bf000000<>+0(SB), Z25, Z28
-	VMULPS      Z25, Z25, Z26
-	VMULPS      lanes_34fefa3a<>+0(SB), Z27, Z13
-	VFMADD231PS Z28, Z26, Z13
-	VADDPS      Z13, Z25, Z13
-	VFMADD231PS lanes_3f317210<>+0(SB), Z27, Z13
-	VMOVUPS     Z13, (AX)
-	ADDQ        $+64, AX
-	ADDQ        $+64, BX
-	SUBQ        $+16, CX
-	JGE         vectors
+	VMOVUPS          (BX), Z28
+	VCMPPS           $0x01, Z1, Z28, K2
+	VMULPS           Z2, Z28, Z27
+	VBLENDMPS        Z27, Z28, K2, Z27
+	VPSUBD           Z3, Z27, Z26
+	VPSRAD           $0x17, Z26, Z26
+	VPSLLD           $0x17, Z26, Z25
+	VPSUBD           Z25, Z27, Z25
+	VCVTDQ2PS        Z26, Z26
+	VMOVAPS.Z        Z4, K2, Z27
+	VSUBPS           Z27, Z26, Z27
+	VCMPPS           $0x01, Z5, Z28, K2
+	VBLENDMPS        Z27, Z28, K2, Z27
+	VCMPPS           $0x00, Z6, Z28, K2
+	VBLENDMPS        Z7, Z27, K2, Z27
+	VCMPPS           $0x01, Z6, Z28, K2
+	VBLENDMPS        Z8, Z27, K2, Z27
+	VSUBPS           Z9, Z25, Z25
+	VBROADCASTSS     lanes_3dd67a96<>+0(SB), Z28
+	VFMADD231PS.BCST lanes_bd38ec7c<>+0(SB), Z25, Z28
+	VFMADD213PS.BCST lanes_be06ce1c<>+0(SB), Z25, Z28
+	VFMADD213PS.BCST lanes_3e144116<>+0(SB), Z25, Z28
+	VFMADD213PS.BCST lanes_be2a76d5<>+0(SB), Z25, Z28
+	VFMADD213PS.BCST lanes_3e4cb4c2<>+0(SB), Z25, Z28
+	VFMADD213PS.BCST lanes_be800024<>+0(SB), Z25, Z28
+	VFMADD213PS.BCST lanes_3eaaaad2<>+0(SB), Z25, Z28
+	VFMADD213PS.BCST lanes_bf000000<>+0(SB), Z25, Z28
+	VMULPS           Z25, Z25, Z26
+	VMULPS.BCST      lanes_34fefa3a<>+0(SB), Z27, Z13
+	VFMADD231PS      Z28, Z26, Z13
+	VADDPS           Z13, Z25, Z13
+	VFMADD231PS.BCST lanes_3f317210<>+0(SB), Z27, Z13
+	VMOVUPS          Z13, (AX)
+	ADDQ             $+64, AX
+	ADDQ             $+64, BX
+	SUBQ             $+16, CX
+	JGE              vectors
 
 vectors_end:
-	ADDQ        $+16, CX
-	TESTQ       CX, CX
-	JE          done
-	MOVL        $0x0000ffff, R13
-	BZHIL       CX, R13, R13
-	KMOVW       R13, K1
-	VMOVUPS.Z   (BX), K1, Z13
-	VCMPPS      $0x01, Z1, Z13, K2
-	VMULPS      Z2, Z13, Z27
-	VBLENDMPS   Z27, Z13, K2, Z27
-	VPSUBD      Z3, Z27, Z25
-	VPSRAD      $0x17, Z25, Z25
-	VPSLLD      $0x17, Z25, Z28
-	VPSUBD      Z28, Z27, Z28
-	VCVTDQ2PS   Z25, Z25
-	VMOVAPS.Z   Z4, K2, Z27
-	VSUBPS      Z27, Z25, Z27
-	VCMPPS      $0x01, Z5, Z13, K2
-	VBLENDMPS   Z27, Z13, K2, Z27
-	VCMPPS      $0x00, Z6, Z13, K2
-	VBLENDMPS   Z7, Z27, K2, Z27
-	VCMPPS      $0x01, Z6, Z13, K2
-	VBLENDMPS   Z8, Z27, K2, Z27
-	VSUBPS      Z9, Z28, Z28
-	VMOVUPS     lanes_3dd67a96<>+0(SB), Z13
-	VFMADD231PS lanes_bd38ec7c<>+0(SB), Z28, Z13
-	VFMADD213PS lanes_be06ce1c<>+0(SB), Z28, Z13
-	VFMADD213PS lanes_3e144116<>+0(SB), Z28, Z13
-	VFMADD213PS lanes_be2a76d5<>+0(SB), Z28, Z13
-	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Z28, Z13
-	VFMADD213PS lanes_be800024<>+0(SB), Z28, Z13
-	VFMADD213PS lanes_3eaaaad2<>+0(SB), Z28, Z13
-	VFMADD213PS lanes_bf000000<>+0(SB), Z28, Z13
-	VMULPS      Z28, Z28, Z25
-	VMULPS      lanes_34fefa3a<>+0(SB), Z27, Z26
-	VFMADD231PS Z13, Z25, Z26
-	VADDPS      Z26, Z28, Z26
-	VFMADD231PS lanes_3f317210<>+0(SB), Z27, Z26
-	VMOVUPS     Z26, K1, (AX)
+	ADDQ             $+16, CX
+	TESTQ            CX, CX
+	JE               done
+	MOVL             $0x0000ffff, R13
+	BZHIL            CX, R13, R13
+	KMOVW            R13, K1
+	VMOVUPS.Z        (BX), K1, Z13
+	VCMPPS           $0x01, Z1, Z13, K2
+	VMULPS           Z2, Z13, Z27
+	VBLENDMPS        Z27, Z13, K2, Z27
+	VPSUBD           Z3, Z27, Z25
+	VPSRAD           $0x17, Z25, Z25
+	VPSLLD           $0x17, Z25, Z28
+	VPSUBD           Z28, Z27, Z28
+	VCVTDQ2PS        Z25, Z25
+	VMOVAPS.Z        Z4, K2, Z27
+	VSUBPS           Z27, Z25, Z27
+	VCMPPS           $0x01, Z5, Z13, K2
+	VBLENDMPS        Z27, Z13, K2, Z27
+	VCMPPS           $0x00, Z6, Z13, K2
+	VBLENDMPS        Z7, Z27, K2, Z27
+	VCMPPS           $0x01, Z6, Z13, K2
+	VBLENDMPS        Z8, Z27, K2, Z27
+	VSUBPS           Z9, Z28, Z28
+	VBROADCASTSS     lanes_3dd67a96<>+0(SB), Z13
+	VFMADD231PS.BCST lanes_bd38ec7c<>+0(SB), Z28, Z13
+	VFMADD213PS.BCST lanes_be06ce1c<>+0(SB), Z28, Z13
+	VFMADD213PS.BCST lanes_3e144116<>+0(SB), Z28, Z13
+	VFMADD213PS.BCST lanes_be2a76d5<>+0(SB), Z28, Z13
+	VFMADD213PS.BCST lanes_3e4cb4c2<>+0(SB), Z28, Z13
+	VFMADD213PS.BCST lanes_be800024<>+0(SB), Z28, Z13
+	VFMADD213PS.BCST lanes_3eaaaad2<>+0(SB), Z28, Z13
+	VFMADD213PS.BCST lanes_bf000000<>+0(SB), Z28, Z13
+	VMULPS           Z28, Z28, Z25
+	VMULPS.BCST      lanes_34fefa3a<>+0(SB), Z27, Z26
+	VFMADD231PS      Z13, Z25, Z26
+	VADDPS           Z26, Z28, Z26
+	VFMADD231PS.BCST lanes_3f317210<>+0(SB), Z27, Z26
+	VMOVUPS          Z26, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -8392,14 +7982,14 @@ done:
 // func RsqrtAVX2(dst *float32, x *float32, n int)
 // Requires: AVX, FMA3
 TEXT ·RsqrtAVX2(SB), NOSPLIT, $0-24
-	MOVQ    dst+0(FP), AX
-	MOVQ    x+8(FP), BX
-	MOVQ    n+16(FP), CX
-	VMOVUPS lanes_3f800000<>+0(SB), Y1
-	VMOVUPS lanes_3f000000<>+0(SB), Y2
-	VMOVUPS lanes_3f400000<>+0(SB), Y3
-	SUBQ    $+16, CX
-	JL      blocks_end
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y1
+	VBROADCASTSS lanes_3f000000<>+0(SB), Y2
+	VBROADCASTSS lanes_3f400000<>+0(SB), Y3
+	SUBQ         $+16, CX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS      (BX), Y0
@@ -8412,9 +8002,9 @@ blocks:
 	VMULPS       Y6, Y4, Y8
 	VFMSUB213PS  Y7, Y5, Y0
 	VFMSUB213PS  Y8, Y6, Y4
-	VMOVUPS      Y1, Y9
+	VMOVAPS      Y1, Y9
 	VFNMADD231PS Y5, Y7, Y9
-	VMOVUPS      Y1, Y10
+	VMOVAPS      Y1, Y10
 	VFNMADD231PS Y6, Y8, Y10
 	VFNMADD231PS Y5, Y0, Y9
 	VFNMADD231PS Y6, Y4, Y10
@@ -8448,7 +8038,7 @@ vectors:
 	VDIVPS       Y5, Y1, Y5
 	VMULPS       Y5, Y6, Y10
 	VFMSUB213PS  Y10, Y5, Y6
-	VMOVUPS      Y1, Y8
+	VMOVAPS      Y1, Y8
 	VFNMADD231PS Y5, Y10, Y8
 	VFNMADD231PS Y5, Y6, Y8
 	VMULPS       Y2, Y5, Y6
@@ -8476,7 +8066,7 @@ vectors_end:
 	VDIVPS       Y10, Y1, Y10
 	VMULPS       Y10, Y8, Y6
 	VFMSUB213PS  Y6, Y10, Y8
-	VMOVUPS      Y1, Y9
+	VMOVAPS      Y1, Y9
 	VFNMADD231PS Y10, Y6, Y9
 	VFNMADD231PS Y10, Y8, Y9
 	VMULPS       Y2, Y10, Y8
@@ -8494,15 +8084,15 @@ done:
 // func RsqrtAVX512(dst *float32, x *float32, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·RsqrtAVX512(SB), NOSPLIT, $0-24
-	MOVQ    dst+0(FP), AX
-	MOVQ    x+8(FP), BX
-	MOVQ    n+16(FP), CX
-	VMOVUPS lanes_3f800000<>+0(SB), Z1
-	VMOVUPS lanes_3f000000<>+0(SB), Z2
-	VMOVUPS lanes_3f400000<>+0(SB), Z3
-	VMOVUPS lanes_7f800000<>+0(SB), Z4
-	SUBQ    $+64, CX
-	JL      blocks_end
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS lanes_3f800000<>+0(SB), Z1
+	VBROADCASTSS lanes_3f000000<>+0(SB), Z2
+	VBROADCASTSS lanes_3f400000<>+0(SB), Z3
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z4
+	SUBQ         $+64, CX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS      (BX), Z0
@@ -8525,13 +8115,13 @@ blocks:
 	VFMSUB213PS  Z13, Z9, Z5
 	VFMSUB213PS  Z14, Z10, Z6
 	VFMSUB213PS  Z15, Z11, Z7
-	VMOVUPS      Z1, Z16
+	VMOVAPS      Z1, Z16
 	VFNMADD231PS Z8, Z12, Z16
-	VMOVUPS      Z1, Z17
+	VMOVAPS      Z1, Z17
 	VFNMADD231PS Z9, Z13, Z17
-	VMOVUPS      Z1, Z18
+	VMOVAPS      Z1, Z18
 	VFNMADD231PS Z10, Z14, Z18
-	VMOVUPS      Z1, Z19
+	VMOVAPS      Z1, Z19
 	VFNMADD231PS Z11, Z15, Z19
 	VFNMADD231PS Z8, Z0, Z16
 	VFNMADD231PS Z9, Z5, Z17
@@ -8581,7 +8171,7 @@ vectors:
 	VDIVPS       Z10, Z1, Z10
 	VMULPS       Z10, Z11, Z9
 	VFMSUB213PS  Z9, Z10, Z11
-	VMOVUPS      Z1, Z8
+	VMOVAPS      Z1, Z8
 	VFNMADD231PS Z10, Z9, Z8
 	VFNMADD231PS Z10, Z11, Z8
 	VMULPS       Z2, Z10, Z11
@@ -8608,7 +8198,7 @@ vectors_end:
 	VDIVPS       Z8, Z1, Z8
 	VMULPS       Z8, Z10, Z9
 	VFMSUB213PS  Z9, Z8, Z10
-	VMOVUPS      Z1, Z11
+	VMOVAPS      Z1, Z11
 	VFNMADD231PS Z8, Z9, Z11
 	VFNMADD231PS Z8, Z10, Z11
 	VMULPS       Z2, Z8, Z10
@@ -8626,12 +8216,12 @@ done:
 // func ErfAVX2(dst *float32, x *float32, n int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·ErfAVX2(SB), NOSPLIT, $0-24
-	MOVQ    dst+0(FP), AX
-	MOVQ    x+8(FP), BX
-	MOVQ    n+16(FP), CX
-	VMOVUPS lanes_80000000<>+0(SB), Y1
-	SUBQ    $+16, CX
-	JL      blocks_end
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS lanes_80000000<>+0(SB), Y1
+	SUBQ         $+16, CX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS      (BX), Y0
@@ -8640,9 +8230,9 @@ blocks:
 	VANDNPS      Y2, Y1, Y4
 	VMULPS       Y0, Y0, Y5
 	VMULPS       Y2, Y2, Y6
-	VMOVUPS      lanes_3ba37dbd<>+0(SB), Y7
+	VBROADCASTSS lanes_3ba37dbd<>+0(SB), Y7
 	VFMADD231PS  lanes_ba1c7ed2<>+0(SB), Y5, Y7
-	VMOVUPS      lanes_3ba37dbd<>+0(SB), Y8
+	VBROADCASTSS lanes_3ba37dbd<>+0(SB), Y8
 	VFMADD231PS  lanes_ba1c7ed2<>+0(SB), Y6, Y8
 	VFMADD213PS  lanes_bcdb40d5<>+0(SB), Y5, Y7
 	VFMADD213PS  lanes_bcdb40d5<>+0(SB), Y6, Y8
@@ -8654,13 +8244,13 @@ blocks:
 	VFMADD213PS  lanes_3e0375d3<>+0(SB), Y8, Y6
 	VFMADD213PS  Y3, Y3, Y5
 	VFMADD213PS  Y4, Y4, Y6
-	VMOVUPS      lanes_40800000<>+0(SB), Y7
+	VBROADCASTSS lanes_40800000<>+0(SB), Y7
 	VMINPS       Y3, Y7, Y8
-	VMOVUPS      lanes_40800000<>+0(SB), Y9
+	VBROADCASTSS lanes_40800000<>+0(SB), Y9
 	VMINPS       Y4, Y9, Y7
-	VMOVUPS      lanes_b9aac73f<>+0(SB), Y9
+	VBROADCASTSS lanes_b9aac73f<>+0(SB), Y9
 	VFMADD231PS  lanes_374153a5<>+0(SB), Y8, Y9
-	VMOVUPS      lanes_b9aac73f<>+0(SB), Y10
+	VBROADCASTSS lanes_b9aac73f<>+0(SB), Y10
 	VFMADD231PS  lanes_374153a5<>+0(SB), Y7, Y10
 	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Y8, Y9
 	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Y7, Y10
@@ -8676,13 +8266,13 @@ blocks:
 	VFMADD213PS  Y7, Y10, Y7
 	VORPS        Y1, Y8, Y8
 	VORPS        Y1, Y7, Y7
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y10
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
 	VMAXPS       Y8, Y10, Y8
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y10
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
 	VMAXPS       Y7, Y10, Y7
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y10
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y10
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y8, Y10
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y9
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y7, Y9
 	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
 	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y12
@@ -8690,9 +8280,9 @@ blocks:
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y7
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y8
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y7
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y12
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y11
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y12
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y11
@@ -8710,16 +8300,14 @@ blocks:
 	VMULPS       Y9, Y7, Y9
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
-	VMOVUPS      lanes_3f800000<>+0(SB), Y7
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y7
 	VSUBPS       Y10, Y7, Y10
-	VMOVUPS      lanes_3f800000<>+0(SB), Y7
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y7
 	VSUBPS       Y9, Y7, Y9
 	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Y3, Y3
 	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Y4, Y4
 	VBLENDVPS    Y3, Y5, Y10, Y10
 	VBLENDVPS    Y4, Y6, Y9, Y9
-	VANDNPS      Y10, Y1, Y10
-	VANDNPS      Y9, Y1, Y9
 	VANDPS       Y1, Y0, Y0
 	VANDPS       Y1, Y2, Y2
 	VORPS        Y0, Y10, Y0
@@ -8740,16 +8328,16 @@ vectors:
 	VMOVUPS      (BX), Y2
 	VANDNPS      Y2, Y1, Y0
 	VMULPS       Y2, Y2, Y9
-	VMOVUPS      lanes_3ba37dbd<>+0(SB), Y10
+	VBROADCASTSS lanes_3ba37dbd<>+0(SB), Y10
 	VFMADD231PS  lanes_ba1c7ed2<>+0(SB), Y9, Y10
 	VFMADD213PS  lanes_bcdb40d5<>+0(SB), Y9, Y10
 	VFMADD213PS  lanes_3de70cf3<>+0(SB), Y9, Y10
 	VFMADD213PS  lanes_bec09372<>+0(SB), Y9, Y10
 	VFMADD213PS  lanes_3e0375d3<>+0(SB), Y10, Y9
 	VFMADD213PS  Y0, Y0, Y9
-	VMOVUPS      lanes_40800000<>+0(SB), Y6
+	VBROADCASTSS lanes_40800000<>+0(SB), Y6
 	VMINPS       Y0, Y6, Y10
-	VMOVUPS      lanes_b9aac73f<>+0(SB), Y6
+	VBROADCASTSS lanes_b9aac73f<>+0(SB), Y6
 	VFMADD231PS  lanes_374153a5<>+0(SB), Y10, Y6
 	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Y10, Y6
 	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Y10, Y6
@@ -8758,14 +8346,14 @@ vectors:
 	VFMADD213PS  lanes_3e03bd96<>+0(SB), Y10, Y6
 	VFMADD213PS  Y10, Y6, Y10
 	VORPS        Y1, Y10, Y10
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y6
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y6
 	VMAXPS       Y10, Y6, Y10
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y6
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y6
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y6
 	VSUBPS       lanes_4b40009f<>+0(SB), Y6, Y4
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y4, Y10
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y4, Y10
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y4
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y4
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y4
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y4
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y4
@@ -8775,11 +8363,10 @@ vectors:
 	VPSLLD       $0x17, Y6, Y6
 	VMULPS       Y6, Y10, Y6
 	VMULPS       lanes_2f800000<>+0(SB), Y6, Y6
-	VMOVUPS      lanes_3f800000<>+0(SB), Y10
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y10
 	VSUBPS       Y6, Y10, Y6
 	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Y0, Y0
 	VBLENDVPS    Y0, Y9, Y6, Y6
-	VANDNPS      Y6, Y1, Y6
 	VANDPS       Y1, Y2, Y2
 	VORPS        Y2, Y6, Y2
 	VMOVUPS      Y2, (AX)
@@ -8799,16 +8386,16 @@ vectors_end:
 	VMASKMOVPS   (BX), Y2, Y6
 	VANDNPS      Y6, Y1, Y9
 	VMULPS       Y6, Y6, Y0
-	VMOVUPS      lanes_3ba37dbd<>+0(SB), Y10
+	VBROADCASTSS lanes_3ba37dbd<>+0(SB), Y10
 	VFMADD231PS  lanes_ba1c7ed2<>+0(SB), Y0, Y10
 	VFMADD213PS  lanes_bcdb40d5<>+0(SB), Y0, Y10
 	VFMADD213PS  lanes_3de70cf3<>+0(SB), Y0, Y10
 	VFMADD213PS  lanes_bec09372<>+0(SB), Y0, Y10
 	VFMADD213PS  lanes_3e0375d3<>+0(SB), Y10, Y0
 	VFMADD213PS  Y9, Y9, Y0
-	VMOVUPS      lanes_40800000<>+0(SB), Y4
+	VBROADCASTSS lanes_40800000<>+0(SB), Y4
 	VMINPS       Y9, Y4, Y10
-	VMOVUPS      lanes_b9aac73f<>+0(SB), Y4
+	VBROADCASTSS lanes_b9aac73f<>+0(SB), Y4
 	VFMADD231PS  lanes_374153a5<>+0(SB), Y10, Y4
 	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Y10, Y4
 	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Y10, Y4
@@ -8817,14 +8404,14 @@ vectors_end:
 	VFMADD213PS  lanes_3e03bd96<>+0(SB), Y10, Y4
 	VFMADD213PS  Y10, Y4, Y10
 	VORPS        Y1, Y10, Y10
-	VMOVUPS      lanes_c2d00000<>+0(SB), Y4
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y4
 	VMAXPS       Y10, Y4, Y10
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y4
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y4
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y4
 	VSUBPS       lanes_4b40009f<>+0(SB), Y4, Y5
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y5, Y10
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y5, Y10
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y5
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y5
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y5
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y5
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y5
@@ -8834,11 +8421,10 @@ vectors_end:
 	VPSLLD       $0x17, Y4, Y4
 	VMULPS       Y4, Y10, Y4
 	VMULPS       lanes_2f800000<>+0(SB), Y4, Y4
-	VMOVUPS      lanes_3f800000<>+0(SB), Y10
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y10
 	VSUBPS       Y4, Y10, Y4
 	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Y9, Y9
 	VBLENDVPS    Y9, Y0, Y4, Y4
-	VANDNPS      Y4, Y1, Y4
 	VANDPS       Y1, Y6, Y6
 	VORPS        Y6, Y4, Y6
 	VMASKMOVPS   Y6, Y2, (AX)
@@ -8855,15 +8441,7 @@ DATA lanes_3ba37dbd<>+16(SB)/4, $0x3ba37dbd
 DATA lanes_3ba37dbd<>+20(SB)/4, $0x3ba37dbd
 DATA lanes_3ba37dbd<>+24(SB)/4, $0x3ba37dbd
 DATA lanes_3ba37dbd<>+28(SB)/4, $0x3ba37dbd
-DATA lanes_3ba37dbd<>+32(SB)/4, $0x3ba37dbd
-DATA lanes_3ba37dbd<>+36(SB)/4, $0x3ba37dbd
-DATA lanes_3ba37dbd<>+40(SB)/4, $0x3ba37dbd
-DATA lanes_3ba37dbd<>+44(SB)/4, $0x3ba37dbd
-DATA lanes_3ba37dbd<>+48(SB)/4, $0x3ba37dbd
-DATA lanes_3ba37dbd<>+52(SB)/4, $0x3ba37dbd
-DATA lanes_3ba37dbd<>+56(SB)/4, $0x3ba37dbd
-DATA lanes_3ba37dbd<>+60(SB)/4, $0x3ba37dbd
-GLOBL lanes_3ba37dbd<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3ba37dbd<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_ba1c7ed2<>+0(SB)/4, $0xba1c7ed2
 DATA lanes_ba1c7ed2<>+4(SB)/4, $0xba1c7ed2
@@ -8873,15 +8451,7 @@ DATA lanes_ba1c7ed2<>+16(SB)/4, $0xba1c7ed2
 DATA lanes_ba1c7ed2<>+20(SB)/4, $0xba1c7ed2
 DATA lanes_ba1c7ed2<>+24(SB)/4, $0xba1c7ed2
 DATA lanes_ba1c7ed2<>+28(SB)/4, $0xba1c7ed2
-DATA lanes_ba1c7ed2<>+32(SB)/4, $0xba1c7ed2
-DATA lanes_ba1c7ed2<>+36(SB)/4, $0xba1c7ed2
-DATA lanes_ba1c7ed2<>+40(SB)/4, $0xba1c7ed2
-DATA lanes_ba1c7ed2<>+44(SB)/4, $0xba1c7ed2
-DATA lanes_ba1c7ed2<>+48(SB)/4, $0xba1c7ed2
-DATA lanes_ba1c7ed2<>+52(SB)/4, $0xba1c7ed2
-DATA lanes_ba1c7ed2<>+56(SB)/4, $0xba1c7ed2
-DATA lanes_ba1c7ed2<>+60(SB)/4, $0xba1c7ed2
-GLOBL lanes_ba1c7ed2<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_ba1c7ed2<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_bcdb40d5<>+0(SB)/4, $0xbcdb40d5
 DATA lanes_bcdb40d5<>+4(SB)/4, $0xbcdb40d5
@@ -8891,15 +8461,7 @@ DATA lanes_bcdb40d5<>+16(SB)/4, $0xbcdb40d5
 DATA lanes_bcdb40d5<>+20(SB)/4, $0xbcdb40d5
 DATA lanes_bcdb40d5<>+24(SB)/4, $0xbcdb40d5
 DATA lanes_bcdb40d5<>+28(SB)/4, $0xbcdb40d5
-DATA lanes_bcdb40d5<>+32(SB)/4, $0xbcdb40d5
-DATA lanes_bcdb40d5<>+36(SB)/4, $0xbcdb40d5
-DATA lanes_bcdb40d5<>+40(SB)/4, $0xbcdb40d5
-DATA lanes_bcdb40d5<>+44(SB)/4, $0xbcdb40d5
-DATA lanes_bcdb40d5<>+48(SB)/4, $0xbcdb40d5
-DATA lanes_bcdb40d5<>+52(SB)/4, $0xbcdb40d5
-DATA lanes_bcdb40d5<>+56(SB)/4, $0xbcdb40d5
-DATA lanes_bcdb40d5<>+60(SB)/4, $0xbcdb40d5
-GLOBL lanes_bcdb40d5<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_bcdb40d5<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3de70cf3<>+0(SB)/4, $0x3de70cf3
 DATA lanes_3de70cf3<>+4(SB)/4, $0x3de70cf3
@@ -8909,15 +8471,7 @@ DATA lanes_3de70cf3<>+16(SB)/4, $0x3de70cf3
 DATA lanes_3de70cf3<>+20(SB)/4, $0x3de70cf3
 DATA lanes_3de70cf3<>+24(SB)/4, $0x3de70cf3
 DATA lanes_3de70cf3<>+28(SB)/4, $0x3de70cf3
-DATA lanes_3de70cf3<>+32(SB)/4, $0x3de70cf3
-DATA lanes_3de70cf3<>+36(SB)/4, $0x3de70cf3
-DATA lanes_3de70cf3<>+40(SB)/4, $0x3de70cf3
-DATA lanes_3de70cf3<>+44(SB)/4, $0x3de70cf3
-DATA lanes_3de70cf3<>+48(SB)/4, $0x3de70cf3
-DATA lanes_3de70cf3<>+52(SB)/4, $0x3de70cf3
-DATA lanes_3de70cf3<>+56(SB)/4, $0x3de70cf3
-DATA lanes_3de70cf3<>+60(SB)/4, $0x3de70cf3
-GLOBL lanes_3de70cf3<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3de70cf3<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_bec09372<>+0(SB)/4, $0xbec09372
 DATA lanes_bec09372<>+4(SB)/4, $0xbec09372
@@ -8927,15 +8481,7 @@ DATA lanes_bec09372<>+16(SB)/4, $0xbec09372
 DATA lanes_bec09372<>+20(SB)/4, $0xbec09372
 DATA lanes_bec09372<>+24(SB)/4, $0xbec09372
 DATA lanes_bec09372<>+28(SB)/4, $0xbec09372
-DATA lanes_bec09372<>+32(SB)/4, $0xbec09372
-DATA lanes_bec09372<>+36(SB)/4, $0xbec09372
-DATA lanes_bec09372<>+40(SB)/4, $0xbec09372
-DATA lanes_bec09372<>+44(SB)/4, $0xbec09372
-DATA lanes_bec09372<>+48(SB)/4, $0xbec09372
-DATA lanes_bec09372<>+52(SB)/4, $0xbec09372
-DATA lanes_bec09372<>+56(SB)/4, $0xbec09372
-DATA lanes_bec09372<>+60(SB)/4, $0xbec09372
-GLOBL lanes_bec09372<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_bec09372<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3e0375d3<>+0(SB)/4, $0x3e0375d3
 DATA lanes_3e0375d3<>+4(SB)/4, $0x3e0375d3
@@ -8945,15 +8491,7 @@ DATA lanes_3e0375d3<>+16(SB)/4, $0x3e0375d3
 DATA lanes_3e0375d3<>+20(SB)/4, $0x3e0375d3
 DATA lanes_3e0375d3<>+24(SB)/4, $0x3e0375d3
 DATA lanes_3e0375d3<>+28(SB)/4, $0x3e0375d3
-DATA lanes_3e0375d3<>+32(SB)/4, $0x3e0375d3
-DATA lanes_3e0375d3<>+36(SB)/4, $0x3e0375d3
-DATA lanes_3e0375d3<>+40(SB)/4, $0x3e0375d3
-DATA lanes_3e0375d3<>+44(SB)/4, $0x3e0375d3
-DATA lanes_3e0375d3<>+48(SB)/4, $0x3e0375d3
-DATA lanes_3e0375d3<>+52(SB)/4, $0x3e0375d3
-DATA lanes_3e0375d3<>+56(SB)/4, $0x3e0375d3
-DATA lanes_3e0375d3<>+60(SB)/4, $0x3e0375d3
-GLOBL lanes_3e0375d3<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3e0375d3<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_40800000<>+0(SB)/4, $0x40800000
 DATA lanes_40800000<>+4(SB)/4, $0x40800000
@@ -8963,15 +8501,7 @@ DATA lanes_40800000<>+16(SB)/4, $0x40800000
 DATA lanes_40800000<>+20(SB)/4, $0x40800000
 DATA lanes_40800000<>+24(SB)/4, $0x40800000
 DATA lanes_40800000<>+28(SB)/4, $0x40800000
-DATA lanes_40800000<>+32(SB)/4, $0x40800000
-DATA lanes_40800000<>+36(SB)/4, $0x40800000
-DATA lanes_40800000<>+40(SB)/4, $0x40800000
-DATA lanes_40800000<>+44(SB)/4, $0x40800000
-DATA lanes_40800000<>+48(SB)/4, $0x40800000
-DATA lanes_40800000<>+52(SB)/4, $0x40800000
-DATA lanes_40800000<>+56(SB)/4, $0x40800000
-DATA lanes_40800000<>+60(SB)/4, $0x40800000
-GLOBL lanes_40800000<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_40800000<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_b9aac73f<>+0(SB)/4, $0xb9aac73f
 DATA lanes_b9aac73f<>+4(SB)/4, $0xb9aac73f
@@ -8981,15 +8511,7 @@ DATA lanes_b9aac73f<>+16(SB)/4, $0xb9aac73f
 DATA lanes_b9aac73f<>+20(SB)/4, $0xb9aac73f
 DATA lanes_b9aac73f<>+24(SB)/4, $0xb9aac73f
 DATA lanes_b9aac73f<>+28(SB)/4, $0xb9aac73f
-DATA lanes_b9aac73f<>+32(SB)/4, $0xb9aac73f
-DATA lanes_b9aac73f<>+36(SB)/4, $0xb9aac73f
-DATA lanes_b9aac73f<>+40(SB)/4, $0xb9aac73f
-DATA lanes_b9aac73f<>+44(SB)/4, $0xb9aac73f
-DATA lanes_b9aac73f<>+48(SB)/4, $0xb9aac73f
-DATA lanes_b9aac73f<>+52(SB)/4, $0xb9aac73f
-DATA lanes_b9aac73f<>+56(SB)/4, $0xb9aac73f
-DATA lanes_b9aac73f<>+60(SB)/4, $0xb9aac73f
-GLOBL lanes_b9aac73f<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_b9aac73f<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_374153a5<>+0(SB)/4, $0x374153a5
 DATA lanes_374153a5<>+4(SB)/4, $0x374153a5
@@ -8999,15 +8521,7 @@ DATA lanes_374153a5<>+16(SB)/4, $0x374153a5
 DATA lanes_374153a5<>+20(SB)/4, $0x374153a5
 DATA lanes_374153a5<>+24(SB)/4, $0x374153a5
 DATA lanes_374153a5<>+28(SB)/4, $0x374153a5
-DATA lanes_374153a5<>+32(SB)/4, $0x374153a5
-DATA lanes_374153a5<>+36(SB)/4, $0x374153a5
-DATA lanes_374153a5<>+40(SB)/4, $0x374153a5
-DATA lanes_374153a5<>+44(SB)/4, $0x374153a5
-DATA lanes_374153a5<>+48(SB)/4, $0x374153a5
-DATA lanes_374153a5<>+52(SB)/4, $0x374153a5
-DATA lanes_374153a5<>+56(SB)/4, $0x374153a5
-DATA lanes_374153a5<>+60(SB)/4, $0x374153a5
-GLOBL lanes_374153a5<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_374153a5<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3b6f7ec1<>+0(SB)/4, $0x3b6f7ec1
 DATA lanes_3b6f7ec1<>+4(SB)/4, $0x3b6f7ec1
@@ -9017,15 +8531,7 @@ DATA lanes_3b6f7ec1<>+16(SB)/4, $0x3b6f7ec1
 DATA lanes_3b6f7ec1<>+20(SB)/4, $0x3b6f7ec1
 DATA lanes_3b6f7ec1<>+24(SB)/4, $0x3b6f7ec1
 DATA lanes_3b6f7ec1<>+28(SB)/4, $0x3b6f7ec1
-DATA lanes_3b6f7ec1<>+32(SB)/4, $0x3b6f7ec1
-DATA lanes_3b6f7ec1<>+36(SB)/4, $0x3b6f7ec1
-DATA lanes_3b6f7ec1<>+40(SB)/4, $0x3b6f7ec1
-DATA lanes_3b6f7ec1<>+44(SB)/4, $0x3b6f7ec1
-DATA lanes_3b6f7ec1<>+48(SB)/4, $0x3b6f7ec1
-DATA lanes_3b6f7ec1<>+52(SB)/4, $0x3b6f7ec1
-DATA lanes_3b6f7ec1<>+56(SB)/4, $0x3b6f7ec1
-DATA lanes_3b6f7ec1<>+60(SB)/4, $0x3b6f7ec1
-GLOBL lanes_3b6f7ec1<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3b6f7ec1<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_bcc2ddca<>+0(SB)/4, $0xbcc2ddca
 DATA lanes_bcc2ddca<>+4(SB)/4, $0xbcc2ddca
@@ -9035,15 +8541,7 @@ DATA lanes_bcc2ddca<>+16(SB)/4, $0xbcc2ddca
 DATA lanes_bcc2ddca<>+20(SB)/4, $0xbcc2ddca
 DATA lanes_bcc2ddca<>+24(SB)/4, $0xbcc2ddca
 DATA lanes_bcc2ddca<>+28(SB)/4, $0xbcc2ddca
-DATA lanes_bcc2ddca<>+32(SB)/4, $0xbcc2ddca
-DATA lanes_bcc2ddca<>+36(SB)/4, $0xbcc2ddca
-DATA lanes_bcc2ddca<>+40(SB)/4, $0xbcc2ddca
-DATA lanes_bcc2ddca<>+44(SB)/4, $0xbcc2ddca
-DATA lanes_bcc2ddca<>+48(SB)/4, $0xbcc2ddca
-DATA lanes_bcc2ddca<>+52(SB)/4, $0xbcc2ddca
-DATA lanes_bcc2ddca<>+56(SB)/4, $0xbcc2ddca
-DATA lanes_bcc2ddca<>+60(SB)/4, $0xbcc2ddca
-GLOBL lanes_bcc2ddca<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_bcc2ddca<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3dd9a22e<>+0(SB)/4, $0x3dd9a22e
 DATA lanes_3dd9a22e<>+4(SB)/4, $0x3dd9a22e
@@ -9053,15 +8551,7 @@ DATA lanes_3dd9a22e<>+16(SB)/4, $0x3dd9a22e
 DATA lanes_3dd9a22e<>+20(SB)/4, $0x3dd9a22e
 DATA lanes_3dd9a22e<>+24(SB)/4, $0x3dd9a22e
 DATA lanes_3dd9a22e<>+28(SB)/4, $0x3dd9a22e
-DATA lanes_3dd9a22e<>+32(SB)/4, $0x3dd9a22e
-DATA lanes_3dd9a22e<>+36(SB)/4, $0x3dd9a22e
-DATA lanes_3dd9a22e<>+40(SB)/4, $0x3dd9a22e
-DATA lanes_3dd9a22e<>+44(SB)/4, $0x3dd9a22e
-DATA lanes_3dd9a22e<>+48(SB)/4, $0x3dd9a22e
-DATA lanes_3dd9a22e<>+52(SB)/4, $0x3dd9a22e
-DATA lanes_3dd9a22e<>+56(SB)/4, $0x3dd9a22e
-DATA lanes_3dd9a22e<>+60(SB)/4, $0x3dd9a22e
-GLOBL lanes_3dd9a22e<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3dd9a22e<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3f22981b<>+0(SB)/4, $0x3f22981b
 DATA lanes_3f22981b<>+4(SB)/4, $0x3f22981b
@@ -9071,15 +8561,7 @@ DATA lanes_3f22981b<>+16(SB)/4, $0x3f22981b
 DATA lanes_3f22981b<>+20(SB)/4, $0x3f22981b
 DATA lanes_3f22981b<>+24(SB)/4, $0x3f22981b
 DATA lanes_3f22981b<>+28(SB)/4, $0x3f22981b
-DATA lanes_3f22981b<>+32(SB)/4, $0x3f22981b
-DATA lanes_3f22981b<>+36(SB)/4, $0x3f22981b
-DATA lanes_3f22981b<>+40(SB)/4, $0x3f22981b
-DATA lanes_3f22981b<>+44(SB)/4, $0x3f22981b
-DATA lanes_3f22981b<>+48(SB)/4, $0x3f22981b
-DATA lanes_3f22981b<>+52(SB)/4, $0x3f22981b
-DATA lanes_3f22981b<>+56(SB)/4, $0x3f22981b
-DATA lanes_3f22981b<>+60(SB)/4, $0x3f22981b
-GLOBL lanes_3f22981b<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3f22981b<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3e03bd96<>+0(SB)/4, $0x3e03bd96
 DATA lanes_3e03bd96<>+4(SB)/4, $0x3e03bd96
@@ -9089,15 +8571,7 @@ DATA lanes_3e03bd96<>+16(SB)/4, $0x3e03bd96
 DATA lanes_3e03bd96<>+20(SB)/4, $0x3e03bd96
 DATA lanes_3e03bd96<>+24(SB)/4, $0x3e03bd96
 DATA lanes_3e03bd96<>+28(SB)/4, $0x3e03bd96
-DATA lanes_3e03bd96<>+32(SB)/4, $0x3e03bd96
-DATA lanes_3e03bd96<>+36(SB)/4, $0x3e03bd96
-DATA lanes_3e03bd96<>+40(SB)/4, $0x3e03bd96
-DATA lanes_3e03bd96<>+44(SB)/4, $0x3e03bd96
-DATA lanes_3e03bd96<>+48(SB)/4, $0x3e03bd96
-DATA lanes_3e03bd96<>+52(SB)/4, $0x3e03bd96
-DATA lanes_3e03bd96<>+56(SB)/4, $0x3e03bd96
-DATA lanes_3e03bd96<>+60(SB)/4, $0x3e03bd96
-GLOBL lanes_3e03bd96<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3e03bd96<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3f6d7dbf<>+0(SB)/4, $0x3f6d7dbf
 DATA lanes_3f6d7dbf<>+4(SB)/4, $0x3f6d7dbf
@@ -9107,219 +8581,207 @@ DATA lanes_3f6d7dbf<>+16(SB)/4, $0x3f6d7dbf
 DATA lanes_3f6d7dbf<>+20(SB)/4, $0x3f6d7dbf
 DATA lanes_3f6d7dbf<>+24(SB)/4, $0x3f6d7dbf
 DATA lanes_3f6d7dbf<>+28(SB)/4, $0x3f6d7dbf
-DATA lanes_3f6d7dbf<>+32(SB)/4, $0x3f6d7dbf
-DATA lanes_3f6d7dbf<>+36(SB)/4, $0x3f6d7dbf
-DATA lanes_3f6d7dbf<>+40(SB)/4, $0x3f6d7dbf
-DATA lanes_3f6d7dbf<>+44(SB)/4, $0x3f6d7dbf
-DATA lanes_3f6d7dbf<>+48(SB)/4, $0x3f6d7dbf
-DATA lanes_3f6d7dbf<>+52(SB)/4, $0x3f6d7dbf
-DATA lanes_3f6d7dbf<>+56(SB)/4, $0x3f6d7dbf
-DATA lanes_3f6d7dbf<>+60(SB)/4, $0x3f6d7dbf
-GLOBL lanes_3f6d7dbf<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3f6d7dbf<>(SB), RODATA|NOPTR, $32
 
 // func ErfAVX512(dst *float32, x *float32, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·ErfAVX512(SB), NOSPLIT, $0-24
-	MOVQ    dst+0(FP), AX
-	MOVQ    x+8(FP), BX
-	MOVQ    n+16(FP), CX
-	VMOVUPS lanes_80000000<>+0(SB), Z1
-	VMOVUPS lanes_ba1c7ed2<>+0(SB), Z2
-	VMOVUPS lanes_3ba37dbd<>+0(SB), Z3
-	VMOVUPS lanes_bcdb40d5<>+0(SB), Z4
-	VMOVUPS lanes_3de70cf3<>+0(SB), Z5
-	SUBQ    $+64, CX
-	JL      blocks_end
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS lanes_80000000<>+0(SB), Z1
+	VBROADCASTSS lanes_ba1c7ed2<>+0(SB), Z2
+	VBROADCASTSS lanes_3ba37dbd<>+0(SB), Z3
+	VBROADCASTSS lanes_bcdb40d5<>+0(SB), Z4
+	VBROADCASTSS lanes_3de70cf3<>+0(SB), Z5
+	SUBQ         $+64, CX
+	JL           blocks_end
 
 blocks:
-	VMOVUPS      (BX), Z0
-	VMOVUPS      64(BX), Z6
-	VMOVUPS      128(BX), Z7
-	VMOVUPS      192(BX), Z8
-	VPANDND      Z0, Z1, Z9
-	VPANDND      Z6, Z1, Z10
-	VPANDND      Z7, Z1, Z11
-	VPANDND      Z8, Z1, Z12
-	VMULPS       Z0, Z0, Z13
-	VMULPS       Z6, Z6, Z14
-	VMULPS       Z7, Z7, Z15
-	VMULPS       Z8, Z8, Z16
-	VMOVUPS      Z3, Z17
-	VFMADD231PS  Z13, Z2, Z17
-	VMOVUPS      Z3, Z18
-	VFMADD231PS  Z14, Z2, Z18
-	VMOVUPS      Z3, Z19
-	VFMADD231PS  Z15, Z2, Z19
-	VMOVUPS      Z3, Z20
-	VFMADD231PS  Z16, Z2, Z20
-	VFMADD213PS  Z4, Z13, Z17
-	VFMADD213PS  Z4, Z14, Z18
-	VFMADD213PS  Z4, Z15, Z19
-	VFMADD213PS  Z4, Z16, Z20
-	VFMADD213PS  Z5, Z13, Z17
-	VFMADD213PS  Z5, Z14, Z18
-	VFMADD213PS  Z5, Z15, Z19
-	VFMADD213PS  Z5, Z16, Z20
-	VFMADD213PS  lanes_bec09372<>+0(SB), Z13, Z17
-	VFMADD213PS  lanes_bec09372<>+0(SB), Z14, Z18
-	VFMADD213PS  lanes_bec09372<>+0(SB), Z15, Z19
-	VFMADD213PS  lanes_bec09372<>+0(SB), Z16, Z20
-	VFMADD213PS  lanes_3e0375d3<>+0(SB), Z17, Z13
-	VFMADD213PS  lanes_3e0375d3<>+0(SB), Z18, Z14
-	VFMADD213PS  lanes_3e0375d3<>+0(SB), Z19, Z15
-	VFMADD213PS  lanes_3e0375d3<>+0(SB), Z20, Z16
-	VFMADD213PS  Z9, Z9, Z13
-	VFMADD213PS  Z10, Z10, Z14
-	VFMADD213PS  Z11, Z11, Z15
-	VFMADD213PS  Z12, Z12, Z16
-	VMOVUPS      lanes_40800000<>+0(SB), Z19
-	VMINPS       Z9, Z19, Z20
-	VMOVUPS      lanes_40800000<>+0(SB), Z18
-	VMINPS       Z10, Z18, Z19
-	VMOVUPS      lanes_40800000<>+0(SB), Z17
-	VMINPS       Z11, Z17, Z18
-	VMOVUPS      lanes_40800000<>+0(SB), Z21
-	VMINPS       Z12, Z21, Z17
-	VMOVUPS      lanes_b9aac73f<>+0(SB), Z21
-	VFMADD231PS  lanes_374153a5<>+0(SB), Z20, Z21
-	VMOVUPS      lanes_b9aac73f<>+0(SB), Z22
-	VFMADD231PS  lanes_374153a5<>+0(SB), Z19, Z22
-	VMOVUPS      lanes_b9aac73f<>+0(SB), Z23
-	VFMADD231PS  lanes_374153a5<>+0(SB), Z18, Z23
-	VMOVUPS      lanes_b9aac73f<>+0(SB), Z24
-	VFMADD231PS  lanes_374153a5<>+0(SB), Z17, Z24
-	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Z20, Z21
-	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Z19, Z22
-	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Z18, Z23
-	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Z17, Z24
-	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Z20, Z21
-	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Z19, Z22
-	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Z18, Z23
-	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Z17, Z24
-	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Z20, Z21
-	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Z19, Z22
-	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Z18, Z23
-	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Z17, Z24
-	VFMADD213PS  lanes_3f22981b<>+0(SB), Z20, Z21
-	VFMADD213PS  lanes_3f22981b<>+0(SB), Z19, Z22
-	VFMADD213PS  lanes_3f22981b<>+0(SB), Z18, Z23
-	VFMADD213PS  lanes_3f22981b<>+0(SB), Z17, Z24
-	VFMADD213PS  lanes_3e03bd96<>+0(SB), Z20, Z21
-	VFMADD213PS  lanes_3e03bd96<>+0(SB), Z19, Z22
-	VFMADD213PS  lanes_3e03bd96<>+0(SB), Z18, Z23
-	VFMADD213PS  lanes_3e03bd96<>+0(SB), Z17, Z24
-	VFMADD213PS  Z20, Z21, Z20
-	VFMADD213PS  Z19, Z22, Z19
-	VFMADD213PS  Z18, Z23, Z18
-	VFMADD213PS  Z17, Z24, Z17
-	VPORD        Z1, Z20, Z20
-	VPORD        Z1, Z19, Z19
-	VPORD        Z1, Z18, Z18
-	VPORD        Z1, Z17, Z17
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z24
-	VMAXPS       Z20, Z24, Z20
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z24
-	VMAXPS       Z19, Z24, Z19
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z24
-	VMAXPS       Z18, Z24, Z18
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z24
-	VMAXPS       Z17, Z24, Z17
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z24
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z20, Z24
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z23
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z19, Z23
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z22
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z18, Z22
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z21
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z17, Z21
-	VSUBPS       lanes_4b40009f<>+0(SB), Z24, Z25
-	VSUBPS       lanes_4b40009f<>+0(SB), Z23, Z26
-	VSUBPS       lanes_4b40009f<>+0(SB), Z22, Z27
-	VSUBPS       lanes_4b40009f<>+0(SB), Z21, Z28
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z25, Z20
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z26, Z19
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z27, Z18
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z28, Z17
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z25, Z20
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z26, Z19
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z27, Z18
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z28, Z17
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z28
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z20, Z28
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z27
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z19, Z27
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z26
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z18, Z26
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z25
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z17, Z25
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z20, Z28
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z19, Z27
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z18, Z26
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z17, Z25
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z20, Z28
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z19, Z27
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z18, Z26
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z17, Z25
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z20, Z28
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z19, Z27
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z18, Z26
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z17, Z25
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z20, Z28
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z19, Z27
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z18, Z26
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z17, Z25
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z28, Z20
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z27, Z19
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z26, Z18
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z25, Z17
-	VPSLLD       $0x17, Z24, Z24
-	VPSLLD       $0x17, Z23, Z23
-	VPSLLD       $0x17, Z22, Z22
-	VPSLLD       $0x17, Z21, Z21
-	VMULPS       Z24, Z20, Z24
-	VMULPS       Z23, Z19, Z23
-	VMULPS       Z22, Z18, Z22
-	VMULPS       Z21, Z17, Z21
-	VMULPS       lanes_2f800000<>+0(SB), Z24, Z24
-	VMULPS       lanes_2f800000<>+0(SB), Z23, Z23
-	VMULPS       lanes_2f800000<>+0(SB), Z22, Z22
-	VMULPS       lanes_2f800000<>+0(SB), Z21, Z21
-	VMOVUPS      lanes_3f800000<>+0(SB), Z17
-	VSUBPS       Z24, Z17, Z24
-	VMOVUPS      lanes_3f800000<>+0(SB), Z17
-	VSUBPS       Z23, Z17, Z23
-	VMOVUPS      lanes_3f800000<>+0(SB), Z17
-	VSUBPS       Z22, Z17, Z22
-	VMOVUPS      lanes_3f800000<>+0(SB), Z17
-	VSUBPS       Z21, Z17, Z21
-	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Z9, K2
-	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Z10, K3
-	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Z11, K4
-	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Z12, K5
-	VBLENDMPS    Z13, Z24, K2, Z24
-	VBLENDMPS    Z14, Z23, K3, Z23
-	VBLENDMPS    Z15, Z22, K4, Z22
-	VBLENDMPS    Z16, Z21, K5, Z21
-	VPANDND      Z24, Z1, Z24
-	VPANDND      Z23, Z1, Z23
-	VPANDND      Z22, Z1, Z22
-	VPANDND      Z21, Z1, Z21
-	VPANDD       Z1, Z0, Z0
-	VPANDD       Z1, Z6, Z6
-	VPANDD       Z1, Z7, Z7
-	VPANDD       Z1, Z8, Z8
-	VPORD        Z0, Z24, Z0
-	VPORD        Z6, Z23, Z6
-	VPORD        Z7, Z22, Z7
-	VPORD        Z8, Z21, Z8
-	VMOVUPS      Z0, (AX)
-	VMOVUPS      Z6, 64(AX)
-	VMOVUPS      Z7, 128(AX)
-	VMOVUPS      Z8, 192(AX)
-	ADDQ         $+256, AX
-	ADDQ         $+256, BX
-	SUBQ         $+64, CX
-	JGE          blocks
+	VMOVUPS           (BX), Z0
+	VMOVUPS           64(BX), Z6
+	VMOVUPS           128(BX), Z7
+	VMOVUPS           192(BX), Z8
+	VPANDND           Z0, Z1, Z9
+	VPANDND           Z6, Z1, Z10
+	VPANDND           Z7, Z1, Z11
+	VPANDND           Z8, Z1, Z12
+	VMULPS            Z0, Z0, Z13
+	VMULPS            Z6, Z6, Z14
+	VMULPS            Z7, Z7, Z15
+	VMULPS            Z8, Z8, Z16
+	VMOVAPS           Z3, Z17
+	VFMADD231PS       Z13, Z2, Z17
+	VMOVAPS           Z3, Z18
+	VFMADD231PS       Z14, Z2, Z18
+	VMOVAPS           Z3, Z19
+	VFMADD231PS       Z15, Z2, Z19
+	VMOVAPS           Z3, Z20
+	VFMADD231PS       Z16, Z2, Z20
+	VFMADD213PS       Z4, Z13, Z17
+	VFMADD213PS       Z4, Z14, Z18
+	VFMADD213PS       Z4, Z15, Z19
+	VFMADD213PS       Z4, Z16, Z20
+	VFMADD213PS       Z5, Z13, Z17
+	VFMADD213PS       Z5, Z14, Z18
+	VFMADD213PS       Z5, Z15, Z19
+	VFMADD213PS       Z5, Z16, Z20
+	VFMADD213PS.BCST  lanes_bec09372<>+0(SB), Z13, Z17
+	VFMADD213PS.BCST  lanes_bec09372<>+0(SB), Z14, Z18
+	VFMADD213PS.BCST  lanes_bec09372<>+0(SB), Z15, Z19
+	VFMADD213PS.BCST  lanes_bec09372<>+0(SB), Z16, Z20
+	VFMADD213PS.BCST  lanes_3e0375d3<>+0(SB), Z17, Z13
+	VFMADD213PS.BCST  lanes_3e0375d3<>+0(SB), Z18, Z14
+	VFMADD213PS.BCST  lanes_3e0375d3<>+0(SB), Z19, Z15
+	VFMADD213PS.BCST  lanes_3e0375d3<>+0(SB), Z20, Z16
+	VFMADD213PS       Z9, Z9, Z13
+	VFMADD213PS       Z10, Z10, Z14
+	VFMADD213PS       Z11, Z11, Z15
+	VFMADD213PS       Z12, Z12, Z16
+	VBROADCASTSS      lanes_40800000<>+0(SB), Z19
+	VMINPS            Z9, Z19, Z20
+	VBROADCASTSS      lanes_40800000<>+0(SB), Z18
+	VMINPS            Z10, Z18, Z19
+	VBROADCASTSS      lanes_40800000<>+0(SB), Z17
+	VMINPS            Z11, Z17, Z18
+	VBROADCASTSS      lanes_40800000<>+0(SB), Z21
+	VMINPS            Z12, Z21, Z17
+	VBROADCASTSS      lanes_b9aac73f<>+0(SB), Z21
+	VFMADD231PS.BCST  lanes_374153a5<>+0(SB), Z20, Z21
+	VBROADCASTSS      lanes_b9aac73f<>+0(SB), Z22
+	VFMADD231PS.BCST  lanes_374153a5<>+0(SB), Z19, Z22
+	VBROADCASTSS      lanes_b9aac73f<>+0(SB), Z23
+	VFMADD231PS.BCST  lanes_374153a5<>+0(SB), Z18, Z23
+	VBROADCASTSS      lanes_b9aac73f<>+0(SB), Z24
+	VFMADD231PS.BCST  lanes_374153a5<>+0(SB), Z17, Z24
+	VFMADD213PS.BCST  lanes_3b6f7ec1<>+0(SB), Z20, Z21
+	VFMADD213PS.BCST  lanes_3b6f7ec1<>+0(SB), Z19, Z22
+	VFMADD213PS.BCST  lanes_3b6f7ec1<>+0(SB), Z18, Z23
+	VFMADD213PS.BCST  lanes_3b6f7ec1<>+0(SB), Z17, Z24
+	VFMADD213PS.BCST  lanes_bcc2ddca<>+0(SB), Z20, Z21
+	VFMADD213PS.BCST  lanes_bcc2ddca<>+0(SB), Z19, Z22
+	VFMADD213PS.BCST  lanes_bcc2ddca<>+0(SB), Z18, Z23
+	VFMADD213PS.BCST  lanes_bcc2ddca<>+0(SB), Z17, Z24
+	VFMADD213PS.BCST  lanes_3dd9a22e<>+0(SB), Z20, Z21
+	VFMADD213PS.BCST  lanes_3dd9a22e<>+0(SB), Z19, Z22
+	VFMADD213PS.BCST  lanes_3dd9a22e<>+0(SB), Z18, Z23
+	VFMADD213PS.BCST  lanes_3dd9a22e<>+0(SB), Z17, Z24
+	VFMADD213PS.BCST  lanes_3f22981b<>+0(SB), Z20, Z21
+	VFMADD213PS.BCST  lanes_3f22981b<>+0(SB), Z19, Z22
+	VFMADD213PS.BCST  lanes_3f22981b<>+0(SB), Z18, Z23
+	VFMADD213PS.BCST  lanes_3f22981b<>+0(SB), Z17, Z24
+	VFMADD213PS.BCST  lanes_3e03bd96<>+0(SB), Z20, Z21
+	VFMADD213PS.BCST  lanes_3e03bd96<>+0(SB), Z19, Z22
+	VFMADD213PS.BCST  lanes_3e03bd96<>+0(SB), Z18, Z23
+	VFMADD213PS.BCST  lanes_3e03bd96<>+0(SB), Z17, Z24
+	VFMADD213PS       Z20, Z21, Z20
+	VFMADD213PS       Z19, Z22, Z19
+	VFMADD213PS       Z18, Z23, Z18
+	VFMADD213PS       Z17, Z24, Z17
+	VPORD             Z1, Z20, Z20
+	VPORD             Z1, Z19, Z19
+	VPORD             Z1, Z18, Z18
+	VPORD             Z1, Z17, Z17
+	VBROADCASTSS      lanes_c2d00000<>+0(SB), Z24
+	VMAXPS            Z20, Z24, Z20
+	VBROADCASTSS      lanes_c2d00000<>+0(SB), Z24
+	VMAXPS            Z19, Z24, Z19
+	VBROADCASTSS      lanes_c2d00000<>+0(SB), Z24
+	VMAXPS            Z18, Z24, Z18
+	VBROADCASTSS      lanes_c2d00000<>+0(SB), Z24
+	VMAXPS            Z17, Z24, Z17
+	VBROADCASTSS      lanes_4b40009f<>+0(SB), Z24
+	VFMADD231PS.BCST  lanes_3fb8aa3b<>+0(SB), Z20, Z24
+	VBROADCASTSS      lanes_4b40009f<>+0(SB), Z23
+	VFMADD231PS.BCST  lanes_3fb8aa3b<>+0(SB), Z19, Z23
+	VBROADCASTSS      lanes_4b40009f<>+0(SB), Z22
+	VFMADD231PS.BCST  lanes_3fb8aa3b<>+0(SB), Z18, Z22
+	VBROADCASTSS      lanes_4b40009f<>+0(SB), Z21
+	VFMADD231PS.BCST  lanes_3fb8aa3b<>+0(SB), Z17, Z21
+	VSUBPS.BCST       lanes_4b40009f<>+0(SB), Z24, Z25
+	VSUBPS.BCST       lanes_4b40009f<>+0(SB), Z23, Z26
+	VSUBPS.BCST       lanes_4b40009f<>+0(SB), Z22, Z27
+	VSUBPS.BCST       lanes_4b40009f<>+0(SB), Z21, Z28
+	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z25, Z20
+	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z26, Z19
+	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z27, Z18
+	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z28, Z17
+	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z25, Z20
+	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z26, Z19
+	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z27, Z18
+	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z28, Z17
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z28
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z20, Z28
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z27
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z19, Z27
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z26
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z18, Z26
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z25
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z17, Z25
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z20, Z28
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z19, Z27
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z18, Z26
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z17, Z25
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z20, Z28
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z19, Z27
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z18, Z26
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z17, Z25
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z20, Z28
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z19, Z27
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z18, Z26
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z17, Z25
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z20, Z28
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z19, Z27
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z18, Z26
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z17, Z25
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z28, Z20
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z27, Z19
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z26, Z18
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z25, Z17
+	VPSLLD            $0x17, Z24, Z24
+	VPSLLD            $0x17, Z23, Z23
+	VPSLLD            $0x17, Z22, Z22
+	VPSLLD            $0x17, Z21, Z21
+	VMULPS            Z24, Z20, Z24
+	VMULPS            Z23, Z19, Z23
+	VMULPS            Z22, Z18, Z22
+	VMULPS            Z21, Z17, Z21
+	VMULPS.BCST       lanes_2f800000<>+0(SB), Z24, Z24
+	VMULPS.BCST       lanes_2f800000<>+0(SB), Z23, Z23
+	VMULPS.BCST       lanes_2f800000<>+0(SB), Z22, Z22
+	VMULPS.BCST       lanes_2f800000<>+0(SB), Z21, Z21
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z17
+	VSUBPS            Z24, Z17, Z24
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z17
+	VSUBPS            Z23, Z17, Z23
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z17
+	VSUBPS            Z22, Z17, Z22
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z17
+	VSUBPS            Z21, Z17, Z21
+	VCMPPS.BCST       $0x01, lanes_3f6d7dbf<>+0(SB), Z9, K2
+	VCMPPS.BCST       $0x01, lanes_3f6d7dbf<>+0(SB), Z10, K3
+	VCMPPS.BCST       $0x01, lanes_3f6d7dbf<>+0(SB), Z11, K4
+	VCMPPS.BCST       $0x01, lanes_3f6d7dbf<>+0(SB), Z12, K5
+	VBLENDMPS         Z13, Z24, K2, Z24
+	VBLENDMPS         Z14, Z23, K3, Z23
+	VBLENDMPS         Z15, Z22, K4, Z22
+	VBLENDMPS         Z16, Z21, K5, Z21
+	VPANDD            Z1, Z0, Z0
+	VPANDD            Z1, Z6, Z6
+	VPANDD            Z1, Z7, Z7
+	VPANDD            Z1, Z8, Z8
+	VPORD             Z0, Z24, Z0
+	VPORD             Z6, Z23, Z6
+	VPORD             Z7, Z22, Z7
+	VPORD             Z8, Z21, Z8
+	VMOVUPS           Z0, (AX)
+	VMOVUPS           Z6, 64(AX)
+	VMOVUPS           Z7, 128(AX)
+	VMOVUPS           Z8, 192(AX)
+	ADDQ              $+256, AX
+	ADDQ              $+256, BX
+	SUBQ              $+64, CX
+	JGE               blocks
 
 blocks_end:
 	ADDQ $+64, CX
@@ -9327,110 +8789,108 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Z8
-	VPANDND      Z8, Z1, Z7
-	VMULPS       Z8, Z8, Z6
-	VMOVUPS      Z3, Z0
-	VFMADD231PS  Z6, Z2, Z0
-	VFMADD213PS  Z4, Z6, Z0
-	VFMADD213PS  Z5, Z6, Z0
-	VFMADD213PS  lanes_bec09372<>+0(SB), Z6, Z0
-	VFMADD213PS  lanes_3e0375d3<>+0(SB), Z0, Z6
-	VFMADD213PS  Z7, Z7, Z6
-	VMOVUPS      lanes_40800000<>+0(SB), Z21
-	VMINPS       Z7, Z21, Z0
-	VMOVUPS      lanes_b9aac73f<>+0(SB), Z21
-	VFMADD231PS  lanes_374153a5<>+0(SB), Z0, Z21
-	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Z0, Z21
-	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Z0, Z21
-	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Z0, Z21
-	VFMADD213PS  lanes_3f22981b<>+0(SB), Z0, Z21
-	VFMADD213PS  lanes_3e03bd96<>+0(SB), Z0, Z21
-	VFMADD213PS  Z0, Z21, Z0
-	VPORD        Z1, Z0, Z0
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z21
-	VMAXPS       Z0, Z21, Z0
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z21
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z0, Z21
-	VSUBPS       lanes_4b40009f<>+0(SB), Z21, Z22
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z22, Z0
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z22, Z0
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z22
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z0, Z22
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z0, Z22
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z0, Z22
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z0, Z22
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z0, Z22
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z22, Z0
-	VPSLLD       $0x17, Z21, Z21
-	VMULPS       Z21, Z0, Z21
-	VMULPS       lanes_2f800000<>+0(SB), Z21, Z21
-	VMOVUPS      lanes_3f800000<>+0(SB), Z0
-	VSUBPS       Z21, Z0, Z21
-	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Z7, K5
-	VBLENDMPS    Z6, Z21, K5, Z21
-	VPANDND      Z21, Z1, Z21
-	VPANDD       Z1, Z8, Z8
-	VPORD        Z8, Z21, Z8
-	VMOVUPS      Z8, (AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	SUBQ         $+16, CX
-	JGE          vectors
+	VMOVUPS           (BX), Z8
+	VPANDND           Z8, Z1, Z7
+	VMULPS            Z8, Z8, Z6
+	VMOVAPS           Z3, Z0
+	VFMADD231PS       Z6, Z2, Z0
+	VFMADD213PS       Z4, Z6, Z0
+	VFMADD213PS       Z5, Z6, Z0
+	VFMADD213PS.BCST  lanes_bec09372<>+0(SB), Z6, Z0
+	VFMADD213PS.BCST  lanes_3e0375d3<>+0(SB), Z0, Z6
+	VFMADD213PS       Z7, Z7, Z6
+	VBROADCASTSS      lanes_40800000<>+0(SB), Z21
+	VMINPS            Z7, Z21, Z0
+	VBROADCASTSS      lanes_b9aac73f<>+0(SB), Z21
+	VFMADD231PS.BCST  lanes_374153a5<>+0(SB), Z0, Z21
+	VFMADD213PS.BCST  lanes_3b6f7ec1<>+0(SB), Z0, Z21
+	VFMADD213PS.BCST  lanes_bcc2ddca<>+0(SB), Z0, Z21
+	VFMADD213PS.BCST  lanes_3dd9a22e<>+0(SB), Z0, Z21
+	VFMADD213PS.BCST  lanes_3f22981b<>+0(SB), Z0, Z21
+	VFMADD213PS.BCST  lanes_3e03bd96<>+0(SB), Z0, Z21
+	VFMADD213PS       Z0, Z21, Z0
+	VPORD             Z1, Z0, Z0
+	VBROADCASTSS      lanes_c2d00000<>+0(SB), Z21
+	VMAXPS            Z0, Z21, Z0
+	VBROADCASTSS      lanes_4b40009f<>+0(SB), Z21
+	VFMADD231PS.BCST  lanes_3fb8aa3b<>+0(SB), Z0, Z21
+	VSUBPS.BCST       lanes_4b40009f<>+0(SB), Z21, Z22
+	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z22, Z0
+	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z22, Z0
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z22
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z0, Z22
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z0, Z22
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z0, Z22
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z0, Z22
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z0, Z22
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z22, Z0
+	VPSLLD            $0x17, Z21, Z21
+	VMULPS            Z21, Z0, Z21
+	VMULPS.BCST       lanes_2f800000<>+0(SB), Z21, Z21
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z0
+	VSUBPS            Z21, Z0, Z21
+	VCMPPS.BCST       $0x01, lanes_3f6d7dbf<>+0(SB), Z7, K5
+	VBLENDMPS         Z6, Z21, K5, Z21
+	VPANDD            Z1, Z8, Z8
+	VPORD             Z8, Z21, Z8
+	VMOVUPS           Z8, (AX)
+	ADDQ              $+64, AX
+	ADDQ              $+64, BX
+	SUBQ              $+16, CX
+	JGE               vectors
 
 vectors_end:
-	ADDQ         $+16, CX
-	TESTQ        CX, CX
-	JE           done
-	MOVL         $0x0000ffff, R13
-	BZHIL        CX, R13, R13
-	KMOVW        R13, K1
-	VMOVUPS.Z    (BX), K1, Z8
-	VPANDND      Z8, Z1, Z21
-	VMULPS       Z8, Z8, Z6
-	VMOVUPS      Z3, Z7
-	VFMADD231PS  Z6, Z2, Z7
-	VFMADD213PS  Z4, Z6, Z7
-	VFMADD213PS  Z5, Z6, Z7
-	VFMADD213PS  lanes_bec09372<>+0(SB), Z6, Z7
-	VFMADD213PS  lanes_3e0375d3<>+0(SB), Z7, Z6
-	VFMADD213PS  Z21, Z21, Z6
-	VMOVUPS      lanes_40800000<>+0(SB), Z0
-	VMINPS       Z21, Z0, Z7
-	VMOVUPS      lanes_b9aac73f<>+0(SB), Z0
-	VFMADD231PS  lanes_374153a5<>+0(SB), Z7, Z0
-	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Z7, Z0
-	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Z7, Z0
-	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Z7, Z0
-	VFMADD213PS  lanes_3f22981b<>+0(SB), Z7, Z0
-	VFMADD213PS  lanes_3e03bd96<>+0(SB), Z7, Z0
-	VFMADD213PS  Z7, Z0, Z7
-	VPORD        Z1, Z7, Z7
-	VMOVUPS      lanes_c2d00000<>+0(SB), Z0
-	VMAXPS       Z7, Z0, Z7
-	VMOVUPS      lanes_4b40009f<>+0(SB), Z0
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Z7, Z0
-	VSUBPS       lanes_4b40009f<>+0(SB), Z0, Z22
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z22, Z7
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z22, Z7
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z22
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z7, Z22
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z7, Z22
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z7, Z22
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z7, Z22
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z7, Z22
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z22, Z7
-	VPSLLD       $0x17, Z0, Z0
-	VMULPS       Z0, Z7, Z0
-	VMULPS       lanes_2f800000<>+0(SB), Z0, Z0
-	VMOVUPS      lanes_3f800000<>+0(SB), Z7
-	VSUBPS       Z0, Z7, Z0
-	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Z21, K5
-	VBLENDMPS    Z6, Z0, K5, Z0
-	VPANDND      Z0, Z1, Z0
-	VPANDD       Z1, Z8, Z8
-	VPORD        Z8, Z0, Z8
-	VMOVUPS      Z8, K1, (AX)
+	ADDQ              $+16, CX
+	TESTQ             CX, CX
+	JE                done
+	MOVL              $0x0000ffff, R13
+	BZHIL             CX, R13, R13
+	KMOVW             R13, K1
+	VMOVUPS.Z         (BX), K1, Z8
+	VPANDND           Z8, Z1, Z21
+	VMULPS            Z8, Z8, Z6
+	VMOVAPS           Z3, Z7
+	VFMADD231PS       Z6, Z2, Z7
+	VFMADD213PS       Z4, Z6, Z7
+	VFMADD213PS       Z5, Z6, Z7
+	VFMADD213PS.BCST  lanes_bec09372<>+0(SB), Z6, Z7
+	VFMADD213PS.BCST  lanes_3e0375d3<>+0(SB), Z7, Z6
+	VFMADD213PS       Z21, Z21, Z6
+	VBROADCASTSS      lanes_40800000<>+0(SB), Z0
+	VMINPS            Z21, Z0, Z7
+	VBROADCASTSS      lanes_b9aac73f<>+0(SB), Z0
+	VFMADD231PS.BCST  lanes_374153a5<>+0(SB), Z7, Z0
+	VFMADD213PS.BCST  lanes_3b6f7ec1<>+0(SB), Z7, Z0
+	VFMADD213PS.BCST  lanes_bcc2ddca<>+0(SB), Z7, Z0
+	VFMADD213PS.BCST  lanes_3dd9a22e<>+0(SB), Z7, Z0
+	VFMADD213PS.BCST  lanes_3f22981b<>+0(SB), Z7, Z0
+	VFMADD213PS.BCST  lanes_3e03bd96<>+0(SB), Z7, Z0
+	VFMADD213PS       Z7, Z0, Z7
+	VPORD             Z1, Z7, Z7
+	VBROADCASTSS      lanes_c2d00000<>+0(SB), Z0
+	VMAXPS            Z7, Z0, Z7
+	VBROADCASTSS      lanes_4b40009f<>+0(SB), Z0
+	VFMADD231PS.BCST  lanes_3fb8aa3b<>+0(SB), Z7, Z0
+	VSUBPS.BCST       lanes_4b40009f<>+0(SB), Z0, Z22
+	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z22, Z7
+	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z22, Z7
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z22
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z7, Z22
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z7, Z22
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z7, Z22
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z7, Z22
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z7, Z22
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z22, Z7
+	VPSLLD            $0x17, Z0, Z0
+	VMULPS            Z0, Z7, Z0
+	VMULPS.BCST       lanes_2f800000<>+0(SB), Z0, Z0
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z7
+	VSUBPS            Z0, Z7, Z0
+	VCMPPS.BCST       $0x01, lanes_3f6d7dbf<>+0(SB), Z21, K5
+	VBLENDMPS         Z6, Z0, K5, Z0
+	VPANDD            Z1, Z8, Z8
+	VPORD             Z8, Z0, Z8
+	VMOVUPS           Z8, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -9439,16 +8899,16 @@ done:
 // func SoftplusAVX2(dst *float32, x *float32, n int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·SoftplusAVX2(SB), NOSPLIT, $0-24
-	MOVQ    dst+0(FP), AX
-	MOVQ    x+8(FP), BX
-	MOVQ    n+16(FP), CX
-	VMOVUPS lanes_80000000<>+0(SB), Y1
-	VMOVUPS lanes_c2d00000<>+0(SB), Y2
-	VMOVUPS lanes_3fb8aa3b<>+0(SB), Y3
-	VMOVUPS lanes_4b40009f<>+0(SB), Y4
-	VMOVUPS lanes_3f317218<>+0(SB), Y5
-	SUBQ    $+16, CX
-	JL      blocks_end
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS lanes_80000000<>+0(SB), Y1
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y2
+	VBROADCASTSS lanes_3fb8aa3b<>+0(SB), Y3
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y4
+	VBROADCASTSS lanes_3f317218<>+0(SB), Y5
+	SUBQ         $+16, CX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS      (BX), Y0
@@ -9457,9 +8917,9 @@ blocks:
 	VORPS        Y1, Y6, Y8
 	VMAXPS       Y7, Y2, Y7
 	VMAXPS       Y8, Y2, Y8
-	VMOVUPS      Y4, Y9
+	VMOVAPS      Y4, Y9
 	VFMADD231PS  Y3, Y7, Y9
-	VMOVUPS      Y4, Y10
+	VMOVAPS      Y4, Y10
 	VFMADD231PS  Y3, Y8, Y10
 	VSUBPS       Y4, Y9, Y11
 	VSUBPS       Y4, Y10, Y12
@@ -9467,9 +8927,9 @@ blocks:
 	VFNMADD231PS Y5, Y12, Y8
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y7
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y8
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y12
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y11
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y12
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y11
@@ -9487,9 +8947,9 @@ blocks:
 	VMULPS       Y10, Y8, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VMOVUPS      lanes_bc605308<>+0(SB), Y8
+	VBROADCASTSS lanes_bc605308<>+0(SB), Y8
 	VFMADD231PS  lanes_3b089cda<>+0(SB), Y9, Y8
-	VMOVUPS      lanes_bc605308<>+0(SB), Y7
+	VBROADCASTSS lanes_bc605308<>+0(SB), Y7
 	VFMADD231PS  lanes_3b089cda<>+0(SB), Y10, Y7
 	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y9, Y8
 	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y10, Y7
@@ -9507,9 +8967,9 @@ blocks:
 	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y10, Y7
 	VFMADD213PS  lanes_befffffc<>+0(SB), Y9, Y8
 	VFMADD213PS  lanes_befffffc<>+0(SB), Y10, Y7
-	VMOVUPS      lanes_00000000<>+0(SB), Y11
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
 	VMAXPS       Y0, Y11, Y0
-	VMOVUPS      lanes_00000000<>+0(SB), Y11
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
 	VMAXPS       Y6, Y11, Y6
 	VMULPS       Y9, Y9, Y11
 	VMULPS       Y10, Y10, Y12
@@ -9533,12 +8993,12 @@ vectors:
 	VMOVUPS      (BX), Y10
 	VORPS        Y1, Y10, Y9
 	VMAXPS       Y9, Y2, Y9
-	VMOVUPS      Y4, Y6
+	VMOVAPS      Y4, Y6
 	VFMADD231PS  Y3, Y9, Y6
 	VSUBPS       Y4, Y6, Y0
 	VFNMADD231PS Y5, Y0, Y9
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y0, Y9
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y0
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y0
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y0
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y0
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y0
@@ -9548,7 +9008,7 @@ vectors:
 	VPSLLD       $0x17, Y6, Y6
 	VMULPS       Y6, Y9, Y6
 	VMULPS       lanes_2f800000<>+0(SB), Y6, Y6
-	VMOVUPS      lanes_bc605308<>+0(SB), Y9
+	VBROADCASTSS lanes_bc605308<>+0(SB), Y9
 	VFMADD231PS  lanes_3b089cda<>+0(SB), Y6, Y9
 	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y6, Y9
 	VFMADD213PS  lanes_bdaa792f<>+0(SB), Y6, Y9
@@ -9558,7 +9018,7 @@ vectors:
 	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y6, Y9
 	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y6, Y9
 	VFMADD213PS  lanes_befffffc<>+0(SB), Y6, Y9
-	VMOVUPS      lanes_00000000<>+0(SB), Y0
+	VBROADCASTSS lanes_00000000<>+0(SB), Y0
 	VMAXPS       Y10, Y0, Y10
 	VMULPS       Y6, Y6, Y0
 	VFMADD231PS  Y9, Y0, Y6
@@ -9580,12 +9040,12 @@ vectors_end:
 	VMASKMOVPS   (BX), Y6, Y10
 	VORPS        Y1, Y10, Y9
 	VMAXPS       Y9, Y2, Y9
-	VMOVUPS      Y4, Y0
+	VMOVAPS      Y4, Y0
 	VFMADD231PS  Y3, Y9, Y0
 	VSUBPS       Y4, Y0, Y7
 	VFNMADD231PS Y5, Y7, Y9
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y7, Y9
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y7
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y7
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y7
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y7
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y7
@@ -9595,7 +9055,7 @@ vectors_end:
 	VPSLLD       $0x17, Y0, Y0
 	VMULPS       Y0, Y9, Y0
 	VMULPS       lanes_2f800000<>+0(SB), Y0, Y0
-	VMOVUPS      lanes_bc605308<>+0(SB), Y9
+	VBROADCASTSS lanes_bc605308<>+0(SB), Y9
 	VFMADD231PS  lanes_3b089cda<>+0(SB), Y0, Y9
 	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y0, Y9
 	VFMADD213PS  lanes_bdaa792f<>+0(SB), Y0, Y9
@@ -9605,7 +9065,7 @@ vectors_end:
 	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y0, Y9
 	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y0, Y9
 	VFMADD213PS  lanes_befffffc<>+0(SB), Y0, Y9
-	VMOVUPS      lanes_00000000<>+0(SB), Y7
+	VBROADCASTSS lanes_00000000<>+0(SB), Y7
 	VMAXPS       Y10, Y7, Y10
 	VMULPS       Y0, Y0, Y7
 	VFMADD231PS  Y9, Y7, Y0
@@ -9624,15 +9084,7 @@ DATA lanes_bc605308<>+16(SB)/4, $0xbc605308
 DATA lanes_bc605308<>+20(SB)/4, $0xbc605308
 DATA lanes_bc605308<>+24(SB)/4, $0xbc605308
 DATA lanes_bc605308<>+28(SB)/4, $0xbc605308
-DATA lanes_bc605308<>+32(SB)/4, $0xbc605308
-DATA lanes_bc605308<>+36(SB)/4, $0xbc605308
-DATA lanes_bc605308<>+40(SB)/4, $0xbc605308
-DATA lanes_bc605308<>+44(SB)/4, $0xbc605308
-DATA lanes_bc605308<>+48(SB)/4, $0xbc605308
-DATA lanes_bc605308<>+52(SB)/4, $0xbc605308
-DATA lanes_bc605308<>+56(SB)/4, $0xbc605308
-DATA lanes_bc605308<>+60(SB)/4, $0xbc605308
-GLOBL lanes_bc605308<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_bc605308<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3b089cda<>+0(SB)/4, $0x3b089cda
 DATA lanes_3b089cda<>+4(SB)/4, $0x3b089cda
@@ -9642,15 +9094,7 @@ DATA lanes_3b089cda<>+16(SB)/4, $0x3b089cda
 DATA lanes_3b089cda<>+20(SB)/4, $0x3b089cda
 DATA lanes_3b089cda<>+24(SB)/4, $0x3b089cda
 DATA lanes_3b089cda<>+28(SB)/4, $0x3b089cda
-DATA lanes_3b089cda<>+32(SB)/4, $0x3b089cda
-DATA lanes_3b089cda<>+36(SB)/4, $0x3b089cda
-DATA lanes_3b089cda<>+40(SB)/4, $0x3b089cda
-DATA lanes_3b089cda<>+44(SB)/4, $0x3b089cda
-DATA lanes_3b089cda<>+48(SB)/4, $0x3b089cda
-DATA lanes_3b089cda<>+52(SB)/4, $0x3b089cda
-DATA lanes_3b089cda<>+56(SB)/4, $0x3b089cda
-DATA lanes_3b089cda<>+60(SB)/4, $0x3b089cda
-GLOBL lanes_3b089cda<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3b089cda<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3d2c8098<>+0(SB)/4, $0x3d2c8098
 DATA lanes_3d2c8098<>+4(SB)/4, $0x3d2c8098
@@ -9660,15 +9104,7 @@ DATA lanes_3d2c8098<>+16(SB)/4, $0x3d2c8098
 DATA lanes_3d2c8098<>+20(SB)/4, $0x3d2c8098
 DATA lanes_3d2c8098<>+24(SB)/4, $0x3d2c8098
 DATA lanes_3d2c8098<>+28(SB)/4, $0x3d2c8098
-DATA lanes_3d2c8098<>+32(SB)/4, $0x3d2c8098
-DATA lanes_3d2c8098<>+36(SB)/4, $0x3d2c8098
-DATA lanes_3d2c8098<>+40(SB)/4, $0x3d2c8098
-DATA lanes_3d2c8098<>+44(SB)/4, $0x3d2c8098
-DATA lanes_3d2c8098<>+48(SB)/4, $0x3d2c8098
-DATA lanes_3d2c8098<>+52(SB)/4, $0x3d2c8098
-DATA lanes_3d2c8098<>+56(SB)/4, $0x3d2c8098
-DATA lanes_3d2c8098<>+60(SB)/4, $0x3d2c8098
-GLOBL lanes_3d2c8098<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3d2c8098<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_bdaa792f<>+0(SB)/4, $0xbdaa792f
 DATA lanes_bdaa792f<>+4(SB)/4, $0xbdaa792f
@@ -9678,15 +9114,7 @@ DATA lanes_bdaa792f<>+16(SB)/4, $0xbdaa792f
 DATA lanes_bdaa792f<>+20(SB)/4, $0xbdaa792f
 DATA lanes_bdaa792f<>+24(SB)/4, $0xbdaa792f
 DATA lanes_bdaa792f<>+28(SB)/4, $0xbdaa792f
-DATA lanes_bdaa792f<>+32(SB)/4, $0xbdaa792f
-DATA lanes_bdaa792f<>+36(SB)/4, $0xbdaa792f
-DATA lanes_bdaa792f<>+40(SB)/4, $0xbdaa792f
-DATA lanes_bdaa792f<>+44(SB)/4, $0xbdaa792f
-DATA lanes_bdaa792f<>+48(SB)/4, $0xbdaa792f
-DATA lanes_bdaa792f<>+52(SB)/4, $0xbdaa792f
-DATA lanes_bdaa792f<>+56(SB)/4, $0xbdaa792f
-DATA lanes_bdaa792f<>+60(SB)/4, $0xbdaa792f
-GLOBL lanes_bdaa792f<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_bdaa792f<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3dff94ad<>+0(SB)/4, $0x3dff94ad
 DATA lanes_3dff94ad<>+4(SB)/4, $0x3dff94ad
@@ -9696,15 +9124,7 @@ DATA lanes_3dff94ad<>+16(SB)/4, $0x3dff94ad
 DATA lanes_3dff94ad<>+20(SB)/4, $0x3dff94ad
 DATA lanes_3dff94ad<>+24(SB)/4, $0x3dff94ad
 DATA lanes_3dff94ad<>+28(SB)/4, $0x3dff94ad
-DATA lanes_3dff94ad<>+32(SB)/4, $0x3dff94ad
-DATA lanes_3dff94ad<>+36(SB)/4, $0x3dff94ad
-DATA lanes_3dff94ad<>+40(SB)/4, $0x3dff94ad
-DATA lanes_3dff94ad<>+44(SB)/4, $0x3dff94ad
-DATA lanes_3dff94ad<>+48(SB)/4, $0x3dff94ad
-DATA lanes_3dff94ad<>+52(SB)/4, $0x3dff94ad
-DATA lanes_3dff94ad<>+56(SB)/4, $0x3dff94ad
-DATA lanes_3dff94ad<>+60(SB)/4, $0x3dff94ad
-GLOBL lanes_3dff94ad<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3dff94ad<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_be253962<>+0(SB)/4, $0xbe253962
 DATA lanes_be253962<>+4(SB)/4, $0xbe253962
@@ -9714,15 +9134,7 @@ DATA lanes_be253962<>+16(SB)/4, $0xbe253962
 DATA lanes_be253962<>+20(SB)/4, $0xbe253962
 DATA lanes_be253962<>+24(SB)/4, $0xbe253962
 DATA lanes_be253962<>+28(SB)/4, $0xbe253962
-DATA lanes_be253962<>+32(SB)/4, $0xbe253962
-DATA lanes_be253962<>+36(SB)/4, $0xbe253962
-DATA lanes_be253962<>+40(SB)/4, $0xbe253962
-DATA lanes_be253962<>+44(SB)/4, $0xbe253962
-DATA lanes_be253962<>+48(SB)/4, $0xbe253962
-DATA lanes_be253962<>+52(SB)/4, $0xbe253962
-DATA lanes_be253962<>+56(SB)/4, $0xbe253962
-DATA lanes_be253962<>+60(SB)/4, $0xbe253962
-GLOBL lanes_be253962<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_be253962<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3e4bc5ab<>+0(SB)/4, $0x3e4bc5ab
 DATA lanes_3e4bc5ab<>+4(SB)/4, $0x3e4bc5ab
@@ -9732,15 +9144,7 @@ DATA lanes_3e4bc5ab<>+16(SB)/4, $0x3e4bc5ab
 DATA lanes_3e4bc5ab<>+20(SB)/4, $0x3e4bc5ab
 DATA lanes_3e4bc5ab<>+24(SB)/4, $0x3e4bc5ab
 DATA lanes_3e4bc5ab<>+28(SB)/4, $0x3e4bc5ab
-DATA lanes_3e4bc5ab<>+32(SB)/4, $0x3e4bc5ab
-DATA lanes_3e4bc5ab<>+36(SB)/4, $0x3e4bc5ab
-DATA lanes_3e4bc5ab<>+40(SB)/4, $0x3e4bc5ab
-DATA lanes_3e4bc5ab<>+44(SB)/4, $0x3e4bc5ab
-DATA lanes_3e4bc5ab<>+48(SB)/4, $0x3e4bc5ab
-DATA lanes_3e4bc5ab<>+52(SB)/4, $0x3e4bc5ab
-DATA lanes_3e4bc5ab<>+56(SB)/4, $0x3e4bc5ab
-DATA lanes_3e4bc5ab<>+60(SB)/4, $0x3e4bc5ab
-GLOBL lanes_3e4bc5ab<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3e4bc5ab<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_be7fe2cf<>+0(SB)/4, $0xbe7fe2cf
 DATA lanes_be7fe2cf<>+4(SB)/4, $0xbe7fe2cf
@@ -9750,15 +9154,7 @@ DATA lanes_be7fe2cf<>+16(SB)/4, $0xbe7fe2cf
 DATA lanes_be7fe2cf<>+20(SB)/4, $0xbe7fe2cf
 DATA lanes_be7fe2cf<>+24(SB)/4, $0xbe7fe2cf
 DATA lanes_be7fe2cf<>+28(SB)/4, $0xbe7fe2cf
-DATA lanes_be7fe2cf<>+32(SB)/4, $0xbe7fe2cf
-DATA lanes_be7fe2cf<>+36(SB)/4, $0xbe7fe2cf
-DATA lanes_be7fe2cf<>+40(SB)/4, $0xbe7fe2cf
-DATA lanes_be7fe2cf<>+44(SB)/4, $0xbe7fe2cf
-DATA lanes_be7fe2cf<>+48(SB)/4, $0xbe7fe2cf
-DATA lanes_be7fe2cf<>+52(SB)/4, $0xbe7fe2cf
-DATA lanes_be7fe2cf<>+56(SB)/4, $0xbe7fe2cf
-DATA lanes_be7fe2cf<>+60(SB)/4, $0xbe7fe2cf
-GLOBL lanes_be7fe2cf<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_be7fe2cf<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3eaaa9db<>+0(SB)/4, $0x3eaaa9db
 DATA lanes_3eaaa9db<>+4(SB)/4, $0x3eaaa9db
@@ -9768,15 +9164,7 @@ DATA lanes_3eaaa9db<>+16(SB)/4, $0x3eaaa9db
 DATA lanes_3eaaa9db<>+20(SB)/4, $0x3eaaa9db
 DATA lanes_3eaaa9db<>+24(SB)/4, $0x3eaaa9db
 DATA lanes_3eaaa9db<>+28(SB)/4, $0x3eaaa9db
-DATA lanes_3eaaa9db<>+32(SB)/4, $0x3eaaa9db
-DATA lanes_3eaaa9db<>+36(SB)/4, $0x3eaaa9db
-DATA lanes_3eaaa9db<>+40(SB)/4, $0x3eaaa9db
-DATA lanes_3eaaa9db<>+44(SB)/4, $0x3eaaa9db
-DATA lanes_3eaaa9db<>+48(SB)/4, $0x3eaaa9db
-DATA lanes_3eaaa9db<>+52(SB)/4, $0x3eaaa9db
-DATA lanes_3eaaa9db<>+56(SB)/4, $0x3eaaa9db
-DATA lanes_3eaaa9db<>+60(SB)/4, $0x3eaaa9db
-GLOBL lanes_3eaaa9db<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3eaaa9db<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_befffffc<>+0(SB)/4, $0xbefffffc
 DATA lanes_befffffc<>+4(SB)/4, $0xbefffffc
@@ -9786,179 +9174,171 @@ DATA lanes_befffffc<>+16(SB)/4, $0xbefffffc
 DATA lanes_befffffc<>+20(SB)/4, $0xbefffffc
 DATA lanes_befffffc<>+24(SB)/4, $0xbefffffc
 DATA lanes_befffffc<>+28(SB)/4, $0xbefffffc
-DATA lanes_befffffc<>+32(SB)/4, $0xbefffffc
-DATA lanes_befffffc<>+36(SB)/4, $0xbefffffc
-DATA lanes_befffffc<>+40(SB)/4, $0xbefffffc
-DATA lanes_befffffc<>+44(SB)/4, $0xbefffffc
-DATA lanes_befffffc<>+48(SB)/4, $0xbefffffc
-DATA lanes_befffffc<>+52(SB)/4, $0xbefffffc
-DATA lanes_befffffc<>+56(SB)/4, $0xbefffffc
-DATA lanes_befffffc<>+60(SB)/4, $0xbefffffc
-GLOBL lanes_befffffc<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_befffffc<>(SB), RODATA|NOPTR, $32
 
 // func SoftplusAVX512(dst *float32, x *float32, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·SoftplusAVX512(SB), NOSPLIT, $0-24
-	MOVQ    dst+0(FP), AX
-	MOVQ    x+8(FP), BX
-	MOVQ    n+16(FP), CX
-	VMOVUPS lanes_80000000<>+0(SB), Z1
-	VMOVUPS lanes_c2d00000<>+0(SB), Z2
-	VMOVUPS lanes_3fb8aa3b<>+0(SB), Z3
-	VMOVUPS lanes_4b40009f<>+0(SB), Z4
-	VMOVUPS lanes_3f317218<>+0(SB), Z5
-	VMOVUPS lanes_b102e308<>+0(SB), Z6
-	VMOVUPS lanes_3ab52284<>+0(SB), Z7
-	VMOVUPS lanes_3c091cd5<>+0(SB), Z8
-	VMOVUPS lanes_3d2aac5c<>+0(SB), Z9
-	VMOVUPS lanes_3e2aaa49<>+0(SB), Z10
-	VMOVUPS lanes_3efffffe<>+0(SB), Z11
-	VMOVUPS lanes_3f800000<>+0(SB), Z12
-	VMOVUPS lanes_2f800000<>+0(SB), Z13
-	SUBQ    $+64, CX
-	JL      blocks_end
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS lanes_80000000<>+0(SB), Z1
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Z2
+	VBROADCASTSS lanes_3fb8aa3b<>+0(SB), Z3
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Z4
+	VBROADCASTSS lanes_3f317218<>+0(SB), Z5
+	VBROADCASTSS lanes_b102e308<>+0(SB), Z6
+	VBROADCASTSS lanes_3ab52284<>+0(SB), Z7
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Z8
+	VBROADCASTSS lanes_3d2aac5c<>+0(SB), Z9
+	VBROADCASTSS lanes_3e2aaa49<>+0(SB), Z10
+	VBROADCASTSS lanes_3efffffe<>+0(SB), Z11
+	VBROADCASTSS lanes_3f800000<>+0(SB), Z12
+	VBROADCASTSS lanes_2f800000<>+0(SB), Z13
+	SUBQ         $+64, CX
+	JL           blocks_end
 
 blocks:
-	VMOVUPS      (BX), Z0
-	VMOVUPS      64(BX), Z14
-	VMOVUPS      128(BX), Z15
-	VMOVUPS      192(BX), Z16
-	VPORD        Z1, Z0, Z17
-	VPORD        Z1, Z14, Z18
-	VPORD        Z1, Z15, Z19
-	VPORD        Z1, Z16, Z20
-	VMAXPS       Z17, Z2, Z17
-	VMAXPS       Z18, Z2, Z18
-	VMAXPS       Z19, Z2, Z19
-	VMAXPS       Z20, Z2, Z20
-	VMOVUPS      Z4, Z21
-	VFMADD231PS  Z3, Z17, Z21
-	VMOVUPS      Z4, Z22
-	VFMADD231PS  Z3, Z18, Z22
-	VMOVUPS      Z4, Z23
-	VFMADD231PS  Z3, Z19, Z23
-	VMOVUPS      Z4, Z24
-	VFMADD231PS  Z3, Z20, Z24
-	VSUBPS       Z4, Z21, Z25
-	VSUBPS       Z4, Z22, Z26
-	VSUBPS       Z4, Z23, Z27
-	VSUBPS       Z4, Z24, Z28
-	VFNMADD231PS Z5, Z25, Z17
-	VFNMADD231PS Z5, Z26, Z18
-	VFNMADD231PS Z5, Z27, Z19
-	VFNMADD231PS Z5, Z28, Z20
-	VFNMADD231PS Z6, Z25, Z17
-	VFNMADD231PS Z6, Z26, Z18
-	VFNMADD231PS Z6, Z27, Z19
-	VFNMADD231PS Z6, Z28, Z20
-	VMOVUPS      Z8, Z28
-	VFMADD231PS  Z17, Z7, Z28
-	VMOVUPS      Z8, Z27
-	VFMADD231PS  Z18, Z7, Z27
-	VMOVUPS      Z8, Z26
-	VFMADD231PS  Z19, Z7, Z26
-	VMOVUPS      Z8, Z25
-	VFMADD231PS  Z20, Z7, Z25
-	VFMADD213PS  Z9, Z17, Z28
-	VFMADD213PS  Z9, Z18, Z27
-	VFMADD213PS  Z9, Z19, Z26
-	VFMADD213PS  Z9, Z20, Z25
-	VFMADD213PS  Z10, Z17, Z28
-	VFMADD213PS  Z10, Z18, Z27
-	VFMADD213PS  Z10, Z19, Z26
-	VFMADD213PS  Z10, Z20, Z25
-	VFMADD213PS  Z11, Z17, Z28
-	VFMADD213PS  Z11, Z18, Z27
-	VFMADD213PS  Z11, Z19, Z26
-	VFMADD213PS  Z11, Z20, Z25
-	VFMADD213PS  Z12, Z17, Z28
-	VFMADD213PS  Z12, Z18, Z27
-	VFMADD213PS  Z12, Z19, Z26
-	VFMADD213PS  Z12, Z20, Z25
-	VFMADD213PS  Z12, Z28, Z17
-	VFMADD213PS  Z12, Z27, Z18
-	VFMADD213PS  Z12, Z26, Z19
-	VFMADD213PS  Z12, Z25, Z20
-	VPSLLD       $0x17, Z21, Z21
-	VPSLLD       $0x17, Z22, Z22
-	VPSLLD       $0x17, Z23, Z23
-	VPSLLD       $0x17, Z24, Z24
-	VMULPS       Z21, Z17, Z21
-	VMULPS       Z22, Z18, Z22
-	VMULPS       Z23, Z19, Z23
-	VMULPS       Z24, Z20, Z24
-	VMULPS       Z13, Z21, Z21
-	VMULPS       Z13, Z22, Z22
-	VMULPS       Z13, Z23, Z23
-	VMULPS       Z13, Z24, Z24
-	VMOVUPS      lanes_bc605308<>+0(SB), Z20
-	VFMADD231PS  lanes_3b089cda<>+0(SB), Z21, Z20
-	VMOVUPS      lanes_bc605308<>+0(SB), Z19
-	VFMADD231PS  lanes_3b089cda<>+0(SB), Z22, Z19
-	VMOVUPS      lanes_bc605308<>+0(SB), Z18
-	VFMADD231PS  lanes_3b089cda<>+0(SB), Z23, Z18
-	VMOVUPS      lanes_bc605308<>+0(SB), Z17
-	VFMADD231PS  lanes_3b089cda<>+0(SB), Z24, Z17
-	VFMADD213PS  lanes_3d2c8098<>+0(SB), Z21, Z20
-	VFMADD213PS  lanes_3d2c8098<>+0(SB), Z22, Z19
-	VFMADD213PS  lanes_3d2c8098<>+0(SB), Z23, Z18
-	VFMADD213PS  lanes_3d2c8098<>+0(SB), Z24, Z17
-	VFMADD213PS  lanes_bdaa792f<>+0(SB), Z21, Z20
-	VFMADD213PS  lanes_bdaa792f<>+0(SB), Z22, Z19
-	VFMADD213PS  lanes_bdaa792f<>+0(SB), Z23, Z18
-	VFMADD213PS  lanes_bdaa792f<>+0(SB), Z24, Z17
-	VFMADD213PS  lanes_3dff94ad<>+0(SB), Z21, Z20
-	VFMADD213PS  lanes_3dff94ad<>+0(SB), Z22, Z19
-	VFMADD213PS  lanes_3dff94ad<>+0(SB), Z23, Z18
-	VFMADD213PS  lanes_3dff94ad<>+0(SB), Z24, Z17
-	VFMADD213PS  lanes_be253962<>+0(SB), Z21, Z20
-	VFMADD213PS  lanes_be253962<>+0(SB), Z22, Z19
-	VFMADD213PS  lanes_be253962<>+0(SB), Z23, Z18
-	VFMADD213PS  lanes_be253962<>+0(SB), Z24, Z17
-	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Z21, Z20
-	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Z22, Z19
-	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Z23, Z18
-	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Z24, Z17
-	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Z21, Z20
-	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Z22, Z19
-	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Z23, Z18
-	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Z24, Z17
-	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Z21, Z20
-	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Z22, Z19
-	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Z23, Z18
-	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Z24, Z17
-	VFMADD213PS  lanes_befffffc<>+0(SB), Z21, Z20
-	VFMADD213PS  lanes_befffffc<>+0(SB), Z22, Z19
-	VFMADD213PS  lanes_befffffc<>+0(SB), Z23, Z18
-	VFMADD213PS  lanes_befffffc<>+0(SB), Z24, Z17
-	VMOVUPS      lanes_00000000<>+0(SB), Z25
-	VMAXPS       Z0, Z25, Z0
-	VMOVUPS      lanes_00000000<>+0(SB), Z25
-	VMAXPS       Z14, Z25, Z14
-	VMOVUPS      lanes_00000000<>+0(SB), Z25
-	VMAXPS       Z15, Z25, Z15
-	VMOVUPS      lanes_00000000<>+0(SB), Z25
-	VMAXPS       Z16, Z25, Z16
-	VMULPS       Z21, Z21, Z25
-	VMULPS       Z22, Z22, Z26
-	VMULPS       Z23, Z23, Z27
-	VMULPS       Z24, Z24, Z28
-	VFMADD231PS  Z20, Z25, Z21
-	VFMADD231PS  Z19, Z26, Z22
-	VFMADD231PS  Z18, Z27, Z23
-	VFMADD231PS  Z17, Z28, Z24
-	VADDPS       Z21, Z0, Z21
-	VADDPS       Z22, Z14, Z22
-	VADDPS       Z23, Z15, Z23
-	VADDPS       Z24, Z16, Z24
-	VMOVUPS      Z21, (AX)
-	VMOVUPS      Z22, 64(AX)
-	VMOVUPS      Z23, 128(AX)
-	VMOVUPS      Z24, 192(AX)
-	ADDQ         $+256, AX
-	ADDQ         $+256, BX
-	SUBQ         $+64, CX
-	JGE          blocks
+	VMOVUPS          (BX), Z0
+	VMOVUPS          64(BX), Z14
+	VMOVUPS          128(BX), Z15
+	VMOVUPS          192(BX), Z16
+	VPORD            Z1, Z0, Z17
+	VPORD            Z1, Z14, Z18
+	VPORD            Z1, Z15, Z19
+	VPORD            Z1, Z16, Z20
+	VMAXPS           Z17, Z2, Z17
+	VMAXPS           Z18, Z2, Z18
+	VMAXPS           Z19, Z2, Z19
+	VMAXPS           Z20, Z2, Z20
+	VMOVAPS          Z4, Z21
+	VFMADD231PS      Z3, Z17, Z21
+	VMOVAPS          Z4, Z22
+	VFMADD231PS      Z3, Z18, Z22
+	VMOVAPS          Z4, Z23
+	VFMADD231PS      Z3, Z19, Z23
+	VMOVAPS          Z4, Z24
+	VFMADD231PS      Z3, Z20, Z24
+	VSUBPS           Z4, Z21, Z25
+	VSUBPS           Z4, Z22, Z26
+	VSUBPS           Z4, Z23, Z27
+	VSUBPS           Z4, Z24, Z28
+	VFNMADD231PS     Z5, Z25, Z17
+	VFNMADD231PS     Z5, Z26, Z18
+	VFNMADD231PS     Z5, Z27, Z19
+	VFNMADD231PS     Z5, Z28, Z20
+	VFNMADD231PS     Z6, Z25, Z17
+	VFNMADD231PS     Z6, Z26, Z18
+	VFNMADD231PS     Z6, Z27, Z19
+	VFNMADD231PS     Z6, Z28, Z20
+	VMOVAPS          Z8, Z28
+	VFMADD231PS      Z17, Z7, Z28
+	VMOVAPS          Z8, Z27
+	VFMADD231PS      Z18, Z7, Z27
+	VMOVAPS          Z8, Z26
+	VFMADD231PS      Z19, Z7, Z26
+	VMOVAPS          Z8, Z25
+	VFMADD231PS      Z20, Z7, Z25
+	VFMADD213PS      Z9, Z17, Z28
+	VFMADD213PS      Z9, Z18, Z27
+	VFMADD213PS      Z9, Z19, Z26
+	VFMADD213PS      Z9, Z20, Z25
+	VFMADD213PS      Z10, Z17, Z28
+	VFMADD213PS      Z10, Z18, Z27
+	VFMADD213PS      Z10, Z19, Z26
+	VFMADD213PS      Z10, Z20, Z25
+	VFMADD213PS      Z11, Z17, Z28
+	VFMADD213PS      Z11, Z18, Z27
+	VFMADD213PS      Z11, Z19, Z26
+	VFMADD213PS      Z11, Z20, Z25
+	VFMADD213PS      Z12, Z17, Z28
+	VFMADD213PS      Z12, Z18, Z27
+	VFMADD213PS      Z12, Z19, Z26
+	VFMADD213PS      Z12, Z20, Z25
+	VFMADD213PS      Z12, Z28, Z17
+	VFMADD213PS      Z12, Z27, Z18
+	VFMADD213PS      Z12, Z26, Z19
+	VFMADD213PS      Z12, Z25, Z20
+	VPSLLD           $0x17, Z21, Z21
+	VPSLLD           $0x17, Z22, Z22
+	VPSLLD           $0x17, Z23, Z23
+	VPSLLD           $0x17, Z24, Z24
+	VMULPS           Z21, Z17, Z21
+	VMULPS           Z22, Z18, Z22
+	VMULPS           Z23, Z19, Z23
+	VMULPS           Z24, Z20, Z24
+	VMULPS           Z13, Z21, Z21
+	VMULPS           Z13, Z22, Z22
+	VMULPS           Z13, Z23, Z23
+	VMULPS           Z13, Z24, Z24
+	VBROADCASTSS     lanes_bc605308<>+0(SB), Z20
+	VFMADD231PS.BCST lanes_3b089cda<>+0(SB), Z21, Z20
+	VBROADCASTSS     lanes_bc605308<>+0(SB), Z19
+	VFMADD231PS.BCST lanes_3b089cda<>+0(SB), Z22, Z19
+	VBROADCASTSS     lanes_bc605308<>+0(SB), Z18
+	VFMADD231PS.BCST lanes_3b089cda<>+0(SB), Z23, Z18
+	VBROADCASTSS     lanes_bc605308<>+0(SB), Z17
+	VFMADD231PS.BCST lanes_3b089cda<>+0(SB), Z24, Z17
+	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z21, Z20
+	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z22, Z19
+	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z23, Z18
+	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z24, Z17
+	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z21, Z20
+	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z22, Z19
+	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z23, Z18
+	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z24, Z17
+	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z21, Z20
+	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z22, Z19
+	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z23, Z18
+	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z24, Z17
+	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z21, Z20
+	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z22, Z19
+	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z23, Z18
+	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z24, Z17
+	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z21, Z20
+	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z22, Z19
+	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z23, Z18
+	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z24, Z17
+	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z21, Z20
+	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z22, Z19
+	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z23, Z18
+	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z24, Z17
+	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z21, Z20
+	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z22, Z19
+	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z23, Z18
+	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z24, Z17
+	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z21, Z20
+	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z22, Z19
+	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z23, Z18
+	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z24, Z17
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z25
+	VMAXPS           Z0, Z25, Z0
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z25
+	VMAXPS           Z14, Z25, Z14
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z25
+	VMAXPS           Z15, Z25, Z15
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z25
+	VMAXPS           Z16, Z25, Z16
+	VMULPS           Z21, Z21, Z25
+	VMULPS           Z22, Z22, Z26
+	VMULPS           Z23, Z23, Z27
+	VMULPS           Z24, Z24, Z28
+	VFMADD231PS      Z20, Z25, Z21
+	VFMADD231PS      Z19, Z26, Z22
+	VFMADD231PS      Z18, Z27, Z23
+	VFMADD231PS      Z17, Z28, Z24
+	VADDPS           Z21, Z0, Z21
+	VADDPS           Z22, Z14, Z22
+	VADDPS           Z23, Z15, Z23
+	VADDPS           Z24, Z16, Z24
+	VMOVUPS          Z21, (AX)
+	VMOVUPS          Z22, 64(AX)
+	VMOVUPS          Z23, 128(AX)
+	VMOVUPS          Z24, 192(AX)
+	ADDQ             $+256, AX
+	ADDQ             $+256, BX
+	SUBQ             $+64, CX
+	JGE              blocks
 
 blocks_end:
 	ADDQ $+64, CX
@@ -9966,86 +9346,86 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Z24
-	VPORD        Z1, Z24, Z23
-	VMAXPS       Z23, Z2, Z23
-	VMOVUPS      Z4, Z22
-	VFMADD231PS  Z3, Z23, Z22
-	VSUBPS       Z4, Z22, Z21
-	VFNMADD231PS Z5, Z21, Z23
-	VFNMADD231PS Z6, Z21, Z23
-	VMOVUPS      Z8, Z21
-	VFMADD231PS  Z23, Z7, Z21
-	VFMADD213PS  Z9, Z23, Z21
-	VFMADD213PS  Z10, Z23, Z21
-	VFMADD213PS  Z11, Z23, Z21
-	VFMADD213PS  Z12, Z23, Z21
-	VFMADD213PS  Z12, Z21, Z23
-	VPSLLD       $0x17, Z22, Z22
-	VMULPS       Z22, Z23, Z22
-	VMULPS       Z13, Z22, Z22
-	VMOVUPS      lanes_bc605308<>+0(SB), Z23
-	VFMADD231PS  lanes_3b089cda<>+0(SB), Z22, Z23
-	VFMADD213PS  lanes_3d2c8098<>+0(SB), Z22, Z23
-	VFMADD213PS  lanes_bdaa792f<>+0(SB), Z22, Z23
-	VFMADD213PS  lanes_3dff94ad<>+0(SB), Z22, Z23
-	VFMADD213PS  lanes_be253962<>+0(SB), Z22, Z23
-	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Z22, Z23
-	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Z22, Z23
-	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Z22, Z23
-	VFMADD213PS  lanes_befffffc<>+0(SB), Z22, Z23
-	VMOVUPS      lanes_00000000<>+0(SB), Z21
-	VMAXPS       Z24, Z21, Z24
-	VMULPS       Z22, Z22, Z21
-	VFMADD231PS  Z23, Z21, Z22
-	VADDPS       Z22, Z24, Z22
-	VMOVUPS      Z22, (AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	SUBQ         $+16, CX
-	JGE          vectors
+	VMOVUPS          (BX), Z24
+	VPORD            Z1, Z24, Z23
+	VMAXPS           Z23, Z2, Z23
+	VMOVAPS          Z4, Z22
+	VFMADD231PS      Z3, Z23, Z22
+	VSUBPS           Z4, Z22, Z21
+	VFNMADD231PS     Z5, Z21, Z23
+	VFNMADD231PS     Z6, Z21, Z23
+	VMOVAPS          Z8, Z21
+	VFMADD231PS      Z23, Z7, Z21
+	VFMADD213PS      Z9, Z23, Z21
+	VFMADD213PS      Z10, Z23, Z21
+	VFMADD213PS      Z11, Z23, Z21
+	VFMADD213PS      Z12, Z23, Z21
+	VFMADD213PS      Z12, Z21, Z23
+	VPSLLD           $0x17, Z22, Z22
+	VMULPS           Z22, Z23, Z22
+	VMULPS           Z13, Z22, Z22
+	VBROADCASTSS     lanes_bc605308<>+0(SB), Z23
+	VFMADD231PS.BCST lanes_3b089cda<>+0(SB), Z22, Z23
+	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z22, Z23
+	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z22, Z23
+	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z22, Z23
+	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z22, Z23
+	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z22, Z23
+	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z22, Z23
+	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z22, Z23
+	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z22, Z23
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z21
+	VMAXPS           Z24, Z21, Z24
+	VMULPS           Z22, Z22, Z21
+	VFMADD231PS      Z23, Z21, Z22
+	VADDPS           Z22, Z24, Z22
+	VMOVUPS          Z22, (AX)
+	ADDQ             $+64, AX
+	ADDQ             $+64, BX
+	SUBQ             $+16, CX
+	JGE              vectors
 
 vectors_end:
-	ADDQ         $+16, CX
-	TESTQ        CX, CX
-	JE           done
-	MOVL         $0x0000ffff, R13
-	BZHIL        CX, R13, R13
-	KMOVW        R13, K1
-	VMOVUPS.Z    (BX), K1, Z22
-	VPORD        Z1, Z22, Z24
-	VMAXPS       Z24, Z2, Z24
-	VMOVUPS      Z4, Z23
-	VFMADD231PS  Z3, Z24, Z23
-	VSUBPS       Z4, Z23, Z21
-	VFNMADD231PS Z5, Z21, Z24
-	VFNMADD231PS Z6, Z21, Z24
-	VMOVUPS      Z8, Z21
-	VFMADD231PS  Z24, Z7, Z21
-	VFMADD213PS  Z9, Z24, Z21
-	VFMADD213PS  Z10, Z24, Z21
-	VFMADD213PS  Z11, Z24, Z21
-	VFMADD213PS  Z12, Z24, Z21
-	VFMADD213PS  Z12, Z21, Z24
-	VPSLLD       $0x17, Z23, Z23
-	VMULPS       Z23, Z24, Z23
-	VMULPS       Z13, Z23, Z23
-	VMOVUPS      lanes_bc605308<>+0(SB), Z24
-	VFMADD231PS  lanes_3b089cda<>+0(SB), Z23, Z24
-	VFMADD213PS  lanes_3d2c8098<>+0(SB), Z23, Z24
-	VFMADD213PS  lanes_bdaa792f<>+0(SB), Z23, Z24
-	VFMADD213PS  lanes_3dff94ad<>+0(SB), Z23, Z24
-	VFMADD213PS  lanes_be253962<>+0(SB), Z23, Z24
-	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Z23, Z24
-	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Z23, Z24
-	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Z23, Z24
-	VFMADD213PS  lanes_befffffc<>+0(SB), Z23, Z24
-	VMOVUPS      lanes_00000000<>+0(SB), Z21
-	VMAXPS       Z22, Z21, Z22
-	VMULPS       Z23, Z23, Z21
-	VFMADD231PS  Z24, Z21, Z23
-	VADDPS       Z23, Z22, Z23
-	VMOVUPS      Z23, K1, (AX)
+	ADDQ             $+16, CX
+	TESTQ            CX, CX
+	JE               done
+	MOVL             $0x0000ffff, R13
+	BZHIL            CX, R13, R13
+	KMOVW            R13, K1
+	VMOVUPS.Z        (BX), K1, Z22
+	VPORD            Z1, Z22, Z24
+	VMAXPS           Z24, Z2, Z24
+	VMOVAPS          Z4, Z23
+	VFMADD231PS      Z3, Z24, Z23
+	VSUBPS           Z4, Z23, Z21
+	VFNMADD231PS     Z5, Z21, Z24
+	VFNMADD231PS     Z6, Z21, Z24
+	VMOVAPS          Z8, Z21
+	VFMADD231PS      Z24, Z7, Z21
+	VFMADD213PS      Z9, Z24, Z21
+	VFMADD213PS      Z10, Z24, Z21
+	VFMADD213PS      Z11, Z24, Z21
+	VFMADD213PS      Z12, Z24, Z21
+	VFMADD213PS      Z12, Z21, Z24
+	VPSLLD           $0x17, Z23, Z23
+	VMULPS           Z23, Z24, Z23
+	VMULPS           Z13, Z23, Z23
+	VBROADCASTSS     lanes_bc605308<>+0(SB), Z24
+	VFMADD231PS.BCST lanes_3b089cda<>+0(SB), Z23, Z24
+	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z23, Z24
+	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z23, Z24
+	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z23, Z24
+	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z23, Z24
+	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z23, Z24
+	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z23, Z24
+	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z23, Z24
+	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z23, Z24
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z21
+	VMAXPS           Z22, Z21, Z22
+	VMULPS           Z23, Z23, Z21
+	VFMADD231PS      Z24, Z21, Z23
+	VADDPS           Z23, Z22, Z23
+	VMOVUPS          Z23, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -10054,16 +9434,16 @@ done:
 // func SigmoidAVX2(dst *float32, x *float32, n int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·SigmoidAVX2(SB), NOSPLIT, $0-24
-	MOVQ    dst+0(FP), AX
-	MOVQ    x+8(FP), BX
-	MOVQ    n+16(FP), CX
-	VMOVUPS lanes_80000000<>+0(SB), Y1
-	VMOVUPS lanes_c2d00000<>+0(SB), Y2
-	VMOVUPS lanes_3fb8aa3b<>+0(SB), Y3
-	VMOVUPS lanes_4b40009f<>+0(SB), Y4
-	VMOVUPS lanes_3f317218<>+0(SB), Y5
-	SUBQ    $+16, CX
-	JL      blocks_end
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS lanes_80000000<>+0(SB), Y1
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y2
+	VBROADCASTSS lanes_3fb8aa3b<>+0(SB), Y3
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y4
+	VBROADCASTSS lanes_3f317218<>+0(SB), Y5
+	SUBQ         $+16, CX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS      (BX), Y0
@@ -10072,9 +9452,9 @@ blocks:
 	VORPS        Y1, Y6, Y8
 	VMAXPS       Y7, Y2, Y7
 	VMAXPS       Y8, Y2, Y8
-	VMOVUPS      Y4, Y9
+	VMOVAPS      Y4, Y9
 	VFMADD231PS  Y3, Y7, Y9
-	VMOVUPS      Y4, Y10
+	VMOVAPS      Y4, Y10
 	VFMADD231PS  Y3, Y8, Y10
 	VSUBPS       Y4, Y9, Y11
 	VSUBPS       Y4, Y10, Y12
@@ -10082,9 +9462,9 @@ blocks:
 	VFNMADD231PS Y5, Y12, Y8
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y7
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y8
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y12
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y11
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y12
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y11
@@ -10104,9 +9484,9 @@ blocks:
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y6
-	VMOVUPS      lanes_3f800000<>+0(SB), Y8
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y8
 	VBLENDVPS    Y0, Y9, Y8, Y0
-	VMOVUPS      lanes_3f800000<>+0(SB), Y8
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y8
 	VBLENDVPS    Y6, Y10, Y8, Y6
 	VADDPS       lanes_3f800000<>+0(SB), Y9, Y9
 	VADDPS       lanes_3f800000<>+0(SB), Y10, Y10
@@ -10128,12 +9508,12 @@ vectors:
 	VMOVUPS      (BX), Y10
 	VORPS        Y1, Y10, Y9
 	VMAXPS       Y9, Y2, Y9
-	VMOVUPS      Y4, Y6
+	VMOVAPS      Y4, Y6
 	VFMADD231PS  Y3, Y9, Y6
 	VSUBPS       Y4, Y6, Y0
 	VFNMADD231PS Y5, Y0, Y9
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y0, Y9
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y0
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y0
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y0
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y0
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y0
@@ -10144,7 +9524,7 @@ vectors:
 	VMULPS       Y6, Y9, Y6
 	VMULPS       lanes_2f800000<>+0(SB), Y6, Y6
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y10, Y10
-	VMOVUPS      lanes_3f800000<>+0(SB), Y9
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y9
 	VBLENDVPS    Y10, Y6, Y9, Y10
 	VADDPS       lanes_3f800000<>+0(SB), Y6, Y6
 	VDIVPS       Y6, Y10, Y6
@@ -10165,12 +9545,12 @@ vectors_end:
 	VMASKMOVPS   (BX), Y6, Y10
 	VORPS        Y1, Y10, Y9
 	VMAXPS       Y9, Y2, Y9
-	VMOVUPS      Y4, Y0
+	VMOVAPS      Y4, Y0
 	VFMADD231PS  Y3, Y9, Y0
 	VSUBPS       Y4, Y0, Y8
 	VFNMADD231PS Y5, Y8, Y9
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y8, Y9
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y8
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y8
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y8
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y8
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y8
@@ -10181,7 +9561,7 @@ vectors_end:
 	VMULPS       Y0, Y9, Y0
 	VMULPS       lanes_2f800000<>+0(SB), Y0, Y0
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y10, Y10
-	VMOVUPS      lanes_3f800000<>+0(SB), Y9
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y9
 	VBLENDVPS    Y10, Y0, Y9, Y10
 	VADDPS       lanes_3f800000<>+0(SB), Y0, Y0
 	VDIVPS       Y0, Y10, Y0
@@ -10194,24 +9574,24 @@ done:
 // func SigmoidAVX512(dst *float32, x *float32, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·SigmoidAVX512(SB), NOSPLIT, $0-24
-	MOVQ    dst+0(FP), AX
-	MOVQ    x+8(FP), BX
-	MOVQ    n+16(FP), CX
-	VMOVUPS lanes_80000000<>+0(SB), Z1
-	VMOVUPS lanes_c2d00000<>+0(SB), Z2
-	VMOVUPS lanes_3fb8aa3b<>+0(SB), Z3
-	VMOVUPS lanes_4b40009f<>+0(SB), Z4
-	VMOVUPS lanes_3f317218<>+0(SB), Z5
-	VMOVUPS lanes_b102e308<>+0(SB), Z6
-	VMOVUPS lanes_3ab52284<>+0(SB), Z7
-	VMOVUPS lanes_3c091cd5<>+0(SB), Z8
-	VMOVUPS lanes_3d2aac5c<>+0(SB), Z9
-	VMOVUPS lanes_3e2aaa49<>+0(SB), Z10
-	VMOVUPS lanes_3efffffe<>+0(SB), Z11
-	VMOVUPS lanes_3f800000<>+0(SB), Z12
-	VMOVUPS lanes_2f800000<>+0(SB), Z13
-	SUBQ    $+64, CX
-	JL      blocks_end
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS lanes_80000000<>+0(SB), Z1
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Z2
+	VBROADCASTSS lanes_3fb8aa3b<>+0(SB), Z3
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Z4
+	VBROADCASTSS lanes_3f317218<>+0(SB), Z5
+	VBROADCASTSS lanes_b102e308<>+0(SB), Z6
+	VBROADCASTSS lanes_3ab52284<>+0(SB), Z7
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Z8
+	VBROADCASTSS lanes_3d2aac5c<>+0(SB), Z9
+	VBROADCASTSS lanes_3e2aaa49<>+0(SB), Z10
+	VBROADCASTSS lanes_3efffffe<>+0(SB), Z11
+	VBROADCASTSS lanes_3f800000<>+0(SB), Z12
+	VBROADCASTSS lanes_2f800000<>+0(SB), Z13
+	SUBQ         $+64, CX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS      (BX), Z0
@@ -10226,13 +9606,13 @@ blocks:
 	VMAXPS       Z18, Z2, Z18
 	VMAXPS       Z19, Z2, Z19
 	VMAXPS       Z20, Z2, Z20
-	VMOVUPS      Z4, Z21
+	VMOVAPS      Z4, Z21
 	VFMADD231PS  Z3, Z17, Z21
-	VMOVUPS      Z4, Z22
+	VMOVAPS      Z4, Z22
 	VFMADD231PS  Z3, Z18, Z22
-	VMOVUPS      Z4, Z23
+	VMOVAPS      Z4, Z23
 	VFMADD231PS  Z3, Z19, Z23
-	VMOVUPS      Z4, Z24
+	VMOVAPS      Z4, Z24
 	VFMADD231PS  Z3, Z20, Z24
 	VSUBPS       Z4, Z21, Z25
 	VSUBPS       Z4, Z22, Z26
@@ -10246,13 +9626,13 @@ blocks:
 	VFNMADD231PS Z6, Z26, Z18
 	VFNMADD231PS Z6, Z27, Z19
 	VFNMADD231PS Z6, Z28, Z20
-	VMOVUPS      Z8, Z28
+	VMOVAPS      Z8, Z28
 	VFMADD231PS  Z17, Z7, Z28
-	VMOVUPS      Z8, Z27
+	VMOVAPS      Z8, Z27
 	VFMADD231PS  Z18, Z7, Z27
-	VMOVUPS      Z8, Z26
+	VMOVAPS      Z8, Z26
 	VFMADD231PS  Z19, Z7, Z26
-	VMOVUPS      Z8, Z25
+	VMOVAPS      Z8, Z25
 	VFMADD231PS  Z20, Z7, Z25
 	VFMADD213PS  Z9, Z17, Z28
 	VFMADD213PS  Z9, Z18, Z27
@@ -10286,10 +9666,10 @@ blocks:
 	VMULPS       Z13, Z22, Z22
 	VMULPS       Z13, Z23, Z23
 	VMULPS       Z13, Z24, Z24
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z0, K2
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z14, K3
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z15, K4
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z16, K5
+	VCMPPS.BCST  $0x01, lanes_00000000<>+0(SB), Z0, K2
+	VCMPPS.BCST  $0x01, lanes_00000000<>+0(SB), Z14, K3
+	VCMPPS.BCST  $0x01, lanes_00000000<>+0(SB), Z15, K4
+	VCMPPS.BCST  $0x01, lanes_00000000<>+0(SB), Z16, K5
 	VBLENDMPS    Z21, Z12, K2, Z16
 	VBLENDMPS    Z22, Z12, K3, Z15
 	VBLENDMPS    Z23, Z12, K4, Z14
@@ -10320,12 +9700,12 @@ vectors:
 	VMOVUPS      (BX), Z24
 	VPORD        Z1, Z24, Z23
 	VMAXPS       Z23, Z2, Z23
-	VMOVUPS      Z4, Z22
+	VMOVAPS      Z4, Z22
 	VFMADD231PS  Z3, Z23, Z22
 	VSUBPS       Z4, Z22, Z21
 	VFNMADD231PS Z5, Z21, Z23
 	VFNMADD231PS Z6, Z21, Z23
-	VMOVUPS      Z8, Z21
+	VMOVAPS      Z8, Z21
 	VFMADD231PS  Z23, Z7, Z21
 	VFMADD213PS  Z9, Z23, Z21
 	VFMADD213PS  Z10, Z23, Z21
@@ -10335,7 +9715,7 @@ vectors:
 	VPSLLD       $0x17, Z22, Z22
 	VMULPS       Z22, Z23, Z22
 	VMULPS       Z13, Z22, Z22
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z24, K5
+	VCMPPS.BCST  $0x01, lanes_00000000<>+0(SB), Z24, K5
 	VBLENDMPS    Z22, Z12, K5, Z24
 	VADDPS       Z12, Z22, Z22
 	VDIVPS       Z22, Z24, Z22
@@ -10355,12 +9735,12 @@ vectors_end:
 	VMOVUPS.Z    (BX), K1, Z22
 	VPORD        Z1, Z22, Z24
 	VMAXPS       Z24, Z2, Z24
-	VMOVUPS      Z4, Z23
+	VMOVAPS      Z4, Z23
 	VFMADD231PS  Z3, Z24, Z23
 	VSUBPS       Z4, Z23, Z21
 	VFNMADD231PS Z5, Z21, Z24
 	VFNMADD231PS Z6, Z21, Z24
-	VMOVUPS      Z8, Z21
+	VMOVAPS      Z8, Z21
 	VFMADD231PS  Z24, Z7, Z21
 	VFMADD213PS  Z9, Z24, Z21
 	VFMADD213PS  Z10, Z24, Z21
@@ -10370,7 +9750,7 @@ vectors_end:
 	VPSLLD       $0x17, Z23, Z23
 	VMULPS       Z23, Z24, Z23
 	VMULPS       Z13, Z23, Z23
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z22, K5
+	VCMPPS.BCST  $0x01, lanes_00000000<>+0(SB), Z22, K5
 	VBLENDMPS    Z23, Z12, K5, Z22
 	VADDPS       Z12, Z23, Z23
 	VDIVPS       Z23, Z22, Z23
@@ -10526,16 +9906,16 @@ done:
 // func SiluAVX2(dst *float32, x *float32, n int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·SiluAVX2(SB), NOSPLIT, $0-24
-	MOVQ    dst+0(FP), AX
-	MOVQ    x+8(FP), BX
-	MOVQ    n+16(FP), CX
-	VMOVUPS lanes_80000000<>+0(SB), Y1
-	VMOVUPS lanes_c2d00000<>+0(SB), Y2
-	VMOVUPS lanes_3fb8aa3b<>+0(SB), Y3
-	VMOVUPS lanes_4b40009f<>+0(SB), Y4
-	VMOVUPS lanes_3f317218<>+0(SB), Y5
-	SUBQ    $+16, CX
-	JL      blocks_end
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS lanes_80000000<>+0(SB), Y1
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y2
+	VBROADCASTSS lanes_3fb8aa3b<>+0(SB), Y3
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y4
+	VBROADCASTSS lanes_3f317218<>+0(SB), Y5
+	SUBQ         $+16, CX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS      (BX), Y0
@@ -10544,9 +9924,9 @@ blocks:
 	VORPS        Y1, Y6, Y8
 	VMAXPS       Y7, Y2, Y7
 	VMAXPS       Y8, Y2, Y8
-	VMOVUPS      Y4, Y9
+	VMOVAPS      Y4, Y9
 	VFMADD231PS  Y3, Y7, Y9
-	VMOVUPS      Y4, Y10
+	VMOVAPS      Y4, Y10
 	VFMADD231PS  Y3, Y8, Y10
 	VSUBPS       Y4, Y9, Y11
 	VSUBPS       Y4, Y10, Y12
@@ -10554,9 +9934,9 @@ blocks:
 	VFNMADD231PS Y5, Y12, Y8
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y7
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y8
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y12
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y11
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y12
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y11
@@ -10574,15 +9954,15 @@ blocks:
 	VMULPS       Y10, Y8, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VMOVUPS      lanes_c3160000<>+0(SB), Y7
+	VBROADCASTSS lanes_c3160000<>+0(SB), Y7
 	VMAXPS       Y0, Y7, Y8
-	VMOVUPS      lanes_c3160000<>+0(SB), Y11
+	VBROADCASTSS lanes_c3160000<>+0(SB), Y11
 	VMAXPS       Y6, Y11, Y7
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y6
-	VMOVUPS      lanes_3f800000<>+0(SB), Y11
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y11
 	VBLENDVPS    Y0, Y9, Y11, Y0
-	VMOVUPS      lanes_3f800000<>+0(SB), Y11
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y11
 	VBLENDVPS    Y6, Y10, Y11, Y6
 	VMULPS       Y0, Y8, Y0
 	VMULPS       Y6, Y7, Y6
@@ -10606,12 +9986,12 @@ vectors:
 	VMOVUPS      (BX), Y10
 	VORPS        Y1, Y10, Y9
 	VMAXPS       Y9, Y2, Y9
-	VMOVUPS      Y4, Y6
+	VMOVAPS      Y4, Y6
 	VFMADD231PS  Y3, Y9, Y6
 	VSUBPS       Y4, Y6, Y0
 	VFNMADD231PS Y5, Y0, Y9
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y0, Y9
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y0
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y0
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y0
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y0
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y0
@@ -10621,10 +10001,10 @@ vectors:
 	VPSLLD       $0x17, Y6, Y6
 	VMULPS       Y6, Y9, Y6
 	VMULPS       lanes_2f800000<>+0(SB), Y6, Y6
-	VMOVUPS      lanes_c3160000<>+0(SB), Y0
+	VBROADCASTSS lanes_c3160000<>+0(SB), Y0
 	VMAXPS       Y10, Y0, Y9
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y10, Y10
-	VMOVUPS      lanes_3f800000<>+0(SB), Y0
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y0
 	VBLENDVPS    Y10, Y6, Y0, Y10
 	VMULPS       Y10, Y9, Y10
 	VADDPS       lanes_3f800000<>+0(SB), Y6, Y6
@@ -10646,12 +10026,12 @@ vectors_end:
 	VMASKMOVPS   (BX), Y6, Y10
 	VORPS        Y1, Y10, Y9
 	VMAXPS       Y9, Y2, Y9
-	VMOVUPS      Y4, Y0
+	VMOVAPS      Y4, Y0
 	VFMADD231PS  Y3, Y9, Y0
 	VSUBPS       Y4, Y0, Y7
 	VFNMADD231PS Y5, Y7, Y9
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y7, Y9
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y7
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y7
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y7
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y7
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y7
@@ -10661,10 +10041,10 @@ vectors_end:
 	VPSLLD       $0x17, Y0, Y0
 	VMULPS       Y0, Y9, Y0
 	VMULPS       lanes_2f800000<>+0(SB), Y0, Y0
-	VMOVUPS      lanes_c3160000<>+0(SB), Y7
+	VBROADCASTSS lanes_c3160000<>+0(SB), Y7
 	VMAXPS       Y10, Y7, Y9
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y10, Y10
-	VMOVUPS      lanes_3f800000<>+0(SB), Y7
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y7
 	VBLENDVPS    Y10, Y0, Y7, Y10
 	VMULPS       Y10, Y9, Y10
 	VADDPS       lanes_3f800000<>+0(SB), Y0, Y0
@@ -10683,37 +10063,29 @@ DATA lanes_c3160000<>+16(SB)/4, $0xc3160000
 DATA lanes_c3160000<>+20(SB)/4, $0xc3160000
 DATA lanes_c3160000<>+24(SB)/4, $0xc3160000
 DATA lanes_c3160000<>+28(SB)/4, $0xc3160000
-DATA lanes_c3160000<>+32(SB)/4, $0xc3160000
-DATA lanes_c3160000<>+36(SB)/4, $0xc3160000
-DATA lanes_c3160000<>+40(SB)/4, $0xc3160000
-DATA lanes_c3160000<>+44(SB)/4, $0xc3160000
-DATA lanes_c3160000<>+48(SB)/4, $0xc3160000
-DATA lanes_c3160000<>+52(SB)/4, $0xc3160000
-DATA lanes_c3160000<>+56(SB)/4, $0xc3160000
-DATA lanes_c3160000<>+60(SB)/4, $0xc3160000
-GLOBL lanes_c3160000<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_c3160000<>(SB), RODATA|NOPTR, $32
 
 // func SiluAVX512(dst *float32, x *float32, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·SiluAVX512(SB), NOSPLIT, $0-24
-	MOVQ    dst+0(FP), AX
-	MOVQ    x+8(FP), BX
-	MOVQ    n+16(FP), CX
-	VMOVUPS lanes_80000000<>+0(SB), Z1
-	VMOVUPS lanes_c2d00000<>+0(SB), Z2
-	VMOVUPS lanes_3fb8aa3b<>+0(SB), Z3
-	VMOVUPS lanes_4b40009f<>+0(SB), Z4
-	VMOVUPS lanes_3f317218<>+0(SB), Z5
-	VMOVUPS lanes_b102e308<>+0(SB), Z6
-	VMOVUPS lanes_3ab52284<>+0(SB), Z7
-	VMOVUPS lanes_3c091cd5<>+0(SB), Z8
-	VMOVUPS lanes_3d2aac5c<>+0(SB), Z9
-	VMOVUPS lanes_3e2aaa49<>+0(SB), Z10
-	VMOVUPS lanes_3efffffe<>+0(SB), Z11
-	VMOVUPS lanes_3f800000<>+0(SB), Z12
-	VMOVUPS lanes_2f800000<>+0(SB), Z13
-	SUBQ    $+64, CX
-	JL      blocks_end
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS lanes_80000000<>+0(SB), Z1
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Z2
+	VBROADCASTSS lanes_3fb8aa3b<>+0(SB), Z3
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Z4
+	VBROADCASTSS lanes_3f317218<>+0(SB), Z5
+	VBROADCASTSS lanes_b102e308<>+0(SB), Z6
+	VBROADCASTSS lanes_3ab52284<>+0(SB), Z7
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Z8
+	VBROADCASTSS lanes_3d2aac5c<>+0(SB), Z9
+	VBROADCASTSS lanes_3e2aaa49<>+0(SB), Z10
+	VBROADCASTSS lanes_3efffffe<>+0(SB), Z11
+	VBROADCASTSS lanes_3f800000<>+0(SB), Z12
+	VBROADCASTSS lanes_2f800000<>+0(SB), Z13
+	SUBQ         $+64, CX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS      (BX), Z0
@@ -10728,13 +10100,13 @@ blocks:
 	VMAXPS       Z18, Z2, Z18
 	VMAXPS       Z19, Z2, Z19
 	VMAXPS       Z20, Z2, Z20
-	VMOVUPS      Z4, Z21
+	VMOVAPS      Z4, Z21
 	VFMADD231PS  Z3, Z17, Z21
-	VMOVUPS      Z4, Z22
+	VMOVAPS      Z4, Z22
 	VFMADD231PS  Z3, Z18, Z22
-	VMOVUPS      Z4, Z23
+	VMOVAPS      Z4, Z23
 	VFMADD231PS  Z3, Z19, Z23
-	VMOVUPS      Z4, Z24
+	VMOVAPS      Z4, Z24
 	VFMADD231PS  Z3, Z20, Z24
 	VSUBPS       Z4, Z21, Z25
 	VSUBPS       Z4, Z22, Z26
@@ -10748,13 +10120,13 @@ blocks:
 	VFNMADD231PS Z6, Z26, Z18
 	VFNMADD231PS Z6, Z27, Z19
 	VFNMADD231PS Z6, Z28, Z20
-	VMOVUPS      Z8, Z28
+	VMOVAPS      Z8, Z28
 	VFMADD231PS  Z17, Z7, Z28
-	VMOVUPS      Z8, Z27
+	VMOVAPS      Z8, Z27
 	VFMADD231PS  Z18, Z7, Z27
-	VMOVUPS      Z8, Z26
+	VMOVAPS      Z8, Z26
 	VFMADD231PS  Z19, Z7, Z26
-	VMOVUPS      Z8, Z25
+	VMOVAPS      Z8, Z25
 	VFMADD231PS  Z20, Z7, Z25
 	VFMADD213PS  Z9, Z17, Z28
 	VFMADD213PS  Z9, Z18, Z27
@@ -10788,18 +10160,18 @@ blocks:
 	VMULPS       Z13, Z22, Z22
 	VMULPS       Z13, Z23, Z23
 	VMULPS       Z13, Z24, Z24
-	VMOVUPS      lanes_c3160000<>+0(SB), Z19
+	VBROADCASTSS lanes_c3160000<>+0(SB), Z19
 	VMAXPS       Z0, Z19, Z20
-	VMOVUPS      lanes_c3160000<>+0(SB), Z18
+	VBROADCASTSS lanes_c3160000<>+0(SB), Z18
 	VMAXPS       Z14, Z18, Z19
-	VMOVUPS      lanes_c3160000<>+0(SB), Z17
+	VBROADCASTSS lanes_c3160000<>+0(SB), Z17
 	VMAXPS       Z15, Z17, Z18
-	VMOVUPS      lanes_c3160000<>+0(SB), Z25
+	VBROADCASTSS lanes_c3160000<>+0(SB), Z25
 	VMAXPS       Z16, Z25, Z17
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z0, K2
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z14, K3
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z15, K4
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z16, K5
+	VCMPPS.BCST  $0x01, lanes_00000000<>+0(SB), Z0, K2
+	VCMPPS.BCST  $0x01, lanes_00000000<>+0(SB), Z14, K3
+	VCMPPS.BCST  $0x01, lanes_00000000<>+0(SB), Z15, K4
+	VCMPPS.BCST  $0x01, lanes_00000000<>+0(SB), Z16, K5
 	VBLENDMPS    Z21, Z12, K2, Z16
 	VBLENDMPS    Z22, Z12, K3, Z15
 	VBLENDMPS    Z23, Z12, K4, Z14
@@ -10834,12 +10206,12 @@ vectors:
 	VMOVUPS      (BX), Z24
 	VPORD        Z1, Z24, Z23
 	VMAXPS       Z23, Z2, Z23
-	VMOVUPS      Z4, Z22
+	VMOVAPS      Z4, Z22
 	VFMADD231PS  Z3, Z23, Z22
 	VSUBPS       Z4, Z22, Z21
 	VFNMADD231PS Z5, Z21, Z23
 	VFNMADD231PS Z6, Z21, Z23
-	VMOVUPS      Z8, Z21
+	VMOVAPS      Z8, Z21
 	VFMADD231PS  Z23, Z7, Z21
 	VFMADD213PS  Z9, Z23, Z21
 	VFMADD213PS  Z10, Z23, Z21
@@ -10849,9 +10221,9 @@ vectors:
 	VPSLLD       $0x17, Z22, Z22
 	VMULPS       Z22, Z23, Z22
 	VMULPS       Z13, Z22, Z22
-	VMOVUPS      lanes_c3160000<>+0(SB), Z21
+	VBROADCASTSS lanes_c3160000<>+0(SB), Z21
 	VMAXPS       Z24, Z21, Z23
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z24, K5
+	VCMPPS.BCST  $0x01, lanes_00000000<>+0(SB), Z24, K5
 	VBLENDMPS    Z22, Z12, K5, Z24
 	VMULPS       Z24, Z23, Z24
 	VADDPS       Z12, Z22, Z22
@@ -10872,12 +10244,12 @@ vectors_end:
 	VMOVUPS.Z    (BX), K1, Z22
 	VPORD        Z1, Z22, Z24
 	VMAXPS       Z24, Z2, Z24
-	VMOVUPS      Z4, Z23
+	VMOVAPS      Z4, Z23
 	VFMADD231PS  Z3, Z24, Z23
 	VSUBPS       Z4, Z23, Z21
 	VFNMADD231PS Z5, Z21, Z24
 	VFNMADD231PS Z6, Z21, Z24
-	VMOVUPS      Z8, Z21
+	VMOVAPS      Z8, Z21
 	VFMADD231PS  Z24, Z7, Z21
 	VFMADD213PS  Z9, Z24, Z21
 	VFMADD213PS  Z10, Z24, Z21
@@ -10887,9 +10259,9 @@ vectors_end:
 	VPSLLD       $0x17, Z23, Z23
 	VMULPS       Z23, Z24, Z23
 	VMULPS       Z13, Z23, Z23
-	VMOVUPS      lanes_c3160000<>+0(SB), Z21
+	VBROADCASTSS lanes_c3160000<>+0(SB), Z21
 	VMAXPS       Z22, Z21, Z24
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z22, K5
+	VCMPPS.BCST  $0x01, lanes_00000000<>+0(SB), Z22, K5
 	VBLENDMPS    Z23, Z12, K5, Z22
 	VMULPS       Z22, Z24, Z22
 	VADDPS       Z12, Z23, Z23
@@ -10903,15 +10275,15 @@ done:
 // func SiluBackwardAVX2(dx *float32, dy *float32, x *float32, n int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·SiluBackwardAVX2(SB), NOSPLIT, $0-32
-	MOVQ    dx+0(FP), AX
-	MOVQ    dy+8(FP), BX
-	MOVQ    x+16(FP), CX
-	MOVQ    n+24(FP), DX
-	VMOVUPS lanes_80000000<>+0(SB), Y1
-	VMOVUPS lanes_c2d00000<>+0(SB), Y2
-	VMOVUPS lanes_3fb8aa3b<>+0(SB), Y3
-	SUBQ    $+16, DX
-	JL      blocks_end
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), BX
+	MOVQ         x+16(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS lanes_80000000<>+0(SB), Y1
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y2
+	VBROADCASTSS lanes_3fb8aa3b<>+0(SB), Y3
+	SUBQ         $+16, DX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS      (CX), Y0
@@ -10920,9 +10292,9 @@ blocks:
 	VORPS        Y1, Y4, Y6
 	VMAXPS       Y5, Y2, Y5
 	VMAXPS       Y6, Y2, Y6
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y7
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y7
 	VFMADD231PS  Y3, Y5, Y7
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y8
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y8
 	VFMADD231PS  Y3, Y6, Y8
 	VSUBPS       lanes_4b40009f<>+0(SB), Y7, Y9
 	VSUBPS       lanes_4b40009f<>+0(SB), Y8, Y10
@@ -10930,9 +10302,9 @@ blocks:
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y6
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y5
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y6
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y10
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y10
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y5, Y10
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y9
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y9
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y6, Y9
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y5, Y10
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y6, Y9
@@ -10950,19 +10322,19 @@ blocks:
 	VMULPS       Y8, Y6, Y8
 	VMULPS       lanes_2f800000<>+0(SB), Y7, Y7
 	VMULPS       lanes_2f800000<>+0(SB), Y8, Y8
-	VMOVUPS      lanes_43160000<>+0(SB), Y5
+	VBROADCASTSS lanes_43160000<>+0(SB), Y5
 	VMINPS       Y0, Y5, Y6
-	VMOVUPS      lanes_43160000<>+0(SB), Y9
+	VBROADCASTSS lanes_43160000<>+0(SB), Y9
 	VMINPS       Y4, Y9, Y5
-	VMOVUPS      lanes_c3160000<>+0(SB), Y9
+	VBROADCASTSS lanes_c3160000<>+0(SB), Y9
 	VMAXPS       Y6, Y9, Y6
-	VMOVUPS      lanes_c3160000<>+0(SB), Y9
+	VBROADCASTSS lanes_c3160000<>+0(SB), Y9
 	VMAXPS       Y5, Y9, Y5
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y9
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y4, Y10
-	VMOVUPS      lanes_3f800000<>+0(SB), Y11
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y11
 	VBLENDVPS    Y9, Y7, Y11, Y9
-	VMOVUPS      lanes_3f800000<>+0(SB), Y11
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y11
 	VBLENDVPS    Y10, Y8, Y11, Y10
 	VADDPS       lanes_3f800000<>+0(SB), Y7, Y11
 	VADDPS       lanes_3f800000<>+0(SB), Y8, Y12
@@ -10970,9 +10342,9 @@ blocks:
 	VDIVPS       Y12, Y10, Y12
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y4, Y4
-	VMOVUPS      lanes_3f800000<>+0(SB), Y9
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y9
 	VSUBPS       Y11, Y9, Y10
-	VMOVUPS      lanes_3f800000<>+0(SB), Y13
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y13
 	VSUBPS       Y12, Y13, Y9
 	VMULPS       Y11, Y7, Y7
 	VMULPS       Y12, Y8, Y8
@@ -11003,12 +10375,12 @@ vectors:
 	VMOVUPS      (CX), Y7
 	VORPS        Y1, Y7, Y8
 	VMAXPS       Y8, Y2, Y8
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y12
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
 	VFMADD231PS  Y3, Y8, Y12
 	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y11
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y8
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y8
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y11
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y11
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y8, Y11
@@ -11018,17 +10390,17 @@ vectors:
 	VPSLLD       $0x17, Y12, Y12
 	VMULPS       Y12, Y8, Y12
 	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
-	VMOVUPS      lanes_43160000<>+0(SB), Y11
+	VBROADCASTSS lanes_43160000<>+0(SB), Y11
 	VMINPS       Y7, Y11, Y8
-	VMOVUPS      lanes_c3160000<>+0(SB), Y11
+	VBROADCASTSS lanes_c3160000<>+0(SB), Y11
 	VMAXPS       Y8, Y11, Y8
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y7, Y11
-	VMOVUPS      lanes_3f800000<>+0(SB), Y5
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y5
 	VBLENDVPS    Y11, Y12, Y5, Y11
 	VADDPS       lanes_3f800000<>+0(SB), Y12, Y5
 	VDIVPS       Y5, Y11, Y5
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y7, Y7
-	VMOVUPS      lanes_3f800000<>+0(SB), Y6
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y6
 	VSUBPS       Y5, Y6, Y11
 	VMULPS       Y5, Y12, Y12
 	VBLENDVPS    Y7, Y11, Y12, Y12
@@ -11054,12 +10426,12 @@ vectors_end:
 	VMASKMOVPS   (CX), Y12, Y5
 	VORPS        Y1, Y5, Y8
 	VMAXPS       Y8, Y2, Y8
-	VMOVUPS      lanes_4b40009f<>+0(SB), Y11
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
 	VFMADD231PS  Y3, Y8, Y11
 	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y7
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y7, Y8
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y7, Y8
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y7
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y7
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y7
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y7
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y8, Y7
@@ -11069,17 +10441,17 @@ vectors_end:
 	VPSLLD       $0x17, Y11, Y11
 	VMULPS       Y11, Y8, Y11
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
-	VMOVUPS      lanes_43160000<>+0(SB), Y7
+	VBROADCASTSS lanes_43160000<>+0(SB), Y7
 	VMINPS       Y5, Y7, Y8
-	VMOVUPS      lanes_c3160000<>+0(SB), Y7
+	VBROADCASTSS lanes_c3160000<>+0(SB), Y7
 	VMAXPS       Y8, Y7, Y8
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y5, Y7
-	VMOVUPS      lanes_3f800000<>+0(SB), Y6
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y6
 	VBLENDVPS    Y7, Y11, Y6, Y7
 	VADDPS       lanes_3f800000<>+0(SB), Y11, Y6
 	VDIVPS       Y6, Y7, Y6
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y5, Y5
-	VMOVUPS      lanes_3f800000<>+0(SB), Y9
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y9
 	VSUBPS       Y6, Y9, Y7
 	VMULPS       Y6, Y11, Y11
 	VBLENDVPS    Y5, Y7, Y11, Y11
@@ -11101,189 +10473,181 @@ DATA lanes_43160000<>+16(SB)/4, $0x43160000
 DATA lanes_43160000<>+20(SB)/4, $0x43160000
 DATA lanes_43160000<>+24(SB)/4, $0x43160000
 DATA lanes_43160000<>+28(SB)/4, $0x43160000
-DATA lanes_43160000<>+32(SB)/4, $0x43160000
-DATA lanes_43160000<>+36(SB)/4, $0x43160000
-DATA lanes_43160000<>+40(SB)/4, $0x43160000
-DATA lanes_43160000<>+44(SB)/4, $0x43160000
-DATA lanes_43160000<>+48(SB)/4, $0x43160000
-DATA lanes_43160000<>+52(SB)/4, $0x43160000
-DATA lanes_43160000<>+56(SB)/4, $0x43160000
-DATA lanes_43160000<>+60(SB)/4, $0x43160000
-GLOBL lanes_43160000<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_43160000<>(SB), RODATA|NOPTR, $32
 
 // func SiluBackwardAVX512(dx *float32, dy *float32, x *float32, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·SiluBackwardAVX512(SB), NOSPLIT, $0-32
-	MOVQ    dx+0(FP), AX
-	MOVQ    dy+8(FP), BX
-	MOVQ    x+16(FP), CX
-	MOVQ    n+24(FP), DX
-	VMOVUPS lanes_80000000<>+0(SB), Z1
-	VMOVUPS lanes_c2d00000<>+0(SB), Z2
-	VMOVUPS lanes_3fb8aa3b<>+0(SB), Z3
-	VMOVUPS lanes_4b40009f<>+0(SB), Z4
-	VMOVUPS lanes_3f317218<>+0(SB), Z5
-	VMOVUPS lanes_b102e308<>+0(SB), Z6
-	VMOVUPS lanes_3ab52284<>+0(SB), Z7
-	VMOVUPS lanes_3c091cd5<>+0(SB), Z8
-	VMOVUPS lanes_3d2aac5c<>+0(SB), Z9
-	SUBQ    $+64, DX
-	JL      blocks_end
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), BX
+	MOVQ         x+16(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS lanes_80000000<>+0(SB), Z1
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Z2
+	VBROADCASTSS lanes_3fb8aa3b<>+0(SB), Z3
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Z4
+	VBROADCASTSS lanes_3f317218<>+0(SB), Z5
+	VBROADCASTSS lanes_b102e308<>+0(SB), Z6
+	VBROADCASTSS lanes_3ab52284<>+0(SB), Z7
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Z8
+	VBROADCASTSS lanes_3d2aac5c<>+0(SB), Z9
+	SUBQ         $+64, DX
+	JL           blocks_end
 
 blocks:
-	VMOVUPS      (CX), Z0
-	VMOVUPS      64(CX), Z10
-	VMOVUPS      128(CX), Z11
-	VMOVUPS      192(CX), Z12
-	VPORD        Z1, Z0, Z13
-	VPORD        Z1, Z10, Z14
-	VPORD        Z1, Z11, Z15
-	VPORD        Z1, Z12, Z16
-	VMAXPS       Z13, Z2, Z13
-	VMAXPS       Z14, Z2, Z14
-	VMAXPS       Z15, Z2, Z15
-	VMAXPS       Z16, Z2, Z16
-	VMOVUPS      Z4, Z17
-	VFMADD231PS  Z3, Z13, Z17
-	VMOVUPS      Z4, Z18
-	VFMADD231PS  Z3, Z14, Z18
-	VMOVUPS      Z4, Z19
-	VFMADD231PS  Z3, Z15, Z19
-	VMOVUPS      Z4, Z20
-	VFMADD231PS  Z3, Z16, Z20
-	VSUBPS       Z4, Z17, Z21
-	VSUBPS       Z4, Z18, Z22
-	VSUBPS       Z4, Z19, Z23
-	VSUBPS       Z4, Z20, Z24
-	VFNMADD231PS Z5, Z21, Z13
-	VFNMADD231PS Z5, Z22, Z14
-	VFNMADD231PS Z5, Z23, Z15
-	VFNMADD231PS Z5, Z24, Z16
-	VFNMADD231PS Z6, Z21, Z13
-	VFNMADD231PS Z6, Z22, Z14
-	VFNMADD231PS Z6, Z23, Z15
-	VFNMADD231PS Z6, Z24, Z16
-	VMOVUPS      Z8, Z24
-	VFMADD231PS  Z13, Z7, Z24
-	VMOVUPS      Z8, Z23
-	VFMADD231PS  Z14, Z7, Z23
-	VMOVUPS      Z8, Z22
-	VFMADD231PS  Z15, Z7, Z22
-	VMOVUPS      Z8, Z21
-	VFMADD231PS  Z16, Z7, Z21
-	VFMADD213PS  Z9, Z13, Z24
-	VFMADD213PS  Z9, Z14, Z23
-	VFMADD213PS  Z9, Z15, Z22
-	VFMADD213PS  Z9, Z16, Z21
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z13, Z24
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z14, Z23
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z15, Z22
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z16, Z21
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z13, Z24
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z14, Z23
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z15, Z22
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z16, Z21
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z13, Z24
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z14, Z23
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z15, Z22
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z16, Z21
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z24, Z13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z23, Z14
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z22, Z15
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z21, Z16
-	VPSLLD       $0x17, Z17, Z17
-	VPSLLD       $0x17, Z18, Z18
-	VPSLLD       $0x17, Z19, Z19
-	VPSLLD       $0x17, Z20, Z20
-	VMULPS       Z17, Z13, Z17
-	VMULPS       Z18, Z14, Z18
-	VMULPS       Z19, Z15, Z19
-	VMULPS       Z20, Z16, Z20
-	VMULPS       lanes_2f800000<>+0(SB), Z17, Z17
-	VMULPS       lanes_2f800000<>+0(SB), Z18, Z18
-	VMULPS       lanes_2f800000<>+0(SB), Z19, Z19
-	VMULPS       lanes_2f800000<>+0(SB), Z20, Z20
-	VMOVUPS      lanes_43160000<>+0(SB), Z15
-	VMINPS       Z0, Z15, Z16
-	VMOVUPS      lanes_43160000<>+0(SB), Z14
-	VMINPS       Z10, Z14, Z15
-	VMOVUPS      lanes_43160000<>+0(SB), Z13
-	VMINPS       Z11, Z13, Z14
-	VMOVUPS      lanes_43160000<>+0(SB), Z21
-	VMINPS       Z12, Z21, Z13
-	VMOVUPS      lanes_c3160000<>+0(SB), Z21
-	VMAXPS       Z16, Z21, Z16
-	VMOVUPS      lanes_c3160000<>+0(SB), Z21
-	VMAXPS       Z15, Z21, Z15
-	VMOVUPS      lanes_c3160000<>+0(SB), Z21
-	VMAXPS       Z14, Z21, Z14
-	VMOVUPS      lanes_c3160000<>+0(SB), Z21
-	VMAXPS       Z13, Z21, Z13
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z0, K2
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z10, K3
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z11, K4
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z12, K5
-	VMOVUPS      lanes_3f800000<>+0(SB), Z22
-	VBLENDMPS    Z17, Z22, K2, Z21
-	VMOVUPS      lanes_3f800000<>+0(SB), Z23
-	VBLENDMPS    Z18, Z23, K3, Z22
-	VMOVUPS      lanes_3f800000<>+0(SB), Z24
-	VBLENDMPS    Z19, Z24, K4, Z23
-	VMOVUPS      lanes_3f800000<>+0(SB), Z25
-	VBLENDMPS    Z20, Z25, K5, Z24
-	VADDPS       lanes_3f800000<>+0(SB), Z17, Z25
-	VADDPS       lanes_3f800000<>+0(SB), Z18, Z26
-	VADDPS       lanes_3f800000<>+0(SB), Z19, Z27
-	VADDPS       lanes_3f800000<>+0(SB), Z20, Z28
-	VDIVPS       Z25, Z21, Z25
-	VDIVPS       Z26, Z22, Z26
-	VDIVPS       Z27, Z23, Z27
-	VDIVPS       Z28, Z24, Z28
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z0, K5
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z10, K4
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z11, K3
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z12, K2
-	VMOVUPS      lanes_3f800000<>+0(SB), Z11
-	VSUBPS       Z25, Z11, Z12
-	VMOVUPS      lanes_3f800000<>+0(SB), Z10
-	VSUBPS       Z26, Z10, Z11
-	VMOVUPS      lanes_3f800000<>+0(SB), Z0
-	VSUBPS       Z27, Z0, Z10
-	VMOVUPS      lanes_3f800000<>+0(SB), Z24
-	VSUBPS       Z28, Z24, Z0
-	VMULPS       Z25, Z17, Z17
-	VMULPS       Z26, Z18, Z18
-	VMULPS       Z27, Z19, Z19
-	VMULPS       Z28, Z20, Z20
-	VBLENDMPS    Z12, Z17, K5, Z17
-	VBLENDMPS    Z11, Z18, K4, Z18
-	VBLENDMPS    Z10, Z19, K3, Z19
-	VBLENDMPS    Z0, Z20, K2, Z20
-	VMULPS       Z17, Z16, Z17
-	VMULPS       Z18, Z15, Z18
-	VMULPS       Z19, Z14, Z19
-	VMULPS       Z20, Z13, Z20
-	VFMADD213PS  Z25, Z17, Z25
-	VFMADD213PS  Z26, Z18, Z26
-	VFMADD213PS  Z27, Z19, Z27
-	VFMADD213PS  Z28, Z20, Z28
-	VMOVUPS      (BX), Z20
-	VMOVUPS      64(BX), Z19
-	VMOVUPS      128(BX), Z18
-	VMOVUPS      192(BX), Z17
-	VMULPS       Z20, Z25, Z20
-	VMULPS       Z19, Z26, Z19
-	VMULPS       Z18, Z27, Z18
-	VMULPS       Z17, Z28, Z17
-	VMOVUPS      Z20, (AX)
-	VMOVUPS      Z19, 64(AX)
-	VMOVUPS      Z18, 128(AX)
-	VMOVUPS      Z17, 192(AX)
-	ADDQ         $+256, AX
-	ADDQ         $+256, BX
-	ADDQ         $+256, CX
-	SUBQ         $+64, DX
-	JGE          blocks
+	VMOVUPS          (CX), Z0
+	VMOVUPS          64(CX), Z10
+	VMOVUPS          128(CX), Z11
+	VMOVUPS          192(CX), Z12
+	VPORD            Z1, Z0, Z13
+	VPORD            Z1, Z10, Z14
+	VPORD            Z1, Z11, Z15
+	VPORD            Z1, Z12, Z16
+	VMAXPS           Z13, Z2, Z13
+	VMAXPS           Z14, Z2, Z14
+	VMAXPS           Z15, Z2, Z15
+	VMAXPS           Z16, Z2, Z16
+	VMOVAPS          Z4, Z17
+	VFMADD231PS      Z3, Z13, Z17
+	VMOVAPS          Z4, Z18
+	VFMADD231PS      Z3, Z14, Z18
+	VMOVAPS          Z4, Z19
+	VFMADD231PS      Z3, Z15, Z19
+	VMOVAPS          Z4, Z20
+	VFMADD231PS      Z3, Z16, Z20
+	VSUBPS           Z4, Z17, Z21
+	VSUBPS           Z4, Z18, Z22
+	VSUBPS           Z4, Z19, Z23
+	VSUBPS           Z4, Z20, Z24
+	VFNMADD231PS     Z5, Z21, Z13
+	VFNMADD231PS     Z5, Z22, Z14
+	VFNMADD231PS     Z5, Z23, Z15
+	VFNMADD231PS     Z5, Z24, Z16
+	VFNMADD231PS     Z6, Z21, Z13
+	VFNMADD231PS     Z6, Z22, Z14
+	VFNMADD231PS     Z6, Z23, Z15
+	VFNMADD231PS     Z6, Z24, Z16
+	VMOVAPS          Z8, Z24
+	VFMADD231PS      Z13, Z7, Z24
+	VMOVAPS          Z8, Z23
+	VFMADD231PS      Z14, Z7, Z23
+	VMOVAPS          Z8, Z22
+	VFMADD231PS      Z15, Z7, Z22
+	VMOVAPS          Z8, Z21
+	VFMADD231PS      Z16, Z7, Z21
+	VFMADD213PS      Z9, Z13, Z24
+	VFMADD213PS      Z9, Z14, Z23
+	VFMADD213PS      Z9, Z15, Z22
+	VFMADD213PS      Z9, Z16, Z21
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z13, Z24
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z14, Z23
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z15, Z22
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z16, Z21
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z13, Z24
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z14, Z23
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z15, Z22
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z16, Z21
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z13, Z24
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z14, Z23
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z15, Z22
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z16, Z21
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z24, Z13
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z23, Z14
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z22, Z15
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z21, Z16
+	VPSLLD           $0x17, Z17, Z17
+	VPSLLD           $0x17, Z18, Z18
+	VPSLLD           $0x17, Z19, Z19
+	VPSLLD           $0x17, Z20, Z20
+	VMULPS           Z17, Z13, Z17
+	VMULPS           Z18, Z14, Z18
+	VMULPS           Z19, Z15, Z19
+	VMULPS           Z20, Z16, Z20
+	VMULPS.BCST      lanes_2f800000<>+0(SB), Z17, Z17
+	VMULPS.BCST      lanes_2f800000<>+0(SB), Z18, Z18
+	VMULPS.BCST      lanes_2f800000<>+0(SB), Z19, Z19
+	VMULPS.BCST      lanes_2f800000<>+0(SB), Z20, Z20
+	VBROADCASTSS     lanes_43160000<>+0(SB), Z15
+	VMINPS           Z0, Z15, Z16
+	VBROADCASTSS     lanes_43160000<>+0(SB), Z14
+	VMINPS           Z10, Z14, Z15
+	VBROADCASTSS     lanes_43160000<>+0(SB), Z13
+	VMINPS           Z11, Z13, Z14
+	VBROADCASTSS     lanes_43160000<>+0(SB), Z21
+	VMINPS           Z12, Z21, Z13
+	VBROADCASTSS     lanes_c3160000<>+0(SB), Z21
+	VMAXPS           Z16, Z21, Z16
+	VBROADCASTSS     lanes_c3160000<>+0(SB), Z21
+	VMAXPS           Z15, Z21, Z15
+	VBROADCASTSS     lanes_c3160000<>+0(SB), Z21
+	VMAXPS           Z14, Z21, Z14
+	VBROADCASTSS     lanes_c3160000<>+0(SB), Z21
+	VMAXPS           Z13, Z21, Z13
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z0, K2
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z10, K3
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z11, K4
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z12, K5
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z22
+	VBLENDMPS        Z17, Z22, K2, Z21
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z23
+	VBLENDMPS        Z18, Z23, K3, Z22
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z24
+	VBLENDMPS        Z19, Z24, K4, Z23
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z25
+	VBLENDMPS        Z20, Z25, K5, Z24
+	VADDPS.BCST      lanes_3f800000<>+0(SB), Z17, Z25
+	VADDPS.BCST      lanes_3f800000<>+0(SB), Z18, Z26
+	VADDPS.BCST      lanes_3f800000<>+0(SB), Z19, Z27
+	VADDPS.BCST      lanes_3f800000<>+0(SB), Z20, Z28
+	VDIVPS           Z25, Z21, Z25
+	VDIVPS           Z26, Z22, Z26
+	VDIVPS           Z27, Z23, Z27
+	VDIVPS           Z28, Z24, Z28
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z0, K5
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z10, K4
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z11, K3
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z12, K2
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z11
+	VSUBPS           Z25, Z11, Z12
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z10
+	VSUBPS           Z26, Z10, Z11
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z0
+	VSUBPS           Z27, Z0, Z10
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z24
+	VSUBPS           Z28, Z24, Z0
+	VMULPS           Z25, Z17, Z17
+	VMULPS           Z26, Z18, Z18
+	VMULPS           Z27, Z19, Z19
+	VMULPS           Z28, Z20, Z20
+	VBLENDMPS        Z12, Z17, K5, Z17
+	VBLENDMPS        Z11, Z18, K4, Z18
+	VBLENDMPS        Z10, Z19, K3, Z19
+	VBLENDMPS        Z0, Z20, K2, Z20
+	VMULPS           Z17, Z16, Z17
+	VMULPS           Z18, Z15, Z18
+	VMULPS           Z19, Z14, Z19
+	VMULPS           Z20, Z13, Z20
+	VFMADD213PS      Z25, Z17, Z25
+	VFMADD213PS      Z26, Z18, Z26
+	VFMADD213PS      Z27, Z19, Z27
+	VFMADD213PS      Z28, Z20, Z28
+	VMOVUPS          (BX), Z20
+	VMOVUPS          64(BX), Z19
+	VMOVUPS          128(BX), Z18
+	VMOVUPS          192(BX), Z17
+	VMULPS           Z20, Z25, Z20
+	VMULPS           Z19, Z26, Z19
+	VMULPS           Z18, Z27, Z18
+	VMULPS           Z17, Z28, Z17
+	VMOVUPS          Z20, (AX)
+	VMOVUPS          Z19, 64(AX)
+	VMOVUPS          Z18, 128(AX)
+	VMOVUPS          Z17, 192(AX)
+	ADDQ             $+256, AX
+	ADDQ             $+256, BX
+	ADDQ             $+256, CX
+	SUBQ             $+64, DX
+	JGE              blocks
 
 blocks_end:
 	ADDQ $+64, DX
@@ -11291,93 +10655,93 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (CX), Z17
-	VPORD        Z1, Z17, Z18
-	VMAXPS       Z18, Z2, Z18
-	VMOVUPS      Z4, Z19
-	VFMADD231PS  Z3, Z18, Z19
-	VSUBPS       Z4, Z19, Z20
-	VFNMADD231PS Z5, Z20, Z18
-	VFNMADD231PS Z6, Z20, Z18
-	VMOVUPS      Z8, Z20
-	VFMADD231PS  Z18, Z7, Z20
-	VFMADD213PS  Z9, Z18, Z20
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z18, Z20
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z18, Z20
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z18, Z20
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z20, Z18
-	VPSLLD       $0x17, Z19, Z19
-	VMULPS       Z19, Z18, Z19
-	VMULPS       lanes_2f800000<>+0(SB), Z19, Z19
-	VMOVUPS      lanes_43160000<>+0(SB), Z20
-	VMINPS       Z17, Z20, Z18
-	VMOVUPS      lanes_c3160000<>+0(SB), Z20
-	VMAXPS       Z18, Z20, Z18
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z17, K2
-	VMOVUPS      lanes_3f800000<>+0(SB), Z28
-	VBLENDMPS    Z19, Z28, K2, Z20
-	VADDPS       lanes_3f800000<>+0(SB), Z19, Z28
-	VDIVPS       Z28, Z20, Z28
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z17, K2
-	VMOVUPS      lanes_3f800000<>+0(SB), Z20
-	VSUBPS       Z28, Z20, Z17
-	VMULPS       Z28, Z19, Z19
-	VBLENDMPS    Z17, Z19, K2, Z19
-	VMULPS       Z19, Z18, Z19
-	VFMADD213PS  Z28, Z19, Z28
-	VMOVUPS      (BX), Z19
-	VMULPS       Z19, Z28, Z19
-	VMOVUPS      Z19, (AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	SUBQ         $+16, DX
-	JGE          vectors
+	VMOVUPS          (CX), Z17
+	VPORD            Z1, Z17, Z18
+	VMAXPS           Z18, Z2, Z18
+	VMOVAPS          Z4, Z19
+	VFMADD231PS      Z3, Z18, Z19
+	VSUBPS           Z4, Z19, Z20
+	VFNMADD231PS     Z5, Z20, Z18
+	VFNMADD231PS     Z6, Z20, Z18
+	VMOVAPS          Z8, Z20
+	VFMADD231PS      Z18, Z7, Z20
+	VFMADD213PS      Z9, Z18, Z20
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z18, Z20
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z18, Z20
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z18, Z20
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z20, Z18
+	VPSLLD           $0x17, Z19, Z19
+	VMULPS           Z19, Z18, Z19
+	VMULPS.BCST      lanes_2f800000<>+0(SB), Z19, Z19
+	VBROADCASTSS     lanes_43160000<>+0(SB), Z20
+	VMINPS           Z17, Z20, Z18
+	VBROADCASTSS     lanes_c3160000<>+0(SB), Z20
+	VMAXPS           Z18, Z20, Z18
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z17, K2
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z28
+	VBLENDMPS        Z19, Z28, K2, Z20
+	VADDPS.BCST      lanes_3f800000<>+0(SB), Z19, Z28
+	VDIVPS           Z28, Z20, Z28
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z17, K2
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z20
+	VSUBPS           Z28, Z20, Z17
+	VMULPS           Z28, Z19, Z19
+	VBLENDMPS        Z17, Z19, K2, Z19
+	VMULPS           Z19, Z18, Z19
+	VFMADD213PS      Z28, Z19, Z28
+	VMOVUPS          (BX), Z19
+	VMULPS           Z19, Z28, Z19
+	VMOVUPS          Z19, (AX)
+	ADDQ             $+64, AX
+	ADDQ             $+64, BX
+	ADDQ             $+64, CX
+	SUBQ             $+16, DX
+	JGE              vectors
 
 vectors_end:
-	ADDQ         $+16, DX
-	TESTQ        DX, DX
-	JE           done
-	MOVL         $0x0000ffff, R13
-	BZHIL        DX, R13, R13
-	KMOVW        R13, K1
-	VMOVUPS.Z    (CX), K1, Z19
-	VPORD        Z1, Z19, Z28
-	VMAXPS       Z28, Z2, Z28
-	VMOVUPS      Z4, Z18
-	VFMADD231PS  Z3, Z28, Z18
-	VSUBPS       Z4, Z18, Z17
-	VFNMADD231PS Z5, Z17, Z28
-	VFNMADD231PS Z6, Z17, Z28
-	VMOVUPS      Z8, Z17
-	VFMADD231PS  Z28, Z7, Z17
-	VFMADD213PS  Z9, Z28, Z17
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z28, Z17
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z28, Z17
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z28, Z17
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z17, Z28
-	VPSLLD       $0x17, Z18, Z18
-	VMULPS       Z18, Z28, Z18
-	VMULPS       lanes_2f800000<>+0(SB), Z18, Z18
-	VMOVUPS      lanes_43160000<>+0(SB), Z17
-	VMINPS       Z19, Z17, Z28
-	VMOVUPS      lanes_c3160000<>+0(SB), Z17
-	VMAXPS       Z28, Z17, Z28
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z19, K2
-	VMOVUPS      lanes_3f800000<>+0(SB), Z20
-	VBLENDMPS    Z18, Z20, K2, Z17
-	VADDPS       lanes_3f800000<>+0(SB), Z18, Z20
-	VDIVPS       Z20, Z17, Z20
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z19, K2
-	VMOVUPS      lanes_3f800000<>+0(SB), Z17
-	VSUBPS       Z20, Z17, Z19
-	VMULPS       Z20, Z18, Z18
-	VBLENDMPS    Z19, Z18, K2, Z18
-	VMULPS       Z18, Z28, Z18
-	VFMADD213PS  Z20, Z18, Z20
-	VMOVUPS.Z    (BX), K1, Z18
-	VMULPS       Z18, Z20, Z18
-	VMOVUPS      Z18, K1, (AX)
+	ADDQ             $+16, DX
+	TESTQ            DX, DX
+	JE               done
+	MOVL             $0x0000ffff, R13
+	BZHIL            DX, R13, R13
+	KMOVW            R13, K1
+	VMOVUPS.Z        (CX), K1, Z19
+	VPORD            Z1, Z19, Z28
+	VMAXPS           Z28, Z2, Z28
+	VMOVAPS          Z4, Z18
+	VFMADD231PS      Z3, Z28, Z18
+	VSUBPS           Z4, Z18, Z17
+	VFNMADD231PS     Z5, Z17, Z28
+	VFNMADD231PS     Z6, Z17, Z28
+	VMOVAPS          Z8, Z17
+	VFMADD231PS      Z28, Z7, Z17
+	VFMADD213PS      Z9, Z28, Z17
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z28, Z17
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z28, Z17
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z28, Z17
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z28
+	VPSLLD           $0x17, Z18, Z18
+	VMULPS           Z18, Z28, Z18
+	VMULPS.BCST      lanes_2f800000<>+0(SB), Z18, Z18
+	VBROADCASTSS     lanes_43160000<>+0(SB), Z17
+	VMINPS           Z19, Z17, Z28
+	VBROADCASTSS     lanes_c3160000<>+0(SB), Z17
+	VMAXPS           Z28, Z17, Z28
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z19, K2
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z20
+	VBLENDMPS        Z18, Z20, K2, Z17
+	VADDPS.BCST      lanes_3f800000<>+0(SB), Z18, Z20
+	VDIVPS           Z20, Z17, Z20
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z19, K2
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z17
+	VSUBPS           Z20, Z17, Z19
+	VMULPS           Z20, Z18, Z18
+	VBLENDMPS        Z19, Z18, K2, Z18
+	VMULPS           Z18, Z28, Z18
+	VFMADD213PS      Z20, Z18, Z20
+	VMOVUPS.Z        (BX), K1, Z18
+	VMULPS           Z18, Z20, Z18
+	VMOVUPS          Z18, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -11386,25 +10750,25 @@ done:
 // func GeluAVX2(dst *float32, x *float32, n int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·GeluAVX2(SB), NOSPLIT, $0-24
-	MOVQ    dst+0(FP), AX
-	MOVQ    x+8(FP), BX
-	MOVQ    n+16(FP), CX
-	VMOVUPS lanes_80000000<>+0(SB), Y1
-	SUBQ    $+16, CX
-	JL      blocks_end
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS lanes_80000000<>+0(SB), Y1
+	SUBQ         $+16, CX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS      (BX), Y0
 	VMOVUPS      32(BX), Y2
 	VANDNPS      Y0, Y1, Y3
 	VANDNPS      Y2, Y1, Y4
-	VMOVUPS      lanes_416ccccd<>+0(SB), Y5
+	VBROADCASTSS lanes_416ccccd<>+0(SB), Y5
 	VMINPS       Y3, Y5, Y3
-	VMOVUPS      lanes_416ccccd<>+0(SB), Y5
+	VBROADCASTSS lanes_416ccccd<>+0(SB), Y5
 	VMINPS       Y4, Y5, Y4
-	VMOVUPS      lanes_3d26403b<>+0(SB), Y5
+	VBROADCASTSS lanes_3d26403b<>+0(SB), Y5
 	VFMADD231PS  lanes_3b8696e9<>+0(SB), Y3, Y5
-	VMOVUPS      lanes_3d26403b<>+0(SB), Y6
+	VBROADCASTSS lanes_3d26403b<>+0(SB), Y6
 	VFMADD231PS  lanes_3b8696e9<>+0(SB), Y4, Y6
 	VFMADD213PS  lanes_3e3b8564<>+0(SB), Y3, Y5
 	VFMADD213PS  lanes_3e3b8564<>+0(SB), Y4, Y6
@@ -11412,9 +10776,9 @@ blocks:
 	VFMADD213PS  lanes_3ee059a5<>+0(SB), Y4, Y6
 	VFMADD213PS  lanes_3f000000<>+0(SB), Y3, Y5
 	VFMADD213PS  lanes_3f000000<>+0(SB), Y4, Y6
-	VMOVUPS      lanes_3dd060b0<>+0(SB), Y7
+	VBROADCASTSS lanes_3dd060b0<>+0(SB), Y7
 	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y3, Y7
-	VMOVUPS      lanes_3dd060b0<>+0(SB), Y8
+	VBROADCASTSS lanes_3dd060b0<>+0(SB), Y8
 	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y4, Y8
 	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y3, Y7
 	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y4, Y8
@@ -11430,9 +10794,9 @@ blocks:
 	VMULPS       Y4, Y4, Y5
 	VFMSUB213PS  Y6, Y3, Y3
 	VFMSUB213PS  Y5, Y4, Y4
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Y9
+	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y9
 	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y6, Y9
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Y10
+	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y10
 	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y5, Y10
 	VSUBPS       lanes_4b4000a7<>+0(SB), Y9, Y11
 	VSUBPS       lanes_4b4000a7<>+0(SB), Y10, Y12
@@ -11444,9 +10808,9 @@ blocks:
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y5
 	VFMADD231PS  lanes_bf000000<>+0(SB), Y3, Y6
 	VFMADD231PS  lanes_bf000000<>+0(SB), Y4, Y5
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y4
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y4
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y6, Y4
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y3
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y3
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y5, Y3
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y6, Y4
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y5, Y3
@@ -11460,9 +10824,9 @@ blocks:
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y5
 	VPSLLD       $0x17, Y9, Y9
 	VPSLLD       $0x17, Y10, Y10
-	VMOVUPS      lanes_c1800000<>+0(SB), Y4
+	VBROADCASTSS lanes_c1800000<>+0(SB), Y4
 	VMAXPS       Y0, Y4, Y3
-	VMOVUPS      lanes_c1800000<>+0(SB), Y12
+	VBROADCASTSS lanes_c1800000<>+0(SB), Y12
 	VMAXPS       Y2, Y12, Y4
 	VMULPS       Y7, Y6, Y7
 	VMULPS       Y8, Y5, Y8
@@ -11472,9 +10836,9 @@ blocks:
 	VMULPS       lanes_2b800000<>+0(SB), Y10, Y10
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y2, Y2
-	VMOVUPS      lanes_3f800000<>+0(SB), Y7
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y7
 	VSUBPS       Y9, Y7, Y8
-	VMOVUPS      lanes_3f800000<>+0(SB), Y5
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y5
 	VSUBPS       Y10, Y5, Y7
 	VBLENDVPS    Y0, Y9, Y8, Y8
 	VBLENDVPS    Y2, Y10, Y7, Y7
@@ -11495,14 +10859,14 @@ blocks_end:
 vectors:
 	VMOVUPS      (BX), Y7
 	VANDNPS      Y7, Y1, Y8
-	VMOVUPS      lanes_416ccccd<>+0(SB), Y4
+	VBROADCASTSS lanes_416ccccd<>+0(SB), Y4
 	VMINPS       Y8, Y4, Y8
-	VMOVUPS      lanes_3d26403b<>+0(SB), Y4
+	VBROADCASTSS lanes_3d26403b<>+0(SB), Y4
 	VFMADD231PS  lanes_3b8696e9<>+0(SB), Y8, Y4
 	VFMADD213PS  lanes_3e3b8564<>+0(SB), Y8, Y4
 	VFMADD213PS  lanes_3ee059a5<>+0(SB), Y8, Y4
 	VFMADD213PS  lanes_3f000000<>+0(SB), Y8, Y4
-	VMOVUPS      lanes_3dd060b0<>+0(SB), Y3
+	VBROADCASTSS lanes_3dd060b0<>+0(SB), Y3
 	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y8, Y3
 	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y8, Y3
 	VFMADD213PS  lanes_3f99deb0<>+0(SB), Y8, Y3
@@ -11511,14 +10875,14 @@ vectors:
 	VDIVPS       Y3, Y4, Y3
 	VMULPS       Y8, Y8, Y4
 	VFMSUB213PS  Y4, Y8, Y8
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Y10
+	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y10
 	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y4, Y10
 	VSUBPS       lanes_4b4000a7<>+0(SB), Y10, Y2
 	VMULPS       lanes_bf000000<>+0(SB), Y4, Y4
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y2, Y4
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y2, Y4
 	VFMADD231PS  lanes_bf000000<>+0(SB), Y8, Y4
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y8
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y8
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y4, Y8
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y4, Y8
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y4, Y8
@@ -11526,13 +10890,13 @@ vectors:
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y8
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y4
 	VPSLLD       $0x17, Y10, Y10
-	VMOVUPS      lanes_c1800000<>+0(SB), Y2
+	VBROADCASTSS lanes_c1800000<>+0(SB), Y2
 	VMAXPS       Y7, Y2, Y8
 	VMULPS       Y3, Y4, Y3
 	VMULPS       Y10, Y3, Y10
 	VMULPS       lanes_2b800000<>+0(SB), Y10, Y10
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y7, Y7
-	VMOVUPS      lanes_3f800000<>+0(SB), Y4
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y4
 	VSUBPS       Y10, Y4, Y3
 	VBLENDVPS    Y7, Y10, Y3, Y3
 	VMULPS       Y3, Y8, Y3
@@ -11552,14 +10916,14 @@ vectors_end:
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y3, Y8
 	VANDNPS      Y8, Y1, Y10
-	VMOVUPS      lanes_416ccccd<>+0(SB), Y7
+	VBROADCASTSS lanes_416ccccd<>+0(SB), Y7
 	VMINPS       Y10, Y7, Y10
-	VMOVUPS      lanes_3d26403b<>+0(SB), Y7
+	VBROADCASTSS lanes_3d26403b<>+0(SB), Y7
 	VFMADD231PS  lanes_3b8696e9<>+0(SB), Y10, Y7
 	VFMADD213PS  lanes_3e3b8564<>+0(SB), Y10, Y7
 	VFMADD213PS  lanes_3ee059a5<>+0(SB), Y10, Y7
 	VFMADD213PS  lanes_3f000000<>+0(SB), Y10, Y7
-	VMOVUPS      lanes_3dd060b0<>+0(SB), Y4
+	VBROADCASTSS lanes_3dd060b0<>+0(SB), Y4
 	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y10, Y4
 	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y10, Y4
 	VFMADD213PS  lanes_3f99deb0<>+0(SB), Y10, Y4
@@ -11568,14 +10932,14 @@ vectors_end:
 	VDIVPS       Y4, Y7, Y4
 	VMULPS       Y10, Y10, Y7
 	VFMSUB213PS  Y7, Y10, Y10
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Y2
+	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y2
 	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y7, Y2
 	VSUBPS       lanes_4b4000a7<>+0(SB), Y2, Y9
 	VMULPS       lanes_bf000000<>+0(SB), Y7, Y7
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y7
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y7
 	VFMADD231PS  lanes_bf000000<>+0(SB), Y10, Y7
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y10
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y10
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y10
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y10
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y10
@@ -11583,13 +10947,13 @@ vectors_end:
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y10
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y7
 	VPSLLD       $0x17, Y2, Y2
-	VMOVUPS      lanes_c1800000<>+0(SB), Y9
+	VBROADCASTSS lanes_c1800000<>+0(SB), Y9
 	VMAXPS       Y8, Y9, Y10
 	VMULPS       Y4, Y7, Y4
 	VMULPS       Y2, Y4, Y2
 	VMULPS       lanes_2b800000<>+0(SB), Y2, Y2
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y8
-	VMOVUPS      lanes_3f800000<>+0(SB), Y7
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y7
 	VSUBPS       Y2, Y7, Y4
 	VBLENDVPS    Y8, Y2, Y4, Y4
 	VMULPS       Y4, Y10, Y4
@@ -11607,15 +10971,7 @@ DATA lanes_416ccccd<>+16(SB)/4, $0x416ccccd
 DATA lanes_416ccccd<>+20(SB)/4, $0x416ccccd
 DATA lanes_416ccccd<>+24(SB)/4, $0x416ccccd
 DATA lanes_416ccccd<>+28(SB)/4, $0x416ccccd
-DATA lanes_416ccccd<>+32(SB)/4, $0x416ccccd
-DATA lanes_416ccccd<>+36(SB)/4, $0x416ccccd
-DATA lanes_416ccccd<>+40(SB)/4, $0x416ccccd
-DATA lanes_416ccccd<>+44(SB)/4, $0x416ccccd
-DATA lanes_416ccccd<>+48(SB)/4, $0x416ccccd
-DATA lanes_416ccccd<>+52(SB)/4, $0x416ccccd
-DATA lanes_416ccccd<>+56(SB)/4, $0x416ccccd
-DATA lanes_416ccccd<>+60(SB)/4, $0x416ccccd
-GLOBL lanes_416ccccd<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_416ccccd<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3d26403b<>+0(SB)/4, $0x3d26403b
 DATA lanes_3d26403b<>+4(SB)/4, $0x3d26403b
@@ -11625,15 +10981,7 @@ DATA lanes_3d26403b<>+16(SB)/4, $0x3d26403b
 DATA lanes_3d26403b<>+20(SB)/4, $0x3d26403b
 DATA lanes_3d26403b<>+24(SB)/4, $0x3d26403b
 DATA lanes_3d26403b<>+28(SB)/4, $0x3d26403b
-DATA lanes_3d26403b<>+32(SB)/4, $0x3d26403b
-DATA lanes_3d26403b<>+36(SB)/4, $0x3d26403b
-DATA lanes_3d26403b<>+40(SB)/4, $0x3d26403b
-DATA lanes_3d26403b<>+44(SB)/4, $0x3d26403b
-DATA lanes_3d26403b<>+48(SB)/4, $0x3d26403b
-DATA lanes_3d26403b<>+52(SB)/4, $0x3d26403b
-DATA lanes_3d26403b<>+56(SB)/4, $0x3d26403b
-DATA lanes_3d26403b<>+60(SB)/4, $0x3d26403b
-GLOBL lanes_3d26403b<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3d26403b<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3b8696e9<>+0(SB)/4, $0x3b8696e9
 DATA lanes_3b8696e9<>+4(SB)/4, $0x3b8696e9
@@ -11643,15 +10991,7 @@ DATA lanes_3b8696e9<>+16(SB)/4, $0x3b8696e9
 DATA lanes_3b8696e9<>+20(SB)/4, $0x3b8696e9
 DATA lanes_3b8696e9<>+24(SB)/4, $0x3b8696e9
 DATA lanes_3b8696e9<>+28(SB)/4, $0x3b8696e9
-DATA lanes_3b8696e9<>+32(SB)/4, $0x3b8696e9
-DATA lanes_3b8696e9<>+36(SB)/4, $0x3b8696e9
-DATA lanes_3b8696e9<>+40(SB)/4, $0x3b8696e9
-DATA lanes_3b8696e9<>+44(SB)/4, $0x3b8696e9
-DATA lanes_3b8696e9<>+48(SB)/4, $0x3b8696e9
-DATA lanes_3b8696e9<>+52(SB)/4, $0x3b8696e9
-DATA lanes_3b8696e9<>+56(SB)/4, $0x3b8696e9
-DATA lanes_3b8696e9<>+60(SB)/4, $0x3b8696e9
-GLOBL lanes_3b8696e9<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3b8696e9<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3e3b8564<>+0(SB)/4, $0x3e3b8564
 DATA lanes_3e3b8564<>+4(SB)/4, $0x3e3b8564
@@ -11661,15 +11001,7 @@ DATA lanes_3e3b8564<>+16(SB)/4, $0x3e3b8564
 DATA lanes_3e3b8564<>+20(SB)/4, $0x3e3b8564
 DATA lanes_3e3b8564<>+24(SB)/4, $0x3e3b8564
 DATA lanes_3e3b8564<>+28(SB)/4, $0x3e3b8564
-DATA lanes_3e3b8564<>+32(SB)/4, $0x3e3b8564
-DATA lanes_3e3b8564<>+36(SB)/4, $0x3e3b8564
-DATA lanes_3e3b8564<>+40(SB)/4, $0x3e3b8564
-DATA lanes_3e3b8564<>+44(SB)/4, $0x3e3b8564
-DATA lanes_3e3b8564<>+48(SB)/4, $0x3e3b8564
-DATA lanes_3e3b8564<>+52(SB)/4, $0x3e3b8564
-DATA lanes_3e3b8564<>+56(SB)/4, $0x3e3b8564
-DATA lanes_3e3b8564<>+60(SB)/4, $0x3e3b8564
-GLOBL lanes_3e3b8564<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3e3b8564<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3ee059a5<>+0(SB)/4, $0x3ee059a5
 DATA lanes_3ee059a5<>+4(SB)/4, $0x3ee059a5
@@ -11679,15 +11011,7 @@ DATA lanes_3ee059a5<>+16(SB)/4, $0x3ee059a5
 DATA lanes_3ee059a5<>+20(SB)/4, $0x3ee059a5
 DATA lanes_3ee059a5<>+24(SB)/4, $0x3ee059a5
 DATA lanes_3ee059a5<>+28(SB)/4, $0x3ee059a5
-DATA lanes_3ee059a5<>+32(SB)/4, $0x3ee059a5
-DATA lanes_3ee059a5<>+36(SB)/4, $0x3ee059a5
-DATA lanes_3ee059a5<>+40(SB)/4, $0x3ee059a5
-DATA lanes_3ee059a5<>+44(SB)/4, $0x3ee059a5
-DATA lanes_3ee059a5<>+48(SB)/4, $0x3ee059a5
-DATA lanes_3ee059a5<>+52(SB)/4, $0x3ee059a5
-DATA lanes_3ee059a5<>+56(SB)/4, $0x3ee059a5
-DATA lanes_3ee059a5<>+60(SB)/4, $0x3ee059a5
-GLOBL lanes_3ee059a5<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3ee059a5<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3dd060b0<>+0(SB)/4, $0x3dd060b0
 DATA lanes_3dd060b0<>+4(SB)/4, $0x3dd060b0
@@ -11697,15 +11021,7 @@ DATA lanes_3dd060b0<>+16(SB)/4, $0x3dd060b0
 DATA lanes_3dd060b0<>+20(SB)/4, $0x3dd060b0
 DATA lanes_3dd060b0<>+24(SB)/4, $0x3dd060b0
 DATA lanes_3dd060b0<>+28(SB)/4, $0x3dd060b0
-DATA lanes_3dd060b0<>+32(SB)/4, $0x3dd060b0
-DATA lanes_3dd060b0<>+36(SB)/4, $0x3dd060b0
-DATA lanes_3dd060b0<>+40(SB)/4, $0x3dd060b0
-DATA lanes_3dd060b0<>+44(SB)/4, $0x3dd060b0
-DATA lanes_3dd060b0<>+48(SB)/4, $0x3dd060b0
-DATA lanes_3dd060b0<>+52(SB)/4, $0x3dd060b0
-DATA lanes_3dd060b0<>+56(SB)/4, $0x3dd060b0
-DATA lanes_3dd060b0<>+60(SB)/4, $0x3dd060b0
-GLOBL lanes_3dd060b0<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3dd060b0<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3c28ae55<>+0(SB)/4, $0x3c28ae55
 DATA lanes_3c28ae55<>+4(SB)/4, $0x3c28ae55
@@ -11715,15 +11031,7 @@ DATA lanes_3c28ae55<>+16(SB)/4, $0x3c28ae55
 DATA lanes_3c28ae55<>+20(SB)/4, $0x3c28ae55
 DATA lanes_3c28ae55<>+24(SB)/4, $0x3c28ae55
 DATA lanes_3c28ae55<>+28(SB)/4, $0x3c28ae55
-DATA lanes_3c28ae55<>+32(SB)/4, $0x3c28ae55
-DATA lanes_3c28ae55<>+36(SB)/4, $0x3c28ae55
-DATA lanes_3c28ae55<>+40(SB)/4, $0x3c28ae55
-DATA lanes_3c28ae55<>+44(SB)/4, $0x3c28ae55
-DATA lanes_3c28ae55<>+48(SB)/4, $0x3c28ae55
-DATA lanes_3c28ae55<>+52(SB)/4, $0x3c28ae55
-DATA lanes_3c28ae55<>+56(SB)/4, $0x3c28ae55
-DATA lanes_3c28ae55<>+60(SB)/4, $0x3c28ae55
-GLOBL lanes_3c28ae55<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3c28ae55<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3ef037c5<>+0(SB)/4, $0x3ef037c5
 DATA lanes_3ef037c5<>+4(SB)/4, $0x3ef037c5
@@ -11733,15 +11041,7 @@ DATA lanes_3ef037c5<>+16(SB)/4, $0x3ef037c5
 DATA lanes_3ef037c5<>+20(SB)/4, $0x3ef037c5
 DATA lanes_3ef037c5<>+24(SB)/4, $0x3ef037c5
 DATA lanes_3ef037c5<>+28(SB)/4, $0x3ef037c5
-DATA lanes_3ef037c5<>+32(SB)/4, $0x3ef037c5
-DATA lanes_3ef037c5<>+36(SB)/4, $0x3ef037c5
-DATA lanes_3ef037c5<>+40(SB)/4, $0x3ef037c5
-DATA lanes_3ef037c5<>+44(SB)/4, $0x3ef037c5
-DATA lanes_3ef037c5<>+48(SB)/4, $0x3ef037c5
-DATA lanes_3ef037c5<>+52(SB)/4, $0x3ef037c5
-DATA lanes_3ef037c5<>+56(SB)/4, $0x3ef037c5
-DATA lanes_3ef037c5<>+60(SB)/4, $0x3ef037c5
-GLOBL lanes_3ef037c5<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3ef037c5<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3f99deb0<>+0(SB)/4, $0x3f99deb0
 DATA lanes_3f99deb0<>+4(SB)/4, $0x3f99deb0
@@ -11751,15 +11051,7 @@ DATA lanes_3f99deb0<>+16(SB)/4, $0x3f99deb0
 DATA lanes_3f99deb0<>+20(SB)/4, $0x3f99deb0
 DATA lanes_3f99deb0<>+24(SB)/4, $0x3f99deb0
 DATA lanes_3f99deb0<>+28(SB)/4, $0x3f99deb0
-DATA lanes_3f99deb0<>+32(SB)/4, $0x3f99deb0
-DATA lanes_3f99deb0<>+36(SB)/4, $0x3f99deb0
-DATA lanes_3f99deb0<>+40(SB)/4, $0x3f99deb0
-DATA lanes_3f99deb0<>+44(SB)/4, $0x3f99deb0
-DATA lanes_3f99deb0<>+48(SB)/4, $0x3f99deb0
-DATA lanes_3f99deb0<>+52(SB)/4, $0x3f99deb0
-DATA lanes_3f99deb0<>+56(SB)/4, $0x3f99deb0
-DATA lanes_3f99deb0<>+60(SB)/4, $0x3f99deb0
-GLOBL lanes_3f99deb0<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3f99deb0<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3fd64dea<>+0(SB)/4, $0x3fd64dea
 DATA lanes_3fd64dea<>+4(SB)/4, $0x3fd64dea
@@ -11769,15 +11061,7 @@ DATA lanes_3fd64dea<>+16(SB)/4, $0x3fd64dea
 DATA lanes_3fd64dea<>+20(SB)/4, $0x3fd64dea
 DATA lanes_3fd64dea<>+24(SB)/4, $0x3fd64dea
 DATA lanes_3fd64dea<>+28(SB)/4, $0x3fd64dea
-DATA lanes_3fd64dea<>+32(SB)/4, $0x3fd64dea
-DATA lanes_3fd64dea<>+36(SB)/4, $0x3fd64dea
-DATA lanes_3fd64dea<>+40(SB)/4, $0x3fd64dea
-DATA lanes_3fd64dea<>+44(SB)/4, $0x3fd64dea
-DATA lanes_3fd64dea<>+48(SB)/4, $0x3fd64dea
-DATA lanes_3fd64dea<>+52(SB)/4, $0x3fd64dea
-DATA lanes_3fd64dea<>+56(SB)/4, $0x3fd64dea
-DATA lanes_3fd64dea<>+60(SB)/4, $0x3fd64dea
-GLOBL lanes_3fd64dea<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3fd64dea<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_4b4000a7<>+0(SB)/4, $0x4b4000a7
 DATA lanes_4b4000a7<>+4(SB)/4, $0x4b4000a7
@@ -11787,15 +11071,7 @@ DATA lanes_4b4000a7<>+16(SB)/4, $0x4b4000a7
 DATA lanes_4b4000a7<>+20(SB)/4, $0x4b4000a7
 DATA lanes_4b4000a7<>+24(SB)/4, $0x4b4000a7
 DATA lanes_4b4000a7<>+28(SB)/4, $0x4b4000a7
-DATA lanes_4b4000a7<>+32(SB)/4, $0x4b4000a7
-DATA lanes_4b4000a7<>+36(SB)/4, $0x4b4000a7
-DATA lanes_4b4000a7<>+40(SB)/4, $0x4b4000a7
-DATA lanes_4b4000a7<>+44(SB)/4, $0x4b4000a7
-DATA lanes_4b4000a7<>+48(SB)/4, $0x4b4000a7
-DATA lanes_4b4000a7<>+52(SB)/4, $0x4b4000a7
-DATA lanes_4b4000a7<>+56(SB)/4, $0x4b4000a7
-DATA lanes_4b4000a7<>+60(SB)/4, $0x4b4000a7
-GLOBL lanes_4b4000a7<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_4b4000a7<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_bf38aa3b<>+0(SB)/4, $0xbf38aa3b
 DATA lanes_bf38aa3b<>+4(SB)/4, $0xbf38aa3b
@@ -11805,15 +11081,7 @@ DATA lanes_bf38aa3b<>+16(SB)/4, $0xbf38aa3b
 DATA lanes_bf38aa3b<>+20(SB)/4, $0xbf38aa3b
 DATA lanes_bf38aa3b<>+24(SB)/4, $0xbf38aa3b
 DATA lanes_bf38aa3b<>+28(SB)/4, $0xbf38aa3b
-DATA lanes_bf38aa3b<>+32(SB)/4, $0xbf38aa3b
-DATA lanes_bf38aa3b<>+36(SB)/4, $0xbf38aa3b
-DATA lanes_bf38aa3b<>+40(SB)/4, $0xbf38aa3b
-DATA lanes_bf38aa3b<>+44(SB)/4, $0xbf38aa3b
-DATA lanes_bf38aa3b<>+48(SB)/4, $0xbf38aa3b
-DATA lanes_bf38aa3b<>+52(SB)/4, $0xbf38aa3b
-DATA lanes_bf38aa3b<>+56(SB)/4, $0xbf38aa3b
-DATA lanes_bf38aa3b<>+60(SB)/4, $0xbf38aa3b
-GLOBL lanes_bf38aa3b<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_bf38aa3b<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_c1800000<>+0(SB)/4, $0xc1800000
 DATA lanes_c1800000<>+4(SB)/4, $0xc1800000
@@ -11823,15 +11091,7 @@ DATA lanes_c1800000<>+16(SB)/4, $0xc1800000
 DATA lanes_c1800000<>+20(SB)/4, $0xc1800000
 DATA lanes_c1800000<>+24(SB)/4, $0xc1800000
 DATA lanes_c1800000<>+28(SB)/4, $0xc1800000
-DATA lanes_c1800000<>+32(SB)/4, $0xc1800000
-DATA lanes_c1800000<>+36(SB)/4, $0xc1800000
-DATA lanes_c1800000<>+40(SB)/4, $0xc1800000
-DATA lanes_c1800000<>+44(SB)/4, $0xc1800000
-DATA lanes_c1800000<>+48(SB)/4, $0xc1800000
-DATA lanes_c1800000<>+52(SB)/4, $0xc1800000
-DATA lanes_c1800000<>+56(SB)/4, $0xc1800000
-DATA lanes_c1800000<>+60(SB)/4, $0xc1800000
-GLOBL lanes_c1800000<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_c1800000<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_2b800000<>+0(SB)/4, $0x2b800000
 DATA lanes_2b800000<>+4(SB)/4, $0x2b800000
@@ -11841,207 +11101,199 @@ DATA lanes_2b800000<>+16(SB)/4, $0x2b800000
 DATA lanes_2b800000<>+20(SB)/4, $0x2b800000
 DATA lanes_2b800000<>+24(SB)/4, $0x2b800000
 DATA lanes_2b800000<>+28(SB)/4, $0x2b800000
-DATA lanes_2b800000<>+32(SB)/4, $0x2b800000
-DATA lanes_2b800000<>+36(SB)/4, $0x2b800000
-DATA lanes_2b800000<>+40(SB)/4, $0x2b800000
-DATA lanes_2b800000<>+44(SB)/4, $0x2b800000
-DATA lanes_2b800000<>+48(SB)/4, $0x2b800000
-DATA lanes_2b800000<>+52(SB)/4, $0x2b800000
-DATA lanes_2b800000<>+56(SB)/4, $0x2b800000
-DATA lanes_2b800000<>+60(SB)/4, $0x2b800000
-GLOBL lanes_2b800000<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_2b800000<>(SB), RODATA|NOPTR, $32
 
 // func GeluAVX512(dst *float32, x *float32, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·GeluAVX512(SB), NOSPLIT, $0-24
-	MOVQ    dst+0(FP), AX
-	MOVQ    x+8(FP), BX
-	MOVQ    n+16(FP), CX
-	VMOVUPS lanes_80000000<>+0(SB), Z1
-	VMOVUPS lanes_416ccccd<>+0(SB), Z2
-	VMOVUPS lanes_3b8696e9<>+0(SB), Z3
-	VMOVUPS lanes_3d26403b<>+0(SB), Z4
-	VMOVUPS lanes_3e3b8564<>+0(SB), Z5
-	SUBQ    $+64, CX
-	JL      blocks_end
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS lanes_80000000<>+0(SB), Z1
+	VBROADCASTSS lanes_416ccccd<>+0(SB), Z2
+	VBROADCASTSS lanes_3b8696e9<>+0(SB), Z3
+	VBROADCASTSS lanes_3d26403b<>+0(SB), Z4
+	VBROADCASTSS lanes_3e3b8564<>+0(SB), Z5
+	SUBQ         $+64, CX
+	JL           blocks_end
 
 blocks:
-	VMOVUPS      (BX), Z0
-	VMOVUPS      64(BX), Z6
-	VMOVUPS      128(BX), Z7
-	VMOVUPS      192(BX), Z8
-	VPANDND      Z0, Z1, Z9
-	VPANDND      Z6, Z1, Z10
-	VPANDND      Z7, Z1, Z11
-	VPANDND      Z8, Z1, Z12
-	VMINPS       Z9, Z2, Z9
-	VMINPS       Z10, Z2, Z10
-	VMINPS       Z11, Z2, Z11
-	VMINPS       Z12, Z2, Z12
-	VMOVUPS      Z4, Z13
-	VFMADD231PS  Z9, Z3, Z13
-	VMOVUPS      Z4, Z14
-	VFMADD231PS  Z10, Z3, Z14
-	VMOVUPS      Z4, Z15
-	VFMADD231PS  Z11, Z3, Z15
-	VMOVUPS      Z4, Z16
-	VFMADD231PS  Z12, Z3, Z16
-	VFMADD213PS  Z5, Z9, Z13
-	VFMADD213PS  Z5, Z10, Z14
-	VFMADD213PS  Z5, Z11, Z15
-	VFMADD213PS  Z5, Z12, Z16
-	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z9, Z13
-	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z10, Z14
-	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z11, Z15
-	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z12, Z16
-	VFMADD213PS  lanes_3f000000<>+0(SB), Z9, Z13
-	VFMADD213PS  lanes_3f000000<>+0(SB), Z10, Z14
-	VFMADD213PS  lanes_3f000000<>+0(SB), Z11, Z15
-	VFMADD213PS  lanes_3f000000<>+0(SB), Z12, Z16
-	VMOVUPS      lanes_3dd060b0<>+0(SB), Z17
-	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z9, Z17
-	VMOVUPS      lanes_3dd060b0<>+0(SB), Z18
-	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z10, Z18
-	VMOVUPS      lanes_3dd060b0<>+0(SB), Z19
-	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z11, Z19
-	VMOVUPS      lanes_3dd060b0<>+0(SB), Z20
-	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z12, Z20
-	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z9, Z17
-	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z10, Z18
-	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z11, Z19
-	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z12, Z20
-	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z9, Z17
-	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z10, Z18
-	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z11, Z19
-	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z12, Z20
-	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z9, Z17
-	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z10, Z18
-	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z11, Z19
-	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z12, Z20
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z9, Z17
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z10, Z18
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z11, Z19
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z12, Z20
-	VDIVPS       Z17, Z13, Z17
-	VDIVPS       Z18, Z14, Z18
-	VDIVPS       Z19, Z15, Z19
-	VDIVPS       Z20, Z16, Z20
-	VMULPS       Z9, Z9, Z16
-	VMULPS       Z10, Z10, Z15
-	VMULPS       Z11, Z11, Z14
-	VMULPS       Z12, Z12, Z13
-	VFMSUB213PS  Z16, Z9, Z9
-	VFMSUB213PS  Z15, Z10, Z10
-	VFMSUB213PS  Z14, Z11, Z11
-	VFMSUB213PS  Z13, Z12, Z12
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z21
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z16, Z21
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z22
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z15, Z22
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z23
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z14, Z23
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z24
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z13, Z24
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z21, Z25
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z22, Z26
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z23, Z27
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z24, Z28
-	VMULPS       lanes_bf000000<>+0(SB), Z16, Z16
-	VMULPS       lanes_bf000000<>+0(SB), Z15, Z15
-	VMULPS       lanes_bf000000<>+0(SB), Z14, Z14
-	VMULPS       lanes_bf000000<>+0(SB), Z13, Z13
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z25, Z16
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z26, Z15
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z27, Z14
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z28, Z13
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z25, Z16
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z26, Z15
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z27, Z14
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z28, Z13
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z9, Z16
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z10, Z15
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z11, Z14
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z12, Z13
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z16, Z12
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z15, Z11
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z10
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z14, Z10
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z9
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z13, Z9
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z16, Z12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z15, Z11
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z14, Z10
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z13, Z9
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z16, Z12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z15, Z11
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z14, Z10
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z13, Z9
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z16, Z12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z15, Z11
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z14, Z10
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z13, Z9
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z16, Z12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z15, Z11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z14, Z10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z13, Z9
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z12, Z16
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z11, Z15
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z10, Z14
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z9, Z13
-	VPSLLD       $0x17, Z21, Z21
-	VPSLLD       $0x17, Z22, Z22
-	VPSLLD       $0x17, Z23, Z23
-	VPSLLD       $0x17, Z24, Z24
-	VMOVUPS      lanes_c1800000<>+0(SB), Z10
-	VMAXPS       Z0, Z10, Z9
-	VMOVUPS      lanes_c1800000<>+0(SB), Z11
-	VMAXPS       Z6, Z11, Z10
-	VMOVUPS      lanes_c1800000<>+0(SB), Z12
-	VMAXPS       Z7, Z12, Z11
-	VMOVUPS      lanes_c1800000<>+0(SB), Z28
-	VMAXPS       Z8, Z28, Z12
-	VMULPS       Z17, Z16, Z17
-	VMULPS       Z18, Z15, Z18
-	VMULPS       Z19, Z14, Z19
-	VMULPS       Z20, Z13, Z20
-	VMULPS       Z21, Z17, Z21
-	VMULPS       Z22, Z18, Z22
-	VMULPS       Z23, Z19, Z23
-	VMULPS       Z24, Z20, Z24
-	VMULPS       lanes_2b800000<>+0(SB), Z21, Z21
-	VMULPS       lanes_2b800000<>+0(SB), Z22, Z22
-	VMULPS       lanes_2b800000<>+0(SB), Z23, Z23
-	VMULPS       lanes_2b800000<>+0(SB), Z24, Z24
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z0, K2
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z6, K3
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z7, K4
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z8, K5
-	VMOVUPS      lanes_3f800000<>+0(SB), Z7
-	VSUBPS       Z21, Z7, Z8
-	VMOVUPS      lanes_3f800000<>+0(SB), Z6
-	VSUBPS       Z22, Z6, Z7
-	VMOVUPS      lanes_3f800000<>+0(SB), Z0
-	VSUBPS       Z23, Z0, Z6
-	VMOVUPS      lanes_3f800000<>+0(SB), Z20
-	VSUBPS       Z24, Z20, Z0
-	VBLENDMPS    Z21, Z8, K2, Z8
-	VBLENDMPS    Z22, Z7, K3, Z7
-	VBLENDMPS    Z23, Z6, K4, Z6
-	VBLENDMPS    Z24, Z0, K5, Z0
-	VMULPS       Z8, Z9, Z8
-	VMULPS       Z7, Z10, Z7
-	VMULPS       Z6, Z11, Z6
-	VMULPS       Z0, Z12, Z0
-	VMOVUPS      Z8, (AX)
-	VMOVUPS      Z7, 64(AX)
-	VMOVUPS      Z6, 128(AX)
-	VMOVUPS      Z0, 192(AX)
-	ADDQ         $+256, AX
-	ADDQ         $+256, BX
-	SUBQ         $+64, CX
-	JGE          blocks
+	VMOVUPS           (BX), Z0
+	VMOVUPS           64(BX), Z6
+	VMOVUPS           128(BX), Z7
+	VMOVUPS           192(BX), Z8
+	VPANDND           Z0, Z1, Z9
+	VPANDND           Z6, Z1, Z10
+	VPANDND           Z7, Z1, Z11
+	VPANDND           Z8, Z1, Z12
+	VMINPS            Z9, Z2, Z9
+	VMINPS            Z10, Z2, Z10
+	VMINPS            Z11, Z2, Z11
+	VMINPS            Z12, Z2, Z12
+	VMOVAPS           Z4, Z13
+	VFMADD231PS       Z9, Z3, Z13
+	VMOVAPS           Z4, Z14
+	VFMADD231PS       Z10, Z3, Z14
+	VMOVAPS           Z4, Z15
+	VFMADD231PS       Z11, Z3, Z15
+	VMOVAPS           Z4, Z16
+	VFMADD231PS       Z12, Z3, Z16
+	VFMADD213PS       Z5, Z9, Z13
+	VFMADD213PS       Z5, Z10, Z14
+	VFMADD213PS       Z5, Z11, Z15
+	VFMADD213PS       Z5, Z12, Z16
+	VFMADD213PS.BCST  lanes_3ee059a5<>+0(SB), Z9, Z13
+	VFMADD213PS.BCST  lanes_3ee059a5<>+0(SB), Z10, Z14
+	VFMADD213PS.BCST  lanes_3ee059a5<>+0(SB), Z11, Z15
+	VFMADD213PS.BCST  lanes_3ee059a5<>+0(SB), Z12, Z16
+	VFMADD213PS.BCST  lanes_3f000000<>+0(SB), Z9, Z13
+	VFMADD213PS.BCST  lanes_3f000000<>+0(SB), Z10, Z14
+	VFMADD213PS.BCST  lanes_3f000000<>+0(SB), Z11, Z15
+	VFMADD213PS.BCST  lanes_3f000000<>+0(SB), Z12, Z16
+	VBROADCASTSS      lanes_3dd060b0<>+0(SB), Z17
+	VFMADD231PS.BCST  lanes_3c28ae55<>+0(SB), Z9, Z17
+	VBROADCASTSS      lanes_3dd060b0<>+0(SB), Z18
+	VFMADD231PS.BCST  lanes_3c28ae55<>+0(SB), Z10, Z18
+	VBROADCASTSS      lanes_3dd060b0<>+0(SB), Z19
+	VFMADD231PS.BCST  lanes_3c28ae55<>+0(SB), Z11, Z19
+	VBROADCASTSS      lanes_3dd060b0<>+0(SB), Z20
+	VFMADD231PS.BCST  lanes_3c28ae55<>+0(SB), Z12, Z20
+	VFMADD213PS.BCST  lanes_3ef037c5<>+0(SB), Z9, Z17
+	VFMADD213PS.BCST  lanes_3ef037c5<>+0(SB), Z10, Z18
+	VFMADD213PS.BCST  lanes_3ef037c5<>+0(SB), Z11, Z19
+	VFMADD213PS.BCST  lanes_3ef037c5<>+0(SB), Z12, Z20
+	VFMADD213PS.BCST  lanes_3f99deb0<>+0(SB), Z9, Z17
+	VFMADD213PS.BCST  lanes_3f99deb0<>+0(SB), Z10, Z18
+	VFMADD213PS.BCST  lanes_3f99deb0<>+0(SB), Z11, Z19
+	VFMADD213PS.BCST  lanes_3f99deb0<>+0(SB), Z12, Z20
+	VFMADD213PS.BCST  lanes_3fd64dea<>+0(SB), Z9, Z17
+	VFMADD213PS.BCST  lanes_3fd64dea<>+0(SB), Z10, Z18
+	VFMADD213PS.BCST  lanes_3fd64dea<>+0(SB), Z11, Z19
+	VFMADD213PS.BCST  lanes_3fd64dea<>+0(SB), Z12, Z20
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z9, Z17
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z10, Z18
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z11, Z19
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z12, Z20
+	VDIVPS            Z17, Z13, Z17
+	VDIVPS            Z18, Z14, Z18
+	VDIVPS            Z19, Z15, Z19
+	VDIVPS            Z20, Z16, Z20
+	VMULPS            Z9, Z9, Z16
+	VMULPS            Z10, Z10, Z15
+	VMULPS            Z11, Z11, Z14
+	VMULPS            Z12, Z12, Z13
+	VFMSUB213PS       Z16, Z9, Z9
+	VFMSUB213PS       Z15, Z10, Z10
+	VFMSUB213PS       Z14, Z11, Z11
+	VFMSUB213PS       Z13, Z12, Z12
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z21
+	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z16, Z21
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z22
+	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z15, Z22
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z23
+	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z14, Z23
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z24
+	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z13, Z24
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z21, Z25
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z22, Z26
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z23, Z27
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z24, Z28
+	VMULPS.BCST       lanes_bf000000<>+0(SB), Z16, Z16
+	VMULPS.BCST       lanes_bf000000<>+0(SB), Z15, Z15
+	VMULPS.BCST       lanes_bf000000<>+0(SB), Z14, Z14
+	VMULPS.BCST       lanes_bf000000<>+0(SB), Z13, Z13
+	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z25, Z16
+	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z26, Z15
+	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z27, Z14
+	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z28, Z13
+	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z25, Z16
+	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z26, Z15
+	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z27, Z14
+	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z28, Z13
+	VFMADD231PS.BCST  lanes_bf000000<>+0(SB), Z9, Z16
+	VFMADD231PS.BCST  lanes_bf000000<>+0(SB), Z10, Z15
+	VFMADD231PS.BCST  lanes_bf000000<>+0(SB), Z11, Z14
+	VFMADD231PS.BCST  lanes_bf000000<>+0(SB), Z12, Z13
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z12
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z16, Z12
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z11
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z15, Z11
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z10
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z14, Z10
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z9
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z13, Z9
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z16, Z12
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z15, Z11
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z14, Z10
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z13, Z9
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z16, Z12
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z15, Z11
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z14, Z10
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z13, Z9
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z16, Z12
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z15, Z11
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z14, Z10
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z13, Z9
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z16, Z12
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z15, Z11
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z14, Z10
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z13, Z9
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z12, Z16
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z11, Z15
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z10, Z14
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z9, Z13
+	VPSLLD            $0x17, Z21, Z21
+	VPSLLD            $0x17, Z22, Z22
+	VPSLLD            $0x17, Z23, Z23
+	VPSLLD            $0x17, Z24, Z24
+	VBROADCASTSS      lanes_c1800000<>+0(SB), Z10
+	VMAXPS            Z0, Z10, Z9
+	VBROADCASTSS      lanes_c1800000<>+0(SB), Z11
+	VMAXPS            Z6, Z11, Z10
+	VBROADCASTSS      lanes_c1800000<>+0(SB), Z12
+	VMAXPS            Z7, Z12, Z11
+	VBROADCASTSS      lanes_c1800000<>+0(SB), Z28
+	VMAXPS            Z8, Z28, Z12
+	VMULPS            Z17, Z16, Z17
+	VMULPS            Z18, Z15, Z18
+	VMULPS            Z19, Z14, Z19
+	VMULPS            Z20, Z13, Z20
+	VMULPS            Z21, Z17, Z21
+	VMULPS            Z22, Z18, Z22
+	VMULPS            Z23, Z19, Z23
+	VMULPS            Z24, Z20, Z24
+	VMULPS.BCST       lanes_2b800000<>+0(SB), Z21, Z21
+	VMULPS.BCST       lanes_2b800000<>+0(SB), Z22, Z22
+	VMULPS.BCST       lanes_2b800000<>+0(SB), Z23, Z23
+	VMULPS.BCST       lanes_2b800000<>+0(SB), Z24, Z24
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z0, K2
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z6, K3
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z7, K4
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z8, K5
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z7
+	VSUBPS            Z21, Z7, Z8
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z6
+	VSUBPS            Z22, Z6, Z7
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z0
+	VSUBPS            Z23, Z0, Z6
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z20
+	VSUBPS            Z24, Z20, Z0
+	VBLENDMPS         Z21, Z8, K2, Z8
+	VBLENDMPS         Z22, Z7, K3, Z7
+	VBLENDMPS         Z23, Z6, K4, Z6
+	VBLENDMPS         Z24, Z0, K5, Z0
+	VMULPS            Z8, Z9, Z8
+	VMULPS            Z7, Z10, Z7
+	VMULPS            Z6, Z11, Z6
+	VMULPS            Z0, Z12, Z0
+	VMOVUPS           Z8, (AX)
+	VMOVUPS           Z7, 64(AX)
+	VMOVUPS           Z6, 128(AX)
+	VMOVUPS           Z0, 192(AX)
+	ADDQ              $+256, AX
+	ADDQ              $+256, BX
+	SUBQ              $+64, CX
+	JGE               blocks
 
 blocks_end:
 	ADDQ $+64, CX
@@ -12049,104 +11301,104 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Z0
-	VPANDND      Z0, Z1, Z6
-	VMINPS       Z6, Z2, Z6
-	VMOVUPS      Z4, Z7
-	VFMADD231PS  Z6, Z3, Z7
-	VFMADD213PS  Z5, Z6, Z7
-	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z6, Z7
-	VFMADD213PS  lanes_3f000000<>+0(SB), Z6, Z7
-	VMOVUPS      lanes_3dd060b0<>+0(SB), Z8
-	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z6, Z8
-	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z6, Z8
-	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z6, Z8
-	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z6, Z8
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z6, Z8
-	VDIVPS       Z8, Z7, Z8
-	VMULPS       Z6, Z6, Z7
-	VFMSUB213PS  Z7, Z6, Z6
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z12
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z7, Z12
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z12, Z11
-	VMULPS       lanes_bf000000<>+0(SB), Z7, Z7
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z11, Z7
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z11, Z7
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z6, Z7
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z6
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z7, Z6
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z7, Z6
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z7, Z6
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z7, Z6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z7, Z6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z6, Z7
-	VPSLLD       $0x17, Z12, Z12
-	VMOVUPS      lanes_c1800000<>+0(SB), Z11
-	VMAXPS       Z0, Z11, Z6
-	VMULPS       Z8, Z7, Z8
-	VMULPS       Z12, Z8, Z12
-	VMULPS       lanes_2b800000<>+0(SB), Z12, Z12
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z0, K5
-	VMOVUPS      lanes_3f800000<>+0(SB), Z8
-	VSUBPS       Z12, Z8, Z0
-	VBLENDMPS    Z12, Z0, K5, Z0
-	VMULPS       Z0, Z6, Z0
-	VMOVUPS      Z0, (AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	SUBQ         $+16, CX
-	JGE          vectors
+	VMOVUPS           (BX), Z0
+	VPANDND           Z0, Z1, Z6
+	VMINPS            Z6, Z2, Z6
+	VMOVAPS           Z4, Z7
+	VFMADD231PS       Z6, Z3, Z7
+	VFMADD213PS       Z5, Z6, Z7
+	VFMADD213PS.BCST  lanes_3ee059a5<>+0(SB), Z6, Z7
+	VFMADD213PS.BCST  lanes_3f000000<>+0(SB), Z6, Z7
+	VBROADCASTSS      lanes_3dd060b0<>+0(SB), Z8
+	VFMADD231PS.BCST  lanes_3c28ae55<>+0(SB), Z6, Z8
+	VFMADD213PS.BCST  lanes_3ef037c5<>+0(SB), Z6, Z8
+	VFMADD213PS.BCST  lanes_3f99deb0<>+0(SB), Z6, Z8
+	VFMADD213PS.BCST  lanes_3fd64dea<>+0(SB), Z6, Z8
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z6, Z8
+	VDIVPS            Z8, Z7, Z8
+	VMULPS            Z6, Z6, Z7
+	VFMSUB213PS       Z7, Z6, Z6
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z12
+	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z7, Z12
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z12, Z11
+	VMULPS.BCST       lanes_bf000000<>+0(SB), Z7, Z7
+	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z11, Z7
+	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z11, Z7
+	VFMADD231PS.BCST  lanes_bf000000<>+0(SB), Z6, Z7
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z6
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z7, Z6
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z7, Z6
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z7, Z6
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z7, Z6
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z7, Z6
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z6, Z7
+	VPSLLD            $0x17, Z12, Z12
+	VBROADCASTSS      lanes_c1800000<>+0(SB), Z11
+	VMAXPS            Z0, Z11, Z6
+	VMULPS            Z8, Z7, Z8
+	VMULPS            Z12, Z8, Z12
+	VMULPS.BCST       lanes_2b800000<>+0(SB), Z12, Z12
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z0, K5
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z8
+	VSUBPS            Z12, Z8, Z0
+	VBLENDMPS         Z12, Z0, K5, Z0
+	VMULPS            Z0, Z6, Z0
+	VMOVUPS           Z0, (AX)
+	ADDQ              $+64, AX
+	ADDQ              $+64, BX
+	SUBQ              $+16, CX
+	JGE               vectors
 
 vectors_end:
-	ADDQ         $+16, CX
-	TESTQ        CX, CX
-	JE           done
-	MOVL         $0x0000ffff, R13
-	BZHIL        CX, R13, R13
-	KMOVW        R13, K1
-	VMOVUPS.Z    (BX), K1, Z0
-	VPANDND      Z0, Z1, Z6
-	VMINPS       Z6, Z2, Z6
-	VMOVUPS      Z4, Z12
-	VFMADD231PS  Z6, Z3, Z12
-	VFMADD213PS  Z5, Z6, Z12
-	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z6, Z12
-	VFMADD213PS  lanes_3f000000<>+0(SB), Z6, Z12
-	VMOVUPS      lanes_3dd060b0<>+0(SB), Z8
-	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z6, Z8
-	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z6, Z8
-	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z6, Z8
-	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z6, Z8
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z6, Z8
-	VDIVPS       Z8, Z12, Z8
-	VMULPS       Z6, Z6, Z12
-	VFMSUB213PS  Z12, Z6, Z6
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z7
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z12, Z7
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z7, Z11
-	VMULPS       lanes_bf000000<>+0(SB), Z12, Z12
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z11, Z12
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z11, Z12
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z6, Z12
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z6
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z12, Z6
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z12, Z6
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z12, Z6
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z12, Z6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z12, Z6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z6, Z12
-	VPSLLD       $0x17, Z7, Z7
-	VMOVUPS      lanes_c1800000<>+0(SB), Z11
-	VMAXPS       Z0, Z11, Z6
-	VMULPS       Z8, Z12, Z8
-	VMULPS       Z7, Z8, Z7
-	VMULPS       lanes_2b800000<>+0(SB), Z7, Z7
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z0, K5
-	VMOVUPS      lanes_3f800000<>+0(SB), Z8
-	VSUBPS       Z7, Z8, Z0
-	VBLENDMPS    Z7, Z0, K5, Z0
-	VMULPS       Z0, Z6, Z0
-	VMOVUPS      Z0, K1, (AX)
+	ADDQ              $+16, CX
+	TESTQ             CX, CX
+	JE                done
+	MOVL              $0x0000ffff, R13
+	BZHIL             CX, R13, R13
+	KMOVW             R13, K1
+	VMOVUPS.Z         (BX), K1, Z0
+	VPANDND           Z0, Z1, Z6
+	VMINPS            Z6, Z2, Z6
+	VMOVAPS           Z4, Z12
+	VFMADD231PS       Z6, Z3, Z12
+	VFMADD213PS       Z5, Z6, Z12
+	VFMADD213PS.BCST  lanes_3ee059a5<>+0(SB), Z6, Z12
+	VFMADD213PS.BCST  lanes_3f000000<>+0(SB), Z6, Z12
+	VBROADCASTSS      lanes_3dd060b0<>+0(SB), Z8
+	VFMADD231PS.BCST  lanes_3c28ae55<>+0(SB), Z6, Z8
+	VFMADD213PS.BCST  lanes_3ef037c5<>+0(SB), Z6, Z8
+	VFMADD213PS.BCST  lanes_3f99deb0<>+0(SB), Z6, Z8
+	VFMADD213PS.BCST  lanes_3fd64dea<>+0(SB), Z6, Z8
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z6, Z8
+	VDIVPS            Z8, Z12, Z8
+	VMULPS            Z6, Z6, Z12
+	VFMSUB213PS       Z12, Z6, Z6
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z7
+	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z12, Z7
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z7, Z11
+	VMULPS.BCST       lanes_bf000000<>+0(SB), Z12, Z12
+	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z11, Z12
+	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z11, Z12
+	VFMADD231PS.BCST  lanes_bf000000<>+0(SB), Z6, Z12
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z6
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z12, Z6
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z12, Z6
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z12, Z6
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z12, Z6
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z12, Z6
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z6, Z12
+	VPSLLD            $0x17, Z7, Z7
+	VBROADCASTSS      lanes_c1800000<>+0(SB), Z11
+	VMAXPS            Z0, Z11, Z6
+	VMULPS            Z8, Z12, Z8
+	VMULPS            Z7, Z8, Z7
+	VMULPS.BCST       lanes_2b800000<>+0(SB), Z7, Z7
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z0, K5
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z8
+	VSUBPS            Z7, Z8, Z0
+	VBLENDMPS         Z7, Z0, K5, Z0
+	VMULPS            Z0, Z6, Z0
+	VMOVUPS           Z0, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -12155,26 +11407,26 @@ done:
 // func GeluBackwardAVX2(dx *float32, dy *float32, x *float32, n int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·GeluBackwardAVX2(SB), NOSPLIT, $0-32
-	MOVQ    dx+0(FP), AX
-	MOVQ    dy+8(FP), BX
-	MOVQ    x+16(FP), CX
-	MOVQ    n+24(FP), DX
-	VMOVUPS lanes_80000000<>+0(SB), Y1
-	SUBQ    $+16, DX
-	JL      blocks_end
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), BX
+	MOVQ         x+16(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS lanes_80000000<>+0(SB), Y1
+	SUBQ         $+16, DX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS      (CX), Y0
 	VMOVUPS      32(CX), Y2
 	VANDNPS      Y0, Y1, Y3
 	VANDNPS      Y2, Y1, Y4
-	VMOVUPS      lanes_416ccccd<>+0(SB), Y5
+	VBROADCASTSS lanes_416ccccd<>+0(SB), Y5
 	VMINPS       Y3, Y5, Y3
-	VMOVUPS      lanes_416ccccd<>+0(SB), Y5
+	VBROADCASTSS lanes_416ccccd<>+0(SB), Y5
 	VMINPS       Y4, Y5, Y4
-	VMOVUPS      lanes_3d26403b<>+0(SB), Y5
+	VBROADCASTSS lanes_3d26403b<>+0(SB), Y5
 	VFMADD231PS  lanes_3b8696e9<>+0(SB), Y3, Y5
-	VMOVUPS      lanes_3d26403b<>+0(SB), Y6
+	VBROADCASTSS lanes_3d26403b<>+0(SB), Y6
 	VFMADD231PS  lanes_3b8696e9<>+0(SB), Y4, Y6
 	VFMADD213PS  lanes_3e3b8564<>+0(SB), Y3, Y5
 	VFMADD213PS  lanes_3e3b8564<>+0(SB), Y4, Y6
@@ -12182,9 +11434,9 @@ blocks:
 	VFMADD213PS  lanes_3ee059a5<>+0(SB), Y4, Y6
 	VFMADD213PS  lanes_3f000000<>+0(SB), Y3, Y5
 	VFMADD213PS  lanes_3f000000<>+0(SB), Y4, Y6
-	VMOVUPS      lanes_3dd060b0<>+0(SB), Y7
+	VBROADCASTSS lanes_3dd060b0<>+0(SB), Y7
 	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y3, Y7
-	VMOVUPS      lanes_3dd060b0<>+0(SB), Y8
+	VBROADCASTSS lanes_3dd060b0<>+0(SB), Y8
 	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y4, Y8
 	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y3, Y7
 	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y4, Y8
@@ -12200,9 +11452,9 @@ blocks:
 	VMULPS       Y4, Y4, Y5
 	VFMSUB213PS  Y6, Y3, Y3
 	VFMSUB213PS  Y5, Y4, Y4
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Y9
+	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y9
 	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y6, Y9
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Y10
+	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y10
 	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y5, Y10
 	VSUBPS       lanes_4b4000a7<>+0(SB), Y9, Y11
 	VSUBPS       lanes_4b4000a7<>+0(SB), Y10, Y12
@@ -12214,9 +11466,9 @@ blocks:
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y5
 	VFMADD231PS  lanes_bf000000<>+0(SB), Y3, Y6
 	VFMADD231PS  lanes_bf000000<>+0(SB), Y4, Y5
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y4
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y4
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y6, Y4
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y3
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y3
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y5, Y3
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y6, Y4
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y5, Y3
@@ -12230,13 +11482,13 @@ blocks:
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y5
 	VPSLLD       $0x17, Y9, Y9
 	VPSLLD       $0x17, Y10, Y10
-	VMOVUPS      lanes_41800000<>+0(SB), Y4
+	VBROADCASTSS lanes_41800000<>+0(SB), Y4
 	VMINPS       Y0, Y4, Y3
-	VMOVUPS      lanes_41800000<>+0(SB), Y12
+	VBROADCASTSS lanes_41800000<>+0(SB), Y12
 	VMINPS       Y2, Y12, Y4
-	VMOVUPS      lanes_c1800000<>+0(SB), Y12
+	VBROADCASTSS lanes_c1800000<>+0(SB), Y12
 	VMAXPS       Y3, Y12, Y3
-	VMOVUPS      lanes_c1800000<>+0(SB), Y12
+	VBROADCASTSS lanes_c1800000<>+0(SB), Y12
 	VMAXPS       Y4, Y12, Y4
 	VMULPS       lanes_3ecc422a<>+0(SB), Y3, Y3
 	VMULPS       lanes_3ecc422a<>+0(SB), Y4, Y4
@@ -12252,9 +11504,9 @@ blocks:
 	VMULPS       lanes_2b800000<>+0(SB), Y10, Y10
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y2, Y2
-	VMOVUPS      lanes_3f800000<>+0(SB), Y7
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y7
 	VSUBPS       Y9, Y7, Y8
-	VMOVUPS      lanes_3f800000<>+0(SB), Y5
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y5
 	VSUBPS       Y10, Y5, Y7
 	VBLENDVPS    Y0, Y9, Y8, Y8
 	VBLENDVPS    Y2, Y10, Y7, Y7
@@ -12280,14 +11532,14 @@ blocks_end:
 vectors:
 	VMOVUPS      (CX), Y4
 	VANDNPS      Y4, Y1, Y11
-	VMOVUPS      lanes_416ccccd<>+0(SB), Y7
+	VBROADCASTSS lanes_416ccccd<>+0(SB), Y7
 	VMINPS       Y11, Y7, Y11
-	VMOVUPS      lanes_3d26403b<>+0(SB), Y7
+	VBROADCASTSS lanes_3d26403b<>+0(SB), Y7
 	VFMADD231PS  lanes_3b8696e9<>+0(SB), Y11, Y7
 	VFMADD213PS  lanes_3e3b8564<>+0(SB), Y11, Y7
 	VFMADD213PS  lanes_3ee059a5<>+0(SB), Y11, Y7
 	VFMADD213PS  lanes_3f000000<>+0(SB), Y11, Y7
-	VMOVUPS      lanes_3dd060b0<>+0(SB), Y8
+	VBROADCASTSS lanes_3dd060b0<>+0(SB), Y8
 	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y11, Y8
 	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y11, Y8
 	VFMADD213PS  lanes_3f99deb0<>+0(SB), Y11, Y8
@@ -12296,14 +11548,14 @@ vectors:
 	VDIVPS       Y8, Y7, Y8
 	VMULPS       Y11, Y11, Y7
 	VFMSUB213PS  Y7, Y11, Y11
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Y12
+	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y12
 	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y7, Y12
 	VSUBPS       lanes_4b4000a7<>+0(SB), Y12, Y3
 	VMULPS       lanes_bf000000<>+0(SB), Y7, Y7
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y3, Y7
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y3, Y7
 	VFMADD231PS  lanes_bf000000<>+0(SB), Y11, Y7
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y11
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y11
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y11
@@ -12311,9 +11563,9 @@ vectors:
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y11
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y7
 	VPSLLD       $0x17, Y12, Y12
-	VMOVUPS      lanes_41800000<>+0(SB), Y3
+	VBROADCASTSS lanes_41800000<>+0(SB), Y3
 	VMINPS       Y4, Y3, Y11
-	VMOVUPS      lanes_c1800000<>+0(SB), Y3
+	VBROADCASTSS lanes_c1800000<>+0(SB), Y3
 	VMAXPS       Y11, Y3, Y11
 	VMULPS       lanes_3ecc422a<>+0(SB), Y11, Y11
 	VMULPS       Y12, Y7, Y3
@@ -12322,7 +11574,7 @@ vectors:
 	VMULPS       Y12, Y8, Y12
 	VMULPS       lanes_2b800000<>+0(SB), Y12, Y12
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y4, Y4
-	VMOVUPS      lanes_3f800000<>+0(SB), Y7
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y7
 	VSUBPS       Y12, Y7, Y8
 	VBLENDVPS    Y4, Y12, Y8, Y8
 	VFMADD231PS  Y3, Y11, Y8
@@ -12345,14 +11597,14 @@ vectors_end:
 	NEGQ         DX
 	VMASKMOVPS   (CX), Y3, Y8
 	VANDNPS      Y8, Y1, Y11
-	VMOVUPS      lanes_416ccccd<>+0(SB), Y12
+	VBROADCASTSS lanes_416ccccd<>+0(SB), Y12
 	VMINPS       Y11, Y12, Y11
-	VMOVUPS      lanes_3d26403b<>+0(SB), Y12
+	VBROADCASTSS lanes_3d26403b<>+0(SB), Y12
 	VFMADD231PS  lanes_3b8696e9<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3e3b8564<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3ee059a5<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3f000000<>+0(SB), Y11, Y12
-	VMOVUPS      lanes_3dd060b0<>+0(SB), Y4
+	VBROADCASTSS lanes_3dd060b0<>+0(SB), Y4
 	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y11, Y4
 	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y11, Y4
 	VFMADD213PS  lanes_3f99deb0<>+0(SB), Y11, Y4
@@ -12361,14 +11613,14 @@ vectors_end:
 	VDIVPS       Y4, Y12, Y4
 	VMULPS       Y11, Y11, Y12
 	VFMSUB213PS  Y12, Y11, Y11
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Y7
+	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y7
 	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y12, Y7
 	VSUBPS       lanes_4b4000a7<>+0(SB), Y7, Y10
 	VMULPS       lanes_bf000000<>+0(SB), Y12, Y12
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y12
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y12
 	VFMADD231PS  lanes_bf000000<>+0(SB), Y11, Y12
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y11
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y11
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y11
@@ -12376,9 +11628,9 @@ vectors_end:
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
 	VPSLLD       $0x17, Y7, Y7
-	VMOVUPS      lanes_41800000<>+0(SB), Y10
+	VBROADCASTSS lanes_41800000<>+0(SB), Y10
 	VMINPS       Y8, Y10, Y11
-	VMOVUPS      lanes_c1800000<>+0(SB), Y10
+	VBROADCASTSS lanes_c1800000<>+0(SB), Y10
 	VMAXPS       Y11, Y10, Y11
 	VMULPS       lanes_3ecc422a<>+0(SB), Y11, Y11
 	VMULPS       Y7, Y12, Y10
@@ -12387,7 +11639,7 @@ vectors_end:
 	VMULPS       Y7, Y4, Y7
 	VMULPS       lanes_2b800000<>+0(SB), Y7, Y7
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y8
-	VMOVUPS      lanes_3f800000<>+0(SB), Y12
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y12
 	VSUBPS       Y7, Y12, Y4
 	VBLENDVPS    Y8, Y7, Y4, Y4
 	VFMADD231PS  Y10, Y11, Y4
@@ -12407,15 +11659,7 @@ DATA lanes_41800000<>+16(SB)/4, $0x41800000
 DATA lanes_41800000<>+20(SB)/4, $0x41800000
 DATA lanes_41800000<>+24(SB)/4, $0x41800000
 DATA lanes_41800000<>+28(SB)/4, $0x41800000
-DATA lanes_41800000<>+32(SB)/4, $0x41800000
-DATA lanes_41800000<>+36(SB)/4, $0x41800000
-DATA lanes_41800000<>+40(SB)/4, $0x41800000
-DATA lanes_41800000<>+44(SB)/4, $0x41800000
-DATA lanes_41800000<>+48(SB)/4, $0x41800000
-DATA lanes_41800000<>+52(SB)/4, $0x41800000
-DATA lanes_41800000<>+56(SB)/4, $0x41800000
-DATA lanes_41800000<>+60(SB)/4, $0x41800000
-GLOBL lanes_41800000<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_41800000<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3ecc422a<>+0(SB)/4, $0x3ecc422a
 DATA lanes_3ecc422a<>+4(SB)/4, $0x3ecc422a
@@ -12425,237 +11669,229 @@ DATA lanes_3ecc422a<>+16(SB)/4, $0x3ecc422a
 DATA lanes_3ecc422a<>+20(SB)/4, $0x3ecc422a
 DATA lanes_3ecc422a<>+24(SB)/4, $0x3ecc422a
 DATA lanes_3ecc422a<>+28(SB)/4, $0x3ecc422a
-DATA lanes_3ecc422a<>+32(SB)/4, $0x3ecc422a
-DATA lanes_3ecc422a<>+36(SB)/4, $0x3ecc422a
-DATA lanes_3ecc422a<>+40(SB)/4, $0x3ecc422a
-DATA lanes_3ecc422a<>+44(SB)/4, $0x3ecc422a
-DATA lanes_3ecc422a<>+48(SB)/4, $0x3ecc422a
-DATA lanes_3ecc422a<>+52(SB)/4, $0x3ecc422a
-DATA lanes_3ecc422a<>+56(SB)/4, $0x3ecc422a
-DATA lanes_3ecc422a<>+60(SB)/4, $0x3ecc422a
-GLOBL lanes_3ecc422a<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3ecc422a<>(SB), RODATA|NOPTR, $32
 
 // func GeluBackwardAVX512(dx *float32, dy *float32, x *float32, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·GeluBackwardAVX512(SB), NOSPLIT, $0-32
-	MOVQ    dx+0(FP), AX
-	MOVQ    dy+8(FP), BX
-	MOVQ    x+16(FP), CX
-	MOVQ    n+24(FP), DX
-	VMOVUPS lanes_80000000<>+0(SB), Z1
-	VMOVUPS lanes_416ccccd<>+0(SB), Z2
-	VMOVUPS lanes_3b8696e9<>+0(SB), Z3
-	VMOVUPS lanes_3d26403b<>+0(SB), Z4
-	VMOVUPS lanes_3e3b8564<>+0(SB), Z5
-	SUBQ    $+64, DX
-	JL      blocks_end
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), BX
+	MOVQ         x+16(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS lanes_80000000<>+0(SB), Z1
+	VBROADCASTSS lanes_416ccccd<>+0(SB), Z2
+	VBROADCASTSS lanes_3b8696e9<>+0(SB), Z3
+	VBROADCASTSS lanes_3d26403b<>+0(SB), Z4
+	VBROADCASTSS lanes_3e3b8564<>+0(SB), Z5
+	SUBQ         $+64, DX
+	JL           blocks_end
 
 blocks:
-	VMOVUPS      (CX), Z0
-	VMOVUPS      64(CX), Z6
-	VMOVUPS      128(CX), Z7
-	VMOVUPS      192(CX), Z8
-	VPANDND      Z0, Z1, Z9
-	VPANDND      Z6, Z1, Z10
-	VPANDND      Z7, Z1, Z11
-	VPANDND      Z8, Z1, Z12
-	VMINPS       Z9, Z2, Z9
-	VMINPS       Z10, Z2, Z10
-	VMINPS       Z11, Z2, Z11
-	VMINPS       Z12, Z2, Z12
-	VMOVUPS      Z4, Z13
-	VFMADD231PS  Z9, Z3, Z13
-	VMOVUPS      Z4, Z14
-	VFMADD231PS  Z10, Z3, Z14
-	VMOVUPS      Z4, Z15
-	VFMADD231PS  Z11, Z3, Z15
-	VMOVUPS      Z4, Z16
-	VFMADD231PS  Z12, Z3, Z16
-	VFMADD213PS  Z5, Z9, Z13
-	VFMADD213PS  Z5, Z10, Z14
-	VFMADD213PS  Z5, Z11, Z15
-	VFMADD213PS  Z5, Z12, Z16
-	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z9, Z13
-	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z10, Z14
-	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z11, Z15
-	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z12, Z16
-	VFMADD213PS  lanes_3f000000<>+0(SB), Z9, Z13
-	VFMADD213PS  lanes_3f000000<>+0(SB), Z10, Z14
-	VFMADD213PS  lanes_3f000000<>+0(SB), Z11, Z15
-	VFMADD213PS  lanes_3f000000<>+0(SB), Z12, Z16
-	VMOVUPS      lanes_3dd060b0<>+0(SB), Z17
-	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z9, Z17
-	VMOVUPS      lanes_3dd060b0<>+0(SB), Z18
-	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z10, Z18
-	VMOVUPS      lanes_3dd060b0<>+0(SB), Z19
-	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z11, Z19
-	VMOVUPS      lanes_3dd060b0<>+0(SB), Z20
-	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z12, Z20
-	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z9, Z17
-	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z10, Z18
-	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z11, Z19
-	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z12, Z20
-	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z9, Z17
-	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z10, Z18
-	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z11, Z19
-	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z12, Z20
-	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z9, Z17
-	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z10, Z18
-	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z11, Z19
-	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z12, Z20
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z9, Z17
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z10, Z18
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z11, Z19
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z12, Z20
-	VDIVPS       Z17, Z13, Z17
-	VDIVPS       Z18, Z14, Z18
-	VDIVPS       Z19, Z15, Z19
-	VDIVPS       Z20, Z16, Z20
-	VMULPS       Z9, Z9, Z16
-	VMULPS       Z10, Z10, Z15
-	VMULPS       Z11, Z11, Z14
-	VMULPS       Z12, Z12, Z13
-	VFMSUB213PS  Z16, Z9, Z9
-	VFMSUB213PS  Z15, Z10, Z10
-	VFMSUB213PS  Z14, Z11, Z11
-	VFMSUB213PS  Z13, Z12, Z12
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z21
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z16, Z21
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z22
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z15, Z22
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z23
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z14, Z23
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z24
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z13, Z24
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z21, Z25
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z22, Z26
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z23, Z27
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z24, Z28
-	VMULPS       lanes_bf000000<>+0(SB), Z16, Z16
-	VMULPS       lanes_bf000000<>+0(SB), Z15, Z15
-	VMULPS       lanes_bf000000<>+0(SB), Z14, Z14
-	VMULPS       lanes_bf000000<>+0(SB), Z13, Z13
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z25, Z16
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z26, Z15
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z27, Z14
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z28, Z13
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z25, Z16
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z26, Z15
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z27, Z14
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z28, Z13
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z9, Z16
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z10, Z15
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z11, Z14
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z12, Z13
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z16, Z12
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z15, Z11
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z10
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z14, Z10
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z9
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z13, Z9
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z16, Z12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z15, Z11
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z14, Z10
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z13, Z9
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z16, Z12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z15, Z11
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z14, Z10
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z13, Z9
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z16, Z12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z15, Z11
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z14, Z10
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z13, Z9
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z16, Z12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z15, Z11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z14, Z10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z13, Z9
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z12, Z16
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z11, Z15
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z10, Z14
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z9, Z13
-	VPSLLD       $0x17, Z21, Z21
-	VPSLLD       $0x17, Z22, Z22
-	VPSLLD       $0x17, Z23, Z23
-	VPSLLD       $0x17, Z24, Z24
-	VMOVUPS      lanes_41800000<>+0(SB), Z10
-	VMINPS       Z0, Z10, Z9
-	VMOVUPS      lanes_41800000<>+0(SB), Z11
-	VMINPS       Z6, Z11, Z10
-	VMOVUPS      lanes_41800000<>+0(SB), Z12
-	VMINPS       Z7, Z12, Z11
-	VMOVUPS      lanes_41800000<>+0(SB), Z28
-	VMINPS       Z8, Z28, Z12
-	VMOVUPS      lanes_c1800000<>+0(SB), Z28
-	VMAXPS       Z9, Z28, Z9
-	VMOVUPS      lanes_c1800000<>+0(SB), Z28
-	VMAXPS       Z10, Z28, Z10
-	VMOVUPS      lanes_c1800000<>+0(SB), Z28
-	VMAXPS       Z11, Z28, Z11
-	VMOVUPS      lanes_c1800000<>+0(SB), Z28
-	VMAXPS       Z12, Z28, Z12
-	VMULPS       lanes_3ecc422a<>+0(SB), Z9, Z9
-	VMULPS       lanes_3ecc422a<>+0(SB), Z10, Z10
-	VMULPS       lanes_3ecc422a<>+0(SB), Z11, Z11
-	VMULPS       lanes_3ecc422a<>+0(SB), Z12, Z12
-	VMULPS       Z21, Z16, Z28
-	VMULPS       Z22, Z15, Z27
-	VMULPS       Z23, Z14, Z26
-	VMULPS       Z24, Z13, Z25
-	VMULPS       lanes_2b800000<>+0(SB), Z28, Z28
-	VMULPS       lanes_2b800000<>+0(SB), Z27, Z27
-	VMULPS       lanes_2b800000<>+0(SB), Z26, Z26
-	VMULPS       lanes_2b800000<>+0(SB), Z25, Z25
-	VMULPS       Z17, Z16, Z17
-	VMULPS       Z18, Z15, Z18
-	VMULPS       Z19, Z14, Z19
-	VMULPS       Z20, Z13, Z20
-	VMULPS       Z21, Z17, Z21
-	VMULPS       Z22, Z18, Z22
-	VMULPS       Z23, Z19, Z23
-	VMULPS       Z24, Z20, Z24
-	VMULPS       lanes_2b800000<>+0(SB), Z21, Z21
-	VMULPS       lanes_2b800000<>+0(SB), Z22, Z22
-	VMULPS       lanes_2b800000<>+0(SB), Z23, Z23
-	VMULPS       lanes_2b800000<>+0(SB), Z24, Z24
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z0, K2
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z6, K3
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z7, K4
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z8, K5
-	VMOVUPS      lanes_3f800000<>+0(SB), Z7
-	VSUBPS       Z21, Z7, Z8
-	VMOVUPS      lanes_3f800000<>+0(SB), Z6
-	VSUBPS       Z22, Z6, Z7
-	VMOVUPS      lanes_3f800000<>+0(SB), Z0
-	VSUBPS       Z23, Z0, Z6
-	VMOVUPS      lanes_3f800000<>+0(SB), Z20
-	VSUBPS       Z24, Z20, Z0
-	VBLENDMPS    Z21, Z8, K2, Z8
-	VBLENDMPS    Z22, Z7, K3, Z7
-	VBLENDMPS    Z23, Z6, K4, Z6
-	VBLENDMPS    Z24, Z0, K5, Z0
-	VFMADD231PS  Z28, Z9, Z8
-	VFMADD231PS  Z27, Z10, Z7
-	VFMADD231PS  Z26, Z11, Z6
-	VFMADD231PS  Z25, Z12, Z0
-	VMOVUPS      (BX), Z25
-	VMOVUPS      64(BX), Z12
-	VMOVUPS      128(BX), Z26
-	VMOVUPS      192(BX), Z11
-	VMULPS       Z25, Z8, Z25
-	VMULPS       Z12, Z7, Z12
-	VMULPS       Z26, Z6, Z26
-	VMULPS       Z11, Z0, Z11
-	VMOVUPS      Z25, (AX)
-	VMOVUPS      Z12, 64(AX)
-	VMOVUPS      Z26, 128(AX)
-	VMOVUPS      Z11, 192(AX)
-	ADDQ         $+256, AX
-	ADDQ         $+256, BX
-	ADDQ         $+256, CX
-	SUBQ         $+64, DX
-	JGE          blocks
+	VMOVUPS           (CX), Z0
+	VMOVUPS           64(CX), Z6
+	VMOVUPS           128(CX), Z7
+	VMOVUPS           192(CX), Z8
+	VPANDND           Z0, Z1, Z9
+	VPANDND           Z6, Z1, Z10
+	VPANDND           Z7, Z1, Z11
+	VPANDND           Z8, Z1, Z12
+	VMINPS            Z9, Z2, Z9
+	VMINPS            Z10, Z2, Z10
+	VMINPS            Z11, Z2, Z11
+	VMINPS            Z12, Z2, Z12
+	VMOVAPS           Z4, Z13
+	VFMADD231PS       Z9, Z3, Z13
+	VMOVAPS           Z4, Z14
+	VFMADD231PS       Z10, Z3, Z14
+	VMOVAPS           Z4, Z15
+	VFMADD231PS       Z11, Z3, Z15
+	VMOVAPS           Z4, Z16
+	VFMADD231PS       Z12, Z3, Z16
+	VFMADD213PS       Z5, Z9, Z13
+	VFMADD213PS       Z5, Z10, Z14
+	VFMADD213PS       Z5, Z11, Z15
+	VFMADD213PS       Z5, Z12, Z16
+	VFMADD213PS.BCST  lanes_3ee059a5<>+0(SB), Z9, Z13
+	VFMADD213PS.BCST  lanes_3ee059a5<>+0(SB), Z10, Z14
+	VFMADD213PS.BCST  lanes_3ee059a5<>+0(SB), Z11, Z15
+	VFMADD213PS.BCST  lanes_3ee059a5<>+0(SB), Z12, Z16
+	VFMADD213PS.BCST  lanes_3f000000<>+0(SB), Z9, Z13
+	VFMADD213PS.BCST  lanes_3f000000<>+0(SB), Z10, Z14
+	VFMADD213PS.BCST  lanes_3f000000<>+0(SB), Z11, Z15
+	VFMADD213PS.BCST  lanes_3f000000<>+0(SB), Z12, Z16
+	VBROADCASTSS      lanes_3dd060b0<>+0(SB), Z17
+	VFMADD231PS.BCST  lanes_3c28ae55<>+0(SB), Z9, Z17
+	VBROADCASTSS      lanes_3dd060b0<>+0(SB), Z18
+	VFMADD231PS.BCST  lanes_3c28ae55<>+0(SB), Z10, Z18
+	VBROADCASTSS      lanes_3dd060b0<>+0(SB), Z19
+	VFMADD231PS.BCST  lanes_3c28ae55<>+0(SB), Z11, Z19
+	VBROADCASTSS      lanes_3dd060b0<>+0(SB), Z20
+	VFMADD231PS.BCST  lanes_3c28ae55<>+0(SB), Z12, Z20
+	VFMADD213PS.BCST  lanes_3ef037c5<>+0(SB), Z9, Z17
+	VFMADD213PS.BCST  lanes_3ef037c5<>+0(SB), Z10, Z18
+	VFMADD213PS.BCST  lanes_3ef037c5<>+0(SB), Z11, Z19
+	VFMADD213PS.BCST  lanes_3ef037c5<>+0(SB), Z12, Z20
+	VFMADD213PS.BCST  lanes_3f99deb0<>+0(SB), Z9, Z17
+	VFMADD213PS.BCST  lanes_3f99deb0<>+0(SB), Z10, Z18
+	VFMADD213PS.BCST  lanes_3f99deb0<>+0(SB), Z11, Z19
+	VFMADD213PS.BCST  lanes_3f99deb0<>+0(SB), Z12, Z20
+	VFMADD213PS.BCST  lanes_3fd64dea<>+0(SB), Z9, Z17
+	VFMADD213PS.BCST  lanes_3fd64dea<>+0(SB), Z10, Z18
+	VFMADD213PS.BCST  lanes_3fd64dea<>+0(SB), Z11, Z19
+	VFMADD213PS.BCST  lanes_3fd64dea<>+0(SB), Z12, Z20
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z9, Z17
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z10, Z18
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z11, Z19
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z12, Z20
+	VDIVPS            Z17, Z13, Z17
+	VDIVPS            Z18, Z14, Z18
+	VDIVPS            Z19, Z15, Z19
+	VDIVPS            Z20, Z16, Z20
+	VMULPS            Z9, Z9, Z16
+	VMULPS            Z10, Z10, Z15
+	VMULPS            Z11, Z11, Z14
+	VMULPS            Z12, Z12, Z13
+	VFMSUB213PS       Z16, Z9, Z9
+	VFMSUB213PS       Z15, Z10, Z10
+	VFMSUB213PS       Z14, Z11, Z11
+	VFMSUB213PS       Z13, Z12, Z12
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z21
+	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z16, Z21
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z22
+	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z15, Z22
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z23
+	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z14, Z23
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z24
+	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z13, Z24
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z21, Z25
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z22, Z26
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z23, Z27
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z24, Z28
+	VMULPS.BCST       lanes_bf000000<>+0(SB), Z16, Z16
+	VMULPS.BCST       lanes_bf000000<>+0(SB), Z15, Z15
+	VMULPS.BCST       lanes_bf000000<>+0(SB), Z14, Z14
+	VMULPS.BCST       lanes_bf000000<>+0(SB), Z13, Z13
+	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z25, Z16
+	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z26, Z15
+	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z27, Z14
+	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z28, Z13
+	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z25, Z16
+	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z26, Z15
+	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z27, Z14
+	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z28, Z13
+	VFMADD231PS.BCST  lanes_bf000000<>+0(SB), Z9, Z16
+	VFMADD231PS.BCST  lanes_bf000000<>+0(SB), Z10, Z15
+	VFMADD231PS.BCST  lanes_bf000000<>+0(SB), Z11, Z14
+	VFMADD231PS.BCST  lanes_bf000000<>+0(SB), Z12, Z13
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z12
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z16, Z12
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z11
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z15, Z11
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z10
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z14, Z10
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z9
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z13, Z9
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z16, Z12
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z15, Z11
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z14, Z10
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z13, Z9
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z16, Z12
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z15, Z11
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z14, Z10
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z13, Z9
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z16, Z12
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z15, Z11
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z14, Z10
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z13, Z9
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z16, Z12
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z15, Z11
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z14, Z10
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z13, Z9
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z12, Z16
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z11, Z15
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z10, Z14
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z9, Z13
+	VPSLLD            $0x17, Z21, Z21
+	VPSLLD            $0x17, Z22, Z22
+	VPSLLD            $0x17, Z23, Z23
+	VPSLLD            $0x17, Z24, Z24
+	VBROADCASTSS      lanes_41800000<>+0(SB), Z10
+	VMINPS            Z0, Z10, Z9
+	VBROADCASTSS      lanes_41800000<>+0(SB), Z11
+	VMINPS            Z6, Z11, Z10
+	VBROADCASTSS      lanes_41800000<>+0(SB), Z12
+	VMINPS            Z7, Z12, Z11
+	VBROADCASTSS      lanes_41800000<>+0(SB), Z28
+	VMINPS            Z8, Z28, Z12
+	VBROADCASTSS      lanes_c1800000<>+0(SB), Z28
+	VMAXPS            Z9, Z28, Z9
+	VBROADCASTSS      lanes_c1800000<>+0(SB), Z28
+	VMAXPS            Z10, Z28, Z10
+	VBROADCASTSS      lanes_c1800000<>+0(SB), Z28
+	VMAXPS            Z11, Z28, Z11
+	VBROADCASTSS      lanes_c1800000<>+0(SB), Z28
+	VMAXPS            Z12, Z28, Z12
+	VMULPS.BCST       lanes_3ecc422a<>+0(SB), Z9, Z9
+	VMULPS.BCST       lanes_3ecc422a<>+0(SB), Z10, Z10
+	VMULPS.BCST       lanes_3ecc422a<>+0(SB), Z11, Z11
+	VMULPS.BCST       lanes_3ecc422a<>+0(SB), Z12, Z12
+	VMULPS            Z21, Z16, Z28
+	VMULPS            Z22, Z15, Z27
+	VMULPS            Z23, Z14, Z26
+	VMULPS            Z24, Z13, Z25
+	VMULPS.BCST       lanes_2b800000<>+0(SB), Z28, Z28
+	VMULPS.BCST       lanes_2b800000<>+0(SB), Z27, Z27
+	VMULPS.BCST       lanes_2b800000<>+0(SB), Z26, Z26
+	VMULPS.BCST       lanes_2b800000<>+0(SB), Z25, Z25
+	VMULPS            Z17, Z16, Z17
+	VMULPS            Z18, Z15, Z18
+	VMULPS            Z19, Z14, Z19
+	VMULPS            Z20, Z13, Z20
+	VMULPS            Z21, Z17, Z21
+	VMULPS            Z22, Z18, Z22
+	VMULPS            Z23, Z19, Z23
+	VMULPS            Z24, Z20, Z24
+	VMULPS.BCST       lanes_2b800000<>+0(SB), Z21, Z21
+	VMULPS.BCST       lanes_2b800000<>+0(SB), Z22, Z22
+	VMULPS.BCST       lanes_2b800000<>+0(SB), Z23, Z23
+	VMULPS.BCST       lanes_2b800000<>+0(SB), Z24, Z24
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z0, K2
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z6, K3
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z7, K4
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z8, K5
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z7
+	VSUBPS            Z21, Z7, Z8
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z6
+	VSUBPS            Z22, Z6, Z7
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z0
+	VSUBPS            Z23, Z0, Z6
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z20
+	VSUBPS            Z24, Z20, Z0
+	VBLENDMPS         Z21, Z8, K2, Z8
+	VBLENDMPS         Z22, Z7, K3, Z7
+	VBLENDMPS         Z23, Z6, K4, Z6
+	VBLENDMPS         Z24, Z0, K5, Z0
+	VFMADD231PS       Z28, Z9, Z8
+	VFMADD231PS       Z27, Z10, Z7
+	VFMADD231PS       Z26, Z11, Z6
+	VFMADD231PS       Z25, Z12, Z0
+	VMOVUPS           (BX), Z25
+	VMOVUPS           64(BX), Z12
+	VMOVUPS           128(BX), Z26
+	VMOVUPS           192(BX), Z11
+	VMULPS            Z25, Z8, Z25
+	VMULPS            Z12, Z7, Z12
+	VMULPS            Z26, Z6, Z26
+	VMULPS            Z11, Z0, Z11
+	VMOVUPS           Z25, (AX)
+	VMOVUPS           Z12, 64(AX)
+	VMOVUPS           Z26, 128(AX)
+	VMOVUPS           Z11, 192(AX)
+	ADDQ              $+256, AX
+	ADDQ              $+256, BX
+	ADDQ              $+256, CX
+	SUBQ              $+64, DX
+	JGE               blocks
 
 blocks_end:
 	ADDQ $+64, DX
@@ -12663,119 +11899,119 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (CX), Z11
-	VPANDND      Z11, Z1, Z26
-	VMINPS       Z26, Z2, Z26
-	VMOVUPS      Z4, Z12
-	VFMADD231PS  Z26, Z3, Z12
-	VFMADD213PS  Z5, Z26, Z12
-	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z26, Z12
-	VFMADD213PS  lanes_3f000000<>+0(SB), Z26, Z12
-	VMOVUPS      lanes_3dd060b0<>+0(SB), Z25
-	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z26, Z25
-	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z26, Z25
-	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z26, Z25
-	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z26, Z25
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z26, Z25
-	VDIVPS       Z25, Z12, Z25
-	VMULPS       Z26, Z26, Z12
-	VFMSUB213PS  Z12, Z26, Z26
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z0
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z12, Z0
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z0, Z6
-	VMULPS       lanes_bf000000<>+0(SB), Z12, Z12
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z6, Z12
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z6, Z12
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z26, Z12
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z26
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z12, Z26
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z12, Z26
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z12, Z26
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z12, Z26
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z12, Z26
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z26, Z12
-	VPSLLD       $0x17, Z0, Z0
-	VMOVUPS      lanes_41800000<>+0(SB), Z6
-	VMINPS       Z11, Z6, Z26
-	VMOVUPS      lanes_c1800000<>+0(SB), Z6
-	VMAXPS       Z26, Z6, Z26
-	VMULPS       lanes_3ecc422a<>+0(SB), Z26, Z26
-	VMULPS       Z0, Z12, Z6
-	VMULPS       lanes_2b800000<>+0(SB), Z6, Z6
-	VMULPS       Z25, Z12, Z25
-	VMULPS       Z0, Z25, Z0
-	VMULPS       lanes_2b800000<>+0(SB), Z0, Z0
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z11, K5
-	VMOVUPS      lanes_3f800000<>+0(SB), Z25
-	VSUBPS       Z0, Z25, Z11
-	VBLENDMPS    Z0, Z11, K5, Z11
-	VFMADD231PS  Z6, Z26, Z11
-	VMOVUPS      (BX), Z6
-	VMULPS       Z6, Z11, Z6
-	VMOVUPS      Z6, (AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	SUBQ         $+16, DX
-	JGE          vectors
+	VMOVUPS           (CX), Z11
+	VPANDND           Z11, Z1, Z26
+	VMINPS            Z26, Z2, Z26
+	VMOVAPS           Z4, Z12
+	VFMADD231PS       Z26, Z3, Z12
+	VFMADD213PS       Z5, Z26, Z12
+	VFMADD213PS.BCST  lanes_3ee059a5<>+0(SB), Z26, Z12
+	VFMADD213PS.BCST  lanes_3f000000<>+0(SB), Z26, Z12
+	VBROADCASTSS      lanes_3dd060b0<>+0(SB), Z25
+	VFMADD231PS.BCST  lanes_3c28ae55<>+0(SB), Z26, Z25
+	VFMADD213PS.BCST  lanes_3ef037c5<>+0(SB), Z26, Z25
+	VFMADD213PS.BCST  lanes_3f99deb0<>+0(SB), Z26, Z25
+	VFMADD213PS.BCST  lanes_3fd64dea<>+0(SB), Z26, Z25
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z26, Z25
+	VDIVPS            Z25, Z12, Z25
+	VMULPS            Z26, Z26, Z12
+	VFMSUB213PS       Z12, Z26, Z26
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z0
+	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z12, Z0
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z0, Z6
+	VMULPS.BCST       lanes_bf000000<>+0(SB), Z12, Z12
+	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z6, Z12
+	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z6, Z12
+	VFMADD231PS.BCST  lanes_bf000000<>+0(SB), Z26, Z12
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z26
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z12, Z26
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z12, Z26
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z12, Z26
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z12, Z26
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z12, Z26
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z26, Z12
+	VPSLLD            $0x17, Z0, Z0
+	VBROADCASTSS      lanes_41800000<>+0(SB), Z6
+	VMINPS            Z11, Z6, Z26
+	VBROADCASTSS      lanes_c1800000<>+0(SB), Z6
+	VMAXPS            Z26, Z6, Z26
+	VMULPS.BCST       lanes_3ecc422a<>+0(SB), Z26, Z26
+	VMULPS            Z0, Z12, Z6
+	VMULPS.BCST       lanes_2b800000<>+0(SB), Z6, Z6
+	VMULPS            Z25, Z12, Z25
+	VMULPS            Z0, Z25, Z0
+	VMULPS.BCST       lanes_2b800000<>+0(SB), Z0, Z0
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z11, K5
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z25
+	VSUBPS            Z0, Z25, Z11
+	VBLENDMPS         Z0, Z11, K5, Z11
+	VFMADD231PS       Z6, Z26, Z11
+	VMOVUPS           (BX), Z6
+	VMULPS            Z6, Z11, Z6
+	VMOVUPS           Z6, (AX)
+	ADDQ              $+64, AX
+	ADDQ              $+64, BX
+	ADDQ              $+64, CX
+	SUBQ              $+16, DX
+	JGE               vectors
 
 vectors_end:
-	ADDQ         $+16, DX
-	TESTQ        DX, DX
-	JE           done
-	MOVL         $0x0000ffff, R13
-	BZHIL        DX, R13, R13
-	KMOVW        R13, K1
-	VMOVUPS.Z    (CX), K1, Z6
-	VPANDND      Z6, Z1, Z11
-	VMINPS       Z11, Z2, Z11
-	VMOVUPS      Z4, Z26
-	VFMADD231PS  Z11, Z3, Z26
-	VFMADD213PS  Z5, Z11, Z26
-	VFMADD213PS  lanes_3ee059a5<>+0(SB), Z11, Z26
-	VFMADD213PS  lanes_3f000000<>+0(SB), Z11, Z26
-	VMOVUPS      lanes_3dd060b0<>+0(SB), Z0
-	VFMADD231PS  lanes_3c28ae55<>+0(SB), Z11, Z0
-	VFMADD213PS  lanes_3ef037c5<>+0(SB), Z11, Z0
-	VFMADD213PS  lanes_3f99deb0<>+0(SB), Z11, Z0
-	VFMADD213PS  lanes_3fd64dea<>+0(SB), Z11, Z0
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z11, Z0
-	VDIVPS       Z0, Z26, Z0
-	VMULPS       Z11, Z11, Z26
-	VFMSUB213PS  Z26, Z11, Z11
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z25
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Z26, Z25
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z25, Z12
-	VMULPS       lanes_bf000000<>+0(SB), Z26, Z26
-	VFNMADD231PS lanes_3f317218<>+0(SB), Z12, Z26
-	VFNMADD231PS lanes_b102e308<>+0(SB), Z12, Z26
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z11, Z26
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z26, Z11
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z26, Z11
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z26, Z11
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z26, Z11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z26, Z11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z11, Z26
-	VPSLLD       $0x17, Z25, Z25
-	VMOVUPS      lanes_41800000<>+0(SB), Z12
-	VMINPS       Z6, Z12, Z11
-	VMOVUPS      lanes_c1800000<>+0(SB), Z12
-	VMAXPS       Z11, Z12, Z11
-	VMULPS       lanes_3ecc422a<>+0(SB), Z11, Z11
-	VMULPS       Z25, Z26, Z12
-	VMULPS       lanes_2b800000<>+0(SB), Z12, Z12
-	VMULPS       Z0, Z26, Z0
-	VMULPS       Z25, Z0, Z25
-	VMULPS       lanes_2b800000<>+0(SB), Z25, Z25
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z6, K5
-	VMOVUPS      lanes_3f800000<>+0(SB), Z0
-	VSUBPS       Z25, Z0, Z6
-	VBLENDMPS    Z25, Z6, K5, Z6
-	VFMADD231PS  Z12, Z11, Z6
-	VMOVUPS.Z    (BX), K1, Z12
-	VMULPS       Z12, Z6, Z12
-	VMOVUPS      Z12, K1, (AX)
+	ADDQ              $+16, DX
+	TESTQ             DX, DX
+	JE                done
+	MOVL              $0x0000ffff, R13
+	BZHIL             DX, R13, R13
+	KMOVW             R13, K1
+	VMOVUPS.Z         (CX), K1, Z6
+	VPANDND           Z6, Z1, Z11
+	VMINPS            Z11, Z2, Z11
+	VMOVAPS           Z4, Z26
+	VFMADD231PS       Z11, Z3, Z26
+	VFMADD213PS       Z5, Z11, Z26
+	VFMADD213PS.BCST  lanes_3ee059a5<>+0(SB), Z11, Z26
+	VFMADD213PS.BCST  lanes_3f000000<>+0(SB), Z11, Z26
+	VBROADCASTSS      lanes_3dd060b0<>+0(SB), Z0
+	VFMADD231PS.BCST  lanes_3c28ae55<>+0(SB), Z11, Z0
+	VFMADD213PS.BCST  lanes_3ef037c5<>+0(SB), Z11, Z0
+	VFMADD213PS.BCST  lanes_3f99deb0<>+0(SB), Z11, Z0
+	VFMADD213PS.BCST  lanes_3fd64dea<>+0(SB), Z11, Z0
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z11, Z0
+	VDIVPS            Z0, Z26, Z0
+	VMULPS            Z11, Z11, Z26
+	VFMSUB213PS       Z26, Z11, Z11
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z25
+	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z26, Z25
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z25, Z12
+	VMULPS.BCST       lanes_bf000000<>+0(SB), Z26, Z26
+	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z12, Z26
+	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z12, Z26
+	VFMADD231PS.BCST  lanes_bf000000<>+0(SB), Z11, Z26
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z11
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z26, Z11
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z26, Z11
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z26, Z11
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z26, Z11
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z26, Z11
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z11, Z26
+	VPSLLD            $0x17, Z25, Z25
+	VBROADCASTSS      lanes_41800000<>+0(SB), Z12
+	VMINPS            Z6, Z12, Z11
+	VBROADCASTSS      lanes_c1800000<>+0(SB), Z12
+	VMAXPS            Z11, Z12, Z11
+	VMULPS.BCST       lanes_3ecc422a<>+0(SB), Z11, Z11
+	VMULPS            Z25, Z26, Z12
+	VMULPS.BCST       lanes_2b800000<>+0(SB), Z12, Z12
+	VMULPS            Z0, Z26, Z0
+	VMULPS            Z25, Z0, Z25
+	VMULPS.BCST       lanes_2b800000<>+0(SB), Z25, Z25
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z6, K5
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z0
+	VSUBPS            Z25, Z0, Z6
+	VBLENDMPS         Z25, Z6, K5, Z6
+	VFMADD231PS       Z12, Z11, Z6
+	VMOVUPS.Z         (BX), K1, Z12
+	VMULPS            Z12, Z6, Z12
+	VMOVUPS           Z12, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -12784,26 +12020,26 @@ done:
 // func GeluTanhAVX2(dst *float32, x *float32, n int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·GeluTanhAVX2(SB), NOSPLIT, $0-24
-	MOVQ    dst+0(FP), AX
-	MOVQ    x+8(FP), BX
-	MOVQ    n+16(FP), CX
-	VMOVUPS lanes_80000000<>+0(SB), Y1
-	VMOVUPS lanes_41300000<>+0(SB), Y2
-	VMOVUPS lanes_bd922279<>+0(SB), Y3
-	VMOVUPS lanes_bfcc4000<>+0(SB), Y4
-	VMOVUPS lanes_b124d8b5<>+0(SB), Y5
-	VMOVUPS lanes_b88a67a8<>+0(SB), Y6
-	SUBQ    $+8, CX
-	JL      vectors_end
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS lanes_80000000<>+0(SB), Y1
+	VBROADCASTSS lanes_41300000<>+0(SB), Y2
+	VBROADCASTSS lanes_bd922279<>+0(SB), Y3
+	VBROADCASTSS lanes_bfcc4000<>+0(SB), Y4
+	VBROADCASTSS lanes_b124d8b5<>+0(SB), Y5
+	VBROADCASTSS lanes_b88a67a8<>+0(SB), Y6
+	SUBQ         $+8, CX
+	JL           vectors_end
 
 vectors:
 	VMOVUPS      (BX), Y0
 	VANDNPS      Y0, Y1, Y7
 	VMINPS       Y7, Y2, Y7
 	VMULPS       Y7, Y7, Y8
-	VMOVUPS      Y8, Y9
+	VMOVAPS      Y8, Y9
 	VFMSUB231PS  Y7, Y7, Y9
-	VMOVUPS      Y4, Y10
+	VMOVAPS      Y4, Y10
 	VFMADD231PS  Y3, Y8, Y10
 	VSUBPS       Y10, Y4, Y11
 	VFMADD231PS  Y3, Y8, Y11
@@ -12811,14 +12047,14 @@ vectors:
 	VADDPS       Y6, Y11, Y11
 	VFMADD231PS  Y3, Y9, Y11
 	VMULPS       Y10, Y7, Y9
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Y8
+	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y8
 	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Y8, Y9
 	VSUBPS       lanes_4b4000a7<>+0(SB), Y9, Y8
 	VMULPS       lanes_3f317200<>+0(SB), Y8, Y12
 	VFMSUB231PS  Y10, Y7, Y12
 	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Y8, Y12
 	VFMADD231PS  Y11, Y7, Y12
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y11
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y11
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y11
@@ -12828,10 +12064,10 @@ vectors:
 	VPSLLD       $0x17, Y9, Y9
 	VMULPS       Y9, Y12, Y9
 	VMULPS       lanes_2b800000<>+0(SB), Y9, Y9
-	VMOVUPS      lanes_c2480000<>+0(SB), Y11
+	VBROADCASTSS lanes_c2480000<>+0(SB), Y11
 	VMAXPS       Y0, Y11, Y12
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
-	VMOVUPS      lanes_3f800000<>+0(SB), Y11
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y11
 	VBLENDVPS    Y0, Y9, Y11, Y0
 	VMULPS       Y0, Y12, Y0
 	VADDPS       lanes_3f800000<>+0(SB), Y9, Y9
@@ -12854,9 +12090,9 @@ vectors_end:
 	VANDNPS      Y0, Y1, Y12
 	VMINPS       Y12, Y2, Y12
 	VMULPS       Y12, Y12, Y11
-	VMOVUPS      Y11, Y7
+	VMOVAPS      Y11, Y7
 	VFMSUB231PS  Y12, Y12, Y7
-	VMOVUPS      Y4, Y8
+	VMOVAPS      Y4, Y8
 	VFMADD231PS  Y3, Y11, Y8
 	VSUBPS       Y8, Y4, Y10
 	VFMADD231PS  Y3, Y11, Y10
@@ -12864,14 +12100,14 @@ vectors_end:
 	VADDPS       Y6, Y10, Y10
 	VFMADD231PS  Y3, Y7, Y10
 	VMULPS       Y8, Y12, Y7
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Y11
+	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y11
 	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Y11, Y7
 	VSUBPS       lanes_4b4000a7<>+0(SB), Y7, Y11
 	VMULPS       lanes_3f317200<>+0(SB), Y11, Y13
 	VFMSUB231PS  Y8, Y12, Y13
 	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Y11, Y13
 	VFMADD231PS  Y10, Y12, Y13
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y10
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y10
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y13, Y10
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y13, Y10
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y13, Y10
@@ -12881,10 +12117,10 @@ vectors_end:
 	VPSLLD       $0x17, Y7, Y7
 	VMULPS       Y7, Y13, Y7
 	VMULPS       lanes_2b800000<>+0(SB), Y7, Y7
-	VMOVUPS      lanes_c2480000<>+0(SB), Y10
+	VBROADCASTSS lanes_c2480000<>+0(SB), Y10
 	VMAXPS       Y0, Y10, Y13
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
-	VMOVUPS      lanes_3f800000<>+0(SB), Y10
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y10
 	VBLENDVPS    Y0, Y7, Y10, Y0
 	VMULPS       Y0, Y13, Y0
 	VADDPS       lanes_3f800000<>+0(SB), Y7, Y7
@@ -12903,15 +12139,7 @@ DATA lanes_41300000<>+16(SB)/4, $0x41300000
 DATA lanes_41300000<>+20(SB)/4, $0x41300000
 DATA lanes_41300000<>+24(SB)/4, $0x41300000
 DATA lanes_41300000<>+28(SB)/4, $0x41300000
-DATA lanes_41300000<>+32(SB)/4, $0x41300000
-DATA lanes_41300000<>+36(SB)/4, $0x41300000
-DATA lanes_41300000<>+40(SB)/4, $0x41300000
-DATA lanes_41300000<>+44(SB)/4, $0x41300000
-DATA lanes_41300000<>+48(SB)/4, $0x41300000
-DATA lanes_41300000<>+52(SB)/4, $0x41300000
-DATA lanes_41300000<>+56(SB)/4, $0x41300000
-DATA lanes_41300000<>+60(SB)/4, $0x41300000
-GLOBL lanes_41300000<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_41300000<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_bd922279<>+0(SB)/4, $0xbd922279
 DATA lanes_bd922279<>+4(SB)/4, $0xbd922279
@@ -12921,15 +12149,7 @@ DATA lanes_bd922279<>+16(SB)/4, $0xbd922279
 DATA lanes_bd922279<>+20(SB)/4, $0xbd922279
 DATA lanes_bd922279<>+24(SB)/4, $0xbd922279
 DATA lanes_bd922279<>+28(SB)/4, $0xbd922279
-DATA lanes_bd922279<>+32(SB)/4, $0xbd922279
-DATA lanes_bd922279<>+36(SB)/4, $0xbd922279
-DATA lanes_bd922279<>+40(SB)/4, $0xbd922279
-DATA lanes_bd922279<>+44(SB)/4, $0xbd922279
-DATA lanes_bd922279<>+48(SB)/4, $0xbd922279
-DATA lanes_bd922279<>+52(SB)/4, $0xbd922279
-DATA lanes_bd922279<>+56(SB)/4, $0xbd922279
-DATA lanes_bd922279<>+60(SB)/4, $0xbd922279
-GLOBL lanes_bd922279<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_bd922279<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_bfcc4000<>+0(SB)/4, $0xbfcc4000
 DATA lanes_bfcc4000<>+4(SB)/4, $0xbfcc4000
@@ -12939,15 +12159,7 @@ DATA lanes_bfcc4000<>+16(SB)/4, $0xbfcc4000
 DATA lanes_bfcc4000<>+20(SB)/4, $0xbfcc4000
 DATA lanes_bfcc4000<>+24(SB)/4, $0xbfcc4000
 DATA lanes_bfcc4000<>+28(SB)/4, $0xbfcc4000
-DATA lanes_bfcc4000<>+32(SB)/4, $0xbfcc4000
-DATA lanes_bfcc4000<>+36(SB)/4, $0xbfcc4000
-DATA lanes_bfcc4000<>+40(SB)/4, $0xbfcc4000
-DATA lanes_bfcc4000<>+44(SB)/4, $0xbfcc4000
-DATA lanes_bfcc4000<>+48(SB)/4, $0xbfcc4000
-DATA lanes_bfcc4000<>+52(SB)/4, $0xbfcc4000
-DATA lanes_bfcc4000<>+56(SB)/4, $0xbfcc4000
-DATA lanes_bfcc4000<>+60(SB)/4, $0xbfcc4000
-GLOBL lanes_bfcc4000<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_bfcc4000<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_b124d8b5<>+0(SB)/4, $0xb124d8b5
 DATA lanes_b124d8b5<>+4(SB)/4, $0xb124d8b5
@@ -12957,15 +12169,7 @@ DATA lanes_b124d8b5<>+16(SB)/4, $0xb124d8b5
 DATA lanes_b124d8b5<>+20(SB)/4, $0xb124d8b5
 DATA lanes_b124d8b5<>+24(SB)/4, $0xb124d8b5
 DATA lanes_b124d8b5<>+28(SB)/4, $0xb124d8b5
-DATA lanes_b124d8b5<>+32(SB)/4, $0xb124d8b5
-DATA lanes_b124d8b5<>+36(SB)/4, $0xb124d8b5
-DATA lanes_b124d8b5<>+40(SB)/4, $0xb124d8b5
-DATA lanes_b124d8b5<>+44(SB)/4, $0xb124d8b5
-DATA lanes_b124d8b5<>+48(SB)/4, $0xb124d8b5
-DATA lanes_b124d8b5<>+52(SB)/4, $0xb124d8b5
-DATA lanes_b124d8b5<>+56(SB)/4, $0xb124d8b5
-DATA lanes_b124d8b5<>+60(SB)/4, $0xb124d8b5
-GLOBL lanes_b124d8b5<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_b124d8b5<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_b88a67a8<>+0(SB)/4, $0xb88a67a8
 DATA lanes_b88a67a8<>+4(SB)/4, $0xb88a67a8
@@ -12975,15 +12179,7 @@ DATA lanes_b88a67a8<>+16(SB)/4, $0xb88a67a8
 DATA lanes_b88a67a8<>+20(SB)/4, $0xb88a67a8
 DATA lanes_b88a67a8<>+24(SB)/4, $0xb88a67a8
 DATA lanes_b88a67a8<>+28(SB)/4, $0xb88a67a8
-DATA lanes_b88a67a8<>+32(SB)/4, $0xb88a67a8
-DATA lanes_b88a67a8<>+36(SB)/4, $0xb88a67a8
-DATA lanes_b88a67a8<>+40(SB)/4, $0xb88a67a8
-DATA lanes_b88a67a8<>+44(SB)/4, $0xb88a67a8
-DATA lanes_b88a67a8<>+48(SB)/4, $0xb88a67a8
-DATA lanes_b88a67a8<>+52(SB)/4, $0xb88a67a8
-DATA lanes_b88a67a8<>+56(SB)/4, $0xb88a67a8
-DATA lanes_b88a67a8<>+60(SB)/4, $0xb88a67a8
-GLOBL lanes_b88a67a8<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_b88a67a8<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3f317200<>+0(SB)/4, $0x3f317200
 DATA lanes_3f317200<>+4(SB)/4, $0x3f317200
@@ -12993,15 +12189,7 @@ DATA lanes_3f317200<>+16(SB)/4, $0x3f317200
 DATA lanes_3f317200<>+20(SB)/4, $0x3f317200
 DATA lanes_3f317200<>+24(SB)/4, $0x3f317200
 DATA lanes_3f317200<>+28(SB)/4, $0x3f317200
-DATA lanes_3f317200<>+32(SB)/4, $0x3f317200
-DATA lanes_3f317200<>+36(SB)/4, $0x3f317200
-DATA lanes_3f317200<>+40(SB)/4, $0x3f317200
-DATA lanes_3f317200<>+44(SB)/4, $0x3f317200
-DATA lanes_3f317200<>+48(SB)/4, $0x3f317200
-DATA lanes_3f317200<>+52(SB)/4, $0x3f317200
-DATA lanes_3f317200<>+56(SB)/4, $0x3f317200
-DATA lanes_3f317200<>+60(SB)/4, $0x3f317200
-GLOBL lanes_3f317200<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3f317200<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_35bfbe8e<>+0(SB)/4, $0x35bfbe8e
 DATA lanes_35bfbe8e<>+4(SB)/4, $0x35bfbe8e
@@ -13011,15 +12199,7 @@ DATA lanes_35bfbe8e<>+16(SB)/4, $0x35bfbe8e
 DATA lanes_35bfbe8e<>+20(SB)/4, $0x35bfbe8e
 DATA lanes_35bfbe8e<>+24(SB)/4, $0x35bfbe8e
 DATA lanes_35bfbe8e<>+28(SB)/4, $0x35bfbe8e
-DATA lanes_35bfbe8e<>+32(SB)/4, $0x35bfbe8e
-DATA lanes_35bfbe8e<>+36(SB)/4, $0x35bfbe8e
-DATA lanes_35bfbe8e<>+40(SB)/4, $0x35bfbe8e
-DATA lanes_35bfbe8e<>+44(SB)/4, $0x35bfbe8e
-DATA lanes_35bfbe8e<>+48(SB)/4, $0x35bfbe8e
-DATA lanes_35bfbe8e<>+52(SB)/4, $0x35bfbe8e
-DATA lanes_35bfbe8e<>+56(SB)/4, $0x35bfbe8e
-DATA lanes_35bfbe8e<>+60(SB)/4, $0x35bfbe8e
-GLOBL lanes_35bfbe8e<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_35bfbe8e<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_c2480000<>+0(SB)/4, $0xc2480000
 DATA lanes_c2480000<>+4(SB)/4, $0xc2480000
@@ -13029,199 +12209,191 @@ DATA lanes_c2480000<>+16(SB)/4, $0xc2480000
 DATA lanes_c2480000<>+20(SB)/4, $0xc2480000
 DATA lanes_c2480000<>+24(SB)/4, $0xc2480000
 DATA lanes_c2480000<>+28(SB)/4, $0xc2480000
-DATA lanes_c2480000<>+32(SB)/4, $0xc2480000
-DATA lanes_c2480000<>+36(SB)/4, $0xc2480000
-DATA lanes_c2480000<>+40(SB)/4, $0xc2480000
-DATA lanes_c2480000<>+44(SB)/4, $0xc2480000
-DATA lanes_c2480000<>+48(SB)/4, $0xc2480000
-DATA lanes_c2480000<>+52(SB)/4, $0xc2480000
-DATA lanes_c2480000<>+56(SB)/4, $0xc2480000
-DATA lanes_c2480000<>+60(SB)/4, $0xc2480000
-GLOBL lanes_c2480000<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_c2480000<>(SB), RODATA|NOPTR, $32
 
 // func GeluTanhAVX512(dst *float32, x *float32, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·GeluTanhAVX512(SB), NOSPLIT, $0-24
-	MOVQ    dst+0(FP), AX
-	MOVQ    x+8(FP), BX
-	MOVQ    n+16(FP), CX
-	VMOVUPS lanes_80000000<>+0(SB), Z1
-	SUBQ    $+64, CX
-	JL      blocks_end
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS lanes_80000000<>+0(SB), Z1
+	SUBQ         $+64, CX
+	JL           blocks_end
 
 blocks:
-	VMOVUPS      (BX), Z0
-	VMOVUPS      64(BX), Z2
-	VMOVUPS      128(BX), Z3
-	VMOVUPS      192(BX), Z4
-	VPANDND      Z0, Z1, Z5
-	VPANDND      Z2, Z1, Z6
-	VPANDND      Z3, Z1, Z7
-	VPANDND      Z4, Z1, Z8
-	VMOVUPS      lanes_41300000<>+0(SB), Z9
-	VMINPS       Z5, Z9, Z5
-	VMOVUPS      lanes_41300000<>+0(SB), Z9
-	VMINPS       Z6, Z9, Z6
-	VMOVUPS      lanes_41300000<>+0(SB), Z9
-	VMINPS       Z7, Z9, Z7
-	VMOVUPS      lanes_41300000<>+0(SB), Z9
-	VMINPS       Z8, Z9, Z8
-	VMULPS       Z5, Z5, Z9
-	VMULPS       Z6, Z6, Z10
-	VMULPS       Z7, Z7, Z11
-	VMULPS       Z8, Z8, Z12
-	VMOVUPS      Z9, Z13
-	VFMSUB231PS  Z5, Z5, Z13
-	VMOVUPS      Z10, Z14
-	VFMSUB231PS  Z6, Z6, Z14
-	VMOVUPS      Z11, Z15
-	VFMSUB231PS  Z7, Z7, Z15
-	VMOVUPS      Z12, Z16
-	VFMSUB231PS  Z8, Z8, Z16
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Z17
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z9, Z17
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Z18
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z10, Z18
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Z19
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z11, Z19
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Z20
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z12, Z20
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Z22
-	VSUBPS       Z17, Z22, Z21
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Z23
-	VSUBPS       Z18, Z23, Z22
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Z24
-	VSUBPS       Z19, Z24, Z23
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Z25
-	VSUBPS       Z20, Z25, Z24
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z9, Z21
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z10, Z22
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z11, Z23
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z12, Z24
-	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z9, Z21
-	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z10, Z22
-	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z11, Z23
-	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z12, Z24
-	VADDPS       lanes_b88a67a8<>+0(SB), Z21, Z21
-	VADDPS       lanes_b88a67a8<>+0(SB), Z22, Z22
-	VADDPS       lanes_b88a67a8<>+0(SB), Z23, Z23
-	VADDPS       lanes_b88a67a8<>+0(SB), Z24, Z24
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z13, Z21
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z14, Z22
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z15, Z23
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z16, Z24
-	VMULPS       Z17, Z5, Z16
-	VMULPS       Z18, Z6, Z15
-	VMULPS       Z19, Z7, Z14
-	VMULPS       Z20, Z8, Z13
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z12
-	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z12, Z16
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z12
-	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z12, Z15
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z12
-	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z12, Z14
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z12
-	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z12, Z13
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z16, Z12
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z15, Z11
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z14, Z10
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z13, Z9
-	VMULPS       lanes_3f317200<>+0(SB), Z12, Z25
-	VMULPS       lanes_3f317200<>+0(SB), Z11, Z26
-	VMULPS       lanes_3f317200<>+0(SB), Z10, Z27
-	VMULPS       lanes_3f317200<>+0(SB), Z9, Z28
-	VFMSUB231PS  Z17, Z5, Z25
-	VFMSUB231PS  Z18, Z6, Z26
-	VFMSUB231PS  Z19, Z7, Z27
-	VFMSUB231PS  Z20, Z8, Z28
-	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z12, Z25
-	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z11, Z26
-	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z10, Z27
-	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z9, Z28
-	VFMADD231PS  Z21, Z5, Z25
-	VFMADD231PS  Z22, Z6, Z26
-	VFMADD231PS  Z23, Z7, Z27
-	VFMADD231PS  Z24, Z8, Z28
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z24
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z25, Z24
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z8
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z26, Z8
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z23
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z27, Z23
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z7
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z28, Z7
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z25, Z24
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z26, Z8
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z27, Z23
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z28, Z7
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z25, Z24
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z26, Z8
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z27, Z23
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z28, Z7
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z25, Z24
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z26, Z8
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z27, Z23
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z28, Z7
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z25, Z24
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z26, Z8
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z27, Z23
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z28, Z7
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z24, Z25
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z8, Z26
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z23, Z27
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z7, Z28
-	VPSLLD       $0x17, Z16, Z16
-	VPSLLD       $0x17, Z15, Z15
-	VPSLLD       $0x17, Z14, Z14
-	VPSLLD       $0x17, Z13, Z13
-	VMULPS       Z16, Z25, Z16
-	VMULPS       Z15, Z26, Z15
-	VMULPS       Z14, Z27, Z14
-	VMULPS       Z13, Z28, Z13
-	VMULPS       lanes_2b800000<>+0(SB), Z16, Z16
-	VMULPS       lanes_2b800000<>+0(SB), Z15, Z15
-	VMULPS       lanes_2b800000<>+0(SB), Z14, Z14
-	VMULPS       lanes_2b800000<>+0(SB), Z13, Z13
-	VMOVUPS      lanes_c2480000<>+0(SB), Z27
-	VMAXPS       Z0, Z27, Z28
-	VMOVUPS      lanes_c2480000<>+0(SB), Z26
-	VMAXPS       Z2, Z26, Z27
-	VMOVUPS      lanes_c2480000<>+0(SB), Z25
-	VMAXPS       Z3, Z25, Z26
-	VMOVUPS      lanes_c2480000<>+0(SB), Z7
-	VMAXPS       Z4, Z7, Z25
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z0, K2
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z2, K3
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z3, K4
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z4, K5
-	VMOVUPS      lanes_3f800000<>+0(SB), Z3
-	VBLENDMPS    Z16, Z3, K2, Z4
-	VMOVUPS      lanes_3f800000<>+0(SB), Z2
-	VBLENDMPS    Z15, Z2, K3, Z3
-	VMOVUPS      lanes_3f800000<>+0(SB), Z0
-	VBLENDMPS    Z14, Z0, K4, Z2
-	VMOVUPS      lanes_3f800000<>+0(SB), Z7
-	VBLENDMPS    Z13, Z7, K5, Z0
-	VMULPS       Z4, Z28, Z4
-	VMULPS       Z3, Z27, Z3
-	VMULPS       Z2, Z26, Z2
-	VMULPS       Z0, Z25, Z0
-	VADDPS       lanes_3f800000<>+0(SB), Z16, Z16
-	VADDPS       lanes_3f800000<>+0(SB), Z15, Z15
-	VADDPS       lanes_3f800000<>+0(SB), Z14, Z14
-	VADDPS       lanes_3f800000<>+0(SB), Z13, Z13
-	VDIVPS       Z16, Z4, Z16
-	VDIVPS       Z15, Z3, Z15
-	VDIVPS       Z14, Z2, Z14
-	VDIVPS       Z13, Z0, Z13
-	VMOVUPS      Z16, (AX)
-	VMOVUPS      Z15, 64(AX)
-	VMOVUPS      Z14, 128(AX)
-	VMOVUPS      Z13, 192(AX)
-	ADDQ         $+256, AX
-	ADDQ         $+256, BX
-	SUBQ         $+64, CX
-	JGE          blocks
+	VMOVUPS           (BX), Z0
+	VMOVUPS           64(BX), Z2
+	VMOVUPS           128(BX), Z3
+	VMOVUPS           192(BX), Z4
+	VPANDND           Z0, Z1, Z5
+	VPANDND           Z2, Z1, Z6
+	VPANDND           Z3, Z1, Z7
+	VPANDND           Z4, Z1, Z8
+	VBROADCASTSS      lanes_41300000<>+0(SB), Z9
+	VMINPS            Z5, Z9, Z5
+	VBROADCASTSS      lanes_41300000<>+0(SB), Z9
+	VMINPS            Z6, Z9, Z6
+	VBROADCASTSS      lanes_41300000<>+0(SB), Z9
+	VMINPS            Z7, Z9, Z7
+	VBROADCASTSS      lanes_41300000<>+0(SB), Z9
+	VMINPS            Z8, Z9, Z8
+	VMULPS            Z5, Z5, Z9
+	VMULPS            Z6, Z6, Z10
+	VMULPS            Z7, Z7, Z11
+	VMULPS            Z8, Z8, Z12
+	VMOVAPS           Z9, Z13
+	VFMSUB231PS       Z5, Z5, Z13
+	VMOVAPS           Z10, Z14
+	VFMSUB231PS       Z6, Z6, Z14
+	VMOVAPS           Z11, Z15
+	VFMSUB231PS       Z7, Z7, Z15
+	VMOVAPS           Z12, Z16
+	VFMSUB231PS       Z8, Z8, Z16
+	VBROADCASTSS      lanes_bfcc4000<>+0(SB), Z17
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z9, Z17
+	VBROADCASTSS      lanes_bfcc4000<>+0(SB), Z18
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z10, Z18
+	VBROADCASTSS      lanes_bfcc4000<>+0(SB), Z19
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z11, Z19
+	VBROADCASTSS      lanes_bfcc4000<>+0(SB), Z20
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z12, Z20
+	VBROADCASTSS      lanes_bfcc4000<>+0(SB), Z22
+	VSUBPS            Z17, Z22, Z21
+	VBROADCASTSS      lanes_bfcc4000<>+0(SB), Z23
+	VSUBPS            Z18, Z23, Z22
+	VBROADCASTSS      lanes_bfcc4000<>+0(SB), Z24
+	VSUBPS            Z19, Z24, Z23
+	VBROADCASTSS      lanes_bfcc4000<>+0(SB), Z25
+	VSUBPS            Z20, Z25, Z24
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z9, Z21
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z10, Z22
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z11, Z23
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z12, Z24
+	VFMADD231PS.BCST  lanes_b124d8b5<>+0(SB), Z9, Z21
+	VFMADD231PS.BCST  lanes_b124d8b5<>+0(SB), Z10, Z22
+	VFMADD231PS.BCST  lanes_b124d8b5<>+0(SB), Z11, Z23
+	VFMADD231PS.BCST  lanes_b124d8b5<>+0(SB), Z12, Z24
+	VADDPS.BCST       lanes_b88a67a8<>+0(SB), Z21, Z21
+	VADDPS.BCST       lanes_b88a67a8<>+0(SB), Z22, Z22
+	VADDPS.BCST       lanes_b88a67a8<>+0(SB), Z23, Z23
+	VADDPS.BCST       lanes_b88a67a8<>+0(SB), Z24, Z24
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z13, Z21
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z14, Z22
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z15, Z23
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z16, Z24
+	VMULPS            Z17, Z5, Z16
+	VMULPS            Z18, Z6, Z15
+	VMULPS            Z19, Z7, Z14
+	VMULPS            Z20, Z8, Z13
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z12
+	VFMADD132PS.BCST  lanes_3fb8aa3b<>+0(SB), Z12, Z16
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z12
+	VFMADD132PS.BCST  lanes_3fb8aa3b<>+0(SB), Z12, Z15
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z12
+	VFMADD132PS.BCST  lanes_3fb8aa3b<>+0(SB), Z12, Z14
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z12
+	VFMADD132PS.BCST  lanes_3fb8aa3b<>+0(SB), Z12, Z13
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z16, Z12
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z15, Z11
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z14, Z10
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z13, Z9
+	VMULPS.BCST       lanes_3f317200<>+0(SB), Z12, Z25
+	VMULPS.BCST       lanes_3f317200<>+0(SB), Z11, Z26
+	VMULPS.BCST       lanes_3f317200<>+0(SB), Z10, Z27
+	VMULPS.BCST       lanes_3f317200<>+0(SB), Z9, Z28
+	VFMSUB231PS       Z17, Z5, Z25
+	VFMSUB231PS       Z18, Z6, Z26
+	VFMSUB231PS       Z19, Z7, Z27
+	VFMSUB231PS       Z20, Z8, Z28
+	VFNMADD231PS.BCST lanes_35bfbe8e<>+0(SB), Z12, Z25
+	VFNMADD231PS.BCST lanes_35bfbe8e<>+0(SB), Z11, Z26
+	VFNMADD231PS.BCST lanes_35bfbe8e<>+0(SB), Z10, Z27
+	VFNMADD231PS.BCST lanes_35bfbe8e<>+0(SB), Z9, Z28
+	VFMADD231PS       Z21, Z5, Z25
+	VFMADD231PS       Z22, Z6, Z26
+	VFMADD231PS       Z23, Z7, Z27
+	VFMADD231PS       Z24, Z8, Z28
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z24
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z25, Z24
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z8
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z26, Z8
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z23
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z27, Z23
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z7
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z28, Z7
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z25, Z24
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z26, Z8
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z27, Z23
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z28, Z7
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z25, Z24
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z26, Z8
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z27, Z23
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z28, Z7
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z25, Z24
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z26, Z8
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z27, Z23
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z28, Z7
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z25, Z24
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z26, Z8
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z27, Z23
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z28, Z7
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z24, Z25
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z8, Z26
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z23, Z27
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z7, Z28
+	VPSLLD            $0x17, Z16, Z16
+	VPSLLD            $0x17, Z15, Z15
+	VPSLLD            $0x17, Z14, Z14
+	VPSLLD            $0x17, Z13, Z13
+	VMULPS            Z16, Z25, Z16
+	VMULPS            Z15, Z26, Z15
+	VMULPS            Z14, Z27, Z14
+	VMULPS            Z13, Z28, Z13
+	VMULPS.BCST       lanes_2b800000<>+0(SB), Z16, Z16
+	VMULPS.BCST       lanes_2b800000<>+0(SB), Z15, Z15
+	VMULPS.BCST       lanes_2b800000<>+0(SB), Z14, Z14
+	VMULPS.BCST       lanes_2b800000<>+0(SB), Z13, Z13
+	VBROADCASTSS      lanes_c2480000<>+0(SB), Z27
+	VMAXPS            Z0, Z27, Z28
+	VBROADCASTSS      lanes_c2480000<>+0(SB), Z26
+	VMAXPS            Z2, Z26, Z27
+	VBROADCASTSS      lanes_c2480000<>+0(SB), Z25
+	VMAXPS            Z3, Z25, Z26
+	VBROADCASTSS      lanes_c2480000<>+0(SB), Z7
+	VMAXPS            Z4, Z7, Z25
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z0, K2
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z2, K3
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z3, K4
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z4, K5
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z3
+	VBLENDMPS         Z16, Z3, K2, Z4
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z2
+	VBLENDMPS         Z15, Z2, K3, Z3
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z0
+	VBLENDMPS         Z14, Z0, K4, Z2
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z7
+	VBLENDMPS         Z13, Z7, K5, Z0
+	VMULPS            Z4, Z28, Z4
+	VMULPS            Z3, Z27, Z3
+	VMULPS            Z2, Z26, Z2
+	VMULPS            Z0, Z25, Z0
+	VADDPS.BCST       lanes_3f800000<>+0(SB), Z16, Z16
+	VADDPS.BCST       lanes_3f800000<>+0(SB), Z15, Z15
+	VADDPS.BCST       lanes_3f800000<>+0(SB), Z14, Z14
+	VADDPS.BCST       lanes_3f800000<>+0(SB), Z13, Z13
+	VDIVPS            Z16, Z4, Z16
+	VDIVPS            Z15, Z3, Z15
+	VDIVPS            Z14, Z2, Z14
+	VDIVPS            Z13, Z0, Z13
+	VMOVUPS           Z16, (AX)
+	VMOVUPS           Z15, 64(AX)
+	VMOVUPS           Z14, 128(AX)
+	VMOVUPS           Z13, 192(AX)
+	ADDQ              $+256, AX
+	ADDQ              $+256, BX
+	SUBQ              $+64, CX
+	JGE               blocks
 
 blocks_end:
 	ADDQ $+64, CX
@@ -13229,102 +12401,102 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Z13
-	VPANDND      Z13, Z1, Z14
-	VMOVUPS      lanes_41300000<>+0(SB), Z15
-	VMINPS       Z14, Z15, Z14
-	VMULPS       Z14, Z14, Z15
-	VMOVUPS      Z15, Z16
-	VFMSUB231PS  Z14, Z14, Z16
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Z0
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z15, Z0
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Z3
-	VSUBPS       Z0, Z3, Z2
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z15, Z2
-	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z15, Z2
-	VADDPS       lanes_b88a67a8<>+0(SB), Z2, Z2
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z16, Z2
-	VMULPS       Z0, Z14, Z16
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z15
-	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z15, Z16
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z16, Z15
-	VMULPS       lanes_3f317200<>+0(SB), Z15, Z3
-	VFMSUB231PS  Z0, Z14, Z3
-	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z15, Z3
-	VFMADD231PS  Z2, Z14, Z3
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z2
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z3, Z2
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z3, Z2
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z3, Z2
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z3, Z2
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z3, Z2
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z2, Z3
-	VPSLLD       $0x17, Z16, Z16
-	VMULPS       Z16, Z3, Z16
-	VMULPS       lanes_2b800000<>+0(SB), Z16, Z16
-	VMOVUPS      lanes_c2480000<>+0(SB), Z2
-	VMAXPS       Z13, Z2, Z3
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z13, K5
-	VMOVUPS      lanes_3f800000<>+0(SB), Z2
-	VBLENDMPS    Z16, Z2, K5, Z13
-	VMULPS       Z13, Z3, Z13
-	VADDPS       lanes_3f800000<>+0(SB), Z16, Z16
-	VDIVPS       Z16, Z13, Z16
-	VMOVUPS      Z16, (AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	SUBQ         $+16, CX
-	JGE          vectors
+	VMOVUPS           (BX), Z13
+	VPANDND           Z13, Z1, Z14
+	VBROADCASTSS      lanes_41300000<>+0(SB), Z15
+	VMINPS            Z14, Z15, Z14
+	VMULPS            Z14, Z14, Z15
+	VMOVAPS           Z15, Z16
+	VFMSUB231PS       Z14, Z14, Z16
+	VBROADCASTSS      lanes_bfcc4000<>+0(SB), Z0
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z15, Z0
+	VBROADCASTSS      lanes_bfcc4000<>+0(SB), Z3
+	VSUBPS            Z0, Z3, Z2
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z15, Z2
+	VFMADD231PS.BCST  lanes_b124d8b5<>+0(SB), Z15, Z2
+	VADDPS.BCST       lanes_b88a67a8<>+0(SB), Z2, Z2
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z16, Z2
+	VMULPS            Z0, Z14, Z16
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z15
+	VFMADD132PS.BCST  lanes_3fb8aa3b<>+0(SB), Z15, Z16
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z16, Z15
+	VMULPS.BCST       lanes_3f317200<>+0(SB), Z15, Z3
+	VFMSUB231PS       Z0, Z14, Z3
+	VFNMADD231PS.BCST lanes_35bfbe8e<>+0(SB), Z15, Z3
+	VFMADD231PS       Z2, Z14, Z3
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z2
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z3, Z2
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z3, Z2
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z3, Z2
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z3, Z2
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z3, Z2
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z2, Z3
+	VPSLLD            $0x17, Z16, Z16
+	VMULPS            Z16, Z3, Z16
+	VMULPS.BCST       lanes_2b800000<>+0(SB), Z16, Z16
+	VBROADCASTSS      lanes_c2480000<>+0(SB), Z2
+	VMAXPS            Z13, Z2, Z3
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z13, K5
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z2
+	VBLENDMPS         Z16, Z2, K5, Z13
+	VMULPS            Z13, Z3, Z13
+	VADDPS.BCST       lanes_3f800000<>+0(SB), Z16, Z16
+	VDIVPS            Z16, Z13, Z16
+	VMOVUPS           Z16, (AX)
+	ADDQ              $+64, AX
+	ADDQ              $+64, BX
+	SUBQ              $+16, CX
+	JGE               vectors
 
 vectors_end:
-	ADDQ         $+16, CX
-	TESTQ        CX, CX
-	JE           done
-	MOVL         $0x0000ffff, R13
-	BZHIL        CX, R13, R13
-	KMOVW        R13, K1
-	VMOVUPS.Z    (BX), K1, Z16
-	VPANDND      Z16, Z1, Z13
-	VMOVUPS      lanes_41300000<>+0(SB), Z3
-	VMINPS       Z13, Z3, Z13
-	VMULPS       Z13, Z13, Z3
-	VMOVUPS      Z3, Z2
-	VFMSUB231PS  Z13, Z13, Z2
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Z14
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z3, Z14
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Z0
-	VSUBPS       Z14, Z0, Z15
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z3, Z15
-	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z3, Z15
-	VADDPS       lanes_b88a67a8<>+0(SB), Z15, Z15
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z2, Z15
-	VMULPS       Z14, Z13, Z2
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z3
-	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z3, Z2
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z2, Z3
-	VMULPS       lanes_3f317200<>+0(SB), Z3, Z0
-	VFMSUB231PS  Z14, Z13, Z0
-	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z3, Z0
-	VFMADD231PS  Z15, Z13, Z0
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z15
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z0, Z15
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z0, Z15
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z0, Z15
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z0, Z15
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z0, Z15
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z15, Z0
-	VPSLLD       $0x17, Z2, Z2
-	VMULPS       Z2, Z0, Z2
-	VMULPS       lanes_2b800000<>+0(SB), Z2, Z2
-	VMOVUPS      lanes_c2480000<>+0(SB), Z15
-	VMAXPS       Z16, Z15, Z0
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z16, K5
-	VMOVUPS      lanes_3f800000<>+0(SB), Z15
-	VBLENDMPS    Z2, Z15, K5, Z16
-	VMULPS       Z16, Z0, Z16
-	VADDPS       lanes_3f800000<>+0(SB), Z2, Z2
-	VDIVPS       Z2, Z16, Z2
-	VMOVUPS      Z2, K1, (AX)
+	ADDQ              $+16, CX
+	TESTQ             CX, CX
+	JE                done
+	MOVL              $0x0000ffff, R13
+	BZHIL             CX, R13, R13
+	KMOVW             R13, K1
+	VMOVUPS.Z         (BX), K1, Z16
+	VPANDND           Z16, Z1, Z13
+	VBROADCASTSS      lanes_41300000<>+0(SB), Z3
+	VMINPS            Z13, Z3, Z13
+	VMULPS            Z13, Z13, Z3
+	VMOVAPS           Z3, Z2
+	VFMSUB231PS       Z13, Z13, Z2
+	VBROADCASTSS      lanes_bfcc4000<>+0(SB), Z14
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z3, Z14
+	VBROADCASTSS      lanes_bfcc4000<>+0(SB), Z0
+	VSUBPS            Z14, Z0, Z15
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z3, Z15
+	VFMADD231PS.BCST  lanes_b124d8b5<>+0(SB), Z3, Z15
+	VADDPS.BCST       lanes_b88a67a8<>+0(SB), Z15, Z15
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z2, Z15
+	VMULPS            Z14, Z13, Z2
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z3
+	VFMADD132PS.BCST  lanes_3fb8aa3b<>+0(SB), Z3, Z2
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z2, Z3
+	VMULPS.BCST       lanes_3f317200<>+0(SB), Z3, Z0
+	VFMSUB231PS       Z14, Z13, Z0
+	VFNMADD231PS.BCST lanes_35bfbe8e<>+0(SB), Z3, Z0
+	VFMADD231PS       Z15, Z13, Z0
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z15
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z0, Z15
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z0, Z15
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z0, Z15
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z0, Z15
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z0, Z15
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z15, Z0
+	VPSLLD            $0x17, Z2, Z2
+	VMULPS            Z2, Z0, Z2
+	VMULPS.BCST       lanes_2b800000<>+0(SB), Z2, Z2
+	VBROADCASTSS      lanes_c2480000<>+0(SB), Z15
+	VMAXPS            Z16, Z15, Z0
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z16, K5
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z15
+	VBLENDMPS         Z2, Z15, K5, Z16
+	VMULPS            Z16, Z0, Z16
+	VADDPS.BCST       lanes_3f800000<>+0(SB), Z2, Z2
+	VDIVPS            Z2, Z16, Z2
+	VMOVUPS           Z2, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -13333,27 +12505,27 @@ done:
 // func GeluTanhBackwardAVX2(dx *float32, dy *float32, x *float32, n int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·GeluTanhBackwardAVX2(SB), NOSPLIT, $0-32
-	MOVQ    dx+0(FP), AX
-	MOVQ    dy+8(FP), BX
-	MOVQ    x+16(FP), CX
-	MOVQ    n+24(FP), DX
-	VMOVUPS lanes_80000000<>+0(SB), Y1
-	VMOVUPS lanes_41300000<>+0(SB), Y2
-	VMOVUPS lanes_bd922279<>+0(SB), Y3
-	VMOVUPS lanes_bfcc4000<>+0(SB), Y4
-	VMOVUPS lanes_b124d8b5<>+0(SB), Y5
-	VMOVUPS lanes_b88a67a8<>+0(SB), Y6
-	SUBQ    $+8, DX
-	JL      vectors_end
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), BX
+	MOVQ         x+16(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS lanes_80000000<>+0(SB), Y1
+	VBROADCASTSS lanes_41300000<>+0(SB), Y2
+	VBROADCASTSS lanes_bd922279<>+0(SB), Y3
+	VBROADCASTSS lanes_bfcc4000<>+0(SB), Y4
+	VBROADCASTSS lanes_b124d8b5<>+0(SB), Y5
+	VBROADCASTSS lanes_b88a67a8<>+0(SB), Y6
+	SUBQ         $+8, DX
+	JL           vectors_end
 
 vectors:
 	VMOVUPS      (CX), Y0
 	VANDNPS      Y0, Y1, Y7
 	VMINPS       Y7, Y2, Y7
 	VMULPS       Y7, Y7, Y8
-	VMOVUPS      Y8, Y9
+	VMOVAPS      Y8, Y9
 	VFMSUB231PS  Y7, Y7, Y9
-	VMOVUPS      Y4, Y10
+	VMOVAPS      Y4, Y10
 	VFMADD231PS  Y3, Y8, Y10
 	VSUBPS       Y10, Y4, Y11
 	VFMADD231PS  Y3, Y8, Y11
@@ -13361,14 +12533,14 @@ vectors:
 	VADDPS       Y6, Y11, Y11
 	VFMADD231PS  Y3, Y9, Y11
 	VMULPS       Y10, Y7, Y9
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Y8
+	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y8
 	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Y8, Y9
 	VSUBPS       lanes_4b4000a7<>+0(SB), Y9, Y8
 	VMULPS       lanes_3f317200<>+0(SB), Y8, Y12
 	VFMSUB231PS  Y10, Y7, Y12
 	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Y8, Y12
 	VFMADD231PS  Y11, Y7, Y12
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y11
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y11
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y11
@@ -13379,19 +12551,19 @@ vectors:
 	VMULPS       Y9, Y12, Y9
 	VMULPS       lanes_2b800000<>+0(SB), Y9, Y9
 	VMINPS       Y0, Y2, Y12
-	VMOVUPS      lanes_c1300000<>+0(SB), Y11
+	VBROADCASTSS lanes_c1300000<>+0(SB), Y11
 	VMAXPS       Y12, Y11, Y12
 	VMULPS       Y12, Y12, Y11
-	VMOVUPS      lanes_3fcc422a<>+0(SB), Y7
+	VBROADCASTSS lanes_3fcc422a<>+0(SB), Y7
 	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Y7, Y11
 	VMULPS       Y11, Y12, Y11
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y12
-	VMOVUPS      lanes_3f800000<>+0(SB), Y7
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y7
 	VBLENDVPS    Y12, Y9, Y7, Y12
 	VADDPS       lanes_3f800000<>+0(SB), Y9, Y7
 	VDIVPS       Y7, Y12, Y7
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
-	VMOVUPS      lanes_3f800000<>+0(SB), Y8
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y8
 	VSUBPS       Y7, Y8, Y12
 	VMULPS       Y7, Y9, Y9
 	VBLENDVPS    Y0, Y12, Y9, Y9
@@ -13418,9 +12590,9 @@ vectors_end:
 	VANDNPS      Y7, Y1, Y11
 	VMINPS       Y11, Y2, Y11
 	VMULPS       Y11, Y11, Y12
-	VMOVUPS      Y12, Y0
+	VMOVAPS      Y12, Y0
 	VFMSUB231PS  Y11, Y11, Y0
-	VMOVUPS      Y4, Y8
+	VMOVAPS      Y4, Y8
 	VFMADD231PS  Y3, Y12, Y8
 	VSUBPS       Y8, Y4, Y10
 	VFMADD231PS  Y3, Y12, Y10
@@ -13428,14 +12600,14 @@ vectors_end:
 	VADDPS       Y6, Y10, Y10
 	VFMADD231PS  Y3, Y0, Y10
 	VMULPS       Y8, Y11, Y0
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Y12
+	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y12
 	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Y12, Y0
 	VSUBPS       lanes_4b4000a7<>+0(SB), Y0, Y12
 	VMULPS       lanes_3f317200<>+0(SB), Y12, Y13
 	VFMSUB231PS  Y8, Y11, Y13
 	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Y12, Y13
 	VFMADD231PS  Y10, Y11, Y13
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Y10
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y10
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y13, Y10
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y13, Y10
 	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y13, Y10
@@ -13446,19 +12618,19 @@ vectors_end:
 	VMULPS       Y0, Y13, Y0
 	VMULPS       lanes_2b800000<>+0(SB), Y0, Y0
 	VMINPS       Y7, Y2, Y13
-	VMOVUPS      lanes_c1300000<>+0(SB), Y10
+	VBROADCASTSS lanes_c1300000<>+0(SB), Y10
 	VMAXPS       Y13, Y10, Y13
 	VMULPS       Y13, Y13, Y10
-	VMOVUPS      lanes_3fcc422a<>+0(SB), Y11
+	VBROADCASTSS lanes_3fcc422a<>+0(SB), Y11
 	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Y11, Y10
 	VMULPS       Y10, Y13, Y10
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y7, Y13
-	VMOVUPS      lanes_3f800000<>+0(SB), Y11
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y11
 	VBLENDVPS    Y13, Y0, Y11, Y13
 	VADDPS       lanes_3f800000<>+0(SB), Y0, Y11
 	VDIVPS       Y11, Y13, Y11
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y7, Y7
-	VMOVUPS      lanes_3f800000<>+0(SB), Y12
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y12
 	VSUBPS       Y11, Y12, Y13
 	VMULPS       Y11, Y0, Y0
 	VBLENDVPS    Y7, Y13, Y0, Y0
@@ -13480,15 +12652,7 @@ DATA lanes_c1300000<>+16(SB)/4, $0xc1300000
 DATA lanes_c1300000<>+20(SB)/4, $0xc1300000
 DATA lanes_c1300000<>+24(SB)/4, $0xc1300000
 DATA lanes_c1300000<>+28(SB)/4, $0xc1300000
-DATA lanes_c1300000<>+32(SB)/4, $0xc1300000
-DATA lanes_c1300000<>+36(SB)/4, $0xc1300000
-DATA lanes_c1300000<>+40(SB)/4, $0xc1300000
-DATA lanes_c1300000<>+44(SB)/4, $0xc1300000
-DATA lanes_c1300000<>+48(SB)/4, $0xc1300000
-DATA lanes_c1300000<>+52(SB)/4, $0xc1300000
-DATA lanes_c1300000<>+56(SB)/4, $0xc1300000
-DATA lanes_c1300000<>+60(SB)/4, $0xc1300000
-GLOBL lanes_c1300000<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_c1300000<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3e5b33b6<>+0(SB)/4, $0x3e5b33b6
 DATA lanes_3e5b33b6<>+4(SB)/4, $0x3e5b33b6
@@ -13498,15 +12662,7 @@ DATA lanes_3e5b33b6<>+16(SB)/4, $0x3e5b33b6
 DATA lanes_3e5b33b6<>+20(SB)/4, $0x3e5b33b6
 DATA lanes_3e5b33b6<>+24(SB)/4, $0x3e5b33b6
 DATA lanes_3e5b33b6<>+28(SB)/4, $0x3e5b33b6
-DATA lanes_3e5b33b6<>+32(SB)/4, $0x3e5b33b6
-DATA lanes_3e5b33b6<>+36(SB)/4, $0x3e5b33b6
-DATA lanes_3e5b33b6<>+40(SB)/4, $0x3e5b33b6
-DATA lanes_3e5b33b6<>+44(SB)/4, $0x3e5b33b6
-DATA lanes_3e5b33b6<>+48(SB)/4, $0x3e5b33b6
-DATA lanes_3e5b33b6<>+52(SB)/4, $0x3e5b33b6
-DATA lanes_3e5b33b6<>+56(SB)/4, $0x3e5b33b6
-DATA lanes_3e5b33b6<>+60(SB)/4, $0x3e5b33b6
-GLOBL lanes_3e5b33b6<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3e5b33b6<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_3fcc422a<>+0(SB)/4, $0x3fcc422a
 DATA lanes_3fcc422a<>+4(SB)/4, $0x3fcc422a
@@ -13516,257 +12672,249 @@ DATA lanes_3fcc422a<>+16(SB)/4, $0x3fcc422a
 DATA lanes_3fcc422a<>+20(SB)/4, $0x3fcc422a
 DATA lanes_3fcc422a<>+24(SB)/4, $0x3fcc422a
 DATA lanes_3fcc422a<>+28(SB)/4, $0x3fcc422a
-DATA lanes_3fcc422a<>+32(SB)/4, $0x3fcc422a
-DATA lanes_3fcc422a<>+36(SB)/4, $0x3fcc422a
-DATA lanes_3fcc422a<>+40(SB)/4, $0x3fcc422a
-DATA lanes_3fcc422a<>+44(SB)/4, $0x3fcc422a
-DATA lanes_3fcc422a<>+48(SB)/4, $0x3fcc422a
-DATA lanes_3fcc422a<>+52(SB)/4, $0x3fcc422a
-DATA lanes_3fcc422a<>+56(SB)/4, $0x3fcc422a
-DATA lanes_3fcc422a<>+60(SB)/4, $0x3fcc422a
-GLOBL lanes_3fcc422a<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_3fcc422a<>(SB), RODATA|NOPTR, $32
 
 // func GeluTanhBackwardAVX512(dx *float32, dy *float32, x *float32, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·GeluTanhBackwardAVX512(SB), NOSPLIT, $0-32
-	MOVQ    dx+0(FP), AX
-	MOVQ    dy+8(FP), BX
-	MOVQ    x+16(FP), CX
-	MOVQ    n+24(FP), DX
-	VMOVUPS lanes_80000000<>+0(SB), Z1
-	SUBQ    $+64, DX
-	JL      blocks_end
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), BX
+	MOVQ         x+16(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS lanes_80000000<>+0(SB), Z1
+	SUBQ         $+64, DX
+	JL           blocks_end
 
 blocks:
-	VMOVUPS      (CX), Z0
-	VMOVUPS      64(CX), Z2
-	VMOVUPS      128(CX), Z3
-	VMOVUPS      192(CX), Z4
-	VPANDND      Z0, Z1, Z5
-	VPANDND      Z2, Z1, Z6
-	VPANDND      Z3, Z1, Z7
-	VPANDND      Z4, Z1, Z8
-	VMOVUPS      lanes_41300000<>+0(SB), Z9
-	VMINPS       Z5, Z9, Z5
-	VMOVUPS      lanes_41300000<>+0(SB), Z9
-	VMINPS       Z6, Z9, Z6
-	VMOVUPS      lanes_41300000<>+0(SB), Z9
-	VMINPS       Z7, Z9, Z7
-	VMOVUPS      lanes_41300000<>+0(SB), Z9
-	VMINPS       Z8, Z9, Z8
-	VMULPS       Z5, Z5, Z9
-	VMULPS       Z6, Z6, Z10
-	VMULPS       Z7, Z7, Z11
-	VMULPS       Z8, Z8, Z12
-	VMOVUPS      Z9, Z13
-	VFMSUB231PS  Z5, Z5, Z13
-	VMOVUPS      Z10, Z14
-	VFMSUB231PS  Z6, Z6, Z14
-	VMOVUPS      Z11, Z15
-	VFMSUB231PS  Z7, Z7, Z15
-	VMOVUPS      Z12, Z16
-	VFMSUB231PS  Z8, Z8, Z16
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Z17
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z9, Z17
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Z18
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z10, Z18
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Z19
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z11, Z19
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Z20
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z12, Z20
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Z22
-	VSUBPS       Z17, Z22, Z21
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Z23
-	VSUBPS       Z18, Z23, Z22
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Z24
-	VSUBPS       Z19, Z24, Z23
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Z25
-	VSUBPS       Z20, Z25, Z24
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z9, Z21
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z10, Z22
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z11, Z23
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z12, Z24
-	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z9, Z21
-	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z10, Z22
-	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z11, Z23
-	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z12, Z24
-	VADDPS       lanes_b88a67a8<>+0(SB), Z21, Z21
-	VADDPS       lanes_b88a67a8<>+0(SB), Z22, Z22
-	VADDPS       lanes_b88a67a8<>+0(SB), Z23, Z23
-	VADDPS       lanes_b88a67a8<>+0(SB), Z24, Z24
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z13, Z21
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z14, Z22
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z15, Z23
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z16, Z24
-	VMULPS       Z17, Z5, Z16
-	VMULPS       Z18, Z6, Z15
-	VMULPS       Z19, Z7, Z14
-	VMULPS       Z20, Z8, Z13
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z12
-	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z12, Z16
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z12
-	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z12, Z15
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z12
-	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z12, Z14
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z12
-	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z12, Z13
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z16, Z12
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z15, Z11
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z14, Z10
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z13, Z9
-	VMULPS       lanes_3f317200<>+0(SB), Z12, Z25
-	VMULPS       lanes_3f317200<>+0(SB), Z11, Z26
-	VMULPS       lanes_3f317200<>+0(SB), Z10, Z27
-	VMULPS       lanes_3f317200<>+0(SB), Z9, Z28
-	VFMSUB231PS  Z17, Z5, Z25
-	VFMSUB231PS  Z18, Z6, Z26
-	VFMSUB231PS  Z19, Z7, Z27
-	VFMSUB231PS  Z20, Z8, Z28
-	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z12, Z25
-	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z11, Z26
-	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z10, Z27
-	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z9, Z28
-	VFMADD231PS  Z21, Z5, Z25
-	VFMADD231PS  Z22, Z6, Z26
-	VFMADD231PS  Z23, Z7, Z27
-	VFMADD231PS  Z24, Z8, Z28
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z24
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z25, Z24
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z8
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z26, Z8
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z23
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z27, Z23
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z7
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z28, Z7
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z25, Z24
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z26, Z8
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z27, Z23
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z28, Z7
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z25, Z24
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z26, Z8
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z27, Z23
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z28, Z7
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z25, Z24
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z26, Z8
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z27, Z23
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z28, Z7
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z25, Z24
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z26, Z8
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z27, Z23
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z28, Z7
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z24, Z25
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z8, Z26
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z23, Z27
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z7, Z28
-	VPSLLD       $0x17, Z16, Z16
-	VPSLLD       $0x17, Z15, Z15
-	VPSLLD       $0x17, Z14, Z14
-	VPSLLD       $0x17, Z13, Z13
-	VMULPS       Z16, Z25, Z16
-	VMULPS       Z15, Z26, Z15
-	VMULPS       Z14, Z27, Z14
-	VMULPS       Z13, Z28, Z13
-	VMULPS       lanes_2b800000<>+0(SB), Z16, Z16
-	VMULPS       lanes_2b800000<>+0(SB), Z15, Z15
-	VMULPS       lanes_2b800000<>+0(SB), Z14, Z14
-	VMULPS       lanes_2b800000<>+0(SB), Z13, Z13
-	VMOVUPS      lanes_41300000<>+0(SB), Z27
-	VMINPS       Z0, Z27, Z28
-	VMOVUPS      lanes_41300000<>+0(SB), Z26
-	VMINPS       Z2, Z26, Z27
-	VMOVUPS      lanes_41300000<>+0(SB), Z25
-	VMINPS       Z3, Z25, Z26
-	VMOVUPS      lanes_41300000<>+0(SB), Z7
-	VMINPS       Z4, Z7, Z25
-	VMOVUPS      lanes_c1300000<>+0(SB), Z7
-	VMAXPS       Z28, Z7, Z28
-	VMOVUPS      lanes_c1300000<>+0(SB), Z7
-	VMAXPS       Z27, Z7, Z27
-	VMOVUPS      lanes_c1300000<>+0(SB), Z7
-	VMAXPS       Z26, Z7, Z26
-	VMOVUPS      lanes_c1300000<>+0(SB), Z7
-	VMAXPS       Z25, Z7, Z25
-	VMULPS       Z28, Z28, Z7
-	VMULPS       Z27, Z27, Z23
-	VMULPS       Z26, Z26, Z8
-	VMULPS       Z25, Z25, Z24
-	VMOVUPS      lanes_3fcc422a<>+0(SB), Z22
-	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Z22, Z7
-	VMOVUPS      lanes_3fcc422a<>+0(SB), Z22
-	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Z22, Z23
-	VMOVUPS      lanes_3fcc422a<>+0(SB), Z22
-	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Z22, Z8
-	VMOVUPS      lanes_3fcc422a<>+0(SB), Z22
-	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Z22, Z24
-	VMULPS       Z7, Z28, Z7
-	VMULPS       Z23, Z27, Z23
-	VMULPS       Z8, Z26, Z8
-	VMULPS       Z24, Z25, Z24
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z0, K2
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z2, K3
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z3, K4
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z4, K5
-	VMOVUPS      lanes_3f800000<>+0(SB), Z26
-	VBLENDMPS    Z16, Z26, K2, Z25
-	VMOVUPS      lanes_3f800000<>+0(SB), Z27
-	VBLENDMPS    Z15, Z27, K3, Z26
-	VMOVUPS      lanes_3f800000<>+0(SB), Z28
-	VBLENDMPS    Z14, Z28, K4, Z27
-	VMOVUPS      lanes_3f800000<>+0(SB), Z22
-	VBLENDMPS    Z13, Z22, K5, Z28
-	VADDPS       lanes_3f800000<>+0(SB), Z16, Z22
-	VADDPS       lanes_3f800000<>+0(SB), Z15, Z6
-	VADDPS       lanes_3f800000<>+0(SB), Z14, Z21
-	VADDPS       lanes_3f800000<>+0(SB), Z13, Z5
-	VDIVPS       Z22, Z25, Z22
-	VDIVPS       Z6, Z26, Z6
-	VDIVPS       Z21, Z27, Z21
-	VDIVPS       Z5, Z28, Z5
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z0, K5
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z2, K4
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z3, K3
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z4, K2
-	VMOVUPS      lanes_3f800000<>+0(SB), Z3
-	VSUBPS       Z22, Z3, Z4
-	VMOVUPS      lanes_3f800000<>+0(SB), Z2
-	VSUBPS       Z6, Z2, Z3
-	VMOVUPS      lanes_3f800000<>+0(SB), Z0
-	VSUBPS       Z21, Z0, Z2
-	VMOVUPS      lanes_3f800000<>+0(SB), Z28
-	VSUBPS       Z5, Z28, Z0
-	VMULPS       Z22, Z16, Z16
-	VMULPS       Z6, Z15, Z15
-	VMULPS       Z21, Z14, Z14
-	VMULPS       Z5, Z13, Z13
-	VBLENDMPS    Z4, Z16, K5, Z16
-	VBLENDMPS    Z3, Z15, K4, Z15
-	VBLENDMPS    Z2, Z14, K3, Z14
-	VBLENDMPS    Z0, Z13, K2, Z13
-	VMULPS       Z16, Z7, Z16
-	VMULPS       Z15, Z23, Z15
-	VMULPS       Z14, Z8, Z14
-	VMULPS       Z13, Z24, Z13
-	VFMADD213PS  Z22, Z16, Z22
-	VFMADD213PS  Z6, Z15, Z6
-	VFMADD213PS  Z21, Z14, Z21
-	VFMADD213PS  Z5, Z13, Z5
-	VMOVUPS      (BX), Z13
-	VMOVUPS      64(BX), Z14
-	VMOVUPS      128(BX), Z15
-	VMOVUPS      192(BX), Z16
-	VMULPS       Z13, Z22, Z13
-	VMULPS       Z14, Z6, Z14
-	VMULPS       Z15, Z21, Z15
-	VMULPS       Z16, Z5, Z16
-	VMOVUPS      Z13, (AX)
-	VMOVUPS      Z14, 64(AX)
-	VMOVUPS      Z15, 128(AX)
-	VMOVUPS      Z16, 192(AX)
-	ADDQ         $+256, AX
-	ADDQ         $+256, BX
-	ADDQ         $+256, CX
-	SUBQ         $+64, DX
-	JGE          blocks
+	VMOVUPS           (CX), Z0
+	VMOVUPS           64(CX), Z2
+	VMOVUPS           128(CX), Z3
+	VMOVUPS           192(CX), Z4
+	VPANDND           Z0, Z1, Z5
+	VPANDND           Z2, Z1, Z6
+	VPANDND           Z3, Z1, Z7
+	VPANDND           Z4, Z1, Z8
+	VBROADCASTSS      lanes_41300000<>+0(SB), Z9
+	VMINPS            Z5, Z9, Z5
+	VBROADCASTSS      lanes_41300000<>+0(SB), Z9
+	VMINPS            Z6, Z9, Z6
+	VBROADCASTSS      lanes_41300000<>+0(SB), Z9
+	VMINPS            Z7, Z9, Z7
+	VBROADCASTSS      lanes_41300000<>+0(SB), Z9
+	VMINPS            Z8, Z9, Z8
+	VMULPS            Z5, Z5, Z9
+	VMULPS            Z6, Z6, Z10
+	VMULPS            Z7, Z7, Z11
+	VMULPS            Z8, Z8, Z12
+	VMOVAPS           Z9, Z13
+	VFMSUB231PS       Z5, Z5, Z13
+	VMOVAPS           Z10, Z14
+	VFMSUB231PS       Z6, Z6, Z14
+	VMOVAPS           Z11, Z15
+	VFMSUB231PS       Z7, Z7, Z15
+	VMOVAPS           Z12, Z16
+	VFMSUB231PS       Z8, Z8, Z16
+	VBROADCASTSS      lanes_bfcc4000<>+0(SB), Z17
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z9, Z17
+	VBROADCASTSS      lanes_bfcc4000<>+0(SB), Z18
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z10, Z18
+	VBROADCASTSS      lanes_bfcc4000<>+0(SB), Z19
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z11, Z19
+	VBROADCASTSS      lanes_bfcc4000<>+0(SB), Z20
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z12, Z20
+	VBROADCASTSS      lanes_bfcc4000<>+0(SB), Z22
+	VSUBPS            Z17, Z22, Z21
+	VBROADCASTSS      lanes_bfcc4000<>+0(SB), Z23
+	VSUBPS            Z18, Z23, Z22
+	VBROADCASTSS      lanes_bfcc4000<>+0(SB), Z24
+	VSUBPS            Z19, Z24, Z23
+	VBROADCASTSS      lanes_bfcc4000<>+0(SB), Z25
+	VSUBPS            Z20, Z25, Z24
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z9, Z21
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z10, Z22
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z11, Z23
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z12, Z24
+	VFMADD231PS.BCST  lanes_b124d8b5<>+0(SB), Z9, Z21
+	VFMADD231PS.BCST  lanes_b124d8b5<>+0(SB), Z10, Z22
+	VFMADD231PS.BCST  lanes_b124d8b5<>+0(SB), Z11, Z23
+	VFMADD231PS.BCST  lanes_b124d8b5<>+0(SB), Z12, Z24
+	VADDPS.BCST       lanes_b88a67a8<>+0(SB), Z21, Z21
+	VADDPS.BCST       lanes_b88a67a8<>+0(SB), Z22, Z22
+	VADDPS.BCST       lanes_b88a67a8<>+0(SB), Z23, Z23
+	VADDPS.BCST       lanes_b88a67a8<>+0(SB), Z24, Z24
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z13, Z21
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z14, Z22
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z15, Z23
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z16, Z24
+	VMULPS            Z17, Z5, Z16
+	VMULPS            Z18, Z6, Z15
+	VMULPS            Z19, Z7, Z14
+	VMULPS            Z20, Z8, Z13
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z12
+	VFMADD132PS.BCST  lanes_3fb8aa3b<>+0(SB), Z12, Z16
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z12
+	VFMADD132PS.BCST  lanes_3fb8aa3b<>+0(SB), Z12, Z15
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z12
+	VFMADD132PS.BCST  lanes_3fb8aa3b<>+0(SB), Z12, Z14
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z12
+	VFMADD132PS.BCST  lanes_3fb8aa3b<>+0(SB), Z12, Z13
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z16, Z12
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z15, Z11
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z14, Z10
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z13, Z9
+	VMULPS.BCST       lanes_3f317200<>+0(SB), Z12, Z25
+	VMULPS.BCST       lanes_3f317200<>+0(SB), Z11, Z26
+	VMULPS.BCST       lanes_3f317200<>+0(SB), Z10, Z27
+	VMULPS.BCST       lanes_3f317200<>+0(SB), Z9, Z28
+	VFMSUB231PS       Z17, Z5, Z25
+	VFMSUB231PS       Z18, Z6, Z26
+	VFMSUB231PS       Z19, Z7, Z27
+	VFMSUB231PS       Z20, Z8, Z28
+	VFNMADD231PS.BCST lanes_35bfbe8e<>+0(SB), Z12, Z25
+	VFNMADD231PS.BCST lanes_35bfbe8e<>+0(SB), Z11, Z26
+	VFNMADD231PS.BCST lanes_35bfbe8e<>+0(SB), Z10, Z27
+	VFNMADD231PS.BCST lanes_35bfbe8e<>+0(SB), Z9, Z28
+	VFMADD231PS       Z21, Z5, Z25
+	VFMADD231PS       Z22, Z6, Z26
+	VFMADD231PS       Z23, Z7, Z27
+	VFMADD231PS       Z24, Z8, Z28
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z24
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z25, Z24
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z8
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z26, Z8
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z23
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z27, Z23
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z7
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z28, Z7
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z25, Z24
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z26, Z8
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z27, Z23
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z28, Z7
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z25, Z24
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z26, Z8
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z27, Z23
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z28, Z7
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z25, Z24
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z26, Z8
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z27, Z23
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z28, Z7
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z25, Z24
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z26, Z8
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z27, Z23
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z28, Z7
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z24, Z25
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z8, Z26
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z23, Z27
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z7, Z28
+	VPSLLD            $0x17, Z16, Z16
+	VPSLLD            $0x17, Z15, Z15
+	VPSLLD            $0x17, Z14, Z14
+	VPSLLD            $0x17, Z13, Z13
+	VMULPS            Z16, Z25, Z16
+	VMULPS            Z15, Z26, Z15
+	VMULPS            Z14, Z27, Z14
+	VMULPS            Z13, Z28, Z13
+	VMULPS.BCST       lanes_2b800000<>+0(SB), Z16, Z16
+	VMULPS.BCST       lanes_2b800000<>+0(SB), Z15, Z15
+	VMULPS.BCST       lanes_2b800000<>+0(SB), Z14, Z14
+	VMULPS.BCST       lanes_2b800000<>+0(SB), Z13, Z13
+	VBROADCASTSS      lanes_41300000<>+0(SB), Z27
+	VMINPS            Z0, Z27, Z28
+	VBROADCASTSS      lanes_41300000<>+0(SB), Z26
+	VMINPS            Z2, Z26, Z27
+	VBROADCASTSS      lanes_41300000<>+0(SB), Z25
+	VMINPS            Z3, Z25, Z26
+	VBROADCASTSS      lanes_41300000<>+0(SB), Z7
+	VMINPS            Z4, Z7, Z25
+	VBROADCASTSS      lanes_c1300000<>+0(SB), Z7
+	VMAXPS            Z28, Z7, Z28
+	VBROADCASTSS      lanes_c1300000<>+0(SB), Z7
+	VMAXPS            Z27, Z7, Z27
+	VBROADCASTSS      lanes_c1300000<>+0(SB), Z7
+	VMAXPS            Z26, Z7, Z26
+	VBROADCASTSS      lanes_c1300000<>+0(SB), Z7
+	VMAXPS            Z25, Z7, Z25
+	VMULPS            Z28, Z28, Z7
+	VMULPS            Z27, Z27, Z23
+	VMULPS            Z26, Z26, Z8
+	VMULPS            Z25, Z25, Z24
+	VBROADCASTSS      lanes_3fcc422a<>+0(SB), Z22
+	VFMADD132PS.BCST  lanes_3e5b33b6<>+0(SB), Z22, Z7
+	VBROADCASTSS      lanes_3fcc422a<>+0(SB), Z22
+	VFMADD132PS.BCST  lanes_3e5b33b6<>+0(SB), Z22, Z23
+	VBROADCASTSS      lanes_3fcc422a<>+0(SB), Z22
+	VFMADD132PS.BCST  lanes_3e5b33b6<>+0(SB), Z22, Z8
+	VBROADCASTSS      lanes_3fcc422a<>+0(SB), Z22
+	VFMADD132PS.BCST  lanes_3e5b33b6<>+0(SB), Z22, Z24
+	VMULPS            Z7, Z28, Z7
+	VMULPS            Z23, Z27, Z23
+	VMULPS            Z8, Z26, Z8
+	VMULPS            Z24, Z25, Z24
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z0, K2
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z2, K3
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z3, K4
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z4, K5
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z26
+	VBLENDMPS         Z16, Z26, K2, Z25
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z27
+	VBLENDMPS         Z15, Z27, K3, Z26
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z28
+	VBLENDMPS         Z14, Z28, K4, Z27
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z22
+	VBLENDMPS         Z13, Z22, K5, Z28
+	VADDPS.BCST       lanes_3f800000<>+0(SB), Z16, Z22
+	VADDPS.BCST       lanes_3f800000<>+0(SB), Z15, Z6
+	VADDPS.BCST       lanes_3f800000<>+0(SB), Z14, Z21
+	VADDPS.BCST       lanes_3f800000<>+0(SB), Z13, Z5
+	VDIVPS            Z22, Z25, Z22
+	VDIVPS            Z6, Z26, Z6
+	VDIVPS            Z21, Z27, Z21
+	VDIVPS            Z5, Z28, Z5
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z0, K5
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z2, K4
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z3, K3
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z4, K2
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z3
+	VSUBPS            Z22, Z3, Z4
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z2
+	VSUBPS            Z6, Z2, Z3
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z0
+	VSUBPS            Z21, Z0, Z2
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z28
+	VSUBPS            Z5, Z28, Z0
+	VMULPS            Z22, Z16, Z16
+	VMULPS            Z6, Z15, Z15
+	VMULPS            Z21, Z14, Z14
+	VMULPS            Z5, Z13, Z13
+	VBLENDMPS         Z4, Z16, K5, Z16
+	VBLENDMPS         Z3, Z15, K4, Z15
+	VBLENDMPS         Z2, Z14, K3, Z14
+	VBLENDMPS         Z0, Z13, K2, Z13
+	VMULPS            Z16, Z7, Z16
+	VMULPS            Z15, Z23, Z15
+	VMULPS            Z14, Z8, Z14
+	VMULPS            Z13, Z24, Z13
+	VFMADD213PS       Z22, Z16, Z22
+	VFMADD213PS       Z6, Z15, Z6
+	VFMADD213PS       Z21, Z14, Z21
+	VFMADD213PS       Z5, Z13, Z5
+	VMOVUPS           (BX), Z13
+	VMOVUPS           64(BX), Z14
+	VMOVUPS           128(BX), Z15
+	VMOVUPS           192(BX), Z16
+	VMULPS            Z13, Z22, Z13
+	VMULPS            Z14, Z6, Z14
+	VMULPS            Z15, Z21, Z15
+	VMULPS            Z16, Z5, Z16
+	VMOVUPS           Z13, (AX)
+	VMOVUPS           Z14, 64(AX)
+	VMOVUPS           Z15, 128(AX)
+	VMOVUPS           Z16, 192(AX)
+	ADDQ              $+256, AX
+	ADDQ              $+256, BX
+	ADDQ              $+256, CX
+	SUBQ              $+64, DX
+	JGE               blocks
 
 blocks_end:
 	ADDQ $+64, DX
@@ -13774,131 +12922,131 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (CX), Z16
-	VPANDND      Z16, Z1, Z15
-	VMOVUPS      lanes_41300000<>+0(SB), Z14
-	VMINPS       Z15, Z14, Z15
-	VMULPS       Z15, Z15, Z14
-	VMOVUPS      Z14, Z13
-	VFMSUB231PS  Z15, Z15, Z13
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Z5
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z14, Z5
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Z6
-	VSUBPS       Z5, Z6, Z21
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z14, Z21
-	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z14, Z21
-	VADDPS       lanes_b88a67a8<>+0(SB), Z21, Z21
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z13, Z21
-	VMULPS       Z5, Z15, Z13
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z14
-	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z14, Z13
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z13, Z14
-	VMULPS       lanes_3f317200<>+0(SB), Z14, Z6
-	VFMSUB231PS  Z5, Z15, Z6
-	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z14, Z6
-	VFMADD231PS  Z21, Z15, Z6
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z21
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z6, Z21
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z6, Z21
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z6, Z21
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z6, Z21
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z6, Z21
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z21, Z6
-	VPSLLD       $0x17, Z13, Z13
-	VMULPS       Z13, Z6, Z13
-	VMULPS       lanes_2b800000<>+0(SB), Z13, Z13
-	VMOVUPS      lanes_41300000<>+0(SB), Z21
-	VMINPS       Z16, Z21, Z6
-	VMOVUPS      lanes_c1300000<>+0(SB), Z21
-	VMAXPS       Z6, Z21, Z6
-	VMULPS       Z6, Z6, Z21
-	VMOVUPS      lanes_3fcc422a<>+0(SB), Z15
-	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Z15, Z21
-	VMULPS       Z21, Z6, Z21
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z16, K2
-	VMOVUPS      lanes_3f800000<>+0(SB), Z15
-	VBLENDMPS    Z13, Z15, K2, Z6
-	VADDPS       lanes_3f800000<>+0(SB), Z13, Z15
-	VDIVPS       Z15, Z6, Z15
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z16, K2
-	VMOVUPS      lanes_3f800000<>+0(SB), Z6
-	VSUBPS       Z15, Z6, Z16
-	VMULPS       Z15, Z13, Z13
-	VBLENDMPS    Z16, Z13, K2, Z13
-	VMULPS       Z13, Z21, Z13
-	VFMADD213PS  Z15, Z13, Z15
-	VMOVUPS      (BX), Z13
-	VMULPS       Z13, Z15, Z13
-	VMOVUPS      Z13, (AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	SUBQ         $+16, DX
-	JGE          vectors
+	VMOVUPS           (CX), Z16
+	VPANDND           Z16, Z1, Z15
+	VBROADCASTSS      lanes_41300000<>+0(SB), Z14
+	VMINPS            Z15, Z14, Z15
+	VMULPS            Z15, Z15, Z14
+	VMOVAPS           Z14, Z13
+	VFMSUB231PS       Z15, Z15, Z13
+	VBROADCASTSS      lanes_bfcc4000<>+0(SB), Z5
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z14, Z5
+	VBROADCASTSS      lanes_bfcc4000<>+0(SB), Z6
+	VSUBPS            Z5, Z6, Z21
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z14, Z21
+	VFMADD231PS.BCST  lanes_b124d8b5<>+0(SB), Z14, Z21
+	VADDPS.BCST       lanes_b88a67a8<>+0(SB), Z21, Z21
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z13, Z21
+	VMULPS            Z5, Z15, Z13
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z14
+	VFMADD132PS.BCST  lanes_3fb8aa3b<>+0(SB), Z14, Z13
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z13, Z14
+	VMULPS.BCST       lanes_3f317200<>+0(SB), Z14, Z6
+	VFMSUB231PS       Z5, Z15, Z6
+	VFNMADD231PS.BCST lanes_35bfbe8e<>+0(SB), Z14, Z6
+	VFMADD231PS       Z21, Z15, Z6
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z21
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z6, Z21
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z6, Z21
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z6, Z21
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z6, Z21
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z6, Z21
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z21, Z6
+	VPSLLD            $0x17, Z13, Z13
+	VMULPS            Z13, Z6, Z13
+	VMULPS.BCST       lanes_2b800000<>+0(SB), Z13, Z13
+	VBROADCASTSS      lanes_41300000<>+0(SB), Z21
+	VMINPS            Z16, Z21, Z6
+	VBROADCASTSS      lanes_c1300000<>+0(SB), Z21
+	VMAXPS            Z6, Z21, Z6
+	VMULPS            Z6, Z6, Z21
+	VBROADCASTSS      lanes_3fcc422a<>+0(SB), Z15
+	VFMADD132PS.BCST  lanes_3e5b33b6<>+0(SB), Z15, Z21
+	VMULPS            Z21, Z6, Z21
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z16, K2
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z15
+	VBLENDMPS         Z13, Z15, K2, Z6
+	VADDPS.BCST       lanes_3f800000<>+0(SB), Z13, Z15
+	VDIVPS            Z15, Z6, Z15
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z16, K2
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z6
+	VSUBPS            Z15, Z6, Z16
+	VMULPS            Z15, Z13, Z13
+	VBLENDMPS         Z16, Z13, K2, Z13
+	VMULPS            Z13, Z21, Z13
+	VFMADD213PS       Z15, Z13, Z15
+	VMOVUPS           (BX), Z13
+	VMULPS            Z13, Z15, Z13
+	VMOVUPS           Z13, (AX)
+	ADDQ              $+64, AX
+	ADDQ              $+64, BX
+	ADDQ              $+64, CX
+	SUBQ              $+16, DX
+	JGE               vectors
 
 vectors_end:
-	ADDQ         $+16, DX
-	TESTQ        DX, DX
-	JE           done
-	MOVL         $0x0000ffff, R13
-	BZHIL        DX, R13, R13
-	KMOVW        R13, K1
-	VMOVUPS.Z    (CX), K1, Z13
-	VPANDND      Z13, Z1, Z15
-	VMOVUPS      lanes_41300000<>+0(SB), Z21
-	VMINPS       Z15, Z21, Z15
-	VMULPS       Z15, Z15, Z21
-	VMOVUPS      Z21, Z16
-	VFMSUB231PS  Z15, Z15, Z16
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Z6
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z21, Z6
-	VMOVUPS      lanes_bfcc4000<>+0(SB), Z5
-	VSUBPS       Z6, Z5, Z14
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z21, Z14
-	VFMADD231PS  lanes_b124d8b5<>+0(SB), Z21, Z14
-	VADDPS       lanes_b88a67a8<>+0(SB), Z14, Z14
-	VFMADD231PS  lanes_bd922279<>+0(SB), Z16, Z14
-	VMULPS       Z6, Z15, Z16
-	VMOVUPS      lanes_4b4000a7<>+0(SB), Z21
-	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Z21, Z16
-	VSUBPS       lanes_4b4000a7<>+0(SB), Z16, Z21
-	VMULPS       lanes_3f317200<>+0(SB), Z21, Z5
-	VFMSUB231PS  Z6, Z15, Z5
-	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Z21, Z5
-	VFMADD231PS  Z14, Z15, Z5
-	VMOVUPS      lanes_3c091cd5<>+0(SB), Z14
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Z5, Z14
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Z5, Z14
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Z5, Z14
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Z5, Z14
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z5, Z14
-	VFMADD213PS  lanes_3f800000<>+0(SB), Z14, Z5
-	VPSLLD       $0x17, Z16, Z16
-	VMULPS       Z16, Z5, Z16
-	VMULPS       lanes_2b800000<>+0(SB), Z16, Z16
-	VMOVUPS      lanes_41300000<>+0(SB), Z14
-	VMINPS       Z13, Z14, Z5
-	VMOVUPS      lanes_c1300000<>+0(SB), Z14
-	VMAXPS       Z5, Z14, Z5
-	VMULPS       Z5, Z5, Z14
-	VMOVUPS      lanes_3fcc422a<>+0(SB), Z15
-	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Z15, Z14
-	VMULPS       Z14, Z5, Z14
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z13, K2
-	VMOVUPS      lanes_3f800000<>+0(SB), Z15
-	VBLENDMPS    Z16, Z15, K2, Z5
-	VADDPS       lanes_3f800000<>+0(SB), Z16, Z15
-	VDIVPS       Z15, Z5, Z15
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Z13, K2
-	VMOVUPS      lanes_3f800000<>+0(SB), Z5
-	VSUBPS       Z15, Z5, Z13
-	VMULPS       Z15, Z16, Z16
-	VBLENDMPS    Z13, Z16, K2, Z16
-	VMULPS       Z16, Z14, Z16
-	VFMADD213PS  Z15, Z16, Z15
-	VMOVUPS.Z    (BX), K1, Z16
-	VMULPS       Z16, Z15, Z16
-	VMOVUPS      Z16, K1, (AX)
+	ADDQ              $+16, DX
+	TESTQ             DX, DX
+	JE                done
+	MOVL              $0x0000ffff, R13
+	BZHIL             DX, R13, R13
+	KMOVW             R13, K1
+	VMOVUPS.Z         (CX), K1, Z13
+	VPANDND           Z13, Z1, Z15
+	VBROADCASTSS      lanes_41300000<>+0(SB), Z21
+	VMINPS            Z15, Z21, Z15
+	VMULPS            Z15, Z15, Z21
+	VMOVAPS           Z21, Z16
+	VFMSUB231PS       Z15, Z15, Z16
+	VBROADCASTSS      lanes_bfcc4000<>+0(SB), Z6
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z21, Z6
+	VBROADCASTSS      lanes_bfcc4000<>+0(SB), Z5
+	VSUBPS            Z6, Z5, Z14
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z21, Z14
+	VFMADD231PS.BCST  lanes_b124d8b5<>+0(SB), Z21, Z14
+	VADDPS.BCST       lanes_b88a67a8<>+0(SB), Z14, Z14
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z16, Z14
+	VMULPS            Z6, Z15, Z16
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z21
+	VFMADD132PS.BCST  lanes_3fb8aa3b<>+0(SB), Z21, Z16
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z16, Z21
+	VMULPS.BCST       lanes_3f317200<>+0(SB), Z21, Z5
+	VFMSUB231PS       Z6, Z15, Z5
+	VFNMADD231PS.BCST lanes_35bfbe8e<>+0(SB), Z21, Z5
+	VFMADD231PS       Z14, Z15, Z5
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z14
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z5, Z14
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z5, Z14
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z5, Z14
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z5, Z14
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z5, Z14
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z14, Z5
+	VPSLLD            $0x17, Z16, Z16
+	VMULPS            Z16, Z5, Z16
+	VMULPS.BCST       lanes_2b800000<>+0(SB), Z16, Z16
+	VBROADCASTSS      lanes_41300000<>+0(SB), Z14
+	VMINPS            Z13, Z14, Z5
+	VBROADCASTSS      lanes_c1300000<>+0(SB), Z14
+	VMAXPS            Z5, Z14, Z5
+	VMULPS            Z5, Z5, Z14
+	VBROADCASTSS      lanes_3fcc422a<>+0(SB), Z15
+	VFMADD132PS.BCST  lanes_3e5b33b6<>+0(SB), Z15, Z14
+	VMULPS            Z14, Z5, Z14
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z13, K2
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z15
+	VBLENDMPS         Z16, Z15, K2, Z5
+	VADDPS.BCST       lanes_3f800000<>+0(SB), Z16, Z15
+	VDIVPS            Z15, Z5, Z15
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z13, K2
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z5
+	VSUBPS            Z15, Z5, Z13
+	VMULPS            Z15, Z16, Z16
+	VBLENDMPS         Z13, Z16, K2, Z16
+	VMULPS            Z16, Z14, Z16
+	VFMADD213PS       Z15, Z16, Z15
+	VMOVUPS.Z         (BX), K1, Z16
+	VMULPS            Z16, Z15, Z16
+	VMOVUPS           Z16, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -15066,12 +14214,12 @@ done:
 // func AbsAVX2(dst *float32, x *float32, n int)
 // Requires: AVX
 TEXT ·AbsAVX2(SB), NOSPLIT, $0-24
-	MOVQ    dst+0(FP), AX
-	MOVQ    x+8(FP), BX
-	MOVQ    n+16(FP), CX
-	VMOVUPS lanes_80000000<>+0(SB), Y1
-	SUBQ    $+32, CX
-	JL      blocks_end
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS lanes_80000000<>+0(SB), Y1
+	SUBQ         $+32, CX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS (BX), Y0
@@ -15124,12 +14272,12 @@ done:
 // func AbsAVX512(dst *float32, x *float32, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·AbsAVX512(SB), NOSPLIT, $0-24
-	MOVQ    dst+0(FP), AX
-	MOVQ    x+8(FP), BX
-	MOVQ    n+16(FP), CX
-	VMOVUPS lanes_80000000<>+0(SB), Z1
-	SUBQ    $+64, CX
-	JL      blocks_end
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS lanes_80000000<>+0(SB), Z1
+	SUBQ         $+64, CX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS (BX), Z0
@@ -15204,9 +14352,9 @@ TEXT ·SumMagnitudesAVX2(SB), NOSPLIT, $0-28
 	VMOVUPS 224(AX), Y7
 
 start:
-	VMOVUPS lanes_80000000<>+0(SB), Y9
-	SUBQ    $+64, CX
-	JL      blocks_end
+	VBROADCASTSS lanes_80000000<>+0(SB), Y9
+	SUBQ         $+64, CX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS (BX), Y8
@@ -15441,9 +14589,9 @@ TEXT ·SumMagnitudesAVX512(SB), NOSPLIT, $0-28
 	VMOVUPS 192(AX), Z3
 
 start:
-	VMOVUPS lanes_80000000<>+0(SB), Z5
-	SUBQ    $+64, CX
-	JL      blocks_end
+	VBROADCASTSS lanes_80000000<>+0(SB), Z5
+	SUBQ         $+64, CX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS (BX), Z4
@@ -15947,15 +15095,15 @@ tree:
 // func MaxAbsAVX2(x *float32, n int) float32
 // Requires: AVX, AVX2
 TEXT ·MaxAbsAVX2(SB), NOSPLIT, $0-20
-	MOVQ    x+0(FP), AX
-	MOVQ    n+8(FP), BX
-	VPXOR   X0, X0, X0
-	VPXOR   X1, X1, X1
-	VPXOR   X2, X2, X2
-	VPXOR   X3, X3, X3
-	VMOVUPS lanes_80000000<>+0(SB), Y5
-	SUBQ    $+32, BX
-	JL      blocks_end
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), BX
+	VPXOR        X0, X0, X0
+	VPXOR        X1, X1, X1
+	VPXOR        X2, X2, X2
+	VPXOR        X3, X3, X3
+	VBROADCASTSS lanes_80000000<>+0(SB), Y5
+	SUBQ         $+32, BX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS (AX), Y4
@@ -16070,15 +15218,15 @@ fold:
 // func MaxAbsAVX512(x *float32, n int) float32
 // Requires: AVX, AVX2, AVX512F, AVX512VL, BMI2
 TEXT ·MaxAbsAVX512(SB), NOSPLIT, $0-20
-	MOVQ    x+0(FP), AX
-	MOVQ    n+8(FP), BX
-	VPXOR   X0, X0, X0
-	VPXOR   X1, X1, X1
-	VPXOR   X2, X2, X2
-	VPXOR   X3, X3, X3
-	VMOVUPS lanes_80000000<>+0(SB), Z5
-	SUBQ    $+64, BX
-	JL      blocks_end
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), BX
+	VPXOR        X0, X0, X0
+	VPXOR        X1, X1, X1
+	VPXOR        X2, X2, X2
+	VPXOR        X3, X3, X3
+	VBROADCASTSS lanes_80000000<>+0(SB), Z5
+	SUBQ         $+64, BX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS (AX), Z4
@@ -16191,15 +15339,15 @@ fold:
 // func MaximumAVX2(x *float32, n int) float32
 // Requires: AVX
 TEXT ·MaximumAVX2(SB), NOSPLIT, $0-20
-	MOVQ    x+0(FP), AX
-	MOVQ    n+8(FP), BX
-	VMOVUPS lanes_ff800000<>+0(SB), Y0
-	VMOVUPS lanes_ff800000<>+0(SB), Y1
-	VMOVUPS lanes_ff800000<>+0(SB), Y2
-	VMOVUPS lanes_ff800000<>+0(SB), Y3
-	VMOVUPS lanes_ff800000<>+0(SB), Y5
-	SUBQ    $+32, BX
-	JL      blocks_end
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), BX
+	VBROADCASTSS lanes_ff800000<>+0(SB), Y0
+	VBROADCASTSS lanes_ff800000<>+0(SB), Y1
+	VBROADCASTSS lanes_ff800000<>+0(SB), Y2
+	VBROADCASTSS lanes_ff800000<>+0(SB), Y3
+	VBROADCASTSS lanes_ff800000<>+0(SB), Y5
+	SUBQ         $+32, BX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS (AX), Y4
@@ -16306,15 +15454,15 @@ fold:
 // func MaximumAVX512(x *float32, n int) float32
 // Requires: AVX, AVX512F, AVX512VL, BMI2
 TEXT ·MaximumAVX512(SB), NOSPLIT, $0-20
-	MOVQ    x+0(FP), AX
-	MOVQ    n+8(FP), BX
-	VMOVUPS lanes_ff800000<>+0(SB), Z0
-	VMOVUPS lanes_ff800000<>+0(SB), Z1
-	VMOVUPS lanes_ff800000<>+0(SB), Z2
-	VMOVUPS lanes_ff800000<>+0(SB), Z3
-	VMOVUPS lanes_ff800000<>+0(SB), Z5
-	SUBQ    $+64, BX
-	JL      blocks_end
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), BX
+	VBROADCASTSS lanes_ff800000<>+0(SB), Z0
+	VBROADCASTSS lanes_ff800000<>+0(SB), Z1
+	VBROADCASTSS lanes_ff800000<>+0(SB), Z2
+	VBROADCASTSS lanes_ff800000<>+0(SB), Z3
+	VBROADCASTSS lanes_ff800000<>+0(SB), Z5
+	SUBQ         $+64, BX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS (AX), Z4
@@ -16423,12 +15571,12 @@ TEXT ·FirstEqualAVX2(SB), NOSPLIT, $0-28
 	MOVQ         n+8(FP), BX
 	VBROADCASTSS value+16(FP), Y0
 	VMOVUPS      lane_numbers<>+0(SB), Y1
-	VMOVUPS      lanes_7f800000<>+0(SB), Y2
-	VMOVUPS      lanes_7f800000<>+0(SB), Y3
-	VMOVUPS      lanes_7f800000<>+0(SB), Y4
-	VMOVUPS      lanes_7f800000<>+0(SB), Y5
-	VMOVUPS      lanes_7fc00000<>+0(SB), Y7
-	VMOVUPS      lanes_7f800000<>+0(SB), Y8
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y2
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y3
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y4
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y5
+	VBROADCASTSS lanes_7fc00000<>+0(SB), Y7
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y8
 	SUBQ         $+32, BX
 	JL           blocks_end
 
@@ -16437,7 +15585,7 @@ blocks:
 	VMOVUPS   32(AX), Y9
 	VCMPPS    $0x00, Y0, Y6, Y6
 	VCMPPS    $0x00, Y0, Y9, Y9
-	VMOVUPS   Y1, Y10
+	VMOVAPS   Y1, Y10
 	VPADDD    lanes_00000008<>+0(SB), Y1, Y11
 	VCVTDQ2PS Y10, Y10
 	VCVTDQ2PS Y11, Y11
@@ -16451,7 +15599,7 @@ blocks:
 	VMOVUPS   32(AX), Y10
 	VCMPPS    $0x00, Y0, Y11, Y11
 	VCMPPS    $0x00, Y0, Y10, Y10
-	VMOVUPS   Y1, Y9
+	VMOVAPS   Y1, Y9
 	VPADDD    lanes_00000008<>+0(SB), Y1, Y6
 	VCVTDQ2PS Y9, Y9
 	VCVTDQ2PS Y6, Y6
@@ -16470,7 +15618,7 @@ blocks_end:
 	JL        partial0
 	VMOVUPS   (AX), Y6
 	VCMPPS    $0x00, Y0, Y6, Y6
-	VMOVUPS   Y1, Y9
+	VMOVAPS   Y1, Y9
 	VCVTDQ2PS Y9, Y9
 	VBLENDVPS Y6, Y9, Y8, Y9
 	VMINPS    Y2, Y9, Y2
@@ -16481,7 +15629,7 @@ blocks_end:
 	JL        partial1
 	VMOVUPS   (AX), Y9
 	VCMPPS    $0x00, Y0, Y9, Y9
-	VMOVUPS   Y1, Y6
+	VMOVAPS   Y1, Y6
 	VCVTDQ2PS Y6, Y6
 	VBLENDVPS Y9, Y6, Y8, Y6
 	VMINPS    Y3, Y6, Y3
@@ -16492,7 +15640,7 @@ blocks_end:
 	JL        partial2
 	VMOVUPS   (AX), Y6
 	VCMPPS    $0x00, Y0, Y6, Y6
-	VMOVUPS   Y1, Y9
+	VMOVAPS   Y1, Y9
 	VCVTDQ2PS Y9, Y9
 	VBLENDVPS Y6, Y9, Y8, Y9
 	VMINPS    Y4, Y9, Y4
@@ -16503,7 +15651,7 @@ blocks_end:
 	JL        partial3
 	VMOVUPS   (AX), Y9
 	VCMPPS    $0x00, Y0, Y9, Y9
-	VMOVUPS   Y1, Y6
+	VMOVAPS   Y1, Y6
 	VCVTDQ2PS Y6, Y6
 	VBLENDVPS Y9, Y6, Y8, Y6
 	VMINPS    Y5, Y6, Y5
@@ -16522,7 +15670,7 @@ partial0:
 	VMASKMOVPS (AX), Y6, Y9
 	VBLENDVPS  Y6, Y9, Y7, Y9
 	VCMPPS     $0x00, Y0, Y9, Y9
-	VMOVUPS    Y1, Y10
+	VMOVAPS    Y1, Y10
 	VCVTDQ2PS  Y10, Y10
 	VBLENDVPS  Y9, Y10, Y8, Y10
 	VMINPS     Y2, Y10, Y2
@@ -16538,7 +15686,7 @@ partial1:
 	VMASKMOVPS (AX), Y6, Y10
 	VBLENDVPS  Y6, Y10, Y7, Y10
 	VCMPPS     $0x00, Y0, Y10, Y10
-	VMOVUPS    Y1, Y9
+	VMOVAPS    Y1, Y9
 	VCVTDQ2PS  Y9, Y9
 	VBLENDVPS  Y10, Y9, Y8, Y9
 	VMINPS     Y3, Y9, Y3
@@ -16554,7 +15702,7 @@ partial2:
 	VMASKMOVPS (AX), Y6, Y9
 	VBLENDVPS  Y6, Y9, Y7, Y9
 	VCMPPS     $0x00, Y0, Y9, Y9
-	VMOVUPS    Y1, Y10
+	VMOVAPS    Y1, Y10
 	VCVTDQ2PS  Y10, Y10
 	VBLENDVPS  Y9, Y10, Y8, Y10
 	VMINPS     Y4, Y10, Y4
@@ -16570,7 +15718,7 @@ partial3:
 	VMASKMOVPS (AX), Y6, Y10
 	VBLENDVPS  Y6, Y10, Y7, Y10
 	VCMPPS     $0x00, Y0, Y10, Y10
-	VMOVUPS    Y1, Y9
+	VMOVAPS    Y1, Y9
 	VCVTDQ2PS  Y9, Y9
 	VBLENDVPS  Y10, Y9, Y8, Y9
 	VMINPS     Y5, Y9, Y5
@@ -16615,15 +15763,7 @@ DATA lanes_00000008<>+16(SB)/4, $0x00000008
 DATA lanes_00000008<>+20(SB)/4, $0x00000008
 DATA lanes_00000008<>+24(SB)/4, $0x00000008
 DATA lanes_00000008<>+28(SB)/4, $0x00000008
-DATA lanes_00000008<>+32(SB)/4, $0x00000008
-DATA lanes_00000008<>+36(SB)/4, $0x00000008
-DATA lanes_00000008<>+40(SB)/4, $0x00000008
-DATA lanes_00000008<>+44(SB)/4, $0x00000008
-DATA lanes_00000008<>+48(SB)/4, $0x00000008
-DATA lanes_00000008<>+52(SB)/4, $0x00000008
-DATA lanes_00000008<>+56(SB)/4, $0x00000008
-DATA lanes_00000008<>+60(SB)/4, $0x00000008
-GLOBL lanes_00000008<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_00000008<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_00000010<>+0(SB)/4, $0x00000010
 DATA lanes_00000010<>+4(SB)/4, $0x00000010
@@ -16633,15 +15773,7 @@ DATA lanes_00000010<>+16(SB)/4, $0x00000010
 DATA lanes_00000010<>+20(SB)/4, $0x00000010
 DATA lanes_00000010<>+24(SB)/4, $0x00000010
 DATA lanes_00000010<>+28(SB)/4, $0x00000010
-DATA lanes_00000010<>+32(SB)/4, $0x00000010
-DATA lanes_00000010<>+36(SB)/4, $0x00000010
-DATA lanes_00000010<>+40(SB)/4, $0x00000010
-DATA lanes_00000010<>+44(SB)/4, $0x00000010
-DATA lanes_00000010<>+48(SB)/4, $0x00000010
-DATA lanes_00000010<>+52(SB)/4, $0x00000010
-DATA lanes_00000010<>+56(SB)/4, $0x00000010
-DATA lanes_00000010<>+60(SB)/4, $0x00000010
-GLOBL lanes_00000010<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_00000010<>(SB), RODATA|NOPTR, $32
 
 // func FirstEqualAVX512(x *float32, n int, value float32) float32
 // Requires: AVX, AVX512F, AVX512VL, BMI2
@@ -16650,92 +15782,92 @@ TEXT ·FirstEqualAVX512(SB), NOSPLIT, $0-28
 	MOVQ         n+8(FP), BX
 	VBROADCASTSS value+16(FP), Z0
 	VMOVUPS      lane_numbers<>+0(SB), Z1
-	VMOVUPS      lanes_7f800000<>+0(SB), Z2
-	VMOVUPS      lanes_7f800000<>+0(SB), Z3
-	VMOVUPS      lanes_7f800000<>+0(SB), Z4
-	VMOVUPS      lanes_7f800000<>+0(SB), Z5
-	VMOVUPS      lanes_7fc00000<>+0(SB), Z7
-	VMOVUPS      lanes_7f800000<>+0(SB), Z8
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z2
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z3
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z4
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z5
+	VBROADCASTSS lanes_7fc00000<>+0(SB), Z7
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z8
 	SUBQ         $+64, BX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS   (AX), Z6
-	VMOVUPS   64(AX), Z9
-	VMOVUPS   128(AX), Z10
-	VMOVUPS   192(AX), Z11
-	VCMPPS    $0x00, Z0, Z6, K2
-	VCMPPS    $0x00, Z0, Z9, K3
-	VCMPPS    $0x00, Z0, Z10, K4
-	VCMPPS    $0x00, Z0, Z11, K5
-	VMOVUPS   Z1, Z11
-	VPADDD    lanes_00000010<>+0(SB), Z1, Z10
-	VPADDD    lanes_00000020<>+0(SB), Z1, Z9
-	VPADDD    lanes_00000030<>+0(SB), Z1, Z6
-	VCVTDQ2PS Z11, Z11
-	VCVTDQ2PS Z10, Z10
-	VCVTDQ2PS Z9, Z9
-	VCVTDQ2PS Z6, Z6
-	VBLENDMPS Z11, Z8, K2, Z11
-	VBLENDMPS Z10, Z8, K3, Z10
-	VBLENDMPS Z9, Z8, K4, Z9
-	VBLENDMPS Z6, Z8, K5, Z6
-	VMINPS    Z2, Z11, Z2
-	VMINPS    Z3, Z10, Z3
-	VMINPS    Z4, Z9, Z4
-	VMINPS    Z5, Z6, Z5
-	ADDQ      $+256, AX
-	VPADDD    lanes_00000040<>+0(SB), Z1, Z1
-	SUBQ      $+64, BX
-	JGE       blocks
+	VMOVUPS     (AX), Z6
+	VMOVUPS     64(AX), Z9
+	VMOVUPS     128(AX), Z10
+	VMOVUPS     192(AX), Z11
+	VCMPPS      $0x00, Z0, Z6, K2
+	VCMPPS      $0x00, Z0, Z9, K3
+	VCMPPS      $0x00, Z0, Z10, K4
+	VCMPPS      $0x00, Z0, Z11, K5
+	VMOVAPS     Z1, Z11
+	VPADDD.BCST lanes_00000010<>+0(SB), Z1, Z10
+	VPADDD.BCST lanes_00000020<>+0(SB), Z1, Z9
+	VPADDD.BCST lanes_00000030<>+0(SB), Z1, Z6
+	VCVTDQ2PS   Z11, Z11
+	VCVTDQ2PS   Z10, Z10
+	VCVTDQ2PS   Z9, Z9
+	VCVTDQ2PS   Z6, Z6
+	VBLENDMPS   Z11, Z8, K2, Z11
+	VBLENDMPS   Z10, Z8, K3, Z10
+	VBLENDMPS   Z9, Z8, K4, Z9
+	VBLENDMPS   Z6, Z8, K5, Z6
+	VMINPS      Z2, Z11, Z2
+	VMINPS      Z3, Z10, Z3
+	VMINPS      Z4, Z9, Z4
+	VMINPS      Z5, Z6, Z5
+	ADDQ        $+256, AX
+	VPADDD.BCST lanes_00000040<>+0(SB), Z1, Z1
+	SUBQ        $+64, BX
+	JGE         blocks
 
 blocks_end:
-	ADDQ      $+64, BX
-	CMPQ      BX, $+16
-	JL        partial0
-	VMOVUPS   (AX), Z6
-	VCMPPS    $0x00, Z0, Z6, K5
-	VMOVUPS   Z1, Z6
-	VCVTDQ2PS Z6, Z6
-	VBLENDMPS Z6, Z8, K5, Z6
-	VMINPS    Z2, Z6, Z2
-	ADDQ      $+64, AX
-	VPADDD    lanes_00000010<>+0(SB), Z1, Z1
-	ADDQ      $-16, BX
-	CMPQ      BX, $+16
-	JL        partial1
-	VMOVUPS   (AX), Z6
-	VCMPPS    $0x00, Z0, Z6, K5
-	VMOVUPS   Z1, Z6
-	VCVTDQ2PS Z6, Z6
-	VBLENDMPS Z6, Z8, K5, Z6
-	VMINPS    Z3, Z6, Z3
-	ADDQ      $+64, AX
-	VPADDD    lanes_00000010<>+0(SB), Z1, Z1
-	ADDQ      $-16, BX
-	CMPQ      BX, $+16
-	JL        partial2
-	VMOVUPS   (AX), Z6
-	VCMPPS    $0x00, Z0, Z6, K5
-	VMOVUPS   Z1, Z6
-	VCVTDQ2PS Z6, Z6
-	VBLENDMPS Z6, Z8, K5, Z6
-	VMINPS    Z4, Z6, Z4
-	ADDQ      $+64, AX
-	VPADDD    lanes_00000010<>+0(SB), Z1, Z1
-	ADDQ      $-16, BX
-	CMPQ      BX, $+16
-	JL        partial3
-	VMOVUPS   (AX), Z6
-	VCMPPS    $0x00, Z0, Z6, K5
-	VMOVUPS   Z1, Z6
-	VCVTDQ2PS Z6, Z6
-	VBLENDMPS Z6, Z8, K5, Z6
-	VMINPS    Z5, Z6, Z5
-	ADDQ      $+64, AX
-	VPADDD    lanes_00000010<>+0(SB), Z1, Z1
-	ADDQ      $-16, BX
-	JMP       fold
+	ADDQ        $+64, BX
+	CMPQ        BX, $+16
+	JL          partial0
+	VMOVUPS     (AX), Z6
+	VCMPPS      $0x00, Z0, Z6, K5
+	VMOVAPS     Z1, Z6
+	VCVTDQ2PS   Z6, Z6
+	VBLENDMPS   Z6, Z8, K5, Z6
+	VMINPS      Z2, Z6, Z2
+	ADDQ        $+64, AX
+	VPADDD.BCST lanes_00000010<>+0(SB), Z1, Z1
+	ADDQ        $-16, BX
+	CMPQ        BX, $+16
+	JL          partial1
+	VMOVUPS     (AX), Z6
+	VCMPPS      $0x00, Z0, Z6, K5
+	VMOVAPS     Z1, Z6
+	VCVTDQ2PS   Z6, Z6
+	VBLENDMPS   Z6, Z8, K5, Z6
+	VMINPS      Z3, Z6, Z3
+	ADDQ        $+64, AX
+	VPADDD.BCST lanes_00000010<>+0(SB), Z1, Z1
+	ADDQ        $-16, BX
+	CMPQ        BX, $+16
+	JL          partial2
+	VMOVUPS     (AX), Z6
+	VCMPPS      $0x00, Z0, Z6, K5
+	VMOVAPS     Z1, Z6
+	VCVTDQ2PS   Z6, Z6
+	VBLENDMPS   Z6, Z8, K5, Z6
+	VMINPS      Z4, Z6, Z4
+	ADDQ        $+64, AX
+	VPADDD.BCST lanes_00000010<>+0(SB), Z1, Z1
+	ADDQ        $-16, BX
+	CMPQ        BX, $+16
+	JL          partial3
+	VMOVUPS     (AX), Z6
+	VCMPPS      $0x00, Z0, Z6, K5
+	VMOVAPS     Z1, Z6
+	VCVTDQ2PS   Z6, Z6
+	VBLENDMPS   Z6, Z8, K5, Z6
+	VMINPS      Z5, Z6, Z5
+	ADDQ        $+64, AX
+	VPADDD.BCST lanes_00000010<>+0(SB), Z1, Z1
+	ADDQ        $-16, BX
+	JMP         fold
 
 partial0:
 	TESTQ     BX, BX
@@ -16746,7 +15878,7 @@ partial0:
 	VMOVUPS.Z (AX), K1, Z6
 	VBLENDMPS Z6, Z7, K1, Z6
 	VCMPPS    $0x00, Z0, Z6, K5
-	VMOVUPS   Z1, Z6
+	VMOVAPS   Z1, Z6
 	VCVTDQ2PS Z6, Z6
 	VBLENDMPS Z6, Z8, K5, Z6
 	VMINPS    Z2, Z6, Z2
@@ -16761,7 +15893,7 @@ partial1:
 	VMOVUPS.Z (AX), K1, Z6
 	VBLENDMPS Z6, Z7, K1, Z6
 	VCMPPS    $0x00, Z0, Z6, K5
-	VMOVUPS   Z1, Z6
+	VMOVAPS   Z1, Z6
 	VCVTDQ2PS Z6, Z6
 	VBLENDMPS Z6, Z8, K5, Z6
 	VMINPS    Z3, Z6, Z3
@@ -16776,7 +15908,7 @@ partial2:
 	VMOVUPS.Z (AX), K1, Z6
 	VBLENDMPS Z6, Z7, K1, Z6
 	VCMPPS    $0x00, Z0, Z6, K5
-	VMOVUPS   Z1, Z6
+	VMOVAPS   Z1, Z6
 	VCVTDQ2PS Z6, Z6
 	VBLENDMPS Z6, Z8, K5, Z6
 	VMINPS    Z4, Z6, Z4
@@ -16791,7 +15923,7 @@ partial3:
 	VMOVUPS.Z (AX), K1, Z6
 	VBLENDMPS Z6, Z7, K1, Z6
 	VCMPPS    $0x00, Z0, Z6, K5
-	VMOVUPS   Z1, Z6
+	VMOVAPS   Z1, Z6
 	VCVTDQ2PS Z6, Z6
 	VBLENDMPS Z6, Z8, K5, Z6
 	VMINPS    Z5, Z6, Z5
@@ -16820,15 +15952,7 @@ DATA lanes_00000020<>+16(SB)/4, $0x00000020
 DATA lanes_00000020<>+20(SB)/4, $0x00000020
 DATA lanes_00000020<>+24(SB)/4, $0x00000020
 DATA lanes_00000020<>+28(SB)/4, $0x00000020
-DATA lanes_00000020<>+32(SB)/4, $0x00000020
-DATA lanes_00000020<>+36(SB)/4, $0x00000020
-DATA lanes_00000020<>+40(SB)/4, $0x00000020
-DATA lanes_00000020<>+44(SB)/4, $0x00000020
-DATA lanes_00000020<>+48(SB)/4, $0x00000020
-DATA lanes_00000020<>+52(SB)/4, $0x00000020
-DATA lanes_00000020<>+56(SB)/4, $0x00000020
-DATA lanes_00000020<>+60(SB)/4, $0x00000020
-GLOBL lanes_00000020<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_00000020<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_00000030<>+0(SB)/4, $0x00000030
 DATA lanes_00000030<>+4(SB)/4, $0x00000030
@@ -16838,15 +15962,7 @@ DATA lanes_00000030<>+16(SB)/4, $0x00000030
 DATA lanes_00000030<>+20(SB)/4, $0x00000030
 DATA lanes_00000030<>+24(SB)/4, $0x00000030
 DATA lanes_00000030<>+28(SB)/4, $0x00000030
-DATA lanes_00000030<>+32(SB)/4, $0x00000030
-DATA lanes_00000030<>+36(SB)/4, $0x00000030
-DATA lanes_00000030<>+40(SB)/4, $0x00000030
-DATA lanes_00000030<>+44(SB)/4, $0x00000030
-DATA lanes_00000030<>+48(SB)/4, $0x00000030
-DATA lanes_00000030<>+52(SB)/4, $0x00000030
-DATA lanes_00000030<>+56(SB)/4, $0x00000030
-DATA lanes_00000030<>+60(SB)/4, $0x00000030
-GLOBL lanes_00000030<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_00000030<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_00000040<>+0(SB)/4, $0x00000040
 DATA lanes_00000040<>+4(SB)/4, $0x00000040
@@ -16856,15 +15972,7 @@ DATA lanes_00000040<>+16(SB)/4, $0x00000040
 DATA lanes_00000040<>+20(SB)/4, $0x00000040
 DATA lanes_00000040<>+24(SB)/4, $0x00000040
 DATA lanes_00000040<>+28(SB)/4, $0x00000040
-DATA lanes_00000040<>+32(SB)/4, $0x00000040
-DATA lanes_00000040<>+36(SB)/4, $0x00000040
-DATA lanes_00000040<>+40(SB)/4, $0x00000040
-DATA lanes_00000040<>+44(SB)/4, $0x00000040
-DATA lanes_00000040<>+48(SB)/4, $0x00000040
-DATA lanes_00000040<>+52(SB)/4, $0x00000040
-DATA lanes_00000040<>+56(SB)/4, $0x00000040
-DATA lanes_00000040<>+60(SB)/4, $0x00000040
-GLOBL lanes_00000040<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_00000040<>(SB), RODATA|NOPTR, $32
 
 // func SumShiftedAVX2(acc *[64]float32, x *float32, n int, shift float32) float32
 // Requires: AVX
@@ -16987,115 +16095,115 @@ blocks_end:
 	JMP     fold
 
 partial0:
-	TESTQ      CX, CX
-	JE         fold
-	LEAQ       partial_masks<>+0(SB), R13
-	NEGQ       CX
-	VMOVUPS    32(R13)(CX*4), Y9
-	NEGQ       CX
-	VMASKMOVPS (BX), Y9, Y10
-	VSUBPS     Y0, Y10, Y10
-	VMOVUPS    lanes_00000000<>+0(SB), Y11
-	VBLENDVPS  Y9, Y10, Y11, Y10
-	VADDPS     Y10, Y1, Y1
-	JMP        fold
+	TESTQ        CX, CX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         CX
+	VMOVUPS      32(R13)(CX*4), Y9
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y9, Y10
+	VSUBPS       Y0, Y10, Y10
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VBLENDVPS    Y9, Y10, Y11, Y10
+	VADDPS       Y10, Y1, Y1
+	JMP          fold
 
 partial1:
-	TESTQ      CX, CX
-	JE         fold
-	LEAQ       partial_masks<>+0(SB), R13
-	NEGQ       CX
-	VMOVUPS    32(R13)(CX*4), Y9
-	NEGQ       CX
-	VMASKMOVPS (BX), Y9, Y10
-	VSUBPS     Y0, Y10, Y10
-	VMOVUPS    lanes_00000000<>+0(SB), Y11
-	VBLENDVPS  Y9, Y10, Y11, Y10
-	VADDPS     Y10, Y2, Y2
-	JMP        fold
+	TESTQ        CX, CX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         CX
+	VMOVUPS      32(R13)(CX*4), Y9
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y9, Y10
+	VSUBPS       Y0, Y10, Y10
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VBLENDVPS    Y9, Y10, Y11, Y10
+	VADDPS       Y10, Y2, Y2
+	JMP          fold
 
 partial2:
-	TESTQ      CX, CX
-	JE         fold
-	LEAQ       partial_masks<>+0(SB), R13
-	NEGQ       CX
-	VMOVUPS    32(R13)(CX*4), Y9
-	NEGQ       CX
-	VMASKMOVPS (BX), Y9, Y10
-	VSUBPS     Y0, Y10, Y10
-	VMOVUPS    lanes_00000000<>+0(SB), Y11
-	VBLENDVPS  Y9, Y10, Y11, Y10
-	VADDPS     Y10, Y3, Y3
-	JMP        fold
+	TESTQ        CX, CX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         CX
+	VMOVUPS      32(R13)(CX*4), Y9
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y9, Y10
+	VSUBPS       Y0, Y10, Y10
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VBLENDVPS    Y9, Y10, Y11, Y10
+	VADDPS       Y10, Y3, Y3
+	JMP          fold
 
 partial3:
-	TESTQ      CX, CX
-	JE         fold
-	LEAQ       partial_masks<>+0(SB), R13
-	NEGQ       CX
-	VMOVUPS    32(R13)(CX*4), Y9
-	NEGQ       CX
-	VMASKMOVPS (BX), Y9, Y10
-	VSUBPS     Y0, Y10, Y10
-	VMOVUPS    lanes_00000000<>+0(SB), Y11
-	VBLENDVPS  Y9, Y10, Y11, Y10
-	VADDPS     Y10, Y4, Y4
-	JMP        fold
+	TESTQ        CX, CX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         CX
+	VMOVUPS      32(R13)(CX*4), Y9
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y9, Y10
+	VSUBPS       Y0, Y10, Y10
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VBLENDVPS    Y9, Y10, Y11, Y10
+	VADDPS       Y10, Y4, Y4
+	JMP          fold
 
 partial4:
-	TESTQ      CX, CX
-	JE         fold
-	LEAQ       partial_masks<>+0(SB), R13
-	NEGQ       CX
-	VMOVUPS    32(R13)(CX*4), Y9
-	NEGQ       CX
-	VMASKMOVPS (BX), Y9, Y10
-	VSUBPS     Y0, Y10, Y10
-	VMOVUPS    lanes_00000000<>+0(SB), Y11
-	VBLENDVPS  Y9, Y10, Y11, Y10
-	VADDPS     Y10, Y5, Y5
-	JMP        fold
+	TESTQ        CX, CX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         CX
+	VMOVUPS      32(R13)(CX*4), Y9
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y9, Y10
+	VSUBPS       Y0, Y10, Y10
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VBLENDVPS    Y9, Y10, Y11, Y10
+	VADDPS       Y10, Y5, Y5
+	JMP          fold
 
 partial5:
-	TESTQ      CX, CX
-	JE         fold
-	LEAQ       partial_masks<>+0(SB), R13
-	NEGQ       CX
-	VMOVUPS    32(R13)(CX*4), Y9
-	NEGQ       CX
-	VMASKMOVPS (BX), Y9, Y10
-	VSUBPS     Y0, Y10, Y10
-	VMOVUPS    lanes_00000000<>+0(SB), Y11
-	VBLENDVPS  Y9, Y10, Y11, Y10
-	VADDPS     Y10, Y6, Y6
-	JMP        fold
+	TESTQ        CX, CX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         CX
+	VMOVUPS      32(R13)(CX*4), Y9
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y9, Y10
+	VSUBPS       Y0, Y10, Y10
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VBLENDVPS    Y9, Y10, Y11, Y10
+	VADDPS       Y10, Y6, Y6
+	JMP          fold
 
 partial6:
-	TESTQ      CX, CX
-	JE         fold
-	LEAQ       partial_masks<>+0(SB), R13
-	NEGQ       CX
-	VMOVUPS    32(R13)(CX*4), Y9
-	NEGQ       CX
-	VMASKMOVPS (BX), Y9, Y10
-	VSUBPS     Y0, Y10, Y10
-	VMOVUPS    lanes_00000000<>+0(SB), Y11
-	VBLENDVPS  Y9, Y10, Y11, Y10
-	VADDPS     Y10, Y7, Y7
-	JMP        fold
+	TESTQ        CX, CX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         CX
+	VMOVUPS      32(R13)(CX*4), Y9
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y9, Y10
+	VSUBPS       Y0, Y10, Y10
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VBLENDVPS    Y9, Y10, Y11, Y10
+	VADDPS       Y10, Y7, Y7
+	JMP          fold
 
 partial7:
-	TESTQ      CX, CX
-	JE         fold
-	LEAQ       partial_masks<>+0(SB), R13
-	NEGQ       CX
-	VMOVUPS    32(R13)(CX*4), Y9
-	NEGQ       CX
-	VMASKMOVPS (BX), Y9, Y10
-	VSUBPS     Y0, Y10, Y10
-	VMOVUPS    lanes_00000000<>+0(SB), Y11
-	VBLENDVPS  Y9, Y10, Y11, Y10
-	VADDPS     Y10, Y8, Y8
+	TESTQ        CX, CX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         CX
+	VMOVUPS      32(R13)(CX*4), Y9
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y9, Y10
+	VSUBPS       Y0, Y10, Y10
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VBLENDVPS    Y9, Y10, Y11, Y10
+	VADDPS       Y10, Y8, Y8
 
 fold:
 	TESTQ   AX, AX
@@ -17146,9 +16254,9 @@ TEXT ·SumShiftedAVX512(SB), NOSPLIT, $0-36
 	VMOVUPS      192(AX), Z4
 
 start:
-	VMOVUPS lanes_00000000<>+0(SB), Z6
-	SUBQ    $+64, CX
-	JL      blocks_end
+	VBROADCASTSS lanes_00000000<>+0(SB), Z6
+	SUBQ         $+64, CX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS (BX), Z5
@@ -17391,115 +16499,115 @@ blocks_end:
 	JMP         fold
 
 partial0:
-	TESTQ       CX, CX
-	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
-	NEGQ        CX
-	VMOVUPS     32(R13)(CX*4), Y9
-	NEGQ        CX
-	VMASKMOVPS  (BX), Y9, Y10
-	VSUBPS      Y0, Y10, Y10
-	VMOVUPS     lanes_00000000<>+0(SB), Y11
-	VBLENDVPS   Y9, Y10, Y11, Y10
-	VFMADD231PS Y10, Y10, Y1
-	JMP         fold
+	TESTQ        CX, CX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         CX
+	VMOVUPS      32(R13)(CX*4), Y9
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y9, Y10
+	VSUBPS       Y0, Y10, Y10
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VBLENDVPS    Y9, Y10, Y11, Y10
+	VFMADD231PS  Y10, Y10, Y1
+	JMP          fold
 
 partial1:
-	TESTQ       CX, CX
-	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
-	NEGQ        CX
-	VMOVUPS     32(R13)(CX*4), Y9
-	NEGQ        CX
-	VMASKMOVPS  (BX), Y9, Y10
-	VSUBPS      Y0, Y10, Y10
-	VMOVUPS     lanes_00000000<>+0(SB), Y11
-	VBLENDVPS   Y9, Y10, Y11, Y10
-	VFMADD231PS Y10, Y10, Y2
-	JMP         fold
+	TESTQ        CX, CX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         CX
+	VMOVUPS      32(R13)(CX*4), Y9
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y9, Y10
+	VSUBPS       Y0, Y10, Y10
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VBLENDVPS    Y9, Y10, Y11, Y10
+	VFMADD231PS  Y10, Y10, Y2
+	JMP          fold
 
 partial2:
-	TESTQ       CX, CX
-	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
-	NEGQ        CX
-	VMOVUPS     32(R13)(CX*4), Y9
-	NEGQ        CX
-	VMASKMOVPS  (BX), Y9, Y10
-	VSUBPS      Y0, Y10, Y10
-	VMOVUPS     lanes_00000000<>+0(SB), Y11
-	VBLENDVPS   Y9, Y10, Y11, Y10
-	VFMADD231PS Y10, Y10, Y3
-	JMP         fold
+	TESTQ        CX, CX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         CX
+	VMOVUPS      32(R13)(CX*4), Y9
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y9, Y10
+	VSUBPS       Y0, Y10, Y10
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VBLENDVPS    Y9, Y10, Y11, Y10
+	VFMADD231PS  Y10, Y10, Y3
+	JMP          fold
 
 partial3:
-	TESTQ       CX, CX
-	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
-	NEGQ        CX
-	VMOVUPS     32(R13)(CX*4), Y9
-	NEGQ        CX
-	VMASKMOVPS  (BX), Y9, Y10
-	VSUBPS      Y0, Y10, Y10
-	VMOVUPS     lanes_00000000<>+0(SB), Y11
-	VBLENDVPS   Y9, Y10, Y11, Y10
-	VFMADD231PS Y10, Y10, Y4
-	JMP         fold
+	TESTQ        CX, CX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         CX
+	VMOVUPS      32(R13)(CX*4), Y9
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y9, Y10
+	VSUBPS       Y0, Y10, Y10
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VBLENDVPS    Y9, Y10, Y11, Y10
+	VFMADD231PS  Y10, Y10, Y4
+	JMP          fold
 
 partial4:
-	TESTQ       CX, CX
-	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
-	NEGQ        CX
-	VMOVUPS     32(R13)(CX*4), Y9
-	NEGQ        CX
-	VMASKMOVPS  (BX), Y9, Y10
-	VSUBPS      Y0, Y10, Y10
-	VMOVUPS     lanes_00000000<>+0(SB), Y11
-	VBLENDVPS   Y9, Y10, Y11, Y10
-	VFMADD231PS Y10, Y10, Y5
-	JMP         fold
+	TESTQ        CX, CX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         CX
+	VMOVUPS      32(R13)(CX*4), Y9
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y9, Y10
+	VSUBPS       Y0, Y10, Y10
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VBLENDVPS    Y9, Y10, Y11, Y10
+	VFMADD231PS  Y10, Y10, Y5
+	JMP          fold
 
 partial5:
-	TESTQ       CX, CX
-	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
-	NEGQ        CX
-	VMOVUPS     32(R13)(CX*4), Y9
-	NEGQ        CX
-	VMASKMOVPS  (BX), Y9, Y10
-	VSUBPS      Y0, Y10, Y10
-	VMOVUPS     lanes_00000000<>+0(SB), Y11
-	VBLENDVPS   Y9, Y10, Y11, Y10
-	VFMADD231PS Y10, Y10, Y6
-	JMP         fold
+	TESTQ        CX, CX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         CX
+	VMOVUPS      32(R13)(CX*4), Y9
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y9, Y10
+	VSUBPS       Y0, Y10, Y10
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VBLENDVPS    Y9, Y10, Y11, Y10
+	VFMADD231PS  Y10, Y10, Y6
+	JMP          fold
 
 partial6:
-	TESTQ       CX, CX
-	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
-	NEGQ        CX
-	VMOVUPS     32(R13)(CX*4), Y9
-	NEGQ        CX
-	VMASKMOVPS  (BX), Y9, Y10
-	VSUBPS      Y0, Y10, Y10
-	VMOVUPS     lanes_00000000<>+0(SB), Y11
-	VBLENDVPS   Y9, Y10, Y11, Y10
-	VFMADD231PS Y10, Y10, Y7
-	JMP         fold
+	TESTQ        CX, CX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         CX
+	VMOVUPS      32(R13)(CX*4), Y9
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y9, Y10
+	VSUBPS       Y0, Y10, Y10
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VBLENDVPS    Y9, Y10, Y11, Y10
+	VFMADD231PS  Y10, Y10, Y7
+	JMP          fold
 
 partial7:
-	TESTQ       CX, CX
-	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
-	NEGQ        CX
-	VMOVUPS     32(R13)(CX*4), Y9
-	NEGQ        CX
-	VMASKMOVPS  (BX), Y9, Y10
-	VSUBPS      Y0, Y10, Y10
-	VMOVUPS     lanes_00000000<>+0(SB), Y11
-	VBLENDVPS   Y9, Y10, Y11, Y10
-	VFMADD231PS Y10, Y10, Y8
+	TESTQ        CX, CX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         CX
+	VMOVUPS      32(R13)(CX*4), Y9
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y9, Y10
+	VSUBPS       Y0, Y10, Y10
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VBLENDVPS    Y9, Y10, Y11, Y10
+	VFMADD231PS  Y10, Y10, Y8
 
 fold:
 	TESTQ   AX, AX
@@ -17550,9 +16658,9 @@ TEXT ·SumSquaresShiftedAVX512(SB), NOSPLIT, $0-36
 	VMOVUPS      192(AX), Z4
 
 start:
-	VMOVUPS lanes_00000000<>+0(SB), Z6
-	SUBQ    $+64, CX
-	JL      blocks_end
+	VBROADCASTSS lanes_00000000<>+0(SB), Z6
+	SUBQ         $+64, CX
+	JL           blocks_end
 
 blocks:
 	VMOVUPS     (BX), Z5
@@ -21025,147 +20133,147 @@ blocks_end:
 	JMP         fold
 
 partial0:
-	TESTQ       SI, SI
-	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
-	NEGQ        SI
-	VMOVUPS     32(R13)(SI*4), Y10
-	NEGQ        SI
-	VMASKMOVPS  (CX), Y10, Y11
-	VSUBPS      Y0, Y11, Y11
-	VMULPS      Y1, Y11, Y11
-	VMOVUPS     lanes_80000000<>+0(SB), Y12
-	VBLENDVPS   Y10, Y11, Y12, Y11
-	VMASKMOVPS  (BX), Y10, Y12
-	VMASKMOVPS  (DX), Y10, Y13
-	VMULPS      Y13, Y12, Y13
-	VFMADD231PS Y11, Y13, Y2
-	JMP         fold
+	TESTQ        SI, SI
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         SI
+	VMOVUPS      32(R13)(SI*4), Y10
+	NEGQ         SI
+	VMASKMOVPS   (CX), Y10, Y11
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y11, Y11
+	VBROADCASTSS lanes_80000000<>+0(SB), Y12
+	VBLENDVPS    Y10, Y11, Y12, Y11
+	VMASKMOVPS   (BX), Y10, Y12
+	VMASKMOVPS   (DX), Y10, Y13
+	VMULPS       Y13, Y12, Y13
+	VFMADD231PS  Y11, Y13, Y2
+	JMP          fold
 
 partial1:
-	TESTQ       SI, SI
-	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
-	NEGQ        SI
-	VMOVUPS     32(R13)(SI*4), Y10
-	NEGQ        SI
-	VMASKMOVPS  (CX), Y10, Y11
-	VSUBPS      Y0, Y11, Y11
-	VMULPS      Y1, Y11, Y11
-	VMOVUPS     lanes_80000000<>+0(SB), Y13
-	VBLENDVPS   Y10, Y11, Y13, Y11
-	VMASKMOVPS  (BX), Y10, Y13
-	VMASKMOVPS  (DX), Y10, Y12
-	VMULPS      Y12, Y13, Y12
-	VFMADD231PS Y11, Y12, Y3
-	JMP         fold
+	TESTQ        SI, SI
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         SI
+	VMOVUPS      32(R13)(SI*4), Y10
+	NEGQ         SI
+	VMASKMOVPS   (CX), Y10, Y11
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y11, Y11
+	VBROADCASTSS lanes_80000000<>+0(SB), Y13
+	VBLENDVPS    Y10, Y11, Y13, Y11
+	VMASKMOVPS   (BX), Y10, Y13
+	VMASKMOVPS   (DX), Y10, Y12
+	VMULPS       Y12, Y13, Y12
+	VFMADD231PS  Y11, Y12, Y3
+	JMP          fold
 
 partial2:
-	TESTQ       SI, SI
-	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
-	NEGQ        SI
-	VMOVUPS     32(R13)(SI*4), Y10
-	NEGQ        SI
-	VMASKMOVPS  (CX), Y10, Y11
-	VSUBPS      Y0, Y11, Y11
-	VMULPS      Y1, Y11, Y11
-	VMOVUPS     lanes_80000000<>+0(SB), Y12
-	VBLENDVPS   Y10, Y11, Y12, Y11
-	VMASKMOVPS  (BX), Y10, Y12
-	VMASKMOVPS  (DX), Y10, Y13
-	VMULPS      Y13, Y12, Y13
-	VFMADD231PS Y11, Y13, Y4
-	JMP         fold
+	TESTQ        SI, SI
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         SI
+	VMOVUPS      32(R13)(SI*4), Y10
+	NEGQ         SI
+	VMASKMOVPS   (CX), Y10, Y11
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y11, Y11
+	VBROADCASTSS lanes_80000000<>+0(SB), Y12
+	VBLENDVPS    Y10, Y11, Y12, Y11
+	VMASKMOVPS   (BX), Y10, Y12
+	VMASKMOVPS   (DX), Y10, Y13
+	VMULPS       Y13, Y12, Y13
+	VFMADD231PS  Y11, Y13, Y4
+	JMP          fold
 
 partial3:
-	TESTQ       SI, SI
-	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
-	NEGQ        SI
-	VMOVUPS     32(R13)(SI*4), Y10
-	NEGQ        SI
-	VMASKMOVPS  (CX), Y10, Y11
-	VSUBPS      Y0, Y11, Y11
-	VMULPS      Y1, Y11, Y11
-	VMOVUPS     lanes_80000000<>+0(SB), Y13
-	VBLENDVPS   Y10, Y11, Y13, Y11
-	VMASKMOVPS  (BX), Y10, Y13
-	VMASKMOVPS  (DX), Y10, Y12
-	VMULPS      Y12, Y13, Y12
-	VFMADD231PS Y11, Y12, Y5
-	JMP         fold
+	TESTQ        SI, SI
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         SI
+	VMOVUPS      32(R13)(SI*4), Y10
+	NEGQ         SI
+	VMASKMOVPS   (CX), Y10, Y11
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y11, Y11
+	VBROADCASTSS lanes_80000000<>+0(SB), Y13
+	VBLENDVPS    Y10, Y11, Y13, Y11
+	VMASKMOVPS   (BX), Y10, Y13
+	VMASKMOVPS   (DX), Y10, Y12
+	VMULPS       Y12, Y13, Y12
+	VFMADD231PS  Y11, Y12, Y5
+	JMP          fold
 
 partial4:
-	TESTQ       SI, SI
-	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
-	NEGQ        SI
-	VMOVUPS     32(R13)(SI*4), Y10
-	NEGQ        SI
-	VMASKMOVPS  (CX), Y10, Y11
-	VSUBPS      Y0, Y11, Y11
-	VMULPS      Y1, Y11, Y11
-	VMOVUPS     lanes_80000000<>+0(SB), Y12
-	VBLENDVPS   Y10, Y11, Y12, Y11
-	VMASKMOVPS  (BX), Y10, Y12
-	VMASKMOVPS  (DX), Y10, Y13
-	VMULPS      Y13, Y12, Y13
-	VFMADD231PS Y11, Y13, Y6
-	JMP         fold
+	TESTQ        SI, SI
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         SI
+	VMOVUPS      32(R13)(SI*4), Y10
+	NEGQ         SI
+	VMASKMOVPS   (CX), Y10, Y11
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y11, Y11
+	VBROADCASTSS lanes_80000000<>+0(SB), Y12
+	VBLENDVPS    Y10, Y11, Y12, Y11
+	VMASKMOVPS   (BX), Y10, Y12
+	VMASKMOVPS   (DX), Y10, Y13
+	VMULPS       Y13, Y12, Y13
+	VFMADD231PS  Y11, Y13, Y6
+	JMP          fold
 
 partial5:
-	TESTQ       SI, SI
-	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
-	NEGQ        SI
-	VMOVUPS     32(R13)(SI*4), Y10
-	NEGQ        SI
-	VMASKMOVPS  (CX), Y10, Y11
-	VSUBPS      Y0, Y11, Y11
-	VMULPS      Y1, Y11, Y11
-	VMOVUPS     lanes_80000000<>+0(SB), Y13
-	VBLENDVPS   Y10, Y11, Y13, Y11
-	VMASKMOVPS  (BX), Y10, Y13
-	VMASKMOVPS  (DX), Y10, Y12
-	VMULPS      Y12, Y13, Y12
-	VFMADD231PS Y11, Y12, Y7
-	JMP         fold
+	TESTQ        SI, SI
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         SI
+	VMOVUPS      32(R13)(SI*4), Y10
+	NEGQ         SI
+	VMASKMOVPS   (CX), Y10, Y11
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y11, Y11
+	VBROADCASTSS lanes_80000000<>+0(SB), Y13
+	VBLENDVPS    Y10, Y11, Y13, Y11
+	VMASKMOVPS   (BX), Y10, Y13
+	VMASKMOVPS   (DX), Y10, Y12
+	VMULPS       Y12, Y13, Y12
+	VFMADD231PS  Y11, Y12, Y7
+	JMP          fold
 
 partial6:
-	TESTQ       SI, SI
-	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
-	NEGQ        SI
-	VMOVUPS     32(R13)(SI*4), Y10
-	NEGQ        SI
-	VMASKMOVPS  (CX), Y10, Y11
-	VSUBPS      Y0, Y11, Y11
-	VMULPS      Y1, Y11, Y11
-	VMOVUPS     lanes_80000000<>+0(SB), Y12
-	VBLENDVPS   Y10, Y11, Y12, Y11
-	VMASKMOVPS  (BX), Y10, Y12
-	VMASKMOVPS  (DX), Y10, Y13
-	VMULPS      Y13, Y12, Y13
-	VFMADD231PS Y11, Y13, Y8
-	JMP         fold
+	TESTQ        SI, SI
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         SI
+	VMOVUPS      32(R13)(SI*4), Y10
+	NEGQ         SI
+	VMASKMOVPS   (CX), Y10, Y11
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y11, Y11
+	VBROADCASTSS lanes_80000000<>+0(SB), Y12
+	VBLENDVPS    Y10, Y11, Y12, Y11
+	VMASKMOVPS   (BX), Y10, Y12
+	VMASKMOVPS   (DX), Y10, Y13
+	VMULPS       Y13, Y12, Y13
+	VFMADD231PS  Y11, Y13, Y8
+	JMP          fold
 
 partial7:
-	TESTQ       SI, SI
-	JE          fold
-	LEAQ        partial_masks<>+0(SB), R13
-	NEGQ        SI
-	VMOVUPS     32(R13)(SI*4), Y10
-	NEGQ        SI
-	VMASKMOVPS  (CX), Y10, Y11
-	VSUBPS      Y0, Y11, Y11
-	VMULPS      Y1, Y11, Y11
-	VMOVUPS     lanes_80000000<>+0(SB), Y13
-	VBLENDVPS   Y10, Y11, Y13, Y11
-	VMASKMOVPS  (BX), Y10, Y13
-	VMASKMOVPS  (DX), Y10, Y12
-	VMULPS      Y12, Y13, Y12
-	VFMADD231PS Y11, Y12, Y9
+	TESTQ        SI, SI
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         SI
+	VMOVUPS      32(R13)(SI*4), Y10
+	NEGQ         SI
+	VMASKMOVPS   (CX), Y10, Y11
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y11, Y11
+	VBROADCASTSS lanes_80000000<>+0(SB), Y13
+	VBLENDVPS    Y10, Y11, Y13, Y11
+	VMASKMOVPS   (BX), Y10, Y13
+	VMASKMOVPS   (DX), Y10, Y12
+	VMULPS       Y12, Y13, Y12
+	VFMADD231PS  Y11, Y12, Y9
 
 fold:
 	TESTQ   AX, AX
@@ -21219,9 +20327,9 @@ TEXT ·LayerNormDotAVX512(SB), NOSPLIT, $0-52
 	VMOVUPS      192(AX), Z5
 
 start:
-	VMOVUPS lanes_80000000<>+0(SB), Z7
-	SUBQ    $+64, SI
-	JL      blocks_end
+	VBROADCASTSS lanes_80000000<>+0(SB), Z7
+	SUBQ         $+64, SI
+	JL           blocks_end
 
 blocks:
 	VMOVUPS     (CX), Z6
@@ -22887,18 +21995,18 @@ row_end:
 // func BiasReLUAVX2(dst *float32, x *float32, bias *float32, rows int, cols int)
 // Requires: AVX
 TEXT ·BiasReLUAVX2(SB), NOSPLIT, $0-40
-	MOVQ    dst+0(FP), AX
-	MOVQ    x+8(FP), BX
-	MOVQ    bias+16(FP), CX
-	MOVQ    rows+24(FP), DX
-	MOVQ    cols+32(FP), SI
-	MOVQ    SI, DI
-	ANDQ    $+7, DI
-	LEAQ    partial_masks<>+0(SB), R13
-	NEGQ    DI
-	VMOVUPS 32(R13)(DI*4), Y0
-	NEGQ    DI
-	VMOVUPS lanes_00000000<>+0(SB), Y2
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         bias+16(FP), CX
+	MOVQ         rows+24(FP), DX
+	MOVQ         cols+32(FP), SI
+	MOVQ         SI, DI
+	ANDQ         $+7, DI
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         DI
+	VMOVUPS      32(R13)(DI*4), Y0
+	NEGQ         DI
+	VBROADCASTSS lanes_00000000<>+0(SB), Y2
 
 row:
 	MOVQ SI, DI
@@ -22972,17 +22080,17 @@ row_end:
 // func BiasReLUAVX512(dst *float32, x *float32, bias *float32, rows int, cols int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·BiasReLUAVX512(SB), NOSPLIT, $0-40
-	MOVQ    dst+0(FP), AX
-	MOVQ    x+8(FP), BX
-	MOVQ    bias+16(FP), CX
-	MOVQ    rows+24(FP), DX
-	MOVQ    cols+32(FP), SI
-	MOVQ    SI, DI
-	ANDQ    $+15, DI
-	MOVL    $0x0000ffff, R13
-	BZHIL   DI, R13, R13
-	KMOVW   R13, K1
-	VMOVUPS lanes_00000000<>+0(SB), Z1
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         bias+16(FP), CX
+	MOVQ         rows+24(FP), DX
+	MOVQ         cols+32(FP), SI
+	MOVQ         SI, DI
+	ANDQ         $+15, DI
+	MOVL         $0x0000ffff, R13
+	BZHIL        DI, R13, R13
+	KMOVW        R13, K1
+	VBROADCASTSS lanes_00000000<>+0(SB), Z1
 
 row:
 	MOVQ SI, DI
@@ -23056,19 +22164,19 @@ row_end:
 // func BiasTanhAVX2(dst *float32, x *float32, bias *float32, rows int, cols int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·BiasTanhAVX2(SB), NOSPLIT, $0-40
-	MOVQ    dst+0(FP), AX
-	MOVQ    x+8(FP), BX
-	MOVQ    bias+16(FP), CX
-	MOVQ    rows+24(FP), DX
-	MOVQ    cols+32(FP), SI
-	MOVQ    SI, DI
-	ANDQ    $+7, DI
-	LEAQ    partial_masks<>+0(SB), R13
-	NEGQ    DI
-	VMOVUPS 32(R13)(DI*4), Y0
-	NEGQ    DI
-	VMOVUPS lanes_80000000<>+0(SB), Y2
-	VMOVUPS lanes_c111999a<>+0(SB), Y3
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         bias+16(FP), CX
+	MOVQ         rows+24(FP), DX
+	MOVQ         cols+32(FP), SI
+	MOVQ         SI, DI
+	ANDQ         $+7, DI
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         DI
+	VMOVUPS      32(R13)(DI*4), Y0
+	NEGQ         DI
+	VBROADCASTSS lanes_80000000<>+0(SB), Y2
+	VBROADCASTSS lanes_c111999a<>+0(SB), Y3
 
 row:
 	MOVQ SI, DI
@@ -23087,9 +22195,9 @@ blocks:
 	VORPS        Y2, Y6, Y1
 	VMAXPS       Y4, Y3, Y4
 	VMAXPS       Y1, Y3, Y1
-	VMOVUPS      lanes_4b40007f<>+0(SB), Y7
+	VBROADCASTSS lanes_4b40007f<>+0(SB), Y7
 	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y4, Y7
-	VMOVUPS      lanes_4b40007f<>+0(SB), Y8
+	VBROADCASTSS lanes_4b40007f<>+0(SB), Y8
 	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y1, Y8
 	VSUBPS       lanes_4b40007f<>+0(SB), Y7, Y9
 	VSUBPS       lanes_4b40007f<>+0(SB), Y8, Y10
@@ -23097,9 +22205,9 @@ blocks:
 	VFNMADD231PS lanes_3eb17218<>+0(SB), Y10, Y1
 	VFNMADD231PS lanes_b082e308<>+0(SB), Y9, Y4
 	VFNMADD231PS lanes_b082e308<>+0(SB), Y10, Y1
-	VMOVUPS      lanes_3e091cd5<>+0(SB), Y10
+	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y10
 	VFMADD231PS  lanes_3d352284<>+0(SB), Y4, Y10
-	VMOVUPS      lanes_3e091cd5<>+0(SB), Y9
+	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y9
 	VFMADD231PS  lanes_3d352284<>+0(SB), Y1, Y9
 	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y4, Y10
 	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y1, Y9
@@ -23113,22 +22221,20 @@ blocks:
 	VFMADD231PS  Y9, Y12, Y1
 	VPSLLD       $0x17, Y7, Y7
 	VPSLLD       $0x17, Y8, Y8
-	VMOVUPS      lanes_3f000000<>+0(SB), Y9
+	VBROADCASTSS lanes_3f000000<>+0(SB), Y9
 	VFMADD231PS  lanes_bf000000<>+0(SB), Y7, Y9
-	VMOVUPS      lanes_3f000000<>+0(SB), Y12
+	VBROADCASTSS lanes_3f000000<>+0(SB), Y12
 	VFMADD231PS  lanes_bf000000<>+0(SB), Y8, Y12
 	VFNMADD231PS Y4, Y7, Y9
 	VFNMADD231PS Y1, Y8, Y12
-	VMOVUPS      lanes_3f000000<>+0(SB), Y10
+	VBROADCASTSS lanes_3f000000<>+0(SB), Y10
 	VFMADD231PS  lanes_3f000000<>+0(SB), Y7, Y10
-	VMOVUPS      lanes_3f000000<>+0(SB), Y11
+	VBROADCASTSS lanes_3f000000<>+0(SB), Y11
 	VFMADD231PS  lanes_3f000000<>+0(SB), Y8, Y11
 	VFMADD231PS  Y4, Y7, Y10
 	VFMADD231PS  Y1, Y8, Y11
 	VDIVPS       Y10, Y9, Y10
 	VDIVPS       Y11, Y12, Y11
-	VANDNPS      Y10, Y2, Y10
-	VANDNPS      Y11, Y2, Y11
 	VANDPS       Y2, Y5, Y5
 	VANDPS       Y2, Y6, Y6
 	VORPS        Y5, Y10, Y5
@@ -23152,12 +22258,12 @@ vectors:
 	VADDPS       Y5, Y6, Y5
 	VORPS        Y2, Y5, Y6
 	VMAXPS       Y6, Y3, Y6
-	VMOVUPS      lanes_4b40007f<>+0(SB), Y11
+	VBROADCASTSS lanes_4b40007f<>+0(SB), Y11
 	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y6, Y11
 	VSUBPS       lanes_4b40007f<>+0(SB), Y11, Y10
 	VFNMADD231PS lanes_3eb17218<>+0(SB), Y10, Y6
 	VFNMADD231PS lanes_b082e308<>+0(SB), Y10, Y6
-	VMOVUPS      lanes_3e091cd5<>+0(SB), Y10
+	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y10
 	VFMADD231PS  lanes_3d352284<>+0(SB), Y6, Y10
 	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y6, Y10
 	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y6, Y10
@@ -23165,14 +22271,13 @@ vectors:
 	VMULPS       Y6, Y6, Y12
 	VFMADD231PS  Y10, Y12, Y6
 	VPSLLD       $0x17, Y11, Y11
-	VMOVUPS      lanes_3f000000<>+0(SB), Y10
+	VBROADCASTSS lanes_3f000000<>+0(SB), Y10
 	VFMADD231PS  lanes_bf000000<>+0(SB), Y11, Y10
 	VFNMADD231PS Y6, Y11, Y10
-	VMOVUPS      lanes_3f000000<>+0(SB), Y12
+	VBROADCASTSS lanes_3f000000<>+0(SB), Y12
 	VFMADD231PS  lanes_3f000000<>+0(SB), Y11, Y12
 	VFMADD231PS  Y6, Y11, Y12
 	VDIVPS       Y12, Y10, Y12
-	VANDNPS      Y12, Y2, Y12
 	VANDPS       Y2, Y5, Y5
 	VORPS        Y5, Y12, Y5
 	VMOVUPS      Y5, (AX)
@@ -23191,12 +22296,12 @@ vectors_end:
 	VADDPS       Y12, Y5, Y12
 	VORPS        Y2, Y12, Y5
 	VMAXPS       Y5, Y3, Y5
-	VMOVUPS      lanes_4b40007f<>+0(SB), Y10
+	VBROADCASTSS lanes_4b40007f<>+0(SB), Y10
 	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y5, Y10
 	VSUBPS       lanes_4b40007f<>+0(SB), Y10, Y6
 	VFNMADD231PS lanes_3eb17218<>+0(SB), Y6, Y5
 	VFNMADD231PS lanes_b082e308<>+0(SB), Y6, Y5
-	VMOVUPS      lanes_3e091cd5<>+0(SB), Y6
+	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y6
 	VFMADD231PS  lanes_3d352284<>+0(SB), Y5, Y6
 	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y5, Y6
 	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y5, Y6
@@ -23204,14 +22309,13 @@ vectors_end:
 	VMULPS       Y5, Y5, Y11
 	VFMADD231PS  Y6, Y11, Y5
 	VPSLLD       $0x17, Y10, Y10
-	VMOVUPS      lanes_3f000000<>+0(SB), Y6
+	VBROADCASTSS lanes_3f000000<>+0(SB), Y6
 	VFMADD231PS  lanes_bf000000<>+0(SB), Y10, Y6
 	VFNMADD231PS Y5, Y10, Y6
-	VMOVUPS      lanes_3f000000<>+0(SB), Y11
+	VBROADCASTSS lanes_3f000000<>+0(SB), Y11
 	VFMADD231PS  lanes_3f000000<>+0(SB), Y10, Y11
 	VFMADD231PS  Y5, Y10, Y11
 	VDIVPS       Y11, Y6, Y11
-	VANDNPS      Y11, Y2, Y11
 	VANDPS       Y2, Y12, Y12
 	VORPS        Y12, Y11, Y12
 	VMASKMOVPS   Y12, Y0, (AX)
@@ -23228,25 +22332,25 @@ row_end:
 // func BiasTanhAVX512(dst *float32, x *float32, bias *float32, rows int, cols int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·BiasTanhAVX512(SB), NOSPLIT, $0-40
-	MOVQ    dst+0(FP), AX
-	MOVQ    x+8(FP), BX
-	MOVQ    bias+16(FP), CX
-	MOVQ    rows+24(FP), DX
-	MOVQ    cols+32(FP), SI
-	MOVQ    SI, DI
-	ANDQ    $+15, DI
-	MOVL    $0x0000ffff, R13
-	BZHIL   DI, R13, R13
-	KMOVW   R13, K1
-	VMOVUPS lanes_80000000<>+0(SB), Z1
-	VMOVUPS lanes_c111999a<>+0(SB), Z2
-	VMOVUPS lanes_4038aa3b<>+0(SB), Z3
-	VMOVUPS lanes_4b40007f<>+0(SB), Z4
-	VMOVUPS lanes_3eb17218<>+0(SB), Z5
-	VMOVUPS lanes_b082e308<>+0(SB), Z6
-	VMOVUPS lanes_3d352284<>+0(SB), Z7
-	VMOVUPS lanes_3e091cd5<>+0(SB), Z8
-	VMOVUPS lanes_3eaaac5c<>+0(SB), Z9
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         bias+16(FP), CX
+	MOVQ         rows+24(FP), DX
+	MOVQ         cols+32(FP), SI
+	MOVQ         SI, DI
+	ANDQ         $+15, DI
+	MOVL         $0x0000ffff, R13
+	BZHIL        DI, R13, R13
+	KMOVW        R13, K1
+	VBROADCASTSS lanes_80000000<>+0(SB), Z1
+	VBROADCASTSS lanes_c111999a<>+0(SB), Z2
+	VBROADCASTSS lanes_4038aa3b<>+0(SB), Z3
+	VBROADCASTSS lanes_4b40007f<>+0(SB), Z4
+	VBROADCASTSS lanes_3eb17218<>+0(SB), Z5
+	VBROADCASTSS lanes_b082e308<>+0(SB), Z6
+	VBROADCASTSS lanes_3d352284<>+0(SB), Z7
+	VBROADCASTSS lanes_3e091cd5<>+0(SB), Z8
+	VBROADCASTSS lanes_3eaaac5c<>+0(SB), Z9
 
 row:
 	MOVQ SI, DI
@@ -23255,127 +22359,123 @@ row:
 	JL   blocks_end
 
 blocks:
-	VMOVUPS      (BX), Z0
-	VMOVUPS      64(BX), Z10
-	VMOVUPS      128(BX), Z11
-	VMOVUPS      192(BX), Z12
-	VMOVUPS      (R8), Z13
-	VMOVUPS      64(R8), Z14
-	VMOVUPS      128(R8), Z15
-	VMOVUPS      192(R8), Z16
-	VADDPS       Z13, Z0, Z13
-	VADDPS       Z14, Z10, Z14
-	VADDPS       Z15, Z11, Z15
-	VADDPS       Z16, Z12, Z16
-	VPORD        Z1, Z13, Z12
-	VPORD        Z1, Z14, Z11
-	VPORD        Z1, Z15, Z10
-	VPORD        Z1, Z16, Z0
-	VMAXPS       Z12, Z2, Z12
-	VMAXPS       Z11, Z2, Z11
-	VMAXPS       Z10, Z2, Z10
-	VMAXPS       Z0, Z2, Z0
-	VMOVUPS      Z4, Z17
-	VFMADD231PS  Z3, Z12, Z17
-	VMOVUPS      Z4, Z18
-	VFMADD231PS  Z3, Z11, Z18
-	VMOVUPS      Z4, Z19
-	VFMADD231PS  Z3, Z10, Z19
-	VMOVUPS      Z4, Z20
-	VFMADD231PS  Z3, Z0, Z20
-	VSUBPS       Z4, Z17, Z21
-	VSUBPS       Z4, Z18, Z22
-	VSUBPS       Z4, Z19, Z23
-	VSUBPS       Z4, Z20, Z24
-	VFNMADD231PS Z5, Z21, Z12
-	VFNMADD231PS Z5, Z22, Z11
-	VFNMADD231PS Z5, Z23, Z10
-	VFNMADD231PS Z5, Z24, Z0
-	VFNMADD231PS Z6, Z21, Z12
-	VFNMADD231PS Z6, Z22, Z11
-	VFNMADD231PS Z6, Z23, Z10
-	VFNMADD231PS Z6, Z24, Z0
-	VMOVUPS      Z8, Z24
-	VFMADD231PS  Z12, Z7, Z24
-	VMOVUPS      Z8, Z23
-	VFMADD231PS  Z11, Z7, Z23
-	VMOVUPS      Z8, Z22
-	VFMADD231PS  Z10, Z7, Z22
-	VMOVUPS      Z8, Z21
-	VFMADD231PS  Z0, Z7, Z21
-	VFMADD213PS  Z9, Z12, Z24
-	VFMADD213PS  Z9, Z11, Z23
-	VFMADD213PS  Z9, Z10, Z22
-	VFMADD213PS  Z9, Z0, Z21
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z12, Z24
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z11, Z23
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z10, Z22
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z0, Z21
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z12, Z24
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z11, Z23
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z10, Z22
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z0, Z21
-	VMULPS       Z12, Z12, Z25
-	VMULPS       Z11, Z11, Z26
-	VMULPS       Z10, Z10, Z27
-	VMULPS       Z0, Z0, Z28
-	VFMADD231PS  Z24, Z25, Z12
-	VFMADD231PS  Z23, Z26, Z11
-	VFMADD231PS  Z22, Z27, Z10
-	VFMADD231PS  Z21, Z28, Z0
-	VPSLLD       $0x17, Z17, Z17
-	VPSLLD       $0x17, Z18, Z18
-	VPSLLD       $0x17, Z19, Z19
-	VPSLLD       $0x17, Z20, Z20
-	VMOVUPS      lanes_3f000000<>+0(SB), Z21
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z17, Z21
-	VMOVUPS      lanes_3f000000<>+0(SB), Z28
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z18, Z28
-	VMOVUPS      lanes_3f000000<>+0(SB), Z22
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z19, Z22
-	VMOVUPS      lanes_3f000000<>+0(SB), Z27
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z20, Z27
-	VFNMADD231PS Z12, Z17, Z21
-	VFNMADD231PS Z11, Z18, Z28
-	VFNMADD231PS Z10, Z19, Z22
-	VFNMADD231PS Z0, Z20, Z27
-	VMOVUPS      lanes_3f000000<>+0(SB), Z23
-	VFMADD231PS  lanes_3f000000<>+0(SB), Z17, Z23
-	VMOVUPS      lanes_3f000000<>+0(SB), Z26
-	VFMADD231PS  lanes_3f000000<>+0(SB), Z18, Z26
-	VMOVUPS      lanes_3f000000<>+0(SB), Z24
-	VFMADD231PS  lanes_3f000000<>+0(SB), Z19, Z24
-	VMOVUPS      lanes_3f000000<>+0(SB), Z25
-	VFMADD231PS  lanes_3f000000<>+0(SB), Z20, Z25
-	VFMADD231PS  Z12, Z17, Z23
-	VFMADD231PS  Z11, Z18, Z26
-	VFMADD231PS  Z10, Z19, Z24
-	VFMADD231PS  Z0, Z20, Z25
-	VDIVPS       Z23, Z21, Z23
-	VDIVPS       Z26, Z28, Z26
-	VDIVPS       Z24, Z22, Z24
-	VDIVPS       Z25, Z27, Z25
-	VPANDND      Z23, Z1, Z23
-	VPANDND      Z26, Z1, Z26
-	VPANDND      Z24, Z1, Z24
-	VPANDND      Z25, Z1, Z25
-	VPANDD       Z1, Z13, Z13
-	VPANDD       Z1, Z14, Z14
-	VPANDD       Z1, Z15, Z15
-	VPANDD       Z1, Z16, Z16
-	VPORD        Z13, Z23, Z13
-	VPORD        Z14, Z26, Z14
-	VPORD        Z15, Z24, Z15
-	VPORD        Z16, Z25, Z16
-	VMOVUPS      Z13, (AX)
-	VMOVUPS      Z14, 64(AX)
-	VMOVUPS      Z15, 128(AX)
-	VMOVUPS      Z16, 192(AX)
-	ADDQ         $+256, AX
-	ADDQ         $+256, BX
-	ADDQ         $+256, R8
-	SUBQ         $+64, DI
-	JGE          blocks
+	VMOVUPS          (BX), Z0
+	VMOVUPS          64(BX), Z10
+	VMOVUPS          128(BX), Z11
+	VMOVUPS          192(BX), Z12
+	VMOVUPS          (R8), Z13
+	VMOVUPS          64(R8), Z14
+	VMOVUPS          128(R8), Z15
+	VMOVUPS          192(R8), Z16
+	VADDPS           Z13, Z0, Z13
+	VADDPS           Z14, Z10, Z14
+	VADDPS           Z15, Z11, Z15
+	VADDPS           Z16, Z12, Z16
+	VPORD            Z1, Z13, Z12
+	VPORD            Z1, Z14, Z11
+	VPORD            Z1, Z15, Z10
+	VPORD            Z1, Z16, Z0
+	VMAXPS           Z12, Z2, Z12
+	VMAXPS           Z11, Z2, Z11
+	VMAXPS           Z10, Z2, Z10
+	VMAXPS           Z0, Z2, Z0
+	VMOVAPS          Z4, Z17
+	VFMADD231PS      Z3, Z12, Z17
+	VMOVAPS          Z4, Z18
+	VFMADD231PS      Z3, Z11, Z18
+	VMOVAPS          Z4, Z19
+	VFMADD231PS      Z3, Z10, Z19
+	VMOVAPS          Z4, Z20
+	VFMADD231PS      Z3, Z0, Z20
+	VSUBPS           Z4, Z17, Z21
+	VSUBPS           Z4, Z18, Z22
+	VSUBPS           Z4, Z19, Z23
+	VSUBPS           Z4, Z20, Z24
+	VFNMADD231PS     Z5, Z21, Z12
+	VFNMADD231PS     Z5, Z22, Z11
+	VFNMADD231PS     Z5, Z23, Z10
+	VFNMADD231PS     Z5, Z24, Z0
+	VFNMADD231PS     Z6, Z21, Z12
+	VFNMADD231PS     Z6, Z22, Z11
+	VFNMADD231PS     Z6, Z23, Z10
+	VFNMADD231PS     Z6, Z24, Z0
+	VMOVAPS          Z8, Z24
+	VFMADD231PS      Z12, Z7, Z24
+	VMOVAPS          Z8, Z23
+	VFMADD231PS      Z11, Z7, Z23
+	VMOVAPS          Z8, Z22
+	VFMADD231PS      Z10, Z7, Z22
+	VMOVAPS          Z8, Z21
+	VFMADD231PS      Z0, Z7, Z21
+	VFMADD213PS      Z9, Z12, Z24
+	VFMADD213PS      Z9, Z11, Z23
+	VFMADD213PS      Z9, Z10, Z22
+	VFMADD213PS      Z9, Z0, Z21
+	VFMADD213PS.BCST lanes_3f2aaa49<>+0(SB), Z12, Z24
+	VFMADD213PS.BCST lanes_3f2aaa49<>+0(SB), Z11, Z23
+	VFMADD213PS.BCST lanes_3f2aaa49<>+0(SB), Z10, Z22
+	VFMADD213PS.BCST lanes_3f2aaa49<>+0(SB), Z0, Z21
+	VFMADD213PS.BCST lanes_3f7ffffe<>+0(SB), Z12, Z24
+	VFMADD213PS.BCST lanes_3f7ffffe<>+0(SB), Z11, Z23
+	VFMADD213PS.BCST lanes_3f7ffffe<>+0(SB), Z10, Z22
+	VFMADD213PS.BCST lanes_3f7ffffe<>+0(SB), Z0, Z21
+	VMULPS           Z12, Z12, Z25
+	VMULPS           Z11, Z11, Z26
+	VMULPS           Z10, Z10, Z27
+	VMULPS           Z0, Z0, Z28
+	VFMADD231PS      Z24, Z25, Z12
+	VFMADD231PS      Z23, Z26, Z11
+	VFMADD231PS      Z22, Z27, Z10
+	VFMADD231PS      Z21, Z28, Z0
+	VPSLLD           $0x17, Z17, Z17
+	VPSLLD           $0x17, Z18, Z18
+	VPSLLD           $0x17, Z19, Z19
+	VPSLLD           $0x17, Z20, Z20
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z21
+	VFMADD231PS.BCST lanes_bf000000<>+0(SB), Z17, Z21
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z28
+	VFMADD231PS.BCST lanes_bf000000<>+0(SB), Z18, Z28
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z22
+	VFMADD231PS.BCST lanes_bf000000<>+0(SB), Z19, Z22
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z27
+	VFMADD231PS.BCST lanes_bf000000<>+0(SB), Z20, Z27
+	VFNMADD231PS     Z12, Z17, Z21
+	VFNMADD231PS     Z11, Z18, Z28
+	VFNMADD231PS     Z10, Z19, Z22
+	VFNMADD231PS     Z0, Z20, Z27
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z23
+	VFMADD231PS.BCST lanes_3f000000<>+0(SB), Z17, Z23
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z26
+	VFMADD231PS.BCST lanes_3f000000<>+0(SB), Z18, Z26
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z24
+	VFMADD231PS.BCST lanes_3f000000<>+0(SB), Z19, Z24
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z25
+	VFMADD231PS.BCST lanes_3f000000<>+0(SB), Z20, Z25
+	VFMADD231PS      Z12, Z17, Z23
+	VFMADD231PS      Z11, Z18, Z26
+	VFMADD231PS      Z10, Z19, Z24
+	VFMADD231PS      Z0, Z20, Z25
+	VDIVPS           Z23, Z21, Z23
+	VDIVPS           Z26, Z28, Z26
+	VDIVPS           Z24, Z22, Z24
+	VDIVPS           Z25, Z27, Z25
+	VPANDD           Z1, Z13, Z13
+	VPANDD           Z1, Z14, Z14
+	VPANDD           Z1, Z15, Z15
+	VPANDD           Z1, Z16, Z16
+	VPORD            Z13, Z23, Z13
+	VPORD            Z14, Z26, Z14
+	VPORD            Z15, Z24, Z15
+	VPORD            Z16, Z25, Z16
+	VMOVUPS          Z13, (AX)
+	VMOVUPS          Z14, 64(AX)
+	VMOVUPS          Z15, 128(AX)
+	VMOVUPS          Z16, 192(AX)
+	ADDQ             $+256, AX
+	ADDQ             $+256, BX
+	ADDQ             $+256, R8
+	SUBQ             $+64, DI
+	JGE              blocks
 
 blocks_end:
 	ADDQ $+64, DI
@@ -23383,77 +22483,75 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Z16
-	VMOVUPS      (R8), Z15
-	VADDPS       Z15, Z16, Z15
-	VPORD        Z1, Z15, Z16
-	VMAXPS       Z16, Z2, Z16
-	VMOVUPS      Z4, Z14
-	VFMADD231PS  Z3, Z16, Z14
-	VSUBPS       Z4, Z14, Z13
-	VFNMADD231PS Z5, Z13, Z16
-	VFNMADD231PS Z6, Z13, Z16
-	VMOVUPS      Z8, Z13
-	VFMADD231PS  Z16, Z7, Z13
-	VFMADD213PS  Z9, Z16, Z13
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z16, Z13
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z16, Z13
-	VMULPS       Z16, Z16, Z25
-	VFMADD231PS  Z13, Z25, Z16
-	VPSLLD       $0x17, Z14, Z14
-	VMOVUPS      lanes_3f000000<>+0(SB), Z13
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z14, Z13
-	VFNMADD231PS Z16, Z14, Z13
-	VMOVUPS      lanes_3f000000<>+0(SB), Z25
-	VFMADD231PS  lanes_3f000000<>+0(SB), Z14, Z25
-	VFMADD231PS  Z16, Z14, Z25
-	VDIVPS       Z25, Z13, Z25
-	VPANDND      Z25, Z1, Z25
-	VPANDD       Z1, Z15, Z15
-	VPORD        Z15, Z25, Z15
-	VMOVUPS      Z15, (AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	ADDQ         $+64, R8
-	SUBQ         $+16, DI
-	JGE          vectors
+	VMOVUPS          (BX), Z16
+	VMOVUPS          (R8), Z15
+	VADDPS           Z15, Z16, Z15
+	VPORD            Z1, Z15, Z16
+	VMAXPS           Z16, Z2, Z16
+	VMOVAPS          Z4, Z14
+	VFMADD231PS      Z3, Z16, Z14
+	VSUBPS           Z4, Z14, Z13
+	VFNMADD231PS     Z5, Z13, Z16
+	VFNMADD231PS     Z6, Z13, Z16
+	VMOVAPS          Z8, Z13
+	VFMADD231PS      Z16, Z7, Z13
+	VFMADD213PS      Z9, Z16, Z13
+	VFMADD213PS.BCST lanes_3f2aaa49<>+0(SB), Z16, Z13
+	VFMADD213PS.BCST lanes_3f7ffffe<>+0(SB), Z16, Z13
+	VMULPS           Z16, Z16, Z25
+	VFMADD231PS      Z13, Z25, Z16
+	VPSLLD           $0x17, Z14, Z14
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z13
+	VFMADD231PS.BCST lanes_bf000000<>+0(SB), Z14, Z13
+	VFNMADD231PS     Z16, Z14, Z13
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z25
+	VFMADD231PS.BCST lanes_3f000000<>+0(SB), Z14, Z25
+	VFMADD231PS      Z16, Z14, Z25
+	VDIVPS           Z25, Z13, Z25
+	VPANDD           Z1, Z15, Z15
+	VPORD            Z15, Z25, Z15
+	VMOVUPS          Z15, (AX)
+	ADDQ             $+64, AX
+	ADDQ             $+64, BX
+	ADDQ             $+64, R8
+	SUBQ             $+16, DI
+	JGE              vectors
 
 vectors_end:
-	ADDQ         $+16, DI
-	TESTQ        DI, DI
-	JE           row_end
-	VMOVUPS.Z    (BX), K1, Z15
-	VMOVUPS.Z    (R8), K1, Z25
-	VADDPS       Z25, Z15, Z25
-	VPORD        Z1, Z25, Z15
-	VMAXPS       Z15, Z2, Z15
-	VMOVUPS      Z4, Z13
-	VFMADD231PS  Z3, Z15, Z13
-	VSUBPS       Z4, Z13, Z16
-	VFNMADD231PS Z5, Z16, Z15
-	VFNMADD231PS Z6, Z16, Z15
-	VMOVUPS      Z8, Z16
-	VFMADD231PS  Z15, Z7, Z16
-	VFMADD213PS  Z9, Z15, Z16
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Z15, Z16
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Z15, Z16
-	VMULPS       Z15, Z15, Z14
-	VFMADD231PS  Z16, Z14, Z15
-	VPSLLD       $0x17, Z13, Z13
-	VMOVUPS      lanes_3f000000<>+0(SB), Z16
-	VFMADD231PS  lanes_bf000000<>+0(SB), Z13, Z16
-	VFNMADD231PS Z15, Z13, Z16
-	VMOVUPS      lanes_3f000000<>+0(SB), Z14
-	VFMADD231PS  lanes_3f000000<>+0(SB), Z13, Z14
-	VFMADD231PS  Z15, Z13, Z14
-	VDIVPS       Z14, Z16, Z14
-	VPANDND      Z14, Z1, Z14
-	VPANDD       Z1, Z25, Z25
-	VPORD        Z25, Z14, Z25
-	VMOVUPS      Z25, K1, (AX)
-	SHLQ         $0x02, DI
-	ADDQ         DI, AX
-	ADDQ         DI, BX
+	ADDQ             $+16, DI
+	TESTQ            DI, DI
+	JE               row_end
+	VMOVUPS.Z        (BX), K1, Z15
+	VMOVUPS.Z        (R8), K1, Z25
+	VADDPS           Z25, Z15, Z25
+	VPORD            Z1, Z25, Z15
+	VMAXPS           Z15, Z2, Z15
+	VMOVAPS          Z4, Z13
+	VFMADD231PS      Z3, Z15, Z13
+	VSUBPS           Z4, Z13, Z16
+	VFNMADD231PS     Z5, Z16, Z15
+	VFNMADD231PS     Z6, Z16, Z15
+	VMOVAPS          Z8, Z16
+	VFMADD231PS      Z15, Z7, Z16
+	VFMADD213PS      Z9, Z15, Z16
+	VFMADD213PS.BCST lanes_3f2aaa49<>+0(SB), Z15, Z16
+	VFMADD213PS.BCST lanes_3f7ffffe<>+0(SB), Z15, Z16
+	VMULPS           Z15, Z15, Z14
+	VFMADD231PS      Z16, Z14, Z15
+	VPSLLD           $0x17, Z13, Z13
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z16
+	VFMADD231PS.BCST lanes_bf000000<>+0(SB), Z13, Z16
+	VFNMADD231PS     Z15, Z13, Z16
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z14
+	VFMADD231PS.BCST lanes_3f000000<>+0(SB), Z13, Z14
+	VFMADD231PS      Z15, Z13, Z14
+	VDIVPS           Z14, Z16, Z14
+	VPANDD           Z1, Z25, Z25
+	VPORD            Z25, Z14, Z25
+	VMOVUPS          Z25, K1, (AX)
+	SHLQ             $0x02, DI
+	ADDQ             DI, AX
+	ADDQ             DI, BX
 
 row_end:
 	SUBQ $+1, DX
@@ -23474,13 +22572,13 @@ TEXT ·DropoutAVX2(SB), NOSPLIT, $0-44
 	VBROADCASTSS scale+40(FP), Y4
 	VMOVUPS      lane_numbers<>+0(SB), Y5
 	VPADDD       Y0, Y5, Y5
-	VMOVUPS      lanes_85ebca6b<>+0(SB), Y7
-	VMOVUPS      lanes_c2b2ae35<>+0(SB), Y8
+	VBROADCASTSS lanes_85ebca6b<>+0(SB), Y7
+	VBROADCASTSS lanes_c2b2ae35<>+0(SB), Y8
 	SUBQ         $+16, CX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS  Y5, Y6
+	VMOVAPS  Y5, Y6
 	VPADDD   lanes_00000008<>+0(SB), Y5, Y9
 	VXORPS   Y1, Y6, Y6
 	VXORPS   Y1, Y9, Y9
@@ -23520,7 +22618,7 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS  Y5, Y10
+	VMOVAPS  Y5, Y10
 	VXORPS   Y1, Y10, Y10
 	VPSRLD   $0x10, Y10, Y11
 	VXORPS   Y11, Y10, Y11
@@ -23548,7 +22646,7 @@ vectors_end:
 	NEGQ       CX
 	VMOVUPS    32(R13)(CX*4), Y11
 	NEGQ       CX
-	VMOVUPS    Y5, Y10
+	VMOVAPS    Y5, Y10
 	VXORPS     Y1, Y10, Y10
 	VPSRLD     $0x10, Y10, Y6
 	VXORPS     Y6, Y10, Y6
@@ -23575,15 +22673,7 @@ DATA lanes_85ebca6b<>+16(SB)/4, $0x85ebca6b
 DATA lanes_85ebca6b<>+20(SB)/4, $0x85ebca6b
 DATA lanes_85ebca6b<>+24(SB)/4, $0x85ebca6b
 DATA lanes_85ebca6b<>+28(SB)/4, $0x85ebca6b
-DATA lanes_85ebca6b<>+32(SB)/4, $0x85ebca6b
-DATA lanes_85ebca6b<>+36(SB)/4, $0x85ebca6b
-DATA lanes_85ebca6b<>+40(SB)/4, $0x85ebca6b
-DATA lanes_85ebca6b<>+44(SB)/4, $0x85ebca6b
-DATA lanes_85ebca6b<>+48(SB)/4, $0x85ebca6b
-DATA lanes_85ebca6b<>+52(SB)/4, $0x85ebca6b
-DATA lanes_85ebca6b<>+56(SB)/4, $0x85ebca6b
-DATA lanes_85ebca6b<>+60(SB)/4, $0x85ebca6b
-GLOBL lanes_85ebca6b<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_85ebca6b<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_c2b2ae35<>+0(SB)/4, $0xc2b2ae35
 DATA lanes_c2b2ae35<>+4(SB)/4, $0xc2b2ae35
@@ -23593,15 +22683,7 @@ DATA lanes_c2b2ae35<>+16(SB)/4, $0xc2b2ae35
 DATA lanes_c2b2ae35<>+20(SB)/4, $0xc2b2ae35
 DATA lanes_c2b2ae35<>+24(SB)/4, $0xc2b2ae35
 DATA lanes_c2b2ae35<>+28(SB)/4, $0xc2b2ae35
-DATA lanes_c2b2ae35<>+32(SB)/4, $0xc2b2ae35
-DATA lanes_c2b2ae35<>+36(SB)/4, $0xc2b2ae35
-DATA lanes_c2b2ae35<>+40(SB)/4, $0xc2b2ae35
-DATA lanes_c2b2ae35<>+44(SB)/4, $0xc2b2ae35
-DATA lanes_c2b2ae35<>+48(SB)/4, $0xc2b2ae35
-DATA lanes_c2b2ae35<>+52(SB)/4, $0xc2b2ae35
-DATA lanes_c2b2ae35<>+56(SB)/4, $0xc2b2ae35
-DATA lanes_c2b2ae35<>+60(SB)/4, $0xc2b2ae35
-GLOBL lanes_c2b2ae35<>(SB), RODATA|NOPTR, $64
+GLOBL lanes_c2b2ae35<>(SB), RODATA|NOPTR, $32
 
 // func DropoutAVX512(dst *float32, x *float32, n int, first uint32, key1 uint32, key2 uint32, limit uint32, scale float32)
 // Requires: AVX, AVX512F, BMI2
@@ -23616,77 +22698,77 @@ TEXT ·DropoutAVX512(SB), NOSPLIT, $0-44
 	VBROADCASTSS scale+40(FP), Z4
 	VMOVUPS      lane_numbers<>+0(SB), Z5
 	VPADDD       Z0, Z5, Z5
-	VMOVUPS      lanes_85ebca6b<>+0(SB), Z7
-	VMOVUPS      lanes_c2b2ae35<>+0(SB), Z8
+	VBROADCASTSS lanes_85ebca6b<>+0(SB), Z7
+	VBROADCASTSS lanes_c2b2ae35<>+0(SB), Z8
 	SUBQ         $+64, CX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS   Z5, Z6
-	VPADDD    lanes_00000010<>+0(SB), Z5, Z9
-	VPADDD    lanes_00000020<>+0(SB), Z5, Z10
-	VPADDD    lanes_00000030<>+0(SB), Z5, Z11
-	VPXORD    Z1, Z6, Z6
-	VPXORD    Z1, Z9, Z9
-	VPXORD    Z1, Z10, Z10
-	VPXORD    Z1, Z11, Z11
-	VPSRLD    $0x10, Z6, Z12
-	VPSRLD    $0x10, Z9, Z13
-	VPSRLD    $0x10, Z10, Z14
-	VPSRLD    $0x10, Z11, Z15
-	VPXORD    Z12, Z6, Z12
-	VPXORD    Z13, Z9, Z13
-	VPXORD    Z14, Z10, Z14
-	VPXORD    Z15, Z11, Z15
-	VPMULLD   Z7, Z12, Z12
-	VPMULLD   Z7, Z13, Z13
-	VPMULLD   Z7, Z14, Z14
-	VPMULLD   Z7, Z15, Z15
-	VPXORD    Z2, Z12, Z12
-	VPXORD    Z2, Z13, Z13
-	VPXORD    Z2, Z14, Z14
-	VPXORD    Z2, Z15, Z15
-	VPSRLD    $0x0d, Z12, Z11
-	VPSRLD    $0x0d, Z13, Z10
-	VPSRLD    $0x0d, Z14, Z9
-	VPSRLD    $0x0d, Z15, Z6
-	VPXORD    Z11, Z12, Z11
-	VPXORD    Z10, Z13, Z10
-	VPXORD    Z9, Z14, Z9
-	VPXORD    Z6, Z15, Z6
-	VPMULLD   Z8, Z11, Z11
-	VPMULLD   Z8, Z10, Z10
-	VPMULLD   Z8, Z9, Z9
-	VPMULLD   Z8, Z6, Z6
-	VPCMPGTD  Z11, Z3, K2
-	VPCMPGTD  Z10, Z3, K3
-	VPCMPGTD  Z9, Z3, K4
-	VPCMPGTD  Z6, Z3, K5
-	VMOVUPS   (BX), Z6
-	VMOVUPS   64(BX), Z9
-	VMOVUPS   128(BX), Z10
-	VMOVUPS   192(BX), Z11
-	VMULPS    Z6, Z4, Z6
-	VMULPS    Z9, Z4, Z9
-	VMULPS    Z10, Z4, Z10
-	VMULPS    Z11, Z4, Z11
-	KNOTW     K2, K7
-	VMOVAPS.Z Z6, K7, Z6
-	KNOTW     K3, K7
-	VMOVAPS.Z Z9, K7, Z9
-	KNOTW     K4, K7
-	VMOVAPS.Z Z10, K7, Z10
-	KNOTW     K5, K7
-	VMOVAPS.Z Z11, K7, Z11
-	VMOVUPS   Z6, (AX)
-	VMOVUPS   Z9, 64(AX)
-	VMOVUPS   Z10, 128(AX)
-	VMOVUPS   Z11, 192(AX)
-	ADDQ      $+256, AX
-	ADDQ      $+256, BX
-	VPADDD    lanes_00000040<>+0(SB), Z5, Z5
-	SUBQ      $+64, CX
-	JGE       blocks
+	VMOVAPS     Z5, Z6
+	VPADDD.BCST lanes_00000010<>+0(SB), Z5, Z9
+	VPADDD.BCST lanes_00000020<>+0(SB), Z5, Z10
+	VPADDD.BCST lanes_00000030<>+0(SB), Z5, Z11
+	VPXORD      Z1, Z6, Z6
+	VPXORD      Z1, Z9, Z9
+	VPXORD      Z1, Z10, Z10
+	VPXORD      Z1, Z11, Z11
+	VPSRLD      $0x10, Z6, Z12
+	VPSRLD      $0x10, Z9, Z13
+	VPSRLD      $0x10, Z10, Z14
+	VPSRLD      $0x10, Z11, Z15
+	VPXORD      Z12, Z6, Z12
+	VPXORD      Z13, Z9, Z13
+	VPXORD      Z14, Z10, Z14
+	VPXORD      Z15, Z11, Z15
+	VPMULLD     Z7, Z12, Z12
+	VPMULLD     Z7, Z13, Z13
+	VPMULLD     Z7, Z14, Z14
+	VPMULLD     Z7, Z15, Z15
+	VPXORD      Z2, Z12, Z12
+	VPXORD      Z2, Z13, Z13
+	VPXORD      Z2, Z14, Z14
+	VPXORD      Z2, Z15, Z15
+	VPSRLD      $0x0d, Z12, Z11
+	VPSRLD      $0x0d, Z13, Z10
+	VPSRLD      $0x0d, Z14, Z9
+	VPSRLD      $0x0d, Z15, Z6
+	VPXORD      Z11, Z12, Z11
+	VPXORD      Z10, Z13, Z10
+	VPXORD      Z9, Z14, Z9
+	VPXORD      Z6, Z15, Z6
+	VPMULLD     Z8, Z11, Z11
+	VPMULLD     Z8, Z10, Z10
+	VPMULLD     Z8, Z9, Z9
+	VPMULLD     Z8, Z6, Z6
+	VPCMPGTD    Z11, Z3, K2
+	VPCMPGTD    Z10, Z3, K3
+	VPCMPGTD    Z9, Z3, K4
+	VPCMPGTD    Z6, Z3, K5
+	VMOVUPS     (BX), Z6
+	VMOVUPS     64(BX), Z9
+	VMOVUPS     128(BX), Z10
+	VMOVUPS     192(BX), Z11
+	VMULPS      Z6, Z4, Z6
+	VMULPS      Z9, Z4, Z9
+	VMULPS      Z10, Z4, Z10
+	VMULPS      Z11, Z4, Z11
+	KNOTW       K2, K7
+	VMOVAPS.Z   Z6, K7, Z6
+	KNOTW       K3, K7
+	VMOVAPS.Z   Z9, K7, Z9
+	KNOTW       K4, K7
+	VMOVAPS.Z   Z10, K7, Z10
+	KNOTW       K5, K7
+	VMOVAPS.Z   Z11, K7, Z11
+	VMOVUPS     Z6, (AX)
+	VMOVUPS     Z9, 64(AX)
+	VMOVUPS     Z10, 128(AX)
+	VMOVUPS     Z11, 192(AX)
+	ADDQ        $+256, AX
+	ADDQ        $+256, BX
+	VPADDD.BCST lanes_00000040<>+0(SB), Z5, Z5
+	SUBQ        $+64, CX
+	JGE         blocks
 
 blocks_end:
 	ADDQ $+64, CX
@@ -23694,26 +22776,26 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS   Z5, Z11
-	VPXORD    Z1, Z11, Z11
-	VPSRLD    $0x10, Z11, Z10
-	VPXORD    Z10, Z11, Z10
-	VPMULLD   Z7, Z10, Z10
-	VPXORD    Z2, Z10, Z10
-	VPSRLD    $0x0d, Z10, Z11
-	VPXORD    Z11, Z10, Z11
-	VPMULLD   Z8, Z11, Z11
-	VPCMPGTD  Z11, Z3, K5
-	VMOVUPS   (BX), Z11
-	VMULPS    Z11, Z4, Z11
-	KNOTW     K5, K7
-	VMOVAPS.Z Z11, K7, Z11
-	VMOVUPS   Z11, (AX)
-	ADDQ      $+64, AX
-	ADDQ      $+64, BX
-	VPADDD    lanes_00000010<>+0(SB), Z5, Z5
-	SUBQ      $+16, CX
-	JGE       vectors
+	VMOVAPS     Z5, Z11
+	VPXORD      Z1, Z11, Z11
+	VPSRLD      $0x10, Z11, Z10
+	VPXORD      Z10, Z11, Z10
+	VPMULLD     Z7, Z10, Z10
+	VPXORD      Z2, Z10, Z10
+	VPSRLD      $0x0d, Z10, Z11
+	VPXORD      Z11, Z10, Z11
+	VPMULLD     Z8, Z11, Z11
+	VPCMPGTD    Z11, Z3, K5
+	VMOVUPS     (BX), Z11
+	VMULPS      Z11, Z4, Z11
+	KNOTW       K5, K7
+	VMOVAPS.Z   Z11, K7, Z11
+	VMOVUPS     Z11, (AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	VPADDD.BCST lanes_00000010<>+0(SB), Z5, Z5
+	SUBQ        $+16, CX
+	JGE         vectors
 
 vectors_end:
 	ADDQ      $+16, CX
@@ -23722,7 +22804,7 @@ vectors_end:
 	MOVL      $0x0000ffff, R13
 	BZHIL     CX, R13, R13
 	KMOVW     R13, K1
-	VMOVUPS   Z5, Z11
+	VMOVAPS   Z5, Z11
 	VPXORD    Z1, Z11, Z11
 	VPSRLD    $0x10, Z11, Z10
 	VPXORD    Z10, Z11, Z10

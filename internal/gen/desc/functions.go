@@ -31,9 +31,9 @@ func abs(k *vec.Kernel, x *vec.Value) *vec.Value { return k.AndNot(k.Bits(sign),
 
 func negAbs(k *vec.Kernel, x *vec.Value) *vec.Value { return k.Or(x, k.Bits(sign)) }
 
-// withSign returns y with the sign of x.
+// withSign returns y >= +0 with the sign of x.
 func withSign(k *vec.Kernel, y, x *vec.Value) *vec.Value {
-	return k.Or(abs(k, y), k.And(x, k.Bits(sign)))
+	return k.Or(y, k.And(x, k.Bits(sign)))
 }
 
 // clamp returns x in [-bound, bound].

@@ -42,9 +42,9 @@ func (t *Target) stepQuotient(w reg.VecPhysical, args []vec.Operand, copy int, t
 		return
 	}
 	a, y, e := t.v(tmp()), t.v(tmp()), t.v(tmp())
-	t.VMULPS(t.constant(0x4b800000), m, a) // m * 2^24
+	t.VMULPS_BCST(t.constant(0x4b800000), m, a) // m * 2^24
 	t.VRCP14PS(d, q)
-	t.VMOVUPS(t.constant(0x3f800000), e)
+	t.VBROADCASTSS(t.constant(0x3f800000), e)
 	t.VFNMADD231PS(q, d, e) // e = 1 - d*q, the error of the estimate
 	t.VMOVAPS(e, y)
 	t.VFMADD213PS(e, e, y) // e + e^2
@@ -52,7 +52,7 @@ func (t *Target) stepQuotient(w reg.VecPhysical, args []vec.Operand, copy int, t
 	t.VMULPS(y, a, q)
 	t.VFNMADD231PS(q, d, a) // a - d*q, exact
 	t.VFMADD231PS(y, a, q)
-	t.VPTESTNMD(t.constant(0x007fffc0), y, reg.K6)
+	t.VPTESTNMD_BCST(t.constant(0x007fffc0), y, reg.K6)
 	t.VFPCLASSPSZ(operand.U8(nanOrInf), q, reg.K7)
 	t.finish("quotient", exact, func() { t.VFNMADD231PS(q, scaled, w) })
 }
@@ -72,20 +72,20 @@ func (t *Target) rootSum(d reg.VecPhysical, args []vec.Operand, copy int, tmp fu
 	x, g, h, r := t.v(tmp()), t.v(tmp()), t.v(tmp()), t.v(tmp())
 	t.VMULPS(scaled, v, x) // v*c * 2^24
 	t.VRSQRT14PS(x, h)
-	t.VMULPS(h, x, g)                      // g = sqrt(x)
-	t.VMULPS(t.constant(0x3f000000), h, h) // h = 1/(2 sqrt(x))
-	t.VMOVUPS(t.constant(0x3f000000), r)   // r = 1/2 - h*g
-	t.VFNMADD231PS(g, h, r)                //
-	t.VFMADD231PS(r, g, g)                 // g + g*r
-	t.VFMADD231PS(r, h, h)                 // h + h*r
-	t.VFNMADD231PS(g, g, x)                // x - g*g, exact
-	t.VPTESTMD(v, v, reg.K7)               // v = 0 has the root 0
-	t.VFMADD213PS_Z(g, h, reg.K7, x)       // s = g + h*(x-g*g)
-	t.VPTESTNMD(t.constant(0x007ffffe), x, reg.K7, reg.K6)
+	t.VMULPS(h, x, g)                           // g = sqrt(x)
+	t.VMULPS_BCST(t.constant(0x3f000000), h, h) // h = 1/(2 sqrt(x))
+	t.VBROADCASTSS(t.constant(0x3f000000), r)   // r = 1/2 - h*g
+	t.VFNMADD231PS(g, h, r)                     //
+	t.VFMADD231PS(r, g, g)                      // g + g*r
+	t.VFMADD231PS(r, h, h)                      // h + h*r
+	t.VFNMADD231PS(g, g, x)                     // x - g*g, exact
+	t.VPTESTMD(v, v, reg.K7)                    // v = 0 has the root 0
+	t.VFMADD213PS_Z(g, h, reg.K7, x)            // s = g + h*(x-g*g)
+	t.VPTESTNMD_BCST(t.constant(0x007ffffe), x, reg.K7, reg.K6)
 	t.VFPCLASSPSZ(operand.U8(nanOrInf), x, reg.K7)
 	t.finish("root", exact, func() {
 		t.VMOVAPS(e, d)
-		t.VFMADD231PS(t.constant(0x39800000), x, d) // s * 2^-12 + e
+		t.VFMADD231PS_BCST(t.constant(0x39800000), x, d) // s * 2^-12 + e
 	})
 }
 

@@ -138,13 +138,16 @@ func (t *Target) BroadcastAt(d vec.Reg, p vec.GP) {
 	t.VBROADCASTSS(operand.Mem{Base: gp(p)}, t.v(d))
 }
 
-// constant returns a read-only vector of 64 bytes that repeats bits.
+// constant returns a read-only vector of 32 bytes that repeats bits, as AVX2 needs
+// it. AVX-512 instructions repeat the first four bytes themselves: the linker
+// aligns data to 32 bytes at most, and half of all 64-byte loads would straddle two
+// cache lines.
 func (f *File) constant(bits uint32) operand.Mem {
 	m, ok := f.consts[bits]
 	if !ok {
 		m = f.StaticGlobal(fmt.Sprintf("lanes_%08x", bits))
 		f.DataAttributes(attr.RODATA | attr.NOPTR)
-		for i := range 16 {
+		for i := range 8 {
 			f.AddDatum(4*i, operand.U32(bits))
 		}
 		f.consts[bits] = m
@@ -152,7 +155,15 @@ func (f *File) constant(bits uint32) operand.Mem {
 	return m
 }
 
-func (t *Target) Constant(d vec.Reg, bits uint32) { t.VMOVUPS(t.constant(bits), t.v(d)) }
+func (t *Target) Constant(d vec.Reg, bits uint32) { t.VBROADCASTSS(t.constant(bits), t.v(d)) }
+
+// form returns the instruction for a source that is a register or a constant.
+func (t *Target) form(source operand.Op, plain, broadcast func(...operand.Op)) func(...operand.Op) {
+	if _, memory := source.(operand.Mem); memory && t.Wide {
+		return broadcast
+	}
+	return plain
+}
 
 func (t *Target) LaneNumbers(d vec.Reg) {
 	if t.lanes == nil {
@@ -310,79 +321,81 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, co
 		if !o.Const {
 			return t.v(o.Reg)
 		}
-		r := t.v(tmp())
-		t.VMOVUPS(t.constant(o.Bits), r)
-		return r
-	}
-	// A constant goes second where the order doesn't matter.
-	commuted := func() (operand.Op, reg.VecPhysical) {
-		a, b := args[0], args[1]
-		if a.Const {
-			a, b = b, a
-		}
-		return mem(b), register(a)
+		r := tmp()
+		t.Constant(r, o.Bits)
+		return t.v(r)
 	}
 	compare := func(d operand.Op) {
 		if op == vec.IntLess { // GT: the operands change places
-			t.VPCMPGTD(mem(args[0]), register(args[1]), d)
+			b := mem(args[0])
+			t.form(b, t.VPCMPGTD, t.VPCMPGTD_BCST)(b, register(args[1]), d)
 			return
 		}
 		predicate := operand.U8(lessOrdered)
 		if op == vec.Equal {
 			predicate = equalOrdered
 		}
-		t.VCMPPS(predicate, mem(args[1]), register(args[0]), d)
+		b := mem(args[1])
+		t.form(b, t.VCMPPS, t.VCMPPS_BCST)(predicate, b, register(args[0]), d)
 	}
 	if t.Wide && (op == vec.Less || op == vec.IntLess || op == vec.Equal) {
 		compare(opmasks[dr])
 		return
 	}
 	d := t.v(dr)
+	binary := func(a, b vec.Operand, plain, broadcast func(...operand.Op)) {
+		second := mem(b)
+		t.form(second, plain, broadcast)(second, register(a), d)
+	}
+	ordered := func(plain, broadcast func(...operand.Op)) { binary(args[0], args[1], plain, broadcast) }
+	// A constant goes second where the order doesn't matter.
+	commuted := func(plain, broadcast func(...operand.Op)) {
+		a, b := args[0], args[1]
+		if a.Const {
+			a, b = b, a
+		}
+		binary(a, b, plain, broadcast)
+	}
 	switch op {
 	case vec.Add:
-		b, a := commuted()
-		t.VADDPS(b, a, d)
+		commuted(t.VADDPS, t.VADDPS_BCST)
 	case vec.Sub:
-		t.VSUBPS(mem(args[1]), register(args[0]), d)
+		ordered(t.VSUBPS, t.VSUBPS_BCST)
 	case vec.Mul:
-		b, a := commuted()
-		t.VMULPS(b, a, d)
+		commuted(t.VMULPS, t.VMULPS_BCST)
 	case vec.Div:
-		t.VDIVPS(mem(args[1]), register(args[0]), d)
+		ordered(t.VDIVPS, t.VDIVPS_BCST)
 	case vec.Sqrt:
-		t.VSQRTPS(mem(args[0]), d)
+		t.VSQRTPS(register(args[0]), d)
 	case vec.FMA, vec.FNMA, vec.FMS:
-		t.fma(op, d, args, mem, register)
+		t.fma(op, dr, args, mem, register)
 	case vec.Least: // MINPS returns its second source unless the first is less
-		t.VMINPS(mem(args[1]), register(args[0]), d)
+		ordered(t.VMINPS, t.VMINPS_BCST)
 	case vec.Greatest:
-		t.VMAXPS(mem(args[1]), register(args[0]), d)
+		ordered(t.VMAXPS, t.VMAXPS_BCST)
 	case vec.And:
-		b, a := commuted()
 		if t.Wide {
-			t.VPANDD(b, a, d)
+			commuted(t.VPANDD, t.VPANDD_BCST)
 		} else {
-			t.VANDPS(b, a, d)
+			commuted(t.VANDPS, nil)
 		}
 	case vec.Or:
-		b, a := commuted()
 		if t.Wide {
-			t.VPORD(b, a, d)
+			commuted(t.VPORD, t.VPORD_BCST)
 		} else {
-			t.VORPS(b, a, d)
+			commuted(t.VORPS, nil)
 		}
 	case vec.Xor:
-		b, a := commuted()
 		if t.Wide {
-			t.VPXORD(b, a, d)
+			commuted(t.VPXORD, t.VPXORD_BCST)
 		} else {
-			t.VXORPS(b, a, d)
+			commuted(t.VXORPS, nil)
 		}
 	case vec.AndNot:
 		if t.Wide {
-			t.VPANDND(mem(args[1]), register(args[0]), d)
+			ordered(t.VPANDND, t.VPANDND_BCST)
 		} else {
-			t.VANDNPS(mem(args[1]), register(args[0]), d)
+			ordered(t.VANDNPS, nil)
 		}
 	case vec.ShiftLeft:
 		t.VPSLLD(operand.U8(uint8(bits)), register(args[0]), d)
@@ -391,18 +404,15 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, co
 	case vec.ShiftInt:
 		t.VPSRAD(operand.U8(uint8(bits)), register(args[0]), d)
 	case vec.ToFloat:
-		t.VCVTDQ2PS(mem(args[0]), d)
+		t.VCVTDQ2PS(register(args[0]), d)
 	case vec.IntAdd:
-		b, a := commuted()
-		t.VPADDD(b, a, d)
+		commuted(t.VPADDD, t.VPADDD_BCST)
 	case vec.IntSub:
-		t.VPSUBD(mem(args[1]), register(args[0]), d)
+		ordered(t.VPSUBD, t.VPSUBD_BCST)
 	case vec.IntMul:
-		b, a := commuted()
-		t.VPMULLD(b, a, d)
+		commuted(t.VPMULLD, t.VPMULLD_BCST)
 	case vec.IntMax:
-		b, a := commuted()
-		t.VPMAXSD(b, a, d)
+		commuted(t.VPMAXSD, t.VPMAXSD_BCST)
 	case vec.Less, vec.IntLess, vec.Equal:
 		compare(d)
 	case vec.Keep:
@@ -420,14 +430,15 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, co
 		}
 	case vec.Select:
 		if t.Wide {
-			t.VBLENDMPS(mem(args[1]), register(args[2]), opmasks[args[0].Reg], d)
+			b := mem(args[1])
+			t.form(b, t.VBLENDMPS, t.VBLENDMPS_BCST)(b, register(args[2]), opmasks[args[0].Reg], d)
 		} else {
 			t.VBLENDVPS(t.v(args[0].Reg), mem(args[1]), register(args[2]), d)
 		}
 	case vec.Flush:
 		a := register(args[0])
 		if t.Wide {
-			t.VPTESTMD(t.constant(0x7f800000), a, reg.K7)
+			t.VPTESTMD_BCST(t.constant(0x7f800000), a, reg.K7)
 			t.VMOVAPS_Z(a, reg.K7, d)
 			return
 		}
@@ -442,7 +453,7 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, co
 			t.VBLENDVPS(t.mask, t.v(args[0].Reg), register(args[1]), d)
 		}
 	case vec.Move:
-		t.VMOVUPS(mem(args[0]), d) // the linker aligns constants to 32 bytes at most
+		t.set(dr, args[0])
 	case vec.StepQuotient:
 		t.stepQuotient(d, args, copy, tmp)
 	case vec.RootSum:
@@ -454,32 +465,53 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, co
 
 // fma emits a*b+c, c-a*b or a*b-c. The instruction overwrites one of its sources, and
 // one may be in memory: the form follows from which of them is d.
-func (t *Target) fma(op vec.Op, d reg.VecPhysical, args []vec.Operand,
+func (t *Target) fma(op vec.Op, dr vec.Reg, args []vec.Operand,
 	mem func(vec.Operand) operand.Op, register func(vec.Operand) reg.VecPhysical) {
-	f231, f213, f132 := t.VFMADD231PS, t.VFMADD213PS, t.VFMADD132PS
+	type forms struct{ plain, broadcast func(...operand.Op) }
+	f231 := forms{t.VFMADD231PS, t.VFMADD231PS_BCST}
+	f213 := forms{t.VFMADD213PS, t.VFMADD213PS_BCST}
+	f132 := forms{t.VFMADD132PS, t.VFMADD132PS_BCST}
 	switch op {
 	case vec.FNMA:
-		f231, f213, f132 = t.VFNMADD231PS, t.VFNMADD213PS, t.VFNMADD132PS
+		f231 = forms{t.VFNMADD231PS, t.VFNMADD231PS_BCST}
+		f213 = forms{t.VFNMADD213PS, t.VFNMADD213PS_BCST}
+		f132 = forms{t.VFNMADD132PS, t.VFNMADD132PS_BCST}
 	case vec.FMS:
-		f231, f213, f132 = t.VFMSUB231PS, t.VFMSUB213PS, t.VFMSUB132PS
+		f231 = forms{t.VFMSUB231PS, t.VFMSUB231PS_BCST}
+		f213 = forms{t.VFMSUB213PS, t.VFMSUB213PS_BCST}
+		f132 = forms{t.VFMSUB132PS, t.VFMSUB132PS_BCST}
 	}
-	is := func(o vec.Operand) bool { return !o.Const && t.v(o.Reg) == d }
+	d := t.v(dr)
+	emit := func(f forms, last, middle vec.Operand) {
+		source := mem(last)
+		t.form(source, f.plain, f.broadcast)(source, register(middle), d)
+	}
+	is := func(o vec.Operand) bool { return !o.Const && o.Reg == dr }
 	a, b, c := args[0], args[1], args[2]
 	if a.Const || is(b) && !is(a) {
 		a, b = b, a
 	}
 	switch {
 	case is(c) && is(a): // x*b + x
-		f213(d, register(b), d)
+		emit(f213, c, b)
 	case is(c):
-		f231(mem(b), register(a), d)
+		emit(f231, b, a)
 	case is(a) && b.Const:
-		f132(mem(b), register(c), d)
+		emit(f132, b, c)
 	case is(a):
-		f213(mem(c), register(b), d)
+		emit(f213, c, b)
 	default:
-		t.VMOVUPS(mem(c), d)
-		f231(mem(b), register(a), d)
+		t.set(dr, c)
+		emit(f231, b, a)
+	}
+}
+
+// set copies an operand to a register.
+func (t *Target) set(d vec.Reg, o vec.Operand) {
+	if o.Const {
+		t.Constant(d, o.Bits)
+	} else {
+		t.VMOVAPS(t.v(o.Reg), t.v(d))
 	}
 }
 
