@@ -5267,12 +5267,12 @@ blocks:
 	VFMADD231PS  Y6, Y8, Y11
 	VDIVPS       Y10, Y9, Y10
 	VDIVPS       Y11, Y12, Y11
-	VANDPS       Y1, Y0, Y0
-	VANDPS       Y1, Y4, Y4
-	VORPS        Y0, Y10, Y0
-	VORPS        Y4, Y11, Y4
-	VMOVUPS      Y0, (AX)
-	VMOVUPS      Y4, 32(AX)
+	VANDPS       lanes_80000000<>+0(SB), Y0, Y12
+	VORPS        Y12, Y10, Y10
+	VANDPS       lanes_80000000<>+0(SB), Y4, Y0
+	VORPS        Y0, Y11, Y11
+	VMOVUPS      Y10, (AX)
+	VMOVUPS      Y11, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	SUBQ         $+16, CX
@@ -5284,32 +5284,32 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Y4
-	VORPS        Y1, Y4, Y0
-	VMAXPS       Y0, Y2, Y0
-	VBROADCASTSS lanes_4b40007f<>+0(SB), Y11
-	VFMADD231PS  Y3, Y0, Y11
-	VSUBPS       lanes_4b40007f<>+0(SB), Y11, Y10
-	VFNMADD231PS lanes_3eb17218<>+0(SB), Y10, Y0
-	VFNMADD231PS lanes_b082e308<>+0(SB), Y10, Y0
-	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y10
-	VFMADD231PS  lanes_3d352284<>+0(SB), Y0, Y10
-	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y0, Y10
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y0, Y10
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y0, Y10
-	VMULPS       Y0, Y0, Y12
-	VFMADD231PS  Y10, Y12, Y0
-	VPSLLD       $0x17, Y11, Y11
-	VBROADCASTSS lanes_3f000000<>+0(SB), Y10
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y11, Y10
-	VFNMADD231PS Y0, Y11, Y10
+	VMOVUPS      (BX), Y11
+	VORPS        Y1, Y11, Y10
+	VMAXPS       Y10, Y2, Y10
+	VBROADCASTSS lanes_4b40007f<>+0(SB), Y4
+	VFMADD231PS  Y3, Y10, Y4
+	VSUBPS       lanes_4b40007f<>+0(SB), Y4, Y0
+	VFNMADD231PS lanes_3eb17218<>+0(SB), Y0, Y10
+	VFNMADD231PS lanes_b082e308<>+0(SB), Y0, Y10
+	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y0
+	VFMADD231PS  lanes_3d352284<>+0(SB), Y10, Y0
+	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y10, Y0
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y10, Y0
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y10, Y0
+	VMULPS       Y10, Y10, Y12
+	VFMADD231PS  Y0, Y12, Y10
+	VPSLLD       $0x17, Y4, Y4
+	VBROADCASTSS lanes_3f000000<>+0(SB), Y0
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y4, Y0
+	VFNMADD231PS Y10, Y4, Y0
 	VBROADCASTSS lanes_3f000000<>+0(SB), Y12
-	VFMADD231PS  lanes_3f000000<>+0(SB), Y11, Y12
-	VFMADD231PS  Y0, Y11, Y12
-	VDIVPS       Y12, Y10, Y12
-	VANDPS       Y1, Y4, Y4
-	VORPS        Y4, Y12, Y4
-	VMOVUPS      Y4, (AX)
+	VFMADD231PS  lanes_3f000000<>+0(SB), Y4, Y12
+	VFMADD231PS  Y10, Y4, Y12
+	VDIVPS       Y12, Y0, Y12
+	VANDPS       lanes_80000000<>+0(SB), Y11, Y0
+	VORPS        Y0, Y12, Y12
+	VMOVUPS      Y12, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	SUBQ         $+8, CX
@@ -5321,34 +5321,34 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y4
+	VMOVUPS      32(R13)(CX*4), Y12
 	NEGQ         CX
-	VMASKMOVPS   (BX), Y4, Y12
-	VORPS        Y1, Y12, Y10
-	VMAXPS       Y10, Y2, Y10
-	VBROADCASTSS lanes_4b40007f<>+0(SB), Y0
-	VFMADD231PS  Y3, Y10, Y0
-	VSUBPS       lanes_4b40007f<>+0(SB), Y0, Y11
-	VFNMADD231PS lanes_3eb17218<>+0(SB), Y11, Y10
-	VFNMADD231PS lanes_b082e308<>+0(SB), Y11, Y10
-	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3d352284<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y10, Y11
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y10, Y11
-	VMULPS       Y10, Y10, Y9
-	VFMADD231PS  Y11, Y9, Y10
-	VPSLLD       $0x17, Y0, Y0
-	VBROADCASTSS lanes_3f000000<>+0(SB), Y11
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y0, Y11
-	VFNMADD231PS Y10, Y0, Y11
+	VMASKMOVPS   (BX), Y12, Y11
+	VORPS        Y1, Y11, Y0
+	VMAXPS       Y0, Y2, Y0
+	VBROADCASTSS lanes_4b40007f<>+0(SB), Y10
+	VFMADD231PS  Y3, Y0, Y10
+	VSUBPS       lanes_4b40007f<>+0(SB), Y10, Y4
+	VFNMADD231PS lanes_3eb17218<>+0(SB), Y4, Y0
+	VFNMADD231PS lanes_b082e308<>+0(SB), Y4, Y0
+	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y4
+	VFMADD231PS  lanes_3d352284<>+0(SB), Y0, Y4
+	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y0, Y4
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y0, Y4
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y0, Y4
+	VMULPS       Y0, Y0, Y9
+	VFMADD231PS  Y4, Y9, Y0
+	VPSLLD       $0x17, Y10, Y10
+	VBROADCASTSS lanes_3f000000<>+0(SB), Y4
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y10, Y4
+	VFNMADD231PS Y0, Y10, Y4
 	VBROADCASTSS lanes_3f000000<>+0(SB), Y9
-	VFMADD231PS  lanes_3f000000<>+0(SB), Y0, Y9
-	VFMADD231PS  Y10, Y0, Y9
-	VDIVPS       Y9, Y11, Y9
-	VANDPS       Y1, Y12, Y12
-	VORPS        Y12, Y9, Y12
-	VMASKMOVPS   Y12, Y4, (AX)
+	VFMADD231PS  lanes_3f000000<>+0(SB), Y10, Y9
+	VFMADD231PS  Y0, Y10, Y9
+	VDIVPS       Y9, Y4, Y9
+	VANDPS       lanes_80000000<>+0(SB), Y11, Y4
+	VORPS        Y4, Y9, Y9
+	VMASKMOVPS   Y9, Y12, (AX)
 
 done:
 	VZEROUPPER
@@ -5575,18 +5575,18 @@ blocks:
 	VDIVPS           Z26, Z28, Z26
 	VDIVPS           Z24, Z22, Z24
 	VDIVPS           Z25, Z27, Z25
-	VPANDD           Z1, Z0, Z0
-	VPANDD           Z1, Z10, Z10
-	VPANDD           Z1, Z11, Z11
-	VPANDD           Z1, Z12, Z12
-	VPORD            Z0, Z23, Z0
-	VPORD            Z10, Z26, Z10
-	VPORD            Z11, Z24, Z11
-	VPORD            Z12, Z25, Z12
-	VMOVUPS          Z0, (AX)
-	VMOVUPS          Z10, 64(AX)
-	VMOVUPS          Z11, 128(AX)
-	VMOVUPS          Z12, 192(AX)
+	VMOVAPS          Z23, Z23
+	VPTERNLOGD.BCST  $0xf8, lanes_80000000<>+0(SB), Z0, Z23
+	VMOVAPS          Z26, Z26
+	VPTERNLOGD.BCST  $0xf8, lanes_80000000<>+0(SB), Z10, Z26
+	VMOVAPS          Z24, Z24
+	VPTERNLOGD.BCST  $0xf8, lanes_80000000<>+0(SB), Z11, Z24
+	VMOVAPS          Z25, Z25
+	VPTERNLOGD.BCST  $0xf8, lanes_80000000<>+0(SB), Z12, Z25
+	VMOVUPS          Z23, (AX)
+	VMOVUPS          Z26, 64(AX)
+	VMOVUPS          Z24, 128(AX)
+	VMOVUPS          Z25, 192(AX)
 	ADDQ             $+256, AX
 	ADDQ             $+256, BX
 	SUBQ             $+64, CX
@@ -5598,31 +5598,31 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS          (BX), Z12
-	VPORD            Z1, Z12, Z11
-	VMAXPS           Z11, Z2, Z11
-	VMOVAPS          Z4, Z10
-	VFMADD231PS      Z3, Z11, Z10
-	VSUBPS           Z4, Z10, Z0
-	VFNMADD231PS     Z5, Z0, Z11
-	VFNMADD231PS     Z6, Z0, Z11
-	VMOVAPS          Z8, Z0
-	VFMADD231PS      Z11, Z7, Z0
-	VFMADD213PS      Z9, Z11, Z0
-	VFMADD213PS.BCST lanes_3f2aaa49<>+0(SB), Z11, Z0
-	VFMADD213PS.BCST lanes_3f7ffffe<>+0(SB), Z11, Z0
-	VMULPS           Z11, Z11, Z25
-	VFMADD231PS      Z0, Z25, Z11
-	VPSLLD           $0x17, Z10, Z10
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z0
-	VFMADD231PS.BCST lanes_bf000000<>+0(SB), Z10, Z0
-	VFNMADD231PS     Z11, Z10, Z0
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z25
-	VFMADD231PS.BCST lanes_3f000000<>+0(SB), Z10, Z25
-	VFMADD231PS      Z11, Z10, Z25
-	VDIVPS           Z25, Z0, Z25
-	VPANDD           Z1, Z12, Z12
-	VPORD            Z12, Z25, Z12
+	VMOVUPS          (BX), Z25
+	VPORD            Z1, Z25, Z24
+	VMAXPS           Z24, Z2, Z24
+	VMOVAPS          Z4, Z26
+	VFMADD231PS      Z3, Z24, Z26
+	VSUBPS           Z4, Z26, Z23
+	VFNMADD231PS     Z5, Z23, Z24
+	VFNMADD231PS     Z6, Z23, Z24
+	VMOVAPS          Z8, Z23
+	VFMADD231PS      Z24, Z7, Z23
+	VFMADD213PS      Z9, Z24, Z23
+	VFMADD213PS.BCST lanes_3f2aaa49<>+0(SB), Z24, Z23
+	VFMADD213PS.BCST lanes_3f7ffffe<>+0(SB), Z24, Z23
+	VMULPS           Z24, Z24, Z12
+	VFMADD231PS      Z23, Z12, Z24
+	VPSLLD           $0x17, Z26, Z26
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z23
+	VFMADD231PS.BCST lanes_bf000000<>+0(SB), Z26, Z23
+	VFNMADD231PS     Z24, Z26, Z23
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z12
+	VFMADD231PS.BCST lanes_3f000000<>+0(SB), Z26, Z12
+	VFMADD231PS      Z24, Z26, Z12
+	VDIVPS           Z12, Z23, Z12
+	VMOVAPS          Z12, Z12
+	VPTERNLOGD.BCST  $0xf8, lanes_80000000<>+0(SB), Z25, Z12
 	VMOVUPS          Z12, (AX)
 	ADDQ             $+64, AX
 	ADDQ             $+64, BX
@@ -5639,29 +5639,29 @@ vectors_end:
 	VMOVUPS.Z        (BX), K1, Z12
 	VPORD            Z1, Z12, Z25
 	VMAXPS           Z25, Z2, Z25
-	VMOVAPS          Z4, Z0
-	VFMADD231PS      Z3, Z25, Z0
-	VSUBPS           Z4, Z0, Z11
-	VFNMADD231PS     Z5, Z11, Z25
-	VFNMADD231PS     Z6, Z11, Z25
-	VMOVAPS          Z8, Z11
-	VFMADD231PS      Z25, Z7, Z11
-	VFMADD213PS      Z9, Z25, Z11
-	VFMADD213PS.BCST lanes_3f2aaa49<>+0(SB), Z25, Z11
-	VFMADD213PS.BCST lanes_3f7ffffe<>+0(SB), Z25, Z11
-	VMULPS           Z25, Z25, Z10
-	VFMADD231PS      Z11, Z10, Z25
-	VPSLLD           $0x17, Z0, Z0
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z11
-	VFMADD231PS.BCST lanes_bf000000<>+0(SB), Z0, Z11
-	VFNMADD231PS     Z25, Z0, Z11
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z10
-	VFMADD231PS.BCST lanes_3f000000<>+0(SB), Z0, Z10
-	VFMADD231PS      Z25, Z0, Z10
-	VDIVPS           Z10, Z11, Z10
-	VPANDD           Z1, Z12, Z12
-	VPORD            Z12, Z10, Z12
-	VMOVUPS          Z12, K1, (AX)
+	VMOVAPS          Z4, Z23
+	VFMADD231PS      Z3, Z25, Z23
+	VSUBPS           Z4, Z23, Z24
+	VFNMADD231PS     Z5, Z24, Z25
+	VFNMADD231PS     Z6, Z24, Z25
+	VMOVAPS          Z8, Z24
+	VFMADD231PS      Z25, Z7, Z24
+	VFMADD213PS      Z9, Z25, Z24
+	VFMADD213PS.BCST lanes_3f2aaa49<>+0(SB), Z25, Z24
+	VFMADD213PS.BCST lanes_3f7ffffe<>+0(SB), Z25, Z24
+	VMULPS           Z25, Z25, Z26
+	VFMADD231PS      Z24, Z26, Z25
+	VPSLLD           $0x17, Z23, Z23
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z24
+	VFMADD231PS.BCST lanes_bf000000<>+0(SB), Z23, Z24
+	VFNMADD231PS     Z25, Z23, Z24
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z26
+	VFMADD231PS.BCST lanes_3f000000<>+0(SB), Z23, Z26
+	VFMADD231PS      Z25, Z23, Z26
+	VDIVPS           Z26, Z24, Z26
+	VMOVAPS          Z26, Z26
+	VPTERNLOGD.BCST  $0xf8, lanes_80000000<>+0(SB), Z12, Z26
+	VMOVUPS          Z26, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -5840,19 +5840,19 @@ TEXT ·ExpSumAVX2(SB), NOSPLIT, $0-44
 	VMOVUPS      224(AX), Y8
 
 start:
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
-	SUBQ         $+64, DX
-	JL           blocks_end
+	SUBQ $+64, DX
+	JL   blocks_end
 
 blocks:
 	VMOVUPS      (CX), Y9
 	VSUBPS       Y0, Y9, Y9
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
 	VMAXPS       Y9, Y10, Y9
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y11
-	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y9
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y10
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y10
+	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
@@ -5860,21 +5860,45 @@ blocks:
 	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y12
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y12
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y9
-	VPSLLD       $0x17, Y11, Y11
-	VMULPS       Y11, Y9, Y11
+	VPSLLD       $0x17, Y10, Y12
+	VMULPS       Y12, Y9, Y10
+	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
+	VMOVUPS      Y10, (BX)
+	VADDPS       Y10, Y1, Y1
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	VMOVUPS      (CX), Y10
+	VSUBPS       Y0, Y10, Y10
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y11
+	VMAXPS       Y10, Y11, Y10
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y9
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y10
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y10
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y10
+	VPSLLD       $0x17, Y11, Y12
+	VMULPS       Y12, Y10, Y11
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
 	VMOVUPS      Y11, (BX)
-	VADDPS       Y11, Y1, Y1
+	VADDPS       Y11, Y2, Y2
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
 	VMOVUPS      (CX), Y11
 	VSUBPS       Y0, Y11, Y11
-	VMAXPS       Y11, Y10, Y11
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y9
+	VMAXPS       Y11, Y9, Y11
 	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
-	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y12
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y10
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y11
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
@@ -5882,21 +5906,22 @@ blocks:
 	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
-	VPSLLD       $0x17, Y9, Y9
-	VMULPS       Y9, Y11, Y9
+	VPSLLD       $0x17, Y9, Y12
+	VMULPS       Y12, Y11, Y9
 	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
 	VMOVUPS      Y9, (BX)
-	VADDPS       Y9, Y2, Y2
+	VADDPS       Y9, Y3, Y3
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
 	VMOVUPS      (CX), Y9
 	VSUBPS       Y0, Y9, Y9
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
 	VMAXPS       Y9, Y10, Y9
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y11
-	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y9
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y10
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y10
+	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
@@ -5904,52 +5929,31 @@ blocks:
 	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y12
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y12
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y9
-	VPSLLD       $0x17, Y11, Y11
-	VMULPS       Y11, Y9, Y11
-	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
-	VMOVUPS      Y11, (BX)
-	VADDPS       Y11, Y3, Y3
+	VPSLLD       $0x17, Y10, Y12
+	VMULPS       Y12, Y9, Y10
+	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
+	VMOVUPS      Y10, (BX)
+	VADDPS       Y10, Y4, Y4
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
-	VMOVUPS      (CX), Y11
-	VSUBPS       Y0, Y11, Y11
-	VMAXPS       Y11, Y10, Y11
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
-	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y12
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
-	VPSLLD       $0x17, Y9, Y9
-	VMULPS       Y9, Y11, Y9
-	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
-	VMOVUPS      Y9, (BX)
-	VADDPS       Y9, Y4, Y4
-	ADDQ         $+32, BX
-	ADDQ         $+32, CX
-	VMOVUPS      (CX), Y9
-	VSUBPS       Y0, Y9, Y9
-	VMAXPS       Y9, Y10, Y9
+	VMOVUPS      (CX), Y10
+	VSUBPS       Y0, Y10, Y10
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y11
+	VMAXPS       Y10, Y11, Y10
 	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y11
-	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y9
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y9
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y10
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y10
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y9
-	VPSLLD       $0x17, Y11, Y11
-	VMULPS       Y11, Y9, Y11
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y10
+	VPSLLD       $0x17, Y11, Y12
+	VMULPS       Y12, Y10, Y11
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
 	VMOVUPS      Y11, (BX)
 	VADDPS       Y11, Y5, Y5
@@ -5957,12 +5961,13 @@ blocks:
 	ADDQ         $+32, CX
 	VMOVUPS      (CX), Y11
 	VSUBPS       Y0, Y11, Y11
-	VMAXPS       Y11, Y10, Y11
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y9
+	VMAXPS       Y11, Y9, Y11
 	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
-	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y12
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y10
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y11
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
@@ -5970,8 +5975,8 @@ blocks:
 	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
-	VPSLLD       $0x17, Y9, Y9
-	VMULPS       Y9, Y11, Y9
+	VPSLLD       $0x17, Y9, Y12
+	VMULPS       Y12, Y11, Y9
 	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
 	VMOVUPS      Y9, (BX)
 	VADDPS       Y9, Y6, Y6
@@ -5979,12 +5984,13 @@ blocks:
 	ADDQ         $+32, CX
 	VMOVUPS      (CX), Y9
 	VSUBPS       Y0, Y9, Y9
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
 	VMAXPS       Y9, Y10, Y9
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y11
-	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y9
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y10
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y10
+	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
@@ -5992,33 +5998,34 @@ blocks:
 	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y12
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y12
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y9
-	VPSLLD       $0x17, Y11, Y11
-	VMULPS       Y11, Y9, Y11
-	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
-	VMOVUPS      Y11, (BX)
-	VADDPS       Y11, Y7, Y7
+	VPSLLD       $0x17, Y10, Y12
+	VMULPS       Y12, Y9, Y10
+	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
+	VMOVUPS      Y10, (BX)
+	VADDPS       Y10, Y7, Y7
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
-	VMOVUPS      (CX), Y11
-	VSUBPS       Y0, Y11, Y11
-	VMAXPS       Y11, Y10, Y11
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
-	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y12
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
+	VMOVUPS      (CX), Y10
+	VSUBPS       Y0, Y10, Y10
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y11
+	VMAXPS       Y10, Y11, Y10
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y9
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y10
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y10
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
-	VPSLLD       $0x17, Y9, Y9
-	VMULPS       Y9, Y11, Y9
-	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
-	VMOVUPS      Y9, (BX)
-	VADDPS       Y9, Y8, Y8
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y10
+	VPSLLD       $0x17, Y11, Y12
+	VMULPS       Y12, Y10, Y11
+	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
+	VMOVUPS      Y11, (BX)
+	VADDPS       Y11, Y8, Y8
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
 	SUBQ         $+64, DX
@@ -6028,39 +6035,15 @@ blocks_end:
 	ADDQ         $+64, DX
 	CMPQ         DX, $+8
 	JL           partial0
-	VMOVUPS      (CX), Y9
-	VSUBPS       Y0, Y9, Y9
-	VMAXPS       Y9, Y10, Y9
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y11
-	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y9
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y9
-	VPSLLD       $0x17, Y11, Y11
-	VMULPS       Y11, Y9, Y11
-	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
-	VMOVUPS      Y11, (BX)
-	VADDPS       Y11, Y1, Y1
-	ADDQ         $+32, BX
-	ADDQ         $+32, CX
-	ADDQ         $-8, DX
-	CMPQ         DX, $+8
-	JL           partial1
 	VMOVUPS      (CX), Y11
 	VSUBPS       Y0, Y11, Y11
-	VMAXPS       Y11, Y10, Y11
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y9
+	VMAXPS       Y11, Y9, Y11
 	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
-	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y12
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y10
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y11
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
@@ -6068,24 +6051,25 @@ blocks_end:
 	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
-	VPSLLD       $0x17, Y9, Y9
-	VMULPS       Y9, Y11, Y9
+	VPSLLD       $0x17, Y9, Y12
+	VMULPS       Y12, Y11, Y9
 	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
 	VMOVUPS      Y9, (BX)
-	VADDPS       Y9, Y2, Y2
+	VADDPS       Y9, Y1, Y1
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
 	ADDQ         $-8, DX
 	CMPQ         DX, $+8
-	JL           partial2
+	JL           partial1
 	VMOVUPS      (CX), Y9
 	VSUBPS       Y0, Y9, Y9
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
 	VMAXPS       Y9, Y10, Y9
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y11
-	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y9
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y10
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y10
+	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
@@ -6093,8 +6077,34 @@ blocks_end:
 	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y12
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y12
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y9
-	VPSLLD       $0x17, Y11, Y11
-	VMULPS       Y11, Y9, Y11
+	VPSLLD       $0x17, Y10, Y12
+	VMULPS       Y12, Y9, Y10
+	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
+	VMOVUPS      Y10, (BX)
+	VADDPS       Y10, Y2, Y2
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $-8, DX
+	CMPQ         DX, $+8
+	JL           partial2
+	VMOVUPS      (CX), Y10
+	VSUBPS       Y0, Y10, Y10
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y11
+	VMAXPS       Y10, Y11, Y10
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y9
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y10
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y10
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y10
+	VPSLLD       $0x17, Y11, Y12
+	VMULPS       Y12, Y10, Y11
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
 	VMOVUPS      Y11, (BX)
 	VADDPS       Y11, Y3, Y3
@@ -6105,12 +6115,13 @@ blocks_end:
 	JL           partial3
 	VMOVUPS      (CX), Y11
 	VSUBPS       Y0, Y11, Y11
-	VMAXPS       Y11, Y10, Y11
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y9
+	VMAXPS       Y11, Y9, Y11
 	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
-	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y12
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y10
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y11
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
@@ -6118,8 +6129,8 @@ blocks_end:
 	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
-	VPSLLD       $0x17, Y9, Y9
-	VMULPS       Y9, Y11, Y9
+	VPSLLD       $0x17, Y9, Y12
+	VMULPS       Y12, Y11, Y9
 	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
 	VMOVUPS      Y9, (BX)
 	VADDPS       Y9, Y4, Y4
@@ -6130,12 +6141,13 @@ blocks_end:
 	JL           partial4
 	VMOVUPS      (CX), Y9
 	VSUBPS       Y0, Y9, Y9
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
 	VMAXPS       Y9, Y10, Y9
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y11
-	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y9
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y10
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y10
+	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
@@ -6143,24 +6155,51 @@ blocks_end:
 	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y12
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y12
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y9
-	VPSLLD       $0x17, Y11, Y11
-	VMULPS       Y11, Y9, Y11
-	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
-	VMOVUPS      Y11, (BX)
-	VADDPS       Y11, Y5, Y5
+	VPSLLD       $0x17, Y10, Y12
+	VMULPS       Y12, Y9, Y10
+	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
+	VMOVUPS      Y10, (BX)
+	VADDPS       Y10, Y5, Y5
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
 	ADDQ         $-8, DX
 	CMPQ         DX, $+8
 	JL           partial5
+	VMOVUPS      (CX), Y10
+	VSUBPS       Y0, Y10, Y10
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y11
+	VMAXPS       Y10, Y11, Y10
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y9
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y10
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y10
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y10
+	VPSLLD       $0x17, Y11, Y12
+	VMULPS       Y12, Y10, Y11
+	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
+	VMOVUPS      Y11, (BX)
+	VADDPS       Y11, Y6, Y6
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $-8, DX
+	CMPQ         DX, $+8
+	JL           partial6
 	VMOVUPS      (CX), Y11
 	VSUBPS       Y0, Y11, Y11
-	VMAXPS       Y11, Y10, Y11
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y9
+	VMAXPS       Y11, Y9, Y11
 	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
-	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y12
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y10
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y11
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
@@ -6168,24 +6207,25 @@ blocks_end:
 	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
-	VPSLLD       $0x17, Y9, Y9
-	VMULPS       Y9, Y11, Y9
+	VPSLLD       $0x17, Y9, Y12
+	VMULPS       Y12, Y11, Y9
 	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
 	VMOVUPS      Y9, (BX)
-	VADDPS       Y9, Y6, Y6
+	VADDPS       Y9, Y7, Y7
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
 	ADDQ         $-8, DX
 	CMPQ         DX, $+8
-	JL           partial6
+	JL           partial7
 	VMOVUPS      (CX), Y9
 	VSUBPS       Y0, Y9, Y9
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
 	VMAXPS       Y9, Y10, Y9
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y11
-	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y9
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y10
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y10
+	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
@@ -6193,36 +6233,11 @@ blocks_end:
 	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y12
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y12
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y9
-	VPSLLD       $0x17, Y11, Y11
-	VMULPS       Y11, Y9, Y11
-	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
-	VMOVUPS      Y11, (BX)
-	VADDPS       Y11, Y7, Y7
-	ADDQ         $+32, BX
-	ADDQ         $+32, CX
-	ADDQ         $-8, DX
-	CMPQ         DX, $+8
-	JL           partial7
-	VMOVUPS      (CX), Y11
-	VSUBPS       Y0, Y11, Y11
-	VMAXPS       Y11, Y10, Y11
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
-	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y12
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
-	VPSLLD       $0x17, Y9, Y9
-	VMULPS       Y9, Y11, Y9
-	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
-	VMOVUPS      Y9, (BX)
-	VADDPS       Y9, Y8, Y8
+	VPSLLD       $0x17, Y10, Y12
+	VMULPS       Y12, Y9, Y10
+	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
+	VMOVUPS      Y10, (BX)
+	VADDPS       Y10, Y8, Y8
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
 	ADDQ         $-8, DX
@@ -6233,16 +6248,17 @@ partial0:
 	JE           fold
 	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y9
+	VMOVUPS      32(R13)(DX*4), Y10
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y9, Y11
+	VMASKMOVPS   (CX), Y10, Y11
 	VSUBPS       Y0, Y11, Y11
-	VMAXPS       Y11, Y10, Y11
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y12
-	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y13
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y13, Y11
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y13, Y11
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y9
+	VMAXPS       Y11, Y9, Y11
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
+	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y13
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y13
@@ -6250,13 +6266,13 @@ partial0:
 	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y13
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y13
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y11
-	VPSLLD       $0x17, Y12, Y12
-	VMULPS       Y12, Y11, Y12
-	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
-	VMASKMOVPS   Y12, Y9, (BX)
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VBLENDVPS    Y9, Y12, Y11, Y12
-	VADDPS       Y12, Y1, Y1
+	VPSLLD       $0x17, Y9, Y13
+	VMULPS       Y13, Y11, Y9
+	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
+	VMASKMOVPS   Y9, Y10, (BX)
+	VBROADCASTSS lanes_00000000<>+0(SB), Y12
+	VBLENDVPS    Y10, Y9, Y12, Y9
+	VADDPS       Y9, Y1, Y1
 	JMP          fold
 
 partial1:
@@ -6264,30 +6280,31 @@ partial1:
 	JE           fold
 	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y9
+	VMOVUPS      32(R13)(DX*4), Y10
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y9, Y12
-	VSUBPS       Y0, Y12, Y12
-	VMAXPS       Y12, Y10, Y12
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y12, Y11
-	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y13
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y13, Y12
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y13, Y12
+	VMASKMOVPS   (CX), Y10, Y9
+	VSUBPS       Y0, Y9, Y9
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y12
+	VMAXPS       Y9, Y12, Y9
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y12
+	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y13
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y13
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y13
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y12
-	VPSLLD       $0x17, Y11, Y11
-	VMULPS       Y11, Y12, Y11
-	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
-	VMASKMOVPS   Y11, Y9, (BX)
-	VBROADCASTSS lanes_00000000<>+0(SB), Y12
-	VBLENDVPS    Y9, Y11, Y12, Y11
-	VADDPS       Y11, Y2, Y2
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y9
+	VPSLLD       $0x17, Y12, Y13
+	VMULPS       Y13, Y9, Y12
+	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
+	VMASKMOVPS   Y12, Y10, (BX)
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VBLENDVPS    Y10, Y12, Y11, Y12
+	VADDPS       Y12, Y2, Y2
 	JMP          fold
 
 partial2:
@@ -6295,47 +6312,17 @@ partial2:
 	JE           fold
 	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y9
+	VMOVUPS      32(R13)(DX*4), Y10
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y9, Y11
-	VSUBPS       Y0, Y11, Y11
-	VMAXPS       Y11, Y10, Y11
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y12
-	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y13
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y13, Y11
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y13, Y11
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y13
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y13
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y13
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y11
-	VPSLLD       $0x17, Y12, Y12
-	VMULPS       Y12, Y11, Y12
-	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
-	VMASKMOVPS   Y12, Y9, (BX)
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VBLENDVPS    Y9, Y12, Y11, Y12
-	VADDPS       Y12, Y3, Y3
-	JMP          fold
-
-partial3:
-	TESTQ        DX, DX
-	JE           fold
-	LEAQ         partial_masks<>+0(SB), R13
-	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y9
-	NEGQ         DX
-	VMASKMOVPS   (CX), Y9, Y12
+	VMASKMOVPS   (CX), Y10, Y12
 	VSUBPS       Y0, Y12, Y12
-	VMAXPS       Y12, Y10, Y12
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y11
+	VMAXPS       Y12, Y11, Y12
 	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y12, Y11
-	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y13
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y13, Y12
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y13, Y12
+	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y9
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y12
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y12
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y13
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y13
@@ -6343,30 +6330,31 @@ partial3:
 	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y13
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y13
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y12
-	VPSLLD       $0x17, Y11, Y11
-	VMULPS       Y11, Y12, Y11
+	VPSLLD       $0x17, Y11, Y13
+	VMULPS       Y13, Y12, Y11
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
-	VMASKMOVPS   Y11, Y9, (BX)
-	VBROADCASTSS lanes_00000000<>+0(SB), Y12
-	VBLENDVPS    Y9, Y11, Y12, Y11
-	VADDPS       Y11, Y4, Y4
+	VMASKMOVPS   Y11, Y10, (BX)
+	VBROADCASTSS lanes_00000000<>+0(SB), Y9
+	VBLENDVPS    Y10, Y11, Y9, Y11
+	VADDPS       Y11, Y3, Y3
 	JMP          fold
 
-partial4:
+partial3:
 	TESTQ        DX, DX
 	JE           fold
 	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y9
+	VMOVUPS      32(R13)(DX*4), Y10
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y9, Y11
+	VMASKMOVPS   (CX), Y10, Y11
 	VSUBPS       Y0, Y11, Y11
-	VMAXPS       Y11, Y10, Y11
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y12
-	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y13
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y13, Y11
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y13, Y11
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y9
+	VMAXPS       Y11, Y9, Y11
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
+	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y13
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y13
@@ -6374,12 +6362,44 @@ partial4:
 	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y13
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y13
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y11
-	VPSLLD       $0x17, Y12, Y12
-	VMULPS       Y12, Y11, Y12
+	VPSLLD       $0x17, Y9, Y13
+	VMULPS       Y13, Y11, Y9
+	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
+	VMASKMOVPS   Y9, Y10, (BX)
+	VBROADCASTSS lanes_00000000<>+0(SB), Y12
+	VBLENDVPS    Y10, Y9, Y12, Y9
+	VADDPS       Y9, Y4, Y4
+	JMP          fold
+
+partial4:
+	TESTQ        DX, DX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         DX
+	VMOVUPS      32(R13)(DX*4), Y10
+	NEGQ         DX
+	VMASKMOVPS   (CX), Y10, Y9
+	VSUBPS       Y0, Y9, Y9
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y12
+	VMAXPS       Y9, Y12, Y9
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y12
+	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y9
+	VPSLLD       $0x17, Y12, Y13
+	VMULPS       Y13, Y9, Y12
 	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
-	VMASKMOVPS   Y12, Y9, (BX)
+	VMASKMOVPS   Y12, Y10, (BX)
 	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VBLENDVPS    Y9, Y12, Y11, Y12
+	VBLENDVPS    Y10, Y12, Y11, Y12
 	VADDPS       Y12, Y5, Y5
 	JMP          fold
 
@@ -6388,16 +6408,17 @@ partial5:
 	JE           fold
 	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y9
+	VMOVUPS      32(R13)(DX*4), Y10
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y9, Y12
+	VMASKMOVPS   (CX), Y10, Y12
 	VSUBPS       Y0, Y12, Y12
-	VMAXPS       Y12, Y10, Y12
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y11
+	VMAXPS       Y12, Y11, Y12
 	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y12, Y11
-	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y13
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y13, Y12
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y13, Y12
+	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y9
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y12
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y12
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y13
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y13
@@ -6405,12 +6426,12 @@ partial5:
 	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y13
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y13
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y12
-	VPSLLD       $0x17, Y11, Y11
-	VMULPS       Y11, Y12, Y11
+	VPSLLD       $0x17, Y11, Y13
+	VMULPS       Y13, Y12, Y11
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
-	VMASKMOVPS   Y11, Y9, (BX)
-	VBROADCASTSS lanes_00000000<>+0(SB), Y12
-	VBLENDVPS    Y9, Y11, Y12, Y11
+	VMASKMOVPS   Y11, Y10, (BX)
+	VBROADCASTSS lanes_00000000<>+0(SB), Y9
+	VBLENDVPS    Y10, Y11, Y9, Y11
 	VADDPS       Y11, Y6, Y6
 	JMP          fold
 
@@ -6419,16 +6440,17 @@ partial6:
 	JE           fold
 	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y9
+	VMOVUPS      32(R13)(DX*4), Y10
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y9, Y11
+	VMASKMOVPS   (CX), Y10, Y11
 	VSUBPS       Y0, Y11, Y11
-	VMAXPS       Y11, Y10, Y11
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y12
-	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y13
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y13, Y11
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y13, Y11
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y9
+	VMAXPS       Y11, Y9, Y11
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
+	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y13
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y13
@@ -6436,13 +6458,13 @@ partial6:
 	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y13
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y13
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y11
-	VPSLLD       $0x17, Y12, Y12
-	VMULPS       Y12, Y11, Y12
-	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
-	VMASKMOVPS   Y12, Y9, (BX)
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VBLENDVPS    Y9, Y12, Y11, Y12
-	VADDPS       Y12, Y7, Y7
+	VPSLLD       $0x17, Y9, Y13
+	VMULPS       Y13, Y11, Y9
+	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
+	VMASKMOVPS   Y9, Y10, (BX)
+	VBROADCASTSS lanes_00000000<>+0(SB), Y12
+	VBLENDVPS    Y10, Y9, Y12, Y9
+	VADDPS       Y9, Y7, Y7
 	JMP          fold
 
 partial7:
@@ -6450,30 +6472,31 @@ partial7:
 	JE           fold
 	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y9
+	VMOVUPS      32(R13)(DX*4), Y10
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y9, Y12
-	VSUBPS       Y0, Y12, Y12
-	VMAXPS       Y12, Y10, Y12
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y12, Y11
-	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y13
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y13, Y12
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y13, Y12
+	VMASKMOVPS   (CX), Y10, Y9
+	VSUBPS       Y0, Y9, Y9
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y12
+	VMAXPS       Y9, Y12, Y9
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y12
+	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y13
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y13
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y13
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y12
-	VPSLLD       $0x17, Y11, Y11
-	VMULPS       Y11, Y12, Y11
-	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
-	VMASKMOVPS   Y11, Y9, (BX)
-	VBROADCASTSS lanes_00000000<>+0(SB), Y12
-	VBLENDVPS    Y9, Y11, Y12, Y11
-	VADDPS       Y11, Y8, Y8
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y9
+	VPSLLD       $0x17, Y12, Y13
+	VMULPS       Y13, Y9, Y12
+	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
+	VMASKMOVPS   Y12, Y10, (BX)
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VBLENDVPS    Y10, Y12, Y11, Y12
+	VADDPS       Y12, Y8, Y8
 
 fold:
 	TESTQ   AX, AX
@@ -6495,12 +6518,12 @@ tree:
 	VADDPS       Y3, Y1, Y1
 	VADDPS       Y4, Y2, Y2
 	VADDPS       Y2, Y1, Y1
-	VEXTRACTF128 $0x01, Y1, X9
-	VADDPS       X9, X1, X1
-	VSHUFPS      $0x0e, X1, X1, X9
-	VADDPS       X9, X1, X1
-	VSHUFPS      $0x01, X1, X1, X9
-	VADDPS       X9, X1, X1
+	VEXTRACTF128 $0x01, Y1, X10
+	VADDPS       X10, X1, X1
+	VSHUFPS      $0x0e, X1, X1, X10
+	VADDPS       X10, X1, X1
+	VSHUFPS      $0x01, X1, X1, X10
+	VADDPS       X10, X1, X1
 	VMOVSS       X1, ret+40(FP)
 	VZEROUPPER
 	RET
@@ -6643,321 +6666,293 @@ start:
 	VBROADCASTSS lanes_3ab52284<>+0(SB), Z11
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Z12
 	VBROADCASTSS lanes_3d2aac5c<>+0(SB), Z13
-	VBROADCASTSS lanes_3e2aaa49<>+0(SB), Z14
-	VBROADCASTSS lanes_3efffffe<>+0(SB), Z15
-	VBROADCASTSS lanes_3f800000<>+0(SB), Z16
-	VBROADCASTSS lanes_2f800000<>+0(SB), Z17
 	SUBQ         $+64, DX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS      (CX), Z5
-	VMOVUPS      64(CX), Z18
-	VMOVUPS      128(CX), Z19
-	VMOVUPS      192(CX), Z20
-	VSUBPS       Z0, Z5, Z5
-	VSUBPS       Z0, Z18, Z18
-	VSUBPS       Z0, Z19, Z19
-	VSUBPS       Z0, Z20, Z20
-	VMAXPS       Z5, Z6, Z5
-	VMAXPS       Z18, Z6, Z18
-	VMAXPS       Z19, Z6, Z19
-	VMAXPS       Z20, Z6, Z20
-	VMOVAPS      Z8, Z21
-	VFMADD231PS  Z7, Z5, Z21
-	VMOVAPS      Z8, Z22
-	VFMADD231PS  Z7, Z18, Z22
-	VMOVAPS      Z8, Z23
-	VFMADD231PS  Z7, Z19, Z23
-	VMOVAPS      Z8, Z24
-	VFMADD231PS  Z7, Z20, Z24
-	VSUBPS       Z8, Z21, Z25
-	VSUBPS       Z8, Z22, Z26
-	VSUBPS       Z8, Z23, Z27
-	VSUBPS       Z8, Z24, Z28
-	VFNMADD231PS Z9, Z25, Z5
-	VFNMADD231PS Z9, Z26, Z18
-	VFNMADD231PS Z9, Z27, Z19
-	VFNMADD231PS Z9, Z28, Z20
-	VFNMADD231PS Z10, Z25, Z5
-	VFNMADD231PS Z10, Z26, Z18
-	VFNMADD231PS Z10, Z27, Z19
-	VFNMADD231PS Z10, Z28, Z20
-	VMOVAPS      Z12, Z28
-	VFMADD231PS  Z5, Z11, Z28
-	VMOVAPS      Z12, Z27
-	VFMADD231PS  Z18, Z11, Z27
-	VMOVAPS      Z12, Z26
-	VFMADD231PS  Z19, Z11, Z26
-	VMOVAPS      Z12, Z25
-	VFMADD231PS  Z20, Z11, Z25
-	VFMADD213PS  Z13, Z5, Z28
-	VFMADD213PS  Z13, Z18, Z27
-	VFMADD213PS  Z13, Z19, Z26
-	VFMADD213PS  Z13, Z20, Z25
-	VFMADD213PS  Z14, Z5, Z28
-	VFMADD213PS  Z14, Z18, Z27
-	VFMADD213PS  Z14, Z19, Z26
-	VFMADD213PS  Z14, Z20, Z25
-	VFMADD213PS  Z15, Z5, Z28
-	VFMADD213PS  Z15, Z18, Z27
-	VFMADD213PS  Z15, Z19, Z26
-	VFMADD213PS  Z15, Z20, Z25
-	VFMADD213PS  Z16, Z5, Z28
-	VFMADD213PS  Z16, Z18, Z27
-	VFMADD213PS  Z16, Z19, Z26
-	VFMADD213PS  Z16, Z20, Z25
-	VFMADD213PS  Z16, Z28, Z5
-	VFMADD213PS  Z16, Z27, Z18
-	VFMADD213PS  Z16, Z26, Z19
-	VFMADD213PS  Z16, Z25, Z20
-	VPSLLD       $0x17, Z21, Z21
-	VPSLLD       $0x17, Z22, Z22
-	VPSLLD       $0x17, Z23, Z23
-	VPSLLD       $0x17, Z24, Z24
-	VMULPS       Z21, Z5, Z21
-	VMULPS       Z22, Z18, Z22
-	VMULPS       Z23, Z19, Z23
-	VMULPS       Z24, Z20, Z24
-	VMULPS       Z17, Z21, Z21
-	VMULPS       Z17, Z22, Z22
-	VMULPS       Z17, Z23, Z23
-	VMULPS       Z17, Z24, Z24
-	VMOVUPS      Z21, (BX)
-	VMOVUPS      Z22, 64(BX)
-	VMOVUPS      Z23, 128(BX)
-	VMOVUPS      Z24, 192(BX)
-	VADDPS       Z21, Z1, Z1
-	VADDPS       Z22, Z2, Z2
-	VADDPS       Z23, Z3, Z3
-	VADDPS       Z24, Z4, Z4
-	ADDQ         $+256, BX
-	ADDQ         $+256, CX
-	SUBQ         $+64, DX
-	JGE          blocks
+	VMOVUPS          (CX), Z5
+	VMOVUPS          64(CX), Z14
+	VMOVUPS          128(CX), Z15
+	VMOVUPS          192(CX), Z16
+	VSUBPS           Z0, Z5, Z5
+	VSUBPS           Z0, Z14, Z14
+	VSUBPS           Z0, Z15, Z15
+	VSUBPS           Z0, Z16, Z16
+	VMAXPS           Z5, Z6, Z5
+	VMAXPS           Z14, Z6, Z14
+	VMAXPS           Z15, Z6, Z15
+	VMAXPS           Z16, Z6, Z16
+	VMOVAPS          Z8, Z17
+	VFMADD231PS      Z7, Z5, Z17
+	VMOVAPS          Z8, Z18
+	VFMADD231PS      Z7, Z14, Z18
+	VMOVAPS          Z8, Z19
+	VFMADD231PS      Z7, Z15, Z19
+	VMOVAPS          Z8, Z20
+	VFMADD231PS      Z7, Z16, Z20
+	VSUBPS           Z8, Z17, Z21
+	VSUBPS           Z8, Z18, Z22
+	VSUBPS           Z8, Z19, Z23
+	VSUBPS           Z8, Z20, Z24
+	VFNMADD231PS     Z9, Z21, Z5
+	VFNMADD231PS     Z9, Z22, Z14
+	VFNMADD231PS     Z9, Z23, Z15
+	VFNMADD231PS     Z9, Z24, Z16
+	VFNMADD231PS     Z10, Z21, Z5
+	VFNMADD231PS     Z10, Z22, Z14
+	VFNMADD231PS     Z10, Z23, Z15
+	VFNMADD231PS     Z10, Z24, Z16
+	VMOVAPS          Z12, Z25
+	VFMADD231PS      Z5, Z11, Z25
+	VMOVAPS          Z12, Z26
+	VFMADD231PS      Z14, Z11, Z26
+	VMOVAPS          Z12, Z27
+	VFMADD231PS      Z15, Z11, Z27
+	VMOVAPS          Z12, Z28
+	VFMADD231PS      Z16, Z11, Z28
+	VFMADD213PS      Z13, Z5, Z25
+	VFMADD213PS      Z13, Z14, Z26
+	VFMADD213PS      Z13, Z15, Z27
+	VFMADD213PS      Z13, Z16, Z28
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z5, Z25
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z14, Z26
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z15, Z27
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z16, Z28
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z5, Z25
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z14, Z26
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z15, Z27
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z16, Z28
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z5, Z25
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z14, Z26
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z15, Z27
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z16, Z28
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z25, Z5
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z26, Z14
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z27, Z15
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z28, Z16
+	VSCALEFPS        Z21, Z5, Z17
+	VSCALEFPS        Z22, Z14, Z18
+	VSCALEFPS        Z23, Z15, Z19
+	VSCALEFPS        Z24, Z16, Z20
+	VMOVUPS          Z17, (BX)
+	VMOVUPS          Z18, 64(BX)
+	VMOVUPS          Z19, 128(BX)
+	VMOVUPS          Z20, 192(BX)
+	VADDPS           Z17, Z1, Z1
+	VADDPS           Z18, Z2, Z2
+	VADDPS           Z19, Z3, Z3
+	VADDPS           Z20, Z4, Z4
+	ADDQ             $+256, BX
+	ADDQ             $+256, CX
+	SUBQ             $+64, DX
+	JGE              blocks
 
 blocks_end:
-	ADDQ         $+64, DX
-	CMPQ         DX, $+16
-	JL           partial0
-	VMOVUPS      (CX), Z24
-	VSUBPS       Z0, Z24, Z24
-	VMAXPS       Z24, Z6, Z24
-	VMOVAPS      Z8, Z23
-	VFMADD231PS  Z7, Z24, Z23
-	VSUBPS       Z8, Z23, Z22
-	VFNMADD231PS Z9, Z22, Z24
-	VFNMADD231PS Z10, Z22, Z24
-	VMOVAPS      Z12, Z22
-	VFMADD231PS  Z24, Z11, Z22
-	VFMADD213PS  Z13, Z24, Z22
-	VFMADD213PS  Z14, Z24, Z22
-	VFMADD213PS  Z15, Z24, Z22
-	VFMADD213PS  Z16, Z24, Z22
-	VFMADD213PS  Z16, Z22, Z24
-	VPSLLD       $0x17, Z23, Z23
-	VMULPS       Z23, Z24, Z23
-	VMULPS       Z17, Z23, Z23
-	VMOVUPS      Z23, (BX)
-	VADDPS       Z23, Z1, Z1
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	ADDQ         $-16, DX
-	CMPQ         DX, $+16
-	JL           partial1
-	VMOVUPS      (CX), Z23
-	VSUBPS       Z0, Z23, Z23
-	VMAXPS       Z23, Z6, Z23
-	VMOVAPS      Z8, Z24
-	VFMADD231PS  Z7, Z23, Z24
-	VSUBPS       Z8, Z24, Z22
-	VFNMADD231PS Z9, Z22, Z23
-	VFNMADD231PS Z10, Z22, Z23
-	VMOVAPS      Z12, Z22
-	VFMADD231PS  Z23, Z11, Z22
-	VFMADD213PS  Z13, Z23, Z22
-	VFMADD213PS  Z14, Z23, Z22
-	VFMADD213PS  Z15, Z23, Z22
-	VFMADD213PS  Z16, Z23, Z22
-	VFMADD213PS  Z16, Z22, Z23
-	VPSLLD       $0x17, Z24, Z24
-	VMULPS       Z24, Z23, Z24
-	VMULPS       Z17, Z24, Z24
-	VMOVUPS      Z24, (BX)
-	VADDPS       Z24, Z2, Z2
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	ADDQ         $-16, DX
-	CMPQ         DX, $+16
-	JL           partial2
-	VMOVUPS      (CX), Z24
-	VSUBPS       Z0, Z24, Z24
-	VMAXPS       Z24, Z6, Z24
-	VMOVAPS      Z8, Z23
-	VFMADD231PS  Z7, Z24, Z23
-	VSUBPS       Z8, Z23, Z22
-	VFNMADD231PS Z9, Z22, Z24
-	VFNMADD231PS Z10, Z22, Z24
-	VMOVAPS      Z12, Z22
-	VFMADD231PS  Z24, Z11, Z22
-	VFMADD213PS  Z13, Z24, Z22
-	VFMADD213PS  Z14, Z24, Z22
-	VFMADD213PS  Z15, Z24, Z22
-	VFMADD213PS  Z16, Z24, Z22
-	VFMADD213PS  Z16, Z22, Z24
-	VPSLLD       $0x17, Z23, Z23
-	VMULPS       Z23, Z24, Z23
-	VMULPS       Z17, Z23, Z23
-	VMOVUPS      Z23, (BX)
-	VADDPS       Z23, Z3, Z3
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	ADDQ         $-16, DX
-	CMPQ         DX, $+16
-	JL           partial3
-	VMOVUPS      (CX), Z23
-	VSUBPS       Z0, Z23, Z23
-	VMAXPS       Z23, Z6, Z23
-	VMOVAPS      Z8, Z24
-	VFMADD231PS  Z7, Z23, Z24
-	VSUBPS       Z8, Z24, Z22
-	VFNMADD231PS Z9, Z22, Z23
-	VFNMADD231PS Z10, Z22, Z23
-	VMOVAPS      Z12, Z22
-	VFMADD231PS  Z23, Z11, Z22
-	VFMADD213PS  Z13, Z23, Z22
-	VFMADD213PS  Z14, Z23, Z22
-	VFMADD213PS  Z15, Z23, Z22
-	VFMADD213PS  Z16, Z23, Z22
-	VFMADD213PS  Z16, Z22, Z23
-	VPSLLD       $0x17, Z24, Z24
-	VMULPS       Z24, Z23, Z24
-	VMULPS       Z17, Z24, Z24
-	VMOVUPS      Z24, (BX)
-	VADDPS       Z24, Z4, Z4
-	ADDQ         $+64, BX
-	ADDQ         $+64, CX
-	ADDQ         $-16, DX
-	JMP          fold
+	ADDQ             $+64, DX
+	CMPQ             DX, $+16
+	JL               partial0
+	VMOVUPS          (CX), Z20
+	VSUBPS           Z0, Z20, Z20
+	VMAXPS           Z20, Z6, Z20
+	VMOVAPS          Z8, Z19
+	VFMADD231PS      Z7, Z20, Z19
+	VSUBPS           Z8, Z19, Z18
+	VFNMADD231PS     Z9, Z18, Z20
+	VFNMADD231PS     Z10, Z18, Z20
+	VMOVAPS          Z12, Z17
+	VFMADD231PS      Z20, Z11, Z17
+	VFMADD213PS      Z13, Z20, Z17
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z20, Z17
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z20, Z17
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z20, Z17
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z20
+	VSCALEFPS        Z18, Z20, Z19
+	VMOVUPS          Z19, (BX)
+	VADDPS           Z19, Z1, Z1
+	ADDQ             $+64, BX
+	ADDQ             $+64, CX
+	ADDQ             $-16, DX
+	CMPQ             DX, $+16
+	JL               partial1
+	VMOVUPS          (CX), Z19
+	VSUBPS           Z0, Z19, Z19
+	VMAXPS           Z19, Z6, Z19
+	VMOVAPS          Z8, Z18
+	VFMADD231PS      Z7, Z19, Z18
+	VSUBPS           Z8, Z18, Z20
+	VFNMADD231PS     Z9, Z20, Z19
+	VFNMADD231PS     Z10, Z20, Z19
+	VMOVAPS          Z12, Z17
+	VFMADD231PS      Z19, Z11, Z17
+	VFMADD213PS      Z13, Z19, Z17
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z19, Z17
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z19, Z17
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z19, Z17
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z19
+	VSCALEFPS        Z20, Z19, Z18
+	VMOVUPS          Z18, (BX)
+	VADDPS           Z18, Z2, Z2
+	ADDQ             $+64, BX
+	ADDQ             $+64, CX
+	ADDQ             $-16, DX
+	CMPQ             DX, $+16
+	JL               partial2
+	VMOVUPS          (CX), Z18
+	VSUBPS           Z0, Z18, Z18
+	VMAXPS           Z18, Z6, Z18
+	VMOVAPS          Z8, Z20
+	VFMADD231PS      Z7, Z18, Z20
+	VSUBPS           Z8, Z20, Z19
+	VFNMADD231PS     Z9, Z19, Z18
+	VFNMADD231PS     Z10, Z19, Z18
+	VMOVAPS          Z12, Z17
+	VFMADD231PS      Z18, Z11, Z17
+	VFMADD213PS      Z13, Z18, Z17
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z18, Z17
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z18, Z17
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z18, Z17
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z18
+	VSCALEFPS        Z19, Z18, Z20
+	VMOVUPS          Z20, (BX)
+	VADDPS           Z20, Z3, Z3
+	ADDQ             $+64, BX
+	ADDQ             $+64, CX
+	ADDQ             $-16, DX
+	CMPQ             DX, $+16
+	JL               partial3
+	VMOVUPS          (CX), Z20
+	VSUBPS           Z0, Z20, Z20
+	VMAXPS           Z20, Z6, Z20
+	VMOVAPS          Z8, Z19
+	VFMADD231PS      Z7, Z20, Z19
+	VSUBPS           Z8, Z19, Z18
+	VFNMADD231PS     Z9, Z18, Z20
+	VFNMADD231PS     Z10, Z18, Z20
+	VMOVAPS          Z12, Z17
+	VFMADD231PS      Z20, Z11, Z17
+	VFMADD213PS      Z13, Z20, Z17
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z20, Z17
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z20, Z17
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z20, Z17
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z20
+	VSCALEFPS        Z18, Z20, Z19
+	VMOVUPS          Z19, (BX)
+	VADDPS           Z19, Z4, Z4
+	ADDQ             $+64, BX
+	ADDQ             $+64, CX
+	ADDQ             $-16, DX
+	JMP              fold
 
 partial0:
-	TESTQ        DX, DX
-	JE           fold
-	MOVL         $0x0000ffff, R13
-	BZHIL        DX, R13, R13
-	KMOVW        R13, K1
-	VMOVUPS.Z    (CX), K1, Z24
-	VSUBPS       Z0, Z24, Z24
-	VMAXPS       Z24, Z6, Z24
-	VMOVAPS      Z8, Z23
-	VFMADD231PS  Z7, Z24, Z23
-	VSUBPS       Z8, Z23, Z22
-	VFNMADD231PS Z9, Z22, Z24
-	VFNMADD231PS Z10, Z22, Z24
-	VMOVAPS      Z12, Z22
-	VFMADD231PS  Z24, Z11, Z22
-	VFMADD213PS  Z13, Z24, Z22
-	VFMADD213PS  Z14, Z24, Z22
-	VFMADD213PS  Z15, Z24, Z22
-	VFMADD213PS  Z16, Z24, Z22
-	VFMADD213PS  Z16, Z22, Z24
-	VPSLLD       $0x17, Z23, Z23
-	VMULPS       Z23, Z24, Z23
-	VMULPS       Z17, Z23, Z23
-	VMOVUPS      Z23, K1, (BX)
-	VBROADCASTSS lanes_00000000<>+0(SB), Z24
-	VBLENDMPS    Z23, Z24, K1, Z23
-	VADDPS       Z23, Z1, Z1
-	JMP          fold
+	TESTQ            DX, DX
+	JE               fold
+	MOVL             $0x0000ffff, R13
+	BZHIL            DX, R13, R13
+	KMOVW            R13, K1
+	VMOVUPS.Z        (CX), K1, Z19
+	VSUBPS           Z0, Z19, Z19
+	VMAXPS           Z19, Z6, Z19
+	VMOVAPS          Z8, Z18
+	VFMADD231PS      Z7, Z19, Z18
+	VSUBPS           Z8, Z18, Z20
+	VFNMADD231PS     Z9, Z20, Z19
+	VFNMADD231PS     Z10, Z20, Z19
+	VMOVAPS          Z12, Z17
+	VFMADD231PS      Z19, Z11, Z17
+	VFMADD213PS      Z13, Z19, Z17
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z19, Z17
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z19, Z17
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z19, Z17
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z19
+	VSCALEFPS        Z20, Z19, Z18
+	VMOVUPS          Z18, K1, (BX)
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z20
+	VBLENDMPS        Z18, Z20, K1, Z18
+	VADDPS           Z18, Z1, Z1
+	JMP              fold
 
 partial1:
-	TESTQ        DX, DX
-	JE           fold
-	MOVL         $0x0000ffff, R13
-	BZHIL        DX, R13, R13
-	KMOVW        R13, K1
-	VMOVUPS.Z    (CX), K1, Z23
-	VSUBPS       Z0, Z23, Z23
-	VMAXPS       Z23, Z6, Z23
-	VMOVAPS      Z8, Z24
-	VFMADD231PS  Z7, Z23, Z24
-	VSUBPS       Z8, Z24, Z22
-	VFNMADD231PS Z9, Z22, Z23
-	VFNMADD231PS Z10, Z22, Z23
-	VMOVAPS      Z12, Z22
-	VFMADD231PS  Z23, Z11, Z22
-	VFMADD213PS  Z13, Z23, Z22
-	VFMADD213PS  Z14, Z23, Z22
-	VFMADD213PS  Z15, Z23, Z22
-	VFMADD213PS  Z16, Z23, Z22
-	VFMADD213PS  Z16, Z22, Z23
-	VPSLLD       $0x17, Z24, Z24
-	VMULPS       Z24, Z23, Z24
-	VMULPS       Z17, Z24, Z24
-	VMOVUPS      Z24, K1, (BX)
-	VBROADCASTSS lanes_00000000<>+0(SB), Z23
-	VBLENDMPS    Z24, Z23, K1, Z24
-	VADDPS       Z24, Z2, Z2
-	JMP          fold
+	TESTQ            DX, DX
+	JE               fold
+	MOVL             $0x0000ffff, R13
+	BZHIL            DX, R13, R13
+	KMOVW            R13, K1
+	VMOVUPS.Z        (CX), K1, Z18
+	VSUBPS           Z0, Z18, Z18
+	VMAXPS           Z18, Z6, Z18
+	VMOVAPS          Z8, Z20
+	VFMADD231PS      Z7, Z18, Z20
+	VSUBPS           Z8, Z20, Z19
+	VFNMADD231PS     Z9, Z19, Z18
+	VFNMADD231PS     Z10, Z19, Z18
+	VMOVAPS          Z12, Z17
+	VFMADD231PS      Z18, Z11, Z17
+	VFMADD213PS      Z13, Z18, Z17
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z18, Z17
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z18, Z17
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z18, Z17
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z18
+	VSCALEFPS        Z19, Z18, Z20
+	VMOVUPS          Z20, K1, (BX)
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z19
+	VBLENDMPS        Z20, Z19, K1, Z20
+	VADDPS           Z20, Z2, Z2
+	JMP              fold
 
 partial2:
-	TESTQ        DX, DX
-	JE           fold
-	MOVL         $0x0000ffff, R13
-	BZHIL        DX, R13, R13
-	KMOVW        R13, K1
-	VMOVUPS.Z    (CX), K1, Z24
-	VSUBPS       Z0, Z24, Z24
-	VMAXPS       Z24, Z6, Z24
-	VMOVAPS      Z8, Z23
-	VFMADD231PS  Z7, Z24, Z23
-	VSUBPS       Z8, Z23, Z22
-	VFNMADD231PS Z9, Z22, Z24
-	VFNMADD231PS Z10, Z22, Z24
-	VMOVAPS      Z12, Z22
-	VFMADD231PS  Z24, Z11, Z22
-	VFMADD213PS  Z13, Z24, Z22
-	VFMADD213PS  Z14, Z24, Z22
-	VFMADD213PS  Z15, Z24, Z22
-	VFMADD213PS  Z16, Z24, Z22
-	VFMADD213PS  Z16, Z22, Z24
-	VPSLLD       $0x17, Z23, Z23
-	VMULPS       Z23, Z24, Z23
-	VMULPS       Z17, Z23, Z23
-	VMOVUPS      Z23, K1, (BX)
-	VBROADCASTSS lanes_00000000<>+0(SB), Z24
-	VBLENDMPS    Z23, Z24, K1, Z23
-	VADDPS       Z23, Z3, Z3
-	JMP          fold
+	TESTQ            DX, DX
+	JE               fold
+	MOVL             $0x0000ffff, R13
+	BZHIL            DX, R13, R13
+	KMOVW            R13, K1
+	VMOVUPS.Z        (CX), K1, Z20
+	VSUBPS           Z0, Z20, Z20
+	VMAXPS           Z20, Z6, Z20
+	VMOVAPS          Z8, Z19
+	VFMADD231PS      Z7, Z20, Z19
+	VSUBPS           Z8, Z19, Z18
+	VFNMADD231PS     Z9, Z18, Z20
+	VFNMADD231PS     Z10, Z18, Z20
+	VMOVAPS          Z12, Z17
+	VFMADD231PS      Z20, Z11, Z17
+	VFMADD213PS      Z13, Z20, Z17
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z20, Z17
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z20, Z17
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z20, Z17
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z20
+	VSCALEFPS        Z18, Z20, Z19
+	VMOVUPS          Z19, K1, (BX)
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z18
+	VBLENDMPS        Z19, Z18, K1, Z19
+	VADDPS           Z19, Z3, Z3
+	JMP              fold
 
 partial3:
-	TESTQ        DX, DX
-	JE           fold
-	MOVL         $0x0000ffff, R13
-	BZHIL        DX, R13, R13
-	KMOVW        R13, K1
-	VMOVUPS.Z    (CX), K1, Z23
-	VSUBPS       Z0, Z23, Z23
-	VMAXPS       Z23, Z6, Z23
-	VMOVAPS      Z8, Z24
-	VFMADD231PS  Z7, Z23, Z24
-	VSUBPS       Z8, Z24, Z22
-	VFNMADD231PS Z9, Z22, Z23
-	VFNMADD231PS Z10, Z22, Z23
-	VMOVAPS      Z12, Z22
-	VFMADD231PS  Z23, Z11, Z22
-	VFMADD213PS  Z13, Z23, Z22
-	VFMADD213PS  Z14, Z23, Z22
-	VFMADD213PS  Z15, Z23, Z22
-	VFMADD213PS  Z16, Z23, Z22
-	VFMADD213PS  Z16, Z22, Z23
-	VPSLLD       $0x17, Z24, Z24
-	VMULPS       Z24, Z23, Z24
-	VMULPS       Z17, Z24, Z24
-	VMOVUPS      Z24, K1, (BX)
-	VBROADCASTSS lanes_00000000<>+0(SB), Z23
-	VBLENDMPS    Z24, Z23, K1, Z24
-	VADDPS       Z24, Z4, Z4
+	TESTQ            DX, DX
+	JE               fold
+	MOVL             $0x0000ffff, R13
+	BZHIL            DX, R13, R13
+	KMOVW            R13, K1
+	VMOVUPS.Z        (CX), K1, Z19
+	VSUBPS           Z0, Z19, Z19
+	VMAXPS           Z19, Z6, Z19
+	VMOVAPS          Z8, Z18
+	VFMADD231PS      Z7, Z19, Z18
+	VSUBPS           Z8, Z18, Z20
+	VFNMADD231PS     Z9, Z20, Z19
+	VFNMADD231PS     Z10, Z20, Z19
+	VMOVAPS          Z12, Z17
+	VFMADD231PS      Z19, Z11, Z17
+	VFMADD213PS      Z13, Z19, Z17
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z19, Z17
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z19, Z17
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z19, Z17
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z19
+	VSCALEFPS        Z20, Z19, Z18
+	VMOVUPS          Z18, K1, (BX)
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z20
+	VBLENDMPS        Z18, Z20, K1, Z18
+	VADDPS           Z18, Z4, Z4
 
 fold:
 	TESTQ   AX, AX
@@ -6971,14 +6966,14 @@ tree:
 	VADDPS        Z3, Z1, Z1
 	VADDPS        Z4, Z2, Z2
 	VADDPS        Z2, Z1, Z1
-	VEXTRACTF64X4 $0x01, Z1, Y24
-	VADDPS        Y24, Y1, Y1
-	VEXTRACTF32X4 $0x01, Y1, X24
-	VADDPS        X24, X1, X1
-	VSHUFPS       $0x0e, X1, X1, X24
-	VADDPS        X24, X1, X1
-	VSHUFPS       $0x01, X1, X1, X24
-	VADDPS        X24, X1, X1
+	VEXTRACTF64X4 $0x01, Z1, Y18
+	VADDPS        Y18, Y1, Y1
+	VEXTRACTF32X4 $0x01, Y1, X18
+	VADDPS        X18, X1, X1
+	VSHUFPS       $0x0e, X1, X1, X18
+	VADDPS        X18, X1, X1
+	VSHUFPS       $0x01, X1, X1, X18
+	VADDPS        X18, X1, X1
 	VMOVSS        X1, ret+40(FP)
 	VZEROUPPER
 	RET
@@ -7014,14 +7009,6 @@ blocks:
 	VFNMADD231PS Y5, Y10, Y6
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y0
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y6
-	VPSRLD       $0x01, Y7, Y10
-	VPSRLD       $0x01, Y8, Y9
-	VPSLLD       $0x17, Y10, Y10
-	VPSLLD       $0x17, Y9, Y9
-	VPSLLD       $0x17, Y7, Y7
-	VPSLLD       $0x17, Y8, Y8
-	VPSUBD       Y10, Y7, Y7
-	VPSUBD       Y9, Y8, Y8
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y0, Y11
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
@@ -7036,10 +7023,18 @@ blocks:
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y12
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y0
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y6
-	VMULPS       Y10, Y0, Y10
-	VMULPS       Y9, Y6, Y9
-	VMULPS       Y7, Y10, Y7
-	VMULPS       Y8, Y9, Y8
+	VPSRLD       $0x01, Y7, Y12
+	VPSLLD       $0x17, Y12, Y12
+	VPSLLD       $0x17, Y7, Y11
+	VPSUBD       Y12, Y11, Y11
+	VMULPS       Y12, Y0, Y7
+	VMULPS       Y11, Y7, Y7
+	VPSRLD       $0x01, Y8, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VPSLLD       $0x17, Y8, Y0
+	VPSUBD       Y9, Y0, Y0
+	VMULPS       Y9, Y6, Y8
+	VMULPS       Y0, Y8, Y8
 	VMOVUPS      Y7, (AX)
 	VMOVUPS      Y8, 32(AX)
 	ADDQ         $+64, AX
@@ -7058,22 +7053,22 @@ vectors:
 	VMAXPS       Y8, Y2, Y8
 	VMOVAPS      Y4, Y7
 	VFMADD231PS  Y3, Y8, Y7
-	VSUBPS       Y4, Y7, Y9
-	VFNMADD231PS Y5, Y9, Y8
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y8
-	VPSRLD       $0x01, Y7, Y9
-	VPSLLD       $0x17, Y9, Y9
-	VPSLLD       $0x17, Y7, Y7
-	VPSUBD       Y9, Y7, Y7
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y10
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y10
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y10
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y8, Y10
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y8, Y10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y8
-	VMULPS       Y9, Y8, Y9
-	VMULPS       Y7, Y9, Y7
+	VSUBPS       Y4, Y7, Y10
+	VFNMADD231PS Y5, Y10, Y8
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y8
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y6
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y6
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y6
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y8, Y6
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y8, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y8
+	VPSRLD       $0x01, Y7, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VPSLLD       $0x17, Y7, Y0
+	VPSUBD       Y6, Y0, Y0
+	VMULPS       Y6, Y8, Y7
+	VMULPS       Y0, Y7, Y7
 	VMOVUPS      Y7, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
@@ -7088,27 +7083,27 @@ vectors_end:
 	NEGQ         CX
 	VMOVUPS      32(R13)(CX*4), Y7
 	NEGQ         CX
-	VMASKMOVPS   (BX), Y7, Y9
-	VMINPS       Y9, Y1, Y9
-	VMAXPS       Y9, Y2, Y9
+	VMASKMOVPS   (BX), Y7, Y10
+	VMINPS       Y10, Y1, Y10
+	VMAXPS       Y10, Y2, Y10
 	VMOVAPS      Y4, Y8
-	VFMADD231PS  Y3, Y9, Y8
-	VSUBPS       Y4, Y8, Y10
-	VFNMADD231PS Y5, Y10, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y9
-	VPSRLD       $0x01, Y8, Y10
-	VPSLLD       $0x17, Y10, Y10
-	VPSLLD       $0x17, Y8, Y8
-	VPSUBD       Y10, Y8, Y8
+	VFMADD231PS  Y3, Y10, Y8
+	VSUBPS       Y4, Y8, Y0
+	VFNMADD231PS Y5, Y0, Y10
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y0, Y10
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y6
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y6
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y6
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y6
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y6
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y9
-	VMULPS       Y10, Y9, Y10
-	VMULPS       Y8, Y10, Y8
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y6
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y6
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y6
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y10
+	VPSRLD       $0x01, Y8, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VPSLLD       $0x17, Y8, Y9
+	VPSUBD       Y6, Y9, Y9
+	VMULPS       Y6, Y10, Y8
+	VMULPS       Y9, Y8, Y8
 	VMASKMOVPS   Y8, Y7, (AX)
 
 done:
@@ -7189,22 +7184,6 @@ blocks:
 	VFNMADD231PS Z6, Z21, Z13
 	VFNMADD231PS Z6, Z22, Z14
 	VFNMADD231PS Z6, Z23, Z15
-	VPSRLD       $0x01, Z16, Z23
-	VPSRLD       $0x01, Z17, Z22
-	VPSRLD       $0x01, Z18, Z21
-	VPSRLD       $0x01, Z19, Z20
-	VPSLLD       $0x17, Z23, Z23
-	VPSLLD       $0x17, Z22, Z22
-	VPSLLD       $0x17, Z21, Z21
-	VPSLLD       $0x17, Z20, Z20
-	VPSLLD       $0x17, Z16, Z16
-	VPSLLD       $0x17, Z17, Z17
-	VPSLLD       $0x17, Z18, Z18
-	VPSLLD       $0x17, Z19, Z19
-	VPSUBD       Z23, Z16, Z16
-	VPSUBD       Z22, Z17, Z17
-	VPSUBD       Z21, Z18, Z18
-	VPSUBD       Z20, Z19, Z19
 	VMOVAPS      Z8, Z24
 	VFMADD231PS  Z0, Z7, Z24
 	VMOVAPS      Z8, Z25
@@ -7233,14 +7212,10 @@ blocks:
 	VFMADD213PS  Z12, Z25, Z13
 	VFMADD213PS  Z12, Z26, Z14
 	VFMADD213PS  Z12, Z27, Z15
-	VMULPS       Z23, Z0, Z23
-	VMULPS       Z22, Z13, Z22
-	VMULPS       Z21, Z14, Z21
-	VMULPS       Z20, Z15, Z20
-	VMULPS       Z16, Z23, Z16
-	VMULPS       Z17, Z22, Z17
-	VMULPS       Z18, Z21, Z18
-	VMULPS       Z19, Z20, Z19
+	VSCALEFPS    Z20, Z0, Z16
+	VSCALEFPS    Z21, Z13, Z17
+	VSCALEFPS    Z22, Z14, Z18
+	VSCALEFPS    Z23, Z15, Z19
 	VMOVUPS      Z16, (AX)
 	VMOVUPS      Z17, 64(AX)
 	VMOVUPS      Z18, 128(AX)
@@ -7264,10 +7239,6 @@ vectors:
 	VSUBPS       Z4, Z18, Z17
 	VFNMADD231PS Z5, Z17, Z19
 	VFNMADD231PS Z6, Z17, Z19
-	VPSRLD       $0x01, Z18, Z17
-	VPSLLD       $0x17, Z17, Z17
-	VPSLLD       $0x17, Z18, Z18
-	VPSUBD       Z17, Z18, Z18
 	VMOVAPS      Z8, Z16
 	VFMADD231PS  Z19, Z7, Z16
 	VFMADD213PS  Z9, Z19, Z16
@@ -7275,8 +7246,7 @@ vectors:
 	VFMADD213PS  Z11, Z19, Z16
 	VFMADD213PS  Z12, Z19, Z16
 	VFMADD213PS  Z12, Z16, Z19
-	VMULPS       Z17, Z19, Z17
-	VMULPS       Z18, Z17, Z18
+	VSCALEFPS    Z17, Z19, Z18
 	VMOVUPS      Z18, (AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
@@ -7298,10 +7268,6 @@ vectors_end:
 	VSUBPS       Z4, Z17, Z19
 	VFNMADD231PS Z5, Z19, Z18
 	VFNMADD231PS Z6, Z19, Z18
-	VPSRLD       $0x01, Z17, Z19
-	VPSLLD       $0x17, Z19, Z19
-	VPSLLD       $0x17, Z17, Z17
-	VPSUBD       Z19, Z17, Z17
 	VMOVAPS      Z8, Z16
 	VFMADD231PS  Z18, Z7, Z16
 	VFMADD213PS  Z9, Z18, Z16
@@ -7309,8 +7275,7 @@ vectors_end:
 	VFMADD213PS  Z11, Z18, Z16
 	VFMADD213PS  Z12, Z18, Z16
 	VFMADD213PS  Z12, Z16, Z18
-	VMULPS       Z19, Z18, Z19
-	VMULPS       Z17, Z19, Z17
+	VSCALEFPS    Z19, Z18, Z17
 	VMOVUPS      Z17, K1, (AX)
 
 done:
@@ -7323,83 +7288,87 @@ TEXT ·LogAVX2(SB), NOSPLIT, $0-24
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), BX
 	MOVQ         n+16(FP), CX
-	VBROADCASTSS lanes_00800000<>+0(SB), Y1
-	VBROADCASTSS lanes_4b800000<>+0(SB), Y2
-	VBROADCASTSS lanes_3f400000<>+0(SB), Y3
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y1
+	VBROADCASTSS lanes_bd38ec7c<>+0(SB), Y2
+	VBROADCASTSS lanes_3dd67a96<>+0(SB), Y3
+	VBROADCASTSS lanes_be06ce1c<>+0(SB), Y4
+	VBROADCASTSS lanes_3e144116<>+0(SB), Y5
 	SUBQ         $+16, CX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS      (BX), Y0
-	VMOVUPS      32(BX), Y4
-	VCMPPS       $0x01, Y1, Y0, Y5
-	VCMPPS       $0x01, Y1, Y4, Y6
-	VMULPS       Y2, Y0, Y7
-	VMULPS       Y2, Y4, Y8
-	VBLENDVPS    Y5, Y7, Y0, Y7
-	VBLENDVPS    Y6, Y8, Y4, Y8
-	VPSUBD       Y3, Y7, Y9
-	VPSUBD       Y3, Y8, Y10
-	VPSRAD       $0x17, Y9, Y9
-	VPSRAD       $0x17, Y10, Y10
-	VPSLLD       $0x17, Y9, Y11
-	VPSLLD       $0x17, Y10, Y12
-	VPSUBD       Y11, Y7, Y11
-	VPSUBD       Y12, Y8, Y12
-	VCVTDQ2PS    Y9, Y9
-	VCVTDQ2PS    Y10, Y10
-	VANDPS       lanes_41c00000<>+0(SB), Y5, Y5
-	VANDPS       lanes_41c00000<>+0(SB), Y6, Y6
-	VSUBPS       Y5, Y9, Y5
-	VSUBPS       Y6, Y10, Y6
-	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y0, Y10
-	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y4, Y9
-	VBLENDVPS    Y10, Y5, Y0, Y5
-	VBLENDVPS    Y9, Y6, Y4, Y6
-	VCMPPS       $0x00, lanes_00000000<>+0(SB), Y0, Y9
-	VCMPPS       $0x00, lanes_00000000<>+0(SB), Y4, Y10
-	VBLENDVPS    Y9, lanes_ff800000<>+0(SB), Y5, Y5
-	VBLENDVPS    Y10, lanes_ff800000<>+0(SB), Y6, Y6
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y4, Y4
-	VBLENDVPS    Y0, lanes_7fc00000<>+0(SB), Y5, Y5
-	VBLENDVPS    Y4, lanes_7fc00000<>+0(SB), Y6, Y6
-	VSUBPS       lanes_3f800000<>+0(SB), Y11, Y11
-	VSUBPS       lanes_3f800000<>+0(SB), Y12, Y12
-	VBROADCASTSS lanes_3dd67a96<>+0(SB), Y4
-	VFMADD231PS  lanes_bd38ec7c<>+0(SB), Y11, Y4
-	VBROADCASTSS lanes_3dd67a96<>+0(SB), Y0
-	VFMADD231PS  lanes_bd38ec7c<>+0(SB), Y12, Y0
-	VFMADD213PS  lanes_be06ce1c<>+0(SB), Y11, Y4
-	VFMADD213PS  lanes_be06ce1c<>+0(SB), Y12, Y0
-	VFMADD213PS  lanes_3e144116<>+0(SB), Y11, Y4
-	VFMADD213PS  lanes_3e144116<>+0(SB), Y12, Y0
-	VFMADD213PS  lanes_be2a76d5<>+0(SB), Y11, Y4
-	VFMADD213PS  lanes_be2a76d5<>+0(SB), Y12, Y0
-	VFMADD213PS  lanes_3e4cb4c2<>+0(SB), Y11, Y4
-	VFMADD213PS  lanes_3e4cb4c2<>+0(SB), Y12, Y0
-	VFMADD213PS  lanes_be800024<>+0(SB), Y11, Y4
-	VFMADD213PS  lanes_be800024<>+0(SB), Y12, Y0
-	VFMADD213PS  lanes_3eaaaad2<>+0(SB), Y11, Y4
-	VFMADD213PS  lanes_3eaaaad2<>+0(SB), Y12, Y0
-	VFMADD213PS  lanes_bf000000<>+0(SB), Y11, Y4
-	VFMADD213PS  lanes_bf000000<>+0(SB), Y12, Y0
-	VMULPS       Y11, Y11, Y10
-	VMULPS       Y12, Y12, Y9
-	VMULPS       lanes_34fefa3a<>+0(SB), Y5, Y8
-	VMULPS       lanes_34fefa3a<>+0(SB), Y6, Y7
-	VFMADD231PS  Y4, Y10, Y8
-	VFMADD231PS  Y0, Y9, Y7
-	VADDPS       Y8, Y11, Y8
-	VADDPS       Y7, Y12, Y7
-	VFMADD231PS  lanes_3f317210<>+0(SB), Y5, Y8
-	VFMADD231PS  lanes_3f317210<>+0(SB), Y6, Y7
-	VMOVUPS      Y8, (AX)
-	VMOVUPS      Y7, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	SUBQ         $+16, CX
-	JGE          blocks
+	VMOVUPS   (BX), Y0
+	VMOVUPS   32(BX), Y6
+	VPADDD    lanes_ff800000<>+0(SB), Y0, Y8
+	VPADDD    lanes_00800000<>+0(SB), Y0, Y7
+	VPOR      Y8, Y7, Y7
+	VPADDD    lanes_ff800000<>+0(SB), Y6, Y9
+	VPADDD    lanes_00800000<>+0(SB), Y6, Y8
+	VPOR      Y9, Y8, Y8
+	VMOVMSKPS Y7, R13
+	TESTL     R13, R13
+	JNE       significand_odd1
+	VPADDD    lanes_c0c00000<>+0(SB), Y0, Y10
+	VPAND     lanes_ff800000<>+0(SB), Y10, Y10
+	VPSUBD    Y10, Y0, Y9
+
+significand_done1:
+	VMOVMSKPS Y8, R13
+	TESTL     R13, R13
+	JNE       significand_odd2
+	VPADDD    lanes_c0c00000<>+0(SB), Y6, Y11
+	VPAND     lanes_ff800000<>+0(SB), Y11, Y11
+	VPSUBD    Y11, Y6, Y12
+
+significand_done2:
+	VMOVMSKPS Y7, R13
+	TESTL     R13, R13
+	JNE       exponent_odd3
+	VPSUBD    Y9, Y0, Y7
+	VPSRAD    $0x17, Y7, Y7
+	VCVTDQ2PS Y7, Y7
+
+exponent_done3:
+	VMOVMSKPS Y8, R13
+	TESTL     R13, R13
+	JNE       exponent_odd4
+	VPSUBD    Y12, Y6, Y8
+	VPSRAD    $0x17, Y8, Y8
+	VCVTDQ2PS Y8, Y8
+
+exponent_done4:
+	VSUBPS      Y1, Y9, Y9
+	VSUBPS      Y1, Y12, Y12
+	VMOVAPS     Y3, Y6
+	VFMADD231PS Y9, Y2, Y6
+	VMOVAPS     Y3, Y10
+	VFMADD231PS Y12, Y2, Y10
+	VFMADD213PS Y4, Y9, Y6
+	VFMADD213PS Y4, Y12, Y10
+	VFMADD213PS Y5, Y9, Y6
+	VFMADD213PS Y5, Y12, Y10
+	VFMADD213PS lanes_be2a76d5<>+0(SB), Y9, Y6
+	VFMADD213PS lanes_be2a76d5<>+0(SB), Y12, Y10
+	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Y9, Y6
+	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Y12, Y10
+	VFMADD213PS lanes_be800024<>+0(SB), Y9, Y6
+	VFMADD213PS lanes_be800024<>+0(SB), Y12, Y10
+	VFMADD213PS lanes_3eaaaad2<>+0(SB), Y9, Y6
+	VFMADD213PS lanes_3eaaaad2<>+0(SB), Y12, Y10
+	VFMADD213PS lanes_bf000000<>+0(SB), Y9, Y6
+	VFMADD213PS lanes_bf000000<>+0(SB), Y12, Y10
+	VMULPS      Y9, Y9, Y11
+	VMULPS      Y12, Y12, Y0
+	VFMADD231PS Y6, Y11, Y9
+	VFMADD231PS Y10, Y0, Y12
+	VFMADD231PS lanes_3f317218<>+0(SB), Y7, Y9
+	VFMADD231PS lanes_3f317218<>+0(SB), Y8, Y12
+	VMOVUPS     Y9, (AX)
+	VMOVUPS     Y12, 32(AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	SUBQ        $+16, CX
+	JGE         blocks
 
 blocks_end:
 	ADDQ $+16, CX
@@ -7407,129 +7376,203 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Y7
-	VCMPPS       $0x01, Y1, Y7, Y8
-	VMULPS       Y2, Y7, Y6
-	VBLENDVPS    Y8, Y6, Y7, Y6
-	VPSUBD       Y3, Y6, Y5
-	VPSRAD       $0x17, Y5, Y5
-	VPSLLD       $0x17, Y5, Y12
-	VPSUBD       Y12, Y6, Y12
-	VCVTDQ2PS    Y5, Y5
-	VANDPS       lanes_41c00000<>+0(SB), Y8, Y8
-	VSUBPS       Y8, Y5, Y8
-	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y7, Y5
-	VBLENDVPS    Y5, Y8, Y7, Y8
-	VCMPPS       $0x00, lanes_00000000<>+0(SB), Y7, Y5
-	VBLENDVPS    Y5, lanes_ff800000<>+0(SB), Y8, Y8
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y7, Y7
-	VBLENDVPS    Y7, lanes_7fc00000<>+0(SB), Y8, Y8
-	VSUBPS       lanes_3f800000<>+0(SB), Y12, Y12
-	VBROADCASTSS lanes_3dd67a96<>+0(SB), Y7
-	VFMADD231PS  lanes_bd38ec7c<>+0(SB), Y12, Y7
-	VFMADD213PS  lanes_be06ce1c<>+0(SB), Y12, Y7
-	VFMADD213PS  lanes_3e144116<>+0(SB), Y12, Y7
-	VFMADD213PS  lanes_be2a76d5<>+0(SB), Y12, Y7
-	VFMADD213PS  lanes_3e4cb4c2<>+0(SB), Y12, Y7
-	VFMADD213PS  lanes_be800024<>+0(SB), Y12, Y7
-	VFMADD213PS  lanes_3eaaaad2<>+0(SB), Y12, Y7
-	VFMADD213PS  lanes_bf000000<>+0(SB), Y12, Y7
-	VMULPS       Y12, Y12, Y5
-	VMULPS       lanes_34fefa3a<>+0(SB), Y8, Y6
-	VFMADD231PS  Y7, Y5, Y6
-	VADDPS       Y6, Y12, Y6
-	VFMADD231PS  lanes_3f317210<>+0(SB), Y8, Y6
-	VMOVUPS      Y6, (AX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, BX
-	SUBQ         $+8, CX
-	JGE          vectors
+	VMOVUPS   (BX), Y12
+	VPADDD    lanes_ff800000<>+0(SB), Y12, Y8
+	VPADDD    lanes_00800000<>+0(SB), Y12, Y9
+	VPOR      Y8, Y9, Y9
+	VMOVMSKPS Y9, R13
+	TESTL     R13, R13
+	JNE       significand_odd5
+	VPADDD    lanes_c0c00000<>+0(SB), Y12, Y7
+	VPAND     lanes_ff800000<>+0(SB), Y7, Y7
+	VPSUBD    Y7, Y12, Y8
+
+significand_done5:
+	VMOVMSKPS Y9, R13
+	TESTL     R13, R13
+	JNE       exponent_odd6
+	VPSUBD    Y8, Y12, Y9
+	VPSRAD    $0x17, Y9, Y9
+	VCVTDQ2PS Y9, Y9
+
+exponent_done6:
+	VSUBPS      Y1, Y8, Y8
+	VMOVAPS     Y3, Y12
+	VFMADD231PS Y8, Y2, Y12
+	VFMADD213PS Y4, Y8, Y12
+	VFMADD213PS Y5, Y8, Y12
+	VFMADD213PS lanes_be2a76d5<>+0(SB), Y8, Y12
+	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Y8, Y12
+	VFMADD213PS lanes_be800024<>+0(SB), Y8, Y12
+	VFMADD213PS lanes_3eaaaad2<>+0(SB), Y8, Y12
+	VFMADD213PS lanes_bf000000<>+0(SB), Y8, Y12
+	VMULPS      Y8, Y8, Y7
+	VFMADD231PS Y12, Y7, Y8
+	VFMADD231PS lanes_3f317218<>+0(SB), Y9, Y8
+	VMOVUPS     Y8, (AX)
+	ADDQ        $+32, AX
+	ADDQ        $+32, BX
+	SUBQ        $+8, CX
+	JGE         vectors
 
 vectors_end:
-	ADDQ         $+8, CX
-	TESTQ        CX, CX
-	JE           done
-	LEAQ         partial_masks<>+0(SB), R13
-	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y6
-	NEGQ         CX
-	VMASKMOVPS   (BX), Y6, Y8
-	VCMPPS       $0x01, Y1, Y8, Y12
-	VMULPS       Y2, Y8, Y7
-	VBLENDVPS    Y12, Y7, Y8, Y7
-	VPSUBD       Y3, Y7, Y5
-	VPSRAD       $0x17, Y5, Y5
-	VPSLLD       $0x17, Y5, Y11
-	VPSUBD       Y11, Y7, Y11
-	VCVTDQ2PS    Y5, Y5
-	VANDPS       lanes_41c00000<>+0(SB), Y12, Y12
-	VSUBPS       Y12, Y5, Y12
-	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y8, Y5
-	VBLENDVPS    Y5, Y12, Y8, Y12
-	VCMPPS       $0x00, lanes_00000000<>+0(SB), Y8, Y5
-	VBLENDVPS    Y5, lanes_ff800000<>+0(SB), Y12, Y12
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y8
-	VBLENDVPS    Y8, lanes_7fc00000<>+0(SB), Y12, Y12
-	VSUBPS       lanes_3f800000<>+0(SB), Y11, Y11
-	VBROADCASTSS lanes_3dd67a96<>+0(SB), Y8
-	VFMADD231PS  lanes_bd38ec7c<>+0(SB), Y11, Y8
-	VFMADD213PS  lanes_be06ce1c<>+0(SB), Y11, Y8
-	VFMADD213PS  lanes_3e144116<>+0(SB), Y11, Y8
-	VFMADD213PS  lanes_be2a76d5<>+0(SB), Y11, Y8
-	VFMADD213PS  lanes_3e4cb4c2<>+0(SB), Y11, Y8
-	VFMADD213PS  lanes_be800024<>+0(SB), Y11, Y8
-	VFMADD213PS  lanes_3eaaaad2<>+0(SB), Y11, Y8
-	VFMADD213PS  lanes_bf000000<>+0(SB), Y11, Y8
-	VMULPS       Y11, Y11, Y5
-	VMULPS       lanes_34fefa3a<>+0(SB), Y12, Y7
-	VFMADD231PS  Y8, Y5, Y7
-	VADDPS       Y7, Y11, Y7
-	VFMADD231PS  lanes_3f317210<>+0(SB), Y12, Y7
-	VMASKMOVPS   Y7, Y6, (AX)
+	ADDQ       $+8, CX
+	TESTQ      CX, CX
+	JE         done
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       CX
+	VMOVUPS    32(R13)(CX*4), Y8
+	NEGQ       CX
+	VMASKMOVPS (BX), Y8, Y9
+	VPADDD     lanes_ff800000<>+0(SB), Y9, Y7
+	VPADDD     lanes_00800000<>+0(SB), Y9, Y12
+	VPOR       Y7, Y12, Y12
+	VMOVMSKPS  Y12, R13
+	TESTL      R13, R13
+	JNE        significand_odd7
+	VPADDD     lanes_c0c00000<>+0(SB), Y9, Y10
+	VPAND      lanes_ff800000<>+0(SB), Y10, Y10
+	VPSUBD     Y10, Y9, Y7
+
+significand_done7:
+	VMOVMSKPS Y12, R13
+	TESTL     R13, R13
+	JNE       exponent_odd8
+	VPSUBD    Y7, Y9, Y12
+	VPSRAD    $0x17, Y12, Y12
+	VCVTDQ2PS Y12, Y12
+
+exponent_done8:
+	VSUBPS      Y1, Y7, Y7
+	VMOVAPS     Y3, Y9
+	VFMADD231PS Y7, Y2, Y9
+	VFMADD213PS Y4, Y7, Y9
+	VFMADD213PS Y5, Y7, Y9
+	VFMADD213PS lanes_be2a76d5<>+0(SB), Y7, Y9
+	VFMADD213PS lanes_3e4cb4c2<>+0(SB), Y7, Y9
+	VFMADD213PS lanes_be800024<>+0(SB), Y7, Y9
+	VFMADD213PS lanes_3eaaaad2<>+0(SB), Y7, Y9
+	VFMADD213PS lanes_bf000000<>+0(SB), Y7, Y9
+	VMULPS      Y7, Y7, Y10
+	VFMADD231PS Y9, Y10, Y7
+	VFMADD231PS lanes_3f317218<>+0(SB), Y12, Y7
+	VMASKMOVPS  Y7, Y8, (AX)
 
 done:
 	VZEROUPPER
 	RET
 
-DATA lanes_3f400000<>+0(SB)/4, $0x3f400000
-DATA lanes_3f400000<>+4(SB)/4, $0x3f400000
-DATA lanes_3f400000<>+8(SB)/4, $0x3f400000
-DATA lanes_3f400000<>+12(SB)/4, $0x3f400000
-DATA lanes_3f400000<>+16(SB)/4, $0x3f400000
-DATA lanes_3f400000<>+20(SB)/4, $0x3f400000
-DATA lanes_3f400000<>+24(SB)/4, $0x3f400000
-DATA lanes_3f400000<>+28(SB)/4, $0x3f400000
-GLOBL lanes_3f400000<>(SB), RODATA|NOPTR, $32
+significand_odd1:
+	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y0, Y12
+	VMULPS    lanes_4b800000<>+0(SB), Y0, Y11
+	VBLENDVPS Y12, Y11, Y0, Y11
+	VXORPS    Y10, Y10, Y10
+	VCMPPS    $0x09, Y10, Y0, Y12
+	VPADDD    lanes_c0c00000<>+0(SB), Y11, Y10
+	VPAND     lanes_ff800000<>+0(SB), Y10, Y10
+	VPSUBD    Y10, Y11, Y9
+	VORPS     Y12, Y9, Y9
+	JMP       significand_done1
 
-DATA lanes_41c00000<>+0(SB)/4, $0x41c00000
-DATA lanes_41c00000<>+4(SB)/4, $0x41c00000
-DATA lanes_41c00000<>+8(SB)/4, $0x41c00000
-DATA lanes_41c00000<>+12(SB)/4, $0x41c00000
-DATA lanes_41c00000<>+16(SB)/4, $0x41c00000
-DATA lanes_41c00000<>+20(SB)/4, $0x41c00000
-DATA lanes_41c00000<>+24(SB)/4, $0x41c00000
-DATA lanes_41c00000<>+28(SB)/4, $0x41c00000
-GLOBL lanes_41c00000<>(SB), RODATA|NOPTR, $32
+significand_odd2:
+	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y6, Y13
+	VMULPS    lanes_4b800000<>+0(SB), Y6, Y10
+	VBLENDVPS Y13, Y10, Y6, Y10
+	VXORPS    Y11, Y11, Y11
+	VCMPPS    $0x09, Y11, Y6, Y13
+	VPADDD    lanes_c0c00000<>+0(SB), Y10, Y11
+	VPAND     lanes_ff800000<>+0(SB), Y11, Y11
+	VPSUBD    Y11, Y10, Y12
+	VORPS     Y13, Y12, Y12
+	JMP       significand_done2
 
-DATA lanes_7fc00000<>+0(SB)/4, $0x7fc00000
-DATA lanes_7fc00000<>+4(SB)/4, $0x7fc00000
-DATA lanes_7fc00000<>+8(SB)/4, $0x7fc00000
-DATA lanes_7fc00000<>+12(SB)/4, $0x7fc00000
-DATA lanes_7fc00000<>+16(SB)/4, $0x7fc00000
-DATA lanes_7fc00000<>+20(SB)/4, $0x7fc00000
-DATA lanes_7fc00000<>+24(SB)/4, $0x7fc00000
-DATA lanes_7fc00000<>+28(SB)/4, $0x7fc00000
-GLOBL lanes_7fc00000<>(SB), RODATA|NOPTR, $32
+exponent_odd3:
+	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y0, Y11
+	VMULPS    lanes_4b800000<>+0(SB), Y0, Y10
+	VBLENDVPS Y11, Y10, Y0, Y10
+	VPSUBD    Y9, Y10, Y10
+	VPSRAD    $0x17, Y10, Y10
+	VCVTDQ2PS Y10, Y10
+	VANDPS    lanes_41c00000<>+0(SB), Y11, Y11
+	VSUBPS    Y11, Y10, Y10
+	VXORPS    Y13, Y13, Y13
+	VCMPPS    $0x00, Y13, Y0, Y13
+	VBLENDVPS Y13, lanes_ff800000<>+0(SB), Y10, Y10
+	VCMPPS    $0x00, lanes_7f800000<>+0(SB), Y0, Y13
+	VBLENDVPS Y13, Y0, Y10, Y7
+	JMP       exponent_done3
 
-DATA lanes_3dd67a96<>+0(SB)/4, $0x3dd67a96
-DATA lanes_3dd67a96<>+4(SB)/4, $0x3dd67a96
-DATA lanes_3dd67a96<>+8(SB)/4, $0x3dd67a96
-DATA lanes_3dd67a96<>+12(SB)/4, $0x3dd67a96
-DATA lanes_3dd67a96<>+16(SB)/4, $0x3dd67a96
-DATA lanes_3dd67a96<>+20(SB)/4, $0x3dd67a96
-DATA lanes_3dd67a96<>+24(SB)/4, $0x3dd67a96
-DATA lanes_3dd67a96<>+28(SB)/4, $0x3dd67a96
-GLOBL lanes_3dd67a96<>(SB), RODATA|NOPTR, $32
+exponent_odd4:
+	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y6, Y10
+	VMULPS    lanes_4b800000<>+0(SB), Y6, Y11
+	VBLENDVPS Y10, Y11, Y6, Y11
+	VPSUBD    Y12, Y11, Y11
+	VPSRAD    $0x17, Y11, Y11
+	VCVTDQ2PS Y11, Y11
+	VANDPS    lanes_41c00000<>+0(SB), Y10, Y10
+	VSUBPS    Y10, Y11, Y11
+	VXORPS    Y0, Y0, Y0
+	VCMPPS    $0x00, Y0, Y6, Y0
+	VBLENDVPS Y0, lanes_ff800000<>+0(SB), Y11, Y11
+	VCMPPS    $0x00, lanes_7f800000<>+0(SB), Y6, Y0
+	VBLENDVPS Y0, Y6, Y11, Y8
+	JMP       exponent_done4
+
+significand_odd5:
+	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y12, Y0
+	VMULPS    lanes_4b800000<>+0(SB), Y12, Y10
+	VBLENDVPS Y0, Y10, Y12, Y10
+	VXORPS    Y7, Y7, Y7
+	VCMPPS    $0x09, Y7, Y12, Y0
+	VPADDD    lanes_c0c00000<>+0(SB), Y10, Y7
+	VPAND     lanes_ff800000<>+0(SB), Y7, Y7
+	VPSUBD    Y7, Y10, Y8
+	VORPS     Y0, Y8, Y8
+	JMP       significand_done5
+
+exponent_odd6:
+	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y12, Y7
+	VMULPS    lanes_4b800000<>+0(SB), Y12, Y10
+	VBLENDVPS Y7, Y10, Y12, Y10
+	VPSUBD    Y8, Y10, Y10
+	VPSRAD    $0x17, Y10, Y10
+	VCVTDQ2PS Y10, Y10
+	VANDPS    lanes_41c00000<>+0(SB), Y7, Y7
+	VSUBPS    Y7, Y10, Y10
+	VXORPS    Y0, Y0, Y0
+	VCMPPS    $0x00, Y0, Y12, Y0
+	VBLENDVPS Y0, lanes_ff800000<>+0(SB), Y10, Y10
+	VCMPPS    $0x00, lanes_7f800000<>+0(SB), Y12, Y0
+	VBLENDVPS Y0, Y12, Y10, Y9
+	JMP       exponent_done6
+
+significand_odd7:
+	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y9, Y6
+	VMULPS    lanes_4b800000<>+0(SB), Y9, Y0
+	VBLENDVPS Y6, Y0, Y9, Y0
+	VXORPS    Y10, Y10, Y10
+	VCMPPS    $0x09, Y10, Y9, Y6
+	VPADDD    lanes_c0c00000<>+0(SB), Y0, Y10
+	VPAND     lanes_ff800000<>+0(SB), Y10, Y10
+	VPSUBD    Y10, Y0, Y7
+	VORPS     Y6, Y7, Y7
+	JMP       significand_done7
+
+exponent_odd8:
+	VCMPPS    $0x01, lanes_00800000<>+0(SB), Y9, Y10
+	VMULPS    lanes_4b800000<>+0(SB), Y9, Y0
+	VBLENDVPS Y10, Y0, Y9, Y0
+	VPSUBD    Y7, Y0, Y0
+	VPSRAD    $0x17, Y0, Y0
+	VCVTDQ2PS Y0, Y0
+	VANDPS    lanes_41c00000<>+0(SB), Y10, Y10
+	VSUBPS    Y10, Y0, Y0
+	VXORPS    Y6, Y6, Y6
+	VCMPPS    $0x00, Y6, Y9, Y6
+	VBLENDVPS Y6, lanes_ff800000<>+0(SB), Y0, Y0
+	VCMPPS    $0x00, lanes_7f800000<>+0(SB), Y9, Y6
+	VBLENDVPS Y6, Y9, Y0, Y12
+	JMP       exponent_done8
 
 DATA lanes_bd38ec7c<>+0(SB)/4, $0xbd38ec7c
 DATA lanes_bd38ec7c<>+4(SB)/4, $0xbd38ec7c
@@ -7540,6 +7583,16 @@ DATA lanes_bd38ec7c<>+20(SB)/4, $0xbd38ec7c
 DATA lanes_bd38ec7c<>+24(SB)/4, $0xbd38ec7c
 DATA lanes_bd38ec7c<>+28(SB)/4, $0xbd38ec7c
 GLOBL lanes_bd38ec7c<>(SB), RODATA|NOPTR, $32
+
+DATA lanes_3dd67a96<>+0(SB)/4, $0x3dd67a96
+DATA lanes_3dd67a96<>+4(SB)/4, $0x3dd67a96
+DATA lanes_3dd67a96<>+8(SB)/4, $0x3dd67a96
+DATA lanes_3dd67a96<>+12(SB)/4, $0x3dd67a96
+DATA lanes_3dd67a96<>+16(SB)/4, $0x3dd67a96
+DATA lanes_3dd67a96<>+20(SB)/4, $0x3dd67a96
+DATA lanes_3dd67a96<>+24(SB)/4, $0x3dd67a96
+DATA lanes_3dd67a96<>+28(SB)/4, $0x3dd67a96
+GLOBL lanes_3dd67a96<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_be06ce1c<>+0(SB)/4, $0xbe06ce1c
 DATA lanes_be06ce1c<>+4(SB)/4, $0xbe06ce1c
@@ -7560,6 +7613,16 @@ DATA lanes_3e144116<>+20(SB)/4, $0x3e144116
 DATA lanes_3e144116<>+24(SB)/4, $0x3e144116
 DATA lanes_3e144116<>+28(SB)/4, $0x3e144116
 GLOBL lanes_3e144116<>(SB), RODATA|NOPTR, $32
+
+DATA lanes_c0c00000<>+0(SB)/4, $0xc0c00000
+DATA lanes_c0c00000<>+4(SB)/4, $0xc0c00000
+DATA lanes_c0c00000<>+8(SB)/4, $0xc0c00000
+DATA lanes_c0c00000<>+12(SB)/4, $0xc0c00000
+DATA lanes_c0c00000<>+16(SB)/4, $0xc0c00000
+DATA lanes_c0c00000<>+20(SB)/4, $0xc0c00000
+DATA lanes_c0c00000<>+24(SB)/4, $0xc0c00000
+DATA lanes_c0c00000<>+28(SB)/4, $0xc0c00000
+GLOBL lanes_c0c00000<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_be2a76d5<>+0(SB)/4, $0xbe2a76d5
 DATA lanes_be2a76d5<>+4(SB)/4, $0xbe2a76d5
@@ -7601,25 +7664,15 @@ DATA lanes_3eaaaad2<>+24(SB)/4, $0x3eaaaad2
 DATA lanes_3eaaaad2<>+28(SB)/4, $0x3eaaaad2
 GLOBL lanes_3eaaaad2<>(SB), RODATA|NOPTR, $32
 
-DATA lanes_34fefa3a<>+0(SB)/4, $0x34fefa3a
-DATA lanes_34fefa3a<>+4(SB)/4, $0x34fefa3a
-DATA lanes_34fefa3a<>+8(SB)/4, $0x34fefa3a
-DATA lanes_34fefa3a<>+12(SB)/4, $0x34fefa3a
-DATA lanes_34fefa3a<>+16(SB)/4, $0x34fefa3a
-DATA lanes_34fefa3a<>+20(SB)/4, $0x34fefa3a
-DATA lanes_34fefa3a<>+24(SB)/4, $0x34fefa3a
-DATA lanes_34fefa3a<>+28(SB)/4, $0x34fefa3a
-GLOBL lanes_34fefa3a<>(SB), RODATA|NOPTR, $32
-
-DATA lanes_3f317210<>+0(SB)/4, $0x3f317210
-DATA lanes_3f317210<>+4(SB)/4, $0x3f317210
-DATA lanes_3f317210<>+8(SB)/4, $0x3f317210
-DATA lanes_3f317210<>+12(SB)/4, $0x3f317210
-DATA lanes_3f317210<>+16(SB)/4, $0x3f317210
-DATA lanes_3f317210<>+20(SB)/4, $0x3f317210
-DATA lanes_3f317210<>+24(SB)/4, $0x3f317210
-DATA lanes_3f317210<>+28(SB)/4, $0x3f317210
-GLOBL lanes_3f317210<>(SB), RODATA|NOPTR, $32
+DATA lanes_41c00000<>+0(SB)/4, $0x41c00000
+DATA lanes_41c00000<>+4(SB)/4, $0x41c00000
+DATA lanes_41c00000<>+8(SB)/4, $0x41c00000
+DATA lanes_41c00000<>+12(SB)/4, $0x41c00000
+DATA lanes_41c00000<>+16(SB)/4, $0x41c00000
+DATA lanes_41c00000<>+20(SB)/4, $0x41c00000
+DATA lanes_41c00000<>+24(SB)/4, $0x41c00000
+DATA lanes_41c00000<>+28(SB)/4, $0x41c00000
+GLOBL lanes_41c00000<>(SB), RODATA|NOPTR, $32
 
 // func LogAVX512(dst *float32, x *float32, n int)
 // Requires: AVX, AVX512F, BMI2
@@ -7627,155 +7680,101 @@ TEXT ·LogAVX512(SB), NOSPLIT, $0-24
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), BX
 	MOVQ         n+16(FP), CX
-	VBROADCASTSS lanes_00800000<>+0(SB), Z1
-	VBROADCASTSS lanes_4b800000<>+0(SB), Z2
-	VBROADCASTSS lanes_3f400000<>+0(SB), Z3
-	VBROADCASTSS lanes_41c00000<>+0(SB), Z4
-	VBROADCASTSS lanes_7f800000<>+0(SB), Z5
-	VBROADCASTSS lanes_00000000<>+0(SB), Z6
-	VBROADCASTSS lanes_ff800000<>+0(SB), Z7
-	VBROADCASTSS lanes_7fc00000<>+0(SB), Z8
-	VBROADCASTSS lanes_3f800000<>+0(SB), Z9
+	VBROADCASTSS lanes_3f800000<>+0(SB), Z1
+	VBROADCASTSS lanes_bd38ec7c<>+0(SB), Z2
+	VBROADCASTSS lanes_3dd67a96<>+0(SB), Z3
+	VBROADCASTSS lanes_be06ce1c<>+0(SB), Z4
+	VBROADCASTSS lanes_3e144116<>+0(SB), Z5
+	VBROADCASTSS lanes_be2a76d5<>+0(SB), Z6
+	VBROADCASTSS lanes_3e4cb4c2<>+0(SB), Z7
+	VBROADCASTSS lanes_be800024<>+0(SB), Z8
+	VBROADCASTSS lanes_3eaaaad2<>+0(SB), Z9
+	VBROADCASTSS lanes_bf000000<>+0(SB), Z10
+	VBROADCASTSS lanes_3f317218<>+0(SB), Z11
 	SUBQ         $+64, CX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS          (BX), Z0
-	VMOVUPS          64(BX), Z10
-	VMOVUPS          128(BX), Z11
-	VMOVUPS          192(BX), Z12
-	VCMPPS           $0x01, Z1, Z0, K2
-	VCMPPS           $0x01, Z1, Z10, K3
-	VCMPPS           $0x01, Z1, Z11, K4
-	VCMPPS           $0x01, Z1, Z12, K5
-	VMULPS           Z2, Z0, Z13
-	VMULPS           Z2, Z10, Z14
-	VMULPS           Z2, Z11, Z15
-	VMULPS           Z2, Z12, Z16
-	VBLENDMPS        Z13, Z0, K2, Z13
-	VBLENDMPS        Z14, Z10, K3, Z14
-	VBLENDMPS        Z15, Z11, K4, Z15
-	VBLENDMPS        Z16, Z12, K5, Z16
-	VPSUBD           Z3, Z13, Z17
-	VPSUBD           Z3, Z14, Z18
-	VPSUBD           Z3, Z15, Z19
-	VPSUBD           Z3, Z16, Z20
-	VPSRAD           $0x17, Z17, Z17
-	VPSRAD           $0x17, Z18, Z18
-	VPSRAD           $0x17, Z19, Z19
-	VPSRAD           $0x17, Z20, Z20
-	VPSLLD           $0x17, Z17, Z21
-	VPSLLD           $0x17, Z18, Z22
-	VPSLLD           $0x17, Z19, Z23
-	VPSLLD           $0x17, Z20, Z24
-	VPSUBD           Z21, Z13, Z21
-	VPSUBD           Z22, Z14, Z22
-	VPSUBD           Z23, Z15, Z23
-	VPSUBD           Z24, Z16, Z24
-	VCVTDQ2PS        Z17, Z17
-	VCVTDQ2PS        Z18, Z18
-	VCVTDQ2PS        Z19, Z19
-	VCVTDQ2PS        Z20, Z20
-	VMOVAPS.Z        Z4, K2, Z16
-	VMOVAPS.Z        Z4, K3, Z15
-	VMOVAPS.Z        Z4, K4, Z14
-	VMOVAPS.Z        Z4, K5, Z13
-	VSUBPS           Z16, Z17, Z16
-	VSUBPS           Z15, Z18, Z15
-	VSUBPS           Z14, Z19, Z14
-	VSUBPS           Z13, Z20, Z13
-	VCMPPS           $0x01, Z5, Z0, K5
-	VCMPPS           $0x01, Z5, Z10, K4
-	VCMPPS           $0x01, Z5, Z11, K3
-	VCMPPS           $0x01, Z5, Z12, K2
-	VBLENDMPS        Z16, Z0, K5, Z16
-	VBLENDMPS        Z15, Z10, K4, Z15
-	VBLENDMPS        Z14, Z11, K3, Z14
-	VBLENDMPS        Z13, Z12, K2, Z13
-	VCMPPS           $0x00, Z6, Z0, K2
-	VCMPPS           $0x00, Z6, Z10, K3
-	VCMPPS           $0x00, Z6, Z11, K4
-	VCMPPS           $0x00, Z6, Z12, K5
-	VBLENDMPS        Z7, Z16, K2, Z16
-	VBLENDMPS        Z7, Z15, K3, Z15
-	VBLENDMPS        Z7, Z14, K4, Z14
-	VBLENDMPS        Z7, Z13, K5, Z13
-	VCMPPS           $0x01, Z6, Z0, K5
-	VCMPPS           $0x01, Z6, Z10, K4
-	VCMPPS           $0x01, Z6, Z11, K3
-	VCMPPS           $0x01, Z6, Z12, K2
-	VBLENDMPS        Z8, Z16, K5, Z16
-	VBLENDMPS        Z8, Z15, K4, Z15
-	VBLENDMPS        Z8, Z14, K3, Z14
-	VBLENDMPS        Z8, Z13, K2, Z13
-	VSUBPS           Z9, Z21, Z21
-	VSUBPS           Z9, Z22, Z22
-	VSUBPS           Z9, Z23, Z23
-	VSUBPS           Z9, Z24, Z24
-	VBROADCASTSS     lanes_3dd67a96<>+0(SB), Z12
-	VFMADD231PS.BCST lanes_bd38ec7c<>+0(SB), Z21, Z12
-	VBROADCASTSS     lanes_3dd67a96<>+0(SB), Z11
-	VFMADD231PS.BCST lanes_bd38ec7c<>+0(SB), Z22, Z11
-	VBROADCASTSS     lanes_3dd67a96<>+0(SB), Z10
-	VFMADD231PS.BCST lanes_bd38ec7c<>+0(SB), Z23, Z10
-	VBROADCASTSS     lanes_3dd67a96<>+0(SB), Z0
-	VFMADD231PS.BCST lanes_bd38ec7c<>+0(SB), Z24, Z0
-	VFMADD213PS.BCST lanes_be06ce1c<>+0(SB), Z21, Z12
-	VFMADD213PS.BCST lanes_be06ce1c<>+0(SB), Z22, Z11
-	VFMADD213PS.BCST lanes_be06ce1c<>+0(SB), Z23, Z10
-	VFMADD213PS.BCST lanes_be06ce1c<>+0(SB), Z24, Z0
-	VFMADD213PS.BCST lanes_3e144116<>+0(SB), Z21, Z12
-	VFMADD213PS.BCST lanes_3e144116<>+0(SB), Z22, Z11
-	VFMADD213PS.BCST lanes_3e144116<>+0(SB), Z23, Z10
-	VFMADD213PS.BCST lanes_3e144116<>+0(SB), Z24, Z0
-	VFMADD213PS.BCST lanes_be2a76d5<>+0(SB), Z21, Z12
-	VFMADD213PS.BCST lanes_be2a76d5<>+0(SB), Z22, Z11
-	VFMADD213PS.BCST lanes_be2a76d5<>+0(SB), Z23, Z10
-	VFMADD213PS.BCST lanes_be2a76d5<>+0(SB), Z24, Z0
-	VFMADD213PS.BCST lanes_3e4cb4c2<>+0(SB), Z21, Z12
-	VFMADD213PS.BCST lanes_3e4cb4c2<>+0(SB), Z22, Z11
-	VFMADD213PS.BCST lanes_3e4cb4c2<>+0(SB), Z23, Z10
-	VFMADD213PS.BCST lanes_3e4cb4c2<>+0(SB), Z24, Z0
-	VFMADD213PS.BCST lanes_be800024<>+0(SB), Z21, Z12
-	VFMADD213PS.BCST lanes_be800024<>+0(SB), Z22, Z11
-	VFMADD213PS.BCST lanes_be800024<>+0(SB), Z23, Z10
-	VFMADD213PS.BCST lanes_be800024<>+0(SB), Z24, Z0
-	VFMADD213PS.BCST lanes_3eaaaad2<>+0(SB), Z21, Z12
-	VFMADD213PS.BCST lanes_3eaaaad2<>+0(SB), Z22, Z11
-	VFMADD213PS.BCST lanes_3eaaaad2<>+0(SB), Z23, Z10
-	VFMADD213PS.BCST lanes_3eaaaad2<>+0(SB), Z24, Z0
-	VFMADD213PS.BCST lanes_bf000000<>+0(SB), Z21, Z12
-	VFMADD213PS.BCST lanes_bf000000<>+0(SB), Z22, Z11
-	VFMADD213PS.BCST lanes_bf000000<>+0(SB), Z23, Z10
-	VFMADD213PS.BCST lanes_bf000000<>+0(SB), Z24, Z0
-	VMULPS           Z21, Z21, Z20
-	VMULPS           Z22, Z22, Z19
-	VMULPS           Z23, Z23, Z18
-	VMULPS           Z24, Z24, Z17
-	VMULPS.BCST      lanes_34fefa3a<>+0(SB), Z16, Z25
-	VMULPS.BCST      lanes_34fefa3a<>+0(SB), Z15, Z26
-	VMULPS.BCST      lanes_34fefa3a<>+0(SB), Z14, Z27
-	VMULPS.BCST      lanes_34fefa3a<>+0(SB), Z13, Z28
-	VFMADD231PS      Z12, Z20, Z25
-	VFMADD231PS      Z11, Z19, Z26
-	VFMADD231PS      Z10, Z18, Z27
-	VFMADD231PS      Z0, Z17, Z28
-	VADDPS           Z25, Z21, Z25
-	VADDPS           Z26, Z22, Z26
-	VADDPS           Z27, Z23, Z27
-	VADDPS           Z28, Z24, Z28
-	VFMADD231PS.BCST lanes_3f317210<>+0(SB), Z16, Z25
-	VFMADD231PS.BCST lanes_3f317210<>+0(SB), Z15, Z26
-	VFMADD231PS.BCST lanes_3f317210<>+0(SB), Z14, Z27
-	VFMADD231PS.BCST lanes_3f317210<>+0(SB), Z13, Z28
-	VMOVUPS          Z25, (AX)
-	VMOVUPS          Z26, 64(AX)
-	VMOVUPS          Z27, 128(AX)
-	VMOVUPS          Z28, 192(AX)
-	ADDQ             $+256, AX
-	ADDQ             $+256, BX
-	SUBQ             $+64, CX
-	JGE              blocks
+	VMOVUPS     (BX), Z0
+	VMOVUPS     64(BX), Z12
+	VMOVUPS     128(BX), Z13
+	VMOVUPS     192(BX), Z14
+	VGETMANTPS  $0x0f, Z0, Z19
+	VGETMANTPS  $0x0f, Z12, Z20
+	VGETMANTPS  $0x0f, Z13, Z21
+	VGETMANTPS  $0x0f, Z14, Z22
+	VGETEXPPS   Z0, Z23
+	VGETEXPPS   Z19, Z24
+	VSUBPS      Z24, Z23, Z15
+	VGETEXPPS   Z12, Z0
+	VGETEXPPS   Z20, Z25
+	VSUBPS      Z25, Z0, Z16
+	VGETEXPPS   Z13, Z12
+	VGETEXPPS   Z21, Z24
+	VSUBPS      Z24, Z12, Z17
+	VGETEXPPS   Z14, Z13
+	VGETEXPPS   Z22, Z25
+	VSUBPS      Z25, Z13, Z18
+	VSUBPS      Z1, Z19, Z19
+	VSUBPS      Z1, Z20, Z20
+	VSUBPS      Z1, Z21, Z21
+	VSUBPS      Z1, Z22, Z22
+	VMOVAPS     Z3, Z14
+	VFMADD231PS Z19, Z2, Z14
+	VMOVAPS     Z3, Z24
+	VFMADD231PS Z20, Z2, Z24
+	VMOVAPS     Z3, Z25
+	VFMADD231PS Z21, Z2, Z25
+	VMOVAPS     Z3, Z13
+	VFMADD231PS Z22, Z2, Z13
+	VFMADD213PS Z4, Z19, Z14
+	VFMADD213PS Z4, Z20, Z24
+	VFMADD213PS Z4, Z21, Z25
+	VFMADD213PS Z4, Z22, Z13
+	VFMADD213PS Z5, Z19, Z14
+	VFMADD213PS Z5, Z20, Z24
+	VFMADD213PS Z5, Z21, Z25
+	VFMADD213PS Z5, Z22, Z13
+	VFMADD213PS Z6, Z19, Z14
+	VFMADD213PS Z6, Z20, Z24
+	VFMADD213PS Z6, Z21, Z25
+	VFMADD213PS Z6, Z22, Z13
+	VFMADD213PS Z7, Z19, Z14
+	VFMADD213PS Z7, Z20, Z24
+	VFMADD213PS Z7, Z21, Z25
+	VFMADD213PS Z7, Z22, Z13
+	VFMADD213PS Z8, Z19, Z14
+	VFMADD213PS Z8, Z20, Z24
+	VFMADD213PS Z8, Z21, Z25
+	VFMADD213PS Z8, Z22, Z13
+	VFMADD213PS Z9, Z19, Z14
+	VFMADD213PS Z9, Z20, Z24
+	VFMADD213PS Z9, Z21, Z25
+	VFMADD213PS Z9, Z22, Z13
+	VFMADD213PS Z10, Z19, Z14
+	VFMADD213PS Z10, Z20, Z24
+	VFMADD213PS Z10, Z21, Z25
+	VFMADD213PS Z10, Z22, Z13
+	VMULPS      Z19, Z19, Z12
+	VMULPS      Z20, Z20, Z0
+	VMULPS      Z21, Z21, Z23
+	VMULPS      Z22, Z22, Z26
+	VFMADD231PS Z14, Z12, Z19
+	VFMADD231PS Z24, Z0, Z20
+	VFMADD231PS Z25, Z23, Z21
+	VFMADD231PS Z13, Z26, Z22
+	VFMADD231PS Z11, Z15, Z19
+	VFMADD231PS Z11, Z16, Z20
+	VFMADD231PS Z11, Z17, Z21
+	VFMADD231PS Z11, Z18, Z22
+	VMOVUPS     Z19, (AX)
+	VMOVUPS     Z20, 64(AX)
+	VMOVUPS     Z21, 128(AX)
+	VMOVUPS     Z22, 192(AX)
+	ADDQ        $+256, AX
+	ADDQ        $+256, BX
+	SUBQ        $+64, CX
+	JGE         blocks
 
 blocks_end:
 	ADDQ $+64, CX
@@ -7783,84 +7782,56 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS          (BX), Z28
-	VCMPPS           $0x01, Z1, Z28, K2
-	VMULPS           Z2, Z28, Z27
-	VBLENDMPS        Z27, Z28, K2, Z27
-	VPSUBD           Z3, Z27, Z26
-	VPSRAD           $0x17, Z26, Z26
-	VPSLLD           $0x17, Z26, Z25
-	VPSUBD           Z25, Z27, Z25
-	VCVTDQ2PS        Z26, Z26
-	VMOVAPS.Z        Z4, K2, Z27
-	VSUBPS           Z27, Z26, Z27
-	VCMPPS           $0x01, Z5, Z28, K2
-	VBLENDMPS        Z27, Z28, K2, Z27
-	VCMPPS           $0x00, Z6, Z28, K2
-	VBLENDMPS        Z7, Z27, K2, Z27
-	VCMPPS           $0x01, Z6, Z28, K2
-	VBLENDMPS        Z8, Z27, K2, Z27
-	VSUBPS           Z9, Z25, Z25
-	VBROADCASTSS     lanes_3dd67a96<>+0(SB), Z28
-	VFMADD231PS.BCST lanes_bd38ec7c<>+0(SB), Z25, Z28
-	VFMADD213PS.BCST lanes_be06ce1c<>+0(SB), Z25, Z28
-	VFMADD213PS.BCST lanes_3e144116<>+0(SB), Z25, Z28
-	VFMADD213PS.BCST lanes_be2a76d5<>+0(SB), Z25, Z28
-	VFMADD213PS.BCST lanes_3e4cb4c2<>+0(SB), Z25, Z28
-	VFMADD213PS.BCST lanes_be800024<>+0(SB), Z25, Z28
-	VFMADD213PS.BCST lanes_3eaaaad2<>+0(SB), Z25, Z28
-	VFMADD213PS.BCST lanes_bf000000<>+0(SB), Z25, Z28
-	VMULPS           Z25, Z25, Z26
-	VMULPS.BCST      lanes_34fefa3a<>+0(SB), Z27, Z13
-	VFMADD231PS      Z28, Z26, Z13
-	VADDPS           Z13, Z25, Z13
-	VFMADD231PS.BCST lanes_3f317210<>+0(SB), Z27, Z13
-	VMOVUPS          Z13, (AX)
-	ADDQ             $+64, AX
-	ADDQ             $+64, BX
-	SUBQ             $+16, CX
-	JGE              vectors
+	VMOVUPS     (BX), Z22
+	VGETMANTPS  $0x0f, Z22, Z20
+	VGETEXPPS   Z22, Z19
+	VGETEXPPS   Z20, Z18
+	VSUBPS      Z18, Z19, Z21
+	VSUBPS      Z1, Z20, Z20
+	VMOVAPS     Z3, Z22
+	VFMADD231PS Z20, Z2, Z22
+	VFMADD213PS Z4, Z20, Z22
+	VFMADD213PS Z5, Z20, Z22
+	VFMADD213PS Z6, Z20, Z22
+	VFMADD213PS Z7, Z20, Z22
+	VFMADD213PS Z8, Z20, Z22
+	VFMADD213PS Z9, Z20, Z22
+	VFMADD213PS Z10, Z20, Z22
+	VMULPS      Z20, Z20, Z17
+	VFMADD231PS Z22, Z17, Z20
+	VFMADD231PS Z11, Z21, Z20
+	VMOVUPS     Z20, (AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, BX
+	SUBQ        $+16, CX
+	JGE         vectors
 
 vectors_end:
-	ADDQ             $+16, CX
-	TESTQ            CX, CX
-	JE               done
-	MOVL             $0x0000ffff, R13
-	BZHIL            CX, R13, R13
-	KMOVW            R13, K1
-	VMOVUPS.Z        (BX), K1, Z13
-	VCMPPS           $0x01, Z1, Z13, K2
-	VMULPS           Z2, Z13, Z27
-	VBLENDMPS        Z27, Z13, K2, Z27
-	VPSUBD           Z3, Z27, Z25
-	VPSRAD           $0x17, Z25, Z25
-	VPSLLD           $0x17, Z25, Z28
-	VPSUBD           Z28, Z27, Z28
-	VCVTDQ2PS        Z25, Z25
-	VMOVAPS.Z        Z4, K2, Z27
-	VSUBPS           Z27, Z25, Z27
-	VCMPPS           $0x01, Z5, Z13, K2
-	VBLENDMPS        Z27, Z13, K2, Z27
-	VCMPPS           $0x00, Z6, Z13, K2
-	VBLENDMPS        Z7, Z27, K2, Z27
-	VCMPPS           $0x01, Z6, Z13, K2
-	VBLENDMPS        Z8, Z27, K2, Z27
-	VSUBPS           Z9, Z28, Z28
-	VBROADCASTSS     lanes_3dd67a96<>+0(SB), Z13
-	VFMADD231PS.BCST lanes_bd38ec7c<>+0(SB), Z28, Z13
-	VFMADD213PS.BCST lanes_be06ce1c<>+0(SB), Z28, Z13
-	VFMADD213PS.BCST lanes_3e144116<>+0(SB), Z28, Z13
-	VFMADD213PS.BCST lanes_be2a76d5<>+0(SB), Z28, Z13
-	VFMADD213PS.BCST lanes_3e4cb4c2<>+0(SB), Z28, Z13
-	VFMADD213PS.BCST lanes_be800024<>+0(SB), Z28, Z13
-	VFMADD213PS.BCST lanes_3eaaaad2<>+0(SB), Z28, Z13
-	VFMADD213PS.BCST lanes_bf000000<>+0(SB), Z28, Z13
-	VMULPS           Z28, Z28, Z25
-	VMULPS.BCST      lanes_34fefa3a<>+0(SB), Z27, Z26
-	VFMADD231PS      Z13, Z25, Z26
-	VADDPS           Z26, Z28, Z26
-	VFMADD231PS.BCST lanes_3f317210<>+0(SB), Z27, Z26
-	VMOVUPS          Z26, K1, (AX)
+	ADDQ        $+16, CX
+	TESTQ       CX, CX
+	JE          done
+	MOVL        $0x0000ffff, R13
+	BZHIL       CX, R13, R13
+	KMOVW       R13, K1
+	VMOVUPS.Z   (BX), K1, Z20
+	VGETMANTPS  $0x0f, Z20, Z22
+	VGETEXPPS   Z20, Z17
+	VGETEXPPS   Z22, Z18
+	VSUBPS      Z18, Z17, Z21
+	VSUBPS      Z1, Z22, Z22
+	VMOVAPS     Z3, Z20
+	VFMADD231PS Z22, Z2, Z20
+	VFMADD213PS Z4, Z22, Z20
+	VFMADD213PS Z5, Z22, Z20
+	VFMADD213PS Z6, Z22, Z20
+	VFMADD213PS Z7, Z22, Z20
+	VFMADD213PS Z8, Z22, Z20
+	VFMADD213PS Z9, Z22, Z20
+	VFMADD213PS Z10, Z22, Z20
+	VMULPS      Z22, Z22, Z19
+	VFMADD231PS Z20, Z19, Z22
+	VFMADD231PS Z11, Z21, Z22
+	VMOVUPS     Z22, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -7985,43 +7956,51 @@ TEXT ·RsqrtAVX2(SB), NOSPLIT, $0-24
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), BX
 	MOVQ         n+16(FP), CX
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y1
-	VBROADCASTSS lanes_3f000000<>+0(SB), Y2
-	VBROADCASTSS lanes_3f400000<>+0(SB), Y3
+	VBROADCASTSS lanes_3f000000<>+0(SB), Y1
 	SUBQ         $+16, CX
 	JL           blocks_end
 
 blocks:
 	VMOVUPS      (BX), Y0
-	VMOVUPS      32(BX), Y4
-	VSQRTPS      Y0, Y5
-	VSQRTPS      Y4, Y6
-	VDIVPS       Y5, Y1, Y5
-	VDIVPS       Y6, Y1, Y6
-	VMULPS       Y5, Y0, Y7
-	VMULPS       Y6, Y4, Y8
-	VFMSUB213PS  Y7, Y5, Y0
-	VFMSUB213PS  Y8, Y6, Y4
-	VMOVAPS      Y1, Y9
-	VFNMADD231PS Y5, Y7, Y9
-	VMOVAPS      Y1, Y10
-	VFNMADD231PS Y6, Y8, Y10
-	VFNMADD231PS Y5, Y0, Y9
-	VFNMADD231PS Y6, Y4, Y10
-	VMULPS       Y2, Y5, Y4
-	VMULPS       Y2, Y6, Y0
-	VMULPS       Y3, Y9, Y11
-	VMULPS       Y3, Y10, Y12
+	VMOVUPS      32(BX), Y2
+	VSQRTPS      Y0, Y4
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y5
+	VDIVPS       Y4, Y5, Y3
+	VSQRTPS      Y2, Y4
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y6
+	VDIVPS       Y4, Y6, Y5
+	VMULPS       Y1, Y3, Y6
+	VMULPS       Y1, Y5, Y4
+	VMULPS       Y3, Y0, Y7
+	VMULPS       Y5, Y2, Y8
+	VFNMADD213PS lanes_3f800000<>+0(SB), Y3, Y7
+	VFNMADD213PS lanes_3f800000<>+0(SB), Y5, Y8
+	VFMADD213PS  Y3, Y6, Y7
+	VFMADD213PS  Y5, Y4, Y8
+	VMULPS       Y7, Y0, Y4
+	VMULPS       Y8, Y2, Y6
+	VFMSUB213PS  Y4, Y7, Y0
+	VFMSUB213PS  Y6, Y8, Y2
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y9
+	VFNMADD231PS Y7, Y4, Y9
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y10
+	VFNMADD231PS Y8, Y6, Y10
+	VFNMADD231PS Y7, Y0, Y9
+	VFNMADD231PS Y8, Y2, Y10
+	VMULPS       Y1, Y7, Y2
+	VMULPS       Y1, Y8, Y0
+	VMULPS       lanes_3f400000<>+0(SB), Y9, Y11
+	VMULPS       lanes_3f400000<>+0(SB), Y10, Y12
 	VFMADD213PS  Y9, Y11, Y9
 	VFMADD213PS  Y10, Y12, Y10
-	VFMADD213PS  Y5, Y4, Y9
-	VFMADD213PS  Y6, Y0, Y10
-	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y7, Y7
-	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y8, Y8
-	VBLENDVPS    Y7, Y9, Y5, Y5
-	VBLENDVPS    Y8, Y10, Y6, Y6
-	VMOVUPS      Y5, (AX)
-	VMOVUPS      Y6, 32(AX)
+	VFMADD231PS  Y9, Y2, Y7
+	VFMADD231PS  Y10, Y0, Y8
+	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y4, Y4
+	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y6, Y6
+	VBLENDVPS    Y4, Y7, Y3, Y3
+	VBLENDVPS    Y6, Y8, Y5, Y5
+	VMOVUPS      Y3, (AX)
+	VMOVUPS      Y5, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	SUBQ         $+16, CX
@@ -8033,21 +8012,26 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Y6
-	VSQRTPS      Y6, Y5
-	VDIVPS       Y5, Y1, Y5
-	VMULPS       Y5, Y6, Y10
-	VFMSUB213PS  Y10, Y5, Y6
-	VMOVAPS      Y1, Y8
-	VFNMADD231PS Y5, Y10, Y8
-	VFNMADD231PS Y5, Y6, Y8
-	VMULPS       Y2, Y5, Y6
-	VMULPS       Y3, Y8, Y9
-	VFMADD213PS  Y8, Y9, Y8
-	VFMADD213PS  Y5, Y6, Y8
-	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y10, Y10
-	VBLENDVPS    Y10, Y8, Y5, Y5
-	VMOVUPS      Y5, (AX)
+	VMOVUPS      (BX), Y5
+	VSQRTPS      Y5, Y8
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y6
+	VDIVPS       Y8, Y6, Y3
+	VMULPS       Y1, Y3, Y6
+	VMULPS       Y3, Y5, Y8
+	VFNMADD213PS lanes_3f800000<>+0(SB), Y3, Y8
+	VFMADD213PS  Y3, Y6, Y8
+	VMULPS       Y8, Y5, Y6
+	VFMSUB213PS  Y6, Y8, Y5
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y7
+	VFNMADD231PS Y8, Y6, Y7
+	VFNMADD231PS Y8, Y5, Y7
+	VMULPS       Y1, Y8, Y5
+	VMULPS       lanes_3f400000<>+0(SB), Y7, Y4
+	VFMADD213PS  Y7, Y4, Y7
+	VFMADD231PS  Y7, Y5, Y8
+	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y6, Y6
+	VBLENDVPS    Y6, Y8, Y3, Y3
+	VMOVUPS      Y3, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	SUBQ         $+8, CX
@@ -8059,27 +8043,42 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y5
+	VMOVUPS      32(R13)(CX*4), Y3
 	NEGQ         CX
-	VMASKMOVPS   (BX), Y5, Y8
-	VSQRTPS      Y8, Y10
-	VDIVPS       Y10, Y1, Y10
-	VMULPS       Y10, Y8, Y6
-	VFMSUB213PS  Y6, Y10, Y8
-	VMOVAPS      Y1, Y9
-	VFNMADD231PS Y10, Y6, Y9
-	VFNMADD231PS Y10, Y8, Y9
-	VMULPS       Y2, Y10, Y8
-	VMULPS       Y3, Y9, Y7
-	VFMADD213PS  Y9, Y7, Y9
-	VFMADD213PS  Y10, Y8, Y9
-	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y6, Y6
-	VBLENDVPS    Y6, Y9, Y10, Y10
-	VMASKMOVPS   Y10, Y5, (AX)
+	VMASKMOVPS   (BX), Y3, Y8
+	VSQRTPS      Y8, Y7
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y5
+	VDIVPS       Y7, Y5, Y6
+	VMULPS       Y1, Y6, Y5
+	VMULPS       Y6, Y8, Y7
+	VFNMADD213PS lanes_3f800000<>+0(SB), Y6, Y7
+	VFMADD213PS  Y6, Y5, Y7
+	VMULPS       Y7, Y8, Y5
+	VFMSUB213PS  Y5, Y7, Y8
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y4
+	VFNMADD231PS Y7, Y5, Y4
+	VFNMADD231PS Y7, Y8, Y4
+	VMULPS       Y1, Y7, Y8
+	VMULPS       lanes_3f400000<>+0(SB), Y4, Y10
+	VFMADD213PS  Y4, Y10, Y4
+	VFMADD231PS  Y4, Y8, Y7
+	VCMPPS       $0x01, lanes_7f800000<>+0(SB), Y5, Y5
+	VBLENDVPS    Y5, Y7, Y6, Y6
+	VMASKMOVPS   Y6, Y3, (AX)
 
 done:
 	VZEROUPPER
 	RET
+
+DATA lanes_3f400000<>+0(SB)/4, $0x3f400000
+DATA lanes_3f400000<>+4(SB)/4, $0x3f400000
+DATA lanes_3f400000<>+8(SB)/4, $0x3f400000
+DATA lanes_3f400000<>+12(SB)/4, $0x3f400000
+DATA lanes_3f400000<>+16(SB)/4, $0x3f400000
+DATA lanes_3f400000<>+20(SB)/4, $0x3f400000
+DATA lanes_3f400000<>+24(SB)/4, $0x3f400000
+DATA lanes_3f400000<>+28(SB)/4, $0x3f400000
+GLOBL lanes_3f400000<>(SB), RODATA|NOPTR, $32
 
 // func RsqrtAVX512(dst *float32, x *float32, n int)
 // Requires: AVX, AVX512F, BMI2
@@ -8087,8 +8086,8 @@ TEXT ·RsqrtAVX512(SB), NOSPLIT, $0-24
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), BX
 	MOVQ         n+16(FP), CX
-	VBROADCASTSS lanes_3f800000<>+0(SB), Z1
-	VBROADCASTSS lanes_3f000000<>+0(SB), Z2
+	VBROADCASTSS lanes_3f000000<>+0(SB), Z1
+	VBROADCASTSS lanes_3f800000<>+0(SB), Z2
 	VBROADCASTSS lanes_3f400000<>+0(SB), Z3
 	VBROADCASTSS lanes_7f800000<>+0(SB), Z4
 	SUBQ         $+64, CX
@@ -8099,54 +8098,66 @@ blocks:
 	VMOVUPS      64(BX), Z5
 	VMOVUPS      128(BX), Z6
 	VMOVUPS      192(BX), Z7
-	VSQRTPS      Z0, Z8
-	VSQRTPS      Z5, Z9
-	VSQRTPS      Z6, Z10
-	VSQRTPS      Z7, Z11
-	VDIVPS       Z8, Z1, Z8
-	VDIVPS       Z9, Z1, Z9
-	VDIVPS       Z10, Z1, Z10
-	VDIVPS       Z11, Z1, Z11
-	VMULPS       Z8, Z0, Z12
-	VMULPS       Z9, Z5, Z13
-	VMULPS       Z10, Z6, Z14
-	VMULPS       Z11, Z7, Z15
-	VFMSUB213PS  Z12, Z8, Z0
-	VFMSUB213PS  Z13, Z9, Z5
-	VFMSUB213PS  Z14, Z10, Z6
-	VFMSUB213PS  Z15, Z11, Z7
-	VMOVAPS      Z1, Z16
-	VFNMADD231PS Z8, Z12, Z16
-	VMOVAPS      Z1, Z17
-	VFNMADD231PS Z9, Z13, Z17
-	VMOVAPS      Z1, Z18
-	VFNMADD231PS Z10, Z14, Z18
-	VMOVAPS      Z1, Z19
-	VFNMADD231PS Z11, Z15, Z19
-	VFNMADD231PS Z8, Z0, Z16
-	VFNMADD231PS Z9, Z5, Z17
-	VFNMADD231PS Z10, Z6, Z18
-	VFNMADD231PS Z11, Z7, Z19
-	VMULPS       Z2, Z8, Z7
-	VMULPS       Z2, Z9, Z6
-	VMULPS       Z2, Z10, Z5
-	VMULPS       Z2, Z11, Z0
-	VMULPS       Z3, Z16, Z20
-	VMULPS       Z3, Z17, Z21
-	VMULPS       Z3, Z18, Z22
-	VMULPS       Z3, Z19, Z23
-	VFMADD213PS  Z16, Z20, Z16
-	VFMADD213PS  Z17, Z21, Z17
-	VFMADD213PS  Z18, Z22, Z18
-	VFMADD213PS  Z19, Z23, Z19
-	VFMADD213PS  Z8, Z7, Z16
-	VFMADD213PS  Z9, Z6, Z17
-	VFMADD213PS  Z10, Z5, Z18
-	VFMADD213PS  Z11, Z0, Z19
-	VCMPPS       $0x01, Z4, Z12, K2
-	VCMPPS       $0x01, Z4, Z13, K3
-	VCMPPS       $0x01, Z4, Z14, K4
-	VCMPPS       $0x01, Z4, Z15, K5
+	VRSQRT14PS   Z0, Z8
+	VRSQRT14PS   Z5, Z9
+	VRSQRT14PS   Z6, Z10
+	VRSQRT14PS   Z7, Z11
+	VMULPS       Z1, Z8, Z12
+	VMULPS       Z1, Z9, Z13
+	VMULPS       Z1, Z10, Z14
+	VMULPS       Z1, Z11, Z15
+	VMULPS       Z8, Z0, Z16
+	VMULPS       Z9, Z5, Z17
+	VMULPS       Z10, Z6, Z18
+	VMULPS       Z11, Z7, Z19
+	VFNMADD213PS Z2, Z8, Z16
+	VFNMADD213PS Z2, Z9, Z17
+	VFNMADD213PS Z2, Z10, Z18
+	VFNMADD213PS Z2, Z11, Z19
+	VFMADD213PS  Z8, Z12, Z16
+	VFMADD213PS  Z9, Z13, Z17
+	VFMADD213PS  Z10, Z14, Z18
+	VFMADD213PS  Z11, Z15, Z19
+	VMULPS       Z16, Z0, Z15
+	VMULPS       Z17, Z5, Z14
+	VMULPS       Z18, Z6, Z13
+	VMULPS       Z19, Z7, Z12
+	VFMSUB213PS  Z15, Z16, Z0
+	VFMSUB213PS  Z14, Z17, Z5
+	VFMSUB213PS  Z13, Z18, Z6
+	VFMSUB213PS  Z12, Z19, Z7
+	VMOVAPS      Z2, Z20
+	VFNMADD231PS Z16, Z15, Z20
+	VMOVAPS      Z2, Z21
+	VFNMADD231PS Z17, Z14, Z21
+	VMOVAPS      Z2, Z22
+	VFNMADD231PS Z18, Z13, Z22
+	VMOVAPS      Z2, Z23
+	VFNMADD231PS Z19, Z12, Z23
+	VFNMADD231PS Z16, Z0, Z20
+	VFNMADD231PS Z17, Z5, Z21
+	VFNMADD231PS Z18, Z6, Z22
+	VFNMADD231PS Z19, Z7, Z23
+	VMULPS       Z1, Z16, Z7
+	VMULPS       Z1, Z17, Z6
+	VMULPS       Z1, Z18, Z5
+	VMULPS       Z1, Z19, Z0
+	VMULPS       Z3, Z20, Z24
+	VMULPS       Z3, Z21, Z25
+	VMULPS       Z3, Z22, Z26
+	VMULPS       Z3, Z23, Z27
+	VFMADD213PS  Z20, Z24, Z20
+	VFMADD213PS  Z21, Z25, Z21
+	VFMADD213PS  Z22, Z26, Z22
+	VFMADD213PS  Z23, Z27, Z23
+	VFMADD231PS  Z20, Z7, Z16
+	VFMADD231PS  Z21, Z6, Z17
+	VFMADD231PS  Z22, Z5, Z18
+	VFMADD231PS  Z23, Z0, Z19
+	VCMPPS       $0x01, Z4, Z15, K2
+	VCMPPS       $0x01, Z4, Z14, K3
+	VCMPPS       $0x01, Z4, Z13, K4
+	VCMPPS       $0x01, Z4, Z12, K5
 	VBLENDMPS    Z16, Z8, K2, Z8
 	VBLENDMPS    Z17, Z9, K3, Z9
 	VBLENDMPS    Z18, Z10, K4, Z10
@@ -8167,17 +8178,20 @@ blocks_end:
 
 vectors:
 	VMOVUPS      (BX), Z11
-	VSQRTPS      Z11, Z10
-	VDIVPS       Z10, Z1, Z10
-	VMULPS       Z10, Z11, Z9
-	VFMSUB213PS  Z9, Z10, Z11
-	VMOVAPS      Z1, Z8
-	VFNMADD231PS Z10, Z9, Z8
-	VFNMADD231PS Z10, Z11, Z8
-	VMULPS       Z2, Z10, Z11
-	VMULPS       Z3, Z8, Z19
-	VFMADD213PS  Z8, Z19, Z8
-	VFMADD213PS  Z10, Z11, Z8
+	VRSQRT14PS   Z11, Z10
+	VMULPS       Z1, Z10, Z9
+	VMULPS       Z10, Z11, Z8
+	VFNMADD213PS Z2, Z10, Z8
+	VFMADD213PS  Z10, Z9, Z8
+	VMULPS       Z8, Z11, Z9
+	VFMSUB213PS  Z9, Z8, Z11
+	VMOVAPS      Z2, Z19
+	VFNMADD231PS Z8, Z9, Z19
+	VFNMADD231PS Z8, Z11, Z19
+	VMULPS       Z1, Z8, Z11
+	VMULPS       Z3, Z19, Z18
+	VFMADD213PS  Z19, Z18, Z19
+	VFMADD231PS  Z19, Z11, Z8
 	VCMPPS       $0x01, Z4, Z9, K5
 	VBLENDMPS    Z8, Z10, K5, Z10
 	VMOVUPS      Z10, (AX)
@@ -8194,19 +8208,22 @@ vectors_end:
 	BZHIL        CX, R13, R13
 	KMOVW        R13, K1
 	VMOVUPS.Z    (BX), K1, Z10
-	VSQRTPS      Z10, Z8
-	VDIVPS       Z8, Z1, Z8
-	VMULPS       Z8, Z10, Z9
-	VFMSUB213PS  Z9, Z8, Z10
-	VMOVAPS      Z1, Z11
-	VFNMADD231PS Z8, Z9, Z11
-	VFNMADD231PS Z8, Z10, Z11
-	VMULPS       Z2, Z8, Z10
-	VMULPS       Z3, Z11, Z19
-	VFMADD213PS  Z11, Z19, Z11
-	VFMADD213PS  Z8, Z10, Z11
+	VRSQRT14PS   Z10, Z8
+	VMULPS       Z1, Z8, Z9
+	VMULPS       Z8, Z10, Z19
+	VFNMADD213PS Z2, Z8, Z19
+	VFMADD213PS  Z8, Z9, Z19
+	VMULPS       Z19, Z10, Z9
+	VFMSUB213PS  Z9, Z19, Z10
+	VMOVAPS      Z2, Z11
+	VFNMADD231PS Z19, Z9, Z11
+	VFNMADD231PS Z19, Z10, Z11
+	VMULPS       Z1, Z19, Z10
+	VMULPS       Z3, Z11, Z18
+	VFMADD213PS  Z11, Z18, Z11
+	VFMADD231PS  Z11, Z10, Z19
 	VCMPPS       $0x01, Z4, Z9, K5
-	VBLENDMPS    Z11, Z8, K5, Z8
+	VBLENDMPS    Z19, Z8, K5, Z8
 	VMOVUPS      Z8, K1, (AX)
 
 done:
@@ -8220,156 +8237,59 @@ TEXT ·ErfAVX2(SB), NOSPLIT, $0-24
 	MOVQ         x+8(FP), BX
 	MOVQ         n+16(FP), CX
 	VBROADCASTSS lanes_80000000<>+0(SB), Y1
-	SUBQ         $+16, CX
-	JL           blocks_end
-
-blocks:
-	VMOVUPS      (BX), Y0
-	VMOVUPS      32(BX), Y2
-	VANDNPS      Y0, Y1, Y3
-	VANDNPS      Y2, Y1, Y4
-	VMULPS       Y0, Y0, Y5
-	VMULPS       Y2, Y2, Y6
-	VBROADCASTSS lanes_3ba37dbd<>+0(SB), Y7
-	VFMADD231PS  lanes_ba1c7ed2<>+0(SB), Y5, Y7
-	VBROADCASTSS lanes_3ba37dbd<>+0(SB), Y8
-	VFMADD231PS  lanes_ba1c7ed2<>+0(SB), Y6, Y8
-	VFMADD213PS  lanes_bcdb40d5<>+0(SB), Y5, Y7
-	VFMADD213PS  lanes_bcdb40d5<>+0(SB), Y6, Y8
-	VFMADD213PS  lanes_3de70cf3<>+0(SB), Y5, Y7
-	VFMADD213PS  lanes_3de70cf3<>+0(SB), Y6, Y8
-	VFMADD213PS  lanes_bec09372<>+0(SB), Y5, Y7
-	VFMADD213PS  lanes_bec09372<>+0(SB), Y6, Y8
-	VFMADD213PS  lanes_3e0375d3<>+0(SB), Y7, Y5
-	VFMADD213PS  lanes_3e0375d3<>+0(SB), Y8, Y6
-	VFMADD213PS  Y3, Y3, Y5
-	VFMADD213PS  Y4, Y4, Y6
-	VBROADCASTSS lanes_40800000<>+0(SB), Y7
-	VMINPS       Y3, Y7, Y8
-	VBROADCASTSS lanes_40800000<>+0(SB), Y9
-	VMINPS       Y4, Y9, Y7
-	VBROADCASTSS lanes_b9aac73f<>+0(SB), Y9
-	VFMADD231PS  lanes_374153a5<>+0(SB), Y8, Y9
-	VBROADCASTSS lanes_b9aac73f<>+0(SB), Y10
-	VFMADD231PS  lanes_374153a5<>+0(SB), Y7, Y10
-	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Y8, Y9
-	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Y7, Y10
-	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Y8, Y9
-	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Y7, Y10
-	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Y8, Y9
-	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Y7, Y10
-	VFMADD213PS  lanes_3f22981b<>+0(SB), Y8, Y9
-	VFMADD213PS  lanes_3f22981b<>+0(SB), Y7, Y10
-	VFMADD213PS  lanes_3e03bd96<>+0(SB), Y8, Y9
-	VFMADD213PS  lanes_3e03bd96<>+0(SB), Y7, Y10
-	VFMADD213PS  Y8, Y9, Y8
-	VFMADD213PS  Y7, Y10, Y7
-	VORPS        Y1, Y8, Y8
-	VORPS        Y1, Y7, Y7
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
-	VMAXPS       Y8, Y10, Y8
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
-	VMAXPS       Y7, Y10, Y7
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y10
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y8, Y10
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y7, Y9
-	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
-	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y12
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y8
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y7
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y8
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y7
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y12
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y11
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y11
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y8, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y11
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y8, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y8
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y7
-	VPSLLD       $0x17, Y10, Y10
-	VPSLLD       $0x17, Y9, Y9
-	VMULPS       Y10, Y8, Y10
-	VMULPS       Y9, Y7, Y9
-	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y7
-	VSUBPS       Y10, Y7, Y10
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y7
-	VSUBPS       Y9, Y7, Y9
-	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Y3, Y3
-	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Y4, Y4
-	VBLENDVPS    Y3, Y5, Y10, Y10
-	VBLENDVPS    Y4, Y6, Y9, Y9
-	VANDPS       Y1, Y0, Y0
-	VANDPS       Y1, Y2, Y2
-	VORPS        Y0, Y10, Y0
-	VORPS        Y2, Y9, Y2
-	VMOVUPS      Y0, (AX)
-	VMOVUPS      Y2, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	SUBQ         $+16, CX
-	JGE          blocks
-
-blocks_end:
-	ADDQ $+16, CX
-	SUBQ $+8, CX
-	JL   vectors_end
+	VBROADCASTSS lanes_ba1c7ed2<>+0(SB), Y2
+	VBROADCASTSS lanes_3ba37dbd<>+0(SB), Y3
+	VBROADCASTSS lanes_bcdb40d5<>+0(SB), Y4
+	VBROADCASTSS lanes_3de70cf3<>+0(SB), Y5
+	SUBQ         $+8, CX
+	JL           vectors_end
 
 vectors:
-	VMOVUPS      (BX), Y2
-	VANDNPS      Y2, Y1, Y0
-	VMULPS       Y2, Y2, Y9
-	VBROADCASTSS lanes_3ba37dbd<>+0(SB), Y10
-	VFMADD231PS  lanes_ba1c7ed2<>+0(SB), Y9, Y10
-	VFMADD213PS  lanes_bcdb40d5<>+0(SB), Y9, Y10
-	VFMADD213PS  lanes_3de70cf3<>+0(SB), Y9, Y10
-	VFMADD213PS  lanes_bec09372<>+0(SB), Y9, Y10
-	VFMADD213PS  lanes_3e0375d3<>+0(SB), Y10, Y9
-	VFMADD213PS  Y0, Y0, Y9
-	VBROADCASTSS lanes_40800000<>+0(SB), Y6
-	VMINPS       Y0, Y6, Y10
-	VBROADCASTSS lanes_b9aac73f<>+0(SB), Y6
-	VFMADD231PS  lanes_374153a5<>+0(SB), Y10, Y6
-	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Y10, Y6
-	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Y10, Y6
-	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Y10, Y6
-	VFMADD213PS  lanes_3f22981b<>+0(SB), Y10, Y6
-	VFMADD213PS  lanes_3e03bd96<>+0(SB), Y10, Y6
-	VFMADD213PS  Y10, Y6, Y10
-	VORPS        Y1, Y10, Y10
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y6
-	VMAXPS       Y10, Y6, Y10
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y6
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y6
-	VSUBPS       lanes_4b40009f<>+0(SB), Y6, Y4
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y4, Y10
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y4, Y10
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y4
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y4
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y4
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y4
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y4
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y4
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y10
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y10, Y6
-	VMULPS       lanes_2f800000<>+0(SB), Y6, Y6
+	VMOVUPS      (BX), Y0
+	VANDNPS      Y0, Y1, Y6
+	VMULPS       Y0, Y0, Y7
+	VMOVAPS      Y3, Y8
+	VFMADD231PS  Y7, Y2, Y8
+	VFMADD213PS  Y4, Y7, Y8
+	VFMADD213PS  Y5, Y7, Y8
+	VFMADD213PS  lanes_bec09372<>+0(SB), Y7, Y8
+	VFMADD213PS  lanes_3e0375d3<>+0(SB), Y8, Y7
+	VFMADD213PS  Y6, Y6, Y7
+	VBROADCASTSS lanes_40800000<>+0(SB), Y9
+	VMINPS       Y6, Y9, Y8
+	VBROADCASTSS lanes_b9aac73f<>+0(SB), Y9
+	VFMADD231PS  lanes_374153a5<>+0(SB), Y8, Y9
+	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Y8, Y9
+	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Y8, Y9
+	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Y8, Y9
+	VFMADD213PS  lanes_3f22981b<>+0(SB), Y8, Y9
+	VFMADD213PS  lanes_3e03bd96<>+0(SB), Y8, Y9
+	VFMADD213PS  Y8, Y9, Y8
+	VORPS        Y1, Y8, Y8
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y9
+	VMAXPS       Y8, Y9, Y8
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y8, Y9
+	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y10
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y8
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y8
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y8
+	VPSLLD       $0x17, Y9, Y11
+	VMULPS       Y11, Y8, Y9
+	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
 	VBROADCASTSS lanes_3f800000<>+0(SB), Y10
-	VSUBPS       Y6, Y10, Y6
-	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Y0, Y0
-	VBLENDVPS    Y0, Y9, Y6, Y6
-	VANDPS       Y1, Y2, Y2
-	VORPS        Y2, Y6, Y2
-	VMOVUPS      Y2, (AX)
+	VSUBPS       Y9, Y10, Y9
+	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Y6, Y6
+	VBLENDVPS    Y6, Y7, Y9, Y9
+	VANDPS       lanes_80000000<>+0(SB), Y0, Y7
+	VORPS        Y7, Y9, Y9
+	VMOVUPS      Y9, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	SUBQ         $+8, CX
@@ -8381,67 +8301,57 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y2
+	VMOVUPS      32(R13)(CX*4), Y9
 	NEGQ         CX
-	VMASKMOVPS   (BX), Y2, Y6
-	VANDNPS      Y6, Y1, Y9
-	VMULPS       Y6, Y6, Y0
-	VBROADCASTSS lanes_3ba37dbd<>+0(SB), Y10
-	VFMADD231PS  lanes_ba1c7ed2<>+0(SB), Y0, Y10
-	VFMADD213PS  lanes_bcdb40d5<>+0(SB), Y0, Y10
-	VFMADD213PS  lanes_3de70cf3<>+0(SB), Y0, Y10
-	VFMADD213PS  lanes_bec09372<>+0(SB), Y0, Y10
-	VFMADD213PS  lanes_3e0375d3<>+0(SB), Y10, Y0
-	VFMADD213PS  Y9, Y9, Y0
-	VBROADCASTSS lanes_40800000<>+0(SB), Y4
-	VMINPS       Y9, Y4, Y10
-	VBROADCASTSS lanes_b9aac73f<>+0(SB), Y4
-	VFMADD231PS  lanes_374153a5<>+0(SB), Y10, Y4
-	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Y10, Y4
-	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Y10, Y4
-	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Y10, Y4
-	VFMADD213PS  lanes_3f22981b<>+0(SB), Y10, Y4
-	VFMADD213PS  lanes_3e03bd96<>+0(SB), Y10, Y4
-	VFMADD213PS  Y10, Y4, Y10
+	VMASKMOVPS   (BX), Y9, Y0
+	VANDNPS      Y0, Y1, Y7
+	VMULPS       Y0, Y0, Y6
+	VMOVAPS      Y3, Y10
+	VFMADD231PS  Y6, Y2, Y10
+	VFMADD213PS  Y4, Y6, Y10
+	VFMADD213PS  Y5, Y6, Y10
+	VFMADD213PS  lanes_bec09372<>+0(SB), Y6, Y10
+	VFMADD213PS  lanes_3e0375d3<>+0(SB), Y10, Y6
+	VFMADD213PS  Y7, Y7, Y6
+	VBROADCASTSS lanes_40800000<>+0(SB), Y8
+	VMINPS       Y7, Y8, Y10
+	VBROADCASTSS lanes_b9aac73f<>+0(SB), Y8
+	VFMADD231PS  lanes_374153a5<>+0(SB), Y10, Y8
+	VFMADD213PS  lanes_3b6f7ec1<>+0(SB), Y10, Y8
+	VFMADD213PS  lanes_bcc2ddca<>+0(SB), Y10, Y8
+	VFMADD213PS  lanes_3dd9a22e<>+0(SB), Y10, Y8
+	VFMADD213PS  lanes_3f22981b<>+0(SB), Y10, Y8
+	VFMADD213PS  lanes_3e03bd96<>+0(SB), Y10, Y8
+	VFMADD213PS  Y10, Y8, Y10
 	VORPS        Y1, Y10, Y10
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y4
-	VMAXPS       Y10, Y4, Y10
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y4
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y4
-	VSUBPS       lanes_4b40009f<>+0(SB), Y4, Y5
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y5, Y10
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y5, Y10
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y5
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y5
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y5
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y5
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y5
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y5
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y5, Y10
-	VPSLLD       $0x17, Y4, Y4
-	VMULPS       Y4, Y10, Y4
-	VMULPS       lanes_2f800000<>+0(SB), Y4, Y4
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y10
-	VSUBPS       Y4, Y10, Y4
-	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Y9, Y9
-	VBLENDVPS    Y9, Y0, Y4, Y4
-	VANDPS       Y1, Y6, Y6
-	VORPS        Y6, Y4, Y6
-	VMASKMOVPS   Y6, Y2, (AX)
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y8
+	VMAXPS       Y10, Y8, Y10
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y8
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y8
+	VSUBPS       lanes_4b40009f<>+0(SB), Y8, Y11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y10
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y10
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y10
+	VPSLLD       $0x17, Y8, Y12
+	VMULPS       Y12, Y10, Y8
+	VMULPS       lanes_2f800000<>+0(SB), Y8, Y8
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y11
+	VSUBPS       Y8, Y11, Y8
+	VCMPPS       $0x01, lanes_3f6d7dbf<>+0(SB), Y7, Y7
+	VBLENDVPS    Y7, Y6, Y8, Y8
+	VANDPS       lanes_80000000<>+0(SB), Y0, Y6
+	VORPS        Y6, Y8, Y8
+	VMASKMOVPS   Y8, Y9, (AX)
 
 done:
 	VZEROUPPER
 	RET
-
-DATA lanes_3ba37dbd<>+0(SB)/4, $0x3ba37dbd
-DATA lanes_3ba37dbd<>+4(SB)/4, $0x3ba37dbd
-DATA lanes_3ba37dbd<>+8(SB)/4, $0x3ba37dbd
-DATA lanes_3ba37dbd<>+12(SB)/4, $0x3ba37dbd
-DATA lanes_3ba37dbd<>+16(SB)/4, $0x3ba37dbd
-DATA lanes_3ba37dbd<>+20(SB)/4, $0x3ba37dbd
-DATA lanes_3ba37dbd<>+24(SB)/4, $0x3ba37dbd
-DATA lanes_3ba37dbd<>+28(SB)/4, $0x3ba37dbd
-GLOBL lanes_3ba37dbd<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_ba1c7ed2<>+0(SB)/4, $0xba1c7ed2
 DATA lanes_ba1c7ed2<>+4(SB)/4, $0xba1c7ed2
@@ -8452,6 +8362,16 @@ DATA lanes_ba1c7ed2<>+20(SB)/4, $0xba1c7ed2
 DATA lanes_ba1c7ed2<>+24(SB)/4, $0xba1c7ed2
 DATA lanes_ba1c7ed2<>+28(SB)/4, $0xba1c7ed2
 GLOBL lanes_ba1c7ed2<>(SB), RODATA|NOPTR, $32
+
+DATA lanes_3ba37dbd<>+0(SB)/4, $0x3ba37dbd
+DATA lanes_3ba37dbd<>+4(SB)/4, $0x3ba37dbd
+DATA lanes_3ba37dbd<>+8(SB)/4, $0x3ba37dbd
+DATA lanes_3ba37dbd<>+12(SB)/4, $0x3ba37dbd
+DATA lanes_3ba37dbd<>+16(SB)/4, $0x3ba37dbd
+DATA lanes_3ba37dbd<>+20(SB)/4, $0x3ba37dbd
+DATA lanes_3ba37dbd<>+24(SB)/4, $0x3ba37dbd
+DATA lanes_3ba37dbd<>+28(SB)/4, $0x3ba37dbd
+GLOBL lanes_3ba37dbd<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_bcdb40d5<>+0(SB)/4, $0xbcdb40d5
 DATA lanes_bcdb40d5<>+4(SB)/4, $0xbcdb40d5
@@ -8590,194 +8510,182 @@ TEXT ·ErfAVX512(SB), NOSPLIT, $0-24
 	MOVQ         x+8(FP), BX
 	MOVQ         n+16(FP), CX
 	VBROADCASTSS lanes_80000000<>+0(SB), Z1
-	VBROADCASTSS lanes_ba1c7ed2<>+0(SB), Z2
-	VBROADCASTSS lanes_3ba37dbd<>+0(SB), Z3
-	VBROADCASTSS lanes_bcdb40d5<>+0(SB), Z4
-	VBROADCASTSS lanes_3de70cf3<>+0(SB), Z5
 	SUBQ         $+64, CX
 	JL           blocks_end
 
 blocks:
 	VMOVUPS           (BX), Z0
-	VMOVUPS           64(BX), Z6
-	VMOVUPS           128(BX), Z7
-	VMOVUPS           192(BX), Z8
-	VPANDND           Z0, Z1, Z9
-	VPANDND           Z6, Z1, Z10
-	VPANDND           Z7, Z1, Z11
-	VPANDND           Z8, Z1, Z12
-	VMULPS            Z0, Z0, Z13
-	VMULPS            Z6, Z6, Z14
-	VMULPS            Z7, Z7, Z15
-	VMULPS            Z8, Z8, Z16
-	VMOVAPS           Z3, Z17
-	VFMADD231PS       Z13, Z2, Z17
-	VMOVAPS           Z3, Z18
-	VFMADD231PS       Z14, Z2, Z18
-	VMOVAPS           Z3, Z19
-	VFMADD231PS       Z15, Z2, Z19
-	VMOVAPS           Z3, Z20
-	VFMADD231PS       Z16, Z2, Z20
-	VFMADD213PS       Z4, Z13, Z17
-	VFMADD213PS       Z4, Z14, Z18
-	VFMADD213PS       Z4, Z15, Z19
-	VFMADD213PS       Z4, Z16, Z20
-	VFMADD213PS       Z5, Z13, Z17
-	VFMADD213PS       Z5, Z14, Z18
-	VFMADD213PS       Z5, Z15, Z19
-	VFMADD213PS       Z5, Z16, Z20
-	VFMADD213PS.BCST  lanes_bec09372<>+0(SB), Z13, Z17
-	VFMADD213PS.BCST  lanes_bec09372<>+0(SB), Z14, Z18
-	VFMADD213PS.BCST  lanes_bec09372<>+0(SB), Z15, Z19
-	VFMADD213PS.BCST  lanes_bec09372<>+0(SB), Z16, Z20
-	VFMADD213PS.BCST  lanes_3e0375d3<>+0(SB), Z17, Z13
-	VFMADD213PS.BCST  lanes_3e0375d3<>+0(SB), Z18, Z14
-	VFMADD213PS.BCST  lanes_3e0375d3<>+0(SB), Z19, Z15
-	VFMADD213PS.BCST  lanes_3e0375d3<>+0(SB), Z20, Z16
-	VFMADD213PS       Z9, Z9, Z13
-	VFMADD213PS       Z10, Z10, Z14
-	VFMADD213PS       Z11, Z11, Z15
-	VFMADD213PS       Z12, Z12, Z16
-	VBROADCASTSS      lanes_40800000<>+0(SB), Z19
-	VMINPS            Z9, Z19, Z20
-	VBROADCASTSS      lanes_40800000<>+0(SB), Z18
-	VMINPS            Z10, Z18, Z19
+	VMOVUPS           64(BX), Z2
+	VMOVUPS           128(BX), Z3
+	VMOVUPS           192(BX), Z4
+	VPANDND           Z0, Z1, Z5
+	VPANDND           Z2, Z1, Z6
+	VPANDND           Z3, Z1, Z7
+	VPANDND           Z4, Z1, Z8
+	VMULPS            Z0, Z0, Z9
+	VMULPS            Z2, Z2, Z10
+	VMULPS            Z3, Z3, Z11
+	VMULPS            Z4, Z4, Z12
+	VBROADCASTSS      lanes_3ba37dbd<>+0(SB), Z13
+	VFMADD231PS.BCST  lanes_ba1c7ed2<>+0(SB), Z9, Z13
+	VBROADCASTSS      lanes_3ba37dbd<>+0(SB), Z14
+	VFMADD231PS.BCST  lanes_ba1c7ed2<>+0(SB), Z10, Z14
+	VBROADCASTSS      lanes_3ba37dbd<>+0(SB), Z15
+	VFMADD231PS.BCST  lanes_ba1c7ed2<>+0(SB), Z11, Z15
+	VBROADCASTSS      lanes_3ba37dbd<>+0(SB), Z16
+	VFMADD231PS.BCST  lanes_ba1c7ed2<>+0(SB), Z12, Z16
+	VFMADD213PS.BCST  lanes_bcdb40d5<>+0(SB), Z9, Z13
+	VFMADD213PS.BCST  lanes_bcdb40d5<>+0(SB), Z10, Z14
+	VFMADD213PS.BCST  lanes_bcdb40d5<>+0(SB), Z11, Z15
+	VFMADD213PS.BCST  lanes_bcdb40d5<>+0(SB), Z12, Z16
+	VFMADD213PS.BCST  lanes_3de70cf3<>+0(SB), Z9, Z13
+	VFMADD213PS.BCST  lanes_3de70cf3<>+0(SB), Z10, Z14
+	VFMADD213PS.BCST  lanes_3de70cf3<>+0(SB), Z11, Z15
+	VFMADD213PS.BCST  lanes_3de70cf3<>+0(SB), Z12, Z16
+	VFMADD213PS.BCST  lanes_bec09372<>+0(SB), Z9, Z13
+	VFMADD213PS.BCST  lanes_bec09372<>+0(SB), Z10, Z14
+	VFMADD213PS.BCST  lanes_bec09372<>+0(SB), Z11, Z15
+	VFMADD213PS.BCST  lanes_bec09372<>+0(SB), Z12, Z16
+	VFMADD213PS.BCST  lanes_3e0375d3<>+0(SB), Z13, Z9
+	VFMADD213PS.BCST  lanes_3e0375d3<>+0(SB), Z14, Z10
+	VFMADD213PS.BCST  lanes_3e0375d3<>+0(SB), Z15, Z11
+	VFMADD213PS.BCST  lanes_3e0375d3<>+0(SB), Z16, Z12
+	VFMADD213PS       Z5, Z5, Z9
+	VFMADD213PS       Z6, Z6, Z10
+	VFMADD213PS       Z7, Z7, Z11
+	VFMADD213PS       Z8, Z8, Z12
+	VBROADCASTSS      lanes_40800000<>+0(SB), Z15
+	VMINPS            Z5, Z15, Z16
+	VBROADCASTSS      lanes_40800000<>+0(SB), Z14
+	VMINPS            Z6, Z14, Z15
+	VBROADCASTSS      lanes_40800000<>+0(SB), Z13
+	VMINPS            Z7, Z13, Z14
 	VBROADCASTSS      lanes_40800000<>+0(SB), Z17
-	VMINPS            Z11, Z17, Z18
-	VBROADCASTSS      lanes_40800000<>+0(SB), Z21
-	VMINPS            Z12, Z21, Z17
-	VBROADCASTSS      lanes_b9aac73f<>+0(SB), Z21
-	VFMADD231PS.BCST  lanes_374153a5<>+0(SB), Z20, Z21
-	VBROADCASTSS      lanes_b9aac73f<>+0(SB), Z22
-	VFMADD231PS.BCST  lanes_374153a5<>+0(SB), Z19, Z22
-	VBROADCASTSS      lanes_b9aac73f<>+0(SB), Z23
-	VFMADD231PS.BCST  lanes_374153a5<>+0(SB), Z18, Z23
-	VBROADCASTSS      lanes_b9aac73f<>+0(SB), Z24
-	VFMADD231PS.BCST  lanes_374153a5<>+0(SB), Z17, Z24
-	VFMADD213PS.BCST  lanes_3b6f7ec1<>+0(SB), Z20, Z21
-	VFMADD213PS.BCST  lanes_3b6f7ec1<>+0(SB), Z19, Z22
-	VFMADD213PS.BCST  lanes_3b6f7ec1<>+0(SB), Z18, Z23
-	VFMADD213PS.BCST  lanes_3b6f7ec1<>+0(SB), Z17, Z24
-	VFMADD213PS.BCST  lanes_bcc2ddca<>+0(SB), Z20, Z21
-	VFMADD213PS.BCST  lanes_bcc2ddca<>+0(SB), Z19, Z22
-	VFMADD213PS.BCST  lanes_bcc2ddca<>+0(SB), Z18, Z23
-	VFMADD213PS.BCST  lanes_bcc2ddca<>+0(SB), Z17, Z24
-	VFMADD213PS.BCST  lanes_3dd9a22e<>+0(SB), Z20, Z21
-	VFMADD213PS.BCST  lanes_3dd9a22e<>+0(SB), Z19, Z22
-	VFMADD213PS.BCST  lanes_3dd9a22e<>+0(SB), Z18, Z23
-	VFMADD213PS.BCST  lanes_3dd9a22e<>+0(SB), Z17, Z24
-	VFMADD213PS.BCST  lanes_3f22981b<>+0(SB), Z20, Z21
-	VFMADD213PS.BCST  lanes_3f22981b<>+0(SB), Z19, Z22
-	VFMADD213PS.BCST  lanes_3f22981b<>+0(SB), Z18, Z23
-	VFMADD213PS.BCST  lanes_3f22981b<>+0(SB), Z17, Z24
-	VFMADD213PS.BCST  lanes_3e03bd96<>+0(SB), Z20, Z21
-	VFMADD213PS.BCST  lanes_3e03bd96<>+0(SB), Z19, Z22
-	VFMADD213PS.BCST  lanes_3e03bd96<>+0(SB), Z18, Z23
-	VFMADD213PS.BCST  lanes_3e03bd96<>+0(SB), Z17, Z24
-	VFMADD213PS       Z20, Z21, Z20
-	VFMADD213PS       Z19, Z22, Z19
-	VFMADD213PS       Z18, Z23, Z18
-	VFMADD213PS       Z17, Z24, Z17
-	VPORD             Z1, Z20, Z20
-	VPORD             Z1, Z19, Z19
-	VPORD             Z1, Z18, Z18
-	VPORD             Z1, Z17, Z17
-	VBROADCASTSS      lanes_c2d00000<>+0(SB), Z24
-	VMAXPS            Z20, Z24, Z20
-	VBROADCASTSS      lanes_c2d00000<>+0(SB), Z24
-	VMAXPS            Z19, Z24, Z19
-	VBROADCASTSS      lanes_c2d00000<>+0(SB), Z24
-	VMAXPS            Z18, Z24, Z18
-	VBROADCASTSS      lanes_c2d00000<>+0(SB), Z24
-	VMAXPS            Z17, Z24, Z17
-	VBROADCASTSS      lanes_4b40009f<>+0(SB), Z24
-	VFMADD231PS.BCST  lanes_3fb8aa3b<>+0(SB), Z20, Z24
-	VBROADCASTSS      lanes_4b40009f<>+0(SB), Z23
-	VFMADD231PS.BCST  lanes_3fb8aa3b<>+0(SB), Z19, Z23
-	VBROADCASTSS      lanes_4b40009f<>+0(SB), Z22
-	VFMADD231PS.BCST  lanes_3fb8aa3b<>+0(SB), Z18, Z22
-	VBROADCASTSS      lanes_4b40009f<>+0(SB), Z21
-	VFMADD231PS.BCST  lanes_3fb8aa3b<>+0(SB), Z17, Z21
-	VSUBPS.BCST       lanes_4b40009f<>+0(SB), Z24, Z25
-	VSUBPS.BCST       lanes_4b40009f<>+0(SB), Z23, Z26
-	VSUBPS.BCST       lanes_4b40009f<>+0(SB), Z22, Z27
-	VSUBPS.BCST       lanes_4b40009f<>+0(SB), Z21, Z28
-	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z25, Z20
-	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z26, Z19
-	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z27, Z18
-	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z28, Z17
-	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z25, Z20
-	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z26, Z19
-	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z27, Z18
-	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z28, Z17
-	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z28
-	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z20, Z28
-	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z27
-	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z19, Z27
-	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z26
-	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z18, Z26
+	VMINPS            Z8, Z17, Z13
+	VBROADCASTSS      lanes_b9aac73f<>+0(SB), Z17
+	VFMADD231PS.BCST  lanes_374153a5<>+0(SB), Z16, Z17
+	VBROADCASTSS      lanes_b9aac73f<>+0(SB), Z18
+	VFMADD231PS.BCST  lanes_374153a5<>+0(SB), Z15, Z18
+	VBROADCASTSS      lanes_b9aac73f<>+0(SB), Z19
+	VFMADD231PS.BCST  lanes_374153a5<>+0(SB), Z14, Z19
+	VBROADCASTSS      lanes_b9aac73f<>+0(SB), Z20
+	VFMADD231PS.BCST  lanes_374153a5<>+0(SB), Z13, Z20
+	VFMADD213PS.BCST  lanes_3b6f7ec1<>+0(SB), Z16, Z17
+	VFMADD213PS.BCST  lanes_3b6f7ec1<>+0(SB), Z15, Z18
+	VFMADD213PS.BCST  lanes_3b6f7ec1<>+0(SB), Z14, Z19
+	VFMADD213PS.BCST  lanes_3b6f7ec1<>+0(SB), Z13, Z20
+	VFMADD213PS.BCST  lanes_bcc2ddca<>+0(SB), Z16, Z17
+	VFMADD213PS.BCST  lanes_bcc2ddca<>+0(SB), Z15, Z18
+	VFMADD213PS.BCST  lanes_bcc2ddca<>+0(SB), Z14, Z19
+	VFMADD213PS.BCST  lanes_bcc2ddca<>+0(SB), Z13, Z20
+	VFMADD213PS.BCST  lanes_3dd9a22e<>+0(SB), Z16, Z17
+	VFMADD213PS.BCST  lanes_3dd9a22e<>+0(SB), Z15, Z18
+	VFMADD213PS.BCST  lanes_3dd9a22e<>+0(SB), Z14, Z19
+	VFMADD213PS.BCST  lanes_3dd9a22e<>+0(SB), Z13, Z20
+	VFMADD213PS.BCST  lanes_3f22981b<>+0(SB), Z16, Z17
+	VFMADD213PS.BCST  lanes_3f22981b<>+0(SB), Z15, Z18
+	VFMADD213PS.BCST  lanes_3f22981b<>+0(SB), Z14, Z19
+	VFMADD213PS.BCST  lanes_3f22981b<>+0(SB), Z13, Z20
+	VFMADD213PS.BCST  lanes_3e03bd96<>+0(SB), Z16, Z17
+	VFMADD213PS.BCST  lanes_3e03bd96<>+0(SB), Z15, Z18
+	VFMADD213PS.BCST  lanes_3e03bd96<>+0(SB), Z14, Z19
+	VFMADD213PS.BCST  lanes_3e03bd96<>+0(SB), Z13, Z20
+	VFMADD213PS       Z16, Z17, Z16
+	VFMADD213PS       Z15, Z18, Z15
+	VFMADD213PS       Z14, Z19, Z14
+	VFMADD213PS       Z13, Z20, Z13
+	VPORD             Z1, Z16, Z16
+	VPORD             Z1, Z15, Z15
+	VPORD             Z1, Z14, Z14
+	VPORD             Z1, Z13, Z13
+	VBROADCASTSS      lanes_c2d00000<>+0(SB), Z20
+	VMAXPS            Z16, Z20, Z16
+	VBROADCASTSS      lanes_c2d00000<>+0(SB), Z20
+	VMAXPS            Z15, Z20, Z15
+	VBROADCASTSS      lanes_c2d00000<>+0(SB), Z20
+	VMAXPS            Z14, Z20, Z14
+	VBROADCASTSS      lanes_c2d00000<>+0(SB), Z20
+	VMAXPS            Z13, Z20, Z13
+	VBROADCASTSS      lanes_4b40009f<>+0(SB), Z20
+	VFMADD231PS.BCST  lanes_3fb8aa3b<>+0(SB), Z16, Z20
+	VBROADCASTSS      lanes_4b40009f<>+0(SB), Z19
+	VFMADD231PS.BCST  lanes_3fb8aa3b<>+0(SB), Z15, Z19
+	VBROADCASTSS      lanes_4b40009f<>+0(SB), Z18
+	VFMADD231PS.BCST  lanes_3fb8aa3b<>+0(SB), Z14, Z18
+	VBROADCASTSS      lanes_4b40009f<>+0(SB), Z17
+	VFMADD231PS.BCST  lanes_3fb8aa3b<>+0(SB), Z13, Z17
+	VSUBPS.BCST       lanes_4b40009f<>+0(SB), Z20, Z21
+	VSUBPS.BCST       lanes_4b40009f<>+0(SB), Z19, Z22
+	VSUBPS.BCST       lanes_4b40009f<>+0(SB), Z18, Z23
+	VSUBPS.BCST       lanes_4b40009f<>+0(SB), Z17, Z24
+	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z21, Z16
+	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z22, Z15
+	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z23, Z14
+	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z24, Z13
+	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z21, Z16
+	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z22, Z15
+	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z23, Z14
+	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z24, Z13
 	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z25
-	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z17, Z25
-	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z20, Z28
-	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z19, Z27
-	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z18, Z26
-	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z17, Z25
-	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z20, Z28
-	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z19, Z27
-	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z18, Z26
-	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z17, Z25
-	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z20, Z28
-	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z19, Z27
-	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z18, Z26
-	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z17, Z25
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z20, Z28
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z19, Z27
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z18, Z26
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z17, Z25
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z28, Z20
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z27, Z19
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z26, Z18
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z25, Z17
-	VPSLLD            $0x17, Z24, Z24
-	VPSLLD            $0x17, Z23, Z23
-	VPSLLD            $0x17, Z22, Z22
-	VPSLLD            $0x17, Z21, Z21
-	VMULPS            Z24, Z20, Z24
-	VMULPS            Z23, Z19, Z23
-	VMULPS            Z22, Z18, Z22
-	VMULPS            Z21, Z17, Z21
-	VMULPS.BCST       lanes_2f800000<>+0(SB), Z24, Z24
-	VMULPS.BCST       lanes_2f800000<>+0(SB), Z23, Z23
-	VMULPS.BCST       lanes_2f800000<>+0(SB), Z22, Z22
-	VMULPS.BCST       lanes_2f800000<>+0(SB), Z21, Z21
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z17
-	VSUBPS            Z24, Z17, Z24
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z17
-	VSUBPS            Z23, Z17, Z23
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z17
-	VSUBPS            Z22, Z17, Z22
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z17
-	VSUBPS            Z21, Z17, Z21
-	VCMPPS.BCST       $0x01, lanes_3f6d7dbf<>+0(SB), Z9, K2
-	VCMPPS.BCST       $0x01, lanes_3f6d7dbf<>+0(SB), Z10, K3
-	VCMPPS.BCST       $0x01, lanes_3f6d7dbf<>+0(SB), Z11, K4
-	VCMPPS.BCST       $0x01, lanes_3f6d7dbf<>+0(SB), Z12, K5
-	VBLENDMPS         Z13, Z24, K2, Z24
-	VBLENDMPS         Z14, Z23, K3, Z23
-	VBLENDMPS         Z15, Z22, K4, Z22
-	VBLENDMPS         Z16, Z21, K5, Z21
-	VPANDD            Z1, Z0, Z0
-	VPANDD            Z1, Z6, Z6
-	VPANDD            Z1, Z7, Z7
-	VPANDD            Z1, Z8, Z8
-	VPORD             Z0, Z24, Z0
-	VPORD             Z6, Z23, Z6
-	VPORD             Z7, Z22, Z7
-	VPORD             Z8, Z21, Z8
-	VMOVUPS           Z0, (AX)
-	VMOVUPS           Z6, 64(AX)
-	VMOVUPS           Z7, 128(AX)
-	VMOVUPS           Z8, 192(AX)
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z16, Z25
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z26
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z15, Z26
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z27
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z14, Z27
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z28
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z13, Z28
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z16, Z25
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z15, Z26
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z14, Z27
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z13, Z28
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z16, Z25
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z15, Z26
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z14, Z27
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z13, Z28
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z16, Z25
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z15, Z26
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z14, Z27
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z13, Z28
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z16, Z25
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z15, Z26
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z14, Z27
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z13, Z28
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z25, Z16
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z26, Z15
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z27, Z14
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z28, Z13
+	VSCALEFPS         Z21, Z16, Z20
+	VSCALEFPS         Z22, Z15, Z19
+	VSCALEFPS         Z23, Z14, Z18
+	VSCALEFPS         Z24, Z13, Z17
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z24
+	VSUBPS            Z20, Z24, Z20
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z24
+	VSUBPS            Z19, Z24, Z19
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z24
+	VSUBPS            Z18, Z24, Z18
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z24
+	VSUBPS            Z17, Z24, Z17
+	VCMPPS.BCST       $0x01, lanes_3f6d7dbf<>+0(SB), Z5, K2
+	VCMPPS.BCST       $0x01, lanes_3f6d7dbf<>+0(SB), Z6, K3
+	VCMPPS.BCST       $0x01, lanes_3f6d7dbf<>+0(SB), Z7, K4
+	VCMPPS.BCST       $0x01, lanes_3f6d7dbf<>+0(SB), Z8, K5
+	VBLENDMPS         Z9, Z20, K2, Z20
+	VBLENDMPS         Z10, Z19, K3, Z19
+	VBLENDMPS         Z11, Z18, K4, Z18
+	VBLENDMPS         Z12, Z17, K5, Z17
+	VMOVAPS           Z20, Z20
+	VPTERNLOGD.BCST   $0xf8, lanes_80000000<>+0(SB), Z0, Z20
+	VMOVAPS           Z19, Z19
+	VPTERNLOGD.BCST   $0xf8, lanes_80000000<>+0(SB), Z2, Z19
+	VMOVAPS           Z18, Z18
+	VPTERNLOGD.BCST   $0xf8, lanes_80000000<>+0(SB), Z3, Z18
+	VMOVAPS           Z17, Z17
+	VPTERNLOGD.BCST   $0xf8, lanes_80000000<>+0(SB), Z4, Z17
+	VMOVUPS           Z20, (AX)
+	VMOVUPS           Z19, 64(AX)
+	VMOVUPS           Z18, 128(AX)
+	VMOVUPS           Z17, 192(AX)
 	ADDQ              $+256, AX
 	ADDQ              $+256, BX
 	SUBQ              $+64, CX
@@ -8789,51 +8697,49 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS           (BX), Z8
-	VPANDND           Z8, Z1, Z7
-	VMULPS            Z8, Z8, Z6
-	VMOVAPS           Z3, Z0
-	VFMADD231PS       Z6, Z2, Z0
-	VFMADD213PS       Z4, Z6, Z0
-	VFMADD213PS       Z5, Z6, Z0
-	VFMADD213PS.BCST  lanes_bec09372<>+0(SB), Z6, Z0
-	VFMADD213PS.BCST  lanes_3e0375d3<>+0(SB), Z0, Z6
-	VFMADD213PS       Z7, Z7, Z6
-	VBROADCASTSS      lanes_40800000<>+0(SB), Z21
-	VMINPS            Z7, Z21, Z0
-	VBROADCASTSS      lanes_b9aac73f<>+0(SB), Z21
-	VFMADD231PS.BCST  lanes_374153a5<>+0(SB), Z0, Z21
-	VFMADD213PS.BCST  lanes_3b6f7ec1<>+0(SB), Z0, Z21
-	VFMADD213PS.BCST  lanes_bcc2ddca<>+0(SB), Z0, Z21
-	VFMADD213PS.BCST  lanes_3dd9a22e<>+0(SB), Z0, Z21
-	VFMADD213PS.BCST  lanes_3f22981b<>+0(SB), Z0, Z21
-	VFMADD213PS.BCST  lanes_3e03bd96<>+0(SB), Z0, Z21
-	VFMADD213PS       Z0, Z21, Z0
-	VPORD             Z1, Z0, Z0
-	VBROADCASTSS      lanes_c2d00000<>+0(SB), Z21
-	VMAXPS            Z0, Z21, Z0
-	VBROADCASTSS      lanes_4b40009f<>+0(SB), Z21
-	VFMADD231PS.BCST  lanes_3fb8aa3b<>+0(SB), Z0, Z21
-	VSUBPS.BCST       lanes_4b40009f<>+0(SB), Z21, Z22
-	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z22, Z0
-	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z22, Z0
-	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z22
-	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z0, Z22
-	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z0, Z22
-	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z0, Z22
-	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z0, Z22
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z0, Z22
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z22, Z0
-	VPSLLD            $0x17, Z21, Z21
-	VMULPS            Z21, Z0, Z21
-	VMULPS.BCST       lanes_2f800000<>+0(SB), Z21, Z21
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z0
-	VSUBPS            Z21, Z0, Z21
-	VCMPPS.BCST       $0x01, lanes_3f6d7dbf<>+0(SB), Z7, K5
-	VBLENDMPS         Z6, Z21, K5, Z21
-	VPANDD            Z1, Z8, Z8
-	VPORD             Z8, Z21, Z8
-	VMOVUPS           Z8, (AX)
+	VMOVUPS           (BX), Z17
+	VPANDND           Z17, Z1, Z18
+	VMULPS            Z17, Z17, Z19
+	VBROADCASTSS      lanes_3ba37dbd<>+0(SB), Z20
+	VFMADD231PS.BCST  lanes_ba1c7ed2<>+0(SB), Z19, Z20
+	VFMADD213PS.BCST  lanes_bcdb40d5<>+0(SB), Z19, Z20
+	VFMADD213PS.BCST  lanes_3de70cf3<>+0(SB), Z19, Z20
+	VFMADD213PS.BCST  lanes_bec09372<>+0(SB), Z19, Z20
+	VFMADD213PS.BCST  lanes_3e0375d3<>+0(SB), Z20, Z19
+	VFMADD213PS       Z18, Z18, Z19
+	VBROADCASTSS      lanes_40800000<>+0(SB), Z4
+	VMINPS            Z18, Z4, Z20
+	VBROADCASTSS      lanes_b9aac73f<>+0(SB), Z4
+	VFMADD231PS.BCST  lanes_374153a5<>+0(SB), Z20, Z4
+	VFMADD213PS.BCST  lanes_3b6f7ec1<>+0(SB), Z20, Z4
+	VFMADD213PS.BCST  lanes_bcc2ddca<>+0(SB), Z20, Z4
+	VFMADD213PS.BCST  lanes_3dd9a22e<>+0(SB), Z20, Z4
+	VFMADD213PS.BCST  lanes_3f22981b<>+0(SB), Z20, Z4
+	VFMADD213PS.BCST  lanes_3e03bd96<>+0(SB), Z20, Z4
+	VFMADD213PS       Z20, Z4, Z20
+	VPORD             Z1, Z20, Z20
+	VBROADCASTSS      lanes_c2d00000<>+0(SB), Z4
+	VMAXPS            Z20, Z4, Z20
+	VBROADCASTSS      lanes_4b40009f<>+0(SB), Z4
+	VFMADD231PS.BCST  lanes_3fb8aa3b<>+0(SB), Z20, Z4
+	VSUBPS.BCST       lanes_4b40009f<>+0(SB), Z4, Z3
+	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z3, Z20
+	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z3, Z20
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z2
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z20, Z2
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z20, Z2
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z20, Z2
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z20, Z2
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z20, Z2
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z2, Z20
+	VSCALEFPS         Z3, Z20, Z4
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z3
+	VSUBPS            Z4, Z3, Z4
+	VCMPPS.BCST       $0x01, lanes_3f6d7dbf<>+0(SB), Z18, K5
+	VBLENDMPS         Z19, Z4, K5, Z4
+	VMOVAPS           Z4, Z4
+	VPTERNLOGD.BCST   $0xf8, lanes_80000000<>+0(SB), Z17, Z4
+	VMOVUPS           Z4, (AX)
 	ADDQ              $+64, AX
 	ADDQ              $+64, BX
 	SUBQ              $+16, CX
@@ -8846,51 +8752,49 @@ vectors_end:
 	MOVL              $0x0000ffff, R13
 	BZHIL             CX, R13, R13
 	KMOVW             R13, K1
-	VMOVUPS.Z         (BX), K1, Z8
-	VPANDND           Z8, Z1, Z21
-	VMULPS            Z8, Z8, Z6
-	VMOVAPS           Z3, Z7
-	VFMADD231PS       Z6, Z2, Z7
-	VFMADD213PS       Z4, Z6, Z7
-	VFMADD213PS       Z5, Z6, Z7
-	VFMADD213PS.BCST  lanes_bec09372<>+0(SB), Z6, Z7
-	VFMADD213PS.BCST  lanes_3e0375d3<>+0(SB), Z7, Z6
-	VFMADD213PS       Z21, Z21, Z6
-	VBROADCASTSS      lanes_40800000<>+0(SB), Z0
-	VMINPS            Z21, Z0, Z7
-	VBROADCASTSS      lanes_b9aac73f<>+0(SB), Z0
-	VFMADD231PS.BCST  lanes_374153a5<>+0(SB), Z7, Z0
-	VFMADD213PS.BCST  lanes_3b6f7ec1<>+0(SB), Z7, Z0
-	VFMADD213PS.BCST  lanes_bcc2ddca<>+0(SB), Z7, Z0
-	VFMADD213PS.BCST  lanes_3dd9a22e<>+0(SB), Z7, Z0
-	VFMADD213PS.BCST  lanes_3f22981b<>+0(SB), Z7, Z0
-	VFMADD213PS.BCST  lanes_3e03bd96<>+0(SB), Z7, Z0
-	VFMADD213PS       Z7, Z0, Z7
-	VPORD             Z1, Z7, Z7
-	VBROADCASTSS      lanes_c2d00000<>+0(SB), Z0
-	VMAXPS            Z7, Z0, Z7
-	VBROADCASTSS      lanes_4b40009f<>+0(SB), Z0
-	VFMADD231PS.BCST  lanes_3fb8aa3b<>+0(SB), Z7, Z0
-	VSUBPS.BCST       lanes_4b40009f<>+0(SB), Z0, Z22
-	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z22, Z7
-	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z22, Z7
-	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z22
-	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z7, Z22
-	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z7, Z22
-	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z7, Z22
-	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z7, Z22
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z7, Z22
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z22, Z7
-	VPSLLD            $0x17, Z0, Z0
-	VMULPS            Z0, Z7, Z0
-	VMULPS.BCST       lanes_2f800000<>+0(SB), Z0, Z0
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z7
-	VSUBPS            Z0, Z7, Z0
-	VCMPPS.BCST       $0x01, lanes_3f6d7dbf<>+0(SB), Z21, K5
-	VBLENDMPS         Z6, Z0, K5, Z0
-	VPANDD            Z1, Z8, Z8
-	VPORD             Z8, Z0, Z8
-	VMOVUPS           Z8, K1, (AX)
+	VMOVUPS.Z         (BX), K1, Z4
+	VPANDND           Z4, Z1, Z17
+	VMULPS            Z4, Z4, Z19
+	VBROADCASTSS      lanes_3ba37dbd<>+0(SB), Z18
+	VFMADD231PS.BCST  lanes_ba1c7ed2<>+0(SB), Z19, Z18
+	VFMADD213PS.BCST  lanes_bcdb40d5<>+0(SB), Z19, Z18
+	VFMADD213PS.BCST  lanes_3de70cf3<>+0(SB), Z19, Z18
+	VFMADD213PS.BCST  lanes_bec09372<>+0(SB), Z19, Z18
+	VFMADD213PS.BCST  lanes_3e0375d3<>+0(SB), Z18, Z19
+	VFMADD213PS       Z17, Z17, Z19
+	VBROADCASTSS      lanes_40800000<>+0(SB), Z3
+	VMINPS            Z17, Z3, Z18
+	VBROADCASTSS      lanes_b9aac73f<>+0(SB), Z3
+	VFMADD231PS.BCST  lanes_374153a5<>+0(SB), Z18, Z3
+	VFMADD213PS.BCST  lanes_3b6f7ec1<>+0(SB), Z18, Z3
+	VFMADD213PS.BCST  lanes_bcc2ddca<>+0(SB), Z18, Z3
+	VFMADD213PS.BCST  lanes_3dd9a22e<>+0(SB), Z18, Z3
+	VFMADD213PS.BCST  lanes_3f22981b<>+0(SB), Z18, Z3
+	VFMADD213PS.BCST  lanes_3e03bd96<>+0(SB), Z18, Z3
+	VFMADD213PS       Z18, Z3, Z18
+	VPORD             Z1, Z18, Z18
+	VBROADCASTSS      lanes_c2d00000<>+0(SB), Z3
+	VMAXPS            Z18, Z3, Z18
+	VBROADCASTSS      lanes_4b40009f<>+0(SB), Z3
+	VFMADD231PS.BCST  lanes_3fb8aa3b<>+0(SB), Z18, Z3
+	VSUBPS.BCST       lanes_4b40009f<>+0(SB), Z3, Z20
+	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z20, Z18
+	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z20, Z18
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z2
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z18, Z2
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z18, Z2
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z18, Z2
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z18, Z2
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z18, Z2
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z2, Z18
+	VSCALEFPS         Z20, Z18, Z3
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z20
+	VSUBPS            Z3, Z20, Z3
+	VCMPPS.BCST       $0x01, lanes_3f6d7dbf<>+0(SB), Z17, K5
+	VBLENDMPS         Z19, Z3, K5, Z3
+	VMOVAPS           Z3, Z3
+	VPTERNLOGD.BCST   $0xf8, lanes_80000000<>+0(SB), Z4, Z3
+	VMOVUPS           Z3, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -8905,80 +8809,78 @@ TEXT ·SoftplusAVX2(SB), NOSPLIT, $0-24
 	VBROADCASTSS lanes_80000000<>+0(SB), Y1
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y2
 	VBROADCASTSS lanes_3fb8aa3b<>+0(SB), Y3
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y4
-	VBROADCASTSS lanes_3f317218<>+0(SB), Y5
 	SUBQ         $+16, CX
 	JL           blocks_end
 
 blocks:
 	VMOVUPS      (BX), Y0
-	VMOVUPS      32(BX), Y6
-	VORPS        Y1, Y0, Y7
-	VORPS        Y1, Y6, Y8
-	VMAXPS       Y7, Y2, Y7
-	VMAXPS       Y8, Y2, Y8
-	VMOVAPS      Y4, Y9
-	VFMADD231PS  Y3, Y7, Y9
-	VMOVAPS      Y4, Y10
-	VFMADD231PS  Y3, Y8, Y10
-	VSUBPS       Y4, Y9, Y11
-	VSUBPS       Y4, Y10, Y12
-	VFNMADD231PS Y5, Y11, Y7
-	VFNMADD231PS Y5, Y12, Y8
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y7
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y8
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y12
+	VMOVUPS      32(BX), Y4
+	VORPS        Y1, Y0, Y5
+	VORPS        Y1, Y4, Y6
+	VMAXPS       Y5, Y2, Y5
+	VMAXPS       Y6, Y2, Y6
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y7
+	VFMADD231PS  Y3, Y5, Y7
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y8
+	VFMADD231PS  Y3, Y6, Y8
+	VSUBPS       lanes_4b40009f<>+0(SB), Y7, Y9
+	VSUBPS       lanes_4b40009f<>+0(SB), Y8, Y10
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y5
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y6
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y5
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y6
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y11
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y11
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y8, Y11
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y8, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y7
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y8
-	VPSLLD       $0x17, Y9, Y9
-	VPSLLD       $0x17, Y10, Y10
-	VMULPS       Y9, Y7, Y9
-	VMULPS       Y10, Y8, Y10
-	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
-	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VBROADCASTSS lanes_bc605308<>+0(SB), Y8
-	VFMADD231PS  lanes_3b089cda<>+0(SB), Y9, Y8
-	VBROADCASTSS lanes_bc605308<>+0(SB), Y7
-	VFMADD231PS  lanes_3b089cda<>+0(SB), Y10, Y7
-	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y9, Y8
-	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y10, Y7
-	VFMADD213PS  lanes_bdaa792f<>+0(SB), Y9, Y8
-	VFMADD213PS  lanes_bdaa792f<>+0(SB), Y10, Y7
-	VFMADD213PS  lanes_3dff94ad<>+0(SB), Y9, Y8
-	VFMADD213PS  lanes_3dff94ad<>+0(SB), Y10, Y7
-	VFMADD213PS  lanes_be253962<>+0(SB), Y9, Y8
-	VFMADD213PS  lanes_be253962<>+0(SB), Y10, Y7
-	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Y9, Y8
-	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Y10, Y7
-	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y9, Y8
-	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y10, Y7
-	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y9, Y8
-	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y10, Y7
-	VFMADD213PS  lanes_befffffc<>+0(SB), Y9, Y8
-	VFMADD213PS  lanes_befffffc<>+0(SB), Y10, Y7
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VMAXPS       Y0, Y11, Y0
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VMAXPS       Y6, Y11, Y6
-	VMULPS       Y9, Y9, Y11
-	VMULPS       Y10, Y10, Y12
-	VFMADD231PS  Y8, Y11, Y9
-	VFMADD231PS  Y7, Y12, Y10
-	VADDPS       Y9, Y0, Y9
-	VADDPS       Y10, Y6, Y10
-	VMOVUPS      Y9, (AX)
-	VMOVUPS      Y10, 32(AX)
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y5, Y11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y6, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y5, Y11
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y6, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y5, Y11
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y6, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y5, Y11
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y6, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y5, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y5
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y6
+	VPSLLD       $0x17, Y7, Y12
+	VMULPS       Y12, Y5, Y7
+	VMULPS       lanes_2f800000<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y8, Y9
+	VMULPS       Y9, Y6, Y8
+	VMULPS       lanes_2f800000<>+0(SB), Y8, Y8
+	VBROADCASTSS lanes_bc605308<>+0(SB), Y10
+	VFMADD231PS  lanes_3b089cda<>+0(SB), Y7, Y10
+	VBROADCASTSS lanes_bc605308<>+0(SB), Y6
+	VFMADD231PS  lanes_3b089cda<>+0(SB), Y8, Y6
+	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y7, Y10
+	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y8, Y6
+	VFMADD213PS  lanes_bdaa792f<>+0(SB), Y7, Y10
+	VFMADD213PS  lanes_bdaa792f<>+0(SB), Y8, Y6
+	VFMADD213PS  lanes_3dff94ad<>+0(SB), Y7, Y10
+	VFMADD213PS  lanes_3dff94ad<>+0(SB), Y8, Y6
+	VFMADD213PS  lanes_be253962<>+0(SB), Y7, Y10
+	VFMADD213PS  lanes_be253962<>+0(SB), Y8, Y6
+	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Y7, Y10
+	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Y8, Y6
+	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y7, Y10
+	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y8, Y6
+	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y7, Y10
+	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y8, Y6
+	VFMADD213PS  lanes_befffffc<>+0(SB), Y7, Y10
+	VFMADD213PS  lanes_befffffc<>+0(SB), Y8, Y6
+	VBROADCASTSS lanes_00000000<>+0(SB), Y9
+	VMAXPS       Y0, Y9, Y0
+	VBROADCASTSS lanes_00000000<>+0(SB), Y9
+	VMAXPS       Y4, Y9, Y4
+	VMULPS       Y7, Y7, Y9
+	VMULPS       Y8, Y8, Y5
+	VFMADD231PS  Y10, Y9, Y7
+	VFMADD231PS  Y6, Y5, Y8
+	VADDPS       Y7, Y0, Y7
+	VADDPS       Y8, Y4, Y8
+	VMOVUPS      Y7, (AX)
+	VMOVUPS      Y8, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	SUBQ         $+16, CX
@@ -8990,40 +8892,40 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Y10
-	VORPS        Y1, Y10, Y9
-	VMAXPS       Y9, Y2, Y9
-	VMOVAPS      Y4, Y6
-	VFMADD231PS  Y3, Y9, Y6
-	VSUBPS       Y4, Y6, Y0
-	VFNMADD231PS Y5, Y0, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y0, Y9
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y0
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y0
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y0
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y0
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y0
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y0
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y0, Y9
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y9, Y6
-	VMULPS       lanes_2f800000<>+0(SB), Y6, Y6
-	VBROADCASTSS lanes_bc605308<>+0(SB), Y9
-	VFMADD231PS  lanes_3b089cda<>+0(SB), Y6, Y9
-	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y6, Y9
-	VFMADD213PS  lanes_bdaa792f<>+0(SB), Y6, Y9
-	VFMADD213PS  lanes_3dff94ad<>+0(SB), Y6, Y9
-	VFMADD213PS  lanes_be253962<>+0(SB), Y6, Y9
-	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Y6, Y9
-	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y6, Y9
-	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y6, Y9
-	VFMADD213PS  lanes_befffffc<>+0(SB), Y6, Y9
-	VBROADCASTSS lanes_00000000<>+0(SB), Y0
-	VMAXPS       Y10, Y0, Y10
-	VMULPS       Y6, Y6, Y0
-	VFMADD231PS  Y9, Y0, Y6
-	VADDPS       Y6, Y10, Y6
-	VMOVUPS      Y6, (AX)
+	VMOVUPS      (BX), Y8
+	VORPS        Y1, Y8, Y7
+	VMAXPS       Y7, Y2, Y7
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y4
+	VFMADD231PS  Y3, Y7, Y4
+	VSUBPS       lanes_4b40009f<>+0(SB), Y4, Y0
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y0, Y7
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y0, Y7
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y6
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y6
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y6
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y6
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y7
+	VPSLLD       $0x17, Y4, Y6
+	VMULPS       Y6, Y7, Y4
+	VMULPS       lanes_2f800000<>+0(SB), Y4, Y4
+	VBROADCASTSS lanes_bc605308<>+0(SB), Y0
+	VFMADD231PS  lanes_3b089cda<>+0(SB), Y4, Y0
+	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y4, Y0
+	VFMADD213PS  lanes_bdaa792f<>+0(SB), Y4, Y0
+	VFMADD213PS  lanes_3dff94ad<>+0(SB), Y4, Y0
+	VFMADD213PS  lanes_be253962<>+0(SB), Y4, Y0
+	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Y4, Y0
+	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y4, Y0
+	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y4, Y0
+	VFMADD213PS  lanes_befffffc<>+0(SB), Y4, Y0
+	VBROADCASTSS lanes_00000000<>+0(SB), Y7
+	VMAXPS       Y8, Y7, Y8
+	VMULPS       Y4, Y4, Y7
+	VFMADD231PS  Y0, Y7, Y4
+	VADDPS       Y4, Y8, Y4
+	VMOVUPS      Y4, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	SUBQ         $+8, CX
@@ -9035,42 +8937,42 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y6
+	VMOVUPS      32(R13)(CX*4), Y4
 	NEGQ         CX
-	VMASKMOVPS   (BX), Y6, Y10
-	VORPS        Y1, Y10, Y9
-	VMAXPS       Y9, Y2, Y9
-	VMOVAPS      Y4, Y0
-	VFMADD231PS  Y3, Y9, Y0
-	VSUBPS       Y4, Y0, Y7
-	VFNMADD231PS Y5, Y7, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y7, Y9
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y7
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y7
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y7
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y7
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y7
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y7
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y9
-	VPSLLD       $0x17, Y0, Y0
-	VMULPS       Y0, Y9, Y0
-	VMULPS       lanes_2f800000<>+0(SB), Y0, Y0
-	VBROADCASTSS lanes_bc605308<>+0(SB), Y9
-	VFMADD231PS  lanes_3b089cda<>+0(SB), Y0, Y9
-	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y0, Y9
-	VFMADD213PS  lanes_bdaa792f<>+0(SB), Y0, Y9
-	VFMADD213PS  lanes_3dff94ad<>+0(SB), Y0, Y9
-	VFMADD213PS  lanes_be253962<>+0(SB), Y0, Y9
-	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Y0, Y9
-	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y0, Y9
-	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y0, Y9
-	VFMADD213PS  lanes_befffffc<>+0(SB), Y0, Y9
-	VBROADCASTSS lanes_00000000<>+0(SB), Y7
-	VMAXPS       Y10, Y7, Y10
-	VMULPS       Y0, Y0, Y7
-	VFMADD231PS  Y9, Y7, Y0
-	VADDPS       Y0, Y10, Y0
-	VMASKMOVPS   Y0, Y6, (AX)
+	VMASKMOVPS   (BX), Y4, Y8
+	VORPS        Y1, Y8, Y0
+	VMAXPS       Y0, Y2, Y0
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y7
+	VFMADD231PS  Y3, Y0, Y7
+	VSUBPS       lanes_4b40009f<>+0(SB), Y7, Y6
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y6, Y0
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y6, Y0
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y5
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y0, Y5
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y0, Y5
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y0, Y5
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y0, Y5
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y0, Y5
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y5, Y0
+	VPSLLD       $0x17, Y7, Y5
+	VMULPS       Y5, Y0, Y7
+	VMULPS       lanes_2f800000<>+0(SB), Y7, Y7
+	VBROADCASTSS lanes_bc605308<>+0(SB), Y6
+	VFMADD231PS  lanes_3b089cda<>+0(SB), Y7, Y6
+	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y7, Y6
+	VFMADD213PS  lanes_bdaa792f<>+0(SB), Y7, Y6
+	VFMADD213PS  lanes_3dff94ad<>+0(SB), Y7, Y6
+	VFMADD213PS  lanes_be253962<>+0(SB), Y7, Y6
+	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Y7, Y6
+	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y7, Y6
+	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y7, Y6
+	VFMADD213PS  lanes_befffffc<>+0(SB), Y7, Y6
+	VBROADCASTSS lanes_00000000<>+0(SB), Y0
+	VMAXPS       Y8, Y0, Y8
+	VMULPS       Y7, Y7, Y0
+	VFMADD231PS  Y6, Y0, Y7
+	VADDPS       Y7, Y8, Y7
+	VMASKMOVPS   Y7, Y4, (AX)
 
 done:
 	VZEROUPPER
@@ -9191,150 +9093,138 @@ TEXT ·SoftplusAVX512(SB), NOSPLIT, $0-24
 	VBROADCASTSS lanes_3ab52284<>+0(SB), Z7
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Z8
 	VBROADCASTSS lanes_3d2aac5c<>+0(SB), Z9
-	VBROADCASTSS lanes_3e2aaa49<>+0(SB), Z10
-	VBROADCASTSS lanes_3efffffe<>+0(SB), Z11
-	VBROADCASTSS lanes_3f800000<>+0(SB), Z12
-	VBROADCASTSS lanes_2f800000<>+0(SB), Z13
 	SUBQ         $+64, CX
 	JL           blocks_end
 
 blocks:
 	VMOVUPS          (BX), Z0
-	VMOVUPS          64(BX), Z14
-	VMOVUPS          128(BX), Z15
-	VMOVUPS          192(BX), Z16
-	VPORD            Z1, Z0, Z17
-	VPORD            Z1, Z14, Z18
-	VPORD            Z1, Z15, Z19
-	VPORD            Z1, Z16, Z20
-	VMAXPS           Z17, Z2, Z17
-	VMAXPS           Z18, Z2, Z18
-	VMAXPS           Z19, Z2, Z19
-	VMAXPS           Z20, Z2, Z20
-	VMOVAPS          Z4, Z21
-	VFMADD231PS      Z3, Z17, Z21
-	VMOVAPS          Z4, Z22
-	VFMADD231PS      Z3, Z18, Z22
-	VMOVAPS          Z4, Z23
-	VFMADD231PS      Z3, Z19, Z23
-	VMOVAPS          Z4, Z24
-	VFMADD231PS      Z3, Z20, Z24
-	VSUBPS           Z4, Z21, Z25
-	VSUBPS           Z4, Z22, Z26
-	VSUBPS           Z4, Z23, Z27
-	VSUBPS           Z4, Z24, Z28
-	VFNMADD231PS     Z5, Z25, Z17
-	VFNMADD231PS     Z5, Z26, Z18
-	VFNMADD231PS     Z5, Z27, Z19
-	VFNMADD231PS     Z5, Z28, Z20
-	VFNMADD231PS     Z6, Z25, Z17
-	VFNMADD231PS     Z6, Z26, Z18
-	VFNMADD231PS     Z6, Z27, Z19
-	VFNMADD231PS     Z6, Z28, Z20
-	VMOVAPS          Z8, Z28
-	VFMADD231PS      Z17, Z7, Z28
-	VMOVAPS          Z8, Z27
-	VFMADD231PS      Z18, Z7, Z27
-	VMOVAPS          Z8, Z26
-	VFMADD231PS      Z19, Z7, Z26
+	VMOVUPS          64(BX), Z10
+	VMOVUPS          128(BX), Z11
+	VMOVUPS          192(BX), Z12
+	VPORD            Z1, Z0, Z13
+	VPORD            Z1, Z10, Z14
+	VPORD            Z1, Z11, Z15
+	VPORD            Z1, Z12, Z16
+	VMAXPS           Z13, Z2, Z13
+	VMAXPS           Z14, Z2, Z14
+	VMAXPS           Z15, Z2, Z15
+	VMAXPS           Z16, Z2, Z16
+	VMOVAPS          Z4, Z17
+	VFMADD231PS      Z3, Z13, Z17
+	VMOVAPS          Z4, Z18
+	VFMADD231PS      Z3, Z14, Z18
+	VMOVAPS          Z4, Z19
+	VFMADD231PS      Z3, Z15, Z19
+	VMOVAPS          Z4, Z20
+	VFMADD231PS      Z3, Z16, Z20
+	VSUBPS           Z4, Z17, Z21
+	VSUBPS           Z4, Z18, Z22
+	VSUBPS           Z4, Z19, Z23
+	VSUBPS           Z4, Z20, Z24
+	VFNMADD231PS     Z5, Z21, Z13
+	VFNMADD231PS     Z5, Z22, Z14
+	VFNMADD231PS     Z5, Z23, Z15
+	VFNMADD231PS     Z5, Z24, Z16
+	VFNMADD231PS     Z6, Z21, Z13
+	VFNMADD231PS     Z6, Z22, Z14
+	VFNMADD231PS     Z6, Z23, Z15
+	VFNMADD231PS     Z6, Z24, Z16
 	VMOVAPS          Z8, Z25
-	VFMADD231PS      Z20, Z7, Z25
-	VFMADD213PS      Z9, Z17, Z28
-	VFMADD213PS      Z9, Z18, Z27
-	VFMADD213PS      Z9, Z19, Z26
-	VFMADD213PS      Z9, Z20, Z25
-	VFMADD213PS      Z10, Z17, Z28
-	VFMADD213PS      Z10, Z18, Z27
-	VFMADD213PS      Z10, Z19, Z26
-	VFMADD213PS      Z10, Z20, Z25
-	VFMADD213PS      Z11, Z17, Z28
-	VFMADD213PS      Z11, Z18, Z27
-	VFMADD213PS      Z11, Z19, Z26
-	VFMADD213PS      Z11, Z20, Z25
-	VFMADD213PS      Z12, Z17, Z28
-	VFMADD213PS      Z12, Z18, Z27
-	VFMADD213PS      Z12, Z19, Z26
-	VFMADD213PS      Z12, Z20, Z25
-	VFMADD213PS      Z12, Z28, Z17
-	VFMADD213PS      Z12, Z27, Z18
-	VFMADD213PS      Z12, Z26, Z19
-	VFMADD213PS      Z12, Z25, Z20
-	VPSLLD           $0x17, Z21, Z21
-	VPSLLD           $0x17, Z22, Z22
-	VPSLLD           $0x17, Z23, Z23
-	VPSLLD           $0x17, Z24, Z24
-	VMULPS           Z21, Z17, Z21
-	VMULPS           Z22, Z18, Z22
-	VMULPS           Z23, Z19, Z23
-	VMULPS           Z24, Z20, Z24
-	VMULPS           Z13, Z21, Z21
-	VMULPS           Z13, Z22, Z22
-	VMULPS           Z13, Z23, Z23
-	VMULPS           Z13, Z24, Z24
-	VBROADCASTSS     lanes_bc605308<>+0(SB), Z20
-	VFMADD231PS.BCST lanes_3b089cda<>+0(SB), Z21, Z20
-	VBROADCASTSS     lanes_bc605308<>+0(SB), Z19
-	VFMADD231PS.BCST lanes_3b089cda<>+0(SB), Z22, Z19
-	VBROADCASTSS     lanes_bc605308<>+0(SB), Z18
-	VFMADD231PS.BCST lanes_3b089cda<>+0(SB), Z23, Z18
-	VBROADCASTSS     lanes_bc605308<>+0(SB), Z17
-	VFMADD231PS.BCST lanes_3b089cda<>+0(SB), Z24, Z17
-	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z21, Z20
-	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z22, Z19
-	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z23, Z18
-	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z24, Z17
-	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z21, Z20
-	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z22, Z19
-	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z23, Z18
-	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z24, Z17
-	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z21, Z20
-	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z22, Z19
-	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z23, Z18
-	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z24, Z17
-	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z21, Z20
-	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z22, Z19
-	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z23, Z18
-	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z24, Z17
-	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z21, Z20
-	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z22, Z19
-	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z23, Z18
-	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z24, Z17
-	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z21, Z20
-	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z22, Z19
-	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z23, Z18
-	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z24, Z17
-	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z21, Z20
-	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z22, Z19
-	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z23, Z18
-	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z24, Z17
-	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z21, Z20
-	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z22, Z19
-	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z23, Z18
-	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z24, Z17
-	VBROADCASTSS     lanes_00000000<>+0(SB), Z25
-	VMAXPS           Z0, Z25, Z0
-	VBROADCASTSS     lanes_00000000<>+0(SB), Z25
-	VMAXPS           Z14, Z25, Z14
-	VBROADCASTSS     lanes_00000000<>+0(SB), Z25
-	VMAXPS           Z15, Z25, Z15
-	VBROADCASTSS     lanes_00000000<>+0(SB), Z25
-	VMAXPS           Z16, Z25, Z16
-	VMULPS           Z21, Z21, Z25
-	VMULPS           Z22, Z22, Z26
-	VMULPS           Z23, Z23, Z27
-	VMULPS           Z24, Z24, Z28
-	VFMADD231PS      Z20, Z25, Z21
-	VFMADD231PS      Z19, Z26, Z22
-	VFMADD231PS      Z18, Z27, Z23
-	VFMADD231PS      Z17, Z28, Z24
-	VADDPS           Z21, Z0, Z21
-	VADDPS           Z22, Z14, Z22
-	VADDPS           Z23, Z15, Z23
-	VADDPS           Z24, Z16, Z24
-	VMOVUPS          Z21, (AX)
-	VMOVUPS          Z22, 64(AX)
-	VMOVUPS          Z23, 128(AX)
-	VMOVUPS          Z24, 192(AX)
+	VFMADD231PS      Z13, Z7, Z25
+	VMOVAPS          Z8, Z26
+	VFMADD231PS      Z14, Z7, Z26
+	VMOVAPS          Z8, Z27
+	VFMADD231PS      Z15, Z7, Z27
+	VMOVAPS          Z8, Z28
+	VFMADD231PS      Z16, Z7, Z28
+	VFMADD213PS      Z9, Z13, Z25
+	VFMADD213PS      Z9, Z14, Z26
+	VFMADD213PS      Z9, Z15, Z27
+	VFMADD213PS      Z9, Z16, Z28
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z13, Z25
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z14, Z26
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z15, Z27
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z16, Z28
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z13, Z25
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z14, Z26
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z15, Z27
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z16, Z28
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z13, Z25
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z14, Z26
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z15, Z27
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z16, Z28
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z25, Z13
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z26, Z14
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z27, Z15
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z28, Z16
+	VSCALEFPS        Z21, Z13, Z17
+	VSCALEFPS        Z22, Z14, Z18
+	VSCALEFPS        Z23, Z15, Z19
+	VSCALEFPS        Z24, Z16, Z20
+	VBROADCASTSS     lanes_bc605308<>+0(SB), Z24
+	VFMADD231PS.BCST lanes_3b089cda<>+0(SB), Z17, Z24
+	VBROADCASTSS     lanes_bc605308<>+0(SB), Z16
+	VFMADD231PS.BCST lanes_3b089cda<>+0(SB), Z18, Z16
+	VBROADCASTSS     lanes_bc605308<>+0(SB), Z23
+	VFMADD231PS.BCST lanes_3b089cda<>+0(SB), Z19, Z23
+	VBROADCASTSS     lanes_bc605308<>+0(SB), Z15
+	VFMADD231PS.BCST lanes_3b089cda<>+0(SB), Z20, Z15
+	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z17, Z24
+	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z18, Z16
+	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z19, Z23
+	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z20, Z15
+	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z17, Z24
+	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z18, Z16
+	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z19, Z23
+	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z20, Z15
+	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z17, Z24
+	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z18, Z16
+	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z19, Z23
+	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z20, Z15
+	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z17, Z24
+	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z18, Z16
+	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z19, Z23
+	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z20, Z15
+	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z17, Z24
+	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z18, Z16
+	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z19, Z23
+	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z20, Z15
+	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z17, Z24
+	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z18, Z16
+	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z19, Z23
+	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z20, Z15
+	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z17, Z24
+	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z18, Z16
+	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z19, Z23
+	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z20, Z15
+	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z17, Z24
+	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z18, Z16
+	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z19, Z23
+	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z20, Z15
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z22
+	VMAXPS           Z0, Z22, Z0
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z22
+	VMAXPS           Z10, Z22, Z10
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z22
+	VMAXPS           Z11, Z22, Z11
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z22
+	VMAXPS           Z12, Z22, Z12
+	VMULPS           Z17, Z17, Z22
+	VMULPS           Z18, Z18, Z14
+	VMULPS           Z19, Z19, Z21
+	VMULPS           Z20, Z20, Z13
+	VFMADD231PS      Z24, Z22, Z17
+	VFMADD231PS      Z16, Z14, Z18
+	VFMADD231PS      Z23, Z21, Z19
+	VFMADD231PS      Z15, Z13, Z20
+	VADDPS           Z17, Z0, Z17
+	VADDPS           Z18, Z10, Z18
+	VADDPS           Z19, Z11, Z19
+	VADDPS           Z20, Z12, Z20
+	VMOVUPS          Z17, (AX)
+	VMOVUPS          Z18, 64(AX)
+	VMOVUPS          Z19, 128(AX)
+	VMOVUPS          Z20, 192(AX)
 	ADDQ             $+256, AX
 	ADDQ             $+256, BX
 	SUBQ             $+64, CX
@@ -9346,40 +9236,38 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS          (BX), Z24
-	VPORD            Z1, Z24, Z23
-	VMAXPS           Z23, Z2, Z23
-	VMOVAPS          Z4, Z22
-	VFMADD231PS      Z3, Z23, Z22
-	VSUBPS           Z4, Z22, Z21
-	VFNMADD231PS     Z5, Z21, Z23
-	VFNMADD231PS     Z6, Z21, Z23
-	VMOVAPS          Z8, Z21
-	VFMADD231PS      Z23, Z7, Z21
-	VFMADD213PS      Z9, Z23, Z21
-	VFMADD213PS      Z10, Z23, Z21
-	VFMADD213PS      Z11, Z23, Z21
-	VFMADD213PS      Z12, Z23, Z21
-	VFMADD213PS      Z12, Z21, Z23
-	VPSLLD           $0x17, Z22, Z22
-	VMULPS           Z22, Z23, Z22
-	VMULPS           Z13, Z22, Z22
-	VBROADCASTSS     lanes_bc605308<>+0(SB), Z23
-	VFMADD231PS.BCST lanes_3b089cda<>+0(SB), Z22, Z23
-	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z22, Z23
-	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z22, Z23
-	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z22, Z23
-	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z22, Z23
-	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z22, Z23
-	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z22, Z23
-	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z22, Z23
-	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z22, Z23
-	VBROADCASTSS     lanes_00000000<>+0(SB), Z21
-	VMAXPS           Z24, Z21, Z24
-	VMULPS           Z22, Z22, Z21
-	VFMADD231PS      Z23, Z21, Z22
-	VADDPS           Z22, Z24, Z22
-	VMOVUPS          Z22, (AX)
+	VMOVUPS          (BX), Z20
+	VPORD            Z1, Z20, Z19
+	VMAXPS           Z19, Z2, Z19
+	VMOVAPS          Z4, Z18
+	VFMADD231PS      Z3, Z19, Z18
+	VSUBPS           Z4, Z18, Z17
+	VFNMADD231PS     Z5, Z17, Z19
+	VFNMADD231PS     Z6, Z17, Z19
+	VMOVAPS          Z8, Z12
+	VFMADD231PS      Z19, Z7, Z12
+	VFMADD213PS      Z9, Z19, Z12
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z19, Z12
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z19, Z12
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z19, Z12
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z12, Z19
+	VSCALEFPS        Z17, Z19, Z18
+	VBROADCASTSS     lanes_bc605308<>+0(SB), Z17
+	VFMADD231PS.BCST lanes_3b089cda<>+0(SB), Z18, Z17
+	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z18, Z17
+	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z18, Z17
+	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z18, Z17
+	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z18, Z17
+	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z18, Z17
+	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z18, Z17
+	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z18, Z17
+	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z18, Z17
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z19
+	VMAXPS           Z20, Z19, Z20
+	VMULPS           Z18, Z18, Z19
+	VFMADD231PS      Z17, Z19, Z18
+	VADDPS           Z18, Z20, Z18
+	VMOVUPS          Z18, (AX)
 	ADDQ             $+64, AX
 	ADDQ             $+64, BX
 	SUBQ             $+16, CX
@@ -9392,40 +9280,38 @@ vectors_end:
 	MOVL             $0x0000ffff, R13
 	BZHIL            CX, R13, R13
 	KMOVW            R13, K1
-	VMOVUPS.Z        (BX), K1, Z22
-	VPORD            Z1, Z22, Z24
-	VMAXPS           Z24, Z2, Z24
-	VMOVAPS          Z4, Z23
-	VFMADD231PS      Z3, Z24, Z23
-	VSUBPS           Z4, Z23, Z21
-	VFNMADD231PS     Z5, Z21, Z24
-	VFNMADD231PS     Z6, Z21, Z24
-	VMOVAPS          Z8, Z21
-	VFMADD231PS      Z24, Z7, Z21
-	VFMADD213PS      Z9, Z24, Z21
-	VFMADD213PS      Z10, Z24, Z21
-	VFMADD213PS      Z11, Z24, Z21
-	VFMADD213PS      Z12, Z24, Z21
-	VFMADD213PS      Z12, Z21, Z24
-	VPSLLD           $0x17, Z23, Z23
-	VMULPS           Z23, Z24, Z23
-	VMULPS           Z13, Z23, Z23
-	VBROADCASTSS     lanes_bc605308<>+0(SB), Z24
-	VFMADD231PS.BCST lanes_3b089cda<>+0(SB), Z23, Z24
-	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z23, Z24
-	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z23, Z24
-	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z23, Z24
-	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z23, Z24
-	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z23, Z24
-	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z23, Z24
-	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z23, Z24
-	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z23, Z24
-	VBROADCASTSS     lanes_00000000<>+0(SB), Z21
-	VMAXPS           Z22, Z21, Z22
-	VMULPS           Z23, Z23, Z21
-	VFMADD231PS      Z24, Z21, Z23
-	VADDPS           Z23, Z22, Z23
-	VMOVUPS          Z23, K1, (AX)
+	VMOVUPS.Z        (BX), K1, Z18
+	VPORD            Z1, Z18, Z20
+	VMAXPS           Z20, Z2, Z20
+	VMOVAPS          Z4, Z17
+	VFMADD231PS      Z3, Z20, Z17
+	VSUBPS           Z4, Z17, Z19
+	VFNMADD231PS     Z5, Z19, Z20
+	VFNMADD231PS     Z6, Z19, Z20
+	VMOVAPS          Z8, Z12
+	VFMADD231PS      Z20, Z7, Z12
+	VFMADD213PS      Z9, Z20, Z12
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z20, Z12
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z20, Z12
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z20, Z12
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z12, Z20
+	VSCALEFPS        Z19, Z20, Z17
+	VBROADCASTSS     lanes_bc605308<>+0(SB), Z19
+	VFMADD231PS.BCST lanes_3b089cda<>+0(SB), Z17, Z19
+	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z17, Z19
+	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z17, Z19
+	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z17, Z19
+	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z17, Z19
+	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z17, Z19
+	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z17, Z19
+	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z17, Z19
+	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z17, Z19
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z20
+	VMAXPS           Z18, Z20, Z18
+	VMULPS           Z17, Z17, Z20
+	VFMADD231PS      Z19, Z20, Z17
+	VADDPS           Z17, Z18, Z17
+	VMOVUPS          Z17, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -9440,60 +9326,58 @@ TEXT ·SigmoidAVX2(SB), NOSPLIT, $0-24
 	VBROADCASTSS lanes_80000000<>+0(SB), Y1
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y2
 	VBROADCASTSS lanes_3fb8aa3b<>+0(SB), Y3
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y4
-	VBROADCASTSS lanes_3f317218<>+0(SB), Y5
 	SUBQ         $+16, CX
 	JL           blocks_end
 
 blocks:
 	VMOVUPS      (BX), Y0
-	VMOVUPS      32(BX), Y6
-	VORPS        Y1, Y0, Y7
-	VORPS        Y1, Y6, Y8
-	VMAXPS       Y7, Y2, Y7
-	VMAXPS       Y8, Y2, Y8
-	VMOVAPS      Y4, Y9
-	VFMADD231PS  Y3, Y7, Y9
-	VMOVAPS      Y4, Y10
-	VFMADD231PS  Y3, Y8, Y10
-	VSUBPS       Y4, Y9, Y11
-	VSUBPS       Y4, Y10, Y12
-	VFNMADD231PS Y5, Y11, Y7
-	VFNMADD231PS Y5, Y12, Y8
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y7
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y8
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y12
+	VMOVUPS      32(BX), Y4
+	VORPS        Y1, Y0, Y5
+	VORPS        Y1, Y4, Y6
+	VMAXPS       Y5, Y2, Y5
+	VMAXPS       Y6, Y2, Y6
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y7
+	VFMADD231PS  Y3, Y5, Y7
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y8
+	VFMADD231PS  Y3, Y6, Y8
+	VSUBPS       lanes_4b40009f<>+0(SB), Y7, Y9
+	VSUBPS       lanes_4b40009f<>+0(SB), Y8, Y10
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y5
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y6
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y5
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y6
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y11
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y11
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y8, Y11
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y8, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y7
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y8
-	VPSLLD       $0x17, Y9, Y9
-	VPSLLD       $0x17, Y10, Y10
-	VMULPS       Y9, Y7, Y9
-	VMULPS       Y10, Y8, Y10
-	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
-	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y5, Y11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y6, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y5, Y11
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y6, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y5, Y11
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y6, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y5, Y11
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y6, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y5, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y5
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y6
+	VPSLLD       $0x17, Y7, Y12
+	VMULPS       Y12, Y5, Y7
+	VMULPS       lanes_2f800000<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y8, Y9
+	VMULPS       Y9, Y6, Y8
+	VMULPS       lanes_2f800000<>+0(SB), Y8, Y8
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y6
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y8
-	VBLENDVPS    Y0, Y9, Y8, Y0
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y8
-	VBLENDVPS    Y6, Y10, Y8, Y6
-	VADDPS       lanes_3f800000<>+0(SB), Y9, Y9
-	VADDPS       lanes_3f800000<>+0(SB), Y10, Y10
-	VDIVPS       Y9, Y0, Y9
-	VDIVPS       Y10, Y6, Y10
-	VMOVUPS      Y9, (AX)
-	VMOVUPS      Y10, 32(AX)
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y4, Y4
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y10
+	VBLENDVPS    Y0, Y7, Y10, Y0
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y10
+	VBLENDVPS    Y4, Y8, Y10, Y4
+	VADDPS       lanes_3f800000<>+0(SB), Y7, Y7
+	VADDPS       lanes_3f800000<>+0(SB), Y8, Y8
+	VDIVPS       Y7, Y0, Y7
+	VDIVPS       Y8, Y4, Y8
+	VMOVUPS      Y7, (AX)
+	VMOVUPS      Y8, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	SUBQ         $+16, CX
@@ -9505,30 +9389,30 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Y10
-	VORPS        Y1, Y10, Y9
-	VMAXPS       Y9, Y2, Y9
-	VMOVAPS      Y4, Y6
-	VFMADD231PS  Y3, Y9, Y6
-	VSUBPS       Y4, Y6, Y0
-	VFNMADD231PS Y5, Y0, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y0, Y9
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y0
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y0
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y0
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y0
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y0
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y0
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y0, Y9
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y9, Y6
-	VMULPS       lanes_2f800000<>+0(SB), Y6, Y6
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y10, Y10
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y9
-	VBLENDVPS    Y10, Y6, Y9, Y10
-	VADDPS       lanes_3f800000<>+0(SB), Y6, Y6
-	VDIVPS       Y6, Y10, Y6
-	VMOVUPS      Y6, (AX)
+	VMOVUPS      (BX), Y8
+	VORPS        Y1, Y8, Y7
+	VMAXPS       Y7, Y2, Y7
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y4
+	VFMADD231PS  Y3, Y7, Y4
+	VSUBPS       lanes_4b40009f<>+0(SB), Y4, Y0
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y0, Y7
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y0, Y7
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y10
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y10
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y10
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y10
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y10
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y10
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y7
+	VPSLLD       $0x17, Y4, Y10
+	VMULPS       Y10, Y7, Y4
+	VMULPS       lanes_2f800000<>+0(SB), Y4, Y4
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y8
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y0
+	VBLENDVPS    Y8, Y4, Y0, Y8
+	VADDPS       lanes_3f800000<>+0(SB), Y4, Y4
+	VDIVPS       Y4, Y8, Y4
+	VMOVUPS      Y4, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	SUBQ         $+8, CX
@@ -9540,32 +9424,32 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y6
+	VMOVUPS      32(R13)(CX*4), Y4
 	NEGQ         CX
-	VMASKMOVPS   (BX), Y6, Y10
-	VORPS        Y1, Y10, Y9
-	VMAXPS       Y9, Y2, Y9
-	VMOVAPS      Y4, Y0
-	VFMADD231PS  Y3, Y9, Y0
-	VSUBPS       Y4, Y0, Y8
-	VFNMADD231PS Y5, Y8, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y8, Y9
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y8
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y8
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y8
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y8
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y8
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y8
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y9
-	VPSLLD       $0x17, Y0, Y0
-	VMULPS       Y0, Y9, Y0
-	VMULPS       lanes_2f800000<>+0(SB), Y0, Y0
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y10, Y10
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y9
-	VBLENDVPS    Y10, Y0, Y9, Y10
-	VADDPS       lanes_3f800000<>+0(SB), Y0, Y0
-	VDIVPS       Y0, Y10, Y0
-	VMASKMOVPS   Y0, Y6, (AX)
+	VMASKMOVPS   (BX), Y4, Y8
+	VORPS        Y1, Y8, Y0
+	VMAXPS       Y0, Y2, Y0
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y7
+	VFMADD231PS  Y3, Y0, Y7
+	VSUBPS       lanes_4b40009f<>+0(SB), Y7, Y10
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y0
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y0
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y6
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y0, Y6
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y0, Y6
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y0, Y6
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y0, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y0, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y0
+	VPSLLD       $0x17, Y7, Y6
+	VMULPS       Y6, Y0, Y7
+	VMULPS       lanes_2f800000<>+0(SB), Y7, Y7
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y8
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y10
+	VBLENDVPS    Y8, Y7, Y10, Y8
+	VADDPS       lanes_3f800000<>+0(SB), Y7, Y7
+	VDIVPS       Y7, Y8, Y7
+	VMASKMOVPS   Y7, Y4, (AX)
 
 done:
 	VZEROUPPER
@@ -9586,110 +9470,102 @@ TEXT ·SigmoidAVX512(SB), NOSPLIT, $0-24
 	VBROADCASTSS lanes_3ab52284<>+0(SB), Z7
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Z8
 	VBROADCASTSS lanes_3d2aac5c<>+0(SB), Z9
-	VBROADCASTSS lanes_3e2aaa49<>+0(SB), Z10
-	VBROADCASTSS lanes_3efffffe<>+0(SB), Z11
-	VBROADCASTSS lanes_3f800000<>+0(SB), Z12
-	VBROADCASTSS lanes_2f800000<>+0(SB), Z13
 	SUBQ         $+64, CX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS      (BX), Z0
-	VMOVUPS      64(BX), Z14
-	VMOVUPS      128(BX), Z15
-	VMOVUPS      192(BX), Z16
-	VPORD        Z1, Z0, Z17
-	VPORD        Z1, Z14, Z18
-	VPORD        Z1, Z15, Z19
-	VPORD        Z1, Z16, Z20
-	VMAXPS       Z17, Z2, Z17
-	VMAXPS       Z18, Z2, Z18
-	VMAXPS       Z19, Z2, Z19
-	VMAXPS       Z20, Z2, Z20
-	VMOVAPS      Z4, Z21
-	VFMADD231PS  Z3, Z17, Z21
-	VMOVAPS      Z4, Z22
-	VFMADD231PS  Z3, Z18, Z22
-	VMOVAPS      Z4, Z23
-	VFMADD231PS  Z3, Z19, Z23
-	VMOVAPS      Z4, Z24
-	VFMADD231PS  Z3, Z20, Z24
-	VSUBPS       Z4, Z21, Z25
-	VSUBPS       Z4, Z22, Z26
-	VSUBPS       Z4, Z23, Z27
-	VSUBPS       Z4, Z24, Z28
-	VFNMADD231PS Z5, Z25, Z17
-	VFNMADD231PS Z5, Z26, Z18
-	VFNMADD231PS Z5, Z27, Z19
-	VFNMADD231PS Z5, Z28, Z20
-	VFNMADD231PS Z6, Z25, Z17
-	VFNMADD231PS Z6, Z26, Z18
-	VFNMADD231PS Z6, Z27, Z19
-	VFNMADD231PS Z6, Z28, Z20
-	VMOVAPS      Z8, Z28
-	VFMADD231PS  Z17, Z7, Z28
-	VMOVAPS      Z8, Z27
-	VFMADD231PS  Z18, Z7, Z27
-	VMOVAPS      Z8, Z26
-	VFMADD231PS  Z19, Z7, Z26
-	VMOVAPS      Z8, Z25
-	VFMADD231PS  Z20, Z7, Z25
-	VFMADD213PS  Z9, Z17, Z28
-	VFMADD213PS  Z9, Z18, Z27
-	VFMADD213PS  Z9, Z19, Z26
-	VFMADD213PS  Z9, Z20, Z25
-	VFMADD213PS  Z10, Z17, Z28
-	VFMADD213PS  Z10, Z18, Z27
-	VFMADD213PS  Z10, Z19, Z26
-	VFMADD213PS  Z10, Z20, Z25
-	VFMADD213PS  Z11, Z17, Z28
-	VFMADD213PS  Z11, Z18, Z27
-	VFMADD213PS  Z11, Z19, Z26
-	VFMADD213PS  Z11, Z20, Z25
-	VFMADD213PS  Z12, Z17, Z28
-	VFMADD213PS  Z12, Z18, Z27
-	VFMADD213PS  Z12, Z19, Z26
-	VFMADD213PS  Z12, Z20, Z25
-	VFMADD213PS  Z12, Z28, Z17
-	VFMADD213PS  Z12, Z27, Z18
-	VFMADD213PS  Z12, Z26, Z19
-	VFMADD213PS  Z12, Z25, Z20
-	VPSLLD       $0x17, Z21, Z21
-	VPSLLD       $0x17, Z22, Z22
-	VPSLLD       $0x17, Z23, Z23
-	VPSLLD       $0x17, Z24, Z24
-	VMULPS       Z21, Z17, Z21
-	VMULPS       Z22, Z18, Z22
-	VMULPS       Z23, Z19, Z23
-	VMULPS       Z24, Z20, Z24
-	VMULPS       Z13, Z21, Z21
-	VMULPS       Z13, Z22, Z22
-	VMULPS       Z13, Z23, Z23
-	VMULPS       Z13, Z24, Z24
-	VCMPPS.BCST  $0x01, lanes_00000000<>+0(SB), Z0, K2
-	VCMPPS.BCST  $0x01, lanes_00000000<>+0(SB), Z14, K3
-	VCMPPS.BCST  $0x01, lanes_00000000<>+0(SB), Z15, K4
-	VCMPPS.BCST  $0x01, lanes_00000000<>+0(SB), Z16, K5
-	VBLENDMPS    Z21, Z12, K2, Z16
-	VBLENDMPS    Z22, Z12, K3, Z15
-	VBLENDMPS    Z23, Z12, K4, Z14
-	VBLENDMPS    Z24, Z12, K5, Z0
-	VADDPS       Z12, Z21, Z21
-	VADDPS       Z12, Z22, Z22
-	VADDPS       Z12, Z23, Z23
-	VADDPS       Z12, Z24, Z24
-	VDIVPS       Z21, Z16, Z21
-	VDIVPS       Z22, Z15, Z22
-	VDIVPS       Z23, Z14, Z23
-	VDIVPS       Z24, Z0, Z24
-	VMOVUPS      Z21, (AX)
-	VMOVUPS      Z22, 64(AX)
-	VMOVUPS      Z23, 128(AX)
-	VMOVUPS      Z24, 192(AX)
-	ADDQ         $+256, AX
-	ADDQ         $+256, BX
-	SUBQ         $+64, CX
-	JGE          blocks
+	VMOVUPS          (BX), Z0
+	VMOVUPS          64(BX), Z10
+	VMOVUPS          128(BX), Z11
+	VMOVUPS          192(BX), Z12
+	VPORD            Z1, Z0, Z13
+	VPORD            Z1, Z10, Z14
+	VPORD            Z1, Z11, Z15
+	VPORD            Z1, Z12, Z16
+	VMAXPS           Z13, Z2, Z13
+	VMAXPS           Z14, Z2, Z14
+	VMAXPS           Z15, Z2, Z15
+	VMAXPS           Z16, Z2, Z16
+	VMOVAPS          Z4, Z17
+	VFMADD231PS      Z3, Z13, Z17
+	VMOVAPS          Z4, Z18
+	VFMADD231PS      Z3, Z14, Z18
+	VMOVAPS          Z4, Z19
+	VFMADD231PS      Z3, Z15, Z19
+	VMOVAPS          Z4, Z20
+	VFMADD231PS      Z3, Z16, Z20
+	VSUBPS           Z4, Z17, Z21
+	VSUBPS           Z4, Z18, Z22
+	VSUBPS           Z4, Z19, Z23
+	VSUBPS           Z4, Z20, Z24
+	VFNMADD231PS     Z5, Z21, Z13
+	VFNMADD231PS     Z5, Z22, Z14
+	VFNMADD231PS     Z5, Z23, Z15
+	VFNMADD231PS     Z5, Z24, Z16
+	VFNMADD231PS     Z6, Z21, Z13
+	VFNMADD231PS     Z6, Z22, Z14
+	VFNMADD231PS     Z6, Z23, Z15
+	VFNMADD231PS     Z6, Z24, Z16
+	VMOVAPS          Z8, Z25
+	VFMADD231PS      Z13, Z7, Z25
+	VMOVAPS          Z8, Z26
+	VFMADD231PS      Z14, Z7, Z26
+	VMOVAPS          Z8, Z27
+	VFMADD231PS      Z15, Z7, Z27
+	VMOVAPS          Z8, Z28
+	VFMADD231PS      Z16, Z7, Z28
+	VFMADD213PS      Z9, Z13, Z25
+	VFMADD213PS      Z9, Z14, Z26
+	VFMADD213PS      Z9, Z15, Z27
+	VFMADD213PS      Z9, Z16, Z28
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z13, Z25
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z14, Z26
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z15, Z27
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z16, Z28
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z13, Z25
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z14, Z26
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z15, Z27
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z16, Z28
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z13, Z25
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z14, Z26
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z15, Z27
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z16, Z28
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z25, Z13
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z26, Z14
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z27, Z15
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z28, Z16
+	VSCALEFPS        Z21, Z13, Z17
+	VSCALEFPS        Z22, Z14, Z18
+	VSCALEFPS        Z23, Z15, Z19
+	VSCALEFPS        Z24, Z16, Z20
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z0, K2
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z10, K3
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z11, K4
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z12, K5
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z11
+	VBLENDMPS        Z17, Z11, K2, Z12
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z10
+	VBLENDMPS        Z18, Z10, K3, Z11
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z0
+	VBLENDMPS        Z19, Z0, K4, Z10
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z24
+	VBLENDMPS        Z20, Z24, K5, Z0
+	VADDPS.BCST      lanes_3f800000<>+0(SB), Z17, Z17
+	VADDPS.BCST      lanes_3f800000<>+0(SB), Z18, Z18
+	VADDPS.BCST      lanes_3f800000<>+0(SB), Z19, Z19
+	VADDPS.BCST      lanes_3f800000<>+0(SB), Z20, Z20
+	VDIVPS           Z17, Z12, Z17
+	VDIVPS           Z18, Z11, Z18
+	VDIVPS           Z19, Z10, Z19
+	VDIVPS           Z20, Z0, Z20
+	VMOVUPS          Z17, (AX)
+	VMOVUPS          Z18, 64(AX)
+	VMOVUPS          Z19, 128(AX)
+	VMOVUPS          Z20, 192(AX)
+	ADDQ             $+256, AX
+	ADDQ             $+256, BX
+	SUBQ             $+64, CX
+	JGE              blocks
 
 blocks_end:
 	ADDQ $+64, CX
@@ -9697,64 +9573,62 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Z24
-	VPORD        Z1, Z24, Z23
-	VMAXPS       Z23, Z2, Z23
-	VMOVAPS      Z4, Z22
-	VFMADD231PS  Z3, Z23, Z22
-	VSUBPS       Z4, Z22, Z21
-	VFNMADD231PS Z5, Z21, Z23
-	VFNMADD231PS Z6, Z21, Z23
-	VMOVAPS      Z8, Z21
-	VFMADD231PS  Z23, Z7, Z21
-	VFMADD213PS  Z9, Z23, Z21
-	VFMADD213PS  Z10, Z23, Z21
-	VFMADD213PS  Z11, Z23, Z21
-	VFMADD213PS  Z12, Z23, Z21
-	VFMADD213PS  Z12, Z21, Z23
-	VPSLLD       $0x17, Z22, Z22
-	VMULPS       Z22, Z23, Z22
-	VMULPS       Z13, Z22, Z22
-	VCMPPS.BCST  $0x01, lanes_00000000<>+0(SB), Z24, K5
-	VBLENDMPS    Z22, Z12, K5, Z24
-	VADDPS       Z12, Z22, Z22
-	VDIVPS       Z22, Z24, Z22
-	VMOVUPS      Z22, (AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	SUBQ         $+16, CX
-	JGE          vectors
+	VMOVUPS          (BX), Z20
+	VPORD            Z1, Z20, Z19
+	VMAXPS           Z19, Z2, Z19
+	VMOVAPS          Z4, Z18
+	VFMADD231PS      Z3, Z19, Z18
+	VSUBPS           Z4, Z18, Z17
+	VFNMADD231PS     Z5, Z17, Z19
+	VFNMADD231PS     Z6, Z17, Z19
+	VMOVAPS          Z8, Z0
+	VFMADD231PS      Z19, Z7, Z0
+	VFMADD213PS      Z9, Z19, Z0
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z19, Z0
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z19, Z0
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z19, Z0
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z0, Z19
+	VSCALEFPS        Z17, Z19, Z18
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z20, K5
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z17
+	VBLENDMPS        Z18, Z17, K5, Z20
+	VADDPS.BCST      lanes_3f800000<>+0(SB), Z18, Z18
+	VDIVPS           Z18, Z20, Z18
+	VMOVUPS          Z18, (AX)
+	ADDQ             $+64, AX
+	ADDQ             $+64, BX
+	SUBQ             $+16, CX
+	JGE              vectors
 
 vectors_end:
-	ADDQ         $+16, CX
-	TESTQ        CX, CX
-	JE           done
-	MOVL         $0x0000ffff, R13
-	BZHIL        CX, R13, R13
-	KMOVW        R13, K1
-	VMOVUPS.Z    (BX), K1, Z22
-	VPORD        Z1, Z22, Z24
-	VMAXPS       Z24, Z2, Z24
-	VMOVAPS      Z4, Z23
-	VFMADD231PS  Z3, Z24, Z23
-	VSUBPS       Z4, Z23, Z21
-	VFNMADD231PS Z5, Z21, Z24
-	VFNMADD231PS Z6, Z21, Z24
-	VMOVAPS      Z8, Z21
-	VFMADD231PS  Z24, Z7, Z21
-	VFMADD213PS  Z9, Z24, Z21
-	VFMADD213PS  Z10, Z24, Z21
-	VFMADD213PS  Z11, Z24, Z21
-	VFMADD213PS  Z12, Z24, Z21
-	VFMADD213PS  Z12, Z21, Z24
-	VPSLLD       $0x17, Z23, Z23
-	VMULPS       Z23, Z24, Z23
-	VMULPS       Z13, Z23, Z23
-	VCMPPS.BCST  $0x01, lanes_00000000<>+0(SB), Z22, K5
-	VBLENDMPS    Z23, Z12, K5, Z22
-	VADDPS       Z12, Z23, Z23
-	VDIVPS       Z23, Z22, Z23
-	VMOVUPS      Z23, K1, (AX)
+	ADDQ             $+16, CX
+	TESTQ            CX, CX
+	JE               done
+	MOVL             $0x0000ffff, R13
+	BZHIL            CX, R13, R13
+	KMOVW            R13, K1
+	VMOVUPS.Z        (BX), K1, Z18
+	VPORD            Z1, Z18, Z20
+	VMAXPS           Z20, Z2, Z20
+	VMOVAPS          Z4, Z17
+	VFMADD231PS      Z3, Z20, Z17
+	VSUBPS           Z4, Z17, Z19
+	VFNMADD231PS     Z5, Z19, Z20
+	VFNMADD231PS     Z6, Z19, Z20
+	VMOVAPS          Z8, Z0
+	VFMADD231PS      Z20, Z7, Z0
+	VFMADD213PS      Z9, Z20, Z0
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z20, Z0
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z20, Z0
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z20, Z0
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z0, Z20
+	VSCALEFPS        Z19, Z20, Z17
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z18, K5
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z19
+	VBLENDMPS        Z17, Z19, K5, Z18
+	VADDPS.BCST      lanes_3f800000<>+0(SB), Z17, Z17
+	VDIVPS           Z17, Z18, Z17
+	VMOVUPS          Z17, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -9912,66 +9786,64 @@ TEXT ·SiluAVX2(SB), NOSPLIT, $0-24
 	VBROADCASTSS lanes_80000000<>+0(SB), Y1
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y2
 	VBROADCASTSS lanes_3fb8aa3b<>+0(SB), Y3
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y4
-	VBROADCASTSS lanes_3f317218<>+0(SB), Y5
 	SUBQ         $+16, CX
 	JL           blocks_end
 
 blocks:
 	VMOVUPS      (BX), Y0
-	VMOVUPS      32(BX), Y6
-	VORPS        Y1, Y0, Y7
-	VORPS        Y1, Y6, Y8
-	VMAXPS       Y7, Y2, Y7
-	VMAXPS       Y8, Y2, Y8
-	VMOVAPS      Y4, Y9
-	VFMADD231PS  Y3, Y7, Y9
-	VMOVAPS      Y4, Y10
-	VFMADD231PS  Y3, Y8, Y10
-	VSUBPS       Y4, Y9, Y11
-	VSUBPS       Y4, Y10, Y12
-	VFNMADD231PS Y5, Y11, Y7
-	VFNMADD231PS Y5, Y12, Y8
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y7
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y8
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y12
+	VMOVUPS      32(BX), Y4
+	VORPS        Y1, Y0, Y5
+	VORPS        Y1, Y4, Y6
+	VMAXPS       Y5, Y2, Y5
+	VMAXPS       Y6, Y2, Y6
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y7
+	VFMADD231PS  Y3, Y5, Y7
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y8
+	VFMADD231PS  Y3, Y6, Y8
+	VSUBPS       lanes_4b40009f<>+0(SB), Y7, Y9
+	VSUBPS       lanes_4b40009f<>+0(SB), Y8, Y10
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y5
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y6
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y5
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y6
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y11
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y11
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y8, Y11
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y8, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y7
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y8
-	VPSLLD       $0x17, Y9, Y9
-	VPSLLD       $0x17, Y10, Y10
-	VMULPS       Y9, Y7, Y9
-	VMULPS       Y10, Y8, Y10
-	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
-	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VBROADCASTSS lanes_c3160000<>+0(SB), Y7
-	VMAXPS       Y0, Y7, Y8
-	VBROADCASTSS lanes_c3160000<>+0(SB), Y11
-	VMAXPS       Y6, Y11, Y7
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y5, Y11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y6, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y5, Y11
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y6, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y5, Y11
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y6, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y5, Y11
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y6, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y5, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y5
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y6
+	VPSLLD       $0x17, Y7, Y12
+	VMULPS       Y12, Y5, Y7
+	VMULPS       lanes_2f800000<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y8, Y9
+	VMULPS       Y9, Y6, Y8
+	VMULPS       lanes_2f800000<>+0(SB), Y8, Y8
+	VBROADCASTSS lanes_c3160000<>+0(SB), Y6
+	VMAXPS       Y0, Y6, Y10
+	VBROADCASTSS lanes_c3160000<>+0(SB), Y9
+	VMAXPS       Y4, Y9, Y6
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y6
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y11
-	VBLENDVPS    Y0, Y9, Y11, Y0
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y11
-	VBLENDVPS    Y6, Y10, Y11, Y6
-	VMULPS       Y0, Y8, Y0
-	VMULPS       Y6, Y7, Y6
-	VADDPS       lanes_3f800000<>+0(SB), Y9, Y9
-	VADDPS       lanes_3f800000<>+0(SB), Y10, Y10
-	VDIVPS       Y9, Y0, Y9
-	VDIVPS       Y10, Y6, Y10
-	VMOVUPS      Y9, (AX)
-	VMOVUPS      Y10, 32(AX)
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y4, Y4
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y9
+	VBLENDVPS    Y0, Y7, Y9, Y0
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y9
+	VBLENDVPS    Y4, Y8, Y9, Y4
+	VMULPS       Y0, Y10, Y0
+	VMULPS       Y4, Y6, Y4
+	VADDPS       lanes_3f800000<>+0(SB), Y7, Y7
+	VADDPS       lanes_3f800000<>+0(SB), Y8, Y8
+	VDIVPS       Y7, Y0, Y7
+	VDIVPS       Y8, Y4, Y8
+	VMOVUPS      Y7, (AX)
+	VMOVUPS      Y8, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	SUBQ         $+16, CX
@@ -9983,33 +9855,33 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Y10
-	VORPS        Y1, Y10, Y9
-	VMAXPS       Y9, Y2, Y9
-	VMOVAPS      Y4, Y6
-	VFMADD231PS  Y3, Y9, Y6
-	VSUBPS       Y4, Y6, Y0
-	VFNMADD231PS Y5, Y0, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y0, Y9
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y0
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y0
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y0
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y0
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y0
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y0
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y0, Y9
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y9, Y6
-	VMULPS       lanes_2f800000<>+0(SB), Y6, Y6
-	VBROADCASTSS lanes_c3160000<>+0(SB), Y0
-	VMAXPS       Y10, Y0, Y9
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y10, Y10
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y0
-	VBLENDVPS    Y10, Y6, Y0, Y10
-	VMULPS       Y10, Y9, Y10
-	VADDPS       lanes_3f800000<>+0(SB), Y6, Y6
-	VDIVPS       Y6, Y10, Y6
-	VMOVUPS      Y6, (AX)
+	VMOVUPS      (BX), Y8
+	VORPS        Y1, Y8, Y7
+	VMAXPS       Y7, Y2, Y7
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y4
+	VFMADD231PS  Y3, Y7, Y4
+	VSUBPS       lanes_4b40009f<>+0(SB), Y4, Y0
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y0, Y7
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y0, Y7
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y6
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y6
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y6
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y6
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y7
+	VPSLLD       $0x17, Y4, Y6
+	VMULPS       Y6, Y7, Y4
+	VMULPS       lanes_2f800000<>+0(SB), Y4, Y4
+	VBROADCASTSS lanes_c3160000<>+0(SB), Y7
+	VMAXPS       Y8, Y7, Y0
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y8
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y7
+	VBLENDVPS    Y8, Y4, Y7, Y8
+	VMULPS       Y8, Y0, Y8
+	VADDPS       lanes_3f800000<>+0(SB), Y4, Y4
+	VDIVPS       Y4, Y8, Y4
+	VMOVUPS      Y4, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	SUBQ         $+8, CX
@@ -10021,35 +9893,35 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y6
+	VMOVUPS      32(R13)(CX*4), Y4
 	NEGQ         CX
-	VMASKMOVPS   (BX), Y6, Y10
-	VORPS        Y1, Y10, Y9
-	VMAXPS       Y9, Y2, Y9
-	VMOVAPS      Y4, Y0
-	VFMADD231PS  Y3, Y9, Y0
-	VSUBPS       Y4, Y0, Y7
-	VFNMADD231PS Y5, Y7, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y7, Y9
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y7
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y7
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y7
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y7
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y7
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y7
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y9
-	VPSLLD       $0x17, Y0, Y0
-	VMULPS       Y0, Y9, Y0
-	VMULPS       lanes_2f800000<>+0(SB), Y0, Y0
-	VBROADCASTSS lanes_c3160000<>+0(SB), Y7
-	VMAXPS       Y10, Y7, Y9
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y10, Y10
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y7
-	VBLENDVPS    Y10, Y0, Y7, Y10
-	VMULPS       Y10, Y9, Y10
-	VADDPS       lanes_3f800000<>+0(SB), Y0, Y0
-	VDIVPS       Y0, Y10, Y0
-	VMASKMOVPS   Y0, Y6, (AX)
+	VMASKMOVPS   (BX), Y4, Y8
+	VORPS        Y1, Y8, Y0
+	VMAXPS       Y0, Y2, Y0
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y7
+	VFMADD231PS  Y3, Y0, Y7
+	VSUBPS       lanes_4b40009f<>+0(SB), Y7, Y6
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y6, Y0
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y6, Y0
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y10
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y0, Y10
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y0, Y10
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y0, Y10
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y0, Y10
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y0, Y10
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y0
+	VPSLLD       $0x17, Y7, Y10
+	VMULPS       Y10, Y0, Y7
+	VMULPS       lanes_2f800000<>+0(SB), Y7, Y7
+	VBROADCASTSS lanes_c3160000<>+0(SB), Y0
+	VMAXPS       Y8, Y0, Y6
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y8
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y0
+	VBLENDVPS    Y8, Y7, Y0, Y8
+	VMULPS       Y8, Y6, Y8
+	VADDPS       lanes_3f800000<>+0(SB), Y7, Y7
+	VDIVPS       Y7, Y8, Y7
+	VMASKMOVPS   Y7, Y4, (AX)
 
 done:
 	VZEROUPPER
@@ -10080,122 +9952,114 @@ TEXT ·SiluAVX512(SB), NOSPLIT, $0-24
 	VBROADCASTSS lanes_3ab52284<>+0(SB), Z7
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Z8
 	VBROADCASTSS lanes_3d2aac5c<>+0(SB), Z9
-	VBROADCASTSS lanes_3e2aaa49<>+0(SB), Z10
-	VBROADCASTSS lanes_3efffffe<>+0(SB), Z11
-	VBROADCASTSS lanes_3f800000<>+0(SB), Z12
-	VBROADCASTSS lanes_2f800000<>+0(SB), Z13
 	SUBQ         $+64, CX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS      (BX), Z0
-	VMOVUPS      64(BX), Z14
-	VMOVUPS      128(BX), Z15
-	VMOVUPS      192(BX), Z16
-	VPORD        Z1, Z0, Z17
-	VPORD        Z1, Z14, Z18
-	VPORD        Z1, Z15, Z19
-	VPORD        Z1, Z16, Z20
-	VMAXPS       Z17, Z2, Z17
-	VMAXPS       Z18, Z2, Z18
-	VMAXPS       Z19, Z2, Z19
-	VMAXPS       Z20, Z2, Z20
-	VMOVAPS      Z4, Z21
-	VFMADD231PS  Z3, Z17, Z21
-	VMOVAPS      Z4, Z22
-	VFMADD231PS  Z3, Z18, Z22
-	VMOVAPS      Z4, Z23
-	VFMADD231PS  Z3, Z19, Z23
-	VMOVAPS      Z4, Z24
-	VFMADD231PS  Z3, Z20, Z24
-	VSUBPS       Z4, Z21, Z25
-	VSUBPS       Z4, Z22, Z26
-	VSUBPS       Z4, Z23, Z27
-	VSUBPS       Z4, Z24, Z28
-	VFNMADD231PS Z5, Z25, Z17
-	VFNMADD231PS Z5, Z26, Z18
-	VFNMADD231PS Z5, Z27, Z19
-	VFNMADD231PS Z5, Z28, Z20
-	VFNMADD231PS Z6, Z25, Z17
-	VFNMADD231PS Z6, Z26, Z18
-	VFNMADD231PS Z6, Z27, Z19
-	VFNMADD231PS Z6, Z28, Z20
-	VMOVAPS      Z8, Z28
-	VFMADD231PS  Z17, Z7, Z28
-	VMOVAPS      Z8, Z27
-	VFMADD231PS  Z18, Z7, Z27
-	VMOVAPS      Z8, Z26
-	VFMADD231PS  Z19, Z7, Z26
-	VMOVAPS      Z8, Z25
-	VFMADD231PS  Z20, Z7, Z25
-	VFMADD213PS  Z9, Z17, Z28
-	VFMADD213PS  Z9, Z18, Z27
-	VFMADD213PS  Z9, Z19, Z26
-	VFMADD213PS  Z9, Z20, Z25
-	VFMADD213PS  Z10, Z17, Z28
-	VFMADD213PS  Z10, Z18, Z27
-	VFMADD213PS  Z10, Z19, Z26
-	VFMADD213PS  Z10, Z20, Z25
-	VFMADD213PS  Z11, Z17, Z28
-	VFMADD213PS  Z11, Z18, Z27
-	VFMADD213PS  Z11, Z19, Z26
-	VFMADD213PS  Z11, Z20, Z25
-	VFMADD213PS  Z12, Z17, Z28
-	VFMADD213PS  Z12, Z18, Z27
-	VFMADD213PS  Z12, Z19, Z26
-	VFMADD213PS  Z12, Z20, Z25
-	VFMADD213PS  Z12, Z28, Z17
-	VFMADD213PS  Z12, Z27, Z18
-	VFMADD213PS  Z12, Z26, Z19
-	VFMADD213PS  Z12, Z25, Z20
-	VPSLLD       $0x17, Z21, Z21
-	VPSLLD       $0x17, Z22, Z22
-	VPSLLD       $0x17, Z23, Z23
-	VPSLLD       $0x17, Z24, Z24
-	VMULPS       Z21, Z17, Z21
-	VMULPS       Z22, Z18, Z22
-	VMULPS       Z23, Z19, Z23
-	VMULPS       Z24, Z20, Z24
-	VMULPS       Z13, Z21, Z21
-	VMULPS       Z13, Z22, Z22
-	VMULPS       Z13, Z23, Z23
-	VMULPS       Z13, Z24, Z24
-	VBROADCASTSS lanes_c3160000<>+0(SB), Z19
-	VMAXPS       Z0, Z19, Z20
-	VBROADCASTSS lanes_c3160000<>+0(SB), Z18
-	VMAXPS       Z14, Z18, Z19
-	VBROADCASTSS lanes_c3160000<>+0(SB), Z17
-	VMAXPS       Z15, Z17, Z18
-	VBROADCASTSS lanes_c3160000<>+0(SB), Z25
-	VMAXPS       Z16, Z25, Z17
-	VCMPPS.BCST  $0x01, lanes_00000000<>+0(SB), Z0, K2
-	VCMPPS.BCST  $0x01, lanes_00000000<>+0(SB), Z14, K3
-	VCMPPS.BCST  $0x01, lanes_00000000<>+0(SB), Z15, K4
-	VCMPPS.BCST  $0x01, lanes_00000000<>+0(SB), Z16, K5
-	VBLENDMPS    Z21, Z12, K2, Z16
-	VBLENDMPS    Z22, Z12, K3, Z15
-	VBLENDMPS    Z23, Z12, K4, Z14
-	VBLENDMPS    Z24, Z12, K5, Z0
-	VMULPS       Z16, Z20, Z16
-	VMULPS       Z15, Z19, Z15
-	VMULPS       Z14, Z18, Z14
-	VMULPS       Z0, Z17, Z0
-	VADDPS       Z12, Z21, Z21
-	VADDPS       Z12, Z22, Z22
-	VADDPS       Z12, Z23, Z23
-	VADDPS       Z12, Z24, Z24
-	VDIVPS       Z21, Z16, Z21
-	VDIVPS       Z22, Z15, Z22
-	VDIVPS       Z23, Z14, Z23
-	VDIVPS       Z24, Z0, Z24
-	VMOVUPS      Z21, (AX)
-	VMOVUPS      Z22, 64(AX)
-	VMOVUPS      Z23, 128(AX)
-	VMOVUPS      Z24, 192(AX)
-	ADDQ         $+256, AX
-	ADDQ         $+256, BX
-	SUBQ         $+64, CX
-	JGE          blocks
+	VMOVUPS          (BX), Z0
+	VMOVUPS          64(BX), Z10
+	VMOVUPS          128(BX), Z11
+	VMOVUPS          192(BX), Z12
+	VPORD            Z1, Z0, Z13
+	VPORD            Z1, Z10, Z14
+	VPORD            Z1, Z11, Z15
+	VPORD            Z1, Z12, Z16
+	VMAXPS           Z13, Z2, Z13
+	VMAXPS           Z14, Z2, Z14
+	VMAXPS           Z15, Z2, Z15
+	VMAXPS           Z16, Z2, Z16
+	VMOVAPS          Z4, Z17
+	VFMADD231PS      Z3, Z13, Z17
+	VMOVAPS          Z4, Z18
+	VFMADD231PS      Z3, Z14, Z18
+	VMOVAPS          Z4, Z19
+	VFMADD231PS      Z3, Z15, Z19
+	VMOVAPS          Z4, Z20
+	VFMADD231PS      Z3, Z16, Z20
+	VSUBPS           Z4, Z17, Z21
+	VSUBPS           Z4, Z18, Z22
+	VSUBPS           Z4, Z19, Z23
+	VSUBPS           Z4, Z20, Z24
+	VFNMADD231PS     Z5, Z21, Z13
+	VFNMADD231PS     Z5, Z22, Z14
+	VFNMADD231PS     Z5, Z23, Z15
+	VFNMADD231PS     Z5, Z24, Z16
+	VFNMADD231PS     Z6, Z21, Z13
+	VFNMADD231PS     Z6, Z22, Z14
+	VFNMADD231PS     Z6, Z23, Z15
+	VFNMADD231PS     Z6, Z24, Z16
+	VMOVAPS          Z8, Z25
+	VFMADD231PS      Z13, Z7, Z25
+	VMOVAPS          Z8, Z26
+	VFMADD231PS      Z14, Z7, Z26
+	VMOVAPS          Z8, Z27
+	VFMADD231PS      Z15, Z7, Z27
+	VMOVAPS          Z8, Z28
+	VFMADD231PS      Z16, Z7, Z28
+	VFMADD213PS      Z9, Z13, Z25
+	VFMADD213PS      Z9, Z14, Z26
+	VFMADD213PS      Z9, Z15, Z27
+	VFMADD213PS      Z9, Z16, Z28
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z13, Z25
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z14, Z26
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z15, Z27
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z16, Z28
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z13, Z25
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z14, Z26
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z15, Z27
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z16, Z28
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z13, Z25
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z14, Z26
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z15, Z27
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z16, Z28
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z25, Z13
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z26, Z14
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z27, Z15
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z28, Z16
+	VSCALEFPS        Z21, Z13, Z17
+	VSCALEFPS        Z22, Z14, Z18
+	VSCALEFPS        Z23, Z15, Z19
+	VSCALEFPS        Z24, Z16, Z20
+	VBROADCASTSS     lanes_c3160000<>+0(SB), Z16
+	VMAXPS           Z0, Z16, Z24
+	VBROADCASTSS     lanes_c3160000<>+0(SB), Z23
+	VMAXPS           Z10, Z23, Z16
+	VBROADCASTSS     lanes_c3160000<>+0(SB), Z15
+	VMAXPS           Z11, Z15, Z23
+	VBROADCASTSS     lanes_c3160000<>+0(SB), Z22
+	VMAXPS           Z12, Z22, Z15
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z0, K2
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z10, K3
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z11, K4
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z12, K5
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z11
+	VBLENDMPS        Z17, Z11, K2, Z12
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z10
+	VBLENDMPS        Z18, Z10, K3, Z11
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z0
+	VBLENDMPS        Z19, Z0, K4, Z10
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z22
+	VBLENDMPS        Z20, Z22, K5, Z0
+	VMULPS           Z12, Z24, Z12
+	VMULPS           Z11, Z16, Z11
+	VMULPS           Z10, Z23, Z10
+	VMULPS           Z0, Z15, Z0
+	VADDPS.BCST      lanes_3f800000<>+0(SB), Z17, Z17
+	VADDPS.BCST      lanes_3f800000<>+0(SB), Z18, Z18
+	VADDPS.BCST      lanes_3f800000<>+0(SB), Z19, Z19
+	VADDPS.BCST      lanes_3f800000<>+0(SB), Z20, Z20
+	VDIVPS           Z17, Z12, Z17
+	VDIVPS           Z18, Z11, Z18
+	VDIVPS           Z19, Z10, Z19
+	VDIVPS           Z20, Z0, Z20
+	VMOVUPS          Z17, (AX)
+	VMOVUPS          Z18, 64(AX)
+	VMOVUPS          Z19, 128(AX)
+	VMOVUPS          Z20, 192(AX)
+	ADDQ             $+256, AX
+	ADDQ             $+256, BX
+	SUBQ             $+64, CX
+	JGE              blocks
 
 blocks_end:
 	ADDQ $+64, CX
@@ -10203,70 +10067,68 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Z24
-	VPORD        Z1, Z24, Z23
-	VMAXPS       Z23, Z2, Z23
-	VMOVAPS      Z4, Z22
-	VFMADD231PS  Z3, Z23, Z22
-	VSUBPS       Z4, Z22, Z21
-	VFNMADD231PS Z5, Z21, Z23
-	VFNMADD231PS Z6, Z21, Z23
-	VMOVAPS      Z8, Z21
-	VFMADD231PS  Z23, Z7, Z21
-	VFMADD213PS  Z9, Z23, Z21
-	VFMADD213PS  Z10, Z23, Z21
-	VFMADD213PS  Z11, Z23, Z21
-	VFMADD213PS  Z12, Z23, Z21
-	VFMADD213PS  Z12, Z21, Z23
-	VPSLLD       $0x17, Z22, Z22
-	VMULPS       Z22, Z23, Z22
-	VMULPS       Z13, Z22, Z22
-	VBROADCASTSS lanes_c3160000<>+0(SB), Z21
-	VMAXPS       Z24, Z21, Z23
-	VCMPPS.BCST  $0x01, lanes_00000000<>+0(SB), Z24, K5
-	VBLENDMPS    Z22, Z12, K5, Z24
-	VMULPS       Z24, Z23, Z24
-	VADDPS       Z12, Z22, Z22
-	VDIVPS       Z22, Z24, Z22
-	VMOVUPS      Z22, (AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, BX
-	SUBQ         $+16, CX
-	JGE          vectors
+	VMOVUPS          (BX), Z20
+	VPORD            Z1, Z20, Z19
+	VMAXPS           Z19, Z2, Z19
+	VMOVAPS          Z4, Z18
+	VFMADD231PS      Z3, Z19, Z18
+	VSUBPS           Z4, Z18, Z17
+	VFNMADD231PS     Z5, Z17, Z19
+	VFNMADD231PS     Z6, Z17, Z19
+	VMOVAPS          Z8, Z0
+	VFMADD231PS      Z19, Z7, Z0
+	VFMADD213PS      Z9, Z19, Z0
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z19, Z0
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z19, Z0
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z19, Z0
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z0, Z19
+	VSCALEFPS        Z17, Z19, Z18
+	VBROADCASTSS     lanes_c3160000<>+0(SB), Z19
+	VMAXPS           Z20, Z19, Z17
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z20, K5
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z19
+	VBLENDMPS        Z18, Z19, K5, Z20
+	VMULPS           Z20, Z17, Z20
+	VADDPS.BCST      lanes_3f800000<>+0(SB), Z18, Z18
+	VDIVPS           Z18, Z20, Z18
+	VMOVUPS          Z18, (AX)
+	ADDQ             $+64, AX
+	ADDQ             $+64, BX
+	SUBQ             $+16, CX
+	JGE              vectors
 
 vectors_end:
-	ADDQ         $+16, CX
-	TESTQ        CX, CX
-	JE           done
-	MOVL         $0x0000ffff, R13
-	BZHIL        CX, R13, R13
-	KMOVW        R13, K1
-	VMOVUPS.Z    (BX), K1, Z22
-	VPORD        Z1, Z22, Z24
-	VMAXPS       Z24, Z2, Z24
-	VMOVAPS      Z4, Z23
-	VFMADD231PS  Z3, Z24, Z23
-	VSUBPS       Z4, Z23, Z21
-	VFNMADD231PS Z5, Z21, Z24
-	VFNMADD231PS Z6, Z21, Z24
-	VMOVAPS      Z8, Z21
-	VFMADD231PS  Z24, Z7, Z21
-	VFMADD213PS  Z9, Z24, Z21
-	VFMADD213PS  Z10, Z24, Z21
-	VFMADD213PS  Z11, Z24, Z21
-	VFMADD213PS  Z12, Z24, Z21
-	VFMADD213PS  Z12, Z21, Z24
-	VPSLLD       $0x17, Z23, Z23
-	VMULPS       Z23, Z24, Z23
-	VMULPS       Z13, Z23, Z23
-	VBROADCASTSS lanes_c3160000<>+0(SB), Z21
-	VMAXPS       Z22, Z21, Z24
-	VCMPPS.BCST  $0x01, lanes_00000000<>+0(SB), Z22, K5
-	VBLENDMPS    Z23, Z12, K5, Z22
-	VMULPS       Z22, Z24, Z22
-	VADDPS       Z12, Z23, Z23
-	VDIVPS       Z23, Z22, Z23
-	VMOVUPS      Z23, K1, (AX)
+	ADDQ             $+16, CX
+	TESTQ            CX, CX
+	JE               done
+	MOVL             $0x0000ffff, R13
+	BZHIL            CX, R13, R13
+	KMOVW            R13, K1
+	VMOVUPS.Z        (BX), K1, Z18
+	VPORD            Z1, Z18, Z20
+	VMAXPS           Z20, Z2, Z20
+	VMOVAPS          Z4, Z17
+	VFMADD231PS      Z3, Z20, Z17
+	VSUBPS           Z4, Z17, Z19
+	VFNMADD231PS     Z5, Z19, Z20
+	VFNMADD231PS     Z6, Z19, Z20
+	VMOVAPS          Z8, Z0
+	VFMADD231PS      Z20, Z7, Z0
+	VFMADD213PS      Z9, Z20, Z0
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z20, Z0
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z20, Z0
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z20, Z0
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z0, Z20
+	VSCALEFPS        Z19, Z20, Z17
+	VBROADCASTSS     lanes_c3160000<>+0(SB), Z20
+	VMAXPS           Z18, Z20, Z19
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z18, K5
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z20
+	VBLENDMPS        Z17, Z20, K5, Z18
+	VMULPS           Z18, Z19, Z18
+	VADDPS.BCST      lanes_3f800000<>+0(SB), Z17, Z17
+	VDIVPS           Z17, Z18, Z17
+	VMOVUPS          Z17, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -10302,62 +10164,62 @@ blocks:
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y6
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y5
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y6
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y10
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y5, Y10
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y9
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y6, Y9
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y5, Y10
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y6, Y9
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y5, Y10
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y6, Y9
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y5, Y10
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y6, Y9
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y5, Y10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y9
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y5
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y6
-	VPSLLD       $0x17, Y7, Y7
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y7, Y5, Y7
-	VMULPS       Y8, Y6, Y8
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y5, Y11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y6, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y5, Y11
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y6, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y5, Y11
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y6, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y5, Y11
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y6, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y5, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y5
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y6
+	VPSLLD       $0x17, Y7, Y12
+	VMULPS       Y12, Y5, Y7
 	VMULPS       lanes_2f800000<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y8, Y9
+	VMULPS       Y9, Y6, Y8
 	VMULPS       lanes_2f800000<>+0(SB), Y8, Y8
-	VBROADCASTSS lanes_43160000<>+0(SB), Y5
-	VMINPS       Y0, Y5, Y6
+	VBROADCASTSS lanes_43160000<>+0(SB), Y6
+	VMINPS       Y0, Y6, Y10
 	VBROADCASTSS lanes_43160000<>+0(SB), Y9
-	VMINPS       Y4, Y9, Y5
+	VMINPS       Y4, Y9, Y6
+	VBROADCASTSS lanes_c3160000<>+0(SB), Y9
+	VMAXPS       Y10, Y9, Y10
 	VBROADCASTSS lanes_c3160000<>+0(SB), Y9
 	VMAXPS       Y6, Y9, Y6
-	VBROADCASTSS lanes_c3160000<>+0(SB), Y9
-	VMAXPS       Y5, Y9, Y5
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y9
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y4, Y10
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y11
-	VBLENDVPS    Y9, Y7, Y11, Y9
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y11
-	VBLENDVPS    Y10, Y8, Y11, Y10
-	VADDPS       lanes_3f800000<>+0(SB), Y7, Y11
-	VADDPS       lanes_3f800000<>+0(SB), Y8, Y12
-	VDIVPS       Y11, Y9, Y11
-	VDIVPS       Y12, Y10, Y12
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y4, Y5
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y12
+	VBLENDVPS    Y9, Y7, Y12, Y9
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y12
+	VBLENDVPS    Y5, Y8, Y12, Y5
+	VADDPS       lanes_3f800000<>+0(SB), Y7, Y12
+	VADDPS       lanes_3f800000<>+0(SB), Y8, Y11
+	VDIVPS       Y12, Y9, Y12
+	VDIVPS       Y11, Y5, Y11
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y4, Y4
 	VBROADCASTSS lanes_3f800000<>+0(SB), Y9
-	VSUBPS       Y11, Y9, Y10
+	VSUBPS       Y12, Y9, Y5
 	VBROADCASTSS lanes_3f800000<>+0(SB), Y13
-	VSUBPS       Y12, Y13, Y9
-	VMULPS       Y11, Y7, Y7
-	VMULPS       Y12, Y8, Y8
-	VBLENDVPS    Y0, Y10, Y7, Y7
+	VSUBPS       Y11, Y13, Y9
+	VMULPS       Y12, Y7, Y7
+	VMULPS       Y11, Y8, Y8
+	VBLENDVPS    Y0, Y5, Y7, Y7
 	VBLENDVPS    Y4, Y9, Y8, Y8
-	VMULPS       Y7, Y6, Y7
-	VMULPS       Y8, Y5, Y8
-	VFMADD213PS  Y11, Y7, Y11
-	VFMADD213PS  Y12, Y8, Y12
+	VMULPS       Y7, Y10, Y7
+	VMULPS       Y8, Y6, Y8
+	VFMADD213PS  Y12, Y7, Y12
+	VFMADD213PS  Y11, Y8, Y11
 	VMOVUPS      (BX), Y8
 	VMOVUPS      32(BX), Y7
-	VMULPS       Y8, Y11, Y8
-	VMULPS       Y7, Y12, Y7
+	VMULPS       Y8, Y12, Y8
+	VMULPS       Y7, Y11, Y7
 	VMOVUPS      Y8, (AX)
 	VMOVUPS      Y7, 32(AX)
 	ADDQ         $+64, AX
@@ -10375,40 +10237,40 @@ vectors:
 	VMOVUPS      (CX), Y7
 	VORPS        Y1, Y7, Y8
 	VMAXPS       Y8, Y2, Y8
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
-	VFMADD231PS  Y3, Y8, Y12
-	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y8
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y8
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y11
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y11
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y8, Y11
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y8, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y8
-	VPSLLD       $0x17, Y12, Y12
-	VMULPS       Y12, Y8, Y12
-	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
-	VBROADCASTSS lanes_43160000<>+0(SB), Y11
-	VMINPS       Y7, Y11, Y8
-	VBROADCASTSS lanes_c3160000<>+0(SB), Y11
-	VMAXPS       Y8, Y11, Y8
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y7, Y11
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y5
-	VBLENDVPS    Y11, Y12, Y5, Y11
-	VADDPS       lanes_3f800000<>+0(SB), Y12, Y5
-	VDIVPS       Y5, Y11, Y5
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y7, Y7
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
+	VFMADD231PS  Y3, Y8, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y8
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y8
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y6
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y6
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y6
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y8, Y6
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y8, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y8
+	VPSLLD       $0x17, Y11, Y6
+	VMULPS       Y6, Y8, Y11
+	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
+	VBROADCASTSS lanes_43160000<>+0(SB), Y8
+	VMINPS       Y7, Y8, Y12
+	VBROADCASTSS lanes_c3160000<>+0(SB), Y8
+	VMAXPS       Y12, Y8, Y12
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y7, Y8
 	VBROADCASTSS lanes_3f800000<>+0(SB), Y6
-	VSUBPS       Y5, Y6, Y11
-	VMULPS       Y5, Y12, Y12
-	VBLENDVPS    Y7, Y11, Y12, Y12
-	VMULPS       Y12, Y8, Y12
-	VFMADD213PS  Y5, Y12, Y5
-	VMOVUPS      (BX), Y12
-	VMULPS       Y12, Y5, Y12
-	VMOVUPS      Y12, (AX)
+	VBLENDVPS    Y8, Y11, Y6, Y8
+	VADDPS       lanes_3f800000<>+0(SB), Y11, Y6
+	VDIVPS       Y6, Y8, Y6
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y7, Y7
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y10
+	VSUBPS       Y6, Y10, Y8
+	VMULPS       Y6, Y11, Y11
+	VBLENDVPS    Y7, Y8, Y11, Y11
+	VMULPS       Y11, Y12, Y11
+	VFMADD213PS  Y6, Y11, Y6
+	VMOVUPS      (BX), Y11
+	VMULPS       Y11, Y6, Y11
+	VMOVUPS      Y11, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -10421,45 +10283,45 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y12
+	VMOVUPS      32(R13)(DX*4), Y11
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y12, Y5
-	VORPS        Y1, Y5, Y8
-	VMAXPS       Y8, Y2, Y8
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
-	VFMADD231PS  Y3, Y8, Y11
-	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y7
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y7, Y8
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y7, Y8
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y7
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y7
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y7
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y8, Y7
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y8, Y7
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y7
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y8
-	VPSLLD       $0x17, Y11, Y11
-	VMULPS       Y11, Y8, Y11
-	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
-	VBROADCASTSS lanes_43160000<>+0(SB), Y7
-	VMINPS       Y5, Y7, Y8
-	VBROADCASTSS lanes_c3160000<>+0(SB), Y7
-	VMAXPS       Y8, Y7, Y8
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y5, Y7
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y6
-	VBLENDVPS    Y7, Y11, Y6, Y7
-	VADDPS       lanes_3f800000<>+0(SB), Y11, Y6
-	VDIVPS       Y6, Y7, Y6
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y5, Y5
+	VMASKMOVPS   (CX), Y11, Y6
+	VORPS        Y1, Y6, Y12
+	VMAXPS       Y12, Y2, Y12
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y8
+	VFMADD231PS  Y3, Y12, Y8
+	VSUBPS       lanes_4b40009f<>+0(SB), Y8, Y7
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y7, Y12
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y7, Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y10
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y10
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y10
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y10
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y10
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y10
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y12
+	VPSLLD       $0x17, Y8, Y10
+	VMULPS       Y10, Y12, Y8
+	VMULPS       lanes_2f800000<>+0(SB), Y8, Y8
+	VBROADCASTSS lanes_43160000<>+0(SB), Y12
+	VMINPS       Y6, Y12, Y7
+	VBROADCASTSS lanes_c3160000<>+0(SB), Y12
+	VMAXPS       Y7, Y12, Y7
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y12
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y10
+	VBLENDVPS    Y12, Y8, Y10, Y12
+	VADDPS       lanes_3f800000<>+0(SB), Y8, Y10
+	VDIVPS       Y10, Y12, Y10
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y6
 	VBROADCASTSS lanes_3f800000<>+0(SB), Y9
-	VSUBPS       Y6, Y9, Y7
-	VMULPS       Y6, Y11, Y11
-	VBLENDVPS    Y5, Y7, Y11, Y11
-	VMULPS       Y11, Y8, Y11
-	VFMADD213PS  Y6, Y11, Y6
-	VMASKMOVPS   (BX), Y12, Y11
-	VMULPS       Y11, Y6, Y11
-	VMASKMOVPS   Y11, Y12, (AX)
+	VSUBPS       Y10, Y9, Y12
+	VMULPS       Y10, Y8, Y8
+	VBLENDVPS    Y6, Y12, Y8, Y8
+	VMULPS       Y8, Y7, Y8
+	VFMADD213PS  Y10, Y8, Y10
+	VMASKMOVPS   (BX), Y11, Y8
+	VMULPS       Y8, Y10, Y8
+	VMASKMOVPS   Y8, Y11, (AX)
 
 done:
 	VZEROUPPER
@@ -10527,118 +10389,110 @@ blocks:
 	VFNMADD231PS     Z6, Z22, Z14
 	VFNMADD231PS     Z6, Z23, Z15
 	VFNMADD231PS     Z6, Z24, Z16
-	VMOVAPS          Z8, Z24
-	VFMADD231PS      Z13, Z7, Z24
-	VMOVAPS          Z8, Z23
-	VFMADD231PS      Z14, Z7, Z23
-	VMOVAPS          Z8, Z22
-	VFMADD231PS      Z15, Z7, Z22
-	VMOVAPS          Z8, Z21
-	VFMADD231PS      Z16, Z7, Z21
-	VFMADD213PS      Z9, Z13, Z24
-	VFMADD213PS      Z9, Z14, Z23
-	VFMADD213PS      Z9, Z15, Z22
-	VFMADD213PS      Z9, Z16, Z21
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z13, Z24
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z14, Z23
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z15, Z22
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z16, Z21
-	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z13, Z24
-	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z14, Z23
-	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z15, Z22
-	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z16, Z21
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z13, Z24
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z14, Z23
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z15, Z22
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z16, Z21
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z24, Z13
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z23, Z14
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z22, Z15
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z21, Z16
-	VPSLLD           $0x17, Z17, Z17
-	VPSLLD           $0x17, Z18, Z18
-	VPSLLD           $0x17, Z19, Z19
-	VPSLLD           $0x17, Z20, Z20
-	VMULPS           Z17, Z13, Z17
-	VMULPS           Z18, Z14, Z18
-	VMULPS           Z19, Z15, Z19
-	VMULPS           Z20, Z16, Z20
-	VMULPS.BCST      lanes_2f800000<>+0(SB), Z17, Z17
-	VMULPS.BCST      lanes_2f800000<>+0(SB), Z18, Z18
-	VMULPS.BCST      lanes_2f800000<>+0(SB), Z19, Z19
-	VMULPS.BCST      lanes_2f800000<>+0(SB), Z20, Z20
+	VMOVAPS          Z8, Z25
+	VFMADD231PS      Z13, Z7, Z25
+	VMOVAPS          Z8, Z26
+	VFMADD231PS      Z14, Z7, Z26
+	VMOVAPS          Z8, Z27
+	VFMADD231PS      Z15, Z7, Z27
+	VMOVAPS          Z8, Z28
+	VFMADD231PS      Z16, Z7, Z28
+	VFMADD213PS      Z9, Z13, Z25
+	VFMADD213PS      Z9, Z14, Z26
+	VFMADD213PS      Z9, Z15, Z27
+	VFMADD213PS      Z9, Z16, Z28
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z13, Z25
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z14, Z26
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z15, Z27
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z16, Z28
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z13, Z25
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z14, Z26
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z15, Z27
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z16, Z28
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z13, Z25
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z14, Z26
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z15, Z27
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z16, Z28
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z25, Z13
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z26, Z14
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z27, Z15
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z28, Z16
+	VSCALEFPS        Z21, Z13, Z17
+	VSCALEFPS        Z22, Z14, Z18
+	VSCALEFPS        Z23, Z15, Z19
+	VSCALEFPS        Z24, Z16, Z20
+	VBROADCASTSS     lanes_43160000<>+0(SB), Z16
+	VMINPS           Z0, Z16, Z24
+	VBROADCASTSS     lanes_43160000<>+0(SB), Z23
+	VMINPS           Z10, Z23, Z16
 	VBROADCASTSS     lanes_43160000<>+0(SB), Z15
-	VMINPS           Z0, Z15, Z16
-	VBROADCASTSS     lanes_43160000<>+0(SB), Z14
-	VMINPS           Z10, Z14, Z15
-	VBROADCASTSS     lanes_43160000<>+0(SB), Z13
-	VMINPS           Z11, Z13, Z14
-	VBROADCASTSS     lanes_43160000<>+0(SB), Z21
-	VMINPS           Z12, Z21, Z13
-	VBROADCASTSS     lanes_c3160000<>+0(SB), Z21
-	VMAXPS           Z16, Z21, Z16
-	VBROADCASTSS     lanes_c3160000<>+0(SB), Z21
-	VMAXPS           Z15, Z21, Z15
-	VBROADCASTSS     lanes_c3160000<>+0(SB), Z21
-	VMAXPS           Z14, Z21, Z14
-	VBROADCASTSS     lanes_c3160000<>+0(SB), Z21
-	VMAXPS           Z13, Z21, Z13
+	VMINPS           Z11, Z15, Z23
+	VBROADCASTSS     lanes_43160000<>+0(SB), Z22
+	VMINPS           Z12, Z22, Z15
+	VBROADCASTSS     lanes_c3160000<>+0(SB), Z22
+	VMAXPS           Z24, Z22, Z24
+	VBROADCASTSS     lanes_c3160000<>+0(SB), Z22
+	VMAXPS           Z16, Z22, Z16
+	VBROADCASTSS     lanes_c3160000<>+0(SB), Z22
+	VMAXPS           Z23, Z22, Z23
+	VBROADCASTSS     lanes_c3160000<>+0(SB), Z22
+	VMAXPS           Z15, Z22, Z15
 	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z0, K2
 	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z10, K3
 	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z11, K4
 	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z12, K5
-	VBROADCASTSS     lanes_3f800000<>+0(SB), Z22
-	VBLENDMPS        Z17, Z22, K2, Z21
-	VBROADCASTSS     lanes_3f800000<>+0(SB), Z23
-	VBLENDMPS        Z18, Z23, K3, Z22
-	VBROADCASTSS     lanes_3f800000<>+0(SB), Z24
-	VBLENDMPS        Z19, Z24, K4, Z23
-	VBROADCASTSS     lanes_3f800000<>+0(SB), Z25
-	VBLENDMPS        Z20, Z25, K5, Z24
-	VADDPS.BCST      lanes_3f800000<>+0(SB), Z17, Z25
-	VADDPS.BCST      lanes_3f800000<>+0(SB), Z18, Z26
-	VADDPS.BCST      lanes_3f800000<>+0(SB), Z19, Z27
-	VADDPS.BCST      lanes_3f800000<>+0(SB), Z20, Z28
-	VDIVPS           Z25, Z21, Z25
-	VDIVPS           Z26, Z22, Z26
-	VDIVPS           Z27, Z23, Z27
-	VDIVPS           Z28, Z24, Z28
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z14
+	VBLENDMPS        Z17, Z14, K2, Z22
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z21
+	VBLENDMPS        Z18, Z21, K3, Z14
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z13
+	VBLENDMPS        Z19, Z13, K4, Z21
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z28
+	VBLENDMPS        Z20, Z28, K5, Z13
+	VADDPS.BCST      lanes_3f800000<>+0(SB), Z17, Z28
+	VADDPS.BCST      lanes_3f800000<>+0(SB), Z18, Z27
+	VADDPS.BCST      lanes_3f800000<>+0(SB), Z19, Z26
+	VADDPS.BCST      lanes_3f800000<>+0(SB), Z20, Z25
+	VDIVPS           Z28, Z22, Z28
+	VDIVPS           Z27, Z14, Z27
+	VDIVPS           Z26, Z21, Z26
+	VDIVPS           Z25, Z13, Z25
 	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z0, K5
 	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z10, K4
 	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z11, K3
 	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z12, K2
 	VBROADCASTSS     lanes_3f800000<>+0(SB), Z11
-	VSUBPS           Z25, Z11, Z12
+	VSUBPS           Z28, Z11, Z12
 	VBROADCASTSS     lanes_3f800000<>+0(SB), Z10
-	VSUBPS           Z26, Z10, Z11
+	VSUBPS           Z27, Z10, Z11
 	VBROADCASTSS     lanes_3f800000<>+0(SB), Z0
-	VSUBPS           Z27, Z0, Z10
-	VBROADCASTSS     lanes_3f800000<>+0(SB), Z24
-	VSUBPS           Z28, Z24, Z0
-	VMULPS           Z25, Z17, Z17
-	VMULPS           Z26, Z18, Z18
-	VMULPS           Z27, Z19, Z19
-	VMULPS           Z28, Z20, Z20
+	VSUBPS           Z26, Z0, Z10
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z13
+	VSUBPS           Z25, Z13, Z0
+	VMULPS           Z28, Z17, Z17
+	VMULPS           Z27, Z18, Z18
+	VMULPS           Z26, Z19, Z19
+	VMULPS           Z25, Z20, Z20
 	VBLENDMPS        Z12, Z17, K5, Z17
 	VBLENDMPS        Z11, Z18, K4, Z18
 	VBLENDMPS        Z10, Z19, K3, Z19
 	VBLENDMPS        Z0, Z20, K2, Z20
-	VMULPS           Z17, Z16, Z17
-	VMULPS           Z18, Z15, Z18
-	VMULPS           Z19, Z14, Z19
-	VMULPS           Z20, Z13, Z20
-	VFMADD213PS      Z25, Z17, Z25
-	VFMADD213PS      Z26, Z18, Z26
-	VFMADD213PS      Z27, Z19, Z27
-	VFMADD213PS      Z28, Z20, Z28
+	VMULPS           Z17, Z24, Z17
+	VMULPS           Z18, Z16, Z18
+	VMULPS           Z19, Z23, Z19
+	VMULPS           Z20, Z15, Z20
+	VFMADD213PS      Z28, Z17, Z28
+	VFMADD213PS      Z27, Z18, Z27
+	VFMADD213PS      Z26, Z19, Z26
+	VFMADD213PS      Z25, Z20, Z25
 	VMOVUPS          (BX), Z20
 	VMOVUPS          64(BX), Z19
 	VMOVUPS          128(BX), Z18
 	VMOVUPS          192(BX), Z17
-	VMULPS           Z20, Z25, Z20
-	VMULPS           Z19, Z26, Z19
-	VMULPS           Z18, Z27, Z18
-	VMULPS           Z17, Z28, Z17
+	VMULPS           Z20, Z28, Z20
+	VMULPS           Z19, Z27, Z19
+	VMULPS           Z18, Z26, Z18
+	VMULPS           Z17, Z25, Z17
 	VMOVUPS          Z20, (AX)
 	VMOVUPS          Z19, 64(AX)
 	VMOVUPS          Z18, 128(AX)
@@ -10663,34 +10517,32 @@ vectors:
 	VSUBPS           Z4, Z19, Z20
 	VFNMADD231PS     Z5, Z20, Z18
 	VFNMADD231PS     Z6, Z20, Z18
-	VMOVAPS          Z8, Z20
-	VFMADD231PS      Z18, Z7, Z20
-	VFMADD213PS      Z9, Z18, Z20
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z18, Z20
-	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z18, Z20
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z18, Z20
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z20, Z18
-	VPSLLD           $0x17, Z19, Z19
-	VMULPS           Z19, Z18, Z19
-	VMULPS.BCST      lanes_2f800000<>+0(SB), Z19, Z19
-	VBROADCASTSS     lanes_43160000<>+0(SB), Z20
-	VMINPS           Z17, Z20, Z18
-	VBROADCASTSS     lanes_c3160000<>+0(SB), Z20
-	VMAXPS           Z18, Z20, Z18
+	VMOVAPS          Z8, Z25
+	VFMADD231PS      Z18, Z7, Z25
+	VFMADD213PS      Z9, Z18, Z25
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z18, Z25
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z18, Z25
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z18, Z25
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z25, Z18
+	VSCALEFPS        Z20, Z18, Z19
+	VBROADCASTSS     lanes_43160000<>+0(SB), Z18
+	VMINPS           Z17, Z18, Z20
+	VBROADCASTSS     lanes_c3160000<>+0(SB), Z18
+	VMAXPS           Z20, Z18, Z20
 	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z17, K2
-	VBROADCASTSS     lanes_3f800000<>+0(SB), Z28
-	VBLENDMPS        Z19, Z28, K2, Z20
-	VADDPS.BCST      lanes_3f800000<>+0(SB), Z19, Z28
-	VDIVPS           Z28, Z20, Z28
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z25
+	VBLENDMPS        Z19, Z25, K2, Z18
+	VADDPS.BCST      lanes_3f800000<>+0(SB), Z19, Z25
+	VDIVPS           Z25, Z18, Z25
 	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z17, K2
-	VBROADCASTSS     lanes_3f800000<>+0(SB), Z20
-	VSUBPS           Z28, Z20, Z17
-	VMULPS           Z28, Z19, Z19
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z18
+	VSUBPS           Z25, Z18, Z17
+	VMULPS           Z25, Z19, Z19
 	VBLENDMPS        Z17, Z19, K2, Z19
-	VMULPS           Z19, Z18, Z19
-	VFMADD213PS      Z28, Z19, Z28
+	VMULPS           Z19, Z20, Z19
+	VFMADD213PS      Z25, Z19, Z25
 	VMOVUPS          (BX), Z19
-	VMULPS           Z19, Z28, Z19
+	VMULPS           Z19, Z25, Z19
 	VMOVUPS          Z19, (AX)
 	ADDQ             $+64, AX
 	ADDQ             $+64, BX
@@ -10706,42 +10558,40 @@ vectors_end:
 	BZHIL            DX, R13, R13
 	KMOVW            R13, K1
 	VMOVUPS.Z        (CX), K1, Z19
-	VPORD            Z1, Z19, Z28
-	VMAXPS           Z28, Z2, Z28
-	VMOVAPS          Z4, Z18
-	VFMADD231PS      Z3, Z28, Z18
-	VSUBPS           Z4, Z18, Z17
-	VFNMADD231PS     Z5, Z17, Z28
-	VFNMADD231PS     Z6, Z17, Z28
-	VMOVAPS          Z8, Z17
-	VFMADD231PS      Z28, Z7, Z17
-	VFMADD213PS      Z9, Z28, Z17
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z28, Z17
-	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z28, Z17
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z28, Z17
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z28
-	VPSLLD           $0x17, Z18, Z18
-	VMULPS           Z18, Z28, Z18
-	VMULPS.BCST      lanes_2f800000<>+0(SB), Z18, Z18
-	VBROADCASTSS     lanes_43160000<>+0(SB), Z17
-	VMINPS           Z19, Z17, Z28
-	VBROADCASTSS     lanes_c3160000<>+0(SB), Z17
-	VMAXPS           Z28, Z17, Z28
+	VPORD            Z1, Z19, Z25
+	VMAXPS           Z25, Z2, Z25
+	VMOVAPS          Z4, Z20
+	VFMADD231PS      Z3, Z25, Z20
+	VSUBPS           Z4, Z20, Z17
+	VFNMADD231PS     Z5, Z17, Z25
+	VFNMADD231PS     Z6, Z17, Z25
+	VMOVAPS          Z8, Z18
+	VFMADD231PS      Z25, Z7, Z18
+	VFMADD213PS      Z9, Z25, Z18
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z25, Z18
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z25, Z18
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z25, Z18
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z18, Z25
+	VSCALEFPS        Z17, Z25, Z20
+	VBROADCASTSS     lanes_43160000<>+0(SB), Z25
+	VMINPS           Z19, Z25, Z17
+	VBROADCASTSS     lanes_c3160000<>+0(SB), Z25
+	VMAXPS           Z17, Z25, Z17
 	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z19, K2
-	VBROADCASTSS     lanes_3f800000<>+0(SB), Z20
-	VBLENDMPS        Z18, Z20, K2, Z17
-	VADDPS.BCST      lanes_3f800000<>+0(SB), Z18, Z20
-	VDIVPS           Z20, Z17, Z20
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z18
+	VBLENDMPS        Z20, Z18, K2, Z25
+	VADDPS.BCST      lanes_3f800000<>+0(SB), Z20, Z18
+	VDIVPS           Z18, Z25, Z18
 	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z19, K2
-	VBROADCASTSS     lanes_3f800000<>+0(SB), Z17
-	VSUBPS           Z20, Z17, Z19
-	VMULPS           Z20, Z18, Z18
-	VBLENDMPS        Z19, Z18, K2, Z18
-	VMULPS           Z18, Z28, Z18
-	VFMADD213PS      Z20, Z18, Z20
-	VMOVUPS.Z        (BX), K1, Z18
-	VMULPS           Z18, Z20, Z18
-	VMOVUPS          Z18, K1, (AX)
+	VBROADCASTSS     lanes_3f800000<>+0(SB), Z25
+	VSUBPS           Z18, Z25, Z19
+	VMULPS           Z18, Z20, Z20
+	VBLENDMPS        Z19, Z20, K2, Z20
+	VMULPS           Z20, Z17, Z20
+	VFMADD213PS      Z18, Z20, Z18
+	VMOVUPS.Z        (BX), K1, Z20
+	VMULPS           Z20, Z18, Z20
+	VMOVUPS          Z20, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -10822,29 +10672,29 @@ blocks:
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y5, Y3
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y6
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y5
-	VPSLLD       $0x17, Y9, Y9
-	VPSLLD       $0x17, Y10, Y10
-	VBROADCASTSS lanes_c1800000<>+0(SB), Y4
-	VMAXPS       Y0, Y4, Y3
-	VBROADCASTSS lanes_c1800000<>+0(SB), Y12
-	VMAXPS       Y2, Y12, Y4
 	VMULPS       Y7, Y6, Y7
 	VMULPS       Y8, Y5, Y8
-	VMULPS       Y9, Y7, Y9
-	VMULPS       Y10, Y8, Y10
+	VPSLLD       $0x17, Y9, Y5
+	VMULPS       Y5, Y7, Y9
 	VMULPS       lanes_2b800000<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y10, Y11
+	VMULPS       Y11, Y8, Y10
 	VMULPS       lanes_2b800000<>+0(SB), Y10, Y10
+	VBROADCASTSS lanes_c1800000<>+0(SB), Y8
+	VMAXPS       Y0, Y8, Y12
+	VBROADCASTSS lanes_c1800000<>+0(SB), Y11
+	VMAXPS       Y2, Y11, Y8
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y2, Y2
 	VBROADCASTSS lanes_3f800000<>+0(SB), Y7
-	VSUBPS       Y9, Y7, Y8
+	VSUBPS       Y9, Y7, Y11
 	VBROADCASTSS lanes_3f800000<>+0(SB), Y5
 	VSUBPS       Y10, Y5, Y7
-	VBLENDVPS    Y0, Y9, Y8, Y8
+	VBLENDVPS    Y0, Y9, Y11, Y11
 	VBLENDVPS    Y2, Y10, Y7, Y7
-	VMULPS       Y8, Y3, Y8
-	VMULPS       Y7, Y4, Y7
-	VMOVUPS      Y8, (AX)
+	VMULPS       Y11, Y12, Y11
+	VMULPS       Y7, Y8, Y7
+	VMOVUPS      Y11, (AX)
 	VMOVUPS      Y7, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
@@ -10858,49 +10708,49 @@ blocks_end:
 
 vectors:
 	VMOVUPS      (BX), Y7
-	VANDNPS      Y7, Y1, Y8
-	VBROADCASTSS lanes_416ccccd<>+0(SB), Y4
-	VMINPS       Y8, Y4, Y8
-	VBROADCASTSS lanes_3d26403b<>+0(SB), Y4
-	VFMADD231PS  lanes_3b8696e9<>+0(SB), Y8, Y4
-	VFMADD213PS  lanes_3e3b8564<>+0(SB), Y8, Y4
-	VFMADD213PS  lanes_3ee059a5<>+0(SB), Y8, Y4
-	VFMADD213PS  lanes_3f000000<>+0(SB), Y8, Y4
-	VBROADCASTSS lanes_3dd060b0<>+0(SB), Y3
-	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y8, Y3
-	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y8, Y3
-	VFMADD213PS  lanes_3f99deb0<>+0(SB), Y8, Y3
-	VFMADD213PS  lanes_3fd64dea<>+0(SB), Y8, Y3
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y3
-	VDIVPS       Y3, Y4, Y3
-	VMULPS       Y8, Y8, Y4
-	VFMSUB213PS  Y4, Y8, Y8
+	VANDNPS      Y7, Y1, Y11
+	VBROADCASTSS lanes_416ccccd<>+0(SB), Y8
+	VMINPS       Y11, Y8, Y11
+	VBROADCASTSS lanes_3d26403b<>+0(SB), Y8
+	VFMADD231PS  lanes_3b8696e9<>+0(SB), Y11, Y8
+	VFMADD213PS  lanes_3e3b8564<>+0(SB), Y11, Y8
+	VFMADD213PS  lanes_3ee059a5<>+0(SB), Y11, Y8
+	VFMADD213PS  lanes_3f000000<>+0(SB), Y11, Y8
+	VBROADCASTSS lanes_3dd060b0<>+0(SB), Y12
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
+	VDIVPS       Y12, Y8, Y12
+	VMULPS       Y11, Y11, Y8
+	VFMSUB213PS  Y8, Y11, Y11
 	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y10
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y4, Y10
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y8, Y10
 	VSUBPS       lanes_4b4000a7<>+0(SB), Y10, Y2
-	VMULPS       lanes_bf000000<>+0(SB), Y4, Y4
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y2, Y4
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y2, Y4
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y8, Y4
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y8
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y4, Y8
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y4, Y8
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y4, Y8
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y4, Y8
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y8
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y4
-	VPSLLD       $0x17, Y10, Y10
-	VBROADCASTSS lanes_c1800000<>+0(SB), Y2
-	VMAXPS       Y7, Y2, Y8
-	VMULPS       Y3, Y4, Y3
-	VMULPS       Y10, Y3, Y10
+	VMULPS       lanes_bf000000<>+0(SB), Y8, Y8
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y2, Y8
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y2, Y8
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y11, Y8
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y8
+	VMULPS       Y12, Y8, Y12
+	VPSLLD       $0x17, Y10, Y8
+	VMULPS       Y8, Y12, Y10
 	VMULPS       lanes_2b800000<>+0(SB), Y10, Y10
+	VBROADCASTSS lanes_c1800000<>+0(SB), Y12
+	VMAXPS       Y7, Y12, Y2
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y7, Y7
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y4
-	VSUBPS       Y10, Y4, Y3
-	VBLENDVPS    Y7, Y10, Y3, Y3
-	VMULPS       Y3, Y8, Y3
-	VMOVUPS      Y3, (AX)
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y8
+	VSUBPS       Y10, Y8, Y12
+	VBLENDVPS    Y7, Y10, Y12, Y12
+	VMULPS       Y12, Y2, Y12
+	VMOVUPS      Y12, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	SUBQ         $+8, CX
@@ -10912,10 +10762,10 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         CX
-	VMOVUPS      32(R13)(CX*4), Y3
+	VMOVUPS      32(R13)(CX*4), Y12
 	NEGQ         CX
-	VMASKMOVPS   (BX), Y3, Y8
-	VANDNPS      Y8, Y1, Y10
+	VMASKMOVPS   (BX), Y12, Y2
+	VANDNPS      Y2, Y1, Y10
 	VBROADCASTSS lanes_416ccccd<>+0(SB), Y7
 	VMINPS       Y10, Y7, Y10
 	VBROADCASTSS lanes_3d26403b<>+0(SB), Y7
@@ -10923,18 +10773,18 @@ vectors_end:
 	VFMADD213PS  lanes_3e3b8564<>+0(SB), Y10, Y7
 	VFMADD213PS  lanes_3ee059a5<>+0(SB), Y10, Y7
 	VFMADD213PS  lanes_3f000000<>+0(SB), Y10, Y7
-	VBROADCASTSS lanes_3dd060b0<>+0(SB), Y4
-	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y10, Y4
-	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y10, Y4
-	VFMADD213PS  lanes_3f99deb0<>+0(SB), Y10, Y4
-	VFMADD213PS  lanes_3fd64dea<>+0(SB), Y10, Y4
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y4
-	VDIVPS       Y4, Y7, Y4
+	VBROADCASTSS lanes_3dd060b0<>+0(SB), Y8
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y10, Y8
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y10, Y8
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Y10, Y8
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Y10, Y8
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y8
+	VDIVPS       Y8, Y7, Y8
 	VMULPS       Y10, Y10, Y7
 	VFMSUB213PS  Y7, Y10, Y10
-	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y2
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y7, Y2
-	VSUBPS       lanes_4b4000a7<>+0(SB), Y2, Y9
+	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y11
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y7, Y11
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y11, Y9
 	VMULPS       lanes_bf000000<>+0(SB), Y7, Y7
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y7
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y7
@@ -10946,18 +10796,18 @@ vectors_end:
 	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y10
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y10
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y7
-	VPSLLD       $0x17, Y2, Y2
-	VBROADCASTSS lanes_c1800000<>+0(SB), Y9
-	VMAXPS       Y8, Y9, Y10
-	VMULPS       Y4, Y7, Y4
-	VMULPS       Y2, Y4, Y2
-	VMULPS       lanes_2b800000<>+0(SB), Y2, Y2
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y8
+	VMULPS       Y8, Y7, Y8
+	VPSLLD       $0x17, Y11, Y7
+	VMULPS       Y7, Y8, Y11
+	VMULPS       lanes_2b800000<>+0(SB), Y11, Y11
+	VBROADCASTSS lanes_c1800000<>+0(SB), Y8
+	VMAXPS       Y2, Y8, Y9
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y2, Y2
 	VBROADCASTSS lanes_3f800000<>+0(SB), Y7
-	VSUBPS       Y2, Y7, Y4
-	VBLENDVPS    Y8, Y2, Y4, Y4
-	VMULPS       Y4, Y10, Y4
-	VMASKMOVPS   Y4, Y3, (AX)
+	VSUBPS       Y11, Y7, Y8
+	VBLENDVPS    Y2, Y11, Y8, Y8
+	VMULPS       Y8, Y9, Y8
+	VMASKMOVPS   Y8, Y12, (AX)
 
 done:
 	VZEROUPPER
@@ -11083,16 +10933,6 @@ DATA lanes_bf38aa3b<>+24(SB)/4, $0xbf38aa3b
 DATA lanes_bf38aa3b<>+28(SB)/4, $0xbf38aa3b
 GLOBL lanes_bf38aa3b<>(SB), RODATA|NOPTR, $32
 
-DATA lanes_c1800000<>+0(SB)/4, $0xc1800000
-DATA lanes_c1800000<>+4(SB)/4, $0xc1800000
-DATA lanes_c1800000<>+8(SB)/4, $0xc1800000
-DATA lanes_c1800000<>+12(SB)/4, $0xc1800000
-DATA lanes_c1800000<>+16(SB)/4, $0xc1800000
-DATA lanes_c1800000<>+20(SB)/4, $0xc1800000
-DATA lanes_c1800000<>+24(SB)/4, $0xc1800000
-DATA lanes_c1800000<>+28(SB)/4, $0xc1800000
-GLOBL lanes_c1800000<>(SB), RODATA|NOPTR, $32
-
 DATA lanes_2b800000<>+0(SB)/4, $0x2b800000
 DATA lanes_2b800000<>+4(SB)/4, $0x2b800000
 DATA lanes_2b800000<>+8(SB)/4, $0x2b800000
@@ -11102,6 +10942,16 @@ DATA lanes_2b800000<>+20(SB)/4, $0x2b800000
 DATA lanes_2b800000<>+24(SB)/4, $0x2b800000
 DATA lanes_2b800000<>+28(SB)/4, $0x2b800000
 GLOBL lanes_2b800000<>(SB), RODATA|NOPTR, $32
+
+DATA lanes_c1800000<>+0(SB)/4, $0xc1800000
+DATA lanes_c1800000<>+4(SB)/4, $0xc1800000
+DATA lanes_c1800000<>+8(SB)/4, $0xc1800000
+DATA lanes_c1800000<>+12(SB)/4, $0xc1800000
+DATA lanes_c1800000<>+16(SB)/4, $0xc1800000
+DATA lanes_c1800000<>+20(SB)/4, $0xc1800000
+DATA lanes_c1800000<>+24(SB)/4, $0xc1800000
+DATA lanes_c1800000<>+28(SB)/4, $0xc1800000
+GLOBL lanes_c1800000<>(SB), RODATA|NOPTR, $32
 
 // func GeluAVX512(dst *float32, x *float32, n int)
 // Requires: AVX, AVX512F, BMI2
@@ -11242,30 +11092,22 @@ blocks:
 	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z11, Z15
 	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z10, Z14
 	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z9, Z13
-	VPSLLD            $0x17, Z21, Z21
-	VPSLLD            $0x17, Z22, Z22
-	VPSLLD            $0x17, Z23, Z23
-	VPSLLD            $0x17, Z24, Z24
-	VBROADCASTSS      lanes_c1800000<>+0(SB), Z10
-	VMAXPS            Z0, Z10, Z9
-	VBROADCASTSS      lanes_c1800000<>+0(SB), Z11
-	VMAXPS            Z6, Z11, Z10
-	VBROADCASTSS      lanes_c1800000<>+0(SB), Z12
-	VMAXPS            Z7, Z12, Z11
-	VBROADCASTSS      lanes_c1800000<>+0(SB), Z28
-	VMAXPS            Z8, Z28, Z12
 	VMULPS            Z17, Z16, Z17
 	VMULPS            Z18, Z15, Z18
 	VMULPS            Z19, Z14, Z19
 	VMULPS            Z20, Z13, Z20
-	VMULPS            Z21, Z17, Z21
-	VMULPS            Z22, Z18, Z22
-	VMULPS            Z23, Z19, Z23
-	VMULPS            Z24, Z20, Z24
-	VMULPS.BCST       lanes_2b800000<>+0(SB), Z21, Z21
-	VMULPS.BCST       lanes_2b800000<>+0(SB), Z22, Z22
-	VMULPS.BCST       lanes_2b800000<>+0(SB), Z23, Z23
-	VMULPS.BCST       lanes_2b800000<>+0(SB), Z24, Z24
+	VSCALEFPS         Z25, Z17, Z21
+	VSCALEFPS         Z26, Z18, Z22
+	VSCALEFPS         Z27, Z19, Z23
+	VSCALEFPS         Z28, Z20, Z24
+	VBROADCASTSS      lanes_c1800000<>+0(SB), Z20
+	VMAXPS            Z0, Z20, Z28
+	VBROADCASTSS      lanes_c1800000<>+0(SB), Z27
+	VMAXPS            Z6, Z27, Z20
+	VBROADCASTSS      lanes_c1800000<>+0(SB), Z19
+	VMAXPS            Z7, Z19, Z27
+	VBROADCASTSS      lanes_c1800000<>+0(SB), Z26
+	VMAXPS            Z8, Z26, Z19
 	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z0, K2
 	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z6, K3
 	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z7, K4
@@ -11276,16 +11118,16 @@ blocks:
 	VSUBPS            Z22, Z6, Z7
 	VBROADCASTSS      lanes_3f800000<>+0(SB), Z0
 	VSUBPS            Z23, Z0, Z6
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z20
-	VSUBPS            Z24, Z20, Z0
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z26
+	VSUBPS            Z24, Z26, Z0
 	VBLENDMPS         Z21, Z8, K2, Z8
 	VBLENDMPS         Z22, Z7, K3, Z7
 	VBLENDMPS         Z23, Z6, K4, Z6
 	VBLENDMPS         Z24, Z0, K5, Z0
-	VMULPS            Z8, Z9, Z8
-	VMULPS            Z7, Z10, Z7
-	VMULPS            Z6, Z11, Z6
-	VMULPS            Z0, Z12, Z0
+	VMULPS            Z8, Z28, Z8
+	VMULPS            Z7, Z20, Z7
+	VMULPS            Z6, Z27, Z6
+	VMULPS            Z0, Z19, Z0
 	VMOVUPS           Z8, (AX)
 	VMOVUPS           Z7, 64(AX)
 	VMOVUPS           Z6, 128(AX)
@@ -11318,12 +11160,12 @@ vectors:
 	VDIVPS            Z8, Z7, Z8
 	VMULPS            Z6, Z6, Z7
 	VFMSUB213PS       Z7, Z6, Z6
-	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z12
-	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z7, Z12
-	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z12, Z11
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z19
+	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z7, Z19
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z19, Z27
 	VMULPS.BCST       lanes_bf000000<>+0(SB), Z7, Z7
-	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z11, Z7
-	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z11, Z7
+	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z27, Z7
+	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z27, Z7
 	VFMADD231PS.BCST  lanes_bf000000<>+0(SB), Z6, Z7
 	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z6
 	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z7, Z6
@@ -11332,17 +11174,15 @@ vectors:
 	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z7, Z6
 	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z7, Z6
 	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z6, Z7
-	VPSLLD            $0x17, Z12, Z12
-	VBROADCASTSS      lanes_c1800000<>+0(SB), Z11
-	VMAXPS            Z0, Z11, Z6
 	VMULPS            Z8, Z7, Z8
-	VMULPS            Z12, Z8, Z12
-	VMULPS.BCST       lanes_2b800000<>+0(SB), Z12, Z12
+	VSCALEFPS         Z27, Z8, Z19
+	VBROADCASTSS      lanes_c1800000<>+0(SB), Z8
+	VMAXPS            Z0, Z8, Z27
 	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z0, K5
 	VBROADCASTSS      lanes_3f800000<>+0(SB), Z8
-	VSUBPS            Z12, Z8, Z0
-	VBLENDMPS         Z12, Z0, K5, Z0
-	VMULPS            Z0, Z6, Z0
+	VSUBPS            Z19, Z8, Z0
+	VBLENDMPS         Z19, Z0, K5, Z0
+	VMULPS            Z0, Z27, Z0
 	VMOVUPS           Z0, (AX)
 	ADDQ              $+64, AX
 	ADDQ              $+64, BX
@@ -11357,42 +11197,40 @@ vectors_end:
 	BZHIL             CX, R13, R13
 	KMOVW             R13, K1
 	VMOVUPS.Z         (BX), K1, Z0
-	VPANDND           Z0, Z1, Z6
-	VMINPS            Z6, Z2, Z6
-	VMOVAPS           Z4, Z12
-	VFMADD231PS       Z6, Z3, Z12
-	VFMADD213PS       Z5, Z6, Z12
-	VFMADD213PS.BCST  lanes_3ee059a5<>+0(SB), Z6, Z12
-	VFMADD213PS.BCST  lanes_3f000000<>+0(SB), Z6, Z12
+	VPANDND           Z0, Z1, Z27
+	VMINPS            Z27, Z2, Z27
+	VMOVAPS           Z4, Z19
+	VFMADD231PS       Z27, Z3, Z19
+	VFMADD213PS       Z5, Z27, Z19
+	VFMADD213PS.BCST  lanes_3ee059a5<>+0(SB), Z27, Z19
+	VFMADD213PS.BCST  lanes_3f000000<>+0(SB), Z27, Z19
 	VBROADCASTSS      lanes_3dd060b0<>+0(SB), Z8
-	VFMADD231PS.BCST  lanes_3c28ae55<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST  lanes_3ef037c5<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST  lanes_3f99deb0<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST  lanes_3fd64dea<>+0(SB), Z6, Z8
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z6, Z8
-	VDIVPS            Z8, Z12, Z8
-	VMULPS            Z6, Z6, Z12
-	VFMSUB213PS       Z12, Z6, Z6
+	VFMADD231PS.BCST  lanes_3c28ae55<>+0(SB), Z27, Z8
+	VFMADD213PS.BCST  lanes_3ef037c5<>+0(SB), Z27, Z8
+	VFMADD213PS.BCST  lanes_3f99deb0<>+0(SB), Z27, Z8
+	VFMADD213PS.BCST  lanes_3fd64dea<>+0(SB), Z27, Z8
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z27, Z8
+	VDIVPS            Z8, Z19, Z8
+	VMULPS            Z27, Z27, Z19
+	VFMSUB213PS       Z19, Z27, Z27
 	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z7
-	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z12, Z7
-	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z7, Z11
-	VMULPS.BCST       lanes_bf000000<>+0(SB), Z12, Z12
-	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z11, Z12
-	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z11, Z12
-	VFMADD231PS.BCST  lanes_bf000000<>+0(SB), Z6, Z12
-	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z6
-	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z12, Z6
-	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z12, Z6
-	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z12, Z6
-	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z12, Z6
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z12, Z6
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z6, Z12
-	VPSLLD            $0x17, Z7, Z7
-	VBROADCASTSS      lanes_c1800000<>+0(SB), Z11
-	VMAXPS            Z0, Z11, Z6
-	VMULPS            Z8, Z12, Z8
-	VMULPS            Z7, Z8, Z7
-	VMULPS.BCST       lanes_2b800000<>+0(SB), Z7, Z7
+	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z19, Z7
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z7, Z6
+	VMULPS.BCST       lanes_bf000000<>+0(SB), Z19, Z19
+	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z6, Z19
+	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z6, Z19
+	VFMADD231PS.BCST  lanes_bf000000<>+0(SB), Z27, Z19
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z27
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z19, Z27
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z19, Z27
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z19, Z27
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z19, Z27
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z19, Z27
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z27, Z19
+	VMULPS            Z8, Z19, Z8
+	VSCALEFPS         Z6, Z8, Z7
+	VBROADCASTSS      lanes_c1800000<>+0(SB), Z8
+	VMAXPS            Z0, Z8, Z6
 	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z0, K5
 	VBROADCASTSS      lanes_3f800000<>+0(SB), Z8
 	VSUBPS            Z7, Z8, Z0
@@ -11480,44 +11318,46 @@ blocks:
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y5, Y3
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y6
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y5
-	VPSLLD       $0x17, Y9, Y9
-	VPSLLD       $0x17, Y10, Y10
-	VBROADCASTSS lanes_41800000<>+0(SB), Y4
-	VMINPS       Y0, Y4, Y3
-	VBROADCASTSS lanes_41800000<>+0(SB), Y12
-	VMINPS       Y2, Y12, Y4
-	VBROADCASTSS lanes_c1800000<>+0(SB), Y12
-	VMAXPS       Y3, Y12, Y3
-	VBROADCASTSS lanes_c1800000<>+0(SB), Y12
-	VMAXPS       Y4, Y12, Y4
-	VMULPS       lanes_3ecc422a<>+0(SB), Y3, Y3
-	VMULPS       lanes_3ecc422a<>+0(SB), Y4, Y4
-	VMULPS       Y9, Y6, Y12
-	VMULPS       Y10, Y5, Y11
-	VMULPS       lanes_2b800000<>+0(SB), Y12, Y12
-	VMULPS       lanes_2b800000<>+0(SB), Y11, Y11
 	VMULPS       Y7, Y6, Y7
 	VMULPS       Y8, Y5, Y8
-	VMULPS       Y9, Y7, Y9
-	VMULPS       Y10, Y8, Y10
+	VPSLLD       $0x17, Y9, Y3
+	VMULPS       Y3, Y7, Y7
+	VMULPS       lanes_2b800000<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y10, Y3
+	VMULPS       Y3, Y8, Y8
+	VMULPS       lanes_2b800000<>+0(SB), Y8, Y8
+	VPSLLD       $0x17, Y9, Y3
+	VMULPS       Y3, Y6, Y9
 	VMULPS       lanes_2b800000<>+0(SB), Y9, Y9
+	VPSLLD       $0x17, Y10, Y11
+	VMULPS       Y11, Y5, Y10
 	VMULPS       lanes_2b800000<>+0(SB), Y10, Y10
+	VBROADCASTSS lanes_41800000<>+0(SB), Y5
+	VMINPS       Y0, Y5, Y12
+	VBROADCASTSS lanes_41800000<>+0(SB), Y11
+	VMINPS       Y2, Y11, Y5
+	VBROADCASTSS lanes_c1800000<>+0(SB), Y11
+	VMAXPS       Y12, Y11, Y12
+	VBROADCASTSS lanes_c1800000<>+0(SB), Y11
+	VMAXPS       Y5, Y11, Y5
+	VMULPS       lanes_3ecc422a<>+0(SB), Y12, Y12
+	VMULPS       lanes_3ecc422a<>+0(SB), Y5, Y5
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y2, Y2
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y7
-	VSUBPS       Y9, Y7, Y8
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y5
-	VSUBPS       Y10, Y5, Y7
-	VBLENDVPS    Y0, Y9, Y8, Y8
-	VBLENDVPS    Y2, Y10, Y7, Y7
-	VFMADD231PS  Y12, Y3, Y8
-	VFMADD231PS  Y11, Y4, Y7
-	VMOVUPS      (BX), Y11
-	VMOVUPS      32(BX), Y4
-	VMULPS       Y11, Y8, Y11
-	VMULPS       Y4, Y7, Y4
-	VMOVUPS      Y11, (AX)
-	VMOVUPS      Y4, 32(AX)
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y6
+	VSUBPS       Y7, Y6, Y11
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y3
+	VSUBPS       Y8, Y3, Y6
+	VBLENDVPS    Y0, Y7, Y11, Y11
+	VBLENDVPS    Y2, Y8, Y6, Y6
+	VFMADD231PS  Y9, Y12, Y11
+	VFMADD231PS  Y10, Y5, Y6
+	VMOVUPS      (BX), Y10
+	VMOVUPS      32(BX), Y5
+	VMULPS       Y10, Y11, Y10
+	VMULPS       Y5, Y6, Y5
+	VMOVUPS      Y10, (AX)
+	VMOVUPS      Y5, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, CX
@@ -11530,57 +11370,58 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (CX), Y4
-	VANDNPS      Y4, Y1, Y11
-	VBROADCASTSS lanes_416ccccd<>+0(SB), Y7
-	VMINPS       Y11, Y7, Y11
-	VBROADCASTSS lanes_3d26403b<>+0(SB), Y7
-	VFMADD231PS  lanes_3b8696e9<>+0(SB), Y11, Y7
-	VFMADD213PS  lanes_3e3b8564<>+0(SB), Y11, Y7
-	VFMADD213PS  lanes_3ee059a5<>+0(SB), Y11, Y7
-	VFMADD213PS  lanes_3f000000<>+0(SB), Y11, Y7
-	VBROADCASTSS lanes_3dd060b0<>+0(SB), Y8
-	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y11, Y8
-	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y11, Y8
-	VFMADD213PS  lanes_3f99deb0<>+0(SB), Y11, Y8
-	VFMADD213PS  lanes_3fd64dea<>+0(SB), Y11, Y8
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y8
-	VDIVPS       Y8, Y7, Y8
-	VMULPS       Y11, Y11, Y7
-	VFMSUB213PS  Y7, Y11, Y11
-	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y12
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y7, Y12
-	VSUBPS       lanes_4b4000a7<>+0(SB), Y12, Y3
-	VMULPS       lanes_bf000000<>+0(SB), Y7, Y7
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y3, Y7
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y3, Y7
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y11, Y7
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y11
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y11
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y11
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y7
-	VPSLLD       $0x17, Y12, Y12
-	VBROADCASTSS lanes_41800000<>+0(SB), Y3
-	VMINPS       Y4, Y3, Y11
-	VBROADCASTSS lanes_c1800000<>+0(SB), Y3
-	VMAXPS       Y11, Y3, Y11
-	VMULPS       lanes_3ecc422a<>+0(SB), Y11, Y11
-	VMULPS       Y12, Y7, Y3
-	VMULPS       lanes_2b800000<>+0(SB), Y3, Y3
-	VMULPS       Y8, Y7, Y8
-	VMULPS       Y12, Y8, Y12
-	VMULPS       lanes_2b800000<>+0(SB), Y12, Y12
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y4, Y4
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y7
-	VSUBPS       Y12, Y7, Y8
-	VBLENDVPS    Y4, Y12, Y8, Y8
-	VFMADD231PS  Y3, Y11, Y8
-	VMOVUPS      (BX), Y3
-	VMULPS       Y3, Y8, Y3
-	VMOVUPS      Y3, (AX)
+	VMOVUPS      (CX), Y5
+	VANDNPS      Y5, Y1, Y10
+	VBROADCASTSS lanes_416ccccd<>+0(SB), Y6
+	VMINPS       Y10, Y6, Y10
+	VBROADCASTSS lanes_3d26403b<>+0(SB), Y6
+	VFMADD231PS  lanes_3b8696e9<>+0(SB), Y10, Y6
+	VFMADD213PS  lanes_3e3b8564<>+0(SB), Y10, Y6
+	VFMADD213PS  lanes_3ee059a5<>+0(SB), Y10, Y6
+	VFMADD213PS  lanes_3f000000<>+0(SB), Y10, Y6
+	VBROADCASTSS lanes_3dd060b0<>+0(SB), Y11
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y10, Y11
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y10, Y11
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Y10, Y11
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Y10, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y11
+	VDIVPS       Y11, Y6, Y11
+	VMULPS       Y10, Y10, Y6
+	VFMSUB213PS  Y6, Y10, Y10
+	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y9
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y6, Y9
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y9, Y12
+	VMULPS       lanes_bf000000<>+0(SB), Y6, Y6
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y6
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y6
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y10, Y6
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y10
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y6, Y10
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y6, Y10
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y6, Y10
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y6, Y10
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y10
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y6
+	VMULPS       Y11, Y6, Y11
+	VPSLLD       $0x17, Y9, Y10
+	VMULPS       Y10, Y11, Y11
+	VMULPS       lanes_2b800000<>+0(SB), Y11, Y11
+	VPSLLD       $0x17, Y9, Y10
+	VMULPS       Y10, Y6, Y9
+	VMULPS       lanes_2b800000<>+0(SB), Y9, Y9
+	VBROADCASTSS lanes_41800000<>+0(SB), Y6
+	VMINPS       Y5, Y6, Y12
+	VBROADCASTSS lanes_c1800000<>+0(SB), Y6
+	VMAXPS       Y12, Y6, Y12
+	VMULPS       lanes_3ecc422a<>+0(SB), Y12, Y12
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y5, Y5
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y10
+	VSUBPS       Y11, Y10, Y6
+	VBLENDVPS    Y5, Y11, Y6, Y6
+	VFMADD231PS  Y9, Y12, Y6
+	VMOVUPS      (BX), Y9
+	VMULPS       Y9, Y6, Y9
+	VMOVUPS      Y9, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -11593,59 +11434,60 @@ vectors_end:
 	JE           done
 	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y3
+	VMOVUPS      32(R13)(DX*4), Y9
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y3, Y8
-	VANDNPS      Y8, Y1, Y11
-	VBROADCASTSS lanes_416ccccd<>+0(SB), Y12
-	VMINPS       Y11, Y12, Y11
-	VBROADCASTSS lanes_3d26403b<>+0(SB), Y12
-	VFMADD231PS  lanes_3b8696e9<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3e3b8564<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3ee059a5<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3f000000<>+0(SB), Y11, Y12
-	VBROADCASTSS lanes_3dd060b0<>+0(SB), Y4
-	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y11, Y4
-	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y11, Y4
-	VFMADD213PS  lanes_3f99deb0<>+0(SB), Y11, Y4
-	VFMADD213PS  lanes_3fd64dea<>+0(SB), Y11, Y4
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y4
-	VDIVPS       Y4, Y12, Y4
-	VMULPS       Y11, Y11, Y12
-	VFMSUB213PS  Y12, Y11, Y11
-	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y7
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y12, Y7
-	VSUBPS       lanes_4b4000a7<>+0(SB), Y7, Y10
-	VMULPS       lanes_bf000000<>+0(SB), Y12, Y12
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y12
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y12
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y11, Y12
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y11
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y11
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y11
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y11
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
+	VMASKMOVPS   (CX), Y9, Y6
+	VANDNPS      Y6, Y1, Y12
+	VBROADCASTSS lanes_416ccccd<>+0(SB), Y11
+	VMINPS       Y12, Y11, Y12
+	VBROADCASTSS lanes_3d26403b<>+0(SB), Y11
+	VFMADD231PS  lanes_3b8696e9<>+0(SB), Y12, Y11
+	VFMADD213PS  lanes_3e3b8564<>+0(SB), Y12, Y11
+	VFMADD213PS  lanes_3ee059a5<>+0(SB), Y12, Y11
+	VFMADD213PS  lanes_3f000000<>+0(SB), Y12, Y11
+	VBROADCASTSS lanes_3dd060b0<>+0(SB), Y5
+	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y12, Y5
+	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y12, Y5
+	VFMADD213PS  lanes_3f99deb0<>+0(SB), Y12, Y5
+	VFMADD213PS  lanes_3fd64dea<>+0(SB), Y12, Y5
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y5
+	VDIVPS       Y5, Y11, Y5
+	VMULPS       Y12, Y12, Y11
+	VFMSUB213PS  Y11, Y12, Y12
+	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y10
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y11, Y10
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y10, Y8
+	VMULPS       lanes_bf000000<>+0(SB), Y11, Y11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y8, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y8, Y11
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y12, Y11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
-	VPSLLD       $0x17, Y7, Y7
-	VBROADCASTSS lanes_41800000<>+0(SB), Y10
-	VMINPS       Y8, Y10, Y11
-	VBROADCASTSS lanes_c1800000<>+0(SB), Y10
-	VMAXPS       Y11, Y10, Y11
-	VMULPS       lanes_3ecc422a<>+0(SB), Y11, Y11
-	VMULPS       Y7, Y12, Y10
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
+	VMULPS       Y5, Y11, Y5
+	VPSLLD       $0x17, Y10, Y12
+	VMULPS       Y12, Y5, Y5
+	VMULPS       lanes_2b800000<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y10, Y12
+	VMULPS       Y12, Y11, Y10
 	VMULPS       lanes_2b800000<>+0(SB), Y10, Y10
-	VMULPS       Y4, Y12, Y4
-	VMULPS       Y7, Y4, Y7
-	VMULPS       lanes_2b800000<>+0(SB), Y7, Y7
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y8
+	VBROADCASTSS lanes_41800000<>+0(SB), Y11
+	VMINPS       Y6, Y11, Y8
+	VBROADCASTSS lanes_c1800000<>+0(SB), Y11
+	VMAXPS       Y8, Y11, Y8
+	VMULPS       lanes_3ecc422a<>+0(SB), Y8, Y8
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y6
 	VBROADCASTSS lanes_3f800000<>+0(SB), Y12
-	VSUBPS       Y7, Y12, Y4
-	VBLENDVPS    Y8, Y7, Y4, Y4
-	VFMADD231PS  Y10, Y11, Y4
-	VMASKMOVPS   (BX), Y3, Y10
-	VMULPS       Y10, Y4, Y10
-	VMASKMOVPS   Y10, Y3, (AX)
+	VSUBPS       Y5, Y12, Y11
+	VBLENDVPS    Y6, Y5, Y11, Y11
+	VFMADD231PS  Y10, Y8, Y11
+	VMASKMOVPS   (BX), Y9, Y10
+	VMULPS       Y10, Y11, Y10
+	VMASKMOVPS   Y10, Y9, (AX)
 
 done:
 	VZEROUPPER
@@ -11811,82 +11653,70 @@ blocks:
 	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z11, Z15
 	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z10, Z14
 	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z9, Z13
-	VPSLLD            $0x17, Z21, Z21
-	VPSLLD            $0x17, Z22, Z22
-	VPSLLD            $0x17, Z23, Z23
-	VPSLLD            $0x17, Z24, Z24
-	VBROADCASTSS      lanes_41800000<>+0(SB), Z10
-	VMINPS            Z0, Z10, Z9
-	VBROADCASTSS      lanes_41800000<>+0(SB), Z11
-	VMINPS            Z6, Z11, Z10
-	VBROADCASTSS      lanes_41800000<>+0(SB), Z12
-	VMINPS            Z7, Z12, Z11
-	VBROADCASTSS      lanes_41800000<>+0(SB), Z28
-	VMINPS            Z8, Z28, Z12
-	VBROADCASTSS      lanes_c1800000<>+0(SB), Z28
-	VMAXPS            Z9, Z28, Z9
-	VBROADCASTSS      lanes_c1800000<>+0(SB), Z28
-	VMAXPS            Z10, Z28, Z10
-	VBROADCASTSS      lanes_c1800000<>+0(SB), Z28
-	VMAXPS            Z11, Z28, Z11
-	VBROADCASTSS      lanes_c1800000<>+0(SB), Z28
-	VMAXPS            Z12, Z28, Z12
-	VMULPS.BCST       lanes_3ecc422a<>+0(SB), Z9, Z9
-	VMULPS.BCST       lanes_3ecc422a<>+0(SB), Z10, Z10
-	VMULPS.BCST       lanes_3ecc422a<>+0(SB), Z11, Z11
-	VMULPS.BCST       lanes_3ecc422a<>+0(SB), Z12, Z12
-	VMULPS            Z21, Z16, Z28
-	VMULPS            Z22, Z15, Z27
-	VMULPS            Z23, Z14, Z26
-	VMULPS            Z24, Z13, Z25
-	VMULPS.BCST       lanes_2b800000<>+0(SB), Z28, Z28
-	VMULPS.BCST       lanes_2b800000<>+0(SB), Z27, Z27
-	VMULPS.BCST       lanes_2b800000<>+0(SB), Z26, Z26
-	VMULPS.BCST       lanes_2b800000<>+0(SB), Z25, Z25
 	VMULPS            Z17, Z16, Z17
 	VMULPS            Z18, Z15, Z18
 	VMULPS            Z19, Z14, Z19
 	VMULPS            Z20, Z13, Z20
-	VMULPS            Z21, Z17, Z21
-	VMULPS            Z22, Z18, Z22
-	VMULPS            Z23, Z19, Z23
-	VMULPS            Z24, Z20, Z24
-	VMULPS.BCST       lanes_2b800000<>+0(SB), Z21, Z21
-	VMULPS.BCST       lanes_2b800000<>+0(SB), Z22, Z22
-	VMULPS.BCST       lanes_2b800000<>+0(SB), Z23, Z23
-	VMULPS.BCST       lanes_2b800000<>+0(SB), Z24, Z24
+	VSCALEFPS         Z25, Z17, Z17
+	VSCALEFPS         Z26, Z18, Z18
+	VSCALEFPS         Z27, Z19, Z19
+	VSCALEFPS         Z28, Z20, Z20
+	VSCALEFPS         Z25, Z16, Z21
+	VSCALEFPS         Z26, Z15, Z22
+	VSCALEFPS         Z27, Z14, Z23
+	VSCALEFPS         Z28, Z13, Z24
+	VBROADCASTSS      lanes_41800000<>+0(SB), Z13
+	VMINPS            Z0, Z13, Z28
+	VBROADCASTSS      lanes_41800000<>+0(SB), Z27
+	VMINPS            Z6, Z27, Z13
+	VBROADCASTSS      lanes_41800000<>+0(SB), Z14
+	VMINPS            Z7, Z14, Z27
+	VBROADCASTSS      lanes_41800000<>+0(SB), Z26
+	VMINPS            Z8, Z26, Z14
+	VBROADCASTSS      lanes_c1800000<>+0(SB), Z26
+	VMAXPS            Z28, Z26, Z28
+	VBROADCASTSS      lanes_c1800000<>+0(SB), Z26
+	VMAXPS            Z13, Z26, Z13
+	VBROADCASTSS      lanes_c1800000<>+0(SB), Z26
+	VMAXPS            Z27, Z26, Z27
+	VBROADCASTSS      lanes_c1800000<>+0(SB), Z26
+	VMAXPS            Z14, Z26, Z14
+	VMULPS.BCST       lanes_3ecc422a<>+0(SB), Z28, Z28
+	VMULPS.BCST       lanes_3ecc422a<>+0(SB), Z13, Z13
+	VMULPS.BCST       lanes_3ecc422a<>+0(SB), Z27, Z27
+	VMULPS.BCST       lanes_3ecc422a<>+0(SB), Z14, Z14
 	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z0, K2
 	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z6, K3
 	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z7, K4
 	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z8, K5
 	VBROADCASTSS      lanes_3f800000<>+0(SB), Z7
-	VSUBPS            Z21, Z7, Z8
+	VSUBPS            Z17, Z7, Z8
 	VBROADCASTSS      lanes_3f800000<>+0(SB), Z6
-	VSUBPS            Z22, Z6, Z7
+	VSUBPS            Z18, Z6, Z7
 	VBROADCASTSS      lanes_3f800000<>+0(SB), Z0
-	VSUBPS            Z23, Z0, Z6
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z20
-	VSUBPS            Z24, Z20, Z0
-	VBLENDMPS         Z21, Z8, K2, Z8
-	VBLENDMPS         Z22, Z7, K3, Z7
-	VBLENDMPS         Z23, Z6, K4, Z6
-	VBLENDMPS         Z24, Z0, K5, Z0
-	VFMADD231PS       Z28, Z9, Z8
-	VFMADD231PS       Z27, Z10, Z7
-	VFMADD231PS       Z26, Z11, Z6
-	VFMADD231PS       Z25, Z12, Z0
-	VMOVUPS           (BX), Z25
-	VMOVUPS           64(BX), Z12
-	VMOVUPS           128(BX), Z26
-	VMOVUPS           192(BX), Z11
-	VMULPS            Z25, Z8, Z25
-	VMULPS            Z12, Z7, Z12
-	VMULPS            Z26, Z6, Z26
-	VMULPS            Z11, Z0, Z11
-	VMOVUPS           Z25, (AX)
-	VMOVUPS           Z12, 64(AX)
-	VMOVUPS           Z26, 128(AX)
-	VMOVUPS           Z11, 192(AX)
+	VSUBPS            Z19, Z0, Z6
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z26
+	VSUBPS            Z20, Z26, Z0
+	VBLENDMPS         Z17, Z8, K2, Z8
+	VBLENDMPS         Z18, Z7, K3, Z7
+	VBLENDMPS         Z19, Z6, K4, Z6
+	VBLENDMPS         Z20, Z0, K5, Z0
+	VFMADD231PS       Z21, Z28, Z8
+	VFMADD231PS       Z22, Z13, Z7
+	VFMADD231PS       Z23, Z27, Z6
+	VFMADD231PS       Z24, Z14, Z0
+	VMOVUPS           (BX), Z24
+	VMOVUPS           64(BX), Z14
+	VMOVUPS           128(BX), Z23
+	VMOVUPS           192(BX), Z27
+	VMULPS            Z24, Z8, Z24
+	VMULPS            Z14, Z7, Z14
+	VMULPS            Z23, Z6, Z23
+	VMULPS            Z27, Z0, Z27
+	VMOVUPS           Z24, (AX)
+	VMOVUPS           Z14, 64(AX)
+	VMOVUPS           Z23, 128(AX)
+	VMOVUPS           Z27, 192(AX)
 	ADDQ              $+256, AX
 	ADDQ              $+256, BX
 	ADDQ              $+256, CX
@@ -11899,56 +11729,53 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS           (CX), Z11
-	VPANDND           Z11, Z1, Z26
-	VMINPS            Z26, Z2, Z26
-	VMOVAPS           Z4, Z12
-	VFMADD231PS       Z26, Z3, Z12
-	VFMADD213PS       Z5, Z26, Z12
-	VFMADD213PS.BCST  lanes_3ee059a5<>+0(SB), Z26, Z12
-	VFMADD213PS.BCST  lanes_3f000000<>+0(SB), Z26, Z12
-	VBROADCASTSS      lanes_3dd060b0<>+0(SB), Z25
-	VFMADD231PS.BCST  lanes_3c28ae55<>+0(SB), Z26, Z25
-	VFMADD213PS.BCST  lanes_3ef037c5<>+0(SB), Z26, Z25
-	VFMADD213PS.BCST  lanes_3f99deb0<>+0(SB), Z26, Z25
-	VFMADD213PS.BCST  lanes_3fd64dea<>+0(SB), Z26, Z25
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z26, Z25
-	VDIVPS            Z25, Z12, Z25
-	VMULPS            Z26, Z26, Z12
-	VFMSUB213PS       Z12, Z26, Z26
+	VMOVUPS           (CX), Z27
+	VPANDND           Z27, Z1, Z23
+	VMINPS            Z23, Z2, Z23
+	VMOVAPS           Z4, Z14
+	VFMADD231PS       Z23, Z3, Z14
+	VFMADD213PS       Z5, Z23, Z14
+	VFMADD213PS.BCST  lanes_3ee059a5<>+0(SB), Z23, Z14
+	VFMADD213PS.BCST  lanes_3f000000<>+0(SB), Z23, Z14
+	VBROADCASTSS      lanes_3dd060b0<>+0(SB), Z24
+	VFMADD231PS.BCST  lanes_3c28ae55<>+0(SB), Z23, Z24
+	VFMADD213PS.BCST  lanes_3ef037c5<>+0(SB), Z23, Z24
+	VFMADD213PS.BCST  lanes_3f99deb0<>+0(SB), Z23, Z24
+	VFMADD213PS.BCST  lanes_3fd64dea<>+0(SB), Z23, Z24
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z23, Z24
+	VDIVPS            Z24, Z14, Z24
+	VMULPS            Z23, Z23, Z14
+	VFMSUB213PS       Z14, Z23, Z23
 	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z0
-	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z12, Z0
+	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z14, Z0
 	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z0, Z6
-	VMULPS.BCST       lanes_bf000000<>+0(SB), Z12, Z12
-	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z6, Z12
-	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z6, Z12
-	VFMADD231PS.BCST  lanes_bf000000<>+0(SB), Z26, Z12
-	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z26
-	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z12, Z26
-	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z12, Z26
-	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z12, Z26
-	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z12, Z26
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z12, Z26
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z26, Z12
-	VPSLLD            $0x17, Z0, Z0
-	VBROADCASTSS      lanes_41800000<>+0(SB), Z6
-	VMINPS            Z11, Z6, Z26
-	VBROADCASTSS      lanes_c1800000<>+0(SB), Z6
-	VMAXPS            Z26, Z6, Z26
-	VMULPS.BCST       lanes_3ecc422a<>+0(SB), Z26, Z26
-	VMULPS            Z0, Z12, Z6
-	VMULPS.BCST       lanes_2b800000<>+0(SB), Z6, Z6
-	VMULPS            Z25, Z12, Z25
-	VMULPS            Z0, Z25, Z0
-	VMULPS.BCST       lanes_2b800000<>+0(SB), Z0, Z0
-	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z11, K5
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z25
-	VSUBPS            Z0, Z25, Z11
-	VBLENDMPS         Z0, Z11, K5, Z11
-	VFMADD231PS       Z6, Z26, Z11
-	VMOVUPS           (BX), Z6
-	VMULPS            Z6, Z11, Z6
-	VMOVUPS           Z6, (AX)
+	VMULPS.BCST       lanes_bf000000<>+0(SB), Z14, Z14
+	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z6, Z14
+	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z6, Z14
+	VFMADD231PS.BCST  lanes_bf000000<>+0(SB), Z23, Z14
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z23
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z14, Z23
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z14, Z23
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z14, Z23
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z14, Z23
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z14, Z23
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z23, Z14
+	VMULPS            Z24, Z14, Z24
+	VSCALEFPS         Z6, Z24, Z24
+	VSCALEFPS         Z6, Z14, Z0
+	VBROADCASTSS      lanes_41800000<>+0(SB), Z14
+	VMINPS            Z27, Z14, Z6
+	VBROADCASTSS      lanes_c1800000<>+0(SB), Z14
+	VMAXPS            Z6, Z14, Z6
+	VMULPS.BCST       lanes_3ecc422a<>+0(SB), Z6, Z6
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z27, K5
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z14
+	VSUBPS            Z24, Z14, Z27
+	VBLENDMPS         Z24, Z27, K5, Z27
+	VFMADD231PS       Z0, Z6, Z27
+	VMOVUPS           (BX), Z0
+	VMULPS            Z0, Z27, Z0
+	VMOVUPS           Z0, (AX)
 	ADDQ              $+64, AX
 	ADDQ              $+64, BX
 	ADDQ              $+64, CX
@@ -11962,56 +11789,53 @@ vectors_end:
 	MOVL              $0x0000ffff, R13
 	BZHIL             DX, R13, R13
 	KMOVW             R13, K1
-	VMOVUPS.Z         (CX), K1, Z6
-	VPANDND           Z6, Z1, Z11
-	VMINPS            Z11, Z2, Z11
-	VMOVAPS           Z4, Z26
-	VFMADD231PS       Z11, Z3, Z26
-	VFMADD213PS       Z5, Z11, Z26
-	VFMADD213PS.BCST  lanes_3ee059a5<>+0(SB), Z11, Z26
-	VFMADD213PS.BCST  lanes_3f000000<>+0(SB), Z11, Z26
-	VBROADCASTSS      lanes_3dd060b0<>+0(SB), Z0
-	VFMADD231PS.BCST  lanes_3c28ae55<>+0(SB), Z11, Z0
-	VFMADD213PS.BCST  lanes_3ef037c5<>+0(SB), Z11, Z0
-	VFMADD213PS.BCST  lanes_3f99deb0<>+0(SB), Z11, Z0
-	VFMADD213PS.BCST  lanes_3fd64dea<>+0(SB), Z11, Z0
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z11, Z0
-	VDIVPS            Z0, Z26, Z0
-	VMULPS            Z11, Z11, Z26
-	VFMSUB213PS       Z26, Z11, Z11
-	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z25
-	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z26, Z25
-	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z25, Z12
-	VMULPS.BCST       lanes_bf000000<>+0(SB), Z26, Z26
-	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z12, Z26
-	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z12, Z26
-	VFMADD231PS.BCST  lanes_bf000000<>+0(SB), Z11, Z26
-	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z11
-	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z26, Z11
-	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z26, Z11
-	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z26, Z11
-	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z26, Z11
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z26, Z11
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z11, Z26
-	VPSLLD            $0x17, Z25, Z25
-	VBROADCASTSS      lanes_41800000<>+0(SB), Z12
-	VMINPS            Z6, Z12, Z11
-	VBROADCASTSS      lanes_c1800000<>+0(SB), Z12
-	VMAXPS            Z11, Z12, Z11
-	VMULPS.BCST       lanes_3ecc422a<>+0(SB), Z11, Z11
-	VMULPS            Z25, Z26, Z12
-	VMULPS.BCST       lanes_2b800000<>+0(SB), Z12, Z12
-	VMULPS            Z0, Z26, Z0
-	VMULPS            Z25, Z0, Z25
-	VMULPS.BCST       lanes_2b800000<>+0(SB), Z25, Z25
-	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z6, K5
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z0
-	VSUBPS            Z25, Z0, Z6
-	VBLENDMPS         Z25, Z6, K5, Z6
-	VFMADD231PS       Z12, Z11, Z6
-	VMOVUPS.Z         (BX), K1, Z12
-	VMULPS            Z12, Z6, Z12
-	VMOVUPS           Z12, K1, (AX)
+	VMOVUPS.Z         (CX), K1, Z0
+	VPANDND           Z0, Z1, Z27
+	VMINPS            Z27, Z2, Z27
+	VMOVAPS           Z4, Z6
+	VFMADD231PS       Z27, Z3, Z6
+	VFMADD213PS       Z5, Z27, Z6
+	VFMADD213PS.BCST  lanes_3ee059a5<>+0(SB), Z27, Z6
+	VFMADD213PS.BCST  lanes_3f000000<>+0(SB), Z27, Z6
+	VBROADCASTSS      lanes_3dd060b0<>+0(SB), Z24
+	VFMADD231PS.BCST  lanes_3c28ae55<>+0(SB), Z27, Z24
+	VFMADD213PS.BCST  lanes_3ef037c5<>+0(SB), Z27, Z24
+	VFMADD213PS.BCST  lanes_3f99deb0<>+0(SB), Z27, Z24
+	VFMADD213PS.BCST  lanes_3fd64dea<>+0(SB), Z27, Z24
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z27, Z24
+	VDIVPS            Z24, Z6, Z24
+	VMULPS            Z27, Z27, Z6
+	VFMSUB213PS       Z6, Z27, Z27
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z14
+	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z6, Z14
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z14, Z23
+	VMULPS.BCST       lanes_bf000000<>+0(SB), Z6, Z6
+	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z23, Z6
+	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z23, Z6
+	VFMADD231PS.BCST  lanes_bf000000<>+0(SB), Z27, Z6
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z27
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z6, Z27
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z6, Z27
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z6, Z27
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z6, Z27
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z6, Z27
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z27, Z6
+	VMULPS            Z24, Z6, Z24
+	VSCALEFPS         Z23, Z24, Z24
+	VSCALEFPS         Z23, Z6, Z14
+	VBROADCASTSS      lanes_41800000<>+0(SB), Z6
+	VMINPS            Z0, Z6, Z23
+	VBROADCASTSS      lanes_c1800000<>+0(SB), Z6
+	VMAXPS            Z23, Z6, Z23
+	VMULPS.BCST       lanes_3ecc422a<>+0(SB), Z23, Z23
+	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z0, K5
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z6
+	VSUBPS            Z24, Z6, Z0
+	VBLENDMPS         Z24, Z0, K5, Z0
+	VFMADD231PS       Z14, Z23, Z0
+	VMOVUPS.Z         (BX), K1, Z14
+	VMULPS            Z14, Z0, Z14
+	VMOVUPS           Z14, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -12061,15 +11885,15 @@ vectors:
 	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y11
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
-	VPSLLD       $0x17, Y9, Y9
-	VMULPS       Y9, Y12, Y9
+	VPSLLD       $0x17, Y9, Y11
+	VMULPS       Y11, Y12, Y9
 	VMULPS       lanes_2b800000<>+0(SB), Y9, Y9
-	VBROADCASTSS lanes_c2480000<>+0(SB), Y11
-	VMAXPS       Y0, Y11, Y12
+	VBROADCASTSS lanes_c2480000<>+0(SB), Y12
+	VMAXPS       Y0, Y12, Y8
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y11
-	VBLENDVPS    Y0, Y9, Y11, Y0
-	VMULPS       Y0, Y12, Y0
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y12
+	VBLENDVPS    Y0, Y9, Y12, Y0
+	VMULPS       Y0, Y8, Y0
 	VADDPS       lanes_3f800000<>+0(SB), Y9, Y9
 	VDIVPS       Y9, Y0, Y9
 	VMOVUPS      Y9, (AX)
@@ -12087,26 +11911,26 @@ vectors_end:
 	VMOVUPS      32(R13)(CX*4), Y9
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y9, Y0
-	VANDNPS      Y0, Y1, Y12
-	VMINPS       Y12, Y2, Y12
-	VMULPS       Y12, Y12, Y11
-	VMOVAPS      Y11, Y7
-	VFMSUB231PS  Y12, Y12, Y7
-	VMOVAPS      Y4, Y8
-	VFMADD231PS  Y3, Y11, Y8
-	VSUBPS       Y8, Y4, Y10
-	VFMADD231PS  Y3, Y11, Y10
-	VFMADD231PS  Y5, Y11, Y10
+	VANDNPS      Y0, Y1, Y8
+	VMINPS       Y8, Y2, Y8
+	VMULPS       Y8, Y8, Y12
+	VMOVAPS      Y12, Y11
+	VFMSUB231PS  Y8, Y8, Y11
+	VMOVAPS      Y4, Y7
+	VFMADD231PS  Y3, Y12, Y7
+	VSUBPS       Y7, Y4, Y10
+	VFMADD231PS  Y3, Y12, Y10
+	VFMADD231PS  Y5, Y12, Y10
 	VADDPS       Y6, Y10, Y10
-	VFMADD231PS  Y3, Y7, Y10
-	VMULPS       Y8, Y12, Y7
-	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y11
-	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Y11, Y7
-	VSUBPS       lanes_4b4000a7<>+0(SB), Y7, Y11
-	VMULPS       lanes_3f317200<>+0(SB), Y11, Y13
-	VFMSUB231PS  Y8, Y12, Y13
-	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Y11, Y13
-	VFMADD231PS  Y10, Y12, Y13
+	VFMADD231PS  Y3, Y11, Y10
+	VMULPS       Y7, Y8, Y11
+	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y12
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Y12, Y11
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y11, Y12
+	VMULPS       lanes_3f317200<>+0(SB), Y12, Y13
+	VFMSUB231PS  Y7, Y8, Y13
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Y12, Y13
+	VFMADD231PS  Y10, Y8, Y13
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y10
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y13, Y10
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y13, Y10
@@ -12114,18 +11938,18 @@ vectors_end:
 	VFMADD213PS  lanes_3efffffe<>+0(SB), Y13, Y10
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y10
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y13
-	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y7, Y13, Y7
-	VMULPS       lanes_2b800000<>+0(SB), Y7, Y7
-	VBROADCASTSS lanes_c2480000<>+0(SB), Y10
-	VMAXPS       Y0, Y10, Y13
+	VPSLLD       $0x17, Y11, Y10
+	VMULPS       Y10, Y13, Y11
+	VMULPS       lanes_2b800000<>+0(SB), Y11, Y11
+	VBROADCASTSS lanes_c2480000<>+0(SB), Y13
+	VMAXPS       Y0, Y13, Y12
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y10
-	VBLENDVPS    Y0, Y7, Y10, Y0
-	VMULPS       Y0, Y13, Y0
-	VADDPS       lanes_3f800000<>+0(SB), Y7, Y7
-	VDIVPS       Y7, Y0, Y7
-	VMASKMOVPS   Y7, Y9, (AX)
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y13
+	VBLENDVPS    Y0, Y11, Y13, Y0
+	VMULPS       Y0, Y12, Y0
+	VADDPS       lanes_3f800000<>+0(SB), Y11, Y11
+	VDIVPS       Y11, Y0, Y11
+	VMASKMOVPS   Y11, Y9, (AX)
 
 done:
 	VZEROUPPER
@@ -12342,26 +12166,18 @@ blocks:
 	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z8, Z26
 	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z23, Z27
 	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z7, Z28
-	VPSLLD            $0x17, Z16, Z16
-	VPSLLD            $0x17, Z15, Z15
-	VPSLLD            $0x17, Z14, Z14
-	VPSLLD            $0x17, Z13, Z13
-	VMULPS            Z16, Z25, Z16
-	VMULPS            Z15, Z26, Z15
-	VMULPS            Z14, Z27, Z14
-	VMULPS            Z13, Z28, Z13
-	VMULPS.BCST       lanes_2b800000<>+0(SB), Z16, Z16
-	VMULPS.BCST       lanes_2b800000<>+0(SB), Z15, Z15
-	VMULPS.BCST       lanes_2b800000<>+0(SB), Z14, Z14
-	VMULPS.BCST       lanes_2b800000<>+0(SB), Z13, Z13
+	VSCALEFPS         Z12, Z25, Z16
+	VSCALEFPS         Z11, Z26, Z15
+	VSCALEFPS         Z10, Z27, Z14
+	VSCALEFPS         Z9, Z28, Z13
+	VBROADCASTSS      lanes_c2480000<>+0(SB), Z28
+	VMAXPS            Z0, Z28, Z9
+	VBROADCASTSS      lanes_c2480000<>+0(SB), Z10
+	VMAXPS            Z2, Z10, Z28
 	VBROADCASTSS      lanes_c2480000<>+0(SB), Z27
-	VMAXPS            Z0, Z27, Z28
-	VBROADCASTSS      lanes_c2480000<>+0(SB), Z26
-	VMAXPS            Z2, Z26, Z27
-	VBROADCASTSS      lanes_c2480000<>+0(SB), Z25
-	VMAXPS            Z3, Z25, Z26
-	VBROADCASTSS      lanes_c2480000<>+0(SB), Z7
-	VMAXPS            Z4, Z7, Z25
+	VMAXPS            Z3, Z27, Z10
+	VBROADCASTSS      lanes_c2480000<>+0(SB), Z11
+	VMAXPS            Z4, Z11, Z27
 	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z0, K2
 	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z2, K3
 	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z3, K4
@@ -12372,12 +12188,12 @@ blocks:
 	VBLENDMPS         Z15, Z2, K3, Z3
 	VBROADCASTSS      lanes_3f800000<>+0(SB), Z0
 	VBLENDMPS         Z14, Z0, K4, Z2
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z7
-	VBLENDMPS         Z13, Z7, K5, Z0
-	VMULPS            Z4, Z28, Z4
-	VMULPS            Z3, Z27, Z3
-	VMULPS            Z2, Z26, Z2
-	VMULPS            Z0, Z25, Z0
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z11
+	VBLENDMPS         Z13, Z11, K5, Z0
+	VMULPS            Z4, Z9, Z4
+	VMULPS            Z3, Z28, Z3
+	VMULPS            Z2, Z10, Z2
+	VMULPS            Z0, Z27, Z0
 	VADDPS.BCST       lanes_3f800000<>+0(SB), Z16, Z16
 	VADDPS.BCST       lanes_3f800000<>+0(SB), Z15, Z15
 	VADDPS.BCST       lanes_3f800000<>+0(SB), Z14, Z14
@@ -12431,15 +12247,13 @@ vectors:
 	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z3, Z2
 	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z3, Z2
 	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z2, Z3
-	VPSLLD            $0x17, Z16, Z16
-	VMULPS            Z16, Z3, Z16
-	VMULPS.BCST       lanes_2b800000<>+0(SB), Z16, Z16
-	VBROADCASTSS      lanes_c2480000<>+0(SB), Z2
-	VMAXPS            Z13, Z2, Z3
+	VSCALEFPS         Z15, Z3, Z16
+	VBROADCASTSS      lanes_c2480000<>+0(SB), Z3
+	VMAXPS            Z13, Z3, Z15
 	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z13, K5
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z2
-	VBLENDMPS         Z16, Z2, K5, Z13
-	VMULPS            Z13, Z3, Z13
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z3
+	VBLENDMPS         Z16, Z3, K5, Z13
+	VMULPS            Z13, Z15, Z13
 	VADDPS.BCST       lanes_3f800000<>+0(SB), Z16, Z16
 	VDIVPS            Z16, Z13, Z16
 	VMOVUPS           Z16, (AX)
@@ -12457,46 +12271,44 @@ vectors_end:
 	KMOVW             R13, K1
 	VMOVUPS.Z         (BX), K1, Z16
 	VPANDND           Z16, Z1, Z13
-	VBROADCASTSS      lanes_41300000<>+0(SB), Z3
-	VMINPS            Z13, Z3, Z13
-	VMULPS            Z13, Z13, Z3
-	VMOVAPS           Z3, Z2
-	VFMSUB231PS       Z13, Z13, Z2
-	VBROADCASTSS      lanes_bfcc4000<>+0(SB), Z14
-	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z3, Z14
+	VBROADCASTSS      lanes_41300000<>+0(SB), Z15
+	VMINPS            Z13, Z15, Z13
+	VMULPS            Z13, Z13, Z15
+	VMOVAPS           Z15, Z3
+	VFMSUB231PS       Z13, Z13, Z3
+	VBROADCASTSS      lanes_bfcc4000<>+0(SB), Z2
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z15, Z2
 	VBROADCASTSS      lanes_bfcc4000<>+0(SB), Z0
-	VSUBPS            Z14, Z0, Z15
-	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z3, Z15
-	VFMADD231PS.BCST  lanes_b124d8b5<>+0(SB), Z3, Z15
-	VADDPS.BCST       lanes_b88a67a8<>+0(SB), Z15, Z15
-	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z2, Z15
-	VMULPS            Z14, Z13, Z2
-	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z3
-	VFMADD132PS.BCST  lanes_3fb8aa3b<>+0(SB), Z3, Z2
-	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z2, Z3
-	VMULPS.BCST       lanes_3f317200<>+0(SB), Z3, Z0
-	VFMSUB231PS       Z14, Z13, Z0
-	VFNMADD231PS.BCST lanes_35bfbe8e<>+0(SB), Z3, Z0
-	VFMADD231PS       Z15, Z13, Z0
-	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z15
-	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z0, Z15
-	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z0, Z15
-	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z0, Z15
-	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z0, Z15
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z0, Z15
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z15, Z0
-	VPSLLD            $0x17, Z2, Z2
-	VMULPS            Z2, Z0, Z2
-	VMULPS.BCST       lanes_2b800000<>+0(SB), Z2, Z2
-	VBROADCASTSS      lanes_c2480000<>+0(SB), Z15
-	VMAXPS            Z16, Z15, Z0
+	VSUBPS            Z2, Z0, Z14
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z15, Z14
+	VFMADD231PS.BCST  lanes_b124d8b5<>+0(SB), Z15, Z14
+	VADDPS.BCST       lanes_b88a67a8<>+0(SB), Z14, Z14
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z3, Z14
+	VMULPS            Z2, Z13, Z3
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z15
+	VFMADD132PS.BCST  lanes_3fb8aa3b<>+0(SB), Z15, Z3
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z3, Z15
+	VMULPS.BCST       lanes_3f317200<>+0(SB), Z15, Z0
+	VFMSUB231PS       Z2, Z13, Z0
+	VFNMADD231PS.BCST lanes_35bfbe8e<>+0(SB), Z15, Z0
+	VFMADD231PS       Z14, Z13, Z0
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z14
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z0, Z14
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z0, Z14
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z0, Z14
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z0, Z14
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z0, Z14
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z14, Z0
+	VSCALEFPS         Z15, Z0, Z3
+	VBROADCASTSS      lanes_c2480000<>+0(SB), Z0
+	VMAXPS            Z16, Z0, Z15
 	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z16, K5
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z15
-	VBLENDMPS         Z2, Z15, K5, Z16
-	VMULPS            Z16, Z0, Z16
-	VADDPS.BCST       lanes_3f800000<>+0(SB), Z2, Z2
-	VDIVPS            Z2, Z16, Z2
-	VMOVUPS           Z2, K1, (AX)
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z0
+	VBLENDMPS         Z3, Z0, K5, Z16
+	VMULPS            Z16, Z15, Z16
+	VADDPS.BCST       lanes_3f800000<>+0(SB), Z3, Z3
+	VDIVPS            Z3, Z16, Z3
+	VMOVUPS           Z3, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -12547,30 +12359,30 @@ vectors:
 	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y11
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
-	VPSLLD       $0x17, Y9, Y9
-	VMULPS       Y9, Y12, Y9
+	VPSLLD       $0x17, Y9, Y11
+	VMULPS       Y11, Y12, Y9
 	VMULPS       lanes_2b800000<>+0(SB), Y9, Y9
-	VMINPS       Y0, Y2, Y12
-	VBROADCASTSS lanes_c1300000<>+0(SB), Y11
-	VMAXPS       Y12, Y11, Y12
-	VMULPS       Y12, Y12, Y11
-	VBROADCASTSS lanes_3fcc422a<>+0(SB), Y7
-	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Y7, Y11
-	VMULPS       Y11, Y12, Y11
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y12
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y7
-	VBLENDVPS    Y12, Y9, Y7, Y12
-	VADDPS       lanes_3f800000<>+0(SB), Y9, Y7
-	VDIVPS       Y7, Y12, Y7
+	VMINPS       Y0, Y2, Y8
+	VBROADCASTSS lanes_c1300000<>+0(SB), Y12
+	VMAXPS       Y8, Y12, Y8
+	VMULPS       Y8, Y8, Y12
+	VBROADCASTSS lanes_3fcc422a<>+0(SB), Y11
+	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Y11, Y12
+	VMULPS       Y12, Y8, Y12
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y8
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y11
+	VBLENDVPS    Y8, Y9, Y11, Y8
+	VADDPS       lanes_3f800000<>+0(SB), Y9, Y11
+	VDIVPS       Y11, Y8, Y11
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y8
-	VSUBPS       Y7, Y8, Y12
-	VMULPS       Y7, Y9, Y9
-	VBLENDVPS    Y0, Y12, Y9, Y9
-	VMULPS       Y9, Y11, Y9
-	VFMADD213PS  Y7, Y9, Y7
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y7
+	VSUBPS       Y11, Y7, Y8
+	VMULPS       Y11, Y9, Y9
+	VBLENDVPS    Y0, Y8, Y9, Y9
+	VMULPS       Y9, Y12, Y9
+	VFMADD213PS  Y11, Y9, Y11
 	VMOVUPS      (BX), Y9
-	VMULPS       Y9, Y7, Y9
+	VMULPS       Y9, Y11, Y9
 	VMOVUPS      Y9, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
@@ -12586,27 +12398,27 @@ vectors_end:
 	NEGQ         DX
 	VMOVUPS      32(R13)(DX*4), Y9
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y9, Y7
-	VANDNPS      Y7, Y1, Y11
-	VMINPS       Y11, Y2, Y11
-	VMULPS       Y11, Y11, Y12
-	VMOVAPS      Y12, Y0
-	VFMSUB231PS  Y11, Y11, Y0
-	VMOVAPS      Y4, Y8
-	VFMADD231PS  Y3, Y12, Y8
-	VSUBPS       Y8, Y4, Y10
-	VFMADD231PS  Y3, Y12, Y10
-	VFMADD231PS  Y5, Y12, Y10
+	VMASKMOVPS   (CX), Y9, Y11
+	VANDNPS      Y11, Y1, Y12
+	VMINPS       Y12, Y2, Y12
+	VMULPS       Y12, Y12, Y8
+	VMOVAPS      Y8, Y0
+	VFMSUB231PS  Y12, Y12, Y0
+	VMOVAPS      Y4, Y7
+	VFMADD231PS  Y3, Y8, Y7
+	VSUBPS       Y7, Y4, Y10
+	VFMADD231PS  Y3, Y8, Y10
+	VFMADD231PS  Y5, Y8, Y10
 	VADDPS       Y6, Y10, Y10
 	VFMADD231PS  Y3, Y0, Y10
-	VMULPS       Y8, Y11, Y0
-	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y12
-	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Y12, Y0
-	VSUBPS       lanes_4b4000a7<>+0(SB), Y0, Y12
-	VMULPS       lanes_3f317200<>+0(SB), Y12, Y13
-	VFMSUB231PS  Y8, Y11, Y13
-	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Y12, Y13
-	VFMADD231PS  Y10, Y11, Y13
+	VMULPS       Y7, Y12, Y0
+	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y8
+	VFMADD132PS  lanes_3fb8aa3b<>+0(SB), Y8, Y0
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y0, Y8
+	VMULPS       lanes_3f317200<>+0(SB), Y8, Y13
+	VFMSUB231PS  Y7, Y12, Y13
+	VFNMADD231PS lanes_35bfbe8e<>+0(SB), Y8, Y13
+	VFMADD231PS  Y10, Y12, Y13
 	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y10
 	VFMADD231PS  lanes_3ab52284<>+0(SB), Y13, Y10
 	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y13, Y10
@@ -12614,30 +12426,30 @@ vectors_end:
 	VFMADD213PS  lanes_3efffffe<>+0(SB), Y13, Y10
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y10
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y13
-	VPSLLD       $0x17, Y0, Y0
-	VMULPS       Y0, Y13, Y0
+	VPSLLD       $0x17, Y0, Y10
+	VMULPS       Y10, Y13, Y0
 	VMULPS       lanes_2b800000<>+0(SB), Y0, Y0
-	VMINPS       Y7, Y2, Y13
-	VBROADCASTSS lanes_c1300000<>+0(SB), Y10
-	VMAXPS       Y13, Y10, Y13
-	VMULPS       Y13, Y13, Y10
-	VBROADCASTSS lanes_3fcc422a<>+0(SB), Y11
-	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Y11, Y10
-	VMULPS       Y10, Y13, Y10
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y7, Y13
-	VBROADCASTSS lanes_3f800000<>+0(SB), Y11
-	VBLENDVPS    Y13, Y0, Y11, Y13
-	VADDPS       lanes_3f800000<>+0(SB), Y0, Y11
-	VDIVPS       Y11, Y13, Y11
-	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y7, Y7
+	VMINPS       Y11, Y2, Y8
+	VBROADCASTSS lanes_c1300000<>+0(SB), Y13
+	VMAXPS       Y8, Y13, Y8
+	VMULPS       Y8, Y8, Y13
+	VBROADCASTSS lanes_3fcc422a<>+0(SB), Y10
+	VFMADD132PS  lanes_3e5b33b6<>+0(SB), Y10, Y13
+	VMULPS       Y13, Y8, Y13
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y11, Y8
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y10
+	VBLENDVPS    Y8, Y0, Y10, Y8
+	VADDPS       lanes_3f800000<>+0(SB), Y0, Y10
+	VDIVPS       Y10, Y8, Y10
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y11, Y11
 	VBROADCASTSS lanes_3f800000<>+0(SB), Y12
-	VSUBPS       Y11, Y12, Y13
-	VMULPS       Y11, Y0, Y0
-	VBLENDVPS    Y7, Y13, Y0, Y0
-	VMULPS       Y0, Y10, Y0
-	VFMADD213PS  Y11, Y0, Y11
+	VSUBPS       Y10, Y12, Y8
+	VMULPS       Y10, Y0, Y0
+	VBLENDVPS    Y11, Y8, Y0, Y0
+	VMULPS       Y0, Y13, Y0
+	VFMADD213PS  Y10, Y0, Y10
 	VMASKMOVPS   (BX), Y9, Y0
-	VMULPS       Y0, Y11, Y0
+	VMULPS       Y0, Y10, Y0
 	VMASKMOVPS   Y0, Y9, (AX)
 
 done:
@@ -12806,106 +12618,98 @@ blocks:
 	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z8, Z26
 	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z23, Z27
 	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z7, Z28
-	VPSLLD            $0x17, Z16, Z16
-	VPSLLD            $0x17, Z15, Z15
-	VPSLLD            $0x17, Z14, Z14
-	VPSLLD            $0x17, Z13, Z13
-	VMULPS            Z16, Z25, Z16
-	VMULPS            Z15, Z26, Z15
-	VMULPS            Z14, Z27, Z14
-	VMULPS            Z13, Z28, Z13
-	VMULPS.BCST       lanes_2b800000<>+0(SB), Z16, Z16
-	VMULPS.BCST       lanes_2b800000<>+0(SB), Z15, Z15
-	VMULPS.BCST       lanes_2b800000<>+0(SB), Z14, Z14
-	VMULPS.BCST       lanes_2b800000<>+0(SB), Z13, Z13
+	VSCALEFPS         Z12, Z25, Z16
+	VSCALEFPS         Z11, Z26, Z15
+	VSCALEFPS         Z10, Z27, Z14
+	VSCALEFPS         Z9, Z28, Z13
+	VBROADCASTSS      lanes_41300000<>+0(SB), Z28
+	VMINPS            Z0, Z28, Z9
+	VBROADCASTSS      lanes_41300000<>+0(SB), Z10
+	VMINPS            Z2, Z10, Z28
 	VBROADCASTSS      lanes_41300000<>+0(SB), Z27
-	VMINPS            Z0, Z27, Z28
-	VBROADCASTSS      lanes_41300000<>+0(SB), Z26
-	VMINPS            Z2, Z26, Z27
-	VBROADCASTSS      lanes_41300000<>+0(SB), Z25
-	VMINPS            Z3, Z25, Z26
-	VBROADCASTSS      lanes_41300000<>+0(SB), Z7
-	VMINPS            Z4, Z7, Z25
-	VBROADCASTSS      lanes_c1300000<>+0(SB), Z7
-	VMAXPS            Z28, Z7, Z28
-	VBROADCASTSS      lanes_c1300000<>+0(SB), Z7
-	VMAXPS            Z27, Z7, Z27
-	VBROADCASTSS      lanes_c1300000<>+0(SB), Z7
-	VMAXPS            Z26, Z7, Z26
-	VBROADCASTSS      lanes_c1300000<>+0(SB), Z7
-	VMAXPS            Z25, Z7, Z25
-	VMULPS            Z28, Z28, Z7
-	VMULPS            Z27, Z27, Z23
-	VMULPS            Z26, Z26, Z8
-	VMULPS            Z25, Z25, Z24
-	VBROADCASTSS      lanes_3fcc422a<>+0(SB), Z22
-	VFMADD132PS.BCST  lanes_3e5b33b6<>+0(SB), Z22, Z7
-	VBROADCASTSS      lanes_3fcc422a<>+0(SB), Z22
-	VFMADD132PS.BCST  lanes_3e5b33b6<>+0(SB), Z22, Z23
-	VBROADCASTSS      lanes_3fcc422a<>+0(SB), Z22
-	VFMADD132PS.BCST  lanes_3e5b33b6<>+0(SB), Z22, Z8
-	VBROADCASTSS      lanes_3fcc422a<>+0(SB), Z22
-	VFMADD132PS.BCST  lanes_3e5b33b6<>+0(SB), Z22, Z24
-	VMULPS            Z7, Z28, Z7
-	VMULPS            Z23, Z27, Z23
-	VMULPS            Z8, Z26, Z8
-	VMULPS            Z24, Z25, Z24
+	VMINPS            Z3, Z27, Z10
+	VBROADCASTSS      lanes_41300000<>+0(SB), Z11
+	VMINPS            Z4, Z11, Z27
+	VBROADCASTSS      lanes_c1300000<>+0(SB), Z11
+	VMAXPS            Z9, Z11, Z9
+	VBROADCASTSS      lanes_c1300000<>+0(SB), Z11
+	VMAXPS            Z28, Z11, Z28
+	VBROADCASTSS      lanes_c1300000<>+0(SB), Z11
+	VMAXPS            Z10, Z11, Z10
+	VBROADCASTSS      lanes_c1300000<>+0(SB), Z11
+	VMAXPS            Z27, Z11, Z27
+	VMULPS            Z9, Z9, Z11
+	VMULPS            Z28, Z28, Z26
+	VMULPS            Z10, Z10, Z12
+	VMULPS            Z27, Z27, Z25
+	VBROADCASTSS      lanes_3fcc422a<>+0(SB), Z7
+	VFMADD132PS.BCST  lanes_3e5b33b6<>+0(SB), Z7, Z11
+	VBROADCASTSS      lanes_3fcc422a<>+0(SB), Z7
+	VFMADD132PS.BCST  lanes_3e5b33b6<>+0(SB), Z7, Z26
+	VBROADCASTSS      lanes_3fcc422a<>+0(SB), Z7
+	VFMADD132PS.BCST  lanes_3e5b33b6<>+0(SB), Z7, Z12
+	VBROADCASTSS      lanes_3fcc422a<>+0(SB), Z7
+	VFMADD132PS.BCST  lanes_3e5b33b6<>+0(SB), Z7, Z25
+	VMULPS            Z11, Z9, Z11
+	VMULPS            Z26, Z28, Z26
+	VMULPS            Z12, Z10, Z12
+	VMULPS            Z25, Z27, Z25
 	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z0, K2
 	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z2, K3
 	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z3, K4
 	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z4, K5
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z26
-	VBLENDMPS         Z16, Z26, K2, Z25
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z27
-	VBLENDMPS         Z15, Z27, K3, Z26
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z10
+	VBLENDMPS         Z16, Z10, K2, Z27
 	VBROADCASTSS      lanes_3f800000<>+0(SB), Z28
-	VBLENDMPS         Z14, Z28, K4, Z27
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z22
-	VBLENDMPS         Z13, Z22, K5, Z28
-	VADDPS.BCST       lanes_3f800000<>+0(SB), Z16, Z22
-	VADDPS.BCST       lanes_3f800000<>+0(SB), Z15, Z6
-	VADDPS.BCST       lanes_3f800000<>+0(SB), Z14, Z21
-	VADDPS.BCST       lanes_3f800000<>+0(SB), Z13, Z5
-	VDIVPS            Z22, Z25, Z22
-	VDIVPS            Z6, Z26, Z6
-	VDIVPS            Z21, Z27, Z21
-	VDIVPS            Z5, Z28, Z5
+	VBLENDMPS         Z15, Z28, K3, Z10
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z9
+	VBLENDMPS         Z14, Z9, K4, Z28
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z7
+	VBLENDMPS         Z13, Z7, K5, Z9
+	VADDPS.BCST       lanes_3f800000<>+0(SB), Z16, Z7
+	VADDPS.BCST       lanes_3f800000<>+0(SB), Z15, Z23
+	VADDPS.BCST       lanes_3f800000<>+0(SB), Z14, Z8
+	VADDPS.BCST       lanes_3f800000<>+0(SB), Z13, Z24
+	VDIVPS            Z7, Z27, Z7
+	VDIVPS            Z23, Z10, Z23
+	VDIVPS            Z8, Z28, Z8
+	VDIVPS            Z24, Z9, Z24
 	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z0, K5
 	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z2, K4
 	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z3, K3
 	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z4, K2
 	VBROADCASTSS      lanes_3f800000<>+0(SB), Z3
-	VSUBPS            Z22, Z3, Z4
+	VSUBPS            Z7, Z3, Z4
 	VBROADCASTSS      lanes_3f800000<>+0(SB), Z2
-	VSUBPS            Z6, Z2, Z3
+	VSUBPS            Z23, Z2, Z3
 	VBROADCASTSS      lanes_3f800000<>+0(SB), Z0
-	VSUBPS            Z21, Z0, Z2
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z28
-	VSUBPS            Z5, Z28, Z0
-	VMULPS            Z22, Z16, Z16
-	VMULPS            Z6, Z15, Z15
-	VMULPS            Z21, Z14, Z14
-	VMULPS            Z5, Z13, Z13
+	VSUBPS            Z8, Z0, Z2
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z9
+	VSUBPS            Z24, Z9, Z0
+	VMULPS            Z7, Z16, Z16
+	VMULPS            Z23, Z15, Z15
+	VMULPS            Z8, Z14, Z14
+	VMULPS            Z24, Z13, Z13
 	VBLENDMPS         Z4, Z16, K5, Z16
 	VBLENDMPS         Z3, Z15, K4, Z15
 	VBLENDMPS         Z2, Z14, K3, Z14
 	VBLENDMPS         Z0, Z13, K2, Z13
-	VMULPS            Z16, Z7, Z16
-	VMULPS            Z15, Z23, Z15
-	VMULPS            Z14, Z8, Z14
-	VMULPS            Z13, Z24, Z13
-	VFMADD213PS       Z22, Z16, Z22
-	VFMADD213PS       Z6, Z15, Z6
-	VFMADD213PS       Z21, Z14, Z21
-	VFMADD213PS       Z5, Z13, Z5
+	VMULPS            Z16, Z11, Z16
+	VMULPS            Z15, Z26, Z15
+	VMULPS            Z14, Z12, Z14
+	VMULPS            Z13, Z25, Z13
+	VFMADD213PS       Z7, Z16, Z7
+	VFMADD213PS       Z23, Z15, Z23
+	VFMADD213PS       Z8, Z14, Z8
+	VFMADD213PS       Z24, Z13, Z24
 	VMOVUPS           (BX), Z13
 	VMOVUPS           64(BX), Z14
 	VMOVUPS           128(BX), Z15
 	VMOVUPS           192(BX), Z16
-	VMULPS            Z13, Z22, Z13
-	VMULPS            Z14, Z6, Z14
-	VMULPS            Z15, Z21, Z15
-	VMULPS            Z16, Z5, Z16
+	VMULPS            Z13, Z7, Z13
+	VMULPS            Z14, Z23, Z14
+	VMULPS            Z15, Z8, Z15
+	VMULPS            Z16, Z24, Z16
 	VMOVUPS           Z13, (AX)
 	VMOVUPS           Z14, 64(AX)
 	VMOVUPS           Z15, 128(AX)
@@ -12929,54 +12733,52 @@ vectors:
 	VMULPS            Z15, Z15, Z14
 	VMOVAPS           Z14, Z13
 	VFMSUB231PS       Z15, Z15, Z13
-	VBROADCASTSS      lanes_bfcc4000<>+0(SB), Z5
-	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z14, Z5
-	VBROADCASTSS      lanes_bfcc4000<>+0(SB), Z6
-	VSUBPS            Z5, Z6, Z21
-	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z14, Z21
-	VFMADD231PS.BCST  lanes_b124d8b5<>+0(SB), Z14, Z21
-	VADDPS.BCST       lanes_b88a67a8<>+0(SB), Z21, Z21
-	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z13, Z21
-	VMULPS            Z5, Z15, Z13
+	VBROADCASTSS      lanes_bfcc4000<>+0(SB), Z24
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z14, Z24
+	VBROADCASTSS      lanes_bfcc4000<>+0(SB), Z23
+	VSUBPS            Z24, Z23, Z8
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z14, Z8
+	VFMADD231PS.BCST  lanes_b124d8b5<>+0(SB), Z14, Z8
+	VADDPS.BCST       lanes_b88a67a8<>+0(SB), Z8, Z8
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z13, Z8
+	VMULPS            Z24, Z15, Z13
 	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z14
 	VFMADD132PS.BCST  lanes_3fb8aa3b<>+0(SB), Z14, Z13
 	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z13, Z14
-	VMULPS.BCST       lanes_3f317200<>+0(SB), Z14, Z6
-	VFMSUB231PS       Z5, Z15, Z6
-	VFNMADD231PS.BCST lanes_35bfbe8e<>+0(SB), Z14, Z6
-	VFMADD231PS       Z21, Z15, Z6
-	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z21
-	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z6, Z21
-	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z6, Z21
-	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z6, Z21
-	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z6, Z21
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z6, Z21
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z21, Z6
-	VPSLLD            $0x17, Z13, Z13
-	VMULPS            Z13, Z6, Z13
-	VMULPS.BCST       lanes_2b800000<>+0(SB), Z13, Z13
-	VBROADCASTSS      lanes_41300000<>+0(SB), Z21
-	VMINPS            Z16, Z21, Z6
-	VBROADCASTSS      lanes_c1300000<>+0(SB), Z21
-	VMAXPS            Z6, Z21, Z6
-	VMULPS            Z6, Z6, Z21
-	VBROADCASTSS      lanes_3fcc422a<>+0(SB), Z15
-	VFMADD132PS.BCST  lanes_3e5b33b6<>+0(SB), Z15, Z21
-	VMULPS            Z21, Z6, Z21
+	VMULPS.BCST       lanes_3f317200<>+0(SB), Z14, Z23
+	VFMSUB231PS       Z24, Z15, Z23
+	VFNMADD231PS.BCST lanes_35bfbe8e<>+0(SB), Z14, Z23
+	VFMADD231PS       Z8, Z15, Z23
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z8
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z23, Z8
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z23, Z8
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z23, Z8
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z23, Z8
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z23, Z8
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z8, Z23
+	VSCALEFPS         Z14, Z23, Z13
+	VBROADCASTSS      lanes_41300000<>+0(SB), Z23
+	VMINPS            Z16, Z23, Z14
+	VBROADCASTSS      lanes_c1300000<>+0(SB), Z23
+	VMAXPS            Z14, Z23, Z14
+	VMULPS            Z14, Z14, Z23
+	VBROADCASTSS      lanes_3fcc422a<>+0(SB), Z8
+	VFMADD132PS.BCST  lanes_3e5b33b6<>+0(SB), Z8, Z23
+	VMULPS            Z23, Z14, Z23
 	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z16, K2
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z15
-	VBLENDMPS         Z13, Z15, K2, Z6
-	VADDPS.BCST       lanes_3f800000<>+0(SB), Z13, Z15
-	VDIVPS            Z15, Z6, Z15
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z8
+	VBLENDMPS         Z13, Z8, K2, Z14
+	VADDPS.BCST       lanes_3f800000<>+0(SB), Z13, Z8
+	VDIVPS            Z8, Z14, Z8
 	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z16, K2
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z6
-	VSUBPS            Z15, Z6, Z16
-	VMULPS            Z15, Z13, Z13
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z14
+	VSUBPS            Z8, Z14, Z16
+	VMULPS            Z8, Z13, Z13
 	VBLENDMPS         Z16, Z13, K2, Z13
-	VMULPS            Z13, Z21, Z13
-	VFMADD213PS       Z15, Z13, Z15
+	VMULPS            Z13, Z23, Z13
+	VFMADD213PS       Z8, Z13, Z8
 	VMOVUPS           (BX), Z13
-	VMULPS            Z13, Z15, Z13
+	VMULPS            Z13, Z8, Z13
 	VMOVUPS           Z13, (AX)
 	ADDQ              $+64, AX
 	ADDQ              $+64, BX
@@ -12992,57 +12794,55 @@ vectors_end:
 	BZHIL             DX, R13, R13
 	KMOVW             R13, K1
 	VMOVUPS.Z         (CX), K1, Z13
-	VPANDND           Z13, Z1, Z15
-	VBROADCASTSS      lanes_41300000<>+0(SB), Z21
-	VMINPS            Z15, Z21, Z15
-	VMULPS            Z15, Z15, Z21
-	VMOVAPS           Z21, Z16
-	VFMSUB231PS       Z15, Z15, Z16
-	VBROADCASTSS      lanes_bfcc4000<>+0(SB), Z6
-	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z21, Z6
-	VBROADCASTSS      lanes_bfcc4000<>+0(SB), Z5
-	VSUBPS            Z6, Z5, Z14
-	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z21, Z14
-	VFMADD231PS.BCST  lanes_b124d8b5<>+0(SB), Z21, Z14
-	VADDPS.BCST       lanes_b88a67a8<>+0(SB), Z14, Z14
-	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z16, Z14
-	VMULPS            Z6, Z15, Z16
-	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z21
-	VFMADD132PS.BCST  lanes_3fb8aa3b<>+0(SB), Z21, Z16
-	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z16, Z21
-	VMULPS.BCST       lanes_3f317200<>+0(SB), Z21, Z5
-	VFMSUB231PS       Z6, Z15, Z5
-	VFNMADD231PS.BCST lanes_35bfbe8e<>+0(SB), Z21, Z5
-	VFMADD231PS       Z14, Z15, Z5
-	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z14
-	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z5, Z14
-	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z5, Z14
-	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z5, Z14
-	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z5, Z14
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z5, Z14
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z14, Z5
-	VPSLLD            $0x17, Z16, Z16
-	VMULPS            Z16, Z5, Z16
-	VMULPS.BCST       lanes_2b800000<>+0(SB), Z16, Z16
-	VBROADCASTSS      lanes_41300000<>+0(SB), Z14
-	VMINPS            Z13, Z14, Z5
-	VBROADCASTSS      lanes_c1300000<>+0(SB), Z14
-	VMAXPS            Z5, Z14, Z5
-	VMULPS            Z5, Z5, Z14
+	VPANDND           Z13, Z1, Z8
+	VBROADCASTSS      lanes_41300000<>+0(SB), Z23
+	VMINPS            Z8, Z23, Z8
+	VMULPS            Z8, Z8, Z23
+	VMOVAPS           Z23, Z16
+	VFMSUB231PS       Z8, Z8, Z16
+	VBROADCASTSS      lanes_bfcc4000<>+0(SB), Z14
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z23, Z14
+	VBROADCASTSS      lanes_bfcc4000<>+0(SB), Z24
+	VSUBPS            Z14, Z24, Z15
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z23, Z15
+	VFMADD231PS.BCST  lanes_b124d8b5<>+0(SB), Z23, Z15
+	VADDPS.BCST       lanes_b88a67a8<>+0(SB), Z15, Z15
+	VFMADD231PS.BCST  lanes_bd922279<>+0(SB), Z16, Z15
+	VMULPS            Z14, Z8, Z16
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z23
+	VFMADD132PS.BCST  lanes_3fb8aa3b<>+0(SB), Z23, Z16
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z16, Z23
+	VMULPS.BCST       lanes_3f317200<>+0(SB), Z23, Z24
+	VFMSUB231PS       Z14, Z8, Z24
+	VFNMADD231PS.BCST lanes_35bfbe8e<>+0(SB), Z23, Z24
+	VFMADD231PS       Z15, Z8, Z24
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z15
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z24, Z15
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z24, Z15
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z24, Z15
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z24, Z15
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z24, Z15
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z15, Z24
+	VSCALEFPS         Z23, Z24, Z16
+	VBROADCASTSS      lanes_41300000<>+0(SB), Z24
+	VMINPS            Z13, Z24, Z23
+	VBROADCASTSS      lanes_c1300000<>+0(SB), Z24
+	VMAXPS            Z23, Z24, Z23
+	VMULPS            Z23, Z23, Z24
 	VBROADCASTSS      lanes_3fcc422a<>+0(SB), Z15
-	VFMADD132PS.BCST  lanes_3e5b33b6<>+0(SB), Z15, Z14
-	VMULPS            Z14, Z5, Z14
+	VFMADD132PS.BCST  lanes_3e5b33b6<>+0(SB), Z15, Z24
+	VMULPS            Z24, Z23, Z24
 	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z13, K2
 	VBROADCASTSS      lanes_3f800000<>+0(SB), Z15
-	VBLENDMPS         Z16, Z15, K2, Z5
+	VBLENDMPS         Z16, Z15, K2, Z23
 	VADDPS.BCST       lanes_3f800000<>+0(SB), Z16, Z15
-	VDIVPS            Z15, Z5, Z15
+	VDIVPS            Z15, Z23, Z15
 	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z13, K2
-	VBROADCASTSS      lanes_3f800000<>+0(SB), Z5
-	VSUBPS            Z15, Z5, Z13
+	VBROADCASTSS      lanes_3f800000<>+0(SB), Z23
+	VSUBPS            Z15, Z23, Z13
 	VMULPS            Z15, Z16, Z16
 	VBLENDMPS         Z13, Z16, K2, Z16
-	VMULPS            Z16, Z14, Z16
+	VMULPS            Z16, Z24, Z16
 	VFMADD213PS       Z15, Z16, Z15
 	VMOVUPS.Z         (BX), K1, Z16
 	VMULPS            Z16, Z15, Z16
@@ -15755,6 +15555,16 @@ DATA lane_numbers<>+56(SB)/4, $0x0000000e
 DATA lane_numbers<>+60(SB)/4, $0x0000000f
 GLOBL lane_numbers<>(SB), RODATA|NOPTR, $64
 
+DATA lanes_7fc00000<>+0(SB)/4, $0x7fc00000
+DATA lanes_7fc00000<>+4(SB)/4, $0x7fc00000
+DATA lanes_7fc00000<>+8(SB)/4, $0x7fc00000
+DATA lanes_7fc00000<>+12(SB)/4, $0x7fc00000
+DATA lanes_7fc00000<>+16(SB)/4, $0x7fc00000
+DATA lanes_7fc00000<>+20(SB)/4, $0x7fc00000
+DATA lanes_7fc00000<>+24(SB)/4, $0x7fc00000
+DATA lanes_7fc00000<>+28(SB)/4, $0x7fc00000
+GLOBL lanes_7fc00000<>(SB), RODATA|NOPTR, $32
+
 DATA lanes_00000008<>+0(SB)/4, $0x00000008
 DATA lanes_00000008<>+4(SB)/4, $0x00000008
 DATA lanes_00000008<>+8(SB)/4, $0x00000008
@@ -17208,83 +17018,83 @@ pass1_blocks_end:
 	JMP     pass1_fold
 
 pass1_partial0:
-	TESTQ      DI, DI
-	JE         pass1_fold
-	VMASKMOVPS (CX), Y1, Y11
-	VSUBPS     Y2, Y11, Y11
-	VMOVUPS    lanes_00000000<>+0(SB), Y12
-	VBLENDVPS  Y1, Y11, Y12, Y11
-	VADDPS     Y11, Y3, Y3
-	JMP        pass1_fold
+	TESTQ        DI, DI
+	JE           pass1_fold
+	VMASKMOVPS   (CX), Y1, Y11
+	VSUBPS       Y2, Y11, Y11
+	VBROADCASTSS lanes_00000000<>+0(SB), Y12
+	VBLENDVPS    Y1, Y11, Y12, Y11
+	VADDPS       Y11, Y3, Y3
+	JMP          pass1_fold
 
 pass1_partial1:
-	TESTQ      DI, DI
-	JE         pass1_fold
-	VMASKMOVPS (CX), Y1, Y11
-	VSUBPS     Y2, Y11, Y11
-	VMOVUPS    lanes_00000000<>+0(SB), Y12
-	VBLENDVPS  Y1, Y11, Y12, Y11
-	VADDPS     Y11, Y4, Y4
-	JMP        pass1_fold
+	TESTQ        DI, DI
+	JE           pass1_fold
+	VMASKMOVPS   (CX), Y1, Y11
+	VSUBPS       Y2, Y11, Y11
+	VBROADCASTSS lanes_00000000<>+0(SB), Y12
+	VBLENDVPS    Y1, Y11, Y12, Y11
+	VADDPS       Y11, Y4, Y4
+	JMP          pass1_fold
 
 pass1_partial2:
-	TESTQ      DI, DI
-	JE         pass1_fold
-	VMASKMOVPS (CX), Y1, Y11
-	VSUBPS     Y2, Y11, Y11
-	VMOVUPS    lanes_00000000<>+0(SB), Y12
-	VBLENDVPS  Y1, Y11, Y12, Y11
-	VADDPS     Y11, Y5, Y5
-	JMP        pass1_fold
+	TESTQ        DI, DI
+	JE           pass1_fold
+	VMASKMOVPS   (CX), Y1, Y11
+	VSUBPS       Y2, Y11, Y11
+	VBROADCASTSS lanes_00000000<>+0(SB), Y12
+	VBLENDVPS    Y1, Y11, Y12, Y11
+	VADDPS       Y11, Y5, Y5
+	JMP          pass1_fold
 
 pass1_partial3:
-	TESTQ      DI, DI
-	JE         pass1_fold
-	VMASKMOVPS (CX), Y1, Y11
-	VSUBPS     Y2, Y11, Y11
-	VMOVUPS    lanes_00000000<>+0(SB), Y12
-	VBLENDVPS  Y1, Y11, Y12, Y11
-	VADDPS     Y11, Y6, Y6
-	JMP        pass1_fold
+	TESTQ        DI, DI
+	JE           pass1_fold
+	VMASKMOVPS   (CX), Y1, Y11
+	VSUBPS       Y2, Y11, Y11
+	VBROADCASTSS lanes_00000000<>+0(SB), Y12
+	VBLENDVPS    Y1, Y11, Y12, Y11
+	VADDPS       Y11, Y6, Y6
+	JMP          pass1_fold
 
 pass1_partial4:
-	TESTQ      DI, DI
-	JE         pass1_fold
-	VMASKMOVPS (CX), Y1, Y11
-	VSUBPS     Y2, Y11, Y11
-	VMOVUPS    lanes_00000000<>+0(SB), Y12
-	VBLENDVPS  Y1, Y11, Y12, Y11
-	VADDPS     Y11, Y7, Y7
-	JMP        pass1_fold
+	TESTQ        DI, DI
+	JE           pass1_fold
+	VMASKMOVPS   (CX), Y1, Y11
+	VSUBPS       Y2, Y11, Y11
+	VBROADCASTSS lanes_00000000<>+0(SB), Y12
+	VBLENDVPS    Y1, Y11, Y12, Y11
+	VADDPS       Y11, Y7, Y7
+	JMP          pass1_fold
 
 pass1_partial5:
-	TESTQ      DI, DI
-	JE         pass1_fold
-	VMASKMOVPS (CX), Y1, Y11
-	VSUBPS     Y2, Y11, Y11
-	VMOVUPS    lanes_00000000<>+0(SB), Y12
-	VBLENDVPS  Y1, Y11, Y12, Y11
-	VADDPS     Y11, Y8, Y8
-	JMP        pass1_fold
+	TESTQ        DI, DI
+	JE           pass1_fold
+	VMASKMOVPS   (CX), Y1, Y11
+	VSUBPS       Y2, Y11, Y11
+	VBROADCASTSS lanes_00000000<>+0(SB), Y12
+	VBLENDVPS    Y1, Y11, Y12, Y11
+	VADDPS       Y11, Y8, Y8
+	JMP          pass1_fold
 
 pass1_partial6:
-	TESTQ      DI, DI
-	JE         pass1_fold
-	VMASKMOVPS (CX), Y1, Y11
-	VSUBPS     Y2, Y11, Y11
-	VMOVUPS    lanes_00000000<>+0(SB), Y12
-	VBLENDVPS  Y1, Y11, Y12, Y11
-	VADDPS     Y11, Y9, Y9
-	JMP        pass1_fold
+	TESTQ        DI, DI
+	JE           pass1_fold
+	VMASKMOVPS   (CX), Y1, Y11
+	VSUBPS       Y2, Y11, Y11
+	VBROADCASTSS lanes_00000000<>+0(SB), Y12
+	VBLENDVPS    Y1, Y11, Y12, Y11
+	VADDPS       Y11, Y9, Y9
+	JMP          pass1_fold
 
 pass1_partial7:
-	TESTQ      DI, DI
-	JE         pass1_fold
-	VMASKMOVPS (CX), Y1, Y11
-	VSUBPS     Y2, Y11, Y11
-	VMOVUPS    lanes_00000000<>+0(SB), Y12
-	VBLENDVPS  Y1, Y11, Y12, Y11
-	VADDPS     Y11, Y10, Y10
+	TESTQ        DI, DI
+	JE           pass1_fold
+	VMASKMOVPS   (CX), Y1, Y11
+	VSUBPS       Y2, Y11, Y11
+	VBROADCASTSS lanes_00000000<>+0(SB), Y12
+	VBLENDVPS    Y1, Y11, Y12, Y11
+	VADDPS       Y11, Y10, Y10
 
 pass1_fold:
 	VADDPS       Y7, Y3, Y3
@@ -17411,83 +17221,83 @@ pass6_blocks_end:
 	JMP         pass6_fold
 
 pass6_partial0:
-	TESTQ       DI, DI
-	JE          pass6_fold
-	VMASKMOVPS  (CX), Y1, Y12
-	VSUBPS      Y3, Y12, Y12
-	VMOVUPS     lanes_00000000<>+0(SB), Y13
-	VBLENDVPS   Y1, Y12, Y13, Y12
-	VFMADD231PS Y12, Y12, Y9
-	JMP         pass6_fold
+	TESTQ        DI, DI
+	JE           pass6_fold
+	VMASKMOVPS   (CX), Y1, Y12
+	VSUBPS       Y3, Y12, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VBLENDVPS    Y1, Y12, Y13, Y12
+	VFMADD231PS  Y12, Y12, Y9
+	JMP          pass6_fold
 
 pass6_partial1:
-	TESTQ       DI, DI
-	JE          pass6_fold
-	VMASKMOVPS  (CX), Y1, Y12
-	VSUBPS      Y3, Y12, Y12
-	VMOVUPS     lanes_00000000<>+0(SB), Y13
-	VBLENDVPS   Y1, Y12, Y13, Y12
-	VFMADD231PS Y12, Y12, Y10
-	JMP         pass6_fold
+	TESTQ        DI, DI
+	JE           pass6_fold
+	VMASKMOVPS   (CX), Y1, Y12
+	VSUBPS       Y3, Y12, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VBLENDVPS    Y1, Y12, Y13, Y12
+	VFMADD231PS  Y12, Y12, Y10
+	JMP          pass6_fold
 
 pass6_partial2:
-	TESTQ       DI, DI
-	JE          pass6_fold
-	VMASKMOVPS  (CX), Y1, Y12
-	VSUBPS      Y3, Y12, Y12
-	VMOVUPS     lanes_00000000<>+0(SB), Y13
-	VBLENDVPS   Y1, Y12, Y13, Y12
-	VFMADD231PS Y12, Y12, Y8
-	JMP         pass6_fold
+	TESTQ        DI, DI
+	JE           pass6_fold
+	VMASKMOVPS   (CX), Y1, Y12
+	VSUBPS       Y3, Y12, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VBLENDVPS    Y1, Y12, Y13, Y12
+	VFMADD231PS  Y12, Y12, Y8
+	JMP          pass6_fold
 
 pass6_partial3:
-	TESTQ       DI, DI
-	JE          pass6_fold
-	VMASKMOVPS  (CX), Y1, Y12
-	VSUBPS      Y3, Y12, Y12
-	VMOVUPS     lanes_00000000<>+0(SB), Y13
-	VBLENDVPS   Y1, Y12, Y13, Y12
-	VFMADD231PS Y12, Y12, Y7
-	JMP         pass6_fold
+	TESTQ        DI, DI
+	JE           pass6_fold
+	VMASKMOVPS   (CX), Y1, Y12
+	VSUBPS       Y3, Y12, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VBLENDVPS    Y1, Y12, Y13, Y12
+	VFMADD231PS  Y12, Y12, Y7
+	JMP          pass6_fold
 
 pass6_partial4:
-	TESTQ       DI, DI
-	JE          pass6_fold
-	VMASKMOVPS  (CX), Y1, Y12
-	VSUBPS      Y3, Y12, Y12
-	VMOVUPS     lanes_00000000<>+0(SB), Y13
-	VBLENDVPS   Y1, Y12, Y13, Y12
-	VFMADD231PS Y12, Y12, Y6
-	JMP         pass6_fold
+	TESTQ        DI, DI
+	JE           pass6_fold
+	VMASKMOVPS   (CX), Y1, Y12
+	VSUBPS       Y3, Y12, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VBLENDVPS    Y1, Y12, Y13, Y12
+	VFMADD231PS  Y12, Y12, Y6
+	JMP          pass6_fold
 
 pass6_partial5:
-	TESTQ       DI, DI
-	JE          pass6_fold
-	VMASKMOVPS  (CX), Y1, Y12
-	VSUBPS      Y3, Y12, Y12
-	VMOVUPS     lanes_00000000<>+0(SB), Y13
-	VBLENDVPS   Y1, Y12, Y13, Y12
-	VFMADD231PS Y12, Y12, Y5
-	JMP         pass6_fold
+	TESTQ        DI, DI
+	JE           pass6_fold
+	VMASKMOVPS   (CX), Y1, Y12
+	VSUBPS       Y3, Y12, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VBLENDVPS    Y1, Y12, Y13, Y12
+	VFMADD231PS  Y12, Y12, Y5
+	JMP          pass6_fold
 
 pass6_partial6:
-	TESTQ       DI, DI
-	JE          pass6_fold
-	VMASKMOVPS  (CX), Y1, Y12
-	VSUBPS      Y3, Y12, Y12
-	VMOVUPS     lanes_00000000<>+0(SB), Y13
-	VBLENDVPS   Y1, Y12, Y13, Y12
-	VFMADD231PS Y12, Y12, Y4
-	JMP         pass6_fold
+	TESTQ        DI, DI
+	JE           pass6_fold
+	VMASKMOVPS   (CX), Y1, Y12
+	VSUBPS       Y3, Y12, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VBLENDVPS    Y1, Y12, Y13, Y12
+	VFMADD231PS  Y12, Y12, Y4
+	JMP          pass6_fold
 
 pass6_partial7:
-	TESTQ       DI, DI
-	JE          pass6_fold
-	VMASKMOVPS  (CX), Y1, Y12
-	VSUBPS      Y3, Y12, Y12
-	VMOVUPS     lanes_00000000<>+0(SB), Y13
-	VBLENDVPS   Y1, Y12, Y13, Y12
-	VFMADD231PS Y12, Y12, Y11
+	TESTQ        DI, DI
+	JE           pass6_fold
+	VMASKMOVPS   (CX), Y1, Y12
+	VSUBPS       Y3, Y12, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VBLENDVPS    Y1, Y12, Y13, Y12
+	VFMADD231PS  Y12, Y12, Y11
 
 pass6_fold:
 	VADDPS       Y6, Y9, Y9
@@ -17507,7 +17317,7 @@ pass6_fold:
 	VDIVPS       X0, X9, X11
 	VMULPS       X2, X2, X9
 	VSUBPS       X9, X11, X2
-	VMOVUPS      lanes_00000000<>+0(SB), X11
+	VBROADCASTSS lanes_00000000<>+0(SB), X11
 	VMAXPS       X2, X11, X9
 	VMOVSS       X3, (AX)
 	ADDQ         $+4, AX
@@ -17599,43 +17409,43 @@ pass1_blocks_end:
 	JMP     pass1_fold
 
 pass1_partial0:
-	TESTQ     DI, DI
-	JE        pass1_fold
-	VMOVUPS.Z (CX), K1, Z9
-	VSUBPS    Z1, Z9, Z9
-	VMOVUPS   lanes_00000000<>+0(SB), Z8
-	VBLENDMPS Z9, Z8, K1, Z9
-	VADDPS    Z9, Z2, Z2
-	JMP       pass1_fold
+	TESTQ        DI, DI
+	JE           pass1_fold
+	VMOVUPS.Z    (CX), K1, Z9
+	VSUBPS       Z1, Z9, Z9
+	VBROADCASTSS lanes_00000000<>+0(SB), Z8
+	VBLENDMPS    Z9, Z8, K1, Z9
+	VADDPS       Z9, Z2, Z2
+	JMP          pass1_fold
 
 pass1_partial1:
-	TESTQ     DI, DI
-	JE        pass1_fold
-	VMOVUPS.Z (CX), K1, Z9
-	VSUBPS    Z1, Z9, Z9
-	VMOVUPS   lanes_00000000<>+0(SB), Z8
-	VBLENDMPS Z9, Z8, K1, Z9
-	VADDPS    Z9, Z3, Z3
-	JMP       pass1_fold
+	TESTQ        DI, DI
+	JE           pass1_fold
+	VMOVUPS.Z    (CX), K1, Z9
+	VSUBPS       Z1, Z9, Z9
+	VBROADCASTSS lanes_00000000<>+0(SB), Z8
+	VBLENDMPS    Z9, Z8, K1, Z9
+	VADDPS       Z9, Z3, Z3
+	JMP          pass1_fold
 
 pass1_partial2:
-	TESTQ     DI, DI
-	JE        pass1_fold
-	VMOVUPS.Z (CX), K1, Z9
-	VSUBPS    Z1, Z9, Z9
-	VMOVUPS   lanes_00000000<>+0(SB), Z8
-	VBLENDMPS Z9, Z8, K1, Z9
-	VADDPS    Z9, Z4, Z4
-	JMP       pass1_fold
+	TESTQ        DI, DI
+	JE           pass1_fold
+	VMOVUPS.Z    (CX), K1, Z9
+	VSUBPS       Z1, Z9, Z9
+	VBROADCASTSS lanes_00000000<>+0(SB), Z8
+	VBLENDMPS    Z9, Z8, K1, Z9
+	VADDPS       Z9, Z4, Z4
+	JMP          pass1_fold
 
 pass1_partial3:
-	TESTQ     DI, DI
-	JE        pass1_fold
-	VMOVUPS.Z (CX), K1, Z9
-	VSUBPS    Z1, Z9, Z9
-	VMOVUPS   lanes_00000000<>+0(SB), Z8
-	VBLENDMPS Z9, Z8, K1, Z9
-	VADDPS    Z9, Z5, Z5
+	TESTQ        DI, DI
+	JE           pass1_fold
+	VMOVUPS.Z    (CX), K1, Z9
+	VSUBPS       Z1, Z9, Z9
+	VBROADCASTSS lanes_00000000<>+0(SB), Z8
+	VBLENDMPS    Z9, Z8, K1, Z9
+	VADDPS       Z9, Z5, Z5
 
 pass1_fold:
 	VADDPS        Z4, Z2, Z2
@@ -17713,43 +17523,43 @@ pass6_blocks_end:
 	JMP         pass6_fold
 
 pass6_partial0:
-	TESTQ       DI, DI
-	JE          pass6_fold
-	VMOVUPS.Z   (CX), K1, Z10
-	VSUBPS      Z2, Z10, Z10
-	VMOVUPS     lanes_00000000<>+0(SB), Z6
-	VBLENDMPS   Z10, Z6, K1, Z10
-	VFMADD231PS Z10, Z10, Z4
-	JMP         pass6_fold
+	TESTQ        DI, DI
+	JE           pass6_fold
+	VMOVUPS.Z    (CX), K1, Z10
+	VSUBPS       Z2, Z10, Z10
+	VBROADCASTSS lanes_00000000<>+0(SB), Z6
+	VBLENDMPS    Z10, Z6, K1, Z10
+	VFMADD231PS  Z10, Z10, Z4
+	JMP          pass6_fold
 
 pass6_partial1:
-	TESTQ       DI, DI
-	JE          pass6_fold
-	VMOVUPS.Z   (CX), K1, Z10
-	VSUBPS      Z2, Z10, Z10
-	VMOVUPS     lanes_00000000<>+0(SB), Z6
-	VBLENDMPS   Z10, Z6, K1, Z10
-	VFMADD231PS Z10, Z10, Z5
-	JMP         pass6_fold
+	TESTQ        DI, DI
+	JE           pass6_fold
+	VMOVUPS.Z    (CX), K1, Z10
+	VSUBPS       Z2, Z10, Z10
+	VBROADCASTSS lanes_00000000<>+0(SB), Z6
+	VBLENDMPS    Z10, Z6, K1, Z10
+	VFMADD231PS  Z10, Z10, Z5
+	JMP          pass6_fold
 
 pass6_partial2:
-	TESTQ       DI, DI
-	JE          pass6_fold
-	VMOVUPS.Z   (CX), K1, Z10
-	VSUBPS      Z2, Z10, Z10
-	VMOVUPS     lanes_00000000<>+0(SB), Z6
-	VBLENDMPS   Z10, Z6, K1, Z10
-	VFMADD231PS Z10, Z10, Z3
-	JMP         pass6_fold
+	TESTQ        DI, DI
+	JE           pass6_fold
+	VMOVUPS.Z    (CX), K1, Z10
+	VSUBPS       Z2, Z10, Z10
+	VBROADCASTSS lanes_00000000<>+0(SB), Z6
+	VBLENDMPS    Z10, Z6, K1, Z10
+	VFMADD231PS  Z10, Z10, Z3
+	JMP          pass6_fold
 
 pass6_partial3:
-	TESTQ       DI, DI
-	JE          pass6_fold
-	VMOVUPS.Z   (CX), K1, Z10
-	VSUBPS      Z2, Z10, Z10
-	VMOVUPS     lanes_00000000<>+0(SB), Z6
-	VBLENDMPS   Z10, Z6, K1, Z10
-	VFMADD231PS Z10, Z10, Z9
+	TESTQ        DI, DI
+	JE           pass6_fold
+	VMOVUPS.Z    (CX), K1, Z10
+	VSUBPS       Z2, Z10, Z10
+	VBROADCASTSS lanes_00000000<>+0(SB), Z6
+	VBLENDMPS    Z10, Z6, K1, Z10
+	VFMADD231PS  Z10, Z10, Z9
 
 pass6_fold:
 	VADDPS        Z3, Z4, Z4
@@ -17767,7 +17577,7 @@ pass6_fold:
 	VDIVPS        X0, X4, X9
 	VMULPS        X1, X1, X4
 	VSUBPS        X4, X9, X1
-	VMOVUPS       lanes_00000000<>+0(SB), X9
+	VBROADCASTSS  lanes_00000000<>+0(SB), X9
 	VMAXPS        X1, X9, X4
 	VMOVSS        X2, (AX)
 	ADDQ          $+4, AX
@@ -17911,83 +17721,83 @@ pass1_blocks_end:
 	JMP     pass1_fold
 
 pass1_partial0:
-	TESTQ      R10, R10
-	JE         pass1_fold
-	VMASKMOVPS (DX), Y2, Y12
-	VSUBPS     Y3, Y12, Y12
-	VMOVUPS    lanes_00000000<>+0(SB), Y13
-	VBLENDVPS  Y2, Y12, Y13, Y12
-	VADDPS     Y12, Y4, Y4
-	JMP        pass1_fold
+	TESTQ        R10, R10
+	JE           pass1_fold
+	VMASKMOVPS   (DX), Y2, Y12
+	VSUBPS       Y3, Y12, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VBLENDVPS    Y2, Y12, Y13, Y12
+	VADDPS       Y12, Y4, Y4
+	JMP          pass1_fold
 
 pass1_partial1:
-	TESTQ      R10, R10
-	JE         pass1_fold
-	VMASKMOVPS (DX), Y2, Y12
-	VSUBPS     Y3, Y12, Y12
-	VMOVUPS    lanes_00000000<>+0(SB), Y13
-	VBLENDVPS  Y2, Y12, Y13, Y12
-	VADDPS     Y12, Y5, Y5
-	JMP        pass1_fold
+	TESTQ        R10, R10
+	JE           pass1_fold
+	VMASKMOVPS   (DX), Y2, Y12
+	VSUBPS       Y3, Y12, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VBLENDVPS    Y2, Y12, Y13, Y12
+	VADDPS       Y12, Y5, Y5
+	JMP          pass1_fold
 
 pass1_partial2:
-	TESTQ      R10, R10
-	JE         pass1_fold
-	VMASKMOVPS (DX), Y2, Y12
-	VSUBPS     Y3, Y12, Y12
-	VMOVUPS    lanes_00000000<>+0(SB), Y13
-	VBLENDVPS  Y2, Y12, Y13, Y12
-	VADDPS     Y12, Y6, Y6
-	JMP        pass1_fold
+	TESTQ        R10, R10
+	JE           pass1_fold
+	VMASKMOVPS   (DX), Y2, Y12
+	VSUBPS       Y3, Y12, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VBLENDVPS    Y2, Y12, Y13, Y12
+	VADDPS       Y12, Y6, Y6
+	JMP          pass1_fold
 
 pass1_partial3:
-	TESTQ      R10, R10
-	JE         pass1_fold
-	VMASKMOVPS (DX), Y2, Y12
-	VSUBPS     Y3, Y12, Y12
-	VMOVUPS    lanes_00000000<>+0(SB), Y13
-	VBLENDVPS  Y2, Y12, Y13, Y12
-	VADDPS     Y12, Y7, Y7
-	JMP        pass1_fold
+	TESTQ        R10, R10
+	JE           pass1_fold
+	VMASKMOVPS   (DX), Y2, Y12
+	VSUBPS       Y3, Y12, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VBLENDVPS    Y2, Y12, Y13, Y12
+	VADDPS       Y12, Y7, Y7
+	JMP          pass1_fold
 
 pass1_partial4:
-	TESTQ      R10, R10
-	JE         pass1_fold
-	VMASKMOVPS (DX), Y2, Y12
-	VSUBPS     Y3, Y12, Y12
-	VMOVUPS    lanes_00000000<>+0(SB), Y13
-	VBLENDVPS  Y2, Y12, Y13, Y12
-	VADDPS     Y12, Y8, Y8
-	JMP        pass1_fold
+	TESTQ        R10, R10
+	JE           pass1_fold
+	VMASKMOVPS   (DX), Y2, Y12
+	VSUBPS       Y3, Y12, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VBLENDVPS    Y2, Y12, Y13, Y12
+	VADDPS       Y12, Y8, Y8
+	JMP          pass1_fold
 
 pass1_partial5:
-	TESTQ      R10, R10
-	JE         pass1_fold
-	VMASKMOVPS (DX), Y2, Y12
-	VSUBPS     Y3, Y12, Y12
-	VMOVUPS    lanes_00000000<>+0(SB), Y13
-	VBLENDVPS  Y2, Y12, Y13, Y12
-	VADDPS     Y12, Y9, Y9
-	JMP        pass1_fold
+	TESTQ        R10, R10
+	JE           pass1_fold
+	VMASKMOVPS   (DX), Y2, Y12
+	VSUBPS       Y3, Y12, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VBLENDVPS    Y2, Y12, Y13, Y12
+	VADDPS       Y12, Y9, Y9
+	JMP          pass1_fold
 
 pass1_partial6:
-	TESTQ      R10, R10
-	JE         pass1_fold
-	VMASKMOVPS (DX), Y2, Y12
-	VSUBPS     Y3, Y12, Y12
-	VMOVUPS    lanes_00000000<>+0(SB), Y13
-	VBLENDVPS  Y2, Y12, Y13, Y12
-	VADDPS     Y12, Y10, Y10
-	JMP        pass1_fold
+	TESTQ        R10, R10
+	JE           pass1_fold
+	VMASKMOVPS   (DX), Y2, Y12
+	VSUBPS       Y3, Y12, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VBLENDVPS    Y2, Y12, Y13, Y12
+	VADDPS       Y12, Y10, Y10
+	JMP          pass1_fold
 
 pass1_partial7:
-	TESTQ      R10, R10
-	JE         pass1_fold
-	VMASKMOVPS (DX), Y2, Y12
-	VSUBPS     Y3, Y12, Y12
-	VMOVUPS    lanes_00000000<>+0(SB), Y13
-	VBLENDVPS  Y2, Y12, Y13, Y12
-	VADDPS     Y12, Y11, Y11
+	TESTQ        R10, R10
+	JE           pass1_fold
+	VMASKMOVPS   (DX), Y2, Y12
+	VSUBPS       Y3, Y12, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VBLENDVPS    Y2, Y12, Y13, Y12
+	VADDPS       Y12, Y11, Y11
 
 pass1_fold:
 	VADDPS       Y8, Y4, Y4
@@ -18118,83 +17928,83 @@ pass6_blocks_end:
 	JMP         pass6_fold
 
 pass6_partial0:
-	TESTQ       R10, R10
-	JE          pass6_fold
-	VMASKMOVPS  (DX), Y2, Y13
-	VSUBPS      Y4, Y13, Y13
-	VMOVUPS     lanes_00000000<>+0(SB), Y14
-	VBLENDVPS   Y2, Y13, Y14, Y13
-	VFMADD231PS Y13, Y13, Y10
-	JMP         pass6_fold
+	TESTQ        R10, R10
+	JE           pass6_fold
+	VMASKMOVPS   (DX), Y2, Y13
+	VSUBPS       Y4, Y13, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y14
+	VBLENDVPS    Y2, Y13, Y14, Y13
+	VFMADD231PS  Y13, Y13, Y10
+	JMP          pass6_fold
 
 pass6_partial1:
-	TESTQ       R10, R10
-	JE          pass6_fold
-	VMASKMOVPS  (DX), Y2, Y13
-	VSUBPS      Y4, Y13, Y13
-	VMOVUPS     lanes_00000000<>+0(SB), Y14
-	VBLENDVPS   Y2, Y13, Y14, Y13
-	VFMADD231PS Y13, Y13, Y11
-	JMP         pass6_fold
+	TESTQ        R10, R10
+	JE           pass6_fold
+	VMASKMOVPS   (DX), Y2, Y13
+	VSUBPS       Y4, Y13, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y14
+	VBLENDVPS    Y2, Y13, Y14, Y13
+	VFMADD231PS  Y13, Y13, Y11
+	JMP          pass6_fold
 
 pass6_partial2:
-	TESTQ       R10, R10
-	JE          pass6_fold
-	VMASKMOVPS  (DX), Y2, Y13
-	VSUBPS      Y4, Y13, Y13
-	VMOVUPS     lanes_00000000<>+0(SB), Y14
-	VBLENDVPS   Y2, Y13, Y14, Y13
-	VFMADD231PS Y13, Y13, Y9
-	JMP         pass6_fold
+	TESTQ        R10, R10
+	JE           pass6_fold
+	VMASKMOVPS   (DX), Y2, Y13
+	VSUBPS       Y4, Y13, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y14
+	VBLENDVPS    Y2, Y13, Y14, Y13
+	VFMADD231PS  Y13, Y13, Y9
+	JMP          pass6_fold
 
 pass6_partial3:
-	TESTQ       R10, R10
-	JE          pass6_fold
-	VMASKMOVPS  (DX), Y2, Y13
-	VSUBPS      Y4, Y13, Y13
-	VMOVUPS     lanes_00000000<>+0(SB), Y14
-	VBLENDVPS   Y2, Y13, Y14, Y13
-	VFMADD231PS Y13, Y13, Y8
-	JMP         pass6_fold
+	TESTQ        R10, R10
+	JE           pass6_fold
+	VMASKMOVPS   (DX), Y2, Y13
+	VSUBPS       Y4, Y13, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y14
+	VBLENDVPS    Y2, Y13, Y14, Y13
+	VFMADD231PS  Y13, Y13, Y8
+	JMP          pass6_fold
 
 pass6_partial4:
-	TESTQ       R10, R10
-	JE          pass6_fold
-	VMASKMOVPS  (DX), Y2, Y13
-	VSUBPS      Y4, Y13, Y13
-	VMOVUPS     lanes_00000000<>+0(SB), Y14
-	VBLENDVPS   Y2, Y13, Y14, Y13
-	VFMADD231PS Y13, Y13, Y7
-	JMP         pass6_fold
+	TESTQ        R10, R10
+	JE           pass6_fold
+	VMASKMOVPS   (DX), Y2, Y13
+	VSUBPS       Y4, Y13, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y14
+	VBLENDVPS    Y2, Y13, Y14, Y13
+	VFMADD231PS  Y13, Y13, Y7
+	JMP          pass6_fold
 
 pass6_partial5:
-	TESTQ       R10, R10
-	JE          pass6_fold
-	VMASKMOVPS  (DX), Y2, Y13
-	VSUBPS      Y4, Y13, Y13
-	VMOVUPS     lanes_00000000<>+0(SB), Y14
-	VBLENDVPS   Y2, Y13, Y14, Y13
-	VFMADD231PS Y13, Y13, Y6
-	JMP         pass6_fold
+	TESTQ        R10, R10
+	JE           pass6_fold
+	VMASKMOVPS   (DX), Y2, Y13
+	VSUBPS       Y4, Y13, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y14
+	VBLENDVPS    Y2, Y13, Y14, Y13
+	VFMADD231PS  Y13, Y13, Y6
+	JMP          pass6_fold
 
 pass6_partial6:
-	TESTQ       R10, R10
-	JE          pass6_fold
-	VMASKMOVPS  (DX), Y2, Y13
-	VSUBPS      Y4, Y13, Y13
-	VMOVUPS     lanes_00000000<>+0(SB), Y14
-	VBLENDVPS   Y2, Y13, Y14, Y13
-	VFMADD231PS Y13, Y13, Y5
-	JMP         pass6_fold
+	TESTQ        R10, R10
+	JE           pass6_fold
+	VMASKMOVPS   (DX), Y2, Y13
+	VSUBPS       Y4, Y13, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y14
+	VBLENDVPS    Y2, Y13, Y14, Y13
+	VFMADD231PS  Y13, Y13, Y5
+	JMP          pass6_fold
 
 pass6_partial7:
-	TESTQ       R10, R10
-	JE          pass6_fold
-	VMASKMOVPS  (DX), Y2, Y13
-	VSUBPS      Y4, Y13, Y13
-	VMOVUPS     lanes_00000000<>+0(SB), Y14
-	VBLENDVPS   Y2, Y13, Y14, Y13
-	VFMADD231PS Y13, Y13, Y12
+	TESTQ        R10, R10
+	JE           pass6_fold
+	VMASKMOVPS   (DX), Y2, Y13
+	VSUBPS       Y4, Y13, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y14
+	VBLENDVPS    Y2, Y13, Y14, Y13
+	VFMADD231PS  Y13, Y13, Y12
 
 pass6_fold:
 	VADDPS       Y7, Y10, Y10
@@ -18214,11 +18024,11 @@ pass6_fold:
 	VDIVPS       X1, X10, X12
 	VMULPS       X3, X3, X10
 	VSUBPS       X10, X12, X3
-	VMOVUPS      lanes_00000000<>+0(SB), X12
+	VBROADCASTSS lanes_00000000<>+0(SB), X12
 	VMAXPS       X3, X12, X10
 	VADDPS       X0, X10, X3
 	VSQRTPS      X3, X10
-	VMOVUPS      lanes_3f800000<>+0(SB), X12
+	VBROADCASTSS lanes_3f800000<>+0(SB), X12
 	VDIVPS       X10, X12, X3
 	VBROADCASTSS X3, Y3
 	VMOVSS       X4, (BX)
@@ -18379,43 +18189,43 @@ pass1_blocks_end:
 	JMP     pass1_fold
 
 pass1_partial0:
-	TESTQ     R10, R10
-	JE        pass1_fold
-	VMOVUPS.Z (DX), K1, Z10
-	VSUBPS    Z2, Z10, Z10
-	VMOVUPS   lanes_00000000<>+0(SB), Z9
-	VBLENDMPS Z10, Z9, K1, Z10
-	VADDPS    Z10, Z3, Z3
-	JMP       pass1_fold
+	TESTQ        R10, R10
+	JE           pass1_fold
+	VMOVUPS.Z    (DX), K1, Z10
+	VSUBPS       Z2, Z10, Z10
+	VBROADCASTSS lanes_00000000<>+0(SB), Z9
+	VBLENDMPS    Z10, Z9, K1, Z10
+	VADDPS       Z10, Z3, Z3
+	JMP          pass1_fold
 
 pass1_partial1:
-	TESTQ     R10, R10
-	JE        pass1_fold
-	VMOVUPS.Z (DX), K1, Z10
-	VSUBPS    Z2, Z10, Z10
-	VMOVUPS   lanes_00000000<>+0(SB), Z9
-	VBLENDMPS Z10, Z9, K1, Z10
-	VADDPS    Z10, Z4, Z4
-	JMP       pass1_fold
+	TESTQ        R10, R10
+	JE           pass1_fold
+	VMOVUPS.Z    (DX), K1, Z10
+	VSUBPS       Z2, Z10, Z10
+	VBROADCASTSS lanes_00000000<>+0(SB), Z9
+	VBLENDMPS    Z10, Z9, K1, Z10
+	VADDPS       Z10, Z4, Z4
+	JMP          pass1_fold
 
 pass1_partial2:
-	TESTQ     R10, R10
-	JE        pass1_fold
-	VMOVUPS.Z (DX), K1, Z10
-	VSUBPS    Z2, Z10, Z10
-	VMOVUPS   lanes_00000000<>+0(SB), Z9
-	VBLENDMPS Z10, Z9, K1, Z10
-	VADDPS    Z10, Z5, Z5
-	JMP       pass1_fold
+	TESTQ        R10, R10
+	JE           pass1_fold
+	VMOVUPS.Z    (DX), K1, Z10
+	VSUBPS       Z2, Z10, Z10
+	VBROADCASTSS lanes_00000000<>+0(SB), Z9
+	VBLENDMPS    Z10, Z9, K1, Z10
+	VADDPS       Z10, Z5, Z5
+	JMP          pass1_fold
 
 pass1_partial3:
-	TESTQ     R10, R10
-	JE        pass1_fold
-	VMOVUPS.Z (DX), K1, Z10
-	VSUBPS    Z2, Z10, Z10
-	VMOVUPS   lanes_00000000<>+0(SB), Z9
-	VBLENDMPS Z10, Z9, K1, Z10
-	VADDPS    Z10, Z6, Z6
+	TESTQ        R10, R10
+	JE           pass1_fold
+	VMOVUPS.Z    (DX), K1, Z10
+	VSUBPS       Z2, Z10, Z10
+	VBROADCASTSS lanes_00000000<>+0(SB), Z9
+	VBLENDMPS    Z10, Z9, K1, Z10
+	VADDPS       Z10, Z6, Z6
 
 pass1_fold:
 	VADDPS        Z5, Z3, Z3
@@ -18493,43 +18303,43 @@ pass6_blocks_end:
 	JMP         pass6_fold
 
 pass6_partial0:
-	TESTQ       R10, R10
-	JE          pass6_fold
-	VMOVUPS.Z   (DX), K1, Z11
-	VSUBPS      Z3, Z11, Z11
-	VMOVUPS     lanes_00000000<>+0(SB), Z7
-	VBLENDMPS   Z11, Z7, K1, Z11
-	VFMADD231PS Z11, Z11, Z5
-	JMP         pass6_fold
+	TESTQ        R10, R10
+	JE           pass6_fold
+	VMOVUPS.Z    (DX), K1, Z11
+	VSUBPS       Z3, Z11, Z11
+	VBROADCASTSS lanes_00000000<>+0(SB), Z7
+	VBLENDMPS    Z11, Z7, K1, Z11
+	VFMADD231PS  Z11, Z11, Z5
+	JMP          pass6_fold
 
 pass6_partial1:
-	TESTQ       R10, R10
-	JE          pass6_fold
-	VMOVUPS.Z   (DX), K1, Z11
-	VSUBPS      Z3, Z11, Z11
-	VMOVUPS     lanes_00000000<>+0(SB), Z7
-	VBLENDMPS   Z11, Z7, K1, Z11
-	VFMADD231PS Z11, Z11, Z6
-	JMP         pass6_fold
+	TESTQ        R10, R10
+	JE           pass6_fold
+	VMOVUPS.Z    (DX), K1, Z11
+	VSUBPS       Z3, Z11, Z11
+	VBROADCASTSS lanes_00000000<>+0(SB), Z7
+	VBLENDMPS    Z11, Z7, K1, Z11
+	VFMADD231PS  Z11, Z11, Z6
+	JMP          pass6_fold
 
 pass6_partial2:
-	TESTQ       R10, R10
-	JE          pass6_fold
-	VMOVUPS.Z   (DX), K1, Z11
-	VSUBPS      Z3, Z11, Z11
-	VMOVUPS     lanes_00000000<>+0(SB), Z7
-	VBLENDMPS   Z11, Z7, K1, Z11
-	VFMADD231PS Z11, Z11, Z4
-	JMP         pass6_fold
+	TESTQ        R10, R10
+	JE           pass6_fold
+	VMOVUPS.Z    (DX), K1, Z11
+	VSUBPS       Z3, Z11, Z11
+	VBROADCASTSS lanes_00000000<>+0(SB), Z7
+	VBLENDMPS    Z11, Z7, K1, Z11
+	VFMADD231PS  Z11, Z11, Z4
+	JMP          pass6_fold
 
 pass6_partial3:
-	TESTQ       R10, R10
-	JE          pass6_fold
-	VMOVUPS.Z   (DX), K1, Z11
-	VSUBPS      Z3, Z11, Z11
-	VMOVUPS     lanes_00000000<>+0(SB), Z7
-	VBLENDMPS   Z11, Z7, K1, Z11
-	VFMADD231PS Z11, Z11, Z10
+	TESTQ        R10, R10
+	JE           pass6_fold
+	VMOVUPS.Z    (DX), K1, Z11
+	VSUBPS       Z3, Z11, Z11
+	VBROADCASTSS lanes_00000000<>+0(SB), Z7
+	VBLENDMPS    Z11, Z7, K1, Z11
+	VFMADD231PS  Z11, Z11, Z10
 
 pass6_fold:
 	VADDPS        Z4, Z5, Z5
@@ -18547,11 +18357,11 @@ pass6_fold:
 	VDIVPS        X1, X5, X10
 	VMULPS        X2, X2, X5
 	VSUBPS        X5, X10, X2
-	VMOVUPS       lanes_00000000<>+0(SB), X10
+	VBROADCASTSS  lanes_00000000<>+0(SB), X10
 	VMAXPS        X2, X10, X5
 	VADDPS        X0, X5, X2
 	VSQRTPS       X2, X5
-	VMOVUPS       lanes_3f800000<>+0(SB), X10
+	VBROADCASTSS  lanes_3f800000<>+0(SB), X10
 	VDIVPS        X5, X10, X2
 	VBROADCASTSS  X2, Z2
 	VMOVSS        X3, (BX)
@@ -18796,83 +18606,83 @@ pass2_blocks_end:
 	JMP         pass2_fold
 
 pass2_partial0:
-	TESTQ       R10, R10
-	JE          pass2_fold
-	VMASKMOVPS  (BX), Y1, Y12
-	VMOVUPS     lanes_80000000<>+0(SB), Y13
-	VBLENDVPS   Y1, Y12, Y13, Y12
-	VMASKMOVPS  (DI), Y1, Y13
-	VFMADD231PS Y13, Y12, Y4
-	JMP         pass2_fold
+	TESTQ        R10, R10
+	JE           pass2_fold
+	VMASKMOVPS   (BX), Y1, Y12
+	VBROADCASTSS lanes_80000000<>+0(SB), Y13
+	VBLENDVPS    Y1, Y12, Y13, Y12
+	VMASKMOVPS   (DI), Y1, Y13
+	VFMADD231PS  Y13, Y12, Y4
+	JMP          pass2_fold
 
 pass2_partial1:
-	TESTQ       R10, R10
-	JE          pass2_fold
-	VMASKMOVPS  (BX), Y1, Y13
-	VMOVUPS     lanes_80000000<>+0(SB), Y12
-	VBLENDVPS   Y1, Y13, Y12, Y13
-	VMASKMOVPS  (DI), Y1, Y12
-	VFMADD231PS Y12, Y13, Y5
-	JMP         pass2_fold
+	TESTQ        R10, R10
+	JE           pass2_fold
+	VMASKMOVPS   (BX), Y1, Y13
+	VBROADCASTSS lanes_80000000<>+0(SB), Y12
+	VBLENDVPS    Y1, Y13, Y12, Y13
+	VMASKMOVPS   (DI), Y1, Y12
+	VFMADD231PS  Y12, Y13, Y5
+	JMP          pass2_fold
 
 pass2_partial2:
-	TESTQ       R10, R10
-	JE          pass2_fold
-	VMASKMOVPS  (BX), Y1, Y12
-	VMOVUPS     lanes_80000000<>+0(SB), Y13
-	VBLENDVPS   Y1, Y12, Y13, Y12
-	VMASKMOVPS  (DI), Y1, Y13
-	VFMADD231PS Y13, Y12, Y6
-	JMP         pass2_fold
+	TESTQ        R10, R10
+	JE           pass2_fold
+	VMASKMOVPS   (BX), Y1, Y12
+	VBROADCASTSS lanes_80000000<>+0(SB), Y13
+	VBLENDVPS    Y1, Y12, Y13, Y12
+	VMASKMOVPS   (DI), Y1, Y13
+	VFMADD231PS  Y13, Y12, Y6
+	JMP          pass2_fold
 
 pass2_partial3:
-	TESTQ       R10, R10
-	JE          pass2_fold
-	VMASKMOVPS  (BX), Y1, Y13
-	VMOVUPS     lanes_80000000<>+0(SB), Y12
-	VBLENDVPS   Y1, Y13, Y12, Y13
-	VMASKMOVPS  (DI), Y1, Y12
-	VFMADD231PS Y12, Y13, Y7
-	JMP         pass2_fold
+	TESTQ        R10, R10
+	JE           pass2_fold
+	VMASKMOVPS   (BX), Y1, Y13
+	VBROADCASTSS lanes_80000000<>+0(SB), Y12
+	VBLENDVPS    Y1, Y13, Y12, Y13
+	VMASKMOVPS   (DI), Y1, Y12
+	VFMADD231PS  Y12, Y13, Y7
+	JMP          pass2_fold
 
 pass2_partial4:
-	TESTQ       R10, R10
-	JE          pass2_fold
-	VMASKMOVPS  (BX), Y1, Y12
-	VMOVUPS     lanes_80000000<>+0(SB), Y13
-	VBLENDVPS   Y1, Y12, Y13, Y12
-	VMASKMOVPS  (DI), Y1, Y13
-	VFMADD231PS Y13, Y12, Y8
-	JMP         pass2_fold
+	TESTQ        R10, R10
+	JE           pass2_fold
+	VMASKMOVPS   (BX), Y1, Y12
+	VBROADCASTSS lanes_80000000<>+0(SB), Y13
+	VBLENDVPS    Y1, Y12, Y13, Y12
+	VMASKMOVPS   (DI), Y1, Y13
+	VFMADD231PS  Y13, Y12, Y8
+	JMP          pass2_fold
 
 pass2_partial5:
-	TESTQ       R10, R10
-	JE          pass2_fold
-	VMASKMOVPS  (BX), Y1, Y13
-	VMOVUPS     lanes_80000000<>+0(SB), Y12
-	VBLENDVPS   Y1, Y13, Y12, Y13
-	VMASKMOVPS  (DI), Y1, Y12
-	VFMADD231PS Y12, Y13, Y9
-	JMP         pass2_fold
+	TESTQ        R10, R10
+	JE           pass2_fold
+	VMASKMOVPS   (BX), Y1, Y13
+	VBROADCASTSS lanes_80000000<>+0(SB), Y12
+	VBLENDVPS    Y1, Y13, Y12, Y13
+	VMASKMOVPS   (DI), Y1, Y12
+	VFMADD231PS  Y12, Y13, Y9
+	JMP          pass2_fold
 
 pass2_partial6:
-	TESTQ       R10, R10
-	JE          pass2_fold
-	VMASKMOVPS  (BX), Y1, Y12
-	VMOVUPS     lanes_80000000<>+0(SB), Y13
-	VBLENDVPS   Y1, Y12, Y13, Y12
-	VMASKMOVPS  (DI), Y1, Y13
-	VFMADD231PS Y13, Y12, Y10
-	JMP         pass2_fold
+	TESTQ        R10, R10
+	JE           pass2_fold
+	VMASKMOVPS   (BX), Y1, Y12
+	VBROADCASTSS lanes_80000000<>+0(SB), Y13
+	VBLENDVPS    Y1, Y12, Y13, Y12
+	VMASKMOVPS   (DI), Y1, Y13
+	VFMADD231PS  Y13, Y12, Y10
+	JMP          pass2_fold
 
 pass2_partial7:
-	TESTQ       R10, R10
-	JE          pass2_fold
-	VMASKMOVPS  (BX), Y1, Y13
-	VMOVUPS     lanes_80000000<>+0(SB), Y12
-	VBLENDVPS   Y1, Y13, Y12, Y13
-	VMASKMOVPS  (DI), Y1, Y12
-	VFMADD231PS Y12, Y13, Y11
+	TESTQ        R10, R10
+	JE           pass2_fold
+	VMASKMOVPS   (BX), Y1, Y13
+	VBROADCASTSS lanes_80000000<>+0(SB), Y12
+	VBLENDVPS    Y1, Y13, Y12, Y13
+	VMASKMOVPS   (DI), Y1, Y12
+	VFMADD231PS  Y12, Y13, Y11
 
 pass2_fold:
 	VADDPS       Y8, Y4, Y4
@@ -19097,115 +18907,115 @@ pass4_blocks_end:
 	JMP         pass4_fold
 
 pass4_partial0:
-	TESTQ       R10, R10
-	JE          pass4_fold
-	VMASKMOVPS  (CX), Y1, Y13
-	VSUBPS      Y2, Y13, Y13
-	VMULPS      Y3, Y13, Y13
-	VMOVUPS     lanes_80000000<>+0(SB), Y14
-	VBLENDVPS   Y1, Y13, Y14, Y13
-	VMASKMOVPS  (BX), Y1, Y14
-	VMASKMOVPS  (DI), Y1, Y15
-	VMULPS      Y15, Y14, Y15
-	VFMADD231PS Y13, Y15, Y4
-	JMP         pass4_fold
+	TESTQ        R10, R10
+	JE           pass4_fold
+	VMASKMOVPS   (CX), Y1, Y13
+	VSUBPS       Y2, Y13, Y13
+	VMULPS       Y3, Y13, Y13
+	VBROADCASTSS lanes_80000000<>+0(SB), Y14
+	VBLENDVPS    Y1, Y13, Y14, Y13
+	VMASKMOVPS   (BX), Y1, Y14
+	VMASKMOVPS   (DI), Y1, Y15
+	VMULPS       Y15, Y14, Y15
+	VFMADD231PS  Y13, Y15, Y4
+	JMP          pass4_fold
 
 pass4_partial1:
-	TESTQ       R10, R10
-	JE          pass4_fold
-	VMASKMOVPS  (CX), Y1, Y13
-	VSUBPS      Y2, Y13, Y13
-	VMULPS      Y3, Y13, Y13
-	VMOVUPS     lanes_80000000<>+0(SB), Y15
-	VBLENDVPS   Y1, Y13, Y15, Y13
-	VMASKMOVPS  (BX), Y1, Y15
-	VMASKMOVPS  (DI), Y1, Y14
-	VMULPS      Y14, Y15, Y14
-	VFMADD231PS Y13, Y14, Y10
-	JMP         pass4_fold
+	TESTQ        R10, R10
+	JE           pass4_fold
+	VMASKMOVPS   (CX), Y1, Y13
+	VSUBPS       Y2, Y13, Y13
+	VMULPS       Y3, Y13, Y13
+	VBROADCASTSS lanes_80000000<>+0(SB), Y15
+	VBLENDVPS    Y1, Y13, Y15, Y13
+	VMASKMOVPS   (BX), Y1, Y15
+	VMASKMOVPS   (DI), Y1, Y14
+	VMULPS       Y14, Y15, Y14
+	VFMADD231PS  Y13, Y14, Y10
+	JMP          pass4_fold
 
 pass4_partial2:
-	TESTQ       R10, R10
-	JE          pass4_fold
-	VMASKMOVPS  (CX), Y1, Y13
-	VSUBPS      Y2, Y13, Y13
-	VMULPS      Y3, Y13, Y13
-	VMOVUPS     lanes_80000000<>+0(SB), Y14
-	VBLENDVPS   Y1, Y13, Y14, Y13
-	VMASKMOVPS  (BX), Y1, Y14
-	VMASKMOVPS  (DI), Y1, Y15
-	VMULPS      Y15, Y14, Y15
-	VFMADD231PS Y13, Y15, Y9
-	JMP         pass4_fold
+	TESTQ        R10, R10
+	JE           pass4_fold
+	VMASKMOVPS   (CX), Y1, Y13
+	VSUBPS       Y2, Y13, Y13
+	VMULPS       Y3, Y13, Y13
+	VBROADCASTSS lanes_80000000<>+0(SB), Y14
+	VBLENDVPS    Y1, Y13, Y14, Y13
+	VMASKMOVPS   (BX), Y1, Y14
+	VMASKMOVPS   (DI), Y1, Y15
+	VMULPS       Y15, Y14, Y15
+	VFMADD231PS  Y13, Y15, Y9
+	JMP          pass4_fold
 
 pass4_partial3:
-	TESTQ       R10, R10
-	JE          pass4_fold
-	VMASKMOVPS  (CX), Y1, Y13
-	VSUBPS      Y2, Y13, Y13
-	VMULPS      Y3, Y13, Y13
-	VMOVUPS     lanes_80000000<>+0(SB), Y15
-	VBLENDVPS   Y1, Y13, Y15, Y13
-	VMASKMOVPS  (BX), Y1, Y15
-	VMASKMOVPS  (DI), Y1, Y14
-	VMULPS      Y14, Y15, Y14
-	VFMADD231PS Y13, Y14, Y8
-	JMP         pass4_fold
+	TESTQ        R10, R10
+	JE           pass4_fold
+	VMASKMOVPS   (CX), Y1, Y13
+	VSUBPS       Y2, Y13, Y13
+	VMULPS       Y3, Y13, Y13
+	VBROADCASTSS lanes_80000000<>+0(SB), Y15
+	VBLENDVPS    Y1, Y13, Y15, Y13
+	VMASKMOVPS   (BX), Y1, Y15
+	VMASKMOVPS   (DI), Y1, Y14
+	VMULPS       Y14, Y15, Y14
+	VFMADD231PS  Y13, Y14, Y8
+	JMP          pass4_fold
 
 pass4_partial4:
-	TESTQ       R10, R10
-	JE          pass4_fold
-	VMASKMOVPS  (CX), Y1, Y13
-	VSUBPS      Y2, Y13, Y13
-	VMULPS      Y3, Y13, Y13
-	VMOVUPS     lanes_80000000<>+0(SB), Y14
-	VBLENDVPS   Y1, Y13, Y14, Y13
-	VMASKMOVPS  (BX), Y1, Y14
-	VMASKMOVPS  (DI), Y1, Y15
-	VMULPS      Y15, Y14, Y15
-	VFMADD231PS Y13, Y15, Y7
-	JMP         pass4_fold
+	TESTQ        R10, R10
+	JE           pass4_fold
+	VMASKMOVPS   (CX), Y1, Y13
+	VSUBPS       Y2, Y13, Y13
+	VMULPS       Y3, Y13, Y13
+	VBROADCASTSS lanes_80000000<>+0(SB), Y14
+	VBLENDVPS    Y1, Y13, Y14, Y13
+	VMASKMOVPS   (BX), Y1, Y14
+	VMASKMOVPS   (DI), Y1, Y15
+	VMULPS       Y15, Y14, Y15
+	VFMADD231PS  Y13, Y15, Y7
+	JMP          pass4_fold
 
 pass4_partial5:
-	TESTQ       R10, R10
-	JE          pass4_fold
-	VMASKMOVPS  (CX), Y1, Y13
-	VSUBPS      Y2, Y13, Y13
-	VMULPS      Y3, Y13, Y13
-	VMOVUPS     lanes_80000000<>+0(SB), Y15
-	VBLENDVPS   Y1, Y13, Y15, Y13
-	VMASKMOVPS  (BX), Y1, Y15
-	VMASKMOVPS  (DI), Y1, Y14
-	VMULPS      Y14, Y15, Y14
-	VFMADD231PS Y13, Y14, Y6
-	JMP         pass4_fold
+	TESTQ        R10, R10
+	JE           pass4_fold
+	VMASKMOVPS   (CX), Y1, Y13
+	VSUBPS       Y2, Y13, Y13
+	VMULPS       Y3, Y13, Y13
+	VBROADCASTSS lanes_80000000<>+0(SB), Y15
+	VBLENDVPS    Y1, Y13, Y15, Y13
+	VMASKMOVPS   (BX), Y1, Y15
+	VMASKMOVPS   (DI), Y1, Y14
+	VMULPS       Y14, Y15, Y14
+	VFMADD231PS  Y13, Y14, Y6
+	JMP          pass4_fold
 
 pass4_partial6:
-	TESTQ       R10, R10
-	JE          pass4_fold
-	VMASKMOVPS  (CX), Y1, Y13
-	VSUBPS      Y2, Y13, Y13
-	VMULPS      Y3, Y13, Y13
-	VMOVUPS     lanes_80000000<>+0(SB), Y14
-	VBLENDVPS   Y1, Y13, Y14, Y13
-	VMASKMOVPS  (BX), Y1, Y14
-	VMASKMOVPS  (DI), Y1, Y15
-	VMULPS      Y15, Y14, Y15
-	VFMADD231PS Y13, Y15, Y5
-	JMP         pass4_fold
+	TESTQ        R10, R10
+	JE           pass4_fold
+	VMASKMOVPS   (CX), Y1, Y13
+	VSUBPS       Y2, Y13, Y13
+	VMULPS       Y3, Y13, Y13
+	VBROADCASTSS lanes_80000000<>+0(SB), Y14
+	VBLENDVPS    Y1, Y13, Y14, Y13
+	VMASKMOVPS   (BX), Y1, Y14
+	VMASKMOVPS   (DI), Y1, Y15
+	VMULPS       Y15, Y14, Y15
+	VFMADD231PS  Y13, Y15, Y5
+	JMP          pass4_fold
 
 pass4_partial7:
-	TESTQ       R10, R10
-	JE          pass4_fold
-	VMASKMOVPS  (CX), Y1, Y13
-	VSUBPS      Y2, Y13, Y13
-	VMULPS      Y3, Y13, Y13
-	VMOVUPS     lanes_80000000<>+0(SB), Y15
-	VBLENDVPS   Y1, Y13, Y15, Y13
-	VMASKMOVPS  (BX), Y1, Y15
-	VMASKMOVPS  (DI), Y1, Y14
-	VMULPS      Y14, Y15, Y14
-	VFMADD231PS Y13, Y14, Y12
+	TESTQ        R10, R10
+	JE           pass4_fold
+	VMASKMOVPS   (CX), Y1, Y13
+	VSUBPS       Y2, Y13, Y13
+	VMULPS       Y3, Y13, Y13
+	VBROADCASTSS lanes_80000000<>+0(SB), Y15
+	VBLENDVPS    Y1, Y13, Y15, Y13
+	VMASKMOVPS   (BX), Y1, Y15
+	VMASKMOVPS   (DI), Y1, Y14
+	VMULPS       Y14, Y15, Y14
+	VFMADD231PS  Y13, Y14, Y12
 
 pass4_fold:
 	VADDPS       Y7, Y4, Y4
@@ -19400,43 +19210,43 @@ pass2_blocks_end:
 	JMP         pass2_fold
 
 pass2_partial0:
-	TESTQ       R10, R10
-	JE          pass2_fold
-	VMOVUPS.Z   (BX), K1, Z14
-	VMOVUPS     lanes_80000000<>+0(SB), Z10
-	VBLENDMPS   Z14, Z10, K1, Z14
-	VMOVUPS.Z   (DI), K1, Z10
-	VFMADD231PS Z10, Z14, Z3
-	JMP         pass2_fold
+	TESTQ        R10, R10
+	JE           pass2_fold
+	VMOVUPS.Z    (BX), K1, Z14
+	VBROADCASTSS lanes_80000000<>+0(SB), Z10
+	VBLENDMPS    Z14, Z10, K1, Z14
+	VMOVUPS.Z    (DI), K1, Z10
+	VFMADD231PS  Z10, Z14, Z3
+	JMP          pass2_fold
 
 pass2_partial1:
-	TESTQ       R10, R10
-	JE          pass2_fold
-	VMOVUPS.Z   (BX), K1, Z10
-	VMOVUPS     lanes_80000000<>+0(SB), Z14
-	VBLENDMPS   Z10, Z14, K1, Z10
-	VMOVUPS.Z   (DI), K1, Z14
-	VFMADD231PS Z14, Z10, Z4
-	JMP         pass2_fold
+	TESTQ        R10, R10
+	JE           pass2_fold
+	VMOVUPS.Z    (BX), K1, Z10
+	VBROADCASTSS lanes_80000000<>+0(SB), Z14
+	VBLENDMPS    Z10, Z14, K1, Z10
+	VMOVUPS.Z    (DI), K1, Z14
+	VFMADD231PS  Z14, Z10, Z4
+	JMP          pass2_fold
 
 pass2_partial2:
-	TESTQ       R10, R10
-	JE          pass2_fold
-	VMOVUPS.Z   (BX), K1, Z14
-	VMOVUPS     lanes_80000000<>+0(SB), Z10
-	VBLENDMPS   Z14, Z10, K1, Z14
-	VMOVUPS.Z   (DI), K1, Z10
-	VFMADD231PS Z10, Z14, Z5
-	JMP         pass2_fold
+	TESTQ        R10, R10
+	JE           pass2_fold
+	VMOVUPS.Z    (BX), K1, Z14
+	VBROADCASTSS lanes_80000000<>+0(SB), Z10
+	VBLENDMPS    Z14, Z10, K1, Z14
+	VMOVUPS.Z    (DI), K1, Z10
+	VFMADD231PS  Z10, Z14, Z5
+	JMP          pass2_fold
 
 pass2_partial3:
-	TESTQ       R10, R10
-	JE          pass2_fold
-	VMOVUPS.Z   (BX), K1, Z10
-	VMOVUPS     lanes_80000000<>+0(SB), Z14
-	VBLENDMPS   Z10, Z14, K1, Z10
-	VMOVUPS.Z   (DI), K1, Z14
-	VFMADD231PS Z14, Z10, Z6
+	TESTQ        R10, R10
+	JE           pass2_fold
+	VMOVUPS.Z    (BX), K1, Z10
+	VBROADCASTSS lanes_80000000<>+0(SB), Z14
+	VBLENDMPS    Z10, Z14, K1, Z10
+	VMOVUPS.Z    (DI), K1, Z14
+	VFMADD231PS  Z14, Z10, Z6
 
 pass2_fold:
 	VADDPS        Z5, Z3, Z3
@@ -19554,59 +19364,59 @@ pass4_blocks_end:
 	JMP         pass4_fold
 
 pass4_partial0:
-	TESTQ       R10, R10
-	JE          pass4_fold
-	VMOVUPS.Z   (CX), K1, Z12
-	VSUBPS      Z1, Z12, Z12
-	VMULPS      Z2, Z12, Z12
-	VMOVUPS     lanes_80000000<>+0(SB), Z19
-	VBLENDMPS   Z12, Z19, K1, Z12
-	VMOVUPS.Z   (BX), K1, Z19
-	VMOVUPS.Z   (DI), K1, Z9
-	VMULPS      Z9, Z19, Z9
-	VFMADD231PS Z12, Z9, Z3
-	JMP         pass4_fold
+	TESTQ        R10, R10
+	JE           pass4_fold
+	VMOVUPS.Z    (CX), K1, Z12
+	VSUBPS       Z1, Z12, Z12
+	VMULPS       Z2, Z12, Z12
+	VBROADCASTSS lanes_80000000<>+0(SB), Z19
+	VBLENDMPS    Z12, Z19, K1, Z12
+	VMOVUPS.Z    (BX), K1, Z19
+	VMOVUPS.Z    (DI), K1, Z9
+	VMULPS       Z9, Z19, Z9
+	VFMADD231PS  Z12, Z9, Z3
+	JMP          pass4_fold
 
 pass4_partial1:
-	TESTQ       R10, R10
-	JE          pass4_fold
-	VMOVUPS.Z   (CX), K1, Z12
-	VSUBPS      Z1, Z12, Z12
-	VMULPS      Z2, Z12, Z12
-	VMOVUPS     lanes_80000000<>+0(SB), Z9
-	VBLENDMPS   Z12, Z9, K1, Z12
-	VMOVUPS.Z   (BX), K1, Z9
-	VMOVUPS.Z   (DI), K1, Z19
-	VMULPS      Z19, Z9, Z19
-	VFMADD231PS Z12, Z19, Z5
-	JMP         pass4_fold
+	TESTQ        R10, R10
+	JE           pass4_fold
+	VMOVUPS.Z    (CX), K1, Z12
+	VSUBPS       Z1, Z12, Z12
+	VMULPS       Z2, Z12, Z12
+	VBROADCASTSS lanes_80000000<>+0(SB), Z9
+	VBLENDMPS    Z12, Z9, K1, Z12
+	VMOVUPS.Z    (BX), K1, Z9
+	VMOVUPS.Z    (DI), K1, Z19
+	VMULPS       Z19, Z9, Z19
+	VFMADD231PS  Z12, Z19, Z5
+	JMP          pass4_fold
 
 pass4_partial2:
-	TESTQ       R10, R10
-	JE          pass4_fold
-	VMOVUPS.Z   (CX), K1, Z12
-	VSUBPS      Z1, Z12, Z12
-	VMULPS      Z2, Z12, Z12
-	VMOVUPS     lanes_80000000<>+0(SB), Z19
-	VBLENDMPS   Z12, Z19, K1, Z12
-	VMOVUPS.Z   (BX), K1, Z19
-	VMOVUPS.Z   (DI), K1, Z9
-	VMULPS      Z9, Z19, Z9
-	VFMADD231PS Z12, Z9, Z4
-	JMP         pass4_fold
+	TESTQ        R10, R10
+	JE           pass4_fold
+	VMOVUPS.Z    (CX), K1, Z12
+	VSUBPS       Z1, Z12, Z12
+	VMULPS       Z2, Z12, Z12
+	VBROADCASTSS lanes_80000000<>+0(SB), Z19
+	VBLENDMPS    Z12, Z19, K1, Z12
+	VMOVUPS.Z    (BX), K1, Z19
+	VMOVUPS.Z    (DI), K1, Z9
+	VMULPS       Z9, Z19, Z9
+	VFMADD231PS  Z12, Z9, Z4
+	JMP          pass4_fold
 
 pass4_partial3:
-	TESTQ       R10, R10
-	JE          pass4_fold
-	VMOVUPS.Z   (CX), K1, Z12
-	VSUBPS      Z1, Z12, Z12
-	VMULPS      Z2, Z12, Z12
-	VMOVUPS     lanes_80000000<>+0(SB), Z9
-	VBLENDMPS   Z12, Z9, K1, Z12
-	VMOVUPS.Z   (BX), K1, Z9
-	VMOVUPS.Z   (DI), K1, Z19
-	VMULPS      Z19, Z9, Z19
-	VFMADD231PS Z12, Z19, Z14
+	TESTQ        R10, R10
+	JE           pass4_fold
+	VMOVUPS.Z    (CX), K1, Z12
+	VSUBPS       Z1, Z12, Z12
+	VMULPS       Z2, Z12, Z12
+	VBROADCASTSS lanes_80000000<>+0(SB), Z9
+	VBLENDMPS    Z12, Z9, K1, Z12
+	VMOVUPS.Z    (BX), K1, Z9
+	VMOVUPS.Z    (DI), K1, Z19
+	VMULPS       Z19, Z9, Z19
+	VFMADD231PS  Z12, Z19, Z14
 
 pass4_fold:
 	VADDPS        Z4, Z3, Z3
@@ -22235,12 +22045,12 @@ blocks:
 	VFMADD231PS  Y1, Y8, Y11
 	VDIVPS       Y10, Y9, Y10
 	VDIVPS       Y11, Y12, Y11
-	VANDPS       Y2, Y5, Y5
-	VANDPS       Y2, Y6, Y6
-	VORPS        Y5, Y10, Y5
-	VORPS        Y6, Y11, Y6
-	VMOVUPS      Y5, (AX)
-	VMOVUPS      Y6, 32(AX)
+	VANDPS       lanes_80000000<>+0(SB), Y5, Y12
+	VORPS        Y12, Y10, Y10
+	VANDPS       lanes_80000000<>+0(SB), Y6, Y5
+	VORPS        Y5, Y11, Y11
+	VMOVUPS      Y10, (AX)
+	VMOVUPS      Y11, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
 	ADDQ         $+64, R8
@@ -22253,34 +22063,34 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS      (BX), Y6
-	VMOVUPS      (R8), Y5
-	VADDPS       Y5, Y6, Y5
-	VORPS        Y2, Y5, Y6
-	VMAXPS       Y6, Y3, Y6
-	VBROADCASTSS lanes_4b40007f<>+0(SB), Y11
-	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y6, Y11
-	VSUBPS       lanes_4b40007f<>+0(SB), Y11, Y10
-	VFNMADD231PS lanes_3eb17218<>+0(SB), Y10, Y6
-	VFNMADD231PS lanes_b082e308<>+0(SB), Y10, Y6
-	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y10
-	VFMADD231PS  lanes_3d352284<>+0(SB), Y6, Y10
-	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y6, Y10
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y6, Y10
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y6, Y10
-	VMULPS       Y6, Y6, Y12
-	VFMADD231PS  Y10, Y12, Y6
-	VPSLLD       $0x17, Y11, Y11
-	VBROADCASTSS lanes_3f000000<>+0(SB), Y10
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y11, Y10
-	VFNMADD231PS Y6, Y11, Y10
+	VMOVUPS      (BX), Y11
+	VMOVUPS      (R8), Y10
+	VADDPS       Y10, Y11, Y10
+	VORPS        Y2, Y10, Y11
+	VMAXPS       Y11, Y3, Y11
+	VBROADCASTSS lanes_4b40007f<>+0(SB), Y6
+	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y11, Y6
+	VSUBPS       lanes_4b40007f<>+0(SB), Y6, Y5
+	VFNMADD231PS lanes_3eb17218<>+0(SB), Y5, Y11
+	VFNMADD231PS lanes_b082e308<>+0(SB), Y5, Y11
+	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y5
+	VFMADD231PS  lanes_3d352284<>+0(SB), Y11, Y5
+	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y11, Y5
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y11, Y5
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y11, Y5
+	VMULPS       Y11, Y11, Y12
+	VFMADD231PS  Y5, Y12, Y11
+	VPSLLD       $0x17, Y6, Y6
+	VBROADCASTSS lanes_3f000000<>+0(SB), Y5
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y6, Y5
+	VFNMADD231PS Y11, Y6, Y5
 	VBROADCASTSS lanes_3f000000<>+0(SB), Y12
-	VFMADD231PS  lanes_3f000000<>+0(SB), Y11, Y12
-	VFMADD231PS  Y6, Y11, Y12
-	VDIVPS       Y12, Y10, Y12
-	VANDPS       Y2, Y5, Y5
-	VORPS        Y5, Y12, Y5
-	VMOVUPS      Y5, (AX)
+	VFMADD231PS  lanes_3f000000<>+0(SB), Y6, Y12
+	VFMADD231PS  Y11, Y6, Y12
+	VDIVPS       Y12, Y5, Y12
+	VANDPS       lanes_80000000<>+0(SB), Y10, Y5
+	VORPS        Y5, Y12, Y12
+	VMOVUPS      Y12, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, R8
@@ -22291,34 +22101,34 @@ vectors_end:
 	ADDQ         $+8, DI
 	TESTQ        DI, DI
 	JE           row_end
-	VMASKMOVPS   (BX), Y0, Y5
-	VMASKMOVPS   (R8), Y0, Y12
-	VADDPS       Y12, Y5, Y12
-	VORPS        Y2, Y12, Y5
-	VMAXPS       Y5, Y3, Y5
-	VBROADCASTSS lanes_4b40007f<>+0(SB), Y10
-	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y5, Y10
-	VSUBPS       lanes_4b40007f<>+0(SB), Y10, Y6
-	VFNMADD231PS lanes_3eb17218<>+0(SB), Y6, Y5
-	VFNMADD231PS lanes_b082e308<>+0(SB), Y6, Y5
-	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y6
-	VFMADD231PS  lanes_3d352284<>+0(SB), Y5, Y6
-	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y5, Y6
-	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y5, Y6
-	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y5, Y6
-	VMULPS       Y5, Y5, Y11
-	VFMADD231PS  Y6, Y11, Y5
-	VPSLLD       $0x17, Y10, Y10
-	VBROADCASTSS lanes_3f000000<>+0(SB), Y6
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y10, Y6
-	VFNMADD231PS Y5, Y10, Y6
+	VMASKMOVPS   (BX), Y0, Y12
+	VMASKMOVPS   (R8), Y0, Y10
+	VADDPS       Y10, Y12, Y10
+	VORPS        Y2, Y10, Y12
+	VMAXPS       Y12, Y3, Y12
+	VBROADCASTSS lanes_4b40007f<>+0(SB), Y5
+	VFMADD231PS  lanes_4038aa3b<>+0(SB), Y12, Y5
+	VSUBPS       lanes_4b40007f<>+0(SB), Y5, Y11
+	VFNMADD231PS lanes_3eb17218<>+0(SB), Y11, Y12
+	VFNMADD231PS lanes_b082e308<>+0(SB), Y11, Y12
+	VBROADCASTSS lanes_3e091cd5<>+0(SB), Y11
+	VFMADD231PS  lanes_3d352284<>+0(SB), Y12, Y11
+	VFMADD213PS  lanes_3eaaac5c<>+0(SB), Y12, Y11
+	VFMADD213PS  lanes_3f2aaa49<>+0(SB), Y12, Y11
+	VFMADD213PS  lanes_3f7ffffe<>+0(SB), Y12, Y11
+	VMULPS       Y12, Y12, Y6
+	VFMADD231PS  Y11, Y6, Y12
+	VPSLLD       $0x17, Y5, Y5
 	VBROADCASTSS lanes_3f000000<>+0(SB), Y11
-	VFMADD231PS  lanes_3f000000<>+0(SB), Y10, Y11
-	VFMADD231PS  Y5, Y10, Y11
-	VDIVPS       Y11, Y6, Y11
-	VANDPS       Y2, Y12, Y12
-	VORPS        Y12, Y11, Y12
-	VMASKMOVPS   Y12, Y0, (AX)
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y5, Y11
+	VFNMADD231PS Y12, Y5, Y11
+	VBROADCASTSS lanes_3f000000<>+0(SB), Y6
+	VFMADD231PS  lanes_3f000000<>+0(SB), Y5, Y6
+	VFMADD231PS  Y12, Y5, Y6
+	VDIVPS       Y6, Y11, Y6
+	VANDPS       lanes_80000000<>+0(SB), Y10, Y11
+	VORPS        Y11, Y6, Y6
+	VMASKMOVPS   Y6, Y0, (AX)
 	SHLQ         $0x02, DI
 	ADDQ         DI, AX
 	ADDQ         DI, BX
@@ -22459,18 +22269,18 @@ blocks:
 	VDIVPS           Z26, Z28, Z26
 	VDIVPS           Z24, Z22, Z24
 	VDIVPS           Z25, Z27, Z25
-	VPANDD           Z1, Z13, Z13
-	VPANDD           Z1, Z14, Z14
-	VPANDD           Z1, Z15, Z15
-	VPANDD           Z1, Z16, Z16
-	VPORD            Z13, Z23, Z13
-	VPORD            Z14, Z26, Z14
-	VPORD            Z15, Z24, Z15
-	VPORD            Z16, Z25, Z16
-	VMOVUPS          Z13, (AX)
-	VMOVUPS          Z14, 64(AX)
-	VMOVUPS          Z15, 128(AX)
-	VMOVUPS          Z16, 192(AX)
+	VMOVAPS          Z23, Z23
+	VPTERNLOGD.BCST  $0xf8, lanes_80000000<>+0(SB), Z13, Z23
+	VMOVAPS          Z26, Z26
+	VPTERNLOGD.BCST  $0xf8, lanes_80000000<>+0(SB), Z14, Z26
+	VMOVAPS          Z24, Z24
+	VPTERNLOGD.BCST  $0xf8, lanes_80000000<>+0(SB), Z15, Z24
+	VMOVAPS          Z25, Z25
+	VPTERNLOGD.BCST  $0xf8, lanes_80000000<>+0(SB), Z16, Z25
+	VMOVUPS          Z23, (AX)
+	VMOVUPS          Z26, 64(AX)
+	VMOVUPS          Z24, 128(AX)
+	VMOVUPS          Z25, 192(AX)
 	ADDQ             $+256, AX
 	ADDQ             $+256, BX
 	ADDQ             $+256, R8
@@ -22483,34 +22293,34 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS          (BX), Z16
-	VMOVUPS          (R8), Z15
-	VADDPS           Z15, Z16, Z15
-	VPORD            Z1, Z15, Z16
-	VMAXPS           Z16, Z2, Z16
-	VMOVAPS          Z4, Z14
-	VFMADD231PS      Z3, Z16, Z14
-	VSUBPS           Z4, Z14, Z13
-	VFNMADD231PS     Z5, Z13, Z16
-	VFNMADD231PS     Z6, Z13, Z16
-	VMOVAPS          Z8, Z13
-	VFMADD231PS      Z16, Z7, Z13
-	VFMADD213PS      Z9, Z16, Z13
-	VFMADD213PS.BCST lanes_3f2aaa49<>+0(SB), Z16, Z13
-	VFMADD213PS.BCST lanes_3f7ffffe<>+0(SB), Z16, Z13
-	VMULPS           Z16, Z16, Z25
-	VFMADD231PS      Z13, Z25, Z16
-	VPSLLD           $0x17, Z14, Z14
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z13
-	VFMADD231PS.BCST lanes_bf000000<>+0(SB), Z14, Z13
-	VFNMADD231PS     Z16, Z14, Z13
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z25
-	VFMADD231PS.BCST lanes_3f000000<>+0(SB), Z14, Z25
-	VFMADD231PS      Z16, Z14, Z25
-	VDIVPS           Z25, Z13, Z25
-	VPANDD           Z1, Z15, Z15
-	VPORD            Z15, Z25, Z15
-	VMOVUPS          Z15, (AX)
+	VMOVUPS          (BX), Z25
+	VMOVUPS          (R8), Z24
+	VADDPS           Z24, Z25, Z24
+	VPORD            Z1, Z24, Z25
+	VMAXPS           Z25, Z2, Z25
+	VMOVAPS          Z4, Z26
+	VFMADD231PS      Z3, Z25, Z26
+	VSUBPS           Z4, Z26, Z23
+	VFNMADD231PS     Z5, Z23, Z25
+	VFNMADD231PS     Z6, Z23, Z25
+	VMOVAPS          Z8, Z23
+	VFMADD231PS      Z25, Z7, Z23
+	VFMADD213PS      Z9, Z25, Z23
+	VFMADD213PS.BCST lanes_3f2aaa49<>+0(SB), Z25, Z23
+	VFMADD213PS.BCST lanes_3f7ffffe<>+0(SB), Z25, Z23
+	VMULPS           Z25, Z25, Z16
+	VFMADD231PS      Z23, Z16, Z25
+	VPSLLD           $0x17, Z26, Z26
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z23
+	VFMADD231PS.BCST lanes_bf000000<>+0(SB), Z26, Z23
+	VFNMADD231PS     Z25, Z26, Z23
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z16
+	VFMADD231PS.BCST lanes_3f000000<>+0(SB), Z26, Z16
+	VFMADD231PS      Z25, Z26, Z16
+	VDIVPS           Z16, Z23, Z16
+	VMOVAPS          Z16, Z16
+	VPTERNLOGD.BCST  $0xf8, lanes_80000000<>+0(SB), Z24, Z16
+	VMOVUPS          Z16, (AX)
 	ADDQ             $+64, AX
 	ADDQ             $+64, BX
 	ADDQ             $+64, R8
@@ -22521,34 +22331,34 @@ vectors_end:
 	ADDQ             $+16, DI
 	TESTQ            DI, DI
 	JE               row_end
-	VMOVUPS.Z        (BX), K1, Z15
-	VMOVUPS.Z        (R8), K1, Z25
-	VADDPS           Z25, Z15, Z25
-	VPORD            Z1, Z25, Z15
-	VMAXPS           Z15, Z2, Z15
-	VMOVAPS          Z4, Z13
-	VFMADD231PS      Z3, Z15, Z13
-	VSUBPS           Z4, Z13, Z16
-	VFNMADD231PS     Z5, Z16, Z15
-	VFNMADD231PS     Z6, Z16, Z15
-	VMOVAPS          Z8, Z16
-	VFMADD231PS      Z15, Z7, Z16
-	VFMADD213PS      Z9, Z15, Z16
-	VFMADD213PS.BCST lanes_3f2aaa49<>+0(SB), Z15, Z16
-	VFMADD213PS.BCST lanes_3f7ffffe<>+0(SB), Z15, Z16
-	VMULPS           Z15, Z15, Z14
-	VFMADD231PS      Z16, Z14, Z15
-	VPSLLD           $0x17, Z13, Z13
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z16
-	VFMADD231PS.BCST lanes_bf000000<>+0(SB), Z13, Z16
-	VFNMADD231PS     Z15, Z13, Z16
-	VBROADCASTSS     lanes_3f000000<>+0(SB), Z14
-	VFMADD231PS.BCST lanes_3f000000<>+0(SB), Z13, Z14
-	VFMADD231PS      Z15, Z13, Z14
-	VDIVPS           Z14, Z16, Z14
-	VPANDD           Z1, Z25, Z25
-	VPORD            Z25, Z14, Z25
-	VMOVUPS          Z25, K1, (AX)
+	VMOVUPS.Z        (BX), K1, Z16
+	VMOVUPS.Z        (R8), K1, Z24
+	VADDPS           Z24, Z16, Z24
+	VPORD            Z1, Z24, Z16
+	VMAXPS           Z16, Z2, Z16
+	VMOVAPS          Z4, Z23
+	VFMADD231PS      Z3, Z16, Z23
+	VSUBPS           Z4, Z23, Z25
+	VFNMADD231PS     Z5, Z25, Z16
+	VFNMADD231PS     Z6, Z25, Z16
+	VMOVAPS          Z8, Z25
+	VFMADD231PS      Z16, Z7, Z25
+	VFMADD213PS      Z9, Z16, Z25
+	VFMADD213PS.BCST lanes_3f2aaa49<>+0(SB), Z16, Z25
+	VFMADD213PS.BCST lanes_3f7ffffe<>+0(SB), Z16, Z25
+	VMULPS           Z16, Z16, Z26
+	VFMADD231PS      Z25, Z26, Z16
+	VPSLLD           $0x17, Z23, Z23
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z25
+	VFMADD231PS.BCST lanes_bf000000<>+0(SB), Z23, Z25
+	VFNMADD231PS     Z16, Z23, Z25
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z26
+	VFMADD231PS.BCST lanes_3f000000<>+0(SB), Z23, Z26
+	VFMADD231PS      Z16, Z23, Z26
+	VDIVPS           Z26, Z25, Z26
+	VMOVAPS          Z26, Z26
+	VPTERNLOGD.BCST  $0xf8, lanes_80000000<>+0(SB), Z24, Z26
+	VMOVUPS          Z26, K1, (AX)
 	SHLQ             $0x02, DI
 	ADDQ             DI, AX
 	ADDQ             DI, BX

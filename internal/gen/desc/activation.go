@@ -51,47 +51,51 @@ func siluSlope(k *vec.Kernel, x *vec.Value) *vec.Value {
 	return logisticSlope(k, x, expNonPositive(k, negAbs(k, x)), clamp(k, x, 150))
 }
 
-// normalTail: g and s with e^(-x*x/2) = g*s*2^-40, and P/Q = e^(x*x/2)*Phi(-|x|)
-func normalTail(k *vec.Kernel, x *vec.Value) (g, s, ratio *vec.Value) {
-	const magic = rounding + 127 + 40
+// gaussBias keeps 2^n normal down to e^-110.
+const gaussBias = 40
+
+// normalTail: e^(-x*x/2) = g * 2^n, and P/Q = e^(x*x/2)*Phi(-|x|)
+func normalTail(k *vec.Kernel, x *vec.Value) (g, n, t, ratio *vec.Value) {
+	const magic = rounding + 127 + gaussBias
 	a := k.Least(k.Const(14.8), abs(k, x))
 	p := horner(k, a, 0x1.0d2dd2p-8, 0x1.4c8076p-5, 0x1.770ac8p-3, 0x1.c0b34ap-2, 0.5)
 	q := horner(k, a, 0x1.515caap-7, 0x1.a0c16p-4, 0x1.e06f8ap-2, 0x1.33bd6p+0, 0x1.ac9bd4p+0, 1)
 	ratio = k.Div(p, q)
 	h := k.Mul(a, a)
 	l := k.FMS(a, a, h)
-	t := k.FMA(h, k.Const(-0.5*log2e), k.Const(magic))
-	n := k.Sub(t, k.Const(magic))
+	t = k.FMA(h, k.Const(-0.5*log2e), k.Const(magic))
+	n = k.Sub(t, k.Const(magic))
 	r := k.FNMA(n, k.Const(ln2High), k.Mul(h, k.Const(-0.5)))
 	r = k.FNMA(n, k.Const(ln2Low), r)
 	r = k.FMA(l, k.Const(-0.5), r)
-	return expPolynomial(k, r), k.ShiftLeft(t, 23), ratio
+	return expPolynomial(k, r), n, t, ratio
 }
 
-// normal: Phi(x) of the parts that normalTail returns
-func normal(k *vec.Kernel, x, g, s, ratio *vec.Value) *vec.Value {
-	tail := k.Mul(k.Mul(k.Mul(g, ratio), s), k.Const(0x1p-40))
+// normal: Phi(x) of Phi(-|x|)
+func normal(k *vec.Kernel, x, tail *vec.Value) *vec.Value {
 	return k.Select(k.Less(x, k.Const(0)), tail, k.Sub(k.Const(1), tail))
 }
 
 // gelu: x * Phi(x)
 func gelu(k *vec.Kernel, x *vec.Value) *vec.Value {
-	g, s, ratio := normalTail(k, x)
-	return k.Mul(k.Greatest(k.Const(-16), x), normal(k, x, g, s, ratio))
+	g, n, t, ratio := normalTail(k, x)
+	tail := k.Scale(k.Mul(g, ratio), n, t, gaussBias)
+	return k.Mul(k.Greatest(k.Const(-16), x), normal(k, x, tail))
 }
 
 // geluSlope: Phi(x) + x*phi(x)
 func geluSlope(k *vec.Kernel, x *vec.Value) *vec.Value {
-	g, s, ratio := normalTail(k, x)
+	g, n, t, ratio := normalTail(k, x)
+	tail := k.Scale(k.Mul(g, ratio), n, t, gaussBias)
+	density := k.Scale(g, n, t, gaussBias)
 	v := k.Mul(clamp(k, x, 16), k.Const(0x1.988454p-2))
-	density := k.Mul(k.Mul(g, s), k.Const(0x1p-40))
-	return k.FMA(v, density, normal(k, x, g, s, ratio))
+	return k.FMA(v, density, normal(k, x, tail))
 }
 
 // geluTanhExp: e^(-|2u|), 2u = 2*sqrt(2/pi)*(x + 0.044715*x^3) in two parts
 func geluTanhExp(k *vec.Kernel, x *vec.Value) *vec.Value {
 	const (
-		magic   = rounding + 127 + 40
+		magic   = rounding + 127 + gaussBias
 		c1      = -0x1.2444f2p-4
 		c1Low   = -0x1.49b16ap-29
 		c0      = -0x1.988p+0
@@ -110,7 +114,7 @@ func geluTanhExp(k *vec.Kernel, x *vec.Value) *vec.Value {
 	r := k.FMS(a, b, k.Mul(n, k.Const(ln2Top)))
 	r = k.FNMA(n, k.Const(ln2Rest), r)
 	r = k.FMA(a, bLow, r)
-	return k.Mul(k.Mul(expPolynomial(k, r), k.ShiftLeft(t, 23)), k.Const(0x1p-40))
+	return k.Scale(expPolynomial(k, r), n, t, gaussBias)
 }
 
 func geluTanh(k *vec.Kernel, x *vec.Value) *vec.Value {

@@ -17,31 +17,17 @@ func each(unroll int, f func(k *vec.Kernel, x *vec.Value) *vec.Value) func(*vec.
 // exp: e^x for any x, 2^n in two factors
 func exp(k *vec.Kernel, x *vec.Value) *vec.Value {
 	x = k.Greatest(k.Const(-104), k.Least(k.Const(89), x))
-	t, r := expReduce(k, x, rounding+254)
-	half := k.ShiftLeft(k.ShiftRight(t, 1), 23)
-	rest := k.IntSub(k.ShiftLeft(t, 23), half)
-	return k.Mul(k.Mul(expPolynomial(k, r), half), rest)
+	r, n, t := expReduce(k, x, rounding+254)
+	return k.ScaleWide(expPolynomial(k, r), n, t)
 }
 
-// log: x = m * 2^e, m in [0.75, 1.5);  k*ln 2 + log m
+// log: x = m * 2^n, m in [0.75, 1.5);  n*ln 2 + log m
 func log(k *vec.Kernel, x *vec.Value) *vec.Value {
-	inf := float32(math.Inf(1))
-	small := k.Less(x, k.Const(0x1p-126))
-	scaled := k.Select(small, k.Mul(x, k.Const(0x1p24)), x)
-	i := k.IntSub(scaled, k.Bits(0x3f400000))
-	e := k.ShiftInt(i, 23)
-	m := k.IntSub(scaled, k.ShiftLeft(e, 23))
-	n := k.Sub(k.ToFloat(e), k.Keep(small, k.Const(24)))
-	// k is n, but +Inf and NaN for themselves, -Inf for a zero, NaN for x < 0.
-	n = k.Select(k.Less(x, k.Const(inf)), n, x)
-	n = k.Select(k.Equal(x, k.Const(0)), k.Const(-inf), n)
-	n = k.Select(k.Less(x, k.Const(0)), k.Bits(0x7fc00000), n)
-
+	m, n := k.Parts(x)
 	f := k.Sub(m, k.Const(1))
 	q := horner(k, f, -0x1.71d8f8p-5, 0x1.acf52cp-4, -0x1.0d9c38p-3, 0x1.28822cp-3,
 		-0x1.54edaap-3, 0x1.996984p-3, -0x1.000048p-2, 0x1.5555a4p-2, -0.5)
-	s := k.FMA(k.Mul(f, f), q, k.Mul(n, k.Const(0x1.fdf474p-22)))
-	return k.FMA(n, k.Const(0x1.62e42p-1), k.Add(f, s))
+	return k.FMA(n, k.Const(ln2High), k.FMA(k.Mul(f, f), q, f))
 }
 
 // sqrt: the correctly rounded square root
@@ -50,11 +36,13 @@ func sqrt(k *vec.Kernel, x *vec.Value) *vec.Value { return k.Sqrt(x) }
 // rsqrt: the correctly rounded 1/sqrt(x), from any y within 2^-24 of it and the
 // exact residual 1 - x*y*y; zeros and infinities have no residual
 func rsqrt(k *vec.Kernel, x *vec.Value) *vec.Value {
-	y := k.Div(k.Const(1), k.Sqrt(x))
+	one, half := k.Const(1), k.Const(0.5)
+	estimate := k.RootEstimate(x)
+	y := k.FMA(k.Mul(estimate, half), k.FNMA(k.Mul(x, estimate), estimate, one), estimate)
 	p := k.Mul(x, y)
-	e := k.FNMA(k.FMS(x, y, p), y, k.FNMA(p, y, k.Const(1)))
-	r := k.FMA(k.Mul(y, k.Const(0.5)), k.FMA(k.Mul(e, k.Const(0.75)), e, e), y)
-	return k.Select(k.Less(p, k.Const(float32(math.Inf(1)))), r, y)
+	e := k.FNMA(k.FMS(x, y, p), y, k.FNMA(p, y, one))
+	r := k.FMA(k.Mul(y, half), k.FMA(k.Mul(e, k.Const(0.75)), e, e), y)
+	return k.Select(k.Less(p, k.Const(float32(math.Inf(1)))), r, estimate)
 }
 
 // erf: an odd polynomial near 0, 1 - e^(-g(|x|)) elsewhere
@@ -68,7 +56,7 @@ func erf(k *vec.Kernel, x *vec.Value) *vec.Value {
 		0x1.b3445cp-4, 0x1.453036p-1, 0x1.077b2cp-3)
 	g = k.FMA(g, c, c)
 	far := k.Sub(k.Const(1), expNonPositive(k, negAbs(k, g)))
-	return withSign(k, k.Select(k.Less(t, k.Const(0.9277)), p, far), x)
+	return k.CopySign(k.Select(k.Less(t, k.Const(0.9277)), p, far), x)
 }
 
 // softplus: max(x, 0) + log(1 + e), e = e^(-|x|)

@@ -31,22 +31,17 @@ func abs(k *vec.Kernel, x *vec.Value) *vec.Value { return k.AndNot(k.Bits(sign),
 
 func negAbs(k *vec.Kernel, x *vec.Value) *vec.Value { return k.Or(x, k.Bits(sign)) }
 
-// withSign returns y >= +0 with the sign of x.
-func withSign(k *vec.Kernel, y, x *vec.Value) *vec.Value {
-	return k.Or(y, k.And(x, k.Bits(sign)))
-}
-
 // clamp returns x in [-bound, bound].
 func clamp(k *vec.Kernel, x *vec.Value, bound float32) *vec.Value {
 	return k.Greatest(k.Const(-bound), k.Least(k.Const(bound), x))
 }
 
 // expReduce returns r = x - n*ln 2 and t = magic + n.
-func expReduce(k *vec.Kernel, x *vec.Value, magic float32) (t, r *vec.Value) {
+func expReduce(k *vec.Kernel, x *vec.Value, magic float32) (r, n, t *vec.Value) {
 	t = k.FMA(x, k.Const(log2e), k.Const(magic))
-	n := k.Sub(t, k.Const(magic))
+	n = k.Sub(t, k.Const(magic))
 	r = k.FNMA(n, k.Const(ln2High), x)
-	return t, k.FNMA(n, k.Const(ln2Low), r)
+	return k.FNMA(n, k.Const(ln2Low), r), n, t
 }
 
 // expPolynomial returns e^r for |r| <= ln 2 / 2.
@@ -56,8 +51,9 @@ func expPolynomial(k *vec.Kernel, r *vec.Value) *vec.Value {
 
 // expNonPositive returns e^x for x <= 0.
 func expNonPositive(k *vec.Kernel, x *vec.Value) *vec.Value {
-	t, r := expReduce(k, k.Greatest(k.Const(-104), x), rounding+127+32)
-	return k.Mul(k.Mul(expPolynomial(k, r), k.ShiftLeft(t, 23)), k.Const(0x1p-32))
+	const bias = 32
+	r, n, t := expReduce(k, k.Greatest(k.Const(-104), x), rounding+127+bias)
+	return k.Scale(expPolynomial(k, r), n, t, bias)
 }
 
 // relu: x < 0 ? +0 : x
@@ -91,7 +87,7 @@ func tanh(k *vec.Kernel, v *vec.Value) *vec.Value {
 	s := k.ShiftLeft(t, 23)
 	h := k.FNMA(s, p, k.FMA(s, k.Const(-0.5), k.Const(0.5)))
 	d := k.FMA(s, p, k.FMA(s, k.Const(0.5), k.Const(0.5)))
-	return withSign(k, k.Div(h, d), v)
+	return k.CopySign(k.Div(h, d), v)
 }
 
 // v = x[i,j] + bias[j];  dst[i,j] = v < 0 ? +0 : v

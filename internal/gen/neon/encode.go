@@ -1,6 +1,9 @@
 package neon
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // V is a vector register, V0 to V31, with four float32 lanes; R a general one.
 type (
@@ -15,17 +18,18 @@ var words = map[string]uint32{
 	// Vd = Vn op Vm
 	"FADD": 0x4e20d400, "FSUB": 0x4ea0d400, "FMUL": 0x6e20dc00, "FDIV": 0x6e20fc00,
 	"FCMGT": 0x6ea0e400, "FACGT": 0x6ea0ec00, "FCMEQ": 0x4e20e400, "MUL": 0x4ea09c00, "SMAX": 0x4ea06400, "CMGT": 0x4ea03400,
-	"BIC": 0x4e601c00, "BIT": 0x6ea01c00, "BIF": 0x6ee01c00,
+	"BIC": 0x4e601c00, "ORN": 0x4ee01c00, "BIT": 0x6ea01c00, "BIF": 0x6ee01c00,
 	// Vd = op Vn
 	"FSQRT": 0x6ea1f800, "FNEG": 0x6ea0f800, "SCVTF": 0x4e21d800,
-	"CMGT0": 0x4ea08800, // ones where Vn > 0 as an integer
+	"CMGT0":  0x4ea08800,                       // ones where Vn > 0 as an integer
+	"FCMGE0": 0x6ea0c800, "FCMEQ0": 0x4ea0d800, // ones where Vn >= 0, == 0
 }
 
 // bitwise holds the instructions whose arrangement is written 16B.
-var bitwise = map[string]bool{"BIC": true, "BIT": true, "BIF": true}
+var bitwise = map[string]bool{"BIC": true, "ORN": true, "BIT": true, "BIF": true}
 
 // unary holds the instructions with one source.
-var unary = map[string]bool{"FSQRT": true, "FNEG": true, "SCVTF": true, "CMGT0": true}
+var unary = map[string]bool{"FSQRT": true, "FNEG": true, "SCVTF": true, "CMGT0": true, "FCMGE0": true, "FCMEQ0": true}
 
 // word returns the encoding of Vd = Vn op Vm.
 func word(op string, d, n, m V) uint32 {
@@ -45,8 +49,8 @@ func text(op string, d, n, m V) string {
 	if bitwise[op] {
 		a = "16B"
 	}
-	if op == "CMGT0" {
-		return fmt.Sprintf("CMGT V%d.%s, V%d.%s, #0", d, a, n, a)
+	if name, found := strings.CutSuffix(op, "0"); found {
+		return fmt.Sprintf("%s V%d.%s, V%d.%s, #0", name, d, a, n, a)
 	}
 	if unary[op] {
 		return fmt.Sprintf("%s V%d.%s, V%d.%s", op, d, a, n, a)

@@ -314,6 +314,39 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, _ 
 		t.selectBits(d, t.mask, arg(0), arg(1))
 	case vec.Move:
 		t.move(d, arg(0))
+	case vec.CopySign:
+		sign := V(tmp())
+		t.Constant(vec.Reg(sign), 1<<31)
+		x, y := arg(0), arg(1)
+		if d == y {
+			t.word("BIF", d, x, sign)
+		} else {
+			t.move(d, x)
+			t.word("BIT", d, y, sign)
+		}
+	case vec.Scale:
+		power := V(tmp())
+		t.op("VSHL $23, V%d.S4, V%d.S4", arg(2), power)
+		t.word("FMUL", d, arg(0), power)
+		t.word("FMUL", d, d, arg(3))
+	case vec.ScaleWide:
+		half, rest := V(tmp()), V(tmp())
+		t.op("VUSHR $1, V%d.S4, V%d.S4", arg(2), half)
+		t.op("VSHL $23, V%d.S4, V%d.S4", half, half)
+		t.op("VSHL $23, V%d.S4, V%d.S4", arg(2), rest)
+		t.op("VSUB V%d.S4, V%d.S4, V%d.S4", half, rest, rest)
+		t.word("FMUL", d, arg(0), half)
+		t.word("FMUL", d, d, rest)
+	case vec.Unusual: // the tests would cost more than the rare cases
+	case vec.Significand:
+		t.significand(d, arg(0), tmp)
+	case vec.Exponent:
+		t.exponent(d, arg(0), arg(1), tmp)
+	case vec.RootEstimate:
+		root, one := V(tmp()), tmp()
+		t.word("FSQRT", root, arg(0), 0)
+		t.Constant(one, 0x3f800000)
+		t.word("FDIV", d, V(one), root)
 	case vec.StepQuotient:
 		q := V(tmp())
 		t.word("FDIV", q, arg(3), arg(4))

@@ -289,7 +289,7 @@ func (l *lowering) emit(op Op, d Reg, args []Operand, bits uint32, copy int) {
 	}
 	if l.dry {
 		need := 2
-		if op == StepQuotient || op == RootSum {
+		if op >= StepQuotient {
 			need = 4
 		}
 		for range need { // no lowering takes more

@@ -409,7 +409,7 @@ func randomMachine(r *rand.Rand) *machine {
 		return !fussy || slices.Contains(carries, op) || scramble(vec.Add, []uint32{uint32(op), uint32(a)}, salt)%3 > 0
 	}
 	m.temporaries = func(op vec.Op) int {
-		if op == vec.StepQuotient || op == vec.RootSum {
+		if op >= vec.StepQuotient {
 			return r.IntN(5)
 		}
 		return r.IntN(3)

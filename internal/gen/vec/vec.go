@@ -65,15 +65,22 @@ const (
 	Keep       // b where the mask a is set, +0 elsewhere
 	Drop       // +0 where the mask a is set, b elsewhere
 	Select     // b where the mask a is set, c elsewhere
+	CopySign   // a, which is not negative, with the sign of b
 	Flush      // +0 where |a| < b = 2^-126, a elsewhere; a NaN stays
 	Fill       // a in the lanes of a partial vector, b in the others
 	Move       // a
 
 	// Compositions that a target may do faster, with the same bits, because their
-	// operands are bounded: see the methods.
+	// operands are bounded or because it has an instruction: see the methods.
 
 	StepQuotient // a - b*(d/e); c is b * 2^-24
 	RootSum      // sqrt(a*b) + d; c is b * 2^24
+	Scale        // a * 2^b, rounded once; c holds b in its low bits, d undoes the bias
+	ScaleWide    // a * 2^b, rounded once; c holds b + 254 in its low bits
+	Unusual      // sign set where a is not positive, normal and finite; see the method
+	Significand  // m in [0.75, 1.5), a = m * 2^k; b is Unusual
+	Exponent     // k, a = b * 2^k; c is Unusual
+	RootEstimate // 1/sqrt(a) to 14 bits at least
 )
 
 // A Value is a vector of the loop body, or a mask.
@@ -327,6 +334,33 @@ func (k *Kernel) RootSum(v, c, scaled, e *Value) *Value {
 	return k.do(RootSum, v, c, scaled, e)
 }
 
+// Scale returns p * 2^n, rounded once. n is an integer in [-126-bias, 127-bias], t
+// the sum 1.5*2^23 + 127 + bias + n that made it one, |p| in [2^-8, 2^8].
+func (k *Kernel) Scale(p, n, t *Value, bias int) *Value {
+	return k.do(Scale, p, n, t, k.Const(float32(math.Ldexp(1, -bias))))
+}
+
+// ScaleWide returns p * 2^n, rounded once. n is an integer in [-252, 256], t the sum
+// 1.5*2^23 + 254 + n that made it one, |p| in [2^-1, 2].
+func (k *Kernel) ScaleWide(p, n, t *Value) *Value { return k.do(ScaleWide, p, n, t) }
+
+// Parts returns m in [0.75, 1.5) and k where x = m * 2^k is positive. Where x is a
+// zero m is 1 and k is -Inf, where it is +Inf m is 1 and k is +Inf, elsewhere m is NaN
+// and k any number.
+func (k *Kernel) Parts(x *Value) (significand, exponent *Value) {
+	unusual := k.do(Unusual, x) // empty on targets that need no test for the rare cases
+	significand = k.do(Significand, x, unusual)
+	return significand, k.do(Exponent, x, significand, unusual)
+}
+
+// RootEstimate returns 1/sqrt(x) with a relative error of at most 2^-14, a zero or an
+// infinity where that is the result. Its bits differ between processors: what is
+// computed from it must not.
+func (k *Kernel) RootEstimate(x *Value) *Value { return k.do(RootEstimate, x) }
+
+// CopySign returns x >= +0 with the sign of y.
+func (k *Kernel) CopySign(x, y *Value) *Value { return k.do(CopySign, x, y) }
+
 // isMask reports whether the result is a mask, which some targets keep in
 // registers of their own.
 func (v *Value) isMask() bool { return v.op == Less || v.op == IntLess || v.op == Equal }
@@ -335,6 +369,6 @@ func (o Op) String() string {
 	return [...]string{"load", "store", "scalar", "const", "row", "column", "index", "first", "pass", "store row", "acc",
 		"add", "sub", "mul", "div", "sqrt", "fma", "fnma", "fms", "least", "greatest",
 		"and", "or", "xor", "andnot", "iadd", "isub", "imul", "imax", "shl", "shr", "sar", "float",
-		"less", "iless", "equal", "keep", "drop", "select", "flush", "fill", "move",
-		"step quotient", "root sum"}[o]
+		"less", "iless", "equal", "keep", "drop", "select", "copysign", "flush", "fill", "move",
+		"step quotient", "root sum", "scale", "scale wide", "unusual", "significand", "exponent", "root estimate"}[o]
 }

@@ -88,7 +88,13 @@ func (t *Target) MemoryConstants() bool { return true }
 // InPlace: most operations are one instruction; in the others a source may be
 // read after the result's register is written.
 func (t *Target) InPlace(op vec.Op, a int) bool {
-	return op != vec.StepQuotient && op != vec.RootSum || op == vec.StepQuotient && a == 0
+	switch op {
+	case vec.StepQuotient, vec.CopySign:
+		return a == 0
+	case vec.RootSum:
+		return false
+	}
+	return true
 }
 
 func (t *Target) v(r vec.Reg) reg.VecPhysical {
@@ -304,10 +310,14 @@ func (t *Target) Store(s vec.Reg, p vec.GP, offset int, partial bool) {
 
 // Predicates of VCMPPS.
 const (
-	equalOrdered = 0 // a == b, false for a NaN
-	lessOrdered  = 1 // a < b, false for a NaN
-	notLess      = 5 // not a < b, true for a NaN
+	equalOrdered    = 0 // a == b, false for a NaN
+	lessOrdered     = 1 // a < b, false for a NaN
+	notLess         = 5 // not a < b, true for a NaN
+	notGreaterEqual = 9 // not a >= b, true for a NaN
 )
+
+// orOfAnd is the truth table a | b&c for VPTERNLOGD.
+const orOfAnd = 0xf8
 
 func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, copy int, tmp func() vec.Reg) {
 	// mem takes any operand, in a register otherwise.
@@ -454,6 +464,52 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, co
 		}
 	case vec.Move:
 		t.set(dr, args[0])
+	case vec.CopySign:
+		if t.Wide {
+			y := register(args[1])
+			t.set(dr, args[0])
+			t.VPTERNLOGD_BCST(operand.U8(orOfAnd), t.constant(0x80000000), y, d)
+		} else {
+			y := t.v(tmp())
+			t.VANDPS(t.constant(0x80000000), register(args[1]), y)
+			t.VORPS(y, register(args[0]), d)
+		}
+	case vec.Scale:
+		if t.Wide {
+			t.VSCALEFPS(t.v(args[1].Reg), t.v(args[0].Reg), d)
+			return
+		}
+		power := t.v(tmp())
+		t.VPSLLD(operand.U8(23), t.v(args[2].Reg), power)
+		t.VMULPS(power, t.v(args[0].Reg), d)
+		t.VMULPS(t.constant(args[3].Bits), d, d)
+	case vec.ScaleWide:
+		if t.Wide {
+			t.VSCALEFPS(t.v(args[1].Reg), t.v(args[0].Reg), d)
+			return
+		}
+		half, rest := t.v(tmp()), t.v(tmp())
+		t.VPSRLD(operand.U8(1), t.v(args[2].Reg), half)
+		t.VPSLLD(operand.U8(23), half, half)
+		t.VPSLLD(operand.U8(23), t.v(args[2].Reg), rest)
+		t.VPSUBD(half, rest, rest)
+		t.VMULPS(half, t.v(args[0].Reg), d)
+		t.VMULPS(rest, d, d)
+	case vec.Unusual:
+		t.unusual(d, args, tmp)
+	case vec.Significand:
+		t.significand(d, args, tmp)
+	case vec.Exponent:
+		t.exponent(d, args, tmp)
+	case vec.RootEstimate:
+		if t.Wide {
+			t.VRSQRT14PS(t.v(args[0].Reg), d)
+			return
+		}
+		root, one := t.v(tmp()), tmp()
+		t.VSQRTPS(t.v(args[0].Reg), root)
+		t.Constant(one, 0x3f800000)
+		t.VDIVPS(root, t.v(one), d)
 	case vec.StepQuotient:
 		t.stepQuotient(d, args, copy, tmp)
 	case vec.RootSum:
