@@ -19,7 +19,7 @@ func expRef(dst, x []float32) {
 }
 
 // Log stores the natural logarithm of x: -Inf for a zero, NaN for x < 0. The
-// largest error is 0.92 ulp. It panics if the lengths differ.
+// largest error is 0.93 ulp. It panics if the lengths differ.
 func Log(dst, x []float32) {
 	if len(x) != len(dst) {
 		panic("kernels: Log: lengths of dst and x differ")

@@ -68,8 +68,11 @@ func expReduce(x, magic float32) (t, r float32) {
 	return t, fnma32(n, ln2Low, r)
 }
 
+// expQuotient returns (e^r - 1)/r for |r| <= ln 2 / 2.
+func expQuotient(r float32) float32 { return horner32(r, exp6, exp5, exp4, exp3, exp2, 1) }
+
 // expPolynomial returns e^r for |r| <= ln 2 / 2.
-func expPolynomial(r float32) float32 { return horner32(r, exp6, exp5, exp4, exp3, exp2, 1, 1) }
+func expPolynomial(r float32) float32 { return fma32(expQuotient(r), r, 1) }
 
 // exp32 returns e^x, with an error below 0.9 ulp: 2^n is multiplied in as two
 // factors, so that only a result below the normal range is rounded once more.
@@ -83,8 +86,11 @@ func exp32(x float32) float32 {
 
 // expNonPositive returns e^x for x <= 0, with an error below 0.9 ulp; results
 // below the normal range are rounded once.
-func expNonPositive(x float32) float32 {
-	t, r := expReduce(maxOr(-104, x), rounding+127+32)
+func expNonPositive(x float32) float32 { return expBounded(maxOr(-104, x)) }
+
+// expBounded returns e^x for x in [-104, 0].
+func expBounded(x float32) float32 {
+	t, r := expReduce(x, rounding+127+32)
 	return float32(float32(expPolynomial(r)*shifted(t)) * 0x1p-32)
 }
 
@@ -106,7 +112,7 @@ func tanh32(x float32) float32 {
 }
 
 // log32 returns the natural logarithm of x = m * 2^k, m in [0.75, 1.5), as
-// k*ln 2 + log m, with an error below LOGERR ulp. One float is enough of ln 2: what
+// k*ln 2 + log m, with an error below 0.93 ulp. One float is enough of ln 2: what
 // it lacks is a sixteenth of an ulp of the result at most. Where x is 0 or
 // infinite, k is infinite and m is 1.
 func log32(x float32) float32 {
@@ -175,11 +181,19 @@ func sigmoid32(x float32) float32 {
 	return float32(gate(x, e) / (e + 1))
 }
 
+// timesLogistic returns x times the logistic function of z, where e = e^(-|z|) and
+// a = -|x|, which is bounded where e is 0.
+func timesLogistic(x, a, e float32) float32 {
+	if x < 0 {
+		x = float32(a * e)
+	}
+	return float32(x / (e + 1))
+}
+
 // silu32 returns x * sigmoid(x), and -0 at -Inf.
 func silu32(x float32) float32 {
-	e := expNonPositive(negAbs(x))
-	y := maxOr(-150, x)
-	return float32(float32(y*gate(x, e)) / (e + 1))
+	a := maxOr(-104, negAbs(x))
+	return timesLogistic(x, a, expBounded(a))
 }
 
 // logisticSlope returns the derivative of v * s, s = sigmoid(z(v)), where the
@@ -194,11 +208,12 @@ func logisticSlope(x, e, vw float32) float32 {
 }
 
 func siluSlope32(x float32) float32 {
-	return logisticSlope(x, expNonPositive(negAbs(x)), maxOr(-150, minOr(150, x)))
+	return logisticSlope(x, expNonPositive(negAbs(x)), maxOr(-104, minOr(104, x)))
 }
 
 // normalTail returns E = Phi(-|x|) and G = e^(-x*x/2): E = G * P/Q, rational in
-// |x| with positive coefficients. The square is exact in two parts.
+// |x| with positive coefficients. The square is exact in two parts; G*P/Q is
+// rounded once by way of G = (1 + r*q) * 2^n.
 func normalTail(x float32) (tail, density float32) {
 	const magic = rounding + 127 + 40
 	a := minOr(14.8, abs32(x))
@@ -212,11 +227,11 @@ func normalTail(x float32) (tail, density float32) {
 	r := fnma32(n, ln2High, float32(h*-0.5))
 	r = fnma32(n, ln2Low, r)
 	r = fma32(l, -0.5, r)
-	g := expPolynomial(r)
+	g := expQuotient(r)
 	s := shifted(t)
-	tail = float32(float32(float32(g*ratio)*s) * 0x1p-40)
-	density = float32(float32(g*s) * 0x1p-40)
-	return tail, density
+	tail = fma32(g, float32(r*ratio), ratio)
+	density = fma32(g, r, 1)
+	return float32(float32(tail*s) * 0x1p-40), float32(float32(density*s) * 0x1p-40)
 }
 
 // normal32 returns Phi(x) from E = Phi(-|x|).
@@ -241,19 +256,20 @@ func geluSlope32(x float32) float32 {
 
 const invSqrt2Pi = 0x1.988454p-2
 
-// geluTanhExp returns e^(-|2u|) for 2u = 2*sqrt(2/pi)*(x + 0.044715*x^3). The
-// factor of |x| is kept in two parts: its rounding would be multiplied by |2u|.
-func geluTanhExp(x float32) float32 {
+// geluTanhExp returns a = -|x|, at least -11, and e^(-|2u|) for
+// 2u = 2*sqrt(2/pi)*(x + 0.044715*x^3). The factor of a is kept in two parts: its
+// rounding would be multiplied by |2u|.
+func geluTanhExp(x float32) (a, e float32) {
 	const (
 		magic   = rounding + 127 + 40
-		c1      = -0x1.2444f2p-4 // -2*sqrt(2/pi)*0.044715
-		c1Low   = -0x1.49b16ap-29
-		c0      = -0x1.988p+0 // 12 bits of -2*sqrt(2/pi), so that c0-b is exact
-		c0Low   = -0x1.14cf5p-14
+		c1      = 0x1.2444f2p-4 // 2*sqrt(2/pi)*0.044715
+		c1Low   = 0x1.49b16ap-29
+		c0      = 0x1.988p+0 // 12 bits of 2*sqrt(2/pi), so that c0-b is exact
+		c0Low   = 0x1.14cf5p-14
 		ln2Top  = 0x1.62e4p-1
 		ln2Rest = 0x1.7f7d1cp-20
 	)
-	a := minOr(11, abs32(x))
+	a = maxOr(-11, negAbs(x))
 	x2 := float32(a * a)
 	x2Low := fma32(a, a, -x2)
 	b := fma32(x2, c1, c0)
@@ -264,13 +280,12 @@ func geluTanhExp(x float32) float32 {
 	r := fma32(a, b, -float32(n*ln2Top))
 	r = fnma32(n, ln2Rest, r)
 	r = fma32(a, bLow, r)
-	return float32(float32(expPolynomial(r)*shifted(t)) * 0x1p-40)
+	return a, float32(float32(expPolynomial(r)*shifted(t)) * 0x1p-40)
 }
 
 func geluTanh32(x float32) float32 {
-	e := geluTanhExp(x)
-	y := maxOr(-50, x)
-	return float32(float32(y*gate(x, e)) / (e + 1))
+	a, e := geluTanhExp(x)
+	return timesLogistic(x, a, e)
 }
 
 func geluTanhSlope32(x float32) float32 {
@@ -278,7 +293,7 @@ func geluTanhSlope32(x float32) float32 {
 		c0 = 0x1.988454p+0 // 2*sqrt(2/pi)
 		c1 = 0x1.b6676cp-3 // 3*0.044715 times that
 	)
-	e := geluTanhExp(x)
+	_, e := geluTanhExp(x)
 	v := maxOr(-11, minOr(11, x))
 	w := fma32(float32(v*v), c1, c0)
 	return logisticSlope(x, e, float32(v*w))

@@ -30,10 +30,10 @@ func sigmoidBackward(k *vec.Kernel) {
 	})
 }
 
-// timesLogistic: x * gate / (e+1), with x bounded below
-func timesLogistic(k *vec.Kernel, x, e *vec.Value, bound float32) *vec.Value {
-	y := k.Greatest(k.Const(bound), x)
-	return k.Div(k.Mul(y, gate(k, x, e)), k.Add(e, k.Const(1)))
+// timesLogistic: x * gate / (e+1), where a = -|x| is bounded
+func timesLogistic(k *vec.Kernel, x, a, e *vec.Value) *vec.Value {
+	y := k.Select(k.Less(x, k.Const(0)), k.Mul(a, e), x)
+	return k.Div(y, k.Add(e, k.Const(1)))
 }
 
 // logisticSlope: s + v*w*s*(1-s), s = gate / (e+1)
@@ -44,31 +44,34 @@ func logisticSlope(k *vec.Kernel, x, e, vw *vec.Value) *vec.Value {
 }
 
 func silu(k *vec.Kernel, x *vec.Value) *vec.Value {
-	return timesLogistic(k, x, expNonPositive(k, negAbs(k, x)), -150)
+	a := k.Greatest(k.Const(-104), negAbs(k, x))
+	return timesLogistic(k, x, a, expBounded(k, a))
 }
 
 func siluSlope(k *vec.Kernel, x *vec.Value) *vec.Value {
-	return logisticSlope(k, x, expNonPositive(k, negAbs(k, x)), clamp(k, x, 150))
+	return logisticSlope(k, x, expNonPositive(k, negAbs(k, x)), clamp(k, x, 104))
 }
 
 // gaussBias keeps 2^n normal down to e^-110.
 const gaussBias = 40
 
-// normalTail: e^(-x*x/2) = g * 2^n, and P/Q = e^(x*x/2)*Phi(-|x|)
-func normalTail(k *vec.Kernel, x *vec.Value) (g, n, t, ratio *vec.Value) {
+// normalTail: Phi(-|x|) = P/Q * e^(-x*x/2), with q and r of e^(-x*x/2) = (1+q*r) * 2^n
+func normalTail(k *vec.Kernel, x *vec.Value) (tail, quotient, r, n, t *vec.Value) {
 	const magic = rounding + 127 + gaussBias
 	a := k.Least(k.Const(14.8), abs(k, x))
 	p := horner(k, a, 0x1.0d2dd2p-8, 0x1.4c8076p-5, 0x1.770ac8p-3, 0x1.c0b34ap-2, 0.5)
 	q := horner(k, a, 0x1.515caap-7, 0x1.a0c16p-4, 0x1.e06f8ap-2, 0x1.33bd6p+0, 0x1.ac9bd4p+0, 1)
-	ratio = k.Div(p, q)
+	ratio := k.Div(p, q)
 	h := k.Mul(a, a)
 	l := k.FMS(a, a, h)
 	t = k.FMA(h, k.Const(-0.5*log2e), k.Const(magic))
 	n = k.Sub(t, k.Const(magic))
-	r := k.FNMA(n, k.Const(ln2High), k.Mul(h, k.Const(-0.5)))
+	r = k.FNMA(n, k.Const(ln2High), k.Mul(h, k.Const(-0.5)))
 	r = k.FNMA(n, k.Const(ln2Low), r)
 	r = k.FMA(l, k.Const(-0.5), r)
-	return expPolynomial(k, r), n, t, ratio
+	quotient = expQuotient(k, r)
+	tail = k.Scale(k.FMA(quotient, k.Mul(r, ratio), ratio), n, t, gaussBias)
+	return tail, quotient, r, n, t
 }
 
 // normal: Phi(x) of Phi(-|x|)
@@ -78,32 +81,30 @@ func normal(k *vec.Kernel, x, tail *vec.Value) *vec.Value {
 
 // gelu: x * Phi(x)
 func gelu(k *vec.Kernel, x *vec.Value) *vec.Value {
-	g, n, t, ratio := normalTail(k, x)
-	tail := k.Scale(k.Mul(g, ratio), n, t, gaussBias)
+	tail, _, _, _, _ := normalTail(k, x)
 	return k.Mul(k.Greatest(k.Const(-16), x), normal(k, x, tail))
 }
 
 // geluSlope: Phi(x) + x*phi(x)
 func geluSlope(k *vec.Kernel, x *vec.Value) *vec.Value {
-	g, n, t, ratio := normalTail(k, x)
-	tail := k.Scale(k.Mul(g, ratio), n, t, gaussBias)
-	density := k.Scale(g, n, t, gaussBias)
+	tail, quotient, r, n, t := normalTail(k, x)
+	density := k.Scale(k.FMA(quotient, r, k.Const(1)), n, t, gaussBias)
 	v := k.Mul(clamp(k, x, 16), k.Const(0x1.988454p-2))
 	return k.FMA(v, density, normal(k, x, tail))
 }
 
-// geluTanhExp: e^(-|2u|), 2u = 2*sqrt(2/pi)*(x + 0.044715*x^3) in two parts
-func geluTanhExp(k *vec.Kernel, x *vec.Value) *vec.Value {
+// geluTanhExp: a = -|x|, bounded, and e^(-|2u|), 2u = 2*sqrt(2/pi)*(x + 0.044715*x^3) in two parts
+func geluTanhExp(k *vec.Kernel, x *vec.Value) (a, e *vec.Value) {
 	const (
 		magic   = rounding + 127 + gaussBias
-		c1      = -0x1.2444f2p-4
-		c1Low   = -0x1.49b16ap-29
-		c0      = -0x1.988p+0
-		c0Low   = -0x1.14cf5p-14
+		c1      = 0x1.2444f2p-4
+		c1Low   = 0x1.49b16ap-29
+		c0      = 0x1.988p+0
+		c0Low   = 0x1.14cf5p-14
 		ln2Top  = 0x1.62e4p-1
 		ln2Rest = 0x1.7f7d1cp-20
 	)
-	a := k.Least(k.Const(11), abs(k, x))
+	a = k.Greatest(k.Const(-11), negAbs(k, x))
 	x2 := k.Mul(a, a)
 	x2Low := k.FMS(a, a, x2)
 	b := k.FMA(x2, k.Const(c1), k.Const(c0))
@@ -114,15 +115,16 @@ func geluTanhExp(k *vec.Kernel, x *vec.Value) *vec.Value {
 	r := k.FMS(a, b, k.Mul(n, k.Const(ln2Top)))
 	r = k.FNMA(n, k.Const(ln2Rest), r)
 	r = k.FMA(a, bLow, r)
-	return k.Scale(expPolynomial(k, r), n, t, gaussBias)
+	return a, k.Scale(expPolynomial(k, r), n, t, gaussBias)
 }
 
 func geluTanh(k *vec.Kernel, x *vec.Value) *vec.Value {
-	return timesLogistic(k, x, geluTanhExp(k, x), -50)
+	a, e := geluTanhExp(k, x)
+	return timesLogistic(k, x, a, e)
 }
 
 func geluTanhSlope(k *vec.Kernel, x *vec.Value) *vec.Value {
-	e := geluTanhExp(k, x)
+	_, e := geluTanhExp(k, x)
 	v := clamp(k, x, 11)
 	w := k.FMA(k.Mul(v, v), k.Const(0x1.b6676cp-3), k.Const(0x1.988454p+0))
 	return logisticSlope(k, x, e, k.Mul(v, w))

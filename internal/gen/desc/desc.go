@@ -34,7 +34,7 @@ func Kernels() []*vec.Kernel {
 
 		vec.Describe("relu", relu),
 		vec.Describe("reluBackward", reluBackward),
-		vec.Describe("tanh", each(4, tanh)),
+		vec.Describe("tanh", each(2, tanh)),
 		vec.Describe("tanhBackward", tanhBackward),
 		vec.Describe("expSum", expSum),
 
@@ -46,11 +46,11 @@ func Kernels() []*vec.Kernel {
 		vec.Describe("softplus", each(4, softplus)),
 		vec.Describe("sigmoid", each(4, sigmoid)),
 		vec.Describe("sigmoidBackward", sigmoidBackward),
-		vec.Describe("silu", each(4, silu)),
+		vec.Describe("silu", each(2, silu)),
 		vec.Describe("siluBackward", eachSlope(4, siluSlope)),
-		vec.Describe("gelu", each(4, gelu)),
+		vec.Describe("gelu", each(2, gelu)),
 		vec.Describe("geluBackward", eachSlope(4, geluSlope)),
-		vec.Describe("geluTanh", each(4, geluTanh)),
+		vec.Describe("geluTanh", each(2, geluTanh)),
 		vec.Describe("geluTanhBackward", eachSlope(4, geluTanhSlope)),
 
 		vec.Describe("add", add),

@@ -44,15 +44,25 @@ func expReduce(k *vec.Kernel, x *vec.Value, magic float32) (r, n, t *vec.Value) 
 	return k.FNMA(n, k.Const(ln2Low), r), n, t
 }
 
+// expQuotient returns (e^r - 1)/r for |r| <= ln 2 / 2.
+func expQuotient(k *vec.Kernel, r *vec.Value) *vec.Value {
+	return horner(k, r, exp6, exp5, exp4, exp3, exp2, 1)
+}
+
 // expPolynomial returns e^r for |r| <= ln 2 / 2.
 func expPolynomial(k *vec.Kernel, r *vec.Value) *vec.Value {
-	return horner(k, r, exp6, exp5, exp4, exp3, exp2, 1, 1)
+	return k.FMA(expQuotient(k, r), r, k.Const(1))
 }
 
 // expNonPositive returns e^x for x <= 0.
 func expNonPositive(k *vec.Kernel, x *vec.Value) *vec.Value {
+	return expBounded(k, k.Greatest(k.Const(-104), x))
+}
+
+// expBounded returns e^x for x in [-104, 0].
+func expBounded(k *vec.Kernel, x *vec.Value) *vec.Value {
 	const bias = 32
-	r, n, t := expReduce(k, k.Greatest(k.Const(-104), x), rounding+127+bias)
+	r, n, t := expReduce(k, x, rounding+127+bias)
 	return k.Scale(expPolynomial(k, r), n, t, bias)
 }
 

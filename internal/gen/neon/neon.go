@@ -315,15 +315,7 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, _ 
 	case vec.Move:
 		t.move(d, arg(0))
 	case vec.CopySign:
-		sign := V(tmp())
-		t.Constant(vec.Reg(sign), 1<<31)
-		x, y := arg(0), arg(1)
-		if d == y {
-			t.word("BIF", d, x, sign)
-		} else {
-			t.move(d, x)
-			t.word("BIT", d, y, sign)
-		}
+		t.selectBits(d, arg(2), arg(1), arg(0))
 	case vec.Scale:
 		power := V(tmp())
 		t.op("VSHL $23, V%d.S4, V%d.S4", arg(2), power)

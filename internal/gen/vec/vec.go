@@ -65,7 +65,7 @@ const (
 	Keep       // b where the mask a is set, +0 elsewhere
 	Drop       // +0 where the mask a is set, b elsewhere
 	Select     // b where the mask a is set, c elsewhere
-	CopySign   // a, which is not negative, with the sign of b
+	CopySign   // a, which is not negative, with the sign of b; c is the sign's bit
 	Flush      // +0 where |a| < b = 2^-126, a elsewhere; a NaN stays
 	Fill       // a in the lanes of a partial vector, b in the others
 	Move       // a
@@ -359,7 +359,7 @@ func (k *Kernel) Parts(x *Value) (significand, exponent *Value) {
 func (k *Kernel) RootEstimate(x *Value) *Value { return k.do(RootEstimate, x) }
 
 // CopySign returns x >= +0 with the sign of y.
-func (k *Kernel) CopySign(x, y *Value) *Value { return k.do(CopySign, x, y) }
+func (k *Kernel) CopySign(x, y *Value) *Value { return k.do(CopySign, x, y, k.Bits(1<<31)) }
 
 // isMask reports whether the result is a mask, which some targets keep in
 // registers of their own.

@@ -465,14 +465,14 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, co
 	case vec.Move:
 		t.set(dr, args[0])
 	case vec.CopySign:
+		sign := mem(args[2])
 		if t.Wide {
-			y := register(args[1])
 			t.set(dr, args[0])
-			t.VPTERNLOGD_BCST(operand.U8(orOfAnd), t.constant(0x80000000), y, d)
+			t.form(sign, t.VPTERNLOGD, t.VPTERNLOGD_BCST)(operand.U8(orOfAnd), sign, t.v(args[1].Reg), d)
 		} else {
 			y := t.v(tmp())
-			t.VANDPS(t.constant(0x80000000), register(args[1]), y)
-			t.VORPS(y, register(args[0]), d)
+			t.VANDPS(sign, t.v(args[1].Reg), y)
+			t.VORPS(y, t.v(args[0].Reg), d)
 		}
 	case vec.Scale:
 		if t.Wide {
@@ -566,7 +566,7 @@ func (t *Target) fma(op vec.Op, dr vec.Reg, args []vec.Operand,
 func (t *Target) set(d vec.Reg, o vec.Operand) {
 	if o.Const {
 		t.Constant(d, o.Bits)
-	} else {
+	} else if o.Reg != d {
 		t.VMOVAPS(t.v(o.Reg), t.v(d))
 	}
 }
