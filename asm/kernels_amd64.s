@@ -2790,85 +2790,15 @@ TEXT ·ColSumsAVX2(SB), NOSPLIT, $0-48
 	SHLQ $0x02, DX
 	XORL SI, SI
 
-columns8:
-	CMPQ  CX, $+64
-	JL    columns8_end
-	MOVQ  x+8(FP), BX
-	ADDQ  SI, BX
-	VPXOR X0, X0, X0
-	VPXOR X1, X1, X1
-	VPXOR X2, X2, X2
-	VPXOR X3, X3, X3
-	VPXOR X4, X4, X4
-	VPXOR X5, X5, X5
-	VPXOR X6, X6, X6
-	VPXOR X7, X7, X7
-	MOVQ  rows+24(FP), DI
-
-columns8_rows:
-	VMOVUPS (BX), Y8
-	VMOVUPS 32(BX), Y9
-	VMOVUPS 64(BX), Y10
-	VMOVUPS 96(BX), Y11
-	VMOVUPS 128(BX), Y12
-	VMOVUPS 160(BX), Y13
-	VMOVUPS 192(BX), Y14
-	VMOVUPS 224(BX), Y15
-	VADDPS  Y8, Y0, Y0
-	VADDPS  Y9, Y1, Y1
-	VADDPS  Y10, Y2, Y2
-	VADDPS  Y11, Y3, Y3
-	VADDPS  Y12, Y4, Y4
-	VADDPS  Y13, Y5, Y5
-	VADDPS  Y14, Y6, Y6
-	VADDPS  Y15, Y7, Y7
-	ADDQ    DX, BX
-	SUBQ    $+1, DI
-	JNE     columns8_rows
-	MOVQ    add+40(FP), DI
-	TESTQ   DI, DI
-	JE      columns8_store
-	VMOVUPS (AX), Y15
-	VADDPS  Y0, Y15, Y0
-	VMOVUPS 32(AX), Y15
-	VADDPS  Y1, Y15, Y1
-	VMOVUPS 64(AX), Y15
-	VADDPS  Y2, Y15, Y2
-	VMOVUPS 96(AX), Y15
-	VADDPS  Y3, Y15, Y3
-	VMOVUPS 128(AX), Y15
-	VADDPS  Y4, Y15, Y4
-	VMOVUPS 160(AX), Y15
-	VADDPS  Y5, Y15, Y5
-	VMOVUPS 192(AX), Y15
-	VADDPS  Y6, Y15, Y6
-	VMOVUPS 224(AX), Y15
-	VADDPS  Y7, Y15, Y7
-
-columns8_store:
-	VMOVUPS Y0, (AX)
-	VMOVUPS Y1, 32(AX)
-	VMOVUPS Y2, 64(AX)
-	VMOVUPS Y3, 96(AX)
-	VMOVUPS Y4, 128(AX)
-	VMOVUPS Y5, 160(AX)
-	VMOVUPS Y6, 192(AX)
-	VMOVUPS Y7, 224(AX)
-	ADDQ    $+256, AX
-	ADDQ    $+256, SI
-	ADDQ    $-64, CX
-	JMP     columns8
-
-columns8_end:
 columns4:
 	CMPQ  CX, $+32
 	JL    columns4_end
 	MOVQ  x+8(FP), BX
 	ADDQ  SI, BX
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	VPXOR X5, X5, X5
 	VPXOR X4, X4, X4
+	VPXOR X5, X5, X5
+	VPXOR X6, X6, X6
+	VPXOR X7, X7, X7
 	MOVQ  rows+24(FP), DI
 
 columns4_rows:
@@ -2876,10 +2806,10 @@ columns4_rows:
 	VMOVUPS 32(BX), Y2
 	VMOVUPS 64(BX), Y1
 	VMOVUPS 96(BX), Y0
-	VADDPS  Y3, Y7, Y7
-	VADDPS  Y2, Y6, Y6
-	VADDPS  Y1, Y5, Y5
-	VADDPS  Y0, Y4, Y4
+	VADDPS  Y3, Y4, Y4
+	VADDPS  Y2, Y5, Y5
+	VADDPS  Y1, Y6, Y6
+	VADDPS  Y0, Y7, Y7
 	ADDQ    DX, BX
 	SUBQ    $+1, DI
 	JNE     columns4_rows
@@ -2887,19 +2817,19 @@ columns4_rows:
 	TESTQ   DI, DI
 	JE      columns4_store
 	VMOVUPS (AX), Y0
-	VADDPS  Y7, Y0, Y7
-	VMOVUPS 32(AX), Y0
-	VADDPS  Y6, Y0, Y6
-	VMOVUPS 64(AX), Y0
-	VADDPS  Y5, Y0, Y5
-	VMOVUPS 96(AX), Y0
 	VADDPS  Y4, Y0, Y4
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y5, Y0, Y5
+	VMOVUPS 64(AX), Y0
+	VADDPS  Y6, Y0, Y6
+	VMOVUPS 96(AX), Y0
+	VADDPS  Y7, Y0, Y7
 
 columns4_store:
-	VMOVUPS Y7, (AX)
-	VMOVUPS Y6, 32(AX)
-	VMOVUPS Y5, 64(AX)
-	VMOVUPS Y4, 96(AX)
+	VMOVUPS Y4, (AX)
+	VMOVUPS Y5, 32(AX)
+	VMOVUPS Y6, 64(AX)
+	VMOVUPS Y7, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, SI
 	ADDQ    $-32, CX
@@ -2911,29 +2841,29 @@ columns2:
 	JL    columns2_end
 	MOVQ  x+8(FP), BX
 	ADDQ  SI, BX
-	VPXOR X4, X4, X4
-	VPXOR X5, X5, X5
+	VPXOR X7, X7, X7
+	VPXOR X6, X6, X6
 	MOVQ  rows+24(FP), DI
 
 columns2_rows:
-	VMOVUPS (BX), Y6
-	VMOVUPS 32(BX), Y7
-	VADDPS  Y6, Y4, Y4
-	VADDPS  Y7, Y5, Y5
+	VMOVUPS (BX), Y5
+	VMOVUPS 32(BX), Y4
+	VADDPS  Y5, Y7, Y7
+	VADDPS  Y4, Y6, Y6
 	ADDQ    DX, BX
 	SUBQ    $+1, DI
 	JNE     columns2_rows
 	MOVQ    add+40(FP), DI
 	TESTQ   DI, DI
 	JE      columns2_store
-	VMOVUPS (AX), Y7
-	VADDPS  Y4, Y7, Y4
-	VMOVUPS 32(AX), Y7
-	VADDPS  Y5, Y7, Y5
+	VMOVUPS (AX), Y4
+	VADDPS  Y7, Y4, Y7
+	VMOVUPS 32(AX), Y4
+	VADDPS  Y6, Y4, Y6
 
 columns2_store:
-	VMOVUPS Y4, (AX)
-	VMOVUPS Y5, 32(AX)
+	VMOVUPS Y7, (AX)
+	VMOVUPS Y6, 32(AX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, SI
 	ADDQ    $-16, CX
@@ -2945,23 +2875,23 @@ columns1:
 	JL    columns1_end
 	MOVQ  x+8(FP), BX
 	ADDQ  SI, BX
-	VPXOR X5, X5, X5
+	VPXOR X6, X6, X6
 	MOVQ  rows+24(FP), DI
 
 columns1_rows:
-	VMOVUPS (BX), Y4
-	VADDPS  Y4, Y5, Y5
+	VMOVUPS (BX), Y7
+	VADDPS  Y7, Y6, Y6
 	ADDQ    DX, BX
 	SUBQ    $+1, DI
 	JNE     columns1_rows
 	MOVQ    add+40(FP), DI
 	TESTQ   DI, DI
 	JE      columns1_store
-	VMOVUPS (AX), Y4
-	VADDPS  Y5, Y4, Y5
+	VMOVUPS (AX), Y7
+	VADDPS  Y6, Y7, Y6
 
 columns1_store:
-	VMOVUPS Y5, (AX)
+	VMOVUPS Y6, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, SI
 	ADDQ    $-8, CX
@@ -2972,27 +2902,27 @@ columns1_end:
 	JE      done
 	LEAQ    partial_masks<>+0(SB), R13
 	NEGQ    CX
-	VMOVUPS 32(R13)(CX*4), Y5
+	VMOVUPS 32(R13)(CX*4), Y6
 	NEGQ    CX
 	MOVQ    x+8(FP), BX
 	ADDQ    SI, BX
-	VPXOR   X4, X4, X4
+	VPXOR   X7, X7, X7
 	MOVQ    rows+24(FP), DI
 
 partial_rows:
-	VMASKMOVPS (BX), Y5, Y7
-	VADDPS     Y7, Y4, Y4
+	VMASKMOVPS (BX), Y6, Y4
+	VADDPS     Y4, Y7, Y7
 	ADDQ       DX, BX
 	SUBQ       $+1, DI
 	JNE        partial_rows
 	MOVQ       add+40(FP), DI
 	TESTQ      DI, DI
 	JE         partial_store
-	VMASKMOVPS (AX), Y5, Y7
-	VADDPS     Y4, Y7, Y4
+	VMASKMOVPS (AX), Y6, Y4
+	VADDPS     Y7, Y4, Y7
 
 partial_store:
-	VMASKMOVPS Y4, Y5, (AX)
+	VMASKMOVPS Y7, Y6, (AX)
 
 done:
 	VZEROUPPER
@@ -3013,14 +2943,14 @@ columns8:
 	JL    columns8_end
 	MOVQ  x+8(FP), BX
 	ADDQ  SI, BX
-	VPXOR X0, X0, X0
-	VPXOR X1, X1, X1
-	VPXOR X2, X2, X2
-	VPXOR X3, X3, X3
-	VPXOR X4, X4, X4
-	VPXOR X5, X5, X5
-	VPXOR X6, X6, X6
 	VPXOR X7, X7, X7
+	VPXOR X6, X6, X6
+	VPXOR X5, X5, X5
+	VPXOR X4, X4, X4
+	VPXOR X3, X3, X3
+	VPXOR X2, X2, X2
+	VPXOR X1, X1, X1
+	VPXOR X0, X0, X0
 	MOVQ  rows+24(FP), DI
 
 columns8_rows:
@@ -3032,14 +2962,14 @@ columns8_rows:
 	VMOVUPS 320(BX), Z13
 	VMOVUPS 384(BX), Z14
 	VMOVUPS 448(BX), Z15
-	VADDPS  Z8, Z0, Z0
-	VADDPS  Z9, Z1, Z1
-	VADDPS  Z10, Z2, Z2
-	VADDPS  Z11, Z3, Z3
-	VADDPS  Z12, Z4, Z4
-	VADDPS  Z13, Z5, Z5
-	VADDPS  Z14, Z6, Z6
-	VADDPS  Z15, Z7, Z7
+	VADDPS  Z8, Z7, Z7
+	VADDPS  Z9, Z6, Z6
+	VADDPS  Z10, Z5, Z5
+	VADDPS  Z11, Z4, Z4
+	VADDPS  Z12, Z3, Z3
+	VADDPS  Z13, Z2, Z2
+	VADDPS  Z14, Z1, Z1
+	VADDPS  Z15, Z0, Z0
 	ADDQ    DX, BX
 	SUBQ    $+1, DI
 	JNE     columns8_rows
@@ -3047,31 +2977,31 @@ columns8_rows:
 	TESTQ   DI, DI
 	JE      columns8_store
 	VMOVUPS (AX), Z15
-	VADDPS  Z0, Z15, Z0
-	VMOVUPS 64(AX), Z15
-	VADDPS  Z1, Z15, Z1
-	VMOVUPS 128(AX), Z15
-	VADDPS  Z2, Z15, Z2
-	VMOVUPS 192(AX), Z15
-	VADDPS  Z3, Z15, Z3
-	VMOVUPS 256(AX), Z15
-	VADDPS  Z4, Z15, Z4
-	VMOVUPS 320(AX), Z15
-	VADDPS  Z5, Z15, Z5
-	VMOVUPS 384(AX), Z15
-	VADDPS  Z6, Z15, Z6
-	VMOVUPS 448(AX), Z15
 	VADDPS  Z7, Z15, Z7
+	VMOVUPS 64(AX), Z15
+	VADDPS  Z6, Z15, Z6
+	VMOVUPS 128(AX), Z15
+	VADDPS  Z5, Z15, Z5
+	VMOVUPS 192(AX), Z15
+	VADDPS  Z4, Z15, Z4
+	VMOVUPS 256(AX), Z15
+	VADDPS  Z3, Z15, Z3
+	VMOVUPS 320(AX), Z15
+	VADDPS  Z2, Z15, Z2
+	VMOVUPS 384(AX), Z15
+	VADDPS  Z1, Z15, Z1
+	VMOVUPS 448(AX), Z15
+	VADDPS  Z0, Z15, Z0
 
 columns8_store:
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	VMOVUPS Z2, 128(AX)
-	VMOVUPS Z3, 192(AX)
-	VMOVUPS Z4, 256(AX)
-	VMOVUPS Z5, 320(AX)
-	VMOVUPS Z6, 384(AX)
-	VMOVUPS Z7, 448(AX)
+	VMOVUPS Z7, (AX)
+	VMOVUPS Z6, 64(AX)
+	VMOVUPS Z5, 128(AX)
+	VMOVUPS Z4, 192(AX)
+	VMOVUPS Z3, 256(AX)
+	VMOVUPS Z2, 320(AX)
+	VMOVUPS Z1, 384(AX)
+	VMOVUPS Z0, 448(AX)
 	ADDQ    $+512, AX
 	ADDQ    $+512, SI
 	ADDQ    $-128, CX
@@ -3083,41 +3013,41 @@ columns4:
 	JL    columns4_end
 	MOVQ  x+8(FP), BX
 	ADDQ  SI, BX
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	VPXOR X5, X5, X5
-	VPXOR X4, X4, X4
+	VPXOR X0, X0, X0
+	VPXOR X1, X1, X1
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
 	MOVQ  rows+24(FP), DI
 
 columns4_rows:
-	VMOVUPS (BX), Z3
-	VMOVUPS 64(BX), Z2
-	VMOVUPS 128(BX), Z1
-	VMOVUPS 192(BX), Z0
-	VADDPS  Z3, Z7, Z7
-	VADDPS  Z2, Z6, Z6
-	VADDPS  Z1, Z5, Z5
-	VADDPS  Z0, Z4, Z4
+	VMOVUPS (BX), Z4
+	VMOVUPS 64(BX), Z5
+	VMOVUPS 128(BX), Z6
+	VMOVUPS 192(BX), Z7
+	VADDPS  Z4, Z0, Z0
+	VADDPS  Z5, Z1, Z1
+	VADDPS  Z6, Z2, Z2
+	VADDPS  Z7, Z3, Z3
 	ADDQ    DX, BX
 	SUBQ    $+1, DI
 	JNE     columns4_rows
 	MOVQ    add+40(FP), DI
 	TESTQ   DI, DI
 	JE      columns4_store
-	VMOVUPS (AX), Z0
-	VADDPS  Z7, Z0, Z7
-	VMOVUPS 64(AX), Z0
-	VADDPS  Z6, Z0, Z6
-	VMOVUPS 128(AX), Z0
-	VADDPS  Z5, Z0, Z5
-	VMOVUPS 192(AX), Z0
-	VADDPS  Z4, Z0, Z4
+	VMOVUPS (AX), Z7
+	VADDPS  Z0, Z7, Z0
+	VMOVUPS 64(AX), Z7
+	VADDPS  Z1, Z7, Z1
+	VMOVUPS 128(AX), Z7
+	VADDPS  Z2, Z7, Z2
+	VMOVUPS 192(AX), Z7
+	VADDPS  Z3, Z7, Z3
 
 columns4_store:
-	VMOVUPS Z7, (AX)
-	VMOVUPS Z6, 64(AX)
-	VMOVUPS Z5, 128(AX)
-	VMOVUPS Z4, 192(AX)
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, 192(AX)
 	ADDQ    $+256, AX
 	ADDQ    $+256, SI
 	ADDQ    $-64, CX
@@ -3129,29 +3059,29 @@ columns2:
 	JL    columns2_end
 	MOVQ  x+8(FP), BX
 	ADDQ  SI, BX
-	VPXOR X4, X4, X4
-	VPXOR X5, X5, X5
+	VPXOR X3, X3, X3
+	VPXOR X2, X2, X2
 	MOVQ  rows+24(FP), DI
 
 columns2_rows:
-	VMOVUPS (BX), Z6
-	VMOVUPS 64(BX), Z7
-	VADDPS  Z6, Z4, Z4
-	VADDPS  Z7, Z5, Z5
+	VMOVUPS (BX), Z1
+	VMOVUPS 64(BX), Z0
+	VADDPS  Z1, Z3, Z3
+	VADDPS  Z0, Z2, Z2
 	ADDQ    DX, BX
 	SUBQ    $+1, DI
 	JNE     columns2_rows
 	MOVQ    add+40(FP), DI
 	TESTQ   DI, DI
 	JE      columns2_store
-	VMOVUPS (AX), Z7
-	VADDPS  Z4, Z7, Z4
-	VMOVUPS 64(AX), Z7
-	VADDPS  Z5, Z7, Z5
+	VMOVUPS (AX), Z0
+	VADDPS  Z3, Z0, Z3
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z2, Z0, Z2
 
 columns2_store:
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z2, 64(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, SI
 	ADDQ    $-32, CX
@@ -3163,23 +3093,23 @@ columns1:
 	JL    columns1_end
 	MOVQ  x+8(FP), BX
 	ADDQ  SI, BX
-	VPXOR X5, X5, X5
+	VPXOR X2, X2, X2
 	MOVQ  rows+24(FP), DI
 
 columns1_rows:
-	VMOVUPS (BX), Z4
-	VADDPS  Z4, Z5, Z5
+	VMOVUPS (BX), Z3
+	VADDPS  Z3, Z2, Z2
 	ADDQ    DX, BX
 	SUBQ    $+1, DI
 	JNE     columns1_rows
 	MOVQ    add+40(FP), DI
 	TESTQ   DI, DI
 	JE      columns1_store
-	VMOVUPS (AX), Z4
-	VADDPS  Z5, Z4, Z5
+	VMOVUPS (AX), Z3
+	VADDPS  Z2, Z3, Z2
 
 columns1_store:
-	VMOVUPS Z5, (AX)
+	VMOVUPS Z2, (AX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, SI
 	ADDQ    $-16, CX
@@ -3193,23 +3123,23 @@ columns1_end:
 	KMOVW R13, K1
 	MOVQ  x+8(FP), BX
 	ADDQ  SI, BX
-	VPXOR X5, X5, X5
+	VPXOR X2, X2, X2
 	MOVQ  rows+24(FP), DI
 
 partial_rows:
-	VMOVUPS.Z (BX), K1, Z4
-	VADDPS    Z4, Z5, Z5
+	VMOVUPS.Z (BX), K1, Z3
+	VADDPS    Z3, Z2, Z2
 	ADDQ      DX, BX
 	SUBQ      $+1, DI
 	JNE       partial_rows
 	MOVQ      add+40(FP), DI
 	TESTQ     DI, DI
 	JE        partial_store
-	VMOVUPS.Z (AX), K1, Z4
-	VADDPS    Z5, Z4, Z5
+	VMOVUPS.Z (AX), K1, Z3
+	VADDPS    Z2, Z3, Z2
 
 partial_store:
-	VMOVUPS Z5, K1, (AX)
+	VMOVUPS Z2, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -3225,85 +3155,15 @@ TEXT ·ColSumSquaresAVX2(SB), NOSPLIT, $0-48
 	SHLQ $0x02, DX
 	XORL SI, SI
 
-columns8:
-	CMPQ  CX, $+64
-	JL    columns8_end
-	MOVQ  x+8(FP), BX
-	ADDQ  SI, BX
-	VPXOR X0, X0, X0
-	VPXOR X1, X1, X1
-	VPXOR X2, X2, X2
-	VPXOR X3, X3, X3
-	VPXOR X4, X4, X4
-	VPXOR X5, X5, X5
-	VPXOR X6, X6, X6
-	VPXOR X7, X7, X7
-	MOVQ  rows+24(FP), DI
-
-columns8_rows:
-	VMOVUPS     (BX), Y8
-	VMOVUPS     32(BX), Y9
-	VMOVUPS     64(BX), Y10
-	VMOVUPS     96(BX), Y11
-	VMOVUPS     128(BX), Y12
-	VMOVUPS     160(BX), Y13
-	VMOVUPS     192(BX), Y14
-	VMOVUPS     224(BX), Y15
-	VFMADD231PS Y8, Y8, Y0
-	VFMADD231PS Y9, Y9, Y1
-	VFMADD231PS Y10, Y10, Y2
-	VFMADD231PS Y11, Y11, Y3
-	VFMADD231PS Y12, Y12, Y4
-	VFMADD231PS Y13, Y13, Y5
-	VFMADD231PS Y14, Y14, Y6
-	VFMADD231PS Y15, Y15, Y7
-	ADDQ        DX, BX
-	SUBQ        $+1, DI
-	JNE         columns8_rows
-	MOVQ        add+40(FP), DI
-	TESTQ       DI, DI
-	JE          columns8_store
-	VMOVUPS     (AX), Y15
-	VADDPS      Y0, Y15, Y0
-	VMOVUPS     32(AX), Y15
-	VADDPS      Y1, Y15, Y1
-	VMOVUPS     64(AX), Y15
-	VADDPS      Y2, Y15, Y2
-	VMOVUPS     96(AX), Y15
-	VADDPS      Y3, Y15, Y3
-	VMOVUPS     128(AX), Y15
-	VADDPS      Y4, Y15, Y4
-	VMOVUPS     160(AX), Y15
-	VADDPS      Y5, Y15, Y5
-	VMOVUPS     192(AX), Y15
-	VADDPS      Y6, Y15, Y6
-	VMOVUPS     224(AX), Y15
-	VADDPS      Y7, Y15, Y7
-
-columns8_store:
-	VMOVUPS Y0, (AX)
-	VMOVUPS Y1, 32(AX)
-	VMOVUPS Y2, 64(AX)
-	VMOVUPS Y3, 96(AX)
-	VMOVUPS Y4, 128(AX)
-	VMOVUPS Y5, 160(AX)
-	VMOVUPS Y6, 192(AX)
-	VMOVUPS Y7, 224(AX)
-	ADDQ    $+256, AX
-	ADDQ    $+256, SI
-	ADDQ    $-64, CX
-	JMP     columns8
-
-columns8_end:
 columns4:
 	CMPQ  CX, $+32
 	JL    columns4_end
 	MOVQ  x+8(FP), BX
 	ADDQ  SI, BX
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	VPXOR X5, X5, X5
 	VPXOR X4, X4, X4
+	VPXOR X5, X5, X5
+	VPXOR X6, X6, X6
+	VPXOR X7, X7, X7
 	MOVQ  rows+24(FP), DI
 
 columns4_rows:
@@ -3311,10 +3171,10 @@ columns4_rows:
 	VMOVUPS     32(BX), Y2
 	VMOVUPS     64(BX), Y1
 	VMOVUPS     96(BX), Y0
-	VFMADD231PS Y3, Y3, Y7
-	VFMADD231PS Y2, Y2, Y6
-	VFMADD231PS Y1, Y1, Y5
-	VFMADD231PS Y0, Y0, Y4
+	VFMADD231PS Y3, Y3, Y4
+	VFMADD231PS Y2, Y2, Y5
+	VFMADD231PS Y1, Y1, Y6
+	VFMADD231PS Y0, Y0, Y7
 	ADDQ        DX, BX
 	SUBQ        $+1, DI
 	JNE         columns4_rows
@@ -3322,19 +3182,19 @@ columns4_rows:
 	TESTQ       DI, DI
 	JE          columns4_store
 	VMOVUPS     (AX), Y0
-	VADDPS      Y7, Y0, Y7
-	VMOVUPS     32(AX), Y0
-	VADDPS      Y6, Y0, Y6
-	VMOVUPS     64(AX), Y0
-	VADDPS      Y5, Y0, Y5
-	VMOVUPS     96(AX), Y0
 	VADDPS      Y4, Y0, Y4
+	VMOVUPS     32(AX), Y0
+	VADDPS      Y5, Y0, Y5
+	VMOVUPS     64(AX), Y0
+	VADDPS      Y6, Y0, Y6
+	VMOVUPS     96(AX), Y0
+	VADDPS      Y7, Y0, Y7
 
 columns4_store:
-	VMOVUPS Y7, (AX)
-	VMOVUPS Y6, 32(AX)
-	VMOVUPS Y5, 64(AX)
-	VMOVUPS Y4, 96(AX)
+	VMOVUPS Y4, (AX)
+	VMOVUPS Y5, 32(AX)
+	VMOVUPS Y6, 64(AX)
+	VMOVUPS Y7, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, SI
 	ADDQ    $-32, CX
@@ -3346,29 +3206,29 @@ columns2:
 	JL    columns2_end
 	MOVQ  x+8(FP), BX
 	ADDQ  SI, BX
-	VPXOR X4, X4, X4
-	VPXOR X5, X5, X5
+	VPXOR X7, X7, X7
+	VPXOR X6, X6, X6
 	MOVQ  rows+24(FP), DI
 
 columns2_rows:
-	VMOVUPS     (BX), Y6
-	VMOVUPS     32(BX), Y7
-	VFMADD231PS Y6, Y6, Y4
-	VFMADD231PS Y7, Y7, Y5
+	VMOVUPS     (BX), Y5
+	VMOVUPS     32(BX), Y4
+	VFMADD231PS Y5, Y5, Y7
+	VFMADD231PS Y4, Y4, Y6
 	ADDQ        DX, BX
 	SUBQ        $+1, DI
 	JNE         columns2_rows
 	MOVQ        add+40(FP), DI
 	TESTQ       DI, DI
 	JE          columns2_store
-	VMOVUPS     (AX), Y7
-	VADDPS      Y4, Y7, Y4
-	VMOVUPS     32(AX), Y7
-	VADDPS      Y5, Y7, Y5
+	VMOVUPS     (AX), Y4
+	VADDPS      Y7, Y4, Y7
+	VMOVUPS     32(AX), Y4
+	VADDPS      Y6, Y4, Y6
 
 columns2_store:
-	VMOVUPS Y4, (AX)
-	VMOVUPS Y5, 32(AX)
+	VMOVUPS Y7, (AX)
+	VMOVUPS Y6, 32(AX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, SI
 	ADDQ    $-16, CX
@@ -3380,23 +3240,23 @@ columns1:
 	JL    columns1_end
 	MOVQ  x+8(FP), BX
 	ADDQ  SI, BX
-	VPXOR X5, X5, X5
+	VPXOR X6, X6, X6
 	MOVQ  rows+24(FP), DI
 
 columns1_rows:
-	VMOVUPS     (BX), Y4
-	VFMADD231PS Y4, Y4, Y5
+	VMOVUPS     (BX), Y7
+	VFMADD231PS Y7, Y7, Y6
 	ADDQ        DX, BX
 	SUBQ        $+1, DI
 	JNE         columns1_rows
 	MOVQ        add+40(FP), DI
 	TESTQ       DI, DI
 	JE          columns1_store
-	VMOVUPS     (AX), Y4
-	VADDPS      Y5, Y4, Y5
+	VMOVUPS     (AX), Y7
+	VADDPS      Y6, Y7, Y6
 
 columns1_store:
-	VMOVUPS Y5, (AX)
+	VMOVUPS Y6, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, SI
 	ADDQ    $-8, CX
@@ -3407,27 +3267,27 @@ columns1_end:
 	JE      done
 	LEAQ    partial_masks<>+0(SB), R13
 	NEGQ    CX
-	VMOVUPS 32(R13)(CX*4), Y5
+	VMOVUPS 32(R13)(CX*4), Y6
 	NEGQ    CX
 	MOVQ    x+8(FP), BX
 	ADDQ    SI, BX
-	VPXOR   X4, X4, X4
+	VPXOR   X7, X7, X7
 	MOVQ    rows+24(FP), DI
 
 partial_rows:
-	VMASKMOVPS  (BX), Y5, Y7
-	VFMADD231PS Y7, Y7, Y4
+	VMASKMOVPS  (BX), Y6, Y4
+	VFMADD231PS Y4, Y4, Y7
 	ADDQ        DX, BX
 	SUBQ        $+1, DI
 	JNE         partial_rows
 	MOVQ        add+40(FP), DI
 	TESTQ       DI, DI
 	JE          partial_store
-	VMASKMOVPS  (AX), Y5, Y7
-	VADDPS      Y4, Y7, Y4
+	VMASKMOVPS  (AX), Y6, Y4
+	VADDPS      Y7, Y4, Y7
 
 partial_store:
-	VMASKMOVPS Y4, Y5, (AX)
+	VMASKMOVPS Y7, Y6, (AX)
 
 done:
 	VZEROUPPER
@@ -3448,14 +3308,14 @@ columns8:
 	JL    columns8_end
 	MOVQ  x+8(FP), BX
 	ADDQ  SI, BX
-	VPXOR X0, X0, X0
-	VPXOR X1, X1, X1
-	VPXOR X2, X2, X2
-	VPXOR X3, X3, X3
-	VPXOR X4, X4, X4
-	VPXOR X5, X5, X5
-	VPXOR X6, X6, X6
 	VPXOR X7, X7, X7
+	VPXOR X6, X6, X6
+	VPXOR X5, X5, X5
+	VPXOR X4, X4, X4
+	VPXOR X3, X3, X3
+	VPXOR X2, X2, X2
+	VPXOR X1, X1, X1
+	VPXOR X0, X0, X0
 	MOVQ  rows+24(FP), DI
 
 columns8_rows:
@@ -3467,14 +3327,14 @@ columns8_rows:
 	VMOVUPS     320(BX), Z13
 	VMOVUPS     384(BX), Z14
 	VMOVUPS     448(BX), Z15
-	VFMADD231PS Z8, Z8, Z0
-	VFMADD231PS Z9, Z9, Z1
-	VFMADD231PS Z10, Z10, Z2
-	VFMADD231PS Z11, Z11, Z3
-	VFMADD231PS Z12, Z12, Z4
-	VFMADD231PS Z13, Z13, Z5
-	VFMADD231PS Z14, Z14, Z6
-	VFMADD231PS Z15, Z15, Z7
+	VFMADD231PS Z8, Z8, Z7
+	VFMADD231PS Z9, Z9, Z6
+	VFMADD231PS Z10, Z10, Z5
+	VFMADD231PS Z11, Z11, Z4
+	VFMADD231PS Z12, Z12, Z3
+	VFMADD231PS Z13, Z13, Z2
+	VFMADD231PS Z14, Z14, Z1
+	VFMADD231PS Z15, Z15, Z0
 	ADDQ        DX, BX
 	SUBQ        $+1, DI
 	JNE         columns8_rows
@@ -3482,31 +3342,31 @@ columns8_rows:
 	TESTQ       DI, DI
 	JE          columns8_store
 	VMOVUPS     (AX), Z15
-	VADDPS      Z0, Z15, Z0
-	VMOVUPS     64(AX), Z15
-	VADDPS      Z1, Z15, Z1
-	VMOVUPS     128(AX), Z15
-	VADDPS      Z2, Z15, Z2
-	VMOVUPS     192(AX), Z15
-	VADDPS      Z3, Z15, Z3
-	VMOVUPS     256(AX), Z15
-	VADDPS      Z4, Z15, Z4
-	VMOVUPS     320(AX), Z15
-	VADDPS      Z5, Z15, Z5
-	VMOVUPS     384(AX), Z15
-	VADDPS      Z6, Z15, Z6
-	VMOVUPS     448(AX), Z15
 	VADDPS      Z7, Z15, Z7
+	VMOVUPS     64(AX), Z15
+	VADDPS      Z6, Z15, Z6
+	VMOVUPS     128(AX), Z15
+	VADDPS      Z5, Z15, Z5
+	VMOVUPS     192(AX), Z15
+	VADDPS      Z4, Z15, Z4
+	VMOVUPS     256(AX), Z15
+	VADDPS      Z3, Z15, Z3
+	VMOVUPS     320(AX), Z15
+	VADDPS      Z2, Z15, Z2
+	VMOVUPS     384(AX), Z15
+	VADDPS      Z1, Z15, Z1
+	VMOVUPS     448(AX), Z15
+	VADDPS      Z0, Z15, Z0
 
 columns8_store:
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z1, 64(AX)
-	VMOVUPS Z2, 128(AX)
-	VMOVUPS Z3, 192(AX)
-	VMOVUPS Z4, 256(AX)
-	VMOVUPS Z5, 320(AX)
-	VMOVUPS Z6, 384(AX)
-	VMOVUPS Z7, 448(AX)
+	VMOVUPS Z7, (AX)
+	VMOVUPS Z6, 64(AX)
+	VMOVUPS Z5, 128(AX)
+	VMOVUPS Z4, 192(AX)
+	VMOVUPS Z3, 256(AX)
+	VMOVUPS Z2, 320(AX)
+	VMOVUPS Z1, 384(AX)
+	VMOVUPS Z0, 448(AX)
 	ADDQ    $+512, AX
 	ADDQ    $+512, SI
 	ADDQ    $-128, CX
@@ -3518,41 +3378,41 @@ columns4:
 	JL    columns4_end
 	MOVQ  x+8(FP), BX
 	ADDQ  SI, BX
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
-	VPXOR X5, X5, X5
-	VPXOR X4, X4, X4
+	VPXOR X0, X0, X0
+	VPXOR X1, X1, X1
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
 	MOVQ  rows+24(FP), DI
 
 columns4_rows:
-	VMOVUPS     (BX), Z3
-	VMOVUPS     64(BX), Z2
-	VMOVUPS     128(BX), Z1
-	VMOVUPS     192(BX), Z0
-	VFMADD231PS Z3, Z3, Z7
-	VFMADD231PS Z2, Z2, Z6
-	VFMADD231PS Z1, Z1, Z5
-	VFMADD231PS Z0, Z0, Z4
+	VMOVUPS     (BX), Z4
+	VMOVUPS     64(BX), Z5
+	VMOVUPS     128(BX), Z6
+	VMOVUPS     192(BX), Z7
+	VFMADD231PS Z4, Z4, Z0
+	VFMADD231PS Z5, Z5, Z1
+	VFMADD231PS Z6, Z6, Z2
+	VFMADD231PS Z7, Z7, Z3
 	ADDQ        DX, BX
 	SUBQ        $+1, DI
 	JNE         columns4_rows
 	MOVQ        add+40(FP), DI
 	TESTQ       DI, DI
 	JE          columns4_store
-	VMOVUPS     (AX), Z0
-	VADDPS      Z7, Z0, Z7
-	VMOVUPS     64(AX), Z0
-	VADDPS      Z6, Z0, Z6
-	VMOVUPS     128(AX), Z0
-	VADDPS      Z5, Z0, Z5
-	VMOVUPS     192(AX), Z0
-	VADDPS      Z4, Z0, Z4
+	VMOVUPS     (AX), Z7
+	VADDPS      Z0, Z7, Z0
+	VMOVUPS     64(AX), Z7
+	VADDPS      Z1, Z7, Z1
+	VMOVUPS     128(AX), Z7
+	VADDPS      Z2, Z7, Z2
+	VMOVUPS     192(AX), Z7
+	VADDPS      Z3, Z7, Z3
 
 columns4_store:
-	VMOVUPS Z7, (AX)
-	VMOVUPS Z6, 64(AX)
-	VMOVUPS Z5, 128(AX)
-	VMOVUPS Z4, 192(AX)
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, 192(AX)
 	ADDQ    $+256, AX
 	ADDQ    $+256, SI
 	ADDQ    $-64, CX
@@ -3564,29 +3424,29 @@ columns2:
 	JL    columns2_end
 	MOVQ  x+8(FP), BX
 	ADDQ  SI, BX
-	VPXOR X4, X4, X4
-	VPXOR X5, X5, X5
+	VPXOR X3, X3, X3
+	VPXOR X2, X2, X2
 	MOVQ  rows+24(FP), DI
 
 columns2_rows:
-	VMOVUPS     (BX), Z6
-	VMOVUPS     64(BX), Z7
-	VFMADD231PS Z6, Z6, Z4
-	VFMADD231PS Z7, Z7, Z5
+	VMOVUPS     (BX), Z1
+	VMOVUPS     64(BX), Z0
+	VFMADD231PS Z1, Z1, Z3
+	VFMADD231PS Z0, Z0, Z2
 	ADDQ        DX, BX
 	SUBQ        $+1, DI
 	JNE         columns2_rows
 	MOVQ        add+40(FP), DI
 	TESTQ       DI, DI
 	JE          columns2_store
-	VMOVUPS     (AX), Z7
-	VADDPS      Z4, Z7, Z4
-	VMOVUPS     64(AX), Z7
-	VADDPS      Z5, Z7, Z5
+	VMOVUPS     (AX), Z0
+	VADDPS      Z3, Z0, Z3
+	VMOVUPS     64(AX), Z0
+	VADDPS      Z2, Z0, Z2
 
 columns2_store:
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z2, 64(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, SI
 	ADDQ    $-32, CX
@@ -3598,23 +3458,23 @@ columns1:
 	JL    columns1_end
 	MOVQ  x+8(FP), BX
 	ADDQ  SI, BX
-	VPXOR X5, X5, X5
+	VPXOR X2, X2, X2
 	MOVQ  rows+24(FP), DI
 
 columns1_rows:
-	VMOVUPS     (BX), Z4
-	VFMADD231PS Z4, Z4, Z5
+	VMOVUPS     (BX), Z3
+	VFMADD231PS Z3, Z3, Z2
 	ADDQ        DX, BX
 	SUBQ        $+1, DI
 	JNE         columns1_rows
 	MOVQ        add+40(FP), DI
 	TESTQ       DI, DI
 	JE          columns1_store
-	VMOVUPS     (AX), Z4
-	VADDPS      Z5, Z4, Z5
+	VMOVUPS     (AX), Z3
+	VADDPS      Z2, Z3, Z2
 
 columns1_store:
-	VMOVUPS Z5, (AX)
+	VMOVUPS Z2, (AX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, SI
 	ADDQ    $-16, CX
@@ -3628,23 +3488,23 @@ columns1_end:
 	KMOVW R13, K1
 	MOVQ  x+8(FP), BX
 	ADDQ  SI, BX
-	VPXOR X5, X5, X5
+	VPXOR X2, X2, X2
 	MOVQ  rows+24(FP), DI
 
 partial_rows:
-	VMOVUPS.Z   (BX), K1, Z4
-	VFMADD231PS Z4, Z4, Z5
+	VMOVUPS.Z   (BX), K1, Z3
+	VFMADD231PS Z3, Z3, Z2
 	ADDQ        DX, BX
 	SUBQ        $+1, DI
 	JNE         partial_rows
 	MOVQ        add+40(FP), DI
 	TESTQ       DI, DI
 	JE          partial_store
-	VMOVUPS.Z   (AX), K1, Z4
-	VADDPS      Z5, Z4, Z5
+	VMOVUPS.Z   (AX), K1, Z3
+	VADDPS      Z2, Z3, Z2
 
 partial_store:
-	VMOVUPS Z5, K1, (AX)
+	VMOVUPS Z2, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -20117,10 +19977,10 @@ columns4:
 	ADDQ  R9, CX
 	MOVQ  mean+24(FP), DX
 	MOVQ  rstd+32(FP), SI
-	VPXOR X2, X2, X2
-	VPXOR X3, X3, X3
-	VPXOR X4, X4, X4
-	VPXOR X5, X5, X5
+	VPXOR X6, X6, X6
+	VPXOR X7, X7, X7
+	VPXOR X8, X8, X8
+	VPXOR X9, X9, X9
 	MOVQ  rows+48(FP), R10
 
 columns4_rows:
@@ -20128,26 +19988,26 @@ columns4_rows:
 	ADDQ         $+4, DX
 	VBROADCASTSS (SI), Y1
 	ADDQ         $+4, SI
-	VMOVUPS      (CX), Y6
-	VMOVUPS      32(CX), Y7
-	VMOVUPS      64(CX), Y8
-	VMOVUPS      96(CX), Y9
-	VSUBPS       Y0, Y6, Y6
-	VSUBPS       Y0, Y7, Y7
-	VSUBPS       Y0, Y8, Y8
-	VSUBPS       Y0, Y9, Y9
-	VMULPS       Y1, Y6, Y6
-	VMULPS       Y1, Y7, Y7
-	VMULPS       Y1, Y8, Y8
-	VMULPS       Y1, Y9, Y9
+	VMOVUPS      (CX), Y5
+	VMOVUPS      32(CX), Y4
+	VMOVUPS      64(CX), Y3
+	VMOVUPS      96(CX), Y2
+	VSUBPS       Y0, Y5, Y5
+	VSUBPS       Y0, Y4, Y4
+	VSUBPS       Y0, Y3, Y3
+	VSUBPS       Y0, Y2, Y2
+	VMULPS       Y1, Y5, Y5
+	VMULPS       Y1, Y4, Y4
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y1, Y2, Y2
 	VMOVUPS      (BX), Y10
 	VMOVUPS      32(BX), Y11
 	VMOVUPS      64(BX), Y12
 	VMOVUPS      96(BX), Y13
-	VFMADD231PS  Y6, Y10, Y2
-	VFMADD231PS  Y7, Y11, Y3
-	VFMADD231PS  Y8, Y12, Y4
-	VFMADD231PS  Y9, Y13, Y5
+	VFMADD231PS  Y5, Y10, Y6
+	VFMADD231PS  Y4, Y11, Y7
+	VFMADD231PS  Y3, Y12, Y8
+	VFMADD231PS  Y2, Y13, Y9
 	ADDQ         R8, BX
 	ADDQ         R8, CX
 	SUBQ         $+1, R10
@@ -20155,20 +20015,20 @@ columns4_rows:
 	MOVQ         add+64(FP), R10
 	TESTQ        R10, R10
 	JE           columns4_store
-	VMOVUPS      (AX), Y9
-	VADDPS       Y2, Y9, Y2
-	VMOVUPS      32(AX), Y9
-	VADDPS       Y3, Y9, Y3
-	VMOVUPS      64(AX), Y9
-	VADDPS       Y4, Y9, Y4
-	VMOVUPS      96(AX), Y9
-	VADDPS       Y5, Y9, Y5
+	VMOVUPS      (AX), Y2
+	VADDPS       Y6, Y2, Y6
+	VMOVUPS      32(AX), Y2
+	VADDPS       Y7, Y2, Y7
+	VMOVUPS      64(AX), Y2
+	VADDPS       Y8, Y2, Y8
+	VMOVUPS      96(AX), Y2
+	VADDPS       Y9, Y2, Y9
 
 columns4_store:
-	VMOVUPS Y2, (AX)
-	VMOVUPS Y3, 32(AX)
-	VMOVUPS Y4, 64(AX)
-	VMOVUPS Y5, 96(AX)
+	VMOVUPS Y6, (AX)
+	VMOVUPS Y7, 32(AX)
+	VMOVUPS Y8, 64(AX)
+	VMOVUPS Y9, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, R9
 	ADDQ    $-32, DI
@@ -20184,8 +20044,8 @@ columns2:
 	ADDQ  R9, CX
 	MOVQ  mean+24(FP), DX
 	MOVQ  rstd+32(FP), SI
-	VPXOR X5, X5, X5
-	VPXOR X4, X4, X4
+	VPXOR X9, X9, X9
+	VPXOR X8, X8, X8
 	MOVQ  rows+48(FP), R10
 
 columns2_rows:
@@ -20193,16 +20053,16 @@ columns2_rows:
 	ADDQ         $+4, DX
 	VBROADCASTSS (SI), Y1
 	ADDQ         $+4, SI
-	VMOVUPS      (CX), Y3
-	VMOVUPS      32(CX), Y2
-	VSUBPS       Y0, Y3, Y3
-	VSUBPS       Y0, Y2, Y2
-	VMULPS       Y1, Y3, Y3
-	VMULPS       Y1, Y2, Y2
-	VMOVUPS      (BX), Y9
+	VMOVUPS      (CX), Y7
+	VMOVUPS      32(CX), Y6
+	VSUBPS       Y0, Y7, Y7
+	VSUBPS       Y0, Y6, Y6
+	VMULPS       Y1, Y7, Y7
+	VMULPS       Y1, Y6, Y6
+	VMOVUPS      (BX), Y2
 	VMOVUPS      32(BX), Y13
-	VFMADD231PS  Y3, Y9, Y5
-	VFMADD231PS  Y2, Y13, Y4
+	VFMADD231PS  Y7, Y2, Y9
+	VFMADD231PS  Y6, Y13, Y8
 	ADDQ         R8, BX
 	ADDQ         R8, CX
 	SUBQ         $+1, R10
@@ -20210,14 +20070,14 @@ columns2_rows:
 	MOVQ         add+64(FP), R10
 	TESTQ        R10, R10
 	JE           columns2_store
-	VMOVUPS      (AX), Y2
-	VADDPS       Y5, Y2, Y5
-	VMOVUPS      32(AX), Y2
-	VADDPS       Y4, Y2, Y4
+	VMOVUPS      (AX), Y6
+	VADDPS       Y9, Y6, Y9
+	VMOVUPS      32(AX), Y6
+	VADDPS       Y8, Y6, Y8
 
 columns2_store:
-	VMOVUPS Y5, (AX)
-	VMOVUPS Y4, 32(AX)
+	VMOVUPS Y9, (AX)
+	VMOVUPS Y8, 32(AX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, R9
 	ADDQ    $-16, DI
@@ -20233,7 +20093,7 @@ columns1:
 	ADDQ  R9, CX
 	MOVQ  mean+24(FP), DX
 	MOVQ  rstd+32(FP), SI
-	VPXOR X4, X4, X4
+	VPXOR X8, X8, X8
 	MOVQ  rows+48(FP), R10
 
 columns1_rows:
@@ -20241,11 +20101,11 @@ columns1_rows:
 	ADDQ         $+4, DX
 	VBROADCASTSS (SI), Y1
 	ADDQ         $+4, SI
-	VMOVUPS      (CX), Y5
-	VSUBPS       Y0, Y5, Y5
-	VMULPS       Y1, Y5, Y5
-	VMOVUPS      (BX), Y2
-	VFMADD231PS  Y5, Y2, Y4
+	VMOVUPS      (CX), Y9
+	VSUBPS       Y0, Y9, Y9
+	VMULPS       Y1, Y9, Y9
+	VMOVUPS      (BX), Y6
+	VFMADD231PS  Y9, Y6, Y8
 	ADDQ         R8, BX
 	ADDQ         R8, CX
 	SUBQ         $+1, R10
@@ -20253,11 +20113,11 @@ columns1_rows:
 	MOVQ         add+64(FP), R10
 	TESTQ        R10, R10
 	JE           columns1_store
-	VMOVUPS      (AX), Y5
-	VADDPS       Y4, Y5, Y4
+	VMOVUPS      (AX), Y9
+	VADDPS       Y8, Y9, Y8
 
 columns1_store:
-	VMOVUPS Y4, (AX)
+	VMOVUPS Y8, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, R9
 	ADDQ    $-8, DI
@@ -20268,7 +20128,7 @@ columns1_end:
 	JE      done
 	LEAQ    partial_masks<>+0(SB), R13
 	NEGQ    DI
-	VMOVUPS 32(R13)(DI*4), Y4
+	VMOVUPS 32(R13)(DI*4), Y8
 	NEGQ    DI
 	MOVQ    dy+8(FP), BX
 	ADDQ    R9, BX
@@ -20276,7 +20136,7 @@ columns1_end:
 	ADDQ    R9, CX
 	MOVQ    mean+24(FP), DX
 	MOVQ    rstd+32(FP), SI
-	VPXOR   X5, X5, X5
+	VPXOR   X9, X9, X9
 	MOVQ    rows+48(FP), R10
 
 partial_rows:
@@ -20284,11 +20144,11 @@ partial_rows:
 	ADDQ         $+4, DX
 	VBROADCASTSS (SI), Y1
 	ADDQ         $+4, SI
-	VMASKMOVPS   (CX), Y4, Y2
-	VSUBPS       Y0, Y2, Y2
-	VMULPS       Y1, Y2, Y2
-	VMASKMOVPS   (BX), Y4, Y13
-	VFMADD231PS  Y2, Y13, Y5
+	VMASKMOVPS   (CX), Y8, Y6
+	VSUBPS       Y0, Y6, Y6
+	VMULPS       Y1, Y6, Y6
+	VMASKMOVPS   (BX), Y8, Y13
+	VFMADD231PS  Y6, Y13, Y9
 	ADDQ         R8, BX
 	ADDQ         R8, CX
 	SUBQ         $+1, R10
@@ -20296,11 +20156,11 @@ partial_rows:
 	MOVQ         add+64(FP), R10
 	TESTQ        R10, R10
 	JE           partial_store
-	VMASKMOVPS   (AX), Y4, Y2
-	VADDPS       Y5, Y2, Y5
+	VMASKMOVPS   (AX), Y8, Y6
+	VADDPS       Y9, Y6, Y9
 
 partial_store:
-	VMASKMOVPS Y5, Y4, (AX)
+	VMASKMOVPS Y9, Y8, (AX)
 
 done:
 	VZEROUPPER
@@ -20319,6 +20179,109 @@ TEXT ·ColDotNormalizedAVX512(SB), NOSPLIT, $0-72
 	SHLQ $0x02, R8
 	XORL R9, R9
 
+columns8:
+	CMPQ  DI, $+128
+	JL    columns8_end
+	MOVQ  dy+8(FP), BX
+	ADDQ  R9, BX
+	MOVQ  x+16(FP), CX
+	ADDQ  R9, CX
+	MOVQ  mean+24(FP), DX
+	MOVQ  rstd+32(FP), SI
+	VPXOR X9, X9, X9
+	VPXOR X8, X8, X8
+	VPXOR X7, X7, X7
+	VPXOR X6, X6, X6
+	VPXOR X5, X5, X5
+	VPXOR X4, X4, X4
+	VPXOR X3, X3, X3
+	VPXOR X2, X2, X2
+	MOVQ  rows+48(FP), R10
+
+columns8_rows:
+	VBROADCASTSS (DX), Z0
+	ADDQ         $+4, DX
+	VBROADCASTSS (SI), Z1
+	ADDQ         $+4, SI
+	VMOVUPS      (CX), Z10
+	VMOVUPS      64(CX), Z11
+	VMOVUPS      128(CX), Z12
+	VMOVUPS      192(CX), Z13
+	VMOVUPS      256(CX), Z14
+	VMOVUPS      320(CX), Z15
+	VMOVUPS      384(CX), Z16
+	VMOVUPS      448(CX), Z17
+	VSUBPS       Z0, Z10, Z10
+	VSUBPS       Z0, Z11, Z11
+	VSUBPS       Z0, Z12, Z12
+	VSUBPS       Z0, Z13, Z13
+	VSUBPS       Z0, Z14, Z14
+	VSUBPS       Z0, Z15, Z15
+	VSUBPS       Z0, Z16, Z16
+	VSUBPS       Z0, Z17, Z17
+	VMULPS       Z1, Z10, Z10
+	VMULPS       Z1, Z11, Z11
+	VMULPS       Z1, Z12, Z12
+	VMULPS       Z1, Z13, Z13
+	VMULPS       Z1, Z14, Z14
+	VMULPS       Z1, Z15, Z15
+	VMULPS       Z1, Z16, Z16
+	VMULPS       Z1, Z17, Z17
+	VMOVUPS      (BX), Z18
+	VMOVUPS      64(BX), Z19
+	VMOVUPS      128(BX), Z20
+	VMOVUPS      192(BX), Z21
+	VMOVUPS      256(BX), Z22
+	VMOVUPS      320(BX), Z23
+	VMOVUPS      384(BX), Z24
+	VMOVUPS      448(BX), Z25
+	VFMADD231PS  Z10, Z18, Z9
+	VFMADD231PS  Z11, Z19, Z8
+	VFMADD231PS  Z12, Z20, Z7
+	VFMADD231PS  Z13, Z21, Z6
+	VFMADD231PS  Z14, Z22, Z5
+	VFMADD231PS  Z15, Z23, Z4
+	VFMADD231PS  Z16, Z24, Z3
+	VFMADD231PS  Z17, Z25, Z2
+	ADDQ         R8, BX
+	ADDQ         R8, CX
+	SUBQ         $+1, R10
+	JNE          columns8_rows
+	MOVQ         add+64(FP), R10
+	TESTQ        R10, R10
+	JE           columns8_store
+	VMOVUPS      (AX), Z17
+	VADDPS       Z9, Z17, Z9
+	VMOVUPS      64(AX), Z17
+	VADDPS       Z8, Z17, Z8
+	VMOVUPS      128(AX), Z17
+	VADDPS       Z7, Z17, Z7
+	VMOVUPS      192(AX), Z17
+	VADDPS       Z6, Z17, Z6
+	VMOVUPS      256(AX), Z17
+	VADDPS       Z5, Z17, Z5
+	VMOVUPS      320(AX), Z17
+	VADDPS       Z4, Z17, Z4
+	VMOVUPS      384(AX), Z17
+	VADDPS       Z3, Z17, Z3
+	VMOVUPS      448(AX), Z17
+	VADDPS       Z2, Z17, Z2
+
+columns8_store:
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z8, 64(AX)
+	VMOVUPS Z7, 128(AX)
+	VMOVUPS Z6, 192(AX)
+	VMOVUPS Z5, 256(AX)
+	VMOVUPS Z4, 320(AX)
+	VMOVUPS Z3, 384(AX)
+	VMOVUPS Z2, 448(AX)
+	ADDQ    $+512, AX
+	ADDQ    $+512, R9
+	ADDQ    $-128, DI
+	JMP     columns8
+
+columns8_end:
 columns4:
 	CMPQ  DI, $+64
 	JL    columns4_end
@@ -20351,14 +20314,14 @@ columns4_rows:
 	VMULPS       Z1, Z7, Z7
 	VMULPS       Z1, Z8, Z8
 	VMULPS       Z1, Z9, Z9
-	VMOVUPS      (BX), Z10
-	VMOVUPS      64(BX), Z11
-	VMOVUPS      128(BX), Z12
-	VMOVUPS      192(BX), Z13
-	VFMADD231PS  Z6, Z10, Z2
-	VFMADD231PS  Z7, Z11, Z3
-	VFMADD231PS  Z8, Z12, Z4
-	VFMADD231PS  Z9, Z13, Z5
+	VMOVUPS      (BX), Z17
+	VMOVUPS      64(BX), Z25
+	VMOVUPS      128(BX), Z16
+	VMOVUPS      192(BX), Z24
+	VFMADD231PS  Z6, Z17, Z2
+	VFMADD231PS  Z7, Z25, Z3
+	VFMADD231PS  Z8, Z16, Z4
+	VFMADD231PS  Z9, Z24, Z5
 	ADDQ         R8, BX
 	ADDQ         R8, CX
 	SUBQ         $+1, R10
@@ -20411,9 +20374,9 @@ columns2_rows:
 	VMULPS       Z1, Z3, Z3
 	VMULPS       Z1, Z2, Z2
 	VMOVUPS      (BX), Z9
-	VMOVUPS      64(BX), Z13
+	VMOVUPS      64(BX), Z24
 	VFMADD231PS  Z3, Z9, Z5
-	VFMADD231PS  Z2, Z13, Z4
+	VFMADD231PS  Z2, Z24, Z4
 	ADDQ         R8, BX
 	ADDQ         R8, CX
 	SUBQ         $+1, R10
@@ -20534,49 +20497,49 @@ columns4:
 	ADDQ    DI, BX
 	MOVQ    shift+16(FP), CX
 	ADDQ    DI, CX
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS 64(CX), Y2
-	VMOVUPS 96(CX), Y3
-	VPXOR   X4, X4, X4
-	VPXOR   X5, X5, X5
-	VPXOR   X6, X6, X6
-	VPXOR   X7, X7, X7
+	VMOVUPS (CX), Y8
+	VMOVUPS 32(CX), Y9
+	VMOVUPS 64(CX), Y10
+	VMOVUPS 96(CX), Y11
+	VPXOR   X12, X12, X12
+	VPXOR   X13, X13, X13
+	VPXOR   X14, X14, X14
+	VPXOR   X15, X15, X15
 	MOVQ    rows+32(FP), R8
 
 columns4_rows:
-	VMOVUPS (BX), Y8
-	VMOVUPS 32(BX), Y9
-	VMOVUPS 64(BX), Y10
-	VMOVUPS 96(BX), Y11
-	VSUBPS  Y0, Y8, Y8
-	VSUBPS  Y1, Y9, Y9
-	VSUBPS  Y2, Y10, Y10
-	VSUBPS  Y3, Y11, Y11
-	VADDPS  Y8, Y4, Y4
-	VADDPS  Y9, Y5, Y5
-	VADDPS  Y10, Y6, Y6
-	VADDPS  Y11, Y7, Y7
+	VMOVUPS (BX), Y7
+	VMOVUPS 32(BX), Y6
+	VMOVUPS 64(BX), Y5
+	VMOVUPS 96(BX), Y4
+	VSUBPS  Y8, Y7, Y7
+	VSUBPS  Y9, Y6, Y6
+	VSUBPS  Y10, Y5, Y5
+	VSUBPS  Y11, Y4, Y4
+	VADDPS  Y7, Y12, Y12
+	VADDPS  Y6, Y13, Y13
+	VADDPS  Y5, Y14, Y14
+	VADDPS  Y4, Y15, Y15
 	ADDQ    SI, BX
 	SUBQ    $+1, R8
 	JNE     columns4_rows
 	MOVQ    add+48(FP), R8
 	TESTQ   R8, R8
 	JE      columns4_store
-	VMOVUPS (AX), Y11
-	VADDPS  Y4, Y11, Y4
-	VMOVUPS 32(AX), Y11
-	VADDPS  Y5, Y11, Y5
-	VMOVUPS 64(AX), Y11
-	VADDPS  Y6, Y11, Y6
-	VMOVUPS 96(AX), Y11
-	VADDPS  Y7, Y11, Y7
+	VMOVUPS (AX), Y4
+	VADDPS  Y12, Y4, Y12
+	VMOVUPS 32(AX), Y4
+	VADDPS  Y13, Y4, Y13
+	VMOVUPS 64(AX), Y4
+	VADDPS  Y14, Y4, Y14
+	VMOVUPS 96(AX), Y4
+	VADDPS  Y15, Y4, Y15
 
 columns4_store:
-	VMOVUPS Y4, (AX)
-	VMOVUPS Y5, 32(AX)
-	VMOVUPS Y6, 64(AX)
-	VMOVUPS Y7, 96(AX)
+	VMOVUPS Y12, (AX)
+	VMOVUPS Y13, 32(AX)
+	VMOVUPS Y14, 64(AX)
+	VMOVUPS Y15, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, DI
 	ADDQ    $-32, DX
@@ -20590,33 +20553,33 @@ columns2:
 	ADDQ    DI, BX
 	MOVQ    shift+16(FP), CX
 	ADDQ    DI, CX
-	VMOVUPS (CX), Y3
-	VMOVUPS 32(CX), Y2
-	VPXOR   X1, X1, X1
-	VPXOR   X0, X0, X0
+	VMOVUPS (CX), Y15
+	VMOVUPS 32(CX), Y14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
 	MOVQ    rows+32(FP), R8
 
 columns2_rows:
-	VMOVUPS (BX), Y7
-	VMOVUPS 32(BX), Y6
-	VSUBPS  Y3, Y7, Y7
-	VSUBPS  Y2, Y6, Y6
-	VADDPS  Y7, Y1, Y1
-	VADDPS  Y6, Y0, Y0
+	VMOVUPS (BX), Y11
+	VMOVUPS 32(BX), Y10
+	VSUBPS  Y15, Y11, Y11
+	VSUBPS  Y14, Y10, Y10
+	VADDPS  Y11, Y13, Y13
+	VADDPS  Y10, Y12, Y12
 	ADDQ    SI, BX
 	SUBQ    $+1, R8
 	JNE     columns2_rows
 	MOVQ    add+48(FP), R8
 	TESTQ   R8, R8
 	JE      columns2_store
-	VMOVUPS (AX), Y6
-	VADDPS  Y1, Y6, Y1
-	VMOVUPS 32(AX), Y6
-	VADDPS  Y0, Y6, Y0
+	VMOVUPS (AX), Y10
+	VADDPS  Y13, Y10, Y13
+	VMOVUPS 32(AX), Y10
+	VADDPS  Y12, Y10, Y12
 
 columns2_store:
-	VMOVUPS Y1, (AX)
-	VMOVUPS Y0, 32(AX)
+	VMOVUPS Y13, (AX)
+	VMOVUPS Y12, 32(AX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, DI
 	ADDQ    $-16, DX
@@ -20630,25 +20593,25 @@ columns1:
 	ADDQ    DI, BX
 	MOVQ    shift+16(FP), CX
 	ADDQ    DI, CX
-	VMOVUPS (CX), Y2
-	VPXOR   X3, X3, X3
+	VMOVUPS (CX), Y12
+	VPXOR   X13, X13, X13
 	MOVQ    rows+32(FP), R8
 
 columns1_rows:
-	VMOVUPS (BX), Y0
-	VSUBPS  Y2, Y0, Y0
-	VADDPS  Y0, Y3, Y3
+	VMOVUPS (BX), Y14
+	VSUBPS  Y12, Y14, Y14
+	VADDPS  Y14, Y13, Y13
 	ADDQ    SI, BX
 	SUBQ    $+1, R8
 	JNE     columns1_rows
 	MOVQ    add+48(FP), R8
 	TESTQ   R8, R8
 	JE      columns1_store
-	VMOVUPS (AX), Y0
-	VADDPS  Y3, Y0, Y3
+	VMOVUPS (AX), Y14
+	VADDPS  Y13, Y14, Y13
 
 columns1_store:
-	VMOVUPS Y3, (AX)
+	VMOVUPS Y13, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, DI
 	ADDQ    $-8, DX
@@ -20659,31 +20622,31 @@ columns1_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), R13
 	NEGQ       DX
-	VMOVUPS    32(R13)(DX*4), Y2
+	VMOVUPS    32(R13)(DX*4), Y13
 	NEGQ       DX
 	MOVQ       x+8(FP), BX
 	ADDQ       DI, BX
 	MOVQ       shift+16(FP), CX
 	ADDQ       DI, CX
-	VMASKMOVPS (CX), Y2, Y3
-	VPXOR      X0, X0, X0
+	VMASKMOVPS (CX), Y13, Y12
+	VPXOR      X14, X14, X14
 	MOVQ       rows+32(FP), R8
 
 partial_rows:
-	VMASKMOVPS (BX), Y2, Y1
-	VSUBPS     Y3, Y1, Y1
-	VADDPS     Y1, Y0, Y0
+	VMASKMOVPS (BX), Y13, Y15
+	VSUBPS     Y12, Y15, Y15
+	VADDPS     Y15, Y14, Y14
 	ADDQ       SI, BX
 	SUBQ       $+1, R8
 	JNE        partial_rows
 	MOVQ       add+48(FP), R8
 	TESTQ      R8, R8
 	JE         partial_store
-	VMASKMOVPS (AX), Y2, Y1
-	VADDPS     Y0, Y1, Y0
+	VMASKMOVPS (AX), Y13, Y15
+	VADDPS     Y14, Y15, Y14
 
 partial_store:
-	VMASKMOVPS Y0, Y2, (AX)
+	VMASKMOVPS Y14, Y13, (AX)
 
 done:
 	VZEROUPPER
@@ -20700,6 +20663,94 @@ TEXT ·ColSumsShiftedAVX512(SB), NOSPLIT, $0-56
 	SHLQ $0x02, SI
 	XORL DI, DI
 
+columns8:
+	CMPQ    DX, $+128
+	JL      columns8_end
+	MOVQ    x+8(FP), BX
+	ADDQ    DI, BX
+	MOVQ    shift+16(FP), CX
+	ADDQ    DI, CX
+	VMOVUPS (CX), Z15
+	VMOVUPS 64(CX), Z14
+	VMOVUPS 128(CX), Z13
+	VMOVUPS 192(CX), Z12
+	VMOVUPS 256(CX), Z11
+	VMOVUPS 320(CX), Z10
+	VMOVUPS 384(CX), Z9
+	VMOVUPS 448(CX), Z8
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	VPXOR   X5, X5, X5
+	VPXOR   X4, X4, X4
+	VPXOR   X3, X3, X3
+	VPXOR   X2, X2, X2
+	VPXOR   X1, X1, X1
+	VPXOR   X0, X0, X0
+	MOVQ    rows+32(FP), R8
+
+columns8_rows:
+	VMOVUPS (BX), Z16
+	VMOVUPS 64(BX), Z17
+	VMOVUPS 128(BX), Z18
+	VMOVUPS 192(BX), Z19
+	VMOVUPS 256(BX), Z20
+	VMOVUPS 320(BX), Z21
+	VMOVUPS 384(BX), Z22
+	VMOVUPS 448(BX), Z23
+	VSUBPS  Z15, Z16, Z16
+	VSUBPS  Z14, Z17, Z17
+	VSUBPS  Z13, Z18, Z18
+	VSUBPS  Z12, Z19, Z19
+	VSUBPS  Z11, Z20, Z20
+	VSUBPS  Z10, Z21, Z21
+	VSUBPS  Z9, Z22, Z22
+	VSUBPS  Z8, Z23, Z23
+	VADDPS  Z16, Z7, Z7
+	VADDPS  Z17, Z6, Z6
+	VADDPS  Z18, Z5, Z5
+	VADDPS  Z19, Z4, Z4
+	VADDPS  Z20, Z3, Z3
+	VADDPS  Z21, Z2, Z2
+	VADDPS  Z22, Z1, Z1
+	VADDPS  Z23, Z0, Z0
+	ADDQ    SI, BX
+	SUBQ    $+1, R8
+	JNE     columns8_rows
+	MOVQ    add+48(FP), R8
+	TESTQ   R8, R8
+	JE      columns8_store
+	VMOVUPS (AX), Z23
+	VADDPS  Z7, Z23, Z7
+	VMOVUPS 64(AX), Z23
+	VADDPS  Z6, Z23, Z6
+	VMOVUPS 128(AX), Z23
+	VADDPS  Z5, Z23, Z5
+	VMOVUPS 192(AX), Z23
+	VADDPS  Z4, Z23, Z4
+	VMOVUPS 256(AX), Z23
+	VADDPS  Z3, Z23, Z3
+	VMOVUPS 320(AX), Z23
+	VADDPS  Z2, Z23, Z2
+	VMOVUPS 384(AX), Z23
+	VADDPS  Z1, Z23, Z1
+	VMOVUPS 448(AX), Z23
+	VADDPS  Z0, Z23, Z0
+
+columns8_store:
+	VMOVUPS Z7, (AX)
+	VMOVUPS Z6, 64(AX)
+	VMOVUPS Z5, 128(AX)
+	VMOVUPS Z4, 192(AX)
+	VMOVUPS Z3, 256(AX)
+	VMOVUPS Z2, 320(AX)
+	VMOVUPS Z1, 384(AX)
+	VMOVUPS Z0, 448(AX)
+	ADDQ    $+512, AX
+	ADDQ    $+512, DI
+	ADDQ    $-128, DX
+	JMP     columns8
+
+columns8_end:
 columns4:
 	CMPQ    DX, $+64
 	JL      columns4_end
@@ -20763,33 +20814,33 @@ columns2:
 	ADDQ    DI, BX
 	MOVQ    shift+16(FP), CX
 	ADDQ    DI, CX
-	VMOVUPS (CX), Z3
-	VMOVUPS 64(CX), Z2
-	VPXOR   X1, X1, X1
-	VPXOR   X0, X0, X0
+	VMOVUPS (CX), Z7
+	VMOVUPS 64(CX), Z6
+	VPXOR   X5, X5, X5
+	VPXOR   X4, X4, X4
 	MOVQ    rows+32(FP), R8
 
 columns2_rows:
-	VMOVUPS (BX), Z7
-	VMOVUPS 64(BX), Z6
-	VSUBPS  Z3, Z7, Z7
-	VSUBPS  Z2, Z6, Z6
-	VADDPS  Z7, Z1, Z1
-	VADDPS  Z6, Z0, Z0
+	VMOVUPS (BX), Z3
+	VMOVUPS 64(BX), Z2
+	VSUBPS  Z7, Z3, Z3
+	VSUBPS  Z6, Z2, Z2
+	VADDPS  Z3, Z5, Z5
+	VADDPS  Z2, Z4, Z4
 	ADDQ    SI, BX
 	SUBQ    $+1, R8
 	JNE     columns2_rows
 	MOVQ    add+48(FP), R8
 	TESTQ   R8, R8
 	JE      columns2_store
-	VMOVUPS (AX), Z6
-	VADDPS  Z1, Z6, Z1
-	VMOVUPS 64(AX), Z6
-	VADDPS  Z0, Z6, Z0
+	VMOVUPS (AX), Z2
+	VADDPS  Z5, Z2, Z5
+	VMOVUPS 64(AX), Z2
+	VADDPS  Z4, Z2, Z4
 
 columns2_store:
-	VMOVUPS Z1, (AX)
-	VMOVUPS Z0, 64(AX)
+	VMOVUPS Z5, (AX)
+	VMOVUPS Z4, 64(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, DI
 	ADDQ    $-32, DX
@@ -20803,25 +20854,25 @@ columns1:
 	ADDQ    DI, BX
 	MOVQ    shift+16(FP), CX
 	ADDQ    DI, CX
-	VMOVUPS (CX), Z2
-	VPXOR   X3, X3, X3
+	VMOVUPS (CX), Z4
+	VPXOR   X5, X5, X5
 	MOVQ    rows+32(FP), R8
 
 columns1_rows:
-	VMOVUPS (BX), Z0
-	VSUBPS  Z2, Z0, Z0
-	VADDPS  Z0, Z3, Z3
+	VMOVUPS (BX), Z6
+	VSUBPS  Z4, Z6, Z6
+	VADDPS  Z6, Z5, Z5
 	ADDQ    SI, BX
 	SUBQ    $+1, R8
 	JNE     columns1_rows
 	MOVQ    add+48(FP), R8
 	TESTQ   R8, R8
 	JE      columns1_store
-	VMOVUPS (AX), Z0
-	VADDPS  Z3, Z0, Z3
+	VMOVUPS (AX), Z6
+	VADDPS  Z5, Z6, Z5
 
 columns1_store:
-	VMOVUPS Z3, (AX)
+	VMOVUPS Z5, (AX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, DI
 	ADDQ    $-16, DX
@@ -20837,25 +20888,25 @@ columns1_end:
 	ADDQ      DI, BX
 	MOVQ      shift+16(FP), CX
 	ADDQ      DI, CX
-	VMOVUPS.Z (CX), K1, Z2
-	VPXOR     X3, X3, X3
+	VMOVUPS.Z (CX), K1, Z5
+	VPXOR     X4, X4, X4
 	MOVQ      rows+32(FP), R8
 
 partial_rows:
-	VMOVUPS.Z (BX), K1, Z0
-	VSUBPS    Z2, Z0, Z0
-	VADDPS    Z0, Z3, Z3
+	VMOVUPS.Z (BX), K1, Z6
+	VSUBPS    Z5, Z6, Z6
+	VADDPS    Z6, Z4, Z4
 	ADDQ      SI, BX
 	SUBQ      $+1, R8
 	JNE       partial_rows
 	MOVQ      add+48(FP), R8
 	TESTQ     R8, R8
 	JE        partial_store
-	VMOVUPS.Z (AX), K1, Z0
-	VADDPS    Z3, Z0, Z3
+	VMOVUPS.Z (AX), K1, Z6
+	VADDPS    Z4, Z6, Z4
 
 partial_store:
-	VMOVUPS Z3, K1, (AX)
+	VMOVUPS Z4, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -20879,49 +20930,49 @@ columns4:
 	ADDQ    DI, BX
 	MOVQ    shift+16(FP), CX
 	ADDQ    DI, CX
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS 64(CX), Y2
-	VMOVUPS 96(CX), Y3
-	VPXOR   X4, X4, X4
-	VPXOR   X5, X5, X5
-	VPXOR   X6, X6, X6
-	VPXOR   X7, X7, X7
+	VMOVUPS (CX), Y8
+	VMOVUPS 32(CX), Y9
+	VMOVUPS 64(CX), Y10
+	VMOVUPS 96(CX), Y11
+	VPXOR   X12, X12, X12
+	VPXOR   X13, X13, X13
+	VPXOR   X14, X14, X14
+	VPXOR   X15, X15, X15
 	MOVQ    rows+32(FP), R8
 
 columns4_rows:
-	VMOVUPS     (BX), Y8
-	VMOVUPS     32(BX), Y9
-	VMOVUPS     64(BX), Y10
-	VMOVUPS     96(BX), Y11
-	VSUBPS      Y0, Y8, Y8
-	VSUBPS      Y1, Y9, Y9
-	VSUBPS      Y2, Y10, Y10
-	VSUBPS      Y3, Y11, Y11
-	VFMADD231PS Y8, Y8, Y4
-	VFMADD231PS Y9, Y9, Y5
-	VFMADD231PS Y10, Y10, Y6
-	VFMADD231PS Y11, Y11, Y7
+	VMOVUPS     (BX), Y7
+	VMOVUPS     32(BX), Y6
+	VMOVUPS     64(BX), Y5
+	VMOVUPS     96(BX), Y4
+	VSUBPS      Y8, Y7, Y7
+	VSUBPS      Y9, Y6, Y6
+	VSUBPS      Y10, Y5, Y5
+	VSUBPS      Y11, Y4, Y4
+	VFMADD231PS Y7, Y7, Y12
+	VFMADD231PS Y6, Y6, Y13
+	VFMADD231PS Y5, Y5, Y14
+	VFMADD231PS Y4, Y4, Y15
 	ADDQ        SI, BX
 	SUBQ        $+1, R8
 	JNE         columns4_rows
 	MOVQ        add+48(FP), R8
 	TESTQ       R8, R8
 	JE          columns4_store
-	VMOVUPS     (AX), Y11
-	VADDPS      Y4, Y11, Y4
-	VMOVUPS     32(AX), Y11
-	VADDPS      Y5, Y11, Y5
-	VMOVUPS     64(AX), Y11
-	VADDPS      Y6, Y11, Y6
-	VMOVUPS     96(AX), Y11
-	VADDPS      Y7, Y11, Y7
+	VMOVUPS     (AX), Y4
+	VADDPS      Y12, Y4, Y12
+	VMOVUPS     32(AX), Y4
+	VADDPS      Y13, Y4, Y13
+	VMOVUPS     64(AX), Y4
+	VADDPS      Y14, Y4, Y14
+	VMOVUPS     96(AX), Y4
+	VADDPS      Y15, Y4, Y15
 
 columns4_store:
-	VMOVUPS Y4, (AX)
-	VMOVUPS Y5, 32(AX)
-	VMOVUPS Y6, 64(AX)
-	VMOVUPS Y7, 96(AX)
+	VMOVUPS Y12, (AX)
+	VMOVUPS Y13, 32(AX)
+	VMOVUPS Y14, 64(AX)
+	VMOVUPS Y15, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, DI
 	ADDQ    $-32, DX
@@ -20935,33 +20986,33 @@ columns2:
 	ADDQ    DI, BX
 	MOVQ    shift+16(FP), CX
 	ADDQ    DI, CX
-	VMOVUPS (CX), Y3
-	VMOVUPS 32(CX), Y2
-	VPXOR   X1, X1, X1
-	VPXOR   X0, X0, X0
+	VMOVUPS (CX), Y15
+	VMOVUPS 32(CX), Y14
+	VPXOR   X13, X13, X13
+	VPXOR   X12, X12, X12
 	MOVQ    rows+32(FP), R8
 
 columns2_rows:
-	VMOVUPS     (BX), Y7
-	VMOVUPS     32(BX), Y6
-	VSUBPS      Y3, Y7, Y7
-	VSUBPS      Y2, Y6, Y6
-	VFMADD231PS Y7, Y7, Y1
-	VFMADD231PS Y6, Y6, Y0
+	VMOVUPS     (BX), Y11
+	VMOVUPS     32(BX), Y10
+	VSUBPS      Y15, Y11, Y11
+	VSUBPS      Y14, Y10, Y10
+	VFMADD231PS Y11, Y11, Y13
+	VFMADD231PS Y10, Y10, Y12
 	ADDQ        SI, BX
 	SUBQ        $+1, R8
 	JNE         columns2_rows
 	MOVQ        add+48(FP), R8
 	TESTQ       R8, R8
 	JE          columns2_store
-	VMOVUPS     (AX), Y6
-	VADDPS      Y1, Y6, Y1
-	VMOVUPS     32(AX), Y6
-	VADDPS      Y0, Y6, Y0
+	VMOVUPS     (AX), Y10
+	VADDPS      Y13, Y10, Y13
+	VMOVUPS     32(AX), Y10
+	VADDPS      Y12, Y10, Y12
 
 columns2_store:
-	VMOVUPS Y1, (AX)
-	VMOVUPS Y0, 32(AX)
+	VMOVUPS Y13, (AX)
+	VMOVUPS Y12, 32(AX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, DI
 	ADDQ    $-16, DX
@@ -20975,25 +21026,25 @@ columns1:
 	ADDQ    DI, BX
 	MOVQ    shift+16(FP), CX
 	ADDQ    DI, CX
-	VMOVUPS (CX), Y2
-	VPXOR   X3, X3, X3
+	VMOVUPS (CX), Y12
+	VPXOR   X13, X13, X13
 	MOVQ    rows+32(FP), R8
 
 columns1_rows:
-	VMOVUPS     (BX), Y0
-	VSUBPS      Y2, Y0, Y0
-	VFMADD231PS Y0, Y0, Y3
+	VMOVUPS     (BX), Y14
+	VSUBPS      Y12, Y14, Y14
+	VFMADD231PS Y14, Y14, Y13
 	ADDQ        SI, BX
 	SUBQ        $+1, R8
 	JNE         columns1_rows
 	MOVQ        add+48(FP), R8
 	TESTQ       R8, R8
 	JE          columns1_store
-	VMOVUPS     (AX), Y0
-	VADDPS      Y3, Y0, Y3
+	VMOVUPS     (AX), Y14
+	VADDPS      Y13, Y14, Y13
 
 columns1_store:
-	VMOVUPS Y3, (AX)
+	VMOVUPS Y13, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, DI
 	ADDQ    $-8, DX
@@ -21004,31 +21055,31 @@ columns1_end:
 	JE         done
 	LEAQ       partial_masks<>+0(SB), R13
 	NEGQ       DX
-	VMOVUPS    32(R13)(DX*4), Y2
+	VMOVUPS    32(R13)(DX*4), Y13
 	NEGQ       DX
 	MOVQ       x+8(FP), BX
 	ADDQ       DI, BX
 	MOVQ       shift+16(FP), CX
 	ADDQ       DI, CX
-	VMASKMOVPS (CX), Y2, Y3
-	VPXOR      X0, X0, X0
+	VMASKMOVPS (CX), Y13, Y12
+	VPXOR      X14, X14, X14
 	MOVQ       rows+32(FP), R8
 
 partial_rows:
-	VMASKMOVPS  (BX), Y2, Y1
-	VSUBPS      Y3, Y1, Y1
-	VFMADD231PS Y1, Y1, Y0
+	VMASKMOVPS  (BX), Y13, Y15
+	VSUBPS      Y12, Y15, Y15
+	VFMADD231PS Y15, Y15, Y14
 	ADDQ        SI, BX
 	SUBQ        $+1, R8
 	JNE         partial_rows
 	MOVQ        add+48(FP), R8
 	TESTQ       R8, R8
 	JE          partial_store
-	VMASKMOVPS  (AX), Y2, Y1
-	VADDPS      Y0, Y1, Y0
+	VMASKMOVPS  (AX), Y13, Y15
+	VADDPS      Y14, Y15, Y14
 
 partial_store:
-	VMASKMOVPS Y0, Y2, (AX)
+	VMASKMOVPS Y14, Y13, (AX)
 
 done:
 	VZEROUPPER
@@ -21045,6 +21096,94 @@ TEXT ·ColSumSquaresShiftedAVX512(SB), NOSPLIT, $0-56
 	SHLQ $0x02, SI
 	XORL DI, DI
 
+columns8:
+	CMPQ    DX, $+128
+	JL      columns8_end
+	MOVQ    x+8(FP), BX
+	ADDQ    DI, BX
+	MOVQ    shift+16(FP), CX
+	ADDQ    DI, CX
+	VMOVUPS (CX), Z15
+	VMOVUPS 64(CX), Z14
+	VMOVUPS 128(CX), Z13
+	VMOVUPS 192(CX), Z12
+	VMOVUPS 256(CX), Z11
+	VMOVUPS 320(CX), Z10
+	VMOVUPS 384(CX), Z9
+	VMOVUPS 448(CX), Z8
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	VPXOR   X5, X5, X5
+	VPXOR   X4, X4, X4
+	VPXOR   X3, X3, X3
+	VPXOR   X2, X2, X2
+	VPXOR   X1, X1, X1
+	VPXOR   X0, X0, X0
+	MOVQ    rows+32(FP), R8
+
+columns8_rows:
+	VMOVUPS     (BX), Z16
+	VMOVUPS     64(BX), Z17
+	VMOVUPS     128(BX), Z18
+	VMOVUPS     192(BX), Z19
+	VMOVUPS     256(BX), Z20
+	VMOVUPS     320(BX), Z21
+	VMOVUPS     384(BX), Z22
+	VMOVUPS     448(BX), Z23
+	VSUBPS      Z15, Z16, Z16
+	VSUBPS      Z14, Z17, Z17
+	VSUBPS      Z13, Z18, Z18
+	VSUBPS      Z12, Z19, Z19
+	VSUBPS      Z11, Z20, Z20
+	VSUBPS      Z10, Z21, Z21
+	VSUBPS      Z9, Z22, Z22
+	VSUBPS      Z8, Z23, Z23
+	VFMADD231PS Z16, Z16, Z7
+	VFMADD231PS Z17, Z17, Z6
+	VFMADD231PS Z18, Z18, Z5
+	VFMADD231PS Z19, Z19, Z4
+	VFMADD231PS Z20, Z20, Z3
+	VFMADD231PS Z21, Z21, Z2
+	VFMADD231PS Z22, Z22, Z1
+	VFMADD231PS Z23, Z23, Z0
+	ADDQ        SI, BX
+	SUBQ        $+1, R8
+	JNE         columns8_rows
+	MOVQ        add+48(FP), R8
+	TESTQ       R8, R8
+	JE          columns8_store
+	VMOVUPS     (AX), Z23
+	VADDPS      Z7, Z23, Z7
+	VMOVUPS     64(AX), Z23
+	VADDPS      Z6, Z23, Z6
+	VMOVUPS     128(AX), Z23
+	VADDPS      Z5, Z23, Z5
+	VMOVUPS     192(AX), Z23
+	VADDPS      Z4, Z23, Z4
+	VMOVUPS     256(AX), Z23
+	VADDPS      Z3, Z23, Z3
+	VMOVUPS     320(AX), Z23
+	VADDPS      Z2, Z23, Z2
+	VMOVUPS     384(AX), Z23
+	VADDPS      Z1, Z23, Z1
+	VMOVUPS     448(AX), Z23
+	VADDPS      Z0, Z23, Z0
+
+columns8_store:
+	VMOVUPS Z7, (AX)
+	VMOVUPS Z6, 64(AX)
+	VMOVUPS Z5, 128(AX)
+	VMOVUPS Z4, 192(AX)
+	VMOVUPS Z3, 256(AX)
+	VMOVUPS Z2, 320(AX)
+	VMOVUPS Z1, 384(AX)
+	VMOVUPS Z0, 448(AX)
+	ADDQ    $+512, AX
+	ADDQ    $+512, DI
+	ADDQ    $-128, DX
+	JMP     columns8
+
+columns8_end:
 columns4:
 	CMPQ    DX, $+64
 	JL      columns4_end
@@ -21108,33 +21247,33 @@ columns2:
 	ADDQ    DI, BX
 	MOVQ    shift+16(FP), CX
 	ADDQ    DI, CX
-	VMOVUPS (CX), Z3
-	VMOVUPS 64(CX), Z2
-	VPXOR   X1, X1, X1
-	VPXOR   X0, X0, X0
+	VMOVUPS (CX), Z7
+	VMOVUPS 64(CX), Z6
+	VPXOR   X5, X5, X5
+	VPXOR   X4, X4, X4
 	MOVQ    rows+32(FP), R8
 
 columns2_rows:
-	VMOVUPS     (BX), Z7
-	VMOVUPS     64(BX), Z6
-	VSUBPS      Z3, Z7, Z7
-	VSUBPS      Z2, Z6, Z6
-	VFMADD231PS Z7, Z7, Z1
-	VFMADD231PS Z6, Z6, Z0
+	VMOVUPS     (BX), Z3
+	VMOVUPS     64(BX), Z2
+	VSUBPS      Z7, Z3, Z3
+	VSUBPS      Z6, Z2, Z2
+	VFMADD231PS Z3, Z3, Z5
+	VFMADD231PS Z2, Z2, Z4
 	ADDQ        SI, BX
 	SUBQ        $+1, R8
 	JNE         columns2_rows
 	MOVQ        add+48(FP), R8
 	TESTQ       R8, R8
 	JE          columns2_store
-	VMOVUPS     (AX), Z6
-	VADDPS      Z1, Z6, Z1
-	VMOVUPS     64(AX), Z6
-	VADDPS      Z0, Z6, Z0
+	VMOVUPS     (AX), Z2
+	VADDPS      Z5, Z2, Z5
+	VMOVUPS     64(AX), Z2
+	VADDPS      Z4, Z2, Z4
 
 columns2_store:
-	VMOVUPS Z1, (AX)
-	VMOVUPS Z0, 64(AX)
+	VMOVUPS Z5, (AX)
+	VMOVUPS Z4, 64(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, DI
 	ADDQ    $-32, DX
@@ -21148,25 +21287,25 @@ columns1:
 	ADDQ    DI, BX
 	MOVQ    shift+16(FP), CX
 	ADDQ    DI, CX
-	VMOVUPS (CX), Z2
-	VPXOR   X3, X3, X3
+	VMOVUPS (CX), Z4
+	VPXOR   X5, X5, X5
 	MOVQ    rows+32(FP), R8
 
 columns1_rows:
-	VMOVUPS     (BX), Z0
-	VSUBPS      Z2, Z0, Z0
-	VFMADD231PS Z0, Z0, Z3
+	VMOVUPS     (BX), Z6
+	VSUBPS      Z4, Z6, Z6
+	VFMADD231PS Z6, Z6, Z5
 	ADDQ        SI, BX
 	SUBQ        $+1, R8
 	JNE         columns1_rows
 	MOVQ        add+48(FP), R8
 	TESTQ       R8, R8
 	JE          columns1_store
-	VMOVUPS     (AX), Z0
-	VADDPS      Z3, Z0, Z3
+	VMOVUPS     (AX), Z6
+	VADDPS      Z5, Z6, Z5
 
 columns1_store:
-	VMOVUPS Z3, (AX)
+	VMOVUPS Z5, (AX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, DI
 	ADDQ    $-16, DX
@@ -21182,25 +21321,25 @@ columns1_end:
 	ADDQ      DI, BX
 	MOVQ      shift+16(FP), CX
 	ADDQ      DI, CX
-	VMOVUPS.Z (CX), K1, Z2
-	VPXOR     X3, X3, X3
+	VMOVUPS.Z (CX), K1, Z5
+	VPXOR     X4, X4, X4
 	MOVQ      rows+32(FP), R8
 
 partial_rows:
-	VMOVUPS.Z   (BX), K1, Z0
-	VSUBPS      Z2, Z0, Z0
-	VFMADD231PS Z0, Z0, Z3
+	VMOVUPS.Z   (BX), K1, Z6
+	VSUBPS      Z5, Z6, Z6
+	VFMADD231PS Z6, Z6, Z4
 	ADDQ        SI, BX
 	SUBQ        $+1, R8
 	JNE         partial_rows
 	MOVQ        add+48(FP), R8
 	TESTQ       R8, R8
 	JE          partial_store
-	VMOVUPS.Z   (AX), K1, Z0
-	VADDPS      Z3, Z0, Z3
+	VMOVUPS.Z   (AX), K1, Z6
+	VADDPS      Z4, Z6, Z4
 
 partial_store:
-	VMOVUPS Z3, K1, (AX)
+	VMOVUPS Z4, K1, (AX)
 
 done:
 	VZEROUPPER

@@ -23,13 +23,15 @@
 //   - Element-wise kernels do the IEEE-754 operations of the loop in their
 //     documentation, in that order. Division and square root are correctly
 //     rounded. Results equal the reference bit for bit; a NaN equals any NaN.
-//   - Reductions ([Dot], [Sum], [SumSquares], the sum inside [Softmax]) keep 64
-//     lanes that start at +0; element i goes to lane i mod 64. The lanes are
-//     then added in halves: lane l takes lane l+32, then l+16, .. l+1.
+//   - Reductions ([Dot], [Sum], [SumSquares], [L1Norm], the sums over a row in
+//     [Softmax], [RowMeanVariance] and [LayerNorm]) keep 64 lanes that start at
+//     +0; element i goes to lane i mod 64. The lanes are then added in halves:
+//     lane l takes lane l+32, then l+16, .. l+1.
 //   - A matrix product is a sum over blocks of 256 consecutive k. Inside a
 //     block each output is one chain of fused multiply-adds from +0 in
 //     increasing k; the block sums are added to the output in order.
-//     Column sums use the same blocks over rows.
+//     Sums over rows ([ColSums], [ColMeanVariance], the gradients of
+//     [LayerNormBackward] at its parameters) use the same blocks.
 //   - State that a kernel keeps (momenta, averages) is flushed to +0 where its
 //     magnitude is below 2^-126, so that a decayed moment does not fall into
 //     slow subnormal arithmetic. Inputs and outputs are plain IEEE otherwise.

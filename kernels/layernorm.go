@@ -161,8 +161,8 @@ func colDotsNormalized(dst, dy, x, mean, rstd []float32) {
 	}
 	for r := 0; r < rows; r += blockRows {
 		b := min(blockRows, rows-r)
-		for c := 0; c < n; c += columnChunk {
-			e := min(c+columnChunk, n)
+		for c := 0; c < n; c += columnChunk / 2 { // two matrices
+			e := min(c+columnChunk/2, n)
 			lo, hi := r*n+c, (r+b-1)*n+e
 			colDotNormalized(dst[c:e], dy[lo:hi], x[lo:hi], mean[r:r+b], rstd[r:r+b], b, n, min(r, 1))
 		}

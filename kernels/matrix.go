@@ -36,8 +36,12 @@ func (m *Matrix) check() {
 	}
 }
 
+// rowChunk bounds the rows of one call: a row takes up to 20 ns, however short it
+// is.
+const rowChunk = 1 << 11
+
 // eachBlock cuts a contiguous rows x cols matrix into blocks of at most
-// chunkLen elements, whole rows where a row fits, and calls f with the half-open
+// chunkLen elements and rowChunk rows, whole rows where a row fits, and calls f with the half-open
 // ranges of rows and columns of each; a block's elements are contiguous.
 func eachBlock(rows, cols int, f func(r0, r1, c0, c1 int)) {
 	if cols == 0 {
@@ -51,7 +55,7 @@ func eachBlock(rows, cols int, f func(r0, r1, c0, c1 int)) {
 		}
 		return
 	}
-	step := chunkLen / cols
+	step := min(rowChunk, chunkLen/cols)
 	for r := 0; r < rows; r += step {
 		f(r, min(r+step, rows), 0, cols)
 	}

@@ -25,10 +25,6 @@ func rowSumsRef(dst, x []float32, cols int) {
 	}
 }
 
-// rowChunk bounds the rows of one call that goes several times over each: a row
-// takes some 20 ns, however short it is.
-const rowChunk = 1 << 10
-
 // eachRows cuts rows of n <= chunkLen elements into blocks for one call each.
 func eachRows(rows, n int, f func(r0, r1 int)) {
 	step := min(rowChunk, chunkLen/max(n, 1))

@@ -116,7 +116,7 @@ func layerNormBackward(k *vec.Kernel) {
 // dst[j] = chain of s = fma(dy[i,j], (x[i,j]-mean[i])*rstd[i], s)
 func colDotNormalized(k *vec.Kernel) {
 	dst, dy, x, mean, rstd := k.InOut("dst"), k.In("dy"), k.In("x"), k.In("mean"), k.In("rstd")
-	k.Columns(4, dst, []*vec.Slice{dy, x}, []*vec.Slice{mean, rstd}, nil, func(acc *vec.Value) *vec.Value {
+	k.Columns(8, dst, []*vec.Slice{dy, x}, []*vec.Slice{mean, rstd}, nil, func(acc *vec.Value) *vec.Value {
 		h := standard(k, k.Load(x), k.Row(mean), k.Row(rstd))
 		return k.FMA(k.Load(dy), h, acc)
 	})
@@ -125,7 +125,7 @@ func colDotNormalized(k *vec.Kernel) {
 // dst[j] = sum of x[i,j]-shift[j]
 func colSumsShifted(k *vec.Kernel) {
 	dst, x, shift := k.InOut("dst"), k.In("x"), k.In("shift")
-	k.Columns(4, dst, []*vec.Slice{x}, nil, []*vec.Slice{shift}, func(acc *vec.Value) *vec.Value {
+	k.Columns(8, dst, []*vec.Slice{x}, nil, []*vec.Slice{shift}, func(acc *vec.Value) *vec.Value {
 		return k.Add(acc, k.Sub(k.Load(x), k.Column(shift)))
 	})
 }
@@ -133,7 +133,7 @@ func colSumsShifted(k *vec.Kernel) {
 // dst[j] = chain of s = fma(d, d, s) with d = x[i,j]-shift[j]
 func colSumSquaresShifted(k *vec.Kernel) {
 	dst, x, shift := k.InOut("dst"), k.In("x"), k.In("shift")
-	k.Columns(4, dst, []*vec.Slice{x}, nil, []*vec.Slice{shift}, func(acc *vec.Value) *vec.Value {
+	k.Columns(8, dst, []*vec.Slice{x}, nil, []*vec.Slice{shift}, func(acc *vec.Value) *vec.Value {
 		d := k.Sub(k.Load(x), k.Column(shift))
 		return k.FMA(d, d, acc)
 	})

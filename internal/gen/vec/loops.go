@@ -276,8 +276,9 @@ func (l *lowering) fold(op Op, regs []Reg) {
 // chain of next from +0 over the rows, which is stored, or added to dst when the
 // argument add is not 0. The matrices mats have one distance of rows, the
 // argument stride in elements. rows are vectors with one element a row, for Row;
-// cols have one a column, for Column.
-func (k *Kernel) Columns(unroll int, dst *Slice, mats, rows, cols []*Slice, next func(acc *Value) *Value) {
+// cols have one a column, for Column. Up to most vectors of columns stay in
+// registers over all rows.
+func (k *Kernel) Columns(most int, dst *Slice, mats, rows, cols []*Slice, next func(acc *Value) *Value) {
 	n := k.length("n", dst.Name)
 	count, stride, add := k.Int("rows"), k.Int("stride"), k.Int("add")
 	state := &Value{op: opAcc}
@@ -289,16 +290,45 @@ func (k *Kernel) Columns(unroll int, dst *Slice, mats, rows, cols []*Slice, next
 		l.pointers()
 		n.gp, stride.gp = l.arg(n.Name), l.arg(stride.Name)
 		done, left := l.gp(), l.gp() // bytes of the columns before, rows
-		l.uniforms(unroll + 2)
+		l.uniforms(most + 2)
 		t.Scale4(stride.gp)
 		t.ZeroInt(done)
 		body, rowValues, colValues := k.split()
 		for _, v := range rowValues {
 			v.regs = []Reg{l.reg()}
 		}
+		// hold takes the registers that u vectors of columns keep over all rows.
+		hold := func(u int) (held []Reg) {
+			for _, v := range append(colValues, state) {
+				v.regs = make([]Reg, u)
+				for j := range v.regs {
+					v.regs[j] = l.reg()
+				}
+				held = append(held, v.regs...)
+			}
+			return held
+		}
+		release := func(held []Reg) {
+			for _, r := range held {
+				l.release(r)
+			}
+		}
+		unroll := most
+		for ; unroll > 1; unroll /= 2 {
+			if len(l.free) < unroll*(len(colValues)+1) {
+				continue
+			}
+			held := hold(unroll)
+			fits := l.fits(body, unroll)
+			release(held)
+			if fits {
+				break
+			}
+		}
 		// columns emits the sums of u vectors of columns.
 		columns := func(u int, partial bool, label string) {
 			l.partial = partial
+			held := hold(u)
 			for _, m := range mats {
 				t.Arg(m.ptr, m.Name)
 				t.AddInt(m.ptr, done)
@@ -309,16 +339,12 @@ func (k *Kernel) Columns(unroll int, dst *Slice, mats, rows, cols []*Slice, next
 			for _, v := range colValues {
 				t.Arg(v.slice.ptr, v.slice.Name)
 				t.AddInt(v.slice.ptr, done)
-				v.regs = make([]Reg, u)
-				for j := range v.regs {
-					v.regs[j] = l.reg()
-					t.Load(v.regs[j], v.slice.ptr, 4*lanes*j, partial)
+				for j, r := range v.regs {
+					t.Load(r, v.slice.ptr, 4*lanes*j, partial)
 				}
 			}
-			state.regs = make([]Reg, u)
-			for j := range state.regs {
-				state.regs[j] = l.reg()
-				t.Zero(state.regs[j])
+			for _, r := range state.regs {
+				t.Zero(r)
 			}
 			t.Arg(left, count.Name)
 			t.Label(label + "_rows")
@@ -342,13 +368,8 @@ func (k *Kernel) Columns(unroll int, dst *Slice, mats, rows, cols []*Slice, next
 			t.Label(label + "_store")
 			for j, r := range state.regs {
 				t.Store(r, dst.ptr, 4*lanes*j, partial)
-				l.release(r)
 			}
-			for _, v := range colValues {
-				for _, r := range v.regs {
-					l.release(r)
-				}
-			}
+			release(held)
 			l.partial = false
 		}
 		for u := unroll; u > 0; u /= 2 {
