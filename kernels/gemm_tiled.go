@@ -83,8 +83,8 @@ func multiply(c, a, b *Matrix, m, n, k int, alpha float32, g *Gemm) {
 		raceWriteMatrix(c)
 	}
 	t := &tilings[l]
-	if m <= t.rows && n <= panelVectors*t.lanes && k <= blockK && !g.TransB {
-		singleTile(l, t, c, a, b, m, n, k, alpha, g)
+	if n <= panelVectors*t.lanes && k <= blockK && !g.TransB && m > len(t.wide) && m <= blockRows2 {
+		singlePanel(l, t, c, a, b, m, n, k, alpha, g)
 		return
 	}
 	p := product{level: l, t: t, c: c, a: a, b: b, m: m, n: n, k: k, alpha: alpha, g: g}
@@ -98,18 +98,16 @@ func multiply(c, a, b *Matrix, m, n, k int, alpha float32, g *Gemm) {
 	}
 }
 
-// singleTile computes a product of one tile and one block of k: a direct call, as
-// the bookkeeping of the others would take longer than the arithmetic.
-func singleTile(l Level, t *tiling, c, a, b *Matrix, m, n, k int, alpha float32, g *Gemm) {
-	args := asm.Tile{
-		A: &a.Data[0], B: &b.Data[0], C: &c.Data[0],
-		K:       k,
-		AStride: 4 * a.Stride,
-		BStride: 4 * b.Stride,
-		CStride: 4 * c.Stride,
-		Count:   1,
-		Alpha:   alpha,
-	}
+// singlePanel computes a product of one panel and one block of k: a direct call,
+// as the bookkeeping of the others would take longer than the arithmetic.
+func singlePanel(l Level, t *tiling, c, a, b *Matrix, m, n, k int, alpha float32, g *Gemm) {
+	// The fields one by one: a literal would be copied, in larger pieces than it
+	// was written in, which stalls.
+	var args asm.Tile
+	args.B, args.BStride = &b.Data[0], 4*b.Stride
+	args.K = k
+	args.AStride, args.CStride = 4*a.Stride, 4*c.Stride
+	args.Alpha = alpha
 	shape, last := shapeOne, n
 	if n > t.lanes {
 		shape, last = shapeTwo, n-t.lanes
@@ -118,8 +116,10 @@ func singleTile(l Level, t *tiling, c, a, b *Matrix, m, n, k int, alpha float32,
 		shape += shapePartial
 		args.Columns = last
 	}
+	next := a.Stride
 	if g.TransA {
 		shape += shapeCols
+		next = 1
 	}
 	if g.Accumulate {
 		args.Add = 1
@@ -127,7 +127,41 @@ func singleTile(l Level, t *tiling, c, a, b *Matrix, m, n, k int, alpha float32,
 	if g.Bias != nil {
 		args.Bias = &g.Bias[0]
 	}
-	runTile(l, shape+tileShape(m), &args)
+	split := rowTiles{height: m, left: 1}
+	if m > t.rows {
+		split = evenly(m, t.rows)
+	}
+	for row := 0; split.left > 0; {
+		h, count := split.take()
+		args.A, args.C = &a.Data[row*next], &c.Data[row*c.Stride]
+		args.Count, args.ANext = count, 4*h*next
+		runTile(l, shape+tileShape(h), &args)
+		row += count * h
+	}
+}
+
+// rowTiles is a column of tiles: the first ones, taller, have one row more than the
+// others.
+type rowTiles struct{ height, left, taller int }
+
+// evenly splits rows into as few tiles of at most the given rows as possible, all
+// about as high.
+func evenly(rows, most int) rowTiles {
+	n := (rows + most - 1) / most
+	return rowTiles{height: rows / n, left: n, taller: rows % n}
+}
+
+// take returns the height and the number of the next tiles of one height, as many
+// as one assembly call should compute.
+func (t *rowTiles) take() (height, count int) {
+	height, count = t.height, t.left
+	if t.taller > 0 {
+		height, count = t.height+1, t.taller
+	}
+	count = min(count, maxTiles)
+	t.left -= count
+	t.taller = max(0, t.taller-count)
+	return height, count
 }
 
 // large reports whether the operands are so big, or their rows so far apart in
@@ -297,14 +331,11 @@ func (p *product) panel(i, j, k, rows, cols, kb int, a leftBlock, b []float32, b
 	case cols > p.t.lanes:
 		shape, last = shapeTwo, cols-p.t.lanes
 	}
-	args := asm.Tile{
-		B:       &b[0],
-		K:       kb,
-		AStride: 4 * a.stride,
-		BStride: 4 * bStride,
-		CStride: 4 * p.c.Stride,
-		Alpha:   p.alpha,
-	}
+	var args asm.Tile // the fields one by one: see singlePanel
+	args.B, args.BStride = &b[0], 4*bStride
+	args.K = kb
+	args.AStride, args.CStride = 4*a.stride, 4*p.c.Stride
+	args.Alpha = p.alpha
 	if last < p.t.lanes {
 		shape += shapePartial
 		args.Columns = last
@@ -321,22 +352,12 @@ func (p *product) panel(i, j, k, rows, cols, kb int, a leftBlock, b []float32, b
 		next = 1
 	}
 	c := p.c.Data[i*p.c.Stride+j:]
-	// Rows are split evenly: the first tiles have one row more than the others.
-	tiles, height, taller := 1, rows, 0
-	if rows > p.t.rows {
-		tiles = (rows + p.t.rows - 1) / p.t.rows
-		height, taller = rows/tiles, rows%tiles
-	}
-	for tile, row := 0, 0; tile < tiles; {
-		h, count := height, tiles-tile
-		if tile < taller {
-			h, count = height+1, taller-tile
-		}
-		count = min(count, maxTiles)
+	split := evenly(rows, p.t.rows)
+	for row := 0; split.left > 0; {
+		h, count := split.take()
 		args.A, args.C = &a.data[row*next], &c[row*p.c.Stride]
 		args.Count, args.ANext = count, 4*h*next
 		runTile(p.level, shape+tileShape(h), &args)
-		tile += count
 		row += count * h
 	}
 }
