@@ -21,8 +21,9 @@ COMPARE  ?= # flags, as in COMPARE='-json -run gemm'
 ALL     := github.com/adafisher-go/adafisher/...
 NUMERIC := ./kernels ./kron ./optim ./nn
 
-# Emulators and busy machines are slow.
-TEST    := go test -timeout 30m
+# Not from the cache, which does not know REQUIRE; emulators and busy machines
+# are slow.
+TEST    := go test -count=1 -timeout 30m
 
 ARM64   := GOARCH=arm64 CGO_ENABLED=0
 ifneq ($(HOST),arm64)
@@ -89,7 +90,7 @@ check-format: ## Check that all Go files are formatted
 
 .PHONY: check-levels
 check-levels: # TestMain of the kernels fails if a level is missing
-	@ADAFISHER_REQUIRE=$(REQUIRE) go test -run '^$$' ./kernels >/dev/null || { \
+	@ADAFISHER_REQUIRE=$(REQUIRE) $(TEST) -run '^$$' ./kernels >/dev/null || { \
 		echo 'Not every level of $(REQUIRE) can be tested here; say which can, as in: make test REQUIRE=avx2'; exit 1; }
 
 .PHONY: check-generated
