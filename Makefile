@@ -14,7 +14,7 @@ endif
 
 JOBS     ?= 2 # steps of `make test` at a time
 FUZZTIME ?= 30s
-COMPARE  ?= # flags, as in COMPARE='-json -run gemm'
+COMPARE  ?= # flags, as in COMPARE='-match gemm'; none records a whole run
 
 # Every package of the workspace's modules, and those whose results must be the
 # same on all machines.
@@ -133,8 +133,8 @@ bench: ## Measure the kernels and the optimizers on every level
 	go test -run '^$$' -bench . ./kernels ./optim
 
 .PHONY: compare
-compare: ## Measure the kernels beside those of other libraries; COMPARE=-help lists flags
-	go run ./bench/compare $(COMPARE)
+compare: ## Measure kernels and training beside other libraries, into bench/results; COMPARE=-help lists flags
+	go run ./bench/compare $(or $(strip $(COMPARE)),-record bench/results)
 
 .PHONY: mca
 mca: ## Estimate the NEON kernels' inner loops with llvm-mca (Debian: llvm-16)

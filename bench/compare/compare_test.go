@@ -3,8 +3,11 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"math"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -17,37 +20,110 @@ import (
 	"github.com/adafisher-go/adafisher/kernels"
 )
 
+// library returns the peers that need no other process.
+func library(t *testing.T) *peers {
+	p, err := findPeers()
+	require.NoError(t, err)
+	p.torch.close()
+	p.torch = nil
+	t.Cleanup(p.close)
+	keepLevel(t)
+	return p
+}
+
+func keepLevel(t *testing.T) {
+	level := kernels.CurrentLevel()
+	t.Cleanup(func() { require.NoError(t, kernels.SetLevel(level)) })
+}
+
 // TestContendersAgree: what is compared is the same work. The others sum in
 // other orders.
 func TestContendersAgree(t *testing.T) {
-	level := kernels.CurrentLevel()
-	t.Cleanup(func() { require.NoError(t, kernels.SetLevel(level)) })
-	for _, r := range races() {
-		var want []float32
+	p := library(t)
+	workers, err := workerRaces(p)
+	require.NoError(t, err)
+	if len(workers) > 0 {
+		workers = workers[:1]
+	}
+	all := slices.Concat(vectorRaces(p), smallRaces(), productRaces(p), workers)
+	for _, r := range all {
+		o := r.operands
+		if r.fewer || r.size == "8 MiB" || r.size == "512 x 512 x 512" {
+			continue
+		}
+		type values struct{ c, d, e, out []float32 }
+		var want *values
 		for _, c := range r.contenders {
 			if c.prepare != nil {
 				c.prepare()
 			}
-			r.operands.reset()
-			before := slices.Concat(r.operands.a, r.operands.b)
-			c.run()
-			require.True(t, slices.Equal(before, slices.Concat(r.operands.a, r.operands.b)), "%s: inputs of %s", c.name, r.kernel)
-			got := slices.Concat(r.operands.c, r.operands.numbers[:])
+			reset(o)
+			before := slices.Concat(o.A, o.B, o.Row, o.Col)
+			_, err := c.run(1)
+			require.NoError(t, err)
+			require.True(t, slices.Equal(before, slices.Concat(o.A, o.B, o.Row, o.Col)), "%s: inputs of %s", c.name, c.kernel)
+			if c.result != nil {
+				c.result()
+			}
+			got := values{slices.Clone(o.C), slices.Clone(o.D), slices.Clone(o.E), slices.Clone(o.Out[:])}
 			if want == nil {
-				want = got
+				want = &got
 				continue
 			}
-			largest := 0.0
-			for _, v := range want {
-				largest = max(largest, math.Abs(float64(v)))
-			}
-			for i := range want {
-				if d := math.Abs(float64(want[i] - got[i])); !(d <= 1e-3*largest) {
-					require.InDelta(t, want[i], got[i], 1e-3*largest, "%s %s by %s, element %d", r.kernel, r.size, c.name, i)
+			for name, x := range map[string][2][]float32{"C": {want.c, got.c}, "D": {want.d, got.d}, "E": {want.e, got.e}, "Out": {want.out, got.out}} {
+				largest := 0.0
+				for _, v := range x[0] {
+					largest = max(largest, math.Abs(float64(v)))
+				}
+				for i, v := range x[0] {
+					if d := math.Abs(float64(v - x[1][i])); !(d <= 1e-3*largest) {
+						require.InDelta(t, v, x[1][i], 1e-3*largest, "%s %s by %s, %s[%d]", c.kernel, r.size, c.name, name, i)
+					}
 				}
 			}
 		}
-		require.GreaterOrEqual(t, len(r.contenders), 2, "%s %s", r.kernel, r.size)
+		require.GreaterOrEqual(t, len(r.contenders), 2, "%s %s", r.contenders[0].kernel, r.size)
+	}
+}
+
+// TestRacesAreNamed: no two contenders of a race have one name, and each streaming
+// kernel is raced at every size, at the largest where it is meant to be.
+func TestRacesAreNamed(t *testing.T) {
+	p := library(t)
+	all, err := races(p)
+	require.NoError(t, err)
+	seen := map[string]bool{}
+	for _, r := range all {
+		require.NotEmpty(t, r.contenders)
+		for _, c := range r.contenders {
+			require.NotEmpty(t, c.name)
+			require.Positive(t, c.work, "%s %s", c.kernel, r.size)
+			name := c.kernel + "|" + r.size + "|" + c.name
+			require.False(t, seen[name], name)
+			seen[name] = true
+		}
+	}
+	for _, k := range streaming {
+		for _, size := range vectorSizes {
+			require.Equal(t, k.large || size.name != largest, seen[k.name+"|"+size.name+"|"+ourName(best())], "%s %s", k.name, size.name)
+		}
+	}
+}
+
+// TestTrainingSteps: every step of ours and of spago runs, and ours allocates
+// nothing.
+func TestTrainingSteps(t *testing.T) {
+	for _, s := range steps {
+		run, err := s.ours(2)
+		require.NoError(t, err)
+		_, err = run(2)
+		require.NoError(t, err)
+		require.Zero(t, testing.AllocsPerRun(3, func() { _, err = run(1) }), s.name)
+		require.NoError(t, err)
+		if s.spago != "" {
+			_, err = spagoStep(s.spago, 2)(2)
+			require.NoError(t, err)
+		}
 	}
 }
 
@@ -62,63 +138,173 @@ func TestQuartiles(t *testing.T) {
 	}
 }
 
+// fixed is a run that takes a fixed time.
+func fixed(t time.Duration) timed {
+	return func(runs int) (time.Duration, error) { return t * time.Duration(runs), nil }
+}
+
+// TestMeasure: rates, times and ratios follow from the times of runs.
+func TestMeasure(t *testing.T) {
+	top := &roofline{fixed(time.Microsecond), 1000}
+	r := race{size: "s", unit: "GB/s", contenders: []contender{
+		{kernel: "k", name: "half", roof: top, run: fixed(2 * time.Microsecond), work: 1000},
+		{kernel: "k", name: "whole", roof: top, run: fixed(2 * time.Microsecond), work: 2000},
+		{kernel: "k", name: "free", run: fixed(4 * time.Microsecond), work: 1000},
+	}}
+	results, err := r.measure(3, time.Millisecond)
+	require.NoError(t, err)
+	require.Equal(t, 0.5, results[0].Median)
+	require.Equal(t, 1.0, results[0].Roof)
+	require.Equal(t, 0.5, *results[0].RoofRatio)
+	require.Equal(t, 1.0, *results[1].RoofRatio)
+	require.Nil(t, results[2].RoofRatio)
+	require.Equal(t, 0.25, results[2].P25)
+
+	r.unit = "us"
+	r.contenders = r.contenders[:1]
+	results, err = r.measure(3, time.Millisecond)
+	require.NoError(t, err)
+	require.Equal(t, 2.0, results[0].Median)
+	require.Equal(t, 1.0, results[0].Roof)
+	require.Equal(t, 0.5, *results[0].RoofRatio)
+
+	r.contenders[0].run = func(int) (time.Duration, error) { return 0, errors.New("gone") }
+	_, err = r.measure(3, time.Millisecond)
+	require.EqualError(t, err, "k by half: gone")
+}
+
 func selected(t *testing.T, args ...string) string {
 	o, err := parse(append([]string{"-rounds", "3", "-sample", "100us"}, args...), io.Discard)
 	require.NoError(t, err)
+	p := &peers{}
+	keepLevel(t)
+	all, err := races(p)
+	require.NoError(t, err)
 	var out bytes.Buffer
-	require.NoError(t, compare(&out, races(), o))
+	require.NoError(t, compare(&out, all, o, describe(p, o)))
 	return out.String()
 }
 
+// TestJSON: the first object is the machine; the others have all fields that are
+// promised.
 func TestJSON(t *testing.T) {
-	level := kernels.CurrentLevel()
-	t.Cleanup(func() { require.NoError(t, kernels.SetLevel(level)) })
+	text := selected(t, "-json", "-match", "^(dot 4 KiB|dot n=16|gemm NN 32 x 32 x 32)$")
+	run, err := read(strings.NewReader(text))
+	require.NoError(t, err)
+	require.NotEmpty(t, run.machine.name())
+	require.Positive(t, run.machine.Cores)
 	contenders := map[string]bool{}
-	for line := range strings.Lines(selected(t, "-json", "-run", "dot 4 KiB|gemm NN 32")) {
-		var x result
-		d := json.NewDecoder(strings.NewReader(line))
-		d.DisallowUnknownFields()
-		require.NoError(t, d.Decode(&x))
+	for _, x := range run.results {
 		contenders[x.Contender] = true
-		require.Equal(t, map[string]string{"dot": "GB/s", "gemm NN": "GFLOP/s"}[x.Kernel], x.Unit)
 		require.Positive(t, x.P25)
 		require.LessOrEqual(t, x.P25, x.Median)
 		require.LessOrEqual(t, x.Median, x.P75)
-		require.Equal(t, roof.Vectors != "", x.Roof > 0)
-		require.Equal(t, roof.Vectors != "", x.OfRoof > 0)
+		require.Equal(t, x.Unit != "ns" && len(roof.Vectors) > 0, x.RoofRatio != nil)
 		require.Equal(t, 3, x.Rounds)
 	}
 	for _, c := range ours(nil) {
 		require.Contains(t, contenders, c.name)
 	}
-	require.Contains(t, contenders, "gonum")
+	require.Contains(t, contenders, gonum)
 	require.Contains(t, contenders, vekName())
+	require.Contains(t, contenders, spago)
+	row := strings.Split(text, "\n")[1]
+	var fields map[string]any
+	require.NoError(t, json.Unmarshal([]byte(row), &fields))
+	for _, name := range []string{"kernel", "size", "contender", "median", "unit", "roof_ratio", "p25", "p75"} {
+		require.Contains(t, fields, name)
+	}
 }
 
 func TestTable(t *testing.T) {
-	level := kernels.CurrentLevel()
-	t.Cleanup(func() { require.NoError(t, kernels.SetLevel(level)) })
-	lines := strings.Split(strings.TrimSpace(selected(t, "-run", "^ger 16 x 64$")), "\n")
+	lines := strings.Split(strings.TrimSpace(selected(t, "-match", "^ger 4 KiB$")), "\n")
 	require.Len(t, lines, 4+len(ours(nil))+1)
-	row := regexp.MustCompile(`^\| ger \| 16 x 64 \| \S+ \| \S+ \[\S+\.\.\S+\] GB/s \| (\S+ \[\S+\.\.\S+\] of \S+)? ?\|$`)
+	row := regexp.MustCompile(`^\| ger \| 4 KiB \| \S+ \| \S+ \[\S+\.\.\S+\] GB/s \| (\S+ of \S+)? ?\|$`)
 	for _, line := range lines[4:] {
 		require.Regexp(t, row, line)
 	}
 }
 
+const recorded = `{"cpu":"Some CPU @ 3 GHz","model":"family 6, model 207","cores":2,"caches":{"L2":"2048K","L1":"48K"},"system":"linux/amd64","vectors":["AVX-512"],"go":"go1.26","gcc":"12.2.0","clock":"CPU time","rounds":15,"sample":"2ms","date":"2026-01-02T03:04:05Z","missing":["OpenBLAS: not\nfound"]}
+{"kernel":"roof read","size":"4 KiB","contender":"roof/AVX-512","median":300,"unit":"GB/s","roof_ratio":null,"p25":299,"p75":301,"rounds":15}
+{"kernel":"dot","size":"4 KiB","contender":"adafisher/avx512","median":200,"unit":"GB/s","roof_ratio":0.8,"p25":199,"p75":201,"roof":250,"rounds":15}
+{"kernel":"dot","size":"4 KiB","contender":"gonum","median":50,"unit":"GB/s","roof_ratio":0.2,"p25":49,"p75":51,"roof":250,"rounds":15}
+{"kernel":"sum","size":"4 KiB","contender":"adafisher/avx512","median":123.4,"unit":"GB/s","roof_ratio":0.5,"p25":99,"p75":125,"roof":250,"rounds":15}
+{"kernel":"dot","size":"8 MiB","contender":"gcc -O3","median":7.25,"unit":"GB/s","roof_ratio":0.25,"p25":7,"p75":8,"roof":29,"rounds":15}
+{"kernel":"mlp step Adam","size":"batch 1","contender":"spago","median":900,"unit":"us","roof_ratio":0.1,"p25":890,"p75":910,"roof":90,"rounds":15}
+{"kernel":"mlp step Adam","size":"batch 1","contender":"adafisher/avx512","median":100,"unit":"us","roof_ratio":0.9,"p25":99,"p75":101,"roof":90,"rounds":15}
+`
+
+// TestRender: tables and chart are made from the JSON alone.
+func TestRender(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "some.json")
+	require.NoError(t, os.WriteFile(path, []byte(recorded), 0o644))
+	require.NoError(t, run(options{render: path}))
+	tables, err := os.ReadFile(strings.TrimSuffix(path, ".json") + ".md")
+	require.NoError(t, err)
+	for _, want := range []string{
+		"# Some CPU @ 3 GHz\n",
+		"- caches: L1 48K, L2 2048K\n",
+		"- missing: OpenBLAS: not found\n",
+		"## Streaming kernels\n",
+		"| kernel | size | roof | adafisher/avx512 | gonum | gcc -O3 |\n|---|---|---:|---:|---:|---:|\n" +
+			"| dot | 4 KiB | 250 | **200** (0.80) | 50.0 (0.20) | |\n" +
+			"| dot | 8 MiB | 29.0 | | | 7.25 (0.25) |\n" +
+			"| sum | 4 KiB | 250 | 123 (0.50) | | |\n",
+		"| mlp step Adam | batch 1 | 90.0 | 900 (0.10) | **100** (0.90) |\n",
+	} {
+		require.Contains(t, string(tables), want)
+	}
+	require.NotContains(t, string(tables), "## Matrix products")
+	chart, err := os.ReadFile(strings.TrimSuffix(path, ".json") + ".svg")
+	require.NoError(t, err)
+	require.Contains(t, string(chart), "<svg")
+	require.Contains(t, string(chart), "streaming kernels, 8 MiB")
+}
+
+func TestRenderErrors(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                     "first object: EOF",
+		`{"cpu": 3}`:           "first object: json: cannot unmarshal number",
+		recorded + `{"x": 1}`:  `object 9: json: unknown field "x"`,
+		recorded + `{"kernel"`: "object 9: unexpected EOF",
+	} {
+		_, err := read(strings.NewReader(text))
+		require.ErrorContains(t, err, want)
+	}
+	require.ErrorIs(t, render(filepath.Join(t.TempDir(), "none.json")), os.ErrNotExist)
+}
+
+func TestMachineName(t *testing.T) {
+	m := machine{CPU: "Intel(R) Xeon(R) Processor", Model: "family 6, model 207"}
+	require.Equal(t, "intel-xeon-family-6-model-207", m.name())
+}
+
+// TestMissingCompiler: a peer that can't be had is named, with the reason.
+func TestMissingCompiler(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	p := library(t)
+	require.Empty(t, p.loops)
+	require.Contains(t, p.missing[0], "plain C with gcc [-O3 -march=native -fno-math-errno]: ")
+	o, err := parse(nil, io.Discard)
+	require.NoError(t, err)
+	require.Equal(t, p.missing, describe(p, o).Missing)
+}
+
 func TestBadFlags(t *testing.T) {
 	for args, want := range map[string]string{
-		"-rounds 0":   "-rounds 0: want at least 1",
-		"-sample 1ns": "-sample 1ns: want 100µs to 1s",
-		"-sample 1h":  "-sample 1h0m0s: want 100µs to 1s",
-		"-run (":      "-run: error parsing regexp",
-		"-rounds x":   "invalid value",
-		"-speed 1":    "flag provided but not defined",
-		"more":        `unexpected argument "more"`,
+		"-rounds 0":       "-rounds 0: want at least 1",
+		"-sample 1ns":     "-sample 1ns: want 100µs to 1s",
+		"-sample 1h":      "-sample 1h0m0s: want 100µs to 1s",
+		"-match (":        "-match: error parsing regexp",
+		"-json -record x": "-json and -record exclude each other",
+		"-rounds x":       "invalid value",
+		"-speed 1":        "flag provided but not defined",
+		"more":            `unexpected argument "more"`,
 	} {
 		_, err := parse(strings.Fields(args), io.Discard)
 		require.ErrorContains(t, err, want, args)
 	}
-	err := compare(io.Discard, races(), options{rounds: 1, sample: time.Millisecond, only: regexp.MustCompile("nothing"), json: true})
-	require.EqualError(t, err, `-run "nothing" matches no race`)
+	err := compare(io.Discard, smallRaces(), options{rounds: 1, sample: time.Millisecond, match: regexp.MustCompile("nothing"), json: true}, machine{})
+	require.EqualError(t, err, `-match "nothing" matches no race`)
 }

@@ -1,30 +1,37 @@
-// Command compare runs our kernels side by side with those of gonum and of
-// viterin/vek, on one core, and prints rates and how close each comes to the
-// roof of this machine. All contenders of a race are timed in turn, round by
+// Command compare runs our kernels and training steps side by side with those of
+// other libraries: gonum, viterin/vek, spago, and, where cgo and the library are
+// there, OpenBLAS, plain C by gcc, and PyTorch. It prints how close each comes to
+// the roof of this machine. All contenders of a race are timed in turn, round by
 // round, beside the roof: what disturbs the machine disturbs them all.
 //
 // The rates count the bytes that a kernel must move (a vector that is read and
-// written counts twice) or its floating-point operations.
+// written counts twice) or its floating-point operations. Of training steps and
+// of short calls it is the time.
+//
+// With -record a run's results are written to a directory, in three files named
+// after the processor: one JSON object a line, the machine first; tables; and a
+// chart. With -render the tables and the chart are made from such results again.
 package main
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"regexp"
-	"runtime"
 	"time"
-
-	"github.com/adafisher-go/adafisher/bench/roof"
 )
 
 type options struct {
 	rounds int
 	sample time.Duration
-	only   *regexp.Regexp
+	match  *regexp.Regexp
 	json   bool
+	record string
+	render string
 }
 
 func main() {
@@ -36,8 +43,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "compare:", err)
 		os.Exit(2)
 	}
-	runtime.GOMAXPROCS(1)
-	if err := compare(os.Stdout, races(), o); err != nil {
+	if err := run(o); err != nil {
 		fmt.Fprintln(os.Stderr, "compare:", err)
 		os.Exit(1)
 	}
@@ -50,7 +56,9 @@ func parse(args []string, usage io.Writer) (options, error) {
 	f.IntVar(&o.rounds, "rounds", 15, "how often each contender is timed")
 	f.DurationVar(&o.sample, "sample", 2*time.Millisecond, "time of one sample")
 	f.BoolVar(&o.json, "json", false, "print one JSON object a line, not a table")
-	only := f.String("run", "", "only races whose kernel and size match this regular expression")
+	f.StringVar(&o.record, "record", "", "write results, tables and chart to this directory")
+	f.StringVar(&o.render, "render", "", "run nothing: make tables and chart anew from this file of results")
+	match := f.String("match", "", "only races whose kernel and size match this regular expression")
 	if err := f.Parse(args); err != nil {
 		if err == flag.ErrHelp {
 			f.SetOutput(usage)
@@ -67,54 +75,127 @@ func parse(args []string, usage io.Writer) (options, error) {
 	if o.sample < 100*time.Microsecond || o.sample > time.Second {
 		return o, fmt.Errorf("-sample %v: want 100µs to 1s", o.sample)
 	}
+	if o.json && o.record != "" {
+		return o, errors.New("-json and -record exclude each other: -record writes the JSON to a file")
+	}
 	var err error
-	if o.only, err = regexp.Compile(*only); err != nil {
-		return o, fmt.Errorf("-run: %w", err)
+	if o.match, err = regexp.Compile(*match); err != nil {
+		return o, fmt.Errorf("-match: %w", err)
 	}
 	return o, nil
 }
 
+func run(o options) error {
+	if o.render != "" {
+		return render(o.render)
+	}
+	p, err := findPeers()
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	all, err := races(p)
+	if err != nil {
+		return err
+	}
+	m := describe(p, o)
+	for _, missing := range m.Missing {
+		fmt.Fprintln(os.Stderr, "compare: without", missing)
+	}
+	if o.record == "" {
+		return compare(os.Stdout, all, o, m)
+	}
+	if err := os.MkdirAll(o.record, 0o755); err != nil {
+		return err
+	}
+	path := filepath.Join(o.record, m.name()+".json")
+	file, err := os.Create(path + ".part")
+	if err != nil {
+		return err
+	}
+	err = errors.Join(compare(file, all, o, m), file.Close())
+	if err != nil {
+		return errors.Join(err, os.Remove(file.Name()))
+	}
+	if err := os.Rename(file.Name(), path); err != nil {
+		return err
+	}
+	return render(path)
+}
+
+// races returns all comparisons, the ones with two workers last: they may warm
+// the machine.
+func races(p *peers) ([]race, error) {
+	all := append(roofRaces(), vectorRaces(p)...)
+	all = append(all, smallRaces()...)
+	all = append(all, productRaces(p)...)
+	training, err := trainingRaces(p)
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, training...)
+	workers, err := workerRaces(p)
+	return append(all, workers...), err
+}
+
 // compare measures the races that the options select and writes each as soon as
 // it is done.
-func compare(w io.Writer, all []race, o options) error {
-	if !o.json {
-		probe := roof.Vectors
-		if probe == "" {
-			probe = "no probe on this machine"
+func compare(w io.Writer, all []race, o options, m machine) error {
+	asJSON := o.json || o.record != ""
+	encoder := json.NewEncoder(w)
+	if asJSON {
+		if err := encoder.Encode(m); err != nil {
+			return err
 		}
-		fmt.Fprintf(w, "%s/%s, one core; roof: %s; %d rounds of %v of %s; medians, with quartiles in brackets.\n\n",
-			runtime.GOOS, runtime.GOARCH, probe, o.rounds, o.sample, clockName)
-		fmt.Fprintln(w, "| kernel | size | contender | rate | of the roof |")
+	} else {
+		fmt.Fprintf(w, "%s, one core; %d rounds of %v of %s; medians, with quartiles in brackets.\n\n", m.CPU, o.rounds, o.sample, clockName)
+		fmt.Fprintln(w, "| kernel | size | contender | median | of the roof |")
 		fmt.Fprintln(w, "|---|---|---|---|---|")
 	}
 	found := false
 	for _, r := range all {
-		if !o.only.MatchString(r.kernel + " " + r.size) {
+		if !r.matches(o.match) {
 			continue
 		}
 		found = true
-		for _, x := range r.measure(o.rounds, o.sample) {
-			if err := x.write(w, o.json); err != nil {
+		if o.record != "" {
+			fmt.Fprintf(os.Stderr, "%s %s\n", r.contenders[0].kernel, r.size)
+		}
+		results, err := r.measure(o.rounds, o.sample)
+		if err != nil {
+			return err
+		}
+		for _, x := range results {
+			if asJSON {
+				err = encoder.Encode(x)
+			} else {
+				_, err = fmt.Fprintln(w, x)
+			}
+			if err != nil {
 				return err
 			}
 		}
 	}
 	if !found {
-		return fmt.Errorf("-run %q matches no race", o.only)
+		return fmt.Errorf("-match %q matches no race", o.match)
 	}
 	return nil
 }
 
-// write writes the result as a row of the table or as a line of JSON.
-func (x result) write(w io.Writer, asJSON bool) error {
-	if asJSON {
-		return json.NewEncoder(w).Encode(x)
+func (r race) matches(match *regexp.Regexp) bool {
+	for _, c := range r.contenders {
+		if match.MatchString(c.kernel + " " + r.size) {
+			return true
+		}
 	}
-	ofRoof := ""
-	if x.Roof > 0 {
-		ofRoof = fmt.Sprintf("%.2f [%.2f..%.2f] of %.3g", x.OfRoof, x.OfRoofP25, x.OfRoofP75, x.Roof)
+	return false
+}
+
+// String returns the result as a row of a table.
+func (x result) String() string {
+	ratio := ""
+	if x.RoofRatio != nil {
+		ratio = fmt.Sprintf("%.2f of %.3g", *x.RoofRatio, x.Roof)
 	}
-	_, err := fmt.Fprintf(w, "| %s | %s | %s | %.3g [%.3g..%.3g] %s | %s |\n",
-		x.Kernel, x.Size, x.Contender, x.Median, x.P25, x.P75, x.Unit, ofRoof)
-	return err
+	return fmt.Sprintf("| %s | %s | %s | %.3g [%.3g..%.3g] %s | %s |", x.Kernel, x.Size, x.Contender, x.Median, x.P25, x.P75, x.Unit, ratio)
 }

@@ -2,44 +2,102 @@ package main
 
 import (
 	"cmp"
+	"fmt"
 	"runtime"
 	"slices"
 	"time"
 )
 
+// A race is a set of contenders that are timed in turn.
+type race struct {
+	contenders []contender
+	size       string
+	unit       string // of results: work in 1e9 a second, or the time of a run in us or ns
+	procs      int    // goroutines that run at the same time
+	fewer      bool   // long runs: a third of the rounds
+	begin      func() // before the race; nil for nothing
+	operands   *operands
+}
+
+// A contender does the work of a race on the race's operands.
+type contender struct {
+	kernel, name string
+	roof         *roofline // nil without one
+	prepare      func()    // before runs that are timed; nil for nothing
+	run          timed
+	work         float64 // bytes or operations of a run
+	result       func()  // brings the result into the operands, for tests; nil if it is there
+}
+
+// A roofline is what the machine does at best for a kernel.
+type roofline struct {
+	run  timed
+	work float64 // that a run of the contender does in the time of a run of the roof
+}
+
+// timed does a number of runs and returns the time that they take.
+type timed func(runs int) (time.Duration, error)
+
+// every times a function that does the runs, by the clock.
+func (clock clock) every(f func(runs int)) timed {
+	return func(runs int) (time.Duration, error) {
+		start := clock()
+		f(runs)
+		return clock() - start, nil
+	}
+}
+
+// each times a function that does one run.
+func (clock clock) each(f func()) timed {
+	return clock.every(func(runs int) {
+		for range runs {
+			f()
+		}
+	})
+}
+
+// A clock returns the time since some moment.
+type clock func() time.Duration
+
+var began = time.Now()
+
+// wall is the time that passes.
+var wall clock = func() time.Duration { return time.Since(began) }
+
 // A result is what one contender reached in a race.
 type result struct {
-	Kernel    string  `json:"kernel"`
-	Size      string  `json:"size"`
-	Contender string  `json:"contender"`
-	Unit      string  `json:"unit"`
-	Median    float64 `json:"median"`
-	P25       float64 `json:"p25"`
-	P75       float64 `json:"p75"`
-	// Of the same round's roof; left out where the machine has no probe.
-	Roof       float64 `json:"roof,omitempty"` // median, in the unit
-	OfRoof     float64 `json:"of_roof,omitempty"`
-	OfRoofP25  float64 `json:"of_roof_p25,omitempty"`
-	OfRoofP75  float64 `json:"of_roof_p75,omitempty"`
-	Rounds     int     `json:"rounds"`
-	SampleTime float64 `json:"sample_seconds"`
+	Kernel    string   `json:"kernel"`
+	Size      string   `json:"size"`
+	Contender string   `json:"contender"`
+	Median    float64  `json:"median"`
+	Unit      string   `json:"unit"`
+	RoofRatio *float64 `json:"roof_ratio"` // of the same round's roof, median; null without a roof
+	P25       float64  `json:"p25"`
+	P75       float64  `json:"p75"`
+	Roof      float64  `json:"roof,omitempty"` // median, in the unit
+	Rounds    int      `json:"rounds"`
 }
 
 // A sampler times runs of one function, many to a sample.
 type sampler struct {
-	run  func()
-	work float64 // of a run
-	runs int     // in a sample
+	run  timed
+	runs int  // in a sample
+	warm bool // one more run comes before them
 }
 
 // newSampler finds how many runs fill a sample.
-func newSampler(run func(), work float64, sample time.Duration) *sampler {
-	s := &sampler{run, work, 1}
+func newSampler(run timed, sample time.Duration) (*sampler, error) {
+	s := &sampler{run, 1, true}
 	for {
-		t := s.time()
+		t, err := s.time()
+		if err != nil {
+			return nil, err
+		}
 		if t >= sample/4 {
+			// What is so long brings its operands into the caches by itself.
+			s.warm = s.runs > 1 || t < 4*sample
 			s.runs = max(1, int(float64(s.runs)*float64(sample)/float64(t)))
-			return s
+			return s, nil
 		}
 		s.runs *= 2
 	}
@@ -47,68 +105,105 @@ func newSampler(run func(), work float64, sample time.Duration) *sampler {
 
 // time times one sample. The run before it brings the operands back into the
 // cache that they fit in.
-func (s *sampler) time() time.Duration {
-	s.run()
-	start := now()
-	for range s.runs {
-		s.run()
+func (s *sampler) time() (time.Duration, error) {
+	if s.warm {
+		if _, err := s.run(1); err != nil {
+			return 0, err
+		}
 	}
-	return now() - start
+	return s.run(s.runs)
 }
 
-// rate times one sample and returns 1e9 units of work a second.
-func (s *sampler) rate() float64 {
-	return s.work * float64(s.runs) / float64(s.time())
+// perRun times one sample and returns the nanoseconds of a run.
+func (s *sampler) perRun() (float64, error) {
+	t, err := s.time()
+	return float64(max(t, 1)) / float64(s.runs), err
 }
 
-// measure runs a race for a number of rounds. In each the roof comes first, then
+// measure runs a race for a number of rounds. In each the roofs come first, then
 // every contender, a different one first each time.
-func (r race) measure(rounds int, sample time.Duration) []result {
+func (r race) measure(rounds int, sample time.Duration) ([]result, error) {
+	if r.fewer {
+		rounds = max(1, rounds/3)
+	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(max(1, r.procs)))
+	if r.begin != nil {
+		r.begin()
+	}
 	runtime.GC()
-	r.operands.reset()
+	if r.operands != nil {
+		reset(r.operands)
+	}
 	prepare := func(c contender) {
 		if c.prepare != nil {
 			c.prepare()
 		}
 	}
-	var top *sampler
-	if r.roof != nil {
-		top = newSampler(r.roof, r.roofWork, sample)
-	}
+	tops := map[*roofline]*sampler{}
+	var order []*roofline
 	samplers := make([]*sampler, len(r.contenders))
 	for i, c := range r.contenders {
+		var err error
+		if c.roof != nil && tops[c.roof] == nil {
+			order = append(order, c.roof)
+			if tops[c.roof], err = newSampler(c.roof.run, sample); err != nil {
+				return nil, fmt.Errorf("roof of %s: %w", c.kernel, err)
+			}
+		}
 		prepare(c)
-		samplers[i] = newSampler(c.run, r.work, sample)
+		if samplers[i], err = newSampler(c.run, sample); err != nil {
+			return nil, fmt.Errorf("%s by %s: %w", c.kernel, c.name, err)
+		}
 	}
-	var roofs []float64
-	rates, ratios := make([][]float64, len(samplers)), make([][]float64, len(samplers))
+	values, roofs, ratios := make([][]float64, len(samplers)), make([][]float64, len(samplers)), make([][]float64, len(samplers))
 	for round := range rounds {
-		limit := 0.0
-		if top != nil {
-			limit = top.rate()
-			roofs = append(roofs, limit)
+		limits := map[*roofline]float64{} // nanoseconds
+		for _, roof := range order {
+			t, err := tops[roof].perRun()
+			if err != nil {
+				return nil, err
+			}
+			limits[roof] = t
 		}
 		for j := range samplers {
 			i := (round + j) % len(samplers)
-			prepare(r.contenders[i])
-			rate := samplers[i].rate()
-			rates[i] = append(rates[i], rate)
-			if top != nil {
-				ratios[i] = append(ratios[i], rate/limit)
+			c := r.contenders[i]
+			prepare(c)
+			t, err := samplers[i].perRun()
+			if err != nil {
+				return nil, fmt.Errorf("%s by %s: %w", c.kernel, c.name, err)
+			}
+			values[i] = append(values[i], r.value(t, c.work))
+			if c.roof != nil {
+				limit := limits[c.roof] * c.work / c.roof.work
+				roofs[i] = append(roofs[i], r.value(limit, c.work))
+				ratios[i] = append(ratios[i], limit/t)
 			}
 		}
 	}
 	results := make([]result, len(samplers))
 	for i, c := range r.contenders {
 		x := &results[i]
-		*x = result{Kernel: r.kernel, Size: r.size, Contender: c.name, Unit: r.unit, Rounds: rounds, SampleTime: sample.Seconds()}
-		x.P25, x.Median, x.P75 = quartiles(rates[i])
-		if top != nil {
-			_, x.Roof, _ = quartiles(roofs)
-			x.OfRoofP25, x.OfRoof, x.OfRoofP75 = quartiles(ratios[i])
+		*x = result{Kernel: c.kernel, Size: r.size, Contender: c.name, Unit: r.unit, Rounds: rounds}
+		x.P25, x.Median, x.P75 = quartiles(values[i])
+		if c.roof != nil {
+			_, x.Roof, _ = quartiles(roofs[i])
+			_, ratio, _ := quartiles(ratios[i])
+			x.RoofRatio = &ratio
 		}
 	}
-	return results
+	return results, nil
+}
+
+// value expresses the nanoseconds of a run in the race's unit.
+func (r race) value(t, work float64) float64 {
+	switch r.unit {
+	case "ns":
+		return t
+	case "us":
+		return t / 1e3
+	}
+	return work / t
 }
 
 // quartiles returns the first quartile, the median and the third one, between

@@ -3,56 +3,110 @@
 // multiplies and adds. A kernel at the roof of its pattern has nothing left to
 // gain but from moving less.
 //
-// The loops use the widest vectors of the machine: AVX-512, AVX2 or NEON.
+// Memory is moved by the widest vectors of the machine: AVX-512, AVX2 or NEON.
 package roof
 
-import "unsafe"
+import (
+	"slices"
+	"unsafe"
+)
 
-// A Pattern is what a loop does to memory.
+// A Pattern is what a loop does to memory, as a list of streams.
 type Pattern int
 
 const (
-	Read     Pattern = iota // reads x
-	ReadBoth                // reads x and dst
-	Copy                    // reads x, writes dst
-	Modify                  // reads and writes dst
-	Update                  // reads x, reads and writes dst
+	Read       Pattern = iota // reads x
+	ReadBoth                  // reads x and y
+	Write                     // writes dst
+	Copy                      // dst, x: reads x, writes dst
+	Combine                   // dst, x, y: reads x and y, writes dst
+	Modify                    // reads and writes dst
+	Update                    // dst, x: reads x, reads and writes dst
+	Accumulate                // dst, x, y: reads x and y, reads and writes dst
+	Update2                   // w, m, g: reads g, reads and writes w and m
+	Update3                   // w, m, v, g: reads g, reads and writes w, m and v
 )
 
-var patternNames = [...]string{"read", "read both", "copy", "modify", "update"}
-
-// String returns the pattern's name.
-func (p Pattern) String() string { return patternNames[p] }
-
-// Bytes returns the number of bytes that the pattern moves per element.
-func (p Pattern) Bytes() int { return [...]int{4, 8, 8, 8, 12}[p] }
-
-// block is the number of elements that a pass of a loop moves.
-const block = 64
-
-// Run runs a pattern once over dst and x. Copy stores x, Update the bitwise or of
-// dst and x; the others change nothing. It panics unless the lengths are equal
-// and a multiple of 64, and on a machine without loops.
-func (p Pattern) Run(dst, x []float32) {
-	if len(dst) != len(x) || len(x)%block != 0 {
-		panic("roof: the lengths are not equal and a multiple of 64")
-	}
-	if Vectors == "" {
-		panic("roof: no loops for this machine")
-	}
-	if len(x) > 0 {
-		p.run(unsafe.SliceData(dst), unsafe.SliceData(x), len(x))
-	}
+// patterns holds the names, the numbers of streams and the bytes moved for each
+// element.
+var patterns = [...]struct {
+	name           string
+	streams, bytes int
+}{
+	Read:       {"read", 1, 4},
+	ReadBoth:   {"read both", 2, 8},
+	Write:      {"write", 1, 4},
+	Copy:       {"copy", 2, 8},
+	Combine:    {"combine", 3, 12},
+	Modify:     {"modify", 1, 8},
+	Update:     {"update", 2, 12},
+	Accumulate: {"accumulate", 3, 16},
+	Update2:    {"update 2", 3, 20},
+	Update3:    {"update 3", 4, 28},
 }
 
-// FMA does at least n floating-point operations as fused multiply-adds on
-// registers, in chains that don't wait for each other, and returns how many it
-// did. It panics on a machine without loops.
-func FMA(n int) int {
-	if Vectors == "" {
+// Patterns returns all patterns.
+func Patterns() []Pattern {
+	all := make([]Pattern, len(patterns))
+	for i := range all {
+		all[i] = Pattern(i)
+	}
+	return all
+}
+
+// String returns the pattern's name.
+func (p Pattern) String() string { return patterns[p].name }
+
+// Streams returns the number of vectors that the pattern walks over.
+func (p Pattern) Streams() int { return patterns[p].streams }
+
+// Bytes returns the number of bytes that the pattern moves per element: 4 for
+// each stream that it reads or writes, 8 for one that it does both to.
+func (p Pattern) Bytes() int { return patterns[p].bytes }
+
+// block is the number of elements that a pass of a loop moves at most.
+const block = 64
+
+type streams [4]*float32
+
+// Run walks over the streams, in the order of the pattern's list, a number of
+// times. Write stores zeros, Copy x; Combine stores the bitwise or of x and y;
+// what is both read and written becomes the bitwise or of itself and the streams
+// that are only read. It panics unless there are Streams of one length, a
+// multiple of 64, and on a machine without loops.
+func (p Pattern) Run(times int, s ...[]float32) {
+	if len(s) != p.Streams() {
+		panic("roof: another number of streams than the pattern has")
+	}
+	n := len(s[0])
+	for _, x := range s {
+		if len(x) != n || n%block != 0 {
+			panic("roof: the lengths are not equal and a multiple of 64")
+		}
+	}
+	if len(Vectors) == 0 {
 		panic("roof: no loops for this machine")
 	}
-	passes := max(1, (n+flopsPerPass-1)/flopsPerPass)
-	fma(passes)
-	return passes * flopsPerPass
+	if n == 0 || times < 1 {
+		return
+	}
+	var first streams
+	for i, x := range s {
+		first[i] = unsafe.SliceData(x)
+	}
+	p.run(&first, n, times)
+}
+
+// FMA does some number of passes of fused multiply-adds on registers, with
+// vectors of a kind that Vectors lists and in chains that don't wait for each
+// other, and returns the number of floating-point operations. It panics if there
+// are no such vectors or no passes.
+func FMA(vectors string, passes int) int {
+	if !slices.Contains(Vectors, vectors) {
+		panic("roof: no vectors " + vectors + " on this machine")
+	}
+	if passes < 1 {
+		panic("roof: no passes")
+	}
+	return fma(vectors, passes)
 }

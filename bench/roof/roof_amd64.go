@@ -2,91 +2,135 @@ package roof
 
 import "golang.org/x/sys/cpu"
 
-// Vectors names the vectors that the loops use; "" if there are no loops for
-// this machine.
-var Vectors = func() string {
-	switch {
-	case cpu.X86.HasAVX512F:
-		return "AVX-512"
-	case cpu.X86.HasAVX2 && cpu.X86.HasFMA:
-		return "AVX2"
+// Vectors names the kinds of vectors that the loops of this machine use, the
+// widest first; it is empty if there are no loops for this machine.
+var Vectors = func() (v []string) {
+	if cpu.X86.HasAVX512F {
+		v = append(v, "AVX-512")
 	}
-	return ""
+	if cpu.X86.HasAVX2 && cpu.X86.HasFMA {
+		v = append(v, "AVX2")
+	}
+	return v
 }()
 
-var wide = Vectors == "AVX-512"
+var wide = cpu.X86.HasAVX512F
 
-// flopsPerPass is the number of operations of a pass of fma: 14 chains.
-var flopsPerPass = map[bool]int{false: 14 * 8 * 2, true: 14 * 16 * 2}[wide]
-
-func (p Pattern) run(dst, x *float32, n int) {
-	if wide {
-		switch p {
-		case Read:
-			readAVX512(x, n)
-		case ReadBoth:
-			readBothAVX512(dst, x, n)
-		case Copy:
-			copyAVX512(dst, x, n)
-		case Modify:
-			modifyAVX512(dst, n)
-		case Update:
-			updateAVX512(dst, x, n)
-		}
-		return
-	}
-	switch p {
-	case Read:
-		readAVX2(x, n)
-	case ReadBoth:
-		readBothAVX2(dst, x, n)
-	case Copy:
-		copyAVX2(dst, x, n)
-	case Modify:
-		modifyAVX2(dst, n)
-	case Update:
-		updateAVX2(dst, x, n)
+func (p Pattern) run(s *streams, n, times int) {
+	switch {
+	case p == Read && wide:
+		readAVX512(s, n, times)
+	case p == ReadBoth && wide:
+		readBothAVX512(s, n, times)
+	case p == Write && wide:
+		writeAVX512(s, n, times)
+	case p == Copy && wide:
+		copyAVX512(s, n, times)
+	case p == Combine && wide:
+		combineAVX512(s, n, times)
+	case p == Modify && wide:
+		modifyAVX512(s, n, times)
+	case p == Update && wide:
+		updateAVX512(s, n, times)
+	case p == Accumulate && wide:
+		accumulateAVX512(s, n, times)
+	case p == Update2 && wide:
+		update2AVX512(s, n, times)
+	case p == Update3 && wide:
+		update3AVX512(s, n, times)
+	case p == Read:
+		readAVX2(s, n, times)
+	case p == ReadBoth:
+		readBothAVX2(s, n, times)
+	case p == Write:
+		writeAVX2(s, n, times)
+	case p == Copy:
+		copyAVX2(s, n, times)
+	case p == Combine:
+		combineAVX2(s, n, times)
+	case p == Modify:
+		modifyAVX2(s, n, times)
+	case p == Update:
+		updateAVX2(s, n, times)
+	case p == Accumulate:
+		accumulateAVX2(s, n, times)
+	case p == Update2:
+		update2AVX2(s, n, times)
+	case p == Update3:
+		update3AVX2(s, n, times)
 	}
 }
 
-func fma(passes int) {
-	if wide {
+// fma does a number of passes and returns the number of operations: 14 chains.
+func fma(vectors string, passes int) int {
+	if vectors == "AVX-512" {
 		fmaAVX512(passes)
-	} else {
-		fmaAVX2(passes)
+		return passes * 14 * 16 * 2
 	}
+	fmaAVX2(passes)
+	return passes * 14 * 8 * 2
 }
 
 //go:noescape
-func readAVX512(x *float32, n int)
+func readAVX512(s *streams, n, times int)
 
 //go:noescape
-func readBothAVX512(dst, x *float32, n int)
+func readBothAVX512(s *streams, n, times int)
 
 //go:noescape
-func copyAVX512(dst, x *float32, n int)
+func writeAVX512(s *streams, n, times int)
 
 //go:noescape
-func modifyAVX512(dst *float32, n int)
+func copyAVX512(s *streams, n, times int)
 
 //go:noescape
-func updateAVX512(dst, x *float32, n int)
+func combineAVX512(s *streams, n, times int)
+
+//go:noescape
+func modifyAVX512(s *streams, n, times int)
+
+//go:noescape
+func updateAVX512(s *streams, n, times int)
+
+//go:noescape
+func accumulateAVX512(s *streams, n, times int)
+
+//go:noescape
+func update2AVX512(s *streams, n, times int)
+
+//go:noescape
+func update3AVX512(s *streams, n, times int)
 
 func fmaAVX512(passes int)
 
 //go:noescape
-func readAVX2(x *float32, n int)
+func readAVX2(s *streams, n, times int)
 
 //go:noescape
-func readBothAVX2(dst, x *float32, n int)
+func readBothAVX2(s *streams, n, times int)
 
 //go:noescape
-func copyAVX2(dst, x *float32, n int)
+func writeAVX2(s *streams, n, times int)
 
 //go:noescape
-func modifyAVX2(dst *float32, n int)
+func copyAVX2(s *streams, n, times int)
 
 //go:noescape
-func updateAVX2(dst, x *float32, n int)
+func combineAVX2(s *streams, n, times int)
+
+//go:noescape
+func modifyAVX2(s *streams, n, times int)
+
+//go:noescape
+func updateAVX2(s *streams, n, times int)
+
+//go:noescape
+func accumulateAVX2(s *streams, n, times int)
+
+//go:noescape
+func update2AVX2(s *streams, n, times int)
+
+//go:noescape
+func update3AVX2(s *streams, n, times int)
 
 func fmaAVX2(passes int)

@@ -1,113 +1,187 @@
-// The loops of package roof: a pass moves 64 elements.
+// The loops of package roof. A pass moves four vectors of each stream: 64
+// elements with AVX-512, 32 with AVX2.
 
 #include "textflag.h"
 
-// func readAVX512(x *float32, n int)
-TEXT ·readAVX512(SB), NOSPLIT, $0-16
-	MOVQ x+0(FP), AX
-	MOVQ n+8(FP), CX
+// LOAD reads four vectors of V bytes at P, OR combines four at P with registers,
+// STORE writes four.
+#define LOAD(P, V, A, B, C, D) \
+	VMOVUPS (0*V)(P), A \
+	VMOVUPS (1*V)(P), B \
+	VMOVUPS (2*V)(P), C \
+	VMOVUPS (3*V)(P), D
 
-loop:
-	VMOVUPS 0(AX), Z0
-	VMOVUPS 64(AX), Z1
-	VMOVUPS 128(AX), Z2
-	VMOVUPS 192(AX), Z3
-	ADDQ $256, AX
-	SUBQ $64, CX
-	JG   loop
-	VZEROUPPER
+#define STORE(P, V, A, B, C, D) \
+	VMOVUPS A, (0*V)(P) \
+	VMOVUPS B, (1*V)(P) \
+	VMOVUPS C, (2*V)(P) \
+	VMOVUPS D, (3*V)(P)
+
+#define OR(P, V, OP, A, B, C, D, E, F, G, H) \
+	OP (0*V)(P), A, E \
+	OP (1*V)(P), B, F \
+	OP (2*V)(P), C, G \
+	OP (3*V)(P), D, H
+
+// START begins a walk: it loads the addresses of the streams and their length.
+#define START \
+	MOVQ s+0(FP), DX \
+	MOVQ n+8(FP), CX \
+	MOVQ 0(DX), DI \
+	MOVQ 8(DX), SI \
+	MOVQ 16(DX), R8 \
+	MOVQ 24(DX), R9
+
+// NEXT steps over four vectors and loops, over the streams and then over walks.
+#define NEXT(V) \
+	ADDQ $(4*V), DI \
+	ADDQ $(4*V), SI \
+	ADDQ $(4*V), R8 \
+	ADDQ $(4*V), R9 \
+	SUBQ $V, CX \
+	JG   loop \
+	SUBQ $1, BX \
+	JG   walk \
+	VZEROUPPER \
 	RET
 
-// func readBothAVX512(dst, x *float32, n int)
+// func readAVX512(s *streams, n, times int)
+TEXT ·readAVX512(SB), NOSPLIT, $0-24
+	MOVQ times+16(FP), BX
+
+walk:
+	START
+
+loop:
+	LOAD(DI, 64, Z0, Z1, Z2, Z3)
+	NEXT(64)
+
+// func readBothAVX512(s *streams, n, times int)
 TEXT ·readBothAVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), DI
-	MOVQ x+8(FP), AX
-	MOVQ n+16(FP), CX
+	MOVQ times+16(FP), BX
+
+walk:
+	START
 
 loop:
-	VMOVUPS 0(AX), Z0
-	VMOVUPS 64(AX), Z1
-	VMOVUPS 128(AX), Z2
-	VMOVUPS 192(AX), Z3
-	VMOVUPS 0(DI), Z4
-	VMOVUPS 64(DI), Z5
-	VMOVUPS 128(DI), Z6
-	VMOVUPS 192(DI), Z7
-	ADDQ $256, AX
-	ADDQ $256, DI
-	SUBQ $64, CX
-	JG   loop
-	VZEROUPPER
-	RET
+	LOAD(DI, 64, Z0, Z1, Z2, Z3)
+	LOAD(SI, 64, Z4, Z5, Z6, Z7)
+	NEXT(64)
 
-// func copyAVX512(dst, x *float32, n int)
-TEXT ·copyAVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), DI
-	MOVQ x+8(FP), AX
-	MOVQ n+16(FP), CX
-
-loop:
-	VMOVUPS 0(AX), Z0
-	VMOVUPS 64(AX), Z1
-	VMOVUPS 128(AX), Z2
-	VMOVUPS 192(AX), Z3
-	VMOVUPS Z0, 0(DI)
-	VMOVUPS Z1, 64(DI)
-	VMOVUPS Z2, 128(DI)
-	VMOVUPS Z3, 192(DI)
-	ADDQ $256, AX
-	ADDQ $256, DI
-	SUBQ $64, CX
-	JG   loop
-	VZEROUPPER
-	RET
-
-// func modifyAVX512(dst *float32, n int)
-TEXT ·modifyAVX512(SB), NOSPLIT, $0-16
-	MOVQ dst+0(FP), DI
-	MOVQ n+8(FP), CX
+// func writeAVX512(s *streams, n, times int)
+TEXT ·writeAVX512(SB), NOSPLIT, $0-24
+	MOVQ times+16(FP), BX
+	VPXOR X12, X12, X12
+	VPXOR X13, X13, X13
+	VPXOR X14, X14, X14
 	VPXOR X15, X15, X15
 
-loop:
-	VPORD 0(DI), Z15, Z0
-	VPORD 64(DI), Z15, Z1
-	VPORD 128(DI), Z15, Z2
-	VPORD 192(DI), Z15, Z3
-	VMOVUPS Z0, 0(DI)
-	VMOVUPS Z1, 64(DI)
-	VMOVUPS Z2, 128(DI)
-	VMOVUPS Z3, 192(DI)
-	ADDQ $256, DI
-	SUBQ $64, CX
-	JG   loop
-	VZEROUPPER
-	RET
+walk:
+	START
 
-// func updateAVX512(dst, x *float32, n int)
+loop:
+	STORE(DI, 64, Z12, Z13, Z14, Z15)
+	NEXT(64)
+
+// func copyAVX512(s *streams, n, times int)
+TEXT ·copyAVX512(SB), NOSPLIT, $0-24
+	MOVQ times+16(FP), BX
+
+walk:
+	START
+
+loop:
+	LOAD(SI, 64, Z0, Z1, Z2, Z3)
+	STORE(DI, 64, Z0, Z1, Z2, Z3)
+	NEXT(64)
+
+// func combineAVX512(s *streams, n, times int)
+TEXT ·combineAVX512(SB), NOSPLIT, $0-24
+	MOVQ times+16(FP), BX
+
+walk:
+	START
+
+loop:
+	LOAD(SI, 64, Z0, Z1, Z2, Z3)
+	OR(R8, 64, VPORD, Z0, Z1, Z2, Z3, Z0, Z1, Z2, Z3)
+	STORE(DI, 64, Z0, Z1, Z2, Z3)
+	NEXT(64)
+
+// func modifyAVX512(s *streams, n, times int)
+TEXT ·modifyAVX512(SB), NOSPLIT, $0-24
+	MOVQ times+16(FP), BX
+	VPXOR X12, X12, X12
+	VPXOR X13, X13, X13
+	VPXOR X14, X14, X14
+	VPXOR X15, X15, X15
+
+walk:
+	START
+
+loop:
+	OR(DI, 64, VPORD, Z12, Z13, Z14, Z15, Z0, Z1, Z2, Z3)
+	STORE(DI, 64, Z0, Z1, Z2, Z3)
+	NEXT(64)
+
+// func updateAVX512(s *streams, n, times int)
 TEXT ·updateAVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), DI
-	MOVQ x+8(FP), AX
-	MOVQ n+16(FP), CX
+	MOVQ times+16(FP), BX
+
+walk:
+	START
 
 loop:
-	VMOVUPS 0(AX), Z0
-	VMOVUPS 64(AX), Z1
-	VMOVUPS 128(AX), Z2
-	VMOVUPS 192(AX), Z3
-	VPORD 0(DI), Z0, Z0
-	VPORD 64(DI), Z1, Z1
-	VPORD 128(DI), Z2, Z2
-	VPORD 192(DI), Z3, Z3
-	VMOVUPS Z0, 0(DI)
-	VMOVUPS Z1, 64(DI)
-	VMOVUPS Z2, 128(DI)
-	VMOVUPS Z3, 192(DI)
-	ADDQ $256, AX
-	ADDQ $256, DI
-	SUBQ $64, CX
-	JG   loop
-	VZEROUPPER
-	RET
+	LOAD(SI, 64, Z0, Z1, Z2, Z3)
+	OR(DI, 64, VPORD, Z0, Z1, Z2, Z3, Z0, Z1, Z2, Z3)
+	STORE(DI, 64, Z0, Z1, Z2, Z3)
+	NEXT(64)
+
+// func accumulateAVX512(s *streams, n, times int)
+TEXT ·accumulateAVX512(SB), NOSPLIT, $0-24
+	MOVQ times+16(FP), BX
+
+walk:
+	START
+
+loop:
+	LOAD(SI, 64, Z0, Z1, Z2, Z3)
+	OR(R8, 64, VPORD, Z0, Z1, Z2, Z3, Z0, Z1, Z2, Z3)
+	OR(DI, 64, VPORD, Z0, Z1, Z2, Z3, Z0, Z1, Z2, Z3)
+	STORE(DI, 64, Z0, Z1, Z2, Z3)
+	NEXT(64)
+
+// func update2AVX512(s *streams, n, times int)
+TEXT ·update2AVX512(SB), NOSPLIT, $0-24
+	MOVQ times+16(FP), BX
+
+walk:
+	START
+
+loop:
+	LOAD(R8, 64, Z0, Z1, Z2, Z3)
+	OR(DI, 64, VPORD, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
+	OR(SI, 64, VPORD, Z0, Z1, Z2, Z3, Z8, Z9, Z10, Z11)
+	STORE(DI, 64, Z4, Z5, Z6, Z7)
+	STORE(SI, 64, Z8, Z9, Z10, Z11)
+	NEXT(64)
+
+// func update3AVX512(s *streams, n, times int)
+TEXT ·update3AVX512(SB), NOSPLIT, $0-24
+	MOVQ times+16(FP), BX
+
+walk:
+	START
+
+loop:
+	LOAD(R9, 64, Z0, Z1, Z2, Z3)
+	OR(DI, 64, VPORD, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
+	OR(SI, 64, VPORD, Z0, Z1, Z2, Z3, Z8, Z9, Z10, Z11)
+	OR(R8, 64, VPORD, Z0, Z1, Z2, Z3, Z12, Z13, Z14, Z15)
+	STORE(DI, 64, Z4, Z5, Z6, Z7)
+	STORE(SI, 64, Z8, Z9, Z10, Z11)
+	STORE(R8, 64, Z12, Z13, Z14, Z15)
+	NEXT(64)
 
 // func fmaAVX512(passes int)
 TEXT ·fmaAVX512(SB), NOSPLIT, $0-8
@@ -149,152 +223,143 @@ loop:
 	VZEROUPPER
 	RET
 
-// func readAVX2(x *float32, n int)
-TEXT ·readAVX2(SB), NOSPLIT, $0-16
-	MOVQ x+0(FP), AX
-	MOVQ n+8(FP), CX
+// func readAVX2(s *streams, n, times int)
+TEXT ·readAVX2(SB), NOSPLIT, $0-24
+	MOVQ times+16(FP), BX
+
+walk:
+	START
 
 loop:
-	VMOVUPS 0(AX), Y0
-	VMOVUPS 32(AX), Y1
-	VMOVUPS 64(AX), Y2
-	VMOVUPS 96(AX), Y3
-	VMOVUPS 128(AX), Y4
-	VMOVUPS 160(AX), Y5
-	VMOVUPS 192(AX), Y6
-	VMOVUPS 224(AX), Y7
-	ADDQ $256, AX
-	SUBQ $64, CX
-	JG   loop
-	VZEROUPPER
-	RET
+	LOAD(DI, 32, Y0, Y1, Y2, Y3)
+	NEXT(32)
 
-// func readBothAVX2(dst, x *float32, n int)
+// func readBothAVX2(s *streams, n, times int)
 TEXT ·readBothAVX2(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), DI
-	MOVQ x+8(FP), AX
-	MOVQ n+16(FP), CX
+	MOVQ times+16(FP), BX
+
+walk:
+	START
 
 loop:
-	VMOVUPS 0(AX), Y0
-	VMOVUPS 32(AX), Y1
-	VMOVUPS 64(AX), Y2
-	VMOVUPS 96(AX), Y3
-	VMOVUPS 128(AX), Y4
-	VMOVUPS 160(AX), Y5
-	VMOVUPS 192(AX), Y6
-	VMOVUPS 224(AX), Y7
-	VMOVUPS 0(DI), Y8
-	VMOVUPS 32(DI), Y9
-	VMOVUPS 64(DI), Y10
-	VMOVUPS 96(DI), Y11
-	VMOVUPS 128(DI), Y12
-	VMOVUPS 160(DI), Y13
-	VMOVUPS 192(DI), Y14
-	VMOVUPS 224(DI), Y15
-	ADDQ $256, AX
-	ADDQ $256, DI
-	SUBQ $64, CX
-	JG   loop
-	VZEROUPPER
-	RET
+	LOAD(DI, 32, Y0, Y1, Y2, Y3)
+	LOAD(SI, 32, Y4, Y5, Y6, Y7)
+	NEXT(32)
 
-// func copyAVX2(dst, x *float32, n int)
-TEXT ·copyAVX2(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), DI
-	MOVQ x+8(FP), AX
-	MOVQ n+16(FP), CX
-
-loop:
-	VMOVUPS 0(AX), Y0
-	VMOVUPS 32(AX), Y1
-	VMOVUPS 64(AX), Y2
-	VMOVUPS 96(AX), Y3
-	VMOVUPS 128(AX), Y4
-	VMOVUPS 160(AX), Y5
-	VMOVUPS 192(AX), Y6
-	VMOVUPS 224(AX), Y7
-	VMOVUPS Y0, 0(DI)
-	VMOVUPS Y1, 32(DI)
-	VMOVUPS Y2, 64(DI)
-	VMOVUPS Y3, 96(DI)
-	VMOVUPS Y4, 128(DI)
-	VMOVUPS Y5, 160(DI)
-	VMOVUPS Y6, 192(DI)
-	VMOVUPS Y7, 224(DI)
-	ADDQ $256, AX
-	ADDQ $256, DI
-	SUBQ $64, CX
-	JG   loop
-	VZEROUPPER
-	RET
-
-// func modifyAVX2(dst *float32, n int)
-TEXT ·modifyAVX2(SB), NOSPLIT, $0-16
-	MOVQ dst+0(FP), DI
-	MOVQ n+8(FP), CX
+// func writeAVX2(s *streams, n, times int)
+TEXT ·writeAVX2(SB), NOSPLIT, $0-24
+	MOVQ times+16(FP), BX
+	VPXOR X12, X12, X12
+	VPXOR X13, X13, X13
+	VPXOR X14, X14, X14
 	VPXOR X15, X15, X15
 
-loop:
-	VPOR 0(DI), Y15, Y0
-	VPOR 32(DI), Y15, Y1
-	VPOR 64(DI), Y15, Y2
-	VPOR 96(DI), Y15, Y3
-	VPOR 128(DI), Y15, Y4
-	VPOR 160(DI), Y15, Y5
-	VPOR 192(DI), Y15, Y6
-	VPOR 224(DI), Y15, Y7
-	VMOVUPS Y0, 0(DI)
-	VMOVUPS Y1, 32(DI)
-	VMOVUPS Y2, 64(DI)
-	VMOVUPS Y3, 96(DI)
-	VMOVUPS Y4, 128(DI)
-	VMOVUPS Y5, 160(DI)
-	VMOVUPS Y6, 192(DI)
-	VMOVUPS Y7, 224(DI)
-	ADDQ $256, DI
-	SUBQ $64, CX
-	JG   loop
-	VZEROUPPER
-	RET
+walk:
+	START
 
-// func updateAVX2(dst, x *float32, n int)
+loop:
+	STORE(DI, 32, Y12, Y13, Y14, Y15)
+	NEXT(32)
+
+// func copyAVX2(s *streams, n, times int)
+TEXT ·copyAVX2(SB), NOSPLIT, $0-24
+	MOVQ times+16(FP), BX
+
+walk:
+	START
+
+loop:
+	LOAD(SI, 32, Y0, Y1, Y2, Y3)
+	STORE(DI, 32, Y0, Y1, Y2, Y3)
+	NEXT(32)
+
+// func combineAVX2(s *streams, n, times int)
+TEXT ·combineAVX2(SB), NOSPLIT, $0-24
+	MOVQ times+16(FP), BX
+
+walk:
+	START
+
+loop:
+	LOAD(SI, 32, Y0, Y1, Y2, Y3)
+	OR(R8, 32, VPOR, Y0, Y1, Y2, Y3, Y0, Y1, Y2, Y3)
+	STORE(DI, 32, Y0, Y1, Y2, Y3)
+	NEXT(32)
+
+// func modifyAVX2(s *streams, n, times int)
+TEXT ·modifyAVX2(SB), NOSPLIT, $0-24
+	MOVQ times+16(FP), BX
+	VPXOR X12, X12, X12
+	VPXOR X13, X13, X13
+	VPXOR X14, X14, X14
+	VPXOR X15, X15, X15
+
+walk:
+	START
+
+loop:
+	OR(DI, 32, VPOR, Y12, Y13, Y14, Y15, Y0, Y1, Y2, Y3)
+	STORE(DI, 32, Y0, Y1, Y2, Y3)
+	NEXT(32)
+
+// func updateAVX2(s *streams, n, times int)
 TEXT ·updateAVX2(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), DI
-	MOVQ x+8(FP), AX
-	MOVQ n+16(FP), CX
+	MOVQ times+16(FP), BX
+
+walk:
+	START
 
 loop:
-	VMOVUPS 0(AX), Y0
-	VMOVUPS 32(AX), Y1
-	VMOVUPS 64(AX), Y2
-	VMOVUPS 96(AX), Y3
-	VMOVUPS 128(AX), Y4
-	VMOVUPS 160(AX), Y5
-	VMOVUPS 192(AX), Y6
-	VMOVUPS 224(AX), Y7
-	VPOR 0(DI), Y0, Y0
-	VPOR 32(DI), Y1, Y1
-	VPOR 64(DI), Y2, Y2
-	VPOR 96(DI), Y3, Y3
-	VPOR 128(DI), Y4, Y4
-	VPOR 160(DI), Y5, Y5
-	VPOR 192(DI), Y6, Y6
-	VPOR 224(DI), Y7, Y7
-	VMOVUPS Y0, 0(DI)
-	VMOVUPS Y1, 32(DI)
-	VMOVUPS Y2, 64(DI)
-	VMOVUPS Y3, 96(DI)
-	VMOVUPS Y4, 128(DI)
-	VMOVUPS Y5, 160(DI)
-	VMOVUPS Y6, 192(DI)
-	VMOVUPS Y7, 224(DI)
-	ADDQ $256, AX
-	ADDQ $256, DI
-	SUBQ $64, CX
-	JG   loop
-	VZEROUPPER
-	RET
+	LOAD(SI, 32, Y0, Y1, Y2, Y3)
+	OR(DI, 32, VPOR, Y0, Y1, Y2, Y3, Y0, Y1, Y2, Y3)
+	STORE(DI, 32, Y0, Y1, Y2, Y3)
+	NEXT(32)
+
+// func accumulateAVX2(s *streams, n, times int)
+TEXT ·accumulateAVX2(SB), NOSPLIT, $0-24
+	MOVQ times+16(FP), BX
+
+walk:
+	START
+
+loop:
+	LOAD(SI, 32, Y0, Y1, Y2, Y3)
+	OR(R8, 32, VPOR, Y0, Y1, Y2, Y3, Y0, Y1, Y2, Y3)
+	OR(DI, 32, VPOR, Y0, Y1, Y2, Y3, Y0, Y1, Y2, Y3)
+	STORE(DI, 32, Y0, Y1, Y2, Y3)
+	NEXT(32)
+
+// func update2AVX2(s *streams, n, times int)
+TEXT ·update2AVX2(SB), NOSPLIT, $0-24
+	MOVQ times+16(FP), BX
+
+walk:
+	START
+
+loop:
+	LOAD(R8, 32, Y0, Y1, Y2, Y3)
+	OR(DI, 32, VPOR, Y0, Y1, Y2, Y3, Y4, Y5, Y6, Y7)
+	OR(SI, 32, VPOR, Y0, Y1, Y2, Y3, Y8, Y9, Y10, Y11)
+	STORE(DI, 32, Y4, Y5, Y6, Y7)
+	STORE(SI, 32, Y8, Y9, Y10, Y11)
+	NEXT(32)
+
+// func update3AVX2(s *streams, n, times int)
+TEXT ·update3AVX2(SB), NOSPLIT, $0-24
+	MOVQ times+16(FP), BX
+
+walk:
+	START
+
+loop:
+	LOAD(R9, 32, Y0, Y1, Y2, Y3)
+	OR(DI, 32, VPOR, Y0, Y1, Y2, Y3, Y4, Y5, Y6, Y7)
+	OR(SI, 32, VPOR, Y0, Y1, Y2, Y3, Y8, Y9, Y10, Y11)
+	OR(R8, 32, VPOR, Y0, Y1, Y2, Y3, Y12, Y13, Y14, Y15)
+	STORE(DI, 32, Y4, Y5, Y6, Y7)
+	STORE(SI, 32, Y8, Y9, Y10, Y11)
+	STORE(R8, 32, Y12, Y13, Y14, Y15)
+	NEXT(32)
 
 // func fmaAVX2(passes int)
 TEXT ·fmaAVX2(SB), NOSPLIT, $0-8

@@ -1,41 +1,67 @@
 package roof
 
-// Vectors names the vectors that the loops use.
-const Vectors = "NEON"
+// Vectors names the kinds of vectors that the loops use.
+var Vectors = []string{"NEON"}
 
-// flopsPerPass is the number of operations of a pass of fma: 24 chains.
-const flopsPerPass = 24 * 4 * 2
-
-func (p Pattern) run(dst, x *float32, n int) {
+func (p Pattern) run(s *streams, n, times int) {
 	switch p {
 	case Read:
-		readNEON(x, n)
+		readNEON(s, n, times)
 	case ReadBoth:
-		readBothNEON(dst, x, n)
+		readBothNEON(s, n, times)
+	case Write:
+		writeNEON(s, n, times)
 	case Copy:
-		copyNEON(dst, x, n)
+		copyNEON(s, n, times)
+	case Combine:
+		combineNEON(s, n, times)
 	case Modify:
-		modifyNEON(dst, n)
+		modifyNEON(s, n, times)
 	case Update:
-		updateNEON(dst, x, n)
+		updateNEON(s, n, times)
+	case Accumulate:
+		accumulateNEON(s, n, times)
+	case Update2:
+		update2NEON(s, n, times)
+	case Update3:
+		update3NEON(s, n, times)
 	}
 }
 
-func fma(passes int) { fmaNEON(passes) }
+// fma does a number of passes and returns the number of operations: 24 chains.
+func fma(_ string, passes int) int {
+	fmaNEON(passes)
+	return passes * 24 * 4 * 2
+}
 
 //go:noescape
-func readNEON(x *float32, n int)
+func readNEON(s *streams, n, times int)
 
 //go:noescape
-func readBothNEON(dst, x *float32, n int)
+func readBothNEON(s *streams, n, times int)
 
 //go:noescape
-func copyNEON(dst, x *float32, n int)
+func writeNEON(s *streams, n, times int)
 
 //go:noescape
-func modifyNEON(dst *float32, n int)
+func copyNEON(s *streams, n, times int)
 
 //go:noescape
-func updateNEON(dst, x *float32, n int)
+func combineNEON(s *streams, n, times int)
+
+//go:noescape
+func modifyNEON(s *streams, n, times int)
+
+//go:noescape
+func updateNEON(s *streams, n, times int)
+
+//go:noescape
+func accumulateNEON(s *streams, n, times int)
+
+//go:noescape
+func update2NEON(s *streams, n, times int)
+
+//go:noescape
+func update3NEON(s *streams, n, times int)
 
 func fmaNEON(passes int)

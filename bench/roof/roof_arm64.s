@@ -1,135 +1,210 @@
-// The loops of package roof: a pass moves 64 elements.
+// The loops of package roof. A pass moves 16 vectors, 64 elements, of each
+// stream.
 
 #include "textflag.h"
 
-// func readNEON(x *float32, n int)
-TEXT ·readNEON(SB), NOSPLIT, $0-16
-	MOVD x+0(FP), R1
-	MOVD n+8(FP), R3
+// LOAD reads 16 vectors into V0..V15, STORE writes them, WITH combines them with
+// the next 16 of another stream.
+#define LOAD(ADDR) \
+	VLD1.P 64(ADDR), [V0.B16, V1.B16, V2.B16, V3.B16] \
+	VLD1.P 64(ADDR), [V4.B16, V5.B16, V6.B16, V7.B16] \
+	VLD1.P 64(ADDR), [V8.B16, V9.B16, V10.B16, V11.B16] \
+	VLD1.P 64(ADDR), [V12.B16, V13.B16, V14.B16, V15.B16]
 
-loop:
-	VLD1.P 64(R1), [V0.B16, V1.B16, V2.B16, V3.B16]
-	VLD1.P 64(R1), [V4.B16, V5.B16, V6.B16, V7.B16]
-	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
-	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
-	SUBS $64, R3
-	BGT  loop
+#define STORE(ADDR) \
+	VST1.P [V0.B16, V1.B16, V2.B16, V3.B16], 64(ADDR) \
+	VST1.P [V4.B16, V5.B16, V6.B16, V7.B16], 64(ADDR) \
+	VST1.P [V8.B16, V9.B16, V10.B16, V11.B16], 64(ADDR) \
+	VST1.P [V12.B16, V13.B16, V14.B16, V15.B16], 64(ADDR)
+
+#define WITH4(ADDR, A, B, C, D) \
+	VLD1.P 64(ADDR), [V16.B16, V17.B16, V18.B16, V19.B16] \
+	VORR   V16.B16, A, A \
+	VORR   V17.B16, B, B \
+	VORR   V18.B16, C, C \
+	VORR   V19.B16, D, D
+
+#define WITH(ADDR) \
+	WITH4(ADDR, V0.B16, V1.B16, V2.B16, V3.B16) \
+	WITH4(ADDR, V4.B16, V5.B16, V6.B16, V7.B16) \
+	WITH4(ADDR, V8.B16, V9.B16, V10.B16, V11.B16) \
+	WITH4(ADDR, V12.B16, V13.B16, V14.B16, V15.B16)
+
+// UPDATE combines a stream with V0..V15, which stay as they are, and stores it;
+// R and W are its address for reading and writing.
+#define UPDATE4(R, W, A, B, C, D) \
+	VLD1.P 64(R), [V16.B16, V17.B16, V18.B16, V19.B16] \
+	VORR   V16.B16, A, V16.B16 \
+	VORR   V17.B16, B, V17.B16 \
+	VORR   V18.B16, C, V18.B16 \
+	VORR   V19.B16, D, V19.B16 \
+	VST1.P [V16.B16, V17.B16, V18.B16, V19.B16], 64(W)
+
+#define UPDATE(R, W) \
+	UPDATE4(R, W, V0.B16, V1.B16, V2.B16, V3.B16) \
+	UPDATE4(R, W, V4.B16, V5.B16, V6.B16, V7.B16) \
+	UPDATE4(R, W, V8.B16, V9.B16, V10.B16, V11.B16) \
+	UPDATE4(R, W, V12.B16, V13.B16, V14.B16, V15.B16)
+
+// ZERO clears V0..V15.
+#define ZERO \
+	VEOR V0.B16, V0.B16, V0.B16 \
+	VEOR V1.B16, V1.B16, V1.B16 \
+	VEOR V2.B16, V2.B16, V2.B16 \
+	VEOR V3.B16, V3.B16, V3.B16 \
+	VEOR V4.B16, V4.B16, V4.B16 \
+	VEOR V5.B16, V5.B16, V5.B16 \
+	VEOR V6.B16, V6.B16, V6.B16 \
+	VEOR V7.B16, V7.B16, V7.B16 \
+	VEOR V8.B16, V8.B16, V8.B16 \
+	VEOR V9.B16, V9.B16, V9.B16 \
+	VEOR V10.B16, V10.B16, V10.B16 \
+	VEOR V11.B16, V11.B16, V11.B16 \
+	VEOR V12.B16, V12.B16, V12.B16 \
+	VEOR V13.B16, V13.B16, V13.B16 \
+	VEOR V14.B16, V14.B16, V14.B16 \
+	VEOR V15.B16, V15.B16, V15.B16
+
+// START begins a walk: it loads the addresses of the streams, in R0..R3 for writing and in R4..R7
+// for reading, and their length.
+#define START \
+	MOVD s+0(FP), R8 \
+	MOVD n+8(FP), R9 \
+	LDP  0(R8), (R0, R1) \
+	LDP  16(R8), (R2, R3) \
+	LDP  0(R8), (R4, R5) \
+	LDP  16(R8), (R6, R7)
+
+#define NEXT \
+	SUBS $64, R9 \
+	BGT  loop \
+	SUBS $1, R10 \
+	BGT  walk \
 	RET
 
-// func readBothNEON(dst, x *float32, n int)
+// func readNEON(s *streams, n, times int)
+TEXT ·readNEON(SB), NOSPLIT, $0-24
+	MOVD times+16(FP), R10
+
+walk:
+	START
+
+loop:
+	LOAD(R4)
+	NEXT
+
+// func readBothNEON(s *streams, n, times int)
 TEXT ·readBothNEON(SB), NOSPLIT, $0-24
-	MOVD dst+0(FP), R0
-	MOVD x+8(FP), R1
-	MOVD n+16(FP), R3
-	MOVD R0, R2
+	MOVD times+16(FP), R10
+
+walk:
+	START
 
 loop:
-	VLD1.P 64(R1), [V0.B16, V1.B16, V2.B16, V3.B16]
-	VLD1.P 64(R2), [V16.B16, V17.B16, V18.B16, V19.B16]
-	VLD1.P 64(R1), [V4.B16, V5.B16, V6.B16, V7.B16]
-	VLD1.P 64(R2), [V16.B16, V17.B16, V18.B16, V19.B16]
-	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
-	VLD1.P 64(R2), [V16.B16, V17.B16, V18.B16, V19.B16]
-	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
-	VLD1.P 64(R2), [V16.B16, V17.B16, V18.B16, V19.B16]
-	SUBS $64, R3
-	BGT  loop
-	RET
+	LOAD(R4)
+	LOAD(R5)
+	NEXT
 
-// func copyNEON(dst, x *float32, n int)
+// func writeNEON(s *streams, n, times int)
+TEXT ·writeNEON(SB), NOSPLIT, $0-24
+	MOVD times+16(FP), R10
+	ZERO
+
+walk:
+	START
+
+loop:
+	STORE(R0)
+	NEXT
+
+// func copyNEON(s *streams, n, times int)
 TEXT ·copyNEON(SB), NOSPLIT, $0-24
-	MOVD dst+0(FP), R0
-	MOVD x+8(FP), R1
-	MOVD n+16(FP), R3
+	MOVD times+16(FP), R10
+
+walk:
+	START
 
 loop:
-	VLD1.P 64(R1), [V0.B16, V1.B16, V2.B16, V3.B16]
-	VLD1.P 64(R1), [V4.B16, V5.B16, V6.B16, V7.B16]
-	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
-	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
-	VST1.P [V0.B16, V1.B16, V2.B16, V3.B16], 64(R0)
-	VST1.P [V4.B16, V5.B16, V6.B16, V7.B16], 64(R0)
-	VST1.P [V8.B16, V9.B16, V10.B16, V11.B16], 64(R0)
-	VST1.P [V12.B16, V13.B16, V14.B16, V15.B16], 64(R0)
-	SUBS $64, R3
-	BGT  loop
-	RET
+	LOAD(R5)
+	STORE(R0)
+	NEXT
 
-// func modifyNEON(dst *float32, n int)
-TEXT ·modifyNEON(SB), NOSPLIT, $0-16
-	MOVD dst+0(FP), R0
-	MOVD n+8(FP), R3
-	MOVD R0, R2
-	VEOR V16.B16, V16.B16, V16.B16
+// func combineNEON(s *streams, n, times int)
+TEXT ·combineNEON(SB), NOSPLIT, $0-24
+	MOVD times+16(FP), R10
+
+walk:
+	START
 
 loop:
-	VLD1.P 64(R2), [V0.B16, V1.B16, V2.B16, V3.B16]
-	VLD1.P 64(R2), [V4.B16, V5.B16, V6.B16, V7.B16]
-	VLD1.P 64(R2), [V8.B16, V9.B16, V10.B16, V11.B16]
-	VLD1.P 64(R2), [V12.B16, V13.B16, V14.B16, V15.B16]
-	VORR V16.B16, V0.B16, V0.B16
-	VORR V16.B16, V1.B16, V1.B16
-	VORR V16.B16, V2.B16, V2.B16
-	VORR V16.B16, V3.B16, V3.B16
-	VORR V16.B16, V4.B16, V4.B16
-	VORR V16.B16, V5.B16, V5.B16
-	VORR V16.B16, V6.B16, V6.B16
-	VORR V16.B16, V7.B16, V7.B16
-	VORR V16.B16, V8.B16, V8.B16
-	VORR V16.B16, V9.B16, V9.B16
-	VORR V16.B16, V10.B16, V10.B16
-	VORR V16.B16, V11.B16, V11.B16
-	VORR V16.B16, V12.B16, V12.B16
-	VORR V16.B16, V13.B16, V13.B16
-	VORR V16.B16, V14.B16, V14.B16
-	VORR V16.B16, V15.B16, V15.B16
-	VST1.P [V0.B16, V1.B16, V2.B16, V3.B16], 64(R0)
-	VST1.P [V4.B16, V5.B16, V6.B16, V7.B16], 64(R0)
-	VST1.P [V8.B16, V9.B16, V10.B16, V11.B16], 64(R0)
-	VST1.P [V12.B16, V13.B16, V14.B16, V15.B16], 64(R0)
-	SUBS $64, R3
-	BGT  loop
-	RET
+	LOAD(R5)
+	WITH(R6)
+	STORE(R0)
+	NEXT
 
-// func updateNEON(dst, x *float32, n int)
+// func modifyNEON(s *streams, n, times int)
+TEXT ·modifyNEON(SB), NOSPLIT, $0-24
+	MOVD times+16(FP), R10
+	ZERO
+
+walk:
+	START
+
+loop:
+	UPDATE(R4, R0)
+	NEXT
+
+// func updateNEON(s *streams, n, times int)
 TEXT ·updateNEON(SB), NOSPLIT, $0-24
-	MOVD dst+0(FP), R0
-	MOVD x+8(FP), R1
-	MOVD n+16(FP), R3
-	MOVD R0, R2
+	MOVD times+16(FP), R10
+
+walk:
+	START
 
 loop:
-	VLD1.P 64(R1), [V0.B16, V1.B16, V2.B16, V3.B16]
-	VLD1.P 64(R1), [V4.B16, V5.B16, V6.B16, V7.B16]
-	VLD1.P 64(R1), [V8.B16, V9.B16, V10.B16, V11.B16]
-	VLD1.P 64(R1), [V12.B16, V13.B16, V14.B16, V15.B16]
-	VLD1.P 64(R2), [V16.B16, V17.B16, V18.B16, V19.B16]
-	VORR V16.B16, V0.B16, V0.B16
-	VORR V17.B16, V1.B16, V1.B16
-	VORR V18.B16, V2.B16, V2.B16
-	VORR V19.B16, V3.B16, V3.B16
-	VLD1.P 64(R2), [V16.B16, V17.B16, V18.B16, V19.B16]
-	VORR V16.B16, V4.B16, V4.B16
-	VORR V17.B16, V5.B16, V5.B16
-	VORR V18.B16, V6.B16, V6.B16
-	VORR V19.B16, V7.B16, V7.B16
-	VLD1.P 64(R2), [V16.B16, V17.B16, V18.B16, V19.B16]
-	VORR V16.B16, V8.B16, V8.B16
-	VORR V17.B16, V9.B16, V9.B16
-	VORR V18.B16, V10.B16, V10.B16
-	VORR V19.B16, V11.B16, V11.B16
-	VLD1.P 64(R2), [V16.B16, V17.B16, V18.B16, V19.B16]
-	VORR V16.B16, V12.B16, V12.B16
-	VORR V17.B16, V13.B16, V13.B16
-	VORR V18.B16, V14.B16, V14.B16
-	VORR V19.B16, V15.B16, V15.B16
-	VST1.P [V0.B16, V1.B16, V2.B16, V3.B16], 64(R0)
-	VST1.P [V4.B16, V5.B16, V6.B16, V7.B16], 64(R0)
-	VST1.P [V8.B16, V9.B16, V10.B16, V11.B16], 64(R0)
-	VST1.P [V12.B16, V13.B16, V14.B16, V15.B16], 64(R0)
-	SUBS $64, R3
-	BGT  loop
-	RET
+	LOAD(R5)
+	UPDATE(R4, R0)
+	NEXT
+
+// func accumulateNEON(s *streams, n, times int)
+TEXT ·accumulateNEON(SB), NOSPLIT, $0-24
+	MOVD times+16(FP), R10
+
+walk:
+	START
+
+loop:
+	LOAD(R5)
+	WITH(R6)
+	UPDATE(R4, R0)
+	NEXT
+
+// func update2NEON(s *streams, n, times int)
+TEXT ·update2NEON(SB), NOSPLIT, $0-24
+	MOVD times+16(FP), R10
+
+walk:
+	START
+
+loop:
+	LOAD(R6)
+	UPDATE(R4, R0)
+	UPDATE(R5, R1)
+	NEXT
+
+// func update3NEON(s *streams, n, times int)
+TEXT ·update3NEON(SB), NOSPLIT, $0-24
+	MOVD times+16(FP), R10
+
+walk:
+	START
+
+loop:
+	LOAD(R7)
+	UPDATE(R4, R0)
+	UPDATE(R5, R1)
+	UPDATE(R6, R2)
+	NEXT
 
 // func fmaNEON(passes int)
 TEXT ·fmaNEON(SB), NOSPLIT, $0-8

@@ -2,12 +2,9 @@
 
 package roof
 
-// Vectors names the vectors that the loops use; "" if there are no loops for
-// this machine.
-const Vectors = ""
+// Vectors is empty: there are no loops for this machine.
+var Vectors []string
 
-const flopsPerPass = 1
+func (Pattern) run(*streams, int, int) {}
 
-func (Pattern) run(dst, x *float32, n int) {}
-
-func fma(passes int) {}
+func fma(string, int) int { return 0 }

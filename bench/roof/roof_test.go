@@ -8,45 +8,90 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// or returns the bitwise or of all x, element by element.
+func or(xs ...[]float32) []float32 {
+	all := make([]float32, len(xs[0]))
+	for i := range all {
+		bits := uint32(0)
+		for _, x := range xs {
+			bits |= math.Float32bits(x[i])
+		}
+		all[i] = math.Float32frombits(bits)
+	}
+	return all
+}
+
+// meaning returns the streams after a run.
+func meaning(p Pattern, s [][]float32) [][]float32 {
+	s = slices.Clone(s)
+	switch p {
+	case Write:
+		s[0] = make([]float32, len(s[0]))
+	case Copy:
+		s[0] = s[1]
+	case Combine:
+		s[0] = or(s[1], s[2])
+	case Update:
+		s[0] = or(s[0], s[1])
+	case Accumulate:
+		s[0] = or(s[0], s[1], s[2])
+	case Update2:
+		s[0], s[1] = or(s[0], s[2]), or(s[1], s[2])
+	case Update3:
+		s[0], s[1], s[2] = or(s[0], s[3]), or(s[1], s[3]), or(s[2], s[3])
+	}
+	return s
+}
+
 func TestPatterns(t *testing.T) {
-	for _, n := range []int{0, 64, 128, 960} {
-		for p := Read; p <= Update; p++ {
-			all := make([]float32, 3*n+256) // dst and x between guards
+	const guard = 64
+	for _, p := range Patterns() {
+		for _, n := range []int{0, 64, 128, 960} {
+			all := make([]float32, p.Streams()*(n+guard)+guard)
 			for i := range all {
-				all[i] = 1 + float32(i%4)/4 + float32(i%16)/64 // one exponent: no bits give a NaN
+				all[i] = 1 + float32(i*i%63)/64 // one exponent: no bits give a NaN
 			}
+			streams := make([][]float32, p.Streams())
 			before := slices.Clone(all)
-			dst, x := all[64:][:n], all[n+128:][:n]
-			p.Run(dst, x)
-			want := slices.Clone(before)
-			for i := range dst {
-				d, v := &want[64+i], before[n+128+i]
-				switch p {
-				case Copy:
-					*d = v
-				case Update:
-					*d = math.Float32frombits(math.Float32bits(*d) | math.Float32bits(v))
-				}
+			for i := range streams {
+				streams[i] = all[guard+i*(n+guard):][:n]
 			}
-			require.Equal(t, want, all, "%v of %d", p, n)
+			values := make([][]float32, len(streams))
+			for i := range values {
+				values[i] = slices.Clone(streams[i])
+			}
+			p.Run(1+n/64%2, streams...)
+			for i, x := range meaning(p, values) {
+				copy(before[guard+i*(n+guard):], x)
+			}
+			require.Equal(t, before, all, "%v of %d", p, n)
 		}
 	}
 }
 
-func TestPatternBytes(t *testing.T) {
-	for p, want := range map[Pattern]int{Read: 4, ReadBoth: 8, Copy: 8, Modify: 8, Update: 12} {
+func TestBytes(t *testing.T) {
+	for p, want := range map[Pattern]int{Read: 4, Write: 4, Copy: 8, Modify: 8, Update: 12, Update2: 20, Update3: 28} {
 		require.Equal(t, want, p.Bytes(), p.String())
 	}
 }
 
-func TestLengths(t *testing.T) {
+func TestMisuse(t *testing.T) {
 	for _, n := range [][2]int{{64, 128}, {63, 63}, {0, 64}} {
-		require.Panics(t, func() { Copy.Run(make([]float32, n[0]), make([]float32, n[1])) })
+		require.Panics(t, func() { Copy.Run(1, make([]float32, n[0]), make([]float32, n[1])) })
 	}
+	require.Panics(t, func() { Copy.Run(1, make([]float32, 64)) })
+	require.Panics(t, func() { FMA("MMX", 1) })
+	require.Panics(t, func() { FMA(Vectors[0], 0) })
 }
 
 func TestFMA(t *testing.T) {
-	require.Equal(t, flopsPerPass, FMA(1))
-	require.Equal(t, flopsPerPass, FMA(flopsPerPass))
-	require.Equal(t, 3*flopsPerPass, FMA(2*flopsPerPass+1))
+	for _, v := range Vectors {
+		require.Positive(t, FMA(v, 1))
+		require.Equal(t, 3*FMA(v, 1), FMA(v, 3))
+	}
+}
+
+func TestNoAllocations(t *testing.T) {
+	x := make([]float32, 64)
+	require.Zero(t, testing.AllocsPerRun(10, func() { Update3.Run(2, x, x, x, x) }))
 }

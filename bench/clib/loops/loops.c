@@ -1,0 +1,334 @@
+// The kernels as plain C loops, for the compiler to vectorise. A loop has the
+// operands and the scalars of the kernel in package kernels that it is named
+// after.
+#include "operands.h"
+#include <immintrin.h>
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#define VECTORS                                              \
+	const long len = o->m * o->n;                            \
+	const float *restrict a = o->a, *restrict b = o->b;      \
+	float *restrict c = o->c, *restrict d = o->d, *restrict e = o->e; \
+	const float *s = o->s;                                   \
+	(void)len, (void)a, (void)b, (void)c, (void)d, (void)e, (void)s
+
+// MAP defines a loop over vectors.
+#define MAP(name, statement)                                 \
+	void name(struct operands *o) {                          \
+		VECTORS;                                             \
+		const float s0 = s[0], s1 = s[1];                    \
+		(void)s0, (void)s1;                                  \
+		for (long i = 0; i < len; i++) { statement; }        \
+	}
+
+MAP(axpy, c[i] += s0 * a[i])
+MAP(scale, c[i] *= s0)
+MAP(ema, c[i] = s0 * c[i] + s1 * a[i])
+MAP(copy, c[i] = a[i])
+MAP(fill, c[i] = s0)
+MAP(add, c[i] = a[i] + b[i])
+MAP(sub, c[i] = a[i] - b[i])
+MAP(mul, c[i] = a[i] * b[i])
+MAP(divide, c[i] = a[i] / b[i])
+MAP(muladd, c[i] += a[i] * b[i])
+MAP(scaleadd, c[i] = s0 * a[i] + s1 * b[i])
+MAP(clamp, float v = a[i] < s0 ? s0 : a[i]; c[i] = v > s1 ? s1 : v)
+MAP(absolute, c[i] = fabsf(a[i]))
+MAP(squareroot, c[i] = sqrtf(a[i]))
+MAP(rsqrt, c[i] = 1 / sqrtf(a[i]))
+MAP(relu, c[i] = a[i] < 0 ? 0 : a[i])
+MAP(relu_backward, c[i] = b[i] > 0 ? a[i] : 0)
+MAP(tanh_backward, c[i] = a[i] * (1 - b[i] * b[i]))
+MAP(sigmoid_backward, c[i] = a[i] * (b[i] - b[i] * b[i]))
+MAP(silu_backward, float g = 1 / (1 + expf(-b[i])); c[i] = a[i] * (g + b[i] * g * (1 - g)))
+MAP(gelu_backward, float x = b[i]; c[i] = a[i] * (0.5f * (1 + erff(0.70710678f * x)) + x * 0.39894228f * expf(-0.5f * x * x)))
+MAP(gelutanh_backward, float x = b[i];
+	float g = 1 / (1 + expf(-1.5957691f * (x + 0.044715f * x * x * x)));
+	c[i] = a[i] * (g + x * g * (1 - g) * 1.5957691f * (1 + 0.134145f * x * x)))
+MAP(exponential, c[i] = expf(a[i]))
+MAP(logarithm, c[i] = logf(a[i]))
+MAP(hyperbolic_tangent, c[i] = tanhf(a[i]))
+MAP(errorfunction, c[i] = erff(a[i]))
+MAP(sigmoid, c[i] = 1 / (1 + expf(-a[i])))
+MAP(silu, c[i] = a[i] / (1 + expf(-a[i])))
+MAP(softplus, c[i] = log1pf(expf(a[i])))
+MAP(gelu, c[i] = 0.5f * a[i] * (1 + erff(0.70710678f * a[i])))
+MAP(gelutanh, float x = a[i]; c[i] = 0.5f * x * (1 + tanhf(0.79788456f * (x + 0.044715f * x * x * x))))
+MAP(sgd, float v = s0 * d[i] + a[i]; d[i] = v; c[i] -= s1 * v)
+
+// mix is the hash of kernels.Dropout; the keys below are those of seed 0.
+static inline uint32_t mix(uint32_t h, uint32_t key1, uint32_t key2) {
+	h ^= key1;
+	h = (h ^ h >> 16) * 0x85ebca6b;
+	h ^= key2;
+	h = (h ^ h >> 13) * 0xc2b2ae35;
+	return h + 0x80000000u;
+}
+MAP(dropout, c[i] = mix(i, 0x7b1dcdafu, 0xe220a839u) < 0x80000000u ? 0 : 2 * a[i])
+
+void adam(struct operands *o) {
+	VECTORS;
+	const float b1 = s[0], b2 = s[1], step = s[2], correct = s[3], epsilon = s[4];
+	for (long i = 0; i < len; i++) {
+		float g = a[i], m = b1 * d[i] + (1 - b1) * g, v = b2 * e[i] + (1 - b2) * g * g;
+		d[i] = m;
+		e[i] = v;
+		c[i] -= step * m / (sqrtf(v * correct) + epsilon);
+	}
+}
+
+void adafisher(struct operands *o) {
+	VECTORS;
+	const float beta = s[0], step = s[1], lambda = s[2];
+	const float *restrict row = o->row, *restrict col = o->col;
+	const long n = o->n;
+	for (long i = 0; i < o->m; i++)
+		for (long j = 0; j < n; j++) {
+			float m = beta * d[i * n + j] + (1 - beta) * a[i * n + j];
+			d[i * n + j] = m;
+			c[i * n + j] -= step * m / (row[i] * col[j] + lambda);
+		}
+}
+
+#define REDUCE(name, first, statement, result)               \
+	void name(struct operands *o) {                          \
+		VECTORS;                                             \
+		float t = first;                                     \
+		for (long i = 0; i < len; i++) { statement; }        \
+		o->out[0] = result;                                  \
+	}
+
+REDUCE(dot, 0, t += a[i] * b[i], t)
+REDUCE(sum, 0, t += a[i], t)
+REDUCE(sumsquares, 0, t += a[i] * a[i], t)
+REDUCE(l1norm, 0, t += fabsf(a[i]), t)
+REDUCE(l2norm, 0, t += a[i] * a[i], sqrtf(t))
+REDUCE(maxabs, 0, t = fabsf(a[i]) > t ? fabsf(a[i]) : t, t)
+
+void minmax(struct operands *o) {
+	VECTORS;
+	float lo = a[0], hi = a[0];
+	for (long i = 0; i < len; i++) {
+		lo = a[i] < lo ? a[i] : lo;
+		hi = a[i] > hi ? a[i] : hi;
+	}
+	o->out[0] = lo;
+	o->out[1] = hi;
+}
+
+void argmax(struct operands *o) {
+	VECTORS;
+	long k = 0;
+	for (long i = 0; i < len; i++) k = a[i] > a[k] ? i : k;
+	o->out[0] = a[k];
+}
+
+// -Ofast takes isfinite for granted: test the bits.
+void allfinite(struct operands *o) {
+	VECTORS;
+	uint32_t bad = 0;
+	for (long i = 0; i < len; i++) {
+		uint32_t bits;
+		memcpy(&bits, a + i, 4);
+		bad |= (bits & 0x7f800000u) == 0x7f800000u;
+	}
+	o->out[0] = !bad;
+}
+
+void minmaxnormalize(struct operands *o) {
+	minmax(o);
+	VECTORS;
+	const float lo = o->out[0], range = (o->out[1] - lo) + 1e-6f;
+	for (long i = 0; i < len; i++) c[i] = (a[i] - lo) / range;
+	o->out[0] = o->out[1] = 0;
+}
+
+void minmaxema(struct operands *o) {
+	minmax(o);
+	VECTORS;
+	const float lo = o->out[0], range = (o->out[1] - lo) + 1e-6f, keep = s[0], add = s[1];
+	for (long i = 0; i < len; i++) c[i] = keep * c[i] + add * ((a[i] - lo) / range);
+	o->out[0] = o->out[1] = 0;
+}
+
+static float exponentials(const float *restrict a, float *restrict c, long len, float *largest) {
+	float top = a[0], t = 0;
+	for (long i = 0; i < len; i++) top = a[i] > top ? a[i] : top;
+	for (long i = 0; i < len; i++) t += c[i] = expf(a[i] - top);
+	*largest = top;
+	return t;
+}
+
+void softmax(struct operands *o) {
+	VECTORS;
+	float top, r = 1 / exponentials(a, c, len, &top);
+	for (long i = 0; i < len; i++) c[i] *= r;
+}
+
+void softmax_cross_entropy(struct operands *o) {
+	VECTORS;
+	float top, t = exponentials(a, c, len, &top), r = s[0] / t;
+	for (long i = 0; i < len; i++) c[i] *= r;
+	c[0] -= s[0];
+	o->out[0] = logf(t) - (a[0] - top);
+}
+
+#define MATRIX                                               \
+	const long m = o->m, n = o->n;                           \
+	const float *restrict a = o->a, *restrict b = o->b;      \
+	const float *restrict row = o->row, *restrict col = o->col; \
+	float *restrict c = o->c, *restrict d = o->d, *restrict e = o->e; \
+	(void)a, (void)b, (void)row, (void)col, (void)c, (void)d, (void)e
+
+#define EACH for (long i = 0; i < m; i++) for (long j = 0; j < n; j++)
+
+void colsums(struct operands *o) {
+	MATRIX;
+	for (long j = 0; j < n; j++) e[j] = 0;
+	EACH e[j] += a[i * n + j];
+}
+
+void colsumsquares(struct operands *o) {
+	MATRIX;
+	for (long j = 0; j < n; j++) e[j] = 0;
+	EACH e[j] += a[i * n + j] * a[i * n + j];
+}
+
+void colmeanvariance(struct operands *o) {
+	MATRIX;
+	for (long j = 0; j < n; j++) d[j] = e[j] = 0;
+	EACH d[j] += a[i * n + j];
+	for (long j = 0; j < n; j++) d[j] /= m;
+	EACH {
+		float t = a[i * n + j] - d[j];
+		e[j] += t * t;
+	}
+	for (long j = 0; j < n; j++) e[j] /= m;
+}
+
+void rowsums(struct operands *o) {
+	MATRIX;
+	for (long i = 0; i < m; i++) {
+		float t = 0;
+		for (long j = 0; j < n; j++) t += a[i * n + j];
+		e[i] = t;
+	}
+}
+
+static void moments(const float *restrict a, long n, float *mean, float *variance) {
+	float t = 0, v = 0;
+	for (long j = 0; j < n; j++) t += a[j];
+	t /= n;
+	for (long j = 0; j < n; j++) v += (a[j] - t) * (a[j] - t);
+	*mean = t;
+	*variance = v / n;
+}
+
+void rowmeanvariance(struct operands *o) {
+	MATRIX;
+	for (long i = 0; i < m; i++) moments(a + i * n, n, d + i, e + i);
+}
+
+void layernorm(struct operands *o) {
+	MATRIX;
+	for (long i = 0; i < m; i++) {
+		moments(a + i * n, n, d + i, e + i);
+		float mean = d[i], rstd = e[i] = 1 / sqrtf(e[i] + 1e-5f);
+		for (long j = 0; j < n; j++) c[i * n + j] = (a[i * n + j] - mean) * rstd * col[j] + col[j];
+	}
+}
+
+void layernorm_backward(struct operands *o) {
+	MATRIX;
+	for (long j = 0; j < n; j++) d[j] = e[j] = 0;
+	for (long i = 0; i < m; i++) {
+		float mean = row[i], rstd = row[i], p = 0, q = 0;
+		const float *restrict dy = a + i * n, *restrict x = b + i * n;
+		for (long j = 0; j < n; j++) {
+			float g = dy[j] * col[j], h = (x[j] - mean) * rstd;
+			p += g;
+			q += g * h;
+			d[j] += dy[j] * h;
+			e[j] += dy[j];
+		}
+		p /= n;
+		q /= n;
+		for (long j = 0; j < n; j++) {
+			float h = (x[j] - mean) * rstd;
+			c[i * n + j] = rstd * (dy[j] * col[j] - p - h * q);
+		}
+	}
+}
+
+void colaffine(struct operands *o) { MATRIX; EACH c[i * n + j] = a[i * n + j] * col[j] + col[j]; }
+void biasrelu(struct operands *o) { MATRIX; EACH { float v = a[i * n + j] + col[j]; c[i * n + j] = v < 0 ? 0 : v; } }
+void biastanh(struct operands *o) { MATRIX; EACH c[i * n + j] = tanhf(a[i * n + j] + col[j]); }
+void precondition(struct operands *o) { MATRIX; float lambda = o->s[2]; EACH c[i * n + j] = a[i * n + j] / (row[i] * col[j] + lambda); }
+void transpose(struct operands *o) { MATRIX; EACH c[j * m + i] = a[i * n + j]; }
+
+void ger(struct operands *o) {
+	MATRIX;
+	for (long i = 0; i < m; i++) {
+		float t = o->s[0] * row[i];
+		for (long j = 0; j < n; j++) c[i * n + j] += t * col[j];
+	}
+}
+
+// gemm is the product in the order of loops that vectorises: along the rows of C,
+// or as inner products for B^T.
+void gemm(struct operands *o) {
+	const long m = o->m, n = o->n, k = o->k;
+	const float *restrict a = o->a, *restrict b = o->b;
+	float *restrict c = o->c;
+	const long row = o->trans_a ? 1 : k, col = o->trans_a ? m : 1;
+	if (o->s[0] == 0) memset(c, 0, sizeof *c * m * n);
+	if (o->trans_b) {
+		for (long i = 0; i < m; i++)
+			for (long j = 0; j < n; j++) {
+				float t = 0;
+				for (long p = 0; p < k; p++) t += a[i * row + p * col] * b[j * k + p];
+				c[i * n + j] += t;
+			}
+		return;
+	}
+	for (long i = 0; i < m; i++)
+		for (long p = 0; p < k; p++) {
+			float t = a[i * row + p * col];
+			for (long j = 0; j < n; j++) c[i * n + j] += t * b[p * n + j];
+		}
+}
+
+// tile computes rows of C, up to 8, and 32 columns, of which the masks tell those
+// that exist.
+#ifdef __AVX512F__
+static inline __attribute__((always_inline)) void tile(int rows, long n, long k, const float *a, const float *b, float *c, __mmask16 left, __mmask16 right) {
+	__m512 t[8][2];
+	for (int r = 0; r < rows; r++) t[r][0] = t[r][1] = _mm512_setzero_ps();
+	for (long p = 0; p < k; p++) {
+		__m512 x = _mm512_maskz_loadu_ps(left, b + p * n), y = _mm512_maskz_loadu_ps(right, b + p * n + 16);
+		for (int r = 0; r < rows; r++) {
+			__m512 v = _mm512_set1_ps(a[r * k + p]);
+			t[r][0] = _mm512_fmadd_ps(v, x, t[r][0]);
+			t[r][1] = _mm512_fmadd_ps(v, y, t[r][1]);
+		}
+	}
+	for (int r = 0; r < rows; r++) {
+		_mm512_mask_storeu_ps(c + r * n, left, t[r][0]);
+		_mm512_mask_storeu_ps(c + r * n + 16, right, t[r][1]);
+	}
+}
+
+// gemm_tiles is C = A*B in tiles of 8 x 32 by intrinsics, without packing.
+void gemm_tiles(struct operands *o) {
+	const long m = o->m, n = o->n, k = o->k;
+	for (long j = 0; j < n; j += 32) {
+		long w = n - j, i = 0;
+		__mmask16 left = w >= 16 ? 0xffff : (1 << w) - 1, right = w >= 32 ? 0xffff : w > 16 ? (1 << (w - 16)) - 1 : 0;
+		for (; i + 8 <= m; i += 8) tile(8, n, k, o->a + i * k, o->b + j, o->c + i * n + j, left, right);
+		for (; i + 4 <= m; i += 4) tile(4, n, k, o->a + i * k, o->b + j, o->c + i * n + j, left, right);
+		for (; i < m; i++) tile(1, n, k, o->a + i * k, o->b + j, o->c + i * n + j, left, right);
+	}
+}
+#endif

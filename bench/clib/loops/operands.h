@@ -1,0 +1,10 @@
+// The operands of a C loop; see Operands in package clib.
+struct operands {
+	float *a, *b;           // inputs
+	float *c, *d, *e;       // outputs
+	float *row, *col;       // inputs of m and n elements
+	long m, n, k;           // vectors have m*n elements
+	float s[8];             // scalars
+	int trans_a, trans_b;   // forms of a product
+	float out[2];           // numbers returned
+};

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"image/color"
+	"math"
+	"os"
+	"strings"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgsvg"
+)
+
+// bars are the groups of contenders in the chart: of each the best is shown.
+var bars = []struct {
+	name  string
+	color color.RGBA
+	has   func(contender string) bool
+}{
+	{"adafisher", color.RGBA{0x1b, 0x6c, 0xa8, 255}, isOurs},
+	{"best C", color.RGBA{0xe0, 0x8e, 0x2b, 255}, isC},
+	{"best other Go", color.RGBA{0x7a, 0xa8, 0x5c, 255}, func(name string) bool { return !isOurs(name) && !isC(name) }},
+}
+
+func isOurs(name string) bool { return strings.HasPrefix(name, "adafisher/") }
+
+func isC(name string) bool {
+	return strings.HasPrefix(name, "gcc ") || strings.HasPrefix(name, "C ") || name == "OpenBLAS"
+}
+
+// chart writes bars of the ratio to the roof: a panel for each size of vectors,
+// and one of matrix products.
+func (run report) chart(path string) error {
+	var panels []*plot.Plot
+	add := func(title string, label func(x result) string, has func(x result) bool) error {
+		var rows []result
+		for _, x := range run.results {
+			if has(x) && x.RoofRatio != nil {
+				rows = append(rows, x)
+			}
+		}
+		if len(rows) == 0 {
+			return nil
+		}
+		p, err := panel(title, rows, label)
+		if err != nil {
+			return err
+		}
+		panels = append(panels, p)
+		return nil
+	}
+	for _, size := range vectorSizes {
+		err := add("streaming kernels, "+size.name, func(x result) string { return x.Kernel },
+			func(x result) bool { return isVector(x) && x.Size == size.name })
+		if err != nil {
+			return err
+		}
+	}
+	if err := add("matrix products", func(x result) string {
+		return strings.TrimPrefix(x.Kernel, "gemm ") + " " + strings.ReplaceAll(x.Size, " ", "")
+	}, isGemm); err != nil {
+		return err
+	}
+	if len(panels) == 0 {
+		return nil
+	}
+	const width, height = 34 * vg.Centimeter, 10 * vg.Centimeter
+	image := vgsvg.New(width, height*vg.Length(len(panels)))
+	canvas := draw.New(image)
+	tiles := draw.Tiles{Rows: len(panels), Cols: 1, PadTop: vg.Millimeter, PadBottom: vg.Millimeter}
+	for i, p := range panels {
+		p.Draw(tiles.At(canvas, 0, i))
+	}
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	if _, err := image.WriteTo(file); err != nil {
+		file.Close()
+		return err
+	}
+	return file.Close()
+}
+
+func panel(title string, results []result, label func(x result) string) (*plot.Plot, error) {
+	var labels []string
+	at := map[string]int{}
+	for _, x := range results {
+		if _, ok := at[label(x)]; !ok {
+			at[label(x)] = len(labels)
+			labels = append(labels, label(x))
+		}
+	}
+	p := plot.New()
+	p.Title.Text = title
+	p.Y.Label.Text = "ratio to the roof"
+	p.Y.Min = 0
+	width := vg.Length(760/len(labels)) / vg.Length(len(bars)+1)
+	width = min(width, 8)
+	for i, b := range bars {
+		values := make(plotter.Values, len(labels))
+		for _, x := range results {
+			if b.has(x.Contender) {
+				k := at[label(x)]
+				values[k] = max(values[k], *x.RoofRatio)
+			}
+		}
+		chart, err := plotter.NewBarChart(values, width)
+		if err != nil {
+			return nil, err
+		}
+		chart.Color, chart.LineStyle.Width = b.color, 0
+		chart.Offset = width * vg.Length(i-len(bars)/2)
+		p.Add(chart)
+		p.Legend.Add(b.name, chart)
+	}
+	line := plotter.NewFunction(func(float64) float64 { return 1 })
+	line.Color = color.Gray{0x60}
+	p.Add(line)
+	p.NominalX(labels...)
+	p.X.Tick.Label.Rotation = math.Pi / 3
+	p.X.Tick.Label.XAlign, p.X.Tick.Label.YAlign = draw.XRight, draw.YCenter
+	p.Legend.Top, p.Legend.Left = true, false
+	p.Y.Max = max(p.Y.Max, 1.15)
+	return p, nil
+}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/nlpodyssey/spago/mat"
+	"github.com/viterin/vek"
+	"gonum.org/v1/gonum/blas/blas32"
+
+	"github.com/adafisher-go/adafisher/bench/clib"
+	"github.com/adafisher-go/adafisher/kernels"
+)
+
+// peers are the other libraries that can be had on this machine.
+type peers struct {
+	loops   []*clib.Library // plain C by the C compiler
+	blas    *clib.BLAS      // nil without one
+	torch   *torch          // nil without it
+	missing []string        // what is not there, and why
+	dir     string          // holds what is built here
+}
+
+// The flags for plain C. Without -fno-math-errno a square root is not vectorised.
+var loopFlags = [][]string{
+	{"-O3", "-march=native", "-fno-math-errno"},
+	{"-Ofast", "-march=native", "-mprefer-vector-width=512"},
+}
+
+// findPeers builds, loads and starts what there is. close must be called at the
+// end.
+func findPeers() (*peers, error) {
+	dir, err := os.MkdirTemp("", "compare")
+	if err != nil {
+		return nil, err
+	}
+	p := &peers{dir: dir}
+	for _, flags := range loopFlags {
+		library, err := clib.Compile(dir, flags...)
+		if err != nil {
+			p.missing = append(p.missing, fmt.Sprintf("plain C with gcc %v: %v", flags, err))
+			continue
+		}
+		library.Name = "gcc " + flags[0]
+		p.loops = append(p.loops, library)
+	}
+	core := coreType()
+	if p.blas, err = clib.OpenBLAS(core); err != nil {
+		p.missing = append(p.missing, fmt.Sprintf("OpenBLAS (Debian's libopenblas-dev): %v", err))
+	} else if got := p.blas.Core(); core != "" && got != core {
+		p.missing = append(p.missing, fmt.Sprintf("OpenBLAS's kernels for %s: this build has none and runs those for %s", core, got))
+	}
+	if p.torch, err = startTorch(core); err != nil {
+		p.missing = append(p.missing, fmt.Sprintf("PyTorch (Debian's python3-torch): %v", err))
+	}
+	return p, nil
+}
+
+func (p *peers) close() {
+	p.torch.close()
+	os.RemoveAll(p.dir)
+}
+
+// c returns a contender for each C library that has the routine.
+func (p *peers) c(routine string, o *operands) []contender {
+	var all []contender
+	add := func(l *clib.Library, prepare func()) {
+		if r, ok := l.Routine(routine); ok {
+			all = append(all, contender{name: l.Name, prepare: prepare, run: cpu.every(func(n int) { r.Repeat(o, n) })})
+		}
+	}
+	for _, l := range p.loops {
+		add(l, nil)
+	}
+	if p.blas != nil {
+		add(&p.blas.Library, nil)
+	}
+	return all
+}
+
+// ours returns a contender for each assembly level of this machine, or the
+// generic one if it has none.
+func ours(run func()) []contender {
+	levels := kernels.Levels()
+	if len(levels) > 1 {
+		levels = levels[1:]
+	}
+	var all []contender
+	for _, l := range levels {
+		all = append(all, contender{name: ourName(l), prepare: func() { setLevel(l) }, run: cpu.each(run)})
+	}
+	return all
+}
+
+// best is the fastest level of this machine.
+func best() kernels.Level {
+	levels := kernels.Levels()
+	return levels[len(levels)-1]
+}
+
+func ourName(l kernels.Level) string { return "adafisher/" + l.String() }
+
+func setLevel(l kernels.Level) {
+	if err := kernels.SetLevel(l); err != nil {
+		panic(err) // Levels listed it
+	}
+}
+
+func goPeer(name string, run func()) contender { return contender{name: name, run: cpu.each(run)} }
+
+const gonum = "gonum"
+
+// vec is a slice as gonum takes it.
+func vec(x []float32) blas32.Vector { return blas32.Vector{N: len(x), Inc: 1, Data: x} }
+
+func vekName() string {
+	if vek.Info().Acceleration {
+		return "vek32/avx2"
+	}
+	return "vek32/generic"
+}
+
+const spago = "spago"
+
+// dense is a slice as spago takes it: a column, or a matrix.
+func dense(x []float32, shape ...int) *mat.Dense[float32] {
+	if len(shape) == 0 {
+		shape = []int{len(x), 1}
+	}
+	return mat.NewDense[float32](mat.WithBacking(x), mat.WithShape(shape...))
+}
+
+// spagoMaps returns a contender for an operation of spago, whose result is a
+// matrix of its own.
+func spagoMaps(dst []float32, operation func() mat.Matrix) contender {
+	var y mat.Matrix
+	c := goPeer(spago, func() { y = operation() })
+	c.result = func() { copy(dst, y.Data().F32()) }
+	return c
+}

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/nlpodyssey/spago/mat"
+	"github.com/viterin/vek/vek32"
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/blas32"
+
+	"github.com/adafisher-go/adafisher/bench/roof"
+	"github.com/adafisher-go/adafisher/kernels"
+)
+
+var squareSizes = []int{8, 16, 24, 32, 64, 128, 256, 512, 768, 1024, 2048}
+
+// layerShapes are batch, inputs and outputs of layers in training.
+var layerShapes = [][3]int{{1, 784, 512}, {32, 784, 512}, {128, 784, 512}, {128, 512, 512}, {128, 512, 10}}
+
+// patient is the size from which the slow contenders sit out.
+const patient = 768
+
+// products are the forms of the matrix product: of a forward pass, of the
+// gradient of the weights, stored and added, and of the gradient of the input,
+// for weights that are inputs x outputs.
+var (
+	forward     = kernels.Gemm{}
+	weights     = kernels.Gemm{TransA: true}
+	moreWeights = kernels.Gemm{TransA: true, Accumulate: true}
+	inputs      = kernels.Gemm{TransB: true}
+)
+
+func productName(g kernels.Gemm) string {
+	letter := map[bool]string{false: "N", true: "T"}
+	name := "gemm " + letter[g.TransA] + letter[g.TransB]
+	if g.Accumulate {
+		name += " accumulate"
+	}
+	return name
+}
+
+// productRaces returns the races of matrix products on one core.
+func productRaces(p *peers) []race {
+	var all []race
+	for _, n := range squareSizes {
+		all = append(all, product(p, n, n, n, forward))
+	}
+	for _, s := range layerShapes {
+		batch, in, out := s[0], s[1], s[2]
+		all = append(all,
+			product(p, batch, in, out, forward),
+			product(p, in, batch, out, weights),
+			product(p, in, batch, out, moreWeights),
+			product(p, batch, out, in, inputs))
+	}
+	return all
+}
+
+// factors is the memory of a product.
+type factors struct {
+	*operands
+	form    kernels.Gemm
+	a, b, c kernels.Matrix
+}
+
+func newFactors(m, k, n int, form kernels.Gemm) factors {
+	// The workspace makes large products fast; small ones don't look at it.
+	form.Scratch = allocate(kernels.GemmScratchLarge)
+	f := factors{operands: &operands{M: m, N: n, K: k, TransA: form.TransA, TransB: form.TransB}, form: form}
+	f.A, f.B, f.C = allocate(m*k), allocate(k*n), allocate(m*n)
+	if form.Accumulate {
+		f.S[0] = 1
+	}
+	f.a, f.b, f.c = kernels.NewMatrix(m, k, f.A), kernels.NewMatrix(k, n, f.B), kernels.NewMatrix(m, n, f.C)
+	if form.TransA {
+		f.a = kernels.NewMatrix(k, m, f.A)
+	}
+	if form.TransB {
+		f.b = kernels.NewMatrix(n, k, f.B)
+	}
+	return f
+}
+
+func (f factors) size() string { return fmt.Sprintf("%d x %d x %d", f.M, f.K, f.N) }
+
+func (f factors) flops() float64 { return 2 * float64(f.M) * float64(f.K) * float64(f.N) }
+
+// product returns the race of an m x k by k x n product.
+func product(p *peers, m, k, n int, form kernels.Gemm) race {
+	f := newFactors(m, k, n, form)
+	hurry := min(m, k, n) >= patient
+	contenders := ours(func() { f.form.Multiply(f.c, f.a, f.b) })
+	for _, c := range p.c("gemm", f.operands) {
+		if !hurry || p.blas != nil && c.name == p.blas.Name {
+			contenders = append(contenders, c)
+		}
+	}
+	if !form.TransA && !form.TransB && !hurry && len(p.loops) > 0 {
+		tiles := p.loops[len(p.loops)-1]
+		if r, ok := tiles.Routine("gemm_tiles"); ok {
+			contenders = append(contenders, contender{name: "C intrinsics", run: cpu.every(func(n int) { r.Repeat(f.operands, n) })})
+		}
+	}
+	contenders = append(contenders, goPeer(gonum, f.gonum()))
+	if !form.TransA && !form.TransB && !hurry {
+		contenders = append(contenders, goPeer(vekName(), func() { vek32.MatMul_Into(f.C, f.A, f.B, k) }))
+		x, y := dense(f.A, m, k), dense(f.B, k, n)
+		contenders = append(contenders, spagoMaps(f.C, func() mat.Matrix { return x.Mul(y) }))
+	}
+	var top *roofline
+	if len(roof.Vectors) > 0 {
+		top = fmaRoof(roof.Vectors[0])
+	}
+	for i := range contenders {
+		c := &contenders[i]
+		c.kernel, c.roof, c.work = productName(form), top, f.flops()
+	}
+	return race{contenders: contenders, size: f.size(), unit: "GFLOP/s", fewer: hurry, operands: f.operands}
+}
+
+func (f factors) gonum() func() {
+	form := map[bool]blas.Transpose{false: blas.NoTrans, true: blas.Trans}
+	matrix := func(m kernels.Matrix) blas32.General {
+		return blas32.General{Rows: m.Rows, Cols: m.Cols, Stride: m.Stride, Data: m.Data}
+	}
+	a, b, c := matrix(f.a), matrix(f.b), matrix(f.c)
+	return func() { blas32.Gemm(form[f.TransA], form[f.TransB], 1, a, b, f.S[0], c) }
+}
+
+// workerRaces returns the races of two workers and of one, by the clock on the
+// wall; none on a machine with one processor.
+func workerRaces(p *peers) ([]race, error) {
+	if runtime.NumCPU() < 2 {
+		p.missing = append(p.missing, "two workers: the machine has one processor")
+		return nil, nil
+	}
+	pool, err := kernels.NewPool(2)
+	if err != nil {
+		return nil, err
+	}
+	var all []race
+	for _, n := range []int{256, 512, 1024, 2048} {
+		all = append(all, workers(p, pool, n))
+	}
+	return all, nil
+}
+
+func workers(p *peers, pool *kernels.Pool, n int) race {
+	f := newFactors(n, n, n, kernels.Gemm{})
+	var one, two *roofline
+	if len(roof.Vectors) > 0 {
+		flops := fmaRoof(roof.Vectors[0])
+		fma := func(int) { roof.FMA(roof.Vectors[0], 1000) }
+		one = &roofline{wall.each(func() { fma(0) }), flops.work}
+		two = &roofline{wall.each(func() { pool.Run(2, fma) }), 2 * flops.work}
+	}
+	level := best()
+	setOurs := func() { setLevel(level) }
+	r := race{size: f.size(), unit: "GFLOP/s", procs: 2, fewer: n >= patient, operands: f.operands, contenders: []contender{
+		{kernel: "gemm NN, 1 worker", name: ourName(level), roof: one, prepare: setOurs, run: wall.each(func() { f.form.Multiply(f.c, f.a, f.b) })},
+		{kernel: "gemm NN, 2 workers", name: ourName(level), roof: two, prepare: setOurs, run: wall.each(func() { pool.Multiply(f.form, f.c, f.a, f.b) })},
+	}}
+	if p.blas != nil {
+		if routine, ok := p.blas.Routine("gemm"); ok {
+			run := wall.every(func(n int) { routine.Repeat(f.operands, n) })
+			for i, our := range r.contenders {
+				r.contenders = append(r.contenders, contender{kernel: our.kernel, name: p.blas.Name, roof: our.roof, run: func(runs int) (time.Duration, error) {
+					p.blas.SetThreads(1 + i)
+					defer p.blas.SetThreads(1)
+					return run(runs)
+				}})
+			}
+		}
+	}
+	r.contenders = append(r.contenders, contender{kernel: r.contenders[1].kernel, name: gonum, roof: two, run: wall.each(f.gonum())})
+	for i := range r.contenders {
+		r.contenders[i].work = f.flops()
+	}
+	return r
+}

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+)
+
+// A report is a recorded run.
+type report struct {
+	machine machine
+	results []result
+}
+
+// read reads a recorded run: one JSON object a line, the machine first.
+func read(r io.Reader) (report, error) {
+	var run report
+	d := json.NewDecoder(r)
+	d.DisallowUnknownFields()
+	if err := d.Decode(&run.machine); err != nil {
+		return run, fmt.Errorf("first object: %w", err)
+	}
+	for {
+		var x result
+		if err := d.Decode(&x); err == io.EOF {
+			return run, nil
+		} else if err != nil {
+			return run, fmt.Errorf("object %d: %w", len(run.results)+2, err)
+		}
+		run.results = append(run.results, x)
+	}
+}
+
+// render makes the tables and the chart of a recorded run, beside it.
+func render(path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	run, err := read(file)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	stem := strings.TrimSuffix(path, ".json")
+	tables, err := os.Create(stem + ".md")
+	if err != nil {
+		return err
+	}
+	w := bufio.NewWriter(tables)
+	run.tables(w)
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if err := tables.Close(); err != nil {
+		return err
+	}
+	return run.chart(stem + ".svg")
+}
+
+// A section is a table of the report.
+type section struct {
+	title, note string
+	has         func(x result) bool
+}
+
+func isRoof(x result) bool   { return strings.HasPrefix(x.Kernel, "roof ") }
+func isWorker(x result) bool { return strings.Contains(x.Kernel, "worker") }
+func isVector(x result) bool { return x.Unit == "GB/s" && !isRoof(x) }
+func isGemm(x result) bool   { return x.Unit == "GFLOP/s" && !isRoof(x) && !isWorker(x) }
+
+var sections = []section{
+	{"Roof", "What one core does at best: memory by the access patterns of the kernels (GB/s), and multiply-adds in registers (GFLOP/s).", isRoof},
+	{"Streaming kernels", "GB/s of the bytes that a kernel must move, with the ratio to the roof of the same pattern, bytes and round. Sizes are per vector; matrices of these sizes are 16 x 64, 128 x 512, 1024 x 2048 and 8192 x 8192. Plain C with -Ofast may take approximations and another order of sums; spago allocates its results.", isVector},
+	{"Matrix products", "GFLOP/s of m x k by k x n, with the ratio to the widest multiply-adds of the same round. NN is a forward pass, TN a gradient of the weights, NT a gradient of the input.", isGemm},
+	{"Two workers", "GFLOP/s by the clock on the wall.", isWorker},
+	{"Training steps", "Microseconds of an MLP 784-512-256-10, less is better. The roof is the time of the products' multiply-adds (of reading the weights for a batch of 1) plus that of the optimizer's memory traffic.", func(x result) bool { return x.Unit == "us" }},
+	{"Short calls", "Nanoseconds of a call on n elements, less is better.", func(x result) bool { return x.Unit == "ns" }},
+}
+
+func (run report) tables(w io.Writer) {
+	m := run.machine
+	fmt.Fprintf(w, "# %s\n\nGenerated from the JSON file beside it by `make compare`.\n\n", m.CPU)
+	fmt.Fprintf(w, "- %s, %d cores, %s\n", m.Model, m.Cores, m.System)
+	var sizes []string
+	for level, size := range m.Caches {
+		sizes = append(sizes, level+" "+size)
+	}
+	slices.Sort(sizes)
+	fmt.Fprintf(w, "- caches: %s\n", strings.Join(sizes, ", "))
+	fmt.Fprintf(w, "- %s", m.Go)
+	for _, x := range [][2]string{{"gcc", m.GCC}, {"", m.OpenBLAS}, {"core type", m.OpenBLASCore}, {"PyTorch", m.PyTorch}} {
+		if x[1] != "" {
+			fmt.Fprintf(w, ", %s", strings.TrimSpace(x[0]+" "+x[1]))
+		}
+	}
+	fmt.Fprintf(w, "\n- %s; %d rounds of %s of %s, contenders in turn; medians\n", m.Date, m.Rounds, m.Sample, m.Clock)
+	for _, missing := range m.Missing {
+		fmt.Fprintf(w, "- missing: %s\n", strings.Join(strings.Fields(missing), " "))
+	}
+	for _, s := range sections {
+		var rows []result
+		for _, x := range run.results {
+			if s.has(x) {
+				rows = append(rows, x)
+			}
+		}
+		if len(rows) > 0 {
+			fmt.Fprintf(w, "\n## %s\n\n%s\n\n", s.title, s.note)
+			table(w, rows)
+		}
+	}
+}
+
+// table writes a row for each kernel and size and a column for each contender;
+// the best is bold.
+func table(w io.Writer, results []result) {
+	type key struct{ kernel, size string }
+	var keys []key
+	var names []string
+	cells := map[key]map[string]result{}
+	for _, x := range results {
+		k := key{x.Kernel, x.Size}
+		if cells[k] == nil {
+			cells[k] = map[string]result{}
+			keys = append(keys, k)
+		}
+		if !slices.Contains(names, x.Contender) {
+			names = append(names, x.Contender)
+		}
+		cells[k][x.Contender] = x
+	}
+	slices.SortStableFunc(keys, func(a, b key) int {
+		return slices.IndexFunc(keys, func(k key) bool { return k.kernel == a.kernel }) -
+			slices.IndexFunc(keys, func(k key) bool { return k.kernel == b.kernel })
+	})
+	fmt.Fprintf(w, "| kernel | size | roof | %s |\n", strings.Join(names, " | "))
+	fmt.Fprintf(w, "|---|---%s\n", strings.Repeat("|---:", 1+len(names))+"|")
+	for _, k := range keys {
+		row := cells[k]
+		first := 0.0 // the best
+		roof := ""
+		for _, x := range row {
+			if first == 0 || x.better(first) {
+				first = x.Median
+			}
+			if x.Roof > 0 {
+				roof = number(x.Roof)
+			}
+		}
+		fmt.Fprintf(w, "| %s | %s | %s |", k.kernel, k.size, roof)
+		for _, name := range names {
+			x, ok := row[name]
+			switch {
+			case !ok:
+				fmt.Fprint(w, " |")
+				continue
+			case x.Median == first && len(row) > 1:
+				fmt.Fprintf(w, " **%s**", number(x.Median))
+			default:
+				fmt.Fprintf(w, " %s", number(x.Median))
+			}
+			if x.RoofRatio != nil {
+				fmt.Fprintf(w, " (%.2f)", *x.RoofRatio)
+			}
+			fmt.Fprint(w, " |")
+		}
+		fmt.Fprintln(w)
+	}
+}
+
+// better reports whether the result beats another median.
+func (x result) better(median float64) bool {
+	if x.Unit == "us" || x.Unit == "ns" {
+		return x.Median < median
+	}
+	return x.Median > median
+}
+
+// number has three digits, without an exponent.
+func number(x float64) string {
+	switch {
+	case x < 10:
+		return fmt.Sprintf("%.2f", x)
+	case x < 100:
+		return fmt.Sprintf("%.1f", x)
+	}
+	return fmt.Sprintf("%.0f", x)
+}

@@ -1,0 +1,508 @@
+package main
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/nlpodyssey/spago/mat"
+	"github.com/viterin/vek/vek32"
+	"gonum.org/v1/gonum/blas/blas32"
+
+	"github.com/adafisher-go/adafisher/bench/roof"
+	"github.com/adafisher-go/adafisher/kernels"
+)
+
+// A kernel streams over vectors or over the elements of a matrix.
+type kernel struct {
+	name    string
+	pattern roof.Pattern // what it does to memory
+	scalars []float32
+	ours    func(o *operands)
+	gonum   func(o *operands)           // nil where the library has no such kernel
+	vek     func(o *operands)           // the same
+	spago   func(o *operands) contender // the same
+	c       string                      // routine of plain C and of OpenBLAS
+	large   bool                        // measured in memory too
+}
+
+// streams returns the operands that a pattern walks over: outputs C, D and E,
+// inputs A and B.
+func streams(p roof.Pattern, o *operands) [][]float32 {
+	switch p {
+	case roof.Read:
+		return [][]float32{o.A}
+	case roof.ReadBoth:
+		return [][]float32{o.A, o.B}
+	case roof.Write, roof.Modify:
+		return [][]float32{o.C}
+	case roof.Copy, roof.Update:
+		return [][]float32{o.C, o.A}
+	case roof.Combine, roof.Accumulate:
+		return [][]float32{o.C, o.A, o.B}
+	case roof.Update2:
+		return [][]float32{o.C, o.D, o.A}
+	}
+	return [][]float32{o.C, o.D, o.E, o.A}
+}
+
+// memoryRoof is the roof of a pattern on the operands; nil without a probe.
+func memoryRoof(p roof.Pattern, o *operands) *roofline {
+	if len(roof.Vectors) == 0 {
+		return nil
+	}
+	s := streams(p, o)
+	return &roofline{cpu.every(func(n int) { p.Run(n, s...) }), float64(p.Bytes() * len(o.A))}
+}
+
+// vectorSizes are the sizes of a vector.
+var vectorSizes = []struct {
+	name string
+	m, n int
+}{
+	{"4 KiB", 16, 64},
+	{"256 KiB", 128, 512},
+	{"8 MiB", 1024, 2048},
+	{"256 MiB", 8192, 8192},
+}
+
+const largest = "256 MiB"
+
+// vectorRaces returns the races of all streaming kernels.
+func vectorRaces(p *peers) []race {
+	var all []race
+	for _, size := range vectorSizes {
+		var memory *operands // of all kernels
+		for _, k := range streaming {
+			if size.name == largest && !k.large {
+				continue
+			}
+			if memory == nil {
+				memory = newOperands(size.m, size.n)
+			}
+			all = append(all, k.race(p, size.name, memory))
+		}
+	}
+	return all
+}
+
+func (k kernel) race(p *peers, size string, memory *operands) race {
+	o := new(operands)
+	*o = *memory
+	copy(o.S[:], k.scalars)
+	contenders := ours(func() { k.ours(o) })
+	contenders = append(contenders, p.c(k.c, o)...)
+	if k.gonum != nil {
+		contenders = append(contenders, goPeer(gonum, func() { k.gonum(o) }))
+	}
+	if k.vek != nil {
+		contenders = append(contenders, goPeer(vekName(), func() { k.vek(o) }))
+	}
+	if k.spago != nil {
+		contenders = append(contenders, k.spago(o))
+	}
+	top := memoryRoof(k.pattern, o)
+	for i := range contenders {
+		c := &contenders[i]
+		c.kernel, c.roof, c.work = k.name, top, float64(k.pattern.Bytes()*len(o.A))
+	}
+	return race{contenders: contenders, size: size, unit: "GB/s", fewer: size == largest, operands: o}
+}
+
+// small is a factor that leaves a sum as it is, so that a run can be repeated.
+const small = 1e-9
+
+var (
+	fisherParams = kernels.AdaFisherParams{Beta: 0.9, Add: 0.1, Step: small, Lambda: 1e-3, Keep: 1}
+	adamParams   = kernels.AdamParams{Beta1: 0.9, Add1: 0.1, Beta2: 0.999, Add2: 0.001, Step: small, Correct2: 1, Epsilon: 1e-8, Keep: 1}
+	sgdParams    = kernels.SGDParams{Momentum: 0.9, Add: 1, VelPart: 1, LR: small}
+)
+
+// spagoMap makes a contender of an operation on the first input.
+func spagoMap(operation func(x *mat.Dense[float32]) mat.Matrix) func(o *operands) contender {
+	return func(o *operands) contender {
+		x := dense(o.A)
+		return spagoMaps(o.C, func() mat.Matrix { return operation(x) })
+	}
+}
+
+// spagoPair makes a contender of an operation on both inputs.
+func spagoPair(operation func(x, y *mat.Dense[float32]) mat.Matrix) func(o *operands) contender {
+	return func(o *operands) contender {
+		x, y := dense(o.A), dense(o.B)
+		return spagoMaps(o.C, func() mat.Matrix { return operation(x, y) })
+	}
+}
+
+// unary makes a kernel of a function of one vector.
+func unary(f func(dst, x []float32)) func(o *operands) { return func(o *operands) { f(o.C, o.A) } }
+
+// binary makes a kernel of a function of two vectors.
+func binary(f func(dst, x, y []float32)) func(o *operands) {
+	return func(o *operands) { f(o.C, o.A, o.B) }
+}
+
+// reduction makes a kernel of a function of a vector that returns a number.
+func reduction(f func(x []float32) float32) func(o *operands) {
+	return func(o *operands) { o.Out[0] = f(o.A) }
+}
+
+// columns makes a kernel of a function that reduces the rows of a matrix.
+func columns(f func(dst, x []float32)) func(o *operands) {
+	return func(o *operands) { f(o.E[:o.N], o.A) }
+}
+
+var streaming = []kernel{
+	{
+		name: "axpy", pattern: roof.Update, large: true, c: "axpy", scalars: []float32{small},
+		ours:  func(o *operands) { kernels.Axpy(o.C, o.A, o.S[0]) },
+		gonum: func(o *operands) { blas32.Axpy(o.S[0], vec(o.A), vec(o.C)) },
+	}, {
+		name: "scale", pattern: roof.Modify, large: true, c: "scale", scalars: []float32{-1},
+		ours:  func(o *operands) { kernels.Scale(o.C, o.C, o.S[0]) },
+		gonum: func(o *operands) { blas32.Scal(o.S[0], vec(o.C)) },
+		vek:   func(o *operands) { vek32.MulNumber_Inplace(o.C, o.S[0]) },
+		spago: func(o *operands) contender {
+			x, factor := dense(o.C), float64(o.S[0])
+			return goPeer(spago, func() { x.ProdScalarInPlace(factor) })
+		},
+	}, {
+		name: "ema", pattern: roof.Update, large: true, c: "ema", scalars: []float32{0.9, 0.1},
+		ours: func(o *operands) { kernels.EMA(o.C, o.A, o.S[0], o.S[1]) },
+	}, {
+		name: "copy", pattern: roof.Copy, large: true, c: "copy",
+		ours:  unary(kernels.Copy),
+		gonum: func(o *operands) { blas32.Copy(vec(o.A), vec(o.C)) },
+	}, {
+		name: "fill", pattern: roof.Write, c: "fill", scalars: []float32{1.5},
+		ours: func(o *operands) { kernels.Fill(o.C, o.S[0]) },
+		vek:  func(o *operands) { vek32.Repeat_Into(o.C, o.S[0], len(o.C)) },
+	}, {
+		name: "add", pattern: roof.Combine, large: true, c: "add",
+		ours: binary(kernels.Add), vek: binary(into(vek32.Add_Into)),
+		spago: spagoPair(func(x, y *mat.Dense[float32]) mat.Matrix { return x.Add(y) }),
+	}, {
+		name: "sub", pattern: roof.Combine, c: "sub",
+		ours: binary(kernels.Sub), vek: binary(into(vek32.Sub_Into)),
+		spago: spagoPair(func(x, y *mat.Dense[float32]) mat.Matrix { return x.Sub(y) }),
+	}, {
+		name: "mul", pattern: roof.Combine, c: "mul",
+		ours: binary(kernels.Mul), vek: binary(into(vek32.Mul_Into)),
+		spago: spagoPair(func(x, y *mat.Dense[float32]) mat.Matrix { return x.Prod(y) }),
+	}, {
+		name: "div", pattern: roof.Combine, c: "divide",
+		ours: binary(kernels.Div), vek: binary(into(vek32.Div_Into)),
+		spago: spagoPair(func(x, y *mat.Dense[float32]) mat.Matrix { return x.Div(y) }),
+	}, {
+		name: "muladd", pattern: roof.Accumulate, c: "muladd",
+		ours: func(o *operands) { kernels.MulAdd(o.C, o.A, o.B, o.C) },
+	}, {
+		name: "scaleadd", pattern: roof.Combine, c: "scaleadd", scalars: []float32{0.7, -0.3},
+		ours: func(o *operands) { kernels.ScaleAdd(o.C, o.A, o.B, o.S[0], o.S[1]) },
+	}, {
+		name: "clamp", pattern: roof.Copy, c: "clamp", scalars: []float32{0.75, 1.25},
+		ours: func(o *operands) { kernels.Clamp(o.C, o.A, o.S[0], o.S[1]) },
+	}, {
+		name: "abs", pattern: roof.Copy, c: "absolute",
+		ours: unary(kernels.Abs), vek: unary(mapInto(vek32.Abs_Into)),
+		spago: spagoMap(func(x *mat.Dense[float32]) mat.Matrix { return x.Abs() }),
+	}, {
+		name: "sqrt", pattern: roof.Copy, c: "squareroot",
+		ours: unary(kernels.Sqrt), vek: unary(mapInto(vek32.Sqrt_Into)),
+		spago: spagoMap(func(x *mat.Dense[float32]) mat.Matrix { return x.Sqrt() }),
+	}, {
+		name: "rsqrt", pattern: roof.Copy, c: "rsqrt",
+		ours: unary(kernels.RSqrt),
+	}, {
+		name: "relu", pattern: roof.Copy, large: true, c: "relu",
+		ours: unary(kernels.ReLU),
+		vek:  func(o *operands) { vek32.MaximumNumber_Into(o.C, o.A, 0) },
+	}, {
+		name: "relu backward", pattern: roof.Combine, c: "relu_backward",
+		ours: binary(kernels.ReLUBackward),
+	}, {
+		name: "dropout", pattern: roof.Copy, c: "dropout",
+		ours: func(o *operands) { kernels.Dropout(o.C, o.A, 0.5, dropoutSeed, 0) },
+	}, {
+		name: "dot", pattern: roof.ReadBoth, large: true, c: "dot",
+		ours:  func(o *operands) { o.Out[0] = kernels.Dot(o.A, o.B) },
+		gonum: func(o *operands) { o.Out[0] = blas32.Dot(vec(o.A), vec(o.B)) },
+		vek:   func(o *operands) { o.Out[0] = vek32.Dot(o.A, o.B) },
+		spago: func(o *operands) contender {
+			x, y := dense(o.A), dense(o.B)
+			return spagoMaps(o.Out[:1], func() mat.Matrix { return x.DotUnitary(y) })
+		},
+	}, {
+		name: "sum", pattern: roof.Read, large: true, c: "sum",
+		ours: reduction(kernels.Sum), vek: reduction(vek32.Sum),
+		spago: func(o *operands) contender {
+			x := dense(o.A)
+			return spagoMaps(o.Out[:1], func() mat.Matrix { return x.Sum() })
+		},
+	}, {
+		name: "sumsquares", pattern: roof.Read, c: "sumsquares",
+		ours: reduction(kernels.SumSquares),
+	}, {
+		name: "l1norm", pattern: roof.Read, c: "l1norm",
+		ours:  reduction(kernels.L1Norm),
+		gonum: func(o *operands) { o.Out[0] = blas32.Asum(vec(o.A)) },
+	}, {
+		name: "l2norm", pattern: roof.Read, c: "l2norm",
+		ours: reduction(kernels.L2Norm), vek: reduction(vek32.Norm),
+		gonum: func(o *operands) { o.Out[0] = blas32.Nrm2(vec(o.A)) },
+	}, {
+		name: "maxabs", pattern: roof.Read, c: "maxabs",
+		ours:  reduction(kernels.MaxAbs),
+		gonum: func(o *operands) { o.Out[0] = float32(math.Abs(float64(o.A[blas32.Iamax(vec(o.A))]))) },
+	}, {
+		name: "minmax", pattern: roof.Read, large: true, c: "minmax",
+		ours: func(o *operands) { o.Out[0], o.Out[1] = kernels.MinMax(o.A) },
+		vek:  func(o *operands) { o.Out[0], o.Out[1] = vek32.Min(o.A), vek32.Max(o.A) },
+		spago: func(o *operands) contender {
+			x := dense(o.A)
+			return goPeer(spago, func() { o.Out[0], o.Out[1] = x.Min().Data().F32()[0], x.Max().Data().F32()[0] })
+		},
+	}, {
+		name: "argmax", pattern: roof.Read, c: "argmax",
+		ours: func(o *operands) { o.Out[0] = o.A[kernels.ArgMax(o.A)] },
+		vek:  func(o *operands) { o.Out[0] = o.A[vek32.ArgMax(o.A)] },
+		spago: func(o *operands) contender {
+			x := dense(o.A)
+			return goPeer(spago, func() { o.Out[0] = o.A[x.ArgMax()] })
+		},
+	}, {
+		name: "allfinite", pattern: roof.Read, c: "allfinite",
+		ours: func(o *operands) {
+			o.Out[0] = 0
+			if kernels.AllFinite(o.A) {
+				o.Out[0] = 1
+			}
+		},
+	}, {
+		name: "minmax normalize", pattern: roof.Copy, c: "minmaxnormalize",
+		ours: unary(kernels.MinMaxNormalize),
+	}, {
+		name: "minmax ema", pattern: roof.Update, c: "minmaxema", scalars: []float32{0.9, 0.1},
+		ours: func(o *operands) { kernels.MinMaxEMA(o.C, o.A, o.S[0], o.S[1]) },
+	}, {
+		name: "exp", pattern: roof.Copy, large: true, c: "exponential",
+		ours: unary(kernels.Exp), vek: unary(mapInto(vek32.Exp_Into)),
+		spago: spagoMap(func(x *mat.Dense[float32]) mat.Matrix { return x.Exp() }),
+	}, {
+		name: "log", pattern: roof.Copy, c: "logarithm",
+		ours: unary(kernels.Log), vek: unary(mapInto(vek32.Log_Into)),
+		spago: spagoMap(func(x *mat.Dense[float32]) mat.Matrix { return x.Log() }),
+	}, {
+		name: "tanh", pattern: roof.Copy, large: true, c: "hyperbolic_tangent",
+		ours: unary(kernels.Tanh),
+	}, {
+		name: "erf", pattern: roof.Copy, c: "errorfunction",
+		ours: unary(kernels.Erf),
+	}, {
+		name: "sigmoid", pattern: roof.Copy, c: "sigmoid",
+		ours:  unary(kernels.Sigmoid),
+		spago: spagoMap(func(x *mat.Dense[float32]) mat.Matrix { return x.Sigmoid() }),
+	}, {
+		name: "silu", pattern: roof.Copy, c: "silu",
+		ours: unary(kernels.SiLU),
+	}, {
+		name: "gelu", pattern: roof.Copy, c: "gelu",
+		ours: unary(kernels.GELU),
+	}, {
+		name: "gelu tanh", pattern: roof.Copy, c: "gelutanh",
+		ours: unary(kernels.GELUTanh),
+	}, {
+		name: "softplus", pattern: roof.Copy, c: "softplus",
+		ours: unary(kernels.Softplus),
+	}, {
+		name: "tanh backward", pattern: roof.Combine, c: "tanh_backward",
+		ours: binary(kernels.TanhBackward),
+	}, {
+		name: "sigmoid backward", pattern: roof.Combine, c: "sigmoid_backward",
+		ours: binary(kernels.SigmoidBackward),
+	}, {
+		name: "silu backward", pattern: roof.Combine, c: "silu_backward",
+		ours: binary(kernels.SiLUBackward),
+	}, {
+		name: "gelu backward", pattern: roof.Combine, c: "gelu_backward",
+		ours: binary(kernels.GELUBackward),
+	}, {
+		name: "gelu tanh backward", pattern: roof.Combine, c: "gelutanh_backward",
+		ours: binary(kernels.GELUTanhBackward),
+	}, {
+		name: "softmax", pattern: roof.Copy, c: "softmax",
+		ours:  unary(kernels.Softmax),
+		spago: spagoMap(func(x *mat.Dense[float32]) mat.Matrix { return x.Softmax() }),
+	}, {
+		name: "softmax cross entropy", pattern: roof.Copy, c: "softmax_cross_entropy", scalars: []float32{1. / 32},
+		ours: func(o *operands) { o.Out[0] = kernels.SoftmaxCrossEntropy(o.C, o.A, 0, o.S[0]) },
+	}, {
+		name: "sgd", pattern: roof.Update2, large: true, c: "sgd", scalars: []float32{sgdParams.Momentum, sgdParams.LR},
+		ours: func(o *operands) { kernels.SGDStep(o.C, o.D, o.A, sgdParams) },
+	}, {
+		name: "adafisher", pattern: roof.Update2, large: true, c: "adafisher",
+		scalars: []float32{fisherParams.Beta, fisherParams.Step, fisherParams.Lambda},
+		ours:    func(o *operands) { kernels.AdaFisherStep(o.C, o.D, o.A, o.Row, o.Col, fisherParams) },
+	}, {
+		name: "adam", pattern: roof.Update3, large: true, c: "adam",
+		scalars: []float32{adamParams.Beta1, adamParams.Beta2, adamParams.Step, adamParams.Correct2, adamParams.Epsilon},
+		ours:    func(o *operands) { kernels.AdamStep(o.C, o.D, o.E, o.A, adamParams) },
+	}, {
+		name: "precondition", pattern: roof.Copy, c: "precondition", scalars: []float32{0, 0, fisherParams.Lambda},
+		ours: func(o *operands) { kernels.Precondition(o.C, o.A, o.Row, o.Col, o.S[2]) },
+	}, {
+		name: "ger", pattern: roof.Modify, large: true, c: "ger", scalars: []float32{small},
+		ours: func(o *operands) { kernels.Ger(o.C, o.Row, o.Col, o.S[0]) },
+		gonum: func(o *operands) {
+			blas32.Ger(o.S[0], vec(o.Row), vec(o.Col), blas32.General{Rows: o.M, Cols: o.N, Stride: o.N, Data: o.C})
+		},
+	}, {
+		name: "colsums", pattern: roof.Read, c: "colsums",
+		ours: columns(kernels.ColSums),
+	}, {
+		name: "colsumsquares", pattern: roof.Read, large: true, c: "colsumsquares",
+		ours: columns(kernels.ColSumSquares),
+	}, {
+		name: "col mean variance", pattern: roof.Read, c: "colmeanvariance",
+		ours: func(o *operands) { kernels.ColMeanVariance(o.D[:o.N], o.E[:o.N], o.A) },
+	}, {
+		name: "rowsums", pattern: roof.Read, c: "rowsums",
+		ours: func(o *operands) { kernels.RowSums(o.E[:o.M], o.A) },
+	}, {
+		name: "row mean variance", pattern: roof.Read, c: "rowmeanvariance",
+		ours: func(o *operands) { kernels.RowMeanVariance(o.D[:o.M], o.E[:o.M], o.A) },
+	}, {
+		name: "layernorm", pattern: roof.Copy, c: "layernorm",
+		ours: func(o *operands) { kernels.LayerNorm(o.C, o.D[:o.M], o.E[:o.M], o.A, o.Col, o.Col, 1e-5) },
+	}, {
+		name: "layernorm backward", pattern: roof.Combine, c: "layernorm_backward",
+		ours: func(o *operands) {
+			kernels.LayerNormBackward(o.C, o.D[:o.N], o.E[:o.N], o.A, o.B, o.Row, o.Row, o.Col)
+		},
+	}, {
+		name: "colaffine", pattern: roof.Copy, c: "colaffine",
+		ours: func(o *operands) { kernels.ColAffine(o.C, o.A, o.Col, o.Col) },
+	}, {
+		name: "bias relu", pattern: roof.Copy, c: "biasrelu",
+		ours: func(o *operands) { kernels.BiasReLU(o.C, o.A, o.Col) },
+	}, {
+		name: "bias tanh", pattern: roof.Copy, c: "biastanh",
+		ours: func(o *operands) { kernels.BiasTanh(o.C, o.A, o.Col) },
+	}, {
+		name: "transpose", pattern: roof.Copy, c: "transpose",
+		ours: func(o *operands) {
+			kernels.Transpose(kernels.NewMatrix(o.N, o.M, o.C), kernels.NewMatrix(o.M, o.N, o.A))
+		},
+	},
+}
+
+// dropoutSeed has the keys that the plain loop holds.
+const dropoutSeed = 0
+
+// into and mapInto drop the result of a function of vek32, its destination.
+func into(f func(dst, x, y []float32) []float32) func(dst, x, y []float32) {
+	return func(dst, x, y []float32) { f(dst, x, y) }
+}
+
+func mapInto(f func(dst, x []float32) []float32) func(dst, x []float32) {
+	return func(dst, x []float32) { f(dst, x) }
+}
+
+// roofRaces returns the roofs themselves: memory at each size, and multiply-adds.
+func roofRaces() []race {
+	if len(roof.Vectors) == 0 {
+		return nil
+	}
+	var all []race
+	for _, size := range vectorSizes {
+		memory := newOperands(size.m, size.n)
+		r := race{size: size.name, unit: "GB/s", fewer: size.name == largest, operands: memory}
+		for _, p := range roof.Patterns() {
+			top := memoryRoof(p, memory)
+			r.contenders = append(r.contenders, contender{kernel: "roof " + p.String(), name: "roof/" + roof.Vectors[0], run: top.run, work: top.work})
+		}
+		all = append(all, r)
+	}
+	r := race{size: "registers", unit: "GFLOP/s"}
+	for _, v := range roof.Vectors {
+		top := fmaRoof(v)
+		r.contenders = append(r.contenders, contender{kernel: "roof fma", name: "roof/" + v, run: top.run, work: top.work})
+	}
+	return append(all, r)
+}
+
+// fmaRoof is the roof of multiply-adds with a kind of vectors.
+func fmaRoof(vectors string) *roofline {
+	const passes = 1000
+	return &roofline{cpu.each(func() { roof.FMA(vectors, passes) }), float64(roof.FMA(vectors, 1) * passes)}
+}
+
+// smallSizes are those of the calls whose cost is that of a call.
+var smallSizes = []int{1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256}
+
+// smallRaces returns the races of short calls, at every level.
+func smallRaces() []race {
+	var all []race
+	memory := newOperands(1, smallSizes[len(smallSizes)-1])
+	for _, n := range smallSizes {
+		x, y := memory.A[:n], memory.C[:n]
+		for _, k := range []struct {
+			name       string
+			ours       func(times int)
+			gonum, vek func(times int)
+		}{
+			{
+				"axpy",
+				func(times int) {
+					for range times {
+						kernels.Axpy(y, x, small)
+					}
+				},
+				func(times int) {
+					for range times {
+						blas32.Axpy(small, vec(x), vec(y))
+					}
+				}, nil,
+			}, {
+				"dot",
+				func(times int) {
+					for range times {
+						memory.Out[0] = kernels.Dot(x, y)
+					}
+				},
+				func(times int) {
+					for range times {
+						memory.Out[0] = blas32.Dot(vec(x), vec(y))
+					}
+				},
+				func(times int) {
+					for range times {
+						memory.Out[0] = vek32.Dot(x, y)
+					}
+				},
+			}, {
+				"ema",
+				func(times int) {
+					for range times {
+						kernels.EMA(y, x, 0.9, 0.1)
+					}
+				}, nil, nil,
+			},
+		} {
+			r := race{size: fmt.Sprintf("n=%d", n), unit: "ns", operands: memory}
+			for _, l := range kernels.Levels() {
+				r.contenders = append(r.contenders, contender{kernel: k.name, name: ourName(l), prepare: func() { setLevel(l) }, run: cpu.every(k.ours)})
+			}
+			if k.gonum != nil {
+				r.contenders = append(r.contenders, contender{kernel: k.name, name: gonum, run: cpu.every(k.gonum)})
+			}
+			if k.vek != nil {
+				r.contenders = append(r.contenders, contender{kernel: k.name, name: vekName(), run: cpu.every(k.vek)})
+			}
+			for i := range r.contenders {
+				r.contenders[i].work = 1
+			}
+			all = append(all, r)
+		}
+	}
+	return all
+}
