@@ -233,6 +233,24 @@ func GeluTanhBackwardAVX512(dx *float32, dy *float32, x *float32, n int)
 func GeluTanhBackwardAVX2(dx *float32, dy *float32, x *float32, n int)
 
 //go:noescape
+func ExpTotalAVX512(acc *[64]float32, x *float32, n int, m float32) float32
+
+//go:noescape
+func ExpTotalAVX2(acc *[64]float32, x *float32, n int, m float32) float32
+
+//go:noescape
+func LogSoftmaxAVX512(dst *float32, x *float32, n int, m float32, l float32)
+
+//go:noescape
+func LogSoftmaxAVX2(dst *float32, x *float32, n int, m float32, l float32)
+
+//go:noescape
+func LogSoftmaxBackwardAVX512(dx *float32, dy *float32, y *float32, n int, s float32)
+
+//go:noescape
+func LogSoftmaxBackwardAVX2(dx *float32, dy *float32, y *float32, n int, s float32)
+
+//go:noescape
 func AddAVX512(dst *float32, x *float32, y *float32, n int)
 
 //go:noescape

@@ -12291,6 +12291,1443 @@ done:
 	VZEROUPPER
 	RET
 
+// func ExpTotalAVX2(acc *[64]float32, x *float32, n int, m float32) float32
+// Requires: AVX, AVX2, FMA3
+TEXT ·ExpTotalAVX2(SB), NOSPLIT, $0-36
+	MOVQ         acc+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS m+24(FP), Y0
+	VPXOR        X1, X1, X1
+	VPXOR        X2, X2, X2
+	VPXOR        X3, X3, X3
+	VPXOR        X4, X4, X4
+	VPXOR        X5, X5, X5
+	VPXOR        X6, X6, X6
+	VPXOR        X7, X7, X7
+	VPXOR        X8, X8, X8
+	TESTQ        AX, AX
+	JE           start
+	VMOVUPS      (AX), Y1
+	VMOVUPS      32(AX), Y2
+	VMOVUPS      64(AX), Y3
+	VMOVUPS      96(AX), Y4
+	VMOVUPS      128(AX), Y5
+	VMOVUPS      160(AX), Y6
+	VMOVUPS      192(AX), Y7
+	VMOVUPS      224(AX), Y8
+
+start:
+	SUBQ $+64, CX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS      (BX), Y9
+	VSUBPS       Y0, Y9, Y9
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
+	VMAXPS       Y9, Y10, Y9
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y10
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y10
+	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y9
+	VPSLLD       $0x17, Y10, Y12
+	VMULPS       Y12, Y9, Y10
+	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
+	VADDPS       Y10, Y1, Y1
+	ADDQ         $+32, BX
+	VMOVUPS      (BX), Y10
+	VSUBPS       Y0, Y10, Y10
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y11
+	VMAXPS       Y10, Y11, Y10
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y9
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y10
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y10
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y10
+	VPSLLD       $0x17, Y11, Y12
+	VMULPS       Y12, Y10, Y11
+	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
+	VADDPS       Y11, Y2, Y2
+	ADDQ         $+32, BX
+	VMOVUPS      (BX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y9
+	VMAXPS       Y11, Y9, Y11
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
+	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y10
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
+	VPSLLD       $0x17, Y9, Y12
+	VMULPS       Y12, Y11, Y9
+	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
+	VADDPS       Y9, Y3, Y3
+	ADDQ         $+32, BX
+	VMOVUPS      (BX), Y9
+	VSUBPS       Y0, Y9, Y9
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
+	VMAXPS       Y9, Y10, Y9
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y10
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y10
+	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y9
+	VPSLLD       $0x17, Y10, Y12
+	VMULPS       Y12, Y9, Y10
+	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
+	VADDPS       Y10, Y4, Y4
+	ADDQ         $+32, BX
+	VMOVUPS      (BX), Y10
+	VSUBPS       Y0, Y10, Y10
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y11
+	VMAXPS       Y10, Y11, Y10
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y9
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y10
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y10
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y10
+	VPSLLD       $0x17, Y11, Y12
+	VMULPS       Y12, Y10, Y11
+	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
+	VADDPS       Y11, Y5, Y5
+	ADDQ         $+32, BX
+	VMOVUPS      (BX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y9
+	VMAXPS       Y11, Y9, Y11
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
+	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y10
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
+	VPSLLD       $0x17, Y9, Y12
+	VMULPS       Y12, Y11, Y9
+	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
+	VADDPS       Y9, Y6, Y6
+	ADDQ         $+32, BX
+	VMOVUPS      (BX), Y9
+	VSUBPS       Y0, Y9, Y9
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
+	VMAXPS       Y9, Y10, Y9
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y10
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y10
+	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y9
+	VPSLLD       $0x17, Y10, Y12
+	VMULPS       Y12, Y9, Y10
+	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
+	VADDPS       Y10, Y7, Y7
+	ADDQ         $+32, BX
+	VMOVUPS      (BX), Y10
+	VSUBPS       Y0, Y10, Y10
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y11
+	VMAXPS       Y10, Y11, Y10
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y9
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y10
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y10
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y10
+	VPSLLD       $0x17, Y11, Y12
+	VMULPS       Y12, Y10, Y11
+	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
+	VADDPS       Y11, Y8, Y8
+	ADDQ         $+32, BX
+	SUBQ         $+64, CX
+	JGE          blocks
+
+blocks_end:
+	ADDQ         $+64, CX
+	CMPQ         CX, $+8
+	JL           partial0
+	VMOVUPS      (BX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y9
+	VMAXPS       Y11, Y9, Y11
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
+	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y10
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
+	VPSLLD       $0x17, Y9, Y12
+	VMULPS       Y12, Y11, Y9
+	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
+	VADDPS       Y9, Y1, Y1
+	ADDQ         $+32, BX
+	ADDQ         $-8, CX
+	CMPQ         CX, $+8
+	JL           partial1
+	VMOVUPS      (BX), Y9
+	VSUBPS       Y0, Y9, Y9
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
+	VMAXPS       Y9, Y10, Y9
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y10
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y10
+	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y9
+	VPSLLD       $0x17, Y10, Y12
+	VMULPS       Y12, Y9, Y10
+	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
+	VADDPS       Y10, Y2, Y2
+	ADDQ         $+32, BX
+	ADDQ         $-8, CX
+	CMPQ         CX, $+8
+	JL           partial2
+	VMOVUPS      (BX), Y10
+	VSUBPS       Y0, Y10, Y10
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y11
+	VMAXPS       Y10, Y11, Y10
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y9
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y10
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y10
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y10
+	VPSLLD       $0x17, Y11, Y12
+	VMULPS       Y12, Y10, Y11
+	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
+	VADDPS       Y11, Y3, Y3
+	ADDQ         $+32, BX
+	ADDQ         $-8, CX
+	CMPQ         CX, $+8
+	JL           partial3
+	VMOVUPS      (BX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y9
+	VMAXPS       Y11, Y9, Y11
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
+	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y10
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
+	VPSLLD       $0x17, Y9, Y12
+	VMULPS       Y12, Y11, Y9
+	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
+	VADDPS       Y9, Y4, Y4
+	ADDQ         $+32, BX
+	ADDQ         $-8, CX
+	CMPQ         CX, $+8
+	JL           partial4
+	VMOVUPS      (BX), Y9
+	VSUBPS       Y0, Y9, Y9
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
+	VMAXPS       Y9, Y10, Y9
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y10
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y10
+	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y9
+	VPSLLD       $0x17, Y10, Y12
+	VMULPS       Y12, Y9, Y10
+	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
+	VADDPS       Y10, Y5, Y5
+	ADDQ         $+32, BX
+	ADDQ         $-8, CX
+	CMPQ         CX, $+8
+	JL           partial5
+	VMOVUPS      (BX), Y10
+	VSUBPS       Y0, Y10, Y10
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y11
+	VMAXPS       Y10, Y11, Y10
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y9
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y10
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y10
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y10
+	VPSLLD       $0x17, Y11, Y12
+	VMULPS       Y12, Y10, Y11
+	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
+	VADDPS       Y11, Y6, Y6
+	ADDQ         $+32, BX
+	ADDQ         $-8, CX
+	CMPQ         CX, $+8
+	JL           partial6
+	VMOVUPS      (BX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y9
+	VMAXPS       Y11, Y9, Y11
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
+	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y10
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
+	VPSLLD       $0x17, Y9, Y12
+	VMULPS       Y12, Y11, Y9
+	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
+	VADDPS       Y9, Y7, Y7
+	ADDQ         $+32, BX
+	ADDQ         $-8, CX
+	CMPQ         CX, $+8
+	JL           partial7
+	VMOVUPS      (BX), Y9
+	VSUBPS       Y0, Y9, Y9
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
+	VMAXPS       Y9, Y10, Y9
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y10
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y10
+	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y9
+	VPSLLD       $0x17, Y10, Y12
+	VMULPS       Y12, Y9, Y10
+	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
+	VADDPS       Y10, Y8, Y8
+	ADDQ         $+32, BX
+	ADDQ         $-8, CX
+	JMP          fold
+
+partial0:
+	TESTQ        CX, CX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         CX
+	VMOVUPS      32(R13)(CX*4), Y10
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y10, Y11
+	VSUBPS       Y0, Y11, Y11
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y9
+	VMAXPS       Y11, Y9, Y11
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
+	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y11
+	VPSLLD       $0x17, Y9, Y13
+	VMULPS       Y13, Y11, Y9
+	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
+	VBROADCASTSS lanes_00000000<>+0(SB), Y12
+	VBLENDVPS    Y10, Y9, Y12, Y9
+	VADDPS       Y9, Y1, Y1
+	JMP          fold
+
+partial1:
+	TESTQ        CX, CX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         CX
+	VMOVUPS      32(R13)(CX*4), Y10
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y10, Y9
+	VSUBPS       Y0, Y9, Y9
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y12
+	VMAXPS       Y9, Y12, Y9
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y12
+	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y9
+	VPSLLD       $0x17, Y12, Y13
+	VMULPS       Y13, Y9, Y12
+	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VBLENDVPS    Y10, Y12, Y11, Y12
+	VADDPS       Y12, Y2, Y2
+	JMP          fold
+
+partial2:
+	TESTQ        CX, CX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         CX
+	VMOVUPS      32(R13)(CX*4), Y10
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y10, Y12
+	VSUBPS       Y0, Y12, Y12
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y11
+	VMAXPS       Y12, Y11, Y12
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y12, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y9
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y12
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y12
+	VPSLLD       $0x17, Y11, Y13
+	VMULPS       Y13, Y12, Y11
+	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
+	VBROADCASTSS lanes_00000000<>+0(SB), Y9
+	VBLENDVPS    Y10, Y11, Y9, Y11
+	VADDPS       Y11, Y3, Y3
+	JMP          fold
+
+partial3:
+	TESTQ        CX, CX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         CX
+	VMOVUPS      32(R13)(CX*4), Y10
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y10, Y11
+	VSUBPS       Y0, Y11, Y11
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y9
+	VMAXPS       Y11, Y9, Y11
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
+	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y11
+	VPSLLD       $0x17, Y9, Y13
+	VMULPS       Y13, Y11, Y9
+	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
+	VBROADCASTSS lanes_00000000<>+0(SB), Y12
+	VBLENDVPS    Y10, Y9, Y12, Y9
+	VADDPS       Y9, Y4, Y4
+	JMP          fold
+
+partial4:
+	TESTQ        CX, CX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         CX
+	VMOVUPS      32(R13)(CX*4), Y10
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y10, Y9
+	VSUBPS       Y0, Y9, Y9
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y12
+	VMAXPS       Y9, Y12, Y9
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y12
+	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y9
+	VPSLLD       $0x17, Y12, Y13
+	VMULPS       Y13, Y9, Y12
+	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VBLENDVPS    Y10, Y12, Y11, Y12
+	VADDPS       Y12, Y5, Y5
+	JMP          fold
+
+partial5:
+	TESTQ        CX, CX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         CX
+	VMOVUPS      32(R13)(CX*4), Y10
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y10, Y12
+	VSUBPS       Y0, Y12, Y12
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y11
+	VMAXPS       Y12, Y11, Y12
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y12, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y9
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y12
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y12
+	VPSLLD       $0x17, Y11, Y13
+	VMULPS       Y13, Y12, Y11
+	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
+	VBROADCASTSS lanes_00000000<>+0(SB), Y9
+	VBLENDVPS    Y10, Y11, Y9, Y11
+	VADDPS       Y11, Y6, Y6
+	JMP          fold
+
+partial6:
+	TESTQ        CX, CX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         CX
+	VMOVUPS      32(R13)(CX*4), Y10
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y10, Y11
+	VSUBPS       Y0, Y11, Y11
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y9
+	VMAXPS       Y11, Y9, Y11
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
+	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y11
+	VPSLLD       $0x17, Y9, Y13
+	VMULPS       Y13, Y11, Y9
+	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
+	VBROADCASTSS lanes_00000000<>+0(SB), Y12
+	VBLENDVPS    Y10, Y9, Y12, Y9
+	VADDPS       Y9, Y7, Y7
+	JMP          fold
+
+partial7:
+	TESTQ        CX, CX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         CX
+	VMOVUPS      32(R13)(CX*4), Y10
+	NEGQ         CX
+	VMASKMOVPS   (BX), Y10, Y9
+	VSUBPS       Y0, Y9, Y9
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y12
+	VMAXPS       Y9, Y12, Y9
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y12
+	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y9
+	VPSLLD       $0x17, Y12, Y13
+	VMULPS       Y13, Y9, Y12
+	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y11
+	VBLENDVPS    Y10, Y12, Y11, Y12
+	VADDPS       Y12, Y8, Y8
+
+fold:
+	TESTQ   AX, AX
+	JE      tree
+	VMOVUPS Y1, (AX)
+	VMOVUPS Y2, 32(AX)
+	VMOVUPS Y3, 64(AX)
+	VMOVUPS Y4, 96(AX)
+	VMOVUPS Y5, 128(AX)
+	VMOVUPS Y6, 160(AX)
+	VMOVUPS Y7, 192(AX)
+	VMOVUPS Y8, 224(AX)
+
+tree:
+	VADDPS       Y5, Y1, Y1
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y7, Y3, Y3
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y3, Y1, Y1
+	VADDPS       Y4, Y2, Y2
+	VADDPS       Y2, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X10
+	VADDPS       X10, X1, X1
+	VSHUFPS      $0x0e, X1, X1, X10
+	VADDPS       X10, X1, X1
+	VSHUFPS      $0x01, X1, X1, X10
+	VADDPS       X10, X1, X1
+	VMOVSS       X1, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func ExpTotalAVX512(acc *[64]float32, x *float32, n int, m float32) float32
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·ExpTotalAVX512(SB), NOSPLIT, $0-36
+	MOVQ         acc+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS m+24(FP), Z0
+	VPXOR        X1, X1, X1
+	VPXOR        X2, X2, X2
+	VPXOR        X3, X3, X3
+	VPXOR        X4, X4, X4
+	TESTQ        AX, AX
+	JE           start
+	VMOVUPS      (AX), Z1
+	VMOVUPS      64(AX), Z2
+	VMOVUPS      128(AX), Z3
+	VMOVUPS      192(AX), Z4
+
+start:
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Z6
+	VBROADCASTSS lanes_3fb8aa3b<>+0(SB), Z7
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Z8
+	VBROADCASTSS lanes_3f317218<>+0(SB), Z9
+	VBROADCASTSS lanes_b102e308<>+0(SB), Z10
+	VBROADCASTSS lanes_3ab52284<>+0(SB), Z11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Z12
+	VBROADCASTSS lanes_3d2aac5c<>+0(SB), Z13
+	SUBQ         $+64, CX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS          (BX), Z5
+	VMOVUPS          64(BX), Z14
+	VMOVUPS          128(BX), Z15
+	VMOVUPS          192(BX), Z16
+	VSUBPS           Z0, Z5, Z5
+	VSUBPS           Z0, Z14, Z14
+	VSUBPS           Z0, Z15, Z15
+	VSUBPS           Z0, Z16, Z16
+	VMAXPS           Z5, Z6, Z5
+	VMAXPS           Z14, Z6, Z14
+	VMAXPS           Z15, Z6, Z15
+	VMAXPS           Z16, Z6, Z16
+	VMOVAPS          Z8, Z17
+	VFMADD231PS      Z7, Z5, Z17
+	VMOVAPS          Z8, Z18
+	VFMADD231PS      Z7, Z14, Z18
+	VMOVAPS          Z8, Z19
+	VFMADD231PS      Z7, Z15, Z19
+	VMOVAPS          Z8, Z20
+	VFMADD231PS      Z7, Z16, Z20
+	VSUBPS           Z8, Z17, Z21
+	VSUBPS           Z8, Z18, Z22
+	VSUBPS           Z8, Z19, Z23
+	VSUBPS           Z8, Z20, Z24
+	VFNMADD231PS     Z9, Z21, Z5
+	VFNMADD231PS     Z9, Z22, Z14
+	VFNMADD231PS     Z9, Z23, Z15
+	VFNMADD231PS     Z9, Z24, Z16
+	VFNMADD231PS     Z10, Z21, Z5
+	VFNMADD231PS     Z10, Z22, Z14
+	VFNMADD231PS     Z10, Z23, Z15
+	VFNMADD231PS     Z10, Z24, Z16
+	VMOVAPS          Z12, Z25
+	VFMADD231PS      Z5, Z11, Z25
+	VMOVAPS          Z12, Z26
+	VFMADD231PS      Z14, Z11, Z26
+	VMOVAPS          Z12, Z27
+	VFMADD231PS      Z15, Z11, Z27
+	VMOVAPS          Z12, Z28
+	VFMADD231PS      Z16, Z11, Z28
+	VFMADD213PS      Z13, Z5, Z25
+	VFMADD213PS      Z13, Z14, Z26
+	VFMADD213PS      Z13, Z15, Z27
+	VFMADD213PS      Z13, Z16, Z28
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z5, Z25
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z14, Z26
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z15, Z27
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z16, Z28
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z5, Z25
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z14, Z26
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z15, Z27
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z16, Z28
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z5, Z25
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z14, Z26
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z15, Z27
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z16, Z28
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z25, Z5
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z26, Z14
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z27, Z15
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z28, Z16
+	VSCALEFPS        Z21, Z5, Z17
+	VSCALEFPS        Z22, Z14, Z18
+	VSCALEFPS        Z23, Z15, Z19
+	VSCALEFPS        Z24, Z16, Z20
+	VADDPS           Z17, Z1, Z1
+	VADDPS           Z18, Z2, Z2
+	VADDPS           Z19, Z3, Z3
+	VADDPS           Z20, Z4, Z4
+	ADDQ             $+256, BX
+	SUBQ             $+64, CX
+	JGE              blocks
+
+blocks_end:
+	ADDQ             $+64, CX
+	CMPQ             CX, $+16
+	JL               partial0
+	VMOVUPS          (BX), Z20
+	VSUBPS           Z0, Z20, Z20
+	VMAXPS           Z20, Z6, Z20
+	VMOVAPS          Z8, Z19
+	VFMADD231PS      Z7, Z20, Z19
+	VSUBPS           Z8, Z19, Z18
+	VFNMADD231PS     Z9, Z18, Z20
+	VFNMADD231PS     Z10, Z18, Z20
+	VMOVAPS          Z12, Z17
+	VFMADD231PS      Z20, Z11, Z17
+	VFMADD213PS      Z13, Z20, Z17
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z20, Z17
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z20, Z17
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z20, Z17
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z20
+	VSCALEFPS        Z18, Z20, Z19
+	VADDPS           Z19, Z1, Z1
+	ADDQ             $+64, BX
+	ADDQ             $-16, CX
+	CMPQ             CX, $+16
+	JL               partial1
+	VMOVUPS          (BX), Z19
+	VSUBPS           Z0, Z19, Z19
+	VMAXPS           Z19, Z6, Z19
+	VMOVAPS          Z8, Z18
+	VFMADD231PS      Z7, Z19, Z18
+	VSUBPS           Z8, Z18, Z20
+	VFNMADD231PS     Z9, Z20, Z19
+	VFNMADD231PS     Z10, Z20, Z19
+	VMOVAPS          Z12, Z17
+	VFMADD231PS      Z19, Z11, Z17
+	VFMADD213PS      Z13, Z19, Z17
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z19, Z17
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z19, Z17
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z19, Z17
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z19
+	VSCALEFPS        Z20, Z19, Z18
+	VADDPS           Z18, Z2, Z2
+	ADDQ             $+64, BX
+	ADDQ             $-16, CX
+	CMPQ             CX, $+16
+	JL               partial2
+	VMOVUPS          (BX), Z18
+	VSUBPS           Z0, Z18, Z18
+	VMAXPS           Z18, Z6, Z18
+	VMOVAPS          Z8, Z20
+	VFMADD231PS      Z7, Z18, Z20
+	VSUBPS           Z8, Z20, Z19
+	VFNMADD231PS     Z9, Z19, Z18
+	VFNMADD231PS     Z10, Z19, Z18
+	VMOVAPS          Z12, Z17
+	VFMADD231PS      Z18, Z11, Z17
+	VFMADD213PS      Z13, Z18, Z17
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z18, Z17
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z18, Z17
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z18, Z17
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z18
+	VSCALEFPS        Z19, Z18, Z20
+	VADDPS           Z20, Z3, Z3
+	ADDQ             $+64, BX
+	ADDQ             $-16, CX
+	CMPQ             CX, $+16
+	JL               partial3
+	VMOVUPS          (BX), Z20
+	VSUBPS           Z0, Z20, Z20
+	VMAXPS           Z20, Z6, Z20
+	VMOVAPS          Z8, Z19
+	VFMADD231PS      Z7, Z20, Z19
+	VSUBPS           Z8, Z19, Z18
+	VFNMADD231PS     Z9, Z18, Z20
+	VFNMADD231PS     Z10, Z18, Z20
+	VMOVAPS          Z12, Z17
+	VFMADD231PS      Z20, Z11, Z17
+	VFMADD213PS      Z13, Z20, Z17
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z20, Z17
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z20, Z17
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z20, Z17
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z20
+	VSCALEFPS        Z18, Z20, Z19
+	VADDPS           Z19, Z4, Z4
+	ADDQ             $+64, BX
+	ADDQ             $-16, CX
+	JMP              fold
+
+partial0:
+	TESTQ            CX, CX
+	JE               fold
+	MOVL             $0x0000ffff, R13
+	BZHIL            CX, R13, R13
+	KMOVW            R13, K1
+	VMOVUPS.Z        (BX), K1, Z19
+	VSUBPS           Z0, Z19, Z19
+	VMAXPS           Z19, Z6, Z19
+	VMOVAPS          Z8, Z18
+	VFMADD231PS      Z7, Z19, Z18
+	VSUBPS           Z8, Z18, Z20
+	VFNMADD231PS     Z9, Z20, Z19
+	VFNMADD231PS     Z10, Z20, Z19
+	VMOVAPS          Z12, Z17
+	VFMADD231PS      Z19, Z11, Z17
+	VFMADD213PS      Z13, Z19, Z17
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z19, Z17
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z19, Z17
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z19, Z17
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z19
+	VSCALEFPS        Z20, Z19, Z18
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z20
+	VBLENDMPS        Z18, Z20, K1, Z18
+	VADDPS           Z18, Z1, Z1
+	JMP              fold
+
+partial1:
+	TESTQ            CX, CX
+	JE               fold
+	MOVL             $0x0000ffff, R13
+	BZHIL            CX, R13, R13
+	KMOVW            R13, K1
+	VMOVUPS.Z        (BX), K1, Z18
+	VSUBPS           Z0, Z18, Z18
+	VMAXPS           Z18, Z6, Z18
+	VMOVAPS          Z8, Z20
+	VFMADD231PS      Z7, Z18, Z20
+	VSUBPS           Z8, Z20, Z19
+	VFNMADD231PS     Z9, Z19, Z18
+	VFNMADD231PS     Z10, Z19, Z18
+	VMOVAPS          Z12, Z17
+	VFMADD231PS      Z18, Z11, Z17
+	VFMADD213PS      Z13, Z18, Z17
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z18, Z17
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z18, Z17
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z18, Z17
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z18
+	VSCALEFPS        Z19, Z18, Z20
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z19
+	VBLENDMPS        Z20, Z19, K1, Z20
+	VADDPS           Z20, Z2, Z2
+	JMP              fold
+
+partial2:
+	TESTQ            CX, CX
+	JE               fold
+	MOVL             $0x0000ffff, R13
+	BZHIL            CX, R13, R13
+	KMOVW            R13, K1
+	VMOVUPS.Z        (BX), K1, Z20
+	VSUBPS           Z0, Z20, Z20
+	VMAXPS           Z20, Z6, Z20
+	VMOVAPS          Z8, Z19
+	VFMADD231PS      Z7, Z20, Z19
+	VSUBPS           Z8, Z19, Z18
+	VFNMADD231PS     Z9, Z18, Z20
+	VFNMADD231PS     Z10, Z18, Z20
+	VMOVAPS          Z12, Z17
+	VFMADD231PS      Z20, Z11, Z17
+	VFMADD213PS      Z13, Z20, Z17
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z20, Z17
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z20, Z17
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z20, Z17
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z20
+	VSCALEFPS        Z18, Z20, Z19
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z18
+	VBLENDMPS        Z19, Z18, K1, Z19
+	VADDPS           Z19, Z3, Z3
+	JMP              fold
+
+partial3:
+	TESTQ            CX, CX
+	JE               fold
+	MOVL             $0x0000ffff, R13
+	BZHIL            CX, R13, R13
+	KMOVW            R13, K1
+	VMOVUPS.Z        (BX), K1, Z19
+	VSUBPS           Z0, Z19, Z19
+	VMAXPS           Z19, Z6, Z19
+	VMOVAPS          Z8, Z18
+	VFMADD231PS      Z7, Z19, Z18
+	VSUBPS           Z8, Z18, Z20
+	VFNMADD231PS     Z9, Z20, Z19
+	VFNMADD231PS     Z10, Z20, Z19
+	VMOVAPS          Z12, Z17
+	VFMADD231PS      Z19, Z11, Z17
+	VFMADD213PS      Z13, Z19, Z17
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z19, Z17
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z19, Z17
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z19, Z17
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z19
+	VSCALEFPS        Z20, Z19, Z18
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z20
+	VBLENDMPS        Z18, Z20, K1, Z18
+	VADDPS           Z18, Z4, Z4
+
+fold:
+	TESTQ   AX, AX
+	JE      tree
+	VMOVUPS Z1, (AX)
+	VMOVUPS Z2, 64(AX)
+	VMOVUPS Z3, 128(AX)
+	VMOVUPS Z4, 192(AX)
+
+tree:
+	VADDPS        Z3, Z1, Z1
+	VADDPS        Z4, Z2, Z2
+	VADDPS        Z2, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y18
+	VADDPS        Y18, Y1, Y1
+	VEXTRACTF32X4 $0x01, Y1, X18
+	VADDPS        X18, X1, X1
+	VSHUFPS       $0x0e, X1, X1, X18
+	VADDPS        X18, X1, X1
+	VSHUFPS       $0x01, X1, X1, X18
+	VADDPS        X18, X1, X1
+	VMOVSS        X1, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func LogSoftmaxAVX2(dst *float32, x *float32, n int, m float32, l float32)
+// Requires: AVX
+TEXT ·LogSoftmaxAVX2(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS m+24(FP), Y0
+	VBROADCASTSS l+28(FP), Y1
+	SUBQ         $+32, CX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS (BX), Y2
+	VMOVUPS 32(BX), Y3
+	VMOVUPS 64(BX), Y4
+	VMOVUPS 96(BX), Y5
+	VSUBPS  Y0, Y2, Y2
+	VSUBPS  Y0, Y3, Y3
+	VSUBPS  Y0, Y4, Y4
+	VSUBPS  Y0, Y5, Y5
+	VSUBPS  Y1, Y2, Y2
+	VSUBPS  Y1, Y3, Y3
+	VSUBPS  Y1, Y4, Y4
+	VSUBPS  Y1, Y5, Y5
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	VMOVUPS Y4, 64(AX)
+	VMOVUPS Y5, 96(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	SUBQ    $+32, CX
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+32, CX
+	SUBQ $+8, CX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS (BX), Y5
+	VSUBPS  Y0, Y5, Y5
+	VSUBPS  Y1, Y5, Y5
+	VMOVUPS Y5, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	SUBQ    $+8, CX
+	JGE     vectors
+
+vectors_end:
+	ADDQ       $+8, CX
+	TESTQ      CX, CX
+	JE         done
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       CX
+	VMOVUPS    32(R13)(CX*4), Y5
+	NEGQ       CX
+	VMASKMOVPS (BX), Y5, Y4
+	VSUBPS     Y0, Y4, Y4
+	VSUBPS     Y1, Y4, Y4
+	VMASKMOVPS Y4, Y5, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func LogSoftmaxAVX512(dst *float32, x *float32, n int, m float32, l float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·LogSoftmaxAVX512(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         n+16(FP), CX
+	VBROADCASTSS m+24(FP), Z0
+	VBROADCASTSS l+28(FP), Z1
+	SUBQ         $+64, CX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS (BX), Z2
+	VMOVUPS 64(BX), Z3
+	VMOVUPS 128(BX), Z4
+	VMOVUPS 192(BX), Z5
+	VSUBPS  Z0, Z2, Z2
+	VSUBPS  Z0, Z3, Z3
+	VSUBPS  Z0, Z4, Z4
+	VSUBPS  Z0, Z5, Z5
+	VSUBPS  Z1, Z2, Z2
+	VSUBPS  Z1, Z3, Z3
+	VSUBPS  Z1, Z4, Z4
+	VSUBPS  Z1, Z5, Z5
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	VMOVUPS Z4, 128(AX)
+	VMOVUPS Z5, 192(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, BX
+	SUBQ    $+64, CX
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+64, CX
+	SUBQ $+16, CX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS (BX), Z5
+	VSUBPS  Z0, Z5, Z5
+	VSUBPS  Z1, Z5, Z5
+	VMOVUPS Z5, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	SUBQ    $+16, CX
+	JGE     vectors
+
+vectors_end:
+	ADDQ      $+16, CX
+	TESTQ     CX, CX
+	JE        done
+	MOVL      $0x0000ffff, R13
+	BZHIL     CX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (BX), K1, Z5
+	VSUBPS    Z0, Z5, Z5
+	VSUBPS    Z1, Z5, Z5
+	VMOVUPS   Z5, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func LogSoftmaxBackwardAVX2(dx *float32, dy *float32, y *float32, n int, s float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·LogSoftmaxBackwardAVX2(SB), NOSPLIT, $0-36
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), BX
+	MOVQ         y+16(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS s+32(FP), Y0
+	VBROADCASTSS lanes_42b20000<>+0(SB), Y2
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y3
+	VBROADCASTSS lanes_3fb8aa3b<>+0(SB), Y4
+	VBROADCASTSS lanes_4b4000fe<>+0(SB), Y5
+	SUBQ         $+16, DX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (CX), Y1
+	VMOVUPS      32(CX), Y6
+	VMINPS       Y1, Y2, Y1
+	VMINPS       Y6, Y2, Y6
+	VMAXPS       Y1, Y3, Y1
+	VMAXPS       Y6, Y3, Y6
+	VMOVAPS      Y5, Y7
+	VFMADD231PS  Y4, Y1, Y7
+	VMOVAPS      Y5, Y8
+	VFMADD231PS  Y4, Y6, Y8
+	VSUBPS       Y5, Y7, Y9
+	VSUBPS       Y5, Y8, Y10
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y1
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y6
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y1
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y6
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y1, Y11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y6, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y1, Y11
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y6, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y1, Y11
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y6, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y1, Y11
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y6, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y1, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y1
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y6
+	VPSRLD       $0x01, Y7, Y12
+	VPSLLD       $0x17, Y12, Y12
+	VPSLLD       $0x17, Y7, Y11
+	VPSUBD       Y12, Y11, Y11
+	VMULPS       Y12, Y1, Y7
+	VMULPS       Y11, Y7, Y7
+	VPSRLD       $0x01, Y8, Y9
+	VPSLLD       $0x17, Y9, Y9
+	VPSLLD       $0x17, Y8, Y1
+	VPSUBD       Y9, Y1, Y1
+	VMULPS       Y9, Y6, Y8
+	VMULPS       Y1, Y8, Y8
+	VMOVUPS      (BX), Y10
+	VMOVUPS      32(BX), Y6
+	VFNMADD231PS Y0, Y7, Y10
+	VFNMADD231PS Y0, Y8, Y6
+	VMOVUPS      Y10, (AX)
+	VMOVUPS      Y6, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	SUBQ         $+16, DX
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, DX
+	SUBQ $+8, DX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (CX), Y6
+	VMINPS       Y6, Y2, Y6
+	VMAXPS       Y6, Y3, Y6
+	VMOVAPS      Y5, Y10
+	VFMADD231PS  Y4, Y6, Y10
+	VSUBPS       Y5, Y10, Y8
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y8, Y6
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y8, Y6
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y7
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y6, Y7
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y6, Y7
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y6, Y7
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y6, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y6
+	VPSRLD       $0x01, Y10, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VPSLLD       $0x17, Y10, Y1
+	VPSUBD       Y7, Y1, Y1
+	VMULPS       Y7, Y6, Y10
+	VMULPS       Y1, Y10, Y10
+	VMOVUPS      (BX), Y8
+	VFNMADD231PS Y0, Y10, Y8
+	VMOVUPS      Y8, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	SUBQ         $+8, DX
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+8, DX
+	TESTQ        DX, DX
+	JE           done
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         DX
+	VMOVUPS      32(R13)(DX*4), Y8
+	NEGQ         DX
+	VMASKMOVPS   (CX), Y8, Y10
+	VMINPS       Y10, Y2, Y10
+	VMAXPS       Y10, Y3, Y10
+	VMOVAPS      Y5, Y6
+	VFMADD231PS  Y4, Y10, Y6
+	VSUBPS       Y5, Y6, Y1
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y1, Y10
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y1, Y10
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y7
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y7
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y7
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y7
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y7
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y10
+	VPSRLD       $0x01, Y6, Y7
+	VPSLLD       $0x17, Y7, Y7
+	VPSLLD       $0x17, Y6, Y9
+	VPSUBD       Y7, Y9, Y9
+	VMULPS       Y7, Y10, Y6
+	VMULPS       Y9, Y6, Y6
+	VMASKMOVPS   (BX), Y8, Y1
+	VFNMADD231PS Y0, Y6, Y1
+	VMASKMOVPS   Y1, Y8, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func LogSoftmaxBackwardAVX512(dx *float32, dy *float32, y *float32, n int, s float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·LogSoftmaxBackwardAVX512(SB), NOSPLIT, $0-36
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), BX
+	MOVQ         y+16(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS s+32(FP), Z0
+	VBROADCASTSS lanes_42b20000<>+0(SB), Z2
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Z3
+	VBROADCASTSS lanes_3fb8aa3b<>+0(SB), Z4
+	VBROADCASTSS lanes_4b4000fe<>+0(SB), Z5
+	VBROADCASTSS lanes_3f317218<>+0(SB), Z6
+	VBROADCASTSS lanes_b102e308<>+0(SB), Z7
+	VBROADCASTSS lanes_3ab52284<>+0(SB), Z8
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Z9
+	VBROADCASTSS lanes_3d2aac5c<>+0(SB), Z10
+	VBROADCASTSS lanes_3e2aaa49<>+0(SB), Z11
+	VBROADCASTSS lanes_3efffffe<>+0(SB), Z12
+	VBROADCASTSS lanes_3f800000<>+0(SB), Z13
+	SUBQ         $+64, DX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (CX), Z1
+	VMOVUPS      64(CX), Z14
+	VMOVUPS      128(CX), Z15
+	VMOVUPS      192(CX), Z16
+	VMINPS       Z1, Z2, Z1
+	VMINPS       Z14, Z2, Z14
+	VMINPS       Z15, Z2, Z15
+	VMINPS       Z16, Z2, Z16
+	VMAXPS       Z1, Z3, Z1
+	VMAXPS       Z14, Z3, Z14
+	VMAXPS       Z15, Z3, Z15
+	VMAXPS       Z16, Z3, Z16
+	VMOVAPS      Z5, Z17
+	VFMADD231PS  Z4, Z1, Z17
+	VMOVAPS      Z5, Z18
+	VFMADD231PS  Z4, Z14, Z18
+	VMOVAPS      Z5, Z19
+	VFMADD231PS  Z4, Z15, Z19
+	VMOVAPS      Z5, Z20
+	VFMADD231PS  Z4, Z16, Z20
+	VSUBPS       Z5, Z17, Z21
+	VSUBPS       Z5, Z18, Z22
+	VSUBPS       Z5, Z19, Z23
+	VSUBPS       Z5, Z20, Z24
+	VFNMADD231PS Z6, Z21, Z1
+	VFNMADD231PS Z6, Z22, Z14
+	VFNMADD231PS Z6, Z23, Z15
+	VFNMADD231PS Z6, Z24, Z16
+	VFNMADD231PS Z7, Z21, Z1
+	VFNMADD231PS Z7, Z22, Z14
+	VFNMADD231PS Z7, Z23, Z15
+	VFNMADD231PS Z7, Z24, Z16
+	VMOVAPS      Z9, Z25
+	VFMADD231PS  Z1, Z8, Z25
+	VMOVAPS      Z9, Z26
+	VFMADD231PS  Z14, Z8, Z26
+	VMOVAPS      Z9, Z27
+	VFMADD231PS  Z15, Z8, Z27
+	VMOVAPS      Z9, Z28
+	VFMADD231PS  Z16, Z8, Z28
+	VFMADD213PS  Z10, Z1, Z25
+	VFMADD213PS  Z10, Z14, Z26
+	VFMADD213PS  Z10, Z15, Z27
+	VFMADD213PS  Z10, Z16, Z28
+	VFMADD213PS  Z11, Z1, Z25
+	VFMADD213PS  Z11, Z14, Z26
+	VFMADD213PS  Z11, Z15, Z27
+	VFMADD213PS  Z11, Z16, Z28
+	VFMADD213PS  Z12, Z1, Z25
+	VFMADD213PS  Z12, Z14, Z26
+	VFMADD213PS  Z12, Z15, Z27
+	VFMADD213PS  Z12, Z16, Z28
+	VFMADD213PS  Z13, Z1, Z25
+	VFMADD213PS  Z13, Z14, Z26
+	VFMADD213PS  Z13, Z15, Z27
+	VFMADD213PS  Z13, Z16, Z28
+	VFMADD213PS  Z13, Z25, Z1
+	VFMADD213PS  Z13, Z26, Z14
+	VFMADD213PS  Z13, Z27, Z15
+	VFMADD213PS  Z13, Z28, Z16
+	VSCALEFPS    Z21, Z1, Z17
+	VSCALEFPS    Z22, Z14, Z18
+	VSCALEFPS    Z23, Z15, Z19
+	VSCALEFPS    Z24, Z16, Z20
+	VMOVUPS      (BX), Z24
+	VMOVUPS      64(BX), Z16
+	VMOVUPS      128(BX), Z23
+	VMOVUPS      192(BX), Z15
+	VFNMADD231PS Z0, Z17, Z24
+	VFNMADD231PS Z0, Z18, Z16
+	VFNMADD231PS Z0, Z19, Z23
+	VFNMADD231PS Z0, Z20, Z15
+	VMOVUPS      Z24, (AX)
+	VMOVUPS      Z16, 64(AX)
+	VMOVUPS      Z23, 128(AX)
+	VMOVUPS      Z15, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
+	SUBQ         $+64, DX
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+64, DX
+	SUBQ $+16, DX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (CX), Z15
+	VMINPS       Z15, Z2, Z15
+	VMAXPS       Z15, Z3, Z15
+	VMOVAPS      Z5, Z23
+	VFMADD231PS  Z4, Z15, Z23
+	VSUBPS       Z5, Z23, Z16
+	VFNMADD231PS Z6, Z16, Z15
+	VFNMADD231PS Z7, Z16, Z15
+	VMOVAPS      Z9, Z24
+	VFMADD231PS  Z15, Z8, Z24
+	VFMADD213PS  Z10, Z15, Z24
+	VFMADD213PS  Z11, Z15, Z24
+	VFMADD213PS  Z12, Z15, Z24
+	VFMADD213PS  Z13, Z15, Z24
+	VFMADD213PS  Z13, Z24, Z15
+	VSCALEFPS    Z16, Z15, Z23
+	VMOVUPS      (BX), Z16
+	VFNMADD231PS Z0, Z23, Z16
+	VMOVUPS      Z16, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	SUBQ         $+16, DX
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+16, DX
+	TESTQ        DX, DX
+	JE           done
+	MOVL         $0x0000ffff, R13
+	BZHIL        DX, R13, R13
+	KMOVW        R13, K1
+	VMOVUPS.Z    (CX), K1, Z16
+	VMINPS       Z16, Z2, Z16
+	VMAXPS       Z16, Z3, Z16
+	VMOVAPS      Z5, Z23
+	VFMADD231PS  Z4, Z16, Z23
+	VSUBPS       Z5, Z23, Z15
+	VFNMADD231PS Z6, Z15, Z16
+	VFNMADD231PS Z7, Z15, Z16
+	VMOVAPS      Z9, Z24
+	VFMADD231PS  Z16, Z8, Z24
+	VFMADD213PS  Z10, Z16, Z24
+	VFMADD213PS  Z11, Z16, Z24
+	VFMADD213PS  Z12, Z16, Z24
+	VFMADD213PS  Z13, Z16, Z24
+	VFMADD213PS  Z13, Z24, Z16
+	VSCALEFPS    Z15, Z16, Z23
+	VMOVUPS.Z    (BX), K1, Z15
+	VFNMADD231PS Z0, Z23, Z15
+	VMOVUPS      Z15, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
 // func AddAVX2(dst *float32, x *float32, y *float32, n int)
 // Requires: AVX
 TEXT ·AddAVX2(SB), NOSPLIT, $0-32

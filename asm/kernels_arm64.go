@@ -119,6 +119,15 @@ func GeluTanhNEON(dst *float32, x *float32, n int)
 func GeluTanhBackwardNEON(dx *float32, dy *float32, x *float32, n int)
 
 //go:noescape
+func ExpTotalNEON(acc *[64]float32, x *float32, n int, m float32) float32
+
+//go:noescape
+func LogSoftmaxNEON(dst *float32, x *float32, n int, m float32, l float32)
+
+//go:noescape
+func LogSoftmaxBackwardNEON(dx *float32, dy *float32, y *float32, n int, s float32)
+
+//go:noescape
 func AddNEON(dst *float32, x *float32, y *float32, n int)
 
 //go:noescape

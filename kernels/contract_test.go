@@ -71,6 +71,9 @@ func TestMismatchPanics(t *testing.T) {
 		{"kernels: GELUTanhBackward: lengths of dx, dy and x differ", func() { GELUTanhBackward(v(3), v(4), v(3)) }},
 		{"kernels: GELUTanhBackward: lengths of dx, dy and x differ", func() { GELUTanhBackward(v(3), v(3), v(4)) }},
 		{"kernels: Softmax: lengths of dst and x differ", func() { Softmax(v(3), v(4)) }},
+		{"kernels: LogSoftmax: lengths of dst and x differ", func() { LogSoftmax(v(3), v(4)) }},
+		{"kernels: LogSoftmaxBackward: lengths of dx, dy and y differ", func() { LogSoftmaxBackward(v(3), v(4), v(3)) }},
+		{"kernels: LogSoftmaxBackward: lengths of dx, dy and y differ", func() { LogSoftmaxBackward(v(3), v(3), v(4)) }},
 		{"kernels: SoftmaxCrossEntropy: lengths of dx and x differ", func() { SoftmaxCrossEntropy(v(3), v(4), 0, 1) }},
 		{label, func() { SoftmaxCrossEntropy(v(3), v(3), 3, 1) }},
 		{label, func() { SoftmaxCrossEntropy(v(3), v(3), -1, 1) }},
@@ -335,11 +338,19 @@ func TestSoftmaxRules(t *testing.T) {
 			for i := range y {
 				require.True(t, y[i] != y[i], "softmax of %v: %v", x, y)
 			}
+			LogSoftmax(y, x)
+			for i := range y {
+				require.True(t, y[i] != y[i], "log-softmax of %v: %v", x, y)
+			}
 			require.True(t, math.IsNaN(float64(SoftmaxCrossEntropy(y, x, 0, 1))))
 		}
 		y := make([]float32, 3)
 		Softmax(y, []float32{-inf, 2, 2})
 		require.Equal(t, []float32{0, 0.5, 0.5}, y)
+		LogSoftmax(y, []float32{-inf, 2, 2})
+		require.Equal(t, []float32{-inf, -math.Ln2, -math.Ln2}, y)
+		LogSoftmaxBackward(y, []float32{4, 1, -1}, []float32{-inf, 0, -inf})
+		require.Equal(t, []float32{4, -3, -1}, y)
 		loss := SoftmaxCrossEntropy(y, []float32{-inf, 2, 2}, 0, 1)
 		require.Equal(t, inf, loss)
 		require.Equal(t, []float32{-1, 0.5, 0.5}, y)

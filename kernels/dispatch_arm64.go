@@ -483,6 +483,42 @@ func geluTanhBackward(dx, dy, x []float32) {
 }
 
 //go:noinline
+func expTotal(acc *[lanes]float32, x []float32, m float32) float32 {
+	raceRead(x)
+	switch CurrentLevel() {
+	case NEON:
+		return asm.ExpTotalNEON(acc, unsafe.SliceData(x), len(x), m)
+	default:
+		return expTotalRef(acc, x, m)
+	}
+}
+
+//go:noinline
+func logSoftmax(dst, x []float32, m, l float32) {
+	raceWrite(dst)
+	raceRead(x)
+	switch CurrentLevel() {
+	case NEON:
+		asm.LogSoftmaxNEON(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), m, l)
+	default:
+		logSoftmaxRef(dst, x, m, l)
+	}
+}
+
+//go:noinline
+func logSoftmaxBackward(dx, dy, y []float32, s float32) {
+	raceWrite(dx)
+	raceRead(dy)
+	raceRead(y)
+	switch CurrentLevel() {
+	case NEON:
+		asm.LogSoftmaxBackwardNEON(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(y), len(dx), s)
+	default:
+		logSoftmaxBackwardRef(dx, dy, y, s)
+	}
+}
+
+//go:noinline
 func add(dst, x, y []float32) {
 	raceWrite(dst)
 	raceRead(x)

@@ -195,6 +195,21 @@ func geluTanhBackward(dx, dy, x []float32) {
 }
 
 //go:noinline
+func expTotal(acc *[lanes]float32, x []float32, m float32) float32 {
+	return expTotalRef(acc, x, m)
+}
+
+//go:noinline
+func logSoftmax(dst, x []float32, m, l float32) {
+	logSoftmaxRef(dst, x, m, l)
+}
+
+//go:noinline
+func logSoftmaxBackward(dx, dy, y []float32, s float32) {
+	logSoftmaxBackwardRef(dx, dy, y, s)
+}
+
+//go:noinline
 func add(dst, x, y []float32) {
 	addRef(dst, x, y)
 }

@@ -382,6 +382,14 @@ var table = append([]kernel{
 		operands: []operand{out("dst", sizeN), in("x", sizeN)},
 		call:     func(a *args) result { Softmax(a.v(0), a.v(1)); return result{} },
 	}, {
+		name: "LogSoftmax", class: &vectors, bytes: 8,
+		operands: []operand{out("dst", sizeN), in("x", sizeN)},
+		call:     func(a *args) result { LogSoftmax(a.v(0), a.v(1)); return result{} },
+	}, {
+		name: "LogSoftmaxBackward", class: &vectors, bytes: 12,
+		operands: []operand{out("dx", sizeN), in("dy", sizeN), in("y", sizeN)},
+		call:     func(a *args) result { LogSoftmaxBackward(a.v(0), a.v(1), a.v(2)); return result{} },
+	}, {
 		name: "SoftmaxCrossEntropy", class: &vectors, bytes: 8,
 		operands: []operand{out("dx", sizeN), in("x", sizeN)}, scalars: []float32{1. / 32},
 		call: func(a *args) result {

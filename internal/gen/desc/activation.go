@@ -129,3 +129,17 @@ func geluTanhSlope(k *vec.Kernel, x *vec.Value) *vec.Value {
 	w := k.FMA(k.Mul(v, v), k.Const(0x1.b6676cp-3), k.Const(0x1.988454p+0))
 	return logisticSlope(k, x, e, k.Mul(v, w))
 }
+
+// dst = (x-m) - l
+func logSoftmax(k *vec.Kernel) {
+	dst, x := k.Out("dst"), k.In("x")
+	m, l := k.Scalar("m"), k.Scalar("l")
+	k.Each(4, func() { k.Store(dst, k.Sub(k.Sub(k.Load(x), m), l)) })
+}
+
+// dx = fma(-exp(y), s, dy)
+func logSoftmaxBackward(k *vec.Kernel) {
+	dx, dy, y := k.Out("dx"), k.In("dy"), k.In("y")
+	s := k.Scalar("s")
+	k.Each(4, func() { k.Store(dx, k.FNMA(exp(k, k.Load(y)), s, k.Load(dy))) })
+}

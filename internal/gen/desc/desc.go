@@ -52,6 +52,9 @@ func Kernels() []*vec.Kernel {
 		vec.Describe("geluBackward", eachSlope(4, geluSlope)),
 		vec.Describe("geluTanh", each(2, geluTanh)),
 		vec.Describe("geluTanhBackward", eachSlope(4, geluTanhSlope)),
+		vec.Describe("expTotal", expTotal),
+		vec.Describe("logSoftmax", logSoftmax),
+		vec.Describe("logSoftmaxBackward", logSoftmaxBackward),
 
 		vec.Describe("add", add),
 		vec.Describe("sub", sub),

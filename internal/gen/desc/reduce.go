@@ -138,3 +138,13 @@ func sumSquaresShifted(k *vec.Kernel) {
 		return k.FMA(d, d, acc)
 	}})
 }
+
+// lane = lane + exp(x-m)
+func expTotal(k *vec.Kernel) {
+	x := k.In("x")
+	m := k.Scalar("m")
+	k.Reduce(64, vec.Accumulator{Fold: vec.Add, Next: func(acc *vec.Value) *vec.Value {
+		e := expNonPositive(k, k.Sub(k.Load(x), m))
+		return k.Add(acc, k.Fill(e, k.Const(0)))
+	}})
+}
