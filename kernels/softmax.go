@@ -30,12 +30,20 @@ func LogSoftmax(dst, x []float32) {
 		panic("kernels: LogSoftmax: lengths of dst and x differ")
 	}
 	_, m := MinMax(x)
-	l := log32(sumExp(x, m))
+	l := logOf(sumExp(x, m))
 	for len(dst) > chunkLen {
 		logSoftmax(dst[:chunkLen], x[:chunkLen], m, l)
 		dst, x = dst[chunkLen:], x[chunkLen:]
 	}
 	logSoftmax(dst, x, m, l)
+}
+
+// logOf returns log x. One element of the kernel takes a fifth of log32's time,
+// whose fused multiply-adds are software.
+func logOf(x float32) float32 {
+	v := [1]float32{x}
+	log(v[:], v[:])
+	return v[0]
 }
 
 func logSoftmaxRef(dst, x []float32, m, l float32) {
@@ -117,7 +125,7 @@ func SoftmaxCrossEntropy(dx, x []float32, label int, scale float32) (loss float3
 	Scale(dx, dx, float32(scale/s))
 	dx[label] = 0
 	dx[label] = -Sum(dx)
-	return log32(s) - score
+	return logOf(s) - score
 }
 
 // expSums stores exp(x-m) and returns its sum.
