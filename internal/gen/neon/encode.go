@@ -22,6 +22,7 @@ var words = map[string]uint32{
 	// Vd = op Vn
 	"FSQRT": 0x6ea1f800, "FNEG": 0x6ea0f800, "SCVTF": 0x4e21d800,
 	"CMGT0":  0x4ea08800,                       // ones where Vn > 0 as an integer
+	"UMAXV":  0x6eb0a800,                       // the largest lane as an unsigned integer
 	"FCMGE0": 0x6ea0c800, "FCMEQ0": 0x4ea0d800, // ones where Vn >= 0, == 0
 }
 
@@ -29,7 +30,7 @@ var words = map[string]uint32{
 var bitwise = map[string]bool{"BIC": true, "ORN": true, "BIT": true, "BIF": true}
 
 // unary holds the instructions with one source.
-var unary = map[string]bool{"FSQRT": true, "FNEG": true, "SCVTF": true, "CMGT0": true, "FCMGE0": true, "FCMEQ0": true}
+var unary = map[string]bool{"FSQRT": true, "FNEG": true, "SCVTF": true, "CMGT0": true, "UMAXV": true, "FCMGE0": true, "FCMEQ0": true}
 
 // word returns the encoding of Vd = Vn op Vm.
 func word(op string, d, n, m V) uint32 {
@@ -51,6 +52,9 @@ func text(op string, d, n, m V) string {
 	}
 	if name, found := strings.CutSuffix(op, "0"); found {
 		return fmt.Sprintf("%s V%d.%s, V%d.%s, #0", name, d, a, n, a)
+	}
+	if op == "UMAXV" {
+		return fmt.Sprintf("UMAXV S%d, V%d.%s", d, n, a)
 	}
 	if unary[op] {
 		return fmt.Sprintf("%s V%d.%s, V%d.%s", op, d, a, n, a)

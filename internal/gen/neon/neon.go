@@ -19,6 +19,7 @@ type Target struct {
 	mask   V // of a partial vector: ones in its lanes
 	labels int
 	frame  int
+	rare   []func() // code after the routine, for cases that hardly occur
 }
 
 // New returns a target with an empty file for package asm.
@@ -83,7 +84,14 @@ func (t *Target) Func(name, signature string) {
 }
 
 func (t *Target) Begin(name string, k *vec.Kernel) { t.Func(name, k.Signature()) }
-func (t *Target) End()                             { t.op("RET") }
+
+func (t *Target) End() {
+	t.op("RET")
+	for _, f := range t.rare {
+		f()
+	}
+	t.rare = nil
+}
 
 func (t *Target) addr(c gotypes.Component) string {
 	b, err := c.Resolve()
@@ -329,11 +337,15 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, _ 
 		t.op("VSUB V%d.S4, V%d.S4, V%d.S4", half, rest, rest)
 		t.word("FMUL", d, arg(0), half)
 		t.word("FMUL", d, d, rest)
-	case vec.Unusual: // the tests would cost more than the rare cases
+	case vec.Unusual:
+		a := V(tmp())
+		t.op("VADD V%d.S4, V%d.S4, V%d.S4", arg(1), arg(0), a)
+		t.op("VADD V%d.S4, V%d.S4, V%d.S4", arg(2), arg(0), d)
+		t.op("VORR V%d.B16, V%d.B16, V%d.B16", a, d, d)
 	case vec.Significand:
-		t.significand(d, arg(0), tmp)
+		t.significand(d, arg(0), arg(1), arg(2), arg(3), tmp)
 	case vec.Exponent:
-		t.exponent(d, arg(0), arg(1), tmp)
+		t.exponent(d, arg(0), arg(1), arg(2), tmp)
 	case vec.RootEstimate:
 		root, one := V(tmp()), tmp()
 		t.word("FSQRT", root, arg(0), 0)

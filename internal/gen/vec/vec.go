@@ -77,9 +77,9 @@ const (
 	RootSum      // sqrt(a*b) + d; c is b * 2^24
 	Scale        // a * 2^b, rounded once; c holds b in its low bits, d undoes the bias
 	ScaleWide    // a * 2^b, rounded once; c holds b + 254 in its low bits
-	Unusual      // sign set where a is not positive, normal and finite; see the method
-	Significand  // m in [0.75, 1.5), a = m * 2^k; b is Unusual
-	Exponent     // k, a = b * 2^k; c is Unusual
+	Unusual      // sign set where a is not positive, normal and finite; see Parts
+	Significand  // m in [0.75, 1.5), a = m * 2^k
+	Exponent     // k, a = b * 2^k
 	RootEstimate // 1/sqrt(a) to 14 bits at least
 )
 
@@ -348,8 +348,11 @@ func (k *Kernel) ScaleWide(p, n, t *Value) *Value { return k.do(ScaleWide, p, n,
 // zero m is 1 and k is -Inf, where it is +Inf m is 1 and k is +Inf, elsewhere m is NaN
 // and k any number.
 func (k *Kernel) Parts(x *Value) (significand, exponent *Value) {
-	unusual := k.do(Unusual, x) // empty on targets that need no test for the rare cases
-	significand = k.do(Significand, x, unusual)
+	// Empty on targets that need no test for rare cases: x - 2^-126 or x + 2^-126, as
+	// integers, is negative where x is not positive, normal and finite.
+	unusual := k.do(Unusual, x, k.Bits(0xff800000), k.Bits(0x00800000))
+	// x - 0x3f400000 has k in its upper nine bits.
+	significand = k.do(Significand, x, unusual, k.Bits(0xc0c00000), k.Bits(0xff800000))
 	return significand, k.do(Exponent, x, significand, unusual)
 }
 

@@ -17,14 +17,14 @@ import (
 const mantissa75NaN = 0x0f
 
 // unusual emits numbers that are negative where x is not positive, normal and
-// finite: then x-2^-126 or x+2^-126, as integers, is negative.
-func (t *Target) unusual(d reg.VecPhysical, args []vec.Operand, tmp func() vec.Reg) {
+// finite.
+func (t *Target) unusual(d reg.VecPhysical, args []vec.Operand, mem func(vec.Operand) operand.Op, tmp func() vec.Reg) {
 	if t.Wide {
 		return
 	}
 	x, a := t.v(args[0].Reg), t.v(tmp())
-	t.VPADDD(t.constant(0xff800000), x, a)
-	t.VPADDD(t.constant(0x00800000), x, d)
+	t.VPADDD(mem(args[1]), x, a)
+	t.VPADDD(mem(args[2]), x, d)
 	t.VPOR(a, d, d)
 }
 
@@ -52,7 +52,7 @@ func (t *Target) normalize(x, y, small reg.VecPhysical) {
 }
 
 // significand emits m in [0.75, 1.5), x = m * 2^k.
-func (t *Target) significand(m reg.VecPhysical, args []vec.Operand, tmp func() vec.Reg) {
+func (t *Target) significand(m reg.VecPhysical, args []vec.Operand, mem func(vec.Operand) operand.Op, tmp func() vec.Reg) {
 	x := t.v(args[0].Reg)
 	if t.Wide {
 		t.VGETMANTPS(operand.U8(mantissa75NaN), x, m)
@@ -60,8 +60,8 @@ func (t *Target) significand(m reg.VecPhysical, args []vec.Operand, tmp func() v
 	}
 	a, b, c := t.v(tmp()), t.v(tmp()), t.v(tmp())
 	reduce := func(x reg.VecPhysical) { // x - k<<23
-		t.VPADDD(t.constant(0xc0c00000), x, a) // x - 0x3f400000
-		t.VPAND(t.constant(0xff800000), a, a)
+		t.VPADDD(mem(args[2]), x, a)
+		t.VPAND(mem(args[3]), a, a)
 		t.VPSUBD(a, x, m)
 	}
 	t.unless(t.v(args[1].Reg), "significand", func() {

@@ -496,9 +496,9 @@ func (t *Target) Emit(op vec.Op, dr vec.Reg, args []vec.Operand, bits uint32, co
 		t.VMULPS(half, t.v(args[0].Reg), d)
 		t.VMULPS(rest, d, d)
 	case vec.Unusual:
-		t.unusual(d, args, tmp)
+		t.unusual(d, args, mem, tmp)
 	case vec.Significand:
-		t.significand(d, args, tmp)
+		t.significand(d, args, mem, tmp)
 	case vec.Exponent:
 		t.exponent(d, args, tmp)
 	case vec.RootEstimate:
