@@ -10341,40 +10341,40 @@ blocks:
 	VMINPS       Y3, Y5, Y3
 	VBROADCASTSS lanes_416ccccd<>+0(SB), Y5
 	VMINPS       Y4, Y5, Y4
-	VBROADCASTSS lanes_3d26403b<>+0(SB), Y5
-	VFMADD231PS  lanes_3b8696e9<>+0(SB), Y3, Y5
-	VBROADCASTSS lanes_3d26403b<>+0(SB), Y6
-	VFMADD231PS  lanes_3b8696e9<>+0(SB), Y4, Y6
-	VFMADD213PS  lanes_3e3b8564<>+0(SB), Y3, Y5
-	VFMADD213PS  lanes_3e3b8564<>+0(SB), Y4, Y6
-	VFMADD213PS  lanes_3ee059a5<>+0(SB), Y3, Y5
-	VFMADD213PS  lanes_3ee059a5<>+0(SB), Y4, Y6
+	VBROADCASTSS lanes_3d50cbb0<>+0(SB), Y5
+	VFMADD231PS  lanes_3bbbfe30<>+0(SB), Y3, Y5
+	VBROADCASTSS lanes_3d50cbb0<>+0(SB), Y6
+	VFMADD231PS  lanes_3bbbfe30<>+0(SB), Y4, Y6
+	VFMADD213PS  lanes_3e5a0747<>+0(SB), Y3, Y5
+	VFMADD213PS  lanes_3e5a0747<>+0(SB), Y4, Y6
+	VFMADD213PS  lanes_3ef4126e<>+0(SB), Y3, Y5
+	VFMADD213PS  lanes_3ef4126e<>+0(SB), Y4, Y6
 	VFMADD213PS  lanes_3f000000<>+0(SB), Y3, Y5
 	VFMADD213PS  lanes_3f000000<>+0(SB), Y4, Y6
-	VBROADCASTSS lanes_3dd060b0<>+0(SB), Y7
-	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y3, Y7
-	VBROADCASTSS lanes_3dd060b0<>+0(SB), Y8
-	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y4, Y8
-	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y3, Y7
-	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y4, Y8
-	VFMADD213PS  lanes_3f99deb0<>+0(SB), Y3, Y7
-	VFMADD213PS  lanes_3f99deb0<>+0(SB), Y4, Y8
-	VFMADD213PS  lanes_3fd64dea<>+0(SB), Y3, Y7
-	VFMADD213PS  lanes_3fd64dea<>+0(SB), Y4, Y8
+	VBROADCASTSS lanes_3e034dad<>+0(SB), Y7
+	VFMADD231PS  lanes_3c6b6ac2<>+0(SB), Y3, Y7
+	VBROADCASTSS lanes_3e034dad<>+0(SB), Y8
+	VFMADD231PS  lanes_3c6b6ac2<>+0(SB), Y4, Y8
+	VFMADD213PS  lanes_3efef70a<>+0(SB), Y3, Y7
+	VFMADD213PS  lanes_3efef70a<>+0(SB), Y4, Y8
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y7
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y8
+	VMULPS       lanes_40206c99<>+0(SB), Y3, Y9
+	VMULPS       lanes_40206c99<>+0(SB), Y4, Y10
+	VFMADD231PS  Y5, Y9, Y7
+	VFMADD231PS  Y6, Y10, Y8
 	VDIVPS       Y7, Y5, Y7
 	VDIVPS       Y8, Y6, Y8
 	VMULPS       Y3, Y3, Y6
 	VMULPS       Y4, Y4, Y5
 	VFMSUB213PS  Y6, Y3, Y3
 	VFMSUB213PS  Y5, Y4, Y4
-	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y9
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y6, Y9
 	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y10
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y5, Y10
-	VSUBPS       lanes_4b4000a7<>+0(SB), Y9, Y11
-	VSUBPS       lanes_4b4000a7<>+0(SB), Y10, Y12
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y6, Y10
+	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y9
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y5, Y9
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y10, Y11
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y9, Y12
 	VMULPS       lanes_bf000000<>+0(SB), Y6, Y6
 	VMULPS       lanes_bf000000<>+0(SB), Y5, Y5
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y6
@@ -10399,12 +10399,12 @@ blocks:
 	VMULPS       Y8, Y5, Y5
 	VFMADD231PS  Y6, Y4, Y7
 	VFMADD231PS  Y5, Y3, Y8
-	VPSLLD       $0x17, Y9, Y5
-	VMULPS       Y5, Y7, Y9
-	VMULPS       lanes_2b800000<>+0(SB), Y9, Y9
-	VPSLLD       $0x17, Y10, Y11
-	VMULPS       Y11, Y8, Y10
+	VPSLLD       $0x17, Y10, Y5
+	VMULPS       Y5, Y7, Y10
 	VMULPS       lanes_2b800000<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y9, Y11
+	VMULPS       Y11, Y8, Y9
+	VMULPS       lanes_2b800000<>+0(SB), Y9, Y9
 	VBROADCASTSS lanes_c1800000<>+0(SB), Y8
 	VMAXPS       Y0, Y8, Y12
 	VBROADCASTSS lanes_c1800000<>+0(SB), Y11
@@ -10412,11 +10412,11 @@ blocks:
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y0, Y0
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y2, Y2
 	VBROADCASTSS lanes_3f800000<>+0(SB), Y7
-	VSUBPS       Y9, Y7, Y11
+	VSUBPS       Y10, Y7, Y11
 	VBROADCASTSS lanes_3f800000<>+0(SB), Y5
-	VSUBPS       Y10, Y5, Y7
-	VBLENDVPS    Y0, Y9, Y11, Y11
-	VBLENDVPS    Y2, Y10, Y7, Y7
+	VSUBPS       Y9, Y5, Y7
+	VBLENDVPS    Y0, Y10, Y11, Y11
+	VBLENDVPS    Y2, Y9, Y7, Y7
 	VMULPS       Y11, Y12, Y11
 	VMULPS       Y7, Y8, Y7
 	VMOVUPS      Y11, (AX)
@@ -10436,23 +10436,23 @@ vectors:
 	VANDNPS      Y7, Y1, Y11
 	VBROADCASTSS lanes_416ccccd<>+0(SB), Y8
 	VMINPS       Y11, Y8, Y11
-	VBROADCASTSS lanes_3d26403b<>+0(SB), Y8
-	VFMADD231PS  lanes_3b8696e9<>+0(SB), Y11, Y8
-	VFMADD213PS  lanes_3e3b8564<>+0(SB), Y11, Y8
-	VFMADD213PS  lanes_3ee059a5<>+0(SB), Y11, Y8
+	VBROADCASTSS lanes_3d50cbb0<>+0(SB), Y8
+	VFMADD231PS  lanes_3bbbfe30<>+0(SB), Y11, Y8
+	VFMADD213PS  lanes_3e5a0747<>+0(SB), Y11, Y8
+	VFMADD213PS  lanes_3ef4126e<>+0(SB), Y11, Y8
 	VFMADD213PS  lanes_3f000000<>+0(SB), Y11, Y8
-	VBROADCASTSS lanes_3dd060b0<>+0(SB), Y12
-	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3f99deb0<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3fd64dea<>+0(SB), Y11, Y12
+	VBROADCASTSS lanes_3e034dad<>+0(SB), Y12
+	VFMADD231PS  lanes_3c6b6ac2<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3efef70a<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
+	VMULPS       lanes_40206c99<>+0(SB), Y11, Y9
+	VFMADD231PS  Y8, Y9, Y12
 	VDIVPS       Y12, Y8, Y12
 	VMULPS       Y11, Y11, Y8
 	VFMSUB213PS  Y8, Y11, Y11
-	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y10
-	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y8, Y10
-	VSUBPS       lanes_4b4000a7<>+0(SB), Y10, Y2
+	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y9
+	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y8, Y9
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y9, Y2
 	VMULPS       lanes_bf000000<>+0(SB), Y8, Y8
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y2, Y8
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y2, Y8
@@ -10465,15 +10465,15 @@ vectors:
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y11
 	VMULPS       Y12, Y8, Y8
 	VFMADD231PS  Y8, Y11, Y12
-	VPSLLD       $0x17, Y10, Y8
-	VMULPS       Y8, Y12, Y10
-	VMULPS       lanes_2b800000<>+0(SB), Y10, Y10
+	VPSLLD       $0x17, Y9, Y8
+	VMULPS       Y8, Y12, Y9
+	VMULPS       lanes_2b800000<>+0(SB), Y9, Y9
 	VBROADCASTSS lanes_c1800000<>+0(SB), Y12
 	VMAXPS       Y7, Y12, Y2
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y7, Y7
 	VBROADCASTSS lanes_3f800000<>+0(SB), Y8
-	VSUBPS       Y10, Y8, Y12
-	VBLENDVPS    Y7, Y10, Y12, Y12
+	VSUBPS       Y9, Y8, Y12
+	VBLENDVPS    Y7, Y9, Y12, Y12
 	VMULPS       Y12, Y2, Y12
 	VMOVUPS      Y12, (AX)
 	ADDQ         $+32, AX
@@ -10490,48 +10490,48 @@ vectors_end:
 	VMOVUPS      32(R13)(CX*4), Y12
 	NEGQ         CX
 	VMASKMOVPS   (BX), Y12, Y2
-	VANDNPS      Y2, Y1, Y10
+	VANDNPS      Y2, Y1, Y9
 	VBROADCASTSS lanes_416ccccd<>+0(SB), Y7
-	VMINPS       Y10, Y7, Y10
-	VBROADCASTSS lanes_3d26403b<>+0(SB), Y7
-	VFMADD231PS  lanes_3b8696e9<>+0(SB), Y10, Y7
-	VFMADD213PS  lanes_3e3b8564<>+0(SB), Y10, Y7
-	VFMADD213PS  lanes_3ee059a5<>+0(SB), Y10, Y7
-	VFMADD213PS  lanes_3f000000<>+0(SB), Y10, Y7
-	VBROADCASTSS lanes_3dd060b0<>+0(SB), Y8
-	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y10, Y8
-	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y10, Y8
-	VFMADD213PS  lanes_3f99deb0<>+0(SB), Y10, Y8
-	VFMADD213PS  lanes_3fd64dea<>+0(SB), Y10, Y8
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y8
+	VMINPS       Y9, Y7, Y9
+	VBROADCASTSS lanes_3d50cbb0<>+0(SB), Y7
+	VFMADD231PS  lanes_3bbbfe30<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_3e5a0747<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_3ef4126e<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_3f000000<>+0(SB), Y9, Y7
+	VBROADCASTSS lanes_3e034dad<>+0(SB), Y8
+	VFMADD231PS  lanes_3c6b6ac2<>+0(SB), Y9, Y8
+	VFMADD213PS  lanes_3efef70a<>+0(SB), Y9, Y8
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y8
+	VMULPS       lanes_40206c99<>+0(SB), Y9, Y11
+	VFMADD231PS  Y7, Y11, Y8
 	VDIVPS       Y8, Y7, Y8
-	VMULPS       Y10, Y10, Y7
-	VFMSUB213PS  Y7, Y10, Y10
+	VMULPS       Y9, Y9, Y7
+	VFMSUB213PS  Y7, Y9, Y9
 	VBROADCASTSS lanes_4b4000a7<>+0(SB), Y11
 	VFMADD231PS  lanes_bf38aa3b<>+0(SB), Y7, Y11
-	VSUBPS       lanes_4b4000a7<>+0(SB), Y11, Y9
+	VSUBPS       lanes_4b4000a7<>+0(SB), Y11, Y10
 	VMULPS       lanes_bf000000<>+0(SB), Y7, Y7
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y7
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y7
-	VFMADD231PS  lanes_bf000000<>+0(SB), Y10, Y7
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y10
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y10
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y10
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y10
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y10
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y10
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y7
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y7
+	VFMADD231PS  lanes_bf000000<>+0(SB), Y9, Y7
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y9
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y9
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y9
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y9
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y9
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y9
 	VMULPS       Y8, Y7, Y7
-	VFMADD231PS  Y7, Y10, Y8
+	VFMADD231PS  Y7, Y9, Y8
 	VPSLLD       $0x17, Y11, Y7
 	VMULPS       Y7, Y8, Y11
 	VMULPS       lanes_2b800000<>+0(SB), Y11, Y11
 	VBROADCASTSS lanes_c1800000<>+0(SB), Y8
-	VMAXPS       Y2, Y8, Y9
+	VMAXPS       Y2, Y8, Y10
 	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y2, Y2
 	VBROADCASTSS lanes_3f800000<>+0(SB), Y7
 	VSUBPS       Y11, Y7, Y8
 	VBLENDVPS    Y2, Y11, Y8, Y8
-	VMULPS       Y8, Y9, Y8
+	VMULPS       Y8, Y10, Y8
 	VMASKMOVPS   Y8, Y12, (AX)
 
 done:
@@ -10548,95 +10548,85 @@ DATA lanes_416ccccd<>+24(SB)/4, $0x416ccccd
 DATA lanes_416ccccd<>+28(SB)/4, $0x416ccccd
 GLOBL lanes_416ccccd<>(SB), RODATA|NOPTR, $32
 
-DATA lanes_3d26403b<>+0(SB)/4, $0x3d26403b
-DATA lanes_3d26403b<>+4(SB)/4, $0x3d26403b
-DATA lanes_3d26403b<>+8(SB)/4, $0x3d26403b
-DATA lanes_3d26403b<>+12(SB)/4, $0x3d26403b
-DATA lanes_3d26403b<>+16(SB)/4, $0x3d26403b
-DATA lanes_3d26403b<>+20(SB)/4, $0x3d26403b
-DATA lanes_3d26403b<>+24(SB)/4, $0x3d26403b
-DATA lanes_3d26403b<>+28(SB)/4, $0x3d26403b
-GLOBL lanes_3d26403b<>(SB), RODATA|NOPTR, $32
+DATA lanes_3d50cbb0<>+0(SB)/4, $0x3d50cbb0
+DATA lanes_3d50cbb0<>+4(SB)/4, $0x3d50cbb0
+DATA lanes_3d50cbb0<>+8(SB)/4, $0x3d50cbb0
+DATA lanes_3d50cbb0<>+12(SB)/4, $0x3d50cbb0
+DATA lanes_3d50cbb0<>+16(SB)/4, $0x3d50cbb0
+DATA lanes_3d50cbb0<>+20(SB)/4, $0x3d50cbb0
+DATA lanes_3d50cbb0<>+24(SB)/4, $0x3d50cbb0
+DATA lanes_3d50cbb0<>+28(SB)/4, $0x3d50cbb0
+GLOBL lanes_3d50cbb0<>(SB), RODATA|NOPTR, $32
 
-DATA lanes_3b8696e9<>+0(SB)/4, $0x3b8696e9
-DATA lanes_3b8696e9<>+4(SB)/4, $0x3b8696e9
-DATA lanes_3b8696e9<>+8(SB)/4, $0x3b8696e9
-DATA lanes_3b8696e9<>+12(SB)/4, $0x3b8696e9
-DATA lanes_3b8696e9<>+16(SB)/4, $0x3b8696e9
-DATA lanes_3b8696e9<>+20(SB)/4, $0x3b8696e9
-DATA lanes_3b8696e9<>+24(SB)/4, $0x3b8696e9
-DATA lanes_3b8696e9<>+28(SB)/4, $0x3b8696e9
-GLOBL lanes_3b8696e9<>(SB), RODATA|NOPTR, $32
+DATA lanes_3bbbfe30<>+0(SB)/4, $0x3bbbfe30
+DATA lanes_3bbbfe30<>+4(SB)/4, $0x3bbbfe30
+DATA lanes_3bbbfe30<>+8(SB)/4, $0x3bbbfe30
+DATA lanes_3bbbfe30<>+12(SB)/4, $0x3bbbfe30
+DATA lanes_3bbbfe30<>+16(SB)/4, $0x3bbbfe30
+DATA lanes_3bbbfe30<>+20(SB)/4, $0x3bbbfe30
+DATA lanes_3bbbfe30<>+24(SB)/4, $0x3bbbfe30
+DATA lanes_3bbbfe30<>+28(SB)/4, $0x3bbbfe30
+GLOBL lanes_3bbbfe30<>(SB), RODATA|NOPTR, $32
 
-DATA lanes_3e3b8564<>+0(SB)/4, $0x3e3b8564
-DATA lanes_3e3b8564<>+4(SB)/4, $0x3e3b8564
-DATA lanes_3e3b8564<>+8(SB)/4, $0x3e3b8564
-DATA lanes_3e3b8564<>+12(SB)/4, $0x3e3b8564
-DATA lanes_3e3b8564<>+16(SB)/4, $0x3e3b8564
-DATA lanes_3e3b8564<>+20(SB)/4, $0x3e3b8564
-DATA lanes_3e3b8564<>+24(SB)/4, $0x3e3b8564
-DATA lanes_3e3b8564<>+28(SB)/4, $0x3e3b8564
-GLOBL lanes_3e3b8564<>(SB), RODATA|NOPTR, $32
+DATA lanes_3e5a0747<>+0(SB)/4, $0x3e5a0747
+DATA lanes_3e5a0747<>+4(SB)/4, $0x3e5a0747
+DATA lanes_3e5a0747<>+8(SB)/4, $0x3e5a0747
+DATA lanes_3e5a0747<>+12(SB)/4, $0x3e5a0747
+DATA lanes_3e5a0747<>+16(SB)/4, $0x3e5a0747
+DATA lanes_3e5a0747<>+20(SB)/4, $0x3e5a0747
+DATA lanes_3e5a0747<>+24(SB)/4, $0x3e5a0747
+DATA lanes_3e5a0747<>+28(SB)/4, $0x3e5a0747
+GLOBL lanes_3e5a0747<>(SB), RODATA|NOPTR, $32
 
-DATA lanes_3ee059a5<>+0(SB)/4, $0x3ee059a5
-DATA lanes_3ee059a5<>+4(SB)/4, $0x3ee059a5
-DATA lanes_3ee059a5<>+8(SB)/4, $0x3ee059a5
-DATA lanes_3ee059a5<>+12(SB)/4, $0x3ee059a5
-DATA lanes_3ee059a5<>+16(SB)/4, $0x3ee059a5
-DATA lanes_3ee059a5<>+20(SB)/4, $0x3ee059a5
-DATA lanes_3ee059a5<>+24(SB)/4, $0x3ee059a5
-DATA lanes_3ee059a5<>+28(SB)/4, $0x3ee059a5
-GLOBL lanes_3ee059a5<>(SB), RODATA|NOPTR, $32
+DATA lanes_3ef4126e<>+0(SB)/4, $0x3ef4126e
+DATA lanes_3ef4126e<>+4(SB)/4, $0x3ef4126e
+DATA lanes_3ef4126e<>+8(SB)/4, $0x3ef4126e
+DATA lanes_3ef4126e<>+12(SB)/4, $0x3ef4126e
+DATA lanes_3ef4126e<>+16(SB)/4, $0x3ef4126e
+DATA lanes_3ef4126e<>+20(SB)/4, $0x3ef4126e
+DATA lanes_3ef4126e<>+24(SB)/4, $0x3ef4126e
+DATA lanes_3ef4126e<>+28(SB)/4, $0x3ef4126e
+GLOBL lanes_3ef4126e<>(SB), RODATA|NOPTR, $32
 
-DATA lanes_3dd060b0<>+0(SB)/4, $0x3dd060b0
-DATA lanes_3dd060b0<>+4(SB)/4, $0x3dd060b0
-DATA lanes_3dd060b0<>+8(SB)/4, $0x3dd060b0
-DATA lanes_3dd060b0<>+12(SB)/4, $0x3dd060b0
-DATA lanes_3dd060b0<>+16(SB)/4, $0x3dd060b0
-DATA lanes_3dd060b0<>+20(SB)/4, $0x3dd060b0
-DATA lanes_3dd060b0<>+24(SB)/4, $0x3dd060b0
-DATA lanes_3dd060b0<>+28(SB)/4, $0x3dd060b0
-GLOBL lanes_3dd060b0<>(SB), RODATA|NOPTR, $32
+DATA lanes_3e034dad<>+0(SB)/4, $0x3e034dad
+DATA lanes_3e034dad<>+4(SB)/4, $0x3e034dad
+DATA lanes_3e034dad<>+8(SB)/4, $0x3e034dad
+DATA lanes_3e034dad<>+12(SB)/4, $0x3e034dad
+DATA lanes_3e034dad<>+16(SB)/4, $0x3e034dad
+DATA lanes_3e034dad<>+20(SB)/4, $0x3e034dad
+DATA lanes_3e034dad<>+24(SB)/4, $0x3e034dad
+DATA lanes_3e034dad<>+28(SB)/4, $0x3e034dad
+GLOBL lanes_3e034dad<>(SB), RODATA|NOPTR, $32
 
-DATA lanes_3c28ae55<>+0(SB)/4, $0x3c28ae55
-DATA lanes_3c28ae55<>+4(SB)/4, $0x3c28ae55
-DATA lanes_3c28ae55<>+8(SB)/4, $0x3c28ae55
-DATA lanes_3c28ae55<>+12(SB)/4, $0x3c28ae55
-DATA lanes_3c28ae55<>+16(SB)/4, $0x3c28ae55
-DATA lanes_3c28ae55<>+20(SB)/4, $0x3c28ae55
-DATA lanes_3c28ae55<>+24(SB)/4, $0x3c28ae55
-DATA lanes_3c28ae55<>+28(SB)/4, $0x3c28ae55
-GLOBL lanes_3c28ae55<>(SB), RODATA|NOPTR, $32
+DATA lanes_3c6b6ac2<>+0(SB)/4, $0x3c6b6ac2
+DATA lanes_3c6b6ac2<>+4(SB)/4, $0x3c6b6ac2
+DATA lanes_3c6b6ac2<>+8(SB)/4, $0x3c6b6ac2
+DATA lanes_3c6b6ac2<>+12(SB)/4, $0x3c6b6ac2
+DATA lanes_3c6b6ac2<>+16(SB)/4, $0x3c6b6ac2
+DATA lanes_3c6b6ac2<>+20(SB)/4, $0x3c6b6ac2
+DATA lanes_3c6b6ac2<>+24(SB)/4, $0x3c6b6ac2
+DATA lanes_3c6b6ac2<>+28(SB)/4, $0x3c6b6ac2
+GLOBL lanes_3c6b6ac2<>(SB), RODATA|NOPTR, $32
 
-DATA lanes_3ef037c5<>+0(SB)/4, $0x3ef037c5
-DATA lanes_3ef037c5<>+4(SB)/4, $0x3ef037c5
-DATA lanes_3ef037c5<>+8(SB)/4, $0x3ef037c5
-DATA lanes_3ef037c5<>+12(SB)/4, $0x3ef037c5
-DATA lanes_3ef037c5<>+16(SB)/4, $0x3ef037c5
-DATA lanes_3ef037c5<>+20(SB)/4, $0x3ef037c5
-DATA lanes_3ef037c5<>+24(SB)/4, $0x3ef037c5
-DATA lanes_3ef037c5<>+28(SB)/4, $0x3ef037c5
-GLOBL lanes_3ef037c5<>(SB), RODATA|NOPTR, $32
+DATA lanes_3efef70a<>+0(SB)/4, $0x3efef70a
+DATA lanes_3efef70a<>+4(SB)/4, $0x3efef70a
+DATA lanes_3efef70a<>+8(SB)/4, $0x3efef70a
+DATA lanes_3efef70a<>+12(SB)/4, $0x3efef70a
+DATA lanes_3efef70a<>+16(SB)/4, $0x3efef70a
+DATA lanes_3efef70a<>+20(SB)/4, $0x3efef70a
+DATA lanes_3efef70a<>+24(SB)/4, $0x3efef70a
+DATA lanes_3efef70a<>+28(SB)/4, $0x3efef70a
+GLOBL lanes_3efef70a<>(SB), RODATA|NOPTR, $32
 
-DATA lanes_3f99deb0<>+0(SB)/4, $0x3f99deb0
-DATA lanes_3f99deb0<>+4(SB)/4, $0x3f99deb0
-DATA lanes_3f99deb0<>+8(SB)/4, $0x3f99deb0
-DATA lanes_3f99deb0<>+12(SB)/4, $0x3f99deb0
-DATA lanes_3f99deb0<>+16(SB)/4, $0x3f99deb0
-DATA lanes_3f99deb0<>+20(SB)/4, $0x3f99deb0
-DATA lanes_3f99deb0<>+24(SB)/4, $0x3f99deb0
-DATA lanes_3f99deb0<>+28(SB)/4, $0x3f99deb0
-GLOBL lanes_3f99deb0<>(SB), RODATA|NOPTR, $32
-
-DATA lanes_3fd64dea<>+0(SB)/4, $0x3fd64dea
-DATA lanes_3fd64dea<>+4(SB)/4, $0x3fd64dea
-DATA lanes_3fd64dea<>+8(SB)/4, $0x3fd64dea
-DATA lanes_3fd64dea<>+12(SB)/4, $0x3fd64dea
-DATA lanes_3fd64dea<>+16(SB)/4, $0x3fd64dea
-DATA lanes_3fd64dea<>+20(SB)/4, $0x3fd64dea
-DATA lanes_3fd64dea<>+24(SB)/4, $0x3fd64dea
-DATA lanes_3fd64dea<>+28(SB)/4, $0x3fd64dea
-GLOBL lanes_3fd64dea<>(SB), RODATA|NOPTR, $32
+DATA lanes_40206c99<>+0(SB)/4, $0x40206c99
+DATA lanes_40206c99<>+4(SB)/4, $0x40206c99
+DATA lanes_40206c99<>+8(SB)/4, $0x40206c99
+DATA lanes_40206c99<>+12(SB)/4, $0x40206c99
+DATA lanes_40206c99<>+16(SB)/4, $0x40206c99
+DATA lanes_40206c99<>+20(SB)/4, $0x40206c99
+DATA lanes_40206c99<>+24(SB)/4, $0x40206c99
+DATA lanes_40206c99<>+28(SB)/4, $0x40206c99
+GLOBL lanes_40206c99<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_4b4000a7<>+0(SB)/4, $0x4b4000a7
 DATA lanes_4b4000a7<>+4(SB)/4, $0x4b4000a7
@@ -10686,109 +10676,109 @@ TEXT ·GeluAVX512(SB), NOSPLIT, $0-24
 	MOVQ         n+16(FP), CX
 	VBROADCASTSS lanes_80000000<>+0(SB), Z1
 	VBROADCASTSS lanes_416ccccd<>+0(SB), Z2
-	VBROADCASTSS lanes_3b8696e9<>+0(SB), Z3
-	VBROADCASTSS lanes_3d26403b<>+0(SB), Z4
-	VBROADCASTSS lanes_3e3b8564<>+0(SB), Z5
-	VBROADCASTSS lanes_3ee059a5<>+0(SB), Z6
+	VBROADCASTSS lanes_3bbbfe30<>+0(SB), Z3
+	VBROADCASTSS lanes_3d50cbb0<>+0(SB), Z4
+	VBROADCASTSS lanes_3e5a0747<>+0(SB), Z5
+	VBROADCASTSS lanes_3ef4126e<>+0(SB), Z6
 	VBROADCASTSS lanes_3f000000<>+0(SB), Z7
-	VBROADCASTSS lanes_3c28ae55<>+0(SB), Z8
-	VBROADCASTSS lanes_3dd060b0<>+0(SB), Z9
-	VBROADCASTSS lanes_3ef037c5<>+0(SB), Z10
-	VBROADCASTSS lanes_3f99deb0<>+0(SB), Z11
-	VBROADCASTSS lanes_3fd64dea<>+0(SB), Z12
-	VBROADCASTSS lanes_3f800000<>+0(SB), Z13
-	VBROADCASTSS lanes_bf38aa3b<>+0(SB), Z14
-	VBROADCASTSS lanes_4b4000a7<>+0(SB), Z15
-	VBROADCASTSS lanes_bf000000<>+0(SB), Z16
-	VBROADCASTSS lanes_3f317218<>+0(SB), Z17
+	VBROADCASTSS lanes_3c6b6ac2<>+0(SB), Z8
+	VBROADCASTSS lanes_3e034dad<>+0(SB), Z9
+	VBROADCASTSS lanes_3efef70a<>+0(SB), Z10
+	VBROADCASTSS lanes_3f800000<>+0(SB), Z11
+	VBROADCASTSS lanes_40206c99<>+0(SB), Z12
+	VBROADCASTSS lanes_bf38aa3b<>+0(SB), Z13
+	VBROADCASTSS lanes_4b4000a7<>+0(SB), Z14
+	VBROADCASTSS lanes_bf000000<>+0(SB), Z15
+	VBROADCASTSS lanes_3f317218<>+0(SB), Z16
+	VBROADCASTSS lanes_b102e308<>+0(SB), Z17
 	SUBQ         $+32, CX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS           (BX), Z0
-	VMOVUPS           64(BX), Z18
-	VPANDND           Z0, Z1, Z19
-	VPANDND           Z18, Z1, Z20
-	VMINPS            Z19, Z2, Z19
-	VMINPS            Z20, Z2, Z20
-	VMOVAPS           Z4, Z21
-	VFMADD231PS       Z19, Z3, Z21
-	VMOVAPS           Z4, Z22
-	VFMADD231PS       Z20, Z3, Z22
-	VFMADD213PS       Z5, Z19, Z21
-	VFMADD213PS       Z5, Z20, Z22
-	VFMADD213PS       Z6, Z19, Z21
-	VFMADD213PS       Z6, Z20, Z22
-	VFMADD213PS       Z7, Z19, Z21
-	VFMADD213PS       Z7, Z20, Z22
-	VMOVAPS           Z9, Z23
-	VFMADD231PS       Z19, Z8, Z23
-	VMOVAPS           Z9, Z24
-	VFMADD231PS       Z20, Z8, Z24
-	VFMADD213PS       Z10, Z19, Z23
-	VFMADD213PS       Z10, Z20, Z24
-	VFMADD213PS       Z11, Z19, Z23
-	VFMADD213PS       Z11, Z20, Z24
-	VFMADD213PS       Z12, Z19, Z23
-	VFMADD213PS       Z12, Z20, Z24
-	VFMADD213PS       Z13, Z19, Z23
-	VFMADD213PS       Z13, Z20, Z24
-	VDIVPS            Z23, Z21, Z23
-	VDIVPS            Z24, Z22, Z24
-	VMULPS            Z19, Z19, Z22
-	VMULPS            Z20, Z20, Z21
-	VFMSUB213PS       Z22, Z19, Z19
-	VFMSUB213PS       Z21, Z20, Z20
-	VMOVAPS           Z15, Z25
-	VFMADD231PS       Z14, Z22, Z25
-	VMOVAPS           Z15, Z26
-	VFMADD231PS       Z14, Z21, Z26
-	VSUBPS            Z15, Z25, Z27
-	VSUBPS            Z15, Z26, Z28
-	VMULPS            Z16, Z22, Z22
-	VMULPS            Z16, Z21, Z21
-	VFNMADD231PS      Z17, Z27, Z22
-	VFNMADD231PS      Z17, Z28, Z21
-	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z27, Z22
-	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z28, Z21
-	VFMADD231PS       Z16, Z19, Z22
-	VFMADD231PS       Z16, Z20, Z21
-	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z20
-	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z22, Z20
-	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z19
-	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z21, Z19
-	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z22, Z20
-	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z21, Z19
-	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z22, Z20
-	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z21, Z19
-	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z22, Z20
-	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z21, Z19
-	VFMADD213PS       Z13, Z22, Z20
-	VFMADD213PS       Z13, Z21, Z19
-	VMULPS            Z23, Z22, Z22
-	VMULPS            Z24, Z21, Z21
-	VFMADD231PS       Z22, Z20, Z23
-	VFMADD231PS       Z21, Z19, Z24
-	VSCALEFPS         Z27, Z23, Z25
-	VSCALEFPS         Z28, Z24, Z26
-	VBROADCASTSS      lanes_c1800000<>+0(SB), Z24
-	VMAXPS            Z0, Z24, Z28
-	VBROADCASTSS      lanes_c1800000<>+0(SB), Z27
-	VMAXPS            Z18, Z27, Z24
-	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z0, K2
-	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z18, K3
-	VSUBPS            Z25, Z13, Z18
-	VSUBPS            Z26, Z13, Z0
-	VBLENDMPS         Z25, Z18, K2, Z18
-	VBLENDMPS         Z26, Z0, K3, Z0
-	VMULPS            Z18, Z28, Z18
-	VMULPS            Z0, Z24, Z0
-	VMOVUPS           Z18, (AX)
-	VMOVUPS           Z0, 64(AX)
-	ADDQ              $+128, AX
-	ADDQ              $+128, BX
-	SUBQ              $+32, CX
-	JGE               blocks
+	VMOVUPS          (BX), Z0
+	VMOVUPS          64(BX), Z18
+	VPANDND          Z0, Z1, Z19
+	VPANDND          Z18, Z1, Z20
+	VMINPS           Z19, Z2, Z19
+	VMINPS           Z20, Z2, Z20
+	VMOVAPS          Z4, Z21
+	VFMADD231PS      Z19, Z3, Z21
+	VMOVAPS          Z4, Z22
+	VFMADD231PS      Z20, Z3, Z22
+	VFMADD213PS      Z5, Z19, Z21
+	VFMADD213PS      Z5, Z20, Z22
+	VFMADD213PS      Z6, Z19, Z21
+	VFMADD213PS      Z6, Z20, Z22
+	VFMADD213PS      Z7, Z19, Z21
+	VFMADD213PS      Z7, Z20, Z22
+	VMOVAPS          Z9, Z23
+	VFMADD231PS      Z19, Z8, Z23
+	VMOVAPS          Z9, Z24
+	VFMADD231PS      Z20, Z8, Z24
+	VFMADD213PS      Z10, Z19, Z23
+	VFMADD213PS      Z10, Z20, Z24
+	VFMADD213PS      Z11, Z19, Z23
+	VFMADD213PS      Z11, Z20, Z24
+	VMULPS           Z12, Z19, Z25
+	VMULPS           Z12, Z20, Z26
+	VFMADD231PS      Z21, Z25, Z23
+	VFMADD231PS      Z22, Z26, Z24
+	VDIVPS           Z23, Z21, Z23
+	VDIVPS           Z24, Z22, Z24
+	VMULPS           Z19, Z19, Z22
+	VMULPS           Z20, Z20, Z21
+	VFMSUB213PS      Z22, Z19, Z19
+	VFMSUB213PS      Z21, Z20, Z20
+	VMOVAPS          Z14, Z26
+	VFMADD231PS      Z13, Z22, Z26
+	VMOVAPS          Z14, Z25
+	VFMADD231PS      Z13, Z21, Z25
+	VSUBPS           Z14, Z26, Z27
+	VSUBPS           Z14, Z25, Z28
+	VMULPS           Z15, Z22, Z22
+	VMULPS           Z15, Z21, Z21
+	VFNMADD231PS     Z16, Z27, Z22
+	VFNMADD231PS     Z16, Z28, Z21
+	VFNMADD231PS     Z17, Z27, Z22
+	VFNMADD231PS     Z17, Z28, Z21
+	VFMADD231PS      Z15, Z19, Z22
+	VFMADD231PS      Z15, Z20, Z21
+	VBROADCASTSS     lanes_3c091cd5<>+0(SB), Z20
+	VFMADD231PS.BCST lanes_3ab52284<>+0(SB), Z22, Z20
+	VBROADCASTSS     lanes_3c091cd5<>+0(SB), Z19
+	VFMADD231PS.BCST lanes_3ab52284<>+0(SB), Z21, Z19
+	VFMADD213PS.BCST lanes_3d2aac5c<>+0(SB), Z22, Z20
+	VFMADD213PS.BCST lanes_3d2aac5c<>+0(SB), Z21, Z19
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z22, Z20
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z21, Z19
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z22, Z20
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z21, Z19
+	VFMADD213PS      Z11, Z22, Z20
+	VFMADD213PS      Z11, Z21, Z19
+	VMULPS           Z23, Z22, Z22
+	VMULPS           Z24, Z21, Z21
+	VFMADD231PS      Z22, Z20, Z23
+	VFMADD231PS      Z21, Z19, Z24
+	VSCALEFPS        Z27, Z23, Z26
+	VSCALEFPS        Z28, Z24, Z25
+	VBROADCASTSS     lanes_c1800000<>+0(SB), Z24
+	VMAXPS           Z0, Z24, Z28
+	VBROADCASTSS     lanes_c1800000<>+0(SB), Z27
+	VMAXPS           Z18, Z27, Z24
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z0, K2
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z18, K3
+	VSUBPS           Z26, Z11, Z18
+	VSUBPS           Z25, Z11, Z0
+	VBLENDMPS        Z26, Z18, K2, Z18
+	VBLENDMPS        Z25, Z0, K3, Z0
+	VMULPS           Z18, Z28, Z18
+	VMULPS           Z0, Z24, Z0
+	VMOVUPS          Z18, (AX)
+	VMOVUPS          Z0, 64(AX)
+	ADDQ             $+128, AX
+	ADDQ             $+128, BX
+	SUBQ             $+32, CX
+	JGE              blocks
 
 blocks_end:
 	ADDQ $+32, CX
@@ -10796,98 +10786,98 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS           (BX), Z0
-	VPANDND           Z0, Z1, Z18
-	VMINPS            Z18, Z2, Z18
-	VMOVAPS           Z4, Z24
-	VFMADD231PS       Z18, Z3, Z24
-	VFMADD213PS       Z5, Z18, Z24
-	VFMADD213PS       Z6, Z18, Z24
-	VFMADD213PS       Z7, Z18, Z24
-	VMOVAPS           Z9, Z28
-	VFMADD231PS       Z18, Z8, Z28
-	VFMADD213PS       Z10, Z18, Z28
-	VFMADD213PS       Z11, Z18, Z28
-	VFMADD213PS       Z12, Z18, Z28
-	VFMADD213PS       Z13, Z18, Z28
-	VDIVPS            Z28, Z24, Z28
-	VMULPS            Z18, Z18, Z24
-	VFMSUB213PS       Z24, Z18, Z18
-	VMOVAPS           Z15, Z26
-	VFMADD231PS       Z14, Z24, Z26
-	VSUBPS            Z15, Z26, Z25
-	VMULPS            Z16, Z24, Z24
-	VFNMADD231PS      Z17, Z25, Z24
-	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z25, Z24
-	VFMADD231PS       Z16, Z18, Z24
-	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z18
-	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z24, Z18
-	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z24, Z18
-	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z24, Z18
-	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z24, Z18
-	VFMADD213PS       Z13, Z24, Z18
-	VMULPS            Z28, Z24, Z24
-	VFMADD231PS       Z24, Z18, Z28
-	VSCALEFPS         Z25, Z28, Z26
-	VBROADCASTSS      lanes_c1800000<>+0(SB), Z28
-	VMAXPS            Z0, Z28, Z25
-	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z0, K3
-	VSUBPS            Z26, Z13, Z0
-	VBLENDMPS         Z26, Z0, K3, Z0
-	VMULPS            Z0, Z25, Z0
-	VMOVUPS           Z0, (AX)
-	ADDQ              $+64, AX
-	ADDQ              $+64, BX
-	SUBQ              $+16, CX
-	JGE               vectors
+	VMOVUPS          (BX), Z0
+	VPANDND          Z0, Z1, Z18
+	VMINPS           Z18, Z2, Z18
+	VMOVAPS          Z4, Z24
+	VFMADD231PS      Z18, Z3, Z24
+	VFMADD213PS      Z5, Z18, Z24
+	VFMADD213PS      Z6, Z18, Z24
+	VFMADD213PS      Z7, Z18, Z24
+	VMOVAPS          Z9, Z28
+	VFMADD231PS      Z18, Z8, Z28
+	VFMADD213PS      Z10, Z18, Z28
+	VFMADD213PS      Z11, Z18, Z28
+	VMULPS           Z12, Z18, Z25
+	VFMADD231PS      Z24, Z25, Z28
+	VDIVPS           Z28, Z24, Z28
+	VMULPS           Z18, Z18, Z24
+	VFMSUB213PS      Z24, Z18, Z18
+	VMOVAPS          Z14, Z25
+	VFMADD231PS      Z13, Z24, Z25
+	VSUBPS           Z14, Z25, Z26
+	VMULPS           Z15, Z24, Z24
+	VFNMADD231PS     Z16, Z26, Z24
+	VFNMADD231PS     Z17, Z26, Z24
+	VFMADD231PS      Z15, Z18, Z24
+	VBROADCASTSS     lanes_3c091cd5<>+0(SB), Z18
+	VFMADD231PS.BCST lanes_3ab52284<>+0(SB), Z24, Z18
+	VFMADD213PS.BCST lanes_3d2aac5c<>+0(SB), Z24, Z18
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z24, Z18
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z24, Z18
+	VFMADD213PS      Z11, Z24, Z18
+	VMULPS           Z28, Z24, Z24
+	VFMADD231PS      Z24, Z18, Z28
+	VSCALEFPS        Z26, Z28, Z25
+	VBROADCASTSS     lanes_c1800000<>+0(SB), Z28
+	VMAXPS           Z0, Z28, Z26
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z0, K3
+	VSUBPS           Z25, Z11, Z0
+	VBLENDMPS        Z25, Z0, K3, Z0
+	VMULPS           Z0, Z26, Z0
+	VMOVUPS          Z0, (AX)
+	ADDQ             $+64, AX
+	ADDQ             $+64, BX
+	SUBQ             $+16, CX
+	JGE              vectors
 
 vectors_end:
-	ADDQ              $+16, CX
-	TESTQ             CX, CX
-	JE                done
-	MOVL              $0x0000ffff, R13
-	BZHIL             CX, R13, R13
-	KMOVW             R13, K1
-	VMOVUPS.Z         (BX), K1, Z0
-	VPANDND           Z0, Z1, Z25
-	VMINPS            Z25, Z2, Z25
-	VMOVAPS           Z4, Z26
-	VFMADD231PS       Z25, Z3, Z26
-	VFMADD213PS       Z5, Z25, Z26
-	VFMADD213PS       Z6, Z25, Z26
-	VFMADD213PS       Z7, Z25, Z26
-	VMOVAPS           Z9, Z28
-	VFMADD231PS       Z25, Z8, Z28
-	VFMADD213PS       Z10, Z25, Z28
-	VFMADD213PS       Z11, Z25, Z28
-	VFMADD213PS       Z12, Z25, Z28
-	VFMADD213PS       Z13, Z25, Z28
-	VDIVPS            Z28, Z26, Z28
-	VMULPS            Z25, Z25, Z26
-	VFMSUB213PS       Z26, Z25, Z25
-	VMOVAPS           Z15, Z24
-	VFMADD231PS       Z14, Z26, Z24
-	VSUBPS            Z15, Z24, Z18
-	VMULPS            Z16, Z26, Z26
-	VFNMADD231PS      Z17, Z18, Z26
-	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z18, Z26
-	VFMADD231PS       Z16, Z25, Z26
-	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z25
-	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z26, Z25
-	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z26, Z25
-	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z26, Z25
-	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z26, Z25
-	VFMADD213PS       Z13, Z26, Z25
-	VMULPS            Z28, Z26, Z26
-	VFMADD231PS       Z26, Z25, Z28
-	VSCALEFPS         Z18, Z28, Z24
-	VBROADCASTSS      lanes_c1800000<>+0(SB), Z28
-	VMAXPS            Z0, Z28, Z18
-	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z0, K3
-	VSUBPS            Z24, Z13, Z0
-	VBLENDMPS         Z24, Z0, K3, Z0
-	VMULPS            Z0, Z18, Z0
-	VMOVUPS           Z0, K1, (AX)
+	ADDQ             $+16, CX
+	TESTQ            CX, CX
+	JE               done
+	MOVL             $0x0000ffff, R13
+	BZHIL            CX, R13, R13
+	KMOVW            R13, K1
+	VMOVUPS.Z        (BX), K1, Z0
+	VPANDND          Z0, Z1, Z26
+	VMINPS           Z26, Z2, Z26
+	VMOVAPS          Z4, Z25
+	VFMADD231PS      Z26, Z3, Z25
+	VFMADD213PS      Z5, Z26, Z25
+	VFMADD213PS      Z6, Z26, Z25
+	VFMADD213PS      Z7, Z26, Z25
+	VMOVAPS          Z9, Z28
+	VFMADD231PS      Z26, Z8, Z28
+	VFMADD213PS      Z10, Z26, Z28
+	VFMADD213PS      Z11, Z26, Z28
+	VMULPS           Z12, Z26, Z24
+	VFMADD231PS      Z25, Z24, Z28
+	VDIVPS           Z28, Z25, Z28
+	VMULPS           Z26, Z26, Z25
+	VFMSUB213PS      Z25, Z26, Z26
+	VMOVAPS          Z14, Z24
+	VFMADD231PS      Z13, Z25, Z24
+	VSUBPS           Z14, Z24, Z18
+	VMULPS           Z15, Z25, Z25
+	VFNMADD231PS     Z16, Z18, Z25
+	VFNMADD231PS     Z17, Z18, Z25
+	VFMADD231PS      Z15, Z26, Z25
+	VBROADCASTSS     lanes_3c091cd5<>+0(SB), Z26
+	VFMADD231PS.BCST lanes_3ab52284<>+0(SB), Z25, Z26
+	VFMADD213PS.BCST lanes_3d2aac5c<>+0(SB), Z25, Z26
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z25, Z26
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z25, Z26
+	VFMADD213PS      Z11, Z25, Z26
+	VMULPS           Z28, Z25, Z25
+	VFMADD231PS      Z25, Z26, Z28
+	VSCALEFPS        Z18, Z28, Z24
+	VBROADCASTSS     lanes_c1800000<>+0(SB), Z28
+	VMAXPS           Z0, Z28, Z18
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z0, K3
+	VSUBPS           Z24, Z11, Z0
+	VBLENDMPS        Z24, Z0, K3, Z0
+	VMULPS           Z0, Z18, Z0
+	VMOVUPS          Z0, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -10902,9 +10892,9 @@ TEXT ·GeluBackwardAVX2(SB), NOSPLIT, $0-32
 	MOVQ         n+24(FP), DX
 	VBROADCASTSS lanes_80000000<>+0(SB), Y1
 	VBROADCASTSS lanes_416ccccd<>+0(SB), Y2
-	VBROADCASTSS lanes_3b8696e9<>+0(SB), Y3
-	VBROADCASTSS lanes_3d26403b<>+0(SB), Y4
-	VBROADCASTSS lanes_3e3b8564<>+0(SB), Y5
+	VBROADCASTSS lanes_3bbbfe30<>+0(SB), Y3
+	VBROADCASTSS lanes_3d50cbb0<>+0(SB), Y4
+	VBROADCASTSS lanes_3e5a0747<>+0(SB), Y5
 	SUBQ         $+8, DX
 	JL           vectors_end
 
@@ -10915,14 +10905,14 @@ vectors:
 	VMOVAPS      Y4, Y7
 	VFMADD231PS  Y6, Y3, Y7
 	VFMADD213PS  Y5, Y6, Y7
-	VFMADD213PS  lanes_3ee059a5<>+0(SB), Y6, Y7
+	VFMADD213PS  lanes_3ef4126e<>+0(SB), Y6, Y7
 	VFMADD213PS  lanes_3f000000<>+0(SB), Y6, Y7
-	VBROADCASTSS lanes_3dd060b0<>+0(SB), Y8
-	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y6, Y8
-	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y6, Y8
-	VFMADD213PS  lanes_3f99deb0<>+0(SB), Y6, Y8
-	VFMADD213PS  lanes_3fd64dea<>+0(SB), Y6, Y8
+	VBROADCASTSS lanes_3e034dad<>+0(SB), Y8
+	VFMADD231PS  lanes_3c6b6ac2<>+0(SB), Y6, Y8
+	VFMADD213PS  lanes_3efef70a<>+0(SB), Y6, Y8
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y8
+	VMULPS       lanes_40206c99<>+0(SB), Y6, Y9
+	VFMADD231PS  Y7, Y9, Y8
 	VDIVPS       Y8, Y7, Y8
 	VMULPS       Y6, Y6, Y7
 	VFMSUB213PS  Y7, Y6, Y6
@@ -10981,14 +10971,14 @@ vectors_end:
 	VMOVAPS      Y4, Y8
 	VFMADD231PS  Y10, Y3, Y8
 	VFMADD213PS  Y5, Y10, Y8
-	VFMADD213PS  lanes_3ee059a5<>+0(SB), Y10, Y8
+	VFMADD213PS  lanes_3ef4126e<>+0(SB), Y10, Y8
 	VFMADD213PS  lanes_3f000000<>+0(SB), Y10, Y8
-	VBROADCASTSS lanes_3dd060b0<>+0(SB), Y0
-	VFMADD231PS  lanes_3c28ae55<>+0(SB), Y10, Y0
-	VFMADD213PS  lanes_3ef037c5<>+0(SB), Y10, Y0
-	VFMADD213PS  lanes_3f99deb0<>+0(SB), Y10, Y0
-	VFMADD213PS  lanes_3fd64dea<>+0(SB), Y10, Y0
+	VBROADCASTSS lanes_3e034dad<>+0(SB), Y0
+	VFMADD231PS  lanes_3c6b6ac2<>+0(SB), Y10, Y0
+	VFMADD213PS  lanes_3efef70a<>+0(SB), Y10, Y0
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y0
+	VMULPS       lanes_40206c99<>+0(SB), Y10, Y6
+	VFMADD231PS  Y8, Y6, Y0
 	VDIVPS       Y0, Y8, Y0
 	VMULPS       Y10, Y10, Y8
 	VFMSUB213PS  Y8, Y10, Y10
@@ -11080,50 +11070,50 @@ blocks:
 	VMINPS            Z7, Z9, Z7
 	VBROADCASTSS      lanes_416ccccd<>+0(SB), Z9
 	VMINPS            Z8, Z9, Z8
-	VBROADCASTSS      lanes_3d26403b<>+0(SB), Z9
-	VFMADD231PS.BCST  lanes_3b8696e9<>+0(SB), Z5, Z9
-	VBROADCASTSS      lanes_3d26403b<>+0(SB), Z10
-	VFMADD231PS.BCST  lanes_3b8696e9<>+0(SB), Z6, Z10
-	VBROADCASTSS      lanes_3d26403b<>+0(SB), Z11
-	VFMADD231PS.BCST  lanes_3b8696e9<>+0(SB), Z7, Z11
-	VBROADCASTSS      lanes_3d26403b<>+0(SB), Z12
-	VFMADD231PS.BCST  lanes_3b8696e9<>+0(SB), Z8, Z12
-	VFMADD213PS.BCST  lanes_3e3b8564<>+0(SB), Z5, Z9
-	VFMADD213PS.BCST  lanes_3e3b8564<>+0(SB), Z6, Z10
-	VFMADD213PS.BCST  lanes_3e3b8564<>+0(SB), Z7, Z11
-	VFMADD213PS.BCST  lanes_3e3b8564<>+0(SB), Z8, Z12
-	VFMADD213PS.BCST  lanes_3ee059a5<>+0(SB), Z5, Z9
-	VFMADD213PS.BCST  lanes_3ee059a5<>+0(SB), Z6, Z10
-	VFMADD213PS.BCST  lanes_3ee059a5<>+0(SB), Z7, Z11
-	VFMADD213PS.BCST  lanes_3ee059a5<>+0(SB), Z8, Z12
+	VBROADCASTSS      lanes_3d50cbb0<>+0(SB), Z9
+	VFMADD231PS.BCST  lanes_3bbbfe30<>+0(SB), Z5, Z9
+	VBROADCASTSS      lanes_3d50cbb0<>+0(SB), Z10
+	VFMADD231PS.BCST  lanes_3bbbfe30<>+0(SB), Z6, Z10
+	VBROADCASTSS      lanes_3d50cbb0<>+0(SB), Z11
+	VFMADD231PS.BCST  lanes_3bbbfe30<>+0(SB), Z7, Z11
+	VBROADCASTSS      lanes_3d50cbb0<>+0(SB), Z12
+	VFMADD231PS.BCST  lanes_3bbbfe30<>+0(SB), Z8, Z12
+	VFMADD213PS.BCST  lanes_3e5a0747<>+0(SB), Z5, Z9
+	VFMADD213PS.BCST  lanes_3e5a0747<>+0(SB), Z6, Z10
+	VFMADD213PS.BCST  lanes_3e5a0747<>+0(SB), Z7, Z11
+	VFMADD213PS.BCST  lanes_3e5a0747<>+0(SB), Z8, Z12
+	VFMADD213PS.BCST  lanes_3ef4126e<>+0(SB), Z5, Z9
+	VFMADD213PS.BCST  lanes_3ef4126e<>+0(SB), Z6, Z10
+	VFMADD213PS.BCST  lanes_3ef4126e<>+0(SB), Z7, Z11
+	VFMADD213PS.BCST  lanes_3ef4126e<>+0(SB), Z8, Z12
 	VFMADD213PS.BCST  lanes_3f000000<>+0(SB), Z5, Z9
 	VFMADD213PS.BCST  lanes_3f000000<>+0(SB), Z6, Z10
 	VFMADD213PS.BCST  lanes_3f000000<>+0(SB), Z7, Z11
 	VFMADD213PS.BCST  lanes_3f000000<>+0(SB), Z8, Z12
-	VBROADCASTSS      lanes_3dd060b0<>+0(SB), Z13
-	VFMADD231PS.BCST  lanes_3c28ae55<>+0(SB), Z5, Z13
-	VBROADCASTSS      lanes_3dd060b0<>+0(SB), Z14
-	VFMADD231PS.BCST  lanes_3c28ae55<>+0(SB), Z6, Z14
-	VBROADCASTSS      lanes_3dd060b0<>+0(SB), Z15
-	VFMADD231PS.BCST  lanes_3c28ae55<>+0(SB), Z7, Z15
-	VBROADCASTSS      lanes_3dd060b0<>+0(SB), Z16
-	VFMADD231PS.BCST  lanes_3c28ae55<>+0(SB), Z8, Z16
-	VFMADD213PS.BCST  lanes_3ef037c5<>+0(SB), Z5, Z13
-	VFMADD213PS.BCST  lanes_3ef037c5<>+0(SB), Z6, Z14
-	VFMADD213PS.BCST  lanes_3ef037c5<>+0(SB), Z7, Z15
-	VFMADD213PS.BCST  lanes_3ef037c5<>+0(SB), Z8, Z16
-	VFMADD213PS.BCST  lanes_3f99deb0<>+0(SB), Z5, Z13
-	VFMADD213PS.BCST  lanes_3f99deb0<>+0(SB), Z6, Z14
-	VFMADD213PS.BCST  lanes_3f99deb0<>+0(SB), Z7, Z15
-	VFMADD213PS.BCST  lanes_3f99deb0<>+0(SB), Z8, Z16
-	VFMADD213PS.BCST  lanes_3fd64dea<>+0(SB), Z5, Z13
-	VFMADD213PS.BCST  lanes_3fd64dea<>+0(SB), Z6, Z14
-	VFMADD213PS.BCST  lanes_3fd64dea<>+0(SB), Z7, Z15
-	VFMADD213PS.BCST  lanes_3fd64dea<>+0(SB), Z8, Z16
+	VBROADCASTSS      lanes_3e034dad<>+0(SB), Z13
+	VFMADD231PS.BCST  lanes_3c6b6ac2<>+0(SB), Z5, Z13
+	VBROADCASTSS      lanes_3e034dad<>+0(SB), Z14
+	VFMADD231PS.BCST  lanes_3c6b6ac2<>+0(SB), Z6, Z14
+	VBROADCASTSS      lanes_3e034dad<>+0(SB), Z15
+	VFMADD231PS.BCST  lanes_3c6b6ac2<>+0(SB), Z7, Z15
+	VBROADCASTSS      lanes_3e034dad<>+0(SB), Z16
+	VFMADD231PS.BCST  lanes_3c6b6ac2<>+0(SB), Z8, Z16
+	VFMADD213PS.BCST  lanes_3efef70a<>+0(SB), Z5, Z13
+	VFMADD213PS.BCST  lanes_3efef70a<>+0(SB), Z6, Z14
+	VFMADD213PS.BCST  lanes_3efef70a<>+0(SB), Z7, Z15
+	VFMADD213PS.BCST  lanes_3efef70a<>+0(SB), Z8, Z16
 	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z5, Z13
 	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z6, Z14
 	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z7, Z15
 	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z8, Z16
+	VMULPS.BCST       lanes_40206c99<>+0(SB), Z5, Z17
+	VMULPS.BCST       lanes_40206c99<>+0(SB), Z6, Z18
+	VMULPS.BCST       lanes_40206c99<>+0(SB), Z7, Z19
+	VMULPS.BCST       lanes_40206c99<>+0(SB), Z8, Z20
+	VFMADD231PS       Z9, Z17, Z13
+	VFMADD231PS       Z10, Z18, Z14
+	VFMADD231PS       Z11, Z19, Z15
+	VFMADD231PS       Z12, Z20, Z16
 	VDIVPS            Z13, Z9, Z13
 	VDIVPS            Z14, Z10, Z14
 	VDIVPS            Z15, Z11, Z15
@@ -11136,18 +11126,18 @@ blocks:
 	VFMSUB213PS       Z11, Z6, Z6
 	VFMSUB213PS       Z10, Z7, Z7
 	VFMSUB213PS       Z9, Z8, Z8
-	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z17
-	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z12, Z17
-	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z18
-	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z11, Z18
-	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z19
-	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z10, Z19
 	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z20
-	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z9, Z20
-	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z17, Z21
-	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z18, Z22
-	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z19, Z23
-	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z20, Z24
+	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z12, Z20
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z19
+	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z11, Z19
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z18
+	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z10, Z18
+	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z17
+	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z9, Z17
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z20, Z21
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z19, Z22
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z18, Z23
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z17, Z24
 	VMULPS.BCST       lanes_bf000000<>+0(SB), Z12, Z12
 	VMULPS.BCST       lanes_bf000000<>+0(SB), Z11, Z11
 	VMULPS.BCST       lanes_bf000000<>+0(SB), Z10, Z10
@@ -11204,10 +11194,10 @@ blocks:
 	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z7, Z11
 	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z6, Z10
 	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z5, Z9
-	VSCALEFPS         Z21, Z12, Z17
-	VSCALEFPS         Z22, Z11, Z18
-	VSCALEFPS         Z23, Z10, Z19
-	VSCALEFPS         Z24, Z9, Z20
+	VSCALEFPS         Z21, Z12, Z20
+	VSCALEFPS         Z22, Z11, Z19
+	VSCALEFPS         Z23, Z10, Z18
+	VSCALEFPS         Z24, Z9, Z17
 	VBROADCASTSS      lanes_41800000<>+0(SB), Z9
 	VMINPS            Z0, Z9, Z24
 	VBROADCASTSS      lanes_41800000<>+0(SB), Z23
@@ -11244,21 +11234,21 @@ blocks:
 	VBLENDMPS         Z14, Z3, K3, Z3
 	VBLENDMPS         Z15, Z2, K4, Z2
 	VBLENDMPS         Z16, Z0, K5, Z0
-	VFMADD231PS       Z17, Z24, Z4
-	VFMADD231PS       Z18, Z9, Z3
-	VFMADD231PS       Z19, Z23, Z2
-	VFMADD231PS       Z20, Z10, Z0
-	VMOVUPS           (BX), Z20
+	VFMADD231PS       Z20, Z24, Z4
+	VFMADD231PS       Z19, Z9, Z3
+	VFMADD231PS       Z18, Z23, Z2
+	VFMADD231PS       Z17, Z10, Z0
+	VMOVUPS           (BX), Z17
 	VMOVUPS           64(BX), Z10
-	VMOVUPS           128(BX), Z19
+	VMOVUPS           128(BX), Z18
 	VMOVUPS           192(BX), Z23
-	VMULPS            Z20, Z4, Z20
+	VMULPS            Z17, Z4, Z17
 	VMULPS            Z10, Z3, Z10
-	VMULPS            Z19, Z2, Z19
+	VMULPS            Z18, Z2, Z18
 	VMULPS            Z23, Z0, Z23
-	VMOVUPS           Z20, (AX)
+	VMOVUPS           Z17, (AX)
 	VMOVUPS           Z10, 64(AX)
-	VMOVUPS           Z19, 128(AX)
+	VMOVUPS           Z18, 128(AX)
 	VMOVUPS           Z23, 192(AX)
 	ADDQ              $+256, AX
 	ADDQ              $+256, BX
@@ -11273,40 +11263,40 @@ blocks_end:
 
 vectors:
 	VMOVUPS           (CX), Z23
-	VPANDND           Z23, Z1, Z19
+	VPANDND           Z23, Z1, Z18
 	VBROADCASTSS      lanes_416ccccd<>+0(SB), Z10
-	VMINPS            Z19, Z10, Z19
-	VBROADCASTSS      lanes_3d26403b<>+0(SB), Z10
-	VFMADD231PS.BCST  lanes_3b8696e9<>+0(SB), Z19, Z10
-	VFMADD213PS.BCST  lanes_3e3b8564<>+0(SB), Z19, Z10
-	VFMADD213PS.BCST  lanes_3ee059a5<>+0(SB), Z19, Z10
-	VFMADD213PS.BCST  lanes_3f000000<>+0(SB), Z19, Z10
-	VBROADCASTSS      lanes_3dd060b0<>+0(SB), Z20
-	VFMADD231PS.BCST  lanes_3c28ae55<>+0(SB), Z19, Z20
-	VFMADD213PS.BCST  lanes_3ef037c5<>+0(SB), Z19, Z20
-	VFMADD213PS.BCST  lanes_3f99deb0<>+0(SB), Z19, Z20
-	VFMADD213PS.BCST  lanes_3fd64dea<>+0(SB), Z19, Z20
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z19, Z20
-	VDIVPS            Z20, Z10, Z20
-	VMULPS            Z19, Z19, Z10
-	VFMSUB213PS       Z10, Z19, Z19
+	VMINPS            Z18, Z10, Z18
+	VBROADCASTSS      lanes_3d50cbb0<>+0(SB), Z10
+	VFMADD231PS.BCST  lanes_3bbbfe30<>+0(SB), Z18, Z10
+	VFMADD213PS.BCST  lanes_3e5a0747<>+0(SB), Z18, Z10
+	VFMADD213PS.BCST  lanes_3ef4126e<>+0(SB), Z18, Z10
+	VFMADD213PS.BCST  lanes_3f000000<>+0(SB), Z18, Z10
+	VBROADCASTSS      lanes_3e034dad<>+0(SB), Z17
+	VFMADD231PS.BCST  lanes_3c6b6ac2<>+0(SB), Z18, Z17
+	VFMADD213PS.BCST  lanes_3efef70a<>+0(SB), Z18, Z17
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z18, Z17
+	VMULPS.BCST       lanes_40206c99<>+0(SB), Z18, Z0
+	VFMADD231PS       Z10, Z0, Z17
+	VDIVPS            Z17, Z10, Z17
+	VMULPS            Z18, Z18, Z10
+	VFMSUB213PS       Z10, Z18, Z18
 	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z0
 	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z10, Z0
 	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z0, Z2
 	VMULPS.BCST       lanes_bf000000<>+0(SB), Z10, Z10
 	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z2, Z10
 	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z2, Z10
-	VFMADD231PS.BCST  lanes_bf000000<>+0(SB), Z19, Z10
-	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z19
-	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z10, Z19
-	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z10, Z19
-	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z10, Z19
-	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z10, Z19
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z10, Z19
-	VMULPS            Z20, Z10, Z3
-	VFMADD231PS       Z3, Z19, Z20
-	VSCALEFPS         Z2, Z20, Z20
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z19, Z10
+	VFMADD231PS.BCST  lanes_bf000000<>+0(SB), Z18, Z10
+	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z18
+	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z10, Z18
+	VFMADD213PS.BCST  lanes_3d2aac5c<>+0(SB), Z10, Z18
+	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z10, Z18
+	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z10, Z18
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z10, Z18
+	VMULPS            Z17, Z10, Z3
+	VFMADD231PS       Z3, Z18, Z17
+	VSCALEFPS         Z2, Z17, Z17
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z18, Z10
 	VSCALEFPS         Z2, Z10, Z0
 	VBROADCASTSS      lanes_41800000<>+0(SB), Z10
 	VMINPS            Z23, Z10, Z2
@@ -11315,8 +11305,8 @@ vectors:
 	VMULPS.BCST       lanes_3ecc422a<>+0(SB), Z2, Z2
 	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z23, K5
 	VBROADCASTSS      lanes_3f800000<>+0(SB), Z10
-	VSUBPS            Z20, Z10, Z23
-	VBLENDMPS         Z20, Z23, K5, Z23
+	VSUBPS            Z17, Z10, Z23
+	VBLENDMPS         Z17, Z23, K5, Z23
 	VFMADD231PS       Z0, Z2, Z23
 	VMOVUPS           (BX), Z0
 	VMULPS            Z0, Z23, Z0
@@ -11338,26 +11328,26 @@ vectors_end:
 	VPANDND           Z0, Z1, Z23
 	VBROADCASTSS      lanes_416ccccd<>+0(SB), Z2
 	VMINPS            Z23, Z2, Z23
-	VBROADCASTSS      lanes_3d26403b<>+0(SB), Z2
-	VFMADD231PS.BCST  lanes_3b8696e9<>+0(SB), Z23, Z2
-	VFMADD213PS.BCST  lanes_3e3b8564<>+0(SB), Z23, Z2
-	VFMADD213PS.BCST  lanes_3ee059a5<>+0(SB), Z23, Z2
+	VBROADCASTSS      lanes_3d50cbb0<>+0(SB), Z2
+	VFMADD231PS.BCST  lanes_3bbbfe30<>+0(SB), Z23, Z2
+	VFMADD213PS.BCST  lanes_3e5a0747<>+0(SB), Z23, Z2
+	VFMADD213PS.BCST  lanes_3ef4126e<>+0(SB), Z23, Z2
 	VFMADD213PS.BCST  lanes_3f000000<>+0(SB), Z23, Z2
-	VBROADCASTSS      lanes_3dd060b0<>+0(SB), Z20
-	VFMADD231PS.BCST  lanes_3c28ae55<>+0(SB), Z23, Z20
-	VFMADD213PS.BCST  lanes_3ef037c5<>+0(SB), Z23, Z20
-	VFMADD213PS.BCST  lanes_3f99deb0<>+0(SB), Z23, Z20
-	VFMADD213PS.BCST  lanes_3fd64dea<>+0(SB), Z23, Z20
-	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z23, Z20
-	VDIVPS            Z20, Z2, Z20
+	VBROADCASTSS      lanes_3e034dad<>+0(SB), Z17
+	VFMADD231PS.BCST  lanes_3c6b6ac2<>+0(SB), Z23, Z17
+	VFMADD213PS.BCST  lanes_3efef70a<>+0(SB), Z23, Z17
+	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z23, Z17
+	VMULPS.BCST       lanes_40206c99<>+0(SB), Z23, Z10
+	VFMADD231PS       Z2, Z10, Z17
+	VDIVPS            Z17, Z2, Z17
 	VMULPS            Z23, Z23, Z2
 	VFMSUB213PS       Z2, Z23, Z23
 	VBROADCASTSS      lanes_4b4000a7<>+0(SB), Z10
 	VFMADD231PS.BCST  lanes_bf38aa3b<>+0(SB), Z2, Z10
-	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z10, Z19
+	VSUBPS.BCST       lanes_4b4000a7<>+0(SB), Z10, Z18
 	VMULPS.BCST       lanes_bf000000<>+0(SB), Z2, Z2
-	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z19, Z2
-	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z19, Z2
+	VFNMADD231PS.BCST lanes_3f317218<>+0(SB), Z18, Z2
+	VFNMADD231PS.BCST lanes_b102e308<>+0(SB), Z18, Z2
 	VFMADD231PS.BCST  lanes_bf000000<>+0(SB), Z23, Z2
 	VBROADCASTSS      lanes_3c091cd5<>+0(SB), Z23
 	VFMADD231PS.BCST  lanes_3ab52284<>+0(SB), Z2, Z23
@@ -11365,21 +11355,21 @@ vectors_end:
 	VFMADD213PS.BCST  lanes_3e2aaa49<>+0(SB), Z2, Z23
 	VFMADD213PS.BCST  lanes_3efffffe<>+0(SB), Z2, Z23
 	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z2, Z23
-	VMULPS            Z20, Z2, Z3
-	VFMADD231PS       Z3, Z23, Z20
-	VSCALEFPS         Z19, Z20, Z20
+	VMULPS            Z17, Z2, Z3
+	VFMADD231PS       Z3, Z23, Z17
+	VSCALEFPS         Z18, Z17, Z17
 	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z23, Z2
-	VSCALEFPS         Z19, Z2, Z10
+	VSCALEFPS         Z18, Z2, Z10
 	VBROADCASTSS      lanes_41800000<>+0(SB), Z2
-	VMINPS            Z0, Z2, Z19
+	VMINPS            Z0, Z2, Z18
 	VBROADCASTSS      lanes_c1800000<>+0(SB), Z2
-	VMAXPS            Z19, Z2, Z19
-	VMULPS.BCST       lanes_3ecc422a<>+0(SB), Z19, Z19
+	VMAXPS            Z18, Z2, Z18
+	VMULPS.BCST       lanes_3ecc422a<>+0(SB), Z18, Z18
 	VCMPPS.BCST       $0x01, lanes_00000000<>+0(SB), Z0, K5
 	VBROADCASTSS      lanes_3f800000<>+0(SB), Z2
-	VSUBPS            Z20, Z2, Z0
-	VBLENDMPS         Z20, Z0, K5, Z0
-	VFMADD231PS       Z10, Z19, Z0
+	VSUBPS            Z17, Z2, Z0
+	VBLENDMPS         Z17, Z0, K5, Z0
+	VFMADD231PS       Z10, Z18, Z0
 	VMOVUPS.Z         (BX), K1, Z10
 	VMULPS            Z10, Z0, Z10
 	VMOVUPS           Z10, K1, (AX)

@@ -211,15 +211,17 @@ func siluSlope32(x float32) float32 {
 	return logisticSlope(x, expNonPositive(negAbs(x)), maxOr(-104, minOr(104, x)))
 }
 
-// normalTail returns E = Phi(-|x|) and G = e^(-x*x/2): E = G * P/Q, rational in
-// |x| with positive coefficients. The square is exact in two parts; G*P/Q is
-// rounded once by way of G = (1 + r*q) * 2^n.
+// normalTail returns E = Phi(-|x|) and G = e^(-x*x/2). E = G*R with R = P/(c*a*P + S)
+// of a = |x|, c the root of 2*pi: P and S are polynomials with positive
+// coefficients, and the more a*P outweighs S, the more the error of P cancels. The
+// square of a is exact in two parts; G*R is rounded once by way of
+// G = (1 + r*q) * 2^n.
 func normalTail(x float32) (tail, density float32) {
 	const magic = rounding + 127 + 40
 	a := minOr(14.8, abs32(x))
-	p := horner32(a, 0x1.0d2dd2p-8, 0x1.4c8076p-5, 0x1.770ac8p-3, 0x1.c0b34ap-2, 0.5)
-	q := horner32(a, 0x1.515caap-7, 0x1.a0c16p-4, 0x1.e06f8ap-2, 0x1.33bd6p+0, 0x1.ac9bd4p+0, 1)
-	ratio := float32(p / q)
+	p := horner32(a, 0x1.77fc6p-8, 0x1.a1976p-5, 0x1.b40e8ep-3, 0x1.e824dcp-2, 0.5)
+	s := horner32(a, 0x1.d6d584p-7, 0x1.069b5ap-3, 0x1.fdee14p-2, 1)
+	ratio := float32(p / fma32(float32(a*sqrt2Pi), p, s))
 	h := float32(a * a)
 	l := fma32(a, a, -h)
 	t := fma32(h, -0.5*log2e, magic)
@@ -227,11 +229,11 @@ func normalTail(x float32) (tail, density float32) {
 	r := fnma32(n, ln2High, float32(h*-0.5))
 	r = fnma32(n, ln2Low, r)
 	r = fma32(l, -0.5, r)
-	g := expQuotient(r)
-	s := shifted(t)
-	tail = fma32(g, float32(r*ratio), ratio)
-	density = fma32(g, r, 1)
-	return float32(float32(tail*s) * 0x1p-40), float32(float32(density*s) * 0x1p-40)
+	q := expQuotient(r)
+	power := shifted(t)
+	tail = fma32(q, float32(r*ratio), ratio)
+	density = fma32(q, r, 1)
+	return float32(float32(tail*power) * 0x1p-40), float32(float32(density*power) * 0x1p-40)
 }
 
 // normal32 returns Phi(x) from E = Phi(-|x|).
@@ -254,7 +256,10 @@ func geluSlope32(x float32) float32 {
 	return fma32(v, density, normal32(x, tail))
 }
 
-const invSqrt2Pi = 0x1.988454p-2
+const (
+	sqrt2Pi    = 0x1.40d932p+1
+	invSqrt2Pi = 0x1.988454p-2
+)
 
 // geluTanhExp returns a = -|x|, at least -11, and e^(-|2u|) for
 // 2u = 2*sqrt(2/pi)*(x + 0.044715*x^3). The factor of a is kept in two parts: its

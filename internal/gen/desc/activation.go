@@ -55,13 +55,13 @@ func siluSlope(k *vec.Kernel, x *vec.Value) *vec.Value {
 // gaussBias keeps 2^n normal down to e^-110.
 const gaussBias = 40
 
-// normalTail: Phi(-|x|) = P/Q * e^(-x*x/2), with q and r of e^(-x*x/2) = (1+q*r) * 2^n
+// normalTail: Phi(-|x|) = P/(c*|x|*P + S) * e^(-x*x/2), with q and r of e^(-x*x/2) = (1+q*r) * 2^n
 func normalTail(k *vec.Kernel, x *vec.Value) (tail, quotient, r, n, t *vec.Value) {
 	const magic = rounding + 127 + gaussBias
 	a := k.Least(k.Const(14.8), abs(k, x))
-	p := horner(k, a, 0x1.0d2dd2p-8, 0x1.4c8076p-5, 0x1.770ac8p-3, 0x1.c0b34ap-2, 0.5)
-	q := horner(k, a, 0x1.515caap-7, 0x1.a0c16p-4, 0x1.e06f8ap-2, 0x1.33bd6p+0, 0x1.ac9bd4p+0, 1)
-	ratio := k.Div(p, q)
+	p := horner(k, a, 0x1.77fc6p-8, 0x1.a1976p-5, 0x1.b40e8ep-3, 0x1.e824dcp-2, 0.5)
+	s := horner(k, a, 0x1.d6d584p-7, 0x1.069b5ap-3, 0x1.fdee14p-2, 1)
+	ratio := k.Div(p, k.FMA(k.Mul(a, k.Const(sqrt2Pi)), p, s))
 	h := k.Mul(a, a)
 	l := k.FMS(a, a, h)
 	t = k.FMA(h, k.Const(-0.5*log2e), k.Const(magic))
@@ -89,7 +89,7 @@ func gelu(k *vec.Kernel, x *vec.Value) *vec.Value {
 func geluSlope(k *vec.Kernel, x *vec.Value) *vec.Value {
 	tail, quotient, r, n, t := normalTail(k, x)
 	density := k.Scale(k.FMA(quotient, r, k.Const(1)), n, t, gaussBias)
-	v := k.Mul(clamp(k, x, 16), k.Const(0x1.988454p-2))
+	v := k.Mul(clamp(k, x, 16), k.Const(invSqrt2Pi))
 	return k.FMA(v, density, normal(k, x, tail))
 }
 

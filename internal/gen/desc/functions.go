@@ -14,6 +14,9 @@ const (
 	exp5 = 0x1.1239aap-7
 	exp6 = 0x1.6a4508p-10
 
+	sqrt2Pi    = 0x1.40d932p+1
+	invSqrt2Pi = 0x1.988454p-2
+
 	rounding = 12582912 // 1.5 * 2^23
 	sign     = 1 << 31
 )
