@@ -250,7 +250,8 @@ var (
 func TestARM64(t *testing.T) {
 	for _, r := range assemble(t, "arm64") {
 		require.Equal(t, "NEON", r.level, r.name)
-		require.Equal(t, "RET", r.code[len(r.code)-1].op, "last of %s", r.name)
+		// As on amd64, code for rare cases stands after the RET and jumps back.
+		require.Contains(t, []string{"RET", "JMP"}, r.code[len(r.code)-1].op, "last of %s", r.name)
 		for _, in := range r.code {
 			require.Zero(t, len(in.bytes)%4, r.at(in))
 			require.NotRegexp(t, outsideARM64, in.text, r.at(in))
