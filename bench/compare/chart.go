@@ -122,7 +122,8 @@ func panel(title string, results []result, label func(x result) string) (*plot.P
 	p.NominalX(labels...)
 	p.X.Tick.Label.Rotation = math.Pi / 3
 	p.X.Tick.Label.XAlign, p.X.Tick.Label.YAlign = draw.XRight, draw.YCenter
-	p.Legend.Top, p.Legend.Left = true, false
+	p.X.Min, p.X.Max = -0.6, 1.1*float64(len(labels)) // the legend is at the right
+	p.Legend.Top = true
 	p.Y.Max = max(p.Y.Max, 1.15)
 	return p, nil
 }

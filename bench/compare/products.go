@@ -109,15 +109,32 @@ func product(p *peers, m, k, n int, form kernels.Gemm) race {
 		x, y := dense(f.A, m, k), dense(f.B, k, n)
 		contenders = append(contenders, spagoMaps(f.C, func() mat.Matrix { return x.Mul(y) }))
 	}
-	var top *roofline
-	if len(roof.Vectors) > 0 {
-		top = fmaRoof(roof.Vectors[0])
-	}
+	top := f.roof()
 	for i := range contenders {
 		c := &contenders[i]
 		c.kernel, c.roof, c.work = productName(form), top, f.flops()
 	}
 	return race{contenders: contenders, size: f.size(), unit: "GFLOP/s", fewer: hurry, operands: f.operands}
+}
+
+// roof is that of multiply-adds, or for a batch of one row that of the weights'
+// memory; nil without a probe.
+func (f factors) roof() *roofline {
+	if len(roof.Vectors) == 0 {
+		return nil
+	}
+	memory := func(p roof.Pattern, x []float32) *roofline {
+		return &roofline{cpu.every(func(n int) { p.Run(n, x) }), f.flops()}
+	}
+	switch {
+	case f.M == 1:
+		return memory(roof.Read, f.B)
+	case f.K == 1 && f.form.Accumulate:
+		return memory(roof.Modify, f.C)
+	case f.K == 1:
+		return memory(roof.Write, f.C)
+	}
+	return fmaRoof(roof.Vectors[0])
 }
 
 func (f factors) gonum() func() {
