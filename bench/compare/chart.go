@@ -69,7 +69,7 @@ func (run report) chart(path string) error {
 	const width, height = 34 * vg.Centimeter, 10 * vg.Centimeter
 	image := vgsvg.New(width, height*vg.Length(len(panels)))
 	canvas := draw.New(image)
-	tiles := draw.Tiles{Rows: len(panels), Cols: 1, PadTop: vg.Millimeter, PadBottom: vg.Millimeter}
+	tiles := draw.Tiles{Rows: len(panels), Cols: 1, PadTop: vg.Millimeter, PadBottom: vg.Millimeter, PadLeft: vg.Millimeter}
 	for i, p := range panels {
 		p.Draw(tiles.At(canvas, 0, i))
 	}
@@ -117,6 +117,7 @@ func panel(title string, results []result, label func(x result) string) (*plot.P
 		p.Legend.Add(b.name, chart)
 	}
 	line := plotter.NewFunction(func(float64) float64 { return 1 })
+	line.XMin, line.XMax = -0.6, float64(len(labels))-0.4
 	line.Color = color.Gray{0x60}
 	p.Add(line)
 	p.NominalX(labels...)

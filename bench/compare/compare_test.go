@@ -20,12 +20,10 @@ import (
 	"github.com/adafisher-go/adafisher/kernels"
 )
 
-// library returns the peers that need no other process.
-func library(t *testing.T) *peers {
-	p, err := findPeers()
+// libraries returns the peers that need no other process.
+func libraries(t *testing.T) *peers {
+	p, err := findLibraries()
 	require.NoError(t, err)
-	p.torch.close()
-	p.torch = nil
 	t.Cleanup(p.close)
 	keepLevel(t)
 	return p
@@ -39,7 +37,7 @@ func keepLevel(t *testing.T) {
 // TestContendersAgree: what is compared is the same work. The others sum in
 // other orders.
 func TestContendersAgree(t *testing.T) {
-	p := library(t)
+	p := libraries(t)
 	workers, err := workerRaces(p)
 	require.NoError(t, err)
 	if len(workers) > 0 {
@@ -89,7 +87,7 @@ func TestContendersAgree(t *testing.T) {
 // TestRacesAreNamed: no two contenders of a race have one name, and each streaming
 // kernel is raced at every size, at the largest where it is meant to be.
 func TestRacesAreNamed(t *testing.T) {
-	p := library(t)
+	p := libraries(t)
 	all, err := races(p)
 	require.NoError(t, err)
 	seen := map[string]bool{}
@@ -283,7 +281,7 @@ func TestMachineName(t *testing.T) {
 // TestMissingCompiler: a peer that can't be had is named, with the reason.
 func TestMissingCompiler(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
-	p := library(t)
+	p := libraries(t)
 	require.Empty(t, p.loops)
 	require.Contains(t, p.missing[0], "plain C with gcc [-O3 -march=native -fno-math-errno]: ")
 	o, err := parse(nil, io.Discard)

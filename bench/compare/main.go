@@ -89,11 +89,12 @@ func run(o options) error {
 	if o.render != "" {
 		return render(o.render)
 	}
-	p, err := findPeers()
+	p, err := findLibraries()
 	if err != nil {
 		return err
 	}
 	defer p.close()
+	p.findTorch()
 	all, err := races(p)
 	if err != nil {
 		return err

@@ -27,9 +27,8 @@ var loopFlags = [][]string{
 	{"-Ofast", "-march=native", "-mprefer-vector-width=512"},
 }
 
-// findPeers builds, loads and starts what there is. close must be called at the
-// end.
-func findPeers() (*peers, error) {
+// findLibraries builds and loads what there is. close must be called at the end.
+func findLibraries() (*peers, error) {
 	dir, err := os.MkdirTemp("", "compare")
 	if err != nil {
 		return nil, err
@@ -50,10 +49,15 @@ func findPeers() (*peers, error) {
 	} else if got := p.blas.Core(); core != "" && got != core {
 		p.missing = append(p.missing, fmt.Sprintf("OpenBLAS's kernels for %s: this build has none and runs those for %s", core, got))
 	}
-	if p.torch, err = startTorch(core); err != nil {
+	return p, nil
+}
+
+// findTorch starts PyTorch.
+func (p *peers) findTorch() {
+	var err error
+	if p.torch, err = startTorch(coreType()); err != nil {
 		p.missing = append(p.missing, fmt.Sprintf("PyTorch (Debian's python3-torch): %v", err))
 	}
-	return p, nil
 }
 
 func (p *peers) close() {
