@@ -97,6 +97,9 @@ func (k *Kernel) Rows(unroll int, rowLen, colLen *Slice, mats, cols []*Slice, ro
 		l.preparePartial(n)
 		moving := append(append([]*Slice{}, mats...), cols...)
 		for _, v := range k.row {
+			if v.isMask() || v.op == Fill {
+				panic("vec: " + k.Name + ": masks and partial vectors don't exist before a row")
+			}
 			v.regs = []Reg{l.reg()}
 		}
 		l.keepConstants(k.body, unroll)

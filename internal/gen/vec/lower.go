@@ -233,9 +233,11 @@ func (l *lowering) step(v *Value, i, copy, acc int) {
 			l.emit(IntAdd, v.regs[copy], []Operand{{Reg: l.index}, {Const: true, Bits: uint32(copy * l.t.Lanes())}}, 0, copy)
 		}
 	case opStore:
-		r := args[0]
+		if args[0].Const {
+			panic("vec: " + l.k.Name + ": a store needs a value in a register, not a constant")
+		}
 		if !l.dry {
-			l.t.Store(r.Reg, v.slice.ptr, offset, l.partial)
+			l.t.Store(args[0].Reg, v.slice.ptr, offset, l.partial)
 		}
 	default:
 		v.regs[copy] = l.destination(v, args, sources, &dying, acc)

@@ -61,7 +61,7 @@ type Target interface {
 	Scale4(d GP)           // d *= 4
 	Remainder(d GP, n int) // d &= n-1
 
-	Partial(n GP, mask Reg) // prepares for partial vectors of 0 < n < Lanes elements
+	Partial(n GP, mask Reg) // prepares for partial vectors of n < Lanes elements
 	Load(d Reg, p GP, offset int, partial bool)
 	Store(s Reg, p GP, offset int, partial bool)
 
