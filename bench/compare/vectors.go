@@ -333,6 +333,12 @@ var streaming = []kernel{
 		ours:  unary(kernels.Softmax),
 		spago: spagoMap(func(x *mat.Dense[float32]) mat.Matrix { return x.Softmax() }),
 	}, {
+		name: "log softmax", pattern: roof.Copy, c: "logsoftmax",
+		ours: unary(kernels.LogSoftmax),
+	}, {
+		name: "log softmax backward", pattern: roof.Combine, c: "logsoftmax_backward",
+		ours: binary(kernels.LogSoftmaxBackward),
+	}, {
 		name: "softmax cross entropy", pattern: roof.Copy, c: "softmax_cross_entropy", scalars: []float32{1. / 32},
 		ours: func(o *operands) { o.Out[0] = kernels.SoftmaxCrossEntropy(o.C, o.A, 0, o.S[0]) },
 	}, {

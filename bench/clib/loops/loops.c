@@ -167,6 +167,19 @@ void softmax(struct operands *o) {
 	for (long i = 0; i < len; i++) c[i] *= r;
 }
 
+void logsoftmax(struct operands *o) {
+	VECTORS;
+	float top, t = logf(exponentials(a, c, len, &top));
+	for (long i = 0; i < len; i++) c[i] = a[i] - top - t;
+}
+
+void logsoftmax_backward(struct operands *o) {
+	VECTORS;
+	float t = 0;
+	for (long i = 0; i < len; i++) t += a[i];
+	for (long i = 0; i < len; i++) c[i] = a[i] - expf(b[i]) * t;
+}
+
 void softmax_cross_entropy(struct operands *o) {
 	VECTORS;
 	float top, t = exponentials(a, c, len, &top), r = s[0] / t;
