@@ -8076,8 +8076,6 @@ vectors:
 	VFMADD213PS  lanes_3e03bd96<>+0(SB), Y8, Y9
 	VFMADD213PS  Y8, Y9, Y8
 	VORPS        Y1, Y8, Y8
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y9
-	VMAXPS       Y8, Y9, Y8
 	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y8, Y9
 	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y10
@@ -8134,8 +8132,6 @@ vectors_end:
 	VFMADD213PS  lanes_3e03bd96<>+0(SB), Y10, Y8
 	VFMADD213PS  Y10, Y8, Y10
 	VORPS        Y1, Y10, Y10
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y8
-	VMAXPS       Y10, Y8, Y10
 	VBROADCASTSS lanes_4b40009f<>+0(SB), Y8
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y8
 	VSUBPS       lanes_4b40009f<>+0(SB), Y8, Y11
@@ -8408,14 +8404,6 @@ blocks:
 	VPORD             Z1, Z15, Z15
 	VPORD             Z1, Z14, Z14
 	VPORD             Z1, Z13, Z13
-	VBROADCASTSS      lanes_c2d00000<>+0(SB), Z20
-	VMAXPS            Z16, Z20, Z16
-	VBROADCASTSS      lanes_c2d00000<>+0(SB), Z20
-	VMAXPS            Z15, Z20, Z15
-	VBROADCASTSS      lanes_c2d00000<>+0(SB), Z20
-	VMAXPS            Z14, Z20, Z14
-	VBROADCASTSS      lanes_c2d00000<>+0(SB), Z20
-	VMAXPS            Z13, Z20, Z13
 	VBROADCASTSS      lanes_4b40009f<>+0(SB), Z20
 	VFMADD231PS.BCST  lanes_3fb8aa3b<>+0(SB), Z16, Z20
 	VBROADCASTSS      lanes_4b40009f<>+0(SB), Z19
@@ -8524,8 +8512,6 @@ vectors:
 	VFMADD213PS.BCST  lanes_3e03bd96<>+0(SB), Z20, Z4
 	VFMADD213PS       Z20, Z4, Z20
 	VPORD             Z1, Z20, Z20
-	VBROADCASTSS      lanes_c2d00000<>+0(SB), Z4
-	VMAXPS            Z20, Z4, Z20
 	VBROADCASTSS      lanes_4b40009f<>+0(SB), Z4
 	VFMADD231PS.BCST  lanes_3fb8aa3b<>+0(SB), Z20, Z4
 	VSUBPS.BCST       lanes_4b40009f<>+0(SB), Z4, Z3
@@ -8578,8 +8564,6 @@ vectors_end:
 	VFMADD213PS.BCST  lanes_3e03bd96<>+0(SB), Z18, Z3
 	VFMADD213PS       Z18, Z3, Z18
 	VPORD             Z1, Z18, Z18
-	VBROADCASTSS      lanes_c2d00000<>+0(SB), Z3
-	VMAXPS            Z18, Z3, Z18
 	VBROADCASTSS      lanes_4b40009f<>+0(SB), Z3
 	VFMADD231PS.BCST  lanes_3fb8aa3b<>+0(SB), Z18, Z3
 	VSUBPS.BCST       lanes_4b40009f<>+0(SB), Z3, Z20

@@ -136,7 +136,7 @@ func sigmoidBackwardRef(dx, dy, y []float32) {
 }
 
 // SiLU stores x*sigmoid(x), also called swish; -0 at -Inf. The largest error is
-// 3.35 ulp, and below 2^-100, for x < -73, 52 ulp: the exponential is subnormal
+// 3.35 ulp, and below 2^-100, for x < -73, 52.1 ulp: the exponential is subnormal
 // there. It panics if the lengths differ.
 func SiLU(dst, x []float32) {
 	if len(x) != len(dst) {

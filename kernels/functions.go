@@ -156,7 +156,7 @@ func erf32(x float32) float32 {
 	g := horner32(c, 0x1.82a74ap-17, -0x1.558e7ep-12, 0x1.defd82p-9, -0x1.85bb94p-6,
 		0x1.b3445cp-4, 0x1.453036p-1, 0x1.077b2cp-3)
 	g = fma32(g, c, c)
-	return withSign(1-expNonPositive(-g), x)
+	return withSign(1-expBounded(-g), x)
 }
 
 // softplus32 returns log(1 + e^x) as max(x, 0) + log(1 + e^(-|x|)).

@@ -55,7 +55,7 @@ func erf(k *vec.Kernel, x *vec.Value) *vec.Value {
 	g := horner(k, c, 0x1.82a74ap-17, -0x1.558e7ep-12, 0x1.defd82p-9, -0x1.85bb94p-6,
 		0x1.b3445cp-4, 0x1.453036p-1, 0x1.077b2cp-3)
 	g = k.FMA(g, c, c)
-	far := k.Sub(k.Const(1), expNonPositive(k, negAbs(k, g)))
+	far := k.Sub(k.Const(1), expBounded(k, negAbs(k, g)))
 	return k.CopySign(k.Select(k.Less(t, k.Const(0.9277)), p, far), x)
 }
 

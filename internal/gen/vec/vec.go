@@ -334,8 +334,8 @@ func (k *Kernel) RootSum(v, c, scaled, e *Value) *Value {
 	return k.do(RootSum, v, c, scaled, e)
 }
 
-// Scale returns p * 2^n, rounded once. n is an integer in [-126-bias, 127-bias], t
-// the sum 1.5*2^23 + 127 + bias + n that made it one, |p| in [2^-8, 2^8].
+// Scale returns p * 2^n, rounded once. n is an integer and t the sum
+// 1.5*2^23 + 127 + bias + n that made it one; 2^(n+bias) and p times it are normal.
 func (k *Kernel) Scale(p, n, t *Value, bias int) *Value {
 	return k.do(Scale, p, n, t, k.Const(float32(math.Ldexp(1, -bias))))
 }
