@@ -10325,22 +10325,22 @@ blocks:
 	VMINPS       Y3, Y5, Y3
 	VBROADCASTSS lanes_416ccccd<>+0(SB), Y5
 	VMINPS       Y4, Y5, Y4
-	VBROADCASTSS lanes_3d50cbb0<>+0(SB), Y5
-	VFMADD231PS  lanes_3bbbfe30<>+0(SB), Y3, Y5
-	VBROADCASTSS lanes_3d50cbb0<>+0(SB), Y6
-	VFMADD231PS  lanes_3bbbfe30<>+0(SB), Y4, Y6
-	VFMADD213PS  lanes_3e5a0747<>+0(SB), Y3, Y5
-	VFMADD213PS  lanes_3e5a0747<>+0(SB), Y4, Y6
-	VFMADD213PS  lanes_3ef4126e<>+0(SB), Y3, Y5
-	VFMADD213PS  lanes_3ef4126e<>+0(SB), Y4, Y6
+	VBROADCASTSS lanes_3d4ad889<>+0(SB), Y5
+	VFMADD231PS  lanes_3bb378fe<>+0(SB), Y3, Y5
+	VBROADCASTSS lanes_3d4ad889<>+0(SB), Y6
+	VFMADD231PS  lanes_3bb378fe<>+0(SB), Y4, Y6
+	VFMADD213PS  lanes_3e5613b3<>+0(SB), Y3, Y5
+	VFMADD213PS  lanes_3e5613b3<>+0(SB), Y4, Y6
+	VFMADD213PS  lanes_3ef1c012<>+0(SB), Y3, Y5
+	VFMADD213PS  lanes_3ef1c012<>+0(SB), Y4, Y6
 	VFMADD213PS  lanes_3f000000<>+0(SB), Y3, Y5
 	VFMADD213PS  lanes_3f000000<>+0(SB), Y4, Y6
-	VBROADCASTSS lanes_3e034dad<>+0(SB), Y7
-	VFMADD231PS  lanes_3c6b6ac2<>+0(SB), Y3, Y7
-	VBROADCASTSS lanes_3e034dad<>+0(SB), Y8
-	VFMADD231PS  lanes_3c6b6ac2<>+0(SB), Y4, Y8
-	VFMADD213PS  lanes_3efef70a<>+0(SB), Y3, Y7
-	VFMADD213PS  lanes_3efef70a<>+0(SB), Y4, Y8
+	VBROADCASTSS lanes_3dff46e8<>+0(SB), Y7
+	VFMADD231PS  lanes_3c60b427<>+0(SB), Y3, Y7
+	VBROADCASTSS lanes_3dff46e8<>+0(SB), Y8
+	VFMADD231PS  lanes_3c60b427<>+0(SB), Y4, Y8
+	VFMADD213PS  lanes_3efa5235<>+0(SB), Y3, Y7
+	VFMADD213PS  lanes_3efa5235<>+0(SB), Y4, Y8
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y7
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y4, Y8
 	VMULPS       lanes_40206c99<>+0(SB), Y3, Y9
@@ -10420,14 +10420,14 @@ vectors:
 	VANDNPS      Y7, Y1, Y11
 	VBROADCASTSS lanes_416ccccd<>+0(SB), Y8
 	VMINPS       Y11, Y8, Y11
-	VBROADCASTSS lanes_3d50cbb0<>+0(SB), Y8
-	VFMADD231PS  lanes_3bbbfe30<>+0(SB), Y11, Y8
-	VFMADD213PS  lanes_3e5a0747<>+0(SB), Y11, Y8
-	VFMADD213PS  lanes_3ef4126e<>+0(SB), Y11, Y8
+	VBROADCASTSS lanes_3d4ad889<>+0(SB), Y8
+	VFMADD231PS  lanes_3bb378fe<>+0(SB), Y11, Y8
+	VFMADD213PS  lanes_3e5613b3<>+0(SB), Y11, Y8
+	VFMADD213PS  lanes_3ef1c012<>+0(SB), Y11, Y8
 	VFMADD213PS  lanes_3f000000<>+0(SB), Y11, Y8
-	VBROADCASTSS lanes_3e034dad<>+0(SB), Y12
-	VFMADD231PS  lanes_3c6b6ac2<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3efef70a<>+0(SB), Y11, Y12
+	VBROADCASTSS lanes_3dff46e8<>+0(SB), Y12
+	VFMADD231PS  lanes_3c60b427<>+0(SB), Y11, Y12
+	VFMADD213PS  lanes_3efa5235<>+0(SB), Y11, Y12
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
 	VMULPS       lanes_40206c99<>+0(SB), Y11, Y9
 	VFMADD231PS  Y8, Y9, Y12
@@ -10477,14 +10477,14 @@ vectors_end:
 	VANDNPS      Y2, Y1, Y9
 	VBROADCASTSS lanes_416ccccd<>+0(SB), Y7
 	VMINPS       Y9, Y7, Y9
-	VBROADCASTSS lanes_3d50cbb0<>+0(SB), Y7
-	VFMADD231PS  lanes_3bbbfe30<>+0(SB), Y9, Y7
-	VFMADD213PS  lanes_3e5a0747<>+0(SB), Y9, Y7
-	VFMADD213PS  lanes_3ef4126e<>+0(SB), Y9, Y7
+	VBROADCASTSS lanes_3d4ad889<>+0(SB), Y7
+	VFMADD231PS  lanes_3bb378fe<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_3e5613b3<>+0(SB), Y9, Y7
+	VFMADD213PS  lanes_3ef1c012<>+0(SB), Y9, Y7
 	VFMADD213PS  lanes_3f000000<>+0(SB), Y9, Y7
-	VBROADCASTSS lanes_3e034dad<>+0(SB), Y8
-	VFMADD231PS  lanes_3c6b6ac2<>+0(SB), Y9, Y8
-	VFMADD213PS  lanes_3efef70a<>+0(SB), Y9, Y8
+	VBROADCASTSS lanes_3dff46e8<>+0(SB), Y8
+	VFMADD231PS  lanes_3c60b427<>+0(SB), Y9, Y8
+	VFMADD213PS  lanes_3efa5235<>+0(SB), Y9, Y8
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y8
 	VMULPS       lanes_40206c99<>+0(SB), Y9, Y11
 	VFMADD231PS  Y7, Y11, Y8
@@ -10532,75 +10532,75 @@ DATA lanes_416ccccd<>+24(SB)/4, $0x416ccccd
 DATA lanes_416ccccd<>+28(SB)/4, $0x416ccccd
 GLOBL lanes_416ccccd<>(SB), RODATA|NOPTR, $32
 
-DATA lanes_3d50cbb0<>+0(SB)/4, $0x3d50cbb0
-DATA lanes_3d50cbb0<>+4(SB)/4, $0x3d50cbb0
-DATA lanes_3d50cbb0<>+8(SB)/4, $0x3d50cbb0
-DATA lanes_3d50cbb0<>+12(SB)/4, $0x3d50cbb0
-DATA lanes_3d50cbb0<>+16(SB)/4, $0x3d50cbb0
-DATA lanes_3d50cbb0<>+20(SB)/4, $0x3d50cbb0
-DATA lanes_3d50cbb0<>+24(SB)/4, $0x3d50cbb0
-DATA lanes_3d50cbb0<>+28(SB)/4, $0x3d50cbb0
-GLOBL lanes_3d50cbb0<>(SB), RODATA|NOPTR, $32
+DATA lanes_3d4ad889<>+0(SB)/4, $0x3d4ad889
+DATA lanes_3d4ad889<>+4(SB)/4, $0x3d4ad889
+DATA lanes_3d4ad889<>+8(SB)/4, $0x3d4ad889
+DATA lanes_3d4ad889<>+12(SB)/4, $0x3d4ad889
+DATA lanes_3d4ad889<>+16(SB)/4, $0x3d4ad889
+DATA lanes_3d4ad889<>+20(SB)/4, $0x3d4ad889
+DATA lanes_3d4ad889<>+24(SB)/4, $0x3d4ad889
+DATA lanes_3d4ad889<>+28(SB)/4, $0x3d4ad889
+GLOBL lanes_3d4ad889<>(SB), RODATA|NOPTR, $32
 
-DATA lanes_3bbbfe30<>+0(SB)/4, $0x3bbbfe30
-DATA lanes_3bbbfe30<>+4(SB)/4, $0x3bbbfe30
-DATA lanes_3bbbfe30<>+8(SB)/4, $0x3bbbfe30
-DATA lanes_3bbbfe30<>+12(SB)/4, $0x3bbbfe30
-DATA lanes_3bbbfe30<>+16(SB)/4, $0x3bbbfe30
-DATA lanes_3bbbfe30<>+20(SB)/4, $0x3bbbfe30
-DATA lanes_3bbbfe30<>+24(SB)/4, $0x3bbbfe30
-DATA lanes_3bbbfe30<>+28(SB)/4, $0x3bbbfe30
-GLOBL lanes_3bbbfe30<>(SB), RODATA|NOPTR, $32
+DATA lanes_3bb378fe<>+0(SB)/4, $0x3bb378fe
+DATA lanes_3bb378fe<>+4(SB)/4, $0x3bb378fe
+DATA lanes_3bb378fe<>+8(SB)/4, $0x3bb378fe
+DATA lanes_3bb378fe<>+12(SB)/4, $0x3bb378fe
+DATA lanes_3bb378fe<>+16(SB)/4, $0x3bb378fe
+DATA lanes_3bb378fe<>+20(SB)/4, $0x3bb378fe
+DATA lanes_3bb378fe<>+24(SB)/4, $0x3bb378fe
+DATA lanes_3bb378fe<>+28(SB)/4, $0x3bb378fe
+GLOBL lanes_3bb378fe<>(SB), RODATA|NOPTR, $32
 
-DATA lanes_3e5a0747<>+0(SB)/4, $0x3e5a0747
-DATA lanes_3e5a0747<>+4(SB)/4, $0x3e5a0747
-DATA lanes_3e5a0747<>+8(SB)/4, $0x3e5a0747
-DATA lanes_3e5a0747<>+12(SB)/4, $0x3e5a0747
-DATA lanes_3e5a0747<>+16(SB)/4, $0x3e5a0747
-DATA lanes_3e5a0747<>+20(SB)/4, $0x3e5a0747
-DATA lanes_3e5a0747<>+24(SB)/4, $0x3e5a0747
-DATA lanes_3e5a0747<>+28(SB)/4, $0x3e5a0747
-GLOBL lanes_3e5a0747<>(SB), RODATA|NOPTR, $32
+DATA lanes_3e5613b3<>+0(SB)/4, $0x3e5613b3
+DATA lanes_3e5613b3<>+4(SB)/4, $0x3e5613b3
+DATA lanes_3e5613b3<>+8(SB)/4, $0x3e5613b3
+DATA lanes_3e5613b3<>+12(SB)/4, $0x3e5613b3
+DATA lanes_3e5613b3<>+16(SB)/4, $0x3e5613b3
+DATA lanes_3e5613b3<>+20(SB)/4, $0x3e5613b3
+DATA lanes_3e5613b3<>+24(SB)/4, $0x3e5613b3
+DATA lanes_3e5613b3<>+28(SB)/4, $0x3e5613b3
+GLOBL lanes_3e5613b3<>(SB), RODATA|NOPTR, $32
 
-DATA lanes_3ef4126e<>+0(SB)/4, $0x3ef4126e
-DATA lanes_3ef4126e<>+4(SB)/4, $0x3ef4126e
-DATA lanes_3ef4126e<>+8(SB)/4, $0x3ef4126e
-DATA lanes_3ef4126e<>+12(SB)/4, $0x3ef4126e
-DATA lanes_3ef4126e<>+16(SB)/4, $0x3ef4126e
-DATA lanes_3ef4126e<>+20(SB)/4, $0x3ef4126e
-DATA lanes_3ef4126e<>+24(SB)/4, $0x3ef4126e
-DATA lanes_3ef4126e<>+28(SB)/4, $0x3ef4126e
-GLOBL lanes_3ef4126e<>(SB), RODATA|NOPTR, $32
+DATA lanes_3ef1c012<>+0(SB)/4, $0x3ef1c012
+DATA lanes_3ef1c012<>+4(SB)/4, $0x3ef1c012
+DATA lanes_3ef1c012<>+8(SB)/4, $0x3ef1c012
+DATA lanes_3ef1c012<>+12(SB)/4, $0x3ef1c012
+DATA lanes_3ef1c012<>+16(SB)/4, $0x3ef1c012
+DATA lanes_3ef1c012<>+20(SB)/4, $0x3ef1c012
+DATA lanes_3ef1c012<>+24(SB)/4, $0x3ef1c012
+DATA lanes_3ef1c012<>+28(SB)/4, $0x3ef1c012
+GLOBL lanes_3ef1c012<>(SB), RODATA|NOPTR, $32
 
-DATA lanes_3e034dad<>+0(SB)/4, $0x3e034dad
-DATA lanes_3e034dad<>+4(SB)/4, $0x3e034dad
-DATA lanes_3e034dad<>+8(SB)/4, $0x3e034dad
-DATA lanes_3e034dad<>+12(SB)/4, $0x3e034dad
-DATA lanes_3e034dad<>+16(SB)/4, $0x3e034dad
-DATA lanes_3e034dad<>+20(SB)/4, $0x3e034dad
-DATA lanes_3e034dad<>+24(SB)/4, $0x3e034dad
-DATA lanes_3e034dad<>+28(SB)/4, $0x3e034dad
-GLOBL lanes_3e034dad<>(SB), RODATA|NOPTR, $32
+DATA lanes_3dff46e8<>+0(SB)/4, $0x3dff46e8
+DATA lanes_3dff46e8<>+4(SB)/4, $0x3dff46e8
+DATA lanes_3dff46e8<>+8(SB)/4, $0x3dff46e8
+DATA lanes_3dff46e8<>+12(SB)/4, $0x3dff46e8
+DATA lanes_3dff46e8<>+16(SB)/4, $0x3dff46e8
+DATA lanes_3dff46e8<>+20(SB)/4, $0x3dff46e8
+DATA lanes_3dff46e8<>+24(SB)/4, $0x3dff46e8
+DATA lanes_3dff46e8<>+28(SB)/4, $0x3dff46e8
+GLOBL lanes_3dff46e8<>(SB), RODATA|NOPTR, $32
 
-DATA lanes_3c6b6ac2<>+0(SB)/4, $0x3c6b6ac2
-DATA lanes_3c6b6ac2<>+4(SB)/4, $0x3c6b6ac2
-DATA lanes_3c6b6ac2<>+8(SB)/4, $0x3c6b6ac2
-DATA lanes_3c6b6ac2<>+12(SB)/4, $0x3c6b6ac2
-DATA lanes_3c6b6ac2<>+16(SB)/4, $0x3c6b6ac2
-DATA lanes_3c6b6ac2<>+20(SB)/4, $0x3c6b6ac2
-DATA lanes_3c6b6ac2<>+24(SB)/4, $0x3c6b6ac2
-DATA lanes_3c6b6ac2<>+28(SB)/4, $0x3c6b6ac2
-GLOBL lanes_3c6b6ac2<>(SB), RODATA|NOPTR, $32
+DATA lanes_3c60b427<>+0(SB)/4, $0x3c60b427
+DATA lanes_3c60b427<>+4(SB)/4, $0x3c60b427
+DATA lanes_3c60b427<>+8(SB)/4, $0x3c60b427
+DATA lanes_3c60b427<>+12(SB)/4, $0x3c60b427
+DATA lanes_3c60b427<>+16(SB)/4, $0x3c60b427
+DATA lanes_3c60b427<>+20(SB)/4, $0x3c60b427
+DATA lanes_3c60b427<>+24(SB)/4, $0x3c60b427
+DATA lanes_3c60b427<>+28(SB)/4, $0x3c60b427
+GLOBL lanes_3c60b427<>(SB), RODATA|NOPTR, $32
 
-DATA lanes_3efef70a<>+0(SB)/4, $0x3efef70a
-DATA lanes_3efef70a<>+4(SB)/4, $0x3efef70a
-DATA lanes_3efef70a<>+8(SB)/4, $0x3efef70a
-DATA lanes_3efef70a<>+12(SB)/4, $0x3efef70a
-DATA lanes_3efef70a<>+16(SB)/4, $0x3efef70a
-DATA lanes_3efef70a<>+20(SB)/4, $0x3efef70a
-DATA lanes_3efef70a<>+24(SB)/4, $0x3efef70a
-DATA lanes_3efef70a<>+28(SB)/4, $0x3efef70a
-GLOBL lanes_3efef70a<>(SB), RODATA|NOPTR, $32
+DATA lanes_3efa5235<>+0(SB)/4, $0x3efa5235
+DATA lanes_3efa5235<>+4(SB)/4, $0x3efa5235
+DATA lanes_3efa5235<>+8(SB)/4, $0x3efa5235
+DATA lanes_3efa5235<>+12(SB)/4, $0x3efa5235
+DATA lanes_3efa5235<>+16(SB)/4, $0x3efa5235
+DATA lanes_3efa5235<>+20(SB)/4, $0x3efa5235
+DATA lanes_3efa5235<>+24(SB)/4, $0x3efa5235
+DATA lanes_3efa5235<>+28(SB)/4, $0x3efa5235
+GLOBL lanes_3efa5235<>(SB), RODATA|NOPTR, $32
 
 DATA lanes_40206c99<>+0(SB)/4, $0x40206c99
 DATA lanes_40206c99<>+4(SB)/4, $0x40206c99
@@ -10660,14 +10660,14 @@ TEXT ·GeluAVX512(SB), NOSPLIT, $0-24
 	MOVQ         n+16(FP), CX
 	VBROADCASTSS lanes_80000000<>+0(SB), Z1
 	VBROADCASTSS lanes_416ccccd<>+0(SB), Z2
-	VBROADCASTSS lanes_3bbbfe30<>+0(SB), Z3
-	VBROADCASTSS lanes_3d50cbb0<>+0(SB), Z4
-	VBROADCASTSS lanes_3e5a0747<>+0(SB), Z5
-	VBROADCASTSS lanes_3ef4126e<>+0(SB), Z6
+	VBROADCASTSS lanes_3bb378fe<>+0(SB), Z3
+	VBROADCASTSS lanes_3d4ad889<>+0(SB), Z4
+	VBROADCASTSS lanes_3e5613b3<>+0(SB), Z5
+	VBROADCASTSS lanes_3ef1c012<>+0(SB), Z6
 	VBROADCASTSS lanes_3f000000<>+0(SB), Z7
-	VBROADCASTSS lanes_3c6b6ac2<>+0(SB), Z8
-	VBROADCASTSS lanes_3e034dad<>+0(SB), Z9
-	VBROADCASTSS lanes_3efef70a<>+0(SB), Z10
+	VBROADCASTSS lanes_3c60b427<>+0(SB), Z8
+	VBROADCASTSS lanes_3dff46e8<>+0(SB), Z9
+	VBROADCASTSS lanes_3efa5235<>+0(SB), Z10
 	VBROADCASTSS lanes_3f800000<>+0(SB), Z11
 	VBROADCASTSS lanes_40206c99<>+0(SB), Z12
 	VBROADCASTSS lanes_bf38aa3b<>+0(SB), Z13
@@ -10876,9 +10876,9 @@ TEXT ·GeluBackwardAVX2(SB), NOSPLIT, $0-32
 	MOVQ         n+24(FP), DX
 	VBROADCASTSS lanes_80000000<>+0(SB), Y1
 	VBROADCASTSS lanes_416ccccd<>+0(SB), Y2
-	VBROADCASTSS lanes_3bbbfe30<>+0(SB), Y3
-	VBROADCASTSS lanes_3d50cbb0<>+0(SB), Y4
-	VBROADCASTSS lanes_3e5a0747<>+0(SB), Y5
+	VBROADCASTSS lanes_3bb378fe<>+0(SB), Y3
+	VBROADCASTSS lanes_3d4ad889<>+0(SB), Y4
+	VBROADCASTSS lanes_3e5613b3<>+0(SB), Y5
 	SUBQ         $+8, DX
 	JL           vectors_end
 
@@ -10889,11 +10889,11 @@ vectors:
 	VMOVAPS      Y4, Y7
 	VFMADD231PS  Y6, Y3, Y7
 	VFMADD213PS  Y5, Y6, Y7
-	VFMADD213PS  lanes_3ef4126e<>+0(SB), Y6, Y7
+	VFMADD213PS  lanes_3ef1c012<>+0(SB), Y6, Y7
 	VFMADD213PS  lanes_3f000000<>+0(SB), Y6, Y7
-	VBROADCASTSS lanes_3e034dad<>+0(SB), Y8
-	VFMADD231PS  lanes_3c6b6ac2<>+0(SB), Y6, Y8
-	VFMADD213PS  lanes_3efef70a<>+0(SB), Y6, Y8
+	VBROADCASTSS lanes_3dff46e8<>+0(SB), Y8
+	VFMADD231PS  lanes_3c60b427<>+0(SB), Y6, Y8
+	VFMADD213PS  lanes_3efa5235<>+0(SB), Y6, Y8
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y8
 	VMULPS       lanes_40206c99<>+0(SB), Y6, Y9
 	VFMADD231PS  Y7, Y9, Y8
@@ -10955,11 +10955,11 @@ vectors_end:
 	VMOVAPS      Y4, Y8
 	VFMADD231PS  Y10, Y3, Y8
 	VFMADD213PS  Y5, Y10, Y8
-	VFMADD213PS  lanes_3ef4126e<>+0(SB), Y10, Y8
+	VFMADD213PS  lanes_3ef1c012<>+0(SB), Y10, Y8
 	VFMADD213PS  lanes_3f000000<>+0(SB), Y10, Y8
-	VBROADCASTSS lanes_3e034dad<>+0(SB), Y0
-	VFMADD231PS  lanes_3c6b6ac2<>+0(SB), Y10, Y0
-	VFMADD213PS  lanes_3efef70a<>+0(SB), Y10, Y0
+	VBROADCASTSS lanes_3dff46e8<>+0(SB), Y0
+	VFMADD231PS  lanes_3c60b427<>+0(SB), Y10, Y0
+	VFMADD213PS  lanes_3efa5235<>+0(SB), Y10, Y0
 	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y0
 	VMULPS       lanes_40206c99<>+0(SB), Y10, Y6
 	VFMADD231PS  Y8, Y6, Y0
@@ -11054,38 +11054,38 @@ blocks:
 	VMINPS            Z7, Z9, Z7
 	VBROADCASTSS      lanes_416ccccd<>+0(SB), Z9
 	VMINPS            Z8, Z9, Z8
-	VBROADCASTSS      lanes_3d50cbb0<>+0(SB), Z9
-	VFMADD231PS.BCST  lanes_3bbbfe30<>+0(SB), Z5, Z9
-	VBROADCASTSS      lanes_3d50cbb0<>+0(SB), Z10
-	VFMADD231PS.BCST  lanes_3bbbfe30<>+0(SB), Z6, Z10
-	VBROADCASTSS      lanes_3d50cbb0<>+0(SB), Z11
-	VFMADD231PS.BCST  lanes_3bbbfe30<>+0(SB), Z7, Z11
-	VBROADCASTSS      lanes_3d50cbb0<>+0(SB), Z12
-	VFMADD231PS.BCST  lanes_3bbbfe30<>+0(SB), Z8, Z12
-	VFMADD213PS.BCST  lanes_3e5a0747<>+0(SB), Z5, Z9
-	VFMADD213PS.BCST  lanes_3e5a0747<>+0(SB), Z6, Z10
-	VFMADD213PS.BCST  lanes_3e5a0747<>+0(SB), Z7, Z11
-	VFMADD213PS.BCST  lanes_3e5a0747<>+0(SB), Z8, Z12
-	VFMADD213PS.BCST  lanes_3ef4126e<>+0(SB), Z5, Z9
-	VFMADD213PS.BCST  lanes_3ef4126e<>+0(SB), Z6, Z10
-	VFMADD213PS.BCST  lanes_3ef4126e<>+0(SB), Z7, Z11
-	VFMADD213PS.BCST  lanes_3ef4126e<>+0(SB), Z8, Z12
+	VBROADCASTSS      lanes_3d4ad889<>+0(SB), Z9
+	VFMADD231PS.BCST  lanes_3bb378fe<>+0(SB), Z5, Z9
+	VBROADCASTSS      lanes_3d4ad889<>+0(SB), Z10
+	VFMADD231PS.BCST  lanes_3bb378fe<>+0(SB), Z6, Z10
+	VBROADCASTSS      lanes_3d4ad889<>+0(SB), Z11
+	VFMADD231PS.BCST  lanes_3bb378fe<>+0(SB), Z7, Z11
+	VBROADCASTSS      lanes_3d4ad889<>+0(SB), Z12
+	VFMADD231PS.BCST  lanes_3bb378fe<>+0(SB), Z8, Z12
+	VFMADD213PS.BCST  lanes_3e5613b3<>+0(SB), Z5, Z9
+	VFMADD213PS.BCST  lanes_3e5613b3<>+0(SB), Z6, Z10
+	VFMADD213PS.BCST  lanes_3e5613b3<>+0(SB), Z7, Z11
+	VFMADD213PS.BCST  lanes_3e5613b3<>+0(SB), Z8, Z12
+	VFMADD213PS.BCST  lanes_3ef1c012<>+0(SB), Z5, Z9
+	VFMADD213PS.BCST  lanes_3ef1c012<>+0(SB), Z6, Z10
+	VFMADD213PS.BCST  lanes_3ef1c012<>+0(SB), Z7, Z11
+	VFMADD213PS.BCST  lanes_3ef1c012<>+0(SB), Z8, Z12
 	VFMADD213PS.BCST  lanes_3f000000<>+0(SB), Z5, Z9
 	VFMADD213PS.BCST  lanes_3f000000<>+0(SB), Z6, Z10
 	VFMADD213PS.BCST  lanes_3f000000<>+0(SB), Z7, Z11
 	VFMADD213PS.BCST  lanes_3f000000<>+0(SB), Z8, Z12
-	VBROADCASTSS      lanes_3e034dad<>+0(SB), Z13
-	VFMADD231PS.BCST  lanes_3c6b6ac2<>+0(SB), Z5, Z13
-	VBROADCASTSS      lanes_3e034dad<>+0(SB), Z14
-	VFMADD231PS.BCST  lanes_3c6b6ac2<>+0(SB), Z6, Z14
-	VBROADCASTSS      lanes_3e034dad<>+0(SB), Z15
-	VFMADD231PS.BCST  lanes_3c6b6ac2<>+0(SB), Z7, Z15
-	VBROADCASTSS      lanes_3e034dad<>+0(SB), Z16
-	VFMADD231PS.BCST  lanes_3c6b6ac2<>+0(SB), Z8, Z16
-	VFMADD213PS.BCST  lanes_3efef70a<>+0(SB), Z5, Z13
-	VFMADD213PS.BCST  lanes_3efef70a<>+0(SB), Z6, Z14
-	VFMADD213PS.BCST  lanes_3efef70a<>+0(SB), Z7, Z15
-	VFMADD213PS.BCST  lanes_3efef70a<>+0(SB), Z8, Z16
+	VBROADCASTSS      lanes_3dff46e8<>+0(SB), Z13
+	VFMADD231PS.BCST  lanes_3c60b427<>+0(SB), Z5, Z13
+	VBROADCASTSS      lanes_3dff46e8<>+0(SB), Z14
+	VFMADD231PS.BCST  lanes_3c60b427<>+0(SB), Z6, Z14
+	VBROADCASTSS      lanes_3dff46e8<>+0(SB), Z15
+	VFMADD231PS.BCST  lanes_3c60b427<>+0(SB), Z7, Z15
+	VBROADCASTSS      lanes_3dff46e8<>+0(SB), Z16
+	VFMADD231PS.BCST  lanes_3c60b427<>+0(SB), Z8, Z16
+	VFMADD213PS.BCST  lanes_3efa5235<>+0(SB), Z5, Z13
+	VFMADD213PS.BCST  lanes_3efa5235<>+0(SB), Z6, Z14
+	VFMADD213PS.BCST  lanes_3efa5235<>+0(SB), Z7, Z15
+	VFMADD213PS.BCST  lanes_3efa5235<>+0(SB), Z8, Z16
 	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z5, Z13
 	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z6, Z14
 	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z7, Z15
@@ -11250,14 +11250,14 @@ vectors:
 	VPANDND           Z23, Z1, Z18
 	VBROADCASTSS      lanes_416ccccd<>+0(SB), Z10
 	VMINPS            Z18, Z10, Z18
-	VBROADCASTSS      lanes_3d50cbb0<>+0(SB), Z10
-	VFMADD231PS.BCST  lanes_3bbbfe30<>+0(SB), Z18, Z10
-	VFMADD213PS.BCST  lanes_3e5a0747<>+0(SB), Z18, Z10
-	VFMADD213PS.BCST  lanes_3ef4126e<>+0(SB), Z18, Z10
+	VBROADCASTSS      lanes_3d4ad889<>+0(SB), Z10
+	VFMADD231PS.BCST  lanes_3bb378fe<>+0(SB), Z18, Z10
+	VFMADD213PS.BCST  lanes_3e5613b3<>+0(SB), Z18, Z10
+	VFMADD213PS.BCST  lanes_3ef1c012<>+0(SB), Z18, Z10
 	VFMADD213PS.BCST  lanes_3f000000<>+0(SB), Z18, Z10
-	VBROADCASTSS      lanes_3e034dad<>+0(SB), Z17
-	VFMADD231PS.BCST  lanes_3c6b6ac2<>+0(SB), Z18, Z17
-	VFMADD213PS.BCST  lanes_3efef70a<>+0(SB), Z18, Z17
+	VBROADCASTSS      lanes_3dff46e8<>+0(SB), Z17
+	VFMADD231PS.BCST  lanes_3c60b427<>+0(SB), Z18, Z17
+	VFMADD213PS.BCST  lanes_3efa5235<>+0(SB), Z18, Z17
 	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z18, Z17
 	VMULPS.BCST       lanes_40206c99<>+0(SB), Z18, Z0
 	VFMADD231PS       Z10, Z0, Z17
@@ -11312,14 +11312,14 @@ vectors_end:
 	VPANDND           Z0, Z1, Z23
 	VBROADCASTSS      lanes_416ccccd<>+0(SB), Z2
 	VMINPS            Z23, Z2, Z23
-	VBROADCASTSS      lanes_3d50cbb0<>+0(SB), Z2
-	VFMADD231PS.BCST  lanes_3bbbfe30<>+0(SB), Z23, Z2
-	VFMADD213PS.BCST  lanes_3e5a0747<>+0(SB), Z23, Z2
-	VFMADD213PS.BCST  lanes_3ef4126e<>+0(SB), Z23, Z2
+	VBROADCASTSS      lanes_3d4ad889<>+0(SB), Z2
+	VFMADD231PS.BCST  lanes_3bb378fe<>+0(SB), Z23, Z2
+	VFMADD213PS.BCST  lanes_3e5613b3<>+0(SB), Z23, Z2
+	VFMADD213PS.BCST  lanes_3ef1c012<>+0(SB), Z23, Z2
 	VFMADD213PS.BCST  lanes_3f000000<>+0(SB), Z23, Z2
-	VBROADCASTSS      lanes_3e034dad<>+0(SB), Z17
-	VFMADD231PS.BCST  lanes_3c6b6ac2<>+0(SB), Z23, Z17
-	VFMADD213PS.BCST  lanes_3efef70a<>+0(SB), Z23, Z17
+	VBROADCASTSS      lanes_3dff46e8<>+0(SB), Z17
+	VFMADD231PS.BCST  lanes_3c60b427<>+0(SB), Z23, Z17
+	VFMADD213PS.BCST  lanes_3efa5235<>+0(SB), Z23, Z17
 	VFMADD213PS.BCST  lanes_3f800000<>+0(SB), Z23, Z17
 	VMULPS.BCST       lanes_40206c99<>+0(SB), Z23, Z10
 	VFMADD231PS       Z2, Z10, Z17

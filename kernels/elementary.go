@@ -1,6 +1,7 @@
 package kernels
 
-// Exp stores e^x. The largest error is 0.9 ulp, also below the normal range. It panics if the lengths differ.
+// Exp stores e^x. The largest error is 0.9 ulp, also below the normal range. It
+// panics if the lengths differ.
 func Exp(dst, x []float32) {
 	if len(x) != len(dst) {
 		panic("kernels: Exp: lengths of dst and x differ")

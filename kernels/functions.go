@@ -219,8 +219,8 @@ func siluSlope32(x float32) float32 {
 func normalTail(x float32) (tail, density float32) {
 	const magic = rounding + 127 + 40
 	a := minOr(14.8, abs32(x))
-	p := horner32(a, 0x1.77fc6p-8, 0x1.a1976p-5, 0x1.b40e8ep-3, 0x1.e824dcp-2, 0.5)
-	s := horner32(a, 0x1.d6d584p-7, 0x1.069b5ap-3, 0x1.fdee14p-2, 1)
+	p := horner32(a, 0x1.66f1fcp-8, 0x1.95b112p-5, 0x1.ac2766p-3, 0x1.e38024p-2, 0.5)
+	s := horner32(a, 0x1.c1684ep-7, 0x1.fe8ddp-4, 0x1.f4a46ap-2, 1)
 	ratio := float32(p / fma32(float32(a*sqrt2Pi), p, s))
 	h := float32(a * a)
 	l := fma32(a, a, -h)

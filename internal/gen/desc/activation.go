@@ -59,8 +59,8 @@ const gaussBias = 40
 func normalTail(k *vec.Kernel, x *vec.Value) (tail, quotient, r, n, t *vec.Value) {
 	const magic = rounding + 127 + gaussBias
 	a := k.Least(k.Const(14.8), abs(k, x))
-	p := horner(k, a, 0x1.77fc6p-8, 0x1.a1976p-5, 0x1.b40e8ep-3, 0x1.e824dcp-2, 0.5)
-	s := horner(k, a, 0x1.d6d584p-7, 0x1.069b5ap-3, 0x1.fdee14p-2, 1)
+	p := horner(k, a, 0x1.66f1fcp-8, 0x1.95b112p-5, 0x1.ac2766p-3, 0x1.e38024p-2, 0.5)
+	s := horner(k, a, 0x1.c1684ep-7, 0x1.fe8ddp-4, 0x1.f4a46ap-2, 1)
 	ratio := k.Div(p, k.FMA(k.Mul(a, k.Const(sqrt2Pi)), p, s))
 	h := k.Mul(a, a)
 	l := k.FMS(a, a, h)
