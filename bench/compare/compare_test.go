@@ -143,7 +143,7 @@ func fixed(t time.Duration) timed {
 
 // TestMeasure: rates, times and ratios follow from the times of runs.
 func TestMeasure(t *testing.T) {
-	top := &roofline{fixed(time.Microsecond), 1000}
+	top := &roofline{[]timed{fixed(2 * time.Microsecond), fixed(time.Microsecond)}, 1000}
 	r := race{size: "s", unit: "GB/s", contenders: []contender{
 		{kernel: "k", name: "half", roof: top, run: fixed(2 * time.Microsecond), work: 1000},
 		{kernel: "k", name: "whole", roof: top, run: fixed(2 * time.Microsecond), work: 2000},

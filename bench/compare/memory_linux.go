@@ -6,11 +6,12 @@ import "golang.org/x/sys/unix"
 // has them, so that no contender is slowed by address translation.
 func allocate(n int) []float32 {
 	const huge = 2 << 20
-	b, err := unix.Mmap(-1, 0, 4*n+huge, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	size := (4*n + huge - 1) / huge * huge
+	b, err := unix.Mmap(-1, 0, size+huge, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
 	if err != nil {
 		panic("compare: no memory for the operands: " + err.Error())
 	}
-	b = b[aligned(b, huge):]
+	b = b[aligned(b, huge):][:size]
 	_ = unix.Madvise(b, unix.MADV_HUGEPAGE) // without large pages it works as well
 	return floats(b)[:n]
 }

@@ -11,21 +11,14 @@ import (
 type operands = clib.Operands
 
 // newOperands returns operands for vectors of m*n elements, or m x n matrices.
+// All begin at the same place of a page: else a processor takes some loads for
+// loads of what was stored shortly before, by the lower bits of their addresses.
 func newOperands(m, n int) *operands {
-	o := &operands{M: m, N: n}
-	place := func(dst *[]float32, k, n int) {
-		// Vectors that start at the same place of a page disturb each other.
-		const line = 16
-		*dst = allocate(n + 5*k*line)[5*k*line:]
+	return &operands{
+		M: m, N: n,
+		A: allocate(m * n), B: allocate(m * n), C: allocate(m * n), D: allocate(m * n), E: allocate(m * n),
+		Row: allocate(m), Col: allocate(n),
 	}
-	place(&o.A, 0, m*n)
-	place(&o.B, 1, m*n)
-	place(&o.C, 2, m*n)
-	place(&o.D, 3, m*n)
-	place(&o.E, 4, m*n)
-	place(&o.Row, 5, m)
-	place(&o.Col, 6, n)
-	return o
 }
 
 // reset fills the operands with numbers from 0.5 to 1.5.

@@ -123,16 +123,13 @@ func (f factors) roof() *roofline {
 	if len(roof.Vectors) == 0 {
 		return nil
 	}
-	memory := func(p roof.Pattern, x []float32) *roofline {
-		return &roofline{cpu.every(func(n int) { p.Run(n, x) }), f.flops()}
-	}
 	switch {
 	case f.M == 1:
-		return memory(roof.Read, f.B)
+		return memoryRoof(roof.Read, f.flops(), f.B)
 	case f.K == 1 && f.form.Accumulate:
-		return memory(roof.Modify, f.C)
+		return memoryRoof(roof.Modify, f.flops(), f.C)
 	case f.K == 1:
-		return memory(roof.Write, f.C)
+		return memoryRoof(roof.Write, f.flops(), f.C)
 	}
 	return fmaRoof(roof.Vectors[0])
 }
@@ -168,10 +165,11 @@ func workers(p *peers, pool *kernels.Pool, n int) race {
 	f := newFactors(n, n, n, kernels.Gemm{})
 	var one, two *roofline
 	if len(roof.Vectors) > 0 {
-		flops := fmaRoof(roof.Vectors[0])
-		fma := func(int) { roof.FMA(roof.Vectors[0], 1000) }
-		one = &roofline{wall.each(func() { fma(0) }), flops.work}
-		two = &roofline{wall.each(func() { pool.Run(2, fma) }), 2 * flops.work}
+		const passes = 1e6 // long beside the start of a worker
+		flops := float64(roof.FMA(roof.Vectors[0], 1) * passes)
+		fma := func(int) { roof.FMA(roof.Vectors[0], passes) }
+		one = &roofline{[]timed{wall.each(func() { fma(0) })}, flops}
+		two = &roofline{[]timed{wall.each(func() { pool.Run(2, fma) })}, 2 * flops}
 	}
 	level := best()
 	setOurs := func() { setLevel(level) }

@@ -180,24 +180,24 @@ func (s step) roof(batch int) *roofline {
 	w, m, v, g := allocate(total), allocate(total), allocate(total), allocate(total)
 	const pass = 1000
 	passes := 2 * batch * (forward + backward) * pass / roof.FMA(roof.Vectors[0], pass)
-	return &roofline{cpu.each(func() {
+	return &roofline{[]timed{cpu.each(func() {
 		if batch > 1 {
 			roof.FMA(roof.Vectors[0], passes)
 		} else {
-			roof.Read.Run(1, w)
+			roof.Read.Run(roof.Vectors[0], 1, w)
 			if backward > 0 {
-				roof.Read.Run(1, w[first:])
-				roof.Write.Run(1, g)
+				roof.Read.Run(roof.Vectors[0], 1, w[first:])
+				roof.Write.Run(roof.Vectors[0], 1, g)
 			}
 		}
 		switch {
 		case s.optimizer == nil:
 		case s.pattern == roof.Update2:
-			roof.Update2.Run(1, w, m, g)
+			roof.Update2.Run(roof.Vectors[0], 1, w, m, g)
 		default:
-			roof.Update3.Run(1, w, m, v, g)
+			roof.Update3.Run(roof.Vectors[0], 1, w, m, v, g)
 		}
-	}), 1}
+	})}, 1}
 }
 
 // spagoStep returns a step in spago, which has vectors for samples: a batch is a

@@ -45,13 +45,17 @@ func streams(p roof.Pattern, o *operands) [][]float32 {
 	return [][]float32{o.C, o.D, o.E, o.A}
 }
 
-// memoryRoof is the roof of a pattern on the operands; nil without a probe.
-func memoryRoof(p roof.Pattern, o *operands) *roofline {
+// memoryRoof is the roof of a pattern on its streams, by the best vectors, with
+// the work that a contender does meanwhile; nil without a probe.
+func memoryRoof(p roof.Pattern, work float64, s ...[]float32) *roofline {
 	if len(roof.Vectors) == 0 {
 		return nil
 	}
-	s := streams(p, o)
-	return &roofline{cpu.every(func(n int) { p.Run(n, s...) }), float64(p.Bytes() * len(o.A))}
+	top := &roofline{work: work}
+	for _, v := range roof.Vectors {
+		top.runs = append(top.runs, cpu.every(func(n int) { p.Run(v, n, s...) }))
+	}
+	return top
 }
 
 // vectorSizes are the sizes of a vector.
@@ -100,10 +104,11 @@ func (k kernel) race(p *peers, size string, memory *operands) race {
 	if k.spago != nil {
 		contenders = append(contenders, k.spago(o))
 	}
-	top := memoryRoof(k.pattern, o)
+	work := float64(k.pattern.Bytes() * len(o.A))
+	top := memoryRoof(k.pattern, work, streams(k.pattern, o)...)
 	for i := range contenders {
 		c := &contenders[i]
-		c.kernel, c.roof, c.work = k.name, top, float64(k.pattern.Bytes()*len(o.A))
+		c.kernel, c.roof, c.work = k.name, top, work
 	}
 	return race{contenders: contenders, size: size, unit: "GB/s", fewer: size == largest, operands: o}
 }
@@ -423,15 +428,17 @@ func roofRaces() []race {
 		memory := newOperands(size.m, size.n)
 		r := race{size: size.name, unit: "GB/s", fewer: size.name == largest, operands: memory}
 		for _, p := range roof.Patterns() {
-			top := memoryRoof(p, memory)
-			r.contenders = append(r.contenders, contender{kernel: "roof " + p.String(), name: "roof/" + roof.Vectors[0], run: top.run, work: top.work})
+			top := memoryRoof(p, float64(p.Bytes()*len(memory.A)), streams(p, memory)...)
+			for i, v := range roof.Vectors {
+				r.contenders = append(r.contenders, contender{kernel: "roof " + p.String(), name: "roof/" + v, run: top.runs[i], work: top.work})
+			}
 		}
 		all = append(all, r)
 	}
 	r := race{size: "registers", unit: "GFLOP/s"}
 	for _, v := range roof.Vectors {
 		top := fmaRoof(v)
-		r.contenders = append(r.contenders, contender{kernel: "roof fma", name: "roof/" + v, run: top.run, work: top.work})
+		r.contenders = append(r.contenders, contender{kernel: "roof fma", name: "roof/" + v, run: top.runs[0], work: top.work})
 	}
 	return append(all, r)
 }
@@ -439,7 +446,7 @@ func roofRaces() []race {
 // fmaRoof is the roof of multiply-adds with a kind of vectors.
 func fmaRoof(vectors string) *roofline {
 	const passes = 1000
-	return &roofline{cpu.each(func() { roof.FMA(vectors, passes) }), float64(roof.FMA(vectors, 1) * passes)}
+	return &roofline{[]timed{cpu.each(func() { roof.FMA(vectors, passes) })}, float64(roof.FMA(vectors, 1) * passes)}
 }
 
 // smallSizes are those of the calls whose cost is that of a call.

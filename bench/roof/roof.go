@@ -3,7 +3,7 @@
 // multiplies and adds. A kernel at the roof of its pattern has nothing left to
 // gain but from moving less.
 //
-// Memory is moved by the widest vectors of the machine: AVX-512, AVX2 or NEON.
+// The loops use AVX-512, AVX2 or NEON, whatever the machine has.
 package roof
 
 import (
@@ -65,28 +65,27 @@ func (p Pattern) Streams() int { return patterns[p].streams }
 func (p Pattern) Bytes() int { return patterns[p].bytes }
 
 // block is the number of elements that a pass of a loop moves at most.
-const block = 64
+const block = 128
 
 type streams [4]*float32
 
 // Run walks over the streams, in the order of the pattern's list, a number of
-// times. Write stores zeros, Copy x; Combine stores the bitwise or of x and y;
+// times, with vectors of a kind that Vectors lists; near the processor the widest
+// are not always the fastest. Write stores zeros, Copy x; Combine stores the bitwise or of x and y;
 // what is both read and written becomes the bitwise or of itself and the streams
 // that are only read. It panics unless there are Streams of one length, a
-// multiple of 64, and on a machine without loops.
-func (p Pattern) Run(times int, s ...[]float32) {
+// multiple of 128, and on a machine without loops.
+func (p Pattern) Run(vectors string, times int, s ...[]float32) {
 	if len(s) != p.Streams() {
 		panic("roof: another number of streams than the pattern has")
 	}
 	n := len(s[0])
 	for _, x := range s {
 		if len(x) != n || n%block != 0 {
-			panic("roof: the lengths are not equal and a multiple of 64")
+			panic("roof: the lengths are not equal and a multiple of 128")
 		}
 	}
-	if len(Vectors) == 0 {
-		panic("roof: no loops for this machine")
-	}
+	mustHave(vectors)
 	if n == 0 || times < 1 {
 		return
 	}
@@ -94,7 +93,7 @@ func (p Pattern) Run(times int, s ...[]float32) {
 	for i, x := range s {
 		first[i] = unsafe.SliceData(x)
 	}
-	p.run(&first, n, times)
+	p.run(vectors, &first, n, times)
 }
 
 // FMA does some number of passes of fused multiply-adds on registers, with
@@ -102,11 +101,15 @@ func (p Pattern) Run(times int, s ...[]float32) {
 // other, and returns the number of floating-point operations. It panics if there
 // are no such vectors or no passes.
 func FMA(vectors string, passes int) int {
-	if !slices.Contains(Vectors, vectors) {
-		panic("roof: no vectors " + vectors + " on this machine")
-	}
+	mustHave(vectors)
 	if passes < 1 {
 		panic("roof: no passes")
 	}
 	return fma(vectors, passes)
+}
+
+func mustHave(vectors string) {
+	if !slices.Contains(Vectors, vectors) {
+		panic("roof: no vectors " + vectors + " on this machine")
+	}
 }

@@ -2,11 +2,13 @@ package roof
 
 import "golang.org/x/sys/cpu"
 
+const avx512 = "AVX-512"
+
 // Vectors names the kinds of vectors that the loops of this machine use, the
 // widest first; it is empty if there are no loops for this machine.
 var Vectors = func() (v []string) {
 	if cpu.X86.HasAVX512F {
-		v = append(v, "AVX-512")
+		v = append(v, avx512)
 	}
 	if cpu.X86.HasAVX2 && cpu.X86.HasFMA {
 		v = append(v, "AVX2")
@@ -14,9 +16,8 @@ var Vectors = func() (v []string) {
 	return v
 }()
 
-var wide = cpu.X86.HasAVX512F
-
-func (p Pattern) run(s *streams, n, times int) {
+func (p Pattern) run(vectors string, s *streams, n, times int) {
+	wide := vectors == avx512
 	switch {
 	case p == Read && wide:
 		readAVX512(s, n, times)
@@ -63,7 +64,7 @@ func (p Pattern) run(s *streams, n, times int) {
 
 // fma does a number of passes and returns the number of operations: 14 chains.
 func fma(vectors string, passes int) int {
-	if vectors == "AVX-512" {
+	if vectors == avx512 {
 		fmaAVX512(passes)
 		return passes * 14 * 16 * 2
 	}

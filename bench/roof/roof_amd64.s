@@ -1,45 +1,78 @@
-// The loops of package roof. A pass moves four vectors of each stream: 64
-// elements with AVX-512, 32 with AVX2.
+// The loops of package roof. A pass moves eight vectors of each stream: 128
+// elements with AVX-512, 64 with AVX2.
 
 #include "textflag.h"
 
-// LOAD reads four vectors of V bytes at P, OR combines four at P with registers,
-// STORE writes four.
-#define LOAD(P, V, A, B, C, D) \
-	VMOVUPS (0*V)(P), A \
-	VMOVUPS (1*V)(P), B \
-	VMOVUPS (2*V)(P), C \
-	VMOVUPS (3*V)(P), D
+// Each pattern is a macro that moves vector N of V bytes, by way of the registers
+// that follow; OP is the bitwise or, and X15 is zero. The streams are at DI, SI,
+// R8 and R9, and AX bytes of them are done.
+#define READ(N, V, OP, A, B, C) \
+	VMOVUPS (N*V)(DI)(AX*1), A
 
-#define STORE(P, V, A, B, C, D) \
-	VMOVUPS A, (0*V)(P) \
-	VMOVUPS B, (1*V)(P) \
-	VMOVUPS C, (2*V)(P) \
-	VMOVUPS D, (3*V)(P)
+#define READBOTH(N, V, OP, A, B, C) \
+	VMOVUPS (N*V)(DI)(AX*1), A \
+	VMOVUPS (N*V)(SI)(AX*1), B
 
-#define OR(P, V, OP, A, B, C, D, E, F, G, H) \
-	OP (0*V)(P), A, E \
-	OP (1*V)(P), B, F \
-	OP (2*V)(P), C, G \
-	OP (3*V)(P), D, H
+#define WRITE(N, V, OP, A, B, C, ZERO) \
+	VMOVUPS ZERO, (N*V)(DI)(AX*1)
 
-// START begins a walk: it loads the addresses of the streams and their length.
+#define COPY(N, V, OP, A, B, C) \
+	VMOVUPS (N*V)(SI)(AX*1), A \
+	VMOVUPS A, (N*V)(DI)(AX*1)
+
+#define COMBINE(N, V, OP, A, B, C) \
+	VMOVUPS (N*V)(SI)(AX*1), A \
+	OP      (N*V)(R8)(AX*1), A, B \
+	VMOVUPS B, (N*V)(DI)(AX*1)
+
+#define MODIFY(N, V, OP, A, B, C, ZERO) \
+	OP      (N*V)(DI)(AX*1), ZERO, A \
+	VMOVUPS A, (N*V)(DI)(AX*1)
+
+#define UPDATE(N, V, OP, A, B, C) \
+	VMOVUPS (N*V)(SI)(AX*1), A \
+	OP      (N*V)(DI)(AX*1), A, B \
+	VMOVUPS B, (N*V)(DI)(AX*1)
+
+#define ACCUMULATE(N, V, OP, A, B, C) \
+	VMOVUPS (N*V)(SI)(AX*1), A \
+	OP      (N*V)(R8)(AX*1), A, B \
+	OP      (N*V)(DI)(AX*1), B, C \
+	VMOVUPS C, (N*V)(DI)(AX*1)
+
+#define UPDATE2(N, V, OP, A, B, C) \
+	VMOVUPS (N*V)(R8)(AX*1), A \
+	OP      (N*V)(DI)(AX*1), A, B \
+	OP      (N*V)(SI)(AX*1), A, C \
+	VMOVUPS B, (N*V)(DI)(AX*1) \
+	VMOVUPS C, (N*V)(SI)(AX*1)
+
+#define UPDATE3(N, V, OP, A, B, C) \
+	VMOVUPS (N*V)(R9)(AX*1), A \
+	OP      (N*V)(DI)(AX*1), A, B \
+	OP      (N*V)(SI)(AX*1), A, C \
+	VMOVUPS B, (N*V)(DI)(AX*1) \
+	OP      (N*V)(R8)(AX*1), A, B \
+	VMOVUPS C, (N*V)(SI)(AX*1) \
+	VMOVUPS B, (N*V)(R8)(AX*1)
+
+// START begins a walk: it loads the addresses of the streams and their length in
+// bytes; AX is how far they have been walked.
 #define START \
 	MOVQ s+0(FP), DX \
 	MOVQ n+8(FP), CX \
 	MOVQ 0(DX), DI \
 	MOVQ 8(DX), SI \
 	MOVQ 16(DX), R8 \
-	MOVQ 24(DX), R9
+	MOVQ 24(DX), R9 \
+	SHLQ $2, CX \
+	XORQ AX, AX
 
-// NEXT steps over four vectors and loops, over the streams and then over walks.
+// NEXT steps over eight vectors and loops, over the streams and then over walks.
 #define NEXT(V) \
-	ADDQ $(4*V), DI \
-	ADDQ $(4*V), SI \
-	ADDQ $(4*V), R8 \
-	ADDQ $(4*V), R9 \
-	SUBQ $V, CX \
-	JG   loop \
+	ADDQ $(8*V), AX \
+	CMPQ AX, CX \
+	JLT  loop \
 	SUBQ $1, BX \
 	JG   walk \
 	VZEROUPPER \
@@ -53,7 +86,14 @@ walk:
 	START
 
 loop:
-	LOAD(DI, 64, Z0, Z1, Z2, Z3)
+	READ(0, 64, VPORD, Z0, Z1, Z2)
+	READ(1, 64, VPORD, Z3, Z4, Z5)
+	READ(2, 64, VPORD, Z6, Z7, Z8)
+	READ(3, 64, VPORD, Z9, Z10, Z11)
+	READ(4, 64, VPORD, Z12, Z13, Z14)
+	READ(5, 64, VPORD, Z0, Z1, Z2)
+	READ(6, 64, VPORD, Z3, Z4, Z5)
+	READ(7, 64, VPORD, Z6, Z7, Z8)
 	NEXT(64)
 
 // func readBothAVX512(s *streams, n, times int)
@@ -64,23 +104,33 @@ walk:
 	START
 
 loop:
-	LOAD(DI, 64, Z0, Z1, Z2, Z3)
-	LOAD(SI, 64, Z4, Z5, Z6, Z7)
+	READBOTH(0, 64, VPORD, Z0, Z1, Z2)
+	READBOTH(1, 64, VPORD, Z3, Z4, Z5)
+	READBOTH(2, 64, VPORD, Z6, Z7, Z8)
+	READBOTH(3, 64, VPORD, Z9, Z10, Z11)
+	READBOTH(4, 64, VPORD, Z12, Z13, Z14)
+	READBOTH(5, 64, VPORD, Z0, Z1, Z2)
+	READBOTH(6, 64, VPORD, Z3, Z4, Z5)
+	READBOTH(7, 64, VPORD, Z6, Z7, Z8)
 	NEXT(64)
 
 // func writeAVX512(s *streams, n, times int)
 TEXT ·writeAVX512(SB), NOSPLIT, $0-24
 	MOVQ times+16(FP), BX
-	VPXOR X12, X12, X12
-	VPXOR X13, X13, X13
-	VPXOR X14, X14, X14
 	VPXOR X15, X15, X15
 
 walk:
 	START
 
 loop:
-	STORE(DI, 64, Z12, Z13, Z14, Z15)
+	WRITE(0, 64, VPORD, Z0, Z1, Z2, Z15)
+	WRITE(1, 64, VPORD, Z3, Z4, Z5, Z15)
+	WRITE(2, 64, VPORD, Z6, Z7, Z8, Z15)
+	WRITE(3, 64, VPORD, Z9, Z10, Z11, Z15)
+	WRITE(4, 64, VPORD, Z12, Z13, Z14, Z15)
+	WRITE(5, 64, VPORD, Z0, Z1, Z2, Z15)
+	WRITE(6, 64, VPORD, Z3, Z4, Z5, Z15)
+	WRITE(7, 64, VPORD, Z6, Z7, Z8, Z15)
 	NEXT(64)
 
 // func copyAVX512(s *streams, n, times int)
@@ -91,8 +141,14 @@ walk:
 	START
 
 loop:
-	LOAD(SI, 64, Z0, Z1, Z2, Z3)
-	STORE(DI, 64, Z0, Z1, Z2, Z3)
+	COPY(0, 64, VPORD, Z0, Z1, Z2)
+	COPY(1, 64, VPORD, Z3, Z4, Z5)
+	COPY(2, 64, VPORD, Z6, Z7, Z8)
+	COPY(3, 64, VPORD, Z9, Z10, Z11)
+	COPY(4, 64, VPORD, Z12, Z13, Z14)
+	COPY(5, 64, VPORD, Z0, Z1, Z2)
+	COPY(6, 64, VPORD, Z3, Z4, Z5)
+	COPY(7, 64, VPORD, Z6, Z7, Z8)
 	NEXT(64)
 
 // func combineAVX512(s *streams, n, times int)
@@ -103,25 +159,33 @@ walk:
 	START
 
 loop:
-	LOAD(SI, 64, Z0, Z1, Z2, Z3)
-	OR(R8, 64, VPORD, Z0, Z1, Z2, Z3, Z0, Z1, Z2, Z3)
-	STORE(DI, 64, Z0, Z1, Z2, Z3)
+	COMBINE(0, 64, VPORD, Z0, Z1, Z2)
+	COMBINE(1, 64, VPORD, Z3, Z4, Z5)
+	COMBINE(2, 64, VPORD, Z6, Z7, Z8)
+	COMBINE(3, 64, VPORD, Z9, Z10, Z11)
+	COMBINE(4, 64, VPORD, Z12, Z13, Z14)
+	COMBINE(5, 64, VPORD, Z0, Z1, Z2)
+	COMBINE(6, 64, VPORD, Z3, Z4, Z5)
+	COMBINE(7, 64, VPORD, Z6, Z7, Z8)
 	NEXT(64)
 
 // func modifyAVX512(s *streams, n, times int)
 TEXT ·modifyAVX512(SB), NOSPLIT, $0-24
 	MOVQ times+16(FP), BX
-	VPXOR X12, X12, X12
-	VPXOR X13, X13, X13
-	VPXOR X14, X14, X14
 	VPXOR X15, X15, X15
 
 walk:
 	START
 
 loop:
-	OR(DI, 64, VPORD, Z12, Z13, Z14, Z15, Z0, Z1, Z2, Z3)
-	STORE(DI, 64, Z0, Z1, Z2, Z3)
+	MODIFY(0, 64, VPORD, Z0, Z1, Z2, Z15)
+	MODIFY(1, 64, VPORD, Z3, Z4, Z5, Z15)
+	MODIFY(2, 64, VPORD, Z6, Z7, Z8, Z15)
+	MODIFY(3, 64, VPORD, Z9, Z10, Z11, Z15)
+	MODIFY(4, 64, VPORD, Z12, Z13, Z14, Z15)
+	MODIFY(5, 64, VPORD, Z0, Z1, Z2, Z15)
+	MODIFY(6, 64, VPORD, Z3, Z4, Z5, Z15)
+	MODIFY(7, 64, VPORD, Z6, Z7, Z8, Z15)
 	NEXT(64)
 
 // func updateAVX512(s *streams, n, times int)
@@ -132,9 +196,14 @@ walk:
 	START
 
 loop:
-	LOAD(SI, 64, Z0, Z1, Z2, Z3)
-	OR(DI, 64, VPORD, Z0, Z1, Z2, Z3, Z0, Z1, Z2, Z3)
-	STORE(DI, 64, Z0, Z1, Z2, Z3)
+	UPDATE(0, 64, VPORD, Z0, Z1, Z2)
+	UPDATE(1, 64, VPORD, Z3, Z4, Z5)
+	UPDATE(2, 64, VPORD, Z6, Z7, Z8)
+	UPDATE(3, 64, VPORD, Z9, Z10, Z11)
+	UPDATE(4, 64, VPORD, Z12, Z13, Z14)
+	UPDATE(5, 64, VPORD, Z0, Z1, Z2)
+	UPDATE(6, 64, VPORD, Z3, Z4, Z5)
+	UPDATE(7, 64, VPORD, Z6, Z7, Z8)
 	NEXT(64)
 
 // func accumulateAVX512(s *streams, n, times int)
@@ -145,10 +214,14 @@ walk:
 	START
 
 loop:
-	LOAD(SI, 64, Z0, Z1, Z2, Z3)
-	OR(R8, 64, VPORD, Z0, Z1, Z2, Z3, Z0, Z1, Z2, Z3)
-	OR(DI, 64, VPORD, Z0, Z1, Z2, Z3, Z0, Z1, Z2, Z3)
-	STORE(DI, 64, Z0, Z1, Z2, Z3)
+	ACCUMULATE(0, 64, VPORD, Z0, Z1, Z2)
+	ACCUMULATE(1, 64, VPORD, Z3, Z4, Z5)
+	ACCUMULATE(2, 64, VPORD, Z6, Z7, Z8)
+	ACCUMULATE(3, 64, VPORD, Z9, Z10, Z11)
+	ACCUMULATE(4, 64, VPORD, Z12, Z13, Z14)
+	ACCUMULATE(5, 64, VPORD, Z0, Z1, Z2)
+	ACCUMULATE(6, 64, VPORD, Z3, Z4, Z5)
+	ACCUMULATE(7, 64, VPORD, Z6, Z7, Z8)
 	NEXT(64)
 
 // func update2AVX512(s *streams, n, times int)
@@ -159,11 +232,14 @@ walk:
 	START
 
 loop:
-	LOAD(R8, 64, Z0, Z1, Z2, Z3)
-	OR(DI, 64, VPORD, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
-	OR(SI, 64, VPORD, Z0, Z1, Z2, Z3, Z8, Z9, Z10, Z11)
-	STORE(DI, 64, Z4, Z5, Z6, Z7)
-	STORE(SI, 64, Z8, Z9, Z10, Z11)
+	UPDATE2(0, 64, VPORD, Z0, Z1, Z2)
+	UPDATE2(1, 64, VPORD, Z3, Z4, Z5)
+	UPDATE2(2, 64, VPORD, Z6, Z7, Z8)
+	UPDATE2(3, 64, VPORD, Z9, Z10, Z11)
+	UPDATE2(4, 64, VPORD, Z12, Z13, Z14)
+	UPDATE2(5, 64, VPORD, Z0, Z1, Z2)
+	UPDATE2(6, 64, VPORD, Z3, Z4, Z5)
+	UPDATE2(7, 64, VPORD, Z6, Z7, Z8)
 	NEXT(64)
 
 // func update3AVX512(s *streams, n, times int)
@@ -174,13 +250,14 @@ walk:
 	START
 
 loop:
-	LOAD(R9, 64, Z0, Z1, Z2, Z3)
-	OR(DI, 64, VPORD, Z0, Z1, Z2, Z3, Z4, Z5, Z6, Z7)
-	OR(SI, 64, VPORD, Z0, Z1, Z2, Z3, Z8, Z9, Z10, Z11)
-	OR(R8, 64, VPORD, Z0, Z1, Z2, Z3, Z12, Z13, Z14, Z15)
-	STORE(DI, 64, Z4, Z5, Z6, Z7)
-	STORE(SI, 64, Z8, Z9, Z10, Z11)
-	STORE(R8, 64, Z12, Z13, Z14, Z15)
+	UPDATE3(0, 64, VPORD, Z0, Z1, Z2)
+	UPDATE3(1, 64, VPORD, Z3, Z4, Z5)
+	UPDATE3(2, 64, VPORD, Z6, Z7, Z8)
+	UPDATE3(3, 64, VPORD, Z9, Z10, Z11)
+	UPDATE3(4, 64, VPORD, Z12, Z13, Z14)
+	UPDATE3(5, 64, VPORD, Z0, Z1, Z2)
+	UPDATE3(6, 64, VPORD, Z3, Z4, Z5)
+	UPDATE3(7, 64, VPORD, Z6, Z7, Z8)
 	NEXT(64)
 
 // func fmaAVX512(passes int)
@@ -231,7 +308,14 @@ walk:
 	START
 
 loop:
-	LOAD(DI, 32, Y0, Y1, Y2, Y3)
+	READ(0, 32, VPOR, Y0, Y1, Y2)
+	READ(1, 32, VPOR, Y3, Y4, Y5)
+	READ(2, 32, VPOR, Y6, Y7, Y8)
+	READ(3, 32, VPOR, Y9, Y10, Y11)
+	READ(4, 32, VPOR, Y12, Y13, Y14)
+	READ(5, 32, VPOR, Y0, Y1, Y2)
+	READ(6, 32, VPOR, Y3, Y4, Y5)
+	READ(7, 32, VPOR, Y6, Y7, Y8)
 	NEXT(32)
 
 // func readBothAVX2(s *streams, n, times int)
@@ -242,23 +326,33 @@ walk:
 	START
 
 loop:
-	LOAD(DI, 32, Y0, Y1, Y2, Y3)
-	LOAD(SI, 32, Y4, Y5, Y6, Y7)
+	READBOTH(0, 32, VPOR, Y0, Y1, Y2)
+	READBOTH(1, 32, VPOR, Y3, Y4, Y5)
+	READBOTH(2, 32, VPOR, Y6, Y7, Y8)
+	READBOTH(3, 32, VPOR, Y9, Y10, Y11)
+	READBOTH(4, 32, VPOR, Y12, Y13, Y14)
+	READBOTH(5, 32, VPOR, Y0, Y1, Y2)
+	READBOTH(6, 32, VPOR, Y3, Y4, Y5)
+	READBOTH(7, 32, VPOR, Y6, Y7, Y8)
 	NEXT(32)
 
 // func writeAVX2(s *streams, n, times int)
 TEXT ·writeAVX2(SB), NOSPLIT, $0-24
 	MOVQ times+16(FP), BX
-	VPXOR X12, X12, X12
-	VPXOR X13, X13, X13
-	VPXOR X14, X14, X14
 	VPXOR X15, X15, X15
 
 walk:
 	START
 
 loop:
-	STORE(DI, 32, Y12, Y13, Y14, Y15)
+	WRITE(0, 32, VPOR, Y0, Y1, Y2, Y15)
+	WRITE(1, 32, VPOR, Y3, Y4, Y5, Y15)
+	WRITE(2, 32, VPOR, Y6, Y7, Y8, Y15)
+	WRITE(3, 32, VPOR, Y9, Y10, Y11, Y15)
+	WRITE(4, 32, VPOR, Y12, Y13, Y14, Y15)
+	WRITE(5, 32, VPOR, Y0, Y1, Y2, Y15)
+	WRITE(6, 32, VPOR, Y3, Y4, Y5, Y15)
+	WRITE(7, 32, VPOR, Y6, Y7, Y8, Y15)
 	NEXT(32)
 
 // func copyAVX2(s *streams, n, times int)
@@ -269,8 +363,14 @@ walk:
 	START
 
 loop:
-	LOAD(SI, 32, Y0, Y1, Y2, Y3)
-	STORE(DI, 32, Y0, Y1, Y2, Y3)
+	COPY(0, 32, VPOR, Y0, Y1, Y2)
+	COPY(1, 32, VPOR, Y3, Y4, Y5)
+	COPY(2, 32, VPOR, Y6, Y7, Y8)
+	COPY(3, 32, VPOR, Y9, Y10, Y11)
+	COPY(4, 32, VPOR, Y12, Y13, Y14)
+	COPY(5, 32, VPOR, Y0, Y1, Y2)
+	COPY(6, 32, VPOR, Y3, Y4, Y5)
+	COPY(7, 32, VPOR, Y6, Y7, Y8)
 	NEXT(32)
 
 // func combineAVX2(s *streams, n, times int)
@@ -281,25 +381,33 @@ walk:
 	START
 
 loop:
-	LOAD(SI, 32, Y0, Y1, Y2, Y3)
-	OR(R8, 32, VPOR, Y0, Y1, Y2, Y3, Y0, Y1, Y2, Y3)
-	STORE(DI, 32, Y0, Y1, Y2, Y3)
+	COMBINE(0, 32, VPOR, Y0, Y1, Y2)
+	COMBINE(1, 32, VPOR, Y3, Y4, Y5)
+	COMBINE(2, 32, VPOR, Y6, Y7, Y8)
+	COMBINE(3, 32, VPOR, Y9, Y10, Y11)
+	COMBINE(4, 32, VPOR, Y12, Y13, Y14)
+	COMBINE(5, 32, VPOR, Y0, Y1, Y2)
+	COMBINE(6, 32, VPOR, Y3, Y4, Y5)
+	COMBINE(7, 32, VPOR, Y6, Y7, Y8)
 	NEXT(32)
 
 // func modifyAVX2(s *streams, n, times int)
 TEXT ·modifyAVX2(SB), NOSPLIT, $0-24
 	MOVQ times+16(FP), BX
-	VPXOR X12, X12, X12
-	VPXOR X13, X13, X13
-	VPXOR X14, X14, X14
 	VPXOR X15, X15, X15
 
 walk:
 	START
 
 loop:
-	OR(DI, 32, VPOR, Y12, Y13, Y14, Y15, Y0, Y1, Y2, Y3)
-	STORE(DI, 32, Y0, Y1, Y2, Y3)
+	MODIFY(0, 32, VPOR, Y0, Y1, Y2, Y15)
+	MODIFY(1, 32, VPOR, Y3, Y4, Y5, Y15)
+	MODIFY(2, 32, VPOR, Y6, Y7, Y8, Y15)
+	MODIFY(3, 32, VPOR, Y9, Y10, Y11, Y15)
+	MODIFY(4, 32, VPOR, Y12, Y13, Y14, Y15)
+	MODIFY(5, 32, VPOR, Y0, Y1, Y2, Y15)
+	MODIFY(6, 32, VPOR, Y3, Y4, Y5, Y15)
+	MODIFY(7, 32, VPOR, Y6, Y7, Y8, Y15)
 	NEXT(32)
 
 // func updateAVX2(s *streams, n, times int)
@@ -310,9 +418,14 @@ walk:
 	START
 
 loop:
-	LOAD(SI, 32, Y0, Y1, Y2, Y3)
-	OR(DI, 32, VPOR, Y0, Y1, Y2, Y3, Y0, Y1, Y2, Y3)
-	STORE(DI, 32, Y0, Y1, Y2, Y3)
+	UPDATE(0, 32, VPOR, Y0, Y1, Y2)
+	UPDATE(1, 32, VPOR, Y3, Y4, Y5)
+	UPDATE(2, 32, VPOR, Y6, Y7, Y8)
+	UPDATE(3, 32, VPOR, Y9, Y10, Y11)
+	UPDATE(4, 32, VPOR, Y12, Y13, Y14)
+	UPDATE(5, 32, VPOR, Y0, Y1, Y2)
+	UPDATE(6, 32, VPOR, Y3, Y4, Y5)
+	UPDATE(7, 32, VPOR, Y6, Y7, Y8)
 	NEXT(32)
 
 // func accumulateAVX2(s *streams, n, times int)
@@ -323,10 +436,14 @@ walk:
 	START
 
 loop:
-	LOAD(SI, 32, Y0, Y1, Y2, Y3)
-	OR(R8, 32, VPOR, Y0, Y1, Y2, Y3, Y0, Y1, Y2, Y3)
-	OR(DI, 32, VPOR, Y0, Y1, Y2, Y3, Y0, Y1, Y2, Y3)
-	STORE(DI, 32, Y0, Y1, Y2, Y3)
+	ACCUMULATE(0, 32, VPOR, Y0, Y1, Y2)
+	ACCUMULATE(1, 32, VPOR, Y3, Y4, Y5)
+	ACCUMULATE(2, 32, VPOR, Y6, Y7, Y8)
+	ACCUMULATE(3, 32, VPOR, Y9, Y10, Y11)
+	ACCUMULATE(4, 32, VPOR, Y12, Y13, Y14)
+	ACCUMULATE(5, 32, VPOR, Y0, Y1, Y2)
+	ACCUMULATE(6, 32, VPOR, Y3, Y4, Y5)
+	ACCUMULATE(7, 32, VPOR, Y6, Y7, Y8)
 	NEXT(32)
 
 // func update2AVX2(s *streams, n, times int)
@@ -337,11 +454,14 @@ walk:
 	START
 
 loop:
-	LOAD(R8, 32, Y0, Y1, Y2, Y3)
-	OR(DI, 32, VPOR, Y0, Y1, Y2, Y3, Y4, Y5, Y6, Y7)
-	OR(SI, 32, VPOR, Y0, Y1, Y2, Y3, Y8, Y9, Y10, Y11)
-	STORE(DI, 32, Y4, Y5, Y6, Y7)
-	STORE(SI, 32, Y8, Y9, Y10, Y11)
+	UPDATE2(0, 32, VPOR, Y0, Y1, Y2)
+	UPDATE2(1, 32, VPOR, Y3, Y4, Y5)
+	UPDATE2(2, 32, VPOR, Y6, Y7, Y8)
+	UPDATE2(3, 32, VPOR, Y9, Y10, Y11)
+	UPDATE2(4, 32, VPOR, Y12, Y13, Y14)
+	UPDATE2(5, 32, VPOR, Y0, Y1, Y2)
+	UPDATE2(6, 32, VPOR, Y3, Y4, Y5)
+	UPDATE2(7, 32, VPOR, Y6, Y7, Y8)
 	NEXT(32)
 
 // func update3AVX2(s *streams, n, times int)
@@ -352,13 +472,14 @@ walk:
 	START
 
 loop:
-	LOAD(R9, 32, Y0, Y1, Y2, Y3)
-	OR(DI, 32, VPOR, Y0, Y1, Y2, Y3, Y4, Y5, Y6, Y7)
-	OR(SI, 32, VPOR, Y0, Y1, Y2, Y3, Y8, Y9, Y10, Y11)
-	OR(R8, 32, VPOR, Y0, Y1, Y2, Y3, Y12, Y13, Y14, Y15)
-	STORE(DI, 32, Y4, Y5, Y6, Y7)
-	STORE(SI, 32, Y8, Y9, Y10, Y11)
-	STORE(R8, 32, Y12, Y13, Y14, Y15)
+	UPDATE3(0, 32, VPOR, Y0, Y1, Y2)
+	UPDATE3(1, 32, VPOR, Y3, Y4, Y5)
+	UPDATE3(2, 32, VPOR, Y6, Y7, Y8)
+	UPDATE3(3, 32, VPOR, Y9, Y10, Y11)
+	UPDATE3(4, 32, VPOR, Y12, Y13, Y14)
+	UPDATE3(5, 32, VPOR, Y0, Y1, Y2)
+	UPDATE3(6, 32, VPOR, Y3, Y4, Y5)
+	UPDATE3(7, 32, VPOR, Y6, Y7, Y8)
 	NEXT(32)
 
 // func fmaAVX2(passes int)

@@ -3,7 +3,7 @@ package roof
 // Vectors names the kinds of vectors that the loops use.
 var Vectors = []string{"NEON"}
 
-func (p Pattern) run(s *streams, n, times int) {
+func (p Pattern) run(_ string, s *streams, n, times int) {
 	switch p {
 	case Read:
 		readNEON(s, n, times)

@@ -5,6 +5,6 @@ package roof
 // Vectors is empty: there are no loops for this machine.
 var Vectors []string
 
-func (Pattern) run(*streams, int, int) {}
+func (Pattern) run(string, *streams, int, int) {}
 
 func fma(string, int) int { return 0 }

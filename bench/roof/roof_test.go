@@ -45,8 +45,9 @@ func meaning(p Pattern, s [][]float32) [][]float32 {
 
 func TestPatterns(t *testing.T) {
 	const guard = 64
-	for _, p := range Patterns() {
-		for _, n := range []int{0, 64, 128, 960} {
+	for i, p := range slices.Concat(Patterns(), Patterns()) {
+		vectors := Vectors[i/len(Patterns())%len(Vectors)]
+		for _, n := range []int{0, 128, 256, 896} {
 			all := make([]float32, p.Streams()*(n+guard)+guard)
 			for i := range all {
 				all[i] = 1 + float32(i*i%63)/64 // one exponent: no bits give a NaN
@@ -60,11 +61,11 @@ func TestPatterns(t *testing.T) {
 			for i := range values {
 				values[i] = slices.Clone(streams[i])
 			}
-			p.Run(1+n/64%2, streams...)
+			p.Run(vectors, 1+n/128%2, streams...)
 			for i, x := range meaning(p, values) {
 				copy(before[guard+i*(n+guard):], x)
 			}
-			require.Equal(t, before, all, "%v of %d", p, n)
+			require.Equal(t, before, all, "%v of %d with %s", p, n, vectors)
 		}
 	}
 }
@@ -76,10 +77,11 @@ func TestBytes(t *testing.T) {
 }
 
 func TestMisuse(t *testing.T) {
-	for _, n := range [][2]int{{64, 128}, {63, 63}, {0, 64}} {
-		require.Panics(t, func() { Copy.Run(1, make([]float32, n[0]), make([]float32, n[1])) })
+	for _, n := range [][2]int{{128, 256}, {64, 64}, {0, 128}} {
+		require.Panics(t, func() { Copy.Run(Vectors[0], 1, make([]float32, n[0]), make([]float32, n[1])) })
 	}
-	require.Panics(t, func() { Copy.Run(1, make([]float32, 64)) })
+	require.Panics(t, func() { Copy.Run(Vectors[0], 1, make([]float32, 128)) })
+	require.Panics(t, func() { Read.Run("MMX", 1, nil) })
 	require.Panics(t, func() { FMA("MMX", 1) })
 	require.Panics(t, func() { FMA(Vectors[0], 0) })
 }
@@ -92,6 +94,6 @@ func TestFMA(t *testing.T) {
 }
 
 func TestNoAllocations(t *testing.T) {
-	x := make([]float32, 64)
-	require.Zero(t, testing.AllocsPerRun(10, func() { Update3.Run(2, x, x, x, x) }))
+	x := make([]float32, 128)
+	require.Zero(t, testing.AllocsPerRun(10, func() { Update3.Run(Vectors[0], 2, x, x, x, x) }))
 }
