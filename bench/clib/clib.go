@@ -13,7 +13,7 @@ type Operands struct {
 	C, D, E        []float32 // outputs
 	Row, Col       []float32 // inputs of M and N elements
 	M, N, K        int       // vectors have M*N elements; a product is M x K by K x N
-	S              [8]float32
+	S              [12]float32
 	TransA, TransB bool
 	Out            [2]float32 // numbers that a routine returns
 }

@@ -347,19 +347,19 @@ var streaming = []kernel{
 		name: "softmax cross entropy", pattern: roof.Copy, c: "softmax_cross_entropy", scalars: []float32{1. / 32},
 		ours: func(o *operands) { o.Out[0] = kernels.SoftmaxCrossEntropy(o.C, o.A, 0, o.S[0]) },
 	}, {
-		name: "sgd", pattern: roof.Update2, large: true, c: "sgd", scalars: []float32{sgdParams.Momentum, sgdParams.LR},
+		name: "sgd", pattern: roof.Update2, large: true, c: "sgd", scalars: []float32{sgdParams.Momentum, sgdParams.Add, sgdParams.VelPart, sgdParams.GradPart, sgdParams.LR, sgdParams.WeightDecay},
 		ours: func(o *operands) { kernels.SGDStep(o.C, o.D, o.A, sgdParams) },
 	}, {
 		name: "adafisher", pattern: roof.Update2, large: true, c: "adafisher",
-		scalars: []float32{fisherParams.Beta, fisherParams.Step, fisherParams.Lambda},
+		scalars: []float32{fisherParams.Beta, fisherParams.Add, fisherParams.Step, fisherParams.Lambda, fisherParams.WeightDecay, fisherParams.Keep},
 		ours:    func(o *operands) { kernels.AdaFisherStep(o.C, o.D, o.A, o.Row, o.Col, fisherParams) },
 	}, {
 		name: "adam", pattern: roof.Update3, large: true, c: "adam",
-		scalars: []float32{adamParams.Beta1, adamParams.Beta2, adamParams.Step, adamParams.Correct2, adamParams.Epsilon},
+		scalars: []float32{adamParams.Beta1, adamParams.Add1, adamParams.Beta2, adamParams.Add2, adamParams.Step, adamParams.Correct2, adamParams.Epsilon, adamParams.WeightDecay, adamParams.Keep},
 		ours:    func(o *operands) { kernels.AdamStep(o.C, o.D, o.E, o.A, adamParams) },
 	}, {
-		name: "precondition", pattern: roof.Copy, c: "precondition", scalars: []float32{0, 0, fisherParams.Lambda},
-		ours: func(o *operands) { kernels.Precondition(o.C, o.A, o.Row, o.Col, o.S[2]) },
+		name: "precondition", pattern: roof.Copy, c: "precondition", scalars: []float32{fisherParams.Lambda},
+		ours: func(o *operands) { kernels.Precondition(o.C, o.A, o.Row, o.Col, o.S[0]) },
 	}, {
 		name: "ger", pattern: roof.Modify, large: true, c: "ger", scalars: []float32{small},
 		ours: func(o *operands) { kernels.Ger(o.C, o.Row, o.Col, o.S[0]) },

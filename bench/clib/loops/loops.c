@@ -2,6 +2,7 @@
 // operands and the scalars of the kernel in package kernels that it is named
 // after.
 #include "operands.h"
+#include <float.h>
 #include <immintrin.h>
 #include <math.h>
 #include <stdint.h>
@@ -14,6 +15,9 @@
 	const float *s = o->s;                                   \
 	(void)len, (void)a, (void)b, (void)c, (void)d, (void)e, (void)s
 
+// flush is that of state in package kernels.
+static inline float flush(float x) { return fabsf(x) < FLT_MIN ? 0 : x; }
+
 // MAP defines a loop over vectors.
 #define MAP(name, statement)                                 \
 	void name(struct operands *o) {                          \
@@ -25,7 +29,7 @@
 
 MAP(axpy, c[i] += s0 * a[i])
 MAP(scale, c[i] *= s0)
-MAP(ema, c[i] = s0 * c[i] + s1 * a[i])
+MAP(ema, c[i] = flush(s0 * c[i] + s1 * a[i]))
 MAP(copy, c[i] = a[i])
 MAP(fill, c[i] = s0)
 MAP(add, c[i] = a[i] + b[i])
@@ -56,7 +60,6 @@ MAP(silu, c[i] = a[i] / (1 + expf(-a[i])))
 MAP(softplus, c[i] = log1pf(expf(a[i])))
 MAP(gelu, c[i] = 0.5f * a[i] * (1 + erff(0.70710678f * a[i])))
 MAP(gelutanh, float x = a[i]; c[i] = 0.5f * x * (1 + tanhf(0.79788456f * (x + 0.044715f * x * x * x))))
-MAP(sgd, float v = s0 * d[i] + a[i]; d[i] = v; c[i] -= s1 * v)
 
 // mix is the hash of kernels.Dropout; the keys below are those of seed 0.
 static inline uint32_t mix(uint32_t h, uint32_t key1, uint32_t key2) {
@@ -68,27 +71,38 @@ static inline uint32_t mix(uint32_t h, uint32_t key1, uint32_t key2) {
 }
 MAP(dropout, c[i] = mix(i, 0x7b1dcdafu, 0xe220a839u) < 0x80000000u ? 0 : 2 * a[i])
 
+void sgd(struct operands *o) {
+	VECTORS;
+	const float momentum = s[0], add = s[1], velocity = s[2], gradient = s[3], rate = s[4], decay = s[5];
+	for (long i = 0; i < len; i++) {
+		float g = decay * c[i] + a[i], v = flush(momentum * d[i] + add * g);
+		d[i] = v;
+		c[i] -= rate * (velocity * v + gradient * g);
+	}
+}
+
 void adam(struct operands *o) {
 	VECTORS;
-	const float b1 = s[0], b2 = s[1], step = s[2], correct = s[3], epsilon = s[4];
+	const float b1 = s[0], add1 = s[1], b2 = s[2], add2 = s[3], step = s[4], correct = s[5], epsilon = s[6], decay = s[7], keep = s[8];
 	for (long i = 0; i < len; i++) {
-		float g = a[i], m = b1 * d[i] + (1 - b1) * g, v = b2 * e[i] + (1 - b2) * g * g;
+		float g = decay * c[i] + a[i], m = flush(b1 * d[i] + add1 * g), v = flush(b2 * e[i] + add2 * g * g);
 		d[i] = m;
 		e[i] = v;
-		c[i] -= step * m / (sqrtf(v * correct) + epsilon);
+		c[i] = keep * c[i] - step * (m / (sqrtf(v * correct) + epsilon));
 	}
 }
 
 void adafisher(struct operands *o) {
 	VECTORS;
-	const float beta = s[0], step = s[1], lambda = s[2];
+	const float beta = s[0], add = s[1], step = s[2], lambda = s[3], decay = s[4], keep = s[5];
 	const float *restrict row = o->row, *restrict col = o->col;
 	const long n = o->n;
 	for (long i = 0; i < o->m; i++)
 		for (long j = 0; j < n; j++) {
-			float m = beta * d[i * n + j] + (1 - beta) * a[i * n + j];
-			d[i * n + j] = m;
-			c[i * n + j] -= step * m / (row[i] * col[j] + lambda);
+			long k = i * n + j;
+			float g = decay * c[k] + a[k], m = flush(beta * d[k] + add * g);
+			d[k] = m;
+			c[k] = keep * c[k] - step * (m / (row[i] * col[j] + lambda));
 		}
 }
 
@@ -149,7 +163,7 @@ void minmaxema(struct operands *o) {
 	minmax(o);
 	VECTORS;
 	const float lo = o->out[0], range = (o->out[1] - lo) + 1e-6f, keep = s[0], add = s[1];
-	for (long i = 0; i < len; i++) c[i] = keep * c[i] + add * ((a[i] - lo) / range);
+	for (long i = 0; i < len; i++) c[i] = flush(keep * c[i] + add * ((a[i] - lo) / range));
 	o->out[0] = o->out[1] = 0;
 }
 
@@ -278,7 +292,7 @@ void layernorm_backward(struct operands *o) {
 void colaffine(struct operands *o) { MATRIX; EACH c[i * n + j] = a[i * n + j] * col[j] + col[j]; }
 void biasrelu(struct operands *o) { MATRIX; EACH { float v = a[i * n + j] + col[j]; c[i * n + j] = v < 0 ? 0 : v; } }
 void biastanh(struct operands *o) { MATRIX; EACH c[i * n + j] = tanhf(a[i * n + j] + col[j]); }
-void precondition(struct operands *o) { MATRIX; float lambda = o->s[2]; EACH c[i * n + j] = a[i * n + j] / (row[i] * col[j] + lambda); }
+void precondition(struct operands *o) { MATRIX; float lambda = o->s[0]; EACH c[i * n + j] = a[i * n + j] / (row[i] * col[j] + lambda); }
 void transpose(struct operands *o) { MATRIX; EACH c[j * m + i] = a[i * n + j]; }
 
 void ger(struct operands *o) {

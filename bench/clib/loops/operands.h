@@ -4,7 +4,7 @@ struct operands {
 	float *c, *d, *e;       // outputs
 	float *row, *col;       // inputs of m and n elements
 	long m, n, k;           // vectors have m*n elements
-	float s[8];             // scalars
+	float s[12];            // scalars
 	int trans_a, trans_b;   // forms of a product
 	float out[2];           // numbers returned
 };
