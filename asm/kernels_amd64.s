@@ -3936,6 +3936,9 @@ blocks:
 	VFMADD231PS    Z17, Z13, Z16
 	VPTESTNMD.BCST lanes_007fffc0<>+0(SB), Z17, K6
 	VFPCLASSPSZ    $0x99, Z16, K7
+	KORW           K6, K7, K7
+	VPSUBD.BCST    lanes_35800000<>+0(SB), Z15, Z12
+	VPCMPUD.BCST   $0x06, lanes_0a000000<>+0(SB), Z12, K6
 	KORTESTW       K6, K7
 	JNE            quotient_again1
 	VFNMADD231PS   Z16, Z7, Z11
@@ -4043,6 +4046,26 @@ DATA lanes_007fffc0<>+20(SB)/4, $0x007fffc0
 DATA lanes_007fffc0<>+24(SB)/4, $0x007fffc0
 DATA lanes_007fffc0<>+28(SB)/4, $0x007fffc0
 GLOBL lanes_007fffc0<>(SB), RODATA|NOPTR, $32
+
+DATA lanes_35800000<>+0(SB)/4, $0x35800000
+DATA lanes_35800000<>+4(SB)/4, $0x35800000
+DATA lanes_35800000<>+8(SB)/4, $0x35800000
+DATA lanes_35800000<>+12(SB)/4, $0x35800000
+DATA lanes_35800000<>+16(SB)/4, $0x35800000
+DATA lanes_35800000<>+20(SB)/4, $0x35800000
+DATA lanes_35800000<>+24(SB)/4, $0x35800000
+DATA lanes_35800000<>+28(SB)/4, $0x35800000
+GLOBL lanes_35800000<>(SB), RODATA|NOPTR, $32
+
+DATA lanes_0a000000<>+0(SB)/4, $0x0a000000
+DATA lanes_0a000000<>+4(SB)/4, $0x0a000000
+DATA lanes_0a000000<>+8(SB)/4, $0x0a000000
+DATA lanes_0a000000<>+12(SB)/4, $0x0a000000
+DATA lanes_0a000000<>+16(SB)/4, $0x0a000000
+DATA lanes_0a000000<>+20(SB)/4, $0x0a000000
+DATA lanes_0a000000<>+24(SB)/4, $0x0a000000
+DATA lanes_0a000000<>+28(SB)/4, $0x0a000000
+GLOBL lanes_0a000000<>(SB), RODATA|NOPTR, $32
 
 // func SgdAVX2(w *float32, v *float32, grad *float32, n int, momentum float32, add float32, gradPart float32, velPart float32, lr float32, decay float32)
 // Requires: AVX, FMA3

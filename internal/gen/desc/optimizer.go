@@ -7,8 +7,7 @@ import "github.com/adafisher-go/adafisher/internal/gen/vec"
 // w = fma(-step, m/fma(row, col, lambda), keep*w)
 func adaFisher(k *vec.Kernel) { describeAdaFisher(k, false) }
 
-// adaFisherBounded is adaFisher where 2^-20 <= fma(row, col, lambda) <= 1 for all
-// row and col, and 2^-100 <= step <= 2^100.
+// adaFisherBounded is adaFisher where 2^-100 <= step <= 2^100.
 func adaFisherBounded(k *vec.Kernel) { describeAdaFisher(k, true) }
 
 func describeAdaFisher(k *vec.Kernel, bounded bool) {

@@ -322,8 +322,7 @@ func (k *Kernel) shift(op Op, a *Value, n uint32) *Value {
 }
 
 // StepQuotient returns w - step*(m/d), the quotient and the difference rounded.
-// scaled is step * 2^-24. |m| is 0 or at least 2^-126, d in [2^-20, 1], step and
-// scaled are normal.
+// scaled is step * 2^-24. |m| is 0 or at least 2^-126, step and scaled are normal.
 func (k *Kernel) StepQuotient(w, step, scaled, m, d *Value) *Value {
 	return k.do(StepQuotient, w, step, scaled, m, d)
 }

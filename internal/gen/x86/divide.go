@@ -15,13 +15,16 @@ import (
 // on the exact residual, which yields the correctly rounded result, the same
 // bits: it is proved for every pair of significands within the estimate's bound
 // of 2^-14, except for results of which a bit test finds every candidate. A
-// vector with such a lane, or with an infinity or a NaN, is done again by the
-// divider. The powers of two keep the residuals above the subnormal range.
+// vector with such a lane, with a divisor outside [2^-20, 1], with an infinity or a
+// NaN, is done again by the divider. The powers of two keep the residuals above the subnormal range.
 
 const (
 	newtonQuotients = 3 // every third quotient is an estimate's
 	dividerRoots    = 4 // every fourth root is the divider's
 )
+
+// greaterUnsigned is the predicate "not less or equal" of VPCMPUD.
+const greaterUnsigned = 6
 
 // nanOrInf selects the two kinds of NaN and both infinities in VFPCLASSPS.
 const nanOrInf = 0x99
@@ -54,6 +57,10 @@ func (t *Target) stepQuotient(w reg.VecPhysical, args []vec.Operand, copy int, t
 	t.VFMADD231PS(y, a, q)
 	t.VPTESTNMD_BCST(t.constant(0x007fffc0), y, reg.K6)
 	t.VFPCLASSPSZ(operand.U8(nanOrInf), q, reg.K7)
+	t.KORW(reg.K6, reg.K7, reg.K7)
+	const least, one = 0x35800000, 0x3f800000 // 2^-20 and 1: d must lie between
+	t.VPSUBD_BCST(t.constant(least), d, e)
+	t.VPCMPUD_BCST(operand.U8(greaterUnsigned), t.constant(one-least), e, reg.K6)
 	t.finish("quotient", exact, func() { t.VFNMADD231PS(q, scaled, w) })
 }
 
