@@ -3555,8 +3555,8 @@ vectors:
 	VMOVUPS      Y10, (BX)
 	VMOVUPS      (R10), Y11
 	VFMADD213PS  Y3, Y7, Y11
-	VMULPS       Y8, Y5, Y8
 	VDIVPS       Y11, Y10, Y11
+	VMULPS       Y8, Y5, Y8
 	VFNMADD231PS Y11, Y2, Y8
 	VMOVUPS      Y8, (AX)
 	ADDQ         $+32, AX
@@ -3582,8 +3582,8 @@ vectors_end:
 	VMASKMOVPS   Y11, Y6, (BX)
 	VMASKMOVPS   (R10), Y6, Y10
 	VFMADD213PS  Y3, Y7, Y10
-	VMULPS       Y8, Y5, Y8
 	VDIVPS       Y10, Y11, Y10
+	VMULPS       Y8, Y5, Y8
 	VFNMADD231PS Y10, Y2, Y8
 	VMASKMOVPS   Y8, Y6, (AX)
 	SHLQ         $0x02, R9
@@ -3673,14 +3673,14 @@ blocks:
 	VFMADD213PS   Z3, Z6, Z18
 	VFMADD213PS   Z3, Z6, Z17
 	VFMADD213PS   Z3, Z6, Z16
-	VMULPS        Z7, Z5, Z7
-	VMULPS        Z9, Z5, Z9
-	VMULPS        Z10, Z5, Z10
-	VMULPS        Z11, Z5, Z11
 	VDIVPS        Z19, Z12, Z19
 	VDIVPS        Z18, Z13, Z18
 	VDIVPS        Z17, Z14, Z17
 	VDIVPS        Z16, Z15, Z16
+	VMULPS        Z7, Z5, Z7
+	VMULPS        Z9, Z5, Z9
+	VMULPS        Z10, Z5, Z10
+	VMULPS        Z11, Z5, Z11
 	VFNMADD231PS  Z19, Z2, Z7
 	VFNMADD231PS  Z18, Z2, Z9
 	VFNMADD231PS  Z17, Z2, Z10
@@ -3713,8 +3713,8 @@ vectors:
 	VMOVUPS       Z10, (BX)
 	VMOVUPS       (R10), Z9
 	VFMADD213PS   Z3, Z6, Z9
-	VMULPS        Z11, Z5, Z11
 	VDIVPS        Z9, Z10, Z9
+	VMULPS        Z11, Z5, Z11
 	VFNMADD231PS  Z9, Z2, Z11
 	VMOVUPS       Z11, (AX)
 	ADDQ          $+64, AX
@@ -3739,8 +3739,8 @@ vectors_end:
 	VMOVUPS       Z9, K1, (BX)
 	VMOVUPS.Z     (R10), K1, Z10
 	VFMADD213PS   Z3, Z6, Z10
-	VMULPS        Z11, Z5, Z11
 	VDIVPS        Z10, Z9, Z10
+	VMULPS        Z11, Z5, Z11
 	VFNMADD231PS  Z10, Z2, Z11
 	VMOVUPS       Z11, K1, (AX)
 	SHLQ          $0x02, R9
@@ -3754,9 +3754,9 @@ row_end:
 	VZEROUPPER
 	RET
 
-// func AdaFisherBoundedAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32, decay float32, keep float32)
+// func AdaFisherBoundedAVX2(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32, decay float32)
 // Requires: AVX, FMA3
-TEXT ·AdaFisherBoundedAVX2(SB), NOSPLIT, $0-80
+TEXT ·AdaFisherBoundedAVX2(SB), NOSPLIT, $0-76
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
 	MOVQ         grad+16(FP), CX
@@ -3769,40 +3769,38 @@ TEXT ·AdaFisherBoundedAVX2(SB), NOSPLIT, $0-80
 	VBROADCASTSS step+64(FP), Y2
 	VBROADCASTSS lambda+68(FP), Y3
 	VBROADCASTSS decay+72(FP), Y4
-	VBROADCASTSS keep+76(FP), Y5
 	MOVQ         R8, R9
 	ANDQ         $+7, R9
 	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         R9
-	VMOVUPS      32(R13)(R9*4), Y6
+	VMOVUPS      32(R13)(R9*4), Y5
 	NEGQ         R9
 
 row:
-	VBROADCASTSS (DX), Y7
+	VBROADCASTSS (DX), Y6
 	ADDQ         $+4, DX
-	VMULPS       lanes_33800000<>+0(SB), Y2, Y8
+	VMULPS       lanes_33800000<>+0(SB), Y2, Y7
 	MOVQ         R8, R9
 	MOVQ         SI, R10
 	SUBQ         $+8, R9
 	JL           vectors_end
 
 vectors:
-	VMOVUPS      (AX), Y9
-	VMOVUPS      (CX), Y10
-	VFMADD231PS  Y9, Y4, Y10
-	VMOVUPS      (BX), Y11
-	VMULPS       Y10, Y1, Y10
-	VFMADD231PS  Y11, Y0, Y10
-	VANDPS       lanes_7fffffff<>+0(SB), Y10, Y11
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y11, Y11
-	VANDPS       Y11, Y10, Y10
-	VMOVUPS      Y10, (BX)
-	VMOVUPS      (R10), Y11
-	VFMADD213PS  Y3, Y7, Y11
-	VMULPS       Y9, Y5, Y9
-	VDIVPS       Y11, Y10, Y12
-	VFNMADD231PS Y12, Y2, Y9
-	VMOVUPS      Y9, (AX)
+	VMOVUPS      (AX), Y8
+	VMOVUPS      (CX), Y9
+	VFMADD231PS  Y8, Y4, Y9
+	VMOVUPS      (BX), Y10
+	VMULPS       Y9, Y1, Y9
+	VFMADD231PS  Y10, Y0, Y9
+	VANDPS       lanes_7fffffff<>+0(SB), Y9, Y10
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y10, Y10
+	VANDPS       Y10, Y9, Y9
+	VMOVUPS      Y9, (BX)
+	VMOVUPS      (R10), Y10
+	VFMADD213PS  Y3, Y6, Y10
+	VDIVPS       Y10, Y9, Y11
+	VFNMADD231PS Y11, Y2, Y8
+	VMOVUPS      Y8, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
@@ -3814,22 +3812,21 @@ vectors_end:
 	ADDQ         $+8, R9
 	TESTQ        R9, R9
 	JE           row_end
-	VMASKMOVPS   (AX), Y6, Y9
-	VMASKMOVPS   (CX), Y6, Y11
-	VFMADD231PS  Y9, Y4, Y11
-	VMASKMOVPS   (BX), Y6, Y10
-	VMULPS       Y11, Y1, Y11
-	VFMADD231PS  Y10, Y0, Y11
-	VANDPS       lanes_7fffffff<>+0(SB), Y11, Y10
-	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y10, Y10
-	VANDPS       Y10, Y11, Y11
-	VMASKMOVPS   Y11, Y6, (BX)
-	VMASKMOVPS   (R10), Y6, Y10
-	VFMADD213PS  Y3, Y7, Y10
-	VMULPS       Y9, Y5, Y9
-	VDIVPS       Y10, Y11, Y12
-	VFNMADD231PS Y12, Y2, Y9
-	VMASKMOVPS   Y9, Y6, (AX)
+	VMASKMOVPS   (AX), Y5, Y8
+	VMASKMOVPS   (CX), Y5, Y10
+	VFMADD231PS  Y8, Y4, Y10
+	VMASKMOVPS   (BX), Y5, Y9
+	VMULPS       Y10, Y1, Y10
+	VFMADD231PS  Y9, Y0, Y10
+	VANDPS       lanes_7fffffff<>+0(SB), Y10, Y9
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y9, Y9
+	VANDPS       Y9, Y10, Y10
+	VMASKMOVPS   Y10, Y5, (BX)
+	VMASKMOVPS   (R10), Y5, Y9
+	VFMADD213PS  Y3, Y6, Y9
+	VDIVPS       Y9, Y10, Y11
+	VFNMADD231PS Y11, Y2, Y8
+	VMASKMOVPS   Y8, Y5, (AX)
 	SHLQ         $0x02, R9
 	ADDQ         R9, AX
 	ADDQ         R9, BX
@@ -3851,9 +3848,9 @@ DATA lanes_33800000<>+24(SB)/4, $0x33800000
 DATA lanes_33800000<>+28(SB)/4, $0x33800000
 GLOBL lanes_33800000<>(SB), RODATA|NOPTR, $32
 
-// func AdaFisherBoundedAVX512(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32, decay float32, keep float32)
+// func AdaFisherBoundedAVX512(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32, decay float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·AdaFisherBoundedAVX512(SB), NOSPLIT, $0-80
+TEXT ·AdaFisherBoundedAVX512(SB), NOSPLIT, $0-76
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), BX
 	MOVQ         grad+16(FP), CX
@@ -3866,87 +3863,83 @@ TEXT ·AdaFisherBoundedAVX512(SB), NOSPLIT, $0-80
 	VBROADCASTSS step+64(FP), Z2
 	VBROADCASTSS lambda+68(FP), Z3
 	VBROADCASTSS decay+72(FP), Z4
-	VBROADCASTSS keep+76(FP), Z5
 	MOVQ         R8, R9
 	ANDQ         $+15, R9
 	MOVL         $0x0000ffff, R13
 	BZHIL        R9, R13, R13
 	KMOVW        R13, K1
-	VBROADCASTSS lanes_00800000<>+0(SB), Z9
+	VBROADCASTSS lanes_00800000<>+0(SB), Z8
 
 row:
-	VBROADCASTSS (DX), Z6
+	VBROADCASTSS (DX), Z5
 	ADDQ         $+4, DX
-	VMULPS.BCST  lanes_33800000<>+0(SB), Z2, Z7
+	VMULPS.BCST  lanes_33800000<>+0(SB), Z2, Z6
 	MOVQ         R8, R9
 	MOVQ         SI, R10
 	SUBQ         $+48, R9
 	JL           blocks_end
 
 blocks:
-	VMOVUPS        (AX), Z8
-	VMOVUPS        64(AX), Z10
-	VMOVUPS        128(AX), Z11
-	VMOVUPS        (CX), Z12
-	VMOVUPS        64(CX), Z13
-	VMOVUPS        128(CX), Z14
-	VFMADD231PS    Z8, Z4, Z12
+	VMOVUPS        (AX), Z7
+	VMOVUPS        64(AX), Z9
+	VMOVUPS        128(AX), Z10
+	VMOVUPS        (CX), Z11
+	VMOVUPS        64(CX), Z12
+	VMOVUPS        128(CX), Z13
+	VFMADD231PS    Z7, Z4, Z11
+	VFMADD231PS    Z9, Z4, Z12
 	VFMADD231PS    Z10, Z4, Z13
-	VFMADD231PS    Z11, Z4, Z14
-	VMOVUPS        (BX), Z15
-	VMOVUPS        64(BX), Z16
-	VMOVUPS        128(BX), Z17
+	VMOVUPS        (BX), Z14
+	VMOVUPS        64(BX), Z15
+	VMOVUPS        128(BX), Z16
+	VMULPS         Z11, Z1, Z11
 	VMULPS         Z12, Z1, Z12
 	VMULPS         Z13, Z1, Z13
-	VMULPS         Z14, Z1, Z14
+	VFMADD231PS    Z14, Z0, Z11
 	VFMADD231PS    Z15, Z0, Z12
 	VFMADD231PS    Z16, Z0, Z13
-	VFMADD231PS    Z17, Z0, Z14
+	VPTESTMD.BCST  lanes_7f800000<>+0(SB), Z11, K7
+	VMOVAPS.Z      Z11, K7, Z11
 	VPTESTMD.BCST  lanes_7f800000<>+0(SB), Z12, K7
 	VMOVAPS.Z      Z12, K7, Z12
 	VPTESTMD.BCST  lanes_7f800000<>+0(SB), Z13, K7
 	VMOVAPS.Z      Z13, K7, Z13
-	VPTESTMD.BCST  lanes_7f800000<>+0(SB), Z14, K7
-	VMOVAPS.Z      Z14, K7, Z14
-	VMOVUPS        Z12, (BX)
-	VMOVUPS        Z13, 64(BX)
-	VMOVUPS        Z14, 128(BX)
-	VMOVUPS        (R10), Z17
-	VMOVUPS        64(R10), Z16
-	VMOVUPS        128(R10), Z15
-	VFMADD213PS    Z3, Z6, Z17
-	VFMADD213PS    Z3, Z6, Z16
-	VFMADD213PS    Z3, Z6, Z15
-	VMULPS         Z8, Z5, Z8
-	VMULPS         Z10, Z5, Z10
-	VMULPS         Z11, Z5, Z11
-	VDIVPS         Z17, Z12, Z18
-	VFNMADD231PS   Z18, Z2, Z8
-	VDIVPS         Z16, Z13, Z17
-	VFNMADD231PS   Z17, Z2, Z10
-	VMULPS.BCST    lanes_4b800000<>+0(SB), Z14, Z13
-	VRCP14PS       Z15, Z16
-	VBROADCASTSS   lanes_3f800000<>+0(SB), Z12
-	VFNMADD231PS   Z16, Z15, Z12
-	VMOVAPS        Z12, Z17
-	VFMADD213PS    Z12, Z12, Z17
-	VFMADD213PS    Z16, Z16, Z17
-	VMULPS         Z17, Z13, Z16
-	VFNMADD231PS   Z16, Z15, Z13
-	VFMADD231PS    Z17, Z13, Z16
-	VPTESTNMD.BCST lanes_007fffc0<>+0(SB), Z17, K6
-	VFPCLASSPSZ    $0x99, Z16, K7
+	VMOVUPS        Z11, (BX)
+	VMOVUPS        Z12, 64(BX)
+	VMOVUPS        Z13, 128(BX)
+	VMOVUPS        (R10), Z16
+	VMOVUPS        64(R10), Z15
+	VMOVUPS        128(R10), Z14
+	VFMADD213PS    Z3, Z5, Z16
+	VFMADD213PS    Z3, Z5, Z15
+	VFMADD213PS    Z3, Z5, Z14
+	VDIVPS         Z16, Z11, Z17
+	VFNMADD231PS   Z17, Z2, Z7
+	VDIVPS         Z15, Z12, Z16
+	VFNMADD231PS   Z16, Z2, Z9
+	VMULPS.BCST    lanes_4b800000<>+0(SB), Z13, Z12
+	VRCP14PS       Z14, Z15
+	VBROADCASTSS   lanes_3f800000<>+0(SB), Z11
+	VFNMADD231PS   Z15, Z14, Z11
+	VMOVAPS        Z11, Z16
+	VFMADD213PS    Z11, Z11, Z16
+	VFMADD213PS    Z15, Z15, Z16
+	VMULPS         Z16, Z12, Z15
+	VFNMADD231PS   Z15, Z14, Z12
+	VFMADD231PS    Z16, Z12, Z15
+	VPTESTNMD.BCST lanes_007fffc0<>+0(SB), Z16, K6
+	VFPCLASSPSZ    $0x99, Z15, K7
 	KORW           K6, K7, K7
-	VPSUBD.BCST    lanes_35800000<>+0(SB), Z15, Z12
-	VPCMPUD.BCST   $0x06, lanes_0a000000<>+0(SB), Z12, K6
+	VPSUBD.BCST    lanes_35800000<>+0(SB), Z14, Z11
+	VPCMPUD.BCST   $0x06, lanes_0a000000<>+0(SB), Z11, K6
 	KORTESTW       K6, K7
 	JNE            quotient_again1
-	VFNMADD231PS   Z16, Z7, Z11
+	VFNMADD231PS   Z15, Z6, Z10
 
 quotient_done1:
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z10, 64(AX)
-	VMOVUPS Z11, 128(AX)
+	VMOVUPS Z7, (AX)
+	VMOVUPS Z9, 64(AX)
+	VMOVUPS Z10, 128(AX)
 	ADDQ    $+192, AX
 	ADDQ    $+192, BX
 	ADDQ    $+192, CX
@@ -3960,21 +3953,20 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS       (AX), Z11
-	VMOVUPS       (CX), Z10
-	VFMADD231PS   Z11, Z4, Z10
-	VMOVUPS       (BX), Z8
-	VMULPS        Z10, Z1, Z10
-	VFMADD231PS   Z8, Z0, Z10
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
-	VMOVAPS.Z     Z10, K7, Z10
-	VMOVUPS       Z10, (BX)
-	VMOVUPS       (R10), Z8
-	VFMADD213PS   Z3, Z6, Z8
-	VMULPS        Z11, Z5, Z11
-	VDIVPS        Z8, Z10, Z15
-	VFNMADD231PS  Z15, Z2, Z11
-	VMOVUPS       Z11, (AX)
+	VMOVUPS       (AX), Z10
+	VMOVUPS       (CX), Z9
+	VFMADD231PS   Z10, Z4, Z9
+	VMOVUPS       (BX), Z7
+	VMULPS        Z9, Z1, Z9
+	VFMADD231PS   Z7, Z0, Z9
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z9, K7
+	VMOVAPS.Z     Z9, K7, Z9
+	VMOVUPS       Z9, (BX)
+	VMOVUPS       (R10), Z7
+	VFMADD213PS   Z3, Z5, Z7
+	VDIVPS        Z7, Z9, Z14
+	VFNMADD231PS  Z14, Z2, Z10
+	VMOVUPS       Z10, (AX)
 	ADDQ          $+64, AX
 	ADDQ          $+64, BX
 	ADDQ          $+64, CX
@@ -3986,21 +3978,20 @@ vectors_end:
 	ADDQ          $+16, R9
 	TESTQ         R9, R9
 	JE            row_end
-	VMOVUPS.Z     (AX), K1, Z11
-	VMOVUPS.Z     (CX), K1, Z8
-	VFMADD231PS   Z11, Z4, Z8
-	VMOVUPS.Z     (BX), K1, Z10
-	VMULPS        Z8, Z1, Z8
-	VFMADD231PS   Z10, Z0, Z8
-	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z8, K7
-	VMOVAPS.Z     Z8, K7, Z8
-	VMOVUPS       Z8, K1, (BX)
-	VMOVUPS.Z     (R10), K1, Z10
-	VFMADD213PS   Z3, Z6, Z10
-	VMULPS        Z11, Z5, Z11
-	VDIVPS        Z10, Z8, Z15
-	VFNMADD231PS  Z15, Z2, Z11
-	VMOVUPS       Z11, K1, (AX)
+	VMOVUPS.Z     (AX), K1, Z10
+	VMOVUPS.Z     (CX), K1, Z7
+	VFMADD231PS   Z10, Z4, Z7
+	VMOVUPS.Z     (BX), K1, Z9
+	VMULPS        Z7, Z1, Z7
+	VFMADD231PS   Z9, Z0, Z7
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z7, K7
+	VMOVAPS.Z     Z7, K7, Z7
+	VMOVUPS       Z7, K1, (BX)
+	VMOVUPS.Z     (R10), K1, Z9
+	VFMADD213PS   Z3, Z5, Z9
+	VDIVPS        Z9, Z7, Z14
+	VFNMADD231PS  Z14, Z2, Z10
+	VMOVUPS       Z10, K1, (AX)
 	SHLQ          $0x02, R9
 	ADDQ          R9, AX
 	ADDQ          R9, BX
@@ -4013,8 +4004,8 @@ row_end:
 	RET
 
 quotient_again1:
-	VDIVPS       Z15, Z14, Z16
-	VFNMADD231PS Z16, Z2, Z11
+	VDIVPS       Z14, Z13, Z15
+	VFNMADD231PS Z15, Z2, Z10
 	JMP          quotient_done1
 
 DATA lanes_4b800000<>+0(SB)/4, $0x4b800000

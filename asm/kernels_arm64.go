@@ -50,7 +50,7 @@ func ColSumSquaresNEON(dst *float32, x *float32, n int, rows int, stride int, ad
 func AdaFisherNEON(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32, decay float32, keep float32)
 
 //go:noescape
-func AdaFisherBoundedNEON(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32, decay float32, keep float32)
+func AdaFisherBoundedNEON(w *float32, m *float32, grad *float32, row *float32, col *float32, rows int, cols int, beta float32, add float32, step float32, lambda float32, decay float32)
 
 //go:noescape
 func SgdNEON(w *float32, v *float32, grad *float32, n int, momentum float32, add float32, gradPart float32, velPart float32, lr float32, decay float32)

@@ -223,7 +223,7 @@ func adaFisher(w, m, grad, row, col []float32, beta, add, step, lambda, decay, k
 }
 
 //go:noinline
-func adaFisherBounded(w, m, grad, row, col []float32, beta, add, step, lambda, decay, keep float32) {
+func adaFisherBounded(w, m, grad, row, col []float32, beta, add, step, lambda, decay float32) {
 	raceWrite(w)
 	raceWrite(m)
 	raceRead(grad)
@@ -231,11 +231,11 @@ func adaFisherBounded(w, m, grad, row, col []float32, beta, add, step, lambda, d
 	raceRead(col)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.AdaFisherBoundedAVX512(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(row), len(col), beta, add, step, lambda, decay, keep)
+		asm.AdaFisherBoundedAVX512(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(row), len(col), beta, add, step, lambda, decay)
 	case AVX2:
-		asm.AdaFisherBoundedAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(row), len(col), beta, add, step, lambda, decay, keep)
+		asm.AdaFisherBoundedAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(row), len(col), beta, add, step, lambda, decay)
 	default:
-		adaFisherBoundedRef(w, m, grad, row, col, beta, add, step, lambda, decay, keep)
+		adaFisherBoundedRef(w, m, grad, row, col, beta, add, step, lambda, decay)
 	}
 }
 

@@ -193,7 +193,7 @@ func adaFisher(w, m, grad, row, col []float32, beta, add, step, lambda, decay, k
 }
 
 //go:noinline
-func adaFisherBounded(w, m, grad, row, col []float32, beta, add, step, lambda, decay, keep float32) {
+func adaFisherBounded(w, m, grad, row, col []float32, beta, add, step, lambda, decay float32) {
 	raceWrite(w)
 	raceWrite(m)
 	raceRead(grad)
@@ -201,9 +201,9 @@ func adaFisherBounded(w, m, grad, row, col []float32, beta, add, step, lambda, d
 	raceRead(col)
 	switch CurrentLevel() {
 	case NEON:
-		asm.AdaFisherBoundedNEON(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(row), len(col), beta, add, step, lambda, decay, keep)
+		asm.AdaFisherBoundedNEON(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), unsafe.SliceData(row), unsafe.SliceData(col), len(row), len(col), beta, add, step, lambda, decay)
 	default:
-		adaFisherBoundedRef(w, m, grad, row, col, beta, add, step, lambda, decay, keep)
+		adaFisherBoundedRef(w, m, grad, row, col, beta, add, step, lambda, decay)
 	}
 }
 

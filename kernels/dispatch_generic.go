@@ -80,8 +80,8 @@ func adaFisher(w, m, grad, row, col []float32, beta, add, step, lambda, decay, k
 }
 
 //go:noinline
-func adaFisherBounded(w, m, grad, row, col []float32, beta, add, step, lambda, decay, keep float32) {
-	adaFisherBoundedRef(w, m, grad, row, col, beta, add, step, lambda, decay, keep)
+func adaFisherBounded(w, m, grad, row, col []float32, beta, add, step, lambda, decay float32) {
+	adaFisherBoundedRef(w, m, grad, row, col, beta, add, step, lambda, decay)
 }
 
 //go:noinline

@@ -27,12 +27,12 @@ func AdaFisherStep(w, m, g, row, col []float32, p AdaFisherParams) {
 		panic("kernels: AdaFisherStep: length of w, m or g is not len(row)*len(col)")
 	}
 	// Quotients for such steps need no divider, see the generator.
-	bounded := p.Step >= 0x1p-100 && p.Step <= 0x1p100
+	bounded := p.Step >= 0x1p-100 && p.Step <= 0x1p100 && p.Keep == 1
 	eachBlock(len(row), n, func(r0, r1, c0, c1 int) {
 		lo, hi := r0*n+c0, (r1-1)*n+c1
 		if bounded {
 			adaFisherBounded(w[lo:hi], m[lo:hi], g[lo:hi], row[r0:r1], col[c0:c1],
-				p.Beta, p.Add, p.Step, p.Lambda, p.WeightDecay, p.Keep)
+				p.Beta, p.Add, p.Step, p.Lambda, p.WeightDecay)
 		} else {
 			adaFisher(w[lo:hi], m[lo:hi], g[lo:hi], row[r0:r1], col[c0:c1],
 				p.Beta, p.Add, p.Step, p.Lambda, p.WeightDecay, p.Keep)
@@ -40,8 +40,8 @@ func AdaFisherStep(w, m, g, row, col []float32, p AdaFisherParams) {
 	})
 }
 
-func adaFisherBoundedRef(w, m, g, row, col []float32, beta, add, step, lambda, decay, keep float32) {
-	adaFisherRef(w, m, g, row, col, beta, add, step, lambda, decay, keep)
+func adaFisherBoundedRef(w, m, g, row, col []float32, beta, add, step, lambda, decay float32) {
+	adaFisherRef(w, m, g, row, col, beta, add, step, lambda, decay, 1)
 }
 
 func adaFisherRef(w, m, g, row, col []float32, beta, add, step, lambda, decay, keep float32) {

@@ -5,39 +5,39 @@ import "github.com/adafisher-go/adafisher/internal/gen/vec"
 // d = fma(decay, w, g)
 // m = flush(fma(beta, m, add*d))
 // w = fma(-step, m/fma(row, col, lambda), keep*w)
-func adaFisher(k *vec.Kernel) { describeAdaFisher(k, false) }
-
-// adaFisherBounded is adaFisher where 2^-100 <= step <= 2^100.
-func adaFisherBounded(k *vec.Kernel) { describeAdaFisher(k, true) }
-
-func describeAdaFisher(k *vec.Kernel, bounded bool) {
+func adaFisher(k *vec.Kernel) {
 	w, m, g := k.InOut("w"), k.InOut("m"), k.In("grad")
 	row, col := k.In("row"), k.In("col")
 	beta, add, step := k.Scalar("beta"), k.Scalar("add"), k.Scalar("step")
 	lambda, decay, keep := k.Scalar("lambda"), k.Scalar("decay"), k.Scalar("keep")
-	unroll := 4
-	if bounded {
-		unroll = 3
-	}
-	var r, scaled *vec.Value
-	k.Rows(unroll, row, col, []*vec.Slice{w, m, g}, []*vec.Slice{col},
-		func() {
-			r = k.Row(row)
-			if bounded {
-				scaled = k.Mul(step, k.Const(0x1p-24))
-			}
-		},
+	var r *vec.Value
+	k.Rows(4, row, col, []*vec.Slice{w, m, g}, []*vec.Slice{col},
+		func() { r = k.Row(row) },
 		func() {
 			weight := k.Load(w)
 			d := k.FMA(decay, weight, k.Load(g))
 			moment := k.Flush(k.FMA(beta, k.Load(m), k.Mul(add, d)))
 			k.Store(m, moment)
-			f := k.FMA(r, k.Load(col), lambda)
-			if kept := k.Mul(keep, weight); bounded {
-				k.Store(w, k.StepQuotient(kept, step, scaled, moment, f))
-			} else {
-				k.Store(w, k.FNMA(step, k.Div(moment, f), kept))
-			}
+			q := k.Div(moment, k.FMA(r, k.Load(col), lambda))
+			k.Store(w, k.FNMA(step, q, k.Mul(keep, weight)))
+		})
+}
+
+// adaFisherBounded is adaFisher where keep is 1 and 2^-100 <= step <= 2^100.
+func adaFisherBounded(k *vec.Kernel) {
+	w, m, g := k.InOut("w"), k.InOut("m"), k.In("grad")
+	row, col := k.In("row"), k.In("col")
+	beta, add, step := k.Scalar("beta"), k.Scalar("add"), k.Scalar("step")
+	lambda, decay := k.Scalar("lambda"), k.Scalar("decay")
+	var r, scaled *vec.Value
+	k.Rows(3, row, col, []*vec.Slice{w, m, g}, []*vec.Slice{col},
+		func() { r, scaled = k.Row(row), k.Mul(step, k.Const(0x1p-24)) },
+		func() {
+			weight := k.Load(w)
+			d := k.FMA(decay, weight, k.Load(g))
+			moment := k.Flush(k.FMA(beta, k.Load(m), k.Mul(add, d)))
+			k.Store(m, moment)
+			k.Store(w, k.StepQuotient(weight, step, scaled, moment, k.FMA(r, k.Load(col), lambda)))
 		})
 }
 
