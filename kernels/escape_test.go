@@ -1,5 +1,3 @@
-//go:build !race
-
 package kernels
 
 import (
@@ -9,7 +7,7 @@ import (
 )
 
 // TestArgumentsDoNotEscape passes slices of local arrays: they stay on the
-// stack, whatever the level. In a race build they escape to the detector.
+// stack, whatever the level.
 func TestArgumentsDoNotEscape(t *testing.T) {
 	const n = 64
 	type array = [n]float32
