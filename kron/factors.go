@@ -71,14 +71,18 @@ func (l *Layer) check() error {
 		return errors.New("kron: layer without a weight")
 	}
 	w := l.Weight
-	if len(w.Shape) != 2 || w.Shape[0] < 1 || w.Shape[1] < 1 {
-		return fmt.Errorf("kron: layer %s: shape of the weight is %v: want [in, out]", l.Name, w.Shape)
+	if len(w.Shape) == 0 || slices.Min(w.Shape) < 1 {
+		return fmt.Errorf("kron: layer %s: shape of the weight is %v: want [in, out], or more dimensions of inputs", l.Name, w.Shape)
 	}
-	if len(w.Value) != w.Shape[0]*w.Shape[1] {
-		return fmt.Errorf("kron: layer %s: the weight has %d entries: want %d, as its shape %v", l.Name, len(w.Value), w.Shape[0]*w.Shape[1], w.Shape)
+	size := 1
+	for _, n := range w.Shape {
+		size *= n
 	}
-	if l.Bias != nil && len(l.Bias.Value) != w.Shape[1] {
-		return fmt.Errorf("kron: layer %s: the bias has %d entries: want %d, as the weight's shape %v", l.Name, len(l.Bias.Value), w.Shape[1], w.Shape)
+	if len(w.Value) != size {
+		return fmt.Errorf("kron: layer %s: the weight has %d entries: want %d, as its shape %v", l.Name, len(w.Value), size, w.Shape)
+	}
+	if l.Bias != nil && len(l.Bias.Value) != l.Outputs() {
+		return fmt.Errorf("kron: layer %s: the bias has %d entries: want %d, as the weight's shape %v", l.Name, len(l.Bias.Value), l.Outputs(), w.Shape)
 	}
 	return nil
 }

@@ -9,24 +9,37 @@ type Param struct {
 	Frozen bool      // optimizers leave it alone
 }
 
-// A Layer is a layer with Kronecker-factored curvature: the curvature of the
-// weight's entry (i, j) is H[i]*S[j], of the bias' entry j H[in]*S[j].
+// A Layer is a layer with Kronecker-factored curvature. Its weight is a matrix
+// [in, out]: a shape's last dimension is out, the product of the others in. The
+// curvature of the weight's entry (i, j) is H[i]*S[j], of the bias' entry j
+// H[in]*S[j].
+//
+// A normalisation has in = 1, its scale as weight and its shift as bias, both one
+// number a feature.
 type Layer struct {
 	Name   string
-	Weight *Param // [in, out]
+	Weight *Param // [in, out], [kh, kw, in/groups, out], or [out]
 	Bias   *Param // [out]; nil without bias
+
+	// Extension marks a kind of layer that the authors' code gives no factors:
+	// an embedding.
+	Extension bool
 }
 
-// Inputs is the length of H: the input features, and one for the bias.
+// Inputs is the length of H: the weight's inputs, and one for the bias.
 func (l *Layer) Inputs() int {
-	if l.Bias != nil {
-		return l.Weight.Shape[0] + 1
+	n := 1
+	for _, d := range l.Weight.Shape[:len(l.Weight.Shape)-1] {
+		n *= d
 	}
-	return l.Weight.Shape[0]
+	if l.Bias != nil {
+		n++
+	}
+	return n
 }
 
 // Outputs is the length of S.
-func (l *Layer) Outputs() int { return l.Weight.Shape[1] }
+func (l *Layer) Outputs() int { return l.Weight.Shape[len(l.Weight.Shape)-1] }
 
 // Gradient is the gradient of the loss with respect to one parameter.
 type Gradient struct {
@@ -37,8 +50,8 @@ type Gradient struct {
 // Statistics are the raw factors of one batch at one layer.
 type Statistics struct {
 	Layer *Layer
-	H     []float32 // mean square of each input, and 1 for the bias
-	S     []float32 // mean square of each output's gradient
+	H     []float32 // one entry an input, and one for the bias
+	S     []float32 // one entry an output
 }
 
 // A Pass is what one forward and backward pass leaves for an optimizer. The

@@ -212,7 +212,7 @@ func TestNewFactorsRefuses(t *testing.T) {
 	require.ErrorContains(t, err, "layer without a weight")
 
 	spoil := map[string]func(*kron.Layer){
-		"shape of the weight is [6]: want [in, out]": func(l *kron.Layer) { l.Weight.Shape = []int{6} },
+		"shape of the weight is []: want [in, out]": func(l *kron.Layer) { l.Weight.Shape = nil },
 		"the weight has 5 entries: want 6":           func(l *kron.Layer) { l.Weight.Value = l.Weight.Value[:5] },
 		"the bias has 2 entries: want 3":             func(l *kron.Layer) { l.Bias.Value = l.Bias.Value[:2] },
 	}

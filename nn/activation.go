@@ -1,45 +1,63 @@
 package nn
 
-import (
-	"math/rand/v2"
-
-	"github.com/adafisher-go/adafisher/kernels"
-)
+import "github.com/adafisher-go/adafisher/kernels"
 
 // ReLU describes the rectifier, y = max(x, 0) element by element, with
-// gradient 0 at 0. It keeps the number of features.
+// gradient 0 at 0. Like all activations it keeps the shape.
 func ReLU() Layer { return relu }
 
-// Tanh describes the hyperbolic tangent, element by element. It keeps the
-// number of features.
+// Tanh describes the hyperbolic tangent, element by element.
 func Tanh() Layer { return tanh }
 
+// Sigmoid describes the logistic function, y = 1/(1+exp(-x)), element by element.
+func Sigmoid() Layer { return sigmoid }
+
+// SiLU describes y = x/(1+exp(-x)), element by element; also called swish.
+func SiLU() Layer { return silu }
+
+// GELU describes y = x*P(X <= x) for a standard normal X, element by element
+// (arXiv 1606.08415).
+func GELU() Layer { return gelu }
+
+// GELUTanh describes the approximation of [GELU] by a tanh that GPT-2 and BERT
+// use.
+func GELUTanh() Layer { return geluTanh }
+
 var (
-	relu = &activation{"ReLU", kernels.ReLU, kernels.ReLUBackward}
-	tanh = &activation{"Tanh", kernels.Tanh, kernels.TanhBackward}
+	relu     = &activation{"ReLU", kernels.ReLU, kernels.ReLUBackward, true}
+	tanh     = &activation{"Tanh", kernels.Tanh, kernels.TanhBackward, true}
+	sigmoid  = &activation{"Sigmoid", kernels.Sigmoid, kernels.SigmoidBackward, true}
+	silu     = &activation{"SiLU", kernels.SiLU, kernels.SiLUBackward, false}
+	gelu     = &activation{"GELU", kernels.GELU, kernels.GELUBackward, false}
+	geluTanh = &activation{"GELUTanh", kernels.GELUTanh, kernels.GELUTanhBackward, false}
 )
 
-// activation is an element-wise function whose gradient follows from its
-// output. It has no parameters and no state, so that it is its own module,
-// forwarder and trainer.
+// activation is an element-wise function. It has no parameters and no state, so
+// that it is its own module, forwarder and trainer.
 type activation struct {
-	name     string
-	apply    func(y, x []float32)
-	gradient func(dx, dy, y []float32)
+	name       string
+	apply      func(y, x []float32)
+	gradient   func(dx, dy, at []float32)
+	fromOutput bool // the gradient follows from the output, not from the input
 }
 
-func (a *activation) kind() string                       { return a.name }
-func (a *activation) features() (in, out int, err error) { return 0, 0, nil }
-func (a *activation) build(*Model, string, int) module   { return a }
-func (a *activation) initialize(*rand.PCG)               {}
-func (a *activation) forwarder(int) forwarder            { return a }
-func (a *activation) trainer(*Session) trainer           { return a }
+func (a *activation) kind() string { return a.name }
+
+func (a *activation) build(_ *builder, in Shape) (module, Shape, error) { return a, in, nil }
+
+func (a *activation) forwarder(*plan) forwarder { return a }
+func (a *activation) trainer(*plan) trainer     { return a }
 
 func (a *activation) forward(y, x []float32, _ int) { a.apply(y, x) }
 
-func (a *activation) backward(dx, dy, _, y []float32, _ int, _ bool) error {
-	if dx != nil {
-		a.gradient(dx, dy, y)
+func (a *activation) backward(dx, dy, x, y []float32, _ int, _ bool) error {
+	if dx == nil {
+		return nil
 	}
+	at := x
+	if a.fromOutput {
+		at = y
+	}
+	a.gradient(dx, dy, at)
 	return nil
 }

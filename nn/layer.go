@@ -1,42 +1,37 @@
 package nn
 
 import (
-	"math/rand/v2"
+	"errors"
+	"fmt"
 
 	"github.com/adafisher-go/adafisher/kron"
 )
 
-// A Layer describes one layer of a sequence: its kind and its sizes. It holds
-// no numbers, so that one description may stand in several places and models;
-// [NewSequential] makes parameters of its own for each.
+// A Layer describes one layer of a model: its kind and its sizes. It holds no
+// numbers, so that one description may stand in several places and models; each
+// place gets parameters of its own, unless it is [Shared].
 type Layer interface {
-	// kind is the layer's name in errors: "Linear".
+	// kind is the layer's name in errors and summaries: "Linear".
 	kind() string
 
-	// features returns the lengths of an input row and of an output row; 0, 0
-	// is a layer that takes any length and keeps it.
-	features() (in, out int, err error)
-
-	// build adds the layer's parameters to m, with names that begin with the
-	// given one, for input rows of the given length.
-	build(m *Model, name string, features int) module
+	// build adds the layer's parameters to the model, for samples of shape in,
+	// and returns the shape of its outputs.
+	build(b *builder, in Shape) (module, Shape, error)
 }
 
 // A module is a layer inside a model: its sizes and parameters. Passes only read
 // it; what they write belongs to its forwarder (prediction) or its trainer
 // (forward and backward), of which each predictor and session has its own.
 type module interface {
-	// initialize draws the parameters from r, in the order of Model.Params.
-	initialize(r *rand.PCG)
+	// forwarder returns the layer's part of a predictor.
+	forwarder(p *plan) forwarder
 
-	// forwarder returns the layer's part of a predictor of batch rows.
-	forwarder(batch int) forwarder
-
-	// trainer returns the layer's part of s.
-	trainer(s *Session) trainer
+	// trainer returns the layer's part of p.session.
+	trainer(p *plan) trainer
 }
 
-// Rows are contiguous; x and y have the layer's input and output features.
+// A batch is contiguous rows, one a sample; x and y have the shapes of the
+// layer's input and output.
 
 type forwarder interface {
 	// forward stores the outputs y of the inputs x.
@@ -53,9 +48,131 @@ type trainer interface {
 	backward(dx, dy, x, y []float32, rows int, collect bool) error
 }
 
-// addParam appends a parameter; its values are made once all sizes are known.
-func (m *Model) addParam(name string, shape ...int) *kron.Param {
-	p := &kron.Param{Name: name, Shape: shape}
-	m.params = append(m.params, p)
+// A builder adds the layers of a model to it, one inside another.
+type builder struct {
+	model      *Model
+	prefix     string          // of the names in the layer at hand: "layer1.0."
+	taken      map[string]bool // names of parameters and buffers
+	shared     map[*shared]place
+	unfactored bool        // the layer at hand has no Kronecker factors
+	init       initializer // of the weights in the layer at hand; nil is their own
+	first      bool        // the layer at hand reads the model's input
+	clash      string      // a name that was taken twice
+	dropouts   uint64      // so far
+}
+
+// built is a layer in its place.
+type built struct {
+	module
+	out    Shape
+	trains bool // it has parameters
+}
+
+// layerError is an error that names its layer.
+type layerError struct{ error }
+
+func (e layerError) Unwrap() error { return e.error }
+
+// layer builds l under a name, which may be empty.
+func (b *builder) layer(name string, l Layer, in Shape) (built, error) {
+	if n, ok := l.(named); ok {
+		name, l = n.name, n.Layer
+	}
+	outer := b.prefix
+	defer func() { b.prefix = outer }()
+	if name != "" {
+		b.prefix += name + "."
+	}
+	if l == nil {
+		return built{}, layerError{fmt.Errorf("nn: layer %s is nil", b.name())}
+	}
+	m := b.model
+	at, params := len(m.entries), len(m.params)
+	if _, ok := l.(wrapper); !ok {
+		m.entries = append(m.entries, entry{name: b.name(), kind: l.kind()})
+	}
+	inner, out, err := l.build(b, in)
+	switch {
+	case errors.As(err, new(layerError)):
+		return built{}, err
+	case err == nil && !out.valid():
+		err = fmt.Errorf("a sample of shape %v gives one of shape %v: want 1 to %d numbers", in, out, maxFloats)
+	}
+	if err != nil {
+		return built{}, layerError{fmt.Errorf("nn: layer %s (%s): %w", b.name(), l.kind(), err)}
+	}
+	if at < len(m.entries) {
+		e := &m.entries[at]
+		e.out, e.params = out, m.params[params:]
+	}
+	r := built{inner, out, len(m.params) > params}
+	if s, ok := l.(*shared); ok {
+		r.trains = b.shared[s].trains
+	}
+	return r, nil
+}
+
+// param adds a parameter of the layer at hand; its values are made once all
+// sizes are known. permutation lists the dimensions in the order that PyTorch
+// has them in; nil keeps the order.
+func (b *builder) param(name string, init initializer, permutation []int, shape ...int) *kron.Param {
+	p := &kron.Param{Name: b.prefix + name, Shape: shape}
+	b.claim(p.Name)
+	b.model.params = append(b.model.params, p)
+	b.model.inits = append(b.model.inits, init)
+	b.model.permutations = append(b.model.permutations, permutation)
 	return p
+}
+
+// claim takes a name; when two layers want the same, the model fails.
+func (b *builder) claim(name string) {
+	if b.taken[name] && b.clash == "" {
+		b.clash = name
+	}
+	b.taken[name] = true
+}
+
+// weight adds a parameter that [InitNormal] may draw in place of init.
+func (b *builder) weight(init initializer, permutation []int, shape ...int) *kron.Param {
+	if b.init != nil {
+		init = b.init
+	}
+	return b.param("weight", init, permutation, shape...)
+}
+
+// bias adds the parameter "bias", which [InitNormal] sets to zeros.
+func (b *builder) bias(init initializer, n int) *kron.Param {
+	if b.init != nil {
+		init = constant(0)
+	}
+	return b.param("bias", init, nil, n)
+}
+
+// buffer adds a buffer of n numbers to the layer at hand.
+func (b *builder) buffer(name string, first float32, n int) *Buffer {
+	v := &Buffer{Name: b.prefix + name, Value: make([]float32, n), first: first}
+	b.claim(v.Name)
+	b.model.buffers = append(b.model.buffers, v)
+	return v
+}
+
+// workspace says how much of it each worker needs in the layer at hand.
+func (b *builder) workspace(n int) { b.model.scratch = max(b.model.scratch, n) }
+
+// factored returns the layer at hand with Kronecker-factored curvature, known to
+// the model unless it is [Unfactored].
+func (b *builder) factored(weight, bias *kron.Param) *kron.Layer {
+	l := &kron.Layer{Name: b.name(), Weight: weight, Bias: bias}
+	if !b.unfactored {
+		b.model.layers = append(b.model.layers, l)
+	}
+	return l
+}
+
+// name is the full name of the layer at hand.
+func (b *builder) name() string {
+	if b.prefix == "" {
+		return ""
+	}
+	return b.prefix[:len(b.prefix)-1]
 }

@@ -2,15 +2,13 @@ package nn
 
 import (
 	"fmt"
-	"math"
-	"math/rand/v2"
 
 	"github.com/adafisher-go/adafisher/kernels"
 	"github.com/adafisher-go/adafisher/kron"
 )
 
-// Linear describes a fully connected layer with bias, y = x*W + b, on rows of
-// in features. W is [in, out], b is [out].
+// Linear describes a fully connected layer with bias, y = x*W + b, on the in
+// features of each position. W is [in, out], b is [out].
 func Linear(in, out int) Layer { return linear{in, out, true} }
 
 // LinearNoBias describes a fully connected layer without bias, y = x*W.
@@ -23,52 +21,70 @@ type linear struct {
 
 func (l linear) kind() string { return "Linear" }
 
-func (l linear) features() (in, out int, err error) {
+func (l linear) check() error {
 	if l.in < 1 || l.out < 1 {
-		return 0, 0, fmt.Errorf("%d features in, %d out: want at least 1 of each", l.in, l.out)
+		return fmt.Errorf("%d features in, %d out: want at least 1 of each", l.in, l.out)
 	}
 	if product(l.in, l.out) > maxFloats {
-		return 0, 0, fmt.Errorf("%d features in, %d out: more than %d weights", l.in, l.out, maxFloats)
+		return fmt.Errorf("%d features in, %d out: more than %d weights", l.in, l.out, maxFloats)
 	}
-	return l.in, l.out, nil
+	return nil
 }
 
-func (l linear) build(m *Model, name string, _ int) module {
-	k := &kron.Layer{Name: name, Weight: m.addParam(name+".weight", l.in, l.out)}
-	if l.bias {
-		k.Bias = m.addParam(name+".bias", l.out)
+// linearOrder brings a weight [in, out] to PyTorch's [out, in].
+var linearOrder = []int{1, 0}
+
+func (l linear) build(b *builder, in Shape) (module, Shape, error) {
+	if err := l.check(); err != nil {
+		return nil, nil, err
 	}
-	m.layers = append(m.layers, k)
-	return linearModule{k, l.in, l.out}
+	if in.Features() != l.in {
+		return nil, nil, fmt.Errorf("takes %d features, its input has shape %v", l.in, in)
+	}
+	weight := b.weight(fanIn(l.in), linearOrder, l.in, l.out)
+	var bias *kron.Param
+	if l.bias {
+		bias = b.bias(fanIn(l.in), l.out)
+	}
+	b.workspace(linearScratch(l.in, l.out))
+	return linearModule{b.factored(weight, bias), in.Positions(), l.in, l.out}, in.withFeatures(l.out), nil
+}
+
+// largeWeight is the number of weights in a layer from which on its products are
+// faster with the larger workspace.
+const largeWeight = 1 << 18
+
+func linearScratch(in, out int) int {
+	if in*out >= largeWeight {
+		return kernels.GemmScratchLarge
+	}
+	return kernels.GemmScratch
 }
 
 type linearModule struct {
 	*kron.Layer
-	in, out int
+	positions int // of a sample
+	in, out   int
 }
 
-// initialize draws weight and bias from U(-1/sqrt(in), 1/sqrt(in)).
-func (l linearModule) initialize(r *rand.PCG) {
-	bound := float32(1 / math.Sqrt(float64(l.in)))
-	fillUniform(r, l.Weight.Value, bound)
-	if l.Bias != nil {
-		fillUniform(r, l.Bias.Value, bound)
-	}
-}
+func (l linearModule) forwarder(*plan) forwarder { return l }
 
-// fillUniform draws from the multiples of bound*2^-23 in [-bound, bound).
-func fillUniform(r *rand.PCG, dst []float32, bound float32) {
-	for i := range dst {
-		k := int32(r.Uint64()>>40) - 1<<23
-		dst[i] = float32(bound * float32(float32(k)*0x1p-23))
-	}
-}
-
-func (l linearModule) forwarder(int) forwarder { return l }
-
-// forward: Y[rows,out] = X[rows,in] * W[in,out] + b[out]
+// forward: Y[rows,out] = X[rows,in] * W[in,out] + b[out], where each position of
+// a sample is a row
 func (l linearModule) forward(y, x []float32, rows int) {
-	l.biased().Multiply(kernels.NewMatrix(rows, l.out, y), kernels.NewMatrix(rows, l.in, x), l.weights())
+	l.biased().Multiply(l.outputs(y, rows), l.inputs(x, rows), l.weights())
+}
+
+func (l linearModule) inputs(x []float32, rows int) kernels.Matrix {
+	return kernels.NewMatrix(rows*l.positions, l.in, x)
+}
+
+func (l linearModule) outputs(y []float32, rows int) kernels.Matrix {
+	return kernels.NewMatrix(rows*l.positions, l.out, y)
+}
+
+func (l linearModule) weights() kernels.Matrix {
+	return kernels.NewMatrix(l.in, l.out, l.Weight.Value)
 }
 
 // biased is the form of the forward product.
@@ -79,28 +95,25 @@ func (l linearModule) biased() (g kernels.Gemm) {
 	return g
 }
 
-func (l linearModule) weights() kernels.Matrix {
-	return kernels.NewMatrix(l.in, l.out, l.Weight.Value)
-}
-
-func (l linearModule) trainer(s *Session) trainer {
-	t := &linearTrainer{linearModule: l, dw: s.gradient(l.Weight), products: &s.products}
+func (l linearModule) trainer(p *plan) trainer {
+	t := &linearTrainer{linearModule: l, products: &p.session.products}
+	p.gradient(&t.dw, l.Weight)
 	if l.Bias != nil {
-		t.db = s.gradient(l.Bias)
+		p.gradient(&t.db, l.Bias)
 	}
-	t.h, t.s = s.factors(l.Layer)
+	p.factors(&t.h, &t.s, l.Layer)
 	return t
 }
 
 type linearTrainer struct {
 	linearModule
 	dw, db   []float32 // gradients of weight and bias
-	h, s     []float32 // raw Kronecker factors
+	h, s     []float32 // raw Kronecker factors, nil if unfactored
 	products *products
 }
 
 func (t *linearTrainer) forward(y, x []float32, rows int) {
-	t.products.multiply(t.biased(), kernels.NewMatrix(rows, t.out, y), kernels.NewMatrix(rows, t.in, x), t.weights())
+	t.products.multiply(t.biased(), t.outputs(y, rows), t.inputs(x, rows), t.weights())
 }
 
 // backward:
@@ -109,21 +122,21 @@ func (t *linearTrainer) forward(y, x []float32, rows int) {
 //	db[out]     = column sums of dY
 //	dX[rows,in] = dY[rows,out] * W[in,out]^T
 func (t *linearTrainer) backward(dx, dy, x, _ []float32, rows int, collect bool) error {
-	in, out := kernels.NewMatrix(rows, t.in, x), kernels.NewMatrix(rows, t.out, dy)
+	in, out := t.inputs(x, rows), t.outputs(dy, rows)
 	t.products.multiply(kernels.Gemm{TransA: true}, kernels.NewMatrix(t.in, t.out, t.dw), in, out)
 	if t.db != nil {
 		kernels.ColSums(t.db, dy)
 	}
-	if collect {
-		if err := kron.LinearInputFactor(t.h, x, rows); err != nil {
+	if collect && t.h != nil {
+		if err := kron.LinearInputFactor(t.h, x, in.Rows); err != nil {
 			return err
 		}
-		if err := kron.LinearOutputFactor(t.s, dy, rows); err != nil {
+		if err := kron.LinearOutputFactor(t.s, dy, out.Rows); err != nil {
 			return err
 		}
 	}
 	if dx != nil {
-		t.products.multiply(kernels.Gemm{TransB: true}, kernels.NewMatrix(rows, t.in, dx), out, t.weights())
+		t.products.multiply(kernels.Gemm{TransB: true}, t.inputs(dx, rows), out, t.weights())
 	}
 	return nil
 }

@@ -3,23 +3,66 @@ package nn
 import (
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 
 	"github.com/adafisher-go/adafisher/kernels"
 )
 
 var errNoForward = errors.New("no Forward yet")
 
+// Ignore is the label of a row that a cross entropy leaves out, as in PyTorch.
+const Ignore = -100
+
+// CrossEntropy are options of [Session.SoftmaxCrossEntropy].
+type CrossEntropy struct {
+	// ClassWeights multiply the losses of the rows with each class as label, and
+	// their mean is a weighted one; nil is 1 for every class.
+	ClassWeights []float32
+}
+
+// SetCrossEntropy sets the options of SoftmaxCrossEntropy and
+// TrainSoftmaxCrossEntropy, which copy them. It fails, and changes nothing,
+// unless there is one weight for each class, finite and at least 0.
+func (s *Session) SetCrossEntropy(c CrossEntropy) error {
+	classes := s.model.output.Features()
+	if c.ClassWeights != nil && len(c.ClassWeights) != classes {
+		return fmt.Errorf("nn: SetCrossEntropy: %d class weights for %d classes", len(c.ClassWeights), classes)
+	}
+	for i, w := range c.ClassWeights {
+		if !(w >= 0 && w <= math.MaxFloat32) {
+			return fmt.Errorf("nn: SetCrossEntropy: weight of class %d is %v: want a finite number of at least 0", i, w)
+		}
+	}
+	s.entropy = CrossEntropy{ClassWeights: slices.Clone(c.ClassWeights)}
+	return nil
+}
+
+// weight returns the weight of a label, 0 for Ignore.
+func (c *CrossEntropy) weight(label int) float32 {
+	switch {
+	case label == Ignore:
+		return 0
+	case c.ClassWeights != nil:
+		return c.ClassWeights[label]
+	}
+	return 1
+}
+
 // SoftmaxCrossEntropy returns the cross entropy of the softmax of the last
-// Forward's outputs with the class labels, mean over the rows:
+// Forward's outputs with the class labels, mean over the rows. A row is one
+// position of a sample, with the scores of the classes as features.
 //
 //	loss = 1/rows * sum over r of log(sum over j of exp(y[r,j])) - y[r,labels[r]]
 //	dy[r,j] = (softmax(y[r])[j] - (1 if j = labels[r])) / rows
 //
-// The gradient dy at the output is kept for Backward. The losses of the rows
-// are float32 and are added in float64, in order.
+// Rows with the label [Ignore] don't count. [Session.SetCrossEntropy] has
+// options. The gradient dy at the output is kept for Backward. The losses of the
+// rows are float32 and are added in float64, in order.
 //
-// It fails without a Forward, if there is not one label for each row, or if a
-// label is not between 0 and Out-1.
+// It fails without a Forward, if there is not one label for each row, a label is
+// neither Ignore nor between 0 and the last class, or no row has a weight above
+// 0.
 func (s *Session) SoftmaxCrossEntropy(labels []int) (float32, error) {
 	const call = "SoftmaxCrossEntropy"
 	if s.rows == 0 {
@@ -32,28 +75,44 @@ func (s *Session) SoftmaxCrossEntropy(labels []int) (float32, error) {
 }
 
 func (s *Session) checkLabels(call string, labels []int, rows int) error {
+	rows *= s.model.output.Positions()
 	if len(labels) != rows {
 		return fmt.Errorf("nn: %s: %d labels for %d rows", call, len(labels), rows)
 	}
+	classes := s.model.output.Features()
+	some := false
 	for i, l := range labels {
-		if l < 0 || l >= s.model.Out() {
-			return fmt.Errorf("nn: %s: label %d is %d: want 0 to %d", call, i, l, s.model.Out()-1)
+		if l != Ignore && uint(l) >= uint(classes) {
+			return fmt.Errorf("nn: %s: label %d is %d: want 0 to %d", call, i, l, classes-1)
 		}
+		some = some || s.entropy.weight(l) > 0
+	}
+	if !some {
+		return fmt.Errorf("nn: %s: no row counts: the labels have weight 0 or are Ignore", call)
 	}
 	return nil
 }
 
 func (s *Session) softmaxCrossEntropy(labels []int) float32 {
 	y, dy := s.scores()
-	out := s.model.Out()
-	scale := float32(1 / float64(s.rows))
+	classes := s.model.output.Features()
+	total := 0.0
+	for _, l := range labels {
+		total += float64(s.entropy.weight(l))
+	}
 	sum := 0.0
 	for r, l := range labels {
-		row := y[r*out:][:out]
-		sum += float64(kernels.SoftmaxCrossEntropy(dy[r*out:][:out], row, l, scale))
+		row, d := y[r*classes:][:classes], dy[r*classes:][:classes]
+		w := float64(s.entropy.weight(l))
+		if w == 0 {
+			clear(d)
+			continue
+		}
+		loss := kernels.SoftmaxCrossEntropy(d, row, l, float32(w/total))
+		sum += float64(w * float64(loss))
 	}
 	s.hasLoss = true
-	return float32(sum / float64(s.rows))
+	return float32(sum / total)
 }
 
 // MSE returns the squared error of the last Forward's outputs to target, which

@@ -5,53 +5,62 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strconv"
+	"strings"
 
+	"github.com/adafisher-go/adafisher/kernels"
 	"github.com/adafisher-go/adafisher/kron"
 )
 
-// A Model holds the parameters of a sequence of layers and nothing that a pass
-// writes: any number of sessions and predictors may read it at the same time.
-// Changing its values (a training step, [Model.Init]) while another goroutine
-// reads them is a data race.
+// A Model holds the parameters of its layers and nothing that a pass writes: any
+// number of sessions and predictors may read it at the same time. Changing its
+// values (a training step, [Model.Init]) while another goroutine reads them is a
+// data race.
 type Model struct {
-	modules []module
-	widths  []int // features of the input, then of each layer's output
-	params  []*kron.Param
-	layers  []*kron.Layer
-	first   int // the first module that has parameters
+	root          module
+	input, output Shape
+	vocabulary    int // the input is whole numbers below it, if not 0
+
+	params       []*kron.Param
+	inits        []initializer // of each parameter
+	permutations [][]int       // of each parameter, to PyTorch's order of dimensions
+	buffers      []*Buffer
+	layers       []*kron.Layer
+	entries      []entry // what Summary lists
+	scratch      int     // workspace of each worker
 }
 
-// NewSequential returns a model that applies the layers in order, initialised
-// as by [Model.Init] with seed 0. A layer is known by its index among all of
-// them: the parameters of the first are "0.weight" and "0.bias".
+// A Buffer is a named tensor of a model that training changes but no optimizer
+// sees: a running mean of batch normalisation.
+type Buffer struct {
+	Name  string // as PyTorch names it: "1.running_mean"
+	Value []float32
+	first float32 // what Init sets
+}
+
+// New returns a model that applies the layers in order to samples of the given
+// shape, initialised as by [Model.Init] with seed 0. Layers are named as in
+// [Sequential]: the parameters of the first are "0.weight" and "0.bias".
 //
-// It fails where there is no layer, a layer is nil, a size is not positive, no
-// layer says how many features it takes, a layer takes another number of
-// features than the ones before it give, or the parameters need more than
-// 16 GiB.
-func NewSequential(layers ...Layer) (*Model, error) {
-	width, err := inputFeatures(layers)
+// It fails where there is no layer, a layer is nil, a size is not possible, a
+// layer can't take the shape that the ones before it give, two parameters have
+// the same name, or the parameters need more than 16 GiB.
+func New(input Shape, layers ...Layer) (*Model, error) {
+	if !input.valid() {
+		return nil, fmt.Errorf("nn: input of shape %v: want dimensions of at least 1, and at most %d numbers", input, maxFloats)
+	}
+	m := &Model{input: slices.Clone(input)}
+	b := &builder{model: m, taken: make(map[string]bool), shared: make(map[*shared]place), first: true}
+	root, out, err := sequence(layers).build(b, m.input)
 	if err != nil {
+		if !errors.As(err, new(layerError)) {
+			err = fmt.Errorf("nn: %w", err)
+		}
 		return nil, err
 	}
-	m := &Model{widths: []int{width}, first: -1}
-	giver := -1 // the last layer that had a say in width
-	for i, l := range layers {
-		in, out, _ := l.features()
-		if in != 0 {
-			if in != width {
-				return nil, fmt.Errorf("nn: layer %d (%s): takes %d features, layer %d (%s) gives %d",
-					i, l.kind(), in, giver, layers[giver].kind(), width)
-			}
-			width, giver = out, i
-		}
-		m.modules = append(m.modules, l.build(m, strconv.Itoa(i), m.widths[i]))
-		m.widths = append(m.widths, width)
-		if m.first < 0 && len(m.params) > 0 {
-			m.first = i
-		}
+	if b.clash != "" {
+		return nil, fmt.Errorf("nn: two layers have a parameter named %q", b.clash)
 	}
+	m.root, m.output = root, out
 	if err := m.allocate(); err != nil {
 		return nil, err
 	}
@@ -59,78 +68,92 @@ func NewSequential(layers ...Layer) (*Model, error) {
 	return m, nil
 }
 
-// inputFeatures checks each layer by itself and returns the features that the
-// first layer with a say in it takes.
-func inputFeatures(layers []Layer) (int, error) {
+// NewSequential is [New] for rows of features, whose number the first Linear
+// says.
+func NewSequential(layers ...Layer) (*Model, error) {
 	if len(layers) == 0 {
-		return 0, errors.New("nn: a sequence needs at least one layer")
+		return nil, errors.New("nn: a sequence needs at least one layer")
 	}
-	width := 0
 	for i, l := range layers {
-		if l == nil {
-			return 0, fmt.Errorf("nn: layer %d is nil", i)
+		for {
+			w, ok := l.(wrapper)
+			if !ok {
+				break
+			}
+			l = w.wrapped()
 		}
-		in, _, err := l.features()
-		if err != nil {
-			return 0, fmt.Errorf("nn: layer %d (%s): %w", i, l.kind(), err)
-		}
-		if width == 0 {
-			width = in
+		switch l := l.(type) {
+		case linear:
+			if err := l.check(); err != nil {
+				return nil, fmt.Errorf("nn: layer %d (%s): %w", i, l.kind(), err)
+			}
+			return New(Shape{l.in}, layers...)
+		case *activation, dropout:
+		case nil:
+			return nil, fmt.Errorf("nn: layer %d is nil", i)
+		default:
+			return nil, fmt.Errorf("nn: layer %d (%s) stands before the first Linear, and may change the number of features: use New, and say what shape the input has", i, l.kind())
 		}
 	}
-	if width == 0 {
-		return 0, errors.New("nn: no layer fixes the number of features: a sequence needs at least one Linear")
-	}
-	return width, nil
+	return nil, errors.New("nn: no layer fixes the number of features: a sequence needs at least one Linear")
 }
 
-// allocate gives each parameter its values, in one arena.
+// allocate gives each parameter and buffer its values, in one arena.
 func (m *Model) allocate() error {
-	values, err := carve(m.paramLengths()...)
+	var lengths []int
+	for _, p := range m.params {
+		lengths = append(lengths, Shape(p.Shape).Size())
+	}
+	for _, b := range m.buffers {
+		lengths = append(lengths, len(b.Value))
+	}
+	values, err := carve(lengths...)
 	if err != nil {
 		return fmt.Errorf("nn: the parameters need %w", err)
 	}
 	for i, p := range m.params {
 		p.Value = values[i]
 	}
-	return nil
-}
-
-func (m *Model) paramLengths() []int {
-	lengths := make([]int, len(m.params))
-	for i, p := range m.params {
-		lengths[i] = 1
-		for _, n := range p.Shape {
-			lengths[i] = product(lengths[i], n)
-		}
+	for i, b := range m.buffers {
+		b.Value = values[len(m.params)+i]
 	}
-	return lengths
+	return nil
 }
 
 // initStream is the second word of the seed of [Model.Init]. [Batches] takes
 // small words there, so that one seed can serve both.
 const initStream = 1 << 63
 
-// Init draws all parameters anew, with PyTorch's defaults. The weight and the
-// bias of a Linear layer come from U(-1/sqrt(in), 1/sqrt(in)), which is
-// kaiming_uniform with a = sqrt(5) (He et al., arXiv 1502.01852).
+// Init draws all parameters anew, with PyTorch's defaults, and resets the
+// buffers. Weights and biases of linear and convolutional layers come from
+// U(-1/sqrt(n), 1/sqrt(n)), where n is the number of inputs to one output;
+// embeddings from N(0, 1); scales of normalisations are 1, shifts 0.
 //
-// The numbers are those of math/rand/v2's PCG seeded with (seed, 2^63), one
-// value u of 64 bits for each number, parameters in the order of Params and
-// elements as in memory: with k = u>>40, the element is bound * (k*2^-23 - 1),
+// The numbers are those of math/rand/v2's PCG seeded with (seed, 2^63),
+// parameters in the order of Params and elements as in memory. A uniform element
+// takes one value u of 64 bits: with k = u>>40, it is bound * (k*2^-23 - 1),
 // rounded once. A seed gives the same bits on every machine.
 func (m *Model) Init(seed uint64) {
 	r := rand.NewPCG(seed, initStream)
-	for _, l := range m.modules {
-		l.initialize(r)
+	for i, p := range m.params {
+		m.inits[i](p.Value, r)
+	}
+	for _, b := range m.buffers {
+		kernels.Fill(b.Value, b.first)
 	}
 }
 
-// In returns the number of features of an input row.
-func (m *Model) In() int { return m.widths[0] }
+// InputShape returns the shape of an input sample.
+func (m *Model) InputShape() Shape { return slices.Clone(m.input) }
 
-// Out returns the number of features of an output row.
-func (m *Model) Out() int { return m.widths[len(m.widths)-1] }
+// OutputShape returns the shape of an output sample.
+func (m *Model) OutputShape() Shape { return slices.Clone(m.output) }
+
+// In returns the numbers in an input sample: the features of a row.
+func (m *Model) In() int { return m.input.Size() }
+
+// Out returns the numbers in an output sample: the features of a row.
+func (m *Model) Out() int { return m.output.Size() }
 
 // NumParams returns the number of weights in all parameters.
 func (m *Model) NumParams() int {
@@ -147,5 +170,103 @@ func (m *Model) NumParams() int {
 // themselves must stay as they are.
 func (m *Model) Params() []*kron.Param { return slices.Clone(m.params) }
 
+// Buffers returns the buffers in the order of the layers. The elements of Value
+// may be written.
+func (m *Model) Buffers() []*Buffer { return slices.Clone(m.buffers) }
+
 // Layers returns the layers with Kronecker-factored curvature, in order.
 func (m *Model) Layers() []*kron.Layer { return slices.Clone(m.layers) }
+
+// checkInput returns the samples in x, which must be between 1 and batch, and of
+// valid tokens if the model takes tokens.
+func (m *Model) checkInput(call string, x []float32, batch int) (rows int, err error) {
+	rows, err = m.rowsOf(call, x, batch)
+	if err == nil {
+		err = m.checkTokens(call, x)
+	}
+	return rows, err
+}
+
+func (m *Model) rowsOf(call string, x []float32, batch int) (int, error) {
+	in := m.In()
+	if len(x) == 0 {
+		return 0, fmt.Errorf("nn: %s: the input is empty: want %s", call, m.samples())
+	}
+	rows := len(x) / in
+	if rows*in != len(x) {
+		return 0, fmt.Errorf("nn: %s: an input of %d numbers is not %s", call, len(x), m.samples())
+	}
+	if rows > batch {
+		return 0, fmt.Errorf("nn: %s: an input of %d rows: there is room for a batch of %d", call, rows, batch)
+	}
+	return rows, nil
+}
+
+// samples says what the input consists of.
+func (m *Model) samples() string {
+	if len(m.input) == 1 {
+		return fmt.Sprintf("rows of %d features", m.input[0])
+	}
+	return fmt.Sprintf("samples of shape %v", m.input)
+}
+
+// checkTokens returns an error unless x consists of tokens, if the model takes
+// those.
+func (m *Model) checkTokens(call string, x []float32) error {
+	if m.vocabulary == 0 {
+		return nil
+	}
+	limit := float32(m.vocabulary)
+	for i, v := range x {
+		if !(v >= 0 && v < limit && v == float32(int32(v))) {
+			return fmt.Errorf("nn: %s: token %d is %v: want a whole number from 0 to %d", call, i, v, m.vocabulary-1)
+		}
+	}
+	return nil
+}
+
+// An entry is one layer in the summary.
+type entry struct {
+	name, kind string
+	out        Shape
+	params     []*kron.Param
+}
+
+// Summary returns a table of the layers: their names, kinds, the shapes of their
+// outputs, and their numbers of parameters. A layer that holds others stands
+// before them, with the parameters of all.
+func (m *Model) Summary() string {
+	rows := [][4]string{{"layer", "kind", "output", "parameters"}, {"", "input", fmt.Sprint(m.input), ""}}
+	for _, e := range m.entries {
+		n := 0
+		for _, p := range e.params {
+			n += len(p.Value)
+		}
+		indent := strings.Repeat("  ", strings.Count(e.name, "."))
+		rows = append(rows, [4]string{indent + e.name, e.kind, fmt.Sprint(e.out), thousands(n)})
+	}
+	rows = append(rows, [4]string{"total", "", fmt.Sprint(m.output), thousands(m.NumParams())})
+	var width [4]int
+	for _, r := range rows {
+		for i, cell := range r {
+			width[i] = max(width[i], len(cell))
+		}
+	}
+	var s strings.Builder
+	for _, r := range rows {
+		fmt.Fprintf(&s, "%-*s  %-*s  %-*s  %*s\n", width[0], r[0], width[1], r[1], width[2], r[2], width[3], r[3])
+	}
+	return s.String()
+}
+
+// thousands writes n with separators, and 0 as nothing.
+func thousands(n int) string {
+	if n == 0 {
+		return ""
+	}
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}

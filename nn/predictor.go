@@ -6,10 +6,10 @@ import "fmt"
 // sized once for its largest batch. It allocates nothing after that and serves
 // one goroutine at a time; any number of them may read one model.
 type Predictor struct {
-	model      *Model
-	batch      int
-	forwarders []forwarder
-	buffers    [2][]float32 // outputs of the layers, in turns
+	model *Model
+	batch int
+	root  forwarder
+	y     []float32 // outputs of a batch
 }
 
 // NewPredictor returns a predictor for batches of at most batch rows.
@@ -20,17 +20,11 @@ func (m *Model) NewPredictor(batch int) (*Predictor, error) {
 		return nil, err
 	}
 	p := &Predictor{model: m, batch: batch}
-	var lengths [2]int
-	for i, w := range m.widths[1:] {
-		lengths[i%2] = max(lengths[i%2], product(batch, w))
-	}
-	buffers, err := carve(lengths[:]...)
-	if err != nil {
+	buffers := &plan{batch: batch}
+	buffers.keepRows(&p.y, m.Out())
+	p.root = buffers.forwarder(m.root)
+	if err := buffers.allocate(); err != nil {
 		return nil, fmt.Errorf("nn: NewPredictor: a batch of %d rows needs %w", batch, err)
-	}
-	p.buffers = [2][]float32(buffers)
-	for _, l := range m.modules {
-		p.forwarders = append(p.forwarders, l.forwarder(batch))
 	}
 	return p, nil
 }
@@ -41,7 +35,7 @@ func (m *Model) NewPredictor(batch int) (*Predictor, error) {
 // predictor, until its next call. x must not be a slice that the predictor
 // returned. A NaN in x gives NaN, not an error.
 func (p *Predictor) Predict(x []float32) ([]float32, error) {
-	rows, err := p.model.rowsOf("Predict", x, p.batch)
+	rows, err := p.model.checkInput("Predict", x, p.batch)
 	if err != nil {
 		return nil, err
 	}
@@ -49,31 +43,32 @@ func (p *Predictor) Predict(x []float32) ([]float32, error) {
 }
 
 func (p *Predictor) forward(x []float32, rows int) []float32 {
-	for i, f := range p.forwarders {
-		y := p.buffers[i%2][:rows*p.model.widths[i+1]]
-		f.forward(y, x, rows)
-		x = y
-	}
-	return x
+	y := p.y[:rows*p.model.Out()]
+	p.root.forward(y, x, rows)
+	return y
 }
 
-// Classify stores for each row of x the index of its largest output, the first
-// of equal ones; a NaN counts as largest. x has In features for each element of
-// classes, and may have more rows than the predictor's batch.
+// Classify stores for each row of outputs the index of its largest score, the
+// first of equal ones; a NaN counts as largest. A row is one position of a
+// sample. x may have more samples than the predictor's batch.
 //
-// It fails, and stores nothing, if x has another length.
+// It fails, and stores nothing, if x has another length than classes asks for, or
+// a token that the model has no embedding for.
 func (p *Predictor) Classify(classes []int, x []float32) error {
-	in, out := p.model.In(), p.model.Out()
-	if len(x)/in != len(classes) || len(x)%in != 0 {
+	in, scores, positions := p.model.In(), p.model.output.Features(), p.model.output.Positions()
+	if len(classes)%positions != 0 || len(x)/in != len(classes)/positions || len(x)%in != 0 {
 		return fmt.Errorf("nn: Classify: an input of %d numbers for %d rows of %d features", len(x), len(classes), in)
 	}
+	if err := p.model.checkTokens("Classify", x); err != nil {
+		return err
+	}
 	for len(classes) > 0 {
-		rows := min(p.batch, len(classes))
+		rows := min(p.batch, len(x)/in)
 		y := p.forward(x[:rows*in], rows)
-		for r := range rows {
-			classes[r] = argMax(y[r*out:][:out])
+		for r := range rows * positions {
+			classes[r] = argMax(y[r*scores:][:scores])
 		}
-		classes, x = classes[rows:], x[rows*in:]
+		classes, x = classes[rows*positions:], x[rows*in:]
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package nn
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/adafisher-go/adafisher/kernels"
 	"github.com/adafisher-go/adafisher/kron"
@@ -14,27 +13,65 @@ import (
 // after that. A session serves one goroutine at a time.
 //
 // A step is [Session.Forward], one loss, and [Session.Backward]; or all of it
-// with [Session.TrainSoftmaxCrossEntropy] or [Session.TrainMSE].
+// with [Session.TrainSoftmaxCrossEntropy], [Session.TrainMSE] or
+// [Session.TrainBinaryCrossEntropy].
 type Session struct {
 	model    *Model
 	batch    int
-	trainers []trainer
-	outputs  [][]float32  // of each layer
-	deltas   [2][]float32 // gradients at layer outputs, in turns
-	products products     // how the layers multiply matrices
+	root     trainer
+	products products // how the layers multiply matrices
+	running  []averager
+	random   randomState
+	entropy  CrossEntropy
 
 	x       []float32 // of the last Forward
+	y, dy   []float32 // outputs of a batch, and the loss's gradient there
 	rows    int       // of the last Forward, 0 before the first
-	hasLoss bool      // deltas[0] holds the gradient at the output
+	hasLoss bool      // dy holds the gradient at the output
+	settled bool      // the running averages know the last Forward
 
-	gradients  []kron.Gradient
-	statistics []kron.Statistics
-	collect    bool // statistics
-	pass       kron.Pass
-
+	gradients     []kron.Gradient
+	gradientUses  []uses // of each parameter
+	statistics    []kron.Statistics
+	hUses, sUses  []uses // of each factored layer
+	collect       bool   // statistics
+	pass          kron.Pass
 	collectInput  bool
 	inputDelta    []float32 // place for the gradient at the input, made when first wanted
 	inputGradient []float32 // its rows of the last Backward, nil unless collected
+}
+
+// uses are the places that hold what the layers with one parameter computed for
+// it: one, unless the layer is [Shared].
+type uses struct{ places []*[]float32 }
+
+func (u *uses) add(place *[]float32) { u.places = append(u.places, place) }
+
+// value is the first place.
+func (u *uses) value() []float32 { return *u.places[0] }
+
+// sum adds the other places to the first, and scales it by factor.
+func (u *uses) sum(factor float32) {
+	if len(u.places) == 1 {
+		return
+	}
+	v := u.value()
+	for _, p := range u.places[1:] {
+		kernels.Add(v, v, *p)
+	}
+	if factor != 1 {
+		kernels.Scale(v, v, factor)
+	}
+}
+
+// An averager is a trainer that keeps running averages in the model's buffers.
+type averager interface {
+	// stage computes the averages that follow from the last forward of so many
+	// rows, and reports whether all are finite.
+	stage(rows int) bool
+
+	// commit makes them the model's.
+	commit()
 }
 
 // NewSession returns a session for training m with batches of at most batch
@@ -45,18 +82,36 @@ func (m *Model) NewSession(batch int) (*Session, error) {
 	if err := m.checkBatch("NewSession", batch); err != nil {
 		return nil, err
 	}
-	s := &Session{model: m, batch: batch}
-	if err := s.allocate(); err != nil {
+	s := &Session{
+		model:        m,
+		batch:        batch,
+		gradientUses: make([]uses, len(m.params)),
+		hUses:        make([]uses, len(m.layers)),
+		sUses:        make([]uses, len(m.layers)),
+	}
+	p := &plan{batch: batch, session: s}
+	p.keepRows(&s.y, m.Out())
+	p.keepRows(&s.dy, m.Out())
+	s.root = p.trainer(m.root)
+	err := errTooLarge
+	if product(batch, m.In()) <= maxFloats { // the size of its largest input
+		err = p.allocate()
+	}
+	if err != nil {
 		return nil, fmt.Errorf("nn: NewSession: a batch of %d rows needs %w", batch, err)
 	}
-	for _, l := range m.modules {
-		s.trainers = append(s.trainers, l.trainer(s))
+	for i, q := range m.params {
+		s.gradients = append(s.gradients, kron.Gradient{Param: q, Data: s.gradientUses[i].value()})
 	}
+	for i, l := range m.layers {
+		s.statistics = append(s.statistics, kron.Statistics{Layer: l, H: s.hUses[i].value(), S: s.sUses[i].value()})
+	}
+	s.SetPool(nil)
 	return s, nil
 }
 
 func (m *Model) checkBatch(call string, batch int) error {
-	if len(m.modules) == 0 {
+	if m.root == nil {
 		return fmt.Errorf("nn: %s: the model has no layers", call)
 	}
 	if batch < 1 {
@@ -65,109 +120,42 @@ func (m *Model) checkBatch(call string, batch int) error {
 	return nil
 }
 
-func (s *Session) allocate() error {
-	m := s.model
-	if product(s.batch, m.In()) > maxFloats { // the size of its largest input
-		return errTooLarge
-	}
-	var lengths []int
-	widest := 0
-	for _, w := range m.widths[1:] {
-		widest = max(widest, w)
-		lengths = append(lengths, product(s.batch, w))
-	}
-	lengths = append(lengths, product(s.batch, widest), product(s.batch, widest))
-	buffers, err := carve(lengths...)
-	if err != nil {
-		return err
-	}
-	s.outputs = buffers[:len(m.modules)]
-	s.deltas = [2][]float32(buffers[len(m.modules):])
-	s.SetPool(nil)
+// SetRandom sets the state that the layers with random numbers draw from: a
+// seed, and the number of Forwards that used it so far. Both are 0 at first. With
+// the numbers of [Session.Random] a resumed run draws what the first would have.
+func (s *Session) SetRandom(seed, forwards uint64) { s.random = randomState{seed, forwards} }
 
-	buffers, err = carve(m.paramLengths()...)
-	if err != nil {
-		return err
-	}
-	for i, p := range m.params {
-		s.gradients = append(s.gradients, kron.Gradient{Param: p, Data: buffers[i]})
-	}
+// Random returns the random state; see [Session.SetRandom].
+func (s *Session) Random() (seed, forwards uint64) { return s.random.origin, s.random.pass }
 
-	lengths = lengths[:0]
-	for _, l := range m.layers {
-		lengths = append(lengths, l.Inputs(), l.Outputs())
-	}
-	buffers, err = carve(lengths...)
-	if err != nil {
-		return err
-	}
-	for i, l := range m.layers {
-		s.statistics = append(s.statistics, kron.Statistics{Layer: l, H: buffers[2*i], S: buffers[2*i+1]})
-	}
-	return nil
-}
-
-// gradient returns the place for the gradient of p.
-func (s *Session) gradient(p *kron.Param) []float32 {
-	i := slices.IndexFunc(s.gradients, func(g kron.Gradient) bool { return g.Param == p })
-	return s.gradients[i].Data
-}
-
-// factors returns the places for the raw factors of l.
-func (s *Session) factors(l *kron.Layer) (inputs, outputs []float32) {
-	i := slices.IndexFunc(s.statistics, func(t kron.Statistics) bool { return t.Layer == l })
-	return s.statistics[i].H, s.statistics[i].S
-}
-
-// Forward computes the outputs of x, which is row-major with In features a row
-// and between 1 and the session's batch of rows. The result has Out features a
+// Forward computes the outputs of x, which is row-major with In numbers a row
+// and between 1 and the session's batch of rows. The result has Out numbers a
 // row; it belongs to the session, until its next Forward.
 //
 // The session keeps x, for Backward: it must not change until then, nor be a
-// slice that the session returned. A NaN in x gives NaN, not an error.
+// slice that the session returned. A NaN in x gives NaN, not an error; a token
+// that the model has no embedding for is an error.
 func (s *Session) Forward(x []float32) ([]float32, error) {
-	rows, err := s.model.rowsOf("Forward", x, s.batch)
+	rows, err := s.model.checkInput("Forward", x, s.batch)
 	if err != nil {
 		return nil, err
 	}
 	return s.forward(x, rows), nil
 }
 
-// rowsOf returns the rows in x, which must be between 1 and batch.
-func (m *Model) rowsOf(call string, x []float32, batch int) (int, error) {
-	if len(x) == 0 {
-		return 0, fmt.Errorf("nn: %s: the input is empty: want rows of %d features", call, m.In())
-	}
-	rows := len(x) / m.In()
-	if rows*m.In() != len(x) {
-		return 0, fmt.Errorf("nn: %s: an input of %d numbers is not rows of %d features", call, len(x), m.In())
-	}
-	if rows > batch {
-		return 0, fmt.Errorf("nn: %s: an input of %d rows: there is room for a batch of %d", call, rows, batch)
-	}
-	return rows, nil
-}
-
 func (s *Session) forward(x []float32, rows int) []float32 {
-	s.x, s.rows, s.hasLoss, s.inputGradient = x, rows, false, nil
-	for i, t := range s.trainers {
-		y := s.output(i)
-		t.forward(y, x, rows)
-		x = y
-	}
-	return x
-}
-
-// output returns the rows of layer i's output in the last Forward.
-func (s *Session) output(i int) []float32 {
-	return s.outputs[i][:s.rows*s.model.widths[i+1]]
+	s.x, s.rows, s.hasLoss, s.settled, s.inputGradient = x, rows, false, false, nil
+	y, _ := s.scores()
+	s.root.forward(y, x, rows)
+	s.random.pass++
+	return y
 }
 
 // scores returns the model's output in the last Forward and the place for the
 // loss's gradient there.
 func (s *Session) scores() (y, dy []float32) {
-	y = s.output(len(s.outputs) - 1)
-	return y, s.deltas[0][:len(y)]
+	n := s.rows * s.model.Out()
+	return s.y[:n], s.dy[:n]
 }
 
 // products is where and with what workspace the layers of a session multiply.
@@ -181,22 +169,12 @@ func (p *products) multiply(g kernels.Gemm, c, a, b kernels.Matrix) {
 	p.pool.Multiply(g, c, a, b)
 }
 
-// largeWeight is the number of weights in a layer from which on its products are
-// faster with the larger workspace.
-const largeWeight = 1 << 18
-
-// SetPool makes the session split its large matrix products among the workers of
-// a pool, which its owner closes; nil, as at first, keeps them in the caller's
+// SetPool makes the session split its large products among the workers of a
+// pool, which its owner closes; nil, as at first, keeps them in the caller's
 // goroutine. Results don't depend on it. It allocates, and must not be called
 // during a step.
 func (s *Session) SetPool(p *kernels.Pool) {
-	scratch := kernels.GemmScratch
-	for _, l := range s.model.layers {
-		if len(l.Weight.Value) >= largeWeight {
-			scratch = kernels.GemmScratchLarge
-		}
-	}
-	s.products = products{p, make([]float32, p.Workers()*scratch)}
+	s.products = products{p, make([]float32, p.Workers()*s.model.scratch)}
 }
 
 // CollectStatistics sets whether Backward also computes the raw Kronecker
@@ -218,47 +196,63 @@ func (s *Session) CollectInputGradient(on bool) {
 // its next Backward.
 //
 // Several losses with a Backward each may follow one Forward; it fails if none
-// was computed since the last Forward or Backward. Between Forward and Backward
+// was computed since the last Forward or Backward. The first of them moves the
+// running averages of batch normalisation, unless one would not be finite. Between Forward and Backward
 // neither the input nor the parameters may change.
 func (s *Session) Backward() (*kron.Pass, error) {
 	if !s.hasLoss {
 		return nil, errors.New("nn: Backward: no loss since the last Forward or Backward")
 	}
-	return s.backward(s.collect)
+	pass, err := s.backward(s.collect)
+	if err == nil {
+		s.settle()
+	}
+	return pass, err
 }
 
 func (s *Session) backward(collect bool) (*kron.Pass, error) {
-	s.hasLoss = false // its gradient is overwritten below
+	s.hasLoss = false
 	s.inputGradient = nil
-	last := s.model.first // nothing before it has parameters
+	var dx []float32
 	if s.collectInput {
-		last = 0
+		dx = s.inputDelta[:len(s.x)]
 	}
-	_, dy := s.scores()
-	turn := 1
-	for i := len(s.trainers) - 1; i >= last; i-- {
-		x, dx := s.x, s.inputDelta
-		if i > 0 {
-			x, dx = s.output(i-1), s.deltas[turn]
-		}
-		if i > last || s.collectInput {
-			dx = dx[:len(x)]
-		} else {
-			dx = nil
-		}
-		if err := s.trainers[i].backward(dx, dy, x, s.output(i), s.rows, collect); err != nil {
-			return nil, fmt.Errorf("nn: layer %d: %w", i, err)
-		}
-		dy, turn = dx, 1-turn
+	y, dy := s.scores()
+	if err := s.root.backward(dx, dy, s.x, y, s.rows, collect); err != nil {
+		return nil, fmt.Errorf("nn: %w", err)
 	}
-	if s.collectInput {
-		s.inputGradient = dy
+	for i := range s.gradientUses {
+		s.gradientUses[i].sum(1)
 	}
+	s.inputGradient = dx
 	s.pass = kron.Pass{Gradients: s.gradients}
 	if collect {
+		for i := range s.hUses {
+			mean := float32(1 / float64(len(s.hUses[i].places)))
+			s.hUses[i].sum(mean)
+			s.sUses[i].sum(mean)
+		}
 		s.pass.Statistics = s.statistics
 	}
 	return &s.pass, nil
+}
+
+// settle moves the running averages of the model by the last Forward, once, and
+// all or none of them.
+func (s *Session) settle() {
+	if s.settled {
+		return
+	}
+	s.settled = true
+	finite := true
+	for _, r := range s.running {
+		finite = r.stage(s.rows) && finite
+	}
+	for _, r := range s.running {
+		if finite {
+			r.commit()
+		}
+	}
 }
 
 // InputGradient returns the gradient of the last loss at the input, in the

@@ -54,7 +54,7 @@ func (s *Session) checkStep(call string, opt Stepper, x []float32) (rows int, er
 	if opt == nil {
 		return 0, fmt.Errorf("nn: %s: there is no optimizer", call)
 	}
-	return s.model.rowsOf(call, x, s.batch)
+	return s.model.checkInput(call, x, s.batch)
 }
 
 func (s *Session) step(opt Stepper, loss float32) (float32, error) {
@@ -62,5 +62,9 @@ func (s *Session) step(opt Stepper, loss float32) (float32, error) {
 	if err != nil {
 		return loss, err
 	}
-	return loss, opt.Step(pass)
+	if err := opt.Step(pass); err != nil {
+		return loss, err
+	}
+	s.settle()
+	return loss, nil
 }

@@ -2,6 +2,7 @@ package optim
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/adafisher-go/adafisher/kernels"
 	"github.com/adafisher-go/adafisher/kron"
@@ -20,6 +21,10 @@ type AdaFisherConfig struct {
 	// UnownedCurvature stands for F at the parameters that no factored layer
 	// owns; above 0.
 	UnownedCurvature float64
+
+	// Extensions also factors the kinds of layers that the authors' code does
+	// not, embeddings: see [kron.Layer].
+	Extensions bool
 }
 
 // AdaFisherDefaults returns the defaults of the paper and of the authors' code,
@@ -64,6 +69,7 @@ type AdaFisher struct {
 	decoupled bool
 	layers    []layerFactors
 	byLayer   map[*kron.Layer]*layerFactors
+	ignored   map[*kron.Layer]bool // factored layers that the configuration leaves out
 	owners    []owner // of each slot
 	zero      [1]float32
 }
@@ -115,6 +121,14 @@ func newAdaFisher(m Model, c AdaFisherConfig, name string, decoupled bool) (*Ada
 }
 
 func (o *AdaFisher) addLayers(layers []*kron.Layer) error {
+	o.ignored = make(map[*kron.Layer]bool)
+	layers = slices.DeleteFunc(slices.Clone(layers), func(l *kron.Layer) bool {
+		skip := l != nil && l.Extension && !o.config.Extensions
+		if skip {
+			o.ignored[l] = true
+		}
+		return skip
+	})
 	o.layers = make([]layerFactors, len(layers))
 	o.byLayer = make(map[*kron.Layer]*layerFactors, len(layers))
 	o.owners = make([]owner, len(o.slots))
@@ -170,7 +184,9 @@ func (o *AdaFisher) Step(p *kron.Pass) error {
 			return fmt.Errorf("optim: %s: %w", o.name, err)
 		}
 		for _, st := range p.Statistics {
-			o.byLayer[st.Layer].Commit()
+			if l := o.byLayer[st.Layer]; l != nil {
+				l.Commit()
+			}
 		}
 	}
 	c := &o.config
@@ -206,6 +222,9 @@ func (o *AdaFisher) Step(p *kron.Pass) error {
 // stage prepares the next factors of all layers, and changes none.
 func (o *AdaFisher) stage(p *kron.Pass) error {
 	for i, st := range p.Statistics {
+		if o.ignored[st.Layer] {
+			continue
+		}
 		l := o.byLayer[st.Layer]
 		switch {
 		case st.Layer == nil:
@@ -237,11 +256,10 @@ func (o *AdaFisher) factors(s *slot) (row, col []float32) {
 		return nil, nil
 	}
 	h, col := by.layer.Used()
-	in := by.layer.Layer().Weight.Shape[0]
 	if by.bias {
-		return h[in:], col
+		return h[len(h)-1:], col
 	}
-	return h[:in], col
+	return h[:len(s.moments[0])/len(col)], col
 }
 
 // Curvature stores in dst the F that the last step divided p's momentum by, in

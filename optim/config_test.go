@@ -113,7 +113,7 @@ func TestModelRefused(t *testing.T) {
 		`two layers of the model are named "a"`:                 func(n *network) { n.layers[1].Name = "a" },
 		"layers a and b share the parameter a.weight":           func(n *network) { n.layers[1].Weight = n.layers[0].Weight },
 		"kron: layer without a weight":                          func(n *network) { n.layers[0] = nil },
-		"kron: layer b: shape of the weight is [12]":            func(n *network) { n.layers[1].Weight.Shape = []int{12} },
+		"kron: layer b: shape of the weight is [0 12]":          func(n *network) { n.layers[1].Weight.Shape = []int{0, 12} },
 	}
 	eachRule(t, func(t *testing.T, r rule) {
 		_, err := r.construct(nil)

@@ -1,0 +1,76 @@
+package nn
+
+import (
+	"fmt"
+
+	"github.com/adafisher-go/adafisher/kernels"
+)
+
+// Dropout describes the layer that sets each element to 0 with probability p in
+// training and scales the others by 1/(1-p) (Srivastava et al., JMLR 15, 2014);
+// a predictor leaves them alone. Which elements it drops follows from the
+// session's random state and the layer's place alone, see [Session.SetRandom].
+func Dropout(p float64) Layer { return dropout{p} }
+
+type dropout struct{ p float64 }
+
+func (d dropout) kind() string { return "Dropout" }
+
+func (d dropout) build(b *builder, in Shape) (module, Shape, error) {
+	if !(d.p >= 0 && d.p < 1) {
+		return nil, nil, fmt.Errorf("probability %v: want a number in [0, 1)", d.p)
+	}
+	b.dropouts++
+	return &dropoutModule{float32(d.p), b.dropouts}, in, nil
+}
+
+type dropoutModule struct {
+	p      float32
+	number uint64 // among the dropouts of the model
+}
+
+func (m *dropoutModule) forwarder(*plan) forwarder { return identity{} }
+
+func (m *dropoutModule) trainer(p *plan) trainer {
+	return &dropoutTrainer{dropoutModule: m, session: p.session}
+}
+
+type identity struct{}
+
+func (identity) forward(y, x []float32, _ int) { copy(y, x) }
+
+type dropoutTrainer struct {
+	*dropoutModule
+	session *Session
+	seed    uint64 // of the last forward
+}
+
+func (t *dropoutTrainer) forward(y, x []float32, _ int) {
+	t.seed = t.session.random.seed(t.number)
+	kernels.Dropout(y, x, t.p, t.seed, 0)
+}
+
+// backward drops what forward did.
+func (t *dropoutTrainer) backward(dx, dy, _, _ []float32, _ int, _ bool) error {
+	if dx != nil {
+		kernels.Dropout(dx, dy, t.p, t.seed, 0)
+	}
+	return nil
+}
+
+// randomState is where a session's random numbers stand.
+type randomState struct{ origin, pass uint64 }
+
+// seed returns the seed of one layer in the present pass.
+func (r randomState) seed(layer uint64) uint64 {
+	return mix(mix(mix(r.origin)^r.pass) ^ layer)
+}
+
+// mix is the finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), after
+// one step of its counter.
+func mix(x uint64) uint64 {
+	x += 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}

@@ -1,0 +1,128 @@
+package nn
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/adafisher-go/adafisher/kernels"
+)
+
+// Residual describes y = x + f(x), where f is the layers in order (He et al.,
+// arXiv 1512.03385). f must keep the shape. The layers have names as in a
+// [Sequential].
+func Residual(layers ...Layer) Layer { return residual{nil, layers} }
+
+// ResidualVia describes y = g(x) + f(x), where f is the layers in order and the
+// shortcut g brings x to the shape of f(x): a 1x1 convolution where a block
+// changes the number of channels. g is named "downsample", as in torchvision.
+func ResidualVia(shortcut Layer, layers ...Layer) Layer { return residual{shortcut, layers} }
+
+type residual struct {
+	shortcut Layer
+	body     sequence
+}
+
+func (l residual) kind() string { return "Residual" }
+
+func (l residual) build(b *builder, in Shape) (module, Shape, error) {
+	b.first = false
+	body, out, err := l.body.build(b, in)
+	if err != nil {
+		return nil, nil, err
+	}
+	m := &residualModule{body: body, in: in.Size(), out: out.Size()}
+	short := in
+	if l.shortcut != nil {
+		g, err := b.layer("downsample", l.shortcut, in)
+		if err != nil {
+			return nil, nil, err
+		}
+		m.shortcut, short = g.module, g.out
+	}
+	if !slices.Equal(short, out) {
+		return nil, nil, fmt.Errorf("its layers give shape %v, its shortcut %v", out, short)
+	}
+	return m, out, nil
+}
+
+type residualModule struct {
+	body, shortcut module // shortcut is nil if it is the input itself
+	in, out        int
+}
+
+func (m *residualModule) forwarder(p *plan) forwarder {
+	f := &residualForwarder{}
+	if m.shortcut != nil {
+		p.scratchRows(&f.buffer, m.out)
+		f.shortcut = p.forwarder(m.shortcut)
+	}
+	f.body = p.forwarder(m.body)
+	return f
+}
+
+type residualForwarder struct {
+	body, shortcut forwarder
+	buffer         []float32 // the shortcut's output
+}
+
+func (f *residualForwarder) forward(y, x []float32, rows int) {
+	f.body.forward(y, x, rows)
+	if f.shortcut == nil {
+		kernels.Add(y, y, x)
+		return
+	}
+	short := f.buffer[:len(y)]
+	f.shortcut.forward(short, x, rows)
+	kernels.Add(y, y, short)
+}
+
+func (m *residualModule) trainer(p *plan) trainer {
+	t := &residualTrainer{}
+	p.keepRows(&t.fx, m.out)
+	if m.shortcut != nil {
+		p.keepRows(&t.gx, m.out)
+		p.scratchRows(&t.delta, m.in)
+		t.shortcut = p.trainer(m.shortcut)
+	}
+	t.body = p.trainer(m.body)
+	return t
+}
+
+type residualTrainer struct {
+	body, shortcut trainer
+	fx, gx         []float32 // outputs of body and shortcut
+	delta          []float32 // gradient at x through the shortcut
+}
+
+func (t *residualTrainer) forward(y, x []float32, rows int) {
+	fx, short := t.fx[:len(y)], x
+	t.body.forward(fx, x, rows)
+	if t.shortcut != nil {
+		short = t.gx[:len(y)]
+		t.shortcut.forward(short, x, rows)
+	}
+	kernels.Add(y, fx, short)
+}
+
+func (t *residualTrainer) backward(dx, dy, x, y []float32, rows int, collect bool) error {
+	if err := t.body.backward(dx, dy, x, t.fx[:len(y)], rows, collect); err != nil {
+		return err
+	}
+	if t.shortcut == nil {
+		if dx != nil {
+			kernels.Add(dx, dx, dy)
+		}
+		return nil
+	}
+	var delta []float32
+	if dx != nil {
+		delta = t.delta[:len(dx)]
+	}
+	if err := t.shortcut.backward(delta, dy, x, t.gx[:len(y)], rows, collect); err != nil {
+		return err
+	}
+	if dx != nil {
+		kernels.Add(dx, dx, delta)
+	}
+	return nil
+}

@@ -1,0 +1,138 @@
+package nn
+
+import (
+	"errors"
+	"strconv"
+)
+
+// Sequential describes layers in order, as one layer. Each is known by its
+// index among them, or by the name that [Named] gives it: in a Sequential that
+// is itself layer 1, the parameters of the first are "1.0.weight" and so on.
+func Sequential(layers ...Layer) Layer { return sequence(layers) }
+
+type sequence []Layer
+
+func (l sequence) kind() string { return "Sequential" }
+
+func (l sequence) build(b *builder, in Shape) (module, Shape, error) {
+	if len(l) == 0 {
+		return nil, nil, errors.New("a sequence needs at least one layer")
+	}
+	m := &sequenceModule{start: -1}
+	first := b.first
+	for i, inner := range l {
+		b.first = first && i == 0
+		c, err := b.layer(strconv.Itoa(i), inner, in)
+		if err != nil {
+			return nil, nil, err
+		}
+		if m.start < 0 && c.trains {
+			m.start = i
+		}
+		m.children = append(m.children, c.module)
+		m.sizes = append(m.sizes, c.out.Size())
+		in = c.out
+	}
+	return m, in, nil
+}
+
+type sequenceModule struct {
+	children []module
+	sizes    []int // of a sample of each child's output
+	start    int   // the first child that has parameters, -1 without one
+}
+
+func (m *sequenceModule) last() int { return len(m.children) - 1 }
+
+// widest returns the largest output of the children before the last, of those
+// whose index is a multiple of step from first on.
+func (m *sequenceModule) widest(first, step int) int {
+	n := 0
+	for i := first; i < m.last(); i += step {
+		n = max(n, m.sizes[i])
+	}
+	return n
+}
+
+func (m *sequenceModule) forwarder(p *plan) forwarder {
+	f := &sequenceForwarder{sequenceModule: m}
+	for turn := range f.buffers {
+		p.scratchRows(&f.buffers[turn], m.widest(turn, 2))
+	}
+	for _, c := range m.children {
+		f.forwarders = append(f.forwarders, p.forwarder(c))
+	}
+	return f
+}
+
+type sequenceForwarder struct {
+	*sequenceModule
+	forwarders []forwarder
+	buffers    [2][]float32 // outputs of the children before the last, in turns
+}
+
+func (f *sequenceForwarder) forward(y, x []float32, rows int) {
+	for i, c := range f.forwarders {
+		out := y
+		if i < f.last() {
+			out = f.buffers[i%2][:rows*f.sizes[i]]
+		}
+		c.forward(out, x, rows)
+		x = out
+	}
+}
+
+func (m *sequenceModule) trainer(p *plan) trainer {
+	t := &sequenceTrainer{sequenceModule: m, outputs: make([][]float32, m.last())}
+	for i := range t.outputs {
+		p.keepRows(&t.outputs[i], m.sizes[i])
+	}
+	for turn := range t.deltas {
+		p.scratchRows(&t.deltas[turn], m.widest(turn, 2))
+	}
+	for _, c := range m.children {
+		t.trainers = append(t.trainers, p.trainer(c))
+	}
+	return t
+}
+
+type sequenceTrainer struct {
+	*sequenceModule
+	trainers []trainer
+	outputs  [][]float32  // of the children before the last
+	deltas   [2][]float32 // gradients there, in turns
+}
+
+func (t *sequenceTrainer) forward(y, x []float32, rows int) {
+	for i, c := range t.trainers {
+		out := y
+		if i < t.last() {
+			out = t.outputs[i][:rows*t.sizes[i]]
+		}
+		c.forward(out, x, rows)
+		x = out
+	}
+}
+
+func (t *sequenceTrainer) backward(dx, dy, x, y []float32, rows int, collect bool) error {
+	stop := 0
+	if dx == nil {
+		if stop = t.start; stop < 0 {
+			return nil
+		}
+	}
+	for i := t.last(); i >= stop; i-- {
+		in, din := x, dx
+		if i > 0 {
+			in, din = t.outputs[i-1][:rows*t.sizes[i-1]], nil
+			if i > stop {
+				din = t.deltas[(i-1)%2][:len(in)]
+			}
+		}
+		if err := t.trainers[i].backward(din, dy, in, y, rows, collect); err != nil {
+			return err
+		}
+		y, dy = in, din
+	}
+	return nil
+}
