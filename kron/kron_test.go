@@ -213,8 +213,8 @@ func TestNewFactorsRefuses(t *testing.T) {
 
 	spoil := map[string]func(*kron.Layer){
 		"shape of the weight is []: want [in, out]": func(l *kron.Layer) { l.Weight.Shape = nil },
-		"the weight has 5 entries: want 6":           func(l *kron.Layer) { l.Weight.Value = l.Weight.Value[:5] },
-		"the bias has 2 entries: want 3":             func(l *kron.Layer) { l.Bias.Value = l.Bias.Value[:2] },
+		"the weight has 5 entries: want 6":          func(l *kron.Layer) { l.Weight.Value = l.Weight.Value[:5] },
+		"the bias has 2 entries: want 3":            func(l *kron.Layer) { l.Bias.Value = l.Bias.Value[:2] },
 	}
 	for message, f := range spoil {
 		l := newLayer(2, 3, true)

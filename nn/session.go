@@ -158,15 +158,22 @@ func (s *Session) scores() (y, dy []float32) {
 	return s.y[:n], s.dy[:n]
 }
 
-// products is where and with what workspace the layers of a session multiply.
+// products is how the layers of a session compute: with what workers, and what
+// workspace.
 type products struct {
 	pool    *kernels.Pool
-	scratch []float32
+	scratch []float32 // of all workers
 }
 
 func (p *products) multiply(g kernels.Gemm, c, a, b kernels.Matrix) {
 	g.Scratch = p.scratch
 	p.pool.Multiply(g, c, a, b)
+}
+
+// part returns the workspace of one of so many workers.
+func (p *products) part(i, workers int) []float32 {
+	n := len(p.scratch) / workers
+	return p.scratch[i*n:][:n]
 }
 
 // SetPool makes the session split its large products among the workers of a

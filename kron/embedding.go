@@ -1,0 +1,35 @@
+package kron
+
+import (
+	"fmt"
+
+	"github.com/adafisher-go/adafisher/kernels"
+)
+
+// EmbeddingFactors stores the raw factors of an embedding of len(h) tokens: those
+// of a linear layer whose input is the one-hot vector of a token. The authors'
+// code has none; this is an extension.
+//
+//	h[v] = (how often v is in tokens) / rows
+//	s[i] = (1/rows) * sum over rows of dy[r,i]^2
+//
+// Tokens are whole numbers, one a row of dy; s is as long as a row.
+func EmbeddingFactors(h, s, tokens, dy []float32) error {
+	const call = "EmbeddingFactors"
+	rows := len(tokens)
+	if rows == 0 || len(s) == 0 || len(dy) != rows*len(s) {
+		return fmt.Errorf("kron: %s: %d gradients are not those of %d tokens, at least 1, with %d features", call, len(dy), rows, len(s))
+	}
+	for i, v := range tokens {
+		if !(v >= 0 && v < float32(len(h)) && v == float32(int32(v))) {
+			return fmt.Errorf("kron: %s: token %d is %v: want a whole number from 0 to %d", call, i, v, len(h)-1)
+		}
+	}
+	clear(h)
+	for _, v := range tokens {
+		h[int32(v)]++
+	}
+	kernels.Scale(h, h, float32(1/float64(rows)))
+	meanSquares(s, dy, rows)
+	return nil
+}

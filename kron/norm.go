@@ -1,0 +1,102 @@
+package kron
+
+import (
+	"fmt"
+
+	"github.com/adafisher-go/adafisher/kernels"
+)
+
+// BatchNormFactors stores the raw factors of a batch normalisation of images,
+// from its inputs x and the gradients dy at its outputs, both [samples, P, C] with
+// P positions and C = len(s) channels.
+//
+//	a[c] = (sum over samples and positions of x[n,p,c]) / P^2
+//	h    = [sum over c of a[c]^2, C] / samples^2      of scale and shift
+//	s[c] = (sum over samples and positions of dy[n,p,c])^2 / samples
+//
+// That is what the authors' code computes. len(h) is 2.
+func BatchNormFactors(h, s, x, dy []float32, samples int) error {
+	channels := len(s)
+	if err := checkNorm("BatchNormFactors", h, x, dy, samples, channels); err != nil {
+		return err
+	}
+	positions := float64(len(x) / samples / channels)
+	kernels.ColSums(s, x)
+	var sum float64
+	for _, a := range s {
+		sum += squareOf(float64(a) / float64(positions*positions))
+	}
+	normFactor(h, sum, channels, samples)
+	squaredSums(s, dy, samples)
+	return nil
+}
+
+// LayerNormFactors stores the raw factors of a layer normalisation of the last
+// dimension, from its inputs x and the gradients dy at its outputs, both [samples,
+// kept, rest] where the last dimension of rest, or kept if there is no rest, is
+// D = len(s). The authors keep the first dimension of a sample and sum over the
+// others:
+//
+//	a[t] = (sum over samples and rest of x[n,t,i]) / rest^2
+//	h    = [sum over t of a[t]^2, kept] / samples^2   of scale and shift
+//	s[d] = (sum over all positions of dy[p,d])^2 / samples
+//
+// len(h) is 2.
+func LayerNormFactors(h, s, x, dy []float32, samples, kept int) error {
+	const call = "LayerNormFactors"
+	if err := checkNorm(call, h, x, dy, samples, len(s)); err != nil {
+		return err
+	}
+	if kept < 1 || len(x)/samples%kept != 0 {
+		return fmt.Errorf("kron: %s: %d inputs of %d samples don't have %d parts", call, len(x), samples, kept)
+	}
+	rest := len(x) / samples / kept
+	var sum float64
+	if rest == 1 {
+		kernels.ColSums(s, x)
+		for _, a := range s {
+			sum += squareOf(float64(a))
+		}
+	} else {
+		area := float64(rest) * float64(rest)
+		for t := range kept {
+			var a float64
+			for n := range samples {
+				a += float64(kernels.Sum(x[(n*kept+t)*rest:][:rest]))
+			}
+			sum += squareOf(a / area)
+		}
+	}
+	normFactor(h, sum, kept, samples)
+	squaredSums(s, dy, samples)
+	return nil
+}
+
+func checkNorm(call string, h, x, dy []float32, samples, features int) error {
+	if len(h) != 2 {
+		return fmt.Errorf("kron: %s: length of h is %d: want 2", call, len(h))
+	}
+	if samples < 1 || features < 1 || len(x) == 0 || len(x)%samples != 0 || len(x)/samples%features != 0 {
+		return fmt.Errorf("kron: %s: %d inputs are not %d samples, at least 1, of positions with %d features", call, len(x), samples, features)
+	}
+	if len(dy) != len(x) {
+		return fmt.Errorf("kron: %s: %d gradients for %d inputs", call, len(dy), len(x))
+	}
+	return nil
+}
+
+func squareOf(x float64) float64 { return float64(x * x) }
+
+// normFactor stores the input factor of a normalisation.
+func normFactor(h []float32, sum float64, parts, samples int) {
+	n := squareOf(float64(samples))
+	h[0], h[1] = float32(sum/n), float32(float64(parts)/n)
+}
+
+// squaredSums stores the output factor of a normalisation.
+func squaredSums(s, dy []float32, samples int) {
+	kernels.ColSums(s, dy)
+	for i, v := range s {
+		s[i] = float32(squareOf(float64(v)) / float64(samples))
+	}
+}

@@ -1,0 +1,77 @@
+package nn
+
+import (
+	"github.com/adafisher-go/adafisher/kernels"
+	"github.com/adafisher-go/adafisher/kron"
+)
+
+// normEpsilon is what normalisations add to a variance, PyTorch's default.
+const normEpsilon = 1e-5
+
+// LayerNorm describes layer normalisation of the features of each position, with
+// a scale and a shift for each feature (arXiv 1607.06450):
+//
+//	y = (x-mean) / sqrt(variance+1e-5) * weight + bias
+func LayerNorm() Layer { return layerNorm{} }
+
+type layerNorm struct{}
+
+func (layerNorm) kind() string { return "LayerNorm" }
+
+func (layerNorm) build(b *builder, in Shape) (module, Shape, error) {
+	n := in.Features()
+	weight, bias := b.param("weight", constant(1), nil, n), b.param("bias", constant(0), nil, n)
+	return &layerNormModule{b.factored(weight, bias), in}, in, nil
+}
+
+type layerNormModule struct {
+	*kron.Layer
+	shape Shape
+}
+
+func (m *layerNormModule) forwarder(p *plan) forwarder {
+	f := &layerNormForwarder{layerNormModule: m}
+	p.scratchRows(&f.mean, m.shape.Positions())
+	p.scratchRows(&f.rstd, m.shape.Positions())
+	return f
+}
+
+type layerNormForwarder struct {
+	*layerNormModule
+	mean, rstd []float32 // of each position
+}
+
+func (f *layerNormForwarder) forward(y, x []float32, rows int) {
+	n := rows * f.shape.Positions()
+	kernels.LayerNorm(y, f.mean[:n], f.rstd[:n], x, f.Weight.Value, f.Bias.Value, normEpsilon)
+}
+
+func (m *layerNormModule) trainer(p *plan) trainer {
+	t := &layerNormTrainer{layerNormForwarder: layerNormForwarder{layerNormModule: m}}
+	p.keepRows(&t.mean, m.shape.Positions())
+	p.keepRows(&t.rstd, m.shape.Positions())
+	p.scratchRows(&t.unused, m.shape.Size())
+	p.gradient(&t.dgamma, m.Weight)
+	p.gradient(&t.dbeta, m.Bias)
+	p.factors(&t.h, &t.s, m.Layer)
+	return t
+}
+
+type layerNormTrainer struct {
+	layerNormForwarder
+	dgamma, dbeta []float32
+	h, s          []float32
+	unused        []float32 // the gradient at x where nobody asks for it
+}
+
+func (t *layerNormTrainer) backward(dx, dy, x, _ []float32, rows int, collect bool) error {
+	if dx == nil {
+		dx = t.unused[:len(x)]
+	}
+	n := rows * t.shape.Positions()
+	kernels.LayerNormBackward(dx, t.dgamma, t.dbeta, dy, x, t.mean[:n], t.rstd[:n], t.Weight.Value)
+	if collect && t.h != nil {
+		return kron.LayerNormFactors(t.h, t.s, x, dy, rows, t.shape[0])
+	}
+	return nil
+}
