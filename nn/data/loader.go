@@ -1,0 +1,113 @@
+package data
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/adafisher-go/adafisher/nn"
+)
+
+// A Source gives samples, each some numbers and one or more labels, by index
+// from 0 to Len()-1. Its sizes never change.
+type Source interface {
+	Len() int
+
+	// Sizes returns how many numbers and how many labels a sample has.
+	Sizes() (inputs, labels int)
+
+	// Gather stores the samples with the given indices in x and labels, which
+	// have exactly the room for them, one row a sample. An augmented sample is
+	// that of the given epoch. It allocates nothing, and fails on a wrong length
+	// or index.
+	Gather(x []float32, labels []int, epoch int, indices []int) error
+}
+
+func checkGather(s Source, x []float32, labels []int, indices []int) error {
+	inputs, perSample := s.Sizes()
+	if len(x) != product(len(indices), inputs) || len(labels) != product(len(indices), perSample) {
+		return fmt.Errorf("data: Gather: room for %d inputs and %d labels: %d samples have %d and %d each",
+			len(x), len(labels), len(indices), inputs, perSample)
+	}
+	for _, i := range indices {
+		if i < 0 || i >= s.Len() {
+			return fmt.Errorf("data: Gather: index %d: want 0 to %d", i, s.Len()-1)
+		}
+	}
+	return nil
+}
+
+// A Loader cuts a source into mini-batches, in the order that [nn.Batches] draws
+// for each epoch. It allocates nothing after its construction, and serves one
+// goroutine at a time.
+type Loader struct {
+	source         Source
+	n, batch       int // samples in all and in a batch
+	inputs, labels int // of a sample
+
+	batches *nn.Batches // the whole epoch in one
+	order   []int       // of the epoch at hand; nil before the first
+	epoch   int
+
+	x []float32
+	y []int
+}
+
+// NewLoader returns mini-batches of batch samples, or of all if there are fewer.
+// The seed draws their order; that of an augmentation is its own.
+//
+// It fails unless the source has samples and batch is positive.
+func NewLoader(source Source, batch int, seed uint64) (*Loader, error) {
+	if source == nil {
+		return nil, errors.New("data: NewLoader: there is no source")
+	}
+	n := source.Len()
+	inputs, labels := source.Sizes()
+	if n < 1 || inputs < 1 || labels < 1 {
+		return nil, fmt.Errorf("data: NewLoader: a source of %d samples with %d inputs and %d labels: want at least 1 each", n, inputs, labels)
+	}
+	if batch < 1 {
+		return nil, fmt.Errorf("data: NewLoader: batches of %d samples: want at least 1", batch)
+	}
+	batch = min(batch, n)
+	if size := product(batch, max(inputs, labels)); uint64(size) > maxBytes {
+		return nil, fmt.Errorf("data: NewLoader: batches of %d samples with %d inputs and %d labels are too large", batch, inputs, labels)
+	}
+	batches, err := nn.NewBatches(n, n, seed)
+	if err != nil {
+		return nil, fmt.Errorf("data: NewLoader: %w", err)
+	}
+	return &Loader{
+		source: source, n: n, batch: batch, inputs: inputs, labels: labels, batches: batches,
+		x: make([]float32, batch*inputs), y: make([]int, batch*labels),
+	}, nil
+}
+
+// Len returns the number of batches in an epoch.
+func (l *Loader) Len() int { return (l.n + l.batch - 1) / l.batch }
+
+// Batch returns the inputs and labels of a batch, from 0 to Len()-1, of an epoch:
+// one row a sample. All batches have the full size but the last, which has what
+// is left; together they have each sample once. The slices belong to the loader,
+// until its next Batch.
+//
+// What it returns follows from the source, the size of the batches, the seed, and
+// the two numbers alone. To resume a run, go on with the batch after the last.
+//
+// It fails on a batch out of range, or if the source does.
+func (l *Loader) Batch(epoch, batch int) (x []float32, labels []int, err error) {
+	if batch < 0 || batch >= l.Len() {
+		return nil, nil, fmt.Errorf("data: Batch: batch %d: want 0 to %d", batch, l.Len()-1)
+	}
+	if l.order == nil || epoch != l.epoch {
+		for order := range l.batches.Epoch(epoch) {
+			l.order, l.epoch = order, epoch
+		}
+	}
+	first := batch * l.batch
+	indices := l.order[first:min(first+l.batch, l.n)]
+	x, labels = l.x[:len(indices)*l.inputs], l.y[:len(indices)*l.labels]
+	if err := l.source.Gather(x, labels, epoch, indices); err != nil {
+		return nil, nil, err
+	}
+	return x, labels, nil
+}
