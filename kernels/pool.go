@@ -20,10 +20,12 @@ type Pool struct {
 	job     job
 }
 
-// job is what the workers are doing: a function of the part, or a product.
+// job is what the workers are doing: a function of the part, a convolution, or a
+// product.
 type job struct {
 	f       func(part int)
 	parts   int
+	conv    convolution // if it has lines
 	c, a, b Matrix
 	m, n, k int
 	g       Gemm
@@ -115,9 +117,12 @@ func (p *Pool) work(wake chan struct{}, worker int) {
 // share does the parts of one of several workers.
 func (p *Pool) share(worker, workers int) {
 	for part := worker; part < p.job.parts; part += workers {
-		if p.job.f != nil {
+		switch {
+		case p.job.f != nil:
 			p.job.f(part)
-		} else {
+		case p.job.conv.lines > 0:
+			p.job.conv.run(part)
+		default:
 			p.job.multiply(part)
 		}
 	}

@@ -1,0 +1,7 @@
+//go:build purego || !(amd64 || arm64)
+
+package kernels
+
+func convScratch(c *Conv2d) int { return max(1, convRows(c)) }
+
+func convolve(v *convolution, r convPart, _ int) { v.reference(r) }
