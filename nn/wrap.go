@@ -9,14 +9,20 @@ import (
 // Named gives a layer the name that its parameters carry, in place of its index:
 // "conv1" makes "conv1.weight". An empty name leaves the parameters of the layer,
 // or its layers, with the names that they have by themselves. Names must be
-// unique in a model.
-func Named(name string, l Layer) Layer { return named{name, l} }
+// unique in a model. Of several names of one layer the outermost counts.
+func Named(name string, l Layer) Layer {
+	if n, ok := l.(named); ok {
+		l = n.Layer
+	}
+	return named{name, l}
+}
 
 type named struct {
 	name string
 	Layer
 }
 
+func (n named) kind() string   { return kindOf(n.Layer) }
 func (n named) wrapped() Layer { return n.Layer }
 
 // A wrapper is a layer that only says something about another.

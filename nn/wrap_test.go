@@ -1,0 +1,63 @@
+package nn_test
+
+import (
+	"math"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/adafisher-go/adafisher/nn"
+)
+
+func model(t testing.TB, input nn.Shape, layers ...nn.Layer) *nn.Model {
+	t.Helper()
+	m, err := nn.New(input, layers...)
+	require.NoError(t, err)
+	return m
+}
+
+func paramNames(m *nn.Model) []string {
+	var names []string
+	for _, p := range m.Params() {
+		names = append(names, p.Name)
+	}
+	return names
+}
+
+func TestNames(t *testing.T) {
+	linear := nn.LinearNoBias(2, 2)
+	m := model(t, nn.Shape{2},
+		linear,
+		nn.Named("a", linear),
+		nn.Named("", linear),
+		nn.Named("b", nn.Sequential(linear, nn.Named("c", linear), nn.Named("", nn.Sequential(nn.Tanh(), linear)), nn.Named("", nn.Named("d", nn.Sequential(nn.Named("e", linear)))))),
+		nn.Named("f", nn.Named("g", linear)),
+		nn.Residual(linear, nn.Residual(linear, nn.Named("h", linear))),
+		nn.ResidualVia(nn.Sequential(nn.Tanh(), linear), linear),
+		nn.ResidualVia(nn.Named("shortcut", linear), linear),
+		nn.Unfactored(nn.Named("i", linear)),
+		nn.Named("j", nn.InitNormal(1, nn.Shared(linear))),
+	)
+	require.Equal(t, []string{
+		"0.weight", "a.weight", "weight",
+		"b.0.weight", "b.c.weight", "b.1.weight", "b.e.weight",
+		"f.weight",
+		"5.0.weight", "5.1.0.weight", "5.1.h.weight",
+		"6.0.weight", "6.downsample.1.weight",
+		"7.0.weight", "7.shortcut.weight",
+		"8.i.weight", "j.weight",
+	}, paramNames(m))
+}
+
+func TestNilLayers(t *testing.T) {
+	for want, l := range map[string]nn.Layer{
+		"nn: layer 0 is nil":   nil,
+		"nn: layer a is nil":   nn.Named("a", nn.Named("b", nil)),
+		"nn: layer 0.0 is nil": nn.Sequential(nil),
+		"nn: layer 0.a is nil": nn.Shared(nn.Named("a", nil)),
+		"nn: layer 0 (nil): initial standard deviation NaN: want a finite number of at least 0": nn.InitNormal(math.NaN(), nn.Named("a", nil)),
+	} {
+		_, err := nn.New(nn.Shape{2}, l)
+		require.EqualError(t, err, want)
+	}
+}
