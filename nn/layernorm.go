@@ -1,6 +1,9 @@
 package nn
 
 import (
+	"fmt"
+	"math"
+
 	"github.com/adafisher-go/adafisher/kernels"
 	"github.com/adafisher-go/adafisher/kron"
 )
@@ -12,21 +15,36 @@ const normEpsilon = 1e-5
 // a scale and a shift for each feature (arXiv 1607.06450):
 //
 //	y = (x-mean) / sqrt(variance+1e-5) * weight + bias
-func LayerNorm() Layer { return layerNorm{} }
+func LayerNorm() Layer { return LayerNormWith(normEpsilon) }
 
-type layerNorm struct{}
+// LayerNormWith describes [LayerNorm] with another epsilon, above 0, in place of
+// 1e-5.
+func LayerNormWith(epsilon float64) Layer { return layerNorm{epsilon} }
+
+type layerNorm struct{ epsilon float64 }
 
 func (layerNorm) kind() string { return "LayerNorm" }
 
-func (layerNorm) build(b *builder, in Shape) (module, Shape, error) {
+func (l layerNorm) build(b *builder, in Shape) (module, Shape, error) {
+	if err := checkEpsilon(l.epsilon); err != nil {
+		return nil, nil, err
+	}
 	n := in.Features()
 	weight, bias := b.param("weight", constant(1), nil, n), b.param("bias", constant(0), nil, n)
-	return &layerNormModule{b.factored(weight, bias), in}, in, nil
+	return &layerNormModule{b.factored(weight, bias), in, float32(l.epsilon)}, in, nil
+}
+
+func checkEpsilon(epsilon float64) error {
+	if !(epsilon >= 0x1p-126 && epsilon <= math.MaxFloat32) {
+		return fmt.Errorf("epsilon %v: want a number above 0", epsilon)
+	}
+	return nil
 }
 
 type layerNormModule struct {
 	*kron.Layer
-	shape Shape
+	shape   Shape
+	epsilon float32
 }
 
 func (m *layerNormModule) forwarder(p *plan) forwarder {
@@ -43,7 +61,7 @@ type layerNormForwarder struct {
 
 func (f *layerNormForwarder) forward(y, x []float32, rows int) {
 	n := rows * f.shape.Positions()
-	kernels.LayerNorm(y, f.mean[:n], f.rstd[:n], x, f.Weight.Value, f.Bias.Value, normEpsilon)
+	kernels.LayerNorm(y, f.mean[:n], f.rstd[:n], x, f.Weight.Value, f.Bias.Value, f.epsilon)
 }
 
 func (m *layerNormModule) trainer(p *plan) trainer {
