@@ -15,21 +15,21 @@ import (
 	"github.com/adafisher-go/adafisher/kernels"
 )
 
-// digits runs the program in an empty directory.
-func digits(t *testing.T, args ...string) (stdout, stderr string, err error) {
+// runDigits runs the program in an empty directory.
+func runDigits(t *testing.T, args ...string) (stdout, stderr string, err error) {
 	t.Chdir(t.TempDir())
 	var out, errs bytes.Buffer
-	err = run(args, &out, &errs)
+	err = digits().Run(args, &out, &errs)
 	return out.String(), errs.String(), err
 }
 
 func TestOutput(t *testing.T) {
-	stdout, stderr, err := digits(t, "-epochs", "3", "-hidden", "16,8")
+	stdout, stderr, err := runDigits(t, "-epochs", "3", "-hidden", "16,8")
 	require.NoError(t, err)
 	require.Empty(t, stderr, "no progress bar in a pipe")
 	require.True(t, strings.HasPrefix(stdout, `Teaching a small neural network to read handwritten digits (8x8 pixels), with AdaFisher, AdamW and SGD.
 Network: 64-16-8-10 units, 1266 weights. Data: 1437 images to train on, 360 others held back for the test.
-Training: 3 epochs (each once through the images) in batches of 64, 1 run each, from the same start for all, on the `+
+Training: 3 epochs (each once through the data) in batches of 64, 1 run each, from the same start for all, on the `+
 		kernels.CurrentLevel().String()+` kernels.
 `), stdout)
 	require.Contains(t, stdout, "Training loss by epoch")
@@ -46,7 +46,7 @@ func TestSentence(t *testing.T) {
 		"sgd,adam":      "with SGD and Adam.",
 		"sgd,adam,adaw": "",
 	} {
-		stdout, _, err := digits(t, "-epochs", "1", "-hidden", "2", "-optimizer", names)
+		stdout, _, err := runDigits(t, "-epochs", "1", "-hidden", "2", "-optimizer", names)
 		if want == "" {
 			require.Error(t, err)
 			continue
@@ -58,7 +58,7 @@ func TestSentence(t *testing.T) {
 
 func TestPlotFlag(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "x.png")
-	stdout, _, err := digits(t, "-epochs", "1", "-hidden", "2", "-plot", file)
+	stdout, _, err := runDigits(t, "-epochs", "1", "-hidden", "2", "-plot", file)
 	require.NoError(t, err)
 	require.Contains(t, stdout, file)
 	require.FileExists(t, file)
@@ -66,7 +66,7 @@ func TestPlotFlag(t *testing.T) {
 }
 
 func TestJSONAccuracy(t *testing.T) {
-	stdout, stderr, err := digits(t, "-json", "-optimizer", "adafisher")
+	stdout, stderr, err := runDigits(t, "-json", "-optimizer", "adafisher")
 	require.NoError(t, err)
 	require.Empty(t, stderr)
 	require.NoFileExists(t, "digits.svg", "no picture that was not asked for")
@@ -82,7 +82,7 @@ func TestJSONAccuracy(t *testing.T) {
 }
 
 func TestJSONLines(t *testing.T) {
-	stdout, _, err := digits(t, "-json", "-epochs", "2", "-seeds", "2", "-seed", "7", "-hidden", "8", "-batch", "100", "-lr", "0.01",
+	stdout, _, err := runDigits(t, "-json", "-epochs", "2", "-seeds", "2", "-seed", "7", "-hidden", "8", "-batch", "100", "-lr", "0.01",
 		"-optimizer", "SGD,AdaFisherW", "-variant", "paper", "-validate", "-plot", "asked.png")
 	require.NoError(t, err)
 	require.FileExists(t, "asked.png")
@@ -94,7 +94,7 @@ func TestJSONLines(t *testing.T) {
 		require.Equal(t, want.Variant, got.Variant)
 		require.Equal(t, kernels.CurrentLevel().String(), got.Level)
 		require.Equal(t, 0.01, got.LR)
-		require.Equal(t, []int{8}, got.Hidden)
+		require.Equal(t, "64-8-10 units", got.Network)
 		require.Equal(t, 2, got.Epochs)
 		require.Equal(t, 100, got.Batch)
 		require.Equal(t, uint64(7), got.Seed)
@@ -106,28 +106,30 @@ func TestJSONLines(t *testing.T) {
 
 func TestVariantsHaveTheirOwnLearningRate(t *testing.T) {
 	for variant, lr := range map[string]float64{"published": 1e-3, "paper": 5e-3, "paper-ema": 1e-2} {
-		o, err := parseOptions([]string{"-optimizer", "adafisherw,sgd", "-variant", variant})
+		stdout, _, err := runDigits(t, "-json", "-epochs", "1", "-hidden", "2", "-optimizer", "adafisherw,sgd", "-variant", variant)
 		require.NoError(t, err)
-		c, err := o.config()
-		require.NoError(t, err)
-		require.Equal(t, lr, c.Choices[0].LR)
-		require.Equal(t, 0.1, c.Choices[1].LR)
+		decoder := json.NewDecoder(strings.NewReader(stdout))
+		for _, want := range []float64{lr, 0.1} {
+			var got report.Record
+			require.NoError(t, decoder.Decode(&got))
+			require.Equal(t, want, got.LR)
+		}
 	}
 }
 
 func TestOtherData(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "other.csv")
 	require.NoError(t, os.WriteFile(file, []byte(strings.Join(lines(50), "\n")), 0o600))
-	stdout, _, err := digits(t, "-data", file, "-epochs", "1", "-batch", "40")
+	stdout, _, err := runDigits(t, "-data", file, "-epochs", "1", "-batch", "40")
 	require.NoError(t, err)
 	require.Contains(t, stdout, "40 images to train on, 10 others")
 
-	_, _, err = digits(t, "-data", file, "-batch", "41")
+	_, _, err = runDigits(t, "-data", file, "-batch", "41")
 	require.EqualError(t, err, `invalid value "41" for flag -batch: want an integer from 1 to 40, the images to train on`)
 	require.Equal(t, 2, cli.Status(err))
 
 	require.NoError(t, os.WriteFile(file, []byte("1,2,3\n"), 0o600))
-	stdout, _, err = digits(t, "-data", file)
+	stdout, _, err = runDigits(t, "-data", file)
 	require.EqualError(t, err, file+": line 1: the number of columns is 3: want 65, the pixels and the digit")
 	require.Equal(t, 1, cli.Status(err))
 	require.Empty(t, stdout)
@@ -151,7 +153,7 @@ func TestWrongFlags(t *testing.T) {
 		{"-data", "-data", "flag needs an argument"},
 		{"-verbose", "-verbose", "not defined"},
 	} {
-		stdout, stderr, err := digits(t, strings.Fields(c.args)...)
+		stdout, stderr, err := runDigits(t, strings.Fields(c.args)...)
 		require.ErrorContains(t, err, c.want, c.args)
 		require.ErrorContains(t, err, c.flag)
 		require.NotContains(t, err.Error(), "\n")
@@ -162,13 +164,13 @@ func TestWrongFlags(t *testing.T) {
 }
 
 func TestDivergence(t *testing.T) {
-	_, _, err := digits(t, "-optimizer", "adafisher", "-lr", "1000", "-hidden", "64,64,64,64")
+	_, _, err := runDigits(t, "-optimizer", "adafisher", "-lr", "1000", "-hidden", "64,64,64,64")
 	require.ErrorContains(t, err, "AdaFisher with learning rate 1000 stopped in epoch 1: optim: AdaFisher: gradient of ")
 	require.Equal(t, 1, cli.Status(err))
 }
 
 func TestHelp(t *testing.T) {
-	stdout, _, err := digits(t, "-help")
+	stdout, _, err := runDigits(t, "-help")
 	require.NoError(t, err)
 	for _, name := range []string{"optimizer", "variant", "epochs", "batch", "lr", "hidden", "seed", "seeds", "plot", "json", "digest", "data", "validate"} {
 		require.Contains(t, stdout, "\n  -"+name)
@@ -184,14 +186,14 @@ func TestDigest(t *testing.T) {
 	defer func() { require.NoError(t, kernels.SetLevel(best)) }()
 	for _, level := range kernels.Levels() {
 		require.NoError(t, kernels.SetLevel(level))
-		stdout, stderr, err := digits(t, "-digest")
+		stdout, stderr, err := runDigits(t, "-digest")
 		require.NoError(t, err)
 		require.Empty(t, stderr)
 		require.Equal(t, level.String()+" "+wantDigest+"\n", stdout)
 	}
 	require.NoError(t, kernels.SetLevel(best))
 	for _, workers := range []string{"2", "3", "16"} {
-		stdout, _, err := digits(t, "-digest", "-workers", workers)
+		stdout, _, err := runDigits(t, "-digest", "-workers", workers)
 		require.NoError(t, err)
 		require.Equal(t, best.String()+" "+wantDigest+"\n", stdout, "%s workers", workers)
 	}

@@ -12,10 +12,6 @@ func lossBand(r train.Result) []band {
 	return bands(r, func(e train.Epoch) float64 { return max(e.TrainLoss, 1e-9) })
 }
 
-func accuracyBand(r train.Result) []band {
-	return bands(r, func(e train.Epoch) float64 { return 100 * e.TestAccuracy })
-}
-
 func bands(r train.Result, of func(train.Epoch) float64) []band {
 	all := make([]band, len(r.Runs[0]))
 	for i := range all {

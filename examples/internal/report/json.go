@@ -14,7 +14,8 @@ type Record struct {
 	Variant         string  `json:"variant"` // empty where the optimizer has none
 	Level           string  `json:"level"`   // instruction set of the kernels
 	LR              float64 `json:"lr"`
-	Hidden          []int   `json:"hidden"`
+	Network         string  `json:"network"` // what its layers are
+	Weights         int     `json:"weights"` // how many it has
 	Epochs          int     `json:"epochs"`
 	Batch           int     `json:"batch"`
 	Seed            uint64  `json:"seed"`  // of the first run
@@ -22,6 +23,7 @@ type Record struct {
 	HeldOut         string  `json:"held_out"`
 	TestAccuracy    float64 `json:"test_accuracy"` // from 0 to 1, mean over the seeds
 	TestAccuracyStd float64 `json:"test_accuracy_std"`
+	TestPerplexity  float64 `json:"test_perplexity"` // exp of the mean cross entropy, mean over the seeds
 	TrainLoss       float64 `json:"train_loss"`
 	SecondsPerEpoch float64 `json:"seconds_per_epoch"`
 	StepMicros      float64 `json:"step_us"` // median
@@ -32,26 +34,29 @@ type Record struct {
 	PeakRSSBytes uint64 `json:"peak_rss_bytes"`
 }
 
-// JSON writes one object a line for each result. heldOut is what the accuracy
-// was measured on: "test".
-func JSON(w io.Writer, c train.Config, results []train.Result, heldOut string) error {
+// JSON writes one object a line for each result. network says what the layers
+// are, heldOut what the accuracy was measured on: "test".
+func JSON(w io.Writer, c train.Config, results []train.Result, network, heldOut string) error {
 	rss := peakRSS()
 	lines := json.NewEncoder(w)
 	for _, r := range results {
-		mean, std := r.TestAccuracy()
+		accuracy, std := r.Last(func(e train.Epoch) float64 { return e.TestAccuracy })
+		perplexity, _ := r.Last(train.Perplexity.Of)
 		if err := lines.Encode(Record{
 			Optimizer:       r.Optimizer,
 			Variant:         r.VariantName(),
 			Level:           kernels.CurrentLevel().String(),
 			LR:              r.LR,
-			Hidden:          c.Hidden,
+			Network:         network,
+			Weights:         r.Model.NumParams(),
 			Epochs:          c.Epochs,
 			Batch:           c.Batch,
 			Seed:            c.Seed,
 			Seeds:           c.Seeds,
 			HeldOut:         heldOut,
-			TestAccuracy:    mean,
+			TestAccuracy:    accuracy,
 			TestAccuracyStd: std,
+			TestPerplexity:  perplexity,
 			TrainLoss:       r.TrainLoss(),
 			SecondsPerEpoch: r.SecondsPerEpoch(),
 			StepMicros:      Microseconds(r.StepTime()),

@@ -32,17 +32,22 @@ const (
 	pngDPI     = 120
 )
 
-// Plot draws loss and accuracy by epoch, a line a result, to a file: SVG or PNG
+// Plot draws loss and score by epoch, a line a result, to a file: SVG or PNG
 // by its ending. With several seeds a line is their mean, and the band around it
-// reaches from the lowest to the highest. heldOut is what the accuracy was
+// reaches from the lowest to the highest. heldOut is what the score was
 // measured on: "test".
-func Plot(file string, results []train.Result, heldOut string) error {
+func Plot(file string, results []train.Result, score train.Score, heldOut string) error {
 	loss, err := panel("Training loss", "cross entropy (nats, logarithmic)", results, lossBand, math.Log10, lossTicks)
 	if err != nil {
 		return err
 	}
 	name := strings.ToUpper(heldOut[:1]) + heldOut[1:]
-	right, err := panel(name+" accuracy", "correct (%, stretched towards 100)", results, accuracyBand, stretch, accuracyTicks)
+	unit, scale, ticks := "correct (%, stretched towards 100)", stretch, accuracyTicks
+	if score == train.Perplexity {
+		unit, scale, ticks = "perplexity (logarithmic)", math.Log10, lossTicks
+	}
+	scores := func(r train.Result) []band { return bands(r, score.Of) }
+	right, err := panel(name+" "+score.String(), unit, results, scores, scale, ticks)
 	if err != nil {
 		return err
 	}

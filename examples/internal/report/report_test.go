@@ -18,6 +18,7 @@ import (
 
 	"github.com/adafisher-go/adafisher/examples/internal/train"
 	"github.com/adafisher-go/adafisher/kernels"
+	"github.com/adafisher-go/adafisher/nn"
 )
 
 // newResults trains two optimizers on a toy: points on a line, and their sign.
@@ -29,7 +30,7 @@ func newResults(t *testing.T, epochs, seeds int) (train.Config, []train.Result) 
 	}
 	c := train.Config{
 		Train: set, Test: set,
-		Hidden: []int{4},
+		Network: func() (*nn.Model, error) { return train.MLP(1, []int{4}, 2) },
 		Choices: []train.Choice{
 			{Optimizer: "AdaFisher", LR: 1e-3, TCov: 1},
 			{Optimizer: "SGD", LR: 0.05},
@@ -44,7 +45,7 @@ func newResults(t *testing.T, epochs, seeds int) (train.Config, []train.Result) 
 func TestTable(t *testing.T) {
 	_, results := newResults(t, 2, 1)
 	var text strings.Builder
-	require.NoError(t, Table(&text, results, "test"))
+	require.NoError(t, Table(&text, results, train.Accuracy, "test"))
 	lines := strings.Split(strings.TrimSpace(text.String()), "\n")
 	require.Len(t, lines, 3)
 	require.Regexp(t, `^optimizer +variant +learning rate +test accuracy +training loss +s/epoch +µs/step +allocations/step$`, lines[0])
@@ -53,7 +54,7 @@ func TestTable(t *testing.T) {
 
 	_, results = newResults(t, 2, 3)
 	text.Reset()
-	require.NoError(t, Table(&text, results, "validation"))
+	require.NoError(t, Table(&text, results, train.Accuracy, "validation"))
 	require.Contains(t, text.String(), "validation accuracy")
 	require.Regexp(t, `AdaFisher +published +0.001 +[0-9.]+ ± [0-9.]+ %`, text.String())
 }
@@ -93,19 +94,21 @@ func TestDamping(t *testing.T) {
 func TestJSON(t *testing.T) {
 	c, results := newResults(t, 2, 3)
 	var text bytes.Buffer
-	require.NoError(t, JSON(&text, c, results, "test"))
+	require.NoError(t, JSON(&text, c, results, "1-4-2 units", "test"))
 	lines := strings.Split(strings.TrimSpace(text.String()), "\n")
 	require.Len(t, lines, 2)
 	for i, line := range lines {
 		var got map[string]any
 		require.NoError(t, json.Unmarshal([]byte(line), &got))
-		mean, std := results[i].TestAccuracy()
+		mean, std := results[i].Last(func(e train.Epoch) float64 { return e.TestAccuracy })
+		perplexity, _ := results[i].Last(train.Perplexity.Of)
 		want := map[string]any{
 			"optimizer":         c.Choices[i].Optimizer,
 			"variant":           []any{"published", ""}[i],
 			"level":             kernels.CurrentLevel().String(),
 			"lr":                c.Choices[i].LR,
-			"hidden":            []any{4.0},
+			"network":           "1-4-2 units",
+			"weights":           18.0,
 			"epochs":            2.0,
 			"batch":             5.0,
 			"seed":              3.0,
@@ -113,6 +116,7 @@ func TestJSON(t *testing.T) {
 			"held_out":          "test",
 			"test_accuracy":     mean,
 			"test_accuracy_std": std,
+			"test_perplexity":   perplexity,
 			"train_loss":        results[i].TrainLoss(),
 			"seconds_per_epoch": results[i].SecondsPerEpoch(),
 			"step_us":           float64(results[i].StepTime()) / 1e3,
@@ -129,7 +133,7 @@ func TestPNG(t *testing.T) {
 	for _, seeds := range []int{1, 2} {
 		_, results := newResults(t, 6, seeds)
 		file := filepath.Join(t.TempDir(), "curves.PNG")
-		require.NoError(t, Plot(file, results, "test"))
+		require.NoError(t, Plot(file, results, train.Accuracy, "test"))
 		f, err := os.Open(file)
 		require.NoError(t, err)
 		defer f.Close()
@@ -163,7 +167,7 @@ func TestPNG(t *testing.T) {
 func TestSVG(t *testing.T) {
 	_, results := newResults(t, 1, 1)
 	file := filepath.Join(t.TempDir(), "curves.svg")
-	require.NoError(t, Plot(file, results, "validation"))
+	require.NoError(t, Plot(file, results, train.Accuracy, "validation"))
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)
 	for _, want := range []string{"Training loss", "Validation accuracy", "AdaFisher, lr 0.001", "SGD, lr 0.05", "epoch", "nats", "%"} {
@@ -181,10 +185,10 @@ func TestSVG(t *testing.T) {
 
 func TestPlotErrors(t *testing.T) {
 	_, results := newResults(t, 1, 1)
-	require.ErrorContains(t, Plot("a.pdf", results, "test"), "a.pdf: want the ending .svg or .png")
-	require.ErrorIs(t, Plot(filepath.Join(t.TempDir(), "no", "a.svg"), results, "test"), os.ErrNotExist)
+	require.ErrorContains(t, Plot("a.pdf", results, train.Accuracy, "test"), "a.pdf: want the ending .svg or .png")
+	require.ErrorIs(t, Plot(filepath.Join(t.TempDir(), "no", "a.svg"), results, train.Accuracy, "test"), os.ErrNotExist)
 	results[0].Runs[0][0].TrainLoss = math.Inf(1)
-	require.Error(t, Plot(filepath.Join(t.TempDir(), "a.svg"), results, "test"))
+	require.Error(t, Plot(filepath.Join(t.TempDir(), "a.svg"), results, train.Accuracy, "test"))
 }
 
 func TestTicks(t *testing.T) {
@@ -215,7 +219,7 @@ func TestBands(t *testing.T) {
 		{{TrainLoss: 3, TestAccuracy: 0.75}, {TrainLoss: 0}},
 	}}
 	require.Equal(t, []band{{2, 1, 3}, {1e-9, 1e-9, 1e-9}}, lossBand(r))
-	require.Equal(t, band{50, 25, 75}, accuracyBand(r)[0])
+	require.Equal(t, band{50, 25, 75}, bands(r, train.Accuracy.Of)[0])
 }
 
 func TestProgressIsSilentInAPipe(t *testing.T) {

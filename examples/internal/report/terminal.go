@@ -91,28 +91,33 @@ func LossCurve(w io.Writer, results []train.Result, color bool) error {
 	return err
 }
 
-// Table writes one line a result. heldOut is what the accuracy was measured on:
+// Table writes one line a result. heldOut is what the score was measured on:
 // "test".
-func Table(w io.Writer, results []train.Result, heldOut string) error {
+func Table(w io.Writer, results []train.Result, score train.Score, heldOut string) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "optimizer\tvariant\tlearning rate\t%s accuracy\ttraining loss\ts/epoch\tµs/step\tallocations/step\n", heldOut)
+	fmt.Fprintf(t, "optimizer\tvariant\tlearning rate\t%s %v\ttraining loss\ts/epoch\tµs/step\tallocations/step\n", heldOut, score)
 	for _, r := range results {
 		variant := r.VariantName()
 		if variant == "" {
 			variant = "-"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%g\t%s\t%.3g\t%.3g\t%.0f\t%.3g\n", r.Optimizer, variant, r.LR, accuracy(r), r.TrainLoss(),
+		fmt.Fprintf(t, "%s\t%s\t%g\t%s\t%.3g\t%.3g\t%.0f\t%.3g\n", r.Optimizer, variant, r.LR, scored(r, score), r.TrainLoss(),
 			r.SecondsPerEpoch(), Microseconds(r.StepTime()), r.AllocsPerStep())
 	}
 	return t.Flush()
 }
 
-func accuracy(r train.Result) string {
-	mean, std := r.TestAccuracy()
-	if len(r.Runs) == 1 {
-		return fmt.Sprintf("%.2f %%", 100*mean)
+// scored writes a score, with its deviation where there are several seeds.
+func scored(r train.Result, score train.Score) string {
+	mean, std := r.Last(score.Of)
+	unit := ""
+	if score == train.Accuracy {
+		unit = " %"
 	}
-	return fmt.Sprintf("%.2f ± %.2f %%", 100*mean, 100*std)
+	if len(r.Runs) == 1 {
+		return fmt.Sprintf("%.2f%s", mean, unit)
+	}
+	return fmt.Sprintf("%.2f ± %.2f%s", mean, std, unit)
 }
 
 // Microseconds returns d in microseconds, with its fraction.

@@ -7,11 +7,32 @@ import (
 	"time"
 
 	"github.com/adafisher-go/adafisher/kron"
+	"github.com/adafisher-go/adafisher/nn"
 )
+
+// A Score is what counts on the test samples after an epoch.
+type Score int
+
+const (
+	Accuracy   Score = iota // share of the labels with the largest score, in percent
+	Perplexity              // exp of the mean cross entropy: as good as a guess among so many
+)
+
+// String returns the score's name.
+func (s Score) String() string { return [...]string{"accuracy", "perplexity"}[s] }
+
+// Of returns the score of an epoch.
+func (s Score) Of(e Epoch) float64 {
+	if s == Perplexity {
+		return math.Exp(e.TestLoss)
+	}
+	return 100 * e.TestAccuracy
+}
 
 // An Epoch is what one epoch of one run gave.
 type Epoch struct {
 	TrainLoss     float64 // mean cross entropy, in nats, of each sample before the step that used it
+	TestLoss      float64 // mean cross entropy after the epoch
 	TestAccuracy  float64 // after the epoch, from 0 to 1
 	Seconds       float64 // of training alone, without the test
 	AllocsPerStep float64 // heap allocations of the whole process in a training step
@@ -20,7 +41,8 @@ type Epoch struct {
 // A Result is what one optimizer did, over all seeds.
 type Result struct {
 	Choice
-	Runs [][]Epoch // one a seed
+	Runs  [][]Epoch // one a seed
+	Model *nn.Model // of the last run
 
 	// Curvature describes each layer's curvature at the end of the last run; it
 	// is empty for optimizers without one.
@@ -31,15 +53,14 @@ type Result struct {
 
 func (r *Result) add(run *run) {
 	r.Runs = append(r.Runs, run.epochs)
+	r.Model = run.model
 	r.Curvature = run.curvature()
 	r.steps = append(r.steps, run.steps...)
 }
 
-// TestAccuracy returns the mean over the seeds of the last epoch's accuracy, and
-// its sample standard deviation, 0 for one seed.
-func (r Result) TestAccuracy() (mean, std float64) {
-	return meanStd(r.last(func(e Epoch) float64 { return e.TestAccuracy }))
-}
+// Last returns the mean over the seeds of a quantity of the last epoch, and its
+// sample standard deviation, 0 for one seed.
+func (r Result) Last(of func(Epoch) float64) (mean, std float64) { return meanStd(r.last(of)) }
 
 // TrainLoss returns the mean over the seeds of the last epoch's loss.
 func (r Result) TrainLoss() float64 {

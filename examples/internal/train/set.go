@@ -6,7 +6,7 @@ import (
 	"github.com/adafisher-go/adafisher/nn"
 )
 
-// A Set holds labelled samples.
+// A Set holds labelled samples in memory, as numbers. It is a [data.Source].
 type Set struct {
 	X        []float32 // row-major, Features numbers a sample
 	Labels   []int     // from 0 to Classes-1, one a sample
@@ -16,6 +16,21 @@ type Set struct {
 
 // Len returns the number of samples.
 func (s Set) Len() int { return len(s.Labels) }
+
+// Sizes returns the numbers and labels of a sample.
+func (s Set) Sizes() (inputs, labels int) { return s.Features, 1 }
+
+// Gather copies the samples with the given indices to x and labels.
+func (s Set) Gather(x []float32, labels []int, _ int, indices []int) error {
+	if len(x) != len(indices)*s.Features || len(labels) != len(indices) {
+		return fmt.Errorf("train: room for %d numbers and %d labels: want %d samples of %d", len(x), len(labels), len(indices), s.Features)
+	}
+	for r, i := range indices {
+		copy(x[r*s.Features:][:s.Features], s.X[i*s.Features:])
+		labels[r] = s.Labels[i]
+	}
+	return nil
+}
 
 // HoldOut divides s in two: held gets n samples drawn at random, rest the
 // others, both in the order of s. Which ones follows from s.Len(), n and seed
@@ -49,21 +64,10 @@ func (s Set) HoldOut(n int, seed uint64) (rest, held Set, err error) {
 }
 
 func (s Set) pick(indices []int) Set {
-	p := Set{
-		X:        make([]float32, len(indices)*s.Features),
-		Labels:   make([]int, len(indices)),
-		Features: s.Features,
-		Classes:  s.Classes,
+	p := Set{Features: s.Features, Classes: s.Classes}
+	for _, i := range indices {
+		p.X = append(p.X, s.X[i*s.Features:][:s.Features]...)
+		p.Labels = append(p.Labels, s.Labels[i])
 	}
-	s.gather(p.X, p.Labels, indices)
 	return p
-}
-
-// gather copies the samples with the given indices to x and labels, which have
-// room for them.
-func (s Set) gather(x []float32, labels []int, indices []int) {
-	for r, i := range indices {
-		copy(x[r*s.Features:][:s.Features], s.X[i*s.Features:])
-		labels[r] = s.Labels[i]
-	}
 }

@@ -5,19 +5,22 @@ package train
 
 import (
 	"fmt"
+	"math"
 	"runtime"
 	"time"
 
 	"github.com/adafisher-go/adafisher/kernels"
 	"github.com/adafisher-go/adafisher/kron"
 	"github.com/adafisher-go/adafisher/nn"
+	"github.com/adafisher-go/adafisher/nn/data"
 	"github.com/adafisher-go/adafisher/optim"
 )
 
 // Config says what to compare.
 type Config struct {
-	Train, Test Set
-	Hidden      []int // widths of the hidden layers
+	Network     func() (*nn.Model, error)
+	Train, Test data.Source
+	Score       Score // what counts on Test
 	Choices     []Choice
 	Epochs      int
 	Batch       int
@@ -27,9 +30,9 @@ type Config struct {
 	Pool *kernels.Pool // splits large matrix products; nil for one goroutine
 }
 
-// Network returns the multilayer perceptron with the given widths of hidden
-// layers, a ReLU after each.
-func Network(features int, hidden []int, classes int) (*nn.Model, error) {
+// MLP returns the multilayer perceptron with the given widths of hidden layers, a
+// ReLU after each.
+func MLP(features int, hidden []int, classes int) (*nn.Model, error) {
 	var layers []nn.Layer
 	for _, width := range hidden {
 		layers = append(layers, nn.Linear(features, width), nn.ReLU())
@@ -75,69 +78,64 @@ func Compare(c Config, progress func()) ([]Result, error) {
 	return results, nil
 }
 
-// Steps does n training steps on batches of the set, epoch by epoch, in the
+// Steps does n training steps on batches of the source, epoch by epoch, in the
 // order that the seed draws.
-func Steps(m *nn.Model, opt optim.Optimizer, set Set, batch, n int, seed uint64, pool *kernels.Pool) error {
-	l, err := newLoop(m, opt, set, batch, seed, pool)
+func Steps(m *nn.Model, opt optim.Optimizer, source data.Source, batch, n int, seed uint64, pool *kernels.Pool) error {
+	l, err := newLoop(m, opt, source, batch, seed, pool)
 	if err != nil {
 		return err
 	}
-	for epoch := 0; ; epoch++ {
-		for indices := range l.batches.Epoch(epoch) {
-			if n == 0 {
-				return nil
-			}
-			if _, err := l.step(indices); err != nil {
-				return err
-			}
-			n--
+	for i := range n {
+		if _, _, err := l.step(i/l.batches.Len(), i%l.batches.Len()); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
 // loop feeds a model and its optimizer with batches.
 type loop struct {
-	set       Set
+	model     *nn.Model
 	optimizer optim.Optimizer
 	session   *nn.Session
-	batches   *nn.Batches
-	x         []float32 // the batch
-	labels    []int
+	batches   *data.Loader
 }
 
-func newLoop(m *nn.Model, opt optim.Optimizer, set Set, batch int, seed uint64, pool *kernels.Pool) (loop, error) {
+func newLoop(m *nn.Model, opt optim.Optimizer, source data.Source, batch int, seed uint64, pool *kernels.Pool) (loop, error) {
 	session, err := m.NewSession(batch)
 	if err != nil {
 		return loop{}, err
 	}
 	session.SetPool(pool)
-	batches, err := nn.NewBatches(set.Len(), batch, seed)
-	if err != nil {
-		return loop{}, err
-	}
-	return loop{set, opt, session, batches, make([]float32, batch*set.Features), make([]int, batch)}, nil
+	session.SetRandom(seed, 0)
+	batches, err := data.NewLoader(source, batch, seed)
+	return loop{m, opt, session, batches}, err
 }
 
-// step trains on one batch and returns its loss before the step.
-func (l *loop) step(indices []int) (float32, error) {
-	x, labels := l.x[:len(indices)*l.set.Features], l.labels[:len(indices)]
-	l.set.gather(x, labels, indices)
-	return l.session.TrainSoftmaxCrossEntropy(l.optimizer, x, labels)
+// step trains on one batch and returns its number of samples, and its loss before
+// the step.
+func (l *loop) step(epoch, batch int) (samples int, loss float32, err error) {
+	x, labels, err := l.batches.Batch(epoch, batch)
+	if err != nil {
+		return 0, 0, err
+	}
+	loss, err = l.session.TrainSoftmaxCrossEntropy(l.optimizer, x, labels)
+	return len(x) / l.model.In(), loss, err
 }
 
 // run is the training of one model, with its test and its measurements.
 type run struct {
 	loop
-	test      Set
+	test      *data.Loader
 	predictor *nn.Predictor
-	classes   []int // predicted for test
+	spare     []float32 // a row of scores
 
 	epochs []Epoch
 	steps  []time.Duration
 }
 
 func newRun(c Config, choice Choice, seed uint64) (*run, error) {
-	model, err := Network(c.Train.Features, c.Hidden, c.Train.Classes)
+	model, err := c.Network()
 	if err != nil {
 		return nil, err
 	}
@@ -150,44 +148,49 @@ func newRun(c Config, choice Choice, seed uint64) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
+	test, err := data.NewLoader(c.Test, c.Batch, 0)
+	if err != nil {
+		return nil, err
+	}
 	predictor, err := model.NewPredictor(c.Batch)
 	if err != nil {
 		return nil, err
 	}
 	return &run{
 		loop:      l,
-		test:      c.Test,
+		test:      test,
 		predictor: predictor,
-		classes:   make([]int, c.Test.Len()),
+		spare:     make([]float32, model.OutputShape().Features()),
 		epochs:    make([]Epoch, 0, c.Epochs),
-		steps:     make([]time.Duration, 0, c.Epochs*((c.Train.Len()+c.Batch-1)/c.Batch)),
+		steps:     make([]time.Duration, 0, c.Epochs*l.batches.Len()),
 	}, nil
 }
 
 // epoch trains on all batches once, and tests.
 func (r *run) epoch(epoch int) error {
 	var before, after runtime.MemStats
-	sum, done := 0.0, len(r.steps)
+	sum, samples, done := 0.0, 0, len(r.steps)
 	runtime.ReadMemStats(&before)
 	start := time.Now()
-	for indices := range r.batches.Epoch(epoch) {
+	for batch := range r.batches.Len() {
 		stepStart := time.Now()
-		loss, err := r.step(indices)
+		n, loss, err := r.step(epoch, batch)
 		if err != nil {
 			return err
 		}
 		r.steps = append(r.steps, time.Since(stepStart))
-		sum += float64(float64(loss) * float64(len(indices)))
+		sum += float64(float64(loss) * float64(n))
+		samples += n
 	}
 	elapsed := time.Since(start)
 	runtime.ReadMemStats(&after)
-
-	accuracy, err := r.accuracy()
+	loss, accuracy, err := r.measure()
 	if err != nil {
 		return err
 	}
 	r.epochs = append(r.epochs, Epoch{
-		TrainLoss:     sum / float64(r.set.Len()),
+		TrainLoss:     sum / float64(samples),
+		TestLoss:      loss,
 		TestAccuracy:  accuracy,
 		Seconds:       elapsed.Seconds(),
 		AllocsPerStep: float64(after.Mallocs-before.Mallocs) / float64(len(r.steps)-done),
@@ -195,18 +198,33 @@ func (r *run) epoch(epoch int) error {
 	return nil
 }
 
-// accuracy returns the share of the test samples that the model gets right.
-func (r *run) accuracy() (float64, error) {
-	if err := r.predictor.Classify(r.classes, r.test.X); err != nil {
-		return 0, err
-	}
-	right := 0
-	for i, class := range r.classes {
-		if class == r.test.Labels[i] {
-			right++
+// measure returns the mean cross entropy of the test samples' labels, and the
+// share of the labels that have the largest score.
+func (r *run) measure() (loss, accuracy float64, err error) {
+	labels, right := 0, 0
+	for batch := range r.test.Len() {
+		x, want, err := r.test.Batch(0, batch)
+		if err != nil {
+			return 0, 0, err
 		}
+		scores, err := r.predictor.Predict(x)
+		if err != nil {
+			return 0, 0, err
+		}
+		classes := len(r.spare)
+		for i, label := range want {
+			row := scores[i*classes:][:classes]
+			loss += float64(kernels.SoftmaxCrossEntropy(r.spare, row, label, 1))
+			if kernels.ArgMax(row) == label {
+				right++
+			}
+		}
+		labels += len(want)
 	}
-	return float64(right) / float64(len(r.classes)), nil
+	if loss /= float64(labels); math.IsNaN(loss) {
+		return 0, 0, fmt.Errorf("the test loss is not a number")
+	}
+	return loss, float64(right) / float64(labels), nil
 }
 
 // curvature describes the layers' curvature where the optimizer has one.

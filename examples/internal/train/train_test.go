@@ -10,6 +10,7 @@ import (
 
 	"github.com/adafisher-go/adafisher/kernels"
 	"github.com/adafisher-go/adafisher/kron"
+	"github.com/adafisher-go/adafisher/nn"
 )
 
 // newSet returns samples of two features whose class is the quadrant that they
@@ -34,9 +35,9 @@ func newSet(n int) Set {
 
 func newConfig() Config {
 	return Config{
-		Train:  newSet(90),
-		Test:   newSet(40),
-		Hidden: []int{16},
+		Train:   newSet(90),
+		Test:    newSet(40),
+		Network: func() (*nn.Model, error) { return MLP(2, []int{16}, 4) },
 		Choices: []Choice{
 			{Optimizer: "AdaFisher", LR: 1e-3, TCov: 2},
 			{Optimizer: "AdaFisherW", LR: 1e-2, Variant: kron.Paper, TCov: 2},
@@ -88,7 +89,7 @@ func TestHoldOut(t *testing.T) {
 }
 
 func TestChoice(t *testing.T) {
-	model, err := Network(2, []int{3}, 4)
+	model, err := MLP(2, []int{3}, 4)
 	require.NoError(t, err)
 	variants := map[string]string{"AdaFisher": "paper", "AdaFisherW": "paper", "Adam": "", "AdamW": "", "SGD": ""}
 	require.Len(t, Optimizers(), len(variants))
@@ -122,8 +123,8 @@ func TestCompareLearns(t *testing.T) {
 		require.Len(t, r.Runs[0], 30)
 		require.NotEqual(t, r.Runs[0][0].TrainLoss, r.Runs[1][0].TrainLoss, "another seed")
 		require.Less(t, r.TrainLoss(), r.Runs[0][0].TrainLoss)
-		accuracy, _ := r.TestAccuracy()
-		require.Greater(t, accuracy, 0.8, r.Optimizer)
+		accuracy, _ := r.Last(Accuracy.Of)
+		require.Greater(t, accuracy, 80.0, r.Optimizer)
 		require.Positive(t, r.SecondsPerEpoch())
 		require.Positive(t, r.StepTime())
 		require.Equal(t, i < 2, len(r.Curvature) == 2, r.Optimizer)
@@ -163,12 +164,12 @@ func numbers(t *testing.T, c Config) [][]float64 {
 
 func TestCompareErrors(t *testing.T) {
 	c := newConfig()
-	c.Train.X[7] = float32(math.NaN())
+	c.Train.(Set).X[7] = float32(math.NaN())
 	_, err := Compare(c, nothing)
 	require.ErrorContains(t, err, "AdaFisher with learning rate 0.001 stopped in epoch 1: optim: AdaFisher: gradient of 0.weight")
 
 	for want, spoil := range map[string]func(*Config){
-		"nn: layer 0 (Linear)": func(c *Config) { c.Hidden[0] = 0 },
+		"nn: layer 0 (Linear)": func(c *Config) { c.Network = func() (*nn.Model, error) { return MLP(2, []int{0}, 4) } },
 		"nn: NewSession":       func(c *Config) { c.Batch = 0 },
 		"optim: SGD: LR is -1": func(c *Config) { c.Choices[4].LR = -1 },
 	} {
@@ -185,9 +186,8 @@ func TestStepAllocatesNothing(t *testing.T) {
 		choice.TCov = 1 // statistics in every step
 		r, err := newRun(c, choice, 1)
 		require.NoError(t, err)
-		indices := []int{3, 1, 4, 15, 9, 2, 6}
 		require.Zero(t, testing.AllocsPerRun(20, func() {
-			if _, err := r.step(indices); err != nil {
+			if _, _, err := r.step(0, 1); err != nil {
 				t.Error(err)
 			}
 		}), choice.Optimizer)
@@ -196,7 +196,7 @@ func TestStepAllocatesNothing(t *testing.T) {
 
 func TestSteps(t *testing.T) {
 	values := func(n int) []float32 {
-		model, err := Network(2, []int{3}, 4)
+		model, err := MLP(2, []int{3}, 4)
 		require.NoError(t, err)
 		opt, err := Choice{Optimizer: "SGD", LR: 0.1}.New(model)
 		require.NoError(t, err)
@@ -216,15 +216,15 @@ func TestResult(t *testing.T) {
 			{{TrainLoss: 4, TestAccuracy: 0.2, Seconds: 3}, {TrainLoss: 2, TestAccuracy: 1, Seconds: 6}},
 		},
 	}
-	mean, std := r.TestAccuracy()
-	require.Equal(t, 0.75, mean)
-	require.Equal(t, math.Sqrt(0.125), std)
+	mean, std := r.Last(Accuracy.Of)
+	require.Equal(t, 75.0, mean)
+	require.InDelta(t, math.Sqrt(1250), std, 1e-12)
 	require.Equal(t, 1.5, r.TrainLoss())
 	require.Equal(t, 3.0, r.SecondsPerEpoch())
 	require.Zero(t, r.AllocsPerStep())
 
 	r.Runs = r.Runs[:1]
-	mean, std = r.TestAccuracy()
-	require.Equal(t, 0.5, mean)
+	mean, std = r.Last(Accuracy.Of)
+	require.Equal(t, 50.0, mean)
 	require.Zero(t, std)
 }
