@@ -45,7 +45,7 @@ by side: the same network, the same initial weights, the same batches.`,
 			hidden = f.Ints("hidden", []int{128, 64}, 6, 1, 2048, "`widths` of the hidden layers")
 		},
 		Load:   func(file string, validate bool) (program.Task, error) { return load(file, validate, *hidden) },
-		Digest: digest,
+		Digest: digestOf,
 	}
 }
 
