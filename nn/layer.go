@@ -59,13 +59,14 @@ type builder struct {
 	first      bool        // the layer at hand reads the model's input
 	clash      string      // a name that was taken twice
 	dropouts   uint64      // so far
+	uses       int         // of parameters so far, those of shared layers counted at each place
 }
 
 // built is a layer in its place.
 type built struct {
 	module
 	out    Shape
-	trains bool // it has parameters
+	trains bool // it has parameters, its own or shared ones
 }
 
 // layerError is an error that names its layer.
@@ -87,7 +88,7 @@ func (b *builder) layer(name string, l Layer, in Shape) (built, error) {
 		return built{}, layerError{fmt.Errorf("nn: layer %s is nil", b.name())}
 	}
 	m := b.model
-	at, params := len(m.entries), len(m.params)
+	at, params, uses := len(m.entries), len(m.params), b.uses
 	if _, ok := l.(wrapper); !ok {
 		m.entries = append(m.entries, entry{name: b.name(), kind: l.kind()})
 	}
@@ -105,11 +106,7 @@ func (b *builder) layer(name string, l Layer, in Shape) (built, error) {
 		e := &m.entries[at]
 		e.out, e.params = out, m.params[params:]
 	}
-	r := built{inner, out, len(m.params) > params}
-	if s, ok := l.(*shared); ok {
-		r.trains = b.shared[s].trains
-	}
-	return r, nil
+	return built{inner, out, b.uses > uses}, nil
 }
 
 // param adds a parameter of the layer at hand; its values are made once all
@@ -118,6 +115,7 @@ func (b *builder) layer(name string, l Layer, in Shape) (built, error) {
 func (b *builder) param(name string, init initializer, permutation []int, shape ...int) *kron.Param {
 	p := &kron.Param{Name: b.prefix + name, Shape: shape}
 	b.claim(p.Name)
+	b.uses++
 	b.model.params = append(b.model.params, p)
 	b.model.inits = append(b.model.inits, init)
 	b.model.permutations = append(b.model.permutations, permutation)

@@ -67,6 +67,9 @@ func (s *shared) build(b *builder, in Shape) (module, Shape, error) {
 	if !slices.Equal(in, p.in) {
 		return nil, nil, fmt.Errorf("it is shared with layer %s, which takes shape %v; its input has shape %v", p.name, p.in, in)
 	}
+	if ok && p.trains {
+		b.uses++
+	}
 	return p.module, p.out, nil
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/adafisher-go/adafisher/kron"
 	"github.com/adafisher-go/adafisher/nn"
 )
 
@@ -59,5 +60,32 @@ func TestNilLayers(t *testing.T) {
 	} {
 		_, err := nn.New(nn.Shape{2}, l)
 		require.EqualError(t, err, want)
+	}
+}
+
+// passOf does a pass of a session for the loss sum of dy*y, and returns it.
+func passOf(t testing.TB, s *nn.Session, x, dy []float32) *kron.Pass {
+	t.Helper()
+	_, err := s.Forward(x)
+	require.NoError(t, err)
+	require.NoError(t, s.SetOutputGradient(dy))
+	pass, err := s.Backward()
+	require.NoError(t, err)
+	return pass
+}
+
+// A layer that holds nothing but what another place owns still takes part in the
+// backward pass, also where nobody asks for the gradient at its input.
+func TestSharedInsideSequenceTrains(t *testing.T) {
+	shared := nn.Shared(nn.LinearNoBias(2, 2))
+	m := model(t, nn.Shape{2}, nn.ResidualVia(nn.Sequential(nn.Sequential(nn.Tanh(), shared)), shared))
+	require.Equal(t, []string{"0.0.weight"}, paramNames(m))
+	s := session(t, m, 1)
+	x := []float32{0.5, -1}
+	g := passOf(t, s, x, []float32{1, 10}).Gradients[0].Data
+	for i, v := range x {
+		want := float64(v) + math.Tanh(float64(v))
+		require.InDelta(t, want, g[2*i], 1e-6)
+		require.InDelta(t, 10*want, g[2*i+1], 1e-5)
 	}
 }
