@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/adafisher-go/adafisher/kernels"
@@ -21,6 +22,8 @@ type embedding struct{ n, features int }
 // maxTokens is how far float32 holds every whole number.
 const maxTokens = 1 << 24
 
+var errNotFirst = errors.New("it must be the first layer, which reads the input's tokens")
+
 func (l embedding) kind() string { return "Embedding" }
 
 func (l embedding) build(b *builder, in Shape) (module, Shape, error) {
@@ -28,7 +31,7 @@ func (l embedding) build(b *builder, in Shape) (module, Shape, error) {
 	case l.n < 1 || l.n > maxTokens || l.features < 1 || product(l.n, l.features) > maxFloats:
 		return nil, nil, fmt.Errorf("%d tokens, %d features: want 1 to %d tokens, at least 1 feature, and at most %d numbers", l.n, l.features, maxTokens, maxFloats)
 	case !b.first:
-		return nil, nil, fmt.Errorf("it must be the first layer, which reads the input's tokens")
+		return nil, nil, errNotFirst
 	case len(in) != 1:
 		return nil, nil, fmt.Errorf("takes samples of shape [tokens], its input has shape %v", in)
 	}

@@ -50,24 +50,30 @@ func (s *shared) wrapped() Layer { return s.layer }
 // place is the first place of a shared layer.
 type place struct {
 	built
-	in   Shape
-	name string
+	in     Shape
+	name   string
+	tokens bool // it reads the model's tokens
 }
 
 func (s *shared) build(b *builder, in Shape) (module, Shape, error) {
 	p, ok := b.shared[s]
 	if !ok {
+		vocabulary := b.model.vocabulary
 		inner, err := b.layer("", s.layer, in)
 		if err != nil {
 			return nil, nil, err
 		}
-		p = place{inner, in, b.name()}
+		p = place{inner, in, b.name(), b.model.vocabulary != vocabulary}
 		b.shared[s] = p
+		return p.module, p.out, nil
 	}
 	if !slices.Equal(in, p.in) {
 		return nil, nil, fmt.Errorf("it is shared with layer %s, which takes shape %v; its input has shape %v", p.name, p.in, in)
 	}
-	if ok && p.trains {
+	if p.tokens {
+		return nil, nil, errNotFirst
+	}
+	if p.trains {
 		b.uses++
 	}
 	return p.module, p.out, nil

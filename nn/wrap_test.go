@@ -89,3 +89,15 @@ func TestSharedInsideSequenceTrains(t *testing.T) {
 		require.InDelta(t, 10*want, g[2*i+1], 1e-5)
 	}
 }
+
+// An embedding in a second place would look up numbers that are no tokens.
+func TestSharedEmbedding(t *testing.T) {
+	embedding := nn.Shared(nn.Embedding(5, 3))
+	_, err := nn.New(nn.Shape{3}, embedding, nn.Mean(), embedding)
+	require.EqualError(t, err, "nn: layer 2 (Embedding): it must be the first layer, which reads the input's tokens")
+	block := nn.Shared(nn.Sequential(embedding, nn.Mean()))
+	_, err = nn.New(nn.Shape{3}, block, nn.Linear(3, 3), block)
+	require.EqualError(t, err, "nn: layer 2 (Sequential): it must be the first layer, which reads the input's tokens")
+	_, err = nn.New(nn.Shape{3}, block)
+	require.NoError(t, err)
+}
