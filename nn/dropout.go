@@ -16,23 +16,21 @@ type dropout struct{ p float64 }
 
 func (d dropout) kind() string { return "Dropout" }
 
-func (d dropout) build(b *builder, in Shape) (module, Shape, error) {
-	if !(d.p >= 0 && d.p < 1) {
-		return nil, nil, fmt.Errorf("probability %v: want a number in [0, 1)", d.p)
+func (d dropout) build(_ *builder, in Shape) (module, Shape, error) {
+	if !(d.p >= 0 && float32(d.p) < 1) {
+		return nil, nil, fmt.Errorf("probability %v: want a number in [0, 1) as a float32", d.p)
 	}
-	b.dropouts++
-	return &dropoutModule{float32(d.p), b.dropouts}, in, nil
+	return dropoutModule(d.p), in, nil
 }
 
-type dropoutModule struct {
-	p      float32
-	number uint64 // among the dropouts of the model
-}
+// dropoutModule is the probability.
+type dropoutModule float32
 
-func (m *dropoutModule) forwarder(*plan) forwarder { return identity{} }
+func (m dropoutModule) forwarder(*plan) forwarder { return identity{} }
 
-func (m *dropoutModule) trainer(p *plan) trainer {
-	return &dropoutTrainer{dropoutModule: m, session: p.session}
+func (m dropoutModule) trainer(p *plan) trainer {
+	p.dropouts++
+	return &dropoutTrainer{p: float32(m), place: p.dropouts, session: p.session}
 }
 
 type identity struct{}
@@ -40,13 +38,14 @@ type identity struct{}
 func (identity) forward(y, x []float32, _ int) { copy(y, x) }
 
 type dropoutTrainer struct {
-	*dropoutModule
+	p       float32
+	place   uint64 // among the dropouts of the session
 	session *Session
 	seed    uint64 // of the last forward
 }
 
 func (t *dropoutTrainer) forward(y, x []float32, _ int) {
-	t.seed = t.session.random.seed(t.number)
+	t.seed = t.session.random.seed(t.place)
 	kernels.Dropout(y, x, t.p, t.seed, 0)
 }
 
@@ -61,9 +60,9 @@ func (t *dropoutTrainer) backward(dx, dy, _, _ []float32, _ int, _ bool) error {
 // randomState is where a session's random numbers stand.
 type randomState struct{ origin, pass uint64 }
 
-// seed returns the seed of one layer in the present pass.
-func (r randomState) seed(layer uint64) uint64 {
-	return mix(mix(mix(r.origin)^r.pass) ^ layer)
+// seed returns the seed of one place in the present pass.
+func (r randomState) seed(place uint64) uint64 {
+	return mix(mix(mix(r.origin)^r.pass) ^ place)
 }
 
 // mix is the finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), after

@@ -58,7 +58,6 @@ type builder struct {
 	init       initializer // of the weights in the layer at hand; nil is their own
 	first      bool        // the layer at hand reads the model's input
 	clash      string      // a name that was taken twice
-	dropouts   uint64      // so far
 	uses       int         // of parameters so far, those of shared layers counted at each place
 }
 

@@ -9,8 +9,9 @@ import (
 // A plan collects the buffers that the layers of a session or a predictor write,
 // before any is made: two allocations then hold them all.
 type plan struct {
-	batch   int      // the most rows
-	session *Session // nil in the plan of a predictor
+	batch    int      // the most rows
+	session  *Session // nil in the plan of a predictor
+	dropouts uint64   // so far
 
 	kept   layout // buffers of one layer alone
 	shared layout // scratch that layers use one after another
