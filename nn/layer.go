@@ -84,7 +84,7 @@ func (b *builder) layer(name string, l Layer, in Shape) (built, error) {
 		b.prefix += name + "."
 	}
 	if l == nil {
-		return built{}, layerError{fmt.Errorf("nn: layer %s is nil", b.name())}
+		return built{}, layerError{fmt.Errorf("%s is nil", b.where())}
 	}
 	m := b.model
 	at, params, uses := len(m.entries), len(m.params), b.uses
@@ -99,7 +99,7 @@ func (b *builder) layer(name string, l Layer, in Shape) (built, error) {
 		err = fmt.Errorf("a sample of shape %v gives one of shape %v: want 1 to %d numbers", in, out, maxFloats)
 	}
 	if err != nil {
-		return built{}, layerError{fmt.Errorf("nn: layer %s (%s): %w", b.name(), l.kind(), err)}
+		return built{}, layerError{fmt.Errorf("%s (%s): %w", b.where(), l.kind(), err)}
 	}
 	if at < len(m.entries) {
 		e := &m.entries[at]
@@ -172,4 +172,12 @@ func (b *builder) name() string {
 		return ""
 	}
 	return b.prefix[:len(b.prefix)-1]
+}
+
+// where says in an error which layer is at hand.
+func (b *builder) where() string {
+	if b.prefix == "" {
+		return "nn: layer"
+	}
+	return "nn: layer " + b.name()
 }

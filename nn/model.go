@@ -234,7 +234,8 @@ type entry struct {
 
 // Summary returns a table of the layers: their names, kinds, the shapes of their
 // outputs, and their numbers of parameters. A layer that holds others stands
-// before them, with the parameters of all.
+// before them, with the parameters of all; those of a [Shared] layer count in its
+// first place.
 func (m *Model) Summary() string {
 	rows := [][4]string{{"layer", "kind", "output", "parameters"}, {"", "input", fmt.Sprint(m.input), ""}}
 	for _, e := range m.entries {
@@ -254,7 +255,8 @@ func (m *Model) Summary() string {
 	}
 	var s strings.Builder
 	for _, r := range rows {
-		fmt.Fprintf(&s, "%-*s  %-*s  %-*s  %*s\n", width[0], r[0], width[1], r[1], width[2], r[2], width[3], r[3])
+		line := fmt.Sprintf("%-*s  %-*s  %-*s  %*s", width[0], r[0], width[1], r[1], width[2], r[2], width[3], r[3])
+		s.WriteString(strings.TrimRight(line, " ") + "\n")
 	}
 	return s.String()
 }
