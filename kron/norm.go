@@ -52,7 +52,7 @@ func LayerNormFactors(h, s, x, dy []float32, samples, kept int) error {
 	}
 	rest := len(x) / samples / kept
 	var sum float64
-	if rest == 1 {
+	if rest == 1 && kept == len(s) {
 		kernels.ColSums(s, x)
 		for _, a := range s {
 			sum += squareOf(float64(a))
