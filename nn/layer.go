@@ -22,6 +22,10 @@ type Layer interface {
 // A module is a layer inside a model: its sizes and parameters. Passes only read
 // it; what they write belongs to its forwarder (prediction) or its trainer
 // (forward and backward), of which each predictor and session has its own.
+//
+// A pass takes the values of parameters and buffers from their Value, and keeps
+// nothing that it derived from them: both the values and, in a predictor, the
+// slice may be others in the next pass.
 type module interface {
 	// forwarder returns the layer's part of a predictor.
 	forwarder(p *plan) forwarder

@@ -16,6 +16,7 @@ import (
 // values (a training step, [Model.Init]) while another goroutine reads them is a
 // data race.
 type Model struct {
+	design        *design
 	root          module
 	input, output Shape
 	vocabulary    int // the input is whole numbers below it, if not 0
@@ -27,6 +28,13 @@ type Model struct {
 	layers       []*kron.Layer
 	entries      []entry // what Summary lists
 	scratch      int     // workspace of each worker
+}
+
+// A design is what a model is made from, again and again. Models of one design
+// can read each other's values.
+type design struct {
+	input  Shape
+	layers sequence
 }
 
 // A Buffer is a named tensor of a model that training changes but no optimizer
@@ -48,9 +56,22 @@ func New(input Shape, layers ...Layer) (*Model, error) {
 	if !input.valid() {
 		return nil, fmt.Errorf("nn: input of shape %v: want dimensions of at least 1, and at most %d numbers", input, maxFloats)
 	}
-	m := &Model{input: slices.Clone(input)}
+	m, err := (&design{slices.Clone(input), slices.Clone(layers)}).assemble()
+	if err != nil {
+		return nil, err
+	}
+	if err := m.allocate(); err != nil {
+		return nil, err
+	}
+	m.Init(0)
+	return m, nil
+}
+
+// assemble returns a model without values.
+func (d *design) assemble() (*Model, error) {
+	m := &Model{design: d, input: d.input}
 	b := &builder{model: m, taken: make(map[string]bool), shared: make(map[*shared]place), first: true}
-	root, out, err := sequence(layers).build(b, m.input)
+	root, out, err := d.layers.build(b, m.input)
 	if err != nil {
 		if !errors.As(err, new(layerError)) {
 			err = fmt.Errorf("nn: %w", err)
@@ -61,10 +82,6 @@ func New(input Shape, layers ...Layer) (*Model, error) {
 		return nil, fmt.Errorf("nn: two layers have a parameter named %q", b.clash)
 	}
 	m.root, m.output = root, out
-	if err := m.allocate(); err != nil {
-		return nil, err
-	}
-	m.Init(0)
 	return m, nil
 }
 
@@ -140,6 +157,58 @@ func (m *Model) Init(seed uint64) {
 	}
 	for _, b := range m.buffers {
 		kernels.Fill(b.Value, b.first)
+	}
+}
+
+// Clone returns a model of its own with the same layers, values and frozen
+// parameters. It fails if m has no layers.
+func (m *Model) Clone() (*Model, error) {
+	if m.design == nil {
+		return nil, errors.New("nn: Clone: the model has no layers")
+	}
+	c, err := m.design.assemble()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.allocate(); err != nil {
+		return nil, err
+	}
+	for i, p := range c.params {
+		p.Frozen = m.params[i].Frozen
+	}
+	return c, c.CopyFrom(m)
+}
+
+// CopyFrom copies all values, those of parameters and of buffers, from src. It
+// allocates nothing. It fails, and copies nothing, unless m and src are clones of
+// one model, or one of them is that model.
+func (m *Model) CopyFrom(src *Model) error {
+	if err := m.checkClone("CopyFrom", src); err != nil {
+		return err
+	}
+	for i, p := range m.params {
+		copy(p.Value, src.params[i].Value)
+	}
+	for i, b := range m.buffers {
+		copy(b.Value, src.buffers[i].Value)
+	}
+	return nil
+}
+
+func (m *Model) checkClone(call string, other *Model) error {
+	if m.design == nil || other == nil || other.design != m.design {
+		return fmt.Errorf("nn: %s: the models are not clones of each other", call)
+	}
+	return nil
+}
+
+// read makes m, which may have no values of its own, use those of another clone.
+func (m *Model) read(other *Model) {
+	for i, p := range m.params {
+		p.Value = other.params[i].Value
+	}
+	for i, b := range m.buffers {
+		b.Value = other.buffers[i].Value
 	}
 }
 

@@ -6,7 +6,7 @@ import "fmt"
 // sized once for its largest batch. It allocates nothing after that and serves
 // one goroutine at a time; any number of them may read one model.
 type Predictor struct {
-	model *Model
+	model *Model // with layers of its own, which read the values of another
 	batch int
 	root  forwarder
 	y     []float32 // outputs of a batch
@@ -19,14 +19,30 @@ func (m *Model) NewPredictor(batch int) (*Predictor, error) {
 	if err := m.checkBatch("NewPredictor", batch); err != nil {
 		return nil, err
 	}
-	p := &Predictor{model: m, batch: batch}
+	own, err := m.design.assemble()
+	if err != nil {
+		return nil, err
+	}
+	own.read(m)
+	p := &Predictor{model: own, batch: batch}
 	buffers := &plan{batch: batch}
 	buffers.keepRows(&p.y, m.Out())
-	p.root = buffers.forwarder(m.root)
+	p.root = buffers.forwarder(own.root)
 	if err := buffers.allocate(); err != nil {
 		return nil, fmt.Errorf("nn: NewPredictor: a batch of %d rows needs %w", batch, err)
 	}
 	return p, nil
+}
+
+// SetModel makes the predictor read another model from the next call on, a clone
+// of the one that it was made for. It copies and allocates nothing. It fails, and
+// changes nothing, if m is no such clone.
+func (p *Predictor) SetModel(m *Model) error {
+	if err := p.model.checkClone("SetModel", m); err != nil {
+		return err
+	}
+	p.model.read(m)
+	return nil
 }
 
 // Predict returns the model's outputs for x, which is row-major with In features
@@ -46,6 +62,31 @@ func (p *Predictor) forward(x []float32, rows int) []float32 {
 	y := p.y[:rows*p.model.Out()]
 	p.root.forward(y, x, rows)
 	return y
+}
+
+// PredictInto stores the model's outputs for x in dst, which must not overlap.
+// x may have more samples than the predictor's batch, or none.
+//
+// It fails, and stores nothing, if x is not whole samples, dst has not room for
+// exactly their outputs, or x has a token that the model has no embedding for.
+func (p *Predictor) PredictInto(dst, x []float32) error {
+	const call = "PredictInto"
+	in, out := p.model.In(), p.model.Out()
+	if len(x)%in != 0 {
+		return fmt.Errorf("nn: %s: an input of %d numbers is not %s", call, len(x), p.model.samples())
+	}
+	if len(dst) != len(x)/in*out {
+		return fmt.Errorf("nn: %s: room for %d numbers: want %d, for %d samples of %d outputs", call, len(dst), len(x)/in*out, len(x)/in, out)
+	}
+	if err := p.model.checkTokens(call, x); err != nil {
+		return err
+	}
+	for len(x) > 0 {
+		rows := min(p.batch, len(x)/in)
+		p.root.forward(dst[:rows*out], x[:rows*in], rows)
+		dst, x = dst[rows*out:], x[rows*in:]
+	}
+	return nil
 }
 
 // Classify stores for each row of outputs the index of its largest score, the

@@ -10,12 +10,14 @@ import (
 // Residual describes y = x + f(x), where f is the layers in order (He et al.,
 // arXiv 1512.03385). f must keep the shape. The layers have names as in a
 // [Sequential].
-func Residual(layers ...Layer) Layer { return residual{nil, layers} }
+func Residual(layers ...Layer) Layer { return residual{nil, slices.Clone(layers)} }
 
 // ResidualVia describes y = g(x) + f(x), where f is the layers in order and the
 // shortcut g brings x to the shape of f(x): a 1x1 convolution where a block
 // changes the number of channels. g is named "downsample", as in torchvision.
-func ResidualVia(shortcut Layer, layers ...Layer) Layer { return residual{shortcut, layers} }
+func ResidualVia(shortcut Layer, layers ...Layer) Layer {
+	return residual{shortcut, slices.Clone(layers)}
+}
 
 type residual struct {
 	shortcut Layer

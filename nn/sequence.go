@@ -2,13 +2,14 @@ package nn
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 )
 
 // Sequential describes layers in order, as one layer. Each is known by its
 // index among them, or by the name that [Named] gives it: in a Sequential that
 // is itself layer 1, the parameters of the first are "1.0.weight" and so on.
-func Sequential(layers ...Layer) Layer { return sequence(layers) }
+func Sequential(layers ...Layer) Layer { return sequence(slices.Clone(layers)) }
 
 type sequence []Layer
 

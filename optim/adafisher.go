@@ -70,13 +70,15 @@ type AdaFisher struct {
 	layers    []layerFactors
 	byLayer   map[*kron.Layer]*layerFactors
 	ignored   map[*kron.Layer]bool // factored layers that the configuration leaves out
-	owners    []owner // of each slot
+	owners    []owner              // of each slot
 	zero      [1]float32
 }
 
 type layerFactors struct {
 	*kron.Factors
 	checked uint64 // the last check that met statistics of it
+
+	keyH, keyS string // of the averages in a State
 }
 
 // owner says which factors are the curvature of a parameter.
@@ -142,7 +144,7 @@ func (o *AdaFisher) addLayers(layers []*kron.Layer) error {
 			return fmt.Errorf("two layers of the model are named %q", l.Name)
 		}
 		names[l.Name] = true
-		o.layers[i].Factors = f
+		o.layers[i] = layerFactors{Factors: f, keyH: l.Name + "/H", keyS: l.Name + "/S"}
 		o.byLayer[l] = &o.layers[i]
 		if err := o.own(l.Weight, owner{&o.layers[i], false}); err != nil {
 			return err
@@ -300,13 +302,21 @@ func (o *AdaFisher) Reports() []kron.Report {
 
 // State returns a copy of the counters, momenta and factors; see [Optimizer].
 func (o *AdaFisher) State() *State {
-	st := o.core.State()
-	for _, l := range o.layers {
-		h, s := l.Averages()
-		st.Vectors[l.key("H")] = append([]float32(nil), h...)
-		st.Vectors[l.key("S")] = append([]float32(nil), s...)
-	}
+	st := new(State)
+	o.SaveState(st)
 	return st
+}
+
+// SaveState stores a copy of the counters, momenta and factors in st; see
+// [Optimizer].
+func (o *AdaFisher) SaveState(st *State) {
+	o.core.SaveState(st)
+	for i := range o.layers {
+		l := &o.layers[i]
+		h, s := l.Averages()
+		st.save(l.keyH, h)
+		st.save(l.keyS, s)
+	}
 }
 
 // Restore continues from a copy of st; see [Optimizer].
@@ -314,8 +324,9 @@ func (o *AdaFisher) Restore(st *State) error {
 	if err := o.checkState(st, 2*len(o.layers)); err != nil {
 		return err
 	}
-	for _, l := range o.layers {
-		if err := l.StageAverages(st.Vectors[l.key("H")], st.Vectors[l.key("S")]); err != nil {
+	for i := range o.layers {
+		l := &o.layers[i]
+		if err := l.StageAverages(st.Vectors[l.keyH], st.Vectors[l.keyS]); err != nil {
 			return o.stateError(err)
 		}
 	}
@@ -325,5 +336,3 @@ func (o *AdaFisher) Restore(st *State) error {
 	o.load(st)
 	return nil
 }
-
-func (l layerFactors) key(factor string) string { return l.Layer().Name + "/" + factor }

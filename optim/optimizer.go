@@ -40,6 +40,10 @@ type Optimizer interface {
 	// State returns a copy of everything that the steps so far have left.
 	State() *State
 
+	// SaveState stores in s what State returns. s is new, or was saved from the
+	// same optimizer before: its memory is used again, and nothing is allocated.
+	SaveState(s *State)
+
 	// Restore continues from a state, which it copies. A state of another rule or
 	// model is an error and changes nothing.
 	Restore(s *State) error
@@ -67,6 +71,8 @@ type slot struct {
 	number  int         // position in core.slots
 	steps   int64       // how often the parameter has moved
 	moments [][]float32 // one for each of core.kinds, as long as the parameter
+	keys    []string    // of the moments in a State
+	counter string      // of steps in a State
 	checked uint64      // the last check that met a gradient of it
 }
 
@@ -98,9 +104,10 @@ func newCore(m Model, name string, lr, amplify float64, kinds ...string) (core, 
 		}
 		names[p.Name] = true
 		s := &c.slots[i]
-		s.param, s.number = p, i
-		for range kinds {
+		s.param, s.number, s.counter = p, i, p.Name+"/"+stepsKey
+		for _, kind := range kinds {
 			s.moments = append(s.moments, make([]float32, len(p.Value)))
+			s.keys = append(s.keys, p.Name+"/"+kind)
 		}
 		c.index[p] = s
 	}

@@ -3,7 +3,6 @@ package optim
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/adafisher-go/adafisher/kernels"
 )
@@ -21,25 +20,31 @@ type State struct {
 
 const stepsKey = "steps"
 
-func (s *slot) key(kind string) string { return s.param.Name + "/" + kind }
-
 // State returns a copy of the counters and moments; see [Optimizer].
 func (c *core) State() *State {
-	st := &State{
-		Rule:     c.rule,
-		LR:       c.lr,
-		Counters: map[string]int64{stepsKey: c.steps},
-		Vectors:  make(map[string][]float32),
-	}
-	for i := range c.slots {
-		s := &c.slots[i]
-		st.Counters[s.key(stepsKey)] = s.steps
-		for k, kind := range c.kinds {
-			st.Vectors[s.key(kind)] = slices.Clone(s.moments[k])
-		}
-	}
+	st := new(State)
+	c.SaveState(st)
 	return st
 }
+
+// SaveState stores a copy of the counters and moments in st; see [Optimizer].
+func (c *core) SaveState(st *State) {
+	if st.Rule != c.rule || st.Counters == nil || st.Vectors == nil {
+		*st = State{Rule: c.rule, Counters: make(map[string]int64), Vectors: make(map[string][]float32)}
+	}
+	st.LR = c.lr
+	st.Counters[stepsKey] = c.steps
+	for i := range c.slots {
+		s := &c.slots[i]
+		st.Counters[s.counter] = s.steps
+		for k, key := range s.keys {
+			st.save(key, s.moments[k])
+		}
+	}
+}
+
+// save stores a copy of v.
+func (s *State) save(key string, v []float32) { s.Vectors[key] = append(s.Vectors[key][:0], v...) }
 
 // Restore continues from a copy of st; see [Optimizer].
 func (c *core) Restore(st *State) error {
@@ -73,11 +78,11 @@ func (c *core) checkState(st *State, extra int) error {
 	}
 	for i := range c.slots {
 		s := &c.slots[i]
-		if err := checkCounter(st, s.key(stepsKey)); err != nil {
+		if err := checkCounter(st, s.counter); err != nil {
 			return c.stateError(err)
 		}
-		for k, kind := range c.kinds {
-			if err := checkMoment(st, s.key(kind), len(s.moments[k]), kind == secondMoment); err != nil {
+		for k, key := range s.keys {
+			if err := checkMoment(st, key, len(s.moments[k]), c.kinds[k] == secondMoment); err != nil {
 				return c.stateError(err)
 			}
 		}
@@ -121,9 +126,9 @@ func (c *core) load(st *State) {
 	c.lr, c.steps = st.LR, st.Counters[stepsKey]
 	for i := range c.slots {
 		s := &c.slots[i]
-		s.steps = st.Counters[s.key(stepsKey)]
-		for k, kind := range c.kinds {
-			copy(s.moments[k], st.Vectors[s.key(kind)])
+		s.steps = st.Counters[s.counter]
+		for k, key := range s.keys {
+			copy(s.moments[k], st.Vectors[key])
 		}
 	}
 }

@@ -40,6 +40,26 @@ func TestResume(t *testing.T) {
 	})
 }
 
+func TestSaveState(t *testing.T) {
+	eachRule(t, func(t *testing.T, r rule) {
+		rng := rand.New(rand.NewPCG(21, 15))
+		n := newNetwork(rng, 5, 7)
+		opt := r.on(t, n)
+		saved := &optim.State{Rule: "another", Counters: map[string]int64{"x": 1}}
+		for range 3 {
+			require.NoError(t, opt.Step(n.pass(rng)))
+			opt.SaveState(saved)
+			require.Equal(t, opt.State(), saved)
+		}
+		require.Zero(t, testing.AllocsPerRun(10, func() { opt.SaveState(saved) }))
+		require.NoError(t, opt.Step(n.pass(rng)))
+		require.NotEqual(t, opt.State(), saved, "what was saved is a copy")
+		require.NoError(t, opt.Restore(saved))
+		require.Equal(t, saved, opt.State())
+		require.Zero(t, testing.AllocsPerRun(10, func() { _ = opt.Restore(saved) }))
+	})
+}
+
 // TestRestoreRefuses spoils a state in every way; nothing moves.
 func TestRestoreRefuses(t *testing.T) {
 	eachRule(t, func(t *testing.T, r rule) {
