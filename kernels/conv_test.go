@@ -108,13 +108,11 @@ func TestConvolutionIsProductOfPatches(t *testing.T) {
 			Gemm{Bias: v.bias[g*og:][:og]}.Multiply(y, a, columns(v.w, c.PatchLen()))
 			dw := NewMatrix(c.PatchLen(), og, make([]float32, c.PatchLen()*og))
 			Gemm{TransA: true}.Multiply(dw, a, columns(v.dy, rows))
-			for o := range og {
-				for r := range rows {
-					require.Equal(t, y.Row(r)[o], v.y[r*c.Out+g*og+o], "%+v: y, row %d, channel %d", c, r, g*og+o)
-				}
-				for k := range c.PatchLen() {
-					require.Equal(t, dw.Row(k)[o], v.dw[k*c.Out+g*og+o], "%+v: dw[%d], channel %d", c, k, g*og+o)
-				}
+			for r := range rows {
+				requireSame(t, y.Row(r), v.y[r*c.Out+g*og:][:og], "%+v: y, row %d, group %d", c, r, g)
+			}
+			for k := range c.PatchLen() {
+				requireSame(t, dw.Row(k), v.dw[k*c.Out+g*og:][:og], "%+v: dw[%d], group %d", c, k, g)
 			}
 			for i, p := range a.Data[:rows*c.PatchLen()] {
 				squares[i%c.PatchLen()] += float64(p) * float64(p)
@@ -187,8 +185,8 @@ func TestConvolutionOfOneImage(t *testing.T) {
 			for i := range n {
 				c.Forward(y, v.x[i*len(dx):][:len(dx)], v.w, v.bias, scratch)
 				c.InputGradient(dx, v.dy[i*len(y):][:len(y)], v.w, scratch)
-				require.Equal(t, v.y[i*len(y):][:len(y)], y, "%+v: y of image %d", c, i)
-				require.Equal(t, v.dx[i*len(dx):][:len(dx)], dx, "%+v: dx of image %d", c, i)
+				requireSame(t, v.y[i*len(y):][:len(y)], y, "%+v: y of image %d", c, i)
+				requireSame(t, v.dx[i*len(dx):][:len(dx)], dx, "%+v: dx of image %d", c, i)
 			}
 		}
 	})
