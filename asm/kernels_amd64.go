@@ -437,6 +437,18 @@ func DropoutAVX512(dst *float32, x *float32, n int, first uint32, key1 uint32, k
 func DropoutAVX2(dst *float32, x *float32, n int, first uint32, key1 uint32, key2 uint32, limit uint32, scale float32)
 
 //go:noescape
+func BatchNormSumsAVX512(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, n int, rows int, stride int, add int)
+
+//go:noescape
+func BatchNormSumsAVX2(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, n int, rows int, stride int, add int)
+
+//go:noescape
+func BatchNormBackwardAVX512(dx *float32, dy *float32, x *float32, mean *float32, slope *float32, a *float32, b *float32, rows int, cols int)
+
+//go:noescape
+func BatchNormBackwardAVX2(dx *float32, dy *float32, x *float32, mean *float32, slope *float32, a *float32, b *float32, rows int, cols int)
+
+//go:noescape
 func PackAVX512(dst, src *float32, stride, rows int)
 
 //go:noescape

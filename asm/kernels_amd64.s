@@ -2469,15 +2469,15 @@ row:
 	ADDQ         $+4, BX
 	VMULPS       Y2, Y0, Y3
 	MOVQ         SI, DI
-	MOVQ         CX, R8
+	MOVQ         y+16(FP), CX
 	SUBQ         $+32, DI
 	JL           blocks_end
 
 blocks:
-	VMOVUPS     (R8), Y4
-	VMOVUPS     32(R8), Y5
-	VMOVUPS     64(R8), Y6
-	VMOVUPS     96(R8), Y7
+	VMOVUPS     (CX), Y4
+	VMOVUPS     32(CX), Y5
+	VMOVUPS     64(CX), Y6
+	VMOVUPS     96(CX), Y7
 	VMOVUPS     (AX), Y8
 	VMOVUPS     32(AX), Y9
 	VMOVUPS     64(AX), Y10
@@ -2491,7 +2491,7 @@ blocks:
 	VMOVUPS     Y10, 64(AX)
 	VMOVUPS     Y11, 96(AX)
 	ADDQ        $+128, AX
-	ADDQ        $+128, R8
+	ADDQ        $+128, CX
 	SUBQ        $+32, DI
 	JGE         blocks
 
@@ -2501,12 +2501,12 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (R8), Y11
+	VMOVUPS     (CX), Y11
 	VMOVUPS     (AX), Y10
 	VFMADD231PS Y11, Y3, Y10
 	VMOVUPS     Y10, (AX)
 	ADDQ        $+32, AX
-	ADDQ        $+32, R8
+	ADDQ        $+32, CX
 	SUBQ        $+8, DI
 	JGE         vectors
 
@@ -2514,7 +2514,7 @@ vectors_end:
 	ADDQ        $+8, DI
 	TESTQ       DI, DI
 	JE          row_end
-	VMASKMOVPS  (R8), Y1, Y10
+	VMASKMOVPS  (CX), Y1, Y10
 	VMASKMOVPS  (AX), Y1, Y11
 	VFMADD231PS Y10, Y3, Y11
 	VMASKMOVPS  Y11, Y1, (AX)
@@ -2547,15 +2547,15 @@ row:
 	ADDQ         $+4, BX
 	VMULPS       Z1, Z0, Z2
 	MOVQ         SI, DI
-	MOVQ         CX, R8
+	MOVQ         y+16(FP), CX
 	SUBQ         $+64, DI
 	JL           blocks_end
 
 blocks:
-	VMOVUPS     (R8), Z3
-	VMOVUPS     64(R8), Z4
-	VMOVUPS     128(R8), Z5
-	VMOVUPS     192(R8), Z6
+	VMOVUPS     (CX), Z3
+	VMOVUPS     64(CX), Z4
+	VMOVUPS     128(CX), Z5
+	VMOVUPS     192(CX), Z6
 	VMOVUPS     (AX), Z7
 	VMOVUPS     64(AX), Z8
 	VMOVUPS     128(AX), Z9
@@ -2569,7 +2569,7 @@ blocks:
 	VMOVUPS     Z9, 128(AX)
 	VMOVUPS     Z10, 192(AX)
 	ADDQ        $+256, AX
-	ADDQ        $+256, R8
+	ADDQ        $+256, CX
 	SUBQ        $+64, DI
 	JGE         blocks
 
@@ -2579,12 +2579,12 @@ blocks_end:
 	JL   vectors_end
 
 vectors:
-	VMOVUPS     (R8), Z10
+	VMOVUPS     (CX), Z10
 	VMOVUPS     (AX), Z9
 	VFMADD231PS Z10, Z2, Z9
 	VMOVUPS     Z9, (AX)
 	ADDQ        $+64, AX
-	ADDQ        $+64, R8
+	ADDQ        $+64, CX
 	SUBQ        $+16, DI
 	JGE         vectors
 
@@ -2592,7 +2592,7 @@ vectors_end:
 	ADDQ        $+16, DI
 	TESTQ       DI, DI
 	JE          row_end
-	VMOVUPS.Z   (R8), K1, Z9
+	VMOVUPS.Z   (CX), K1, Z9
 	VMOVUPS.Z   (AX), K1, Z10
 	VFMADD231PS Z9, Z2, Z10
 	VMOVUPS     Z10, K1, (AX)
@@ -2626,7 +2626,7 @@ row:
 	VBROADCASTSS (CX), Y2
 	ADDQ         $+4, CX
 	MOVQ         DI, R8
-	MOVQ         DX, R9
+	MOVQ         col+24(FP), DX
 	SUBQ         $+32, R8
 	JL           blocks_end
 
@@ -2635,10 +2635,10 @@ blocks:
 	VMOVUPS     32(BX), Y4
 	VMOVUPS     64(BX), Y5
 	VMOVUPS     96(BX), Y6
-	VMOVUPS     (R9), Y7
-	VMOVUPS     32(R9), Y8
-	VMOVUPS     64(R9), Y9
-	VMOVUPS     96(R9), Y10
+	VMOVUPS     (DX), Y7
+	VMOVUPS     32(DX), Y8
+	VMOVUPS     64(DX), Y9
+	VMOVUPS     96(DX), Y10
 	VFMADD213PS Y0, Y2, Y7
 	VFMADD213PS Y0, Y2, Y8
 	VFMADD213PS Y0, Y2, Y9
@@ -2653,7 +2653,7 @@ blocks:
 	VMOVUPS     Y10, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
-	ADDQ        $+128, R9
+	ADDQ        $+128, DX
 	SUBQ        $+32, R8
 	JGE         blocks
 
@@ -2664,13 +2664,13 @@ blocks_end:
 
 vectors:
 	VMOVUPS     (BX), Y10
-	VMOVUPS     (R9), Y9
+	VMOVUPS     (DX), Y9
 	VFMADD213PS Y0, Y2, Y9
 	VDIVPS      Y9, Y10, Y9
 	VMOVUPS     Y9, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
-	ADDQ        $+32, R9
+	ADDQ        $+32, DX
 	SUBQ        $+8, R8
 	JGE         vectors
 
@@ -2679,7 +2679,7 @@ vectors_end:
 	TESTQ       R8, R8
 	JE          row_end
 	VMASKMOVPS  (BX), Y1, Y9
-	VMASKMOVPS  (R9), Y1, Y10
+	VMASKMOVPS  (DX), Y1, Y10
 	VFMADD213PS Y0, Y2, Y10
 	VDIVPS      Y10, Y9, Y10
 	VMASKMOVPS  Y10, Y1, (AX)
@@ -2713,7 +2713,7 @@ row:
 	VBROADCASTSS (CX), Z1
 	ADDQ         $+4, CX
 	MOVQ         DI, R8
-	MOVQ         DX, R9
+	MOVQ         col+24(FP), DX
 	SUBQ         $+64, R8
 	JL           blocks_end
 
@@ -2722,10 +2722,10 @@ blocks:
 	VMOVUPS     64(BX), Z3
 	VMOVUPS     128(BX), Z4
 	VMOVUPS     192(BX), Z5
-	VMOVUPS     (R9), Z6
-	VMOVUPS     64(R9), Z7
-	VMOVUPS     128(R9), Z8
-	VMOVUPS     192(R9), Z9
+	VMOVUPS     (DX), Z6
+	VMOVUPS     64(DX), Z7
+	VMOVUPS     128(DX), Z8
+	VMOVUPS     192(DX), Z9
 	VFMADD213PS Z0, Z1, Z6
 	VFMADD213PS Z0, Z1, Z7
 	VFMADD213PS Z0, Z1, Z8
@@ -2740,7 +2740,7 @@ blocks:
 	VMOVUPS     Z9, 192(AX)
 	ADDQ        $+256, AX
 	ADDQ        $+256, BX
-	ADDQ        $+256, R9
+	ADDQ        $+256, DX
 	SUBQ        $+64, R8
 	JGE         blocks
 
@@ -2751,13 +2751,13 @@ blocks_end:
 
 vectors:
 	VMOVUPS     (BX), Z9
-	VMOVUPS     (R9), Z8
+	VMOVUPS     (DX), Z8
 	VFMADD213PS Z0, Z1, Z8
 	VDIVPS      Z8, Z9, Z8
 	VMOVUPS     Z8, (AX)
 	ADDQ        $+64, AX
 	ADDQ        $+64, BX
-	ADDQ        $+64, R9
+	ADDQ        $+64, DX
 	SUBQ        $+16, R8
 	JGE         vectors
 
@@ -2766,7 +2766,7 @@ vectors_end:
 	TESTQ       R8, R8
 	JE          row_end
 	VMOVUPS.Z   (BX), K1, Z8
-	VMOVUPS.Z   (R9), K1, Z9
+	VMOVUPS.Z   (DX), K1, Z9
 	VFMADD213PS Z0, Z1, Z9
 	VDIVPS      Z9, Z8, Z9
 	VMOVUPS     Z9, K1, (AX)
@@ -2790,46 +2790,116 @@ TEXT ·ColSumsAVX2(SB), NOSPLIT, $0-48
 	SHLQ $0x02, DX
 	XORL SI, SI
 
+columns8:
+	CMPQ  CX, $+64
+	JL    columns8_end
+	MOVQ  x+8(FP), BX
+	ADDQ  SI, BX
+	VPXOR X7, X7, X7
+	VPXOR X6, X6, X6
+	VPXOR X5, X5, X5
+	VPXOR X4, X4, X4
+	VPXOR X3, X3, X3
+	VPXOR X2, X2, X2
+	VPXOR X1, X1, X1
+	VPXOR X0, X0, X0
+	MOVQ  rows+24(FP), DI
+
+columns8_rows:
+	VMOVUPS (BX), Y8
+	VMOVUPS 32(BX), Y9
+	VMOVUPS 64(BX), Y10
+	VMOVUPS 96(BX), Y11
+	VADDPS  Y8, Y7, Y7
+	VADDPS  Y9, Y6, Y6
+	VADDPS  Y10, Y5, Y5
+	VADDPS  Y11, Y4, Y4
+	VMOVUPS 128(BX), Y11
+	VMOVUPS 160(BX), Y10
+	VMOVUPS 192(BX), Y9
+	VMOVUPS 224(BX), Y8
+	VADDPS  Y11, Y3, Y3
+	VADDPS  Y10, Y2, Y2
+	VADDPS  Y9, Y1, Y1
+	VADDPS  Y8, Y0, Y0
+	ADDQ    DX, BX
+	SUBQ    $+1, DI
+	JNE     columns8_rows
+	MOVQ    add+40(FP), DI
+	TESTQ   DI, DI
+	JE      columns8_store
+	VMOVUPS (AX), Y8
+	VADDPS  Y7, Y8, Y7
+	VMOVUPS 32(AX), Y8
+	VADDPS  Y6, Y8, Y6
+	VMOVUPS 64(AX), Y8
+	VADDPS  Y5, Y8, Y5
+	VMOVUPS 96(AX), Y8
+	VADDPS  Y4, Y8, Y4
+	VMOVUPS 128(AX), Y8
+	VADDPS  Y3, Y8, Y3
+	VMOVUPS 160(AX), Y8
+	VADDPS  Y2, Y8, Y2
+	VMOVUPS 192(AX), Y8
+	VADDPS  Y1, Y8, Y1
+	VMOVUPS 224(AX), Y8
+	VADDPS  Y0, Y8, Y0
+
+columns8_store:
+	VMOVUPS Y7, (AX)
+	VMOVUPS Y6, 32(AX)
+	VMOVUPS Y5, 64(AX)
+	VMOVUPS Y4, 96(AX)
+	VMOVUPS Y3, 128(AX)
+	VMOVUPS Y2, 160(AX)
+	VMOVUPS Y1, 192(AX)
+	VMOVUPS Y0, 224(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, SI
+	ADDQ    $-64, CX
+	JMP     columns8
+
+columns8_end:
 columns4:
 	CMPQ  CX, $+32
 	JL    columns4_end
 	MOVQ  x+8(FP), BX
 	ADDQ  SI, BX
-	VPXOR X4, X4, X4
-	VPXOR X5, X5, X5
-	VPXOR X6, X6, X6
-	VPXOR X7, X7, X7
+	VPXOR X0, X0, X0
+	VPXOR X1, X1, X1
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
 	MOVQ  rows+24(FP), DI
 
 columns4_rows:
-	VMOVUPS (BX), Y3
-	VMOVUPS 32(BX), Y2
-	VMOVUPS 64(BX), Y1
-	VMOVUPS 96(BX), Y0
-	VADDPS  Y3, Y4, Y4
-	VADDPS  Y2, Y5, Y5
-	VADDPS  Y1, Y6, Y6
-	VADDPS  Y0, Y7, Y7
+	VMOVUPS (BX), Y4
+	VMOVUPS 32(BX), Y5
+	VMOVUPS 64(BX), Y6
+	VMOVUPS 96(BX), Y7
+	VADDPS  Y4, Y0, Y0
+	VADDPS  Y5, Y1, Y1
+	VADDPS  Y6, Y2, Y2
+	VADDPS  Y7, Y3, Y3
 	ADDQ    DX, BX
 	SUBQ    $+1, DI
 	JNE     columns4_rows
 	MOVQ    add+40(FP), DI
 	TESTQ   DI, DI
 	JE      columns4_store
-	VMOVUPS (AX), Y0
-	VADDPS  Y4, Y0, Y4
-	VMOVUPS 32(AX), Y0
-	VADDPS  Y5, Y0, Y5
-	VMOVUPS 64(AX), Y0
-	VADDPS  Y6, Y0, Y6
-	VMOVUPS 96(AX), Y0
-	VADDPS  Y7, Y0, Y7
+	VMOVUPS (AX), Y7
+	VADDPS  Y0, Y7, Y0
+	VMOVUPS 32(AX), Y7
+	VADDPS  Y1, Y7, Y1
+	VMOVUPS 64(AX), Y7
+	VADDPS  Y2, Y7, Y2
+	VMOVUPS 96(AX), Y7
+	VADDPS  Y3, Y7, Y3
 
 columns4_store:
-	VMOVUPS Y4, (AX)
-	VMOVUPS Y5, 32(AX)
-	VMOVUPS Y6, 64(AX)
-	VMOVUPS Y7, 96(AX)
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, SI
 	ADDQ    $-32, CX
@@ -2841,29 +2911,29 @@ columns2:
 	JL    columns2_end
 	MOVQ  x+8(FP), BX
 	ADDQ  SI, BX
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
+	VPXOR X3, X3, X3
+	VPXOR X2, X2, X2
 	MOVQ  rows+24(FP), DI
 
 columns2_rows:
-	VMOVUPS (BX), Y5
-	VMOVUPS 32(BX), Y4
-	VADDPS  Y5, Y7, Y7
-	VADDPS  Y4, Y6, Y6
+	VMOVUPS (BX), Y1
+	VMOVUPS 32(BX), Y0
+	VADDPS  Y1, Y3, Y3
+	VADDPS  Y0, Y2, Y2
 	ADDQ    DX, BX
 	SUBQ    $+1, DI
 	JNE     columns2_rows
 	MOVQ    add+40(FP), DI
 	TESTQ   DI, DI
 	JE      columns2_store
-	VMOVUPS (AX), Y4
-	VADDPS  Y7, Y4, Y7
-	VMOVUPS 32(AX), Y4
-	VADDPS  Y6, Y4, Y6
+	VMOVUPS (AX), Y0
+	VADDPS  Y3, Y0, Y3
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y2, Y0, Y2
 
 columns2_store:
-	VMOVUPS Y7, (AX)
-	VMOVUPS Y6, 32(AX)
+	VMOVUPS Y3, (AX)
+	VMOVUPS Y2, 32(AX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, SI
 	ADDQ    $-16, CX
@@ -2875,23 +2945,23 @@ columns1:
 	JL    columns1_end
 	MOVQ  x+8(FP), BX
 	ADDQ  SI, BX
-	VPXOR X6, X6, X6
+	VPXOR X2, X2, X2
 	MOVQ  rows+24(FP), DI
 
 columns1_rows:
-	VMOVUPS (BX), Y7
-	VADDPS  Y7, Y6, Y6
+	VMOVUPS (BX), Y3
+	VADDPS  Y3, Y2, Y2
 	ADDQ    DX, BX
 	SUBQ    $+1, DI
 	JNE     columns1_rows
 	MOVQ    add+40(FP), DI
 	TESTQ   DI, DI
 	JE      columns1_store
-	VMOVUPS (AX), Y7
-	VADDPS  Y6, Y7, Y6
+	VMOVUPS (AX), Y3
+	VADDPS  Y2, Y3, Y2
 
 columns1_store:
-	VMOVUPS Y6, (AX)
+	VMOVUPS Y2, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, SI
 	ADDQ    $-8, CX
@@ -2902,27 +2972,27 @@ columns1_end:
 	JE      done
 	LEAQ    partial_masks<>+0(SB), R13
 	NEGQ    CX
-	VMOVUPS 32(R13)(CX*4), Y6
+	VMOVUPS 32(R13)(CX*4), Y2
 	NEGQ    CX
 	MOVQ    x+8(FP), BX
 	ADDQ    SI, BX
-	VPXOR   X7, X7, X7
+	VPXOR   X3, X3, X3
 	MOVQ    rows+24(FP), DI
 
 partial_rows:
-	VMASKMOVPS (BX), Y6, Y4
-	VADDPS     Y4, Y7, Y7
+	VMASKMOVPS (BX), Y2, Y0
+	VADDPS     Y0, Y3, Y3
 	ADDQ       DX, BX
 	SUBQ       $+1, DI
 	JNE        partial_rows
 	MOVQ       add+40(FP), DI
 	TESTQ      DI, DI
 	JE         partial_store
-	VMASKMOVPS (AX), Y6, Y4
-	VADDPS     Y7, Y4, Y7
+	VMASKMOVPS (AX), Y2, Y0
+	VADDPS     Y3, Y0, Y3
 
 partial_store:
-	VMASKMOVPS Y7, Y6, (AX)
+	VMASKMOVPS Y3, Y2, (AX)
 
 done:
 	VZEROUPPER
@@ -3155,46 +3225,116 @@ TEXT ·ColSumSquaresAVX2(SB), NOSPLIT, $0-48
 	SHLQ $0x02, DX
 	XORL SI, SI
 
+columns8:
+	CMPQ  CX, $+64
+	JL    columns8_end
+	MOVQ  x+8(FP), BX
+	ADDQ  SI, BX
+	VPXOR X7, X7, X7
+	VPXOR X6, X6, X6
+	VPXOR X5, X5, X5
+	VPXOR X4, X4, X4
+	VPXOR X3, X3, X3
+	VPXOR X2, X2, X2
+	VPXOR X1, X1, X1
+	VPXOR X0, X0, X0
+	MOVQ  rows+24(FP), DI
+
+columns8_rows:
+	VMOVUPS     (BX), Y8
+	VMOVUPS     32(BX), Y9
+	VMOVUPS     64(BX), Y10
+	VMOVUPS     96(BX), Y11
+	VFMADD231PS Y8, Y8, Y7
+	VFMADD231PS Y9, Y9, Y6
+	VFMADD231PS Y10, Y10, Y5
+	VFMADD231PS Y11, Y11, Y4
+	VMOVUPS     128(BX), Y11
+	VMOVUPS     160(BX), Y10
+	VMOVUPS     192(BX), Y9
+	VMOVUPS     224(BX), Y8
+	VFMADD231PS Y11, Y11, Y3
+	VFMADD231PS Y10, Y10, Y2
+	VFMADD231PS Y9, Y9, Y1
+	VFMADD231PS Y8, Y8, Y0
+	ADDQ        DX, BX
+	SUBQ        $+1, DI
+	JNE         columns8_rows
+	MOVQ        add+40(FP), DI
+	TESTQ       DI, DI
+	JE          columns8_store
+	VMOVUPS     (AX), Y8
+	VADDPS      Y7, Y8, Y7
+	VMOVUPS     32(AX), Y8
+	VADDPS      Y6, Y8, Y6
+	VMOVUPS     64(AX), Y8
+	VADDPS      Y5, Y8, Y5
+	VMOVUPS     96(AX), Y8
+	VADDPS      Y4, Y8, Y4
+	VMOVUPS     128(AX), Y8
+	VADDPS      Y3, Y8, Y3
+	VMOVUPS     160(AX), Y8
+	VADDPS      Y2, Y8, Y2
+	VMOVUPS     192(AX), Y8
+	VADDPS      Y1, Y8, Y1
+	VMOVUPS     224(AX), Y8
+	VADDPS      Y0, Y8, Y0
+
+columns8_store:
+	VMOVUPS Y7, (AX)
+	VMOVUPS Y6, 32(AX)
+	VMOVUPS Y5, 64(AX)
+	VMOVUPS Y4, 96(AX)
+	VMOVUPS Y3, 128(AX)
+	VMOVUPS Y2, 160(AX)
+	VMOVUPS Y1, 192(AX)
+	VMOVUPS Y0, 224(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, SI
+	ADDQ    $-64, CX
+	JMP     columns8
+
+columns8_end:
 columns4:
 	CMPQ  CX, $+32
 	JL    columns4_end
 	MOVQ  x+8(FP), BX
 	ADDQ  SI, BX
-	VPXOR X4, X4, X4
-	VPXOR X5, X5, X5
-	VPXOR X6, X6, X6
-	VPXOR X7, X7, X7
+	VPXOR X0, X0, X0
+	VPXOR X1, X1, X1
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
 	MOVQ  rows+24(FP), DI
 
 columns4_rows:
-	VMOVUPS     (BX), Y3
-	VMOVUPS     32(BX), Y2
-	VMOVUPS     64(BX), Y1
-	VMOVUPS     96(BX), Y0
-	VFMADD231PS Y3, Y3, Y4
-	VFMADD231PS Y2, Y2, Y5
-	VFMADD231PS Y1, Y1, Y6
-	VFMADD231PS Y0, Y0, Y7
+	VMOVUPS     (BX), Y4
+	VMOVUPS     32(BX), Y5
+	VMOVUPS     64(BX), Y6
+	VMOVUPS     96(BX), Y7
+	VFMADD231PS Y4, Y4, Y0
+	VFMADD231PS Y5, Y5, Y1
+	VFMADD231PS Y6, Y6, Y2
+	VFMADD231PS Y7, Y7, Y3
 	ADDQ        DX, BX
 	SUBQ        $+1, DI
 	JNE         columns4_rows
 	MOVQ        add+40(FP), DI
 	TESTQ       DI, DI
 	JE          columns4_store
-	VMOVUPS     (AX), Y0
-	VADDPS      Y4, Y0, Y4
-	VMOVUPS     32(AX), Y0
-	VADDPS      Y5, Y0, Y5
-	VMOVUPS     64(AX), Y0
-	VADDPS      Y6, Y0, Y6
-	VMOVUPS     96(AX), Y0
-	VADDPS      Y7, Y0, Y7
+	VMOVUPS     (AX), Y7
+	VADDPS      Y0, Y7, Y0
+	VMOVUPS     32(AX), Y7
+	VADDPS      Y1, Y7, Y1
+	VMOVUPS     64(AX), Y7
+	VADDPS      Y2, Y7, Y2
+	VMOVUPS     96(AX), Y7
+	VADDPS      Y3, Y7, Y3
 
 columns4_store:
-	VMOVUPS Y4, (AX)
-	VMOVUPS Y5, 32(AX)
-	VMOVUPS Y6, 64(AX)
-	VMOVUPS Y7, 96(AX)
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, SI
 	ADDQ    $-32, CX
@@ -3206,29 +3346,29 @@ columns2:
 	JL    columns2_end
 	MOVQ  x+8(FP), BX
 	ADDQ  SI, BX
-	VPXOR X7, X7, X7
-	VPXOR X6, X6, X6
+	VPXOR X3, X3, X3
+	VPXOR X2, X2, X2
 	MOVQ  rows+24(FP), DI
 
 columns2_rows:
-	VMOVUPS     (BX), Y5
-	VMOVUPS     32(BX), Y4
-	VFMADD231PS Y5, Y5, Y7
-	VFMADD231PS Y4, Y4, Y6
+	VMOVUPS     (BX), Y1
+	VMOVUPS     32(BX), Y0
+	VFMADD231PS Y1, Y1, Y3
+	VFMADD231PS Y0, Y0, Y2
 	ADDQ        DX, BX
 	SUBQ        $+1, DI
 	JNE         columns2_rows
 	MOVQ        add+40(FP), DI
 	TESTQ       DI, DI
 	JE          columns2_store
-	VMOVUPS     (AX), Y4
-	VADDPS      Y7, Y4, Y7
-	VMOVUPS     32(AX), Y4
-	VADDPS      Y6, Y4, Y6
+	VMOVUPS     (AX), Y0
+	VADDPS      Y3, Y0, Y3
+	VMOVUPS     32(AX), Y0
+	VADDPS      Y2, Y0, Y2
 
 columns2_store:
-	VMOVUPS Y7, (AX)
-	VMOVUPS Y6, 32(AX)
+	VMOVUPS Y3, (AX)
+	VMOVUPS Y2, 32(AX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, SI
 	ADDQ    $-16, CX
@@ -3240,23 +3380,23 @@ columns1:
 	JL    columns1_end
 	MOVQ  x+8(FP), BX
 	ADDQ  SI, BX
-	VPXOR X6, X6, X6
+	VPXOR X2, X2, X2
 	MOVQ  rows+24(FP), DI
 
 columns1_rows:
-	VMOVUPS     (BX), Y7
-	VFMADD231PS Y7, Y7, Y6
+	VMOVUPS     (BX), Y3
+	VFMADD231PS Y3, Y3, Y2
 	ADDQ        DX, BX
 	SUBQ        $+1, DI
 	JNE         columns1_rows
 	MOVQ        add+40(FP), DI
 	TESTQ       DI, DI
 	JE          columns1_store
-	VMOVUPS     (AX), Y7
-	VADDPS      Y6, Y7, Y6
+	VMOVUPS     (AX), Y3
+	VADDPS      Y2, Y3, Y2
 
 columns1_store:
-	VMOVUPS Y6, (AX)
+	VMOVUPS Y2, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, SI
 	ADDQ    $-8, CX
@@ -3267,27 +3407,27 @@ columns1_end:
 	JE      done
 	LEAQ    partial_masks<>+0(SB), R13
 	NEGQ    CX
-	VMOVUPS 32(R13)(CX*4), Y6
+	VMOVUPS 32(R13)(CX*4), Y2
 	NEGQ    CX
 	MOVQ    x+8(FP), BX
 	ADDQ    SI, BX
-	VPXOR   X7, X7, X7
+	VPXOR   X3, X3, X3
 	MOVQ    rows+24(FP), DI
 
 partial_rows:
-	VMASKMOVPS  (BX), Y6, Y4
-	VFMADD231PS Y4, Y4, Y7
+	VMASKMOVPS  (BX), Y2, Y0
+	VFMADD231PS Y0, Y0, Y3
 	ADDQ        DX, BX
 	SUBQ        $+1, DI
 	JNE         partial_rows
 	MOVQ        add+40(FP), DI
 	TESTQ       DI, DI
 	JE          partial_store
-	VMASKMOVPS  (AX), Y6, Y4
-	VADDPS      Y7, Y4, Y7
+	VMASKMOVPS  (AX), Y2, Y0
+	VADDPS      Y3, Y0, Y3
 
 partial_store:
-	VMASKMOVPS Y7, Y6, (AX)
+	VMASKMOVPS Y3, Y2, (AX)
 
 done:
 	VZEROUPPER
@@ -3538,7 +3678,7 @@ row:
 	VBROADCASTSS (DX), Y7
 	ADDQ         $+4, DX
 	MOVQ         R8, R9
-	MOVQ         SI, R10
+	MOVQ         col+32(FP), SI
 	SUBQ         $+8, R9
 	JL           vectors_end
 
@@ -3553,7 +3693,7 @@ vectors:
 	VCMPPS       $0x05, Y9, Y11, Y11
 	VANDPS       Y11, Y10, Y10
 	VMOVUPS      Y10, (BX)
-	VMOVUPS      (R10), Y11
+	VMOVUPS      (SI), Y11
 	VFMADD213PS  Y3, Y7, Y11
 	VDIVPS       Y11, Y10, Y11
 	VMULPS       Y8, Y5, Y8
@@ -3562,7 +3702,7 @@ vectors:
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
-	ADDQ         $+32, R10
+	ADDQ         $+32, SI
 	SUBQ         $+8, R9
 	JGE          vectors
 
@@ -3580,7 +3720,7 @@ vectors_end:
 	VCMPPS       $0x05, Y9, Y10, Y10
 	VANDPS       Y10, Y11, Y11
 	VMASKMOVPS   Y11, Y6, (BX)
-	VMASKMOVPS   (R10), Y6, Y10
+	VMASKMOVPS   (SI), Y6, Y10
 	VFMADD213PS  Y3, Y7, Y10
 	VDIVPS       Y10, Y11, Y10
 	VMULPS       Y8, Y5, Y8
@@ -3624,7 +3764,7 @@ row:
 	VBROADCASTSS (DX), Z6
 	ADDQ         $+4, DX
 	MOVQ         R8, R9
-	MOVQ         SI, R10
+	MOVQ         col+32(FP), SI
 	SUBQ         $+64, R9
 	JL           blocks_end
 
@@ -3665,10 +3805,10 @@ blocks:
 	VMOVUPS       Z13, 64(BX)
 	VMOVUPS       Z14, 128(BX)
 	VMOVUPS       Z15, 192(BX)
-	VMOVUPS       (R10), Z19
-	VMOVUPS       64(R10), Z18
-	VMOVUPS       128(R10), Z17
-	VMOVUPS       192(R10), Z16
+	VMOVUPS       (SI), Z19
+	VMOVUPS       64(SI), Z18
+	VMOVUPS       128(SI), Z17
+	VMOVUPS       192(SI), Z16
 	VFMADD213PS   Z3, Z6, Z19
 	VFMADD213PS   Z3, Z6, Z18
 	VFMADD213PS   Z3, Z6, Z17
@@ -3692,7 +3832,7 @@ blocks:
 	ADDQ          $+256, AX
 	ADDQ          $+256, BX
 	ADDQ          $+256, CX
-	ADDQ          $+256, R10
+	ADDQ          $+256, SI
 	SUBQ          $+64, R9
 	JGE           blocks
 
@@ -3711,7 +3851,7 @@ vectors:
 	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
 	VMOVAPS.Z     Z10, K7, Z10
 	VMOVUPS       Z10, (BX)
-	VMOVUPS       (R10), Z9
+	VMOVUPS       (SI), Z9
 	VFMADD213PS   Z3, Z6, Z9
 	VDIVPS        Z9, Z10, Z9
 	VMULPS        Z11, Z5, Z11
@@ -3720,7 +3860,7 @@ vectors:
 	ADDQ          $+64, AX
 	ADDQ          $+64, BX
 	ADDQ          $+64, CX
-	ADDQ          $+64, R10
+	ADDQ          $+64, SI
 	SUBQ          $+16, R9
 	JGE           vectors
 
@@ -3737,7 +3877,7 @@ vectors_end:
 	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z9, K7
 	VMOVAPS.Z     Z9, K7, Z9
 	VMOVUPS       Z9, K1, (BX)
-	VMOVUPS.Z     (R10), K1, Z10
+	VMOVUPS.Z     (SI), K1, Z10
 	VFMADD213PS   Z3, Z6, Z10
 	VDIVPS        Z10, Z9, Z10
 	VMULPS        Z11, Z5, Z11
@@ -3781,7 +3921,7 @@ row:
 	ADDQ         $+4, DX
 	VMULPS       lanes_33800000<>+0(SB), Y2, Y7
 	MOVQ         R8, R9
-	MOVQ         SI, R10
+	MOVQ         col+32(FP), SI
 	SUBQ         $+8, R9
 	JL           vectors_end
 
@@ -3796,7 +3936,7 @@ vectors:
 	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y10, Y10
 	VANDPS       Y10, Y9, Y9
 	VMOVUPS      Y9, (BX)
-	VMOVUPS      (R10), Y10
+	VMOVUPS      (SI), Y10
 	VFMADD213PS  Y3, Y6, Y10
 	VDIVPS       Y10, Y9, Y11
 	VFNMADD231PS Y11, Y2, Y8
@@ -3804,7 +3944,7 @@ vectors:
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
-	ADDQ         $+32, R10
+	ADDQ         $+32, SI
 	SUBQ         $+8, R9
 	JGE          vectors
 
@@ -3822,7 +3962,7 @@ vectors_end:
 	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y9, Y9
 	VANDPS       Y9, Y10, Y10
 	VMASKMOVPS   Y10, Y5, (BX)
-	VMASKMOVPS   (R10), Y5, Y9
+	VMASKMOVPS   (SI), Y5, Y9
 	VFMADD213PS  Y3, Y6, Y9
 	VDIVPS       Y9, Y10, Y11
 	VFNMADD231PS Y11, Y2, Y8
@@ -3875,7 +4015,7 @@ row:
 	ADDQ         $+4, DX
 	VMULPS.BCST  lanes_33800000<>+0(SB), Z2, Z6
 	MOVQ         R8, R9
-	MOVQ         SI, R10
+	MOVQ         col+32(FP), SI
 	SUBQ         $+48, R9
 	JL           blocks_end
 
@@ -3907,9 +4047,9 @@ blocks:
 	VMOVUPS        Z11, (BX)
 	VMOVUPS        Z12, 64(BX)
 	VMOVUPS        Z13, 128(BX)
-	VMOVUPS        (R10), Z16
-	VMOVUPS        64(R10), Z15
-	VMOVUPS        128(R10), Z14
+	VMOVUPS        (SI), Z16
+	VMOVUPS        64(SI), Z15
+	VMOVUPS        128(SI), Z14
 	VFMADD213PS    Z3, Z5, Z16
 	VFMADD213PS    Z3, Z5, Z15
 	VFMADD213PS    Z3, Z5, Z14
@@ -3943,7 +4083,7 @@ quotient_done1:
 	ADDQ    $+192, AX
 	ADDQ    $+192, BX
 	ADDQ    $+192, CX
-	ADDQ    $+192, R10
+	ADDQ    $+192, SI
 	SUBQ    $+48, R9
 	JGE     blocks
 
@@ -3962,7 +4102,7 @@ vectors:
 	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z9, K7
 	VMOVAPS.Z     Z9, K7, Z9
 	VMOVUPS       Z9, (BX)
-	VMOVUPS       (R10), Z7
+	VMOVUPS       (SI), Z7
 	VFMADD213PS   Z3, Z5, Z7
 	VDIVPS        Z7, Z9, Z14
 	VFNMADD231PS  Z14, Z2, Z10
@@ -3970,7 +4110,7 @@ vectors:
 	ADDQ          $+64, AX
 	ADDQ          $+64, BX
 	ADDQ          $+64, CX
-	ADDQ          $+64, R10
+	ADDQ          $+64, SI
 	SUBQ          $+16, R9
 	JGE           vectors
 
@@ -3987,7 +4127,7 @@ vectors_end:
 	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z7, K7
 	VMOVAPS.Z     Z7, K7, Z7
 	VMOVUPS       Z7, K1, (BX)
-	VMOVUPS.Z     (R10), K1, Z9
+	VMOVUPS.Z     (SI), K1, Z9
 	VFMADD213PS   Z3, Z5, Z9
 	VDIVPS        Z9, Z7, Z14
 	VFNMADD231PS  Z14, Z2, Z10
@@ -21395,6 +21535,109 @@ TEXT ·ColDotNormalizedAVX2(SB), NOSPLIT, $0-72
 	SHLQ $0x02, R8
 	XORL R9, R9
 
+columns8:
+	CMPQ  DI, $+64
+	JL    columns8_end
+	MOVQ  dy+8(FP), BX
+	ADDQ  R9, BX
+	MOVQ  x+16(FP), CX
+	ADDQ  R9, CX
+	MOVQ  mean+24(FP), DX
+	MOVQ  rstd+32(FP), SI
+	VPXOR X9, X9, X9
+	VPXOR X8, X8, X8
+	VPXOR X7, X7, X7
+	VPXOR X6, X6, X6
+	VPXOR X5, X5, X5
+	VPXOR X4, X4, X4
+	VPXOR X3, X3, X3
+	VPXOR X2, X2, X2
+	MOVQ  rows+48(FP), R10
+
+columns8_rows:
+	VBROADCASTSS (DX), Y0
+	ADDQ         $+4, DX
+	VBROADCASTSS (SI), Y1
+	ADDQ         $+4, SI
+	VMOVUPS      (CX), Y10
+	VMOVUPS      32(CX), Y11
+	VSUBPS       Y0, Y10, Y10
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y10, Y10
+	VMULPS       Y1, Y11, Y11
+	VMOVUPS      (BX), Y12
+	VMOVUPS      32(BX), Y13
+	VFMADD231PS  Y10, Y12, Y9
+	VFMADD231PS  Y11, Y13, Y8
+	VMOVUPS      64(CX), Y11
+	VMOVUPS      96(CX), Y13
+	VSUBPS       Y0, Y11, Y11
+	VSUBPS       Y0, Y13, Y13
+	VMULPS       Y1, Y11, Y11
+	VMULPS       Y1, Y13, Y13
+	VMOVUPS      64(BX), Y10
+	VMOVUPS      96(BX), Y12
+	VFMADD231PS  Y11, Y10, Y7
+	VFMADD231PS  Y13, Y12, Y6
+	VMOVUPS      128(CX), Y13
+	VMOVUPS      160(CX), Y12
+	VSUBPS       Y0, Y13, Y13
+	VSUBPS       Y0, Y12, Y12
+	VMULPS       Y1, Y13, Y13
+	VMULPS       Y1, Y12, Y12
+	VMOVUPS      128(BX), Y11
+	VMOVUPS      160(BX), Y10
+	VFMADD231PS  Y13, Y11, Y5
+	VFMADD231PS  Y12, Y10, Y4
+	VMOVUPS      192(CX), Y12
+	VMOVUPS      224(CX), Y10
+	VSUBPS       Y0, Y12, Y12
+	VSUBPS       Y0, Y10, Y10
+	VMULPS       Y1, Y12, Y12
+	VMULPS       Y1, Y10, Y10
+	VMOVUPS      192(BX), Y13
+	VMOVUPS      224(BX), Y11
+	VFMADD231PS  Y12, Y13, Y3
+	VFMADD231PS  Y10, Y11, Y2
+	ADDQ         R8, BX
+	ADDQ         R8, CX
+	SUBQ         $+1, R10
+	JNE          columns8_rows
+	MOVQ         add+64(FP), R10
+	TESTQ        R10, R10
+	JE           columns8_store
+	VMOVUPS      (AX), Y10
+	VADDPS       Y9, Y10, Y9
+	VMOVUPS      32(AX), Y10
+	VADDPS       Y8, Y10, Y8
+	VMOVUPS      64(AX), Y10
+	VADDPS       Y7, Y10, Y7
+	VMOVUPS      96(AX), Y10
+	VADDPS       Y6, Y10, Y6
+	VMOVUPS      128(AX), Y10
+	VADDPS       Y5, Y10, Y5
+	VMOVUPS      160(AX), Y10
+	VADDPS       Y4, Y10, Y4
+	VMOVUPS      192(AX), Y10
+	VADDPS       Y3, Y10, Y3
+	VMOVUPS      224(AX), Y10
+	VADDPS       Y2, Y10, Y2
+
+columns8_store:
+	VMOVUPS Y9, (AX)
+	VMOVUPS Y8, 32(AX)
+	VMOVUPS Y7, 64(AX)
+	VMOVUPS Y6, 96(AX)
+	VMOVUPS Y5, 128(AX)
+	VMOVUPS Y4, 160(AX)
+	VMOVUPS Y3, 192(AX)
+	VMOVUPS Y2, 224(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, R9
+	ADDQ    $-64, DI
+	JMP     columns8
+
+columns8_end:
 columns4:
 	CMPQ  DI, $+32
 	JL    columns4_end
@@ -21404,10 +21647,10 @@ columns4:
 	ADDQ  R9, CX
 	MOVQ  mean+24(FP), DX
 	MOVQ  rstd+32(FP), SI
-	VPXOR X6, X6, X6
-	VPXOR X7, X7, X7
-	VPXOR X8, X8, X8
-	VPXOR X9, X9, X9
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
+	VPXOR X4, X4, X4
+	VPXOR X5, X5, X5
 	MOVQ  rows+48(FP), R10
 
 columns4_rows:
@@ -21415,26 +21658,26 @@ columns4_rows:
 	ADDQ         $+4, DX
 	VBROADCASTSS (SI), Y1
 	ADDQ         $+4, SI
-	VMOVUPS      (CX), Y5
-	VMOVUPS      32(CX), Y4
-	VMOVUPS      64(CX), Y3
-	VMOVUPS      96(CX), Y2
-	VSUBPS       Y0, Y5, Y5
-	VSUBPS       Y0, Y4, Y4
-	VSUBPS       Y0, Y3, Y3
-	VSUBPS       Y0, Y2, Y2
-	VMULPS       Y1, Y5, Y5
-	VMULPS       Y1, Y4, Y4
-	VMULPS       Y1, Y3, Y3
-	VMULPS       Y1, Y2, Y2
+	VMOVUPS      (CX), Y6
+	VMOVUPS      32(CX), Y7
+	VMOVUPS      64(CX), Y8
+	VMOVUPS      96(CX), Y9
+	VSUBPS       Y0, Y6, Y6
+	VSUBPS       Y0, Y7, Y7
+	VSUBPS       Y0, Y8, Y8
+	VSUBPS       Y0, Y9, Y9
+	VMULPS       Y1, Y6, Y6
+	VMULPS       Y1, Y7, Y7
+	VMULPS       Y1, Y8, Y8
+	VMULPS       Y1, Y9, Y9
 	VMOVUPS      (BX), Y10
 	VMOVUPS      32(BX), Y11
 	VMOVUPS      64(BX), Y12
 	VMOVUPS      96(BX), Y13
-	VFMADD231PS  Y5, Y10, Y6
-	VFMADD231PS  Y4, Y11, Y7
-	VFMADD231PS  Y3, Y12, Y8
-	VFMADD231PS  Y2, Y13, Y9
+	VFMADD231PS  Y6, Y10, Y2
+	VFMADD231PS  Y7, Y11, Y3
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y13, Y5
 	ADDQ         R8, BX
 	ADDQ         R8, CX
 	SUBQ         $+1, R10
@@ -21442,20 +21685,20 @@ columns4_rows:
 	MOVQ         add+64(FP), R10
 	TESTQ        R10, R10
 	JE           columns4_store
-	VMOVUPS      (AX), Y2
-	VADDPS       Y6, Y2, Y6
-	VMOVUPS      32(AX), Y2
-	VADDPS       Y7, Y2, Y7
-	VMOVUPS      64(AX), Y2
-	VADDPS       Y8, Y2, Y8
-	VMOVUPS      96(AX), Y2
-	VADDPS       Y9, Y2, Y9
+	VMOVUPS      (AX), Y9
+	VADDPS       Y2, Y9, Y2
+	VMOVUPS      32(AX), Y9
+	VADDPS       Y3, Y9, Y3
+	VMOVUPS      64(AX), Y9
+	VADDPS       Y4, Y9, Y4
+	VMOVUPS      96(AX), Y9
+	VADDPS       Y5, Y9, Y5
 
 columns4_store:
-	VMOVUPS Y6, (AX)
-	VMOVUPS Y7, 32(AX)
-	VMOVUPS Y8, 64(AX)
-	VMOVUPS Y9, 96(AX)
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	VMOVUPS Y4, 64(AX)
+	VMOVUPS Y5, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, R9
 	ADDQ    $-32, DI
@@ -21471,8 +21714,8 @@ columns2:
 	ADDQ  R9, CX
 	MOVQ  mean+24(FP), DX
 	MOVQ  rstd+32(FP), SI
-	VPXOR X9, X9, X9
-	VPXOR X8, X8, X8
+	VPXOR X5, X5, X5
+	VPXOR X4, X4, X4
 	MOVQ  rows+48(FP), R10
 
 columns2_rows:
@@ -21480,16 +21723,16 @@ columns2_rows:
 	ADDQ         $+4, DX
 	VBROADCASTSS (SI), Y1
 	ADDQ         $+4, SI
-	VMOVUPS      (CX), Y7
-	VMOVUPS      32(CX), Y6
-	VSUBPS       Y0, Y7, Y7
-	VSUBPS       Y0, Y6, Y6
-	VMULPS       Y1, Y7, Y7
-	VMULPS       Y1, Y6, Y6
-	VMOVUPS      (BX), Y2
+	VMOVUPS      (CX), Y3
+	VMOVUPS      32(CX), Y2
+	VSUBPS       Y0, Y3, Y3
+	VSUBPS       Y0, Y2, Y2
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y1, Y2, Y2
+	VMOVUPS      (BX), Y9
 	VMOVUPS      32(BX), Y13
-	VFMADD231PS  Y7, Y2, Y9
-	VFMADD231PS  Y6, Y13, Y8
+	VFMADD231PS  Y3, Y9, Y5
+	VFMADD231PS  Y2, Y13, Y4
 	ADDQ         R8, BX
 	ADDQ         R8, CX
 	SUBQ         $+1, R10
@@ -21497,14 +21740,14 @@ columns2_rows:
 	MOVQ         add+64(FP), R10
 	TESTQ        R10, R10
 	JE           columns2_store
-	VMOVUPS      (AX), Y6
-	VADDPS       Y9, Y6, Y9
-	VMOVUPS      32(AX), Y6
-	VADDPS       Y8, Y6, Y8
+	VMOVUPS      (AX), Y2
+	VADDPS       Y5, Y2, Y5
+	VMOVUPS      32(AX), Y2
+	VADDPS       Y4, Y2, Y4
 
 columns2_store:
-	VMOVUPS Y9, (AX)
-	VMOVUPS Y8, 32(AX)
+	VMOVUPS Y5, (AX)
+	VMOVUPS Y4, 32(AX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, R9
 	ADDQ    $-16, DI
@@ -21520,7 +21763,7 @@ columns1:
 	ADDQ  R9, CX
 	MOVQ  mean+24(FP), DX
 	MOVQ  rstd+32(FP), SI
-	VPXOR X8, X8, X8
+	VPXOR X4, X4, X4
 	MOVQ  rows+48(FP), R10
 
 columns1_rows:
@@ -21528,11 +21771,11 @@ columns1_rows:
 	ADDQ         $+4, DX
 	VBROADCASTSS (SI), Y1
 	ADDQ         $+4, SI
-	VMOVUPS      (CX), Y9
-	VSUBPS       Y0, Y9, Y9
-	VMULPS       Y1, Y9, Y9
-	VMOVUPS      (BX), Y6
-	VFMADD231PS  Y9, Y6, Y8
+	VMOVUPS      (CX), Y5
+	VSUBPS       Y0, Y5, Y5
+	VMULPS       Y1, Y5, Y5
+	VMOVUPS      (BX), Y2
+	VFMADD231PS  Y5, Y2, Y4
 	ADDQ         R8, BX
 	ADDQ         R8, CX
 	SUBQ         $+1, R10
@@ -21540,11 +21783,11 @@ columns1_rows:
 	MOVQ         add+64(FP), R10
 	TESTQ        R10, R10
 	JE           columns1_store
-	VMOVUPS      (AX), Y9
-	VADDPS       Y8, Y9, Y8
+	VMOVUPS      (AX), Y5
+	VADDPS       Y4, Y5, Y4
 
 columns1_store:
-	VMOVUPS Y8, (AX)
+	VMOVUPS Y4, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, R9
 	ADDQ    $-8, DI
@@ -21555,7 +21798,7 @@ columns1_end:
 	JE      done
 	LEAQ    partial_masks<>+0(SB), R13
 	NEGQ    DI
-	VMOVUPS 32(R13)(DI*4), Y8
+	VMOVUPS 32(R13)(DI*4), Y4
 	NEGQ    DI
 	MOVQ    dy+8(FP), BX
 	ADDQ    R9, BX
@@ -21563,7 +21806,7 @@ columns1_end:
 	ADDQ    R9, CX
 	MOVQ    mean+24(FP), DX
 	MOVQ    rstd+32(FP), SI
-	VPXOR   X9, X9, X9
+	VPXOR   X5, X5, X5
 	MOVQ    rows+48(FP), R10
 
 partial_rows:
@@ -21571,11 +21814,11 @@ partial_rows:
 	ADDQ         $+4, DX
 	VBROADCASTSS (SI), Y1
 	ADDQ         $+4, SI
-	VMASKMOVPS   (CX), Y8, Y6
-	VSUBPS       Y0, Y6, Y6
-	VMULPS       Y1, Y6, Y6
-	VMASKMOVPS   (BX), Y8, Y13
-	VFMADD231PS  Y6, Y13, Y9
+	VMASKMOVPS   (CX), Y4, Y2
+	VSUBPS       Y0, Y2, Y2
+	VMULPS       Y1, Y2, Y2
+	VMASKMOVPS   (BX), Y4, Y13
+	VFMADD231PS  Y2, Y13, Y5
 	ADDQ         R8, BX
 	ADDQ         R8, CX
 	SUBQ         $+1, R10
@@ -21583,11 +21826,11 @@ partial_rows:
 	MOVQ         add+64(FP), R10
 	TESTQ        R10, R10
 	JE           partial_store
-	VMASKMOVPS   (AX), Y8, Y6
-	VADDPS       Y9, Y6, Y9
+	VMASKMOVPS   (AX), Y4, Y2
+	VADDPS       Y5, Y2, Y5
 
 partial_store:
-	VMASKMOVPS Y9, Y8, (AX)
+	VMASKMOVPS Y5, Y4, (AX)
 
 done:
 	VZEROUPPER
@@ -22790,8 +23033,8 @@ TEXT ·ColAffineAVX2(SB), NOSPLIT, $0-48
 
 row:
 	MOVQ DI, R8
-	MOVQ CX, R9
-	MOVQ DX, R10
+	MOVQ scale+16(FP), CX
+	MOVQ shift+24(FP), DX
 	SUBQ $+32, R8
 	JL   blocks_end
 
@@ -22800,14 +23043,14 @@ blocks:
 	VMOVUPS     32(BX), Y2
 	VMOVUPS     64(BX), Y3
 	VMOVUPS     96(BX), Y4
-	VMOVUPS     (R9), Y5
-	VMOVUPS     32(R9), Y6
-	VMOVUPS     64(R9), Y7
-	VMOVUPS     96(R9), Y8
-	VMOVUPS     (R10), Y9
-	VMOVUPS     32(R10), Y10
-	VMOVUPS     64(R10), Y11
-	VMOVUPS     96(R10), Y12
+	VMOVUPS     (CX), Y5
+	VMOVUPS     32(CX), Y6
+	VMOVUPS     64(CX), Y7
+	VMOVUPS     96(CX), Y8
+	VMOVUPS     (DX), Y9
+	VMOVUPS     32(DX), Y10
+	VMOVUPS     64(DX), Y11
+	VMOVUPS     96(DX), Y12
 	VFMADD231PS Y5, Y1, Y9
 	VFMADD231PS Y6, Y2, Y10
 	VFMADD231PS Y7, Y3, Y11
@@ -22818,8 +23061,8 @@ blocks:
 	VMOVUPS     Y12, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, BX
-	ADDQ        $+128, R9
-	ADDQ        $+128, R10
+	ADDQ        $+128, CX
+	ADDQ        $+128, DX
 	SUBQ        $+32, R8
 	JGE         blocks
 
@@ -22830,14 +23073,14 @@ blocks_end:
 
 vectors:
 	VMOVUPS     (BX), Y12
-	VMOVUPS     (R9), Y11
-	VMOVUPS     (R10), Y10
+	VMOVUPS     (CX), Y11
+	VMOVUPS     (DX), Y10
 	VFMADD231PS Y11, Y12, Y10
 	VMOVUPS     Y10, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, BX
-	ADDQ        $+32, R9
-	ADDQ        $+32, R10
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
 	SUBQ        $+8, R8
 	JGE         vectors
 
@@ -22846,8 +23089,8 @@ vectors_end:
 	TESTQ       R8, R8
 	JE          row_end
 	VMASKMOVPS  (BX), Y0, Y10
-	VMASKMOVPS  (R9), Y0, Y11
-	VMASKMOVPS  (R10), Y0, Y12
+	VMASKMOVPS  (CX), Y0, Y11
+	VMASKMOVPS  (DX), Y0, Y12
 	VFMADD231PS Y11, Y10, Y12
 	VMASKMOVPS  Y12, Y0, (AX)
 	SHLQ        $0x02, R8
@@ -22877,8 +23120,8 @@ TEXT ·ColAffineAVX512(SB), NOSPLIT, $0-48
 
 row:
 	MOVQ DI, R8
-	MOVQ CX, R9
-	MOVQ DX, R10
+	MOVQ scale+16(FP), CX
+	MOVQ shift+24(FP), DX
 	SUBQ $+64, R8
 	JL   blocks_end
 
@@ -22887,14 +23130,14 @@ blocks:
 	VMOVUPS     64(BX), Z1
 	VMOVUPS     128(BX), Z2
 	VMOVUPS     192(BX), Z3
-	VMOVUPS     (R9), Z4
-	VMOVUPS     64(R9), Z5
-	VMOVUPS     128(R9), Z6
-	VMOVUPS     192(R9), Z7
-	VMOVUPS     (R10), Z8
-	VMOVUPS     64(R10), Z9
-	VMOVUPS     128(R10), Z10
-	VMOVUPS     192(R10), Z11
+	VMOVUPS     (CX), Z4
+	VMOVUPS     64(CX), Z5
+	VMOVUPS     128(CX), Z6
+	VMOVUPS     192(CX), Z7
+	VMOVUPS     (DX), Z8
+	VMOVUPS     64(DX), Z9
+	VMOVUPS     128(DX), Z10
+	VMOVUPS     192(DX), Z11
 	VFMADD231PS Z4, Z0, Z8
 	VFMADD231PS Z5, Z1, Z9
 	VFMADD231PS Z6, Z2, Z10
@@ -22905,8 +23148,8 @@ blocks:
 	VMOVUPS     Z11, 192(AX)
 	ADDQ        $+256, AX
 	ADDQ        $+256, BX
-	ADDQ        $+256, R9
-	ADDQ        $+256, R10
+	ADDQ        $+256, CX
+	ADDQ        $+256, DX
 	SUBQ        $+64, R8
 	JGE         blocks
 
@@ -22917,14 +23160,14 @@ blocks_end:
 
 vectors:
 	VMOVUPS     (BX), Z11
-	VMOVUPS     (R9), Z10
-	VMOVUPS     (R10), Z9
+	VMOVUPS     (CX), Z10
+	VMOVUPS     (DX), Z9
 	VFMADD231PS Z10, Z11, Z9
 	VMOVUPS     Z9, (AX)
 	ADDQ        $+64, AX
 	ADDQ        $+64, BX
-	ADDQ        $+64, R9
-	ADDQ        $+64, R10
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
 	SUBQ        $+16, R8
 	JGE         vectors
 
@@ -22933,8 +23176,8 @@ vectors_end:
 	TESTQ       R8, R8
 	JE          row_end
 	VMOVUPS.Z   (BX), K1, Z9
-	VMOVUPS.Z   (R9), K1, Z10
-	VMOVUPS.Z   (R10), K1, Z11
+	VMOVUPS.Z   (CX), K1, Z10
+	VMOVUPS.Z   (DX), K1, Z11
 	VFMADD231PS Z10, Z9, Z11
 	VMOVUPS     Z11, K1, (AX)
 	SHLQ        $0x02, R8
@@ -22965,7 +23208,7 @@ TEXT ·BiasReLUAVX2(SB), NOSPLIT, $0-40
 
 row:
 	MOVQ SI, DI
-	MOVQ CX, R8
+	MOVQ bias+16(FP), CX
 	SUBQ $+32, DI
 	JL   blocks_end
 
@@ -22974,10 +23217,10 @@ blocks:
 	VMOVUPS 32(BX), Y3
 	VMOVUPS 64(BX), Y4
 	VMOVUPS 96(BX), Y5
-	VMOVUPS (R8), Y6
-	VMOVUPS 32(R8), Y7
-	VMOVUPS 64(R8), Y8
-	VMOVUPS 96(R8), Y9
+	VMOVUPS (CX), Y6
+	VMOVUPS 32(CX), Y7
+	VMOVUPS 64(CX), Y8
+	VMOVUPS 96(CX), Y9
 	VADDPS  Y6, Y1, Y6
 	VADDPS  Y7, Y3, Y7
 	VADDPS  Y8, Y4, Y8
@@ -22992,7 +23235,7 @@ blocks:
 	VMOVUPS Y9, 96(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, BX
-	ADDQ    $+128, R8
+	ADDQ    $+128, CX
 	SUBQ    $+32, DI
 	JGE     blocks
 
@@ -23003,13 +23246,13 @@ blocks_end:
 
 vectors:
 	VMOVUPS (BX), Y9
-	VMOVUPS (R8), Y8
+	VMOVUPS (CX), Y8
 	VADDPS  Y8, Y9, Y8
 	VMAXPS  Y8, Y2, Y8
 	VMOVUPS Y8, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, BX
-	ADDQ    $+32, R8
+	ADDQ    $+32, CX
 	SUBQ    $+8, DI
 	JGE     vectors
 
@@ -23018,7 +23261,7 @@ vectors_end:
 	TESTQ      DI, DI
 	JE         row_end
 	VMASKMOVPS (BX), Y0, Y8
-	VMASKMOVPS (R8), Y0, Y9
+	VMASKMOVPS (CX), Y0, Y9
 	VADDPS     Y9, Y8, Y9
 	VMAXPS     Y9, Y2, Y9
 	VMASKMOVPS Y9, Y0, (AX)
@@ -23049,7 +23292,7 @@ TEXT ·BiasReLUAVX512(SB), NOSPLIT, $0-40
 
 row:
 	MOVQ SI, DI
-	MOVQ CX, R8
+	MOVQ bias+16(FP), CX
 	SUBQ $+64, DI
 	JL   blocks_end
 
@@ -23058,10 +23301,10 @@ blocks:
 	VMOVUPS 64(BX), Z2
 	VMOVUPS 128(BX), Z3
 	VMOVUPS 192(BX), Z4
-	VMOVUPS (R8), Z5
-	VMOVUPS 64(R8), Z6
-	VMOVUPS 128(R8), Z7
-	VMOVUPS 192(R8), Z8
+	VMOVUPS (CX), Z5
+	VMOVUPS 64(CX), Z6
+	VMOVUPS 128(CX), Z7
+	VMOVUPS 192(CX), Z8
 	VADDPS  Z5, Z0, Z5
 	VADDPS  Z6, Z2, Z6
 	VADDPS  Z7, Z3, Z7
@@ -23076,7 +23319,7 @@ blocks:
 	VMOVUPS Z8, 192(AX)
 	ADDQ    $+256, AX
 	ADDQ    $+256, BX
-	ADDQ    $+256, R8
+	ADDQ    $+256, CX
 	SUBQ    $+64, DI
 	JGE     blocks
 
@@ -23087,13 +23330,13 @@ blocks_end:
 
 vectors:
 	VMOVUPS (BX), Z8
-	VMOVUPS (R8), Z7
+	VMOVUPS (CX), Z7
 	VADDPS  Z7, Z8, Z7
 	VMAXPS  Z7, Z1, Z7
 	VMOVUPS Z7, (AX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, BX
-	ADDQ    $+64, R8
+	ADDQ    $+64, CX
 	SUBQ    $+16, DI
 	JGE     vectors
 
@@ -23102,7 +23345,7 @@ vectors_end:
 	TESTQ     DI, DI
 	JE        row_end
 	VMOVUPS.Z (BX), K1, Z7
-	VMOVUPS.Z (R8), K1, Z8
+	VMOVUPS.Z (CX), K1, Z8
 	VADDPS    Z8, Z7, Z8
 	VMAXPS    Z8, Z1, Z8
 	VMOVUPS   Z8, K1, (AX)
@@ -23135,15 +23378,15 @@ TEXT ·BiasTanhAVX2(SB), NOSPLIT, $0-40
 
 row:
 	MOVQ SI, DI
-	MOVQ CX, R8
+	MOVQ bias+16(FP), CX
 	SUBQ $+16, DI
 	JL   blocks_end
 
 blocks:
 	VMOVUPS      (BX), Y1
 	VMOVUPS      32(BX), Y4
-	VMOVUPS      (R8), Y5
-	VMOVUPS      32(R8), Y6
+	VMOVUPS      (CX), Y5
+	VMOVUPS      32(CX), Y6
 	VADDPS       Y5, Y1, Y5
 	VADDPS       Y6, Y4, Y6
 	VORPS        Y2, Y5, Y4
@@ -23198,7 +23441,7 @@ blocks:
 	VMOVUPS      Y11, 32(AX)
 	ADDQ         $+64, AX
 	ADDQ         $+64, BX
-	ADDQ         $+64, R8
+	ADDQ         $+64, CX
 	SUBQ         $+16, DI
 	JGE          blocks
 
@@ -23209,7 +23452,7 @@ blocks_end:
 
 vectors:
 	VMOVUPS      (BX), Y11
-	VMOVUPS      (R8), Y10
+	VMOVUPS      (CX), Y10
 	VADDPS       Y10, Y11, Y10
 	VORPS        Y2, Y10, Y11
 	VMAXPS       Y11, Y3, Y11
@@ -23238,7 +23481,7 @@ vectors:
 	VMOVUPS      Y12, (AX)
 	ADDQ         $+32, AX
 	ADDQ         $+32, BX
-	ADDQ         $+32, R8
+	ADDQ         $+32, CX
 	SUBQ         $+8, DI
 	JGE          vectors
 
@@ -23247,7 +23490,7 @@ vectors_end:
 	TESTQ        DI, DI
 	JE           row_end
 	VMASKMOVPS   (BX), Y0, Y12
-	VMASKMOVPS   (R8), Y0, Y10
+	VMASKMOVPS   (CX), Y0, Y10
 	VADDPS       Y10, Y12, Y10
 	VORPS        Y2, Y10, Y12
 	VMAXPS       Y12, Y3, Y12
@@ -23309,7 +23552,7 @@ TEXT ·BiasTanhAVX512(SB), NOSPLIT, $0-40
 
 row:
 	MOVQ SI, DI
-	MOVQ CX, R8
+	MOVQ bias+16(FP), CX
 	SUBQ $+64, DI
 	JL   blocks_end
 
@@ -23318,10 +23561,10 @@ blocks:
 	VMOVUPS          64(BX), Z10
 	VMOVUPS          128(BX), Z11
 	VMOVUPS          192(BX), Z12
-	VMOVUPS          (R8), Z13
-	VMOVUPS          64(R8), Z14
-	VMOVUPS          128(R8), Z15
-	VMOVUPS          192(R8), Z16
+	VMOVUPS          (CX), Z13
+	VMOVUPS          64(CX), Z14
+	VMOVUPS          128(CX), Z15
+	VMOVUPS          192(CX), Z16
 	VADDPS           Z13, Z0, Z13
 	VADDPS           Z14, Z10, Z14
 	VADDPS           Z15, Z11, Z15
@@ -23424,7 +23667,7 @@ blocks:
 	VMOVUPS          Z25, 192(AX)
 	ADDQ             $+256, AX
 	ADDQ             $+256, BX
-	ADDQ             $+256, R8
+	ADDQ             $+256, CX
 	SUBQ             $+64, DI
 	JGE              blocks
 
@@ -23435,7 +23678,7 @@ blocks_end:
 
 vectors:
 	VMOVUPS          (BX), Z25
-	VMOVUPS          (R8), Z24
+	VMOVUPS          (CX), Z24
 	VADDPS           Z24, Z25, Z24
 	VPORD            Z1, Z24, Z25
 	VMAXPS           Z25, Z2, Z25
@@ -23463,7 +23706,7 @@ vectors:
 	VMOVUPS          Z16, (AX)
 	ADDQ             $+64, AX
 	ADDQ             $+64, BX
-	ADDQ             $+64, R8
+	ADDQ             $+64, CX
 	SUBQ             $+16, DI
 	JGE              vectors
 
@@ -23472,7 +23715,7 @@ vectors_end:
 	TESTQ            DI, DI
 	JE               row_end
 	VMOVUPS.Z        (BX), K1, Z16
-	VMOVUPS.Z        (R8), K1, Z24
+	VMOVUPS.Z        (CX), K1, Z24
 	VADDPS           Z24, Z16, Z24
 	VPORD            Z1, Z24, Z16
 	VMAXPS           Z16, Z2, Z16
@@ -23770,6 +24013,730 @@ vectors_end:
 	VMOVUPS   Z11, K1, (AX)
 
 done:
+	VZEROUPPER
+	RET
+
+// func BatchNormSumsAVX2(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, n int, rows int, stride int, add int)
+// Requires: AVX, FMA3
+TEXT ·BatchNormSumsAVX2(SB), NOSPLIT, $0-72
+	MOVQ dgamma+0(FP), AX
+	MOVQ dbeta+8(FP), BX
+	MOVQ dy+16(FP), CX
+	MOVQ x+24(FP), DX
+	MOVQ mean+32(FP), SI
+	MOVQ n+40(FP), DI
+	MOVQ stride+56(FP), R8
+	SHLQ $0x02, R8
+	XORL R9, R9
+
+columns4:
+	CMPQ    DI, $+32
+	JL      columns4_end
+	MOVQ    dy+16(FP), CX
+	ADDQ    R9, CX
+	MOVQ    x+24(FP), DX
+	ADDQ    R9, DX
+	MOVQ    mean+32(FP), SI
+	ADDQ    R9, SI
+	VMOVUPS (SI), Y11
+	VMOVUPS 32(SI), Y10
+	VMOVUPS 64(SI), Y9
+	VMOVUPS 96(SI), Y8
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	VPXOR   X5, X5, X5
+	VPXOR   X4, X4, X4
+	VPXOR   X3, X3, X3
+	VPXOR   X2, X2, X2
+	VPXOR   X1, X1, X1
+	VPXOR   X0, X0, X0
+	MOVQ    rows+48(FP), R10
+
+columns4_rows:
+	VMOVUPS     (CX), Y12
+	VMOVUPS     (DX), Y13
+	VSUBPS      Y11, Y13, Y13
+	VFMADD231PS Y13, Y12, Y7
+	VADDPS      Y12, Y3, Y3
+	VMOVUPS     32(CX), Y12
+	VMOVUPS     32(DX), Y13
+	VSUBPS      Y10, Y13, Y13
+	VFMADD231PS Y13, Y12, Y6
+	VADDPS      Y12, Y2, Y2
+	VMOVUPS     64(CX), Y12
+	VMOVUPS     64(DX), Y13
+	VSUBPS      Y9, Y13, Y13
+	VFMADD231PS Y13, Y12, Y5
+	VADDPS      Y12, Y1, Y1
+	VMOVUPS     96(CX), Y12
+	VMOVUPS     96(DX), Y13
+	VSUBPS      Y8, Y13, Y13
+	VFMADD231PS Y13, Y12, Y4
+	VADDPS      Y12, Y0, Y0
+	ADDQ        R8, CX
+	ADDQ        R8, DX
+	SUBQ        $+1, R10
+	JNE         columns4_rows
+	MOVQ        add+64(FP), R10
+	TESTQ       R10, R10
+	JE          columns4_store
+	VMOVUPS     (AX), Y12
+	VADDPS      Y7, Y12, Y7
+	VMOVUPS     32(AX), Y12
+	VADDPS      Y6, Y12, Y6
+	VMOVUPS     64(AX), Y12
+	VADDPS      Y5, Y12, Y5
+	VMOVUPS     96(AX), Y12
+	VADDPS      Y4, Y12, Y4
+	VMOVUPS     (BX), Y12
+	VADDPS      Y3, Y12, Y3
+	VMOVUPS     32(BX), Y12
+	VADDPS      Y2, Y12, Y2
+	VMOVUPS     64(BX), Y12
+	VADDPS      Y1, Y12, Y1
+	VMOVUPS     96(BX), Y12
+	VADDPS      Y0, Y12, Y0
+
+columns4_store:
+	VMOVUPS Y7, (AX)
+	VMOVUPS Y6, 32(AX)
+	VMOVUPS Y5, 64(AX)
+	VMOVUPS Y4, 96(AX)
+	VMOVUPS Y3, (BX)
+	VMOVUPS Y2, 32(BX)
+	VMOVUPS Y1, 64(BX)
+	VMOVUPS Y0, 96(BX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	ADDQ    $+128, R9
+	ADDQ    $-32, DI
+	JMP     columns4
+
+columns4_end:
+columns2:
+	CMPQ    DI, $+16
+	JL      columns2_end
+	MOVQ    dy+16(FP), CX
+	ADDQ    R9, CX
+	MOVQ    x+24(FP), DX
+	ADDQ    R9, DX
+	MOVQ    mean+32(FP), SI
+	ADDQ    R9, SI
+	VMOVUPS (SI), Y0
+	VMOVUPS 32(SI), Y1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	VPXOR   X4, X4, X4
+	VPXOR   X5, X5, X5
+	MOVQ    rows+48(FP), R10
+
+columns2_rows:
+	VMOVUPS     (CX), Y6
+	VMOVUPS     32(CX), Y7
+	VMOVUPS     (DX), Y8
+	VMOVUPS     32(DX), Y9
+	VSUBPS      Y0, Y8, Y8
+	VSUBPS      Y1, Y9, Y9
+	VFMADD231PS Y8, Y6, Y2
+	VFMADD231PS Y9, Y7, Y3
+	VADDPS      Y6, Y4, Y4
+	VADDPS      Y7, Y5, Y5
+	ADDQ        R8, CX
+	ADDQ        R8, DX
+	SUBQ        $+1, R10
+	JNE         columns2_rows
+	MOVQ        add+64(FP), R10
+	TESTQ       R10, R10
+	JE          columns2_store
+	VMOVUPS     (AX), Y7
+	VADDPS      Y2, Y7, Y2
+	VMOVUPS     32(AX), Y7
+	VADDPS      Y3, Y7, Y3
+	VMOVUPS     (BX), Y7
+	VADDPS      Y4, Y7, Y4
+	VMOVUPS     32(BX), Y7
+	VADDPS      Y5, Y7, Y5
+
+columns2_store:
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	VMOVUPS Y4, (BX)
+	VMOVUPS Y5, 32(BX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	ADDQ    $+64, R9
+	ADDQ    $-16, DI
+	JMP     columns2
+
+columns2_end:
+columns1:
+	CMPQ    DI, $+8
+	JL      columns1_end
+	MOVQ    dy+16(FP), CX
+	ADDQ    R9, CX
+	MOVQ    x+24(FP), DX
+	ADDQ    R9, DX
+	MOVQ    mean+32(FP), SI
+	ADDQ    R9, SI
+	VMOVUPS (SI), Y5
+	VPXOR   X4, X4, X4
+	VPXOR   X3, X3, X3
+	MOVQ    rows+48(FP), R10
+
+columns1_rows:
+	VMOVUPS     (CX), Y2
+	VMOVUPS     (DX), Y1
+	VSUBPS      Y5, Y1, Y1
+	VFMADD231PS Y1, Y2, Y4
+	VADDPS      Y2, Y3, Y3
+	ADDQ        R8, CX
+	ADDQ        R8, DX
+	SUBQ        $+1, R10
+	JNE         columns1_rows
+	MOVQ        add+64(FP), R10
+	TESTQ       R10, R10
+	JE          columns1_store
+	VMOVUPS     (AX), Y2
+	VADDPS      Y4, Y2, Y4
+	VMOVUPS     (BX), Y2
+	VADDPS      Y3, Y2, Y3
+
+columns1_store:
+	VMOVUPS Y4, (AX)
+	VMOVUPS Y3, (BX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	ADDQ    $+32, R9
+	ADDQ    $-8, DI
+	JMP     columns1
+
+columns1_end:
+	TESTQ      DI, DI
+	JE         done
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       DI
+	VMOVUPS    32(R13)(DI*4), Y3
+	NEGQ       DI
+	MOVQ       dy+16(FP), CX
+	ADDQ       R9, CX
+	MOVQ       x+24(FP), DX
+	ADDQ       R9, DX
+	MOVQ       mean+32(FP), SI
+	ADDQ       R9, SI
+	VMASKMOVPS (SI), Y3, Y4
+	VPXOR      X5, X5, X5
+	VPXOR      X2, X2, X2
+	MOVQ       rows+48(FP), R10
+
+partial_rows:
+	VMASKMOVPS  (CX), Y3, Y1
+	VMASKMOVPS  (DX), Y3, Y0
+	VSUBPS      Y4, Y0, Y0
+	VFMADD231PS Y0, Y1, Y5
+	VADDPS      Y1, Y2, Y2
+	ADDQ        R8, CX
+	ADDQ        R8, DX
+	SUBQ        $+1, R10
+	JNE         partial_rows
+	MOVQ        add+64(FP), R10
+	TESTQ       R10, R10
+	JE          partial_store
+	VMASKMOVPS  (AX), Y3, Y1
+	VADDPS      Y5, Y1, Y5
+	VMASKMOVPS  (BX), Y3, Y1
+	VADDPS      Y2, Y1, Y2
+
+partial_store:
+	VMASKMOVPS Y5, Y3, (AX)
+	VMASKMOVPS Y2, Y3, (BX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func BatchNormSumsAVX512(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, n int, rows int, stride int, add int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·BatchNormSumsAVX512(SB), NOSPLIT, $0-72
+	MOVQ dgamma+0(FP), AX
+	MOVQ dbeta+8(FP), BX
+	MOVQ dy+16(FP), CX
+	MOVQ x+24(FP), DX
+	MOVQ mean+32(FP), SI
+	MOVQ n+40(FP), DI
+	MOVQ stride+56(FP), R8
+	SHLQ $0x02, R8
+	XORL R9, R9
+
+columns4:
+	CMPQ    DI, $+64
+	JL      columns4_end
+	MOVQ    dy+16(FP), CX
+	ADDQ    R9, CX
+	MOVQ    x+24(FP), DX
+	ADDQ    R9, DX
+	MOVQ    mean+32(FP), SI
+	ADDQ    R9, SI
+	VMOVUPS (SI), Z11
+	VMOVUPS 64(SI), Z10
+	VMOVUPS 128(SI), Z9
+	VMOVUPS 192(SI), Z8
+	VPXOR   X7, X7, X7
+	VPXOR   X6, X6, X6
+	VPXOR   X5, X5, X5
+	VPXOR   X4, X4, X4
+	VPXOR   X3, X3, X3
+	VPXOR   X2, X2, X2
+	VPXOR   X1, X1, X1
+	VPXOR   X0, X0, X0
+	MOVQ    rows+48(FP), R10
+
+columns4_rows:
+	VMOVUPS     (CX), Z12
+	VMOVUPS     64(CX), Z13
+	VMOVUPS     128(CX), Z14
+	VMOVUPS     192(CX), Z15
+	VMOVUPS     (DX), Z16
+	VMOVUPS     64(DX), Z17
+	VMOVUPS     128(DX), Z18
+	VMOVUPS     192(DX), Z19
+	VSUBPS      Z11, Z16, Z16
+	VSUBPS      Z10, Z17, Z17
+	VSUBPS      Z9, Z18, Z18
+	VSUBPS      Z8, Z19, Z19
+	VFMADD231PS Z16, Z12, Z7
+	VFMADD231PS Z17, Z13, Z6
+	VFMADD231PS Z18, Z14, Z5
+	VFMADD231PS Z19, Z15, Z4
+	VADDPS      Z12, Z3, Z3
+	VADDPS      Z13, Z2, Z2
+	VADDPS      Z14, Z1, Z1
+	VADDPS      Z15, Z0, Z0
+	ADDQ        R8, CX
+	ADDQ        R8, DX
+	SUBQ        $+1, R10
+	JNE         columns4_rows
+	MOVQ        add+64(FP), R10
+	TESTQ       R10, R10
+	JE          columns4_store
+	VMOVUPS     (AX), Z15
+	VADDPS      Z7, Z15, Z7
+	VMOVUPS     64(AX), Z15
+	VADDPS      Z6, Z15, Z6
+	VMOVUPS     128(AX), Z15
+	VADDPS      Z5, Z15, Z5
+	VMOVUPS     192(AX), Z15
+	VADDPS      Z4, Z15, Z4
+	VMOVUPS     (BX), Z15
+	VADDPS      Z3, Z15, Z3
+	VMOVUPS     64(BX), Z15
+	VADDPS      Z2, Z15, Z2
+	VMOVUPS     128(BX), Z15
+	VADDPS      Z1, Z15, Z1
+	VMOVUPS     192(BX), Z15
+	VADDPS      Z0, Z15, Z0
+
+columns4_store:
+	VMOVUPS Z7, (AX)
+	VMOVUPS Z6, 64(AX)
+	VMOVUPS Z5, 128(AX)
+	VMOVUPS Z4, 192(AX)
+	VMOVUPS Z3, (BX)
+	VMOVUPS Z2, 64(BX)
+	VMOVUPS Z1, 128(BX)
+	VMOVUPS Z0, 192(BX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, BX
+	ADDQ    $+256, R9
+	ADDQ    $-64, DI
+	JMP     columns4
+
+columns4_end:
+columns2:
+	CMPQ    DI, $+32
+	JL      columns2_end
+	MOVQ    dy+16(FP), CX
+	ADDQ    R9, CX
+	MOVQ    x+24(FP), DX
+	ADDQ    R9, DX
+	MOVQ    mean+32(FP), SI
+	ADDQ    R9, SI
+	VMOVUPS (SI), Z0
+	VMOVUPS 64(SI), Z1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	VPXOR   X4, X4, X4
+	VPXOR   X5, X5, X5
+	MOVQ    rows+48(FP), R10
+
+columns2_rows:
+	VMOVUPS     (CX), Z6
+	VMOVUPS     64(CX), Z7
+	VMOVUPS     (DX), Z8
+	VMOVUPS     64(DX), Z9
+	VSUBPS      Z0, Z8, Z8
+	VSUBPS      Z1, Z9, Z9
+	VFMADD231PS Z8, Z6, Z2
+	VFMADD231PS Z9, Z7, Z3
+	VADDPS      Z6, Z4, Z4
+	VADDPS      Z7, Z5, Z5
+	ADDQ        R8, CX
+	ADDQ        R8, DX
+	SUBQ        $+1, R10
+	JNE         columns2_rows
+	MOVQ        add+64(FP), R10
+	TESTQ       R10, R10
+	JE          columns2_store
+	VMOVUPS     (AX), Z7
+	VADDPS      Z2, Z7, Z2
+	VMOVUPS     64(AX), Z7
+	VADDPS      Z3, Z7, Z3
+	VMOVUPS     (BX), Z7
+	VADDPS      Z4, Z7, Z4
+	VMOVUPS     64(BX), Z7
+	VADDPS      Z5, Z7, Z5
+
+columns2_store:
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	VMOVUPS Z4, (BX)
+	VMOVUPS Z5, 64(BX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	ADDQ    $+128, R9
+	ADDQ    $-32, DI
+	JMP     columns2
+
+columns2_end:
+columns1:
+	CMPQ    DI, $+16
+	JL      columns1_end
+	MOVQ    dy+16(FP), CX
+	ADDQ    R9, CX
+	MOVQ    x+24(FP), DX
+	ADDQ    R9, DX
+	MOVQ    mean+32(FP), SI
+	ADDQ    R9, SI
+	VMOVUPS (SI), Z5
+	VPXOR   X4, X4, X4
+	VPXOR   X3, X3, X3
+	MOVQ    rows+48(FP), R10
+
+columns1_rows:
+	VMOVUPS     (CX), Z2
+	VMOVUPS     (DX), Z1
+	VSUBPS      Z5, Z1, Z1
+	VFMADD231PS Z1, Z2, Z4
+	VADDPS      Z2, Z3, Z3
+	ADDQ        R8, CX
+	ADDQ        R8, DX
+	SUBQ        $+1, R10
+	JNE         columns1_rows
+	MOVQ        add+64(FP), R10
+	TESTQ       R10, R10
+	JE          columns1_store
+	VMOVUPS     (AX), Z2
+	VADDPS      Z4, Z2, Z4
+	VMOVUPS     (BX), Z2
+	VADDPS      Z3, Z2, Z3
+
+columns1_store:
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z3, (BX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	ADDQ    $+64, R9
+	ADDQ    $-16, DI
+	JMP     columns1
+
+columns1_end:
+	TESTQ     DI, DI
+	JE        done
+	MOVL      $0x0000ffff, R13
+	BZHIL     DI, R13, R13
+	KMOVW     R13, K1
+	MOVQ      dy+16(FP), CX
+	ADDQ      R9, CX
+	MOVQ      x+24(FP), DX
+	ADDQ      R9, DX
+	MOVQ      mean+32(FP), SI
+	ADDQ      R9, SI
+	VMOVUPS.Z (SI), K1, Z3
+	VPXOR     X4, X4, X4
+	VPXOR     X5, X5, X5
+	MOVQ      rows+48(FP), R10
+
+partial_rows:
+	VMOVUPS.Z   (CX), K1, Z2
+	VMOVUPS.Z   (DX), K1, Z1
+	VSUBPS      Z3, Z1, Z1
+	VFMADD231PS Z1, Z2, Z4
+	VADDPS      Z2, Z5, Z5
+	ADDQ        R8, CX
+	ADDQ        R8, DX
+	SUBQ        $+1, R10
+	JNE         partial_rows
+	MOVQ        add+64(FP), R10
+	TESTQ       R10, R10
+	JE          partial_store
+	VMOVUPS.Z   (AX), K1, Z2
+	VADDPS      Z4, Z2, Z4
+	VMOVUPS.Z   (BX), K1, Z2
+	VADDPS      Z5, Z2, Z5
+
+partial_store:
+	VMOVUPS Z4, K1, (AX)
+	VMOVUPS Z5, K1, (BX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func BatchNormBackwardAVX2(dx *float32, dy *float32, x *float32, mean *float32, slope *float32, a *float32, b *float32, rows int, cols int)
+// Requires: AVX, FMA3
+TEXT ·BatchNormBackwardAVX2(SB), NOSPLIT, $0-72
+	MOVQ    dx+0(FP), AX
+	MOVQ    dy+8(FP), BX
+	MOVQ    x+16(FP), CX
+	MOVQ    mean+24(FP), DX
+	MOVQ    slope+32(FP), SI
+	MOVQ    a+40(FP), DI
+	MOVQ    b+48(FP), R8
+	MOVQ    rows+56(FP), R9
+	MOVQ    cols+64(FP), R10
+	MOVQ    R10, R11
+	ANDQ    $+7, R11
+	LEAQ    partial_masks<>+0(SB), R13
+	NEGQ    R11
+	VMOVUPS 32(R13)(R11*4), Y0
+	NEGQ    R11
+
+row:
+	MOVQ R10, R11
+	MOVQ mean+24(FP), DX
+	MOVQ slope+32(FP), SI
+	MOVQ a+40(FP), DI
+	MOVQ b+48(FP), R8
+	SUBQ $+16, R11
+	JL   blocks_end
+
+blocks:
+	VMOVUPS      (CX), Y1
+	VMOVUPS      32(CX), Y2
+	VMOVUPS      (DX), Y3
+	VMOVUPS      32(DX), Y4
+	VSUBPS       Y3, Y1, Y3
+	VSUBPS       Y4, Y2, Y4
+	VMOVUPS      (R8), Y2
+	VMOVUPS      32(R8), Y1
+	VMOVUPS      (BX), Y5
+	VMOVUPS      32(BX), Y6
+	VMOVUPS      (DI), Y7
+	VMOVUPS      32(DI), Y8
+	VSUBPS       Y7, Y5, Y7
+	VSUBPS       Y8, Y6, Y8
+	VFNMADD231PS Y2, Y3, Y7
+	VFNMADD231PS Y1, Y4, Y8
+	VMOVUPS      (SI), Y1
+	VMOVUPS      32(SI), Y4
+	VMULPS       Y1, Y7, Y1
+	VMULPS       Y4, Y8, Y4
+	VMOVUPS      Y1, (AX)
+	VMOVUPS      Y4, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, SI
+	ADDQ         $+64, DI
+	ADDQ         $+64, R8
+	SUBQ         $+16, R11
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, R11
+	SUBQ $+8, R11
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (CX), Y4
+	VMOVUPS      (DX), Y1
+	VSUBPS       Y1, Y4, Y1
+	VMOVUPS      (R8), Y4
+	VMOVUPS      (BX), Y8
+	VMOVUPS      (DI), Y7
+	VSUBPS       Y7, Y8, Y7
+	VFNMADD231PS Y4, Y1, Y7
+	VMOVUPS      (SI), Y4
+	VMULPS       Y4, Y7, Y4
+	VMOVUPS      Y4, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, SI
+	ADDQ         $+32, DI
+	ADDQ         $+32, R8
+	SUBQ         $+8, R11
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+8, R11
+	TESTQ        R11, R11
+	JE           row_end
+	VMASKMOVPS   (CX), Y0, Y4
+	VMASKMOVPS   (DX), Y0, Y7
+	VSUBPS       Y7, Y4, Y7
+	VMASKMOVPS   (R8), Y0, Y4
+	VMASKMOVPS   (BX), Y0, Y1
+	VMASKMOVPS   (DI), Y0, Y8
+	VSUBPS       Y8, Y1, Y8
+	VFNMADD231PS Y4, Y7, Y8
+	VMASKMOVPS   (SI), Y0, Y4
+	VMULPS       Y4, Y8, Y4
+	VMASKMOVPS   Y4, Y0, (AX)
+	SHLQ         $0x02, R11
+	ADDQ         R11, AX
+	ADDQ         R11, BX
+	ADDQ         R11, CX
+
+row_end:
+	SUBQ $+1, R9
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func BatchNormBackwardAVX512(dx *float32, dy *float32, x *float32, mean *float32, slope *float32, a *float32, b *float32, rows int, cols int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·BatchNormBackwardAVX512(SB), NOSPLIT, $0-72
+	MOVQ  dx+0(FP), AX
+	MOVQ  dy+8(FP), BX
+	MOVQ  x+16(FP), CX
+	MOVQ  mean+24(FP), DX
+	MOVQ  slope+32(FP), SI
+	MOVQ  a+40(FP), DI
+	MOVQ  b+48(FP), R8
+	MOVQ  rows+56(FP), R9
+	MOVQ  cols+64(FP), R10
+	MOVQ  R10, R11
+	ANDQ  $+15, R11
+	MOVL  $0x0000ffff, R13
+	BZHIL R11, R13, R13
+	KMOVW R13, K1
+
+row:
+	MOVQ R10, R11
+	MOVQ mean+24(FP), DX
+	MOVQ slope+32(FP), SI
+	MOVQ a+40(FP), DI
+	MOVQ b+48(FP), R8
+	SUBQ $+64, R11
+	JL   blocks_end
+
+blocks:
+	VMOVUPS      (CX), Z0
+	VMOVUPS      64(CX), Z1
+	VMOVUPS      128(CX), Z2
+	VMOVUPS      192(CX), Z3
+	VMOVUPS      (DX), Z4
+	VMOVUPS      64(DX), Z5
+	VMOVUPS      128(DX), Z6
+	VMOVUPS      192(DX), Z7
+	VSUBPS       Z4, Z0, Z4
+	VSUBPS       Z5, Z1, Z5
+	VSUBPS       Z6, Z2, Z6
+	VSUBPS       Z7, Z3, Z7
+	VMOVUPS      (R8), Z3
+	VMOVUPS      64(R8), Z2
+	VMOVUPS      128(R8), Z1
+	VMOVUPS      192(R8), Z0
+	VMOVUPS      (BX), Z8
+	VMOVUPS      64(BX), Z9
+	VMOVUPS      128(BX), Z10
+	VMOVUPS      192(BX), Z11
+	VMOVUPS      (DI), Z12
+	VMOVUPS      64(DI), Z13
+	VMOVUPS      128(DI), Z14
+	VMOVUPS      192(DI), Z15
+	VSUBPS       Z12, Z8, Z12
+	VSUBPS       Z13, Z9, Z13
+	VSUBPS       Z14, Z10, Z14
+	VSUBPS       Z15, Z11, Z15
+	VFNMADD231PS Z3, Z4, Z12
+	VFNMADD231PS Z2, Z5, Z13
+	VFNMADD231PS Z1, Z6, Z14
+	VFNMADD231PS Z0, Z7, Z15
+	VMOVUPS      (SI), Z0
+	VMOVUPS      64(SI), Z7
+	VMOVUPS      128(SI), Z1
+	VMOVUPS      192(SI), Z6
+	VMULPS       Z0, Z12, Z0
+	VMULPS       Z7, Z13, Z7
+	VMULPS       Z1, Z14, Z1
+	VMULPS       Z6, Z15, Z6
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z7, 64(AX)
+	VMOVUPS      Z1, 128(AX)
+	VMOVUPS      Z6, 192(AX)
+	ADDQ         $+256, AX
+	ADDQ         $+256, BX
+	ADDQ         $+256, CX
+	ADDQ         $+256, DX
+	ADDQ         $+256, SI
+	ADDQ         $+256, DI
+	ADDQ         $+256, R8
+	SUBQ         $+64, R11
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+64, R11
+	SUBQ $+16, R11
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (CX), Z6
+	VMOVUPS      (DX), Z1
+	VSUBPS       Z1, Z6, Z1
+	VMOVUPS      (R8), Z6
+	VMOVUPS      (BX), Z7
+	VMOVUPS      (DI), Z0
+	VSUBPS       Z0, Z7, Z0
+	VFNMADD231PS Z6, Z1, Z0
+	VMOVUPS      (SI), Z6
+	VMULPS       Z6, Z0, Z6
+	VMOVUPS      Z6, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, SI
+	ADDQ         $+64, DI
+	ADDQ         $+64, R8
+	SUBQ         $+16, R11
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+16, R11
+	TESTQ        R11, R11
+	JE           row_end
+	VMOVUPS.Z    (CX), K1, Z6
+	VMOVUPS.Z    (DX), K1, Z0
+	VSUBPS       Z0, Z6, Z0
+	VMOVUPS.Z    (R8), K1, Z6
+	VMOVUPS.Z    (BX), K1, Z1
+	VMOVUPS.Z    (DI), K1, Z7
+	VSUBPS       Z7, Z1, Z7
+	VFNMADD231PS Z6, Z0, Z7
+	VMOVUPS.Z    (SI), K1, Z6
+	VMULPS       Z6, Z7, Z6
+	VMOVUPS      Z6, K1, (AX)
+	SHLQ         $0x02, R11
+	ADDQ         R11, AX
+	ADDQ         R11, BX
+	ADDQ         R11, CX
+
+row_end:
+	SUBQ $+1, R9
+	JNE  row
 	VZEROUPPER
 	RET
 

@@ -221,6 +221,12 @@ func BiasTanhNEON(dst *float32, x *float32, bias *float32, rows int, cols int)
 func DropoutNEON(dst *float32, x *float32, n int, first uint32, key1 uint32, key2 uint32, limit uint32, scale float32)
 
 //go:noescape
+func BatchNormSumsNEON(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, n int, rows int, stride int, add int)
+
+//go:noescape
+func BatchNormBackwardNEON(dx *float32, dy *float32, x *float32, mean *float32, slope *float32, a *float32, b *float32, rows int, cols int)
+
+//go:noescape
 func PackNEON(dst, src *float32, stride, rows int)
 
 //go:noescape

@@ -3203,15 +3203,15 @@ row:
 	ADD $4, R1
 	WORD $0x6e22dc03 // FMUL V3.4S, V0.4S, V2.4S
 	MOVD R4, R5
-	MOVD R2, R6
+	MOVD y+16(FP), R2
 	SUBS $16, R5
 	BLT blocks_end
 
 blocks:
-	FMOVQ 0(R6), F4
-	FMOVQ 16(R6), F5
-	FMOVQ 32(R6), F6
-	FMOVQ 48(R6), F7
+	FMOVQ 0(R2), F4
+	FMOVQ 16(R2), F5
+	FMOVQ 32(R2), F6
+	FMOVQ 48(R2), F7
 	FMOVQ 0(R0), F8
 	FMOVQ 16(R0), F9
 	FMOVQ 32(R0), F10
@@ -3225,7 +3225,7 @@ blocks:
 	FMOVQ F10, 32(R0)
 	FMOVQ F11, 48(R0)
 	ADD $64, R0
-	ADD $64, R6
+	ADD $64, R2
 	SUBS $16, R5
 	BGE blocks
 
@@ -3235,12 +3235,12 @@ blocks_end:
 	BLT vectors_end
 
 vectors:
-	FMOVQ 0(R6), F11
+	FMOVQ 0(R2), F11
 	FMOVQ 0(R0), F10
 	VFMLA V11.S4, V3.S4, V10.S4
 	FMOVQ F10, 0(R0)
 	ADD $16, R0
-	ADD $16, R6
+	ADD $16, R2
 	SUBS $4, R5
 	BGE vectors
 
@@ -3249,14 +3249,14 @@ vectors_end:
 	CMP $0, R5
 	BEQ row_end
 	TBZ $1, R5, single171
-	FMOVD 0(R6), F10
+	FMOVD 0(R2), F10
 	TBZ $0, R5, loaded172
-	ADD $8, R6, R26
+	ADD $8, R2, R26
 	VLD1 (R26), V10.S[2]
 	B loaded172
 
 single171:
-	FMOVS 0(R6), F10
+	FMOVS 0(R2), F10
 
 loaded172:
 	TBZ $1, R5, single173
@@ -3317,7 +3317,7 @@ row:
 	VLD1R (R2), [V2.S4]
 	ADD $4, R2
 	MOVD R5, R6
-	MOVD R3, R7
+	MOVD col+24(FP), R3
 	SUBS $16, R6
 	BLT blocks_end
 
@@ -3326,10 +3326,10 @@ blocks:
 	FMOVQ 16(R1), F4
 	FMOVQ 32(R1), F5
 	FMOVQ 48(R1), F6
-	FMOVQ 0(R7), F7
-	FMOVQ 16(R7), F8
-	FMOVQ 32(R7), F9
-	FMOVQ 48(R7), F10
+	FMOVQ 0(R3), F7
+	FMOVQ 16(R3), F8
+	FMOVQ 32(R3), F9
+	FMOVQ 48(R3), F10
 	VMOV V0.B16, V11.B16
 	VFMLA V7.S4, V2.S4, V11.S4
 	VMOV V0.B16, V7.B16
@@ -3348,7 +3348,7 @@ blocks:
 	FMOVQ F9, 48(R0)
 	ADD $64, R0
 	ADD $64, R1
-	ADD $64, R7
+	ADD $64, R3
 	SUBS $16, R6
 	BGE blocks
 
@@ -3359,14 +3359,14 @@ blocks_end:
 
 vectors:
 	FMOVQ 0(R1), F9
-	FMOVQ 0(R7), F8
+	FMOVQ 0(R3), F8
 	VMOV V0.B16, V7.B16
 	VFMLA V8.S4, V2.S4, V7.S4
 	WORD $0x6e27fd27 // FDIV V7.4S, V9.4S, V7.4S
 	FMOVQ F7, 0(R0)
 	ADD $16, R0
 	ADD $16, R1
-	ADD $16, R7
+	ADD $16, R3
 	SUBS $4, R6
 	BGE vectors
 
@@ -3386,14 +3386,14 @@ single177:
 
 loaded178:
 	TBZ $1, R6, single179
-	FMOVD 0(R7), F9
+	FMOVD 0(R3), F9
 	TBZ $0, R6, loaded180
-	ADD $8, R7, R26
+	ADD $8, R3, R26
 	VLD1 (R26), V9.S[2]
 	B loaded180
 
 single179:
-	FMOVS 0(R7), F9
+	FMOVS 0(R3), F9
 
 loaded180:
 	VMOV V0.B16, V8.B16
@@ -3969,7 +3969,7 @@ row:
 	VLD1R (R3), [V8.S4]
 	ADD $4, R3
 	MOVD R6, R7
-	MOVD R4, R8
+	MOVD col+32(FP), R4
 	SUBS $16, R7
 	BLT blocks_end
 
@@ -4010,10 +4010,10 @@ blocks:
 	FMOVQ F14, 16(R1)
 	FMOVQ F15, 32(R1)
 	FMOVQ F16, 48(R1)
-	FMOVQ 0(R8), F20
-	FMOVQ 16(R8), F19
-	FMOVQ 32(R8), F18
-	FMOVQ 48(R8), F17
+	FMOVQ 0(R4), F20
+	FMOVQ 16(R4), F19
+	FMOVQ 32(R4), F18
+	FMOVQ 48(R4), F17
 	VMOV V3.B16, V21.B16
 	VFMLA V20.S4, V8.S4, V21.S4
 	VMOV V3.B16, V20.B16
@@ -4041,7 +4041,7 @@ blocks:
 	ADD $64, R0
 	ADD $64, R1
 	ADD $64, R2
-	ADD $64, R8
+	ADD $64, R4
 	SUBS $16, R7
 	BGE blocks
 
@@ -4060,7 +4060,7 @@ vectors:
 	WORD $0x6eabecca // FACGT V10.4S, V6.4S, V11.4S
 	WORD $0x4e6a1d6b // BIC V11.16B, V11.16B, V10.16B
 	FMOVQ F11, 0(R1)
-	FMOVQ 0(R8), F10
+	FMOVQ 0(R4), F10
 	VMOV V3.B16, V9.B16
 	VFMLA V10.S4, V8.S4, V9.S4
 	WORD $0x6e29fd69 // FDIV V9.4S, V11.4S, V9.4S
@@ -4070,7 +4070,7 @@ vectors:
 	ADD $16, R0
 	ADD $16, R1
 	ADD $16, R2
-	ADD $16, R8
+	ADD $16, R4
 	SUBS $4, R7
 	BGE vectors
 
@@ -4128,14 +4128,14 @@ single201:
 
 stored202:
 	TBZ $1, R7, single203
-	FMOVD 0(R8), F11
+	FMOVD 0(R4), F11
 	TBZ $0, R7, loaded204
-	ADD $8, R8, R26
+	ADD $8, R4, R26
 	VLD1 (R26), V11.S[2]
 	B loaded204
 
 single203:
-	FMOVS 0(R8), F11
+	FMOVS 0(R4), F11
 
 loaded204:
 	VMOV V3.B16, V10.B16
@@ -4205,7 +4205,7 @@ row:
 	ADD $4, R3
 	WORD $0x6e25dc49 // FMUL V9.4S, V2.4S, V5.4S
 	MOVD R6, R7
-	MOVD R4, R8
+	MOVD col+32(FP), R4
 	SUBS $12, R7
 	BLT blocks_end
 
@@ -4237,9 +4237,9 @@ blocks:
 	FMOVQ F13, 0(R1)
 	FMOVQ F14, 16(R1)
 	FMOVQ F15, 32(R1)
-	FMOVQ 0(R8), F18
-	FMOVQ 16(R8), F17
-	FMOVQ 32(R8), F16
+	FMOVQ 0(R4), F18
+	FMOVQ 16(R4), F17
+	FMOVQ 32(R4), F16
 	VMOV V3.B16, V19.B16
 	VFMLA V18.S4, V8.S4, V19.S4
 	VMOV V3.B16, V18.B16
@@ -4258,7 +4258,7 @@ blocks:
 	ADD $48, R0
 	ADD $48, R1
 	ADD $48, R2
-	ADD $48, R8
+	ADD $48, R4
 	SUBS $12, R7
 	BGE blocks
 
@@ -4277,7 +4277,7 @@ vectors:
 	WORD $0x6eabecca // FACGT V10.4S, V6.4S, V11.4S
 	WORD $0x4e6a1d6b // BIC V11.16B, V11.16B, V10.16B
 	FMOVQ F11, 0(R1)
-	FMOVQ 0(R8), F10
+	FMOVQ 0(R4), F10
 	VMOV V3.B16, V17.B16
 	VFMLA V10.S4, V8.S4, V17.S4
 	WORD $0x6e31fd6a // FDIV V10.4S, V11.4S, V17.4S
@@ -4286,7 +4286,7 @@ vectors:
 	ADD $16, R0
 	ADD $16, R1
 	ADD $16, R2
-	ADD $16, R8
+	ADD $16, R4
 	SUBS $4, R7
 	BGE vectors
 
@@ -4344,14 +4344,14 @@ single213:
 
 stored214:
 	TBZ $1, R7, single215
-	FMOVD 0(R8), F11
+	FMOVD 0(R4), F11
 	TBZ $0, R7, loaded216
-	ADD $8, R8, R26
+	ADD $8, R4, R26
 	VLD1 (R26), V11.S[2]
 	B loaded216
 
 single215:
-	FMOVS 0(R8), F11
+	FMOVS 0(R4), F11
 
 loaded216:
 	VMOV V3.B16, V10.B16
@@ -25993,8 +25993,8 @@ TEXT ·ColAffineNEON(SB), NOSPLIT, $0-48
 
 row:
 	MOVD R5, R6
-	MOVD R2, R7
-	MOVD R3, R8
+	MOVD scale+16(FP), R2
+	MOVD shift+24(FP), R3
 	SUBS $16, R6
 	BLT blocks_end
 
@@ -26003,14 +26003,14 @@ blocks:
 	FMOVQ 16(R1), F2
 	FMOVQ 32(R1), F3
 	FMOVQ 48(R1), F4
-	FMOVQ 0(R7), F5
-	FMOVQ 16(R7), F6
-	FMOVQ 32(R7), F7
-	FMOVQ 48(R7), F8
-	FMOVQ 0(R8), F9
-	FMOVQ 16(R8), F10
-	FMOVQ 32(R8), F11
-	FMOVQ 48(R8), F12
+	FMOVQ 0(R2), F5
+	FMOVQ 16(R2), F6
+	FMOVQ 32(R2), F7
+	FMOVQ 48(R2), F8
+	FMOVQ 0(R3), F9
+	FMOVQ 16(R3), F10
+	FMOVQ 32(R3), F11
+	FMOVQ 48(R3), F12
 	VFMLA V5.S4, V1.S4, V9.S4
 	VFMLA V6.S4, V2.S4, V10.S4
 	VFMLA V7.S4, V3.S4, V11.S4
@@ -26021,8 +26021,8 @@ blocks:
 	FMOVQ F12, 48(R0)
 	ADD $64, R0
 	ADD $64, R1
-	ADD $64, R7
-	ADD $64, R8
+	ADD $64, R2
+	ADD $64, R3
 	SUBS $16, R6
 	BGE blocks
 
@@ -26033,14 +26033,14 @@ blocks_end:
 
 vectors:
 	FMOVQ 0(R1), F12
-	FMOVQ 0(R7), F11
-	FMOVQ 0(R8), F10
+	FMOVQ 0(R2), F11
+	FMOVQ 0(R3), F10
 	VFMLA V11.S4, V12.S4, V10.S4
 	FMOVQ F10, 0(R0)
 	ADD $16, R0
 	ADD $16, R1
-	ADD $16, R7
-	ADD $16, R8
+	ADD $16, R2
+	ADD $16, R3
 	SUBS $4, R6
 	BGE vectors
 
@@ -26060,25 +26060,25 @@ single1147:
 
 loaded1148:
 	TBZ $1, R6, single1149
-	FMOVD 0(R7), F11
+	FMOVD 0(R2), F11
 	TBZ $0, R6, loaded1150
-	ADD $8, R7, R26
+	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
 	B loaded1150
 
 single1149:
-	FMOVS 0(R7), F11
+	FMOVS 0(R2), F11
 
 loaded1150:
 	TBZ $1, R6, single1151
-	FMOVD 0(R8), F12
+	FMOVD 0(R3), F12
 	TBZ $0, R6, loaded1152
-	ADD $8, R8, R26
+	ADD $8, R3, R26
 	VLD1 (R26), V12.S[2]
 	B loaded1152
 
 single1151:
-	FMOVS 0(R8), F12
+	FMOVS 0(R3), F12
 
 loaded1152:
 	VFMLA V11.S4, V10.S4, V12.S4
@@ -26126,7 +26126,7 @@ TEXT ·BiasReLUNEON(SB), NOSPLIT, $0-40
 
 row:
 	MOVD R4, R5
-	MOVD R2, R6
+	MOVD bias+16(FP), R2
 	SUBS $16, R5
 	BLT blocks_end
 
@@ -26135,10 +26135,10 @@ blocks:
 	FMOVQ 16(R1), F3
 	FMOVQ 32(R1), F4
 	FMOVQ 48(R1), F5
-	FMOVQ 0(R6), F6
-	FMOVQ 16(R6), F7
-	FMOVQ 32(R6), F8
-	FMOVQ 48(R6), F9
+	FMOVQ 0(R2), F6
+	FMOVQ 16(R2), F7
+	FMOVQ 32(R2), F8
+	FMOVQ 48(R2), F9
 	WORD $0x4e26d446 // FADD V6.4S, V2.4S, V6.4S
 	WORD $0x4e27d467 // FADD V7.4S, V3.4S, V7.4S
 	WORD $0x4e28d488 // FADD V8.4S, V4.4S, V8.4S
@@ -26157,7 +26157,7 @@ blocks:
 	FMOVQ F9, 48(R0)
 	ADD $64, R0
 	ADD $64, R1
-	ADD $64, R6
+	ADD $64, R2
 	SUBS $16, R5
 	BGE blocks
 
@@ -26168,14 +26168,14 @@ blocks_end:
 
 vectors:
 	FMOVQ 0(R1), F9
-	FMOVQ 0(R6), F8
+	FMOVQ 0(R2), F8
 	WORD $0x4e28d528 // FADD V8.4S, V9.4S, V8.4S
 	WORD $0x6ea8e409 // FCMGT V9.4S, V0.4S, V8.4S
 	WORD $0x6ea91c08 // BIT V8.16B, V0.16B, V9.16B
 	FMOVQ F8, 0(R0)
 	ADD $16, R0
 	ADD $16, R1
-	ADD $16, R6
+	ADD $16, R2
 	SUBS $4, R5
 	BGE vectors
 
@@ -26195,14 +26195,14 @@ single1155:
 
 loaded1156:
 	TBZ $1, R5, single1157
-	FMOVD 0(R6), F9
+	FMOVD 0(R2), F9
 	TBZ $0, R5, loaded1158
-	ADD $8, R6, R26
+	ADD $8, R2, R26
 	VLD1 (R26), V9.S[2]
 	B loaded1158
 
 single1157:
-	FMOVS 0(R6), F9
+	FMOVS 0(R2), F9
 
 loaded1158:
 	WORD $0x4e29d509 // FADD V9.4S, V8.4S, V9.4S
@@ -26276,15 +26276,15 @@ TEXT ·BiasTanhNEON(SB), NOSPLIT, $0-40
 
 row:
 	MOVD R4, R5
-	MOVD R2, R6
+	MOVD bias+16(FP), R2
 	SUBS $8, R5
 	BLT blocks_end
 
 blocks:
 	FMOVQ 0(R1), F14
 	FMOVQ 16(R1), F15
-	FMOVQ 0(R6), F16
-	FMOVQ 16(R6), F17
+	FMOVQ 0(R2), F16
+	FMOVQ 16(R2), F17
 	WORD $0x4e30d5d0 // FADD V16.4S, V14.4S, V16.4S
 	WORD $0x4e31d5f1 // FADD V17.4S, V15.4S, V17.4S
 	VORR V16.B16, V0.B16, V15.B16
@@ -26345,7 +26345,7 @@ blocks:
 	FMOVQ F17, 16(R0)
 	ADD $32, R0
 	ADD $32, R1
-	ADD $32, R6
+	ADD $32, R2
 	SUBS $8, R5
 	BGE blocks
 
@@ -26356,7 +26356,7 @@ blocks_end:
 
 vectors:
 	FMOVQ 0(R1), F17
-	FMOVQ 0(R6), F16
+	FMOVQ 0(R2), F16
 	WORD $0x4e30d630 // FADD V16.4S, V17.4S, V16.4S
 	VORR V16.B16, V0.B16, V17.B16
 	WORD $0x6eb1e436 // FCMGT V22.4S, V1.4S, V17.4S
@@ -26388,7 +26388,7 @@ vectors:
 	FMOVQ F16, 0(R0)
 	ADD $16, R0
 	ADD $16, R1
-	ADD $16, R6
+	ADD $16, R2
 	SUBS $4, R5
 	BGE vectors
 
@@ -26408,14 +26408,14 @@ single1161:
 
 loaded1162:
 	TBZ $1, R5, single1163
-	FMOVD 0(R6), F21
+	FMOVD 0(R2), F21
 	TBZ $0, R5, loaded1164
-	ADD $8, R6, R26
+	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
 	B loaded1164
 
 single1163:
-	FMOVS 0(R6), F21
+	FMOVS 0(R2), F21
 
 loaded1164:
 	WORD $0x4e35d615 // FADD V21.4S, V16.4S, V21.4S
@@ -26644,6 +26644,530 @@ stored1170:
 done:
 	RET
 
+// func BatchNormSumsNEON(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, n int, rows int, stride int, add int)
+TEXT ·BatchNormSumsNEON(SB), NOSPLIT, $0-72
+	MOVD dgamma+0(FP), R0
+	MOVD dbeta+8(FP), R1
+	MOVD dy+16(FP), R2
+	MOVD x+24(FP), R3
+	MOVD mean+32(FP), R4
+	MOVD n+40(FP), R5
+	MOVD stride+56(FP), R6
+	LSL $2, R6
+	MOVD ZR, R7
+
+columns4:
+	CMP $16, R5
+	BLT columns4_end
+	MOVD dy+16(FP), R2
+	ADD R7, R2
+	MOVD x+24(FP), R3
+	ADD R7, R3
+	MOVD mean+32(FP), R4
+	ADD R7, R4
+	FMOVQ 0(R4), F11
+	FMOVQ 16(R4), F10
+	FMOVQ 32(R4), F9
+	FMOVQ 48(R4), F8
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V0.B16, V0.B16, V0.B16
+	MOVD rows+48(FP), R8
+
+columns4_rows:
+	FMOVQ 0(R2), F12
+	FMOVQ 16(R2), F13
+	FMOVQ 32(R2), F14
+	FMOVQ 48(R2), F15
+	FMOVQ 0(R3), F16
+	FMOVQ 16(R3), F17
+	FMOVQ 32(R3), F18
+	FMOVQ 48(R3), F19
+	WORD $0x4eabd610 // FSUB V16.4S, V16.4S, V11.4S
+	WORD $0x4eaad631 // FSUB V17.4S, V17.4S, V10.4S
+	WORD $0x4ea9d652 // FSUB V18.4S, V18.4S, V9.4S
+	WORD $0x4ea8d673 // FSUB V19.4S, V19.4S, V8.4S
+	VFMLA V16.S4, V12.S4, V7.S4
+	VFMLA V17.S4, V13.S4, V6.S4
+	VFMLA V18.S4, V14.S4, V5.S4
+	VFMLA V19.S4, V15.S4, V4.S4
+	WORD $0x4e2cd463 // FADD V3.4S, V3.4S, V12.4S
+	WORD $0x4e2dd442 // FADD V2.4S, V2.4S, V13.4S
+	WORD $0x4e2ed421 // FADD V1.4S, V1.4S, V14.4S
+	WORD $0x4e2fd400 // FADD V0.4S, V0.4S, V15.4S
+	ADD R6, R2
+	ADD R6, R3
+	SUBS $1, R8
+	BNE columns4_rows
+	MOVD add+64(FP), R8
+	CMP $0, R8
+	BEQ columns4_store
+	FMOVQ 0(R0), F15
+	WORD $0x4e27d5e7 // FADD V7.4S, V15.4S, V7.4S
+	FMOVQ 16(R0), F15
+	WORD $0x4e26d5e6 // FADD V6.4S, V15.4S, V6.4S
+	FMOVQ 32(R0), F15
+	WORD $0x4e25d5e5 // FADD V5.4S, V15.4S, V5.4S
+	FMOVQ 48(R0), F15
+	WORD $0x4e24d5e4 // FADD V4.4S, V15.4S, V4.4S
+	FMOVQ 0(R1), F15
+	WORD $0x4e23d5e3 // FADD V3.4S, V15.4S, V3.4S
+	FMOVQ 16(R1), F15
+	WORD $0x4e22d5e2 // FADD V2.4S, V15.4S, V2.4S
+	FMOVQ 32(R1), F15
+	WORD $0x4e21d5e1 // FADD V1.4S, V15.4S, V1.4S
+	FMOVQ 48(R1), F15
+	WORD $0x4e20d5e0 // FADD V0.4S, V15.4S, V0.4S
+
+columns4_store:
+	FMOVQ F7, 0(R0)
+	FMOVQ F6, 16(R0)
+	FMOVQ F5, 32(R0)
+	FMOVQ F4, 48(R0)
+	FMOVQ F3, 0(R1)
+	FMOVQ F2, 16(R1)
+	FMOVQ F1, 32(R1)
+	FMOVQ F0, 48(R1)
+	ADD $64, R0
+	ADD $64, R1
+	ADD $64, R7
+	SUB $16, R5
+	B columns4
+
+columns4_end:
+
+columns2:
+	CMP $8, R5
+	BLT columns2_end
+	MOVD dy+16(FP), R2
+	ADD R7, R2
+	MOVD x+24(FP), R3
+	ADD R7, R3
+	MOVD mean+32(FP), R4
+	ADD R7, R4
+	FMOVQ 0(R4), F0
+	FMOVQ 16(R4), F1
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	MOVD rows+48(FP), R8
+
+columns2_rows:
+	FMOVQ 0(R2), F6
+	FMOVQ 16(R2), F7
+	FMOVQ 0(R3), F8
+	FMOVQ 16(R3), F9
+	WORD $0x4ea0d508 // FSUB V8.4S, V8.4S, V0.4S
+	WORD $0x4ea1d529 // FSUB V9.4S, V9.4S, V1.4S
+	VFMLA V8.S4, V6.S4, V2.S4
+	VFMLA V9.S4, V7.S4, V3.S4
+	WORD $0x4e26d484 // FADD V4.4S, V4.4S, V6.4S
+	WORD $0x4e27d4a5 // FADD V5.4S, V5.4S, V7.4S
+	ADD R6, R2
+	ADD R6, R3
+	SUBS $1, R8
+	BNE columns2_rows
+	MOVD add+64(FP), R8
+	CMP $0, R8
+	BEQ columns2_store
+	FMOVQ 0(R0), F7
+	WORD $0x4e22d4e2 // FADD V2.4S, V7.4S, V2.4S
+	FMOVQ 16(R0), F7
+	WORD $0x4e23d4e3 // FADD V3.4S, V7.4S, V3.4S
+	FMOVQ 0(R1), F7
+	WORD $0x4e24d4e4 // FADD V4.4S, V7.4S, V4.4S
+	FMOVQ 16(R1), F7
+	WORD $0x4e25d4e5 // FADD V5.4S, V7.4S, V5.4S
+
+columns2_store:
+	FMOVQ F2, 0(R0)
+	FMOVQ F3, 16(R0)
+	FMOVQ F4, 0(R1)
+	FMOVQ F5, 16(R1)
+	ADD $32, R0
+	ADD $32, R1
+	ADD $32, R7
+	SUB $8, R5
+	B columns2
+
+columns2_end:
+
+columns1:
+	CMP $4, R5
+	BLT columns1_end
+	MOVD dy+16(FP), R2
+	ADD R7, R2
+	MOVD x+24(FP), R3
+	ADD R7, R3
+	MOVD mean+32(FP), R4
+	ADD R7, R4
+	FMOVQ 0(R4), F5
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	MOVD rows+48(FP), R8
+
+columns1_rows:
+	FMOVQ 0(R2), F2
+	FMOVQ 0(R3), F1
+	WORD $0x4ea5d421 // FSUB V1.4S, V1.4S, V5.4S
+	VFMLA V1.S4, V2.S4, V4.S4
+	WORD $0x4e22d463 // FADD V3.4S, V3.4S, V2.4S
+	ADD R6, R2
+	ADD R6, R3
+	SUBS $1, R8
+	BNE columns1_rows
+	MOVD add+64(FP), R8
+	CMP $0, R8
+	BEQ columns1_store
+	FMOVQ 0(R0), F2
+	WORD $0x4e24d444 // FADD V4.4S, V2.4S, V4.4S
+	FMOVQ 0(R1), F2
+	WORD $0x4e23d443 // FADD V3.4S, V2.4S, V3.4S
+
+columns1_store:
+	FMOVQ F4, 0(R0)
+	FMOVQ F3, 0(R1)
+	ADD $16, R0
+	ADD $16, R1
+	ADD $16, R7
+	SUB $4, R5
+	B columns1
+
+columns1_end:
+	CMP $0, R5
+	BEQ done
+	VDUP R5, V3.S4
+	SUB $0, R5, R26
+	VMOV R26, V3.S[0]
+	SUB $1, R5, R26
+	VMOV R26, V3.S[1]
+	SUB $2, R5, R26
+	VMOV R26, V3.S[2]
+	SUB $3, R5, R26
+	VMOV R26, V3.S[3]
+	WORD $0x4ea08863 // CMGT V3.4S, V3.4S, #0
+	MOVD dy+16(FP), R2
+	ADD R7, R2
+	MOVD x+24(FP), R3
+	ADD R7, R3
+	MOVD mean+32(FP), R4
+	ADD R7, R4
+	TBZ $1, R5, single1171
+	FMOVD 0(R4), F4
+	TBZ $0, R5, loaded1172
+	ADD $8, R4, R26
+	VLD1 (R26), V4.S[2]
+	B loaded1172
+
+single1171:
+	FMOVS 0(R4), F4
+
+loaded1172:
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	MOVD rows+48(FP), R8
+
+partial_rows:
+	TBZ $1, R5, single1173
+	FMOVD 0(R2), F1
+	TBZ $0, R5, loaded1174
+	ADD $8, R2, R26
+	VLD1 (R26), V1.S[2]
+	B loaded1174
+
+single1173:
+	FMOVS 0(R2), F1
+
+loaded1174:
+	TBZ $1, R5, single1175
+	FMOVD 0(R3), F0
+	TBZ $0, R5, loaded1176
+	ADD $8, R3, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1176
+
+single1175:
+	FMOVS 0(R3), F0
+
+loaded1176:
+	WORD $0x4ea4d400 // FSUB V0.4S, V0.4S, V4.4S
+	VFMLA V0.S4, V1.S4, V5.S4
+	WORD $0x4e21d442 // FADD V2.4S, V2.4S, V1.4S
+	ADD R6, R2
+	ADD R6, R3
+	SUBS $1, R8
+	BNE partial_rows
+	MOVD add+64(FP), R8
+	CMP $0, R8
+	BEQ partial_store
+	TBZ $1, R5, single1177
+	FMOVD 0(R0), F1
+	TBZ $0, R5, loaded1178
+	ADD $8, R0, R26
+	VLD1 (R26), V1.S[2]
+	B loaded1178
+
+single1177:
+	FMOVS 0(R0), F1
+
+loaded1178:
+	WORD $0x4e25d425 // FADD V5.4S, V1.4S, V5.4S
+	TBZ $1, R5, single1179
+	FMOVD 0(R1), F1
+	TBZ $0, R5, loaded1180
+	ADD $8, R1, R26
+	VLD1 (R26), V1.S[2]
+	B loaded1180
+
+single1179:
+	FMOVS 0(R1), F1
+
+loaded1180:
+	WORD $0x4e22d422 // FADD V2.4S, V1.4S, V2.4S
+
+partial_store:
+	TBZ $1, R5, single1181
+	FMOVD F5, 0(R0)
+	TBZ $0, R5, stored1182
+	ADD $8, R0, R26
+	VST1 V5.S[2], (R26)
+	B stored1182
+
+single1181:
+	FMOVS F5, 0(R0)
+
+stored1182:
+	TBZ $1, R5, single1183
+	FMOVD F2, 0(R1)
+	TBZ $0, R5, stored1184
+	ADD $8, R1, R26
+	VST1 V2.S[2], (R26)
+	B stored1184
+
+single1183:
+	FMOVS F2, 0(R1)
+
+stored1184:
+
+done:
+	RET
+
+// func BatchNormBackwardNEON(dx *float32, dy *float32, x *float32, mean *float32, slope *float32, a *float32, b *float32, rows int, cols int)
+TEXT ·BatchNormBackwardNEON(SB), NOSPLIT, $0-72
+	MOVD dx+0(FP), R0
+	MOVD dy+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVD mean+24(FP), R3
+	MOVD slope+32(FP), R4
+	MOVD a+40(FP), R5
+	MOVD b+48(FP), R6
+	MOVD rows+56(FP), R7
+	MOVD cols+64(FP), R8
+	MOVD R8, R9
+	AND $3, R9
+	VDUP R9, V0.S4
+	SUB $0, R9, R26
+	VMOV R26, V0.S[0]
+	SUB $1, R9, R26
+	VMOV R26, V0.S[1]
+	SUB $2, R9, R26
+	VMOV R26, V0.S[2]
+	SUB $3, R9, R26
+	VMOV R26, V0.S[3]
+	WORD $0x4ea08800 // CMGT V0.4S, V0.4S, #0
+
+row:
+	MOVD R8, R9
+	MOVD mean+24(FP), R3
+	MOVD slope+32(FP), R4
+	MOVD a+40(FP), R5
+	MOVD b+48(FP), R6
+	SUBS $16, R9
+	BLT blocks_end
+
+blocks:
+	FMOVQ 0(R2), F1
+	FMOVQ 16(R2), F2
+	FMOVQ 32(R2), F3
+	FMOVQ 48(R2), F4
+	FMOVQ 0(R3), F5
+	FMOVQ 16(R3), F6
+	FMOVQ 32(R3), F7
+	FMOVQ 48(R3), F8
+	WORD $0x4ea5d425 // FSUB V5.4S, V1.4S, V5.4S
+	WORD $0x4ea6d446 // FSUB V6.4S, V2.4S, V6.4S
+	WORD $0x4ea7d467 // FSUB V7.4S, V3.4S, V7.4S
+	WORD $0x4ea8d488 // FSUB V8.4S, V4.4S, V8.4S
+	FMOVQ 0(R6), F4
+	FMOVQ 16(R6), F3
+	FMOVQ 32(R6), F2
+	FMOVQ 48(R6), F1
+	FMOVQ 0(R1), F9
+	FMOVQ 16(R1), F10
+	FMOVQ 32(R1), F11
+	FMOVQ 48(R1), F12
+	FMOVQ 0(R5), F13
+	FMOVQ 16(R5), F14
+	FMOVQ 32(R5), F15
+	FMOVQ 48(R5), F16
+	WORD $0x4eadd52d // FSUB V13.4S, V9.4S, V13.4S
+	WORD $0x4eaed54e // FSUB V14.4S, V10.4S, V14.4S
+	WORD $0x4eafd56f // FSUB V15.4S, V11.4S, V15.4S
+	WORD $0x4eb0d590 // FSUB V16.4S, V12.4S, V16.4S
+	VFMLS V4.S4, V5.S4, V13.S4
+	VFMLS V3.S4, V6.S4, V14.S4
+	VFMLS V2.S4, V7.S4, V15.S4
+	VFMLS V1.S4, V8.S4, V16.S4
+	FMOVQ 0(R4), F1
+	FMOVQ 16(R4), F8
+	FMOVQ 32(R4), F2
+	FMOVQ 48(R4), F7
+	WORD $0x6e21dda1 // FMUL V1.4S, V13.4S, V1.4S
+	WORD $0x6e28ddc8 // FMUL V8.4S, V14.4S, V8.4S
+	WORD $0x6e22dde2 // FMUL V2.4S, V15.4S, V2.4S
+	WORD $0x6e27de07 // FMUL V7.4S, V16.4S, V7.4S
+	FMOVQ F1, 0(R0)
+	FMOVQ F8, 16(R0)
+	FMOVQ F2, 32(R0)
+	FMOVQ F7, 48(R0)
+	ADD $64, R0
+	ADD $64, R1
+	ADD $64, R2
+	ADD $64, R3
+	ADD $64, R4
+	ADD $64, R5
+	ADD $64, R6
+	SUBS $16, R9
+	BGE blocks
+
+blocks_end:
+	ADD $16, R9
+	SUBS $4, R9
+	BLT vectors_end
+
+vectors:
+	FMOVQ 0(R2), F7
+	FMOVQ 0(R3), F2
+	WORD $0x4ea2d4e2 // FSUB V2.4S, V7.4S, V2.4S
+	FMOVQ 0(R6), F7
+	FMOVQ 0(R1), F8
+	FMOVQ 0(R5), F1
+	WORD $0x4ea1d501 // FSUB V1.4S, V8.4S, V1.4S
+	VFMLS V7.S4, V2.S4, V1.S4
+	FMOVQ 0(R4), F7
+	WORD $0x6e27dc27 // FMUL V7.4S, V1.4S, V7.4S
+	FMOVQ F7, 0(R0)
+	ADD $16, R0
+	ADD $16, R1
+	ADD $16, R2
+	ADD $16, R3
+	ADD $16, R4
+	ADD $16, R5
+	ADD $16, R6
+	SUBS $4, R9
+	BGE vectors
+
+vectors_end:
+	ADD $4, R9
+	CMP $0, R9
+	BEQ row_end
+	TBZ $1, R9, single1185
+	FMOVD 0(R2), F7
+	TBZ $0, R9, loaded1186
+	ADD $8, R2, R26
+	VLD1 (R26), V7.S[2]
+	B loaded1186
+
+single1185:
+	FMOVS 0(R2), F7
+
+loaded1186:
+	TBZ $1, R9, single1187
+	FMOVD 0(R3), F1
+	TBZ $0, R9, loaded1188
+	ADD $8, R3, R26
+	VLD1 (R26), V1.S[2]
+	B loaded1188
+
+single1187:
+	FMOVS 0(R3), F1
+
+loaded1188:
+	WORD $0x4ea1d4e1 // FSUB V1.4S, V7.4S, V1.4S
+	TBZ $1, R9, single1189
+	FMOVD 0(R6), F7
+	TBZ $0, R9, loaded1190
+	ADD $8, R6, R26
+	VLD1 (R26), V7.S[2]
+	B loaded1190
+
+single1189:
+	FMOVS 0(R6), F7
+
+loaded1190:
+	TBZ $1, R9, single1191
+	FMOVD 0(R1), F2
+	TBZ $0, R9, loaded1192
+	ADD $8, R1, R26
+	VLD1 (R26), V2.S[2]
+	B loaded1192
+
+single1191:
+	FMOVS 0(R1), F2
+
+loaded1192:
+	TBZ $1, R9, single1193
+	FMOVD 0(R5), F8
+	TBZ $0, R9, loaded1194
+	ADD $8, R5, R26
+	VLD1 (R26), V8.S[2]
+	B loaded1194
+
+single1193:
+	FMOVS 0(R5), F8
+
+loaded1194:
+	WORD $0x4ea8d448 // FSUB V8.4S, V2.4S, V8.4S
+	VFMLS V7.S4, V1.S4, V8.S4
+	TBZ $1, R9, single1195
+	FMOVD 0(R4), F7
+	TBZ $0, R9, loaded1196
+	ADD $8, R4, R26
+	VLD1 (R26), V7.S[2]
+	B loaded1196
+
+single1195:
+	FMOVS 0(R4), F7
+
+loaded1196:
+	WORD $0x6e27dd07 // FMUL V7.4S, V8.4S, V7.4S
+	TBZ $1, R9, single1197
+	FMOVD F7, 0(R0)
+	TBZ $0, R9, stored1198
+	ADD $8, R0, R26
+	VST1 V7.S[2], (R26)
+	B stored1198
+
+single1197:
+	FMOVS F7, 0(R0)
+
+stored1198:
+	LSL $2, R9
+	ADD R9, R0
+	ADD R9, R1
+	ADD R9, R2
+
+row_end:
+	SUBS $1, R7
+	BNE row
+	RET
+
 // func GemmRows1x1NEON(t uintptr)
 TEXT ·GemmRows1x1NEON(SB), NOSPLIT, $0-8
 	MOVD t+0(FP), R8
@@ -26738,56 +27262,56 @@ tile:
 
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
-	TBZ $1, R20, single1171
+	TBZ $1, R20, single1199
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1172
+	TBZ $0, R20, loaded1200
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1172
+	B loaded1200
 
-single1171:
+single1199:
 	FMOVS 0(R10), F0
 
-loaded1172:
+loaded1200:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
-	TBZ $1, R20, single1173
+	TBZ $1, R20, single1201
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1174
+	TBZ $0, R20, loaded1202
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1174
+	B loaded1202
 
-single1173:
+single1201:
 	FMOVS 0(R10), F0
 
-loaded1174:
+loaded1202:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
-	TBZ $1, R20, single1175
+	TBZ $1, R20, single1203
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1176
+	TBZ $0, R20, loaded1204
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1176
+	B loaded1204
 
-single1175:
+single1203:
 	FMOVS 0(R10), F0
 
-loaded1176:
+loaded1204:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
-	TBZ $1, R20, single1177
+	TBZ $1, R20, single1205
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1178
+	TBZ $0, R20, loaded1206
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1178
+	B loaded1206
 
-single1177:
+single1205:
 	FMOVS 0(R10), F0
 
-loaded1178:
+loaded1206:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	SUBS $4, R9
@@ -26800,17 +27324,17 @@ rest:
 single:
 	FMOVS (R0), F1
 	ADD $4, R0
-	TBZ $1, R20, single1179
+	TBZ $1, R20, single1207
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1180
+	TBZ $0, R20, loaded1208
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1180
+	B loaded1208
 
-single1179:
+single1207:
 	FMOVS 0(R10), F0
 
-loaded1180:
+loaded1208:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -26821,49 +27345,49 @@ finish:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1181
+	TBZ $1, R20, single1209
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1182
+	TBZ $0, R20, loaded1210
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1182
+	B loaded1210
 
-single1181:
+single1209:
 	FMOVS 0(R21), F0
 
-loaded1182:
+loaded1210:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1183
+	TBZ $1, R20, single1211
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1184
+	TBZ $0, R20, loaded1212
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1184
+	B loaded1212
 
-single1183:
+single1211:
 	FMOVS 0(R21), F0
 
-loaded1184:
+loaded1212:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1185
+	TBZ $1, R20, single1213
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1186
+	TBZ $0, R20, stored1214
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1186
+	B stored1214
 
-single1185:
+single1213:
 	FMOVS F31, 0(R21)
 
-stored1186:
+stored1214:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -26984,62 +27508,62 @@ tile:
 unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1187
+	TBZ $1, R20, single1215
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1188
+	TBZ $0, R20, loaded1216
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1188
+	B loaded1216
 
-single1187:
+single1215:
 	FMOVS 16(R10), F1
 
-loaded1188:
+loaded1216:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1189
+	TBZ $1, R20, single1217
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1190
+	TBZ $0, R20, loaded1218
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1190
+	B loaded1218
 
-single1189:
+single1217:
 	FMOVS 16(R10), F1
 
-loaded1190:
+loaded1218:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1191
+	TBZ $1, R20, single1219
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1192
+	TBZ $0, R20, loaded1220
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1192
+	B loaded1220
 
-single1191:
+single1219:
 	FMOVS 16(R10), F1
 
-loaded1192:
+loaded1220:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1193
+	TBZ $1, R20, single1221
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1194
+	TBZ $0, R20, loaded1222
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1194
+	B loaded1222
 
-single1193:
+single1221:
 	FMOVS 16(R10), F1
 
-loaded1194:
+loaded1222:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -27054,17 +27578,17 @@ single:
 	FMOVS (R0), F2
 	ADD $4, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1195
+	TBZ $1, R20, single1223
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1196
+	TBZ $0, R20, loaded1224
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1196
+	B loaded1224
 
-single1195:
+single1223:
 	FMOVS 16(R10), F1
 
-loaded1196:
+loaded1224:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -27079,17 +27603,17 @@ finish:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1197
+	TBZ $1, R20, single1225
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1198
+	TBZ $0, R20, loaded1226
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1198
+	B loaded1226
 
-single1197:
+single1225:
 	FMOVS 16(R21), F0
 
-loaded1198:
+loaded1226:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -27098,33 +27622,33 @@ bias:
 	CBZ R21, store
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single1199
+	TBZ $1, R20, single1227
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1200
+	TBZ $0, R20, loaded1228
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1200
+	B loaded1228
 
-single1199:
+single1227:
 	FMOVS 16(R21), F0
 
-loaded1200:
+loaded1228:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1201
+	TBZ $1, R20, single1229
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1202
+	TBZ $0, R20, stored1230
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1202
+	B stored1230
 
-single1201:
+single1229:
 	FMOVS F30, 16(R21)
 
-stored1202:
+stored1230:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -27246,59 +27770,59 @@ tile:
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
-	TBZ $1, R20, single1203
+	TBZ $1, R20, single1231
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1204
+	TBZ $0, R20, loaded1232
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1204
+	B loaded1232
 
-single1203:
+single1231:
 	FMOVS 0(R10), F0
 
-loaded1204:
+loaded1232:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
-	TBZ $1, R20, single1205
+	TBZ $1, R20, single1233
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1206
+	TBZ $0, R20, loaded1234
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1206
+	B loaded1234
 
-single1205:
+single1233:
 	FMOVS 0(R10), F0
 
-loaded1206:
+loaded1234:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
-	TBZ $1, R20, single1207
+	TBZ $1, R20, single1235
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1208
+	TBZ $0, R20, loaded1236
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1208
+	B loaded1236
 
-single1207:
+single1235:
 	FMOVS 0(R10), F0
 
-loaded1208:
+loaded1236:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
-	TBZ $1, R20, single1209
+	TBZ $1, R20, single1237
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1210
+	TBZ $0, R20, loaded1238
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1210
+	B loaded1238
 
-single1209:
+single1237:
 	FMOVS 0(R10), F0
 
-loaded1210:
+loaded1238:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -27314,17 +27838,17 @@ single:
 	ADD $4, R0
 	FMOVS (R1), F2
 	ADD $4, R1
-	TBZ $1, R20, single1211
+	TBZ $1, R20, single1239
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1212
+	TBZ $0, R20, loaded1240
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1212
+	B loaded1240
 
-single1211:
+single1239:
 	FMOVS 0(R10), F0
 
-loaded1212:
+loaded1240:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -27336,76 +27860,76 @@ finish:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1213
+	TBZ $1, R20, single1241
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1214
+	TBZ $0, R20, loaded1242
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1214
+	B loaded1242
 
-single1213:
+single1241:
 	FMOVS 0(R21), F0
 
-loaded1214:
+loaded1242:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1215
+	TBZ $1, R20, single1243
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1216
+	TBZ $0, R20, loaded1244
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1216
+	B loaded1244
 
-single1215:
+single1243:
 	FMOVS 0(R21), F0
 
-loaded1216:
+loaded1244:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1217
+	TBZ $1, R20, single1245
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1218
+	TBZ $0, R20, loaded1246
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1218
+	B loaded1246
 
-single1217:
+single1245:
 	FMOVS 0(R21), F0
 
-loaded1218:
+loaded1246:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1219
+	TBZ $1, R20, single1247
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1220
+	TBZ $0, R20, stored1248
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1220
+	B stored1248
 
-single1219:
+single1247:
 	FMOVS F31, 0(R21)
 
-stored1220:
+stored1248:
 	ADD R13, R21
-	TBZ $1, R20, single1221
+	TBZ $1, R20, single1249
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1222
+	TBZ $0, R20, stored1250
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1222
+	B stored1250
 
-single1221:
+single1249:
 	FMOVS F30, 0(R21)
 
-stored1222:
+stored1250:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -27558,68 +28082,68 @@ unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	VLD1.P 16(R1), [V3.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1223
+	TBZ $1, R20, single1251
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1224
+	TBZ $0, R20, loaded1252
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1224
+	B loaded1252
 
-single1223:
+single1251:
 	FMOVS 16(R10), F1
 
-loaded1224:
+loaded1252:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1225
+	TBZ $1, R20, single1253
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1226
+	TBZ $0, R20, loaded1254
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1226
+	B loaded1254
 
-single1225:
+single1253:
 	FMOVS 16(R10), F1
 
-loaded1226:
+loaded1254:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa3103c // FMLA V28.4S, V1.4S, V3.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1227
+	TBZ $1, R20, single1255
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1228
+	TBZ $0, R20, loaded1256
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1228
+	B loaded1256
 
-single1227:
+single1255:
 	FMOVS 16(R10), F1
 
-loaded1228:
+loaded1256:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f83183c // FMLA V28.4S, V1.4S, V3.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1229
+	TBZ $1, R20, single1257
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1230
+	TBZ $0, R20, loaded1258
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1230
+	B loaded1258
 
-single1229:
+single1257:
 	FMOVS 16(R10), F1
 
-loaded1230:
+loaded1258:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -27638,17 +28162,17 @@ single:
 	FMOVS (R1), F3
 	ADD $4, R1
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1231
+	TBZ $1, R20, single1259
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1232
+	TBZ $0, R20, loaded1260
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1232
+	B loaded1260
 
-single1231:
+single1259:
 	FMOVS 16(R10), F1
 
-loaded1232:
+loaded1260:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -27665,34 +28189,34 @@ finish:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1233
+	TBZ $1, R20, single1261
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1234
+	TBZ $0, R20, loaded1262
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1234
+	B loaded1262
 
-single1233:
+single1261:
 	FMOVS 16(R21), F0
 
-loaded1234:
+loaded1262:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1235
+	TBZ $1, R20, single1263
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1236
+	TBZ $0, R20, loaded1264
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1236
+	B loaded1264
 
-single1235:
+single1263:
 	FMOVS 16(R21), F0
 
-loaded1236:
+loaded1264:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -27702,47 +28226,47 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single1237
+	TBZ $1, R20, single1265
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1238
+	TBZ $0, R20, loaded1266
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1238
+	B loaded1266
 
-single1237:
+single1265:
 	FMOVS 16(R21), F0
 
-loaded1238:
+loaded1266:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1239
+	TBZ $1, R20, single1267
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1240
+	TBZ $0, R20, stored1268
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1240
+	B stored1268
 
-single1239:
+single1267:
 	FMOVS F30, 16(R21)
 
-stored1240:
+stored1268:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1241
+	TBZ $1, R20, single1269
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1242
+	TBZ $0, R20, stored1270
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1242
+	B stored1270
 
-single1241:
+single1269:
 	FMOVS F28, 16(R21)
 
-stored1242:
+stored1270:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -27884,62 +28408,62 @@ unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
-	TBZ $1, R20, single1243
+	TBZ $1, R20, single1271
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1244
+	TBZ $0, R20, loaded1272
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1244
+	B loaded1272
 
-single1243:
+single1271:
 	FMOVS 0(R10), F0
 
-loaded1244:
+loaded1272:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
-	TBZ $1, R20, single1245
+	TBZ $1, R20, single1273
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1246
+	TBZ $0, R20, loaded1274
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1246
+	B loaded1274
 
-single1245:
+single1273:
 	FMOVS 0(R10), F0
 
-loaded1246:
+loaded1274:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
-	TBZ $1, R20, single1247
+	TBZ $1, R20, single1275
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1248
+	TBZ $0, R20, loaded1276
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1248
+	B loaded1276
 
-single1247:
+single1275:
 	FMOVS 0(R10), F0
 
-loaded1248:
+loaded1276:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
-	TBZ $1, R20, single1249
+	TBZ $1, R20, single1277
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1250
+	TBZ $0, R20, loaded1278
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1250
+	B loaded1278
 
-single1249:
+single1277:
 	FMOVS 0(R10), F0
 
-loaded1250:
+loaded1278:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -27958,17 +28482,17 @@ single:
 	ADD $4, R1
 	FMOVS (R2), F3
 	ADD $4, R2
-	TBZ $1, R20, single1251
+	TBZ $1, R20, single1279
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1252
+	TBZ $0, R20, loaded1280
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1252
+	B loaded1280
 
-single1251:
+single1279:
 	FMOVS 0(R10), F0
 
-loaded1252:
+loaded1280:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -27981,103 +28505,103 @@ finish:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1253
+	TBZ $1, R20, single1281
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1254
+	TBZ $0, R20, loaded1282
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1254
+	B loaded1282
 
-single1253:
+single1281:
 	FMOVS 0(R21), F0
 
-loaded1254:
+loaded1282:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1255
+	TBZ $1, R20, single1283
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1256
+	TBZ $0, R20, loaded1284
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1256
+	B loaded1284
 
-single1255:
+single1283:
 	FMOVS 0(R21), F0
 
-loaded1256:
+loaded1284:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1257
+	TBZ $1, R20, single1285
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1258
+	TBZ $0, R20, loaded1286
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1258
+	B loaded1286
 
-single1257:
+single1285:
 	FMOVS 0(R21), F0
 
-loaded1258:
+loaded1286:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1259
+	TBZ $1, R20, single1287
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1260
+	TBZ $0, R20, loaded1288
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1260
+	B loaded1288
 
-single1259:
+single1287:
 	FMOVS 0(R21), F0
 
-loaded1260:
+loaded1288:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1261
+	TBZ $1, R20, single1289
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1262
+	TBZ $0, R20, stored1290
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1262
+	B stored1290
 
-single1261:
+single1289:
 	FMOVS F31, 0(R21)
 
-stored1262:
+stored1290:
 	ADD R13, R21
-	TBZ $1, R20, single1263
+	TBZ $1, R20, single1291
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1264
+	TBZ $0, R20, stored1292
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1264
+	B stored1292
 
-single1263:
+single1291:
 	FMOVS F30, 0(R21)
 
-stored1264:
+stored1292:
 	ADD R13, R21
-	TBZ $1, R20, single1265
+	TBZ $1, R20, single1293
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1266
+	TBZ $0, R20, stored1294
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1266
+	B stored1294
 
-single1265:
+single1293:
 	FMOVS F29, 0(R21)
 
-stored1266:
+stored1294:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -28262,17 +28786,17 @@ unrolled:
 	VLD1.P 16(R1), [V3.B16]
 	VLD1.P 16(R2), [V4.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1267
+	TBZ $1, R20, single1295
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1268
+	TBZ $0, R20, loaded1296
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1268
+	B loaded1296
 
-single1267:
+single1295:
 	FMOVS 16(R10), F1
 
-loaded1268:
+loaded1296:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -28281,17 +28805,17 @@ loaded1268:
 	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
 	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1269
+	TBZ $1, R20, single1297
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1270
+	TBZ $0, R20, loaded1298
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1270
+	B loaded1298
 
-single1269:
+single1297:
 	FMOVS 16(R10), F1
 
-loaded1270:
+loaded1298:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -28300,17 +28824,17 @@ loaded1270:
 	WORD $0x4fa4101b // FMLA V27.4S, V0.4S, V4.S[1]
 	WORD $0x4fa4103a // FMLA V26.4S, V1.4S, V4.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1271
+	TBZ $1, R20, single1299
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1272
+	TBZ $0, R20, loaded1300
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1272
+	B loaded1300
 
-single1271:
+single1299:
 	FMOVS 16(R10), F1
 
-loaded1272:
+loaded1300:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -28319,17 +28843,17 @@ loaded1272:
 	WORD $0x4f84181b // FMLA V27.4S, V0.4S, V4.S[2]
 	WORD $0x4f84183a // FMLA V26.4S, V1.4S, V4.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1273
+	TBZ $1, R20, single1301
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1274
+	TBZ $0, R20, loaded1302
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1274
+	B loaded1302
 
-single1273:
+single1301:
 	FMOVS 16(R10), F1
 
-loaded1274:
+loaded1302:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -28352,17 +28876,17 @@ single:
 	FMOVS (R2), F4
 	ADD $4, R2
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1275
+	TBZ $1, R20, single1303
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1276
+	TBZ $0, R20, loaded1304
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1276
+	B loaded1304
 
-single1275:
+single1303:
 	FMOVS 16(R10), F1
 
-loaded1276:
+loaded1304:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -28381,51 +28905,51 @@ finish:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1277
+	TBZ $1, R20, single1305
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1278
+	TBZ $0, R20, loaded1306
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1278
+	B loaded1306
 
-single1277:
+single1305:
 	FMOVS 16(R21), F0
 
-loaded1278:
+loaded1306:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1279
+	TBZ $1, R20, single1307
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1280
+	TBZ $0, R20, loaded1308
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1280
+	B loaded1308
 
-single1279:
+single1307:
 	FMOVS 16(R21), F0
 
-loaded1280:
+loaded1308:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1281
+	TBZ $1, R20, single1309
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1282
+	TBZ $0, R20, loaded1310
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1282
+	B loaded1310
 
-single1281:
+single1309:
 	FMOVS 16(R21), F0
 
-loaded1282:
+loaded1310:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -28436,17 +28960,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single1283
+	TBZ $1, R20, single1311
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1284
+	TBZ $0, R20, loaded1312
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1284
+	B loaded1312
 
-single1283:
+single1311:
 	FMOVS 16(R21), F0
 
-loaded1284:
+loaded1312:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -28454,43 +28978,43 @@ loaded1284:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1285
+	TBZ $1, R20, single1313
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1286
+	TBZ $0, R20, stored1314
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1286
+	B stored1314
 
-single1285:
+single1313:
 	FMOVS F30, 16(R21)
 
-stored1286:
+stored1314:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1287
+	TBZ $1, R20, single1315
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1288
+	TBZ $0, R20, stored1316
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1288
+	B stored1316
 
-single1287:
+single1315:
 	FMOVS F28, 16(R21)
 
-stored1288:
+stored1316:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1289
+	TBZ $1, R20, single1317
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1290
+	TBZ $0, R20, stored1318
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1290
+	B stored1318
 
-single1289:
+single1317:
 	FMOVS F26, 16(R21)
 
-stored1290:
+stored1318:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -28652,65 +29176,65 @@ unrolled:
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
-	TBZ $1, R20, single1291
+	TBZ $1, R20, single1319
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1292
+	TBZ $0, R20, loaded1320
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1292
+	B loaded1320
 
-single1291:
+single1319:
 	FMOVS 0(R10), F0
 
-loaded1292:
+loaded1320:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
-	TBZ $1, R20, single1293
+	TBZ $1, R20, single1321
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1294
+	TBZ $0, R20, loaded1322
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1294
+	B loaded1322
 
-single1293:
+single1321:
 	FMOVS 0(R10), F0
 
-loaded1294:
+loaded1322:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
-	TBZ $1, R20, single1295
+	TBZ $1, R20, single1323
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1296
+	TBZ $0, R20, loaded1324
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1296
+	B loaded1324
 
-single1295:
+single1323:
 	FMOVS 0(R10), F0
 
-loaded1296:
+loaded1324:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
-	TBZ $1, R20, single1297
+	TBZ $1, R20, single1325
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1298
+	TBZ $0, R20, loaded1326
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1298
+	B loaded1326
 
-single1297:
+single1325:
 	FMOVS 0(R10), F0
 
-loaded1298:
+loaded1326:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -28732,17 +29256,17 @@ single:
 	ADD $4, R2
 	FMOVS (R3), F4
 	ADD $4, R3
-	TBZ $1, R20, single1299
+	TBZ $1, R20, single1327
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1300
+	TBZ $0, R20, loaded1328
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1300
+	B loaded1328
 
-single1299:
+single1327:
 	FMOVS 0(R10), F0
 
-loaded1300:
+loaded1328:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -28756,76 +29280,76 @@ finish:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1301
+	TBZ $1, R20, single1329
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1302
+	TBZ $0, R20, loaded1330
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1302
+	B loaded1330
 
-single1301:
+single1329:
 	FMOVS 0(R21), F0
 
-loaded1302:
+loaded1330:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1303
+	TBZ $1, R20, single1331
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1304
+	TBZ $0, R20, loaded1332
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1304
+	B loaded1332
 
-single1303:
+single1331:
 	FMOVS 0(R21), F0
 
-loaded1304:
+loaded1332:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1305
+	TBZ $1, R20, single1333
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1306
+	TBZ $0, R20, loaded1334
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1306
+	B loaded1334
 
-single1305:
+single1333:
 	FMOVS 0(R21), F0
 
-loaded1306:
+loaded1334:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1307
+	TBZ $1, R20, single1335
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1308
+	TBZ $0, R20, loaded1336
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1308
+	B loaded1336
 
-single1307:
+single1335:
 	FMOVS 0(R21), F0
 
-loaded1308:
+loaded1336:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1309
+	TBZ $1, R20, single1337
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1310
+	TBZ $0, R20, loaded1338
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1310
+	B loaded1338
 
-single1309:
+single1337:
 	FMOVS 0(R21), F0
 
-loaded1310:
+loaded1338:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -28833,53 +29357,53 @@ loaded1310:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1311
+	TBZ $1, R20, single1339
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1312
+	TBZ $0, R20, stored1340
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1312
+	B stored1340
 
-single1311:
+single1339:
 	FMOVS F31, 0(R21)
 
-stored1312:
+stored1340:
 	ADD R13, R21
-	TBZ $1, R20, single1313
+	TBZ $1, R20, single1341
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1314
+	TBZ $0, R20, stored1342
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1314
+	B stored1342
 
-single1313:
+single1341:
 	FMOVS F30, 0(R21)
 
-stored1314:
+stored1342:
 	ADD R13, R21
-	TBZ $1, R20, single1315
+	TBZ $1, R20, single1343
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1316
+	TBZ $0, R20, stored1344
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1316
+	B stored1344
 
-single1315:
+single1343:
 	FMOVS F29, 0(R21)
 
-stored1316:
+stored1344:
 	ADD R13, R21
-	TBZ $1, R20, single1317
+	TBZ $1, R20, single1345
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1318
+	TBZ $0, R20, stored1346
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1318
+	B stored1346
 
-single1317:
+single1345:
 	FMOVS F28, 0(R21)
 
-stored1318:
+stored1346:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -29096,17 +29620,17 @@ unrolled:
 	VLD1.P 16(R2), [V4.B16]
 	VLD1.P 16(R3), [V5.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1319
+	TBZ $1, R20, single1347
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1320
+	TBZ $0, R20, loaded1348
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1320
+	B loaded1348
 
-single1319:
+single1347:
 	FMOVS 16(R10), F1
 
-loaded1320:
+loaded1348:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -29117,17 +29641,17 @@ loaded1320:
 	WORD $0x4f851019 // FMLA V25.4S, V0.4S, V5.S[0]
 	WORD $0x4f851038 // FMLA V24.4S, V1.4S, V5.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1321
+	TBZ $1, R20, single1349
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1322
+	TBZ $0, R20, loaded1350
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1322
+	B loaded1350
 
-single1321:
+single1349:
 	FMOVS 16(R10), F1
 
-loaded1322:
+loaded1350:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -29138,17 +29662,17 @@ loaded1322:
 	WORD $0x4fa51019 // FMLA V25.4S, V0.4S, V5.S[1]
 	WORD $0x4fa51038 // FMLA V24.4S, V1.4S, V5.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1323
+	TBZ $1, R20, single1351
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1324
+	TBZ $0, R20, loaded1352
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1324
+	B loaded1352
 
-single1323:
+single1351:
 	FMOVS 16(R10), F1
 
-loaded1324:
+loaded1352:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -29159,17 +29683,17 @@ loaded1324:
 	WORD $0x4f851819 // FMLA V25.4S, V0.4S, V5.S[2]
 	WORD $0x4f851838 // FMLA V24.4S, V1.4S, V5.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1325
+	TBZ $1, R20, single1353
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1326
+	TBZ $0, R20, loaded1354
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1326
+	B loaded1354
 
-single1325:
+single1353:
 	FMOVS 16(R10), F1
 
-loaded1326:
+loaded1354:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -29196,17 +29720,17 @@ single:
 	FMOVS (R3), F5
 	ADD $4, R3
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1327
+	TBZ $1, R20, single1355
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1328
+	TBZ $0, R20, loaded1356
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1328
+	B loaded1356
 
-single1327:
+single1355:
 	FMOVS 16(R10), F1
 
-loaded1328:
+loaded1356:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -29227,68 +29751,68 @@ finish:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1329
+	TBZ $1, R20, single1357
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1330
+	TBZ $0, R20, loaded1358
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1330
+	B loaded1358
 
-single1329:
+single1357:
 	FMOVS 16(R21), F0
 
-loaded1330:
+loaded1358:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1331
+	TBZ $1, R20, single1359
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1332
+	TBZ $0, R20, loaded1360
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1332
+	B loaded1360
 
-single1331:
+single1359:
 	FMOVS 16(R21), F0
 
-loaded1332:
+loaded1360:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1333
+	TBZ $1, R20, single1361
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1334
+	TBZ $0, R20, loaded1362
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1334
+	B loaded1362
 
-single1333:
+single1361:
 	FMOVS 16(R21), F0
 
-loaded1334:
+loaded1362:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1335
+	TBZ $1, R20, single1363
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1336
+	TBZ $0, R20, loaded1364
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1336
+	B loaded1364
 
-single1335:
+single1363:
 	FMOVS 16(R21), F0
 
-loaded1336:
+loaded1364:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -29300,17 +29824,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single1337
+	TBZ $1, R20, single1365
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1338
+	TBZ $0, R20, loaded1366
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1338
+	B loaded1366
 
-single1337:
+single1365:
 	FMOVS 16(R21), F0
 
-loaded1338:
+loaded1366:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -29319,56 +29843,56 @@ loaded1338:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1339
+	TBZ $1, R20, single1367
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1340
+	TBZ $0, R20, stored1368
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1340
+	B stored1368
 
-single1339:
+single1367:
 	FMOVS F30, 16(R21)
 
-stored1340:
+stored1368:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1341
+	TBZ $1, R20, single1369
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1342
+	TBZ $0, R20, stored1370
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1342
+	B stored1370
 
-single1341:
+single1369:
 	FMOVS F28, 16(R21)
 
-stored1342:
+stored1370:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1343
+	TBZ $1, R20, single1371
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1344
+	TBZ $0, R20, stored1372
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1344
+	B stored1372
 
-single1343:
+single1371:
 	FMOVS F26, 16(R21)
 
-stored1344:
+stored1372:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1345
+	TBZ $1, R20, single1373
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1346
+	TBZ $0, R20, stored1374
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1346
+	B stored1374
 
-single1345:
+single1373:
 	FMOVS F24, 16(R21)
 
-stored1346:
+stored1374:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -29550,68 +30074,68 @@ unrolled:
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
-	TBZ $1, R20, single1347
+	TBZ $1, R20, single1375
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1348
+	TBZ $0, R20, loaded1376
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1348
+	B loaded1376
 
-single1347:
+single1375:
 	FMOVS 0(R10), F0
 
-loaded1348:
+loaded1376:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
-	TBZ $1, R20, single1349
+	TBZ $1, R20, single1377
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1350
+	TBZ $0, R20, loaded1378
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1350
+	B loaded1378
 
-single1349:
+single1377:
 	FMOVS 0(R10), F0
 
-loaded1350:
+loaded1378:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
-	TBZ $1, R20, single1351
+	TBZ $1, R20, single1379
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1352
+	TBZ $0, R20, loaded1380
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1352
+	B loaded1380
 
-single1351:
+single1379:
 	FMOVS 0(R10), F0
 
-loaded1352:
+loaded1380:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
-	TBZ $1, R20, single1353
+	TBZ $1, R20, single1381
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1354
+	TBZ $0, R20, loaded1382
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1354
+	B loaded1382
 
-single1353:
+single1381:
 	FMOVS 0(R10), F0
 
-loaded1354:
+loaded1382:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -29636,17 +30160,17 @@ single:
 	ADD $4, R3
 	FMOVS (R4), F5
 	ADD $4, R4
-	TBZ $1, R20, single1355
+	TBZ $1, R20, single1383
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1356
+	TBZ $0, R20, loaded1384
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1356
+	B loaded1384
 
-single1355:
+single1383:
 	FMOVS 0(R10), F0
 
-loaded1356:
+loaded1384:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -29661,90 +30185,90 @@ finish:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1357
+	TBZ $1, R20, single1385
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1358
+	TBZ $0, R20, loaded1386
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1358
+	B loaded1386
 
-single1357:
+single1385:
 	FMOVS 0(R21), F0
 
-loaded1358:
+loaded1386:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1359
+	TBZ $1, R20, single1387
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1360
+	TBZ $0, R20, loaded1388
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1360
+	B loaded1388
 
-single1359:
+single1387:
 	FMOVS 0(R21), F0
 
-loaded1360:
+loaded1388:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1361
+	TBZ $1, R20, single1389
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1362
+	TBZ $0, R20, loaded1390
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1362
+	B loaded1390
 
-single1361:
+single1389:
 	FMOVS 0(R21), F0
 
-loaded1362:
+loaded1390:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1363
+	TBZ $1, R20, single1391
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1364
+	TBZ $0, R20, loaded1392
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1364
+	B loaded1392
 
-single1363:
+single1391:
 	FMOVS 0(R21), F0
 
-loaded1364:
+loaded1392:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1365
+	TBZ $1, R20, single1393
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1366
+	TBZ $0, R20, loaded1394
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1366
+	B loaded1394
 
-single1365:
+single1393:
 	FMOVS 0(R21), F0
 
-loaded1366:
+loaded1394:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1367
+	TBZ $1, R20, single1395
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1368
+	TBZ $0, R20, loaded1396
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1368
+	B loaded1396
 
-single1367:
+single1395:
 	FMOVS 0(R21), F0
 
-loaded1368:
+loaded1396:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -29753,65 +30277,65 @@ loaded1368:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1369
+	TBZ $1, R20, single1397
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1370
+	TBZ $0, R20, stored1398
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1370
+	B stored1398
 
-single1369:
+single1397:
 	FMOVS F31, 0(R21)
 
-stored1370:
+stored1398:
 	ADD R13, R21
-	TBZ $1, R20, single1371
+	TBZ $1, R20, single1399
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1372
+	TBZ $0, R20, stored1400
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1372
+	B stored1400
 
-single1371:
+single1399:
 	FMOVS F30, 0(R21)
 
-stored1372:
+stored1400:
 	ADD R13, R21
-	TBZ $1, R20, single1373
+	TBZ $1, R20, single1401
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1374
+	TBZ $0, R20, stored1402
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1374
+	B stored1402
 
-single1373:
+single1401:
 	FMOVS F29, 0(R21)
 
-stored1374:
+stored1402:
 	ADD R13, R21
-	TBZ $1, R20, single1375
+	TBZ $1, R20, single1403
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1376
+	TBZ $0, R20, stored1404
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1376
+	B stored1404
 
-single1375:
+single1403:
 	FMOVS F28, 0(R21)
 
-stored1376:
+stored1404:
 	ADD R13, R21
-	TBZ $1, R20, single1377
+	TBZ $1, R20, single1405
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1378
+	TBZ $0, R20, stored1406
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1378
+	B stored1406
 
-single1377:
+single1405:
 	FMOVS F27, 0(R21)
 
-stored1378:
+stored1406:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -30060,17 +30584,17 @@ unrolled:
 	VLD1.P 16(R3), [V5.B16]
 	VLD1.P 16(R4), [V6.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1379
+	TBZ $1, R20, single1407
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1380
+	TBZ $0, R20, loaded1408
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1380
+	B loaded1408
 
-single1379:
+single1407:
 	FMOVS 16(R10), F1
 
-loaded1380:
+loaded1408:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -30083,17 +30607,17 @@ loaded1380:
 	WORD $0x4f861017 // FMLA V23.4S, V0.4S, V6.S[0]
 	WORD $0x4f861036 // FMLA V22.4S, V1.4S, V6.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1381
+	TBZ $1, R20, single1409
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1382
+	TBZ $0, R20, loaded1410
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1382
+	B loaded1410
 
-single1381:
+single1409:
 	FMOVS 16(R10), F1
 
-loaded1382:
+loaded1410:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -30106,17 +30630,17 @@ loaded1382:
 	WORD $0x4fa61017 // FMLA V23.4S, V0.4S, V6.S[1]
 	WORD $0x4fa61036 // FMLA V22.4S, V1.4S, V6.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1383
+	TBZ $1, R20, single1411
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1384
+	TBZ $0, R20, loaded1412
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1384
+	B loaded1412
 
-single1383:
+single1411:
 	FMOVS 16(R10), F1
 
-loaded1384:
+loaded1412:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -30129,17 +30653,17 @@ loaded1384:
 	WORD $0x4f861817 // FMLA V23.4S, V0.4S, V6.S[2]
 	WORD $0x4f861836 // FMLA V22.4S, V1.4S, V6.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1385
+	TBZ $1, R20, single1413
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1386
+	TBZ $0, R20, loaded1414
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1386
+	B loaded1414
 
-single1385:
+single1413:
 	FMOVS 16(R10), F1
 
-loaded1386:
+loaded1414:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -30170,17 +30694,17 @@ single:
 	FMOVS (R4), F6
 	ADD $4, R4
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1387
+	TBZ $1, R20, single1415
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1388
+	TBZ $0, R20, loaded1416
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1388
+	B loaded1416
 
-single1387:
+single1415:
 	FMOVS 16(R10), F1
 
-loaded1388:
+loaded1416:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -30203,85 +30727,85 @@ finish:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1389
+	TBZ $1, R20, single1417
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1390
+	TBZ $0, R20, loaded1418
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1390
+	B loaded1418
 
-single1389:
+single1417:
 	FMOVS 16(R21), F0
 
-loaded1390:
+loaded1418:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1391
+	TBZ $1, R20, single1419
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1392
+	TBZ $0, R20, loaded1420
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1392
+	B loaded1420
 
-single1391:
+single1419:
 	FMOVS 16(R21), F0
 
-loaded1392:
+loaded1420:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1393
+	TBZ $1, R20, single1421
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1394
+	TBZ $0, R20, loaded1422
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1394
+	B loaded1422
 
-single1393:
+single1421:
 	FMOVS 16(R21), F0
 
-loaded1394:
+loaded1422:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1395
+	TBZ $1, R20, single1423
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1396
+	TBZ $0, R20, loaded1424
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1396
+	B loaded1424
 
-single1395:
+single1423:
 	FMOVS 16(R21), F0
 
-loaded1396:
+loaded1424:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1397
+	TBZ $1, R20, single1425
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1398
+	TBZ $0, R20, loaded1426
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1398
+	B loaded1426
 
-single1397:
+single1425:
 	FMOVS 16(R21), F0
 
-loaded1398:
+loaded1426:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -30294,17 +30818,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single1399
+	TBZ $1, R20, single1427
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1400
+	TBZ $0, R20, loaded1428
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1400
+	B loaded1428
 
-single1399:
+single1427:
 	FMOVS 16(R21), F0
 
-loaded1400:
+loaded1428:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -30314,69 +30838,69 @@ loaded1400:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1401
+	TBZ $1, R20, single1429
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1402
+	TBZ $0, R20, stored1430
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1402
+	B stored1430
 
-single1401:
+single1429:
 	FMOVS F30, 16(R21)
 
-stored1402:
+stored1430:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1403
+	TBZ $1, R20, single1431
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1404
+	TBZ $0, R20, stored1432
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1404
+	B stored1432
 
-single1403:
+single1431:
 	FMOVS F28, 16(R21)
 
-stored1404:
+stored1432:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1405
+	TBZ $1, R20, single1433
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1406
+	TBZ $0, R20, stored1434
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1406
+	B stored1434
 
-single1405:
+single1433:
 	FMOVS F26, 16(R21)
 
-stored1406:
+stored1434:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1407
+	TBZ $1, R20, single1435
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1408
+	TBZ $0, R20, stored1436
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1408
+	B stored1436
 
-single1407:
+single1435:
 	FMOVS F24, 16(R21)
 
-stored1408:
+stored1436:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1409
+	TBZ $1, R20, single1437
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1410
+	TBZ $0, R20, stored1438
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1410
+	B stored1438
 
-single1409:
+single1437:
 	FMOVS F22, 16(R21)
 
-stored1410:
+stored1438:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -30578,17 +31102,17 @@ unrolled:
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
-	TBZ $1, R20, single1411
+	TBZ $1, R20, single1439
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1412
+	TBZ $0, R20, loaded1440
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1412
+	B loaded1440
 
-single1411:
+single1439:
 	FMOVS 0(R10), F0
 
-loaded1412:
+loaded1440:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -30596,17 +31120,17 @@ loaded1412:
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
-	TBZ $1, R20, single1413
+	TBZ $1, R20, single1441
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1414
+	TBZ $0, R20, loaded1442
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1414
+	B loaded1442
 
-single1413:
+single1441:
 	FMOVS 0(R10), F0
 
-loaded1414:
+loaded1442:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -30614,17 +31138,17 @@ loaded1414:
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
-	TBZ $1, R20, single1415
+	TBZ $1, R20, single1443
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1416
+	TBZ $0, R20, loaded1444
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1416
+	B loaded1444
 
-single1415:
+single1443:
 	FMOVS 0(R10), F0
 
-loaded1416:
+loaded1444:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -30632,17 +31156,17 @@ loaded1416:
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
-	TBZ $1, R20, single1417
+	TBZ $1, R20, single1445
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1418
+	TBZ $0, R20, loaded1446
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1418
+	B loaded1446
 
-single1417:
+single1445:
 	FMOVS 0(R10), F0
 
-loaded1418:
+loaded1446:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -30670,17 +31194,17 @@ single:
 	ADD $4, R4
 	FMOVS (R5), F6
 	ADD $4, R5
-	TBZ $1, R20, single1419
+	TBZ $1, R20, single1447
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1420
+	TBZ $0, R20, loaded1448
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1420
+	B loaded1448
 
-single1419:
+single1447:
 	FMOVS 0(R10), F0
 
-loaded1420:
+loaded1448:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -30696,104 +31220,104 @@ finish:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1421
+	TBZ $1, R20, single1449
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1422
+	TBZ $0, R20, loaded1450
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1422
+	B loaded1450
 
-single1421:
+single1449:
 	FMOVS 0(R21), F0
 
-loaded1422:
+loaded1450:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1423
+	TBZ $1, R20, single1451
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1424
+	TBZ $0, R20, loaded1452
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1424
+	B loaded1452
 
-single1423:
+single1451:
 	FMOVS 0(R21), F0
 
-loaded1424:
+loaded1452:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1425
+	TBZ $1, R20, single1453
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1426
+	TBZ $0, R20, loaded1454
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1426
+	B loaded1454
 
-single1425:
+single1453:
 	FMOVS 0(R21), F0
 
-loaded1426:
+loaded1454:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1427
+	TBZ $1, R20, single1455
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1428
+	TBZ $0, R20, loaded1456
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1428
+	B loaded1456
 
-single1427:
+single1455:
 	FMOVS 0(R21), F0
 
-loaded1428:
+loaded1456:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1429
+	TBZ $1, R20, single1457
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1430
+	TBZ $0, R20, loaded1458
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1430
+	B loaded1458
 
-single1429:
+single1457:
 	FMOVS 0(R21), F0
 
-loaded1430:
+loaded1458:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single1431
+	TBZ $1, R20, single1459
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1432
+	TBZ $0, R20, loaded1460
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1432
+	B loaded1460
 
-single1431:
+single1459:
 	FMOVS 0(R21), F0
 
-loaded1432:
+loaded1460:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1433
+	TBZ $1, R20, single1461
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1434
+	TBZ $0, R20, loaded1462
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1434
+	B loaded1462
 
-single1433:
+single1461:
 	FMOVS 0(R21), F0
 
-loaded1434:
+loaded1462:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -30803,77 +31327,77 @@ loaded1434:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1435
+	TBZ $1, R20, single1463
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1436
+	TBZ $0, R20, stored1464
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1436
+	B stored1464
 
-single1435:
+single1463:
 	FMOVS F31, 0(R21)
 
-stored1436:
+stored1464:
 	ADD R13, R21
-	TBZ $1, R20, single1437
+	TBZ $1, R20, single1465
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1438
+	TBZ $0, R20, stored1466
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1438
+	B stored1466
 
-single1437:
+single1465:
 	FMOVS F30, 0(R21)
 
-stored1438:
+stored1466:
 	ADD R13, R21
-	TBZ $1, R20, single1439
+	TBZ $1, R20, single1467
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1440
+	TBZ $0, R20, stored1468
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1440
+	B stored1468
 
-single1439:
+single1467:
 	FMOVS F29, 0(R21)
 
-stored1440:
+stored1468:
 	ADD R13, R21
-	TBZ $1, R20, single1441
+	TBZ $1, R20, single1469
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1442
+	TBZ $0, R20, stored1470
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1442
+	B stored1470
 
-single1441:
+single1469:
 	FMOVS F28, 0(R21)
 
-stored1442:
+stored1470:
 	ADD R13, R21
-	TBZ $1, R20, single1443
+	TBZ $1, R20, single1471
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1444
+	TBZ $0, R20, stored1472
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1444
+	B stored1472
 
-single1443:
+single1471:
 	FMOVS F27, 0(R21)
 
-stored1444:
+stored1472:
 	ADD R13, R21
-	TBZ $1, R20, single1445
+	TBZ $1, R20, single1473
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored1446
+	TBZ $0, R20, stored1474
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1446
+	B stored1474
 
-single1445:
+single1473:
 	FMOVS F26, 0(R21)
 
-stored1446:
+stored1474:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -31154,17 +31678,17 @@ unrolled:
 	VLD1.P 16(R4), [V6.B16]
 	VLD1.P 16(R5), [V7.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1447
+	TBZ $1, R20, single1475
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1448
+	TBZ $0, R20, loaded1476
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1448
+	B loaded1476
 
-single1447:
+single1475:
 	FMOVS 16(R10), F1
 
-loaded1448:
+loaded1476:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -31179,17 +31703,17 @@ loaded1448:
 	WORD $0x4f871015 // FMLA V21.4S, V0.4S, V7.S[0]
 	WORD $0x4f871034 // FMLA V20.4S, V1.4S, V7.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1449
+	TBZ $1, R20, single1477
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1450
+	TBZ $0, R20, loaded1478
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1450
+	B loaded1478
 
-single1449:
+single1477:
 	FMOVS 16(R10), F1
 
-loaded1450:
+loaded1478:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -31204,17 +31728,17 @@ loaded1450:
 	WORD $0x4fa71015 // FMLA V21.4S, V0.4S, V7.S[1]
 	WORD $0x4fa71034 // FMLA V20.4S, V1.4S, V7.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1451
+	TBZ $1, R20, single1479
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1452
+	TBZ $0, R20, loaded1480
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1452
+	B loaded1480
 
-single1451:
+single1479:
 	FMOVS 16(R10), F1
 
-loaded1452:
+loaded1480:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -31229,17 +31753,17 @@ loaded1452:
 	WORD $0x4f871815 // FMLA V21.4S, V0.4S, V7.S[2]
 	WORD $0x4f871834 // FMLA V20.4S, V1.4S, V7.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1453
+	TBZ $1, R20, single1481
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1454
+	TBZ $0, R20, loaded1482
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1454
+	B loaded1482
 
-single1453:
+single1481:
 	FMOVS 16(R10), F1
 
-loaded1454:
+loaded1482:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -31274,17 +31798,17 @@ single:
 	FMOVS (R5), F7
 	ADD $4, R5
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1455
+	TBZ $1, R20, single1483
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1456
+	TBZ $0, R20, loaded1484
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1456
+	B loaded1484
 
-single1455:
+single1483:
 	FMOVS 16(R10), F1
 
-loaded1456:
+loaded1484:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -31309,102 +31833,102 @@ finish:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1457
+	TBZ $1, R20, single1485
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1458
+	TBZ $0, R20, loaded1486
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1458
+	B loaded1486
 
-single1457:
+single1485:
 	FMOVS 16(R21), F0
 
-loaded1458:
+loaded1486:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1459
+	TBZ $1, R20, single1487
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1460
+	TBZ $0, R20, loaded1488
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1460
+	B loaded1488
 
-single1459:
+single1487:
 	FMOVS 16(R21), F0
 
-loaded1460:
+loaded1488:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1461
+	TBZ $1, R20, single1489
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1462
+	TBZ $0, R20, loaded1490
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1462
+	B loaded1490
 
-single1461:
+single1489:
 	FMOVS 16(R21), F0
 
-loaded1462:
+loaded1490:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1463
+	TBZ $1, R20, single1491
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1464
+	TBZ $0, R20, loaded1492
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1464
+	B loaded1492
 
-single1463:
+single1491:
 	FMOVS 16(R21), F0
 
-loaded1464:
+loaded1492:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1465
+	TBZ $1, R20, single1493
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1466
+	TBZ $0, R20, loaded1494
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1466
+	B loaded1494
 
-single1465:
+single1493:
 	FMOVS 16(R21), F0
 
-loaded1466:
+loaded1494:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single1467
+	TBZ $1, R20, single1495
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1468
+	TBZ $0, R20, loaded1496
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1468
+	B loaded1496
 
-single1467:
+single1495:
 	FMOVS 16(R21), F0
 
-loaded1468:
+loaded1496:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -31418,17 +31942,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single1469
+	TBZ $1, R20, single1497
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1470
+	TBZ $0, R20, loaded1498
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1470
+	B loaded1498
 
-single1469:
+single1497:
 	FMOVS 16(R21), F0
 
-loaded1470:
+loaded1498:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -31439,82 +31963,82 @@ loaded1470:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1471
+	TBZ $1, R20, single1499
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1472
+	TBZ $0, R20, stored1500
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1472
+	B stored1500
 
-single1471:
+single1499:
 	FMOVS F30, 16(R21)
 
-stored1472:
+stored1500:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1473
+	TBZ $1, R20, single1501
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1474
+	TBZ $0, R20, stored1502
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1474
+	B stored1502
 
-single1473:
+single1501:
 	FMOVS F28, 16(R21)
 
-stored1474:
+stored1502:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1475
+	TBZ $1, R20, single1503
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1476
+	TBZ $0, R20, stored1504
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1476
+	B stored1504
 
-single1475:
+single1503:
 	FMOVS F26, 16(R21)
 
-stored1476:
+stored1504:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1477
+	TBZ $1, R20, single1505
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1478
+	TBZ $0, R20, stored1506
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1478
+	B stored1506
 
-single1477:
+single1505:
 	FMOVS F24, 16(R21)
 
-stored1478:
+stored1506:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1479
+	TBZ $1, R20, single1507
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1480
+	TBZ $0, R20, stored1508
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1480
+	B stored1508
 
-single1479:
+single1507:
 	FMOVS F22, 16(R21)
 
-stored1480:
+stored1508:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single1481
+	TBZ $1, R20, single1509
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored1482
+	TBZ $0, R20, stored1510
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored1482
+	B stored1510
 
-single1481:
+single1509:
 	FMOVS F20, 16(R21)
 
-stored1482:
+stored1510:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -31736,17 +32260,17 @@ unrolled:
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
-	TBZ $1, R20, single1483
+	TBZ $1, R20, single1511
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1484
+	TBZ $0, R20, loaded1512
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1484
+	B loaded1512
 
-single1483:
+single1511:
 	FMOVS 0(R10), F0
 
-loaded1484:
+loaded1512:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -31755,17 +32279,17 @@ loaded1484:
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
-	TBZ $1, R20, single1485
+	TBZ $1, R20, single1513
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1486
+	TBZ $0, R20, loaded1514
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1486
+	B loaded1514
 
-single1485:
+single1513:
 	FMOVS 0(R10), F0
 
-loaded1486:
+loaded1514:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -31774,17 +32298,17 @@ loaded1486:
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
 	WORD $0x4fa71019 // FMLA V25.4S, V0.4S, V7.S[1]
-	TBZ $1, R20, single1487
+	TBZ $1, R20, single1515
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1488
+	TBZ $0, R20, loaded1516
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1488
+	B loaded1516
 
-single1487:
+single1515:
 	FMOVS 0(R10), F0
 
-loaded1488:
+loaded1516:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -31793,17 +32317,17 @@ loaded1488:
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
 	WORD $0x4f871819 // FMLA V25.4S, V0.4S, V7.S[2]
-	TBZ $1, R20, single1489
+	TBZ $1, R20, single1517
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1490
+	TBZ $0, R20, loaded1518
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1490
+	B loaded1518
 
-single1489:
+single1517:
 	FMOVS 0(R10), F0
 
-loaded1490:
+loaded1518:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -31834,17 +32358,17 @@ single:
 	ADD $4, R5
 	FMOVS (R6), F7
 	ADD $4, R6
-	TBZ $1, R20, single1491
+	TBZ $1, R20, single1519
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1492
+	TBZ $0, R20, loaded1520
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1492
+	B loaded1520
 
-single1491:
+single1519:
 	FMOVS 0(R10), F0
 
-loaded1492:
+loaded1520:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -31861,118 +32385,118 @@ finish:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1493
+	TBZ $1, R20, single1521
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1494
+	TBZ $0, R20, loaded1522
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1494
+	B loaded1522
 
-single1493:
+single1521:
 	FMOVS 0(R21), F0
 
-loaded1494:
+loaded1522:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1495
+	TBZ $1, R20, single1523
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1496
+	TBZ $0, R20, loaded1524
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1496
+	B loaded1524
 
-single1495:
+single1523:
 	FMOVS 0(R21), F0
 
-loaded1496:
+loaded1524:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1497
+	TBZ $1, R20, single1525
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1498
+	TBZ $0, R20, loaded1526
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1498
+	B loaded1526
 
-single1497:
+single1525:
 	FMOVS 0(R21), F0
 
-loaded1498:
+loaded1526:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1499
+	TBZ $1, R20, single1527
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1500
+	TBZ $0, R20, loaded1528
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1500
+	B loaded1528
 
-single1499:
+single1527:
 	FMOVS 0(R21), F0
 
-loaded1500:
+loaded1528:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1501
+	TBZ $1, R20, single1529
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1502
+	TBZ $0, R20, loaded1530
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1502
+	B loaded1530
 
-single1501:
+single1529:
 	FMOVS 0(R21), F0
 
-loaded1502:
+loaded1530:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single1503
+	TBZ $1, R20, single1531
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1504
+	TBZ $0, R20, loaded1532
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1504
+	B loaded1532
 
-single1503:
+single1531:
 	FMOVS 0(R21), F0
 
-loaded1504:
+loaded1532:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single1505
+	TBZ $1, R20, single1533
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1506
+	TBZ $0, R20, loaded1534
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1506
+	B loaded1534
 
-single1505:
+single1533:
 	FMOVS 0(R21), F0
 
-loaded1506:
+loaded1534:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1507
+	TBZ $1, R20, single1535
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1508
+	TBZ $0, R20, loaded1536
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1508
+	B loaded1536
 
-single1507:
+single1535:
 	FMOVS 0(R21), F0
 
-loaded1508:
+loaded1536:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -31983,89 +32507,89 @@ loaded1508:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1509
+	TBZ $1, R20, single1537
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1510
+	TBZ $0, R20, stored1538
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1510
+	B stored1538
 
-single1509:
+single1537:
 	FMOVS F31, 0(R21)
 
-stored1510:
+stored1538:
 	ADD R13, R21
-	TBZ $1, R20, single1511
+	TBZ $1, R20, single1539
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1512
+	TBZ $0, R20, stored1540
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1512
+	B stored1540
 
-single1511:
+single1539:
 	FMOVS F30, 0(R21)
 
-stored1512:
+stored1540:
 	ADD R13, R21
-	TBZ $1, R20, single1513
+	TBZ $1, R20, single1541
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1514
+	TBZ $0, R20, stored1542
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1514
+	B stored1542
 
-single1513:
+single1541:
 	FMOVS F29, 0(R21)
 
-stored1514:
+stored1542:
 	ADD R13, R21
-	TBZ $1, R20, single1515
+	TBZ $1, R20, single1543
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1516
+	TBZ $0, R20, stored1544
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1516
+	B stored1544
 
-single1515:
+single1543:
 	FMOVS F28, 0(R21)
 
-stored1516:
+stored1544:
 	ADD R13, R21
-	TBZ $1, R20, single1517
+	TBZ $1, R20, single1545
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1518
+	TBZ $0, R20, stored1546
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1518
+	B stored1546
 
-single1517:
+single1545:
 	FMOVS F27, 0(R21)
 
-stored1518:
+stored1546:
 	ADD R13, R21
-	TBZ $1, R20, single1519
+	TBZ $1, R20, single1547
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored1520
+	TBZ $0, R20, stored1548
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1520
+	B stored1548
 
-single1519:
+single1547:
 	FMOVS F26, 0(R21)
 
-stored1520:
+stored1548:
 	ADD R13, R21
-	TBZ $1, R20, single1521
+	TBZ $1, R20, single1549
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored1522
+	TBZ $0, R20, stored1550
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored1522
+	B stored1550
 
-single1521:
+single1549:
 	FMOVS F25, 0(R21)
 
-stored1522:
+stored1550:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -32378,17 +32902,17 @@ unrolled:
 	VLD1.P 16(R5), [V7.B16]
 	VLD1.P 16(R6), [V8.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1523
+	TBZ $1, R20, single1551
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1524
+	TBZ $0, R20, loaded1552
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1524
+	B loaded1552
 
-single1523:
+single1551:
 	FMOVS 16(R10), F1
 
-loaded1524:
+loaded1552:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -32405,17 +32929,17 @@ loaded1524:
 	WORD $0x4f881013 // FMLA V19.4S, V0.4S, V8.S[0]
 	WORD $0x4f881032 // FMLA V18.4S, V1.4S, V8.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1525
+	TBZ $1, R20, single1553
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1526
+	TBZ $0, R20, loaded1554
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1526
+	B loaded1554
 
-single1525:
+single1553:
 	FMOVS 16(R10), F1
 
-loaded1526:
+loaded1554:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -32432,17 +32956,17 @@ loaded1526:
 	WORD $0x4fa81013 // FMLA V19.4S, V0.4S, V8.S[1]
 	WORD $0x4fa81032 // FMLA V18.4S, V1.4S, V8.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1527
+	TBZ $1, R20, single1555
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1528
+	TBZ $0, R20, loaded1556
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1528
+	B loaded1556
 
-single1527:
+single1555:
 	FMOVS 16(R10), F1
 
-loaded1528:
+loaded1556:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -32459,17 +32983,17 @@ loaded1528:
 	WORD $0x4f881813 // FMLA V19.4S, V0.4S, V8.S[2]
 	WORD $0x4f881832 // FMLA V18.4S, V1.4S, V8.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1529
+	TBZ $1, R20, single1557
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1530
+	TBZ $0, R20, loaded1558
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1530
+	B loaded1558
 
-single1529:
+single1557:
 	FMOVS 16(R10), F1
 
-loaded1530:
+loaded1558:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -32508,17 +33032,17 @@ single:
 	FMOVS (R6), F8
 	ADD $4, R6
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1531
+	TBZ $1, R20, single1559
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1532
+	TBZ $0, R20, loaded1560
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1532
+	B loaded1560
 
-single1531:
+single1559:
 	FMOVS 16(R10), F1
 
-loaded1532:
+loaded1560:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -32545,119 +33069,119 @@ finish:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1533
+	TBZ $1, R20, single1561
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1534
+	TBZ $0, R20, loaded1562
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1534
+	B loaded1562
 
-single1533:
+single1561:
 	FMOVS 16(R21), F0
 
-loaded1534:
+loaded1562:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1535
+	TBZ $1, R20, single1563
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1536
+	TBZ $0, R20, loaded1564
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1536
+	B loaded1564
 
-single1535:
+single1563:
 	FMOVS 16(R21), F0
 
-loaded1536:
+loaded1564:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1537
+	TBZ $1, R20, single1565
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1538
+	TBZ $0, R20, loaded1566
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1538
+	B loaded1566
 
-single1537:
+single1565:
 	FMOVS 16(R21), F0
 
-loaded1538:
+loaded1566:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1539
+	TBZ $1, R20, single1567
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1540
+	TBZ $0, R20, loaded1568
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1540
+	B loaded1568
 
-single1539:
+single1567:
 	FMOVS 16(R21), F0
 
-loaded1540:
+loaded1568:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1541
+	TBZ $1, R20, single1569
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1542
+	TBZ $0, R20, loaded1570
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1542
+	B loaded1570
 
-single1541:
+single1569:
 	FMOVS 16(R21), F0
 
-loaded1542:
+loaded1570:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single1543
+	TBZ $1, R20, single1571
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1544
+	TBZ $0, R20, loaded1572
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1544
+	B loaded1572
 
-single1543:
+single1571:
 	FMOVS 16(R21), F0
 
-loaded1544:
+loaded1572:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single1545
+	TBZ $1, R20, single1573
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1546
+	TBZ $0, R20, loaded1574
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1546
+	B loaded1574
 
-single1545:
+single1573:
 	FMOVS 16(R21), F0
 
-loaded1546:
+loaded1574:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -32672,17 +33196,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single1547
+	TBZ $1, R20, single1575
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1548
+	TBZ $0, R20, loaded1576
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1548
+	B loaded1576
 
-single1547:
+single1575:
 	FMOVS 16(R21), F0
 
-loaded1548:
+loaded1576:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -32694,95 +33218,95 @@ loaded1548:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1549
+	TBZ $1, R20, single1577
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1550
+	TBZ $0, R20, stored1578
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1550
+	B stored1578
 
-single1549:
+single1577:
 	FMOVS F30, 16(R21)
 
-stored1550:
+stored1578:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1551
+	TBZ $1, R20, single1579
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1552
+	TBZ $0, R20, stored1580
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1552
+	B stored1580
 
-single1551:
+single1579:
 	FMOVS F28, 16(R21)
 
-stored1552:
+stored1580:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1553
+	TBZ $1, R20, single1581
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1554
+	TBZ $0, R20, stored1582
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1554
+	B stored1582
 
-single1553:
+single1581:
 	FMOVS F26, 16(R21)
 
-stored1554:
+stored1582:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1555
+	TBZ $1, R20, single1583
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1556
+	TBZ $0, R20, stored1584
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1556
+	B stored1584
 
-single1555:
+single1583:
 	FMOVS F24, 16(R21)
 
-stored1556:
+stored1584:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1557
+	TBZ $1, R20, single1585
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1558
+	TBZ $0, R20, stored1586
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1558
+	B stored1586
 
-single1557:
+single1585:
 	FMOVS F22, 16(R21)
 
-stored1558:
+stored1586:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single1559
+	TBZ $1, R20, single1587
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored1560
+	TBZ $0, R20, stored1588
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored1560
+	B stored1588
 
-single1559:
+single1587:
 	FMOVS F20, 16(R21)
 
-stored1560:
+stored1588:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single1561
+	TBZ $1, R20, single1589
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored1562
+	TBZ $0, R20, stored1590
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored1562
+	B stored1590
 
-single1561:
+single1589:
 	FMOVS F18, 16(R21)
 
-stored1562:
+stored1590:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -33024,17 +33548,17 @@ unrolled:
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
 	VLD1.P 16(R7), [V8.B16]
-	TBZ $1, R20, single1563
+	TBZ $1, R20, single1591
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1564
+	TBZ $0, R20, loaded1592
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1564
+	B loaded1592
 
-single1563:
+single1591:
 	FMOVS 0(R10), F0
 
-loaded1564:
+loaded1592:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -33044,17 +33568,17 @@ loaded1564:
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
 	WORD $0x4f881018 // FMLA V24.4S, V0.4S, V8.S[0]
-	TBZ $1, R20, single1565
+	TBZ $1, R20, single1593
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1566
+	TBZ $0, R20, loaded1594
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1566
+	B loaded1594
 
-single1565:
+single1593:
 	FMOVS 0(R10), F0
 
-loaded1566:
+loaded1594:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -33064,17 +33588,17 @@ loaded1566:
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
 	WORD $0x4fa71019 // FMLA V25.4S, V0.4S, V7.S[1]
 	WORD $0x4fa81018 // FMLA V24.4S, V0.4S, V8.S[1]
-	TBZ $1, R20, single1567
+	TBZ $1, R20, single1595
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1568
+	TBZ $0, R20, loaded1596
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1568
+	B loaded1596
 
-single1567:
+single1595:
 	FMOVS 0(R10), F0
 
-loaded1568:
+loaded1596:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -33084,17 +33608,17 @@ loaded1568:
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
 	WORD $0x4f871819 // FMLA V25.4S, V0.4S, V7.S[2]
 	WORD $0x4f881818 // FMLA V24.4S, V0.4S, V8.S[2]
-	TBZ $1, R20, single1569
+	TBZ $1, R20, single1597
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1570
+	TBZ $0, R20, loaded1598
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1570
+	B loaded1598
 
-single1569:
+single1597:
 	FMOVS 0(R10), F0
 
-loaded1570:
+loaded1598:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -33128,17 +33652,17 @@ single:
 	ADD $4, R6
 	FMOVS (R7), F8
 	ADD $4, R7
-	TBZ $1, R20, single1571
+	TBZ $1, R20, single1599
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1572
+	TBZ $0, R20, loaded1600
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1572
+	B loaded1600
 
-single1571:
+single1599:
 	FMOVS 0(R10), F0
 
-loaded1572:
+loaded1600:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -33156,132 +33680,132 @@ finish:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1573
+	TBZ $1, R20, single1601
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1574
+	TBZ $0, R20, loaded1602
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1574
+	B loaded1602
 
-single1573:
+single1601:
 	FMOVS 0(R21), F0
 
-loaded1574:
+loaded1602:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1575
+	TBZ $1, R20, single1603
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1576
+	TBZ $0, R20, loaded1604
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1576
+	B loaded1604
 
-single1575:
+single1603:
 	FMOVS 0(R21), F0
 
-loaded1576:
+loaded1604:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1577
+	TBZ $1, R20, single1605
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1578
+	TBZ $0, R20, loaded1606
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1578
+	B loaded1606
 
-single1577:
+single1605:
 	FMOVS 0(R21), F0
 
-loaded1578:
+loaded1606:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1579
+	TBZ $1, R20, single1607
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1580
+	TBZ $0, R20, loaded1608
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1580
+	B loaded1608
 
-single1579:
+single1607:
 	FMOVS 0(R21), F0
 
-loaded1580:
+loaded1608:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1581
+	TBZ $1, R20, single1609
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1582
+	TBZ $0, R20, loaded1610
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1582
+	B loaded1610
 
-single1581:
+single1609:
 	FMOVS 0(R21), F0
 
-loaded1582:
+loaded1610:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single1583
+	TBZ $1, R20, single1611
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1584
+	TBZ $0, R20, loaded1612
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1584
+	B loaded1612
 
-single1583:
+single1611:
 	FMOVS 0(R21), F0
 
-loaded1584:
+loaded1612:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single1585
+	TBZ $1, R20, single1613
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1586
+	TBZ $0, R20, loaded1614
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1586
+	B loaded1614
 
-single1585:
+single1613:
 	FMOVS 0(R21), F0
 
-loaded1586:
+loaded1614:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 	ADD R13, R21
-	TBZ $1, R20, single1587
+	TBZ $1, R20, single1615
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1588
+	TBZ $0, R20, loaded1616
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1588
+	B loaded1616
 
-single1587:
+single1615:
 	FMOVS 0(R21), F0
 
-loaded1588:
+loaded1616:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1589
+	TBZ $1, R20, single1617
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1590
+	TBZ $0, R20, loaded1618
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1590
+	B loaded1618
 
-single1589:
+single1617:
 	FMOVS 0(R21), F0
 
-loaded1590:
+loaded1618:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -33293,101 +33817,101 @@ loaded1590:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1591
+	TBZ $1, R20, single1619
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1592
+	TBZ $0, R20, stored1620
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1592
+	B stored1620
 
-single1591:
+single1619:
 	FMOVS F31, 0(R21)
 
-stored1592:
+stored1620:
 	ADD R13, R21
-	TBZ $1, R20, single1593
+	TBZ $1, R20, single1621
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1594
+	TBZ $0, R20, stored1622
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1594
+	B stored1622
 
-single1593:
+single1621:
 	FMOVS F30, 0(R21)
 
-stored1594:
+stored1622:
 	ADD R13, R21
-	TBZ $1, R20, single1595
+	TBZ $1, R20, single1623
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1596
+	TBZ $0, R20, stored1624
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1596
+	B stored1624
 
-single1595:
+single1623:
 	FMOVS F29, 0(R21)
 
-stored1596:
+stored1624:
 	ADD R13, R21
-	TBZ $1, R20, single1597
+	TBZ $1, R20, single1625
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1598
+	TBZ $0, R20, stored1626
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1598
+	B stored1626
 
-single1597:
+single1625:
 	FMOVS F28, 0(R21)
 
-stored1598:
+stored1626:
 	ADD R13, R21
-	TBZ $1, R20, single1599
+	TBZ $1, R20, single1627
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1600
+	TBZ $0, R20, stored1628
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1600
+	B stored1628
 
-single1599:
+single1627:
 	FMOVS F27, 0(R21)
 
-stored1600:
+stored1628:
 	ADD R13, R21
-	TBZ $1, R20, single1601
+	TBZ $1, R20, single1629
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored1602
+	TBZ $0, R20, stored1630
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1602
+	B stored1630
 
-single1601:
+single1629:
 	FMOVS F26, 0(R21)
 
-stored1602:
+stored1630:
 	ADD R13, R21
-	TBZ $1, R20, single1603
+	TBZ $1, R20, single1631
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored1604
+	TBZ $0, R20, stored1632
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored1604
+	B stored1632
 
-single1603:
+single1631:
 	FMOVS F25, 0(R21)
 
-stored1604:
+stored1632:
 	ADD R13, R21
-	TBZ $1, R20, single1605
+	TBZ $1, R20, single1633
 	FMOVD F24, 0(R21)
-	TBZ $0, R20, stored1606
+	TBZ $0, R20, stored1634
 	ADD $8, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1606
+	B stored1634
 
-single1605:
+single1633:
 	FMOVS F24, 0(R21)
 
-stored1606:
+stored1634:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -33732,17 +34256,17 @@ unrolled:
 	VLD1.P 16(R6), [V8.B16]
 	VLD1.P 16(R7), [V9.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1607
+	TBZ $1, R20, single1635
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1608
+	TBZ $0, R20, loaded1636
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1608
+	B loaded1636
 
-single1607:
+single1635:
 	FMOVS 16(R10), F1
 
-loaded1608:
+loaded1636:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -33761,17 +34285,17 @@ loaded1608:
 	WORD $0x4f891011 // FMLA V17.4S, V0.4S, V9.S[0]
 	WORD $0x4f891030 // FMLA V16.4S, V1.4S, V9.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1609
+	TBZ $1, R20, single1637
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1610
+	TBZ $0, R20, loaded1638
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1610
+	B loaded1638
 
-single1609:
+single1637:
 	FMOVS 16(R10), F1
 
-loaded1610:
+loaded1638:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -33790,17 +34314,17 @@ loaded1610:
 	WORD $0x4fa91011 // FMLA V17.4S, V0.4S, V9.S[1]
 	WORD $0x4fa91030 // FMLA V16.4S, V1.4S, V9.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1611
+	TBZ $1, R20, single1639
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1612
+	TBZ $0, R20, loaded1640
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1612
+	B loaded1640
 
-single1611:
+single1639:
 	FMOVS 16(R10), F1
 
-loaded1612:
+loaded1640:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -33819,17 +34343,17 @@ loaded1612:
 	WORD $0x4f891811 // FMLA V17.4S, V0.4S, V9.S[2]
 	WORD $0x4f891830 // FMLA V16.4S, V1.4S, V9.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1613
+	TBZ $1, R20, single1641
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1614
+	TBZ $0, R20, loaded1642
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1614
+	B loaded1642
 
-single1613:
+single1641:
 	FMOVS 16(R10), F1
 
-loaded1614:
+loaded1642:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -33872,17 +34396,17 @@ single:
 	FMOVS (R7), F9
 	ADD $4, R7
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1615
+	TBZ $1, R20, single1643
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1616
+	TBZ $0, R20, loaded1644
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1616
+	B loaded1644
 
-single1615:
+single1643:
 	FMOVS 16(R10), F1
 
-loaded1616:
+loaded1644:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -33911,136 +34435,136 @@ finish:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1617
+	TBZ $1, R20, single1645
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1618
+	TBZ $0, R20, loaded1646
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1618
+	B loaded1646
 
-single1617:
+single1645:
 	FMOVS 16(R21), F0
 
-loaded1618:
+loaded1646:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1619
+	TBZ $1, R20, single1647
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1620
+	TBZ $0, R20, loaded1648
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1620
+	B loaded1648
 
-single1619:
+single1647:
 	FMOVS 16(R21), F0
 
-loaded1620:
+loaded1648:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1621
+	TBZ $1, R20, single1649
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1622
+	TBZ $0, R20, loaded1650
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1622
+	B loaded1650
 
-single1621:
+single1649:
 	FMOVS 16(R21), F0
 
-loaded1622:
+loaded1650:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1623
+	TBZ $1, R20, single1651
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1624
+	TBZ $0, R20, loaded1652
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1624
+	B loaded1652
 
-single1623:
+single1651:
 	FMOVS 16(R21), F0
 
-loaded1624:
+loaded1652:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1625
+	TBZ $1, R20, single1653
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1626
+	TBZ $0, R20, loaded1654
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1626
+	B loaded1654
 
-single1625:
+single1653:
 	FMOVS 16(R21), F0
 
-loaded1626:
+loaded1654:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single1627
+	TBZ $1, R20, single1655
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1628
+	TBZ $0, R20, loaded1656
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1628
+	B loaded1656
 
-single1627:
+single1655:
 	FMOVS 16(R21), F0
 
-loaded1628:
+loaded1656:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single1629
+	TBZ $1, R20, single1657
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1630
+	TBZ $0, R20, loaded1658
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1630
+	B loaded1658
 
-single1629:
+single1657:
 	FMOVS 16(R21), F0
 
-loaded1630:
+loaded1658:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
 	VMOV V0.B16, V17.B16
-	TBZ $1, R20, single1631
+	TBZ $1, R20, single1659
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1632
+	TBZ $0, R20, loaded1660
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1632
+	B loaded1660
 
-single1631:
+single1659:
 	FMOVS 16(R21), F0
 
-loaded1632:
+loaded1660:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -34056,17 +34580,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single1633
+	TBZ $1, R20, single1661
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1634
+	TBZ $0, R20, loaded1662
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1634
+	B loaded1662
 
-single1633:
+single1661:
 	FMOVS 16(R21), F0
 
-loaded1634:
+loaded1662:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -34079,108 +34603,108 @@ loaded1634:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1635
+	TBZ $1, R20, single1663
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1636
+	TBZ $0, R20, stored1664
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1636
+	B stored1664
 
-single1635:
+single1663:
 	FMOVS F30, 16(R21)
 
-stored1636:
+stored1664:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1637
+	TBZ $1, R20, single1665
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1638
+	TBZ $0, R20, stored1666
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1638
+	B stored1666
 
-single1637:
+single1665:
 	FMOVS F28, 16(R21)
 
-stored1638:
+stored1666:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1639
+	TBZ $1, R20, single1667
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1640
+	TBZ $0, R20, stored1668
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1640
+	B stored1668
 
-single1639:
+single1667:
 	FMOVS F26, 16(R21)
 
-stored1640:
+stored1668:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1641
+	TBZ $1, R20, single1669
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1642
+	TBZ $0, R20, stored1670
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1642
+	B stored1670
 
-single1641:
+single1669:
 	FMOVS F24, 16(R21)
 
-stored1642:
+stored1670:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1643
+	TBZ $1, R20, single1671
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1644
+	TBZ $0, R20, stored1672
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1644
+	B stored1672
 
-single1643:
+single1671:
 	FMOVS F22, 16(R21)
 
-stored1644:
+stored1672:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single1645
+	TBZ $1, R20, single1673
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored1646
+	TBZ $0, R20, stored1674
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored1646
+	B stored1674
 
-single1645:
+single1673:
 	FMOVS F20, 16(R21)
 
-stored1646:
+stored1674:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single1647
+	TBZ $1, R20, single1675
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored1648
+	TBZ $0, R20, stored1676
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored1648
+	B stored1676
 
-single1647:
+single1675:
 	FMOVS F18, 16(R21)
 
-stored1648:
+stored1676:
 	ADD R13, R21
 	FMOVQ F17, 0(R21)
-	TBZ $1, R20, single1649
+	TBZ $1, R20, single1677
 	FMOVD F16, 16(R21)
-	TBZ $0, R20, stored1650
+	TBZ $0, R20, stored1678
 	ADD $24, R21, R26
 	VST1 V16.S[2], (R26)
-	B stored1650
+	B stored1678
 
-single1649:
+single1677:
 	FMOVS F16, 16(R21)
 
-stored1650:
+stored1678:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -34734,17 +35258,17 @@ tile:
 single:
 	FMOVS 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single1651
+	TBZ $1, R20, single1679
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1652
+	TBZ $0, R20, loaded1680
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1652
+	B loaded1680
 
-single1651:
+single1679:
 	FMOVS 0(R10), F0
 
-loaded1652:
+loaded1680:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -34753,49 +35277,49 @@ loaded1652:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1653
+	TBZ $1, R20, single1681
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1654
+	TBZ $0, R20, loaded1682
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1654
+	B loaded1682
 
-single1653:
+single1681:
 	FMOVS 0(R21), F0
 
-loaded1654:
+loaded1682:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1655
+	TBZ $1, R20, single1683
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1656
+	TBZ $0, R20, loaded1684
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1656
+	B loaded1684
 
-single1655:
+single1683:
 	FMOVS 0(R21), F0
 
-loaded1656:
+loaded1684:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1657
+	TBZ $1, R20, single1685
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1658
+	TBZ $0, R20, stored1686
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1658
+	B stored1686
 
-single1657:
+single1685:
 	FMOVS F31, 0(R21)
 
-stored1658:
+stored1686:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -34882,17 +35406,17 @@ single:
 	FMOVS 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1659
+	TBZ $1, R20, single1687
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1660
+	TBZ $0, R20, loaded1688
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1660
+	B loaded1688
 
-single1659:
+single1687:
 	FMOVS 16(R10), F1
 
-loaded1660:
+loaded1688:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -34905,17 +35429,17 @@ loaded1660:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1661
+	TBZ $1, R20, single1689
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1662
+	TBZ $0, R20, loaded1690
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1662
+	B loaded1690
 
-single1661:
+single1689:
 	FMOVS 16(R21), F0
 
-loaded1662:
+loaded1690:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -34924,33 +35448,33 @@ bias:
 	CBZ R21, store
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single1663
+	TBZ $1, R20, single1691
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1664
+	TBZ $0, R20, loaded1692
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1664
+	B loaded1692
 
-single1663:
+single1691:
 	FMOVS 16(R21), F0
 
-loaded1664:
+loaded1692:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1665
+	TBZ $1, R20, single1693
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1666
+	TBZ $0, R20, stored1694
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1666
+	B stored1694
 
-single1665:
+single1693:
 	FMOVS F30, 16(R21)
 
-stored1666:
+stored1694:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -35036,17 +35560,17 @@ tile:
 single:
 	FMOVD 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single1667
+	TBZ $1, R20, single1695
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1668
+	TBZ $0, R20, loaded1696
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1668
+	B loaded1696
 
-single1667:
+single1695:
 	FMOVS 0(R10), F0
 
-loaded1668:
+loaded1696:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -35056,76 +35580,76 @@ loaded1668:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1669
+	TBZ $1, R20, single1697
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1670
+	TBZ $0, R20, loaded1698
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1670
+	B loaded1698
 
-single1669:
+single1697:
 	FMOVS 0(R21), F0
 
-loaded1670:
+loaded1698:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1671
+	TBZ $1, R20, single1699
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1672
+	TBZ $0, R20, loaded1700
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1672
+	B loaded1700
 
-single1671:
+single1699:
 	FMOVS 0(R21), F0
 
-loaded1672:
+loaded1700:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1673
+	TBZ $1, R20, single1701
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1674
+	TBZ $0, R20, loaded1702
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1674
+	B loaded1702
 
-single1673:
+single1701:
 	FMOVS 0(R21), F0
 
-loaded1674:
+loaded1702:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1675
+	TBZ $1, R20, single1703
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1676
+	TBZ $0, R20, stored1704
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1676
+	B stored1704
 
-single1675:
+single1703:
 	FMOVS F31, 0(R21)
 
-stored1676:
+stored1704:
 	ADD R13, R21
-	TBZ $1, R20, single1677
+	TBZ $1, R20, single1705
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1678
+	TBZ $0, R20, stored1706
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1678
+	B stored1706
 
-single1677:
+single1705:
 	FMOVS F30, 0(R21)
 
-stored1678:
+stored1706:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -35230,17 +35754,17 @@ single:
 	FMOVD 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1679
+	TBZ $1, R20, single1707
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1680
+	TBZ $0, R20, loaded1708
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1680
+	B loaded1708
 
-single1679:
+single1707:
 	FMOVS 16(R10), F1
 
-loaded1680:
+loaded1708:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -35255,34 +35779,34 @@ loaded1680:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1681
+	TBZ $1, R20, single1709
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1682
+	TBZ $0, R20, loaded1710
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1682
+	B loaded1710
 
-single1681:
+single1709:
 	FMOVS 16(R21), F0
 
-loaded1682:
+loaded1710:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1683
+	TBZ $1, R20, single1711
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1684
+	TBZ $0, R20, loaded1712
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1684
+	B loaded1712
 
-single1683:
+single1711:
 	FMOVS 16(R21), F0
 
-loaded1684:
+loaded1712:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -35292,47 +35816,47 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single1685
+	TBZ $1, R20, single1713
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1686
+	TBZ $0, R20, loaded1714
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1686
+	B loaded1714
 
-single1685:
+single1713:
 	FMOVS 16(R21), F0
 
-loaded1686:
+loaded1714:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1687
+	TBZ $1, R20, single1715
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1688
+	TBZ $0, R20, stored1716
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1688
+	B stored1716
 
-single1687:
+single1715:
 	FMOVS F30, 16(R21)
 
-stored1688:
+stored1716:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1689
+	TBZ $1, R20, single1717
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1690
+	TBZ $0, R20, stored1718
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1690
+	B stored1718
 
-single1689:
+single1717:
 	FMOVS F28, 16(R21)
 
-stored1690:
+stored1718:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -35432,17 +35956,17 @@ single:
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single1691
+	TBZ $1, R20, single1719
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1692
+	TBZ $0, R20, loaded1720
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1692
+	B loaded1720
 
-single1691:
+single1719:
 	FMOVS 0(R10), F0
 
-loaded1692:
+loaded1720:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -35453,103 +35977,103 @@ loaded1692:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1693
+	TBZ $1, R20, single1721
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1694
+	TBZ $0, R20, loaded1722
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1694
+	B loaded1722
 
-single1693:
+single1721:
 	FMOVS 0(R21), F0
 
-loaded1694:
+loaded1722:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1695
+	TBZ $1, R20, single1723
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1696
+	TBZ $0, R20, loaded1724
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1696
+	B loaded1724
 
-single1695:
+single1723:
 	FMOVS 0(R21), F0
 
-loaded1696:
+loaded1724:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1697
+	TBZ $1, R20, single1725
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1698
+	TBZ $0, R20, loaded1726
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1698
+	B loaded1726
 
-single1697:
+single1725:
 	FMOVS 0(R21), F0
 
-loaded1698:
+loaded1726:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1699
+	TBZ $1, R20, single1727
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1700
+	TBZ $0, R20, loaded1728
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1700
+	B loaded1728
 
-single1699:
+single1727:
 	FMOVS 0(R21), F0
 
-loaded1700:
+loaded1728:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1701
+	TBZ $1, R20, single1729
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1702
+	TBZ $0, R20, stored1730
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1702
+	B stored1730
 
-single1701:
+single1729:
 	FMOVS F31, 0(R21)
 
-stored1702:
+stored1730:
 	ADD R13, R21
-	TBZ $1, R20, single1703
+	TBZ $1, R20, single1731
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1704
+	TBZ $0, R20, stored1732
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1704
+	B stored1732
 
-single1703:
+single1731:
 	FMOVS F30, 0(R21)
 
-stored1704:
+stored1732:
 	ADD R13, R21
-	TBZ $1, R20, single1705
+	TBZ $1, R20, single1733
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1706
+	TBZ $0, R20, stored1734
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1706
+	B stored1734
 
-single1705:
+single1733:
 	FMOVS F29, 0(R21)
 
-stored1706:
+stored1734:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -35676,17 +36200,17 @@ single:
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1707
+	TBZ $1, R20, single1735
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1708
+	TBZ $0, R20, loaded1736
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1708
+	B loaded1736
 
-single1707:
+single1735:
 	FMOVS 16(R10), F1
 
-loaded1708:
+loaded1736:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -35703,51 +36227,51 @@ loaded1708:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1709
+	TBZ $1, R20, single1737
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1710
+	TBZ $0, R20, loaded1738
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1710
+	B loaded1738
 
-single1709:
+single1737:
 	FMOVS 16(R21), F0
 
-loaded1710:
+loaded1738:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1711
+	TBZ $1, R20, single1739
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1712
+	TBZ $0, R20, loaded1740
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1712
+	B loaded1740
 
-single1711:
+single1739:
 	FMOVS 16(R21), F0
 
-loaded1712:
+loaded1740:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1713
+	TBZ $1, R20, single1741
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1714
+	TBZ $0, R20, loaded1742
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1714
+	B loaded1742
 
-single1713:
+single1741:
 	FMOVS 16(R21), F0
 
-loaded1714:
+loaded1742:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -35758,17 +36282,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single1715
+	TBZ $1, R20, single1743
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1716
+	TBZ $0, R20, loaded1744
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1716
+	B loaded1744
 
-single1715:
+single1743:
 	FMOVS 16(R21), F0
 
-loaded1716:
+loaded1744:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -35776,43 +36300,43 @@ loaded1716:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1717
+	TBZ $1, R20, single1745
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1718
+	TBZ $0, R20, stored1746
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1718
+	B stored1746
 
-single1717:
+single1745:
 	FMOVS F30, 16(R21)
 
-stored1718:
+stored1746:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1719
+	TBZ $1, R20, single1747
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1720
+	TBZ $0, R20, stored1748
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1720
+	B stored1748
 
-single1719:
+single1747:
 	FMOVS F28, 16(R21)
 
-stored1720:
+stored1748:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1721
+	TBZ $1, R20, single1749
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1722
+	TBZ $0, R20, stored1750
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1722
+	B stored1750
 
-single1721:
+single1749:
 	FMOVS F26, 16(R21)
 
-stored1722:
+stored1750:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -35918,17 +36442,17 @@ tile:
 single:
 	FMOVQ 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single1723
+	TBZ $1, R20, single1751
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1724
+	TBZ $0, R20, loaded1752
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1724
+	B loaded1752
 
-single1723:
+single1751:
 	FMOVS 0(R10), F0
 
-loaded1724:
+loaded1752:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -35940,76 +36464,76 @@ loaded1724:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1725
+	TBZ $1, R20, single1753
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1726
+	TBZ $0, R20, loaded1754
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1726
+	B loaded1754
 
-single1725:
+single1753:
 	FMOVS 0(R21), F0
 
-loaded1726:
+loaded1754:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1727
+	TBZ $1, R20, single1755
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1728
+	TBZ $0, R20, loaded1756
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1728
+	B loaded1756
 
-single1727:
+single1755:
 	FMOVS 0(R21), F0
 
-loaded1728:
+loaded1756:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1729
+	TBZ $1, R20, single1757
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1730
+	TBZ $0, R20, loaded1758
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1730
+	B loaded1758
 
-single1729:
+single1757:
 	FMOVS 0(R21), F0
 
-loaded1730:
+loaded1758:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1731
+	TBZ $1, R20, single1759
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1732
+	TBZ $0, R20, loaded1760
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1732
+	B loaded1760
 
-single1731:
+single1759:
 	FMOVS 0(R21), F0
 
-loaded1732:
+loaded1760:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1733
+	TBZ $1, R20, single1761
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1734
+	TBZ $0, R20, loaded1762
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1734
+	B loaded1762
 
-single1733:
+single1761:
 	FMOVS 0(R21), F0
 
-loaded1734:
+loaded1762:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -36017,53 +36541,53 @@ loaded1734:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1735
+	TBZ $1, R20, single1763
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1736
+	TBZ $0, R20, stored1764
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1736
+	B stored1764
 
-single1735:
+single1763:
 	FMOVS F31, 0(R21)
 
-stored1736:
+stored1764:
 	ADD R13, R21
-	TBZ $1, R20, single1737
+	TBZ $1, R20, single1765
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1738
+	TBZ $0, R20, stored1766
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1738
+	B stored1766
 
-single1737:
+single1765:
 	FMOVS F30, 0(R21)
 
-stored1738:
+stored1766:
 	ADD R13, R21
-	TBZ $1, R20, single1739
+	TBZ $1, R20, single1767
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1740
+	TBZ $0, R20, stored1768
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1740
+	B stored1768
 
-single1739:
+single1767:
 	FMOVS F29, 0(R21)
 
-stored1740:
+stored1768:
 	ADD R13, R21
-	TBZ $1, R20, single1741
+	TBZ $1, R20, single1769
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1742
+	TBZ $0, R20, stored1770
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1742
+	B stored1770
 
-single1741:
+single1769:
 	FMOVS F28, 0(R21)
 
-stored1742:
+stored1770:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -36204,17 +36728,17 @@ single:
 	FMOVQ 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1743
+	TBZ $1, R20, single1771
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1744
+	TBZ $0, R20, loaded1772
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1744
+	B loaded1772
 
-single1743:
+single1771:
 	FMOVS 16(R10), F1
 
-loaded1744:
+loaded1772:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -36233,68 +36757,68 @@ loaded1744:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1745
+	TBZ $1, R20, single1773
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1746
+	TBZ $0, R20, loaded1774
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1746
+	B loaded1774
 
-single1745:
+single1773:
 	FMOVS 16(R21), F0
 
-loaded1746:
+loaded1774:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1747
+	TBZ $1, R20, single1775
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1748
+	TBZ $0, R20, loaded1776
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1748
+	B loaded1776
 
-single1747:
+single1775:
 	FMOVS 16(R21), F0
 
-loaded1748:
+loaded1776:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1749
+	TBZ $1, R20, single1777
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1750
+	TBZ $0, R20, loaded1778
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1750
+	B loaded1778
 
-single1749:
+single1777:
 	FMOVS 16(R21), F0
 
-loaded1750:
+loaded1778:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1751
+	TBZ $1, R20, single1779
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1752
+	TBZ $0, R20, loaded1780
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1752
+	B loaded1780
 
-single1751:
+single1779:
 	FMOVS 16(R21), F0
 
-loaded1752:
+loaded1780:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -36306,17 +36830,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single1753
+	TBZ $1, R20, single1781
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1754
+	TBZ $0, R20, loaded1782
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1754
+	B loaded1782
 
-single1753:
+single1781:
 	FMOVS 16(R21), F0
 
-loaded1754:
+loaded1782:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -36325,56 +36849,56 @@ loaded1754:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1755
+	TBZ $1, R20, single1783
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1756
+	TBZ $0, R20, stored1784
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1756
+	B stored1784
 
-single1755:
+single1783:
 	FMOVS F30, 16(R21)
 
-stored1756:
+stored1784:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1757
+	TBZ $1, R20, single1785
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1758
+	TBZ $0, R20, stored1786
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1758
+	B stored1786
 
-single1757:
+single1785:
 	FMOVS F28, 16(R21)
 
-stored1758:
+stored1786:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1759
+	TBZ $1, R20, single1787
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1760
+	TBZ $0, R20, stored1788
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1760
+	B stored1788
 
-single1759:
+single1787:
 	FMOVS F26, 16(R21)
 
-stored1760:
+stored1788:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1761
+	TBZ $1, R20, single1789
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1762
+	TBZ $0, R20, stored1790
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1762
+	B stored1790
 
-single1761:
+single1789:
 	FMOVS F24, 16(R21)
 
-stored1762:
+stored1790:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -36492,17 +37016,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVS 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single1763
+	TBZ $1, R20, single1791
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1764
+	TBZ $0, R20, loaded1792
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1764
+	B loaded1792
 
-single1763:
+single1791:
 	FMOVS 0(R10), F0
 
-loaded1764:
+loaded1792:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -36515,90 +37039,90 @@ loaded1764:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1765
+	TBZ $1, R20, single1793
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1766
+	TBZ $0, R20, loaded1794
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1766
+	B loaded1794
 
-single1765:
+single1793:
 	FMOVS 0(R21), F0
 
-loaded1766:
+loaded1794:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1767
+	TBZ $1, R20, single1795
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1768
+	TBZ $0, R20, loaded1796
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1768
+	B loaded1796
 
-single1767:
+single1795:
 	FMOVS 0(R21), F0
 
-loaded1768:
+loaded1796:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1769
+	TBZ $1, R20, single1797
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1770
+	TBZ $0, R20, loaded1798
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1770
+	B loaded1798
 
-single1769:
+single1797:
 	FMOVS 0(R21), F0
 
-loaded1770:
+loaded1798:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1771
+	TBZ $1, R20, single1799
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1772
+	TBZ $0, R20, loaded1800
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1772
+	B loaded1800
 
-single1771:
+single1799:
 	FMOVS 0(R21), F0
 
-loaded1772:
+loaded1800:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1773
+	TBZ $1, R20, single1801
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1774
+	TBZ $0, R20, loaded1802
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1774
+	B loaded1802
 
-single1773:
+single1801:
 	FMOVS 0(R21), F0
 
-loaded1774:
+loaded1802:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1775
+	TBZ $1, R20, single1803
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1776
+	TBZ $0, R20, loaded1804
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1776
+	B loaded1804
 
-single1775:
+single1803:
 	FMOVS 0(R21), F0
 
-loaded1776:
+loaded1804:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -36607,65 +37131,65 @@ loaded1776:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1777
+	TBZ $1, R20, single1805
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1778
+	TBZ $0, R20, stored1806
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1778
+	B stored1806
 
-single1777:
+single1805:
 	FMOVS F31, 0(R21)
 
-stored1778:
+stored1806:
 	ADD R13, R21
-	TBZ $1, R20, single1779
+	TBZ $1, R20, single1807
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1780
+	TBZ $0, R20, stored1808
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1780
+	B stored1808
 
-single1779:
+single1807:
 	FMOVS F30, 0(R21)
 
-stored1780:
+stored1808:
 	ADD R13, R21
-	TBZ $1, R20, single1781
+	TBZ $1, R20, single1809
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1782
+	TBZ $0, R20, stored1810
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1782
+	B stored1810
 
-single1781:
+single1809:
 	FMOVS F29, 0(R21)
 
-stored1782:
+stored1810:
 	ADD R13, R21
-	TBZ $1, R20, single1783
+	TBZ $1, R20, single1811
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1784
+	TBZ $0, R20, stored1812
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1784
+	B stored1812
 
-single1783:
+single1811:
 	FMOVS F28, 0(R21)
 
-stored1784:
+stored1812:
 	ADD R13, R21
-	TBZ $1, R20, single1785
+	TBZ $1, R20, single1813
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1786
+	TBZ $0, R20, stored1814
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1786
+	B stored1814
 
-single1785:
+single1813:
 	FMOVS F27, 0(R21)
 
-stored1786:
+stored1814:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -36826,17 +37350,17 @@ single:
 	FMOVS 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1787
+	TBZ $1, R20, single1815
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1788
+	TBZ $0, R20, loaded1816
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1788
+	B loaded1816
 
-single1787:
+single1815:
 	FMOVS 16(R10), F1
 
-loaded1788:
+loaded1816:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -36857,85 +37381,85 @@ loaded1788:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1789
+	TBZ $1, R20, single1817
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1790
+	TBZ $0, R20, loaded1818
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1790
+	B loaded1818
 
-single1789:
+single1817:
 	FMOVS 16(R21), F0
 
-loaded1790:
+loaded1818:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1791
+	TBZ $1, R20, single1819
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1792
+	TBZ $0, R20, loaded1820
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1792
+	B loaded1820
 
-single1791:
+single1819:
 	FMOVS 16(R21), F0
 
-loaded1792:
+loaded1820:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1793
+	TBZ $1, R20, single1821
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1794
+	TBZ $0, R20, loaded1822
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1794
+	B loaded1822
 
-single1793:
+single1821:
 	FMOVS 16(R21), F0
 
-loaded1794:
+loaded1822:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1795
+	TBZ $1, R20, single1823
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1796
+	TBZ $0, R20, loaded1824
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1796
+	B loaded1824
 
-single1795:
+single1823:
 	FMOVS 16(R21), F0
 
-loaded1796:
+loaded1824:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1797
+	TBZ $1, R20, single1825
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1798
+	TBZ $0, R20, loaded1826
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1798
+	B loaded1826
 
-single1797:
+single1825:
 	FMOVS 16(R21), F0
 
-loaded1798:
+loaded1826:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -36948,17 +37472,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single1799
+	TBZ $1, R20, single1827
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1800
+	TBZ $0, R20, loaded1828
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1800
+	B loaded1828
 
-single1799:
+single1827:
 	FMOVS 16(R21), F0
 
-loaded1800:
+loaded1828:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -36968,69 +37492,69 @@ loaded1800:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1801
+	TBZ $1, R20, single1829
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1802
+	TBZ $0, R20, stored1830
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1802
+	B stored1830
 
-single1801:
+single1829:
 	FMOVS F30, 16(R21)
 
-stored1802:
+stored1830:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1803
+	TBZ $1, R20, single1831
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1804
+	TBZ $0, R20, stored1832
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1804
+	B stored1832
 
-single1803:
+single1831:
 	FMOVS F28, 16(R21)
 
-stored1804:
+stored1832:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1805
+	TBZ $1, R20, single1833
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1806
+	TBZ $0, R20, stored1834
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1806
+	B stored1834
 
-single1805:
+single1833:
 	FMOVS F26, 16(R21)
 
-stored1806:
+stored1834:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1807
+	TBZ $1, R20, single1835
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1808
+	TBZ $0, R20, stored1836
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1808
+	B stored1836
 
-single1807:
+single1835:
 	FMOVS F24, 16(R21)
 
-stored1808:
+stored1836:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1809
+	TBZ $1, R20, single1837
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1810
+	TBZ $0, R20, stored1838
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1810
+	B stored1838
 
-single1809:
+single1837:
 	FMOVS F22, 16(R21)
 
-stored1810:
+stored1838:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -37158,17 +37682,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVD 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single1811
+	TBZ $1, R20, single1839
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1812
+	TBZ $0, R20, loaded1840
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1812
+	B loaded1840
 
-single1811:
+single1839:
 	FMOVS 0(R10), F0
 
-loaded1812:
+loaded1840:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -37182,104 +37706,104 @@ loaded1812:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1813
+	TBZ $1, R20, single1841
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1814
+	TBZ $0, R20, loaded1842
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1814
+	B loaded1842
 
-single1813:
+single1841:
 	FMOVS 0(R21), F0
 
-loaded1814:
+loaded1842:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1815
+	TBZ $1, R20, single1843
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1816
+	TBZ $0, R20, loaded1844
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1816
+	B loaded1844
 
-single1815:
+single1843:
 	FMOVS 0(R21), F0
 
-loaded1816:
+loaded1844:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1817
+	TBZ $1, R20, single1845
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1818
+	TBZ $0, R20, loaded1846
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1818
+	B loaded1846
 
-single1817:
+single1845:
 	FMOVS 0(R21), F0
 
-loaded1818:
+loaded1846:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1819
+	TBZ $1, R20, single1847
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1820
+	TBZ $0, R20, loaded1848
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1820
+	B loaded1848
 
-single1819:
+single1847:
 	FMOVS 0(R21), F0
 
-loaded1820:
+loaded1848:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1821
+	TBZ $1, R20, single1849
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1822
+	TBZ $0, R20, loaded1850
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1822
+	B loaded1850
 
-single1821:
+single1849:
 	FMOVS 0(R21), F0
 
-loaded1822:
+loaded1850:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single1823
+	TBZ $1, R20, single1851
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1824
+	TBZ $0, R20, loaded1852
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1824
+	B loaded1852
 
-single1823:
+single1851:
 	FMOVS 0(R21), F0
 
-loaded1824:
+loaded1852:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1825
+	TBZ $1, R20, single1853
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1826
+	TBZ $0, R20, loaded1854
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1826
+	B loaded1854
 
-single1825:
+single1853:
 	FMOVS 0(R21), F0
 
-loaded1826:
+loaded1854:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -37289,77 +37813,77 @@ loaded1826:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1827
+	TBZ $1, R20, single1855
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1828
+	TBZ $0, R20, stored1856
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1828
+	B stored1856
 
-single1827:
+single1855:
 	FMOVS F31, 0(R21)
 
-stored1828:
+stored1856:
 	ADD R13, R21
-	TBZ $1, R20, single1829
+	TBZ $1, R20, single1857
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1830
+	TBZ $0, R20, stored1858
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1830
+	B stored1858
 
-single1829:
+single1857:
 	FMOVS F30, 0(R21)
 
-stored1830:
+stored1858:
 	ADD R13, R21
-	TBZ $1, R20, single1831
+	TBZ $1, R20, single1859
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1832
+	TBZ $0, R20, stored1860
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1832
+	B stored1860
 
-single1831:
+single1859:
 	FMOVS F29, 0(R21)
 
-stored1832:
+stored1860:
 	ADD R13, R21
-	TBZ $1, R20, single1833
+	TBZ $1, R20, single1861
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1834
+	TBZ $0, R20, stored1862
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1834
+	B stored1862
 
-single1833:
+single1861:
 	FMOVS F28, 0(R21)
 
-stored1834:
+stored1862:
 	ADD R13, R21
-	TBZ $1, R20, single1835
+	TBZ $1, R20, single1863
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1836
+	TBZ $0, R20, stored1864
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1836
+	B stored1864
 
-single1835:
+single1863:
 	FMOVS F27, 0(R21)
 
-stored1836:
+stored1864:
 	ADD R13, R21
-	TBZ $1, R20, single1837
+	TBZ $1, R20, single1865
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored1838
+	TBZ $0, R20, stored1866
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1838
+	B stored1866
 
-single1837:
+single1865:
 	FMOVS F26, 0(R21)
 
-stored1838:
+stored1866:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -37538,17 +38062,17 @@ single:
 	FMOVD 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1839
+	TBZ $1, R20, single1867
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1840
+	TBZ $0, R20, loaded1868
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1840
+	B loaded1868
 
-single1839:
+single1867:
 	FMOVS 16(R10), F1
 
-loaded1840:
+loaded1868:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -37571,102 +38095,102 @@ loaded1840:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1841
+	TBZ $1, R20, single1869
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1842
+	TBZ $0, R20, loaded1870
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1842
+	B loaded1870
 
-single1841:
+single1869:
 	FMOVS 16(R21), F0
 
-loaded1842:
+loaded1870:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1843
+	TBZ $1, R20, single1871
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1844
+	TBZ $0, R20, loaded1872
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1844
+	B loaded1872
 
-single1843:
+single1871:
 	FMOVS 16(R21), F0
 
-loaded1844:
+loaded1872:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1845
+	TBZ $1, R20, single1873
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1846
+	TBZ $0, R20, loaded1874
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1846
+	B loaded1874
 
-single1845:
+single1873:
 	FMOVS 16(R21), F0
 
-loaded1846:
+loaded1874:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1847
+	TBZ $1, R20, single1875
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1848
+	TBZ $0, R20, loaded1876
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1848
+	B loaded1876
 
-single1847:
+single1875:
 	FMOVS 16(R21), F0
 
-loaded1848:
+loaded1876:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1849
+	TBZ $1, R20, single1877
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1850
+	TBZ $0, R20, loaded1878
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1850
+	B loaded1878
 
-single1849:
+single1877:
 	FMOVS 16(R21), F0
 
-loaded1850:
+loaded1878:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single1851
+	TBZ $1, R20, single1879
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1852
+	TBZ $0, R20, loaded1880
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1852
+	B loaded1880
 
-single1851:
+single1879:
 	FMOVS 16(R21), F0
 
-loaded1852:
+loaded1880:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -37680,17 +38204,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single1853
+	TBZ $1, R20, single1881
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1854
+	TBZ $0, R20, loaded1882
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1854
+	B loaded1882
 
-single1853:
+single1881:
 	FMOVS 16(R21), F0
 
-loaded1854:
+loaded1882:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -37701,82 +38225,82 @@ loaded1854:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1855
+	TBZ $1, R20, single1883
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1856
+	TBZ $0, R20, stored1884
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1856
+	B stored1884
 
-single1855:
+single1883:
 	FMOVS F30, 16(R21)
 
-stored1856:
+stored1884:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1857
+	TBZ $1, R20, single1885
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1858
+	TBZ $0, R20, stored1886
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1858
+	B stored1886
 
-single1857:
+single1885:
 	FMOVS F28, 16(R21)
 
-stored1858:
+stored1886:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1859
+	TBZ $1, R20, single1887
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1860
+	TBZ $0, R20, stored1888
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1860
+	B stored1888
 
-single1859:
+single1887:
 	FMOVS F26, 16(R21)
 
-stored1860:
+stored1888:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1861
+	TBZ $1, R20, single1889
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1862
+	TBZ $0, R20, stored1890
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1862
+	B stored1890
 
-single1861:
+single1889:
 	FMOVS F24, 16(R21)
 
-stored1862:
+stored1890:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1863
+	TBZ $1, R20, single1891
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1864
+	TBZ $0, R20, stored1892
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1864
+	B stored1892
 
-single1863:
+single1891:
 	FMOVS F22, 16(R21)
 
-stored1864:
+stored1892:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single1865
+	TBZ $1, R20, single1893
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored1866
+	TBZ $0, R20, stored1894
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored1866
+	B stored1894
 
-single1865:
+single1893:
 	FMOVS F20, 16(R21)
 
-stored1866:
+stored1894:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -37918,17 +38442,17 @@ single:
 	ADD $24, R0, R26
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single1867
+	TBZ $1, R20, single1895
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1868
+	TBZ $0, R20, loaded1896
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1868
+	B loaded1896
 
-single1867:
+single1895:
 	FMOVS 0(R10), F0
 
-loaded1868:
+loaded1896:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -37943,118 +38467,118 @@ loaded1868:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1869
+	TBZ $1, R20, single1897
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1870
+	TBZ $0, R20, loaded1898
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1870
+	B loaded1898
 
-single1869:
+single1897:
 	FMOVS 0(R21), F0
 
-loaded1870:
+loaded1898:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1871
+	TBZ $1, R20, single1899
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1872
+	TBZ $0, R20, loaded1900
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1872
+	B loaded1900
 
-single1871:
+single1899:
 	FMOVS 0(R21), F0
 
-loaded1872:
+loaded1900:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1873
+	TBZ $1, R20, single1901
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1874
+	TBZ $0, R20, loaded1902
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1874
+	B loaded1902
 
-single1873:
+single1901:
 	FMOVS 0(R21), F0
 
-loaded1874:
+loaded1902:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1875
+	TBZ $1, R20, single1903
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1876
+	TBZ $0, R20, loaded1904
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1876
+	B loaded1904
 
-single1875:
+single1903:
 	FMOVS 0(R21), F0
 
-loaded1876:
+loaded1904:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1877
+	TBZ $1, R20, single1905
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1878
+	TBZ $0, R20, loaded1906
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1878
+	B loaded1906
 
-single1877:
+single1905:
 	FMOVS 0(R21), F0
 
-loaded1878:
+loaded1906:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single1879
+	TBZ $1, R20, single1907
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1880
+	TBZ $0, R20, loaded1908
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1880
+	B loaded1908
 
-single1879:
+single1907:
 	FMOVS 0(R21), F0
 
-loaded1880:
+loaded1908:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single1881
+	TBZ $1, R20, single1909
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1882
+	TBZ $0, R20, loaded1910
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1882
+	B loaded1910
 
-single1881:
+single1909:
 	FMOVS 0(R21), F0
 
-loaded1882:
+loaded1910:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1883
+	TBZ $1, R20, single1911
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1884
+	TBZ $0, R20, loaded1912
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1884
+	B loaded1912
 
-single1883:
+single1911:
 	FMOVS 0(R21), F0
 
-loaded1884:
+loaded1912:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -38065,89 +38589,89 @@ loaded1884:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1885
+	TBZ $1, R20, single1913
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1886
+	TBZ $0, R20, stored1914
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1886
+	B stored1914
 
-single1885:
+single1913:
 	FMOVS F31, 0(R21)
 
-stored1886:
+stored1914:
 	ADD R13, R21
-	TBZ $1, R20, single1887
+	TBZ $1, R20, single1915
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1888
+	TBZ $0, R20, stored1916
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1888
+	B stored1916
 
-single1887:
+single1915:
 	FMOVS F30, 0(R21)
 
-stored1888:
+stored1916:
 	ADD R13, R21
-	TBZ $1, R20, single1889
+	TBZ $1, R20, single1917
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1890
+	TBZ $0, R20, stored1918
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1890
+	B stored1918
 
-single1889:
+single1917:
 	FMOVS F29, 0(R21)
 
-stored1890:
+stored1918:
 	ADD R13, R21
-	TBZ $1, R20, single1891
+	TBZ $1, R20, single1919
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1892
+	TBZ $0, R20, stored1920
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1892
+	B stored1920
 
-single1891:
+single1919:
 	FMOVS F28, 0(R21)
 
-stored1892:
+stored1920:
 	ADD R13, R21
-	TBZ $1, R20, single1893
+	TBZ $1, R20, single1921
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1894
+	TBZ $0, R20, stored1922
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1894
+	B stored1922
 
-single1893:
+single1921:
 	FMOVS F27, 0(R21)
 
-stored1894:
+stored1922:
 	ADD R13, R21
-	TBZ $1, R20, single1895
+	TBZ $1, R20, single1923
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored1896
+	TBZ $0, R20, stored1924
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1896
+	B stored1924
 
-single1895:
+single1923:
 	FMOVS F26, 0(R21)
 
-stored1896:
+stored1924:
 	ADD R13, R21
-	TBZ $1, R20, single1897
+	TBZ $1, R20, single1925
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored1898
+	TBZ $0, R20, stored1926
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored1898
+	B stored1926
 
-single1897:
+single1925:
 	FMOVS F25, 0(R21)
 
-stored1898:
+stored1926:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -38348,17 +38872,17 @@ single:
 	VLD1 (R26), V3.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1899
+	TBZ $1, R20, single1927
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1900
+	TBZ $0, R20, loaded1928
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1900
+	B loaded1928
 
-single1899:
+single1927:
 	FMOVS 16(R10), F1
 
-loaded1900:
+loaded1928:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -38383,119 +38907,119 @@ loaded1900:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1901
+	TBZ $1, R20, single1929
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1902
+	TBZ $0, R20, loaded1930
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1902
+	B loaded1930
 
-single1901:
+single1929:
 	FMOVS 16(R21), F0
 
-loaded1902:
+loaded1930:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1903
+	TBZ $1, R20, single1931
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1904
+	TBZ $0, R20, loaded1932
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1904
+	B loaded1932
 
-single1903:
+single1931:
 	FMOVS 16(R21), F0
 
-loaded1904:
+loaded1932:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1905
+	TBZ $1, R20, single1933
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1906
+	TBZ $0, R20, loaded1934
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1906
+	B loaded1934
 
-single1905:
+single1933:
 	FMOVS 16(R21), F0
 
-loaded1906:
+loaded1934:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1907
+	TBZ $1, R20, single1935
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1908
+	TBZ $0, R20, loaded1936
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1908
+	B loaded1936
 
-single1907:
+single1935:
 	FMOVS 16(R21), F0
 
-loaded1908:
+loaded1936:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1909
+	TBZ $1, R20, single1937
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1910
+	TBZ $0, R20, loaded1938
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1910
+	B loaded1938
 
-single1909:
+single1937:
 	FMOVS 16(R21), F0
 
-loaded1910:
+loaded1938:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single1911
+	TBZ $1, R20, single1939
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1912
+	TBZ $0, R20, loaded1940
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1912
+	B loaded1940
 
-single1911:
+single1939:
 	FMOVS 16(R21), F0
 
-loaded1912:
+loaded1940:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single1913
+	TBZ $1, R20, single1941
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1914
+	TBZ $0, R20, loaded1942
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1914
+	B loaded1942
 
-single1913:
+single1941:
 	FMOVS 16(R21), F0
 
-loaded1914:
+loaded1942:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -38510,17 +39034,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single1915
+	TBZ $1, R20, single1943
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1916
+	TBZ $0, R20, loaded1944
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1916
+	B loaded1944
 
-single1915:
+single1943:
 	FMOVS 16(R21), F0
 
-loaded1916:
+loaded1944:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -38532,95 +39056,95 @@ loaded1916:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1917
+	TBZ $1, R20, single1945
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1918
+	TBZ $0, R20, stored1946
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1918
+	B stored1946
 
-single1917:
+single1945:
 	FMOVS F30, 16(R21)
 
-stored1918:
+stored1946:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1919
+	TBZ $1, R20, single1947
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1920
+	TBZ $0, R20, stored1948
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1920
+	B stored1948
 
-single1919:
+single1947:
 	FMOVS F28, 16(R21)
 
-stored1920:
+stored1948:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1921
+	TBZ $1, R20, single1949
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1922
+	TBZ $0, R20, stored1950
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1922
+	B stored1950
 
-single1921:
+single1949:
 	FMOVS F26, 16(R21)
 
-stored1922:
+stored1950:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1923
+	TBZ $1, R20, single1951
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1924
+	TBZ $0, R20, stored1952
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1924
+	B stored1952
 
-single1923:
+single1951:
 	FMOVS F24, 16(R21)
 
-stored1924:
+stored1952:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1925
+	TBZ $1, R20, single1953
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1926
+	TBZ $0, R20, stored1954
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1926
+	B stored1954
 
-single1925:
+single1953:
 	FMOVS F22, 16(R21)
 
-stored1926:
+stored1954:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single1927
+	TBZ $1, R20, single1955
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored1928
+	TBZ $0, R20, stored1956
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored1928
+	B stored1956
 
-single1927:
+single1955:
 	FMOVS F20, 16(R21)
 
-stored1928:
+stored1956:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single1929
+	TBZ $1, R20, single1957
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored1930
+	TBZ $0, R20, stored1958
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored1930
+	B stored1958
 
-single1929:
+single1957:
 	FMOVS F18, 16(R21)
 
-stored1930:
+stored1958:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -38768,17 +39292,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVQ 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single1931
+	TBZ $1, R20, single1959
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1932
+	TBZ $0, R20, loaded1960
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1932
+	B loaded1960
 
-single1931:
+single1959:
 	FMOVS 0(R10), F0
 
-loaded1932:
+loaded1960:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -38794,132 +39318,132 @@ loaded1932:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1933
+	TBZ $1, R20, single1961
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1934
+	TBZ $0, R20, loaded1962
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1934
+	B loaded1962
 
-single1933:
+single1961:
 	FMOVS 0(R21), F0
 
-loaded1934:
+loaded1962:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1935
+	TBZ $1, R20, single1963
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1936
+	TBZ $0, R20, loaded1964
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1936
+	B loaded1964
 
-single1935:
+single1963:
 	FMOVS 0(R21), F0
 
-loaded1936:
+loaded1964:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1937
+	TBZ $1, R20, single1965
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1938
+	TBZ $0, R20, loaded1966
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1938
+	B loaded1966
 
-single1937:
+single1965:
 	FMOVS 0(R21), F0
 
-loaded1938:
+loaded1966:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1939
+	TBZ $1, R20, single1967
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1940
+	TBZ $0, R20, loaded1968
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1940
+	B loaded1968
 
-single1939:
+single1967:
 	FMOVS 0(R21), F0
 
-loaded1940:
+loaded1968:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1941
+	TBZ $1, R20, single1969
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1942
+	TBZ $0, R20, loaded1970
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1942
+	B loaded1970
 
-single1941:
+single1969:
 	FMOVS 0(R21), F0
 
-loaded1942:
+loaded1970:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single1943
+	TBZ $1, R20, single1971
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1944
+	TBZ $0, R20, loaded1972
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1944
+	B loaded1972
 
-single1943:
+single1971:
 	FMOVS 0(R21), F0
 
-loaded1944:
+loaded1972:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single1945
+	TBZ $1, R20, single1973
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1946
+	TBZ $0, R20, loaded1974
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1946
+	B loaded1974
 
-single1945:
+single1973:
 	FMOVS 0(R21), F0
 
-loaded1946:
+loaded1974:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 	ADD R13, R21
-	TBZ $1, R20, single1947
+	TBZ $1, R20, single1975
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1948
+	TBZ $0, R20, loaded1976
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1948
+	B loaded1976
 
-single1947:
+single1975:
 	FMOVS 0(R21), F0
 
-loaded1948:
+loaded1976:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1949
+	TBZ $1, R20, single1977
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1950
+	TBZ $0, R20, loaded1978
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1950
+	B loaded1978
 
-single1949:
+single1977:
 	FMOVS 0(R21), F0
 
-loaded1950:
+loaded1978:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -38931,101 +39455,101 @@ loaded1950:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1951
+	TBZ $1, R20, single1979
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1952
+	TBZ $0, R20, stored1980
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1952
+	B stored1980
 
-single1951:
+single1979:
 	FMOVS F31, 0(R21)
 
-stored1952:
+stored1980:
 	ADD R13, R21
-	TBZ $1, R20, single1953
+	TBZ $1, R20, single1981
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1954
+	TBZ $0, R20, stored1982
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1954
+	B stored1982
 
-single1953:
+single1981:
 	FMOVS F30, 0(R21)
 
-stored1954:
+stored1982:
 	ADD R13, R21
-	TBZ $1, R20, single1955
+	TBZ $1, R20, single1983
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1956
+	TBZ $0, R20, stored1984
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1956
+	B stored1984
 
-single1955:
+single1983:
 	FMOVS F29, 0(R21)
 
-stored1956:
+stored1984:
 	ADD R13, R21
-	TBZ $1, R20, single1957
+	TBZ $1, R20, single1985
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1958
+	TBZ $0, R20, stored1986
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1958
+	B stored1986
 
-single1957:
+single1985:
 	FMOVS F28, 0(R21)
 
-stored1958:
+stored1986:
 	ADD R13, R21
-	TBZ $1, R20, single1959
+	TBZ $1, R20, single1987
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1960
+	TBZ $0, R20, stored1988
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1960
+	B stored1988
 
-single1959:
+single1987:
 	FMOVS F27, 0(R21)
 
-stored1960:
+stored1988:
 	ADD R13, R21
-	TBZ $1, R20, single1961
+	TBZ $1, R20, single1989
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored1962
+	TBZ $0, R20, stored1990
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1962
+	B stored1990
 
-single1961:
+single1989:
 	FMOVS F26, 0(R21)
 
-stored1962:
+stored1990:
 	ADD R13, R21
-	TBZ $1, R20, single1963
+	TBZ $1, R20, single1991
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored1964
+	TBZ $0, R20, stored1992
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored1964
+	B stored1992
 
-single1963:
+single1991:
 	FMOVS F25, 0(R21)
 
-stored1964:
+stored1992:
 	ADD R13, R21
-	TBZ $1, R20, single1965
+	TBZ $1, R20, single1993
 	FMOVD F24, 0(R21)
-	TBZ $0, R20, stored1966
+	TBZ $0, R20, stored1994
 	ADD $8, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1966
+	B stored1994
 
-single1965:
+single1993:
 	FMOVS F24, 0(R21)
 
-stored1966:
+stored1994:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -39240,17 +39764,17 @@ single:
 	FMOVQ 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1967
+	TBZ $1, R20, single1995
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1968
+	TBZ $0, R20, loaded1996
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1968
+	B loaded1996
 
-single1967:
+single1995:
 	FMOVS 16(R10), F1
 
-loaded1968:
+loaded1996:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -39277,136 +39801,136 @@ loaded1968:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1969
+	TBZ $1, R20, single1997
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1970
+	TBZ $0, R20, loaded1998
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1970
+	B loaded1998
 
-single1969:
+single1997:
 	FMOVS 16(R21), F0
 
-loaded1970:
+loaded1998:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1971
+	TBZ $1, R20, single1999
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1972
+	TBZ $0, R20, loaded2000
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1972
+	B loaded2000
 
-single1971:
+single1999:
 	FMOVS 16(R21), F0
 
-loaded1972:
+loaded2000:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1973
+	TBZ $1, R20, single2001
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1974
+	TBZ $0, R20, loaded2002
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1974
+	B loaded2002
 
-single1973:
+single2001:
 	FMOVS 16(R21), F0
 
-loaded1974:
+loaded2002:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1975
+	TBZ $1, R20, single2003
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1976
+	TBZ $0, R20, loaded2004
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1976
+	B loaded2004
 
-single1975:
+single2003:
 	FMOVS 16(R21), F0
 
-loaded1976:
+loaded2004:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1977
+	TBZ $1, R20, single2005
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1978
+	TBZ $0, R20, loaded2006
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1978
+	B loaded2006
 
-single1977:
+single2005:
 	FMOVS 16(R21), F0
 
-loaded1978:
+loaded2006:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single1979
+	TBZ $1, R20, single2007
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1980
+	TBZ $0, R20, loaded2008
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1980
+	B loaded2008
 
-single1979:
+single2007:
 	FMOVS 16(R21), F0
 
-loaded1980:
+loaded2008:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single1981
+	TBZ $1, R20, single2009
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1982
+	TBZ $0, R20, loaded2010
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1982
+	B loaded2010
 
-single1981:
+single2009:
 	FMOVS 16(R21), F0
 
-loaded1982:
+loaded2010:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
 	VMOV V0.B16, V17.B16
-	TBZ $1, R20, single1983
+	TBZ $1, R20, single2011
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1984
+	TBZ $0, R20, loaded2012
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1984
+	B loaded2012
 
-single1983:
+single2011:
 	FMOVS 16(R21), F0
 
-loaded1984:
+loaded2012:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -39422,17 +39946,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single1985
+	TBZ $1, R20, single2013
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1986
+	TBZ $0, R20, loaded2014
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1986
+	B loaded2014
 
-single1985:
+single2013:
 	FMOVS 16(R21), F0
 
-loaded1986:
+loaded2014:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -39445,108 +39969,108 @@ loaded1986:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1987
+	TBZ $1, R20, single2015
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1988
+	TBZ $0, R20, stored2016
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1988
+	B stored2016
 
-single1987:
+single2015:
 	FMOVS F30, 16(R21)
 
-stored1988:
+stored2016:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1989
+	TBZ $1, R20, single2017
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1990
+	TBZ $0, R20, stored2018
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1990
+	B stored2018
 
-single1989:
+single2017:
 	FMOVS F28, 16(R21)
 
-stored1990:
+stored2018:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1991
+	TBZ $1, R20, single2019
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1992
+	TBZ $0, R20, stored2020
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1992
+	B stored2020
 
-single1991:
+single2019:
 	FMOVS F26, 16(R21)
 
-stored1992:
+stored2020:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1993
+	TBZ $1, R20, single2021
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1994
+	TBZ $0, R20, stored2022
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1994
+	B stored2022
 
-single1993:
+single2021:
 	FMOVS F24, 16(R21)
 
-stored1994:
+stored2022:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1995
+	TBZ $1, R20, single2023
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1996
+	TBZ $0, R20, stored2024
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1996
+	B stored2024
 
-single1995:
+single2023:
 	FMOVS F22, 16(R21)
 
-stored1996:
+stored2024:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single1997
+	TBZ $1, R20, single2025
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored1998
+	TBZ $0, R20, stored2026
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored1998
+	B stored2026
 
-single1997:
+single2025:
 	FMOVS F20, 16(R21)
 
-stored1998:
+stored2026:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single1999
+	TBZ $1, R20, single2027
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2000
+	TBZ $0, R20, stored2028
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2000
+	B stored2028
 
-single1999:
+single2027:
 	FMOVS F18, 16(R21)
 
-stored2000:
+stored2028:
 	ADD R13, R21
 	FMOVQ F17, 0(R21)
-	TBZ $1, R20, single2001
+	TBZ $1, R20, single2029
 	FMOVD F16, 16(R21)
-	TBZ $0, R20, stored2002
+	TBZ $0, R20, stored2030
 	ADD $24, R21, R26
 	VST1 V16.S[2], (R26)
-	B stored2002
+	B stored2030
 
-single2001:
+single2029:
 	FMOVS F16, 16(R21)
 
-stored2002:
+stored2030:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19

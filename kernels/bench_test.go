@@ -146,3 +146,5 @@ func BenchmarkGELUBackward(b *testing.B)       { benchmark(b, "GELUBackward") }
 func BenchmarkGELUTanhBackward(b *testing.B)   { benchmark(b, "GELUTanhBackward") }
 func BenchmarkLogSoftmax(b *testing.B)         { benchmark(b, "LogSoftmax") }
 func BenchmarkLogSoftmaxBackward(b *testing.B) { benchmark(b, "LogSoftmaxBackward") }
+
+func BenchmarkBatchNormBackward(b *testing.B) { benchmark(b, "BatchNormBackward") }

@@ -33,6 +33,10 @@ func TestMismatchPanics(t *testing.T) {
 		transpose = "kernels: Transpose: shape of dst is not that of the transpose of src"
 		colSums   = "kernels: ColSums: length of x is not a multiple of the length of dst"
 		colSqSums = "kernels: ColSumSquares: length of x is not a multiple of the length of dst"
+
+		batchNormCols = "kernels: BatchNormBackward: lengths of dgamma, dbeta, mean, rstd and gamma differ"
+		batchNormSize = "kernels: BatchNormBackward: lengths of dx, dy and x differ"
+		batchNormRows = "kernels: BatchNormBackward: length of x is not a multiple of the length of gamma"
 	)
 	for _, c := range []struct {
 		message string
@@ -163,6 +167,16 @@ func TestMismatchPanics(t *testing.T) {
 		{"kernels: LayerNormBackward: length of dx, dy or x is not len(mean)*len(gamma)", func() { LayerNormBackward(v(5), v(3), v(3), v(6), v(6), v(2), v(2), v(3)) }},
 		{"kernels: LayerNormBackward: length of dx, dy or x is not len(mean)*len(gamma)", func() { LayerNormBackward(v(6), v(3), v(3), v(7), v(6), v(2), v(2), v(3)) }},
 		{"kernels: LayerNormBackward: length of dx, dy or x is not len(mean)*len(gamma)", func() { LayerNormBackward(v(6), v(3), v(3), v(6), v(5), v(2), v(2), v(3)) }},
+		{batchNormCols, func() { BatchNormBackward(v(6), v(2), v(3), v(6), v(6), v(3), v(3), v(3)) }},
+		{batchNormCols, func() { BatchNormBackward(v(6), v(3), v(4), v(6), v(6), v(3), v(3), v(3)) }},
+		{batchNormCols, func() { BatchNormBackward(v(6), v(3), v(3), v(6), v(6), v(2), v(3), v(3)) }},
+		{batchNormCols, func() { BatchNormBackward(v(6), v(3), v(3), v(6), v(6), v(3), v(4), v(3)) }},
+		{batchNormSize, func() { BatchNormBackward(v(5), v(3), v(3), v(6), v(6), v(3), v(3), v(3)) }},
+		{batchNormSize, func() { BatchNormBackward([]float32{}, v(3), v(3), v(6), v(6), v(3), v(3), v(3)) }},
+		{batchNormSize, func() { BatchNormBackward(nil, v(3), v(3), v(5), v(6), v(3), v(3), v(3)) }},
+		{batchNormSize, func() { BatchNormBackward(v(6), v(3), v(3), v(6), v(5), v(3), v(3), v(3)) }},
+		{batchNormRows, func() { BatchNormBackward(v(5), v(3), v(3), v(5), v(5), v(3), v(3), v(3)) }},
+		{batchNormRows, func() { BatchNormBackward(v(5), nil, nil, v(5), v(5), nil, nil, nil) }},
 	} {
 		require.PanicsWithValue(t, c.message, c.call)
 	}

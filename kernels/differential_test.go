@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -363,7 +364,7 @@ func (k *kernel) overlaps(s shape) (pairs [][2]int) {
 			mi, ni := x.size.of(s)
 			mj, nj := y.size.of(s)
 			switch {
-			case x.role == output && !k.apart && x.size == y.size,
+			case x.role == output && !k.apart && x.size == y.size, slices.Contains(k.together, [2]int{i, j}),
 				x.role == input && i < j && mi == mj && ni == nj && (!k.class.strided || s.pad == 0):
 				pairs = append(pairs, [2]int{i, j})
 			}

@@ -1055,3 +1055,39 @@ func dropout(dst, x []float32, first, key1, key2, limit uint32, scale float32) {
 		dropoutRef(dst, x, first, key1, key2, limit, scale)
 	}
 }
+
+//go:noinline
+func batchNormSums(dgamma, dbeta, dy, x, mean []float32, rows, stride, add int) {
+	raceWrite(dgamma)
+	raceWrite(dbeta)
+	raceRead(dy)
+	raceRead(x)
+	raceRead(mean)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.BatchNormSumsAVX512(unsafe.SliceData(dgamma), unsafe.SliceData(dbeta), unsafe.SliceData(dy), unsafe.SliceData(x), unsafe.SliceData(mean), len(dgamma), rows, stride, add)
+	case AVX2:
+		asm.BatchNormSumsAVX2(unsafe.SliceData(dgamma), unsafe.SliceData(dbeta), unsafe.SliceData(dy), unsafe.SliceData(x), unsafe.SliceData(mean), len(dgamma), rows, stride, add)
+	default:
+		batchNormSumsRef(dgamma, dbeta, dy, x, mean, rows, stride, add)
+	}
+}
+
+//go:noinline
+func batchNormBackward(dx, dy, x, mean, slope, a, b []float32, rows int) {
+	raceWrite(dx)
+	raceRead(dy)
+	raceRead(x)
+	raceRead(mean)
+	raceRead(slope)
+	raceRead(a)
+	raceRead(b)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.BatchNormBackwardAVX512(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(x), unsafe.SliceData(mean), unsafe.SliceData(slope), unsafe.SliceData(a), unsafe.SliceData(b), rows, len(mean))
+	case AVX2:
+		asm.BatchNormBackwardAVX2(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(x), unsafe.SliceData(mean), unsafe.SliceData(slope), unsafe.SliceData(a), unsafe.SliceData(b), rows, len(mean))
+	default:
+		batchNormBackwardRef(dx, dy, x, mean, slope, a, b, rows)
+	}
+}

@@ -363,3 +363,13 @@ func biasTanh(dst, x, bias []float32, rows int) {
 func dropout(dst, x []float32, first, key1, key2, limit uint32, scale float32) {
 	dropoutRef(dst, x, first, key1, key2, limit, scale)
 }
+
+//go:noinline
+func batchNormSums(dgamma, dbeta, dy, x, mean []float32, rows, stride, add int) {
+	batchNormSumsRef(dgamma, dbeta, dy, x, mean, rows, stride, add)
+}
+
+//go:noinline
+func batchNormBackward(dx, dy, x, mean, slope, a, b []float32, rows int) {
+	batchNormBackwardRef(dx, dy, x, mean, slope, a, b, rows)
+}

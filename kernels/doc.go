@@ -31,7 +31,8 @@
 //     block each output is one chain of fused multiply-adds from +0 in
 //     increasing k; the block sums are added to the output in order.
 //     Sums over rows ([ColSums], [ColMeanVariance], the gradients of
-//     [LayerNormBackward] at its parameters) use the same blocks.
+//     [LayerNormBackward] and [BatchNormBackward] at their parameters) use the
+//     same blocks.
 //   - State that a kernel keeps (momenta, averages) is flushed to +0 where its
 //     magnitude is below 2^-126, so that a decayed moment does not fall into
 //     slow subnormal arithmetic. Inputs and outputs are plain IEEE otherwise.

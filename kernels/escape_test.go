@@ -83,6 +83,11 @@ func TestArgumentsDoNotEscape(t *testing.T) {
 			var dgamma, dbeta, mean, rstd, gamma [8]float32
 			LayerNormBackward(dx[:], dgamma[:], dbeta[:], dy[:], x[:], mean[:], rstd[:], gamma[:])
 		},
+		"BatchNormBackward": func() {
+			var dx, dy, x array
+			var dgamma, dbeta, mean, rstd, gamma [8]float32
+			BatchNormBackward(dx[:], dgamma[:], dbeta[:], dy[:], x[:], mean[:], rstd[:], gamma[:])
+		},
 		"OuterProducts": func() {
 			var a, x, y array
 			OuterProducts(NewMatrix(8, 8, a[:]), NewMatrix(8, 8, x[:]), NewMatrix(8, 8, y[:]), 2)

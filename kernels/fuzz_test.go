@@ -170,3 +170,5 @@ func FuzzGELUBackward(f *testing.F)       { fuzz(f, "GELUBackward") }
 func FuzzGELUTanhBackward(f *testing.F)   { fuzz(f, "GELUTanhBackward") }
 func FuzzLogSoftmax(f *testing.F)         { fuzz(f, "LogSoftmax") }
 func FuzzLogSoftmaxBackward(f *testing.F) { fuzz(f, "LogSoftmaxBackward") }
+
+func FuzzBatchNormBackward(f *testing.F) { fuzz(f, "BatchNormBackward") }

@@ -61,6 +61,39 @@ func eachBlock(rows, cols int, f func(r0, r1, c0, c1 int)) {
 	}
 }
 
+// wideCols is about the length of the rows that a contiguous matrix of few columns
+// is cut into where a kernel treats all rows alike: a row costs time of its own.
+const wideCols = 256
+
+// wideRow returns the length of such rows, a multiple of cols: for a matrix of many
+// columns, or of few rows, cols itself.
+func wideRow(cols, rows int) int {
+	if times := wideCols / cols; times >= 2 && rows >= 4*times {
+		return times * cols
+	}
+	return cols
+}
+
+// repeat fills v with its first n elements, over and over.
+func repeat(v []float32, n int) {
+	for n < len(v) {
+		n += copy(v[n:], v[:n])
+	}
+}
+
+// eachWide cuts a contiguous matrix of n elements into rows of w, the last of which
+// may be shorter, and calls f with ranges of elements and the length of their rows.
+func eachWide(n, w int, f func(lo, hi, w int)) {
+	whole := n - n%w
+	step := max(1, min(rowChunk, chunkLen/w)) * w
+	for lo := 0; lo < whole; lo += step {
+		f(lo, min(lo+step, whole), w)
+	}
+	if whole < n {
+		f(whole, n, n-whole)
+	}
+}
+
 // Transpose stores the transpose of src.
 //
 //	dst[j,i] = src[i,j]
@@ -104,9 +137,26 @@ func ColAffine(dst, x, scale, shift []float32) {
 	}
 	n := len(scale)
 	rows := rowLen(n, x, "kernels: ColAffine: length of x is not a multiple of the length of scale")
+	if n > 0 && wideRow(n, rows) > n {
+		colAffineNarrow(dst, x, scale, shift)
+		return
+	}
 	eachBlock(rows, n, func(r0, r1, c0, c1 int) {
 		lo, hi := r0*n+c0, (r1-1)*n+c1
 		colAffine(dst[lo:hi], x[lo:hi], scale[c0:c1], shift[c0:c1], r1-r0)
+	})
+}
+
+// colAffineNarrow is [ColAffine] for many rows of few columns.
+//
+//go:noinline
+func colAffineNarrow(dst, x, scale, shift []float32) {
+	var scales, shifts [wideCols]float32
+	w := wideRow(len(scale), len(x)/len(scale))
+	repeat(scales[:w], copy(scales[:], scale))
+	repeat(shifts[:w], copy(shifts[:], shift))
+	eachWide(len(x), w, func(lo, hi, w int) {
+		colAffine(dst[lo:hi], x[lo:hi], scales[:w], shifts[:w], (hi-lo)/w)
 	})
 }
 

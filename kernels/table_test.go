@@ -86,6 +86,7 @@ type kernel struct {
 	scalars  []float32 // typical values
 	bytes    int       // memory traffic that the algorithm needs for each of m*n elements
 	apart    bool      // outputs may not be the same slices as inputs
+	together [][2]int  // but these outputs and inputs may
 	call     func(a *args) result
 }
 
@@ -569,11 +570,19 @@ var table = append([]kernel{
 			return result{}
 		},
 	}, {
-		name: "LayerNormBackward", class: &columns, bytes: 12, apart: true,
+		name: "LayerNormBackward", class: &columns, bytes: 12, apart: true, together: [][2]int{{0, 3}, {0, 4}},
 		operands: []operand{out("dx", sizeMN), out("dgamma", sizeN), out("dbeta", sizeN),
 			in("dy", sizeMN), in("x", sizeMN), in("mean", sizeM), in("rstd", sizeM), in("gamma", sizeN)},
 		call: func(a *args) result {
 			LayerNormBackward(a.v(0), a.v(1), a.v(2), a.v(3), a.v(4), a.v(5), a.v(6), a.v(7))
+			return result{}
+		},
+	}, {
+		name: "BatchNormBackward", class: &columns, bytes: 20, apart: true, together: [][2]int{{0, 3}, {0, 4}},
+		operands: []operand{out("dx", sizeMN), out("dgamma", sizeN), out("dbeta", sizeN),
+			in("dy", sizeMN), in("x", sizeMN), in("mean", sizeN), in("rstd", sizeN), in("gamma", sizeN)},
+		call: func(a *args) result {
+			BatchNormBackward(a.v(0), a.v(1), a.v(2), a.v(3), a.v(4), a.v(5), a.v(6), a.v(7))
 			return result{}
 		},
 	}, {

@@ -89,5 +89,8 @@ func Kernels() []*vec.Kernel {
 		vec.Describe("biasReLU", biasReLU),
 		vec.Describe("biasTanh", biasTanh),
 		vec.Describe("dropout", dropout),
+
+		vec.Describe("batchNormSums", batchNormSums),
+		vec.Describe("batchNormBackward", batchNormBackward),
 	}
 }

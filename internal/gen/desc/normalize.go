@@ -146,3 +146,25 @@ func colAffine(k *vec.Kernel) {
 		k.Store(dst, k.FMA(k.Load(x), k.Load(scale), k.Load(shift)))
 	})
 }
+
+// dgamma[j] = chain of s = fma(dy[i,j], x[i,j]-mean[j], s);  dbeta[j] = sum of dy[i,j]
+func batchNormSums(k *vec.Kernel) {
+	dgamma, dbeta, dy, x, mean := k.InOut("dgamma"), k.InOut("dbeta"), k.In("dy"), k.In("x"), k.In("mean")
+	var v *vec.Value
+	k.ColumnSums(4, []*vec.Slice{dy, x}, nil, []*vec.Slice{mean},
+		vec.ColumnSum{Dst: dgamma, Next: func(acc *vec.Value) *vec.Value {
+			v = k.Load(dy)
+			return k.FMA(v, k.Sub(k.Load(x), k.Column(mean)), acc)
+		}},
+		vec.ColumnSum{Dst: dbeta, Next: func(acc *vec.Value) *vec.Value { return k.Add(acc, v) }})
+}
+
+// dx[i,j] = slope[j] * fma(-(x[i,j]-mean[j]), b[j], dy[i,j]-a[j])
+func batchNormBackward(k *vec.Kernel) {
+	dx, dy, x := k.Out("dx"), k.In("dy"), k.In("x")
+	mean, slope, a, b := k.In("mean"), k.In("slope"), k.In("a"), k.In("b")
+	k.Rows(4, nil, mean, []*vec.Slice{dx, dy, x}, []*vec.Slice{mean, slope, a, b}, func() {}, func() {
+		d := k.Sub(k.Load(x), k.Load(mean))
+		k.Store(dx, k.Mul(k.FNMA(d, k.Load(b), k.Sub(k.Load(dy), k.Load(a))), k.Load(slope)))
+	})
+}

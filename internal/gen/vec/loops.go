@@ -1,6 +1,9 @@
 package vec
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // The loops that a kernel can have. Each is written once, for all targets.
 
@@ -88,9 +91,6 @@ func (k *Kernel) Rows(unroll int, rowLen, colLen *Slice, mats, cols []*Slice, ro
 		l.pointers()
 		l.ints()
 		n := l.gp()
-		for _, c := range cols {
-			c.base, c.ptr = c.ptr, l.gp()
-		}
 		l.uniforms(12)
 		t.MoveInt(n, width.gp) // the partial vector is the same in every row
 		t.Remainder(n, t.Lanes())
@@ -122,8 +122,8 @@ func (k *Kernel) Rows(unroll int, rowLen, colLen *Slice, mats, cols []*Slice, ro
 			l.emit(v.op, v.regs[0], args, v.bits, 0)
 		}
 		t.MoveInt(n, width.gp)
-		for _, c := range cols {
-			t.MoveInt(c.ptr, c.base)
+		for _, c := range cols { // again from memory: general registers are few
+			t.Arg(c.ptr, c.Name)
 		}
 		l.each(k.body, n, unroll, moving, "row_end", func() {})
 		t.Scale4(n)
@@ -275,25 +275,39 @@ func (l *lowering) fold(op Op, regs []Reg) {
 	}
 }
 
-// Columns describes sums over the rows of matrices into dst: for each column one
-// chain of next from +0 over the rows, which is stored, or added to dst when the
-// argument add is not 0. The matrices mats have one distance of rows, the
-// argument stride in elements. rows are vectors with one element a row, for Row;
-// cols have one a column, for Column. Up to most vectors of columns stay in
-// registers over all rows.
+// Columns describes a sum over the rows of matrices into dst; see ColumnSums.
 func (k *Kernel) Columns(most int, dst *Slice, mats, rows, cols []*Slice, next func(acc *Value) *Value) {
-	n := k.length("n", dst.Name)
+	k.ColumnSums(most, mats, rows, cols, ColumnSum{dst, next})
+}
+
+// A ColumnSum is a sum over the rows of matrices, one for each column.
+type ColumnSum struct {
+	Dst  *Slice
+	Next func(acc *Value) *Value
+}
+
+// ColumnSums describes sums over the rows of matrices: for each column and each
+// sum one chain of Next from +0 over the rows, which is stored in Dst, or added to
+// it when the argument add is not 0. The matrices mats have one distance of rows,
+// the argument stride in elements. rows are vectors with one element a row, for
+// Row; cols have one a column, for Column. Up to most vectors of columns stay in
+// registers over all rows.
+func (k *Kernel) ColumnSums(most int, mats, rows, cols []*Slice, sums ...ColumnSum) {
+	n := k.length("n", sums[0].Dst.Name)
 	count, stride, add := k.Int("rows"), k.Int("stride"), k.Int("add")
-	state := &Value{op: opAcc}
+	states := make([]*Value, len(sums))
 	k.into = &k.body
-	next(state).acc = state
+	for i, s := range sums {
+		states[i] = &Value{op: opAcc}
+		s.Next(states[i]).acc = states[i]
+	}
 	k.loop = func(l *lowering) {
 		t, lanes := l.t, l.t.Lanes()
 		// Arguments are loaded again where they are needed: general registers are few.
 		l.pointers()
 		n.gp, stride.gp = l.arg(n.Name), l.arg(stride.Name)
 		done, left := l.gp(), l.gp() // bytes of the columns before, rows
-		l.uniforms(most + 2)
+		l.uniforms(most*len(sums) + 2)
 		t.Scale4(stride.gp)
 		t.ZeroInt(done)
 		body, rowValues, colValues := k.split()
@@ -302,7 +316,7 @@ func (k *Kernel) Columns(most int, dst *Slice, mats, rows, cols []*Slice, next f
 		}
 		// hold takes the registers that u vectors of columns keep over all rows.
 		hold := func(u int) (held []Reg) {
-			for _, v := range append(colValues, state) {
+			for _, v := range slices.Concat(colValues, states) {
 				v.regs = make([]Reg, u)
 				for j := range v.regs {
 					v.regs[j] = l.reg()
@@ -318,11 +332,11 @@ func (k *Kernel) Columns(most int, dst *Slice, mats, rows, cols []*Slice, next f
 		}
 		unroll := most
 		for ; unroll > 1; unroll /= 2 {
-			if len(l.free) < unroll*(len(colValues)+1) {
+			if len(l.free) < unroll*(len(colValues)+len(states)) {
 				continue
 			}
 			held := hold(unroll)
-			fits := l.fits(body, unroll)
+			fits := l.fits(body, 1)
 			release(held)
 			if fits {
 				break
@@ -346,8 +360,10 @@ func (k *Kernel) Columns(most int, dst *Slice, mats, rows, cols []*Slice, next f
 					t.Load(r, v.slice.ptr, 4*lanes*j, partial)
 				}
 			}
-			for _, r := range state.regs {
-				t.Zero(r)
+			for _, s := range states {
+				for _, r := range s.regs {
+					t.Zero(r)
+				}
 			}
 			t.Arg(left, count.Name)
 			t.Label(label + "_rows")
@@ -355,22 +371,30 @@ func (k *Kernel) Columns(most int, dst *Slice, mats, rows, cols []*Slice, next f
 				t.BroadcastAt(v.regs[0], v.slice.ptr)
 				t.AddImm(v.slice.ptr, 4)
 			}
-			l.run(body, u, 0)
+			group := l.fit(body, u)
+			for l.vector = 0; l.vector < u; l.vector += group {
+				l.run(body, group, l.vector)
+			}
+			l.vector = 0
 			for _, m := range mats {
 				t.AddInt(m.ptr, stride.gp)
 			}
 			t.SubJump(left, 1, NE, label+"_rows")
 			t.Arg(left, add.Name)
 			t.CmpJump(left, 0, EQ, label+"_store")
-			for j, r := range state.regs {
-				v := l.reg()
-				t.Load(v, dst.ptr, 4*lanes*j, partial)
-				l.emit(Add, r, []Operand{{Reg: v}, {Reg: r}}, 0, 0)
-				l.release(v)
+			for i, s := range states {
+				for j, r := range s.regs {
+					v := l.reg()
+					t.Load(v, sums[i].Dst.ptr, 4*lanes*j, partial)
+					l.emit(Add, r, []Operand{{Reg: v}, {Reg: r}}, 0, 0)
+					l.release(v)
+				}
 			}
 			t.Label(label + "_store")
-			for j, r := range state.regs {
-				t.Store(r, dst.ptr, 4*lanes*j, partial)
+			for i, s := range states {
+				for j, r := range s.regs {
+					t.Store(r, sums[i].Dst.ptr, 4*lanes*j, partial)
+				}
 			}
 			release(held)
 			l.partial = false
@@ -380,7 +404,9 @@ func (k *Kernel) Columns(most int, dst *Slice, mats, rows, cols []*Slice, next f
 			t.Label(label)
 			t.CmpJump(n.gp, u*lanes, LT, label+"_end")
 			columns(u, false, label)
-			t.AddImm(dst.ptr, 4*lanes*u)
+			for _, s := range sums {
+				t.AddImm(s.Dst.ptr, 4*lanes*u)
+			}
 			t.AddImm(done, 4*lanes*u)
 			t.AddImm(n.gp, -u*lanes)
 			t.Jump(label)

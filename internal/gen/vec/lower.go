@@ -18,6 +18,7 @@ type lowering struct {
 	consts  map[uint32]Reg
 	prefix  string // of the labels of a loop
 	index   Reg    // the numbers of the next vector's elements, where the body uses them
+	vector  int    // that the first copy of a body works on, where all are not run at once
 }
 
 // Lower emits the kernel for a target.
@@ -175,6 +176,8 @@ func (l *lowering) operand(a *Value, copy int) Operand {
 		return Operand{Const: true, Bits: a.bits}
 	case a.uniform():
 		return Operand{Reg: a.regs[0]}
+	case a.op == opColumn:
+		return Operand{Reg: a.regs[l.vector+copy]}
 	}
 	return Operand{Reg: a.regs[copy]}
 }
@@ -218,7 +221,7 @@ func (l *lowering) step(v *Value, i, copy, acc int) {
 			dying = append(dying, a)
 		}
 	}
-	offset := 4 * l.t.Lanes() * copy
+	offset := 4 * l.t.Lanes() * (l.vector + copy)
 	switch v.op {
 	case opLoad:
 		v.regs[copy] = l.reg()

@@ -416,44 +416,67 @@ func TestReduceAnyOrder(t *testing.T) {
 	})
 }
 
+// TestColumns: one sum, or two of the same loads.
 func TestColumns(t *testing.T) {
-	var dst, x, y, row, col *vec.Slice
-	var value term
+	var x, y, row, col *vec.Slice
+	var dsts []*vec.Slice
+	var values []term
 	unroll, stride := 1, 0
 	trials(t, func(c *trial) {
 		k := c.f.k
-		dst, x, y, row, col = k.InOut("dst"), k.In("x"), k.In("y"), k.In("row"), k.In("col")
+		x, y, row, col = k.In("x"), k.In("y"), k.In("row"), k.In("col")
+		dsts, values = nil, nil
 		unroll = 1 << c.r.IntN(2)
 		element := func(at point) int { return at.row*stride + at.col }
 		c.loads(x, element)
 		c.loads(y, element)
-		k.Columns(unroll, dst, []*vec.Slice{x, y}, []*vec.Slice{row}, []*vec.Slice{col}, func(acc *vec.Value) *vec.Value {
-			r := term{k.Row(row), func(at point) uint32 { return c.data["row"][at.row] }}
-			value = made(k.Sub(k.Column(col), r.v), vec.Sub, 0, term{nil, func(at point) uint32 { return c.data["col"][at.col] }}, r)
-			value = c.f.step(value, c.f.load)
-			return k.Sub(value.v, acc)
-		})
+		var r, first term
+		next := func(acc *vec.Value) *vec.Value {
+			var v term
+			if len(values) == 0 {
+				r = term{k.Row(row), func(at point) uint32 { return c.data["row"][at.row] }}
+				v = made(k.Sub(k.Column(col), r.v), vec.Sub, 0, term{nil, func(at point) uint32 { return c.data["col"][at.col] }}, r)
+				first = c.f.step(v, c.f.load)
+				v = first
+			} else {
+				v = c.f.step(first, c.f.load)
+			}
+			values = append(values, v)
+			return k.Sub(v.v, acc)
+		}
+		var sums []vec.ColumnSum
+		for i := range 1 + c.r.IntN(2) {
+			dsts = append(dsts, k.InOut(fmt.Sprint("dst", i)))
+			sums = append(sums, vec.ColumnSum{Dst: dsts[i], Next: next})
+		}
+		k.ColumnSums(unroll, []*vec.Slice{x, y}, []*vec.Slice{row}, []*vec.Slice{col}, sums...)
 	}, func(t *testing.T, c *trial) {
 		for _, cols := range c.lengths(unroll) {
 			rows, add := 1+c.r.IntN(4), c.r.IntN(2)
 			stride = cols + c.r.IntN(3)
 			n := (rows-1)*stride + cols
-			c.arguments(map[*vec.Slice]int{dst: cols, x: n, y: n, row: rows, col: cols})
+			lengths := map[*vec.Slice]int{x: n, y: n, row: rows, col: cols}
+			for _, d := range dsts {
+				lengths[d] = cols
+			}
+			c.arguments(lengths)
 			c.m.args["n"], c.m.args["rows"], c.m.args["stride"], c.m.args["add"] = cols, rows, stride, add
 			c.m.run()
 			for _, s := range []*vec.Slice{x, y, row, col} {
 				c.requireWords(t, s, func(i int) uint32 { return c.data[s.Name][i] }, "%d x %d", rows, cols)
 			}
-			c.requireWords(t, dst, func(j int) uint32 {
-				sum := uint32(0)
-				for i := range rows {
-					sum = scramble(vec.Sub, []uint32{value.eval(point{row: i, col: j}), sum}, 0)
-				}
-				if add != 0 {
-					sum = scramble(vec.Add, []uint32{c.data["dst"][j], sum}, 0)
-				}
-				return sum
-			}, "%d x %d, stride %d, add %d", rows, cols, stride, add)
+			for k, d := range dsts {
+				c.requireWords(t, d, func(j int) uint32 {
+					sum := uint32(0)
+					for i := range rows {
+						sum = scramble(vec.Sub, []uint32{values[k].eval(point{row: i, col: j}), sum}, 0)
+					}
+					if add != 0 {
+						sum = scramble(vec.Add, []uint32{c.data[d.Name][j], sum}, 0)
+					}
+					return sum
+				}, "%d x %d, stride %d, add %d", rows, cols, stride, add)
+			}
 		}
 	})
 }

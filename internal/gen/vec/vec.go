@@ -138,7 +138,6 @@ type Slice struct {
 	Name   string
 	Access Access
 	ptr    GP // the moving pointer
-	base   GP // of a column vector: the first element
 }
 
 // Int is an integer argument of the assembly routine. Len names the slice whose
