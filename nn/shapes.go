@@ -71,33 +71,20 @@ type mean struct{}
 func (mean) kind() string { return "Mean" }
 
 func (mean) build(_ *builder, in Shape) (module, Shape, error) {
-	return &meanModule{in.Positions(), in.Features()}, Shape{in.Features()}, nil
+	return meanModule(in.Features()), Shape{in.Features()}, nil
 }
 
-type meanModule struct{ positions, features int }
+// meanModule is the number of features.
+type meanModule int
 
-func (m *meanModule) forwarder(*plan) forwarder { return m }
-func (m *meanModule) trainer(*plan) trainer     { return m }
+func (m meanModule) forwarder(*plan) forwarder { return m }
+func (m meanModule) trainer(*plan) trainer     { return m }
 
-func (m *meanModule) scale() float32 { return float32(1 / float64(m.positions)) }
+func (m meanModule) forward(y, x []float32, _ int) { kernels.GlobalAveragePool(y, x, int(m)) }
 
-func (m *meanModule) forward(y, x []float32, rows int) {
-	size := m.positions * m.features
-	for r := range rows {
-		kernels.ColSums(y[r*m.features:][:m.features], x[r*size:][:size])
-	}
-	kernels.Scale(y, y, m.scale())
-}
-
-func (m *meanModule) backward(dx, dy, _, _ []float32, rows int, _ bool) error {
-	if dx == nil {
-		return nil
-	}
-	for r := range rows {
-		d := dy[r*m.features:][:m.features]
-		for p := range m.positions {
-			kernels.Scale(dx[(r*m.positions+p)*m.features:][:m.features], d, m.scale())
-		}
+func (m meanModule) backward(dx, dy, _, _ []float32, _ int, _ bool) error {
+	if dx != nil {
+		kernels.GlobalAveragePoolBackward(dx, dy, int(m))
 	}
 	return nil
 }

@@ -24,4 +24,3 @@ func MLP(widths ...int) (*nn.Model, error) {
 	}
 	return nn.NewSequential(layers...)
 }
-

@@ -1,0 +1,148 @@
+package nn
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/adafisher-go/adafisher/kernels"
+	"github.com/adafisher-go/adafisher/kron"
+)
+
+// BatchNorm describes batch normalisation of each feature, with a scale and a
+// shift (arXiv 1502.03167). In training, mean and variance are those over all
+// positions of the batch; a predictor takes running averages of them, the
+// buffers "running_mean" and "running_var", which each training pass moves by a
+// tenth towards its own; of the variance it is the unbiased one.
+//
+//	y = (x-mean) / sqrt(variance+1e-5) * weight + bias
+//
+// On images it has Kronecker factors; on other shapes it has none, as in the
+// authors' code.
+func BatchNorm() Layer { return BatchNormWith(normEpsilon, 0.1) }
+
+// BatchNormWith describes [BatchNorm] with another epsilon, above 0, in place of
+// 1e-5, and another momentum, in [0, 1], in place of a tenth.
+func BatchNormWith(epsilon, momentum float64) Layer { return batchNorm{epsilon, momentum} }
+
+type batchNorm struct{ epsilon, momentum float64 }
+
+func (batchNorm) kind() string { return "BatchNorm" }
+
+func (l batchNorm) build(b *builder, in Shape) (module, Shape, error) {
+	if err := checkEpsilon(l.epsilon); err != nil {
+		return nil, nil, err
+	}
+	if !(l.momentum >= 0 && l.momentum <= 1) {
+		return nil, nil, fmt.Errorf("momentum %v: want a number in [0, 1]", l.momentum)
+	}
+	n := in.Features()
+	m := &batchNormModule{
+		weight:    b.param("weight", constant(1), nil, n),
+		bias:      b.param("bias", constant(0), nil, n),
+		mean:      b.buffer("running_mean", 0, n),
+		variance:  b.buffer("running_var", 1, n),
+		positions: in.Positions(),
+		epsilon:   float32(l.epsilon),
+		keep:      float32(1 - l.momentum),
+		add:       float32(l.momentum),
+	}
+	if len(in) == 3 {
+		m.layer = b.factored(m.weight, m.bias)
+	}
+	return m, in, nil
+}
+
+type batchNormModule struct {
+	weight, bias   *kron.Param
+	mean, variance *Buffer
+	layer          *kron.Layer // nil if unfactored
+	positions      int         // of a sample
+	epsilon        float32
+	keep, add      float32 // of the running averages
+}
+
+// affine stores scale and shift that normalise with the given moments, and
+// 1/sqrt(variance+epsilon) in rstd.
+//
+//	scale = weight*rstd, shift = bias - mean*scale
+func (m *batchNormModule) affine(scale, shift, rstd, mean, variance []float32) {
+	for j, v := range variance {
+		rstd[j] = 1 / float32(math.Sqrt(float64(v+m.epsilon)))
+		scale[j] = float32(m.weight.Value[j] * rstd[j])
+		shift[j] = m.bias.Value[j] - float32(mean[j]*scale[j])
+	}
+}
+
+func (m *batchNormModule) forwarder(p *plan) forwarder {
+	f := &batchNormForwarder{batchNormModule: m}
+	for _, place := range []*[]float32{&f.scale, &f.shift, &f.rstd} {
+		p.scratch(place, len(m.mean.Value))
+	}
+	return f
+}
+
+type batchNormForwarder struct {
+	*batchNormModule
+	scale, shift, rstd []float32
+}
+
+func (f *batchNormForwarder) forward(y, x []float32, _ int) {
+	f.affine(f.scale, f.shift, f.rstd, f.mean.Value, f.variance.Value)
+	kernels.ColAffine(y, x, f.scale, f.shift)
+}
+
+func (m *batchNormModule) trainer(p *plan) trainer {
+	t := &batchNormTrainer{batchNormModule: m}
+	n := len(m.mean.Value)
+	for _, place := range []*[]float32{&t.batchMean, &t.batchVariance, &t.rstd, &t.nextMean, &t.nextVariance} {
+		p.keep(place, n)
+	}
+	p.scratch(&t.scale, n)
+	p.scratch(&t.shift, n)
+	p.gradient(&t.dgamma, m.weight)
+	p.gradient(&t.dbeta, m.bias)
+	p.factors(&t.h, &t.s, m.layer)
+	return t
+}
+
+type batchNormTrainer struct {
+	*batchNormModule
+	batchMean, batchVariance, rstd []float32 // of the last forward
+	nextMean, nextVariance         []float32 // staged running averages
+	scale, shift                   []float32
+	dgamma, dbeta                  []float32
+	h, s                           []float32
+}
+
+func (t *batchNormTrainer) forward(y, x []float32, _ int) {
+	kernels.ColMeanVariance(t.batchMean, t.batchVariance, x)
+	t.affine(t.scale, t.shift, t.rstd, t.batchMean, t.batchVariance)
+	kernels.ColAffine(y, x, t.scale, t.shift)
+}
+
+func (t *batchNormTrainer) backward(dx, dy, x, _ []float32, rows int, collect bool) error {
+	kernels.BatchNormBackward(dx, t.dgamma, t.dbeta, dy, x, t.batchMean, t.rstd, t.weight.Value)
+	if collect && t.h != nil {
+		return kron.BatchNormFactors(t.h, t.s, x, dy, rows)
+	}
+	return nil
+}
+
+// stage computes the running averages after the last forward. The variance of
+// one position alone is taken as it is.
+func (t *batchNormTrainer) stage(rows int) bool {
+	unbiased := t.add
+	if n := float64(rows * t.positions); n > 1 {
+		unbiased = float32(float64(t.add) * (n / (n - 1)))
+	}
+	kernels.Copy(t.nextMean, t.mean.Value)
+	kernels.EMA(t.nextMean, t.batchMean, t.keep, t.add)
+	kernels.Copy(t.nextVariance, t.variance.Value)
+	kernels.EMA(t.nextVariance, t.batchVariance, t.keep, unbiased)
+	return kernels.AllFinite(t.nextMean) && kernels.AllFinite(t.nextVariance)
+}
+
+func (t *batchNormTrainer) commit() {
+	kernels.Copy(t.mean.Value, t.nextMean)
+	kernels.Copy(t.variance.Value, t.nextVariance)
+}
