@@ -23775,16 +23775,22 @@ done:
 
 // func GemmRows1x1AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows1x1AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows1x1AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -23821,10 +23827,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 
@@ -23844,12 +23854,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows1x1PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows1x1PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows1x1PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -23859,10 +23889,16 @@ TEXT ·GemmRows1x1PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -23904,10 +23940,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y14, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -23928,21 +23968,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows1x2AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows1x2AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows1x2AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -23985,10 +24051,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -24012,12 +24082,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows1x2PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows1x2PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows1x2PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -24027,10 +24117,16 @@ TEXT ·GemmRows1x2PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -24078,10 +24174,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y13, Y0
@@ -24106,21 +24206,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows2x1AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows2x1AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows2x1AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -24173,10 +24299,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	ADDQ         CX, AX
@@ -24201,12 +24331,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows2x1PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows2x1PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows2x1PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -24216,10 +24366,16 @@ TEXT ·GemmRows2x1PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -24272,10 +24428,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y13, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -24302,21 +24462,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows2x2AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows2x2AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows2x2AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -24386,10 +24572,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -24421,12 +24611,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows2x2PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows2x2PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows2x2PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -24436,10 +24646,16 @@ TEXT ·GemmRows2x2PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -24509,10 +24725,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y11, Y0
@@ -24546,21 +24766,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows3x1AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows3x1AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows3x1AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -24624,10 +24870,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	ADDQ         CX, AX
@@ -24657,12 +24907,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows3x1PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows3x1PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows3x1PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -24672,10 +24942,16 @@ TEXT ·GemmRows3x1PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -24739,10 +25015,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y12, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -24775,21 +25055,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows3x2AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows3x2AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows3x2AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -24876,10 +25182,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -24919,12 +25229,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows3x2PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows3x2PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows3x2PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -24934,10 +25264,16 @@ TEXT ·GemmRows3x2PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -25024,10 +25360,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y9, Y0
@@ -25070,21 +25410,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows4x1AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows4x1AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows4x1AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -25159,10 +25525,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	ADDQ         CX, AX
@@ -25197,12 +25567,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows4x1PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows4x1PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows4x1PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -25212,10 +25602,16 @@ TEXT ·GemmRows4x1PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -25290,10 +25686,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y11, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -25332,21 +25732,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows4x2AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows4x2AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows4x2AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -25450,10 +25876,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -25501,12 +25931,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows4x2PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows4x2PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows4x2PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -25516,10 +25966,16 @@ TEXT ·GemmRows4x2PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -25623,10 +26079,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y7, Y0
@@ -25678,21 +26138,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows5x1AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows5x1AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows5x1AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -25778,10 +26264,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	ADDQ         CX, AX
@@ -25821,12 +26311,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows5x1PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows5x1PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows5x1PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -25836,10 +26346,16 @@ TEXT ·GemmRows5x1PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -25925,10 +26441,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y10, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -25973,21 +26493,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows5x2AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows5x2AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows5x2AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -26108,10 +26654,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -26167,12 +26717,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows5x2PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows5x2PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows5x2PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -26182,10 +26752,16 @@ TEXT ·GemmRows5x2PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -26306,10 +26882,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y5, Y0
@@ -26370,21 +26950,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows6x1AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows6x1AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows6x1AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -26485,10 +27091,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	ADDQ         CX, AX
@@ -26533,12 +27143,33 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows6x1PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows6x1PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows6x1PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -26548,10 +27179,16 @@ TEXT ·GemmRows6x1PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -26652,10 +27289,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y9, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -26706,21 +27347,48 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows6x2AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows6x2AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows6x2AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -26862,10 +27530,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -26929,12 +27601,33 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows6x2PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows6x2PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows6x2PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -26944,10 +27637,16 @@ TEXT ·GemmRows6x2PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -27089,10 +27788,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y3, Y0
@@ -27162,21 +27865,48 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows1x8AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows1x8AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows1x8AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -27255,10 +27985,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -27306,21 +28040,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows2x4AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows2x4AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows2x4AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -27424,10 +28184,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -27473,21 +28237,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols1x1AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols1x1AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols1x1AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -27524,10 +28314,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 
@@ -27547,12 +28341,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols1x1PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols1x1PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols1x1PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -27562,10 +28376,16 @@ TEXT ·GemmCols1x1PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -27607,10 +28427,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y14, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -27631,21 +28455,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols1x2AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols1x2AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols1x2AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -27688,10 +28538,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -27715,12 +28569,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols1x2PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols1x2PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols1x2PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -27730,10 +28604,16 @@ TEXT ·GemmCols1x2PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -27781,10 +28661,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y13, Y0
@@ -27809,21 +28693,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols2x1AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols2x1AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols2x1AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -27876,10 +28786,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	ADDQ         CX, AX
@@ -27904,12 +28818,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols2x1PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols2x1PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols2x1PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -27919,10 +28853,16 @@ TEXT ·GemmCols2x1PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -27975,10 +28915,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y13, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -28005,21 +28949,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols2x2AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols2x2AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols2x2AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -28089,10 +29059,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -28124,12 +29098,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols2x2PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols2x2PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols2x2PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -28139,10 +29133,16 @@ TEXT ·GemmCols2x2PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -28212,10 +29212,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y11, Y0
@@ -28249,21 +29253,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols3x1AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols3x1AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols3x1AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -28327,10 +29357,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	ADDQ         CX, AX
@@ -28360,12 +29394,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols3x1PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols3x1PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols3x1PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -28375,10 +29429,16 @@ TEXT ·GemmCols3x1PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -28442,10 +29502,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y12, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -28478,21 +29542,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols3x2AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols3x2AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols3x2AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -28579,10 +29669,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -28622,12 +29716,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols3x2PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols3x2PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols3x2PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -28637,10 +29751,16 @@ TEXT ·GemmCols3x2PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -28727,10 +29847,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y9, Y0
@@ -28773,21 +29897,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols4x1AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols4x1AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols4x1AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -28862,10 +30012,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	ADDQ         CX, AX
@@ -28900,12 +30054,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols4x1PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols4x1PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols4x1PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -28915,10 +30089,16 @@ TEXT ·GemmCols4x1PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -28993,10 +30173,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y11, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -29035,21 +30219,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols4x2AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols4x2AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols4x2AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -29153,10 +30363,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -29204,12 +30418,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols4x2PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols4x2PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols4x2PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -29219,10 +30453,16 @@ TEXT ·GemmCols4x2PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -29326,10 +30566,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y7, Y0
@@ -29381,21 +30625,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols5x1AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols5x1AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols5x1AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -29481,10 +30751,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	ADDQ         CX, AX
@@ -29524,12 +30798,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols5x1PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols5x1PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols5x1PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -29539,10 +30833,16 @@ TEXT ·GemmCols5x1PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -29628,10 +30928,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y10, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -29676,21 +30980,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols5x2AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols5x2AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols5x2AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -29811,10 +31141,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -29870,12 +31204,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols5x2PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols5x2PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols5x2PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -29885,10 +31239,16 @@ TEXT ·GemmCols5x2PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -30009,10 +31369,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y5, Y0
@@ -30073,21 +31437,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols6x1AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols6x1AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols6x1AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -30184,10 +31574,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	ADDQ         CX, AX
@@ -30232,12 +31626,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols6x1PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols6x1PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols6x1PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -30247,10 +31661,16 @@ TEXT ·GemmCols6x1PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -30347,10 +31767,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y9, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -30401,21 +31825,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols6x2AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols6x2AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols6x2AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -30553,10 +32003,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -30620,12 +32074,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols6x2PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols6x2PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols6x2PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -30635,10 +32109,16 @@ TEXT ·GemmCols6x2PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -30776,10 +32256,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y3, Y0
@@ -30849,21 +32333,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols1x8AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols1x8AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols1x8AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -30942,10 +32452,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -30993,21 +32507,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols2x4AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols2x4AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols2x4AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -31111,10 +32651,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -31160,8 +32704,2774 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
+
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes1x1AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes1x1AVX2(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	MOVQ  32(R13), AX
+
+single:
+	VMOVUPS     (BX), Y0
+	VFMADD231PS (R9), Y0, Y15
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+
+store:
+	VMOVUPS Y15, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes1x1PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes1x1PartialAVX2(SB), NOSPLIT, $24-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y14
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), DX
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	MOVQ  32(R13), AX
+
+single:
+	VMASKMOVPS  (BX), Y14, Y0
+	VMASKMOVPS  (R9), Y14, Y1
+	VFMADD231PS Y1, Y0, Y15
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VMASKMOVPS   (AX), Y14, Y0
+	VFMADD213PS  Y0, Y1, Y15
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMASKMOVPS (AX), Y14, Y0
+	VADDPS     Y0, Y15, Y15
+
+store:
+	VMASKMOVPS Y15, Y14, (R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes1x2AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes1x2AVX2(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	MOVQ  32(R13), AX
+
+single:
+	VMOVUPS     (BX), Y0
+	VMOVUPS     32(BX), Y1
+	VFMADD231PS (R9), Y0, Y15
+	VFMADD231PS 32(R9), Y1, Y14
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y14, Y14
+
+store:
+	VMOVUPS Y15, (R12)
+	VMOVUPS Y14, 32(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes1x2PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes1x2PartialAVX2(SB), NOSPLIT, $24-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), DX
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	MOVQ  32(R13), AX
+
+single:
+	VMOVUPS     (BX), Y0
+	VMASKMOVPS  32(BX), Y13, Y1
+	VFMADD231PS (R9), Y0, Y15
+	VMASKMOVPS  32(R9), Y13, Y2
+	VFMADD231PS Y2, Y1, Y14
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VMASKMOVPS   32(AX), Y13, Y0
+	VFMADD213PS  Y0, Y1, Y14
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMOVUPS    (AX), Y0
+	VADDPS     Y0, Y15, Y15
+	VMASKMOVPS 32(AX), Y13, Y0
+	VADDPS     Y0, Y14, Y14
+
+store:
+	VMOVUPS    Y15, (R12)
+	VMASKMOVPS Y14, Y13, 32(R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes2x1AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes2x1AVX2(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	MOVQ  32(R13), AX
+
+single:
+	VMOVUPS     (BX), Y0
+	VFMADD231PS (R9), Y0, Y15
+	VFMADD231PS (R9)(SI*1), Y0, Y14
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y14
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y14, Y14
+
+store:
+	VMOVUPS Y15, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y14, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes2x1PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes2x1PartialAVX2(SB), NOSPLIT, $24-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), DX
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	MOVQ  32(R13), AX
+
+single:
+	VMASKMOVPS  (BX), Y13, Y0
+	VMASKMOVPS  (R9), Y13, Y1
+	VFMADD231PS Y1, Y0, Y15
+	VMASKMOVPS  (R9)(SI*1), Y13, Y1
+	VFMADD231PS Y1, Y0, Y14
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VMASKMOVPS   (AX), Y13, Y0
+	VFMADD213PS  Y0, Y1, Y15
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y13, Y0
+	VFMADD213PS  Y0, Y1, Y14
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMASKMOVPS (AX), Y13, Y0
+	VADDPS     Y0, Y15, Y15
+	VADDPS     Y0, Y14, Y14
+
+store:
+	VMASKMOVPS Y15, Y13, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y14, Y13, (R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes2x2AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes2x2AVX2(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	MOVQ  32(R13), AX
+
+single:
+	VMOVUPS     (BX), Y0
+	VMOVUPS     32(BX), Y1
+	VFMADD231PS (R9), Y0, Y15
+	VFMADD231PS 32(R9), Y1, Y14
+	VFMADD231PS (R9)(SI*1), Y0, Y13
+	VFMADD231PS 32(R9)(SI*1), Y1, Y12
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y13, Y13
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y12, Y12
+
+store:
+	VMOVUPS Y15, (R12)
+	VMOVUPS Y14, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y13, (R12)
+	VMOVUPS Y12, 32(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes2x2PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes2x2PartialAVX2(SB), NOSPLIT, $24-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y11
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), DX
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	MOVQ  32(R13), AX
+
+single:
+	VMOVUPS     (BX), Y0
+	VMASKMOVPS  32(BX), Y11, Y1
+	VFMADD231PS (R9), Y0, Y15
+	VMASKMOVPS  32(R9), Y11, Y2
+	VFMADD231PS Y2, Y1, Y14
+	VFMADD231PS (R9)(SI*1), Y0, Y13
+	VMASKMOVPS  32(R9)(SI*1), Y11, Y2
+	VFMADD231PS Y2, Y1, Y12
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VMASKMOVPS   32(AX), Y11, Y0
+	VFMADD213PS  Y0, Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VMASKMOVPS   32(AX), Y11, Y0
+	VFMADD213PS  Y0, Y1, Y12
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMOVUPS    (AX), Y0
+	VADDPS     Y0, Y15, Y15
+	VADDPS     Y0, Y13, Y13
+	VMASKMOVPS 32(AX), Y11, Y0
+	VADDPS     Y0, Y14, Y14
+	VADDPS     Y0, Y12, Y12
+
+store:
+	VMOVUPS    Y15, (R12)
+	VMASKMOVPS Y14, Y11, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y13, (R12)
+	VMASKMOVPS Y12, Y11, 32(R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes3x1AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes3x1AVX2(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	MOVQ  32(R13), AX
+
+single:
+	VMOVUPS     (BX), Y0
+	VFMADD231PS (R9), Y0, Y15
+	VFMADD231PS (R9)(SI*1), Y0, Y14
+	VFMADD231PS (R9)(SI*2), Y0, Y13
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y13, Y13
+
+store:
+	VMOVUPS Y15, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y14, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y13, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes3x1PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes3x1PartialAVX2(SB), NOSPLIT, $24-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y12
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), DX
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	MOVQ  32(R13), AX
+
+single:
+	VMASKMOVPS  (BX), Y12, Y0
+	VMASKMOVPS  (R9), Y12, Y1
+	VFMADD231PS Y1, Y0, Y15
+	VMASKMOVPS  (R9)(SI*1), Y12, Y1
+	VFMADD231PS Y1, Y0, Y14
+	VMASKMOVPS  (R9)(SI*2), Y12, Y1
+	VFMADD231PS Y1, Y0, Y13
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VMASKMOVPS   (AX), Y12, Y0
+	VFMADD213PS  Y0, Y1, Y15
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y12, Y0
+	VFMADD213PS  Y0, Y1, Y14
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y12, Y0
+	VFMADD213PS  Y0, Y1, Y13
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMASKMOVPS (AX), Y12, Y0
+	VADDPS     Y0, Y15, Y15
+	VADDPS     Y0, Y14, Y14
+	VADDPS     Y0, Y13, Y13
+
+store:
+	VMASKMOVPS Y15, Y12, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y14, Y12, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y13, Y12, (R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes3x2AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes3x2AVX2(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	MOVQ  32(R13), AX
+
+single:
+	VMOVUPS     (BX), Y0
+	VMOVUPS     32(BX), Y1
+	VFMADD231PS (R9), Y0, Y15
+	VFMADD231PS 32(R9), Y1, Y14
+	VFMADD231PS (R9)(SI*1), Y0, Y13
+	VFMADD231PS 32(R9)(SI*1), Y1, Y12
+	VFMADD231PS (R9)(SI*2), Y0, Y11
+	VFMADD231PS 32(R9)(SI*2), Y1, Y10
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y13, Y13
+	VADDPS  Y0, Y11, Y11
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y12, Y12
+	VADDPS  Y0, Y10, Y10
+
+store:
+	VMOVUPS Y15, (R12)
+	VMOVUPS Y14, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y13, (R12)
+	VMOVUPS Y12, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y11, (R12)
+	VMOVUPS Y10, 32(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes3x2PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes3x2PartialAVX2(SB), NOSPLIT, $24-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y9
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), DX
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	MOVQ  32(R13), AX
+
+single:
+	VMOVUPS     (BX), Y0
+	VMASKMOVPS  32(BX), Y9, Y1
+	VFMADD231PS (R9), Y0, Y15
+	VMASKMOVPS  32(R9), Y9, Y2
+	VFMADD231PS Y2, Y1, Y14
+	VFMADD231PS (R9)(SI*1), Y0, Y13
+	VMASKMOVPS  32(R9)(SI*1), Y9, Y2
+	VFMADD231PS Y2, Y1, Y12
+	VFMADD231PS (R9)(SI*2), Y0, Y11
+	VMASKMOVPS  32(R9)(SI*2), Y9, Y2
+	VFMADD231PS Y2, Y1, Y10
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VMASKMOVPS   32(AX), Y9, Y0
+	VFMADD213PS  Y0, Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VMASKMOVPS   32(AX), Y9, Y0
+	VFMADD213PS  Y0, Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VMASKMOVPS   32(AX), Y9, Y0
+	VFMADD213PS  Y0, Y1, Y10
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMOVUPS    (AX), Y0
+	VADDPS     Y0, Y15, Y15
+	VADDPS     Y0, Y13, Y13
+	VADDPS     Y0, Y11, Y11
+	VMASKMOVPS 32(AX), Y9, Y0
+	VADDPS     Y0, Y14, Y14
+	VADDPS     Y0, Y12, Y12
+	VADDPS     Y0, Y10, Y10
+
+store:
+	VMOVUPS    Y15, (R12)
+	VMASKMOVPS Y14, Y9, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y13, (R12)
+	VMASKMOVPS Y12, Y9, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y11, (R12)
+	VMASKMOVPS Y10, Y9, 32(R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes4x1AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes4x1AVX2(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	MOVQ  32(R13), AX
+
+single:
+	VMOVUPS     (BX), Y0
+	VFMADD231PS (R9), Y0, Y15
+	VFMADD231PS (R9)(SI*1), Y0, Y14
+	VFMADD231PS (R9)(SI*2), Y0, Y13
+	VFMADD231PS (R9)(R8*1), Y0, Y12
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y12
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y13, Y13
+	VADDPS  Y0, Y12, Y12
+
+store:
+	VMOVUPS Y15, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y14, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y13, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y12, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes4x1PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes4x1PartialAVX2(SB), NOSPLIT, $24-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y11
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), DX
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	MOVQ  32(R13), AX
+
+single:
+	VMASKMOVPS  (BX), Y11, Y0
+	VMASKMOVPS  (R9), Y11, Y1
+	VFMADD231PS Y1, Y0, Y15
+	VMASKMOVPS  (R9)(SI*1), Y11, Y1
+	VFMADD231PS Y1, Y0, Y14
+	VMASKMOVPS  (R9)(SI*2), Y11, Y1
+	VFMADD231PS Y1, Y0, Y13
+	VMASKMOVPS  (R9)(R8*1), Y11, Y1
+	VFMADD231PS Y1, Y0, Y12
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VMASKMOVPS   (AX), Y11, Y0
+	VFMADD213PS  Y0, Y1, Y15
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y11, Y0
+	VFMADD213PS  Y0, Y1, Y14
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y11, Y0
+	VFMADD213PS  Y0, Y1, Y13
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y11, Y0
+	VFMADD213PS  Y0, Y1, Y12
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMASKMOVPS (AX), Y11, Y0
+	VADDPS     Y0, Y15, Y15
+	VADDPS     Y0, Y14, Y14
+	VADDPS     Y0, Y13, Y13
+	VADDPS     Y0, Y12, Y12
+
+store:
+	VMASKMOVPS Y15, Y11, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y14, Y11, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y13, Y11, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y12, Y11, (R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes4x2AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes4x2AVX2(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	VPXOR X9, X9, X9
+	VPXOR X8, X8, X8
+	MOVQ  32(R13), AX
+
+single:
+	VMOVUPS     (BX), Y0
+	VMOVUPS     32(BX), Y1
+	VFMADD231PS (R9), Y0, Y15
+	VFMADD231PS 32(R9), Y1, Y14
+	VFMADD231PS (R9)(SI*1), Y0, Y13
+	VFMADD231PS 32(R9)(SI*1), Y1, Y12
+	VFMADD231PS (R9)(SI*2), Y0, Y11
+	VFMADD231PS 32(R9)(SI*2), Y1, Y10
+	VFMADD231PS (R9)(R8*1), Y0, Y9
+	VFMADD231PS 32(R9)(R8*1), Y1, Y8
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y9
+	VFMADD213PS  32(AX), Y1, Y8
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y13, Y13
+	VADDPS  Y0, Y11, Y11
+	VADDPS  Y0, Y9, Y9
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y12, Y12
+	VADDPS  Y0, Y10, Y10
+	VADDPS  Y0, Y8, Y8
+
+store:
+	VMOVUPS Y15, (R12)
+	VMOVUPS Y14, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y13, (R12)
+	VMOVUPS Y12, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y11, (R12)
+	VMOVUPS Y10, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y9, (R12)
+	VMOVUPS Y8, 32(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes4x2PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes4x2PartialAVX2(SB), NOSPLIT, $24-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y7
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), DX
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	VPXOR X9, X9, X9
+	VPXOR X8, X8, X8
+	MOVQ  32(R13), AX
+
+single:
+	VMOVUPS     (BX), Y0
+	VMASKMOVPS  32(BX), Y7, Y1
+	VFMADD231PS (R9), Y0, Y15
+	VMASKMOVPS  32(R9), Y7, Y2
+	VFMADD231PS Y2, Y1, Y14
+	VFMADD231PS (R9)(SI*1), Y0, Y13
+	VMASKMOVPS  32(R9)(SI*1), Y7, Y2
+	VFMADD231PS Y2, Y1, Y12
+	VFMADD231PS (R9)(SI*2), Y0, Y11
+	VMASKMOVPS  32(R9)(SI*2), Y7, Y2
+	VFMADD231PS Y2, Y1, Y10
+	VFMADD231PS (R9)(R8*1), Y0, Y9
+	VMASKMOVPS  32(R9)(R8*1), Y7, Y2
+	VFMADD231PS Y2, Y1, Y8
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VMASKMOVPS   32(AX), Y7, Y0
+	VFMADD213PS  Y0, Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VMASKMOVPS   32(AX), Y7, Y0
+	VFMADD213PS  Y0, Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VMASKMOVPS   32(AX), Y7, Y0
+	VFMADD213PS  Y0, Y1, Y10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y9
+	VMASKMOVPS   32(AX), Y7, Y0
+	VFMADD213PS  Y0, Y1, Y8
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMOVUPS    (AX), Y0
+	VADDPS     Y0, Y15, Y15
+	VADDPS     Y0, Y13, Y13
+	VADDPS     Y0, Y11, Y11
+	VADDPS     Y0, Y9, Y9
+	VMASKMOVPS 32(AX), Y7, Y0
+	VADDPS     Y0, Y14, Y14
+	VADDPS     Y0, Y12, Y12
+	VADDPS     Y0, Y10, Y10
+	VADDPS     Y0, Y8, Y8
+
+store:
+	VMOVUPS    Y15, (R12)
+	VMASKMOVPS Y14, Y7, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y13, (R12)
+	VMASKMOVPS Y12, Y7, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y11, (R12)
+	VMASKMOVPS Y10, Y7, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y9, (R12)
+	VMASKMOVPS Y8, Y7, 32(R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes5x1AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes5x1AVX2(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	MOVQ  32(R13), AX
+
+single:
+	VMOVUPS     (BX), Y0
+	VFMADD231PS (R9), Y0, Y15
+	VFMADD231PS (R9)(SI*1), Y0, Y14
+	VFMADD231PS (R9)(SI*2), Y0, Y13
+	VFMADD231PS (R9)(R8*1), Y0, Y12
+	VFMADD231PS (R9)(SI*4), Y0, Y11
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y13, Y13
+	VADDPS  Y0, Y12, Y12
+	VADDPS  Y0, Y11, Y11
+
+store:
+	VMOVUPS Y15, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y14, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y13, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y12, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y11, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes5x1PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes5x1PartialAVX2(SB), NOSPLIT, $24-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y10
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), DX
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	MOVQ  32(R13), AX
+
+single:
+	VMASKMOVPS  (BX), Y10, Y0
+	VMASKMOVPS  (R9), Y10, Y1
+	VFMADD231PS Y1, Y0, Y15
+	VMASKMOVPS  (R9)(SI*1), Y10, Y1
+	VFMADD231PS Y1, Y0, Y14
+	VMASKMOVPS  (R9)(SI*2), Y10, Y1
+	VFMADD231PS Y1, Y0, Y13
+	VMASKMOVPS  (R9)(R8*1), Y10, Y1
+	VFMADD231PS Y1, Y0, Y12
+	VMASKMOVPS  (R9)(SI*4), Y10, Y1
+	VFMADD231PS Y1, Y0, Y11
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VMASKMOVPS   (AX), Y10, Y0
+	VFMADD213PS  Y0, Y1, Y15
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y10, Y0
+	VFMADD213PS  Y0, Y1, Y14
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y10, Y0
+	VFMADD213PS  Y0, Y1, Y13
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y10, Y0
+	VFMADD213PS  Y0, Y1, Y12
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y10, Y0
+	VFMADD213PS  Y0, Y1, Y11
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMASKMOVPS (AX), Y10, Y0
+	VADDPS     Y0, Y15, Y15
+	VADDPS     Y0, Y14, Y14
+	VADDPS     Y0, Y13, Y13
+	VADDPS     Y0, Y12, Y12
+	VADDPS     Y0, Y11, Y11
+
+store:
+	VMASKMOVPS Y15, Y10, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y14, Y10, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y13, Y10, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y12, Y10, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y11, Y10, (R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes5x2AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes5x2AVX2(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	VPXOR X9, X9, X9
+	VPXOR X8, X8, X8
+	VPXOR X7, X7, X7
+	VPXOR X6, X6, X6
+	MOVQ  32(R13), AX
+
+single:
+	VMOVUPS     (BX), Y0
+	VMOVUPS     32(BX), Y1
+	VFMADD231PS (R9), Y0, Y15
+	VFMADD231PS 32(R9), Y1, Y14
+	VFMADD231PS (R9)(SI*1), Y0, Y13
+	VFMADD231PS 32(R9)(SI*1), Y1, Y12
+	VFMADD231PS (R9)(SI*2), Y0, Y11
+	VFMADD231PS 32(R9)(SI*2), Y1, Y10
+	VFMADD231PS (R9)(R8*1), Y0, Y9
+	VFMADD231PS 32(R9)(R8*1), Y1, Y8
+	VFMADD231PS (R9)(SI*4), Y0, Y7
+	VFMADD231PS 32(R9)(SI*4), Y1, Y6
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y9
+	VFMADD213PS  32(AX), Y1, Y8
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y7
+	VFMADD213PS  32(AX), Y1, Y6
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y13, Y13
+	VADDPS  Y0, Y11, Y11
+	VADDPS  Y0, Y9, Y9
+	VADDPS  Y0, Y7, Y7
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y12, Y12
+	VADDPS  Y0, Y10, Y10
+	VADDPS  Y0, Y8, Y8
+	VADDPS  Y0, Y6, Y6
+
+store:
+	VMOVUPS Y15, (R12)
+	VMOVUPS Y14, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y13, (R12)
+	VMOVUPS Y12, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y11, (R12)
+	VMOVUPS Y10, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y9, (R12)
+	VMOVUPS Y8, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y7, (R12)
+	VMOVUPS Y6, 32(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes5x2PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes5x2PartialAVX2(SB), NOSPLIT, $24-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y5
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), DX
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	VPXOR X9, X9, X9
+	VPXOR X8, X8, X8
+	VPXOR X7, X7, X7
+	VPXOR X6, X6, X6
+	MOVQ  32(R13), AX
+
+single:
+	VMOVUPS     (BX), Y0
+	VMASKMOVPS  32(BX), Y5, Y1
+	VFMADD231PS (R9), Y0, Y15
+	VMASKMOVPS  32(R9), Y5, Y2
+	VFMADD231PS Y2, Y1, Y14
+	VFMADD231PS (R9)(SI*1), Y0, Y13
+	VMASKMOVPS  32(R9)(SI*1), Y5, Y2
+	VFMADD231PS Y2, Y1, Y12
+	VFMADD231PS (R9)(SI*2), Y0, Y11
+	VMASKMOVPS  32(R9)(SI*2), Y5, Y2
+	VFMADD231PS Y2, Y1, Y10
+	VFMADD231PS (R9)(R8*1), Y0, Y9
+	VMASKMOVPS  32(R9)(R8*1), Y5, Y2
+	VFMADD231PS Y2, Y1, Y8
+	VFMADD231PS (R9)(SI*4), Y0, Y7
+	VMASKMOVPS  32(R9)(SI*4), Y5, Y2
+	VFMADD231PS Y2, Y1, Y6
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VMASKMOVPS   32(AX), Y5, Y0
+	VFMADD213PS  Y0, Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VMASKMOVPS   32(AX), Y5, Y0
+	VFMADD213PS  Y0, Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VMASKMOVPS   32(AX), Y5, Y0
+	VFMADD213PS  Y0, Y1, Y10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y9
+	VMASKMOVPS   32(AX), Y5, Y0
+	VFMADD213PS  Y0, Y1, Y8
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y7
+	VMASKMOVPS   32(AX), Y5, Y0
+	VFMADD213PS  Y0, Y1, Y6
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMOVUPS    (AX), Y0
+	VADDPS     Y0, Y15, Y15
+	VADDPS     Y0, Y13, Y13
+	VADDPS     Y0, Y11, Y11
+	VADDPS     Y0, Y9, Y9
+	VADDPS     Y0, Y7, Y7
+	VMASKMOVPS 32(AX), Y5, Y0
+	VADDPS     Y0, Y14, Y14
+	VADDPS     Y0, Y12, Y12
+	VADDPS     Y0, Y10, Y10
+	VADDPS     Y0, Y8, Y8
+	VADDPS     Y0, Y6, Y6
+
+store:
+	VMOVUPS    Y15, (R12)
+	VMASKMOVPS Y14, Y5, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y13, (R12)
+	VMASKMOVPS Y12, Y5, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y11, (R12)
+	VMASKMOVPS Y10, Y5, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y9, (R12)
+	VMASKMOVPS Y8, Y5, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y7, (R12)
+	VMASKMOVPS Y6, Y5, 32(R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes6x1AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes6x1AVX2(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	LEAQ  (R9)(SI*4), R10
+	ADDQ  SI, R10
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	MOVQ  32(R13), AX
+
+single:
+	VMOVUPS     (BX), Y0
+	VFMADD231PS (R9), Y0, Y15
+	VFMADD231PS (R9)(SI*1), Y0, Y14
+	VFMADD231PS (R9)(SI*2), Y0, Y13
+	VFMADD231PS (R9)(R8*1), Y0, Y12
+	VFMADD231PS (R9)(SI*4), Y0, Y11
+	VFMADD231PS (R10), Y0, Y10
+	ADDQ        DX, R9
+	ADDQ        DX, R10
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y10
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y13, Y13
+	VADDPS  Y0, Y12, Y12
+	VADDPS  Y0, Y11, Y11
+	VADDPS  Y0, Y10, Y10
+
+store:
+	VMOVUPS Y15, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y14, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y13, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y12, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y11, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y10, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  (AX), R10
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes6x1PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes6x1PartialAVX2(SB), NOSPLIT, $24-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y9
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), DX
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	LEAQ  (R9)(SI*4), R10
+	ADDQ  SI, R10
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	MOVQ  32(R13), AX
+
+single:
+	VMASKMOVPS  (BX), Y9, Y0
+	VMASKMOVPS  (R9), Y9, Y1
+	VFMADD231PS Y1, Y0, Y15
+	VMASKMOVPS  (R9)(SI*1), Y9, Y1
+	VFMADD231PS Y1, Y0, Y14
+	VMASKMOVPS  (R9)(SI*2), Y9, Y1
+	VFMADD231PS Y1, Y0, Y13
+	VMASKMOVPS  (R9)(R8*1), Y9, Y1
+	VFMADD231PS Y1, Y0, Y12
+	VMASKMOVPS  (R9)(SI*4), Y9, Y1
+	VFMADD231PS Y1, Y0, Y11
+	VMASKMOVPS  (R10), Y9, Y1
+	VFMADD231PS Y1, Y0, Y10
+	ADDQ        DX, R9
+	ADDQ        DX, R10
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VMASKMOVPS   (AX), Y9, Y0
+	VFMADD213PS  Y0, Y1, Y15
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y9, Y0
+	VFMADD213PS  Y0, Y1, Y14
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y9, Y0
+	VFMADD213PS  Y0, Y1, Y13
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y9, Y0
+	VFMADD213PS  Y0, Y1, Y12
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y9, Y0
+	VFMADD213PS  Y0, Y1, Y11
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y9, Y0
+	VFMADD213PS  Y0, Y1, Y10
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMASKMOVPS (AX), Y9, Y0
+	VADDPS     Y0, Y15, Y15
+	VADDPS     Y0, Y14, Y14
+	VADDPS     Y0, Y13, Y13
+	VADDPS     Y0, Y12, Y12
+	VADDPS     Y0, Y11, Y11
+	VADDPS     Y0, Y10, Y10
+
+store:
+	VMASKMOVPS Y15, Y9, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y14, Y9, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y13, Y9, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y12, Y9, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y11, Y9, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y10, Y9, (R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  (AX), R10
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes6x2AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes6x2AVX2(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	LEAQ  (R9)(SI*4), R10
+	ADDQ  SI, R10
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	VPXOR X9, X9, X9
+	VPXOR X8, X8, X8
+	VPXOR X7, X7, X7
+	VPXOR X6, X6, X6
+	VPXOR X5, X5, X5
+	VPXOR X4, X4, X4
+	MOVQ  32(R13), AX
+
+single:
+	VMOVUPS     (BX), Y0
+	VMOVUPS     32(BX), Y1
+	VFMADD231PS (R9), Y0, Y15
+	VFMADD231PS 32(R9), Y1, Y14
+	VFMADD231PS (R9)(SI*1), Y0, Y13
+	VFMADD231PS 32(R9)(SI*1), Y1, Y12
+	VFMADD231PS (R9)(SI*2), Y0, Y11
+	VFMADD231PS 32(R9)(SI*2), Y1, Y10
+	VFMADD231PS (R9)(R8*1), Y0, Y9
+	VFMADD231PS 32(R9)(R8*1), Y1, Y8
+	VFMADD231PS (R9)(SI*4), Y0, Y7
+	VFMADD231PS 32(R9)(SI*4), Y1, Y6
+	VFMADD231PS (R10), Y0, Y5
+	VFMADD231PS 32(R10), Y1, Y4
+	ADDQ        DX, R9
+	ADDQ        DX, R10
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y9
+	VFMADD213PS  32(AX), Y1, Y8
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y7
+	VFMADD213PS  32(AX), Y1, Y6
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y5
+	VFMADD213PS  32(AX), Y1, Y4
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y13, Y13
+	VADDPS  Y0, Y11, Y11
+	VADDPS  Y0, Y9, Y9
+	VADDPS  Y0, Y7, Y7
+	VADDPS  Y0, Y5, Y5
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y12, Y12
+	VADDPS  Y0, Y10, Y10
+	VADDPS  Y0, Y8, Y8
+	VADDPS  Y0, Y6, Y6
+	VADDPS  Y0, Y4, Y4
+
+store:
+	VMOVUPS Y15, (R12)
+	VMOVUPS Y14, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y13, (R12)
+	VMOVUPS Y12, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y11, (R12)
+	VMOVUPS Y10, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y9, (R12)
+	VMOVUPS Y8, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y7, (R12)
+	VMOVUPS Y6, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y5, (R12)
+	VMOVUPS Y4, 32(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  (AX), R10
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes6x2PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes6x2PartialAVX2(SB), NOSPLIT, $24-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y3
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), DX
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	LEAQ  (R9)(SI*4), R10
+	ADDQ  SI, R10
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	VPXOR X9, X9, X9
+	VPXOR X8, X8, X8
+	VPXOR X7, X7, X7
+	VPXOR X6, X6, X6
+	VPXOR X5, X5, X5
+	VPXOR X4, X4, X4
+	MOVQ  32(R13), AX
+
+single:
+	VMOVUPS     (BX), Y0
+	VMASKMOVPS  32(BX), Y3, Y1
+	VFMADD231PS (R9), Y0, Y15
+	VMASKMOVPS  32(R9), Y3, Y2
+	VFMADD231PS Y2, Y1, Y14
+	VFMADD231PS (R9)(SI*1), Y0, Y13
+	VMASKMOVPS  32(R9)(SI*1), Y3, Y2
+	VFMADD231PS Y2, Y1, Y12
+	VFMADD231PS (R9)(SI*2), Y0, Y11
+	VMASKMOVPS  32(R9)(SI*2), Y3, Y2
+	VFMADD231PS Y2, Y1, Y10
+	VFMADD231PS (R9)(R8*1), Y0, Y9
+	VMASKMOVPS  32(R9)(R8*1), Y3, Y2
+	VFMADD231PS Y2, Y1, Y8
+	VFMADD231PS (R9)(SI*4), Y0, Y7
+	VMASKMOVPS  32(R9)(SI*4), Y3, Y2
+	VFMADD231PS Y2, Y1, Y6
+	VFMADD231PS (R10), Y0, Y5
+	VMASKMOVPS  32(R10), Y3, Y2
+	VFMADD231PS Y2, Y1, Y4
+	ADDQ        DX, R9
+	ADDQ        DX, R10
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VMASKMOVPS   32(AX), Y3, Y0
+	VFMADD213PS  Y0, Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VMASKMOVPS   32(AX), Y3, Y0
+	VFMADD213PS  Y0, Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VMASKMOVPS   32(AX), Y3, Y0
+	VFMADD213PS  Y0, Y1, Y10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y9
+	VMASKMOVPS   32(AX), Y3, Y0
+	VFMADD213PS  Y0, Y1, Y8
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y7
+	VMASKMOVPS   32(AX), Y3, Y0
+	VFMADD213PS  Y0, Y1, Y6
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y5
+	VMASKMOVPS   32(AX), Y3, Y0
+	VFMADD213PS  Y0, Y1, Y4
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMOVUPS    (AX), Y0
+	VADDPS     Y0, Y15, Y15
+	VADDPS     Y0, Y13, Y13
+	VADDPS     Y0, Y11, Y11
+	VADDPS     Y0, Y9, Y9
+	VADDPS     Y0, Y7, Y7
+	VADDPS     Y0, Y5, Y5
+	VMASKMOVPS 32(AX), Y3, Y0
+	VADDPS     Y0, Y14, Y14
+	VADDPS     Y0, Y12, Y12
+	VADDPS     Y0, Y10, Y10
+	VADDPS     Y0, Y8, Y8
+	VADDPS     Y0, Y6, Y6
+	VADDPS     Y0, Y4, Y4
+
+store:
+	VMOVUPS    Y15, (R12)
+	VMASKMOVPS Y14, Y3, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y13, (R12)
+	VMASKMOVPS Y12, Y3, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y11, (R12)
+	VMASKMOVPS Y10, Y3, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y9, (R12)
+	VMASKMOVPS Y8, Y3, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y7, (R12)
+	VMASKMOVPS Y6, Y3, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y5, (R12)
+	VMASKMOVPS Y4, Y3, 32(R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  (AX), R10
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
 
 // func PackAVX2(dst *float32, src *float32, stride int, rows int)
 // Requires: AVX
@@ -31186,16 +35496,22 @@ row:
 
 // func GemmRows1x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows1x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows1x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -31232,10 +35548,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 
@@ -31255,12 +35575,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
+
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
 
 // func GemmRows1x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows1x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows1x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -31270,10 +35610,16 @@ TEXT ·GemmRows1x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -31315,10 +35661,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -31339,21 +35689,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
+
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
 
 // func GemmRows1x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows1x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows1x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -31396,10 +35772,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -31423,12 +35803,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows1x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows1x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows1x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -31438,10 +35838,16 @@ TEXT ·GemmRows1x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -31489,10 +35895,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -31517,21 +35927,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows2x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows2x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows2x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -31584,10 +36020,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -31612,12 +36052,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows2x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows2x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows2x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -31627,10 +36087,16 @@ TEXT ·GemmRows2x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -31683,10 +36149,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -31713,21 +36183,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows2x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows2x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows2x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -31797,10 +36293,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -31832,12 +36332,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows2x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows2x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows2x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -31847,10 +36367,16 @@ TEXT ·GemmRows2x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -31920,10 +36446,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -31957,21 +36487,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows3x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows3x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows3x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -32035,10 +36591,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -32068,12 +36628,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows3x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows3x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows3x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -32083,10 +36663,16 @@ TEXT ·GemmRows3x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -32150,10 +36736,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -32186,21 +36776,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows3x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows3x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows3x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -32287,10 +36903,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -32330,12 +36950,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows3x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows3x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows3x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -32345,10 +36985,16 @@ TEXT ·GemmRows3x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -32435,10 +37081,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -32481,21 +37131,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows4x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows4x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows4x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -32570,10 +37246,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -32608,12 +37288,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows4x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows4x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows4x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -32623,10 +37323,16 @@ TEXT ·GemmRows4x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -32701,10 +37407,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -32743,21 +37453,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows4x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows4x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows4x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -32861,10 +37597,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -32912,12 +37652,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows4x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows4x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows4x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -32927,10 +37687,16 @@ TEXT ·GemmRows4x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -33034,10 +37800,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -33089,21 +37859,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows5x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows5x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows5x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -33189,10 +37985,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -33232,12 +38032,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows5x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows5x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows5x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -33247,10 +38067,16 @@ TEXT ·GemmRows5x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -33336,10 +38162,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -33384,21 +38214,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows5x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows5x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows5x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -33519,10 +38375,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -33578,12 +38438,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows5x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows5x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows5x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -33593,10 +38473,16 @@ TEXT ·GemmRows5x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -33717,10 +38603,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -33781,21 +38671,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows6x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows6x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows6x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -33896,10 +38812,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -33944,12 +38864,33 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows6x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows6x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows6x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -33959,10 +38900,16 @@ TEXT ·GemmRows6x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -34063,10 +39010,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -34117,21 +39068,48 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows6x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows6x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows6x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -34273,10 +39251,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -34340,12 +39322,33 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows6x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows6x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows6x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -34355,10 +39358,16 @@ TEXT ·GemmRows6x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -34500,10 +39509,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -34573,21 +39586,48 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows7x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows7x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows7x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -34699,10 +39739,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -34752,12 +39796,33 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows7x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows7x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows7x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -34767,10 +39832,16 @@ TEXT ·GemmRows7x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -34882,10 +39953,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -34942,21 +40017,48 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows7x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows7x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows7x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -35115,10 +40217,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -35190,12 +40296,33 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows7x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows7x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows7x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -35205,10 +40332,16 @@ TEXT ·GemmRows7x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -35367,10 +40500,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -35449,21 +40586,48 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows8x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows8x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows8x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -35586,10 +40750,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -35644,12 +40812,33 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows8x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows8x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows8x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -35659,10 +40848,16 @@ TEXT ·GemmRows8x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -35785,10 +40980,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -35851,21 +41050,48 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows8x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows8x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows8x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -36041,10 +41267,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -36124,12 +41354,33 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows8x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows8x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows8x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -36139,10 +41390,16 @@ TEXT ·GemmRows8x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -36318,10 +41575,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -36409,21 +41670,48 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows9x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows9x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows9x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -36557,10 +41845,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -36620,12 +41912,33 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows9x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows9x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows9x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -36635,10 +41948,16 @@ TEXT ·GemmRows9x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -36772,10 +42091,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -36844,21 +42167,48 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows9x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows9x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows9x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -37051,10 +42401,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -37142,12 +42496,33 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows9x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows9x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows9x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -37157,10 +42532,16 @@ TEXT ·GemmRows9x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -37353,10 +42734,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -37453,21 +42838,48 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows10x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows10x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows10x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -37612,10 +43024,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -37680,12 +43096,33 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows10x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows10x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows10x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -37695,10 +43132,16 @@ TEXT ·GemmRows10x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -37843,10 +43286,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -37921,21 +43368,48 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows10x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows10x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows10x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -38145,10 +43619,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -38244,12 +43722,33 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows10x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows10x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows10x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -38259,10 +43758,16 @@ TEXT ·GemmRows10x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -38472,10 +43977,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -38581,21 +44090,48 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows11x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows11x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows11x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -38755,10 +44291,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -38828,12 +44368,34 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ (AX), R11
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows11x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows11x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows11x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -38843,10 +44405,16 @@ TEXT ·GemmRows11x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -39006,10 +44574,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -39090,21 +44662,49 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ (AX), R11
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows11x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows11x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows11x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -39335,10 +44935,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -39442,12 +45046,34 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ (AX), R11
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows11x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows11x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows11x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -39457,10 +45083,16 @@ TEXT ·GemmRows11x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -39691,10 +45323,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -39809,21 +45445,49 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ (AX), R11
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows12x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows12x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows12x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -39994,10 +45658,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -40072,12 +45740,34 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ (AX), R11
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows12x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows12x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows12x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -40087,10 +45777,16 @@ TEXT ·GemmRows12x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -40261,10 +45957,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -40351,21 +46051,49 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ (AX), R11
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows12x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows12x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows12x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -40613,10 +46341,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -40728,12 +46460,34 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ (AX), R11
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows12x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows12x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows12x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -40743,10 +46497,16 @@ TEXT ·GemmRows12x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -40994,10 +46754,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -41121,21 +46885,49 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ (AX), R11
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows13x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows13x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows13x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -41317,10 +47109,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -41400,12 +47196,34 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ (AX), R11
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows13x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows13x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows13x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -41415,10 +47233,16 @@ TEXT ·GemmRows13x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -41600,10 +47424,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -41696,21 +47524,49 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ (AX), R11
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows13x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows13x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows13x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -41975,10 +47831,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -42098,12 +47958,34 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ (AX), R11
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows13x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows13x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows13x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -42113,10 +47995,16 @@ TEXT ·GemmRows13x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -42381,10 +48269,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -42517,21 +48409,49 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ (AX), R11
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows14x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows14x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows14x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -42724,10 +48644,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -42812,12 +48736,34 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ (AX), R11
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows14x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows14x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows14x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -42827,10 +48773,16 @@ TEXT ·GemmRows14x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -43023,10 +48975,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -43125,21 +49081,49 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ (AX), R11
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows14x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows14x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows14x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -43421,10 +49405,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -43552,12 +49540,34 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ (AX), R11
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows14x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows14x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows14x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -43567,10 +49577,16 @@ TEXT ·GemmRows14x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -43852,10 +49868,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -43997,21 +50017,49 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ (AX), R11
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows1x16AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows1x16AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows1x16AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -44138,10 +50186,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -44221,21 +50273,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows2x8AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows2x8AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows2x8AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -44407,10 +50485,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -44484,21 +50566,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols1x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols1x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols1x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -44535,10 +50643,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 
@@ -44558,12 +50670,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols1x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols1x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols1x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -44573,10 +50705,16 @@ TEXT ·GemmCols1x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -44618,10 +50756,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -44642,21 +50784,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols1x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols1x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols1x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -44699,10 +50867,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -44726,12 +50898,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols1x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols1x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols1x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -44741,10 +50933,16 @@ TEXT ·GemmCols1x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -44792,10 +50990,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -44820,21 +51022,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols2x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols2x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols2x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -44887,10 +51115,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -44915,12 +51147,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols2x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols2x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols2x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -44930,10 +51182,16 @@ TEXT ·GemmCols2x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -44986,10 +51244,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -45016,21 +51278,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols2x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols2x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols2x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -45100,10 +51388,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -45135,12 +51427,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols2x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols2x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols2x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -45150,10 +51462,16 @@ TEXT ·GemmCols2x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -45223,10 +51541,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -45260,21 +51582,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols3x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols3x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols3x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -45338,10 +51686,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -45371,12 +51723,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols3x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols3x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols3x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -45386,10 +51758,16 @@ TEXT ·GemmCols3x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -45453,10 +51831,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -45489,21 +51871,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols3x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols3x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols3x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -45590,10 +51998,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -45633,12 +52045,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols3x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols3x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols3x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -45648,10 +52080,16 @@ TEXT ·GemmCols3x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -45738,10 +52176,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -45784,21 +52226,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols4x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols4x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols4x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -45873,10 +52341,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -45911,12 +52383,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols4x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols4x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols4x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -45926,10 +52418,16 @@ TEXT ·GemmCols4x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -46004,10 +52502,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -46046,21 +52548,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols4x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols4x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols4x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -46164,10 +52692,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -46215,12 +52747,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols4x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols4x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols4x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -46230,10 +52782,16 @@ TEXT ·GemmCols4x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -46337,10 +52895,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -46392,21 +52954,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols5x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols5x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols5x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -46492,10 +53080,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -46535,12 +53127,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols5x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols5x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols5x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -46550,10 +53162,16 @@ TEXT ·GemmCols5x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -46639,10 +53257,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -46687,21 +53309,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols5x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols5x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols5x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -46822,10 +53470,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -46881,12 +53533,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols5x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols5x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols5x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -46896,10 +53568,16 @@ TEXT ·GemmCols5x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -47020,10 +53698,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -47084,21 +53766,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols6x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols6x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols6x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -47195,10 +53903,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -47243,12 +53955,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols6x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols6x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols6x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -47258,10 +53990,16 @@ TEXT ·GemmCols6x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -47358,10 +54096,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -47412,21 +54154,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols6x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols6x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols6x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -47564,10 +54332,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -47631,12 +54403,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols6x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols6x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols6x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -47646,10 +54438,16 @@ TEXT ·GemmCols6x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -47787,10 +54585,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -47860,21 +54662,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols7x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols7x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols7x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -47982,10 +54810,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -48035,12 +54867,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols7x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols7x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols7x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -48050,10 +54902,16 @@ TEXT ·GemmCols7x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -48161,10 +55019,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -48221,21 +55083,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols7x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols7x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols7x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -48390,10 +55278,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -48465,12 +55357,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols7x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols7x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols7x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -48480,10 +55392,16 @@ TEXT ·GemmCols7x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -48638,10 +55556,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -48720,21 +55642,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols8x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols8x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols8x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -48853,10 +55801,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -48911,12 +55863,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols8x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols8x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols8x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -48926,10 +55898,16 @@ TEXT ·GemmCols8x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -49048,10 +56026,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -49114,21 +56096,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols8x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols8x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols8x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -49300,10 +56308,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -49383,12 +56395,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols8x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols8x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols8x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -49398,10 +56430,16 @@ TEXT ·GemmCols8x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -49573,10 +56611,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -49664,21 +56706,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols9x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols9x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols9x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -49808,10 +56876,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -49871,12 +56943,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols9x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols9x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols9x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -49886,10 +56978,16 @@ TEXT ·GemmCols9x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -50019,10 +57117,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -50091,21 +57193,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols9x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols9x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols9x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -50294,10 +57422,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -50385,12 +57517,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols9x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols9x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols9x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -50400,10 +57552,16 @@ TEXT ·GemmCols9x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -50592,10 +57750,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -50692,21 +57854,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols10x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols10x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols10x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -50847,10 +58035,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -50915,12 +58107,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols10x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols10x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols10x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -50930,10 +58142,16 @@ TEXT ·GemmCols10x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -51074,10 +58292,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -51152,21 +58374,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols10x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols10x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols10x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -51372,10 +58620,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -51471,12 +58723,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols10x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols10x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols10x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -51486,10 +58758,16 @@ TEXT ·GemmCols10x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -51695,10 +58973,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -51804,21 +59086,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols11x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols11x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols11x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -51970,10 +59278,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -52043,12 +59355,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols11x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols11x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols11x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -52058,10 +59390,16 @@ TEXT ·GemmCols11x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -52213,10 +59551,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -52297,21 +59639,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols11x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols11x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols11x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -52534,10 +59902,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -52641,12 +60013,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols11x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols11x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols11x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -52656,10 +60048,16 @@ TEXT ·GemmCols11x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -52882,10 +60280,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -53000,21 +60402,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols12x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols12x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols12x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -53177,10 +60605,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -53255,12 +60687,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols12x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols12x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols12x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -53270,10 +60722,16 @@ TEXT ·GemmCols12x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -53436,10 +60894,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -53526,21 +60988,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols12x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols12x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols12x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -53780,10 +61268,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -53895,12 +61387,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols12x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols12x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols12x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -53910,10 +61422,16 @@ TEXT ·GemmCols12x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -54153,10 +61671,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -54280,21 +61802,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols13x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols13x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols13x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -54468,10 +62016,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -54551,12 +62103,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols13x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols13x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols13x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -54566,10 +62138,16 @@ TEXT ·GemmCols13x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -54743,10 +62321,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -54839,21 +62421,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols13x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols13x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols13x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -55110,10 +62718,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -55233,12 +62845,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols13x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols13x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols13x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -55248,10 +62880,16 @@ TEXT ·GemmCols13x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -55508,10 +63146,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -55644,21 +63286,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols14x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols14x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols14x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -55843,10 +63511,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -55931,12 +63603,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols14x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols14x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols14x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -55946,10 +63638,16 @@ TEXT ·GemmCols14x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -56134,10 +63832,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -56236,21 +63938,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols14x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols14x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols14x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -56524,10 +64252,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -56655,12 +64387,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols14x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols14x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols14x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -56670,10 +64422,16 @@ TEXT ·GemmCols14x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -56947,10 +64705,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -57092,21 +64854,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols1x16AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols1x16AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols1x16AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -57233,10 +65021,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -57316,21 +65108,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols2x8AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols2x8AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols2x8AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -57502,10 +65320,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -57579,8 +65401,4052 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
+
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes1x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmLanes1x1AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VFMADD231PS (R9), Z0, Z31
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes1x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmLanes1x1PartialAVX512(SB), NOSPLIT, $24-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  128(R13), DX
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS.Z   (BX), K1, Z0
+	VMOVUPS.Z   (R9), K1, Z1
+	VFMADD231PS Z1, Z0, Z31
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes1x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmLanes1x2AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VMOVUPS     64(BX), Z1
+	VFMADD231PS (R9), Z0, Z31
+	VFMADD231PS 64(R9), Z1, Z30
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes1x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmLanes1x2PartialAVX512(SB), NOSPLIT, $24-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  128(R13), DX
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VMOVUPS.Z   64(BX), K1, Z1
+	VFMADD231PS (R9), Z0, Z31
+	VMOVUPS.Z   64(R9), K1, Z2
+	VFMADD231PS Z2, Z1, Z30
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes2x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmLanes2x1AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VFMADD231PS (R9), Z0, Z31
+	VFMADD231PS (R9)(SI*1), Z0, Z30
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z30
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z30, Z30
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes2x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmLanes2x1PartialAVX512(SB), NOSPLIT, $24-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  128(R13), DX
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS.Z   (BX), K1, Z0
+	VMOVUPS.Z   (R9), K1, Z1
+	VFMADD231PS Z1, Z0, Z31
+	VMOVUPS.Z   (R9)(SI*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z30
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z30, Z30
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes2x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmLanes2x2AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VMOVUPS     64(BX), Z1
+	VFMADD231PS (R9), Z0, Z31
+	VFMADD231PS 64(R9), Z1, Z30
+	VFMADD231PS (R9)(SI*1), Z0, Z29
+	VFMADD231PS 64(R9)(SI*1), Z1, Z28
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes2x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmLanes2x2PartialAVX512(SB), NOSPLIT, $24-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  128(R13), DX
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VMOVUPS.Z   64(BX), K1, Z1
+	VFMADD231PS (R9), Z0, Z31
+	VMOVUPS.Z   64(R9), K1, Z2
+	VFMADD231PS Z2, Z1, Z30
+	VFMADD231PS (R9)(SI*1), Z0, Z29
+	VMOVUPS.Z   64(R9)(SI*1), K1, Z2
+	VFMADD231PS Z2, Z1, Z28
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z29, Z29
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z28, Z28
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes3x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmLanes3x1AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VFMADD231PS (R9), Z0, Z31
+	VFMADD231PS (R9)(SI*1), Z0, Z30
+	VFMADD231PS (R9)(SI*2), Z0, Z29
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z29, Z29
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes3x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmLanes3x1PartialAVX512(SB), NOSPLIT, $24-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  128(R13), DX
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS.Z   (BX), K1, Z0
+	VMOVUPS.Z   (R9), K1, Z1
+	VFMADD231PS Z1, Z0, Z31
+	VMOVUPS.Z   (R9)(SI*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z30
+	VMOVUPS.Z   (R9)(SI*2), K1, Z1
+	VFMADD231PS Z1, Z0, Z29
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z29
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z29, Z29
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes3x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmLanes3x2AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VMOVUPS     64(BX), Z1
+	VFMADD231PS (R9), Z0, Z31
+	VFMADD231PS 64(R9), Z1, Z30
+	VFMADD231PS (R9)(SI*1), Z0, Z29
+	VFMADD231PS 64(R9)(SI*1), Z1, Z28
+	VFMADD231PS (R9)(SI*2), Z0, Z27
+	VFMADD231PS 64(R9)(SI*2), Z1, Z26
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes3x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmLanes3x2PartialAVX512(SB), NOSPLIT, $24-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  128(R13), DX
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VMOVUPS.Z   64(BX), K1, Z1
+	VFMADD231PS (R9), Z0, Z31
+	VMOVUPS.Z   64(R9), K1, Z2
+	VFMADD231PS Z2, Z1, Z30
+	VFMADD231PS (R9)(SI*1), Z0, Z29
+	VMOVUPS.Z   64(R9)(SI*1), K1, Z2
+	VFMADD231PS Z2, Z1, Z28
+	VFMADD231PS (R9)(SI*2), Z0, Z27
+	VMOVUPS.Z   64(R9)(SI*2), K1, Z2
+	VFMADD231PS Z2, Z1, Z26
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z27, Z27
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z26, Z26
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes4x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmLanes4x1AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VFMADD231PS (R9), Z0, Z31
+	VFMADD231PS (R9)(SI*1), Z0, Z30
+	VFMADD231PS (R9)(SI*2), Z0, Z29
+	VFMADD231PS (R9)(R8*1), Z0, Z28
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z28
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z28, Z28
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes4x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmLanes4x1PartialAVX512(SB), NOSPLIT, $24-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  128(R13), DX
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS.Z   (BX), K1, Z0
+	VMOVUPS.Z   (R9), K1, Z1
+	VFMADD231PS Z1, Z0, Z31
+	VMOVUPS.Z   (R9)(SI*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z30
+	VMOVUPS.Z   (R9)(SI*2), K1, Z1
+	VFMADD231PS Z1, Z0, Z29
+	VMOVUPS.Z   (R9)(R8*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z28
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z29
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z28, Z28
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes4x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmLanes4x2AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VMOVUPS     64(BX), Z1
+	VFMADD231PS (R9), Z0, Z31
+	VFMADD231PS 64(R9), Z1, Z30
+	VFMADD231PS (R9)(SI*1), Z0, Z29
+	VFMADD231PS 64(R9)(SI*1), Z1, Z28
+	VFMADD231PS (R9)(SI*2), Z0, Z27
+	VFMADD231PS 64(R9)(SI*2), Z1, Z26
+	VFMADD231PS (R9)(R8*1), Z0, Z25
+	VFMADD231PS 64(R9)(R8*1), Z1, Z24
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes4x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmLanes4x2PartialAVX512(SB), NOSPLIT, $24-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  128(R13), DX
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VMOVUPS.Z   64(BX), K1, Z1
+	VFMADD231PS (R9), Z0, Z31
+	VMOVUPS.Z   64(R9), K1, Z2
+	VFMADD231PS Z2, Z1, Z30
+	VFMADD231PS (R9)(SI*1), Z0, Z29
+	VMOVUPS.Z   64(R9)(SI*1), K1, Z2
+	VFMADD231PS Z2, Z1, Z28
+	VFMADD231PS (R9)(SI*2), Z0, Z27
+	VMOVUPS.Z   64(R9)(SI*2), K1, Z2
+	VFMADD231PS Z2, Z1, Z26
+	VFMADD231PS (R9)(R8*1), Z0, Z25
+	VMOVUPS.Z   64(R9)(R8*1), K1, Z2
+	VFMADD231PS Z2, Z1, Z24
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z25, Z25
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z24, Z24
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes5x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmLanes5x1AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VFMADD231PS (R9), Z0, Z31
+	VFMADD231PS (R9)(SI*1), Z0, Z30
+	VFMADD231PS (R9)(SI*2), Z0, Z29
+	VFMADD231PS (R9)(R8*1), Z0, Z28
+	VFMADD231PS (R9)(SI*4), Z0, Z27
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z27, Z27
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes5x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmLanes5x1PartialAVX512(SB), NOSPLIT, $24-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  128(R13), DX
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS.Z   (BX), K1, Z0
+	VMOVUPS.Z   (R9), K1, Z1
+	VFMADD231PS Z1, Z0, Z31
+	VMOVUPS.Z   (R9)(SI*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z30
+	VMOVUPS.Z   (R9)(SI*2), K1, Z1
+	VFMADD231PS Z1, Z0, Z29
+	VMOVUPS.Z   (R9)(R8*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z28
+	VMOVUPS.Z   (R9)(SI*4), K1, Z1
+	VFMADD231PS Z1, Z0, Z27
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z29
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z27
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z27, Z27
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes5x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmLanes5x2AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VMOVUPS     64(BX), Z1
+	VFMADD231PS (R9), Z0, Z31
+	VFMADD231PS 64(R9), Z1, Z30
+	VFMADD231PS (R9)(SI*1), Z0, Z29
+	VFMADD231PS 64(R9)(SI*1), Z1, Z28
+	VFMADD231PS (R9)(SI*2), Z0, Z27
+	VFMADD231PS 64(R9)(SI*2), Z1, Z26
+	VFMADD231PS (R9)(R8*1), Z0, Z25
+	VFMADD231PS 64(R9)(R8*1), Z1, Z24
+	VFMADD231PS (R9)(SI*4), Z0, Z23
+	VFMADD231PS 64(R9)(SI*4), Z1, Z22
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z23, Z23
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z22, Z22
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes5x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmLanes5x2PartialAVX512(SB), NOSPLIT, $24-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  128(R13), DX
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VMOVUPS.Z   64(BX), K1, Z1
+	VFMADD231PS (R9), Z0, Z31
+	VMOVUPS.Z   64(R9), K1, Z2
+	VFMADD231PS Z2, Z1, Z30
+	VFMADD231PS (R9)(SI*1), Z0, Z29
+	VMOVUPS.Z   64(R9)(SI*1), K1, Z2
+	VFMADD231PS Z2, Z1, Z28
+	VFMADD231PS (R9)(SI*2), Z0, Z27
+	VMOVUPS.Z   64(R9)(SI*2), K1, Z2
+	VFMADD231PS Z2, Z1, Z26
+	VFMADD231PS (R9)(R8*1), Z0, Z25
+	VMOVUPS.Z   64(R9)(R8*1), K1, Z2
+	VFMADD231PS Z2, Z1, Z24
+	VFMADD231PS (R9)(SI*4), Z0, Z23
+	VMOVUPS.Z   64(R9)(SI*4), K1, Z2
+	VFMADD231PS Z2, Z1, Z22
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z22
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z23, Z23
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z24, Z24
+	VADDPS    Z0, Z22, Z22
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes6x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmLanes6x1AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VFMADD231PS (R9), Z0, Z31
+	VFMADD231PS (R9)(SI*1), Z0, Z30
+	VFMADD231PS (R9)(SI*2), Z0, Z29
+	VFMADD231PS (R9)(R8*1), Z0, Z28
+	VFMADD231PS (R9)(SI*4), Z0, Z27
+	VFMADD231PS (R10), Z0, Z26
+	ADDQ        DX, R9
+	ADDQ        DX, R10
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z26
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z26, Z26
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  (AX), R10
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes6x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmLanes6x1PartialAVX512(SB), NOSPLIT, $24-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  128(R13), DX
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS.Z   (BX), K1, Z0
+	VMOVUPS.Z   (R9), K1, Z1
+	VFMADD231PS Z1, Z0, Z31
+	VMOVUPS.Z   (R9)(SI*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z30
+	VMOVUPS.Z   (R9)(SI*2), K1, Z1
+	VFMADD231PS Z1, Z0, Z29
+	VMOVUPS.Z   (R9)(R8*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z28
+	VMOVUPS.Z   (R9)(SI*4), K1, Z1
+	VFMADD231PS Z1, Z0, Z27
+	VMOVUPS.Z   (R10), K1, Z1
+	VFMADD231PS Z1, Z0, Z26
+	ADDQ        DX, R9
+	ADDQ        DX, R10
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z29
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z27
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z26, Z26
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  (AX), R10
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes6x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmLanes6x2AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VMOVUPS     64(BX), Z1
+	VFMADD231PS (R9), Z0, Z31
+	VFMADD231PS 64(R9), Z1, Z30
+	VFMADD231PS (R9)(SI*1), Z0, Z29
+	VFMADD231PS 64(R9)(SI*1), Z1, Z28
+	VFMADD231PS (R9)(SI*2), Z0, Z27
+	VFMADD231PS 64(R9)(SI*2), Z1, Z26
+	VFMADD231PS (R9)(R8*1), Z0, Z25
+	VFMADD231PS 64(R9)(R8*1), Z1, Z24
+	VFMADD231PS (R9)(SI*4), Z0, Z23
+	VFMADD231PS 64(R9)(SI*4), Z1, Z22
+	VFMADD231PS (R10), Z0, Z21
+	VFMADD231PS 64(R10), Z1, Z20
+	ADDQ        DX, R9
+	ADDQ        DX, R10
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VFMADD213PS  64(AX), Z1, Z20
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z21, Z21
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z22, Z22
+	VADDPS  Z0, Z20, Z20
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  (AX), R10
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes6x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmLanes6x2PartialAVX512(SB), NOSPLIT, $24-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  128(R13), DX
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VMOVUPS.Z   64(BX), K1, Z1
+	VFMADD231PS (R9), Z0, Z31
+	VMOVUPS.Z   64(R9), K1, Z2
+	VFMADD231PS Z2, Z1, Z30
+	VFMADD231PS (R9)(SI*1), Z0, Z29
+	VMOVUPS.Z   64(R9)(SI*1), K1, Z2
+	VFMADD231PS Z2, Z1, Z28
+	VFMADD231PS (R9)(SI*2), Z0, Z27
+	VMOVUPS.Z   64(R9)(SI*2), K1, Z2
+	VFMADD231PS Z2, Z1, Z26
+	VFMADD231PS (R9)(R8*1), Z0, Z25
+	VMOVUPS.Z   64(R9)(R8*1), K1, Z2
+	VFMADD231PS Z2, Z1, Z24
+	VFMADD231PS (R9)(SI*4), Z0, Z23
+	VMOVUPS.Z   64(R9)(SI*4), K1, Z2
+	VFMADD231PS Z2, Z1, Z22
+	VFMADD231PS (R10), Z0, Z21
+	VMOVUPS.Z   64(R10), K1, Z2
+	VFMADD231PS Z2, Z1, Z20
+	ADDQ        DX, R9
+	ADDQ        DX, R10
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z20
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z0, Z21, Z21
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z24, Z24
+	VADDPS    Z0, Z22, Z22
+	VADDPS    Z0, Z20, Z20
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  (AX), R10
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes7x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmLanes7x1AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VFMADD231PS (R9), Z0, Z31
+	VFMADD231PS (R9)(SI*1), Z0, Z30
+	VFMADD231PS (R9)(SI*2), Z0, Z29
+	VFMADD231PS (R9)(R8*1), Z0, Z28
+	VFMADD231PS (R9)(SI*4), Z0, Z27
+	VFMADD231PS (R10), Z0, Z26
+	VFMADD231PS (R10)(SI*1), Z0, Z25
+	ADDQ        DX, R9
+	ADDQ        DX, R10
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z25, Z25
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  (AX), R10
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes7x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmLanes7x1PartialAVX512(SB), NOSPLIT, $24-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  128(R13), DX
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS.Z   (BX), K1, Z0
+	VMOVUPS.Z   (R9), K1, Z1
+	VFMADD231PS Z1, Z0, Z31
+	VMOVUPS.Z   (R9)(SI*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z30
+	VMOVUPS.Z   (R9)(SI*2), K1, Z1
+	VFMADD231PS Z1, Z0, Z29
+	VMOVUPS.Z   (R9)(R8*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z28
+	VMOVUPS.Z   (R9)(SI*4), K1, Z1
+	VFMADD231PS Z1, Z0, Z27
+	VMOVUPS.Z   (R10), K1, Z1
+	VFMADD231PS Z1, Z0, Z26
+	VMOVUPS.Z   (R10)(SI*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z25
+	ADDQ        DX, R9
+	ADDQ        DX, R10
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z29
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z27
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z25
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z25, Z25
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  (AX), R10
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes7x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmLanes7x2AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VMOVUPS     64(BX), Z1
+	VFMADD231PS (R9), Z0, Z31
+	VFMADD231PS 64(R9), Z1, Z30
+	VFMADD231PS (R9)(SI*1), Z0, Z29
+	VFMADD231PS 64(R9)(SI*1), Z1, Z28
+	VFMADD231PS (R9)(SI*2), Z0, Z27
+	VFMADD231PS 64(R9)(SI*2), Z1, Z26
+	VFMADD231PS (R9)(R8*1), Z0, Z25
+	VFMADD231PS 64(R9)(R8*1), Z1, Z24
+	VFMADD231PS (R9)(SI*4), Z0, Z23
+	VFMADD231PS 64(R9)(SI*4), Z1, Z22
+	VFMADD231PS (R10), Z0, Z21
+	VFMADD231PS 64(R10), Z1, Z20
+	VFMADD231PS (R10)(SI*1), Z0, Z19
+	VFMADD231PS 64(R10)(SI*1), Z1, Z18
+	ADDQ        DX, R9
+	ADDQ        DX, R10
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VFMADD213PS  64(AX), Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VFMADD213PS  64(AX), Z1, Z18
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z21, Z21
+	VADDPS  Z0, Z19, Z19
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z22, Z22
+	VADDPS  Z0, Z20, Z20
+	VADDPS  Z0, Z18, Z18
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  (AX), R10
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes7x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmLanes7x2PartialAVX512(SB), NOSPLIT, $24-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  128(R13), DX
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VMOVUPS.Z   64(BX), K1, Z1
+	VFMADD231PS (R9), Z0, Z31
+	VMOVUPS.Z   64(R9), K1, Z2
+	VFMADD231PS Z2, Z1, Z30
+	VFMADD231PS (R9)(SI*1), Z0, Z29
+	VMOVUPS.Z   64(R9)(SI*1), K1, Z2
+	VFMADD231PS Z2, Z1, Z28
+	VFMADD231PS (R9)(SI*2), Z0, Z27
+	VMOVUPS.Z   64(R9)(SI*2), K1, Z2
+	VFMADD231PS Z2, Z1, Z26
+	VFMADD231PS (R9)(R8*1), Z0, Z25
+	VMOVUPS.Z   64(R9)(R8*1), K1, Z2
+	VFMADD231PS Z2, Z1, Z24
+	VFMADD231PS (R9)(SI*4), Z0, Z23
+	VMOVUPS.Z   64(R9)(SI*4), K1, Z2
+	VFMADD231PS Z2, Z1, Z22
+	VFMADD231PS (R10), Z0, Z21
+	VMOVUPS.Z   64(R10), K1, Z2
+	VFMADD231PS Z2, Z1, Z20
+	VFMADD231PS (R10)(SI*1), Z0, Z19
+	VMOVUPS.Z   64(R10)(SI*1), K1, Z2
+	VFMADD231PS Z2, Z1, Z18
+	ADDQ        DX, R9
+	ADDQ        DX, R10
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z18
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z0, Z21, Z21
+	VADDPS    Z0, Z19, Z19
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z24, Z24
+	VADDPS    Z0, Z22, Z22
+	VADDPS    Z0, Z20, Z20
+	VADDPS    Z0, Z18, Z18
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  (AX), R10
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes8x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmLanes8x1AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VFMADD231PS (R9), Z0, Z31
+	VFMADD231PS (R9)(SI*1), Z0, Z30
+	VFMADD231PS (R9)(SI*2), Z0, Z29
+	VFMADD231PS (R9)(R8*1), Z0, Z28
+	VFMADD231PS (R9)(SI*4), Z0, Z27
+	VFMADD231PS (R10), Z0, Z26
+	VFMADD231PS (R10)(SI*1), Z0, Z25
+	VFMADD231PS (R10)(SI*2), Z0, Z24
+	ADDQ        DX, R9
+	ADDQ        DX, R10
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z24
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z24, Z24
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z24, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  (AX), R10
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes8x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmLanes8x1PartialAVX512(SB), NOSPLIT, $24-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  128(R13), DX
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS.Z   (BX), K1, Z0
+	VMOVUPS.Z   (R9), K1, Z1
+	VFMADD231PS Z1, Z0, Z31
+	VMOVUPS.Z   (R9)(SI*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z30
+	VMOVUPS.Z   (R9)(SI*2), K1, Z1
+	VFMADD231PS Z1, Z0, Z29
+	VMOVUPS.Z   (R9)(R8*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z28
+	VMOVUPS.Z   (R9)(SI*4), K1, Z1
+	VFMADD231PS Z1, Z0, Z27
+	VMOVUPS.Z   (R10), K1, Z1
+	VFMADD231PS Z1, Z0, Z26
+	VMOVUPS.Z   (R10)(SI*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z25
+	VMOVUPS.Z   (R10)(SI*2), K1, Z1
+	VFMADD231PS Z1, Z0, Z24
+	ADDQ        DX, R9
+	ADDQ        DX, R10
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z29
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z27
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z25
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z24, Z24
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z24, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  (AX), R10
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes8x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmLanes8x2AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VMOVUPS     64(BX), Z1
+	VFMADD231PS (R9), Z0, Z31
+	VFMADD231PS 64(R9), Z1, Z30
+	VFMADD231PS (R9)(SI*1), Z0, Z29
+	VFMADD231PS 64(R9)(SI*1), Z1, Z28
+	VFMADD231PS (R9)(SI*2), Z0, Z27
+	VFMADD231PS 64(R9)(SI*2), Z1, Z26
+	VFMADD231PS (R9)(R8*1), Z0, Z25
+	VFMADD231PS 64(R9)(R8*1), Z1, Z24
+	VFMADD231PS (R9)(SI*4), Z0, Z23
+	VFMADD231PS 64(R9)(SI*4), Z1, Z22
+	VFMADD231PS (R10), Z0, Z21
+	VFMADD231PS 64(R10), Z1, Z20
+	VFMADD231PS (R10)(SI*1), Z0, Z19
+	VFMADD231PS 64(R10)(SI*1), Z1, Z18
+	VFMADD231PS (R10)(SI*2), Z0, Z17
+	VFMADD231PS 64(R10)(SI*2), Z1, Z16
+	ADDQ        DX, R9
+	ADDQ        DX, R10
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VFMADD213PS  64(AX), Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VFMADD213PS  64(AX), Z1, Z18
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z17
+	VFMADD213PS  64(AX), Z1, Z16
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z21, Z21
+	VADDPS  Z0, Z19, Z19
+	VADDPS  Z0, Z17, Z17
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z22, Z22
+	VADDPS  Z0, Z20, Z20
+	VADDPS  Z0, Z18, Z18
+	VADDPS  Z0, Z16, Z16
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z17, (R12)
+	VMOVUPS Z16, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  (AX), R10
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes8x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmLanes8x2PartialAVX512(SB), NOSPLIT, $24-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  128(R13), DX
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VMOVUPS.Z   64(BX), K1, Z1
+	VFMADD231PS (R9), Z0, Z31
+	VMOVUPS.Z   64(R9), K1, Z2
+	VFMADD231PS Z2, Z1, Z30
+	VFMADD231PS (R9)(SI*1), Z0, Z29
+	VMOVUPS.Z   64(R9)(SI*1), K1, Z2
+	VFMADD231PS Z2, Z1, Z28
+	VFMADD231PS (R9)(SI*2), Z0, Z27
+	VMOVUPS.Z   64(R9)(SI*2), K1, Z2
+	VFMADD231PS Z2, Z1, Z26
+	VFMADD231PS (R9)(R8*1), Z0, Z25
+	VMOVUPS.Z   64(R9)(R8*1), K1, Z2
+	VFMADD231PS Z2, Z1, Z24
+	VFMADD231PS (R9)(SI*4), Z0, Z23
+	VMOVUPS.Z   64(R9)(SI*4), K1, Z2
+	VFMADD231PS Z2, Z1, Z22
+	VFMADD231PS (R10), Z0, Z21
+	VMOVUPS.Z   64(R10), K1, Z2
+	VFMADD231PS Z2, Z1, Z20
+	VFMADD231PS (R10)(SI*1), Z0, Z19
+	VMOVUPS.Z   64(R10)(SI*1), K1, Z2
+	VFMADD231PS Z2, Z1, Z18
+	VFMADD231PS (R10)(SI*2), Z0, Z17
+	VMOVUPS.Z   64(R10)(SI*2), K1, Z2
+	VFMADD231PS Z2, Z1, Z16
+	ADDQ        DX, R9
+	ADDQ        DX, R10
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z18
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z17
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z16
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z0, Z21, Z21
+	VADDPS    Z0, Z19, Z19
+	VADDPS    Z0, Z17, Z17
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z24, Z24
+	VADDPS    Z0, Z22, Z22
+	VADDPS    Z0, Z20, Z20
+	VADDPS    Z0, Z18, Z18
+	VADDPS    Z0, Z16, Z16
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z17, (R12)
+	VMOVUPS Z16, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  (AX), R10
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
 
 // func PackAVX512(dst *float32, src *float32, stride int, rows int)
 // Requires: AVX, AVX512F

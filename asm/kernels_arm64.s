@@ -26651,14 +26651,20 @@ TEXT ·GemmRows1x1NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -26693,9 +26699,12 @@ single:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -26715,7 +26724,24 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows1x1PartialNEON(t uintptr)
 TEXT ·GemmRows1x1PartialNEON(SB), NOSPLIT, $0-8
@@ -26724,15 +26750,21 @@ TEXT ·GemmRows1x1PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -26817,9 +26849,12 @@ loaded1180:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single1181
 	FMOVD 0(R21), F0
@@ -26869,7 +26904,24 @@ stored1186:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows1x2NEON(t uintptr)
 TEXT ·GemmRows1x2NEON(SB), NOSPLIT, $0-8
@@ -26878,15 +26930,21 @@ TEXT ·GemmRows1x2NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -26931,9 +26989,12 @@ single:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -26959,7 +27020,24 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows1x2PartialNEON(t uintptr)
 TEXT ·GemmRows1x2PartialNEON(SB), NOSPLIT, $0-8
@@ -26968,16 +27046,22 @@ TEXT ·GemmRows1x2PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -27072,9 +27156,12 @@ loaded1196:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -27130,7 +27217,24 @@ stored1202:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows2x1NEON(t uintptr)
 TEXT ·GemmRows2x1NEON(SB), NOSPLIT, $0-8
@@ -27139,16 +27243,22 @@ TEXT ·GemmRows2x1NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -27191,9 +27301,12 @@ single:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -27220,7 +27333,25 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows2x1PartialNEON(t uintptr)
 TEXT ·GemmRows2x1PartialNEON(SB), NOSPLIT, $0-8
@@ -27229,17 +27360,23 @@ TEXT ·GemmRows2x1PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -27332,9 +27469,12 @@ loaded1212:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single1213
 	FMOVD 0(R21), F0
@@ -27411,7 +27551,25 @@ stored1222:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows2x2NEON(t uintptr)
 TEXT ·GemmRows2x2NEON(SB), NOSPLIT, $0-8
@@ -27420,18 +27578,24 @@ TEXT ·GemmRows2x2NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
 	VEOR V29.B16, V29.B16, V29.B16
 	VEOR V28.B16, V28.B16, V28.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -27489,9 +27653,12 @@ single:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -27529,7 +27696,25 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows2x2PartialNEON(t uintptr)
 TEXT ·GemmRows2x2PartialNEON(SB), NOSPLIT, $0-8
@@ -27538,19 +27723,25 @@ TEXT ·GemmRows2x2PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
 	VEOR V29.B16, V29.B16, V29.B16
 	VEOR V28.B16, V28.B16, V28.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -27658,9 +27849,12 @@ loaded1232:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -27748,7 +27942,25 @@ stored1242:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows3x1NEON(t uintptr)
 TEXT ·GemmRows3x1NEON(SB), NOSPLIT, $0-8
@@ -27757,18 +27969,24 @@ TEXT ·GemmRows3x1NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
 	VEOR V29.B16, V29.B16, V29.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -27819,9 +28037,12 @@ single:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -27855,7 +28076,26 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows3x1PartialNEON(t uintptr)
 TEXT ·GemmRows3x1PartialNEON(SB), NOSPLIT, $0-8
@@ -27864,19 +28104,25 @@ TEXT ·GemmRows3x1PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
 	VEOR V29.B16, V29.B16, V29.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -27977,9 +28223,12 @@ loaded1252:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single1253
 	FMOVD 0(R21), F0
@@ -28083,7 +28332,26 @@ stored1266:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows3x2NEON(t uintptr)
 TEXT ·GemmRows3x2NEON(SB), NOSPLIT, $0-8
@@ -28092,12 +28360,16 @@ TEXT ·GemmRows3x2NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -28107,6 +28379,8 @@ tile:
 	VEOR V28.B16, V28.B16, V28.B16
 	VEOR V27.B16, V27.B16, V27.B16
 	VEOR V26.B16, V26.B16, V26.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -28177,9 +28451,12 @@ single:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -28229,7 +28506,26 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows3x2PartialNEON(t uintptr)
 TEXT ·GemmRows3x2PartialNEON(SB), NOSPLIT, $0-8
@@ -28238,13 +28534,17 @@ TEXT ·GemmRows3x2PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -28254,6 +28554,8 @@ tile:
 	VEOR V28.B16, V28.B16, V28.B16
 	VEOR V27.B16, V27.B16, V27.B16
 	VEOR V26.B16, V26.B16, V26.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -28374,9 +28676,12 @@ loaded1276:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -28496,7 +28801,26 @@ stored1290:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows4x1NEON(t uintptr)
 TEXT ·GemmRows4x1NEON(SB), NOSPLIT, $0-8
@@ -28505,12 +28829,16 @@ TEXT ·GemmRows4x1NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -28519,6 +28847,8 @@ tile:
 	VEOR V30.B16, V30.B16, V30.B16
 	VEOR V29.B16, V29.B16, V29.B16
 	VEOR V28.B16, V28.B16, V28.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -28577,9 +28907,12 @@ single:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -28620,7 +28953,27 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows4x1PartialNEON(t uintptr)
 TEXT ·GemmRows4x1PartialNEON(SB), NOSPLIT, $0-8
@@ -28629,13 +28982,17 @@ TEXT ·GemmRows4x1PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -28644,6 +29001,8 @@ tile:
 	VEOR V30.B16, V30.B16, V30.B16
 	VEOR V29.B16, V29.B16, V29.B16
 	VEOR V28.B16, V28.B16, V28.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -28752,9 +29111,12 @@ loaded1300:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single1301
 	FMOVD 0(R21), F0
@@ -28885,7 +29247,27 @@ stored1318:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows4x2NEON(t uintptr)
 TEXT ·GemmRows4x2NEON(SB), NOSPLIT, $0-8
@@ -28894,12 +29276,16 @@ TEXT ·GemmRows4x2NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -28912,6 +29298,8 @@ tile:
 	VEOR V26.B16, V26.B16, V26.B16
 	VEOR V25.B16, V25.B16, V25.B16
 	VEOR V24.B16, V24.B16, V24.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -28995,9 +29383,12 @@ single:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -29059,7 +29450,27 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows4x2PartialNEON(t uintptr)
 TEXT ·GemmRows4x2PartialNEON(SB), NOSPLIT, $0-8
@@ -29068,13 +29479,17 @@ TEXT ·GemmRows4x2PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -29087,6 +29502,8 @@ tile:
 	VEOR V26.B16, V26.B16, V26.B16
 	VEOR V25.B16, V25.B16, V25.B16
 	VEOR V24.B16, V24.B16, V24.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -29220,9 +29637,12 @@ loaded1328:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -29374,7 +29794,27 @@ stored1346:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows5x1NEON(t uintptr)
 TEXT ·GemmRows5x1NEON(SB), NOSPLIT, $0-8
@@ -29383,12 +29823,16 @@ TEXT ·GemmRows5x1NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -29399,6 +29843,8 @@ tile:
 	VEOR V29.B16, V29.B16, V29.B16
 	VEOR V28.B16, V28.B16, V28.B16
 	VEOR V27.B16, V27.B16, V27.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -29465,9 +29911,12 @@ single:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -29515,7 +29964,28 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows5x1PartialNEON(t uintptr)
 TEXT ·GemmRows5x1PartialNEON(SB), NOSPLIT, $0-8
@@ -29524,13 +29994,17 @@ TEXT ·GemmRows5x1PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -29541,6 +30015,8 @@ tile:
 	VEOR V29.B16, V29.B16, V29.B16
 	VEOR V28.B16, V28.B16, V28.B16
 	VEOR V27.B16, V27.B16, V27.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -29657,9 +30133,12 @@ loaded1356:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single1357
 	FMOVD 0(R21), F0
@@ -29817,7 +30296,28 @@ stored1378:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows5x2NEON(t uintptr)
 TEXT ·GemmRows5x2NEON(SB), NOSPLIT, $0-8
@@ -29826,12 +30326,16 @@ TEXT ·GemmRows5x2NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -29847,6 +30351,8 @@ tile:
 	VEOR V24.B16, V24.B16, V24.B16
 	VEOR V23.B16, V23.B16, V23.B16
 	VEOR V22.B16, V22.B16, V22.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -29943,9 +30449,12 @@ single:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -30019,7 +30528,28 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows5x2PartialNEON(t uintptr)
 TEXT ·GemmRows5x2PartialNEON(SB), NOSPLIT, $0-8
@@ -30028,13 +30558,17 @@ TEXT ·GemmRows5x2PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -30050,6 +30584,8 @@ tile:
 	VEOR V24.B16, V24.B16, V24.B16
 	VEOR V23.B16, V23.B16, V23.B16
 	VEOR V22.B16, V22.B16, V22.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -30196,9 +30732,12 @@ loaded1388:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -30382,7 +30921,28 @@ stored1410:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows6x1NEON(t uintptr)
 TEXT ·GemmRows6x1NEON(SB), NOSPLIT, $0-8
@@ -30391,12 +30951,16 @@ TEXT ·GemmRows6x1NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -30409,6 +30973,8 @@ tile:
 	VEOR V28.B16, V28.B16, V28.B16
 	VEOR V27.B16, V27.B16, V27.B16
 	VEOR V26.B16, V26.B16, V26.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -30483,9 +31049,12 @@ single:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -30540,7 +31109,29 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows6x1PartialNEON(t uintptr)
 TEXT ·GemmRows6x1PartialNEON(SB), NOSPLIT, $0-8
@@ -30549,13 +31140,17 @@ TEXT ·GemmRows6x1PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -30568,6 +31163,8 @@ tile:
 	VEOR V28.B16, V28.B16, V28.B16
 	VEOR V27.B16, V27.B16, V27.B16
 	VEOR V26.B16, V26.B16, V26.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -30692,9 +31289,12 @@ loaded1420:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single1421
 	FMOVD 0(R21), F0
@@ -30879,7 +31479,29 @@ stored1446:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows6x2NEON(t uintptr)
 TEXT ·GemmRows6x2NEON(SB), NOSPLIT, $0-8
@@ -30888,12 +31510,16 @@ TEXT ·GemmRows6x2NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -30912,6 +31538,8 @@ tile:
 	VEOR V22.B16, V22.B16, V22.B16
 	VEOR V21.B16, V21.B16, V21.B16
 	VEOR V20.B16, V20.B16, V20.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -31021,9 +31649,12 @@ single:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -31109,7 +31740,29 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows6x2PartialNEON(t uintptr)
 TEXT ·GemmRows6x2PartialNEON(SB), NOSPLIT, $0-8
@@ -31118,13 +31771,17 @@ TEXT ·GemmRows6x2PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -31143,6 +31800,8 @@ tile:
 	VEOR V22.B16, V22.B16, V22.B16
 	VEOR V21.B16, V21.B16, V21.B16
 	VEOR V20.B16, V20.B16, V20.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -31302,9 +31961,12 @@ loaded1456:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -31520,7 +32182,29 @@ stored1482:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows7x1NEON(t uintptr)
 TEXT ·GemmRows7x1NEON(SB), NOSPLIT, $0-8
@@ -31529,12 +32213,16 @@ TEXT ·GemmRows7x1NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -31549,6 +32237,8 @@ tile:
 	VEOR V27.B16, V27.B16, V27.B16
 	VEOR V26.B16, V26.B16, V26.B16
 	VEOR V25.B16, V25.B16, V25.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -31631,9 +32321,12 @@ single:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -31695,7 +32388,30 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	ADD R21, R6
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows7x1PartialNEON(t uintptr)
 TEXT ·GemmRows7x1PartialNEON(SB), NOSPLIT, $0-8
@@ -31704,13 +32420,17 @@ TEXT ·GemmRows7x1PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -31725,6 +32445,8 @@ tile:
 	VEOR V27.B16, V27.B16, V27.B16
 	VEOR V26.B16, V26.B16, V26.B16
 	VEOR V25.B16, V25.B16, V25.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -31857,9 +32579,12 @@ loaded1492:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single1493
 	FMOVD 0(R21), F0
@@ -32071,7 +32796,30 @@ stored1522:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	ADD R21, R6
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows7x2NEON(t uintptr)
 TEXT ·GemmRows7x2NEON(SB), NOSPLIT, $0-8
@@ -32080,12 +32828,16 @@ TEXT ·GemmRows7x2NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -32107,6 +32859,8 @@ tile:
 	VEOR V20.B16, V20.B16, V20.B16
 	VEOR V19.B16, V19.B16, V19.B16
 	VEOR V18.B16, V18.B16, V18.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -32229,9 +32983,12 @@ single:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -32329,7 +33086,30 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	ADD R21, R6
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows7x2PartialNEON(t uintptr)
 TEXT ·GemmRows7x2PartialNEON(SB), NOSPLIT, $0-8
@@ -32338,13 +33118,17 @@ TEXT ·GemmRows7x2PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -32366,6 +33150,8 @@ tile:
 	VEOR V20.B16, V20.B16, V20.B16
 	VEOR V19.B16, V19.B16, V19.B16
 	VEOR V18.B16, V18.B16, V18.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -32538,9 +33324,12 @@ loaded1532:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -32788,7 +33577,30 @@ stored1562:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	ADD R21, R6
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows8x1NEON(t uintptr)
 TEXT ·GemmRows8x1NEON(SB), NOSPLIT, $0-8
@@ -32797,12 +33609,16 @@ TEXT ·GemmRows8x1NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -32819,6 +33635,8 @@ tile:
 	VEOR V26.B16, V26.B16, V26.B16
 	VEOR V25.B16, V25.B16, V25.B16
 	VEOR V24.B16, V24.B16, V24.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -32909,9 +33727,12 @@ single:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -32980,7 +33801,31 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	ADD R21, R6
+	ADD R21, R7
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows8x1PartialNEON(t uintptr)
 TEXT ·GemmRows8x1PartialNEON(SB), NOSPLIT, $0-8
@@ -32989,13 +33834,17 @@ TEXT ·GemmRows8x1PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -33012,6 +33861,8 @@ tile:
 	VEOR V26.B16, V26.B16, V26.B16
 	VEOR V25.B16, V25.B16, V25.B16
 	VEOR V24.B16, V24.B16, V24.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -33152,9 +34003,12 @@ loaded1572:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single1573
 	FMOVD 0(R21), F0
@@ -33393,7 +34247,31 @@ stored1606:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	ADD R21, R6
+	ADD R21, R7
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows8x2NEON(t uintptr)
 TEXT ·GemmRows8x2NEON(SB), NOSPLIT, $0-8
@@ -33402,12 +34280,16 @@ TEXT ·GemmRows8x2NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -33432,6 +34314,8 @@ tile:
 	VEOR V18.B16, V18.B16, V18.B16
 	VEOR V17.B16, V17.B16, V17.B16
 	VEOR V16.B16, V16.B16, V16.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -33567,9 +34451,12 @@ single:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -33679,7 +34566,31 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	ADD R21, R6
+	ADD R21, R7
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows8x2PartialNEON(t uintptr)
 TEXT ·GemmRows8x2PartialNEON(SB), NOSPLIT, $0-8
@@ -33688,13 +34599,17 @@ TEXT ·GemmRows8x2PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -33719,6 +34634,8 @@ tile:
 	VEOR V18.B16, V18.B16, V18.B16
 	VEOR V17.B16, V17.B16, V17.B16
 	VEOR V16.B16, V16.B16, V16.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -33904,9 +34821,12 @@ loaded1616:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -34186,7 +35106,31 @@ stored1650:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	ADD R21, R6
+	ADD R21, R7
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows1x8NEON(t uintptr)
 TEXT ·GemmRows1x8NEON(SB), NOSPLIT, $0-8
@@ -34195,12 +35139,16 @@ TEXT ·GemmRows1x8NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -34210,6 +35158,8 @@ tile:
 	VEOR V26.B16, V26.B16, V26.B16
 	VEOR V25.B16, V25.B16, V25.B16
 	VEOR V24.B16, V24.B16, V24.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -34314,9 +35264,12 @@ single:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -34378,7 +35331,24 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows2x8NEON(t uintptr)
 TEXT ·GemmRows2x8NEON(SB), NOSPLIT, $0-8
@@ -34387,12 +35357,16 @@ TEXT ·GemmRows2x8NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	VEOR V31.B16, V31.B16, V31.B16
@@ -34411,6 +35385,8 @@ tile:
 	VEOR V18.B16, V18.B16, V18.B16
 	VEOR V17.B16, V17.B16, V17.B16
 	VEOR V16.B16, V16.B16, V16.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -34558,9 +35534,12 @@ single:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -34664,7 +35643,25 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols1x1NEON(t uintptr)
 TEXT ·GemmCols1x1NEON(SB), NOSPLIT, $0-8
@@ -34673,12 +35670,16 @@ TEXT ·GemmCols1x1NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 
@@ -34690,9 +35691,12 @@ single:
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -34712,7 +35716,24 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols1x1PartialNEON(t uintptr)
 TEXT ·GemmCols1x1PartialNEON(SB), NOSPLIT, $0-8
@@ -34721,13 +35742,17 @@ TEXT ·GemmCols1x1PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 
@@ -34749,9 +35774,12 @@ loaded1652:
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single1653
 	FMOVD 0(R21), F0
@@ -34801,7 +35829,24 @@ stored1658:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols1x2NEON(t uintptr)
 TEXT ·GemmCols1x2NEON(SB), NOSPLIT, $0-8
@@ -34810,12 +35855,16 @@ TEXT ·GemmCols1x2NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -34830,9 +35879,12 @@ single:
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -34858,7 +35910,24 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols1x2PartialNEON(t uintptr)
 TEXT ·GemmCols1x2PartialNEON(SB), NOSPLIT, $0-8
@@ -34867,13 +35936,17 @@ TEXT ·GemmCols1x2PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -34898,9 +35971,12 @@ loaded1660:
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -34956,7 +36032,24 @@ stored1666:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols2x1NEON(t uintptr)
 TEXT ·GemmCols2x1NEON(SB), NOSPLIT, $0-8
@@ -34965,12 +36058,16 @@ TEXT ·GemmCols2x1NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -34984,9 +36081,12 @@ single:
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -35013,7 +36113,24 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols2x1PartialNEON(t uintptr)
 TEXT ·GemmCols2x1PartialNEON(SB), NOSPLIT, $0-8
@@ -35022,13 +36139,17 @@ TEXT ·GemmCols2x1PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -35052,9 +36173,12 @@ loaded1668:
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single1669
 	FMOVD 0(R21), F0
@@ -35131,7 +36255,24 @@ stored1678:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols2x2NEON(t uintptr)
 TEXT ·GemmCols2x2NEON(SB), NOSPLIT, $0-8
@@ -35140,12 +36281,16 @@ TEXT ·GemmCols2x2NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -35164,9 +36309,12 @@ single:
 	WORD $0x4fa2103c // FMLA V28.4S, V1.4S, V2.S[1]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -35204,7 +36352,24 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols2x2PartialNEON(t uintptr)
 TEXT ·GemmCols2x2PartialNEON(SB), NOSPLIT, $0-8
@@ -35213,13 +36378,17 @@ TEXT ·GemmCols2x2PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -35248,9 +36417,12 @@ loaded1680:
 	WORD $0x4fa2103c // FMLA V28.4S, V1.4S, V2.S[1]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -35338,7 +36510,24 @@ stored1690:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols3x1NEON(t uintptr)
 TEXT ·GemmCols3x1NEON(SB), NOSPLIT, $0-8
@@ -35347,12 +36536,16 @@ TEXT ·GemmCols3x1NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -35370,9 +36563,12 @@ single:
 	WORD $0x4f81181d // FMLA V29.4S, V0.4S, V1.S[2]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -35406,7 +36602,24 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols3x1PartialNEON(t uintptr)
 TEXT ·GemmCols3x1PartialNEON(SB), NOSPLIT, $0-8
@@ -35415,13 +36628,17 @@ TEXT ·GemmCols3x1PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -35449,9 +36666,12 @@ loaded1692:
 	WORD $0x4f81181d // FMLA V29.4S, V0.4S, V1.S[2]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single1693
 	FMOVD 0(R21), F0
@@ -35555,7 +36775,24 @@ stored1706:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols3x2NEON(t uintptr)
 TEXT ·GemmCols3x2NEON(SB), NOSPLIT, $0-8
@@ -35564,12 +36801,16 @@ TEXT ·GemmCols3x2NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -35594,9 +36835,12 @@ single:
 	WORD $0x4f82183a // FMLA V26.4S, V1.4S, V2.S[2]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -35646,7 +36890,24 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols3x2PartialNEON(t uintptr)
 TEXT ·GemmCols3x2PartialNEON(SB), NOSPLIT, $0-8
@@ -35655,13 +36916,17 @@ TEXT ·GemmCols3x2PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -35696,9 +36961,12 @@ loaded1708:
 	WORD $0x4f82183a // FMLA V26.4S, V1.4S, V2.S[2]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -35818,7 +37086,24 @@ stored1722:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols4x1NEON(t uintptr)
 TEXT ·GemmCols4x1NEON(SB), NOSPLIT, $0-8
@@ -35827,12 +37112,16 @@ TEXT ·GemmCols4x1NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -35850,9 +37139,12 @@ single:
 	WORD $0x4fa1181c // FMLA V28.4S, V0.4S, V1.S[3]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -35893,7 +37185,24 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols4x1PartialNEON(t uintptr)
 TEXT ·GemmCols4x1PartialNEON(SB), NOSPLIT, $0-8
@@ -35902,13 +37211,17 @@ TEXT ·GemmCols4x1PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -35936,9 +37249,12 @@ loaded1724:
 	WORD $0x4fa1181c // FMLA V28.4S, V0.4S, V1.S[3]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single1725
 	FMOVD 0(R21), F0
@@ -36069,7 +37385,24 @@ stored1742:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols4x2NEON(t uintptr)
 TEXT ·GemmCols4x2NEON(SB), NOSPLIT, $0-8
@@ -36078,12 +37411,16 @@ TEXT ·GemmCols4x2NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -36110,9 +37447,12 @@ single:
 	WORD $0x4fa21838 // FMLA V24.4S, V1.4S, V2.S[3]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -36174,7 +37514,24 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols4x2PartialNEON(t uintptr)
 TEXT ·GemmCols4x2PartialNEON(SB), NOSPLIT, $0-8
@@ -36183,13 +37540,17 @@ TEXT ·GemmCols4x2PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -36226,9 +37587,12 @@ loaded1744:
 	WORD $0x4fa21838 // FMLA V24.4S, V1.4S, V2.S[3]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -36380,7 +37744,24 @@ stored1762:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols5x1NEON(t uintptr)
 TEXT ·GemmCols5x1NEON(SB), NOSPLIT, $0-8
@@ -36389,12 +37770,16 @@ TEXT ·GemmCols5x1NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -36415,9 +37800,12 @@ single:
 	WORD $0x4f82101b // FMLA V27.4S, V0.4S, V2.S[0]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -36465,7 +37853,24 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols5x1PartialNEON(t uintptr)
 TEXT ·GemmCols5x1PartialNEON(SB), NOSPLIT, $0-8
@@ -36474,13 +37879,17 @@ TEXT ·GemmCols5x1PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -36511,9 +37920,12 @@ loaded1764:
 	WORD $0x4f82101b // FMLA V27.4S, V0.4S, V2.S[0]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single1765
 	FMOVD 0(R21), F0
@@ -36671,7 +38083,24 @@ stored1786:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols5x2NEON(t uintptr)
 TEXT ·GemmCols5x2NEON(SB), NOSPLIT, $0-8
@@ -36680,12 +38109,16 @@ TEXT ·GemmCols5x2NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -36717,9 +38150,12 @@ single:
 	WORD $0x4f831036 // FMLA V22.4S, V1.4S, V3.S[0]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -36793,7 +38229,24 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols5x2PartialNEON(t uintptr)
 TEXT ·GemmCols5x2PartialNEON(SB), NOSPLIT, $0-8
@@ -36802,13 +38255,17 @@ TEXT ·GemmCols5x2PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -36850,9 +38307,12 @@ loaded1788:
 	WORD $0x4f831036 // FMLA V22.4S, V1.4S, V3.S[0]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -37036,7 +38496,24 @@ stored1810:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols6x1NEON(t uintptr)
 TEXT ·GemmCols6x1NEON(SB), NOSPLIT, $0-8
@@ -37045,12 +38522,16 @@ TEXT ·GemmCols6x1NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -37073,9 +38554,12 @@ single:
 	WORD $0x4fa2101a // FMLA V26.4S, V0.4S, V2.S[1]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -37130,7 +38614,24 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols6x1PartialNEON(t uintptr)
 TEXT ·GemmCols6x1PartialNEON(SB), NOSPLIT, $0-8
@@ -37139,13 +38640,17 @@ TEXT ·GemmCols6x1PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -37178,9 +38683,12 @@ loaded1812:
 	WORD $0x4fa2101a // FMLA V26.4S, V0.4S, V2.S[1]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single1813
 	FMOVD 0(R21), F0
@@ -37365,7 +38873,24 @@ stored1838:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols6x2NEON(t uintptr)
 TEXT ·GemmCols6x2NEON(SB), NOSPLIT, $0-8
@@ -37374,12 +38899,16 @@ TEXT ·GemmCols6x2NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -37415,9 +38944,12 @@ single:
 	WORD $0x4fa31034 // FMLA V20.4S, V1.4S, V3.S[1]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -37503,7 +39035,24 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols6x2PartialNEON(t uintptr)
 TEXT ·GemmCols6x2PartialNEON(SB), NOSPLIT, $0-8
@@ -37512,13 +39061,17 @@ TEXT ·GemmCols6x2PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -37564,9 +39117,12 @@ loaded1840:
 	WORD $0x4fa31034 // FMLA V20.4S, V1.4S, V3.S[1]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -37782,7 +39338,24 @@ stored1866:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols7x1NEON(t uintptr)
 TEXT ·GemmCols7x1NEON(SB), NOSPLIT, $0-8
@@ -37791,12 +39364,16 @@ TEXT ·GemmCols7x1NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -37823,9 +39400,12 @@ single:
 	WORD $0x4f821819 // FMLA V25.4S, V0.4S, V2.S[2]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -37887,7 +39467,24 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols7x1PartialNEON(t uintptr)
 TEXT ·GemmCols7x1PartialNEON(SB), NOSPLIT, $0-8
@@ -37896,13 +39493,17 @@ TEXT ·GemmCols7x1PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -37939,9 +39540,12 @@ loaded1868:
 	WORD $0x4f821819 // FMLA V25.4S, V0.4S, V2.S[2]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single1869
 	FMOVD 0(R21), F0
@@ -38153,7 +39757,24 @@ stored1898:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols7x2NEON(t uintptr)
 TEXT ·GemmCols7x2NEON(SB), NOSPLIT, $0-8
@@ -38162,12 +39783,16 @@ TEXT ·GemmCols7x2NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -38209,9 +39834,12 @@ single:
 	WORD $0x4f831832 // FMLA V18.4S, V1.4S, V3.S[2]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -38309,7 +39937,24 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols7x2PartialNEON(t uintptr)
 TEXT ·GemmCols7x2PartialNEON(SB), NOSPLIT, $0-8
@@ -38318,13 +39963,17 @@ TEXT ·GemmCols7x2PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -38376,9 +40025,12 @@ loaded1900:
 	WORD $0x4f831832 // FMLA V18.4S, V1.4S, V3.S[2]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -38626,7 +40278,24 @@ stored1930:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols8x1NEON(t uintptr)
 TEXT ·GemmCols8x1NEON(SB), NOSPLIT, $0-8
@@ -38635,12 +40304,16 @@ TEXT ·GemmCols8x1NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -38667,9 +40340,12 @@ single:
 	WORD $0x4fa21818 // FMLA V24.4S, V0.4S, V2.S[3]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -38738,7 +40414,24 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols8x1PartialNEON(t uintptr)
 TEXT ·GemmCols8x1PartialNEON(SB), NOSPLIT, $0-8
@@ -38747,13 +40440,17 @@ TEXT ·GemmCols8x1PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -38790,9 +40487,12 @@ loaded1932:
 	WORD $0x4fa21818 // FMLA V24.4S, V0.4S, V2.S[3]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single1933
 	FMOVD 0(R21), F0
@@ -39031,7 +40731,24 @@ stored1966:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols8x2NEON(t uintptr)
 TEXT ·GemmCols8x2NEON(SB), NOSPLIT, $0-8
@@ -39040,12 +40757,16 @@ TEXT ·GemmCols8x2NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -39089,9 +40810,12 @@ single:
 	WORD $0x4fa31830 // FMLA V16.4S, V1.4S, V3.S[3]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -39201,7 +40925,24 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols8x2PartialNEON(t uintptr)
 TEXT ·GemmCols8x2PartialNEON(SB), NOSPLIT, $0-8
@@ -39210,13 +40951,17 @@ TEXT ·GemmCols8x2PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -39270,9 +41015,12 @@ loaded1968:
 	WORD $0x4fa31830 // FMLA V16.4S, V1.4S, V3.S[3]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -39552,7 +41300,24 @@ stored2002:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols1x8NEON(t uintptr)
 TEXT ·GemmCols1x8NEON(SB), NOSPLIT, $0-8
@@ -39561,12 +41326,16 @@ TEXT ·GemmCols1x8NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -39599,9 +41368,12 @@ single:
 	WORD $0x4f8810f8 // FMLA V24.4S, V7.4S, V8.S[0]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -39663,7 +41435,24 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols2x8NEON(t uintptr)
 TEXT ·GemmCols2x8NEON(SB), NOSPLIT, $0-8
@@ -39672,12 +41461,16 @@ TEXT ·GemmCols2x8NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -39726,9 +41519,12 @@ single:
 	WORD $0x4fa810f0 // FMLA V16.4S, V7.4S, V8.S[1]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -39832,7 +41628,6920 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes1x1NEON(t uintptr)
+TEXT ·GemmLanes1x1NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	VEOR V31.B16, V31.B16, V31.B16
+
+single:
+	FMOVQ 0(R10), F0
+	ADD R12, R10
+	FMOVQ 0(R0), F1
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes1x1PartialNEON(t uintptr)
+TEXT ·GemmLanes1x1PartialNEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	VEOR V31.B16, V31.B16, V31.B16
+
+single:
+	TBZ $1, R20, single2003
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded2004
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2004
+
+single2003:
+	FMOVS 0(R10), F0
+
+loaded2004:
+	ADD R12, R10
+	TBZ $1, R20, single2005
+	FMOVD 0(R0), F1
+	TBZ $0, R20, loaded2006
+	ADD $8, R0, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2006
+
+single2005:
+	FMOVS 0(R0), F1
+
+loaded2006:
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	TBZ $1, R20, single2007
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2008
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2008
+
+single2007:
+	FMOVS 0(R21), F0
+
+loaded2008:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2009
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2010
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2010
+
+single2009:
+	FMOVS 0(R21), F0
+
+loaded2010:
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+
+store:
+	MOVD R14, R21
+	TBZ $1, R20, single2011
+	FMOVD F31, 0(R21)
+	TBZ $0, R20, stored2012
+	ADD $8, R21, R26
+	VST1 V31.S[2], (R26)
+	B stored2012
+
+single2011:
+	FMOVS F31, 0(R21)
+
+stored2012:
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes1x2NEON(t uintptr)
+TEXT ·GemmLanes1x2NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+
+single:
+	FMOVQ 0(R10), F0
+	FMOVQ 16(R10), F1
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
+	FMOVQ 16(R0), F3
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	FMOVQ 16(R21), F0
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	FMOVQ F30, 16(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes1x2PartialNEON(t uintptr)
+TEXT ·GemmLanes1x2PartialNEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+
+single:
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single2013
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded2014
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2014
+
+single2013:
+	FMOVS 16(R10), F1
+
+loaded2014:
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
+	TBZ $1, R20, single2015
+	FMOVD 16(R0), F3
+	TBZ $0, R20, loaded2016
+	ADD $24, R0, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2016
+
+single2015:
+	FMOVS 16(R0), F3
+
+loaded2016:
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	TBZ $1, R20, single2017
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2018
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2018
+
+single2017:
+	FMOVS 16(R21), F0
+
+loaded2018:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	TBZ $1, R20, single2019
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2020
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2020
+
+single2019:
+	FMOVS 16(R21), F0
+
+loaded2020:
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	TBZ $1, R20, single2021
+	FMOVD F30, 16(R21)
+	TBZ $0, R20, stored2022
+	ADD $24, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2022
+
+single2021:
+	FMOVS F30, 16(R21)
+
+stored2022:
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes2x1NEON(t uintptr)
+TEXT ·GemmLanes2x1NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+
+single:
+	FMOVQ 0(R10), F0
+	ADD R12, R10
+	FMOVQ 0(R0), F1
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F1
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	ADD R13, R21
+	FMOVQ F30, 0(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes2x1PartialNEON(t uintptr)
+TEXT ·GemmLanes2x1PartialNEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+
+single:
+	TBZ $1, R20, single2023
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded2024
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2024
+
+single2023:
+	FMOVS 0(R10), F0
+
+loaded2024:
+	ADD R12, R10
+	TBZ $1, R20, single2025
+	FMOVD 0(R0), F1
+	TBZ $0, R20, loaded2026
+	ADD $8, R0, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2026
+
+single2025:
+	FMOVS 0(R0), F1
+
+loaded2026:
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	TBZ $1, R20, single2027
+	FMOVD 0(R1), F1
+	TBZ $0, R20, loaded2028
+	ADD $8, R1, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2028
+
+single2027:
+	FMOVS 0(R1), F1
+
+loaded2028:
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	TBZ $1, R20, single2029
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2030
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2030
+
+single2029:
+	FMOVS 0(R21), F0
+
+loaded2030:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single2031
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2032
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2032
+
+single2031:
+	FMOVS 0(R21), F0
+
+loaded2032:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2033
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2034
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2034
+
+single2033:
+	FMOVS 0(R21), F0
+
+loaded2034:
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+
+store:
+	MOVD R14, R21
+	TBZ $1, R20, single2035
+	FMOVD F31, 0(R21)
+	TBZ $0, R20, stored2036
+	ADD $8, R21, R26
+	VST1 V31.S[2], (R26)
+	B stored2036
+
+single2035:
+	FMOVS F31, 0(R21)
+
+stored2036:
+	ADD R13, R21
+	TBZ $1, R20, single2037
+	FMOVD F30, 0(R21)
+	TBZ $0, R20, stored2038
+	ADD $8, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2038
+
+single2037:
+	FMOVS F30, 0(R21)
+
+stored2038:
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes2x2NEON(t uintptr)
+TEXT ·GemmLanes2x2NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+
+single:
+	FMOVQ 0(R10), F0
+	FMOVQ 16(R10), F1
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
+	FMOVQ 16(R0), F3
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
+	FMOVQ 16(R1), F3
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	FMOVQ 16(R21), F0
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	FMOVQ F30, 16(R21)
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	FMOVQ F28, 16(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes2x2PartialNEON(t uintptr)
+TEXT ·GemmLanes2x2PartialNEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+
+single:
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single2039
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded2040
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2040
+
+single2039:
+	FMOVS 16(R10), F1
+
+loaded2040:
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
+	TBZ $1, R20, single2041
+	FMOVD 16(R0), F3
+	TBZ $0, R20, loaded2042
+	ADD $24, R0, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2042
+
+single2041:
+	FMOVS 16(R0), F3
+
+loaded2042:
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
+	TBZ $1, R20, single2043
+	FMOVD 16(R1), F3
+	TBZ $0, R20, loaded2044
+	ADD $24, R1, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2044
+
+single2043:
+	FMOVS 16(R1), F3
+
+loaded2044:
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	TBZ $1, R20, single2045
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2046
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2046
+
+single2045:
+	FMOVS 16(R21), F0
+
+loaded2046:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single2047
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2048
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2048
+
+single2047:
+	FMOVS 16(R21), F0
+
+loaded2048:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	TBZ $1, R20, single2049
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2050
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2050
+
+single2049:
+	FMOVS 16(R21), F0
+
+loaded2050:
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	TBZ $1, R20, single2051
+	FMOVD F30, 16(R21)
+	TBZ $0, R20, stored2052
+	ADD $24, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2052
+
+single2051:
+	FMOVS F30, 16(R21)
+
+stored2052:
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	TBZ $1, R20, single2053
+	FMOVD F28, 16(R21)
+	TBZ $0, R20, stored2054
+	ADD $24, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2054
+
+single2053:
+	FMOVS F28, 16(R21)
+
+stored2054:
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes3x1NEON(t uintptr)
+TEXT ·GemmLanes3x1NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+
+single:
+	FMOVQ 0(R10), F0
+	ADD R12, R10
+	FMOVQ 0(R0), F1
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F1
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F1
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	ADD R13, R21
+	FMOVQ F30, 0(R21)
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes3x1PartialNEON(t uintptr)
+TEXT ·GemmLanes3x1PartialNEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+
+single:
+	TBZ $1, R20, single2055
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded2056
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2056
+
+single2055:
+	FMOVS 0(R10), F0
+
+loaded2056:
+	ADD R12, R10
+	TBZ $1, R20, single2057
+	FMOVD 0(R0), F1
+	TBZ $0, R20, loaded2058
+	ADD $8, R0, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2058
+
+single2057:
+	FMOVS 0(R0), F1
+
+loaded2058:
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	TBZ $1, R20, single2059
+	FMOVD 0(R1), F1
+	TBZ $0, R20, loaded2060
+	ADD $8, R1, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2060
+
+single2059:
+	FMOVS 0(R1), F1
+
+loaded2060:
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	TBZ $1, R20, single2061
+	FMOVD 0(R2), F1
+	TBZ $0, R20, loaded2062
+	ADD $8, R2, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2062
+
+single2061:
+	FMOVS 0(R2), F1
+
+loaded2062:
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	TBZ $1, R20, single2063
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2064
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2064
+
+single2063:
+	FMOVS 0(R21), F0
+
+loaded2064:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single2065
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2066
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2066
+
+single2065:
+	FMOVS 0(R21), F0
+
+loaded2066:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single2067
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2068
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2068
+
+single2067:
+	FMOVS 0(R21), F0
+
+loaded2068:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2069
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2070
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2070
+
+single2069:
+	FMOVS 0(R21), F0
+
+loaded2070:
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+
+store:
+	MOVD R14, R21
+	TBZ $1, R20, single2071
+	FMOVD F31, 0(R21)
+	TBZ $0, R20, stored2072
+	ADD $8, R21, R26
+	VST1 V31.S[2], (R26)
+	B stored2072
+
+single2071:
+	FMOVS F31, 0(R21)
+
+stored2072:
+	ADD R13, R21
+	TBZ $1, R20, single2073
+	FMOVD F30, 0(R21)
+	TBZ $0, R20, stored2074
+	ADD $8, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2074
+
+single2073:
+	FMOVS F30, 0(R21)
+
+stored2074:
+	ADD R13, R21
+	TBZ $1, R20, single2075
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored2076
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored2076
+
+single2075:
+	FMOVS F29, 0(R21)
+
+stored2076:
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes3x2NEON(t uintptr)
+TEXT ·GemmLanes3x2NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+
+single:
+	FMOVQ 0(R10), F0
+	FMOVQ 16(R10), F1
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
+	FMOVQ 16(R0), F3
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
+	FMOVQ 16(R1), F3
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
+	FMOVQ 16(R2), F3
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	FMOVQ 16(R21), F0
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	FMOVQ F30, 16(R21)
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	FMOVQ F28, 16(R21)
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	FMOVQ F26, 16(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes3x2PartialNEON(t uintptr)
+TEXT ·GemmLanes3x2PartialNEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+
+single:
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single2077
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded2078
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2078
+
+single2077:
+	FMOVS 16(R10), F1
+
+loaded2078:
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
+	TBZ $1, R20, single2079
+	FMOVD 16(R0), F3
+	TBZ $0, R20, loaded2080
+	ADD $24, R0, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2080
+
+single2079:
+	FMOVS 16(R0), F3
+
+loaded2080:
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
+	TBZ $1, R20, single2081
+	FMOVD 16(R1), F3
+	TBZ $0, R20, loaded2082
+	ADD $24, R1, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2082
+
+single2081:
+	FMOVS 16(R1), F3
+
+loaded2082:
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
+	TBZ $1, R20, single2083
+	FMOVD 16(R2), F3
+	TBZ $0, R20, loaded2084
+	ADD $24, R2, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2084
+
+single2083:
+	FMOVS 16(R2), F3
+
+loaded2084:
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	TBZ $1, R20, single2085
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2086
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2086
+
+single2085:
+	FMOVS 16(R21), F0
+
+loaded2086:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single2087
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2088
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2088
+
+single2087:
+	FMOVS 16(R21), F0
+
+loaded2088:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single2089
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2090
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2090
+
+single2089:
+	FMOVS 16(R21), F0
+
+loaded2090:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	TBZ $1, R20, single2091
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2092
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2092
+
+single2091:
+	FMOVS 16(R21), F0
+
+loaded2092:
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	TBZ $1, R20, single2093
+	FMOVD F30, 16(R21)
+	TBZ $0, R20, stored2094
+	ADD $24, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2094
+
+single2093:
+	FMOVS F30, 16(R21)
+
+stored2094:
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	TBZ $1, R20, single2095
+	FMOVD F28, 16(R21)
+	TBZ $0, R20, stored2096
+	ADD $24, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2096
+
+single2095:
+	FMOVS F28, 16(R21)
+
+stored2096:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single2097
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored2098
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2098
+
+single2097:
+	FMOVS F26, 16(R21)
+
+stored2098:
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes4x1NEON(t uintptr)
+TEXT ·GemmLanes4x1NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+
+single:
+	FMOVQ 0(R10), F0
+	ADD R12, R10
+	FMOVQ 0(R0), F1
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F1
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F1
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F1
+	VFMLA V0.S4, V1.S4, V28.S4
+	ADD R24, R3
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	ADD R13, R21
+	FMOVQ F30, 0(R21)
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	ADD R13, R21
+	FMOVQ F28, 0(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes4x1PartialNEON(t uintptr)
+TEXT ·GemmLanes4x1PartialNEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+
+single:
+	TBZ $1, R20, single2099
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded2100
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2100
+
+single2099:
+	FMOVS 0(R10), F0
+
+loaded2100:
+	ADD R12, R10
+	TBZ $1, R20, single2101
+	FMOVD 0(R0), F1
+	TBZ $0, R20, loaded2102
+	ADD $8, R0, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2102
+
+single2101:
+	FMOVS 0(R0), F1
+
+loaded2102:
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	TBZ $1, R20, single2103
+	FMOVD 0(R1), F1
+	TBZ $0, R20, loaded2104
+	ADD $8, R1, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2104
+
+single2103:
+	FMOVS 0(R1), F1
+
+loaded2104:
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	TBZ $1, R20, single2105
+	FMOVD 0(R2), F1
+	TBZ $0, R20, loaded2106
+	ADD $8, R2, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2106
+
+single2105:
+	FMOVS 0(R2), F1
+
+loaded2106:
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	TBZ $1, R20, single2107
+	FMOVD 0(R3), F1
+	TBZ $0, R20, loaded2108
+	ADD $8, R3, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2108
+
+single2107:
+	FMOVS 0(R3), F1
+
+loaded2108:
+	VFMLA V0.S4, V1.S4, V28.S4
+	ADD R24, R3
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	TBZ $1, R20, single2109
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2110
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2110
+
+single2109:
+	FMOVS 0(R21), F0
+
+loaded2110:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single2111
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2112
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2112
+
+single2111:
+	FMOVS 0(R21), F0
+
+loaded2112:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single2113
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2114
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2114
+
+single2113:
+	FMOVS 0(R21), F0
+
+loaded2114:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2115
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2116
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2116
+
+single2115:
+	FMOVS 0(R21), F0
+
+loaded2116:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2117
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2118
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2118
+
+single2117:
+	FMOVS 0(R21), F0
+
+loaded2118:
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+
+store:
+	MOVD R14, R21
+	TBZ $1, R20, single2119
+	FMOVD F31, 0(R21)
+	TBZ $0, R20, stored2120
+	ADD $8, R21, R26
+	VST1 V31.S[2], (R26)
+	B stored2120
+
+single2119:
+	FMOVS F31, 0(R21)
+
+stored2120:
+	ADD R13, R21
+	TBZ $1, R20, single2121
+	FMOVD F30, 0(R21)
+	TBZ $0, R20, stored2122
+	ADD $8, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2122
+
+single2121:
+	FMOVS F30, 0(R21)
+
+stored2122:
+	ADD R13, R21
+	TBZ $1, R20, single2123
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored2124
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored2124
+
+single2123:
+	FMOVS F29, 0(R21)
+
+stored2124:
+	ADD R13, R21
+	TBZ $1, R20, single2125
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2126
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2126
+
+single2125:
+	FMOVS F28, 0(R21)
+
+stored2126:
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes4x2NEON(t uintptr)
+TEXT ·GemmLanes4x2NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V24.B16, V24.B16, V24.B16
+
+single:
+	FMOVQ 0(R10), F0
+	FMOVQ 16(R10), F1
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
+	FMOVQ 16(R0), F3
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
+	FMOVQ 16(R1), F3
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
+	FMOVQ 16(R2), F3
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F2
+	VFMLA V0.S4, V2.S4, V25.S4
+	FMOVQ 16(R3), F3
+	VFMLA V1.S4, V3.S4, V24.S4
+	ADD R24, R3
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	FMOVQ 16(R21), F0
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+	WORD $0x4e38d418 // FADD V24.4S, V0.4S, V24.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	FMOVQ F30, 16(R21)
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	FMOVQ F28, 16(R21)
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	FMOVQ F26, 16(R21)
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	FMOVQ F24, 16(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes4x2PartialNEON(t uintptr)
+TEXT ·GemmLanes4x2PartialNEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V24.B16, V24.B16, V24.B16
+
+single:
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single2127
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded2128
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2128
+
+single2127:
+	FMOVS 16(R10), F1
+
+loaded2128:
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
+	TBZ $1, R20, single2129
+	FMOVD 16(R0), F3
+	TBZ $0, R20, loaded2130
+	ADD $24, R0, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2130
+
+single2129:
+	FMOVS 16(R0), F3
+
+loaded2130:
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
+	TBZ $1, R20, single2131
+	FMOVD 16(R1), F3
+	TBZ $0, R20, loaded2132
+	ADD $24, R1, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2132
+
+single2131:
+	FMOVS 16(R1), F3
+
+loaded2132:
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
+	TBZ $1, R20, single2133
+	FMOVD 16(R2), F3
+	TBZ $0, R20, loaded2134
+	ADD $24, R2, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2134
+
+single2133:
+	FMOVS 16(R2), F3
+
+loaded2134:
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F2
+	VFMLA V0.S4, V2.S4, V25.S4
+	TBZ $1, R20, single2135
+	FMOVD 16(R3), F3
+	TBZ $0, R20, loaded2136
+	ADD $24, R3, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2136
+
+single2135:
+	FMOVS 16(R3), F3
+
+loaded2136:
+	VFMLA V1.S4, V3.S4, V24.S4
+	ADD R24, R3
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	TBZ $1, R20, single2137
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2138
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2138
+
+single2137:
+	FMOVS 16(R21), F0
+
+loaded2138:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single2139
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2140
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2140
+
+single2139:
+	FMOVS 16(R21), F0
+
+loaded2140:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single2141
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2142
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2142
+
+single2141:
+	FMOVS 16(R21), F0
+
+loaded2142:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2143
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2144
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2144
+
+single2143:
+	FMOVS 16(R21), F0
+
+loaded2144:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	TBZ $1, R20, single2145
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2146
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2146
+
+single2145:
+	FMOVS 16(R21), F0
+
+loaded2146:
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+	WORD $0x4e38d418 // FADD V24.4S, V0.4S, V24.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	TBZ $1, R20, single2147
+	FMOVD F30, 16(R21)
+	TBZ $0, R20, stored2148
+	ADD $24, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2148
+
+single2147:
+	FMOVS F30, 16(R21)
+
+stored2148:
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	TBZ $1, R20, single2149
+	FMOVD F28, 16(R21)
+	TBZ $0, R20, stored2150
+	ADD $24, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2150
+
+single2149:
+	FMOVS F28, 16(R21)
+
+stored2150:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single2151
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored2152
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2152
+
+single2151:
+	FMOVS F26, 16(R21)
+
+stored2152:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2153
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2154
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2154
+
+single2153:
+	FMOVS F24, 16(R21)
+
+stored2154:
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes5x1NEON(t uintptr)
+TEXT ·GemmLanes5x1NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	ADD R11, R3, R4
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+
+single:
+	FMOVQ 0(R10), F0
+	ADD R12, R10
+	FMOVQ 0(R0), F1
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F1
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F1
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F1
+	VFMLA V0.S4, V1.S4, V28.S4
+	ADD R24, R3
+	FMOVQ 0(R4), F1
+	VFMLA V0.S4, V1.S4, V27.S4
+	ADD R24, R4
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	ADD R13, R21
+	FMOVQ F30, 0(R21)
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	ADD R13, R21
+	FMOVQ F28, 0(R21)
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes5x1PartialNEON(t uintptr)
+TEXT ·GemmLanes5x1PartialNEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	ADD R11, R3, R4
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+
+single:
+	TBZ $1, R20, single2155
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded2156
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2156
+
+single2155:
+	FMOVS 0(R10), F0
+
+loaded2156:
+	ADD R12, R10
+	TBZ $1, R20, single2157
+	FMOVD 0(R0), F1
+	TBZ $0, R20, loaded2158
+	ADD $8, R0, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2158
+
+single2157:
+	FMOVS 0(R0), F1
+
+loaded2158:
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	TBZ $1, R20, single2159
+	FMOVD 0(R1), F1
+	TBZ $0, R20, loaded2160
+	ADD $8, R1, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2160
+
+single2159:
+	FMOVS 0(R1), F1
+
+loaded2160:
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	TBZ $1, R20, single2161
+	FMOVD 0(R2), F1
+	TBZ $0, R20, loaded2162
+	ADD $8, R2, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2162
+
+single2161:
+	FMOVS 0(R2), F1
+
+loaded2162:
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	TBZ $1, R20, single2163
+	FMOVD 0(R3), F1
+	TBZ $0, R20, loaded2164
+	ADD $8, R3, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2164
+
+single2163:
+	FMOVS 0(R3), F1
+
+loaded2164:
+	VFMLA V0.S4, V1.S4, V28.S4
+	ADD R24, R3
+	TBZ $1, R20, single2165
+	FMOVD 0(R4), F1
+	TBZ $0, R20, loaded2166
+	ADD $8, R4, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2166
+
+single2165:
+	FMOVS 0(R4), F1
+
+loaded2166:
+	VFMLA V0.S4, V1.S4, V27.S4
+	ADD R24, R4
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	TBZ $1, R20, single2167
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2168
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2168
+
+single2167:
+	FMOVS 0(R21), F0
+
+loaded2168:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single2169
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2170
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2170
+
+single2169:
+	FMOVS 0(R21), F0
+
+loaded2170:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single2171
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2172
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2172
+
+single2171:
+	FMOVS 0(R21), F0
+
+loaded2172:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2173
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2174
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2174
+
+single2173:
+	FMOVS 0(R21), F0
+
+loaded2174:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2175
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2176
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2176
+
+single2175:
+	FMOVS 0(R21), F0
+
+loaded2176:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2177
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2178
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2178
+
+single2177:
+	FMOVS 0(R21), F0
+
+loaded2178:
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+
+store:
+	MOVD R14, R21
+	TBZ $1, R20, single2179
+	FMOVD F31, 0(R21)
+	TBZ $0, R20, stored2180
+	ADD $8, R21, R26
+	VST1 V31.S[2], (R26)
+	B stored2180
+
+single2179:
+	FMOVS F31, 0(R21)
+
+stored2180:
+	ADD R13, R21
+	TBZ $1, R20, single2181
+	FMOVD F30, 0(R21)
+	TBZ $0, R20, stored2182
+	ADD $8, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2182
+
+single2181:
+	FMOVS F30, 0(R21)
+
+stored2182:
+	ADD R13, R21
+	TBZ $1, R20, single2183
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored2184
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored2184
+
+single2183:
+	FMOVS F29, 0(R21)
+
+stored2184:
+	ADD R13, R21
+	TBZ $1, R20, single2185
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2186
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2186
+
+single2185:
+	FMOVS F28, 0(R21)
+
+stored2186:
+	ADD R13, R21
+	TBZ $1, R20, single2187
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2188
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2188
+
+single2187:
+	FMOVS F27, 0(R21)
+
+stored2188:
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes5x2NEON(t uintptr)
+TEXT ·GemmLanes5x2NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	ADD R11, R3, R4
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V22.B16, V22.B16, V22.B16
+
+single:
+	FMOVQ 0(R10), F0
+	FMOVQ 16(R10), F1
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
+	FMOVQ 16(R0), F3
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
+	FMOVQ 16(R1), F3
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
+	FMOVQ 16(R2), F3
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F2
+	VFMLA V0.S4, V2.S4, V25.S4
+	FMOVQ 16(R3), F3
+	VFMLA V1.S4, V3.S4, V24.S4
+	ADD R24, R3
+	FMOVQ 0(R4), F2
+	VFMLA V0.S4, V2.S4, V23.S4
+	FMOVQ 16(R4), F3
+	VFMLA V1.S4, V3.S4, V22.S4
+	ADD R24, R4
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
+	FMOVQ 16(R21), F0
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+	WORD $0x4e38d418 // FADD V24.4S, V0.4S, V24.4S
+	WORD $0x4e36d416 // FADD V22.4S, V0.4S, V22.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	FMOVQ F30, 16(R21)
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	FMOVQ F28, 16(R21)
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	FMOVQ F26, 16(R21)
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	FMOVQ F24, 16(R21)
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	FMOVQ F22, 16(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes5x2PartialNEON(t uintptr)
+TEXT ·GemmLanes5x2PartialNEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	ADD R11, R3, R4
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V22.B16, V22.B16, V22.B16
+
+single:
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single2189
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded2190
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2190
+
+single2189:
+	FMOVS 16(R10), F1
+
+loaded2190:
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
+	TBZ $1, R20, single2191
+	FMOVD 16(R0), F3
+	TBZ $0, R20, loaded2192
+	ADD $24, R0, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2192
+
+single2191:
+	FMOVS 16(R0), F3
+
+loaded2192:
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
+	TBZ $1, R20, single2193
+	FMOVD 16(R1), F3
+	TBZ $0, R20, loaded2194
+	ADD $24, R1, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2194
+
+single2193:
+	FMOVS 16(R1), F3
+
+loaded2194:
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
+	TBZ $1, R20, single2195
+	FMOVD 16(R2), F3
+	TBZ $0, R20, loaded2196
+	ADD $24, R2, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2196
+
+single2195:
+	FMOVS 16(R2), F3
+
+loaded2196:
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F2
+	VFMLA V0.S4, V2.S4, V25.S4
+	TBZ $1, R20, single2197
+	FMOVD 16(R3), F3
+	TBZ $0, R20, loaded2198
+	ADD $24, R3, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2198
+
+single2197:
+	FMOVS 16(R3), F3
+
+loaded2198:
+	VFMLA V1.S4, V3.S4, V24.S4
+	ADD R24, R3
+	FMOVQ 0(R4), F2
+	VFMLA V0.S4, V2.S4, V23.S4
+	TBZ $1, R20, single2199
+	FMOVD 16(R4), F3
+	TBZ $0, R20, loaded2200
+	ADD $24, R4, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2200
+
+single2199:
+	FMOVS 16(R4), F3
+
+loaded2200:
+	VFMLA V1.S4, V3.S4, V22.S4
+	ADD R24, R4
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	TBZ $1, R20, single2201
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2202
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2202
+
+single2201:
+	FMOVS 16(R21), F0
+
+loaded2202:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single2203
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2204
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2204
+
+single2203:
+	FMOVS 16(R21), F0
+
+loaded2204:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single2205
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2206
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2206
+
+single2205:
+	FMOVS 16(R21), F0
+
+loaded2206:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2207
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2208
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2208
+
+single2207:
+	FMOVS 16(R21), F0
+
+loaded2208:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2209
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2210
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2210
+
+single2209:
+	FMOVS 16(R21), F0
+
+loaded2210:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
+	TBZ $1, R20, single2211
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2212
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2212
+
+single2211:
+	FMOVS 16(R21), F0
+
+loaded2212:
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+	WORD $0x4e38d418 // FADD V24.4S, V0.4S, V24.4S
+	WORD $0x4e36d416 // FADD V22.4S, V0.4S, V22.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	TBZ $1, R20, single2213
+	FMOVD F30, 16(R21)
+	TBZ $0, R20, stored2214
+	ADD $24, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2214
+
+single2213:
+	FMOVS F30, 16(R21)
+
+stored2214:
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	TBZ $1, R20, single2215
+	FMOVD F28, 16(R21)
+	TBZ $0, R20, stored2216
+	ADD $24, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2216
+
+single2215:
+	FMOVS F28, 16(R21)
+
+stored2216:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single2217
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored2218
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2218
+
+single2217:
+	FMOVS F26, 16(R21)
+
+stored2218:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2219
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2220
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2220
+
+single2219:
+	FMOVS F24, 16(R21)
+
+stored2220:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2221
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2222
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2222
+
+single2221:
+	FMOVS F22, 16(R21)
+
+stored2222:
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes6x1NEON(t uintptr)
+TEXT ·GemmLanes6x1NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	ADD R11, R3, R4
+	ADD R11, R4, R5
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+
+single:
+	FMOVQ 0(R10), F0
+	ADD R12, R10
+	FMOVQ 0(R0), F1
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F1
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F1
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F1
+	VFMLA V0.S4, V1.S4, V28.S4
+	ADD R24, R3
+	FMOVQ 0(R4), F1
+	VFMLA V0.S4, V1.S4, V27.S4
+	ADD R24, R4
+	FMOVQ 0(R5), F1
+	VFMLA V0.S4, V1.S4, V26.S4
+	ADD R24, R5
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	ADD R13, R21
+	FMOVQ F30, 0(R21)
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	ADD R13, R21
+	FMOVQ F28, 0(R21)
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	ADD R13, R21
+	FMOVQ F26, 0(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes6x1PartialNEON(t uintptr)
+TEXT ·GemmLanes6x1PartialNEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	ADD R11, R3, R4
+	ADD R11, R4, R5
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+
+single:
+	TBZ $1, R20, single2223
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded2224
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2224
+
+single2223:
+	FMOVS 0(R10), F0
+
+loaded2224:
+	ADD R12, R10
+	TBZ $1, R20, single2225
+	FMOVD 0(R0), F1
+	TBZ $0, R20, loaded2226
+	ADD $8, R0, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2226
+
+single2225:
+	FMOVS 0(R0), F1
+
+loaded2226:
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	TBZ $1, R20, single2227
+	FMOVD 0(R1), F1
+	TBZ $0, R20, loaded2228
+	ADD $8, R1, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2228
+
+single2227:
+	FMOVS 0(R1), F1
+
+loaded2228:
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	TBZ $1, R20, single2229
+	FMOVD 0(R2), F1
+	TBZ $0, R20, loaded2230
+	ADD $8, R2, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2230
+
+single2229:
+	FMOVS 0(R2), F1
+
+loaded2230:
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	TBZ $1, R20, single2231
+	FMOVD 0(R3), F1
+	TBZ $0, R20, loaded2232
+	ADD $8, R3, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2232
+
+single2231:
+	FMOVS 0(R3), F1
+
+loaded2232:
+	VFMLA V0.S4, V1.S4, V28.S4
+	ADD R24, R3
+	TBZ $1, R20, single2233
+	FMOVD 0(R4), F1
+	TBZ $0, R20, loaded2234
+	ADD $8, R4, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2234
+
+single2233:
+	FMOVS 0(R4), F1
+
+loaded2234:
+	VFMLA V0.S4, V1.S4, V27.S4
+	ADD R24, R4
+	TBZ $1, R20, single2235
+	FMOVD 0(R5), F1
+	TBZ $0, R20, loaded2236
+	ADD $8, R5, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2236
+
+single2235:
+	FMOVS 0(R5), F1
+
+loaded2236:
+	VFMLA V0.S4, V1.S4, V26.S4
+	ADD R24, R5
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	TBZ $1, R20, single2237
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2238
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2238
+
+single2237:
+	FMOVS 0(R21), F0
+
+loaded2238:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single2239
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2240
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2240
+
+single2239:
+	FMOVS 0(R21), F0
+
+loaded2240:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single2241
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2242
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2242
+
+single2241:
+	FMOVS 0(R21), F0
+
+loaded2242:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2243
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2244
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2244
+
+single2243:
+	FMOVS 0(R21), F0
+
+loaded2244:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2245
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2246
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2246
+
+single2245:
+	FMOVS 0(R21), F0
+
+loaded2246:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2247
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2248
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2248
+
+single2247:
+	FMOVS 0(R21), F0
+
+loaded2248:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2249
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2250
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2250
+
+single2249:
+	FMOVS 0(R21), F0
+
+loaded2250:
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+
+store:
+	MOVD R14, R21
+	TBZ $1, R20, single2251
+	FMOVD F31, 0(R21)
+	TBZ $0, R20, stored2252
+	ADD $8, R21, R26
+	VST1 V31.S[2], (R26)
+	B stored2252
+
+single2251:
+	FMOVS F31, 0(R21)
+
+stored2252:
+	ADD R13, R21
+	TBZ $1, R20, single2253
+	FMOVD F30, 0(R21)
+	TBZ $0, R20, stored2254
+	ADD $8, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2254
+
+single2253:
+	FMOVS F30, 0(R21)
+
+stored2254:
+	ADD R13, R21
+	TBZ $1, R20, single2255
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored2256
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored2256
+
+single2255:
+	FMOVS F29, 0(R21)
+
+stored2256:
+	ADD R13, R21
+	TBZ $1, R20, single2257
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2258
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2258
+
+single2257:
+	FMOVS F28, 0(R21)
+
+stored2258:
+	ADD R13, R21
+	TBZ $1, R20, single2259
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2260
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2260
+
+single2259:
+	FMOVS F27, 0(R21)
+
+stored2260:
+	ADD R13, R21
+	TBZ $1, R20, single2261
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2262
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2262
+
+single2261:
+	FMOVS F26, 0(R21)
+
+stored2262:
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes6x2NEON(t uintptr)
+TEXT ·GemmLanes6x2NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	ADD R11, R3, R4
+	ADD R11, R4, R5
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V20.B16, V20.B16, V20.B16
+
+single:
+	FMOVQ 0(R10), F0
+	FMOVQ 16(R10), F1
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
+	FMOVQ 16(R0), F3
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
+	FMOVQ 16(R1), F3
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
+	FMOVQ 16(R2), F3
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F2
+	VFMLA V0.S4, V2.S4, V25.S4
+	FMOVQ 16(R3), F3
+	VFMLA V1.S4, V3.S4, V24.S4
+	ADD R24, R3
+	FMOVQ 0(R4), F2
+	VFMLA V0.S4, V2.S4, V23.S4
+	FMOVQ 16(R4), F3
+	VFMLA V1.S4, V3.S4, V22.S4
+	ADD R24, R4
+	FMOVQ 0(R5), F2
+	VFMLA V0.S4, V2.S4, V21.S4
+	FMOVQ 16(R5), F3
+	VFMLA V1.S4, V3.S4, V20.S4
+	ADD R24, R5
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
+	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
+	FMOVQ 16(R21), F0
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+	WORD $0x4e38d418 // FADD V24.4S, V0.4S, V24.4S
+	WORD $0x4e36d416 // FADD V22.4S, V0.4S, V22.4S
+	WORD $0x4e34d414 // FADD V20.4S, V0.4S, V20.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	FMOVQ F30, 16(R21)
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	FMOVQ F28, 16(R21)
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	FMOVQ F26, 16(R21)
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	FMOVQ F24, 16(R21)
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	FMOVQ F22, 16(R21)
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	FMOVQ F20, 16(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes6x2PartialNEON(t uintptr)
+TEXT ·GemmLanes6x2PartialNEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	ADD R11, R3, R4
+	ADD R11, R4, R5
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V20.B16, V20.B16, V20.B16
+
+single:
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single2263
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded2264
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2264
+
+single2263:
+	FMOVS 16(R10), F1
+
+loaded2264:
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
+	TBZ $1, R20, single2265
+	FMOVD 16(R0), F3
+	TBZ $0, R20, loaded2266
+	ADD $24, R0, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2266
+
+single2265:
+	FMOVS 16(R0), F3
+
+loaded2266:
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
+	TBZ $1, R20, single2267
+	FMOVD 16(R1), F3
+	TBZ $0, R20, loaded2268
+	ADD $24, R1, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2268
+
+single2267:
+	FMOVS 16(R1), F3
+
+loaded2268:
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
+	TBZ $1, R20, single2269
+	FMOVD 16(R2), F3
+	TBZ $0, R20, loaded2270
+	ADD $24, R2, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2270
+
+single2269:
+	FMOVS 16(R2), F3
+
+loaded2270:
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F2
+	VFMLA V0.S4, V2.S4, V25.S4
+	TBZ $1, R20, single2271
+	FMOVD 16(R3), F3
+	TBZ $0, R20, loaded2272
+	ADD $24, R3, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2272
+
+single2271:
+	FMOVS 16(R3), F3
+
+loaded2272:
+	VFMLA V1.S4, V3.S4, V24.S4
+	ADD R24, R3
+	FMOVQ 0(R4), F2
+	VFMLA V0.S4, V2.S4, V23.S4
+	TBZ $1, R20, single2273
+	FMOVD 16(R4), F3
+	TBZ $0, R20, loaded2274
+	ADD $24, R4, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2274
+
+single2273:
+	FMOVS 16(R4), F3
+
+loaded2274:
+	VFMLA V1.S4, V3.S4, V22.S4
+	ADD R24, R4
+	FMOVQ 0(R5), F2
+	VFMLA V0.S4, V2.S4, V21.S4
+	TBZ $1, R20, single2275
+	FMOVD 16(R5), F3
+	TBZ $0, R20, loaded2276
+	ADD $24, R5, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2276
+
+single2275:
+	FMOVS 16(R5), F3
+
+loaded2276:
+	VFMLA V1.S4, V3.S4, V20.S4
+	ADD R24, R5
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	TBZ $1, R20, single2277
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2278
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2278
+
+single2277:
+	FMOVS 16(R21), F0
+
+loaded2278:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single2279
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2280
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2280
+
+single2279:
+	FMOVS 16(R21), F0
+
+loaded2280:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single2281
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2282
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2282
+
+single2281:
+	FMOVS 16(R21), F0
+
+loaded2282:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2283
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2284
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2284
+
+single2283:
+	FMOVS 16(R21), F0
+
+loaded2284:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2285
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2286
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2286
+
+single2285:
+	FMOVS 16(R21), F0
+
+loaded2286:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2287
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2288
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2288
+
+single2287:
+	FMOVS 16(R21), F0
+
+loaded2288:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
+	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
+	TBZ $1, R20, single2289
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2290
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2290
+
+single2289:
+	FMOVS 16(R21), F0
+
+loaded2290:
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+	WORD $0x4e38d418 // FADD V24.4S, V0.4S, V24.4S
+	WORD $0x4e36d416 // FADD V22.4S, V0.4S, V22.4S
+	WORD $0x4e34d414 // FADD V20.4S, V0.4S, V20.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	TBZ $1, R20, single2291
+	FMOVD F30, 16(R21)
+	TBZ $0, R20, stored2292
+	ADD $24, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2292
+
+single2291:
+	FMOVS F30, 16(R21)
+
+stored2292:
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	TBZ $1, R20, single2293
+	FMOVD F28, 16(R21)
+	TBZ $0, R20, stored2294
+	ADD $24, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2294
+
+single2293:
+	FMOVS F28, 16(R21)
+
+stored2294:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single2295
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored2296
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2296
+
+single2295:
+	FMOVS F26, 16(R21)
+
+stored2296:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2297
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2298
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2298
+
+single2297:
+	FMOVS F24, 16(R21)
+
+stored2298:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2299
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2300
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2300
+
+single2299:
+	FMOVS F22, 16(R21)
+
+stored2300:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2301
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2302
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2302
+
+single2301:
+	FMOVS F20, 16(R21)
+
+stored2302:
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes7x1NEON(t uintptr)
+TEXT ·GemmLanes7x1NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	ADD R11, R3, R4
+	ADD R11, R4, R5
+	ADD R11, R5, R6
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V25.B16, V25.B16, V25.B16
+
+single:
+	FMOVQ 0(R10), F0
+	ADD R12, R10
+	FMOVQ 0(R0), F1
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F1
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F1
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F1
+	VFMLA V0.S4, V1.S4, V28.S4
+	ADD R24, R3
+	FMOVQ 0(R4), F1
+	VFMLA V0.S4, V1.S4, V27.S4
+	ADD R24, R4
+	FMOVQ 0(R5), F1
+	VFMLA V0.S4, V1.S4, V26.S4
+	ADD R24, R5
+	FMOVQ 0(R6), F1
+	VFMLA V0.S4, V1.S4, V25.S4
+	ADD R24, R6
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	ADD R13, R21
+	FMOVQ F30, 0(R21)
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	ADD R13, R21
+	FMOVQ F28, 0(R21)
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	ADD R13, R21
+	FMOVQ F26, 0(R21)
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	ADD R21, R6
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes7x1PartialNEON(t uintptr)
+TEXT ·GemmLanes7x1PartialNEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	ADD R11, R3, R4
+	ADD R11, R4, R5
+	ADD R11, R5, R6
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V25.B16, V25.B16, V25.B16
+
+single:
+	TBZ $1, R20, single2303
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded2304
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2304
+
+single2303:
+	FMOVS 0(R10), F0
+
+loaded2304:
+	ADD R12, R10
+	TBZ $1, R20, single2305
+	FMOVD 0(R0), F1
+	TBZ $0, R20, loaded2306
+	ADD $8, R0, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2306
+
+single2305:
+	FMOVS 0(R0), F1
+
+loaded2306:
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	TBZ $1, R20, single2307
+	FMOVD 0(R1), F1
+	TBZ $0, R20, loaded2308
+	ADD $8, R1, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2308
+
+single2307:
+	FMOVS 0(R1), F1
+
+loaded2308:
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	TBZ $1, R20, single2309
+	FMOVD 0(R2), F1
+	TBZ $0, R20, loaded2310
+	ADD $8, R2, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2310
+
+single2309:
+	FMOVS 0(R2), F1
+
+loaded2310:
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	TBZ $1, R20, single2311
+	FMOVD 0(R3), F1
+	TBZ $0, R20, loaded2312
+	ADD $8, R3, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2312
+
+single2311:
+	FMOVS 0(R3), F1
+
+loaded2312:
+	VFMLA V0.S4, V1.S4, V28.S4
+	ADD R24, R3
+	TBZ $1, R20, single2313
+	FMOVD 0(R4), F1
+	TBZ $0, R20, loaded2314
+	ADD $8, R4, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2314
+
+single2313:
+	FMOVS 0(R4), F1
+
+loaded2314:
+	VFMLA V0.S4, V1.S4, V27.S4
+	ADD R24, R4
+	TBZ $1, R20, single2315
+	FMOVD 0(R5), F1
+	TBZ $0, R20, loaded2316
+	ADD $8, R5, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2316
+
+single2315:
+	FMOVS 0(R5), F1
+
+loaded2316:
+	VFMLA V0.S4, V1.S4, V26.S4
+	ADD R24, R5
+	TBZ $1, R20, single2317
+	FMOVD 0(R6), F1
+	TBZ $0, R20, loaded2318
+	ADD $8, R6, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2318
+
+single2317:
+	FMOVS 0(R6), F1
+
+loaded2318:
+	VFMLA V0.S4, V1.S4, V25.S4
+	ADD R24, R6
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	TBZ $1, R20, single2319
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2320
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2320
+
+single2319:
+	FMOVS 0(R21), F0
+
+loaded2320:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single2321
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2322
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2322
+
+single2321:
+	FMOVS 0(R21), F0
+
+loaded2322:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single2323
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2324
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2324
+
+single2323:
+	FMOVS 0(R21), F0
+
+loaded2324:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2325
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2326
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2326
+
+single2325:
+	FMOVS 0(R21), F0
+
+loaded2326:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2327
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2328
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2328
+
+single2327:
+	FMOVS 0(R21), F0
+
+loaded2328:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2329
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2330
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2330
+
+single2329:
+	FMOVS 0(R21), F0
+
+loaded2330:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single2331
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2332
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2332
+
+single2331:
+	FMOVS 0(R21), F0
+
+loaded2332:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2333
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2334
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2334
+
+single2333:
+	FMOVS 0(R21), F0
+
+loaded2334:
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+
+store:
+	MOVD R14, R21
+	TBZ $1, R20, single2335
+	FMOVD F31, 0(R21)
+	TBZ $0, R20, stored2336
+	ADD $8, R21, R26
+	VST1 V31.S[2], (R26)
+	B stored2336
+
+single2335:
+	FMOVS F31, 0(R21)
+
+stored2336:
+	ADD R13, R21
+	TBZ $1, R20, single2337
+	FMOVD F30, 0(R21)
+	TBZ $0, R20, stored2338
+	ADD $8, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2338
+
+single2337:
+	FMOVS F30, 0(R21)
+
+stored2338:
+	ADD R13, R21
+	TBZ $1, R20, single2339
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored2340
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored2340
+
+single2339:
+	FMOVS F29, 0(R21)
+
+stored2340:
+	ADD R13, R21
+	TBZ $1, R20, single2341
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2342
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2342
+
+single2341:
+	FMOVS F28, 0(R21)
+
+stored2342:
+	ADD R13, R21
+	TBZ $1, R20, single2343
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2344
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2344
+
+single2343:
+	FMOVS F27, 0(R21)
+
+stored2344:
+	ADD R13, R21
+	TBZ $1, R20, single2345
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2346
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2346
+
+single2345:
+	FMOVS F26, 0(R21)
+
+stored2346:
+	ADD R13, R21
+	TBZ $1, R20, single2347
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored2348
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored2348
+
+single2347:
+	FMOVS F25, 0(R21)
+
+stored2348:
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	ADD R21, R6
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes7x2NEON(t uintptr)
+TEXT ·GemmLanes7x2NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	ADD R11, R3, R4
+	ADD R11, R4, R5
+	ADD R11, R5, R6
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V18.B16, V18.B16, V18.B16
+
+single:
+	FMOVQ 0(R10), F0
+	FMOVQ 16(R10), F1
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
+	FMOVQ 16(R0), F3
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
+	FMOVQ 16(R1), F3
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
+	FMOVQ 16(R2), F3
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F2
+	VFMLA V0.S4, V2.S4, V25.S4
+	FMOVQ 16(R3), F3
+	VFMLA V1.S4, V3.S4, V24.S4
+	ADD R24, R3
+	FMOVQ 0(R4), F2
+	VFMLA V0.S4, V2.S4, V23.S4
+	FMOVQ 16(R4), F3
+	VFMLA V1.S4, V3.S4, V22.S4
+	ADD R24, R4
+	FMOVQ 0(R5), F2
+	VFMLA V0.S4, V2.S4, V21.S4
+	FMOVQ 16(R5), F3
+	VFMLA V1.S4, V3.S4, V20.S4
+	ADD R24, R5
+	FMOVQ 0(R6), F2
+	VFMLA V0.S4, V2.S4, V19.S4
+	FMOVQ 16(R6), F3
+	VFMLA V1.S4, V3.S4, V18.S4
+	ADD R24, R6
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
+	VMOV V0.B16, V18.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
+	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
+	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
+	FMOVQ 16(R21), F0
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+	WORD $0x4e38d418 // FADD V24.4S, V0.4S, V24.4S
+	WORD $0x4e36d416 // FADD V22.4S, V0.4S, V22.4S
+	WORD $0x4e34d414 // FADD V20.4S, V0.4S, V20.4S
+	WORD $0x4e32d412 // FADD V18.4S, V0.4S, V18.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	FMOVQ F30, 16(R21)
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	FMOVQ F28, 16(R21)
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	FMOVQ F26, 16(R21)
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	FMOVQ F24, 16(R21)
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	FMOVQ F22, 16(R21)
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	FMOVQ F20, 16(R21)
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	FMOVQ F18, 16(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	ADD R21, R6
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes7x2PartialNEON(t uintptr)
+TEXT ·GemmLanes7x2PartialNEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	ADD R11, R3, R4
+	ADD R11, R4, R5
+	ADD R11, R5, R6
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V18.B16, V18.B16, V18.B16
+
+single:
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single2349
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded2350
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2350
+
+single2349:
+	FMOVS 16(R10), F1
+
+loaded2350:
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
+	TBZ $1, R20, single2351
+	FMOVD 16(R0), F3
+	TBZ $0, R20, loaded2352
+	ADD $24, R0, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2352
+
+single2351:
+	FMOVS 16(R0), F3
+
+loaded2352:
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
+	TBZ $1, R20, single2353
+	FMOVD 16(R1), F3
+	TBZ $0, R20, loaded2354
+	ADD $24, R1, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2354
+
+single2353:
+	FMOVS 16(R1), F3
+
+loaded2354:
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
+	TBZ $1, R20, single2355
+	FMOVD 16(R2), F3
+	TBZ $0, R20, loaded2356
+	ADD $24, R2, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2356
+
+single2355:
+	FMOVS 16(R2), F3
+
+loaded2356:
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F2
+	VFMLA V0.S4, V2.S4, V25.S4
+	TBZ $1, R20, single2357
+	FMOVD 16(R3), F3
+	TBZ $0, R20, loaded2358
+	ADD $24, R3, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2358
+
+single2357:
+	FMOVS 16(R3), F3
+
+loaded2358:
+	VFMLA V1.S4, V3.S4, V24.S4
+	ADD R24, R3
+	FMOVQ 0(R4), F2
+	VFMLA V0.S4, V2.S4, V23.S4
+	TBZ $1, R20, single2359
+	FMOVD 16(R4), F3
+	TBZ $0, R20, loaded2360
+	ADD $24, R4, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2360
+
+single2359:
+	FMOVS 16(R4), F3
+
+loaded2360:
+	VFMLA V1.S4, V3.S4, V22.S4
+	ADD R24, R4
+	FMOVQ 0(R5), F2
+	VFMLA V0.S4, V2.S4, V21.S4
+	TBZ $1, R20, single2361
+	FMOVD 16(R5), F3
+	TBZ $0, R20, loaded2362
+	ADD $24, R5, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2362
+
+single2361:
+	FMOVS 16(R5), F3
+
+loaded2362:
+	VFMLA V1.S4, V3.S4, V20.S4
+	ADD R24, R5
+	FMOVQ 0(R6), F2
+	VFMLA V0.S4, V2.S4, V19.S4
+	TBZ $1, R20, single2363
+	FMOVD 16(R6), F3
+	TBZ $0, R20, loaded2364
+	ADD $24, R6, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2364
+
+single2363:
+	FMOVS 16(R6), F3
+
+loaded2364:
+	VFMLA V1.S4, V3.S4, V18.S4
+	ADD R24, R6
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	TBZ $1, R20, single2365
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2366
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2366
+
+single2365:
+	FMOVS 16(R21), F0
+
+loaded2366:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single2367
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2368
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2368
+
+single2367:
+	FMOVS 16(R21), F0
+
+loaded2368:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single2369
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2370
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2370
+
+single2369:
+	FMOVS 16(R21), F0
+
+loaded2370:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2371
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2372
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2372
+
+single2371:
+	FMOVS 16(R21), F0
+
+loaded2372:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2373
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2374
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2374
+
+single2373:
+	FMOVS 16(R21), F0
+
+loaded2374:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2375
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2376
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2376
+
+single2375:
+	FMOVS 16(R21), F0
+
+loaded2376:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single2377
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2378
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2378
+
+single2377:
+	FMOVS 16(R21), F0
+
+loaded2378:
+	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
+	VMOV V0.B16, V18.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
+	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
+	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
+	TBZ $1, R20, single2379
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2380
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2380
+
+single2379:
+	FMOVS 16(R21), F0
+
+loaded2380:
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+	WORD $0x4e38d418 // FADD V24.4S, V0.4S, V24.4S
+	WORD $0x4e36d416 // FADD V22.4S, V0.4S, V22.4S
+	WORD $0x4e34d414 // FADD V20.4S, V0.4S, V20.4S
+	WORD $0x4e32d412 // FADD V18.4S, V0.4S, V18.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	TBZ $1, R20, single2381
+	FMOVD F30, 16(R21)
+	TBZ $0, R20, stored2382
+	ADD $24, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2382
+
+single2381:
+	FMOVS F30, 16(R21)
+
+stored2382:
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	TBZ $1, R20, single2383
+	FMOVD F28, 16(R21)
+	TBZ $0, R20, stored2384
+	ADD $24, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2384
+
+single2383:
+	FMOVS F28, 16(R21)
+
+stored2384:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single2385
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored2386
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2386
+
+single2385:
+	FMOVS F26, 16(R21)
+
+stored2386:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2387
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2388
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2388
+
+single2387:
+	FMOVS F24, 16(R21)
+
+stored2388:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2389
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2390
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2390
+
+single2389:
+	FMOVS F22, 16(R21)
+
+stored2390:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2391
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2392
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2392
+
+single2391:
+	FMOVS F20, 16(R21)
+
+stored2392:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single2393
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored2394
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored2394
+
+single2393:
+	FMOVS F18, 16(R21)
+
+stored2394:
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	ADD R21, R6
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes8x1NEON(t uintptr)
+TEXT ·GemmLanes8x1NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	ADD R11, R3, R4
+	ADD R11, R4, R5
+	ADD R11, R5, R6
+	ADD R11, R6, R7
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V24.B16, V24.B16, V24.B16
+
+single:
+	FMOVQ 0(R10), F0
+	ADD R12, R10
+	FMOVQ 0(R0), F1
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F1
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F1
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F1
+	VFMLA V0.S4, V1.S4, V28.S4
+	ADD R24, R3
+	FMOVQ 0(R4), F1
+	VFMLA V0.S4, V1.S4, V27.S4
+	ADD R24, R4
+	FMOVQ 0(R5), F1
+	VFMLA V0.S4, V1.S4, V26.S4
+	ADD R24, R5
+	FMOVQ 0(R6), F1
+	VFMLA V0.S4, V1.S4, V25.S4
+	ADD R24, R6
+	FMOVQ 0(R7), F1
+	VFMLA V0.S4, V1.S4, V24.S4
+	ADD R24, R7
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	WORD $0x4e38d418 // FADD V24.4S, V0.4S, V24.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	ADD R13, R21
+	FMOVQ F30, 0(R21)
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	ADD R13, R21
+	FMOVQ F28, 0(R21)
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	ADD R13, R21
+	FMOVQ F26, 0(R21)
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	ADD R13, R21
+	FMOVQ F24, 0(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	ADD R21, R6
+	ADD R21, R7
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes8x1PartialNEON(t uintptr)
+TEXT ·GemmLanes8x1PartialNEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	ADD R11, R3, R4
+	ADD R11, R4, R5
+	ADD R11, R5, R6
+	ADD R11, R6, R7
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V24.B16, V24.B16, V24.B16
+
+single:
+	TBZ $1, R20, single2395
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded2396
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2396
+
+single2395:
+	FMOVS 0(R10), F0
+
+loaded2396:
+	ADD R12, R10
+	TBZ $1, R20, single2397
+	FMOVD 0(R0), F1
+	TBZ $0, R20, loaded2398
+	ADD $8, R0, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2398
+
+single2397:
+	FMOVS 0(R0), F1
+
+loaded2398:
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	TBZ $1, R20, single2399
+	FMOVD 0(R1), F1
+	TBZ $0, R20, loaded2400
+	ADD $8, R1, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2400
+
+single2399:
+	FMOVS 0(R1), F1
+
+loaded2400:
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	TBZ $1, R20, single2401
+	FMOVD 0(R2), F1
+	TBZ $0, R20, loaded2402
+	ADD $8, R2, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2402
+
+single2401:
+	FMOVS 0(R2), F1
+
+loaded2402:
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	TBZ $1, R20, single2403
+	FMOVD 0(R3), F1
+	TBZ $0, R20, loaded2404
+	ADD $8, R3, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2404
+
+single2403:
+	FMOVS 0(R3), F1
+
+loaded2404:
+	VFMLA V0.S4, V1.S4, V28.S4
+	ADD R24, R3
+	TBZ $1, R20, single2405
+	FMOVD 0(R4), F1
+	TBZ $0, R20, loaded2406
+	ADD $8, R4, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2406
+
+single2405:
+	FMOVS 0(R4), F1
+
+loaded2406:
+	VFMLA V0.S4, V1.S4, V27.S4
+	ADD R24, R4
+	TBZ $1, R20, single2407
+	FMOVD 0(R5), F1
+	TBZ $0, R20, loaded2408
+	ADD $8, R5, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2408
+
+single2407:
+	FMOVS 0(R5), F1
+
+loaded2408:
+	VFMLA V0.S4, V1.S4, V26.S4
+	ADD R24, R5
+	TBZ $1, R20, single2409
+	FMOVD 0(R6), F1
+	TBZ $0, R20, loaded2410
+	ADD $8, R6, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2410
+
+single2409:
+	FMOVS 0(R6), F1
+
+loaded2410:
+	VFMLA V0.S4, V1.S4, V25.S4
+	ADD R24, R6
+	TBZ $1, R20, single2411
+	FMOVD 0(R7), F1
+	TBZ $0, R20, loaded2412
+	ADD $8, R7, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2412
+
+single2411:
+	FMOVS 0(R7), F1
+
+loaded2412:
+	VFMLA V0.S4, V1.S4, V24.S4
+	ADD R24, R7
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	TBZ $1, R20, single2413
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2414
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2414
+
+single2413:
+	FMOVS 0(R21), F0
+
+loaded2414:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single2415
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2416
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2416
+
+single2415:
+	FMOVS 0(R21), F0
+
+loaded2416:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single2417
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2418
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2418
+
+single2417:
+	FMOVS 0(R21), F0
+
+loaded2418:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2419
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2420
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2420
+
+single2419:
+	FMOVS 0(R21), F0
+
+loaded2420:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2421
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2422
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2422
+
+single2421:
+	FMOVS 0(R21), F0
+
+loaded2422:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2423
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2424
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2424
+
+single2423:
+	FMOVS 0(R21), F0
+
+loaded2424:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single2425
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2426
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2426
+
+single2425:
+	FMOVS 0(R21), F0
+
+loaded2426:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	ADD R13, R21
+	TBZ $1, R20, single2427
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2428
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2428
+
+single2427:
+	FMOVS 0(R21), F0
+
+loaded2428:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2429
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2430
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2430
+
+single2429:
+	FMOVS 0(R21), F0
+
+loaded2430:
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	WORD $0x4e38d418 // FADD V24.4S, V0.4S, V24.4S
+
+store:
+	MOVD R14, R21
+	TBZ $1, R20, single2431
+	FMOVD F31, 0(R21)
+	TBZ $0, R20, stored2432
+	ADD $8, R21, R26
+	VST1 V31.S[2], (R26)
+	B stored2432
+
+single2431:
+	FMOVS F31, 0(R21)
+
+stored2432:
+	ADD R13, R21
+	TBZ $1, R20, single2433
+	FMOVD F30, 0(R21)
+	TBZ $0, R20, stored2434
+	ADD $8, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2434
+
+single2433:
+	FMOVS F30, 0(R21)
+
+stored2434:
+	ADD R13, R21
+	TBZ $1, R20, single2435
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored2436
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored2436
+
+single2435:
+	FMOVS F29, 0(R21)
+
+stored2436:
+	ADD R13, R21
+	TBZ $1, R20, single2437
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2438
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2438
+
+single2437:
+	FMOVS F28, 0(R21)
+
+stored2438:
+	ADD R13, R21
+	TBZ $1, R20, single2439
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2440
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2440
+
+single2439:
+	FMOVS F27, 0(R21)
+
+stored2440:
+	ADD R13, R21
+	TBZ $1, R20, single2441
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2442
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2442
+
+single2441:
+	FMOVS F26, 0(R21)
+
+stored2442:
+	ADD R13, R21
+	TBZ $1, R20, single2443
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored2444
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored2444
+
+single2443:
+	FMOVS F25, 0(R21)
+
+stored2444:
+	ADD R13, R21
+	TBZ $1, R20, single2445
+	FMOVD F24, 0(R21)
+	TBZ $0, R20, stored2446
+	ADD $8, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2446
+
+single2445:
+	FMOVS F24, 0(R21)
+
+stored2446:
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	ADD R21, R6
+	ADD R21, R7
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes8x2NEON(t uintptr)
+TEXT ·GemmLanes8x2NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	ADD R11, R3, R4
+	ADD R11, R4, R5
+	ADD R11, R5, R6
+	ADD R11, R6, R7
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V16.B16, V16.B16, V16.B16
+
+single:
+	FMOVQ 0(R10), F0
+	FMOVQ 16(R10), F1
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
+	FMOVQ 16(R0), F3
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
+	FMOVQ 16(R1), F3
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
+	FMOVQ 16(R2), F3
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F2
+	VFMLA V0.S4, V2.S4, V25.S4
+	FMOVQ 16(R3), F3
+	VFMLA V1.S4, V3.S4, V24.S4
+	ADD R24, R3
+	FMOVQ 0(R4), F2
+	VFMLA V0.S4, V2.S4, V23.S4
+	FMOVQ 16(R4), F3
+	VFMLA V1.S4, V3.S4, V22.S4
+	ADD R24, R4
+	FMOVQ 0(R5), F2
+	VFMLA V0.S4, V2.S4, V21.S4
+	FMOVQ 16(R5), F3
+	VFMLA V1.S4, V3.S4, V20.S4
+	ADD R24, R5
+	FMOVQ 0(R6), F2
+	VFMLA V0.S4, V2.S4, V19.S4
+	FMOVQ 16(R6), F3
+	VFMLA V1.S4, V3.S4, V18.S4
+	ADD R24, R6
+	FMOVQ 0(R7), F2
+	VFMLA V0.S4, V2.S4, V17.S4
+	FMOVQ 16(R7), F3
+	VFMLA V1.S4, V3.S4, V16.S4
+	ADD R24, R7
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
+	VMOV V0.B16, V18.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
+	VMOV V0.B16, V17.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
+	VMOV V0.B16, V16.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
+	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
+	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
+	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
+	FMOVQ 16(R21), F0
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+	WORD $0x4e38d418 // FADD V24.4S, V0.4S, V24.4S
+	WORD $0x4e36d416 // FADD V22.4S, V0.4S, V22.4S
+	WORD $0x4e34d414 // FADD V20.4S, V0.4S, V20.4S
+	WORD $0x4e32d412 // FADD V18.4S, V0.4S, V18.4S
+	WORD $0x4e30d410 // FADD V16.4S, V0.4S, V16.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	FMOVQ F30, 16(R21)
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	FMOVQ F28, 16(R21)
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	FMOVQ F26, 16(R21)
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	FMOVQ F24, 16(R21)
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	FMOVQ F22, 16(R21)
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	FMOVQ F20, 16(R21)
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	FMOVQ F18, 16(R21)
+	ADD R13, R21
+	FMOVQ F17, 0(R21)
+	FMOVQ F16, 16(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	ADD R21, R6
+	ADD R21, R7
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes8x2PartialNEON(t uintptr)
+TEXT ·GemmLanes8x2PartialNEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	ADD R11, R3, R4
+	ADD R11, R4, R5
+	ADD R11, R5, R6
+	ADD R11, R6, R7
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V16.B16, V16.B16, V16.B16
+
+single:
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single2447
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded2448
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2448
+
+single2447:
+	FMOVS 16(R10), F1
+
+loaded2448:
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
+	TBZ $1, R20, single2449
+	FMOVD 16(R0), F3
+	TBZ $0, R20, loaded2450
+	ADD $24, R0, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2450
+
+single2449:
+	FMOVS 16(R0), F3
+
+loaded2450:
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
+	TBZ $1, R20, single2451
+	FMOVD 16(R1), F3
+	TBZ $0, R20, loaded2452
+	ADD $24, R1, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2452
+
+single2451:
+	FMOVS 16(R1), F3
+
+loaded2452:
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
+	TBZ $1, R20, single2453
+	FMOVD 16(R2), F3
+	TBZ $0, R20, loaded2454
+	ADD $24, R2, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2454
+
+single2453:
+	FMOVS 16(R2), F3
+
+loaded2454:
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F2
+	VFMLA V0.S4, V2.S4, V25.S4
+	TBZ $1, R20, single2455
+	FMOVD 16(R3), F3
+	TBZ $0, R20, loaded2456
+	ADD $24, R3, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2456
+
+single2455:
+	FMOVS 16(R3), F3
+
+loaded2456:
+	VFMLA V1.S4, V3.S4, V24.S4
+	ADD R24, R3
+	FMOVQ 0(R4), F2
+	VFMLA V0.S4, V2.S4, V23.S4
+	TBZ $1, R20, single2457
+	FMOVD 16(R4), F3
+	TBZ $0, R20, loaded2458
+	ADD $24, R4, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2458
+
+single2457:
+	FMOVS 16(R4), F3
+
+loaded2458:
+	VFMLA V1.S4, V3.S4, V22.S4
+	ADD R24, R4
+	FMOVQ 0(R5), F2
+	VFMLA V0.S4, V2.S4, V21.S4
+	TBZ $1, R20, single2459
+	FMOVD 16(R5), F3
+	TBZ $0, R20, loaded2460
+	ADD $24, R5, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2460
+
+single2459:
+	FMOVS 16(R5), F3
+
+loaded2460:
+	VFMLA V1.S4, V3.S4, V20.S4
+	ADD R24, R5
+	FMOVQ 0(R6), F2
+	VFMLA V0.S4, V2.S4, V19.S4
+	TBZ $1, R20, single2461
+	FMOVD 16(R6), F3
+	TBZ $0, R20, loaded2462
+	ADD $24, R6, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2462
+
+single2461:
+	FMOVS 16(R6), F3
+
+loaded2462:
+	VFMLA V1.S4, V3.S4, V18.S4
+	ADD R24, R6
+	FMOVQ 0(R7), F2
+	VFMLA V0.S4, V2.S4, V17.S4
+	TBZ $1, R20, single2463
+	FMOVD 16(R7), F3
+	TBZ $0, R20, loaded2464
+	ADD $24, R7, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2464
+
+single2463:
+	FMOVS 16(R7), F3
+
+loaded2464:
+	VFMLA V1.S4, V3.S4, V16.S4
+	ADD R24, R7
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	TBZ $1, R20, single2465
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2466
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2466
+
+single2465:
+	FMOVS 16(R21), F0
+
+loaded2466:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single2467
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2468
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2468
+
+single2467:
+	FMOVS 16(R21), F0
+
+loaded2468:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single2469
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2470
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2470
+
+single2469:
+	FMOVS 16(R21), F0
+
+loaded2470:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2471
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2472
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2472
+
+single2471:
+	FMOVS 16(R21), F0
+
+loaded2472:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2473
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2474
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2474
+
+single2473:
+	FMOVS 16(R21), F0
+
+loaded2474:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2475
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2476
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2476
+
+single2475:
+	FMOVS 16(R21), F0
+
+loaded2476:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single2477
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2478
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2478
+
+single2477:
+	FMOVS 16(R21), F0
+
+loaded2478:
+	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
+	VMOV V0.B16, V18.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
+	VMOV V0.B16, V17.B16
+	TBZ $1, R20, single2479
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2480
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2480
+
+single2479:
+	FMOVS 16(R21), F0
+
+loaded2480:
+	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
+	VMOV V0.B16, V16.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
+	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
+	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
+	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
+	TBZ $1, R20, single2481
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2482
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2482
+
+single2481:
+	FMOVS 16(R21), F0
+
+loaded2482:
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+	WORD $0x4e38d418 // FADD V24.4S, V0.4S, V24.4S
+	WORD $0x4e36d416 // FADD V22.4S, V0.4S, V22.4S
+	WORD $0x4e34d414 // FADD V20.4S, V0.4S, V20.4S
+	WORD $0x4e32d412 // FADD V18.4S, V0.4S, V18.4S
+	WORD $0x4e30d410 // FADD V16.4S, V0.4S, V16.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	TBZ $1, R20, single2483
+	FMOVD F30, 16(R21)
+	TBZ $0, R20, stored2484
+	ADD $24, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2484
+
+single2483:
+	FMOVS F30, 16(R21)
+
+stored2484:
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	TBZ $1, R20, single2485
+	FMOVD F28, 16(R21)
+	TBZ $0, R20, stored2486
+	ADD $24, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2486
+
+single2485:
+	FMOVS F28, 16(R21)
+
+stored2486:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single2487
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored2488
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2488
+
+single2487:
+	FMOVS F26, 16(R21)
+
+stored2488:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2489
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2490
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2490
+
+single2489:
+	FMOVS F24, 16(R21)
+
+stored2490:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2491
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2492
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2492
+
+single2491:
+	FMOVS F22, 16(R21)
+
+stored2492:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2493
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2494
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2494
+
+single2493:
+	FMOVS F20, 16(R21)
+
+stored2494:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single2495
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored2496
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored2496
+
+single2495:
+	FMOVS F18, 16(R21)
+
+stored2496:
+	ADD R13, R21
+	FMOVQ F17, 0(R21)
+	TBZ $1, R20, single2497
+	FMOVD F16, 16(R21)
+	TBZ $0, R20, stored2498
+	ADD $24, R21, R26
+	VST1 V16.S[2], (R26)
+	B stored2498
+
+single2497:
+	FMOVS F16, 16(R21)
+
+stored2498:
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	ADD R21, R6
+	ADD R21, R7
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func PackNEON(dst *float32, src *float32, stride int, rows int)
 TEXT ·PackNEON(SB), NOSPLIT, $0-32
