@@ -800,6 +800,102 @@ func GemmCols1x16AVX512(t *Tile)
 func GemmCols2x8AVX512(t *Tile)
 
 //go:noescape
+func GemmLanes1x1AVX512(t *Tile)
+
+//go:noescape
+func GemmLanes1x1PartialAVX512(t *Tile)
+
+//go:noescape
+func GemmLanes1x2AVX512(t *Tile)
+
+//go:noescape
+func GemmLanes1x2PartialAVX512(t *Tile)
+
+//go:noescape
+func GemmLanes2x1AVX512(t *Tile)
+
+//go:noescape
+func GemmLanes2x1PartialAVX512(t *Tile)
+
+//go:noescape
+func GemmLanes2x2AVX512(t *Tile)
+
+//go:noescape
+func GemmLanes2x2PartialAVX512(t *Tile)
+
+//go:noescape
+func GemmLanes3x1AVX512(t *Tile)
+
+//go:noescape
+func GemmLanes3x1PartialAVX512(t *Tile)
+
+//go:noescape
+func GemmLanes3x2AVX512(t *Tile)
+
+//go:noescape
+func GemmLanes3x2PartialAVX512(t *Tile)
+
+//go:noescape
+func GemmLanes4x1AVX512(t *Tile)
+
+//go:noescape
+func GemmLanes4x1PartialAVX512(t *Tile)
+
+//go:noescape
+func GemmLanes4x2AVX512(t *Tile)
+
+//go:noescape
+func GemmLanes4x2PartialAVX512(t *Tile)
+
+//go:noescape
+func GemmLanes5x1AVX512(t *Tile)
+
+//go:noescape
+func GemmLanes5x1PartialAVX512(t *Tile)
+
+//go:noescape
+func GemmLanes5x2AVX512(t *Tile)
+
+//go:noescape
+func GemmLanes5x2PartialAVX512(t *Tile)
+
+//go:noescape
+func GemmLanes6x1AVX512(t *Tile)
+
+//go:noescape
+func GemmLanes6x1PartialAVX512(t *Tile)
+
+//go:noescape
+func GemmLanes6x2AVX512(t *Tile)
+
+//go:noescape
+func GemmLanes6x2PartialAVX512(t *Tile)
+
+//go:noescape
+func GemmLanes7x1AVX512(t *Tile)
+
+//go:noescape
+func GemmLanes7x1PartialAVX512(t *Tile)
+
+//go:noescape
+func GemmLanes7x2AVX512(t *Tile)
+
+//go:noescape
+func GemmLanes7x2PartialAVX512(t *Tile)
+
+//go:noescape
+func GemmLanes8x1AVX512(t *Tile)
+
+//go:noescape
+func GemmLanes8x1PartialAVX512(t *Tile)
+
+//go:noescape
+func GemmLanes8x2AVX512(t *Tile)
+
+//go:noescape
+func GemmLanes8x2PartialAVX512(t *Tile)
+
+//go:noescape
 func PackAVX2(dst, src *float32, stride, rows int)
 
 //go:noescape
@@ -960,3 +1056,75 @@ func GemmCols1x8AVX2(t *Tile)
 
 //go:noescape
 func GemmCols2x4AVX2(t *Tile)
+
+//go:noescape
+func GemmLanes1x1AVX2(t *Tile)
+
+//go:noescape
+func GemmLanes1x1PartialAVX2(t *Tile)
+
+//go:noescape
+func GemmLanes1x2AVX2(t *Tile)
+
+//go:noescape
+func GemmLanes1x2PartialAVX2(t *Tile)
+
+//go:noescape
+func GemmLanes2x1AVX2(t *Tile)
+
+//go:noescape
+func GemmLanes2x1PartialAVX2(t *Tile)
+
+//go:noescape
+func GemmLanes2x2AVX2(t *Tile)
+
+//go:noescape
+func GemmLanes2x2PartialAVX2(t *Tile)
+
+//go:noescape
+func GemmLanes3x1AVX2(t *Tile)
+
+//go:noescape
+func GemmLanes3x1PartialAVX2(t *Tile)
+
+//go:noescape
+func GemmLanes3x2AVX2(t *Tile)
+
+//go:noescape
+func GemmLanes3x2PartialAVX2(t *Tile)
+
+//go:noescape
+func GemmLanes4x1AVX2(t *Tile)
+
+//go:noescape
+func GemmLanes4x1PartialAVX2(t *Tile)
+
+//go:noescape
+func GemmLanes4x2AVX2(t *Tile)
+
+//go:noescape
+func GemmLanes4x2PartialAVX2(t *Tile)
+
+//go:noescape
+func GemmLanes5x1AVX2(t *Tile)
+
+//go:noescape
+func GemmLanes5x1PartialAVX2(t *Tile)
+
+//go:noescape
+func GemmLanes5x2AVX2(t *Tile)
+
+//go:noescape
+func GemmLanes5x2PartialAVX2(t *Tile)
+
+//go:noescape
+func GemmLanes6x1AVX2(t *Tile)
+
+//go:noescape
+func GemmLanes6x1PartialAVX2(t *Tile)
+
+//go:noescape
+func GemmLanes6x2AVX2(t *Tile)
+
+//go:noescape
+func GemmLanes6x2PartialAVX2(t *Tile)

@@ -24742,16 +24742,22 @@ row_end:
 
 // func GemmRows1x1AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows1x1AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows1x1AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -24788,10 +24794,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 
@@ -24811,12 +24821,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows1x1PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows1x1PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows1x1PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -24826,10 +24856,16 @@ TEXT ·GemmRows1x1PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -24871,10 +24907,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y14, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -24895,21 +24935,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows1x2AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows1x2AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows1x2AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -24952,10 +25018,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -24979,12 +25049,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows1x2PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows1x2PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows1x2PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -24994,10 +25084,16 @@ TEXT ·GemmRows1x2PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -25045,10 +25141,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y13, Y0
@@ -25073,21 +25173,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows2x1AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows2x1AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows2x1AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -25140,10 +25266,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	ADDQ         CX, AX
@@ -25168,12 +25298,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows2x1PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows2x1PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows2x1PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -25183,10 +25333,16 @@ TEXT ·GemmRows2x1PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -25239,10 +25395,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y13, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -25269,21 +25429,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows2x2AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows2x2AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows2x2AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -25353,10 +25539,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -25388,12 +25578,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows2x2PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows2x2PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows2x2PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -25403,10 +25613,16 @@ TEXT ·GemmRows2x2PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -25476,10 +25692,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y11, Y0
@@ -25513,21 +25733,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows3x1AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows3x1AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows3x1AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -25591,10 +25837,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	ADDQ         CX, AX
@@ -25624,12 +25874,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows3x1PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows3x1PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows3x1PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -25639,10 +25909,16 @@ TEXT ·GemmRows3x1PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -25706,10 +25982,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y12, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -25742,21 +26022,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows3x2AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows3x2AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows3x2AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -25843,10 +26149,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -25886,12 +26196,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows3x2PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows3x2PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows3x2PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -25901,10 +26231,16 @@ TEXT ·GemmRows3x2PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -25991,10 +26327,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y9, Y0
@@ -26037,21 +26377,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows4x1AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows4x1AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows4x1AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -26126,10 +26492,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	ADDQ         CX, AX
@@ -26164,12 +26534,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows4x1PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows4x1PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows4x1PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -26179,10 +26569,16 @@ TEXT ·GemmRows4x1PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -26257,10 +26653,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y11, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -26299,21 +26699,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows4x2AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows4x2AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows4x2AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -26417,10 +26843,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -26468,12 +26898,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows4x2PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows4x2PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows4x2PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -26483,10 +26933,16 @@ TEXT ·GemmRows4x2PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -26590,10 +27046,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y7, Y0
@@ -26645,21 +27105,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows5x1AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows5x1AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows5x1AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -26745,10 +27231,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	ADDQ         CX, AX
@@ -26788,12 +27278,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows5x1PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows5x1PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows5x1PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -26803,10 +27313,16 @@ TEXT ·GemmRows5x1PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -26892,10 +27408,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y10, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -26940,21 +27460,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows5x2AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows5x2AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows5x2AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -27075,10 +27621,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -27134,12 +27684,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows5x2PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows5x2PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows5x2PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -27149,10 +27719,16 @@ TEXT ·GemmRows5x2PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -27273,10 +27849,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y5, Y0
@@ -27337,21 +27917,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows6x1AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows6x1AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows6x1AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -27452,10 +28058,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	ADDQ         CX, AX
@@ -27500,12 +28110,33 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows6x1PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows6x1PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows6x1PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -27515,10 +28146,16 @@ TEXT ·GemmRows6x1PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -27619,10 +28256,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y9, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -27673,21 +28314,48 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows6x2AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows6x2AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows6x2AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -27829,10 +28497,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -27896,12 +28568,33 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows6x2PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows6x2PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows6x2PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -27911,10 +28604,16 @@ TEXT ·GemmRows6x2PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -28056,10 +28755,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y3, Y0
@@ -28129,21 +28832,48 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows1x8AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows1x8AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows1x8AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -28222,10 +28952,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -28273,21 +29007,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows2x4AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmRows2x4AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmRows2x4AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -28391,10 +29151,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -28440,21 +29204,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols1x1AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols1x1AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols1x1AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -28491,10 +29281,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 
@@ -28514,12 +29308,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols1x1PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols1x1PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols1x1PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -28529,10 +29343,16 @@ TEXT ·GemmCols1x1PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -28574,10 +29394,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y14, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -28598,21 +29422,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols1x2AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols1x2AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols1x2AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -28655,10 +29505,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -28682,12 +29536,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols1x2PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols1x2PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols1x2PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -28697,10 +29571,16 @@ TEXT ·GemmCols1x2PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -28748,10 +29628,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y13, Y0
@@ -28776,21 +29660,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols2x1AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols2x1AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols2x1AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -28843,10 +29753,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	ADDQ         CX, AX
@@ -28871,12 +29785,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols2x1PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols2x1PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols2x1PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -28886,10 +29820,16 @@ TEXT ·GemmCols2x1PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -28942,10 +29882,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y13, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -28972,21 +29916,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols2x2AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols2x2AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols2x2AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -29056,10 +30026,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -29091,12 +30065,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols2x2PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols2x2PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols2x2PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -29106,10 +30100,16 @@ TEXT ·GemmCols2x2PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -29179,10 +30179,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y11, Y0
@@ -29216,21 +30220,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols3x1AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols3x1AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols3x1AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -29294,10 +30324,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	ADDQ         CX, AX
@@ -29327,12 +30361,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols3x1PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols3x1PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols3x1PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -29342,10 +30396,16 @@ TEXT ·GemmCols3x1PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -29409,10 +30469,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y12, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -29445,21 +30509,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols3x2AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols3x2AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols3x2AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -29546,10 +30636,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -29589,12 +30683,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols3x2PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols3x2PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols3x2PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -29604,10 +30718,16 @@ TEXT ·GemmCols3x2PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -29694,10 +30814,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y9, Y0
@@ -29740,21 +30864,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols4x1AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols4x1AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols4x1AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -29829,10 +30979,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	ADDQ         CX, AX
@@ -29867,12 +31021,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols4x1PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols4x1PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols4x1PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -29882,10 +31056,16 @@ TEXT ·GemmCols4x1PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -29960,10 +31140,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y11, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -30002,21 +31186,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols4x2AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols4x2AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols4x2AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -30120,10 +31330,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -30171,12 +31385,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols4x2PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols4x2PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols4x2PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -30186,10 +31420,16 @@ TEXT ·GemmCols4x2PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -30293,10 +31533,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y7, Y0
@@ -30348,21 +31592,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols5x1AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols5x1AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols5x1AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -30448,10 +31718,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	ADDQ         CX, AX
@@ -30491,12 +31765,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols5x1PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols5x1PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols5x1PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -30506,10 +31800,16 @@ TEXT ·GemmCols5x1PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -30595,10 +31895,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y10, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -30643,21 +31947,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols5x2AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols5x2AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols5x2AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -30778,10 +32108,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -30837,12 +32171,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols5x2PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols5x2PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols5x2PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -30852,10 +32206,16 @@ TEXT ·GemmCols5x2PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -30976,10 +32336,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y5, Y0
@@ -31040,21 +32404,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols6x1AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols6x1AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols6x1AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -31151,10 +32541,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	ADDQ         CX, AX
@@ -31199,12 +32593,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols6x1PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols6x1PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols6x1PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -31214,10 +32628,16 @@ TEXT ·GemmCols6x1PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -31314,10 +32734,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VMASKMOVPS   (AX), Y9, Y0
 	VFMADD213PS  Y0, Y1, Y15
@@ -31368,21 +32792,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols6x2AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols6x2AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols6x2AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -31520,10 +32970,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -31587,12 +33041,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols6x2PartialAVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols6x2PartialAVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols6x2PartialAVX2(SB), NOSPLIT, $24-8
 	MOVQ    t+0(FP), R13
 	MOVQ    80(R13), AX
 	LEAQ    partial_masks<>+0(SB), BX
@@ -31602,10 +33076,16 @@ TEXT ·GemmCols6x2PartialAVX2(SB), NOSPLIT, $8-8
 	LEAQ    (SI)(SI*2), R8
 	MOVQ    48(R13), CX
 	LEAQ    (CX)(CX*2), DX
-	MOVQ    64(R13), AX
-	MOVQ    AX, (SP)
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
 	MOVQ    (R13), DI
 	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -31743,10 +33223,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VMASKMOVPS   32(AX), Y3, Y0
@@ -31816,21 +33300,47 @@ store:
 	SUBQ       $+1, AX
 	MOVQ       AX, (SP)
 	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols1x8AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols1x8AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols1x8AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -31909,10 +33419,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -31960,21 +33474,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols2x4AVX2(t uintptr)
 // Requires: AVX, FMA3
-TEXT ·GemmCols2x4AVX2(SB), NOSPLIT, $8-8
+TEXT ·GemmCols2x4AVX2(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ  8(R13), BX
@@ -32078,10 +33618,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Y1
+	VBROADCASTSS 136(R13), Y1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Y1, Y15
 	VFMADD213PS  32(AX), Y1, Y14
@@ -32127,8 +33671,2774 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
+
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes1x1AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes1x1AVX2(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	MOVQ  32(R13), AX
+
+single:
+	VMOVUPS     (BX), Y0
+	VFMADD231PS (R9), Y0, Y15
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+
+store:
+	VMOVUPS Y15, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes1x1PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes1x1PartialAVX2(SB), NOSPLIT, $24-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y14
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), DX
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	MOVQ  32(R13), AX
+
+single:
+	VMASKMOVPS  (BX), Y14, Y0
+	VMASKMOVPS  (R9), Y14, Y1
+	VFMADD231PS Y1, Y0, Y15
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VMASKMOVPS   (AX), Y14, Y0
+	VFMADD213PS  Y0, Y1, Y15
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMASKMOVPS (AX), Y14, Y0
+	VADDPS     Y0, Y15, Y15
+
+store:
+	VMASKMOVPS Y15, Y14, (R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes1x2AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes1x2AVX2(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	MOVQ  32(R13), AX
+
+single:
+	VMOVUPS     (BX), Y0
+	VMOVUPS     32(BX), Y1
+	VFMADD231PS (R9), Y0, Y15
+	VFMADD231PS 32(R9), Y1, Y14
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y14, Y14
+
+store:
+	VMOVUPS Y15, (R12)
+	VMOVUPS Y14, 32(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes1x2PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes1x2PartialAVX2(SB), NOSPLIT, $24-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), DX
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	MOVQ  32(R13), AX
+
+single:
+	VMOVUPS     (BX), Y0
+	VMASKMOVPS  32(BX), Y13, Y1
+	VFMADD231PS (R9), Y0, Y15
+	VMASKMOVPS  32(R9), Y13, Y2
+	VFMADD231PS Y2, Y1, Y14
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VMASKMOVPS   32(AX), Y13, Y0
+	VFMADD213PS  Y0, Y1, Y14
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMOVUPS    (AX), Y0
+	VADDPS     Y0, Y15, Y15
+	VMASKMOVPS 32(AX), Y13, Y0
+	VADDPS     Y0, Y14, Y14
+
+store:
+	VMOVUPS    Y15, (R12)
+	VMASKMOVPS Y14, Y13, 32(R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes2x1AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes2x1AVX2(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	MOVQ  32(R13), AX
+
+single:
+	VMOVUPS     (BX), Y0
+	VFMADD231PS (R9), Y0, Y15
+	VFMADD231PS (R9)(SI*1), Y0, Y14
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y14
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y14, Y14
+
+store:
+	VMOVUPS Y15, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y14, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes2x1PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes2x1PartialAVX2(SB), NOSPLIT, $24-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y13
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), DX
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	MOVQ  32(R13), AX
+
+single:
+	VMASKMOVPS  (BX), Y13, Y0
+	VMASKMOVPS  (R9), Y13, Y1
+	VFMADD231PS Y1, Y0, Y15
+	VMASKMOVPS  (R9)(SI*1), Y13, Y1
+	VFMADD231PS Y1, Y0, Y14
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VMASKMOVPS   (AX), Y13, Y0
+	VFMADD213PS  Y0, Y1, Y15
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y13, Y0
+	VFMADD213PS  Y0, Y1, Y14
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMASKMOVPS (AX), Y13, Y0
+	VADDPS     Y0, Y15, Y15
+	VADDPS     Y0, Y14, Y14
+
+store:
+	VMASKMOVPS Y15, Y13, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y14, Y13, (R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes2x2AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes2x2AVX2(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	MOVQ  32(R13), AX
+
+single:
+	VMOVUPS     (BX), Y0
+	VMOVUPS     32(BX), Y1
+	VFMADD231PS (R9), Y0, Y15
+	VFMADD231PS 32(R9), Y1, Y14
+	VFMADD231PS (R9)(SI*1), Y0, Y13
+	VFMADD231PS 32(R9)(SI*1), Y1, Y12
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y13, Y13
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y12, Y12
+
+store:
+	VMOVUPS Y15, (R12)
+	VMOVUPS Y14, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y13, (R12)
+	VMOVUPS Y12, 32(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes2x2PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes2x2PartialAVX2(SB), NOSPLIT, $24-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y11
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), DX
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	MOVQ  32(R13), AX
+
+single:
+	VMOVUPS     (BX), Y0
+	VMASKMOVPS  32(BX), Y11, Y1
+	VFMADD231PS (R9), Y0, Y15
+	VMASKMOVPS  32(R9), Y11, Y2
+	VFMADD231PS Y2, Y1, Y14
+	VFMADD231PS (R9)(SI*1), Y0, Y13
+	VMASKMOVPS  32(R9)(SI*1), Y11, Y2
+	VFMADD231PS Y2, Y1, Y12
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VMASKMOVPS   32(AX), Y11, Y0
+	VFMADD213PS  Y0, Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VMASKMOVPS   32(AX), Y11, Y0
+	VFMADD213PS  Y0, Y1, Y12
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMOVUPS    (AX), Y0
+	VADDPS     Y0, Y15, Y15
+	VADDPS     Y0, Y13, Y13
+	VMASKMOVPS 32(AX), Y11, Y0
+	VADDPS     Y0, Y14, Y14
+	VADDPS     Y0, Y12, Y12
+
+store:
+	VMOVUPS    Y15, (R12)
+	VMASKMOVPS Y14, Y11, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y13, (R12)
+	VMASKMOVPS Y12, Y11, 32(R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes3x1AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes3x1AVX2(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	MOVQ  32(R13), AX
+
+single:
+	VMOVUPS     (BX), Y0
+	VFMADD231PS (R9), Y0, Y15
+	VFMADD231PS (R9)(SI*1), Y0, Y14
+	VFMADD231PS (R9)(SI*2), Y0, Y13
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y13, Y13
+
+store:
+	VMOVUPS Y15, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y14, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y13, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes3x1PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes3x1PartialAVX2(SB), NOSPLIT, $24-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y12
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), DX
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	MOVQ  32(R13), AX
+
+single:
+	VMASKMOVPS  (BX), Y12, Y0
+	VMASKMOVPS  (R9), Y12, Y1
+	VFMADD231PS Y1, Y0, Y15
+	VMASKMOVPS  (R9)(SI*1), Y12, Y1
+	VFMADD231PS Y1, Y0, Y14
+	VMASKMOVPS  (R9)(SI*2), Y12, Y1
+	VFMADD231PS Y1, Y0, Y13
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VMASKMOVPS   (AX), Y12, Y0
+	VFMADD213PS  Y0, Y1, Y15
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y12, Y0
+	VFMADD213PS  Y0, Y1, Y14
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y12, Y0
+	VFMADD213PS  Y0, Y1, Y13
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMASKMOVPS (AX), Y12, Y0
+	VADDPS     Y0, Y15, Y15
+	VADDPS     Y0, Y14, Y14
+	VADDPS     Y0, Y13, Y13
+
+store:
+	VMASKMOVPS Y15, Y12, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y14, Y12, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y13, Y12, (R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes3x2AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes3x2AVX2(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	MOVQ  32(R13), AX
+
+single:
+	VMOVUPS     (BX), Y0
+	VMOVUPS     32(BX), Y1
+	VFMADD231PS (R9), Y0, Y15
+	VFMADD231PS 32(R9), Y1, Y14
+	VFMADD231PS (R9)(SI*1), Y0, Y13
+	VFMADD231PS 32(R9)(SI*1), Y1, Y12
+	VFMADD231PS (R9)(SI*2), Y0, Y11
+	VFMADD231PS 32(R9)(SI*2), Y1, Y10
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y13, Y13
+	VADDPS  Y0, Y11, Y11
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y12, Y12
+	VADDPS  Y0, Y10, Y10
+
+store:
+	VMOVUPS Y15, (R12)
+	VMOVUPS Y14, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y13, (R12)
+	VMOVUPS Y12, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y11, (R12)
+	VMOVUPS Y10, 32(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes3x2PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes3x2PartialAVX2(SB), NOSPLIT, $24-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y9
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), DX
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	MOVQ  32(R13), AX
+
+single:
+	VMOVUPS     (BX), Y0
+	VMASKMOVPS  32(BX), Y9, Y1
+	VFMADD231PS (R9), Y0, Y15
+	VMASKMOVPS  32(R9), Y9, Y2
+	VFMADD231PS Y2, Y1, Y14
+	VFMADD231PS (R9)(SI*1), Y0, Y13
+	VMASKMOVPS  32(R9)(SI*1), Y9, Y2
+	VFMADD231PS Y2, Y1, Y12
+	VFMADD231PS (R9)(SI*2), Y0, Y11
+	VMASKMOVPS  32(R9)(SI*2), Y9, Y2
+	VFMADD231PS Y2, Y1, Y10
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VMASKMOVPS   32(AX), Y9, Y0
+	VFMADD213PS  Y0, Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VMASKMOVPS   32(AX), Y9, Y0
+	VFMADD213PS  Y0, Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VMASKMOVPS   32(AX), Y9, Y0
+	VFMADD213PS  Y0, Y1, Y10
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMOVUPS    (AX), Y0
+	VADDPS     Y0, Y15, Y15
+	VADDPS     Y0, Y13, Y13
+	VADDPS     Y0, Y11, Y11
+	VMASKMOVPS 32(AX), Y9, Y0
+	VADDPS     Y0, Y14, Y14
+	VADDPS     Y0, Y12, Y12
+	VADDPS     Y0, Y10, Y10
+
+store:
+	VMOVUPS    Y15, (R12)
+	VMASKMOVPS Y14, Y9, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y13, (R12)
+	VMASKMOVPS Y12, Y9, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y11, (R12)
+	VMASKMOVPS Y10, Y9, 32(R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes4x1AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes4x1AVX2(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	MOVQ  32(R13), AX
+
+single:
+	VMOVUPS     (BX), Y0
+	VFMADD231PS (R9), Y0, Y15
+	VFMADD231PS (R9)(SI*1), Y0, Y14
+	VFMADD231PS (R9)(SI*2), Y0, Y13
+	VFMADD231PS (R9)(R8*1), Y0, Y12
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y12
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y13, Y13
+	VADDPS  Y0, Y12, Y12
+
+store:
+	VMOVUPS Y15, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y14, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y13, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y12, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes4x1PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes4x1PartialAVX2(SB), NOSPLIT, $24-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y11
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), DX
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	MOVQ  32(R13), AX
+
+single:
+	VMASKMOVPS  (BX), Y11, Y0
+	VMASKMOVPS  (R9), Y11, Y1
+	VFMADD231PS Y1, Y0, Y15
+	VMASKMOVPS  (R9)(SI*1), Y11, Y1
+	VFMADD231PS Y1, Y0, Y14
+	VMASKMOVPS  (R9)(SI*2), Y11, Y1
+	VFMADD231PS Y1, Y0, Y13
+	VMASKMOVPS  (R9)(R8*1), Y11, Y1
+	VFMADD231PS Y1, Y0, Y12
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VMASKMOVPS   (AX), Y11, Y0
+	VFMADD213PS  Y0, Y1, Y15
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y11, Y0
+	VFMADD213PS  Y0, Y1, Y14
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y11, Y0
+	VFMADD213PS  Y0, Y1, Y13
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y11, Y0
+	VFMADD213PS  Y0, Y1, Y12
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMASKMOVPS (AX), Y11, Y0
+	VADDPS     Y0, Y15, Y15
+	VADDPS     Y0, Y14, Y14
+	VADDPS     Y0, Y13, Y13
+	VADDPS     Y0, Y12, Y12
+
+store:
+	VMASKMOVPS Y15, Y11, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y14, Y11, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y13, Y11, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y12, Y11, (R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes4x2AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes4x2AVX2(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	VPXOR X9, X9, X9
+	VPXOR X8, X8, X8
+	MOVQ  32(R13), AX
+
+single:
+	VMOVUPS     (BX), Y0
+	VMOVUPS     32(BX), Y1
+	VFMADD231PS (R9), Y0, Y15
+	VFMADD231PS 32(R9), Y1, Y14
+	VFMADD231PS (R9)(SI*1), Y0, Y13
+	VFMADD231PS 32(R9)(SI*1), Y1, Y12
+	VFMADD231PS (R9)(SI*2), Y0, Y11
+	VFMADD231PS 32(R9)(SI*2), Y1, Y10
+	VFMADD231PS (R9)(R8*1), Y0, Y9
+	VFMADD231PS 32(R9)(R8*1), Y1, Y8
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y9
+	VFMADD213PS  32(AX), Y1, Y8
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y13, Y13
+	VADDPS  Y0, Y11, Y11
+	VADDPS  Y0, Y9, Y9
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y12, Y12
+	VADDPS  Y0, Y10, Y10
+	VADDPS  Y0, Y8, Y8
+
+store:
+	VMOVUPS Y15, (R12)
+	VMOVUPS Y14, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y13, (R12)
+	VMOVUPS Y12, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y11, (R12)
+	VMOVUPS Y10, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y9, (R12)
+	VMOVUPS Y8, 32(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes4x2PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes4x2PartialAVX2(SB), NOSPLIT, $24-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y7
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), DX
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	VPXOR X9, X9, X9
+	VPXOR X8, X8, X8
+	MOVQ  32(R13), AX
+
+single:
+	VMOVUPS     (BX), Y0
+	VMASKMOVPS  32(BX), Y7, Y1
+	VFMADD231PS (R9), Y0, Y15
+	VMASKMOVPS  32(R9), Y7, Y2
+	VFMADD231PS Y2, Y1, Y14
+	VFMADD231PS (R9)(SI*1), Y0, Y13
+	VMASKMOVPS  32(R9)(SI*1), Y7, Y2
+	VFMADD231PS Y2, Y1, Y12
+	VFMADD231PS (R9)(SI*2), Y0, Y11
+	VMASKMOVPS  32(R9)(SI*2), Y7, Y2
+	VFMADD231PS Y2, Y1, Y10
+	VFMADD231PS (R9)(R8*1), Y0, Y9
+	VMASKMOVPS  32(R9)(R8*1), Y7, Y2
+	VFMADD231PS Y2, Y1, Y8
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VMASKMOVPS   32(AX), Y7, Y0
+	VFMADD213PS  Y0, Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VMASKMOVPS   32(AX), Y7, Y0
+	VFMADD213PS  Y0, Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VMASKMOVPS   32(AX), Y7, Y0
+	VFMADD213PS  Y0, Y1, Y10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y9
+	VMASKMOVPS   32(AX), Y7, Y0
+	VFMADD213PS  Y0, Y1, Y8
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMOVUPS    (AX), Y0
+	VADDPS     Y0, Y15, Y15
+	VADDPS     Y0, Y13, Y13
+	VADDPS     Y0, Y11, Y11
+	VADDPS     Y0, Y9, Y9
+	VMASKMOVPS 32(AX), Y7, Y0
+	VADDPS     Y0, Y14, Y14
+	VADDPS     Y0, Y12, Y12
+	VADDPS     Y0, Y10, Y10
+	VADDPS     Y0, Y8, Y8
+
+store:
+	VMOVUPS    Y15, (R12)
+	VMASKMOVPS Y14, Y7, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y13, (R12)
+	VMASKMOVPS Y12, Y7, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y11, (R12)
+	VMASKMOVPS Y10, Y7, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y9, (R12)
+	VMASKMOVPS Y8, Y7, 32(R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes5x1AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes5x1AVX2(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	MOVQ  32(R13), AX
+
+single:
+	VMOVUPS     (BX), Y0
+	VFMADD231PS (R9), Y0, Y15
+	VFMADD231PS (R9)(SI*1), Y0, Y14
+	VFMADD231PS (R9)(SI*2), Y0, Y13
+	VFMADD231PS (R9)(R8*1), Y0, Y12
+	VFMADD231PS (R9)(SI*4), Y0, Y11
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y13, Y13
+	VADDPS  Y0, Y12, Y12
+	VADDPS  Y0, Y11, Y11
+
+store:
+	VMOVUPS Y15, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y14, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y13, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y12, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y11, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes5x1PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes5x1PartialAVX2(SB), NOSPLIT, $24-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y10
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), DX
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	MOVQ  32(R13), AX
+
+single:
+	VMASKMOVPS  (BX), Y10, Y0
+	VMASKMOVPS  (R9), Y10, Y1
+	VFMADD231PS Y1, Y0, Y15
+	VMASKMOVPS  (R9)(SI*1), Y10, Y1
+	VFMADD231PS Y1, Y0, Y14
+	VMASKMOVPS  (R9)(SI*2), Y10, Y1
+	VFMADD231PS Y1, Y0, Y13
+	VMASKMOVPS  (R9)(R8*1), Y10, Y1
+	VFMADD231PS Y1, Y0, Y12
+	VMASKMOVPS  (R9)(SI*4), Y10, Y1
+	VFMADD231PS Y1, Y0, Y11
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VMASKMOVPS   (AX), Y10, Y0
+	VFMADD213PS  Y0, Y1, Y15
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y10, Y0
+	VFMADD213PS  Y0, Y1, Y14
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y10, Y0
+	VFMADD213PS  Y0, Y1, Y13
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y10, Y0
+	VFMADD213PS  Y0, Y1, Y12
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y10, Y0
+	VFMADD213PS  Y0, Y1, Y11
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMASKMOVPS (AX), Y10, Y0
+	VADDPS     Y0, Y15, Y15
+	VADDPS     Y0, Y14, Y14
+	VADDPS     Y0, Y13, Y13
+	VADDPS     Y0, Y12, Y12
+	VADDPS     Y0, Y11, Y11
+
+store:
+	VMASKMOVPS Y15, Y10, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y14, Y10, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y13, Y10, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y12, Y10, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y11, Y10, (R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes5x2AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes5x2AVX2(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	VPXOR X9, X9, X9
+	VPXOR X8, X8, X8
+	VPXOR X7, X7, X7
+	VPXOR X6, X6, X6
+	MOVQ  32(R13), AX
+
+single:
+	VMOVUPS     (BX), Y0
+	VMOVUPS     32(BX), Y1
+	VFMADD231PS (R9), Y0, Y15
+	VFMADD231PS 32(R9), Y1, Y14
+	VFMADD231PS (R9)(SI*1), Y0, Y13
+	VFMADD231PS 32(R9)(SI*1), Y1, Y12
+	VFMADD231PS (R9)(SI*2), Y0, Y11
+	VFMADD231PS 32(R9)(SI*2), Y1, Y10
+	VFMADD231PS (R9)(R8*1), Y0, Y9
+	VFMADD231PS 32(R9)(R8*1), Y1, Y8
+	VFMADD231PS (R9)(SI*4), Y0, Y7
+	VFMADD231PS 32(R9)(SI*4), Y1, Y6
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y9
+	VFMADD213PS  32(AX), Y1, Y8
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y7
+	VFMADD213PS  32(AX), Y1, Y6
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y13, Y13
+	VADDPS  Y0, Y11, Y11
+	VADDPS  Y0, Y9, Y9
+	VADDPS  Y0, Y7, Y7
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y12, Y12
+	VADDPS  Y0, Y10, Y10
+	VADDPS  Y0, Y8, Y8
+	VADDPS  Y0, Y6, Y6
+
+store:
+	VMOVUPS Y15, (R12)
+	VMOVUPS Y14, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y13, (R12)
+	VMOVUPS Y12, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y11, (R12)
+	VMOVUPS Y10, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y9, (R12)
+	VMOVUPS Y8, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y7, (R12)
+	VMOVUPS Y6, 32(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes5x2PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes5x2PartialAVX2(SB), NOSPLIT, $24-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y5
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), DX
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	VPXOR X9, X9, X9
+	VPXOR X8, X8, X8
+	VPXOR X7, X7, X7
+	VPXOR X6, X6, X6
+	MOVQ  32(R13), AX
+
+single:
+	VMOVUPS     (BX), Y0
+	VMASKMOVPS  32(BX), Y5, Y1
+	VFMADD231PS (R9), Y0, Y15
+	VMASKMOVPS  32(R9), Y5, Y2
+	VFMADD231PS Y2, Y1, Y14
+	VFMADD231PS (R9)(SI*1), Y0, Y13
+	VMASKMOVPS  32(R9)(SI*1), Y5, Y2
+	VFMADD231PS Y2, Y1, Y12
+	VFMADD231PS (R9)(SI*2), Y0, Y11
+	VMASKMOVPS  32(R9)(SI*2), Y5, Y2
+	VFMADD231PS Y2, Y1, Y10
+	VFMADD231PS (R9)(R8*1), Y0, Y9
+	VMASKMOVPS  32(R9)(R8*1), Y5, Y2
+	VFMADD231PS Y2, Y1, Y8
+	VFMADD231PS (R9)(SI*4), Y0, Y7
+	VMASKMOVPS  32(R9)(SI*4), Y5, Y2
+	VFMADD231PS Y2, Y1, Y6
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VMASKMOVPS   32(AX), Y5, Y0
+	VFMADD213PS  Y0, Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VMASKMOVPS   32(AX), Y5, Y0
+	VFMADD213PS  Y0, Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VMASKMOVPS   32(AX), Y5, Y0
+	VFMADD213PS  Y0, Y1, Y10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y9
+	VMASKMOVPS   32(AX), Y5, Y0
+	VFMADD213PS  Y0, Y1, Y8
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y7
+	VMASKMOVPS   32(AX), Y5, Y0
+	VFMADD213PS  Y0, Y1, Y6
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMOVUPS    (AX), Y0
+	VADDPS     Y0, Y15, Y15
+	VADDPS     Y0, Y13, Y13
+	VADDPS     Y0, Y11, Y11
+	VADDPS     Y0, Y9, Y9
+	VADDPS     Y0, Y7, Y7
+	VMASKMOVPS 32(AX), Y5, Y0
+	VADDPS     Y0, Y14, Y14
+	VADDPS     Y0, Y12, Y12
+	VADDPS     Y0, Y10, Y10
+	VADDPS     Y0, Y8, Y8
+	VADDPS     Y0, Y6, Y6
+
+store:
+	VMOVUPS    Y15, (R12)
+	VMASKMOVPS Y14, Y5, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y13, (R12)
+	VMASKMOVPS Y12, Y5, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y11, (R12)
+	VMASKMOVPS Y10, Y5, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y9, (R12)
+	VMASKMOVPS Y8, Y5, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y7, (R12)
+	VMASKMOVPS Y6, Y5, 32(R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes6x1AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes6x1AVX2(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	LEAQ  (R9)(SI*4), R10
+	ADDQ  SI, R10
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	MOVQ  32(R13), AX
+
+single:
+	VMOVUPS     (BX), Y0
+	VFMADD231PS (R9), Y0, Y15
+	VFMADD231PS (R9)(SI*1), Y0, Y14
+	VFMADD231PS (R9)(SI*2), Y0, Y13
+	VFMADD231PS (R9)(R8*1), Y0, Y12
+	VFMADD231PS (R9)(SI*4), Y0, Y11
+	VFMADD231PS (R10), Y0, Y10
+	ADDQ        DX, R9
+	ADDQ        DX, R10
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y10
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y13, Y13
+	VADDPS  Y0, Y12, Y12
+	VADDPS  Y0, Y11, Y11
+	VADDPS  Y0, Y10, Y10
+
+store:
+	VMOVUPS Y15, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y14, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y13, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y12, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y11, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Y10, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  (AX), R10
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes6x1PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes6x1PartialAVX2(SB), NOSPLIT, $24-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y9
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), DX
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	LEAQ  (R9)(SI*4), R10
+	ADDQ  SI, R10
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	MOVQ  32(R13), AX
+
+single:
+	VMASKMOVPS  (BX), Y9, Y0
+	VMASKMOVPS  (R9), Y9, Y1
+	VFMADD231PS Y1, Y0, Y15
+	VMASKMOVPS  (R9)(SI*1), Y9, Y1
+	VFMADD231PS Y1, Y0, Y14
+	VMASKMOVPS  (R9)(SI*2), Y9, Y1
+	VFMADD231PS Y1, Y0, Y13
+	VMASKMOVPS  (R9)(R8*1), Y9, Y1
+	VFMADD231PS Y1, Y0, Y12
+	VMASKMOVPS  (R9)(SI*4), Y9, Y1
+	VFMADD231PS Y1, Y0, Y11
+	VMASKMOVPS  (R10), Y9, Y1
+	VFMADD231PS Y1, Y0, Y10
+	ADDQ        DX, R9
+	ADDQ        DX, R10
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VMASKMOVPS   (AX), Y9, Y0
+	VFMADD213PS  Y0, Y1, Y15
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y9, Y0
+	VFMADD213PS  Y0, Y1, Y14
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y9, Y0
+	VFMADD213PS  Y0, Y1, Y13
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y9, Y0
+	VFMADD213PS  Y0, Y1, Y12
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y9, Y0
+	VFMADD213PS  Y0, Y1, Y11
+	ADDQ         CX, AX
+	VMASKMOVPS   (AX), Y9, Y0
+	VFMADD213PS  Y0, Y1, Y10
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMASKMOVPS (AX), Y9, Y0
+	VADDPS     Y0, Y15, Y15
+	VADDPS     Y0, Y14, Y14
+	VADDPS     Y0, Y13, Y13
+	VADDPS     Y0, Y12, Y12
+	VADDPS     Y0, Y11, Y11
+	VADDPS     Y0, Y10, Y10
+
+store:
+	VMASKMOVPS Y15, Y9, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y14, Y9, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y13, Y9, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y12, Y9, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y11, Y9, (R12)
+	ADDQ       CX, R12
+	VMASKMOVPS Y10, Y9, (R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  (AX), R10
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes6x2AVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes6x2AVX2(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	LEAQ  (R9)(SI*4), R10
+	ADDQ  SI, R10
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	VPXOR X9, X9, X9
+	VPXOR X8, X8, X8
+	VPXOR X7, X7, X7
+	VPXOR X6, X6, X6
+	VPXOR X5, X5, X5
+	VPXOR X4, X4, X4
+	MOVQ  32(R13), AX
+
+single:
+	VMOVUPS     (BX), Y0
+	VMOVUPS     32(BX), Y1
+	VFMADD231PS (R9), Y0, Y15
+	VFMADD231PS 32(R9), Y1, Y14
+	VFMADD231PS (R9)(SI*1), Y0, Y13
+	VFMADD231PS 32(R9)(SI*1), Y1, Y12
+	VFMADD231PS (R9)(SI*2), Y0, Y11
+	VFMADD231PS 32(R9)(SI*2), Y1, Y10
+	VFMADD231PS (R9)(R8*1), Y0, Y9
+	VFMADD231PS 32(R9)(R8*1), Y1, Y8
+	VFMADD231PS (R9)(SI*4), Y0, Y7
+	VFMADD231PS 32(R9)(SI*4), Y1, Y6
+	VFMADD231PS (R10), Y0, Y5
+	VFMADD231PS 32(R10), Y1, Y4
+	ADDQ        DX, R9
+	ADDQ        DX, R10
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y9
+	VFMADD213PS  32(AX), Y1, Y8
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y7
+	VFMADD213PS  32(AX), Y1, Y6
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y5
+	VFMADD213PS  32(AX), Y1, Y4
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y13, Y13
+	VADDPS  Y0, Y11, Y11
+	VADDPS  Y0, Y9, Y9
+	VADDPS  Y0, Y7, Y7
+	VADDPS  Y0, Y5, Y5
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y12, Y12
+	VADDPS  Y0, Y10, Y10
+	VADDPS  Y0, Y8, Y8
+	VADDPS  Y0, Y6, Y6
+	VADDPS  Y0, Y4, Y4
+
+store:
+	VMOVUPS Y15, (R12)
+	VMOVUPS Y14, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y13, (R12)
+	VMOVUPS Y12, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y11, (R12)
+	VMOVUPS Y10, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y9, (R12)
+	VMOVUPS Y8, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y7, (R12)
+	VMOVUPS Y6, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y5, (R12)
+	VMOVUPS Y4, 32(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  (AX), R10
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes6x2PartialAVX2(t uintptr)
+// Requires: AVX, FMA3
+TEXT ·GemmLanes6x2PartialAVX2(SB), NOSPLIT, $24-8
+	MOVQ    t+0(FP), R13
+	MOVQ    80(R13), AX
+	LEAQ    partial_masks<>+0(SB), BX
+	NEGQ    AX
+	VMOVUPS 32(BX)(AX*4), Y3
+	MOVQ    40(R13), SI
+	LEAQ    (SI)(SI*2), R8
+	MOVQ    48(R13), CX
+	LEAQ    (CX)(CX*2), DX
+	MOVQ    128(R13), DX
+	MOVQ    104(R13), AX
+	MOVQ    AX, 8(SP)
+	MOVQ    96(R13), AX
+	MOVQ    AX, 16(SP)
+	MOVQ    (R13), DI
+	MOVQ    16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	LEAQ  (R9)(SI*4), R10
+	ADDQ  SI, R10
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	VPXOR X9, X9, X9
+	VPXOR X8, X8, X8
+	VPXOR X7, X7, X7
+	VPXOR X6, X6, X6
+	VPXOR X5, X5, X5
+	VPXOR X4, X4, X4
+	MOVQ  32(R13), AX
+
+single:
+	VMOVUPS     (BX), Y0
+	VMASKMOVPS  32(BX), Y3, Y1
+	VFMADD231PS (R9), Y0, Y15
+	VMASKMOVPS  32(R9), Y3, Y2
+	VFMADD231PS Y2, Y1, Y14
+	VFMADD231PS (R9)(SI*1), Y0, Y13
+	VMASKMOVPS  32(R9)(SI*1), Y3, Y2
+	VFMADD231PS Y2, Y1, Y12
+	VFMADD231PS (R9)(SI*2), Y0, Y11
+	VMASKMOVPS  32(R9)(SI*2), Y3, Y2
+	VFMADD231PS Y2, Y1, Y10
+	VFMADD231PS (R9)(R8*1), Y0, Y9
+	VMASKMOVPS  32(R9)(R8*1), Y3, Y2
+	VFMADD231PS Y2, Y1, Y8
+	VFMADD231PS (R9)(SI*4), Y0, Y7
+	VMASKMOVPS  32(R9)(SI*4), Y3, Y2
+	VFMADD231PS Y2, Y1, Y6
+	VFMADD231PS (R10), Y0, Y5
+	VMASKMOVPS  32(R10), Y3, Y2
+	VFMADD231PS Y2, Y1, Y4
+	ADDQ        DX, R9
+	ADDQ        DX, R10
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VMASKMOVPS   32(AX), Y3, Y0
+	VFMADD213PS  Y0, Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VMASKMOVPS   32(AX), Y3, Y0
+	VFMADD213PS  Y0, Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VMASKMOVPS   32(AX), Y3, Y0
+	VFMADD213PS  Y0, Y1, Y10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y9
+	VMASKMOVPS   32(AX), Y3, Y0
+	VFMADD213PS  Y0, Y1, Y8
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y7
+	VMASKMOVPS   32(AX), Y3, Y0
+	VFMADD213PS  Y0, Y1, Y6
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y5
+	VMASKMOVPS   32(AX), Y3, Y0
+	VFMADD213PS  Y0, Y1, Y4
+
+bias:
+	MOVQ       24(R13), AX
+	TESTQ      AX, AX
+	JE         store
+	VMOVUPS    (AX), Y0
+	VADDPS     Y0, Y15, Y15
+	VADDPS     Y0, Y13, Y13
+	VADDPS     Y0, Y11, Y11
+	VADDPS     Y0, Y9, Y9
+	VADDPS     Y0, Y7, Y7
+	VADDPS     Y0, Y5, Y5
+	VMASKMOVPS 32(AX), Y3, Y0
+	VADDPS     Y0, Y14, Y14
+	VADDPS     Y0, Y12, Y12
+	VADDPS     Y0, Y10, Y10
+	VADDPS     Y0, Y8, Y8
+	VADDPS     Y0, Y6, Y6
+	VADDPS     Y0, Y4, Y4
+
+store:
+	VMOVUPS    Y15, (R12)
+	VMASKMOVPS Y14, Y3, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y13, (R12)
+	VMASKMOVPS Y12, Y3, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y11, (R12)
+	VMASKMOVPS Y10, Y3, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y9, (R12)
+	VMASKMOVPS Y8, Y3, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y7, (R12)
+	VMASKMOVPS Y6, Y3, 32(R12)
+	ADDQ       CX, R12
+	VMOVUPS    Y5, (R12)
+	VMASKMOVPS Y4, Y3, 32(R12)
+	ADDQ       CX, R12
+	MOVQ       48(R13), CX
+	ADDQ       72(R13), DI
+	MOVQ       (SP), AX
+	SUBQ       $+1, AX
+	MOVQ       AX, (SP)
+	JNE        tile
+	SUBQ       $+1, 8(SP)
+	JG         next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  (AX), R10
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
 
 // func PackAVX2(dst *float32, src *float32, stride int, rows int)
 // Requires: AVX
@@ -32153,16 +36463,22 @@ row:
 
 // func GemmRows1x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows1x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows1x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -32199,10 +36515,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 
@@ -32222,12 +36542,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
+
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
 
 // func GemmRows1x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows1x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows1x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -32237,10 +36577,16 @@ TEXT ·GemmRows1x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -32282,10 +36628,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -32306,21 +36656,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
+
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
 
 // func GemmRows1x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows1x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows1x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -32363,10 +36739,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -32390,12 +36770,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows1x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows1x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows1x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -32405,10 +36805,16 @@ TEXT ·GemmRows1x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -32456,10 +36862,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -32484,21 +36894,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows2x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows2x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows2x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -32551,10 +36987,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -32579,12 +37019,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows2x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows2x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows2x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -32594,10 +37054,16 @@ TEXT ·GemmRows2x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -32650,10 +37116,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -32680,21 +37150,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows2x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows2x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows2x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -32764,10 +37260,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -32799,12 +37299,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows2x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows2x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows2x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -32814,10 +37334,16 @@ TEXT ·GemmRows2x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -32887,10 +37413,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -32924,21 +37454,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows3x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows3x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows3x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -33002,10 +37558,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -33035,12 +37595,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows3x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows3x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows3x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -33050,10 +37630,16 @@ TEXT ·GemmRows3x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -33117,10 +37703,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -33153,21 +37743,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows3x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows3x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows3x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -33254,10 +37870,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -33297,12 +37917,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows3x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows3x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows3x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -33312,10 +37952,16 @@ TEXT ·GemmRows3x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -33402,10 +38048,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -33448,21 +38098,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows4x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows4x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows4x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -33537,10 +38213,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -33575,12 +38255,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows4x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows4x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows4x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -33590,10 +38290,16 @@ TEXT ·GemmRows4x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -33668,10 +38374,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -33710,21 +38420,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows4x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows4x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows4x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -33828,10 +38564,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -33879,12 +38619,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows4x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows4x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows4x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -33894,10 +38654,16 @@ TEXT ·GemmRows4x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -34001,10 +38767,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -34056,21 +38826,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows5x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows5x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows5x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -34156,10 +38952,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -34199,12 +38999,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows5x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows5x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows5x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -34214,10 +39034,16 @@ TEXT ·GemmRows5x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -34303,10 +39129,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -34351,21 +39181,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows5x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows5x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows5x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -34486,10 +39342,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -34545,12 +39405,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows5x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows5x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows5x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -34560,10 +39440,16 @@ TEXT ·GemmRows5x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -34684,10 +39570,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -34748,21 +39638,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows6x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows6x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows6x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -34863,10 +39779,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -34911,12 +39831,33 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows6x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows6x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows6x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -34926,10 +39867,16 @@ TEXT ·GemmRows6x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -35030,10 +39977,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -35084,21 +40035,48 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows6x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows6x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows6x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -35240,10 +40218,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -35307,12 +40289,33 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows6x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows6x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows6x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -35322,10 +40325,16 @@ TEXT ·GemmRows6x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -35467,10 +40476,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -35540,21 +40553,48 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows7x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows7x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows7x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -35666,10 +40706,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -35719,12 +40763,33 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows7x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows7x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows7x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -35734,10 +40799,16 @@ TEXT ·GemmRows7x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -35849,10 +40920,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -35909,21 +40984,48 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows7x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows7x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows7x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -36082,10 +41184,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -36157,12 +41263,33 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows7x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows7x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows7x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -36172,10 +41299,16 @@ TEXT ·GemmRows7x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -36334,10 +41467,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -36416,21 +41553,48 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows8x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows8x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows8x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -36553,10 +41717,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -36611,12 +41779,33 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows8x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows8x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows8x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -36626,10 +41815,16 @@ TEXT ·GemmRows8x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -36752,10 +41947,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -36818,21 +42017,48 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows8x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows8x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows8x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -37008,10 +42234,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -37091,12 +42321,33 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows8x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows8x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows8x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -37106,10 +42357,16 @@ TEXT ·GemmRows8x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -37285,10 +42542,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -37376,21 +42637,48 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows9x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows9x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows9x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -37524,10 +42812,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -37587,12 +42879,33 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows9x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows9x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows9x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -37602,10 +42915,16 @@ TEXT ·GemmRows9x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -37739,10 +43058,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -37811,21 +43134,48 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows9x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows9x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows9x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -38018,10 +43368,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -38109,12 +43463,33 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows9x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows9x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows9x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -38124,10 +43499,16 @@ TEXT ·GemmRows9x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -38320,10 +43701,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -38420,21 +43805,48 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows10x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows10x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows10x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -38579,10 +43991,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -38647,12 +44063,33 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows10x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows10x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows10x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -38662,10 +44099,16 @@ TEXT ·GemmRows10x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -38810,10 +44253,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -38888,21 +44335,48 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows10x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows10x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows10x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -39112,10 +44586,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -39211,12 +44689,33 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows10x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows10x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows10x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -39226,10 +44725,16 @@ TEXT ·GemmRows10x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -39439,10 +44944,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -39548,21 +45057,48 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows11x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows11x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows11x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -39722,10 +45258,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -39795,12 +45335,34 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ (AX), R11
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows11x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows11x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows11x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -39810,10 +45372,16 @@ TEXT ·GemmRows11x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -39973,10 +45541,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -40057,21 +45629,49 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ (AX), R11
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows11x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows11x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows11x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -40302,10 +45902,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -40409,12 +46013,34 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ (AX), R11
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows11x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows11x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows11x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -40424,10 +46050,16 @@ TEXT ·GemmRows11x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -40658,10 +46290,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -40776,21 +46412,49 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ (AX), R11
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows12x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows12x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows12x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -40961,10 +46625,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -41039,12 +46707,34 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ (AX), R11
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows12x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows12x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows12x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -41054,10 +46744,16 @@ TEXT ·GemmRows12x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -41228,10 +46924,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -41318,21 +47018,49 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ (AX), R11
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows12x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows12x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows12x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -41580,10 +47308,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -41695,12 +47427,34 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ (AX), R11
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows12x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows12x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows12x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -41710,10 +47464,16 @@ TEXT ·GemmRows12x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -41961,10 +47721,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -42088,21 +47852,49 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ (AX), R11
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows13x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows13x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows13x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -42284,10 +48076,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -42367,12 +48163,34 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ (AX), R11
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows13x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows13x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows13x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -42382,10 +48200,16 @@ TEXT ·GemmRows13x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -42567,10 +48391,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -42663,21 +48491,49 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ (AX), R11
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows13x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows13x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows13x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -42942,10 +48798,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -43065,12 +48925,34 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ (AX), R11
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows13x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows13x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows13x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -43080,10 +48962,16 @@ TEXT ·GemmRows13x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -43348,10 +49236,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -43484,21 +49376,49 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ (AX), R11
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows14x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows14x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows14x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -43691,10 +49611,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -43779,12 +49703,34 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ (AX), R11
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows14x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows14x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows14x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -43794,10 +49740,16 @@ TEXT ·GemmRows14x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -43990,10 +49942,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -44092,21 +50048,49 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ (AX), R11
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows14x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows14x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows14x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -44388,10 +50372,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -44519,12 +50507,34 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ (AX), R11
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows14x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmRows14x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows14x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -44534,10 +50544,16 @@ TEXT ·GemmRows14x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -44819,10 +50835,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -44964,21 +50984,49 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ (AX), R11
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows1x16AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows1x16AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows1x16AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -45105,10 +51153,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -45188,21 +51240,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmRows2x8AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmRows2x8AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmRows2x8AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -45374,10 +51452,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -45451,21 +51533,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols1x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols1x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols1x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -45502,10 +51610,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 
@@ -45525,12 +51637,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols1x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols1x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols1x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -45540,10 +51672,16 @@ TEXT ·GemmCols1x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -45585,10 +51723,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -45609,21 +51751,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols1x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols1x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols1x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -45666,10 +51834,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -45693,12 +51865,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols1x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols1x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols1x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -45708,10 +51900,16 @@ TEXT ·GemmCols1x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -45759,10 +51957,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -45787,21 +51989,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols2x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols2x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols2x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -45854,10 +52082,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -45882,12 +52114,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols2x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols2x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols2x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -45897,10 +52149,16 @@ TEXT ·GemmCols2x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -45953,10 +52211,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -45983,21 +52245,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols2x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols2x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols2x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -46067,10 +52355,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -46102,12 +52394,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols2x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols2x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols2x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -46117,10 +52429,16 @@ TEXT ·GemmCols2x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -46190,10 +52508,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -46227,21 +52549,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols3x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols3x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols3x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -46305,10 +52653,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -46338,12 +52690,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols3x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols3x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols3x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -46353,10 +52725,16 @@ TEXT ·GemmCols3x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -46420,10 +52798,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -46456,21 +52838,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols3x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols3x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols3x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -46557,10 +52965,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -46600,12 +53012,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols3x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols3x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols3x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -46615,10 +53047,16 @@ TEXT ·GemmCols3x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -46705,10 +53143,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -46751,21 +53193,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols4x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols4x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols4x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -46840,10 +53308,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -46878,12 +53350,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols4x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols4x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols4x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -46893,10 +53385,16 @@ TEXT ·GemmCols4x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -46971,10 +53469,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -47013,21 +53515,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols4x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols4x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols4x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -47131,10 +53659,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -47182,12 +53714,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols4x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols4x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols4x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -47197,10 +53749,16 @@ TEXT ·GemmCols4x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -47304,10 +53862,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -47359,21 +53921,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols5x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols5x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols5x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -47459,10 +54047,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -47502,12 +54094,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols5x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols5x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols5x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -47517,10 +54129,16 @@ TEXT ·GemmCols5x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -47606,10 +54224,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -47654,21 +54276,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols5x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols5x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols5x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -47789,10 +54437,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -47848,12 +54500,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols5x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols5x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols5x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -47863,10 +54535,16 @@ TEXT ·GemmCols5x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -47987,10 +54665,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -48051,21 +54733,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols6x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols6x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols6x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -48162,10 +54870,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -48210,12 +54922,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols6x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols6x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols6x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -48225,10 +54957,16 @@ TEXT ·GemmCols6x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -48325,10 +55063,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -48379,21 +55121,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols6x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols6x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols6x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -48531,10 +55299,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -48598,12 +55370,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols6x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols6x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols6x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -48613,10 +55405,16 @@ TEXT ·GemmCols6x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -48754,10 +55552,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -48827,21 +55629,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols7x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols7x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols7x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -48949,10 +55777,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -49002,12 +55834,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols7x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols7x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols7x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -49017,10 +55869,16 @@ TEXT ·GemmCols7x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -49128,10 +55986,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -49188,21 +56050,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols7x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols7x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols7x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -49357,10 +56245,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -49432,12 +56324,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols7x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols7x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols7x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -49447,10 +56359,16 @@ TEXT ·GemmCols7x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -49605,10 +56523,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -49687,21 +56609,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols8x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols8x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols8x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -49820,10 +56768,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -49878,12 +56830,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols8x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols8x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols8x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -49893,10 +56865,16 @@ TEXT ·GemmCols8x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -50015,10 +56993,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -50081,21 +57063,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols8x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols8x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols8x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -50267,10 +57275,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -50350,12 +57362,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols8x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols8x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols8x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -50365,10 +57397,16 @@ TEXT ·GemmCols8x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -50540,10 +57578,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -50631,21 +57673,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols9x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols9x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols9x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -50775,10 +57843,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -50838,12 +57910,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols9x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols9x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols9x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -50853,10 +57945,16 @@ TEXT ·GemmCols9x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -50986,10 +58084,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -51058,21 +58160,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols9x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols9x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols9x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -51261,10 +58389,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -51352,12 +58484,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols9x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols9x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols9x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -51367,10 +58519,16 @@ TEXT ·GemmCols9x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -51559,10 +58717,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -51659,21 +58821,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols10x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols10x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols10x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -51814,10 +59002,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -51882,12 +59074,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols10x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols10x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols10x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -51897,10 +59109,16 @@ TEXT ·GemmCols10x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -52041,10 +59259,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -52119,21 +59341,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols10x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols10x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols10x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -52339,10 +59587,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -52438,12 +59690,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols10x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols10x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols10x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -52453,10 +59725,16 @@ TEXT ·GemmCols10x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -52662,10 +59940,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -52771,21 +60053,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols11x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols11x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols11x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -52937,10 +60245,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -53010,12 +60322,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols11x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols11x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols11x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -53025,10 +60357,16 @@ TEXT ·GemmCols11x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -53180,10 +60518,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -53264,21 +60606,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols11x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols11x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols11x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -53501,10 +60869,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -53608,12 +60980,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols11x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols11x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols11x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -53623,10 +61015,16 @@ TEXT ·GemmCols11x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -53849,10 +61247,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -53967,21 +61369,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols12x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols12x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols12x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -54144,10 +61572,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -54222,12 +61654,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols12x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols12x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols12x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -54237,10 +61689,16 @@ TEXT ·GemmCols12x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -54403,10 +61861,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -54493,21 +61955,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols12x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols12x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols12x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -54747,10 +62235,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -54862,12 +62354,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols12x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols12x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols12x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -54877,10 +62389,16 @@ TEXT ·GemmCols12x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -55120,10 +62638,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -55247,21 +62769,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols13x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols13x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols13x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -55435,10 +62983,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -55518,12 +63070,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols13x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols13x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols13x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -55533,10 +63105,16 @@ TEXT ·GemmCols13x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -55710,10 +63288,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -55806,21 +63388,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols13x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols13x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols13x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -56077,10 +63685,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -56200,12 +63812,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols13x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols13x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols13x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -56215,10 +63847,16 @@ TEXT ·GemmCols13x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -56475,10 +64113,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -56611,21 +64253,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols14x1AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols14x1AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols14x1AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -56810,10 +64478,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	ADDQ         CX, AX
@@ -56898,12 +64570,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols14x1PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols14x1PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols14x1PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -56913,10 +64605,16 @@ TEXT ·GemmCols14x1PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -57101,10 +64799,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VMOVUPS.Z    (AX), K1, Z0
 	VFMADD213PS  Z0, Z1, Z31
@@ -57203,21 +64905,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols14x2AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols14x2AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols14x2AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -57491,10 +65219,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -57622,12 +65354,32 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols14x2PartialAVX512(t uintptr)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·GemmCols14x2PartialAVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols14x2PartialAVX512(SB), NOSPLIT, $24-8
 	MOVQ  t+0(FP), R13
 	MOVQ  80(R13), AX
 	MOVL  $0x0000ffff, BX
@@ -57637,10 +65389,16 @@ TEXT ·GemmCols14x2PartialAVX512(SB), NOSPLIT, $8-8
 	LEAQ  (SI)(SI*2), R8
 	MOVQ  48(R13), CX
 	LEAQ  (CX)(CX*2), DX
-	MOVQ  64(R13), AX
-	MOVQ  AX, (SP)
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
 	MOVQ  (R13), DI
 	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -57914,10 +65672,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VMOVUPS.Z    64(AX), K1, Z0
@@ -58059,21 +65821,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols1x16AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols1x16AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols1x16AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -58200,10 +65988,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -58283,21 +66075,47 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
 
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func GemmCols2x8AVX512(t uintptr)
 // Requires: AVX, AVX512F
-TEXT ·GemmCols2x8AVX512(SB), NOSPLIT, $8-8
+TEXT ·GemmCols2x8AVX512(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), R13
 	MOVQ 40(R13), SI
 	LEAQ (SI)(SI*2), R8
 	MOVQ 48(R13), CX
 	LEAQ (CX)(CX*2), DX
-	MOVQ 64(R13), AX
-	MOVQ AX, (SP)
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
 	MOVQ (R13), DI
 	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
 
 tile:
 	MOVQ   8(R13), BX
@@ -58469,10 +66287,14 @@ single:
 	JNE          single
 
 finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
 	MOVQ         56(R13), CX
 	CMPQ         88(R13), $+0
 	JE           bias
-	VBROADCASTSS 96(R13), Z1
+	VBROADCASTSS 136(R13), Z1
 	MOVQ         R12, AX
 	VFMADD213PS  (AX), Z1, Z31
 	VFMADD213PS  64(AX), Z1, Z30
@@ -58546,8 +66368,4052 @@ store:
 	SUBQ    $+1, AX
 	MOVQ    AX, (SP)
 	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
 	VZEROUPPER
 	RET
+
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes1x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmLanes1x1AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VFMADD231PS (R9), Z0, Z31
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes1x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmLanes1x1PartialAVX512(SB), NOSPLIT, $24-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  128(R13), DX
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS.Z   (BX), K1, Z0
+	VMOVUPS.Z   (R9), K1, Z1
+	VFMADD231PS Z1, Z0, Z31
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes1x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmLanes1x2AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VMOVUPS     64(BX), Z1
+	VFMADD231PS (R9), Z0, Z31
+	VFMADD231PS 64(R9), Z1, Z30
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes1x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmLanes1x2PartialAVX512(SB), NOSPLIT, $24-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  128(R13), DX
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VMOVUPS.Z   64(BX), K1, Z1
+	VFMADD231PS (R9), Z0, Z31
+	VMOVUPS.Z   64(R9), K1, Z2
+	VFMADD231PS Z2, Z1, Z30
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes2x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmLanes2x1AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VFMADD231PS (R9), Z0, Z31
+	VFMADD231PS (R9)(SI*1), Z0, Z30
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z30
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z30, Z30
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes2x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmLanes2x1PartialAVX512(SB), NOSPLIT, $24-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  128(R13), DX
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS.Z   (BX), K1, Z0
+	VMOVUPS.Z   (R9), K1, Z1
+	VFMADD231PS Z1, Z0, Z31
+	VMOVUPS.Z   (R9)(SI*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z30
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z30, Z30
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes2x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmLanes2x2AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VMOVUPS     64(BX), Z1
+	VFMADD231PS (R9), Z0, Z31
+	VFMADD231PS 64(R9), Z1, Z30
+	VFMADD231PS (R9)(SI*1), Z0, Z29
+	VFMADD231PS 64(R9)(SI*1), Z1, Z28
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes2x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmLanes2x2PartialAVX512(SB), NOSPLIT, $24-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  128(R13), DX
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VMOVUPS.Z   64(BX), K1, Z1
+	VFMADD231PS (R9), Z0, Z31
+	VMOVUPS.Z   64(R9), K1, Z2
+	VFMADD231PS Z2, Z1, Z30
+	VFMADD231PS (R9)(SI*1), Z0, Z29
+	VMOVUPS.Z   64(R9)(SI*1), K1, Z2
+	VFMADD231PS Z2, Z1, Z28
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z29, Z29
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z28, Z28
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes3x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmLanes3x1AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VFMADD231PS (R9), Z0, Z31
+	VFMADD231PS (R9)(SI*1), Z0, Z30
+	VFMADD231PS (R9)(SI*2), Z0, Z29
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z29, Z29
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes3x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmLanes3x1PartialAVX512(SB), NOSPLIT, $24-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  128(R13), DX
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS.Z   (BX), K1, Z0
+	VMOVUPS.Z   (R9), K1, Z1
+	VFMADD231PS Z1, Z0, Z31
+	VMOVUPS.Z   (R9)(SI*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z30
+	VMOVUPS.Z   (R9)(SI*2), K1, Z1
+	VFMADD231PS Z1, Z0, Z29
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z29
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z29, Z29
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes3x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmLanes3x2AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VMOVUPS     64(BX), Z1
+	VFMADD231PS (R9), Z0, Z31
+	VFMADD231PS 64(R9), Z1, Z30
+	VFMADD231PS (R9)(SI*1), Z0, Z29
+	VFMADD231PS 64(R9)(SI*1), Z1, Z28
+	VFMADD231PS (R9)(SI*2), Z0, Z27
+	VFMADD231PS 64(R9)(SI*2), Z1, Z26
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes3x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmLanes3x2PartialAVX512(SB), NOSPLIT, $24-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  128(R13), DX
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VMOVUPS.Z   64(BX), K1, Z1
+	VFMADD231PS (R9), Z0, Z31
+	VMOVUPS.Z   64(R9), K1, Z2
+	VFMADD231PS Z2, Z1, Z30
+	VFMADD231PS (R9)(SI*1), Z0, Z29
+	VMOVUPS.Z   64(R9)(SI*1), K1, Z2
+	VFMADD231PS Z2, Z1, Z28
+	VFMADD231PS (R9)(SI*2), Z0, Z27
+	VMOVUPS.Z   64(R9)(SI*2), K1, Z2
+	VFMADD231PS Z2, Z1, Z26
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z27, Z27
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z26, Z26
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes4x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmLanes4x1AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VFMADD231PS (R9), Z0, Z31
+	VFMADD231PS (R9)(SI*1), Z0, Z30
+	VFMADD231PS (R9)(SI*2), Z0, Z29
+	VFMADD231PS (R9)(R8*1), Z0, Z28
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z28
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z28, Z28
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes4x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmLanes4x1PartialAVX512(SB), NOSPLIT, $24-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  128(R13), DX
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS.Z   (BX), K1, Z0
+	VMOVUPS.Z   (R9), K1, Z1
+	VFMADD231PS Z1, Z0, Z31
+	VMOVUPS.Z   (R9)(SI*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z30
+	VMOVUPS.Z   (R9)(SI*2), K1, Z1
+	VFMADD231PS Z1, Z0, Z29
+	VMOVUPS.Z   (R9)(R8*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z28
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z29
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z28, Z28
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes4x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmLanes4x2AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VMOVUPS     64(BX), Z1
+	VFMADD231PS (R9), Z0, Z31
+	VFMADD231PS 64(R9), Z1, Z30
+	VFMADD231PS (R9)(SI*1), Z0, Z29
+	VFMADD231PS 64(R9)(SI*1), Z1, Z28
+	VFMADD231PS (R9)(SI*2), Z0, Z27
+	VFMADD231PS 64(R9)(SI*2), Z1, Z26
+	VFMADD231PS (R9)(R8*1), Z0, Z25
+	VFMADD231PS 64(R9)(R8*1), Z1, Z24
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes4x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmLanes4x2PartialAVX512(SB), NOSPLIT, $24-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  128(R13), DX
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VMOVUPS.Z   64(BX), K1, Z1
+	VFMADD231PS (R9), Z0, Z31
+	VMOVUPS.Z   64(R9), K1, Z2
+	VFMADD231PS Z2, Z1, Z30
+	VFMADD231PS (R9)(SI*1), Z0, Z29
+	VMOVUPS.Z   64(R9)(SI*1), K1, Z2
+	VFMADD231PS Z2, Z1, Z28
+	VFMADD231PS (R9)(SI*2), Z0, Z27
+	VMOVUPS.Z   64(R9)(SI*2), K1, Z2
+	VFMADD231PS Z2, Z1, Z26
+	VFMADD231PS (R9)(R8*1), Z0, Z25
+	VMOVUPS.Z   64(R9)(R8*1), K1, Z2
+	VFMADD231PS Z2, Z1, Z24
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z25, Z25
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z24, Z24
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes5x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmLanes5x1AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VFMADD231PS (R9), Z0, Z31
+	VFMADD231PS (R9)(SI*1), Z0, Z30
+	VFMADD231PS (R9)(SI*2), Z0, Z29
+	VFMADD231PS (R9)(R8*1), Z0, Z28
+	VFMADD231PS (R9)(SI*4), Z0, Z27
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z27, Z27
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes5x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmLanes5x1PartialAVX512(SB), NOSPLIT, $24-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  128(R13), DX
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS.Z   (BX), K1, Z0
+	VMOVUPS.Z   (R9), K1, Z1
+	VFMADD231PS Z1, Z0, Z31
+	VMOVUPS.Z   (R9)(SI*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z30
+	VMOVUPS.Z   (R9)(SI*2), K1, Z1
+	VFMADD231PS Z1, Z0, Z29
+	VMOVUPS.Z   (R9)(R8*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z28
+	VMOVUPS.Z   (R9)(SI*4), K1, Z1
+	VFMADD231PS Z1, Z0, Z27
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z29
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z27
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z27, Z27
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes5x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmLanes5x2AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VMOVUPS     64(BX), Z1
+	VFMADD231PS (R9), Z0, Z31
+	VFMADD231PS 64(R9), Z1, Z30
+	VFMADD231PS (R9)(SI*1), Z0, Z29
+	VFMADD231PS 64(R9)(SI*1), Z1, Z28
+	VFMADD231PS (R9)(SI*2), Z0, Z27
+	VFMADD231PS 64(R9)(SI*2), Z1, Z26
+	VFMADD231PS (R9)(R8*1), Z0, Z25
+	VFMADD231PS 64(R9)(R8*1), Z1, Z24
+	VFMADD231PS (R9)(SI*4), Z0, Z23
+	VFMADD231PS 64(R9)(SI*4), Z1, Z22
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z23, Z23
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z22, Z22
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes5x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmLanes5x2PartialAVX512(SB), NOSPLIT, $24-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  128(R13), DX
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VMOVUPS.Z   64(BX), K1, Z1
+	VFMADD231PS (R9), Z0, Z31
+	VMOVUPS.Z   64(R9), K1, Z2
+	VFMADD231PS Z2, Z1, Z30
+	VFMADD231PS (R9)(SI*1), Z0, Z29
+	VMOVUPS.Z   64(R9)(SI*1), K1, Z2
+	VFMADD231PS Z2, Z1, Z28
+	VFMADD231PS (R9)(SI*2), Z0, Z27
+	VMOVUPS.Z   64(R9)(SI*2), K1, Z2
+	VFMADD231PS Z2, Z1, Z26
+	VFMADD231PS (R9)(R8*1), Z0, Z25
+	VMOVUPS.Z   64(R9)(R8*1), K1, Z2
+	VFMADD231PS Z2, Z1, Z24
+	VFMADD231PS (R9)(SI*4), Z0, Z23
+	VMOVUPS.Z   64(R9)(SI*4), K1, Z2
+	VFMADD231PS Z2, Z1, Z22
+	ADDQ        DX, R9
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z22
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z23, Z23
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z24, Z24
+	VADDPS    Z0, Z22, Z22
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes6x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmLanes6x1AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VFMADD231PS (R9), Z0, Z31
+	VFMADD231PS (R9)(SI*1), Z0, Z30
+	VFMADD231PS (R9)(SI*2), Z0, Z29
+	VFMADD231PS (R9)(R8*1), Z0, Z28
+	VFMADD231PS (R9)(SI*4), Z0, Z27
+	VFMADD231PS (R10), Z0, Z26
+	ADDQ        DX, R9
+	ADDQ        DX, R10
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z26
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z26, Z26
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  (AX), R10
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes6x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmLanes6x1PartialAVX512(SB), NOSPLIT, $24-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  128(R13), DX
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS.Z   (BX), K1, Z0
+	VMOVUPS.Z   (R9), K1, Z1
+	VFMADD231PS Z1, Z0, Z31
+	VMOVUPS.Z   (R9)(SI*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z30
+	VMOVUPS.Z   (R9)(SI*2), K1, Z1
+	VFMADD231PS Z1, Z0, Z29
+	VMOVUPS.Z   (R9)(R8*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z28
+	VMOVUPS.Z   (R9)(SI*4), K1, Z1
+	VFMADD231PS Z1, Z0, Z27
+	VMOVUPS.Z   (R10), K1, Z1
+	VFMADD231PS Z1, Z0, Z26
+	ADDQ        DX, R9
+	ADDQ        DX, R10
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z29
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z27
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z26, Z26
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  (AX), R10
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes6x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmLanes6x2AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VMOVUPS     64(BX), Z1
+	VFMADD231PS (R9), Z0, Z31
+	VFMADD231PS 64(R9), Z1, Z30
+	VFMADD231PS (R9)(SI*1), Z0, Z29
+	VFMADD231PS 64(R9)(SI*1), Z1, Z28
+	VFMADD231PS (R9)(SI*2), Z0, Z27
+	VFMADD231PS 64(R9)(SI*2), Z1, Z26
+	VFMADD231PS (R9)(R8*1), Z0, Z25
+	VFMADD231PS 64(R9)(R8*1), Z1, Z24
+	VFMADD231PS (R9)(SI*4), Z0, Z23
+	VFMADD231PS 64(R9)(SI*4), Z1, Z22
+	VFMADD231PS (R10), Z0, Z21
+	VFMADD231PS 64(R10), Z1, Z20
+	ADDQ        DX, R9
+	ADDQ        DX, R10
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VFMADD213PS  64(AX), Z1, Z20
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z21, Z21
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z22, Z22
+	VADDPS  Z0, Z20, Z20
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  (AX), R10
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes6x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmLanes6x2PartialAVX512(SB), NOSPLIT, $24-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  128(R13), DX
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VMOVUPS.Z   64(BX), K1, Z1
+	VFMADD231PS (R9), Z0, Z31
+	VMOVUPS.Z   64(R9), K1, Z2
+	VFMADD231PS Z2, Z1, Z30
+	VFMADD231PS (R9)(SI*1), Z0, Z29
+	VMOVUPS.Z   64(R9)(SI*1), K1, Z2
+	VFMADD231PS Z2, Z1, Z28
+	VFMADD231PS (R9)(SI*2), Z0, Z27
+	VMOVUPS.Z   64(R9)(SI*2), K1, Z2
+	VFMADD231PS Z2, Z1, Z26
+	VFMADD231PS (R9)(R8*1), Z0, Z25
+	VMOVUPS.Z   64(R9)(R8*1), K1, Z2
+	VFMADD231PS Z2, Z1, Z24
+	VFMADD231PS (R9)(SI*4), Z0, Z23
+	VMOVUPS.Z   64(R9)(SI*4), K1, Z2
+	VFMADD231PS Z2, Z1, Z22
+	VFMADD231PS (R10), Z0, Z21
+	VMOVUPS.Z   64(R10), K1, Z2
+	VFMADD231PS Z2, Z1, Z20
+	ADDQ        DX, R9
+	ADDQ        DX, R10
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z20
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z0, Z21, Z21
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z24, Z24
+	VADDPS    Z0, Z22, Z22
+	VADDPS    Z0, Z20, Z20
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  (AX), R10
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes7x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmLanes7x1AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VFMADD231PS (R9), Z0, Z31
+	VFMADD231PS (R9)(SI*1), Z0, Z30
+	VFMADD231PS (R9)(SI*2), Z0, Z29
+	VFMADD231PS (R9)(R8*1), Z0, Z28
+	VFMADD231PS (R9)(SI*4), Z0, Z27
+	VFMADD231PS (R10), Z0, Z26
+	VFMADD231PS (R10)(SI*1), Z0, Z25
+	ADDQ        DX, R9
+	ADDQ        DX, R10
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z25, Z25
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  (AX), R10
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes7x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmLanes7x1PartialAVX512(SB), NOSPLIT, $24-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  128(R13), DX
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS.Z   (BX), K1, Z0
+	VMOVUPS.Z   (R9), K1, Z1
+	VFMADD231PS Z1, Z0, Z31
+	VMOVUPS.Z   (R9)(SI*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z30
+	VMOVUPS.Z   (R9)(SI*2), K1, Z1
+	VFMADD231PS Z1, Z0, Z29
+	VMOVUPS.Z   (R9)(R8*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z28
+	VMOVUPS.Z   (R9)(SI*4), K1, Z1
+	VFMADD231PS Z1, Z0, Z27
+	VMOVUPS.Z   (R10), K1, Z1
+	VFMADD231PS Z1, Z0, Z26
+	VMOVUPS.Z   (R10)(SI*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z25
+	ADDQ        DX, R9
+	ADDQ        DX, R10
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z29
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z27
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z25
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z25, Z25
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  (AX), R10
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes7x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmLanes7x2AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VMOVUPS     64(BX), Z1
+	VFMADD231PS (R9), Z0, Z31
+	VFMADD231PS 64(R9), Z1, Z30
+	VFMADD231PS (R9)(SI*1), Z0, Z29
+	VFMADD231PS 64(R9)(SI*1), Z1, Z28
+	VFMADD231PS (R9)(SI*2), Z0, Z27
+	VFMADD231PS 64(R9)(SI*2), Z1, Z26
+	VFMADD231PS (R9)(R8*1), Z0, Z25
+	VFMADD231PS 64(R9)(R8*1), Z1, Z24
+	VFMADD231PS (R9)(SI*4), Z0, Z23
+	VFMADD231PS 64(R9)(SI*4), Z1, Z22
+	VFMADD231PS (R10), Z0, Z21
+	VFMADD231PS 64(R10), Z1, Z20
+	VFMADD231PS (R10)(SI*1), Z0, Z19
+	VFMADD231PS 64(R10)(SI*1), Z1, Z18
+	ADDQ        DX, R9
+	ADDQ        DX, R10
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VFMADD213PS  64(AX), Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VFMADD213PS  64(AX), Z1, Z18
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z21, Z21
+	VADDPS  Z0, Z19, Z19
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z22, Z22
+	VADDPS  Z0, Z20, Z20
+	VADDPS  Z0, Z18, Z18
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  (AX), R10
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes7x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmLanes7x2PartialAVX512(SB), NOSPLIT, $24-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  128(R13), DX
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VMOVUPS.Z   64(BX), K1, Z1
+	VFMADD231PS (R9), Z0, Z31
+	VMOVUPS.Z   64(R9), K1, Z2
+	VFMADD231PS Z2, Z1, Z30
+	VFMADD231PS (R9)(SI*1), Z0, Z29
+	VMOVUPS.Z   64(R9)(SI*1), K1, Z2
+	VFMADD231PS Z2, Z1, Z28
+	VFMADD231PS (R9)(SI*2), Z0, Z27
+	VMOVUPS.Z   64(R9)(SI*2), K1, Z2
+	VFMADD231PS Z2, Z1, Z26
+	VFMADD231PS (R9)(R8*1), Z0, Z25
+	VMOVUPS.Z   64(R9)(R8*1), K1, Z2
+	VFMADD231PS Z2, Z1, Z24
+	VFMADD231PS (R9)(SI*4), Z0, Z23
+	VMOVUPS.Z   64(R9)(SI*4), K1, Z2
+	VFMADD231PS Z2, Z1, Z22
+	VFMADD231PS (R10), Z0, Z21
+	VMOVUPS.Z   64(R10), K1, Z2
+	VFMADD231PS Z2, Z1, Z20
+	VFMADD231PS (R10)(SI*1), Z0, Z19
+	VMOVUPS.Z   64(R10)(SI*1), K1, Z2
+	VFMADD231PS Z2, Z1, Z18
+	ADDQ        DX, R9
+	ADDQ        DX, R10
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z18
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z0, Z21, Z21
+	VADDPS    Z0, Z19, Z19
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z24, Z24
+	VADDPS    Z0, Z22, Z22
+	VADDPS    Z0, Z20, Z20
+	VADDPS    Z0, Z18, Z18
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  (AX), R10
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes8x1AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmLanes8x1AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VFMADD231PS (R9), Z0, Z31
+	VFMADD231PS (R9)(SI*1), Z0, Z30
+	VFMADD231PS (R9)(SI*2), Z0, Z29
+	VFMADD231PS (R9)(R8*1), Z0, Z28
+	VFMADD231PS (R9)(SI*4), Z0, Z27
+	VFMADD231PS (R10), Z0, Z26
+	VFMADD231PS (R10)(SI*1), Z0, Z25
+	VFMADD231PS (R10)(SI*2), Z0, Z24
+	ADDQ        DX, R9
+	ADDQ        DX, R10
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z24
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z24, Z24
+
+store:
+	VMOVUPS Z31, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z24, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  (AX), R10
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes8x1PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmLanes8x1PartialAVX512(SB), NOSPLIT, $24-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  128(R13), DX
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS.Z   (BX), K1, Z0
+	VMOVUPS.Z   (R9), K1, Z1
+	VFMADD231PS Z1, Z0, Z31
+	VMOVUPS.Z   (R9)(SI*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z30
+	VMOVUPS.Z   (R9)(SI*2), K1, Z1
+	VFMADD231PS Z1, Z0, Z29
+	VMOVUPS.Z   (R9)(R8*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z28
+	VMOVUPS.Z   (R9)(SI*4), K1, Z1
+	VFMADD231PS Z1, Z0, Z27
+	VMOVUPS.Z   (R10), K1, Z1
+	VFMADD231PS Z1, Z0, Z26
+	VMOVUPS.Z   (R10)(SI*1), K1, Z1
+	VFMADD231PS Z1, Z0, Z25
+	VMOVUPS.Z   (R10)(SI*2), K1, Z1
+	VFMADD231PS Z1, Z0, Z24
+	ADDQ        DX, R9
+	ADDQ        DX, R10
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z31
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z29
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z27
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z25
+	ADDQ         CX, AX
+	VMOVUPS.Z    (AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z24, Z24
+
+store:
+	VMOVUPS Z31, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z30, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z28, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z26, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, K1, (R12)
+	ADDQ    CX, R12
+	VMOVUPS Z24, K1, (R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  (AX), R10
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes8x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmLanes8x2AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 128(R13), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VMOVUPS     64(BX), Z1
+	VFMADD231PS (R9), Z0, Z31
+	VFMADD231PS 64(R9), Z1, Z30
+	VFMADD231PS (R9)(SI*1), Z0, Z29
+	VFMADD231PS 64(R9)(SI*1), Z1, Z28
+	VFMADD231PS (R9)(SI*2), Z0, Z27
+	VFMADD231PS 64(R9)(SI*2), Z1, Z26
+	VFMADD231PS (R9)(R8*1), Z0, Z25
+	VFMADD231PS 64(R9)(R8*1), Z1, Z24
+	VFMADD231PS (R9)(SI*4), Z0, Z23
+	VFMADD231PS 64(R9)(SI*4), Z1, Z22
+	VFMADD231PS (R10), Z0, Z21
+	VFMADD231PS 64(R10), Z1, Z20
+	VFMADD231PS (R10)(SI*1), Z0, Z19
+	VFMADD231PS 64(R10)(SI*1), Z1, Z18
+	VFMADD231PS (R10)(SI*2), Z0, Z17
+	VFMADD231PS 64(R10)(SI*2), Z1, Z16
+	ADDQ        DX, R9
+	ADDQ        DX, R10
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VFMADD213PS  64(AX), Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VFMADD213PS  64(AX), Z1, Z18
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z17
+	VFMADD213PS  64(AX), Z1, Z16
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z21, Z21
+	VADDPS  Z0, Z19, Z19
+	VADDPS  Z0, Z17, Z17
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z22, Z22
+	VADDPS  Z0, Z20, Z20
+	VADDPS  Z0, Z18, Z18
+	VADDPS  Z0, Z16, Z16
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z17, (R12)
+	VMOVUPS Z16, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  (AX), R10
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmLanes8x2PartialAVX512(t uintptr)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·GemmLanes8x2PartialAVX512(SB), NOSPLIT, $24-8
+	MOVQ  t+0(FP), R13
+	MOVQ  80(R13), AX
+	MOVL  $0x0000ffff, BX
+	BZHIL AX, BX, BX
+	KMOVW BX, K1
+	MOVQ  40(R13), SI
+	LEAQ  (SI)(SI*2), R8
+	MOVQ  48(R13), CX
+	LEAQ  (CX)(CX*2), DX
+	MOVQ  128(R13), DX
+	MOVQ  104(R13), AX
+	MOVQ  AX, 8(SP)
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	MOVQ  (R13), DI
+	MOVQ  16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	MOVQ   32(R13), AX
+
+single:
+	VMOVUPS     (BX), Z0
+	VMOVUPS.Z   64(BX), K1, Z1
+	VFMADD231PS (R9), Z0, Z31
+	VMOVUPS.Z   64(R9), K1, Z2
+	VFMADD231PS Z2, Z1, Z30
+	VFMADD231PS (R9)(SI*1), Z0, Z29
+	VMOVUPS.Z   64(R9)(SI*1), K1, Z2
+	VFMADD231PS Z2, Z1, Z28
+	VFMADD231PS (R9)(SI*2), Z0, Z27
+	VMOVUPS.Z   64(R9)(SI*2), K1, Z2
+	VFMADD231PS Z2, Z1, Z26
+	VFMADD231PS (R9)(R8*1), Z0, Z25
+	VMOVUPS.Z   64(R9)(R8*1), K1, Z2
+	VFMADD231PS Z2, Z1, Z24
+	VFMADD231PS (R9)(SI*4), Z0, Z23
+	VMOVUPS.Z   64(R9)(SI*4), K1, Z2
+	VFMADD231PS Z2, Z1, Z22
+	VFMADD231PS (R10), Z0, Z21
+	VMOVUPS.Z   64(R10), K1, Z2
+	VFMADD231PS Z2, Z1, Z20
+	VFMADD231PS (R10)(SI*1), Z0, Z19
+	VMOVUPS.Z   64(R10)(SI*1), K1, Z2
+	VFMADD231PS Z2, Z1, Z18
+	VFMADD231PS (R10)(SI*2), Z0, Z17
+	VMOVUPS.Z   64(R10)(SI*2), K1, Z2
+	VFMADD231PS Z2, Z1, Z16
+	ADDQ        DX, R9
+	ADDQ        DX, R10
+	ADDQ        CX, BX
+	SUBQ        $+1, AX
+	JNE         single
+	CMPQ        96(R13), $+0
+	JNE         segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z18
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z17
+	VMOVUPS.Z    64(AX), K1, Z0
+	VFMADD213PS  Z0, Z1, Z16
+
+bias:
+	MOVQ      24(R13), AX
+	TESTQ     AX, AX
+	JE        store
+	VMOVUPS   (AX), Z0
+	VADDPS    Z0, Z31, Z31
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z0, Z21, Z21
+	VADDPS    Z0, Z19, Z19
+	VADDPS    Z0, Z17, Z17
+	VMOVUPS.Z 64(AX), K1, Z0
+	VADDPS    Z0, Z30, Z30
+	VADDPS    Z0, Z28, Z28
+	VADDPS    Z0, Z26, Z26
+	VADDPS    Z0, Z24, Z24
+	VADDPS    Z0, Z22, Z22
+	VADDPS    Z0, Z20, Z20
+	VADDPS    Z0, Z18, Z18
+	VADDPS    Z0, Z16, Z16
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, K1, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z17, (R12)
+	VMOVUPS Z16, K1, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ  16(SP), AX
+	ADDQ  (AX), R9
+	ADDQ  (AX), R10
+	ADDQ  $+16, 16(SP)
+	MOVQ  8(AX), AX
+	TESTQ AX, AX
+	JNE   single
+	MOVQ  96(R13), AX
+	MOVQ  AX, 16(SP)
+	JMP   finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
 
 // func PackAVX512(dst *float32, src *float32, stride int, rows int)
 // Requires: AVX, AVX512F

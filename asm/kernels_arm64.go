@@ -435,3 +435,99 @@ func GemmCols1x8NEON(t *Tile)
 
 //go:noescape
 func GemmCols2x8NEON(t *Tile)
+
+//go:noescape
+func GemmLanes1x1NEON(t *Tile)
+
+//go:noescape
+func GemmLanes1x1PartialNEON(t *Tile)
+
+//go:noescape
+func GemmLanes1x2NEON(t *Tile)
+
+//go:noescape
+func GemmLanes1x2PartialNEON(t *Tile)
+
+//go:noescape
+func GemmLanes2x1NEON(t *Tile)
+
+//go:noescape
+func GemmLanes2x1PartialNEON(t *Tile)
+
+//go:noescape
+func GemmLanes2x2NEON(t *Tile)
+
+//go:noescape
+func GemmLanes2x2PartialNEON(t *Tile)
+
+//go:noescape
+func GemmLanes3x1NEON(t *Tile)
+
+//go:noescape
+func GemmLanes3x1PartialNEON(t *Tile)
+
+//go:noescape
+func GemmLanes3x2NEON(t *Tile)
+
+//go:noescape
+func GemmLanes3x2PartialNEON(t *Tile)
+
+//go:noescape
+func GemmLanes4x1NEON(t *Tile)
+
+//go:noescape
+func GemmLanes4x1PartialNEON(t *Tile)
+
+//go:noescape
+func GemmLanes4x2NEON(t *Tile)
+
+//go:noescape
+func GemmLanes4x2PartialNEON(t *Tile)
+
+//go:noescape
+func GemmLanes5x1NEON(t *Tile)
+
+//go:noescape
+func GemmLanes5x1PartialNEON(t *Tile)
+
+//go:noescape
+func GemmLanes5x2NEON(t *Tile)
+
+//go:noescape
+func GemmLanes5x2PartialNEON(t *Tile)
+
+//go:noescape
+func GemmLanes6x1NEON(t *Tile)
+
+//go:noescape
+func GemmLanes6x1PartialNEON(t *Tile)
+
+//go:noescape
+func GemmLanes6x2NEON(t *Tile)
+
+//go:noescape
+func GemmLanes6x2PartialNEON(t *Tile)
+
+//go:noescape
+func GemmLanes7x1NEON(t *Tile)
+
+//go:noescape
+func GemmLanes7x1PartialNEON(t *Tile)
+
+//go:noescape
+func GemmLanes7x2NEON(t *Tile)
+
+//go:noescape
+func GemmLanes7x2PartialNEON(t *Tile)
+
+//go:noescape
+func GemmLanes8x1NEON(t *Tile)
+
+//go:noescape
+func GemmLanes8x1PartialNEON(t *Tile)
+
+//go:noescape
+func GemmLanes8x2NEON(t *Tile)
+
+//go:noescape
+func GemmLanes8x2PartialNEON(t *Tile)

@@ -27175,14 +27175,20 @@ TEXT ·GemmRows1x1NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -27217,9 +27223,12 @@ single:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -27239,7 +27248,24 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows1x1PartialNEON(t uintptr)
 TEXT ·GemmRows1x1PartialNEON(SB), NOSPLIT, $0-8
@@ -27248,15 +27274,21 @@ TEXT ·GemmRows1x1PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -27341,9 +27373,12 @@ loaded1208:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single1209
 	FMOVD 0(R21), F0
@@ -27393,7 +27428,24 @@ stored1214:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows1x2NEON(t uintptr)
 TEXT ·GemmRows1x2NEON(SB), NOSPLIT, $0-8
@@ -27402,15 +27454,21 @@ TEXT ·GemmRows1x2NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -27455,9 +27513,12 @@ single:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -27483,7 +27544,24 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows1x2PartialNEON(t uintptr)
 TEXT ·GemmRows1x2PartialNEON(SB), NOSPLIT, $0-8
@@ -27492,16 +27570,22 @@ TEXT ·GemmRows1x2PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -27596,9 +27680,12 @@ loaded1224:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -27654,7 +27741,24 @@ stored1230:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows2x1NEON(t uintptr)
 TEXT ·GemmRows2x1NEON(SB), NOSPLIT, $0-8
@@ -27663,16 +27767,22 @@ TEXT ·GemmRows2x1NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -27715,9 +27825,12 @@ single:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -27744,7 +27857,25 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows2x1PartialNEON(t uintptr)
 TEXT ·GemmRows2x1PartialNEON(SB), NOSPLIT, $0-8
@@ -27753,17 +27884,23 @@ TEXT ·GemmRows2x1PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -27856,9 +27993,12 @@ loaded1240:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single1241
 	FMOVD 0(R21), F0
@@ -27935,7 +28075,25 @@ stored1250:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows2x2NEON(t uintptr)
 TEXT ·GemmRows2x2NEON(SB), NOSPLIT, $0-8
@@ -27944,18 +28102,24 @@ TEXT ·GemmRows2x2NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
 	VEOR V29.B16, V29.B16, V29.B16
 	VEOR V28.B16, V28.B16, V28.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -28013,9 +28177,12 @@ single:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -28053,7 +28220,25 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows2x2PartialNEON(t uintptr)
 TEXT ·GemmRows2x2PartialNEON(SB), NOSPLIT, $0-8
@@ -28062,19 +28247,25 @@ TEXT ·GemmRows2x2PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
 	VEOR V29.B16, V29.B16, V29.B16
 	VEOR V28.B16, V28.B16, V28.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -28182,9 +28373,12 @@ loaded1260:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -28272,7 +28466,25 @@ stored1270:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows3x1NEON(t uintptr)
 TEXT ·GemmRows3x1NEON(SB), NOSPLIT, $0-8
@@ -28281,18 +28493,24 @@ TEXT ·GemmRows3x1NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
 	VEOR V29.B16, V29.B16, V29.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -28343,9 +28561,12 @@ single:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -28379,7 +28600,26 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows3x1PartialNEON(t uintptr)
 TEXT ·GemmRows3x1PartialNEON(SB), NOSPLIT, $0-8
@@ -28388,19 +28628,25 @@ TEXT ·GemmRows3x1PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
 	VEOR V29.B16, V29.B16, V29.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -28501,9 +28747,12 @@ loaded1280:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single1281
 	FMOVD 0(R21), F0
@@ -28607,7 +28856,26 @@ stored1294:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows3x2NEON(t uintptr)
 TEXT ·GemmRows3x2NEON(SB), NOSPLIT, $0-8
@@ -28616,12 +28884,16 @@ TEXT ·GemmRows3x2NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -28631,6 +28903,8 @@ tile:
 	VEOR V28.B16, V28.B16, V28.B16
 	VEOR V27.B16, V27.B16, V27.B16
 	VEOR V26.B16, V26.B16, V26.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -28701,9 +28975,12 @@ single:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -28753,7 +29030,26 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows3x2PartialNEON(t uintptr)
 TEXT ·GemmRows3x2PartialNEON(SB), NOSPLIT, $0-8
@@ -28762,13 +29058,17 @@ TEXT ·GemmRows3x2PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -28778,6 +29078,8 @@ tile:
 	VEOR V28.B16, V28.B16, V28.B16
 	VEOR V27.B16, V27.B16, V27.B16
 	VEOR V26.B16, V26.B16, V26.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -28898,9 +29200,12 @@ loaded1304:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -29020,7 +29325,26 @@ stored1318:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows4x1NEON(t uintptr)
 TEXT ·GemmRows4x1NEON(SB), NOSPLIT, $0-8
@@ -29029,12 +29353,16 @@ TEXT ·GemmRows4x1NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -29043,6 +29371,8 @@ tile:
 	VEOR V30.B16, V30.B16, V30.B16
 	VEOR V29.B16, V29.B16, V29.B16
 	VEOR V28.B16, V28.B16, V28.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -29101,9 +29431,12 @@ single:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -29144,7 +29477,27 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows4x1PartialNEON(t uintptr)
 TEXT ·GemmRows4x1PartialNEON(SB), NOSPLIT, $0-8
@@ -29153,13 +29506,17 @@ TEXT ·GemmRows4x1PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -29168,6 +29525,8 @@ tile:
 	VEOR V30.B16, V30.B16, V30.B16
 	VEOR V29.B16, V29.B16, V29.B16
 	VEOR V28.B16, V28.B16, V28.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -29276,9 +29635,12 @@ loaded1328:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single1329
 	FMOVD 0(R21), F0
@@ -29409,7 +29771,27 @@ stored1346:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows4x2NEON(t uintptr)
 TEXT ·GemmRows4x2NEON(SB), NOSPLIT, $0-8
@@ -29418,12 +29800,16 @@ TEXT ·GemmRows4x2NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -29436,6 +29822,8 @@ tile:
 	VEOR V26.B16, V26.B16, V26.B16
 	VEOR V25.B16, V25.B16, V25.B16
 	VEOR V24.B16, V24.B16, V24.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -29519,9 +29907,12 @@ single:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -29583,7 +29974,27 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows4x2PartialNEON(t uintptr)
 TEXT ·GemmRows4x2PartialNEON(SB), NOSPLIT, $0-8
@@ -29592,13 +30003,17 @@ TEXT ·GemmRows4x2PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -29611,6 +30026,8 @@ tile:
 	VEOR V26.B16, V26.B16, V26.B16
 	VEOR V25.B16, V25.B16, V25.B16
 	VEOR V24.B16, V24.B16, V24.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -29744,9 +30161,12 @@ loaded1356:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -29898,7 +30318,27 @@ stored1374:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows5x1NEON(t uintptr)
 TEXT ·GemmRows5x1NEON(SB), NOSPLIT, $0-8
@@ -29907,12 +30347,16 @@ TEXT ·GemmRows5x1NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -29923,6 +30367,8 @@ tile:
 	VEOR V29.B16, V29.B16, V29.B16
 	VEOR V28.B16, V28.B16, V28.B16
 	VEOR V27.B16, V27.B16, V27.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -29989,9 +30435,12 @@ single:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -30039,7 +30488,28 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows5x1PartialNEON(t uintptr)
 TEXT ·GemmRows5x1PartialNEON(SB), NOSPLIT, $0-8
@@ -30048,13 +30518,17 @@ TEXT ·GemmRows5x1PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -30065,6 +30539,8 @@ tile:
 	VEOR V29.B16, V29.B16, V29.B16
 	VEOR V28.B16, V28.B16, V28.B16
 	VEOR V27.B16, V27.B16, V27.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -30181,9 +30657,12 @@ loaded1384:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single1385
 	FMOVD 0(R21), F0
@@ -30341,7 +30820,28 @@ stored1406:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows5x2NEON(t uintptr)
 TEXT ·GemmRows5x2NEON(SB), NOSPLIT, $0-8
@@ -30350,12 +30850,16 @@ TEXT ·GemmRows5x2NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -30371,6 +30875,8 @@ tile:
 	VEOR V24.B16, V24.B16, V24.B16
 	VEOR V23.B16, V23.B16, V23.B16
 	VEOR V22.B16, V22.B16, V22.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -30467,9 +30973,12 @@ single:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -30543,7 +31052,28 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows5x2PartialNEON(t uintptr)
 TEXT ·GemmRows5x2PartialNEON(SB), NOSPLIT, $0-8
@@ -30552,13 +31082,17 @@ TEXT ·GemmRows5x2PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -30574,6 +31108,8 @@ tile:
 	VEOR V24.B16, V24.B16, V24.B16
 	VEOR V23.B16, V23.B16, V23.B16
 	VEOR V22.B16, V22.B16, V22.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -30720,9 +31256,12 @@ loaded1416:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -30906,7 +31445,28 @@ stored1438:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows6x1NEON(t uintptr)
 TEXT ·GemmRows6x1NEON(SB), NOSPLIT, $0-8
@@ -30915,12 +31475,16 @@ TEXT ·GemmRows6x1NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -30933,6 +31497,8 @@ tile:
 	VEOR V28.B16, V28.B16, V28.B16
 	VEOR V27.B16, V27.B16, V27.B16
 	VEOR V26.B16, V26.B16, V26.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -31007,9 +31573,12 @@ single:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -31064,7 +31633,29 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows6x1PartialNEON(t uintptr)
 TEXT ·GemmRows6x1PartialNEON(SB), NOSPLIT, $0-8
@@ -31073,13 +31664,17 @@ TEXT ·GemmRows6x1PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -31092,6 +31687,8 @@ tile:
 	VEOR V28.B16, V28.B16, V28.B16
 	VEOR V27.B16, V27.B16, V27.B16
 	VEOR V26.B16, V26.B16, V26.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -31216,9 +31813,12 @@ loaded1448:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single1449
 	FMOVD 0(R21), F0
@@ -31403,7 +32003,29 @@ stored1474:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows6x2NEON(t uintptr)
 TEXT ·GemmRows6x2NEON(SB), NOSPLIT, $0-8
@@ -31412,12 +32034,16 @@ TEXT ·GemmRows6x2NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -31436,6 +32062,8 @@ tile:
 	VEOR V22.B16, V22.B16, V22.B16
 	VEOR V21.B16, V21.B16, V21.B16
 	VEOR V20.B16, V20.B16, V20.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -31545,9 +32173,12 @@ single:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -31633,7 +32264,29 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows6x2PartialNEON(t uintptr)
 TEXT ·GemmRows6x2PartialNEON(SB), NOSPLIT, $0-8
@@ -31642,13 +32295,17 @@ TEXT ·GemmRows6x2PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -31667,6 +32324,8 @@ tile:
 	VEOR V22.B16, V22.B16, V22.B16
 	VEOR V21.B16, V21.B16, V21.B16
 	VEOR V20.B16, V20.B16, V20.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -31826,9 +32485,12 @@ loaded1484:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -32044,7 +32706,29 @@ stored1510:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows7x1NEON(t uintptr)
 TEXT ·GemmRows7x1NEON(SB), NOSPLIT, $0-8
@@ -32053,12 +32737,16 @@ TEXT ·GemmRows7x1NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -32073,6 +32761,8 @@ tile:
 	VEOR V27.B16, V27.B16, V27.B16
 	VEOR V26.B16, V26.B16, V26.B16
 	VEOR V25.B16, V25.B16, V25.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -32155,9 +32845,12 @@ single:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -32219,7 +32912,30 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	ADD R21, R6
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows7x1PartialNEON(t uintptr)
 TEXT ·GemmRows7x1PartialNEON(SB), NOSPLIT, $0-8
@@ -32228,13 +32944,17 @@ TEXT ·GemmRows7x1PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -32249,6 +32969,8 @@ tile:
 	VEOR V27.B16, V27.B16, V27.B16
 	VEOR V26.B16, V26.B16, V26.B16
 	VEOR V25.B16, V25.B16, V25.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -32381,9 +33103,12 @@ loaded1520:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single1521
 	FMOVD 0(R21), F0
@@ -32595,7 +33320,30 @@ stored1550:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	ADD R21, R6
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows7x2NEON(t uintptr)
 TEXT ·GemmRows7x2NEON(SB), NOSPLIT, $0-8
@@ -32604,12 +33352,16 @@ TEXT ·GemmRows7x2NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -32631,6 +33383,8 @@ tile:
 	VEOR V20.B16, V20.B16, V20.B16
 	VEOR V19.B16, V19.B16, V19.B16
 	VEOR V18.B16, V18.B16, V18.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -32753,9 +33507,12 @@ single:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -32853,7 +33610,30 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	ADD R21, R6
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows7x2PartialNEON(t uintptr)
 TEXT ·GemmRows7x2PartialNEON(SB), NOSPLIT, $0-8
@@ -32862,13 +33642,17 @@ TEXT ·GemmRows7x2PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -32890,6 +33674,8 @@ tile:
 	VEOR V20.B16, V20.B16, V20.B16
 	VEOR V19.B16, V19.B16, V19.B16
 	VEOR V18.B16, V18.B16, V18.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -33062,9 +33848,12 @@ loaded1560:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -33312,7 +34101,30 @@ stored1590:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	ADD R21, R6
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows8x1NEON(t uintptr)
 TEXT ·GemmRows8x1NEON(SB), NOSPLIT, $0-8
@@ -33321,12 +34133,16 @@ TEXT ·GemmRows8x1NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -33343,6 +34159,8 @@ tile:
 	VEOR V26.B16, V26.B16, V26.B16
 	VEOR V25.B16, V25.B16, V25.B16
 	VEOR V24.B16, V24.B16, V24.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -33433,9 +34251,12 @@ single:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -33504,7 +34325,31 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	ADD R21, R6
+	ADD R21, R7
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows8x1PartialNEON(t uintptr)
 TEXT ·GemmRows8x1PartialNEON(SB), NOSPLIT, $0-8
@@ -33513,13 +34358,17 @@ TEXT ·GemmRows8x1PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -33536,6 +34385,8 @@ tile:
 	VEOR V26.B16, V26.B16, V26.B16
 	VEOR V25.B16, V25.B16, V25.B16
 	VEOR V24.B16, V24.B16, V24.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -33676,9 +34527,12 @@ loaded1600:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single1601
 	FMOVD 0(R21), F0
@@ -33917,7 +34771,31 @@ stored1634:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	ADD R21, R6
+	ADD R21, R7
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows8x2NEON(t uintptr)
 TEXT ·GemmRows8x2NEON(SB), NOSPLIT, $0-8
@@ -33926,12 +34804,16 @@ TEXT ·GemmRows8x2NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -33956,6 +34838,8 @@ tile:
 	VEOR V18.B16, V18.B16, V18.B16
 	VEOR V17.B16, V17.B16, V17.B16
 	VEOR V16.B16, V16.B16, V16.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -34091,9 +34975,12 @@ single:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -34203,7 +35090,31 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	ADD R21, R6
+	ADD R21, R7
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows8x2PartialNEON(t uintptr)
 TEXT ·GemmRows8x2PartialNEON(SB), NOSPLIT, $0-8
@@ -34212,13 +35123,17 @@ TEXT ·GemmRows8x2PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	ADD R11, R1, R2
@@ -34243,6 +35158,8 @@ tile:
 	VEOR V18.B16, V18.B16, V18.B16
 	VEOR V17.B16, V17.B16, V17.B16
 	VEOR V16.B16, V16.B16, V16.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -34428,9 +35345,12 @@ loaded1644:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -34710,7 +35630,31 @@ stored1678:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	ADD R21, R6
+	ADD R21, R7
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows1x8NEON(t uintptr)
 TEXT ·GemmRows1x8NEON(SB), NOSPLIT, $0-8
@@ -34719,12 +35663,16 @@ TEXT ·GemmRows1x8NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -34734,6 +35682,8 @@ tile:
 	VEOR V26.B16, V26.B16, V26.B16
 	VEOR V25.B16, V25.B16, V25.B16
 	VEOR V24.B16, V24.B16, V24.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -34838,9 +35788,12 @@ single:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -34902,7 +35855,24 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmRows2x8NEON(t uintptr)
 TEXT ·GemmRows2x8NEON(SB), NOSPLIT, $0-8
@@ -34911,12 +35881,16 @@ TEXT ·GemmRows2x8NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	ADD R11, R0, R1
 	VEOR V31.B16, V31.B16, V31.B16
@@ -34935,6 +35909,8 @@ tile:
 	VEOR V18.B16, V18.B16, V18.B16
 	VEOR V17.B16, V17.B16, V17.B16
 	VEOR V16.B16, V16.B16, V16.B16
+
+start:
 	SUBS $4, R9
 	BLT rest
 
@@ -35082,9 +36058,12 @@ single:
 	BNE single
 
 finish:
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -35188,7 +36167,25 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols1x1NEON(t uintptr)
 TEXT ·GemmCols1x1NEON(SB), NOSPLIT, $0-8
@@ -35197,12 +36194,16 @@ TEXT ·GemmCols1x1NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 
@@ -35214,9 +36215,12 @@ single:
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -35236,7 +36240,24 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols1x1PartialNEON(t uintptr)
 TEXT ·GemmCols1x1PartialNEON(SB), NOSPLIT, $0-8
@@ -35245,13 +36266,17 @@ TEXT ·GemmCols1x1PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 
@@ -35273,9 +36298,12 @@ loaded1680:
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single1681
 	FMOVD 0(R21), F0
@@ -35325,7 +36353,24 @@ stored1686:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols1x2NEON(t uintptr)
 TEXT ·GemmCols1x2NEON(SB), NOSPLIT, $0-8
@@ -35334,12 +36379,16 @@ TEXT ·GemmCols1x2NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -35354,9 +36403,12 @@ single:
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -35382,7 +36434,24 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols1x2PartialNEON(t uintptr)
 TEXT ·GemmCols1x2PartialNEON(SB), NOSPLIT, $0-8
@@ -35391,13 +36460,17 @@ TEXT ·GemmCols1x2PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -35422,9 +36495,12 @@ loaded1688:
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -35480,7 +36556,24 @@ stored1694:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols2x1NEON(t uintptr)
 TEXT ·GemmCols2x1NEON(SB), NOSPLIT, $0-8
@@ -35489,12 +36582,16 @@ TEXT ·GemmCols2x1NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -35508,9 +36605,12 @@ single:
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -35537,7 +36637,24 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols2x1PartialNEON(t uintptr)
 TEXT ·GemmCols2x1PartialNEON(SB), NOSPLIT, $0-8
@@ -35546,13 +36663,17 @@ TEXT ·GemmCols2x1PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -35576,9 +36697,12 @@ loaded1696:
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single1697
 	FMOVD 0(R21), F0
@@ -35655,7 +36779,24 @@ stored1706:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols2x2NEON(t uintptr)
 TEXT ·GemmCols2x2NEON(SB), NOSPLIT, $0-8
@@ -35664,12 +36805,16 @@ TEXT ·GemmCols2x2NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -35688,9 +36833,12 @@ single:
 	WORD $0x4fa2103c // FMLA V28.4S, V1.4S, V2.S[1]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -35728,7 +36876,24 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols2x2PartialNEON(t uintptr)
 TEXT ·GemmCols2x2PartialNEON(SB), NOSPLIT, $0-8
@@ -35737,13 +36902,17 @@ TEXT ·GemmCols2x2PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -35772,9 +36941,12 @@ loaded1708:
 	WORD $0x4fa2103c // FMLA V28.4S, V1.4S, V2.S[1]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -35862,7 +37034,24 @@ stored1718:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols3x1NEON(t uintptr)
 TEXT ·GemmCols3x1NEON(SB), NOSPLIT, $0-8
@@ -35871,12 +37060,16 @@ TEXT ·GemmCols3x1NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -35894,9 +37087,12 @@ single:
 	WORD $0x4f81181d // FMLA V29.4S, V0.4S, V1.S[2]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -35930,7 +37126,24 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols3x1PartialNEON(t uintptr)
 TEXT ·GemmCols3x1PartialNEON(SB), NOSPLIT, $0-8
@@ -35939,13 +37152,17 @@ TEXT ·GemmCols3x1PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -35973,9 +37190,12 @@ loaded1720:
 	WORD $0x4f81181d // FMLA V29.4S, V0.4S, V1.S[2]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single1721
 	FMOVD 0(R21), F0
@@ -36079,7 +37299,24 @@ stored1734:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols3x2NEON(t uintptr)
 TEXT ·GemmCols3x2NEON(SB), NOSPLIT, $0-8
@@ -36088,12 +37325,16 @@ TEXT ·GemmCols3x2NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -36118,9 +37359,12 @@ single:
 	WORD $0x4f82183a // FMLA V26.4S, V1.4S, V2.S[2]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -36170,7 +37414,24 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols3x2PartialNEON(t uintptr)
 TEXT ·GemmCols3x2PartialNEON(SB), NOSPLIT, $0-8
@@ -36179,13 +37440,17 @@ TEXT ·GemmCols3x2PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -36220,9 +37485,12 @@ loaded1736:
 	WORD $0x4f82183a // FMLA V26.4S, V1.4S, V2.S[2]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -36342,7 +37610,24 @@ stored1750:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols4x1NEON(t uintptr)
 TEXT ·GemmCols4x1NEON(SB), NOSPLIT, $0-8
@@ -36351,12 +37636,16 @@ TEXT ·GemmCols4x1NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -36374,9 +37663,12 @@ single:
 	WORD $0x4fa1181c // FMLA V28.4S, V0.4S, V1.S[3]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -36417,7 +37709,24 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols4x1PartialNEON(t uintptr)
 TEXT ·GemmCols4x1PartialNEON(SB), NOSPLIT, $0-8
@@ -36426,13 +37735,17 @@ TEXT ·GemmCols4x1PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -36460,9 +37773,12 @@ loaded1752:
 	WORD $0x4fa1181c // FMLA V28.4S, V0.4S, V1.S[3]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single1753
 	FMOVD 0(R21), F0
@@ -36593,7 +37909,24 @@ stored1770:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols4x2NEON(t uintptr)
 TEXT ·GemmCols4x2NEON(SB), NOSPLIT, $0-8
@@ -36602,12 +37935,16 @@ TEXT ·GemmCols4x2NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -36634,9 +37971,12 @@ single:
 	WORD $0x4fa21838 // FMLA V24.4S, V1.4S, V2.S[3]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -36698,7 +38038,24 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols4x2PartialNEON(t uintptr)
 TEXT ·GemmCols4x2PartialNEON(SB), NOSPLIT, $0-8
@@ -36707,13 +38064,17 @@ TEXT ·GemmCols4x2PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -36750,9 +38111,12 @@ loaded1772:
 	WORD $0x4fa21838 // FMLA V24.4S, V1.4S, V2.S[3]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -36904,7 +38268,24 @@ stored1790:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols5x1NEON(t uintptr)
 TEXT ·GemmCols5x1NEON(SB), NOSPLIT, $0-8
@@ -36913,12 +38294,16 @@ TEXT ·GemmCols5x1NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -36939,9 +38324,12 @@ single:
 	WORD $0x4f82101b // FMLA V27.4S, V0.4S, V2.S[0]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -36989,7 +38377,24 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols5x1PartialNEON(t uintptr)
 TEXT ·GemmCols5x1PartialNEON(SB), NOSPLIT, $0-8
@@ -36998,13 +38403,17 @@ TEXT ·GemmCols5x1PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -37035,9 +38444,12 @@ loaded1792:
 	WORD $0x4f82101b // FMLA V27.4S, V0.4S, V2.S[0]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single1793
 	FMOVD 0(R21), F0
@@ -37195,7 +38607,24 @@ stored1814:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols5x2NEON(t uintptr)
 TEXT ·GemmCols5x2NEON(SB), NOSPLIT, $0-8
@@ -37204,12 +38633,16 @@ TEXT ·GemmCols5x2NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -37241,9 +38674,12 @@ single:
 	WORD $0x4f831036 // FMLA V22.4S, V1.4S, V3.S[0]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -37317,7 +38753,24 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols5x2PartialNEON(t uintptr)
 TEXT ·GemmCols5x2PartialNEON(SB), NOSPLIT, $0-8
@@ -37326,13 +38779,17 @@ TEXT ·GemmCols5x2PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -37374,9 +38831,12 @@ loaded1816:
 	WORD $0x4f831036 // FMLA V22.4S, V1.4S, V3.S[0]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -37560,7 +39020,24 @@ stored1838:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols6x1NEON(t uintptr)
 TEXT ·GemmCols6x1NEON(SB), NOSPLIT, $0-8
@@ -37569,12 +39046,16 @@ TEXT ·GemmCols6x1NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -37597,9 +39078,12 @@ single:
 	WORD $0x4fa2101a // FMLA V26.4S, V0.4S, V2.S[1]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -37654,7 +39138,24 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols6x1PartialNEON(t uintptr)
 TEXT ·GemmCols6x1PartialNEON(SB), NOSPLIT, $0-8
@@ -37663,13 +39164,17 @@ TEXT ·GemmCols6x1PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -37702,9 +39207,12 @@ loaded1840:
 	WORD $0x4fa2101a // FMLA V26.4S, V0.4S, V2.S[1]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single1841
 	FMOVD 0(R21), F0
@@ -37889,7 +39397,24 @@ stored1866:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols6x2NEON(t uintptr)
 TEXT ·GemmCols6x2NEON(SB), NOSPLIT, $0-8
@@ -37898,12 +39423,16 @@ TEXT ·GemmCols6x2NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -37939,9 +39468,12 @@ single:
 	WORD $0x4fa31034 // FMLA V20.4S, V1.4S, V3.S[1]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -38027,7 +39559,24 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols6x2PartialNEON(t uintptr)
 TEXT ·GemmCols6x2PartialNEON(SB), NOSPLIT, $0-8
@@ -38036,13 +39585,17 @@ TEXT ·GemmCols6x2PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -38088,9 +39641,12 @@ loaded1868:
 	WORD $0x4fa31034 // FMLA V20.4S, V1.4S, V3.S[1]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -38306,7 +39862,24 @@ stored1894:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols7x1NEON(t uintptr)
 TEXT ·GemmCols7x1NEON(SB), NOSPLIT, $0-8
@@ -38315,12 +39888,16 @@ TEXT ·GemmCols7x1NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -38347,9 +39924,12 @@ single:
 	WORD $0x4f821819 // FMLA V25.4S, V0.4S, V2.S[2]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -38411,7 +39991,24 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols7x1PartialNEON(t uintptr)
 TEXT ·GemmCols7x1PartialNEON(SB), NOSPLIT, $0-8
@@ -38420,13 +40017,17 @@ TEXT ·GemmCols7x1PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -38463,9 +40064,12 @@ loaded1896:
 	WORD $0x4f821819 // FMLA V25.4S, V0.4S, V2.S[2]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single1897
 	FMOVD 0(R21), F0
@@ -38677,7 +40281,24 @@ stored1926:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols7x2NEON(t uintptr)
 TEXT ·GemmCols7x2NEON(SB), NOSPLIT, $0-8
@@ -38686,12 +40307,16 @@ TEXT ·GemmCols7x2NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -38733,9 +40358,12 @@ single:
 	WORD $0x4f831832 // FMLA V18.4S, V1.4S, V3.S[2]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -38833,7 +40461,24 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols7x2PartialNEON(t uintptr)
 TEXT ·GemmCols7x2PartialNEON(SB), NOSPLIT, $0-8
@@ -38842,13 +40487,17 @@ TEXT ·GemmCols7x2PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -38900,9 +40549,12 @@ loaded1928:
 	WORD $0x4f831832 // FMLA V18.4S, V1.4S, V3.S[2]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -39150,7 +40802,24 @@ stored1958:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols8x1NEON(t uintptr)
 TEXT ·GemmCols8x1NEON(SB), NOSPLIT, $0-8
@@ -39159,12 +40828,16 @@ TEXT ·GemmCols8x1NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -39191,9 +40864,12 @@ single:
 	WORD $0x4fa21818 // FMLA V24.4S, V0.4S, V2.S[3]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -39262,7 +40938,24 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols8x1PartialNEON(t uintptr)
 TEXT ·GemmCols8x1PartialNEON(SB), NOSPLIT, $0-8
@@ -39271,13 +40964,17 @@ TEXT ·GemmCols8x1PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -39314,9 +41011,12 @@ loaded1960:
 	WORD $0x4fa21818 // FMLA V24.4S, V0.4S, V2.S[3]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	TBZ $1, R20, single1961
 	FMOVD 0(R21), F0
@@ -39555,7 +41255,24 @@ stored1994:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols8x2NEON(t uintptr)
 TEXT ·GemmCols8x2NEON(SB), NOSPLIT, $0-8
@@ -39564,12 +41281,16 @@ TEXT ·GemmCols8x2NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -39613,9 +41334,12 @@ single:
 	WORD $0x4fa31830 // FMLA V16.4S, V1.4S, V3.S[3]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -39725,7 +41449,24 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols8x2PartialNEON(t uintptr)
 TEXT ·GemmCols8x2PartialNEON(SB), NOSPLIT, $0-8
@@ -39734,13 +41475,17 @@ TEXT ·GemmCols8x2PartialNEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
 	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -39794,9 +41539,12 @@ loaded1996:
 	WORD $0x4fa31830 // FMLA V16.4S, V1.4S, V3.S[3]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -40076,7 +41824,24 @@ stored2030:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols1x8NEON(t uintptr)
 TEXT ·GemmCols1x8NEON(SB), NOSPLIT, $0-8
@@ -40085,12 +41850,16 @@ TEXT ·GemmCols1x8NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -40123,9 +41892,12 @@ single:
 	WORD $0x4f8810f8 // FMLA V24.4S, V7.4S, V8.S[0]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -40187,7 +41959,24 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func GemmCols2x8NEON(t uintptr)
 TEXT ·GemmCols2x8NEON(SB), NOSPLIT, $0-8
@@ -40196,12 +41985,16 @@ TEXT ·GemmCols2x8NEON(SB), NOSPLIT, $0-8
 	MOVD 48(R8), R12
 	MOVD 56(R8), R13
 	MOVD 16(R8), R14
-	MOVD 64(R8), R15
 	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
 
 tile:
 	MOVD 8(R8), R10
 	MOVD 32(R8), R9
+	MOVD 96(R8), R22
 	MOVD R19, R0
 	VEOR V31.B16, V31.B16, V31.B16
 	VEOR V30.B16, V30.B16, V30.B16
@@ -40250,9 +42043,12 @@ single:
 	WORD $0x4fa810f0 // FMLA V16.4S, V7.4S, V8.S[1]
 	SUBS $1, R9
 	BNE single
+	CBNZ R22, segment
+
+finished:
 	MOVD 88(R8), R9
 	CBZ R9, bias
-	FMOVS 96(R8), F1
+	FMOVS 136(R8), F1
 	MOVD R14, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
@@ -40356,7 +42152,6920 @@ store:
 	ADD R9, R19
 	SUBS $1, R15
 	BNE tile
+	SUBS $1, R23
+	BGT next
 	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes1x1NEON(t uintptr)
+TEXT ·GemmLanes1x1NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	VEOR V31.B16, V31.B16, V31.B16
+
+single:
+	FMOVQ 0(R10), F0
+	ADD R12, R10
+	FMOVQ 0(R0), F1
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes1x1PartialNEON(t uintptr)
+TEXT ·GemmLanes1x1PartialNEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	VEOR V31.B16, V31.B16, V31.B16
+
+single:
+	TBZ $1, R20, single2031
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded2032
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2032
+
+single2031:
+	FMOVS 0(R10), F0
+
+loaded2032:
+	ADD R12, R10
+	TBZ $1, R20, single2033
+	FMOVD 0(R0), F1
+	TBZ $0, R20, loaded2034
+	ADD $8, R0, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2034
+
+single2033:
+	FMOVS 0(R0), F1
+
+loaded2034:
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	TBZ $1, R20, single2035
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2036
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2036
+
+single2035:
+	FMOVS 0(R21), F0
+
+loaded2036:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2037
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2038
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2038
+
+single2037:
+	FMOVS 0(R21), F0
+
+loaded2038:
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+
+store:
+	MOVD R14, R21
+	TBZ $1, R20, single2039
+	FMOVD F31, 0(R21)
+	TBZ $0, R20, stored2040
+	ADD $8, R21, R26
+	VST1 V31.S[2], (R26)
+	B stored2040
+
+single2039:
+	FMOVS F31, 0(R21)
+
+stored2040:
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes1x2NEON(t uintptr)
+TEXT ·GemmLanes1x2NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+
+single:
+	FMOVQ 0(R10), F0
+	FMOVQ 16(R10), F1
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
+	FMOVQ 16(R0), F3
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	FMOVQ 16(R21), F0
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	FMOVQ F30, 16(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes1x2PartialNEON(t uintptr)
+TEXT ·GemmLanes1x2PartialNEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+
+single:
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single2041
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded2042
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2042
+
+single2041:
+	FMOVS 16(R10), F1
+
+loaded2042:
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
+	TBZ $1, R20, single2043
+	FMOVD 16(R0), F3
+	TBZ $0, R20, loaded2044
+	ADD $24, R0, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2044
+
+single2043:
+	FMOVS 16(R0), F3
+
+loaded2044:
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	TBZ $1, R20, single2045
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2046
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2046
+
+single2045:
+	FMOVS 16(R21), F0
+
+loaded2046:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	TBZ $1, R20, single2047
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2048
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2048
+
+single2047:
+	FMOVS 16(R21), F0
+
+loaded2048:
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	TBZ $1, R20, single2049
+	FMOVD F30, 16(R21)
+	TBZ $0, R20, stored2050
+	ADD $24, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2050
+
+single2049:
+	FMOVS F30, 16(R21)
+
+stored2050:
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes2x1NEON(t uintptr)
+TEXT ·GemmLanes2x1NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+
+single:
+	FMOVQ 0(R10), F0
+	ADD R12, R10
+	FMOVQ 0(R0), F1
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F1
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	ADD R13, R21
+	FMOVQ F30, 0(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes2x1PartialNEON(t uintptr)
+TEXT ·GemmLanes2x1PartialNEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+
+single:
+	TBZ $1, R20, single2051
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded2052
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2052
+
+single2051:
+	FMOVS 0(R10), F0
+
+loaded2052:
+	ADD R12, R10
+	TBZ $1, R20, single2053
+	FMOVD 0(R0), F1
+	TBZ $0, R20, loaded2054
+	ADD $8, R0, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2054
+
+single2053:
+	FMOVS 0(R0), F1
+
+loaded2054:
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	TBZ $1, R20, single2055
+	FMOVD 0(R1), F1
+	TBZ $0, R20, loaded2056
+	ADD $8, R1, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2056
+
+single2055:
+	FMOVS 0(R1), F1
+
+loaded2056:
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	TBZ $1, R20, single2057
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2058
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2058
+
+single2057:
+	FMOVS 0(R21), F0
+
+loaded2058:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single2059
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2060
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2060
+
+single2059:
+	FMOVS 0(R21), F0
+
+loaded2060:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2061
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2062
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2062
+
+single2061:
+	FMOVS 0(R21), F0
+
+loaded2062:
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+
+store:
+	MOVD R14, R21
+	TBZ $1, R20, single2063
+	FMOVD F31, 0(R21)
+	TBZ $0, R20, stored2064
+	ADD $8, R21, R26
+	VST1 V31.S[2], (R26)
+	B stored2064
+
+single2063:
+	FMOVS F31, 0(R21)
+
+stored2064:
+	ADD R13, R21
+	TBZ $1, R20, single2065
+	FMOVD F30, 0(R21)
+	TBZ $0, R20, stored2066
+	ADD $8, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2066
+
+single2065:
+	FMOVS F30, 0(R21)
+
+stored2066:
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes2x2NEON(t uintptr)
+TEXT ·GemmLanes2x2NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+
+single:
+	FMOVQ 0(R10), F0
+	FMOVQ 16(R10), F1
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
+	FMOVQ 16(R0), F3
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
+	FMOVQ 16(R1), F3
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	FMOVQ 16(R21), F0
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	FMOVQ F30, 16(R21)
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	FMOVQ F28, 16(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes2x2PartialNEON(t uintptr)
+TEXT ·GemmLanes2x2PartialNEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+
+single:
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single2067
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded2068
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2068
+
+single2067:
+	FMOVS 16(R10), F1
+
+loaded2068:
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
+	TBZ $1, R20, single2069
+	FMOVD 16(R0), F3
+	TBZ $0, R20, loaded2070
+	ADD $24, R0, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2070
+
+single2069:
+	FMOVS 16(R0), F3
+
+loaded2070:
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
+	TBZ $1, R20, single2071
+	FMOVD 16(R1), F3
+	TBZ $0, R20, loaded2072
+	ADD $24, R1, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2072
+
+single2071:
+	FMOVS 16(R1), F3
+
+loaded2072:
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	TBZ $1, R20, single2073
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2074
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2074
+
+single2073:
+	FMOVS 16(R21), F0
+
+loaded2074:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single2075
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2076
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2076
+
+single2075:
+	FMOVS 16(R21), F0
+
+loaded2076:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	TBZ $1, R20, single2077
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2078
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2078
+
+single2077:
+	FMOVS 16(R21), F0
+
+loaded2078:
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	TBZ $1, R20, single2079
+	FMOVD F30, 16(R21)
+	TBZ $0, R20, stored2080
+	ADD $24, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2080
+
+single2079:
+	FMOVS F30, 16(R21)
+
+stored2080:
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	TBZ $1, R20, single2081
+	FMOVD F28, 16(R21)
+	TBZ $0, R20, stored2082
+	ADD $24, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2082
+
+single2081:
+	FMOVS F28, 16(R21)
+
+stored2082:
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes3x1NEON(t uintptr)
+TEXT ·GemmLanes3x1NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+
+single:
+	FMOVQ 0(R10), F0
+	ADD R12, R10
+	FMOVQ 0(R0), F1
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F1
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F1
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	ADD R13, R21
+	FMOVQ F30, 0(R21)
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes3x1PartialNEON(t uintptr)
+TEXT ·GemmLanes3x1PartialNEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+
+single:
+	TBZ $1, R20, single2083
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded2084
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2084
+
+single2083:
+	FMOVS 0(R10), F0
+
+loaded2084:
+	ADD R12, R10
+	TBZ $1, R20, single2085
+	FMOVD 0(R0), F1
+	TBZ $0, R20, loaded2086
+	ADD $8, R0, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2086
+
+single2085:
+	FMOVS 0(R0), F1
+
+loaded2086:
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	TBZ $1, R20, single2087
+	FMOVD 0(R1), F1
+	TBZ $0, R20, loaded2088
+	ADD $8, R1, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2088
+
+single2087:
+	FMOVS 0(R1), F1
+
+loaded2088:
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	TBZ $1, R20, single2089
+	FMOVD 0(R2), F1
+	TBZ $0, R20, loaded2090
+	ADD $8, R2, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2090
+
+single2089:
+	FMOVS 0(R2), F1
+
+loaded2090:
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	TBZ $1, R20, single2091
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2092
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2092
+
+single2091:
+	FMOVS 0(R21), F0
+
+loaded2092:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single2093
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2094
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2094
+
+single2093:
+	FMOVS 0(R21), F0
+
+loaded2094:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single2095
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2096
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2096
+
+single2095:
+	FMOVS 0(R21), F0
+
+loaded2096:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2097
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2098
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2098
+
+single2097:
+	FMOVS 0(R21), F0
+
+loaded2098:
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+
+store:
+	MOVD R14, R21
+	TBZ $1, R20, single2099
+	FMOVD F31, 0(R21)
+	TBZ $0, R20, stored2100
+	ADD $8, R21, R26
+	VST1 V31.S[2], (R26)
+	B stored2100
+
+single2099:
+	FMOVS F31, 0(R21)
+
+stored2100:
+	ADD R13, R21
+	TBZ $1, R20, single2101
+	FMOVD F30, 0(R21)
+	TBZ $0, R20, stored2102
+	ADD $8, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2102
+
+single2101:
+	FMOVS F30, 0(R21)
+
+stored2102:
+	ADD R13, R21
+	TBZ $1, R20, single2103
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored2104
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored2104
+
+single2103:
+	FMOVS F29, 0(R21)
+
+stored2104:
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes3x2NEON(t uintptr)
+TEXT ·GemmLanes3x2NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+
+single:
+	FMOVQ 0(R10), F0
+	FMOVQ 16(R10), F1
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
+	FMOVQ 16(R0), F3
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
+	FMOVQ 16(R1), F3
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
+	FMOVQ 16(R2), F3
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	FMOVQ 16(R21), F0
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	FMOVQ F30, 16(R21)
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	FMOVQ F28, 16(R21)
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	FMOVQ F26, 16(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes3x2PartialNEON(t uintptr)
+TEXT ·GemmLanes3x2PartialNEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+
+single:
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single2105
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded2106
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2106
+
+single2105:
+	FMOVS 16(R10), F1
+
+loaded2106:
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
+	TBZ $1, R20, single2107
+	FMOVD 16(R0), F3
+	TBZ $0, R20, loaded2108
+	ADD $24, R0, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2108
+
+single2107:
+	FMOVS 16(R0), F3
+
+loaded2108:
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
+	TBZ $1, R20, single2109
+	FMOVD 16(R1), F3
+	TBZ $0, R20, loaded2110
+	ADD $24, R1, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2110
+
+single2109:
+	FMOVS 16(R1), F3
+
+loaded2110:
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
+	TBZ $1, R20, single2111
+	FMOVD 16(R2), F3
+	TBZ $0, R20, loaded2112
+	ADD $24, R2, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2112
+
+single2111:
+	FMOVS 16(R2), F3
+
+loaded2112:
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	TBZ $1, R20, single2113
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2114
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2114
+
+single2113:
+	FMOVS 16(R21), F0
+
+loaded2114:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single2115
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2116
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2116
+
+single2115:
+	FMOVS 16(R21), F0
+
+loaded2116:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single2117
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2118
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2118
+
+single2117:
+	FMOVS 16(R21), F0
+
+loaded2118:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	TBZ $1, R20, single2119
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2120
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2120
+
+single2119:
+	FMOVS 16(R21), F0
+
+loaded2120:
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	TBZ $1, R20, single2121
+	FMOVD F30, 16(R21)
+	TBZ $0, R20, stored2122
+	ADD $24, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2122
+
+single2121:
+	FMOVS F30, 16(R21)
+
+stored2122:
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	TBZ $1, R20, single2123
+	FMOVD F28, 16(R21)
+	TBZ $0, R20, stored2124
+	ADD $24, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2124
+
+single2123:
+	FMOVS F28, 16(R21)
+
+stored2124:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single2125
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored2126
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2126
+
+single2125:
+	FMOVS F26, 16(R21)
+
+stored2126:
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes4x1NEON(t uintptr)
+TEXT ·GemmLanes4x1NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+
+single:
+	FMOVQ 0(R10), F0
+	ADD R12, R10
+	FMOVQ 0(R0), F1
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F1
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F1
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F1
+	VFMLA V0.S4, V1.S4, V28.S4
+	ADD R24, R3
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	ADD R13, R21
+	FMOVQ F30, 0(R21)
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	ADD R13, R21
+	FMOVQ F28, 0(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes4x1PartialNEON(t uintptr)
+TEXT ·GemmLanes4x1PartialNEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+
+single:
+	TBZ $1, R20, single2127
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded2128
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2128
+
+single2127:
+	FMOVS 0(R10), F0
+
+loaded2128:
+	ADD R12, R10
+	TBZ $1, R20, single2129
+	FMOVD 0(R0), F1
+	TBZ $0, R20, loaded2130
+	ADD $8, R0, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2130
+
+single2129:
+	FMOVS 0(R0), F1
+
+loaded2130:
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	TBZ $1, R20, single2131
+	FMOVD 0(R1), F1
+	TBZ $0, R20, loaded2132
+	ADD $8, R1, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2132
+
+single2131:
+	FMOVS 0(R1), F1
+
+loaded2132:
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	TBZ $1, R20, single2133
+	FMOVD 0(R2), F1
+	TBZ $0, R20, loaded2134
+	ADD $8, R2, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2134
+
+single2133:
+	FMOVS 0(R2), F1
+
+loaded2134:
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	TBZ $1, R20, single2135
+	FMOVD 0(R3), F1
+	TBZ $0, R20, loaded2136
+	ADD $8, R3, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2136
+
+single2135:
+	FMOVS 0(R3), F1
+
+loaded2136:
+	VFMLA V0.S4, V1.S4, V28.S4
+	ADD R24, R3
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	TBZ $1, R20, single2137
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2138
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2138
+
+single2137:
+	FMOVS 0(R21), F0
+
+loaded2138:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single2139
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2140
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2140
+
+single2139:
+	FMOVS 0(R21), F0
+
+loaded2140:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single2141
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2142
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2142
+
+single2141:
+	FMOVS 0(R21), F0
+
+loaded2142:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2143
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2144
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2144
+
+single2143:
+	FMOVS 0(R21), F0
+
+loaded2144:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2145
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2146
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2146
+
+single2145:
+	FMOVS 0(R21), F0
+
+loaded2146:
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+
+store:
+	MOVD R14, R21
+	TBZ $1, R20, single2147
+	FMOVD F31, 0(R21)
+	TBZ $0, R20, stored2148
+	ADD $8, R21, R26
+	VST1 V31.S[2], (R26)
+	B stored2148
+
+single2147:
+	FMOVS F31, 0(R21)
+
+stored2148:
+	ADD R13, R21
+	TBZ $1, R20, single2149
+	FMOVD F30, 0(R21)
+	TBZ $0, R20, stored2150
+	ADD $8, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2150
+
+single2149:
+	FMOVS F30, 0(R21)
+
+stored2150:
+	ADD R13, R21
+	TBZ $1, R20, single2151
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored2152
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored2152
+
+single2151:
+	FMOVS F29, 0(R21)
+
+stored2152:
+	ADD R13, R21
+	TBZ $1, R20, single2153
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2154
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2154
+
+single2153:
+	FMOVS F28, 0(R21)
+
+stored2154:
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes4x2NEON(t uintptr)
+TEXT ·GemmLanes4x2NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V24.B16, V24.B16, V24.B16
+
+single:
+	FMOVQ 0(R10), F0
+	FMOVQ 16(R10), F1
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
+	FMOVQ 16(R0), F3
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
+	FMOVQ 16(R1), F3
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
+	FMOVQ 16(R2), F3
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F2
+	VFMLA V0.S4, V2.S4, V25.S4
+	FMOVQ 16(R3), F3
+	VFMLA V1.S4, V3.S4, V24.S4
+	ADD R24, R3
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	FMOVQ 16(R21), F0
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+	WORD $0x4e38d418 // FADD V24.4S, V0.4S, V24.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	FMOVQ F30, 16(R21)
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	FMOVQ F28, 16(R21)
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	FMOVQ F26, 16(R21)
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	FMOVQ F24, 16(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes4x2PartialNEON(t uintptr)
+TEXT ·GemmLanes4x2PartialNEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V24.B16, V24.B16, V24.B16
+
+single:
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single2155
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded2156
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2156
+
+single2155:
+	FMOVS 16(R10), F1
+
+loaded2156:
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
+	TBZ $1, R20, single2157
+	FMOVD 16(R0), F3
+	TBZ $0, R20, loaded2158
+	ADD $24, R0, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2158
+
+single2157:
+	FMOVS 16(R0), F3
+
+loaded2158:
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
+	TBZ $1, R20, single2159
+	FMOVD 16(R1), F3
+	TBZ $0, R20, loaded2160
+	ADD $24, R1, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2160
+
+single2159:
+	FMOVS 16(R1), F3
+
+loaded2160:
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
+	TBZ $1, R20, single2161
+	FMOVD 16(R2), F3
+	TBZ $0, R20, loaded2162
+	ADD $24, R2, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2162
+
+single2161:
+	FMOVS 16(R2), F3
+
+loaded2162:
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F2
+	VFMLA V0.S4, V2.S4, V25.S4
+	TBZ $1, R20, single2163
+	FMOVD 16(R3), F3
+	TBZ $0, R20, loaded2164
+	ADD $24, R3, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2164
+
+single2163:
+	FMOVS 16(R3), F3
+
+loaded2164:
+	VFMLA V1.S4, V3.S4, V24.S4
+	ADD R24, R3
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	TBZ $1, R20, single2165
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2166
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2166
+
+single2165:
+	FMOVS 16(R21), F0
+
+loaded2166:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single2167
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2168
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2168
+
+single2167:
+	FMOVS 16(R21), F0
+
+loaded2168:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single2169
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2170
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2170
+
+single2169:
+	FMOVS 16(R21), F0
+
+loaded2170:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2171
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2172
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2172
+
+single2171:
+	FMOVS 16(R21), F0
+
+loaded2172:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	TBZ $1, R20, single2173
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2174
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2174
+
+single2173:
+	FMOVS 16(R21), F0
+
+loaded2174:
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+	WORD $0x4e38d418 // FADD V24.4S, V0.4S, V24.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	TBZ $1, R20, single2175
+	FMOVD F30, 16(R21)
+	TBZ $0, R20, stored2176
+	ADD $24, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2176
+
+single2175:
+	FMOVS F30, 16(R21)
+
+stored2176:
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	TBZ $1, R20, single2177
+	FMOVD F28, 16(R21)
+	TBZ $0, R20, stored2178
+	ADD $24, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2178
+
+single2177:
+	FMOVS F28, 16(R21)
+
+stored2178:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single2179
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored2180
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2180
+
+single2179:
+	FMOVS F26, 16(R21)
+
+stored2180:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2181
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2182
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2182
+
+single2181:
+	FMOVS F24, 16(R21)
+
+stored2182:
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes5x1NEON(t uintptr)
+TEXT ·GemmLanes5x1NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	ADD R11, R3, R4
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+
+single:
+	FMOVQ 0(R10), F0
+	ADD R12, R10
+	FMOVQ 0(R0), F1
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F1
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F1
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F1
+	VFMLA V0.S4, V1.S4, V28.S4
+	ADD R24, R3
+	FMOVQ 0(R4), F1
+	VFMLA V0.S4, V1.S4, V27.S4
+	ADD R24, R4
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	ADD R13, R21
+	FMOVQ F30, 0(R21)
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	ADD R13, R21
+	FMOVQ F28, 0(R21)
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes5x1PartialNEON(t uintptr)
+TEXT ·GemmLanes5x1PartialNEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	ADD R11, R3, R4
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+
+single:
+	TBZ $1, R20, single2183
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded2184
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2184
+
+single2183:
+	FMOVS 0(R10), F0
+
+loaded2184:
+	ADD R12, R10
+	TBZ $1, R20, single2185
+	FMOVD 0(R0), F1
+	TBZ $0, R20, loaded2186
+	ADD $8, R0, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2186
+
+single2185:
+	FMOVS 0(R0), F1
+
+loaded2186:
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	TBZ $1, R20, single2187
+	FMOVD 0(R1), F1
+	TBZ $0, R20, loaded2188
+	ADD $8, R1, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2188
+
+single2187:
+	FMOVS 0(R1), F1
+
+loaded2188:
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	TBZ $1, R20, single2189
+	FMOVD 0(R2), F1
+	TBZ $0, R20, loaded2190
+	ADD $8, R2, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2190
+
+single2189:
+	FMOVS 0(R2), F1
+
+loaded2190:
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	TBZ $1, R20, single2191
+	FMOVD 0(R3), F1
+	TBZ $0, R20, loaded2192
+	ADD $8, R3, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2192
+
+single2191:
+	FMOVS 0(R3), F1
+
+loaded2192:
+	VFMLA V0.S4, V1.S4, V28.S4
+	ADD R24, R3
+	TBZ $1, R20, single2193
+	FMOVD 0(R4), F1
+	TBZ $0, R20, loaded2194
+	ADD $8, R4, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2194
+
+single2193:
+	FMOVS 0(R4), F1
+
+loaded2194:
+	VFMLA V0.S4, V1.S4, V27.S4
+	ADD R24, R4
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	TBZ $1, R20, single2195
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2196
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2196
+
+single2195:
+	FMOVS 0(R21), F0
+
+loaded2196:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single2197
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2198
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2198
+
+single2197:
+	FMOVS 0(R21), F0
+
+loaded2198:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single2199
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2200
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2200
+
+single2199:
+	FMOVS 0(R21), F0
+
+loaded2200:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2201
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2202
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2202
+
+single2201:
+	FMOVS 0(R21), F0
+
+loaded2202:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2203
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2204
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2204
+
+single2203:
+	FMOVS 0(R21), F0
+
+loaded2204:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2205
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2206
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2206
+
+single2205:
+	FMOVS 0(R21), F0
+
+loaded2206:
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+
+store:
+	MOVD R14, R21
+	TBZ $1, R20, single2207
+	FMOVD F31, 0(R21)
+	TBZ $0, R20, stored2208
+	ADD $8, R21, R26
+	VST1 V31.S[2], (R26)
+	B stored2208
+
+single2207:
+	FMOVS F31, 0(R21)
+
+stored2208:
+	ADD R13, R21
+	TBZ $1, R20, single2209
+	FMOVD F30, 0(R21)
+	TBZ $0, R20, stored2210
+	ADD $8, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2210
+
+single2209:
+	FMOVS F30, 0(R21)
+
+stored2210:
+	ADD R13, R21
+	TBZ $1, R20, single2211
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored2212
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored2212
+
+single2211:
+	FMOVS F29, 0(R21)
+
+stored2212:
+	ADD R13, R21
+	TBZ $1, R20, single2213
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2214
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2214
+
+single2213:
+	FMOVS F28, 0(R21)
+
+stored2214:
+	ADD R13, R21
+	TBZ $1, R20, single2215
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2216
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2216
+
+single2215:
+	FMOVS F27, 0(R21)
+
+stored2216:
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes5x2NEON(t uintptr)
+TEXT ·GemmLanes5x2NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	ADD R11, R3, R4
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V22.B16, V22.B16, V22.B16
+
+single:
+	FMOVQ 0(R10), F0
+	FMOVQ 16(R10), F1
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
+	FMOVQ 16(R0), F3
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
+	FMOVQ 16(R1), F3
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
+	FMOVQ 16(R2), F3
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F2
+	VFMLA V0.S4, V2.S4, V25.S4
+	FMOVQ 16(R3), F3
+	VFMLA V1.S4, V3.S4, V24.S4
+	ADD R24, R3
+	FMOVQ 0(R4), F2
+	VFMLA V0.S4, V2.S4, V23.S4
+	FMOVQ 16(R4), F3
+	VFMLA V1.S4, V3.S4, V22.S4
+	ADD R24, R4
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
+	FMOVQ 16(R21), F0
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+	WORD $0x4e38d418 // FADD V24.4S, V0.4S, V24.4S
+	WORD $0x4e36d416 // FADD V22.4S, V0.4S, V22.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	FMOVQ F30, 16(R21)
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	FMOVQ F28, 16(R21)
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	FMOVQ F26, 16(R21)
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	FMOVQ F24, 16(R21)
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	FMOVQ F22, 16(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes5x2PartialNEON(t uintptr)
+TEXT ·GemmLanes5x2PartialNEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	ADD R11, R3, R4
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V22.B16, V22.B16, V22.B16
+
+single:
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single2217
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded2218
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2218
+
+single2217:
+	FMOVS 16(R10), F1
+
+loaded2218:
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
+	TBZ $1, R20, single2219
+	FMOVD 16(R0), F3
+	TBZ $0, R20, loaded2220
+	ADD $24, R0, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2220
+
+single2219:
+	FMOVS 16(R0), F3
+
+loaded2220:
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
+	TBZ $1, R20, single2221
+	FMOVD 16(R1), F3
+	TBZ $0, R20, loaded2222
+	ADD $24, R1, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2222
+
+single2221:
+	FMOVS 16(R1), F3
+
+loaded2222:
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
+	TBZ $1, R20, single2223
+	FMOVD 16(R2), F3
+	TBZ $0, R20, loaded2224
+	ADD $24, R2, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2224
+
+single2223:
+	FMOVS 16(R2), F3
+
+loaded2224:
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F2
+	VFMLA V0.S4, V2.S4, V25.S4
+	TBZ $1, R20, single2225
+	FMOVD 16(R3), F3
+	TBZ $0, R20, loaded2226
+	ADD $24, R3, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2226
+
+single2225:
+	FMOVS 16(R3), F3
+
+loaded2226:
+	VFMLA V1.S4, V3.S4, V24.S4
+	ADD R24, R3
+	FMOVQ 0(R4), F2
+	VFMLA V0.S4, V2.S4, V23.S4
+	TBZ $1, R20, single2227
+	FMOVD 16(R4), F3
+	TBZ $0, R20, loaded2228
+	ADD $24, R4, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2228
+
+single2227:
+	FMOVS 16(R4), F3
+
+loaded2228:
+	VFMLA V1.S4, V3.S4, V22.S4
+	ADD R24, R4
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	TBZ $1, R20, single2229
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2230
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2230
+
+single2229:
+	FMOVS 16(R21), F0
+
+loaded2230:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single2231
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2232
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2232
+
+single2231:
+	FMOVS 16(R21), F0
+
+loaded2232:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single2233
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2234
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2234
+
+single2233:
+	FMOVS 16(R21), F0
+
+loaded2234:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2235
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2236
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2236
+
+single2235:
+	FMOVS 16(R21), F0
+
+loaded2236:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2237
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2238
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2238
+
+single2237:
+	FMOVS 16(R21), F0
+
+loaded2238:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
+	TBZ $1, R20, single2239
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2240
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2240
+
+single2239:
+	FMOVS 16(R21), F0
+
+loaded2240:
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+	WORD $0x4e38d418 // FADD V24.4S, V0.4S, V24.4S
+	WORD $0x4e36d416 // FADD V22.4S, V0.4S, V22.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	TBZ $1, R20, single2241
+	FMOVD F30, 16(R21)
+	TBZ $0, R20, stored2242
+	ADD $24, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2242
+
+single2241:
+	FMOVS F30, 16(R21)
+
+stored2242:
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	TBZ $1, R20, single2243
+	FMOVD F28, 16(R21)
+	TBZ $0, R20, stored2244
+	ADD $24, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2244
+
+single2243:
+	FMOVS F28, 16(R21)
+
+stored2244:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single2245
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored2246
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2246
+
+single2245:
+	FMOVS F26, 16(R21)
+
+stored2246:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2247
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2248
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2248
+
+single2247:
+	FMOVS F24, 16(R21)
+
+stored2248:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2249
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2250
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2250
+
+single2249:
+	FMOVS F22, 16(R21)
+
+stored2250:
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes6x1NEON(t uintptr)
+TEXT ·GemmLanes6x1NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	ADD R11, R3, R4
+	ADD R11, R4, R5
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+
+single:
+	FMOVQ 0(R10), F0
+	ADD R12, R10
+	FMOVQ 0(R0), F1
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F1
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F1
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F1
+	VFMLA V0.S4, V1.S4, V28.S4
+	ADD R24, R3
+	FMOVQ 0(R4), F1
+	VFMLA V0.S4, V1.S4, V27.S4
+	ADD R24, R4
+	FMOVQ 0(R5), F1
+	VFMLA V0.S4, V1.S4, V26.S4
+	ADD R24, R5
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	ADD R13, R21
+	FMOVQ F30, 0(R21)
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	ADD R13, R21
+	FMOVQ F28, 0(R21)
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	ADD R13, R21
+	FMOVQ F26, 0(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes6x1PartialNEON(t uintptr)
+TEXT ·GemmLanes6x1PartialNEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	ADD R11, R3, R4
+	ADD R11, R4, R5
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+
+single:
+	TBZ $1, R20, single2251
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded2252
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2252
+
+single2251:
+	FMOVS 0(R10), F0
+
+loaded2252:
+	ADD R12, R10
+	TBZ $1, R20, single2253
+	FMOVD 0(R0), F1
+	TBZ $0, R20, loaded2254
+	ADD $8, R0, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2254
+
+single2253:
+	FMOVS 0(R0), F1
+
+loaded2254:
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	TBZ $1, R20, single2255
+	FMOVD 0(R1), F1
+	TBZ $0, R20, loaded2256
+	ADD $8, R1, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2256
+
+single2255:
+	FMOVS 0(R1), F1
+
+loaded2256:
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	TBZ $1, R20, single2257
+	FMOVD 0(R2), F1
+	TBZ $0, R20, loaded2258
+	ADD $8, R2, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2258
+
+single2257:
+	FMOVS 0(R2), F1
+
+loaded2258:
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	TBZ $1, R20, single2259
+	FMOVD 0(R3), F1
+	TBZ $0, R20, loaded2260
+	ADD $8, R3, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2260
+
+single2259:
+	FMOVS 0(R3), F1
+
+loaded2260:
+	VFMLA V0.S4, V1.S4, V28.S4
+	ADD R24, R3
+	TBZ $1, R20, single2261
+	FMOVD 0(R4), F1
+	TBZ $0, R20, loaded2262
+	ADD $8, R4, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2262
+
+single2261:
+	FMOVS 0(R4), F1
+
+loaded2262:
+	VFMLA V0.S4, V1.S4, V27.S4
+	ADD R24, R4
+	TBZ $1, R20, single2263
+	FMOVD 0(R5), F1
+	TBZ $0, R20, loaded2264
+	ADD $8, R5, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2264
+
+single2263:
+	FMOVS 0(R5), F1
+
+loaded2264:
+	VFMLA V0.S4, V1.S4, V26.S4
+	ADD R24, R5
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	TBZ $1, R20, single2265
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2266
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2266
+
+single2265:
+	FMOVS 0(R21), F0
+
+loaded2266:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single2267
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2268
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2268
+
+single2267:
+	FMOVS 0(R21), F0
+
+loaded2268:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single2269
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2270
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2270
+
+single2269:
+	FMOVS 0(R21), F0
+
+loaded2270:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2271
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2272
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2272
+
+single2271:
+	FMOVS 0(R21), F0
+
+loaded2272:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2273
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2274
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2274
+
+single2273:
+	FMOVS 0(R21), F0
+
+loaded2274:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2275
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2276
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2276
+
+single2275:
+	FMOVS 0(R21), F0
+
+loaded2276:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2277
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2278
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2278
+
+single2277:
+	FMOVS 0(R21), F0
+
+loaded2278:
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+
+store:
+	MOVD R14, R21
+	TBZ $1, R20, single2279
+	FMOVD F31, 0(R21)
+	TBZ $0, R20, stored2280
+	ADD $8, R21, R26
+	VST1 V31.S[2], (R26)
+	B stored2280
+
+single2279:
+	FMOVS F31, 0(R21)
+
+stored2280:
+	ADD R13, R21
+	TBZ $1, R20, single2281
+	FMOVD F30, 0(R21)
+	TBZ $0, R20, stored2282
+	ADD $8, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2282
+
+single2281:
+	FMOVS F30, 0(R21)
+
+stored2282:
+	ADD R13, R21
+	TBZ $1, R20, single2283
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored2284
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored2284
+
+single2283:
+	FMOVS F29, 0(R21)
+
+stored2284:
+	ADD R13, R21
+	TBZ $1, R20, single2285
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2286
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2286
+
+single2285:
+	FMOVS F28, 0(R21)
+
+stored2286:
+	ADD R13, R21
+	TBZ $1, R20, single2287
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2288
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2288
+
+single2287:
+	FMOVS F27, 0(R21)
+
+stored2288:
+	ADD R13, R21
+	TBZ $1, R20, single2289
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2290
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2290
+
+single2289:
+	FMOVS F26, 0(R21)
+
+stored2290:
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes6x2NEON(t uintptr)
+TEXT ·GemmLanes6x2NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	ADD R11, R3, R4
+	ADD R11, R4, R5
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V20.B16, V20.B16, V20.B16
+
+single:
+	FMOVQ 0(R10), F0
+	FMOVQ 16(R10), F1
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
+	FMOVQ 16(R0), F3
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
+	FMOVQ 16(R1), F3
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
+	FMOVQ 16(R2), F3
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F2
+	VFMLA V0.S4, V2.S4, V25.S4
+	FMOVQ 16(R3), F3
+	VFMLA V1.S4, V3.S4, V24.S4
+	ADD R24, R3
+	FMOVQ 0(R4), F2
+	VFMLA V0.S4, V2.S4, V23.S4
+	FMOVQ 16(R4), F3
+	VFMLA V1.S4, V3.S4, V22.S4
+	ADD R24, R4
+	FMOVQ 0(R5), F2
+	VFMLA V0.S4, V2.S4, V21.S4
+	FMOVQ 16(R5), F3
+	VFMLA V1.S4, V3.S4, V20.S4
+	ADD R24, R5
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
+	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
+	FMOVQ 16(R21), F0
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+	WORD $0x4e38d418 // FADD V24.4S, V0.4S, V24.4S
+	WORD $0x4e36d416 // FADD V22.4S, V0.4S, V22.4S
+	WORD $0x4e34d414 // FADD V20.4S, V0.4S, V20.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	FMOVQ F30, 16(R21)
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	FMOVQ F28, 16(R21)
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	FMOVQ F26, 16(R21)
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	FMOVQ F24, 16(R21)
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	FMOVQ F22, 16(R21)
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	FMOVQ F20, 16(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes6x2PartialNEON(t uintptr)
+TEXT ·GemmLanes6x2PartialNEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	ADD R11, R3, R4
+	ADD R11, R4, R5
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V20.B16, V20.B16, V20.B16
+
+single:
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single2291
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded2292
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2292
+
+single2291:
+	FMOVS 16(R10), F1
+
+loaded2292:
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
+	TBZ $1, R20, single2293
+	FMOVD 16(R0), F3
+	TBZ $0, R20, loaded2294
+	ADD $24, R0, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2294
+
+single2293:
+	FMOVS 16(R0), F3
+
+loaded2294:
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
+	TBZ $1, R20, single2295
+	FMOVD 16(R1), F3
+	TBZ $0, R20, loaded2296
+	ADD $24, R1, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2296
+
+single2295:
+	FMOVS 16(R1), F3
+
+loaded2296:
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
+	TBZ $1, R20, single2297
+	FMOVD 16(R2), F3
+	TBZ $0, R20, loaded2298
+	ADD $24, R2, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2298
+
+single2297:
+	FMOVS 16(R2), F3
+
+loaded2298:
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F2
+	VFMLA V0.S4, V2.S4, V25.S4
+	TBZ $1, R20, single2299
+	FMOVD 16(R3), F3
+	TBZ $0, R20, loaded2300
+	ADD $24, R3, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2300
+
+single2299:
+	FMOVS 16(R3), F3
+
+loaded2300:
+	VFMLA V1.S4, V3.S4, V24.S4
+	ADD R24, R3
+	FMOVQ 0(R4), F2
+	VFMLA V0.S4, V2.S4, V23.S4
+	TBZ $1, R20, single2301
+	FMOVD 16(R4), F3
+	TBZ $0, R20, loaded2302
+	ADD $24, R4, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2302
+
+single2301:
+	FMOVS 16(R4), F3
+
+loaded2302:
+	VFMLA V1.S4, V3.S4, V22.S4
+	ADD R24, R4
+	FMOVQ 0(R5), F2
+	VFMLA V0.S4, V2.S4, V21.S4
+	TBZ $1, R20, single2303
+	FMOVD 16(R5), F3
+	TBZ $0, R20, loaded2304
+	ADD $24, R5, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2304
+
+single2303:
+	FMOVS 16(R5), F3
+
+loaded2304:
+	VFMLA V1.S4, V3.S4, V20.S4
+	ADD R24, R5
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	TBZ $1, R20, single2305
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2306
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2306
+
+single2305:
+	FMOVS 16(R21), F0
+
+loaded2306:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single2307
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2308
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2308
+
+single2307:
+	FMOVS 16(R21), F0
+
+loaded2308:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single2309
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2310
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2310
+
+single2309:
+	FMOVS 16(R21), F0
+
+loaded2310:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2311
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2312
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2312
+
+single2311:
+	FMOVS 16(R21), F0
+
+loaded2312:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2313
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2314
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2314
+
+single2313:
+	FMOVS 16(R21), F0
+
+loaded2314:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2315
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2316
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2316
+
+single2315:
+	FMOVS 16(R21), F0
+
+loaded2316:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
+	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
+	TBZ $1, R20, single2317
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2318
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2318
+
+single2317:
+	FMOVS 16(R21), F0
+
+loaded2318:
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+	WORD $0x4e38d418 // FADD V24.4S, V0.4S, V24.4S
+	WORD $0x4e36d416 // FADD V22.4S, V0.4S, V22.4S
+	WORD $0x4e34d414 // FADD V20.4S, V0.4S, V20.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	TBZ $1, R20, single2319
+	FMOVD F30, 16(R21)
+	TBZ $0, R20, stored2320
+	ADD $24, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2320
+
+single2319:
+	FMOVS F30, 16(R21)
+
+stored2320:
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	TBZ $1, R20, single2321
+	FMOVD F28, 16(R21)
+	TBZ $0, R20, stored2322
+	ADD $24, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2322
+
+single2321:
+	FMOVS F28, 16(R21)
+
+stored2322:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single2323
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored2324
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2324
+
+single2323:
+	FMOVS F26, 16(R21)
+
+stored2324:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2325
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2326
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2326
+
+single2325:
+	FMOVS F24, 16(R21)
+
+stored2326:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2327
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2328
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2328
+
+single2327:
+	FMOVS F22, 16(R21)
+
+stored2328:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2329
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2330
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2330
+
+single2329:
+	FMOVS F20, 16(R21)
+
+stored2330:
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes7x1NEON(t uintptr)
+TEXT ·GemmLanes7x1NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	ADD R11, R3, R4
+	ADD R11, R4, R5
+	ADD R11, R5, R6
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V25.B16, V25.B16, V25.B16
+
+single:
+	FMOVQ 0(R10), F0
+	ADD R12, R10
+	FMOVQ 0(R0), F1
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F1
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F1
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F1
+	VFMLA V0.S4, V1.S4, V28.S4
+	ADD R24, R3
+	FMOVQ 0(R4), F1
+	VFMLA V0.S4, V1.S4, V27.S4
+	ADD R24, R4
+	FMOVQ 0(R5), F1
+	VFMLA V0.S4, V1.S4, V26.S4
+	ADD R24, R5
+	FMOVQ 0(R6), F1
+	VFMLA V0.S4, V1.S4, V25.S4
+	ADD R24, R6
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	ADD R13, R21
+	FMOVQ F30, 0(R21)
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	ADD R13, R21
+	FMOVQ F28, 0(R21)
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	ADD R13, R21
+	FMOVQ F26, 0(R21)
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	ADD R21, R6
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes7x1PartialNEON(t uintptr)
+TEXT ·GemmLanes7x1PartialNEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	ADD R11, R3, R4
+	ADD R11, R4, R5
+	ADD R11, R5, R6
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V25.B16, V25.B16, V25.B16
+
+single:
+	TBZ $1, R20, single2331
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded2332
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2332
+
+single2331:
+	FMOVS 0(R10), F0
+
+loaded2332:
+	ADD R12, R10
+	TBZ $1, R20, single2333
+	FMOVD 0(R0), F1
+	TBZ $0, R20, loaded2334
+	ADD $8, R0, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2334
+
+single2333:
+	FMOVS 0(R0), F1
+
+loaded2334:
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	TBZ $1, R20, single2335
+	FMOVD 0(R1), F1
+	TBZ $0, R20, loaded2336
+	ADD $8, R1, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2336
+
+single2335:
+	FMOVS 0(R1), F1
+
+loaded2336:
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	TBZ $1, R20, single2337
+	FMOVD 0(R2), F1
+	TBZ $0, R20, loaded2338
+	ADD $8, R2, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2338
+
+single2337:
+	FMOVS 0(R2), F1
+
+loaded2338:
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	TBZ $1, R20, single2339
+	FMOVD 0(R3), F1
+	TBZ $0, R20, loaded2340
+	ADD $8, R3, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2340
+
+single2339:
+	FMOVS 0(R3), F1
+
+loaded2340:
+	VFMLA V0.S4, V1.S4, V28.S4
+	ADD R24, R3
+	TBZ $1, R20, single2341
+	FMOVD 0(R4), F1
+	TBZ $0, R20, loaded2342
+	ADD $8, R4, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2342
+
+single2341:
+	FMOVS 0(R4), F1
+
+loaded2342:
+	VFMLA V0.S4, V1.S4, V27.S4
+	ADD R24, R4
+	TBZ $1, R20, single2343
+	FMOVD 0(R5), F1
+	TBZ $0, R20, loaded2344
+	ADD $8, R5, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2344
+
+single2343:
+	FMOVS 0(R5), F1
+
+loaded2344:
+	VFMLA V0.S4, V1.S4, V26.S4
+	ADD R24, R5
+	TBZ $1, R20, single2345
+	FMOVD 0(R6), F1
+	TBZ $0, R20, loaded2346
+	ADD $8, R6, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2346
+
+single2345:
+	FMOVS 0(R6), F1
+
+loaded2346:
+	VFMLA V0.S4, V1.S4, V25.S4
+	ADD R24, R6
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	TBZ $1, R20, single2347
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2348
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2348
+
+single2347:
+	FMOVS 0(R21), F0
+
+loaded2348:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single2349
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2350
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2350
+
+single2349:
+	FMOVS 0(R21), F0
+
+loaded2350:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single2351
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2352
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2352
+
+single2351:
+	FMOVS 0(R21), F0
+
+loaded2352:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2353
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2354
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2354
+
+single2353:
+	FMOVS 0(R21), F0
+
+loaded2354:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2355
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2356
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2356
+
+single2355:
+	FMOVS 0(R21), F0
+
+loaded2356:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2357
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2358
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2358
+
+single2357:
+	FMOVS 0(R21), F0
+
+loaded2358:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single2359
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2360
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2360
+
+single2359:
+	FMOVS 0(R21), F0
+
+loaded2360:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2361
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2362
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2362
+
+single2361:
+	FMOVS 0(R21), F0
+
+loaded2362:
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+
+store:
+	MOVD R14, R21
+	TBZ $1, R20, single2363
+	FMOVD F31, 0(R21)
+	TBZ $0, R20, stored2364
+	ADD $8, R21, R26
+	VST1 V31.S[2], (R26)
+	B stored2364
+
+single2363:
+	FMOVS F31, 0(R21)
+
+stored2364:
+	ADD R13, R21
+	TBZ $1, R20, single2365
+	FMOVD F30, 0(R21)
+	TBZ $0, R20, stored2366
+	ADD $8, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2366
+
+single2365:
+	FMOVS F30, 0(R21)
+
+stored2366:
+	ADD R13, R21
+	TBZ $1, R20, single2367
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored2368
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored2368
+
+single2367:
+	FMOVS F29, 0(R21)
+
+stored2368:
+	ADD R13, R21
+	TBZ $1, R20, single2369
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2370
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2370
+
+single2369:
+	FMOVS F28, 0(R21)
+
+stored2370:
+	ADD R13, R21
+	TBZ $1, R20, single2371
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2372
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2372
+
+single2371:
+	FMOVS F27, 0(R21)
+
+stored2372:
+	ADD R13, R21
+	TBZ $1, R20, single2373
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2374
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2374
+
+single2373:
+	FMOVS F26, 0(R21)
+
+stored2374:
+	ADD R13, R21
+	TBZ $1, R20, single2375
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored2376
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored2376
+
+single2375:
+	FMOVS F25, 0(R21)
+
+stored2376:
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	ADD R21, R6
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes7x2NEON(t uintptr)
+TEXT ·GemmLanes7x2NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	ADD R11, R3, R4
+	ADD R11, R4, R5
+	ADD R11, R5, R6
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V18.B16, V18.B16, V18.B16
+
+single:
+	FMOVQ 0(R10), F0
+	FMOVQ 16(R10), F1
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
+	FMOVQ 16(R0), F3
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
+	FMOVQ 16(R1), F3
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
+	FMOVQ 16(R2), F3
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F2
+	VFMLA V0.S4, V2.S4, V25.S4
+	FMOVQ 16(R3), F3
+	VFMLA V1.S4, V3.S4, V24.S4
+	ADD R24, R3
+	FMOVQ 0(R4), F2
+	VFMLA V0.S4, V2.S4, V23.S4
+	FMOVQ 16(R4), F3
+	VFMLA V1.S4, V3.S4, V22.S4
+	ADD R24, R4
+	FMOVQ 0(R5), F2
+	VFMLA V0.S4, V2.S4, V21.S4
+	FMOVQ 16(R5), F3
+	VFMLA V1.S4, V3.S4, V20.S4
+	ADD R24, R5
+	FMOVQ 0(R6), F2
+	VFMLA V0.S4, V2.S4, V19.S4
+	FMOVQ 16(R6), F3
+	VFMLA V1.S4, V3.S4, V18.S4
+	ADD R24, R6
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
+	VMOV V0.B16, V18.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
+	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
+	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
+	FMOVQ 16(R21), F0
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+	WORD $0x4e38d418 // FADD V24.4S, V0.4S, V24.4S
+	WORD $0x4e36d416 // FADD V22.4S, V0.4S, V22.4S
+	WORD $0x4e34d414 // FADD V20.4S, V0.4S, V20.4S
+	WORD $0x4e32d412 // FADD V18.4S, V0.4S, V18.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	FMOVQ F30, 16(R21)
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	FMOVQ F28, 16(R21)
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	FMOVQ F26, 16(R21)
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	FMOVQ F24, 16(R21)
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	FMOVQ F22, 16(R21)
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	FMOVQ F20, 16(R21)
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	FMOVQ F18, 16(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	ADD R21, R6
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes7x2PartialNEON(t uintptr)
+TEXT ·GemmLanes7x2PartialNEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	ADD R11, R3, R4
+	ADD R11, R4, R5
+	ADD R11, R5, R6
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V18.B16, V18.B16, V18.B16
+
+single:
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single2377
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded2378
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2378
+
+single2377:
+	FMOVS 16(R10), F1
+
+loaded2378:
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
+	TBZ $1, R20, single2379
+	FMOVD 16(R0), F3
+	TBZ $0, R20, loaded2380
+	ADD $24, R0, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2380
+
+single2379:
+	FMOVS 16(R0), F3
+
+loaded2380:
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
+	TBZ $1, R20, single2381
+	FMOVD 16(R1), F3
+	TBZ $0, R20, loaded2382
+	ADD $24, R1, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2382
+
+single2381:
+	FMOVS 16(R1), F3
+
+loaded2382:
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
+	TBZ $1, R20, single2383
+	FMOVD 16(R2), F3
+	TBZ $0, R20, loaded2384
+	ADD $24, R2, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2384
+
+single2383:
+	FMOVS 16(R2), F3
+
+loaded2384:
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F2
+	VFMLA V0.S4, V2.S4, V25.S4
+	TBZ $1, R20, single2385
+	FMOVD 16(R3), F3
+	TBZ $0, R20, loaded2386
+	ADD $24, R3, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2386
+
+single2385:
+	FMOVS 16(R3), F3
+
+loaded2386:
+	VFMLA V1.S4, V3.S4, V24.S4
+	ADD R24, R3
+	FMOVQ 0(R4), F2
+	VFMLA V0.S4, V2.S4, V23.S4
+	TBZ $1, R20, single2387
+	FMOVD 16(R4), F3
+	TBZ $0, R20, loaded2388
+	ADD $24, R4, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2388
+
+single2387:
+	FMOVS 16(R4), F3
+
+loaded2388:
+	VFMLA V1.S4, V3.S4, V22.S4
+	ADD R24, R4
+	FMOVQ 0(R5), F2
+	VFMLA V0.S4, V2.S4, V21.S4
+	TBZ $1, R20, single2389
+	FMOVD 16(R5), F3
+	TBZ $0, R20, loaded2390
+	ADD $24, R5, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2390
+
+single2389:
+	FMOVS 16(R5), F3
+
+loaded2390:
+	VFMLA V1.S4, V3.S4, V20.S4
+	ADD R24, R5
+	FMOVQ 0(R6), F2
+	VFMLA V0.S4, V2.S4, V19.S4
+	TBZ $1, R20, single2391
+	FMOVD 16(R6), F3
+	TBZ $0, R20, loaded2392
+	ADD $24, R6, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2392
+
+single2391:
+	FMOVS 16(R6), F3
+
+loaded2392:
+	VFMLA V1.S4, V3.S4, V18.S4
+	ADD R24, R6
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	TBZ $1, R20, single2393
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2394
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2394
+
+single2393:
+	FMOVS 16(R21), F0
+
+loaded2394:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single2395
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2396
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2396
+
+single2395:
+	FMOVS 16(R21), F0
+
+loaded2396:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single2397
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2398
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2398
+
+single2397:
+	FMOVS 16(R21), F0
+
+loaded2398:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2399
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2400
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2400
+
+single2399:
+	FMOVS 16(R21), F0
+
+loaded2400:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2401
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2402
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2402
+
+single2401:
+	FMOVS 16(R21), F0
+
+loaded2402:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2403
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2404
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2404
+
+single2403:
+	FMOVS 16(R21), F0
+
+loaded2404:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single2405
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2406
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2406
+
+single2405:
+	FMOVS 16(R21), F0
+
+loaded2406:
+	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
+	VMOV V0.B16, V18.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
+	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
+	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
+	TBZ $1, R20, single2407
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2408
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2408
+
+single2407:
+	FMOVS 16(R21), F0
+
+loaded2408:
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+	WORD $0x4e38d418 // FADD V24.4S, V0.4S, V24.4S
+	WORD $0x4e36d416 // FADD V22.4S, V0.4S, V22.4S
+	WORD $0x4e34d414 // FADD V20.4S, V0.4S, V20.4S
+	WORD $0x4e32d412 // FADD V18.4S, V0.4S, V18.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	TBZ $1, R20, single2409
+	FMOVD F30, 16(R21)
+	TBZ $0, R20, stored2410
+	ADD $24, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2410
+
+single2409:
+	FMOVS F30, 16(R21)
+
+stored2410:
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	TBZ $1, R20, single2411
+	FMOVD F28, 16(R21)
+	TBZ $0, R20, stored2412
+	ADD $24, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2412
+
+single2411:
+	FMOVS F28, 16(R21)
+
+stored2412:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single2413
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored2414
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2414
+
+single2413:
+	FMOVS F26, 16(R21)
+
+stored2414:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2415
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2416
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2416
+
+single2415:
+	FMOVS F24, 16(R21)
+
+stored2416:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2417
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2418
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2418
+
+single2417:
+	FMOVS F22, 16(R21)
+
+stored2418:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2419
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2420
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2420
+
+single2419:
+	FMOVS F20, 16(R21)
+
+stored2420:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single2421
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored2422
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored2422
+
+single2421:
+	FMOVS F18, 16(R21)
+
+stored2422:
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	ADD R21, R6
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes8x1NEON(t uintptr)
+TEXT ·GemmLanes8x1NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	ADD R11, R3, R4
+	ADD R11, R4, R5
+	ADD R11, R5, R6
+	ADD R11, R6, R7
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V24.B16, V24.B16, V24.B16
+
+single:
+	FMOVQ 0(R10), F0
+	ADD R12, R10
+	FMOVQ 0(R0), F1
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F1
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F1
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F1
+	VFMLA V0.S4, V1.S4, V28.S4
+	ADD R24, R3
+	FMOVQ 0(R4), F1
+	VFMLA V0.S4, V1.S4, V27.S4
+	ADD R24, R4
+	FMOVQ 0(R5), F1
+	VFMLA V0.S4, V1.S4, V26.S4
+	ADD R24, R5
+	FMOVQ 0(R6), F1
+	VFMLA V0.S4, V1.S4, V25.S4
+	ADD R24, R6
+	FMOVQ 0(R7), F1
+	VFMLA V0.S4, V1.S4, V24.S4
+	ADD R24, R7
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	WORD $0x4e38d418 // FADD V24.4S, V0.4S, V24.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	ADD R13, R21
+	FMOVQ F30, 0(R21)
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	ADD R13, R21
+	FMOVQ F28, 0(R21)
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	ADD R13, R21
+	FMOVQ F26, 0(R21)
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	ADD R13, R21
+	FMOVQ F24, 0(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	ADD R21, R6
+	ADD R21, R7
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes8x1PartialNEON(t uintptr)
+TEXT ·GemmLanes8x1PartialNEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	ADD R11, R3, R4
+	ADD R11, R4, R5
+	ADD R11, R5, R6
+	ADD R11, R6, R7
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V24.B16, V24.B16, V24.B16
+
+single:
+	TBZ $1, R20, single2423
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded2424
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2424
+
+single2423:
+	FMOVS 0(R10), F0
+
+loaded2424:
+	ADD R12, R10
+	TBZ $1, R20, single2425
+	FMOVD 0(R0), F1
+	TBZ $0, R20, loaded2426
+	ADD $8, R0, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2426
+
+single2425:
+	FMOVS 0(R0), F1
+
+loaded2426:
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	TBZ $1, R20, single2427
+	FMOVD 0(R1), F1
+	TBZ $0, R20, loaded2428
+	ADD $8, R1, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2428
+
+single2427:
+	FMOVS 0(R1), F1
+
+loaded2428:
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	TBZ $1, R20, single2429
+	FMOVD 0(R2), F1
+	TBZ $0, R20, loaded2430
+	ADD $8, R2, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2430
+
+single2429:
+	FMOVS 0(R2), F1
+
+loaded2430:
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	TBZ $1, R20, single2431
+	FMOVD 0(R3), F1
+	TBZ $0, R20, loaded2432
+	ADD $8, R3, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2432
+
+single2431:
+	FMOVS 0(R3), F1
+
+loaded2432:
+	VFMLA V0.S4, V1.S4, V28.S4
+	ADD R24, R3
+	TBZ $1, R20, single2433
+	FMOVD 0(R4), F1
+	TBZ $0, R20, loaded2434
+	ADD $8, R4, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2434
+
+single2433:
+	FMOVS 0(R4), F1
+
+loaded2434:
+	VFMLA V0.S4, V1.S4, V27.S4
+	ADD R24, R4
+	TBZ $1, R20, single2435
+	FMOVD 0(R5), F1
+	TBZ $0, R20, loaded2436
+	ADD $8, R5, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2436
+
+single2435:
+	FMOVS 0(R5), F1
+
+loaded2436:
+	VFMLA V0.S4, V1.S4, V26.S4
+	ADD R24, R5
+	TBZ $1, R20, single2437
+	FMOVD 0(R6), F1
+	TBZ $0, R20, loaded2438
+	ADD $8, R6, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2438
+
+single2437:
+	FMOVS 0(R6), F1
+
+loaded2438:
+	VFMLA V0.S4, V1.S4, V25.S4
+	ADD R24, R6
+	TBZ $1, R20, single2439
+	FMOVD 0(R7), F1
+	TBZ $0, R20, loaded2440
+	ADD $8, R7, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2440
+
+single2439:
+	FMOVS 0(R7), F1
+
+loaded2440:
+	VFMLA V0.S4, V1.S4, V24.S4
+	ADD R24, R7
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	TBZ $1, R20, single2441
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2442
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2442
+
+single2441:
+	FMOVS 0(R21), F0
+
+loaded2442:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single2443
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2444
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2444
+
+single2443:
+	FMOVS 0(R21), F0
+
+loaded2444:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single2445
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2446
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2446
+
+single2445:
+	FMOVS 0(R21), F0
+
+loaded2446:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2447
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2448
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2448
+
+single2447:
+	FMOVS 0(R21), F0
+
+loaded2448:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2449
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2450
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2450
+
+single2449:
+	FMOVS 0(R21), F0
+
+loaded2450:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2451
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2452
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2452
+
+single2451:
+	FMOVS 0(R21), F0
+
+loaded2452:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single2453
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2454
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2454
+
+single2453:
+	FMOVS 0(R21), F0
+
+loaded2454:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	ADD R13, R21
+	TBZ $1, R20, single2455
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2456
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2456
+
+single2455:
+	FMOVS 0(R21), F0
+
+loaded2456:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2457
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2458
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2458
+
+single2457:
+	FMOVS 0(R21), F0
+
+loaded2458:
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	WORD $0x4e38d418 // FADD V24.4S, V0.4S, V24.4S
+
+store:
+	MOVD R14, R21
+	TBZ $1, R20, single2459
+	FMOVD F31, 0(R21)
+	TBZ $0, R20, stored2460
+	ADD $8, R21, R26
+	VST1 V31.S[2], (R26)
+	B stored2460
+
+single2459:
+	FMOVS F31, 0(R21)
+
+stored2460:
+	ADD R13, R21
+	TBZ $1, R20, single2461
+	FMOVD F30, 0(R21)
+	TBZ $0, R20, stored2462
+	ADD $8, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2462
+
+single2461:
+	FMOVS F30, 0(R21)
+
+stored2462:
+	ADD R13, R21
+	TBZ $1, R20, single2463
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored2464
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored2464
+
+single2463:
+	FMOVS F29, 0(R21)
+
+stored2464:
+	ADD R13, R21
+	TBZ $1, R20, single2465
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2466
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2466
+
+single2465:
+	FMOVS F28, 0(R21)
+
+stored2466:
+	ADD R13, R21
+	TBZ $1, R20, single2467
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2468
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2468
+
+single2467:
+	FMOVS F27, 0(R21)
+
+stored2468:
+	ADD R13, R21
+	TBZ $1, R20, single2469
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2470
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2470
+
+single2469:
+	FMOVS F26, 0(R21)
+
+stored2470:
+	ADD R13, R21
+	TBZ $1, R20, single2471
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored2472
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored2472
+
+single2471:
+	FMOVS F25, 0(R21)
+
+stored2472:
+	ADD R13, R21
+	TBZ $1, R20, single2473
+	FMOVD F24, 0(R21)
+	TBZ $0, R20, stored2474
+	ADD $8, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2474
+
+single2473:
+	FMOVS F24, 0(R21)
+
+stored2474:
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	ADD R21, R6
+	ADD R21, R7
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes8x2NEON(t uintptr)
+TEXT ·GemmLanes8x2NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	ADD R11, R3, R4
+	ADD R11, R4, R5
+	ADD R11, R5, R6
+	ADD R11, R6, R7
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V16.B16, V16.B16, V16.B16
+
+single:
+	FMOVQ 0(R10), F0
+	FMOVQ 16(R10), F1
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
+	FMOVQ 16(R0), F3
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
+	FMOVQ 16(R1), F3
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
+	FMOVQ 16(R2), F3
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F2
+	VFMLA V0.S4, V2.S4, V25.S4
+	FMOVQ 16(R3), F3
+	VFMLA V1.S4, V3.S4, V24.S4
+	ADD R24, R3
+	FMOVQ 0(R4), F2
+	VFMLA V0.S4, V2.S4, V23.S4
+	FMOVQ 16(R4), F3
+	VFMLA V1.S4, V3.S4, V22.S4
+	ADD R24, R4
+	FMOVQ 0(R5), F2
+	VFMLA V0.S4, V2.S4, V21.S4
+	FMOVQ 16(R5), F3
+	VFMLA V1.S4, V3.S4, V20.S4
+	ADD R24, R5
+	FMOVQ 0(R6), F2
+	VFMLA V0.S4, V2.S4, V19.S4
+	FMOVQ 16(R6), F3
+	VFMLA V1.S4, V3.S4, V18.S4
+	ADD R24, R6
+	FMOVQ 0(R7), F2
+	VFMLA V0.S4, V2.S4, V17.S4
+	FMOVQ 16(R7), F3
+	VFMLA V1.S4, V3.S4, V16.S4
+	ADD R24, R7
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
+	VMOV V0.B16, V18.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
+	VMOV V0.B16, V17.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
+	VMOV V0.B16, V16.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
+	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
+	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
+	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
+	FMOVQ 16(R21), F0
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+	WORD $0x4e38d418 // FADD V24.4S, V0.4S, V24.4S
+	WORD $0x4e36d416 // FADD V22.4S, V0.4S, V22.4S
+	WORD $0x4e34d414 // FADD V20.4S, V0.4S, V20.4S
+	WORD $0x4e32d412 // FADD V18.4S, V0.4S, V18.4S
+	WORD $0x4e30d410 // FADD V16.4S, V0.4S, V16.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	FMOVQ F30, 16(R21)
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	FMOVQ F28, 16(R21)
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	FMOVQ F26, 16(R21)
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	FMOVQ F24, 16(R21)
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	FMOVQ F22, 16(R21)
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	FMOVQ F20, 16(R21)
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	FMOVQ F18, 16(R21)
+	ADD R13, R21
+	FMOVQ F17, 0(R21)
+	FMOVQ F16, 16(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	ADD R21, R6
+	ADD R21, R7
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmLanes8x2PartialNEON(t uintptr)
+TEXT ·GemmLanes8x2PartialNEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+	MOVD 128(R8), R24
+	MOVD 80(R8), R20
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	ADD R11, R3, R4
+	ADD R11, R4, R5
+	ADD R11, R5, R6
+	ADD R11, R6, R7
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V16.B16, V16.B16, V16.B16
+
+single:
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single2475
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded2476
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2476
+
+single2475:
+	FMOVS 16(R10), F1
+
+loaded2476:
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
+	TBZ $1, R20, single2477
+	FMOVD 16(R0), F3
+	TBZ $0, R20, loaded2478
+	ADD $24, R0, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2478
+
+single2477:
+	FMOVS 16(R0), F3
+
+loaded2478:
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
+	TBZ $1, R20, single2479
+	FMOVD 16(R1), F3
+	TBZ $0, R20, loaded2480
+	ADD $24, R1, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2480
+
+single2479:
+	FMOVS 16(R1), F3
+
+loaded2480:
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
+	TBZ $1, R20, single2481
+	FMOVD 16(R2), F3
+	TBZ $0, R20, loaded2482
+	ADD $24, R2, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2482
+
+single2481:
+	FMOVS 16(R2), F3
+
+loaded2482:
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F2
+	VFMLA V0.S4, V2.S4, V25.S4
+	TBZ $1, R20, single2483
+	FMOVD 16(R3), F3
+	TBZ $0, R20, loaded2484
+	ADD $24, R3, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2484
+
+single2483:
+	FMOVS 16(R3), F3
+
+loaded2484:
+	VFMLA V1.S4, V3.S4, V24.S4
+	ADD R24, R3
+	FMOVQ 0(R4), F2
+	VFMLA V0.S4, V2.S4, V23.S4
+	TBZ $1, R20, single2485
+	FMOVD 16(R4), F3
+	TBZ $0, R20, loaded2486
+	ADD $24, R4, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2486
+
+single2485:
+	FMOVS 16(R4), F3
+
+loaded2486:
+	VFMLA V1.S4, V3.S4, V22.S4
+	ADD R24, R4
+	FMOVQ 0(R5), F2
+	VFMLA V0.S4, V2.S4, V21.S4
+	TBZ $1, R20, single2487
+	FMOVD 16(R5), F3
+	TBZ $0, R20, loaded2488
+	ADD $24, R5, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2488
+
+single2487:
+	FMOVS 16(R5), F3
+
+loaded2488:
+	VFMLA V1.S4, V3.S4, V20.S4
+	ADD R24, R5
+	FMOVQ 0(R6), F2
+	VFMLA V0.S4, V2.S4, V19.S4
+	TBZ $1, R20, single2489
+	FMOVD 16(R6), F3
+	TBZ $0, R20, loaded2490
+	ADD $24, R6, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2490
+
+single2489:
+	FMOVS 16(R6), F3
+
+loaded2490:
+	VFMLA V1.S4, V3.S4, V18.S4
+	ADD R24, R6
+	FMOVQ 0(R7), F2
+	VFMLA V0.S4, V2.S4, V17.S4
+	TBZ $1, R20, single2491
+	FMOVD 16(R7), F3
+	TBZ $0, R20, loaded2492
+	ADD $24, R7, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2492
+
+single2491:
+	FMOVS 16(R7), F3
+
+loaded2492:
+	VFMLA V1.S4, V3.S4, V16.S4
+	ADD R24, R7
+	SUBS $1, R9
+	BNE single
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	TBZ $1, R20, single2493
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2494
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2494
+
+single2493:
+	FMOVS 16(R21), F0
+
+loaded2494:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single2495
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2496
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2496
+
+single2495:
+	FMOVS 16(R21), F0
+
+loaded2496:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single2497
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2498
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2498
+
+single2497:
+	FMOVS 16(R21), F0
+
+loaded2498:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2499
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2500
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2500
+
+single2499:
+	FMOVS 16(R21), F0
+
+loaded2500:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2501
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2502
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2502
+
+single2501:
+	FMOVS 16(R21), F0
+
+loaded2502:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2503
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2504
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2504
+
+single2503:
+	FMOVS 16(R21), F0
+
+loaded2504:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single2505
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2506
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2506
+
+single2505:
+	FMOVS 16(R21), F0
+
+loaded2506:
+	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
+	VMOV V0.B16, V18.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
+	VMOV V0.B16, V17.B16
+	TBZ $1, R20, single2507
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2508
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2508
+
+single2507:
+	FMOVS 16(R21), F0
+
+loaded2508:
+	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
+	VMOV V0.B16, V16.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
+	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
+	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
+	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
+	TBZ $1, R20, single2509
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2510
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2510
+
+single2509:
+	FMOVS 16(R21), F0
+
+loaded2510:
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+	WORD $0x4e38d418 // FADD V24.4S, V0.4S, V24.4S
+	WORD $0x4e36d416 // FADD V22.4S, V0.4S, V22.4S
+	WORD $0x4e34d414 // FADD V20.4S, V0.4S, V20.4S
+	WORD $0x4e32d412 // FADD V18.4S, V0.4S, V18.4S
+	WORD $0x4e30d410 // FADD V16.4S, V0.4S, V16.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	TBZ $1, R20, single2511
+	FMOVD F30, 16(R21)
+	TBZ $0, R20, stored2512
+	ADD $24, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2512
+
+single2511:
+	FMOVS F30, 16(R21)
+
+stored2512:
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	TBZ $1, R20, single2513
+	FMOVD F28, 16(R21)
+	TBZ $0, R20, stored2514
+	ADD $24, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2514
+
+single2513:
+	FMOVS F28, 16(R21)
+
+stored2514:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single2515
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored2516
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2516
+
+single2515:
+	FMOVS F26, 16(R21)
+
+stored2516:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2517
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2518
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2518
+
+single2517:
+	FMOVS F24, 16(R21)
+
+stored2518:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2519
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2520
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2520
+
+single2519:
+	FMOVS F22, 16(R21)
+
+stored2520:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2521
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2522
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2522
+
+single2521:
+	FMOVS F20, 16(R21)
+
+stored2522:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single2523
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored2524
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored2524
+
+single2523:
+	FMOVS F18, 16(R21)
+
+stored2524:
+	ADD R13, R21
+	FMOVQ F17, 0(R21)
+	TBZ $1, R20, single2525
+	FMOVD F16, 16(R21)
+	TBZ $0, R20, stored2526
+	ADD $24, R21, R26
+	VST1 V16.S[2], (R26)
+	B stored2526
+
+single2525:
+	FMOVS F16, 16(R21)
+
+stored2526:
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	ADD R21, R6
+	ADD R21, R7
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, single
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
 
 // func PackNEON(dst *float32, src *float32, stride int, rows int)
 TEXT ·PackNEON(SB), NOSPLIT, $0-32

@@ -130,6 +130,9 @@ func BenchmarkGemmNT(b *testing.B)              { benchmark(b, "GemmNT") }
 func BenchmarkGemmTN(b *testing.B)              { benchmark(b, "GemmTN") }
 func BenchmarkGemmTT(b *testing.B)              { benchmark(b, "GemmTT") }
 
+func BenchmarkGlobalAveragePool(b *testing.B)         { benchmark(b, "GlobalAveragePool") }
+func BenchmarkGlobalAveragePoolBackward(b *testing.B) { benchmark(b, "GlobalAveragePoolBackward") }
+
 func BenchmarkExp(b *testing.B)                { benchmark(b, "Exp") }
 func BenchmarkLog(b *testing.B)                { benchmark(b, "Log") }
 func BenchmarkSqrt(b *testing.B)               { benchmark(b, "Sqrt") }

@@ -154,6 +154,17 @@ func FuzzLayerNormBackward(f *testing.F)   { fuzz(f, "LayerNormBackward") }
 func FuzzOuterProducts(f *testing.F)       { fuzz(f, "OuterProducts") }
 func FuzzGemm(f *testing.F)                { fuzz(f, "Gemm") }
 
+func FuzzConv2dForward(f *testing.F)             { fuzz(f, "Conv2dForward") }
+func FuzzConv2dInputGradient(f *testing.F)       { fuzz(f, "Conv2dInputGradient") }
+func FuzzConv2dWeightGradient(f *testing.F)      { fuzz(f, "Conv2dWeightGradient") }
+func FuzzConv2dPatchSumSquares(f *testing.F)     { fuzz(f, "Conv2dPatchSumSquares") }
+func FuzzPooling2dMax(f *testing.F)              { fuzz(f, "Pooling2dMax") }
+func FuzzPooling2dMaxBackward(f *testing.F)      { fuzz(f, "Pooling2dMaxBackward") }
+func FuzzPooling2dAverage(f *testing.F)          { fuzz(f, "Pooling2dAverage") }
+func FuzzPooling2dAverageBackward(f *testing.F)  { fuzz(f, "Pooling2dAverageBackward") }
+func FuzzGlobalAveragePool(f *testing.F)         { fuzz(f, "GlobalAveragePool") }
+func FuzzGlobalAveragePoolBackward(f *testing.F) { fuzz(f, "GlobalAveragePoolBackward") }
+
 func FuzzExp(f *testing.F)                { fuzz(f, "Exp") }
 func FuzzLog(f *testing.F)                { fuzz(f, "Log") }
 func FuzzSqrt(f *testing.F)               { fuzz(f, "Sqrt") }

@@ -14,8 +14,8 @@ import (
 // lies, by rows or by columns, and so is B, unless packing pays: see multiply.
 // Which way is taken never changes a bit.
 
-// tileShape names a matrix micro-kernel: rows, vectors of columns, the order in
-// which A is read, and whether the last vector is partial. The values are dense.
+// tileShape names a matrix micro-kernel: rows, vectors of columns, how A is read,
+// and whether the last vector is partial. The values are dense.
 type tileShape int
 
 const (
@@ -24,20 +24,22 @@ const (
 	shapeWide    tileShape = 2 << 4 // tiling.wide vectors
 	shapePartial tileShape = 1 << 6
 	shapeCols    tileShape = 1 << 7
+	shapeLanes   tileShape = 1 << 8
 )
 
 // tiling is the set of micro-kernels that a level has.
 type tiling struct {
-	lanes int
-	rows  int    // most rows of a tile
-	wide  [2]int // vectors of a panel for products of one and two rows
-	block int    // columns of a transposition block
+	lanes    int
+	rows     int    // most rows of a tile
+	laneRows int    // and of one with shapeLanes
+	wide     [2]int // vectors of a panel for products of one and two rows
+	block    int    // columns of a transposition block
 }
 
 var tilings = [...]tiling{
-	AVX512: {lanes: 16, rows: 14, wide: [2]int{16, 8}, block: 8},
-	AVX2:   {lanes: 8, rows: 6, wide: [2]int{8, 4}, block: 8},
-	NEON:   {lanes: 4, rows: 8, wide: [2]int{8, 8}, block: 4},
+	AVX512: {lanes: 16, rows: 14, laneRows: 8, wide: [2]int{16, 8}, block: 8},
+	AVX2:   {lanes: 8, rows: 6, laneRows: 6, wide: [2]int{8, 4}, block: 8},
+	NEON:   {lanes: 4, rows: 8, laneRows: 8, wide: [2]int{8, 8}, block: 4},
 }
 
 const (

@@ -1,6 +1,10 @@
 package kernels
 
-import "fmt"
+import (
+	"fmt"
+	"math/rand/v2"
+	"unsafe"
+)
 
 // shape sizes the operands of a call. Vectors have n elements (and m = 1);
 // other kernels take m x n matrices, the sums of products run over k, and with
@@ -24,6 +28,17 @@ const (
 	sizeKN
 	sizeNK
 	sizeScratch
+
+	sizeImages // of the convolution that a shape stands for; see convolutionOf
+	sizeOutputs
+	sizeWeights
+	sizeOut
+	sizePatch
+	sizeConvScratch
+
+	sizePooled // of the pooling that a shape stands for; see poolingOf
+	sizePoolings
+	sizeKMN
 )
 
 func (e extent) of(s shape) (rows, cols int) {
@@ -44,8 +59,31 @@ func (e extent) of(s shape) (rows, cols int) {
 		return s.k, s.n
 	case sizeNK:
 		return s.n, s.k
+	case sizeScratch:
+		return 1, GemmScratch
+	case sizePooled, sizePoolings:
+		p, images := poolingOf(s)
+		if e == sizePooled {
+			return images, p.InLen()
+		}
+		return images, p.OutLen()
+	case sizeKMN:
+		return s.k * s.m, s.n
 	}
-	return 1, GemmScratch
+	c, images := convolutionOf(s)
+	switch e {
+	case sizeImages:
+		return images, c.InLen()
+	case sizeOutputs:
+		return images, c.OutLen()
+	case sizeWeights:
+		return c.PatchLen(), c.Out
+	case sizeOut:
+		return 1, c.Out
+	case sizePatch:
+		return 1, c.PatchLen()
+	}
+	return 1, c.Scratch(1)
 }
 
 type role int
@@ -155,7 +193,101 @@ var products = class{
 	strided: true,
 }
 
+var convolutions = class{
+	shapes:  convolutionShapes(400),
+	rounds:  2,
+	limit:   convolutionLimit,
+	fenced:  convolutionShapes(60),
+	benched: []shape{{}}, // see conv_test.go
+}
+
+var poolings = class{
+	shapes:  poolingShapes(400),
+	rounds:  2,
+	limit:   poolingLimit,
+	fenced:  poolingShapes(60),
+	benched: []shape{{}}, // see pooling_test.go
+}
+
+var globals = class{
+	shapes:  globalShapes(),
+	rounds:  2,
+	limit:   shape{m: 300, n: 80, k: 4, pad: 1},
+	fenced:  []shape{{m: 3, n: 5, k: 2}, {m: 1, n: 1, k: 1}, {m: 9, n: 33, k: 1}},
+	benched: []shape{{m: 16, n: 256, k: 1}, {m: 64, n: 512, k: 32}},
+}
+
 var matrixSizes = []shape{{m: 16, n: 64}, {m: 128, n: 512}, {m: 1024, n: 2048}}
+
+// digits takes numbers below the given bounds from n, the first one from the lowest
+// digit.
+func digits(n int, bounds ...int) []int {
+	all := make([]int, len(bounds))
+	for i, b := range bounds {
+		all[i], n = n%b, n/b
+	}
+	return all
+}
+
+// convolutionLimit bounds the shapes that differ as convolutions.
+var convolutionLimit = shape{m: 4 * 13 * 13, n: 36 * 36, k: 4 * 4 * 3 * 3 * 3 * 3 * 2 * 2, pad: 4}
+
+// convolutionOf returns the convolution of a batch that a shape stands for.
+func convolutionOf(s shape) (c Conv2d, images int) {
+	image := digits(s.m, 4, 13, 13)
+	channels := digits(s.n, 36, 36)
+	window := digits(s.k, 4, 4, 3, 3, 3, 3, 2, 2)
+	groups := []int{1, 2, 5, 16}[s.pad%4]
+	if groups > 2 { // as narrow groups are
+		channels[0], channels[1] = channels[0]%6, channels[1]%6
+	}
+	c = Conv2d{
+		H: image[1] + 1, W: image[2] + 1, C: groups * (channels[0] + 1), Out: groups * (channels[1] + 1), Groups: groups,
+		Kernel:   [2]int{window[0] + 1, window[1] + 1},
+		Stride:   [2]int{window[2] + 1, window[3] + 1},
+		Padding:  [2]int{window[4], window[5]},
+		Dilation: [2]int{window[6] + 1, window[7] + 1},
+	}
+	if c.Check() != nil {
+		c.Kernel = [2]int{1, 1}
+	}
+	return c, image[0]
+}
+
+// poolingLimit bounds the shapes that differ as poolings.
+var poolingLimit = shape{m: 3 * 13 * 13, n: 70, k: 4 * 4 * 5 * 5 * 3 * 3, pad: 1}
+
+// poolingOf returns the pooling of a batch that a shape stands for.
+func poolingOf(s shape) (p Pooling2d, images int) {
+	image, window := digits(s.m, 3, 13, 13), digits(s.k, 4, 4, 5, 5, 3, 3)
+	p = Pooling2d{H: image[1] + 1, W: image[2] + 1, C: s.n + 1, Kernel: [2]int{window[0] + 1, window[1] + 1}, Stride: [2]int(window[2:])}
+	for i := range 2 {
+		p.Padding[i] = min(window[4+i], p.Kernel[i]/2)
+	}
+	if p.Check() != nil {
+		p.Kernel, p.Padding = [2]int{1, 1}, [2]int{}
+	}
+	return p, image[0]
+}
+
+// drawShapes draws shapes below a limit.
+func drawShapes(n int, limit shape) (s []shape) {
+	r := rand.New(rand.NewPCG(17, 4))
+	for range n {
+		s = append(s, shape{m: r.IntN(limit.m), n: r.IntN(limit.n), k: r.IntN(limit.k), pad: r.IntN(limit.pad)})
+	}
+	return s
+}
+
+func convolutionShapes(n int) []shape { return drawShapes(n, convolutionLimit) }
+func poolingShapes(n int) []shape     { return drawShapes(n, poolingLimit) }
+
+func globalShapes() (s []shape) {
+	for n := range 130 {
+		s = append(s, shape{m: 1 + n%7, n: n, k: n % 4}, shape{m: n % 13, n: 3, k: 2})
+	}
+	return append(s, shape{m: 257, n: 40, k: 2}, shape{m: 1000, n: 3, k: 1}, shape{m: 3, n: columnChunk + 5, k: 2})
+}
 
 func vectorShapes() (s []shape) {
 	for n := range 301 {
@@ -586,11 +718,101 @@ var table = append([]kernel{
 			return result{}
 		},
 	}, {
+		name: "Conv2dForward", class: &convolutions, apart: true,
+		operands: []operand{out("y", sizeOutputs), in("x", sizeImages), in("w", sizeWeights), in("bias", sizeOut),
+			{"scratch", scratch, sizeConvScratch}},
+		call: func(a *args) result {
+			c, _ := convolutionOf(a.shape)
+			bias := a.v(3)
+			if a.shape.m%3 == 0 {
+				bias = nil
+			}
+			c.Forward(a.v(0), a.v(1), a.v(2), bias, a.v(4))
+			return result{}
+		},
+	}, {
+		name: "Conv2dInputGradient", class: &convolutions, apart: true,
+		operands: []operand{out("dx", sizeImages), in("dy", sizeOutputs), in("w", sizeWeights), {"scratch", scratch, sizeConvScratch}},
+		call: func(a *args) result {
+			c, _ := convolutionOf(a.shape)
+			c.InputGradient(a.v(0), a.v(1), a.v(2), a.v(3))
+			return result{}
+		},
+	}, {
+		name: "Conv2dWeightGradient", class: &convolutions, apart: true,
+		operands: []operand{out("dw", sizeWeights), in("x", sizeImages), in("dy", sizeOutputs), {"scratch", scratch, sizeConvScratch}},
+		call: func(a *args) result {
+			c, _ := convolutionOf(a.shape)
+			c.WeightGradient(a.v(0), a.v(1), a.v(2), a.v(3))
+			return result{}
+		},
+	}, {
+		name: "Conv2dPatchSumSquares", class: &convolutions, apart: true,
+		operands: []operand{out("dst", sizePatch), in("x", sizeImages), {"scratch", scratch, sizeConvScratch}},
+		call: func(a *args) result {
+			c, _ := convolutionOf(a.shape)
+			c.PatchSumSquares(a.v(0), a.v(1), a.v(2))
+			return result{}
+		},
+	}, {
+		name: "Pooling2dMax", class: &poolings, apart: true,
+		operands: []operand{out("y", sizePoolings), out("index", sizePoolings), in("x", sizePooled)},
+		call: func(a *args) result {
+			p, _ := poolingOf(a.shape)
+			index := integers(a.v(1))
+			if a.n%5 == 0 {
+				clear(index)
+				index = nil
+			}
+			p.Max(a.v(0), index, a.v(2))
+			return result{}
+		},
+	}, {
+		name: "Pooling2dMaxBackward", class: &poolings, apart: true,
+		operands: []operand{out("dx", sizePooled), in("dy", sizePoolings), in("x", sizePooled),
+			{"y", scratch, sizePoolings}, {"index", scratch, sizePoolings}},
+		call: func(a *args) result {
+			p, _ := poolingOf(a.shape)
+			index := integers(a.v(4))
+			p.Max(a.v(3), index, a.v(2))
+			p.MaxBackward(a.v(0), a.v(1), index)
+			return result{}
+		},
+	}, {
+		name: "Pooling2dAverage", class: &poolings, apart: true,
+		operands: []operand{out("y", sizePoolings), in("x", sizePooled)},
+		call: func(a *args) result {
+			p, _ := poolingOf(a.shape)
+			p.Average(a.v(0), a.v(1))
+			return result{}
+		},
+	}, {
+		name: "Pooling2dAverageBackward", class: &poolings, apart: true,
+		operands: []operand{out("dx", sizePooled), in("dy", sizePoolings)},
+		call: func(a *args) result {
+			p, _ := poolingOf(a.shape)
+			p.AverageBackward(a.v(0), a.v(1))
+			return result{}
+		},
+	}, {
+		name: "GlobalAveragePool", class: &globals, apart: true, bytes: 4,
+		operands: []operand{out("y", sizeKN), in("x", sizeKMN)},
+		call:     func(a *args) result { GlobalAveragePool(a.v(0), a.v(1), a.n); return result{} },
+	}, {
+		name: "GlobalAveragePoolBackward", class: &globals, apart: true, bytes: 4,
+		operands: []operand{out("dx", sizeKMN), in("dy", sizeKN)},
+		call:     func(a *args) result { GlobalAveragePoolBackward(a.v(0), a.v(1), a.n); return result{} },
+	}, {
 		name: "OuterProducts", class: &products, apart: true,
 		operands: []operand{out("a", sizeMN), in("x", sizeKM), in("y", sizeKN)}, scalars: []float32{0.03},
 		call: func(a *args) result { OuterProducts(a.m[0], a.m[1], a.m[2], a.s[0]); return result{} },
 	},
 }, gemms()...)
+
+// integers returns words as integers.
+func integers(x []float32) []int32 {
+	return unsafe.Slice((*int32)(unsafe.Pointer(unsafe.SliceData(x))), len(x))
+}
 
 // gemms returns the forms of the matrix product: GemmNN to GemmTT, each with
 // and without Accumulate ("Acc") and Bias.

@@ -279,6 +279,70 @@ func runTileAVX512(shape tileShape, t *asm.Tile) {
 		asm.GemmCols1x16AVX512(t)
 	case shapeWide + shapeCols + 2:
 		asm.GemmCols2x8AVX512(t)
+	case shapeOne + shapeLanes + 1:
+		asm.GemmLanes1x1AVX512(t)
+	case shapeOne + shapeLanes + shapePartial + 1:
+		asm.GemmLanes1x1PartialAVX512(t)
+	case shapeTwo + shapeLanes + 1:
+		asm.GemmLanes1x2AVX512(t)
+	case shapeTwo + shapeLanes + shapePartial + 1:
+		asm.GemmLanes1x2PartialAVX512(t)
+	case shapeOne + shapeLanes + 2:
+		asm.GemmLanes2x1AVX512(t)
+	case shapeOne + shapeLanes + shapePartial + 2:
+		asm.GemmLanes2x1PartialAVX512(t)
+	case shapeTwo + shapeLanes + 2:
+		asm.GemmLanes2x2AVX512(t)
+	case shapeTwo + shapeLanes + shapePartial + 2:
+		asm.GemmLanes2x2PartialAVX512(t)
+	case shapeOne + shapeLanes + 3:
+		asm.GemmLanes3x1AVX512(t)
+	case shapeOne + shapeLanes + shapePartial + 3:
+		asm.GemmLanes3x1PartialAVX512(t)
+	case shapeTwo + shapeLanes + 3:
+		asm.GemmLanes3x2AVX512(t)
+	case shapeTwo + shapeLanes + shapePartial + 3:
+		asm.GemmLanes3x2PartialAVX512(t)
+	case shapeOne + shapeLanes + 4:
+		asm.GemmLanes4x1AVX512(t)
+	case shapeOne + shapeLanes + shapePartial + 4:
+		asm.GemmLanes4x1PartialAVX512(t)
+	case shapeTwo + shapeLanes + 4:
+		asm.GemmLanes4x2AVX512(t)
+	case shapeTwo + shapeLanes + shapePartial + 4:
+		asm.GemmLanes4x2PartialAVX512(t)
+	case shapeOne + shapeLanes + 5:
+		asm.GemmLanes5x1AVX512(t)
+	case shapeOne + shapeLanes + shapePartial + 5:
+		asm.GemmLanes5x1PartialAVX512(t)
+	case shapeTwo + shapeLanes + 5:
+		asm.GemmLanes5x2AVX512(t)
+	case shapeTwo + shapeLanes + shapePartial + 5:
+		asm.GemmLanes5x2PartialAVX512(t)
+	case shapeOne + shapeLanes + 6:
+		asm.GemmLanes6x1AVX512(t)
+	case shapeOne + shapeLanes + shapePartial + 6:
+		asm.GemmLanes6x1PartialAVX512(t)
+	case shapeTwo + shapeLanes + 6:
+		asm.GemmLanes6x2AVX512(t)
+	case shapeTwo + shapeLanes + shapePartial + 6:
+		asm.GemmLanes6x2PartialAVX512(t)
+	case shapeOne + shapeLanes + 7:
+		asm.GemmLanes7x1AVX512(t)
+	case shapeOne + shapeLanes + shapePartial + 7:
+		asm.GemmLanes7x1PartialAVX512(t)
+	case shapeTwo + shapeLanes + 7:
+		asm.GemmLanes7x2AVX512(t)
+	case shapeTwo + shapeLanes + shapePartial + 7:
+		asm.GemmLanes7x2PartialAVX512(t)
+	case shapeOne + shapeLanes + 8:
+		asm.GemmLanes8x1AVX512(t)
+	case shapeOne + shapeLanes + shapePartial + 8:
+		asm.GemmLanes8x1PartialAVX512(t)
+	case shapeTwo + shapeLanes + 8:
+		asm.GemmLanes8x2AVX512(t)
+	case shapeTwo + shapeLanes + shapePartial + 8:
+		asm.GemmLanes8x2PartialAVX512(t)
 	default:
 		panic("kernels: no such tile")
 	}
@@ -390,6 +454,54 @@ func runTileAVX2(shape tileShape, t *asm.Tile) {
 		asm.GemmCols1x8AVX2(t)
 	case shapeWide + shapeCols + 2:
 		asm.GemmCols2x4AVX2(t)
+	case shapeOne + shapeLanes + 1:
+		asm.GemmLanes1x1AVX2(t)
+	case shapeOne + shapeLanes + shapePartial + 1:
+		asm.GemmLanes1x1PartialAVX2(t)
+	case shapeTwo + shapeLanes + 1:
+		asm.GemmLanes1x2AVX2(t)
+	case shapeTwo + shapeLanes + shapePartial + 1:
+		asm.GemmLanes1x2PartialAVX2(t)
+	case shapeOne + shapeLanes + 2:
+		asm.GemmLanes2x1AVX2(t)
+	case shapeOne + shapeLanes + shapePartial + 2:
+		asm.GemmLanes2x1PartialAVX2(t)
+	case shapeTwo + shapeLanes + 2:
+		asm.GemmLanes2x2AVX2(t)
+	case shapeTwo + shapeLanes + shapePartial + 2:
+		asm.GemmLanes2x2PartialAVX2(t)
+	case shapeOne + shapeLanes + 3:
+		asm.GemmLanes3x1AVX2(t)
+	case shapeOne + shapeLanes + shapePartial + 3:
+		asm.GemmLanes3x1PartialAVX2(t)
+	case shapeTwo + shapeLanes + 3:
+		asm.GemmLanes3x2AVX2(t)
+	case shapeTwo + shapeLanes + shapePartial + 3:
+		asm.GemmLanes3x2PartialAVX2(t)
+	case shapeOne + shapeLanes + 4:
+		asm.GemmLanes4x1AVX2(t)
+	case shapeOne + shapeLanes + shapePartial + 4:
+		asm.GemmLanes4x1PartialAVX2(t)
+	case shapeTwo + shapeLanes + 4:
+		asm.GemmLanes4x2AVX2(t)
+	case shapeTwo + shapeLanes + shapePartial + 4:
+		asm.GemmLanes4x2PartialAVX2(t)
+	case shapeOne + shapeLanes + 5:
+		asm.GemmLanes5x1AVX2(t)
+	case shapeOne + shapeLanes + shapePartial + 5:
+		asm.GemmLanes5x1PartialAVX2(t)
+	case shapeTwo + shapeLanes + 5:
+		asm.GemmLanes5x2AVX2(t)
+	case shapeTwo + shapeLanes + shapePartial + 5:
+		asm.GemmLanes5x2PartialAVX2(t)
+	case shapeOne + shapeLanes + 6:
+		asm.GemmLanes6x1AVX2(t)
+	case shapeOne + shapeLanes + shapePartial + 6:
+		asm.GemmLanes6x1PartialAVX2(t)
+	case shapeTwo + shapeLanes + 6:
+		asm.GemmLanes6x2AVX2(t)
+	case shapeTwo + shapeLanes + shapePartial + 6:
+		asm.GemmLanes6x2PartialAVX2(t)
 	default:
 		panic("kernels: no such tile")
 	}

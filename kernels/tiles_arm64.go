@@ -177,6 +177,70 @@ func runTileNEON(shape tileShape, t *asm.Tile) {
 		asm.GemmCols1x8NEON(t)
 	case shapeWide + shapeCols + 2:
 		asm.GemmCols2x8NEON(t)
+	case shapeOne + shapeLanes + 1:
+		asm.GemmLanes1x1NEON(t)
+	case shapeOne + shapeLanes + shapePartial + 1:
+		asm.GemmLanes1x1PartialNEON(t)
+	case shapeTwo + shapeLanes + 1:
+		asm.GemmLanes1x2NEON(t)
+	case shapeTwo + shapeLanes + shapePartial + 1:
+		asm.GemmLanes1x2PartialNEON(t)
+	case shapeOne + shapeLanes + 2:
+		asm.GemmLanes2x1NEON(t)
+	case shapeOne + shapeLanes + shapePartial + 2:
+		asm.GemmLanes2x1PartialNEON(t)
+	case shapeTwo + shapeLanes + 2:
+		asm.GemmLanes2x2NEON(t)
+	case shapeTwo + shapeLanes + shapePartial + 2:
+		asm.GemmLanes2x2PartialNEON(t)
+	case shapeOne + shapeLanes + 3:
+		asm.GemmLanes3x1NEON(t)
+	case shapeOne + shapeLanes + shapePartial + 3:
+		asm.GemmLanes3x1PartialNEON(t)
+	case shapeTwo + shapeLanes + 3:
+		asm.GemmLanes3x2NEON(t)
+	case shapeTwo + shapeLanes + shapePartial + 3:
+		asm.GemmLanes3x2PartialNEON(t)
+	case shapeOne + shapeLanes + 4:
+		asm.GemmLanes4x1NEON(t)
+	case shapeOne + shapeLanes + shapePartial + 4:
+		asm.GemmLanes4x1PartialNEON(t)
+	case shapeTwo + shapeLanes + 4:
+		asm.GemmLanes4x2NEON(t)
+	case shapeTwo + shapeLanes + shapePartial + 4:
+		asm.GemmLanes4x2PartialNEON(t)
+	case shapeOne + shapeLanes + 5:
+		asm.GemmLanes5x1NEON(t)
+	case shapeOne + shapeLanes + shapePartial + 5:
+		asm.GemmLanes5x1PartialNEON(t)
+	case shapeTwo + shapeLanes + 5:
+		asm.GemmLanes5x2NEON(t)
+	case shapeTwo + shapeLanes + shapePartial + 5:
+		asm.GemmLanes5x2PartialNEON(t)
+	case shapeOne + shapeLanes + 6:
+		asm.GemmLanes6x1NEON(t)
+	case shapeOne + shapeLanes + shapePartial + 6:
+		asm.GemmLanes6x1PartialNEON(t)
+	case shapeTwo + shapeLanes + 6:
+		asm.GemmLanes6x2NEON(t)
+	case shapeTwo + shapeLanes + shapePartial + 6:
+		asm.GemmLanes6x2PartialNEON(t)
+	case shapeOne + shapeLanes + 7:
+		asm.GemmLanes7x1NEON(t)
+	case shapeOne + shapeLanes + shapePartial + 7:
+		asm.GemmLanes7x1PartialNEON(t)
+	case shapeTwo + shapeLanes + 7:
+		asm.GemmLanes7x2NEON(t)
+	case shapeTwo + shapeLanes + shapePartial + 7:
+		asm.GemmLanes7x2PartialNEON(t)
+	case shapeOne + shapeLanes + 8:
+		asm.GemmLanes8x1NEON(t)
+	case shapeOne + shapeLanes + shapePartial + 8:
+		asm.GemmLanes8x1PartialNEON(t)
+	case shapeTwo + shapeLanes + 8:
+		asm.GemmLanes8x2NEON(t)
+	case shapeTwo + shapeLanes + shapePartial + 8:
+		asm.GemmLanes8x2PartialNEON(t)
 	default:
 		panic("kernels: no such tile")
 	}

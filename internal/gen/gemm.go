@@ -67,6 +67,9 @@ func shape(s vec.Tile) string {
 	if s.Cols {
 		width += " + shapeCols"
 	}
+	if s.Lanes {
+		width += " + shapeLanes"
+	}
 	if s.Partial {
 		width += " + shapePartial"
 	}

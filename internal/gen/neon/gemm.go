@@ -6,7 +6,7 @@ import (
 
 // Tiles returns the shapes of the matrix micro-kernels: 8x8 outputs in 16
 // registers, beside one register of A a row and a row of B.
-func (t *Target) Tiles() []vec.Tile { return vec.Tiles(8, 8, 8) }
+func (t *Target) Tiles() []vec.Tile { return vec.Tiles(8, 8, 8, 8) }
 
 // General registers of a micro-kernel; R0 to R7 point into rows of A.
 const (
@@ -21,6 +21,9 @@ const (
 	gemmA       R = 19 // first row of the tile
 	gemmColumns R = 20
 	gemmPtr     R = 21
+	gemmSegment R = 22 // the next one
+	gemmLines   R = 23
+	gemmStepA   R = 24
 )
 
 func (t *Target) field(offset int, d R) { t.op("MOVD %d(R%d), R%d", offset, gemmArgs, d) }
@@ -51,16 +54,22 @@ func (t *Target) Gemm(s vec.Tile) {
 	t.field(vec.TileBStride, gemmStrideB)
 	t.field(vec.TileCStride, gemmStrideC)
 	t.field(vec.TileC, gemmC)
-	t.field(vec.TileCount, gemmCount)
 	t.field(vec.TileA, gemmA)
+	t.field(vec.TileLines, gemmLines)
+	if s.Lanes {
+		t.field(vec.TileAStep, gemmStepA)
+	}
 	if s.Partial {
 		t.field(vec.TileColumns, gemmColumns)
 		t.left = gemmColumns
 	}
 
+	t.Label("line")
+	t.field(vec.TileCount, gemmCount)
 	t.Label("tile")
 	t.field(vec.TileB, gemmB)
 	t.field(vec.TileK, gemmK)
+	t.field(vec.TileSegments, gemmSegment)
 	t.op("MOVD R%d, R0", gemmA)
 	if !s.Cols {
 		for r := 1; r < s.Rows; r++ {
@@ -85,14 +94,34 @@ func (t *Target) Gemm(s vec.Tile) {
 			}
 		}
 	}
-	if s.Cols {
+	again := "single" // where a segment starts
+	switch {
+	case s.Lanes:
+		t.Label("single")
+		for v := range s.Vectors {
+			load(rowB(v), gemmB, 16*v, partial(v))
+		}
+		t.op("ADD R%d, R%d", gemmStrideB, gemmB)
+		for r := range s.Rows {
+			for v := range s.Vectors {
+				a := elemA(v)
+				load(a, R(r), 16*v, partial(v))
+				t.op("VFMLA V%d.S4, V%d.S4, V%d.S4", rowB(v), a, acc(r, v))
+			}
+			t.op("ADD R%d, R%d", gemmStepA, r)
+		}
+		t.op("SUBS $1, R%d", gemmK)
+		t.op("BNE single")
+	case s.Cols:
 		t.Label("single")
 		t.loadElements(elemA(0), 0, s.Rows)
 		t.op("ADD R%d, R0", gemmStrideA)
 		multiply(func(r int) (V, int) { return elemA(r / 4), r % 4 })
 		t.op("SUBS $1, R%d", gemmK)
 		t.op("BNE single")
-	} else {
+	default:
+		again = "start"
+		t.Label("start")
 		t.op("SUBS $4, R%d", gemmK)
 		t.op("BLT rest")
 		t.Label("unrolled")
@@ -117,6 +146,22 @@ func (t *Target) Gemm(s vec.Tile) {
 		t.op("BNE single")
 		t.Label("finish")
 	}
+	t.op("CBNZ R%d, segment", gemmSegment)
+	t.rare = append(t.rare, func() {
+		t.Label("segment")
+		next := gemmPtr
+		t.op("MOVD %d(R%d), R%d", vec.SegmentA, gemmSegment, next)
+		for r := range s.Rows {
+			if r == 0 || !s.Cols {
+				t.op("ADD R%d, R%d", next, r)
+			}
+		}
+		t.op("MOVD %d(R%d), R%d", vec.SegmentK, gemmSegment, gemmK)
+		t.op("ADD $%d, R%d", vec.SegmentSize, gemmSegment)
+		t.op("CBNZ R%d, %s", gemmK, again)
+		t.Jump("finished")
+	})
+	t.Label("finished")
 
 	// rows calls f for each output with a pointer to its row of C.
 	rows := func(f func(r, v int)) {
@@ -161,6 +206,16 @@ func (t *Target) Gemm(s vec.Tile) {
 	t.op("ADD R%d, R%d", gemmK, gemmA)
 	t.op("SUBS $1, R%d", gemmCount)
 	t.op("BNE tile")
+	t.op("SUBS $1, R%d", gemmLines)
+	t.op("BGT next")
+	t.rare = append(t.rare, func() {
+		t.Label("next")
+		t.field(vec.TileALine, gemmK)
+		t.op("ADD R%d, R%d", gemmK, gemmA)
+		t.field(vec.TileCLine, gemmK)
+		t.op("ADD R%d, R%d", gemmK, gemmC)
+		t.Jump("line")
+	})
 	t.End()
 }
 

@@ -8,14 +8,18 @@ type Tile struct {
 	Rows    int
 	Vectors int
 	Cols    bool // A is read by columns, A[k*stride+i] (transposed), not A[i*stride+k]
+	Lanes   bool // A has a vector where it has an element else: lane by lane products
 	Partial bool // the last vector has TileArgs.Columns elements
 }
 
 // Name is that of the routine in package asm, without the level.
 func (s Tile) Name() string {
 	order, partial := "Rows", ""
-	if s.Cols {
+	switch {
+	case s.Cols:
 		order = "Cols"
+	case s.Lanes:
+		order = "Lanes"
 	}
 	if s.Partial {
 		partial = "Partial"
@@ -25,21 +29,26 @@ func (s Tile) Name() string {
 
 // Tiles returns the shapes that a level has: rows 1..max of one and two vectors,
 // with the last one whole or partial; and shapes of few rows with more vectors,
-// wide[rows-1], so that enough chains are in flight.
-func Tiles(max int, wide ...int) []Tile {
+// wide[rows-1], so that enough chains are in flight. Shapes with Lanes have rows
+// 1..lanes.
+func Tiles(max, lanes int, wide ...int) []Tile {
 	var all []Tile
-	for _, cols := range []bool{false, true} {
-		for r := 1; r <= max; r++ {
-			for v := 1; v <= 2; v++ {
-				all = append(all,
-					Tile{Rows: r, Vectors: v, Cols: cols},
-					Tile{Rows: r, Vectors: v, Cols: cols, Partial: true})
+	add := func(s Tile, max int) {
+		for s.Rows = 1; s.Rows <= max; s.Rows++ {
+			for s.Vectors = 1; s.Vectors <= 2; s.Vectors++ {
+				for _, s.Partial = range []bool{false, true} {
+					all = append(all, s)
+				}
 			}
 		}
+	}
+	for _, cols := range []bool{false, true} {
+		add(Tile{Cols: cols}, max)
 		for i, v := range wide {
 			all = append(all, Tile{Rows: i + 1, Vectors: v, Cols: cols})
 		}
 	}
+	add(Tile{Lanes: true}, lanes)
 	return all
 }
 
@@ -57,25 +66,48 @@ const (
 	TileANext              // from one row tile to the next in A
 	TileColumns            // elements of the last vector, with Partial
 	TileAdd                // not 0: C += Alpha*A*B; 0: C = A*B
+	TileSegments           // more k at other places, or nil
+	TileLines              // lines of tiles; 0 for 1
+	TileALine              // from the end of a line to the next in A
+	TileCLine              // in C
+	TileAStep              // with Lanes, between k of A
 	TileAlpha              // float32
 )
 
+// Offsets of the fields of asm.Segment.
+const (
+	SegmentA = 8 * iota
+	SegmentK
+	SegmentSize
+)
+
 // TileStruct is the Go declaration of asm.Tile.
-const TileStruct = `// Tile holds the arguments of the matrix micro-kernels. One call computes Count
-// tiles of R rows, below each other, of a panel of columns: C = A*B, or
+const TileStruct = `// Tile holds the arguments of the matrix micro-kernels. One call computes lines of
+// Count tiles of R rows, below each other, of a panel of columns: C = A*B, or
 // C += Alpha*A*B with Add, then C += Bias. Strides are in bytes.
 type Tile struct {
-	A, B, C *float32
-	Bias    *float32 // one value a column, or nil
-	K       int      // at least 1
-	AStride int      // between rows of A, of routines with Cols between its k
-	BStride int      // between k of B
-	CStride int      // between rows of C
-	Count   int      // row tiles, at least 1
-	ANext   int      // from one row tile to the next in A
-	Columns int      // elements of the last vector, of routines with Partial
-	Add     int      // 0 or 1
-	Alpha   float32
+	A, B, C  *float32
+	Bias     *float32 // one value a column, or nil
+	K        int      // at least 1
+	AStride  int      // between rows of A, of routines with Cols between its k
+	BStride  int      // between k of B
+	CStride  int      // between rows of C
+	Count    int      // row tiles of a line, at least 1
+	ANext    int      // from one row tile to the next in A
+	Columns  int      // elements of the last vector, of routines with Partial
+	Add      int      // 0 or 1
+	Segments *Segment // further k after the first K, up to a segment without any; or nil
+	Lines    int      // 0 or 1 for one
+	ALine    int      // from the row tile after a line's last to the first of the next line in A
+	CLine    int      // and in C
+	AStep    int      // between k of A, of routines with Lanes
+	Alpha    float32
+}
+
+// Segment continues the sums of a tile at another place of A; B goes on.
+type Segment struct {
+	A int // from the k after the last one to the first of the segment, in bytes
+	K int
 }
 `
 

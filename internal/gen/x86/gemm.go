@@ -12,9 +12,9 @@ import (
 // 28 of 32, or 12 of 16 registers for outputs.
 func (t *Target) Tiles() []vec.Tile {
 	if t.Wide {
-		return vec.Tiles(14, 16, 8)
+		return vec.Tiles(14, 8, 16, 8)
 	}
-	return vec.Tiles(6, 8, 4)
+	return vec.Tiles(6, 6, 8, 4)
 }
 
 // Registers of a micro-kernel. A row group is five rows on one pointer, at 0, 1,
@@ -49,19 +49,21 @@ func (t *Target) field(offset int) operand.Mem { return operand.Mem{Base: gemmAr
 //
 //	s[r,c] = +0;  s[r,c] = fma(A[r,k], B[k,c], s[r,c]) for k in order
 //	C[r,c] = s[r,c], or fma(alpha, s[r,c], C[r,c]);  C[r,c] += bias[c]
+//
+// With Lanes, A[r,k] is a vector of its own for each c.
 func (t *Target) Gemm(s vec.Tile) {
 	const unroll = 4
 	bytes := 4 * t.Lanes()
 	t.Function(s.Name() + t.Suffix())
 	t.SignatureExpr("func(t uintptr)") // *Tile
 	t.Attributes(attr.NOSPLIT)
-	left := t.AllocLocal(8)
+	left, line, segment := t.AllocLocal(8), t.AllocLocal(8), t.AllocLocal(8) // tiles, lines, next segment
 
 	// Vector registers: outputs from the top, a row of B from the bottom, and in
 	// between the broadcast elements of A.
 	acc := func(r, v int) vec.Reg { return vec.Reg(t.Registers() - 1 - (r*s.Vectors + v)) }
 	rowB, next := s.Vectors, 0
-	if s.Rows == 1 {
+	if s.Rows == 1 && !s.Lanes {
 		rowB = 0 // B is used once: from memory
 	}
 	broadcasts := t.Registers() - s.Rows*s.Vectors - rowB
@@ -102,11 +104,20 @@ func (t *Target) Gemm(s vec.Tile) {
 		t.MOVQ(t.field([]int{vec.TileAStride, vec.TileBStride}[i]), s.one)
 		t.LEAQ(operand.Mem{Base: s.one, Index: s.one, Scale: 2}, s.three)
 	}
-	t.MOVQ(t.field(vec.TileCount), reg.RAX)
-	t.MOVQ(reg.RAX, left)
+	step := gemmBS.three // of A, with Lanes: B needs no three strides
+	if s.Lanes {
+		t.MOVQ(t.field(vec.TileAStep), step)
+	}
+	t.MOVQ(t.field(vec.TileLines), reg.RAX)
+	t.MOVQ(reg.RAX, line)
+	t.MOVQ(t.field(vec.TileSegments), reg.RAX)
+	t.MOVQ(reg.RAX, segment)
 	t.MOVQ(t.field(vec.TileA), gemmA)
 	t.MOVQ(t.field(vec.TileC), gemmC)
 
+	t.Label("line")
+	t.MOVQ(t.field(vec.TileCount), reg.RAX)
+	t.MOVQ(reg.RAX, left)
 	t.Label("tile")
 	t.MOVQ(t.field(vec.TileB), gemmB)
 	t.MOVQ(gemmA, gemmP[0])
@@ -123,11 +134,24 @@ func (t *Target) Gemm(s vec.Tile) {
 			t.Zero(acc(r, v))
 		}
 	}
-	step := func(u int) {
+	multiply := func(u int) {
 		for v := range rowB {
 			load(gemmBS.at(gemmB, u, bytes*v), vec.Reg(v), partial(v))
 		}
 		for r := range s.Rows {
+			if s.Lanes {
+				for v := range s.Vectors {
+					m := gemmAS.at(gemmP[r/5], r%5, bytes*v)
+					if partial(v) {
+						a := vec.Reg(rowB)
+						load(m, a, true)
+						t.VFMADD231PS(t.v(a), t.v(vec.Reg(v)), t.v(acc(r, v)))
+					} else {
+						t.VFMADD231PS(m, t.v(vec.Reg(v)), t.v(acc(r, v)))
+					}
+				}
+				continue
+			}
 			a := broadcast()
 			if s.Cols {
 				t.VBROADCASTSS(gemmAS.at(gemmP[0], u, 4*r), a)
@@ -153,15 +177,18 @@ func (t *Target) Gemm(s vec.Tile) {
 		}
 	}
 	advance := func(n int) {
-		if s.Cols {
-			if n == 1 {
-				t.ADDQ(gemmAS.one, gemmP[0])
-			} else {
-				t.LEAQ(gemmAS.at(gemmP[0], n, 0), gemmP[0])
-			}
-		} else {
+		switch {
+		case s.Cols && n == 1:
+			t.ADDQ(gemmAS.one, gemmP[0])
+		case s.Cols:
+			t.LEAQ(gemmAS.at(gemmP[0], n, 0), gemmP[0])
+		default:
 			for g := range groups {
-				t.ADDQ(operand.I32(int32(4*n)), gemmP[g])
+				if s.Lanes {
+					t.ADDQ(step, gemmP[g])
+				} else {
+					t.ADDQ(operand.I32(int32(4*n)), gemmP[g])
+				}
 			}
 		}
 		if n == 1 {
@@ -171,26 +198,54 @@ func (t *Target) Gemm(s vec.Tile) {
 		}
 	}
 	t.MOVQ(t.field(vec.TileK), gemmK)
-	t.SUBQ(operand.I32(unroll), gemmK)
-	t.JL(operand.LabelRef("rest"))
-	t.Label("unrolled")
-	for u := range unroll {
-		step(u)
+	if !s.Lanes {
+		t.SUBQ(operand.I32(unroll), gemmK)
+		t.JL(operand.LabelRef("rest"))
+		t.Label("unrolled")
+		for u := range unroll {
+			multiply(u)
+		}
+		advance(unroll)
+		t.SUBQ(operand.I32(unroll), gemmK)
+		t.JGE(operand.LabelRef("unrolled"))
+		t.Label("rest")
+		t.ADDQ(operand.I32(unroll), gemmK)
+		t.JE(operand.LabelRef("finish"))
 	}
-	advance(unroll)
-	t.SUBQ(operand.I32(unroll), gemmK)
-	t.JGE(operand.LabelRef("unrolled"))
-	t.Label("rest")
-	t.ADDQ(operand.I32(unroll), gemmK)
-	t.JE(operand.LabelRef("finish"))
 	t.Label("single")
-	step(0)
+	multiply(0)
 	advance(1)
 	t.SUBQ(operand.I32(1), gemmK)
 	t.JNE(operand.LabelRef("single"))
 
-	// All loads of C come before the stores: partial rows overlap otherwise.
 	t.Label("finish")
+	t.CMPQ(t.field(vec.TileSegments), operand.I8(0))
+	t.JNE(operand.LabelRef("segment"))
+	t.rare = append(t.rare, func() {
+		t.Label("segment")
+		at := func(offset int) operand.Mem { return operand.Mem{Base: gemmK, Disp: offset} }
+		t.MOVQ(segment, gemmK)
+		for g := range groups {
+			t.ADDQ(at(vec.SegmentA), gemmP[g])
+		}
+		t.ADDQ(operand.I8(vec.SegmentSize), segment)
+		t.MOVQ(at(vec.SegmentK), gemmK)
+		if s.Lanes {
+			t.TESTQ(gemmK, gemmK)
+			t.JNE(operand.LabelRef("single"))
+		} else {
+			t.SUBQ(operand.I32(unroll), gemmK)
+			t.JGE(operand.LabelRef("unrolled"))
+			t.CMPQ(gemmK, operand.I8(-unroll))
+			t.JNE(operand.LabelRef("rest"))
+		}
+		t.MOVQ(t.field(vec.TileSegments), gemmK) // for the next tile
+		t.MOVQ(gemmK, segment)
+		t.JMP(operand.LabelRef("finished"))
+	})
+	t.Label("finished")
+
+	// All loads of C come before the stores: partial rows overlap otherwise.
 	strideC, c := reg.RCX, reg.RAX // those of B are loaded again for the next tile
 	free := vec.Reg(0)             // a register below the outputs
 	t.MOVQ(t.field(vec.TileCStride), strideC)
@@ -244,5 +299,13 @@ func (t *Target) Gemm(s vec.Tile) {
 	t.SUBQ(operand.I32(1), c)
 	t.MOVQ(c, left)
 	t.JNE(operand.LabelRef("tile"))
+	t.SUBQ(operand.I8(1), line)
+	t.JG(operand.LabelRef("next"))
+	t.rare = append(t.rare, func() {
+		t.Label("next")
+		t.ADDQ(t.field(vec.TileALine), gemmA)
+		t.ADDQ(t.field(vec.TileCLine), gemmC)
+		t.JMP(operand.LabelRef("line"))
+	})
 	t.End()
 }
