@@ -1,0 +1,3 @@
+// Package serve predicts with a model from many goroutines while the model goes
+// on learning.
+package serve
