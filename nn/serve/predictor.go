@@ -91,7 +91,7 @@ func NewPredictor(m *nn.Model, c PredictorConfig) (*Predictor, error) {
 	return p, nil
 }
 
-func orDefault[T int | uint64](v, initial T) T {
+func orDefault[T int | uint64 | time.Duration](v, initial T) T {
 	if v == 0 {
 		return initial
 	}

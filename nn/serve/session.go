@@ -3,6 +3,7 @@ package serve
 import (
 	"math/rand/v2"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/adafisher-go/adafisher/nn"
 )
@@ -22,7 +23,7 @@ type Session struct {
 	predictor *nn.Predictor
 	bound     *version // whose model the predictor reads
 
-	_ [128 - 4*8]byte // no two sessions share a cache line, or a pair of them
+	_ [128 - 4*unsafe.Sizeof(uintptr(0))]byte // no two sessions share a cache line, or a pair of them
 }
 
 func (p *Predictor) newSession(v *version) (*Session, error) {
