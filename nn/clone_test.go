@@ -32,7 +32,8 @@ func specimens(t testing.TB) map[string]specimen {
 		"tokens": features(nn.Shape{4}, nn.Embedding(11, 8), nn.Positions(),
 			nn.Residual(nn.LayerNorm(), nn.SelfAttention(nn.Attention{Heads: 2, Causal: true})),
 			nn.Mean(), nn.InitNormal(0.5, nn.Linear(8, 3))),
-		"flat": features(nn.Shape{3, 4}, nn.Linear(4, 5), nn.Flatten(), nn.Linear(15, 2)),
+		"images": features(nn.Shape{4, 4, 2}, nn.Conv2d(2, 3, nn.Conv{Kernel: nn.Square(3)}), nn.ReLU(), nn.Flatten(), nn.Linear(12, 2)),
+		"flat":   features(nn.Shape{3, 4}, nn.Linear(4, 5), nn.Flatten(), nn.Linear(15, 2)),
 	}
 	for i := range list["tokens"].x {
 		list["tokens"].x[i] = float32(i * 7 % 11)

@@ -246,6 +246,13 @@ func (m *Model) Buffers() []*Buffer { return slices.Clone(m.buffers) }
 // Layers returns the layers with Kronecker-factored curvature, in order.
 func (m *Model) Layers() []*kron.Layer { return slices.Clone(m.layers) }
 
+// CheckInput returns the number of samples in x. It fails unless x consists of
+// one or more whole samples and, where the model begins with an [Embedding], of
+// tokens that it knows.
+func (m *Model) CheckInput(x []float32) (samples int, err error) {
+	return m.checkInput("CheckInput", x, maxFloats)
+}
+
 // checkInput returns the samples in x, which must be between 1 and batch, and of
 // valid tokens if the model takes tokens.
 func (m *Model) checkInput(call string, x []float32, batch int) (rows int, err error) {

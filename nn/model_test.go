@@ -135,3 +135,18 @@ func TestInit(t *testing.T) {
 	}
 	require.InDelta(t, 0, dot/norm, 4.5/math.Sqrt(64*50))
 }
+
+func TestCheckInput(t *testing.T) {
+	m := sequential(t, nn.Linear(3, 2))
+	n, err := m.CheckInput(make([]float32, 12))
+	require.NoError(t, err)
+	require.Equal(t, 4, n)
+	_, err = m.CheckInput(make([]float32, 4))
+	require.EqualError(t, err, "nn: CheckInput: an input of 4 numbers is not rows of 3 features")
+	_, err = m.CheckInput(nil)
+	require.EqualError(t, err, "nn: CheckInput: the input is empty: want rows of 3 features")
+	m, err = nn.New(nn.Shape{2}, nn.Embedding(5, 2))
+	require.NoError(t, err)
+	_, err = m.CheckInput([]float32{4, 4.5})
+	require.EqualError(t, err, "nn: CheckInput: token 1 is 4.5: want a whole number from 0 to 4")
+}

@@ -1,0 +1,28 @@
+// Package serve predicts with a model from many goroutines while the model goes
+// on learning, inside one process.
+//
+// A [Predictor] answers from the newest version of a model: a copy of its values
+// that never changes, with a number. A [Learner] trains the model itself on
+// examples that arrive one by one, and publishes versions of it.
+//
+//	predictor, err := serve.NewPredictor(model, serve.PredictorConfig{})
+//	learner, err := serve.NewLearner(predictor, model, opt, serve.LearnerConfig{PublishSteps: 10})
+//	go learner.Run(ctx)
+//
+//	version, err := predictor.Predict(scores, x)  // in any goroutine
+//	err = learner.Learn(x, label)                 // in any other
+//
+// # Versions
+//
+// Predictions read a version through an atomic pointer and announce it in the
+// session that they borrow, so that they take no lock, and always see all values
+// of one version. Weights lie in it as in the model: the kernels read that layout
+// where it is for batches of any size. Publishing copies into the memory of an
+// old version that no session announces. With two versions in turns, a hundred
+// publications a second leave nothing to the garbage collector.
+//
+// # Numbers
+//
+// An answer has the bits that an [nn.Predictor] gives for the version that it
+// names, on every machine and for any number of goroutines.
+package serve

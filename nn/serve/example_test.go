@@ -1,0 +1,64 @@
+package serve_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"time"
+
+	"github.com/adafisher-go/adafisher/nn"
+	"github.com/adafisher-go/adafisher/nn/serve"
+	"github.com/adafisher-go/adafisher/optim"
+)
+
+// A model answers while it learns which of two numbers is larger.
+func Example() {
+	model, err := nn.NewSequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 2))
+	if err != nil {
+		log.Fatal(err)
+	}
+	opt, err := optim.NewAdaFisher(model, optim.AdaFisherDefaults())
+	if err != nil {
+		log.Fatal(err)
+	}
+	predictor, err := serve.NewPredictor(model, serve.PredictorConfig{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	learner, err := serve.NewLearner(predictor, model, opt, serve.LearnerConfig{PublishSteps: 10, Queue: 2000})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	stopped := make(chan error)
+	go func() { stopped <- learner.Run(ctx) }()
+
+	for i := range 2000 {
+		a, b := float32(i%37)/37, float32(i%41)/41
+		label := 0
+		if b > a {
+			label = 1
+		}
+		if err := learner.Learn([]float32{a, b}, label); err != nil {
+			log.Fatal(err)
+		}
+	}
+	for learner.Stats().Examples < 2000 { // or go on with other things
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	if err := <-stopped; err != nil {
+		log.Fatal(err)
+	}
+
+	classes := make([]int, 2)
+	version, err := predictor.Classify(classes, []float32{0.9, 0.2, 0.3, 0.6})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("learnt:", version > 1, "classes:", classes)
+	fmt.Println(learner.Learn([]float32{1, 2}, 7))
+	// Output:
+	// learnt: true classes: [0 1]
+	// serve: Learn: label 0 is 7: want 0 to 1
+}

@@ -1,0 +1,209 @@
+package serve
+
+import (
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/adafisher-go/adafisher/kernels"
+	"github.com/adafisher-go/adafisher/nn"
+)
+
+// PredictorConfig are the options of a [Predictor].
+type PredictorConfig struct {
+	// Batch is the most samples that one pass works on; calls with more make
+	// several. 0 is 32.
+	Batch int
+
+	// Sessions is how many calls at the same time there is memory for from the
+	// start; 0 is two for each processor that Go may use. More make it double.
+	Sessions int
+
+	// Version is the number of the first version, where a service goes on
+	// counting after a restart; 0 is 1.
+	Version uint64
+}
+
+// A Predictor predicts with the newest version of a model, from any number of
+// goroutines. A version is a copy of all values of the model, with a number one
+// above that of the version before it; it never changes. Each call works with one
+// version from beginning to end, the newest at its beginning, and says which.
+//
+// Calls take no lock, wait for nobody and allocate nothing, except where more of
+// them run at the same time than there are sessions.
+type Predictor struct {
+	current  atomic.Pointer[version]
+	sessions atomic.Pointer[[]*Session] // grows, under mu
+	batch    int
+
+	newest    atomic.Uint64
+	published atomic.Int64 // when, in nanoseconds of Unix time
+
+	mu       sync.Mutex // of Publish, and of growth
+	versions []*version // for Publish to use again
+}
+
+// Publish doesn't write a version that is current or that a session announces: see
+// Session.reading.
+type version struct {
+	number uint64
+	model  *nn.Model
+	values []named // of the model
+}
+
+type named struct {
+	name  string
+	value []float32
+}
+
+// NewPredictor returns a predictor whose first version is a copy of m.
+//
+// It fails if an option is negative, m has no layers or a value that is not
+// finite, or a session needs more than 16 GiB.
+func NewPredictor(m *nn.Model, c PredictorConfig) (*Predictor, error) {
+	const call = "NewPredictor"
+	switch {
+	case m == nil:
+		return nil, fmt.Errorf("serve: %s: there is no model", call)
+	case c.Batch < 0 || c.Sessions < 0:
+		return nil, fmt.Errorf("serve: %s: batch of %d rows, %d sessions: want 0 or more", call, c.Batch, c.Sessions)
+	}
+	v, err := newVersion(m)
+	if err != nil {
+		return nil, fmt.Errorf("serve: %s: %w", call, err)
+	}
+	if err := v.check(); err != nil {
+		return nil, fmt.Errorf("serve: %s: %w", call, err)
+	}
+	p := &Predictor{batch: orDefault(c.Batch, 32), versions: []*version{v}}
+	v.number = orDefault(c.Version, 1)
+	p.publish(v)
+
+	sessions := make([]*Session, orDefault(c.Sessions, 2*runtime.GOMAXPROCS(0)))
+	for i := range sessions {
+		if sessions[i], err = p.newSession(v); err != nil {
+			return nil, fmt.Errorf("serve: %s: %w", call, err)
+		}
+	}
+	p.sessions.Store(&sessions)
+	return p, nil
+}
+
+func orDefault[T int | uint64 | time.Duration](v, initial T) T {
+	if v == 0 {
+		return initial
+	}
+	return v
+}
+
+func newVersion(m *nn.Model) (*version, error) {
+	c, err := m.Clone()
+	if err != nil {
+		return nil, err
+	}
+	v := &version{model: c}
+	for _, p := range c.Params() {
+		v.values = append(v.values, named{p.Name, p.Value})
+	}
+	for _, b := range c.Buffers() {
+		v.values = append(v.values, named{b.Name, b.Value})
+	}
+	return v, nil
+}
+
+// check returns an error if a value is not finite.
+func (v *version) check() error {
+	for _, n := range v.values {
+		if !kernels.AllFinite(n.value) {
+			return fmt.Errorf("%s has a value that is not finite", n.name)
+		}
+	}
+	return nil
+}
+
+// Publish makes a copy of m's values the newest version and returns its number.
+// m must be a clone of the model that the predictor was made for, or that model;
+// nobody may change it during the call.
+//
+// Calls of Predict that have begun go on with their version. Its memory is used
+// again once they have all returned; so Publish allocates only where more old
+// versions are in use than ever before, at most one for each session.
+//
+// It fails, and the newest version remains, if m is another model or has a value
+// that is not finite.
+func (p *Predictor) Publish(m *nn.Model) (uint64, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	v, err := p.spare()
+	if err == nil {
+		err = v.model.CopyFrom(m)
+	}
+	if err == nil {
+		err = v.check()
+	}
+	if err != nil {
+		return 0, fmt.Errorf("serve: Publish: %w", err)
+	}
+	v.number = p.newest.Load() + 1
+	p.publish(v)
+	return v.number, nil
+}
+
+func (p *Predictor) publish(v *version) {
+	p.current.Store(v)
+	p.newest.Store(v.number)
+	p.published.Store(time.Now().UnixNano())
+}
+
+// spare returns a version that nobody reads. The caller holds the lock.
+func (p *Predictor) spare() (*version, error) {
+	current := p.current.Load()
+	for _, v := range p.versions {
+		if v != current && !p.announced(v) {
+			return v, nil
+		}
+	}
+	v, err := newVersion(current.model)
+	if err == nil {
+		p.versions = append(p.versions, v)
+	}
+	return v, err
+}
+
+func (p *Predictor) announced(v *version) bool {
+	for _, s := range *p.sessions.Load() {
+		if s.reading.Load() == v {
+			return true
+		}
+	}
+	return false
+}
+
+// Version returns the number of the newest version.
+func (p *Predictor) Version() uint64 { return p.newest.Load() }
+
+// Published returns when the newest version was published.
+func (p *Predictor) Published() time.Time { return time.Unix(0, p.published.Load()) }
+
+// Predict stores the model's outputs for x in dst, and returns the version that
+// they are from. x is row-major and has any number of samples; dst has room for
+// exactly their outputs, and does not overlap x. A NaN in x gives NaN, not an
+// error.
+//
+// It fails, and stores nothing, if a length is wrong, or x has a token that the
+// model has no embedding for.
+func (p *Predictor) Predict(dst, x []float32) (version uint64, err error) {
+	s := p.Borrow()
+	defer s.Return()
+	return s.Version(), s.predictor.PredictInto(dst, x)
+}
+
+// Classify stores for each row of outputs the index of its largest score, as
+// [nn.Predictor.Classify] does, and returns the version that they are from.
+func (p *Predictor) Classify(classes []int, x []float32) (version uint64, err error) {
+	s := p.Borrow()
+	defer s.Return()
+	return s.Version(), s.Classify(classes, x)
+}
