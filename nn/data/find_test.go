@@ -101,9 +101,11 @@ func TestFindDamaged(t *testing.T) {
 	require.NotErrorIs(t, err, fs.ErrNotExist)
 
 	write(t, dir, mnistFiles[3], idx([]byte{1}, 1))
-	images := write(t, dir, mnistFiles[2], idx(make([]byte, 28*27), 1, 28, 27))
-	_, _, err = FashionMNIST(dir)
-	require.EqualError(t, err, fmt.Sprintf("data: %s: images of 28x27: want 28x28, as in %s.gz", images, filepath.Join(dir, mnistFiles[0])))
+	for _, side := range [][2]int{{28, 27}, {27, 28}} {
+		images := write(t, dir, mnistFiles[2], idx(make([]byte, 28*27), 1, side[0], side[1]))
+		_, _, err = FashionMNIST(dir)
+		require.EqualError(t, err, fmt.Sprintf("data: %s: images of %dx%d: want 28x28, as in %s.gz", images, side[0], side[1], filepath.Join(dir, mnistFiles[0])))
+	}
 }
 
 func TestCIFAR10(t *testing.T) {
