@@ -26,7 +26,7 @@ COMPARE  ?= # flags, as in COMPARE='-match gemm'; none records a whole run
 # Every package of the workspace's modules, and those whose results must be the
 # same on all machines.
 ALL     := github.com/adafisher-go/adafisher/...
-NUMERIC := ./kernels ./kron ./optim ./nn
+NUMERIC := ./kernels ./kron ./optim ./nn/...
 
 # Not from the cache, which does not know REQUIRE; emulators and busy machines
 # are slow.
@@ -132,7 +132,7 @@ digest: ## Check that training gives the same bits on every level and on ARM
 fuzz: ## Fuzz each fuzz target for FUZZTIME=30s
 	for package in $$(go list ./...); do \
 		for target in $$(go test -list '^Fuzz' $$package | grep ^Fuzz); do \
-			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package; \
+			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$package; \
 		done; \
 	done
 

@@ -13,8 +13,9 @@ type Transform interface {
 	// shape.
 	Check(height, width, channels int) error
 
-	// Apply changes an image in place. It may draw any number of times, allocates
-	// nothing, and may run in several goroutines at once.
+	// Apply changes an image in place, of a shape that Check accepted. It may draw
+	// any number of times, allocates nothing, and may run in several goroutines at
+	// once.
 	Apply(image Image, draws Draws)
 }
 

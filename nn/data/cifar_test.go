@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/adafisher-go/adafisher/nn"
 )
 
 // someCIFAR returns the bytes of a file of n records.
@@ -23,7 +25,7 @@ func TestReadCIFAR10(t *testing.T) {
 	set, err := ReadCIFAR10(write(t, dir, "a", a), write(t, dir, "b", b))
 	require.NoError(t, err)
 	require.Equal(t, 5, set.Len())
-	require.Equal(t, []int{32, 32, 3}, set.Shape())
+	require.Equal(t, nn.Shape{32, 32, 3}, set.Shape())
 	require.Equal(t, 10, set.Classes())
 	for i := range 5 {
 		record := slices.Concat(a, b)[i*3073:][:3073]

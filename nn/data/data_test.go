@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/adafisher-go/adafisher/nn"
 )
 
 // random returns n bytes below limit.
@@ -27,13 +29,13 @@ func random(n, limit int, seed uint64) []byte {
 
 // someImages returns n images with random pixels and labels.
 func someImages(t testing.TB, n, height, width, channels, classes int) *Images {
-	s, err := NewImages([]int{height, width, channels}, classes, random(n*height*width*channels, 256, 1), random(n, classes, 2))
+	s, err := NewImages(nn.Shape{height, width, channels}, classes, random(n*height*width*channels, 256, 1), random(n, classes, 2))
 	require.NoError(t, err)
 	return s
 }
 
 // idx returns the bytes of an IDX file.
-func idx(body []byte, dims ...int) []byte {
+func idx(body []byte, dims ...uint) []byte {
 	b := []byte{0, 0, 8, byte(len(dims))}
 	for _, d := range dims {
 		b = binary.BigEndian.AppendUint32(b, uint32(d))

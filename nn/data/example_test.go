@@ -45,7 +45,7 @@ func Example() {
 
 // Two images of 2x2 pixels in one colour.
 func ExampleImages() {
-	images, err := data.NewImages([]int{2, 2, 1}, 10, []uint8{
+	images, err := data.NewImages(nn.Shape{2, 2, 1}, 10, []uint8{
 		0, 255,
 		255, 0,
 
@@ -72,7 +72,7 @@ func ExampleImages() {
 // stopped goes on as if it had not.
 func ExampleLoader() {
 	pixels, labels := make([]uint8, 7), []uint8{0, 1, 2, 3, 4, 5, 6}
-	images, err := data.NewImages([]int{1, 1, 1}, 7, pixels, labels)
+	images, err := data.NewImages(nn.Shape{1, 1, 1}, 7, pixels, labels)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -163,7 +163,7 @@ func (Invert) Apply(m data.Image, draws data.Draws) {
 }
 
 func ExampleTransform() {
-	images, err := data.NewImages([]int{1, 2, 1}, 1, []uint8{0, 51}, []uint8{0})
+	images, err := data.NewImages(nn.Shape{1, 2, 1}, 1, []uint8{0, 51}, []uint8{0})
 	if err != nil {
 		log.Fatal(err)
 	}

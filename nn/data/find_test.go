@@ -1,24 +1,28 @@
 package data
 
 import (
+	"bytes"
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/adafisher-go/adafisher/nn"
 )
 
 // writeMNIST writes a small set with the files and the format of MNIST, whose
 // images are all of the given pixel, and in which every other file is compressed.
 func writeMNIST(t *testing.T, dir string, pixel byte) {
-	for i, size := range []int{40, 20} {
+	for i, size := range []uint{40, 20} {
 		labels := make([]byte, size)
 		for i := range labels {
 			labels[i] = byte(i % 10)
 		}
-		write(t, dir, mnistFiles[2*i]+".gz", pack(idx([]byte(strings.Repeat(string(rune(pixel)), size*28*28)), size, 28, 28)))
+		write(t, dir, mnistFiles[2*i]+".gz", pack(idx(bytes.Repeat([]byte{pixel}, int(size)*28*28), size, 28, 28)))
 		write(t, dir, mnistFiles[2*i+1], idx(labels, size))
 	}
 }
@@ -101,9 +105,11 @@ func TestFindDamaged(t *testing.T) {
 	require.NotErrorIs(t, err, fs.ErrNotExist)
 
 	write(t, dir, mnistFiles[3], idx([]byte{1}, 1))
-	images := write(t, dir, mnistFiles[2], idx(make([]byte, 28*27), 1, 28, 27))
-	_, _, err = FashionMNIST(dir)
-	require.EqualError(t, err, fmt.Sprintf("data: %s: images of 28x27: want 28x28, as in %s.gz", images, filepath.Join(dir, mnistFiles[0])))
+	for _, side := range [][2]uint{{28, 27}, {27, 28}} {
+		images := write(t, dir, mnistFiles[2], idx(make([]byte, 28*27), 1, side[0], side[1]))
+		_, _, err = FashionMNIST(dir)
+		require.EqualError(t, err, fmt.Sprintf("data: %s: images of %dx%d: want 28x28, as in %s.gz", images, side[0], side[1], filepath.Join(dir, mnistFiles[0])))
+	}
 }
 
 func TestCIFAR10(t *testing.T) {
@@ -118,7 +124,7 @@ func TestCIFAR10(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1+2+3+4+5, train.Len())
 	require.Equal(t, 6, test.Len())
-	require.Equal(t, []int{32, 32, 3}, test.Shape())
+	require.Equal(t, nn.Shape{32, 32, 3}, test.Shape())
 
 	file := write(t, dir, "cifar-10-batches-bin/test_batch.bin", nil)
 	train, test, err = CIFAR10("")
@@ -129,26 +135,38 @@ func TestCIFAR10(t *testing.T) {
 // The real files, where they are installed; TestFind has generated ones.
 func TestFashionMNIST(t *testing.T) {
 	t.Setenv(variable, "")
-	train, test, err := FashionMNIST("")
+	files, err := fashionMNIST.find("")
 	if err != nil {
 		require.ErrorIs(t, err, fs.ErrNotExist)
 		t.Log("only generated sets are tested, not the real one:", err)
 		return
 	}
-	require.Equal(t, 60_000, train.Len())
-	require.Equal(t, 10_000, test.Len())
-	for _, s := range []*Images{train, test} {
-		require.Equal(t, []int{28, 28, 1}, s.Shape())
-		counts := make([]int, 10)
-		for _, label := range s.labels {
-			counts[label]++
-		}
-		for _, n := range counts {
-			require.Equal(t, s.Len()/10, n)
-		}
+	test, err := ReadIDX(files[2], files[3], 10)
+	require.NoError(t, err)
+	requireFashion(t, test, 10_000)
+	if testing.Short() {
+		t.Log("only the images to test with are read, with -short")
+		return
 	}
+	train, again, err := FashionMNIST("")
+	require.NoError(t, err)
+	require.True(t, reflect.DeepEqual(test, again))
+	requireFashion(t, train, 60_000)
 	require.Equal(t, []byte{9, 0, 0, 3, 0, 2, 7, 2, 5, 5}, train.labels[:10])
 	mean, std := train.MeanStd()
 	require.InDelta(t, 0.2860, mean[0], 5e-5)
 	require.InDelta(t, 0.3530, std[0], 5e-5)
+}
+
+// requireFashion checks that there are n images of 28x28, as many of each class.
+func requireFashion(t *testing.T, s *Images, n int) {
+	require.Equal(t, n, s.Len())
+	require.Equal(t, nn.Shape{28, 28, 1}, s.Shape())
+	var counts [10]int
+	for _, label := range s.labels {
+		counts[label]++
+	}
+	for _, count := range counts {
+		require.Equal(t, n/10, count)
+	}
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/bits"
+
+	"github.com/adafisher-go/adafisher/nn"
 )
 
 // ReadIDX reads images and their labels from two files in the IDX format of
@@ -62,7 +64,7 @@ func readIDX(images, labels *file, classes int) (*Images, error) {
 	if err != nil {
 		return nil, err
 	}
-	set, err := newImages([]int{int(size[1]), int(size[2]), 1}, classes, p, l)
+	set, err := newImages(nn.Shape{int(size[1]), int(size[2]), 1}, classes, p, l)
 	if err != nil {
 		return nil, images.errorf("%w", err)
 	}

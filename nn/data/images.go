@@ -27,7 +27,7 @@ const maxClasses = 1 << 8
 //
 // It fails unless there is at least one image, pixels has as many as the labels
 // say, and each label is in its range; classes are at most 256.
-func NewImages(shape []int, classes int, pixels, labels []uint8) (*Images, error) {
+func NewImages(shape nn.Shape, classes int, pixels, labels []uint8) (*Images, error) {
 	s, err := newImages(shape, classes, pixels, labels)
 	if err != nil {
 		return nil, fmt.Errorf("data: NewImages: %w", err)
@@ -35,7 +35,7 @@ func NewImages(shape []int, classes int, pixels, labels []uint8) (*Images, error
 	return s, nil
 }
 
-func newImages(shape []int, classes int, pixels, labels []uint8) (*Images, error) {
+func newImages(shape nn.Shape, classes int, pixels, labels []uint8) (*Images, error) {
 	if len(shape) != 3 || shape[0] < 1 || shape[1] < 1 || shape[2] < 1 {
 		return nil, fmt.Errorf("images of shape %v: want [height, width, channels], at least 1 each", shape)
 	}
@@ -84,8 +84,8 @@ func checkLabels(labels []uint8, classes int) error {
 // Len returns the number of images.
 func (s *Images) Len() int { return len(s.labels) }
 
-// Shape returns height, width and channels of an image.
-func (s *Images) Shape() []int { return []int{s.height, s.width, s.channels} }
+// Shape returns the shape of an image, [height, width, channels].
+func (s *Images) Shape() nn.Shape { return nn.Shape{s.height, s.width, s.channels} }
 
 // Classes returns the number of classes: labels are from 0 to Classes-1.
 func (s *Images) Classes() int { return s.classes }

@@ -3,6 +3,7 @@ package data
 import (
 	"math"
 	"math/big"
+	"math/bits"
 	"slices"
 	"testing"
 
@@ -13,26 +14,26 @@ import (
 
 func TestNewImagesErrors(t *testing.T) {
 	for _, c := range []struct {
-		shape          []int
+		shape          nn.Shape
 		classes        int
 		pixels, labels int
 		want           string
 	}{
-		{[]int{2, 3}, 2, 6, 1, "images of shape [2 3]: want [height, width, channels], at least 1 each"},
+		{nn.Shape{2, 3}, 2, 6, 1, "images of shape [2 3]: want [height, width, channels], at least 1 each"},
 		{nil, 2, 6, 1, "images of shape []: want"},
-		{[]int{2, 0, 1}, 2, 0, 1, "images of shape [2 0 1]: want"},
-		{[]int{-2, -3, 1}, 2, 6, 1, "images of shape [-2 -3 1]: want"},
-		{[]int{2, 3, 1}, 2, 0, 0, "no images"},
-		{[]int{2, 3, 1}, 2, 11, 2, "11 pixels for 2 images of shape [2 3 1]"},
-		{[]int{math.MaxInt, 3, 2}, 2, 6, 1, "6 pixels for 1 images of shape"},
-		{[]int{1 << 32, 1 << 32, 1}, 2, 0, 1, "0 pixels for 1 images of shape"},
-		{[]int{2, 3, 1}, 0, 6, 1, "0 classes: want 1 to 256"},
-		{[]int{2, 3, 1}, 257, 6, 1, "257 classes: want 1 to 256"},
+		{nn.Shape{2, 0, 1}, 2, 0, 1, "images of shape [2 0 1]: want"},
+		{nn.Shape{-2, -3, 1}, 2, 6, 1, "images of shape [-2 -3 1]: want"},
+		{nn.Shape{2, 3, 1}, 2, 0, 0, "no images"},
+		{nn.Shape{2, 3, 1}, 2, 11, 2, "11 pixels for 2 images of shape [2 3 1]"},
+		{nn.Shape{math.MaxInt, 3, 2}, 2, 6, 1, "6 pixels for 1 images of shape"},
+		{nn.Shape{1 << (bits.UintSize / 2), 1 << (bits.UintSize / 2), 1}, 2, 0, 1, "0 pixels for 1 images of shape"},
+		{nn.Shape{2, 3, 1}, 0, 6, 1, "0 classes: want 1 to 256"},
+		{nn.Shape{2, 3, 1}, 257, 6, 1, "257 classes: want 1 to 256"},
 	} {
 		_, err := NewImages(c.shape, c.classes, make([]uint8, c.pixels), make([]uint8, c.labels))
 		require.ErrorContains(t, err, "data: NewImages: "+c.want)
 	}
-	_, err := NewImages([]int{1, 1, 1}, 3, make([]uint8, 3), []uint8{0, 2, 3})
+	_, err := NewImages(nn.Shape{1, 1, 1}, 3, make([]uint8, 3), []uint8{0, 2, 3})
 	require.EqualError(t, err, "data: NewImages: label 2 is 3: want 0 to 2")
 }
 
@@ -102,7 +103,7 @@ func TestMeanStd(t *testing.T) {
 		require.InDelta(t, math.Sqrt(v), std[c], 1e-7)
 	}
 
-	same, err := NewImages([]int{2, 2, 1}, 1, []uint8{51, 51, 51, 51}, []uint8{0})
+	same, err := NewImages(nn.Shape{2, 2, 1}, 1, []uint8{51, 51, 51, 51}, []uint8{0})
 	require.NoError(t, err)
 	mean, std = same.MeanStd()
 	require.Equal(t, []float32{0.2}, mean)
@@ -114,7 +115,7 @@ func TestHoldOut(t *testing.T) {
 	for i := range labels {
 		pixels[2*i], pixels[2*i+1], labels[i] = uint8(i), uint8(100+i), uint8(i)
 	}
-	s, err := NewImages([]int{1, 2, 1}, 50, pixels, labels)
+	s, err := NewImages(nn.Shape{1, 2, 1}, 50, pixels, labels)
 	require.NoError(t, err)
 	rest, held, err := s.HoldOut(20, 1)
 	require.NoError(t, err)

@@ -69,8 +69,8 @@ func NewLoader(source Source, batch int, seed uint64) (*Loader, error) {
 		return nil, fmt.Errorf("data: NewLoader: batches of %d samples: want at least 1", batch)
 	}
 	batch = min(batch, n)
-	if size := product(batch, max(inputs, labels)); uint64(size) > maxBytes {
-		return nil, fmt.Errorf("data: NewLoader: batches of %d samples with %d inputs and %d labels are too large", batch, inputs, labels)
+	if bytes := product(batch, max(inputs, labels), 8); uint64(bytes) >= maxBytes {
+		return nil, fmt.Errorf("data: NewLoader: batches of %d samples with %d inputs and %d labels are too large for memory", batch, inputs, labels)
 	}
 	batches, err := nn.NewBatches(n, n, seed)
 	if err != nil {

@@ -130,13 +130,15 @@ func counting(n int) []uint16 {
 	return tokens
 }
 
-// requireWindow checks that a window is a stretch of counting tokens.
-func requireWindow(t *testing.T, s Source, epoch, index int) (begin int) {
+// windowBegin checks that a window is a stretch of counting tokens, and returns
+// where it begins.
+func windowBegin(t *testing.T, s Source, epoch, index int) int {
 	t.Helper()
 	x, labels := gather(t, s, epoch, index)
 	for k := range x {
-		require.Equal(t, x[0]+float32(k), x[k])
-		require.Equal(t, int(x[k])+1, labels[k])
+		if x[k] != x[0]+float32(k) || labels[k] != int(x[k])+1 {
+			require.Fail(t, "not a stretch", "%v, %v", x, labels)
+		}
 	}
 	return int(x[0])
 }
@@ -148,7 +150,7 @@ func TestWindows(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, (n-1)/length, w.Len())
 			for i := range w.Len() {
-				require.Equal(t, i*length, requireWindow(t, w, i, i))
+				require.Equal(t, i*length, windowBegin(t, w, i, i))
 			}
 		}
 	}
@@ -161,17 +163,17 @@ func TestWindows(t *testing.T) {
 }
 
 func TestRandomWindows(t *testing.T) {
-	for n := 2; n <= 20; n++ {
+	for n := 2; n <= 13; n++ {
 		for length := 1; length < n; length++ {
 			w, err := NewRandomWindows(counting(n), length, 5)
 			require.NoError(t, err)
 			require.Equal(t, max(1, (n-length)/length), w.Len())
 			begins := make(map[int]bool)
 			for epoch := range 100 {
-				first := requireWindow(t, w, epoch, 0)
-				require.Equal(t, first, requireWindow(t, w, epoch, 0), "it repeats")
+				first := windowBegin(t, w, epoch, 0)
+				require.Equal(t, first, windowBegin(t, w, epoch, 0), "it repeats")
 				for i := range w.Len() {
-					require.Equal(t, first+i*length, requireWindow(t, w, epoch, i))
+					require.Equal(t, first+i*length, windowBegin(t, w, epoch, i))
 					begins[first+i*length] = true
 				}
 			}
@@ -183,7 +185,7 @@ func TestRandomWindows(t *testing.T) {
 	require.NoError(t, err)
 	b, err := NewRandomWindows(counting(1000), 90, 2)
 	require.NoError(t, err)
-	require.NotEqual(t, requireWindow(t, a, 0, 0), requireWindow(t, b, 0, 0), "another seed")
+	require.NotEqual(t, windowBegin(t, a, 0, 0), windowBegin(t, b, 0, 0), "another seed")
 }
 
 func FuzzText(f *testing.F) {
