@@ -118,7 +118,7 @@ func TestErrors(t *testing.T) {
 		"models: CNN: image of shape [8 8], 1 widths: want [height, width, channels]":        func() (*nn.Model, error) { return models.CNN(nn.Shape{8, 8}, 2, 4) },
 		"models: ViT: image of shape [8 9 1] in patches of 4":                                func() (*nn.Model, error) { return models.ViT(nn.Shape{8, 9, 1}, 4, 2, sizes) },
 		"nn: layer block0.attention (SelfAttention): 10 features in 3 heads":                 func() (*nn.Model, error) { return models.GPT(9, 5, models.Transformer{Blocks: 1, Width: 10, Heads: 3}) },
-		"nn: layer 0 (Conv2d): kernels: Conv2d":                                              func() (*nn.Model, error) { return models.CNN(nn.Shape{8, 8, 1}, 2, 0) },
+		"nn: layer 0 (Conv2d): kernels: convolution with 0 output channels":                  func() (*nn.Model, error) { return models.CNN(nn.Shape{8, 8, 1}, 2, 0) },
 		"nn: layer embedding (Embedding): 0 tokens, 12 features: want 1 to 16777216 tokens,": func() (*nn.Model, error) { return models.GPT(0, 5, sizes) },
 	} {
 		_, err := build()
