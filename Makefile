@@ -4,13 +4,20 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
-# Levels that must not go untested on this machine.
-HOST := $(shell go env GOHOSTARCH)
-ifeq ($(HOST),arm64)
-REQUIRE ?= neon
-else
-REQUIRE ?= avx2,avx512
+comma := ,
+HOST  := $(shell go env GOHOSTARCH)
+
+# The levels of this machine, and those that must not go untested on it.
+NATIVE := $(shell .ci/levels)
+ifndef REQUIRE
+REQUIRE := $(NATIVE)
 endif
+
+# How the others are tested.
+MISSING        := $(filter-out $(subst $(comma), ,$(REQUIRE)),avx2 avx512 neon)
+WITHOUT_avx2   := under QEMU, the kernels alone (test-haswell)
+WITHOUT_avx512 := nowhere
+WITHOUT_neon   := under QEMU (test-arm64)
 
 JOBS     ?= 2 # steps of `make test` at a time
 FUZZTIME ?= 30s
@@ -44,14 +51,15 @@ STEPS := test-native test-arm64 test-race test-purego test-haswell test-nehalem 
 .PHONY: test
 test: deps check-levels ## Run every check below, at every level
 	@$(MAKE) --no-print-directory -k -j$(JOBS) $(STEPS:%=step/%)
-	@echo 'All checks passed.'
+	@echo 'All checks passed. Levels run on the processor itself: $(REQUIRE).'
+	@$(foreach level,$(MISSING),echo 'NOT RUN NATIVELY: $(level) was tested $(WITHOUT_$(level)).';)
 
 .PHONY: $(STEPS:%=step/%)
 $(STEPS:%=step/%): step/%:
 	@.ci/step $* $(MAKE) --no-print-directory $*
 
 .PHONY: test-native
-test-native: ## Run the tests of all modules; REQUIRE=avx2,avx512 names the levels
+test-native: ## Run the tests of all modules; REQUIRE=avx2,avx512 insists on levels
 	ADAFISHER_REQUIRE=$(REQUIRE) $(TEST) $(ALL)
 
 .PHONY: test-race
@@ -89,9 +97,11 @@ check-format: ## Check that all Go files are formatted
 	git ls-files -z --cached --others --exclude-standard '*.go' | xargs -0 gofmt -l | (! grep .)
 
 .PHONY: check-levels
-check-levels: # TestMain of the kernels fails if a level is missing
-	@ADAFISHER_REQUIRE=$(REQUIRE) $(TEST) -run '^$$' ./kernels >/dev/null || { \
-		echo 'Not every level of $(REQUIRE) can be tested here; say which can, as in: make test REQUIRE=avx2'; exit 1; }
+check-levels: # TestMain of the kernels prints the levels, or fails if one is missing
+	@found=$$(ADAFISHER_TEST_PRINT_LEVELS=1 go -C kernels test -count=1 | sed -n '2s/ //gp'); \
+	[ "$$found" = '$(NATIVE)' ] || { echo "The library finds the levels $$found, the operating system reports $(NATIVE)."; exit 1; }; \
+	ADAFISHER_REQUIRE=$(REQUIRE) $(TEST) -run '^$$' ./kernels >/dev/null || { \
+		echo 'Not every level of $(REQUIRE) can be tested here: this machine has $(NATIVE).'; exit 1; }
 
 .PHONY: check-generated
 check-generated: ## Check that make generate would change nothing
@@ -113,12 +123,10 @@ digest: ## Check that training gives the same bits on every level and on ARM
 	go build -o $$dir/native ./examples/digits; \
 	go build -o $$dir/purego -tags purego ./examples/digits; \
 	$(ARM64) go build -o $$dir/arm64 ./examples/digits; \
-	for level in generic $(subst $(comma), ,$(REQUIRE)); do ADAFISHER_LEVEL=$$level $$dir/native -digest; done | tee -a $$dir/digests; \
+	for level in $(sort generic $(subst $(comma), ,$(REQUIRE))); do ADAFISHER_LEVEL=$$level $$dir/native -digest; done | tee -a $$dir/digests; \
 	$$dir/purego -digest | tee -a $$dir/digests; \
 	ADAFISHER_LEVEL=neon $(ON_ARM64) $$dir/arm64 -digest | tee -a $$dir/digests; \
 	[ $$(cut -d ' ' -f 2 $$dir/digests | sort -u | wc -l) = 1 ] || { echo 'The digests differ.'; exit 1; }
-
-comma := ,
 
 .PHONY: fuzz
 fuzz: ## Fuzz each fuzz target for FUZZTIME=30s
