@@ -7,17 +7,21 @@ SHELL := /bin/bash
 comma := ,
 HOST  := $(shell go env GOHOSTARCH)
 
-# The levels of this machine, and those that must not go untested on it.
-NATIVE := $(shell .ci/levels)
-ifndef REQUIRE
-REQUIRE := $(NATIVE)
-endif
+# The levels of this machine, which all tests run on. Those of REQUIRE must be
+# among them.
+NATIVE  := $(shell .ci/levels)
+REQUIRE ?= $(NATIVE)
 
 # How the others are tested.
-MISSING        := $(filter-out $(subst $(comma), ,$(REQUIRE)),avx2 avx512 neon)
-WITHOUT_avx2   := under QEMU, the kernels alone (test-haswell)
+MISSING      := $(filter-out $(subst $(comma), ,$(NATIVE)),avx2 avx512 neon)
+WITHOUT_avx2 := under QEMU, the kernels alone (test-haswell)
+WITHOUT_neon := under QEMU (test-arm64)
+ifeq ($(HOST)$(filter avx512,$(MISSING)),amd64avx512)
+BOCHS          := bochs bochs-term busybox-static isolinux syslinux-common xorriso
+WITHOUT_avx512 := under Bochs, the kernels and a training run (test-avx512)
+else
 WITHOUT_avx512 := nowhere
-WITHOUT_neon   := under QEMU (test-arm64)
+endif
 
 JOBS     ?= 2 # steps of `make test` at a time
 FUZZTIME ?= 30s
@@ -47,11 +51,12 @@ demo: ## Train a network on real handwritten digits
 
 # The steps of `make test`, the long ones first. Each is a target of its own.
 STEPS := test-native test-arm64 test-race test-purego test-haswell test-nehalem vet digest check-generated check-format
+STEPS := $(if $(BOCHS),test-avx512) $(STEPS)
 
 .PHONY: test
 test: deps check-levels ## Run every check below, at every level
 	@$(MAKE) --no-print-directory -k -j$(JOBS) $(STEPS:%=step/%)
-	@echo 'All checks passed. Levels run on the processor itself: $(REQUIRE).'
+	@echo 'All checks passed. Levels run on this processor: $(NATIVE).'
 	@$(foreach level,$(MISSING),echo 'NOT RUN NATIVELY: $(level) was tested $(WITHOUT_$(level)).';)
 
 .PHONY: $(STEPS:%=step/%)
@@ -76,15 +81,36 @@ test-arm64: ## Run the tests on NEON, emulated unless this machine is ARM
 
 # What an emulated x86 runs: that the level is chosen and that every kernel's
 # corpus passes. Longer tests are for the real processor, which has all x86 levels.
-EMULATED := -short -run '^Fuzz|^Test.*Level' -skip TestLevelsAgree
+EMULATED := -short -skip TestLevelsAgree -run
+CORPUS   := ^Fuzz|^Test.*Level
 
 .PHONY: test-haswell
 test-haswell: ## Run the kernels on an emulated x86 with AVX2 but no AVX-512
-	GOARCH=amd64 CGO_ENABLED=0 ADAFISHER_REQUIRE=avx2 $(TEST) $(EMULATED) -exec 'qemu-x86_64-static -cpu Haswell' ./kernels
+	GOARCH=amd64 CGO_ENABLED=0 ADAFISHER_REQUIRE=avx2 $(TEST) $(EMULATED) '$(CORPUS)' -exec 'qemu-x86_64-static -cpu Haswell' ./kernels
 
 .PHONY: test-nehalem
 test-nehalem: ## Run the kernels on an emulated x86 without AVX
-	GOARCH=amd64 CGO_ENABLED=0 $(TEST) $(EMULATED) -exec 'qemu-x86_64-static -cpu Nehalem' ./kernels
+	GOARCH=amd64 CGO_ENABLED=0 $(TEST) $(EMULATED) '$(CORPUS)' -exec 'qemu-x86_64-static -cpu Nehalem' ./kernels
+
+# Large products besides: AVX-512 has tiles of its own.
+AVX512    := GOARCH=amd64 CGO_ENABLED=0 $(LONG:%=BOCHS_LIMIT=5h)
+ON_AVX512 := $(if $(LONG),-timeout 5h -short $(NUMERIC),$(EMULATED) '$(CORPUS)|^TestLargeProducts' ./kernels)
+
+.PHONY: test-avx512
+test-avx512: .ci/vmlinuz ## Run the kernels and a training run on an emulated x86 with AVX-512; LONG=1 runs all short tests
+	$(AVX512) ADAFISHER_REQUIRE=avx512 $(TEST) -exec $(CURDIR)/.ci/avx512 $(ON_AVX512)
+	dir=$$(mktemp -d); trap 'rm -r $$dir' EXIT; \
+	$(AVX512) go build -o $$dir/digits ./examples/digits; \
+	got=$$(ADAFISHER_LEVEL=avx512 .ci/avx512 $$dir/digits -digest); \
+	want=$$(ADAFISHER_LEVEL=generic $$dir/digits -digest); \
+	printf '%s\n' "$$got" "$$want"; \
+	[ "$$got" = "avx512 $${want#generic }" ] || { echo 'The digests differ.'; exit 1; }
+
+.ci/vmlinuz: # the Linux that .ci/avx512 boots
+	dir=$$(mktemp -d); trap 'rm -r $$dir' EXIT; cd $$dir; \
+	apt-get download -q $$(apt-cache depends linux-image-cloud-amd64 | awk '/Depends:/ { print $$2 }'); \
+	dpkg -x linux-image-*.deb .; \
+	cp boot/vmlinuz-* $(CURDIR)/$@
 
 .PHONY: vet
 vet: ## Run go vet on each module by itself, for amd64 and arm64
@@ -123,7 +149,7 @@ digest: ## Check that training gives the same bits on every level and on ARM
 	go build -o $$dir/native ./examples/digits; \
 	go build -o $$dir/purego -tags purego ./examples/digits; \
 	$(ARM64) go build -o $$dir/arm64 ./examples/digits; \
-	for level in $(sort generic $(subst $(comma), ,$(REQUIRE))); do ADAFISHER_LEVEL=$$level $$dir/native -digest; done | tee -a $$dir/digests; \
+	for level in $(subst $(comma), ,$(NATIVE)); do ADAFISHER_LEVEL=$$level $$dir/native -digest; done | tee -a $$dir/digests; \
 	$$dir/purego -digest | tee -a $$dir/digests; \
 	ADAFISHER_LEVEL=neon $(ON_ARM64) $$dir/arm64 -digest | tee -a $$dir/digests; \
 	[ $$(cut -d ' ' -f 2 $$dir/digests | sort -u | wc -l) = 1 ] || { echo 'The digests differ.'; exit 1; }
@@ -153,8 +179,10 @@ deps: ## Install from Debian what the tests need beside Go, git and make
 	@missing=; \
 	type qemu-aarch64-static qemu-x86_64-static &>/dev/null || missing+=' qemu-user-static'; \
 	type gcc &>/dev/null || missing+=' gcc libc6-dev'; \
+	for package in $(BOCHS); do dpkg -s $$package 2>/dev/null | grep -q 'ok installed' || missing+=" $$package"; done; \
 	if [ -n "$$missing" ]; then \
 		if [ $$(id -u) != 0 ]; then echo "The tests need Debian packages. Run: sudo apt-get install --no-install-recommends$$missing"; exit 1; fi; \
 		apt-get update -q; \
 		DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends $$missing; \
 	fi
+	$(if $(BOCHS),@$(MAKE) --no-print-directory .ci/vmlinuz)

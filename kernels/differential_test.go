@@ -131,11 +131,31 @@ func (w *workspace) args(s shape, scalars, data []float32) *args {
 	return a
 }
 
+// onBochs is set by .ci/avx512. Bochs 2.7 takes the wrong entry of its table in
+// VRSQRT14PS for the powers of two with an odd exponent: what it returns is off by
+// 41 %, a processor's by 2^-14.
+var onBochs = os.Getenv("ADAFISHER_EMULATOR") == "bochs"
+
+// withoutOddPowers replaces the powers of two with an odd exponent by numbers
+// beside them.
+func withoutOddPowers(next func() float32) func() float32 {
+	return func() float32 {
+		x := next()
+		if significand, exponent := math.Frexp(float64(x)); significand == 0.5 && exponent%2 == 0 {
+			return math.Float32frombits(math.Float32bits(x) ^ 2)
+		}
+		return x
+	}
+}
+
 // check runs the trial and describes the first difference: between a level and
 // the generic one, or outside of what the kernel may write.
 func (c *trial) check(w *workspace) error {
 	w.layout(c.kernel, c.shape, c.offset)
 	next := c.values()
+	if onBochs && c.kernel.name == "RSqrt" {
+		next = withoutOddPowers(next)
+	}
 	scalars := c.kernel.scalars
 	if !c.typical {
 		scalars = make([]float32, len(scalars))
