@@ -247,6 +247,56 @@ func TestSelfAttentionGradients(t *testing.T) {
 	})
 }
 
+func TestBatchNormGradients(t *testing.T) {
+	checkShapes(t, 20, func(nn.Shape, *rand.Rand) []spec { return []spec{batchNorm()} })
+}
+
+// drawWindow draws a kernel, stride, padding and dilation that fit an image.
+func drawWindow(r *rand.Rand, shape nn.Shape) (kernel, stride, padding, dilation [2]int) {
+	for i := range kernel {
+		for {
+			kernel[i], stride[i], padding[i], dilation[i] = 1+r.IntN(5), r.IntN(4), r.IntN(4), r.IntN(4)
+			if max(dilation[i], 1)*(kernel[i]-1) < shape[i]+2*padding[i] {
+				break
+			}
+		}
+	}
+	return kernel, stride, padding, dilation
+}
+
+func TestConv2dGradients(t *testing.T) {
+	r := rand.New(rand.NewPCG(21, 1))
+	shapes(3, most(), func(shape nn.Shape) {
+		in := shape[2]
+		for _, groups := range []int{0, 1, 2, 3, in} {
+			if groups > 0 && in%groups != 0 {
+				continue
+			}
+			c := nn.Conv{Groups: groups, NoBias: r.IntN(2) == 0}
+			c.Kernel, c.Stride, c.Padding, c.Dilation = drawWindow(r, shape)
+			out := max(groups, 1) * (1 + r.IntN(2))
+			checkGradients(t, r, shape, 0, 1+r.IntN(3), conv2d(in, out, c))
+		}
+	})
+}
+
+func TestPoolingGradients(t *testing.T) {
+	r := rand.New(rand.NewPCG(22, 1))
+	shapes(3, most(), func(shape nn.Shape) {
+		for range 2 {
+			var p nn.Pooling
+			p.Kernel, p.Stride, p.Padding, _ = drawWindow(r, shape)
+			for i := range p.Padding {
+				p.Padding[i] = min(p.Padding[i], p.Kernel[i]/2)
+				p.Kernel[i] = min(p.Kernel[i], shape[i]+2*p.Padding[i])
+				p.Padding[i] = min(p.Padding[i], p.Kernel[i]/2)
+			}
+			checkGradients(t, r, shape, 0, 1+r.IntN(3), maxPool2d(p))
+			checkGradients(t, r, shape, 0, 1+r.IntN(3), avgPool2d(p))
+		}
+	})
+}
+
 // Containers, in every position and nesting that differs.
 func TestContainerGradients(t *testing.T) {
 	r := rand.New(rand.NewPCG(18, 1))
@@ -304,6 +354,20 @@ func TestModelGradients(t *testing.T) {
 			tokens(), positions(), residual(attention(nn.Attention{Inner: 6, Heads: 3, NoKeyBias: true})), layerNorm(), mean(), linear(4, 3),
 		}},
 		"flat image": {nn.Shape{2, 3, 2}, 0, 3, []spec{linear(2, 3), silu, flatten(), linear(18, 4), sigmoid, linear(4, 2)}},
+		"convolutions": {nn.Shape{5, 4, 2}, 0, 2, []spec{
+			conv2d(2, 4, nn.Conv{Kernel: nn.Square(3), Padding: nn.Square(1), NoBias: true}), batchNorm(), relu,
+			maxPool2d(nn.Pooling{Kernel: nn.Square(2)}),
+			residualVia(sequence(conv2d(4, 6, nn.Conv{Kernel: nn.Square(1), Stride: nn.Square(2), NoBias: true}), batchNorm()),
+				conv2d(4, 4, nn.Conv{Kernel: nn.Square(3), Stride: nn.Square(2), Padding: nn.Square(1), Groups: 4}), batchNorm(), tanh,
+				conv2d(4, 6, nn.Conv{Kernel: nn.Square(1)})),
+			mean(), linear(6, 3),
+		}},
+		"patches": {nn.Shape{4, 4, 1}, 0, 3, []spec{
+			conv2d(1, 4, nn.Conv{Kernel: nn.Square(2), Stride: nn.Square(2)}), tokens(), batchNorm(), residual(attention(nn.Attention{Heads: 2})), mean(),
+		}},
+		"flat convolution": {nn.Shape{4, 5, 2}, 0, 2, []spec{
+			avgPool2d(nn.Pooling{Kernel: nn.Square(2), Stride: nn.Square(1)}), conv2d(2, 3, nn.Conv{Kernel: [2]int{3, 2}}), gelu, flatten(), linear(9, 2),
+		}},
 		"deep words": {nn.Shape{3}, 5, 3, []spec{sequence(sequence(embedding(5, 3)), dropout(0.1)), mean(), linear(3, 2)}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -490,6 +490,161 @@ func dropout(p float64) spec {
 	}}
 }
 
+// batchNorm has the moments of the batch, as in training. On images it has factors.
+func batchNorm() spec {
+	return spec{Layer: nn.BatchNorm(), forward: func(r *ref, name string, x tensor) tensor {
+		gamma, beta := r.param(name+"weight"), r.param(name+"bias")
+		n := x.last()
+		y := x.withLast(n)
+		for j := range n {
+			var column []float64
+			for i := j; i < len(x.data); i += n {
+				column = append(column, x.data[i])
+			}
+			mean, variance := moments(column)
+			r.normalised(len(column), variance)
+			// Here x and mean are scaled before their difference is formed.
+			r.terms = max(r.terms, math.Abs(mean)/math.Sqrt(variance+1e-5))
+			for i, v := range column {
+				y.data[i*n+j] = (v-mean)/math.Sqrt(variance+1e-5)*gamma[j] + beta[j]
+			}
+		}
+		if len(x.shape) != 3 {
+			return y
+		}
+		return r.factored(name, x, y, func(x, dy tensor) (h, s []float64) {
+			p := float64(x.shape[0] * x.shape[1])
+			sums := make([]float64, n)
+			for i, v := range x.data {
+				sums[i%n] += v / (p * p)
+			}
+			return normFactor(sums, x.rows), r.squaredSums(name, dy.data, n, x.rows)
+		})
+	}}
+}
+
+func conv2d(in, out int, c nn.Conv) spec {
+	return spec{Layer: nn.Conv2d(in, out, c), forward: func(r *ref, name string, x tensor) tensor {
+		w := r.param(name + "weight") // [kh, kw, in/groups, out]
+		var bias []float64
+		if !c.NoBias {
+			bias = r.param(name + "bias")
+		}
+		groups := max(c.Groups, 1)
+		depth := in / groups
+		patch := c.Kernel[0] * c.Kernel[1] * depth
+		windows := windowsOf(x.shape, c.Kernel, c.Stride, c.Padding, c.Dilation)
+		y := newTensor(x.rows, windows.rows, windows.cols, out)
+		sums := make([]float64, patch) // of squares over all patches
+		for p := range len(y.data) / out {
+			for tap, from := range windows.at(p, x) {
+				if from < 0 {
+					continue
+				}
+				for i, v := range x.data[from:][:in] {
+					group, k := i/depth, tap*depth+i%depth
+					sums[k] += v * v
+					for o := group * out / groups; o < (group+1)*out/groups; o++ {
+						y.data[p*out+o] += v * w[k*out+o]
+					}
+				}
+			}
+			for o, b := range bias {
+				y.data[p*out+o] += b
+			}
+		}
+		return r.factored(name, x, y, func(_, dy tensor) (h, s []float64) {
+			for _, v := range sums {
+				h = append(h, v/float64(len(dy.data)/out*patch))
+			}
+			if !c.NoBias {
+				h = append(h, float64(groups)/float64(patch))
+			}
+			return h, meanSquares(dy.data, out)
+		})
+	}}
+}
+
+// windows are the places of a window on images.
+type windows struct {
+	shape                             []int // of an image
+	rows, cols                        int   // of the output
+	kernel, stride, padding, dilation [2]int
+}
+
+func windowsOf(shape []int, kernel, stride, padding, dilation [2]int) windows {
+	w := windows{shape: shape, kernel: kernel, stride: stride, padding: padding, dilation: dilation}
+	size := func(i int) int {
+		w.stride[i], w.dilation[i] = max(w.stride[i], 1), max(w.dilation[i], 1)
+		return (shape[i]+2*padding[i]-w.dilation[i]*(kernel[i]-1)-1)/w.stride[i] + 1
+	}
+	w.rows, w.cols = size(0), size(1)
+	return w
+}
+
+// at returns for each tap of the window of output position p, counted over all
+// images, where its first channel is in x: -1 in the padding.
+func (w windows) at(p int, x tensor) (from []int) {
+	image, row, col := p/(w.rows*w.cols), p/w.cols%w.rows, p%w.cols
+	for a := range w.kernel[0] {
+		for b := range w.kernel[1] {
+			i := row*w.stride[0] - w.padding[0] + a*w.dilation[0]
+			j := col*w.stride[1] - w.padding[1] + b*w.dilation[1]
+			if i < 0 || i >= w.shape[0] || j < 0 || j >= w.shape[1] {
+				from = append(from, -1)
+			} else {
+				from = append(from, ((image*w.shape[0]+i)*w.shape[1]+j)*w.shape[2])
+			}
+		}
+	}
+	return from
+}
+
+func maxPool2d(p nn.Pooling) spec {
+	return pool2d(nn.MaxPool2d(p), p, func(r *ref, window []float64, _ int) float64 {
+		slices.Sort(window)
+		n := len(window)
+		if n > 1 {
+			r.keepAway(window[n-1] - window[n-2])
+		}
+		return window[n-1]
+	})
+}
+
+func avgPool2d(p nn.Pooling) spec {
+	return pool2d(nn.AvgPool2d(p), p, func(_ *ref, window []float64, taps int) float64 {
+		sum := 0.0
+		for _, v := range window {
+			sum += v
+		}
+		return sum / float64(taps)
+	})
+}
+
+// pool2d gives f the numbers of each window, without the padding, and its size.
+func pool2d(l nn.Layer, p nn.Pooling, f func(r *ref, window []float64, taps int) float64) spec {
+	return spec{Layer: l, forward: func(r *ref, _ string, x tensor) tensor {
+		stride := p.Stride
+		for i := range stride {
+			if stride[i] == 0 {
+				stride[i] = p.Kernel[i]
+			}
+		}
+		w := windowsOf(x.shape, p.Kernel, stride, p.Padding, nn.Square(1))
+		y := newTensor(x.rows, w.rows, w.cols, x.shape[2])
+		for i := range y.data {
+			var window []float64
+			for _, from := range w.at(i/x.shape[2], x) {
+				if from >= 0 {
+					window = append(window, x.data[from+i%x.shape[2]])
+				}
+			}
+			y.data[i] = f(r, window, p.Kernel[0]*p.Kernel[1])
+		}
+		return y
+	}}
+}
+
 // The containers.
 
 // sequence is the forward pass of Sequential.
