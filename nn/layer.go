@@ -77,15 +77,20 @@ type layerError struct{ error }
 
 func (e layerError) Unwrap() error { return e.error }
 
-// layer builds l under a name, which may be empty.
-func (b *builder) layer(name string, l Layer, in Shape) (built, error) {
-	if n, ok := l.(named); ok {
-		name, l = n.name, n.Layer
-	}
+// layer builds l under its name, by default own, which may be empty.
+func (b *builder) layer(own string, l Layer, in Shape) (built, error) {
 	outer := b.prefix
 	defer func() { b.prefix = outer }()
-	if name != "" {
+	if name := nameOf(l, own); name != "" {
 		b.prefix += name + "."
+	}
+	return b.inside(l, in)
+}
+
+// inside builds l as the layer at hand, whatever its name.
+func (b *builder) inside(l Layer, in Shape) (built, error) {
+	if n, ok := l.(named); ok {
+		l = n.Layer
 	}
 	if l == nil {
 		return built{}, layerError{fmt.Errorf("%s is nil", b.where())}

@@ -28,6 +28,20 @@ func (n named) wrapped() Layer { return n.Layer }
 // A wrapper is a layer that only says something about another.
 type wrapper interface{ wrapped() Layer }
 
+// nameOf is the name that l or what it wraps has, by default own.
+func nameOf(l Layer, own string) string {
+	for {
+		if n, ok := l.(named); ok {
+			return n.name
+		}
+		w, ok := l.(wrapper)
+		if !ok {
+			return own
+		}
+		l = w.wrapped()
+	}
+}
+
 // kindOf is the kind of what a wrapper holds.
 func kindOf(l Layer) string {
 	if l == nil {
@@ -59,7 +73,7 @@ func (s *shared) build(b *builder, in Shape) (module, Shape, error) {
 	p, ok := b.shared[s]
 	if !ok {
 		vocabulary := b.model.vocabulary
-		inner, err := b.layer("", s.layer, in)
+		inner, err := b.inside(s.layer, in)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -92,7 +106,7 @@ func (u unfactored) wrapped() Layer { return u.layer }
 func (u unfactored) build(b *builder, in Shape) (module, Shape, error) {
 	defer func(outer bool) { b.unfactored = outer }(b.unfactored)
 	b.unfactored = true
-	inner, err := b.layer("", u.layer, in)
+	inner, err := b.inside(u.layer, in)
 	return inner.module, inner.out, err
 }
 
@@ -116,6 +130,6 @@ func (n initNormal) build(b *builder, in Shape) (module, Shape, error) {
 	}
 	defer func(outer initializer) { b.init = outer }(b.init)
 	b.init = normal(float32(n.deviation))
-	inner, err := b.layer("", n.layer, in)
+	inner, err := b.inside(n.layer, in)
 	return inner.module, inner.out, err
 }

@@ -36,7 +36,7 @@ func TestNames(t *testing.T) {
 		nn.Residual(linear, nn.Residual(linear, nn.Named("h", linear))),
 		nn.ResidualVia(nn.Sequential(nn.Tanh(), linear), linear),
 		nn.ResidualVia(nn.Named("shortcut", linear), linear),
-		nn.Unfactored(nn.Named("i", linear)),
+		nn.Unfactored(nn.InitNormal(1, nn.Named("i", nn.Unfactored(nn.Named("ignored", linear))))),
 		nn.Named("j", nn.InitNormal(1, nn.Shared(linear))),
 	)
 	require.Equal(t, []string{
@@ -46,17 +46,18 @@ func TestNames(t *testing.T) {
 		"5.0.weight", "5.1.0.weight", "5.1.h.weight",
 		"6.0.weight", "6.downsample.1.weight",
 		"7.0.weight", "7.shortcut.weight",
-		"8.i.weight", "j.weight",
+		"i.weight", "j.weight",
 	}, paramNames(m))
 }
 
 func TestNilLayers(t *testing.T) {
 	for want, l := range map[string]nn.Layer{
-		"nn: layer 0 is nil":   nil,
-		"nn: layer a is nil":   nn.Named("a", nn.Named("b", nil)),
-		"nn: layer 0.0 is nil": nn.Sequential(nil),
-		"nn: layer 0.a is nil": nn.Shared(nn.Named("a", nil)),
-		"nn: layer 0 (nil): initial standard deviation NaN: want a finite number of at least 0": nn.InitNormal(math.NaN(), nn.Named("a", nil)),
+		"nn: layer 0 is nil":            nil,
+		"nn: layer a is nil":            nn.Named("a", nn.Named("b", nil)),
+		"nn: layer 0.0 is nil":          nn.Sequential(nil),
+		"nn: layer b is nil":            nn.Shared(nn.Named("b", nil)),
+		"nn: layer 0.downsample is nil": nn.ResidualVia(nn.Unfactored(nil), nn.Tanh()),
+		"nn: layer c (nil): initial standard deviation NaN: want a finite number of at least 0": nn.InitNormal(math.NaN(), nn.Named("c", nil)),
 	} {
 		_, err := nn.New(nn.Shape{2}, l)
 		require.EqualError(t, err, want)

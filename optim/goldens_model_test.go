@@ -234,7 +234,9 @@ func (b *goldenBuilder) layer(l *goldenLayer) nn.Layer {
 		require.Len(b, w, 2, l.Name)
 		return nn.Named(l.Name, nn.Embedding(w[0], w[1]))
 	case "BatchNorm2d", "BatchNorm1d":
-		b.Skip("no batch normalisation yet")
+		require.Len(b, w, 1, l.Name)
+		require.True(b, l.Bias, l.Name)
+		return nn.Named(l.Name, nn.BatchNorm())
 	case "Conv2d":
 		require.Len(b, w, 4, l.Name)
 		return nn.Named(l.Name, nn.Conv2d(w[1]*l.Groups, w[0], nn.Conv{
@@ -325,12 +327,14 @@ func (b *goldenBuilder) prose(text string) []nn.Layer {
 		b.turned[param] = true
 		layers = append(layers, nn.Named(param, nn.Unfactored(nn.LinearNoBias(shape[0], shape[1]))))
 	}
-	if strings.Contains(text, "BatchNorm1d") {
-		b.Skip("no batch normalisation yet")
-	}
 	if l := b.described("emb"); l != nil {
 		require.Contains(b, text, "Embedding")
 		layers = append(layers, b.layer(l), nn.Mean())
+	}
+	if strings.HasPrefix(text, "Linear, BatchNorm1d") {
+		require.Contains(b, text, ", tanh, Linear")
+		linears := b.linears("tanh")
+		return append(linears[:1:1], append([]nn.Layer{b.layer(b.described("mid"))}, linears[1:]...)...)
 	}
 	return append(layers, b.linears("tanh")...)
 }

@@ -1,0 +1,176 @@
+package nn_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/adafisher-go/adafisher/nn"
+)
+
+// scoresOf returns a session whose outputs are its inputs, with the input gradient
+// collected: the loss's gradient at the output.
+func scoresOf(t *testing.T, shape nn.Shape, batch int) *nn.Session {
+	t.Helper()
+	s := session(t, model(t, shape, nn.Dropout(0)), batch)
+	s.CollectInputGradient(true)
+	return s
+}
+
+// requireLoss compares a loss of the outputs y, and its gradient, with float64.
+func requireLoss(t *testing.T, s *nn.Session, y []float32, loss func() (float32, error), ref refLoss) {
+	t.Helper()
+	_, err := s.Forward(y)
+	require.NoError(t, err)
+	got, err := loss()
+	require.NoError(t, err)
+	want, wantDY := ref(widen(y))
+	require.InDelta(t, want, got, float32Tolerance*max(want, 1))
+	_, err = s.Backward()
+	require.NoError(t, err)
+	dy, err := s.InputGradient()
+	require.NoError(t, err)
+	requireNear(t, wantDY, dy, 0.01, "gradient")
+
+	y64 := widen(y)
+	for i, v := range y64 {
+		numeric := difference(func(d float64) float64 {
+			y64[i] = v + d
+			l, _ := ref(y64)
+			y64[i] = v
+			return l
+		})
+		require.InDelta(t, numeric, wantDY[i], 1e-9, "the reference itself")
+	}
+}
+
+func TestCrossEntropy(t *testing.T) {
+	r := rand.New(rand.NewPCG(30, 1))
+	for _, shape := range []nn.Shape{{1}, {2}, {5}, {3, 4}, {2, 2, 3}, {70}} {
+		classes := shape.Features()
+		for rows := 1; rows <= 4; rows++ {
+			s := scoresOf(t, shape, rows)
+			n := rows * shape.Positions()
+			for _, c := range []struct{ weights, ignore bool }{{false, false}, {true, false}, {false, true}, {true, true}} {
+				var weights []float32
+				if c.weights {
+					weights = make([]float32, classes)
+					for i := range weights {
+						weights[i] = 3 * r.Float32()
+					}
+					if classes > 1 {
+						weights[r.IntN(classes)] = 0
+					}
+				}
+				require.NoError(t, s.SetCrossEntropy(nn.CrossEntropy{ClassWeights: weights}))
+				labels := make([]int, n)
+				for {
+					counts := false
+					for i := range labels {
+						labels[i] = r.IntN(classes)
+						if c.ignore && r.IntN(3) == 0 {
+							labels[i] = nn.Ignore
+						}
+						counts = counts || labels[i] != nn.Ignore && (weights == nil || weights[labels[i]] > 0)
+					}
+					if counts {
+						break
+					}
+				}
+				y := uniform(r, n*classes)
+				for i := range y {
+					y[i] *= 4
+				}
+				t.Run(fmt.Sprint(shape, rows, c), func(t *testing.T) {
+					requireLoss(t, s, y, func() (float32, error) { return s.SoftmaxCrossEntropy(labels) }, refCrossEntropy(labels, weights, classes))
+				})
+			}
+		}
+	}
+}
+
+// Rows that don't count change nothing, whatever their scores are.
+func TestIgnoredRows(t *testing.T) {
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
+	s := scoresOf(t, nn.Shape{2}, 4)
+	require.NoError(t, s.SetCrossEntropy(nn.CrossEntropy{ClassWeights: []float32{1, 0}}))
+	_, err := s.Forward([]float32{nan, inf, 1, 2, nan, nan, 3, 3})
+	require.NoError(t, err)
+	loss, err := s.SoftmaxCrossEntropy([]int{nn.Ignore, 0, 1, 0})
+	require.NoError(t, err)
+	require.InDelta(t, (math.Log(math.E+math.E*math.E)-1+math.Ln2)/2, loss, 1e-6)
+	_, err = s.Backward()
+	require.NoError(t, err)
+	dy, err := s.InputGradient()
+	require.NoError(t, err)
+	require.Equal(t, []float32{0, 0}, dy[:2])
+	require.Equal(t, []float32{0, 0}, dy[4:6])
+	require.NotZero(t, dy[2])
+	require.Equal(t, []float32{-0.25, 0.25}, dy[6:])
+}
+
+func TestMSE(t *testing.T) {
+	r := rand.New(rand.NewPCG(31, 1))
+	for _, shape := range []nn.Shape{{1}, {5}, {3, 4}, {2, 2, 3}} {
+		for rows := 1; rows <= 4; rows++ {
+			s := scoresOf(t, shape, rows)
+			y, target := uniform(r, rows*shape.Size()), uniform(r, rows*shape.Size())
+			requireLoss(t, s, y, func() (float32, error) { return s.MSE(target) }, refMSE(target))
+		}
+	}
+}
+
+func TestCrossEntropyOptions(t *testing.T) {
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
+	s := scoresOf(t, nn.Shape{2, 3}, 2)
+	y := []float32{1, 2, 3, 3, 2, 2}
+	labels := []int{0, 2}
+	loss := func() float32 {
+		_, err := s.Forward(y)
+		require.NoError(t, err)
+		l, err := s.SoftmaxCrossEntropy(labels)
+		require.NoError(t, err)
+		return l
+	}
+	plain := loss()
+	weights := []float32{1, 1, 5}
+	require.NoError(t, s.SetCrossEntropy(nn.CrossEntropy{ClassWeights: weights}))
+	weighted := loss()
+	require.NotEqual(t, plain, weighted)
+	weights[2] = 1
+	require.Equal(t, weighted, loss(), "the weights are copied")
+	for _, c := range []struct {
+		weights []float32
+		err     string
+	}{
+		{[]float32{}, "0 class weights for 3 classes"},
+		{[]float32{1, 2}, "2 class weights for 3 classes"},
+		{[]float32{1, 2, 3, 4}, "4 class weights for 3 classes"},
+		{[]float32{1, -1, 3}, "weight of class 1 is -1: want a finite number of at least 0"},
+		{[]float32{1, 1, nan}, "weight of class 2 is NaN: want a finite number of at least 0"},
+		{[]float32{inf, 1, 1}, "weight of class 0 is +Inf: want a finite number of at least 0"},
+	} {
+		require.EqualError(t, s.SetCrossEntropy(nn.CrossEntropy{ClassWeights: c.weights}), "nn: SetCrossEntropy: "+c.err)
+		require.Equal(t, weighted, loss(), "nothing has changed")
+	}
+
+	const none = "nn: SoftmaxCrossEntropy: no row counts: the labels have weight 0 or are Ignore"
+	_, err := s.SoftmaxCrossEntropy([]int{nn.Ignore, nn.Ignore})
+	require.EqualError(t, err, none)
+	require.NoError(t, s.SetCrossEntropy(nn.CrossEntropy{ClassWeights: []float32{1, 1, 0}}))
+	_, err = s.SoftmaxCrossEntropy([]int{nn.Ignore, 2})
+	require.EqualError(t, err, none)
+	require.NoError(t, s.SetCrossEntropy(nn.CrossEntropy{}))
+	require.Equal(t, plain, loss())
+
+	// Labels are one for each position.
+	_, err = s.SoftmaxCrossEntropy([]int{0})
+	require.EqualError(t, err, "nn: SoftmaxCrossEntropy: 1 labels for 2 rows")
+	_, err = s.SoftmaxCrossEntropy([]int{0, 3})
+	require.EqualError(t, err, "nn: SoftmaxCrossEntropy: label 1 is 3: want 0 to 2")
+	_, err = s.SoftmaxCrossEntropy([]int{-99, 0})
+	require.EqualError(t, err, "nn: SoftmaxCrossEntropy: label 0 is -99: want 0 to 2")
+}
