@@ -50,6 +50,9 @@ const (
 // Previous returns the name under which the predecessor of path is kept.
 func Previous(path string) string { return path + previous }
 
+// spare is the name that the old file has before it becomes the previous one.
+func spare(path string) string { return Previous(path) + temporary }
+
 // Target returns path, or what it points to if it is a symbolic link.
 func Target(path string) (string, error) {
 	if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSymlink != 0 {
@@ -102,21 +105,31 @@ func (d *disk) replace(path string, keep func(io.ReaderAt, int64) bool, write fu
 		return err
 	}
 	defer f.Close() // and the lock with it
-	old, err := current(path)
-	if err == nil {
-		err = d.fill(f, old, write)
-	}
-	if err == nil && old != nil && keep != nil {
-		err = d.keep(path, old, keep)
-	}
-	if err == nil {
-		err = d.place(f, path)
-	}
-	if err != nil {
+	if err := d.swap(f, path, keep, write); err != nil {
 		d.remove(path + temporary)
 		return err
 	}
 	return d.syncIn(filepath.Dir(path))
+}
+
+// swap fills the new file and gives it its name.
+func (d *disk) swap(f *os.File, path string, keep func(io.ReaderAt, int64) bool, write func(io.Writer) error) error {
+	if err := d.remove(spare(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	old, err := current(path)
+	if err != nil {
+		return err
+	}
+	if err := d.fill(f, old, write); err != nil {
+		return err
+	}
+	if old != nil && keep != nil {
+		if err := d.keep(path, old, keep); err != nil {
+			return err
+		}
+	}
+	return d.place(f, path)
 }
 
 // current describes the file at path; nil if there is none.
@@ -195,10 +208,7 @@ func (w writer) Write(p []byte) (int, error) { return w.d.write(w.f, p) }
 
 // keep makes the old file the previous one if keep wants it.
 func (d *disk) keep(path string, old fs.FileInfo, keep func(io.ReaderAt, int64) bool) error {
-	prev, spare := Previous(path), Previous(path)+temporary
-	if err := d.remove(spare); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
+	prev, spare := Previous(path), spare(path)
 	if info, err := os.Lstat(prev); err == nil && os.SameFile(info, old) {
 		return nil // a crash came before the last rename; renaming one name of a file to another does nothing
 	}

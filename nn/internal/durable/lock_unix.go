@@ -79,6 +79,6 @@ func Clean(path string) {
 	if flock(f, syscall.LOCK_EX|syscall.LOCK_NB) != nil || !isAt(f, temp) {
 		return
 	}
-	os.Remove(Previous(path) + temporary)
+	os.Remove(spare(path))
 	os.Remove(temp)
 }
