@@ -2,6 +2,7 @@ package main
 
 import (
 	"github.com/adafisher-go/adafisher/examples/internal/digest"
+	"github.com/adafisher-go/adafisher/examples/internal/digits"
 	"github.com/adafisher-go/adafisher/examples/internal/train"
 	"github.com/adafisher-go/adafisher/kernels"
 	"github.com/adafisher-go/adafisher/kron"
@@ -22,11 +23,11 @@ var digestPhases = []digest.Phase{
 // One width and one batch exceed 256, so that the sums of a matrix product have
 // more than one block.
 func digestOf(pool *kernels.Pool) (string, error) {
-	set, err := loadDigits("")
+	set, err := digits.Load("")
 	if err != nil {
 		return "", err
 	}
-	model, err := nn.NewSequential(nn.Linear(pixels, 270), nn.ReLU(), nn.Linear(270, 20), nn.Tanh(), nn.Linear(20, classes))
+	model, err := nn.NewSequential(nn.Linear(digits.Pixels, 270), nn.ReLU(), nn.Linear(270, 20), nn.Tanh(), nn.Linear(20, digits.Classes))
 	if err != nil {
 		return "", err
 	}

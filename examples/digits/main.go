@@ -8,24 +8,25 @@
 //	go run ./examples/digits -json
 //	go run ./examples/digits -digest
 //
-// The images are in the program; DATA.md says where they come from. A fifth of
-// them, 360, is held back for the test by a draw that is always the same. The
-// defaults were chosen with -validate, without those.
+// The images are in the program; ../internal/digits/DATA.md says where they come
+// from. A fifth of them, 360, is held back for the test by a draw that is always
+// the same. The defaults were chosen with -validate, without those.
 package main
 
 import (
 	"strconv"
 
 	"github.com/adafisher-go/adafisher/examples/internal/cli"
+	"github.com/adafisher-go/adafisher/examples/internal/digits"
 	"github.com/adafisher-go/adafisher/examples/internal/program"
 	"github.com/adafisher-go/adafisher/examples/internal/train"
 	"github.com/adafisher-go/adafisher/kron"
 	"github.com/adafisher-go/adafisher/nn"
 )
 
-func main() { digits().Main() }
+func main() { describe().Main() }
 
-func digits() program.Program {
+func describe() program.Program {
 	var hidden *[]int
 	return program.Program{
 		Name: "digits",
@@ -70,11 +71,11 @@ func learningRate(optimizer string, variant kron.Variant) float64 {
 }
 
 func load(file string, validate bool, hidden []int) (program.Task, error) {
-	set, err := loadDigits(file)
+	set, err := digits.Load(file)
 	if err != nil {
 		return program.Task{}, err
 	}
-	rest, held, err := split(set, validate)
+	rest, held, err := digits.Split(set, validate)
 	if err != nil {
 		return program.Task{}, err
 	}

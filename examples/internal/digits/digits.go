@@ -1,4 +1,6 @@
-package main
+// Package digits has the images of handwritten digits that the examples learn
+// from. They are in the program; DATA.md says where they come from.
+package digits
 
 import (
 	"bytes"
@@ -15,10 +17,10 @@ import (
 )
 
 const (
-	pixels   = 64 // 8x8
-	maxPixel = 16
-	classes  = 10
+	Pixels  = 64 // of an image, 8x8
+	Classes = 10
 
+	maxPixel   = 16
 	minSamples = 10
 	maxText    = 4 << 20 // bytes: over 20,000 images
 )
@@ -29,29 +31,29 @@ const embeddedName = "digits.csv.gz"
 //go:embed digits.csv.gz
 var embedded []byte
 
-// loadDigits reads the images in the file, or the embedded ones where path is
+// Load reads the images in the file, or the embedded ones where path is
 // empty.
-func loadDigits(path string) (train.Set, error) {
+func Load(path string) (train.Set, error) {
 	if path == "" {
-		return readDigits(embeddedName, bytes.NewReader(embedded))
+		return read(embeddedName, bytes.NewReader(embedded))
 	}
 	f, err := os.Open(path)
 	if err != nil {
 		return train.Set{}, err
 	}
 	defer f.Close()
-	return readDigits(path, f)
+	return read(path, f)
 }
 
-// readDigits reads one image a line: 64 pixels from 0 to 16, row by row, and the
+// read reads one image a line: 64 pixels from 0 to 16, row by row, and the
 // digit, all integers with commas between them. If name ends in .gz, r is
 // compressed with gzip. Pixels become numbers from 0 to 1, exactly v/16.
 //
 // It fails on a line with another number of columns or a number out of range,
 // on a damaged compressed file, on more than 4 MiB of text and on fewer than 10
 // images. The error has the name, the line and the cause.
-func readDigits(name string, r io.Reader) (train.Set, error) {
-	set := train.Set{Features: pixels, Classes: classes}
+func read(name string, r io.Reader) (train.Set, error) {
+	set := train.Set{Features: Pixels, Classes: Classes}
 	text, readErr := readText(name, r)
 	line := 0
 	for row := range strings.Lines(text) {
@@ -99,19 +101,19 @@ func gzipError(err error) error {
 
 func appendDigit(set *train.Set, line string) error {
 	columns := strings.Split(line, ",")
-	if len(columns) != pixels+1 {
-		return fmt.Errorf("the number of columns is %d: want %d, the pixels and the digit", len(columns), pixels+1)
+	if len(columns) != Pixels+1 {
+		return fmt.Errorf("the number of columns is %d: want %d, the pixels and the digit", len(columns), Pixels+1)
 	}
-	for i, column := range columns[:pixels] {
+	for i, column := range columns[:Pixels] {
 		v, err := parseInt(column, maxPixel)
 		if err != nil {
 			return fmt.Errorf("column %d: pixel %w", i+1, err)
 		}
 		set.X = append(set.X, float32(v)/maxPixel)
 	}
-	label, err := parseInt(columns[pixels], classes-1)
+	label, err := parseInt(columns[Pixels], Classes-1)
 	if err != nil {
-		return fmt.Errorf("column %d: digit %w", pixels+1, err)
+		return fmt.Errorf("column %d: digit %w", Pixels+1, err)
 	}
 	set.Labels = append(set.Labels, label)
 	return nil
@@ -128,10 +130,10 @@ func parseInt(s string, last int) (int, error) {
 // splitSeed draws the images that are held back. It is the same for every -seed.
 const splitSeed = 1
 
-// split holds back a fifth of the images for the test, rounded up: 360 of the
+// Split holds back a fifth of the images for the test, rounded up: 360 of the
 // 1,797. For validation it divides the others once more and holds back an
 // eighth of them, 180 of 1,437; the test images then take no part at all.
-func split(set train.Set, validate bool) (rest, held train.Set, err error) {
+func Split(set train.Set, validate bool) (rest, held train.Set, err error) {
 	rest, held, err = set.HoldOut((set.Len()+4)/5, splitSeed)
 	if err != nil || !validate {
 		return rest, held, err

@@ -1,4 +1,4 @@
-package main
+package digits
 
 import (
 	"bytes"
@@ -17,12 +17,12 @@ import (
 	"github.com/adafisher-go/adafisher/examples/internal/train"
 )
 
-func TestEmbeddedDigits(t *testing.T) {
+func TestEmbedded(t *testing.T) {
 	sum := sha256.Sum256(embedded)
 	require.Len(t, embedded, 57_512)
 	require.Equal(t, "46abec6b12486ad9e51943373abcf22bbea1b5a51a1619b361570d8893f1464a", hex.EncodeToString(sum[:]), "as DATA.md says")
 
-	set, err := loadDigits("")
+	set, err := Load("")
 	require.NoError(t, err)
 	require.Equal(t, 1797, set.Len())
 	require.Len(t, set.X, 1797*64)
@@ -61,9 +61,9 @@ func compress(text string) string {
 	return b.String()
 }
 
-func TestReadDigits(t *testing.T) {
+func TestRead(t *testing.T) {
 	text := strings.Join(lines(20), "\n")
-	want, err := readDigits("a.csv", strings.NewReader(text))
+	want, err := read("a.csv", strings.NewReader(text))
 	require.NoError(t, err)
 	require.Equal(t, 20, want.Len())
 	require.Equal(t, float32(3)/16, want.X[3*64])
@@ -72,16 +72,16 @@ func TestReadDigits(t *testing.T) {
 		"CR LF":              strings.ReplaceAll(text, "\n", "\r\n") + "\r\n",
 		"spaces":             strings.ReplaceAll(text, ",", ", "),
 	} {
-		got, err := readDigits("a.csv", strings.NewReader(content))
+		got, err := read("a.csv", strings.NewReader(content))
 		require.NoError(t, err, name)
 		require.Equal(t, want, got, name)
 	}
-	got, err := readDigits("a.CSV.GZ", strings.NewReader(compress(text)))
+	got, err := read("a.CSV.GZ", strings.NewReader(compress(text)))
 	require.NoError(t, err)
 	require.Equal(t, want, got)
 }
 
-func TestReadDigitsErrors(t *testing.T) {
+func TestReadErrors(t *testing.T) {
 	with := func(line int, text string) string {
 		all := lines(20)
 		all[line-1] = text
@@ -115,7 +115,7 @@ func TestReadDigitsErrors(t *testing.T) {
 		{"a.csv.gz", zipped[:len(zipped)-1], "a.csv.gz: line 20: the compressed file is truncated"},
 		{"a.csv.gz", string(damaged), "a.csv.gz: line 20: gzip: invalid checksum"},
 	} {
-		set, err := readDigits(c.name, strings.NewReader(c.text))
+		set, err := read(c.name, strings.NewReader(c.text))
 		require.ErrorContains(t, err, c.want)
 		require.ErrorContains(t, err, c.name+": line ")
 		require.NotContains(t, err.Error(), "\n")
@@ -124,29 +124,29 @@ func TestReadDigitsErrors(t *testing.T) {
 }
 
 // Wherever the real file is cut off, the error says so.
-func TestTruncatedDigits(t *testing.T) {
+func TestTruncated(t *testing.T) {
 	for n := 0; n < len(embedded); n += 1009 {
-		_, err := readDigits("d.csv.gz", bytes.NewReader(embedded[:n]))
+		_, err := read("d.csv.gz", bytes.NewReader(embedded[:n]))
 		require.ErrorContains(t, err, "the compressed file is truncated", "%d bytes", n)
 		require.Regexp(t, `^d\.csv\.gz: line \d+: `, err.Error())
 	}
 }
 
-func TestLoadDigits(t *testing.T) {
+func TestLoad(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "d.csv")
 	require.NoError(t, os.WriteFile(file, []byte(strings.Join(lines(12), "\n")), 0o600))
-	set, err := loadDigits(file)
+	set, err := Load(file)
 	require.NoError(t, err)
 	require.Equal(t, 12, set.Len())
 
-	_, err = loadDigits(file + ".no")
+	_, err = Load(file + ".no")
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
 
 func TestSplit(t *testing.T) {
-	set, err := loadDigits("")
+	set, err := Load("")
 	require.NoError(t, err)
-	rest, test, err := split(set, false)
+	rest, test, err := Split(set, false)
 	require.NoError(t, err)
 	require.Equal(t, 1437, rest.Len())
 	require.Equal(t, 360, test.Len())
@@ -156,46 +156,46 @@ func TestSplit(t *testing.T) {
 		require.Equal(t, total[class], n+classCounts(test)[class])
 	}
 
-	_, again, err := split(set, false)
+	_, again, err := Split(set, false)
 	require.NoError(t, err)
 	require.Equal(t, test, again)
 
-	fit, validation, err := split(set, true)
+	fit, validation, err := Split(set, true)
 	require.NoError(t, err)
 	require.Equal(t, 1257, fit.Len())
 	require.Equal(t, 180, validation.Len())
 	seen := make(map[string]bool)
 	for i := range test.Len() {
-		seen[fmt.Sprint(test.X[i*pixels:][:pixels])] = true
+		seen[fmt.Sprint(test.X[i*Pixels:][:Pixels])] = true
 	}
 	for _, part := range []train.Set{fit, validation} {
 		for i := range part.Len() {
-			require.False(t, seen[fmt.Sprint(part.X[i*pixels:][:pixels])], "a test image in the validation run")
+			require.False(t, seen[fmt.Sprint(part.X[i*Pixels:][:Pixels])], "a test image in the validation run")
 		}
 	}
 
-	small := train.Set{X: make([]float32, 10*pixels), Labels: make([]int, 10), Features: pixels, Classes: classes}
-	rest, test, err = split(small, true)
+	small := train.Set{X: make([]float32, 10*Pixels), Labels: make([]int, 10), Features: Pixels, Classes: Classes}
+	rest, test, err = Split(small, true)
 	require.NoError(t, err)
 	require.Equal(t, 7, rest.Len())
 	require.Equal(t, 1, test.Len())
 }
 
-func FuzzReadDigits(f *testing.F) {
+func FuzzRead(f *testing.F) {
 	f.Add("a.csv", strings.Join(lines(10), "\n"))
 	f.Add("a.csv.gz", compress(strings.Join(lines(10), "\n")))
 	f.Add("a.csv", "1,2\n\n,,,\n")
 	f.Fuzz(func(t *testing.T, name, text string) {
-		set, err := readDigits(name, strings.NewReader(text))
+		set, err := read(name, strings.NewReader(text))
 		if err != nil {
 			require.Zero(t, set)
 			return
 		}
 		require.GreaterOrEqual(t, set.Len(), minSamples)
-		require.Len(t, set.X, set.Len()*pixels)
+		require.Len(t, set.X, set.Len()*Pixels)
 		require.GreaterOrEqual(t, slices.Min(set.X), float32(0))
 		require.LessOrEqual(t, slices.Max(set.X), float32(1))
 		require.GreaterOrEqual(t, slices.Min(set.Labels), 0)
-		require.Less(t, slices.Max(set.Labels), classes)
+		require.Less(t, slices.Max(set.Labels), Classes)
 	})
 }
