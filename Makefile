@@ -100,11 +100,13 @@ ON_AVX512 := $(if $(LONG),-timeout 5h -short $(NUMERIC),$(EMULATED) '$(CORPUS)|^
 test-avx512: .ci/vmlinuz ## Run the kernels and a training run on an emulated x86 with AVX-512; LONG=1 runs all short tests
 	$(AVX512) ADAFISHER_REQUIRE=avx512 $(TEST) -exec $(CURDIR)/.ci/avx512 $(ON_AVX512)
 	dir=$$(mktemp -d); trap 'rm -r $$dir' EXIT; \
-	$(AVX512) go build -o $$dir/digits ./examples/digits; \
-	got=$$(ADAFISHER_LEVEL=avx512 .ci/avx512 $$dir/digits -digest); \
-	want=$$(ADAFISHER_LEVEL=generic $$dir/digits -digest); \
-	printf '%s\n' "$$got" "$$want"; \
-	[ "$$got" = "avx512 $${want#generic }" ] || { echo 'The digests differ.'; exit 1; }
+	for program in $(DIGESTS); do \
+		$(AVX512) go build -o $$dir/$$program ./examples/$$program; \
+		got=$$(ADAFISHER_LEVEL=avx512 .ci/avx512 $$dir/$$program -digest); \
+		want=$$(ADAFISHER_LEVEL=generic $$dir/$$program -digest); \
+		printf '%s\n' "$$got" "$$want"; \
+		[ "$$got" = "avx512 $${want#generic }" ] || { echo "The digests of $$program differ."; exit 1; }; \
+	done
 
 .ci/vmlinuz: # the Linux that .ci/avx512 boots
 	dir=$$(mktemp -d); trap 'rm -r $$dir' EXIT; cd $$dir; \
@@ -142,17 +144,25 @@ check-generated: ## Check that make generate would change nothing
 generate: ## Write the assembly and its dispatch anew
 	go run ./internal/gen
 
-# One short training run; its weights have the same digest everywhere.
+# Short training runs of a perceptron, a convolutional network and a transformer;
+# the weights of each have the same digest everywhere.
+DIGESTS := digits fashion charlm
+
 .PHONY: digest
 digest: ## Check that training gives the same bits on every level and on ARM
 	dir=$$(mktemp -d); trap 'rm -r $$dir' EXIT; \
-	go build -o $$dir/native ./examples/digits; \
-	go build -o $$dir/purego -tags purego ./examples/digits; \
-	$(ARM64) go build -o $$dir/arm64 ./examples/digits; \
-	for level in $(subst $(comma), ,$(NATIVE)); do ADAFISHER_LEVEL=$$level $$dir/native -digest; done | tee -a $$dir/digests; \
-	$$dir/purego -digest | tee -a $$dir/digests; \
-	ADAFISHER_LEVEL=neon $(ON_ARM64) $$dir/arm64 -digest | tee -a $$dir/digests; \
-	[ $$(cut -d ' ' -f 2 $$dir/digests | sort -u | wc -l) = 1 ] || { echo 'The digests differ.'; exit 1; }
+	for program in $(DIGESTS); do \
+		go build -o $$dir/native ./examples/$$program; \
+		go build -o $$dir/purego -tags purego ./examples/$$program; \
+		$(ARM64) go build -o $$dir/arm64 ./examples/$$program; \
+		{ \
+			for level in $(subst $(comma), ,$(NATIVE)); do ADAFISHER_LEVEL=$$level $$dir/native -digest; done; \
+			$$dir/native -digest -workers 3; \
+			$$dir/purego -digest; \
+			ADAFISHER_LEVEL=neon $(ON_ARM64) $$dir/arm64 -digest; \
+		} | tee $$dir/digests; \
+		[ $$(cut -d ' ' -f 2 $$dir/digests | sort -u | wc -l) = 1 ] || { echo "The digests of $$program differ."; exit 1; }; \
+	done
 
 .PHONY: fuzz
 fuzz: ## Fuzz each fuzz target for FUZZTIME=30s
