@@ -20,9 +20,7 @@ type Tensor struct {
 func (m *Model) StateDict() []Tensor {
 	var all []Tensor
 	for _, e := range m.state() {
-		t := Tensor{e.name, e.theirs(), make([]float32, len(e.value))}
-		e.each(func(theirs, ours int) { t.Data[theirs] = e.value[ours] })
-		all = append(all, t)
+		all = append(all, Tensor{e.name, e.theirs(), e.data()})
 	}
 	return all
 }
@@ -35,13 +33,38 @@ func (m *Model) StateDict() []Tensor {
 // is there twice, has another shape or length than it should, or belongs to
 // nothing in the model.
 func (m *Model) LoadStateDict(tensors []Tensor) error {
-	var errs []error
 	given := make(map[string]Tensor, len(tensors))
+	var all []outline
 	for _, t := range tensors {
-		if _, twice := given[t.Name]; twice {
-			errs = append(errs, fmt.Errorf("%s is there twice", t.Name))
-		}
 		given[t.Name] = t
+		all = append(all, outline{t.Name, t.Shape, len(t.Data)})
+	}
+	if err := m.match(all); err != nil {
+		return fmt.Errorf("nn: LoadStateDict: %w", err)
+	}
+	for _, e := range m.state() {
+		e.load(given[e.name].Data)
+	}
+	return nil
+}
+
+// outline is a tensor without its numbers.
+type outline struct {
+	name  string
+	shape []int
+	size  int // how many numbers there are
+}
+
+// match returns an error that lists what keeps the tensors from being the model's
+// state.
+func (m *Model) match(tensors []outline) error {
+	var errs []error
+	given := make(map[string]outline, len(tensors))
+	for _, t := range tensors {
+		if _, twice := given[t.name]; twice {
+			errs = append(errs, fmt.Errorf("%s is there twice", t.name))
+		}
+		given[t.name] = t
 	}
 	state := m.state()
 	known := make(map[string]bool, len(state))
@@ -51,30 +74,23 @@ func (m *Model) LoadStateDict(tensors []Tensor) error {
 		switch want := e.theirs(); {
 		case !ok:
 			errs = append(errs, fmt.Errorf("%s of shape %v is missing", e.name, want))
-		case !slices.Equal(t.Shape, want):
-			errs = append(errs, fmt.Errorf("%s has shape %v: want %v", e.name, t.Shape, want))
-		case len(t.Data) != len(e.value):
-			errs = append(errs, fmt.Errorf("%s has %d numbers: want %d, as its shape %v", e.name, len(t.Data), len(e.value), want))
+		case !slices.Equal(t.shape, want):
+			errs = append(errs, fmt.Errorf("%s has shape %v: want %v", e.name, t.shape, want))
+		case t.size != len(e.value):
+			errs = append(errs, fmt.Errorf("%s has %d numbers: want %d, as its shape %v", e.name, t.size, len(e.value), want))
 		}
 	}
 	for _, t := range tensors {
-		if !known[t.Name] && !m.countsBatches(t.Name, known) {
-			errs = append(errs, fmt.Errorf("%s is nothing in the model", t.Name))
+		if !known[t.name] && !countsBatches(t.name, known) {
+			errs = append(errs, fmt.Errorf("%s is nothing in the model", t.name))
 		}
 	}
-	if len(errs) > 0 {
-		return fmt.Errorf("nn: LoadStateDict: %w", errors.Join(errs...))
-	}
-	for _, e := range state {
-		data := given[e.name].Data
-		e.each(func(theirs, ours int) { e.value[ours] = data[theirs] })
-	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // countsBatches reports whether name is PyTorch's counter of a batch
-// normalisation in the model.
-func (m *Model) countsBatches(name string, known map[string]bool) bool {
+// normalisation, among the names of a model.
+func countsBatches(name string, known map[string]bool) bool {
 	layer, ok := strings.CutSuffix(name, "num_batches_tracked")
 	return ok && known[layer+"running_mean"]
 }
@@ -105,6 +121,18 @@ func (e *stateEntry) theirs() []int {
 		shape[i] = e.shape[d]
 	}
 	return shape
+}
+
+// data returns a copy of the values in PyTorch's layout.
+func (e *stateEntry) data() []float32 {
+	data := make([]float32, len(e.value))
+	e.each(func(theirs, ours int) { data[theirs] = e.value[ours] })
+	return data
+}
+
+// load copies values from PyTorch's layout.
+func (e *stateEntry) load(data []float32) {
+	e.each(func(theirs, ours int) { e.value[ours] = data[theirs] })
 }
 
 // each calls f for each element, with its places in both layouts.

@@ -1,12 +1,16 @@
 package nn_test
 
 import (
+	"bytes"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/adafisher-go/adafisher/nn"
+	"github.com/adafisher-go/adafisher/nn/safetensors"
 )
 
 func stateModel(t *testing.T) *nn.Model {
@@ -72,4 +76,78 @@ bn.running_var of shape [6] is missing
 bn.gamma is nothing in the model
 conv.num_batches_tracked is nothing in the model`)
 	require.Equal(t, before, weights(to), "nothing is loaded")
+}
+
+func TestSaveAndLoad(t *testing.T) {
+	from, to := stateModel(t), stateModel(t)
+	from.Init(7)
+	copy(from.Buffers()[1].Value, []float32{1, 2, 3, 4, 5, 6})
+	path := filepath.Join(t.TempDir(), "model.safetensors")
+	require.NoError(t, from.Save(path))
+	require.NoError(t, to.Load(path))
+	require.Equal(t, from.StateDict(), to.StateDict())
+
+	var b bytes.Buffer
+	require.NoError(t, from.WriteSafetensors(&b))
+	file, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, file, b.Bytes())
+	to.Init(1)
+	require.NoError(t, to.ReadSafetensors(file))
+	require.Equal(t, weights(from), weights(to))
+
+	before := weights(to)
+	require.ErrorContains(t, to.ReadSafetensors(file[:len(file)-1]), "nn: ReadSafetensors: ")
+	require.ErrorIs(t, to.Load(path+"x"), os.ErrNotExist)
+	other, err := nn.New(nn.Shape{5, 4, 2}, nn.Named("conv", nn.Conv2d(2, 6, nn.Conv{Kernel: [2]int{2, 3}, Groups: 2})))
+	require.NoError(t, err)
+	require.ErrorContains(t, other.Load(path), "conv.weight has shape [6 1 3 2]: want [6 1 2 3]\nbn.running_var is nothing in the model")
+	require.Equal(t, before, weights(to))
+}
+
+// PyTorch writes half precision, and a counter beside each batch normalisation.
+func TestLoadOtherTypes(t *testing.T) {
+	from, to := stateModel(t), stateModel(t)
+	for _, p := range from.Params() {
+		for i := range p.Value {
+			p.Value[i] = float32(i % 32)
+		}
+	}
+	var tensors []safetensors.Tensor
+	for i, s := range from.StateDict() {
+		if i%2 == 0 {
+			wide := make([]float64, len(s.Data))
+			for k, v := range s.Data {
+				wide[k] = float64(v)
+			}
+			tensors = append(tensors, safetensors.New(s.Name, wide, s.Shape...))
+		} else {
+			tensors = append(tensors, safetensors.New(s.Name, s.Data, s.Shape...))
+		}
+	}
+	tensors = append(tensors, safetensors.New("bn.num_batches_tracked", []int64{5}))
+	var b bytes.Buffer
+	require.NoError(t, safetensors.Write(&b, tensors, nil))
+	require.NoError(t, to.ReadSafetensors(b.Bytes()))
+	require.Equal(t, weights(from), weights(to))
+}
+
+func FuzzReadSafetensors(f *testing.F) {
+	model := func(t testing.TB) *nn.Model { return sequential(t, nn.Linear(2, 3), nn.ReLU(), nn.LinearNoBias(3, 1)) }
+	m := model(f)
+	var b bytes.Buffer
+	require.NoError(f, m.WriteSafetensors(&b))
+	f.Add(b.Bytes())
+	f.Add(b.Bytes()[:40])
+	f.Fuzz(func(t *testing.T, file []byte) {
+		m.Init(3)
+		before := weights(m)
+		if err := m.ReadSafetensors(file); err != nil {
+			require.Equal(t, bits(before), bits(weights(m)), "a refused file changes nothing")
+			return
+		}
+		var again bytes.Buffer
+		require.NoError(t, m.WriteSafetensors(&again))
+		require.NoError(t, model(t).ReadSafetensors(again.Bytes()))
+	})
 }
