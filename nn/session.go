@@ -263,6 +263,9 @@ func (s *Session) settle() {
 	}
 	for _, r := range s.running {
 		if finite {
+			// Averages that belong to several places move from what the place before
+			// has made of them.
+			r.stage(s.rows)
 			r.commit()
 		}
 	}
