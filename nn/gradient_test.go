@@ -102,6 +102,13 @@ func checkGradients(t testing.TB, r *rand.Rand, input nn.Shape, vocabulary, rows
 	require.Equal(t, fmt.Sprint(want.shape), fmt.Sprint(m.OutputShape()))
 	floor := max(gradientFloor, net.terms)
 	requireNear(t, want.data, y, floor, "output")
+	if !net.training {
+		p, err := m.NewPredictor(rows)
+		require.NoError(t, err)
+		predicted, err := p.Predict(x)
+		require.NoError(t, err)
+		require.Equal(t, bits(y), bits(predicted))
+	}
 
 	dy := uniform(r, len(y))
 	require.NoError(t, s.SetOutputGradient(dy))

@@ -16,12 +16,18 @@ type Predictor struct {
 //
 // It fails if batch is not positive or the predictor needs more than 16 GiB.
 func (m *Model) NewPredictor(batch int) (*Predictor, error) {
+	p, _, err := m.newPredictor(batch)
+	return p, err
+}
+
+// newPredictor also returns the plan of the predictor's buffers.
+func (m *Model) newPredictor(batch int) (*Predictor, *plan, error) {
 	if err := m.checkBatch("NewPredictor", batch); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	own, err := m.design.assemble()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	own.read(m)
 	p := &Predictor{model: own, batch: batch}
@@ -29,9 +35,9 @@ func (m *Model) NewPredictor(batch int) (*Predictor, error) {
 	buffers.keepRows(&p.y, m.Out())
 	p.root = buffers.forwarder(own.root)
 	if err := buffers.allocate(); err != nil {
-		return nil, fmt.Errorf("nn: NewPredictor: a batch of %d rows needs %w", batch, err)
+		return nil, nil, fmt.Errorf("nn: NewPredictor: a batch of %d rows needs %w", batch, err)
 	}
-	return p, nil
+	return p, buffers, nil
 }
 
 // SetModel makes the predictor read another model from the next call on, a clone

@@ -84,6 +84,8 @@ type ref struct {
 	// if the terms didn't correlate.
 	uncorrelated map[string]float64
 
+	training bool // a predictor computes something else
+
 	visits     []visit // of factored layers, in order
 	unfactored bool    // the layer at hand is
 	moved      int     // number of the visit whose output is moved, or -1
@@ -470,6 +472,7 @@ func dropout(p float64) spec {
 			layers = append(layers, nn.Dropout(0))
 		}
 		r.dropouts++
+		r.training = true
 		m := model(r.t, nn.Shape{len(x.data)}, append(layers, nn.Dropout(p))...)
 		s := session(r.t, m, 1)
 		s.SetRandom(r.seed, r.pass)
@@ -494,6 +497,7 @@ func dropout(p float64) spec {
 func batchNorm() spec {
 	return spec{Layer: nn.BatchNorm(), forward: func(r *ref, name string, x tensor) tensor {
 		gamma, beta := r.param(name+"weight"), r.param(name+"bias")
+		r.training = true
 		n := x.last()
 		y := x.withLast(n)
 		for j := range n {

@@ -79,8 +79,14 @@ type averager interface {
 //
 // It fails if batch is not positive or the session needs more than 16 GiB.
 func (m *Model) NewSession(batch int) (*Session, error) {
+	s, _, err := m.newSession(batch)
+	return s, err
+}
+
+// newSession also returns the plan of the session's buffers.
+func (m *Model) newSession(batch int) (*Session, *plan, error) {
 	if err := m.checkBatch("NewSession", batch); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	s := &Session{
 		model:        m,
@@ -98,7 +104,7 @@ func (m *Model) NewSession(batch int) (*Session, error) {
 		err = p.allocate()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("nn: NewSession: a batch of %d rows needs %w", batch, err)
+		return nil, nil, fmt.Errorf("nn: NewSession: a batch of %d rows needs %w", batch, err)
 	}
 	for i, q := range m.params {
 		s.gradients = append(s.gradients, kron.Gradient{Param: q, Data: s.gradientUses[i].value()})
@@ -107,7 +113,7 @@ func (m *Model) NewSession(batch int) (*Session, error) {
 		s.statistics = append(s.statistics, kron.Statistics{Layer: l, H: s.hUses[i].value(), S: s.sUses[i].value()})
 	}
 	s.SetPool(nil)
-	return s, nil
+	return s, p, nil
 }
 
 func (m *Model) checkBatch(call string, batch int) error {
@@ -257,6 +263,9 @@ func (s *Session) settle() {
 	}
 	for _, r := range s.running {
 		if finite {
+			// Averages that belong to several places move from what the place before
+			// has made of them.
+			r.stage(s.rows)
 			r.commit()
 		}
 	}
