@@ -7,8 +7,8 @@
 // [Open], [NewFile] and [Parse] check a file whole before they return: sizes,
 // names, types, shapes, and that the tensors cover the data exactly once. What
 // doesn't hold is an error that says which tensor and which field it is about.
-// A hostile file leads to no panic, and to no more memory than some ten times
-// the header that it holds, which the format limits to 100 MB.
+// A hostile file leads to no panic, and to the allocation of no more than twenty
+// times the header that it holds, which the format limits to 100 MB.
 //
 // The data of a tensor is read when it is asked for: by [Read] as it is, by
 // [ReadFloat32] converted from half precision, bfloat16 or float64, by [View] in
