@@ -651,10 +651,7 @@ func (s torchStep) set(t *testing.T, opt optim.Optimizer, lr, momentum optim.Sch
 // schedules returns the schedules that PyTorch had under the name in the file; that
 // of the momentum is nil if there was none.
 func (r *torchRun) schedules(t *testing.T, base float64) (lr, momentum optim.Schedule) {
-	one := func(s optim.Schedule, err error) optim.Schedule {
-		require.NoError(t, err)
-		return s
-	}
+	one := must(t)
 	cycle := func(c optim.OneCycleConfig) (lr, momentum optim.Schedule) {
 		lr, momentum, err := optim.OneCycle(c)
 		require.NoError(t, err)

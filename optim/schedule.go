@@ -256,7 +256,7 @@ func sine(x float64) float64 {
 		-1./1307674368000, 1./6227020800, -1./39916800, 1./362880, -1./5040, 1./120, -1./6, 1))
 }
 
-// pow returns x^p for x in [0, 1] and p > 0, within 2e-16 * (1 + 2*p*|log x|) of it.
+// pow returns x^p for x in [0, 1] and p > 0, within 4e-16 * (1 + p*|log x|) of it.
 func pow(x, p float64) float64 {
 	if x <= 0 {
 		return 0
