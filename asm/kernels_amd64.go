@@ -119,6 +119,54 @@ func AdamBoundedAVX512(w *float32, m *float32, v *float32, grad *float32, n int,
 func AdamBoundedAVX2(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
 
 //go:noescape
+func AmsGradAVX512(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
+
+//go:noescape
+func AmsGradAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
+
+//go:noescape
+func AmsGradBoundedAVX512(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
+
+//go:noescape
+func AmsGradBoundedAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
+
+//go:noescape
+func AdagradAVX512(w *float32, s *float32, grad *float32, n int, step float32, epsilon float32, decay float32)
+
+//go:noescape
+func AdagradAVX2(w *float32, s *float32, grad *float32, n int, step float32, epsilon float32, decay float32)
+
+//go:noescape
+func RmsPropAVX512(w *float32, v *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, lr float32, decay float32)
+
+//go:noescape
+func RmsPropAVX2(w *float32, v *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, lr float32, decay float32)
+
+//go:noescape
+func RmsPropCenteredAVX512(w *float32, v *float32, a *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, lr float32, decay float32)
+
+//go:noescape
+func RmsPropCenteredAVX2(w *float32, v *float32, a *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, lr float32, decay float32)
+
+//go:noescape
+func RmsPropMomentumAVX512(w *float32, v *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
+
+//go:noescape
+func RmsPropMomentumAVX2(w *float32, v *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
+
+//go:noescape
+func RmsPropCenteredMomentumAVX512(w *float32, v *float32, a *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
+
+//go:noescape
+func RmsPropCenteredMomentumAVX2(w *float32, v *float32, a *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
+
+//go:noescape
+func LionAVX512(w *float32, m *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, keep float32)
+
+//go:noescape
+func LionAVX2(w *float32, m *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, keep float32)
+
+//go:noescape
 func ReluAVX512(dst *float32, x *float32, n int)
 
 //go:noescape

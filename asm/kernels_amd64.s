@@ -4962,6 +4962,2203 @@ DATA lanes_39800000<>+24(SB)/4, $0x39800000
 DATA lanes_39800000<>+28(SB)/4, $0x39800000
 GLOBL lanes_39800000<>(SB), RODATA|NOPTR, $32
 
+// func AmsGradAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
+// Requires: AVX, FMA3
+TEXT ·AmsGradAVX2(SB), NOSPLIT, $0-84
+	MOVQ         w+0(FP), AX
+	MOVQ         m+8(FP), BX
+	MOVQ         v+16(FP), CX
+	MOVQ         top+24(FP), DX
+	MOVQ         grad+32(FP), SI
+	MOVQ         n+40(FP), DI
+	VBROADCASTSS beta1+48(FP), Y0
+	VBROADCASTSS add1+52(FP), Y1
+	VBROADCASTSS beta2+56(FP), Y2
+	VBROADCASTSS add2+60(FP), Y3
+	VBROADCASTSS step+64(FP), Y4
+	VBROADCASTSS correct2+68(FP), Y5
+	VBROADCASTSS epsilon+72(FP), Y6
+	VBROADCASTSS decay+76(FP), Y7
+	VBROADCASTSS keep+80(FP), Y8
+	SUBQ         $+8, DI
+	JL           vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y9
+	VMOVUPS      (SI), Y10
+	VFMADD231PS  Y9, Y7, Y10
+	VMOVUPS      (BX), Y11
+	VMULPS       Y10, Y1, Y12
+	VFMADD231PS  Y11, Y0, Y12
+	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y11
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y11, Y11
+	VANDPS       Y11, Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VMOVUPS      (CX), Y11
+	VMULPS       Y10, Y3, Y13
+	VMULPS       Y10, Y13, Y10
+	VFMADD231PS  Y11, Y2, Y10
+	VANDPS       lanes_7fffffff<>+0(SB), Y10, Y11
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y11, Y11
+	VANDPS       Y11, Y10, Y10
+	VMOVUPS      Y10, (CX)
+	VMOVUPS      (DX), Y11
+	VMAXPS       Y11, Y10, Y11
+	VANDPS       lanes_7fffffff<>+0(SB), Y11, Y10
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y10, Y10
+	VANDPS       Y10, Y11, Y11
+	VMOVUPS      Y11, (DX)
+	VMULPS       Y5, Y11, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y6, Y11, Y11
+	VDIVPS       Y11, Y12, Y11
+	VMULPS       Y9, Y8, Y9
+	VFNMADD231PS Y11, Y4, Y9
+	VMOVUPS      Y9, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, SI
+	SUBQ         $+8, DI
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+8, DI
+	TESTQ        DI, DI
+	JE           done
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         DI
+	VMOVUPS      32(R13)(DI*4), Y9
+	NEGQ         DI
+	VMASKMOVPS   (AX), Y9, Y11
+	VMASKMOVPS   (SI), Y9, Y12
+	VFMADD231PS  Y11, Y7, Y12
+	VMASKMOVPS   (BX), Y9, Y10
+	VMULPS       Y12, Y1, Y13
+	VFMADD231PS  Y10, Y0, Y13
+	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y10
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y10, Y10
+	VANDPS       Y10, Y13, Y13
+	VMASKMOVPS   Y13, Y9, (BX)
+	VMASKMOVPS   (CX), Y9, Y10
+	VMULPS       Y12, Y3, Y14
+	VMULPS       Y12, Y14, Y12
+	VFMADD231PS  Y10, Y2, Y12
+	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y10
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y10, Y10
+	VANDPS       Y10, Y12, Y12
+	VMASKMOVPS   Y12, Y9, (CX)
+	VMASKMOVPS   (DX), Y9, Y10
+	VMAXPS       Y10, Y12, Y10
+	VANDPS       lanes_7fffffff<>+0(SB), Y10, Y12
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y12, Y12
+	VANDPS       Y12, Y10, Y10
+	VMASKMOVPS   Y10, Y9, (DX)
+	VMULPS       Y5, Y10, Y10
+	VSQRTPS      Y10, Y10
+	VADDPS       Y6, Y10, Y10
+	VDIVPS       Y10, Y13, Y10
+	VMULPS       Y11, Y8, Y11
+	VFNMADD231PS Y10, Y4, Y11
+	VMASKMOVPS   Y11, Y9, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func AmsGradAVX512(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·AmsGradAVX512(SB), NOSPLIT, $0-84
+	MOVQ         w+0(FP), AX
+	MOVQ         m+8(FP), BX
+	MOVQ         v+16(FP), CX
+	MOVQ         top+24(FP), DX
+	MOVQ         grad+32(FP), SI
+	MOVQ         n+40(FP), DI
+	VBROADCASTSS beta1+48(FP), Z0
+	VBROADCASTSS add1+52(FP), Z1
+	VBROADCASTSS beta2+56(FP), Z2
+	VBROADCASTSS add2+60(FP), Z3
+	VBROADCASTSS step+64(FP), Z4
+	VBROADCASTSS correct2+68(FP), Z5
+	VBROADCASTSS epsilon+72(FP), Z6
+	VBROADCASTSS decay+76(FP), Z7
+	VBROADCASTSS keep+80(FP), Z8
+	SUBQ         $+64, DI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS       (AX), Z9
+	VMOVUPS       64(AX), Z10
+	VMOVUPS       128(AX), Z11
+	VMOVUPS       192(AX), Z12
+	VMOVUPS       (SI), Z13
+	VMOVUPS       64(SI), Z14
+	VMOVUPS       128(SI), Z15
+	VMOVUPS       192(SI), Z16
+	VFMADD231PS   Z9, Z7, Z13
+	VFMADD231PS   Z10, Z7, Z14
+	VFMADD231PS   Z11, Z7, Z15
+	VFMADD231PS   Z12, Z7, Z16
+	VMOVUPS       (BX), Z17
+	VMOVUPS       64(BX), Z18
+	VMOVUPS       128(BX), Z19
+	VMOVUPS       192(BX), Z20
+	VMULPS        Z13, Z1, Z21
+	VMULPS        Z14, Z1, Z22
+	VMULPS        Z15, Z1, Z23
+	VMULPS        Z16, Z1, Z24
+	VFMADD231PS   Z17, Z0, Z21
+	VFMADD231PS   Z18, Z0, Z22
+	VFMADD231PS   Z19, Z0, Z23
+	VFMADD231PS   Z20, Z0, Z24
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z21, K7
+	VMOVAPS.Z     Z21, K7, Z21
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z22, K7
+	VMOVAPS.Z     Z22, K7, Z22
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z23, K7
+	VMOVAPS.Z     Z23, K7, Z23
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z24, K7
+	VMOVAPS.Z     Z24, K7, Z24
+	VMOVUPS       Z21, (BX)
+	VMOVUPS       Z22, 64(BX)
+	VMOVUPS       Z23, 128(BX)
+	VMOVUPS       Z24, 192(BX)
+	VMOVUPS       (CX), Z20
+	VMOVUPS       64(CX), Z19
+	VMOVUPS       128(CX), Z18
+	VMOVUPS       192(CX), Z17
+	VMULPS        Z13, Z3, Z25
+	VMULPS        Z14, Z3, Z26
+	VMULPS        Z15, Z3, Z27
+	VMULPS        Z16, Z3, Z28
+	VMULPS        Z13, Z25, Z13
+	VMULPS        Z14, Z26, Z14
+	VMULPS        Z15, Z27, Z15
+	VMULPS        Z16, Z28, Z16
+	VFMADD231PS   Z20, Z2, Z13
+	VFMADD231PS   Z19, Z2, Z14
+	VFMADD231PS   Z18, Z2, Z15
+	VFMADD231PS   Z17, Z2, Z16
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z13, K7
+	VMOVAPS.Z     Z13, K7, Z13
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z14, K7
+	VMOVAPS.Z     Z14, K7, Z14
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
+	VMOVAPS.Z     Z15, K7, Z15
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z16, K7
+	VMOVAPS.Z     Z16, K7, Z16
+	VMOVUPS       Z13, (CX)
+	VMOVUPS       Z14, 64(CX)
+	VMOVUPS       Z15, 128(CX)
+	VMOVUPS       Z16, 192(CX)
+	VMOVUPS       (DX), Z17
+	VMOVUPS       64(DX), Z18
+	VMOVUPS       128(DX), Z19
+	VMOVUPS       192(DX), Z20
+	VMAXPS        Z17, Z13, Z17
+	VMAXPS        Z18, Z14, Z18
+	VMAXPS        Z19, Z15, Z19
+	VMAXPS        Z20, Z16, Z20
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z17, K7
+	VMOVAPS.Z     Z17, K7, Z17
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z18, K7
+	VMOVAPS.Z     Z18, K7, Z18
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z19, K7
+	VMOVAPS.Z     Z19, K7, Z19
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z20, K7
+	VMOVAPS.Z     Z20, K7, Z20
+	VMOVUPS       Z17, (DX)
+	VMOVUPS       Z18, 64(DX)
+	VMOVUPS       Z19, 128(DX)
+	VMOVUPS       Z20, 192(DX)
+	VMULPS        Z5, Z17, Z17
+	VMULPS        Z5, Z18, Z18
+	VMULPS        Z5, Z19, Z19
+	VMULPS        Z5, Z20, Z20
+	VSQRTPS       Z17, Z17
+	VSQRTPS       Z18, Z18
+	VSQRTPS       Z19, Z19
+	VSQRTPS       Z20, Z20
+	VADDPS        Z6, Z17, Z17
+	VADDPS        Z6, Z18, Z18
+	VADDPS        Z6, Z19, Z19
+	VADDPS        Z6, Z20, Z20
+	VDIVPS        Z17, Z21, Z17
+	VDIVPS        Z18, Z22, Z18
+	VDIVPS        Z19, Z23, Z19
+	VDIVPS        Z20, Z24, Z20
+	VMULPS        Z9, Z8, Z9
+	VMULPS        Z10, Z8, Z10
+	VMULPS        Z11, Z8, Z11
+	VMULPS        Z12, Z8, Z12
+	VFNMADD231PS  Z17, Z4, Z9
+	VFNMADD231PS  Z18, Z4, Z10
+	VFNMADD231PS  Z19, Z4, Z11
+	VFNMADD231PS  Z20, Z4, Z12
+	VMOVUPS       Z9, (AX)
+	VMOVUPS       Z10, 64(AX)
+	VMOVUPS       Z11, 128(AX)
+	VMOVUPS       Z12, 192(AX)
+	ADDQ          $+256, AX
+	ADDQ          $+256, BX
+	ADDQ          $+256, CX
+	ADDQ          $+256, DX
+	ADDQ          $+256, SI
+	SUBQ          $+64, DI
+	JGE           blocks
+
+blocks_end:
+	ADDQ $+64, DI
+	SUBQ $+16, DI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS       (AX), Z12
+	VMOVUPS       (SI), Z11
+	VFMADD231PS   Z12, Z7, Z11
+	VMOVUPS       (BX), Z10
+	VMULPS        Z11, Z1, Z9
+	VFMADD231PS   Z10, Z0, Z9
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z9, K7
+	VMOVAPS.Z     Z9, K7, Z9
+	VMOVUPS       Z9, (BX)
+	VMOVUPS       (CX), Z10
+	VMULPS        Z11, Z3, Z20
+	VMULPS        Z11, Z20, Z11
+	VFMADD231PS   Z10, Z2, Z11
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z11, K7
+	VMOVAPS.Z     Z11, K7, Z11
+	VMOVUPS       Z11, (CX)
+	VMOVUPS       (DX), Z10
+	VMAXPS        Z10, Z11, Z10
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
+	VMOVAPS.Z     Z10, K7, Z10
+	VMOVUPS       Z10, (DX)
+	VMULPS        Z5, Z10, Z10
+	VSQRTPS       Z10, Z10
+	VADDPS        Z6, Z10, Z10
+	VDIVPS        Z10, Z9, Z10
+	VMULPS        Z12, Z8, Z12
+	VFNMADD231PS  Z10, Z4, Z12
+	VMOVUPS       Z12, (AX)
+	ADDQ          $+64, AX
+	ADDQ          $+64, BX
+	ADDQ          $+64, CX
+	ADDQ          $+64, DX
+	ADDQ          $+64, SI
+	SUBQ          $+16, DI
+	JGE           vectors
+
+vectors_end:
+	ADDQ          $+16, DI
+	TESTQ         DI, DI
+	JE            done
+	MOVL          $0x0000ffff, R13
+	BZHIL         DI, R13, R13
+	KMOVW         R13, K1
+	VMOVUPS.Z     (AX), K1, Z12
+	VMOVUPS.Z     (SI), K1, Z10
+	VFMADD231PS   Z12, Z7, Z10
+	VMOVUPS.Z     (BX), K1, Z9
+	VMULPS        Z10, Z1, Z11
+	VFMADD231PS   Z9, Z0, Z11
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z11, K7
+	VMOVAPS.Z     Z11, K7, Z11
+	VMOVUPS       Z11, K1, (BX)
+	VMOVUPS.Z     (CX), K1, Z9
+	VMULPS        Z10, Z3, Z20
+	VMULPS        Z10, Z20, Z10
+	VFMADD231PS   Z9, Z2, Z10
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
+	VMOVAPS.Z     Z10, K7, Z10
+	VMOVUPS       Z10, K1, (CX)
+	VMOVUPS.Z     (DX), K1, Z9
+	VMAXPS        Z9, Z10, Z9
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z9, K7
+	VMOVAPS.Z     Z9, K7, Z9
+	VMOVUPS       Z9, K1, (DX)
+	VMULPS        Z5, Z9, Z9
+	VSQRTPS       Z9, Z9
+	VADDPS        Z6, Z9, Z9
+	VDIVPS        Z9, Z11, Z9
+	VMULPS        Z12, Z8, Z12
+	VFNMADD231PS  Z9, Z4, Z12
+	VMOVUPS       Z12, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func AmsGradBoundedAVX2(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
+// Requires: AVX, FMA3
+TEXT ·AmsGradBoundedAVX2(SB), NOSPLIT, $0-88
+	MOVQ         w+0(FP), AX
+	MOVQ         m+8(FP), BX
+	MOVQ         v+16(FP), CX
+	MOVQ         top+24(FP), DX
+	MOVQ         grad+32(FP), SI
+	MOVQ         n+40(FP), DI
+	VBROADCASTSS beta1+48(FP), Y0
+	VBROADCASTSS add1+52(FP), Y1
+	VBROADCASTSS beta2+56(FP), Y2
+	VBROADCASTSS add2+60(FP), Y3
+	VBROADCASTSS step+64(FP), Y4
+	VBROADCASTSS correct2+68(FP), Y5
+	VBROADCASTSS epsilon+72(FP), Y6
+	VBROADCASTSS decay+76(FP), Y7
+	VBROADCASTSS keep+80(FP), Y8
+	VBROADCASTSS scaled2+84(FP), Y9
+	SUBQ         $+8, DI
+	JL           vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y10
+	VMOVUPS      (SI), Y11
+	VFMADD231PS  Y10, Y7, Y11
+	VMOVUPS      (BX), Y12
+	VMULPS       Y11, Y1, Y13
+	VFMADD231PS  Y12, Y0, Y13
+	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y12
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y12, Y12
+	VANDPS       Y12, Y13, Y13
+	VMOVUPS      Y13, (BX)
+	VMOVUPS      (CX), Y12
+	VMULPS       Y11, Y3, Y14
+	VMULPS       Y11, Y14, Y11
+	VFMADD231PS  Y12, Y2, Y11
+	VANDPS       lanes_7fffffff<>+0(SB), Y11, Y12
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y12, Y12
+	VANDPS       Y12, Y11, Y11
+	VMOVUPS      Y11, (CX)
+	VMOVUPS      (DX), Y12
+	VMAXPS       Y12, Y11, Y12
+	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y11
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y11, Y11
+	VANDPS       Y11, Y12, Y12
+	VMOVUPS      Y12, (DX)
+	VMULPS       Y5, Y12, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y6, Y11, Y11
+	VDIVPS       Y11, Y13, Y11
+	VMULPS       Y10, Y8, Y10
+	VFNMADD231PS Y11, Y4, Y10
+	VMOVUPS      Y10, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, SI
+	SUBQ         $+8, DI
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+8, DI
+	TESTQ        DI, DI
+	JE           done
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         DI
+	VMOVUPS      32(R13)(DI*4), Y10
+	NEGQ         DI
+	VMASKMOVPS   (AX), Y10, Y11
+	VMASKMOVPS   (SI), Y10, Y13
+	VFMADD231PS  Y11, Y7, Y13
+	VMASKMOVPS   (BX), Y10, Y12
+	VMULPS       Y13, Y1, Y14
+	VFMADD231PS  Y12, Y0, Y14
+	VANDPS       lanes_7fffffff<>+0(SB), Y14, Y12
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y12, Y12
+	VANDPS       Y12, Y14, Y14
+	VMASKMOVPS   Y14, Y10, (BX)
+	VMASKMOVPS   (CX), Y10, Y12
+	VMULPS       Y13, Y3, Y15
+	VMULPS       Y13, Y15, Y13
+	VFMADD231PS  Y12, Y2, Y13
+	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y12
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y12, Y12
+	VANDPS       Y12, Y13, Y13
+	VMASKMOVPS   Y13, Y10, (CX)
+	VMASKMOVPS   (DX), Y10, Y12
+	VMAXPS       Y12, Y13, Y12
+	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y13
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y13, Y13
+	VANDPS       Y13, Y12, Y12
+	VMASKMOVPS   Y12, Y10, (DX)
+	VMULPS       Y5, Y12, Y13
+	VSQRTPS      Y13, Y13
+	VADDPS       Y6, Y13, Y13
+	VDIVPS       Y13, Y14, Y13
+	VMULPS       Y11, Y8, Y11
+	VFNMADD231PS Y13, Y4, Y11
+	VMASKMOVPS   Y11, Y10, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func AmsGradBoundedAVX512(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·AmsGradBoundedAVX512(SB), NOSPLIT, $0-88
+	MOVQ         w+0(FP), AX
+	MOVQ         m+8(FP), BX
+	MOVQ         v+16(FP), CX
+	MOVQ         top+24(FP), DX
+	MOVQ         grad+32(FP), SI
+	MOVQ         n+40(FP), DI
+	VBROADCASTSS beta1+48(FP), Z0
+	VBROADCASTSS add1+52(FP), Z1
+	VBROADCASTSS beta2+56(FP), Z2
+	VBROADCASTSS add2+60(FP), Z3
+	VBROADCASTSS step+64(FP), Z4
+	VBROADCASTSS correct2+68(FP), Z5
+	VBROADCASTSS epsilon+72(FP), Z6
+	VBROADCASTSS decay+76(FP), Z7
+	VBROADCASTSS keep+80(FP), Z8
+	VBROADCASTSS scaled2+84(FP), Z9
+	VBROADCASTSS lanes_00800000<>+0(SB), Z11
+	SUBQ         $+32, DI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS          (AX), Z10
+	VMOVUPS          64(AX), Z12
+	VMOVUPS          (SI), Z13
+	VMOVUPS          64(SI), Z14
+	VFMADD231PS      Z10, Z7, Z13
+	VFMADD231PS      Z12, Z7, Z14
+	VMOVUPS          (BX), Z15
+	VMOVUPS          64(BX), Z16
+	VMULPS           Z13, Z1, Z17
+	VMULPS           Z14, Z1, Z18
+	VFMADD231PS      Z15, Z0, Z17
+	VFMADD231PS      Z16, Z0, Z18
+	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z17, K7
+	VMOVAPS.Z        Z17, K7, Z17
+	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z18, K7
+	VMOVAPS.Z        Z18, K7, Z18
+	VMOVUPS          Z17, (BX)
+	VMOVUPS          Z18, 64(BX)
+	VMOVUPS          (CX), Z16
+	VMOVUPS          64(CX), Z15
+	VMULPS           Z13, Z3, Z19
+	VMULPS           Z14, Z3, Z20
+	VMULPS           Z13, Z19, Z13
+	VMULPS           Z14, Z20, Z14
+	VFMADD231PS      Z16, Z2, Z13
+	VFMADD231PS      Z15, Z2, Z14
+	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z13, K7
+	VMOVAPS.Z        Z13, K7, Z13
+	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z14, K7
+	VMOVAPS.Z        Z14, K7, Z14
+	VMOVUPS          Z13, (CX)
+	VMOVUPS          Z14, 64(CX)
+	VMOVUPS          (DX), Z15
+	VMOVUPS          64(DX), Z16
+	VMAXPS           Z15, Z13, Z15
+	VMAXPS           Z16, Z14, Z16
+	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z15, K7
+	VMOVAPS.Z        Z15, K7, Z15
+	VPTESTMD.BCST    lanes_7f800000<>+0(SB), Z16, K7
+	VMOVAPS.Z        Z16, K7, Z16
+	VMOVUPS          Z15, (DX)
+	VMOVUPS          Z16, 64(DX)
+	VMULPS           Z5, Z15, Z14
+	VSQRTPS          Z14, Z14
+	VADDPS           Z6, Z14, Z14
+	VMULPS           Z9, Z16, Z13
+	VRSQRT14PS       Z13, Z19
+	VMULPS           Z19, Z13, Z20
+	VMULPS.BCST      lanes_3f000000<>+0(SB), Z19, Z19
+	VBROADCASTSS     lanes_3f000000<>+0(SB), Z21
+	VFNMADD231PS     Z20, Z19, Z21
+	VFMADD231PS      Z21, Z20, Z20
+	VFMADD231PS      Z21, Z19, Z19
+	VFNMADD231PS     Z20, Z20, Z13
+	VPTESTMD         Z16, Z16, K7
+	VFMADD213PS.Z    Z20, Z19, K7, Z13
+	VPTESTNMD.BCST   lanes_007ffffe<>+0(SB), Z13, K7, K6
+	VFPCLASSPSZ      $0x99, Z13, K7
+	KORTESTW         K6, K7
+	JNE              root_again3
+	VMOVAPS          Z6, Z15
+	VFMADD231PS.BCST lanes_39800000<>+0(SB), Z13, Z15
+
+root_done3:
+	VDIVPS       Z14, Z17, Z14
+	VDIVPS       Z15, Z18, Z15
+	VMULPS       Z10, Z8, Z10
+	VMULPS       Z12, Z8, Z12
+	VFNMADD231PS Z14, Z4, Z10
+	VFNMADD231PS Z15, Z4, Z12
+	VMOVUPS      Z10, (AX)
+	VMOVUPS      Z12, 64(AX)
+	ADDQ         $+128, AX
+	ADDQ         $+128, BX
+	ADDQ         $+128, CX
+	ADDQ         $+128, DX
+	ADDQ         $+128, SI
+	SUBQ         $+32, DI
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+32, DI
+	SUBQ $+16, DI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS       (AX), Z12
+	VMOVUPS       (SI), Z10
+	VFMADD231PS   Z12, Z7, Z10
+	VMOVUPS       (BX), Z15
+	VMULPS        Z10, Z1, Z14
+	VFMADD231PS   Z15, Z0, Z14
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z14, K7
+	VMOVAPS.Z     Z14, K7, Z14
+	VMOVUPS       Z14, (BX)
+	VMOVUPS       (CX), Z15
+	VMULPS        Z10, Z3, Z18
+	VMULPS        Z10, Z18, Z10
+	VFMADD231PS   Z15, Z2, Z10
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
+	VMOVAPS.Z     Z10, K7, Z10
+	VMOVUPS       Z10, (CX)
+	VMOVUPS       (DX), Z15
+	VMAXPS        Z15, Z10, Z15
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
+	VMOVAPS.Z     Z15, K7, Z15
+	VMOVUPS       Z15, (DX)
+	VMULPS        Z5, Z15, Z10
+	VSQRTPS       Z10, Z10
+	VADDPS        Z6, Z10, Z10
+	VDIVPS        Z10, Z14, Z10
+	VMULPS        Z12, Z8, Z12
+	VFNMADD231PS  Z10, Z4, Z12
+	VMOVUPS       Z12, (AX)
+	ADDQ          $+64, AX
+	ADDQ          $+64, BX
+	ADDQ          $+64, CX
+	ADDQ          $+64, DX
+	ADDQ          $+64, SI
+	SUBQ          $+16, DI
+	JGE           vectors
+
+vectors_end:
+	ADDQ          $+16, DI
+	TESTQ         DI, DI
+	JE            done
+	MOVL          $0x0000ffff, R13
+	BZHIL         DI, R13, R13
+	KMOVW         R13, K1
+	VMOVUPS.Z     (AX), K1, Z12
+	VMOVUPS.Z     (SI), K1, Z10
+	VFMADD231PS   Z12, Z7, Z10
+	VMOVUPS.Z     (BX), K1, Z14
+	VMULPS        Z10, Z1, Z15
+	VFMADD231PS   Z14, Z0, Z15
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
+	VMOVAPS.Z     Z15, K7, Z15
+	VMOVUPS       Z15, K1, (BX)
+	VMOVUPS.Z     (CX), K1, Z14
+	VMULPS        Z10, Z3, Z18
+	VMULPS        Z10, Z18, Z10
+	VFMADD231PS   Z14, Z2, Z10
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
+	VMOVAPS.Z     Z10, K7, Z10
+	VMOVUPS       Z10, K1, (CX)
+	VMOVUPS.Z     (DX), K1, Z14
+	VMAXPS        Z14, Z10, Z14
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z14, K7
+	VMOVAPS.Z     Z14, K7, Z14
+	VMOVUPS       Z14, K1, (DX)
+	VMULPS        Z5, Z14, Z10
+	VSQRTPS       Z10, Z10
+	VADDPS        Z6, Z10, Z10
+	VDIVPS        Z10, Z15, Z10
+	VMULPS        Z12, Z8, Z12
+	VFNMADD231PS  Z10, Z4, Z12
+	VMOVUPS       Z12, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+root_again3:
+	VMULPS  Z5, Z16, Z15
+	VSQRTPS Z15, Z15
+	VADDPS  Z6, Z15, Z15
+	JMP     root_done3
+
+// func AdagradAVX2(w *float32, s *float32, grad *float32, n int, step float32, epsilon float32, decay float32)
+// Requires: AVX, FMA3
+TEXT ·AdagradAVX2(SB), NOSPLIT, $0-44
+	MOVQ         w+0(FP), AX
+	MOVQ         s+8(FP), BX
+	MOVQ         grad+16(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS step+32(FP), Y0
+	VBROADCASTSS epsilon+36(FP), Y1
+	VBROADCASTSS decay+40(FP), Y2
+	VBROADCASTSS lanes_00800000<>+0(SB), Y4
+	SUBQ         $+16, DX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (AX), Y3
+	VMOVUPS      32(AX), Y5
+	VMOVUPS      (CX), Y6
+	VMOVUPS      32(CX), Y7
+	VFMADD231PS  Y3, Y2, Y6
+	VFMADD231PS  Y5, Y2, Y7
+	VMOVUPS      (BX), Y8
+	VMOVUPS      32(BX), Y9
+	VFMADD231PS  Y6, Y6, Y8
+	VFMADD231PS  Y7, Y7, Y9
+	VANDPS       lanes_7fffffff<>+0(SB), Y8, Y10
+	VCMPPS       $0x05, Y4, Y10, Y10
+	VANDPS       Y10, Y8, Y8
+	VANDPS       lanes_7fffffff<>+0(SB), Y9, Y10
+	VCMPPS       $0x05, Y4, Y10, Y10
+	VANDPS       Y10, Y9, Y9
+	VMOVUPS      Y8, (BX)
+	VMOVUPS      Y9, 32(BX)
+	VSQRTPS      Y8, Y8
+	VSQRTPS      Y9, Y9
+	VADDPS       Y1, Y8, Y8
+	VADDPS       Y1, Y9, Y9
+	VDIVPS       Y8, Y6, Y8
+	VDIVPS       Y9, Y7, Y9
+	VFNMADD231PS Y8, Y0, Y3
+	VFNMADD231PS Y9, Y0, Y5
+	VMOVUPS      Y3, (AX)
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	SUBQ         $+16, DX
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, DX
+	SUBQ $+8, DX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y5
+	VMOVUPS      (CX), Y3
+	VFMADD231PS  Y5, Y2, Y3
+	VMOVUPS      (BX), Y9
+	VFMADD231PS  Y3, Y3, Y9
+	VANDPS       lanes_7fffffff<>+0(SB), Y9, Y8
+	VCMPPS       $0x05, Y4, Y8, Y8
+	VANDPS       Y8, Y9, Y9
+	VMOVUPS      Y9, (BX)
+	VSQRTPS      Y9, Y9
+	VADDPS       Y1, Y9, Y9
+	VDIVPS       Y9, Y3, Y9
+	VFNMADD231PS Y9, Y0, Y5
+	VMOVUPS      Y5, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	SUBQ         $+8, DX
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+8, DX
+	TESTQ        DX, DX
+	JE           done
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         DX
+	VMOVUPS      32(R13)(DX*4), Y5
+	NEGQ         DX
+	VMASKMOVPS   (AX), Y5, Y9
+	VMASKMOVPS   (CX), Y5, Y3
+	VFMADD231PS  Y9, Y2, Y3
+	VMASKMOVPS   (BX), Y5, Y8
+	VFMADD231PS  Y3, Y3, Y8
+	VANDPS       lanes_7fffffff<>+0(SB), Y8, Y7
+	VCMPPS       $0x05, Y4, Y7, Y7
+	VANDPS       Y7, Y8, Y8
+	VMASKMOVPS   Y8, Y5, (BX)
+	VSQRTPS      Y8, Y8
+	VADDPS       Y1, Y8, Y8
+	VDIVPS       Y8, Y3, Y8
+	VFNMADD231PS Y8, Y0, Y9
+	VMASKMOVPS   Y9, Y5, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func AdagradAVX512(w *float32, s *float32, grad *float32, n int, step float32, epsilon float32, decay float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·AdagradAVX512(SB), NOSPLIT, $0-44
+	MOVQ         w+0(FP), AX
+	MOVQ         s+8(FP), BX
+	MOVQ         grad+16(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS step+32(FP), Z0
+	VBROADCASTSS epsilon+36(FP), Z1
+	VBROADCASTSS decay+40(FP), Z2
+	VBROADCASTSS lanes_00800000<>+0(SB), Z4
+	SUBQ         $+64, DX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS       (AX), Z3
+	VMOVUPS       64(AX), Z5
+	VMOVUPS       128(AX), Z6
+	VMOVUPS       192(AX), Z7
+	VMOVUPS       (CX), Z8
+	VMOVUPS       64(CX), Z9
+	VMOVUPS       128(CX), Z10
+	VMOVUPS       192(CX), Z11
+	VFMADD231PS   Z3, Z2, Z8
+	VFMADD231PS   Z5, Z2, Z9
+	VFMADD231PS   Z6, Z2, Z10
+	VFMADD231PS   Z7, Z2, Z11
+	VMOVUPS       (BX), Z12
+	VMOVUPS       64(BX), Z13
+	VMOVUPS       128(BX), Z14
+	VMOVUPS       192(BX), Z15
+	VFMADD231PS   Z8, Z8, Z12
+	VFMADD231PS   Z9, Z9, Z13
+	VFMADD231PS   Z10, Z10, Z14
+	VFMADD231PS   Z11, Z11, Z15
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z12, K7
+	VMOVAPS.Z     Z12, K7, Z12
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z13, K7
+	VMOVAPS.Z     Z13, K7, Z13
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z14, K7
+	VMOVAPS.Z     Z14, K7, Z14
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
+	VMOVAPS.Z     Z15, K7, Z15
+	VMOVUPS       Z12, (BX)
+	VMOVUPS       Z13, 64(BX)
+	VMOVUPS       Z14, 128(BX)
+	VMOVUPS       Z15, 192(BX)
+	VSQRTPS       Z12, Z12
+	VSQRTPS       Z13, Z13
+	VSQRTPS       Z14, Z14
+	VSQRTPS       Z15, Z15
+	VADDPS        Z1, Z12, Z12
+	VADDPS        Z1, Z13, Z13
+	VADDPS        Z1, Z14, Z14
+	VADDPS        Z1, Z15, Z15
+	VDIVPS        Z12, Z8, Z12
+	VDIVPS        Z13, Z9, Z13
+	VDIVPS        Z14, Z10, Z14
+	VDIVPS        Z15, Z11, Z15
+	VFNMADD231PS  Z12, Z0, Z3
+	VFNMADD231PS  Z13, Z0, Z5
+	VFNMADD231PS  Z14, Z0, Z6
+	VFNMADD231PS  Z15, Z0, Z7
+	VMOVUPS       Z3, (AX)
+	VMOVUPS       Z5, 64(AX)
+	VMOVUPS       Z6, 128(AX)
+	VMOVUPS       Z7, 192(AX)
+	ADDQ          $+256, AX
+	ADDQ          $+256, BX
+	ADDQ          $+256, CX
+	SUBQ          $+64, DX
+	JGE           blocks
+
+blocks_end:
+	ADDQ $+64, DX
+	SUBQ $+16, DX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS       (AX), Z7
+	VMOVUPS       (CX), Z6
+	VFMADD231PS   Z7, Z2, Z6
+	VMOVUPS       (BX), Z5
+	VFMADD231PS   Z6, Z6, Z5
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z5, K7
+	VMOVAPS.Z     Z5, K7, Z5
+	VMOVUPS       Z5, (BX)
+	VSQRTPS       Z5, Z5
+	VADDPS        Z1, Z5, Z5
+	VDIVPS        Z5, Z6, Z5
+	VFNMADD231PS  Z5, Z0, Z7
+	VMOVUPS       Z7, (AX)
+	ADDQ          $+64, AX
+	ADDQ          $+64, BX
+	ADDQ          $+64, CX
+	SUBQ          $+16, DX
+	JGE           vectors
+
+vectors_end:
+	ADDQ          $+16, DX
+	TESTQ         DX, DX
+	JE            done
+	MOVL          $0x0000ffff, R13
+	BZHIL         DX, R13, R13
+	KMOVW         R13, K1
+	VMOVUPS.Z     (AX), K1, Z7
+	VMOVUPS.Z     (CX), K1, Z5
+	VFMADD231PS   Z7, Z2, Z5
+	VMOVUPS.Z     (BX), K1, Z6
+	VFMADD231PS   Z5, Z5, Z6
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z6, K7
+	VMOVAPS.Z     Z6, K7, Z6
+	VMOVUPS       Z6, K1, (BX)
+	VSQRTPS       Z6, Z6
+	VADDPS        Z1, Z6, Z6
+	VDIVPS        Z6, Z5, Z6
+	VFNMADD231PS  Z6, Z0, Z7
+	VMOVUPS       Z7, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func RmsPropAVX2(w *float32, v *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, lr float32, decay float32)
+// Requires: AVX, FMA3
+TEXT ·RmsPropAVX2(SB), NOSPLIT, $0-52
+	MOVQ         w+0(FP), AX
+	MOVQ         v+8(FP), BX
+	MOVQ         grad+16(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS alpha+32(FP), Y0
+	VBROADCASTSS add+36(FP), Y1
+	VBROADCASTSS epsilon+40(FP), Y2
+	VBROADCASTSS lr+44(FP), Y3
+	VBROADCASTSS decay+48(FP), Y4
+	SUBQ         $+16, DX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (AX), Y5
+	VMOVUPS      32(AX), Y6
+	VMOVUPS      (CX), Y7
+	VMOVUPS      32(CX), Y8
+	VFMADD231PS  Y5, Y4, Y7
+	VFMADD231PS  Y6, Y4, Y8
+	VMULPS       Y7, Y1, Y9
+	VMULPS       Y8, Y1, Y10
+	VMOVUPS      (BX), Y11
+	VMOVUPS      32(BX), Y12
+	VMULPS       Y7, Y9, Y9
+	VMULPS       Y8, Y10, Y10
+	VFMADD231PS  Y11, Y0, Y9
+	VFMADD231PS  Y12, Y0, Y10
+	VANDPS       lanes_7fffffff<>+0(SB), Y9, Y12
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y12, Y12
+	VANDPS       Y12, Y9, Y9
+	VANDPS       lanes_7fffffff<>+0(SB), Y10, Y12
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y12, Y12
+	VANDPS       Y12, Y10, Y10
+	VMOVUPS      Y9, (BX)
+	VMOVUPS      Y10, 32(BX)
+	VSQRTPS      Y9, Y9
+	VSQRTPS      Y10, Y10
+	VADDPS       Y2, Y9, Y9
+	VADDPS       Y2, Y10, Y10
+	VDIVPS       Y9, Y7, Y9
+	VDIVPS       Y10, Y8, Y10
+	VFNMADD231PS Y9, Y3, Y5
+	VFNMADD231PS Y10, Y3, Y6
+	VMOVUPS      Y5, (AX)
+	VMOVUPS      Y6, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	SUBQ         $+16, DX
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, DX
+	SUBQ $+8, DX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y6
+	VMOVUPS      (CX), Y5
+	VFMADD231PS  Y6, Y4, Y5
+	VMULPS       Y5, Y1, Y10
+	VMOVUPS      (BX), Y9
+	VMULPS       Y5, Y10, Y10
+	VFMADD231PS  Y9, Y0, Y10
+	VANDPS       lanes_7fffffff<>+0(SB), Y10, Y9
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y9, Y9
+	VANDPS       Y9, Y10, Y10
+	VMOVUPS      Y10, (BX)
+	VSQRTPS      Y10, Y10
+	VADDPS       Y2, Y10, Y10
+	VDIVPS       Y10, Y5, Y10
+	VFNMADD231PS Y10, Y3, Y6
+	VMOVUPS      Y6, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	SUBQ         $+8, DX
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+8, DX
+	TESTQ        DX, DX
+	JE           done
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         DX
+	VMOVUPS      32(R13)(DX*4), Y6
+	NEGQ         DX
+	VMASKMOVPS   (AX), Y6, Y10
+	VMASKMOVPS   (CX), Y6, Y5
+	VFMADD231PS  Y10, Y4, Y5
+	VMULPS       Y5, Y1, Y9
+	VMASKMOVPS   (BX), Y6, Y8
+	VMULPS       Y5, Y9, Y9
+	VFMADD231PS  Y8, Y0, Y9
+	VANDPS       lanes_7fffffff<>+0(SB), Y9, Y8
+	VCMPPS       $0x05, lanes_00800000<>+0(SB), Y8, Y8
+	VANDPS       Y8, Y9, Y9
+	VMASKMOVPS   Y9, Y6, (BX)
+	VSQRTPS      Y9, Y9
+	VADDPS       Y2, Y9, Y9
+	VDIVPS       Y9, Y5, Y9
+	VFNMADD231PS Y9, Y3, Y10
+	VMASKMOVPS   Y10, Y6, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func RmsPropAVX512(w *float32, v *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, lr float32, decay float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·RmsPropAVX512(SB), NOSPLIT, $0-52
+	MOVQ         w+0(FP), AX
+	MOVQ         v+8(FP), BX
+	MOVQ         grad+16(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS alpha+32(FP), Z0
+	VBROADCASTSS add+36(FP), Z1
+	VBROADCASTSS epsilon+40(FP), Z2
+	VBROADCASTSS lr+44(FP), Z3
+	VBROADCASTSS decay+48(FP), Z4
+	VBROADCASTSS lanes_00800000<>+0(SB), Z6
+	SUBQ         $+64, DX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS       (AX), Z5
+	VMOVUPS       64(AX), Z7
+	VMOVUPS       128(AX), Z8
+	VMOVUPS       192(AX), Z9
+	VMOVUPS       (CX), Z10
+	VMOVUPS       64(CX), Z11
+	VMOVUPS       128(CX), Z12
+	VMOVUPS       192(CX), Z13
+	VFMADD231PS   Z5, Z4, Z10
+	VFMADD231PS   Z7, Z4, Z11
+	VFMADD231PS   Z8, Z4, Z12
+	VFMADD231PS   Z9, Z4, Z13
+	VMULPS        Z10, Z1, Z14
+	VMULPS        Z11, Z1, Z15
+	VMULPS        Z12, Z1, Z16
+	VMULPS        Z13, Z1, Z17
+	VMOVUPS       (BX), Z18
+	VMOVUPS       64(BX), Z19
+	VMOVUPS       128(BX), Z20
+	VMOVUPS       192(BX), Z21
+	VMULPS        Z10, Z14, Z14
+	VMULPS        Z11, Z15, Z15
+	VMULPS        Z12, Z16, Z16
+	VMULPS        Z13, Z17, Z17
+	VFMADD231PS   Z18, Z0, Z14
+	VFMADD231PS   Z19, Z0, Z15
+	VFMADD231PS   Z20, Z0, Z16
+	VFMADD231PS   Z21, Z0, Z17
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z14, K7
+	VMOVAPS.Z     Z14, K7, Z14
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
+	VMOVAPS.Z     Z15, K7, Z15
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z16, K7
+	VMOVAPS.Z     Z16, K7, Z16
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z17, K7
+	VMOVAPS.Z     Z17, K7, Z17
+	VMOVUPS       Z14, (BX)
+	VMOVUPS       Z15, 64(BX)
+	VMOVUPS       Z16, 128(BX)
+	VMOVUPS       Z17, 192(BX)
+	VSQRTPS       Z14, Z14
+	VSQRTPS       Z15, Z15
+	VSQRTPS       Z16, Z16
+	VSQRTPS       Z17, Z17
+	VADDPS        Z2, Z14, Z14
+	VADDPS        Z2, Z15, Z15
+	VADDPS        Z2, Z16, Z16
+	VADDPS        Z2, Z17, Z17
+	VDIVPS        Z14, Z10, Z14
+	VDIVPS        Z15, Z11, Z15
+	VDIVPS        Z16, Z12, Z16
+	VDIVPS        Z17, Z13, Z17
+	VFNMADD231PS  Z14, Z3, Z5
+	VFNMADD231PS  Z15, Z3, Z7
+	VFNMADD231PS  Z16, Z3, Z8
+	VFNMADD231PS  Z17, Z3, Z9
+	VMOVUPS       Z5, (AX)
+	VMOVUPS       Z7, 64(AX)
+	VMOVUPS       Z8, 128(AX)
+	VMOVUPS       Z9, 192(AX)
+	ADDQ          $+256, AX
+	ADDQ          $+256, BX
+	ADDQ          $+256, CX
+	SUBQ          $+64, DX
+	JGE           blocks
+
+blocks_end:
+	ADDQ $+64, DX
+	SUBQ $+16, DX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS       (AX), Z9
+	VMOVUPS       (CX), Z8
+	VFMADD231PS   Z9, Z4, Z8
+	VMULPS        Z8, Z1, Z7
+	VMOVUPS       (BX), Z5
+	VMULPS        Z8, Z7, Z7
+	VFMADD231PS   Z5, Z0, Z7
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z7, K7
+	VMOVAPS.Z     Z7, K7, Z7
+	VMOVUPS       Z7, (BX)
+	VSQRTPS       Z7, Z7
+	VADDPS        Z2, Z7, Z7
+	VDIVPS        Z7, Z8, Z7
+	VFNMADD231PS  Z7, Z3, Z9
+	VMOVUPS       Z9, (AX)
+	ADDQ          $+64, AX
+	ADDQ          $+64, BX
+	ADDQ          $+64, CX
+	SUBQ          $+16, DX
+	JGE           vectors
+
+vectors_end:
+	ADDQ          $+16, DX
+	TESTQ         DX, DX
+	JE            done
+	MOVL          $0x0000ffff, R13
+	BZHIL         DX, R13, R13
+	KMOVW         R13, K1
+	VMOVUPS.Z     (AX), K1, Z9
+	VMOVUPS.Z     (CX), K1, Z7
+	VFMADD231PS   Z9, Z4, Z7
+	VMULPS        Z7, Z1, Z8
+	VMOVUPS.Z     (BX), K1, Z5
+	VMULPS        Z7, Z8, Z8
+	VFMADD231PS   Z5, Z0, Z8
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z8, K7
+	VMOVAPS.Z     Z8, K7, Z8
+	VMOVUPS       Z8, K1, (BX)
+	VSQRTPS       Z8, Z8
+	VADDPS        Z2, Z8, Z8
+	VDIVPS        Z8, Z7, Z8
+	VFNMADD231PS  Z8, Z3, Z9
+	VMOVUPS       Z9, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func RmsPropCenteredAVX2(w *float32, v *float32, a *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, lr float32, decay float32)
+// Requires: AVX, FMA3
+TEXT ·RmsPropCenteredAVX2(SB), NOSPLIT, $0-60
+	MOVQ         w+0(FP), AX
+	MOVQ         v+8(FP), BX
+	MOVQ         a+16(FP), CX
+	MOVQ         grad+24(FP), DX
+	MOVQ         n+32(FP), SI
+	VBROADCASTSS alpha+40(FP), Y0
+	VBROADCASTSS add+44(FP), Y1
+	VBROADCASTSS epsilon+48(FP), Y2
+	VBROADCASTSS lr+52(FP), Y3
+	VBROADCASTSS decay+56(FP), Y4
+	VBROADCASTSS lanes_00800000<>+0(SB), Y6
+	VBROADCASTSS lanes_00000000<>+0(SB), Y7
+	SUBQ         $+8, SI
+	JL           vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y5
+	VMOVUPS      (DX), Y8
+	VFMADD231PS  Y5, Y4, Y8
+	VMULPS       Y8, Y1, Y9
+	VMOVUPS      (BX), Y10
+	VMULPS       Y8, Y9, Y11
+	VFMADD231PS  Y10, Y0, Y11
+	VANDPS       lanes_7fffffff<>+0(SB), Y11, Y10
+	VCMPPS       $0x05, Y6, Y10, Y10
+	VANDPS       Y10, Y11, Y11
+	VMOVUPS      Y11, (BX)
+	VMOVUPS      (CX), Y10
+	VFMADD231PS  Y10, Y0, Y9
+	VANDPS       lanes_7fffffff<>+0(SB), Y9, Y10
+	VCMPPS       $0x05, Y6, Y10, Y10
+	VANDPS       Y10, Y9, Y9
+	VMOVUPS      Y9, (CX)
+	VFNMADD231PS Y9, Y9, Y11
+	VMAXPS       Y11, Y7, Y11
+	VSQRTPS      Y11, Y11
+	VADDPS       Y2, Y11, Y11
+	VDIVPS       Y11, Y8, Y11
+	VFNMADD231PS Y11, Y3, Y5
+	VMOVUPS      Y5, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	SUBQ         $+8, SI
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+8, SI
+	TESTQ        SI, SI
+	JE           done
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         SI
+	VMOVUPS      32(R13)(SI*4), Y5
+	NEGQ         SI
+	VMASKMOVPS   (AX), Y5, Y11
+	VMASKMOVPS   (DX), Y5, Y8
+	VFMADD231PS  Y11, Y4, Y8
+	VMULPS       Y8, Y1, Y9
+	VMASKMOVPS   (BX), Y5, Y10
+	VMULPS       Y8, Y9, Y12
+	VFMADD231PS  Y10, Y0, Y12
+	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y10
+	VCMPPS       $0x05, Y6, Y10, Y10
+	VANDPS       Y10, Y12, Y12
+	VMASKMOVPS   Y12, Y5, (BX)
+	VMASKMOVPS   (CX), Y5, Y10
+	VFMADD231PS  Y10, Y0, Y9
+	VANDPS       lanes_7fffffff<>+0(SB), Y9, Y10
+	VCMPPS       $0x05, Y6, Y10, Y10
+	VANDPS       Y10, Y9, Y9
+	VMASKMOVPS   Y9, Y5, (CX)
+	VFNMADD231PS Y9, Y9, Y12
+	VMAXPS       Y12, Y7, Y12
+	VSQRTPS      Y12, Y12
+	VADDPS       Y2, Y12, Y12
+	VDIVPS       Y12, Y8, Y12
+	VFNMADD231PS Y12, Y3, Y11
+	VMASKMOVPS   Y11, Y5, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func RmsPropCenteredAVX512(w *float32, v *float32, a *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, lr float32, decay float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·RmsPropCenteredAVX512(SB), NOSPLIT, $0-60
+	MOVQ         w+0(FP), AX
+	MOVQ         v+8(FP), BX
+	MOVQ         a+16(FP), CX
+	MOVQ         grad+24(FP), DX
+	MOVQ         n+32(FP), SI
+	VBROADCASTSS alpha+40(FP), Z0
+	VBROADCASTSS add+44(FP), Z1
+	VBROADCASTSS epsilon+48(FP), Z2
+	VBROADCASTSS lr+52(FP), Z3
+	VBROADCASTSS decay+56(FP), Z4
+	VBROADCASTSS lanes_00800000<>+0(SB), Z6
+	VBROADCASTSS lanes_00000000<>+0(SB), Z7
+	SUBQ         $+64, SI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS       (AX), Z5
+	VMOVUPS       64(AX), Z8
+	VMOVUPS       128(AX), Z9
+	VMOVUPS       192(AX), Z10
+	VMOVUPS       (DX), Z11
+	VMOVUPS       64(DX), Z12
+	VMOVUPS       128(DX), Z13
+	VMOVUPS       192(DX), Z14
+	VFMADD231PS   Z5, Z4, Z11
+	VFMADD231PS   Z8, Z4, Z12
+	VFMADD231PS   Z9, Z4, Z13
+	VFMADD231PS   Z10, Z4, Z14
+	VMULPS        Z11, Z1, Z15
+	VMULPS        Z12, Z1, Z16
+	VMULPS        Z13, Z1, Z17
+	VMULPS        Z14, Z1, Z18
+	VMOVUPS       (BX), Z19
+	VMOVUPS       64(BX), Z20
+	VMOVUPS       128(BX), Z21
+	VMOVUPS       192(BX), Z22
+	VMULPS        Z11, Z15, Z23
+	VMULPS        Z12, Z16, Z24
+	VMULPS        Z13, Z17, Z25
+	VMULPS        Z14, Z18, Z26
+	VFMADD231PS   Z19, Z0, Z23
+	VFMADD231PS   Z20, Z0, Z24
+	VFMADD231PS   Z21, Z0, Z25
+	VFMADD231PS   Z22, Z0, Z26
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z23, K7
+	VMOVAPS.Z     Z23, K7, Z23
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z24, K7
+	VMOVAPS.Z     Z24, K7, Z24
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z25, K7
+	VMOVAPS.Z     Z25, K7, Z25
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z26, K7
+	VMOVAPS.Z     Z26, K7, Z26
+	VMOVUPS       Z23, (BX)
+	VMOVUPS       Z24, 64(BX)
+	VMOVUPS       Z25, 128(BX)
+	VMOVUPS       Z26, 192(BX)
+	VMOVUPS       (CX), Z22
+	VMOVUPS       64(CX), Z21
+	VMOVUPS       128(CX), Z20
+	VMOVUPS       192(CX), Z19
+	VFMADD231PS   Z22, Z0, Z15
+	VFMADD231PS   Z21, Z0, Z16
+	VFMADD231PS   Z20, Z0, Z17
+	VFMADD231PS   Z19, Z0, Z18
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
+	VMOVAPS.Z     Z15, K7, Z15
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z16, K7
+	VMOVAPS.Z     Z16, K7, Z16
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z17, K7
+	VMOVAPS.Z     Z17, K7, Z17
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z18, K7
+	VMOVAPS.Z     Z18, K7, Z18
+	VMOVUPS       Z15, (CX)
+	VMOVUPS       Z16, 64(CX)
+	VMOVUPS       Z17, 128(CX)
+	VMOVUPS       Z18, 192(CX)
+	VFNMADD231PS  Z15, Z15, Z23
+	VFNMADD231PS  Z16, Z16, Z24
+	VFNMADD231PS  Z17, Z17, Z25
+	VFNMADD231PS  Z18, Z18, Z26
+	VMAXPS        Z23, Z7, Z23
+	VMAXPS        Z24, Z7, Z24
+	VMAXPS        Z25, Z7, Z25
+	VMAXPS        Z26, Z7, Z26
+	VSQRTPS       Z23, Z23
+	VSQRTPS       Z24, Z24
+	VSQRTPS       Z25, Z25
+	VSQRTPS       Z26, Z26
+	VADDPS        Z2, Z23, Z23
+	VADDPS        Z2, Z24, Z24
+	VADDPS        Z2, Z25, Z25
+	VADDPS        Z2, Z26, Z26
+	VDIVPS        Z23, Z11, Z23
+	VDIVPS        Z24, Z12, Z24
+	VDIVPS        Z25, Z13, Z25
+	VDIVPS        Z26, Z14, Z26
+	VFNMADD231PS  Z23, Z3, Z5
+	VFNMADD231PS  Z24, Z3, Z8
+	VFNMADD231PS  Z25, Z3, Z9
+	VFNMADD231PS  Z26, Z3, Z10
+	VMOVUPS       Z5, (AX)
+	VMOVUPS       Z8, 64(AX)
+	VMOVUPS       Z9, 128(AX)
+	VMOVUPS       Z10, 192(AX)
+	ADDQ          $+256, AX
+	ADDQ          $+256, BX
+	ADDQ          $+256, CX
+	ADDQ          $+256, DX
+	SUBQ          $+64, SI
+	JGE           blocks
+
+blocks_end:
+	ADDQ $+64, SI
+	SUBQ $+16, SI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS       (AX), Z10
+	VMOVUPS       (DX), Z9
+	VFMADD231PS   Z10, Z4, Z9
+	VMULPS        Z9, Z1, Z8
+	VMOVUPS       (BX), Z5
+	VMULPS        Z9, Z8, Z26
+	VFMADD231PS   Z5, Z0, Z26
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z26, K7
+	VMOVAPS.Z     Z26, K7, Z26
+	VMOVUPS       Z26, (BX)
+	VMOVUPS       (CX), Z5
+	VFMADD231PS   Z5, Z0, Z8
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z8, K7
+	VMOVAPS.Z     Z8, K7, Z8
+	VMOVUPS       Z8, (CX)
+	VFNMADD231PS  Z8, Z8, Z26
+	VMAXPS        Z26, Z7, Z26
+	VSQRTPS       Z26, Z26
+	VADDPS        Z2, Z26, Z26
+	VDIVPS        Z26, Z9, Z26
+	VFNMADD231PS  Z26, Z3, Z10
+	VMOVUPS       Z10, (AX)
+	ADDQ          $+64, AX
+	ADDQ          $+64, BX
+	ADDQ          $+64, CX
+	ADDQ          $+64, DX
+	SUBQ          $+16, SI
+	JGE           vectors
+
+vectors_end:
+	ADDQ          $+16, SI
+	TESTQ         SI, SI
+	JE            done
+	MOVL          $0x0000ffff, R13
+	BZHIL         SI, R13, R13
+	KMOVW         R13, K1
+	VMOVUPS.Z     (AX), K1, Z10
+	VMOVUPS.Z     (DX), K1, Z26
+	VFMADD231PS   Z10, Z4, Z26
+	VMULPS        Z26, Z1, Z9
+	VMOVUPS.Z     (BX), K1, Z8
+	VMULPS        Z26, Z9, Z5
+	VFMADD231PS   Z8, Z0, Z5
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z5, K7
+	VMOVAPS.Z     Z5, K7, Z5
+	VMOVUPS       Z5, K1, (BX)
+	VMOVUPS.Z     (CX), K1, Z8
+	VFMADD231PS   Z8, Z0, Z9
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z9, K7
+	VMOVAPS.Z     Z9, K7, Z9
+	VMOVUPS       Z9, K1, (CX)
+	VFNMADD231PS  Z9, Z9, Z5
+	VMAXPS        Z5, Z7, Z5
+	VSQRTPS       Z5, Z5
+	VADDPS        Z2, Z5, Z5
+	VDIVPS        Z5, Z26, Z5
+	VFNMADD231PS  Z5, Z3, Z10
+	VMOVUPS       Z10, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func RmsPropMomentumAVX2(w *float32, v *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
+// Requires: AVX, FMA3
+TEXT ·RmsPropMomentumAVX2(SB), NOSPLIT, $0-64
+	MOVQ         w+0(FP), AX
+	MOVQ         v+8(FP), BX
+	MOVQ         b+16(FP), CX
+	MOVQ         grad+24(FP), DX
+	MOVQ         n+32(FP), SI
+	VBROADCASTSS alpha+40(FP), Y0
+	VBROADCASTSS add+44(FP), Y1
+	VBROADCASTSS epsilon+48(FP), Y2
+	VBROADCASTSS momentum+52(FP), Y3
+	VBROADCASTSS lr+56(FP), Y4
+	VBROADCASTSS decay+60(FP), Y5
+	VBROADCASTSS lanes_00800000<>+0(SB), Y7
+	SUBQ         $+8, SI
+	JL           vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y6
+	VMOVUPS      (DX), Y8
+	VFMADD231PS  Y6, Y5, Y8
+	VMULPS       Y8, Y1, Y9
+	VMOVUPS      (BX), Y10
+	VMULPS       Y8, Y9, Y9
+	VFMADD231PS  Y10, Y0, Y9
+	VANDPS       lanes_7fffffff<>+0(SB), Y9, Y10
+	VCMPPS       $0x05, Y7, Y10, Y10
+	VANDPS       Y10, Y9, Y9
+	VMOVUPS      Y9, (BX)
+	VSQRTPS      Y9, Y9
+	VADDPS       Y2, Y9, Y9
+	VDIVPS       Y9, Y8, Y9
+	VMOVUPS      (CX), Y8
+	VFMADD231PS  Y8, Y3, Y9
+	VANDPS       lanes_7fffffff<>+0(SB), Y9, Y8
+	VCMPPS       $0x05, Y7, Y8, Y8
+	VANDPS       Y8, Y9, Y9
+	VMOVUPS      Y9, (CX)
+	VFNMADD231PS Y9, Y4, Y6
+	VMOVUPS      Y6, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	SUBQ         $+8, SI
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+8, SI
+	TESTQ        SI, SI
+	JE           done
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         SI
+	VMOVUPS      32(R13)(SI*4), Y6
+	NEGQ         SI
+	VMASKMOVPS   (AX), Y6, Y9
+	VMASKMOVPS   (DX), Y6, Y8
+	VFMADD231PS  Y9, Y5, Y8
+	VMULPS       Y8, Y1, Y10
+	VMASKMOVPS   (BX), Y6, Y11
+	VMULPS       Y8, Y10, Y10
+	VFMADD231PS  Y11, Y0, Y10
+	VANDPS       lanes_7fffffff<>+0(SB), Y10, Y11
+	VCMPPS       $0x05, Y7, Y11, Y11
+	VANDPS       Y11, Y10, Y10
+	VMASKMOVPS   Y10, Y6, (BX)
+	VSQRTPS      Y10, Y10
+	VADDPS       Y2, Y10, Y10
+	VDIVPS       Y10, Y8, Y10
+	VMASKMOVPS   (CX), Y6, Y8
+	VFMADD231PS  Y8, Y3, Y10
+	VANDPS       lanes_7fffffff<>+0(SB), Y10, Y8
+	VCMPPS       $0x05, Y7, Y8, Y8
+	VANDPS       Y8, Y10, Y10
+	VMASKMOVPS   Y10, Y6, (CX)
+	VFNMADD231PS Y10, Y4, Y9
+	VMASKMOVPS   Y9, Y6, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func RmsPropMomentumAVX512(w *float32, v *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·RmsPropMomentumAVX512(SB), NOSPLIT, $0-64
+	MOVQ         w+0(FP), AX
+	MOVQ         v+8(FP), BX
+	MOVQ         b+16(FP), CX
+	MOVQ         grad+24(FP), DX
+	MOVQ         n+32(FP), SI
+	VBROADCASTSS alpha+40(FP), Z0
+	VBROADCASTSS add+44(FP), Z1
+	VBROADCASTSS epsilon+48(FP), Z2
+	VBROADCASTSS momentum+52(FP), Z3
+	VBROADCASTSS lr+56(FP), Z4
+	VBROADCASTSS decay+60(FP), Z5
+	VBROADCASTSS lanes_00800000<>+0(SB), Z7
+	SUBQ         $+64, SI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS       (AX), Z6
+	VMOVUPS       64(AX), Z8
+	VMOVUPS       128(AX), Z9
+	VMOVUPS       192(AX), Z10
+	VMOVUPS       (DX), Z11
+	VMOVUPS       64(DX), Z12
+	VMOVUPS       128(DX), Z13
+	VMOVUPS       192(DX), Z14
+	VFMADD231PS   Z6, Z5, Z11
+	VFMADD231PS   Z8, Z5, Z12
+	VFMADD231PS   Z9, Z5, Z13
+	VFMADD231PS   Z10, Z5, Z14
+	VMULPS        Z11, Z1, Z15
+	VMULPS        Z12, Z1, Z16
+	VMULPS        Z13, Z1, Z17
+	VMULPS        Z14, Z1, Z18
+	VMOVUPS       (BX), Z19
+	VMOVUPS       64(BX), Z20
+	VMOVUPS       128(BX), Z21
+	VMOVUPS       192(BX), Z22
+	VMULPS        Z11, Z15, Z15
+	VMULPS        Z12, Z16, Z16
+	VMULPS        Z13, Z17, Z17
+	VMULPS        Z14, Z18, Z18
+	VFMADD231PS   Z19, Z0, Z15
+	VFMADD231PS   Z20, Z0, Z16
+	VFMADD231PS   Z21, Z0, Z17
+	VFMADD231PS   Z22, Z0, Z18
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
+	VMOVAPS.Z     Z15, K7, Z15
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z16, K7
+	VMOVAPS.Z     Z16, K7, Z16
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z17, K7
+	VMOVAPS.Z     Z17, K7, Z17
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z18, K7
+	VMOVAPS.Z     Z18, K7, Z18
+	VMOVUPS       Z15, (BX)
+	VMOVUPS       Z16, 64(BX)
+	VMOVUPS       Z17, 128(BX)
+	VMOVUPS       Z18, 192(BX)
+	VSQRTPS       Z15, Z15
+	VSQRTPS       Z16, Z16
+	VSQRTPS       Z17, Z17
+	VSQRTPS       Z18, Z18
+	VADDPS        Z2, Z15, Z15
+	VADDPS        Z2, Z16, Z16
+	VADDPS        Z2, Z17, Z17
+	VADDPS        Z2, Z18, Z18
+	VDIVPS        Z15, Z11, Z15
+	VDIVPS        Z16, Z12, Z16
+	VDIVPS        Z17, Z13, Z17
+	VDIVPS        Z18, Z14, Z18
+	VMOVUPS       (CX), Z14
+	VMOVUPS       64(CX), Z13
+	VMOVUPS       128(CX), Z12
+	VMOVUPS       192(CX), Z11
+	VFMADD231PS   Z14, Z3, Z15
+	VFMADD231PS   Z13, Z3, Z16
+	VFMADD231PS   Z12, Z3, Z17
+	VFMADD231PS   Z11, Z3, Z18
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z15, K7
+	VMOVAPS.Z     Z15, K7, Z15
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z16, K7
+	VMOVAPS.Z     Z16, K7, Z16
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z17, K7
+	VMOVAPS.Z     Z17, K7, Z17
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z18, K7
+	VMOVAPS.Z     Z18, K7, Z18
+	VMOVUPS       Z15, (CX)
+	VMOVUPS       Z16, 64(CX)
+	VMOVUPS       Z17, 128(CX)
+	VMOVUPS       Z18, 192(CX)
+	VFNMADD231PS  Z15, Z4, Z6
+	VFNMADD231PS  Z16, Z4, Z8
+	VFNMADD231PS  Z17, Z4, Z9
+	VFNMADD231PS  Z18, Z4, Z10
+	VMOVUPS       Z6, (AX)
+	VMOVUPS       Z8, 64(AX)
+	VMOVUPS       Z9, 128(AX)
+	VMOVUPS       Z10, 192(AX)
+	ADDQ          $+256, AX
+	ADDQ          $+256, BX
+	ADDQ          $+256, CX
+	ADDQ          $+256, DX
+	SUBQ          $+64, SI
+	JGE           blocks
+
+blocks_end:
+	ADDQ $+64, SI
+	SUBQ $+16, SI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS       (AX), Z10
+	VMOVUPS       (DX), Z9
+	VFMADD231PS   Z10, Z5, Z9
+	VMULPS        Z9, Z1, Z8
+	VMOVUPS       (BX), Z6
+	VMULPS        Z9, Z8, Z8
+	VFMADD231PS   Z6, Z0, Z8
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z8, K7
+	VMOVAPS.Z     Z8, K7, Z8
+	VMOVUPS       Z8, (BX)
+	VSQRTPS       Z8, Z8
+	VADDPS        Z2, Z8, Z8
+	VDIVPS        Z8, Z9, Z8
+	VMOVUPS       (CX), Z9
+	VFMADD231PS   Z9, Z3, Z8
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z8, K7
+	VMOVAPS.Z     Z8, K7, Z8
+	VMOVUPS       Z8, (CX)
+	VFNMADD231PS  Z8, Z4, Z10
+	VMOVUPS       Z10, (AX)
+	ADDQ          $+64, AX
+	ADDQ          $+64, BX
+	ADDQ          $+64, CX
+	ADDQ          $+64, DX
+	SUBQ          $+16, SI
+	JGE           vectors
+
+vectors_end:
+	ADDQ          $+16, SI
+	TESTQ         SI, SI
+	JE            done
+	MOVL          $0x0000ffff, R13
+	BZHIL         SI, R13, R13
+	KMOVW         R13, K1
+	VMOVUPS.Z     (AX), K1, Z10
+	VMOVUPS.Z     (DX), K1, Z8
+	VFMADD231PS   Z10, Z5, Z8
+	VMULPS        Z8, Z1, Z9
+	VMOVUPS.Z     (BX), K1, Z6
+	VMULPS        Z8, Z9, Z9
+	VFMADD231PS   Z6, Z0, Z9
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z9, K7
+	VMOVAPS.Z     Z9, K7, Z9
+	VMOVUPS       Z9, K1, (BX)
+	VSQRTPS       Z9, Z9
+	VADDPS        Z2, Z9, Z9
+	VDIVPS        Z9, Z8, Z9
+	VMOVUPS.Z     (CX), K1, Z8
+	VFMADD231PS   Z8, Z3, Z9
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z9, K7
+	VMOVAPS.Z     Z9, K7, Z9
+	VMOVUPS       Z9, K1, (CX)
+	VFNMADD231PS  Z9, Z4, Z10
+	VMOVUPS       Z10, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func RmsPropCenteredMomentumAVX2(w *float32, v *float32, a *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
+// Requires: AVX, FMA3
+TEXT ·RmsPropCenteredMomentumAVX2(SB), NOSPLIT, $0-72
+	MOVQ         w+0(FP), AX
+	MOVQ         v+8(FP), BX
+	MOVQ         a+16(FP), CX
+	MOVQ         b+24(FP), DX
+	MOVQ         grad+32(FP), SI
+	MOVQ         n+40(FP), DI
+	VBROADCASTSS alpha+48(FP), Y0
+	VBROADCASTSS add+52(FP), Y1
+	VBROADCASTSS epsilon+56(FP), Y2
+	VBROADCASTSS momentum+60(FP), Y3
+	VBROADCASTSS lr+64(FP), Y4
+	VBROADCASTSS decay+68(FP), Y5
+	VBROADCASTSS lanes_00800000<>+0(SB), Y7
+	VBROADCASTSS lanes_00000000<>+0(SB), Y8
+	SUBQ         $+8, DI
+	JL           vectors_end
+
+vectors:
+	VMOVUPS      (AX), Y6
+	VMOVUPS      (SI), Y9
+	VFMADD231PS  Y6, Y5, Y9
+	VMULPS       Y9, Y1, Y10
+	VMOVUPS      (BX), Y11
+	VMULPS       Y9, Y10, Y12
+	VFMADD231PS  Y11, Y0, Y12
+	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y11
+	VCMPPS       $0x05, Y7, Y11, Y11
+	VANDPS       Y11, Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VMOVUPS      (CX), Y11
+	VFMADD231PS  Y11, Y0, Y10
+	VANDPS       lanes_7fffffff<>+0(SB), Y10, Y11
+	VCMPPS       $0x05, Y7, Y11, Y11
+	VANDPS       Y11, Y10, Y10
+	VMOVUPS      Y10, (CX)
+	VFNMADD231PS Y10, Y10, Y12
+	VMAXPS       Y12, Y8, Y12
+	VSQRTPS      Y12, Y12
+	VADDPS       Y2, Y12, Y12
+	VDIVPS       Y12, Y9, Y12
+	VMOVUPS      (DX), Y9
+	VFMADD231PS  Y9, Y3, Y12
+	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y9
+	VCMPPS       $0x05, Y7, Y9, Y9
+	VANDPS       Y9, Y12, Y12
+	VMOVUPS      Y12, (DX)
+	VFNMADD231PS Y12, Y4, Y6
+	VMOVUPS      Y6, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, SI
+	SUBQ         $+8, DI
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+8, DI
+	TESTQ        DI, DI
+	JE           done
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         DI
+	VMOVUPS      32(R13)(DI*4), Y6
+	NEGQ         DI
+	VMASKMOVPS   (AX), Y6, Y12
+	VMASKMOVPS   (SI), Y6, Y9
+	VFMADD231PS  Y12, Y5, Y9
+	VMULPS       Y9, Y1, Y10
+	VMASKMOVPS   (BX), Y6, Y11
+	VMULPS       Y9, Y10, Y13
+	VFMADD231PS  Y11, Y0, Y13
+	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y11
+	VCMPPS       $0x05, Y7, Y11, Y11
+	VANDPS       Y11, Y13, Y13
+	VMASKMOVPS   Y13, Y6, (BX)
+	VMASKMOVPS   (CX), Y6, Y11
+	VFMADD231PS  Y11, Y0, Y10
+	VANDPS       lanes_7fffffff<>+0(SB), Y10, Y11
+	VCMPPS       $0x05, Y7, Y11, Y11
+	VANDPS       Y11, Y10, Y10
+	VMASKMOVPS   Y10, Y6, (CX)
+	VFNMADD231PS Y10, Y10, Y13
+	VMAXPS       Y13, Y8, Y13
+	VSQRTPS      Y13, Y13
+	VADDPS       Y2, Y13, Y13
+	VDIVPS       Y13, Y9, Y13
+	VMASKMOVPS   (DX), Y6, Y9
+	VFMADD231PS  Y9, Y3, Y13
+	VANDPS       lanes_7fffffff<>+0(SB), Y13, Y9
+	VCMPPS       $0x05, Y7, Y9, Y9
+	VANDPS       Y9, Y13, Y13
+	VMASKMOVPS   Y13, Y6, (DX)
+	VFNMADD231PS Y13, Y4, Y12
+	VMASKMOVPS   Y12, Y6, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func RmsPropCenteredMomentumAVX512(w *float32, v *float32, a *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·RmsPropCenteredMomentumAVX512(SB), NOSPLIT, $0-72
+	MOVQ         w+0(FP), AX
+	MOVQ         v+8(FP), BX
+	MOVQ         a+16(FP), CX
+	MOVQ         b+24(FP), DX
+	MOVQ         grad+32(FP), SI
+	MOVQ         n+40(FP), DI
+	VBROADCASTSS alpha+48(FP), Z0
+	VBROADCASTSS add+52(FP), Z1
+	VBROADCASTSS epsilon+56(FP), Z2
+	VBROADCASTSS momentum+60(FP), Z3
+	VBROADCASTSS lr+64(FP), Z4
+	VBROADCASTSS decay+68(FP), Z5
+	VBROADCASTSS lanes_00800000<>+0(SB), Z7
+	VBROADCASTSS lanes_00000000<>+0(SB), Z8
+	SUBQ         $+64, DI
+	JL           blocks_end
+
+blocks:
+	VMOVUPS       (AX), Z6
+	VMOVUPS       64(AX), Z9
+	VMOVUPS       128(AX), Z10
+	VMOVUPS       192(AX), Z11
+	VMOVUPS       (SI), Z12
+	VMOVUPS       64(SI), Z13
+	VMOVUPS       128(SI), Z14
+	VMOVUPS       192(SI), Z15
+	VFMADD231PS   Z6, Z5, Z12
+	VFMADD231PS   Z9, Z5, Z13
+	VFMADD231PS   Z10, Z5, Z14
+	VFMADD231PS   Z11, Z5, Z15
+	VMULPS        Z12, Z1, Z16
+	VMULPS        Z13, Z1, Z17
+	VMULPS        Z14, Z1, Z18
+	VMULPS        Z15, Z1, Z19
+	VMOVUPS       (BX), Z20
+	VMOVUPS       64(BX), Z21
+	VMOVUPS       128(BX), Z22
+	VMOVUPS       192(BX), Z23
+	VMULPS        Z12, Z16, Z24
+	VMULPS        Z13, Z17, Z25
+	VMULPS        Z14, Z18, Z26
+	VMULPS        Z15, Z19, Z27
+	VFMADD231PS   Z20, Z0, Z24
+	VFMADD231PS   Z21, Z0, Z25
+	VFMADD231PS   Z22, Z0, Z26
+	VFMADD231PS   Z23, Z0, Z27
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z24, K7
+	VMOVAPS.Z     Z24, K7, Z24
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z25, K7
+	VMOVAPS.Z     Z25, K7, Z25
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z26, K7
+	VMOVAPS.Z     Z26, K7, Z26
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z27, K7
+	VMOVAPS.Z     Z27, K7, Z27
+	VMOVUPS       Z24, (BX)
+	VMOVUPS       Z25, 64(BX)
+	VMOVUPS       Z26, 128(BX)
+	VMOVUPS       Z27, 192(BX)
+	VMOVUPS       (CX), Z23
+	VMOVUPS       64(CX), Z22
+	VMOVUPS       128(CX), Z21
+	VMOVUPS       192(CX), Z20
+	VFMADD231PS   Z23, Z0, Z16
+	VFMADD231PS   Z22, Z0, Z17
+	VFMADD231PS   Z21, Z0, Z18
+	VFMADD231PS   Z20, Z0, Z19
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z16, K7
+	VMOVAPS.Z     Z16, K7, Z16
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z17, K7
+	VMOVAPS.Z     Z17, K7, Z17
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z18, K7
+	VMOVAPS.Z     Z18, K7, Z18
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z19, K7
+	VMOVAPS.Z     Z19, K7, Z19
+	VMOVUPS       Z16, (CX)
+	VMOVUPS       Z17, 64(CX)
+	VMOVUPS       Z18, 128(CX)
+	VMOVUPS       Z19, 192(CX)
+	VFNMADD231PS  Z16, Z16, Z24
+	VFNMADD231PS  Z17, Z17, Z25
+	VFNMADD231PS  Z18, Z18, Z26
+	VFNMADD231PS  Z19, Z19, Z27
+	VMAXPS        Z24, Z8, Z24
+	VMAXPS        Z25, Z8, Z25
+	VMAXPS        Z26, Z8, Z26
+	VMAXPS        Z27, Z8, Z27
+	VSQRTPS       Z24, Z24
+	VSQRTPS       Z25, Z25
+	VSQRTPS       Z26, Z26
+	VSQRTPS       Z27, Z27
+	VADDPS        Z2, Z24, Z24
+	VADDPS        Z2, Z25, Z25
+	VADDPS        Z2, Z26, Z26
+	VADDPS        Z2, Z27, Z27
+	VDIVPS        Z24, Z12, Z24
+	VDIVPS        Z25, Z13, Z25
+	VDIVPS        Z26, Z14, Z26
+	VDIVPS        Z27, Z15, Z27
+	VMOVUPS       (DX), Z15
+	VMOVUPS       64(DX), Z14
+	VMOVUPS       128(DX), Z13
+	VMOVUPS       192(DX), Z12
+	VFMADD231PS   Z15, Z3, Z24
+	VFMADD231PS   Z14, Z3, Z25
+	VFMADD231PS   Z13, Z3, Z26
+	VFMADD231PS   Z12, Z3, Z27
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z24, K7
+	VMOVAPS.Z     Z24, K7, Z24
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z25, K7
+	VMOVAPS.Z     Z25, K7, Z25
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z26, K7
+	VMOVAPS.Z     Z26, K7, Z26
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z27, K7
+	VMOVAPS.Z     Z27, K7, Z27
+	VMOVUPS       Z24, (DX)
+	VMOVUPS       Z25, 64(DX)
+	VMOVUPS       Z26, 128(DX)
+	VMOVUPS       Z27, 192(DX)
+	VFNMADD231PS  Z24, Z4, Z6
+	VFNMADD231PS  Z25, Z4, Z9
+	VFNMADD231PS  Z26, Z4, Z10
+	VFNMADD231PS  Z27, Z4, Z11
+	VMOVUPS       Z6, (AX)
+	VMOVUPS       Z9, 64(AX)
+	VMOVUPS       Z10, 128(AX)
+	VMOVUPS       Z11, 192(AX)
+	ADDQ          $+256, AX
+	ADDQ          $+256, BX
+	ADDQ          $+256, CX
+	ADDQ          $+256, DX
+	ADDQ          $+256, SI
+	SUBQ          $+64, DI
+	JGE           blocks
+
+blocks_end:
+	ADDQ $+64, DI
+	SUBQ $+16, DI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS       (AX), Z11
+	VMOVUPS       (SI), Z10
+	VFMADD231PS   Z11, Z5, Z10
+	VMULPS        Z10, Z1, Z9
+	VMOVUPS       (BX), Z6
+	VMULPS        Z10, Z9, Z27
+	VFMADD231PS   Z6, Z0, Z27
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z27, K7
+	VMOVAPS.Z     Z27, K7, Z27
+	VMOVUPS       Z27, (BX)
+	VMOVUPS       (CX), Z6
+	VFMADD231PS   Z6, Z0, Z9
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z9, K7
+	VMOVAPS.Z     Z9, K7, Z9
+	VMOVUPS       Z9, (CX)
+	VFNMADD231PS  Z9, Z9, Z27
+	VMAXPS        Z27, Z8, Z27
+	VSQRTPS       Z27, Z27
+	VADDPS        Z2, Z27, Z27
+	VDIVPS        Z27, Z10, Z27
+	VMOVUPS       (DX), Z10
+	VFMADD231PS   Z10, Z3, Z27
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z27, K7
+	VMOVAPS.Z     Z27, K7, Z27
+	VMOVUPS       Z27, (DX)
+	VFNMADD231PS  Z27, Z4, Z11
+	VMOVUPS       Z11, (AX)
+	ADDQ          $+64, AX
+	ADDQ          $+64, BX
+	ADDQ          $+64, CX
+	ADDQ          $+64, DX
+	ADDQ          $+64, SI
+	SUBQ          $+16, DI
+	JGE           vectors
+
+vectors_end:
+	ADDQ          $+16, DI
+	TESTQ         DI, DI
+	JE            done
+	MOVL          $0x0000ffff, R13
+	BZHIL         DI, R13, R13
+	KMOVW         R13, K1
+	VMOVUPS.Z     (AX), K1, Z11
+	VMOVUPS.Z     (SI), K1, Z27
+	VFMADD231PS   Z11, Z5, Z27
+	VMULPS        Z27, Z1, Z10
+	VMOVUPS.Z     (BX), K1, Z9
+	VMULPS        Z27, Z10, Z6
+	VFMADD231PS   Z9, Z0, Z6
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z6, K7
+	VMOVAPS.Z     Z6, K7, Z6
+	VMOVUPS       Z6, K1, (BX)
+	VMOVUPS.Z     (CX), K1, Z9
+	VFMADD231PS   Z9, Z0, Z10
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z10, K7
+	VMOVAPS.Z     Z10, K7, Z10
+	VMOVUPS       Z10, K1, (CX)
+	VFNMADD231PS  Z10, Z10, Z6
+	VMAXPS        Z6, Z8, Z6
+	VSQRTPS       Z6, Z6
+	VADDPS        Z2, Z6, Z6
+	VDIVPS        Z6, Z27, Z6
+	VMOVUPS.Z     (DX), K1, Z27
+	VFMADD231PS   Z27, Z3, Z6
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z6, K7
+	VMOVAPS.Z     Z6, K7, Z6
+	VMOVUPS       Z6, K1, (DX)
+	VFNMADD231PS  Z6, Z4, Z11
+	VMOVUPS       Z11, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func LionAVX2(w *float32, m *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, keep float32)
+// Requires: AVX, FMA3
+TEXT ·LionAVX2(SB), NOSPLIT, $0-56
+	MOVQ         w+0(FP), AX
+	MOVQ         m+8(FP), BX
+	MOVQ         grad+16(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS beta1+32(FP), Y0
+	VBROADCASTSS add1+36(FP), Y1
+	VBROADCASTSS beta2+40(FP), Y2
+	VBROADCASTSS add2+44(FP), Y3
+	VBROADCASTSS step+48(FP), Y4
+	VBROADCASTSS keep+52(FP), Y5
+	VBROADCASTSS lanes_00800000<>+0(SB), Y7
+	SUBQ         $+16, DX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (CX), Y6
+	VMOVUPS      32(CX), Y8
+	VMOVUPS      (BX), Y9
+	VMOVUPS      32(BX), Y10
+	VMULPS       Y6, Y1, Y11
+	VMULPS       Y8, Y1, Y12
+	VFMADD231PS  Y9, Y0, Y11
+	VFMADD231PS  Y10, Y0, Y12
+	VMULPS       Y6, Y3, Y6
+	VMULPS       Y8, Y3, Y8
+	VFMADD231PS  Y9, Y2, Y6
+	VFMADD231PS  Y10, Y2, Y8
+	VANDPS       lanes_7fffffff<>+0(SB), Y6, Y10
+	VCMPPS       $0x05, Y7, Y10, Y10
+	VANDPS       Y10, Y6, Y6
+	VANDPS       lanes_7fffffff<>+0(SB), Y8, Y10
+	VCMPPS       $0x05, Y7, Y10, Y10
+	VANDPS       Y10, Y8, Y8
+	VMOVUPS      Y6, (BX)
+	VMOVUPS      Y8, 32(BX)
+	VBROADCASTSS lanes_00000000<>+0(SB), Y6
+	VCMPPS       $0x01, Y11, Y6, Y8
+	VBROADCASTSS lanes_00000000<>+0(SB), Y10
+	VCMPPS       $0x01, Y12, Y10, Y6
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y11, Y11
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y12, Y12
+	VANDPS       lanes_bf800000<>+0(SB), Y11, Y11
+	VANDPS       lanes_bf800000<>+0(SB), Y12, Y12
+	VBLENDVPS    Y8, lanes_3f800000<>+0(SB), Y11, Y11
+	VBLENDVPS    Y6, lanes_3f800000<>+0(SB), Y12, Y12
+	VMOVUPS      (AX), Y6
+	VMOVUPS      32(AX), Y8
+	VMULPS       Y6, Y5, Y6
+	VMULPS       Y8, Y5, Y8
+	VFNMADD231PS Y11, Y4, Y6
+	VFNMADD231PS Y12, Y4, Y8
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y8, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, BX
+	ADDQ         $+64, CX
+	SUBQ         $+16, DX
+	JGE          blocks
+
+blocks_end:
+	ADDQ $+16, DX
+	SUBQ $+8, DX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS      (CX), Y8
+	VMOVUPS      (BX), Y6
+	VMULPS       Y8, Y1, Y12
+	VFMADD231PS  Y6, Y0, Y12
+	VMULPS       Y8, Y3, Y8
+	VFMADD231PS  Y6, Y2, Y8
+	VANDPS       lanes_7fffffff<>+0(SB), Y8, Y6
+	VCMPPS       $0x05, Y7, Y6, Y6
+	VANDPS       Y6, Y8, Y8
+	VMOVUPS      Y8, (BX)
+	VBROADCASTSS lanes_00000000<>+0(SB), Y6
+	VCMPPS       $0x01, Y12, Y6, Y8
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y12, Y12
+	VANDPS       lanes_bf800000<>+0(SB), Y12, Y12
+	VBLENDVPS    Y8, lanes_3f800000<>+0(SB), Y12, Y12
+	VMOVUPS      (AX), Y8
+	VMULPS       Y8, Y5, Y8
+	VFNMADD231PS Y12, Y4, Y8
+	VMOVUPS      Y8, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	SUBQ         $+8, DX
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+8, DX
+	TESTQ        DX, DX
+	JE           done
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         DX
+	VMOVUPS      32(R13)(DX*4), Y8
+	NEGQ         DX
+	VMASKMOVPS   (CX), Y8, Y12
+	VMASKMOVPS   (BX), Y8, Y6
+	VMULPS       Y12, Y1, Y11
+	VFMADD231PS  Y6, Y0, Y11
+	VMULPS       Y12, Y3, Y12
+	VFMADD231PS  Y6, Y2, Y12
+	VANDPS       lanes_7fffffff<>+0(SB), Y12, Y6
+	VCMPPS       $0x05, Y7, Y6, Y6
+	VANDPS       Y6, Y12, Y12
+	VMASKMOVPS   Y12, Y8, (BX)
+	VBROADCASTSS lanes_00000000<>+0(SB), Y6
+	VCMPPS       $0x01, Y11, Y6, Y12
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y11, Y11
+	VANDPS       lanes_bf800000<>+0(SB), Y11, Y11
+	VBLENDVPS    Y12, lanes_3f800000<>+0(SB), Y11, Y11
+	VMASKMOVPS   (AX), Y8, Y12
+	VMULPS       Y12, Y5, Y12
+	VFNMADD231PS Y11, Y4, Y12
+	VMASKMOVPS   Y12, Y8, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA lanes_bf800000<>+0(SB)/4, $0xbf800000
+DATA lanes_bf800000<>+4(SB)/4, $0xbf800000
+DATA lanes_bf800000<>+8(SB)/4, $0xbf800000
+DATA lanes_bf800000<>+12(SB)/4, $0xbf800000
+DATA lanes_bf800000<>+16(SB)/4, $0xbf800000
+DATA lanes_bf800000<>+20(SB)/4, $0xbf800000
+DATA lanes_bf800000<>+24(SB)/4, $0xbf800000
+DATA lanes_bf800000<>+28(SB)/4, $0xbf800000
+GLOBL lanes_bf800000<>(SB), RODATA|NOPTR, $32
+
+// func LionAVX512(w *float32, m *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, keep float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·LionAVX512(SB), NOSPLIT, $0-56
+	MOVQ         w+0(FP), AX
+	MOVQ         m+8(FP), BX
+	MOVQ         grad+16(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS beta1+32(FP), Z0
+	VBROADCASTSS add1+36(FP), Z1
+	VBROADCASTSS beta2+40(FP), Z2
+	VBROADCASTSS add2+44(FP), Z3
+	VBROADCASTSS step+48(FP), Z4
+	VBROADCASTSS keep+52(FP), Z5
+	VBROADCASTSS lanes_00800000<>+0(SB), Z7
+	VBROADCASTSS lanes_00000000<>+0(SB), Z8
+	VBROADCASTSS lanes_bf800000<>+0(SB), Z9
+	VBROADCASTSS lanes_3f800000<>+0(SB), Z10
+	SUBQ         $+32, DX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS       (CX), Z6
+	VMOVUPS       64(CX), Z11
+	VMOVUPS       (BX), Z12
+	VMOVUPS       64(BX), Z13
+	VMULPS        Z6, Z1, Z14
+	VMULPS        Z11, Z1, Z15
+	VFMADD231PS   Z12, Z0, Z14
+	VFMADD231PS   Z13, Z0, Z15
+	VMULPS        Z6, Z3, Z6
+	VMULPS        Z11, Z3, Z11
+	VFMADD231PS   Z12, Z2, Z6
+	VFMADD231PS   Z13, Z2, Z11
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z6, K7
+	VMOVAPS.Z     Z6, K7, Z6
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z11, K7
+	VMOVAPS.Z     Z11, K7, Z11
+	VMOVUPS       Z6, (BX)
+	VMOVUPS       Z11, 64(BX)
+	VCMPPS        $0x01, Z14, Z8, K2
+	VCMPPS        $0x01, Z15, Z8, K3
+	VCMPPS        $0x01, Z8, Z14, K4
+	VCMPPS        $0x01, Z8, Z15, K5
+	VMOVAPS.Z     Z9, K4, Z15
+	VMOVAPS.Z     Z9, K5, Z14
+	VBLENDMPS     Z10, Z15, K2, Z15
+	VBLENDMPS     Z10, Z14, K3, Z14
+	VMOVUPS       (AX), Z11
+	VMOVUPS       64(AX), Z6
+	VMULPS        Z11, Z5, Z11
+	VMULPS        Z6, Z5, Z6
+	VFNMADD231PS  Z15, Z4, Z11
+	VFNMADD231PS  Z14, Z4, Z6
+	VMOVUPS       Z11, (AX)
+	VMOVUPS       Z6, 64(AX)
+	ADDQ          $+128, AX
+	ADDQ          $+128, BX
+	ADDQ          $+128, CX
+	SUBQ          $+32, DX
+	JGE           blocks
+
+blocks_end:
+	ADDQ $+32, DX
+	SUBQ $+16, DX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS       (CX), Z6
+	VMOVUPS       (BX), Z11
+	VMULPS        Z6, Z1, Z14
+	VFMADD231PS   Z11, Z0, Z14
+	VMULPS        Z6, Z3, Z6
+	VFMADD231PS   Z11, Z2, Z6
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z6, K7
+	VMOVAPS.Z     Z6, K7, Z6
+	VMOVUPS       Z6, (BX)
+	VCMPPS        $0x01, Z14, Z8, K3
+	VCMPPS        $0x01, Z8, Z14, K2
+	VMOVAPS.Z     Z9, K2, Z14
+	VBLENDMPS     Z10, Z14, K3, Z14
+	VMOVUPS       (AX), Z6
+	VMULPS        Z6, Z5, Z6
+	VFNMADD231PS  Z14, Z4, Z6
+	VMOVUPS       Z6, (AX)
+	ADDQ          $+64, AX
+	ADDQ          $+64, BX
+	ADDQ          $+64, CX
+	SUBQ          $+16, DX
+	JGE           vectors
+
+vectors_end:
+	ADDQ          $+16, DX
+	TESTQ         DX, DX
+	JE            done
+	MOVL          $0x0000ffff, R13
+	BZHIL         DX, R13, R13
+	KMOVW         R13, K1
+	VMOVUPS.Z     (CX), K1, Z6
+	VMOVUPS.Z     (BX), K1, Z14
+	VMULPS        Z6, Z1, Z11
+	VFMADD231PS   Z14, Z0, Z11
+	VMULPS        Z6, Z3, Z6
+	VFMADD231PS   Z14, Z2, Z6
+	VPTESTMD.BCST lanes_7f800000<>+0(SB), Z6, K7
+	VMOVAPS.Z     Z6, K7, Z6
+	VMOVUPS       Z6, K1, (BX)
+	VCMPPS        $0x01, Z11, Z8, K3
+	VCMPPS        $0x01, Z8, Z11, K2
+	VMOVAPS.Z     Z9, K2, Z11
+	VBLENDMPS     Z10, Z11, K3, Z11
+	VMOVUPS.Z     (AX), K1, Z6
+	VMULPS        Z6, Z5, Z6
+	VFNMADD231PS  Z11, Z4, Z6
+	VMOVUPS       Z6, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
 // func ReluAVX2(dst *float32, x *float32, n int)
 // Requires: AVX
 TEXT ·ReluAVX2(SB), NOSPLIT, $0-24

@@ -62,6 +62,30 @@ func AdamNEON(w *float32, m *float32, v *float32, grad *float32, n int, beta1 fl
 func AdamBoundedNEON(w *float32, m *float32, v *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
 
 //go:noescape
+func AmsGradNEON(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32)
+
+//go:noescape
+func AmsGradBoundedNEON(w *float32, m *float32, v *float32, top *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, correct2 float32, epsilon float32, decay float32, keep float32, scaled2 float32)
+
+//go:noescape
+func AdagradNEON(w *float32, s *float32, grad *float32, n int, step float32, epsilon float32, decay float32)
+
+//go:noescape
+func RmsPropNEON(w *float32, v *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, lr float32, decay float32)
+
+//go:noescape
+func RmsPropCenteredNEON(w *float32, v *float32, a *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, lr float32, decay float32)
+
+//go:noescape
+func RmsPropMomentumNEON(w *float32, v *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
+
+//go:noescape
+func RmsPropCenteredMomentumNEON(w *float32, v *float32, a *float32, b *float32, grad *float32, n int, alpha float32, add float32, epsilon float32, momentum float32, lr float32, decay float32)
+
+//go:noescape
+func LionNEON(w *float32, m *float32, grad *float32, n int, beta1 float32, add1 float32, beta2 float32, add2 float32, step float32, keep float32)
+
+//go:noescape
 func ReluNEON(dst *float32, x *float32, n int)
 
 //go:noescape

@@ -93,6 +93,10 @@ func BenchmarkSoftmax(b *testing.B)             { benchmark(b, "Softmax") }
 func BenchmarkSoftmaxCrossEntropy(b *testing.B) { benchmark(b, "SoftmaxCrossEntropy") }
 func BenchmarkSGDStep(b *testing.B)             { benchmark(b, "SGDStep") }
 func BenchmarkAdamStep(b *testing.B)            { benchmark(b, "AdamStep") }
+func BenchmarkAMSGradStep(b *testing.B)         { benchmark(b, "AMSGradStep") }
+func BenchmarkAdagradStep(b *testing.B)         { benchmark(b, "AdagradStep") }
+func BenchmarkRMSPropStep(b *testing.B)         { benchmark(b, "RMSPropStep") }
+func BenchmarkLionStep(b *testing.B)            { benchmark(b, "LionStep") }
 func BenchmarkAdaFisherStep(b *testing.B)       { benchmark(b, "AdaFisherStep") }
 func BenchmarkGer(b *testing.B)                 { benchmark(b, "Ger") }
 func BenchmarkPrecondition(b *testing.B)        { benchmark(b, "Precondition") }

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The steps that avoid the divider (see AdaFisherStep, AdamStep) against those
+// The steps that avoid the divider (see AdaFisherStep, AdamStep, AMSGradStep) against those
 // that use it, on operands where an estimate is hardest to correct: significands
 // at both ends of the binade, powers of two, every magnitude.
 func TestBoundedSteps(t *testing.T) {
@@ -75,11 +75,15 @@ func TestBoundedSteps(t *testing.T) {
 			b := state{w: slices.Clone(w), m: slices.Clone(m), v: slices.Clone(v)}
 			AdamStep(b.w, b.m, b.v, g, AdamParams{Beta1: 1, Add1: 1, Beta2: 1, Add2: 1,
 				Step: hardStep * scale, Correct2: scale, Epsilon: 1e-8, Keep: 1})
+			// Its largest moments are those of b, at another place, and v is below them.
+			c := state{w: slices.Clone(w), m: slices.Clone(m), v: slices.Clone(v)}
+			AMSGradStep(c.w, c.m, make([]float32, n), c.v, g, AdamParams{Beta1: 1, Add1: 1, Beta2: 1, Add2: 1,
+				Step: hardStep * scale, Correct2: scale, Epsilon: 1e-8, Keep: 1})
 			if want == nil {
-				want = []state{a, b}
+				want = []state{a, b, c}
 				continue
 			}
-			for k, got := range []state{a, b} {
+			for k, got := range []state{a, b, c} {
 				for j := range n {
 					if !sameFloat(got.w[j], want[k].w[j]) || !sameFloat(got.m[j], want[k].m[j]) {
 						t.Fatalf("round %d, level %v, step %d, element %d: w %x m %x, want w %x m %x; from w %x m %x v %x col %x lambda %x",

@@ -20,6 +20,10 @@ func TestMismatchPanics(t *testing.T) {
 	const (
 		axpy      = "kernels: Axpy: lengths of y and x differ"
 		adam      = "kernels: AdamStep: lengths of w, m, v and g differ"
+		amsGrad   = "kernels: AMSGradStep: lengths of w, m, v, top and g differ"
+		adagrad   = "kernels: AdagradStep: lengths of w, s and g differ"
+		rmsProp   = "kernels: RMSPropStep: lengths of w, v, a, b and g differ"
+		lion      = "kernels: LionStep: lengths of w, m and g differ"
 		sgd       = "kernels: SGDStep: lengths of w, v and g differ"
 		fisher    = "kernels: AdaFisherStep: length of w, m or g is not len(row)*len(col)"
 		reluBack  = "kernels: ReLUBackward: lengths of dx, dy and y differ"
@@ -87,6 +91,18 @@ func TestMismatchPanics(t *testing.T) {
 		{adam, func() { AdamStep(v(3), v(4), v(3), v(3), AdamParams{}) }},
 		{adam, func() { AdamStep(v(3), v(3), v(4), v(3), AdamParams{}) }},
 		{adam, func() { AdamStep(v(3), v(3), v(3), v(4), AdamParams{}) }},
+		{amsGrad, func() { AMSGradStep(v(3), v(4), v(3), v(3), v(3), AdamParams{}) }},
+		{amsGrad, func() { AMSGradStep(v(3), v(3), v(4), v(3), v(3), AdamParams{}) }},
+		{amsGrad, func() { AMSGradStep(v(3), v(3), v(3), v(4), v(3), AdamParams{}) }},
+		{amsGrad, func() { AMSGradStep(v(3), v(3), v(3), v(3), v(4), AdamParams{}) }},
+		{adagrad, func() { AdagradStep(v(3), v(4), v(3), AdagradParams{}) }},
+		{adagrad, func() { AdagradStep(v(3), v(3), v(4), AdagradParams{}) }},
+		{rmsProp, func() { RMSPropStep(v(3), v(4), nil, nil, v(3), RMSPropParams{}) }},
+		{rmsProp, func() { RMSPropStep(v(3), v(3), v(4), nil, v(3), RMSPropParams{}) }},
+		{rmsProp, func() { RMSPropStep(v(3), v(3), nil, v(4), v(3), RMSPropParams{}) }},
+		{rmsProp, func() { RMSPropStep(v(3), v(3), v(3), v(3), v(4), RMSPropParams{}) }},
+		{lion, func() { LionStep(v(3), v(4), v(3), LionParams{}) }},
+		{lion, func() { LionStep(v(3), v(3), v(4), LionParams{}) }},
 		{fisher, func() { AdaFisherStep(v(5), v(6), v(6), v(2), v(3), AdaFisherParams{}) }},
 		{fisher, func() { AdaFisherStep(v(6), v(5), v(6), v(2), v(3), AdaFisherParams{}) }},
 		{fisher, func() { AdaFisherStep(v(6), v(6), v(5), v(2), v(3), AdaFisherParams{}) }},

@@ -287,6 +287,134 @@ func adamBounded(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correc
 }
 
 //go:noinline
+func amsGrad(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
+	raceWrite(w)
+	raceWrite(m)
+	raceWrite(v)
+	raceWrite(top)
+	raceRead(grad)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.AmsGradAVX512(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(top), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+	case AVX2:
+		asm.AmsGradAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(top), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+	default:
+		amsGradRef(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+	}
+}
+
+//go:noinline
+func amsGradBounded(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
+	raceWrite(w)
+	raceWrite(m)
+	raceWrite(v)
+	raceWrite(top)
+	raceRead(grad)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.AmsGradBoundedAVX512(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(top), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+	case AVX2:
+		asm.AmsGradBoundedAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(top), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+	default:
+		amsGradBoundedRef(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+	}
+}
+
+//go:noinline
+func adagrad(w, s, grad []float32, step, epsilon, decay float32) {
+	raceWrite(w)
+	raceWrite(s)
+	raceRead(grad)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.AdagradAVX512(unsafe.SliceData(w), unsafe.SliceData(s), unsafe.SliceData(grad), len(w), step, epsilon, decay)
+	case AVX2:
+		asm.AdagradAVX2(unsafe.SliceData(w), unsafe.SliceData(s), unsafe.SliceData(grad), len(w), step, epsilon, decay)
+	default:
+		adagradRef(w, s, grad, step, epsilon, decay)
+	}
+}
+
+//go:noinline
+func rmsProp(w, v, grad []float32, alpha, add, epsilon, lr, decay float32) {
+	raceWrite(w)
+	raceWrite(v)
+	raceRead(grad)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.RmsPropAVX512(unsafe.SliceData(w), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), alpha, add, epsilon, lr, decay)
+	case AVX2:
+		asm.RmsPropAVX2(unsafe.SliceData(w), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), alpha, add, epsilon, lr, decay)
+	default:
+		rmsPropRef(w, v, grad, alpha, add, epsilon, lr, decay)
+	}
+}
+
+//go:noinline
+func rmsPropCentered(w, v, a, grad []float32, alpha, add, epsilon, lr, decay float32) {
+	raceWrite(w)
+	raceWrite(v)
+	raceWrite(a)
+	raceRead(grad)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.RmsPropCenteredAVX512(unsafe.SliceData(w), unsafe.SliceData(v), unsafe.SliceData(a), unsafe.SliceData(grad), len(w), alpha, add, epsilon, lr, decay)
+	case AVX2:
+		asm.RmsPropCenteredAVX2(unsafe.SliceData(w), unsafe.SliceData(v), unsafe.SliceData(a), unsafe.SliceData(grad), len(w), alpha, add, epsilon, lr, decay)
+	default:
+		rmsPropCenteredRef(w, v, a, grad, alpha, add, epsilon, lr, decay)
+	}
+}
+
+//go:noinline
+func rmsPropMomentum(w, v, b, grad []float32, alpha, add, epsilon, momentum, lr, decay float32) {
+	raceWrite(w)
+	raceWrite(v)
+	raceWrite(b)
+	raceRead(grad)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.RmsPropMomentumAVX512(unsafe.SliceData(w), unsafe.SliceData(v), unsafe.SliceData(b), unsafe.SliceData(grad), len(w), alpha, add, epsilon, momentum, lr, decay)
+	case AVX2:
+		asm.RmsPropMomentumAVX2(unsafe.SliceData(w), unsafe.SliceData(v), unsafe.SliceData(b), unsafe.SliceData(grad), len(w), alpha, add, epsilon, momentum, lr, decay)
+	default:
+		rmsPropMomentumRef(w, v, b, grad, alpha, add, epsilon, momentum, lr, decay)
+	}
+}
+
+//go:noinline
+func rmsPropCenteredMomentum(w, v, a, b, grad []float32, alpha, add, epsilon, momentum, lr, decay float32) {
+	raceWrite(w)
+	raceWrite(v)
+	raceWrite(a)
+	raceWrite(b)
+	raceRead(grad)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.RmsPropCenteredMomentumAVX512(unsafe.SliceData(w), unsafe.SliceData(v), unsafe.SliceData(a), unsafe.SliceData(b), unsafe.SliceData(grad), len(w), alpha, add, epsilon, momentum, lr, decay)
+	case AVX2:
+		asm.RmsPropCenteredMomentumAVX2(unsafe.SliceData(w), unsafe.SliceData(v), unsafe.SliceData(a), unsafe.SliceData(b), unsafe.SliceData(grad), len(w), alpha, add, epsilon, momentum, lr, decay)
+	default:
+		rmsPropCenteredMomentumRef(w, v, a, b, grad, alpha, add, epsilon, momentum, lr, decay)
+	}
+}
+
+//go:noinline
+func lion(w, m, grad []float32, beta1, add1, beta2, add2, step, keep float32) {
+	raceWrite(w)
+	raceWrite(m)
+	raceRead(grad)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.LionAVX512(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, keep)
+	case AVX2:
+		asm.LionAVX2(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, keep)
+	default:
+		lionRef(w, m, grad, beta1, add1, beta2, add2, step, keep)
+	}
+}
+
+//go:noinline
 func relu(dst, x []float32) {
 	raceWrite(dst)
 	raceRead(x)

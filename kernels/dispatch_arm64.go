@@ -249,6 +249,118 @@ func adamBounded(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correc
 }
 
 //go:noinline
+func amsGrad(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
+	raceWrite(w)
+	raceWrite(m)
+	raceWrite(v)
+	raceWrite(top)
+	raceRead(grad)
+	switch CurrentLevel() {
+	case NEON:
+		asm.AmsGradNEON(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(top), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+	default:
+		amsGradRef(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+	}
+}
+
+//go:noinline
+func amsGradBounded(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
+	raceWrite(w)
+	raceWrite(m)
+	raceWrite(v)
+	raceWrite(top)
+	raceRead(grad)
+	switch CurrentLevel() {
+	case NEON:
+		asm.AmsGradBoundedNEON(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(v), unsafe.SliceData(top), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+	default:
+		amsGradBoundedRef(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+	}
+}
+
+//go:noinline
+func adagrad(w, s, grad []float32, step, epsilon, decay float32) {
+	raceWrite(w)
+	raceWrite(s)
+	raceRead(grad)
+	switch CurrentLevel() {
+	case NEON:
+		asm.AdagradNEON(unsafe.SliceData(w), unsafe.SliceData(s), unsafe.SliceData(grad), len(w), step, epsilon, decay)
+	default:
+		adagradRef(w, s, grad, step, epsilon, decay)
+	}
+}
+
+//go:noinline
+func rmsProp(w, v, grad []float32, alpha, add, epsilon, lr, decay float32) {
+	raceWrite(w)
+	raceWrite(v)
+	raceRead(grad)
+	switch CurrentLevel() {
+	case NEON:
+		asm.RmsPropNEON(unsafe.SliceData(w), unsafe.SliceData(v), unsafe.SliceData(grad), len(w), alpha, add, epsilon, lr, decay)
+	default:
+		rmsPropRef(w, v, grad, alpha, add, epsilon, lr, decay)
+	}
+}
+
+//go:noinline
+func rmsPropCentered(w, v, a, grad []float32, alpha, add, epsilon, lr, decay float32) {
+	raceWrite(w)
+	raceWrite(v)
+	raceWrite(a)
+	raceRead(grad)
+	switch CurrentLevel() {
+	case NEON:
+		asm.RmsPropCenteredNEON(unsafe.SliceData(w), unsafe.SliceData(v), unsafe.SliceData(a), unsafe.SliceData(grad), len(w), alpha, add, epsilon, lr, decay)
+	default:
+		rmsPropCenteredRef(w, v, a, grad, alpha, add, epsilon, lr, decay)
+	}
+}
+
+//go:noinline
+func rmsPropMomentum(w, v, b, grad []float32, alpha, add, epsilon, momentum, lr, decay float32) {
+	raceWrite(w)
+	raceWrite(v)
+	raceWrite(b)
+	raceRead(grad)
+	switch CurrentLevel() {
+	case NEON:
+		asm.RmsPropMomentumNEON(unsafe.SliceData(w), unsafe.SliceData(v), unsafe.SliceData(b), unsafe.SliceData(grad), len(w), alpha, add, epsilon, momentum, lr, decay)
+	default:
+		rmsPropMomentumRef(w, v, b, grad, alpha, add, epsilon, momentum, lr, decay)
+	}
+}
+
+//go:noinline
+func rmsPropCenteredMomentum(w, v, a, b, grad []float32, alpha, add, epsilon, momentum, lr, decay float32) {
+	raceWrite(w)
+	raceWrite(v)
+	raceWrite(a)
+	raceWrite(b)
+	raceRead(grad)
+	switch CurrentLevel() {
+	case NEON:
+		asm.RmsPropCenteredMomentumNEON(unsafe.SliceData(w), unsafe.SliceData(v), unsafe.SliceData(a), unsafe.SliceData(b), unsafe.SliceData(grad), len(w), alpha, add, epsilon, momentum, lr, decay)
+	default:
+		rmsPropCenteredMomentumRef(w, v, a, b, grad, alpha, add, epsilon, momentum, lr, decay)
+	}
+}
+
+//go:noinline
+func lion(w, m, grad []float32, beta1, add1, beta2, add2, step, keep float32) {
+	raceWrite(w)
+	raceWrite(m)
+	raceRead(grad)
+	switch CurrentLevel() {
+	case NEON:
+		asm.LionNEON(unsafe.SliceData(w), unsafe.SliceData(m), unsafe.SliceData(grad), len(w), beta1, add1, beta2, add2, step, keep)
+	default:
+		lionRef(w, m, grad, beta1, add1, beta2, add2, step, keep)
+	}
+}
+
+//go:noinline
 func relu(dst, x []float32) {
 	raceWrite(dst)
 	raceRead(x)

@@ -100,6 +100,46 @@ func adamBounded(w, m, v, grad []float32, beta1, add1, beta2, add2, step, correc
 }
 
 //go:noinline
+func amsGrad(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
+	amsGradRef(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+}
+
+//go:noinline
+func amsGradBounded(w, m, v, top, grad []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2 float32) {
+	amsGradBoundedRef(w, m, v, top, grad, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, scaled2)
+}
+
+//go:noinline
+func adagrad(w, s, grad []float32, step, epsilon, decay float32) {
+	adagradRef(w, s, grad, step, epsilon, decay)
+}
+
+//go:noinline
+func rmsProp(w, v, grad []float32, alpha, add, epsilon, lr, decay float32) {
+	rmsPropRef(w, v, grad, alpha, add, epsilon, lr, decay)
+}
+
+//go:noinline
+func rmsPropCentered(w, v, a, grad []float32, alpha, add, epsilon, lr, decay float32) {
+	rmsPropCenteredRef(w, v, a, grad, alpha, add, epsilon, lr, decay)
+}
+
+//go:noinline
+func rmsPropMomentum(w, v, b, grad []float32, alpha, add, epsilon, momentum, lr, decay float32) {
+	rmsPropMomentumRef(w, v, b, grad, alpha, add, epsilon, momentum, lr, decay)
+}
+
+//go:noinline
+func rmsPropCenteredMomentum(w, v, a, b, grad []float32, alpha, add, epsilon, momentum, lr, decay float32) {
+	rmsPropCenteredMomentumRef(w, v, a, b, grad, alpha, add, epsilon, momentum, lr, decay)
+}
+
+//go:noinline
+func lion(w, m, grad []float32, beta1, add1, beta2, add2, step, keep float32) {
+	lionRef(w, m, grad, beta1, add1, beta2, add2, step, keep)
+}
+
+//go:noinline
 func relu(dst, x []float32) {
 	reluRef(dst, x)
 }

@@ -51,12 +51,12 @@ func fuzzed(kernels []*kernel, data []byte) trial {
 	return c
 }
 
-// fuzz fuzzes one kernel of the table; "Gemm" stands for all forms of the
-// matrix product.
+// fuzz fuzzes one kernel of the table in all its forms, which a word after the
+// name tells apart; "Gemm" stands for all forms of the matrix product.
 func fuzz(f *testing.F, name string) {
 	var chosen []*kernel
 	for i := range table {
-		if n := table[i].name; n == name || name == "Gemm" && strings.HasPrefix(n, name) {
+		if n := table[i].name; n == name || strings.HasPrefix(n, name+" ") || name == "Gemm" && strings.HasPrefix(n, name) {
 			chosen = append(chosen, &table[i])
 		}
 	}
@@ -120,6 +120,10 @@ func FuzzSoftmax(f *testing.F)             { fuzz(f, "Softmax") }
 func FuzzSoftmaxCrossEntropy(f *testing.F) { fuzz(f, "SoftmaxCrossEntropy") }
 func FuzzSGDStep(f *testing.F)             { fuzz(f, "SGDStep") }
 func FuzzAdamStep(f *testing.F)            { fuzz(f, "AdamStep") }
+func FuzzAMSGradStep(f *testing.F)         { fuzz(f, "AMSGradStep") }
+func FuzzAdagradStep(f *testing.F)         { fuzz(f, "AdagradStep") }
+func FuzzRMSPropStep(f *testing.F)         { fuzz(f, "RMSPropStep") }
+func FuzzLionStep(f *testing.F)            { fuzz(f, "LionStep") }
 func FuzzAdaFisherStep(f *testing.F)       { fuzz(f, "AdaFisherStep") }
 func FuzzGer(f *testing.F)                 { fuzz(f, "Ger") }
 func FuzzPrecondition(f *testing.F)        { fuzz(f, "Precondition") }

@@ -106,6 +106,9 @@ type AdamParams struct {
 	Keep        float32 // decoupled weight decay (AdamW), 1-lr*decay; 1 for Adam
 }
 
+// bounded reports whether the root needs no divider: that of a bounded product.
+func (p *AdamParams) bounded() bool { return p.Correct2 >= 1 && p.Correct2 <= 0x1p100 }
+
 // AdamStep does one step of Adam or AdamW on the weights w with first moment m,
 // second moment v and gradient g, in one pass.
 //
@@ -119,8 +122,7 @@ func AdamStep(w, m, v, g []float32, p AdamParams) {
 	if len(m) != len(w) || len(v) != len(w) || len(g) != len(w) {
 		panic("kernels: AdamStep: lengths of w, m, v and g differ")
 	}
-	// The root of a bounded product can be computed without the divider.
-	bounded := p.Correct2 >= 1 && p.Correct2 <= 0x1p100
+	bounded := p.bounded()
 	for lo := 0; lo < len(w); lo += chunkLen {
 		hi := min(lo+chunkLen, len(w))
 		if bounded {
@@ -144,5 +146,206 @@ func adamRef(w, m, v, g []float32, beta1, add1, beta2, add2, step, correct2, eps
 		v[i] = flush(fma32(beta2, v[i], float32(float32(add2*d)*d)))
 		s := sqrt32(float32(v[i]*correct2)) + epsilon
 		w[i] = fma32(-step, float32(m[i]/s), float32(keep*w[i]))
+	}
+}
+
+// AMSGradStep does one step of Adam or AdamW in the variant AMSGrad (Reddi et al.
+// 2018, "On the Convergence of Adam and Beyond"), in one pass: the largest second
+// moment so far stands under the root.
+//
+//	d      = fma(WeightDecay, w[i], g[i])
+//	m[i]   = flush(fma(Beta1, m[i], Add1*d))
+//	v[i]   = flush(fma(Beta2, v[i], (Add2*d)*d))
+//	top[i] = flush(v[i] if v[i] > top[i], else top[i])
+//	w[i]   = fma(-Step, m[i]/(sqrt(top[i]*Correct2)+Epsilon), Keep*w[i])
+//
+// It panics if the lengths differ.
+func AMSGradStep(w, m, v, top, g []float32, p AdamParams) {
+	if len(m) != len(w) || len(v) != len(w) || len(top) != len(w) || len(g) != len(w) {
+		panic("kernels: AMSGradStep: lengths of w, m, v, top and g differ")
+	}
+	bounded := p.bounded()
+	for lo := 0; lo < len(w); lo += chunkLen {
+		hi := min(lo+chunkLen, len(w))
+		if bounded {
+			amsGradBounded(w[lo:hi], m[lo:hi], v[lo:hi], top[lo:hi], g[lo:hi], p.Beta1, p.Add1, p.Beta2, p.Add2,
+				p.Step, p.Correct2, p.Epsilon, p.WeightDecay, p.Keep, p.Correct2*0x1p24)
+		} else {
+			amsGrad(w[lo:hi], m[lo:hi], v[lo:hi], top[lo:hi], g[lo:hi], p.Beta1, p.Add1, p.Beta2, p.Add2,
+				p.Step, p.Correct2, p.Epsilon, p.WeightDecay, p.Keep)
+		}
+	}
+}
+
+func amsGradBoundedRef(w, m, v, top, g []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep, _ float32) {
+	amsGradRef(w, m, v, top, g, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep)
+}
+
+func amsGradRef(w, m, v, top, g []float32, beta1, add1, beta2, add2, step, correct2, epsilon, decay, keep float32) {
+	for i := range w {
+		d := fma32(decay, w[i], g[i])
+		m[i] = flush(fma32(beta1, m[i], float32(add1*d)))
+		v[i] = flush(fma32(beta2, v[i], float32(float32(add2*d)*d)))
+		if v[i] > top[i] {
+			top[i] = v[i]
+		}
+		top[i] = flush(top[i])
+		s := sqrt32(float32(top[i]*correct2)) + epsilon
+		w[i] = fma32(-step, float32(m[i]/s), float32(keep*w[i]))
+	}
+}
+
+// AdagradParams are the scalars of [AdagradStep].
+type AdagradParams struct {
+	Step        float32 // learning rate of this step
+	Epsilon     float32
+	WeightDecay float32 // L2 term added to the gradient
+}
+
+// AdagradStep does one step of Adagrad (Duchi et al. 2011, "Adaptive Subgradient
+// Methods") on the weights w with sum of squares s and gradient g, in one pass.
+//
+//	d    = fma(WeightDecay, w[i], g[i])
+//	s[i] = flush(fma(d, d, s[i]))
+//	w[i] = fma(-Step, d/(sqrt(s[i])+Epsilon), w[i])
+//
+// It panics if the lengths differ.
+func AdagradStep(w, s, g []float32, p AdagradParams) {
+	if len(s) != len(w) || len(g) != len(w) {
+		panic("kernels: AdagradStep: lengths of w, s and g differ")
+	}
+	for lo := 0; lo < len(w); lo += chunkLen {
+		hi := min(lo+chunkLen, len(w))
+		adagrad(w[lo:hi], s[lo:hi], g[lo:hi], p.Step, p.Epsilon, p.WeightDecay)
+	}
+}
+
+func adagradRef(w, s, g []float32, step, epsilon, decay float32) {
+	for i := range w {
+		d := fma32(decay, w[i], g[i])
+		s[i] = flush(fma32(d, d, s[i]))
+		w[i] = fma32(-step, float32(d/(sqrt32(s[i])+epsilon)), w[i])
+	}
+}
+
+// RMSPropParams are the scalars of [RMSPropStep].
+type RMSPropParams struct {
+	Alpha, Add  float32 // decay of the averages and 1-Alpha
+	Epsilon     float32
+	Momentum    float32 // decay of the velocity b; unused without one
+	LR          float32 // learning rate
+	WeightDecay float32 // L2 term added to the gradient
+}
+
+// RMSPropStep does one step of RMSprop (Tieleman and Hinton 2012, Coursera lecture
+// 6.5) as PyTorch has it, in one pass, on the weights w with mean of squares v,
+// mean of gradients a, velocity b and gradient g. Each of a and b may be nil: then
+// the squares aren't centred, and there is no momentum.
+//
+//	d    = fma(WeightDecay, w[i], g[i])
+//	v[i] = flush(fma(Alpha, v[i], (Add*d)*d))
+//	a[i] = flush(fma(Alpha, a[i], Add*d))
+//	s    = fma(-a[i], a[i], v[i]), +0 if that is negative; v[i] without a
+//	q    = d/(sqrt(s)+Epsilon)
+//	b[i] = flush(fma(Momentum, b[i], q))
+//	w[i] = fma(-LR, b[i], w[i]); fma(-LR, q, w[i]) without b
+//
+// It panics if the lengths differ.
+func RMSPropStep(w, v, a, b, g []float32, p RMSPropParams) {
+	if len(v) != len(w) || a != nil && len(a) != len(w) || b != nil && len(b) != len(w) || len(g) != len(w) {
+		panic("kernels: RMSPropStep: lengths of w, v, a, b and g differ")
+	}
+	for lo := 0; lo < len(w); lo += chunkLen {
+		hi := min(lo+chunkLen, len(w))
+		switch {
+		case a == nil && b == nil:
+			rmsProp(w[lo:hi], v[lo:hi], g[lo:hi], p.Alpha, p.Add, p.Epsilon, p.LR, p.WeightDecay)
+		case b == nil:
+			rmsPropCentered(w[lo:hi], v[lo:hi], a[lo:hi], g[lo:hi], p.Alpha, p.Add, p.Epsilon, p.LR, p.WeightDecay)
+		case a == nil:
+			rmsPropMomentum(w[lo:hi], v[lo:hi], b[lo:hi], g[lo:hi],
+				p.Alpha, p.Add, p.Epsilon, p.Momentum, p.LR, p.WeightDecay)
+		default:
+			rmsPropCenteredMomentum(w[lo:hi], v[lo:hi], a[lo:hi], b[lo:hi], g[lo:hi],
+				p.Alpha, p.Add, p.Epsilon, p.Momentum, p.LR, p.WeightDecay)
+		}
+	}
+}
+
+func rmsPropRef(w, v, g []float32, alpha, add, epsilon, lr, decay float32) {
+	rmsPropAnyRef(w, v, nil, nil, g, alpha, add, epsilon, 0, lr, decay)
+}
+
+func rmsPropCenteredRef(w, v, a, g []float32, alpha, add, epsilon, lr, decay float32) {
+	rmsPropAnyRef(w, v, a, nil, g, alpha, add, epsilon, 0, lr, decay)
+}
+
+func rmsPropMomentumRef(w, v, b, g []float32, alpha, add, epsilon, momentum, lr, decay float32) {
+	rmsPropAnyRef(w, v, nil, b, g, alpha, add, epsilon, momentum, lr, decay)
+}
+
+func rmsPropCenteredMomentumRef(w, v, a, b, g []float32, alpha, add, epsilon, momentum, lr, decay float32) {
+	rmsPropAnyRef(w, v, a, b, g, alpha, add, epsilon, momentum, lr, decay)
+}
+
+func rmsPropAnyRef(w, v, a, b, g []float32, alpha, add, epsilon, momentum, lr, decay float32) {
+	for i := range w {
+		d := fma32(decay, w[i], g[i])
+		part := float32(add * d)
+		v[i] = flush(fma32(alpha, v[i], float32(part*d)))
+		s := v[i]
+		if a != nil {
+			a[i] = flush(fma32(alpha, a[i], part))
+			if s = fma32(-a[i], a[i], s); s < 0 {
+				s = 0
+			}
+		}
+		q := float32(d / (sqrt32(s) + epsilon))
+		if b != nil {
+			b[i] = flush(fma32(momentum, b[i], q))
+			q = b[i]
+		}
+		w[i] = fma32(-lr, q, w[i])
+	}
+}
+
+// LionParams are the scalars of [LionStep].
+type LionParams struct {
+	Beta1, Add1 float32 // weight of the momentum in the update's sign, and 1-Beta1
+	Beta2, Add2 float32 // decay of the momentum and 1-Beta2
+	Step        float32 // learning rate
+	Keep        float32 // decoupled weight decay, 1-lr*decay
+}
+
+// LionStep does one step of Lion (Chen et al. 2023, arXiv 2302.06675) on the
+// weights w with momentum m and gradient g, in one pass. The sign of a zero or a
+// NaN is 0.
+//
+//	c    = fma(Beta1, m[i], Add1*g[i])
+//	m[i] = flush(fma(Beta2, m[i], Add2*g[i]))
+//	w[i] = fma(-Step, sign(c), Keep*w[i])
+//
+// It panics if the lengths differ.
+func LionStep(w, m, g []float32, p LionParams) {
+	if len(m) != len(w) || len(g) != len(w) {
+		panic("kernels: LionStep: lengths of w, m and g differ")
+	}
+	for lo := 0; lo < len(w); lo += chunkLen {
+		hi := min(lo+chunkLen, len(w))
+		lion(w[lo:hi], m[lo:hi], g[lo:hi], p.Beta1, p.Add1, p.Beta2, p.Add2, p.Step, p.Keep)
+	}
+}
+
+func lionRef(w, m, g []float32, beta1, add1, beta2, add2, step, keep float32) {
+	for i := range w {
+		c := fma32(beta1, m[i], float32(add1*g[i]))
+		m[i] = flush(fma32(beta2, m[i], float32(add2*g[i])))
+		sign := float32(0)
+		if c > 0 {
+			sign = 1
+		} else if c < 0 {
+			sign = -1
+		}
+		w[i] = fma32(-step, sign, float32(keep*w[i]))
 	}
 }

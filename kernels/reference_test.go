@@ -404,6 +404,85 @@ func TestSteps(t *testing.T) {
 			close32(t, second, v[i], 12, 0.8*float64(m2[i])+0.2*d*d+0.4*abs(d)*abs(decay*float64(w[i])), "second moment of Adam, element %d", i)
 			close32(t, keep*float64(w[i])-step*mean/root, w1[i], 16, abs(float64(w[i]))+step*size/root, "weight of Adam, element %d", i)
 		}
+
+		// Its second moment is Adam's, so that the first one and the root remain.
+		second, top := slices.Clone(m2), vector(len(w), r.Float64)
+		before := slices.Clone(top)
+		w1, m = slices.Clone(w), slices.Clone(m1)
+		AMSGradStep(w1, m, second, top, g, AdamParams{Beta1: 0.9, Add1: 0.1, Beta2: 0.8, Add2: 0.2, Step: 0.03, Correct2: correct2,
+			Epsilon: epsilon, WeightDecay: float32(decay), Keep: float32(keep)})
+		require.Equal(t, v, second)
+		for i := range w {
+			require.Equal(t, max(v[i], before[i]), top[i])
+			root := math.Sqrt(float64(top[i])*correct2) + epsilon
+			close32(t, keep*float64(w[i])-step*float64(m[i])/root, w1[i], 9,
+				abs(float64(w[i]))+step*abs(float64(m[i]))/root, "weight of AMSGrad, element %d", i)
+		}
+
+		w1, v = slices.Clone(w), slices.Clone(m2)
+		AdagradStep(w1, v, g, AdagradParams{Step: 0.03, Epsilon: epsilon, WeightDecay: float32(decay)})
+		for i := range w {
+			d := decay*float64(w[i]) + float64(g[i])
+			dSize := abs(decay*float64(w[i])) + abs(float64(g[i]))
+			sum := float64(m2[i]) + d*d
+			close32(t, sum, v[i], 6, float64(m2[i])+dSize*dSize, "sum of Adagrad, element %d", i)
+			root := math.Sqrt(sum) + epsilon
+			close32(t, float64(w[i])-step*d/root, w1[i], 16, abs(float64(w[i]))+step*dSize/root, "weight of Adagrad, element %d", i)
+		}
+
+		for _, form := range []struct{ centered, momentum bool }{{}, {true, false}, {false, true}, {true, true}} {
+			w1, v := slices.Clone(w), slices.Clone(m2)
+			var a, b []float32
+			if form.centered {
+				for i := range w {
+					a = append(a, row[i%len(row)]/8)
+				}
+				a[0] = 1e9 // no variance is left
+			}
+			if form.momentum {
+				b = slices.Clone(m1)
+			}
+			a0 := slices.Clone(a)
+			RMSPropStep(w1, v, a, b, g, RMSPropParams{Alpha: 0.8, Add: 0.2, Epsilon: epsilon, Momentum: 0.9, LR: 0.03, WeightDecay: float32(decay)})
+			for i := range w {
+				d := decay*float64(w[i]) + float64(g[i])
+				dSize := abs(decay*float64(w[i])) + abs(float64(g[i]))
+				second := 0.8*float64(m2[i]) + 0.2*d*d
+				close32(t, second, v[i], 12, 0.8*float64(m2[i])+0.4*dSize*dSize, "second moment of RMSprop, element %d", i)
+				variance := float64(v[i])
+				if form.centered {
+					close32(t, 0.8*float64(a0[i])+0.2*d, a[i], 4, 0.8*abs(float64(a0[i]))+0.2*dSize, "mean of RMSprop, element %d", i)
+					variance = max(0, variance-float64(a[i])*float64(a[i]))
+				}
+				root := math.Sqrt(variance) + epsilon
+				size := dSize / root
+				update := d / root
+				if form.momentum {
+					update += 0.9 * float64(m1[i])
+					size += 0.9 * abs(float64(m1[i]))
+					close32(t, update, b[i], 12, size, "velocity of RMSprop, element %d", i)
+				}
+				close32(t, float64(w[i])-step*update, w1[i], 16, abs(float64(w[i]))+step*size, "weight of RMSprop %+v, element %d", form, i)
+			}
+		}
+
+		w1, m = slices.Clone(w), slices.Clone(m1)
+		g1 := slices.Clone(g)
+		m[3], g1[3] = 0, 0
+		m[4], g1[4] = 1, -9.25 // a sign that the next momentum doesn't have
+		start := slices.Clone(m)
+		LionStep(w1, m, g1, LionParams{Beta1: 0.9, Add1: 0.1, Beta2: 0.99, Add2: 0.01, Step: 0.03, Keep: float32(keep)})
+		for i := range w {
+			c, sign := 0.9*float64(start[i])+0.1*float64(g1[i]), 0.0
+			if c != 0 {
+				sign = math.Copysign(1, c)
+			}
+			close32(t, 0.99*float64(start[i])+0.01*float64(g1[i]), m[i], 4,
+				0.99*abs(float64(start[i]))+0.01*abs(float64(g1[i])), "momentum of Lion, element %d", i)
+			close32(t, keep*float64(w[i])-step*sign, w1[i], 4, abs(float64(w[i]))+step, "weight of Lion, element %d", i)
+		}
+		require.Positive(t, m[4])
+		require.Equal(t, float32(keep)*w[3], w1[3])
 	}
 }
 

@@ -551,6 +551,49 @@ var table = append([]kernel{
 			return result{}
 		},
 	}, {
+		name: "AMSGradStep", class: &vectors, bytes: 36,
+		operands: []operand{out("w", sizeN), out("m", sizeN), out("v", sizeN), out("top", sizeN), in("g", sizeN)},
+		scalars:  []float32{0.9, 0.1, 0.999, 0.001, 0.0052, 333.6, 1e-8, 1e-4, 0.99999},
+		call: func(a *args) result {
+			AMSGradStep(a.v(0), a.v(1), a.v(2), a.v(3), a.v(4), AdamParams{
+				Beta1: a.s[0], Add1: a.s[1], Beta2: a.s[2], Add2: a.s[3], Step: a.s[4],
+				Correct2: a.s[5], Epsilon: a.s[6], WeightDecay: a.s[7], Keep: a.s[8]})
+			return result{}
+		},
+	}, {
+		name: "AdagradStep", class: &vectors, bytes: 20,
+		operands: []operand{out("w", sizeN), out("s", sizeN), in("g", sizeN)},
+		scalars:  []float32{0.01, 1e-10, 1e-4},
+		call: func(a *args) result {
+			AdagradStep(a.v(0), a.v(1), a.v(2), AdagradParams{Step: a.s[0], Epsilon: a.s[1], WeightDecay: a.s[2]})
+			return result{}
+		},
+	}, {
+		name: "RMSPropStep", class: &vectors, bytes: 20,
+		operands: []operand{out("w", sizeN), out("v", sizeN), in("g", sizeN)}, scalars: rmsPropScalars,
+		call: func(a *args) result { return callRMSProp(a, a.v(0), a.v(1), nil, nil, a.v(2)) },
+	}, {
+		name: "RMSPropStep centered", class: &vectors, bytes: 28,
+		operands: []operand{out("w", sizeN), out("v", sizeN), out("a", sizeN), in("g", sizeN)}, scalars: rmsPropScalars,
+		call: func(a *args) result { return callRMSProp(a, a.v(0), a.v(1), a.v(2), nil, a.v(3)) },
+	}, {
+		name: "RMSPropStep momentum", class: &vectors, bytes: 28,
+		operands: []operand{out("w", sizeN), out("v", sizeN), out("b", sizeN), in("g", sizeN)}, scalars: rmsPropScalars,
+		call: func(a *args) result { return callRMSProp(a, a.v(0), a.v(1), nil, a.v(2), a.v(3)) },
+	}, {
+		name: "RMSPropStep centered momentum", class: &vectors, bytes: 36,
+		operands: []operand{out("w", sizeN), out("v", sizeN), out("a", sizeN), out("b", sizeN), in("g", sizeN)}, scalars: rmsPropScalars,
+		call: func(a *args) result { return callRMSProp(a, a.v(0), a.v(1), a.v(2), a.v(3), a.v(4)) },
+	}, {
+		name: "LionStep", class: &vectors, bytes: 20,
+		operands: []operand{out("w", sizeN), out("m", sizeN), in("g", sizeN)},
+		scalars:  []float32{0.9, 0.1, 0.99, 0.01, 1e-4, 0.99999},
+		call: func(a *args) result {
+			LionStep(a.v(0), a.v(1), a.v(2), LionParams{
+				Beta1: a.s[0], Add1: a.s[1], Beta2: a.s[2], Add2: a.s[3], Step: a.s[4], Keep: a.s[5]})
+			return result{}
+		},
+	}, {
 		name: "Ger", class: &grids, bytes: 8,
 		operands: []operand{out("a", sizeMN), in("x", sizeM), in("y", sizeN)}, scalars: []float32{0.3},
 		call: func(a *args) result { Ger(a.v(0), a.v(1), a.v(2), a.s[0]); return result{} },
@@ -812,6 +855,14 @@ var table = append([]kernel{
 // integers returns words as integers.
 func integers(x []float32) []int32 {
 	return unsafe.Slice((*int32)(unsafe.Pointer(unsafe.SliceData(x))), len(x))
+}
+
+var rmsPropScalars = []float32{0.99, 0.01, 1e-8, 0.9, 0.01, 1e-4}
+
+func callRMSProp(a *args, w, v, mean, velocity, g []float32) result {
+	RMSPropStep(w, v, mean, velocity, g, RMSPropParams{
+		Alpha: a.s[0], Add: a.s[1], Epsilon: a.s[2], Momentum: a.s[3], LR: a.s[4], WeightDecay: a.s[5]})
+	return result{}
 }
 
 // gemms returns the forms of the matrix product: GemmNN to GemmTT, each with

@@ -15,7 +15,7 @@ type AdaFisherConfig struct {
 	Lambda      float64      // damping, added to every entry of the curvature; above 0
 	Gamma       float64      // decay of the Kronecker factors, in [0, 1); see [kron.Variant]
 	TCov        int          // the factors are updated every TCov steps, 1 or more
-	WeightDecay float64      // 0 or more: an L2 term in AdaFisher, decoupled in AdaFisherW
+	WeightDecay float64      // in [0, 100]: an L2 term in AdaFisher, decoupled in AdaFisherW
 	Variant     kron.Variant // how factors are normalised and averaged
 
 	// UnownedCurvature stands for F at the parameters that no factored layer
@@ -25,6 +25,8 @@ type AdaFisherConfig struct {
 	// Extensions also factors the kinds of layers that the authors' code does
 	// not, embeddings: see [kron.Layer].
 	Extensions bool
+
+	Options
 }
 
 // AdaFisherDefaults returns the defaults of the paper and of the authors' code,
@@ -63,6 +65,9 @@ func AdaFisherDefaults() AdaFisherConfig {
 //
 // In a step that updates the factors, the pass must have the statistics of
 // every layer with a gradient of a parameter that is not frozen.
+//
+// It keeps m, 4 bytes a weight, and beside it H and S, a number each for every
+// input and output of a layer.
 type AdaFisher struct {
 	core
 	config    AdaFisherConfig
@@ -102,24 +107,35 @@ func newAdaFisher(m Model, c AdaFisherConfig, name string, decoupled bool) (*Ada
 		setting{"Beta", c.Beta, decay},
 		setting{"Lambda", c.Lambda, divisor},
 		setting{"Gamma", c.Gamma, decay},
-		setting{"WeightDecay", c.WeightDecay, size},
+		setting{"WeightDecay", c.WeightDecay, weightDecay},
 		setting{"UnownedCurvature", c.UnownedCurvature, divisor})
 	if err != nil {
 		return nil, err
 	}
-	if c.TCov < 1 {
-		return nil, fmt.Errorf("optim: %s: TCov is %d: want 1 or more", name, c.TCov)
+	if err := checkPositive(name, "TCov", c.TCov); err != nil {
+		return nil, err
 	}
-	base, err := newCore(m, name, c.LR, max(1/(1-c.Beta), c.WeightDecay), "momentum")
+	o := &AdaFisher{config: c, decoupled: decoupled}
+	err = o.init(m, o, name, settings{c.LR, o.maxLR(c.Beta), c.WeightDecay, maxGradient, c.Options})
 	if err != nil {
 		return nil, err
 	}
-	base.rule = name + " " + c.Variant.String()
-	o := &AdaFisher{core: base, config: c, decoupled: decoupled}
+	o.stateRule = name + " " + c.Variant.String()
+	o.keep(moment{name: "momentum"})
 	if err := o.addLayers(m.Layers()); err != nil {
-		return nil, fmt.Errorf("optim: %s: %w", name, err)
+		return nil, o.wrap(err)
 	}
 	return o, nil
+}
+
+func (o *AdaFisher) maxLR(beta float64) float64 {
+	return maxRate(maxGradient, 1/(1-beta)/min(o.config.Lambda, o.config.UnownedCurvature))
+}
+
+// SetMomentum changes Beta from the next step on, for a [Schedule] of it. It fails
+// where the configuration would.
+func (o *AdaFisher) SetMomentum(beta float64) error {
+	return o.setMomentum(&o.config.Beta, "Beta", beta, o.maxLR(beta))
 }
 
 func (o *AdaFisher) addLayers(layers []*kron.Layer) error {
@@ -169,6 +185,9 @@ func (o *AdaFisher) own(p *kron.Param, by owner) error {
 		return fmt.Errorf("layers %s and %s share the parameter %s", other.Layer().Name, name, p.Name)
 	}
 	o.owners[s.number] = by
+	if !by.bias {
+		s.unit = by.layer.Layer().Outputs()
+	}
 	return nil
 }
 
@@ -178,12 +197,12 @@ func (o *AdaFisher) NeedsStatistics() bool { return o.steps%int64(o.config.TCov)
 
 // Step does one step; see [Optimizer].
 func (o *AdaFisher) Step(p *kron.Pass) error {
-	if err := o.checkGradients(p); err != nil {
+	if err := o.prepare(p); err != nil {
 		return err
 	}
 	if o.NeedsStatistics() {
 		if err := o.stage(p); err != nil {
-			return fmt.Errorf("optim: %s: %w", o.name, err)
+			return o.wrap(err)
 		}
 		for _, st := range p.Statistics {
 			if l := o.byLayer[st.Layer]; l != nil {
@@ -191,34 +210,33 @@ func (o *AdaFisher) Step(p *kron.Pass) error {
 			}
 		}
 	}
+	o.move()
+	return nil
+}
+
+func (o *AdaFisher) update(s *slot, lo, hi int) {
 	c := &o.config
 	scalars := kernels.AdaFisherParams{
-		Beta:        float32(c.Beta),
-		Add:         float32(1 - c.Beta),
-		WeightDecay: float32(c.WeightDecay),
-		Keep:        1,
+		Beta:   float32(c.Beta),
+		Add:    float32(1 - c.Beta),
+		Step:   float32(o.rate(s) / (1 - power(c.Beta, s.steps))),
+		Lambda: float32(c.Lambda),
 	}
-	if o.decoupled {
-		scalars.WeightDecay, scalars.Keep = 0, float32(1-float64(o.lr*c.WeightDecay))
+	scalars.WeightDecay, scalars.Keep = o.split(s, c.WeightDecay, o.decoupled)
+	w, m, g := s.param.Value[lo:hi], s.moments[0][lo:hi], s.grad[lo:hi]
+	row, col := o.factors(s)
+	switch {
+	case row == nil:
+		// Beside a row of 0, F is its damping alone whatever finite column there is:
+		// the gradient has the right length.
+		row, col = o.zero[:], g
+		scalars.Lambda = float32(c.UnownedCurvature)
+	case len(row) == 1:
+		col = col[lo:hi]
+	default: // whole rows
+		row = row[lo/len(col) : hi/len(col)]
 	}
-	for _, g := range p.Gradients {
-		s := o.begin(g.Param)
-		if s == nil {
-			continue
-		}
-		scalars.Step = float32(o.lr / (1 - power(c.Beta, s.steps)))
-		row, col := o.factors(s)
-		scalars.Lambda = float32(c.Lambda)
-		if row == nil {
-			// Beside a row of 0, F is its damping alone whatever finite column
-			// there is: the gradient has the right length.
-			row, col = o.zero[:], g.Data
-			scalars.Lambda = float32(c.UnownedCurvature)
-		}
-		kernels.AdaFisherStep(g.Param.Value, s.moments[0], g.Data, row, col, scalars)
-	}
-	o.steps++
-	return nil
+	kernels.AdaFisherStep(w, m, g, row, col, scalars)
 }
 
 // stage prepares the next factors of all layers, and changes none.
@@ -241,9 +259,8 @@ func (o *AdaFisher) stage(p *kron.Pass) error {
 		}
 		l.checked = o.check
 	}
-	for _, g := range p.Gradients {
-		l := o.owners[o.index[g.Param].number].layer
-		if l != nil && l.checked != o.check && !g.Param.Frozen {
+	for _, s := range o.moving {
+		if l := o.owners[s.number].layer; l != nil && l.checked != o.check {
 			return fmt.Errorf("statistics of layer %s are missing: step %d updates the factors", l.Layer().Name, o.steps)
 		}
 	}
@@ -261,7 +278,7 @@ func (o *AdaFisher) factors(s *slot) (row, col []float32) {
 	if by.bias {
 		return h[len(h)-1:], col
 	}
-	return h[:len(s.moments[0])/len(col)], col
+	return h[:s.size/len(col)], col
 }
 
 // Curvature stores in dst the F that the last step divided p's momentum by, in
@@ -272,8 +289,8 @@ func (o *AdaFisher) Curvature(dst []float32, p *kron.Param) error {
 	if s == nil {
 		return fmt.Errorf("optim: %s: Curvature: the parameter is not one of the model", o.name)
 	}
-	if n := len(s.moments[0]); len(dst) != n {
-		return fmt.Errorf("optim: %s: Curvature of %s: length of dst is %d: want %d", o.name, p.Name, len(dst), n)
+	if len(dst) != s.size {
+		return fmt.Errorf("optim: %s: Curvature of %s: length of dst is %d: want %d", o.name, p.Name, len(dst), s.size)
 	}
 	row, col := o.factors(s)
 	damping := float32(o.config.Lambda)

@@ -30,6 +30,14 @@ func BenchmarkStep(b *testing.B) {
 		}},
 		{"Adam", 28, func(m optim.Model) (optim.Optimizer, error) { return optim.NewAdam(m, optim.AdamDefaults()) }},
 		{"AdamW", 28, func(m optim.Model) (optim.Optimizer, error) { return optim.NewAdamW(m, optim.AdamWDefaults()) }},
+		{"AMSGrad", 36, func(m optim.Model) (optim.Optimizer, error) {
+			c := optim.AdamDefaults()
+			c.AMSGrad = true
+			return optim.NewAdam(m, c)
+		}},
+		{"Adagrad", 20, func(m optim.Model) (optim.Optimizer, error) { return optim.NewAdagrad(m, optim.AdagradDefaults()) }},
+		{"RMSprop", 20, func(m optim.Model) (optim.Optimizer, error) { return optim.NewRMSProp(m, optim.RMSPropDefaults()) }},
+		{"Lion", 20, func(m optim.Model) (optim.Optimizer, error) { return optim.NewLion(m, optim.LionDefaults()) }},
 	} {
 		for _, level := range kernels.Levels() {
 			for _, size := range []int{32, 256, 2048} {

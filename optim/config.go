@@ -2,12 +2,14 @@ package optim
 
 import (
 	"fmt"
-	"math"
 )
 
 // minNormal is the smallest normal float32: a divisor below it would lose bits
 // or vanish when it is rounded.
 const minNormal = 0x1p-126
+
+// maxDecay is the largest weight decay.
+const maxDecay = 100
 
 // setting is one scalar of a configuration, to be checked.
 type setting struct {
@@ -19,10 +21,11 @@ type setting struct {
 type settingKind int
 
 const (
-	decay    settingKind = iota // [0, 1)
-	fraction                    // [0, 1]
-	size                        // [0, largest float32]
-	divisor                     // [smallest normal float32, largest float32]
+	decay       settingKind = iota // [0, 1), and not 1 as a float32
+	fraction                       // [0, 1]
+	weightDecay                    // [0, maxDecay]
+	size                           // [0, 1e30]
+	divisor                        // [smallest normal float32, 1e30]
 )
 
 // checkSettings returns an error for the first setting outside its range.
@@ -32,17 +35,27 @@ func checkSettings(optimizer string, settings ...setting) error {
 		var want string
 		switch s.kind {
 		case decay:
-			ok, want = s.value >= 0 && s.value < 1, "[0, 1)"
+			ok, want = s.value >= 0 && float32(s.value) < 1, "[0, 1)"
 		case fraction:
 			ok, want = s.value >= 0 && s.value <= 1, "[0, 1]"
+		case weightDecay:
+			ok, want = s.value >= 0 && s.value <= maxDecay, "[0, 100]"
 		case size:
-			ok, want = s.value >= 0 && s.value <= math.MaxFloat32, "[0, 3.4e38]"
+			ok, want = s.value >= 0 && s.value <= 1e30, "[0, 1e30]"
 		case divisor:
-			ok, want = s.value >= minNormal && s.value <= math.MaxFloat32, "[1.2e-38, 3.4e38]"
+			ok, want = s.value >= minNormal && s.value <= 1e30, "[1.2e-38, 1e30]"
 		}
 		if !ok {
 			return fmt.Errorf("optim: %s: %s is %v: want a number in %s", optimizer, s.name, s.value, want)
 		}
+	}
+	return nil
+}
+
+// checkPositive returns an error if a number of something is not positive.
+func checkPositive(optimizer, name string, n int) error {
+	if n < 1 {
+		return fmt.Errorf("optim: %s: %s is %d: want 1 or more", optimizer, name, n)
 	}
 	return nil
 }

@@ -1,14 +1,72 @@
-// Package optim holds the optimizers: AdaFisher and AdaFisherW (arXiv
-// 2405.16397), and SGD, Adam and AdamW as PyTorch defines them.
+// Package optim holds the optimizers, the learning-rate schedules, and what goes
+// with them in a training loop: groups of parameters, clipping, accumulation over
+// several passes, averages of the weights.
 //
 // An optimizer is built for one model and reads a [kron.Pass] in each step:
 //
-//	opt, err := optim.NewAdaFisher(model, optim.AdaFisherDefaults())
+//	opt, err := optim.NewAdamW(model, optim.AdamWDefaults())
 //	...
+//	loss, err := session.TrainSoftmaxCrossEntropy(opt, x, labels)
+//
+// or, step by step,
+//
 //	session.CollectStatistics(opt.NeedsStatistics())
 //	... forward, loss ...
 //	pass, err := session.Backward()
 //	err = opt.Step(pass)
+//
+// # Which one
+//
+//	optimizer      state  moved  where it comes from
+//	SGD              4      20   Robbins and Monro 1951; Polyak 1964; Nesterov 1983; Sutskever et al. 2013
+//	Adam, AdamW      8      28   Kingma and Ba, arXiv 1412.6980; Loshchilov and Hutter, arXiv 1711.05101
+//	  with AMSGrad  12      36   Reddi et al. 2018, "On the Convergence of Adam and Beyond"
+//	RMSprop        4-12  20-36   Tieleman and Hinton 2012, Coursera lecture 6.5
+//	Adagrad          4      20   Duchi et al. 2011, "Adaptive Subgradient Methods"
+//	Lion             4      20   Chen et al., arXiv 2302.06675
+//	AdaFisher(W)     4      20   Martins Gomes et al. 2025, arXiv 2405.16397
+//	Muon           4, 8       -  Jordan et al. 2024; Liu et al., arXiv 2502.16982
+//
+// state is the bytes that an optimizer keeps for each weight; moved are the bytes
+// of its step that pass between memory and processor for each weight, the gradient
+// included. The check of the gradients, see below, reads them once more: 4 bytes.
+// Two short vectors a layer come to AdaFisher. SGD without momentum keeps nothing
+// and moves 12 bytes. Muon keeps 4 bytes for the weights of matrices, 8 for others,
+// and its products cost far more than what it moves.
+//
+// To begin with, take [NewAdamW] at its defaults, with a [Warmup] of a few per cent
+// of the steps and a [Cosine] to zero after it: it needs the least care. Where the
+// learning rate can be searched, in factors of about 3 around the default, also try
+//
+//   - [NewSGD] with a momentum of 0.9 and a learning rate of 0.03 or 0.1: half the
+//     state, and reported to generalise better in convolutional networks (Wilson et
+//     al., arXiv 1705.08292).
+//   - [NewLion], half the state, with a third to a tenth of AdamW's learning rate and
+//     as many times its weight decay.
+//   - [NewAdaFisherW], half the state, with [kron.Paper] and a learning rate searched
+//     from 1e-3 on. With the published variant, the default, it is close to SGD with a
+//     Momentum and a Dampening of 0.9 and a learning rate of 1: see [AdaFisher].
+//     [AdaFisher.Reports] tells how far the curvature matters.
+//   - [NewMuon] for large batches and wide layers, with embeddings and the output
+//     layer under AdamW.
+//
+// Adagrad, for features that are seldom active, and RMSprop are there for their
+// users and to compare with.
+//
+// Every configuration starts from a function of defaults, which are PyTorch's or
+// the authors', and every one has [Options]:
+//
+//	config := optim.AdamWDefaults()
+//	config.LR = 3e-3
+//	config.Groups = optim.NoDecay(model)        // biases and normalisations don't decay
+//	config.ClipNorm = 1
+//	opt, err := optim.NewAdamW(model, config)
+//
+// A [Schedule] is a function of the number of steps; an [Accumulator] is an
+// optimizer that steps once for several passes; an [EMA] stands beside an
+// optimizer.
+//
+// # Parameters
 //
 // State is kept by the parameter's identity, never by its position or shape. A
 // frozen parameter is left alone. A parameter that a pass doesn't mention stays
@@ -20,18 +78,21 @@
 // Step checks the whole pass before it moves anything. A NaN or infinity in a
 // gradient, a factor that can't be averaged, an unknown, repeated or wrongly
 // sized entry: each is an error that names the parameter or layer, and no
-// weight, moment, factor or counter has changed.
+// weight, moment, factor or counter has changed, nor has the pass.
 //
-// What is not checked is the arithmetic on finite numbers: a finite but
-// enormous gradient or weight can overflow in the step itself (in AdaFisher
-// from about 3e38*lambda/lr on, in Adam where its square does), and gives
-// infinite weights or moments as IEEE-754 says. The following pass then has, as
-// a rule, gradients that are not finite, and is refused.
+// A step can't overflow either, as long as the weights are below 1e15 (in SGD, Lion
+// and AdaFisher 1e24). For that, gradients beyond this magnitude are refused as
+// infinite ones are, unless ClipNorm brings them down, and so is a learning rate that
+// could carry a weight out of float32. The weights themselves aren't checked: that
+// would cost as much as checking the gradients, and weights of this size have long
+// been useless. Adagrad's sum of squares only grows: it would take thousands of
+// gradients of 1e15.
 //
 // # Numbers
 //
 // Scalars are float64 in the configuration, combined in float64, and rounded to
-// float32 once; each parameter is then one call of a fused kernel. Steps repeat
-// bit for bit on every machine, and after [State] has been saved and restored.
-// Nothing is allocated in a step. One goroutine uses an optimizer at a time.
+// float32 once; each parameter is then one pass over memory, one call of a fused
+// kernel. Steps repeat bit for bit on every machine, for any number of workers in
+// SetPool, and after [State] has been saved and restored. Nothing is allocated in a
+// step. One goroutine uses an optimizer at a time.
 package optim

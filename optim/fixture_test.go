@@ -74,14 +74,14 @@ func (n *network) clone() *network {
 	return c
 }
 
-// transfer returns p as a pass of the network to, a clone of n.
+// transfer returns a copy of p as a pass of the network to, n or a clone of it.
 func (n *network) transfer(p *kron.Pass, to *network) *kron.Pass {
 	q := new(kron.Pass)
 	for _, g := range p.Gradients {
-		q.Gradients = append(q.Gradients, kron.Gradient{Param: to.params[slices.Index(n.params, g.Param)], Data: g.Data})
+		q.Gradients = append(q.Gradients, kron.Gradient{Param: to.params[slices.Index(n.params, g.Param)], Data: slices.Clone(g.Data)})
 	}
 	for _, st := range p.Statistics {
-		q.Statistics = append(q.Statistics, kron.Statistics{Layer: to.layers[slices.Index(n.layers, st.Layer)], H: st.H, S: st.S})
+		q.Statistics = append(q.Statistics, kron.Statistics{Layer: to.layers[slices.Index(n.layers, st.Layer)], H: slices.Clone(st.H), S: slices.Clone(st.S)})
 	}
 	return q
 }
@@ -139,15 +139,112 @@ func rules() []rule {
 			func(m optim.Model) (optim.Optimizer, error) { return optim.NewSGD(m, c) },
 			func(n *network) reference { return newSGDReference(n, c) }})
 	}
-	c := optim.AdamWDefaults()
-	c.LR = 0.01
-	return append(all,
-		rule{"Adam",
-			func(m optim.Model) (optim.Optimizer, error) { return optim.NewAdam(m, c) },
-			func(n *network) reference { return newAdamReference(n, c, false) }},
-		rule{"AdamW",
-			func(m optim.Model) (optim.Optimizer, error) { return optim.NewAdamW(m, c) },
-			func(n *network) reference { return newAdamReference(n, c, true) }})
+	for name, c := range map[string]optim.AdamConfig{
+		"":         {LR: 0.01, Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8, WeightDecay: 0.01},
+		"/amsgrad": {LR: 0.01, Beta1: 0.8, Beta2: 0.9, Epsilon: 1e-6, WeightDecay: 0.02, AMSGrad: true},
+	} {
+		all = append(all,
+			rule{"Adam" + name,
+				func(m optim.Model) (optim.Optimizer, error) { return optim.NewAdam(m, c) },
+				func(n *network) reference { return newAdamReference(n, c, false) }},
+			rule{"AdamW" + name,
+				func(m optim.Model) (optim.Optimizer, error) { return optim.NewAdamW(m, c) },
+				func(n *network) reference { return newAdamReference(n, c, true) }})
+	}
+	for name, c := range map[string]optim.AdagradConfig{
+		"Adagrad":         {LR: 0.1, Epsilon: 1e-10},
+		"Adagrad/decayed": {LR: 0.1, LRDecay: 0.1, Initial: 0.2, Epsilon: 1e-3, WeightDecay: 0.02},
+	} {
+		all = append(all, rule{name,
+			func(m optim.Model) (optim.Optimizer, error) { return optim.NewAdagrad(m, c) },
+			func(n *network) reference { return newAdagradReference(n, c) }})
+	}
+	for name, c := range map[string]optim.RMSPropConfig{
+		"RMSprop":                   {LR: 0.01, Alpha: 0.9, Epsilon: 1e-8},
+		"RMSprop/centered":          {LR: 0.01, Alpha: 0.9, Epsilon: 1e-3, Centered: true, WeightDecay: 0.02},
+		"RMSprop/momentum":          {LR: 0.01, Alpha: 0.8, Epsilon: 1e-8, Momentum: 0.7, WeightDecay: 0.02},
+		"RMSprop/centered/momentum": {LR: 0.01, Alpha: 0.8, Epsilon: 1e-3, Momentum: 0.7, Centered: true},
+	} {
+		all = append(all, rule{name,
+			func(m optim.Model) (optim.Optimizer, error) { return optim.NewRMSProp(m, c) },
+			func(n *network) reference { return newRMSPropReference(n, c) }})
+	}
+	lion := optim.LionDefaults()
+	lion.LR, lion.WeightDecay = 0.01, 0.1
+	all = append(all, rule{"Lion",
+		func(m optim.Model) (optim.Optimizer, error) { return optim.NewLion(m, lion) },
+		func(n *network) reference { return newLionReference(n, lion) }})
+	for name, nesterov := range map[string]bool{"Muon": true, "Muon/plain": false} {
+		c := func(m optim.Model) optim.MuonConfig {
+			c := optim.MuonDefaults()
+			c.LR, c.Momentum, c.Nesterov = 0.01, 0.8, nesterov
+			if params := modelParams(m); !nesterov && len(params) > 3 {
+				c.AdamW = []*kron.Param{params[3]}
+			}
+			return c
+		}
+		all = append(all, rule{name,
+			func(m optim.Model) (optim.Optimizer, error) { return optim.NewMuon(m, c(m)) },
+			func(n *network) reference { return newMuonReference(n, c(n)) }})
+	}
+	return append(all, optionRules()...)
+}
+
+// optionRules have groups, or clip.
+func optionRules() []rule {
+	options := map[string]func(m optim.Model) optim.Options{
+		"/groups": func(m optim.Model) optim.Options {
+			params := modelParams(m)
+			if len(params) < 4 || slices.Contains(params, nil) {
+				return optim.Options{}
+			}
+			return optim.Options{Groups: []optim.Group{
+				{Params: params[1:2], LRScale: 1},
+				{Params: params[2:4], LRScale: 0.5, DecayScale: 2},
+			}}
+		},
+		"/clipped": func(optim.Model) optim.Options { return optim.Options{ClipNorm: 2} },
+	}
+	var all []rule
+	for name, of := range options {
+		with := func(n *network, r reference) reference { return &optionReference{r, n, of(n)} }
+
+		fisher := optim.AdaFisherDefaults()
+		fisher.TCov, fisher.WeightDecay, fisher.Lambda = 3, 0.02, 0.05
+		adam := optim.AdamWDefaults()
+		adam.LR = 0.01
+		sgd := optim.SGDConfig{LR: 0.1, WeightDecay: 0.01}
+		muon := optim.MuonDefaults()
+		all = append(all,
+			rule{"AdaFisher" + name,
+				func(m optim.Model) (optim.Optimizer, error) {
+					c := fisher
+					c.Options = of(m)
+					return optim.NewAdaFisher(m, c)
+				},
+				func(n *network) reference { return with(n, newAdaFisherReference(n, fisher, false)) }},
+			rule{"AdamW" + name,
+				func(m optim.Model) (optim.Optimizer, error) {
+					c := adam
+					c.Options = of(m)
+					return optim.NewAdamW(m, c)
+				},
+				func(n *network) reference { return with(n, newAdamReference(n, adam, true)) }},
+			rule{"SGD" + name,
+				func(m optim.Model) (optim.Optimizer, error) { c := sgd; c.Options = of(m); return optim.NewSGD(m, c) },
+				func(n *network) reference { return with(n, newSGDReference(n, sgd)) }},
+			rule{"Muon" + name,
+				func(m optim.Model) (optim.Optimizer, error) { c := muon; c.Options = of(m); return optim.NewMuon(m, c) },
+				func(n *network) reference { return with(n, newMuonReference(n, muon)) }})
+	}
+	return all
+}
+
+func modelParams(m optim.Model) []*kron.Param {
+	if m == nil {
+		return nil
+	}
+	return m.Params()
 }
 
 // eachRule runs f for every rule.

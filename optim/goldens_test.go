@@ -2,6 +2,7 @@ package optim_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -574,7 +575,15 @@ func requireSameBits(t *testing.T, want, got *nn.Model) {
 type torchRun struct {
 	Name, Optimizer string
 	Kwargs          json.RawMessage
-	Scheduler       any
+	Scheduler       *string
+	Float64         []torchStep
+}
+
+// torchStep is what a step of a schedule was done with.
+type torchStep struct {
+	LR       float64
+	Momentum *float64
+	Betas    *[2]float64
 }
 
 type torchArguments struct {
@@ -586,9 +595,14 @@ type torchArguments struct {
 	Betas       *[2]float64
 	Eps         *float64
 	AMSGrad     bool
+	LRDecay     float64 `json:"lr_decay"`
+	Initial     float64 `json:"initial_accumulator_value"`
+	Alpha       *float64
+	Centered    bool
 }
 
-// runTorch is a case of family t. It returns the runs that are not covered.
+// runTorch is a case of family t: PyTorch's optimizers and schedules. All of it is
+// covered.
 func (g *golden) runTorch(t *testing.T) (notCovered []string) {
 	var runs []json.RawMessage
 	require.NoError(t, json.Unmarshal(g.Runs, &runs))
@@ -596,30 +610,86 @@ func (g *golden) runTorch(t *testing.T) (notCovered []string) {
 	for _, raw := range runs {
 		var run torchRun
 		require.NoError(t, json.Unmarshal(raw, &run))
-		if run.Scheduler != nil || !slices.Contains([]string{"SGD", "Adam", "AdamW"}, run.Optimizer) {
-			notCovered = append(notCovered, g.Case+": "+run.Name)
-			continue
-		}
 		var args torchArguments
 		d := json.NewDecoder(bytes.NewReader(run.Kwargs))
 		d.DisallowUnknownFields()
 		require.NoError(t, d.Decode(&args), run.Name)
-		if args.AMSGrad {
-			notCovered = append(notCovered, g.Case+": "+run.Name)
-			continue
-		}
 		t.Run(run.Name, func(t *testing.T) {
 			want, _ := steps(t, raw)
 			if len(g.Gradients) > 0 {
 				want[0].Grads = g.Gradients
 			}
 			r := g.newTrainer(t, func(m *nn.Model) (optim.Optimizer, error) { return args.build(m, run.Optimizer) })
+			lr, momentum := run.schedules(t, *args.LR)
+			require.Len(t, run.Float64, len(want))
+			largest := slices.MaxFunc(run.Float64, func(a, b torchStep) int { return cmp.Compare(a.LR, b.LR) }).LR
 			for i, w := range want {
+				run.Float64[i].set(t, r.opt, lr, momentum, largest)
 				require.True(t, r.compare(t, i, w))
 			}
 		})
 	}
-	return notCovered
+	return nil
+}
+
+// set compares the schedules with what PyTorch had, and sets the optimizer by them;
+// largest is the largest learning rate of the run.
+func (s torchStep) set(t *testing.T, opt optim.Optimizer, lr, momentum optim.Schedule, largest float64) {
+	require.InDelta(t, s.LR, lr(opt.Steps()), 1e-15*largest) // PyTorch's own rounding errors are as large
+	require.NoError(t, opt.SetLR(lr(opt.Steps())))
+	if momentum == nil {
+		return
+	}
+	want := s.Momentum
+	if s.Betas != nil {
+		want = &s.Betas[0]
+	}
+	require.InEpsilon(t, *want, momentum(opt.Steps()), 1e-14)
+	require.NoError(t, opt.(interface{ SetMomentum(float64) error }).SetMomentum(momentum(opt.Steps())))
+}
+
+// schedules returns the schedules that PyTorch had under the name in the file; that
+// of the momentum is nil if there was none.
+func (r *torchRun) schedules(t *testing.T, base float64) (lr, momentum optim.Schedule) {
+	one := must(t)
+	cycle := func(c optim.OneCycleConfig) (lr, momentum optim.Schedule) {
+		lr, momentum, err := optim.OneCycle(c)
+		require.NoError(t, err)
+		return lr, momentum
+	}
+	if r.Scheduler == nil {
+		return one(optim.Constant(base)), nil
+	}
+	const steps = 10
+	peak := optim.OneCycleDefaults(4*base, steps)
+	_, name, _ := strings.Cut(r.Name, "+")
+	switch name {
+	case "cosine":
+		return one(optim.Cosine(base, base/50, steps)), nil
+	case "cosine_tmax4":
+		return one(optim.CosineWave(base, 0, 4)), nil
+	case "steplr":
+		return one(optim.StepDecay(base, 0.5, 3)), nil
+	case "multistep":
+		return one(optim.MultiStep(base, 0.1, 3, 7)), nil
+	case "exponential":
+		return one(optim.StepDecay(base, 0.9, 1)), nil
+	case "onecycle":
+		return cycle(peak)
+	case "onecycle_nocycmom":
+		lr, _ = cycle(peak)
+		return lr, nil
+	case "onecycle_linear":
+		peak.Rise, peak.Linear = 0.4, true
+		lr, _ = cycle(peak)
+		return lr, nil
+	case "warmup_cosine":
+		return one(optim.Warmup(3, one(optim.Cosine(base, 0, steps-3)))), nil
+	case "warmup_cosine_sequentiallr":
+		return one(optim.Join(3, one(optim.Linear(0.1*base, base, 3)), one(optim.Cosine(base, 0, steps-3)))), nil
+	}
+	require.FailNow(t, "unknown schedule", *r.Scheduler)
+	return nil, nil
 }
 
 func (a torchArguments) build(m *nn.Model, optimizer string) (optim.Optimizer, error) {
@@ -628,16 +698,34 @@ func (a torchArguments) build(m *nn.Model, optimizer string) (optim.Optimizer, e
 			*dst = *src
 		}
 	}
-	if optimizer == "SGD" {
+	switch optimizer {
+	case "SGD":
 		c := optim.SGDDefaults()
 		set(&c.LR, a.LR)
 		set(&c.WeightDecay, a.WeightDecay)
 		c.Momentum, c.Dampening, c.Nesterov = a.Momentum, a.Dampening, a.Nesterov
 		return optim.NewSGD(m, c)
+	case "Adagrad":
+		c := optim.AdagradDefaults()
+		set(&c.LR, a.LR)
+		set(&c.WeightDecay, a.WeightDecay)
+		set(&c.Epsilon, a.Eps)
+		c.LRDecay, c.Initial = a.LRDecay, a.Initial
+		return optim.NewAdagrad(m, c)
+	case "RMSprop":
+		c := optim.RMSPropDefaults()
+		set(&c.LR, a.LR)
+		set(&c.WeightDecay, a.WeightDecay)
+		set(&c.Epsilon, a.Eps)
+		set(&c.Alpha, a.Alpha)
+		c.Momentum, c.Centered = a.Momentum, a.Centered
+		return optim.NewRMSProp(m, c)
 	}
 	c, construct := optim.AdamDefaults(), optim.NewAdam
 	if optimizer == "AdamW" {
 		c, construct = optim.AdamWDefaults(), optim.NewAdamW
+	} else if optimizer != "Adam" {
+		return nil, fmt.Errorf("unknown optimizer %q", optimizer)
 	}
 	set(&c.LR, a.LR)
 	set(&c.WeightDecay, a.WeightDecay)
@@ -645,6 +733,7 @@ func (a torchArguments) build(m *nn.Model, optimizer string) (optim.Optimizer, e
 	if a.Betas != nil {
 		c.Beta1, c.Beta2 = a.Betas[0], a.Betas[1]
 	}
+	c.AMSGrad = a.AMSGrad
 	return construct(m, c)
 }
 

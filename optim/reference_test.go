@@ -3,6 +3,7 @@ package optim_test
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -14,6 +15,7 @@ import (
 // reference is an optimizer in plain float64, written from the equations: it
 // returns the new values of one parameter.
 type reference interface {
+	groups() map[*kron.Param]optim.Group // factors of each parameter
 	begin(p *kron.Pass)
 	update(p *kron.Param, w, g []float64) []float64
 }
@@ -34,7 +36,7 @@ func TestAgainstFloat64(t *testing.T) {
 				if step%4 == 1 { // a parameter rests
 					pass.Gradients = pass.Gradients[1:]
 				}
-				require.NoError(t, opt.Step(pass))
+				require.NoError(t, opt.Step(n.transfer(pass, n)))
 				ref.begin(pass)
 				for _, g := range pass.Gradients {
 					want[g.Param] = ref.update(g.Param, want[g.Param], widen(g.Data))
@@ -57,34 +59,78 @@ func widen(x []float32) []float64 {
 
 // moments are a reference's state of one parameter.
 type moments struct {
-	k    float64
-	m, v []float64
+	k          float64
+	m, v, a, b []float64
 }
 
-func momentsOf(n *network) map[*kron.Param]*moments {
-	all := make(map[*kron.Param]*moments)
+// common is what the references share.
+type common struct {
+	state map[*kron.Param]*moments
+	rates map[*kron.Param]optim.Group
+}
+
+func newCommon(n *network) common {
+	c := common{make(map[*kron.Param]*moments), make(map[*kron.Param]optim.Group)}
 	for _, p := range n.params {
-		all[p] = &moments{m: make([]float64, len(p.Value)), v: make([]float64, len(p.Value))}
+		zeros := func() []float64 { return make([]float64, len(p.Value)) }
+		c.state[p] = &moments{m: zeros(), v: zeros(), a: zeros(), b: zeros()}
+		c.rates[p] = optim.Group{LRScale: 1, DecayScale: 1}
 	}
-	return all
+	return c
+}
+
+func (c *common) begin(*kron.Pass) {}
+
+func (c *common) groups() map[*kron.Param]optim.Group { return c.rates }
+
+// next counts a step of a parameter.
+func (c *common) next(p *kron.Param) *moments {
+	c.state[p].k++
+	return c.state[p]
+}
+
+// optionReference clips, and gives a reference its groups.
+type optionReference struct {
+	reference
+	n *network
+	optim.Options
+}
+
+func (r *optionReference) begin(p *kron.Pass) {
+	for _, g := range r.Groups {
+		for _, q := range g.Params {
+			r.groups()[q] = g
+		}
+	}
+	square := 0.0
+	for _, g := range p.Gradients {
+		for _, x := range g.Data {
+			square += float64(x) * float64(x)
+		}
+	}
+	if norm := math.Sqrt(square); r.ClipNorm > 0 && norm > r.ClipNorm {
+		for _, g := range p.Gradients {
+			for i := range g.Data {
+				g.Data[i] *= float32(r.ClipNorm / norm)
+			}
+		}
+	}
+	r.reference.begin(p)
 }
 
 type sgdReference struct {
 	optim.SGDConfig
-	state map[*kron.Param]*moments
+	common
 }
 
 func newSGDReference(n *network, c optim.SGDConfig) reference {
-	return &sgdReference{c, momentsOf(n)}
+	return &sgdReference{c, newCommon(n)}
 }
 
-func (r *sgdReference) begin(*kron.Pass) {}
-
 func (r *sgdReference) update(p *kron.Param, w, g []float64) []float64 {
-	s := r.state[p]
-	s.k++
+	s := r.next(p)
 	for i := range w {
-		d := g[i] + r.WeightDecay*w[i]
+		d := g[i] + r.WeightDecay*r.rates[p].DecayScale*w[i]
 		if r.Momentum > 0 {
 			if s.k == 1 {
 				s.m[i] = d
@@ -97,7 +143,7 @@ func (r *sgdReference) update(p *kron.Param, w, g []float64) []float64 {
 				d = s.m[i]
 			}
 		}
-		w[i] -= r.LR * d
+		w[i] -= r.LR * r.rates[p].LRScale * d
 	}
 	return w
 }
@@ -105,45 +151,183 @@ func (r *sgdReference) update(p *kron.Param, w, g []float64) []float64 {
 type adamReference struct {
 	optim.AdamConfig
 	decoupled bool
-	state     map[*kron.Param]*moments
+	common
 }
 
-func newAdamReference(n *network, c optim.AdamConfig, decoupled bool) reference {
-	return &adamReference{c, decoupled, momentsOf(n)}
+func newAdamReference(n *network, c optim.AdamConfig, decoupled bool) *adamReference {
+	return &adamReference{c, decoupled, newCommon(n)}
 }
-
-func (r *adamReference) begin(*kron.Pass) {}
 
 func (r *adamReference) update(p *kron.Param, w, g []float64) []float64 {
-	s := r.state[p]
-	s.k++
+	s := r.next(p)
+	lr, decay := r.LR*r.rates[p].LRScale, r.WeightDecay*r.rates[p].DecayScale
 	for i := range w {
 		d := g[i]
 		if r.decoupled {
-			w[i] *= 1 - r.LR*r.WeightDecay
+			w[i] *= 1 - lr*decay
 		} else {
-			d += r.WeightDecay * w[i]
+			d += decay * w[i]
 		}
 		s.m[i] = r.Beta1*s.m[i] + (1-r.Beta1)*d
 		s.v[i] = r.Beta2*s.v[i] + (1-r.Beta2)*d*d
+		v := s.v[i]
+		if r.AMSGrad {
+			s.a[i] = max(s.a[i], v)
+			v = s.a[i]
+		}
 		mHat := s.m[i] / (1 - math.Pow(r.Beta1, s.k))
-		vHat := s.v[i] / (1 - math.Pow(r.Beta2, s.k))
-		w[i] -= r.LR * mHat / (math.Sqrt(vHat) + r.Epsilon)
+		vHat := v / (1 - math.Pow(r.Beta2, s.k))
+		w[i] -= lr * mHat / (math.Sqrt(vHat) + r.Epsilon)
 	}
 	return w
+}
+
+type adagradReference struct {
+	optim.AdagradConfig
+	common
+}
+
+func newAdagradReference(n *network, c optim.AdagradConfig) reference {
+	return &adagradReference{c, newCommon(n)}
+}
+
+func (r *adagradReference) update(p *kron.Param, w, g []float64) []float64 {
+	s := r.next(p)
+	for i := range w {
+		if s.k == 1 {
+			s.v[i] = r.Initial
+		}
+		d := g[i] + r.WeightDecay*w[i]
+		s.v[i] += d * d
+		w[i] -= r.LR / (1 + (s.k-1)*r.LRDecay) * d / (math.Sqrt(s.v[i]) + r.Epsilon)
+	}
+	return w
+}
+
+type rmsPropReference struct {
+	optim.RMSPropConfig
+	common
+}
+
+func newRMSPropReference(n *network, c optim.RMSPropConfig) reference {
+	return &rmsPropReference{c, newCommon(n)}
+}
+
+func (r *rmsPropReference) update(p *kron.Param, w, g []float64) []float64 {
+	s := r.next(p)
+	for i := range w {
+		d := g[i] + r.WeightDecay*w[i]
+		s.v[i] = r.Alpha*s.v[i] + (1-r.Alpha)*d*d
+		variance := s.v[i]
+		if r.Centered {
+			s.a[i] = r.Alpha*s.a[i] + (1-r.Alpha)*d
+			variance -= s.a[i] * s.a[i]
+		}
+		s.b[i] = r.Momentum*s.b[i] + d/(math.Sqrt(variance)+r.Epsilon)
+		w[i] -= r.LR * s.b[i]
+	}
+	return w
+}
+
+type lionReference struct {
+	optim.LionConfig
+	common
+}
+
+func newLionReference(n *network, c optim.LionConfig) reference {
+	return &lionReference{c, newCommon(n)}
+}
+
+func (r *lionReference) update(p *kron.Param, w, g []float64) []float64 {
+	s := r.next(p)
+	for i := range w {
+		u := math.Copysign(1, r.Beta1*s.m[i]+(1-r.Beta1)*g[i])
+		s.m[i] = r.Beta2*s.m[i] + (1-r.Beta2)*g[i]
+		w[i] -= r.LR * (u + r.WeightDecay*w[i])
+	}
+	return w
+}
+
+type muonReference struct {
+	optim.MuonConfig
+	adam *adamReference
+	common
+}
+
+func newMuonReference(n *network, c optim.MuonConfig) reference {
+	adam := newAdamReference(n, optim.AdamConfig{LR: c.LR, Beta1: c.Beta1, Beta2: c.Beta2, Epsilon: c.Epsilon, WeightDecay: c.WeightDecay}, true)
+	return &muonReference{c, adam, adam.common}
+}
+
+func (r *muonReference) update(p *kron.Param, w, g []float64) []float64 {
+	if len(p.Shape) < 2 || slices.Contains(r.AdamW, p) {
+		return r.adam.update(p, w, g)
+	}
+	s := r.next(p)
+	x := make([]float64, len(w))
+	norm := 0.0
+	for i := range w {
+		s.m[i] = r.Momentum*s.m[i] + (1-r.Momentum)*g[i]
+		x[i] = s.m[i]
+		if r.Nesterov {
+			x[i] = r.Momentum*s.m[i] + (1-r.Momentum)*g[i]
+		}
+		norm += x[i] * x[i]
+	}
+	for i := range x {
+		x[i] /= math.Sqrt(norm)
+	}
+	rows, cols := p.Shape[0], p.Shape[1]
+	for range r.Iterations {
+		// In the form of the definition, whatever the longer side.
+		square := matmul(x, transposed(x, cols), cols)
+		cube := matmul(square, x, rows)
+		fifth := matmul(square, cube, rows)
+		for i := range x {
+			x[i] = 3.4445*x[i] - 4.7750*cube[i] + 2.0315*fifth[i]
+		}
+	}
+	lr, decay := r.LR*r.rates[p].LRScale, r.WeightDecay*r.rates[p].DecayScale
+	for i := range w {
+		w[i] -= lr * (0.2*math.Sqrt(float64(max(rows, cols)))*x[i] + decay*w[i])
+	}
+	return w
+}
+
+// matmul is the product of row-major matrices over k.
+func matmul(a, b []float64, k int) []float64 {
+	m, n := len(a)/k, len(b)/k
+	c := make([]float64, m*n)
+	for i := range m {
+		for j := range n {
+			for l := range k {
+				c[i*n+j] += a[i*k+l] * b[l*n+j]
+			}
+		}
+	}
+	return c
+}
+
+func transposed(x []float64, cols int) []float64 {
+	rows := len(x) / cols
+	y := make([]float64, len(x))
+	for i, v := range x {
+		y[i%cols*rows+i/cols] = v
+	}
+	return y
 }
 
 type adaFisherReference struct {
 	optim.AdaFisherConfig
 	decoupled bool
 	steps     int
-	state     map[*kron.Param]*moments
-	h, s      map[*kron.Param][]float64 // running averages, by the parameters of their layer
-	layers    map[*kron.Param]*kron.Layer
+	common
+	h, s   map[*kron.Param][]float64 // running averages, by the parameters of their layer
+	layers map[*kron.Param]*kron.Layer
 }
 
 func newAdaFisherReference(n *network, c optim.AdaFisherConfig, decoupled bool) reference {
-	r := &adaFisherReference{c, decoupled, 0, momentsOf(n), map[*kron.Param][]float64{}, map[*kron.Param][]float64{}, map[*kron.Param]*kron.Layer{}}
+	r := &adaFisherReference{c, decoupled, 0, newCommon(n), map[*kron.Param][]float64{}, map[*kron.Param][]float64{}, map[*kron.Param]*kron.Layer{}}
 	for _, l := range n.layers {
 		for _, p := range []*kron.Param{l.Weight, l.Bias} {
 			if p != nil {
@@ -218,17 +402,17 @@ func (r *adaFisherReference) curvature(p *kron.Param, i int) float64 {
 }
 
 func (r *adaFisherReference) update(p *kron.Param, w, g []float64) []float64 {
-	s := r.state[p]
-	s.k++
+	s := r.next(p)
+	lr, decay := r.LR*r.rates[p].LRScale, r.WeightDecay*r.rates[p].DecayScale
 	for i := range w {
 		d, old := g[i], w[i]
 		if !r.decoupled {
-			d += r.WeightDecay * old
+			d += decay * old
 		}
 		s.m[i] = r.Beta*s.m[i] + (1-r.Beta)*d
-		w[i] -= r.LR / (1 - math.Pow(r.Beta, s.k)) * s.m[i] / r.curvature(p, i)
+		w[i] -= lr / (1 - math.Pow(r.Beta, s.k)) * s.m[i] / r.curvature(p, i)
 		if r.decoupled {
-			w[i] -= r.LR * r.WeightDecay * old
+			w[i] -= lr * decay * old
 		}
 	}
 	return w

@@ -29,8 +29,8 @@ func (c *core) State() *State {
 
 // SaveState stores a copy of the counters and moments in st; see [Optimizer].
 func (c *core) SaveState(st *State) {
-	if st.Rule != c.rule || st.Counters == nil || st.Vectors == nil {
-		*st = State{Rule: c.rule, Counters: make(map[string]int64), Vectors: make(map[string][]float32)}
+	if st.Rule != c.stateRule || st.Counters == nil || st.Vectors == nil {
+		*st = State{Rule: c.stateRule, Counters: make(map[string]int64), Vectors: make(map[string][]float32)}
 	}
 	st.LR = c.lr
 	st.Counters[stepsKey] = c.steps
@@ -61,16 +61,20 @@ func (c *core) checkState(st *State, extra int) error {
 	if st == nil {
 		return c.stateError(errors.New("there is none"))
 	}
-	if st.Rule != c.rule {
-		return c.stateError(fmt.Errorf("it is of %q: want %q", st.Rule, c.rule))
+	if st.Rule != c.stateRule {
+		return c.stateError(fmt.Errorf("it is of %q: want %q", st.Rule, c.stateRule))
 	}
-	if err := c.checkLR(st.LR); err != nil {
+	if err := c.checkLR(st.LR, c.maxLR); err != nil {
 		return err
 	}
 	if got, want := len(st.Counters), 1+len(c.slots); got != want {
 		return c.stateError(fmt.Errorf("it has %d counters: want %d", got, want))
 	}
-	if got, want := len(st.Vectors), len(c.kinds)*len(c.slots)+extra; got != want {
+	want := extra
+	for i := range c.slots {
+		want += len(c.slots[i].moments)
+	}
+	if got := len(st.Vectors); got != want {
 		return c.stateError(fmt.Errorf("it has %d vectors: want %d", got, want))
 	}
 	if err := checkCounter(st, stepsKey); err != nil {
@@ -82,7 +86,7 @@ func (c *core) checkState(st *State, extra int) error {
 			return c.stateError(err)
 		}
 		for k, key := range s.keys {
-			if err := checkMoment(st, key, len(s.moments[k]), c.kinds[k] == secondMoment); err != nil {
+			if err := checkVector(st, key, s.size, s.kinds[k].square); err != nil {
 				return c.stateError(err)
 			}
 		}
@@ -105,7 +109,7 @@ func checkCounter(st *State, key string) error {
 	return nil
 }
 
-func checkMoment(st *State, key string, n int, square bool) error {
+func checkVector(st *State, key string, n int, square bool) error {
 	v, ok := st.Vectors[key]
 	switch {
 	case !ok:
@@ -116,7 +120,7 @@ func checkMoment(st *State, key string, n int, square bool) error {
 		return fmt.Errorf("vector %q has an entry that is not finite", key)
 	}
 	if lo, _ := kernels.MinMax(v); square && lo < 0 {
-		return fmt.Errorf("vector %q has a negative entry: want a mean of squares", key)
+		return fmt.Errorf("vector %q has a negative entry: want squares", key)
 	}
 	return nil
 }

@@ -1,7 +1,10 @@
 package optim_test
 
 import (
+	"maps"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -30,8 +33,8 @@ func TestResume(t *testing.T) {
 			for range 5 {
 				pass := n.pass(rng)
 				require.Equal(t, opt.NeedsStatistics(), resumed.NeedsStatistics())
-				require.NoError(t, opt.Step(pass))
 				require.NoError(t, resumed.Step(n.transfer(pass, twin)))
+				require.NoError(t, opt.Step(pass))
 			}
 			require.Equal(t, n.values(), twin.values())
 			require.Equal(t, opt.State(), resumed.State())
@@ -70,7 +73,6 @@ func TestRestoreRefuses(t *testing.T) {
 		before := opt.State()
 		other := r.on(t, n.clone())
 
-		moment := map[string]string{"SGD": "velocity", "Adam": "first_moment", "AdamW": "first_moment"}[opt.Name()]
 		spoils := map[string]func(*optim.State){
 			`it is of "none": want "` + before.Rule + `"`: func(s *optim.State) { s.Rule = "none" },
 			"LR is -1: want a number in [0, ":             func(s *optim.State) { s.LR = -1 },
@@ -81,17 +83,21 @@ func TestRestoreRefuses(t *testing.T) {
 			"vectors: want":                               func(s *optim.State) { s.Vectors["more"] = nil },
 		}
 		if _, fisher := opt.(*optim.AdaFisher); fisher {
-			moment = "momentum"
 			spoils["layer b: average of factor S has 2 entries: want 3"] = func(s *optim.State) { s.Vectors["b/S"] = s.Vectors["b/S"][:2] }
 			spoils["layer a: average of factor H has an entry that is negative or not finite"] = func(s *optim.State) { s.Vectors["a/H"][0] = nan }
 			spoils["layer b: average of factor H has 0 entries"] = func(s *optim.State) { delete(s.Vectors, "b/H"); s.Vectors["c/H"] = nil }
 		}
-		key := "b.weight/" + moment
-		spoils[`vector "`+key+`" is missing`] = func(s *optim.State) { delete(s.Vectors, key); s.Vectors["x"] = nil }
-		spoils[`vector "`+key+`" has 20 entries: want 21`] = func(s *optim.State) { s.Vectors[key] = s.Vectors[key][1:] }
-		spoils[`vector "`+key+`" has an entry that is not finite`] = func(s *optim.State) { s.Vectors[key][4] = inf }
-		if moment == "first_moment" {
-			spoils[`vector "scale/second_moment" has a negative entry`] = func(s *optim.State) { s.Vectors["scale/second_moment"][1] = -1 }
+		for key := range before.Vectors {
+			parameter, moment, _ := strings.Cut(key, "/")
+			if parameter != "b.weight" {
+				continue
+			}
+			spoils[`vector "`+key+`" is missing`] = func(s *optim.State) { delete(s.Vectors, key); s.Vectors["x"] = nil }
+			spoils[`vector "`+key+`" has 20 entries: want 21`] = func(s *optim.State) { s.Vectors[key] = s.Vectors[key][1:] }
+			spoils[`vector "`+key+`" has an entry that is not finite`] = func(s *optim.State) { s.Vectors[key][4] = inf }
+			if slices.Contains([]string{"second_moment", "largest_second_moment", "sum_of_squares", "mean_square"}, moment) {
+				spoils[`vector "`+key+`" has a negative entry`] = func(s *optim.State) { s.Vectors[key][1] = -1 }
+			}
 		}
 		for message, spoil := range spoils {
 			state := other.State()
@@ -104,25 +110,50 @@ func TestRestoreRefuses(t *testing.T) {
 	})
 }
 
-// TestRestoreTellsVariantsApart: averages of one variant mean nothing to
-// another.
-func TestRestoreTellsVariantsApart(t *testing.T) {
-	states := make(map[string]*optim.State)
-	for _, r := range rules() {
-		rng := rand.New(rand.NewPCG(20, 14))
-		opt := r.on(t, newNetwork(rng, 3, 4))
-		states[opt.State().Rule] = opt.State()
+// TestRestoreTellsStatesApart: the state of another rule, variant or form is
+// refused, and changes nothing.
+func TestRestoreTellsStatesApart(t *testing.T) {
+	form := func(s *optim.State) string {
+		return s.Rule + strings.Join(slices.Sorted(maps.Keys(s.Vectors)), " ")
 	}
-	require.Len(t, states, 6+1+2)
+	on := func(r rule) optim.Optimizer { return r.on(t, newNetwork(rand.New(rand.NewPCG(20, 14)), 3, 4)) }
+	forms := make(map[string]*optim.State)
 	for _, r := range rules() {
-		rng := rand.New(rand.NewPCG(20, 14))
-		opt := r.on(t, newNetwork(rng, 3, 4))
-		for name, state := range states {
-			if name == opt.State().Rule {
+		state := on(r).State()
+		forms[form(state)] = state
+	}
+	// AdaFisher(W) in three variants, SGD with momentum or not, Adam(W) with AMSGrad
+	// or not, Adagrad, RMSprop in four forms, Lion, Muon with a matrix under AdamW or
+	// not.
+	require.Len(t, forms, 6+2+4+1+4+1+2)
+	for _, r := range rules() {
+		opt := on(r)
+		own := opt.State()
+		for name, state := range forms {
+			if name == form(own) {
 				require.NoError(t, opt.Restore(state))
+				require.NoError(t, opt.Restore(own))
 			} else {
-				require.ErrorContains(t, opt.Restore(state), "it is of")
+				require.ErrorContains(t, opt.Restore(state), "optim: "+opt.Name()+": state: ")
 			}
+			require.Equal(t, own, opt.State())
 		}
 	}
+}
+
+// TestRestoreRefusesOtherModel restores what a model of other shapes, or of other
+// names, left.
+func TestRestoreRefusesOtherModel(t *testing.T) {
+	eachRule(t, func(t *testing.T, r rule) {
+		rng := rand.New(rand.NewPCG(31, 1))
+		opt := r.on(t, newNetwork(rng, 5, 7))
+		before := opt.State()
+		renamed := newNetwork(rng, 5, 7)
+		renamed.params[3].Name = "c.weight"
+		require.ErrorContains(t, opt.Restore(r.on(t, renamed).State()), `"b.weight/`)
+		if len(before.Vectors) > 0 {
+			require.ErrorContains(t, opt.Restore(r.on(t, newNetwork(rng, 5, 8)).State()), " entries: want ")
+		}
+		require.Equal(t, before, opt.State())
+	})
 }

@@ -63,13 +63,24 @@ func sgd(k *vec.Kernel) {
 // m = flush(fma(beta1, m, add1*d))
 // v = flush(fma(beta2, v, (add2*d)*d))
 // w = fma(-step, m/(sqrt(v*correct2)+epsilon), keep*w)
-func adam(k *vec.Kernel) { describeAdam(k, false) }
+func adam(k *vec.Kernel) { describeAdam(k, false, false) }
 
 // adamBounded is adam where 1 <= correct2 <= 2^100; scaled2 is correct2 * 2^24.
-func adamBounded(k *vec.Kernel) { describeAdam(k, true) }
+func adamBounded(k *vec.Kernel) { describeAdam(k, false, true) }
 
-func describeAdam(k *vec.Kernel, bounded bool) {
-	w, m, v, g := k.InOut("w"), k.InOut("m"), k.InOut("v"), k.In("grad")
+// amsGrad is adam with top = flush(v > top ? v : top) under the root in v's place.
+func amsGrad(k *vec.Kernel) { describeAdam(k, true, false) }
+
+// amsGradBounded is to amsGrad what adamBounded is to adam.
+func amsGradBounded(k *vec.Kernel) { describeAdam(k, true, true) }
+
+func describeAdam(k *vec.Kernel, amsGrad, bounded bool) {
+	w, m, v := k.InOut("w"), k.InOut("m"), k.InOut("v")
+	var top *vec.Slice
+	if amsGrad {
+		top = k.InOut("top")
+	}
+	g := k.In("grad")
 	beta1, add1, beta2, add2 := k.Scalar("beta1"), k.Scalar("add1"), k.Scalar("beta2"), k.Scalar("add2")
 	step, correct2, epsilon := k.Scalar("step"), k.Scalar("correct2"), k.Scalar("epsilon")
 	decay, keep := k.Scalar("decay"), k.Scalar("keep")
@@ -84,6 +95,10 @@ func describeAdam(k *vec.Kernel, bounded bool) {
 		k.Store(m, moment)
 		second := k.Flush(k.FMA(beta2, k.Load(v), k.Mul(k.Mul(add2, d), d)))
 		k.Store(v, second)
+		if amsGrad {
+			second = k.Flush(k.Greatest(second, k.Load(top)))
+			k.Store(top, second)
+		}
 		var s *vec.Value
 		if bounded {
 			s = k.RootSum(second, correct2, scaled2, epsilon)
@@ -91,5 +106,81 @@ func describeAdam(k *vec.Kernel, bounded bool) {
 			s = k.Add(k.Sqrt(k.Mul(second, correct2)), epsilon)
 		}
 		k.Store(w, k.FNMA(step, k.Div(moment, s), k.Mul(keep, weight)))
+	})
+}
+
+// d = fma(decay, w, g)
+// s = flush(fma(d, d, s))
+// w = fma(-step, d/(sqrt(s)+epsilon), w)
+func adagrad(k *vec.Kernel) {
+	w, s, g := k.InOut("w"), k.InOut("s"), k.In("grad")
+	step, epsilon, decay := k.Scalar("step"), k.Scalar("epsilon"), k.Scalar("decay")
+	k.Each(4, func() {
+		weight := k.Load(w)
+		d := k.FMA(decay, weight, k.Load(g))
+		sum := k.Flush(k.FMA(d, d, k.Load(s)))
+		k.Store(s, sum)
+		k.Store(w, k.FNMA(step, k.Div(d, k.Add(k.Sqrt(sum), epsilon)), weight))
+	})
+}
+
+// d = fma(decay, w, g)
+// v = flush(fma(alpha, v, (add*d)*d))
+// a = flush(fma(alpha, a, add*d)), s = max(fma(-a, a, v), 0) if centered, else s = v
+// q = d/(sqrt(s)+epsilon)
+// b = flush(fma(momentum, b, q)), w = fma(-lr, b, w) with momentum, else w = fma(-lr, q, w)
+func rmsProp(centered, withMomentum bool) func(*vec.Kernel) {
+	return func(k *vec.Kernel) {
+		w, v := k.InOut("w"), k.InOut("v")
+		var a, b *vec.Slice
+		if centered {
+			a = k.InOut("a")
+		}
+		if withMomentum {
+			b = k.InOut("b")
+		}
+		g := k.In("grad")
+		alpha, add, epsilon := k.Scalar("alpha"), k.Scalar("add"), k.Scalar("epsilon")
+		var momentum *vec.Value
+		if withMomentum {
+			momentum = k.Scalar("momentum")
+		}
+		lr, decay := k.Scalar("lr"), k.Scalar("decay")
+		zero := k.Const(0)
+		k.Each(4, func() {
+			weight := k.Load(w)
+			d := k.FMA(decay, weight, k.Load(g))
+			part := k.Mul(add, d)
+			s := k.Flush(k.FMA(alpha, k.Load(v), k.Mul(part, d)))
+			k.Store(v, s)
+			if centered {
+				mean := k.Flush(k.FMA(alpha, k.Load(a), part))
+				k.Store(a, mean)
+				s = k.Greatest(zero, k.FNMA(mean, mean, s))
+			}
+			q := k.Div(d, k.Add(k.Sqrt(s), epsilon))
+			if withMomentum {
+				q = k.Flush(k.FMA(momentum, k.Load(b), q))
+				k.Store(b, q)
+			}
+			k.Store(w, k.FNMA(lr, q, weight))
+		})
+	}
+}
+
+// c = fma(beta1, m, add1*g)
+// m = flush(fma(beta2, m, add2*g))
+// w = fma(-step, c > 0 ? 1 : c < 0 ? -1 : 0, keep*w)
+func lion(k *vec.Kernel) {
+	w, m, g := k.InOut("w"), k.InOut("m"), k.In("grad")
+	beta1, add1, beta2, add2 := k.Scalar("beta1"), k.Scalar("add1"), k.Scalar("beta2"), k.Scalar("add2")
+	step, keep := k.Scalar("step"), k.Scalar("keep")
+	zero := k.Const(0)
+	k.Each(4, func() {
+		grad, moment := k.Load(g), k.Load(m)
+		c := k.FMA(beta1, moment, k.Mul(add1, grad))
+		k.Store(m, k.Flush(k.FMA(beta2, moment, k.Mul(add2, grad))))
+		sign := k.Select(k.Less(zero, c), k.Const(1), k.Keep(k.Less(c, zero), k.Const(-1)))
+		k.Store(w, k.FNMA(step, sign, k.Mul(keep, k.Load(w))))
 	})
 }

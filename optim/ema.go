@@ -1,0 +1,187 @@
+package optim
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/adafisher-go/adafisher/kernels"
+	"github.com/adafisher-go/adafisher/kron"
+)
+
+// EMA keeps an exponential moving average of a model's weights, which often
+// predicts better than the weights themselves (Polyak and Juditsky 1992; Tarvainen
+// and Valpola, arXiv 1703.01780). It stands beside the optimizer:
+//
+//	loss, err := session.TrainSoftmaxCrossEntropy(opt, x, labels)
+//	err = ema.Update()
+//	...
+//	err = ema.CopyTo(served)            // a model of the same parameters, or
+//	ema.Swap()                          // the model itself,
+//	... evaluate ...
+//	ema.Swap()                          // and back
+//
+// The first Update copies the weights, and the k-th, with a decay d, does
+//
+//	average = d*average + (1-d)*weight
+//
+// It keeps 4 bytes a weight. An EMA serves one goroutine, the one that trains.
+type EMA struct {
+	decay    float64
+	params   []*kron.Param
+	averages [][]float32
+	updates  int64
+	swapped  bool // the averages are in the model and the weights in averages
+}
+
+const emaName = "EMA"
+
+// NewEMA returns averages of the model's parameters with a decay in [0, 1); usual
+// ones are 0.99 to 0.9999.
+func NewEMA(m Model, decayOf float64) (*EMA, error) {
+	if err := checkSettings(emaName, setting{"the decay", decayOf, decay}); err != nil {
+		return nil, err
+	}
+	params, err := checkModel(m)
+	if err != nil {
+		return nil, fmt.Errorf("optim: EMA: %w", err)
+	}
+	e := &EMA{decay: decayOf, params: params}
+	for _, p := range params {
+		e.averages = append(e.averages, slices.Clone(p.Value))
+	}
+	return e, nil
+}
+
+// Update takes the model's weights into the averages. It fails while they are
+// swapped, and if a weight is not finite; then the averages stay as they are.
+func (e *EMA) Update() error {
+	if e.swapped {
+		return errors.New("optim: EMA: Update while the averages are in the model: swap back before")
+	}
+	for i, p := range e.params {
+		if err := e.checkSize(i, p); err != nil {
+			return err
+		}
+		if !kernels.AllFinite(p.Value) {
+			return fmt.Errorf("optim: EMA: parameter %s has an entry that is not finite", p.Name)
+		}
+	}
+	// What is added complements the rounded decay: else the averages of constant
+	// weights would drift.
+	keep := float32(e.decay)
+	if e.updates == 0 {
+		keep = 0
+	}
+	for i, p := range e.params {
+		if keep == 0 {
+			kernels.Copy(e.averages[i], p.Value)
+		} else {
+			kernels.EMA(e.averages[i], p.Value, keep, 1-keep)
+		}
+	}
+	e.updates++
+	return nil
+}
+
+func (e *EMA) checkSize(i int, p *kron.Param) error {
+	if len(p.Value) != len(e.averages[i]) {
+		return fmt.Errorf("optim: EMA: parameter %s has %d entries: want %d", p.Name, len(p.Value), len(e.averages[i]))
+	}
+	return nil
+}
+
+// Swap exchanges the averages and the model's weights; a second call brings both
+// back. No pass, step or Update may come between.
+func (e *EMA) Swap() {
+	var buffer [1 << 10]float32
+	for i, p := range e.params {
+		a, w := e.averages[i], p.Value
+		for lo := 0; lo < len(a); lo += len(buffer) {
+			hi := min(lo+len(buffer), len(a))
+			b := buffer[:hi-lo]
+			copy(b, w[lo:hi])
+			copy(w[lo:hi], a[lo:hi])
+			copy(a[lo:hi], b)
+		}
+	}
+	e.swapped = !e.swapped
+}
+
+// Swapped reports whether the averages are in the model.
+func (e *EMA) Swapped() bool { return e.swapped }
+
+// average returns the averages of a parameter, wherever they are.
+func (e *EMA) average(i int) []float32 {
+	if e.swapped {
+		return e.params[i].Value
+	}
+	return e.averages[i]
+}
+
+// CopyTo copies the averages into another model, whose parameters have the same
+// names and lengths, such as one that serves. If they haven't, it fails and changes
+// nothing.
+func (e *EMA) CopyTo(m Model) error {
+	params, err := checkModel(m)
+	if err != nil {
+		return fmt.Errorf("optim: EMA: CopyTo: %w", err)
+	}
+	if len(params) != len(e.params) {
+		return fmt.Errorf("optim: EMA: CopyTo: the model has %d parameters: want %d", len(params), len(e.params))
+	}
+	for i, p := range params {
+		if p.Name != e.params[i].Name {
+			return fmt.Errorf("optim: EMA: CopyTo: parameter %d of the model is %s: want %s", i, p.Name, e.params[i].Name)
+		}
+		if err := e.checkSize(i, p); err != nil {
+			return err
+		}
+	}
+	for i, p := range params {
+		kernels.Copy(p.Value, e.average(i))
+	}
+	return nil
+}
+
+const averageKey = "average"
+
+// State returns a copy of the averages and of the number of updates: its Rule is
+// "EMA", its LR 0, its Vectors are named "<parameter>/average".
+func (e *EMA) State() *State {
+	st := &State{Rule: emaName, Counters: map[string]int64{stepsKey: e.updates}, Vectors: make(map[string][]float32)}
+	for i, p := range e.params {
+		st.Vectors[p.Name+"/"+averageKey] = slices.Clone(e.average(i))
+	}
+	return st
+}
+
+// Restore continues from a state, which it copies. It fails while the averages are
+// swapped, and on a state of something else or of another model; then nothing has
+// changed.
+func (e *EMA) Restore(st *State) error {
+	fail := func(err error) error { return fmt.Errorf("optim: EMA: state: %w", err) }
+	switch {
+	case e.swapped:
+		return errors.New("optim: EMA: Restore while the averages are in the model: swap back before")
+	case st == nil:
+		return fail(errors.New("there is none"))
+	case st.Rule != emaName:
+		return fail(fmt.Errorf("it is of %q: want %q", st.Rule, emaName))
+	case len(st.Counters) != 1 || len(st.Vectors) != len(e.params):
+		return fail(fmt.Errorf("it has %d counters and %d vectors: want 1 and %d", len(st.Counters), len(st.Vectors), len(e.params)))
+	}
+	if err := checkCounter(st, stepsKey); err != nil {
+		return fail(err)
+	}
+	for i, p := range e.params {
+		if err := checkVector(st, p.Name+"/"+averageKey, len(e.averages[i]), false); err != nil {
+			return fail(err)
+		}
+	}
+	for i, p := range e.params {
+		copy(e.averages[i], st.Vectors[p.Name+"/"+averageKey])
+	}
+	e.updates = st.Counters[stepsKey]
+	return nil
+}

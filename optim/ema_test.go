@@ -1,0 +1,199 @@
+package optim_test
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/adafisher-go/adafisher/optim"
+)
+
+// walk changes all weights of the network at random.
+func (n *network) walk(rng *rand.Rand) {
+	for _, p := range n.params {
+		for i := range p.Value {
+			p.Value[i] += float32(rng.NormFloat64())
+		}
+	}
+}
+
+// TestEMA follows the averages in float64.
+func TestEMA(t *testing.T) {
+	for _, decay := range []float64{0, 0.5, 0.99} {
+		rng := rand.New(rand.NewPCG(71, 1))
+		n := newNetwork(rng, 5, 7)
+		ema, err := optim.NewEMA(n, decay)
+		require.NoError(t, err)
+		var want [][]float64
+		for step := range 50 {
+			n.walk(rng)
+			require.NoError(t, ema.Update())
+			for k, p := range n.params {
+				if step == 0 {
+					want = append(want, widen(p.Value))
+					continue
+				}
+				for i, w := range p.Value {
+					want[k][i] = decay*want[k][i] + (1-decay)*float64(w)
+				}
+			}
+		}
+		weights := n.values()
+		ema.Swap()
+		require.True(t, ema.Swapped())
+		for k, p := range n.params {
+			require.InDeltaSlice(t, want[k], p.Value, 1e-5, "decay %v, %s", decay, p.Name)
+		}
+		ema.Swap()
+		require.False(t, ema.Swapped())
+		require.Equal(t, weights, n.values())
+	}
+}
+
+// TestEMAOfConstants: averages of weights that stay don't drift.
+func TestEMAOfConstants(t *testing.T) {
+	n := newNetwork(rand.New(rand.NewPCG(72, 1)), 20, 30)
+	for _, decay := range []float64{0.9, 0.999, 0.9999} {
+		ema, err := optim.NewEMA(n, decay)
+		require.NoError(t, err)
+		for range 2000 {
+			require.NoError(t, ema.Update())
+		}
+		for _, p := range n.params {
+			require.InEpsilonSlice(t, p.Value, ema.State().Vectors[p.Name+"/average"], 1e-6, "decay %v", decay)
+		}
+	}
+}
+
+func TestEMAResumes(t *testing.T) {
+	rng := rand.New(rand.NewPCG(73, 1))
+	n := newNetwork(rng, 5, 7)
+	ema, err := optim.NewEMA(n, 0.9)
+	require.NoError(t, err)
+	for _, updates := range []int{0, 1, 3} {
+		for range updates {
+			n.walk(rng)
+			require.NoError(t, ema.Update())
+		}
+		state := ema.State()
+		twin := n.clone()
+		resumed, err := optim.NewEMA(twin, 0.9)
+		require.NoError(t, err)
+		twin.walk(rng)
+		require.NoError(t, resumed.Restore(state))
+		for k, p := range twin.params {
+			copy(p.Value, n.params[k].Value)
+		}
+		for range 3 {
+			for k, p := range n.params {
+				p.Value[0] += 0.3
+				twin.params[k].Value[0] += 0.3
+			}
+			require.NoError(t, ema.Update())
+			require.NoError(t, resumed.Update())
+		}
+		require.Equal(t, ema.State(), resumed.State())
+		require.NotEqual(t, state, resumed.State(), "the state is a copy")
+		ema.Swap()
+		require.Equal(t, resumed.State(), ema.State(), "the state is that of the averages, wherever they are")
+		ema.Swap()
+	}
+}
+
+func TestEMACopyTo(t *testing.T) {
+	rng := rand.New(rand.NewPCG(74, 1))
+	n := newNetwork(rng, 5, 7)
+	ema, err := optim.NewEMA(n, 0.9)
+	require.NoError(t, err)
+	for range 3 {
+		n.walk(rng)
+		require.NoError(t, ema.Update())
+	}
+	served := n.clone()
+	require.NoError(t, ema.CopyTo(served))
+	ema.Swap()
+	require.Equal(t, n.values(), served.values())
+	served.walk(rng)
+	require.NoError(t, ema.CopyTo(served), "from a model that holds them")
+	require.Equal(t, n.values(), served.values())
+	ema.Swap()
+
+	before := served.values()
+	require.EqualError(t, ema.CopyTo(nil), "optim: EMA: CopyTo: there is no model")
+	for message, spoil := range map[string]func(*network){
+		"CopyTo: the model has 3 parameters: want 4":              func(n *network) { n.params = n.params[1:] },
+		"CopyTo: parameter 3 of the model is last: want b.weight": func(n *network) { n.params[3].Name = "last" },
+		"parameter b.weight has 20 entries: want 21":              func(n *network) { n.params[3].Value = n.params[3].Value[1:] },
+	} {
+		other := served.clone()
+		values := other.params[0].Value
+		spoil(other)
+		require.ErrorContains(t, ema.CopyTo(other), "optim: EMA: "+message)
+		require.Equal(t, before[0], values)
+	}
+}
+
+// TestEMARefuses: what it can't use changes nothing.
+func TestEMARefuses(t *testing.T) {
+	rng := rand.New(rand.NewPCG(75, 1))
+	n := newNetwork(rng, 5, 7)
+	for _, decay := range []float64{-0.1, 1, 1 - 1e-9, math.NaN()} {
+		_, err := optim.NewEMA(n, decay)
+		require.ErrorContains(t, err, "optim: EMA: the decay is ")
+		require.ErrorContains(t, err, "want a number in [0, 1)")
+	}
+	_, err := optim.NewEMA(nil, 0.9)
+	require.EqualError(t, err, "optim: EMA: there is no model")
+
+	ema, err := optim.NewEMA(n, 0.9)
+	require.NoError(t, err)
+	require.NoError(t, ema.Update())
+	state := ema.State()
+
+	n.params[3].Value[20] = inf
+	n.walk(rng)
+	require.EqualError(t, ema.Update(), "optim: EMA: parameter b.weight has an entry that is not finite")
+	require.Equal(t, state, ema.State())
+	n.params[3].Value[20] = 0
+	whole := n.params[2].Value
+	n.params[2].Value = whole[1:]
+	require.EqualError(t, ema.Update(), "optim: EMA: parameter scale has 4 entries: want 5")
+	n.params[2].Value = whole
+	require.Equal(t, state, ema.State())
+
+	ema.Swap()
+	require.ErrorContains(t, ema.Update(), "Update while the averages are in the model")
+	require.ErrorContains(t, ema.Restore(state), "Restore while the averages are in the model")
+	ema.Swap()
+
+	require.EqualError(t, ema.Restore(nil), "optim: EMA: state: there is none")
+	for message, spoil := range map[string]func(*optim.State){
+		`it is of "Adam": want "EMA"`:                             func(s *optim.State) { s.Rule = "Adam" },
+		"it has 2 counters and 4 vectors: want 1 and 4":           func(s *optim.State) { s.Counters["x"] = 1 },
+		"it has 1 counters and 3 vectors: want 1 and 4":           func(s *optim.State) { delete(s.Vectors, "scale/average") },
+		`counter "steps" is -1: want 0 or more`:                   func(s *optim.State) { s.Counters["steps"] = -1 },
+		`vector "scale/average" is missing`:                       func(s *optim.State) { delete(s.Vectors, "scale/average"); s.Vectors["x"] = nil },
+		`vector "a.bias/average" has 6 entries: want 7`:           func(s *optim.State) { s.Vectors["a.bias/average"] = s.Vectors["a.bias/average"][1:] },
+		`vector "a.bias/average" has an entry that is not finite`: func(s *optim.State) { s.Vectors["a.bias/average"][3] = nan },
+	} {
+		bad := ema.State()
+		spoil(bad)
+		require.EqualError(t, ema.Restore(bad), "optim: EMA: state: "+message)
+		require.Equal(t, state, ema.State())
+	}
+}
+
+func TestEMADoesNotAllocate(t *testing.T) {
+	n := newNetwork(rand.New(rand.NewPCG(76, 1)), 50, 60)
+	ema, err := optim.NewEMA(n, 0.9)
+	require.NoError(t, err)
+	require.Zero(t, testing.AllocsPerRun(5, func() {
+		if err := ema.Update(); err != nil {
+			panic(err)
+		}
+		ema.Swap()
+		ema.Swap()
+	}))
+}
