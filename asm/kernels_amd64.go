@@ -437,6 +437,30 @@ func DropoutAVX512(dst *float32, x *float32, n int, first uint32, key1 uint32, k
 func DropoutAVX2(dst *float32, x *float32, n int, first uint32, key1 uint32, key2 uint32, limit uint32, scale float32)
 
 //go:noescape
+func WindowMaxAVX512(y *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int)
+
+//go:noescape
+func WindowMaxAVX2(y *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int)
+
+//go:noescape
+func WindowArgMaxAVX512(y *float32, index *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, first uint32)
+
+//go:noescape
+func WindowArgMaxAVX2(y *float32, index *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, first uint32)
+
+//go:noescape
+func WindowSumAVX512(dst *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int)
+
+//go:noescape
+func WindowSumAVX2(dst *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int)
+
+//go:noescape
+func WindowSelectAVX512(dx *float32, dy *float32, index *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, place float32)
+
+//go:noescape
+func WindowSelectAVX2(dx *float32, dy *float32, index *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, place float32)
+
+//go:noescape
 func PackAVX512(dst, src *float32, stride, rows int)
 
 //go:noescape

@@ -221,6 +221,18 @@ func BiasTanhNEON(dst *float32, x *float32, bias *float32, rows int, cols int)
 func DropoutNEON(dst *float32, x *float32, n int, first uint32, key1 uint32, key2 uint32, limit uint32, scale float32)
 
 //go:noescape
+func WindowMaxNEON(y *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int)
+
+//go:noescape
+func WindowArgMaxNEON(y *float32, index *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, first uint32)
+
+//go:noescape
+func WindowSumNEON(dst *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int)
+
+//go:noescape
+func WindowSelectNEON(dx *float32, dy *float32, index *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, place float32)
+
+//go:noescape
 func PackNEON(dst, src *float32, stride, rows int)
 
 //go:noescape

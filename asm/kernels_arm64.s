@@ -26644,6 +26644,962 @@ stored1170:
 done:
 	RET
 
+// func WindowMaxNEON(y *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int)
+TEXT ·WindowMaxNEON(SB), NOSPLIT, $0-72
+	MOVD y+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD pixels+16(FP), R2
+	MOVD tapStep+56(FP), R3
+	LSL $2, R3
+	MOVD channels+24(FP), R4
+	MOVD R4, R6
+	AND $3, R4
+	VDUP R4, V0.S4
+	SUB $0, R4, R26
+	VMOV R26, V0.S[0]
+	SUB $1, R4, R26
+	VMOV R26, V0.S[1]
+	SUB $2, R4, R26
+	VMOV R26, V0.S[2]
+	SUB $3, R4, R26
+	VMOV R26, V0.S[3]
+	WORD $0x4ea08800 // CMGT V0.4S, V0.4S, #0
+	SUB R4, R6
+
+pixel:
+	MOVD channels+24(FP), R4
+
+vectors4:
+	CMP $16, R4
+	BLT vectors4_end
+	MOVD more+64(FP), R5
+	CMP $0, R5
+	BEQ vectors4_start
+	FMOVQ 0(R0), F4
+	FMOVQ 16(R0), F3
+	FMOVQ 32(R0), F2
+	FMOVQ 48(R0), F1
+	B vectors4_begin
+
+vectors4_start:
+	MOVD $0xff800000, R26
+	VDUP R26, V4.S4
+	MOVD $0xff800000, R26
+	VDUP R26, V3.S4
+	MOVD $0xff800000, R26
+	VDUP R26, V2.S4
+	MOVD $0xff800000, R26
+	VDUP R26, V1.S4
+
+vectors4_begin:
+	MOVD R1, R7
+	MOVD taps+48(FP), R5
+
+vectors4_taps:
+	FMOVQ 0(R7), F5
+	FMOVQ 16(R7), F6
+	FMOVQ 32(R7), F7
+	FMOVQ 48(R7), F8
+	WORD $0x4e25e4a9 // FCMEQ V9.4S, V5.4S, V5.4S
+	WORD $0x4e26e4ca // FCMEQ V10.4S, V6.4S, V6.4S
+	WORD $0x4e27e4eb // FCMEQ V11.4S, V7.4S, V7.4S
+	WORD $0x4e28e50c // FCMEQ V12.4S, V8.4S, V8.4S
+	WORD $0x6ea4e4ae // FCMGT V14.4S, V5.4S, V4.4S
+	VMOV V4.B16, V13.B16
+	WORD $0x6eae1cad // BIT V13.16B, V5.16B, V14.16B
+	WORD $0x6ea3e4cf // FCMGT V15.4S, V6.4S, V3.4S
+	VMOV V3.B16, V14.B16
+	WORD $0x6eaf1cce // BIT V14.16B, V6.16B, V15.16B
+	WORD $0x6ea2e4f0 // FCMGT V16.4S, V7.4S, V2.4S
+	VMOV V2.B16, V15.B16
+	WORD $0x6eb01cef // BIT V15.16B, V7.16B, V16.16B
+	WORD $0x6ea1e511 // FCMGT V17.4S, V8.4S, V1.4S
+	VMOV V1.B16, V16.B16
+	WORD $0x6eb11d10 // BIT V16.16B, V8.16B, V17.16B
+	VMOV V5.B16, V4.B16
+	WORD $0x6ea91da4 // BIT V4.16B, V13.16B, V9.16B
+	VMOV V6.B16, V3.B16
+	WORD $0x6eaa1dc3 // BIT V3.16B, V14.16B, V10.16B
+	VMOV V7.B16, V2.B16
+	WORD $0x6eab1de2 // BIT V2.16B, V15.16B, V11.16B
+	VMOV V8.B16, V1.B16
+	WORD $0x6eac1e01 // BIT V1.16B, V16.16B, V12.16B
+	ADD R3, R7
+	SUBS $1, R5
+	BNE vectors4_taps
+	FMOVQ F4, 0(R0)
+	FMOVQ F3, 16(R0)
+	FMOVQ F2, 32(R0)
+	FMOVQ F1, 48(R0)
+	ADD $64, R0
+	ADD $64, R1
+	SUB $16, R4
+	B vectors4
+
+vectors4_end:
+
+vectors2:
+	CMP $8, R4
+	BLT vectors2_end
+	MOVD more+64(FP), R5
+	CMP $0, R5
+	BEQ vectors2_start
+	FMOVQ 0(R0), F1
+	FMOVQ 16(R0), F2
+	B vectors2_begin
+
+vectors2_start:
+	MOVD $0xff800000, R26
+	VDUP R26, V1.S4
+	MOVD $0xff800000, R26
+	VDUP R26, V2.S4
+
+vectors2_begin:
+	MOVD R1, R7
+	MOVD taps+48(FP), R5
+
+vectors2_taps:
+	FMOVQ 0(R7), F3
+	FMOVQ 16(R7), F4
+	WORD $0x4e23e468 // FCMEQ V8.4S, V3.4S, V3.4S
+	WORD $0x4e24e490 // FCMEQ V16.4S, V4.4S, V4.4S
+	WORD $0x6ea1e467 // FCMGT V7.4S, V3.4S, V1.4S
+	VMOV V1.B16, V12.B16
+	WORD $0x6ea71c6c // BIT V12.16B, V3.16B, V7.16B
+	WORD $0x6ea2e48f // FCMGT V15.4S, V4.4S, V2.4S
+	VMOV V2.B16, V7.B16
+	WORD $0x6eaf1c87 // BIT V7.16B, V4.16B, V15.16B
+	VMOV V3.B16, V1.B16
+	WORD $0x6ea81d81 // BIT V1.16B, V12.16B, V8.16B
+	VMOV V4.B16, V2.B16
+	WORD $0x6eb01ce2 // BIT V2.16B, V7.16B, V16.16B
+	ADD R3, R7
+	SUBS $1, R5
+	BNE vectors2_taps
+	FMOVQ F1, 0(R0)
+	FMOVQ F2, 16(R0)
+	ADD $32, R0
+	ADD $32, R1
+	SUB $8, R4
+	B vectors2
+
+vectors2_end:
+
+vectors1:
+	CMP $4, R4
+	BLT vectors1_end
+	MOVD more+64(FP), R5
+	CMP $0, R5
+	BEQ vectors1_start
+	FMOVQ 0(R0), F2
+	B vectors1_begin
+
+vectors1_start:
+	MOVD $0xff800000, R26
+	VDUP R26, V2.S4
+
+vectors1_begin:
+	MOVD R1, R7
+	MOVD taps+48(FP), R5
+
+vectors1_taps:
+	FMOVQ 0(R7), F1
+	WORD $0x4e21e424 // FCMEQ V4.4S, V1.4S, V1.4S
+	WORD $0x6ea2e430 // FCMGT V16.4S, V1.4S, V2.4S
+	VMOV V2.B16, V7.B16
+	WORD $0x6eb01c27 // BIT V7.16B, V1.16B, V16.16B
+	VMOV V1.B16, V2.B16
+	WORD $0x6ea41ce2 // BIT V2.16B, V7.16B, V4.16B
+	ADD R3, R7
+	SUBS $1, R5
+	BNE vectors1_taps
+	FMOVQ F2, 0(R0)
+	ADD $16, R0
+	ADD $16, R1
+	SUB $4, R4
+	B vectors1
+
+vectors1_end:
+	CMP $0, R4
+	BEQ next
+	MOVD more+64(FP), R5
+	CMP $0, R5
+	BEQ partial_start
+	TBZ $1, R4, single1171
+	FMOVD 0(R0), F2
+	TBZ $0, R4, loaded1172
+	ADD $8, R0, R26
+	VLD1 (R26), V2.S[2]
+	B loaded1172
+
+single1171:
+	FMOVS 0(R0), F2
+
+loaded1172:
+	B partial_begin
+
+partial_start:
+	MOVD $0xff800000, R26
+	VDUP R26, V2.S4
+
+partial_begin:
+	MOVD R1, R7
+	MOVD taps+48(FP), R5
+
+partial_taps:
+	TBZ $1, R4, single1173
+	FMOVD 0(R7), F1
+	TBZ $0, R4, loaded1174
+	ADD $8, R7, R26
+	VLD1 (R26), V1.S[2]
+	B loaded1174
+
+single1173:
+	FMOVS 0(R7), F1
+
+loaded1174:
+	WORD $0x4e21e427 // FCMEQ V7.4S, V1.4S, V1.4S
+	WORD $0x6ea2e430 // FCMGT V16.4S, V1.4S, V2.4S
+	VMOV V2.B16, V4.B16
+	WORD $0x6eb01c24 // BIT V4.16B, V1.16B, V16.16B
+	VMOV V1.B16, V2.B16
+	WORD $0x6ea71c82 // BIT V2.16B, V4.16B, V7.16B
+	ADD R3, R7
+	SUBS $1, R5
+	BNE partial_taps
+	TBZ $1, R4, single1175
+	FMOVD F2, 0(R0)
+	TBZ $0, R4, stored1176
+	ADD $8, R0, R26
+	VST1 V2.S[2], (R26)
+	B stored1176
+
+single1175:
+	FMOVS F2, 0(R0)
+
+stored1176:
+
+next:
+	MOVD srcStep+40(FP), R5
+	SUB R6, R5
+	LSL $2, R5
+	ADD R5, R1
+	MOVD dstStep+32(FP), R5
+	SUB R6, R5
+	LSL $2, R5
+	ADD R5, R0
+	SUBS $1, R2
+	BNE pixel
+	RET
+
+// func WindowArgMaxNEON(y *float32, index *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, first uint32)
+TEXT ·WindowArgMaxNEON(SB), NOSPLIT, $0-84
+	MOVD y+0(FP), R0
+	MOVD index+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVD pixels+24(FP), R3
+	MOVD tapStep+64(FP), R4
+	FMOVS first+80(FP), F0
+	VDUP V0.S[0], V0.S4
+	MOVD $0x00000001, R26
+	VDUP R26, V1.S4
+	LSL $2, R4
+	MOVD channels+32(FP), R5
+	MOVD R5, R7
+	AND $3, R5
+	VDUP R5, V2.S4
+	SUB $0, R5, R26
+	VMOV R26, V2.S[0]
+	SUB $1, R5, R26
+	VMOV R26, V2.S[1]
+	SUB $2, R5, R26
+	VMOV R26, V2.S[2]
+	SUB $3, R5, R26
+	VMOV R26, V2.S[3]
+	WORD $0x4ea08842 // CMGT V2.4S, V2.4S, #0
+	SUB R5, R7
+
+pixel:
+	MOVD channels+32(FP), R5
+
+vectors2:
+	CMP $8, R5
+	BLT vectors2_end
+	MOVD more+72(FP), R6
+	CMP $0, R6
+	BEQ vectors2_start
+	FMOVQ 0(R1), F9
+	FMOVQ 16(R1), F10
+	FMOVQ 0(R0), F11
+	FMOVQ 16(R0), F12
+	VMOV V0.B16, V13.B16
+	VMOV V0.B16, V14.B16
+	B vectors2_begin
+
+vectors2_start:
+	VMOV V0.B16, V9.B16
+	VMOV V0.B16, V10.B16
+	MOVD $0xff800000, R26
+	VDUP R26, V11.S4
+	MOVD $0xff800000, R26
+	VDUP R26, V12.S4
+	VMOV V0.B16, V13.B16
+	VMOV V0.B16, V14.B16
+
+vectors2_begin:
+	MOVD R2, R8
+	MOVD taps+56(FP), R6
+
+vectors2_taps:
+	FMOVQ 0(R8), F8
+	FMOVQ 16(R8), F7
+	WORD $0x6eabe506 // FCMGT V6.4S, V8.4S, V11.4S
+	WORD $0x6eace4e5 // FCMGT V5.4S, V7.4S, V12.4S
+	VMOV V9.B16, V4.B16
+	WORD $0x6ea61da4 // BIT V4.16B, V13.16B, V6.16B
+	VMOV V10.B16, V6.B16
+	WORD $0x6ea51dc6 // BIT V6.16B, V14.16B, V5.16B
+	WORD $0x6eabe503 // FCMGT V3.4S, V8.4S, V11.4S
+	VMOV V11.B16, V5.B16
+	WORD $0x6ea31d05 // BIT V5.16B, V8.16B, V3.16B
+	WORD $0x6eace4ef // FCMGT V15.4S, V7.4S, V12.4S
+	VMOV V12.B16, V3.B16
+	WORD $0x6eaf1ce3 // BIT V3.16B, V7.16B, V15.16B
+	WORD $0x4e28e50f // FCMEQ V15.4S, V8.4S, V8.4S
+	WORD $0x4e27e4f0 // FCMEQ V16.4S, V7.4S, V7.4S
+	VMOV V13.B16, V9.B16
+	WORD $0x6eaf1c89 // BIT V9.16B, V4.16B, V15.16B
+	VMOV V14.B16, V10.B16
+	WORD $0x6eb01cca // BIT V10.16B, V6.16B, V16.16B
+	VMOV V8.B16, V11.B16
+	WORD $0x6eaf1cab // BIT V11.16B, V5.16B, V15.16B
+	VMOV V7.B16, V12.B16
+	WORD $0x6eb01c6c // BIT V12.16B, V3.16B, V16.16B
+	VADD V1.S4, V13.S4, V13.S4
+	VADD V1.S4, V14.S4, V14.S4
+	ADD R4, R8
+	SUBS $1, R6
+	BNE vectors2_taps
+	FMOVQ F9, 0(R1)
+	FMOVQ F10, 16(R1)
+	FMOVQ F11, 0(R0)
+	FMOVQ F12, 16(R0)
+	ADD $32, R1
+	ADD $32, R0
+	ADD $32, R2
+	SUB $8, R5
+	B vectors2
+
+vectors2_end:
+
+vectors1:
+	CMP $4, R5
+	BLT vectors1_end
+	MOVD more+72(FP), R6
+	CMP $0, R6
+	BEQ vectors1_start
+	FMOVQ 0(R1), F14
+	FMOVQ 0(R0), F13
+	VMOV V0.B16, V12.B16
+	B vectors1_begin
+
+vectors1_start:
+	VMOV V0.B16, V14.B16
+	MOVD $0xff800000, R26
+	VDUP R26, V13.S4
+	VMOV V0.B16, V12.B16
+
+vectors1_begin:
+	MOVD R2, R8
+	MOVD taps+56(FP), R6
+
+vectors1_taps:
+	FMOVQ 0(R8), F11
+	WORD $0x6eade56a // FCMGT V10.4S, V11.4S, V13.4S
+	VMOV V14.B16, V9.B16
+	WORD $0x6eaa1d89 // BIT V9.16B, V12.16B, V10.16B
+	WORD $0x6eade567 // FCMGT V7.4S, V11.4S, V13.4S
+	VMOV V13.B16, V10.B16
+	WORD $0x6ea71d6a // BIT V10.16B, V11.16B, V7.16B
+	WORD $0x4e2be567 // FCMEQ V7.4S, V11.4S, V11.4S
+	VMOV V12.B16, V14.B16
+	WORD $0x6ea71d2e // BIT V14.16B, V9.16B, V7.16B
+	VMOV V11.B16, V13.B16
+	WORD $0x6ea71d4d // BIT V13.16B, V10.16B, V7.16B
+	VADD V1.S4, V12.S4, V12.S4
+	ADD R4, R8
+	SUBS $1, R6
+	BNE vectors1_taps
+	FMOVQ F14, 0(R1)
+	FMOVQ F13, 0(R0)
+	ADD $16, R1
+	ADD $16, R0
+	ADD $16, R2
+	SUB $4, R5
+	B vectors1
+
+vectors1_end:
+	CMP $0, R5
+	BEQ next
+	MOVD more+72(FP), R6
+	CMP $0, R6
+	BEQ partial_start
+	TBZ $1, R5, single1177
+	FMOVD 0(R1), F12
+	TBZ $0, R5, loaded1178
+	ADD $8, R1, R26
+	VLD1 (R26), V12.S[2]
+	B loaded1178
+
+single1177:
+	FMOVS 0(R1), F12
+
+loaded1178:
+	TBZ $1, R5, single1179
+	FMOVD 0(R0), F13
+	TBZ $0, R5, loaded1180
+	ADD $8, R0, R26
+	VLD1 (R26), V13.S[2]
+	B loaded1180
+
+single1179:
+	FMOVS 0(R0), F13
+
+loaded1180:
+	VMOV V0.B16, V14.B16
+	B partial_begin
+
+partial_start:
+	VMOV V0.B16, V12.B16
+	MOVD $0xff800000, R26
+	VDUP R26, V13.S4
+	VMOV V0.B16, V14.B16
+
+partial_begin:
+	MOVD R2, R8
+	MOVD taps+56(FP), R6
+
+partial_taps:
+	TBZ $1, R5, single1181
+	FMOVD 0(R8), F11
+	TBZ $0, R5, loaded1182
+	ADD $8, R8, R26
+	VLD1 (R26), V11.S[2]
+	B loaded1182
+
+single1181:
+	FMOVS 0(R8), F11
+
+loaded1182:
+	WORD $0x6eade56a // FCMGT V10.4S, V11.4S, V13.4S
+	VMOV V12.B16, V7.B16
+	WORD $0x6eaa1dc7 // BIT V7.16B, V14.16B, V10.16B
+	WORD $0x6eade569 // FCMGT V9.4S, V11.4S, V13.4S
+	VMOV V13.B16, V10.B16
+	WORD $0x6ea91d6a // BIT V10.16B, V11.16B, V9.16B
+	WORD $0x4e2be569 // FCMEQ V9.4S, V11.4S, V11.4S
+	VMOV V14.B16, V12.B16
+	WORD $0x6ea91cec // BIT V12.16B, V7.16B, V9.16B
+	VMOV V11.B16, V13.B16
+	WORD $0x6ea91d4d // BIT V13.16B, V10.16B, V9.16B
+	VADD V1.S4, V14.S4, V14.S4
+	ADD R4, R8
+	SUBS $1, R6
+	BNE partial_taps
+	TBZ $1, R5, single1183
+	FMOVD F12, 0(R1)
+	TBZ $0, R5, stored1184
+	ADD $8, R1, R26
+	VST1 V12.S[2], (R26)
+	B stored1184
+
+single1183:
+	FMOVS F12, 0(R1)
+
+stored1184:
+	TBZ $1, R5, single1185
+	FMOVD F13, 0(R0)
+	TBZ $0, R5, stored1186
+	ADD $8, R0, R26
+	VST1 V13.S[2], (R26)
+	B stored1186
+
+single1185:
+	FMOVS F13, 0(R0)
+
+stored1186:
+
+next:
+	MOVD srcStep+48(FP), R6
+	SUB R7, R6
+	LSL $2, R6
+	ADD R6, R2
+	MOVD dstStep+40(FP), R6
+	SUB R7, R6
+	LSL $2, R6
+	ADD R6, R1
+	ADD R6, R0
+	SUBS $1, R3
+	BNE pixel
+	RET
+
+// func WindowSumNEON(dst *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int)
+TEXT ·WindowSumNEON(SB), NOSPLIT, $0-72
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD pixels+16(FP), R2
+	MOVD tapStep+56(FP), R3
+	LSL $2, R3
+	MOVD channels+24(FP), R4
+	MOVD R4, R6
+	AND $3, R4
+	VDUP R4, V0.S4
+	SUB $0, R4, R26
+	VMOV R26, V0.S[0]
+	SUB $1, R4, R26
+	VMOV R26, V0.S[1]
+	SUB $2, R4, R26
+	VMOV R26, V0.S[2]
+	SUB $3, R4, R26
+	VMOV R26, V0.S[3]
+	WORD $0x4ea08800 // CMGT V0.4S, V0.4S, #0
+	SUB R4, R6
+
+pixel:
+	MOVD channels+24(FP), R4
+
+vectors4:
+	CMP $16, R4
+	BLT vectors4_end
+	MOVD more+64(FP), R5
+	CMP $0, R5
+	BEQ vectors4_start
+	FMOVQ 0(R0), F4
+	FMOVQ 16(R0), F3
+	FMOVQ 32(R0), F2
+	FMOVQ 48(R0), F1
+	B vectors4_begin
+
+vectors4_start:
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V1.B16, V1.B16, V1.B16
+
+vectors4_begin:
+	MOVD R1, R7
+	MOVD taps+48(FP), R5
+
+vectors4_taps:
+	FMOVQ 0(R7), F5
+	FMOVQ 16(R7), F6
+	FMOVQ 32(R7), F7
+	FMOVQ 48(R7), F8
+	WORD $0x4e25d484 // FADD V4.4S, V4.4S, V5.4S
+	WORD $0x4e26d463 // FADD V3.4S, V3.4S, V6.4S
+	WORD $0x4e27d442 // FADD V2.4S, V2.4S, V7.4S
+	WORD $0x4e28d421 // FADD V1.4S, V1.4S, V8.4S
+	ADD R3, R7
+	SUBS $1, R5
+	BNE vectors4_taps
+	FMOVQ F4, 0(R0)
+	FMOVQ F3, 16(R0)
+	FMOVQ F2, 32(R0)
+	FMOVQ F1, 48(R0)
+	ADD $64, R0
+	ADD $64, R1
+	SUB $16, R4
+	B vectors4
+
+vectors4_end:
+
+vectors2:
+	CMP $8, R4
+	BLT vectors2_end
+	MOVD more+64(FP), R5
+	CMP $0, R5
+	BEQ vectors2_start
+	FMOVQ 0(R0), F1
+	FMOVQ 16(R0), F2
+	B vectors2_begin
+
+vectors2_start:
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+
+vectors2_begin:
+	MOVD R1, R7
+	MOVD taps+48(FP), R5
+
+vectors2_taps:
+	FMOVQ 0(R7), F3
+	FMOVQ 16(R7), F4
+	WORD $0x4e23d421 // FADD V1.4S, V1.4S, V3.4S
+	WORD $0x4e24d442 // FADD V2.4S, V2.4S, V4.4S
+	ADD R3, R7
+	SUBS $1, R5
+	BNE vectors2_taps
+	FMOVQ F1, 0(R0)
+	FMOVQ F2, 16(R0)
+	ADD $32, R0
+	ADD $32, R1
+	SUB $8, R4
+	B vectors2
+
+vectors2_end:
+
+vectors1:
+	CMP $4, R4
+	BLT vectors1_end
+	MOVD more+64(FP), R5
+	CMP $0, R5
+	BEQ vectors1_start
+	FMOVQ 0(R0), F2
+	B vectors1_begin
+
+vectors1_start:
+	VEOR V2.B16, V2.B16, V2.B16
+
+vectors1_begin:
+	MOVD R1, R7
+	MOVD taps+48(FP), R5
+
+vectors1_taps:
+	FMOVQ 0(R7), F1
+	WORD $0x4e21d442 // FADD V2.4S, V2.4S, V1.4S
+	ADD R3, R7
+	SUBS $1, R5
+	BNE vectors1_taps
+	FMOVQ F2, 0(R0)
+	ADD $16, R0
+	ADD $16, R1
+	SUB $4, R4
+	B vectors1
+
+vectors1_end:
+	CMP $0, R4
+	BEQ next
+	MOVD more+64(FP), R5
+	CMP $0, R5
+	BEQ partial_start
+	TBZ $1, R4, single1187
+	FMOVD 0(R0), F2
+	TBZ $0, R4, loaded1188
+	ADD $8, R0, R26
+	VLD1 (R26), V2.S[2]
+	B loaded1188
+
+single1187:
+	FMOVS 0(R0), F2
+
+loaded1188:
+	B partial_begin
+
+partial_start:
+	VEOR V2.B16, V2.B16, V2.B16
+
+partial_begin:
+	MOVD R1, R7
+	MOVD taps+48(FP), R5
+
+partial_taps:
+	TBZ $1, R4, single1189
+	FMOVD 0(R7), F1
+	TBZ $0, R4, loaded1190
+	ADD $8, R7, R26
+	VLD1 (R26), V1.S[2]
+	B loaded1190
+
+single1189:
+	FMOVS 0(R7), F1
+
+loaded1190:
+	WORD $0x4e21d442 // FADD V2.4S, V2.4S, V1.4S
+	ADD R3, R7
+	SUBS $1, R5
+	BNE partial_taps
+	TBZ $1, R4, single1191
+	FMOVD F2, 0(R0)
+	TBZ $0, R4, stored1192
+	ADD $8, R0, R26
+	VST1 V2.S[2], (R26)
+	B stored1192
+
+single1191:
+	FMOVS F2, 0(R0)
+
+stored1192:
+
+next:
+	MOVD srcStep+40(FP), R5
+	SUB R6, R5
+	LSL $2, R5
+	ADD R5, R1
+	MOVD dstStep+32(FP), R5
+	SUB R6, R5
+	LSL $2, R5
+	ADD R5, R0
+	SUBS $1, R2
+	BNE pixel
+	RET
+
+// func WindowSelectNEON(dx *float32, dy *float32, index *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, place float32)
+TEXT ·WindowSelectNEON(SB), NOSPLIT, $0-84
+	MOVD dx+0(FP), R0
+	MOVD dy+8(FP), R1
+	MOVD index+16(FP), R2
+	MOVD pixels+24(FP), R3
+	MOVD tapStep+64(FP), R4
+	FMOVS place+80(FP), F0
+	VDUP V0.S[0], V0.S4
+	LSL $2, R4
+	MOVD channels+32(FP), R5
+	MOVD R5, R7
+	AND $3, R5
+	VDUP R5, V1.S4
+	SUB $0, R5, R26
+	VMOV R26, V1.S[0]
+	SUB $1, R5, R26
+	VMOV R26, V1.S[1]
+	SUB $2, R5, R26
+	VMOV R26, V1.S[2]
+	SUB $3, R5, R26
+	VMOV R26, V1.S[3]
+	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
+	SUB R5, R7
+
+pixel:
+	MOVD channels+32(FP), R5
+
+vectors4:
+	CMP $16, R5
+	BLT vectors4_end
+	MOVD more+72(FP), R6
+	CMP $0, R6
+	BEQ vectors4_start
+	FMOVQ 0(R0), F5
+	FMOVQ 16(R0), F4
+	FMOVQ 32(R0), F3
+	FMOVQ 48(R0), F2
+	B vectors4_begin
+
+vectors4_start:
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V2.B16, V2.B16, V2.B16
+
+vectors4_begin:
+	MOVD R1, R8
+	MOVD R2, R9
+	MOVD taps+56(FP), R6
+
+vectors4_taps:
+	FMOVQ 0(R9), F6
+	FMOVQ 16(R9), F7
+	FMOVQ 32(R9), F8
+	FMOVQ 48(R9), F9
+	WORD $0x4e21d8c6 // SCVTF V6.4S, V6.4S
+	WORD $0x4e21d8e7 // SCVTF V7.4S, V7.4S
+	WORD $0x4e21d908 // SCVTF V8.4S, V8.4S
+	WORD $0x4e21d929 // SCVTF V9.4S, V9.4S
+	WORD $0x4e20e4c6 // FCMEQ V6.4S, V6.4S, V0.4S
+	WORD $0x4e20e4e7 // FCMEQ V7.4S, V7.4S, V0.4S
+	WORD $0x4e20e508 // FCMEQ V8.4S, V8.4S, V0.4S
+	WORD $0x4e20e529 // FCMEQ V9.4S, V9.4S, V0.4S
+	FMOVQ 0(R8), F10
+	FMOVQ 16(R8), F11
+	FMOVQ 32(R8), F12
+	FMOVQ 48(R8), F13
+	VAND V6.B16, V10.B16, V10.B16
+	VAND V7.B16, V11.B16, V11.B16
+	VAND V8.B16, V12.B16, V12.B16
+	VAND V9.B16, V13.B16, V13.B16
+	WORD $0x4e2ad4a5 // FADD V5.4S, V5.4S, V10.4S
+	WORD $0x4e2bd484 // FADD V4.4S, V4.4S, V11.4S
+	WORD $0x4e2cd463 // FADD V3.4S, V3.4S, V12.4S
+	WORD $0x4e2dd442 // FADD V2.4S, V2.4S, V13.4S
+	ADD R4, R8
+	ADD R4, R9
+	SUBS $1, R6
+	BNE vectors4_taps
+	FMOVQ F5, 0(R0)
+	FMOVQ F4, 16(R0)
+	FMOVQ F3, 32(R0)
+	FMOVQ F2, 48(R0)
+	ADD $64, R0
+	ADD $64, R1
+	ADD $64, R2
+	SUB $16, R5
+	B vectors4
+
+vectors4_end:
+
+vectors2:
+	CMP $8, R5
+	BLT vectors2_end
+	MOVD more+72(FP), R6
+	CMP $0, R6
+	BEQ vectors2_start
+	FMOVQ 0(R0), F2
+	FMOVQ 16(R0), F3
+	B vectors2_begin
+
+vectors2_start:
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+
+vectors2_begin:
+	MOVD R1, R8
+	MOVD R2, R9
+	MOVD taps+56(FP), R6
+
+vectors2_taps:
+	FMOVQ 0(R9), F4
+	FMOVQ 16(R9), F5
+	WORD $0x4e21d884 // SCVTF V4.4S, V4.4S
+	WORD $0x4e21d8a5 // SCVTF V5.4S, V5.4S
+	WORD $0x4e20e484 // FCMEQ V4.4S, V4.4S, V0.4S
+	WORD $0x4e20e4a5 // FCMEQ V5.4S, V5.4S, V0.4S
+	FMOVQ 0(R8), F13
+	FMOVQ 16(R8), F12
+	VAND V4.B16, V13.B16, V13.B16
+	VAND V5.B16, V12.B16, V12.B16
+	WORD $0x4e2dd442 // FADD V2.4S, V2.4S, V13.4S
+	WORD $0x4e2cd463 // FADD V3.4S, V3.4S, V12.4S
+	ADD R4, R8
+	ADD R4, R9
+	SUBS $1, R6
+	BNE vectors2_taps
+	FMOVQ F2, 0(R0)
+	FMOVQ F3, 16(R0)
+	ADD $32, R0
+	ADD $32, R1
+	ADD $32, R2
+	SUB $8, R5
+	B vectors2
+
+vectors2_end:
+
+vectors1:
+	CMP $4, R5
+	BLT vectors1_end
+	MOVD more+72(FP), R6
+	CMP $0, R6
+	BEQ vectors1_start
+	FMOVQ 0(R0), F3
+	B vectors1_begin
+
+vectors1_start:
+	VEOR V3.B16, V3.B16, V3.B16
+
+vectors1_begin:
+	MOVD R1, R8
+	MOVD R2, R9
+	MOVD taps+56(FP), R6
+
+vectors1_taps:
+	FMOVQ 0(R9), F2
+	WORD $0x4e21d842 // SCVTF V2.4S, V2.4S
+	WORD $0x4e20e442 // FCMEQ V2.4S, V2.4S, V0.4S
+	FMOVQ 0(R8), F12
+	VAND V2.B16, V12.B16, V12.B16
+	WORD $0x4e2cd463 // FADD V3.4S, V3.4S, V12.4S
+	ADD R4, R8
+	ADD R4, R9
+	SUBS $1, R6
+	BNE vectors1_taps
+	FMOVQ F3, 0(R0)
+	ADD $16, R0
+	ADD $16, R1
+	ADD $16, R2
+	SUB $4, R5
+	B vectors1
+
+vectors1_end:
+	CMP $0, R5
+	BEQ next
+	MOVD more+72(FP), R6
+	CMP $0, R6
+	BEQ partial_start
+	TBZ $1, R5, single1193
+	FMOVD 0(R0), F3
+	TBZ $0, R5, loaded1194
+	ADD $8, R0, R26
+	VLD1 (R26), V3.S[2]
+	B loaded1194
+
+single1193:
+	FMOVS 0(R0), F3
+
+loaded1194:
+	B partial_begin
+
+partial_start:
+	VEOR V3.B16, V3.B16, V3.B16
+
+partial_begin:
+	MOVD R1, R8
+	MOVD R2, R9
+	MOVD taps+56(FP), R6
+
+partial_taps:
+	TBZ $1, R5, single1195
+	FMOVD 0(R9), F12
+	TBZ $0, R5, loaded1196
+	ADD $8, R9, R26
+	VLD1 (R26), V12.S[2]
+	B loaded1196
+
+single1195:
+	FMOVS 0(R9), F12
+
+loaded1196:
+	WORD $0x4e21d98c // SCVTF V12.4S, V12.4S
+	WORD $0x4e20e58c // FCMEQ V12.4S, V12.4S, V0.4S
+	TBZ $1, R5, single1197
+	FMOVD 0(R8), F2
+	TBZ $0, R5, loaded1198
+	ADD $8, R8, R26
+	VLD1 (R26), V2.S[2]
+	B loaded1198
+
+single1197:
+	FMOVS 0(R8), F2
+
+loaded1198:
+	VAND V12.B16, V2.B16, V2.B16
+	WORD $0x4e22d463 // FADD V3.4S, V3.4S, V2.4S
+	ADD R4, R8
+	ADD R4, R9
+	SUBS $1, R6
+	BNE partial_taps
+	TBZ $1, R5, single1199
+	FMOVD F3, 0(R0)
+	TBZ $0, R5, stored1200
+	ADD $8, R0, R26
+	VST1 V3.S[2], (R26)
+	B stored1200
+
+single1199:
+	FMOVS F3, 0(R0)
+
+stored1200:
+
+next:
+	MOVD srcStep+48(FP), R6
+	SUB R7, R6
+	LSL $2, R6
+	ADD R6, R1
+	ADD R6, R2
+	MOVD dstStep+40(FP), R6
+	SUB R7, R6
+	LSL $2, R6
+	ADD R6, R0
+	SUBS $1, R3
+	BNE pixel
+	RET
+
 // func GemmRows1x1NEON(t uintptr)
 TEXT ·GemmRows1x1NEON(SB), NOSPLIT, $0-8
 	MOVD t+0(FP), R8
@@ -26770,56 +27726,56 @@ start:
 
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
-	TBZ $1, R20, single1171
+	TBZ $1, R20, single1201
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1172
+	TBZ $0, R20, loaded1202
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1172
+	B loaded1202
 
-single1171:
+single1201:
 	FMOVS 0(R10), F0
 
-loaded1172:
+loaded1202:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
-	TBZ $1, R20, single1173
+	TBZ $1, R20, single1203
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1174
+	TBZ $0, R20, loaded1204
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1174
+	B loaded1204
 
-single1173:
+single1203:
 	FMOVS 0(R10), F0
 
-loaded1174:
+loaded1204:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
-	TBZ $1, R20, single1175
+	TBZ $1, R20, single1205
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1176
+	TBZ $0, R20, loaded1206
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1176
+	B loaded1206
 
-single1175:
+single1205:
 	FMOVS 0(R10), F0
 
-loaded1176:
+loaded1206:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
-	TBZ $1, R20, single1177
+	TBZ $1, R20, single1207
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1178
+	TBZ $0, R20, loaded1208
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1178
+	B loaded1208
 
-single1177:
+single1207:
 	FMOVS 0(R10), F0
 
-loaded1178:
+loaded1208:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	SUBS $4, R9
@@ -26832,17 +27788,17 @@ rest:
 single:
 	FMOVS (R0), F1
 	ADD $4, R0
-	TBZ $1, R20, single1179
+	TBZ $1, R20, single1209
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1180
+	TBZ $0, R20, loaded1210
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1180
+	B loaded1210
 
-single1179:
+single1209:
 	FMOVS 0(R10), F0
 
-loaded1180:
+loaded1210:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -26856,49 +27812,49 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1181
+	TBZ $1, R20, single1211
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1182
+	TBZ $0, R20, loaded1212
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1182
+	B loaded1212
 
-single1181:
+single1211:
 	FMOVS 0(R21), F0
 
-loaded1182:
+loaded1212:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1183
+	TBZ $1, R20, single1213
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1184
+	TBZ $0, R20, loaded1214
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1184
+	B loaded1214
 
-single1183:
+single1213:
 	FMOVS 0(R21), F0
 
-loaded1184:
+loaded1214:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1185
+	TBZ $1, R20, single1215
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1186
+	TBZ $0, R20, stored1216
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1186
+	B stored1216
 
-single1185:
+single1215:
 	FMOVS F31, 0(R21)
 
-stored1186:
+stored1216:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -27068,62 +28024,62 @@ start:
 unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1187
+	TBZ $1, R20, single1217
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1188
+	TBZ $0, R20, loaded1218
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1188
+	B loaded1218
 
-single1187:
+single1217:
 	FMOVS 16(R10), F1
 
-loaded1188:
+loaded1218:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1189
+	TBZ $1, R20, single1219
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1190
+	TBZ $0, R20, loaded1220
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1190
+	B loaded1220
 
-single1189:
+single1219:
 	FMOVS 16(R10), F1
 
-loaded1190:
+loaded1220:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1191
+	TBZ $1, R20, single1221
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1192
+	TBZ $0, R20, loaded1222
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1192
+	B loaded1222
 
-single1191:
+single1221:
 	FMOVS 16(R10), F1
 
-loaded1192:
+loaded1222:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1193
+	TBZ $1, R20, single1223
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1194
+	TBZ $0, R20, loaded1224
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1194
+	B loaded1224
 
-single1193:
+single1223:
 	FMOVS 16(R10), F1
 
-loaded1194:
+loaded1224:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -27138,17 +28094,17 @@ single:
 	FMOVS (R0), F2
 	ADD $4, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1195
+	TBZ $1, R20, single1225
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1196
+	TBZ $0, R20, loaded1226
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1196
+	B loaded1226
 
-single1195:
+single1225:
 	FMOVS 16(R10), F1
 
-loaded1196:
+loaded1226:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -27166,17 +28122,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1197
+	TBZ $1, R20, single1227
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1198
+	TBZ $0, R20, loaded1228
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1198
+	B loaded1228
 
-single1197:
+single1227:
 	FMOVS 16(R21), F0
 
-loaded1198:
+loaded1228:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -27185,33 +28141,33 @@ bias:
 	CBZ R21, store
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single1199
+	TBZ $1, R20, single1229
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1200
+	TBZ $0, R20, loaded1230
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1200
+	B loaded1230
 
-single1199:
+single1229:
 	FMOVS 16(R21), F0
 
-loaded1200:
+loaded1230:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1201
+	TBZ $1, R20, single1231
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1202
+	TBZ $0, R20, stored1232
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1202
+	B stored1232
 
-single1201:
+single1231:
 	FMOVS F30, 16(R21)
 
-stored1202:
+stored1232:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -27383,59 +28339,59 @@ start:
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
-	TBZ $1, R20, single1203
+	TBZ $1, R20, single1233
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1204
+	TBZ $0, R20, loaded1234
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1204
+	B loaded1234
 
-single1203:
+single1233:
 	FMOVS 0(R10), F0
 
-loaded1204:
+loaded1234:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
-	TBZ $1, R20, single1205
+	TBZ $1, R20, single1235
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1206
+	TBZ $0, R20, loaded1236
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1206
+	B loaded1236
 
-single1205:
+single1235:
 	FMOVS 0(R10), F0
 
-loaded1206:
+loaded1236:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
-	TBZ $1, R20, single1207
+	TBZ $1, R20, single1237
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1208
+	TBZ $0, R20, loaded1238
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1208
+	B loaded1238
 
-single1207:
+single1237:
 	FMOVS 0(R10), F0
 
-loaded1208:
+loaded1238:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
-	TBZ $1, R20, single1209
+	TBZ $1, R20, single1239
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1210
+	TBZ $0, R20, loaded1240
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1210
+	B loaded1240
 
-single1209:
+single1239:
 	FMOVS 0(R10), F0
 
-loaded1210:
+loaded1240:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -27451,17 +28407,17 @@ single:
 	ADD $4, R0
 	FMOVS (R1), F2
 	ADD $4, R1
-	TBZ $1, R20, single1211
+	TBZ $1, R20, single1241
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1212
+	TBZ $0, R20, loaded1242
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1212
+	B loaded1242
 
-single1211:
+single1241:
 	FMOVS 0(R10), F0
 
-loaded1212:
+loaded1242:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -27476,76 +28432,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1213
+	TBZ $1, R20, single1243
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1214
+	TBZ $0, R20, loaded1244
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1214
+	B loaded1244
 
-single1213:
+single1243:
 	FMOVS 0(R21), F0
 
-loaded1214:
+loaded1244:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1215
+	TBZ $1, R20, single1245
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1216
+	TBZ $0, R20, loaded1246
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1216
+	B loaded1246
 
-single1215:
+single1245:
 	FMOVS 0(R21), F0
 
-loaded1216:
+loaded1246:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1217
+	TBZ $1, R20, single1247
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1218
+	TBZ $0, R20, loaded1248
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1218
+	B loaded1248
 
-single1217:
+single1247:
 	FMOVS 0(R21), F0
 
-loaded1218:
+loaded1248:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1219
+	TBZ $1, R20, single1249
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1220
+	TBZ $0, R20, stored1250
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1220
+	B stored1250
 
-single1219:
+single1249:
 	FMOVS F31, 0(R21)
 
-stored1220:
+stored1250:
 	ADD R13, R21
-	TBZ $1, R20, single1221
+	TBZ $1, R20, single1251
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1222
+	TBZ $0, R20, stored1252
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1222
+	B stored1252
 
-single1221:
+single1251:
 	FMOVS F30, 0(R21)
 
-stored1222:
+stored1252:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -27749,68 +28705,68 @@ unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	VLD1.P 16(R1), [V3.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1223
+	TBZ $1, R20, single1253
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1224
+	TBZ $0, R20, loaded1254
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1224
+	B loaded1254
 
-single1223:
+single1253:
 	FMOVS 16(R10), F1
 
-loaded1224:
+loaded1254:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1225
+	TBZ $1, R20, single1255
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1226
+	TBZ $0, R20, loaded1256
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1226
+	B loaded1256
 
-single1225:
+single1255:
 	FMOVS 16(R10), F1
 
-loaded1226:
+loaded1256:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa3103c // FMLA V28.4S, V1.4S, V3.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1227
+	TBZ $1, R20, single1257
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1228
+	TBZ $0, R20, loaded1258
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1228
+	B loaded1258
 
-single1227:
+single1257:
 	FMOVS 16(R10), F1
 
-loaded1228:
+loaded1258:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f83183c // FMLA V28.4S, V1.4S, V3.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1229
+	TBZ $1, R20, single1259
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1230
+	TBZ $0, R20, loaded1260
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1230
+	B loaded1260
 
-single1229:
+single1259:
 	FMOVS 16(R10), F1
 
-loaded1230:
+loaded1260:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -27829,17 +28785,17 @@ single:
 	FMOVS (R1), F3
 	ADD $4, R1
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1231
+	TBZ $1, R20, single1261
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1232
+	TBZ $0, R20, loaded1262
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1232
+	B loaded1262
 
-single1231:
+single1261:
 	FMOVS 16(R10), F1
 
-loaded1232:
+loaded1262:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -27859,34 +28815,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1233
+	TBZ $1, R20, single1263
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1234
+	TBZ $0, R20, loaded1264
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1234
+	B loaded1264
 
-single1233:
+single1263:
 	FMOVS 16(R21), F0
 
-loaded1234:
+loaded1264:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1235
+	TBZ $1, R20, single1265
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1236
+	TBZ $0, R20, loaded1266
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1236
+	B loaded1266
 
-single1235:
+single1265:
 	FMOVS 16(R21), F0
 
-loaded1236:
+loaded1266:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -27896,47 +28852,47 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single1237
+	TBZ $1, R20, single1267
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1238
+	TBZ $0, R20, loaded1268
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1238
+	B loaded1268
 
-single1237:
+single1267:
 	FMOVS 16(R21), F0
 
-loaded1238:
+loaded1268:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1239
+	TBZ $1, R20, single1269
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1240
+	TBZ $0, R20, stored1270
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1240
+	B stored1270
 
-single1239:
+single1269:
 	FMOVS F30, 16(R21)
 
-stored1240:
+stored1270:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1241
+	TBZ $1, R20, single1271
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1242
+	TBZ $0, R20, stored1272
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1242
+	B stored1272
 
-single1241:
+single1271:
 	FMOVS F28, 16(R21)
 
-stored1242:
+stored1272:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -28130,62 +29086,62 @@ unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
-	TBZ $1, R20, single1243
+	TBZ $1, R20, single1273
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1244
+	TBZ $0, R20, loaded1274
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1244
+	B loaded1274
 
-single1243:
+single1273:
 	FMOVS 0(R10), F0
 
-loaded1244:
+loaded1274:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
-	TBZ $1, R20, single1245
+	TBZ $1, R20, single1275
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1246
+	TBZ $0, R20, loaded1276
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1246
+	B loaded1276
 
-single1245:
+single1275:
 	FMOVS 0(R10), F0
 
-loaded1246:
+loaded1276:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
-	TBZ $1, R20, single1247
+	TBZ $1, R20, single1277
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1248
+	TBZ $0, R20, loaded1278
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1248
+	B loaded1278
 
-single1247:
+single1277:
 	FMOVS 0(R10), F0
 
-loaded1248:
+loaded1278:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
-	TBZ $1, R20, single1249
+	TBZ $1, R20, single1279
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1250
+	TBZ $0, R20, loaded1280
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1250
+	B loaded1280
 
-single1249:
+single1279:
 	FMOVS 0(R10), F0
 
-loaded1250:
+loaded1280:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -28204,17 +29160,17 @@ single:
 	ADD $4, R1
 	FMOVS (R2), F3
 	ADD $4, R2
-	TBZ $1, R20, single1251
+	TBZ $1, R20, single1281
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1252
+	TBZ $0, R20, loaded1282
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1252
+	B loaded1282
 
-single1251:
+single1281:
 	FMOVS 0(R10), F0
 
-loaded1252:
+loaded1282:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -28230,103 +29186,103 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1253
+	TBZ $1, R20, single1283
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1254
+	TBZ $0, R20, loaded1284
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1254
+	B loaded1284
 
-single1253:
+single1283:
 	FMOVS 0(R21), F0
 
-loaded1254:
+loaded1284:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1255
+	TBZ $1, R20, single1285
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1256
+	TBZ $0, R20, loaded1286
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1256
+	B loaded1286
 
-single1255:
+single1285:
 	FMOVS 0(R21), F0
 
-loaded1256:
+loaded1286:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1257
+	TBZ $1, R20, single1287
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1258
+	TBZ $0, R20, loaded1288
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1258
+	B loaded1288
 
-single1257:
+single1287:
 	FMOVS 0(R21), F0
 
-loaded1258:
+loaded1288:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1259
+	TBZ $1, R20, single1289
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1260
+	TBZ $0, R20, loaded1290
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1260
+	B loaded1290
 
-single1259:
+single1289:
 	FMOVS 0(R21), F0
 
-loaded1260:
+loaded1290:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1261
+	TBZ $1, R20, single1291
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1262
+	TBZ $0, R20, stored1292
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1262
+	B stored1292
 
-single1261:
+single1291:
 	FMOVS F31, 0(R21)
 
-stored1262:
+stored1292:
 	ADD R13, R21
-	TBZ $1, R20, single1263
+	TBZ $1, R20, single1293
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1264
+	TBZ $0, R20, stored1294
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1264
+	B stored1294
 
-single1263:
+single1293:
 	FMOVS F30, 0(R21)
 
-stored1264:
+stored1294:
 	ADD R13, R21
-	TBZ $1, R20, single1265
+	TBZ $1, R20, single1295
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1266
+	TBZ $0, R20, stored1296
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1266
+	B stored1296
 
-single1265:
+single1295:
 	FMOVS F29, 0(R21)
 
-stored1266:
+stored1296:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -28564,17 +29520,17 @@ unrolled:
 	VLD1.P 16(R1), [V3.B16]
 	VLD1.P 16(R2), [V4.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1267
+	TBZ $1, R20, single1297
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1268
+	TBZ $0, R20, loaded1298
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1268
+	B loaded1298
 
-single1267:
+single1297:
 	FMOVS 16(R10), F1
 
-loaded1268:
+loaded1298:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -28583,17 +29539,17 @@ loaded1268:
 	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
 	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1269
+	TBZ $1, R20, single1299
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1270
+	TBZ $0, R20, loaded1300
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1270
+	B loaded1300
 
-single1269:
+single1299:
 	FMOVS 16(R10), F1
 
-loaded1270:
+loaded1300:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -28602,17 +29558,17 @@ loaded1270:
 	WORD $0x4fa4101b // FMLA V27.4S, V0.4S, V4.S[1]
 	WORD $0x4fa4103a // FMLA V26.4S, V1.4S, V4.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1271
+	TBZ $1, R20, single1301
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1272
+	TBZ $0, R20, loaded1302
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1272
+	B loaded1302
 
-single1271:
+single1301:
 	FMOVS 16(R10), F1
 
-loaded1272:
+loaded1302:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -28621,17 +29577,17 @@ loaded1272:
 	WORD $0x4f84181b // FMLA V27.4S, V0.4S, V4.S[2]
 	WORD $0x4f84183a // FMLA V26.4S, V1.4S, V4.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1273
+	TBZ $1, R20, single1303
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1274
+	TBZ $0, R20, loaded1304
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1274
+	B loaded1304
 
-single1273:
+single1303:
 	FMOVS 16(R10), F1
 
-loaded1274:
+loaded1304:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -28654,17 +29610,17 @@ single:
 	FMOVS (R2), F4
 	ADD $4, R2
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1275
+	TBZ $1, R20, single1305
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1276
+	TBZ $0, R20, loaded1306
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1276
+	B loaded1306
 
-single1275:
+single1305:
 	FMOVS 16(R10), F1
 
-loaded1276:
+loaded1306:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -28686,51 +29642,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1277
+	TBZ $1, R20, single1307
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1278
+	TBZ $0, R20, loaded1308
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1278
+	B loaded1308
 
-single1277:
+single1307:
 	FMOVS 16(R21), F0
 
-loaded1278:
+loaded1308:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1279
+	TBZ $1, R20, single1309
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1280
+	TBZ $0, R20, loaded1310
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1280
+	B loaded1310
 
-single1279:
+single1309:
 	FMOVS 16(R21), F0
 
-loaded1280:
+loaded1310:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1281
+	TBZ $1, R20, single1311
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1282
+	TBZ $0, R20, loaded1312
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1282
+	B loaded1312
 
-single1281:
+single1311:
 	FMOVS 16(R21), F0
 
-loaded1282:
+loaded1312:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -28741,17 +29697,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single1283
+	TBZ $1, R20, single1313
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1284
+	TBZ $0, R20, loaded1314
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1284
+	B loaded1314
 
-single1283:
+single1313:
 	FMOVS 16(R21), F0
 
-loaded1284:
+loaded1314:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -28759,43 +29715,43 @@ loaded1284:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1285
+	TBZ $1, R20, single1315
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1286
+	TBZ $0, R20, stored1316
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1286
+	B stored1316
 
-single1285:
+single1315:
 	FMOVS F30, 16(R21)
 
-stored1286:
+stored1316:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1287
+	TBZ $1, R20, single1317
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1288
+	TBZ $0, R20, stored1318
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1288
+	B stored1318
 
-single1287:
+single1317:
 	FMOVS F28, 16(R21)
 
-stored1288:
+stored1318:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1289
+	TBZ $1, R20, single1319
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1290
+	TBZ $0, R20, stored1320
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1290
+	B stored1320
 
-single1289:
+single1319:
 	FMOVS F26, 16(R21)
 
-stored1290:
+stored1320:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -29011,65 +29967,65 @@ unrolled:
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
-	TBZ $1, R20, single1291
+	TBZ $1, R20, single1321
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1292
+	TBZ $0, R20, loaded1322
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1292
+	B loaded1322
 
-single1291:
+single1321:
 	FMOVS 0(R10), F0
 
-loaded1292:
+loaded1322:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
-	TBZ $1, R20, single1293
+	TBZ $1, R20, single1323
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1294
+	TBZ $0, R20, loaded1324
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1294
+	B loaded1324
 
-single1293:
+single1323:
 	FMOVS 0(R10), F0
 
-loaded1294:
+loaded1324:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
-	TBZ $1, R20, single1295
+	TBZ $1, R20, single1325
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1296
+	TBZ $0, R20, loaded1326
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1296
+	B loaded1326
 
-single1295:
+single1325:
 	FMOVS 0(R10), F0
 
-loaded1296:
+loaded1326:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
-	TBZ $1, R20, single1297
+	TBZ $1, R20, single1327
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1298
+	TBZ $0, R20, loaded1328
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1298
+	B loaded1328
 
-single1297:
+single1327:
 	FMOVS 0(R10), F0
 
-loaded1298:
+loaded1328:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -29091,17 +30047,17 @@ single:
 	ADD $4, R2
 	FMOVS (R3), F4
 	ADD $4, R3
-	TBZ $1, R20, single1299
+	TBZ $1, R20, single1329
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1300
+	TBZ $0, R20, loaded1330
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1300
+	B loaded1330
 
-single1299:
+single1329:
 	FMOVS 0(R10), F0
 
-loaded1300:
+loaded1330:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -29118,76 +30074,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1301
+	TBZ $1, R20, single1331
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1302
+	TBZ $0, R20, loaded1332
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1302
+	B loaded1332
 
-single1301:
+single1331:
 	FMOVS 0(R21), F0
 
-loaded1302:
+loaded1332:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1303
+	TBZ $1, R20, single1333
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1304
+	TBZ $0, R20, loaded1334
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1304
+	B loaded1334
 
-single1303:
+single1333:
 	FMOVS 0(R21), F0
 
-loaded1304:
+loaded1334:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1305
+	TBZ $1, R20, single1335
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1306
+	TBZ $0, R20, loaded1336
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1306
+	B loaded1336
 
-single1305:
+single1335:
 	FMOVS 0(R21), F0
 
-loaded1306:
+loaded1336:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1307
+	TBZ $1, R20, single1337
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1308
+	TBZ $0, R20, loaded1338
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1308
+	B loaded1338
 
-single1307:
+single1337:
 	FMOVS 0(R21), F0
 
-loaded1308:
+loaded1338:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1309
+	TBZ $1, R20, single1339
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1310
+	TBZ $0, R20, loaded1340
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1310
+	B loaded1340
 
-single1309:
+single1339:
 	FMOVS 0(R21), F0
 
-loaded1310:
+loaded1340:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -29195,53 +30151,53 @@ loaded1310:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1311
+	TBZ $1, R20, single1341
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1312
+	TBZ $0, R20, stored1342
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1312
+	B stored1342
 
-single1311:
+single1341:
 	FMOVS F31, 0(R21)
 
-stored1312:
+stored1342:
 	ADD R13, R21
-	TBZ $1, R20, single1313
+	TBZ $1, R20, single1343
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1314
+	TBZ $0, R20, stored1344
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1314
+	B stored1344
 
-single1313:
+single1343:
 	FMOVS F30, 0(R21)
 
-stored1314:
+stored1344:
 	ADD R13, R21
-	TBZ $1, R20, single1315
+	TBZ $1, R20, single1345
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1316
+	TBZ $0, R20, stored1346
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1316
+	B stored1346
 
-single1315:
+single1345:
 	FMOVS F29, 0(R21)
 
-stored1316:
+stored1346:
 	ADD R13, R21
-	TBZ $1, R20, single1317
+	TBZ $1, R20, single1347
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1318
+	TBZ $0, R20, stored1348
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1318
+	B stored1348
 
-single1317:
+single1347:
 	FMOVS F28, 0(R21)
 
-stored1318:
+stored1348:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -29513,17 +30469,17 @@ unrolled:
 	VLD1.P 16(R2), [V4.B16]
 	VLD1.P 16(R3), [V5.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1319
+	TBZ $1, R20, single1349
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1320
+	TBZ $0, R20, loaded1350
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1320
+	B loaded1350
 
-single1319:
+single1349:
 	FMOVS 16(R10), F1
 
-loaded1320:
+loaded1350:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -29534,17 +30490,17 @@ loaded1320:
 	WORD $0x4f851019 // FMLA V25.4S, V0.4S, V5.S[0]
 	WORD $0x4f851038 // FMLA V24.4S, V1.4S, V5.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1321
+	TBZ $1, R20, single1351
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1322
+	TBZ $0, R20, loaded1352
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1322
+	B loaded1352
 
-single1321:
+single1351:
 	FMOVS 16(R10), F1
 
-loaded1322:
+loaded1352:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -29555,17 +30511,17 @@ loaded1322:
 	WORD $0x4fa51019 // FMLA V25.4S, V0.4S, V5.S[1]
 	WORD $0x4fa51038 // FMLA V24.4S, V1.4S, V5.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1323
+	TBZ $1, R20, single1353
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1324
+	TBZ $0, R20, loaded1354
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1324
+	B loaded1354
 
-single1323:
+single1353:
 	FMOVS 16(R10), F1
 
-loaded1324:
+loaded1354:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -29576,17 +30532,17 @@ loaded1324:
 	WORD $0x4f851819 // FMLA V25.4S, V0.4S, V5.S[2]
 	WORD $0x4f851838 // FMLA V24.4S, V1.4S, V5.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1325
+	TBZ $1, R20, single1355
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1326
+	TBZ $0, R20, loaded1356
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1326
+	B loaded1356
 
-single1325:
+single1355:
 	FMOVS 16(R10), F1
 
-loaded1326:
+loaded1356:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -29613,17 +30569,17 @@ single:
 	FMOVS (R3), F5
 	ADD $4, R3
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1327
+	TBZ $1, R20, single1357
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1328
+	TBZ $0, R20, loaded1358
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1328
+	B loaded1358
 
-single1327:
+single1357:
 	FMOVS 16(R10), F1
 
-loaded1328:
+loaded1358:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -29647,68 +30603,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1329
+	TBZ $1, R20, single1359
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1330
+	TBZ $0, R20, loaded1360
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1330
+	B loaded1360
 
-single1329:
+single1359:
 	FMOVS 16(R21), F0
 
-loaded1330:
+loaded1360:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1331
+	TBZ $1, R20, single1361
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1332
+	TBZ $0, R20, loaded1362
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1332
+	B loaded1362
 
-single1331:
+single1361:
 	FMOVS 16(R21), F0
 
-loaded1332:
+loaded1362:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1333
+	TBZ $1, R20, single1363
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1334
+	TBZ $0, R20, loaded1364
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1334
+	B loaded1364
 
-single1333:
+single1363:
 	FMOVS 16(R21), F0
 
-loaded1334:
+loaded1364:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1335
+	TBZ $1, R20, single1365
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1336
+	TBZ $0, R20, loaded1366
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1336
+	B loaded1366
 
-single1335:
+single1365:
 	FMOVS 16(R21), F0
 
-loaded1336:
+loaded1366:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -29720,17 +30676,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single1337
+	TBZ $1, R20, single1367
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1338
+	TBZ $0, R20, loaded1368
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1338
+	B loaded1368
 
-single1337:
+single1367:
 	FMOVS 16(R21), F0
 
-loaded1338:
+loaded1368:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -29739,56 +30695,56 @@ loaded1338:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1339
+	TBZ $1, R20, single1369
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1340
+	TBZ $0, R20, stored1370
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1340
+	B stored1370
 
-single1339:
+single1369:
 	FMOVS F30, 16(R21)
 
-stored1340:
+stored1370:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1341
+	TBZ $1, R20, single1371
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1342
+	TBZ $0, R20, stored1372
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1342
+	B stored1372
 
-single1341:
+single1371:
 	FMOVS F28, 16(R21)
 
-stored1342:
+stored1372:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1343
+	TBZ $1, R20, single1373
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1344
+	TBZ $0, R20, stored1374
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1344
+	B stored1374
 
-single1343:
+single1373:
 	FMOVS F26, 16(R21)
 
-stored1344:
+stored1374:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1345
+	TBZ $1, R20, single1375
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1346
+	TBZ $0, R20, stored1376
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1346
+	B stored1376
 
-single1345:
+single1375:
 	FMOVS F24, 16(R21)
 
-stored1346:
+stored1376:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -30026,68 +30982,68 @@ unrolled:
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
-	TBZ $1, R20, single1347
+	TBZ $1, R20, single1377
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1348
+	TBZ $0, R20, loaded1378
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1348
+	B loaded1378
 
-single1347:
+single1377:
 	FMOVS 0(R10), F0
 
-loaded1348:
+loaded1378:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
-	TBZ $1, R20, single1349
+	TBZ $1, R20, single1379
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1350
+	TBZ $0, R20, loaded1380
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1350
+	B loaded1380
 
-single1349:
+single1379:
 	FMOVS 0(R10), F0
 
-loaded1350:
+loaded1380:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
-	TBZ $1, R20, single1351
+	TBZ $1, R20, single1381
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1352
+	TBZ $0, R20, loaded1382
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1352
+	B loaded1382
 
-single1351:
+single1381:
 	FMOVS 0(R10), F0
 
-loaded1352:
+loaded1382:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
-	TBZ $1, R20, single1353
+	TBZ $1, R20, single1383
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1354
+	TBZ $0, R20, loaded1384
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1354
+	B loaded1384
 
-single1353:
+single1383:
 	FMOVS 0(R10), F0
 
-loaded1354:
+loaded1384:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -30112,17 +31068,17 @@ single:
 	ADD $4, R3
 	FMOVS (R4), F5
 	ADD $4, R4
-	TBZ $1, R20, single1355
+	TBZ $1, R20, single1385
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1356
+	TBZ $0, R20, loaded1386
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1356
+	B loaded1386
 
-single1355:
+single1385:
 	FMOVS 0(R10), F0
 
-loaded1356:
+loaded1386:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -30140,90 +31096,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1357
+	TBZ $1, R20, single1387
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1358
+	TBZ $0, R20, loaded1388
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1358
+	B loaded1388
 
-single1357:
+single1387:
 	FMOVS 0(R21), F0
 
-loaded1358:
+loaded1388:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1359
+	TBZ $1, R20, single1389
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1360
+	TBZ $0, R20, loaded1390
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1360
+	B loaded1390
 
-single1359:
+single1389:
 	FMOVS 0(R21), F0
 
-loaded1360:
+loaded1390:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1361
+	TBZ $1, R20, single1391
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1362
+	TBZ $0, R20, loaded1392
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1362
+	B loaded1392
 
-single1361:
+single1391:
 	FMOVS 0(R21), F0
 
-loaded1362:
+loaded1392:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1363
+	TBZ $1, R20, single1393
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1364
+	TBZ $0, R20, loaded1394
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1364
+	B loaded1394
 
-single1363:
+single1393:
 	FMOVS 0(R21), F0
 
-loaded1364:
+loaded1394:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1365
+	TBZ $1, R20, single1395
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1366
+	TBZ $0, R20, loaded1396
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1366
+	B loaded1396
 
-single1365:
+single1395:
 	FMOVS 0(R21), F0
 
-loaded1366:
+loaded1396:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1367
+	TBZ $1, R20, single1397
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1368
+	TBZ $0, R20, loaded1398
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1368
+	B loaded1398
 
-single1367:
+single1397:
 	FMOVS 0(R21), F0
 
-loaded1368:
+loaded1398:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -30232,65 +31188,65 @@ loaded1368:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1369
+	TBZ $1, R20, single1399
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1370
+	TBZ $0, R20, stored1400
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1370
+	B stored1400
 
-single1369:
+single1399:
 	FMOVS F31, 0(R21)
 
-stored1370:
+stored1400:
 	ADD R13, R21
-	TBZ $1, R20, single1371
+	TBZ $1, R20, single1401
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1372
+	TBZ $0, R20, stored1402
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1372
+	B stored1402
 
-single1371:
+single1401:
 	FMOVS F30, 0(R21)
 
-stored1372:
+stored1402:
 	ADD R13, R21
-	TBZ $1, R20, single1373
+	TBZ $1, R20, single1403
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1374
+	TBZ $0, R20, stored1404
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1374
+	B stored1404
 
-single1373:
+single1403:
 	FMOVS F29, 0(R21)
 
-stored1374:
+stored1404:
 	ADD R13, R21
-	TBZ $1, R20, single1375
+	TBZ $1, R20, single1405
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1376
+	TBZ $0, R20, stored1406
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1376
+	B stored1406
 
-single1375:
+single1405:
 	FMOVS F28, 0(R21)
 
-stored1376:
+stored1406:
 	ADD R13, R21
-	TBZ $1, R20, single1377
+	TBZ $1, R20, single1407
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1378
+	TBZ $0, R20, stored1408
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1378
+	B stored1408
 
-single1377:
+single1407:
 	FMOVS F27, 0(R21)
 
-stored1378:
+stored1408:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -30596,17 +31552,17 @@ unrolled:
 	VLD1.P 16(R3), [V5.B16]
 	VLD1.P 16(R4), [V6.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1379
+	TBZ $1, R20, single1409
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1380
+	TBZ $0, R20, loaded1410
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1380
+	B loaded1410
 
-single1379:
+single1409:
 	FMOVS 16(R10), F1
 
-loaded1380:
+loaded1410:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -30619,17 +31575,17 @@ loaded1380:
 	WORD $0x4f861017 // FMLA V23.4S, V0.4S, V6.S[0]
 	WORD $0x4f861036 // FMLA V22.4S, V1.4S, V6.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1381
+	TBZ $1, R20, single1411
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1382
+	TBZ $0, R20, loaded1412
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1382
+	B loaded1412
 
-single1381:
+single1411:
 	FMOVS 16(R10), F1
 
-loaded1382:
+loaded1412:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -30642,17 +31598,17 @@ loaded1382:
 	WORD $0x4fa61017 // FMLA V23.4S, V0.4S, V6.S[1]
 	WORD $0x4fa61036 // FMLA V22.4S, V1.4S, V6.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1383
+	TBZ $1, R20, single1413
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1384
+	TBZ $0, R20, loaded1414
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1384
+	B loaded1414
 
-single1383:
+single1413:
 	FMOVS 16(R10), F1
 
-loaded1384:
+loaded1414:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -30665,17 +31621,17 @@ loaded1384:
 	WORD $0x4f861817 // FMLA V23.4S, V0.4S, V6.S[2]
 	WORD $0x4f861836 // FMLA V22.4S, V1.4S, V6.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1385
+	TBZ $1, R20, single1415
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1386
+	TBZ $0, R20, loaded1416
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1386
+	B loaded1416
 
-single1385:
+single1415:
 	FMOVS 16(R10), F1
 
-loaded1386:
+loaded1416:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -30706,17 +31662,17 @@ single:
 	FMOVS (R4), F6
 	ADD $4, R4
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1387
+	TBZ $1, R20, single1417
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1388
+	TBZ $0, R20, loaded1418
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1388
+	B loaded1418
 
-single1387:
+single1417:
 	FMOVS 16(R10), F1
 
-loaded1388:
+loaded1418:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -30742,85 +31698,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1389
+	TBZ $1, R20, single1419
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1390
+	TBZ $0, R20, loaded1420
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1390
+	B loaded1420
 
-single1389:
+single1419:
 	FMOVS 16(R21), F0
 
-loaded1390:
+loaded1420:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1391
+	TBZ $1, R20, single1421
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1392
+	TBZ $0, R20, loaded1422
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1392
+	B loaded1422
 
-single1391:
+single1421:
 	FMOVS 16(R21), F0
 
-loaded1392:
+loaded1422:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1393
+	TBZ $1, R20, single1423
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1394
+	TBZ $0, R20, loaded1424
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1394
+	B loaded1424
 
-single1393:
+single1423:
 	FMOVS 16(R21), F0
 
-loaded1394:
+loaded1424:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1395
+	TBZ $1, R20, single1425
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1396
+	TBZ $0, R20, loaded1426
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1396
+	B loaded1426
 
-single1395:
+single1425:
 	FMOVS 16(R21), F0
 
-loaded1396:
+loaded1426:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1397
+	TBZ $1, R20, single1427
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1398
+	TBZ $0, R20, loaded1428
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1398
+	B loaded1428
 
-single1397:
+single1427:
 	FMOVS 16(R21), F0
 
-loaded1398:
+loaded1428:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -30833,17 +31789,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single1399
+	TBZ $1, R20, single1429
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1400
+	TBZ $0, R20, loaded1430
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1400
+	B loaded1430
 
-single1399:
+single1429:
 	FMOVS 16(R21), F0
 
-loaded1400:
+loaded1430:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -30853,69 +31809,69 @@ loaded1400:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1401
+	TBZ $1, R20, single1431
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1402
+	TBZ $0, R20, stored1432
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1402
+	B stored1432
 
-single1401:
+single1431:
 	FMOVS F30, 16(R21)
 
-stored1402:
+stored1432:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1403
+	TBZ $1, R20, single1433
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1404
+	TBZ $0, R20, stored1434
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1404
+	B stored1434
 
-single1403:
+single1433:
 	FMOVS F28, 16(R21)
 
-stored1404:
+stored1434:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1405
+	TBZ $1, R20, single1435
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1406
+	TBZ $0, R20, stored1436
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1406
+	B stored1436
 
-single1405:
+single1435:
 	FMOVS F26, 16(R21)
 
-stored1406:
+stored1436:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1407
+	TBZ $1, R20, single1437
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1408
+	TBZ $0, R20, stored1438
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1408
+	B stored1438
 
-single1407:
+single1437:
 	FMOVS F24, 16(R21)
 
-stored1408:
+stored1438:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1409
+	TBZ $1, R20, single1439
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1410
+	TBZ $0, R20, stored1440
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1410
+	B stored1440
 
-single1409:
+single1439:
 	FMOVS F22, 16(R21)
 
-stored1410:
+stored1440:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -31175,17 +32131,17 @@ unrolled:
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
-	TBZ $1, R20, single1411
+	TBZ $1, R20, single1441
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1412
+	TBZ $0, R20, loaded1442
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1412
+	B loaded1442
 
-single1411:
+single1441:
 	FMOVS 0(R10), F0
 
-loaded1412:
+loaded1442:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -31193,17 +32149,17 @@ loaded1412:
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
-	TBZ $1, R20, single1413
+	TBZ $1, R20, single1443
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1414
+	TBZ $0, R20, loaded1444
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1414
+	B loaded1444
 
-single1413:
+single1443:
 	FMOVS 0(R10), F0
 
-loaded1414:
+loaded1444:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -31211,17 +32167,17 @@ loaded1414:
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
-	TBZ $1, R20, single1415
+	TBZ $1, R20, single1445
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1416
+	TBZ $0, R20, loaded1446
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1416
+	B loaded1446
 
-single1415:
+single1445:
 	FMOVS 0(R10), F0
 
-loaded1416:
+loaded1446:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -31229,17 +32185,17 @@ loaded1416:
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
-	TBZ $1, R20, single1417
+	TBZ $1, R20, single1447
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1418
+	TBZ $0, R20, loaded1448
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1418
+	B loaded1448
 
-single1417:
+single1447:
 	FMOVS 0(R10), F0
 
-loaded1418:
+loaded1448:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -31267,17 +32223,17 @@ single:
 	ADD $4, R4
 	FMOVS (R5), F6
 	ADD $4, R5
-	TBZ $1, R20, single1419
+	TBZ $1, R20, single1449
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1420
+	TBZ $0, R20, loaded1450
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1420
+	B loaded1450
 
-single1419:
+single1449:
 	FMOVS 0(R10), F0
 
-loaded1420:
+loaded1450:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -31296,104 +32252,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1421
+	TBZ $1, R20, single1451
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1422
+	TBZ $0, R20, loaded1452
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1422
+	B loaded1452
 
-single1421:
+single1451:
 	FMOVS 0(R21), F0
 
-loaded1422:
+loaded1452:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1423
+	TBZ $1, R20, single1453
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1424
+	TBZ $0, R20, loaded1454
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1424
+	B loaded1454
 
-single1423:
+single1453:
 	FMOVS 0(R21), F0
 
-loaded1424:
+loaded1454:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1425
+	TBZ $1, R20, single1455
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1426
+	TBZ $0, R20, loaded1456
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1426
+	B loaded1456
 
-single1425:
+single1455:
 	FMOVS 0(R21), F0
 
-loaded1426:
+loaded1456:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1427
+	TBZ $1, R20, single1457
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1428
+	TBZ $0, R20, loaded1458
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1428
+	B loaded1458
 
-single1427:
+single1457:
 	FMOVS 0(R21), F0
 
-loaded1428:
+loaded1458:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1429
+	TBZ $1, R20, single1459
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1430
+	TBZ $0, R20, loaded1460
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1430
+	B loaded1460
 
-single1429:
+single1459:
 	FMOVS 0(R21), F0
 
-loaded1430:
+loaded1460:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single1431
+	TBZ $1, R20, single1461
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1432
+	TBZ $0, R20, loaded1462
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1432
+	B loaded1462
 
-single1431:
+single1461:
 	FMOVS 0(R21), F0
 
-loaded1432:
+loaded1462:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1433
+	TBZ $1, R20, single1463
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1434
+	TBZ $0, R20, loaded1464
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1434
+	B loaded1464
 
-single1433:
+single1463:
 	FMOVS 0(R21), F0
 
-loaded1434:
+loaded1464:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -31403,77 +32359,77 @@ loaded1434:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1435
+	TBZ $1, R20, single1465
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1436
+	TBZ $0, R20, stored1466
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1436
+	B stored1466
 
-single1435:
+single1465:
 	FMOVS F31, 0(R21)
 
-stored1436:
+stored1466:
 	ADD R13, R21
-	TBZ $1, R20, single1437
+	TBZ $1, R20, single1467
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1438
+	TBZ $0, R20, stored1468
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1438
+	B stored1468
 
-single1437:
+single1467:
 	FMOVS F30, 0(R21)
 
-stored1438:
+stored1468:
 	ADD R13, R21
-	TBZ $1, R20, single1439
+	TBZ $1, R20, single1469
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1440
+	TBZ $0, R20, stored1470
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1440
+	B stored1470
 
-single1439:
+single1469:
 	FMOVS F29, 0(R21)
 
-stored1440:
+stored1470:
 	ADD R13, R21
-	TBZ $1, R20, single1441
+	TBZ $1, R20, single1471
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1442
+	TBZ $0, R20, stored1472
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1442
+	B stored1472
 
-single1441:
+single1471:
 	FMOVS F28, 0(R21)
 
-stored1442:
+stored1472:
 	ADD R13, R21
-	TBZ $1, R20, single1443
+	TBZ $1, R20, single1473
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1444
+	TBZ $0, R20, stored1474
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1444
+	B stored1474
 
-single1443:
+single1473:
 	FMOVS F27, 0(R21)
 
-stored1444:
+stored1474:
 	ADD R13, R21
-	TBZ $1, R20, single1445
+	TBZ $1, R20, single1475
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored1446
+	TBZ $0, R20, stored1476
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1446
+	B stored1476
 
-single1445:
+single1475:
 	FMOVS F26, 0(R21)
 
-stored1446:
+stored1476:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -31813,17 +32769,17 @@ unrolled:
 	VLD1.P 16(R4), [V6.B16]
 	VLD1.P 16(R5), [V7.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1447
+	TBZ $1, R20, single1477
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1448
+	TBZ $0, R20, loaded1478
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1448
+	B loaded1478
 
-single1447:
+single1477:
 	FMOVS 16(R10), F1
 
-loaded1448:
+loaded1478:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -31838,17 +32794,17 @@ loaded1448:
 	WORD $0x4f871015 // FMLA V21.4S, V0.4S, V7.S[0]
 	WORD $0x4f871034 // FMLA V20.4S, V1.4S, V7.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1449
+	TBZ $1, R20, single1479
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1450
+	TBZ $0, R20, loaded1480
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1450
+	B loaded1480
 
-single1449:
+single1479:
 	FMOVS 16(R10), F1
 
-loaded1450:
+loaded1480:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -31863,17 +32819,17 @@ loaded1450:
 	WORD $0x4fa71015 // FMLA V21.4S, V0.4S, V7.S[1]
 	WORD $0x4fa71034 // FMLA V20.4S, V1.4S, V7.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1451
+	TBZ $1, R20, single1481
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1452
+	TBZ $0, R20, loaded1482
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1452
+	B loaded1482
 
-single1451:
+single1481:
 	FMOVS 16(R10), F1
 
-loaded1452:
+loaded1482:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -31888,17 +32844,17 @@ loaded1452:
 	WORD $0x4f871815 // FMLA V21.4S, V0.4S, V7.S[2]
 	WORD $0x4f871834 // FMLA V20.4S, V1.4S, V7.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1453
+	TBZ $1, R20, single1483
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1454
+	TBZ $0, R20, loaded1484
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1454
+	B loaded1484
 
-single1453:
+single1483:
 	FMOVS 16(R10), F1
 
-loaded1454:
+loaded1484:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -31933,17 +32889,17 @@ single:
 	FMOVS (R5), F7
 	ADD $4, R5
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1455
+	TBZ $1, R20, single1485
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1456
+	TBZ $0, R20, loaded1486
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1456
+	B loaded1486
 
-single1455:
+single1485:
 	FMOVS 16(R10), F1
 
-loaded1456:
+loaded1486:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -31971,102 +32927,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1457
+	TBZ $1, R20, single1487
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1458
+	TBZ $0, R20, loaded1488
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1458
+	B loaded1488
 
-single1457:
+single1487:
 	FMOVS 16(R21), F0
 
-loaded1458:
+loaded1488:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1459
+	TBZ $1, R20, single1489
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1460
+	TBZ $0, R20, loaded1490
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1460
+	B loaded1490
 
-single1459:
+single1489:
 	FMOVS 16(R21), F0
 
-loaded1460:
+loaded1490:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1461
+	TBZ $1, R20, single1491
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1462
+	TBZ $0, R20, loaded1492
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1462
+	B loaded1492
 
-single1461:
+single1491:
 	FMOVS 16(R21), F0
 
-loaded1462:
+loaded1492:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1463
+	TBZ $1, R20, single1493
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1464
+	TBZ $0, R20, loaded1494
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1464
+	B loaded1494
 
-single1463:
+single1493:
 	FMOVS 16(R21), F0
 
-loaded1464:
+loaded1494:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1465
+	TBZ $1, R20, single1495
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1466
+	TBZ $0, R20, loaded1496
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1466
+	B loaded1496
 
-single1465:
+single1495:
 	FMOVS 16(R21), F0
 
-loaded1466:
+loaded1496:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single1467
+	TBZ $1, R20, single1497
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1468
+	TBZ $0, R20, loaded1498
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1468
+	B loaded1498
 
-single1467:
+single1497:
 	FMOVS 16(R21), F0
 
-loaded1468:
+loaded1498:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -32080,17 +33036,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single1469
+	TBZ $1, R20, single1499
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1470
+	TBZ $0, R20, loaded1500
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1470
+	B loaded1500
 
-single1469:
+single1499:
 	FMOVS 16(R21), F0
 
-loaded1470:
+loaded1500:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -32101,82 +33057,82 @@ loaded1470:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1471
+	TBZ $1, R20, single1501
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1472
+	TBZ $0, R20, stored1502
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1472
+	B stored1502
 
-single1471:
+single1501:
 	FMOVS F30, 16(R21)
 
-stored1472:
+stored1502:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1473
+	TBZ $1, R20, single1503
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1474
+	TBZ $0, R20, stored1504
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1474
+	B stored1504
 
-single1473:
+single1503:
 	FMOVS F28, 16(R21)
 
-stored1474:
+stored1504:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1475
+	TBZ $1, R20, single1505
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1476
+	TBZ $0, R20, stored1506
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1476
+	B stored1506
 
-single1475:
+single1505:
 	FMOVS F26, 16(R21)
 
-stored1476:
+stored1506:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1477
+	TBZ $1, R20, single1507
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1478
+	TBZ $0, R20, stored1508
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1478
+	B stored1508
 
-single1477:
+single1507:
 	FMOVS F24, 16(R21)
 
-stored1478:
+stored1508:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1479
+	TBZ $1, R20, single1509
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1480
+	TBZ $0, R20, stored1510
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1480
+	B stored1510
 
-single1479:
+single1509:
 	FMOVS F22, 16(R21)
 
-stored1480:
+stored1510:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single1481
+	TBZ $1, R20, single1511
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored1482
+	TBZ $0, R20, stored1512
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored1482
+	B stored1512
 
-single1481:
+single1511:
 	FMOVS F20, 16(R21)
 
-stored1482:
+stored1512:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -32458,17 +33414,17 @@ unrolled:
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
-	TBZ $1, R20, single1483
+	TBZ $1, R20, single1513
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1484
+	TBZ $0, R20, loaded1514
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1484
+	B loaded1514
 
-single1483:
+single1513:
 	FMOVS 0(R10), F0
 
-loaded1484:
+loaded1514:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -32477,17 +33433,17 @@ loaded1484:
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
-	TBZ $1, R20, single1485
+	TBZ $1, R20, single1515
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1486
+	TBZ $0, R20, loaded1516
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1486
+	B loaded1516
 
-single1485:
+single1515:
 	FMOVS 0(R10), F0
 
-loaded1486:
+loaded1516:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -32496,17 +33452,17 @@ loaded1486:
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
 	WORD $0x4fa71019 // FMLA V25.4S, V0.4S, V7.S[1]
-	TBZ $1, R20, single1487
+	TBZ $1, R20, single1517
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1488
+	TBZ $0, R20, loaded1518
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1488
+	B loaded1518
 
-single1487:
+single1517:
 	FMOVS 0(R10), F0
 
-loaded1488:
+loaded1518:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -32515,17 +33471,17 @@ loaded1488:
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
 	WORD $0x4f871819 // FMLA V25.4S, V0.4S, V7.S[2]
-	TBZ $1, R20, single1489
+	TBZ $1, R20, single1519
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1490
+	TBZ $0, R20, loaded1520
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1490
+	B loaded1520
 
-single1489:
+single1519:
 	FMOVS 0(R10), F0
 
-loaded1490:
+loaded1520:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -32556,17 +33512,17 @@ single:
 	ADD $4, R5
 	FMOVS (R6), F7
 	ADD $4, R6
-	TBZ $1, R20, single1491
+	TBZ $1, R20, single1521
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1492
+	TBZ $0, R20, loaded1522
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1492
+	B loaded1522
 
-single1491:
+single1521:
 	FMOVS 0(R10), F0
 
-loaded1492:
+loaded1522:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -32586,118 +33542,118 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1493
+	TBZ $1, R20, single1523
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1494
+	TBZ $0, R20, loaded1524
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1494
+	B loaded1524
 
-single1493:
+single1523:
 	FMOVS 0(R21), F0
 
-loaded1494:
+loaded1524:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1495
+	TBZ $1, R20, single1525
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1496
+	TBZ $0, R20, loaded1526
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1496
+	B loaded1526
 
-single1495:
+single1525:
 	FMOVS 0(R21), F0
 
-loaded1496:
+loaded1526:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1497
+	TBZ $1, R20, single1527
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1498
+	TBZ $0, R20, loaded1528
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1498
+	B loaded1528
 
-single1497:
+single1527:
 	FMOVS 0(R21), F0
 
-loaded1498:
+loaded1528:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1499
+	TBZ $1, R20, single1529
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1500
+	TBZ $0, R20, loaded1530
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1500
+	B loaded1530
 
-single1499:
+single1529:
 	FMOVS 0(R21), F0
 
-loaded1500:
+loaded1530:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1501
+	TBZ $1, R20, single1531
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1502
+	TBZ $0, R20, loaded1532
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1502
+	B loaded1532
 
-single1501:
+single1531:
 	FMOVS 0(R21), F0
 
-loaded1502:
+loaded1532:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single1503
+	TBZ $1, R20, single1533
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1504
+	TBZ $0, R20, loaded1534
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1504
+	B loaded1534
 
-single1503:
+single1533:
 	FMOVS 0(R21), F0
 
-loaded1504:
+loaded1534:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single1505
+	TBZ $1, R20, single1535
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1506
+	TBZ $0, R20, loaded1536
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1506
+	B loaded1536
 
-single1505:
+single1535:
 	FMOVS 0(R21), F0
 
-loaded1506:
+loaded1536:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1507
+	TBZ $1, R20, single1537
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1508
+	TBZ $0, R20, loaded1538
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1508
+	B loaded1538
 
-single1507:
+single1537:
 	FMOVS 0(R21), F0
 
-loaded1508:
+loaded1538:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -32708,89 +33664,89 @@ loaded1508:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1509
+	TBZ $1, R20, single1539
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1510
+	TBZ $0, R20, stored1540
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1510
+	B stored1540
 
-single1509:
+single1539:
 	FMOVS F31, 0(R21)
 
-stored1510:
+stored1540:
 	ADD R13, R21
-	TBZ $1, R20, single1511
+	TBZ $1, R20, single1541
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1512
+	TBZ $0, R20, stored1542
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1512
+	B stored1542
 
-single1511:
+single1541:
 	FMOVS F30, 0(R21)
 
-stored1512:
+stored1542:
 	ADD R13, R21
-	TBZ $1, R20, single1513
+	TBZ $1, R20, single1543
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1514
+	TBZ $0, R20, stored1544
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1514
+	B stored1544
 
-single1513:
+single1543:
 	FMOVS F29, 0(R21)
 
-stored1514:
+stored1544:
 	ADD R13, R21
-	TBZ $1, R20, single1515
+	TBZ $1, R20, single1545
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1516
+	TBZ $0, R20, stored1546
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1516
+	B stored1546
 
-single1515:
+single1545:
 	FMOVS F28, 0(R21)
 
-stored1516:
+stored1546:
 	ADD R13, R21
-	TBZ $1, R20, single1517
+	TBZ $1, R20, single1547
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1518
+	TBZ $0, R20, stored1548
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1518
+	B stored1548
 
-single1517:
+single1547:
 	FMOVS F27, 0(R21)
 
-stored1518:
+stored1548:
 	ADD R13, R21
-	TBZ $1, R20, single1519
+	TBZ $1, R20, single1549
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored1520
+	TBZ $0, R20, stored1550
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1520
+	B stored1550
 
-single1519:
+single1549:
 	FMOVS F26, 0(R21)
 
-stored1520:
+stored1550:
 	ADD R13, R21
-	TBZ $1, R20, single1521
+	TBZ $1, R20, single1551
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored1522
+	TBZ $0, R20, stored1552
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored1522
+	B stored1552
 
-single1521:
+single1551:
 	FMOVS F25, 0(R21)
 
-stored1522:
+stored1552:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -33164,17 +34120,17 @@ unrolled:
 	VLD1.P 16(R5), [V7.B16]
 	VLD1.P 16(R6), [V8.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1523
+	TBZ $1, R20, single1553
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1524
+	TBZ $0, R20, loaded1554
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1524
+	B loaded1554
 
-single1523:
+single1553:
 	FMOVS 16(R10), F1
 
-loaded1524:
+loaded1554:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -33191,17 +34147,17 @@ loaded1524:
 	WORD $0x4f881013 // FMLA V19.4S, V0.4S, V8.S[0]
 	WORD $0x4f881032 // FMLA V18.4S, V1.4S, V8.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1525
+	TBZ $1, R20, single1555
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1526
+	TBZ $0, R20, loaded1556
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1526
+	B loaded1556
 
-single1525:
+single1555:
 	FMOVS 16(R10), F1
 
-loaded1526:
+loaded1556:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -33218,17 +34174,17 @@ loaded1526:
 	WORD $0x4fa81013 // FMLA V19.4S, V0.4S, V8.S[1]
 	WORD $0x4fa81032 // FMLA V18.4S, V1.4S, V8.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1527
+	TBZ $1, R20, single1557
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1528
+	TBZ $0, R20, loaded1558
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1528
+	B loaded1558
 
-single1527:
+single1557:
 	FMOVS 16(R10), F1
 
-loaded1528:
+loaded1558:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -33245,17 +34201,17 @@ loaded1528:
 	WORD $0x4f881813 // FMLA V19.4S, V0.4S, V8.S[2]
 	WORD $0x4f881832 // FMLA V18.4S, V1.4S, V8.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1529
+	TBZ $1, R20, single1559
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1530
+	TBZ $0, R20, loaded1560
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1530
+	B loaded1560
 
-single1529:
+single1559:
 	FMOVS 16(R10), F1
 
-loaded1530:
+loaded1560:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -33294,17 +34250,17 @@ single:
 	FMOVS (R6), F8
 	ADD $4, R6
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1531
+	TBZ $1, R20, single1561
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1532
+	TBZ $0, R20, loaded1562
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1532
+	B loaded1562
 
-single1531:
+single1561:
 	FMOVS 16(R10), F1
 
-loaded1532:
+loaded1562:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -33334,119 +34290,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1533
+	TBZ $1, R20, single1563
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1534
+	TBZ $0, R20, loaded1564
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1534
+	B loaded1564
 
-single1533:
+single1563:
 	FMOVS 16(R21), F0
 
-loaded1534:
+loaded1564:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1535
+	TBZ $1, R20, single1565
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1536
+	TBZ $0, R20, loaded1566
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1536
+	B loaded1566
 
-single1535:
+single1565:
 	FMOVS 16(R21), F0
 
-loaded1536:
+loaded1566:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1537
+	TBZ $1, R20, single1567
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1538
+	TBZ $0, R20, loaded1568
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1538
+	B loaded1568
 
-single1537:
+single1567:
 	FMOVS 16(R21), F0
 
-loaded1538:
+loaded1568:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1539
+	TBZ $1, R20, single1569
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1540
+	TBZ $0, R20, loaded1570
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1540
+	B loaded1570
 
-single1539:
+single1569:
 	FMOVS 16(R21), F0
 
-loaded1540:
+loaded1570:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1541
+	TBZ $1, R20, single1571
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1542
+	TBZ $0, R20, loaded1572
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1542
+	B loaded1572
 
-single1541:
+single1571:
 	FMOVS 16(R21), F0
 
-loaded1542:
+loaded1572:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single1543
+	TBZ $1, R20, single1573
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1544
+	TBZ $0, R20, loaded1574
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1544
+	B loaded1574
 
-single1543:
+single1573:
 	FMOVS 16(R21), F0
 
-loaded1544:
+loaded1574:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single1545
+	TBZ $1, R20, single1575
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1546
+	TBZ $0, R20, loaded1576
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1546
+	B loaded1576
 
-single1545:
+single1575:
 	FMOVS 16(R21), F0
 
-loaded1546:
+loaded1576:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -33461,17 +34417,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single1547
+	TBZ $1, R20, single1577
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1548
+	TBZ $0, R20, loaded1578
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1548
+	B loaded1578
 
-single1547:
+single1577:
 	FMOVS 16(R21), F0
 
-loaded1548:
+loaded1578:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -33483,95 +34439,95 @@ loaded1548:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1549
+	TBZ $1, R20, single1579
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1550
+	TBZ $0, R20, stored1580
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1550
+	B stored1580
 
-single1549:
+single1579:
 	FMOVS F30, 16(R21)
 
-stored1550:
+stored1580:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1551
+	TBZ $1, R20, single1581
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1552
+	TBZ $0, R20, stored1582
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1552
+	B stored1582
 
-single1551:
+single1581:
 	FMOVS F28, 16(R21)
 
-stored1552:
+stored1582:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1553
+	TBZ $1, R20, single1583
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1554
+	TBZ $0, R20, stored1584
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1554
+	B stored1584
 
-single1553:
+single1583:
 	FMOVS F26, 16(R21)
 
-stored1554:
+stored1584:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1555
+	TBZ $1, R20, single1585
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1556
+	TBZ $0, R20, stored1586
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1556
+	B stored1586
 
-single1555:
+single1585:
 	FMOVS F24, 16(R21)
 
-stored1556:
+stored1586:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1557
+	TBZ $1, R20, single1587
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1558
+	TBZ $0, R20, stored1588
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1558
+	B stored1588
 
-single1557:
+single1587:
 	FMOVS F22, 16(R21)
 
-stored1558:
+stored1588:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single1559
+	TBZ $1, R20, single1589
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored1560
+	TBZ $0, R20, stored1590
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored1560
+	B stored1590
 
-single1559:
+single1589:
 	FMOVS F20, 16(R21)
 
-stored1560:
+stored1590:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single1561
+	TBZ $1, R20, single1591
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored1562
+	TBZ $0, R20, stored1592
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored1562
+	B stored1592
 
-single1561:
+single1591:
 	FMOVS F18, 16(R21)
 
-stored1562:
+stored1592:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -33875,17 +34831,17 @@ unrolled:
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
 	VLD1.P 16(R7), [V8.B16]
-	TBZ $1, R20, single1563
+	TBZ $1, R20, single1593
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1564
+	TBZ $0, R20, loaded1594
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1564
+	B loaded1594
 
-single1563:
+single1593:
 	FMOVS 0(R10), F0
 
-loaded1564:
+loaded1594:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -33895,17 +34851,17 @@ loaded1564:
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
 	WORD $0x4f881018 // FMLA V24.4S, V0.4S, V8.S[0]
-	TBZ $1, R20, single1565
+	TBZ $1, R20, single1595
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1566
+	TBZ $0, R20, loaded1596
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1566
+	B loaded1596
 
-single1565:
+single1595:
 	FMOVS 0(R10), F0
 
-loaded1566:
+loaded1596:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -33915,17 +34871,17 @@ loaded1566:
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
 	WORD $0x4fa71019 // FMLA V25.4S, V0.4S, V7.S[1]
 	WORD $0x4fa81018 // FMLA V24.4S, V0.4S, V8.S[1]
-	TBZ $1, R20, single1567
+	TBZ $1, R20, single1597
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1568
+	TBZ $0, R20, loaded1598
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1568
+	B loaded1598
 
-single1567:
+single1597:
 	FMOVS 0(R10), F0
 
-loaded1568:
+loaded1598:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -33935,17 +34891,17 @@ loaded1568:
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
 	WORD $0x4f871819 // FMLA V25.4S, V0.4S, V7.S[2]
 	WORD $0x4f881818 // FMLA V24.4S, V0.4S, V8.S[2]
-	TBZ $1, R20, single1569
+	TBZ $1, R20, single1599
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1570
+	TBZ $0, R20, loaded1600
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1570
+	B loaded1600
 
-single1569:
+single1599:
 	FMOVS 0(R10), F0
 
-loaded1570:
+loaded1600:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -33979,17 +34935,17 @@ single:
 	ADD $4, R6
 	FMOVS (R7), F8
 	ADD $4, R7
-	TBZ $1, R20, single1571
+	TBZ $1, R20, single1601
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1572
+	TBZ $0, R20, loaded1602
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1572
+	B loaded1602
 
-single1571:
+single1601:
 	FMOVS 0(R10), F0
 
-loaded1572:
+loaded1602:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -34010,132 +34966,132 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1573
+	TBZ $1, R20, single1603
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1574
+	TBZ $0, R20, loaded1604
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1574
+	B loaded1604
 
-single1573:
+single1603:
 	FMOVS 0(R21), F0
 
-loaded1574:
+loaded1604:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1575
+	TBZ $1, R20, single1605
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1576
+	TBZ $0, R20, loaded1606
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1576
+	B loaded1606
 
-single1575:
+single1605:
 	FMOVS 0(R21), F0
 
-loaded1576:
+loaded1606:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1577
+	TBZ $1, R20, single1607
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1578
+	TBZ $0, R20, loaded1608
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1578
+	B loaded1608
 
-single1577:
+single1607:
 	FMOVS 0(R21), F0
 
-loaded1578:
+loaded1608:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1579
+	TBZ $1, R20, single1609
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1580
+	TBZ $0, R20, loaded1610
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1580
+	B loaded1610
 
-single1579:
+single1609:
 	FMOVS 0(R21), F0
 
-loaded1580:
+loaded1610:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1581
+	TBZ $1, R20, single1611
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1582
+	TBZ $0, R20, loaded1612
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1582
+	B loaded1612
 
-single1581:
+single1611:
 	FMOVS 0(R21), F0
 
-loaded1582:
+loaded1612:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single1583
+	TBZ $1, R20, single1613
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1584
+	TBZ $0, R20, loaded1614
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1584
+	B loaded1614
 
-single1583:
+single1613:
 	FMOVS 0(R21), F0
 
-loaded1584:
+loaded1614:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single1585
+	TBZ $1, R20, single1615
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1586
+	TBZ $0, R20, loaded1616
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1586
+	B loaded1616
 
-single1585:
+single1615:
 	FMOVS 0(R21), F0
 
-loaded1586:
+loaded1616:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 	ADD R13, R21
-	TBZ $1, R20, single1587
+	TBZ $1, R20, single1617
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1588
+	TBZ $0, R20, loaded1618
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1588
+	B loaded1618
 
-single1587:
+single1617:
 	FMOVS 0(R21), F0
 
-loaded1588:
+loaded1618:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1589
+	TBZ $1, R20, single1619
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1590
+	TBZ $0, R20, loaded1620
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1590
+	B loaded1620
 
-single1589:
+single1619:
 	FMOVS 0(R21), F0
 
-loaded1590:
+loaded1620:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -34147,101 +35103,101 @@ loaded1590:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1591
+	TBZ $1, R20, single1621
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1592
+	TBZ $0, R20, stored1622
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1592
+	B stored1622
 
-single1591:
+single1621:
 	FMOVS F31, 0(R21)
 
-stored1592:
+stored1622:
 	ADD R13, R21
-	TBZ $1, R20, single1593
+	TBZ $1, R20, single1623
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1594
+	TBZ $0, R20, stored1624
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1594
+	B stored1624
 
-single1593:
+single1623:
 	FMOVS F30, 0(R21)
 
-stored1594:
+stored1624:
 	ADD R13, R21
-	TBZ $1, R20, single1595
+	TBZ $1, R20, single1625
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1596
+	TBZ $0, R20, stored1626
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1596
+	B stored1626
 
-single1595:
+single1625:
 	FMOVS F29, 0(R21)
 
-stored1596:
+stored1626:
 	ADD R13, R21
-	TBZ $1, R20, single1597
+	TBZ $1, R20, single1627
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1598
+	TBZ $0, R20, stored1628
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1598
+	B stored1628
 
-single1597:
+single1627:
 	FMOVS F28, 0(R21)
 
-stored1598:
+stored1628:
 	ADD R13, R21
-	TBZ $1, R20, single1599
+	TBZ $1, R20, single1629
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1600
+	TBZ $0, R20, stored1630
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1600
+	B stored1630
 
-single1599:
+single1629:
 	FMOVS F27, 0(R21)
 
-stored1600:
+stored1630:
 	ADD R13, R21
-	TBZ $1, R20, single1601
+	TBZ $1, R20, single1631
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored1602
+	TBZ $0, R20, stored1632
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1602
+	B stored1632
 
-single1601:
+single1631:
 	FMOVS F26, 0(R21)
 
-stored1602:
+stored1632:
 	ADD R13, R21
-	TBZ $1, R20, single1603
+	TBZ $1, R20, single1633
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored1604
+	TBZ $0, R20, stored1634
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored1604
+	B stored1634
 
-single1603:
+single1633:
 	FMOVS F25, 0(R21)
 
-stored1604:
+stored1634:
 	ADD R13, R21
-	TBZ $1, R20, single1605
+	TBZ $1, R20, single1635
 	FMOVD F24, 0(R21)
-	TBZ $0, R20, stored1606
+	TBZ $0, R20, stored1636
 	ADD $8, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1606
+	B stored1636
 
-single1605:
+single1635:
 	FMOVS F24, 0(R21)
 
-stored1606:
+stored1636:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -34649,17 +35605,17 @@ unrolled:
 	VLD1.P 16(R6), [V8.B16]
 	VLD1.P 16(R7), [V9.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1607
+	TBZ $1, R20, single1637
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1608
+	TBZ $0, R20, loaded1638
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1608
+	B loaded1638
 
-single1607:
+single1637:
 	FMOVS 16(R10), F1
 
-loaded1608:
+loaded1638:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -34678,17 +35634,17 @@ loaded1608:
 	WORD $0x4f891011 // FMLA V17.4S, V0.4S, V9.S[0]
 	WORD $0x4f891030 // FMLA V16.4S, V1.4S, V9.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1609
+	TBZ $1, R20, single1639
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1610
+	TBZ $0, R20, loaded1640
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1610
+	B loaded1640
 
-single1609:
+single1639:
 	FMOVS 16(R10), F1
 
-loaded1610:
+loaded1640:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -34707,17 +35663,17 @@ loaded1610:
 	WORD $0x4fa91011 // FMLA V17.4S, V0.4S, V9.S[1]
 	WORD $0x4fa91030 // FMLA V16.4S, V1.4S, V9.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1611
+	TBZ $1, R20, single1641
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1612
+	TBZ $0, R20, loaded1642
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1612
+	B loaded1642
 
-single1611:
+single1641:
 	FMOVS 16(R10), F1
 
-loaded1612:
+loaded1642:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -34736,17 +35692,17 @@ loaded1612:
 	WORD $0x4f891811 // FMLA V17.4S, V0.4S, V9.S[2]
 	WORD $0x4f891830 // FMLA V16.4S, V1.4S, V9.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1613
+	TBZ $1, R20, single1643
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1614
+	TBZ $0, R20, loaded1644
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1614
+	B loaded1644
 
-single1613:
+single1643:
 	FMOVS 16(R10), F1
 
-loaded1614:
+loaded1644:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -34789,17 +35745,17 @@ single:
 	FMOVS (R7), F9
 	ADD $4, R7
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1615
+	TBZ $1, R20, single1645
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1616
+	TBZ $0, R20, loaded1646
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1616
+	B loaded1646
 
-single1615:
+single1645:
 	FMOVS 16(R10), F1
 
-loaded1616:
+loaded1646:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -34831,136 +35787,136 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1617
+	TBZ $1, R20, single1647
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1618
+	TBZ $0, R20, loaded1648
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1618
+	B loaded1648
 
-single1617:
+single1647:
 	FMOVS 16(R21), F0
 
-loaded1618:
+loaded1648:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1619
+	TBZ $1, R20, single1649
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1620
+	TBZ $0, R20, loaded1650
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1620
+	B loaded1650
 
-single1619:
+single1649:
 	FMOVS 16(R21), F0
 
-loaded1620:
+loaded1650:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1621
+	TBZ $1, R20, single1651
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1622
+	TBZ $0, R20, loaded1652
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1622
+	B loaded1652
 
-single1621:
+single1651:
 	FMOVS 16(R21), F0
 
-loaded1622:
+loaded1652:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1623
+	TBZ $1, R20, single1653
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1624
+	TBZ $0, R20, loaded1654
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1624
+	B loaded1654
 
-single1623:
+single1653:
 	FMOVS 16(R21), F0
 
-loaded1624:
+loaded1654:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1625
+	TBZ $1, R20, single1655
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1626
+	TBZ $0, R20, loaded1656
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1626
+	B loaded1656
 
-single1625:
+single1655:
 	FMOVS 16(R21), F0
 
-loaded1626:
+loaded1656:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single1627
+	TBZ $1, R20, single1657
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1628
+	TBZ $0, R20, loaded1658
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1628
+	B loaded1658
 
-single1627:
+single1657:
 	FMOVS 16(R21), F0
 
-loaded1628:
+loaded1658:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single1629
+	TBZ $1, R20, single1659
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1630
+	TBZ $0, R20, loaded1660
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1630
+	B loaded1660
 
-single1629:
+single1659:
 	FMOVS 16(R21), F0
 
-loaded1630:
+loaded1660:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
 	VMOV V0.B16, V17.B16
-	TBZ $1, R20, single1631
+	TBZ $1, R20, single1661
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1632
+	TBZ $0, R20, loaded1662
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1632
+	B loaded1662
 
-single1631:
+single1661:
 	FMOVS 16(R21), F0
 
-loaded1632:
+loaded1662:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -34976,17 +35932,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single1633
+	TBZ $1, R20, single1663
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1634
+	TBZ $0, R20, loaded1664
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1634
+	B loaded1664
 
-single1633:
+single1663:
 	FMOVS 16(R21), F0
 
-loaded1634:
+loaded1664:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -34999,108 +35955,108 @@ loaded1634:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1635
+	TBZ $1, R20, single1665
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1636
+	TBZ $0, R20, stored1666
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1636
+	B stored1666
 
-single1635:
+single1665:
 	FMOVS F30, 16(R21)
 
-stored1636:
+stored1666:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1637
+	TBZ $1, R20, single1667
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1638
+	TBZ $0, R20, stored1668
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1638
+	B stored1668
 
-single1637:
+single1667:
 	FMOVS F28, 16(R21)
 
-stored1638:
+stored1668:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1639
+	TBZ $1, R20, single1669
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1640
+	TBZ $0, R20, stored1670
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1640
+	B stored1670
 
-single1639:
+single1669:
 	FMOVS F26, 16(R21)
 
-stored1640:
+stored1670:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1641
+	TBZ $1, R20, single1671
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1642
+	TBZ $0, R20, stored1672
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1642
+	B stored1672
 
-single1641:
+single1671:
 	FMOVS F24, 16(R21)
 
-stored1642:
+stored1672:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1643
+	TBZ $1, R20, single1673
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1644
+	TBZ $0, R20, stored1674
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1644
+	B stored1674
 
-single1643:
+single1673:
 	FMOVS F22, 16(R21)
 
-stored1644:
+stored1674:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single1645
+	TBZ $1, R20, single1675
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored1646
+	TBZ $0, R20, stored1676
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored1646
+	B stored1676
 
-single1645:
+single1675:
 	FMOVS F20, 16(R21)
 
-stored1646:
+stored1676:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single1647
+	TBZ $1, R20, single1677
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored1648
+	TBZ $0, R20, stored1678
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored1648
+	B stored1678
 
-single1647:
+single1677:
 	FMOVS F18, 16(R21)
 
-stored1648:
+stored1678:
 	ADD R13, R21
 	FMOVQ F17, 0(R21)
-	TBZ $1, R20, single1649
+	TBZ $1, R20, single1679
 	FMOVD F16, 16(R21)
-	TBZ $0, R20, stored1650
+	TBZ $0, R20, stored1680
 	ADD $24, R21, R26
 	VST1 V16.S[2], (R26)
-	B stored1650
+	B stored1680
 
-single1649:
+single1679:
 	FMOVS F16, 16(R21)
 
-stored1650:
+stored1680:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -35759,17 +36715,17 @@ tile:
 single:
 	FMOVS 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single1651
+	TBZ $1, R20, single1681
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1652
+	TBZ $0, R20, loaded1682
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1652
+	B loaded1682
 
-single1651:
+single1681:
 	FMOVS 0(R10), F0
 
-loaded1652:
+loaded1682:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -35781,49 +36737,49 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1653
+	TBZ $1, R20, single1683
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1654
+	TBZ $0, R20, loaded1684
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1654
+	B loaded1684
 
-single1653:
+single1683:
 	FMOVS 0(R21), F0
 
-loaded1654:
+loaded1684:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1655
+	TBZ $1, R20, single1685
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1656
+	TBZ $0, R20, loaded1686
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1656
+	B loaded1686
 
-single1655:
+single1685:
 	FMOVS 0(R21), F0
 
-loaded1656:
+loaded1686:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1657
+	TBZ $1, R20, single1687
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1658
+	TBZ $0, R20, stored1688
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1658
+	B stored1688
 
-single1657:
+single1687:
 	FMOVS F31, 0(R21)
 
-stored1658:
+stored1688:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -35955,17 +36911,17 @@ single:
 	FMOVS 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1659
+	TBZ $1, R20, single1689
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1660
+	TBZ $0, R20, loaded1690
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1660
+	B loaded1690
 
-single1659:
+single1689:
 	FMOVS 16(R10), F1
 
-loaded1660:
+loaded1690:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -35981,17 +36937,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1661
+	TBZ $1, R20, single1691
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1662
+	TBZ $0, R20, loaded1692
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1662
+	B loaded1692
 
-single1661:
+single1691:
 	FMOVS 16(R21), F0
 
-loaded1662:
+loaded1692:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -36000,33 +36956,33 @@ bias:
 	CBZ R21, store
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single1663
+	TBZ $1, R20, single1693
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1664
+	TBZ $0, R20, loaded1694
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1664
+	B loaded1694
 
-single1663:
+single1693:
 	FMOVS 16(R21), F0
 
-loaded1664:
+loaded1694:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1665
+	TBZ $1, R20, single1695
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1666
+	TBZ $0, R20, stored1696
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1666
+	B stored1696
 
-single1665:
+single1695:
 	FMOVS F30, 16(R21)
 
-stored1666:
+stored1696:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -36157,17 +37113,17 @@ tile:
 single:
 	FMOVD 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single1667
+	TBZ $1, R20, single1697
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1668
+	TBZ $0, R20, loaded1698
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1668
+	B loaded1698
 
-single1667:
+single1697:
 	FMOVS 0(R10), F0
 
-loaded1668:
+loaded1698:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -36180,76 +37136,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1669
+	TBZ $1, R20, single1699
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1670
+	TBZ $0, R20, loaded1700
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1670
+	B loaded1700
 
-single1669:
+single1699:
 	FMOVS 0(R21), F0
 
-loaded1670:
+loaded1700:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1671
+	TBZ $1, R20, single1701
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1672
+	TBZ $0, R20, loaded1702
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1672
+	B loaded1702
 
-single1671:
+single1701:
 	FMOVS 0(R21), F0
 
-loaded1672:
+loaded1702:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1673
+	TBZ $1, R20, single1703
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1674
+	TBZ $0, R20, loaded1704
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1674
+	B loaded1704
 
-single1673:
+single1703:
 	FMOVS 0(R21), F0
 
-loaded1674:
+loaded1704:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1675
+	TBZ $1, R20, single1705
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1676
+	TBZ $0, R20, stored1706
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1676
+	B stored1706
 
-single1675:
+single1705:
 	FMOVS F31, 0(R21)
 
-stored1676:
+stored1706:
 	ADD R13, R21
-	TBZ $1, R20, single1677
+	TBZ $1, R20, single1707
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1678
+	TBZ $0, R20, stored1708
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1678
+	B stored1708
 
-single1677:
+single1707:
 	FMOVS F30, 0(R21)
 
-stored1678:
+stored1708:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -36399,17 +37355,17 @@ single:
 	FMOVD 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1679
+	TBZ $1, R20, single1709
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1680
+	TBZ $0, R20, loaded1710
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1680
+	B loaded1710
 
-single1679:
+single1709:
 	FMOVS 16(R10), F1
 
-loaded1680:
+loaded1710:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -36427,34 +37383,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1681
+	TBZ $1, R20, single1711
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1682
+	TBZ $0, R20, loaded1712
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1682
+	B loaded1712
 
-single1681:
+single1711:
 	FMOVS 16(R21), F0
 
-loaded1682:
+loaded1712:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1683
+	TBZ $1, R20, single1713
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1684
+	TBZ $0, R20, loaded1714
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1684
+	B loaded1714
 
-single1683:
+single1713:
 	FMOVS 16(R21), F0
 
-loaded1684:
+loaded1714:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -36464,47 +37420,47 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single1685
+	TBZ $1, R20, single1715
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1686
+	TBZ $0, R20, loaded1716
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1686
+	B loaded1716
 
-single1685:
+single1715:
 	FMOVS 16(R21), F0
 
-loaded1686:
+loaded1716:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1687
+	TBZ $1, R20, single1717
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1688
+	TBZ $0, R20, stored1718
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1688
+	B stored1718
 
-single1687:
+single1717:
 	FMOVS F30, 16(R21)
 
-stored1688:
+stored1718:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1689
+	TBZ $1, R20, single1719
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1690
+	TBZ $0, R20, stored1720
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1690
+	B stored1720
 
-single1689:
+single1719:
 	FMOVS F28, 16(R21)
 
-stored1690:
+stored1720:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -36649,17 +37605,17 @@ single:
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single1691
+	TBZ $1, R20, single1721
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1692
+	TBZ $0, R20, loaded1722
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1692
+	B loaded1722
 
-single1691:
+single1721:
 	FMOVS 0(R10), F0
 
-loaded1692:
+loaded1722:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -36673,103 +37629,103 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1693
+	TBZ $1, R20, single1723
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1694
+	TBZ $0, R20, loaded1724
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1694
+	B loaded1724
 
-single1693:
+single1723:
 	FMOVS 0(R21), F0
 
-loaded1694:
+loaded1724:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1695
+	TBZ $1, R20, single1725
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1696
+	TBZ $0, R20, loaded1726
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1696
+	B loaded1726
 
-single1695:
+single1725:
 	FMOVS 0(R21), F0
 
-loaded1696:
+loaded1726:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1697
+	TBZ $1, R20, single1727
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1698
+	TBZ $0, R20, loaded1728
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1698
+	B loaded1728
 
-single1697:
+single1727:
 	FMOVS 0(R21), F0
 
-loaded1698:
+loaded1728:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1699
+	TBZ $1, R20, single1729
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1700
+	TBZ $0, R20, loaded1730
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1700
+	B loaded1730
 
-single1699:
+single1729:
 	FMOVS 0(R21), F0
 
-loaded1700:
+loaded1730:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1701
+	TBZ $1, R20, single1731
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1702
+	TBZ $0, R20, stored1732
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1702
+	B stored1732
 
-single1701:
+single1731:
 	FMOVS F31, 0(R21)
 
-stored1702:
+stored1732:
 	ADD R13, R21
-	TBZ $1, R20, single1703
+	TBZ $1, R20, single1733
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1704
+	TBZ $0, R20, stored1734
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1704
+	B stored1734
 
-single1703:
+single1733:
 	FMOVS F30, 0(R21)
 
-stored1704:
+stored1734:
 	ADD R13, R21
-	TBZ $1, R20, single1705
+	TBZ $1, R20, single1735
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1706
+	TBZ $0, R20, stored1736
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1706
+	B stored1736
 
-single1705:
+single1735:
 	FMOVS F29, 0(R21)
 
-stored1706:
+stored1736:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -36941,17 +37897,17 @@ single:
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1707
+	TBZ $1, R20, single1737
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1708
+	TBZ $0, R20, loaded1738
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1708
+	B loaded1738
 
-single1707:
+single1737:
 	FMOVS 16(R10), F1
 
-loaded1708:
+loaded1738:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -36971,51 +37927,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1709
+	TBZ $1, R20, single1739
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1710
+	TBZ $0, R20, loaded1740
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1710
+	B loaded1740
 
-single1709:
+single1739:
 	FMOVS 16(R21), F0
 
-loaded1710:
+loaded1740:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1711
+	TBZ $1, R20, single1741
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1712
+	TBZ $0, R20, loaded1742
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1712
+	B loaded1742
 
-single1711:
+single1741:
 	FMOVS 16(R21), F0
 
-loaded1712:
+loaded1742:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1713
+	TBZ $1, R20, single1743
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1714
+	TBZ $0, R20, loaded1744
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1714
+	B loaded1744
 
-single1713:
+single1743:
 	FMOVS 16(R21), F0
 
-loaded1714:
+loaded1744:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -37026,17 +37982,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single1715
+	TBZ $1, R20, single1745
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1716
+	TBZ $0, R20, loaded1746
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1716
+	B loaded1746
 
-single1715:
+single1745:
 	FMOVS 16(R21), F0
 
-loaded1716:
+loaded1746:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -37044,43 +38000,43 @@ loaded1716:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1717
+	TBZ $1, R20, single1747
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1718
+	TBZ $0, R20, stored1748
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1718
+	B stored1748
 
-single1717:
+single1747:
 	FMOVS F30, 16(R21)
 
-stored1718:
+stored1748:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1719
+	TBZ $1, R20, single1749
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1720
+	TBZ $0, R20, stored1750
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1720
+	B stored1750
 
-single1719:
+single1749:
 	FMOVS F28, 16(R21)
 
-stored1720:
+stored1750:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1721
+	TBZ $1, R20, single1751
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1722
+	TBZ $0, R20, stored1752
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1722
+	B stored1752
 
-single1721:
+single1751:
 	FMOVS F26, 16(R21)
 
-stored1722:
+stored1752:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -37231,17 +38187,17 @@ tile:
 single:
 	FMOVQ 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single1723
+	TBZ $1, R20, single1753
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1724
+	TBZ $0, R20, loaded1754
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1724
+	B loaded1754
 
-single1723:
+single1753:
 	FMOVS 0(R10), F0
 
-loaded1724:
+loaded1754:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -37256,76 +38212,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1725
+	TBZ $1, R20, single1755
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1726
+	TBZ $0, R20, loaded1756
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1726
+	B loaded1756
 
-single1725:
+single1755:
 	FMOVS 0(R21), F0
 
-loaded1726:
+loaded1756:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1727
+	TBZ $1, R20, single1757
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1728
+	TBZ $0, R20, loaded1758
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1728
+	B loaded1758
 
-single1727:
+single1757:
 	FMOVS 0(R21), F0
 
-loaded1728:
+loaded1758:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1729
+	TBZ $1, R20, single1759
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1730
+	TBZ $0, R20, loaded1760
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1730
+	B loaded1760
 
-single1729:
+single1759:
 	FMOVS 0(R21), F0
 
-loaded1730:
+loaded1760:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1731
+	TBZ $1, R20, single1761
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1732
+	TBZ $0, R20, loaded1762
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1732
+	B loaded1762
 
-single1731:
+single1761:
 	FMOVS 0(R21), F0
 
-loaded1732:
+loaded1762:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1733
+	TBZ $1, R20, single1763
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1734
+	TBZ $0, R20, loaded1764
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1734
+	B loaded1764
 
-single1733:
+single1763:
 	FMOVS 0(R21), F0
 
-loaded1734:
+loaded1764:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -37333,53 +38289,53 @@ loaded1734:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1735
+	TBZ $1, R20, single1765
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1736
+	TBZ $0, R20, stored1766
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1736
+	B stored1766
 
-single1735:
+single1765:
 	FMOVS F31, 0(R21)
 
-stored1736:
+stored1766:
 	ADD R13, R21
-	TBZ $1, R20, single1737
+	TBZ $1, R20, single1767
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1738
+	TBZ $0, R20, stored1768
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1738
+	B stored1768
 
-single1737:
+single1767:
 	FMOVS F30, 0(R21)
 
-stored1738:
+stored1768:
 	ADD R13, R21
-	TBZ $1, R20, single1739
+	TBZ $1, R20, single1769
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1740
+	TBZ $0, R20, stored1770
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1740
+	B stored1770
 
-single1739:
+single1769:
 	FMOVS F29, 0(R21)
 
-stored1740:
+stored1770:
 	ADD R13, R21
-	TBZ $1, R20, single1741
+	TBZ $1, R20, single1771
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1742
+	TBZ $0, R20, stored1772
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1742
+	B stored1772
 
-single1741:
+single1771:
 	FMOVS F28, 0(R21)
 
-stored1742:
+stored1772:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -37565,17 +38521,17 @@ single:
 	FMOVQ 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1743
+	TBZ $1, R20, single1773
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1744
+	TBZ $0, R20, loaded1774
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1744
+	B loaded1774
 
-single1743:
+single1773:
 	FMOVS 16(R10), F1
 
-loaded1744:
+loaded1774:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -37597,68 +38553,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1745
+	TBZ $1, R20, single1775
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1746
+	TBZ $0, R20, loaded1776
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1746
+	B loaded1776
 
-single1745:
+single1775:
 	FMOVS 16(R21), F0
 
-loaded1746:
+loaded1776:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1747
+	TBZ $1, R20, single1777
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1748
+	TBZ $0, R20, loaded1778
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1748
+	B loaded1778
 
-single1747:
+single1777:
 	FMOVS 16(R21), F0
 
-loaded1748:
+loaded1778:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1749
+	TBZ $1, R20, single1779
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1750
+	TBZ $0, R20, loaded1780
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1750
+	B loaded1780
 
-single1749:
+single1779:
 	FMOVS 16(R21), F0
 
-loaded1750:
+loaded1780:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1751
+	TBZ $1, R20, single1781
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1752
+	TBZ $0, R20, loaded1782
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1752
+	B loaded1782
 
-single1751:
+single1781:
 	FMOVS 16(R21), F0
 
-loaded1752:
+loaded1782:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -37670,17 +38626,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single1753
+	TBZ $1, R20, single1783
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1754
+	TBZ $0, R20, loaded1784
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1754
+	B loaded1784
 
-single1753:
+single1783:
 	FMOVS 16(R21), F0
 
-loaded1754:
+loaded1784:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -37689,56 +38645,56 @@ loaded1754:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1755
+	TBZ $1, R20, single1785
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1756
+	TBZ $0, R20, stored1786
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1756
+	B stored1786
 
-single1755:
+single1785:
 	FMOVS F30, 16(R21)
 
-stored1756:
+stored1786:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1757
+	TBZ $1, R20, single1787
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1758
+	TBZ $0, R20, stored1788
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1758
+	B stored1788
 
-single1757:
+single1787:
 	FMOVS F28, 16(R21)
 
-stored1758:
+stored1788:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1759
+	TBZ $1, R20, single1789
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1760
+	TBZ $0, R20, stored1790
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1760
+	B stored1790
 
-single1759:
+single1789:
 	FMOVS F26, 16(R21)
 
-stored1760:
+stored1790:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1761
+	TBZ $1, R20, single1791
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1762
+	TBZ $0, R20, stored1792
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1762
+	B stored1792
 
-single1761:
+single1791:
 	FMOVS F24, 16(R21)
 
-stored1762:
+stored1792:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -37901,17 +38857,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVS 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single1763
+	TBZ $1, R20, single1793
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1764
+	TBZ $0, R20, loaded1794
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1764
+	B loaded1794
 
-single1763:
+single1793:
 	FMOVS 0(R10), F0
 
-loaded1764:
+loaded1794:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -37927,90 +38883,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1765
+	TBZ $1, R20, single1795
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1766
+	TBZ $0, R20, loaded1796
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1766
+	B loaded1796
 
-single1765:
+single1795:
 	FMOVS 0(R21), F0
 
-loaded1766:
+loaded1796:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1767
+	TBZ $1, R20, single1797
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1768
+	TBZ $0, R20, loaded1798
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1768
+	B loaded1798
 
-single1767:
+single1797:
 	FMOVS 0(R21), F0
 
-loaded1768:
+loaded1798:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1769
+	TBZ $1, R20, single1799
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1770
+	TBZ $0, R20, loaded1800
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1770
+	B loaded1800
 
-single1769:
+single1799:
 	FMOVS 0(R21), F0
 
-loaded1770:
+loaded1800:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1771
+	TBZ $1, R20, single1801
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1772
+	TBZ $0, R20, loaded1802
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1772
+	B loaded1802
 
-single1771:
+single1801:
 	FMOVS 0(R21), F0
 
-loaded1772:
+loaded1802:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1773
+	TBZ $1, R20, single1803
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1774
+	TBZ $0, R20, loaded1804
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1774
+	B loaded1804
 
-single1773:
+single1803:
 	FMOVS 0(R21), F0
 
-loaded1774:
+loaded1804:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1775
+	TBZ $1, R20, single1805
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1776
+	TBZ $0, R20, loaded1806
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1776
+	B loaded1806
 
-single1775:
+single1805:
 	FMOVS 0(R21), F0
 
-loaded1776:
+loaded1806:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -38019,65 +38975,65 @@ loaded1776:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1777
+	TBZ $1, R20, single1807
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1778
+	TBZ $0, R20, stored1808
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1778
+	B stored1808
 
-single1777:
+single1807:
 	FMOVS F31, 0(R21)
 
-stored1778:
+stored1808:
 	ADD R13, R21
-	TBZ $1, R20, single1779
+	TBZ $1, R20, single1809
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1780
+	TBZ $0, R20, stored1810
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1780
+	B stored1810
 
-single1779:
+single1809:
 	FMOVS F30, 0(R21)
 
-stored1780:
+stored1810:
 	ADD R13, R21
-	TBZ $1, R20, single1781
+	TBZ $1, R20, single1811
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1782
+	TBZ $0, R20, stored1812
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1782
+	B stored1812
 
-single1781:
+single1811:
 	FMOVS F29, 0(R21)
 
-stored1782:
+stored1812:
 	ADD R13, R21
-	TBZ $1, R20, single1783
+	TBZ $1, R20, single1813
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1784
+	TBZ $0, R20, stored1814
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1784
+	B stored1814
 
-single1783:
+single1813:
 	FMOVS F28, 0(R21)
 
-stored1784:
+stored1814:
 	ADD R13, R21
-	TBZ $1, R20, single1785
+	TBZ $1, R20, single1815
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1786
+	TBZ $0, R20, stored1816
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1786
+	B stored1816
 
-single1785:
+single1815:
 	FMOVS F27, 0(R21)
 
-stored1786:
+stored1816:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -38283,17 +39239,17 @@ single:
 	FMOVS 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1787
+	TBZ $1, R20, single1817
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1788
+	TBZ $0, R20, loaded1818
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1788
+	B loaded1818
 
-single1787:
+single1817:
 	FMOVS 16(R10), F1
 
-loaded1788:
+loaded1818:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -38317,85 +39273,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1789
+	TBZ $1, R20, single1819
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1790
+	TBZ $0, R20, loaded1820
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1790
+	B loaded1820
 
-single1789:
+single1819:
 	FMOVS 16(R21), F0
 
-loaded1790:
+loaded1820:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1791
+	TBZ $1, R20, single1821
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1792
+	TBZ $0, R20, loaded1822
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1792
+	B loaded1822
 
-single1791:
+single1821:
 	FMOVS 16(R21), F0
 
-loaded1792:
+loaded1822:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1793
+	TBZ $1, R20, single1823
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1794
+	TBZ $0, R20, loaded1824
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1794
+	B loaded1824
 
-single1793:
+single1823:
 	FMOVS 16(R21), F0
 
-loaded1794:
+loaded1824:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1795
+	TBZ $1, R20, single1825
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1796
+	TBZ $0, R20, loaded1826
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1796
+	B loaded1826
 
-single1795:
+single1825:
 	FMOVS 16(R21), F0
 
-loaded1796:
+loaded1826:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1797
+	TBZ $1, R20, single1827
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1798
+	TBZ $0, R20, loaded1828
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1798
+	B loaded1828
 
-single1797:
+single1827:
 	FMOVS 16(R21), F0
 
-loaded1798:
+loaded1828:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -38408,17 +39364,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single1799
+	TBZ $1, R20, single1829
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1800
+	TBZ $0, R20, loaded1830
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1800
+	B loaded1830
 
-single1799:
+single1829:
 	FMOVS 16(R21), F0
 
-loaded1800:
+loaded1830:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -38428,69 +39384,69 @@ loaded1800:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1801
+	TBZ $1, R20, single1831
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1802
+	TBZ $0, R20, stored1832
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1802
+	B stored1832
 
-single1801:
+single1831:
 	FMOVS F30, 16(R21)
 
-stored1802:
+stored1832:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1803
+	TBZ $1, R20, single1833
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1804
+	TBZ $0, R20, stored1834
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1804
+	B stored1834
 
-single1803:
+single1833:
 	FMOVS F28, 16(R21)
 
-stored1804:
+stored1834:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1805
+	TBZ $1, R20, single1835
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1806
+	TBZ $0, R20, stored1836
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1806
+	B stored1836
 
-single1805:
+single1835:
 	FMOVS F26, 16(R21)
 
-stored1806:
+stored1836:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1807
+	TBZ $1, R20, single1837
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1808
+	TBZ $0, R20, stored1838
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1808
+	B stored1838
 
-single1807:
+single1837:
 	FMOVS F24, 16(R21)
 
-stored1808:
+stored1838:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1809
+	TBZ $1, R20, single1839
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1810
+	TBZ $0, R20, stored1840
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1810
+	B stored1840
 
-single1809:
+single1839:
 	FMOVS F22, 16(R21)
 
-stored1810:
+stored1840:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -38663,17 +39619,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVD 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single1811
+	TBZ $1, R20, single1841
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1812
+	TBZ $0, R20, loaded1842
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1812
+	B loaded1842
 
-single1811:
+single1841:
 	FMOVS 0(R10), F0
 
-loaded1812:
+loaded1842:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -38690,104 +39646,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1813
+	TBZ $1, R20, single1843
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1814
+	TBZ $0, R20, loaded1844
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1814
+	B loaded1844
 
-single1813:
+single1843:
 	FMOVS 0(R21), F0
 
-loaded1814:
+loaded1844:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1815
+	TBZ $1, R20, single1845
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1816
+	TBZ $0, R20, loaded1846
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1816
+	B loaded1846
 
-single1815:
+single1845:
 	FMOVS 0(R21), F0
 
-loaded1816:
+loaded1846:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1817
+	TBZ $1, R20, single1847
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1818
+	TBZ $0, R20, loaded1848
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1818
+	B loaded1848
 
-single1817:
+single1847:
 	FMOVS 0(R21), F0
 
-loaded1818:
+loaded1848:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1819
+	TBZ $1, R20, single1849
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1820
+	TBZ $0, R20, loaded1850
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1820
+	B loaded1850
 
-single1819:
+single1849:
 	FMOVS 0(R21), F0
 
-loaded1820:
+loaded1850:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1821
+	TBZ $1, R20, single1851
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1822
+	TBZ $0, R20, loaded1852
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1822
+	B loaded1852
 
-single1821:
+single1851:
 	FMOVS 0(R21), F0
 
-loaded1822:
+loaded1852:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single1823
+	TBZ $1, R20, single1853
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1824
+	TBZ $0, R20, loaded1854
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1824
+	B loaded1854
 
-single1823:
+single1853:
 	FMOVS 0(R21), F0
 
-loaded1824:
+loaded1854:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1825
+	TBZ $1, R20, single1855
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1826
+	TBZ $0, R20, loaded1856
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1826
+	B loaded1856
 
-single1825:
+single1855:
 	FMOVS 0(R21), F0
 
-loaded1826:
+loaded1856:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -38797,77 +39753,77 @@ loaded1826:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1827
+	TBZ $1, R20, single1857
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1828
+	TBZ $0, R20, stored1858
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1828
+	B stored1858
 
-single1827:
+single1857:
 	FMOVS F31, 0(R21)
 
-stored1828:
+stored1858:
 	ADD R13, R21
-	TBZ $1, R20, single1829
+	TBZ $1, R20, single1859
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1830
+	TBZ $0, R20, stored1860
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1830
+	B stored1860
 
-single1829:
+single1859:
 	FMOVS F30, 0(R21)
 
-stored1830:
+stored1860:
 	ADD R13, R21
-	TBZ $1, R20, single1831
+	TBZ $1, R20, single1861
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1832
+	TBZ $0, R20, stored1862
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1832
+	B stored1862
 
-single1831:
+single1861:
 	FMOVS F29, 0(R21)
 
-stored1832:
+stored1862:
 	ADD R13, R21
-	TBZ $1, R20, single1833
+	TBZ $1, R20, single1863
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1834
+	TBZ $0, R20, stored1864
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1834
+	B stored1864
 
-single1833:
+single1863:
 	FMOVS F28, 0(R21)
 
-stored1834:
+stored1864:
 	ADD R13, R21
-	TBZ $1, R20, single1835
+	TBZ $1, R20, single1865
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1836
+	TBZ $0, R20, stored1866
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1836
+	B stored1866
 
-single1835:
+single1865:
 	FMOVS F27, 0(R21)
 
-stored1836:
+stored1866:
 	ADD R13, R21
-	TBZ $1, R20, single1837
+	TBZ $1, R20, single1867
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored1838
+	TBZ $0, R20, stored1868
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1838
+	B stored1868
 
-single1837:
+single1867:
 	FMOVS F26, 0(R21)
 
-stored1838:
+stored1868:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -39091,17 +40047,17 @@ single:
 	FMOVD 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1839
+	TBZ $1, R20, single1869
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1840
+	TBZ $0, R20, loaded1870
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1840
+	B loaded1870
 
-single1839:
+single1869:
 	FMOVS 16(R10), F1
 
-loaded1840:
+loaded1870:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -39127,102 +40083,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1841
+	TBZ $1, R20, single1871
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1842
+	TBZ $0, R20, loaded1872
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1842
+	B loaded1872
 
-single1841:
+single1871:
 	FMOVS 16(R21), F0
 
-loaded1842:
+loaded1872:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1843
+	TBZ $1, R20, single1873
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1844
+	TBZ $0, R20, loaded1874
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1844
+	B loaded1874
 
-single1843:
+single1873:
 	FMOVS 16(R21), F0
 
-loaded1844:
+loaded1874:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1845
+	TBZ $1, R20, single1875
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1846
+	TBZ $0, R20, loaded1876
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1846
+	B loaded1876
 
-single1845:
+single1875:
 	FMOVS 16(R21), F0
 
-loaded1846:
+loaded1876:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1847
+	TBZ $1, R20, single1877
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1848
+	TBZ $0, R20, loaded1878
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1848
+	B loaded1878
 
-single1847:
+single1877:
 	FMOVS 16(R21), F0
 
-loaded1848:
+loaded1878:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1849
+	TBZ $1, R20, single1879
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1850
+	TBZ $0, R20, loaded1880
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1850
+	B loaded1880
 
-single1849:
+single1879:
 	FMOVS 16(R21), F0
 
-loaded1850:
+loaded1880:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single1851
+	TBZ $1, R20, single1881
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1852
+	TBZ $0, R20, loaded1882
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1852
+	B loaded1882
 
-single1851:
+single1881:
 	FMOVS 16(R21), F0
 
-loaded1852:
+loaded1882:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -39236,17 +40192,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single1853
+	TBZ $1, R20, single1883
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1854
+	TBZ $0, R20, loaded1884
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1854
+	B loaded1884
 
-single1853:
+single1883:
 	FMOVS 16(R21), F0
 
-loaded1854:
+loaded1884:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -39257,82 +40213,82 @@ loaded1854:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1855
+	TBZ $1, R20, single1885
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1856
+	TBZ $0, R20, stored1886
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1856
+	B stored1886
 
-single1855:
+single1885:
 	FMOVS F30, 16(R21)
 
-stored1856:
+stored1886:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1857
+	TBZ $1, R20, single1887
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1858
+	TBZ $0, R20, stored1888
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1858
+	B stored1888
 
-single1857:
+single1887:
 	FMOVS F28, 16(R21)
 
-stored1858:
+stored1888:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1859
+	TBZ $1, R20, single1889
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1860
+	TBZ $0, R20, stored1890
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1860
+	B stored1890
 
-single1859:
+single1889:
 	FMOVS F26, 16(R21)
 
-stored1860:
+stored1890:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1861
+	TBZ $1, R20, single1891
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1862
+	TBZ $0, R20, stored1892
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1862
+	B stored1892
 
-single1861:
+single1891:
 	FMOVS F24, 16(R21)
 
-stored1862:
+stored1892:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1863
+	TBZ $1, R20, single1893
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1864
+	TBZ $0, R20, stored1894
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1864
+	B stored1894
 
-single1863:
+single1893:
 	FMOVS F22, 16(R21)
 
-stored1864:
+stored1894:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single1865
+	TBZ $1, R20, single1895
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored1866
+	TBZ $0, R20, stored1896
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored1866
+	B stored1896
 
-single1865:
+single1895:
 	FMOVS F20, 16(R21)
 
-stored1866:
+stored1896:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -39519,17 +40475,17 @@ single:
 	ADD $24, R0, R26
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single1867
+	TBZ $1, R20, single1897
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1868
+	TBZ $0, R20, loaded1898
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1868
+	B loaded1898
 
-single1867:
+single1897:
 	FMOVS 0(R10), F0
 
-loaded1868:
+loaded1898:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -39547,118 +40503,118 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1869
+	TBZ $1, R20, single1899
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1870
+	TBZ $0, R20, loaded1900
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1870
+	B loaded1900
 
-single1869:
+single1899:
 	FMOVS 0(R21), F0
 
-loaded1870:
+loaded1900:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1871
+	TBZ $1, R20, single1901
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1872
+	TBZ $0, R20, loaded1902
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1872
+	B loaded1902
 
-single1871:
+single1901:
 	FMOVS 0(R21), F0
 
-loaded1872:
+loaded1902:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1873
+	TBZ $1, R20, single1903
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1874
+	TBZ $0, R20, loaded1904
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1874
+	B loaded1904
 
-single1873:
+single1903:
 	FMOVS 0(R21), F0
 
-loaded1874:
+loaded1904:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1875
+	TBZ $1, R20, single1905
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1876
+	TBZ $0, R20, loaded1906
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1876
+	B loaded1906
 
-single1875:
+single1905:
 	FMOVS 0(R21), F0
 
-loaded1876:
+loaded1906:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1877
+	TBZ $1, R20, single1907
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1878
+	TBZ $0, R20, loaded1908
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1878
+	B loaded1908
 
-single1877:
+single1907:
 	FMOVS 0(R21), F0
 
-loaded1878:
+loaded1908:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single1879
+	TBZ $1, R20, single1909
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1880
+	TBZ $0, R20, loaded1910
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1880
+	B loaded1910
 
-single1879:
+single1909:
 	FMOVS 0(R21), F0
 
-loaded1880:
+loaded1910:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single1881
+	TBZ $1, R20, single1911
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1882
+	TBZ $0, R20, loaded1912
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1882
+	B loaded1912
 
-single1881:
+single1911:
 	FMOVS 0(R21), F0
 
-loaded1882:
+loaded1912:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1883
+	TBZ $1, R20, single1913
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1884
+	TBZ $0, R20, loaded1914
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1884
+	B loaded1914
 
-single1883:
+single1913:
 	FMOVS 0(R21), F0
 
-loaded1884:
+loaded1914:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -39669,89 +40625,89 @@ loaded1884:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1885
+	TBZ $1, R20, single1915
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1886
+	TBZ $0, R20, stored1916
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1886
+	B stored1916
 
-single1885:
+single1915:
 	FMOVS F31, 0(R21)
 
-stored1886:
+stored1916:
 	ADD R13, R21
-	TBZ $1, R20, single1887
+	TBZ $1, R20, single1917
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1888
+	TBZ $0, R20, stored1918
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1888
+	B stored1918
 
-single1887:
+single1917:
 	FMOVS F30, 0(R21)
 
-stored1888:
+stored1918:
 	ADD R13, R21
-	TBZ $1, R20, single1889
+	TBZ $1, R20, single1919
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1890
+	TBZ $0, R20, stored1920
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1890
+	B stored1920
 
-single1889:
+single1919:
 	FMOVS F29, 0(R21)
 
-stored1890:
+stored1920:
 	ADD R13, R21
-	TBZ $1, R20, single1891
+	TBZ $1, R20, single1921
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1892
+	TBZ $0, R20, stored1922
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1892
+	B stored1922
 
-single1891:
+single1921:
 	FMOVS F28, 0(R21)
 
-stored1892:
+stored1922:
 	ADD R13, R21
-	TBZ $1, R20, single1893
+	TBZ $1, R20, single1923
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1894
+	TBZ $0, R20, stored1924
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1894
+	B stored1924
 
-single1893:
+single1923:
 	FMOVS F27, 0(R21)
 
-stored1894:
+stored1924:
 	ADD R13, R21
-	TBZ $1, R20, single1895
+	TBZ $1, R20, single1925
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored1896
+	TBZ $0, R20, stored1926
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1896
+	B stored1926
 
-single1895:
+single1925:
 	FMOVS F26, 0(R21)
 
-stored1896:
+stored1926:
 	ADD R13, R21
-	TBZ $1, R20, single1897
+	TBZ $1, R20, single1927
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored1898
+	TBZ $0, R20, stored1928
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored1898
+	B stored1928
 
-single1897:
+single1927:
 	FMOVS F25, 0(R21)
 
-stored1898:
+stored1928:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -39997,17 +40953,17 @@ single:
 	VLD1 (R26), V3.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1899
+	TBZ $1, R20, single1929
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1900
+	TBZ $0, R20, loaded1930
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1900
+	B loaded1930
 
-single1899:
+single1929:
 	FMOVS 16(R10), F1
 
-loaded1900:
+loaded1930:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -40035,119 +40991,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1901
+	TBZ $1, R20, single1931
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1902
+	TBZ $0, R20, loaded1932
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1902
+	B loaded1932
 
-single1901:
+single1931:
 	FMOVS 16(R21), F0
 
-loaded1902:
+loaded1932:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1903
+	TBZ $1, R20, single1933
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1904
+	TBZ $0, R20, loaded1934
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1904
+	B loaded1934
 
-single1903:
+single1933:
 	FMOVS 16(R21), F0
 
-loaded1904:
+loaded1934:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1905
+	TBZ $1, R20, single1935
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1906
+	TBZ $0, R20, loaded1936
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1906
+	B loaded1936
 
-single1905:
+single1935:
 	FMOVS 16(R21), F0
 
-loaded1906:
+loaded1936:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1907
+	TBZ $1, R20, single1937
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1908
+	TBZ $0, R20, loaded1938
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1908
+	B loaded1938
 
-single1907:
+single1937:
 	FMOVS 16(R21), F0
 
-loaded1908:
+loaded1938:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1909
+	TBZ $1, R20, single1939
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1910
+	TBZ $0, R20, loaded1940
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1910
+	B loaded1940
 
-single1909:
+single1939:
 	FMOVS 16(R21), F0
 
-loaded1910:
+loaded1940:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single1911
+	TBZ $1, R20, single1941
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1912
+	TBZ $0, R20, loaded1942
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1912
+	B loaded1942
 
-single1911:
+single1941:
 	FMOVS 16(R21), F0
 
-loaded1912:
+loaded1942:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single1913
+	TBZ $1, R20, single1943
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1914
+	TBZ $0, R20, loaded1944
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1914
+	B loaded1944
 
-single1913:
+single1943:
 	FMOVS 16(R21), F0
 
-loaded1914:
+loaded1944:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -40162,17 +41118,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single1915
+	TBZ $1, R20, single1945
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1916
+	TBZ $0, R20, loaded1946
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1916
+	B loaded1946
 
-single1915:
+single1945:
 	FMOVS 16(R21), F0
 
-loaded1916:
+loaded1946:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -40184,95 +41140,95 @@ loaded1916:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1917
+	TBZ $1, R20, single1947
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1918
+	TBZ $0, R20, stored1948
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1918
+	B stored1948
 
-single1917:
+single1947:
 	FMOVS F30, 16(R21)
 
-stored1918:
+stored1948:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1919
+	TBZ $1, R20, single1949
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1920
+	TBZ $0, R20, stored1950
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1920
+	B stored1950
 
-single1919:
+single1949:
 	FMOVS F28, 16(R21)
 
-stored1920:
+stored1950:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1921
+	TBZ $1, R20, single1951
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1922
+	TBZ $0, R20, stored1952
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1922
+	B stored1952
 
-single1921:
+single1951:
 	FMOVS F26, 16(R21)
 
-stored1922:
+stored1952:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1923
+	TBZ $1, R20, single1953
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1924
+	TBZ $0, R20, stored1954
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1924
+	B stored1954
 
-single1923:
+single1953:
 	FMOVS F24, 16(R21)
 
-stored1924:
+stored1954:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1925
+	TBZ $1, R20, single1955
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1926
+	TBZ $0, R20, stored1956
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1926
+	B stored1956
 
-single1925:
+single1955:
 	FMOVS F22, 16(R21)
 
-stored1926:
+stored1956:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single1927
+	TBZ $1, R20, single1957
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored1928
+	TBZ $0, R20, stored1958
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored1928
+	B stored1958
 
-single1927:
+single1957:
 	FMOVS F20, 16(R21)
 
-stored1928:
+stored1958:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single1929
+	TBZ $1, R20, single1959
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored1930
+	TBZ $0, R20, stored1960
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored1930
+	B stored1960
 
-single1929:
+single1959:
 	FMOVS F18, 16(R21)
 
-stored1930:
+stored1960:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -40465,17 +41421,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVQ 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single1931
+	TBZ $1, R20, single1961
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1932
+	TBZ $0, R20, loaded1962
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1932
+	B loaded1962
 
-single1931:
+single1961:
 	FMOVS 0(R10), F0
 
-loaded1932:
+loaded1962:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -40494,132 +41450,132 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1933
+	TBZ $1, R20, single1963
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1934
+	TBZ $0, R20, loaded1964
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1934
+	B loaded1964
 
-single1933:
+single1963:
 	FMOVS 0(R21), F0
 
-loaded1934:
+loaded1964:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1935
+	TBZ $1, R20, single1965
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1936
+	TBZ $0, R20, loaded1966
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1936
+	B loaded1966
 
-single1935:
+single1965:
 	FMOVS 0(R21), F0
 
-loaded1936:
+loaded1966:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1937
+	TBZ $1, R20, single1967
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1938
+	TBZ $0, R20, loaded1968
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1938
+	B loaded1968
 
-single1937:
+single1967:
 	FMOVS 0(R21), F0
 
-loaded1938:
+loaded1968:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1939
+	TBZ $1, R20, single1969
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1940
+	TBZ $0, R20, loaded1970
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1940
+	B loaded1970
 
-single1939:
+single1969:
 	FMOVS 0(R21), F0
 
-loaded1940:
+loaded1970:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1941
+	TBZ $1, R20, single1971
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1942
+	TBZ $0, R20, loaded1972
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1942
+	B loaded1972
 
-single1941:
+single1971:
 	FMOVS 0(R21), F0
 
-loaded1942:
+loaded1972:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single1943
+	TBZ $1, R20, single1973
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1944
+	TBZ $0, R20, loaded1974
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1944
+	B loaded1974
 
-single1943:
+single1973:
 	FMOVS 0(R21), F0
 
-loaded1944:
+loaded1974:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single1945
+	TBZ $1, R20, single1975
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1946
+	TBZ $0, R20, loaded1976
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1946
+	B loaded1976
 
-single1945:
+single1975:
 	FMOVS 0(R21), F0
 
-loaded1946:
+loaded1976:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 	ADD R13, R21
-	TBZ $1, R20, single1947
+	TBZ $1, R20, single1977
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1948
+	TBZ $0, R20, loaded1978
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1948
+	B loaded1978
 
-single1947:
+single1977:
 	FMOVS 0(R21), F0
 
-loaded1948:
+loaded1978:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1949
+	TBZ $1, R20, single1979
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1950
+	TBZ $0, R20, loaded1980
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1950
+	B loaded1980
 
-single1949:
+single1979:
 	FMOVS 0(R21), F0
 
-loaded1950:
+loaded1980:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -40631,101 +41587,101 @@ loaded1950:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1951
+	TBZ $1, R20, single1981
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1952
+	TBZ $0, R20, stored1982
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1952
+	B stored1982
 
-single1951:
+single1981:
 	FMOVS F31, 0(R21)
 
-stored1952:
+stored1982:
 	ADD R13, R21
-	TBZ $1, R20, single1953
+	TBZ $1, R20, single1983
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1954
+	TBZ $0, R20, stored1984
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1954
+	B stored1984
 
-single1953:
+single1983:
 	FMOVS F30, 0(R21)
 
-stored1954:
+stored1984:
 	ADD R13, R21
-	TBZ $1, R20, single1955
+	TBZ $1, R20, single1985
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1956
+	TBZ $0, R20, stored1986
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1956
+	B stored1986
 
-single1955:
+single1985:
 	FMOVS F29, 0(R21)
 
-stored1956:
+stored1986:
 	ADD R13, R21
-	TBZ $1, R20, single1957
+	TBZ $1, R20, single1987
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1958
+	TBZ $0, R20, stored1988
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1958
+	B stored1988
 
-single1957:
+single1987:
 	FMOVS F28, 0(R21)
 
-stored1958:
+stored1988:
 	ADD R13, R21
-	TBZ $1, R20, single1959
+	TBZ $1, R20, single1989
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1960
+	TBZ $0, R20, stored1990
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1960
+	B stored1990
 
-single1959:
+single1989:
 	FMOVS F27, 0(R21)
 
-stored1960:
+stored1990:
 	ADD R13, R21
-	TBZ $1, R20, single1961
+	TBZ $1, R20, single1991
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored1962
+	TBZ $0, R20, stored1992
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1962
+	B stored1992
 
-single1961:
+single1991:
 	FMOVS F26, 0(R21)
 
-stored1962:
+stored1992:
 	ADD R13, R21
-	TBZ $1, R20, single1963
+	TBZ $1, R20, single1993
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored1964
+	TBZ $0, R20, stored1994
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored1964
+	B stored1994
 
-single1963:
+single1993:
 	FMOVS F25, 0(R21)
 
-stored1964:
+stored1994:
 	ADD R13, R21
-	TBZ $1, R20, single1965
+	TBZ $1, R20, single1995
 	FMOVD F24, 0(R21)
-	TBZ $0, R20, stored1966
+	TBZ $0, R20, stored1996
 	ADD $8, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1966
+	B stored1996
 
-single1965:
+single1995:
 	FMOVS F24, 0(R21)
 
-stored1966:
+stored1996:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -40985,17 +41941,17 @@ single:
 	FMOVQ 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1967
+	TBZ $1, R20, single1997
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1968
+	TBZ $0, R20, loaded1998
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1968
+	B loaded1998
 
-single1967:
+single1997:
 	FMOVS 16(R10), F1
 
-loaded1968:
+loaded1998:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -41025,136 +41981,136 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1969
+	TBZ $1, R20, single1999
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1970
+	TBZ $0, R20, loaded2000
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1970
+	B loaded2000
 
-single1969:
+single1999:
 	FMOVS 16(R21), F0
 
-loaded1970:
+loaded2000:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1971
+	TBZ $1, R20, single2001
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1972
+	TBZ $0, R20, loaded2002
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1972
+	B loaded2002
 
-single1971:
+single2001:
 	FMOVS 16(R21), F0
 
-loaded1972:
+loaded2002:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1973
+	TBZ $1, R20, single2003
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1974
+	TBZ $0, R20, loaded2004
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1974
+	B loaded2004
 
-single1973:
+single2003:
 	FMOVS 16(R21), F0
 
-loaded1974:
+loaded2004:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1975
+	TBZ $1, R20, single2005
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1976
+	TBZ $0, R20, loaded2006
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1976
+	B loaded2006
 
-single1975:
+single2005:
 	FMOVS 16(R21), F0
 
-loaded1976:
+loaded2006:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1977
+	TBZ $1, R20, single2007
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1978
+	TBZ $0, R20, loaded2008
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1978
+	B loaded2008
 
-single1977:
+single2007:
 	FMOVS 16(R21), F0
 
-loaded1978:
+loaded2008:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single1979
+	TBZ $1, R20, single2009
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1980
+	TBZ $0, R20, loaded2010
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1980
+	B loaded2010
 
-single1979:
+single2009:
 	FMOVS 16(R21), F0
 
-loaded1980:
+loaded2010:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single1981
+	TBZ $1, R20, single2011
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1982
+	TBZ $0, R20, loaded2012
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1982
+	B loaded2012
 
-single1981:
+single2011:
 	FMOVS 16(R21), F0
 
-loaded1982:
+loaded2012:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
 	VMOV V0.B16, V17.B16
-	TBZ $1, R20, single1983
+	TBZ $1, R20, single2013
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1984
+	TBZ $0, R20, loaded2014
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1984
+	B loaded2014
 
-single1983:
+single2013:
 	FMOVS 16(R21), F0
 
-loaded1984:
+loaded2014:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -41170,17 +42126,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single1985
+	TBZ $1, R20, single2015
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1986
+	TBZ $0, R20, loaded2016
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1986
+	B loaded2016
 
-single1985:
+single2015:
 	FMOVS 16(R21), F0
 
-loaded1986:
+loaded2016:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -41193,108 +42149,108 @@ loaded1986:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1987
+	TBZ $1, R20, single2017
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1988
+	TBZ $0, R20, stored2018
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1988
+	B stored2018
 
-single1987:
+single2017:
 	FMOVS F30, 16(R21)
 
-stored1988:
+stored2018:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1989
+	TBZ $1, R20, single2019
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1990
+	TBZ $0, R20, stored2020
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1990
+	B stored2020
 
-single1989:
+single2019:
 	FMOVS F28, 16(R21)
 
-stored1990:
+stored2020:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1991
+	TBZ $1, R20, single2021
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1992
+	TBZ $0, R20, stored2022
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1992
+	B stored2022
 
-single1991:
+single2021:
 	FMOVS F26, 16(R21)
 
-stored1992:
+stored2022:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1993
+	TBZ $1, R20, single2023
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1994
+	TBZ $0, R20, stored2024
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1994
+	B stored2024
 
-single1993:
+single2023:
 	FMOVS F24, 16(R21)
 
-stored1994:
+stored2024:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1995
+	TBZ $1, R20, single2025
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1996
+	TBZ $0, R20, stored2026
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1996
+	B stored2026
 
-single1995:
+single2025:
 	FMOVS F22, 16(R21)
 
-stored1996:
+stored2026:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single1997
+	TBZ $1, R20, single2027
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored1998
+	TBZ $0, R20, stored2028
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored1998
+	B stored2028
 
-single1997:
+single2027:
 	FMOVS F20, 16(R21)
 
-stored1998:
+stored2028:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single1999
+	TBZ $1, R20, single2029
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2000
+	TBZ $0, R20, stored2030
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2000
+	B stored2030
 
-single1999:
+single2029:
 	FMOVS F18, 16(R21)
 
-stored2000:
+stored2030:
 	ADD R13, R21
 	FMOVQ F17, 0(R21)
-	TBZ $1, R20, single2001
+	TBZ $1, R20, single2031
 	FMOVD F16, 16(R21)
-	TBZ $0, R20, stored2002
+	TBZ $0, R20, stored2032
 	ADD $24, R21, R26
 	VST1 V16.S[2], (R26)
-	B stored2002
+	B stored2032
 
-single2001:
+single2031:
 	FMOVS F16, 16(R21)
 
-stored2002:
+stored2032:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -41743,29 +42699,29 @@ tile:
 	VEOR V31.B16, V31.B16, V31.B16
 
 single:
-	TBZ $1, R20, single2003
+	TBZ $1, R20, single2033
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2004
+	TBZ $0, R20, loaded2034
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2004
+	B loaded2034
 
-single2003:
+single2033:
 	FMOVS 0(R10), F0
 
-loaded2004:
+loaded2034:
 	ADD R12, R10
-	TBZ $1, R20, single2005
+	TBZ $1, R20, single2035
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2006
+	TBZ $0, R20, loaded2036
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2006
+	B loaded2036
 
-single2005:
+single2035:
 	FMOVS 0(R0), F1
 
-loaded2006:
+loaded2036:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
 	SUBS $1, R9
@@ -41777,49 +42733,49 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2007
+	TBZ $1, R20, single2037
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2008
+	TBZ $0, R20, loaded2038
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2008
+	B loaded2038
 
-single2007:
+single2037:
 	FMOVS 0(R21), F0
 
-loaded2008:
+loaded2038:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2009
+	TBZ $1, R20, single2039
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2010
+	TBZ $0, R20, loaded2040
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2010
+	B loaded2040
 
-single2009:
+single2039:
 	FMOVS 0(R21), F0
 
-loaded2010:
+loaded2040:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2011
+	TBZ $1, R20, single2041
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2012
+	TBZ $0, R20, stored2042
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2012
+	B stored2042
 
-single2011:
+single2041:
 	FMOVS F31, 0(R21)
 
-stored2012:
+stored2042:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -41952,31 +42908,31 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2013
+	TBZ $1, R20, single2043
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2014
+	TBZ $0, R20, loaded2044
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2014
+	B loaded2044
 
-single2013:
+single2043:
 	FMOVS 16(R10), F1
 
-loaded2014:
+loaded2044:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2015
+	TBZ $1, R20, single2045
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2016
+	TBZ $0, R20, loaded2046
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2016
+	B loaded2046
 
-single2015:
+single2045:
 	FMOVS 16(R0), F3
 
-loaded2016:
+loaded2046:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	SUBS $1, R9
@@ -41991,17 +42947,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2017
+	TBZ $1, R20, single2047
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2018
+	TBZ $0, R20, loaded2048
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2018
+	B loaded2048
 
-single2017:
+single2047:
 	FMOVS 16(R21), F0
 
-loaded2018:
+loaded2048:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -42010,33 +42966,33 @@ bias:
 	CBZ R21, store
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single2019
+	TBZ $1, R20, single2049
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2020
+	TBZ $0, R20, loaded2050
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2020
+	B loaded2050
 
-single2019:
+single2049:
 	FMOVS 16(R21), F0
 
-loaded2020:
+loaded2050:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2021
+	TBZ $1, R20, single2051
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2022
+	TBZ $0, R20, stored2052
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2022
+	B stored2052
 
-single2021:
+single2051:
 	FMOVS F30, 16(R21)
 
-stored2022:
+stored2052:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -42172,42 +43128,42 @@ tile:
 	VEOR V30.B16, V30.B16, V30.B16
 
 single:
-	TBZ $1, R20, single2023
+	TBZ $1, R20, single2053
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2024
+	TBZ $0, R20, loaded2054
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2024
+	B loaded2054
 
-single2023:
+single2053:
 	FMOVS 0(R10), F0
 
-loaded2024:
+loaded2054:
 	ADD R12, R10
-	TBZ $1, R20, single2025
+	TBZ $1, R20, single2055
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2026
+	TBZ $0, R20, loaded2056
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2026
+	B loaded2056
 
-single2025:
+single2055:
 	FMOVS 0(R0), F1
 
-loaded2026:
+loaded2056:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2027
+	TBZ $1, R20, single2057
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2028
+	TBZ $0, R20, loaded2058
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2028
+	B loaded2058
 
-single2027:
+single2057:
 	FMOVS 0(R1), F1
 
-loaded2028:
+loaded2058:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
 	SUBS $1, R9
@@ -42219,76 +43175,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2029
+	TBZ $1, R20, single2059
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2030
+	TBZ $0, R20, loaded2060
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2030
+	B loaded2060
 
-single2029:
+single2059:
 	FMOVS 0(R21), F0
 
-loaded2030:
+loaded2060:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2031
+	TBZ $1, R20, single2061
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2032
+	TBZ $0, R20, loaded2062
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2032
+	B loaded2062
 
-single2031:
+single2061:
 	FMOVS 0(R21), F0
 
-loaded2032:
+loaded2062:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2033
+	TBZ $1, R20, single2063
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2034
+	TBZ $0, R20, loaded2064
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2034
+	B loaded2064
 
-single2033:
+single2063:
 	FMOVS 0(R21), F0
 
-loaded2034:
+loaded2064:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2035
+	TBZ $1, R20, single2065
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2036
+	TBZ $0, R20, stored2066
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2036
+	B stored2066
 
-single2035:
+single2065:
 	FMOVS F31, 0(R21)
 
-stored2036:
+stored2066:
 	ADD R13, R21
-	TBZ $1, R20, single2037
+	TBZ $1, R20, single2067
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2038
+	TBZ $0, R20, stored2068
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2038
+	B stored2068
 
-single2037:
+single2067:
 	FMOVS F30, 0(R21)
 
-stored2038:
+stored2068:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -42446,46 +43402,46 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2039
+	TBZ $1, R20, single2069
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2040
+	TBZ $0, R20, loaded2070
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2040
+	B loaded2070
 
-single2039:
+single2069:
 	FMOVS 16(R10), F1
 
-loaded2040:
+loaded2070:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2041
+	TBZ $1, R20, single2071
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2042
+	TBZ $0, R20, loaded2072
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2042
+	B loaded2072
 
-single2041:
+single2071:
 	FMOVS 16(R0), F3
 
-loaded2042:
+loaded2072:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2043
+	TBZ $1, R20, single2073
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2044
+	TBZ $0, R20, loaded2074
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2044
+	B loaded2074
 
-single2043:
+single2073:
 	FMOVS 16(R1), F3
 
-loaded2044:
+loaded2074:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	SUBS $1, R9
@@ -42500,34 +43456,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2045
+	TBZ $1, R20, single2075
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2046
+	TBZ $0, R20, loaded2076
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2046
+	B loaded2076
 
-single2045:
+single2075:
 	FMOVS 16(R21), F0
 
-loaded2046:
+loaded2076:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2047
+	TBZ $1, R20, single2077
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2048
+	TBZ $0, R20, loaded2078
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2048
+	B loaded2078
 
-single2047:
+single2077:
 	FMOVS 16(R21), F0
 
-loaded2048:
+loaded2078:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -42537,47 +43493,47 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single2049
+	TBZ $1, R20, single2079
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2050
+	TBZ $0, R20, loaded2080
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2050
+	B loaded2080
 
-single2049:
+single2079:
 	FMOVS 16(R21), F0
 
-loaded2050:
+loaded2080:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2051
+	TBZ $1, R20, single2081
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2052
+	TBZ $0, R20, stored2082
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2052
+	B stored2082
 
-single2051:
+single2081:
 	FMOVS F30, 16(R21)
 
-stored2052:
+stored2082:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2053
+	TBZ $1, R20, single2083
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2054
+	TBZ $0, R20, stored2084
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2054
+	B stored2084
 
-single2053:
+single2083:
 	FMOVS F28, 16(R21)
 
-stored2054:
+stored2084:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -42729,55 +43685,55 @@ tile:
 	VEOR V29.B16, V29.B16, V29.B16
 
 single:
-	TBZ $1, R20, single2055
+	TBZ $1, R20, single2085
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2056
+	TBZ $0, R20, loaded2086
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2056
+	B loaded2086
 
-single2055:
+single2085:
 	FMOVS 0(R10), F0
 
-loaded2056:
+loaded2086:
 	ADD R12, R10
-	TBZ $1, R20, single2057
+	TBZ $1, R20, single2087
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2058
+	TBZ $0, R20, loaded2088
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2058
+	B loaded2088
 
-single2057:
+single2087:
 	FMOVS 0(R0), F1
 
-loaded2058:
+loaded2088:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2059
+	TBZ $1, R20, single2089
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2060
+	TBZ $0, R20, loaded2090
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2060
+	B loaded2090
 
-single2059:
+single2089:
 	FMOVS 0(R1), F1
 
-loaded2060:
+loaded2090:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2061
+	TBZ $1, R20, single2091
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2062
+	TBZ $0, R20, loaded2092
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2062
+	B loaded2092
 
-single2061:
+single2091:
 	FMOVS 0(R2), F1
 
-loaded2062:
+loaded2092:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
 	SUBS $1, R9
@@ -42789,103 +43745,103 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2063
+	TBZ $1, R20, single2093
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2064
+	TBZ $0, R20, loaded2094
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2064
+	B loaded2094
 
-single2063:
+single2093:
 	FMOVS 0(R21), F0
 
-loaded2064:
+loaded2094:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2065
+	TBZ $1, R20, single2095
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2066
+	TBZ $0, R20, loaded2096
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2066
+	B loaded2096
 
-single2065:
+single2095:
 	FMOVS 0(R21), F0
 
-loaded2066:
+loaded2096:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2067
+	TBZ $1, R20, single2097
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2068
+	TBZ $0, R20, loaded2098
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2068
+	B loaded2098
 
-single2067:
+single2097:
 	FMOVS 0(R21), F0
 
-loaded2068:
+loaded2098:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2069
+	TBZ $1, R20, single2099
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2070
+	TBZ $0, R20, loaded2100
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2070
+	B loaded2100
 
-single2069:
+single2099:
 	FMOVS 0(R21), F0
 
-loaded2070:
+loaded2100:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2071
+	TBZ $1, R20, single2101
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2072
+	TBZ $0, R20, stored2102
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2072
+	B stored2102
 
-single2071:
+single2101:
 	FMOVS F31, 0(R21)
 
-stored2072:
+stored2102:
 	ADD R13, R21
-	TBZ $1, R20, single2073
+	TBZ $1, R20, single2103
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2074
+	TBZ $0, R20, stored2104
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2074
+	B stored2104
 
-single2073:
+single2103:
 	FMOVS F30, 0(R21)
 
-stored2074:
+stored2104:
 	ADD R13, R21
-	TBZ $1, R20, single2075
+	TBZ $1, R20, single2105
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2076
+	TBZ $0, R20, stored2106
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2076
+	B stored2106
 
-single2075:
+single2105:
 	FMOVS F29, 0(R21)
 
-stored2076:
+stored2106:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -43068,61 +44024,61 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2077
+	TBZ $1, R20, single2107
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2078
+	TBZ $0, R20, loaded2108
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2078
+	B loaded2108
 
-single2077:
+single2107:
 	FMOVS 16(R10), F1
 
-loaded2078:
+loaded2108:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2079
+	TBZ $1, R20, single2109
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2080
+	TBZ $0, R20, loaded2110
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2080
+	B loaded2110
 
-single2079:
+single2109:
 	FMOVS 16(R0), F3
 
-loaded2080:
+loaded2110:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2081
+	TBZ $1, R20, single2111
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2082
+	TBZ $0, R20, loaded2112
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2082
+	B loaded2112
 
-single2081:
+single2111:
 	FMOVS 16(R1), F3
 
-loaded2082:
+loaded2112:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2083
+	TBZ $1, R20, single2113
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2084
+	TBZ $0, R20, loaded2114
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2084
+	B loaded2114
 
-single2083:
+single2113:
 	FMOVS 16(R2), F3
 
-loaded2084:
+loaded2114:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	SUBS $1, R9
@@ -43137,51 +44093,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2085
+	TBZ $1, R20, single2115
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2086
+	TBZ $0, R20, loaded2116
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2086
+	B loaded2116
 
-single2085:
+single2115:
 	FMOVS 16(R21), F0
 
-loaded2086:
+loaded2116:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2087
+	TBZ $1, R20, single2117
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2088
+	TBZ $0, R20, loaded2118
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2088
+	B loaded2118
 
-single2087:
+single2117:
 	FMOVS 16(R21), F0
 
-loaded2088:
+loaded2118:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2089
+	TBZ $1, R20, single2119
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2090
+	TBZ $0, R20, loaded2120
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2090
+	B loaded2120
 
-single2089:
+single2119:
 	FMOVS 16(R21), F0
 
-loaded2090:
+loaded2120:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -43192,17 +44148,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single2091
+	TBZ $1, R20, single2121
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2092
+	TBZ $0, R20, loaded2122
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2092
+	B loaded2122
 
-single2091:
+single2121:
 	FMOVS 16(R21), F0
 
-loaded2092:
+loaded2122:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -43210,43 +44166,43 @@ loaded2092:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2093
+	TBZ $1, R20, single2123
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2094
+	TBZ $0, R20, stored2124
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2094
+	B stored2124
 
-single2093:
+single2123:
 	FMOVS F30, 16(R21)
 
-stored2094:
+stored2124:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2095
+	TBZ $1, R20, single2125
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2096
+	TBZ $0, R20, stored2126
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2096
+	B stored2126
 
-single2095:
+single2125:
 	FMOVS F28, 16(R21)
 
-stored2096:
+stored2126:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2097
+	TBZ $1, R20, single2127
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2098
+	TBZ $0, R20, stored2128
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2098
+	B stored2128
 
-single2097:
+single2127:
 	FMOVS F26, 16(R21)
 
-stored2098:
+stored2128:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -43414,68 +44370,68 @@ tile:
 	VEOR V28.B16, V28.B16, V28.B16
 
 single:
-	TBZ $1, R20, single2099
+	TBZ $1, R20, single2129
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2100
+	TBZ $0, R20, loaded2130
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2100
+	B loaded2130
 
-single2099:
+single2129:
 	FMOVS 0(R10), F0
 
-loaded2100:
+loaded2130:
 	ADD R12, R10
-	TBZ $1, R20, single2101
+	TBZ $1, R20, single2131
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2102
+	TBZ $0, R20, loaded2132
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2102
+	B loaded2132
 
-single2101:
+single2131:
 	FMOVS 0(R0), F1
 
-loaded2102:
+loaded2132:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2103
+	TBZ $1, R20, single2133
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2104
+	TBZ $0, R20, loaded2134
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2104
+	B loaded2134
 
-single2103:
+single2133:
 	FMOVS 0(R1), F1
 
-loaded2104:
+loaded2134:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2105
+	TBZ $1, R20, single2135
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2106
+	TBZ $0, R20, loaded2136
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2106
+	B loaded2136
 
-single2105:
+single2135:
 	FMOVS 0(R2), F1
 
-loaded2106:
+loaded2136:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single2107
+	TBZ $1, R20, single2137
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded2108
+	TBZ $0, R20, loaded2138
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2108
+	B loaded2138
 
-single2107:
+single2137:
 	FMOVS 0(R3), F1
 
-loaded2108:
+loaded2138:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
 	SUBS $1, R9
@@ -43487,76 +44443,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2109
+	TBZ $1, R20, single2139
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2110
+	TBZ $0, R20, loaded2140
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2110
+	B loaded2140
 
-single2109:
+single2139:
 	FMOVS 0(R21), F0
 
-loaded2110:
+loaded2140:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2111
+	TBZ $1, R20, single2141
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2112
+	TBZ $0, R20, loaded2142
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2112
+	B loaded2142
 
-single2111:
+single2141:
 	FMOVS 0(R21), F0
 
-loaded2112:
+loaded2142:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2113
+	TBZ $1, R20, single2143
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2114
+	TBZ $0, R20, loaded2144
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2114
+	B loaded2144
 
-single2113:
+single2143:
 	FMOVS 0(R21), F0
 
-loaded2114:
+loaded2144:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2115
+	TBZ $1, R20, single2145
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2116
+	TBZ $0, R20, loaded2146
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2116
+	B loaded2146
 
-single2115:
+single2145:
 	FMOVS 0(R21), F0
 
-loaded2116:
+loaded2146:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2117
+	TBZ $1, R20, single2147
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2118
+	TBZ $0, R20, loaded2148
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2118
+	B loaded2148
 
-single2117:
+single2147:
 	FMOVS 0(R21), F0
 
-loaded2118:
+loaded2148:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -43564,53 +44520,53 @@ loaded2118:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2119
+	TBZ $1, R20, single2149
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2120
+	TBZ $0, R20, stored2150
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2120
+	B stored2150
 
-single2119:
+single2149:
 	FMOVS F31, 0(R21)
 
-stored2120:
+stored2150:
 	ADD R13, R21
-	TBZ $1, R20, single2121
+	TBZ $1, R20, single2151
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2122
+	TBZ $0, R20, stored2152
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2122
+	B stored2152
 
-single2121:
+single2151:
 	FMOVS F30, 0(R21)
 
-stored2122:
+stored2152:
 	ADD R13, R21
-	TBZ $1, R20, single2123
+	TBZ $1, R20, single2153
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2124
+	TBZ $0, R20, stored2154
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2124
+	B stored2154
 
-single2123:
+single2153:
 	FMOVS F29, 0(R21)
 
-stored2124:
+stored2154:
 	ADD R13, R21
-	TBZ $1, R20, single2125
+	TBZ $1, R20, single2155
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2126
+	TBZ $0, R20, stored2156
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2126
+	B stored2156
 
-single2125:
+single2155:
 	FMOVS F28, 0(R21)
 
-stored2126:
+stored2156:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -43818,76 +44774,76 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2127
+	TBZ $1, R20, single2157
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2128
+	TBZ $0, R20, loaded2158
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2128
+	B loaded2158
 
-single2127:
+single2157:
 	FMOVS 16(R10), F1
 
-loaded2128:
+loaded2158:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2129
+	TBZ $1, R20, single2159
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2130
+	TBZ $0, R20, loaded2160
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2130
+	B loaded2160
 
-single2129:
+single2159:
 	FMOVS 16(R0), F3
 
-loaded2130:
+loaded2160:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2131
+	TBZ $1, R20, single2161
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2132
+	TBZ $0, R20, loaded2162
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2132
+	B loaded2162
 
-single2131:
+single2161:
 	FMOVS 16(R1), F3
 
-loaded2132:
+loaded2162:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2133
+	TBZ $1, R20, single2163
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2134
+	TBZ $0, R20, loaded2164
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2134
+	B loaded2164
 
-single2133:
+single2163:
 	FMOVS 16(R2), F3
 
-loaded2134:
+loaded2164:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single2135
+	TBZ $1, R20, single2165
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded2136
+	TBZ $0, R20, loaded2166
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2136
+	B loaded2166
 
-single2135:
+single2165:
 	FMOVS 16(R3), F3
 
-loaded2136:
+loaded2166:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	SUBS $1, R9
@@ -43902,68 +44858,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2137
+	TBZ $1, R20, single2167
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2138
+	TBZ $0, R20, loaded2168
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2138
+	B loaded2168
 
-single2137:
+single2167:
 	FMOVS 16(R21), F0
 
-loaded2138:
+loaded2168:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2139
+	TBZ $1, R20, single2169
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2140
+	TBZ $0, R20, loaded2170
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2140
+	B loaded2170
 
-single2139:
+single2169:
 	FMOVS 16(R21), F0
 
-loaded2140:
+loaded2170:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2141
+	TBZ $1, R20, single2171
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2142
+	TBZ $0, R20, loaded2172
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2142
+	B loaded2172
 
-single2141:
+single2171:
 	FMOVS 16(R21), F0
 
-loaded2142:
+loaded2172:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2143
+	TBZ $1, R20, single2173
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2144
+	TBZ $0, R20, loaded2174
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2144
+	B loaded2174
 
-single2143:
+single2173:
 	FMOVS 16(R21), F0
 
-loaded2144:
+loaded2174:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -43975,17 +44931,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single2145
+	TBZ $1, R20, single2175
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2146
+	TBZ $0, R20, loaded2176
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2146
+	B loaded2176
 
-single2145:
+single2175:
 	FMOVS 16(R21), F0
 
-loaded2146:
+loaded2176:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -43994,56 +44950,56 @@ loaded2146:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2147
+	TBZ $1, R20, single2177
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2148
+	TBZ $0, R20, stored2178
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2148
+	B stored2178
 
-single2147:
+single2177:
 	FMOVS F30, 16(R21)
 
-stored2148:
+stored2178:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2149
+	TBZ $1, R20, single2179
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2150
+	TBZ $0, R20, stored2180
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2150
+	B stored2180
 
-single2149:
+single2179:
 	FMOVS F28, 16(R21)
 
-stored2150:
+stored2180:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2151
+	TBZ $1, R20, single2181
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2152
+	TBZ $0, R20, stored2182
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2152
+	B stored2182
 
-single2151:
+single2181:
 	FMOVS F26, 16(R21)
 
-stored2152:
+stored2182:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2153
+	TBZ $1, R20, single2183
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2154
+	TBZ $0, R20, stored2184
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2154
+	B stored2184
 
-single2153:
+single2183:
 	FMOVS F24, 16(R21)
 
-stored2154:
+stored2184:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -44227,81 +45183,81 @@ tile:
 	VEOR V27.B16, V27.B16, V27.B16
 
 single:
-	TBZ $1, R20, single2155
+	TBZ $1, R20, single2185
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2156
+	TBZ $0, R20, loaded2186
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2156
+	B loaded2186
 
-single2155:
+single2185:
 	FMOVS 0(R10), F0
 
-loaded2156:
+loaded2186:
 	ADD R12, R10
-	TBZ $1, R20, single2157
+	TBZ $1, R20, single2187
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2158
+	TBZ $0, R20, loaded2188
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2158
+	B loaded2188
 
-single2157:
+single2187:
 	FMOVS 0(R0), F1
 
-loaded2158:
+loaded2188:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2159
+	TBZ $1, R20, single2189
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2160
+	TBZ $0, R20, loaded2190
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2160
+	B loaded2190
 
-single2159:
+single2189:
 	FMOVS 0(R1), F1
 
-loaded2160:
+loaded2190:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2161
+	TBZ $1, R20, single2191
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2162
+	TBZ $0, R20, loaded2192
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2162
+	B loaded2192
 
-single2161:
+single2191:
 	FMOVS 0(R2), F1
 
-loaded2162:
+loaded2192:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single2163
+	TBZ $1, R20, single2193
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded2164
+	TBZ $0, R20, loaded2194
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2164
+	B loaded2194
 
-single2163:
+single2193:
 	FMOVS 0(R3), F1
 
-loaded2164:
+loaded2194:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single2165
+	TBZ $1, R20, single2195
 	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded2166
+	TBZ $0, R20, loaded2196
 	ADD $8, R4, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2166
+	B loaded2196
 
-single2165:
+single2195:
 	FMOVS 0(R4), F1
 
-loaded2166:
+loaded2196:
 	VFMLA V0.S4, V1.S4, V27.S4
 	ADD R24, R4
 	SUBS $1, R9
@@ -44313,90 +45269,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2167
+	TBZ $1, R20, single2197
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2168
+	TBZ $0, R20, loaded2198
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2168
+	B loaded2198
 
-single2167:
+single2197:
 	FMOVS 0(R21), F0
 
-loaded2168:
+loaded2198:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2169
+	TBZ $1, R20, single2199
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2170
+	TBZ $0, R20, loaded2200
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2170
+	B loaded2200
 
-single2169:
+single2199:
 	FMOVS 0(R21), F0
 
-loaded2170:
+loaded2200:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2171
+	TBZ $1, R20, single2201
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2172
+	TBZ $0, R20, loaded2202
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2172
+	B loaded2202
 
-single2171:
+single2201:
 	FMOVS 0(R21), F0
 
-loaded2172:
+loaded2202:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2173
+	TBZ $1, R20, single2203
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2174
+	TBZ $0, R20, loaded2204
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2174
+	B loaded2204
 
-single2173:
+single2203:
 	FMOVS 0(R21), F0
 
-loaded2174:
+loaded2204:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2175
+	TBZ $1, R20, single2205
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2176
+	TBZ $0, R20, loaded2206
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2176
+	B loaded2206
 
-single2175:
+single2205:
 	FMOVS 0(R21), F0
 
-loaded2176:
+loaded2206:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2177
+	TBZ $1, R20, single2207
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2178
+	TBZ $0, R20, loaded2208
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2178
+	B loaded2208
 
-single2177:
+single2207:
 	FMOVS 0(R21), F0
 
-loaded2178:
+loaded2208:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -44405,65 +45361,65 @@ loaded2178:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2179
+	TBZ $1, R20, single2209
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2180
+	TBZ $0, R20, stored2210
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2180
+	B stored2210
 
-single2179:
+single2209:
 	FMOVS F31, 0(R21)
 
-stored2180:
+stored2210:
 	ADD R13, R21
-	TBZ $1, R20, single2181
+	TBZ $1, R20, single2211
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2182
+	TBZ $0, R20, stored2212
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2182
+	B stored2212
 
-single2181:
+single2211:
 	FMOVS F30, 0(R21)
 
-stored2182:
+stored2212:
 	ADD R13, R21
-	TBZ $1, R20, single2183
+	TBZ $1, R20, single2213
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2184
+	TBZ $0, R20, stored2214
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2184
+	B stored2214
 
-single2183:
+single2213:
 	FMOVS F29, 0(R21)
 
-stored2184:
+stored2214:
 	ADD R13, R21
-	TBZ $1, R20, single2185
+	TBZ $1, R20, single2215
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2186
+	TBZ $0, R20, stored2216
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2186
+	B stored2216
 
-single2185:
+single2215:
 	FMOVS F28, 0(R21)
 
-stored2186:
+stored2216:
 	ADD R13, R21
-	TBZ $1, R20, single2187
+	TBZ $1, R20, single2217
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2188
+	TBZ $0, R20, stored2218
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2188
+	B stored2218
 
-single2187:
+single2217:
 	FMOVS F27, 0(R21)
 
-stored2188:
+stored2218:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -44696,91 +45652,91 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2189
+	TBZ $1, R20, single2219
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2190
+	TBZ $0, R20, loaded2220
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2190
+	B loaded2220
 
-single2189:
+single2219:
 	FMOVS 16(R10), F1
 
-loaded2190:
+loaded2220:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2191
+	TBZ $1, R20, single2221
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2192
+	TBZ $0, R20, loaded2222
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2192
+	B loaded2222
 
-single2191:
+single2221:
 	FMOVS 16(R0), F3
 
-loaded2192:
+loaded2222:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2193
+	TBZ $1, R20, single2223
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2194
+	TBZ $0, R20, loaded2224
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2194
+	B loaded2224
 
-single2193:
+single2223:
 	FMOVS 16(R1), F3
 
-loaded2194:
+loaded2224:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2195
+	TBZ $1, R20, single2225
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2196
+	TBZ $0, R20, loaded2226
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2196
+	B loaded2226
 
-single2195:
+single2225:
 	FMOVS 16(R2), F3
 
-loaded2196:
+loaded2226:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single2197
+	TBZ $1, R20, single2227
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded2198
+	TBZ $0, R20, loaded2228
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2198
+	B loaded2228
 
-single2197:
+single2227:
 	FMOVS 16(R3), F3
 
-loaded2198:
+loaded2228:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single2199
+	TBZ $1, R20, single2229
 	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded2200
+	TBZ $0, R20, loaded2230
 	ADD $24, R4, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2200
+	B loaded2230
 
-single2199:
+single2229:
 	FMOVS 16(R4), F3
 
-loaded2200:
+loaded2230:
 	VFMLA V1.S4, V3.S4, V22.S4
 	ADD R24, R4
 	SUBS $1, R9
@@ -44795,85 +45751,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2201
+	TBZ $1, R20, single2231
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2202
+	TBZ $0, R20, loaded2232
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2202
+	B loaded2232
 
-single2201:
+single2231:
 	FMOVS 16(R21), F0
 
-loaded2202:
+loaded2232:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2203
+	TBZ $1, R20, single2233
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2204
+	TBZ $0, R20, loaded2234
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2204
+	B loaded2234
 
-single2203:
+single2233:
 	FMOVS 16(R21), F0
 
-loaded2204:
+loaded2234:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2205
+	TBZ $1, R20, single2235
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2206
+	TBZ $0, R20, loaded2236
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2206
+	B loaded2236
 
-single2205:
+single2235:
 	FMOVS 16(R21), F0
 
-loaded2206:
+loaded2236:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2207
+	TBZ $1, R20, single2237
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2208
+	TBZ $0, R20, loaded2238
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2208
+	B loaded2238
 
-single2207:
+single2237:
 	FMOVS 16(R21), F0
 
-loaded2208:
+loaded2238:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2209
+	TBZ $1, R20, single2239
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2210
+	TBZ $0, R20, loaded2240
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2210
+	B loaded2240
 
-single2209:
+single2239:
 	FMOVS 16(R21), F0
 
-loaded2210:
+loaded2240:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -44886,17 +45842,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single2211
+	TBZ $1, R20, single2241
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2212
+	TBZ $0, R20, loaded2242
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2212
+	B loaded2242
 
-single2211:
+single2241:
 	FMOVS 16(R21), F0
 
-loaded2212:
+loaded2242:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -44906,69 +45862,69 @@ loaded2212:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2213
+	TBZ $1, R20, single2243
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2214
+	TBZ $0, R20, stored2244
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2214
+	B stored2244
 
-single2213:
+single2243:
 	FMOVS F30, 16(R21)
 
-stored2214:
+stored2244:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2215
+	TBZ $1, R20, single2245
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2216
+	TBZ $0, R20, stored2246
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2216
+	B stored2246
 
-single2215:
+single2245:
 	FMOVS F28, 16(R21)
 
-stored2216:
+stored2246:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2217
+	TBZ $1, R20, single2247
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2218
+	TBZ $0, R20, stored2248
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2218
+	B stored2248
 
-single2217:
+single2247:
 	FMOVS F26, 16(R21)
 
-stored2218:
+stored2248:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2219
+	TBZ $1, R20, single2249
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2220
+	TBZ $0, R20, stored2250
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2220
+	B stored2250
 
-single2219:
+single2249:
 	FMOVS F24, 16(R21)
 
-stored2220:
+stored2250:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2221
+	TBZ $1, R20, single2251
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2222
+	TBZ $0, R20, stored2252
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2222
+	B stored2252
 
-single2221:
+single2251:
 	FMOVS F22, 16(R21)
 
-stored2222:
+stored2252:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -45168,94 +46124,94 @@ tile:
 	VEOR V26.B16, V26.B16, V26.B16
 
 single:
-	TBZ $1, R20, single2223
+	TBZ $1, R20, single2253
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2224
+	TBZ $0, R20, loaded2254
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2224
+	B loaded2254
 
-single2223:
+single2253:
 	FMOVS 0(R10), F0
 
-loaded2224:
+loaded2254:
 	ADD R12, R10
-	TBZ $1, R20, single2225
+	TBZ $1, R20, single2255
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2226
+	TBZ $0, R20, loaded2256
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2226
+	B loaded2256
 
-single2225:
+single2255:
 	FMOVS 0(R0), F1
 
-loaded2226:
+loaded2256:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2227
+	TBZ $1, R20, single2257
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2228
+	TBZ $0, R20, loaded2258
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2228
+	B loaded2258
 
-single2227:
+single2257:
 	FMOVS 0(R1), F1
 
-loaded2228:
+loaded2258:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2229
+	TBZ $1, R20, single2259
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2230
+	TBZ $0, R20, loaded2260
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2230
+	B loaded2260
 
-single2229:
+single2259:
 	FMOVS 0(R2), F1
 
-loaded2230:
+loaded2260:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single2231
+	TBZ $1, R20, single2261
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded2232
+	TBZ $0, R20, loaded2262
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2232
+	B loaded2262
 
-single2231:
+single2261:
 	FMOVS 0(R3), F1
 
-loaded2232:
+loaded2262:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single2233
+	TBZ $1, R20, single2263
 	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded2234
+	TBZ $0, R20, loaded2264
 	ADD $8, R4, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2234
+	B loaded2264
 
-single2233:
+single2263:
 	FMOVS 0(R4), F1
 
-loaded2234:
+loaded2264:
 	VFMLA V0.S4, V1.S4, V27.S4
 	ADD R24, R4
-	TBZ $1, R20, single2235
+	TBZ $1, R20, single2265
 	FMOVD 0(R5), F1
-	TBZ $0, R20, loaded2236
+	TBZ $0, R20, loaded2266
 	ADD $8, R5, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2236
+	B loaded2266
 
-single2235:
+single2265:
 	FMOVS 0(R5), F1
 
-loaded2236:
+loaded2266:
 	VFMLA V0.S4, V1.S4, V26.S4
 	ADD R24, R5
 	SUBS $1, R9
@@ -45267,104 +46223,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2237
+	TBZ $1, R20, single2267
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2238
+	TBZ $0, R20, loaded2268
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2238
+	B loaded2268
 
-single2237:
+single2267:
 	FMOVS 0(R21), F0
 
-loaded2238:
+loaded2268:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2239
+	TBZ $1, R20, single2269
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2240
+	TBZ $0, R20, loaded2270
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2240
+	B loaded2270
 
-single2239:
+single2269:
 	FMOVS 0(R21), F0
 
-loaded2240:
+loaded2270:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2241
+	TBZ $1, R20, single2271
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2242
+	TBZ $0, R20, loaded2272
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2242
+	B loaded2272
 
-single2241:
+single2271:
 	FMOVS 0(R21), F0
 
-loaded2242:
+loaded2272:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2243
+	TBZ $1, R20, single2273
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2244
+	TBZ $0, R20, loaded2274
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2244
+	B loaded2274
 
-single2243:
+single2273:
 	FMOVS 0(R21), F0
 
-loaded2244:
+loaded2274:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2245
+	TBZ $1, R20, single2275
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2246
+	TBZ $0, R20, loaded2276
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2246
+	B loaded2276
 
-single2245:
+single2275:
 	FMOVS 0(R21), F0
 
-loaded2246:
+loaded2276:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2247
+	TBZ $1, R20, single2277
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2248
+	TBZ $0, R20, loaded2278
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2248
+	B loaded2278
 
-single2247:
+single2277:
 	FMOVS 0(R21), F0
 
-loaded2248:
+loaded2278:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2249
+	TBZ $1, R20, single2279
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2250
+	TBZ $0, R20, loaded2280
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2250
+	B loaded2280
 
-single2249:
+single2279:
 	FMOVS 0(R21), F0
 
-loaded2250:
+loaded2280:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -45374,77 +46330,77 @@ loaded2250:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2251
+	TBZ $1, R20, single2281
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2252
+	TBZ $0, R20, stored2282
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2252
+	B stored2282
 
-single2251:
+single2281:
 	FMOVS F31, 0(R21)
 
-stored2252:
+stored2282:
 	ADD R13, R21
-	TBZ $1, R20, single2253
+	TBZ $1, R20, single2283
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2254
+	TBZ $0, R20, stored2284
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2254
+	B stored2284
 
-single2253:
+single2283:
 	FMOVS F30, 0(R21)
 
-stored2254:
+stored2284:
 	ADD R13, R21
-	TBZ $1, R20, single2255
+	TBZ $1, R20, single2285
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2256
+	TBZ $0, R20, stored2286
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2256
+	B stored2286
 
-single2255:
+single2285:
 	FMOVS F29, 0(R21)
 
-stored2256:
+stored2286:
 	ADD R13, R21
-	TBZ $1, R20, single2257
+	TBZ $1, R20, single2287
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2258
+	TBZ $0, R20, stored2288
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2258
+	B stored2288
 
-single2257:
+single2287:
 	FMOVS F28, 0(R21)
 
-stored2258:
+stored2288:
 	ADD R13, R21
-	TBZ $1, R20, single2259
+	TBZ $1, R20, single2289
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2260
+	TBZ $0, R20, stored2290
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2260
+	B stored2290
 
-single2259:
+single2289:
 	FMOVS F27, 0(R21)
 
-stored2260:
+stored2290:
 	ADD R13, R21
-	TBZ $1, R20, single2261
+	TBZ $1, R20, single2291
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2262
+	TBZ $0, R20, stored2292
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2262
+	B stored2292
 
-single2261:
+single2291:
 	FMOVS F26, 0(R21)
 
-stored2262:
+stored2292:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -45702,106 +46658,106 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2263
+	TBZ $1, R20, single2293
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2264
+	TBZ $0, R20, loaded2294
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2264
+	B loaded2294
 
-single2263:
+single2293:
 	FMOVS 16(R10), F1
 
-loaded2264:
+loaded2294:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2265
+	TBZ $1, R20, single2295
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2266
+	TBZ $0, R20, loaded2296
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2266
+	B loaded2296
 
-single2265:
+single2295:
 	FMOVS 16(R0), F3
 
-loaded2266:
+loaded2296:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2267
+	TBZ $1, R20, single2297
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2268
+	TBZ $0, R20, loaded2298
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2268
+	B loaded2298
 
-single2267:
+single2297:
 	FMOVS 16(R1), F3
 
-loaded2268:
+loaded2298:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2269
+	TBZ $1, R20, single2299
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2270
+	TBZ $0, R20, loaded2300
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2270
+	B loaded2300
 
-single2269:
+single2299:
 	FMOVS 16(R2), F3
 
-loaded2270:
+loaded2300:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single2271
+	TBZ $1, R20, single2301
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded2272
+	TBZ $0, R20, loaded2302
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2272
+	B loaded2302
 
-single2271:
+single2301:
 	FMOVS 16(R3), F3
 
-loaded2272:
+loaded2302:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single2273
+	TBZ $1, R20, single2303
 	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded2274
+	TBZ $0, R20, loaded2304
 	ADD $24, R4, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2274
+	B loaded2304
 
-single2273:
+single2303:
 	FMOVS 16(R4), F3
 
-loaded2274:
+loaded2304:
 	VFMLA V1.S4, V3.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single2275
+	TBZ $1, R20, single2305
 	FMOVD 16(R5), F3
-	TBZ $0, R20, loaded2276
+	TBZ $0, R20, loaded2306
 	ADD $24, R5, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2276
+	B loaded2306
 
-single2275:
+single2305:
 	FMOVS 16(R5), F3
 
-loaded2276:
+loaded2306:
 	VFMLA V1.S4, V3.S4, V20.S4
 	ADD R24, R5
 	SUBS $1, R9
@@ -45816,102 +46772,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2277
+	TBZ $1, R20, single2307
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2278
+	TBZ $0, R20, loaded2308
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2278
+	B loaded2308
 
-single2277:
+single2307:
 	FMOVS 16(R21), F0
 
-loaded2278:
+loaded2308:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2279
+	TBZ $1, R20, single2309
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2280
+	TBZ $0, R20, loaded2310
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2280
+	B loaded2310
 
-single2279:
+single2309:
 	FMOVS 16(R21), F0
 
-loaded2280:
+loaded2310:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2281
+	TBZ $1, R20, single2311
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2282
+	TBZ $0, R20, loaded2312
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2282
+	B loaded2312
 
-single2281:
+single2311:
 	FMOVS 16(R21), F0
 
-loaded2282:
+loaded2312:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2283
+	TBZ $1, R20, single2313
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2284
+	TBZ $0, R20, loaded2314
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2284
+	B loaded2314
 
-single2283:
+single2313:
 	FMOVS 16(R21), F0
 
-loaded2284:
+loaded2314:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2285
+	TBZ $1, R20, single2315
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2286
+	TBZ $0, R20, loaded2316
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2286
+	B loaded2316
 
-single2285:
+single2315:
 	FMOVS 16(R21), F0
 
-loaded2286:
+loaded2316:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2287
+	TBZ $1, R20, single2317
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2288
+	TBZ $0, R20, loaded2318
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2288
+	B loaded2318
 
-single2287:
+single2317:
 	FMOVS 16(R21), F0
 
-loaded2288:
+loaded2318:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -45925,17 +46881,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single2289
+	TBZ $1, R20, single2319
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2290
+	TBZ $0, R20, loaded2320
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2290
+	B loaded2320
 
-single2289:
+single2319:
 	FMOVS 16(R21), F0
 
-loaded2290:
+loaded2320:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -45946,82 +46902,82 @@ loaded2290:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2291
+	TBZ $1, R20, single2321
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2292
+	TBZ $0, R20, stored2322
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2292
+	B stored2322
 
-single2291:
+single2321:
 	FMOVS F30, 16(R21)
 
-stored2292:
+stored2322:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2293
+	TBZ $1, R20, single2323
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2294
+	TBZ $0, R20, stored2324
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2294
+	B stored2324
 
-single2293:
+single2323:
 	FMOVS F28, 16(R21)
 
-stored2294:
+stored2324:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2295
+	TBZ $1, R20, single2325
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2296
+	TBZ $0, R20, stored2326
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2296
+	B stored2326
 
-single2295:
+single2325:
 	FMOVS F26, 16(R21)
 
-stored2296:
+stored2326:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2297
+	TBZ $1, R20, single2327
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2298
+	TBZ $0, R20, stored2328
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2298
+	B stored2328
 
-single2297:
+single2327:
 	FMOVS F24, 16(R21)
 
-stored2298:
+stored2328:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2299
+	TBZ $1, R20, single2329
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2300
+	TBZ $0, R20, stored2330
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2300
+	B stored2330
 
-single2299:
+single2329:
 	FMOVS F22, 16(R21)
 
-stored2300:
+stored2330:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2301
+	TBZ $1, R20, single2331
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2302
+	TBZ $0, R20, stored2332
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2302
+	B stored2332
 
-single2301:
+single2331:
 	FMOVS F20, 16(R21)
 
-stored2302:
+stored2332:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -46237,107 +47193,107 @@ tile:
 	VEOR V25.B16, V25.B16, V25.B16
 
 single:
-	TBZ $1, R20, single2303
+	TBZ $1, R20, single2333
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2304
+	TBZ $0, R20, loaded2334
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2304
+	B loaded2334
 
-single2303:
+single2333:
 	FMOVS 0(R10), F0
 
-loaded2304:
+loaded2334:
 	ADD R12, R10
-	TBZ $1, R20, single2305
+	TBZ $1, R20, single2335
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2306
+	TBZ $0, R20, loaded2336
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2306
+	B loaded2336
 
-single2305:
+single2335:
 	FMOVS 0(R0), F1
 
-loaded2306:
+loaded2336:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2307
+	TBZ $1, R20, single2337
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2308
+	TBZ $0, R20, loaded2338
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2308
+	B loaded2338
 
-single2307:
+single2337:
 	FMOVS 0(R1), F1
 
-loaded2308:
+loaded2338:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2309
+	TBZ $1, R20, single2339
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2310
+	TBZ $0, R20, loaded2340
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2310
+	B loaded2340
 
-single2309:
+single2339:
 	FMOVS 0(R2), F1
 
-loaded2310:
+loaded2340:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single2311
+	TBZ $1, R20, single2341
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded2312
+	TBZ $0, R20, loaded2342
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2312
+	B loaded2342
 
-single2311:
+single2341:
 	FMOVS 0(R3), F1
 
-loaded2312:
+loaded2342:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single2313
+	TBZ $1, R20, single2343
 	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded2314
+	TBZ $0, R20, loaded2344
 	ADD $8, R4, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2314
+	B loaded2344
 
-single2313:
+single2343:
 	FMOVS 0(R4), F1
 
-loaded2314:
+loaded2344:
 	VFMLA V0.S4, V1.S4, V27.S4
 	ADD R24, R4
-	TBZ $1, R20, single2315
+	TBZ $1, R20, single2345
 	FMOVD 0(R5), F1
-	TBZ $0, R20, loaded2316
+	TBZ $0, R20, loaded2346
 	ADD $8, R5, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2316
+	B loaded2346
 
-single2315:
+single2345:
 	FMOVS 0(R5), F1
 
-loaded2316:
+loaded2346:
 	VFMLA V0.S4, V1.S4, V26.S4
 	ADD R24, R5
-	TBZ $1, R20, single2317
+	TBZ $1, R20, single2347
 	FMOVD 0(R6), F1
-	TBZ $0, R20, loaded2318
+	TBZ $0, R20, loaded2348
 	ADD $8, R6, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2318
+	B loaded2348
 
-single2317:
+single2347:
 	FMOVS 0(R6), F1
 
-loaded2318:
+loaded2348:
 	VFMLA V0.S4, V1.S4, V25.S4
 	ADD R24, R6
 	SUBS $1, R9
@@ -46349,118 +47305,118 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2319
+	TBZ $1, R20, single2349
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2320
+	TBZ $0, R20, loaded2350
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2320
+	B loaded2350
 
-single2319:
+single2349:
 	FMOVS 0(R21), F0
 
-loaded2320:
+loaded2350:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2321
+	TBZ $1, R20, single2351
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2322
+	TBZ $0, R20, loaded2352
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2322
+	B loaded2352
 
-single2321:
+single2351:
 	FMOVS 0(R21), F0
 
-loaded2322:
+loaded2352:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2323
+	TBZ $1, R20, single2353
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2324
+	TBZ $0, R20, loaded2354
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2324
+	B loaded2354
 
-single2323:
+single2353:
 	FMOVS 0(R21), F0
 
-loaded2324:
+loaded2354:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2325
+	TBZ $1, R20, single2355
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2326
+	TBZ $0, R20, loaded2356
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2326
+	B loaded2356
 
-single2325:
+single2355:
 	FMOVS 0(R21), F0
 
-loaded2326:
+loaded2356:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2327
+	TBZ $1, R20, single2357
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2328
+	TBZ $0, R20, loaded2358
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2328
+	B loaded2358
 
-single2327:
+single2357:
 	FMOVS 0(R21), F0
 
-loaded2328:
+loaded2358:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2329
+	TBZ $1, R20, single2359
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2330
+	TBZ $0, R20, loaded2360
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2330
+	B loaded2360
 
-single2329:
+single2359:
 	FMOVS 0(R21), F0
 
-loaded2330:
+loaded2360:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single2331
+	TBZ $1, R20, single2361
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2332
+	TBZ $0, R20, loaded2362
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2332
+	B loaded2362
 
-single2331:
+single2361:
 	FMOVS 0(R21), F0
 
-loaded2332:
+loaded2362:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2333
+	TBZ $1, R20, single2363
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2334
+	TBZ $0, R20, loaded2364
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2334
+	B loaded2364
 
-single2333:
+single2363:
 	FMOVS 0(R21), F0
 
-loaded2334:
+loaded2364:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -46471,89 +47427,89 @@ loaded2334:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2335
+	TBZ $1, R20, single2365
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2336
+	TBZ $0, R20, stored2366
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2336
+	B stored2366
 
-single2335:
+single2365:
 	FMOVS F31, 0(R21)
 
-stored2336:
+stored2366:
 	ADD R13, R21
-	TBZ $1, R20, single2337
+	TBZ $1, R20, single2367
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2338
+	TBZ $0, R20, stored2368
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2338
+	B stored2368
 
-single2337:
+single2367:
 	FMOVS F30, 0(R21)
 
-stored2338:
+stored2368:
 	ADD R13, R21
-	TBZ $1, R20, single2339
+	TBZ $1, R20, single2369
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2340
+	TBZ $0, R20, stored2370
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2340
+	B stored2370
 
-single2339:
+single2369:
 	FMOVS F29, 0(R21)
 
-stored2340:
+stored2370:
 	ADD R13, R21
-	TBZ $1, R20, single2341
+	TBZ $1, R20, single2371
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2342
+	TBZ $0, R20, stored2372
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2342
+	B stored2372
 
-single2341:
+single2371:
 	FMOVS F28, 0(R21)
 
-stored2342:
+stored2372:
 	ADD R13, R21
-	TBZ $1, R20, single2343
+	TBZ $1, R20, single2373
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2344
+	TBZ $0, R20, stored2374
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2344
+	B stored2374
 
-single2343:
+single2373:
 	FMOVS F27, 0(R21)
 
-stored2344:
+stored2374:
 	ADD R13, R21
-	TBZ $1, R20, single2345
+	TBZ $1, R20, single2375
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2346
+	TBZ $0, R20, stored2376
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2346
+	B stored2376
 
-single2345:
+single2375:
 	FMOVS F26, 0(R21)
 
-stored2346:
+stored2376:
 	ADD R13, R21
-	TBZ $1, R20, single2347
+	TBZ $1, R20, single2377
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2348
+	TBZ $0, R20, stored2378
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2348
+	B stored2378
 
-single2347:
+single2377:
 	FMOVS F25, 0(R21)
 
-stored2348:
+stored2378:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -46836,121 +47792,121 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2349
+	TBZ $1, R20, single2379
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2350
+	TBZ $0, R20, loaded2380
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2350
+	B loaded2380
 
-single2349:
+single2379:
 	FMOVS 16(R10), F1
 
-loaded2350:
+loaded2380:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2351
+	TBZ $1, R20, single2381
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2352
+	TBZ $0, R20, loaded2382
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2352
+	B loaded2382
 
-single2351:
+single2381:
 	FMOVS 16(R0), F3
 
-loaded2352:
+loaded2382:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2353
+	TBZ $1, R20, single2383
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2354
+	TBZ $0, R20, loaded2384
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2354
+	B loaded2384
 
-single2353:
+single2383:
 	FMOVS 16(R1), F3
 
-loaded2354:
+loaded2384:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2355
+	TBZ $1, R20, single2385
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2356
+	TBZ $0, R20, loaded2386
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2356
+	B loaded2386
 
-single2355:
+single2385:
 	FMOVS 16(R2), F3
 
-loaded2356:
+loaded2386:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single2357
+	TBZ $1, R20, single2387
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded2358
+	TBZ $0, R20, loaded2388
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2358
+	B loaded2388
 
-single2357:
+single2387:
 	FMOVS 16(R3), F3
 
-loaded2358:
+loaded2388:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single2359
+	TBZ $1, R20, single2389
 	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded2360
+	TBZ $0, R20, loaded2390
 	ADD $24, R4, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2360
+	B loaded2390
 
-single2359:
+single2389:
 	FMOVS 16(R4), F3
 
-loaded2360:
+loaded2390:
 	VFMLA V1.S4, V3.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single2361
+	TBZ $1, R20, single2391
 	FMOVD 16(R5), F3
-	TBZ $0, R20, loaded2362
+	TBZ $0, R20, loaded2392
 	ADD $24, R5, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2362
+	B loaded2392
 
-single2361:
+single2391:
 	FMOVS 16(R5), F3
 
-loaded2362:
+loaded2392:
 	VFMLA V1.S4, V3.S4, V20.S4
 	ADD R24, R5
 	FMOVQ 0(R6), F2
 	VFMLA V0.S4, V2.S4, V19.S4
-	TBZ $1, R20, single2363
+	TBZ $1, R20, single2393
 	FMOVD 16(R6), F3
-	TBZ $0, R20, loaded2364
+	TBZ $0, R20, loaded2394
 	ADD $24, R6, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2364
+	B loaded2394
 
-single2363:
+single2393:
 	FMOVS 16(R6), F3
 
-loaded2364:
+loaded2394:
 	VFMLA V1.S4, V3.S4, V18.S4
 	ADD R24, R6
 	SUBS $1, R9
@@ -46965,119 +47921,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2365
+	TBZ $1, R20, single2395
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2366
+	TBZ $0, R20, loaded2396
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2366
+	B loaded2396
 
-single2365:
+single2395:
 	FMOVS 16(R21), F0
 
-loaded2366:
+loaded2396:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2367
+	TBZ $1, R20, single2397
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2368
+	TBZ $0, R20, loaded2398
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2368
+	B loaded2398
 
-single2367:
+single2397:
 	FMOVS 16(R21), F0
 
-loaded2368:
+loaded2398:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2369
+	TBZ $1, R20, single2399
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2370
+	TBZ $0, R20, loaded2400
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2370
+	B loaded2400
 
-single2369:
+single2399:
 	FMOVS 16(R21), F0
 
-loaded2370:
+loaded2400:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2371
+	TBZ $1, R20, single2401
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2372
+	TBZ $0, R20, loaded2402
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2372
+	B loaded2402
 
-single2371:
+single2401:
 	FMOVS 16(R21), F0
 
-loaded2372:
+loaded2402:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2373
+	TBZ $1, R20, single2403
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2374
+	TBZ $0, R20, loaded2404
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2374
+	B loaded2404
 
-single2373:
+single2403:
 	FMOVS 16(R21), F0
 
-loaded2374:
+loaded2404:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2375
+	TBZ $1, R20, single2405
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2376
+	TBZ $0, R20, loaded2406
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2376
+	B loaded2406
 
-single2375:
+single2405:
 	FMOVS 16(R21), F0
 
-loaded2376:
+loaded2406:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2377
+	TBZ $1, R20, single2407
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2378
+	TBZ $0, R20, loaded2408
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2378
+	B loaded2408
 
-single2377:
+single2407:
 	FMOVS 16(R21), F0
 
-loaded2378:
+loaded2408:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -47092,17 +48048,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single2379
+	TBZ $1, R20, single2409
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2380
+	TBZ $0, R20, loaded2410
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2380
+	B loaded2410
 
-single2379:
+single2409:
 	FMOVS 16(R21), F0
 
-loaded2380:
+loaded2410:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -47114,95 +48070,95 @@ loaded2380:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2381
+	TBZ $1, R20, single2411
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2382
+	TBZ $0, R20, stored2412
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2382
+	B stored2412
 
-single2381:
+single2411:
 	FMOVS F30, 16(R21)
 
-stored2382:
+stored2412:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2383
+	TBZ $1, R20, single2413
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2384
+	TBZ $0, R20, stored2414
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2384
+	B stored2414
 
-single2383:
+single2413:
 	FMOVS F28, 16(R21)
 
-stored2384:
+stored2414:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2385
+	TBZ $1, R20, single2415
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2386
+	TBZ $0, R20, stored2416
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2386
+	B stored2416
 
-single2385:
+single2415:
 	FMOVS F26, 16(R21)
 
-stored2386:
+stored2416:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2387
+	TBZ $1, R20, single2417
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2388
+	TBZ $0, R20, stored2418
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2388
+	B stored2418
 
-single2387:
+single2417:
 	FMOVS F24, 16(R21)
 
-stored2388:
+stored2418:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2389
+	TBZ $1, R20, single2419
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2390
+	TBZ $0, R20, stored2420
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2390
+	B stored2420
 
-single2389:
+single2419:
 	FMOVS F22, 16(R21)
 
-stored2390:
+stored2420:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2391
+	TBZ $1, R20, single2421
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2392
+	TBZ $0, R20, stored2422
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2392
+	B stored2422
 
-single2391:
+single2421:
 	FMOVS F20, 16(R21)
 
-stored2392:
+stored2422:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2393
+	TBZ $1, R20, single2423
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2394
+	TBZ $0, R20, stored2424
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2394
+	B stored2424
 
-single2393:
+single2423:
 	FMOVS F18, 16(R21)
 
-stored2394:
+stored2424:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -47434,120 +48390,120 @@ tile:
 	VEOR V24.B16, V24.B16, V24.B16
 
 single:
-	TBZ $1, R20, single2395
+	TBZ $1, R20, single2425
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2396
+	TBZ $0, R20, loaded2426
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2396
+	B loaded2426
 
-single2395:
+single2425:
 	FMOVS 0(R10), F0
 
-loaded2396:
+loaded2426:
 	ADD R12, R10
-	TBZ $1, R20, single2397
+	TBZ $1, R20, single2427
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2398
+	TBZ $0, R20, loaded2428
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2398
+	B loaded2428
 
-single2397:
+single2427:
 	FMOVS 0(R0), F1
 
-loaded2398:
+loaded2428:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2399
+	TBZ $1, R20, single2429
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2400
+	TBZ $0, R20, loaded2430
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2400
+	B loaded2430
 
-single2399:
+single2429:
 	FMOVS 0(R1), F1
 
-loaded2400:
+loaded2430:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2401
+	TBZ $1, R20, single2431
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2402
+	TBZ $0, R20, loaded2432
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2402
+	B loaded2432
 
-single2401:
+single2431:
 	FMOVS 0(R2), F1
 
-loaded2402:
+loaded2432:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single2403
+	TBZ $1, R20, single2433
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded2404
+	TBZ $0, R20, loaded2434
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2404
+	B loaded2434
 
-single2403:
+single2433:
 	FMOVS 0(R3), F1
 
-loaded2404:
+loaded2434:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single2405
+	TBZ $1, R20, single2435
 	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded2406
+	TBZ $0, R20, loaded2436
 	ADD $8, R4, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2406
+	B loaded2436
 
-single2405:
+single2435:
 	FMOVS 0(R4), F1
 
-loaded2406:
+loaded2436:
 	VFMLA V0.S4, V1.S4, V27.S4
 	ADD R24, R4
-	TBZ $1, R20, single2407
+	TBZ $1, R20, single2437
 	FMOVD 0(R5), F1
-	TBZ $0, R20, loaded2408
+	TBZ $0, R20, loaded2438
 	ADD $8, R5, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2408
+	B loaded2438
 
-single2407:
+single2437:
 	FMOVS 0(R5), F1
 
-loaded2408:
+loaded2438:
 	VFMLA V0.S4, V1.S4, V26.S4
 	ADD R24, R5
-	TBZ $1, R20, single2409
+	TBZ $1, R20, single2439
 	FMOVD 0(R6), F1
-	TBZ $0, R20, loaded2410
+	TBZ $0, R20, loaded2440
 	ADD $8, R6, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2410
+	B loaded2440
 
-single2409:
+single2439:
 	FMOVS 0(R6), F1
 
-loaded2410:
+loaded2440:
 	VFMLA V0.S4, V1.S4, V25.S4
 	ADD R24, R6
-	TBZ $1, R20, single2411
+	TBZ $1, R20, single2441
 	FMOVD 0(R7), F1
-	TBZ $0, R20, loaded2412
+	TBZ $0, R20, loaded2442
 	ADD $8, R7, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2412
+	B loaded2442
 
-single2411:
+single2441:
 	FMOVS 0(R7), F1
 
-loaded2412:
+loaded2442:
 	VFMLA V0.S4, V1.S4, V24.S4
 	ADD R24, R7
 	SUBS $1, R9
@@ -47559,132 +48515,132 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2413
+	TBZ $1, R20, single2443
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2414
+	TBZ $0, R20, loaded2444
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2414
+	B loaded2444
 
-single2413:
+single2443:
 	FMOVS 0(R21), F0
 
-loaded2414:
+loaded2444:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2415
+	TBZ $1, R20, single2445
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2416
+	TBZ $0, R20, loaded2446
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2416
+	B loaded2446
 
-single2415:
+single2445:
 	FMOVS 0(R21), F0
 
-loaded2416:
+loaded2446:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2417
+	TBZ $1, R20, single2447
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2418
+	TBZ $0, R20, loaded2448
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2418
+	B loaded2448
 
-single2417:
+single2447:
 	FMOVS 0(R21), F0
 
-loaded2418:
+loaded2448:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2419
+	TBZ $1, R20, single2449
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2420
+	TBZ $0, R20, loaded2450
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2420
+	B loaded2450
 
-single2419:
+single2449:
 	FMOVS 0(R21), F0
 
-loaded2420:
+loaded2450:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2421
+	TBZ $1, R20, single2451
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2422
+	TBZ $0, R20, loaded2452
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2422
+	B loaded2452
 
-single2421:
+single2451:
 	FMOVS 0(R21), F0
 
-loaded2422:
+loaded2452:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2423
+	TBZ $1, R20, single2453
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2424
+	TBZ $0, R20, loaded2454
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2424
+	B loaded2454
 
-single2423:
+single2453:
 	FMOVS 0(R21), F0
 
-loaded2424:
+loaded2454:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single2425
+	TBZ $1, R20, single2455
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2426
+	TBZ $0, R20, loaded2456
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2426
+	B loaded2456
 
-single2425:
+single2455:
 	FMOVS 0(R21), F0
 
-loaded2426:
+loaded2456:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 	ADD R13, R21
-	TBZ $1, R20, single2427
+	TBZ $1, R20, single2457
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2428
+	TBZ $0, R20, loaded2458
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2428
+	B loaded2458
 
-single2427:
+single2457:
 	FMOVS 0(R21), F0
 
-loaded2428:
+loaded2458:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2429
+	TBZ $1, R20, single2459
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2430
+	TBZ $0, R20, loaded2460
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2430
+	B loaded2460
 
-single2429:
+single2459:
 	FMOVS 0(R21), F0
 
-loaded2430:
+loaded2460:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -47696,101 +48652,101 @@ loaded2430:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2431
+	TBZ $1, R20, single2461
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2432
+	TBZ $0, R20, stored2462
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2432
+	B stored2462
 
-single2431:
+single2461:
 	FMOVS F31, 0(R21)
 
-stored2432:
+stored2462:
 	ADD R13, R21
-	TBZ $1, R20, single2433
+	TBZ $1, R20, single2463
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2434
+	TBZ $0, R20, stored2464
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2434
+	B stored2464
 
-single2433:
+single2463:
 	FMOVS F30, 0(R21)
 
-stored2434:
+stored2464:
 	ADD R13, R21
-	TBZ $1, R20, single2435
+	TBZ $1, R20, single2465
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2436
+	TBZ $0, R20, stored2466
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2436
+	B stored2466
 
-single2435:
+single2465:
 	FMOVS F29, 0(R21)
 
-stored2436:
+stored2466:
 	ADD R13, R21
-	TBZ $1, R20, single2437
+	TBZ $1, R20, single2467
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2438
+	TBZ $0, R20, stored2468
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2438
+	B stored2468
 
-single2437:
+single2467:
 	FMOVS F28, 0(R21)
 
-stored2438:
+stored2468:
 	ADD R13, R21
-	TBZ $1, R20, single2439
+	TBZ $1, R20, single2469
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2440
+	TBZ $0, R20, stored2470
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2440
+	B stored2470
 
-single2439:
+single2469:
 	FMOVS F27, 0(R21)
 
-stored2440:
+stored2470:
 	ADD R13, R21
-	TBZ $1, R20, single2441
+	TBZ $1, R20, single2471
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2442
+	TBZ $0, R20, stored2472
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2442
+	B stored2472
 
-single2441:
+single2471:
 	FMOVS F26, 0(R21)
 
-stored2442:
+stored2472:
 	ADD R13, R21
-	TBZ $1, R20, single2443
+	TBZ $1, R20, single2473
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2444
+	TBZ $0, R20, stored2474
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2444
+	B stored2474
 
-single2443:
+single2473:
 	FMOVS F25, 0(R21)
 
-stored2444:
+stored2474:
 	ADD R13, R21
-	TBZ $1, R20, single2445
+	TBZ $1, R20, single2475
 	FMOVD F24, 0(R21)
-	TBZ $0, R20, stored2446
+	TBZ $0, R20, stored2476
 	ADD $8, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2446
+	B stored2476
 
-single2445:
+single2475:
 	FMOVS F24, 0(R21)
 
-stored2446:
+stored2476:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -48098,136 +49054,136 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2447
+	TBZ $1, R20, single2477
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2448
+	TBZ $0, R20, loaded2478
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2448
+	B loaded2478
 
-single2447:
+single2477:
 	FMOVS 16(R10), F1
 
-loaded2448:
+loaded2478:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2449
+	TBZ $1, R20, single2479
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2450
+	TBZ $0, R20, loaded2480
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2450
+	B loaded2480
 
-single2449:
+single2479:
 	FMOVS 16(R0), F3
 
-loaded2450:
+loaded2480:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2451
+	TBZ $1, R20, single2481
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2452
+	TBZ $0, R20, loaded2482
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2452
+	B loaded2482
 
-single2451:
+single2481:
 	FMOVS 16(R1), F3
 
-loaded2452:
+loaded2482:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2453
+	TBZ $1, R20, single2483
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2454
+	TBZ $0, R20, loaded2484
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2454
+	B loaded2484
 
-single2453:
+single2483:
 	FMOVS 16(R2), F3
 
-loaded2454:
+loaded2484:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single2455
+	TBZ $1, R20, single2485
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded2456
+	TBZ $0, R20, loaded2486
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2456
+	B loaded2486
 
-single2455:
+single2485:
 	FMOVS 16(R3), F3
 
-loaded2456:
+loaded2486:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single2457
+	TBZ $1, R20, single2487
 	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded2458
+	TBZ $0, R20, loaded2488
 	ADD $24, R4, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2458
+	B loaded2488
 
-single2457:
+single2487:
 	FMOVS 16(R4), F3
 
-loaded2458:
+loaded2488:
 	VFMLA V1.S4, V3.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single2459
+	TBZ $1, R20, single2489
 	FMOVD 16(R5), F3
-	TBZ $0, R20, loaded2460
+	TBZ $0, R20, loaded2490
 	ADD $24, R5, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2460
+	B loaded2490
 
-single2459:
+single2489:
 	FMOVS 16(R5), F3
 
-loaded2460:
+loaded2490:
 	VFMLA V1.S4, V3.S4, V20.S4
 	ADD R24, R5
 	FMOVQ 0(R6), F2
 	VFMLA V0.S4, V2.S4, V19.S4
-	TBZ $1, R20, single2461
+	TBZ $1, R20, single2491
 	FMOVD 16(R6), F3
-	TBZ $0, R20, loaded2462
+	TBZ $0, R20, loaded2492
 	ADD $24, R6, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2462
+	B loaded2492
 
-single2461:
+single2491:
 	FMOVS 16(R6), F3
 
-loaded2462:
+loaded2492:
 	VFMLA V1.S4, V3.S4, V18.S4
 	ADD R24, R6
 	FMOVQ 0(R7), F2
 	VFMLA V0.S4, V2.S4, V17.S4
-	TBZ $1, R20, single2463
+	TBZ $1, R20, single2493
 	FMOVD 16(R7), F3
-	TBZ $0, R20, loaded2464
+	TBZ $0, R20, loaded2494
 	ADD $24, R7, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2464
+	B loaded2494
 
-single2463:
+single2493:
 	FMOVS 16(R7), F3
 
-loaded2464:
+loaded2494:
 	VFMLA V1.S4, V3.S4, V16.S4
 	ADD R24, R7
 	SUBS $1, R9
@@ -48242,136 +49198,136 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2465
+	TBZ $1, R20, single2495
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2466
+	TBZ $0, R20, loaded2496
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2466
+	B loaded2496
 
-single2465:
+single2495:
 	FMOVS 16(R21), F0
 
-loaded2466:
+loaded2496:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2467
+	TBZ $1, R20, single2497
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2468
+	TBZ $0, R20, loaded2498
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2468
+	B loaded2498
 
-single2467:
+single2497:
 	FMOVS 16(R21), F0
 
-loaded2468:
+loaded2498:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2469
+	TBZ $1, R20, single2499
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2470
+	TBZ $0, R20, loaded2500
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2470
+	B loaded2500
 
-single2469:
+single2499:
 	FMOVS 16(R21), F0
 
-loaded2470:
+loaded2500:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2471
+	TBZ $1, R20, single2501
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2472
+	TBZ $0, R20, loaded2502
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2472
+	B loaded2502
 
-single2471:
+single2501:
 	FMOVS 16(R21), F0
 
-loaded2472:
+loaded2502:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2473
+	TBZ $1, R20, single2503
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2474
+	TBZ $0, R20, loaded2504
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2474
+	B loaded2504
 
-single2473:
+single2503:
 	FMOVS 16(R21), F0
 
-loaded2474:
+loaded2504:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2475
+	TBZ $1, R20, single2505
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2476
+	TBZ $0, R20, loaded2506
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2476
+	B loaded2506
 
-single2475:
+single2505:
 	FMOVS 16(R21), F0
 
-loaded2476:
+loaded2506:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2477
+	TBZ $1, R20, single2507
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2478
+	TBZ $0, R20, loaded2508
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2478
+	B loaded2508
 
-single2477:
+single2507:
 	FMOVS 16(R21), F0
 
-loaded2478:
+loaded2508:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
 	VMOV V0.B16, V17.B16
-	TBZ $1, R20, single2479
+	TBZ $1, R20, single2509
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2480
+	TBZ $0, R20, loaded2510
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2480
+	B loaded2510
 
-single2479:
+single2509:
 	FMOVS 16(R21), F0
 
-loaded2480:
+loaded2510:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -48387,17 +49343,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single2481
+	TBZ $1, R20, single2511
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2482
+	TBZ $0, R20, loaded2512
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2482
+	B loaded2512
 
-single2481:
+single2511:
 	FMOVS 16(R21), F0
 
-loaded2482:
+loaded2512:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -48410,108 +49366,108 @@ loaded2482:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2483
+	TBZ $1, R20, single2513
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2484
+	TBZ $0, R20, stored2514
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2484
+	B stored2514
 
-single2483:
+single2513:
 	FMOVS F30, 16(R21)
 
-stored2484:
+stored2514:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2485
+	TBZ $1, R20, single2515
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2486
+	TBZ $0, R20, stored2516
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2486
+	B stored2516
 
-single2485:
+single2515:
 	FMOVS F28, 16(R21)
 
-stored2486:
+stored2516:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2487
+	TBZ $1, R20, single2517
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2488
+	TBZ $0, R20, stored2518
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2488
+	B stored2518
 
-single2487:
+single2517:
 	FMOVS F26, 16(R21)
 
-stored2488:
+stored2518:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2489
+	TBZ $1, R20, single2519
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2490
+	TBZ $0, R20, stored2520
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2490
+	B stored2520
 
-single2489:
+single2519:
 	FMOVS F24, 16(R21)
 
-stored2490:
+stored2520:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2491
+	TBZ $1, R20, single2521
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2492
+	TBZ $0, R20, stored2522
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2492
+	B stored2522
 
-single2491:
+single2521:
 	FMOVS F22, 16(R21)
 
-stored2492:
+stored2522:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2493
+	TBZ $1, R20, single2523
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2494
+	TBZ $0, R20, stored2524
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2494
+	B stored2524
 
-single2493:
+single2523:
 	FMOVS F20, 16(R21)
 
-stored2494:
+stored2524:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2495
+	TBZ $1, R20, single2525
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2496
+	TBZ $0, R20, stored2526
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2496
+	B stored2526
 
-single2495:
+single2525:
 	FMOVS F18, 16(R21)
 
-stored2496:
+stored2526:
 	ADD R13, R21
 	FMOVQ F17, 0(R21)
-	TBZ $1, R20, single2497
+	TBZ $1, R20, single2527
 	FMOVD F16, 16(R21)
-	TBZ $0, R20, stored2498
+	TBZ $0, R20, stored2528
 	ADD $24, R21, R26
 	VST1 V16.S[2], (R26)
-	B stored2498
+	B stored2528
 
-single2497:
+single2527:
 	FMOVS F16, 16(R21)
 
-stored2498:
+stored2528:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19

@@ -363,3 +363,23 @@ func biasTanh(dst, x, bias []float32, rows int) {
 func dropout(dst, x []float32, first, key1, key2, limit uint32, scale float32) {
 	dropoutRef(dst, x, first, key1, key2, limit, scale)
 }
+
+//go:noinline
+func windowMax(y, x []float32, pixels, channels, dstStep, srcStep, taps, tapStep, more int) {
+	windowMaxRef(y, x, pixels, channels, dstStep, srcStep, taps, tapStep, more)
+}
+
+//go:noinline
+func windowArgMax(y, index, x []float32, pixels, channels, dstStep, srcStep, taps, tapStep, more int, first uint32) {
+	windowArgMaxRef(y, index, x, pixels, channels, dstStep, srcStep, taps, tapStep, more, first)
+}
+
+//go:noinline
+func windowSum(dst, x []float32, pixels, channels, dstStep, srcStep, taps, tapStep, more int) {
+	windowSumRef(dst, x, pixels, channels, dstStep, srcStep, taps, tapStep, more)
+}
+
+//go:noinline
+func windowSelect(dx, dy, index []float32, pixels, channels, dstStep, srcStep, taps, tapStep, more int, place float32) {
+	windowSelectRef(dx, dy, index, pixels, channels, dstStep, srcStep, taps, tapStep, more, place)
+}

@@ -258,3 +258,42 @@ func TestPoolingPanics(t *testing.T) {
 	p.Average(nil, nil)
 	p.AverageBackward(nil, nil)
 }
+
+// BenchmarkPooling2d measures the methods on every level but the reference, in
+// bytes/s of the traffic that they need.
+func BenchmarkPooling2d(b *testing.B) {
+	keepLevel(b)
+	for _, l := range Levels()[1:] {
+		for _, p := range []Pooling2d{
+			{H: 32, W: 32, C: 64, Kernel: [2]int{2, 2}},
+			{H: 32, W: 32, C: 64, Kernel: [2]int{3, 3}, Stride: [2]int{2, 2}, Padding: [2]int{1, 1}},
+			{H: 32, W: 32, C: 3, Kernel: [2]int{2, 2}},
+		} {
+			const n = 8
+			x, y := make([]float32, n*p.InLen()), make([]float32, n*p.OutLen())
+			index := make([]int32, len(y))
+			next := normals(1)
+			for i := range x {
+				x[i] = next()
+			}
+			for _, m := range []struct {
+				name  string
+				bytes int
+				run   func()
+			}{
+				{"Max", 4*len(x) + 8*len(y), func() { p.Max(y, index, x) }},
+				{"MaxBackward", 4*len(x) + 8*len(y), func() { p.MaxBackward(x, y, index) }},
+				{"Average", 4*len(x) + 4*len(y), func() { p.Average(y, x) }},
+				{"AverageBackward", 4*len(x) + 4*len(y), func() { p.AverageBackward(x, y) }},
+			} {
+				b.Run(fmt.Sprintf("%s/%dx%d_%dx%dx%d/%s", l, p.Kernel[0], p.Kernel[1], p.H, p.W, p.C, m.name), func(b *testing.B) {
+					require.NoError(b, SetLevel(l))
+					b.SetBytes(int64(m.bytes))
+					for b.Loop() {
+						m.run()
+					}
+				})
+			}
+		}
+	}
+}

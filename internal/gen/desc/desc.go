@@ -89,5 +89,10 @@ func Kernels() []*vec.Kernel {
 		vec.Describe("biasReLU", biasReLU),
 		vec.Describe("biasTanh", biasTanh),
 		vec.Describe("dropout", dropout),
+
+		vec.Describe("windowMax", windowMax),
+		vec.Describe("windowArgMax", windowArgMax),
+		vec.Describe("windowSum", windowSum),
+		vec.Describe("windowSelect", windowSelect),
 	}
 }
