@@ -24786,6 +24786,351 @@ next:
 	VZEROUPPER
 	RET
 
+// func WindowShareAVX2(dst *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, by float32)
+// Requires: AVX
+TEXT ·WindowShareAVX2(SB), NOSPLIT, $0-76
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         pixels+16(FP), CX
+	MOVQ         tapStep+56(FP), DX
+	VBROADCASTSS by+72(FP), Y0
+	SHLQ         $0x02, DX
+	MOVQ         channels+24(FP), SI
+	MOVQ         SI, R8
+	ANDQ         $+7, SI
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         SI
+	VMOVUPS      32(R13)(SI*4), Y1
+	NEGQ         SI
+	SUBQ         SI, R8
+
+pixel:
+	MOVQ channels+24(FP), SI
+
+vectors4:
+	CMPQ    SI, $+32
+	JL      vectors4_end
+	MOVQ    more+64(FP), DI
+	TESTQ   DI, DI
+	JE      vectors4_start
+	VMOVUPS (AX), Y5
+	VMOVUPS 32(AX), Y4
+	VMOVUPS 64(AX), Y3
+	VMOVUPS 96(AX), Y2
+	JMP     vectors4_begin
+
+vectors4_start:
+	VPXOR X5, X5, X5
+	VPXOR X4, X4, X4
+	VPXOR X3, X3, X3
+	VPXOR X2, X2, X2
+
+vectors4_begin:
+	MOVQ BX, R9
+	MOVQ taps+48(FP), DI
+
+vectors4_taps:
+	VMOVUPS (R9), Y6
+	VMOVUPS 32(R9), Y7
+	VMOVUPS 64(R9), Y8
+	VMOVUPS 96(R9), Y9
+	VDIVPS  Y0, Y6, Y6
+	VDIVPS  Y0, Y7, Y7
+	VDIVPS  Y0, Y8, Y8
+	VDIVPS  Y0, Y9, Y9
+	VADDPS  Y6, Y5, Y5
+	VADDPS  Y7, Y4, Y4
+	VADDPS  Y8, Y3, Y3
+	VADDPS  Y9, Y2, Y2
+	ADDQ    DX, R9
+	SUBQ    $+1, DI
+	JNE     vectors4_taps
+	VMOVUPS Y5, (AX)
+	VMOVUPS Y4, 32(AX)
+	VMOVUPS Y3, 64(AX)
+	VMOVUPS Y2, 96(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	ADDQ    $-32, SI
+	JMP     vectors4
+
+vectors4_end:
+vectors2:
+	CMPQ    SI, $+16
+	JL      vectors2_end
+	MOVQ    more+64(FP), DI
+	TESTQ   DI, DI
+	JE      vectors2_start
+	VMOVUPS (AX), Y2
+	VMOVUPS 32(AX), Y3
+	JMP     vectors2_begin
+
+vectors2_start:
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
+
+vectors2_begin:
+	MOVQ BX, R9
+	MOVQ taps+48(FP), DI
+
+vectors2_taps:
+	VMOVUPS (R9), Y4
+	VMOVUPS 32(R9), Y5
+	VDIVPS  Y0, Y4, Y4
+	VDIVPS  Y0, Y5, Y5
+	VADDPS  Y4, Y2, Y2
+	VADDPS  Y5, Y3, Y3
+	ADDQ    DX, R9
+	SUBQ    $+1, DI
+	JNE     vectors2_taps
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	ADDQ    $-16, SI
+	JMP     vectors2
+
+vectors2_end:
+vectors1:
+	CMPQ    SI, $+8
+	JL      vectors1_end
+	MOVQ    more+64(FP), DI
+	TESTQ   DI, DI
+	JE      vectors1_start
+	VMOVUPS (AX), Y3
+	JMP     vectors1_begin
+
+vectors1_start:
+	VPXOR X3, X3, X3
+
+vectors1_begin:
+	MOVQ BX, R9
+	MOVQ taps+48(FP), DI
+
+vectors1_taps:
+	VMOVUPS (R9), Y2
+	VDIVPS  Y0, Y2, Y2
+	VADDPS  Y2, Y3, Y3
+	ADDQ    DX, R9
+	SUBQ    $+1, DI
+	JNE     vectors1_taps
+	VMOVUPS Y3, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	ADDQ    $-8, SI
+	JMP     vectors1
+
+vectors1_end:
+	TESTQ      SI, SI
+	JE         next
+	MOVQ       more+64(FP), DI
+	TESTQ      DI, DI
+	JE         partial_start
+	VMASKMOVPS (AX), Y1, Y3
+	JMP        partial_begin
+
+partial_start:
+	VPXOR X3, X3, X3
+
+partial_begin:
+	MOVQ BX, R9
+	MOVQ taps+48(FP), DI
+
+partial_taps:
+	VMASKMOVPS (R9), Y1, Y2
+	VDIVPS     Y0, Y2, Y2
+	VADDPS     Y2, Y3, Y3
+	ADDQ       DX, R9
+	SUBQ       $+1, DI
+	JNE        partial_taps
+	VMASKMOVPS Y3, Y1, (AX)
+
+next:
+	MOVQ srcStep+40(FP), DI
+	SUBQ R8, DI
+	SHLQ $0x02, DI
+	ADDQ DI, BX
+	MOVQ dstStep+32(FP), DI
+	SUBQ R8, DI
+	SHLQ $0x02, DI
+	ADDQ DI, AX
+	SUBQ $+1, CX
+	JNE  pixel
+	VZEROUPPER
+	RET
+
+// func WindowShareAVX512(dst *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, by float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·WindowShareAVX512(SB), NOSPLIT, $0-76
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         pixels+16(FP), CX
+	MOVQ         tapStep+56(FP), DX
+	VBROADCASTSS by+72(FP), Z0
+	SHLQ         $0x02, DX
+	MOVQ         channels+24(FP), SI
+	MOVQ         SI, R8
+	ANDQ         $+15, SI
+	MOVL         $0x0000ffff, R13
+	BZHIL        SI, R13, R13
+	KMOVW        R13, K1
+	SUBQ         SI, R8
+
+pixel:
+	MOVQ channels+24(FP), SI
+
+vectors4:
+	CMPQ    SI, $+64
+	JL      vectors4_end
+	MOVQ    more+64(FP), DI
+	TESTQ   DI, DI
+	JE      vectors4_start
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z3
+	VMOVUPS 128(AX), Z2
+	VMOVUPS 192(AX), Z1
+	JMP     vectors4_begin
+
+vectors4_start:
+	VPXOR X4, X4, X4
+	VPXOR X3, X3, X3
+	VPXOR X2, X2, X2
+	VPXOR X1, X1, X1
+
+vectors4_begin:
+	MOVQ BX, R9
+	MOVQ taps+48(FP), DI
+
+vectors4_taps:
+	VMOVUPS (R9), Z5
+	VMOVUPS 64(R9), Z6
+	VMOVUPS 128(R9), Z7
+	VMOVUPS 192(R9), Z8
+	VDIVPS  Z0, Z5, Z5
+	VDIVPS  Z0, Z6, Z6
+	VDIVPS  Z0, Z7, Z7
+	VDIVPS  Z0, Z8, Z8
+	VADDPS  Z5, Z4, Z4
+	VADDPS  Z6, Z3, Z3
+	VADDPS  Z7, Z2, Z2
+	VADDPS  Z8, Z1, Z1
+	ADDQ    DX, R9
+	SUBQ    $+1, DI
+	JNE     vectors4_taps
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z3, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z1, 192(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, BX
+	ADDQ    $-64, SI
+	JMP     vectors4
+
+vectors4_end:
+vectors2:
+	CMPQ    SI, $+32
+	JL      vectors2_end
+	MOVQ    more+64(FP), DI
+	TESTQ   DI, DI
+	JE      vectors2_start
+	VMOVUPS (AX), Z1
+	VMOVUPS 64(AX), Z2
+	JMP     vectors2_begin
+
+vectors2_start:
+	VPXOR X1, X1, X1
+	VPXOR X2, X2, X2
+
+vectors2_begin:
+	MOVQ BX, R9
+	MOVQ taps+48(FP), DI
+
+vectors2_taps:
+	VMOVUPS (R9), Z3
+	VMOVUPS 64(R9), Z4
+	VDIVPS  Z0, Z3, Z3
+	VDIVPS  Z0, Z4, Z4
+	VADDPS  Z3, Z1, Z1
+	VADDPS  Z4, Z2, Z2
+	ADDQ    DX, R9
+	SUBQ    $+1, DI
+	JNE     vectors2_taps
+	VMOVUPS Z1, (AX)
+	VMOVUPS Z2, 64(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	ADDQ    $-32, SI
+	JMP     vectors2
+
+vectors2_end:
+vectors1:
+	CMPQ    SI, $+16
+	JL      vectors1_end
+	MOVQ    more+64(FP), DI
+	TESTQ   DI, DI
+	JE      vectors1_start
+	VMOVUPS (AX), Z2
+	JMP     vectors1_begin
+
+vectors1_start:
+	VPXOR X2, X2, X2
+
+vectors1_begin:
+	MOVQ BX, R9
+	MOVQ taps+48(FP), DI
+
+vectors1_taps:
+	VMOVUPS (R9), Z1
+	VDIVPS  Z0, Z1, Z1
+	VADDPS  Z1, Z2, Z2
+	ADDQ    DX, R9
+	SUBQ    $+1, DI
+	JNE     vectors1_taps
+	VMOVUPS Z2, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	ADDQ    $-16, SI
+	JMP     vectors1
+
+vectors1_end:
+	TESTQ     SI, SI
+	JE        next
+	MOVQ      more+64(FP), DI
+	TESTQ     DI, DI
+	JE        partial_start
+	VMOVUPS.Z (AX), K1, Z2
+	JMP       partial_begin
+
+partial_start:
+	VPXOR X2, X2, X2
+
+partial_begin:
+	MOVQ BX, R9
+	MOVQ taps+48(FP), DI
+
+partial_taps:
+	VMOVUPS.Z (R9), K1, Z1
+	VDIVPS    Z0, Z1, Z1
+	VADDPS    Z1, Z2, Z2
+	ADDQ      DX, R9
+	SUBQ      $+1, DI
+	JNE       partial_taps
+	VMOVUPS   Z2, K1, (AX)
+
+next:
+	MOVQ srcStep+40(FP), DI
+	SUBQ R8, DI
+	SHLQ $0x02, DI
+	ADDQ DI, BX
+	MOVQ dstStep+32(FP), DI
+	SUBQ R8, DI
+	SHLQ $0x02, DI
+	ADDQ DI, AX
+	SUBQ $+1, CX
+	JNE  pixel
+	VZEROUPPER
+	RET
+
 // func WindowSelectAVX2(dx *float32, dy *float32, index *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, place float32)
 // Requires: AVX
 TEXT ·WindowSelectAVX2(SB), NOSPLIT, $0-84

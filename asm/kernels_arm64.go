@@ -230,6 +230,9 @@ func WindowArgMaxNEON(y *float32, index *float32, x *float32, pixels int, channe
 func WindowSumNEON(dst *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int)
 
 //go:noescape
+func WindowShareNEON(dst *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, by float32)
+
+//go:noescape
 func WindowSelectNEON(dx *float32, dy *float32, index *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, place float32)
 
 //go:noescape

@@ -27343,6 +27343,216 @@ next:
 	BNE pixel
 	RET
 
+// func WindowShareNEON(dst *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, by float32)
+TEXT ·WindowShareNEON(SB), NOSPLIT, $0-76
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD pixels+16(FP), R2
+	MOVD tapStep+56(FP), R3
+	FMOVS by+72(FP), F0
+	VDUP V0.S[0], V0.S4
+	LSL $2, R3
+	MOVD channels+24(FP), R4
+	MOVD R4, R6
+	AND $3, R4
+	VDUP R4, V1.S4
+	SUB $0, R4, R26
+	VMOV R26, V1.S[0]
+	SUB $1, R4, R26
+	VMOV R26, V1.S[1]
+	SUB $2, R4, R26
+	VMOV R26, V1.S[2]
+	SUB $3, R4, R26
+	VMOV R26, V1.S[3]
+	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
+	SUB R4, R6
+
+pixel:
+	MOVD channels+24(FP), R4
+
+vectors4:
+	CMP $16, R4
+	BLT vectors4_end
+	MOVD more+64(FP), R5
+	CMP $0, R5
+	BEQ vectors4_start
+	FMOVQ 0(R0), F5
+	FMOVQ 16(R0), F4
+	FMOVQ 32(R0), F3
+	FMOVQ 48(R0), F2
+	B vectors4_begin
+
+vectors4_start:
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V2.B16, V2.B16, V2.B16
+
+vectors4_begin:
+	MOVD R1, R7
+	MOVD taps+48(FP), R5
+
+vectors4_taps:
+	FMOVQ 0(R7), F6
+	FMOVQ 16(R7), F7
+	FMOVQ 32(R7), F8
+	FMOVQ 48(R7), F9
+	WORD $0x6e20fcc6 // FDIV V6.4S, V6.4S, V0.4S
+	WORD $0x6e20fce7 // FDIV V7.4S, V7.4S, V0.4S
+	WORD $0x6e20fd08 // FDIV V8.4S, V8.4S, V0.4S
+	WORD $0x6e20fd29 // FDIV V9.4S, V9.4S, V0.4S
+	WORD $0x4e26d4a5 // FADD V5.4S, V5.4S, V6.4S
+	WORD $0x4e27d484 // FADD V4.4S, V4.4S, V7.4S
+	WORD $0x4e28d463 // FADD V3.4S, V3.4S, V8.4S
+	WORD $0x4e29d442 // FADD V2.4S, V2.4S, V9.4S
+	ADD R3, R7
+	SUBS $1, R5
+	BNE vectors4_taps
+	FMOVQ F5, 0(R0)
+	FMOVQ F4, 16(R0)
+	FMOVQ F3, 32(R0)
+	FMOVQ F2, 48(R0)
+	ADD $64, R0
+	ADD $64, R1
+	SUB $16, R4
+	B vectors4
+
+vectors4_end:
+
+vectors2:
+	CMP $8, R4
+	BLT vectors2_end
+	MOVD more+64(FP), R5
+	CMP $0, R5
+	BEQ vectors2_start
+	FMOVQ 0(R0), F2
+	FMOVQ 16(R0), F3
+	B vectors2_begin
+
+vectors2_start:
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+
+vectors2_begin:
+	MOVD R1, R7
+	MOVD taps+48(FP), R5
+
+vectors2_taps:
+	FMOVQ 0(R7), F4
+	FMOVQ 16(R7), F5
+	WORD $0x6e20fc84 // FDIV V4.4S, V4.4S, V0.4S
+	WORD $0x6e20fca5 // FDIV V5.4S, V5.4S, V0.4S
+	WORD $0x4e24d442 // FADD V2.4S, V2.4S, V4.4S
+	WORD $0x4e25d463 // FADD V3.4S, V3.4S, V5.4S
+	ADD R3, R7
+	SUBS $1, R5
+	BNE vectors2_taps
+	FMOVQ F2, 0(R0)
+	FMOVQ F3, 16(R0)
+	ADD $32, R0
+	ADD $32, R1
+	SUB $8, R4
+	B vectors2
+
+vectors2_end:
+
+vectors1:
+	CMP $4, R4
+	BLT vectors1_end
+	MOVD more+64(FP), R5
+	CMP $0, R5
+	BEQ vectors1_start
+	FMOVQ 0(R0), F3
+	B vectors1_begin
+
+vectors1_start:
+	VEOR V3.B16, V3.B16, V3.B16
+
+vectors1_begin:
+	MOVD R1, R7
+	MOVD taps+48(FP), R5
+
+vectors1_taps:
+	FMOVQ 0(R7), F2
+	WORD $0x6e20fc42 // FDIV V2.4S, V2.4S, V0.4S
+	WORD $0x4e22d463 // FADD V3.4S, V3.4S, V2.4S
+	ADD R3, R7
+	SUBS $1, R5
+	BNE vectors1_taps
+	FMOVQ F3, 0(R0)
+	ADD $16, R0
+	ADD $16, R1
+	SUB $4, R4
+	B vectors1
+
+vectors1_end:
+	CMP $0, R4
+	BEQ next
+	MOVD more+64(FP), R5
+	CMP $0, R5
+	BEQ partial_start
+	TBZ $1, R4, single1193
+	FMOVD 0(R0), F3
+	TBZ $0, R4, loaded1194
+	ADD $8, R0, R26
+	VLD1 (R26), V3.S[2]
+	B loaded1194
+
+single1193:
+	FMOVS 0(R0), F3
+
+loaded1194:
+	B partial_begin
+
+partial_start:
+	VEOR V3.B16, V3.B16, V3.B16
+
+partial_begin:
+	MOVD R1, R7
+	MOVD taps+48(FP), R5
+
+partial_taps:
+	TBZ $1, R4, single1195
+	FMOVD 0(R7), F2
+	TBZ $0, R4, loaded1196
+	ADD $8, R7, R26
+	VLD1 (R26), V2.S[2]
+	B loaded1196
+
+single1195:
+	FMOVS 0(R7), F2
+
+loaded1196:
+	WORD $0x6e20fc42 // FDIV V2.4S, V2.4S, V0.4S
+	WORD $0x4e22d463 // FADD V3.4S, V3.4S, V2.4S
+	ADD R3, R7
+	SUBS $1, R5
+	BNE partial_taps
+	TBZ $1, R4, single1197
+	FMOVD F3, 0(R0)
+	TBZ $0, R4, stored1198
+	ADD $8, R0, R26
+	VST1 V3.S[2], (R26)
+	B stored1198
+
+single1197:
+	FMOVS F3, 0(R0)
+
+stored1198:
+
+next:
+	MOVD srcStep+40(FP), R5
+	SUB R6, R5
+	LSL $2, R5
+	ADD R5, R1
+	MOVD dstStep+32(FP), R5
+	SUB R6, R5
+	LSL $2, R5
+	ADD R5, R0
+	SUBS $1, R2
+	BNE pixel
+	RET
+
 // func WindowSelectNEON(dx *float32, dy *float32, index *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, place float32)
 TEXT ·WindowSelectNEON(SB), NOSPLIT, $0-84
 	MOVD dx+0(FP), R0
@@ -27522,17 +27732,17 @@ vectors1_end:
 	MOVD more+72(FP), R6
 	CMP $0, R6
 	BEQ partial_start
-	TBZ $1, R5, single1193
+	TBZ $1, R5, single1199
 	FMOVD 0(R0), F3
-	TBZ $0, R5, loaded1194
+	TBZ $0, R5, loaded1200
 	ADD $8, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1194
+	B loaded1200
 
-single1193:
+single1199:
 	FMOVS 0(R0), F3
 
-loaded1194:
+loaded1200:
 	B partial_begin
 
 partial_start:
@@ -27544,47 +27754,47 @@ partial_begin:
 	MOVD taps+56(FP), R6
 
 partial_taps:
-	TBZ $1, R5, single1195
+	TBZ $1, R5, single1201
 	FMOVD 0(R9), F12
-	TBZ $0, R5, loaded1196
+	TBZ $0, R5, loaded1202
 	ADD $8, R9, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1196
+	B loaded1202
 
-single1195:
+single1201:
 	FMOVS 0(R9), F12
 
-loaded1196:
+loaded1202:
 	WORD $0x4e21d98c // SCVTF V12.4S, V12.4S
 	WORD $0x4e20e58c // FCMEQ V12.4S, V12.4S, V0.4S
-	TBZ $1, R5, single1197
+	TBZ $1, R5, single1203
 	FMOVD 0(R8), F2
-	TBZ $0, R5, loaded1198
+	TBZ $0, R5, loaded1204
 	ADD $8, R8, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1198
+	B loaded1204
 
-single1197:
+single1203:
 	FMOVS 0(R8), F2
 
-loaded1198:
+loaded1204:
 	VAND V12.B16, V2.B16, V2.B16
 	WORD $0x4e22d463 // FADD V3.4S, V3.4S, V2.4S
 	ADD R4, R8
 	ADD R4, R9
 	SUBS $1, R6
 	BNE partial_taps
-	TBZ $1, R5, single1199
+	TBZ $1, R5, single1205
 	FMOVD F3, 0(R0)
-	TBZ $0, R5, stored1200
+	TBZ $0, R5, stored1206
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored1200
+	B stored1206
 
-single1199:
+single1205:
 	FMOVS F3, 0(R0)
 
-stored1200:
+stored1206:
 
 next:
 	MOVD srcStep+48(FP), R6
@@ -27726,45 +27936,6 @@ start:
 
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
-	TBZ $1, R20, single1201
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1202
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1202
-
-single1201:
-	FMOVS 0(R10), F0
-
-loaded1202:
-	ADD R12, R10
-	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
-	TBZ $1, R20, single1203
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1204
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1204
-
-single1203:
-	FMOVS 0(R10), F0
-
-loaded1204:
-	ADD R12, R10
-	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
-	TBZ $1, R20, single1205
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1206
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1206
-
-single1205:
-	FMOVS 0(R10), F0
-
-loaded1206:
-	ADD R12, R10
-	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	TBZ $1, R20, single1207
 	FMOVD 0(R10), F0
 	TBZ $0, R20, loaded1208
@@ -27777,17 +27948,7 @@ single1207:
 
 loaded1208:
 	ADD R12, R10
-	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
-	SUBS $4, R9
-	BGE unrolled
-
-rest:
-	ADDS $4, R9
-	BEQ finish
-
-single:
-	FMOVS (R0), F1
-	ADD $4, R0
+	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	TBZ $1, R20, single1209
 	FMOVD 0(R10), F0
 	TBZ $0, R20, loaded1210
@@ -27799,6 +27960,55 @@ single1209:
 	FMOVS 0(R10), F0
 
 loaded1210:
+	ADD R12, R10
+	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
+	TBZ $1, R20, single1211
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1212
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1212
+
+single1211:
+	FMOVS 0(R10), F0
+
+loaded1212:
+	ADD R12, R10
+	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
+	TBZ $1, R20, single1213
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1214
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1214
+
+single1213:
+	FMOVS 0(R10), F0
+
+loaded1214:
+	ADD R12, R10
+	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
+	SUBS $4, R9
+	BGE unrolled
+
+rest:
+	ADDS $4, R9
+	BEQ finish
+
+single:
+	FMOVS (R0), F1
+	ADD $4, R0
+	TBZ $1, R20, single1215
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1216
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1216
+
+single1215:
+	FMOVS 0(R10), F0
+
+loaded1216:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -27812,49 +28022,49 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1211
+	TBZ $1, R20, single1217
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1212
+	TBZ $0, R20, loaded1218
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1212
+	B loaded1218
 
-single1211:
+single1217:
 	FMOVS 0(R21), F0
 
-loaded1212:
+loaded1218:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1213
+	TBZ $1, R20, single1219
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1214
+	TBZ $0, R20, loaded1220
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1214
+	B loaded1220
 
-single1213:
+single1219:
 	FMOVS 0(R21), F0
 
-loaded1214:
+loaded1220:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1215
+	TBZ $1, R20, single1221
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1216
+	TBZ $0, R20, stored1222
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1216
+	B stored1222
 
-single1215:
+single1221:
 	FMOVS F31, 0(R21)
 
-stored1216:
+stored1222:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -28024,51 +28234,6 @@ start:
 unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1217
-	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1218
-	ADD $24, R10, R26
-	VLD1 (R26), V1.S[2]
-	B loaded1218
-
-single1217:
-	FMOVS 16(R10), F1
-
-loaded1218:
-	ADD R12, R10
-	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
-	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
-	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1219
-	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1220
-	ADD $24, R10, R26
-	VLD1 (R26), V1.S[2]
-	B loaded1220
-
-single1219:
-	FMOVS 16(R10), F1
-
-loaded1220:
-	ADD R12, R10
-	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
-	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
-	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1221
-	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1222
-	ADD $24, R10, R26
-	VLD1 (R26), V1.S[2]
-	B loaded1222
-
-single1221:
-	FMOVS 16(R10), F1
-
-loaded1222:
-	ADD R12, R10
-	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
-	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
-	FMOVQ 0(R10), F0
 	TBZ $1, R20, single1223
 	FMOVD 16(R10), F1
 	TBZ $0, R20, loaded1224
@@ -28080,6 +28245,51 @@ single1223:
 	FMOVS 16(R10), F1
 
 loaded1224:
+	ADD R12, R10
+	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
+	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single1225
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded1226
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded1226
+
+single1225:
+	FMOVS 16(R10), F1
+
+loaded1226:
+	ADD R12, R10
+	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
+	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single1227
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded1228
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded1228
+
+single1227:
+	FMOVS 16(R10), F1
+
+loaded1228:
+	ADD R12, R10
+	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
+	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single1229
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded1230
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded1230
+
+single1229:
+	FMOVS 16(R10), F1
+
+loaded1230:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -28094,17 +28304,17 @@ single:
 	FMOVS (R0), F2
 	ADD $4, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1225
+	TBZ $1, R20, single1231
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1226
+	TBZ $0, R20, loaded1232
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1226
+	B loaded1232
 
-single1225:
+single1231:
 	FMOVS 16(R10), F1
 
-loaded1226:
+loaded1232:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -28122,17 +28332,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1227
+	TBZ $1, R20, single1233
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1228
+	TBZ $0, R20, loaded1234
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1228
+	B loaded1234
 
-single1227:
+single1233:
 	FMOVS 16(R21), F0
 
-loaded1228:
+loaded1234:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -28141,33 +28351,33 @@ bias:
 	CBZ R21, store
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single1229
+	TBZ $1, R20, single1235
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1230
+	TBZ $0, R20, loaded1236
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1230
+	B loaded1236
 
-single1229:
+single1235:
 	FMOVS 16(R21), F0
 
-loaded1230:
+loaded1236:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1231
+	TBZ $1, R20, single1237
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1232
+	TBZ $0, R20, stored1238
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1232
+	B stored1238
 
-single1231:
+single1237:
 	FMOVS F30, 16(R21)
 
-stored1232:
+stored1238:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -28339,48 +28549,6 @@ start:
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
-	TBZ $1, R20, single1233
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1234
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1234
-
-single1233:
-	FMOVS 0(R10), F0
-
-loaded1234:
-	ADD R12, R10
-	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
-	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
-	TBZ $1, R20, single1235
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1236
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1236
-
-single1235:
-	FMOVS 0(R10), F0
-
-loaded1236:
-	ADD R12, R10
-	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
-	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
-	TBZ $1, R20, single1237
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1238
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1238
-
-single1237:
-	FMOVS 0(R10), F0
-
-loaded1238:
-	ADD R12, R10
-	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
-	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	TBZ $1, R20, single1239
 	FMOVD 0(R10), F0
 	TBZ $0, R20, loaded1240
@@ -28392,6 +28560,48 @@ single1239:
 	FMOVS 0(R10), F0
 
 loaded1240:
+	ADD R12, R10
+	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
+	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
+	TBZ $1, R20, single1241
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1242
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1242
+
+single1241:
+	FMOVS 0(R10), F0
+
+loaded1242:
+	ADD R12, R10
+	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
+	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
+	TBZ $1, R20, single1243
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1244
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1244
+
+single1243:
+	FMOVS 0(R10), F0
+
+loaded1244:
+	ADD R12, R10
+	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
+	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
+	TBZ $1, R20, single1245
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1246
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1246
+
+single1245:
+	FMOVS 0(R10), F0
+
+loaded1246:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -28407,17 +28617,17 @@ single:
 	ADD $4, R0
 	FMOVS (R1), F2
 	ADD $4, R1
-	TBZ $1, R20, single1241
+	TBZ $1, R20, single1247
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1242
+	TBZ $0, R20, loaded1248
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1242
+	B loaded1248
 
-single1241:
+single1247:
 	FMOVS 0(R10), F0
 
-loaded1242:
+loaded1248:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -28432,76 +28642,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1243
+	TBZ $1, R20, single1249
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1244
+	TBZ $0, R20, loaded1250
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1244
+	B loaded1250
 
-single1243:
+single1249:
 	FMOVS 0(R21), F0
 
-loaded1244:
+loaded1250:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1245
+	TBZ $1, R20, single1251
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1246
+	TBZ $0, R20, loaded1252
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1246
+	B loaded1252
 
-single1245:
+single1251:
 	FMOVS 0(R21), F0
 
-loaded1246:
+loaded1252:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1247
+	TBZ $1, R20, single1253
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1248
+	TBZ $0, R20, loaded1254
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1248
+	B loaded1254
 
-single1247:
+single1253:
 	FMOVS 0(R21), F0
 
-loaded1248:
+loaded1254:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1249
+	TBZ $1, R20, single1255
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1250
+	TBZ $0, R20, stored1256
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1250
+	B stored1256
 
-single1249:
+single1255:
 	FMOVS F31, 0(R21)
 
-stored1250:
+stored1256:
 	ADD R13, R21
-	TBZ $1, R20, single1251
+	TBZ $1, R20, single1257
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1252
+	TBZ $0, R20, stored1258
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1252
+	B stored1258
 
-single1251:
+single1257:
 	FMOVS F30, 0(R21)
 
-stored1252:
+stored1258:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -28705,57 +28915,6 @@ unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	VLD1.P 16(R1), [V3.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1253
-	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1254
-	ADD $24, R10, R26
-	VLD1 (R26), V1.S[2]
-	B loaded1254
-
-single1253:
-	FMOVS 16(R10), F1
-
-loaded1254:
-	ADD R12, R10
-	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
-	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
-	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
-	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
-	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1255
-	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1256
-	ADD $24, R10, R26
-	VLD1 (R26), V1.S[2]
-	B loaded1256
-
-single1255:
-	FMOVS 16(R10), F1
-
-loaded1256:
-	ADD R12, R10
-	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
-	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
-	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
-	WORD $0x4fa3103c // FMLA V28.4S, V1.4S, V3.S[1]
-	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1257
-	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1258
-	ADD $24, R10, R26
-	VLD1 (R26), V1.S[2]
-	B loaded1258
-
-single1257:
-	FMOVS 16(R10), F1
-
-loaded1258:
-	ADD R12, R10
-	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
-	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
-	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
-	WORD $0x4f83183c // FMLA V28.4S, V1.4S, V3.S[2]
-	FMOVQ 0(R10), F0
 	TBZ $1, R20, single1259
 	FMOVD 16(R10), F1
 	TBZ $0, R20, loaded1260
@@ -28767,6 +28926,57 @@ single1259:
 	FMOVS 16(R10), F1
 
 loaded1260:
+	ADD R12, R10
+	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
+	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
+	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
+	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single1261
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded1262
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded1262
+
+single1261:
+	FMOVS 16(R10), F1
+
+loaded1262:
+	ADD R12, R10
+	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
+	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
+	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
+	WORD $0x4fa3103c // FMLA V28.4S, V1.4S, V3.S[1]
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single1263
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded1264
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded1264
+
+single1263:
+	FMOVS 16(R10), F1
+
+loaded1264:
+	ADD R12, R10
+	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
+	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
+	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
+	WORD $0x4f83183c // FMLA V28.4S, V1.4S, V3.S[2]
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single1265
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded1266
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded1266
+
+single1265:
+	FMOVS 16(R10), F1
+
+loaded1266:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -28785,17 +28995,17 @@ single:
 	FMOVS (R1), F3
 	ADD $4, R1
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1261
+	TBZ $1, R20, single1267
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1262
+	TBZ $0, R20, loaded1268
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1262
+	B loaded1268
 
-single1261:
+single1267:
 	FMOVS 16(R10), F1
 
-loaded1262:
+loaded1268:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -28815,34 +29025,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1263
+	TBZ $1, R20, single1269
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1264
+	TBZ $0, R20, loaded1270
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1264
+	B loaded1270
 
-single1263:
+single1269:
 	FMOVS 16(R21), F0
 
-loaded1264:
+loaded1270:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1265
+	TBZ $1, R20, single1271
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1266
+	TBZ $0, R20, loaded1272
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1266
+	B loaded1272
 
-single1265:
+single1271:
 	FMOVS 16(R21), F0
 
-loaded1266:
+loaded1272:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -28852,47 +29062,47 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single1267
+	TBZ $1, R20, single1273
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1268
+	TBZ $0, R20, loaded1274
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1268
+	B loaded1274
 
-single1267:
+single1273:
 	FMOVS 16(R21), F0
 
-loaded1268:
+loaded1274:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1269
+	TBZ $1, R20, single1275
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1270
+	TBZ $0, R20, stored1276
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1270
+	B stored1276
 
-single1269:
+single1275:
 	FMOVS F30, 16(R21)
 
-stored1270:
+stored1276:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1271
+	TBZ $1, R20, single1277
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1272
+	TBZ $0, R20, stored1278
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1272
+	B stored1278
 
-single1271:
+single1277:
 	FMOVS F28, 16(R21)
 
-stored1272:
+stored1278:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -29086,51 +29296,6 @@ unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
-	TBZ $1, R20, single1273
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1274
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1274
-
-single1273:
-	FMOVS 0(R10), F0
-
-loaded1274:
-	ADD R12, R10
-	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
-	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
-	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
-	TBZ $1, R20, single1275
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1276
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1276
-
-single1275:
-	FMOVS 0(R10), F0
-
-loaded1276:
-	ADD R12, R10
-	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
-	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
-	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
-	TBZ $1, R20, single1277
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1278
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1278
-
-single1277:
-	FMOVS 0(R10), F0
-
-loaded1278:
-	ADD R12, R10
-	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
-	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
-	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	TBZ $1, R20, single1279
 	FMOVD 0(R10), F0
 	TBZ $0, R20, loaded1280
@@ -29142,6 +29307,51 @@ single1279:
 	FMOVS 0(R10), F0
 
 loaded1280:
+	ADD R12, R10
+	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
+	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
+	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
+	TBZ $1, R20, single1281
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1282
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1282
+
+single1281:
+	FMOVS 0(R10), F0
+
+loaded1282:
+	ADD R12, R10
+	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
+	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
+	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
+	TBZ $1, R20, single1283
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1284
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1284
+
+single1283:
+	FMOVS 0(R10), F0
+
+loaded1284:
+	ADD R12, R10
+	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
+	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
+	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
+	TBZ $1, R20, single1285
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1286
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1286
+
+single1285:
+	FMOVS 0(R10), F0
+
+loaded1286:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -29160,17 +29370,17 @@ single:
 	ADD $4, R1
 	FMOVS (R2), F3
 	ADD $4, R2
-	TBZ $1, R20, single1281
+	TBZ $1, R20, single1287
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1282
+	TBZ $0, R20, loaded1288
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1282
+	B loaded1288
 
-single1281:
+single1287:
 	FMOVS 0(R10), F0
 
-loaded1282:
+loaded1288:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -29186,51 +29396,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1283
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1284
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1284
-
-single1283:
-	FMOVS 0(R21), F0
-
-loaded1284:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single1285
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1286
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1286
-
-single1285:
-	FMOVS 0(R21), F0
-
-loaded1286:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single1287
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1288
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1288
-
-single1287:
-	FMOVS 0(R21), F0
-
-loaded1288:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
 	TBZ $1, R20, single1289
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1290
@@ -29242,47 +29407,92 @@ single1289:
 	FMOVS 0(R21), F0
 
 loaded1290:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single1291
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1292
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1292
+
+single1291:
+	FMOVS 0(R21), F0
+
+loaded1292:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single1293
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1294
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1294
+
+single1293:
+	FMOVS 0(R21), F0
+
+loaded1294:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single1295
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1296
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1296
+
+single1295:
+	FMOVS 0(R21), F0
+
+loaded1296:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1291
+	TBZ $1, R20, single1297
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1292
+	TBZ $0, R20, stored1298
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1292
+	B stored1298
 
-single1291:
+single1297:
 	FMOVS F31, 0(R21)
 
-stored1292:
+stored1298:
 	ADD R13, R21
-	TBZ $1, R20, single1293
+	TBZ $1, R20, single1299
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1294
+	TBZ $0, R20, stored1300
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1294
+	B stored1300
 
-single1293:
+single1299:
 	FMOVS F30, 0(R21)
 
-stored1294:
+stored1300:
 	ADD R13, R21
-	TBZ $1, R20, single1295
+	TBZ $1, R20, single1301
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1296
+	TBZ $0, R20, stored1302
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1296
+	B stored1302
 
-single1295:
+single1301:
 	FMOVS F29, 0(R21)
 
-stored1296:
+stored1302:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -29520,63 +29730,6 @@ unrolled:
 	VLD1.P 16(R1), [V3.B16]
 	VLD1.P 16(R2), [V4.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1297
-	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1298
-	ADD $24, R10, R26
-	VLD1 (R26), V1.S[2]
-	B loaded1298
-
-single1297:
-	FMOVS 16(R10), F1
-
-loaded1298:
-	ADD R12, R10
-	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
-	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
-	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
-	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
-	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
-	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
-	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1299
-	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1300
-	ADD $24, R10, R26
-	VLD1 (R26), V1.S[2]
-	B loaded1300
-
-single1299:
-	FMOVS 16(R10), F1
-
-loaded1300:
-	ADD R12, R10
-	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
-	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
-	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
-	WORD $0x4fa3103c // FMLA V28.4S, V1.4S, V3.S[1]
-	WORD $0x4fa4101b // FMLA V27.4S, V0.4S, V4.S[1]
-	WORD $0x4fa4103a // FMLA V26.4S, V1.4S, V4.S[1]
-	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1301
-	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1302
-	ADD $24, R10, R26
-	VLD1 (R26), V1.S[2]
-	B loaded1302
-
-single1301:
-	FMOVS 16(R10), F1
-
-loaded1302:
-	ADD R12, R10
-	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
-	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
-	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
-	WORD $0x4f83183c // FMLA V28.4S, V1.4S, V3.S[2]
-	WORD $0x4f84181b // FMLA V27.4S, V0.4S, V4.S[2]
-	WORD $0x4f84183a // FMLA V26.4S, V1.4S, V4.S[2]
-	FMOVQ 0(R10), F0
 	TBZ $1, R20, single1303
 	FMOVD 16(R10), F1
 	TBZ $0, R20, loaded1304
@@ -29588,6 +29741,63 @@ single1303:
 	FMOVS 16(R10), F1
 
 loaded1304:
+	ADD R12, R10
+	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
+	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
+	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
+	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
+	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
+	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single1305
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded1306
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded1306
+
+single1305:
+	FMOVS 16(R10), F1
+
+loaded1306:
+	ADD R12, R10
+	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
+	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
+	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
+	WORD $0x4fa3103c // FMLA V28.4S, V1.4S, V3.S[1]
+	WORD $0x4fa4101b // FMLA V27.4S, V0.4S, V4.S[1]
+	WORD $0x4fa4103a // FMLA V26.4S, V1.4S, V4.S[1]
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single1307
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded1308
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded1308
+
+single1307:
+	FMOVS 16(R10), F1
+
+loaded1308:
+	ADD R12, R10
+	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
+	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
+	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
+	WORD $0x4f83183c // FMLA V28.4S, V1.4S, V3.S[2]
+	WORD $0x4f84181b // FMLA V27.4S, V0.4S, V4.S[2]
+	WORD $0x4f84183a // FMLA V26.4S, V1.4S, V4.S[2]
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single1309
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded1310
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded1310
+
+single1309:
+	FMOVS 16(R10), F1
+
+loaded1310:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -29610,17 +29820,17 @@ single:
 	FMOVS (R2), F4
 	ADD $4, R2
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1305
+	TBZ $1, R20, single1311
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1306
+	TBZ $0, R20, loaded1312
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1306
+	B loaded1312
 
-single1305:
+single1311:
 	FMOVS 16(R10), F1
 
-loaded1306:
+loaded1312:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -29642,61 +29852,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1307
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1308
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1308
-
-single1307:
-	FMOVS 16(R21), F0
-
-loaded1308:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1309
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1310
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1310
-
-single1309:
-	FMOVS 16(R21), F0
-
-loaded1310:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1311
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1312
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1312
-
-single1311:
-	FMOVS 16(R21), F0
-
-loaded1312:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
-	FMOVQ 0(R21), F0
-	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	TBZ $1, R20, single1313
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1314
@@ -29708,6 +29863,61 @@ single1313:
 	FMOVS 16(R21), F0
 
 loaded1314:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single1315
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1316
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1316
+
+single1315:
+	FMOVS 16(R21), F0
+
+loaded1316:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single1317
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1318
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1318
+
+single1317:
+	FMOVS 16(R21), F0
+
+loaded1318:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	TBZ $1, R20, single1319
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1320
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1320
+
+single1319:
+	FMOVS 16(R21), F0
+
+loaded1320:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -29715,43 +29925,43 @@ loaded1314:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1315
+	TBZ $1, R20, single1321
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1316
+	TBZ $0, R20, stored1322
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1316
+	B stored1322
 
-single1315:
+single1321:
 	FMOVS F30, 16(R21)
 
-stored1316:
+stored1322:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1317
+	TBZ $1, R20, single1323
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1318
+	TBZ $0, R20, stored1324
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1318
+	B stored1324
 
-single1317:
+single1323:
 	FMOVS F28, 16(R21)
 
-stored1318:
+stored1324:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1319
+	TBZ $1, R20, single1325
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1320
+	TBZ $0, R20, stored1326
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1320
+	B stored1326
 
-single1319:
+single1325:
 	FMOVS F26, 16(R21)
 
-stored1320:
+stored1326:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -29967,54 +30177,6 @@ unrolled:
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
-	TBZ $1, R20, single1321
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1322
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1322
-
-single1321:
-	FMOVS 0(R10), F0
-
-loaded1322:
-	ADD R12, R10
-	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
-	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
-	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
-	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
-	TBZ $1, R20, single1323
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1324
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1324
-
-single1323:
-	FMOVS 0(R10), F0
-
-loaded1324:
-	ADD R12, R10
-	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
-	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
-	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
-	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
-	TBZ $1, R20, single1325
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1326
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1326
-
-single1325:
-	FMOVS 0(R10), F0
-
-loaded1326:
-	ADD R12, R10
-	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
-	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
-	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
-	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
 	TBZ $1, R20, single1327
 	FMOVD 0(R10), F0
 	TBZ $0, R20, loaded1328
@@ -30026,6 +30188,54 @@ single1327:
 	FMOVS 0(R10), F0
 
 loaded1328:
+	ADD R12, R10
+	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
+	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
+	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
+	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
+	TBZ $1, R20, single1329
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1330
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1330
+
+single1329:
+	FMOVS 0(R10), F0
+
+loaded1330:
+	ADD R12, R10
+	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
+	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
+	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
+	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
+	TBZ $1, R20, single1331
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1332
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1332
+
+single1331:
+	FMOVS 0(R10), F0
+
+loaded1332:
+	ADD R12, R10
+	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
+	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
+	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
+	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
+	TBZ $1, R20, single1333
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1334
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1334
+
+single1333:
+	FMOVS 0(R10), F0
+
+loaded1334:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -30047,17 +30257,17 @@ single:
 	ADD $4, R2
 	FMOVS (R3), F4
 	ADD $4, R3
-	TBZ $1, R20, single1329
+	TBZ $1, R20, single1335
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1330
+	TBZ $0, R20, loaded1336
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1330
+	B loaded1336
 
-single1329:
+single1335:
 	FMOVS 0(R10), F0
 
-loaded1330:
+loaded1336:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -30074,48 +30284,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1331
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1332
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1332
-
-single1331:
-	FMOVS 0(R21), F0
-
-loaded1332:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single1333
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1334
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1334
-
-single1333:
-	FMOVS 0(R21), F0
-
-loaded1334:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single1335
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1336
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1336
-
-single1335:
-	FMOVS 0(R21), F0
-
-loaded1336:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
 	TBZ $1, R20, single1337
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1338
@@ -30127,12 +30295,9 @@ single1337:
 	FMOVS 0(R21), F0
 
 loaded1338:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
 	TBZ $1, R20, single1339
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1340
@@ -30144,6 +30309,51 @@ single1339:
 	FMOVS 0(R21), F0
 
 loaded1340:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single1341
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1342
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1342
+
+single1341:
+	FMOVS 0(R21), F0
+
+loaded1342:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single1343
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1344
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1344
+
+single1343:
+	FMOVS 0(R21), F0
+
+loaded1344:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single1345
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1346
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1346
+
+single1345:
+	FMOVS 0(R21), F0
+
+loaded1346:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -30151,53 +30361,53 @@ loaded1340:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1341
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1342
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored1342
-
-single1341:
-	FMOVS F31, 0(R21)
-
-stored1342:
-	ADD R13, R21
-	TBZ $1, R20, single1343
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1344
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1344
-
-single1343:
-	FMOVS F30, 0(R21)
-
-stored1344:
-	ADD R13, R21
-	TBZ $1, R20, single1345
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1346
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored1346
-
-single1345:
-	FMOVS F29, 0(R21)
-
-stored1346:
-	ADD R13, R21
 	TBZ $1, R20, single1347
-	FMOVD F28, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored1348
 	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored1348
 
 single1347:
-	FMOVS F28, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored1348:
+	ADD R13, R21
+	TBZ $1, R20, single1349
+	FMOVD F30, 0(R21)
+	TBZ $0, R20, stored1350
+	ADD $8, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored1350
+
+single1349:
+	FMOVS F30, 0(R21)
+
+stored1350:
+	ADD R13, R21
+	TBZ $1, R20, single1351
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored1352
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored1352
+
+single1351:
+	FMOVS F29, 0(R21)
+
+stored1352:
+	ADD R13, R21
+	TBZ $1, R20, single1353
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored1354
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored1354
+
+single1353:
+	FMOVS F28, 0(R21)
+
+stored1354:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -30469,69 +30679,6 @@ unrolled:
 	VLD1.P 16(R2), [V4.B16]
 	VLD1.P 16(R3), [V5.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1349
-	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1350
-	ADD $24, R10, R26
-	VLD1 (R26), V1.S[2]
-	B loaded1350
-
-single1349:
-	FMOVS 16(R10), F1
-
-loaded1350:
-	ADD R12, R10
-	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
-	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
-	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
-	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
-	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
-	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
-	WORD $0x4f851019 // FMLA V25.4S, V0.4S, V5.S[0]
-	WORD $0x4f851038 // FMLA V24.4S, V1.4S, V5.S[0]
-	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1351
-	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1352
-	ADD $24, R10, R26
-	VLD1 (R26), V1.S[2]
-	B loaded1352
-
-single1351:
-	FMOVS 16(R10), F1
-
-loaded1352:
-	ADD R12, R10
-	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
-	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
-	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
-	WORD $0x4fa3103c // FMLA V28.4S, V1.4S, V3.S[1]
-	WORD $0x4fa4101b // FMLA V27.4S, V0.4S, V4.S[1]
-	WORD $0x4fa4103a // FMLA V26.4S, V1.4S, V4.S[1]
-	WORD $0x4fa51019 // FMLA V25.4S, V0.4S, V5.S[1]
-	WORD $0x4fa51038 // FMLA V24.4S, V1.4S, V5.S[1]
-	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1353
-	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1354
-	ADD $24, R10, R26
-	VLD1 (R26), V1.S[2]
-	B loaded1354
-
-single1353:
-	FMOVS 16(R10), F1
-
-loaded1354:
-	ADD R12, R10
-	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
-	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
-	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
-	WORD $0x4f83183c // FMLA V28.4S, V1.4S, V3.S[2]
-	WORD $0x4f84181b // FMLA V27.4S, V0.4S, V4.S[2]
-	WORD $0x4f84183a // FMLA V26.4S, V1.4S, V4.S[2]
-	WORD $0x4f851819 // FMLA V25.4S, V0.4S, V5.S[2]
-	WORD $0x4f851838 // FMLA V24.4S, V1.4S, V5.S[2]
-	FMOVQ 0(R10), F0
 	TBZ $1, R20, single1355
 	FMOVD 16(R10), F1
 	TBZ $0, R20, loaded1356
@@ -30543,6 +30690,69 @@ single1355:
 	FMOVS 16(R10), F1
 
 loaded1356:
+	ADD R12, R10
+	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
+	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
+	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
+	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
+	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
+	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
+	WORD $0x4f851019 // FMLA V25.4S, V0.4S, V5.S[0]
+	WORD $0x4f851038 // FMLA V24.4S, V1.4S, V5.S[0]
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single1357
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded1358
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded1358
+
+single1357:
+	FMOVS 16(R10), F1
+
+loaded1358:
+	ADD R12, R10
+	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
+	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
+	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
+	WORD $0x4fa3103c // FMLA V28.4S, V1.4S, V3.S[1]
+	WORD $0x4fa4101b // FMLA V27.4S, V0.4S, V4.S[1]
+	WORD $0x4fa4103a // FMLA V26.4S, V1.4S, V4.S[1]
+	WORD $0x4fa51019 // FMLA V25.4S, V0.4S, V5.S[1]
+	WORD $0x4fa51038 // FMLA V24.4S, V1.4S, V5.S[1]
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single1359
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded1360
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded1360
+
+single1359:
+	FMOVS 16(R10), F1
+
+loaded1360:
+	ADD R12, R10
+	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
+	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
+	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
+	WORD $0x4f83183c // FMLA V28.4S, V1.4S, V3.S[2]
+	WORD $0x4f84181b // FMLA V27.4S, V0.4S, V4.S[2]
+	WORD $0x4f84183a // FMLA V26.4S, V1.4S, V4.S[2]
+	WORD $0x4f851819 // FMLA V25.4S, V0.4S, V5.S[2]
+	WORD $0x4f851838 // FMLA V24.4S, V1.4S, V5.S[2]
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single1361
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded1362
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded1362
+
+single1361:
+	FMOVS 16(R10), F1
+
+loaded1362:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -30569,17 +30779,17 @@ single:
 	FMOVS (R3), F5
 	ADD $4, R3
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1357
+	TBZ $1, R20, single1363
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1358
+	TBZ $0, R20, loaded1364
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1358
+	B loaded1364
 
-single1357:
+single1363:
 	FMOVS 16(R10), F1
 
-loaded1358:
+loaded1364:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -30603,57 +30813,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1359
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1360
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1360
-
-single1359:
-	FMOVS 16(R21), F0
-
-loaded1360:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1361
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1362
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1362
-
-single1361:
-	FMOVS 16(R21), F0
-
-loaded1362:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1363
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1364
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1364
-
-single1363:
-	FMOVS 16(R21), F0
-
-loaded1364:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single1365
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1366
@@ -30665,17 +30824,12 @@ single1365:
 	FMOVS 16(R21), F0
 
 loaded1366:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single1367
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1368
@@ -30687,6 +30841,62 @@ single1367:
 	FMOVS 16(R21), F0
 
 loaded1368:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single1369
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1370
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1370
+
+single1369:
+	FMOVS 16(R21), F0
+
+loaded1370:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single1371
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1372
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1372
+
+single1371:
+	FMOVS 16(R21), F0
+
+loaded1372:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	TBZ $1, R20, single1373
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1374
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1374
+
+single1373:
+	FMOVS 16(R21), F0
+
+loaded1374:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -30695,56 +30905,56 @@ loaded1368:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1369
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1370
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1370
-
-single1369:
-	FMOVS F30, 16(R21)
-
-stored1370:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1371
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1372
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored1372
-
-single1371:
-	FMOVS F28, 16(R21)
-
-stored1372:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1373
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1374
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored1374
-
-single1373:
-	FMOVS F26, 16(R21)
-
-stored1374:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single1375
-	FMOVD F24, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored1376
 	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored1376
 
 single1375:
-	FMOVS F24, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored1376:
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	TBZ $1, R20, single1377
+	FMOVD F28, 16(R21)
+	TBZ $0, R20, stored1378
+	ADD $24, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored1378
+
+single1377:
+	FMOVS F28, 16(R21)
+
+stored1378:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single1379
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored1380
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored1380
+
+single1379:
+	FMOVS F26, 16(R21)
+
+stored1380:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single1381
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored1382
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored1382
+
+single1381:
+	FMOVS F24, 16(R21)
+
+stored1382:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -30982,57 +31192,6 @@ unrolled:
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
-	TBZ $1, R20, single1377
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1378
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1378
-
-single1377:
-	FMOVS 0(R10), F0
-
-loaded1378:
-	ADD R12, R10
-	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
-	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
-	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
-	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
-	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
-	TBZ $1, R20, single1379
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1380
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1380
-
-single1379:
-	FMOVS 0(R10), F0
-
-loaded1380:
-	ADD R12, R10
-	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
-	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
-	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
-	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
-	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
-	TBZ $1, R20, single1381
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1382
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1382
-
-single1381:
-	FMOVS 0(R10), F0
-
-loaded1382:
-	ADD R12, R10
-	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
-	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
-	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
-	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
-	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
 	TBZ $1, R20, single1383
 	FMOVD 0(R10), F0
 	TBZ $0, R20, loaded1384
@@ -31044,6 +31203,57 @@ single1383:
 	FMOVS 0(R10), F0
 
 loaded1384:
+	ADD R12, R10
+	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
+	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
+	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
+	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
+	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
+	TBZ $1, R20, single1385
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1386
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1386
+
+single1385:
+	FMOVS 0(R10), F0
+
+loaded1386:
+	ADD R12, R10
+	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
+	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
+	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
+	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
+	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
+	TBZ $1, R20, single1387
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1388
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1388
+
+single1387:
+	FMOVS 0(R10), F0
+
+loaded1388:
+	ADD R12, R10
+	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
+	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
+	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
+	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
+	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
+	TBZ $1, R20, single1389
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1390
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1390
+
+single1389:
+	FMOVS 0(R10), F0
+
+loaded1390:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -31068,17 +31278,17 @@ single:
 	ADD $4, R3
 	FMOVS (R4), F5
 	ADD $4, R4
-	TBZ $1, R20, single1385
+	TBZ $1, R20, single1391
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1386
+	TBZ $0, R20, loaded1392
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1386
+	B loaded1392
 
-single1385:
+single1391:
 	FMOVS 0(R10), F0
 
-loaded1386:
+loaded1392:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -31096,48 +31306,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1387
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1388
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1388
-
-single1387:
-	FMOVS 0(R21), F0
-
-loaded1388:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single1389
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1390
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1390
-
-single1389:
-	FMOVS 0(R21), F0
-
-loaded1390:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single1391
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1392
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1392
-
-single1391:
-	FMOVS 0(R21), F0
-
-loaded1392:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
 	TBZ $1, R20, single1393
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1394
@@ -31149,8 +31317,8 @@ single1393:
 	FMOVS 0(R21), F0
 
 loaded1394:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single1395
 	FMOVD 0(R21), F0
@@ -31163,12 +31331,9 @@ single1395:
 	FMOVS 0(R21), F0
 
 loaded1396:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
 	TBZ $1, R20, single1397
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1398
@@ -31180,6 +31345,51 @@ single1397:
 	FMOVS 0(R21), F0
 
 loaded1398:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single1399
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1400
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1400
+
+single1399:
+	FMOVS 0(R21), F0
+
+loaded1400:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single1401
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1402
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1402
+
+single1401:
+	FMOVS 0(R21), F0
+
+loaded1402:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single1403
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1404
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1404
+
+single1403:
+	FMOVS 0(R21), F0
+
+loaded1404:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -31188,65 +31398,65 @@ loaded1398:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1399
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1400
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored1400
-
-single1399:
-	FMOVS F31, 0(R21)
-
-stored1400:
-	ADD R13, R21
-	TBZ $1, R20, single1401
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1402
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1402
-
-single1401:
-	FMOVS F30, 0(R21)
-
-stored1402:
-	ADD R13, R21
-	TBZ $1, R20, single1403
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1404
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored1404
-
-single1403:
-	FMOVS F29, 0(R21)
-
-stored1404:
-	ADD R13, R21
 	TBZ $1, R20, single1405
-	FMOVD F28, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored1406
 	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored1406
 
 single1405:
-	FMOVS F28, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored1406:
 	ADD R13, R21
 	TBZ $1, R20, single1407
-	FMOVD F27, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored1408
 	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored1408
 
 single1407:
-	FMOVS F27, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored1408:
+	ADD R13, R21
+	TBZ $1, R20, single1409
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored1410
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored1410
+
+single1409:
+	FMOVS F29, 0(R21)
+
+stored1410:
+	ADD R13, R21
+	TBZ $1, R20, single1411
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored1412
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored1412
+
+single1411:
+	FMOVS F28, 0(R21)
+
+stored1412:
+	ADD R13, R21
+	TBZ $1, R20, single1413
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored1414
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored1414
+
+single1413:
+	FMOVS F27, 0(R21)
+
+stored1414:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -31552,17 +31762,17 @@ unrolled:
 	VLD1.P 16(R3), [V5.B16]
 	VLD1.P 16(R4), [V6.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1409
+	TBZ $1, R20, single1415
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1410
+	TBZ $0, R20, loaded1416
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1410
+	B loaded1416
 
-single1409:
+single1415:
 	FMOVS 16(R10), F1
 
-loaded1410:
+loaded1416:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -31575,17 +31785,17 @@ loaded1410:
 	WORD $0x4f861017 // FMLA V23.4S, V0.4S, V6.S[0]
 	WORD $0x4f861036 // FMLA V22.4S, V1.4S, V6.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1411
+	TBZ $1, R20, single1417
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1412
+	TBZ $0, R20, loaded1418
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1412
+	B loaded1418
 
-single1411:
+single1417:
 	FMOVS 16(R10), F1
 
-loaded1412:
+loaded1418:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -31598,17 +31808,17 @@ loaded1412:
 	WORD $0x4fa61017 // FMLA V23.4S, V0.4S, V6.S[1]
 	WORD $0x4fa61036 // FMLA V22.4S, V1.4S, V6.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1413
+	TBZ $1, R20, single1419
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1414
+	TBZ $0, R20, loaded1420
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1414
+	B loaded1420
 
-single1413:
+single1419:
 	FMOVS 16(R10), F1
 
-loaded1414:
+loaded1420:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -31621,17 +31831,17 @@ loaded1414:
 	WORD $0x4f861817 // FMLA V23.4S, V0.4S, V6.S[2]
 	WORD $0x4f861836 // FMLA V22.4S, V1.4S, V6.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1415
+	TBZ $1, R20, single1421
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1416
+	TBZ $0, R20, loaded1422
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1416
+	B loaded1422
 
-single1415:
+single1421:
 	FMOVS 16(R10), F1
 
-loaded1416:
+loaded1422:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -31662,17 +31872,17 @@ single:
 	FMOVS (R4), F6
 	ADD $4, R4
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1417
+	TBZ $1, R20, single1423
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1418
+	TBZ $0, R20, loaded1424
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1418
+	B loaded1424
 
-single1417:
+single1423:
 	FMOVS 16(R10), F1
 
-loaded1418:
+loaded1424:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -31698,57 +31908,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1419
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1420
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1420
-
-single1419:
-	FMOVS 16(R21), F0
-
-loaded1420:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1421
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1422
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1422
-
-single1421:
-	FMOVS 16(R21), F0
-
-loaded1422:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1423
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1424
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1424
-
-single1423:
-	FMOVS 16(R21), F0
-
-loaded1424:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single1425
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1426
@@ -31760,12 +31919,12 @@ single1425:
 	FMOVS 16(R21), F0
 
 loaded1426:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single1427
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1428
@@ -31777,6 +31936,57 @@ single1427:
 	FMOVS 16(R21), F0
 
 loaded1428:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single1429
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1430
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1430
+
+single1429:
+	FMOVS 16(R21), F0
+
+loaded1430:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single1431
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1432
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1432
+
+single1431:
+	FMOVS 16(R21), F0
+
+loaded1432:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single1433
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1434
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1434
+
+single1433:
+	FMOVS 16(R21), F0
+
+loaded1434:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -31789,17 +31999,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single1429
+	TBZ $1, R20, single1435
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1430
+	TBZ $0, R20, loaded1436
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1430
+	B loaded1436
 
-single1429:
+single1435:
 	FMOVS 16(R21), F0
 
-loaded1430:
+loaded1436:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -31809,69 +32019,69 @@ loaded1430:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1431
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1432
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1432
-
-single1431:
-	FMOVS F30, 16(R21)
-
-stored1432:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1433
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1434
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored1434
-
-single1433:
-	FMOVS F28, 16(R21)
-
-stored1434:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1435
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1436
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored1436
-
-single1435:
-	FMOVS F26, 16(R21)
-
-stored1436:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single1437
-	FMOVD F24, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored1438
 	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored1438
 
 single1437:
-	FMOVS F24, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored1438:
 	ADD R13, R21
-	FMOVQ F23, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single1439
-	FMOVD F22, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored1440
 	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored1440
 
 single1439:
-	FMOVS F22, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored1440:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single1441
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored1442
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored1442
+
+single1441:
+	FMOVS F26, 16(R21)
+
+stored1442:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single1443
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored1444
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored1444
+
+single1443:
+	FMOVS F24, 16(R21)
+
+stored1444:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single1445
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored1446
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored1446
+
+single1445:
+	FMOVS F22, 16(R21)
+
+stored1446:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -32131,60 +32341,6 @@ unrolled:
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
-	TBZ $1, R20, single1441
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1442
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1442
-
-single1441:
-	FMOVS 0(R10), F0
-
-loaded1442:
-	ADD R12, R10
-	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
-	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
-	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
-	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
-	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
-	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
-	TBZ $1, R20, single1443
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1444
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1444
-
-single1443:
-	FMOVS 0(R10), F0
-
-loaded1444:
-	ADD R12, R10
-	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
-	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
-	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
-	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
-	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
-	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
-	TBZ $1, R20, single1445
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1446
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1446
-
-single1445:
-	FMOVS 0(R10), F0
-
-loaded1446:
-	ADD R12, R10
-	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
-	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
-	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
-	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
-	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
-	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
 	TBZ $1, R20, single1447
 	FMOVD 0(R10), F0
 	TBZ $0, R20, loaded1448
@@ -32196,6 +32352,60 @@ single1447:
 	FMOVS 0(R10), F0
 
 loaded1448:
+	ADD R12, R10
+	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
+	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
+	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
+	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
+	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
+	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
+	TBZ $1, R20, single1449
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1450
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1450
+
+single1449:
+	FMOVS 0(R10), F0
+
+loaded1450:
+	ADD R12, R10
+	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
+	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
+	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
+	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
+	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
+	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
+	TBZ $1, R20, single1451
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1452
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1452
+
+single1451:
+	FMOVS 0(R10), F0
+
+loaded1452:
+	ADD R12, R10
+	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
+	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
+	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
+	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
+	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
+	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
+	TBZ $1, R20, single1453
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1454
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1454
+
+single1453:
+	FMOVS 0(R10), F0
+
+loaded1454:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -32223,17 +32433,17 @@ single:
 	ADD $4, R4
 	FMOVS (R5), F6
 	ADD $4, R5
-	TBZ $1, R20, single1449
+	TBZ $1, R20, single1455
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1450
+	TBZ $0, R20, loaded1456
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1450
+	B loaded1456
 
-single1449:
+single1455:
 	FMOVS 0(R10), F0
 
-loaded1450:
+loaded1456:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -32252,48 +32462,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1451
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1452
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1452
-
-single1451:
-	FMOVS 0(R21), F0
-
-loaded1452:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single1453
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1454
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1454
-
-single1453:
-	FMOVS 0(R21), F0
-
-loaded1454:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single1455
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1456
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1456
-
-single1455:
-	FMOVS 0(R21), F0
-
-loaded1456:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
 	TBZ $1, R20, single1457
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1458
@@ -32305,8 +32473,8 @@ single1457:
 	FMOVS 0(R21), F0
 
 loaded1458:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single1459
 	FMOVD 0(R21), F0
@@ -32319,8 +32487,8 @@ single1459:
 	FMOVS 0(R21), F0
 
 loaded1460:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	TBZ $1, R20, single1461
 	FMOVD 0(R21), F0
@@ -32333,12 +32501,9 @@ single1461:
 	FMOVS 0(R21), F0
 
 loaded1462:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
 	TBZ $1, R20, single1463
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1464
@@ -32350,6 +32515,51 @@ single1463:
 	FMOVS 0(R21), F0
 
 loaded1464:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single1465
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1466
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1466
+
+single1465:
+	FMOVS 0(R21), F0
+
+loaded1466:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single1467
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1468
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1468
+
+single1467:
+	FMOVS 0(R21), F0
+
+loaded1468:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single1469
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1470
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1470
+
+single1469:
+	FMOVS 0(R21), F0
+
+loaded1470:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -32359,77 +32569,77 @@ loaded1464:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1465
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1466
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored1466
-
-single1465:
-	FMOVS F31, 0(R21)
-
-stored1466:
-	ADD R13, R21
-	TBZ $1, R20, single1467
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1468
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1468
-
-single1467:
-	FMOVS F30, 0(R21)
-
-stored1468:
-	ADD R13, R21
-	TBZ $1, R20, single1469
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1470
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored1470
-
-single1469:
-	FMOVS F29, 0(R21)
-
-stored1470:
-	ADD R13, R21
 	TBZ $1, R20, single1471
-	FMOVD F28, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored1472
 	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored1472
 
 single1471:
-	FMOVS F28, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored1472:
 	ADD R13, R21
 	TBZ $1, R20, single1473
-	FMOVD F27, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored1474
 	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored1474
 
 single1473:
-	FMOVS F27, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored1474:
 	ADD R13, R21
 	TBZ $1, R20, single1475
-	FMOVD F26, 0(R21)
+	FMOVD F29, 0(R21)
 	TBZ $0, R20, stored1476
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V29.S[2], (R26)
 	B stored1476
 
 single1475:
-	FMOVS F26, 0(R21)
+	FMOVS F29, 0(R21)
 
 stored1476:
+	ADD R13, R21
+	TBZ $1, R20, single1477
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored1478
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored1478
+
+single1477:
+	FMOVS F28, 0(R21)
+
+stored1478:
+	ADD R13, R21
+	TBZ $1, R20, single1479
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored1480
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored1480
+
+single1479:
+	FMOVS F27, 0(R21)
+
+stored1480:
+	ADD R13, R21
+	TBZ $1, R20, single1481
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored1482
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored1482
+
+single1481:
+	FMOVS F26, 0(R21)
+
+stored1482:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -32769,17 +32979,17 @@ unrolled:
 	VLD1.P 16(R4), [V6.B16]
 	VLD1.P 16(R5), [V7.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1477
+	TBZ $1, R20, single1483
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1478
+	TBZ $0, R20, loaded1484
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1478
+	B loaded1484
 
-single1477:
+single1483:
 	FMOVS 16(R10), F1
 
-loaded1478:
+loaded1484:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -32794,17 +33004,17 @@ loaded1478:
 	WORD $0x4f871015 // FMLA V21.4S, V0.4S, V7.S[0]
 	WORD $0x4f871034 // FMLA V20.4S, V1.4S, V7.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1479
+	TBZ $1, R20, single1485
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1480
+	TBZ $0, R20, loaded1486
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1480
+	B loaded1486
 
-single1479:
+single1485:
 	FMOVS 16(R10), F1
 
-loaded1480:
+loaded1486:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -32819,17 +33029,17 @@ loaded1480:
 	WORD $0x4fa71015 // FMLA V21.4S, V0.4S, V7.S[1]
 	WORD $0x4fa71034 // FMLA V20.4S, V1.4S, V7.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1481
+	TBZ $1, R20, single1487
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1482
+	TBZ $0, R20, loaded1488
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1482
+	B loaded1488
 
-single1481:
+single1487:
 	FMOVS 16(R10), F1
 
-loaded1482:
+loaded1488:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -32844,17 +33054,17 @@ loaded1482:
 	WORD $0x4f871815 // FMLA V21.4S, V0.4S, V7.S[2]
 	WORD $0x4f871834 // FMLA V20.4S, V1.4S, V7.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1483
+	TBZ $1, R20, single1489
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1484
+	TBZ $0, R20, loaded1490
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1484
+	B loaded1490
 
-single1483:
+single1489:
 	FMOVS 16(R10), F1
 
-loaded1484:
+loaded1490:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -32889,17 +33099,17 @@ single:
 	FMOVS (R5), F7
 	ADD $4, R5
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1485
+	TBZ $1, R20, single1491
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1486
+	TBZ $0, R20, loaded1492
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1486
+	B loaded1492
 
-single1485:
+single1491:
 	FMOVS 16(R10), F1
 
-loaded1486:
+loaded1492:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -32927,57 +33137,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1487
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1488
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1488
-
-single1487:
-	FMOVS 16(R21), F0
-
-loaded1488:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1489
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1490
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1490
-
-single1489:
-	FMOVS 16(R21), F0
-
-loaded1490:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1491
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1492
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1492
-
-single1491:
-	FMOVS 16(R21), F0
-
-loaded1492:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single1493
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1494
@@ -32989,12 +33148,12 @@ single1493:
 	FMOVS 16(R21), F0
 
 loaded1494:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single1495
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1496
@@ -33006,12 +33165,12 @@ single1495:
 	FMOVS 16(R21), F0
 
 loaded1496:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
 	TBZ $1, R20, single1497
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1498
@@ -33023,6 +33182,57 @@ single1497:
 	FMOVS 16(R21), F0
 
 loaded1498:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single1499
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1500
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1500
+
+single1499:
+	FMOVS 16(R21), F0
+
+loaded1500:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single1501
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1502
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1502
+
+single1501:
+	FMOVS 16(R21), F0
+
+loaded1502:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single1503
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1504
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1504
+
+single1503:
+	FMOVS 16(R21), F0
+
+loaded1504:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -33036,17 +33246,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single1499
+	TBZ $1, R20, single1505
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1500
+	TBZ $0, R20, loaded1506
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1500
+	B loaded1506
 
-single1499:
+single1505:
 	FMOVS 16(R21), F0
 
-loaded1500:
+loaded1506:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -33057,82 +33267,82 @@ loaded1500:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1501
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1502
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1502
-
-single1501:
-	FMOVS F30, 16(R21)
-
-stored1502:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1503
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1504
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored1504
-
-single1503:
-	FMOVS F28, 16(R21)
-
-stored1504:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1505
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1506
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored1506
-
-single1505:
-	FMOVS F26, 16(R21)
-
-stored1506:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single1507
-	FMOVD F24, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored1508
 	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored1508
 
 single1507:
-	FMOVS F24, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored1508:
 	ADD R13, R21
-	FMOVQ F23, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single1509
-	FMOVD F22, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored1510
 	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored1510
 
 single1509:
-	FMOVS F22, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored1510:
 	ADD R13, R21
-	FMOVQ F21, 0(R21)
+	FMOVQ F27, 0(R21)
 	TBZ $1, R20, single1511
-	FMOVD F20, 16(R21)
+	FMOVD F26, 16(R21)
 	TBZ $0, R20, stored1512
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V26.S[2], (R26)
 	B stored1512
 
 single1511:
-	FMOVS F20, 16(R21)
+	FMOVS F26, 16(R21)
 
 stored1512:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single1513
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored1514
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored1514
+
+single1513:
+	FMOVS F24, 16(R21)
+
+stored1514:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single1515
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored1516
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored1516
+
+single1515:
+	FMOVS F22, 16(R21)
+
+stored1516:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single1517
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored1518
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored1518
+
+single1517:
+	FMOVS F20, 16(R21)
+
+stored1518:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -33414,63 +33624,6 @@ unrolled:
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
-	TBZ $1, R20, single1513
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1514
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1514
-
-single1513:
-	FMOVS 0(R10), F0
-
-loaded1514:
-	ADD R12, R10
-	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
-	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
-	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
-	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
-	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
-	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
-	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
-	TBZ $1, R20, single1515
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1516
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1516
-
-single1515:
-	FMOVS 0(R10), F0
-
-loaded1516:
-	ADD R12, R10
-	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
-	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
-	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
-	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
-	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
-	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
-	WORD $0x4fa71019 // FMLA V25.4S, V0.4S, V7.S[1]
-	TBZ $1, R20, single1517
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1518
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1518
-
-single1517:
-	FMOVS 0(R10), F0
-
-loaded1518:
-	ADD R12, R10
-	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
-	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
-	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
-	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
-	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
-	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
-	WORD $0x4f871819 // FMLA V25.4S, V0.4S, V7.S[2]
 	TBZ $1, R20, single1519
 	FMOVD 0(R10), F0
 	TBZ $0, R20, loaded1520
@@ -33482,6 +33635,63 @@ single1519:
 	FMOVS 0(R10), F0
 
 loaded1520:
+	ADD R12, R10
+	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
+	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
+	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
+	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
+	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
+	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
+	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
+	TBZ $1, R20, single1521
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1522
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1522
+
+single1521:
+	FMOVS 0(R10), F0
+
+loaded1522:
+	ADD R12, R10
+	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
+	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
+	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
+	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
+	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
+	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
+	WORD $0x4fa71019 // FMLA V25.4S, V0.4S, V7.S[1]
+	TBZ $1, R20, single1523
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1524
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1524
+
+single1523:
+	FMOVS 0(R10), F0
+
+loaded1524:
+	ADD R12, R10
+	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
+	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
+	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
+	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
+	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
+	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
+	WORD $0x4f871819 // FMLA V25.4S, V0.4S, V7.S[2]
+	TBZ $1, R20, single1525
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1526
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1526
+
+single1525:
+	FMOVS 0(R10), F0
+
+loaded1526:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -33512,17 +33722,17 @@ single:
 	ADD $4, R5
 	FMOVS (R6), F7
 	ADD $4, R6
-	TBZ $1, R20, single1521
+	TBZ $1, R20, single1527
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1522
+	TBZ $0, R20, loaded1528
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1522
+	B loaded1528
 
-single1521:
+single1527:
 	FMOVS 0(R10), F0
 
-loaded1522:
+loaded1528:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -33542,48 +33752,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1523
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1524
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1524
-
-single1523:
-	FMOVS 0(R21), F0
-
-loaded1524:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single1525
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1526
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1526
-
-single1525:
-	FMOVS 0(R21), F0
-
-loaded1526:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single1527
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1528
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1528
-
-single1527:
-	FMOVS 0(R21), F0
-
-loaded1528:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
 	TBZ $1, R20, single1529
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1530
@@ -33595,8 +33763,8 @@ single1529:
 	FMOVS 0(R21), F0
 
 loaded1530:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single1531
 	FMOVD 0(R21), F0
@@ -33609,8 +33777,8 @@ single1531:
 	FMOVS 0(R21), F0
 
 loaded1532:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	TBZ $1, R20, single1533
 	FMOVD 0(R21), F0
@@ -33623,8 +33791,8 @@ single1533:
 	FMOVS 0(R21), F0
 
 loaded1534:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	ADD R13, R21
 	TBZ $1, R20, single1535
 	FMOVD 0(R21), F0
@@ -33637,12 +33805,9 @@ single1535:
 	FMOVS 0(R21), F0
 
 loaded1536:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
 	TBZ $1, R20, single1537
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1538
@@ -33654,6 +33819,51 @@ single1537:
 	FMOVS 0(R21), F0
 
 loaded1538:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single1539
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1540
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1540
+
+single1539:
+	FMOVS 0(R21), F0
+
+loaded1540:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single1541
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1542
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1542
+
+single1541:
+	FMOVS 0(R21), F0
+
+loaded1542:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single1543
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1544
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1544
+
+single1543:
+	FMOVS 0(R21), F0
+
+loaded1544:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -33664,89 +33874,89 @@ loaded1538:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1539
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1540
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored1540
-
-single1539:
-	FMOVS F31, 0(R21)
-
-stored1540:
-	ADD R13, R21
-	TBZ $1, R20, single1541
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1542
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1542
-
-single1541:
-	FMOVS F30, 0(R21)
-
-stored1542:
-	ADD R13, R21
-	TBZ $1, R20, single1543
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1544
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored1544
-
-single1543:
-	FMOVS F29, 0(R21)
-
-stored1544:
-	ADD R13, R21
 	TBZ $1, R20, single1545
-	FMOVD F28, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored1546
 	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored1546
 
 single1545:
-	FMOVS F28, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored1546:
 	ADD R13, R21
 	TBZ $1, R20, single1547
-	FMOVD F27, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored1548
 	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored1548
 
 single1547:
-	FMOVS F27, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored1548:
 	ADD R13, R21
 	TBZ $1, R20, single1549
-	FMOVD F26, 0(R21)
+	FMOVD F29, 0(R21)
 	TBZ $0, R20, stored1550
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V29.S[2], (R26)
 	B stored1550
 
 single1549:
-	FMOVS F26, 0(R21)
+	FMOVS F29, 0(R21)
 
 stored1550:
 	ADD R13, R21
 	TBZ $1, R20, single1551
-	FMOVD F25, 0(R21)
+	FMOVD F28, 0(R21)
 	TBZ $0, R20, stored1552
 	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored1552
 
 single1551:
-	FMOVS F25, 0(R21)
+	FMOVS F28, 0(R21)
 
 stored1552:
+	ADD R13, R21
+	TBZ $1, R20, single1553
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored1554
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored1554
+
+single1553:
+	FMOVS F27, 0(R21)
+
+stored1554:
+	ADD R13, R21
+	TBZ $1, R20, single1555
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored1556
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored1556
+
+single1555:
+	FMOVS F26, 0(R21)
+
+stored1556:
+	ADD R13, R21
+	TBZ $1, R20, single1557
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored1558
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored1558
+
+single1557:
+	FMOVS F25, 0(R21)
+
+stored1558:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -34120,17 +34330,17 @@ unrolled:
 	VLD1.P 16(R5), [V7.B16]
 	VLD1.P 16(R6), [V8.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1553
+	TBZ $1, R20, single1559
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1554
+	TBZ $0, R20, loaded1560
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1554
+	B loaded1560
 
-single1553:
+single1559:
 	FMOVS 16(R10), F1
 
-loaded1554:
+loaded1560:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -34147,17 +34357,17 @@ loaded1554:
 	WORD $0x4f881013 // FMLA V19.4S, V0.4S, V8.S[0]
 	WORD $0x4f881032 // FMLA V18.4S, V1.4S, V8.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1555
+	TBZ $1, R20, single1561
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1556
+	TBZ $0, R20, loaded1562
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1556
+	B loaded1562
 
-single1555:
+single1561:
 	FMOVS 16(R10), F1
 
-loaded1556:
+loaded1562:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -34174,17 +34384,17 @@ loaded1556:
 	WORD $0x4fa81013 // FMLA V19.4S, V0.4S, V8.S[1]
 	WORD $0x4fa81032 // FMLA V18.4S, V1.4S, V8.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1557
+	TBZ $1, R20, single1563
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1558
+	TBZ $0, R20, loaded1564
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1558
+	B loaded1564
 
-single1557:
+single1563:
 	FMOVS 16(R10), F1
 
-loaded1558:
+loaded1564:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -34201,17 +34411,17 @@ loaded1558:
 	WORD $0x4f881813 // FMLA V19.4S, V0.4S, V8.S[2]
 	WORD $0x4f881832 // FMLA V18.4S, V1.4S, V8.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1559
+	TBZ $1, R20, single1565
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1560
+	TBZ $0, R20, loaded1566
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1560
+	B loaded1566
 
-single1559:
+single1565:
 	FMOVS 16(R10), F1
 
-loaded1560:
+loaded1566:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -34250,17 +34460,17 @@ single:
 	FMOVS (R6), F8
 	ADD $4, R6
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1561
+	TBZ $1, R20, single1567
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1562
+	TBZ $0, R20, loaded1568
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1562
+	B loaded1568
 
-single1561:
+single1567:
 	FMOVS 16(R10), F1
 
-loaded1562:
+loaded1568:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -34290,57 +34500,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1563
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1564
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1564
-
-single1563:
-	FMOVS 16(R21), F0
-
-loaded1564:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1565
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1566
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1566
-
-single1565:
-	FMOVS 16(R21), F0
-
-loaded1566:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1567
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1568
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1568
-
-single1567:
-	FMOVS 16(R21), F0
-
-loaded1568:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single1569
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1570
@@ -34352,12 +34511,12 @@ single1569:
 	FMOVS 16(R21), F0
 
 loaded1570:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single1571
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1572
@@ -34369,12 +34528,12 @@ single1571:
 	FMOVS 16(R21), F0
 
 loaded1572:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
 	TBZ $1, R20, single1573
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1574
@@ -34386,12 +34545,12 @@ single1573:
 	FMOVS 16(R21), F0
 
 loaded1574:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single1575
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1576
@@ -34403,6 +34562,57 @@ single1575:
 	FMOVS 16(R21), F0
 
 loaded1576:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single1577
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1578
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1578
+
+single1577:
+	FMOVS 16(R21), F0
+
+loaded1578:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single1579
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1580
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1580
+
+single1579:
+	FMOVS 16(R21), F0
+
+loaded1580:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single1581
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1582
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1582
+
+single1581:
+	FMOVS 16(R21), F0
+
+loaded1582:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -34417,17 +34627,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single1577
+	TBZ $1, R20, single1583
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1578
+	TBZ $0, R20, loaded1584
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1578
+	B loaded1584
 
-single1577:
+single1583:
 	FMOVS 16(R21), F0
 
-loaded1578:
+loaded1584:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -34439,95 +34649,95 @@ loaded1578:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1579
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1580
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1580
-
-single1579:
-	FMOVS F30, 16(R21)
-
-stored1580:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1581
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1582
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored1582
-
-single1581:
-	FMOVS F28, 16(R21)
-
-stored1582:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1583
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1584
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored1584
-
-single1583:
-	FMOVS F26, 16(R21)
-
-stored1584:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single1585
-	FMOVD F24, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored1586
 	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored1586
 
 single1585:
-	FMOVS F24, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored1586:
 	ADD R13, R21
-	FMOVQ F23, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single1587
-	FMOVD F22, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored1588
 	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored1588
 
 single1587:
-	FMOVS F22, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored1588:
 	ADD R13, R21
-	FMOVQ F21, 0(R21)
+	FMOVQ F27, 0(R21)
 	TBZ $1, R20, single1589
-	FMOVD F20, 16(R21)
+	FMOVD F26, 16(R21)
 	TBZ $0, R20, stored1590
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V26.S[2], (R26)
 	B stored1590
 
 single1589:
-	FMOVS F20, 16(R21)
+	FMOVS F26, 16(R21)
 
 stored1590:
 	ADD R13, R21
-	FMOVQ F19, 0(R21)
+	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single1591
-	FMOVD F18, 16(R21)
+	FMOVD F24, 16(R21)
 	TBZ $0, R20, stored1592
 	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
+	VST1 V24.S[2], (R26)
 	B stored1592
 
 single1591:
-	FMOVS F18, 16(R21)
+	FMOVS F24, 16(R21)
 
 stored1592:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single1593
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored1594
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored1594
+
+single1593:
+	FMOVS F22, 16(R21)
+
+stored1594:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single1595
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored1596
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored1596
+
+single1595:
+	FMOVS F20, 16(R21)
+
+stored1596:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single1597
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored1598
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored1598
+
+single1597:
+	FMOVS F18, 16(R21)
+
+stored1598:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -34831,66 +35041,6 @@ unrolled:
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
 	VLD1.P 16(R7), [V8.B16]
-	TBZ $1, R20, single1593
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1594
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1594
-
-single1593:
-	FMOVS 0(R10), F0
-
-loaded1594:
-	ADD R12, R10
-	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
-	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
-	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
-	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
-	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
-	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
-	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
-	WORD $0x4f881018 // FMLA V24.4S, V0.4S, V8.S[0]
-	TBZ $1, R20, single1595
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1596
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1596
-
-single1595:
-	FMOVS 0(R10), F0
-
-loaded1596:
-	ADD R12, R10
-	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
-	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
-	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
-	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
-	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
-	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
-	WORD $0x4fa71019 // FMLA V25.4S, V0.4S, V7.S[1]
-	WORD $0x4fa81018 // FMLA V24.4S, V0.4S, V8.S[1]
-	TBZ $1, R20, single1597
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1598
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1598
-
-single1597:
-	FMOVS 0(R10), F0
-
-loaded1598:
-	ADD R12, R10
-	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
-	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
-	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
-	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
-	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
-	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
-	WORD $0x4f871819 // FMLA V25.4S, V0.4S, V7.S[2]
-	WORD $0x4f881818 // FMLA V24.4S, V0.4S, V8.S[2]
 	TBZ $1, R20, single1599
 	FMOVD 0(R10), F0
 	TBZ $0, R20, loaded1600
@@ -34902,6 +35052,66 @@ single1599:
 	FMOVS 0(R10), F0
 
 loaded1600:
+	ADD R12, R10
+	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
+	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
+	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
+	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
+	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
+	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
+	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
+	WORD $0x4f881018 // FMLA V24.4S, V0.4S, V8.S[0]
+	TBZ $1, R20, single1601
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1602
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1602
+
+single1601:
+	FMOVS 0(R10), F0
+
+loaded1602:
+	ADD R12, R10
+	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
+	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
+	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
+	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
+	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
+	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
+	WORD $0x4fa71019 // FMLA V25.4S, V0.4S, V7.S[1]
+	WORD $0x4fa81018 // FMLA V24.4S, V0.4S, V8.S[1]
+	TBZ $1, R20, single1603
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1604
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1604
+
+single1603:
+	FMOVS 0(R10), F0
+
+loaded1604:
+	ADD R12, R10
+	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
+	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
+	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
+	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
+	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
+	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
+	WORD $0x4f871819 // FMLA V25.4S, V0.4S, V7.S[2]
+	WORD $0x4f881818 // FMLA V24.4S, V0.4S, V8.S[2]
+	TBZ $1, R20, single1605
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1606
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1606
+
+single1605:
+	FMOVS 0(R10), F0
+
+loaded1606:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -34935,17 +35145,17 @@ single:
 	ADD $4, R6
 	FMOVS (R7), F8
 	ADD $4, R7
-	TBZ $1, R20, single1601
+	TBZ $1, R20, single1607
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1602
+	TBZ $0, R20, loaded1608
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1602
+	B loaded1608
 
-single1601:
+single1607:
 	FMOVS 0(R10), F0
 
-loaded1602:
+loaded1608:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -34966,48 +35176,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1603
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1604
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1604
-
-single1603:
-	FMOVS 0(R21), F0
-
-loaded1604:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single1605
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1606
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1606
-
-single1605:
-	FMOVS 0(R21), F0
-
-loaded1606:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single1607
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1608
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1608
-
-single1607:
-	FMOVS 0(R21), F0
-
-loaded1608:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
 	TBZ $1, R20, single1609
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1610
@@ -35019,8 +35187,8 @@ single1609:
 	FMOVS 0(R21), F0
 
 loaded1610:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single1611
 	FMOVD 0(R21), F0
@@ -35033,8 +35201,8 @@ single1611:
 	FMOVS 0(R21), F0
 
 loaded1612:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	TBZ $1, R20, single1613
 	FMOVD 0(R21), F0
@@ -35047,8 +35215,8 @@ single1613:
 	FMOVS 0(R21), F0
 
 loaded1614:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	ADD R13, R21
 	TBZ $1, R20, single1615
 	FMOVD 0(R21), F0
@@ -35061,8 +35229,8 @@ single1615:
 	FMOVS 0(R21), F0
 
 loaded1616:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	TBZ $1, R20, single1617
 	FMOVD 0(R21), F0
@@ -35075,12 +35243,9 @@ single1617:
 	FMOVS 0(R21), F0
 
 loaded1618:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
 	TBZ $1, R20, single1619
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1620
@@ -35092,6 +35257,51 @@ single1619:
 	FMOVS 0(R21), F0
 
 loaded1620:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single1621
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1622
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1622
+
+single1621:
+	FMOVS 0(R21), F0
+
+loaded1622:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	ADD R13, R21
+	TBZ $1, R20, single1623
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1624
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1624
+
+single1623:
+	FMOVS 0(R21), F0
+
+loaded1624:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single1625
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1626
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1626
+
+single1625:
+	FMOVS 0(R21), F0
+
+loaded1626:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -35103,101 +35313,101 @@ loaded1620:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1621
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1622
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored1622
-
-single1621:
-	FMOVS F31, 0(R21)
-
-stored1622:
-	ADD R13, R21
-	TBZ $1, R20, single1623
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1624
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1624
-
-single1623:
-	FMOVS F30, 0(R21)
-
-stored1624:
-	ADD R13, R21
-	TBZ $1, R20, single1625
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1626
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored1626
-
-single1625:
-	FMOVS F29, 0(R21)
-
-stored1626:
-	ADD R13, R21
 	TBZ $1, R20, single1627
-	FMOVD F28, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored1628
 	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored1628
 
 single1627:
-	FMOVS F28, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored1628:
 	ADD R13, R21
 	TBZ $1, R20, single1629
-	FMOVD F27, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored1630
 	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored1630
 
 single1629:
-	FMOVS F27, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored1630:
 	ADD R13, R21
 	TBZ $1, R20, single1631
-	FMOVD F26, 0(R21)
+	FMOVD F29, 0(R21)
 	TBZ $0, R20, stored1632
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V29.S[2], (R26)
 	B stored1632
 
 single1631:
-	FMOVS F26, 0(R21)
+	FMOVS F29, 0(R21)
 
 stored1632:
 	ADD R13, R21
 	TBZ $1, R20, single1633
-	FMOVD F25, 0(R21)
+	FMOVD F28, 0(R21)
 	TBZ $0, R20, stored1634
 	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored1634
 
 single1633:
-	FMOVS F25, 0(R21)
+	FMOVS F28, 0(R21)
 
 stored1634:
 	ADD R13, R21
 	TBZ $1, R20, single1635
-	FMOVD F24, 0(R21)
+	FMOVD F27, 0(R21)
 	TBZ $0, R20, stored1636
 	ADD $8, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V27.S[2], (R26)
 	B stored1636
 
 single1635:
-	FMOVS F24, 0(R21)
+	FMOVS F27, 0(R21)
 
 stored1636:
+	ADD R13, R21
+	TBZ $1, R20, single1637
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored1638
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored1638
+
+single1637:
+	FMOVS F26, 0(R21)
+
+stored1638:
+	ADD R13, R21
+	TBZ $1, R20, single1639
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored1640
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored1640
+
+single1639:
+	FMOVS F25, 0(R21)
+
+stored1640:
+	ADD R13, R21
+	TBZ $1, R20, single1641
+	FMOVD F24, 0(R21)
+	TBZ $0, R20, stored1642
+	ADD $8, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored1642
+
+single1641:
+	FMOVS F24, 0(R21)
+
+stored1642:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -35605,17 +35815,17 @@ unrolled:
 	VLD1.P 16(R6), [V8.B16]
 	VLD1.P 16(R7), [V9.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1637
+	TBZ $1, R20, single1643
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1638
+	TBZ $0, R20, loaded1644
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1638
+	B loaded1644
 
-single1637:
+single1643:
 	FMOVS 16(R10), F1
 
-loaded1638:
+loaded1644:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -35634,17 +35844,17 @@ loaded1638:
 	WORD $0x4f891011 // FMLA V17.4S, V0.4S, V9.S[0]
 	WORD $0x4f891030 // FMLA V16.4S, V1.4S, V9.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1639
+	TBZ $1, R20, single1645
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1640
+	TBZ $0, R20, loaded1646
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1640
+	B loaded1646
 
-single1639:
+single1645:
 	FMOVS 16(R10), F1
 
-loaded1640:
+loaded1646:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -35663,17 +35873,17 @@ loaded1640:
 	WORD $0x4fa91011 // FMLA V17.4S, V0.4S, V9.S[1]
 	WORD $0x4fa91030 // FMLA V16.4S, V1.4S, V9.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1641
+	TBZ $1, R20, single1647
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1642
+	TBZ $0, R20, loaded1648
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1642
+	B loaded1648
 
-single1641:
+single1647:
 	FMOVS 16(R10), F1
 
-loaded1642:
+loaded1648:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -35692,17 +35902,17 @@ loaded1642:
 	WORD $0x4f891811 // FMLA V17.4S, V0.4S, V9.S[2]
 	WORD $0x4f891830 // FMLA V16.4S, V1.4S, V9.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1643
+	TBZ $1, R20, single1649
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1644
+	TBZ $0, R20, loaded1650
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1644
+	B loaded1650
 
-single1643:
+single1649:
 	FMOVS 16(R10), F1
 
-loaded1644:
+loaded1650:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -35745,17 +35955,17 @@ single:
 	FMOVS (R7), F9
 	ADD $4, R7
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1645
+	TBZ $1, R20, single1651
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1646
+	TBZ $0, R20, loaded1652
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1646
+	B loaded1652
 
-single1645:
+single1651:
 	FMOVS 16(R10), F1
 
-loaded1646:
+loaded1652:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -35787,57 +35997,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1647
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1648
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1648
-
-single1647:
-	FMOVS 16(R21), F0
-
-loaded1648:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1649
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1650
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1650
-
-single1649:
-	FMOVS 16(R21), F0
-
-loaded1650:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1651
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1652
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1652
-
-single1651:
-	FMOVS 16(R21), F0
-
-loaded1652:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single1653
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1654
@@ -35849,12 +36008,12 @@ single1653:
 	FMOVS 16(R21), F0
 
 loaded1654:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single1655
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1656
@@ -35866,12 +36025,12 @@ single1655:
 	FMOVS 16(R21), F0
 
 loaded1656:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
 	TBZ $1, R20, single1657
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1658
@@ -35883,12 +36042,12 @@ single1657:
 	FMOVS 16(R21), F0
 
 loaded1658:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single1659
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1660
@@ -35900,12 +36059,12 @@ single1659:
 	FMOVS 16(R21), F0
 
 loaded1660:
-	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
-	VMOV V0.B16, V18.B16
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
-	VMOV V0.B16, V17.B16
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
 	TBZ $1, R20, single1661
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1662
@@ -35917,6 +36076,57 @@ single1661:
 	FMOVS 16(R21), F0
 
 loaded1662:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single1663
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1664
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1664
+
+single1663:
+	FMOVS 16(R21), F0
+
+loaded1664:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single1665
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1666
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1666
+
+single1665:
+	FMOVS 16(R21), F0
+
+loaded1666:
+	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
+	VMOV V0.B16, V18.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
+	VMOV V0.B16, V17.B16
+	TBZ $1, R20, single1667
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1668
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1668
+
+single1667:
+	FMOVS 16(R21), F0
+
+loaded1668:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -35932,17 +36142,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single1663
+	TBZ $1, R20, single1669
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1664
+	TBZ $0, R20, loaded1670
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1664
+	B loaded1670
 
-single1663:
+single1669:
 	FMOVS 16(R21), F0
 
-loaded1664:
+loaded1670:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -35955,108 +36165,108 @@ loaded1664:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1665
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1666
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1666
-
-single1665:
-	FMOVS F30, 16(R21)
-
-stored1666:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1667
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1668
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored1668
-
-single1667:
-	FMOVS F28, 16(R21)
-
-stored1668:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1669
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1670
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored1670
-
-single1669:
-	FMOVS F26, 16(R21)
-
-stored1670:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single1671
-	FMOVD F24, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored1672
 	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored1672
 
 single1671:
-	FMOVS F24, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored1672:
 	ADD R13, R21
-	FMOVQ F23, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single1673
-	FMOVD F22, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored1674
 	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored1674
 
 single1673:
-	FMOVS F22, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored1674:
 	ADD R13, R21
-	FMOVQ F21, 0(R21)
+	FMOVQ F27, 0(R21)
 	TBZ $1, R20, single1675
-	FMOVD F20, 16(R21)
+	FMOVD F26, 16(R21)
 	TBZ $0, R20, stored1676
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V26.S[2], (R26)
 	B stored1676
 
 single1675:
-	FMOVS F20, 16(R21)
+	FMOVS F26, 16(R21)
 
 stored1676:
 	ADD R13, R21
-	FMOVQ F19, 0(R21)
+	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single1677
-	FMOVD F18, 16(R21)
+	FMOVD F24, 16(R21)
 	TBZ $0, R20, stored1678
 	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
+	VST1 V24.S[2], (R26)
 	B stored1678
 
 single1677:
-	FMOVS F18, 16(R21)
+	FMOVS F24, 16(R21)
 
 stored1678:
 	ADD R13, R21
-	FMOVQ F17, 0(R21)
+	FMOVQ F23, 0(R21)
 	TBZ $1, R20, single1679
-	FMOVD F16, 16(R21)
+	FMOVD F22, 16(R21)
 	TBZ $0, R20, stored1680
 	ADD $24, R21, R26
-	VST1 V16.S[2], (R26)
+	VST1 V22.S[2], (R26)
 	B stored1680
 
 single1679:
-	FMOVS F16, 16(R21)
+	FMOVS F22, 16(R21)
 
 stored1680:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single1681
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored1682
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored1682
+
+single1681:
+	FMOVS F20, 16(R21)
+
+stored1682:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single1683
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored1684
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored1684
+
+single1683:
+	FMOVS F18, 16(R21)
+
+stored1684:
+	ADD R13, R21
+	FMOVQ F17, 0(R21)
+	TBZ $1, R20, single1685
+	FMOVD F16, 16(R21)
+	TBZ $0, R20, stored1686
+	ADD $24, R21, R26
+	VST1 V16.S[2], (R26)
+	B stored1686
+
+single1685:
+	FMOVS F16, 16(R21)
+
+stored1686:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -36715,17 +36925,17 @@ tile:
 single:
 	FMOVS 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single1681
+	TBZ $1, R20, single1687
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1682
+	TBZ $0, R20, loaded1688
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1682
+	B loaded1688
 
-single1681:
+single1687:
 	FMOVS 0(R10), F0
 
-loaded1682:
+loaded1688:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -36737,49 +36947,49 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1683
+	TBZ $1, R20, single1689
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1684
+	TBZ $0, R20, loaded1690
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1684
+	B loaded1690
 
-single1683:
+single1689:
 	FMOVS 0(R21), F0
 
-loaded1684:
+loaded1690:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1685
+	TBZ $1, R20, single1691
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1686
+	TBZ $0, R20, loaded1692
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1686
+	B loaded1692
 
-single1685:
+single1691:
 	FMOVS 0(R21), F0
 
-loaded1686:
+loaded1692:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1687
+	TBZ $1, R20, single1693
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1688
+	TBZ $0, R20, stored1694
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1688
+	B stored1694
 
-single1687:
+single1693:
 	FMOVS F31, 0(R21)
 
-stored1688:
+stored1694:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -36911,17 +37121,17 @@ single:
 	FMOVS 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1689
+	TBZ $1, R20, single1695
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1690
+	TBZ $0, R20, loaded1696
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1690
+	B loaded1696
 
-single1689:
+single1695:
 	FMOVS 16(R10), F1
 
-loaded1690:
+loaded1696:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -36937,17 +37147,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1691
+	TBZ $1, R20, single1697
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1692
+	TBZ $0, R20, loaded1698
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1692
+	B loaded1698
 
-single1691:
+single1697:
 	FMOVS 16(R21), F0
 
-loaded1692:
+loaded1698:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -36956,33 +37166,33 @@ bias:
 	CBZ R21, store
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single1693
+	TBZ $1, R20, single1699
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1694
+	TBZ $0, R20, loaded1700
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1694
+	B loaded1700
 
-single1693:
+single1699:
 	FMOVS 16(R21), F0
 
-loaded1694:
+loaded1700:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1695
+	TBZ $1, R20, single1701
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1696
+	TBZ $0, R20, stored1702
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1696
+	B stored1702
 
-single1695:
+single1701:
 	FMOVS F30, 16(R21)
 
-stored1696:
+stored1702:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -37113,17 +37323,17 @@ tile:
 single:
 	FMOVD 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single1697
+	TBZ $1, R20, single1703
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1698
+	TBZ $0, R20, loaded1704
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1698
+	B loaded1704
 
-single1697:
+single1703:
 	FMOVS 0(R10), F0
 
-loaded1698:
+loaded1704:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -37136,76 +37346,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1699
+	TBZ $1, R20, single1705
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1700
+	TBZ $0, R20, loaded1706
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1700
+	B loaded1706
 
-single1699:
+single1705:
 	FMOVS 0(R21), F0
 
-loaded1700:
+loaded1706:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1701
+	TBZ $1, R20, single1707
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1702
+	TBZ $0, R20, loaded1708
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1702
+	B loaded1708
 
-single1701:
+single1707:
 	FMOVS 0(R21), F0
 
-loaded1702:
+loaded1708:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1703
+	TBZ $1, R20, single1709
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1704
+	TBZ $0, R20, loaded1710
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1704
+	B loaded1710
 
-single1703:
+single1709:
 	FMOVS 0(R21), F0
 
-loaded1704:
+loaded1710:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1705
+	TBZ $1, R20, single1711
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1706
+	TBZ $0, R20, stored1712
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1706
+	B stored1712
 
-single1705:
+single1711:
 	FMOVS F31, 0(R21)
 
-stored1706:
+stored1712:
 	ADD R13, R21
-	TBZ $1, R20, single1707
+	TBZ $1, R20, single1713
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1708
+	TBZ $0, R20, stored1714
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1708
+	B stored1714
 
-single1707:
+single1713:
 	FMOVS F30, 0(R21)
 
-stored1708:
+stored1714:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -37355,17 +37565,17 @@ single:
 	FMOVD 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1709
+	TBZ $1, R20, single1715
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1710
+	TBZ $0, R20, loaded1716
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1710
+	B loaded1716
 
-single1709:
+single1715:
 	FMOVS 16(R10), F1
 
-loaded1710:
+loaded1716:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -37383,34 +37593,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1711
+	TBZ $1, R20, single1717
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1712
+	TBZ $0, R20, loaded1718
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1712
+	B loaded1718
 
-single1711:
+single1717:
 	FMOVS 16(R21), F0
 
-loaded1712:
+loaded1718:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1713
+	TBZ $1, R20, single1719
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1714
+	TBZ $0, R20, loaded1720
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1714
+	B loaded1720
 
-single1713:
+single1719:
 	FMOVS 16(R21), F0
 
-loaded1714:
+loaded1720:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -37420,47 +37630,47 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single1715
+	TBZ $1, R20, single1721
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1716
+	TBZ $0, R20, loaded1722
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1716
+	B loaded1722
 
-single1715:
+single1721:
 	FMOVS 16(R21), F0
 
-loaded1716:
+loaded1722:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1717
+	TBZ $1, R20, single1723
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1718
+	TBZ $0, R20, stored1724
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1718
+	B stored1724
 
-single1717:
+single1723:
 	FMOVS F30, 16(R21)
 
-stored1718:
+stored1724:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1719
+	TBZ $1, R20, single1725
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1720
+	TBZ $0, R20, stored1726
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1720
+	B stored1726
 
-single1719:
+single1725:
 	FMOVS F28, 16(R21)
 
-stored1720:
+stored1726:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -37605,17 +37815,17 @@ single:
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single1721
+	TBZ $1, R20, single1727
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1722
+	TBZ $0, R20, loaded1728
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1722
+	B loaded1728
 
-single1721:
+single1727:
 	FMOVS 0(R10), F0
 
-loaded1722:
+loaded1728:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -37629,51 +37839,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1723
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1724
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1724
-
-single1723:
-	FMOVS 0(R21), F0
-
-loaded1724:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single1725
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1726
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1726
-
-single1725:
-	FMOVS 0(R21), F0
-
-loaded1726:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single1727
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1728
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1728
-
-single1727:
-	FMOVS 0(R21), F0
-
-loaded1728:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
 	TBZ $1, R20, single1729
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1730
@@ -37685,47 +37850,92 @@ single1729:
 	FMOVS 0(R21), F0
 
 loaded1730:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single1731
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1732
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1732
+
+single1731:
+	FMOVS 0(R21), F0
+
+loaded1732:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single1733
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1734
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1734
+
+single1733:
+	FMOVS 0(R21), F0
+
+loaded1734:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single1735
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1736
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1736
+
+single1735:
+	FMOVS 0(R21), F0
+
+loaded1736:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1731
+	TBZ $1, R20, single1737
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1732
+	TBZ $0, R20, stored1738
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1732
+	B stored1738
 
-single1731:
+single1737:
 	FMOVS F31, 0(R21)
 
-stored1732:
+stored1738:
 	ADD R13, R21
-	TBZ $1, R20, single1733
+	TBZ $1, R20, single1739
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1734
+	TBZ $0, R20, stored1740
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1734
+	B stored1740
 
-single1733:
+single1739:
 	FMOVS F30, 0(R21)
 
-stored1734:
+stored1740:
 	ADD R13, R21
-	TBZ $1, R20, single1735
+	TBZ $1, R20, single1741
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1736
+	TBZ $0, R20, stored1742
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1736
+	B stored1742
 
-single1735:
+single1741:
 	FMOVS F29, 0(R21)
 
-stored1736:
+stored1742:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -37897,17 +38107,17 @@ single:
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1737
+	TBZ $1, R20, single1743
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1738
+	TBZ $0, R20, loaded1744
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1738
+	B loaded1744
 
-single1737:
+single1743:
 	FMOVS 16(R10), F1
 
-loaded1738:
+loaded1744:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -37927,61 +38137,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1739
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1740
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1740
-
-single1739:
-	FMOVS 16(R21), F0
-
-loaded1740:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1741
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1742
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1742
-
-single1741:
-	FMOVS 16(R21), F0
-
-loaded1742:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1743
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1744
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1744
-
-single1743:
-	FMOVS 16(R21), F0
-
-loaded1744:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
-	FMOVQ 0(R21), F0
-	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	TBZ $1, R20, single1745
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1746
@@ -37993,6 +38148,61 @@ single1745:
 	FMOVS 16(R21), F0
 
 loaded1746:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single1747
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1748
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1748
+
+single1747:
+	FMOVS 16(R21), F0
+
+loaded1748:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single1749
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1750
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1750
+
+single1749:
+	FMOVS 16(R21), F0
+
+loaded1750:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	TBZ $1, R20, single1751
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1752
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1752
+
+single1751:
+	FMOVS 16(R21), F0
+
+loaded1752:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -38000,43 +38210,43 @@ loaded1746:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1747
+	TBZ $1, R20, single1753
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1748
+	TBZ $0, R20, stored1754
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1748
+	B stored1754
 
-single1747:
+single1753:
 	FMOVS F30, 16(R21)
 
-stored1748:
+stored1754:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1749
+	TBZ $1, R20, single1755
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1750
+	TBZ $0, R20, stored1756
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1750
+	B stored1756
 
-single1749:
+single1755:
 	FMOVS F28, 16(R21)
 
-stored1750:
+stored1756:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1751
+	TBZ $1, R20, single1757
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1752
+	TBZ $0, R20, stored1758
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1752
+	B stored1758
 
-single1751:
+single1757:
 	FMOVS F26, 16(R21)
 
-stored1752:
+stored1758:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -38187,17 +38397,17 @@ tile:
 single:
 	FMOVQ 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single1753
+	TBZ $1, R20, single1759
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1754
+	TBZ $0, R20, loaded1760
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1754
+	B loaded1760
 
-single1753:
+single1759:
 	FMOVS 0(R10), F0
 
-loaded1754:
+loaded1760:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -38212,48 +38422,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1755
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1756
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1756
-
-single1755:
-	FMOVS 0(R21), F0
-
-loaded1756:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single1757
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1758
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1758
-
-single1757:
-	FMOVS 0(R21), F0
-
-loaded1758:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single1759
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1760
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1760
-
-single1759:
-	FMOVS 0(R21), F0
-
-loaded1760:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
 	TBZ $1, R20, single1761
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1762
@@ -38265,12 +38433,9 @@ single1761:
 	FMOVS 0(R21), F0
 
 loaded1762:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
 	TBZ $1, R20, single1763
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1764
@@ -38282,6 +38447,51 @@ single1763:
 	FMOVS 0(R21), F0
 
 loaded1764:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single1765
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1766
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1766
+
+single1765:
+	FMOVS 0(R21), F0
+
+loaded1766:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single1767
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1768
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1768
+
+single1767:
+	FMOVS 0(R21), F0
+
+loaded1768:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single1769
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1770
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1770
+
+single1769:
+	FMOVS 0(R21), F0
+
+loaded1770:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -38289,53 +38499,53 @@ loaded1764:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1765
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1766
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored1766
-
-single1765:
-	FMOVS F31, 0(R21)
-
-stored1766:
-	ADD R13, R21
-	TBZ $1, R20, single1767
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1768
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1768
-
-single1767:
-	FMOVS F30, 0(R21)
-
-stored1768:
-	ADD R13, R21
-	TBZ $1, R20, single1769
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1770
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored1770
-
-single1769:
-	FMOVS F29, 0(R21)
-
-stored1770:
-	ADD R13, R21
 	TBZ $1, R20, single1771
-	FMOVD F28, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored1772
 	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored1772
 
 single1771:
-	FMOVS F28, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored1772:
+	ADD R13, R21
+	TBZ $1, R20, single1773
+	FMOVD F30, 0(R21)
+	TBZ $0, R20, stored1774
+	ADD $8, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored1774
+
+single1773:
+	FMOVS F30, 0(R21)
+
+stored1774:
+	ADD R13, R21
+	TBZ $1, R20, single1775
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored1776
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored1776
+
+single1775:
+	FMOVS F29, 0(R21)
+
+stored1776:
+	ADD R13, R21
+	TBZ $1, R20, single1777
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored1778
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored1778
+
+single1777:
+	FMOVS F28, 0(R21)
+
+stored1778:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -38521,17 +38731,17 @@ single:
 	FMOVQ 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1773
+	TBZ $1, R20, single1779
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1774
+	TBZ $0, R20, loaded1780
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1774
+	B loaded1780
 
-single1773:
+single1779:
 	FMOVS 16(R10), F1
 
-loaded1774:
+loaded1780:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -38553,57 +38763,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1775
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1776
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1776
-
-single1775:
-	FMOVS 16(R21), F0
-
-loaded1776:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1777
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1778
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1778
-
-single1777:
-	FMOVS 16(R21), F0
-
-loaded1778:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1779
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1780
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1780
-
-single1779:
-	FMOVS 16(R21), F0
-
-loaded1780:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single1781
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1782
@@ -38615,17 +38774,12 @@ single1781:
 	FMOVS 16(R21), F0
 
 loaded1782:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single1783
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1784
@@ -38637,6 +38791,62 @@ single1783:
 	FMOVS 16(R21), F0
 
 loaded1784:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single1785
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1786
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1786
+
+single1785:
+	FMOVS 16(R21), F0
+
+loaded1786:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single1787
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1788
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1788
+
+single1787:
+	FMOVS 16(R21), F0
+
+loaded1788:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	TBZ $1, R20, single1789
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1790
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1790
+
+single1789:
+	FMOVS 16(R21), F0
+
+loaded1790:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -38645,56 +38855,56 @@ loaded1784:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1785
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1786
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1786
-
-single1785:
-	FMOVS F30, 16(R21)
-
-stored1786:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1787
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1788
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored1788
-
-single1787:
-	FMOVS F28, 16(R21)
-
-stored1788:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1789
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1790
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored1790
-
-single1789:
-	FMOVS F26, 16(R21)
-
-stored1790:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single1791
-	FMOVD F24, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored1792
 	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored1792
 
 single1791:
-	FMOVS F24, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored1792:
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	TBZ $1, R20, single1793
+	FMOVD F28, 16(R21)
+	TBZ $0, R20, stored1794
+	ADD $24, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored1794
+
+single1793:
+	FMOVS F28, 16(R21)
+
+stored1794:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single1795
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored1796
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored1796
+
+single1795:
+	FMOVS F26, 16(R21)
+
+stored1796:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single1797
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored1798
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored1798
+
+single1797:
+	FMOVS F24, 16(R21)
+
+stored1798:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -38857,17 +39067,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVS 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single1793
+	TBZ $1, R20, single1799
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1794
+	TBZ $0, R20, loaded1800
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1794
+	B loaded1800
 
-single1793:
+single1799:
 	FMOVS 0(R10), F0
 
-loaded1794:
+loaded1800:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -38883,48 +39093,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1795
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1796
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1796
-
-single1795:
-	FMOVS 0(R21), F0
-
-loaded1796:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single1797
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1798
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1798
-
-single1797:
-	FMOVS 0(R21), F0
-
-loaded1798:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single1799
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1800
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1800
-
-single1799:
-	FMOVS 0(R21), F0
-
-loaded1800:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
 	TBZ $1, R20, single1801
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1802
@@ -38936,8 +39104,8 @@ single1801:
 	FMOVS 0(R21), F0
 
 loaded1802:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single1803
 	FMOVD 0(R21), F0
@@ -38950,12 +39118,9 @@ single1803:
 	FMOVS 0(R21), F0
 
 loaded1804:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
 	TBZ $1, R20, single1805
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1806
@@ -38967,6 +39132,51 @@ single1805:
 	FMOVS 0(R21), F0
 
 loaded1806:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single1807
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1808
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1808
+
+single1807:
+	FMOVS 0(R21), F0
+
+loaded1808:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single1809
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1810
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1810
+
+single1809:
+	FMOVS 0(R21), F0
+
+loaded1810:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single1811
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1812
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1812
+
+single1811:
+	FMOVS 0(R21), F0
+
+loaded1812:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -38975,65 +39185,65 @@ loaded1806:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1807
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1808
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored1808
-
-single1807:
-	FMOVS F31, 0(R21)
-
-stored1808:
-	ADD R13, R21
-	TBZ $1, R20, single1809
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1810
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1810
-
-single1809:
-	FMOVS F30, 0(R21)
-
-stored1810:
-	ADD R13, R21
-	TBZ $1, R20, single1811
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1812
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored1812
-
-single1811:
-	FMOVS F29, 0(R21)
-
-stored1812:
-	ADD R13, R21
 	TBZ $1, R20, single1813
-	FMOVD F28, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored1814
 	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored1814
 
 single1813:
-	FMOVS F28, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored1814:
 	ADD R13, R21
 	TBZ $1, R20, single1815
-	FMOVD F27, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored1816
 	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored1816
 
 single1815:
-	FMOVS F27, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored1816:
+	ADD R13, R21
+	TBZ $1, R20, single1817
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored1818
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored1818
+
+single1817:
+	FMOVS F29, 0(R21)
+
+stored1818:
+	ADD R13, R21
+	TBZ $1, R20, single1819
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored1820
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored1820
+
+single1819:
+	FMOVS F28, 0(R21)
+
+stored1820:
+	ADD R13, R21
+	TBZ $1, R20, single1821
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored1822
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored1822
+
+single1821:
+	FMOVS F27, 0(R21)
+
+stored1822:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -39239,17 +39449,17 @@ single:
 	FMOVS 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1817
+	TBZ $1, R20, single1823
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1818
+	TBZ $0, R20, loaded1824
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1818
+	B loaded1824
 
-single1817:
+single1823:
 	FMOVS 16(R10), F1
 
-loaded1818:
+loaded1824:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -39273,57 +39483,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1819
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1820
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1820
-
-single1819:
-	FMOVS 16(R21), F0
-
-loaded1820:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1821
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1822
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1822
-
-single1821:
-	FMOVS 16(R21), F0
-
-loaded1822:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1823
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1824
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1824
-
-single1823:
-	FMOVS 16(R21), F0
-
-loaded1824:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single1825
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1826
@@ -39335,12 +39494,12 @@ single1825:
 	FMOVS 16(R21), F0
 
 loaded1826:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single1827
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1828
@@ -39352,6 +39511,57 @@ single1827:
 	FMOVS 16(R21), F0
 
 loaded1828:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single1829
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1830
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1830
+
+single1829:
+	FMOVS 16(R21), F0
+
+loaded1830:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single1831
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1832
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1832
+
+single1831:
+	FMOVS 16(R21), F0
+
+loaded1832:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single1833
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1834
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1834
+
+single1833:
+	FMOVS 16(R21), F0
+
+loaded1834:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -39364,17 +39574,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single1829
+	TBZ $1, R20, single1835
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1830
+	TBZ $0, R20, loaded1836
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1830
+	B loaded1836
 
-single1829:
+single1835:
 	FMOVS 16(R21), F0
 
-loaded1830:
+loaded1836:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -39384,69 +39594,69 @@ loaded1830:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1831
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1832
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1832
-
-single1831:
-	FMOVS F30, 16(R21)
-
-stored1832:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1833
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1834
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored1834
-
-single1833:
-	FMOVS F28, 16(R21)
-
-stored1834:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1835
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1836
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored1836
-
-single1835:
-	FMOVS F26, 16(R21)
-
-stored1836:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single1837
-	FMOVD F24, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored1838
 	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored1838
 
 single1837:
-	FMOVS F24, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored1838:
 	ADD R13, R21
-	FMOVQ F23, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single1839
-	FMOVD F22, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored1840
 	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored1840
 
 single1839:
-	FMOVS F22, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored1840:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single1841
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored1842
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored1842
+
+single1841:
+	FMOVS F26, 16(R21)
+
+stored1842:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single1843
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored1844
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored1844
+
+single1843:
+	FMOVS F24, 16(R21)
+
+stored1844:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single1845
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored1846
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored1846
+
+single1845:
+	FMOVS F22, 16(R21)
+
+stored1846:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -39619,17 +39829,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVD 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single1841
+	TBZ $1, R20, single1847
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1842
+	TBZ $0, R20, loaded1848
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1842
+	B loaded1848
 
-single1841:
+single1847:
 	FMOVS 0(R10), F0
 
-loaded1842:
+loaded1848:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -39646,48 +39856,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1843
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1844
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1844
-
-single1843:
-	FMOVS 0(R21), F0
-
-loaded1844:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single1845
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1846
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1846
-
-single1845:
-	FMOVS 0(R21), F0
-
-loaded1846:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single1847
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1848
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1848
-
-single1847:
-	FMOVS 0(R21), F0
-
-loaded1848:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
 	TBZ $1, R20, single1849
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1850
@@ -39699,8 +39867,8 @@ single1849:
 	FMOVS 0(R21), F0
 
 loaded1850:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single1851
 	FMOVD 0(R21), F0
@@ -39713,8 +39881,8 @@ single1851:
 	FMOVS 0(R21), F0
 
 loaded1852:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	TBZ $1, R20, single1853
 	FMOVD 0(R21), F0
@@ -39727,12 +39895,9 @@ single1853:
 	FMOVS 0(R21), F0
 
 loaded1854:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
 	TBZ $1, R20, single1855
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1856
@@ -39744,6 +39909,51 @@ single1855:
 	FMOVS 0(R21), F0
 
 loaded1856:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single1857
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1858
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1858
+
+single1857:
+	FMOVS 0(R21), F0
+
+loaded1858:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single1859
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1860
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1860
+
+single1859:
+	FMOVS 0(R21), F0
+
+loaded1860:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single1861
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1862
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1862
+
+single1861:
+	FMOVS 0(R21), F0
+
+loaded1862:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -39753,77 +39963,77 @@ loaded1856:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1857
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1858
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored1858
-
-single1857:
-	FMOVS F31, 0(R21)
-
-stored1858:
-	ADD R13, R21
-	TBZ $1, R20, single1859
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1860
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1860
-
-single1859:
-	FMOVS F30, 0(R21)
-
-stored1860:
-	ADD R13, R21
-	TBZ $1, R20, single1861
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1862
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored1862
-
-single1861:
-	FMOVS F29, 0(R21)
-
-stored1862:
-	ADD R13, R21
 	TBZ $1, R20, single1863
-	FMOVD F28, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored1864
 	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored1864
 
 single1863:
-	FMOVS F28, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored1864:
 	ADD R13, R21
 	TBZ $1, R20, single1865
-	FMOVD F27, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored1866
 	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored1866
 
 single1865:
-	FMOVS F27, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored1866:
 	ADD R13, R21
 	TBZ $1, R20, single1867
-	FMOVD F26, 0(R21)
+	FMOVD F29, 0(R21)
 	TBZ $0, R20, stored1868
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V29.S[2], (R26)
 	B stored1868
 
 single1867:
-	FMOVS F26, 0(R21)
+	FMOVS F29, 0(R21)
 
 stored1868:
+	ADD R13, R21
+	TBZ $1, R20, single1869
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored1870
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored1870
+
+single1869:
+	FMOVS F28, 0(R21)
+
+stored1870:
+	ADD R13, R21
+	TBZ $1, R20, single1871
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored1872
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored1872
+
+single1871:
+	FMOVS F27, 0(R21)
+
+stored1872:
+	ADD R13, R21
+	TBZ $1, R20, single1873
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored1874
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored1874
+
+single1873:
+	FMOVS F26, 0(R21)
+
+stored1874:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -40047,17 +40257,17 @@ single:
 	FMOVD 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1869
+	TBZ $1, R20, single1875
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1870
+	TBZ $0, R20, loaded1876
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1870
+	B loaded1876
 
-single1869:
+single1875:
 	FMOVS 16(R10), F1
 
-loaded1870:
+loaded1876:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -40083,57 +40293,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1871
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1872
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1872
-
-single1871:
-	FMOVS 16(R21), F0
-
-loaded1872:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1873
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1874
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1874
-
-single1873:
-	FMOVS 16(R21), F0
-
-loaded1874:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1875
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1876
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1876
-
-single1875:
-	FMOVS 16(R21), F0
-
-loaded1876:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single1877
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1878
@@ -40145,12 +40304,12 @@ single1877:
 	FMOVS 16(R21), F0
 
 loaded1878:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single1879
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1880
@@ -40162,12 +40321,12 @@ single1879:
 	FMOVS 16(R21), F0
 
 loaded1880:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
 	TBZ $1, R20, single1881
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1882
@@ -40179,6 +40338,57 @@ single1881:
 	FMOVS 16(R21), F0
 
 loaded1882:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single1883
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1884
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1884
+
+single1883:
+	FMOVS 16(R21), F0
+
+loaded1884:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single1885
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1886
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1886
+
+single1885:
+	FMOVS 16(R21), F0
+
+loaded1886:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single1887
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1888
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1888
+
+single1887:
+	FMOVS 16(R21), F0
+
+loaded1888:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -40192,17 +40402,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single1883
+	TBZ $1, R20, single1889
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1884
+	TBZ $0, R20, loaded1890
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1884
+	B loaded1890
 
-single1883:
+single1889:
 	FMOVS 16(R21), F0
 
-loaded1884:
+loaded1890:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -40213,82 +40423,82 @@ loaded1884:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1885
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1886
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1886
-
-single1885:
-	FMOVS F30, 16(R21)
-
-stored1886:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1887
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1888
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored1888
-
-single1887:
-	FMOVS F28, 16(R21)
-
-stored1888:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1889
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1890
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored1890
-
-single1889:
-	FMOVS F26, 16(R21)
-
-stored1890:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single1891
-	FMOVD F24, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored1892
 	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored1892
 
 single1891:
-	FMOVS F24, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored1892:
 	ADD R13, R21
-	FMOVQ F23, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single1893
-	FMOVD F22, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored1894
 	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored1894
 
 single1893:
-	FMOVS F22, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored1894:
 	ADD R13, R21
-	FMOVQ F21, 0(R21)
+	FMOVQ F27, 0(R21)
 	TBZ $1, R20, single1895
-	FMOVD F20, 16(R21)
+	FMOVD F26, 16(R21)
 	TBZ $0, R20, stored1896
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V26.S[2], (R26)
 	B stored1896
 
 single1895:
-	FMOVS F20, 16(R21)
+	FMOVS F26, 16(R21)
 
 stored1896:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single1897
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored1898
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored1898
+
+single1897:
+	FMOVS F24, 16(R21)
+
+stored1898:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single1899
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored1900
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored1900
+
+single1899:
+	FMOVS F22, 16(R21)
+
+stored1900:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single1901
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored1902
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored1902
+
+single1901:
+	FMOVS F20, 16(R21)
+
+stored1902:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -40475,17 +40685,17 @@ single:
 	ADD $24, R0, R26
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single1897
+	TBZ $1, R20, single1903
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1898
+	TBZ $0, R20, loaded1904
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1898
+	B loaded1904
 
-single1897:
+single1903:
 	FMOVS 0(R10), F0
 
-loaded1898:
+loaded1904:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -40503,48 +40713,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1899
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1900
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1900
-
-single1899:
-	FMOVS 0(R21), F0
-
-loaded1900:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single1901
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1902
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1902
-
-single1901:
-	FMOVS 0(R21), F0
-
-loaded1902:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single1903
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1904
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1904
-
-single1903:
-	FMOVS 0(R21), F0
-
-loaded1904:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
 	TBZ $1, R20, single1905
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1906
@@ -40556,8 +40724,8 @@ single1905:
 	FMOVS 0(R21), F0
 
 loaded1906:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single1907
 	FMOVD 0(R21), F0
@@ -40570,8 +40738,8 @@ single1907:
 	FMOVS 0(R21), F0
 
 loaded1908:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	TBZ $1, R20, single1909
 	FMOVD 0(R21), F0
@@ -40584,8 +40752,8 @@ single1909:
 	FMOVS 0(R21), F0
 
 loaded1910:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	ADD R13, R21
 	TBZ $1, R20, single1911
 	FMOVD 0(R21), F0
@@ -40598,12 +40766,9 @@ single1911:
 	FMOVS 0(R21), F0
 
 loaded1912:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
 	TBZ $1, R20, single1913
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1914
@@ -40615,6 +40780,51 @@ single1913:
 	FMOVS 0(R21), F0
 
 loaded1914:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single1915
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1916
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1916
+
+single1915:
+	FMOVS 0(R21), F0
+
+loaded1916:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single1917
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1918
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1918
+
+single1917:
+	FMOVS 0(R21), F0
+
+loaded1918:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single1919
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1920
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1920
+
+single1919:
+	FMOVS 0(R21), F0
+
+loaded1920:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -40625,89 +40835,89 @@ loaded1914:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1915
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1916
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored1916
-
-single1915:
-	FMOVS F31, 0(R21)
-
-stored1916:
-	ADD R13, R21
-	TBZ $1, R20, single1917
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1918
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1918
-
-single1917:
-	FMOVS F30, 0(R21)
-
-stored1918:
-	ADD R13, R21
-	TBZ $1, R20, single1919
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1920
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored1920
-
-single1919:
-	FMOVS F29, 0(R21)
-
-stored1920:
-	ADD R13, R21
 	TBZ $1, R20, single1921
-	FMOVD F28, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored1922
 	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored1922
 
 single1921:
-	FMOVS F28, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored1922:
 	ADD R13, R21
 	TBZ $1, R20, single1923
-	FMOVD F27, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored1924
 	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored1924
 
 single1923:
-	FMOVS F27, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored1924:
 	ADD R13, R21
 	TBZ $1, R20, single1925
-	FMOVD F26, 0(R21)
+	FMOVD F29, 0(R21)
 	TBZ $0, R20, stored1926
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V29.S[2], (R26)
 	B stored1926
 
 single1925:
-	FMOVS F26, 0(R21)
+	FMOVS F29, 0(R21)
 
 stored1926:
 	ADD R13, R21
 	TBZ $1, R20, single1927
-	FMOVD F25, 0(R21)
+	FMOVD F28, 0(R21)
 	TBZ $0, R20, stored1928
 	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored1928
 
 single1927:
-	FMOVS F25, 0(R21)
+	FMOVS F28, 0(R21)
 
 stored1928:
+	ADD R13, R21
+	TBZ $1, R20, single1929
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored1930
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored1930
+
+single1929:
+	FMOVS F27, 0(R21)
+
+stored1930:
+	ADD R13, R21
+	TBZ $1, R20, single1931
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored1932
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored1932
+
+single1931:
+	FMOVS F26, 0(R21)
+
+stored1932:
+	ADD R13, R21
+	TBZ $1, R20, single1933
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored1934
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored1934
+
+single1933:
+	FMOVS F25, 0(R21)
+
+stored1934:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -40953,17 +41163,17 @@ single:
 	VLD1 (R26), V3.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1929
+	TBZ $1, R20, single1935
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1930
+	TBZ $0, R20, loaded1936
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1930
+	B loaded1936
 
-single1929:
+single1935:
 	FMOVS 16(R10), F1
 
-loaded1930:
+loaded1936:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -40991,57 +41201,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1931
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1932
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1932
-
-single1931:
-	FMOVS 16(R21), F0
-
-loaded1932:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1933
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1934
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1934
-
-single1933:
-	FMOVS 16(R21), F0
-
-loaded1934:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1935
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1936
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1936
-
-single1935:
-	FMOVS 16(R21), F0
-
-loaded1936:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single1937
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1938
@@ -41053,12 +41212,12 @@ single1937:
 	FMOVS 16(R21), F0
 
 loaded1938:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single1939
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1940
@@ -41070,12 +41229,12 @@ single1939:
 	FMOVS 16(R21), F0
 
 loaded1940:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
 	TBZ $1, R20, single1941
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1942
@@ -41087,12 +41246,12 @@ single1941:
 	FMOVS 16(R21), F0
 
 loaded1942:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single1943
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1944
@@ -41104,6 +41263,57 @@ single1943:
 	FMOVS 16(R21), F0
 
 loaded1944:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single1945
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1946
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1946
+
+single1945:
+	FMOVS 16(R21), F0
+
+loaded1946:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single1947
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1948
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1948
+
+single1947:
+	FMOVS 16(R21), F0
+
+loaded1948:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single1949
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1950
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1950
+
+single1949:
+	FMOVS 16(R21), F0
+
+loaded1950:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -41118,17 +41328,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single1945
+	TBZ $1, R20, single1951
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1946
+	TBZ $0, R20, loaded1952
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1946
+	B loaded1952
 
-single1945:
+single1951:
 	FMOVS 16(R21), F0
 
-loaded1946:
+loaded1952:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -41140,95 +41350,95 @@ loaded1946:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1947
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1948
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1948
-
-single1947:
-	FMOVS F30, 16(R21)
-
-stored1948:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1949
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1950
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored1950
-
-single1949:
-	FMOVS F28, 16(R21)
-
-stored1950:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1951
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1952
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored1952
-
-single1951:
-	FMOVS F26, 16(R21)
-
-stored1952:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single1953
-	FMOVD F24, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored1954
 	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored1954
 
 single1953:
-	FMOVS F24, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored1954:
 	ADD R13, R21
-	FMOVQ F23, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single1955
-	FMOVD F22, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored1956
 	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored1956
 
 single1955:
-	FMOVS F22, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored1956:
 	ADD R13, R21
-	FMOVQ F21, 0(R21)
+	FMOVQ F27, 0(R21)
 	TBZ $1, R20, single1957
-	FMOVD F20, 16(R21)
+	FMOVD F26, 16(R21)
 	TBZ $0, R20, stored1958
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V26.S[2], (R26)
 	B stored1958
 
 single1957:
-	FMOVS F20, 16(R21)
+	FMOVS F26, 16(R21)
 
 stored1958:
 	ADD R13, R21
-	FMOVQ F19, 0(R21)
+	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single1959
-	FMOVD F18, 16(R21)
+	FMOVD F24, 16(R21)
 	TBZ $0, R20, stored1960
 	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
+	VST1 V24.S[2], (R26)
 	B stored1960
 
 single1959:
-	FMOVS F18, 16(R21)
+	FMOVS F24, 16(R21)
 
 stored1960:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single1961
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored1962
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored1962
+
+single1961:
+	FMOVS F22, 16(R21)
+
+stored1962:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single1963
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored1964
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored1964
+
+single1963:
+	FMOVS F20, 16(R21)
+
+stored1964:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single1965
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored1966
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored1966
+
+single1965:
+	FMOVS F18, 16(R21)
+
+stored1966:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -41421,17 +41631,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVQ 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single1961
+	TBZ $1, R20, single1967
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1962
+	TBZ $0, R20, loaded1968
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1962
+	B loaded1968
 
-single1961:
+single1967:
 	FMOVS 0(R10), F0
 
-loaded1962:
+loaded1968:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -41450,48 +41660,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1963
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1964
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1964
-
-single1963:
-	FMOVS 0(R21), F0
-
-loaded1964:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single1965
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1966
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1966
-
-single1965:
-	FMOVS 0(R21), F0
-
-loaded1966:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single1967
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1968
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1968
-
-single1967:
-	FMOVS 0(R21), F0
-
-loaded1968:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
 	TBZ $1, R20, single1969
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1970
@@ -41503,8 +41671,8 @@ single1969:
 	FMOVS 0(R21), F0
 
 loaded1970:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single1971
 	FMOVD 0(R21), F0
@@ -41517,8 +41685,8 @@ single1971:
 	FMOVS 0(R21), F0
 
 loaded1972:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	TBZ $1, R20, single1973
 	FMOVD 0(R21), F0
@@ -41531,8 +41699,8 @@ single1973:
 	FMOVS 0(R21), F0
 
 loaded1974:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	ADD R13, R21
 	TBZ $1, R20, single1975
 	FMOVD 0(R21), F0
@@ -41545,8 +41713,8 @@ single1975:
 	FMOVS 0(R21), F0
 
 loaded1976:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	TBZ $1, R20, single1977
 	FMOVD 0(R21), F0
@@ -41559,12 +41727,9 @@ single1977:
 	FMOVS 0(R21), F0
 
 loaded1978:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
 	TBZ $1, R20, single1979
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1980
@@ -41576,6 +41741,51 @@ single1979:
 	FMOVS 0(R21), F0
 
 loaded1980:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single1981
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1982
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1982
+
+single1981:
+	FMOVS 0(R21), F0
+
+loaded1982:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	ADD R13, R21
+	TBZ $1, R20, single1983
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1984
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1984
+
+single1983:
+	FMOVS 0(R21), F0
+
+loaded1984:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single1985
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1986
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1986
+
+single1985:
+	FMOVS 0(R21), F0
+
+loaded1986:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -41587,101 +41797,101 @@ loaded1980:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1981
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1982
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored1982
-
-single1981:
-	FMOVS F31, 0(R21)
-
-stored1982:
-	ADD R13, R21
-	TBZ $1, R20, single1983
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1984
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1984
-
-single1983:
-	FMOVS F30, 0(R21)
-
-stored1984:
-	ADD R13, R21
-	TBZ $1, R20, single1985
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1986
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored1986
-
-single1985:
-	FMOVS F29, 0(R21)
-
-stored1986:
-	ADD R13, R21
 	TBZ $1, R20, single1987
-	FMOVD F28, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored1988
 	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored1988
 
 single1987:
-	FMOVS F28, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored1988:
 	ADD R13, R21
 	TBZ $1, R20, single1989
-	FMOVD F27, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored1990
 	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored1990
 
 single1989:
-	FMOVS F27, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored1990:
 	ADD R13, R21
 	TBZ $1, R20, single1991
-	FMOVD F26, 0(R21)
+	FMOVD F29, 0(R21)
 	TBZ $0, R20, stored1992
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V29.S[2], (R26)
 	B stored1992
 
 single1991:
-	FMOVS F26, 0(R21)
+	FMOVS F29, 0(R21)
 
 stored1992:
 	ADD R13, R21
 	TBZ $1, R20, single1993
-	FMOVD F25, 0(R21)
+	FMOVD F28, 0(R21)
 	TBZ $0, R20, stored1994
 	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored1994
 
 single1993:
-	FMOVS F25, 0(R21)
+	FMOVS F28, 0(R21)
 
 stored1994:
 	ADD R13, R21
 	TBZ $1, R20, single1995
-	FMOVD F24, 0(R21)
+	FMOVD F27, 0(R21)
 	TBZ $0, R20, stored1996
 	ADD $8, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V27.S[2], (R26)
 	B stored1996
 
 single1995:
-	FMOVS F24, 0(R21)
+	FMOVS F27, 0(R21)
 
 stored1996:
+	ADD R13, R21
+	TBZ $1, R20, single1997
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored1998
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored1998
+
+single1997:
+	FMOVS F26, 0(R21)
+
+stored1998:
+	ADD R13, R21
+	TBZ $1, R20, single1999
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored2000
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored2000
+
+single1999:
+	FMOVS F25, 0(R21)
+
+stored2000:
+	ADD R13, R21
+	TBZ $1, R20, single2001
+	FMOVD F24, 0(R21)
+	TBZ $0, R20, stored2002
+	ADD $8, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2002
+
+single2001:
+	FMOVS F24, 0(R21)
+
+stored2002:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -41941,17 +42151,17 @@ single:
 	FMOVQ 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1997
+	TBZ $1, R20, single2003
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1998
+	TBZ $0, R20, loaded2004
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1998
+	B loaded2004
 
-single1997:
+single2003:
 	FMOVS 16(R10), F1
 
-loaded1998:
+loaded2004:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -41981,57 +42191,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1999
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2000
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2000
-
-single1999:
-	FMOVS 16(R21), F0
-
-loaded2000:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2001
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2002
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2002
-
-single2001:
-	FMOVS 16(R21), F0
-
-loaded2002:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2003
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2004
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2004
-
-single2003:
-	FMOVS 16(R21), F0
-
-loaded2004:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single2005
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2006
@@ -42043,12 +42202,12 @@ single2005:
 	FMOVS 16(R21), F0
 
 loaded2006:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single2007
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2008
@@ -42060,12 +42219,12 @@ single2007:
 	FMOVS 16(R21), F0
 
 loaded2008:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
 	TBZ $1, R20, single2009
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2010
@@ -42077,12 +42236,12 @@ single2009:
 	FMOVS 16(R21), F0
 
 loaded2010:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single2011
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2012
@@ -42094,12 +42253,12 @@ single2011:
 	FMOVS 16(R21), F0
 
 loaded2012:
-	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
-	VMOV V0.B16, V18.B16
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
-	VMOV V0.B16, V17.B16
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
 	TBZ $1, R20, single2013
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2014
@@ -42111,6 +42270,57 @@ single2013:
 	FMOVS 16(R21), F0
 
 loaded2014:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2015
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2016
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2016
+
+single2015:
+	FMOVS 16(R21), F0
+
+loaded2016:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single2017
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2018
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2018
+
+single2017:
+	FMOVS 16(R21), F0
+
+loaded2018:
+	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
+	VMOV V0.B16, V18.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
+	VMOV V0.B16, V17.B16
+	TBZ $1, R20, single2019
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2020
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2020
+
+single2019:
+	FMOVS 16(R21), F0
+
+loaded2020:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -42126,17 +42336,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single2015
+	TBZ $1, R20, single2021
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2016
+	TBZ $0, R20, loaded2022
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2016
+	B loaded2022
 
-single2015:
+single2021:
 	FMOVS 16(R21), F0
 
-loaded2016:
+loaded2022:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -42149,108 +42359,108 @@ loaded2016:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2017
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2018
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2018
-
-single2017:
-	FMOVS F30, 16(R21)
-
-stored2018:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2019
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2020
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2020
-
-single2019:
-	FMOVS F28, 16(R21)
-
-stored2020:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2021
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2022
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2022
-
-single2021:
-	FMOVS F26, 16(R21)
-
-stored2022:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single2023
-	FMOVD F24, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2024
 	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2024
 
 single2023:
-	FMOVS F24, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2024:
 	ADD R13, R21
-	FMOVQ F23, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single2025
-	FMOVD F22, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored2026
 	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored2026
 
 single2025:
-	FMOVS F22, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored2026:
 	ADD R13, R21
-	FMOVQ F21, 0(R21)
+	FMOVQ F27, 0(R21)
 	TBZ $1, R20, single2027
-	FMOVD F20, 16(R21)
+	FMOVD F26, 16(R21)
 	TBZ $0, R20, stored2028
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V26.S[2], (R26)
 	B stored2028
 
 single2027:
-	FMOVS F20, 16(R21)
+	FMOVS F26, 16(R21)
 
 stored2028:
 	ADD R13, R21
-	FMOVQ F19, 0(R21)
+	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single2029
-	FMOVD F18, 16(R21)
+	FMOVD F24, 16(R21)
 	TBZ $0, R20, stored2030
 	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
+	VST1 V24.S[2], (R26)
 	B stored2030
 
 single2029:
-	FMOVS F18, 16(R21)
+	FMOVS F24, 16(R21)
 
 stored2030:
 	ADD R13, R21
-	FMOVQ F17, 0(R21)
+	FMOVQ F23, 0(R21)
 	TBZ $1, R20, single2031
-	FMOVD F16, 16(R21)
+	FMOVD F22, 16(R21)
 	TBZ $0, R20, stored2032
 	ADD $24, R21, R26
-	VST1 V16.S[2], (R26)
+	VST1 V22.S[2], (R26)
 	B stored2032
 
 single2031:
-	FMOVS F16, 16(R21)
+	FMOVS F22, 16(R21)
 
 stored2032:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2033
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2034
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2034
+
+single2033:
+	FMOVS F20, 16(R21)
+
+stored2034:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single2035
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored2036
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored2036
+
+single2035:
+	FMOVS F18, 16(R21)
+
+stored2036:
+	ADD R13, R21
+	FMOVQ F17, 0(R21)
+	TBZ $1, R20, single2037
+	FMOVD F16, 16(R21)
+	TBZ $0, R20, stored2038
+	ADD $24, R21, R26
+	VST1 V16.S[2], (R26)
+	B stored2038
+
+single2037:
+	FMOVS F16, 16(R21)
+
+stored2038:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -42699,29 +42909,29 @@ tile:
 	VEOR V31.B16, V31.B16, V31.B16
 
 single:
-	TBZ $1, R20, single2033
+	TBZ $1, R20, single2039
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2034
+	TBZ $0, R20, loaded2040
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2034
+	B loaded2040
 
-single2033:
+single2039:
 	FMOVS 0(R10), F0
 
-loaded2034:
+loaded2040:
 	ADD R12, R10
-	TBZ $1, R20, single2035
+	TBZ $1, R20, single2041
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2036
+	TBZ $0, R20, loaded2042
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2036
+	B loaded2042
 
-single2035:
+single2041:
 	FMOVS 0(R0), F1
 
-loaded2036:
+loaded2042:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
 	SUBS $1, R9
@@ -42733,49 +42943,49 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2037
+	TBZ $1, R20, single2043
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2038
+	TBZ $0, R20, loaded2044
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2038
+	B loaded2044
 
-single2037:
+single2043:
 	FMOVS 0(R21), F0
 
-loaded2038:
+loaded2044:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2039
+	TBZ $1, R20, single2045
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2040
+	TBZ $0, R20, loaded2046
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2040
+	B loaded2046
 
-single2039:
+single2045:
 	FMOVS 0(R21), F0
 
-loaded2040:
+loaded2046:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2041
+	TBZ $1, R20, single2047
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2042
+	TBZ $0, R20, stored2048
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2042
+	B stored2048
 
-single2041:
+single2047:
 	FMOVS F31, 0(R21)
 
-stored2042:
+stored2048:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -42908,31 +43118,31 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2043
+	TBZ $1, R20, single2049
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2044
+	TBZ $0, R20, loaded2050
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2044
+	B loaded2050
 
-single2043:
+single2049:
 	FMOVS 16(R10), F1
 
-loaded2044:
+loaded2050:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2045
+	TBZ $1, R20, single2051
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2046
+	TBZ $0, R20, loaded2052
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2046
+	B loaded2052
 
-single2045:
+single2051:
 	FMOVS 16(R0), F3
 
-loaded2046:
+loaded2052:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	SUBS $1, R9
@@ -42947,17 +43157,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2047
+	TBZ $1, R20, single2053
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2048
+	TBZ $0, R20, loaded2054
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2048
+	B loaded2054
 
-single2047:
+single2053:
 	FMOVS 16(R21), F0
 
-loaded2048:
+loaded2054:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -42966,33 +43176,33 @@ bias:
 	CBZ R21, store
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single2049
+	TBZ $1, R20, single2055
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2050
+	TBZ $0, R20, loaded2056
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2050
+	B loaded2056
 
-single2049:
+single2055:
 	FMOVS 16(R21), F0
 
-loaded2050:
+loaded2056:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2051
+	TBZ $1, R20, single2057
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2052
+	TBZ $0, R20, stored2058
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2052
+	B stored2058
 
-single2051:
+single2057:
 	FMOVS F30, 16(R21)
 
-stored2052:
+stored2058:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -43128,42 +43338,42 @@ tile:
 	VEOR V30.B16, V30.B16, V30.B16
 
 single:
-	TBZ $1, R20, single2053
+	TBZ $1, R20, single2059
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2054
+	TBZ $0, R20, loaded2060
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2054
+	B loaded2060
 
-single2053:
+single2059:
 	FMOVS 0(R10), F0
 
-loaded2054:
+loaded2060:
 	ADD R12, R10
-	TBZ $1, R20, single2055
+	TBZ $1, R20, single2061
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2056
+	TBZ $0, R20, loaded2062
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2056
+	B loaded2062
 
-single2055:
+single2061:
 	FMOVS 0(R0), F1
 
-loaded2056:
+loaded2062:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2057
+	TBZ $1, R20, single2063
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2058
+	TBZ $0, R20, loaded2064
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2058
+	B loaded2064
 
-single2057:
+single2063:
 	FMOVS 0(R1), F1
 
-loaded2058:
+loaded2064:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
 	SUBS $1, R9
@@ -43175,76 +43385,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2059
+	TBZ $1, R20, single2065
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2060
+	TBZ $0, R20, loaded2066
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2060
+	B loaded2066
 
-single2059:
+single2065:
 	FMOVS 0(R21), F0
 
-loaded2060:
+loaded2066:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2061
+	TBZ $1, R20, single2067
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2062
+	TBZ $0, R20, loaded2068
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2062
+	B loaded2068
 
-single2061:
+single2067:
 	FMOVS 0(R21), F0
 
-loaded2062:
+loaded2068:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2063
+	TBZ $1, R20, single2069
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2064
+	TBZ $0, R20, loaded2070
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2064
+	B loaded2070
 
-single2063:
+single2069:
 	FMOVS 0(R21), F0
 
-loaded2064:
+loaded2070:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2065
+	TBZ $1, R20, single2071
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2066
+	TBZ $0, R20, stored2072
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2066
+	B stored2072
 
-single2065:
+single2071:
 	FMOVS F31, 0(R21)
 
-stored2066:
+stored2072:
 	ADD R13, R21
-	TBZ $1, R20, single2067
+	TBZ $1, R20, single2073
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2068
+	TBZ $0, R20, stored2074
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2068
+	B stored2074
 
-single2067:
+single2073:
 	FMOVS F30, 0(R21)
 
-stored2068:
+stored2074:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -43402,46 +43612,46 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2069
+	TBZ $1, R20, single2075
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2070
+	TBZ $0, R20, loaded2076
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2070
+	B loaded2076
 
-single2069:
+single2075:
 	FMOVS 16(R10), F1
 
-loaded2070:
+loaded2076:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2071
+	TBZ $1, R20, single2077
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2072
+	TBZ $0, R20, loaded2078
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2072
+	B loaded2078
 
-single2071:
+single2077:
 	FMOVS 16(R0), F3
 
-loaded2072:
+loaded2078:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2073
+	TBZ $1, R20, single2079
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2074
+	TBZ $0, R20, loaded2080
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2074
+	B loaded2080
 
-single2073:
+single2079:
 	FMOVS 16(R1), F3
 
-loaded2074:
+loaded2080:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	SUBS $1, R9
@@ -43456,34 +43666,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2075
+	TBZ $1, R20, single2081
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2076
+	TBZ $0, R20, loaded2082
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2076
+	B loaded2082
 
-single2075:
+single2081:
 	FMOVS 16(R21), F0
 
-loaded2076:
+loaded2082:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2077
+	TBZ $1, R20, single2083
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2078
+	TBZ $0, R20, loaded2084
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2078
+	B loaded2084
 
-single2077:
+single2083:
 	FMOVS 16(R21), F0
 
-loaded2078:
+loaded2084:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -43493,47 +43703,47 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single2079
+	TBZ $1, R20, single2085
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2080
+	TBZ $0, R20, loaded2086
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2080
+	B loaded2086
 
-single2079:
+single2085:
 	FMOVS 16(R21), F0
 
-loaded2080:
+loaded2086:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2081
+	TBZ $1, R20, single2087
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2082
+	TBZ $0, R20, stored2088
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2082
+	B stored2088
 
-single2081:
+single2087:
 	FMOVS F30, 16(R21)
 
-stored2082:
+stored2088:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2083
+	TBZ $1, R20, single2089
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2084
+	TBZ $0, R20, stored2090
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2084
+	B stored2090
 
-single2083:
+single2089:
 	FMOVS F28, 16(R21)
 
-stored2084:
+stored2090:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -43685,55 +43895,55 @@ tile:
 	VEOR V29.B16, V29.B16, V29.B16
 
 single:
-	TBZ $1, R20, single2085
+	TBZ $1, R20, single2091
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2086
+	TBZ $0, R20, loaded2092
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2086
-
-single2085:
-	FMOVS 0(R10), F0
-
-loaded2086:
-	ADD R12, R10
-	TBZ $1, R20, single2087
-	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2088
-	ADD $8, R0, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2088
-
-single2087:
-	FMOVS 0(R0), F1
-
-loaded2088:
-	VFMLA V0.S4, V1.S4, V31.S4
-	ADD R24, R0
-	TBZ $1, R20, single2089
-	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2090
-	ADD $8, R1, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2090
-
-single2089:
-	FMOVS 0(R1), F1
-
-loaded2090:
-	VFMLA V0.S4, V1.S4, V30.S4
-	ADD R24, R1
-	TBZ $1, R20, single2091
-	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2092
-	ADD $8, R2, R26
-	VLD1 (R26), V1.S[2]
 	B loaded2092
 
 single2091:
-	FMOVS 0(R2), F1
+	FMOVS 0(R10), F0
 
 loaded2092:
+	ADD R12, R10
+	TBZ $1, R20, single2093
+	FMOVD 0(R0), F1
+	TBZ $0, R20, loaded2094
+	ADD $8, R0, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2094
+
+single2093:
+	FMOVS 0(R0), F1
+
+loaded2094:
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	TBZ $1, R20, single2095
+	FMOVD 0(R1), F1
+	TBZ $0, R20, loaded2096
+	ADD $8, R1, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2096
+
+single2095:
+	FMOVS 0(R1), F1
+
+loaded2096:
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	TBZ $1, R20, single2097
+	FMOVD 0(R2), F1
+	TBZ $0, R20, loaded2098
+	ADD $8, R2, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2098
+
+single2097:
+	FMOVS 0(R2), F1
+
+loaded2098:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
 	SUBS $1, R9
@@ -43745,51 +43955,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2093
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2094
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2094
-
-single2093:
-	FMOVS 0(R21), F0
-
-loaded2094:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2095
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2096
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2096
-
-single2095:
-	FMOVS 0(R21), F0
-
-loaded2096:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2097
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2098
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2098
-
-single2097:
-	FMOVS 0(R21), F0
-
-loaded2098:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
 	TBZ $1, R20, single2099
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2100
@@ -43801,47 +43966,92 @@ single2099:
 	FMOVS 0(R21), F0
 
 loaded2100:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single2101
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2102
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2102
+
+single2101:
+	FMOVS 0(R21), F0
+
+loaded2102:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single2103
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2104
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2104
+
+single2103:
+	FMOVS 0(R21), F0
+
+loaded2104:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2105
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2106
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2106
+
+single2105:
+	FMOVS 0(R21), F0
+
+loaded2106:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2101
+	TBZ $1, R20, single2107
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2102
+	TBZ $0, R20, stored2108
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2102
+	B stored2108
 
-single2101:
+single2107:
 	FMOVS F31, 0(R21)
 
-stored2102:
+stored2108:
 	ADD R13, R21
-	TBZ $1, R20, single2103
+	TBZ $1, R20, single2109
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2104
+	TBZ $0, R20, stored2110
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2104
+	B stored2110
 
-single2103:
+single2109:
 	FMOVS F30, 0(R21)
 
-stored2104:
+stored2110:
 	ADD R13, R21
-	TBZ $1, R20, single2105
+	TBZ $1, R20, single2111
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2106
+	TBZ $0, R20, stored2112
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2106
+	B stored2112
 
-single2105:
+single2111:
 	FMOVS F29, 0(R21)
 
-stored2106:
+stored2112:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -44024,61 +44234,61 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2107
+	TBZ $1, R20, single2113
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2108
+	TBZ $0, R20, loaded2114
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2108
+	B loaded2114
 
-single2107:
+single2113:
 	FMOVS 16(R10), F1
 
-loaded2108:
+loaded2114:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2109
+	TBZ $1, R20, single2115
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2110
+	TBZ $0, R20, loaded2116
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2110
+	B loaded2116
 
-single2109:
+single2115:
 	FMOVS 16(R0), F3
 
-loaded2110:
+loaded2116:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2111
+	TBZ $1, R20, single2117
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2112
+	TBZ $0, R20, loaded2118
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2112
+	B loaded2118
 
-single2111:
+single2117:
 	FMOVS 16(R1), F3
 
-loaded2112:
+loaded2118:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2113
+	TBZ $1, R20, single2119
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2114
+	TBZ $0, R20, loaded2120
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2114
+	B loaded2120
 
-single2113:
+single2119:
 	FMOVS 16(R2), F3
 
-loaded2114:
+loaded2120:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	SUBS $1, R9
@@ -44093,61 +44303,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2115
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2116
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2116
-
-single2115:
-	FMOVS 16(R21), F0
-
-loaded2116:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2117
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2118
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2118
-
-single2117:
-	FMOVS 16(R21), F0
-
-loaded2118:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2119
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2120
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2120
-
-single2119:
-	FMOVS 16(R21), F0
-
-loaded2120:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
-	FMOVQ 0(R21), F0
-	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	TBZ $1, R20, single2121
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2122
@@ -44159,6 +44314,61 @@ single2121:
 	FMOVS 16(R21), F0
 
 loaded2122:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single2123
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2124
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2124
+
+single2123:
+	FMOVS 16(R21), F0
+
+loaded2124:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single2125
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2126
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2126
+
+single2125:
+	FMOVS 16(R21), F0
+
+loaded2126:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	TBZ $1, R20, single2127
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2128
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2128
+
+single2127:
+	FMOVS 16(R21), F0
+
+loaded2128:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -44166,43 +44376,43 @@ loaded2122:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2123
+	TBZ $1, R20, single2129
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2124
+	TBZ $0, R20, stored2130
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2124
+	B stored2130
 
-single2123:
+single2129:
 	FMOVS F30, 16(R21)
 
-stored2124:
+stored2130:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2125
+	TBZ $1, R20, single2131
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2126
+	TBZ $0, R20, stored2132
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2126
+	B stored2132
 
-single2125:
+single2131:
 	FMOVS F28, 16(R21)
 
-stored2126:
+stored2132:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2127
+	TBZ $1, R20, single2133
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2128
+	TBZ $0, R20, stored2134
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2128
+	B stored2134
 
-single2127:
+single2133:
 	FMOVS F26, 16(R21)
 
-stored2128:
+stored2134:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -44370,68 +44580,68 @@ tile:
 	VEOR V28.B16, V28.B16, V28.B16
 
 single:
-	TBZ $1, R20, single2129
+	TBZ $1, R20, single2135
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2130
+	TBZ $0, R20, loaded2136
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2130
-
-single2129:
-	FMOVS 0(R10), F0
-
-loaded2130:
-	ADD R12, R10
-	TBZ $1, R20, single2131
-	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2132
-	ADD $8, R0, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2132
-
-single2131:
-	FMOVS 0(R0), F1
-
-loaded2132:
-	VFMLA V0.S4, V1.S4, V31.S4
-	ADD R24, R0
-	TBZ $1, R20, single2133
-	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2134
-	ADD $8, R1, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2134
-
-single2133:
-	FMOVS 0(R1), F1
-
-loaded2134:
-	VFMLA V0.S4, V1.S4, V30.S4
-	ADD R24, R1
-	TBZ $1, R20, single2135
-	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2136
-	ADD $8, R2, R26
-	VLD1 (R26), V1.S[2]
 	B loaded2136
 
 single2135:
-	FMOVS 0(R2), F1
+	FMOVS 0(R10), F0
 
 loaded2136:
-	VFMLA V0.S4, V1.S4, V29.S4
-	ADD R24, R2
+	ADD R12, R10
 	TBZ $1, R20, single2137
-	FMOVD 0(R3), F1
+	FMOVD 0(R0), F1
 	TBZ $0, R20, loaded2138
-	ADD $8, R3, R26
+	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	B loaded2138
 
 single2137:
-	FMOVS 0(R3), F1
+	FMOVS 0(R0), F1
 
 loaded2138:
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	TBZ $1, R20, single2139
+	FMOVD 0(R1), F1
+	TBZ $0, R20, loaded2140
+	ADD $8, R1, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2140
+
+single2139:
+	FMOVS 0(R1), F1
+
+loaded2140:
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	TBZ $1, R20, single2141
+	FMOVD 0(R2), F1
+	TBZ $0, R20, loaded2142
+	ADD $8, R2, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2142
+
+single2141:
+	FMOVS 0(R2), F1
+
+loaded2142:
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	TBZ $1, R20, single2143
+	FMOVD 0(R3), F1
+	TBZ $0, R20, loaded2144
+	ADD $8, R3, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2144
+
+single2143:
+	FMOVS 0(R3), F1
+
+loaded2144:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
 	SUBS $1, R9
@@ -44443,48 +44653,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2139
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2140
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2140
-
-single2139:
-	FMOVS 0(R21), F0
-
-loaded2140:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2141
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2142
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2142
-
-single2141:
-	FMOVS 0(R21), F0
-
-loaded2142:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2143
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2144
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2144
-
-single2143:
-	FMOVS 0(R21), F0
-
-loaded2144:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
 	TBZ $1, R20, single2145
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2146
@@ -44496,12 +44664,9 @@ single2145:
 	FMOVS 0(R21), F0
 
 loaded2146:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
 	TBZ $1, R20, single2147
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2148
@@ -44513,6 +44678,51 @@ single2147:
 	FMOVS 0(R21), F0
 
 loaded2148:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single2149
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2150
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2150
+
+single2149:
+	FMOVS 0(R21), F0
+
+loaded2150:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2151
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2152
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2152
+
+single2151:
+	FMOVS 0(R21), F0
+
+loaded2152:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2153
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2154
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2154
+
+single2153:
+	FMOVS 0(R21), F0
+
+loaded2154:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -44520,53 +44730,53 @@ loaded2148:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2149
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2150
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2150
-
-single2149:
-	FMOVS F31, 0(R21)
-
-stored2150:
-	ADD R13, R21
-	TBZ $1, R20, single2151
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2152
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2152
-
-single2151:
-	FMOVS F30, 0(R21)
-
-stored2152:
-	ADD R13, R21
-	TBZ $1, R20, single2153
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2154
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2154
-
-single2153:
-	FMOVS F29, 0(R21)
-
-stored2154:
-	ADD R13, R21
 	TBZ $1, R20, single2155
-	FMOVD F28, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2156
 	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2156
 
 single2155:
-	FMOVS F28, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2156:
+	ADD R13, R21
+	TBZ $1, R20, single2157
+	FMOVD F30, 0(R21)
+	TBZ $0, R20, stored2158
+	ADD $8, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2158
+
+single2157:
+	FMOVS F30, 0(R21)
+
+stored2158:
+	ADD R13, R21
+	TBZ $1, R20, single2159
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored2160
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored2160
+
+single2159:
+	FMOVS F29, 0(R21)
+
+stored2160:
+	ADD R13, R21
+	TBZ $1, R20, single2161
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2162
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2162
+
+single2161:
+	FMOVS F28, 0(R21)
+
+stored2162:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -44774,76 +44984,76 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2157
+	TBZ $1, R20, single2163
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2158
+	TBZ $0, R20, loaded2164
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2158
-
-single2157:
-	FMOVS 16(R10), F1
-
-loaded2158:
-	ADD R12, R10
-	FMOVQ 0(R0), F2
-	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2159
-	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2160
-	ADD $24, R0, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2160
-
-single2159:
-	FMOVS 16(R0), F3
-
-loaded2160:
-	VFMLA V1.S4, V3.S4, V30.S4
-	ADD R24, R0
-	FMOVQ 0(R1), F2
-	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2161
-	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2162
-	ADD $24, R1, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2162
-
-single2161:
-	FMOVS 16(R1), F3
-
-loaded2162:
-	VFMLA V1.S4, V3.S4, V28.S4
-	ADD R24, R1
-	FMOVQ 0(R2), F2
-	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2163
-	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2164
-	ADD $24, R2, R26
-	VLD1 (R26), V3.S[2]
 	B loaded2164
 
 single2163:
-	FMOVS 16(R2), F3
+	FMOVS 16(R10), F1
 
 loaded2164:
-	VFMLA V1.S4, V3.S4, V26.S4
-	ADD R24, R2
-	FMOVQ 0(R3), F2
-	VFMLA V0.S4, V2.S4, V25.S4
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
 	TBZ $1, R20, single2165
-	FMOVD 16(R3), F3
+	FMOVD 16(R0), F3
 	TBZ $0, R20, loaded2166
-	ADD $24, R3, R26
+	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
 	B loaded2166
 
 single2165:
-	FMOVS 16(R3), F3
+	FMOVS 16(R0), F3
 
 loaded2166:
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
+	TBZ $1, R20, single2167
+	FMOVD 16(R1), F3
+	TBZ $0, R20, loaded2168
+	ADD $24, R1, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2168
+
+single2167:
+	FMOVS 16(R1), F3
+
+loaded2168:
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
+	TBZ $1, R20, single2169
+	FMOVD 16(R2), F3
+	TBZ $0, R20, loaded2170
+	ADD $24, R2, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2170
+
+single2169:
+	FMOVS 16(R2), F3
+
+loaded2170:
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F2
+	VFMLA V0.S4, V2.S4, V25.S4
+	TBZ $1, R20, single2171
+	FMOVD 16(R3), F3
+	TBZ $0, R20, loaded2172
+	ADD $24, R3, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2172
+
+single2171:
+	FMOVS 16(R3), F3
+
+loaded2172:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	SUBS $1, R9
@@ -44858,57 +45068,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2167
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2168
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2168
-
-single2167:
-	FMOVS 16(R21), F0
-
-loaded2168:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2169
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2170
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2170
-
-single2169:
-	FMOVS 16(R21), F0
-
-loaded2170:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2171
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2172
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2172
-
-single2171:
-	FMOVS 16(R21), F0
-
-loaded2172:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single2173
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2174
@@ -44920,17 +45079,12 @@ single2173:
 	FMOVS 16(R21), F0
 
 loaded2174:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single2175
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2176
@@ -44942,6 +45096,62 @@ single2175:
 	FMOVS 16(R21), F0
 
 loaded2176:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single2177
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2178
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2178
+
+single2177:
+	FMOVS 16(R21), F0
+
+loaded2178:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2179
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2180
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2180
+
+single2179:
+	FMOVS 16(R21), F0
+
+loaded2180:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	TBZ $1, R20, single2181
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2182
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2182
+
+single2181:
+	FMOVS 16(R21), F0
+
+loaded2182:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -44950,56 +45160,56 @@ loaded2176:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2177
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2178
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2178
-
-single2177:
-	FMOVS F30, 16(R21)
-
-stored2178:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2179
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2180
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2180
-
-single2179:
-	FMOVS F28, 16(R21)
-
-stored2180:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2181
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2182
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2182
-
-single2181:
-	FMOVS F26, 16(R21)
-
-stored2182:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single2183
-	FMOVD F24, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2184
 	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2184
 
 single2183:
-	FMOVS F24, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2184:
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	TBZ $1, R20, single2185
+	FMOVD F28, 16(R21)
+	TBZ $0, R20, stored2186
+	ADD $24, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2186
+
+single2185:
+	FMOVS F28, 16(R21)
+
+stored2186:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single2187
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored2188
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2188
+
+single2187:
+	FMOVS F26, 16(R21)
+
+stored2188:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2189
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2190
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2190
+
+single2189:
+	FMOVS F24, 16(R21)
+
+stored2190:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -45183,81 +45393,81 @@ tile:
 	VEOR V27.B16, V27.B16, V27.B16
 
 single:
-	TBZ $1, R20, single2185
+	TBZ $1, R20, single2191
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2186
+	TBZ $0, R20, loaded2192
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2186
-
-single2185:
-	FMOVS 0(R10), F0
-
-loaded2186:
-	ADD R12, R10
-	TBZ $1, R20, single2187
-	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2188
-	ADD $8, R0, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2188
-
-single2187:
-	FMOVS 0(R0), F1
-
-loaded2188:
-	VFMLA V0.S4, V1.S4, V31.S4
-	ADD R24, R0
-	TBZ $1, R20, single2189
-	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2190
-	ADD $8, R1, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2190
-
-single2189:
-	FMOVS 0(R1), F1
-
-loaded2190:
-	VFMLA V0.S4, V1.S4, V30.S4
-	ADD R24, R1
-	TBZ $1, R20, single2191
-	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2192
-	ADD $8, R2, R26
-	VLD1 (R26), V1.S[2]
 	B loaded2192
 
 single2191:
-	FMOVS 0(R2), F1
+	FMOVS 0(R10), F0
 
 loaded2192:
-	VFMLA V0.S4, V1.S4, V29.S4
-	ADD R24, R2
+	ADD R12, R10
 	TBZ $1, R20, single2193
-	FMOVD 0(R3), F1
+	FMOVD 0(R0), F1
 	TBZ $0, R20, loaded2194
-	ADD $8, R3, R26
+	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	B loaded2194
 
 single2193:
-	FMOVS 0(R3), F1
+	FMOVS 0(R0), F1
 
 loaded2194:
-	VFMLA V0.S4, V1.S4, V28.S4
-	ADD R24, R3
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
 	TBZ $1, R20, single2195
-	FMOVD 0(R4), F1
+	FMOVD 0(R1), F1
 	TBZ $0, R20, loaded2196
-	ADD $8, R4, R26
+	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
 	B loaded2196
 
 single2195:
-	FMOVS 0(R4), F1
+	FMOVS 0(R1), F1
 
 loaded2196:
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	TBZ $1, R20, single2197
+	FMOVD 0(R2), F1
+	TBZ $0, R20, loaded2198
+	ADD $8, R2, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2198
+
+single2197:
+	FMOVS 0(R2), F1
+
+loaded2198:
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	TBZ $1, R20, single2199
+	FMOVD 0(R3), F1
+	TBZ $0, R20, loaded2200
+	ADD $8, R3, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2200
+
+single2199:
+	FMOVS 0(R3), F1
+
+loaded2200:
+	VFMLA V0.S4, V1.S4, V28.S4
+	ADD R24, R3
+	TBZ $1, R20, single2201
+	FMOVD 0(R4), F1
+	TBZ $0, R20, loaded2202
+	ADD $8, R4, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2202
+
+single2201:
+	FMOVS 0(R4), F1
+
+loaded2202:
 	VFMLA V0.S4, V1.S4, V27.S4
 	ADD R24, R4
 	SUBS $1, R9
@@ -45269,48 +45479,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2197
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2198
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2198
-
-single2197:
-	FMOVS 0(R21), F0
-
-loaded2198:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2199
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2200
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2200
-
-single2199:
-	FMOVS 0(R21), F0
-
-loaded2200:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2201
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2202
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2202
-
-single2201:
-	FMOVS 0(R21), F0
-
-loaded2202:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
 	TBZ $1, R20, single2203
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2204
@@ -45322,8 +45490,8 @@ single2203:
 	FMOVS 0(R21), F0
 
 loaded2204:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single2205
 	FMOVD 0(R21), F0
@@ -45336,12 +45504,9 @@ single2205:
 	FMOVS 0(R21), F0
 
 loaded2206:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
 	TBZ $1, R20, single2207
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2208
@@ -45353,6 +45518,51 @@ single2207:
 	FMOVS 0(R21), F0
 
 loaded2208:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2209
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2210
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2210
+
+single2209:
+	FMOVS 0(R21), F0
+
+loaded2210:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2211
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2212
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2212
+
+single2211:
+	FMOVS 0(R21), F0
+
+loaded2212:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2213
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2214
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2214
+
+single2213:
+	FMOVS 0(R21), F0
+
+loaded2214:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -45361,65 +45571,65 @@ loaded2208:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2209
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2210
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2210
-
-single2209:
-	FMOVS F31, 0(R21)
-
-stored2210:
-	ADD R13, R21
-	TBZ $1, R20, single2211
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2212
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2212
-
-single2211:
-	FMOVS F30, 0(R21)
-
-stored2212:
-	ADD R13, R21
-	TBZ $1, R20, single2213
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2214
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2214
-
-single2213:
-	FMOVS F29, 0(R21)
-
-stored2214:
-	ADD R13, R21
 	TBZ $1, R20, single2215
-	FMOVD F28, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2216
 	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2216
 
 single2215:
-	FMOVS F28, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2216:
 	ADD R13, R21
 	TBZ $1, R20, single2217
-	FMOVD F27, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored2218
 	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2218
 
 single2217:
-	FMOVS F27, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored2218:
+	ADD R13, R21
+	TBZ $1, R20, single2219
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored2220
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored2220
+
+single2219:
+	FMOVS F29, 0(R21)
+
+stored2220:
+	ADD R13, R21
+	TBZ $1, R20, single2221
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2222
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2222
+
+single2221:
+	FMOVS F28, 0(R21)
+
+stored2222:
+	ADD R13, R21
+	TBZ $1, R20, single2223
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2224
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2224
+
+single2223:
+	FMOVS F27, 0(R21)
+
+stored2224:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -45652,91 +45862,91 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2219
+	TBZ $1, R20, single2225
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2220
+	TBZ $0, R20, loaded2226
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2220
-
-single2219:
-	FMOVS 16(R10), F1
-
-loaded2220:
-	ADD R12, R10
-	FMOVQ 0(R0), F2
-	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2221
-	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2222
-	ADD $24, R0, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2222
-
-single2221:
-	FMOVS 16(R0), F3
-
-loaded2222:
-	VFMLA V1.S4, V3.S4, V30.S4
-	ADD R24, R0
-	FMOVQ 0(R1), F2
-	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2223
-	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2224
-	ADD $24, R1, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2224
-
-single2223:
-	FMOVS 16(R1), F3
-
-loaded2224:
-	VFMLA V1.S4, V3.S4, V28.S4
-	ADD R24, R1
-	FMOVQ 0(R2), F2
-	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2225
-	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2226
-	ADD $24, R2, R26
-	VLD1 (R26), V3.S[2]
 	B loaded2226
 
 single2225:
-	FMOVS 16(R2), F3
+	FMOVS 16(R10), F1
 
 loaded2226:
-	VFMLA V1.S4, V3.S4, V26.S4
-	ADD R24, R2
-	FMOVQ 0(R3), F2
-	VFMLA V0.S4, V2.S4, V25.S4
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
 	TBZ $1, R20, single2227
-	FMOVD 16(R3), F3
+	FMOVD 16(R0), F3
 	TBZ $0, R20, loaded2228
-	ADD $24, R3, R26
+	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
 	B loaded2228
 
 single2227:
-	FMOVS 16(R3), F3
+	FMOVS 16(R0), F3
 
 loaded2228:
-	VFMLA V1.S4, V3.S4, V24.S4
-	ADD R24, R3
-	FMOVQ 0(R4), F2
-	VFMLA V0.S4, V2.S4, V23.S4
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
 	TBZ $1, R20, single2229
-	FMOVD 16(R4), F3
+	FMOVD 16(R1), F3
 	TBZ $0, R20, loaded2230
-	ADD $24, R4, R26
+	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
 	B loaded2230
 
 single2229:
-	FMOVS 16(R4), F3
+	FMOVS 16(R1), F3
 
 loaded2230:
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
+	TBZ $1, R20, single2231
+	FMOVD 16(R2), F3
+	TBZ $0, R20, loaded2232
+	ADD $24, R2, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2232
+
+single2231:
+	FMOVS 16(R2), F3
+
+loaded2232:
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F2
+	VFMLA V0.S4, V2.S4, V25.S4
+	TBZ $1, R20, single2233
+	FMOVD 16(R3), F3
+	TBZ $0, R20, loaded2234
+	ADD $24, R3, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2234
+
+single2233:
+	FMOVS 16(R3), F3
+
+loaded2234:
+	VFMLA V1.S4, V3.S4, V24.S4
+	ADD R24, R3
+	FMOVQ 0(R4), F2
+	VFMLA V0.S4, V2.S4, V23.S4
+	TBZ $1, R20, single2235
+	FMOVD 16(R4), F3
+	TBZ $0, R20, loaded2236
+	ADD $24, R4, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2236
+
+single2235:
+	FMOVS 16(R4), F3
+
+loaded2236:
 	VFMLA V1.S4, V3.S4, V22.S4
 	ADD R24, R4
 	SUBS $1, R9
@@ -45751,57 +45961,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2231
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2232
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2232
-
-single2231:
-	FMOVS 16(R21), F0
-
-loaded2232:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2233
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2234
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2234
-
-single2233:
-	FMOVS 16(R21), F0
-
-loaded2234:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2235
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2236
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2236
-
-single2235:
-	FMOVS 16(R21), F0
-
-loaded2236:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single2237
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2238
@@ -45813,12 +45972,12 @@ single2237:
 	FMOVS 16(R21), F0
 
 loaded2238:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single2239
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2240
@@ -45830,6 +45989,57 @@ single2239:
 	FMOVS 16(R21), F0
 
 loaded2240:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single2241
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2242
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2242
+
+single2241:
+	FMOVS 16(R21), F0
+
+loaded2242:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2243
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2244
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2244
+
+single2243:
+	FMOVS 16(R21), F0
+
+loaded2244:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2245
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2246
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2246
+
+single2245:
+	FMOVS 16(R21), F0
+
+loaded2246:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -45842,17 +46052,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single2241
+	TBZ $1, R20, single2247
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2242
+	TBZ $0, R20, loaded2248
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2242
+	B loaded2248
 
-single2241:
+single2247:
 	FMOVS 16(R21), F0
 
-loaded2242:
+loaded2248:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -45862,69 +46072,69 @@ loaded2242:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2243
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2244
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2244
-
-single2243:
-	FMOVS F30, 16(R21)
-
-stored2244:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2245
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2246
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2246
-
-single2245:
-	FMOVS F28, 16(R21)
-
-stored2246:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2247
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2248
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2248
-
-single2247:
-	FMOVS F26, 16(R21)
-
-stored2248:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single2249
-	FMOVD F24, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2250
 	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2250
 
 single2249:
-	FMOVS F24, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2250:
 	ADD R13, R21
-	FMOVQ F23, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single2251
-	FMOVD F22, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored2252
 	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored2252
 
 single2251:
-	FMOVS F22, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored2252:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single2253
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored2254
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2254
+
+single2253:
+	FMOVS F26, 16(R21)
+
+stored2254:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2255
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2256
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2256
+
+single2255:
+	FMOVS F24, 16(R21)
+
+stored2256:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2257
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2258
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2258
+
+single2257:
+	FMOVS F22, 16(R21)
+
+stored2258:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -46124,94 +46334,94 @@ tile:
 	VEOR V26.B16, V26.B16, V26.B16
 
 single:
-	TBZ $1, R20, single2253
+	TBZ $1, R20, single2259
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2254
+	TBZ $0, R20, loaded2260
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2254
-
-single2253:
-	FMOVS 0(R10), F0
-
-loaded2254:
-	ADD R12, R10
-	TBZ $1, R20, single2255
-	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2256
-	ADD $8, R0, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2256
-
-single2255:
-	FMOVS 0(R0), F1
-
-loaded2256:
-	VFMLA V0.S4, V1.S4, V31.S4
-	ADD R24, R0
-	TBZ $1, R20, single2257
-	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2258
-	ADD $8, R1, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2258
-
-single2257:
-	FMOVS 0(R1), F1
-
-loaded2258:
-	VFMLA V0.S4, V1.S4, V30.S4
-	ADD R24, R1
-	TBZ $1, R20, single2259
-	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2260
-	ADD $8, R2, R26
-	VLD1 (R26), V1.S[2]
 	B loaded2260
 
 single2259:
-	FMOVS 0(R2), F1
+	FMOVS 0(R10), F0
 
 loaded2260:
-	VFMLA V0.S4, V1.S4, V29.S4
-	ADD R24, R2
+	ADD R12, R10
 	TBZ $1, R20, single2261
-	FMOVD 0(R3), F1
+	FMOVD 0(R0), F1
 	TBZ $0, R20, loaded2262
-	ADD $8, R3, R26
+	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	B loaded2262
 
 single2261:
-	FMOVS 0(R3), F1
+	FMOVS 0(R0), F1
 
 loaded2262:
-	VFMLA V0.S4, V1.S4, V28.S4
-	ADD R24, R3
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
 	TBZ $1, R20, single2263
-	FMOVD 0(R4), F1
+	FMOVD 0(R1), F1
 	TBZ $0, R20, loaded2264
-	ADD $8, R4, R26
+	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
 	B loaded2264
 
 single2263:
-	FMOVS 0(R4), F1
+	FMOVS 0(R1), F1
 
 loaded2264:
-	VFMLA V0.S4, V1.S4, V27.S4
-	ADD R24, R4
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
 	TBZ $1, R20, single2265
-	FMOVD 0(R5), F1
+	FMOVD 0(R2), F1
 	TBZ $0, R20, loaded2266
-	ADD $8, R5, R26
+	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
 	B loaded2266
 
 single2265:
-	FMOVS 0(R5), F1
+	FMOVS 0(R2), F1
 
 loaded2266:
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	TBZ $1, R20, single2267
+	FMOVD 0(R3), F1
+	TBZ $0, R20, loaded2268
+	ADD $8, R3, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2268
+
+single2267:
+	FMOVS 0(R3), F1
+
+loaded2268:
+	VFMLA V0.S4, V1.S4, V28.S4
+	ADD R24, R3
+	TBZ $1, R20, single2269
+	FMOVD 0(R4), F1
+	TBZ $0, R20, loaded2270
+	ADD $8, R4, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2270
+
+single2269:
+	FMOVS 0(R4), F1
+
+loaded2270:
+	VFMLA V0.S4, V1.S4, V27.S4
+	ADD R24, R4
+	TBZ $1, R20, single2271
+	FMOVD 0(R5), F1
+	TBZ $0, R20, loaded2272
+	ADD $8, R5, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2272
+
+single2271:
+	FMOVS 0(R5), F1
+
+loaded2272:
 	VFMLA V0.S4, V1.S4, V26.S4
 	ADD R24, R5
 	SUBS $1, R9
@@ -46223,48 +46433,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2267
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2268
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2268
-
-single2267:
-	FMOVS 0(R21), F0
-
-loaded2268:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2269
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2270
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2270
-
-single2269:
-	FMOVS 0(R21), F0
-
-loaded2270:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2271
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2272
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2272
-
-single2271:
-	FMOVS 0(R21), F0
-
-loaded2272:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
 	TBZ $1, R20, single2273
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2274
@@ -46276,8 +46444,8 @@ single2273:
 	FMOVS 0(R21), F0
 
 loaded2274:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single2275
 	FMOVD 0(R21), F0
@@ -46290,8 +46458,8 @@ single2275:
 	FMOVS 0(R21), F0
 
 loaded2276:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	TBZ $1, R20, single2277
 	FMOVD 0(R21), F0
@@ -46304,12 +46472,9 @@ single2277:
 	FMOVS 0(R21), F0
 
 loaded2278:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
 	TBZ $1, R20, single2279
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2280
@@ -46321,6 +46486,51 @@ single2279:
 	FMOVS 0(R21), F0
 
 loaded2280:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2281
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2282
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2282
+
+single2281:
+	FMOVS 0(R21), F0
+
+loaded2282:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2283
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2284
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2284
+
+single2283:
+	FMOVS 0(R21), F0
+
+loaded2284:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2285
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2286
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2286
+
+single2285:
+	FMOVS 0(R21), F0
+
+loaded2286:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -46330,77 +46540,77 @@ loaded2280:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2281
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2282
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2282
-
-single2281:
-	FMOVS F31, 0(R21)
-
-stored2282:
-	ADD R13, R21
-	TBZ $1, R20, single2283
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2284
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2284
-
-single2283:
-	FMOVS F30, 0(R21)
-
-stored2284:
-	ADD R13, R21
-	TBZ $1, R20, single2285
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2286
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2286
-
-single2285:
-	FMOVS F29, 0(R21)
-
-stored2286:
-	ADD R13, R21
 	TBZ $1, R20, single2287
-	FMOVD F28, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2288
 	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2288
 
 single2287:
-	FMOVS F28, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2288:
 	ADD R13, R21
 	TBZ $1, R20, single2289
-	FMOVD F27, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored2290
 	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2290
 
 single2289:
-	FMOVS F27, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored2290:
 	ADD R13, R21
 	TBZ $1, R20, single2291
-	FMOVD F26, 0(R21)
+	FMOVD F29, 0(R21)
 	TBZ $0, R20, stored2292
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V29.S[2], (R26)
 	B stored2292
 
 single2291:
-	FMOVS F26, 0(R21)
+	FMOVS F29, 0(R21)
 
 stored2292:
+	ADD R13, R21
+	TBZ $1, R20, single2293
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2294
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2294
+
+single2293:
+	FMOVS F28, 0(R21)
+
+stored2294:
+	ADD R13, R21
+	TBZ $1, R20, single2295
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2296
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2296
+
+single2295:
+	FMOVS F27, 0(R21)
+
+stored2296:
+	ADD R13, R21
+	TBZ $1, R20, single2297
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2298
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2298
+
+single2297:
+	FMOVS F26, 0(R21)
+
+stored2298:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -46658,106 +46868,106 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2293
+	TBZ $1, R20, single2299
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2294
+	TBZ $0, R20, loaded2300
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2294
-
-single2293:
-	FMOVS 16(R10), F1
-
-loaded2294:
-	ADD R12, R10
-	FMOVQ 0(R0), F2
-	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2295
-	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2296
-	ADD $24, R0, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2296
-
-single2295:
-	FMOVS 16(R0), F3
-
-loaded2296:
-	VFMLA V1.S4, V3.S4, V30.S4
-	ADD R24, R0
-	FMOVQ 0(R1), F2
-	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2297
-	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2298
-	ADD $24, R1, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2298
-
-single2297:
-	FMOVS 16(R1), F3
-
-loaded2298:
-	VFMLA V1.S4, V3.S4, V28.S4
-	ADD R24, R1
-	FMOVQ 0(R2), F2
-	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2299
-	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2300
-	ADD $24, R2, R26
-	VLD1 (R26), V3.S[2]
 	B loaded2300
 
 single2299:
-	FMOVS 16(R2), F3
+	FMOVS 16(R10), F1
 
 loaded2300:
-	VFMLA V1.S4, V3.S4, V26.S4
-	ADD R24, R2
-	FMOVQ 0(R3), F2
-	VFMLA V0.S4, V2.S4, V25.S4
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
 	TBZ $1, R20, single2301
-	FMOVD 16(R3), F3
+	FMOVD 16(R0), F3
 	TBZ $0, R20, loaded2302
-	ADD $24, R3, R26
+	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
 	B loaded2302
 
 single2301:
-	FMOVS 16(R3), F3
+	FMOVS 16(R0), F3
 
 loaded2302:
-	VFMLA V1.S4, V3.S4, V24.S4
-	ADD R24, R3
-	FMOVQ 0(R4), F2
-	VFMLA V0.S4, V2.S4, V23.S4
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
 	TBZ $1, R20, single2303
-	FMOVD 16(R4), F3
+	FMOVD 16(R1), F3
 	TBZ $0, R20, loaded2304
-	ADD $24, R4, R26
+	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
 	B loaded2304
 
 single2303:
-	FMOVS 16(R4), F3
+	FMOVS 16(R1), F3
 
 loaded2304:
-	VFMLA V1.S4, V3.S4, V22.S4
-	ADD R24, R4
-	FMOVQ 0(R5), F2
-	VFMLA V0.S4, V2.S4, V21.S4
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
 	TBZ $1, R20, single2305
-	FMOVD 16(R5), F3
+	FMOVD 16(R2), F3
 	TBZ $0, R20, loaded2306
-	ADD $24, R5, R26
+	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
 	B loaded2306
 
 single2305:
-	FMOVS 16(R5), F3
+	FMOVS 16(R2), F3
 
 loaded2306:
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F2
+	VFMLA V0.S4, V2.S4, V25.S4
+	TBZ $1, R20, single2307
+	FMOVD 16(R3), F3
+	TBZ $0, R20, loaded2308
+	ADD $24, R3, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2308
+
+single2307:
+	FMOVS 16(R3), F3
+
+loaded2308:
+	VFMLA V1.S4, V3.S4, V24.S4
+	ADD R24, R3
+	FMOVQ 0(R4), F2
+	VFMLA V0.S4, V2.S4, V23.S4
+	TBZ $1, R20, single2309
+	FMOVD 16(R4), F3
+	TBZ $0, R20, loaded2310
+	ADD $24, R4, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2310
+
+single2309:
+	FMOVS 16(R4), F3
+
+loaded2310:
+	VFMLA V1.S4, V3.S4, V22.S4
+	ADD R24, R4
+	FMOVQ 0(R5), F2
+	VFMLA V0.S4, V2.S4, V21.S4
+	TBZ $1, R20, single2311
+	FMOVD 16(R5), F3
+	TBZ $0, R20, loaded2312
+	ADD $24, R5, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2312
+
+single2311:
+	FMOVS 16(R5), F3
+
+loaded2312:
 	VFMLA V1.S4, V3.S4, V20.S4
 	ADD R24, R5
 	SUBS $1, R9
@@ -46772,57 +46982,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2307
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2308
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2308
-
-single2307:
-	FMOVS 16(R21), F0
-
-loaded2308:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2309
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2310
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2310
-
-single2309:
-	FMOVS 16(R21), F0
-
-loaded2310:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2311
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2312
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2312
-
-single2311:
-	FMOVS 16(R21), F0
-
-loaded2312:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single2313
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2314
@@ -46834,12 +46993,12 @@ single2313:
 	FMOVS 16(R21), F0
 
 loaded2314:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single2315
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2316
@@ -46851,12 +47010,12 @@ single2315:
 	FMOVS 16(R21), F0
 
 loaded2316:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
 	TBZ $1, R20, single2317
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2318
@@ -46868,6 +47027,57 @@ single2317:
 	FMOVS 16(R21), F0
 
 loaded2318:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2319
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2320
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2320
+
+single2319:
+	FMOVS 16(R21), F0
+
+loaded2320:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2321
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2322
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2322
+
+single2321:
+	FMOVS 16(R21), F0
+
+loaded2322:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2323
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2324
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2324
+
+single2323:
+	FMOVS 16(R21), F0
+
+loaded2324:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -46881,17 +47091,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single2319
+	TBZ $1, R20, single2325
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2320
+	TBZ $0, R20, loaded2326
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2320
+	B loaded2326
 
-single2319:
+single2325:
 	FMOVS 16(R21), F0
 
-loaded2320:
+loaded2326:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -46902,82 +47112,82 @@ loaded2320:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2321
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2322
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2322
-
-single2321:
-	FMOVS F30, 16(R21)
-
-stored2322:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2323
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2324
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2324
-
-single2323:
-	FMOVS F28, 16(R21)
-
-stored2324:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2325
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2326
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2326
-
-single2325:
-	FMOVS F26, 16(R21)
-
-stored2326:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single2327
-	FMOVD F24, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2328
 	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2328
 
 single2327:
-	FMOVS F24, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2328:
 	ADD R13, R21
-	FMOVQ F23, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single2329
-	FMOVD F22, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored2330
 	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored2330
 
 single2329:
-	FMOVS F22, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored2330:
 	ADD R13, R21
-	FMOVQ F21, 0(R21)
+	FMOVQ F27, 0(R21)
 	TBZ $1, R20, single2331
-	FMOVD F20, 16(R21)
+	FMOVD F26, 16(R21)
 	TBZ $0, R20, stored2332
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V26.S[2], (R26)
 	B stored2332
 
 single2331:
-	FMOVS F20, 16(R21)
+	FMOVS F26, 16(R21)
 
 stored2332:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2333
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2334
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2334
+
+single2333:
+	FMOVS F24, 16(R21)
+
+stored2334:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2335
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2336
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2336
+
+single2335:
+	FMOVS F22, 16(R21)
+
+stored2336:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2337
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2338
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2338
+
+single2337:
+	FMOVS F20, 16(R21)
+
+stored2338:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -47193,107 +47403,107 @@ tile:
 	VEOR V25.B16, V25.B16, V25.B16
 
 single:
-	TBZ $1, R20, single2333
+	TBZ $1, R20, single2339
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2334
+	TBZ $0, R20, loaded2340
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2334
-
-single2333:
-	FMOVS 0(R10), F0
-
-loaded2334:
-	ADD R12, R10
-	TBZ $1, R20, single2335
-	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2336
-	ADD $8, R0, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2336
-
-single2335:
-	FMOVS 0(R0), F1
-
-loaded2336:
-	VFMLA V0.S4, V1.S4, V31.S4
-	ADD R24, R0
-	TBZ $1, R20, single2337
-	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2338
-	ADD $8, R1, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2338
-
-single2337:
-	FMOVS 0(R1), F1
-
-loaded2338:
-	VFMLA V0.S4, V1.S4, V30.S4
-	ADD R24, R1
-	TBZ $1, R20, single2339
-	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2340
-	ADD $8, R2, R26
-	VLD1 (R26), V1.S[2]
 	B loaded2340
 
 single2339:
-	FMOVS 0(R2), F1
+	FMOVS 0(R10), F0
 
 loaded2340:
-	VFMLA V0.S4, V1.S4, V29.S4
-	ADD R24, R2
+	ADD R12, R10
 	TBZ $1, R20, single2341
-	FMOVD 0(R3), F1
+	FMOVD 0(R0), F1
 	TBZ $0, R20, loaded2342
-	ADD $8, R3, R26
+	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	B loaded2342
 
 single2341:
-	FMOVS 0(R3), F1
+	FMOVS 0(R0), F1
 
 loaded2342:
-	VFMLA V0.S4, V1.S4, V28.S4
-	ADD R24, R3
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
 	TBZ $1, R20, single2343
-	FMOVD 0(R4), F1
+	FMOVD 0(R1), F1
 	TBZ $0, R20, loaded2344
-	ADD $8, R4, R26
+	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
 	B loaded2344
 
 single2343:
-	FMOVS 0(R4), F1
+	FMOVS 0(R1), F1
 
 loaded2344:
-	VFMLA V0.S4, V1.S4, V27.S4
-	ADD R24, R4
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
 	TBZ $1, R20, single2345
-	FMOVD 0(R5), F1
+	FMOVD 0(R2), F1
 	TBZ $0, R20, loaded2346
-	ADD $8, R5, R26
+	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
 	B loaded2346
 
 single2345:
-	FMOVS 0(R5), F1
+	FMOVS 0(R2), F1
 
 loaded2346:
-	VFMLA V0.S4, V1.S4, V26.S4
-	ADD R24, R5
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
 	TBZ $1, R20, single2347
-	FMOVD 0(R6), F1
+	FMOVD 0(R3), F1
 	TBZ $0, R20, loaded2348
-	ADD $8, R6, R26
+	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
 	B loaded2348
 
 single2347:
-	FMOVS 0(R6), F1
+	FMOVS 0(R3), F1
 
 loaded2348:
+	VFMLA V0.S4, V1.S4, V28.S4
+	ADD R24, R3
+	TBZ $1, R20, single2349
+	FMOVD 0(R4), F1
+	TBZ $0, R20, loaded2350
+	ADD $8, R4, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2350
+
+single2349:
+	FMOVS 0(R4), F1
+
+loaded2350:
+	VFMLA V0.S4, V1.S4, V27.S4
+	ADD R24, R4
+	TBZ $1, R20, single2351
+	FMOVD 0(R5), F1
+	TBZ $0, R20, loaded2352
+	ADD $8, R5, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2352
+
+single2351:
+	FMOVS 0(R5), F1
+
+loaded2352:
+	VFMLA V0.S4, V1.S4, V26.S4
+	ADD R24, R5
+	TBZ $1, R20, single2353
+	FMOVD 0(R6), F1
+	TBZ $0, R20, loaded2354
+	ADD $8, R6, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2354
+
+single2353:
+	FMOVS 0(R6), F1
+
+loaded2354:
 	VFMLA V0.S4, V1.S4, V25.S4
 	ADD R24, R6
 	SUBS $1, R9
@@ -47305,48 +47515,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2349
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2350
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2350
-
-single2349:
-	FMOVS 0(R21), F0
-
-loaded2350:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2351
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2352
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2352
-
-single2351:
-	FMOVS 0(R21), F0
-
-loaded2352:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2353
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2354
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2354
-
-single2353:
-	FMOVS 0(R21), F0
-
-loaded2354:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
 	TBZ $1, R20, single2355
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2356
@@ -47358,8 +47526,8 @@ single2355:
 	FMOVS 0(R21), F0
 
 loaded2356:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single2357
 	FMOVD 0(R21), F0
@@ -47372,8 +47540,8 @@ single2357:
 	FMOVS 0(R21), F0
 
 loaded2358:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	TBZ $1, R20, single2359
 	FMOVD 0(R21), F0
@@ -47386,8 +47554,8 @@ single2359:
 	FMOVS 0(R21), F0
 
 loaded2360:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	ADD R13, R21
 	TBZ $1, R20, single2361
 	FMOVD 0(R21), F0
@@ -47400,12 +47568,9 @@ single2361:
 	FMOVS 0(R21), F0
 
 loaded2362:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
 	TBZ $1, R20, single2363
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2364
@@ -47417,6 +47582,51 @@ single2363:
 	FMOVS 0(R21), F0
 
 loaded2364:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2365
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2366
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2366
+
+single2365:
+	FMOVS 0(R21), F0
+
+loaded2366:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single2367
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2368
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2368
+
+single2367:
+	FMOVS 0(R21), F0
+
+loaded2368:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2369
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2370
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2370
+
+single2369:
+	FMOVS 0(R21), F0
+
+loaded2370:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -47427,89 +47637,89 @@ loaded2364:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2365
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2366
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2366
-
-single2365:
-	FMOVS F31, 0(R21)
-
-stored2366:
-	ADD R13, R21
-	TBZ $1, R20, single2367
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2368
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2368
-
-single2367:
-	FMOVS F30, 0(R21)
-
-stored2368:
-	ADD R13, R21
-	TBZ $1, R20, single2369
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2370
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2370
-
-single2369:
-	FMOVS F29, 0(R21)
-
-stored2370:
-	ADD R13, R21
 	TBZ $1, R20, single2371
-	FMOVD F28, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2372
 	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2372
 
 single2371:
-	FMOVS F28, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2372:
 	ADD R13, R21
 	TBZ $1, R20, single2373
-	FMOVD F27, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored2374
 	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2374
 
 single2373:
-	FMOVS F27, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored2374:
 	ADD R13, R21
 	TBZ $1, R20, single2375
-	FMOVD F26, 0(R21)
+	FMOVD F29, 0(R21)
 	TBZ $0, R20, stored2376
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V29.S[2], (R26)
 	B stored2376
 
 single2375:
-	FMOVS F26, 0(R21)
+	FMOVS F29, 0(R21)
 
 stored2376:
 	ADD R13, R21
 	TBZ $1, R20, single2377
-	FMOVD F25, 0(R21)
+	FMOVD F28, 0(R21)
 	TBZ $0, R20, stored2378
 	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored2378
 
 single2377:
-	FMOVS F25, 0(R21)
+	FMOVS F28, 0(R21)
 
 stored2378:
+	ADD R13, R21
+	TBZ $1, R20, single2379
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2380
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2380
+
+single2379:
+	FMOVS F27, 0(R21)
+
+stored2380:
+	ADD R13, R21
+	TBZ $1, R20, single2381
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2382
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2382
+
+single2381:
+	FMOVS F26, 0(R21)
+
+stored2382:
+	ADD R13, R21
+	TBZ $1, R20, single2383
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored2384
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored2384
+
+single2383:
+	FMOVS F25, 0(R21)
+
+stored2384:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -47792,121 +48002,121 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2379
+	TBZ $1, R20, single2385
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2380
+	TBZ $0, R20, loaded2386
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2380
-
-single2379:
-	FMOVS 16(R10), F1
-
-loaded2380:
-	ADD R12, R10
-	FMOVQ 0(R0), F2
-	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2381
-	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2382
-	ADD $24, R0, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2382
-
-single2381:
-	FMOVS 16(R0), F3
-
-loaded2382:
-	VFMLA V1.S4, V3.S4, V30.S4
-	ADD R24, R0
-	FMOVQ 0(R1), F2
-	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2383
-	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2384
-	ADD $24, R1, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2384
-
-single2383:
-	FMOVS 16(R1), F3
-
-loaded2384:
-	VFMLA V1.S4, V3.S4, V28.S4
-	ADD R24, R1
-	FMOVQ 0(R2), F2
-	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2385
-	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2386
-	ADD $24, R2, R26
-	VLD1 (R26), V3.S[2]
 	B loaded2386
 
 single2385:
-	FMOVS 16(R2), F3
+	FMOVS 16(R10), F1
 
 loaded2386:
-	VFMLA V1.S4, V3.S4, V26.S4
-	ADD R24, R2
-	FMOVQ 0(R3), F2
-	VFMLA V0.S4, V2.S4, V25.S4
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
 	TBZ $1, R20, single2387
-	FMOVD 16(R3), F3
+	FMOVD 16(R0), F3
 	TBZ $0, R20, loaded2388
-	ADD $24, R3, R26
+	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
 	B loaded2388
 
 single2387:
-	FMOVS 16(R3), F3
+	FMOVS 16(R0), F3
 
 loaded2388:
-	VFMLA V1.S4, V3.S4, V24.S4
-	ADD R24, R3
-	FMOVQ 0(R4), F2
-	VFMLA V0.S4, V2.S4, V23.S4
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
 	TBZ $1, R20, single2389
-	FMOVD 16(R4), F3
+	FMOVD 16(R1), F3
 	TBZ $0, R20, loaded2390
-	ADD $24, R4, R26
+	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
 	B loaded2390
 
 single2389:
-	FMOVS 16(R4), F3
+	FMOVS 16(R1), F3
 
 loaded2390:
-	VFMLA V1.S4, V3.S4, V22.S4
-	ADD R24, R4
-	FMOVQ 0(R5), F2
-	VFMLA V0.S4, V2.S4, V21.S4
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
 	TBZ $1, R20, single2391
-	FMOVD 16(R5), F3
+	FMOVD 16(R2), F3
 	TBZ $0, R20, loaded2392
-	ADD $24, R5, R26
+	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
 	B loaded2392
 
 single2391:
-	FMOVS 16(R5), F3
+	FMOVS 16(R2), F3
 
 loaded2392:
-	VFMLA V1.S4, V3.S4, V20.S4
-	ADD R24, R5
-	FMOVQ 0(R6), F2
-	VFMLA V0.S4, V2.S4, V19.S4
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F2
+	VFMLA V0.S4, V2.S4, V25.S4
 	TBZ $1, R20, single2393
-	FMOVD 16(R6), F3
+	FMOVD 16(R3), F3
 	TBZ $0, R20, loaded2394
-	ADD $24, R6, R26
+	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
 	B loaded2394
 
 single2393:
-	FMOVS 16(R6), F3
+	FMOVS 16(R3), F3
 
 loaded2394:
+	VFMLA V1.S4, V3.S4, V24.S4
+	ADD R24, R3
+	FMOVQ 0(R4), F2
+	VFMLA V0.S4, V2.S4, V23.S4
+	TBZ $1, R20, single2395
+	FMOVD 16(R4), F3
+	TBZ $0, R20, loaded2396
+	ADD $24, R4, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2396
+
+single2395:
+	FMOVS 16(R4), F3
+
+loaded2396:
+	VFMLA V1.S4, V3.S4, V22.S4
+	ADD R24, R4
+	FMOVQ 0(R5), F2
+	VFMLA V0.S4, V2.S4, V21.S4
+	TBZ $1, R20, single2397
+	FMOVD 16(R5), F3
+	TBZ $0, R20, loaded2398
+	ADD $24, R5, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2398
+
+single2397:
+	FMOVS 16(R5), F3
+
+loaded2398:
+	VFMLA V1.S4, V3.S4, V20.S4
+	ADD R24, R5
+	FMOVQ 0(R6), F2
+	VFMLA V0.S4, V2.S4, V19.S4
+	TBZ $1, R20, single2399
+	FMOVD 16(R6), F3
+	TBZ $0, R20, loaded2400
+	ADD $24, R6, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2400
+
+single2399:
+	FMOVS 16(R6), F3
+
+loaded2400:
 	VFMLA V1.S4, V3.S4, V18.S4
 	ADD R24, R6
 	SUBS $1, R9
@@ -47921,57 +48131,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2395
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2396
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2396
-
-single2395:
-	FMOVS 16(R21), F0
-
-loaded2396:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2397
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2398
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2398
-
-single2397:
-	FMOVS 16(R21), F0
-
-loaded2398:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2399
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2400
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2400
-
-single2399:
-	FMOVS 16(R21), F0
-
-loaded2400:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single2401
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2402
@@ -47983,12 +48142,12 @@ single2401:
 	FMOVS 16(R21), F0
 
 loaded2402:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single2403
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2404
@@ -48000,12 +48159,12 @@ single2403:
 	FMOVS 16(R21), F0
 
 loaded2404:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
 	TBZ $1, R20, single2405
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2406
@@ -48017,12 +48176,12 @@ single2405:
 	FMOVS 16(R21), F0
 
 loaded2406:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single2407
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2408
@@ -48034,6 +48193,57 @@ single2407:
 	FMOVS 16(R21), F0
 
 loaded2408:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2409
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2410
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2410
+
+single2409:
+	FMOVS 16(R21), F0
+
+loaded2410:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2411
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2412
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2412
+
+single2411:
+	FMOVS 16(R21), F0
+
+loaded2412:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single2413
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2414
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2414
+
+single2413:
+	FMOVS 16(R21), F0
+
+loaded2414:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -48048,17 +48258,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single2409
+	TBZ $1, R20, single2415
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2410
+	TBZ $0, R20, loaded2416
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2410
+	B loaded2416
 
-single2409:
+single2415:
 	FMOVS 16(R21), F0
 
-loaded2410:
+loaded2416:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -48070,95 +48280,95 @@ loaded2410:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2411
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2412
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2412
-
-single2411:
-	FMOVS F30, 16(R21)
-
-stored2412:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2413
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2414
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2414
-
-single2413:
-	FMOVS F28, 16(R21)
-
-stored2414:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2415
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2416
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2416
-
-single2415:
-	FMOVS F26, 16(R21)
-
-stored2416:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single2417
-	FMOVD F24, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2418
 	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2418
 
 single2417:
-	FMOVS F24, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2418:
 	ADD R13, R21
-	FMOVQ F23, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single2419
-	FMOVD F22, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored2420
 	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored2420
 
 single2419:
-	FMOVS F22, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored2420:
 	ADD R13, R21
-	FMOVQ F21, 0(R21)
+	FMOVQ F27, 0(R21)
 	TBZ $1, R20, single2421
-	FMOVD F20, 16(R21)
+	FMOVD F26, 16(R21)
 	TBZ $0, R20, stored2422
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V26.S[2], (R26)
 	B stored2422
 
 single2421:
-	FMOVS F20, 16(R21)
+	FMOVS F26, 16(R21)
 
 stored2422:
 	ADD R13, R21
-	FMOVQ F19, 0(R21)
+	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single2423
-	FMOVD F18, 16(R21)
+	FMOVD F24, 16(R21)
 	TBZ $0, R20, stored2424
 	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
+	VST1 V24.S[2], (R26)
 	B stored2424
 
 single2423:
-	FMOVS F18, 16(R21)
+	FMOVS F24, 16(R21)
 
 stored2424:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2425
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2426
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2426
+
+single2425:
+	FMOVS F22, 16(R21)
+
+stored2426:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2427
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2428
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2428
+
+single2427:
+	FMOVS F20, 16(R21)
+
+stored2428:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single2429
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored2430
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored2430
+
+single2429:
+	FMOVS F18, 16(R21)
+
+stored2430:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -48390,120 +48600,120 @@ tile:
 	VEOR V24.B16, V24.B16, V24.B16
 
 single:
-	TBZ $1, R20, single2425
+	TBZ $1, R20, single2431
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2426
+	TBZ $0, R20, loaded2432
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2426
-
-single2425:
-	FMOVS 0(R10), F0
-
-loaded2426:
-	ADD R12, R10
-	TBZ $1, R20, single2427
-	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2428
-	ADD $8, R0, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2428
-
-single2427:
-	FMOVS 0(R0), F1
-
-loaded2428:
-	VFMLA V0.S4, V1.S4, V31.S4
-	ADD R24, R0
-	TBZ $1, R20, single2429
-	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2430
-	ADD $8, R1, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2430
-
-single2429:
-	FMOVS 0(R1), F1
-
-loaded2430:
-	VFMLA V0.S4, V1.S4, V30.S4
-	ADD R24, R1
-	TBZ $1, R20, single2431
-	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2432
-	ADD $8, R2, R26
-	VLD1 (R26), V1.S[2]
 	B loaded2432
 
 single2431:
-	FMOVS 0(R2), F1
+	FMOVS 0(R10), F0
 
 loaded2432:
-	VFMLA V0.S4, V1.S4, V29.S4
-	ADD R24, R2
+	ADD R12, R10
 	TBZ $1, R20, single2433
-	FMOVD 0(R3), F1
+	FMOVD 0(R0), F1
 	TBZ $0, R20, loaded2434
-	ADD $8, R3, R26
+	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	B loaded2434
 
 single2433:
-	FMOVS 0(R3), F1
+	FMOVS 0(R0), F1
 
 loaded2434:
-	VFMLA V0.S4, V1.S4, V28.S4
-	ADD R24, R3
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
 	TBZ $1, R20, single2435
-	FMOVD 0(R4), F1
+	FMOVD 0(R1), F1
 	TBZ $0, R20, loaded2436
-	ADD $8, R4, R26
+	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
 	B loaded2436
 
 single2435:
-	FMOVS 0(R4), F1
+	FMOVS 0(R1), F1
 
 loaded2436:
-	VFMLA V0.S4, V1.S4, V27.S4
-	ADD R24, R4
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
 	TBZ $1, R20, single2437
-	FMOVD 0(R5), F1
+	FMOVD 0(R2), F1
 	TBZ $0, R20, loaded2438
-	ADD $8, R5, R26
+	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
 	B loaded2438
 
 single2437:
-	FMOVS 0(R5), F1
+	FMOVS 0(R2), F1
 
 loaded2438:
-	VFMLA V0.S4, V1.S4, V26.S4
-	ADD R24, R5
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
 	TBZ $1, R20, single2439
-	FMOVD 0(R6), F1
+	FMOVD 0(R3), F1
 	TBZ $0, R20, loaded2440
-	ADD $8, R6, R26
+	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
 	B loaded2440
 
 single2439:
-	FMOVS 0(R6), F1
+	FMOVS 0(R3), F1
 
 loaded2440:
-	VFMLA V0.S4, V1.S4, V25.S4
-	ADD R24, R6
+	VFMLA V0.S4, V1.S4, V28.S4
+	ADD R24, R3
 	TBZ $1, R20, single2441
-	FMOVD 0(R7), F1
+	FMOVD 0(R4), F1
 	TBZ $0, R20, loaded2442
-	ADD $8, R7, R26
+	ADD $8, R4, R26
 	VLD1 (R26), V1.S[2]
 	B loaded2442
 
 single2441:
-	FMOVS 0(R7), F1
+	FMOVS 0(R4), F1
 
 loaded2442:
+	VFMLA V0.S4, V1.S4, V27.S4
+	ADD R24, R4
+	TBZ $1, R20, single2443
+	FMOVD 0(R5), F1
+	TBZ $0, R20, loaded2444
+	ADD $8, R5, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2444
+
+single2443:
+	FMOVS 0(R5), F1
+
+loaded2444:
+	VFMLA V0.S4, V1.S4, V26.S4
+	ADD R24, R5
+	TBZ $1, R20, single2445
+	FMOVD 0(R6), F1
+	TBZ $0, R20, loaded2446
+	ADD $8, R6, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2446
+
+single2445:
+	FMOVS 0(R6), F1
+
+loaded2446:
+	VFMLA V0.S4, V1.S4, V25.S4
+	ADD R24, R6
+	TBZ $1, R20, single2447
+	FMOVD 0(R7), F1
+	TBZ $0, R20, loaded2448
+	ADD $8, R7, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2448
+
+single2447:
+	FMOVS 0(R7), F1
+
+loaded2448:
 	VFMLA V0.S4, V1.S4, V24.S4
 	ADD R24, R7
 	SUBS $1, R9
@@ -48515,48 +48725,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2443
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2444
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2444
-
-single2443:
-	FMOVS 0(R21), F0
-
-loaded2444:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2445
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2446
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2446
-
-single2445:
-	FMOVS 0(R21), F0
-
-loaded2446:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2447
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2448
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2448
-
-single2447:
-	FMOVS 0(R21), F0
-
-loaded2448:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
 	TBZ $1, R20, single2449
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2450
@@ -48568,8 +48736,8 @@ single2449:
 	FMOVS 0(R21), F0
 
 loaded2450:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single2451
 	FMOVD 0(R21), F0
@@ -48582,8 +48750,8 @@ single2451:
 	FMOVS 0(R21), F0
 
 loaded2452:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	TBZ $1, R20, single2453
 	FMOVD 0(R21), F0
@@ -48596,8 +48764,8 @@ single2453:
 	FMOVS 0(R21), F0
 
 loaded2454:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	ADD R13, R21
 	TBZ $1, R20, single2455
 	FMOVD 0(R21), F0
@@ -48610,8 +48778,8 @@ single2455:
 	FMOVS 0(R21), F0
 
 loaded2456:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	TBZ $1, R20, single2457
 	FMOVD 0(R21), F0
@@ -48624,12 +48792,9 @@ single2457:
 	FMOVS 0(R21), F0
 
 loaded2458:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
 	TBZ $1, R20, single2459
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2460
@@ -48641,6 +48806,51 @@ single2459:
 	FMOVS 0(R21), F0
 
 loaded2460:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single2461
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2462
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2462
+
+single2461:
+	FMOVS 0(R21), F0
+
+loaded2462:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	ADD R13, R21
+	TBZ $1, R20, single2463
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2464
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2464
+
+single2463:
+	FMOVS 0(R21), F0
+
+loaded2464:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2465
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2466
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2466
+
+single2465:
+	FMOVS 0(R21), F0
+
+loaded2466:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -48652,101 +48862,101 @@ loaded2460:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2461
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2462
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2462
-
-single2461:
-	FMOVS F31, 0(R21)
-
-stored2462:
-	ADD R13, R21
-	TBZ $1, R20, single2463
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2464
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2464
-
-single2463:
-	FMOVS F30, 0(R21)
-
-stored2464:
-	ADD R13, R21
-	TBZ $1, R20, single2465
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2466
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2466
-
-single2465:
-	FMOVS F29, 0(R21)
-
-stored2466:
-	ADD R13, R21
 	TBZ $1, R20, single2467
-	FMOVD F28, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2468
 	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2468
 
 single2467:
-	FMOVS F28, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2468:
 	ADD R13, R21
 	TBZ $1, R20, single2469
-	FMOVD F27, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored2470
 	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2470
 
 single2469:
-	FMOVS F27, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored2470:
 	ADD R13, R21
 	TBZ $1, R20, single2471
-	FMOVD F26, 0(R21)
+	FMOVD F29, 0(R21)
 	TBZ $0, R20, stored2472
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V29.S[2], (R26)
 	B stored2472
 
 single2471:
-	FMOVS F26, 0(R21)
+	FMOVS F29, 0(R21)
 
 stored2472:
 	ADD R13, R21
 	TBZ $1, R20, single2473
-	FMOVD F25, 0(R21)
+	FMOVD F28, 0(R21)
 	TBZ $0, R20, stored2474
 	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored2474
 
 single2473:
-	FMOVS F25, 0(R21)
+	FMOVS F28, 0(R21)
 
 stored2474:
 	ADD R13, R21
 	TBZ $1, R20, single2475
-	FMOVD F24, 0(R21)
+	FMOVD F27, 0(R21)
 	TBZ $0, R20, stored2476
 	ADD $8, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V27.S[2], (R26)
 	B stored2476
 
 single2475:
-	FMOVS F24, 0(R21)
+	FMOVS F27, 0(R21)
 
 stored2476:
+	ADD R13, R21
+	TBZ $1, R20, single2477
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2478
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2478
+
+single2477:
+	FMOVS F26, 0(R21)
+
+stored2478:
+	ADD R13, R21
+	TBZ $1, R20, single2479
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored2480
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored2480
+
+single2479:
+	FMOVS F25, 0(R21)
+
+stored2480:
+	ADD R13, R21
+	TBZ $1, R20, single2481
+	FMOVD F24, 0(R21)
+	TBZ $0, R20, stored2482
+	ADD $8, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2482
+
+single2481:
+	FMOVS F24, 0(R21)
+
+stored2482:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -49054,136 +49264,136 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2477
+	TBZ $1, R20, single2483
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2478
+	TBZ $0, R20, loaded2484
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2478
-
-single2477:
-	FMOVS 16(R10), F1
-
-loaded2478:
-	ADD R12, R10
-	FMOVQ 0(R0), F2
-	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2479
-	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2480
-	ADD $24, R0, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2480
-
-single2479:
-	FMOVS 16(R0), F3
-
-loaded2480:
-	VFMLA V1.S4, V3.S4, V30.S4
-	ADD R24, R0
-	FMOVQ 0(R1), F2
-	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2481
-	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2482
-	ADD $24, R1, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2482
-
-single2481:
-	FMOVS 16(R1), F3
-
-loaded2482:
-	VFMLA V1.S4, V3.S4, V28.S4
-	ADD R24, R1
-	FMOVQ 0(R2), F2
-	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2483
-	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2484
-	ADD $24, R2, R26
-	VLD1 (R26), V3.S[2]
 	B loaded2484
 
 single2483:
-	FMOVS 16(R2), F3
+	FMOVS 16(R10), F1
 
 loaded2484:
-	VFMLA V1.S4, V3.S4, V26.S4
-	ADD R24, R2
-	FMOVQ 0(R3), F2
-	VFMLA V0.S4, V2.S4, V25.S4
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
 	TBZ $1, R20, single2485
-	FMOVD 16(R3), F3
+	FMOVD 16(R0), F3
 	TBZ $0, R20, loaded2486
-	ADD $24, R3, R26
+	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
 	B loaded2486
 
 single2485:
-	FMOVS 16(R3), F3
+	FMOVS 16(R0), F3
 
 loaded2486:
-	VFMLA V1.S4, V3.S4, V24.S4
-	ADD R24, R3
-	FMOVQ 0(R4), F2
-	VFMLA V0.S4, V2.S4, V23.S4
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
 	TBZ $1, R20, single2487
-	FMOVD 16(R4), F3
+	FMOVD 16(R1), F3
 	TBZ $0, R20, loaded2488
-	ADD $24, R4, R26
+	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
 	B loaded2488
 
 single2487:
-	FMOVS 16(R4), F3
+	FMOVS 16(R1), F3
 
 loaded2488:
-	VFMLA V1.S4, V3.S4, V22.S4
-	ADD R24, R4
-	FMOVQ 0(R5), F2
-	VFMLA V0.S4, V2.S4, V21.S4
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
 	TBZ $1, R20, single2489
-	FMOVD 16(R5), F3
+	FMOVD 16(R2), F3
 	TBZ $0, R20, loaded2490
-	ADD $24, R5, R26
+	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
 	B loaded2490
 
 single2489:
-	FMOVS 16(R5), F3
+	FMOVS 16(R2), F3
 
 loaded2490:
-	VFMLA V1.S4, V3.S4, V20.S4
-	ADD R24, R5
-	FMOVQ 0(R6), F2
-	VFMLA V0.S4, V2.S4, V19.S4
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F2
+	VFMLA V0.S4, V2.S4, V25.S4
 	TBZ $1, R20, single2491
-	FMOVD 16(R6), F3
+	FMOVD 16(R3), F3
 	TBZ $0, R20, loaded2492
-	ADD $24, R6, R26
+	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
 	B loaded2492
 
 single2491:
-	FMOVS 16(R6), F3
+	FMOVS 16(R3), F3
 
 loaded2492:
-	VFMLA V1.S4, V3.S4, V18.S4
-	ADD R24, R6
-	FMOVQ 0(R7), F2
-	VFMLA V0.S4, V2.S4, V17.S4
+	VFMLA V1.S4, V3.S4, V24.S4
+	ADD R24, R3
+	FMOVQ 0(R4), F2
+	VFMLA V0.S4, V2.S4, V23.S4
 	TBZ $1, R20, single2493
-	FMOVD 16(R7), F3
+	FMOVD 16(R4), F3
 	TBZ $0, R20, loaded2494
-	ADD $24, R7, R26
+	ADD $24, R4, R26
 	VLD1 (R26), V3.S[2]
 	B loaded2494
 
 single2493:
-	FMOVS 16(R7), F3
+	FMOVS 16(R4), F3
 
 loaded2494:
+	VFMLA V1.S4, V3.S4, V22.S4
+	ADD R24, R4
+	FMOVQ 0(R5), F2
+	VFMLA V0.S4, V2.S4, V21.S4
+	TBZ $1, R20, single2495
+	FMOVD 16(R5), F3
+	TBZ $0, R20, loaded2496
+	ADD $24, R5, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2496
+
+single2495:
+	FMOVS 16(R5), F3
+
+loaded2496:
+	VFMLA V1.S4, V3.S4, V20.S4
+	ADD R24, R5
+	FMOVQ 0(R6), F2
+	VFMLA V0.S4, V2.S4, V19.S4
+	TBZ $1, R20, single2497
+	FMOVD 16(R6), F3
+	TBZ $0, R20, loaded2498
+	ADD $24, R6, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2498
+
+single2497:
+	FMOVS 16(R6), F3
+
+loaded2498:
+	VFMLA V1.S4, V3.S4, V18.S4
+	ADD R24, R6
+	FMOVQ 0(R7), F2
+	VFMLA V0.S4, V2.S4, V17.S4
+	TBZ $1, R20, single2499
+	FMOVD 16(R7), F3
+	TBZ $0, R20, loaded2500
+	ADD $24, R7, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2500
+
+single2499:
+	FMOVS 16(R7), F3
+
+loaded2500:
 	VFMLA V1.S4, V3.S4, V16.S4
 	ADD R24, R7
 	SUBS $1, R9
@@ -49198,57 +49408,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2495
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2496
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2496
-
-single2495:
-	FMOVS 16(R21), F0
-
-loaded2496:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2497
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2498
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2498
-
-single2497:
-	FMOVS 16(R21), F0
-
-loaded2498:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2499
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2500
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2500
-
-single2499:
-	FMOVS 16(R21), F0
-
-loaded2500:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single2501
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2502
@@ -49260,12 +49419,12 @@ single2501:
 	FMOVS 16(R21), F0
 
 loaded2502:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single2503
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2504
@@ -49277,12 +49436,12 @@ single2503:
 	FMOVS 16(R21), F0
 
 loaded2504:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
 	TBZ $1, R20, single2505
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2506
@@ -49294,12 +49453,12 @@ single2505:
 	FMOVS 16(R21), F0
 
 loaded2506:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single2507
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2508
@@ -49311,12 +49470,12 @@ single2507:
 	FMOVS 16(R21), F0
 
 loaded2508:
-	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
-	VMOV V0.B16, V18.B16
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
-	VMOV V0.B16, V17.B16
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
 	TBZ $1, R20, single2509
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2510
@@ -49328,6 +49487,57 @@ single2509:
 	FMOVS 16(R21), F0
 
 loaded2510:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2511
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2512
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2512
+
+single2511:
+	FMOVS 16(R21), F0
+
+loaded2512:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single2513
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2514
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2514
+
+single2513:
+	FMOVS 16(R21), F0
+
+loaded2514:
+	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
+	VMOV V0.B16, V18.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
+	VMOV V0.B16, V17.B16
+	TBZ $1, R20, single2515
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2516
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2516
+
+single2515:
+	FMOVS 16(R21), F0
+
+loaded2516:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -49343,17 +49553,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single2511
+	TBZ $1, R20, single2517
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2512
+	TBZ $0, R20, loaded2518
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2512
+	B loaded2518
 
-single2511:
+single2517:
 	FMOVS 16(R21), F0
 
-loaded2512:
+loaded2518:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -49366,108 +49576,108 @@ loaded2512:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2513
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2514
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2514
-
-single2513:
-	FMOVS F30, 16(R21)
-
-stored2514:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2515
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2516
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2516
-
-single2515:
-	FMOVS F28, 16(R21)
-
-stored2516:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2517
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2518
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2518
-
-single2517:
-	FMOVS F26, 16(R21)
-
-stored2518:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single2519
-	FMOVD F24, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2520
 	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2520
 
 single2519:
-	FMOVS F24, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2520:
 	ADD R13, R21
-	FMOVQ F23, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single2521
-	FMOVD F22, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored2522
 	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored2522
 
 single2521:
-	FMOVS F22, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored2522:
 	ADD R13, R21
-	FMOVQ F21, 0(R21)
+	FMOVQ F27, 0(R21)
 	TBZ $1, R20, single2523
-	FMOVD F20, 16(R21)
+	FMOVD F26, 16(R21)
 	TBZ $0, R20, stored2524
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V26.S[2], (R26)
 	B stored2524
 
 single2523:
-	FMOVS F20, 16(R21)
+	FMOVS F26, 16(R21)
 
 stored2524:
 	ADD R13, R21
-	FMOVQ F19, 0(R21)
+	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single2525
-	FMOVD F18, 16(R21)
+	FMOVD F24, 16(R21)
 	TBZ $0, R20, stored2526
 	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
+	VST1 V24.S[2], (R26)
 	B stored2526
 
 single2525:
-	FMOVS F18, 16(R21)
+	FMOVS F24, 16(R21)
 
 stored2526:
 	ADD R13, R21
-	FMOVQ F17, 0(R21)
+	FMOVQ F23, 0(R21)
 	TBZ $1, R20, single2527
-	FMOVD F16, 16(R21)
+	FMOVD F22, 16(R21)
 	TBZ $0, R20, stored2528
 	ADD $24, R21, R26
-	VST1 V16.S[2], (R26)
+	VST1 V22.S[2], (R26)
 	B stored2528
 
 single2527:
-	FMOVS F16, 16(R21)
+	FMOVS F22, 16(R21)
 
 stored2528:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2529
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2530
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2530
+
+single2529:
+	FMOVS F20, 16(R21)
+
+stored2530:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single2531
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored2532
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored2532
+
+single2531:
+	FMOVS F18, 16(R21)
+
+stored2532:
+	ADD R13, R21
+	FMOVQ F17, 0(R21)
+	TBZ $1, R20, single2533
+	FMOVD F16, 16(R21)
+	TBZ $0, R20, stored2534
+	ADD $24, R21, R26
+	VST1 V16.S[2], (R26)
+	B stored2534
+
+single2533:
+	FMOVS F16, 16(R21)
+
+stored2534:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19

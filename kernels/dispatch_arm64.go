@@ -950,6 +950,18 @@ func windowSum(dst, x []float32, pixels, channels, dstStep, srcStep, taps, tapSt
 }
 
 //go:noinline
+func windowShare(dst, x []float32, pixels, channels, dstStep, srcStep, taps, tapStep, more int, by float32) {
+	raceWrite(dst)
+	raceRead(x)
+	switch CurrentLevel() {
+	case NEON:
+		asm.WindowShareNEON(unsafe.SliceData(dst), unsafe.SliceData(x), pixels, channels, dstStep, srcStep, taps, tapStep, more, by)
+	default:
+		windowShareRef(dst, x, pixels, channels, dstStep, srcStep, taps, tapStep, more, by)
+	}
+}
+
+//go:noinline
 func windowSelect(dx, dy, index []float32, pixels, channels, dstStep, srcStep, taps, tapStep, more int, place float32) {
 	raceWrite(dx)
 	raceRead(dy)

@@ -380,6 +380,11 @@ func windowSum(dst, x []float32, pixels, channels, dstStep, srcStep, taps, tapSt
 }
 
 //go:noinline
+func windowShare(dst, x []float32, pixels, channels, dstStep, srcStep, taps, tapStep, more int, by float32) {
+	windowShareRef(dst, x, pixels, channels, dstStep, srcStep, taps, tapStep, more, by)
+}
+
+//go:noinline
 func windowSelect(dx, dy, index []float32, pixels, channels, dstStep, srcStep, taps, tapStep, more int, place float32) {
 	windowSelectRef(dx, dy, index, pixels, channels, dstStep, srcStep, taps, tapStep, more, place)
 }

@@ -80,6 +80,7 @@ func TestPooling(t *testing.T) {
 				largest[i], places[i] = float32(math.Inf(-1)), -1
 			}
 			sums, gradients := make([]float32, len(y)), make([]float32, len(x))
+			size := float32(p.Kernel[0] * p.Kernel[1])
 			eachWindow(p, n, func(image, oh, ow, h, w, place int) {
 				for c := range p.C {
 					o, i := out(image, oh, ow, c), in(image, h, w, c)
@@ -87,7 +88,7 @@ func TestPooling(t *testing.T) {
 						largest[o], places[o] = v, int32(place)
 					}
 					sums[o] += x[i]
-					gradients[i] += dy[o]
+					gradients[i] += dy[o] / size
 				}
 			})
 			p.Max(y, index, x)
@@ -106,15 +107,11 @@ func TestPooling(t *testing.T) {
 			})
 			requireSame(t, want, dx, "%+v: gradient of maxima", p)
 			p.Average(y, x)
-			size := float32(p.Kernel[0] * p.Kernel[1])
 			for i := range sums {
 				sums[i] /= size
 			}
 			requireSame(t, sums, y, "%+v: averages", p)
 			p.AverageBackward(dx, dy)
-			for i := range gradients {
-				gradients[i] /= size
-			}
 			requireSame(t, gradients, dx, "%+v: gradient of averages", p)
 		}
 	})

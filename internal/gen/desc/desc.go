@@ -93,6 +93,7 @@ func Kernels() []*vec.Kernel {
 		vec.Describe("windowMax", windowMax),
 		vec.Describe("windowArgMax", windowArgMax),
 		vec.Describe("windowSum", windowSum),
+		vec.Describe("windowShare", windowShare),
 		vec.Describe("windowSelect", windowSelect),
 	}
 }

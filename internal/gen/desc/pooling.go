@@ -38,6 +38,15 @@ func windowSum(k *vec.Kernel) {
 	})
 }
 
+// s = s + x/by
+func windowShare(k *vec.Kernel) {
+	dst, x := k.InOut("dst"), k.In("x")
+	by := k.Scalar("by")
+	k.Windows(4, []*vec.Slice{x}, []vec.State{{Dst: dst}}, func(s []*vec.Value) []*vec.Value {
+		return []*vec.Value{k.Add(s[0], k.Div(k.Load(x), by))}
+	})
+}
+
 // s = s + (index == place ? dy : +0)
 func windowSelect(k *vec.Kernel) {
 	dx, dy, index := k.InOut("dx"), k.In("dy"), k.In("index")
