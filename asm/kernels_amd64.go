@@ -497,6 +497,36 @@ func BatchNormBackwardAVX512(dx *float32, dy *float32, x *float32, mean *float32
 func BatchNormBackwardAVX2(dx *float32, dy *float32, x *float32, mean *float32, slope *float32, a *float32, b *float32, rows int, cols int)
 
 //go:noescape
+func WindowMaxAVX512(y *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int)
+
+//go:noescape
+func WindowMaxAVX2(y *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int)
+
+//go:noescape
+func WindowArgMaxAVX512(y *float32, index *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, first uint32)
+
+//go:noescape
+func WindowArgMaxAVX2(y *float32, index *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, first uint32)
+
+//go:noescape
+func WindowSumAVX512(dst *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int)
+
+//go:noescape
+func WindowSumAVX2(dst *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int)
+
+//go:noescape
+func WindowShareAVX512(dst *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, by float32)
+
+//go:noescape
+func WindowShareAVX2(dst *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, by float32)
+
+//go:noescape
+func WindowSelectAVX512(dx *float32, dy *float32, index *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, place float32)
+
+//go:noescape
+func WindowSelectAVX2(dx *float32, dy *float32, index *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, place float32)
+
+//go:noescape
 func PackAVX512(dst, src *float32, stride, rows int)
 
 //go:noescape

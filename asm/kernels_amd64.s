@@ -26937,6 +26937,1783 @@ row_end:
 	VZEROUPPER
 	RET
 
+// func WindowMaxAVX2(y *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int)
+// Requires: AVX
+TEXT ·WindowMaxAVX2(SB), NOSPLIT, $0-72
+	MOVQ    y+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    pixels+16(FP), CX
+	MOVQ    tapStep+56(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    channels+24(FP), SI
+	MOVQ    SI, R8
+	ANDQ    $+7, SI
+	LEAQ    partial_masks<>+0(SB), R13
+	NEGQ    SI
+	VMOVUPS 32(R13)(SI*4), Y0
+	NEGQ    SI
+	SUBQ    SI, R8
+
+pixel:
+	MOVQ channels+24(FP), SI
+
+vectors2:
+	CMPQ    SI, $+16
+	JL      vectors2_end
+	MOVQ    more+64(FP), DI
+	TESTQ   DI, DI
+	JE      vectors2_start
+	VMOVUPS (AX), Y3
+	VMOVUPS 32(AX), Y4
+	JMP     vectors2_begin
+
+vectors2_start:
+	VBROADCASTSS lanes_ff800000<>+0(SB), Y3
+	VBROADCASTSS lanes_ff800000<>+0(SB), Y4
+
+vectors2_begin:
+	MOVQ BX, R9
+	MOVQ taps+48(FP), DI
+
+vectors2_taps:
+	VMOVUPS   (R9), Y2
+	VMOVUPS   32(R9), Y1
+	VCMPPS    $0x00, Y2, Y2, Y5
+	VCMPPS    $0x00, Y1, Y1, Y6
+	VMAXPS    Y3, Y2, Y7
+	VMAXPS    Y4, Y1, Y8
+	VBLENDVPS Y5, Y7, Y2, Y3
+	VBLENDVPS Y6, Y8, Y1, Y4
+	ADDQ      DX, R9
+	SUBQ      $+1, DI
+	JNE       vectors2_taps
+	VMOVUPS   Y3, (AX)
+	VMOVUPS   Y4, 32(AX)
+	ADDQ      $+64, AX
+	ADDQ      $+64, BX
+	ADDQ      $-16, SI
+	JMP       vectors2
+
+vectors2_end:
+vectors1:
+	CMPQ    SI, $+8
+	JL      vectors1_end
+	MOVQ    more+64(FP), DI
+	TESTQ   DI, DI
+	JE      vectors1_start
+	VMOVUPS (AX), Y4
+	JMP     vectors1_begin
+
+vectors1_start:
+	VBROADCASTSS lanes_ff800000<>+0(SB), Y4
+
+vectors1_begin:
+	MOVQ BX, R9
+	MOVQ taps+48(FP), DI
+
+vectors1_taps:
+	VMOVUPS   (R9), Y3
+	VCMPPS    $0x00, Y3, Y3, Y1
+	VMAXPS    Y4, Y3, Y8
+	VBLENDVPS Y1, Y8, Y3, Y4
+	ADDQ      DX, R9
+	SUBQ      $+1, DI
+	JNE       vectors1_taps
+	VMOVUPS   Y4, (AX)
+	ADDQ      $+32, AX
+	ADDQ      $+32, BX
+	ADDQ      $-8, SI
+	JMP       vectors1
+
+vectors1_end:
+	TESTQ      SI, SI
+	JE         next
+	MOVQ       more+64(FP), DI
+	TESTQ      DI, DI
+	JE         partial_start
+	VMASKMOVPS (AX), Y0, Y4
+	JMP        partial_begin
+
+partial_start:
+	VBROADCASTSS lanes_ff800000<>+0(SB), Y4
+
+partial_begin:
+	MOVQ BX, R9
+	MOVQ taps+48(FP), DI
+
+partial_taps:
+	VMASKMOVPS (R9), Y0, Y3
+	VCMPPS     $0x00, Y3, Y3, Y8
+	VMAXPS     Y4, Y3, Y1
+	VBLENDVPS  Y8, Y1, Y3, Y4
+	ADDQ       DX, R9
+	SUBQ       $+1, DI
+	JNE        partial_taps
+	VMASKMOVPS Y4, Y0, (AX)
+
+next:
+	MOVQ srcStep+40(FP), DI
+	SUBQ R8, DI
+	SHLQ $0x02, DI
+	ADDQ DI, BX
+	MOVQ dstStep+32(FP), DI
+	SUBQ R8, DI
+	SHLQ $0x02, DI
+	ADDQ DI, AX
+	SUBQ $+1, CX
+	JNE  pixel
+	VZEROUPPER
+	RET
+
+// func WindowMaxAVX512(y *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·WindowMaxAVX512(SB), NOSPLIT, $0-72
+	MOVQ  y+0(FP), AX
+	MOVQ  x+8(FP), BX
+	MOVQ  pixels+16(FP), CX
+	MOVQ  tapStep+56(FP), DX
+	SHLQ  $0x02, DX
+	MOVQ  channels+24(FP), SI
+	MOVQ  SI, R8
+	ANDQ  $+15, SI
+	MOVL  $0x0000ffff, R13
+	BZHIL SI, R13, R13
+	KMOVW R13, K1
+	SUBQ  SI, R8
+
+pixel:
+	MOVQ channels+24(FP), SI
+
+vectors4:
+	CMPQ    SI, $+64
+	JL      vectors4_end
+	MOVQ    more+64(FP), DI
+	TESTQ   DI, DI
+	JE      vectors4_start
+	VMOVUPS (AX), Z3
+	VMOVUPS 64(AX), Z2
+	VMOVUPS 128(AX), Z1
+	VMOVUPS 192(AX), Z0
+	JMP     vectors4_begin
+
+vectors4_start:
+	VBROADCASTSS lanes_ff800000<>+0(SB), Z3
+	VBROADCASTSS lanes_ff800000<>+0(SB), Z2
+	VBROADCASTSS lanes_ff800000<>+0(SB), Z1
+	VBROADCASTSS lanes_ff800000<>+0(SB), Z0
+
+vectors4_begin:
+	MOVQ BX, R9
+	MOVQ taps+48(FP), DI
+
+vectors4_taps:
+	VMOVUPS   (R9), Z4
+	VMOVUPS   64(R9), Z5
+	VMOVUPS   128(R9), Z6
+	VMOVUPS   192(R9), Z7
+	VCMPPS    $0x00, Z4, Z4, K2
+	VCMPPS    $0x00, Z5, Z5, K3
+	VCMPPS    $0x00, Z6, Z6, K4
+	VCMPPS    $0x00, Z7, Z7, K5
+	VMAXPS    Z3, Z4, Z8
+	VMAXPS    Z2, Z5, Z9
+	VMAXPS    Z1, Z6, Z10
+	VMAXPS    Z0, Z7, Z11
+	VBLENDMPS Z8, Z4, K2, Z3
+	VBLENDMPS Z9, Z5, K3, Z2
+	VBLENDMPS Z10, Z6, K4, Z1
+	VBLENDMPS Z11, Z7, K5, Z0
+	ADDQ      DX, R9
+	SUBQ      $+1, DI
+	JNE       vectors4_taps
+	VMOVUPS   Z3, (AX)
+	VMOVUPS   Z2, 64(AX)
+	VMOVUPS   Z1, 128(AX)
+	VMOVUPS   Z0, 192(AX)
+	ADDQ      $+256, AX
+	ADDQ      $+256, BX
+	ADDQ      $-64, SI
+	JMP       vectors4
+
+vectors4_end:
+vectors2:
+	CMPQ    SI, $+32
+	JL      vectors2_end
+	MOVQ    more+64(FP), DI
+	TESTQ   DI, DI
+	JE      vectors2_start
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	JMP     vectors2_begin
+
+vectors2_start:
+	VBROADCASTSS lanes_ff800000<>+0(SB), Z0
+	VBROADCASTSS lanes_ff800000<>+0(SB), Z1
+
+vectors2_begin:
+	MOVQ BX, R9
+	MOVQ taps+48(FP), DI
+
+vectors2_taps:
+	VMOVUPS   (R9), Z2
+	VMOVUPS   64(R9), Z3
+	VCMPPS    $0x00, Z2, Z2, K5
+	VCMPPS    $0x00, Z3, Z3, K4
+	VMAXPS    Z0, Z2, Z7
+	VMAXPS    Z1, Z3, Z11
+	VBLENDMPS Z7, Z2, K5, Z0
+	VBLENDMPS Z11, Z3, K4, Z1
+	ADDQ      DX, R9
+	SUBQ      $+1, DI
+	JNE       vectors2_taps
+	VMOVUPS   Z0, (AX)
+	VMOVUPS   Z1, 64(AX)
+	ADDQ      $+128, AX
+	ADDQ      $+128, BX
+	ADDQ      $-32, SI
+	JMP       vectors2
+
+vectors2_end:
+vectors1:
+	CMPQ    SI, $+16
+	JL      vectors1_end
+	MOVQ    more+64(FP), DI
+	TESTQ   DI, DI
+	JE      vectors1_start
+	VMOVUPS (AX), Z1
+	JMP     vectors1_begin
+
+vectors1_start:
+	VBROADCASTSS lanes_ff800000<>+0(SB), Z1
+
+vectors1_begin:
+	MOVQ BX, R9
+	MOVQ taps+48(FP), DI
+
+vectors1_taps:
+	VMOVUPS   (R9), Z0
+	VCMPPS    $0x00, Z0, Z0, K4
+	VMAXPS    Z1, Z0, Z3
+	VBLENDMPS Z3, Z0, K4, Z1
+	ADDQ      DX, R9
+	SUBQ      $+1, DI
+	JNE       vectors1_taps
+	VMOVUPS   Z1, (AX)
+	ADDQ      $+64, AX
+	ADDQ      $+64, BX
+	ADDQ      $-16, SI
+	JMP       vectors1
+
+vectors1_end:
+	TESTQ     SI, SI
+	JE        next
+	MOVQ      more+64(FP), DI
+	TESTQ     DI, DI
+	JE        partial_start
+	VMOVUPS.Z (AX), K1, Z1
+	JMP       partial_begin
+
+partial_start:
+	VBROADCASTSS lanes_ff800000<>+0(SB), Z1
+
+partial_begin:
+	MOVQ BX, R9
+	MOVQ taps+48(FP), DI
+
+partial_taps:
+	VMOVUPS.Z (R9), K1, Z0
+	VCMPPS    $0x00, Z0, Z0, K4
+	VMAXPS    Z1, Z0, Z3
+	VBLENDMPS Z3, Z0, K4, Z1
+	ADDQ      DX, R9
+	SUBQ      $+1, DI
+	JNE       partial_taps
+	VMOVUPS   Z1, K1, (AX)
+
+next:
+	MOVQ srcStep+40(FP), DI
+	SUBQ R8, DI
+	SHLQ $0x02, DI
+	ADDQ DI, BX
+	MOVQ dstStep+32(FP), DI
+	SUBQ R8, DI
+	SHLQ $0x02, DI
+	ADDQ DI, AX
+	SUBQ $+1, CX
+	JNE  pixel
+	VZEROUPPER
+	RET
+
+// func WindowArgMaxAVX2(y *float32, index *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, first uint32)
+// Requires: AVX, AVX2
+TEXT ·WindowArgMaxAVX2(SB), NOSPLIT, $0-84
+	MOVQ         y+0(FP), AX
+	MOVQ         index+8(FP), BX
+	MOVQ         x+16(FP), CX
+	MOVQ         pixels+24(FP), DX
+	MOVQ         tapStep+64(FP), SI
+	VBROADCASTSS first+80(FP), Y0
+	SHLQ         $0x02, SI
+	MOVQ         channels+32(FP), DI
+	MOVQ         DI, R9
+	ANDQ         $+7, DI
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         DI
+	VMOVUPS      32(R13)(DI*4), Y1
+	NEGQ         DI
+	SUBQ         DI, R9
+
+pixel:
+	MOVQ channels+32(FP), DI
+
+vectors1:
+	CMPQ    DI, $+8
+	JL      vectors1_end
+	MOVQ    more+72(FP), R8
+	TESTQ   R8, R8
+	JE      vectors1_start
+	VMOVUPS (BX), Y8
+	VMOVUPS (AX), Y9
+	VMOVAPS Y0, Y10
+	JMP     vectors1_begin
+
+vectors1_start:
+	VMOVAPS      Y0, Y8
+	VBROADCASTSS lanes_ff800000<>+0(SB), Y9
+	VMOVAPS      Y0, Y10
+
+vectors1_begin:
+	MOVQ CX, R10
+	MOVQ taps+56(FP), R8
+
+vectors1_taps:
+	VMOVUPS   (R10), Y11
+	VCMPPS    $0x01, Y11, Y9, Y12
+	VBLENDVPS Y12, Y10, Y8, Y12
+	VMAXPS    Y9, Y11, Y13
+	VCMPPS    $0x00, Y11, Y11, Y7
+	VBLENDVPS Y7, Y12, Y10, Y8
+	VBLENDVPS Y7, Y13, Y11, Y9
+	VPADDD    lanes_00000001<>+0(SB), Y10, Y10
+	ADDQ      SI, R10
+	SUBQ      $+1, R8
+	JNE       vectors1_taps
+	VMOVUPS   Y8, (BX)
+	VMOVUPS   Y9, (AX)
+	ADDQ      $+32, BX
+	ADDQ      $+32, AX
+	ADDQ      $+32, CX
+	ADDQ      $-8, DI
+	JMP       vectors1
+
+vectors1_end:
+	TESTQ      DI, DI
+	JE         next
+	MOVQ       more+72(FP), R8
+	TESTQ      R8, R8
+	JE         partial_start
+	VMASKMOVPS (BX), Y1, Y10
+	VMASKMOVPS (AX), Y1, Y9
+	VMOVAPS    Y0, Y8
+	JMP        partial_begin
+
+partial_start:
+	VMOVAPS      Y0, Y10
+	VBROADCASTSS lanes_ff800000<>+0(SB), Y9
+	VMOVAPS      Y0, Y8
+
+partial_begin:
+	MOVQ CX, R10
+	MOVQ taps+56(FP), R8
+
+partial_taps:
+	VMASKMOVPS (R10), Y1, Y11
+	VCMPPS     $0x01, Y11, Y9, Y13
+	VBLENDVPS  Y13, Y8, Y10, Y13
+	VMAXPS     Y9, Y11, Y7
+	VCMPPS     $0x00, Y11, Y11, Y12
+	VBLENDVPS  Y12, Y13, Y8, Y10
+	VBLENDVPS  Y12, Y7, Y11, Y9
+	VPADDD     lanes_00000001<>+0(SB), Y8, Y8
+	ADDQ       SI, R10
+	SUBQ       $+1, R8
+	JNE        partial_taps
+	VMASKMOVPS Y10, Y1, (BX)
+	VMASKMOVPS Y9, Y1, (AX)
+
+next:
+	MOVQ srcStep+48(FP), R8
+	SUBQ R9, R8
+	SHLQ $0x02, R8
+	ADDQ R8, CX
+	MOVQ dstStep+40(FP), R8
+	SUBQ R9, R8
+	SHLQ $0x02, R8
+	ADDQ R8, BX
+	ADDQ R8, AX
+	SUBQ $+1, DX
+	JNE  pixel
+	VZEROUPPER
+	RET
+
+DATA lanes_00000001<>+0(SB)/4, $0x00000001
+DATA lanes_00000001<>+4(SB)/4, $0x00000001
+DATA lanes_00000001<>+8(SB)/4, $0x00000001
+DATA lanes_00000001<>+12(SB)/4, $0x00000001
+DATA lanes_00000001<>+16(SB)/4, $0x00000001
+DATA lanes_00000001<>+20(SB)/4, $0x00000001
+DATA lanes_00000001<>+24(SB)/4, $0x00000001
+DATA lanes_00000001<>+28(SB)/4, $0x00000001
+GLOBL lanes_00000001<>(SB), RODATA|NOPTR, $32
+
+// func WindowArgMaxAVX512(y *float32, index *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, first uint32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·WindowArgMaxAVX512(SB), NOSPLIT, $0-84
+	MOVQ         y+0(FP), AX
+	MOVQ         index+8(FP), BX
+	MOVQ         x+16(FP), CX
+	MOVQ         pixels+24(FP), DX
+	MOVQ         tapStep+64(FP), SI
+	VBROADCASTSS first+80(FP), Z0
+	SHLQ         $0x02, SI
+	MOVQ         channels+32(FP), DI
+	MOVQ         DI, R9
+	ANDQ         $+15, DI
+	MOVL         $0x0000ffff, R13
+	BZHIL        DI, R13, R13
+	KMOVW        R13, K1
+	SUBQ         DI, R9
+
+pixel:
+	MOVQ channels+32(FP), DI
+
+vectors4:
+	CMPQ    DI, $+64
+	JL      vectors4_end
+	MOVQ    more+72(FP), R8
+	TESTQ   R8, R8
+	JE      vectors4_start
+	VMOVUPS (BX), Z12
+	VMOVUPS 64(BX), Z11
+	VMOVUPS 128(BX), Z10
+	VMOVUPS 192(BX), Z9
+	VMOVUPS (AX), Z8
+	VMOVUPS 64(AX), Z7
+	VMOVUPS 128(AX), Z6
+	VMOVUPS 192(AX), Z5
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z1
+	JMP     vectors4_begin
+
+vectors4_start:
+	VMOVAPS      Z0, Z12
+	VMOVAPS      Z0, Z11
+	VMOVAPS      Z0, Z10
+	VMOVAPS      Z0, Z9
+	VBROADCASTSS lanes_ff800000<>+0(SB), Z8
+	VBROADCASTSS lanes_ff800000<>+0(SB), Z7
+	VBROADCASTSS lanes_ff800000<>+0(SB), Z6
+	VBROADCASTSS lanes_ff800000<>+0(SB), Z5
+	VMOVAPS      Z0, Z4
+	VMOVAPS      Z0, Z3
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z1
+
+vectors4_begin:
+	MOVQ CX, R10
+	MOVQ taps+56(FP), R8
+
+vectors4_taps:
+	VMOVUPS     (R10), Z13
+	VMOVUPS     64(R10), Z14
+	VMOVUPS     128(R10), Z15
+	VMOVUPS     192(R10), Z16
+	VCMPPS      $0x01, Z13, Z8, K2
+	VCMPPS      $0x01, Z14, Z7, K3
+	VCMPPS      $0x01, Z15, Z6, K4
+	VCMPPS      $0x01, Z16, Z5, K5
+	VBLENDMPS   Z4, Z12, K2, Z17
+	VBLENDMPS   Z3, Z11, K3, Z18
+	VBLENDMPS   Z2, Z10, K4, Z19
+	VBLENDMPS   Z1, Z9, K5, Z20
+	VMAXPS      Z8, Z13, Z21
+	VMAXPS      Z7, Z14, Z22
+	VMAXPS      Z6, Z15, Z23
+	VMAXPS      Z5, Z16, Z24
+	VCMPPS      $0x00, Z13, Z13, K5
+	VCMPPS      $0x00, Z14, Z14, K4
+	VCMPPS      $0x00, Z15, Z15, K3
+	VCMPPS      $0x00, Z16, Z16, K2
+	VBLENDMPS   Z17, Z4, K5, Z12
+	VBLENDMPS   Z18, Z3, K4, Z11
+	VBLENDMPS   Z19, Z2, K3, Z10
+	VBLENDMPS   Z20, Z1, K2, Z9
+	VBLENDMPS   Z21, Z13, K5, Z8
+	VBLENDMPS   Z22, Z14, K4, Z7
+	VBLENDMPS   Z23, Z15, K3, Z6
+	VBLENDMPS   Z24, Z16, K2, Z5
+	VPADDD.BCST lanes_00000001<>+0(SB), Z4, Z4
+	VPADDD.BCST lanes_00000001<>+0(SB), Z3, Z3
+	VPADDD.BCST lanes_00000001<>+0(SB), Z2, Z2
+	VPADDD.BCST lanes_00000001<>+0(SB), Z1, Z1
+	ADDQ        SI, R10
+	SUBQ        $+1, R8
+	JNE         vectors4_taps
+	VMOVUPS     Z12, (BX)
+	VMOVUPS     Z11, 64(BX)
+	VMOVUPS     Z10, 128(BX)
+	VMOVUPS     Z9, 192(BX)
+	VMOVUPS     Z8, (AX)
+	VMOVUPS     Z7, 64(AX)
+	VMOVUPS     Z6, 128(AX)
+	VMOVUPS     Z5, 192(AX)
+	ADDQ        $+256, BX
+	ADDQ        $+256, AX
+	ADDQ        $+256, CX
+	ADDQ        $-64, DI
+	JMP         vectors4
+
+vectors4_end:
+vectors2:
+	CMPQ    DI, $+32
+	JL      vectors2_end
+	MOVQ    more+72(FP), R8
+	TESTQ   R8, R8
+	JE      vectors2_start
+	VMOVUPS (BX), Z1
+	VMOVUPS 64(BX), Z2
+	VMOVUPS (AX), Z3
+	VMOVUPS 64(AX), Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	JMP     vectors2_begin
+
+vectors2_start:
+	VMOVAPS      Z0, Z1
+	VMOVAPS      Z0, Z2
+	VBROADCASTSS lanes_ff800000<>+0(SB), Z3
+	VBROADCASTSS lanes_ff800000<>+0(SB), Z4
+	VMOVAPS      Z0, Z5
+	VMOVAPS      Z0, Z6
+
+vectors2_begin:
+	MOVQ CX, R10
+	MOVQ taps+56(FP), R8
+
+vectors2_taps:
+	VMOVUPS     (R10), Z7
+	VMOVUPS     64(R10), Z8
+	VCMPPS      $0x01, Z7, Z3, K2
+	VCMPPS      $0x01, Z8, Z4, K3
+	VBLENDMPS   Z5, Z1, K2, Z9
+	VBLENDMPS   Z6, Z2, K3, Z10
+	VMAXPS      Z3, Z7, Z11
+	VMAXPS      Z4, Z8, Z12
+	VCMPPS      $0x00, Z7, Z7, K3
+	VCMPPS      $0x00, Z8, Z8, K2
+	VBLENDMPS   Z9, Z5, K3, Z1
+	VBLENDMPS   Z10, Z6, K2, Z2
+	VBLENDMPS   Z11, Z7, K3, Z3
+	VBLENDMPS   Z12, Z8, K2, Z4
+	VPADDD.BCST lanes_00000001<>+0(SB), Z5, Z5
+	VPADDD.BCST lanes_00000001<>+0(SB), Z6, Z6
+	ADDQ        SI, R10
+	SUBQ        $+1, R8
+	JNE         vectors2_taps
+	VMOVUPS     Z1, (BX)
+	VMOVUPS     Z2, 64(BX)
+	VMOVUPS     Z3, (AX)
+	VMOVUPS     Z4, 64(AX)
+	ADDQ        $+128, BX
+	ADDQ        $+128, AX
+	ADDQ        $+128, CX
+	ADDQ        $-32, DI
+	JMP         vectors2
+
+vectors2_end:
+vectors1:
+	CMPQ    DI, $+16
+	JL      vectors1_end
+	MOVQ    more+72(FP), R8
+	TESTQ   R8, R8
+	JE      vectors1_start
+	VMOVUPS (BX), Z6
+	VMOVUPS (AX), Z5
+	VMOVAPS Z0, Z4
+	JMP     vectors1_begin
+
+vectors1_start:
+	VMOVAPS      Z0, Z6
+	VBROADCASTSS lanes_ff800000<>+0(SB), Z5
+	VMOVAPS      Z0, Z4
+
+vectors1_begin:
+	MOVQ CX, R10
+	MOVQ taps+56(FP), R8
+
+vectors1_taps:
+	VMOVUPS     (R10), Z3
+	VCMPPS      $0x01, Z3, Z5, K2
+	VBLENDMPS   Z4, Z6, K2, Z2
+	VMAXPS      Z5, Z3, Z1
+	VCMPPS      $0x00, Z3, Z3, K2
+	VBLENDMPS   Z2, Z4, K2, Z6
+	VBLENDMPS   Z1, Z3, K2, Z5
+	VPADDD.BCST lanes_00000001<>+0(SB), Z4, Z4
+	ADDQ        SI, R10
+	SUBQ        $+1, R8
+	JNE         vectors1_taps
+	VMOVUPS     Z6, (BX)
+	VMOVUPS     Z5, (AX)
+	ADDQ        $+64, BX
+	ADDQ        $+64, AX
+	ADDQ        $+64, CX
+	ADDQ        $-16, DI
+	JMP         vectors1
+
+vectors1_end:
+	TESTQ     DI, DI
+	JE        next
+	MOVQ      more+72(FP), R8
+	TESTQ     R8, R8
+	JE        partial_start
+	VMOVUPS.Z (BX), K1, Z4
+	VMOVUPS.Z (AX), K1, Z5
+	VMOVAPS   Z0, Z6
+	JMP       partial_begin
+
+partial_start:
+	VMOVAPS      Z0, Z4
+	VBROADCASTSS lanes_ff800000<>+0(SB), Z5
+	VMOVAPS      Z0, Z6
+
+partial_begin:
+	MOVQ CX, R10
+	MOVQ taps+56(FP), R8
+
+partial_taps:
+	VMOVUPS.Z   (R10), K1, Z3
+	VCMPPS      $0x01, Z3, Z5, K2
+	VBLENDMPS   Z6, Z4, K2, Z1
+	VMAXPS      Z5, Z3, Z2
+	VCMPPS      $0x00, Z3, Z3, K2
+	VBLENDMPS   Z1, Z6, K2, Z4
+	VBLENDMPS   Z2, Z3, K2, Z5
+	VPADDD.BCST lanes_00000001<>+0(SB), Z6, Z6
+	ADDQ        SI, R10
+	SUBQ        $+1, R8
+	JNE         partial_taps
+	VMOVUPS     Z4, K1, (BX)
+	VMOVUPS     Z5, K1, (AX)
+
+next:
+	MOVQ srcStep+48(FP), R8
+	SUBQ R9, R8
+	SHLQ $0x02, R8
+	ADDQ R8, CX
+	MOVQ dstStep+40(FP), R8
+	SUBQ R9, R8
+	SHLQ $0x02, R8
+	ADDQ R8, BX
+	ADDQ R8, AX
+	SUBQ $+1, DX
+	JNE  pixel
+	VZEROUPPER
+	RET
+
+// func WindowSumAVX2(dst *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int)
+// Requires: AVX
+TEXT ·WindowSumAVX2(SB), NOSPLIT, $0-72
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    pixels+16(FP), CX
+	MOVQ    tapStep+56(FP), DX
+	SHLQ    $0x02, DX
+	MOVQ    channels+24(FP), SI
+	MOVQ    SI, R8
+	ANDQ    $+7, SI
+	LEAQ    partial_masks<>+0(SB), R13
+	NEGQ    SI
+	VMOVUPS 32(R13)(SI*4), Y0
+	NEGQ    SI
+	SUBQ    SI, R8
+
+pixel:
+	MOVQ channels+24(FP), SI
+
+vectors4:
+	CMPQ    SI, $+32
+	JL      vectors4_end
+	MOVQ    more+64(FP), DI
+	TESTQ   DI, DI
+	JE      vectors4_start
+	VMOVUPS (AX), Y4
+	VMOVUPS 32(AX), Y3
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y1
+	JMP     vectors4_begin
+
+vectors4_start:
+	VPXOR X4, X4, X4
+	VPXOR X3, X3, X3
+	VPXOR X2, X2, X2
+	VPXOR X1, X1, X1
+
+vectors4_begin:
+	MOVQ BX, R9
+	MOVQ taps+48(FP), DI
+
+vectors4_taps:
+	VMOVUPS (R9), Y5
+	VMOVUPS 32(R9), Y6
+	VMOVUPS 64(R9), Y7
+	VMOVUPS 96(R9), Y8
+	VADDPS  Y5, Y4, Y4
+	VADDPS  Y6, Y3, Y3
+	VADDPS  Y7, Y2, Y2
+	VADDPS  Y8, Y1, Y1
+	ADDQ    DX, R9
+	SUBQ    $+1, DI
+	JNE     vectors4_taps
+	VMOVUPS Y4, (AX)
+	VMOVUPS Y3, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y1, 96(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	ADDQ    $-32, SI
+	JMP     vectors4
+
+vectors4_end:
+vectors2:
+	CMPQ    SI, $+16
+	JL      vectors2_end
+	MOVQ    more+64(FP), DI
+	TESTQ   DI, DI
+	JE      vectors2_start
+	VMOVUPS (AX), Y1
+	VMOVUPS 32(AX), Y2
+	JMP     vectors2_begin
+
+vectors2_start:
+	VPXOR X1, X1, X1
+	VPXOR X2, X2, X2
+
+vectors2_begin:
+	MOVQ BX, R9
+	MOVQ taps+48(FP), DI
+
+vectors2_taps:
+	VMOVUPS (R9), Y3
+	VMOVUPS 32(R9), Y4
+	VADDPS  Y3, Y1, Y1
+	VADDPS  Y4, Y2, Y2
+	ADDQ    DX, R9
+	SUBQ    $+1, DI
+	JNE     vectors2_taps
+	VMOVUPS Y1, (AX)
+	VMOVUPS Y2, 32(AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	ADDQ    $-16, SI
+	JMP     vectors2
+
+vectors2_end:
+vectors1:
+	CMPQ    SI, $+8
+	JL      vectors1_end
+	MOVQ    more+64(FP), DI
+	TESTQ   DI, DI
+	JE      vectors1_start
+	VMOVUPS (AX), Y2
+	JMP     vectors1_begin
+
+vectors1_start:
+	VPXOR X2, X2, X2
+
+vectors1_begin:
+	MOVQ BX, R9
+	MOVQ taps+48(FP), DI
+
+vectors1_taps:
+	VMOVUPS (R9), Y1
+	VADDPS  Y1, Y2, Y2
+	ADDQ    DX, R9
+	SUBQ    $+1, DI
+	JNE     vectors1_taps
+	VMOVUPS Y2, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	ADDQ    $-8, SI
+	JMP     vectors1
+
+vectors1_end:
+	TESTQ      SI, SI
+	JE         next
+	MOVQ       more+64(FP), DI
+	TESTQ      DI, DI
+	JE         partial_start
+	VMASKMOVPS (AX), Y0, Y2
+	JMP        partial_begin
+
+partial_start:
+	VPXOR X2, X2, X2
+
+partial_begin:
+	MOVQ BX, R9
+	MOVQ taps+48(FP), DI
+
+partial_taps:
+	VMASKMOVPS (R9), Y0, Y1
+	VADDPS     Y1, Y2, Y2
+	ADDQ       DX, R9
+	SUBQ       $+1, DI
+	JNE        partial_taps
+	VMASKMOVPS Y2, Y0, (AX)
+
+next:
+	MOVQ srcStep+40(FP), DI
+	SUBQ R8, DI
+	SHLQ $0x02, DI
+	ADDQ DI, BX
+	MOVQ dstStep+32(FP), DI
+	SUBQ R8, DI
+	SHLQ $0x02, DI
+	ADDQ DI, AX
+	SUBQ $+1, CX
+	JNE  pixel
+	VZEROUPPER
+	RET
+
+// func WindowSumAVX512(dst *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·WindowSumAVX512(SB), NOSPLIT, $0-72
+	MOVQ  dst+0(FP), AX
+	MOVQ  x+8(FP), BX
+	MOVQ  pixels+16(FP), CX
+	MOVQ  tapStep+56(FP), DX
+	SHLQ  $0x02, DX
+	MOVQ  channels+24(FP), SI
+	MOVQ  SI, R8
+	ANDQ  $+15, SI
+	MOVL  $0x0000ffff, R13
+	BZHIL SI, R13, R13
+	KMOVW R13, K1
+	SUBQ  SI, R8
+
+pixel:
+	MOVQ channels+24(FP), SI
+
+vectors4:
+	CMPQ    SI, $+64
+	JL      vectors4_end
+	MOVQ    more+64(FP), DI
+	TESTQ   DI, DI
+	JE      vectors4_start
+	VMOVUPS (AX), Z3
+	VMOVUPS 64(AX), Z2
+	VMOVUPS 128(AX), Z1
+	VMOVUPS 192(AX), Z0
+	JMP     vectors4_begin
+
+vectors4_start:
+	VPXOR X3, X3, X3
+	VPXOR X2, X2, X2
+	VPXOR X1, X1, X1
+	VPXOR X0, X0, X0
+
+vectors4_begin:
+	MOVQ BX, R9
+	MOVQ taps+48(FP), DI
+
+vectors4_taps:
+	VMOVUPS (R9), Z4
+	VMOVUPS 64(R9), Z5
+	VMOVUPS 128(R9), Z6
+	VMOVUPS 192(R9), Z7
+	VADDPS  Z4, Z3, Z3
+	VADDPS  Z5, Z2, Z2
+	VADDPS  Z6, Z1, Z1
+	VADDPS  Z7, Z0, Z0
+	ADDQ    DX, R9
+	SUBQ    $+1, DI
+	JNE     vectors4_taps
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z2, 64(AX)
+	VMOVUPS Z1, 128(AX)
+	VMOVUPS Z0, 192(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, BX
+	ADDQ    $-64, SI
+	JMP     vectors4
+
+vectors4_end:
+vectors2:
+	CMPQ    SI, $+32
+	JL      vectors2_end
+	MOVQ    more+64(FP), DI
+	TESTQ   DI, DI
+	JE      vectors2_start
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	JMP     vectors2_begin
+
+vectors2_start:
+	VPXOR X0, X0, X0
+	VPXOR X1, X1, X1
+
+vectors2_begin:
+	MOVQ BX, R9
+	MOVQ taps+48(FP), DI
+
+vectors2_taps:
+	VMOVUPS (R9), Z2
+	VMOVUPS 64(R9), Z3
+	VADDPS  Z2, Z0, Z0
+	VADDPS  Z3, Z1, Z1
+	ADDQ    DX, R9
+	SUBQ    $+1, DI
+	JNE     vectors2_taps
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	ADDQ    $-32, SI
+	JMP     vectors2
+
+vectors2_end:
+vectors1:
+	CMPQ    SI, $+16
+	JL      vectors1_end
+	MOVQ    more+64(FP), DI
+	TESTQ   DI, DI
+	JE      vectors1_start
+	VMOVUPS (AX), Z1
+	JMP     vectors1_begin
+
+vectors1_start:
+	VPXOR X1, X1, X1
+
+vectors1_begin:
+	MOVQ BX, R9
+	MOVQ taps+48(FP), DI
+
+vectors1_taps:
+	VMOVUPS (R9), Z0
+	VADDPS  Z0, Z1, Z1
+	ADDQ    DX, R9
+	SUBQ    $+1, DI
+	JNE     vectors1_taps
+	VMOVUPS Z1, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	ADDQ    $-16, SI
+	JMP     vectors1
+
+vectors1_end:
+	TESTQ     SI, SI
+	JE        next
+	MOVQ      more+64(FP), DI
+	TESTQ     DI, DI
+	JE        partial_start
+	VMOVUPS.Z (AX), K1, Z1
+	JMP       partial_begin
+
+partial_start:
+	VPXOR X1, X1, X1
+
+partial_begin:
+	MOVQ BX, R9
+	MOVQ taps+48(FP), DI
+
+partial_taps:
+	VMOVUPS.Z (R9), K1, Z0
+	VADDPS    Z0, Z1, Z1
+	ADDQ      DX, R9
+	SUBQ      $+1, DI
+	JNE       partial_taps
+	VMOVUPS   Z1, K1, (AX)
+
+next:
+	MOVQ srcStep+40(FP), DI
+	SUBQ R8, DI
+	SHLQ $0x02, DI
+	ADDQ DI, BX
+	MOVQ dstStep+32(FP), DI
+	SUBQ R8, DI
+	SHLQ $0x02, DI
+	ADDQ DI, AX
+	SUBQ $+1, CX
+	JNE  pixel
+	VZEROUPPER
+	RET
+
+// func WindowShareAVX2(dst *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, by float32)
+// Requires: AVX
+TEXT ·WindowShareAVX2(SB), NOSPLIT, $0-76
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         pixels+16(FP), CX
+	MOVQ         tapStep+56(FP), DX
+	VBROADCASTSS by+72(FP), Y0
+	SHLQ         $0x02, DX
+	MOVQ         channels+24(FP), SI
+	MOVQ         SI, R8
+	ANDQ         $+7, SI
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         SI
+	VMOVUPS      32(R13)(SI*4), Y1
+	NEGQ         SI
+	SUBQ         SI, R8
+
+pixel:
+	MOVQ channels+24(FP), SI
+
+vectors4:
+	CMPQ    SI, $+32
+	JL      vectors4_end
+	MOVQ    more+64(FP), DI
+	TESTQ   DI, DI
+	JE      vectors4_start
+	VMOVUPS (AX), Y5
+	VMOVUPS 32(AX), Y4
+	VMOVUPS 64(AX), Y3
+	VMOVUPS 96(AX), Y2
+	JMP     vectors4_begin
+
+vectors4_start:
+	VPXOR X5, X5, X5
+	VPXOR X4, X4, X4
+	VPXOR X3, X3, X3
+	VPXOR X2, X2, X2
+
+vectors4_begin:
+	MOVQ BX, R9
+	MOVQ taps+48(FP), DI
+
+vectors4_taps:
+	VMOVUPS (R9), Y6
+	VMOVUPS 32(R9), Y7
+	VMOVUPS 64(R9), Y8
+	VMOVUPS 96(R9), Y9
+	VDIVPS  Y0, Y6, Y6
+	VDIVPS  Y0, Y7, Y7
+	VDIVPS  Y0, Y8, Y8
+	VDIVPS  Y0, Y9, Y9
+	VADDPS  Y6, Y5, Y5
+	VADDPS  Y7, Y4, Y4
+	VADDPS  Y8, Y3, Y3
+	VADDPS  Y9, Y2, Y2
+	ADDQ    DX, R9
+	SUBQ    $+1, DI
+	JNE     vectors4_taps
+	VMOVUPS Y5, (AX)
+	VMOVUPS Y4, 32(AX)
+	VMOVUPS Y3, 64(AX)
+	VMOVUPS Y2, 96(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	ADDQ    $-32, SI
+	JMP     vectors4
+
+vectors4_end:
+vectors2:
+	CMPQ    SI, $+16
+	JL      vectors2_end
+	MOVQ    more+64(FP), DI
+	TESTQ   DI, DI
+	JE      vectors2_start
+	VMOVUPS (AX), Y2
+	VMOVUPS 32(AX), Y3
+	JMP     vectors2_begin
+
+vectors2_start:
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
+
+vectors2_begin:
+	MOVQ BX, R9
+	MOVQ taps+48(FP), DI
+
+vectors2_taps:
+	VMOVUPS (R9), Y4
+	VMOVUPS 32(R9), Y5
+	VDIVPS  Y0, Y4, Y4
+	VDIVPS  Y0, Y5, Y5
+	VADDPS  Y4, Y2, Y2
+	VADDPS  Y5, Y3, Y3
+	ADDQ    DX, R9
+	SUBQ    $+1, DI
+	JNE     vectors2_taps
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	ADDQ    $-16, SI
+	JMP     vectors2
+
+vectors2_end:
+vectors1:
+	CMPQ    SI, $+8
+	JL      vectors1_end
+	MOVQ    more+64(FP), DI
+	TESTQ   DI, DI
+	JE      vectors1_start
+	VMOVUPS (AX), Y3
+	JMP     vectors1_begin
+
+vectors1_start:
+	VPXOR X3, X3, X3
+
+vectors1_begin:
+	MOVQ BX, R9
+	MOVQ taps+48(FP), DI
+
+vectors1_taps:
+	VMOVUPS (R9), Y2
+	VDIVPS  Y0, Y2, Y2
+	VADDPS  Y2, Y3, Y3
+	ADDQ    DX, R9
+	SUBQ    $+1, DI
+	JNE     vectors1_taps
+	VMOVUPS Y3, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	ADDQ    $-8, SI
+	JMP     vectors1
+
+vectors1_end:
+	TESTQ      SI, SI
+	JE         next
+	MOVQ       more+64(FP), DI
+	TESTQ      DI, DI
+	JE         partial_start
+	VMASKMOVPS (AX), Y1, Y3
+	JMP        partial_begin
+
+partial_start:
+	VPXOR X3, X3, X3
+
+partial_begin:
+	MOVQ BX, R9
+	MOVQ taps+48(FP), DI
+
+partial_taps:
+	VMASKMOVPS (R9), Y1, Y2
+	VDIVPS     Y0, Y2, Y2
+	VADDPS     Y2, Y3, Y3
+	ADDQ       DX, R9
+	SUBQ       $+1, DI
+	JNE        partial_taps
+	VMASKMOVPS Y3, Y1, (AX)
+
+next:
+	MOVQ srcStep+40(FP), DI
+	SUBQ R8, DI
+	SHLQ $0x02, DI
+	ADDQ DI, BX
+	MOVQ dstStep+32(FP), DI
+	SUBQ R8, DI
+	SHLQ $0x02, DI
+	ADDQ DI, AX
+	SUBQ $+1, CX
+	JNE  pixel
+	VZEROUPPER
+	RET
+
+// func WindowShareAVX512(dst *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, by float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·WindowShareAVX512(SB), NOSPLIT, $0-76
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         pixels+16(FP), CX
+	MOVQ         tapStep+56(FP), DX
+	VBROADCASTSS by+72(FP), Z0
+	SHLQ         $0x02, DX
+	MOVQ         channels+24(FP), SI
+	MOVQ         SI, R8
+	ANDQ         $+15, SI
+	MOVL         $0x0000ffff, R13
+	BZHIL        SI, R13, R13
+	KMOVW        R13, K1
+	SUBQ         SI, R8
+
+pixel:
+	MOVQ channels+24(FP), SI
+
+vectors4:
+	CMPQ    SI, $+64
+	JL      vectors4_end
+	MOVQ    more+64(FP), DI
+	TESTQ   DI, DI
+	JE      vectors4_start
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z3
+	VMOVUPS 128(AX), Z2
+	VMOVUPS 192(AX), Z1
+	JMP     vectors4_begin
+
+vectors4_start:
+	VPXOR X4, X4, X4
+	VPXOR X3, X3, X3
+	VPXOR X2, X2, X2
+	VPXOR X1, X1, X1
+
+vectors4_begin:
+	MOVQ BX, R9
+	MOVQ taps+48(FP), DI
+
+vectors4_taps:
+	VMOVUPS (R9), Z5
+	VMOVUPS 64(R9), Z6
+	VMOVUPS 128(R9), Z7
+	VMOVUPS 192(R9), Z8
+	VDIVPS  Z0, Z5, Z5
+	VDIVPS  Z0, Z6, Z6
+	VDIVPS  Z0, Z7, Z7
+	VDIVPS  Z0, Z8, Z8
+	VADDPS  Z5, Z4, Z4
+	VADDPS  Z6, Z3, Z3
+	VADDPS  Z7, Z2, Z2
+	VADDPS  Z8, Z1, Z1
+	ADDQ    DX, R9
+	SUBQ    $+1, DI
+	JNE     vectors4_taps
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z3, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z1, 192(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, BX
+	ADDQ    $-64, SI
+	JMP     vectors4
+
+vectors4_end:
+vectors2:
+	CMPQ    SI, $+32
+	JL      vectors2_end
+	MOVQ    more+64(FP), DI
+	TESTQ   DI, DI
+	JE      vectors2_start
+	VMOVUPS (AX), Z1
+	VMOVUPS 64(AX), Z2
+	JMP     vectors2_begin
+
+vectors2_start:
+	VPXOR X1, X1, X1
+	VPXOR X2, X2, X2
+
+vectors2_begin:
+	MOVQ BX, R9
+	MOVQ taps+48(FP), DI
+
+vectors2_taps:
+	VMOVUPS (R9), Z3
+	VMOVUPS 64(R9), Z4
+	VDIVPS  Z0, Z3, Z3
+	VDIVPS  Z0, Z4, Z4
+	VADDPS  Z3, Z1, Z1
+	VADDPS  Z4, Z2, Z2
+	ADDQ    DX, R9
+	SUBQ    $+1, DI
+	JNE     vectors2_taps
+	VMOVUPS Z1, (AX)
+	VMOVUPS Z2, 64(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	ADDQ    $-32, SI
+	JMP     vectors2
+
+vectors2_end:
+vectors1:
+	CMPQ    SI, $+16
+	JL      vectors1_end
+	MOVQ    more+64(FP), DI
+	TESTQ   DI, DI
+	JE      vectors1_start
+	VMOVUPS (AX), Z2
+	JMP     vectors1_begin
+
+vectors1_start:
+	VPXOR X2, X2, X2
+
+vectors1_begin:
+	MOVQ BX, R9
+	MOVQ taps+48(FP), DI
+
+vectors1_taps:
+	VMOVUPS (R9), Z1
+	VDIVPS  Z0, Z1, Z1
+	VADDPS  Z1, Z2, Z2
+	ADDQ    DX, R9
+	SUBQ    $+1, DI
+	JNE     vectors1_taps
+	VMOVUPS Z2, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	ADDQ    $-16, SI
+	JMP     vectors1
+
+vectors1_end:
+	TESTQ     SI, SI
+	JE        next
+	MOVQ      more+64(FP), DI
+	TESTQ     DI, DI
+	JE        partial_start
+	VMOVUPS.Z (AX), K1, Z2
+	JMP       partial_begin
+
+partial_start:
+	VPXOR X2, X2, X2
+
+partial_begin:
+	MOVQ BX, R9
+	MOVQ taps+48(FP), DI
+
+partial_taps:
+	VMOVUPS.Z (R9), K1, Z1
+	VDIVPS    Z0, Z1, Z1
+	VADDPS    Z1, Z2, Z2
+	ADDQ      DX, R9
+	SUBQ      $+1, DI
+	JNE       partial_taps
+	VMOVUPS   Z2, K1, (AX)
+
+next:
+	MOVQ srcStep+40(FP), DI
+	SUBQ R8, DI
+	SHLQ $0x02, DI
+	ADDQ DI, BX
+	MOVQ dstStep+32(FP), DI
+	SUBQ R8, DI
+	SHLQ $0x02, DI
+	ADDQ DI, AX
+	SUBQ $+1, CX
+	JNE  pixel
+	VZEROUPPER
+	RET
+
+// func WindowSelectAVX2(dx *float32, dy *float32, index *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, place float32)
+// Requires: AVX
+TEXT ·WindowSelectAVX2(SB), NOSPLIT, $0-84
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), BX
+	MOVQ         index+16(FP), CX
+	MOVQ         pixels+24(FP), DX
+	MOVQ         tapStep+64(FP), SI
+	VBROADCASTSS place+80(FP), Y0
+	SHLQ         $0x02, SI
+	MOVQ         channels+32(FP), DI
+	MOVQ         DI, R9
+	ANDQ         $+7, DI
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         DI
+	VMOVUPS      32(R13)(DI*4), Y1
+	NEGQ         DI
+	SUBQ         DI, R9
+
+pixel:
+	MOVQ channels+32(FP), DI
+
+vectors4:
+	CMPQ    DI, $+32
+	JL      vectors4_end
+	MOVQ    more+72(FP), R8
+	TESTQ   R8, R8
+	JE      vectors4_start
+	VMOVUPS (AX), Y5
+	VMOVUPS 32(AX), Y4
+	VMOVUPS 64(AX), Y3
+	VMOVUPS 96(AX), Y2
+	JMP     vectors4_begin
+
+vectors4_start:
+	VPXOR X5, X5, X5
+	VPXOR X4, X4, X4
+	VPXOR X3, X3, X3
+	VPXOR X2, X2, X2
+
+vectors4_begin:
+	MOVQ BX, R10
+	MOVQ CX, R11
+	MOVQ taps+56(FP), R8
+
+vectors4_taps:
+	VMOVUPS   (R11), Y6
+	VMOVUPS   32(R11), Y7
+	VMOVUPS   64(R11), Y8
+	VMOVUPS   96(R11), Y9
+	VCVTDQ2PS Y6, Y6
+	VCVTDQ2PS Y7, Y7
+	VCVTDQ2PS Y8, Y8
+	VCVTDQ2PS Y9, Y9
+	VCMPPS    $0x00, Y0, Y6, Y6
+	VCMPPS    $0x00, Y0, Y7, Y7
+	VCMPPS    $0x00, Y0, Y8, Y8
+	VCMPPS    $0x00, Y0, Y9, Y9
+	VMOVUPS   (R10), Y10
+	VMOVUPS   32(R10), Y11
+	VMOVUPS   64(R10), Y12
+	VMOVUPS   96(R10), Y13
+	VANDPS    Y10, Y6, Y10
+	VANDPS    Y11, Y7, Y11
+	VANDPS    Y12, Y8, Y12
+	VANDPS    Y13, Y9, Y13
+	VADDPS    Y10, Y5, Y5
+	VADDPS    Y11, Y4, Y4
+	VADDPS    Y12, Y3, Y3
+	VADDPS    Y13, Y2, Y2
+	ADDQ      SI, R10
+	ADDQ      SI, R11
+	SUBQ      $+1, R8
+	JNE       vectors4_taps
+	VMOVUPS   Y5, (AX)
+	VMOVUPS   Y4, 32(AX)
+	VMOVUPS   Y3, 64(AX)
+	VMOVUPS   Y2, 96(AX)
+	ADDQ      $+128, AX
+	ADDQ      $+128, BX
+	ADDQ      $+128, CX
+	ADDQ      $-32, DI
+	JMP       vectors4
+
+vectors4_end:
+vectors2:
+	CMPQ    DI, $+16
+	JL      vectors2_end
+	MOVQ    more+72(FP), R8
+	TESTQ   R8, R8
+	JE      vectors2_start
+	VMOVUPS (AX), Y2
+	VMOVUPS 32(AX), Y3
+	JMP     vectors2_begin
+
+vectors2_start:
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
+
+vectors2_begin:
+	MOVQ BX, R10
+	MOVQ CX, R11
+	MOVQ taps+56(FP), R8
+
+vectors2_taps:
+	VMOVUPS   (R11), Y4
+	VMOVUPS   32(R11), Y5
+	VCVTDQ2PS Y4, Y4
+	VCVTDQ2PS Y5, Y5
+	VCMPPS    $0x00, Y0, Y4, Y4
+	VCMPPS    $0x00, Y0, Y5, Y5
+	VMOVUPS   (R10), Y13
+	VMOVUPS   32(R10), Y12
+	VANDPS    Y13, Y4, Y13
+	VANDPS    Y12, Y5, Y12
+	VADDPS    Y13, Y2, Y2
+	VADDPS    Y12, Y3, Y3
+	ADDQ      SI, R10
+	ADDQ      SI, R11
+	SUBQ      $+1, R8
+	JNE       vectors2_taps
+	VMOVUPS   Y2, (AX)
+	VMOVUPS   Y3, 32(AX)
+	ADDQ      $+64, AX
+	ADDQ      $+64, BX
+	ADDQ      $+64, CX
+	ADDQ      $-16, DI
+	JMP       vectors2
+
+vectors2_end:
+vectors1:
+	CMPQ    DI, $+8
+	JL      vectors1_end
+	MOVQ    more+72(FP), R8
+	TESTQ   R8, R8
+	JE      vectors1_start
+	VMOVUPS (AX), Y3
+	JMP     vectors1_begin
+
+vectors1_start:
+	VPXOR X3, X3, X3
+
+vectors1_begin:
+	MOVQ BX, R10
+	MOVQ CX, R11
+	MOVQ taps+56(FP), R8
+
+vectors1_taps:
+	VMOVUPS   (R11), Y2
+	VCVTDQ2PS Y2, Y2
+	VCMPPS    $0x00, Y0, Y2, Y2
+	VMOVUPS   (R10), Y12
+	VANDPS    Y12, Y2, Y12
+	VADDPS    Y12, Y3, Y3
+	ADDQ      SI, R10
+	ADDQ      SI, R11
+	SUBQ      $+1, R8
+	JNE       vectors1_taps
+	VMOVUPS   Y3, (AX)
+	ADDQ      $+32, AX
+	ADDQ      $+32, BX
+	ADDQ      $+32, CX
+	ADDQ      $-8, DI
+	JMP       vectors1
+
+vectors1_end:
+	TESTQ      DI, DI
+	JE         next
+	MOVQ       more+72(FP), R8
+	TESTQ      R8, R8
+	JE         partial_start
+	VMASKMOVPS (AX), Y1, Y3
+	JMP        partial_begin
+
+partial_start:
+	VPXOR X3, X3, X3
+
+partial_begin:
+	MOVQ BX, R10
+	MOVQ CX, R11
+	MOVQ taps+56(FP), R8
+
+partial_taps:
+	VMASKMOVPS (R11), Y1, Y12
+	VCVTDQ2PS  Y12, Y12
+	VCMPPS     $0x00, Y0, Y12, Y12
+	VMASKMOVPS (R10), Y1, Y2
+	VANDPS     Y2, Y12, Y2
+	VADDPS     Y2, Y3, Y3
+	ADDQ       SI, R10
+	ADDQ       SI, R11
+	SUBQ       $+1, R8
+	JNE        partial_taps
+	VMASKMOVPS Y3, Y1, (AX)
+
+next:
+	MOVQ srcStep+48(FP), R8
+	SUBQ R9, R8
+	SHLQ $0x02, R8
+	ADDQ R8, BX
+	ADDQ R8, CX
+	MOVQ dstStep+40(FP), R8
+	SUBQ R9, R8
+	SHLQ $0x02, R8
+	ADDQ R8, AX
+	SUBQ $+1, DX
+	JNE  pixel
+	VZEROUPPER
+	RET
+
+// func WindowSelectAVX512(dx *float32, dy *float32, index *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, place float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·WindowSelectAVX512(SB), NOSPLIT, $0-84
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), BX
+	MOVQ         index+16(FP), CX
+	MOVQ         pixels+24(FP), DX
+	MOVQ         tapStep+64(FP), SI
+	VBROADCASTSS place+80(FP), Z0
+	SHLQ         $0x02, SI
+	MOVQ         channels+32(FP), DI
+	MOVQ         DI, R9
+	ANDQ         $+15, DI
+	MOVL         $0x0000ffff, R13
+	BZHIL        DI, R13, R13
+	KMOVW        R13, K1
+	SUBQ         DI, R9
+
+pixel:
+	MOVQ channels+32(FP), DI
+
+vectors4:
+	CMPQ    DI, $+64
+	JL      vectors4_end
+	MOVQ    more+72(FP), R8
+	TESTQ   R8, R8
+	JE      vectors4_start
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z3
+	VMOVUPS 128(AX), Z2
+	VMOVUPS 192(AX), Z1
+	JMP     vectors4_begin
+
+vectors4_start:
+	VPXOR X4, X4, X4
+	VPXOR X3, X3, X3
+	VPXOR X2, X2, X2
+	VPXOR X1, X1, X1
+
+vectors4_begin:
+	MOVQ BX, R10
+	MOVQ CX, R11
+	MOVQ taps+56(FP), R8
+
+vectors4_taps:
+	VMOVUPS   (R11), Z5
+	VMOVUPS   64(R11), Z6
+	VMOVUPS   128(R11), Z7
+	VMOVUPS   192(R11), Z8
+	VCVTDQ2PS Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VCVTDQ2PS Z8, Z8
+	VCMPPS    $0x00, Z0, Z5, K2
+	VCMPPS    $0x00, Z0, Z6, K3
+	VCMPPS    $0x00, Z0, Z7, K4
+	VCMPPS    $0x00, Z0, Z8, K5
+	VMOVUPS   (R10), Z8
+	VMOVUPS   64(R10), Z7
+	VMOVUPS   128(R10), Z6
+	VMOVUPS   192(R10), Z5
+	VMOVAPS.Z Z8, K2, Z8
+	VMOVAPS.Z Z7, K3, Z7
+	VMOVAPS.Z Z6, K4, Z6
+	VMOVAPS.Z Z5, K5, Z5
+	VADDPS    Z8, Z4, Z4
+	VADDPS    Z7, Z3, Z3
+	VADDPS    Z6, Z2, Z2
+	VADDPS    Z5, Z1, Z1
+	ADDQ      SI, R10
+	ADDQ      SI, R11
+	SUBQ      $+1, R8
+	JNE       vectors4_taps
+	VMOVUPS   Z4, (AX)
+	VMOVUPS   Z3, 64(AX)
+	VMOVUPS   Z2, 128(AX)
+	VMOVUPS   Z1, 192(AX)
+	ADDQ      $+256, AX
+	ADDQ      $+256, BX
+	ADDQ      $+256, CX
+	ADDQ      $-64, DI
+	JMP       vectors4
+
+vectors4_end:
+vectors2:
+	CMPQ    DI, $+32
+	JL      vectors2_end
+	MOVQ    more+72(FP), R8
+	TESTQ   R8, R8
+	JE      vectors2_start
+	VMOVUPS (AX), Z1
+	VMOVUPS 64(AX), Z2
+	JMP     vectors2_begin
+
+vectors2_start:
+	VPXOR X1, X1, X1
+	VPXOR X2, X2, X2
+
+vectors2_begin:
+	MOVQ BX, R10
+	MOVQ CX, R11
+	MOVQ taps+56(FP), R8
+
+vectors2_taps:
+	VMOVUPS   (R11), Z3
+	VMOVUPS   64(R11), Z4
+	VCVTDQ2PS Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VCMPPS    $0x00, Z0, Z3, K5
+	VCMPPS    $0x00, Z0, Z4, K4
+	VMOVUPS   (R10), Z4
+	VMOVUPS   64(R10), Z3
+	VMOVAPS.Z Z4, K5, Z4
+	VMOVAPS.Z Z3, K4, Z3
+	VADDPS    Z4, Z1, Z1
+	VADDPS    Z3, Z2, Z2
+	ADDQ      SI, R10
+	ADDQ      SI, R11
+	SUBQ      $+1, R8
+	JNE       vectors2_taps
+	VMOVUPS   Z1, (AX)
+	VMOVUPS   Z2, 64(AX)
+	ADDQ      $+128, AX
+	ADDQ      $+128, BX
+	ADDQ      $+128, CX
+	ADDQ      $-32, DI
+	JMP       vectors2
+
+vectors2_end:
+vectors1:
+	CMPQ    DI, $+16
+	JL      vectors1_end
+	MOVQ    more+72(FP), R8
+	TESTQ   R8, R8
+	JE      vectors1_start
+	VMOVUPS (AX), Z2
+	JMP     vectors1_begin
+
+vectors1_start:
+	VPXOR X2, X2, X2
+
+vectors1_begin:
+	MOVQ BX, R10
+	MOVQ CX, R11
+	MOVQ taps+56(FP), R8
+
+vectors1_taps:
+	VMOVUPS   (R11), Z1
+	VCVTDQ2PS Z1, Z1
+	VCMPPS    $0x00, Z0, Z1, K4
+	VMOVUPS   (R10), Z1
+	VMOVAPS.Z Z1, K4, Z1
+	VADDPS    Z1, Z2, Z2
+	ADDQ      SI, R10
+	ADDQ      SI, R11
+	SUBQ      $+1, R8
+	JNE       vectors1_taps
+	VMOVUPS   Z2, (AX)
+	ADDQ      $+64, AX
+	ADDQ      $+64, BX
+	ADDQ      $+64, CX
+	ADDQ      $-16, DI
+	JMP       vectors1
+
+vectors1_end:
+	TESTQ     DI, DI
+	JE        next
+	MOVQ      more+72(FP), R8
+	TESTQ     R8, R8
+	JE        partial_start
+	VMOVUPS.Z (AX), K1, Z2
+	JMP       partial_begin
+
+partial_start:
+	VPXOR X2, X2, X2
+
+partial_begin:
+	MOVQ BX, R10
+	MOVQ CX, R11
+	MOVQ taps+56(FP), R8
+
+partial_taps:
+	VMOVUPS.Z (R11), K1, Z1
+	VCVTDQ2PS Z1, Z1
+	VCMPPS    $0x00, Z0, Z1, K4
+	VMOVUPS.Z (R10), K1, Z1
+	VMOVAPS.Z Z1, K4, Z1
+	VADDPS    Z1, Z2, Z2
+	ADDQ      SI, R10
+	ADDQ      SI, R11
+	SUBQ      $+1, R8
+	JNE       partial_taps
+	VMOVUPS   Z2, K1, (AX)
+
+next:
+	MOVQ srcStep+48(FP), R8
+	SUBQ R9, R8
+	SHLQ $0x02, R8
+	ADDQ R8, BX
+	ADDQ R8, CX
+	MOVQ dstStep+40(FP), R8
+	SUBQ R9, R8
+	SHLQ $0x02, R8
+	ADDQ R8, AX
+	SUBQ $+1, DX
+	JNE  pixel
+	VZEROUPPER
+	RET
+
 // func GemmRows1x1AVX2(t uintptr)
 // Requires: AVX, FMA3
 TEXT ·GemmRows1x1AVX2(SB), NOSPLIT, $24-8

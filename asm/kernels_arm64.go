@@ -251,6 +251,21 @@ func BatchNormSumsNEON(dgamma *float32, dbeta *float32, dy *float32, x *float32,
 func BatchNormBackwardNEON(dx *float32, dy *float32, x *float32, mean *float32, slope *float32, a *float32, b *float32, rows int, cols int)
 
 //go:noescape
+func WindowMaxNEON(y *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int)
+
+//go:noescape
+func WindowArgMaxNEON(y *float32, index *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, first uint32)
+
+//go:noescape
+func WindowSumNEON(dst *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int)
+
+//go:noescape
+func WindowShareNEON(dst *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, by float32)
+
+//go:noescape
+func WindowSelectNEON(dx *float32, dy *float32, index *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, place float32)
+
+//go:noescape
 func PackNEON(dst, src *float32, stride, rows int)
 
 //go:noescape

@@ -29232,6 +29232,1172 @@ row_end:
 	BNE row
 	RET
 
+// func WindowMaxNEON(y *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int)
+TEXT ·WindowMaxNEON(SB), NOSPLIT, $0-72
+	MOVD y+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD pixels+16(FP), R2
+	MOVD tapStep+56(FP), R3
+	LSL $2, R3
+	MOVD channels+24(FP), R4
+	MOVD R4, R6
+	AND $3, R4
+	VDUP R4, V0.S4
+	SUB $0, R4, R26
+	VMOV R26, V0.S[0]
+	SUB $1, R4, R26
+	VMOV R26, V0.S[1]
+	SUB $2, R4, R26
+	VMOV R26, V0.S[2]
+	SUB $3, R4, R26
+	VMOV R26, V0.S[3]
+	WORD $0x4ea08800 // CMGT V0.4S, V0.4S, #0
+	SUB R4, R6
+
+pixel:
+	MOVD channels+24(FP), R4
+
+vectors4:
+	CMP $16, R4
+	BLT vectors4_end
+	MOVD more+64(FP), R5
+	CMP $0, R5
+	BEQ vectors4_start
+	FMOVQ 0(R0), F4
+	FMOVQ 16(R0), F3
+	FMOVQ 32(R0), F2
+	FMOVQ 48(R0), F1
+	B vectors4_begin
+
+vectors4_start:
+	MOVD $0xff800000, R26
+	VDUP R26, V4.S4
+	MOVD $0xff800000, R26
+	VDUP R26, V3.S4
+	MOVD $0xff800000, R26
+	VDUP R26, V2.S4
+	MOVD $0xff800000, R26
+	VDUP R26, V1.S4
+
+vectors4_begin:
+	MOVD R1, R7
+	MOVD taps+48(FP), R5
+
+vectors4_taps:
+	FMOVQ 0(R7), F5
+	FMOVQ 16(R7), F6
+	FMOVQ 32(R7), F7
+	FMOVQ 48(R7), F8
+	WORD $0x4e25e4a9 // FCMEQ V9.4S, V5.4S, V5.4S
+	WORD $0x4e26e4ca // FCMEQ V10.4S, V6.4S, V6.4S
+	WORD $0x4e27e4eb // FCMEQ V11.4S, V7.4S, V7.4S
+	WORD $0x4e28e50c // FCMEQ V12.4S, V8.4S, V8.4S
+	WORD $0x6ea4e4ae // FCMGT V14.4S, V5.4S, V4.4S
+	VMOV V4.B16, V13.B16
+	WORD $0x6eae1cad // BIT V13.16B, V5.16B, V14.16B
+	WORD $0x6ea3e4cf // FCMGT V15.4S, V6.4S, V3.4S
+	VMOV V3.B16, V14.B16
+	WORD $0x6eaf1cce // BIT V14.16B, V6.16B, V15.16B
+	WORD $0x6ea2e4f0 // FCMGT V16.4S, V7.4S, V2.4S
+	VMOV V2.B16, V15.B16
+	WORD $0x6eb01cef // BIT V15.16B, V7.16B, V16.16B
+	WORD $0x6ea1e511 // FCMGT V17.4S, V8.4S, V1.4S
+	VMOV V1.B16, V16.B16
+	WORD $0x6eb11d10 // BIT V16.16B, V8.16B, V17.16B
+	VMOV V5.B16, V4.B16
+	WORD $0x6ea91da4 // BIT V4.16B, V13.16B, V9.16B
+	VMOV V6.B16, V3.B16
+	WORD $0x6eaa1dc3 // BIT V3.16B, V14.16B, V10.16B
+	VMOV V7.B16, V2.B16
+	WORD $0x6eab1de2 // BIT V2.16B, V15.16B, V11.16B
+	VMOV V8.B16, V1.B16
+	WORD $0x6eac1e01 // BIT V1.16B, V16.16B, V12.16B
+	ADD R3, R7
+	SUBS $1, R5
+	BNE vectors4_taps
+	FMOVQ F4, 0(R0)
+	FMOVQ F3, 16(R0)
+	FMOVQ F2, 32(R0)
+	FMOVQ F1, 48(R0)
+	ADD $64, R0
+	ADD $64, R1
+	SUB $16, R4
+	B vectors4
+
+vectors4_end:
+
+vectors2:
+	CMP $8, R4
+	BLT vectors2_end
+	MOVD more+64(FP), R5
+	CMP $0, R5
+	BEQ vectors2_start
+	FMOVQ 0(R0), F1
+	FMOVQ 16(R0), F2
+	B vectors2_begin
+
+vectors2_start:
+	MOVD $0xff800000, R26
+	VDUP R26, V1.S4
+	MOVD $0xff800000, R26
+	VDUP R26, V2.S4
+
+vectors2_begin:
+	MOVD R1, R7
+	MOVD taps+48(FP), R5
+
+vectors2_taps:
+	FMOVQ 0(R7), F3
+	FMOVQ 16(R7), F4
+	WORD $0x4e23e468 // FCMEQ V8.4S, V3.4S, V3.4S
+	WORD $0x4e24e490 // FCMEQ V16.4S, V4.4S, V4.4S
+	WORD $0x6ea1e467 // FCMGT V7.4S, V3.4S, V1.4S
+	VMOV V1.B16, V12.B16
+	WORD $0x6ea71c6c // BIT V12.16B, V3.16B, V7.16B
+	WORD $0x6ea2e48f // FCMGT V15.4S, V4.4S, V2.4S
+	VMOV V2.B16, V7.B16
+	WORD $0x6eaf1c87 // BIT V7.16B, V4.16B, V15.16B
+	VMOV V3.B16, V1.B16
+	WORD $0x6ea81d81 // BIT V1.16B, V12.16B, V8.16B
+	VMOV V4.B16, V2.B16
+	WORD $0x6eb01ce2 // BIT V2.16B, V7.16B, V16.16B
+	ADD R3, R7
+	SUBS $1, R5
+	BNE vectors2_taps
+	FMOVQ F1, 0(R0)
+	FMOVQ F2, 16(R0)
+	ADD $32, R0
+	ADD $32, R1
+	SUB $8, R4
+	B vectors2
+
+vectors2_end:
+
+vectors1:
+	CMP $4, R4
+	BLT vectors1_end
+	MOVD more+64(FP), R5
+	CMP $0, R5
+	BEQ vectors1_start
+	FMOVQ 0(R0), F2
+	B vectors1_begin
+
+vectors1_start:
+	MOVD $0xff800000, R26
+	VDUP R26, V2.S4
+
+vectors1_begin:
+	MOVD R1, R7
+	MOVD taps+48(FP), R5
+
+vectors1_taps:
+	FMOVQ 0(R7), F1
+	WORD $0x4e21e424 // FCMEQ V4.4S, V1.4S, V1.4S
+	WORD $0x6ea2e430 // FCMGT V16.4S, V1.4S, V2.4S
+	VMOV V2.B16, V7.B16
+	WORD $0x6eb01c27 // BIT V7.16B, V1.16B, V16.16B
+	VMOV V1.B16, V2.B16
+	WORD $0x6ea41ce2 // BIT V2.16B, V7.16B, V4.16B
+	ADD R3, R7
+	SUBS $1, R5
+	BNE vectors1_taps
+	FMOVQ F2, 0(R0)
+	ADD $16, R0
+	ADD $16, R1
+	SUB $4, R4
+	B vectors1
+
+vectors1_end:
+	CMP $0, R4
+	BEQ next
+	MOVD more+64(FP), R5
+	CMP $0, R5
+	BEQ partial_start
+	TBZ $1, R4, single1311
+	FMOVD 0(R0), F2
+	TBZ $0, R4, loaded1312
+	ADD $8, R0, R26
+	VLD1 (R26), V2.S[2]
+	B loaded1312
+
+single1311:
+	FMOVS 0(R0), F2
+
+loaded1312:
+	B partial_begin
+
+partial_start:
+	MOVD $0xff800000, R26
+	VDUP R26, V2.S4
+
+partial_begin:
+	MOVD R1, R7
+	MOVD taps+48(FP), R5
+
+partial_taps:
+	TBZ $1, R4, single1313
+	FMOVD 0(R7), F1
+	TBZ $0, R4, loaded1314
+	ADD $8, R7, R26
+	VLD1 (R26), V1.S[2]
+	B loaded1314
+
+single1313:
+	FMOVS 0(R7), F1
+
+loaded1314:
+	WORD $0x4e21e427 // FCMEQ V7.4S, V1.4S, V1.4S
+	WORD $0x6ea2e430 // FCMGT V16.4S, V1.4S, V2.4S
+	VMOV V2.B16, V4.B16
+	WORD $0x6eb01c24 // BIT V4.16B, V1.16B, V16.16B
+	VMOV V1.B16, V2.B16
+	WORD $0x6ea71c82 // BIT V2.16B, V4.16B, V7.16B
+	ADD R3, R7
+	SUBS $1, R5
+	BNE partial_taps
+	TBZ $1, R4, single1315
+	FMOVD F2, 0(R0)
+	TBZ $0, R4, stored1316
+	ADD $8, R0, R26
+	VST1 V2.S[2], (R26)
+	B stored1316
+
+single1315:
+	FMOVS F2, 0(R0)
+
+stored1316:
+
+next:
+	MOVD srcStep+40(FP), R5
+	SUB R6, R5
+	LSL $2, R5
+	ADD R5, R1
+	MOVD dstStep+32(FP), R5
+	SUB R6, R5
+	LSL $2, R5
+	ADD R5, R0
+	SUBS $1, R2
+	BNE pixel
+	RET
+
+// func WindowArgMaxNEON(y *float32, index *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, first uint32)
+TEXT ·WindowArgMaxNEON(SB), NOSPLIT, $0-84
+	MOVD y+0(FP), R0
+	MOVD index+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVD pixels+24(FP), R3
+	MOVD tapStep+64(FP), R4
+	FMOVS first+80(FP), F0
+	VDUP V0.S[0], V0.S4
+	MOVD $0x00000001, R26
+	VDUP R26, V1.S4
+	LSL $2, R4
+	MOVD channels+32(FP), R5
+	MOVD R5, R7
+	AND $3, R5
+	VDUP R5, V2.S4
+	SUB $0, R5, R26
+	VMOV R26, V2.S[0]
+	SUB $1, R5, R26
+	VMOV R26, V2.S[1]
+	SUB $2, R5, R26
+	VMOV R26, V2.S[2]
+	SUB $3, R5, R26
+	VMOV R26, V2.S[3]
+	WORD $0x4ea08842 // CMGT V2.4S, V2.4S, #0
+	SUB R5, R7
+
+pixel:
+	MOVD channels+32(FP), R5
+
+vectors2:
+	CMP $8, R5
+	BLT vectors2_end
+	MOVD more+72(FP), R6
+	CMP $0, R6
+	BEQ vectors2_start
+	FMOVQ 0(R1), F9
+	FMOVQ 16(R1), F10
+	FMOVQ 0(R0), F11
+	FMOVQ 16(R0), F12
+	VMOV V0.B16, V13.B16
+	VMOV V0.B16, V14.B16
+	B vectors2_begin
+
+vectors2_start:
+	VMOV V0.B16, V9.B16
+	VMOV V0.B16, V10.B16
+	MOVD $0xff800000, R26
+	VDUP R26, V11.S4
+	MOVD $0xff800000, R26
+	VDUP R26, V12.S4
+	VMOV V0.B16, V13.B16
+	VMOV V0.B16, V14.B16
+
+vectors2_begin:
+	MOVD R2, R8
+	MOVD taps+56(FP), R6
+
+vectors2_taps:
+	FMOVQ 0(R8), F8
+	FMOVQ 16(R8), F7
+	WORD $0x6eabe506 // FCMGT V6.4S, V8.4S, V11.4S
+	WORD $0x6eace4e5 // FCMGT V5.4S, V7.4S, V12.4S
+	VMOV V9.B16, V4.B16
+	WORD $0x6ea61da4 // BIT V4.16B, V13.16B, V6.16B
+	VMOV V10.B16, V6.B16
+	WORD $0x6ea51dc6 // BIT V6.16B, V14.16B, V5.16B
+	WORD $0x6eabe503 // FCMGT V3.4S, V8.4S, V11.4S
+	VMOV V11.B16, V5.B16
+	WORD $0x6ea31d05 // BIT V5.16B, V8.16B, V3.16B
+	WORD $0x6eace4ef // FCMGT V15.4S, V7.4S, V12.4S
+	VMOV V12.B16, V3.B16
+	WORD $0x6eaf1ce3 // BIT V3.16B, V7.16B, V15.16B
+	WORD $0x4e28e50f // FCMEQ V15.4S, V8.4S, V8.4S
+	WORD $0x4e27e4f0 // FCMEQ V16.4S, V7.4S, V7.4S
+	VMOV V13.B16, V9.B16
+	WORD $0x6eaf1c89 // BIT V9.16B, V4.16B, V15.16B
+	VMOV V14.B16, V10.B16
+	WORD $0x6eb01cca // BIT V10.16B, V6.16B, V16.16B
+	VMOV V8.B16, V11.B16
+	WORD $0x6eaf1cab // BIT V11.16B, V5.16B, V15.16B
+	VMOV V7.B16, V12.B16
+	WORD $0x6eb01c6c // BIT V12.16B, V3.16B, V16.16B
+	VADD V1.S4, V13.S4, V13.S4
+	VADD V1.S4, V14.S4, V14.S4
+	ADD R4, R8
+	SUBS $1, R6
+	BNE vectors2_taps
+	FMOVQ F9, 0(R1)
+	FMOVQ F10, 16(R1)
+	FMOVQ F11, 0(R0)
+	FMOVQ F12, 16(R0)
+	ADD $32, R1
+	ADD $32, R0
+	ADD $32, R2
+	SUB $8, R5
+	B vectors2
+
+vectors2_end:
+
+vectors1:
+	CMP $4, R5
+	BLT vectors1_end
+	MOVD more+72(FP), R6
+	CMP $0, R6
+	BEQ vectors1_start
+	FMOVQ 0(R1), F14
+	FMOVQ 0(R0), F13
+	VMOV V0.B16, V12.B16
+	B vectors1_begin
+
+vectors1_start:
+	VMOV V0.B16, V14.B16
+	MOVD $0xff800000, R26
+	VDUP R26, V13.S4
+	VMOV V0.B16, V12.B16
+
+vectors1_begin:
+	MOVD R2, R8
+	MOVD taps+56(FP), R6
+
+vectors1_taps:
+	FMOVQ 0(R8), F11
+	WORD $0x6eade56a // FCMGT V10.4S, V11.4S, V13.4S
+	VMOV V14.B16, V9.B16
+	WORD $0x6eaa1d89 // BIT V9.16B, V12.16B, V10.16B
+	WORD $0x6eade567 // FCMGT V7.4S, V11.4S, V13.4S
+	VMOV V13.B16, V10.B16
+	WORD $0x6ea71d6a // BIT V10.16B, V11.16B, V7.16B
+	WORD $0x4e2be567 // FCMEQ V7.4S, V11.4S, V11.4S
+	VMOV V12.B16, V14.B16
+	WORD $0x6ea71d2e // BIT V14.16B, V9.16B, V7.16B
+	VMOV V11.B16, V13.B16
+	WORD $0x6ea71d4d // BIT V13.16B, V10.16B, V7.16B
+	VADD V1.S4, V12.S4, V12.S4
+	ADD R4, R8
+	SUBS $1, R6
+	BNE vectors1_taps
+	FMOVQ F14, 0(R1)
+	FMOVQ F13, 0(R0)
+	ADD $16, R1
+	ADD $16, R0
+	ADD $16, R2
+	SUB $4, R5
+	B vectors1
+
+vectors1_end:
+	CMP $0, R5
+	BEQ next
+	MOVD more+72(FP), R6
+	CMP $0, R6
+	BEQ partial_start
+	TBZ $1, R5, single1317
+	FMOVD 0(R1), F12
+	TBZ $0, R5, loaded1318
+	ADD $8, R1, R26
+	VLD1 (R26), V12.S[2]
+	B loaded1318
+
+single1317:
+	FMOVS 0(R1), F12
+
+loaded1318:
+	TBZ $1, R5, single1319
+	FMOVD 0(R0), F13
+	TBZ $0, R5, loaded1320
+	ADD $8, R0, R26
+	VLD1 (R26), V13.S[2]
+	B loaded1320
+
+single1319:
+	FMOVS 0(R0), F13
+
+loaded1320:
+	VMOV V0.B16, V14.B16
+	B partial_begin
+
+partial_start:
+	VMOV V0.B16, V12.B16
+	MOVD $0xff800000, R26
+	VDUP R26, V13.S4
+	VMOV V0.B16, V14.B16
+
+partial_begin:
+	MOVD R2, R8
+	MOVD taps+56(FP), R6
+
+partial_taps:
+	TBZ $1, R5, single1321
+	FMOVD 0(R8), F11
+	TBZ $0, R5, loaded1322
+	ADD $8, R8, R26
+	VLD1 (R26), V11.S[2]
+	B loaded1322
+
+single1321:
+	FMOVS 0(R8), F11
+
+loaded1322:
+	WORD $0x6eade56a // FCMGT V10.4S, V11.4S, V13.4S
+	VMOV V12.B16, V7.B16
+	WORD $0x6eaa1dc7 // BIT V7.16B, V14.16B, V10.16B
+	WORD $0x6eade569 // FCMGT V9.4S, V11.4S, V13.4S
+	VMOV V13.B16, V10.B16
+	WORD $0x6ea91d6a // BIT V10.16B, V11.16B, V9.16B
+	WORD $0x4e2be569 // FCMEQ V9.4S, V11.4S, V11.4S
+	VMOV V14.B16, V12.B16
+	WORD $0x6ea91cec // BIT V12.16B, V7.16B, V9.16B
+	VMOV V11.B16, V13.B16
+	WORD $0x6ea91d4d // BIT V13.16B, V10.16B, V9.16B
+	VADD V1.S4, V14.S4, V14.S4
+	ADD R4, R8
+	SUBS $1, R6
+	BNE partial_taps
+	TBZ $1, R5, single1323
+	FMOVD F12, 0(R1)
+	TBZ $0, R5, stored1324
+	ADD $8, R1, R26
+	VST1 V12.S[2], (R26)
+	B stored1324
+
+single1323:
+	FMOVS F12, 0(R1)
+
+stored1324:
+	TBZ $1, R5, single1325
+	FMOVD F13, 0(R0)
+	TBZ $0, R5, stored1326
+	ADD $8, R0, R26
+	VST1 V13.S[2], (R26)
+	B stored1326
+
+single1325:
+	FMOVS F13, 0(R0)
+
+stored1326:
+
+next:
+	MOVD srcStep+48(FP), R6
+	SUB R7, R6
+	LSL $2, R6
+	ADD R6, R2
+	MOVD dstStep+40(FP), R6
+	SUB R7, R6
+	LSL $2, R6
+	ADD R6, R1
+	ADD R6, R0
+	SUBS $1, R3
+	BNE pixel
+	RET
+
+// func WindowSumNEON(dst *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int)
+TEXT ·WindowSumNEON(SB), NOSPLIT, $0-72
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD pixels+16(FP), R2
+	MOVD tapStep+56(FP), R3
+	LSL $2, R3
+	MOVD channels+24(FP), R4
+	MOVD R4, R6
+	AND $3, R4
+	VDUP R4, V0.S4
+	SUB $0, R4, R26
+	VMOV R26, V0.S[0]
+	SUB $1, R4, R26
+	VMOV R26, V0.S[1]
+	SUB $2, R4, R26
+	VMOV R26, V0.S[2]
+	SUB $3, R4, R26
+	VMOV R26, V0.S[3]
+	WORD $0x4ea08800 // CMGT V0.4S, V0.4S, #0
+	SUB R4, R6
+
+pixel:
+	MOVD channels+24(FP), R4
+
+vectors4:
+	CMP $16, R4
+	BLT vectors4_end
+	MOVD more+64(FP), R5
+	CMP $0, R5
+	BEQ vectors4_start
+	FMOVQ 0(R0), F4
+	FMOVQ 16(R0), F3
+	FMOVQ 32(R0), F2
+	FMOVQ 48(R0), F1
+	B vectors4_begin
+
+vectors4_start:
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V1.B16, V1.B16, V1.B16
+
+vectors4_begin:
+	MOVD R1, R7
+	MOVD taps+48(FP), R5
+
+vectors4_taps:
+	FMOVQ 0(R7), F5
+	FMOVQ 16(R7), F6
+	FMOVQ 32(R7), F7
+	FMOVQ 48(R7), F8
+	WORD $0x4e25d484 // FADD V4.4S, V4.4S, V5.4S
+	WORD $0x4e26d463 // FADD V3.4S, V3.4S, V6.4S
+	WORD $0x4e27d442 // FADD V2.4S, V2.4S, V7.4S
+	WORD $0x4e28d421 // FADD V1.4S, V1.4S, V8.4S
+	ADD R3, R7
+	SUBS $1, R5
+	BNE vectors4_taps
+	FMOVQ F4, 0(R0)
+	FMOVQ F3, 16(R0)
+	FMOVQ F2, 32(R0)
+	FMOVQ F1, 48(R0)
+	ADD $64, R0
+	ADD $64, R1
+	SUB $16, R4
+	B vectors4
+
+vectors4_end:
+
+vectors2:
+	CMP $8, R4
+	BLT vectors2_end
+	MOVD more+64(FP), R5
+	CMP $0, R5
+	BEQ vectors2_start
+	FMOVQ 0(R0), F1
+	FMOVQ 16(R0), F2
+	B vectors2_begin
+
+vectors2_start:
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+
+vectors2_begin:
+	MOVD R1, R7
+	MOVD taps+48(FP), R5
+
+vectors2_taps:
+	FMOVQ 0(R7), F3
+	FMOVQ 16(R7), F4
+	WORD $0x4e23d421 // FADD V1.4S, V1.4S, V3.4S
+	WORD $0x4e24d442 // FADD V2.4S, V2.4S, V4.4S
+	ADD R3, R7
+	SUBS $1, R5
+	BNE vectors2_taps
+	FMOVQ F1, 0(R0)
+	FMOVQ F2, 16(R0)
+	ADD $32, R0
+	ADD $32, R1
+	SUB $8, R4
+	B vectors2
+
+vectors2_end:
+
+vectors1:
+	CMP $4, R4
+	BLT vectors1_end
+	MOVD more+64(FP), R5
+	CMP $0, R5
+	BEQ vectors1_start
+	FMOVQ 0(R0), F2
+	B vectors1_begin
+
+vectors1_start:
+	VEOR V2.B16, V2.B16, V2.B16
+
+vectors1_begin:
+	MOVD R1, R7
+	MOVD taps+48(FP), R5
+
+vectors1_taps:
+	FMOVQ 0(R7), F1
+	WORD $0x4e21d442 // FADD V2.4S, V2.4S, V1.4S
+	ADD R3, R7
+	SUBS $1, R5
+	BNE vectors1_taps
+	FMOVQ F2, 0(R0)
+	ADD $16, R0
+	ADD $16, R1
+	SUB $4, R4
+	B vectors1
+
+vectors1_end:
+	CMP $0, R4
+	BEQ next
+	MOVD more+64(FP), R5
+	CMP $0, R5
+	BEQ partial_start
+	TBZ $1, R4, single1327
+	FMOVD 0(R0), F2
+	TBZ $0, R4, loaded1328
+	ADD $8, R0, R26
+	VLD1 (R26), V2.S[2]
+	B loaded1328
+
+single1327:
+	FMOVS 0(R0), F2
+
+loaded1328:
+	B partial_begin
+
+partial_start:
+	VEOR V2.B16, V2.B16, V2.B16
+
+partial_begin:
+	MOVD R1, R7
+	MOVD taps+48(FP), R5
+
+partial_taps:
+	TBZ $1, R4, single1329
+	FMOVD 0(R7), F1
+	TBZ $0, R4, loaded1330
+	ADD $8, R7, R26
+	VLD1 (R26), V1.S[2]
+	B loaded1330
+
+single1329:
+	FMOVS 0(R7), F1
+
+loaded1330:
+	WORD $0x4e21d442 // FADD V2.4S, V2.4S, V1.4S
+	ADD R3, R7
+	SUBS $1, R5
+	BNE partial_taps
+	TBZ $1, R4, single1331
+	FMOVD F2, 0(R0)
+	TBZ $0, R4, stored1332
+	ADD $8, R0, R26
+	VST1 V2.S[2], (R26)
+	B stored1332
+
+single1331:
+	FMOVS F2, 0(R0)
+
+stored1332:
+
+next:
+	MOVD srcStep+40(FP), R5
+	SUB R6, R5
+	LSL $2, R5
+	ADD R5, R1
+	MOVD dstStep+32(FP), R5
+	SUB R6, R5
+	LSL $2, R5
+	ADD R5, R0
+	SUBS $1, R2
+	BNE pixel
+	RET
+
+// func WindowShareNEON(dst *float32, x *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, by float32)
+TEXT ·WindowShareNEON(SB), NOSPLIT, $0-76
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD pixels+16(FP), R2
+	MOVD tapStep+56(FP), R3
+	FMOVS by+72(FP), F0
+	VDUP V0.S[0], V0.S4
+	LSL $2, R3
+	MOVD channels+24(FP), R4
+	MOVD R4, R6
+	AND $3, R4
+	VDUP R4, V1.S4
+	SUB $0, R4, R26
+	VMOV R26, V1.S[0]
+	SUB $1, R4, R26
+	VMOV R26, V1.S[1]
+	SUB $2, R4, R26
+	VMOV R26, V1.S[2]
+	SUB $3, R4, R26
+	VMOV R26, V1.S[3]
+	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
+	SUB R4, R6
+
+pixel:
+	MOVD channels+24(FP), R4
+
+vectors4:
+	CMP $16, R4
+	BLT vectors4_end
+	MOVD more+64(FP), R5
+	CMP $0, R5
+	BEQ vectors4_start
+	FMOVQ 0(R0), F5
+	FMOVQ 16(R0), F4
+	FMOVQ 32(R0), F3
+	FMOVQ 48(R0), F2
+	B vectors4_begin
+
+vectors4_start:
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V2.B16, V2.B16, V2.B16
+
+vectors4_begin:
+	MOVD R1, R7
+	MOVD taps+48(FP), R5
+
+vectors4_taps:
+	FMOVQ 0(R7), F6
+	FMOVQ 16(R7), F7
+	FMOVQ 32(R7), F8
+	FMOVQ 48(R7), F9
+	WORD $0x6e20fcc6 // FDIV V6.4S, V6.4S, V0.4S
+	WORD $0x6e20fce7 // FDIV V7.4S, V7.4S, V0.4S
+	WORD $0x6e20fd08 // FDIV V8.4S, V8.4S, V0.4S
+	WORD $0x6e20fd29 // FDIV V9.4S, V9.4S, V0.4S
+	WORD $0x4e26d4a5 // FADD V5.4S, V5.4S, V6.4S
+	WORD $0x4e27d484 // FADD V4.4S, V4.4S, V7.4S
+	WORD $0x4e28d463 // FADD V3.4S, V3.4S, V8.4S
+	WORD $0x4e29d442 // FADD V2.4S, V2.4S, V9.4S
+	ADD R3, R7
+	SUBS $1, R5
+	BNE vectors4_taps
+	FMOVQ F5, 0(R0)
+	FMOVQ F4, 16(R0)
+	FMOVQ F3, 32(R0)
+	FMOVQ F2, 48(R0)
+	ADD $64, R0
+	ADD $64, R1
+	SUB $16, R4
+	B vectors4
+
+vectors4_end:
+
+vectors2:
+	CMP $8, R4
+	BLT vectors2_end
+	MOVD more+64(FP), R5
+	CMP $0, R5
+	BEQ vectors2_start
+	FMOVQ 0(R0), F2
+	FMOVQ 16(R0), F3
+	B vectors2_begin
+
+vectors2_start:
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+
+vectors2_begin:
+	MOVD R1, R7
+	MOVD taps+48(FP), R5
+
+vectors2_taps:
+	FMOVQ 0(R7), F4
+	FMOVQ 16(R7), F5
+	WORD $0x6e20fc84 // FDIV V4.4S, V4.4S, V0.4S
+	WORD $0x6e20fca5 // FDIV V5.4S, V5.4S, V0.4S
+	WORD $0x4e24d442 // FADD V2.4S, V2.4S, V4.4S
+	WORD $0x4e25d463 // FADD V3.4S, V3.4S, V5.4S
+	ADD R3, R7
+	SUBS $1, R5
+	BNE vectors2_taps
+	FMOVQ F2, 0(R0)
+	FMOVQ F3, 16(R0)
+	ADD $32, R0
+	ADD $32, R1
+	SUB $8, R4
+	B vectors2
+
+vectors2_end:
+
+vectors1:
+	CMP $4, R4
+	BLT vectors1_end
+	MOVD more+64(FP), R5
+	CMP $0, R5
+	BEQ vectors1_start
+	FMOVQ 0(R0), F3
+	B vectors1_begin
+
+vectors1_start:
+	VEOR V3.B16, V3.B16, V3.B16
+
+vectors1_begin:
+	MOVD R1, R7
+	MOVD taps+48(FP), R5
+
+vectors1_taps:
+	FMOVQ 0(R7), F2
+	WORD $0x6e20fc42 // FDIV V2.4S, V2.4S, V0.4S
+	WORD $0x4e22d463 // FADD V3.4S, V3.4S, V2.4S
+	ADD R3, R7
+	SUBS $1, R5
+	BNE vectors1_taps
+	FMOVQ F3, 0(R0)
+	ADD $16, R0
+	ADD $16, R1
+	SUB $4, R4
+	B vectors1
+
+vectors1_end:
+	CMP $0, R4
+	BEQ next
+	MOVD more+64(FP), R5
+	CMP $0, R5
+	BEQ partial_start
+	TBZ $1, R4, single1333
+	FMOVD 0(R0), F3
+	TBZ $0, R4, loaded1334
+	ADD $8, R0, R26
+	VLD1 (R26), V3.S[2]
+	B loaded1334
+
+single1333:
+	FMOVS 0(R0), F3
+
+loaded1334:
+	B partial_begin
+
+partial_start:
+	VEOR V3.B16, V3.B16, V3.B16
+
+partial_begin:
+	MOVD R1, R7
+	MOVD taps+48(FP), R5
+
+partial_taps:
+	TBZ $1, R4, single1335
+	FMOVD 0(R7), F2
+	TBZ $0, R4, loaded1336
+	ADD $8, R7, R26
+	VLD1 (R26), V2.S[2]
+	B loaded1336
+
+single1335:
+	FMOVS 0(R7), F2
+
+loaded1336:
+	WORD $0x6e20fc42 // FDIV V2.4S, V2.4S, V0.4S
+	WORD $0x4e22d463 // FADD V3.4S, V3.4S, V2.4S
+	ADD R3, R7
+	SUBS $1, R5
+	BNE partial_taps
+	TBZ $1, R4, single1337
+	FMOVD F3, 0(R0)
+	TBZ $0, R4, stored1338
+	ADD $8, R0, R26
+	VST1 V3.S[2], (R26)
+	B stored1338
+
+single1337:
+	FMOVS F3, 0(R0)
+
+stored1338:
+
+next:
+	MOVD srcStep+40(FP), R5
+	SUB R6, R5
+	LSL $2, R5
+	ADD R5, R1
+	MOVD dstStep+32(FP), R5
+	SUB R6, R5
+	LSL $2, R5
+	ADD R5, R0
+	SUBS $1, R2
+	BNE pixel
+	RET
+
+// func WindowSelectNEON(dx *float32, dy *float32, index *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, place float32)
+TEXT ·WindowSelectNEON(SB), NOSPLIT, $0-84
+	MOVD dx+0(FP), R0
+	MOVD dy+8(FP), R1
+	MOVD index+16(FP), R2
+	MOVD pixels+24(FP), R3
+	MOVD tapStep+64(FP), R4
+	FMOVS place+80(FP), F0
+	VDUP V0.S[0], V0.S4
+	LSL $2, R4
+	MOVD channels+32(FP), R5
+	MOVD R5, R7
+	AND $3, R5
+	VDUP R5, V1.S4
+	SUB $0, R5, R26
+	VMOV R26, V1.S[0]
+	SUB $1, R5, R26
+	VMOV R26, V1.S[1]
+	SUB $2, R5, R26
+	VMOV R26, V1.S[2]
+	SUB $3, R5, R26
+	VMOV R26, V1.S[3]
+	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
+	SUB R5, R7
+
+pixel:
+	MOVD channels+32(FP), R5
+
+vectors4:
+	CMP $16, R5
+	BLT vectors4_end
+	MOVD more+72(FP), R6
+	CMP $0, R6
+	BEQ vectors4_start
+	FMOVQ 0(R0), F5
+	FMOVQ 16(R0), F4
+	FMOVQ 32(R0), F3
+	FMOVQ 48(R0), F2
+	B vectors4_begin
+
+vectors4_start:
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V2.B16, V2.B16, V2.B16
+
+vectors4_begin:
+	MOVD R1, R8
+	MOVD R2, R9
+	MOVD taps+56(FP), R6
+
+vectors4_taps:
+	FMOVQ 0(R9), F6
+	FMOVQ 16(R9), F7
+	FMOVQ 32(R9), F8
+	FMOVQ 48(R9), F9
+	WORD $0x4e21d8c6 // SCVTF V6.4S, V6.4S
+	WORD $0x4e21d8e7 // SCVTF V7.4S, V7.4S
+	WORD $0x4e21d908 // SCVTF V8.4S, V8.4S
+	WORD $0x4e21d929 // SCVTF V9.4S, V9.4S
+	WORD $0x4e20e4c6 // FCMEQ V6.4S, V6.4S, V0.4S
+	WORD $0x4e20e4e7 // FCMEQ V7.4S, V7.4S, V0.4S
+	WORD $0x4e20e508 // FCMEQ V8.4S, V8.4S, V0.4S
+	WORD $0x4e20e529 // FCMEQ V9.4S, V9.4S, V0.4S
+	FMOVQ 0(R8), F10
+	FMOVQ 16(R8), F11
+	FMOVQ 32(R8), F12
+	FMOVQ 48(R8), F13
+	VAND V6.B16, V10.B16, V10.B16
+	VAND V7.B16, V11.B16, V11.B16
+	VAND V8.B16, V12.B16, V12.B16
+	VAND V9.B16, V13.B16, V13.B16
+	WORD $0x4e2ad4a5 // FADD V5.4S, V5.4S, V10.4S
+	WORD $0x4e2bd484 // FADD V4.4S, V4.4S, V11.4S
+	WORD $0x4e2cd463 // FADD V3.4S, V3.4S, V12.4S
+	WORD $0x4e2dd442 // FADD V2.4S, V2.4S, V13.4S
+	ADD R4, R8
+	ADD R4, R9
+	SUBS $1, R6
+	BNE vectors4_taps
+	FMOVQ F5, 0(R0)
+	FMOVQ F4, 16(R0)
+	FMOVQ F3, 32(R0)
+	FMOVQ F2, 48(R0)
+	ADD $64, R0
+	ADD $64, R1
+	ADD $64, R2
+	SUB $16, R5
+	B vectors4
+
+vectors4_end:
+
+vectors2:
+	CMP $8, R5
+	BLT vectors2_end
+	MOVD more+72(FP), R6
+	CMP $0, R6
+	BEQ vectors2_start
+	FMOVQ 0(R0), F2
+	FMOVQ 16(R0), F3
+	B vectors2_begin
+
+vectors2_start:
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+
+vectors2_begin:
+	MOVD R1, R8
+	MOVD R2, R9
+	MOVD taps+56(FP), R6
+
+vectors2_taps:
+	FMOVQ 0(R9), F4
+	FMOVQ 16(R9), F5
+	WORD $0x4e21d884 // SCVTF V4.4S, V4.4S
+	WORD $0x4e21d8a5 // SCVTF V5.4S, V5.4S
+	WORD $0x4e20e484 // FCMEQ V4.4S, V4.4S, V0.4S
+	WORD $0x4e20e4a5 // FCMEQ V5.4S, V5.4S, V0.4S
+	FMOVQ 0(R8), F13
+	FMOVQ 16(R8), F12
+	VAND V4.B16, V13.B16, V13.B16
+	VAND V5.B16, V12.B16, V12.B16
+	WORD $0x4e2dd442 // FADD V2.4S, V2.4S, V13.4S
+	WORD $0x4e2cd463 // FADD V3.4S, V3.4S, V12.4S
+	ADD R4, R8
+	ADD R4, R9
+	SUBS $1, R6
+	BNE vectors2_taps
+	FMOVQ F2, 0(R0)
+	FMOVQ F3, 16(R0)
+	ADD $32, R0
+	ADD $32, R1
+	ADD $32, R2
+	SUB $8, R5
+	B vectors2
+
+vectors2_end:
+
+vectors1:
+	CMP $4, R5
+	BLT vectors1_end
+	MOVD more+72(FP), R6
+	CMP $0, R6
+	BEQ vectors1_start
+	FMOVQ 0(R0), F3
+	B vectors1_begin
+
+vectors1_start:
+	VEOR V3.B16, V3.B16, V3.B16
+
+vectors1_begin:
+	MOVD R1, R8
+	MOVD R2, R9
+	MOVD taps+56(FP), R6
+
+vectors1_taps:
+	FMOVQ 0(R9), F2
+	WORD $0x4e21d842 // SCVTF V2.4S, V2.4S
+	WORD $0x4e20e442 // FCMEQ V2.4S, V2.4S, V0.4S
+	FMOVQ 0(R8), F12
+	VAND V2.B16, V12.B16, V12.B16
+	WORD $0x4e2cd463 // FADD V3.4S, V3.4S, V12.4S
+	ADD R4, R8
+	ADD R4, R9
+	SUBS $1, R6
+	BNE vectors1_taps
+	FMOVQ F3, 0(R0)
+	ADD $16, R0
+	ADD $16, R1
+	ADD $16, R2
+	SUB $4, R5
+	B vectors1
+
+vectors1_end:
+	CMP $0, R5
+	BEQ next
+	MOVD more+72(FP), R6
+	CMP $0, R6
+	BEQ partial_start
+	TBZ $1, R5, single1339
+	FMOVD 0(R0), F3
+	TBZ $0, R5, loaded1340
+	ADD $8, R0, R26
+	VLD1 (R26), V3.S[2]
+	B loaded1340
+
+single1339:
+	FMOVS 0(R0), F3
+
+loaded1340:
+	B partial_begin
+
+partial_start:
+	VEOR V3.B16, V3.B16, V3.B16
+
+partial_begin:
+	MOVD R1, R8
+	MOVD R2, R9
+	MOVD taps+56(FP), R6
+
+partial_taps:
+	TBZ $1, R5, single1341
+	FMOVD 0(R9), F12
+	TBZ $0, R5, loaded1342
+	ADD $8, R9, R26
+	VLD1 (R26), V12.S[2]
+	B loaded1342
+
+single1341:
+	FMOVS 0(R9), F12
+
+loaded1342:
+	WORD $0x4e21d98c // SCVTF V12.4S, V12.4S
+	WORD $0x4e20e58c // FCMEQ V12.4S, V12.4S, V0.4S
+	TBZ $1, R5, single1343
+	FMOVD 0(R8), F2
+	TBZ $0, R5, loaded1344
+	ADD $8, R8, R26
+	VLD1 (R26), V2.S[2]
+	B loaded1344
+
+single1343:
+	FMOVS 0(R8), F2
+
+loaded1344:
+	VAND V12.B16, V2.B16, V2.B16
+	WORD $0x4e22d463 // FADD V3.4S, V3.4S, V2.4S
+	ADD R4, R8
+	ADD R4, R9
+	SUBS $1, R6
+	BNE partial_taps
+	TBZ $1, R5, single1345
+	FMOVD F3, 0(R0)
+	TBZ $0, R5, stored1346
+	ADD $8, R0, R26
+	VST1 V3.S[2], (R26)
+	B stored1346
+
+single1345:
+	FMOVS F3, 0(R0)
+
+stored1346:
+
+next:
+	MOVD srcStep+48(FP), R6
+	SUB R7, R6
+	LSL $2, R6
+	ADD R6, R1
+	ADD R6, R2
+	MOVD dstStep+40(FP), R6
+	SUB R7, R6
+	LSL $2, R6
+	ADD R6, R0
+	SUBS $1, R3
+	BNE pixel
+	RET
+
 // func GemmRows1x1NEON(t uintptr)
 TEXT ·GemmRows1x1NEON(SB), NOSPLIT, $0-8
 	MOVD t+0(FP), R8
@@ -29358,56 +30524,56 @@ start:
 
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
-	TBZ $1, R20, single1311
+	TBZ $1, R20, single1347
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1312
+	TBZ $0, R20, loaded1348
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1312
+	B loaded1348
 
-single1311:
+single1347:
 	FMOVS 0(R10), F0
 
-loaded1312:
+loaded1348:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
-	TBZ $1, R20, single1313
+	TBZ $1, R20, single1349
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1314
+	TBZ $0, R20, loaded1350
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1314
+	B loaded1350
 
-single1313:
+single1349:
 	FMOVS 0(R10), F0
 
-loaded1314:
+loaded1350:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
-	TBZ $1, R20, single1315
+	TBZ $1, R20, single1351
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1316
+	TBZ $0, R20, loaded1352
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1316
+	B loaded1352
 
-single1315:
+single1351:
 	FMOVS 0(R10), F0
 
-loaded1316:
+loaded1352:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
-	TBZ $1, R20, single1317
+	TBZ $1, R20, single1353
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1318
+	TBZ $0, R20, loaded1354
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1318
+	B loaded1354
 
-single1317:
+single1353:
 	FMOVS 0(R10), F0
 
-loaded1318:
+loaded1354:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	SUBS $4, R9
@@ -29420,17 +30586,17 @@ rest:
 single:
 	FMOVS (R0), F1
 	ADD $4, R0
-	TBZ $1, R20, single1319
+	TBZ $1, R20, single1355
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1320
+	TBZ $0, R20, loaded1356
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1320
+	B loaded1356
 
-single1319:
+single1355:
 	FMOVS 0(R10), F0
 
-loaded1320:
+loaded1356:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -29444,49 +30610,49 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1321
+	TBZ $1, R20, single1357
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1322
+	TBZ $0, R20, loaded1358
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1322
+	B loaded1358
 
-single1321:
+single1357:
 	FMOVS 0(R21), F0
 
-loaded1322:
+loaded1358:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1323
+	TBZ $1, R20, single1359
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1324
+	TBZ $0, R20, loaded1360
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1324
+	B loaded1360
 
-single1323:
+single1359:
 	FMOVS 0(R21), F0
 
-loaded1324:
+loaded1360:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1325
+	TBZ $1, R20, single1361
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1326
+	TBZ $0, R20, stored1362
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1326
+	B stored1362
 
-single1325:
+single1361:
 	FMOVS F31, 0(R21)
 
-stored1326:
+stored1362:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -29656,62 +30822,62 @@ start:
 unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1327
+	TBZ $1, R20, single1363
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1328
+	TBZ $0, R20, loaded1364
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1328
+	B loaded1364
 
-single1327:
+single1363:
 	FMOVS 16(R10), F1
 
-loaded1328:
+loaded1364:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1329
+	TBZ $1, R20, single1365
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1330
+	TBZ $0, R20, loaded1366
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1330
+	B loaded1366
 
-single1329:
+single1365:
 	FMOVS 16(R10), F1
 
-loaded1330:
+loaded1366:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1331
+	TBZ $1, R20, single1367
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1332
+	TBZ $0, R20, loaded1368
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1332
+	B loaded1368
 
-single1331:
+single1367:
 	FMOVS 16(R10), F1
 
-loaded1332:
+loaded1368:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1333
+	TBZ $1, R20, single1369
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1334
+	TBZ $0, R20, loaded1370
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1334
+	B loaded1370
 
-single1333:
+single1369:
 	FMOVS 16(R10), F1
 
-loaded1334:
+loaded1370:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -29726,17 +30892,17 @@ single:
 	FMOVS (R0), F2
 	ADD $4, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1335
+	TBZ $1, R20, single1371
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1336
+	TBZ $0, R20, loaded1372
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1336
+	B loaded1372
 
-single1335:
+single1371:
 	FMOVS 16(R10), F1
 
-loaded1336:
+loaded1372:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -29754,17 +30920,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1337
+	TBZ $1, R20, single1373
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1338
+	TBZ $0, R20, loaded1374
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1338
+	B loaded1374
 
-single1337:
+single1373:
 	FMOVS 16(R21), F0
 
-loaded1338:
+loaded1374:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -29773,33 +30939,33 @@ bias:
 	CBZ R21, store
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single1339
+	TBZ $1, R20, single1375
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1340
+	TBZ $0, R20, loaded1376
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1340
+	B loaded1376
 
-single1339:
+single1375:
 	FMOVS 16(R21), F0
 
-loaded1340:
+loaded1376:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1341
+	TBZ $1, R20, single1377
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1342
+	TBZ $0, R20, stored1378
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1342
+	B stored1378
 
-single1341:
+single1377:
 	FMOVS F30, 16(R21)
 
-stored1342:
+stored1378:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -29971,59 +31137,59 @@ start:
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
-	TBZ $1, R20, single1343
+	TBZ $1, R20, single1379
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1344
+	TBZ $0, R20, loaded1380
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1344
+	B loaded1380
 
-single1343:
+single1379:
 	FMOVS 0(R10), F0
 
-loaded1344:
+loaded1380:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
-	TBZ $1, R20, single1345
+	TBZ $1, R20, single1381
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1346
+	TBZ $0, R20, loaded1382
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1346
+	B loaded1382
 
-single1345:
+single1381:
 	FMOVS 0(R10), F0
 
-loaded1346:
+loaded1382:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
-	TBZ $1, R20, single1347
+	TBZ $1, R20, single1383
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1348
+	TBZ $0, R20, loaded1384
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1348
+	B loaded1384
 
-single1347:
+single1383:
 	FMOVS 0(R10), F0
 
-loaded1348:
+loaded1384:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
-	TBZ $1, R20, single1349
+	TBZ $1, R20, single1385
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1350
+	TBZ $0, R20, loaded1386
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1350
+	B loaded1386
 
-single1349:
+single1385:
 	FMOVS 0(R10), F0
 
-loaded1350:
+loaded1386:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -30039,17 +31205,17 @@ single:
 	ADD $4, R0
 	FMOVS (R1), F2
 	ADD $4, R1
-	TBZ $1, R20, single1351
+	TBZ $1, R20, single1387
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1352
+	TBZ $0, R20, loaded1388
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1352
+	B loaded1388
 
-single1351:
+single1387:
 	FMOVS 0(R10), F0
 
-loaded1352:
+loaded1388:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -30064,76 +31230,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1353
+	TBZ $1, R20, single1389
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1354
+	TBZ $0, R20, loaded1390
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1354
+	B loaded1390
 
-single1353:
+single1389:
 	FMOVS 0(R21), F0
 
-loaded1354:
+loaded1390:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1355
+	TBZ $1, R20, single1391
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1356
+	TBZ $0, R20, loaded1392
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1356
+	B loaded1392
 
-single1355:
+single1391:
 	FMOVS 0(R21), F0
 
-loaded1356:
+loaded1392:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1357
+	TBZ $1, R20, single1393
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1358
+	TBZ $0, R20, loaded1394
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1358
+	B loaded1394
 
-single1357:
+single1393:
 	FMOVS 0(R21), F0
 
-loaded1358:
+loaded1394:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1359
+	TBZ $1, R20, single1395
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1360
+	TBZ $0, R20, stored1396
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1360
+	B stored1396
 
-single1359:
+single1395:
 	FMOVS F31, 0(R21)
 
-stored1360:
+stored1396:
 	ADD R13, R21
-	TBZ $1, R20, single1361
+	TBZ $1, R20, single1397
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1362
+	TBZ $0, R20, stored1398
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1362
+	B stored1398
 
-single1361:
+single1397:
 	FMOVS F30, 0(R21)
 
-stored1362:
+stored1398:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -30337,68 +31503,68 @@ unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	VLD1.P 16(R1), [V3.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1363
+	TBZ $1, R20, single1399
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1364
+	TBZ $0, R20, loaded1400
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1364
+	B loaded1400
 
-single1363:
+single1399:
 	FMOVS 16(R10), F1
 
-loaded1364:
+loaded1400:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1365
+	TBZ $1, R20, single1401
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1366
+	TBZ $0, R20, loaded1402
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1366
+	B loaded1402
 
-single1365:
+single1401:
 	FMOVS 16(R10), F1
 
-loaded1366:
+loaded1402:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa3103c // FMLA V28.4S, V1.4S, V3.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1367
+	TBZ $1, R20, single1403
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1368
+	TBZ $0, R20, loaded1404
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1368
+	B loaded1404
 
-single1367:
+single1403:
 	FMOVS 16(R10), F1
 
-loaded1368:
+loaded1404:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f83183c // FMLA V28.4S, V1.4S, V3.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1369
+	TBZ $1, R20, single1405
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1370
+	TBZ $0, R20, loaded1406
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1370
+	B loaded1406
 
-single1369:
+single1405:
 	FMOVS 16(R10), F1
 
-loaded1370:
+loaded1406:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -30417,17 +31583,17 @@ single:
 	FMOVS (R1), F3
 	ADD $4, R1
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1371
+	TBZ $1, R20, single1407
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1372
+	TBZ $0, R20, loaded1408
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1372
+	B loaded1408
 
-single1371:
+single1407:
 	FMOVS 16(R10), F1
 
-loaded1372:
+loaded1408:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -30447,34 +31613,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1373
+	TBZ $1, R20, single1409
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1374
+	TBZ $0, R20, loaded1410
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1374
+	B loaded1410
 
-single1373:
+single1409:
 	FMOVS 16(R21), F0
 
-loaded1374:
+loaded1410:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1375
+	TBZ $1, R20, single1411
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1376
+	TBZ $0, R20, loaded1412
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1376
+	B loaded1412
 
-single1375:
+single1411:
 	FMOVS 16(R21), F0
 
-loaded1376:
+loaded1412:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -30484,47 +31650,47 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single1377
+	TBZ $1, R20, single1413
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1378
+	TBZ $0, R20, loaded1414
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1378
+	B loaded1414
 
-single1377:
+single1413:
 	FMOVS 16(R21), F0
 
-loaded1378:
+loaded1414:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1379
+	TBZ $1, R20, single1415
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1380
+	TBZ $0, R20, stored1416
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1380
+	B stored1416
 
-single1379:
+single1415:
 	FMOVS F30, 16(R21)
 
-stored1380:
+stored1416:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1381
+	TBZ $1, R20, single1417
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1382
+	TBZ $0, R20, stored1418
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1382
+	B stored1418
 
-single1381:
+single1417:
 	FMOVS F28, 16(R21)
 
-stored1382:
+stored1418:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -30718,62 +31884,62 @@ unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
-	TBZ $1, R20, single1383
+	TBZ $1, R20, single1419
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1384
+	TBZ $0, R20, loaded1420
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1384
+	B loaded1420
 
-single1383:
+single1419:
 	FMOVS 0(R10), F0
 
-loaded1384:
+loaded1420:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
-	TBZ $1, R20, single1385
+	TBZ $1, R20, single1421
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1386
+	TBZ $0, R20, loaded1422
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1386
+	B loaded1422
 
-single1385:
+single1421:
 	FMOVS 0(R10), F0
 
-loaded1386:
+loaded1422:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
-	TBZ $1, R20, single1387
+	TBZ $1, R20, single1423
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1388
+	TBZ $0, R20, loaded1424
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1388
+	B loaded1424
 
-single1387:
+single1423:
 	FMOVS 0(R10), F0
 
-loaded1388:
+loaded1424:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
-	TBZ $1, R20, single1389
+	TBZ $1, R20, single1425
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1390
+	TBZ $0, R20, loaded1426
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1390
+	B loaded1426
 
-single1389:
+single1425:
 	FMOVS 0(R10), F0
 
-loaded1390:
+loaded1426:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -30792,17 +31958,17 @@ single:
 	ADD $4, R1
 	FMOVS (R2), F3
 	ADD $4, R2
-	TBZ $1, R20, single1391
+	TBZ $1, R20, single1427
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1392
+	TBZ $0, R20, loaded1428
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1392
+	B loaded1428
 
-single1391:
+single1427:
 	FMOVS 0(R10), F0
 
-loaded1392:
+loaded1428:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -30818,103 +31984,103 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1393
+	TBZ $1, R20, single1429
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1394
+	TBZ $0, R20, loaded1430
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1394
+	B loaded1430
 
-single1393:
+single1429:
 	FMOVS 0(R21), F0
 
-loaded1394:
+loaded1430:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1395
+	TBZ $1, R20, single1431
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1396
+	TBZ $0, R20, loaded1432
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1396
+	B loaded1432
 
-single1395:
+single1431:
 	FMOVS 0(R21), F0
 
-loaded1396:
+loaded1432:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1397
+	TBZ $1, R20, single1433
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1398
+	TBZ $0, R20, loaded1434
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1398
+	B loaded1434
 
-single1397:
+single1433:
 	FMOVS 0(R21), F0
 
-loaded1398:
+loaded1434:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1399
+	TBZ $1, R20, single1435
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1400
+	TBZ $0, R20, loaded1436
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1400
+	B loaded1436
 
-single1399:
+single1435:
 	FMOVS 0(R21), F0
 
-loaded1400:
+loaded1436:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1401
+	TBZ $1, R20, single1437
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1402
+	TBZ $0, R20, stored1438
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1402
+	B stored1438
 
-single1401:
+single1437:
 	FMOVS F31, 0(R21)
 
-stored1402:
+stored1438:
 	ADD R13, R21
-	TBZ $1, R20, single1403
+	TBZ $1, R20, single1439
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1404
+	TBZ $0, R20, stored1440
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1404
+	B stored1440
 
-single1403:
+single1439:
 	FMOVS F30, 0(R21)
 
-stored1404:
+stored1440:
 	ADD R13, R21
-	TBZ $1, R20, single1405
+	TBZ $1, R20, single1441
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1406
+	TBZ $0, R20, stored1442
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1406
+	B stored1442
 
-single1405:
+single1441:
 	FMOVS F29, 0(R21)
 
-stored1406:
+stored1442:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -31152,17 +32318,17 @@ unrolled:
 	VLD1.P 16(R1), [V3.B16]
 	VLD1.P 16(R2), [V4.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1407
+	TBZ $1, R20, single1443
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1408
+	TBZ $0, R20, loaded1444
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1408
+	B loaded1444
 
-single1407:
+single1443:
 	FMOVS 16(R10), F1
 
-loaded1408:
+loaded1444:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -31171,17 +32337,17 @@ loaded1408:
 	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
 	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1409
+	TBZ $1, R20, single1445
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1410
+	TBZ $0, R20, loaded1446
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1410
+	B loaded1446
 
-single1409:
+single1445:
 	FMOVS 16(R10), F1
 
-loaded1410:
+loaded1446:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -31190,17 +32356,17 @@ loaded1410:
 	WORD $0x4fa4101b // FMLA V27.4S, V0.4S, V4.S[1]
 	WORD $0x4fa4103a // FMLA V26.4S, V1.4S, V4.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1411
+	TBZ $1, R20, single1447
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1412
+	TBZ $0, R20, loaded1448
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1412
+	B loaded1448
 
-single1411:
+single1447:
 	FMOVS 16(R10), F1
 
-loaded1412:
+loaded1448:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -31209,17 +32375,17 @@ loaded1412:
 	WORD $0x4f84181b // FMLA V27.4S, V0.4S, V4.S[2]
 	WORD $0x4f84183a // FMLA V26.4S, V1.4S, V4.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1413
+	TBZ $1, R20, single1449
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1414
+	TBZ $0, R20, loaded1450
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1414
+	B loaded1450
 
-single1413:
+single1449:
 	FMOVS 16(R10), F1
 
-loaded1414:
+loaded1450:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -31242,17 +32408,17 @@ single:
 	FMOVS (R2), F4
 	ADD $4, R2
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1415
+	TBZ $1, R20, single1451
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1416
+	TBZ $0, R20, loaded1452
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1416
+	B loaded1452
 
-single1415:
+single1451:
 	FMOVS 16(R10), F1
 
-loaded1416:
+loaded1452:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -31274,51 +32440,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1417
+	TBZ $1, R20, single1453
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1418
+	TBZ $0, R20, loaded1454
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1418
+	B loaded1454
 
-single1417:
+single1453:
 	FMOVS 16(R21), F0
 
-loaded1418:
+loaded1454:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1419
+	TBZ $1, R20, single1455
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1420
+	TBZ $0, R20, loaded1456
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1420
+	B loaded1456
 
-single1419:
+single1455:
 	FMOVS 16(R21), F0
 
-loaded1420:
+loaded1456:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1421
+	TBZ $1, R20, single1457
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1422
+	TBZ $0, R20, loaded1458
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1422
+	B loaded1458
 
-single1421:
+single1457:
 	FMOVS 16(R21), F0
 
-loaded1422:
+loaded1458:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -31329,17 +32495,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single1423
+	TBZ $1, R20, single1459
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1424
+	TBZ $0, R20, loaded1460
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1424
+	B loaded1460
 
-single1423:
+single1459:
 	FMOVS 16(R21), F0
 
-loaded1424:
+loaded1460:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -31347,43 +32513,43 @@ loaded1424:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1425
+	TBZ $1, R20, single1461
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1426
+	TBZ $0, R20, stored1462
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1426
+	B stored1462
 
-single1425:
+single1461:
 	FMOVS F30, 16(R21)
 
-stored1426:
+stored1462:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1427
+	TBZ $1, R20, single1463
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1428
+	TBZ $0, R20, stored1464
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1428
+	B stored1464
 
-single1427:
+single1463:
 	FMOVS F28, 16(R21)
 
-stored1428:
+stored1464:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1429
+	TBZ $1, R20, single1465
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1430
+	TBZ $0, R20, stored1466
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1430
+	B stored1466
 
-single1429:
+single1465:
 	FMOVS F26, 16(R21)
 
-stored1430:
+stored1466:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -31599,65 +32765,65 @@ unrolled:
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
-	TBZ $1, R20, single1431
+	TBZ $1, R20, single1467
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1432
+	TBZ $0, R20, loaded1468
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1432
+	B loaded1468
 
-single1431:
+single1467:
 	FMOVS 0(R10), F0
 
-loaded1432:
+loaded1468:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
-	TBZ $1, R20, single1433
+	TBZ $1, R20, single1469
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1434
+	TBZ $0, R20, loaded1470
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1434
+	B loaded1470
 
-single1433:
+single1469:
 	FMOVS 0(R10), F0
 
-loaded1434:
+loaded1470:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
-	TBZ $1, R20, single1435
+	TBZ $1, R20, single1471
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1436
+	TBZ $0, R20, loaded1472
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1436
+	B loaded1472
 
-single1435:
+single1471:
 	FMOVS 0(R10), F0
 
-loaded1436:
+loaded1472:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
-	TBZ $1, R20, single1437
+	TBZ $1, R20, single1473
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1438
+	TBZ $0, R20, loaded1474
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1438
+	B loaded1474
 
-single1437:
+single1473:
 	FMOVS 0(R10), F0
 
-loaded1438:
+loaded1474:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -31679,17 +32845,17 @@ single:
 	ADD $4, R2
 	FMOVS (R3), F4
 	ADD $4, R3
-	TBZ $1, R20, single1439
+	TBZ $1, R20, single1475
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1440
+	TBZ $0, R20, loaded1476
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1440
+	B loaded1476
 
-single1439:
+single1475:
 	FMOVS 0(R10), F0
 
-loaded1440:
+loaded1476:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -31706,76 +32872,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1441
+	TBZ $1, R20, single1477
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1442
+	TBZ $0, R20, loaded1478
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1442
+	B loaded1478
 
-single1441:
+single1477:
 	FMOVS 0(R21), F0
 
-loaded1442:
+loaded1478:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1443
+	TBZ $1, R20, single1479
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1444
+	TBZ $0, R20, loaded1480
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1444
+	B loaded1480
 
-single1443:
+single1479:
 	FMOVS 0(R21), F0
 
-loaded1444:
+loaded1480:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1445
+	TBZ $1, R20, single1481
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1446
+	TBZ $0, R20, loaded1482
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1446
+	B loaded1482
 
-single1445:
+single1481:
 	FMOVS 0(R21), F0
 
-loaded1446:
+loaded1482:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1447
+	TBZ $1, R20, single1483
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1448
+	TBZ $0, R20, loaded1484
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1448
+	B loaded1484
 
-single1447:
+single1483:
 	FMOVS 0(R21), F0
 
-loaded1448:
+loaded1484:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1449
+	TBZ $1, R20, single1485
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1450
+	TBZ $0, R20, loaded1486
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1450
+	B loaded1486
 
-single1449:
+single1485:
 	FMOVS 0(R21), F0
 
-loaded1450:
+loaded1486:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -31783,53 +32949,53 @@ loaded1450:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1451
+	TBZ $1, R20, single1487
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1452
+	TBZ $0, R20, stored1488
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1452
+	B stored1488
 
-single1451:
+single1487:
 	FMOVS F31, 0(R21)
 
-stored1452:
+stored1488:
 	ADD R13, R21
-	TBZ $1, R20, single1453
+	TBZ $1, R20, single1489
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1454
+	TBZ $0, R20, stored1490
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1454
+	B stored1490
 
-single1453:
+single1489:
 	FMOVS F30, 0(R21)
 
-stored1454:
+stored1490:
 	ADD R13, R21
-	TBZ $1, R20, single1455
+	TBZ $1, R20, single1491
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1456
+	TBZ $0, R20, stored1492
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1456
+	B stored1492
 
-single1455:
+single1491:
 	FMOVS F29, 0(R21)
 
-stored1456:
+stored1492:
 	ADD R13, R21
-	TBZ $1, R20, single1457
+	TBZ $1, R20, single1493
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1458
+	TBZ $0, R20, stored1494
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1458
+	B stored1494
 
-single1457:
+single1493:
 	FMOVS F28, 0(R21)
 
-stored1458:
+stored1494:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -32101,17 +33267,17 @@ unrolled:
 	VLD1.P 16(R2), [V4.B16]
 	VLD1.P 16(R3), [V5.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1459
+	TBZ $1, R20, single1495
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1460
+	TBZ $0, R20, loaded1496
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1460
+	B loaded1496
 
-single1459:
+single1495:
 	FMOVS 16(R10), F1
 
-loaded1460:
+loaded1496:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -32122,17 +33288,17 @@ loaded1460:
 	WORD $0x4f851019 // FMLA V25.4S, V0.4S, V5.S[0]
 	WORD $0x4f851038 // FMLA V24.4S, V1.4S, V5.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1461
+	TBZ $1, R20, single1497
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1462
+	TBZ $0, R20, loaded1498
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1462
+	B loaded1498
 
-single1461:
+single1497:
 	FMOVS 16(R10), F1
 
-loaded1462:
+loaded1498:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -32143,17 +33309,17 @@ loaded1462:
 	WORD $0x4fa51019 // FMLA V25.4S, V0.4S, V5.S[1]
 	WORD $0x4fa51038 // FMLA V24.4S, V1.4S, V5.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1463
+	TBZ $1, R20, single1499
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1464
+	TBZ $0, R20, loaded1500
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1464
+	B loaded1500
 
-single1463:
+single1499:
 	FMOVS 16(R10), F1
 
-loaded1464:
+loaded1500:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -32164,17 +33330,17 @@ loaded1464:
 	WORD $0x4f851819 // FMLA V25.4S, V0.4S, V5.S[2]
 	WORD $0x4f851838 // FMLA V24.4S, V1.4S, V5.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1465
+	TBZ $1, R20, single1501
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1466
+	TBZ $0, R20, loaded1502
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1466
+	B loaded1502
 
-single1465:
+single1501:
 	FMOVS 16(R10), F1
 
-loaded1466:
+loaded1502:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -32201,17 +33367,17 @@ single:
 	FMOVS (R3), F5
 	ADD $4, R3
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1467
+	TBZ $1, R20, single1503
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1468
+	TBZ $0, R20, loaded1504
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1468
+	B loaded1504
 
-single1467:
+single1503:
 	FMOVS 16(R10), F1
 
-loaded1468:
+loaded1504:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -32235,68 +33401,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1469
+	TBZ $1, R20, single1505
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1470
+	TBZ $0, R20, loaded1506
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1470
+	B loaded1506
 
-single1469:
+single1505:
 	FMOVS 16(R21), F0
 
-loaded1470:
+loaded1506:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1471
+	TBZ $1, R20, single1507
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1472
+	TBZ $0, R20, loaded1508
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1472
+	B loaded1508
 
-single1471:
+single1507:
 	FMOVS 16(R21), F0
 
-loaded1472:
+loaded1508:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1473
+	TBZ $1, R20, single1509
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1474
+	TBZ $0, R20, loaded1510
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1474
+	B loaded1510
 
-single1473:
+single1509:
 	FMOVS 16(R21), F0
 
-loaded1474:
+loaded1510:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1475
+	TBZ $1, R20, single1511
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1476
+	TBZ $0, R20, loaded1512
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1476
+	B loaded1512
 
-single1475:
+single1511:
 	FMOVS 16(R21), F0
 
-loaded1476:
+loaded1512:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -32308,17 +33474,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single1477
+	TBZ $1, R20, single1513
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1478
+	TBZ $0, R20, loaded1514
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1478
+	B loaded1514
 
-single1477:
+single1513:
 	FMOVS 16(R21), F0
 
-loaded1478:
+loaded1514:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -32327,56 +33493,56 @@ loaded1478:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1479
+	TBZ $1, R20, single1515
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1480
+	TBZ $0, R20, stored1516
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1480
+	B stored1516
 
-single1479:
+single1515:
 	FMOVS F30, 16(R21)
 
-stored1480:
+stored1516:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1481
+	TBZ $1, R20, single1517
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1482
+	TBZ $0, R20, stored1518
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1482
+	B stored1518
 
-single1481:
+single1517:
 	FMOVS F28, 16(R21)
 
-stored1482:
+stored1518:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1483
+	TBZ $1, R20, single1519
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1484
+	TBZ $0, R20, stored1520
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1484
+	B stored1520
 
-single1483:
+single1519:
 	FMOVS F26, 16(R21)
 
-stored1484:
+stored1520:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1485
+	TBZ $1, R20, single1521
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1486
+	TBZ $0, R20, stored1522
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1486
+	B stored1522
 
-single1485:
+single1521:
 	FMOVS F24, 16(R21)
 
-stored1486:
+stored1522:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -32614,68 +33780,68 @@ unrolled:
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
-	TBZ $1, R20, single1487
+	TBZ $1, R20, single1523
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1488
+	TBZ $0, R20, loaded1524
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1488
+	B loaded1524
 
-single1487:
+single1523:
 	FMOVS 0(R10), F0
 
-loaded1488:
+loaded1524:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
-	TBZ $1, R20, single1489
+	TBZ $1, R20, single1525
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1490
+	TBZ $0, R20, loaded1526
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1490
+	B loaded1526
 
-single1489:
+single1525:
 	FMOVS 0(R10), F0
 
-loaded1490:
+loaded1526:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
-	TBZ $1, R20, single1491
+	TBZ $1, R20, single1527
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1492
+	TBZ $0, R20, loaded1528
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1492
+	B loaded1528
 
-single1491:
+single1527:
 	FMOVS 0(R10), F0
 
-loaded1492:
+loaded1528:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
-	TBZ $1, R20, single1493
+	TBZ $1, R20, single1529
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1494
+	TBZ $0, R20, loaded1530
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1494
+	B loaded1530
 
-single1493:
+single1529:
 	FMOVS 0(R10), F0
 
-loaded1494:
+loaded1530:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -32700,17 +33866,17 @@ single:
 	ADD $4, R3
 	FMOVS (R4), F5
 	ADD $4, R4
-	TBZ $1, R20, single1495
+	TBZ $1, R20, single1531
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1496
+	TBZ $0, R20, loaded1532
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1496
+	B loaded1532
 
-single1495:
+single1531:
 	FMOVS 0(R10), F0
 
-loaded1496:
+loaded1532:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -32728,90 +33894,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1497
+	TBZ $1, R20, single1533
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1498
+	TBZ $0, R20, loaded1534
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1498
+	B loaded1534
 
-single1497:
+single1533:
 	FMOVS 0(R21), F0
 
-loaded1498:
+loaded1534:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1499
+	TBZ $1, R20, single1535
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1500
+	TBZ $0, R20, loaded1536
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1500
+	B loaded1536
 
-single1499:
+single1535:
 	FMOVS 0(R21), F0
 
-loaded1500:
+loaded1536:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1501
+	TBZ $1, R20, single1537
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1502
+	TBZ $0, R20, loaded1538
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1502
+	B loaded1538
 
-single1501:
+single1537:
 	FMOVS 0(R21), F0
 
-loaded1502:
+loaded1538:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1503
+	TBZ $1, R20, single1539
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1504
+	TBZ $0, R20, loaded1540
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1504
+	B loaded1540
 
-single1503:
+single1539:
 	FMOVS 0(R21), F0
 
-loaded1504:
+loaded1540:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1505
+	TBZ $1, R20, single1541
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1506
+	TBZ $0, R20, loaded1542
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1506
+	B loaded1542
 
-single1505:
+single1541:
 	FMOVS 0(R21), F0
 
-loaded1506:
+loaded1542:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1507
+	TBZ $1, R20, single1543
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1508
+	TBZ $0, R20, loaded1544
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1508
+	B loaded1544
 
-single1507:
+single1543:
 	FMOVS 0(R21), F0
 
-loaded1508:
+loaded1544:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -32820,65 +33986,65 @@ loaded1508:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1509
+	TBZ $1, R20, single1545
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1510
+	TBZ $0, R20, stored1546
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1510
+	B stored1546
 
-single1509:
+single1545:
 	FMOVS F31, 0(R21)
 
-stored1510:
+stored1546:
 	ADD R13, R21
-	TBZ $1, R20, single1511
+	TBZ $1, R20, single1547
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1512
+	TBZ $0, R20, stored1548
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1512
+	B stored1548
 
-single1511:
+single1547:
 	FMOVS F30, 0(R21)
 
-stored1512:
+stored1548:
 	ADD R13, R21
-	TBZ $1, R20, single1513
+	TBZ $1, R20, single1549
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1514
+	TBZ $0, R20, stored1550
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1514
+	B stored1550
 
-single1513:
+single1549:
 	FMOVS F29, 0(R21)
 
-stored1514:
+stored1550:
 	ADD R13, R21
-	TBZ $1, R20, single1515
+	TBZ $1, R20, single1551
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1516
+	TBZ $0, R20, stored1552
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1516
+	B stored1552
 
-single1515:
+single1551:
 	FMOVS F28, 0(R21)
 
-stored1516:
+stored1552:
 	ADD R13, R21
-	TBZ $1, R20, single1517
+	TBZ $1, R20, single1553
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1518
+	TBZ $0, R20, stored1554
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1518
+	B stored1554
 
-single1517:
+single1553:
 	FMOVS F27, 0(R21)
 
-stored1518:
+stored1554:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -33184,17 +34350,17 @@ unrolled:
 	VLD1.P 16(R3), [V5.B16]
 	VLD1.P 16(R4), [V6.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1519
+	TBZ $1, R20, single1555
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1520
+	TBZ $0, R20, loaded1556
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1520
+	B loaded1556
 
-single1519:
+single1555:
 	FMOVS 16(R10), F1
 
-loaded1520:
+loaded1556:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -33207,17 +34373,17 @@ loaded1520:
 	WORD $0x4f861017 // FMLA V23.4S, V0.4S, V6.S[0]
 	WORD $0x4f861036 // FMLA V22.4S, V1.4S, V6.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1521
+	TBZ $1, R20, single1557
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1522
+	TBZ $0, R20, loaded1558
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1522
+	B loaded1558
 
-single1521:
+single1557:
 	FMOVS 16(R10), F1
 
-loaded1522:
+loaded1558:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -33230,17 +34396,17 @@ loaded1522:
 	WORD $0x4fa61017 // FMLA V23.4S, V0.4S, V6.S[1]
 	WORD $0x4fa61036 // FMLA V22.4S, V1.4S, V6.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1523
+	TBZ $1, R20, single1559
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1524
+	TBZ $0, R20, loaded1560
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1524
+	B loaded1560
 
-single1523:
+single1559:
 	FMOVS 16(R10), F1
 
-loaded1524:
+loaded1560:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -33253,17 +34419,17 @@ loaded1524:
 	WORD $0x4f861817 // FMLA V23.4S, V0.4S, V6.S[2]
 	WORD $0x4f861836 // FMLA V22.4S, V1.4S, V6.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1525
+	TBZ $1, R20, single1561
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1526
+	TBZ $0, R20, loaded1562
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1526
+	B loaded1562
 
-single1525:
+single1561:
 	FMOVS 16(R10), F1
 
-loaded1526:
+loaded1562:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -33294,17 +34460,17 @@ single:
 	FMOVS (R4), F6
 	ADD $4, R4
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1527
+	TBZ $1, R20, single1563
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1528
+	TBZ $0, R20, loaded1564
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1528
+	B loaded1564
 
-single1527:
+single1563:
 	FMOVS 16(R10), F1
 
-loaded1528:
+loaded1564:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -33330,85 +34496,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1529
+	TBZ $1, R20, single1565
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1530
+	TBZ $0, R20, loaded1566
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1530
+	B loaded1566
 
-single1529:
+single1565:
 	FMOVS 16(R21), F0
 
-loaded1530:
+loaded1566:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1531
+	TBZ $1, R20, single1567
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1532
+	TBZ $0, R20, loaded1568
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1532
+	B loaded1568
 
-single1531:
+single1567:
 	FMOVS 16(R21), F0
 
-loaded1532:
+loaded1568:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1533
+	TBZ $1, R20, single1569
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1534
+	TBZ $0, R20, loaded1570
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1534
+	B loaded1570
 
-single1533:
+single1569:
 	FMOVS 16(R21), F0
 
-loaded1534:
+loaded1570:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1535
+	TBZ $1, R20, single1571
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1536
+	TBZ $0, R20, loaded1572
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1536
+	B loaded1572
 
-single1535:
+single1571:
 	FMOVS 16(R21), F0
 
-loaded1536:
+loaded1572:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1537
+	TBZ $1, R20, single1573
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1538
+	TBZ $0, R20, loaded1574
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1538
+	B loaded1574
 
-single1537:
+single1573:
 	FMOVS 16(R21), F0
 
-loaded1538:
+loaded1574:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -33421,17 +34587,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single1539
+	TBZ $1, R20, single1575
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1540
+	TBZ $0, R20, loaded1576
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1540
+	B loaded1576
 
-single1539:
+single1575:
 	FMOVS 16(R21), F0
 
-loaded1540:
+loaded1576:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -33441,69 +34607,69 @@ loaded1540:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1541
+	TBZ $1, R20, single1577
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1542
+	TBZ $0, R20, stored1578
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1542
+	B stored1578
 
-single1541:
+single1577:
 	FMOVS F30, 16(R21)
 
-stored1542:
+stored1578:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1543
+	TBZ $1, R20, single1579
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1544
+	TBZ $0, R20, stored1580
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1544
+	B stored1580
 
-single1543:
+single1579:
 	FMOVS F28, 16(R21)
 
-stored1544:
+stored1580:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1545
+	TBZ $1, R20, single1581
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1546
+	TBZ $0, R20, stored1582
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1546
+	B stored1582
 
-single1545:
+single1581:
 	FMOVS F26, 16(R21)
 
-stored1546:
+stored1582:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1547
+	TBZ $1, R20, single1583
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1548
+	TBZ $0, R20, stored1584
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1548
+	B stored1584
 
-single1547:
+single1583:
 	FMOVS F24, 16(R21)
 
-stored1548:
+stored1584:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1549
+	TBZ $1, R20, single1585
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1550
+	TBZ $0, R20, stored1586
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1550
+	B stored1586
 
-single1549:
+single1585:
 	FMOVS F22, 16(R21)
 
-stored1550:
+stored1586:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -33763,17 +34929,17 @@ unrolled:
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
-	TBZ $1, R20, single1551
+	TBZ $1, R20, single1587
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1552
+	TBZ $0, R20, loaded1588
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1552
+	B loaded1588
 
-single1551:
+single1587:
 	FMOVS 0(R10), F0
 
-loaded1552:
+loaded1588:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -33781,17 +34947,17 @@ loaded1552:
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
-	TBZ $1, R20, single1553
+	TBZ $1, R20, single1589
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1554
+	TBZ $0, R20, loaded1590
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1554
+	B loaded1590
 
-single1553:
+single1589:
 	FMOVS 0(R10), F0
 
-loaded1554:
+loaded1590:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -33799,17 +34965,17 @@ loaded1554:
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
-	TBZ $1, R20, single1555
+	TBZ $1, R20, single1591
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1556
+	TBZ $0, R20, loaded1592
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1556
+	B loaded1592
 
-single1555:
+single1591:
 	FMOVS 0(R10), F0
 
-loaded1556:
+loaded1592:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -33817,17 +34983,17 @@ loaded1556:
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
-	TBZ $1, R20, single1557
+	TBZ $1, R20, single1593
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1558
+	TBZ $0, R20, loaded1594
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1558
+	B loaded1594
 
-single1557:
+single1593:
 	FMOVS 0(R10), F0
 
-loaded1558:
+loaded1594:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -33855,17 +35021,17 @@ single:
 	ADD $4, R4
 	FMOVS (R5), F6
 	ADD $4, R5
-	TBZ $1, R20, single1559
+	TBZ $1, R20, single1595
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1560
+	TBZ $0, R20, loaded1596
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1560
+	B loaded1596
 
-single1559:
+single1595:
 	FMOVS 0(R10), F0
 
-loaded1560:
+loaded1596:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -33884,104 +35050,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1561
+	TBZ $1, R20, single1597
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1562
+	TBZ $0, R20, loaded1598
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1562
+	B loaded1598
 
-single1561:
+single1597:
 	FMOVS 0(R21), F0
 
-loaded1562:
+loaded1598:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1563
+	TBZ $1, R20, single1599
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1564
+	TBZ $0, R20, loaded1600
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1564
+	B loaded1600
 
-single1563:
+single1599:
 	FMOVS 0(R21), F0
 
-loaded1564:
+loaded1600:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1565
+	TBZ $1, R20, single1601
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1566
+	TBZ $0, R20, loaded1602
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1566
+	B loaded1602
 
-single1565:
+single1601:
 	FMOVS 0(R21), F0
 
-loaded1566:
+loaded1602:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1567
+	TBZ $1, R20, single1603
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1568
+	TBZ $0, R20, loaded1604
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1568
+	B loaded1604
 
-single1567:
+single1603:
 	FMOVS 0(R21), F0
 
-loaded1568:
+loaded1604:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1569
+	TBZ $1, R20, single1605
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1570
+	TBZ $0, R20, loaded1606
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1570
+	B loaded1606
 
-single1569:
+single1605:
 	FMOVS 0(R21), F0
 
-loaded1570:
+loaded1606:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single1571
+	TBZ $1, R20, single1607
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1572
+	TBZ $0, R20, loaded1608
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1572
+	B loaded1608
 
-single1571:
+single1607:
 	FMOVS 0(R21), F0
 
-loaded1572:
+loaded1608:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1573
+	TBZ $1, R20, single1609
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1574
+	TBZ $0, R20, loaded1610
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1574
+	B loaded1610
 
-single1573:
+single1609:
 	FMOVS 0(R21), F0
 
-loaded1574:
+loaded1610:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -33991,77 +35157,77 @@ loaded1574:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1575
+	TBZ $1, R20, single1611
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1576
+	TBZ $0, R20, stored1612
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1576
+	B stored1612
 
-single1575:
+single1611:
 	FMOVS F31, 0(R21)
 
-stored1576:
+stored1612:
 	ADD R13, R21
-	TBZ $1, R20, single1577
+	TBZ $1, R20, single1613
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1578
+	TBZ $0, R20, stored1614
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1578
+	B stored1614
 
-single1577:
+single1613:
 	FMOVS F30, 0(R21)
 
-stored1578:
+stored1614:
 	ADD R13, R21
-	TBZ $1, R20, single1579
+	TBZ $1, R20, single1615
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1580
+	TBZ $0, R20, stored1616
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1580
+	B stored1616
 
-single1579:
+single1615:
 	FMOVS F29, 0(R21)
 
-stored1580:
+stored1616:
 	ADD R13, R21
-	TBZ $1, R20, single1581
+	TBZ $1, R20, single1617
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1582
+	TBZ $0, R20, stored1618
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1582
+	B stored1618
 
-single1581:
+single1617:
 	FMOVS F28, 0(R21)
 
-stored1582:
+stored1618:
 	ADD R13, R21
-	TBZ $1, R20, single1583
+	TBZ $1, R20, single1619
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1584
+	TBZ $0, R20, stored1620
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1584
+	B stored1620
 
-single1583:
+single1619:
 	FMOVS F27, 0(R21)
 
-stored1584:
+stored1620:
 	ADD R13, R21
-	TBZ $1, R20, single1585
+	TBZ $1, R20, single1621
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored1586
+	TBZ $0, R20, stored1622
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1586
+	B stored1622
 
-single1585:
+single1621:
 	FMOVS F26, 0(R21)
 
-stored1586:
+stored1622:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -34401,17 +35567,17 @@ unrolled:
 	VLD1.P 16(R4), [V6.B16]
 	VLD1.P 16(R5), [V7.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1587
+	TBZ $1, R20, single1623
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1588
+	TBZ $0, R20, loaded1624
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1588
+	B loaded1624
 
-single1587:
+single1623:
 	FMOVS 16(R10), F1
 
-loaded1588:
+loaded1624:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -34426,17 +35592,17 @@ loaded1588:
 	WORD $0x4f871015 // FMLA V21.4S, V0.4S, V7.S[0]
 	WORD $0x4f871034 // FMLA V20.4S, V1.4S, V7.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1589
+	TBZ $1, R20, single1625
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1590
+	TBZ $0, R20, loaded1626
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1590
+	B loaded1626
 
-single1589:
+single1625:
 	FMOVS 16(R10), F1
 
-loaded1590:
+loaded1626:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -34451,17 +35617,17 @@ loaded1590:
 	WORD $0x4fa71015 // FMLA V21.4S, V0.4S, V7.S[1]
 	WORD $0x4fa71034 // FMLA V20.4S, V1.4S, V7.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1591
+	TBZ $1, R20, single1627
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1592
+	TBZ $0, R20, loaded1628
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1592
+	B loaded1628
 
-single1591:
+single1627:
 	FMOVS 16(R10), F1
 
-loaded1592:
+loaded1628:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -34476,17 +35642,17 @@ loaded1592:
 	WORD $0x4f871815 // FMLA V21.4S, V0.4S, V7.S[2]
 	WORD $0x4f871834 // FMLA V20.4S, V1.4S, V7.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1593
+	TBZ $1, R20, single1629
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1594
+	TBZ $0, R20, loaded1630
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1594
+	B loaded1630
 
-single1593:
+single1629:
 	FMOVS 16(R10), F1
 
-loaded1594:
+loaded1630:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -34521,17 +35687,17 @@ single:
 	FMOVS (R5), F7
 	ADD $4, R5
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1595
+	TBZ $1, R20, single1631
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1596
+	TBZ $0, R20, loaded1632
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1596
+	B loaded1632
 
-single1595:
+single1631:
 	FMOVS 16(R10), F1
 
-loaded1596:
+loaded1632:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -34559,102 +35725,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1597
+	TBZ $1, R20, single1633
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1598
+	TBZ $0, R20, loaded1634
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1598
+	B loaded1634
 
-single1597:
+single1633:
 	FMOVS 16(R21), F0
 
-loaded1598:
+loaded1634:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1599
+	TBZ $1, R20, single1635
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1600
+	TBZ $0, R20, loaded1636
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1600
+	B loaded1636
 
-single1599:
+single1635:
 	FMOVS 16(R21), F0
 
-loaded1600:
+loaded1636:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1601
+	TBZ $1, R20, single1637
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1602
+	TBZ $0, R20, loaded1638
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1602
+	B loaded1638
 
-single1601:
+single1637:
 	FMOVS 16(R21), F0
 
-loaded1602:
+loaded1638:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1603
+	TBZ $1, R20, single1639
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1604
+	TBZ $0, R20, loaded1640
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1604
+	B loaded1640
 
-single1603:
+single1639:
 	FMOVS 16(R21), F0
 
-loaded1604:
+loaded1640:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1605
+	TBZ $1, R20, single1641
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1606
+	TBZ $0, R20, loaded1642
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1606
+	B loaded1642
 
-single1605:
+single1641:
 	FMOVS 16(R21), F0
 
-loaded1606:
+loaded1642:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single1607
+	TBZ $1, R20, single1643
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1608
+	TBZ $0, R20, loaded1644
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1608
+	B loaded1644
 
-single1607:
+single1643:
 	FMOVS 16(R21), F0
 
-loaded1608:
+loaded1644:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -34668,17 +35834,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single1609
+	TBZ $1, R20, single1645
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1610
+	TBZ $0, R20, loaded1646
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1610
+	B loaded1646
 
-single1609:
+single1645:
 	FMOVS 16(R21), F0
 
-loaded1610:
+loaded1646:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -34689,82 +35855,82 @@ loaded1610:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1611
+	TBZ $1, R20, single1647
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1612
+	TBZ $0, R20, stored1648
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1612
+	B stored1648
 
-single1611:
+single1647:
 	FMOVS F30, 16(R21)
 
-stored1612:
+stored1648:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1613
+	TBZ $1, R20, single1649
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1614
+	TBZ $0, R20, stored1650
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1614
+	B stored1650
 
-single1613:
+single1649:
 	FMOVS F28, 16(R21)
 
-stored1614:
+stored1650:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1615
+	TBZ $1, R20, single1651
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1616
+	TBZ $0, R20, stored1652
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1616
+	B stored1652
 
-single1615:
+single1651:
 	FMOVS F26, 16(R21)
 
-stored1616:
+stored1652:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1617
+	TBZ $1, R20, single1653
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1618
+	TBZ $0, R20, stored1654
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1618
+	B stored1654
 
-single1617:
+single1653:
 	FMOVS F24, 16(R21)
 
-stored1618:
+stored1654:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1619
+	TBZ $1, R20, single1655
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1620
+	TBZ $0, R20, stored1656
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1620
+	B stored1656
 
-single1619:
+single1655:
 	FMOVS F22, 16(R21)
 
-stored1620:
+stored1656:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single1621
+	TBZ $1, R20, single1657
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored1622
+	TBZ $0, R20, stored1658
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored1622
+	B stored1658
 
-single1621:
+single1657:
 	FMOVS F20, 16(R21)
 
-stored1622:
+stored1658:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -35046,17 +36212,17 @@ unrolled:
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
-	TBZ $1, R20, single1623
+	TBZ $1, R20, single1659
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1624
+	TBZ $0, R20, loaded1660
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1624
+	B loaded1660
 
-single1623:
+single1659:
 	FMOVS 0(R10), F0
 
-loaded1624:
+loaded1660:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -35065,17 +36231,17 @@ loaded1624:
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
-	TBZ $1, R20, single1625
+	TBZ $1, R20, single1661
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1626
+	TBZ $0, R20, loaded1662
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1626
+	B loaded1662
 
-single1625:
+single1661:
 	FMOVS 0(R10), F0
 
-loaded1626:
+loaded1662:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -35084,17 +36250,17 @@ loaded1626:
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
 	WORD $0x4fa71019 // FMLA V25.4S, V0.4S, V7.S[1]
-	TBZ $1, R20, single1627
+	TBZ $1, R20, single1663
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1628
+	TBZ $0, R20, loaded1664
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1628
+	B loaded1664
 
-single1627:
+single1663:
 	FMOVS 0(R10), F0
 
-loaded1628:
+loaded1664:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -35103,17 +36269,17 @@ loaded1628:
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
 	WORD $0x4f871819 // FMLA V25.4S, V0.4S, V7.S[2]
-	TBZ $1, R20, single1629
+	TBZ $1, R20, single1665
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1630
+	TBZ $0, R20, loaded1666
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1630
+	B loaded1666
 
-single1629:
+single1665:
 	FMOVS 0(R10), F0
 
-loaded1630:
+loaded1666:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -35144,17 +36310,17 @@ single:
 	ADD $4, R5
 	FMOVS (R6), F7
 	ADD $4, R6
-	TBZ $1, R20, single1631
+	TBZ $1, R20, single1667
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1632
+	TBZ $0, R20, loaded1668
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1632
+	B loaded1668
 
-single1631:
+single1667:
 	FMOVS 0(R10), F0
 
-loaded1632:
+loaded1668:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -35174,118 +36340,118 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1633
+	TBZ $1, R20, single1669
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1634
+	TBZ $0, R20, loaded1670
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1634
+	B loaded1670
 
-single1633:
+single1669:
 	FMOVS 0(R21), F0
 
-loaded1634:
+loaded1670:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1635
+	TBZ $1, R20, single1671
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1636
+	TBZ $0, R20, loaded1672
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1636
+	B loaded1672
 
-single1635:
+single1671:
 	FMOVS 0(R21), F0
 
-loaded1636:
+loaded1672:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1637
+	TBZ $1, R20, single1673
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1638
+	TBZ $0, R20, loaded1674
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1638
+	B loaded1674
 
-single1637:
+single1673:
 	FMOVS 0(R21), F0
 
-loaded1638:
+loaded1674:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1639
+	TBZ $1, R20, single1675
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1640
+	TBZ $0, R20, loaded1676
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1640
+	B loaded1676
 
-single1639:
+single1675:
 	FMOVS 0(R21), F0
 
-loaded1640:
+loaded1676:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1641
+	TBZ $1, R20, single1677
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1642
+	TBZ $0, R20, loaded1678
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1642
+	B loaded1678
 
-single1641:
+single1677:
 	FMOVS 0(R21), F0
 
-loaded1642:
+loaded1678:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single1643
+	TBZ $1, R20, single1679
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1644
+	TBZ $0, R20, loaded1680
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1644
+	B loaded1680
 
-single1643:
+single1679:
 	FMOVS 0(R21), F0
 
-loaded1644:
+loaded1680:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single1645
+	TBZ $1, R20, single1681
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1646
+	TBZ $0, R20, loaded1682
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1646
+	B loaded1682
 
-single1645:
+single1681:
 	FMOVS 0(R21), F0
 
-loaded1646:
+loaded1682:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1647
+	TBZ $1, R20, single1683
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1648
+	TBZ $0, R20, loaded1684
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1648
+	B loaded1684
 
-single1647:
+single1683:
 	FMOVS 0(R21), F0
 
-loaded1648:
+loaded1684:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -35296,89 +36462,89 @@ loaded1648:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1649
+	TBZ $1, R20, single1685
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1650
+	TBZ $0, R20, stored1686
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1650
+	B stored1686
 
-single1649:
+single1685:
 	FMOVS F31, 0(R21)
 
-stored1650:
+stored1686:
 	ADD R13, R21
-	TBZ $1, R20, single1651
+	TBZ $1, R20, single1687
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1652
+	TBZ $0, R20, stored1688
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1652
+	B stored1688
 
-single1651:
+single1687:
 	FMOVS F30, 0(R21)
 
-stored1652:
+stored1688:
 	ADD R13, R21
-	TBZ $1, R20, single1653
+	TBZ $1, R20, single1689
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1654
+	TBZ $0, R20, stored1690
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1654
+	B stored1690
 
-single1653:
+single1689:
 	FMOVS F29, 0(R21)
 
-stored1654:
+stored1690:
 	ADD R13, R21
-	TBZ $1, R20, single1655
+	TBZ $1, R20, single1691
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1656
+	TBZ $0, R20, stored1692
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1656
+	B stored1692
 
-single1655:
+single1691:
 	FMOVS F28, 0(R21)
 
-stored1656:
+stored1692:
 	ADD R13, R21
-	TBZ $1, R20, single1657
+	TBZ $1, R20, single1693
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1658
+	TBZ $0, R20, stored1694
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1658
+	B stored1694
 
-single1657:
+single1693:
 	FMOVS F27, 0(R21)
 
-stored1658:
+stored1694:
 	ADD R13, R21
-	TBZ $1, R20, single1659
+	TBZ $1, R20, single1695
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored1660
+	TBZ $0, R20, stored1696
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1660
+	B stored1696
 
-single1659:
+single1695:
 	FMOVS F26, 0(R21)
 
-stored1660:
+stored1696:
 	ADD R13, R21
-	TBZ $1, R20, single1661
+	TBZ $1, R20, single1697
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored1662
+	TBZ $0, R20, stored1698
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored1662
+	B stored1698
 
-single1661:
+single1697:
 	FMOVS F25, 0(R21)
 
-stored1662:
+stored1698:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -35752,17 +36918,17 @@ unrolled:
 	VLD1.P 16(R5), [V7.B16]
 	VLD1.P 16(R6), [V8.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1663
+	TBZ $1, R20, single1699
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1664
+	TBZ $0, R20, loaded1700
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1664
+	B loaded1700
 
-single1663:
+single1699:
 	FMOVS 16(R10), F1
 
-loaded1664:
+loaded1700:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -35779,17 +36945,17 @@ loaded1664:
 	WORD $0x4f881013 // FMLA V19.4S, V0.4S, V8.S[0]
 	WORD $0x4f881032 // FMLA V18.4S, V1.4S, V8.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1665
+	TBZ $1, R20, single1701
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1666
+	TBZ $0, R20, loaded1702
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1666
+	B loaded1702
 
-single1665:
+single1701:
 	FMOVS 16(R10), F1
 
-loaded1666:
+loaded1702:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -35806,17 +36972,17 @@ loaded1666:
 	WORD $0x4fa81013 // FMLA V19.4S, V0.4S, V8.S[1]
 	WORD $0x4fa81032 // FMLA V18.4S, V1.4S, V8.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1667
+	TBZ $1, R20, single1703
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1668
+	TBZ $0, R20, loaded1704
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1668
+	B loaded1704
 
-single1667:
+single1703:
 	FMOVS 16(R10), F1
 
-loaded1668:
+loaded1704:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -35833,17 +36999,17 @@ loaded1668:
 	WORD $0x4f881813 // FMLA V19.4S, V0.4S, V8.S[2]
 	WORD $0x4f881832 // FMLA V18.4S, V1.4S, V8.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1669
+	TBZ $1, R20, single1705
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1670
+	TBZ $0, R20, loaded1706
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1670
+	B loaded1706
 
-single1669:
+single1705:
 	FMOVS 16(R10), F1
 
-loaded1670:
+loaded1706:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -35882,17 +37048,17 @@ single:
 	FMOVS (R6), F8
 	ADD $4, R6
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1671
+	TBZ $1, R20, single1707
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1672
+	TBZ $0, R20, loaded1708
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1672
+	B loaded1708
 
-single1671:
+single1707:
 	FMOVS 16(R10), F1
 
-loaded1672:
+loaded1708:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -35922,119 +37088,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1673
+	TBZ $1, R20, single1709
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1674
+	TBZ $0, R20, loaded1710
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1674
+	B loaded1710
 
-single1673:
+single1709:
 	FMOVS 16(R21), F0
 
-loaded1674:
+loaded1710:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1675
+	TBZ $1, R20, single1711
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1676
+	TBZ $0, R20, loaded1712
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1676
+	B loaded1712
 
-single1675:
+single1711:
 	FMOVS 16(R21), F0
 
-loaded1676:
+loaded1712:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1677
+	TBZ $1, R20, single1713
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1678
+	TBZ $0, R20, loaded1714
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1678
+	B loaded1714
 
-single1677:
+single1713:
 	FMOVS 16(R21), F0
 
-loaded1678:
+loaded1714:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1679
+	TBZ $1, R20, single1715
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1680
+	TBZ $0, R20, loaded1716
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1680
+	B loaded1716
 
-single1679:
+single1715:
 	FMOVS 16(R21), F0
 
-loaded1680:
+loaded1716:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1681
+	TBZ $1, R20, single1717
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1682
+	TBZ $0, R20, loaded1718
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1682
+	B loaded1718
 
-single1681:
+single1717:
 	FMOVS 16(R21), F0
 
-loaded1682:
+loaded1718:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single1683
+	TBZ $1, R20, single1719
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1684
+	TBZ $0, R20, loaded1720
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1684
+	B loaded1720
 
-single1683:
+single1719:
 	FMOVS 16(R21), F0
 
-loaded1684:
+loaded1720:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single1685
+	TBZ $1, R20, single1721
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1686
+	TBZ $0, R20, loaded1722
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1686
+	B loaded1722
 
-single1685:
+single1721:
 	FMOVS 16(R21), F0
 
-loaded1686:
+loaded1722:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -36049,17 +37215,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single1687
+	TBZ $1, R20, single1723
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1688
+	TBZ $0, R20, loaded1724
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1688
+	B loaded1724
 
-single1687:
+single1723:
 	FMOVS 16(R21), F0
 
-loaded1688:
+loaded1724:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -36071,95 +37237,95 @@ loaded1688:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1689
+	TBZ $1, R20, single1725
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1690
+	TBZ $0, R20, stored1726
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1690
+	B stored1726
 
-single1689:
+single1725:
 	FMOVS F30, 16(R21)
 
-stored1690:
+stored1726:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1691
+	TBZ $1, R20, single1727
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1692
+	TBZ $0, R20, stored1728
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1692
+	B stored1728
 
-single1691:
+single1727:
 	FMOVS F28, 16(R21)
 
-stored1692:
+stored1728:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1693
+	TBZ $1, R20, single1729
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1694
+	TBZ $0, R20, stored1730
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1694
+	B stored1730
 
-single1693:
+single1729:
 	FMOVS F26, 16(R21)
 
-stored1694:
+stored1730:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1695
+	TBZ $1, R20, single1731
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1696
+	TBZ $0, R20, stored1732
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1696
+	B stored1732
 
-single1695:
+single1731:
 	FMOVS F24, 16(R21)
 
-stored1696:
+stored1732:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1697
+	TBZ $1, R20, single1733
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1698
+	TBZ $0, R20, stored1734
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1698
+	B stored1734
 
-single1697:
+single1733:
 	FMOVS F22, 16(R21)
 
-stored1698:
+stored1734:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single1699
+	TBZ $1, R20, single1735
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored1700
+	TBZ $0, R20, stored1736
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored1700
+	B stored1736
 
-single1699:
+single1735:
 	FMOVS F20, 16(R21)
 
-stored1700:
+stored1736:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single1701
+	TBZ $1, R20, single1737
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored1702
+	TBZ $0, R20, stored1738
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored1702
+	B stored1738
 
-single1701:
+single1737:
 	FMOVS F18, 16(R21)
 
-stored1702:
+stored1738:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -36463,17 +37629,17 @@ unrolled:
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
 	VLD1.P 16(R7), [V8.B16]
-	TBZ $1, R20, single1703
+	TBZ $1, R20, single1739
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1704
+	TBZ $0, R20, loaded1740
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1704
+	B loaded1740
 
-single1703:
+single1739:
 	FMOVS 0(R10), F0
 
-loaded1704:
+loaded1740:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -36483,17 +37649,17 @@ loaded1704:
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
 	WORD $0x4f881018 // FMLA V24.4S, V0.4S, V8.S[0]
-	TBZ $1, R20, single1705
+	TBZ $1, R20, single1741
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1706
+	TBZ $0, R20, loaded1742
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1706
+	B loaded1742
 
-single1705:
+single1741:
 	FMOVS 0(R10), F0
 
-loaded1706:
+loaded1742:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -36503,17 +37669,17 @@ loaded1706:
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
 	WORD $0x4fa71019 // FMLA V25.4S, V0.4S, V7.S[1]
 	WORD $0x4fa81018 // FMLA V24.4S, V0.4S, V8.S[1]
-	TBZ $1, R20, single1707
+	TBZ $1, R20, single1743
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1708
+	TBZ $0, R20, loaded1744
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1708
+	B loaded1744
 
-single1707:
+single1743:
 	FMOVS 0(R10), F0
 
-loaded1708:
+loaded1744:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -36523,17 +37689,17 @@ loaded1708:
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
 	WORD $0x4f871819 // FMLA V25.4S, V0.4S, V7.S[2]
 	WORD $0x4f881818 // FMLA V24.4S, V0.4S, V8.S[2]
-	TBZ $1, R20, single1709
+	TBZ $1, R20, single1745
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1710
+	TBZ $0, R20, loaded1746
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1710
+	B loaded1746
 
-single1709:
+single1745:
 	FMOVS 0(R10), F0
 
-loaded1710:
+loaded1746:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -36567,17 +37733,17 @@ single:
 	ADD $4, R6
 	FMOVS (R7), F8
 	ADD $4, R7
-	TBZ $1, R20, single1711
+	TBZ $1, R20, single1747
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1712
+	TBZ $0, R20, loaded1748
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1712
+	B loaded1748
 
-single1711:
+single1747:
 	FMOVS 0(R10), F0
 
-loaded1712:
+loaded1748:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -36598,132 +37764,132 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1713
+	TBZ $1, R20, single1749
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1714
+	TBZ $0, R20, loaded1750
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1714
+	B loaded1750
 
-single1713:
+single1749:
 	FMOVS 0(R21), F0
 
-loaded1714:
+loaded1750:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1715
+	TBZ $1, R20, single1751
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1716
+	TBZ $0, R20, loaded1752
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1716
+	B loaded1752
 
-single1715:
+single1751:
 	FMOVS 0(R21), F0
 
-loaded1716:
+loaded1752:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1717
+	TBZ $1, R20, single1753
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1718
+	TBZ $0, R20, loaded1754
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1718
+	B loaded1754
 
-single1717:
+single1753:
 	FMOVS 0(R21), F0
 
-loaded1718:
+loaded1754:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1719
+	TBZ $1, R20, single1755
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1720
+	TBZ $0, R20, loaded1756
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1720
+	B loaded1756
 
-single1719:
+single1755:
 	FMOVS 0(R21), F0
 
-loaded1720:
+loaded1756:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1721
+	TBZ $1, R20, single1757
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1722
+	TBZ $0, R20, loaded1758
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1722
+	B loaded1758
 
-single1721:
+single1757:
 	FMOVS 0(R21), F0
 
-loaded1722:
+loaded1758:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single1723
+	TBZ $1, R20, single1759
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1724
+	TBZ $0, R20, loaded1760
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1724
+	B loaded1760
 
-single1723:
+single1759:
 	FMOVS 0(R21), F0
 
-loaded1724:
+loaded1760:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single1725
+	TBZ $1, R20, single1761
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1726
+	TBZ $0, R20, loaded1762
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1726
+	B loaded1762
 
-single1725:
+single1761:
 	FMOVS 0(R21), F0
 
-loaded1726:
+loaded1762:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 	ADD R13, R21
-	TBZ $1, R20, single1727
+	TBZ $1, R20, single1763
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1728
+	TBZ $0, R20, loaded1764
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1728
+	B loaded1764
 
-single1727:
+single1763:
 	FMOVS 0(R21), F0
 
-loaded1728:
+loaded1764:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1729
+	TBZ $1, R20, single1765
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1730
+	TBZ $0, R20, loaded1766
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1730
+	B loaded1766
 
-single1729:
+single1765:
 	FMOVS 0(R21), F0
 
-loaded1730:
+loaded1766:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -36735,101 +37901,101 @@ loaded1730:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1731
+	TBZ $1, R20, single1767
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1732
+	TBZ $0, R20, stored1768
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1732
+	B stored1768
 
-single1731:
+single1767:
 	FMOVS F31, 0(R21)
 
-stored1732:
+stored1768:
 	ADD R13, R21
-	TBZ $1, R20, single1733
+	TBZ $1, R20, single1769
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1734
+	TBZ $0, R20, stored1770
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1734
+	B stored1770
 
-single1733:
+single1769:
 	FMOVS F30, 0(R21)
 
-stored1734:
+stored1770:
 	ADD R13, R21
-	TBZ $1, R20, single1735
+	TBZ $1, R20, single1771
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1736
+	TBZ $0, R20, stored1772
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1736
+	B stored1772
 
-single1735:
+single1771:
 	FMOVS F29, 0(R21)
 
-stored1736:
+stored1772:
 	ADD R13, R21
-	TBZ $1, R20, single1737
+	TBZ $1, R20, single1773
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1738
+	TBZ $0, R20, stored1774
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1738
+	B stored1774
 
-single1737:
+single1773:
 	FMOVS F28, 0(R21)
 
-stored1738:
+stored1774:
 	ADD R13, R21
-	TBZ $1, R20, single1739
+	TBZ $1, R20, single1775
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1740
+	TBZ $0, R20, stored1776
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1740
+	B stored1776
 
-single1739:
+single1775:
 	FMOVS F27, 0(R21)
 
-stored1740:
+stored1776:
 	ADD R13, R21
-	TBZ $1, R20, single1741
+	TBZ $1, R20, single1777
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored1742
+	TBZ $0, R20, stored1778
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1742
+	B stored1778
 
-single1741:
+single1777:
 	FMOVS F26, 0(R21)
 
-stored1742:
+stored1778:
 	ADD R13, R21
-	TBZ $1, R20, single1743
+	TBZ $1, R20, single1779
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored1744
+	TBZ $0, R20, stored1780
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored1744
+	B stored1780
 
-single1743:
+single1779:
 	FMOVS F25, 0(R21)
 
-stored1744:
+stored1780:
 	ADD R13, R21
-	TBZ $1, R20, single1745
+	TBZ $1, R20, single1781
 	FMOVD F24, 0(R21)
-	TBZ $0, R20, stored1746
+	TBZ $0, R20, stored1782
 	ADD $8, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1746
+	B stored1782
 
-single1745:
+single1781:
 	FMOVS F24, 0(R21)
 
-stored1746:
+stored1782:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -37237,17 +38403,17 @@ unrolled:
 	VLD1.P 16(R6), [V8.B16]
 	VLD1.P 16(R7), [V9.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1747
+	TBZ $1, R20, single1783
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1748
+	TBZ $0, R20, loaded1784
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1748
+	B loaded1784
 
-single1747:
+single1783:
 	FMOVS 16(R10), F1
 
-loaded1748:
+loaded1784:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -37266,17 +38432,17 @@ loaded1748:
 	WORD $0x4f891011 // FMLA V17.4S, V0.4S, V9.S[0]
 	WORD $0x4f891030 // FMLA V16.4S, V1.4S, V9.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1749
+	TBZ $1, R20, single1785
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1750
+	TBZ $0, R20, loaded1786
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1750
+	B loaded1786
 
-single1749:
+single1785:
 	FMOVS 16(R10), F1
 
-loaded1750:
+loaded1786:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -37295,17 +38461,17 @@ loaded1750:
 	WORD $0x4fa91011 // FMLA V17.4S, V0.4S, V9.S[1]
 	WORD $0x4fa91030 // FMLA V16.4S, V1.4S, V9.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1751
+	TBZ $1, R20, single1787
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1752
+	TBZ $0, R20, loaded1788
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1752
+	B loaded1788
 
-single1751:
+single1787:
 	FMOVS 16(R10), F1
 
-loaded1752:
+loaded1788:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -37324,17 +38490,17 @@ loaded1752:
 	WORD $0x4f891811 // FMLA V17.4S, V0.4S, V9.S[2]
 	WORD $0x4f891830 // FMLA V16.4S, V1.4S, V9.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1753
+	TBZ $1, R20, single1789
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1754
+	TBZ $0, R20, loaded1790
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1754
+	B loaded1790
 
-single1753:
+single1789:
 	FMOVS 16(R10), F1
 
-loaded1754:
+loaded1790:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -37377,17 +38543,17 @@ single:
 	FMOVS (R7), F9
 	ADD $4, R7
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1755
+	TBZ $1, R20, single1791
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1756
+	TBZ $0, R20, loaded1792
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1756
+	B loaded1792
 
-single1755:
+single1791:
 	FMOVS 16(R10), F1
 
-loaded1756:
+loaded1792:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -37419,136 +38585,136 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1757
+	TBZ $1, R20, single1793
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1758
+	TBZ $0, R20, loaded1794
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1758
+	B loaded1794
 
-single1757:
+single1793:
 	FMOVS 16(R21), F0
 
-loaded1758:
+loaded1794:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1759
+	TBZ $1, R20, single1795
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1760
+	TBZ $0, R20, loaded1796
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1760
+	B loaded1796
 
-single1759:
+single1795:
 	FMOVS 16(R21), F0
 
-loaded1760:
+loaded1796:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1761
+	TBZ $1, R20, single1797
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1762
+	TBZ $0, R20, loaded1798
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1762
+	B loaded1798
 
-single1761:
+single1797:
 	FMOVS 16(R21), F0
 
-loaded1762:
+loaded1798:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1763
+	TBZ $1, R20, single1799
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1764
+	TBZ $0, R20, loaded1800
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1764
+	B loaded1800
 
-single1763:
+single1799:
 	FMOVS 16(R21), F0
 
-loaded1764:
+loaded1800:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1765
+	TBZ $1, R20, single1801
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1766
+	TBZ $0, R20, loaded1802
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1766
+	B loaded1802
 
-single1765:
+single1801:
 	FMOVS 16(R21), F0
 
-loaded1766:
+loaded1802:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single1767
+	TBZ $1, R20, single1803
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1768
+	TBZ $0, R20, loaded1804
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1768
+	B loaded1804
 
-single1767:
+single1803:
 	FMOVS 16(R21), F0
 
-loaded1768:
+loaded1804:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single1769
+	TBZ $1, R20, single1805
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1770
+	TBZ $0, R20, loaded1806
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1770
+	B loaded1806
 
-single1769:
+single1805:
 	FMOVS 16(R21), F0
 
-loaded1770:
+loaded1806:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
 	VMOV V0.B16, V17.B16
-	TBZ $1, R20, single1771
+	TBZ $1, R20, single1807
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1772
+	TBZ $0, R20, loaded1808
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1772
+	B loaded1808
 
-single1771:
+single1807:
 	FMOVS 16(R21), F0
 
-loaded1772:
+loaded1808:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -37564,17 +38730,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single1773
+	TBZ $1, R20, single1809
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1774
+	TBZ $0, R20, loaded1810
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1774
+	B loaded1810
 
-single1773:
+single1809:
 	FMOVS 16(R21), F0
 
-loaded1774:
+loaded1810:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -37587,108 +38753,108 @@ loaded1774:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1775
+	TBZ $1, R20, single1811
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1776
+	TBZ $0, R20, stored1812
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1776
+	B stored1812
 
-single1775:
+single1811:
 	FMOVS F30, 16(R21)
 
-stored1776:
+stored1812:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1777
+	TBZ $1, R20, single1813
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1778
+	TBZ $0, R20, stored1814
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1778
+	B stored1814
 
-single1777:
+single1813:
 	FMOVS F28, 16(R21)
 
-stored1778:
+stored1814:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1779
+	TBZ $1, R20, single1815
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1780
+	TBZ $0, R20, stored1816
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1780
+	B stored1816
 
-single1779:
+single1815:
 	FMOVS F26, 16(R21)
 
-stored1780:
+stored1816:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1781
+	TBZ $1, R20, single1817
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1782
+	TBZ $0, R20, stored1818
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1782
+	B stored1818
 
-single1781:
+single1817:
 	FMOVS F24, 16(R21)
 
-stored1782:
+stored1818:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1783
+	TBZ $1, R20, single1819
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1784
+	TBZ $0, R20, stored1820
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1784
+	B stored1820
 
-single1783:
+single1819:
 	FMOVS F22, 16(R21)
 
-stored1784:
+stored1820:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single1785
+	TBZ $1, R20, single1821
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored1786
+	TBZ $0, R20, stored1822
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored1786
+	B stored1822
 
-single1785:
+single1821:
 	FMOVS F20, 16(R21)
 
-stored1786:
+stored1822:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single1787
+	TBZ $1, R20, single1823
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored1788
+	TBZ $0, R20, stored1824
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored1788
+	B stored1824
 
-single1787:
+single1823:
 	FMOVS F18, 16(R21)
 
-stored1788:
+stored1824:
 	ADD R13, R21
 	FMOVQ F17, 0(R21)
-	TBZ $1, R20, single1789
+	TBZ $1, R20, single1825
 	FMOVD F16, 16(R21)
-	TBZ $0, R20, stored1790
+	TBZ $0, R20, stored1826
 	ADD $24, R21, R26
 	VST1 V16.S[2], (R26)
-	B stored1790
+	B stored1826
 
-single1789:
+single1825:
 	FMOVS F16, 16(R21)
 
-stored1790:
+stored1826:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -38347,17 +39513,17 @@ tile:
 single:
 	FMOVS 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single1791
+	TBZ $1, R20, single1827
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1792
+	TBZ $0, R20, loaded1828
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1792
+	B loaded1828
 
-single1791:
+single1827:
 	FMOVS 0(R10), F0
 
-loaded1792:
+loaded1828:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -38369,49 +39535,49 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1793
+	TBZ $1, R20, single1829
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1794
+	TBZ $0, R20, loaded1830
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1794
+	B loaded1830
 
-single1793:
+single1829:
 	FMOVS 0(R21), F0
 
-loaded1794:
+loaded1830:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1795
+	TBZ $1, R20, single1831
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1796
+	TBZ $0, R20, loaded1832
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1796
+	B loaded1832
 
-single1795:
+single1831:
 	FMOVS 0(R21), F0
 
-loaded1796:
+loaded1832:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1797
+	TBZ $1, R20, single1833
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1798
+	TBZ $0, R20, stored1834
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1798
+	B stored1834
 
-single1797:
+single1833:
 	FMOVS F31, 0(R21)
 
-stored1798:
+stored1834:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -38543,17 +39709,17 @@ single:
 	FMOVS 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1799
+	TBZ $1, R20, single1835
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1800
+	TBZ $0, R20, loaded1836
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1800
+	B loaded1836
 
-single1799:
+single1835:
 	FMOVS 16(R10), F1
 
-loaded1800:
+loaded1836:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -38569,17 +39735,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1801
+	TBZ $1, R20, single1837
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1802
+	TBZ $0, R20, loaded1838
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1802
+	B loaded1838
 
-single1801:
+single1837:
 	FMOVS 16(R21), F0
 
-loaded1802:
+loaded1838:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -38588,33 +39754,33 @@ bias:
 	CBZ R21, store
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single1803
+	TBZ $1, R20, single1839
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1804
+	TBZ $0, R20, loaded1840
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1804
+	B loaded1840
 
-single1803:
+single1839:
 	FMOVS 16(R21), F0
 
-loaded1804:
+loaded1840:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1805
+	TBZ $1, R20, single1841
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1806
+	TBZ $0, R20, stored1842
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1806
+	B stored1842
 
-single1805:
+single1841:
 	FMOVS F30, 16(R21)
 
-stored1806:
+stored1842:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -38745,17 +39911,17 @@ tile:
 single:
 	FMOVD 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single1807
+	TBZ $1, R20, single1843
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1808
+	TBZ $0, R20, loaded1844
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1808
+	B loaded1844
 
-single1807:
+single1843:
 	FMOVS 0(R10), F0
 
-loaded1808:
+loaded1844:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -38768,76 +39934,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1809
+	TBZ $1, R20, single1845
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1810
+	TBZ $0, R20, loaded1846
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1810
+	B loaded1846
 
-single1809:
+single1845:
 	FMOVS 0(R21), F0
 
-loaded1810:
+loaded1846:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1811
+	TBZ $1, R20, single1847
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1812
+	TBZ $0, R20, loaded1848
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1812
+	B loaded1848
 
-single1811:
+single1847:
 	FMOVS 0(R21), F0
 
-loaded1812:
+loaded1848:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1813
+	TBZ $1, R20, single1849
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1814
+	TBZ $0, R20, loaded1850
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1814
+	B loaded1850
 
-single1813:
+single1849:
 	FMOVS 0(R21), F0
 
-loaded1814:
+loaded1850:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1815
+	TBZ $1, R20, single1851
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1816
+	TBZ $0, R20, stored1852
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1816
+	B stored1852
 
-single1815:
+single1851:
 	FMOVS F31, 0(R21)
 
-stored1816:
+stored1852:
 	ADD R13, R21
-	TBZ $1, R20, single1817
+	TBZ $1, R20, single1853
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1818
+	TBZ $0, R20, stored1854
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1818
+	B stored1854
 
-single1817:
+single1853:
 	FMOVS F30, 0(R21)
 
-stored1818:
+stored1854:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -38987,17 +40153,17 @@ single:
 	FMOVD 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1819
+	TBZ $1, R20, single1855
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1820
+	TBZ $0, R20, loaded1856
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1820
+	B loaded1856
 
-single1819:
+single1855:
 	FMOVS 16(R10), F1
 
-loaded1820:
+loaded1856:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -39015,34 +40181,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1821
+	TBZ $1, R20, single1857
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1822
+	TBZ $0, R20, loaded1858
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1822
+	B loaded1858
 
-single1821:
+single1857:
 	FMOVS 16(R21), F0
 
-loaded1822:
+loaded1858:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1823
+	TBZ $1, R20, single1859
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1824
+	TBZ $0, R20, loaded1860
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1824
+	B loaded1860
 
-single1823:
+single1859:
 	FMOVS 16(R21), F0
 
-loaded1824:
+loaded1860:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -39052,47 +40218,47 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single1825
+	TBZ $1, R20, single1861
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1826
+	TBZ $0, R20, loaded1862
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1826
+	B loaded1862
 
-single1825:
+single1861:
 	FMOVS 16(R21), F0
 
-loaded1826:
+loaded1862:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1827
+	TBZ $1, R20, single1863
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1828
+	TBZ $0, R20, stored1864
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1828
+	B stored1864
 
-single1827:
+single1863:
 	FMOVS F30, 16(R21)
 
-stored1828:
+stored1864:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1829
+	TBZ $1, R20, single1865
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1830
+	TBZ $0, R20, stored1866
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1830
+	B stored1866
 
-single1829:
+single1865:
 	FMOVS F28, 16(R21)
 
-stored1830:
+stored1866:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -39237,17 +40403,17 @@ single:
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single1831
+	TBZ $1, R20, single1867
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1832
+	TBZ $0, R20, loaded1868
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1832
+	B loaded1868
 
-single1831:
+single1867:
 	FMOVS 0(R10), F0
 
-loaded1832:
+loaded1868:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -39261,103 +40427,103 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1833
+	TBZ $1, R20, single1869
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1834
+	TBZ $0, R20, loaded1870
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1834
+	B loaded1870
 
-single1833:
+single1869:
 	FMOVS 0(R21), F0
 
-loaded1834:
+loaded1870:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1835
+	TBZ $1, R20, single1871
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1836
+	TBZ $0, R20, loaded1872
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1836
+	B loaded1872
 
-single1835:
+single1871:
 	FMOVS 0(R21), F0
 
-loaded1836:
+loaded1872:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1837
+	TBZ $1, R20, single1873
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1838
+	TBZ $0, R20, loaded1874
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1838
+	B loaded1874
 
-single1837:
+single1873:
 	FMOVS 0(R21), F0
 
-loaded1838:
+loaded1874:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1839
+	TBZ $1, R20, single1875
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1840
+	TBZ $0, R20, loaded1876
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1840
+	B loaded1876
 
-single1839:
+single1875:
 	FMOVS 0(R21), F0
 
-loaded1840:
+loaded1876:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1841
+	TBZ $1, R20, single1877
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1842
+	TBZ $0, R20, stored1878
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1842
+	B stored1878
 
-single1841:
+single1877:
 	FMOVS F31, 0(R21)
 
-stored1842:
+stored1878:
 	ADD R13, R21
-	TBZ $1, R20, single1843
+	TBZ $1, R20, single1879
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1844
+	TBZ $0, R20, stored1880
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1844
+	B stored1880
 
-single1843:
+single1879:
 	FMOVS F30, 0(R21)
 
-stored1844:
+stored1880:
 	ADD R13, R21
-	TBZ $1, R20, single1845
+	TBZ $1, R20, single1881
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1846
+	TBZ $0, R20, stored1882
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1846
+	B stored1882
 
-single1845:
+single1881:
 	FMOVS F29, 0(R21)
 
-stored1846:
+stored1882:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -39529,17 +40695,17 @@ single:
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1847
+	TBZ $1, R20, single1883
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1848
+	TBZ $0, R20, loaded1884
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1848
+	B loaded1884
 
-single1847:
+single1883:
 	FMOVS 16(R10), F1
 
-loaded1848:
+loaded1884:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -39559,51 +40725,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1849
+	TBZ $1, R20, single1885
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1850
+	TBZ $0, R20, loaded1886
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1850
+	B loaded1886
 
-single1849:
+single1885:
 	FMOVS 16(R21), F0
 
-loaded1850:
+loaded1886:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1851
+	TBZ $1, R20, single1887
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1852
+	TBZ $0, R20, loaded1888
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1852
+	B loaded1888
 
-single1851:
+single1887:
 	FMOVS 16(R21), F0
 
-loaded1852:
+loaded1888:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1853
+	TBZ $1, R20, single1889
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1854
+	TBZ $0, R20, loaded1890
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1854
+	B loaded1890
 
-single1853:
+single1889:
 	FMOVS 16(R21), F0
 
-loaded1854:
+loaded1890:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -39614,17 +40780,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single1855
+	TBZ $1, R20, single1891
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1856
+	TBZ $0, R20, loaded1892
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1856
+	B loaded1892
 
-single1855:
+single1891:
 	FMOVS 16(R21), F0
 
-loaded1856:
+loaded1892:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -39632,43 +40798,43 @@ loaded1856:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1857
+	TBZ $1, R20, single1893
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1858
+	TBZ $0, R20, stored1894
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1858
+	B stored1894
 
-single1857:
+single1893:
 	FMOVS F30, 16(R21)
 
-stored1858:
+stored1894:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1859
+	TBZ $1, R20, single1895
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1860
+	TBZ $0, R20, stored1896
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1860
+	B stored1896
 
-single1859:
+single1895:
 	FMOVS F28, 16(R21)
 
-stored1860:
+stored1896:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1861
+	TBZ $1, R20, single1897
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1862
+	TBZ $0, R20, stored1898
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1862
+	B stored1898
 
-single1861:
+single1897:
 	FMOVS F26, 16(R21)
 
-stored1862:
+stored1898:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -39819,17 +40985,17 @@ tile:
 single:
 	FMOVQ 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single1863
+	TBZ $1, R20, single1899
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1864
+	TBZ $0, R20, loaded1900
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1864
+	B loaded1900
 
-single1863:
+single1899:
 	FMOVS 0(R10), F0
 
-loaded1864:
+loaded1900:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -39844,76 +41010,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1865
+	TBZ $1, R20, single1901
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1866
+	TBZ $0, R20, loaded1902
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1866
+	B loaded1902
 
-single1865:
+single1901:
 	FMOVS 0(R21), F0
 
-loaded1866:
+loaded1902:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1867
+	TBZ $1, R20, single1903
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1868
+	TBZ $0, R20, loaded1904
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1868
+	B loaded1904
 
-single1867:
+single1903:
 	FMOVS 0(R21), F0
 
-loaded1868:
+loaded1904:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1869
+	TBZ $1, R20, single1905
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1870
+	TBZ $0, R20, loaded1906
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1870
+	B loaded1906
 
-single1869:
+single1905:
 	FMOVS 0(R21), F0
 
-loaded1870:
+loaded1906:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1871
+	TBZ $1, R20, single1907
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1872
+	TBZ $0, R20, loaded1908
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1872
+	B loaded1908
 
-single1871:
+single1907:
 	FMOVS 0(R21), F0
 
-loaded1872:
+loaded1908:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1873
+	TBZ $1, R20, single1909
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1874
+	TBZ $0, R20, loaded1910
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1874
+	B loaded1910
 
-single1873:
+single1909:
 	FMOVS 0(R21), F0
 
-loaded1874:
+loaded1910:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -39921,53 +41087,53 @@ loaded1874:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1875
+	TBZ $1, R20, single1911
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1876
+	TBZ $0, R20, stored1912
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1876
+	B stored1912
 
-single1875:
+single1911:
 	FMOVS F31, 0(R21)
 
-stored1876:
+stored1912:
 	ADD R13, R21
-	TBZ $1, R20, single1877
+	TBZ $1, R20, single1913
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1878
+	TBZ $0, R20, stored1914
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1878
+	B stored1914
 
-single1877:
+single1913:
 	FMOVS F30, 0(R21)
 
-stored1878:
+stored1914:
 	ADD R13, R21
-	TBZ $1, R20, single1879
+	TBZ $1, R20, single1915
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1880
+	TBZ $0, R20, stored1916
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1880
+	B stored1916
 
-single1879:
+single1915:
 	FMOVS F29, 0(R21)
 
-stored1880:
+stored1916:
 	ADD R13, R21
-	TBZ $1, R20, single1881
+	TBZ $1, R20, single1917
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1882
+	TBZ $0, R20, stored1918
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1882
+	B stored1918
 
-single1881:
+single1917:
 	FMOVS F28, 0(R21)
 
-stored1882:
+stored1918:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -40153,17 +41319,17 @@ single:
 	FMOVQ 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1883
+	TBZ $1, R20, single1919
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1884
+	TBZ $0, R20, loaded1920
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1884
+	B loaded1920
 
-single1883:
+single1919:
 	FMOVS 16(R10), F1
 
-loaded1884:
+loaded1920:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -40185,68 +41351,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1885
+	TBZ $1, R20, single1921
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1886
+	TBZ $0, R20, loaded1922
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1886
+	B loaded1922
 
-single1885:
+single1921:
 	FMOVS 16(R21), F0
 
-loaded1886:
+loaded1922:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1887
+	TBZ $1, R20, single1923
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1888
+	TBZ $0, R20, loaded1924
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1888
+	B loaded1924
 
-single1887:
+single1923:
 	FMOVS 16(R21), F0
 
-loaded1888:
+loaded1924:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1889
+	TBZ $1, R20, single1925
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1890
+	TBZ $0, R20, loaded1926
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1890
+	B loaded1926
 
-single1889:
+single1925:
 	FMOVS 16(R21), F0
 
-loaded1890:
+loaded1926:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1891
+	TBZ $1, R20, single1927
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1892
+	TBZ $0, R20, loaded1928
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1892
+	B loaded1928
 
-single1891:
+single1927:
 	FMOVS 16(R21), F0
 
-loaded1892:
+loaded1928:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -40258,17 +41424,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single1893
+	TBZ $1, R20, single1929
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1894
+	TBZ $0, R20, loaded1930
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1894
+	B loaded1930
 
-single1893:
+single1929:
 	FMOVS 16(R21), F0
 
-loaded1894:
+loaded1930:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -40277,56 +41443,56 @@ loaded1894:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1895
+	TBZ $1, R20, single1931
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1896
+	TBZ $0, R20, stored1932
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1896
+	B stored1932
 
-single1895:
+single1931:
 	FMOVS F30, 16(R21)
 
-stored1896:
+stored1932:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1897
+	TBZ $1, R20, single1933
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1898
+	TBZ $0, R20, stored1934
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1898
+	B stored1934
 
-single1897:
+single1933:
 	FMOVS F28, 16(R21)
 
-stored1898:
+stored1934:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1899
+	TBZ $1, R20, single1935
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1900
+	TBZ $0, R20, stored1936
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1900
+	B stored1936
 
-single1899:
+single1935:
 	FMOVS F26, 16(R21)
 
-stored1900:
+stored1936:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1901
+	TBZ $1, R20, single1937
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1902
+	TBZ $0, R20, stored1938
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1902
+	B stored1938
 
-single1901:
+single1937:
 	FMOVS F24, 16(R21)
 
-stored1902:
+stored1938:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -40489,17 +41655,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVS 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single1903
+	TBZ $1, R20, single1939
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1904
+	TBZ $0, R20, loaded1940
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1904
+	B loaded1940
 
-single1903:
+single1939:
 	FMOVS 0(R10), F0
 
-loaded1904:
+loaded1940:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -40515,90 +41681,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1905
+	TBZ $1, R20, single1941
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1906
+	TBZ $0, R20, loaded1942
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1906
+	B loaded1942
 
-single1905:
+single1941:
 	FMOVS 0(R21), F0
 
-loaded1906:
+loaded1942:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1907
+	TBZ $1, R20, single1943
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1908
+	TBZ $0, R20, loaded1944
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1908
+	B loaded1944
 
-single1907:
+single1943:
 	FMOVS 0(R21), F0
 
-loaded1908:
+loaded1944:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1909
+	TBZ $1, R20, single1945
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1910
+	TBZ $0, R20, loaded1946
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1910
+	B loaded1946
 
-single1909:
+single1945:
 	FMOVS 0(R21), F0
 
-loaded1910:
+loaded1946:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1911
+	TBZ $1, R20, single1947
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1912
+	TBZ $0, R20, loaded1948
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1912
+	B loaded1948
 
-single1911:
+single1947:
 	FMOVS 0(R21), F0
 
-loaded1912:
+loaded1948:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1913
+	TBZ $1, R20, single1949
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1914
+	TBZ $0, R20, loaded1950
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1914
+	B loaded1950
 
-single1913:
+single1949:
 	FMOVS 0(R21), F0
 
-loaded1914:
+loaded1950:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1915
+	TBZ $1, R20, single1951
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1916
+	TBZ $0, R20, loaded1952
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1916
+	B loaded1952
 
-single1915:
+single1951:
 	FMOVS 0(R21), F0
 
-loaded1916:
+loaded1952:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -40607,65 +41773,65 @@ loaded1916:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1917
+	TBZ $1, R20, single1953
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1918
+	TBZ $0, R20, stored1954
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1918
+	B stored1954
 
-single1917:
+single1953:
 	FMOVS F31, 0(R21)
 
-stored1918:
+stored1954:
 	ADD R13, R21
-	TBZ $1, R20, single1919
+	TBZ $1, R20, single1955
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1920
+	TBZ $0, R20, stored1956
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1920
+	B stored1956
 
-single1919:
+single1955:
 	FMOVS F30, 0(R21)
 
-stored1920:
+stored1956:
 	ADD R13, R21
-	TBZ $1, R20, single1921
+	TBZ $1, R20, single1957
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1922
+	TBZ $0, R20, stored1958
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1922
+	B stored1958
 
-single1921:
+single1957:
 	FMOVS F29, 0(R21)
 
-stored1922:
+stored1958:
 	ADD R13, R21
-	TBZ $1, R20, single1923
+	TBZ $1, R20, single1959
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1924
+	TBZ $0, R20, stored1960
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1924
+	B stored1960
 
-single1923:
+single1959:
 	FMOVS F28, 0(R21)
 
-stored1924:
+stored1960:
 	ADD R13, R21
-	TBZ $1, R20, single1925
+	TBZ $1, R20, single1961
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1926
+	TBZ $0, R20, stored1962
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1926
+	B stored1962
 
-single1925:
+single1961:
 	FMOVS F27, 0(R21)
 
-stored1926:
+stored1962:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -40871,17 +42037,17 @@ single:
 	FMOVS 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1927
+	TBZ $1, R20, single1963
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1928
+	TBZ $0, R20, loaded1964
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1928
+	B loaded1964
 
-single1927:
+single1963:
 	FMOVS 16(R10), F1
 
-loaded1928:
+loaded1964:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -40905,85 +42071,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1929
+	TBZ $1, R20, single1965
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1930
+	TBZ $0, R20, loaded1966
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1930
+	B loaded1966
 
-single1929:
+single1965:
 	FMOVS 16(R21), F0
 
-loaded1930:
+loaded1966:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1931
+	TBZ $1, R20, single1967
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1932
+	TBZ $0, R20, loaded1968
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1932
+	B loaded1968
 
-single1931:
+single1967:
 	FMOVS 16(R21), F0
 
-loaded1932:
+loaded1968:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1933
+	TBZ $1, R20, single1969
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1934
+	TBZ $0, R20, loaded1970
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1934
+	B loaded1970
 
-single1933:
+single1969:
 	FMOVS 16(R21), F0
 
-loaded1934:
+loaded1970:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1935
+	TBZ $1, R20, single1971
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1936
+	TBZ $0, R20, loaded1972
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1936
+	B loaded1972
 
-single1935:
+single1971:
 	FMOVS 16(R21), F0
 
-loaded1936:
+loaded1972:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1937
+	TBZ $1, R20, single1973
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1938
+	TBZ $0, R20, loaded1974
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1938
+	B loaded1974
 
-single1937:
+single1973:
 	FMOVS 16(R21), F0
 
-loaded1938:
+loaded1974:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -40996,17 +42162,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single1939
+	TBZ $1, R20, single1975
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1940
+	TBZ $0, R20, loaded1976
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1940
+	B loaded1976
 
-single1939:
+single1975:
 	FMOVS 16(R21), F0
 
-loaded1940:
+loaded1976:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -41016,69 +42182,69 @@ loaded1940:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1941
+	TBZ $1, R20, single1977
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1942
+	TBZ $0, R20, stored1978
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1942
+	B stored1978
 
-single1941:
+single1977:
 	FMOVS F30, 16(R21)
 
-stored1942:
+stored1978:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1943
+	TBZ $1, R20, single1979
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1944
+	TBZ $0, R20, stored1980
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1944
+	B stored1980
 
-single1943:
+single1979:
 	FMOVS F28, 16(R21)
 
-stored1944:
+stored1980:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1945
+	TBZ $1, R20, single1981
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1946
+	TBZ $0, R20, stored1982
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1946
+	B stored1982
 
-single1945:
+single1981:
 	FMOVS F26, 16(R21)
 
-stored1946:
+stored1982:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1947
+	TBZ $1, R20, single1983
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1948
+	TBZ $0, R20, stored1984
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1948
+	B stored1984
 
-single1947:
+single1983:
 	FMOVS F24, 16(R21)
 
-stored1948:
+stored1984:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1949
+	TBZ $1, R20, single1985
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1950
+	TBZ $0, R20, stored1986
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1950
+	B stored1986
 
-single1949:
+single1985:
 	FMOVS F22, 16(R21)
 
-stored1950:
+stored1986:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -41251,17 +42417,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVD 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single1951
+	TBZ $1, R20, single1987
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1952
+	TBZ $0, R20, loaded1988
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1952
+	B loaded1988
 
-single1951:
+single1987:
 	FMOVS 0(R10), F0
 
-loaded1952:
+loaded1988:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -41278,104 +42444,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1953
+	TBZ $1, R20, single1989
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1954
+	TBZ $0, R20, loaded1990
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1954
+	B loaded1990
 
-single1953:
+single1989:
 	FMOVS 0(R21), F0
 
-loaded1954:
+loaded1990:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1955
+	TBZ $1, R20, single1991
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1956
+	TBZ $0, R20, loaded1992
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1956
+	B loaded1992
 
-single1955:
+single1991:
 	FMOVS 0(R21), F0
 
-loaded1956:
+loaded1992:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1957
+	TBZ $1, R20, single1993
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1958
+	TBZ $0, R20, loaded1994
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1958
+	B loaded1994
 
-single1957:
+single1993:
 	FMOVS 0(R21), F0
 
-loaded1958:
+loaded1994:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1959
+	TBZ $1, R20, single1995
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1960
+	TBZ $0, R20, loaded1996
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1960
+	B loaded1996
 
-single1959:
+single1995:
 	FMOVS 0(R21), F0
 
-loaded1960:
+loaded1996:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1961
+	TBZ $1, R20, single1997
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1962
+	TBZ $0, R20, loaded1998
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1962
+	B loaded1998
 
-single1961:
+single1997:
 	FMOVS 0(R21), F0
 
-loaded1962:
+loaded1998:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single1963
+	TBZ $1, R20, single1999
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1964
+	TBZ $0, R20, loaded2000
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1964
+	B loaded2000
 
-single1963:
+single1999:
 	FMOVS 0(R21), F0
 
-loaded1964:
+loaded2000:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1965
+	TBZ $1, R20, single2001
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1966
+	TBZ $0, R20, loaded2002
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1966
+	B loaded2002
 
-single1965:
+single2001:
 	FMOVS 0(R21), F0
 
-loaded1966:
+loaded2002:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -41385,77 +42551,77 @@ loaded1966:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1967
+	TBZ $1, R20, single2003
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1968
+	TBZ $0, R20, stored2004
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1968
+	B stored2004
 
-single1967:
+single2003:
 	FMOVS F31, 0(R21)
 
-stored1968:
+stored2004:
 	ADD R13, R21
-	TBZ $1, R20, single1969
+	TBZ $1, R20, single2005
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1970
+	TBZ $0, R20, stored2006
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1970
+	B stored2006
 
-single1969:
+single2005:
 	FMOVS F30, 0(R21)
 
-stored1970:
+stored2006:
 	ADD R13, R21
-	TBZ $1, R20, single1971
+	TBZ $1, R20, single2007
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1972
+	TBZ $0, R20, stored2008
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1972
+	B stored2008
 
-single1971:
+single2007:
 	FMOVS F29, 0(R21)
 
-stored1972:
+stored2008:
 	ADD R13, R21
-	TBZ $1, R20, single1973
+	TBZ $1, R20, single2009
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1974
+	TBZ $0, R20, stored2010
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1974
+	B stored2010
 
-single1973:
+single2009:
 	FMOVS F28, 0(R21)
 
-stored1974:
+stored2010:
 	ADD R13, R21
-	TBZ $1, R20, single1975
+	TBZ $1, R20, single2011
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1976
+	TBZ $0, R20, stored2012
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1976
+	B stored2012
 
-single1975:
+single2011:
 	FMOVS F27, 0(R21)
 
-stored1976:
+stored2012:
 	ADD R13, R21
-	TBZ $1, R20, single1977
+	TBZ $1, R20, single2013
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored1978
+	TBZ $0, R20, stored2014
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1978
+	B stored2014
 
-single1977:
+single2013:
 	FMOVS F26, 0(R21)
 
-stored1978:
+stored2014:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -41679,17 +42845,17 @@ single:
 	FMOVD 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1979
+	TBZ $1, R20, single2015
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1980
+	TBZ $0, R20, loaded2016
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1980
+	B loaded2016
 
-single1979:
+single2015:
 	FMOVS 16(R10), F1
 
-loaded1980:
+loaded2016:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -41715,102 +42881,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1981
+	TBZ $1, R20, single2017
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1982
+	TBZ $0, R20, loaded2018
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1982
+	B loaded2018
 
-single1981:
+single2017:
 	FMOVS 16(R21), F0
 
-loaded1982:
+loaded2018:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1983
+	TBZ $1, R20, single2019
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1984
+	TBZ $0, R20, loaded2020
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1984
+	B loaded2020
 
-single1983:
+single2019:
 	FMOVS 16(R21), F0
 
-loaded1984:
+loaded2020:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1985
+	TBZ $1, R20, single2021
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1986
+	TBZ $0, R20, loaded2022
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1986
+	B loaded2022
 
-single1985:
+single2021:
 	FMOVS 16(R21), F0
 
-loaded1986:
+loaded2022:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1987
+	TBZ $1, R20, single2023
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1988
+	TBZ $0, R20, loaded2024
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1988
+	B loaded2024
 
-single1987:
+single2023:
 	FMOVS 16(R21), F0
 
-loaded1988:
+loaded2024:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1989
+	TBZ $1, R20, single2025
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1990
+	TBZ $0, R20, loaded2026
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1990
+	B loaded2026
 
-single1989:
+single2025:
 	FMOVS 16(R21), F0
 
-loaded1990:
+loaded2026:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single1991
+	TBZ $1, R20, single2027
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1992
+	TBZ $0, R20, loaded2028
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1992
+	B loaded2028
 
-single1991:
+single2027:
 	FMOVS 16(R21), F0
 
-loaded1992:
+loaded2028:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -41824,17 +42990,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single1993
+	TBZ $1, R20, single2029
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1994
+	TBZ $0, R20, loaded2030
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1994
+	B loaded2030
 
-single1993:
+single2029:
 	FMOVS 16(R21), F0
 
-loaded1994:
+loaded2030:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -41845,82 +43011,82 @@ loaded1994:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1995
+	TBZ $1, R20, single2031
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1996
+	TBZ $0, R20, stored2032
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1996
+	B stored2032
 
-single1995:
+single2031:
 	FMOVS F30, 16(R21)
 
-stored1996:
+stored2032:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1997
+	TBZ $1, R20, single2033
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1998
+	TBZ $0, R20, stored2034
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1998
+	B stored2034
 
-single1997:
+single2033:
 	FMOVS F28, 16(R21)
 
-stored1998:
+stored2034:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1999
+	TBZ $1, R20, single2035
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2000
+	TBZ $0, R20, stored2036
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2000
+	B stored2036
 
-single1999:
+single2035:
 	FMOVS F26, 16(R21)
 
-stored2000:
+stored2036:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2001
+	TBZ $1, R20, single2037
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2002
+	TBZ $0, R20, stored2038
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2002
+	B stored2038
 
-single2001:
+single2037:
 	FMOVS F24, 16(R21)
 
-stored2002:
+stored2038:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2003
+	TBZ $1, R20, single2039
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2004
+	TBZ $0, R20, stored2040
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2004
+	B stored2040
 
-single2003:
+single2039:
 	FMOVS F22, 16(R21)
 
-stored2004:
+stored2040:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2005
+	TBZ $1, R20, single2041
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2006
+	TBZ $0, R20, stored2042
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2006
+	B stored2042
 
-single2005:
+single2041:
 	FMOVS F20, 16(R21)
 
-stored2006:
+stored2042:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -42107,17 +43273,17 @@ single:
 	ADD $24, R0, R26
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single2007
+	TBZ $1, R20, single2043
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2008
+	TBZ $0, R20, loaded2044
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2008
+	B loaded2044
 
-single2007:
+single2043:
 	FMOVS 0(R10), F0
 
-loaded2008:
+loaded2044:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -42135,118 +43301,118 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2009
+	TBZ $1, R20, single2045
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2010
+	TBZ $0, R20, loaded2046
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2010
+	B loaded2046
 
-single2009:
+single2045:
 	FMOVS 0(R21), F0
 
-loaded2010:
+loaded2046:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2011
+	TBZ $1, R20, single2047
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2012
+	TBZ $0, R20, loaded2048
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2012
+	B loaded2048
 
-single2011:
+single2047:
 	FMOVS 0(R21), F0
 
-loaded2012:
+loaded2048:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2013
+	TBZ $1, R20, single2049
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2014
+	TBZ $0, R20, loaded2050
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2014
+	B loaded2050
 
-single2013:
+single2049:
 	FMOVS 0(R21), F0
 
-loaded2014:
+loaded2050:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2015
+	TBZ $1, R20, single2051
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2016
+	TBZ $0, R20, loaded2052
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2016
+	B loaded2052
 
-single2015:
+single2051:
 	FMOVS 0(R21), F0
 
-loaded2016:
+loaded2052:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2017
+	TBZ $1, R20, single2053
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2018
+	TBZ $0, R20, loaded2054
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2018
+	B loaded2054
 
-single2017:
+single2053:
 	FMOVS 0(R21), F0
 
-loaded2018:
+loaded2054:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2019
+	TBZ $1, R20, single2055
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2020
+	TBZ $0, R20, loaded2056
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2020
+	B loaded2056
 
-single2019:
+single2055:
 	FMOVS 0(R21), F0
 
-loaded2020:
+loaded2056:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single2021
+	TBZ $1, R20, single2057
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2022
+	TBZ $0, R20, loaded2058
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2022
+	B loaded2058
 
-single2021:
+single2057:
 	FMOVS 0(R21), F0
 
-loaded2022:
+loaded2058:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2023
+	TBZ $1, R20, single2059
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2024
+	TBZ $0, R20, loaded2060
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2024
+	B loaded2060
 
-single2023:
+single2059:
 	FMOVS 0(R21), F0
 
-loaded2024:
+loaded2060:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -42257,89 +43423,89 @@ loaded2024:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2025
+	TBZ $1, R20, single2061
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2026
+	TBZ $0, R20, stored2062
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2026
+	B stored2062
 
-single2025:
+single2061:
 	FMOVS F31, 0(R21)
 
-stored2026:
+stored2062:
 	ADD R13, R21
-	TBZ $1, R20, single2027
+	TBZ $1, R20, single2063
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2028
+	TBZ $0, R20, stored2064
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2028
+	B stored2064
 
-single2027:
+single2063:
 	FMOVS F30, 0(R21)
 
-stored2028:
+stored2064:
 	ADD R13, R21
-	TBZ $1, R20, single2029
+	TBZ $1, R20, single2065
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2030
+	TBZ $0, R20, stored2066
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2030
+	B stored2066
 
-single2029:
+single2065:
 	FMOVS F29, 0(R21)
 
-stored2030:
+stored2066:
 	ADD R13, R21
-	TBZ $1, R20, single2031
+	TBZ $1, R20, single2067
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2032
+	TBZ $0, R20, stored2068
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2032
+	B stored2068
 
-single2031:
+single2067:
 	FMOVS F28, 0(R21)
 
-stored2032:
+stored2068:
 	ADD R13, R21
-	TBZ $1, R20, single2033
+	TBZ $1, R20, single2069
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2034
+	TBZ $0, R20, stored2070
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2034
+	B stored2070
 
-single2033:
+single2069:
 	FMOVS F27, 0(R21)
 
-stored2034:
+stored2070:
 	ADD R13, R21
-	TBZ $1, R20, single2035
+	TBZ $1, R20, single2071
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2036
+	TBZ $0, R20, stored2072
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2036
+	B stored2072
 
-single2035:
+single2071:
 	FMOVS F26, 0(R21)
 
-stored2036:
+stored2072:
 	ADD R13, R21
-	TBZ $1, R20, single2037
+	TBZ $1, R20, single2073
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2038
+	TBZ $0, R20, stored2074
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2038
+	B stored2074
 
-single2037:
+single2073:
 	FMOVS F25, 0(R21)
 
-stored2038:
+stored2074:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -42585,17 +43751,17 @@ single:
 	VLD1 (R26), V3.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2039
+	TBZ $1, R20, single2075
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2040
+	TBZ $0, R20, loaded2076
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2040
+	B loaded2076
 
-single2039:
+single2075:
 	FMOVS 16(R10), F1
 
-loaded2040:
+loaded2076:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -42623,119 +43789,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2041
+	TBZ $1, R20, single2077
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2042
+	TBZ $0, R20, loaded2078
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2042
+	B loaded2078
 
-single2041:
+single2077:
 	FMOVS 16(R21), F0
 
-loaded2042:
+loaded2078:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2043
+	TBZ $1, R20, single2079
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2044
+	TBZ $0, R20, loaded2080
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2044
+	B loaded2080
 
-single2043:
+single2079:
 	FMOVS 16(R21), F0
 
-loaded2044:
+loaded2080:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2045
+	TBZ $1, R20, single2081
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2046
+	TBZ $0, R20, loaded2082
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2046
+	B loaded2082
 
-single2045:
+single2081:
 	FMOVS 16(R21), F0
 
-loaded2046:
+loaded2082:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2047
+	TBZ $1, R20, single2083
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2048
+	TBZ $0, R20, loaded2084
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2048
+	B loaded2084
 
-single2047:
+single2083:
 	FMOVS 16(R21), F0
 
-loaded2048:
+loaded2084:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2049
+	TBZ $1, R20, single2085
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2050
+	TBZ $0, R20, loaded2086
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2050
+	B loaded2086
 
-single2049:
+single2085:
 	FMOVS 16(R21), F0
 
-loaded2050:
+loaded2086:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2051
+	TBZ $1, R20, single2087
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2052
+	TBZ $0, R20, loaded2088
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2052
+	B loaded2088
 
-single2051:
+single2087:
 	FMOVS 16(R21), F0
 
-loaded2052:
+loaded2088:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2053
+	TBZ $1, R20, single2089
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2054
+	TBZ $0, R20, loaded2090
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2054
+	B loaded2090
 
-single2053:
+single2089:
 	FMOVS 16(R21), F0
 
-loaded2054:
+loaded2090:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -42750,17 +43916,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single2055
+	TBZ $1, R20, single2091
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2056
+	TBZ $0, R20, loaded2092
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2056
+	B loaded2092
 
-single2055:
+single2091:
 	FMOVS 16(R21), F0
 
-loaded2056:
+loaded2092:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -42772,95 +43938,95 @@ loaded2056:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2057
+	TBZ $1, R20, single2093
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2058
+	TBZ $0, R20, stored2094
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2058
+	B stored2094
 
-single2057:
+single2093:
 	FMOVS F30, 16(R21)
 
-stored2058:
+stored2094:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2059
+	TBZ $1, R20, single2095
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2060
+	TBZ $0, R20, stored2096
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2060
+	B stored2096
 
-single2059:
+single2095:
 	FMOVS F28, 16(R21)
 
-stored2060:
+stored2096:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2061
+	TBZ $1, R20, single2097
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2062
+	TBZ $0, R20, stored2098
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2062
+	B stored2098
 
-single2061:
+single2097:
 	FMOVS F26, 16(R21)
 
-stored2062:
+stored2098:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2063
+	TBZ $1, R20, single2099
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2064
+	TBZ $0, R20, stored2100
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2064
+	B stored2100
 
-single2063:
+single2099:
 	FMOVS F24, 16(R21)
 
-stored2064:
+stored2100:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2065
+	TBZ $1, R20, single2101
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2066
+	TBZ $0, R20, stored2102
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2066
+	B stored2102
 
-single2065:
+single2101:
 	FMOVS F22, 16(R21)
 
-stored2066:
+stored2102:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2067
+	TBZ $1, R20, single2103
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2068
+	TBZ $0, R20, stored2104
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2068
+	B stored2104
 
-single2067:
+single2103:
 	FMOVS F20, 16(R21)
 
-stored2068:
+stored2104:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2069
+	TBZ $1, R20, single2105
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2070
+	TBZ $0, R20, stored2106
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2070
+	B stored2106
 
-single2069:
+single2105:
 	FMOVS F18, 16(R21)
 
-stored2070:
+stored2106:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -43053,17 +44219,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVQ 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2071
+	TBZ $1, R20, single2107
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2072
+	TBZ $0, R20, loaded2108
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2072
+	B loaded2108
 
-single2071:
+single2107:
 	FMOVS 0(R10), F0
 
-loaded2072:
+loaded2108:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -43082,132 +44248,132 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2073
+	TBZ $1, R20, single2109
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2074
+	TBZ $0, R20, loaded2110
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2074
+	B loaded2110
 
-single2073:
+single2109:
 	FMOVS 0(R21), F0
 
-loaded2074:
+loaded2110:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2075
+	TBZ $1, R20, single2111
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2076
+	TBZ $0, R20, loaded2112
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2076
+	B loaded2112
 
-single2075:
+single2111:
 	FMOVS 0(R21), F0
 
-loaded2076:
+loaded2112:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2077
+	TBZ $1, R20, single2113
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2078
+	TBZ $0, R20, loaded2114
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2078
+	B loaded2114
 
-single2077:
+single2113:
 	FMOVS 0(R21), F0
 
-loaded2078:
+loaded2114:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2079
+	TBZ $1, R20, single2115
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2080
+	TBZ $0, R20, loaded2116
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2080
+	B loaded2116
 
-single2079:
+single2115:
 	FMOVS 0(R21), F0
 
-loaded2080:
+loaded2116:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2081
+	TBZ $1, R20, single2117
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2082
+	TBZ $0, R20, loaded2118
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2082
+	B loaded2118
 
-single2081:
+single2117:
 	FMOVS 0(R21), F0
 
-loaded2082:
+loaded2118:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2083
+	TBZ $1, R20, single2119
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2084
+	TBZ $0, R20, loaded2120
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2084
+	B loaded2120
 
-single2083:
+single2119:
 	FMOVS 0(R21), F0
 
-loaded2084:
+loaded2120:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single2085
+	TBZ $1, R20, single2121
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2086
+	TBZ $0, R20, loaded2122
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2086
+	B loaded2122
 
-single2085:
+single2121:
 	FMOVS 0(R21), F0
 
-loaded2086:
+loaded2122:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 	ADD R13, R21
-	TBZ $1, R20, single2087
+	TBZ $1, R20, single2123
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2088
+	TBZ $0, R20, loaded2124
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2088
+	B loaded2124
 
-single2087:
+single2123:
 	FMOVS 0(R21), F0
 
-loaded2088:
+loaded2124:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2089
+	TBZ $1, R20, single2125
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2090
+	TBZ $0, R20, loaded2126
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2090
+	B loaded2126
 
-single2089:
+single2125:
 	FMOVS 0(R21), F0
 
-loaded2090:
+loaded2126:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -43219,101 +44385,101 @@ loaded2090:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2091
+	TBZ $1, R20, single2127
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2092
+	TBZ $0, R20, stored2128
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2092
+	B stored2128
 
-single2091:
+single2127:
 	FMOVS F31, 0(R21)
 
-stored2092:
+stored2128:
 	ADD R13, R21
-	TBZ $1, R20, single2093
+	TBZ $1, R20, single2129
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2094
+	TBZ $0, R20, stored2130
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2094
+	B stored2130
 
-single2093:
+single2129:
 	FMOVS F30, 0(R21)
 
-stored2094:
+stored2130:
 	ADD R13, R21
-	TBZ $1, R20, single2095
+	TBZ $1, R20, single2131
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2096
+	TBZ $0, R20, stored2132
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2096
+	B stored2132
 
-single2095:
+single2131:
 	FMOVS F29, 0(R21)
 
-stored2096:
+stored2132:
 	ADD R13, R21
-	TBZ $1, R20, single2097
+	TBZ $1, R20, single2133
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2098
+	TBZ $0, R20, stored2134
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2098
+	B stored2134
 
-single2097:
+single2133:
 	FMOVS F28, 0(R21)
 
-stored2098:
+stored2134:
 	ADD R13, R21
-	TBZ $1, R20, single2099
+	TBZ $1, R20, single2135
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2100
+	TBZ $0, R20, stored2136
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2100
+	B stored2136
 
-single2099:
+single2135:
 	FMOVS F27, 0(R21)
 
-stored2100:
+stored2136:
 	ADD R13, R21
-	TBZ $1, R20, single2101
+	TBZ $1, R20, single2137
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2102
+	TBZ $0, R20, stored2138
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2102
+	B stored2138
 
-single2101:
+single2137:
 	FMOVS F26, 0(R21)
 
-stored2102:
+stored2138:
 	ADD R13, R21
-	TBZ $1, R20, single2103
+	TBZ $1, R20, single2139
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2104
+	TBZ $0, R20, stored2140
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2104
+	B stored2140
 
-single2103:
+single2139:
 	FMOVS F25, 0(R21)
 
-stored2104:
+stored2140:
 	ADD R13, R21
-	TBZ $1, R20, single2105
+	TBZ $1, R20, single2141
 	FMOVD F24, 0(R21)
-	TBZ $0, R20, stored2106
+	TBZ $0, R20, stored2142
 	ADD $8, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2106
+	B stored2142
 
-single2105:
+single2141:
 	FMOVS F24, 0(R21)
 
-stored2106:
+stored2142:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -43573,17 +44739,17 @@ single:
 	FMOVQ 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2107
+	TBZ $1, R20, single2143
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2108
+	TBZ $0, R20, loaded2144
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2108
+	B loaded2144
 
-single2107:
+single2143:
 	FMOVS 16(R10), F1
 
-loaded2108:
+loaded2144:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -43613,136 +44779,136 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2109
+	TBZ $1, R20, single2145
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2110
+	TBZ $0, R20, loaded2146
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2110
+	B loaded2146
 
-single2109:
+single2145:
 	FMOVS 16(R21), F0
 
-loaded2110:
+loaded2146:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2111
+	TBZ $1, R20, single2147
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2112
+	TBZ $0, R20, loaded2148
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2112
+	B loaded2148
 
-single2111:
+single2147:
 	FMOVS 16(R21), F0
 
-loaded2112:
+loaded2148:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2113
+	TBZ $1, R20, single2149
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2114
+	TBZ $0, R20, loaded2150
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2114
+	B loaded2150
 
-single2113:
+single2149:
 	FMOVS 16(R21), F0
 
-loaded2114:
+loaded2150:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2115
+	TBZ $1, R20, single2151
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2116
+	TBZ $0, R20, loaded2152
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2116
+	B loaded2152
 
-single2115:
+single2151:
 	FMOVS 16(R21), F0
 
-loaded2116:
+loaded2152:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2117
+	TBZ $1, R20, single2153
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2118
+	TBZ $0, R20, loaded2154
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2118
+	B loaded2154
 
-single2117:
+single2153:
 	FMOVS 16(R21), F0
 
-loaded2118:
+loaded2154:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2119
+	TBZ $1, R20, single2155
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2120
+	TBZ $0, R20, loaded2156
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2120
+	B loaded2156
 
-single2119:
+single2155:
 	FMOVS 16(R21), F0
 
-loaded2120:
+loaded2156:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2121
+	TBZ $1, R20, single2157
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2122
+	TBZ $0, R20, loaded2158
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2122
+	B loaded2158
 
-single2121:
+single2157:
 	FMOVS 16(R21), F0
 
-loaded2122:
+loaded2158:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
 	VMOV V0.B16, V17.B16
-	TBZ $1, R20, single2123
+	TBZ $1, R20, single2159
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2124
+	TBZ $0, R20, loaded2160
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2124
+	B loaded2160
 
-single2123:
+single2159:
 	FMOVS 16(R21), F0
 
-loaded2124:
+loaded2160:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -43758,17 +44924,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single2125
+	TBZ $1, R20, single2161
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2126
+	TBZ $0, R20, loaded2162
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2126
+	B loaded2162
 
-single2125:
+single2161:
 	FMOVS 16(R21), F0
 
-loaded2126:
+loaded2162:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -43781,108 +44947,108 @@ loaded2126:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2127
+	TBZ $1, R20, single2163
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2128
+	TBZ $0, R20, stored2164
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2128
+	B stored2164
 
-single2127:
+single2163:
 	FMOVS F30, 16(R21)
 
-stored2128:
+stored2164:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2129
+	TBZ $1, R20, single2165
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2130
+	TBZ $0, R20, stored2166
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2130
+	B stored2166
 
-single2129:
+single2165:
 	FMOVS F28, 16(R21)
 
-stored2130:
+stored2166:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2131
+	TBZ $1, R20, single2167
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2132
+	TBZ $0, R20, stored2168
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2132
+	B stored2168
 
-single2131:
+single2167:
 	FMOVS F26, 16(R21)
 
-stored2132:
+stored2168:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2133
+	TBZ $1, R20, single2169
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2134
+	TBZ $0, R20, stored2170
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2134
+	B stored2170
 
-single2133:
+single2169:
 	FMOVS F24, 16(R21)
 
-stored2134:
+stored2170:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2135
+	TBZ $1, R20, single2171
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2136
+	TBZ $0, R20, stored2172
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2136
+	B stored2172
 
-single2135:
+single2171:
 	FMOVS F22, 16(R21)
 
-stored2136:
+stored2172:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2137
+	TBZ $1, R20, single2173
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2138
+	TBZ $0, R20, stored2174
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2138
+	B stored2174
 
-single2137:
+single2173:
 	FMOVS F20, 16(R21)
 
-stored2138:
+stored2174:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2139
+	TBZ $1, R20, single2175
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2140
+	TBZ $0, R20, stored2176
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2140
+	B stored2176
 
-single2139:
+single2175:
 	FMOVS F18, 16(R21)
 
-stored2140:
+stored2176:
 	ADD R13, R21
 	FMOVQ F17, 0(R21)
-	TBZ $1, R20, single2141
+	TBZ $1, R20, single2177
 	FMOVD F16, 16(R21)
-	TBZ $0, R20, stored2142
+	TBZ $0, R20, stored2178
 	ADD $24, R21, R26
 	VST1 V16.S[2], (R26)
-	B stored2142
+	B stored2178
 
-single2141:
+single2177:
 	FMOVS F16, 16(R21)
 
-stored2142:
+stored2178:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -44331,29 +45497,29 @@ tile:
 	VEOR V31.B16, V31.B16, V31.B16
 
 single:
-	TBZ $1, R20, single2143
+	TBZ $1, R20, single2179
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2144
+	TBZ $0, R20, loaded2180
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2144
+	B loaded2180
 
-single2143:
+single2179:
 	FMOVS 0(R10), F0
 
-loaded2144:
+loaded2180:
 	ADD R12, R10
-	TBZ $1, R20, single2145
+	TBZ $1, R20, single2181
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2146
+	TBZ $0, R20, loaded2182
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2146
+	B loaded2182
 
-single2145:
+single2181:
 	FMOVS 0(R0), F1
 
-loaded2146:
+loaded2182:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
 	SUBS $1, R9
@@ -44365,49 +45531,49 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2147
+	TBZ $1, R20, single2183
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2148
+	TBZ $0, R20, loaded2184
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2148
+	B loaded2184
 
-single2147:
+single2183:
 	FMOVS 0(R21), F0
 
-loaded2148:
+loaded2184:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2149
+	TBZ $1, R20, single2185
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2150
+	TBZ $0, R20, loaded2186
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2150
+	B loaded2186
 
-single2149:
+single2185:
 	FMOVS 0(R21), F0
 
-loaded2150:
+loaded2186:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2151
+	TBZ $1, R20, single2187
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2152
+	TBZ $0, R20, stored2188
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2152
+	B stored2188
 
-single2151:
+single2187:
 	FMOVS F31, 0(R21)
 
-stored2152:
+stored2188:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -44540,31 +45706,31 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2153
+	TBZ $1, R20, single2189
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2154
+	TBZ $0, R20, loaded2190
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2154
+	B loaded2190
 
-single2153:
+single2189:
 	FMOVS 16(R10), F1
 
-loaded2154:
+loaded2190:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2155
+	TBZ $1, R20, single2191
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2156
+	TBZ $0, R20, loaded2192
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2156
+	B loaded2192
 
-single2155:
+single2191:
 	FMOVS 16(R0), F3
 
-loaded2156:
+loaded2192:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	SUBS $1, R9
@@ -44579,17 +45745,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2157
+	TBZ $1, R20, single2193
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2158
+	TBZ $0, R20, loaded2194
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2158
+	B loaded2194
 
-single2157:
+single2193:
 	FMOVS 16(R21), F0
 
-loaded2158:
+loaded2194:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -44598,33 +45764,33 @@ bias:
 	CBZ R21, store
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single2159
+	TBZ $1, R20, single2195
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2160
+	TBZ $0, R20, loaded2196
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2160
+	B loaded2196
 
-single2159:
+single2195:
 	FMOVS 16(R21), F0
 
-loaded2160:
+loaded2196:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2161
+	TBZ $1, R20, single2197
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2162
+	TBZ $0, R20, stored2198
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2162
+	B stored2198
 
-single2161:
+single2197:
 	FMOVS F30, 16(R21)
 
-stored2162:
+stored2198:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -44760,42 +45926,42 @@ tile:
 	VEOR V30.B16, V30.B16, V30.B16
 
 single:
-	TBZ $1, R20, single2163
+	TBZ $1, R20, single2199
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2164
+	TBZ $0, R20, loaded2200
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2164
+	B loaded2200
 
-single2163:
+single2199:
 	FMOVS 0(R10), F0
 
-loaded2164:
+loaded2200:
 	ADD R12, R10
-	TBZ $1, R20, single2165
+	TBZ $1, R20, single2201
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2166
+	TBZ $0, R20, loaded2202
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2166
+	B loaded2202
 
-single2165:
+single2201:
 	FMOVS 0(R0), F1
 
-loaded2166:
+loaded2202:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2167
+	TBZ $1, R20, single2203
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2168
+	TBZ $0, R20, loaded2204
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2168
+	B loaded2204
 
-single2167:
+single2203:
 	FMOVS 0(R1), F1
 
-loaded2168:
+loaded2204:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
 	SUBS $1, R9
@@ -44807,76 +45973,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2169
+	TBZ $1, R20, single2205
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2170
+	TBZ $0, R20, loaded2206
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2170
+	B loaded2206
 
-single2169:
+single2205:
 	FMOVS 0(R21), F0
 
-loaded2170:
+loaded2206:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2171
+	TBZ $1, R20, single2207
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2172
+	TBZ $0, R20, loaded2208
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2172
+	B loaded2208
 
-single2171:
+single2207:
 	FMOVS 0(R21), F0
 
-loaded2172:
+loaded2208:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2173
+	TBZ $1, R20, single2209
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2174
+	TBZ $0, R20, loaded2210
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2174
+	B loaded2210
 
-single2173:
+single2209:
 	FMOVS 0(R21), F0
 
-loaded2174:
+loaded2210:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2175
+	TBZ $1, R20, single2211
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2176
+	TBZ $0, R20, stored2212
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2176
+	B stored2212
 
-single2175:
+single2211:
 	FMOVS F31, 0(R21)
 
-stored2176:
+stored2212:
 	ADD R13, R21
-	TBZ $1, R20, single2177
+	TBZ $1, R20, single2213
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2178
+	TBZ $0, R20, stored2214
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2178
+	B stored2214
 
-single2177:
+single2213:
 	FMOVS F30, 0(R21)
 
-stored2178:
+stored2214:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -45034,46 +46200,46 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2179
+	TBZ $1, R20, single2215
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2180
+	TBZ $0, R20, loaded2216
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2180
+	B loaded2216
 
-single2179:
+single2215:
 	FMOVS 16(R10), F1
 
-loaded2180:
+loaded2216:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2181
+	TBZ $1, R20, single2217
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2182
+	TBZ $0, R20, loaded2218
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2182
+	B loaded2218
 
-single2181:
+single2217:
 	FMOVS 16(R0), F3
 
-loaded2182:
+loaded2218:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2183
+	TBZ $1, R20, single2219
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2184
+	TBZ $0, R20, loaded2220
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2184
+	B loaded2220
 
-single2183:
+single2219:
 	FMOVS 16(R1), F3
 
-loaded2184:
+loaded2220:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	SUBS $1, R9
@@ -45088,34 +46254,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2185
+	TBZ $1, R20, single2221
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2186
+	TBZ $0, R20, loaded2222
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2186
+	B loaded2222
 
-single2185:
+single2221:
 	FMOVS 16(R21), F0
 
-loaded2186:
+loaded2222:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2187
+	TBZ $1, R20, single2223
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2188
+	TBZ $0, R20, loaded2224
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2188
+	B loaded2224
 
-single2187:
+single2223:
 	FMOVS 16(R21), F0
 
-loaded2188:
+loaded2224:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -45125,47 +46291,47 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single2189
+	TBZ $1, R20, single2225
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2190
+	TBZ $0, R20, loaded2226
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2190
+	B loaded2226
 
-single2189:
+single2225:
 	FMOVS 16(R21), F0
 
-loaded2190:
+loaded2226:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2191
+	TBZ $1, R20, single2227
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2192
+	TBZ $0, R20, stored2228
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2192
+	B stored2228
 
-single2191:
+single2227:
 	FMOVS F30, 16(R21)
 
-stored2192:
+stored2228:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2193
+	TBZ $1, R20, single2229
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2194
+	TBZ $0, R20, stored2230
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2194
+	B stored2230
 
-single2193:
+single2229:
 	FMOVS F28, 16(R21)
 
-stored2194:
+stored2230:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -45317,55 +46483,55 @@ tile:
 	VEOR V29.B16, V29.B16, V29.B16
 
 single:
-	TBZ $1, R20, single2195
+	TBZ $1, R20, single2231
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2196
+	TBZ $0, R20, loaded2232
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2196
+	B loaded2232
 
-single2195:
+single2231:
 	FMOVS 0(R10), F0
 
-loaded2196:
+loaded2232:
 	ADD R12, R10
-	TBZ $1, R20, single2197
+	TBZ $1, R20, single2233
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2198
+	TBZ $0, R20, loaded2234
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2198
+	B loaded2234
 
-single2197:
+single2233:
 	FMOVS 0(R0), F1
 
-loaded2198:
+loaded2234:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2199
+	TBZ $1, R20, single2235
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2200
+	TBZ $0, R20, loaded2236
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2200
+	B loaded2236
 
-single2199:
+single2235:
 	FMOVS 0(R1), F1
 
-loaded2200:
+loaded2236:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2201
+	TBZ $1, R20, single2237
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2202
+	TBZ $0, R20, loaded2238
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2202
+	B loaded2238
 
-single2201:
+single2237:
 	FMOVS 0(R2), F1
 
-loaded2202:
+loaded2238:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
 	SUBS $1, R9
@@ -45377,103 +46543,103 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2203
+	TBZ $1, R20, single2239
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2204
+	TBZ $0, R20, loaded2240
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2204
+	B loaded2240
 
-single2203:
+single2239:
 	FMOVS 0(R21), F0
 
-loaded2204:
+loaded2240:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2205
+	TBZ $1, R20, single2241
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2206
+	TBZ $0, R20, loaded2242
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2206
+	B loaded2242
 
-single2205:
+single2241:
 	FMOVS 0(R21), F0
 
-loaded2206:
+loaded2242:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2207
+	TBZ $1, R20, single2243
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2208
+	TBZ $0, R20, loaded2244
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2208
+	B loaded2244
 
-single2207:
+single2243:
 	FMOVS 0(R21), F0
 
-loaded2208:
+loaded2244:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2209
+	TBZ $1, R20, single2245
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2210
+	TBZ $0, R20, loaded2246
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2210
+	B loaded2246
 
-single2209:
+single2245:
 	FMOVS 0(R21), F0
 
-loaded2210:
+loaded2246:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2211
+	TBZ $1, R20, single2247
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2212
+	TBZ $0, R20, stored2248
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2212
+	B stored2248
 
-single2211:
+single2247:
 	FMOVS F31, 0(R21)
 
-stored2212:
+stored2248:
 	ADD R13, R21
-	TBZ $1, R20, single2213
+	TBZ $1, R20, single2249
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2214
+	TBZ $0, R20, stored2250
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2214
+	B stored2250
 
-single2213:
+single2249:
 	FMOVS F30, 0(R21)
 
-stored2214:
+stored2250:
 	ADD R13, R21
-	TBZ $1, R20, single2215
+	TBZ $1, R20, single2251
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2216
+	TBZ $0, R20, stored2252
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2216
+	B stored2252
 
-single2215:
+single2251:
 	FMOVS F29, 0(R21)
 
-stored2216:
+stored2252:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -45656,61 +46822,61 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2217
+	TBZ $1, R20, single2253
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2218
+	TBZ $0, R20, loaded2254
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2218
+	B loaded2254
 
-single2217:
+single2253:
 	FMOVS 16(R10), F1
 
-loaded2218:
+loaded2254:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2219
+	TBZ $1, R20, single2255
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2220
+	TBZ $0, R20, loaded2256
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2220
+	B loaded2256
 
-single2219:
+single2255:
 	FMOVS 16(R0), F3
 
-loaded2220:
+loaded2256:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2221
+	TBZ $1, R20, single2257
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2222
+	TBZ $0, R20, loaded2258
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2222
+	B loaded2258
 
-single2221:
+single2257:
 	FMOVS 16(R1), F3
 
-loaded2222:
+loaded2258:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2223
+	TBZ $1, R20, single2259
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2224
+	TBZ $0, R20, loaded2260
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2224
+	B loaded2260
 
-single2223:
+single2259:
 	FMOVS 16(R2), F3
 
-loaded2224:
+loaded2260:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	SUBS $1, R9
@@ -45725,51 +46891,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2225
+	TBZ $1, R20, single2261
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2226
+	TBZ $0, R20, loaded2262
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2226
+	B loaded2262
 
-single2225:
+single2261:
 	FMOVS 16(R21), F0
 
-loaded2226:
+loaded2262:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2227
+	TBZ $1, R20, single2263
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2228
+	TBZ $0, R20, loaded2264
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2228
+	B loaded2264
 
-single2227:
+single2263:
 	FMOVS 16(R21), F0
 
-loaded2228:
+loaded2264:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2229
+	TBZ $1, R20, single2265
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2230
+	TBZ $0, R20, loaded2266
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2230
+	B loaded2266
 
-single2229:
+single2265:
 	FMOVS 16(R21), F0
 
-loaded2230:
+loaded2266:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -45780,17 +46946,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single2231
+	TBZ $1, R20, single2267
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2232
+	TBZ $0, R20, loaded2268
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2232
+	B loaded2268
 
-single2231:
+single2267:
 	FMOVS 16(R21), F0
 
-loaded2232:
+loaded2268:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -45798,43 +46964,43 @@ loaded2232:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2233
+	TBZ $1, R20, single2269
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2234
+	TBZ $0, R20, stored2270
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2234
+	B stored2270
 
-single2233:
+single2269:
 	FMOVS F30, 16(R21)
 
-stored2234:
+stored2270:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2235
+	TBZ $1, R20, single2271
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2236
+	TBZ $0, R20, stored2272
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2236
+	B stored2272
 
-single2235:
+single2271:
 	FMOVS F28, 16(R21)
 
-stored2236:
+stored2272:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2237
+	TBZ $1, R20, single2273
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2238
+	TBZ $0, R20, stored2274
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2238
+	B stored2274
 
-single2237:
+single2273:
 	FMOVS F26, 16(R21)
 
-stored2238:
+stored2274:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -46002,68 +47168,68 @@ tile:
 	VEOR V28.B16, V28.B16, V28.B16
 
 single:
-	TBZ $1, R20, single2239
+	TBZ $1, R20, single2275
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2240
+	TBZ $0, R20, loaded2276
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2240
+	B loaded2276
 
-single2239:
+single2275:
 	FMOVS 0(R10), F0
 
-loaded2240:
+loaded2276:
 	ADD R12, R10
-	TBZ $1, R20, single2241
+	TBZ $1, R20, single2277
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2242
+	TBZ $0, R20, loaded2278
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2242
+	B loaded2278
 
-single2241:
+single2277:
 	FMOVS 0(R0), F1
 
-loaded2242:
+loaded2278:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2243
+	TBZ $1, R20, single2279
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2244
+	TBZ $0, R20, loaded2280
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2244
+	B loaded2280
 
-single2243:
+single2279:
 	FMOVS 0(R1), F1
 
-loaded2244:
+loaded2280:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2245
+	TBZ $1, R20, single2281
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2246
+	TBZ $0, R20, loaded2282
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2246
+	B loaded2282
 
-single2245:
+single2281:
 	FMOVS 0(R2), F1
 
-loaded2246:
+loaded2282:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single2247
+	TBZ $1, R20, single2283
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded2248
+	TBZ $0, R20, loaded2284
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2248
+	B loaded2284
 
-single2247:
+single2283:
 	FMOVS 0(R3), F1
 
-loaded2248:
+loaded2284:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
 	SUBS $1, R9
@@ -46075,76 +47241,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2249
+	TBZ $1, R20, single2285
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2250
+	TBZ $0, R20, loaded2286
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2250
+	B loaded2286
 
-single2249:
+single2285:
 	FMOVS 0(R21), F0
 
-loaded2250:
+loaded2286:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2251
+	TBZ $1, R20, single2287
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2252
+	TBZ $0, R20, loaded2288
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2252
+	B loaded2288
 
-single2251:
+single2287:
 	FMOVS 0(R21), F0
 
-loaded2252:
+loaded2288:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2253
+	TBZ $1, R20, single2289
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2254
+	TBZ $0, R20, loaded2290
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2254
+	B loaded2290
 
-single2253:
+single2289:
 	FMOVS 0(R21), F0
 
-loaded2254:
+loaded2290:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2255
+	TBZ $1, R20, single2291
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2256
+	TBZ $0, R20, loaded2292
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2256
+	B loaded2292
 
-single2255:
+single2291:
 	FMOVS 0(R21), F0
 
-loaded2256:
+loaded2292:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2257
+	TBZ $1, R20, single2293
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2258
+	TBZ $0, R20, loaded2294
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2258
+	B loaded2294
 
-single2257:
+single2293:
 	FMOVS 0(R21), F0
 
-loaded2258:
+loaded2294:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -46152,53 +47318,53 @@ loaded2258:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2259
+	TBZ $1, R20, single2295
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2260
+	TBZ $0, R20, stored2296
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2260
+	B stored2296
 
-single2259:
+single2295:
 	FMOVS F31, 0(R21)
 
-stored2260:
+stored2296:
 	ADD R13, R21
-	TBZ $1, R20, single2261
+	TBZ $1, R20, single2297
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2262
+	TBZ $0, R20, stored2298
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2262
+	B stored2298
 
-single2261:
+single2297:
 	FMOVS F30, 0(R21)
 
-stored2262:
+stored2298:
 	ADD R13, R21
-	TBZ $1, R20, single2263
+	TBZ $1, R20, single2299
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2264
+	TBZ $0, R20, stored2300
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2264
+	B stored2300
 
-single2263:
+single2299:
 	FMOVS F29, 0(R21)
 
-stored2264:
+stored2300:
 	ADD R13, R21
-	TBZ $1, R20, single2265
+	TBZ $1, R20, single2301
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2266
+	TBZ $0, R20, stored2302
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2266
+	B stored2302
 
-single2265:
+single2301:
 	FMOVS F28, 0(R21)
 
-stored2266:
+stored2302:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -46406,76 +47572,76 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2267
+	TBZ $1, R20, single2303
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2268
+	TBZ $0, R20, loaded2304
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2268
+	B loaded2304
 
-single2267:
+single2303:
 	FMOVS 16(R10), F1
 
-loaded2268:
+loaded2304:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2269
+	TBZ $1, R20, single2305
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2270
+	TBZ $0, R20, loaded2306
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2270
+	B loaded2306
 
-single2269:
+single2305:
 	FMOVS 16(R0), F3
 
-loaded2270:
+loaded2306:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2271
+	TBZ $1, R20, single2307
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2272
+	TBZ $0, R20, loaded2308
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2272
+	B loaded2308
 
-single2271:
+single2307:
 	FMOVS 16(R1), F3
 
-loaded2272:
+loaded2308:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2273
+	TBZ $1, R20, single2309
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2274
+	TBZ $0, R20, loaded2310
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2274
+	B loaded2310
 
-single2273:
+single2309:
 	FMOVS 16(R2), F3
 
-loaded2274:
+loaded2310:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single2275
+	TBZ $1, R20, single2311
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded2276
+	TBZ $0, R20, loaded2312
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2276
+	B loaded2312
 
-single2275:
+single2311:
 	FMOVS 16(R3), F3
 
-loaded2276:
+loaded2312:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	SUBS $1, R9
@@ -46490,68 +47656,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2277
+	TBZ $1, R20, single2313
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2278
+	TBZ $0, R20, loaded2314
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2278
+	B loaded2314
 
-single2277:
+single2313:
 	FMOVS 16(R21), F0
 
-loaded2278:
+loaded2314:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2279
+	TBZ $1, R20, single2315
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2280
+	TBZ $0, R20, loaded2316
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2280
+	B loaded2316
 
-single2279:
+single2315:
 	FMOVS 16(R21), F0
 
-loaded2280:
+loaded2316:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2281
+	TBZ $1, R20, single2317
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2282
+	TBZ $0, R20, loaded2318
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2282
+	B loaded2318
 
-single2281:
+single2317:
 	FMOVS 16(R21), F0
 
-loaded2282:
+loaded2318:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2283
+	TBZ $1, R20, single2319
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2284
+	TBZ $0, R20, loaded2320
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2284
+	B loaded2320
 
-single2283:
+single2319:
 	FMOVS 16(R21), F0
 
-loaded2284:
+loaded2320:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -46563,17 +47729,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single2285
+	TBZ $1, R20, single2321
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2286
+	TBZ $0, R20, loaded2322
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2286
+	B loaded2322
 
-single2285:
+single2321:
 	FMOVS 16(R21), F0
 
-loaded2286:
+loaded2322:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -46582,56 +47748,56 @@ loaded2286:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2287
+	TBZ $1, R20, single2323
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2288
+	TBZ $0, R20, stored2324
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2288
+	B stored2324
 
-single2287:
+single2323:
 	FMOVS F30, 16(R21)
 
-stored2288:
+stored2324:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2289
+	TBZ $1, R20, single2325
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2290
+	TBZ $0, R20, stored2326
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2290
+	B stored2326
 
-single2289:
+single2325:
 	FMOVS F28, 16(R21)
 
-stored2290:
+stored2326:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2291
+	TBZ $1, R20, single2327
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2292
+	TBZ $0, R20, stored2328
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2292
+	B stored2328
 
-single2291:
+single2327:
 	FMOVS F26, 16(R21)
 
-stored2292:
+stored2328:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2293
+	TBZ $1, R20, single2329
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2294
+	TBZ $0, R20, stored2330
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2294
+	B stored2330
 
-single2293:
+single2329:
 	FMOVS F24, 16(R21)
 
-stored2294:
+stored2330:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -46815,81 +47981,81 @@ tile:
 	VEOR V27.B16, V27.B16, V27.B16
 
 single:
-	TBZ $1, R20, single2295
+	TBZ $1, R20, single2331
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2296
+	TBZ $0, R20, loaded2332
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2296
+	B loaded2332
 
-single2295:
+single2331:
 	FMOVS 0(R10), F0
 
-loaded2296:
+loaded2332:
 	ADD R12, R10
-	TBZ $1, R20, single2297
+	TBZ $1, R20, single2333
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2298
+	TBZ $0, R20, loaded2334
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2298
+	B loaded2334
 
-single2297:
+single2333:
 	FMOVS 0(R0), F1
 
-loaded2298:
+loaded2334:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2299
+	TBZ $1, R20, single2335
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2300
+	TBZ $0, R20, loaded2336
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2300
+	B loaded2336
 
-single2299:
+single2335:
 	FMOVS 0(R1), F1
 
-loaded2300:
+loaded2336:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2301
+	TBZ $1, R20, single2337
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2302
+	TBZ $0, R20, loaded2338
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2302
+	B loaded2338
 
-single2301:
+single2337:
 	FMOVS 0(R2), F1
 
-loaded2302:
+loaded2338:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single2303
+	TBZ $1, R20, single2339
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded2304
+	TBZ $0, R20, loaded2340
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2304
+	B loaded2340
 
-single2303:
+single2339:
 	FMOVS 0(R3), F1
 
-loaded2304:
+loaded2340:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single2305
+	TBZ $1, R20, single2341
 	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded2306
+	TBZ $0, R20, loaded2342
 	ADD $8, R4, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2306
+	B loaded2342
 
-single2305:
+single2341:
 	FMOVS 0(R4), F1
 
-loaded2306:
+loaded2342:
 	VFMLA V0.S4, V1.S4, V27.S4
 	ADD R24, R4
 	SUBS $1, R9
@@ -46901,90 +48067,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2307
+	TBZ $1, R20, single2343
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2308
+	TBZ $0, R20, loaded2344
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2308
+	B loaded2344
 
-single2307:
+single2343:
 	FMOVS 0(R21), F0
 
-loaded2308:
+loaded2344:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2309
+	TBZ $1, R20, single2345
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2310
+	TBZ $0, R20, loaded2346
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2310
+	B loaded2346
 
-single2309:
+single2345:
 	FMOVS 0(R21), F0
 
-loaded2310:
+loaded2346:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2311
+	TBZ $1, R20, single2347
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2312
+	TBZ $0, R20, loaded2348
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2312
+	B loaded2348
 
-single2311:
+single2347:
 	FMOVS 0(R21), F0
 
-loaded2312:
+loaded2348:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2313
+	TBZ $1, R20, single2349
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2314
+	TBZ $0, R20, loaded2350
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2314
+	B loaded2350
 
-single2313:
+single2349:
 	FMOVS 0(R21), F0
 
-loaded2314:
+loaded2350:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2315
+	TBZ $1, R20, single2351
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2316
+	TBZ $0, R20, loaded2352
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2316
+	B loaded2352
 
-single2315:
+single2351:
 	FMOVS 0(R21), F0
 
-loaded2316:
+loaded2352:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2317
+	TBZ $1, R20, single2353
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2318
+	TBZ $0, R20, loaded2354
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2318
+	B loaded2354
 
-single2317:
+single2353:
 	FMOVS 0(R21), F0
 
-loaded2318:
+loaded2354:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -46993,65 +48159,65 @@ loaded2318:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2319
+	TBZ $1, R20, single2355
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2320
+	TBZ $0, R20, stored2356
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2320
+	B stored2356
 
-single2319:
+single2355:
 	FMOVS F31, 0(R21)
 
-stored2320:
+stored2356:
 	ADD R13, R21
-	TBZ $1, R20, single2321
+	TBZ $1, R20, single2357
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2322
+	TBZ $0, R20, stored2358
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2322
+	B stored2358
 
-single2321:
+single2357:
 	FMOVS F30, 0(R21)
 
-stored2322:
+stored2358:
 	ADD R13, R21
-	TBZ $1, R20, single2323
+	TBZ $1, R20, single2359
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2324
+	TBZ $0, R20, stored2360
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2324
+	B stored2360
 
-single2323:
+single2359:
 	FMOVS F29, 0(R21)
 
-stored2324:
+stored2360:
 	ADD R13, R21
-	TBZ $1, R20, single2325
+	TBZ $1, R20, single2361
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2326
+	TBZ $0, R20, stored2362
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2326
+	B stored2362
 
-single2325:
+single2361:
 	FMOVS F28, 0(R21)
 
-stored2326:
+stored2362:
 	ADD R13, R21
-	TBZ $1, R20, single2327
+	TBZ $1, R20, single2363
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2328
+	TBZ $0, R20, stored2364
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2328
+	B stored2364
 
-single2327:
+single2363:
 	FMOVS F27, 0(R21)
 
-stored2328:
+stored2364:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -47284,91 +48450,91 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2329
+	TBZ $1, R20, single2365
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2330
+	TBZ $0, R20, loaded2366
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2330
+	B loaded2366
 
-single2329:
+single2365:
 	FMOVS 16(R10), F1
 
-loaded2330:
+loaded2366:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2331
+	TBZ $1, R20, single2367
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2332
+	TBZ $0, R20, loaded2368
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2332
+	B loaded2368
 
-single2331:
+single2367:
 	FMOVS 16(R0), F3
 
-loaded2332:
+loaded2368:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2333
+	TBZ $1, R20, single2369
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2334
+	TBZ $0, R20, loaded2370
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2334
+	B loaded2370
 
-single2333:
+single2369:
 	FMOVS 16(R1), F3
 
-loaded2334:
+loaded2370:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2335
+	TBZ $1, R20, single2371
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2336
+	TBZ $0, R20, loaded2372
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2336
+	B loaded2372
 
-single2335:
+single2371:
 	FMOVS 16(R2), F3
 
-loaded2336:
+loaded2372:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single2337
+	TBZ $1, R20, single2373
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded2338
+	TBZ $0, R20, loaded2374
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2338
+	B loaded2374
 
-single2337:
+single2373:
 	FMOVS 16(R3), F3
 
-loaded2338:
+loaded2374:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single2339
+	TBZ $1, R20, single2375
 	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded2340
+	TBZ $0, R20, loaded2376
 	ADD $24, R4, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2340
+	B loaded2376
 
-single2339:
+single2375:
 	FMOVS 16(R4), F3
 
-loaded2340:
+loaded2376:
 	VFMLA V1.S4, V3.S4, V22.S4
 	ADD R24, R4
 	SUBS $1, R9
@@ -47383,85 +48549,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2341
+	TBZ $1, R20, single2377
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2342
+	TBZ $0, R20, loaded2378
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2342
+	B loaded2378
 
-single2341:
+single2377:
 	FMOVS 16(R21), F0
 
-loaded2342:
+loaded2378:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2343
+	TBZ $1, R20, single2379
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2344
+	TBZ $0, R20, loaded2380
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2344
+	B loaded2380
 
-single2343:
+single2379:
 	FMOVS 16(R21), F0
 
-loaded2344:
+loaded2380:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2345
+	TBZ $1, R20, single2381
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2346
+	TBZ $0, R20, loaded2382
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2346
+	B loaded2382
 
-single2345:
+single2381:
 	FMOVS 16(R21), F0
 
-loaded2346:
+loaded2382:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2347
+	TBZ $1, R20, single2383
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2348
+	TBZ $0, R20, loaded2384
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2348
+	B loaded2384
 
-single2347:
+single2383:
 	FMOVS 16(R21), F0
 
-loaded2348:
+loaded2384:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2349
+	TBZ $1, R20, single2385
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2350
+	TBZ $0, R20, loaded2386
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2350
+	B loaded2386
 
-single2349:
+single2385:
 	FMOVS 16(R21), F0
 
-loaded2350:
+loaded2386:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -47474,17 +48640,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single2351
+	TBZ $1, R20, single2387
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2352
+	TBZ $0, R20, loaded2388
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2352
+	B loaded2388
 
-single2351:
+single2387:
 	FMOVS 16(R21), F0
 
-loaded2352:
+loaded2388:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -47494,69 +48660,69 @@ loaded2352:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2353
+	TBZ $1, R20, single2389
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2354
+	TBZ $0, R20, stored2390
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2354
+	B stored2390
 
-single2353:
+single2389:
 	FMOVS F30, 16(R21)
 
-stored2354:
+stored2390:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2355
+	TBZ $1, R20, single2391
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2356
+	TBZ $0, R20, stored2392
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2356
+	B stored2392
 
-single2355:
+single2391:
 	FMOVS F28, 16(R21)
 
-stored2356:
+stored2392:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2357
+	TBZ $1, R20, single2393
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2358
+	TBZ $0, R20, stored2394
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2358
+	B stored2394
 
-single2357:
+single2393:
 	FMOVS F26, 16(R21)
 
-stored2358:
+stored2394:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2359
+	TBZ $1, R20, single2395
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2360
+	TBZ $0, R20, stored2396
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2360
+	B stored2396
 
-single2359:
+single2395:
 	FMOVS F24, 16(R21)
 
-stored2360:
+stored2396:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2361
+	TBZ $1, R20, single2397
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2362
+	TBZ $0, R20, stored2398
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2362
+	B stored2398
 
-single2361:
+single2397:
 	FMOVS F22, 16(R21)
 
-stored2362:
+stored2398:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -47756,94 +48922,94 @@ tile:
 	VEOR V26.B16, V26.B16, V26.B16
 
 single:
-	TBZ $1, R20, single2363
+	TBZ $1, R20, single2399
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2364
+	TBZ $0, R20, loaded2400
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2364
+	B loaded2400
 
-single2363:
+single2399:
 	FMOVS 0(R10), F0
 
-loaded2364:
+loaded2400:
 	ADD R12, R10
-	TBZ $1, R20, single2365
+	TBZ $1, R20, single2401
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2366
+	TBZ $0, R20, loaded2402
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2366
+	B loaded2402
 
-single2365:
+single2401:
 	FMOVS 0(R0), F1
 
-loaded2366:
+loaded2402:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2367
+	TBZ $1, R20, single2403
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2368
+	TBZ $0, R20, loaded2404
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2368
+	B loaded2404
 
-single2367:
+single2403:
 	FMOVS 0(R1), F1
 
-loaded2368:
+loaded2404:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2369
+	TBZ $1, R20, single2405
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2370
+	TBZ $0, R20, loaded2406
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2370
+	B loaded2406
 
-single2369:
+single2405:
 	FMOVS 0(R2), F1
 
-loaded2370:
+loaded2406:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single2371
+	TBZ $1, R20, single2407
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded2372
+	TBZ $0, R20, loaded2408
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2372
+	B loaded2408
 
-single2371:
+single2407:
 	FMOVS 0(R3), F1
 
-loaded2372:
+loaded2408:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single2373
+	TBZ $1, R20, single2409
 	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded2374
+	TBZ $0, R20, loaded2410
 	ADD $8, R4, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2374
+	B loaded2410
 
-single2373:
+single2409:
 	FMOVS 0(R4), F1
 
-loaded2374:
+loaded2410:
 	VFMLA V0.S4, V1.S4, V27.S4
 	ADD R24, R4
-	TBZ $1, R20, single2375
+	TBZ $1, R20, single2411
 	FMOVD 0(R5), F1
-	TBZ $0, R20, loaded2376
+	TBZ $0, R20, loaded2412
 	ADD $8, R5, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2376
+	B loaded2412
 
-single2375:
+single2411:
 	FMOVS 0(R5), F1
 
-loaded2376:
+loaded2412:
 	VFMLA V0.S4, V1.S4, V26.S4
 	ADD R24, R5
 	SUBS $1, R9
@@ -47855,104 +49021,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2377
+	TBZ $1, R20, single2413
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2378
+	TBZ $0, R20, loaded2414
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2378
+	B loaded2414
 
-single2377:
+single2413:
 	FMOVS 0(R21), F0
 
-loaded2378:
+loaded2414:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2379
+	TBZ $1, R20, single2415
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2380
+	TBZ $0, R20, loaded2416
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2380
+	B loaded2416
 
-single2379:
+single2415:
 	FMOVS 0(R21), F0
 
-loaded2380:
+loaded2416:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2381
+	TBZ $1, R20, single2417
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2382
+	TBZ $0, R20, loaded2418
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2382
+	B loaded2418
 
-single2381:
+single2417:
 	FMOVS 0(R21), F0
 
-loaded2382:
+loaded2418:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2383
+	TBZ $1, R20, single2419
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2384
+	TBZ $0, R20, loaded2420
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2384
+	B loaded2420
 
-single2383:
+single2419:
 	FMOVS 0(R21), F0
 
-loaded2384:
+loaded2420:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2385
+	TBZ $1, R20, single2421
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2386
+	TBZ $0, R20, loaded2422
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2386
+	B loaded2422
 
-single2385:
+single2421:
 	FMOVS 0(R21), F0
 
-loaded2386:
+loaded2422:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2387
+	TBZ $1, R20, single2423
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2388
+	TBZ $0, R20, loaded2424
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2388
+	B loaded2424
 
-single2387:
+single2423:
 	FMOVS 0(R21), F0
 
-loaded2388:
+loaded2424:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2389
+	TBZ $1, R20, single2425
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2390
+	TBZ $0, R20, loaded2426
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2390
+	B loaded2426
 
-single2389:
+single2425:
 	FMOVS 0(R21), F0
 
-loaded2390:
+loaded2426:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -47962,77 +49128,77 @@ loaded2390:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2391
+	TBZ $1, R20, single2427
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2392
+	TBZ $0, R20, stored2428
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2392
+	B stored2428
 
-single2391:
+single2427:
 	FMOVS F31, 0(R21)
 
-stored2392:
+stored2428:
 	ADD R13, R21
-	TBZ $1, R20, single2393
+	TBZ $1, R20, single2429
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2394
+	TBZ $0, R20, stored2430
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2394
+	B stored2430
 
-single2393:
+single2429:
 	FMOVS F30, 0(R21)
 
-stored2394:
+stored2430:
 	ADD R13, R21
-	TBZ $1, R20, single2395
+	TBZ $1, R20, single2431
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2396
+	TBZ $0, R20, stored2432
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2396
+	B stored2432
 
-single2395:
+single2431:
 	FMOVS F29, 0(R21)
 
-stored2396:
+stored2432:
 	ADD R13, R21
-	TBZ $1, R20, single2397
+	TBZ $1, R20, single2433
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2398
+	TBZ $0, R20, stored2434
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2398
+	B stored2434
 
-single2397:
+single2433:
 	FMOVS F28, 0(R21)
 
-stored2398:
+stored2434:
 	ADD R13, R21
-	TBZ $1, R20, single2399
+	TBZ $1, R20, single2435
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2400
+	TBZ $0, R20, stored2436
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2400
+	B stored2436
 
-single2399:
+single2435:
 	FMOVS F27, 0(R21)
 
-stored2400:
+stored2436:
 	ADD R13, R21
-	TBZ $1, R20, single2401
+	TBZ $1, R20, single2437
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2402
+	TBZ $0, R20, stored2438
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2402
+	B stored2438
 
-single2401:
+single2437:
 	FMOVS F26, 0(R21)
 
-stored2402:
+stored2438:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -48290,106 +49456,106 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2403
+	TBZ $1, R20, single2439
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2404
+	TBZ $0, R20, loaded2440
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2404
+	B loaded2440
 
-single2403:
+single2439:
 	FMOVS 16(R10), F1
 
-loaded2404:
+loaded2440:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2405
+	TBZ $1, R20, single2441
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2406
+	TBZ $0, R20, loaded2442
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2406
+	B loaded2442
 
-single2405:
+single2441:
 	FMOVS 16(R0), F3
 
-loaded2406:
+loaded2442:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2407
+	TBZ $1, R20, single2443
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2408
+	TBZ $0, R20, loaded2444
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2408
+	B loaded2444
 
-single2407:
+single2443:
 	FMOVS 16(R1), F3
 
-loaded2408:
+loaded2444:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2409
+	TBZ $1, R20, single2445
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2410
+	TBZ $0, R20, loaded2446
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2410
+	B loaded2446
 
-single2409:
+single2445:
 	FMOVS 16(R2), F3
 
-loaded2410:
+loaded2446:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single2411
+	TBZ $1, R20, single2447
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded2412
+	TBZ $0, R20, loaded2448
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2412
+	B loaded2448
 
-single2411:
+single2447:
 	FMOVS 16(R3), F3
 
-loaded2412:
+loaded2448:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single2413
+	TBZ $1, R20, single2449
 	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded2414
+	TBZ $0, R20, loaded2450
 	ADD $24, R4, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2414
+	B loaded2450
 
-single2413:
+single2449:
 	FMOVS 16(R4), F3
 
-loaded2414:
+loaded2450:
 	VFMLA V1.S4, V3.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single2415
+	TBZ $1, R20, single2451
 	FMOVD 16(R5), F3
-	TBZ $0, R20, loaded2416
+	TBZ $0, R20, loaded2452
 	ADD $24, R5, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2416
+	B loaded2452
 
-single2415:
+single2451:
 	FMOVS 16(R5), F3
 
-loaded2416:
+loaded2452:
 	VFMLA V1.S4, V3.S4, V20.S4
 	ADD R24, R5
 	SUBS $1, R9
@@ -48404,102 +49570,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2417
+	TBZ $1, R20, single2453
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2418
+	TBZ $0, R20, loaded2454
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2418
+	B loaded2454
 
-single2417:
+single2453:
 	FMOVS 16(R21), F0
 
-loaded2418:
+loaded2454:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2419
+	TBZ $1, R20, single2455
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2420
+	TBZ $0, R20, loaded2456
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2420
+	B loaded2456
 
-single2419:
+single2455:
 	FMOVS 16(R21), F0
 
-loaded2420:
+loaded2456:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2421
+	TBZ $1, R20, single2457
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2422
+	TBZ $0, R20, loaded2458
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2422
+	B loaded2458
 
-single2421:
+single2457:
 	FMOVS 16(R21), F0
 
-loaded2422:
+loaded2458:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2423
+	TBZ $1, R20, single2459
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2424
+	TBZ $0, R20, loaded2460
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2424
+	B loaded2460
 
-single2423:
+single2459:
 	FMOVS 16(R21), F0
 
-loaded2424:
+loaded2460:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2425
+	TBZ $1, R20, single2461
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2426
+	TBZ $0, R20, loaded2462
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2426
+	B loaded2462
 
-single2425:
+single2461:
 	FMOVS 16(R21), F0
 
-loaded2426:
+loaded2462:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2427
+	TBZ $1, R20, single2463
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2428
+	TBZ $0, R20, loaded2464
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2428
+	B loaded2464
 
-single2427:
+single2463:
 	FMOVS 16(R21), F0
 
-loaded2428:
+loaded2464:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -48513,17 +49679,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single2429
+	TBZ $1, R20, single2465
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2430
+	TBZ $0, R20, loaded2466
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2430
+	B loaded2466
 
-single2429:
+single2465:
 	FMOVS 16(R21), F0
 
-loaded2430:
+loaded2466:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -48534,82 +49700,82 @@ loaded2430:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2431
+	TBZ $1, R20, single2467
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2432
+	TBZ $0, R20, stored2468
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2432
+	B stored2468
 
-single2431:
+single2467:
 	FMOVS F30, 16(R21)
 
-stored2432:
+stored2468:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2433
+	TBZ $1, R20, single2469
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2434
+	TBZ $0, R20, stored2470
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2434
+	B stored2470
 
-single2433:
+single2469:
 	FMOVS F28, 16(R21)
 
-stored2434:
+stored2470:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2435
+	TBZ $1, R20, single2471
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2436
+	TBZ $0, R20, stored2472
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2436
+	B stored2472
 
-single2435:
+single2471:
 	FMOVS F26, 16(R21)
 
-stored2436:
+stored2472:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2437
+	TBZ $1, R20, single2473
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2438
+	TBZ $0, R20, stored2474
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2438
+	B stored2474
 
-single2437:
+single2473:
 	FMOVS F24, 16(R21)
 
-stored2438:
+stored2474:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2439
+	TBZ $1, R20, single2475
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2440
+	TBZ $0, R20, stored2476
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2440
+	B stored2476
 
-single2439:
+single2475:
 	FMOVS F22, 16(R21)
 
-stored2440:
+stored2476:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2441
+	TBZ $1, R20, single2477
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2442
+	TBZ $0, R20, stored2478
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2442
+	B stored2478
 
-single2441:
+single2477:
 	FMOVS F20, 16(R21)
 
-stored2442:
+stored2478:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -48825,107 +49991,107 @@ tile:
 	VEOR V25.B16, V25.B16, V25.B16
 
 single:
-	TBZ $1, R20, single2443
+	TBZ $1, R20, single2479
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2444
+	TBZ $0, R20, loaded2480
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2444
+	B loaded2480
 
-single2443:
+single2479:
 	FMOVS 0(R10), F0
 
-loaded2444:
+loaded2480:
 	ADD R12, R10
-	TBZ $1, R20, single2445
+	TBZ $1, R20, single2481
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2446
+	TBZ $0, R20, loaded2482
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2446
+	B loaded2482
 
-single2445:
+single2481:
 	FMOVS 0(R0), F1
 
-loaded2446:
+loaded2482:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2447
+	TBZ $1, R20, single2483
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2448
+	TBZ $0, R20, loaded2484
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2448
+	B loaded2484
 
-single2447:
+single2483:
 	FMOVS 0(R1), F1
 
-loaded2448:
+loaded2484:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2449
+	TBZ $1, R20, single2485
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2450
+	TBZ $0, R20, loaded2486
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2450
+	B loaded2486
 
-single2449:
+single2485:
 	FMOVS 0(R2), F1
 
-loaded2450:
+loaded2486:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single2451
+	TBZ $1, R20, single2487
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded2452
+	TBZ $0, R20, loaded2488
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2452
+	B loaded2488
 
-single2451:
+single2487:
 	FMOVS 0(R3), F1
 
-loaded2452:
+loaded2488:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single2453
+	TBZ $1, R20, single2489
 	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded2454
+	TBZ $0, R20, loaded2490
 	ADD $8, R4, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2454
+	B loaded2490
 
-single2453:
+single2489:
 	FMOVS 0(R4), F1
 
-loaded2454:
+loaded2490:
 	VFMLA V0.S4, V1.S4, V27.S4
 	ADD R24, R4
-	TBZ $1, R20, single2455
+	TBZ $1, R20, single2491
 	FMOVD 0(R5), F1
-	TBZ $0, R20, loaded2456
+	TBZ $0, R20, loaded2492
 	ADD $8, R5, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2456
+	B loaded2492
 
-single2455:
+single2491:
 	FMOVS 0(R5), F1
 
-loaded2456:
+loaded2492:
 	VFMLA V0.S4, V1.S4, V26.S4
 	ADD R24, R5
-	TBZ $1, R20, single2457
+	TBZ $1, R20, single2493
 	FMOVD 0(R6), F1
-	TBZ $0, R20, loaded2458
+	TBZ $0, R20, loaded2494
 	ADD $8, R6, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2458
+	B loaded2494
 
-single2457:
+single2493:
 	FMOVS 0(R6), F1
 
-loaded2458:
+loaded2494:
 	VFMLA V0.S4, V1.S4, V25.S4
 	ADD R24, R6
 	SUBS $1, R9
@@ -48937,118 +50103,118 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2459
+	TBZ $1, R20, single2495
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2460
+	TBZ $0, R20, loaded2496
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2460
+	B loaded2496
 
-single2459:
+single2495:
 	FMOVS 0(R21), F0
 
-loaded2460:
+loaded2496:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2461
+	TBZ $1, R20, single2497
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2462
+	TBZ $0, R20, loaded2498
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2462
+	B loaded2498
 
-single2461:
+single2497:
 	FMOVS 0(R21), F0
 
-loaded2462:
+loaded2498:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2463
+	TBZ $1, R20, single2499
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2464
+	TBZ $0, R20, loaded2500
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2464
+	B loaded2500
 
-single2463:
+single2499:
 	FMOVS 0(R21), F0
 
-loaded2464:
+loaded2500:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2465
+	TBZ $1, R20, single2501
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2466
+	TBZ $0, R20, loaded2502
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2466
+	B loaded2502
 
-single2465:
+single2501:
 	FMOVS 0(R21), F0
 
-loaded2466:
+loaded2502:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2467
+	TBZ $1, R20, single2503
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2468
+	TBZ $0, R20, loaded2504
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2468
+	B loaded2504
 
-single2467:
+single2503:
 	FMOVS 0(R21), F0
 
-loaded2468:
+loaded2504:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2469
+	TBZ $1, R20, single2505
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2470
+	TBZ $0, R20, loaded2506
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2470
+	B loaded2506
 
-single2469:
+single2505:
 	FMOVS 0(R21), F0
 
-loaded2470:
+loaded2506:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single2471
+	TBZ $1, R20, single2507
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2472
+	TBZ $0, R20, loaded2508
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2472
+	B loaded2508
 
-single2471:
+single2507:
 	FMOVS 0(R21), F0
 
-loaded2472:
+loaded2508:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2473
+	TBZ $1, R20, single2509
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2474
+	TBZ $0, R20, loaded2510
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2474
+	B loaded2510
 
-single2473:
+single2509:
 	FMOVS 0(R21), F0
 
-loaded2474:
+loaded2510:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -49059,89 +50225,89 @@ loaded2474:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2475
+	TBZ $1, R20, single2511
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2476
+	TBZ $0, R20, stored2512
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2476
+	B stored2512
 
-single2475:
+single2511:
 	FMOVS F31, 0(R21)
 
-stored2476:
+stored2512:
 	ADD R13, R21
-	TBZ $1, R20, single2477
+	TBZ $1, R20, single2513
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2478
+	TBZ $0, R20, stored2514
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2478
+	B stored2514
 
-single2477:
+single2513:
 	FMOVS F30, 0(R21)
 
-stored2478:
+stored2514:
 	ADD R13, R21
-	TBZ $1, R20, single2479
+	TBZ $1, R20, single2515
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2480
+	TBZ $0, R20, stored2516
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2480
+	B stored2516
 
-single2479:
+single2515:
 	FMOVS F29, 0(R21)
 
-stored2480:
+stored2516:
 	ADD R13, R21
-	TBZ $1, R20, single2481
+	TBZ $1, R20, single2517
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2482
+	TBZ $0, R20, stored2518
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2482
+	B stored2518
 
-single2481:
+single2517:
 	FMOVS F28, 0(R21)
 
-stored2482:
+stored2518:
 	ADD R13, R21
-	TBZ $1, R20, single2483
+	TBZ $1, R20, single2519
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2484
+	TBZ $0, R20, stored2520
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2484
+	B stored2520
 
-single2483:
+single2519:
 	FMOVS F27, 0(R21)
 
-stored2484:
+stored2520:
 	ADD R13, R21
-	TBZ $1, R20, single2485
+	TBZ $1, R20, single2521
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2486
+	TBZ $0, R20, stored2522
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2486
+	B stored2522
 
-single2485:
+single2521:
 	FMOVS F26, 0(R21)
 
-stored2486:
+stored2522:
 	ADD R13, R21
-	TBZ $1, R20, single2487
+	TBZ $1, R20, single2523
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2488
+	TBZ $0, R20, stored2524
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2488
+	B stored2524
 
-single2487:
+single2523:
 	FMOVS F25, 0(R21)
 
-stored2488:
+stored2524:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -49424,121 +50590,121 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2489
+	TBZ $1, R20, single2525
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2490
+	TBZ $0, R20, loaded2526
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2490
+	B loaded2526
 
-single2489:
+single2525:
 	FMOVS 16(R10), F1
 
-loaded2490:
+loaded2526:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2491
+	TBZ $1, R20, single2527
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2492
+	TBZ $0, R20, loaded2528
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2492
+	B loaded2528
 
-single2491:
+single2527:
 	FMOVS 16(R0), F3
 
-loaded2492:
+loaded2528:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2493
+	TBZ $1, R20, single2529
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2494
+	TBZ $0, R20, loaded2530
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2494
+	B loaded2530
 
-single2493:
+single2529:
 	FMOVS 16(R1), F3
 
-loaded2494:
+loaded2530:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2495
+	TBZ $1, R20, single2531
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2496
+	TBZ $0, R20, loaded2532
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2496
+	B loaded2532
 
-single2495:
+single2531:
 	FMOVS 16(R2), F3
 
-loaded2496:
+loaded2532:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single2497
+	TBZ $1, R20, single2533
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded2498
+	TBZ $0, R20, loaded2534
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2498
+	B loaded2534
 
-single2497:
+single2533:
 	FMOVS 16(R3), F3
 
-loaded2498:
+loaded2534:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single2499
+	TBZ $1, R20, single2535
 	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded2500
+	TBZ $0, R20, loaded2536
 	ADD $24, R4, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2500
+	B loaded2536
 
-single2499:
+single2535:
 	FMOVS 16(R4), F3
 
-loaded2500:
+loaded2536:
 	VFMLA V1.S4, V3.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single2501
+	TBZ $1, R20, single2537
 	FMOVD 16(R5), F3
-	TBZ $0, R20, loaded2502
+	TBZ $0, R20, loaded2538
 	ADD $24, R5, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2502
+	B loaded2538
 
-single2501:
+single2537:
 	FMOVS 16(R5), F3
 
-loaded2502:
+loaded2538:
 	VFMLA V1.S4, V3.S4, V20.S4
 	ADD R24, R5
 	FMOVQ 0(R6), F2
 	VFMLA V0.S4, V2.S4, V19.S4
-	TBZ $1, R20, single2503
+	TBZ $1, R20, single2539
 	FMOVD 16(R6), F3
-	TBZ $0, R20, loaded2504
+	TBZ $0, R20, loaded2540
 	ADD $24, R6, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2504
+	B loaded2540
 
-single2503:
+single2539:
 	FMOVS 16(R6), F3
 
-loaded2504:
+loaded2540:
 	VFMLA V1.S4, V3.S4, V18.S4
 	ADD R24, R6
 	SUBS $1, R9
@@ -49553,119 +50719,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2505
+	TBZ $1, R20, single2541
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2506
+	TBZ $0, R20, loaded2542
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2506
+	B loaded2542
 
-single2505:
+single2541:
 	FMOVS 16(R21), F0
 
-loaded2506:
+loaded2542:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2507
+	TBZ $1, R20, single2543
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2508
+	TBZ $0, R20, loaded2544
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2508
+	B loaded2544
 
-single2507:
+single2543:
 	FMOVS 16(R21), F0
 
-loaded2508:
+loaded2544:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2509
+	TBZ $1, R20, single2545
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2510
+	TBZ $0, R20, loaded2546
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2510
+	B loaded2546
 
-single2509:
+single2545:
 	FMOVS 16(R21), F0
 
-loaded2510:
+loaded2546:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2511
+	TBZ $1, R20, single2547
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2512
+	TBZ $0, R20, loaded2548
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2512
+	B loaded2548
 
-single2511:
+single2547:
 	FMOVS 16(R21), F0
 
-loaded2512:
+loaded2548:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2513
+	TBZ $1, R20, single2549
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2514
+	TBZ $0, R20, loaded2550
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2514
+	B loaded2550
 
-single2513:
+single2549:
 	FMOVS 16(R21), F0
 
-loaded2514:
+loaded2550:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2515
+	TBZ $1, R20, single2551
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2516
+	TBZ $0, R20, loaded2552
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2516
+	B loaded2552
 
-single2515:
+single2551:
 	FMOVS 16(R21), F0
 
-loaded2516:
+loaded2552:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2517
+	TBZ $1, R20, single2553
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2518
+	TBZ $0, R20, loaded2554
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2518
+	B loaded2554
 
-single2517:
+single2553:
 	FMOVS 16(R21), F0
 
-loaded2518:
+loaded2554:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -49680,17 +50846,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single2519
+	TBZ $1, R20, single2555
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2520
+	TBZ $0, R20, loaded2556
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2520
+	B loaded2556
 
-single2519:
+single2555:
 	FMOVS 16(R21), F0
 
-loaded2520:
+loaded2556:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -49702,95 +50868,95 @@ loaded2520:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2521
+	TBZ $1, R20, single2557
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2522
+	TBZ $0, R20, stored2558
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2522
+	B stored2558
 
-single2521:
+single2557:
 	FMOVS F30, 16(R21)
 
-stored2522:
+stored2558:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2523
+	TBZ $1, R20, single2559
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2524
+	TBZ $0, R20, stored2560
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2524
+	B stored2560
 
-single2523:
+single2559:
 	FMOVS F28, 16(R21)
 
-stored2524:
+stored2560:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2525
+	TBZ $1, R20, single2561
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2526
+	TBZ $0, R20, stored2562
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2526
+	B stored2562
 
-single2525:
+single2561:
 	FMOVS F26, 16(R21)
 
-stored2526:
+stored2562:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2527
+	TBZ $1, R20, single2563
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2528
+	TBZ $0, R20, stored2564
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2528
+	B stored2564
 
-single2527:
+single2563:
 	FMOVS F24, 16(R21)
 
-stored2528:
+stored2564:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2529
+	TBZ $1, R20, single2565
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2530
+	TBZ $0, R20, stored2566
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2530
+	B stored2566
 
-single2529:
+single2565:
 	FMOVS F22, 16(R21)
 
-stored2530:
+stored2566:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2531
+	TBZ $1, R20, single2567
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2532
+	TBZ $0, R20, stored2568
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2532
+	B stored2568
 
-single2531:
+single2567:
 	FMOVS F20, 16(R21)
 
-stored2532:
+stored2568:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2533
+	TBZ $1, R20, single2569
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2534
+	TBZ $0, R20, stored2570
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2534
+	B stored2570
 
-single2533:
+single2569:
 	FMOVS F18, 16(R21)
 
-stored2534:
+stored2570:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -50022,120 +51188,120 @@ tile:
 	VEOR V24.B16, V24.B16, V24.B16
 
 single:
-	TBZ $1, R20, single2535
+	TBZ $1, R20, single2571
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2536
+	TBZ $0, R20, loaded2572
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2536
+	B loaded2572
 
-single2535:
+single2571:
 	FMOVS 0(R10), F0
 
-loaded2536:
+loaded2572:
 	ADD R12, R10
-	TBZ $1, R20, single2537
+	TBZ $1, R20, single2573
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2538
+	TBZ $0, R20, loaded2574
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2538
+	B loaded2574
 
-single2537:
+single2573:
 	FMOVS 0(R0), F1
 
-loaded2538:
+loaded2574:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2539
+	TBZ $1, R20, single2575
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2540
+	TBZ $0, R20, loaded2576
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2540
+	B loaded2576
 
-single2539:
+single2575:
 	FMOVS 0(R1), F1
 
-loaded2540:
+loaded2576:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2541
+	TBZ $1, R20, single2577
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2542
+	TBZ $0, R20, loaded2578
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2542
+	B loaded2578
 
-single2541:
+single2577:
 	FMOVS 0(R2), F1
 
-loaded2542:
+loaded2578:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single2543
+	TBZ $1, R20, single2579
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded2544
+	TBZ $0, R20, loaded2580
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2544
+	B loaded2580
 
-single2543:
+single2579:
 	FMOVS 0(R3), F1
 
-loaded2544:
+loaded2580:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single2545
+	TBZ $1, R20, single2581
 	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded2546
+	TBZ $0, R20, loaded2582
 	ADD $8, R4, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2546
+	B loaded2582
 
-single2545:
+single2581:
 	FMOVS 0(R4), F1
 
-loaded2546:
+loaded2582:
 	VFMLA V0.S4, V1.S4, V27.S4
 	ADD R24, R4
-	TBZ $1, R20, single2547
+	TBZ $1, R20, single2583
 	FMOVD 0(R5), F1
-	TBZ $0, R20, loaded2548
+	TBZ $0, R20, loaded2584
 	ADD $8, R5, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2548
+	B loaded2584
 
-single2547:
+single2583:
 	FMOVS 0(R5), F1
 
-loaded2548:
+loaded2584:
 	VFMLA V0.S4, V1.S4, V26.S4
 	ADD R24, R5
-	TBZ $1, R20, single2549
+	TBZ $1, R20, single2585
 	FMOVD 0(R6), F1
-	TBZ $0, R20, loaded2550
+	TBZ $0, R20, loaded2586
 	ADD $8, R6, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2550
+	B loaded2586
 
-single2549:
+single2585:
 	FMOVS 0(R6), F1
 
-loaded2550:
+loaded2586:
 	VFMLA V0.S4, V1.S4, V25.S4
 	ADD R24, R6
-	TBZ $1, R20, single2551
+	TBZ $1, R20, single2587
 	FMOVD 0(R7), F1
-	TBZ $0, R20, loaded2552
+	TBZ $0, R20, loaded2588
 	ADD $8, R7, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2552
+	B loaded2588
 
-single2551:
+single2587:
 	FMOVS 0(R7), F1
 
-loaded2552:
+loaded2588:
 	VFMLA V0.S4, V1.S4, V24.S4
 	ADD R24, R7
 	SUBS $1, R9
@@ -50147,132 +51313,132 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2553
+	TBZ $1, R20, single2589
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2554
+	TBZ $0, R20, loaded2590
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2554
+	B loaded2590
 
-single2553:
+single2589:
 	FMOVS 0(R21), F0
 
-loaded2554:
+loaded2590:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2555
+	TBZ $1, R20, single2591
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2556
+	TBZ $0, R20, loaded2592
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2556
+	B loaded2592
 
-single2555:
+single2591:
 	FMOVS 0(R21), F0
 
-loaded2556:
+loaded2592:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2557
+	TBZ $1, R20, single2593
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2558
+	TBZ $0, R20, loaded2594
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2558
+	B loaded2594
 
-single2557:
+single2593:
 	FMOVS 0(R21), F0
 
-loaded2558:
+loaded2594:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2559
+	TBZ $1, R20, single2595
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2560
+	TBZ $0, R20, loaded2596
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2560
+	B loaded2596
 
-single2559:
+single2595:
 	FMOVS 0(R21), F0
 
-loaded2560:
+loaded2596:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2561
+	TBZ $1, R20, single2597
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2562
+	TBZ $0, R20, loaded2598
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2562
+	B loaded2598
 
-single2561:
+single2597:
 	FMOVS 0(R21), F0
 
-loaded2562:
+loaded2598:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2563
+	TBZ $1, R20, single2599
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2564
+	TBZ $0, R20, loaded2600
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2564
+	B loaded2600
 
-single2563:
+single2599:
 	FMOVS 0(R21), F0
 
-loaded2564:
+loaded2600:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single2565
+	TBZ $1, R20, single2601
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2566
+	TBZ $0, R20, loaded2602
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2566
+	B loaded2602
 
-single2565:
+single2601:
 	FMOVS 0(R21), F0
 
-loaded2566:
+loaded2602:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 	ADD R13, R21
-	TBZ $1, R20, single2567
+	TBZ $1, R20, single2603
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2568
+	TBZ $0, R20, loaded2604
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2568
+	B loaded2604
 
-single2567:
+single2603:
 	FMOVS 0(R21), F0
 
-loaded2568:
+loaded2604:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2569
+	TBZ $1, R20, single2605
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2570
+	TBZ $0, R20, loaded2606
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2570
+	B loaded2606
 
-single2569:
+single2605:
 	FMOVS 0(R21), F0
 
-loaded2570:
+loaded2606:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -50284,101 +51450,101 @@ loaded2570:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2571
+	TBZ $1, R20, single2607
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2572
+	TBZ $0, R20, stored2608
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2572
+	B stored2608
 
-single2571:
+single2607:
 	FMOVS F31, 0(R21)
 
-stored2572:
+stored2608:
 	ADD R13, R21
-	TBZ $1, R20, single2573
+	TBZ $1, R20, single2609
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2574
+	TBZ $0, R20, stored2610
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2574
+	B stored2610
 
-single2573:
+single2609:
 	FMOVS F30, 0(R21)
 
-stored2574:
+stored2610:
 	ADD R13, R21
-	TBZ $1, R20, single2575
+	TBZ $1, R20, single2611
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2576
+	TBZ $0, R20, stored2612
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2576
+	B stored2612
 
-single2575:
+single2611:
 	FMOVS F29, 0(R21)
 
-stored2576:
+stored2612:
 	ADD R13, R21
-	TBZ $1, R20, single2577
+	TBZ $1, R20, single2613
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2578
+	TBZ $0, R20, stored2614
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2578
+	B stored2614
 
-single2577:
+single2613:
 	FMOVS F28, 0(R21)
 
-stored2578:
+stored2614:
 	ADD R13, R21
-	TBZ $1, R20, single2579
+	TBZ $1, R20, single2615
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2580
+	TBZ $0, R20, stored2616
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2580
+	B stored2616
 
-single2579:
+single2615:
 	FMOVS F27, 0(R21)
 
-stored2580:
+stored2616:
 	ADD R13, R21
-	TBZ $1, R20, single2581
+	TBZ $1, R20, single2617
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2582
+	TBZ $0, R20, stored2618
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2582
+	B stored2618
 
-single2581:
+single2617:
 	FMOVS F26, 0(R21)
 
-stored2582:
+stored2618:
 	ADD R13, R21
-	TBZ $1, R20, single2583
+	TBZ $1, R20, single2619
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2584
+	TBZ $0, R20, stored2620
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2584
+	B stored2620
 
-single2583:
+single2619:
 	FMOVS F25, 0(R21)
 
-stored2584:
+stored2620:
 	ADD R13, R21
-	TBZ $1, R20, single2585
+	TBZ $1, R20, single2621
 	FMOVD F24, 0(R21)
-	TBZ $0, R20, stored2586
+	TBZ $0, R20, stored2622
 	ADD $8, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2586
+	B stored2622
 
-single2585:
+single2621:
 	FMOVS F24, 0(R21)
 
-stored2586:
+stored2622:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -50686,136 +51852,136 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2587
+	TBZ $1, R20, single2623
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2588
+	TBZ $0, R20, loaded2624
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2588
+	B loaded2624
 
-single2587:
+single2623:
 	FMOVS 16(R10), F1
 
-loaded2588:
+loaded2624:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2589
+	TBZ $1, R20, single2625
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2590
+	TBZ $0, R20, loaded2626
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2590
+	B loaded2626
 
-single2589:
+single2625:
 	FMOVS 16(R0), F3
 
-loaded2590:
+loaded2626:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2591
+	TBZ $1, R20, single2627
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2592
+	TBZ $0, R20, loaded2628
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2592
+	B loaded2628
 
-single2591:
+single2627:
 	FMOVS 16(R1), F3
 
-loaded2592:
+loaded2628:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2593
+	TBZ $1, R20, single2629
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2594
+	TBZ $0, R20, loaded2630
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2594
+	B loaded2630
 
-single2593:
+single2629:
 	FMOVS 16(R2), F3
 
-loaded2594:
+loaded2630:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single2595
+	TBZ $1, R20, single2631
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded2596
+	TBZ $0, R20, loaded2632
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2596
+	B loaded2632
 
-single2595:
+single2631:
 	FMOVS 16(R3), F3
 
-loaded2596:
+loaded2632:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single2597
+	TBZ $1, R20, single2633
 	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded2598
+	TBZ $0, R20, loaded2634
 	ADD $24, R4, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2598
+	B loaded2634
 
-single2597:
+single2633:
 	FMOVS 16(R4), F3
 
-loaded2598:
+loaded2634:
 	VFMLA V1.S4, V3.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single2599
+	TBZ $1, R20, single2635
 	FMOVD 16(R5), F3
-	TBZ $0, R20, loaded2600
+	TBZ $0, R20, loaded2636
 	ADD $24, R5, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2600
+	B loaded2636
 
-single2599:
+single2635:
 	FMOVS 16(R5), F3
 
-loaded2600:
+loaded2636:
 	VFMLA V1.S4, V3.S4, V20.S4
 	ADD R24, R5
 	FMOVQ 0(R6), F2
 	VFMLA V0.S4, V2.S4, V19.S4
-	TBZ $1, R20, single2601
+	TBZ $1, R20, single2637
 	FMOVD 16(R6), F3
-	TBZ $0, R20, loaded2602
+	TBZ $0, R20, loaded2638
 	ADD $24, R6, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2602
+	B loaded2638
 
-single2601:
+single2637:
 	FMOVS 16(R6), F3
 
-loaded2602:
+loaded2638:
 	VFMLA V1.S4, V3.S4, V18.S4
 	ADD R24, R6
 	FMOVQ 0(R7), F2
 	VFMLA V0.S4, V2.S4, V17.S4
-	TBZ $1, R20, single2603
+	TBZ $1, R20, single2639
 	FMOVD 16(R7), F3
-	TBZ $0, R20, loaded2604
+	TBZ $0, R20, loaded2640
 	ADD $24, R7, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2604
+	B loaded2640
 
-single2603:
+single2639:
 	FMOVS 16(R7), F3
 
-loaded2604:
+loaded2640:
 	VFMLA V1.S4, V3.S4, V16.S4
 	ADD R24, R7
 	SUBS $1, R9
@@ -50830,136 +51996,136 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2605
+	TBZ $1, R20, single2641
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2606
+	TBZ $0, R20, loaded2642
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2606
+	B loaded2642
 
-single2605:
+single2641:
 	FMOVS 16(R21), F0
 
-loaded2606:
+loaded2642:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2607
+	TBZ $1, R20, single2643
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2608
+	TBZ $0, R20, loaded2644
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2608
+	B loaded2644
 
-single2607:
+single2643:
 	FMOVS 16(R21), F0
 
-loaded2608:
+loaded2644:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2609
+	TBZ $1, R20, single2645
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2610
+	TBZ $0, R20, loaded2646
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2610
+	B loaded2646
 
-single2609:
+single2645:
 	FMOVS 16(R21), F0
 
-loaded2610:
+loaded2646:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2611
+	TBZ $1, R20, single2647
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2612
+	TBZ $0, R20, loaded2648
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2612
+	B loaded2648
 
-single2611:
+single2647:
 	FMOVS 16(R21), F0
 
-loaded2612:
+loaded2648:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2613
+	TBZ $1, R20, single2649
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2614
+	TBZ $0, R20, loaded2650
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2614
+	B loaded2650
 
-single2613:
+single2649:
 	FMOVS 16(R21), F0
 
-loaded2614:
+loaded2650:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2615
+	TBZ $1, R20, single2651
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2616
+	TBZ $0, R20, loaded2652
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2616
+	B loaded2652
 
-single2615:
+single2651:
 	FMOVS 16(R21), F0
 
-loaded2616:
+loaded2652:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2617
+	TBZ $1, R20, single2653
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2618
+	TBZ $0, R20, loaded2654
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2618
+	B loaded2654
 
-single2617:
+single2653:
 	FMOVS 16(R21), F0
 
-loaded2618:
+loaded2654:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
 	VMOV V0.B16, V17.B16
-	TBZ $1, R20, single2619
+	TBZ $1, R20, single2655
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2620
+	TBZ $0, R20, loaded2656
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2620
+	B loaded2656
 
-single2619:
+single2655:
 	FMOVS 16(R21), F0
 
-loaded2620:
+loaded2656:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -50975,17 +52141,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single2621
+	TBZ $1, R20, single2657
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2622
+	TBZ $0, R20, loaded2658
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2622
+	B loaded2658
 
-single2621:
+single2657:
 	FMOVS 16(R21), F0
 
-loaded2622:
+loaded2658:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -50998,108 +52164,108 @@ loaded2622:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2623
+	TBZ $1, R20, single2659
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2624
+	TBZ $0, R20, stored2660
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2624
+	B stored2660
 
-single2623:
+single2659:
 	FMOVS F30, 16(R21)
 
-stored2624:
+stored2660:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2625
+	TBZ $1, R20, single2661
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2626
+	TBZ $0, R20, stored2662
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2626
+	B stored2662
 
-single2625:
+single2661:
 	FMOVS F28, 16(R21)
 
-stored2626:
+stored2662:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2627
+	TBZ $1, R20, single2663
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2628
+	TBZ $0, R20, stored2664
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2628
+	B stored2664
 
-single2627:
+single2663:
 	FMOVS F26, 16(R21)
 
-stored2628:
+stored2664:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2629
+	TBZ $1, R20, single2665
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2630
+	TBZ $0, R20, stored2666
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2630
+	B stored2666
 
-single2629:
+single2665:
 	FMOVS F24, 16(R21)
 
-stored2630:
+stored2666:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2631
+	TBZ $1, R20, single2667
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2632
+	TBZ $0, R20, stored2668
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2632
+	B stored2668
 
-single2631:
+single2667:
 	FMOVS F22, 16(R21)
 
-stored2632:
+stored2668:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2633
+	TBZ $1, R20, single2669
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2634
+	TBZ $0, R20, stored2670
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2634
+	B stored2670
 
-single2633:
+single2669:
 	FMOVS F20, 16(R21)
 
-stored2634:
+stored2670:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2635
+	TBZ $1, R20, single2671
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2636
+	TBZ $0, R20, stored2672
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2636
+	B stored2672
 
-single2635:
+single2671:
 	FMOVS F18, 16(R21)
 
-stored2636:
+stored2672:
 	ADD R13, R21
 	FMOVQ F17, 0(R21)
-	TBZ $1, R20, single2637
+	TBZ $1, R20, single2673
 	FMOVD F16, 16(R21)
-	TBZ $0, R20, stored2638
+	TBZ $0, R20, stored2674
 	ADD $24, R21, R26
 	VST1 V16.S[2], (R26)
-	B stored2638
+	B stored2674
 
-single2637:
+single2673:
 	FMOVS F16, 16(R21)
 
-stored2638:
+stored2674:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19

@@ -306,3 +306,52 @@ func TestPoolConvolutionsDoNotAllocate(t *testing.T) {
 	require.Zero(t, testing.AllocsPerRun(5, func() { v.run(c, p, scratch) }))
 	require.Zero(t, testing.AllocsPerRun(5, func() { v.run(c, nil, scratch) }))
 }
+
+// convBenches are layers of usual networks.
+var convBenches = []struct {
+	name string
+	n    int
+	c    Conv2d
+}{
+	{"3x3_32x32x64_64", 32, Conv2d{H: 32, W: 32, C: 64, Out: 64, Kernel: [2]int{3, 3}, Padding: [2]int{1, 1}}},
+	{"3x3_32x32x3_32", 32, Conv2d{H: 32, W: 32, C: 3, Out: 32, Kernel: [2]int{3, 3}, Padding: [2]int{1, 1}}},
+	{"5x5_28x28x1_32", 32, Conv2d{H: 28, W: 28, C: 1, Out: 32, Kernel: [2]int{5, 5}, Padding: [2]int{2, 2}}},
+	{"3x3_28x28x1_16", 32, Conv2d{H: 28, W: 28, C: 1, Out: 16, Kernel: [2]int{3, 3}, Padding: [2]int{1, 1}}},
+	{"3x3s2_32x32x64_128", 32, Conv2d{H: 32, W: 32, C: 64, Out: 128, Kernel: [2]int{3, 3}, Padding: [2]int{1, 1}, Stride: [2]int{2, 2}}},
+	{"3x3_4x4x512_512", 32, Conv2d{H: 4, W: 4, C: 512, Out: 512, Kernel: [2]int{3, 3}, Padding: [2]int{1, 1}}},
+	{"1x1_16x16x128_128", 32, Conv2d{H: 16, W: 16, C: 128, Out: 128, Kernel: [2]int{1, 1}}},
+	{"7x7s2_112x112x3_64", 4, Conv2d{H: 112, W: 112, C: 3, Out: 64, Kernel: [2]int{7, 7}, Padding: [2]int{3, 3}, Stride: [2]int{2, 2}}},
+	{"3x3_32x32x64_64_alone", 1, Conv2d{H: 32, W: 32, C: 64, Out: 64, Kernel: [2]int{3, 3}, Padding: [2]int{1, 1}}},
+	{"3x3_depthwise_32x32x64", 32, Conv2d{H: 32, W: 32, C: 64, Out: 64, Kernel: [2]int{3, 3}, Padding: [2]int{1, 1}, Groups: 64}},
+	{"3x3_groups16_32x32x64_64", 32, Conv2d{H: 32, W: 32, C: 64, Out: 64, Kernel: [2]int{3, 3}, Padding: [2]int{1, 1}, Groups: 16}},
+	{"3x3_groups8_32x32x64_64", 32, Conv2d{H: 32, W: 32, C: 64, Out: 64, Kernel: [2]int{3, 3}, Padding: [2]int{1, 1}, Groups: 8}},
+}
+
+// BenchmarkConv2d measures the methods on every level but the reference.
+func BenchmarkConv2d(b *testing.B) {
+	keepLevel(b)
+	for _, l := range Levels()[1:] {
+		for _, s := range convBenches {
+			v := newConvTensors(s.c, s.n, normals(1))
+			scratch := make([]float32, s.c.Scratch(1))
+			flops := 2 * s.n * s.c.OutH() * s.c.OutW() * len(v.w)
+			for _, m := range []struct {
+				name string
+				run  func()
+			}{
+				{"Forward", func() { s.c.Forward(v.y, v.x, v.w, v.bias, scratch) }},
+				{"InputGradient", func() { s.c.InputGradient(v.dx, v.dy, v.w, scratch) }},
+				{"WeightGradient", func() { s.c.WeightGradient(v.dw, v.x, v.dy, scratch) }},
+				{"PatchSumSquares", func() { s.c.PatchSumSquares(v.squares, v.x, scratch) }},
+			} {
+				b.Run(fmt.Sprintf("%s/%s/%s", l, s.name, m.name), func(b *testing.B) {
+					require.NoError(b, SetLevel(l))
+					for b.Loop() {
+						m.run()
+					}
+					b.ReportMetric(float64(flops)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+				})
+			}
+		}
+	}
+}

@@ -1219,3 +1219,75 @@ func batchNormBackward(dx, dy, x, mean, slope, a, b []float32, rows int) {
 		batchNormBackwardRef(dx, dy, x, mean, slope, a, b, rows)
 	}
 }
+
+//go:noinline
+func windowMax(y, x []float32, pixels, channels, dstStep, srcStep, taps, tapStep, more int) {
+	raceWrite(y)
+	raceRead(x)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.WindowMaxAVX512(unsafe.SliceData(y), unsafe.SliceData(x), pixels, channels, dstStep, srcStep, taps, tapStep, more)
+	case AVX2:
+		asm.WindowMaxAVX2(unsafe.SliceData(y), unsafe.SliceData(x), pixels, channels, dstStep, srcStep, taps, tapStep, more)
+	default:
+		windowMaxRef(y, x, pixels, channels, dstStep, srcStep, taps, tapStep, more)
+	}
+}
+
+//go:noinline
+func windowArgMax(y, index, x []float32, pixels, channels, dstStep, srcStep, taps, tapStep, more int, first uint32) {
+	raceWrite(y)
+	raceWrite(index)
+	raceRead(x)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.WindowArgMaxAVX512(unsafe.SliceData(y), unsafe.SliceData(index), unsafe.SliceData(x), pixels, channels, dstStep, srcStep, taps, tapStep, more, first)
+	case AVX2:
+		asm.WindowArgMaxAVX2(unsafe.SliceData(y), unsafe.SliceData(index), unsafe.SliceData(x), pixels, channels, dstStep, srcStep, taps, tapStep, more, first)
+	default:
+		windowArgMaxRef(y, index, x, pixels, channels, dstStep, srcStep, taps, tapStep, more, first)
+	}
+}
+
+//go:noinline
+func windowSum(dst, x []float32, pixels, channels, dstStep, srcStep, taps, tapStep, more int) {
+	raceWrite(dst)
+	raceRead(x)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.WindowSumAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), pixels, channels, dstStep, srcStep, taps, tapStep, more)
+	case AVX2:
+		asm.WindowSumAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), pixels, channels, dstStep, srcStep, taps, tapStep, more)
+	default:
+		windowSumRef(dst, x, pixels, channels, dstStep, srcStep, taps, tapStep, more)
+	}
+}
+
+//go:noinline
+func windowShare(dst, x []float32, pixels, channels, dstStep, srcStep, taps, tapStep, more int, by float32) {
+	raceWrite(dst)
+	raceRead(x)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.WindowShareAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), pixels, channels, dstStep, srcStep, taps, tapStep, more, by)
+	case AVX2:
+		asm.WindowShareAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), pixels, channels, dstStep, srcStep, taps, tapStep, more, by)
+	default:
+		windowShareRef(dst, x, pixels, channels, dstStep, srcStep, taps, tapStep, more, by)
+	}
+}
+
+//go:noinline
+func windowSelect(dx, dy, index []float32, pixels, channels, dstStep, srcStep, taps, tapStep, more int, place float32) {
+	raceWrite(dx)
+	raceRead(dy)
+	raceRead(index)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.WindowSelectAVX512(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(index), pixels, channels, dstStep, srcStep, taps, tapStep, more, place)
+	case AVX2:
+		asm.WindowSelectAVX2(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(index), pixels, channels, dstStep, srcStep, taps, tapStep, more, place)
+	default:
+		windowSelectRef(dx, dy, index, pixels, channels, dstStep, srcStep, taps, tapStep, more, place)
+	}
+}

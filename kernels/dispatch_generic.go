@@ -413,3 +413,28 @@ func batchNormSums(dgamma, dbeta, dy, x, mean []float32, rows, stride, add int) 
 func batchNormBackward(dx, dy, x, mean, slope, a, b []float32, rows int) {
 	batchNormBackwardRef(dx, dy, x, mean, slope, a, b, rows)
 }
+
+//go:noinline
+func windowMax(y, x []float32, pixels, channels, dstStep, srcStep, taps, tapStep, more int) {
+	windowMaxRef(y, x, pixels, channels, dstStep, srcStep, taps, tapStep, more)
+}
+
+//go:noinline
+func windowArgMax(y, index, x []float32, pixels, channels, dstStep, srcStep, taps, tapStep, more int, first uint32) {
+	windowArgMaxRef(y, index, x, pixels, channels, dstStep, srcStep, taps, tapStep, more, first)
+}
+
+//go:noinline
+func windowSum(dst, x []float32, pixels, channels, dstStep, srcStep, taps, tapStep, more int) {
+	windowSumRef(dst, x, pixels, channels, dstStep, srcStep, taps, tapStep, more)
+}
+
+//go:noinline
+func windowShare(dst, x []float32, pixels, channels, dstStep, srcStep, taps, tapStep, more int, by float32) {
+	windowShareRef(dst, x, pixels, channels, dstStep, srcStep, taps, tapStep, more, by)
+}
+
+//go:noinline
+func windowSelect(dx, dy, index []float32, pixels, channels, dstStep, srcStep, taps, tapStep, more int, place float32) {
+	windowSelectRef(dx, dy, index, pixels, channels, dstStep, srcStep, taps, tapStep, more, place)
+}

@@ -121,8 +121,8 @@ func (p Pooling2d) Max(y []float32, index []int32, x []float32) {
 // MaxBackward computes the gradient at the input of Max from that at its output: an
 // input gets that of the windows whose maximum it is.
 //
-//	dx[n,h,w,c] = s over the windows, in order:  s = s + dy[n,oh,ow,c] where index[n,oh,ow,c]
-//	    says (h,w), from +0
+//	dx[n,h,w,c] = s over the windows, in order:
+//	    s = s + dy[n,oh,ow,c] where index[n,oh,ow,c] says (h,w), from +0
 func (p Pooling2d) MaxBackward(dx, dy []float32, index []int32) {
 	n := p.prepare(dx, dy, "kernels: Pooling2d.MaxBackward: length of dx is not a multiple of InLen",
 		"kernels: Pooling2d.MaxBackward: length of dy is not OutLen for each image of dx")
@@ -153,15 +153,15 @@ func (p Pooling2d) Average(y, x []float32) {
 // AverageBackward computes the gradient at the input of Average from that at its
 // output.
 //
-//	s = +0;  s = s + dy[n,oh,ow,c] for each window that (h,w) is in, in order
-//	dx[n,h,w,c] = s / (kh*kw)
+//	dx[n,h,w,c] = s over the windows that (h,w) is in, in order:
+//	    s = s + dy[n,oh,ow,c] / (kh*kw), from +0
 func (p Pooling2d) AverageBackward(dx, dy []float32) {
 	n := p.prepare(dx, dy, "kernels: Pooling2d.AverageBackward: length of dx is not a multiple of InLen",
 		"kernels: Pooling2d.AverageBackward: length of dy is not OutLen for each image of dx")
+	size := float32(p.Kernel[0] * p.Kernel[1])
 	p.eachPlace(dx, n, func(t taps) {
-		windowSum(dx[t.dst:][:t.dstLen()], dy[t.src:][:t.srcLen()], t.pixels, t.channels, t.dstStep, t.srcStep, 1, 0, t.more)
+		windowShare(dx[t.dst:][:t.dstLen()], dy[t.src:][:t.srcLen()], t.pixels, t.channels, t.dstStep, t.srcStep, 1, 0, t.more, size)
 	})
-	divide(dx, float32(p.Kernel[0]*p.Kernel[1]))
 }
 
 // GlobalAveragePool stores the averages of whole images, whose channels come last:
@@ -380,6 +380,21 @@ func windowSumRef(dst, x []float32, pixels, channels, dstStep, srcStep, taps, ta
 			}
 			for t := range taps {
 				s += x[p*srcStep+t*tapStep+c]
+			}
+			dst[p*dstStep+c] = s
+		}
+	}
+}
+
+func windowShareRef(dst, x []float32, pixels, channels, dstStep, srcStep, taps, tapStep, more int, by float32) {
+	for p := range pixels {
+		for c := range channels {
+			s := float32(0)
+			if more != 0 {
+				s = dst[p*dstStep+c]
+			}
+			for t := range taps {
+				s += float32(x[p*srcStep+t*tapStep+c] / by)
 			}
 			dst[p*dstStep+c] = s
 		}

@@ -80,6 +80,7 @@ func TestPooling(t *testing.T) {
 				largest[i], places[i] = float32(math.Inf(-1)), -1
 			}
 			sums, gradients := make([]float32, len(y)), make([]float32, len(x))
+			size := float32(p.Kernel[0] * p.Kernel[1])
 			eachWindow(p, n, func(image, oh, ow, h, w, place int) {
 				for c := range p.C {
 					o, i := out(image, oh, ow, c), in(image, h, w, c)
@@ -87,7 +88,7 @@ func TestPooling(t *testing.T) {
 						largest[o], places[o] = v, int32(place)
 					}
 					sums[o] += x[i]
-					gradients[i] += dy[o]
+					gradients[i] += dy[o] / size
 				}
 			})
 			p.Max(y, index, x)
@@ -106,15 +107,11 @@ func TestPooling(t *testing.T) {
 			})
 			requireSame(t, want, dx, "%+v: gradient of maxima", p)
 			p.Average(y, x)
-			size := float32(p.Kernel[0] * p.Kernel[1])
 			for i := range sums {
 				sums[i] /= size
 			}
 			requireSame(t, sums, y, "%+v: averages", p)
 			p.AverageBackward(dx, dy)
-			for i := range gradients {
-				gradients[i] /= size
-			}
 			requireSame(t, gradients, dx, "%+v: gradient of averages", p)
 		}
 	})
@@ -257,4 +254,43 @@ func TestPoolingPanics(t *testing.T) {
 	p.MaxBackward(nil, nil, nil)
 	p.Average(nil, nil)
 	p.AverageBackward(nil, nil)
+}
+
+// BenchmarkPooling2d measures the methods on every level but the reference, in
+// bytes/s of the traffic that they need.
+func BenchmarkPooling2d(b *testing.B) {
+	keepLevel(b)
+	for _, l := range Levels()[1:] {
+		for _, p := range []Pooling2d{
+			{H: 32, W: 32, C: 64, Kernel: [2]int{2, 2}},
+			{H: 32, W: 32, C: 64, Kernel: [2]int{3, 3}, Stride: [2]int{2, 2}, Padding: [2]int{1, 1}},
+			{H: 32, W: 32, C: 3, Kernel: [2]int{2, 2}},
+		} {
+			const n = 8
+			x, y := make([]float32, n*p.InLen()), make([]float32, n*p.OutLen())
+			index := make([]int32, len(y))
+			next := normals(1)
+			for i := range x {
+				x[i] = next()
+			}
+			for _, m := range []struct {
+				name  string
+				bytes int
+				run   func()
+			}{
+				{"Max", 4*len(x) + 8*len(y), func() { p.Max(y, index, x) }},
+				{"MaxBackward", 4*len(x) + 8*len(y), func() { p.MaxBackward(x, y, index) }},
+				{"Average", 4*len(x) + 4*len(y), func() { p.Average(y, x) }},
+				{"AverageBackward", 4*len(x) + 4*len(y), func() { p.AverageBackward(x, y) }},
+			} {
+				b.Run(fmt.Sprintf("%s/%dx%d_%dx%dx%d/%s", l, p.Kernel[0], p.Kernel[1], p.H, p.W, p.C, m.name), func(b *testing.B) {
+					require.NoError(b, SetLevel(l))
+					b.SetBytes(int64(m.bytes))
+					for b.Loop() {
+						m.run()
+					}
+				})
+			}
+		}
+	}
 }

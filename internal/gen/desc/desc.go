@@ -100,5 +100,10 @@ func Kernels() []*vec.Kernel {
 
 		vec.Describe("batchNormSums", batchNormSums),
 		vec.Describe("batchNormBackward", batchNormBackward),
+		vec.Describe("windowMax", windowMax),
+		vec.Describe("windowArgMax", windowArgMax),
+		vec.Describe("windowSum", windowSum),
+		vec.Describe("windowShare", windowShare),
+		vec.Describe("windowSelect", windowSelect),
 	}
 }

@@ -481,6 +481,62 @@ func TestColumns(t *testing.T) {
 	})
 }
 
+// TestWindows: a state that is kept and one that is not; each goes on from its old
+// value, and the second one shows in the first.
+func TestWindows(t *testing.T) {
+	var dst, x, y *vec.Slice
+	var values []term
+	var start term
+	unroll := 1
+	var srcStep, tapStep int
+	trials(t, func(c *trial) {
+		k := c.f.k
+		dst, x, y = k.InOut("dst"), k.In("x"), k.In("y")
+		unroll = 1 << c.r.IntN(2)
+		element := func(at point) int { return at.row + at.col } // row is that of the tap
+		c.loads(x, element)
+		c.loads(y, element)
+		start = c.f.uniform()
+		k.Windows(unroll, []*vec.Slice{x, y}, []vec.State{{Dst: dst, Start: start.v}, {}}, func(s []*vec.Value) []*vec.Value {
+			values = c.f.grow(2, c.r.IntN(5))
+			return []*vec.Value{k.Sub(k.IntAdd(values[0].v, s[1]), s[0]), k.IntAdd(values[1].v, s[1])}
+		})
+	}, func(t *testing.T, c *trial) {
+		for _, channels := range c.lengths(unroll) {
+			pixels, taps, more := 1+c.r.IntN(3), 1+c.r.IntN(3), c.r.IntN(2)
+			dstStep := channels + c.r.IntN(3)
+			srcStep, tapStep = c.r.IntN(2*channels+1), c.r.IntN(2*channels+1)
+			srcLen := (pixels-1)*srcStep + (taps-1)*tapStep + channels
+			c.arguments(map[*vec.Slice]int{dst: (pixels-1)*dstStep + channels, x: srcLen, y: srcLen})
+			for name, v := range map[string]int{"pixels": pixels, "channels": channels, "dstStep": dstStep, "srcStep": srcStep,
+				"taps": taps, "tapStep": tapStep, "more": more} {
+				c.m.args[name] = v
+			}
+			c.m.run()
+			message := fmt.Sprintf("%d pixels of %d channels at %d and %d, %d taps at %d, more %d",
+				pixels, channels, dstStep, srcStep, taps, tapStep, more)
+			for _, s := range []*vec.Slice{x, y} {
+				c.requireWords(t, s, func(i int) uint32 { return c.data[s.Name][i] }, "%s", message)
+			}
+			c.requireWords(t, dst, func(i int) uint32 {
+				if dstStep == 0 || i%dstStep >= channels {
+					return c.data["dst"][i]
+				}
+				kept, other := start.eval(point{}), uint32(0)
+				if more != 0 {
+					kept = c.data["dst"][i]
+				}
+				for tap := range taps {
+					at := point{row: i/dstStep*srcStep + tap*tapStep, col: i % dstStep}
+					kept = scramble(vec.Sub, []uint32{values[0].eval(at) + other, kept}, 0)
+					other += values[1].eval(at)
+				}
+				return kept
+			}, "%s", message)
+		}
+	})
+}
+
 // TestPasses: what is done once a row, two totals, the second of which depends on
 // the first, and a pass that stores.
 func TestPasses(t *testing.T) {

@@ -138,6 +138,7 @@ type Slice struct {
 	Name   string
 	Access Access
 	ptr    GP // the moving pointer
+	base   GP // of windows: the first tap of the next pixel
 }
 
 // Int is an integer argument of the assembly routine. Len names the slice whose
