@@ -92,5 +92,11 @@ func Kernels() []*vec.Kernel {
 
 		vec.Describe("batchNormSums", batchNormSums),
 		vec.Describe("batchNormBackward", batchNormBackward),
+
+		vec.Describe("rowMaxima", rowMaxima),
+		vec.Describe("expRows", expRows),
+		vec.Describe("divideRows", divideRows),
+		vec.Describe("rowDots", rowDots),
+		vec.Describe("softmaxBackward", softmaxBackward),
 	}
 }
