@@ -191,10 +191,10 @@ func TanhBackwardAVX512(dx *float32, dy *float32, y *float32, n int)
 func TanhBackwardAVX2(dx *float32, dy *float32, y *float32, n int)
 
 //go:noescape
-func ExpSumAVX512(acc *[64]float32, dst *float32, x *float32, n int, m float32) float32
+func ExpSumAVX512(acc *[64]float32, dst *float32, x *float32, n int, m float32, alpha float32) float32
 
 //go:noescape
-func ExpSumAVX2(acc *[64]float32, dst *float32, x *float32, n int, m float32) float32
+func ExpSumAVX2(acc *[64]float32, dst *float32, x *float32, n int, m float32, alpha float32) float32
 
 //go:noescape
 func ExpAVX512(dst *float32, x *float32, n int)
@@ -401,10 +401,10 @@ func SumSquaresShiftedAVX512(acc *[64]float32, x *float32, n int, shift float32)
 func SumSquaresShiftedAVX2(acc *[64]float32, x *float32, n int, shift float32) float32
 
 //go:noescape
-func RowSumsAVX512(dst *float32, x *float32, rows int, cols int)
+func RowSumsAVX512(dst *float32, x *float32, rows int, cols int, xStride int, after int, grow int)
 
 //go:noescape
-func RowSumsAVX2(dst *float32, x *float32, rows int, cols int)
+func RowSumsAVX2(dst *float32, x *float32, rows int, cols int, xStride int, after int, grow int)
 
 //go:noescape
 func RowMomentsAVX512(mean *float32, variance *float32, x *float32, rows int, cols int, n float32)
@@ -525,6 +525,36 @@ func WindowSelectAVX512(dx *float32, dy *float32, index *float32, pixels int, ch
 
 //go:noescape
 func WindowSelectAVX2(dx *float32, dy *float32, index *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, place float32)
+
+//go:noescape
+func RowMaximaAVX512(dst *float32, x *float32, rows int, cols int, xStride int, after int, grow int)
+
+//go:noescape
+func RowMaximaAVX2(dst *float32, x *float32, rows int, cols int, xStride int, after int, grow int)
+
+//go:noescape
+func ExpRowsAVX512(dst *float32, x *float32, m *float32, rows int, cols int, dstStride int, xStride int, after int, grow int, alpha float32)
+
+//go:noescape
+func ExpRowsAVX2(dst *float32, x *float32, m *float32, rows int, cols int, dstStride int, xStride int, after int, grow int, alpha float32)
+
+//go:noescape
+func DivideRowsAVX512(dst *float32, x *float32, s *float32, rows int, cols int, dstStride int, xStride int, after int, grow int, alpha float32)
+
+//go:noescape
+func DivideRowsAVX2(dst *float32, x *float32, s *float32, rows int, cols int, dstStride int, xStride int, after int, grow int, alpha float32)
+
+//go:noescape
+func RowDotsAVX512(dst *float32, x *float32, y *float32, rows int, cols int, xStride int, yStride int, after int, grow int)
+
+//go:noescape
+func RowDotsAVX2(dst *float32, x *float32, y *float32, rows int, cols int, xStride int, yStride int, after int, grow int)
+
+//go:noescape
+func SoftmaxBackwardAVX512(dx *float32, dy *float32, y *float32, s *float32, rows int, cols int, dxStride int, dyStride int, yStride int, after int, grow int, alpha float32)
+
+//go:noescape
+func SoftmaxBackwardAVX2(dx *float32, dy *float32, y *float32, s *float32, rows int, cols int, dxStride int, dyStride int, yStride int, after int, grow int, alpha float32)
 
 //go:noescape
 func PackAVX512(dst, src *float32, stride, rows int)

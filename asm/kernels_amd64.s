@@ -7971,7 +7971,7 @@ done:
 	VZEROUPPER
 	RET
 
-// func ExpSumAVX2(acc *[64]float32, dst *float32, x *float32, n int, m float32) float32
+// func ExpSumAVX2(acc *[64]float32, dst *float32, x *float32, n int, m float32, alpha float32) float32
 // Requires: AVX, AVX2, FMA3
 TEXT ·ExpSumAVX2(SB), NOSPLIT, $0-44
 	MOVQ         acc+0(FP), AX
@@ -7979,7 +7979,7 @@ TEXT ·ExpSumAVX2(SB), NOSPLIT, $0-44
 	MOVQ         x+16(FP), CX
 	MOVQ         n+24(FP), DX
 	VBROADCASTSS m+32(FP), Y0
-	VPXOR        X1, X1, X1
+	VBROADCASTSS alpha+36(FP), Y1
 	VPXOR        X2, X2, X2
 	VPXOR        X3, X3, X3
 	VPXOR        X4, X4, X4
@@ -7987,63 +7987,42 @@ TEXT ·ExpSumAVX2(SB), NOSPLIT, $0-44
 	VPXOR        X6, X6, X6
 	VPXOR        X7, X7, X7
 	VPXOR        X8, X8, X8
+	VPXOR        X9, X9, X9
 	TESTQ        AX, AX
 	JE           start
-	VMOVUPS      (AX), Y1
-	VMOVUPS      32(AX), Y2
-	VMOVUPS      64(AX), Y3
-	VMOVUPS      96(AX), Y4
-	VMOVUPS      128(AX), Y5
-	VMOVUPS      160(AX), Y6
-	VMOVUPS      192(AX), Y7
-	VMOVUPS      224(AX), Y8
+	VMOVUPS      (AX), Y2
+	VMOVUPS      32(AX), Y3
+	VMOVUPS      64(AX), Y4
+	VMOVUPS      96(AX), Y5
+	VMOVUPS      128(AX), Y6
+	VMOVUPS      160(AX), Y7
+	VMOVUPS      192(AX), Y8
+	VMOVUPS      224(AX), Y9
 
 start:
 	SUBQ $+64, DX
 	JL   blocks_end
 
 blocks:
-	VMOVUPS      (CX), Y9
-	VSUBPS       Y0, Y9, Y9
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
-	VMAXPS       Y9, Y10, Y9
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y10
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y10
-	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y9
-	VPSLLD       $0x17, Y10, Y12
-	VMULPS       Y12, Y9, Y10
-	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VMOVUPS      Y10, (BX)
-	VADDPS       Y10, Y1, Y1
-	ADDQ         $+32, BX
-	ADDQ         $+32, CX
 	VMOVUPS      (CX), Y10
 	VSUBPS       Y0, Y10, Y10
+	VMULPS       Y1, Y10, Y10
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y11
 	VMAXPS       Y10, Y11, Y10
 	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y11
-	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y9
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y10
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y10
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y10
-	VPSLLD       $0x17, Y11, Y12
-	VMULPS       Y12, Y10, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y10
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y10
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y10
+	VPSLLD       $0x17, Y11, Y13
+	VMULPS       Y13, Y10, Y11
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
 	VMOVUPS      Y11, (BX)
 	VADDPS       Y11, Y2, Y2
@@ -8051,45 +8030,47 @@ blocks:
 	ADDQ         $+32, CX
 	VMOVUPS      (CX), Y11
 	VSUBPS       Y0, Y11, Y11
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y9
-	VMAXPS       Y11, Y9, Y11
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
-	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y10
+	VMULPS       Y1, Y11, Y11
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y12
+	VMAXPS       Y11, Y12, Y11
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y12
+	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y10
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y11
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y11
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
-	VPSLLD       $0x17, Y9, Y12
-	VMULPS       Y12, Y11, Y9
-	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
-	VMOVUPS      Y9, (BX)
-	VADDPS       Y9, Y3, Y3
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y11
+	VPSLLD       $0x17, Y12, Y13
+	VMULPS       Y13, Y11, Y12
+	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VADDPS       Y12, Y3, Y3
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
-	VMOVUPS      (CX), Y9
-	VSUBPS       Y0, Y9, Y9
+	VMOVUPS      (CX), Y12
+	VSUBPS       Y0, Y12, Y12
+	VMULPS       Y1, Y12, Y12
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
-	VMAXPS       Y9, Y10, Y9
+	VMAXPS       Y12, Y10, Y12
 	VBROADCASTSS lanes_4b40009f<>+0(SB), Y10
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y10
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y12, Y10
 	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y9
-	VPSLLD       $0x17, Y10, Y12
-	VMULPS       Y12, Y9, Y10
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y12
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y12
+	VPSLLD       $0x17, Y10, Y13
+	VMULPS       Y13, Y12, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
 	VMOVUPS      Y10, (BX)
 	VADDPS       Y10, Y4, Y4
@@ -8097,22 +8078,23 @@ blocks:
 	ADDQ         $+32, CX
 	VMOVUPS      (CX), Y10
 	VSUBPS       Y0, Y10, Y10
+	VMULPS       Y1, Y10, Y10
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y11
 	VMAXPS       Y10, Y11, Y10
 	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y11
-	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y9
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y10
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y10
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y10
-	VPSLLD       $0x17, Y11, Y12
-	VMULPS       Y12, Y10, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y10
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y10
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y10
+	VPSLLD       $0x17, Y11, Y13
+	VMULPS       Y13, Y10, Y11
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
 	VMOVUPS      Y11, (BX)
 	VADDPS       Y11, Y5, Y5
@@ -8120,45 +8102,47 @@ blocks:
 	ADDQ         $+32, CX
 	VMOVUPS      (CX), Y11
 	VSUBPS       Y0, Y11, Y11
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y9
-	VMAXPS       Y11, Y9, Y11
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
-	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y10
+	VMULPS       Y1, Y11, Y11
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y12
+	VMAXPS       Y11, Y12, Y11
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y12
+	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y10
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y11
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y11
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
-	VPSLLD       $0x17, Y9, Y12
-	VMULPS       Y12, Y11, Y9
-	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
-	VMOVUPS      Y9, (BX)
-	VADDPS       Y9, Y6, Y6
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y11
+	VPSLLD       $0x17, Y12, Y13
+	VMULPS       Y13, Y11, Y12
+	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VADDPS       Y12, Y6, Y6
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
-	VMOVUPS      (CX), Y9
-	VSUBPS       Y0, Y9, Y9
+	VMOVUPS      (CX), Y12
+	VSUBPS       Y0, Y12, Y12
+	VMULPS       Y1, Y12, Y12
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
-	VMAXPS       Y9, Y10, Y9
+	VMAXPS       Y12, Y10, Y12
 	VBROADCASTSS lanes_4b40009f<>+0(SB), Y10
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y10
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y12, Y10
 	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y9
-	VPSLLD       $0x17, Y10, Y12
-	VMULPS       Y12, Y9, Y10
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y12
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y12
+	VPSLLD       $0x17, Y10, Y13
+	VMULPS       Y13, Y12, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
 	VMOVUPS      Y10, (BX)
 	VADDPS       Y10, Y7, Y7
@@ -8166,25 +8150,50 @@ blocks:
 	ADDQ         $+32, CX
 	VMOVUPS      (CX), Y10
 	VSUBPS       Y0, Y10, Y10
+	VMULPS       Y1, Y10, Y10
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y11
 	VMAXPS       Y10, Y11, Y10
 	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y11
-	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y9
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y10
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y10
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y10
-	VPSLLD       $0x17, Y11, Y12
-	VMULPS       Y12, Y10, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y10
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y10
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y10
+	VPSLLD       $0x17, Y11, Y13
+	VMULPS       Y13, Y10, Y11
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
 	VMOVUPS      Y11, (BX)
 	VADDPS       Y11, Y8, Y8
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	VMOVUPS      (CX), Y11
+	VSUBPS       Y0, Y11, Y11
+	VMULPS       Y1, Y11, Y11
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y12
+	VMAXPS       Y11, Y12, Y11
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y12
+	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y10
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y11
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y11
+	VPSLLD       $0x17, Y12, Y13
+	VMULPS       Y13, Y11, Y12
+	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VADDPS       Y12, Y9, Y9
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
 	SUBQ         $+64, DX
@@ -8194,50 +8203,25 @@ blocks_end:
 	ADDQ         $+64, DX
 	CMPQ         DX, $+8
 	JL           partial0
-	VMOVUPS      (CX), Y11
-	VSUBPS       Y0, Y11, Y11
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y9
-	VMAXPS       Y11, Y9, Y11
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
-	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y10
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y11
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y11
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
-	VPSLLD       $0x17, Y9, Y12
-	VMULPS       Y12, Y11, Y9
-	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
-	VMOVUPS      Y9, (BX)
-	VADDPS       Y9, Y1, Y1
-	ADDQ         $+32, BX
-	ADDQ         $+32, CX
-	ADDQ         $-8, DX
-	CMPQ         DX, $+8
-	JL           partial1
-	VMOVUPS      (CX), Y9
-	VSUBPS       Y0, Y9, Y9
+	VMOVUPS      (CX), Y12
+	VSUBPS       Y0, Y12, Y12
+	VMULPS       Y1, Y12, Y12
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
-	VMAXPS       Y9, Y10, Y9
+	VMAXPS       Y12, Y10, Y12
 	VBROADCASTSS lanes_4b40009f<>+0(SB), Y10
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y10
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y12, Y10
 	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y9
-	VPSLLD       $0x17, Y10, Y12
-	VMULPS       Y12, Y9, Y10
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y12
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y12
+	VPSLLD       $0x17, Y10, Y13
+	VMULPS       Y13, Y12, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
 	VMOVUPS      Y10, (BX)
 	VADDPS       Y10, Y2, Y2
@@ -8245,25 +8229,26 @@ blocks_end:
 	ADDQ         $+32, CX
 	ADDQ         $-8, DX
 	CMPQ         DX, $+8
-	JL           partial2
+	JL           partial1
 	VMOVUPS      (CX), Y10
 	VSUBPS       Y0, Y10, Y10
+	VMULPS       Y1, Y10, Y10
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y11
 	VMAXPS       Y10, Y11, Y10
 	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y11
-	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y9
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y10
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y10
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y10
-	VPSLLD       $0x17, Y11, Y12
-	VMULPS       Y12, Y10, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y10
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y10
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y10
+	VPSLLD       $0x17, Y11, Y13
+	VMULPS       Y13, Y10, Y11
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
 	VMOVUPS      Y11, (BX)
 	VADDPS       Y11, Y3, Y3
@@ -8271,51 +8256,53 @@ blocks_end:
 	ADDQ         $+32, CX
 	ADDQ         $-8, DX
 	CMPQ         DX, $+8
-	JL           partial3
+	JL           partial2
 	VMOVUPS      (CX), Y11
 	VSUBPS       Y0, Y11, Y11
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y9
-	VMAXPS       Y11, Y9, Y11
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
-	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y10
+	VMULPS       Y1, Y11, Y11
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y12
+	VMAXPS       Y11, Y12, Y11
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y12
+	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y10
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y11
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y11
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
-	VPSLLD       $0x17, Y9, Y12
-	VMULPS       Y12, Y11, Y9
-	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
-	VMOVUPS      Y9, (BX)
-	VADDPS       Y9, Y4, Y4
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y11
+	VPSLLD       $0x17, Y12, Y13
+	VMULPS       Y13, Y11, Y12
+	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VADDPS       Y12, Y4, Y4
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
 	ADDQ         $-8, DX
 	CMPQ         DX, $+8
-	JL           partial4
-	VMOVUPS      (CX), Y9
-	VSUBPS       Y0, Y9, Y9
+	JL           partial3
+	VMOVUPS      (CX), Y12
+	VSUBPS       Y0, Y12, Y12
+	VMULPS       Y1, Y12, Y12
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
-	VMAXPS       Y9, Y10, Y9
+	VMAXPS       Y12, Y10, Y12
 	VBROADCASTSS lanes_4b40009f<>+0(SB), Y10
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y10
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y12, Y10
 	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y9
-	VPSLLD       $0x17, Y10, Y12
-	VMULPS       Y12, Y9, Y10
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y12
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y12
+	VPSLLD       $0x17, Y10, Y13
+	VMULPS       Y13, Y12, Y10
 	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
 	VMOVUPS      Y10, (BX)
 	VADDPS       Y10, Y5, Y5
@@ -8323,25 +8310,26 @@ blocks_end:
 	ADDQ         $+32, CX
 	ADDQ         $-8, DX
 	CMPQ         DX, $+8
-	JL           partial5
+	JL           partial4
 	VMOVUPS      (CX), Y10
 	VSUBPS       Y0, Y10, Y10
+	VMULPS       Y1, Y10, Y10
 	VBROADCASTSS lanes_c2d00000<>+0(SB), Y11
 	VMAXPS       Y10, Y11, Y10
 	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
 	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y11
-	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y9
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y10
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y10
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y10
-	VPSLLD       $0x17, Y11, Y12
-	VMULPS       Y12, Y10, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y10
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y10
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y10
+	VPSLLD       $0x17, Y11, Y13
+	VMULPS       Y13, Y10, Y11
 	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
 	VMOVUPS      Y11, (BX)
 	VADDPS       Y11, Y6, Y6
@@ -8349,54 +8337,83 @@ blocks_end:
 	ADDQ         $+32, CX
 	ADDQ         $-8, DX
 	CMPQ         DX, $+8
-	JL           partial6
+	JL           partial5
 	VMOVUPS      (CX), Y11
 	VSUBPS       Y0, Y11, Y11
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y9
-	VMAXPS       Y11, Y9, Y11
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
-	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y10
+	VMULPS       Y1, Y11, Y11
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y12
+	VMAXPS       Y11, Y12, Y11
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y12
+	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y10
 	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y11
 	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y11
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y11
-	VPSLLD       $0x17, Y9, Y12
-	VMULPS       Y12, Y11, Y9
-	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
-	VMOVUPS      Y9, (BX)
-	VADDPS       Y9, Y7, Y7
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y11
+	VPSLLD       $0x17, Y12, Y13
+	VMULPS       Y13, Y11, Y12
+	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VADDPS       Y12, Y7, Y7
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $-8, DX
+	CMPQ         DX, $+8
+	JL           partial6
+	VMOVUPS      (CX), Y12
+	VSUBPS       Y0, Y12, Y12
+	VMULPS       Y1, Y12, Y12
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
+	VMAXPS       Y12, Y10, Y12
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y10
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y12, Y10
+	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y12
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y12
+	VPSLLD       $0x17, Y10, Y13
+	VMULPS       Y13, Y12, Y10
+	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
+	VMOVUPS      Y10, (BX)
+	VADDPS       Y10, Y8, Y8
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
 	ADDQ         $-8, DX
 	CMPQ         DX, $+8
 	JL           partial7
-	VMOVUPS      (CX), Y9
-	VSUBPS       Y0, Y9, Y9
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
-	VMAXPS       Y9, Y10, Y9
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y10
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y10
-	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y12
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y9
-	VPSLLD       $0x17, Y10, Y12
-	VMULPS       Y12, Y9, Y10
-	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
-	VMOVUPS      Y10, (BX)
-	VADDPS       Y10, Y8, Y8
+	VMOVUPS      (CX), Y10
+	VSUBPS       Y0, Y10, Y10
+	VMULPS       Y1, Y10, Y10
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y11
+	VMAXPS       Y10, Y11, Y10
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y11
+	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y10
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y10
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y13
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y13
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y13
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y13
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y10
+	VPSLLD       $0x17, Y11, Y13
+	VMULPS       Y13, Y10, Y11
+	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
+	VMOVUPS      Y11, (BX)
+	VADDPS       Y11, Y9, Y9
 	ADDQ         $+32, BX
 	ADDQ         $+32, CX
 	ADDQ         $-8, DX
@@ -8407,31 +8424,32 @@ partial0:
 	JE           fold
 	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y10
+	VMOVUPS      32(R13)(DX*4), Y11
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y10, Y11
-	VSUBPS       Y0, Y11, Y11
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y9
-	VMAXPS       Y11, Y9, Y11
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
-	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y12
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y13
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y13
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y13
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y11
-	VPSLLD       $0x17, Y9, Y13
-	VMULPS       Y13, Y11, Y9
-	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
-	VMASKMOVPS   Y9, Y10, (BX)
-	VBROADCASTSS lanes_00000000<>+0(SB), Y12
-	VBLENDVPS    Y10, Y9, Y12, Y9
-	VADDPS       Y9, Y1, Y1
+	VMASKMOVPS   (CX), Y11, Y12
+	VSUBPS       Y0, Y12, Y12
+	VMULPS       Y1, Y12, Y12
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
+	VMAXPS       Y12, Y10, Y12
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y10
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y12, Y10
+	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y13
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y13, Y12
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y13, Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y14
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y14, Y12
+	VPSLLD       $0x17, Y10, Y14
+	VMULPS       Y14, Y12, Y10
+	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
+	VMASKMOVPS   Y10, Y11, (BX)
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VBLENDVPS    Y11, Y10, Y13, Y10
+	VADDPS       Y10, Y2, Y2
 	JMP          fold
 
 partial1:
@@ -8439,31 +8457,32 @@ partial1:
 	JE           fold
 	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y10
+	VMOVUPS      32(R13)(DX*4), Y11
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y10, Y9
-	VSUBPS       Y0, Y9, Y9
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y12
-	VMAXPS       Y9, Y12, Y9
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y12
-	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y13
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y13
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y13
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y9
-	VPSLLD       $0x17, Y12, Y13
-	VMULPS       Y13, Y9, Y12
-	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
-	VMASKMOVPS   Y12, Y10, (BX)
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VBLENDVPS    Y10, Y12, Y11, Y12
-	VADDPS       Y12, Y2, Y2
+	VMASKMOVPS   (CX), Y11, Y10
+	VSUBPS       Y0, Y10, Y10
+	VMULPS       Y1, Y10, Y10
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y13
+	VMAXPS       Y10, Y13, Y10
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y13
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y13
+	VSUBPS       lanes_4b40009f<>+0(SB), Y13, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y10
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y10
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y14
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y14
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y14
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y14
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y14, Y10
+	VPSLLD       $0x17, Y13, Y14
+	VMULPS       Y14, Y10, Y13
+	VMULPS       lanes_2f800000<>+0(SB), Y13, Y13
+	VMASKMOVPS   Y13, Y11, (BX)
+	VBROADCASTSS lanes_00000000<>+0(SB), Y12
+	VBLENDVPS    Y11, Y13, Y12, Y13
+	VADDPS       Y13, Y3, Y3
 	JMP          fold
 
 partial2:
@@ -8471,31 +8490,32 @@ partial2:
 	JE           fold
 	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y10
+	VMOVUPS      32(R13)(DX*4), Y11
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y10, Y12
-	VSUBPS       Y0, Y12, Y12
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y11
-	VMAXPS       Y12, Y11, Y12
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y12, Y11
-	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y9
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y12
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y12
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y13
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y13
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y13
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y12
-	VPSLLD       $0x17, Y11, Y13
-	VMULPS       Y13, Y12, Y11
-	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
-	VMASKMOVPS   Y11, Y10, (BX)
-	VBROADCASTSS lanes_00000000<>+0(SB), Y9
-	VBLENDVPS    Y10, Y11, Y9, Y11
-	VADDPS       Y11, Y3, Y3
+	VMASKMOVPS   (CX), Y11, Y13
+	VSUBPS       Y0, Y13, Y13
+	VMULPS       Y1, Y13, Y13
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y12
+	VMAXPS       Y13, Y12, Y13
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y13, Y12
+	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y10
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y13
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y13
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y14
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y13, Y14
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y13, Y14
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y13, Y14
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y13, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y14, Y13
+	VPSLLD       $0x17, Y12, Y14
+	VMULPS       Y14, Y13, Y12
+	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
+	VMASKMOVPS   Y12, Y11, (BX)
+	VBROADCASTSS lanes_00000000<>+0(SB), Y10
+	VBLENDVPS    Y11, Y12, Y10, Y12
+	VADDPS       Y12, Y4, Y4
 	JMP          fold
 
 partial3:
@@ -8503,31 +8523,32 @@ partial3:
 	JE           fold
 	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y10
+	VMOVUPS      32(R13)(DX*4), Y11
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y10, Y11
-	VSUBPS       Y0, Y11, Y11
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y9
-	VMAXPS       Y11, Y9, Y11
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
-	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y12
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y13
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y13
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y13
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y11
-	VPSLLD       $0x17, Y9, Y13
-	VMULPS       Y13, Y11, Y9
-	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
-	VMASKMOVPS   Y9, Y10, (BX)
-	VBROADCASTSS lanes_00000000<>+0(SB), Y12
-	VBLENDVPS    Y10, Y9, Y12, Y9
-	VADDPS       Y9, Y4, Y4
+	VMASKMOVPS   (CX), Y11, Y12
+	VSUBPS       Y0, Y12, Y12
+	VMULPS       Y1, Y12, Y12
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
+	VMAXPS       Y12, Y10, Y12
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y10
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y12, Y10
+	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y13
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y13, Y12
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y13, Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y14
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y14, Y12
+	VPSLLD       $0x17, Y10, Y14
+	VMULPS       Y14, Y12, Y10
+	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
+	VMASKMOVPS   Y10, Y11, (BX)
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VBLENDVPS    Y11, Y10, Y13, Y10
+	VADDPS       Y10, Y5, Y5
 	JMP          fold
 
 partial4:
@@ -8535,31 +8556,32 @@ partial4:
 	JE           fold
 	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y10
+	VMOVUPS      32(R13)(DX*4), Y11
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y10, Y9
-	VSUBPS       Y0, Y9, Y9
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y12
-	VMAXPS       Y9, Y12, Y9
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y12
-	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y13
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y13
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y13
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y9
-	VPSLLD       $0x17, Y12, Y13
-	VMULPS       Y13, Y9, Y12
-	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
-	VMASKMOVPS   Y12, Y10, (BX)
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VBLENDVPS    Y10, Y12, Y11, Y12
-	VADDPS       Y12, Y5, Y5
+	VMASKMOVPS   (CX), Y11, Y10
+	VSUBPS       Y0, Y10, Y10
+	VMULPS       Y1, Y10, Y10
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y13
+	VMAXPS       Y10, Y13, Y10
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y13
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y13
+	VSUBPS       lanes_4b40009f<>+0(SB), Y13, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y10
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y10
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y14
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y14
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y14
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y14
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y14, Y10
+	VPSLLD       $0x17, Y13, Y14
+	VMULPS       Y14, Y10, Y13
+	VMULPS       lanes_2f800000<>+0(SB), Y13, Y13
+	VMASKMOVPS   Y13, Y11, (BX)
+	VBROADCASTSS lanes_00000000<>+0(SB), Y12
+	VBLENDVPS    Y11, Y13, Y12, Y13
+	VADDPS       Y13, Y6, Y6
 	JMP          fold
 
 partial5:
@@ -8567,31 +8589,32 @@ partial5:
 	JE           fold
 	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y10
+	VMOVUPS      32(R13)(DX*4), Y11
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y10, Y12
-	VSUBPS       Y0, Y12, Y12
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y11
-	VMAXPS       Y12, Y11, Y12
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y11
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y12, Y11
-	VSUBPS       lanes_4b40009f<>+0(SB), Y11, Y9
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y12
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y12
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y13
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y13
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y13
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y12
-	VPSLLD       $0x17, Y11, Y13
-	VMULPS       Y13, Y12, Y11
-	VMULPS       lanes_2f800000<>+0(SB), Y11, Y11
-	VMASKMOVPS   Y11, Y10, (BX)
-	VBROADCASTSS lanes_00000000<>+0(SB), Y9
-	VBLENDVPS    Y10, Y11, Y9, Y11
-	VADDPS       Y11, Y6, Y6
+	VMASKMOVPS   (CX), Y11, Y13
+	VSUBPS       Y0, Y13, Y13
+	VMULPS       Y1, Y13, Y13
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y12
+	VMAXPS       Y13, Y12, Y13
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y13, Y12
+	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y10
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y13
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y13
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y14
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y13, Y14
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y13, Y14
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y13, Y14
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y13, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y14, Y13
+	VPSLLD       $0x17, Y12, Y14
+	VMULPS       Y14, Y13, Y12
+	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
+	VMASKMOVPS   Y12, Y11, (BX)
+	VBROADCASTSS lanes_00000000<>+0(SB), Y10
+	VBLENDVPS    Y11, Y12, Y10, Y12
+	VADDPS       Y12, Y7, Y7
 	JMP          fold
 
 partial6:
@@ -8599,31 +8622,32 @@ partial6:
 	JE           fold
 	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y10
+	VMOVUPS      32(R13)(DX*4), Y11
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y10, Y11
-	VSUBPS       Y0, Y11, Y11
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y9
-	VMAXPS       Y11, Y9, Y11
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y9
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y11, Y9
-	VSUBPS       lanes_4b40009f<>+0(SB), Y9, Y12
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y11
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y11
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y11, Y13
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y11, Y13
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y11, Y13
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y11, Y13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y11
-	VPSLLD       $0x17, Y9, Y13
-	VMULPS       Y13, Y11, Y9
-	VMULPS       lanes_2f800000<>+0(SB), Y9, Y9
-	VMASKMOVPS   Y9, Y10, (BX)
-	VBROADCASTSS lanes_00000000<>+0(SB), Y12
-	VBLENDVPS    Y10, Y9, Y12, Y9
-	VADDPS       Y9, Y7, Y7
+	VMASKMOVPS   (CX), Y11, Y12
+	VSUBPS       Y0, Y12, Y12
+	VMULPS       Y1, Y12, Y12
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y10
+	VMAXPS       Y12, Y10, Y12
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y10
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y12, Y10
+	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y13
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y13, Y12
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y13, Y12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y14
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y14, Y12
+	VPSLLD       $0x17, Y10, Y14
+	VMULPS       Y14, Y12, Y10
+	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
+	VMASKMOVPS   Y10, Y11, (BX)
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VBLENDVPS    Y11, Y10, Y13, Y10
+	VADDPS       Y10, Y8, Y8
 	JMP          fold
 
 partial7:
@@ -8631,59 +8655,60 @@ partial7:
 	JE           fold
 	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         DX
-	VMOVUPS      32(R13)(DX*4), Y10
+	VMOVUPS      32(R13)(DX*4), Y11
 	NEGQ         DX
-	VMASKMOVPS   (CX), Y10, Y9
-	VSUBPS       Y0, Y9, Y9
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Y12
-	VMAXPS       Y9, Y12, Y9
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Y12
-	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y9, Y12
-	VSUBPS       lanes_4b40009f<>+0(SB), Y12, Y11
-	VFNMADD231PS lanes_3f317218<>+0(SB), Y11, Y9
-	VFNMADD231PS lanes_b102e308<>+0(SB), Y11, Y9
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y13
-	VFMADD231PS  lanes_3ab52284<>+0(SB), Y9, Y13
-	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y9, Y13
-	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y9, Y13
-	VFMADD213PS  lanes_3efffffe<>+0(SB), Y9, Y13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y9, Y13
-	VFMADD213PS  lanes_3f800000<>+0(SB), Y13, Y9
-	VPSLLD       $0x17, Y12, Y13
-	VMULPS       Y13, Y9, Y12
-	VMULPS       lanes_2f800000<>+0(SB), Y12, Y12
-	VMASKMOVPS   Y12, Y10, (BX)
-	VBROADCASTSS lanes_00000000<>+0(SB), Y11
-	VBLENDVPS    Y10, Y12, Y11, Y12
-	VADDPS       Y12, Y8, Y8
+	VMASKMOVPS   (CX), Y11, Y10
+	VSUBPS       Y0, Y10, Y10
+	VMULPS       Y1, Y10, Y10
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y13
+	VMAXPS       Y10, Y13, Y10
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y13
+	VFMADD231PS  lanes_3fb8aa3b<>+0(SB), Y10, Y13
+	VSUBPS       lanes_4b40009f<>+0(SB), Y13, Y12
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y12, Y10
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y12, Y10
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y14
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y10, Y14
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y10, Y14
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y10, Y14
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y10, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y14
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y14, Y10
+	VPSLLD       $0x17, Y13, Y14
+	VMULPS       Y14, Y10, Y13
+	VMULPS       lanes_2f800000<>+0(SB), Y13, Y13
+	VMASKMOVPS   Y13, Y11, (BX)
+	VBROADCASTSS lanes_00000000<>+0(SB), Y12
+	VBLENDVPS    Y11, Y13, Y12, Y13
+	VADDPS       Y13, Y9, Y9
 
 fold:
 	TESTQ   AX, AX
 	JE      tree
-	VMOVUPS Y1, (AX)
-	VMOVUPS Y2, 32(AX)
-	VMOVUPS Y3, 64(AX)
-	VMOVUPS Y4, 96(AX)
-	VMOVUPS Y5, 128(AX)
-	VMOVUPS Y6, 160(AX)
-	VMOVUPS Y7, 192(AX)
-	VMOVUPS Y8, 224(AX)
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	VMOVUPS Y4, 64(AX)
+	VMOVUPS Y5, 96(AX)
+	VMOVUPS Y6, 128(AX)
+	VMOVUPS Y7, 160(AX)
+	VMOVUPS Y8, 192(AX)
+	VMOVUPS Y9, 224(AX)
 
 tree:
-	VADDPS       Y5, Y1, Y1
 	VADDPS       Y6, Y2, Y2
 	VADDPS       Y7, Y3, Y3
 	VADDPS       Y8, Y4, Y4
-	VADDPS       Y3, Y1, Y1
+	VADDPS       Y9, Y5, Y5
 	VADDPS       Y4, Y2, Y2
-	VADDPS       Y2, Y1, Y1
-	VEXTRACTF128 $0x01, Y1, X10
-	VADDPS       X10, X1, X1
-	VSHUFPS      $0x0e, X1, X1, X10
-	VADDPS       X10, X1, X1
-	VSHUFPS      $0x01, X1, X1, X10
-	VADDPS       X10, X1, X1
-	VMOVSS       X1, ret+40(FP)
+	VADDPS       Y5, Y3, Y3
+	VADDPS       Y3, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X11
+	VADDPS       X11, X2, X2
+	VSHUFPS      $0x0e, X2, X2, X11
+	VADDPS       X11, X2, X2
+	VSHUFPS      $0x01, X2, X2, X11
+	VADDPS       X11, X2, X2
+	VMOVSS       X2, ret+40(FP)
 	VZEROUPPER
 	RET
 
@@ -8797,7 +8822,7 @@ DATA lanes_2f800000<>+24(SB)/4, $0x2f800000
 DATA lanes_2f800000<>+28(SB)/4, $0x2f800000
 GLOBL lanes_2f800000<>(SB), RODATA|NOPTR, $32
 
-// func ExpSumAVX512(acc *[64]float32, dst *float32, x *float32, n int, m float32) float32
+// func ExpSumAVX512(acc *[64]float32, dst *float32, x *float32, n int, m float32, alpha float32) float32
 // Requires: AVX, AVX512F, AVX512VL, BMI2
 TEXT ·ExpSumAVX512(SB), NOSPLIT, $0-44
 	MOVQ         acc+0(FP), AX
@@ -8805,91 +8830,95 @@ TEXT ·ExpSumAVX512(SB), NOSPLIT, $0-44
 	MOVQ         x+16(FP), CX
 	MOVQ         n+24(FP), DX
 	VBROADCASTSS m+32(FP), Z0
-	VPXOR        X1, X1, X1
+	VBROADCASTSS alpha+36(FP), Z1
 	VPXOR        X2, X2, X2
 	VPXOR        X3, X3, X3
 	VPXOR        X4, X4, X4
+	VPXOR        X5, X5, X5
 	TESTQ        AX, AX
 	JE           start
-	VMOVUPS      (AX), Z1
-	VMOVUPS      64(AX), Z2
-	VMOVUPS      128(AX), Z3
-	VMOVUPS      192(AX), Z4
+	VMOVUPS      (AX), Z2
+	VMOVUPS      64(AX), Z3
+	VMOVUPS      128(AX), Z4
+	VMOVUPS      192(AX), Z5
 
 start:
-	VBROADCASTSS lanes_c2d00000<>+0(SB), Z6
-	VBROADCASTSS lanes_3fb8aa3b<>+0(SB), Z7
-	VBROADCASTSS lanes_4b40009f<>+0(SB), Z8
-	VBROADCASTSS lanes_3f317218<>+0(SB), Z9
-	VBROADCASTSS lanes_b102e308<>+0(SB), Z10
-	VBROADCASTSS lanes_3ab52284<>+0(SB), Z11
-	VBROADCASTSS lanes_3c091cd5<>+0(SB), Z12
-	VBROADCASTSS lanes_3d2aac5c<>+0(SB), Z13
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Z7
+	VBROADCASTSS lanes_3fb8aa3b<>+0(SB), Z8
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Z9
+	VBROADCASTSS lanes_3f317218<>+0(SB), Z10
+	VBROADCASTSS lanes_b102e308<>+0(SB), Z11
+	VBROADCASTSS lanes_3ab52284<>+0(SB), Z12
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Z13
 	SUBQ         $+64, DX
 	JL           blocks_end
 
 blocks:
-	VMOVUPS          (CX), Z5
+	VMOVUPS          (CX), Z6
 	VMOVUPS          64(CX), Z14
 	VMOVUPS          128(CX), Z15
 	VMOVUPS          192(CX), Z16
-	VSUBPS           Z0, Z5, Z5
+	VSUBPS           Z0, Z6, Z6
 	VSUBPS           Z0, Z14, Z14
 	VSUBPS           Z0, Z15, Z15
 	VSUBPS           Z0, Z16, Z16
-	VMAXPS           Z5, Z6, Z5
-	VMAXPS           Z14, Z6, Z14
-	VMAXPS           Z15, Z6, Z15
-	VMAXPS           Z16, Z6, Z16
-	VMOVAPS          Z8, Z17
-	VFMADD231PS      Z7, Z5, Z17
-	VMOVAPS          Z8, Z18
-	VFMADD231PS      Z7, Z14, Z18
-	VMOVAPS          Z8, Z19
-	VFMADD231PS      Z7, Z15, Z19
-	VMOVAPS          Z8, Z20
-	VFMADD231PS      Z7, Z16, Z20
-	VSUBPS           Z8, Z17, Z21
-	VSUBPS           Z8, Z18, Z22
-	VSUBPS           Z8, Z19, Z23
-	VSUBPS           Z8, Z20, Z24
-	VFNMADD231PS     Z9, Z21, Z5
-	VFNMADD231PS     Z9, Z22, Z14
-	VFNMADD231PS     Z9, Z23, Z15
-	VFNMADD231PS     Z9, Z24, Z16
-	VFNMADD231PS     Z10, Z21, Z5
+	VMULPS           Z1, Z6, Z6
+	VMULPS           Z1, Z14, Z14
+	VMULPS           Z1, Z15, Z15
+	VMULPS           Z1, Z16, Z16
+	VMAXPS           Z6, Z7, Z6
+	VMAXPS           Z14, Z7, Z14
+	VMAXPS           Z15, Z7, Z15
+	VMAXPS           Z16, Z7, Z16
+	VMOVAPS          Z9, Z17
+	VFMADD231PS      Z8, Z6, Z17
+	VMOVAPS          Z9, Z18
+	VFMADD231PS      Z8, Z14, Z18
+	VMOVAPS          Z9, Z19
+	VFMADD231PS      Z8, Z15, Z19
+	VMOVAPS          Z9, Z20
+	VFMADD231PS      Z8, Z16, Z20
+	VSUBPS           Z9, Z17, Z21
+	VSUBPS           Z9, Z18, Z22
+	VSUBPS           Z9, Z19, Z23
+	VSUBPS           Z9, Z20, Z24
+	VFNMADD231PS     Z10, Z21, Z6
 	VFNMADD231PS     Z10, Z22, Z14
 	VFNMADD231PS     Z10, Z23, Z15
 	VFNMADD231PS     Z10, Z24, Z16
-	VMOVAPS          Z12, Z25
-	VFMADD231PS      Z5, Z11, Z25
-	VMOVAPS          Z12, Z26
-	VFMADD231PS      Z14, Z11, Z26
-	VMOVAPS          Z12, Z27
-	VFMADD231PS      Z15, Z11, Z27
-	VMOVAPS          Z12, Z28
-	VFMADD231PS      Z16, Z11, Z28
-	VFMADD213PS      Z13, Z5, Z25
-	VFMADD213PS      Z13, Z14, Z26
-	VFMADD213PS      Z13, Z15, Z27
-	VFMADD213PS      Z13, Z16, Z28
-	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z5, Z25
+	VFNMADD231PS     Z11, Z21, Z6
+	VFNMADD231PS     Z11, Z22, Z14
+	VFNMADD231PS     Z11, Z23, Z15
+	VFNMADD231PS     Z11, Z24, Z16
+	VMOVAPS          Z13, Z25
+	VFMADD231PS      Z6, Z12, Z25
+	VMOVAPS          Z13, Z26
+	VFMADD231PS      Z14, Z12, Z26
+	VMOVAPS          Z13, Z27
+	VFMADD231PS      Z15, Z12, Z27
+	VMOVAPS          Z13, Z28
+	VFMADD231PS      Z16, Z12, Z28
+	VFMADD213PS.BCST lanes_3d2aac5c<>+0(SB), Z6, Z25
+	VFMADD213PS.BCST lanes_3d2aac5c<>+0(SB), Z14, Z26
+	VFMADD213PS.BCST lanes_3d2aac5c<>+0(SB), Z15, Z27
+	VFMADD213PS.BCST lanes_3d2aac5c<>+0(SB), Z16, Z28
+	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z6, Z25
 	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z14, Z26
 	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z15, Z27
 	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z16, Z28
-	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z5, Z25
+	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z6, Z25
 	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z14, Z26
 	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z15, Z27
 	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z16, Z28
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z5, Z25
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z6, Z25
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z14, Z26
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z15, Z27
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z16, Z28
-	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z25, Z5
+	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z25, Z6
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z26, Z14
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z27, Z15
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z28, Z16
-	VSCALEFPS        Z21, Z5, Z17
+	VSCALEFPS        Z21, Z6, Z17
 	VSCALEFPS        Z22, Z14, Z18
 	VSCALEFPS        Z23, Z15, Z19
 	VSCALEFPS        Z24, Z16, Z20
@@ -8897,10 +8926,10 @@ blocks:
 	VMOVUPS          Z18, 64(BX)
 	VMOVUPS          Z19, 128(BX)
 	VMOVUPS          Z20, 192(BX)
-	VADDPS           Z17, Z1, Z1
-	VADDPS           Z18, Z2, Z2
-	VADDPS           Z19, Z3, Z3
-	VADDPS           Z20, Z4, Z4
+	VADDPS           Z17, Z2, Z2
+	VADDPS           Z18, Z3, Z3
+	VADDPS           Z19, Z4, Z4
+	VADDPS           Z20, Z5, Z5
 	ADDQ             $+256, BX
 	ADDQ             $+256, CX
 	SUBQ             $+64, DX
@@ -8912,22 +8941,23 @@ blocks_end:
 	JL               partial0
 	VMOVUPS          (CX), Z20
 	VSUBPS           Z0, Z20, Z20
-	VMAXPS           Z20, Z6, Z20
-	VMOVAPS          Z8, Z19
-	VFMADD231PS      Z7, Z20, Z19
-	VSUBPS           Z8, Z19, Z18
-	VFNMADD231PS     Z9, Z18, Z20
+	VMULPS           Z1, Z20, Z20
+	VMAXPS           Z20, Z7, Z20
+	VMOVAPS          Z9, Z19
+	VFMADD231PS      Z8, Z20, Z19
+	VSUBPS           Z9, Z19, Z18
 	VFNMADD231PS     Z10, Z18, Z20
-	VMOVAPS          Z12, Z17
-	VFMADD231PS      Z20, Z11, Z17
-	VFMADD213PS      Z13, Z20, Z17
+	VFNMADD231PS     Z11, Z18, Z20
+	VMOVAPS          Z13, Z17
+	VFMADD231PS      Z20, Z12, Z17
+	VFMADD213PS.BCST lanes_3d2aac5c<>+0(SB), Z20, Z17
 	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z20, Z17
 	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z20, Z17
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z20, Z17
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z20
 	VSCALEFPS        Z18, Z20, Z19
 	VMOVUPS          Z19, (BX)
-	VADDPS           Z19, Z1, Z1
+	VADDPS           Z19, Z2, Z2
 	ADDQ             $+64, BX
 	ADDQ             $+64, CX
 	ADDQ             $-16, DX
@@ -8935,22 +8965,23 @@ blocks_end:
 	JL               partial1
 	VMOVUPS          (CX), Z19
 	VSUBPS           Z0, Z19, Z19
-	VMAXPS           Z19, Z6, Z19
-	VMOVAPS          Z8, Z18
-	VFMADD231PS      Z7, Z19, Z18
-	VSUBPS           Z8, Z18, Z20
-	VFNMADD231PS     Z9, Z20, Z19
+	VMULPS           Z1, Z19, Z19
+	VMAXPS           Z19, Z7, Z19
+	VMOVAPS          Z9, Z18
+	VFMADD231PS      Z8, Z19, Z18
+	VSUBPS           Z9, Z18, Z20
 	VFNMADD231PS     Z10, Z20, Z19
-	VMOVAPS          Z12, Z17
-	VFMADD231PS      Z19, Z11, Z17
-	VFMADD213PS      Z13, Z19, Z17
+	VFNMADD231PS     Z11, Z20, Z19
+	VMOVAPS          Z13, Z17
+	VFMADD231PS      Z19, Z12, Z17
+	VFMADD213PS.BCST lanes_3d2aac5c<>+0(SB), Z19, Z17
 	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z19, Z17
 	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z19, Z17
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z19, Z17
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z19
 	VSCALEFPS        Z20, Z19, Z18
 	VMOVUPS          Z18, (BX)
-	VADDPS           Z18, Z2, Z2
+	VADDPS           Z18, Z3, Z3
 	ADDQ             $+64, BX
 	ADDQ             $+64, CX
 	ADDQ             $-16, DX
@@ -8958,22 +8989,23 @@ blocks_end:
 	JL               partial2
 	VMOVUPS          (CX), Z18
 	VSUBPS           Z0, Z18, Z18
-	VMAXPS           Z18, Z6, Z18
-	VMOVAPS          Z8, Z20
-	VFMADD231PS      Z7, Z18, Z20
-	VSUBPS           Z8, Z20, Z19
-	VFNMADD231PS     Z9, Z19, Z18
+	VMULPS           Z1, Z18, Z18
+	VMAXPS           Z18, Z7, Z18
+	VMOVAPS          Z9, Z20
+	VFMADD231PS      Z8, Z18, Z20
+	VSUBPS           Z9, Z20, Z19
 	VFNMADD231PS     Z10, Z19, Z18
-	VMOVAPS          Z12, Z17
-	VFMADD231PS      Z18, Z11, Z17
-	VFMADD213PS      Z13, Z18, Z17
+	VFNMADD231PS     Z11, Z19, Z18
+	VMOVAPS          Z13, Z17
+	VFMADD231PS      Z18, Z12, Z17
+	VFMADD213PS.BCST lanes_3d2aac5c<>+0(SB), Z18, Z17
 	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z18, Z17
 	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z18, Z17
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z18, Z17
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z18
 	VSCALEFPS        Z19, Z18, Z20
 	VMOVUPS          Z20, (BX)
-	VADDPS           Z20, Z3, Z3
+	VADDPS           Z20, Z4, Z4
 	ADDQ             $+64, BX
 	ADDQ             $+64, CX
 	ADDQ             $-16, DX
@@ -8981,22 +9013,23 @@ blocks_end:
 	JL               partial3
 	VMOVUPS          (CX), Z20
 	VSUBPS           Z0, Z20, Z20
-	VMAXPS           Z20, Z6, Z20
-	VMOVAPS          Z8, Z19
-	VFMADD231PS      Z7, Z20, Z19
-	VSUBPS           Z8, Z19, Z18
-	VFNMADD231PS     Z9, Z18, Z20
+	VMULPS           Z1, Z20, Z20
+	VMAXPS           Z20, Z7, Z20
+	VMOVAPS          Z9, Z19
+	VFMADD231PS      Z8, Z20, Z19
+	VSUBPS           Z9, Z19, Z18
 	VFNMADD231PS     Z10, Z18, Z20
-	VMOVAPS          Z12, Z17
-	VFMADD231PS      Z20, Z11, Z17
-	VFMADD213PS      Z13, Z20, Z17
+	VFNMADD231PS     Z11, Z18, Z20
+	VMOVAPS          Z13, Z17
+	VFMADD231PS      Z20, Z12, Z17
+	VFMADD213PS.BCST lanes_3d2aac5c<>+0(SB), Z20, Z17
 	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z20, Z17
 	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z20, Z17
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z20, Z17
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z17, Z20
 	VSCALEFPS        Z18, Z20, Z19
 	VMOVUPS          Z19, (BX)
-	VADDPS           Z19, Z4, Z4
+	VADDPS           Z19, Z5, Z5
 	ADDQ             $+64, BX
 	ADDQ             $+64, CX
 	ADDQ             $-16, DX
@@ -9010,15 +9043,16 @@ partial0:
 	KMOVW            R13, K1
 	VMOVUPS.Z        (CX), K1, Z19
 	VSUBPS           Z0, Z19, Z19
-	VMAXPS           Z19, Z6, Z19
-	VMOVAPS          Z8, Z18
-	VFMADD231PS      Z7, Z19, Z18
-	VSUBPS           Z8, Z18, Z20
-	VFNMADD231PS     Z9, Z20, Z19
+	VMULPS           Z1, Z19, Z19
+	VMAXPS           Z19, Z7, Z19
+	VMOVAPS          Z9, Z18
+	VFMADD231PS      Z8, Z19, Z18
+	VSUBPS           Z9, Z18, Z20
 	VFNMADD231PS     Z10, Z20, Z19
-	VMOVAPS          Z12, Z17
-	VFMADD231PS      Z19, Z11, Z17
-	VFMADD213PS      Z13, Z19, Z17
+	VFNMADD231PS     Z11, Z20, Z19
+	VMOVAPS          Z13, Z17
+	VFMADD231PS      Z19, Z12, Z17
+	VFMADD213PS.BCST lanes_3d2aac5c<>+0(SB), Z19, Z17
 	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z19, Z17
 	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z19, Z17
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z19, Z17
@@ -9027,7 +9061,7 @@ partial0:
 	VMOVUPS          Z18, K1, (BX)
 	VBROADCASTSS     lanes_00000000<>+0(SB), Z20
 	VBLENDMPS        Z18, Z20, K1, Z18
-	VADDPS           Z18, Z1, Z1
+	VADDPS           Z18, Z2, Z2
 	JMP              fold
 
 partial1:
@@ -9038,15 +9072,16 @@ partial1:
 	KMOVW            R13, K1
 	VMOVUPS.Z        (CX), K1, Z18
 	VSUBPS           Z0, Z18, Z18
-	VMAXPS           Z18, Z6, Z18
-	VMOVAPS          Z8, Z20
-	VFMADD231PS      Z7, Z18, Z20
-	VSUBPS           Z8, Z20, Z19
-	VFNMADD231PS     Z9, Z19, Z18
+	VMULPS           Z1, Z18, Z18
+	VMAXPS           Z18, Z7, Z18
+	VMOVAPS          Z9, Z20
+	VFMADD231PS      Z8, Z18, Z20
+	VSUBPS           Z9, Z20, Z19
 	VFNMADD231PS     Z10, Z19, Z18
-	VMOVAPS          Z12, Z17
-	VFMADD231PS      Z18, Z11, Z17
-	VFMADD213PS      Z13, Z18, Z17
+	VFNMADD231PS     Z11, Z19, Z18
+	VMOVAPS          Z13, Z17
+	VFMADD231PS      Z18, Z12, Z17
+	VFMADD213PS.BCST lanes_3d2aac5c<>+0(SB), Z18, Z17
 	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z18, Z17
 	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z18, Z17
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z18, Z17
@@ -9055,7 +9090,7 @@ partial1:
 	VMOVUPS          Z20, K1, (BX)
 	VBROADCASTSS     lanes_00000000<>+0(SB), Z19
 	VBLENDMPS        Z20, Z19, K1, Z20
-	VADDPS           Z20, Z2, Z2
+	VADDPS           Z20, Z3, Z3
 	JMP              fold
 
 partial2:
@@ -9066,15 +9101,16 @@ partial2:
 	KMOVW            R13, K1
 	VMOVUPS.Z        (CX), K1, Z20
 	VSUBPS           Z0, Z20, Z20
-	VMAXPS           Z20, Z6, Z20
-	VMOVAPS          Z8, Z19
-	VFMADD231PS      Z7, Z20, Z19
-	VSUBPS           Z8, Z19, Z18
-	VFNMADD231PS     Z9, Z18, Z20
+	VMULPS           Z1, Z20, Z20
+	VMAXPS           Z20, Z7, Z20
+	VMOVAPS          Z9, Z19
+	VFMADD231PS      Z8, Z20, Z19
+	VSUBPS           Z9, Z19, Z18
 	VFNMADD231PS     Z10, Z18, Z20
-	VMOVAPS          Z12, Z17
-	VFMADD231PS      Z20, Z11, Z17
-	VFMADD213PS      Z13, Z20, Z17
+	VFNMADD231PS     Z11, Z18, Z20
+	VMOVAPS          Z13, Z17
+	VFMADD231PS      Z20, Z12, Z17
+	VFMADD213PS.BCST lanes_3d2aac5c<>+0(SB), Z20, Z17
 	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z20, Z17
 	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z20, Z17
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z20, Z17
@@ -9083,7 +9119,7 @@ partial2:
 	VMOVUPS          Z19, K1, (BX)
 	VBROADCASTSS     lanes_00000000<>+0(SB), Z18
 	VBLENDMPS        Z19, Z18, K1, Z19
-	VADDPS           Z19, Z3, Z3
+	VADDPS           Z19, Z4, Z4
 	JMP              fold
 
 partial3:
@@ -9094,15 +9130,16 @@ partial3:
 	KMOVW            R13, K1
 	VMOVUPS.Z        (CX), K1, Z19
 	VSUBPS           Z0, Z19, Z19
-	VMAXPS           Z19, Z6, Z19
-	VMOVAPS          Z8, Z18
-	VFMADD231PS      Z7, Z19, Z18
-	VSUBPS           Z8, Z18, Z20
-	VFNMADD231PS     Z9, Z20, Z19
+	VMULPS           Z1, Z19, Z19
+	VMAXPS           Z19, Z7, Z19
+	VMOVAPS          Z9, Z18
+	VFMADD231PS      Z8, Z19, Z18
+	VSUBPS           Z9, Z18, Z20
 	VFNMADD231PS     Z10, Z20, Z19
-	VMOVAPS          Z12, Z17
-	VFMADD231PS      Z19, Z11, Z17
-	VFMADD213PS      Z13, Z19, Z17
+	VFNMADD231PS     Z11, Z20, Z19
+	VMOVAPS          Z13, Z17
+	VFMADD231PS      Z19, Z12, Z17
+	VFMADD213PS.BCST lanes_3d2aac5c<>+0(SB), Z19, Z17
 	VFMADD213PS.BCST lanes_3e2aaa49<>+0(SB), Z19, Z17
 	VFMADD213PS.BCST lanes_3efffffe<>+0(SB), Z19, Z17
 	VFMADD213PS.BCST lanes_3f800000<>+0(SB), Z19, Z17
@@ -9111,29 +9148,29 @@ partial3:
 	VMOVUPS          Z18, K1, (BX)
 	VBROADCASTSS     lanes_00000000<>+0(SB), Z20
 	VBLENDMPS        Z18, Z20, K1, Z18
-	VADDPS           Z18, Z4, Z4
+	VADDPS           Z18, Z5, Z5
 
 fold:
 	TESTQ   AX, AX
 	JE      tree
-	VMOVUPS Z1, (AX)
-	VMOVUPS Z2, 64(AX)
-	VMOVUPS Z3, 128(AX)
-	VMOVUPS Z4, 192(AX)
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	VMOVUPS Z4, 128(AX)
+	VMOVUPS Z5, 192(AX)
 
 tree:
-	VADDPS        Z3, Z1, Z1
 	VADDPS        Z4, Z2, Z2
-	VADDPS        Z2, Z1, Z1
-	VEXTRACTF64X4 $0x01, Z1, Y18
-	VADDPS        Y18, Y1, Y1
-	VEXTRACTF32X4 $0x01, Y1, X18
-	VADDPS        X18, X1, X1
-	VSHUFPS       $0x0e, X1, X1, X18
-	VADDPS        X18, X1, X1
-	VSHUFPS       $0x01, X1, X1, X18
-	VADDPS        X18, X1, X1
-	VMOVSS        X1, ret+40(FP)
+	VADDPS        Z5, Z3, Z3
+	VADDPS        Z3, Z2, Z2
+	VEXTRACTF64X4 $0x01, Z2, Y18
+	VADDPS        Y18, Y2, Y2
+	VEXTRACTF32X4 $0x01, Y2, X18
+	VADDPS        X18, X2, X2
+	VSHUFPS       $0x0e, X2, X2, X18
+	VADDPS        X18, X2, X2
+	VSHUFPS       $0x01, X2, X2, X18
+	VADDPS        X18, X2, X2
+	VMOVSS        X2, ret+40(FP)
 	VZEROUPPER
 	RET
 
@@ -19795,35 +19832,38 @@ tree:
 	VZEROUPPER
 	RET
 
-// func RowSumsAVX2(dst *float32, x *float32, rows int, cols int)
+// func RowSumsAVX2(dst *float32, x *float32, rows int, cols int, xStride int, after int, grow int)
 // Requires: AVX
-TEXT ·RowSumsAVX2(SB), NOSPLIT, $0-32
-	MOVQ    dst+0(FP), AX
-	MOVQ    x+8(FP), BX
-	MOVQ    rows+16(FP), CX
-	MOVQ    cols+24(FP), DX
-	MOVQ    DX, SI
-	ANDQ    $+7, SI
-	LEAQ    partial_masks<>+0(SB), R13
-	NEGQ    SI
-	VMOVUPS 32(R13)(SI*4), Y0
-	NEGQ    SI
-	MOVQ    DX, DI
-	SUBQ    SI, DI
-	SHLQ    $0x02, DI
+TEXT ·RowSumsAVX2(SB), NOSPLIT, $0-56
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ rows+16(FP), CX
+	MOVQ cols+24(FP), DX
+	MOVQ after+40(FP), SI
 
 row:
-	MOVQ  DX, SI
-	VPXOR X1, X1, X1
-	VPXOR X2, X2, X2
-	VPXOR X3, X3, X3
-	VPXOR X4, X4, X4
-	VPXOR X5, X5, X5
-	VPXOR X6, X6, X6
-	VPXOR X7, X7, X7
-	VPXOR X8, X8, X8
-	SUBQ  $+64, SI
-	JL    pass0_blocks_end
+	MOVQ    DX, DI
+	SUBQ    SI, DI
+	MOVQ    DI, R8
+	ANDQ    $+7, DI
+	LEAQ    partial_masks<>+0(SB), R13
+	NEGQ    DI
+	VMOVUPS 32(R13)(DI*4), Y0
+	NEGQ    DI
+	SUBQ    DI, R8
+	SHLQ    $0x02, R8
+	MOVQ    DX, DI
+	SUBQ    SI, DI
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	VPXOR   X4, X4, X4
+	VPXOR   X5, X5, X5
+	VPXOR   X6, X6, X6
+	VPXOR   X7, X7, X7
+	VPXOR   X8, X8, X8
+	SUBQ    $+64, DI
+	JL      pass0_blocks_end
 
 pass0_blocks:
 	VMOVUPS (BX), Y9
@@ -19844,112 +19884,112 @@ pass0_blocks:
 	VADDPS  Y10, Y7, Y7
 	VADDPS  Y9, Y8, Y8
 	ADDQ    $+128, BX
-	SUBQ    $+64, SI
+	SUBQ    $+64, DI
 	JGE     pass0_blocks
 
 pass0_blocks_end:
-	ADDQ    $+64, SI
-	CMPQ    SI, $+8
+	ADDQ    $+64, DI
+	CMPQ    DI, $+8
 	JL      pass0_partial0
 	VMOVUPS (BX), Y9
 	VADDPS  Y9, Y1, Y1
 	ADDQ    $+32, BX
-	ADDQ    $-8, SI
-	CMPQ    SI, $+8
+	ADDQ    $-8, DI
+	CMPQ    DI, $+8
 	JL      pass0_partial1
 	VMOVUPS (BX), Y9
 	VADDPS  Y9, Y2, Y2
 	ADDQ    $+32, BX
-	ADDQ    $-8, SI
-	CMPQ    SI, $+8
+	ADDQ    $-8, DI
+	CMPQ    DI, $+8
 	JL      pass0_partial2
 	VMOVUPS (BX), Y9
 	VADDPS  Y9, Y3, Y3
 	ADDQ    $+32, BX
-	ADDQ    $-8, SI
-	CMPQ    SI, $+8
+	ADDQ    $-8, DI
+	CMPQ    DI, $+8
 	JL      pass0_partial3
 	VMOVUPS (BX), Y9
 	VADDPS  Y9, Y4, Y4
 	ADDQ    $+32, BX
-	ADDQ    $-8, SI
-	CMPQ    SI, $+8
+	ADDQ    $-8, DI
+	CMPQ    DI, $+8
 	JL      pass0_partial4
 	VMOVUPS (BX), Y9
 	VADDPS  Y9, Y5, Y5
 	ADDQ    $+32, BX
-	ADDQ    $-8, SI
-	CMPQ    SI, $+8
+	ADDQ    $-8, DI
+	CMPQ    DI, $+8
 	JL      pass0_partial5
 	VMOVUPS (BX), Y9
 	VADDPS  Y9, Y6, Y6
 	ADDQ    $+32, BX
-	ADDQ    $-8, SI
-	CMPQ    SI, $+8
+	ADDQ    $-8, DI
+	CMPQ    DI, $+8
 	JL      pass0_partial6
 	VMOVUPS (BX), Y9
 	VADDPS  Y9, Y7, Y7
 	ADDQ    $+32, BX
-	ADDQ    $-8, SI
-	CMPQ    SI, $+8
+	ADDQ    $-8, DI
+	CMPQ    DI, $+8
 	JL      pass0_partial7
 	VMOVUPS (BX), Y9
 	VADDPS  Y9, Y8, Y8
 	ADDQ    $+32, BX
-	ADDQ    $-8, SI
+	ADDQ    $-8, DI
 	JMP     pass0_fold
 
 pass0_partial0:
-	TESTQ      SI, SI
+	TESTQ      DI, DI
 	JE         pass0_fold
 	VMASKMOVPS (BX), Y0, Y9
 	VADDPS     Y9, Y1, Y1
 	JMP        pass0_fold
 
 pass0_partial1:
-	TESTQ      SI, SI
+	TESTQ      DI, DI
 	JE         pass0_fold
 	VMASKMOVPS (BX), Y0, Y9
 	VADDPS     Y9, Y2, Y2
 	JMP        pass0_fold
 
 pass0_partial2:
-	TESTQ      SI, SI
+	TESTQ      DI, DI
 	JE         pass0_fold
 	VMASKMOVPS (BX), Y0, Y9
 	VADDPS     Y9, Y3, Y3
 	JMP        pass0_fold
 
 pass0_partial3:
-	TESTQ      SI, SI
+	TESTQ      DI, DI
 	JE         pass0_fold
 	VMASKMOVPS (BX), Y0, Y9
 	VADDPS     Y9, Y4, Y4
 	JMP        pass0_fold
 
 pass0_partial4:
-	TESTQ      SI, SI
+	TESTQ      DI, DI
 	JE         pass0_fold
 	VMASKMOVPS (BX), Y0, Y9
 	VADDPS     Y9, Y5, Y5
 	JMP        pass0_fold
 
 pass0_partial5:
-	TESTQ      SI, SI
+	TESTQ      DI, DI
 	JE         pass0_fold
 	VMASKMOVPS (BX), Y0, Y9
 	VADDPS     Y9, Y6, Y6
 	JMP        pass0_fold
 
 pass0_partial6:
-	TESTQ      SI, SI
+	TESTQ      DI, DI
 	JE         pass0_fold
 	VMASKMOVPS (BX), Y0, Y9
 	VADDPS     Y9, Y7, Y7
 	JMP        pass0_fold
 
 pass0_partial7:
-	TESTQ      SI, SI
+	TESTQ      DI, DI
 	JE         pass0_fold
 	VMASKMOVPS (BX), Y0, Y9
 	VADDPS     Y9, Y8, Y8
@@ -19968,40 +20008,50 @@ pass0_fold:
 	VADDPS       X9, X1, X1
 	VSHUFPS      $0x01, X1, X1, X9
 	VADDPS       X9, X1, X1
-	SUBQ         DI, BX
+	SUBQ         R8, BX
 	VMOVSS       X1, (AX)
 	ADDQ         $+4, AX
-	MOVQ         DX, SI
-	SHLQ         $0x02, SI
-	ADDQ         SI, BX
-	SUBQ         $+1, CX
-	JNE          row
+	MOVQ         xStride+32(FP), DI
+	SHLQ         $0x02, DI
+	ADDQ         DI, BX
+	MOVQ         grow+48(FP), DI
+	SUBQ         DI, SI
+	TESTQ        SI, SI
+	JGE          same_block
+	ADDQ         DX, SI
+
+same_block:
+	SUBQ $+1, CX
+	JNE  row
 	VZEROUPPER
 	RET
 
-// func RowSumsAVX512(dst *float32, x *float32, rows int, cols int)
+// func RowSumsAVX512(dst *float32, x *float32, rows int, cols int, xStride int, after int, grow int)
 // Requires: AVX, AVX512F, AVX512VL, BMI2
-TEXT ·RowSumsAVX512(SB), NOSPLIT, $0-32
-	MOVQ  dst+0(FP), AX
-	MOVQ  x+8(FP), BX
-	MOVQ  rows+16(FP), CX
-	MOVQ  cols+24(FP), DX
-	MOVQ  DX, SI
-	ANDQ  $+15, SI
-	MOVL  $0x0000ffff, R13
-	BZHIL SI, R13, R13
-	KMOVW R13, K1
-	MOVQ  DX, DI
-	SUBQ  SI, DI
-	SHLQ  $0x02, DI
+TEXT ·RowSumsAVX512(SB), NOSPLIT, $0-56
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ rows+16(FP), CX
+	MOVQ cols+24(FP), DX
+	MOVQ after+40(FP), SI
 
 row:
-	MOVQ  DX, SI
+	MOVQ  DX, DI
+	SUBQ  SI, DI
+	MOVQ  DI, R8
+	ANDQ  $+15, DI
+	MOVL  $0x0000ffff, R13
+	BZHIL DI, R13, R13
+	KMOVW R13, K1
+	SUBQ  DI, R8
+	SHLQ  $0x02, R8
+	MOVQ  DX, DI
+	SUBQ  SI, DI
 	VPXOR X0, X0, X0
 	VPXOR X1, X1, X1
 	VPXOR X2, X2, X2
 	VPXOR X3, X3, X3
-	SUBQ  $+64, SI
+	SUBQ  $+64, DI
 	JL    pass0_blocks_end
 
 pass0_blocks:
@@ -20014,60 +20064,60 @@ pass0_blocks:
 	VADDPS  Z6, Z2, Z2
 	VADDPS  Z7, Z3, Z3
 	ADDQ    $+256, BX
-	SUBQ    $+64, SI
+	SUBQ    $+64, DI
 	JGE     pass0_blocks
 
 pass0_blocks_end:
-	ADDQ    $+64, SI
-	CMPQ    SI, $+16
+	ADDQ    $+64, DI
+	CMPQ    DI, $+16
 	JL      pass0_partial0
 	VMOVUPS (BX), Z7
 	VADDPS  Z7, Z0, Z0
 	ADDQ    $+64, BX
-	ADDQ    $-16, SI
-	CMPQ    SI, $+16
+	ADDQ    $-16, DI
+	CMPQ    DI, $+16
 	JL      pass0_partial1
 	VMOVUPS (BX), Z7
 	VADDPS  Z7, Z1, Z1
 	ADDQ    $+64, BX
-	ADDQ    $-16, SI
-	CMPQ    SI, $+16
+	ADDQ    $-16, DI
+	CMPQ    DI, $+16
 	JL      pass0_partial2
 	VMOVUPS (BX), Z7
 	VADDPS  Z7, Z2, Z2
 	ADDQ    $+64, BX
-	ADDQ    $-16, SI
-	CMPQ    SI, $+16
+	ADDQ    $-16, DI
+	CMPQ    DI, $+16
 	JL      pass0_partial3
 	VMOVUPS (BX), Z7
 	VADDPS  Z7, Z3, Z3
 	ADDQ    $+64, BX
-	ADDQ    $-16, SI
+	ADDQ    $-16, DI
 	JMP     pass0_fold
 
 pass0_partial0:
-	TESTQ     SI, SI
+	TESTQ     DI, DI
 	JE        pass0_fold
 	VMOVUPS.Z (BX), K1, Z7
 	VADDPS    Z7, Z0, Z0
 	JMP       pass0_fold
 
 pass0_partial1:
-	TESTQ     SI, SI
+	TESTQ     DI, DI
 	JE        pass0_fold
 	VMOVUPS.Z (BX), K1, Z7
 	VADDPS    Z7, Z1, Z1
 	JMP       pass0_fold
 
 pass0_partial2:
-	TESTQ     SI, SI
+	TESTQ     DI, DI
 	JE        pass0_fold
 	VMOVUPS.Z (BX), K1, Z7
 	VADDPS    Z7, Z2, Z2
 	JMP       pass0_fold
 
 pass0_partial3:
-	TESTQ     SI, SI
+	TESTQ     DI, DI
 	JE        pass0_fold
 	VMOVUPS.Z (BX), K1, Z7
 	VADDPS    Z7, Z3, Z3
@@ -20084,14 +20134,21 @@ pass0_fold:
 	VADDPS        X7, X0, X0
 	VSHUFPS       $0x01, X0, X0, X7
 	VADDPS        X7, X0, X0
-	SUBQ          DI, BX
+	SUBQ          R8, BX
 	VMOVSS        X0, (AX)
 	ADDQ          $+4, AX
-	MOVQ          DX, SI
-	SHLQ          $0x02, SI
-	ADDQ          SI, BX
-	SUBQ          $+1, CX
-	JNE           row
+	MOVQ          xStride+32(FP), DI
+	SHLQ          $0x02, DI
+	ADDQ          DI, BX
+	MOVQ          grow+48(FP), DI
+	SUBQ          DI, SI
+	TESTQ         SI, SI
+	JGE           same_block
+	ADDQ          DX, SI
+
+same_block:
+	SUBQ $+1, CX
+	JNE  row
 	VZEROUPPER
 	RET
 
@@ -20105,57 +20162,57 @@ TEXT ·RowMomentsAVX2(SB), NOSPLIT, $0-44
 	MOVQ         cols+32(FP), SI
 	VBROADCASTSS n+40(FP), Y0
 	MOVQ         SI, DI
+	MOVQ         DI, R8
 	ANDQ         $+7, DI
 	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         DI
 	VMOVUPS      32(R13)(DI*4), Y1
 	NEGQ         DI
-	MOVQ         SI, R8
 	SUBQ         DI, R8
 	SHLQ         $0x02, R8
 
 row:
-	VBROADCASTSS (CX), Y2
+	VBROADCASTSS (CX), Y10
 	MOVQ         SI, DI
-	VPXOR        X3, X3, X3
-	VPXOR        X4, X4, X4
-	VPXOR        X5, X5, X5
-	VPXOR        X6, X6, X6
-	VPXOR        X7, X7, X7
-	VPXOR        X8, X8, X8
 	VPXOR        X9, X9, X9
-	VPXOR        X10, X10, X10
+	VPXOR        X8, X8, X8
+	VPXOR        X7, X7, X7
+	VPXOR        X6, X6, X6
+	VPXOR        X5, X5, X5
+	VPXOR        X4, X4, X4
+	VPXOR        X3, X3, X3
+	VPXOR        X2, X2, X2
 	SUBQ         $+64, DI
 	JL           pass1_blocks_end
 
 pass1_blocks:
 	VMOVUPS (CX), Y11
 	VMOVUPS 32(CX), Y12
-	VSUBPS  Y2, Y11, Y11
-	VSUBPS  Y2, Y12, Y12
-	VADDPS  Y11, Y3, Y3
-	VADDPS  Y12, Y4, Y4
-	ADDQ    $+64, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS 32(CX), Y11
-	VSUBPS  Y2, Y12, Y12
-	VSUBPS  Y2, Y11, Y11
-	VADDPS  Y12, Y5, Y5
-	VADDPS  Y11, Y6, Y6
-	ADDQ    $+64, CX
-	VMOVUPS (CX), Y11
-	VMOVUPS 32(CX), Y12
-	VSUBPS  Y2, Y11, Y11
-	VSUBPS  Y2, Y12, Y12
-	VADDPS  Y11, Y7, Y7
+	VSUBPS  Y10, Y11, Y11
+	VSUBPS  Y10, Y12, Y12
+	VADDPS  Y11, Y9, Y9
 	VADDPS  Y12, Y8, Y8
 	ADDQ    $+64, CX
 	VMOVUPS (CX), Y12
 	VMOVUPS 32(CX), Y11
-	VSUBPS  Y2, Y12, Y12
-	VSUBPS  Y2, Y11, Y11
-	VADDPS  Y12, Y9, Y9
-	VADDPS  Y11, Y10, Y10
+	VSUBPS  Y10, Y12, Y12
+	VSUBPS  Y10, Y11, Y11
+	VADDPS  Y12, Y7, Y7
+	VADDPS  Y11, Y6, Y6
+	ADDQ    $+64, CX
+	VMOVUPS (CX), Y11
+	VMOVUPS 32(CX), Y12
+	VSUBPS  Y10, Y11, Y11
+	VSUBPS  Y10, Y12, Y12
+	VADDPS  Y11, Y5, Y5
+	VADDPS  Y12, Y4, Y4
+	ADDQ    $+64, CX
+	VMOVUPS (CX), Y12
+	VMOVUPS 32(CX), Y11
+	VSUBPS  Y10, Y12, Y12
+	VSUBPS  Y10, Y11, Y11
+	VADDPS  Y12, Y3, Y3
+	VADDPS  Y11, Y2, Y2
 	ADDQ    $+64, CX
 	SUBQ    $+64, DI
 	JGE     pass1_blocks
@@ -20165,57 +20222,57 @@ pass1_blocks_end:
 	CMPQ    DI, $+8
 	JL      pass1_partial0
 	VMOVUPS (CX), Y11
-	VSUBPS  Y2, Y11, Y11
-	VADDPS  Y11, Y3, Y3
+	VSUBPS  Y10, Y11, Y11
+	VADDPS  Y11, Y9, Y9
 	ADDQ    $+32, CX
 	ADDQ    $-8, DI
 	CMPQ    DI, $+8
 	JL      pass1_partial1
 	VMOVUPS (CX), Y11
-	VSUBPS  Y2, Y11, Y11
-	VADDPS  Y11, Y4, Y4
+	VSUBPS  Y10, Y11, Y11
+	VADDPS  Y11, Y8, Y8
 	ADDQ    $+32, CX
 	ADDQ    $-8, DI
 	CMPQ    DI, $+8
 	JL      pass1_partial2
 	VMOVUPS (CX), Y11
-	VSUBPS  Y2, Y11, Y11
-	VADDPS  Y11, Y5, Y5
+	VSUBPS  Y10, Y11, Y11
+	VADDPS  Y11, Y7, Y7
 	ADDQ    $+32, CX
 	ADDQ    $-8, DI
 	CMPQ    DI, $+8
 	JL      pass1_partial3
 	VMOVUPS (CX), Y11
-	VSUBPS  Y2, Y11, Y11
+	VSUBPS  Y10, Y11, Y11
 	VADDPS  Y11, Y6, Y6
 	ADDQ    $+32, CX
 	ADDQ    $-8, DI
 	CMPQ    DI, $+8
 	JL      pass1_partial4
 	VMOVUPS (CX), Y11
-	VSUBPS  Y2, Y11, Y11
-	VADDPS  Y11, Y7, Y7
+	VSUBPS  Y10, Y11, Y11
+	VADDPS  Y11, Y5, Y5
 	ADDQ    $+32, CX
 	ADDQ    $-8, DI
 	CMPQ    DI, $+8
 	JL      pass1_partial5
 	VMOVUPS (CX), Y11
-	VSUBPS  Y2, Y11, Y11
-	VADDPS  Y11, Y8, Y8
+	VSUBPS  Y10, Y11, Y11
+	VADDPS  Y11, Y4, Y4
 	ADDQ    $+32, CX
 	ADDQ    $-8, DI
 	CMPQ    DI, $+8
 	JL      pass1_partial6
 	VMOVUPS (CX), Y11
-	VSUBPS  Y2, Y11, Y11
-	VADDPS  Y11, Y9, Y9
+	VSUBPS  Y10, Y11, Y11
+	VADDPS  Y11, Y3, Y3
 	ADDQ    $+32, CX
 	ADDQ    $-8, DI
 	CMPQ    DI, $+8
 	JL      pass1_partial7
 	VMOVUPS (CX), Y11
-	VSUBPS  Y2, Y11, Y11
-	VADDPS  Y11, Y10, Y10
+	VSUBPS  Y10, Y11, Y11
+	VADDPS  Y11, Y2, Y2
 	ADDQ    $+32, CX
 	ADDQ    $-8, DI
 	JMP     pass1_fold
@@ -20224,37 +20281,37 @@ pass1_partial0:
 	TESTQ        DI, DI
 	JE           pass1_fold
 	VMASKMOVPS   (CX), Y1, Y11
-	VSUBPS       Y2, Y11, Y11
+	VSUBPS       Y10, Y11, Y11
 	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VBLENDVPS    Y1, Y11, Y12, Y11
-	VADDPS       Y11, Y3, Y3
+	VADDPS       Y11, Y9, Y9
 	JMP          pass1_fold
 
 pass1_partial1:
 	TESTQ        DI, DI
 	JE           pass1_fold
 	VMASKMOVPS   (CX), Y1, Y11
-	VSUBPS       Y2, Y11, Y11
+	VSUBPS       Y10, Y11, Y11
 	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VBLENDVPS    Y1, Y11, Y12, Y11
-	VADDPS       Y11, Y4, Y4
+	VADDPS       Y11, Y8, Y8
 	JMP          pass1_fold
 
 pass1_partial2:
 	TESTQ        DI, DI
 	JE           pass1_fold
 	VMASKMOVPS   (CX), Y1, Y11
-	VSUBPS       Y2, Y11, Y11
+	VSUBPS       Y10, Y11, Y11
 	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VBLENDVPS    Y1, Y11, Y12, Y11
-	VADDPS       Y11, Y5, Y5
+	VADDPS       Y11, Y7, Y7
 	JMP          pass1_fold
 
 pass1_partial3:
 	TESTQ        DI, DI
 	JE           pass1_fold
 	VMASKMOVPS   (CX), Y1, Y11
-	VSUBPS       Y2, Y11, Y11
+	VSUBPS       Y10, Y11, Y11
 	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VBLENDVPS    Y1, Y11, Y12, Y11
 	VADDPS       Y11, Y6, Y6
@@ -20264,69 +20321,69 @@ pass1_partial4:
 	TESTQ        DI, DI
 	JE           pass1_fold
 	VMASKMOVPS   (CX), Y1, Y11
-	VSUBPS       Y2, Y11, Y11
+	VSUBPS       Y10, Y11, Y11
 	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VBLENDVPS    Y1, Y11, Y12, Y11
-	VADDPS       Y11, Y7, Y7
+	VADDPS       Y11, Y5, Y5
 	JMP          pass1_fold
 
 pass1_partial5:
 	TESTQ        DI, DI
 	JE           pass1_fold
 	VMASKMOVPS   (CX), Y1, Y11
-	VSUBPS       Y2, Y11, Y11
+	VSUBPS       Y10, Y11, Y11
 	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VBLENDVPS    Y1, Y11, Y12, Y11
-	VADDPS       Y11, Y8, Y8
+	VADDPS       Y11, Y4, Y4
 	JMP          pass1_fold
 
 pass1_partial6:
 	TESTQ        DI, DI
 	JE           pass1_fold
 	VMASKMOVPS   (CX), Y1, Y11
-	VSUBPS       Y2, Y11, Y11
+	VSUBPS       Y10, Y11, Y11
 	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VBLENDVPS    Y1, Y11, Y12, Y11
-	VADDPS       Y11, Y9, Y9
+	VADDPS       Y11, Y3, Y3
 	JMP          pass1_fold
 
 pass1_partial7:
 	TESTQ        DI, DI
 	JE           pass1_fold
 	VMASKMOVPS   (CX), Y1, Y11
-	VSUBPS       Y2, Y11, Y11
+	VSUBPS       Y10, Y11, Y11
 	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VBLENDVPS    Y1, Y11, Y12, Y11
-	VADDPS       Y11, Y10, Y10
+	VADDPS       Y11, Y2, Y2
 
 pass1_fold:
-	VADDPS       Y7, Y3, Y3
-	VADDPS       Y8, Y4, Y4
-	VADDPS       Y9, Y5, Y5
-	VADDPS       Y10, Y6, Y6
-	VADDPS       Y5, Y3, Y3
-	VADDPS       Y6, Y4, Y4
-	VADDPS       Y4, Y3, Y3
-	VEXTRACTF128 $0x01, Y3, X11
-	VADDPS       X11, X3, X3
-	VSHUFPS      $0x0e, X3, X3, X11
-	VADDPS       X11, X3, X3
-	VSHUFPS      $0x01, X3, X3, X11
-	VADDPS       X11, X3, X3
+	VADDPS       Y5, Y9, Y9
+	VADDPS       Y4, Y8, Y8
+	VADDPS       Y3, Y7, Y7
+	VADDPS       Y2, Y6, Y6
+	VADDPS       Y7, Y9, Y9
+	VADDPS       Y6, Y8, Y8
+	VADDPS       Y8, Y9, Y9
+	VEXTRACTF128 $0x01, Y9, X11
+	VADDPS       X11, X9, X9
+	VSHUFPS      $0x0e, X9, X9, X11
+	VADDPS       X11, X9, X9
+	VSHUFPS      $0x01, X9, X9, X11
+	VADDPS       X11, X9, X9
 	SUBQ         R8, CX
-	VDIVPS       X0, X3, X10
-	VADDPS       X10, X2, X3
-	VBROADCASTSS X3, Y3
-	VSUBPS       X2, X3, X9
-	VSUBPS       X9, X10, X2
+	VDIVPS       X0, X9, X2
+	VADDPS       X2, X10, X9
+	VBROADCASTSS X9, Y9
+	VSUBPS       X10, X9, X3
+	VSUBPS       X3, X2, X10
 	MOVQ         SI, DI
-	VPXOR        X9, X9, X9
-	VPXOR        X10, X10, X10
-	VPXOR        X8, X8, X8
-	VPXOR        X7, X7, X7
-	VPXOR        X6, X6, X6
-	VPXOR        X5, X5, X5
+	VPXOR        X3, X3, X3
+	VPXOR        X2, X2, X2
 	VPXOR        X4, X4, X4
+	VPXOR        X5, X5, X5
+	VPXOR        X6, X6, X6
+	VPXOR        X7, X7, X7
+	VPXOR        X8, X8, X8
 	VPXOR        X11, X11, X11
 	SUBQ         $+64, DI
 	JL           pass6_blocks_end
@@ -20334,30 +20391,30 @@ pass1_fold:
 pass6_blocks:
 	VMOVUPS     (CX), Y12
 	VMOVUPS     32(CX), Y13
-	VSUBPS      Y3, Y12, Y12
-	VSUBPS      Y3, Y13, Y13
-	VFMADD231PS Y12, Y12, Y9
-	VFMADD231PS Y13, Y13, Y10
+	VSUBPS      Y9, Y12, Y12
+	VSUBPS      Y9, Y13, Y13
+	VFMADD231PS Y12, Y12, Y3
+	VFMADD231PS Y13, Y13, Y2
 	ADDQ        $+64, CX
 	VMOVUPS     (CX), Y13
 	VMOVUPS     32(CX), Y12
-	VSUBPS      Y3, Y13, Y13
-	VSUBPS      Y3, Y12, Y12
-	VFMADD231PS Y13, Y13, Y8
-	VFMADD231PS Y12, Y12, Y7
+	VSUBPS      Y9, Y13, Y13
+	VSUBPS      Y9, Y12, Y12
+	VFMADD231PS Y13, Y13, Y4
+	VFMADD231PS Y12, Y12, Y5
 	ADDQ        $+64, CX
 	VMOVUPS     (CX), Y12
 	VMOVUPS     32(CX), Y13
-	VSUBPS      Y3, Y12, Y12
-	VSUBPS      Y3, Y13, Y13
+	VSUBPS      Y9, Y12, Y12
+	VSUBPS      Y9, Y13, Y13
 	VFMADD231PS Y12, Y12, Y6
-	VFMADD231PS Y13, Y13, Y5
+	VFMADD231PS Y13, Y13, Y7
 	ADDQ        $+64, CX
 	VMOVUPS     (CX), Y13
 	VMOVUPS     32(CX), Y12
-	VSUBPS      Y3, Y13, Y13
-	VSUBPS      Y3, Y12, Y12
-	VFMADD231PS Y13, Y13, Y4
+	VSUBPS      Y9, Y13, Y13
+	VSUBPS      Y9, Y12, Y12
+	VFMADD231PS Y13, Y13, Y8
 	VFMADD231PS Y12, Y12, Y11
 	ADDQ        $+64, CX
 	SUBQ        $+64, DI
@@ -20368,56 +20425,56 @@ pass6_blocks_end:
 	CMPQ        DI, $+8
 	JL          pass6_partial0
 	VMOVUPS     (CX), Y12
-	VSUBPS      Y3, Y12, Y12
-	VFMADD231PS Y12, Y12, Y9
+	VSUBPS      Y9, Y12, Y12
+	VFMADD231PS Y12, Y12, Y3
 	ADDQ        $+32, CX
 	ADDQ        $-8, DI
 	CMPQ        DI, $+8
 	JL          pass6_partial1
 	VMOVUPS     (CX), Y12
-	VSUBPS      Y3, Y12, Y12
-	VFMADD231PS Y12, Y12, Y10
+	VSUBPS      Y9, Y12, Y12
+	VFMADD231PS Y12, Y12, Y2
 	ADDQ        $+32, CX
 	ADDQ        $-8, DI
 	CMPQ        DI, $+8
 	JL          pass6_partial2
 	VMOVUPS     (CX), Y12
-	VSUBPS      Y3, Y12, Y12
-	VFMADD231PS Y12, Y12, Y8
+	VSUBPS      Y9, Y12, Y12
+	VFMADD231PS Y12, Y12, Y4
 	ADDQ        $+32, CX
 	ADDQ        $-8, DI
 	CMPQ        DI, $+8
 	JL          pass6_partial3
 	VMOVUPS     (CX), Y12
-	VSUBPS      Y3, Y12, Y12
-	VFMADD231PS Y12, Y12, Y7
+	VSUBPS      Y9, Y12, Y12
+	VFMADD231PS Y12, Y12, Y5
 	ADDQ        $+32, CX
 	ADDQ        $-8, DI
 	CMPQ        DI, $+8
 	JL          pass6_partial4
 	VMOVUPS     (CX), Y12
-	VSUBPS      Y3, Y12, Y12
+	VSUBPS      Y9, Y12, Y12
 	VFMADD231PS Y12, Y12, Y6
 	ADDQ        $+32, CX
 	ADDQ        $-8, DI
 	CMPQ        DI, $+8
 	JL          pass6_partial5
 	VMOVUPS     (CX), Y12
-	VSUBPS      Y3, Y12, Y12
-	VFMADD231PS Y12, Y12, Y5
+	VSUBPS      Y9, Y12, Y12
+	VFMADD231PS Y12, Y12, Y7
 	ADDQ        $+32, CX
 	ADDQ        $-8, DI
 	CMPQ        DI, $+8
 	JL          pass6_partial6
 	VMOVUPS     (CX), Y12
-	VSUBPS      Y3, Y12, Y12
-	VFMADD231PS Y12, Y12, Y4
+	VSUBPS      Y9, Y12, Y12
+	VFMADD231PS Y12, Y12, Y8
 	ADDQ        $+32, CX
 	ADDQ        $-8, DI
 	CMPQ        DI, $+8
 	JL          pass6_partial7
 	VMOVUPS     (CX), Y12
-	VSUBPS      Y3, Y12, Y12
+	VSUBPS      Y9, Y12, Y12
 	VFMADD231PS Y12, Y12, Y11
 	ADDQ        $+32, CX
 	ADDQ        $-8, DI
@@ -20427,47 +20484,47 @@ pass6_partial0:
 	TESTQ        DI, DI
 	JE           pass6_fold
 	VMASKMOVPS   (CX), Y1, Y12
-	VSUBPS       Y3, Y12, Y12
+	VSUBPS       Y9, Y12, Y12
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
 	VBLENDVPS    Y1, Y12, Y13, Y12
-	VFMADD231PS  Y12, Y12, Y9
+	VFMADD231PS  Y12, Y12, Y3
 	JMP          pass6_fold
 
 pass6_partial1:
 	TESTQ        DI, DI
 	JE           pass6_fold
 	VMASKMOVPS   (CX), Y1, Y12
-	VSUBPS       Y3, Y12, Y12
+	VSUBPS       Y9, Y12, Y12
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
 	VBLENDVPS    Y1, Y12, Y13, Y12
-	VFMADD231PS  Y12, Y12, Y10
+	VFMADD231PS  Y12, Y12, Y2
 	JMP          pass6_fold
 
 pass6_partial2:
 	TESTQ        DI, DI
 	JE           pass6_fold
 	VMASKMOVPS   (CX), Y1, Y12
-	VSUBPS       Y3, Y12, Y12
+	VSUBPS       Y9, Y12, Y12
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
 	VBLENDVPS    Y1, Y12, Y13, Y12
-	VFMADD231PS  Y12, Y12, Y8
+	VFMADD231PS  Y12, Y12, Y4
 	JMP          pass6_fold
 
 pass6_partial3:
 	TESTQ        DI, DI
 	JE           pass6_fold
 	VMASKMOVPS   (CX), Y1, Y12
-	VSUBPS       Y3, Y12, Y12
+	VSUBPS       Y9, Y12, Y12
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
 	VBLENDVPS    Y1, Y12, Y13, Y12
-	VFMADD231PS  Y12, Y12, Y7
+	VFMADD231PS  Y12, Y12, Y5
 	JMP          pass6_fold
 
 pass6_partial4:
 	TESTQ        DI, DI
 	JE           pass6_fold
 	VMASKMOVPS   (CX), Y1, Y12
-	VSUBPS       Y3, Y12, Y12
+	VSUBPS       Y9, Y12, Y12
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
 	VBLENDVPS    Y1, Y12, Y13, Y12
 	VFMADD231PS  Y12, Y12, Y6
@@ -20477,54 +20534,54 @@ pass6_partial5:
 	TESTQ        DI, DI
 	JE           pass6_fold
 	VMASKMOVPS   (CX), Y1, Y12
-	VSUBPS       Y3, Y12, Y12
+	VSUBPS       Y9, Y12, Y12
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
 	VBLENDVPS    Y1, Y12, Y13, Y12
-	VFMADD231PS  Y12, Y12, Y5
+	VFMADD231PS  Y12, Y12, Y7
 	JMP          pass6_fold
 
 pass6_partial6:
 	TESTQ        DI, DI
 	JE           pass6_fold
 	VMASKMOVPS   (CX), Y1, Y12
-	VSUBPS       Y3, Y12, Y12
+	VSUBPS       Y9, Y12, Y12
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
 	VBLENDVPS    Y1, Y12, Y13, Y12
-	VFMADD231PS  Y12, Y12, Y4
+	VFMADD231PS  Y12, Y12, Y8
 	JMP          pass6_fold
 
 pass6_partial7:
 	TESTQ        DI, DI
 	JE           pass6_fold
 	VMASKMOVPS   (CX), Y1, Y12
-	VSUBPS       Y3, Y12, Y12
+	VSUBPS       Y9, Y12, Y12
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
 	VBLENDVPS    Y1, Y12, Y13, Y12
 	VFMADD231PS  Y12, Y12, Y11
 
 pass6_fold:
-	VADDPS       Y6, Y9, Y9
-	VADDPS       Y5, Y10, Y10
-	VADDPS       Y4, Y8, Y8
-	VADDPS       Y11, Y7, Y7
-	VADDPS       Y8, Y9, Y9
-	VADDPS       Y7, Y10, Y10
-	VADDPS       Y10, Y9, Y9
-	VEXTRACTF128 $0x01, Y9, X12
-	VADDPS       X12, X9, X9
-	VSHUFPS      $0x0e, X9, X9, X12
-	VADDPS       X12, X9, X9
-	VSHUFPS      $0x01, X9, X9, X12
-	VADDPS       X12, X9, X9
+	VADDPS       Y6, Y3, Y3
+	VADDPS       Y7, Y2, Y2
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y11, Y5, Y5
+	VADDPS       Y4, Y3, Y3
+	VADDPS       Y5, Y2, Y2
+	VADDPS       Y2, Y3, Y3
+	VEXTRACTF128 $0x01, Y3, X12
+	VADDPS       X12, X3, X3
+	VSHUFPS      $0x0e, X3, X3, X12
+	VADDPS       X12, X3, X3
+	VSHUFPS      $0x01, X3, X3, X12
+	VADDPS       X12, X3, X3
 	SUBQ         R8, CX
-	VDIVPS       X0, X9, X11
-	VMULPS       X2, X2, X9
-	VSUBPS       X9, X11, X2
+	VDIVPS       X0, X3, X11
+	VMULPS       X10, X10, X3
+	VSUBPS       X3, X11, X10
 	VBROADCASTSS lanes_00000000<>+0(SB), X11
-	VMAXPS       X2, X11, X9
-	VMOVSS       X3, (AX)
+	VMAXPS       X10, X11, X3
+	VMOVSS       X9, (AX)
 	ADDQ         $+4, AX
-	VMOVSS       X9, (BX)
+	VMOVSS       X3, (BX)
 	ADDQ         $+4, BX
 	MOVQ         SI, DI
 	SHLQ         $0x02, DI
@@ -20544,37 +20601,37 @@ TEXT ·RowMomentsAVX512(SB), NOSPLIT, $0-44
 	MOVQ         cols+32(FP), SI
 	VBROADCASTSS n+40(FP), Z0
 	MOVQ         SI, DI
+	MOVQ         DI, R8
 	ANDQ         $+15, DI
 	MOVL         $0x0000ffff, R13
 	BZHIL        DI, R13, R13
 	KMOVW        R13, K1
-	MOVQ         SI, R8
 	SUBQ         DI, R8
 	SHLQ         $0x02, R8
 
 row:
-	VBROADCASTSS (CX), Z1
+	VBROADCASTSS (CX), Z9
 	MOVQ         SI, DI
-	VPXOR        X2, X2, X2
-	VPXOR        X3, X3, X3
-	VPXOR        X4, X4, X4
+	VPXOR        X8, X8, X8
+	VPXOR        X7, X7, X7
+	VPXOR        X6, X6, X6
 	VPXOR        X5, X5, X5
 	SUBQ         $+64, DI
 	JL           pass1_blocks_end
 
 pass1_blocks:
-	VMOVUPS (CX), Z6
-	VMOVUPS 64(CX), Z7
-	VMOVUPS 128(CX), Z8
-	VMOVUPS 192(CX), Z9
-	VSUBPS  Z1, Z6, Z6
-	VSUBPS  Z1, Z7, Z7
-	VSUBPS  Z1, Z8, Z8
-	VSUBPS  Z1, Z9, Z9
-	VADDPS  Z6, Z2, Z2
-	VADDPS  Z7, Z3, Z3
-	VADDPS  Z8, Z4, Z4
-	VADDPS  Z9, Z5, Z5
+	VMOVUPS (CX), Z4
+	VMOVUPS 64(CX), Z3
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 192(CX), Z1
+	VSUBPS  Z9, Z4, Z4
+	VSUBPS  Z9, Z3, Z3
+	VSUBPS  Z9, Z2, Z2
+	VSUBPS  Z9, Z1, Z1
+	VADDPS  Z4, Z8, Z8
+	VADDPS  Z3, Z7, Z7
+	VADDPS  Z2, Z6, Z6
+	VADDPS  Z1, Z5, Z5
 	ADDQ    $+256, CX
 	SUBQ    $+64, DI
 	JGE     pass1_blocks
@@ -20583,30 +20640,30 @@ pass1_blocks_end:
 	ADDQ    $+64, DI
 	CMPQ    DI, $+16
 	JL      pass1_partial0
-	VMOVUPS (CX), Z9
-	VSUBPS  Z1, Z9, Z9
-	VADDPS  Z9, Z2, Z2
+	VMOVUPS (CX), Z1
+	VSUBPS  Z9, Z1, Z1
+	VADDPS  Z1, Z8, Z8
 	ADDQ    $+64, CX
 	ADDQ    $-16, DI
 	CMPQ    DI, $+16
 	JL      pass1_partial1
-	VMOVUPS (CX), Z9
-	VSUBPS  Z1, Z9, Z9
-	VADDPS  Z9, Z3, Z3
+	VMOVUPS (CX), Z1
+	VSUBPS  Z9, Z1, Z1
+	VADDPS  Z1, Z7, Z7
 	ADDQ    $+64, CX
 	ADDQ    $-16, DI
 	CMPQ    DI, $+16
 	JL      pass1_partial2
-	VMOVUPS (CX), Z9
-	VSUBPS  Z1, Z9, Z9
-	VADDPS  Z9, Z4, Z4
+	VMOVUPS (CX), Z1
+	VSUBPS  Z9, Z1, Z1
+	VADDPS  Z1, Z6, Z6
 	ADDQ    $+64, CX
 	ADDQ    $-16, DI
 	CMPQ    DI, $+16
 	JL      pass1_partial3
-	VMOVUPS (CX), Z9
-	VSUBPS  Z1, Z9, Z9
-	VADDPS  Z9, Z5, Z5
+	VMOVUPS (CX), Z1
+	VSUBPS  Z9, Z1, Z1
+	VADDPS  Z1, Z5, Z5
 	ADDQ    $+64, CX
 	ADDQ    $-16, DI
 	JMP     pass1_fold
@@ -20614,81 +20671,81 @@ pass1_blocks_end:
 pass1_partial0:
 	TESTQ        DI, DI
 	JE           pass1_fold
-	VMOVUPS.Z    (CX), K1, Z9
-	VSUBPS       Z1, Z9, Z9
-	VBROADCASTSS lanes_00000000<>+0(SB), Z8
-	VBLENDMPS    Z9, Z8, K1, Z9
-	VADDPS       Z9, Z2, Z2
+	VMOVUPS.Z    (CX), K1, Z1
+	VSUBPS       Z9, Z1, Z1
+	VBROADCASTSS lanes_00000000<>+0(SB), Z2
+	VBLENDMPS    Z1, Z2, K1, Z1
+	VADDPS       Z1, Z8, Z8
 	JMP          pass1_fold
 
 pass1_partial1:
 	TESTQ        DI, DI
 	JE           pass1_fold
-	VMOVUPS.Z    (CX), K1, Z9
-	VSUBPS       Z1, Z9, Z9
-	VBROADCASTSS lanes_00000000<>+0(SB), Z8
-	VBLENDMPS    Z9, Z8, K1, Z9
-	VADDPS       Z9, Z3, Z3
+	VMOVUPS.Z    (CX), K1, Z1
+	VSUBPS       Z9, Z1, Z1
+	VBROADCASTSS lanes_00000000<>+0(SB), Z2
+	VBLENDMPS    Z1, Z2, K1, Z1
+	VADDPS       Z1, Z7, Z7
 	JMP          pass1_fold
 
 pass1_partial2:
 	TESTQ        DI, DI
 	JE           pass1_fold
-	VMOVUPS.Z    (CX), K1, Z9
-	VSUBPS       Z1, Z9, Z9
-	VBROADCASTSS lanes_00000000<>+0(SB), Z8
-	VBLENDMPS    Z9, Z8, K1, Z9
-	VADDPS       Z9, Z4, Z4
+	VMOVUPS.Z    (CX), K1, Z1
+	VSUBPS       Z9, Z1, Z1
+	VBROADCASTSS lanes_00000000<>+0(SB), Z2
+	VBLENDMPS    Z1, Z2, K1, Z1
+	VADDPS       Z1, Z6, Z6
 	JMP          pass1_fold
 
 pass1_partial3:
 	TESTQ        DI, DI
 	JE           pass1_fold
-	VMOVUPS.Z    (CX), K1, Z9
-	VSUBPS       Z1, Z9, Z9
-	VBROADCASTSS lanes_00000000<>+0(SB), Z8
-	VBLENDMPS    Z9, Z8, K1, Z9
-	VADDPS       Z9, Z5, Z5
+	VMOVUPS.Z    (CX), K1, Z1
+	VSUBPS       Z9, Z1, Z1
+	VBROADCASTSS lanes_00000000<>+0(SB), Z2
+	VBLENDMPS    Z1, Z2, K1, Z1
+	VADDPS       Z1, Z5, Z5
 
 pass1_fold:
-	VADDPS        Z4, Z2, Z2
-	VADDPS        Z5, Z3, Z3
-	VADDPS        Z3, Z2, Z2
-	VEXTRACTF64X4 $0x01, Z2, Y9
-	VADDPS        Y9, Y2, Y2
-	VEXTRACTF32X4 $0x01, Y2, X9
-	VADDPS        X9, X2, X2
-	VSHUFPS       $0x0e, X2, X2, X9
-	VADDPS        X9, X2, X2
-	VSHUFPS       $0x01, X2, X2, X9
-	VADDPS        X9, X2, X2
+	VADDPS        Z6, Z8, Z8
+	VADDPS        Z5, Z7, Z7
+	VADDPS        Z7, Z8, Z8
+	VEXTRACTF64X4 $0x01, Z8, Y1
+	VADDPS        Y1, Y8, Y8
+	VEXTRACTF32X4 $0x01, Y8, X1
+	VADDPS        X1, X8, X8
+	VSHUFPS       $0x0e, X8, X8, X1
+	VADDPS        X1, X8, X8
+	VSHUFPS       $0x01, X8, X8, X1
+	VADDPS        X1, X8, X8
 	SUBQ          R8, CX
-	VDIVPS        X0, X2, X5
-	VADDPS        X5, X1, X2
-	VBROADCASTSS  X2, Z2
-	VSUBPS        X1, X2, X4
-	VSUBPS        X4, X5, X1
+	VDIVPS        X0, X8, X5
+	VADDPS        X5, X9, X8
+	VBROADCASTSS  X8, Z8
+	VSUBPS        X9, X8, X6
+	VSUBPS        X6, X5, X9
 	MOVQ          SI, DI
-	VPXOR         X4, X4, X4
+	VPXOR         X6, X6, X6
 	VPXOR         X5, X5, X5
-	VPXOR         X3, X3, X3
-	VPXOR         X9, X9, X9
+	VPXOR         X7, X7, X7
+	VPXOR         X1, X1, X1
 	SUBQ          $+64, DI
 	JL            pass6_blocks_end
 
 pass6_blocks:
-	VMOVUPS     (CX), Z8
-	VMOVUPS     64(CX), Z7
-	VMOVUPS     128(CX), Z6
+	VMOVUPS     (CX), Z2
+	VMOVUPS     64(CX), Z3
+	VMOVUPS     128(CX), Z4
 	VMOVUPS     192(CX), Z10
-	VSUBPS      Z2, Z8, Z8
-	VSUBPS      Z2, Z7, Z7
-	VSUBPS      Z2, Z6, Z6
-	VSUBPS      Z2, Z10, Z10
-	VFMADD231PS Z8, Z8, Z4
-	VFMADD231PS Z7, Z7, Z5
-	VFMADD231PS Z6, Z6, Z3
-	VFMADD231PS Z10, Z10, Z9
+	VSUBPS      Z8, Z2, Z2
+	VSUBPS      Z8, Z3, Z3
+	VSUBPS      Z8, Z4, Z4
+	VSUBPS      Z8, Z10, Z10
+	VFMADD231PS Z2, Z2, Z6
+	VFMADD231PS Z3, Z3, Z5
+	VFMADD231PS Z4, Z4, Z7
+	VFMADD231PS Z10, Z10, Z1
 	ADDQ        $+256, CX
 	SUBQ        $+64, DI
 	JGE         pass6_blocks
@@ -20698,29 +20755,29 @@ pass6_blocks_end:
 	CMPQ        DI, $+16
 	JL          pass6_partial0
 	VMOVUPS     (CX), Z10
-	VSUBPS      Z2, Z10, Z10
-	VFMADD231PS Z10, Z10, Z4
+	VSUBPS      Z8, Z10, Z10
+	VFMADD231PS Z10, Z10, Z6
 	ADDQ        $+64, CX
 	ADDQ        $-16, DI
 	CMPQ        DI, $+16
 	JL          pass6_partial1
 	VMOVUPS     (CX), Z10
-	VSUBPS      Z2, Z10, Z10
+	VSUBPS      Z8, Z10, Z10
 	VFMADD231PS Z10, Z10, Z5
 	ADDQ        $+64, CX
 	ADDQ        $-16, DI
 	CMPQ        DI, $+16
 	JL          pass6_partial2
 	VMOVUPS     (CX), Z10
-	VSUBPS      Z2, Z10, Z10
-	VFMADD231PS Z10, Z10, Z3
+	VSUBPS      Z8, Z10, Z10
+	VFMADD231PS Z10, Z10, Z7
 	ADDQ        $+64, CX
 	ADDQ        $-16, DI
 	CMPQ        DI, $+16
 	JL          pass6_partial3
 	VMOVUPS     (CX), Z10
-	VSUBPS      Z2, Z10, Z10
-	VFMADD231PS Z10, Z10, Z9
+	VSUBPS      Z8, Z10, Z10
+	VFMADD231PS Z10, Z10, Z1
 	ADDQ        $+64, CX
 	ADDQ        $-16, DI
 	JMP         pass6_fold
@@ -20729,19 +20786,19 @@ pass6_partial0:
 	TESTQ        DI, DI
 	JE           pass6_fold
 	VMOVUPS.Z    (CX), K1, Z10
-	VSUBPS       Z2, Z10, Z10
-	VBROADCASTSS lanes_00000000<>+0(SB), Z6
-	VBLENDMPS    Z10, Z6, K1, Z10
-	VFMADD231PS  Z10, Z10, Z4
+	VSUBPS       Z8, Z10, Z10
+	VBROADCASTSS lanes_00000000<>+0(SB), Z4
+	VBLENDMPS    Z10, Z4, K1, Z10
+	VFMADD231PS  Z10, Z10, Z6
 	JMP          pass6_fold
 
 pass6_partial1:
 	TESTQ        DI, DI
 	JE           pass6_fold
 	VMOVUPS.Z    (CX), K1, Z10
-	VSUBPS       Z2, Z10, Z10
-	VBROADCASTSS lanes_00000000<>+0(SB), Z6
-	VBLENDMPS    Z10, Z6, K1, Z10
+	VSUBPS       Z8, Z10, Z10
+	VBROADCASTSS lanes_00000000<>+0(SB), Z4
+	VBLENDMPS    Z10, Z4, K1, Z10
 	VFMADD231PS  Z10, Z10, Z5
 	JMP          pass6_fold
 
@@ -20749,42 +20806,42 @@ pass6_partial2:
 	TESTQ        DI, DI
 	JE           pass6_fold
 	VMOVUPS.Z    (CX), K1, Z10
-	VSUBPS       Z2, Z10, Z10
-	VBROADCASTSS lanes_00000000<>+0(SB), Z6
-	VBLENDMPS    Z10, Z6, K1, Z10
-	VFMADD231PS  Z10, Z10, Z3
+	VSUBPS       Z8, Z10, Z10
+	VBROADCASTSS lanes_00000000<>+0(SB), Z4
+	VBLENDMPS    Z10, Z4, K1, Z10
+	VFMADD231PS  Z10, Z10, Z7
 	JMP          pass6_fold
 
 pass6_partial3:
 	TESTQ        DI, DI
 	JE           pass6_fold
 	VMOVUPS.Z    (CX), K1, Z10
-	VSUBPS       Z2, Z10, Z10
-	VBROADCASTSS lanes_00000000<>+0(SB), Z6
-	VBLENDMPS    Z10, Z6, K1, Z10
-	VFMADD231PS  Z10, Z10, Z9
+	VSUBPS       Z8, Z10, Z10
+	VBROADCASTSS lanes_00000000<>+0(SB), Z4
+	VBLENDMPS    Z10, Z4, K1, Z10
+	VFMADD231PS  Z10, Z10, Z1
 
 pass6_fold:
-	VADDPS        Z3, Z4, Z4
-	VADDPS        Z9, Z5, Z5
-	VADDPS        Z5, Z4, Z4
-	VEXTRACTF64X4 $0x01, Z4, Y10
-	VADDPS        Y10, Y4, Y4
-	VEXTRACTF32X4 $0x01, Y4, X10
-	VADDPS        X10, X4, X4
-	VSHUFPS       $0x0e, X4, X4, X10
-	VADDPS        X10, X4, X4
-	VSHUFPS       $0x01, X4, X4, X10
-	VADDPS        X10, X4, X4
+	VADDPS        Z7, Z6, Z6
+	VADDPS        Z1, Z5, Z5
+	VADDPS        Z5, Z6, Z6
+	VEXTRACTF64X4 $0x01, Z6, Y10
+	VADDPS        Y10, Y6, Y6
+	VEXTRACTF32X4 $0x01, Y6, X10
+	VADDPS        X10, X6, X6
+	VSHUFPS       $0x0e, X6, X6, X10
+	VADDPS        X10, X6, X6
+	VSHUFPS       $0x01, X6, X6, X10
+	VADDPS        X10, X6, X6
 	SUBQ          R8, CX
-	VDIVPS        X0, X4, X9
-	VMULPS        X1, X1, X4
-	VSUBPS        X4, X9, X1
-	VBROADCASTSS  lanes_00000000<>+0(SB), X9
-	VMAXPS        X1, X9, X4
-	VMOVSS        X2, (AX)
+	VDIVPS        X0, X6, X1
+	VMULPS        X9, X9, X6
+	VSUBPS        X6, X1, X9
+	VBROADCASTSS  lanes_00000000<>+0(SB), X1
+	VMAXPS        X9, X1, X6
+	VMOVSS        X8, (AX)
 	ADDQ          $+4, AX
-	VMOVSS        X4, (BX)
+	VMOVSS        X6, (BX)
 	ADDQ          $+4, BX
 	MOVQ          SI, DI
 	SHLQ          $0x02, DI
@@ -20808,57 +20865,57 @@ TEXT ·LayerNormRowsAVX2(SB), NOSPLIT, $0-72
 	VBROADCASTSS eps+64(FP), Y0
 	VBROADCASTSS n+68(FP), Y1
 	MOVQ         R9, R10
+	MOVQ         R10, R11
 	ANDQ         $+7, R10
 	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         R10
 	VMOVUPS      32(R13)(R10*4), Y2
 	NEGQ         R10
-	MOVQ         R9, R11
 	SUBQ         R10, R11
 	SHLQ         $0x02, R11
 
 row:
-	VBROADCASTSS (DX), Y3
+	VBROADCASTSS (DX), Y14
 	MOVQ         R9, R10
-	VPXOR        X4, X4, X4
-	VPXOR        X5, X5, X5
-	VPXOR        X6, X6, X6
-	VPXOR        X7, X7, X7
-	VPXOR        X8, X8, X8
-	VPXOR        X9, X9, X9
-	VPXOR        X10, X10, X10
+	VPXOR        X13, X13, X13
+	VPXOR        X12, X12, X12
 	VPXOR        X11, X11, X11
+	VPXOR        X10, X10, X10
+	VPXOR        X9, X9, X9
+	VPXOR        X8, X8, X8
+	VPXOR        X7, X7, X7
+	VPXOR        X6, X6, X6
 	SUBQ         $+64, R10
 	JL           pass1_blocks_end
 
 pass1_blocks:
-	VMOVUPS (DX), Y12
-	VMOVUPS 32(DX), Y13
-	VSUBPS  Y3, Y12, Y12
-	VSUBPS  Y3, Y13, Y13
-	VADDPS  Y12, Y4, Y4
-	VADDPS  Y13, Y5, Y5
+	VMOVUPS (DX), Y5
+	VMOVUPS 32(DX), Y4
+	VSUBPS  Y14, Y5, Y5
+	VSUBPS  Y14, Y4, Y4
+	VADDPS  Y5, Y13, Y13
+	VADDPS  Y4, Y12, Y12
 	ADDQ    $+64, DX
-	VMOVUPS (DX), Y13
-	VMOVUPS 32(DX), Y12
-	VSUBPS  Y3, Y13, Y13
-	VSUBPS  Y3, Y12, Y12
-	VADDPS  Y13, Y6, Y6
-	VADDPS  Y12, Y7, Y7
+	VMOVUPS (DX), Y4
+	VMOVUPS 32(DX), Y5
+	VSUBPS  Y14, Y4, Y4
+	VSUBPS  Y14, Y5, Y5
+	VADDPS  Y4, Y11, Y11
+	VADDPS  Y5, Y10, Y10
 	ADDQ    $+64, DX
-	VMOVUPS (DX), Y12
-	VMOVUPS 32(DX), Y13
-	VSUBPS  Y3, Y12, Y12
-	VSUBPS  Y3, Y13, Y13
-	VADDPS  Y12, Y8, Y8
-	VADDPS  Y13, Y9, Y9
+	VMOVUPS (DX), Y5
+	VMOVUPS 32(DX), Y4
+	VSUBPS  Y14, Y5, Y5
+	VSUBPS  Y14, Y4, Y4
+	VADDPS  Y5, Y9, Y9
+	VADDPS  Y4, Y8, Y8
 	ADDQ    $+64, DX
-	VMOVUPS (DX), Y13
-	VMOVUPS 32(DX), Y12
-	VSUBPS  Y3, Y13, Y13
-	VSUBPS  Y3, Y12, Y12
-	VADDPS  Y13, Y10, Y10
-	VADDPS  Y12, Y11, Y11
+	VMOVUPS (DX), Y4
+	VMOVUPS 32(DX), Y5
+	VSUBPS  Y14, Y4, Y4
+	VSUBPS  Y14, Y5, Y5
+	VADDPS  Y4, Y7, Y7
+	VADDPS  Y5, Y6, Y6
 	ADDQ    $+64, DX
 	SUBQ    $+64, R10
 	JGE     pass1_blocks
@@ -20867,58 +20924,58 @@ pass1_blocks_end:
 	ADDQ    $+64, R10
 	CMPQ    R10, $+8
 	JL      pass1_partial0
-	VMOVUPS (DX), Y12
-	VSUBPS  Y3, Y12, Y12
-	VADDPS  Y12, Y4, Y4
+	VMOVUPS (DX), Y5
+	VSUBPS  Y14, Y5, Y5
+	VADDPS  Y5, Y13, Y13
 	ADDQ    $+32, DX
 	ADDQ    $-8, R10
 	CMPQ    R10, $+8
 	JL      pass1_partial1
-	VMOVUPS (DX), Y12
-	VSUBPS  Y3, Y12, Y12
-	VADDPS  Y12, Y5, Y5
+	VMOVUPS (DX), Y5
+	VSUBPS  Y14, Y5, Y5
+	VADDPS  Y5, Y12, Y12
 	ADDQ    $+32, DX
 	ADDQ    $-8, R10
 	CMPQ    R10, $+8
 	JL      pass1_partial2
-	VMOVUPS (DX), Y12
-	VSUBPS  Y3, Y12, Y12
-	VADDPS  Y12, Y6, Y6
+	VMOVUPS (DX), Y5
+	VSUBPS  Y14, Y5, Y5
+	VADDPS  Y5, Y11, Y11
 	ADDQ    $+32, DX
 	ADDQ    $-8, R10
 	CMPQ    R10, $+8
 	JL      pass1_partial3
-	VMOVUPS (DX), Y12
-	VSUBPS  Y3, Y12, Y12
-	VADDPS  Y12, Y7, Y7
+	VMOVUPS (DX), Y5
+	VSUBPS  Y14, Y5, Y5
+	VADDPS  Y5, Y10, Y10
 	ADDQ    $+32, DX
 	ADDQ    $-8, R10
 	CMPQ    R10, $+8
 	JL      pass1_partial4
-	VMOVUPS (DX), Y12
-	VSUBPS  Y3, Y12, Y12
-	VADDPS  Y12, Y8, Y8
+	VMOVUPS (DX), Y5
+	VSUBPS  Y14, Y5, Y5
+	VADDPS  Y5, Y9, Y9
 	ADDQ    $+32, DX
 	ADDQ    $-8, R10
 	CMPQ    R10, $+8
 	JL      pass1_partial5
-	VMOVUPS (DX), Y12
-	VSUBPS  Y3, Y12, Y12
-	VADDPS  Y12, Y9, Y9
+	VMOVUPS (DX), Y5
+	VSUBPS  Y14, Y5, Y5
+	VADDPS  Y5, Y8, Y8
 	ADDQ    $+32, DX
 	ADDQ    $-8, R10
 	CMPQ    R10, $+8
 	JL      pass1_partial6
-	VMOVUPS (DX), Y12
-	VSUBPS  Y3, Y12, Y12
-	VADDPS  Y12, Y10, Y10
+	VMOVUPS (DX), Y5
+	VSUBPS  Y14, Y5, Y5
+	VADDPS  Y5, Y7, Y7
 	ADDQ    $+32, DX
 	ADDQ    $-8, R10
 	CMPQ    R10, $+8
 	JL      pass1_partial7
-	VMOVUPS (DX), Y12
-	VSUBPS  Y3, Y12, Y12
-	VADDPS  Y12, Y11, Y11
+	VMOVUPS (DX), Y5
+	VSUBPS  Y14, Y5, Y5
+	VADDPS  Y5, Y6, Y6
 	ADDQ    $+32, DX
 	ADDQ    $-8, R10
 	JMP     pass1_fold
@@ -20926,146 +20983,146 @@ pass1_blocks_end:
 pass1_partial0:
 	TESTQ        R10, R10
 	JE           pass1_fold
-	VMASKMOVPS   (DX), Y2, Y12
-	VSUBPS       Y3, Y12, Y12
-	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VBLENDVPS    Y2, Y12, Y13, Y12
-	VADDPS       Y12, Y4, Y4
+	VMASKMOVPS   (DX), Y2, Y5
+	VSUBPS       Y14, Y5, Y5
+	VBROADCASTSS lanes_00000000<>+0(SB), Y4
+	VBLENDVPS    Y2, Y5, Y4, Y5
+	VADDPS       Y5, Y13, Y13
 	JMP          pass1_fold
 
 pass1_partial1:
 	TESTQ        R10, R10
 	JE           pass1_fold
-	VMASKMOVPS   (DX), Y2, Y12
-	VSUBPS       Y3, Y12, Y12
-	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VBLENDVPS    Y2, Y12, Y13, Y12
-	VADDPS       Y12, Y5, Y5
+	VMASKMOVPS   (DX), Y2, Y5
+	VSUBPS       Y14, Y5, Y5
+	VBROADCASTSS lanes_00000000<>+0(SB), Y4
+	VBLENDVPS    Y2, Y5, Y4, Y5
+	VADDPS       Y5, Y12, Y12
 	JMP          pass1_fold
 
 pass1_partial2:
 	TESTQ        R10, R10
 	JE           pass1_fold
-	VMASKMOVPS   (DX), Y2, Y12
-	VSUBPS       Y3, Y12, Y12
-	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VBLENDVPS    Y2, Y12, Y13, Y12
-	VADDPS       Y12, Y6, Y6
+	VMASKMOVPS   (DX), Y2, Y5
+	VSUBPS       Y14, Y5, Y5
+	VBROADCASTSS lanes_00000000<>+0(SB), Y4
+	VBLENDVPS    Y2, Y5, Y4, Y5
+	VADDPS       Y5, Y11, Y11
 	JMP          pass1_fold
 
 pass1_partial3:
 	TESTQ        R10, R10
 	JE           pass1_fold
-	VMASKMOVPS   (DX), Y2, Y12
-	VSUBPS       Y3, Y12, Y12
-	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VBLENDVPS    Y2, Y12, Y13, Y12
-	VADDPS       Y12, Y7, Y7
+	VMASKMOVPS   (DX), Y2, Y5
+	VSUBPS       Y14, Y5, Y5
+	VBROADCASTSS lanes_00000000<>+0(SB), Y4
+	VBLENDVPS    Y2, Y5, Y4, Y5
+	VADDPS       Y5, Y10, Y10
 	JMP          pass1_fold
 
 pass1_partial4:
 	TESTQ        R10, R10
 	JE           pass1_fold
-	VMASKMOVPS   (DX), Y2, Y12
-	VSUBPS       Y3, Y12, Y12
-	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VBLENDVPS    Y2, Y12, Y13, Y12
-	VADDPS       Y12, Y8, Y8
+	VMASKMOVPS   (DX), Y2, Y5
+	VSUBPS       Y14, Y5, Y5
+	VBROADCASTSS lanes_00000000<>+0(SB), Y4
+	VBLENDVPS    Y2, Y5, Y4, Y5
+	VADDPS       Y5, Y9, Y9
 	JMP          pass1_fold
 
 pass1_partial5:
 	TESTQ        R10, R10
 	JE           pass1_fold
-	VMASKMOVPS   (DX), Y2, Y12
-	VSUBPS       Y3, Y12, Y12
-	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VBLENDVPS    Y2, Y12, Y13, Y12
-	VADDPS       Y12, Y9, Y9
+	VMASKMOVPS   (DX), Y2, Y5
+	VSUBPS       Y14, Y5, Y5
+	VBROADCASTSS lanes_00000000<>+0(SB), Y4
+	VBLENDVPS    Y2, Y5, Y4, Y5
+	VADDPS       Y5, Y8, Y8
 	JMP          pass1_fold
 
 pass1_partial6:
 	TESTQ        R10, R10
 	JE           pass1_fold
-	VMASKMOVPS   (DX), Y2, Y12
-	VSUBPS       Y3, Y12, Y12
-	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VBLENDVPS    Y2, Y12, Y13, Y12
-	VADDPS       Y12, Y10, Y10
+	VMASKMOVPS   (DX), Y2, Y5
+	VSUBPS       Y14, Y5, Y5
+	VBROADCASTSS lanes_00000000<>+0(SB), Y4
+	VBLENDVPS    Y2, Y5, Y4, Y5
+	VADDPS       Y5, Y7, Y7
 	JMP          pass1_fold
 
 pass1_partial7:
 	TESTQ        R10, R10
 	JE           pass1_fold
-	VMASKMOVPS   (DX), Y2, Y12
-	VSUBPS       Y3, Y12, Y12
-	VBROADCASTSS lanes_00000000<>+0(SB), Y13
-	VBLENDVPS    Y2, Y12, Y13, Y12
-	VADDPS       Y12, Y11, Y11
+	VMASKMOVPS   (DX), Y2, Y5
+	VSUBPS       Y14, Y5, Y5
+	VBROADCASTSS lanes_00000000<>+0(SB), Y4
+	VBLENDVPS    Y2, Y5, Y4, Y5
+	VADDPS       Y5, Y6, Y6
 
 pass1_fold:
-	VADDPS       Y8, Y4, Y4
-	VADDPS       Y9, Y5, Y5
-	VADDPS       Y10, Y6, Y6
-	VADDPS       Y11, Y7, Y7
-	VADDPS       Y6, Y4, Y4
-	VADDPS       Y7, Y5, Y5
-	VADDPS       Y5, Y4, Y4
-	VEXTRACTF128 $0x01, Y4, X12
-	VADDPS       X12, X4, X4
-	VSHUFPS      $0x0e, X4, X4, X12
-	VADDPS       X12, X4, X4
-	VSHUFPS      $0x01, X4, X4, X12
-	VADDPS       X12, X4, X4
+	VADDPS       Y9, Y13, Y13
+	VADDPS       Y8, Y12, Y12
+	VADDPS       Y7, Y11, Y11
+	VADDPS       Y6, Y10, Y10
+	VADDPS       Y11, Y13, Y13
+	VADDPS       Y10, Y12, Y12
+	VADDPS       Y12, Y13, Y13
+	VEXTRACTF128 $0x01, Y13, X5
+	VADDPS       X5, X13, X13
+	VSHUFPS      $0x0e, X13, X13, X5
+	VADDPS       X5, X13, X13
+	VSHUFPS      $0x01, X13, X13, X5
+	VADDPS       X5, X13, X13
 	SUBQ         R11, DX
-	VDIVPS       X1, X4, X11
-	VADDPS       X11, X3, X4
-	VBROADCASTSS X4, Y4
-	VSUBPS       X3, X4, X10
-	VSUBPS       X10, X11, X3
+	VDIVPS       X1, X13, X6
+	VADDPS       X6, X14, X13
+	VBROADCASTSS X13, Y13
+	VSUBPS       X14, X13, X7
+	VSUBPS       X7, X6, X14
 	MOVQ         R9, R10
-	VPXOR        X10, X10, X10
-	VPXOR        X11, X11, X11
-	VPXOR        X9, X9, X9
-	VPXOR        X8, X8, X8
 	VPXOR        X7, X7, X7
 	VPXOR        X6, X6, X6
-	VPXOR        X5, X5, X5
+	VPXOR        X8, X8, X8
+	VPXOR        X9, X9, X9
+	VPXOR        X10, X10, X10
+	VPXOR        X11, X11, X11
 	VPXOR        X12, X12, X12
+	VPXOR        X5, X5, X5
 	SUBQ         $+64, R10
 	JL           pass6_blocks_end
 
 pass6_blocks:
-	VMOVUPS     (DX), Y13
-	VSUBPS      Y4, Y13, Y13
-	VFMADD231PS Y13, Y13, Y10
+	VMOVUPS     (DX), Y4
+	VSUBPS      Y13, Y4, Y4
+	VFMADD231PS Y4, Y4, Y7
 	ADDQ        $+32, DX
-	VMOVUPS     (DX), Y13
-	VSUBPS      Y4, Y13, Y13
-	VFMADD231PS Y13, Y13, Y11
+	VMOVUPS     (DX), Y4
+	VSUBPS      Y13, Y4, Y4
+	VFMADD231PS Y4, Y4, Y6
 	ADDQ        $+32, DX
-	VMOVUPS     (DX), Y13
-	VSUBPS      Y4, Y13, Y13
-	VFMADD231PS Y13, Y13, Y9
+	VMOVUPS     (DX), Y4
+	VSUBPS      Y13, Y4, Y4
+	VFMADD231PS Y4, Y4, Y8
 	ADDQ        $+32, DX
-	VMOVUPS     (DX), Y13
-	VSUBPS      Y4, Y13, Y13
-	VFMADD231PS Y13, Y13, Y8
+	VMOVUPS     (DX), Y4
+	VSUBPS      Y13, Y4, Y4
+	VFMADD231PS Y4, Y4, Y9
 	ADDQ        $+32, DX
-	VMOVUPS     (DX), Y13
-	VSUBPS      Y4, Y13, Y13
-	VFMADD231PS Y13, Y13, Y7
+	VMOVUPS     (DX), Y4
+	VSUBPS      Y13, Y4, Y4
+	VFMADD231PS Y4, Y4, Y10
 	ADDQ        $+32, DX
-	VMOVUPS     (DX), Y13
-	VSUBPS      Y4, Y13, Y13
-	VFMADD231PS Y13, Y13, Y6
+	VMOVUPS     (DX), Y4
+	VSUBPS      Y13, Y4, Y4
+	VFMADD231PS Y4, Y4, Y11
 	ADDQ        $+32, DX
-	VMOVUPS     (DX), Y13
-	VSUBPS      Y4, Y13, Y13
-	VFMADD231PS Y13, Y13, Y5
+	VMOVUPS     (DX), Y4
+	VSUBPS      Y13, Y4, Y4
+	VFMADD231PS Y4, Y4, Y12
 	ADDQ        $+32, DX
-	VMOVUPS     (DX), Y13
-	VSUBPS      Y4, Y13, Y13
-	VFMADD231PS Y13, Y13, Y12
+	VMOVUPS     (DX), Y4
+	VSUBPS      Y13, Y4, Y4
+	VFMADD231PS Y4, Y4, Y5
 	ADDQ        $+32, DX
 	SUBQ        $+64, R10
 	JGE         pass6_blocks
@@ -21074,58 +21131,58 @@ pass6_blocks_end:
 	ADDQ        $+64, R10
 	CMPQ        R10, $+8
 	JL          pass6_partial0
-	VMOVUPS     (DX), Y13
-	VSUBPS      Y4, Y13, Y13
-	VFMADD231PS Y13, Y13, Y10
+	VMOVUPS     (DX), Y4
+	VSUBPS      Y13, Y4, Y4
+	VFMADD231PS Y4, Y4, Y7
 	ADDQ        $+32, DX
 	ADDQ        $-8, R10
 	CMPQ        R10, $+8
 	JL          pass6_partial1
-	VMOVUPS     (DX), Y13
-	VSUBPS      Y4, Y13, Y13
-	VFMADD231PS Y13, Y13, Y11
+	VMOVUPS     (DX), Y4
+	VSUBPS      Y13, Y4, Y4
+	VFMADD231PS Y4, Y4, Y6
 	ADDQ        $+32, DX
 	ADDQ        $-8, R10
 	CMPQ        R10, $+8
 	JL          pass6_partial2
-	VMOVUPS     (DX), Y13
-	VSUBPS      Y4, Y13, Y13
-	VFMADD231PS Y13, Y13, Y9
+	VMOVUPS     (DX), Y4
+	VSUBPS      Y13, Y4, Y4
+	VFMADD231PS Y4, Y4, Y8
 	ADDQ        $+32, DX
 	ADDQ        $-8, R10
 	CMPQ        R10, $+8
 	JL          pass6_partial3
-	VMOVUPS     (DX), Y13
-	VSUBPS      Y4, Y13, Y13
-	VFMADD231PS Y13, Y13, Y8
+	VMOVUPS     (DX), Y4
+	VSUBPS      Y13, Y4, Y4
+	VFMADD231PS Y4, Y4, Y9
 	ADDQ        $+32, DX
 	ADDQ        $-8, R10
 	CMPQ        R10, $+8
 	JL          pass6_partial4
-	VMOVUPS     (DX), Y13
-	VSUBPS      Y4, Y13, Y13
-	VFMADD231PS Y13, Y13, Y7
+	VMOVUPS     (DX), Y4
+	VSUBPS      Y13, Y4, Y4
+	VFMADD231PS Y4, Y4, Y10
 	ADDQ        $+32, DX
 	ADDQ        $-8, R10
 	CMPQ        R10, $+8
 	JL          pass6_partial5
-	VMOVUPS     (DX), Y13
-	VSUBPS      Y4, Y13, Y13
-	VFMADD231PS Y13, Y13, Y6
+	VMOVUPS     (DX), Y4
+	VSUBPS      Y13, Y4, Y4
+	VFMADD231PS Y4, Y4, Y11
 	ADDQ        $+32, DX
 	ADDQ        $-8, R10
 	CMPQ        R10, $+8
 	JL          pass6_partial6
-	VMOVUPS     (DX), Y13
-	VSUBPS      Y4, Y13, Y13
-	VFMADD231PS Y13, Y13, Y5
+	VMOVUPS     (DX), Y4
+	VSUBPS      Y13, Y4, Y4
+	VFMADD231PS Y4, Y4, Y12
 	ADDQ        $+32, DX
 	ADDQ        $-8, R10
 	CMPQ        R10, $+8
 	JL          pass6_partial7
-	VMOVUPS     (DX), Y13
-	VSUBPS      Y4, Y13, Y13
-	VFMADD231PS Y13, Y13, Y12
+	VMOVUPS     (DX), Y4
+	VSUBPS      Y13, Y4, Y4
+	VFMADD231PS Y4, Y4, Y5
 	ADDQ        $+32, DX
 	ADDQ        $-8, R10
 	JMP         pass6_fold
@@ -21133,130 +21190,130 @@ pass6_blocks_end:
 pass6_partial0:
 	TESTQ        R10, R10
 	JE           pass6_fold
-	VMASKMOVPS   (DX), Y2, Y13
-	VSUBPS       Y4, Y13, Y13
-	VBROADCASTSS lanes_00000000<>+0(SB), Y14
-	VBLENDVPS    Y2, Y13, Y14, Y13
-	VFMADD231PS  Y13, Y13, Y10
+	VMASKMOVPS   (DX), Y2, Y4
+	VSUBPS       Y13, Y4, Y4
+	VBROADCASTSS lanes_00000000<>+0(SB), Y3
+	VBLENDVPS    Y2, Y4, Y3, Y4
+	VFMADD231PS  Y4, Y4, Y7
 	JMP          pass6_fold
 
 pass6_partial1:
 	TESTQ        R10, R10
 	JE           pass6_fold
-	VMASKMOVPS   (DX), Y2, Y13
-	VSUBPS       Y4, Y13, Y13
-	VBROADCASTSS lanes_00000000<>+0(SB), Y14
-	VBLENDVPS    Y2, Y13, Y14, Y13
-	VFMADD231PS  Y13, Y13, Y11
+	VMASKMOVPS   (DX), Y2, Y4
+	VSUBPS       Y13, Y4, Y4
+	VBROADCASTSS lanes_00000000<>+0(SB), Y3
+	VBLENDVPS    Y2, Y4, Y3, Y4
+	VFMADD231PS  Y4, Y4, Y6
 	JMP          pass6_fold
 
 pass6_partial2:
 	TESTQ        R10, R10
 	JE           pass6_fold
-	VMASKMOVPS   (DX), Y2, Y13
-	VSUBPS       Y4, Y13, Y13
-	VBROADCASTSS lanes_00000000<>+0(SB), Y14
-	VBLENDVPS    Y2, Y13, Y14, Y13
-	VFMADD231PS  Y13, Y13, Y9
+	VMASKMOVPS   (DX), Y2, Y4
+	VSUBPS       Y13, Y4, Y4
+	VBROADCASTSS lanes_00000000<>+0(SB), Y3
+	VBLENDVPS    Y2, Y4, Y3, Y4
+	VFMADD231PS  Y4, Y4, Y8
 	JMP          pass6_fold
 
 pass6_partial3:
 	TESTQ        R10, R10
 	JE           pass6_fold
-	VMASKMOVPS   (DX), Y2, Y13
-	VSUBPS       Y4, Y13, Y13
-	VBROADCASTSS lanes_00000000<>+0(SB), Y14
-	VBLENDVPS    Y2, Y13, Y14, Y13
-	VFMADD231PS  Y13, Y13, Y8
+	VMASKMOVPS   (DX), Y2, Y4
+	VSUBPS       Y13, Y4, Y4
+	VBROADCASTSS lanes_00000000<>+0(SB), Y3
+	VBLENDVPS    Y2, Y4, Y3, Y4
+	VFMADD231PS  Y4, Y4, Y9
 	JMP          pass6_fold
 
 pass6_partial4:
 	TESTQ        R10, R10
 	JE           pass6_fold
-	VMASKMOVPS   (DX), Y2, Y13
-	VSUBPS       Y4, Y13, Y13
-	VBROADCASTSS lanes_00000000<>+0(SB), Y14
-	VBLENDVPS    Y2, Y13, Y14, Y13
-	VFMADD231PS  Y13, Y13, Y7
+	VMASKMOVPS   (DX), Y2, Y4
+	VSUBPS       Y13, Y4, Y4
+	VBROADCASTSS lanes_00000000<>+0(SB), Y3
+	VBLENDVPS    Y2, Y4, Y3, Y4
+	VFMADD231PS  Y4, Y4, Y10
 	JMP          pass6_fold
 
 pass6_partial5:
 	TESTQ        R10, R10
 	JE           pass6_fold
-	VMASKMOVPS   (DX), Y2, Y13
-	VSUBPS       Y4, Y13, Y13
-	VBROADCASTSS lanes_00000000<>+0(SB), Y14
-	VBLENDVPS    Y2, Y13, Y14, Y13
-	VFMADD231PS  Y13, Y13, Y6
+	VMASKMOVPS   (DX), Y2, Y4
+	VSUBPS       Y13, Y4, Y4
+	VBROADCASTSS lanes_00000000<>+0(SB), Y3
+	VBLENDVPS    Y2, Y4, Y3, Y4
+	VFMADD231PS  Y4, Y4, Y11
 	JMP          pass6_fold
 
 pass6_partial6:
 	TESTQ        R10, R10
 	JE           pass6_fold
-	VMASKMOVPS   (DX), Y2, Y13
-	VSUBPS       Y4, Y13, Y13
-	VBROADCASTSS lanes_00000000<>+0(SB), Y14
-	VBLENDVPS    Y2, Y13, Y14, Y13
-	VFMADD231PS  Y13, Y13, Y5
+	VMASKMOVPS   (DX), Y2, Y4
+	VSUBPS       Y13, Y4, Y4
+	VBROADCASTSS lanes_00000000<>+0(SB), Y3
+	VBLENDVPS    Y2, Y4, Y3, Y4
+	VFMADD231PS  Y4, Y4, Y12
 	JMP          pass6_fold
 
 pass6_partial7:
 	TESTQ        R10, R10
 	JE           pass6_fold
-	VMASKMOVPS   (DX), Y2, Y13
-	VSUBPS       Y4, Y13, Y13
-	VBROADCASTSS lanes_00000000<>+0(SB), Y14
-	VBLENDVPS    Y2, Y13, Y14, Y13
-	VFMADD231PS  Y13, Y13, Y12
+	VMASKMOVPS   (DX), Y2, Y4
+	VSUBPS       Y13, Y4, Y4
+	VBROADCASTSS lanes_00000000<>+0(SB), Y3
+	VBLENDVPS    Y2, Y4, Y3, Y4
+	VFMADD231PS  Y4, Y4, Y5
 
 pass6_fold:
-	VADDPS       Y7, Y10, Y10
-	VADDPS       Y6, Y11, Y11
-	VADDPS       Y5, Y9, Y9
+	VADDPS       Y10, Y7, Y7
+	VADDPS       Y11, Y6, Y6
 	VADDPS       Y12, Y8, Y8
-	VADDPS       Y9, Y10, Y10
-	VADDPS       Y8, Y11, Y11
-	VADDPS       Y11, Y10, Y10
-	VEXTRACTF128 $0x01, Y10, X13
-	VADDPS       X13, X10, X10
-	VSHUFPS      $0x0e, X10, X10, X13
-	VADDPS       X13, X10, X10
-	VSHUFPS      $0x01, X10, X10, X13
-	VADDPS       X13, X10, X10
+	VADDPS       Y5, Y9, Y9
+	VADDPS       Y8, Y7, Y7
+	VADDPS       Y9, Y6, Y6
+	VADDPS       Y6, Y7, Y7
+	VEXTRACTF128 $0x01, Y7, X4
+	VADDPS       X4, X7, X7
+	VSHUFPS      $0x0e, X7, X7, X4
+	VADDPS       X4, X7, X7
+	VSHUFPS      $0x01, X7, X7, X4
+	VADDPS       X4, X7, X7
 	SUBQ         R11, DX
-	VDIVPS       X1, X10, X12
-	VMULPS       X3, X3, X10
-	VSUBPS       X10, X12, X3
-	VBROADCASTSS lanes_00000000<>+0(SB), X12
-	VMAXPS       X3, X12, X10
-	VADDPS       X0, X10, X3
-	VSQRTPS      X3, X10
-	VBROADCASTSS lanes_3f800000<>+0(SB), X12
-	VDIVPS       X10, X12, X3
-	VBROADCASTSS X3, Y3
-	VMOVSS       X4, (BX)
+	VDIVPS       X1, X7, X5
+	VMULPS       X14, X14, X7
+	VSUBPS       X7, X5, X14
+	VBROADCASTSS lanes_00000000<>+0(SB), X5
+	VMAXPS       X14, X5, X7
+	VADDPS       X0, X7, X14
+	VSQRTPS      X14, X7
+	VBROADCASTSS lanes_3f800000<>+0(SB), X5
+	VDIVPS       X7, X5, X14
+	VBROADCASTSS X14, Y14
+	VMOVSS       X13, (BX)
 	ADDQ         $+4, BX
-	VMOVSS       X3, (CX)
+	VMOVSS       X14, (CX)
 	ADDQ         $+4, CX
 	MOVQ         R9, R10
 	SUBQ         $+16, R10
 	JL           pass16_blocks_end
 
 pass16_blocks:
-	VMOVUPS     (DX), Y10
-	VMOVUPS     32(DX), Y12
-	VSUBPS      Y4, Y10, Y10
-	VSUBPS      Y4, Y12, Y12
-	VMULPS      Y3, Y10, Y10
-	VMULPS      Y3, Y12, Y12
-	VMOVUPS     (SI), Y5
-	VMOVUPS     32(SI), Y6
-	VMOVUPS     (DI), Y7
-	VMOVUPS     32(DI), Y8
-	VFMADD231PS Y5, Y10, Y7
-	VFMADD231PS Y6, Y12, Y8
-	VMOVUPS     Y7, (AX)
-	VMOVUPS     Y8, 32(AX)
+	VMOVUPS     (DX), Y7
+	VMOVUPS     32(DX), Y5
+	VSUBPS      Y13, Y7, Y7
+	VSUBPS      Y13, Y5, Y5
+	VMULPS      Y14, Y7, Y7
+	VMULPS      Y14, Y5, Y5
+	VMOVUPS     (SI), Y12
+	VMOVUPS     32(SI), Y11
+	VMOVUPS     (DI), Y10
+	VMOVUPS     32(DI), Y9
+	VFMADD231PS Y12, Y7, Y10
+	VFMADD231PS Y11, Y5, Y9
+	VMOVUPS     Y10, (AX)
+	VMOVUPS     Y9, 32(AX)
 	ADDQ        $+64, DX
 	ADDQ        $+64, SI
 	ADDQ        $+64, DI
@@ -21270,13 +21327,13 @@ pass16_blocks_end:
 	JL   pass16_vectors_end
 
 pass16_vectors:
-	VMOVUPS     (DX), Y8
-	VSUBPS      Y4, Y8, Y8
-	VMULPS      Y3, Y8, Y8
-	VMOVUPS     (SI), Y7
-	VMOVUPS     (DI), Y6
-	VFMADD231PS Y7, Y8, Y6
-	VMOVUPS     Y6, (AX)
+	VMOVUPS     (DX), Y9
+	VSUBPS      Y13, Y9, Y9
+	VMULPS      Y14, Y9, Y9
+	VMOVUPS     (SI), Y10
+	VMOVUPS     (DI), Y11
+	VFMADD231PS Y10, Y9, Y11
+	VMOVUPS     Y11, (AX)
 	ADDQ        $+32, DX
 	ADDQ        $+32, SI
 	ADDQ        $+32, DI
@@ -21288,13 +21345,13 @@ pass16_vectors_end:
 	ADDQ        $+8, R10
 	TESTQ       R10, R10
 	JE          pass16_end
-	VMASKMOVPS  (DX), Y2, Y6
-	VSUBPS      Y4, Y6, Y6
-	VMULPS      Y3, Y6, Y6
-	VMASKMOVPS  (SI), Y2, Y7
-	VMASKMOVPS  (DI), Y2, Y8
-	VFMADD231PS Y7, Y6, Y8
-	VMASKMOVPS  Y8, Y2, (AX)
+	VMASKMOVPS  (DX), Y2, Y11
+	VSUBPS      Y13, Y11, Y11
+	VMULPS      Y14, Y11, Y11
+	VMASKMOVPS  (SI), Y2, Y10
+	VMASKMOVPS  (DI), Y2, Y9
+	VFMADD231PS Y10, Y11, Y9
+	VMASKMOVPS  Y9, Y2, (AX)
 
 pass16_end:
 	SUBQ R11, DX
@@ -21324,37 +21381,37 @@ TEXT ·LayerNormRowsAVX512(SB), NOSPLIT, $0-72
 	VBROADCASTSS eps+64(FP), Z0
 	VBROADCASTSS n+68(FP), Z1
 	MOVQ         R9, R10
+	MOVQ         R10, R11
 	ANDQ         $+15, R10
 	MOVL         $0x0000ffff, R13
 	BZHIL        R10, R13, R13
 	KMOVW        R13, K1
-	MOVQ         R9, R11
 	SUBQ         R10, R11
 	SHLQ         $0x02, R11
 
 row:
-	VBROADCASTSS (DX), Z2
+	VBROADCASTSS (DX), Z13
 	MOVQ         R9, R10
-	VPXOR        X3, X3, X3
-	VPXOR        X4, X4, X4
-	VPXOR        X5, X5, X5
-	VPXOR        X6, X6, X6
+	VPXOR        X12, X12, X12
+	VPXOR        X11, X11, X11
+	VPXOR        X10, X10, X10
+	VPXOR        X9, X9, X9
 	SUBQ         $+64, R10
 	JL           pass1_blocks_end
 
 pass1_blocks:
-	VMOVUPS (DX), Z7
-	VMOVUPS 64(DX), Z8
-	VMOVUPS 128(DX), Z9
-	VMOVUPS 192(DX), Z10
-	VSUBPS  Z2, Z7, Z7
-	VSUBPS  Z2, Z8, Z8
-	VSUBPS  Z2, Z9, Z9
-	VSUBPS  Z2, Z10, Z10
-	VADDPS  Z7, Z3, Z3
-	VADDPS  Z8, Z4, Z4
-	VADDPS  Z9, Z5, Z5
-	VADDPS  Z10, Z6, Z6
+	VMOVUPS (DX), Z8
+	VMOVUPS 64(DX), Z7
+	VMOVUPS 128(DX), Z6
+	VMOVUPS 192(DX), Z5
+	VSUBPS  Z13, Z8, Z8
+	VSUBPS  Z13, Z7, Z7
+	VSUBPS  Z13, Z6, Z6
+	VSUBPS  Z13, Z5, Z5
+	VADDPS  Z8, Z12, Z12
+	VADDPS  Z7, Z11, Z11
+	VADDPS  Z6, Z10, Z10
+	VADDPS  Z5, Z9, Z9
 	ADDQ    $+256, DX
 	SUBQ    $+64, R10
 	JGE     pass1_blocks
@@ -21363,30 +21420,30 @@ pass1_blocks_end:
 	ADDQ    $+64, R10
 	CMPQ    R10, $+16
 	JL      pass1_partial0
-	VMOVUPS (DX), Z10
-	VSUBPS  Z2, Z10, Z10
-	VADDPS  Z10, Z3, Z3
+	VMOVUPS (DX), Z5
+	VSUBPS  Z13, Z5, Z5
+	VADDPS  Z5, Z12, Z12
 	ADDQ    $+64, DX
 	ADDQ    $-16, R10
 	CMPQ    R10, $+16
 	JL      pass1_partial1
-	VMOVUPS (DX), Z10
-	VSUBPS  Z2, Z10, Z10
-	VADDPS  Z10, Z4, Z4
+	VMOVUPS (DX), Z5
+	VSUBPS  Z13, Z5, Z5
+	VADDPS  Z5, Z11, Z11
 	ADDQ    $+64, DX
 	ADDQ    $-16, R10
 	CMPQ    R10, $+16
 	JL      pass1_partial2
-	VMOVUPS (DX), Z10
-	VSUBPS  Z2, Z10, Z10
-	VADDPS  Z10, Z5, Z5
+	VMOVUPS (DX), Z5
+	VSUBPS  Z13, Z5, Z5
+	VADDPS  Z5, Z10, Z10
 	ADDQ    $+64, DX
 	ADDQ    $-16, R10
 	CMPQ    R10, $+16
 	JL      pass1_partial3
-	VMOVUPS (DX), Z10
-	VSUBPS  Z2, Z10, Z10
-	VADDPS  Z10, Z6, Z6
+	VMOVUPS (DX), Z5
+	VSUBPS  Z13, Z5, Z5
+	VADDPS  Z5, Z9, Z9
 	ADDQ    $+64, DX
 	ADDQ    $-16, R10
 	JMP     pass1_fold
@@ -21394,81 +21451,81 @@ pass1_blocks_end:
 pass1_partial0:
 	TESTQ        R10, R10
 	JE           pass1_fold
-	VMOVUPS.Z    (DX), K1, Z10
-	VSUBPS       Z2, Z10, Z10
-	VBROADCASTSS lanes_00000000<>+0(SB), Z9
-	VBLENDMPS    Z10, Z9, K1, Z10
-	VADDPS       Z10, Z3, Z3
+	VMOVUPS.Z    (DX), K1, Z5
+	VSUBPS       Z13, Z5, Z5
+	VBROADCASTSS lanes_00000000<>+0(SB), Z6
+	VBLENDMPS    Z5, Z6, K1, Z5
+	VADDPS       Z5, Z12, Z12
 	JMP          pass1_fold
 
 pass1_partial1:
 	TESTQ        R10, R10
 	JE           pass1_fold
-	VMOVUPS.Z    (DX), K1, Z10
-	VSUBPS       Z2, Z10, Z10
-	VBROADCASTSS lanes_00000000<>+0(SB), Z9
-	VBLENDMPS    Z10, Z9, K1, Z10
-	VADDPS       Z10, Z4, Z4
+	VMOVUPS.Z    (DX), K1, Z5
+	VSUBPS       Z13, Z5, Z5
+	VBROADCASTSS lanes_00000000<>+0(SB), Z6
+	VBLENDMPS    Z5, Z6, K1, Z5
+	VADDPS       Z5, Z11, Z11
 	JMP          pass1_fold
 
 pass1_partial2:
 	TESTQ        R10, R10
 	JE           pass1_fold
-	VMOVUPS.Z    (DX), K1, Z10
-	VSUBPS       Z2, Z10, Z10
-	VBROADCASTSS lanes_00000000<>+0(SB), Z9
-	VBLENDMPS    Z10, Z9, K1, Z10
-	VADDPS       Z10, Z5, Z5
+	VMOVUPS.Z    (DX), K1, Z5
+	VSUBPS       Z13, Z5, Z5
+	VBROADCASTSS lanes_00000000<>+0(SB), Z6
+	VBLENDMPS    Z5, Z6, K1, Z5
+	VADDPS       Z5, Z10, Z10
 	JMP          pass1_fold
 
 pass1_partial3:
 	TESTQ        R10, R10
 	JE           pass1_fold
-	VMOVUPS.Z    (DX), K1, Z10
-	VSUBPS       Z2, Z10, Z10
-	VBROADCASTSS lanes_00000000<>+0(SB), Z9
-	VBLENDMPS    Z10, Z9, K1, Z10
-	VADDPS       Z10, Z6, Z6
+	VMOVUPS.Z    (DX), K1, Z5
+	VSUBPS       Z13, Z5, Z5
+	VBROADCASTSS lanes_00000000<>+0(SB), Z6
+	VBLENDMPS    Z5, Z6, K1, Z5
+	VADDPS       Z5, Z9, Z9
 
 pass1_fold:
-	VADDPS        Z5, Z3, Z3
-	VADDPS        Z6, Z4, Z4
-	VADDPS        Z4, Z3, Z3
-	VEXTRACTF64X4 $0x01, Z3, Y10
-	VADDPS        Y10, Y3, Y3
-	VEXTRACTF32X4 $0x01, Y3, X10
-	VADDPS        X10, X3, X3
-	VSHUFPS       $0x0e, X3, X3, X10
-	VADDPS        X10, X3, X3
-	VSHUFPS       $0x01, X3, X3, X10
-	VADDPS        X10, X3, X3
+	VADDPS        Z10, Z12, Z12
+	VADDPS        Z9, Z11, Z11
+	VADDPS        Z11, Z12, Z12
+	VEXTRACTF64X4 $0x01, Z12, Y5
+	VADDPS        Y5, Y12, Y12
+	VEXTRACTF32X4 $0x01, Y12, X5
+	VADDPS        X5, X12, X12
+	VSHUFPS       $0x0e, X12, X12, X5
+	VADDPS        X5, X12, X12
+	VSHUFPS       $0x01, X12, X12, X5
+	VADDPS        X5, X12, X12
 	SUBQ          R11, DX
-	VDIVPS        X1, X3, X6
-	VADDPS        X6, X2, X3
-	VBROADCASTSS  X3, Z3
-	VSUBPS        X2, X3, X5
-	VSUBPS        X5, X6, X2
+	VDIVPS        X1, X12, X9
+	VADDPS        X9, X13, X12
+	VBROADCASTSS  X12, Z12
+	VSUBPS        X13, X12, X10
+	VSUBPS        X10, X9, X13
 	MOVQ          R9, R10
-	VPXOR         X5, X5, X5
-	VPXOR         X6, X6, X6
-	VPXOR         X4, X4, X4
 	VPXOR         X10, X10, X10
+	VPXOR         X9, X9, X9
+	VPXOR         X11, X11, X11
+	VPXOR         X5, X5, X5
 	SUBQ          $+64, R10
 	JL            pass6_blocks_end
 
 pass6_blocks:
-	VMOVUPS     (DX), Z9
-	VMOVUPS     64(DX), Z8
-	VMOVUPS     128(DX), Z7
-	VMOVUPS     192(DX), Z11
-	VSUBPS      Z3, Z9, Z9
-	VSUBPS      Z3, Z8, Z8
-	VSUBPS      Z3, Z7, Z7
-	VSUBPS      Z3, Z11, Z11
-	VFMADD231PS Z9, Z9, Z5
-	VFMADD231PS Z8, Z8, Z6
-	VFMADD231PS Z7, Z7, Z4
-	VFMADD231PS Z11, Z11, Z10
+	VMOVUPS     (DX), Z6
+	VMOVUPS     64(DX), Z7
+	VMOVUPS     128(DX), Z8
+	VMOVUPS     192(DX), Z4
+	VSUBPS      Z12, Z6, Z6
+	VSUBPS      Z12, Z7, Z7
+	VSUBPS      Z12, Z8, Z8
+	VSUBPS      Z12, Z4, Z4
+	VFMADD231PS Z6, Z6, Z10
+	VFMADD231PS Z7, Z7, Z9
+	VFMADD231PS Z8, Z8, Z11
+	VFMADD231PS Z4, Z4, Z5
 	ADDQ        $+256, DX
 	SUBQ        $+64, R10
 	JGE         pass6_blocks
@@ -21477,30 +21534,30 @@ pass6_blocks_end:
 	ADDQ        $+64, R10
 	CMPQ        R10, $+16
 	JL          pass6_partial0
-	VMOVUPS     (DX), Z11
-	VSUBPS      Z3, Z11, Z11
-	VFMADD231PS Z11, Z11, Z5
+	VMOVUPS     (DX), Z4
+	VSUBPS      Z12, Z4, Z4
+	VFMADD231PS Z4, Z4, Z10
 	ADDQ        $+64, DX
 	ADDQ        $-16, R10
 	CMPQ        R10, $+16
 	JL          pass6_partial1
-	VMOVUPS     (DX), Z11
-	VSUBPS      Z3, Z11, Z11
-	VFMADD231PS Z11, Z11, Z6
+	VMOVUPS     (DX), Z4
+	VSUBPS      Z12, Z4, Z4
+	VFMADD231PS Z4, Z4, Z9
 	ADDQ        $+64, DX
 	ADDQ        $-16, R10
 	CMPQ        R10, $+16
 	JL          pass6_partial2
-	VMOVUPS     (DX), Z11
-	VSUBPS      Z3, Z11, Z11
-	VFMADD231PS Z11, Z11, Z4
+	VMOVUPS     (DX), Z4
+	VSUBPS      Z12, Z4, Z4
+	VFMADD231PS Z4, Z4, Z11
 	ADDQ        $+64, DX
 	ADDQ        $-16, R10
 	CMPQ        R10, $+16
 	JL          pass6_partial3
-	VMOVUPS     (DX), Z11
-	VSUBPS      Z3, Z11, Z11
-	VFMADD231PS Z11, Z11, Z10
+	VMOVUPS     (DX), Z4
+	VSUBPS      Z12, Z4, Z4
+	VFMADD231PS Z4, Z4, Z5
 	ADDQ        $+64, DX
 	ADDQ        $-16, R10
 	JMP         pass6_fold
@@ -21508,100 +21565,100 @@ pass6_blocks_end:
 pass6_partial0:
 	TESTQ        R10, R10
 	JE           pass6_fold
-	VMOVUPS.Z    (DX), K1, Z11
-	VSUBPS       Z3, Z11, Z11
-	VBROADCASTSS lanes_00000000<>+0(SB), Z7
-	VBLENDMPS    Z11, Z7, K1, Z11
-	VFMADD231PS  Z11, Z11, Z5
+	VMOVUPS.Z    (DX), K1, Z4
+	VSUBPS       Z12, Z4, Z4
+	VBROADCASTSS lanes_00000000<>+0(SB), Z8
+	VBLENDMPS    Z4, Z8, K1, Z4
+	VFMADD231PS  Z4, Z4, Z10
 	JMP          pass6_fold
 
 pass6_partial1:
 	TESTQ        R10, R10
 	JE           pass6_fold
-	VMOVUPS.Z    (DX), K1, Z11
-	VSUBPS       Z3, Z11, Z11
-	VBROADCASTSS lanes_00000000<>+0(SB), Z7
-	VBLENDMPS    Z11, Z7, K1, Z11
-	VFMADD231PS  Z11, Z11, Z6
+	VMOVUPS.Z    (DX), K1, Z4
+	VSUBPS       Z12, Z4, Z4
+	VBROADCASTSS lanes_00000000<>+0(SB), Z8
+	VBLENDMPS    Z4, Z8, K1, Z4
+	VFMADD231PS  Z4, Z4, Z9
 	JMP          pass6_fold
 
 pass6_partial2:
 	TESTQ        R10, R10
 	JE           pass6_fold
-	VMOVUPS.Z    (DX), K1, Z11
-	VSUBPS       Z3, Z11, Z11
-	VBROADCASTSS lanes_00000000<>+0(SB), Z7
-	VBLENDMPS    Z11, Z7, K1, Z11
-	VFMADD231PS  Z11, Z11, Z4
+	VMOVUPS.Z    (DX), K1, Z4
+	VSUBPS       Z12, Z4, Z4
+	VBROADCASTSS lanes_00000000<>+0(SB), Z8
+	VBLENDMPS    Z4, Z8, K1, Z4
+	VFMADD231PS  Z4, Z4, Z11
 	JMP          pass6_fold
 
 pass6_partial3:
 	TESTQ        R10, R10
 	JE           pass6_fold
-	VMOVUPS.Z    (DX), K1, Z11
-	VSUBPS       Z3, Z11, Z11
-	VBROADCASTSS lanes_00000000<>+0(SB), Z7
-	VBLENDMPS    Z11, Z7, K1, Z11
-	VFMADD231PS  Z11, Z11, Z10
+	VMOVUPS.Z    (DX), K1, Z4
+	VSUBPS       Z12, Z4, Z4
+	VBROADCASTSS lanes_00000000<>+0(SB), Z8
+	VBLENDMPS    Z4, Z8, K1, Z4
+	VFMADD231PS  Z4, Z4, Z5
 
 pass6_fold:
-	VADDPS        Z4, Z5, Z5
-	VADDPS        Z10, Z6, Z6
-	VADDPS        Z6, Z5, Z5
-	VEXTRACTF64X4 $0x01, Z5, Y11
-	VADDPS        Y11, Y5, Y5
-	VEXTRACTF32X4 $0x01, Y5, X11
-	VADDPS        X11, X5, X5
-	VSHUFPS       $0x0e, X5, X5, X11
-	VADDPS        X11, X5, X5
-	VSHUFPS       $0x01, X5, X5, X11
-	VADDPS        X11, X5, X5
+	VADDPS        Z11, Z10, Z10
+	VADDPS        Z5, Z9, Z9
+	VADDPS        Z9, Z10, Z10
+	VEXTRACTF64X4 $0x01, Z10, Y4
+	VADDPS        Y4, Y10, Y10
+	VEXTRACTF32X4 $0x01, Y10, X4
+	VADDPS        X4, X10, X10
+	VSHUFPS       $0x0e, X10, X10, X4
+	VADDPS        X4, X10, X10
+	VSHUFPS       $0x01, X10, X10, X4
+	VADDPS        X4, X10, X10
 	SUBQ          R11, DX
-	VDIVPS        X1, X5, X10
-	VMULPS        X2, X2, X5
-	VSUBPS        X5, X10, X2
-	VBROADCASTSS  lanes_00000000<>+0(SB), X10
-	VMAXPS        X2, X10, X5
-	VADDPS        X0, X5, X2
-	VSQRTPS       X2, X5
-	VBROADCASTSS  lanes_3f800000<>+0(SB), X10
-	VDIVPS        X5, X10, X2
-	VBROADCASTSS  X2, Z2
-	VMOVSS        X3, (BX)
+	VDIVPS        X1, X10, X5
+	VMULPS        X13, X13, X10
+	VSUBPS        X10, X5, X13
+	VBROADCASTSS  lanes_00000000<>+0(SB), X5
+	VMAXPS        X13, X5, X10
+	VADDPS        X0, X10, X13
+	VSQRTPS       X13, X10
+	VBROADCASTSS  lanes_3f800000<>+0(SB), X5
+	VDIVPS        X10, X5, X13
+	VBROADCASTSS  X13, Z13
+	VMOVSS        X12, (BX)
 	ADDQ          $+4, BX
-	VMOVSS        X2, (CX)
+	VMOVSS        X13, (CX)
 	ADDQ          $+4, CX
 	MOVQ          R9, R10
 	SUBQ          $+64, R10
 	JL            pass16_blocks_end
 
 pass16_blocks:
-	VMOVUPS     (DX), Z5
-	VMOVUPS     64(DX), Z10
-	VMOVUPS     128(DX), Z4
-	VMOVUPS     192(DX), Z6
-	VSUBPS      Z3, Z5, Z5
-	VSUBPS      Z3, Z10, Z10
-	VSUBPS      Z3, Z4, Z4
-	VSUBPS      Z3, Z6, Z6
-	VMULPS      Z2, Z5, Z5
-	VMULPS      Z2, Z10, Z10
-	VMULPS      Z2, Z4, Z4
-	VMULPS      Z2, Z6, Z6
-	VMOVUPS     (SI), Z11
-	VMOVUPS     64(SI), Z7
-	VMOVUPS     128(SI), Z8
-	VMOVUPS     192(SI), Z9
-	VMOVUPS     (DI), Z12
-	VMOVUPS     64(DI), Z13
+	VMOVUPS     (DX), Z10
+	VMOVUPS     64(DX), Z5
+	VMOVUPS     128(DX), Z11
+	VMOVUPS     192(DX), Z9
+	VSUBPS      Z12, Z10, Z10
+	VSUBPS      Z12, Z5, Z5
+	VSUBPS      Z12, Z11, Z11
+	VSUBPS      Z12, Z9, Z9
+	VMULPS      Z13, Z10, Z10
+	VMULPS      Z13, Z5, Z5
+	VMULPS      Z13, Z11, Z11
+	VMULPS      Z13, Z9, Z9
+	VMOVUPS     (SI), Z4
+	VMOVUPS     64(SI), Z8
+	VMOVUPS     128(SI), Z7
+	VMOVUPS     192(SI), Z6
+	VMOVUPS     (DI), Z3
+	VMOVUPS     64(DI), Z2
 	VMOVUPS     128(DI), Z14
 	VMOVUPS     192(DI), Z15
-	VFMADD231PS Z11, Z5, Z12
-	VFMADD231PS Z7, Z10, Z13
-	VFMADD231PS Z8, Z4, Z14
-	VFMADD231PS Z9, Z6, Z15
-	VMOVUPS     Z12, (AX)
-	VMOVUPS     Z13, 64(AX)
+	VFMADD231PS Z4, Z10, Z3
+	VFMADD231PS Z8, Z5, Z2
+	VFMADD231PS Z7, Z11, Z14
+	VFMADD231PS Z6, Z9, Z15
+	VMOVUPS     Z3, (AX)
+	VMOVUPS     Z2, 64(AX)
 	VMOVUPS     Z14, 128(AX)
 	VMOVUPS     Z15, 192(AX)
 	ADDQ        $+256, DX
@@ -21618,12 +21675,12 @@ pass16_blocks_end:
 
 pass16_vectors:
 	VMOVUPS     (DX), Z15
-	VSUBPS      Z3, Z15, Z15
-	VMULPS      Z2, Z15, Z15
+	VSUBPS      Z12, Z15, Z15
+	VMULPS      Z13, Z15, Z15
 	VMOVUPS     (SI), Z14
-	VMOVUPS     (DI), Z13
-	VFMADD231PS Z14, Z15, Z13
-	VMOVUPS     Z13, (AX)
+	VMOVUPS     (DI), Z2
+	VFMADD231PS Z14, Z15, Z2
+	VMOVUPS     Z2, (AX)
 	ADDQ        $+64, DX
 	ADDQ        $+64, SI
 	ADDQ        $+64, DI
@@ -21635,12 +21692,12 @@ pass16_vectors_end:
 	ADDQ        $+16, R10
 	TESTQ       R10, R10
 	JE          pass16_end
-	VMOVUPS.Z   (DX), K1, Z13
-	VSUBPS      Z3, Z13, Z13
-	VMULPS      Z2, Z13, Z13
+	VMOVUPS.Z   (DX), K1, Z2
+	VSUBPS      Z12, Z2, Z2
+	VMULPS      Z13, Z2, Z2
 	VMOVUPS.Z   (SI), K1, Z14
 	VMOVUPS.Z   (DI), K1, Z15
-	VFMADD231PS Z14, Z13, Z15
+	VFMADD231PS Z14, Z2, Z15
 	VMOVUPS     Z15, K1, (AX)
 
 pass16_end:
@@ -21670,23 +21727,23 @@ TEXT ·LayerNormBackwardRowsAVX2(SB), NOSPLIT, $0-68
 	MOVQ         cols+56(FP), R9
 	VBROADCASTSS n+64(FP), Y0
 	MOVQ         R9, R10
+	MOVQ         R10, R11
 	ANDQ         $+7, R10
 	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         R10
 	VMOVUPS      32(R13)(R10*4), Y1
 	NEGQ         R10
-	MOVQ         R9, R11
 	SUBQ         R10, R11
 	SHLQ         $0x02, R11
 
 row:
-	VBROADCASTSS (DX), Y2
+	VBROADCASTSS (DX), Y5
 	ADDQ         $+4, DX
-	VBROADCASTSS (SI), Y3
+	VBROADCASTSS (SI), Y4
 	ADDQ         $+4, SI
 	MOVQ         R9, R10
-	VPXOR        X4, X4, X4
-	VPXOR        X5, X5, X5
+	VPXOR        X3, X3, X3
+	VPXOR        X2, X2, X2
 	VPXOR        X6, X6, X6
 	VPXOR        X7, X7, X7
 	VPXOR        X8, X8, X8
@@ -21699,12 +21756,12 @@ row:
 pass2_blocks:
 	VMOVUPS     (BX), Y12
 	VMOVUPS     (DI), Y13
-	VFMADD231PS Y13, Y12, Y4
+	VFMADD231PS Y13, Y12, Y3
 	ADDQ        $+32, BX
 	ADDQ        $+32, DI
 	VMOVUPS     (BX), Y13
 	VMOVUPS     (DI), Y12
-	VFMADD231PS Y12, Y13, Y5
+	VFMADD231PS Y12, Y13, Y2
 	ADDQ        $+32, BX
 	ADDQ        $+32, DI
 	VMOVUPS     (BX), Y12
@@ -21746,7 +21803,7 @@ pass2_blocks_end:
 	JL          pass2_partial0
 	VMOVUPS     (BX), Y12
 	VMOVUPS     (DI), Y13
-	VFMADD231PS Y13, Y12, Y4
+	VFMADD231PS Y13, Y12, Y3
 	ADDQ        $+32, BX
 	ADDQ        $+32, DI
 	ADDQ        $-8, R10
@@ -21754,7 +21811,7 @@ pass2_blocks_end:
 	JL          pass2_partial1
 	VMOVUPS     (BX), Y13
 	VMOVUPS     (DI), Y12
-	VFMADD231PS Y12, Y13, Y5
+	VFMADD231PS Y12, Y13, Y2
 	ADDQ        $+32, BX
 	ADDQ        $+32, DI
 	ADDQ        $-8, R10
@@ -21815,7 +21872,7 @@ pass2_partial0:
 	VBROADCASTSS lanes_80000000<>+0(SB), Y13
 	VBLENDVPS    Y1, Y12, Y13, Y12
 	VMASKMOVPS   (DI), Y1, Y13
-	VFMADD231PS  Y13, Y12, Y4
+	VFMADD231PS  Y13, Y12, Y3
 	JMP          pass2_fold
 
 pass2_partial1:
@@ -21825,7 +21882,7 @@ pass2_partial1:
 	VBROADCASTSS lanes_80000000<>+0(SB), Y12
 	VBLENDVPS    Y1, Y13, Y12, Y13
 	VMASKMOVPS   (DI), Y1, Y12
-	VFMADD231PS  Y12, Y13, Y5
+	VFMADD231PS  Y12, Y13, Y2
 	JMP          pass2_fold
 
 pass2_partial2:
@@ -21888,49 +21945,49 @@ pass2_partial7:
 	VFMADD231PS  Y12, Y13, Y11
 
 pass2_fold:
-	VADDPS       Y8, Y4, Y4
-	VADDPS       Y9, Y5, Y5
+	VADDPS       Y8, Y3, Y3
+	VADDPS       Y9, Y2, Y2
 	VADDPS       Y10, Y6, Y6
 	VADDPS       Y11, Y7, Y7
-	VADDPS       Y6, Y4, Y4
-	VADDPS       Y7, Y5, Y5
-	VADDPS       Y5, Y4, Y4
-	VEXTRACTF128 $0x01, Y4, X12
-	VADDPS       X12, X4, X4
-	VSHUFPS      $0x0e, X4, X4, X12
-	VADDPS       X12, X4, X4
-	VSHUFPS      $0x01, X4, X4, X12
-	VADDPS       X12, X4, X4
+	VADDPS       Y6, Y3, Y3
+	VADDPS       Y7, Y2, Y2
+	VADDPS       Y2, Y3, Y3
+	VEXTRACTF128 $0x01, Y3, X12
+	VADDPS       X12, X3, X3
+	VSHUFPS      $0x0e, X3, X3, X12
+	VADDPS       X12, X3, X3
+	VSHUFPS      $0x01, X3, X3, X12
+	VADDPS       X12, X3, X3
 	SUBQ         R11, BX
 	MOVQ         gamma+40(FP), DI
-	VDIVPS       X0, X4, X11
+	VDIVPS       X0, X3, X11
 	VBROADCASTSS X11, Y11
 	MOVQ         R9, R10
-	VPXOR        X4, X4, X4
+	VPXOR        X3, X3, X3
 	VPXOR        X10, X10, X10
 	VPXOR        X9, X9, X9
 	VPXOR        X8, X8, X8
 	VPXOR        X7, X7, X7
 	VPXOR        X6, X6, X6
-	VPXOR        X5, X5, X5
+	VPXOR        X2, X2, X2
 	VPXOR        X12, X12, X12
 	SUBQ         $+64, R10
 	JL           pass4_blocks_end
 
 pass4_blocks:
 	VMOVUPS     (CX), Y13
-	VSUBPS      Y2, Y13, Y13
-	VMULPS      Y3, Y13, Y13
+	VSUBPS      Y5, Y13, Y13
+	VMULPS      Y4, Y13, Y13
 	VMOVUPS     (BX), Y14
 	VMOVUPS     (DI), Y15
 	VMULPS      Y15, Y14, Y15
-	VFMADD231PS Y13, Y15, Y4
+	VFMADD231PS Y13, Y15, Y3
 	ADDQ        $+32, CX
 	ADDQ        $+32, BX
 	ADDQ        $+32, DI
 	VMOVUPS     (CX), Y13
-	VSUBPS      Y2, Y13, Y13
-	VMULPS      Y3, Y13, Y13
+	VSUBPS      Y5, Y13, Y13
+	VMULPS      Y4, Y13, Y13
 	VMOVUPS     (BX), Y15
 	VMOVUPS     (DI), Y14
 	VMULPS      Y14, Y15, Y14
@@ -21939,8 +21996,8 @@ pass4_blocks:
 	ADDQ        $+32, BX
 	ADDQ        $+32, DI
 	VMOVUPS     (CX), Y13
-	VSUBPS      Y2, Y13, Y13
-	VMULPS      Y3, Y13, Y13
+	VSUBPS      Y5, Y13, Y13
+	VMULPS      Y4, Y13, Y13
 	VMOVUPS     (BX), Y14
 	VMOVUPS     (DI), Y15
 	VMULPS      Y15, Y14, Y15
@@ -21949,8 +22006,8 @@ pass4_blocks:
 	ADDQ        $+32, BX
 	ADDQ        $+32, DI
 	VMOVUPS     (CX), Y13
-	VSUBPS      Y2, Y13, Y13
-	VMULPS      Y3, Y13, Y13
+	VSUBPS      Y5, Y13, Y13
+	VMULPS      Y4, Y13, Y13
 	VMOVUPS     (BX), Y15
 	VMOVUPS     (DI), Y14
 	VMULPS      Y14, Y15, Y14
@@ -21959,8 +22016,8 @@ pass4_blocks:
 	ADDQ        $+32, BX
 	ADDQ        $+32, DI
 	VMOVUPS     (CX), Y13
-	VSUBPS      Y2, Y13, Y13
-	VMULPS      Y3, Y13, Y13
+	VSUBPS      Y5, Y13, Y13
+	VMULPS      Y4, Y13, Y13
 	VMOVUPS     (BX), Y14
 	VMOVUPS     (DI), Y15
 	VMULPS      Y15, Y14, Y15
@@ -21969,8 +22026,8 @@ pass4_blocks:
 	ADDQ        $+32, BX
 	ADDQ        $+32, DI
 	VMOVUPS     (CX), Y13
-	VSUBPS      Y2, Y13, Y13
-	VMULPS      Y3, Y13, Y13
+	VSUBPS      Y5, Y13, Y13
+	VMULPS      Y4, Y13, Y13
 	VMOVUPS     (BX), Y15
 	VMOVUPS     (DI), Y14
 	VMULPS      Y14, Y15, Y14
@@ -21979,18 +22036,18 @@ pass4_blocks:
 	ADDQ        $+32, BX
 	ADDQ        $+32, DI
 	VMOVUPS     (CX), Y13
-	VSUBPS      Y2, Y13, Y13
-	VMULPS      Y3, Y13, Y13
+	VSUBPS      Y5, Y13, Y13
+	VMULPS      Y4, Y13, Y13
 	VMOVUPS     (BX), Y14
 	VMOVUPS     (DI), Y15
 	VMULPS      Y15, Y14, Y15
-	VFMADD231PS Y13, Y15, Y5
+	VFMADD231PS Y13, Y15, Y2
 	ADDQ        $+32, CX
 	ADDQ        $+32, BX
 	ADDQ        $+32, DI
 	VMOVUPS     (CX), Y13
-	VSUBPS      Y2, Y13, Y13
-	VMULPS      Y3, Y13, Y13
+	VSUBPS      Y5, Y13, Y13
+	VMULPS      Y4, Y13, Y13
 	VMOVUPS     (BX), Y15
 	VMOVUPS     (DI), Y14
 	VMULPS      Y14, Y15, Y14
@@ -22006,12 +22063,12 @@ pass4_blocks_end:
 	CMPQ        R10, $+8
 	JL          pass4_partial0
 	VMOVUPS     (CX), Y13
-	VSUBPS      Y2, Y13, Y13
-	VMULPS      Y3, Y13, Y13
+	VSUBPS      Y5, Y13, Y13
+	VMULPS      Y4, Y13, Y13
 	VMOVUPS     (BX), Y14
 	VMOVUPS     (DI), Y15
 	VMULPS      Y15, Y14, Y15
-	VFMADD231PS Y13, Y15, Y4
+	VFMADD231PS Y13, Y15, Y3
 	ADDQ        $+32, CX
 	ADDQ        $+32, BX
 	ADDQ        $+32, DI
@@ -22019,8 +22076,8 @@ pass4_blocks_end:
 	CMPQ        R10, $+8
 	JL          pass4_partial1
 	VMOVUPS     (CX), Y13
-	VSUBPS      Y2, Y13, Y13
-	VMULPS      Y3, Y13, Y13
+	VSUBPS      Y5, Y13, Y13
+	VMULPS      Y4, Y13, Y13
 	VMOVUPS     (BX), Y15
 	VMOVUPS     (DI), Y14
 	VMULPS      Y14, Y15, Y14
@@ -22032,8 +22089,8 @@ pass4_blocks_end:
 	CMPQ        R10, $+8
 	JL          pass4_partial2
 	VMOVUPS     (CX), Y13
-	VSUBPS      Y2, Y13, Y13
-	VMULPS      Y3, Y13, Y13
+	VSUBPS      Y5, Y13, Y13
+	VMULPS      Y4, Y13, Y13
 	VMOVUPS     (BX), Y14
 	VMOVUPS     (DI), Y15
 	VMULPS      Y15, Y14, Y15
@@ -22045,8 +22102,8 @@ pass4_blocks_end:
 	CMPQ        R10, $+8
 	JL          pass4_partial3
 	VMOVUPS     (CX), Y13
-	VSUBPS      Y2, Y13, Y13
-	VMULPS      Y3, Y13, Y13
+	VSUBPS      Y5, Y13, Y13
+	VMULPS      Y4, Y13, Y13
 	VMOVUPS     (BX), Y15
 	VMOVUPS     (DI), Y14
 	VMULPS      Y14, Y15, Y14
@@ -22058,8 +22115,8 @@ pass4_blocks_end:
 	CMPQ        R10, $+8
 	JL          pass4_partial4
 	VMOVUPS     (CX), Y13
-	VSUBPS      Y2, Y13, Y13
-	VMULPS      Y3, Y13, Y13
+	VSUBPS      Y5, Y13, Y13
+	VMULPS      Y4, Y13, Y13
 	VMOVUPS     (BX), Y14
 	VMOVUPS     (DI), Y15
 	VMULPS      Y15, Y14, Y15
@@ -22071,8 +22128,8 @@ pass4_blocks_end:
 	CMPQ        R10, $+8
 	JL          pass4_partial5
 	VMOVUPS     (CX), Y13
-	VSUBPS      Y2, Y13, Y13
-	VMULPS      Y3, Y13, Y13
+	VSUBPS      Y5, Y13, Y13
+	VMULPS      Y4, Y13, Y13
 	VMOVUPS     (BX), Y15
 	VMOVUPS     (DI), Y14
 	VMULPS      Y14, Y15, Y14
@@ -22084,12 +22141,12 @@ pass4_blocks_end:
 	CMPQ        R10, $+8
 	JL          pass4_partial6
 	VMOVUPS     (CX), Y13
-	VSUBPS      Y2, Y13, Y13
-	VMULPS      Y3, Y13, Y13
+	VSUBPS      Y5, Y13, Y13
+	VMULPS      Y4, Y13, Y13
 	VMOVUPS     (BX), Y14
 	VMOVUPS     (DI), Y15
 	VMULPS      Y15, Y14, Y15
-	VFMADD231PS Y13, Y15, Y5
+	VFMADD231PS Y13, Y15, Y2
 	ADDQ        $+32, CX
 	ADDQ        $+32, BX
 	ADDQ        $+32, DI
@@ -22097,8 +22154,8 @@ pass4_blocks_end:
 	CMPQ        R10, $+8
 	JL          pass4_partial7
 	VMOVUPS     (CX), Y13
-	VSUBPS      Y2, Y13, Y13
-	VMULPS      Y3, Y13, Y13
+	VSUBPS      Y5, Y13, Y13
+	VMULPS      Y4, Y13, Y13
 	VMOVUPS     (BX), Y15
 	VMOVUPS     (DI), Y14
 	VMULPS      Y14, Y15, Y14
@@ -22113,22 +22170,22 @@ pass4_partial0:
 	TESTQ        R10, R10
 	JE           pass4_fold
 	VMASKMOVPS   (CX), Y1, Y13
-	VSUBPS       Y2, Y13, Y13
-	VMULPS       Y3, Y13, Y13
+	VSUBPS       Y5, Y13, Y13
+	VMULPS       Y4, Y13, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y14
 	VBLENDVPS    Y1, Y13, Y14, Y13
 	VMASKMOVPS   (BX), Y1, Y14
 	VMASKMOVPS   (DI), Y1, Y15
 	VMULPS       Y15, Y14, Y15
-	VFMADD231PS  Y13, Y15, Y4
+	VFMADD231PS  Y13, Y15, Y3
 	JMP          pass4_fold
 
 pass4_partial1:
 	TESTQ        R10, R10
 	JE           pass4_fold
 	VMASKMOVPS   (CX), Y1, Y13
-	VSUBPS       Y2, Y13, Y13
-	VMULPS       Y3, Y13, Y13
+	VSUBPS       Y5, Y13, Y13
+	VMULPS       Y4, Y13, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y15
 	VBLENDVPS    Y1, Y13, Y15, Y13
 	VMASKMOVPS   (BX), Y1, Y15
@@ -22141,8 +22198,8 @@ pass4_partial2:
 	TESTQ        R10, R10
 	JE           pass4_fold
 	VMASKMOVPS   (CX), Y1, Y13
-	VSUBPS       Y2, Y13, Y13
-	VMULPS       Y3, Y13, Y13
+	VSUBPS       Y5, Y13, Y13
+	VMULPS       Y4, Y13, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y14
 	VBLENDVPS    Y1, Y13, Y14, Y13
 	VMASKMOVPS   (BX), Y1, Y14
@@ -22155,8 +22212,8 @@ pass4_partial3:
 	TESTQ        R10, R10
 	JE           pass4_fold
 	VMASKMOVPS   (CX), Y1, Y13
-	VSUBPS       Y2, Y13, Y13
-	VMULPS       Y3, Y13, Y13
+	VSUBPS       Y5, Y13, Y13
+	VMULPS       Y4, Y13, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y15
 	VBLENDVPS    Y1, Y13, Y15, Y13
 	VMASKMOVPS   (BX), Y1, Y15
@@ -22169,8 +22226,8 @@ pass4_partial4:
 	TESTQ        R10, R10
 	JE           pass4_fold
 	VMASKMOVPS   (CX), Y1, Y13
-	VSUBPS       Y2, Y13, Y13
-	VMULPS       Y3, Y13, Y13
+	VSUBPS       Y5, Y13, Y13
+	VMULPS       Y4, Y13, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y14
 	VBLENDVPS    Y1, Y13, Y14, Y13
 	VMASKMOVPS   (BX), Y1, Y14
@@ -22183,8 +22240,8 @@ pass4_partial5:
 	TESTQ        R10, R10
 	JE           pass4_fold
 	VMASKMOVPS   (CX), Y1, Y13
-	VSUBPS       Y2, Y13, Y13
-	VMULPS       Y3, Y13, Y13
+	VSUBPS       Y5, Y13, Y13
+	VMULPS       Y4, Y13, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y15
 	VBLENDVPS    Y1, Y13, Y15, Y13
 	VMASKMOVPS   (BX), Y1, Y15
@@ -22197,22 +22254,22 @@ pass4_partial6:
 	TESTQ        R10, R10
 	JE           pass4_fold
 	VMASKMOVPS   (CX), Y1, Y13
-	VSUBPS       Y2, Y13, Y13
-	VMULPS       Y3, Y13, Y13
+	VSUBPS       Y5, Y13, Y13
+	VMULPS       Y4, Y13, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y14
 	VBLENDVPS    Y1, Y13, Y14, Y13
 	VMASKMOVPS   (BX), Y1, Y14
 	VMASKMOVPS   (DI), Y1, Y15
 	VMULPS       Y15, Y14, Y15
-	VFMADD231PS  Y13, Y15, Y5
+	VFMADD231PS  Y13, Y15, Y2
 	JMP          pass4_fold
 
 pass4_partial7:
 	TESTQ        R10, R10
 	JE           pass4_fold
 	VMASKMOVPS   (CX), Y1, Y13
-	VSUBPS       Y2, Y13, Y13
-	VMULPS       Y3, Y13, Y13
+	VSUBPS       Y5, Y13, Y13
+	VMULPS       Y4, Y13, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y15
 	VBLENDVPS    Y1, Y13, Y15, Y13
 	VMASKMOVPS   (BX), Y1, Y15
@@ -22221,35 +22278,35 @@ pass4_partial7:
 	VFMADD231PS  Y13, Y14, Y12
 
 pass4_fold:
-	VADDPS       Y7, Y4, Y4
+	VADDPS       Y7, Y3, Y3
 	VADDPS       Y6, Y10, Y10
-	VADDPS       Y5, Y9, Y9
+	VADDPS       Y2, Y9, Y9
 	VADDPS       Y12, Y8, Y8
-	VADDPS       Y9, Y4, Y4
+	VADDPS       Y9, Y3, Y3
 	VADDPS       Y8, Y10, Y10
-	VADDPS       Y10, Y4, Y4
-	VEXTRACTF128 $0x01, Y4, X13
-	VADDPS       X13, X4, X4
-	VSHUFPS      $0x0e, X4, X4, X13
-	VADDPS       X13, X4, X4
-	VSHUFPS      $0x01, X4, X4, X13
-	VADDPS       X13, X4, X4
+	VADDPS       Y10, Y3, Y3
+	VEXTRACTF128 $0x01, Y3, X13
+	VADDPS       X13, X3, X3
+	VSHUFPS      $0x0e, X3, X3, X13
+	VADDPS       X13, X3, X3
+	VSHUFPS      $0x01, X3, X3, X13
+	VADDPS       X13, X3, X3
 	SUBQ         R11, CX
 	SUBQ         R11, BX
 	MOVQ         gamma+40(FP), DI
-	VDIVPS       X0, X4, X12
+	VDIVPS       X0, X3, X12
 	VBROADCASTSS X12, Y12
 	MOVQ         R9, R10
 	SUBQ         $+16, R10
 	JL           pass6_blocks_end
 
 pass6_blocks:
-	VMOVUPS      (CX), Y4
-	VMOVUPS      32(CX), Y5
-	VSUBPS       Y2, Y4, Y4
-	VSUBPS       Y2, Y5, Y5
-	VMULPS       Y3, Y4, Y4
-	VMULPS       Y3, Y5, Y5
+	VMOVUPS      (CX), Y3
+	VMOVUPS      32(CX), Y2
+	VSUBPS       Y5, Y3, Y3
+	VSUBPS       Y5, Y2, Y2
+	VMULPS       Y4, Y3, Y3
+	VMULPS       Y4, Y2, Y2
 	VMOVUPS      (BX), Y6
 	VMOVUPS      32(BX), Y7
 	VMOVUPS      (DI), Y8
@@ -22258,10 +22315,10 @@ pass6_blocks:
 	VMULPS       Y9, Y7, Y9
 	VSUBPS       Y11, Y8, Y8
 	VSUBPS       Y11, Y9, Y9
-	VFNMADD231PS Y12, Y4, Y8
-	VFNMADD231PS Y12, Y5, Y9
-	VMULPS       Y8, Y3, Y8
-	VMULPS       Y9, Y3, Y9
+	VFNMADD231PS Y12, Y3, Y8
+	VFNMADD231PS Y12, Y2, Y9
+	VMULPS       Y8, Y4, Y8
+	VMULPS       Y9, Y4, Y9
 	VMOVUPS      Y8, (AX)
 	VMOVUPS      Y9, 32(AX)
 	ADDQ         $+64, CX
@@ -22278,15 +22335,15 @@ pass6_blocks_end:
 
 pass6_vectors:
 	VMOVUPS      (CX), Y9
-	VSUBPS       Y2, Y9, Y9
-	VMULPS       Y3, Y9, Y9
+	VSUBPS       Y5, Y9, Y9
+	VMULPS       Y4, Y9, Y9
 	VMOVUPS      (BX), Y8
-	VMOVUPS      (DI), Y5
-	VMULPS       Y5, Y8, Y5
-	VSUBPS       Y11, Y5, Y5
-	VFNMADD231PS Y12, Y9, Y5
-	VMULPS       Y5, Y3, Y5
-	VMOVUPS      Y5, (AX)
+	VMOVUPS      (DI), Y2
+	VMULPS       Y2, Y8, Y2
+	VSUBPS       Y11, Y2, Y2
+	VFNMADD231PS Y12, Y9, Y2
+	VMULPS       Y2, Y4, Y2
+	VMOVUPS      Y2, (AX)
 	ADDQ         $+32, CX
 	ADDQ         $+32, BX
 	ADDQ         $+32, DI
@@ -22298,15 +22355,15 @@ pass6_vectors_end:
 	ADDQ         $+8, R10
 	TESTQ        R10, R10
 	JE           pass6_end
-	VMASKMOVPS   (CX), Y1, Y5
-	VSUBPS       Y2, Y5, Y5
-	VMULPS       Y3, Y5, Y5
+	VMASKMOVPS   (CX), Y1, Y2
+	VSUBPS       Y5, Y2, Y2
+	VMULPS       Y4, Y2, Y2
 	VMASKMOVPS   (BX), Y1, Y9
 	VMASKMOVPS   (DI), Y1, Y8
 	VMULPS       Y8, Y9, Y8
 	VSUBPS       Y11, Y8, Y8
-	VFNMADD231PS Y12, Y5, Y8
-	VMULPS       Y8, Y3, Y8
+	VFNMADD231PS Y12, Y2, Y8
+	VMULPS       Y8, Y4, Y8
 	VMASKMOVPS   Y8, Y1, (AX)
 
 pass6_end:
@@ -22337,22 +22394,22 @@ TEXT ·LayerNormBackwardRowsAVX512(SB), NOSPLIT, $0-68
 	MOVQ         cols+56(FP), R9
 	VBROADCASTSS n+64(FP), Z0
 	MOVQ         R9, R10
+	MOVQ         R10, R11
 	ANDQ         $+15, R10
 	MOVL         $0x0000ffff, R13
 	BZHIL        R10, R13, R13
 	KMOVW        R13, K1
-	MOVQ         R9, R11
 	SUBQ         R10, R11
 	SHLQ         $0x02, R11
 
 row:
-	VBROADCASTSS (DX), Z1
+	VBROADCASTSS (DX), Z4
 	ADDQ         $+4, DX
-	VBROADCASTSS (SI), Z2
+	VBROADCASTSS (SI), Z3
 	ADDQ         $+4, SI
 	MOVQ         R9, R10
-	VPXOR        X3, X3, X3
-	VPXOR        X4, X4, X4
+	VPXOR        X2, X2, X2
+	VPXOR        X1, X1, X1
 	VPXOR        X5, X5, X5
 	VPXOR        X6, X6, X6
 	SUBQ         $+64, R10
@@ -22367,8 +22424,8 @@ pass2_blocks:
 	VMOVUPS     64(DI), Z12
 	VMOVUPS     128(DI), Z13
 	VMOVUPS     192(DI), Z14
-	VFMADD231PS Z11, Z7, Z3
-	VFMADD231PS Z12, Z8, Z4
+	VFMADD231PS Z11, Z7, Z2
+	VFMADD231PS Z12, Z8, Z1
 	VFMADD231PS Z13, Z9, Z5
 	VFMADD231PS Z14, Z10, Z6
 	ADDQ        $+256, BX
@@ -22382,7 +22439,7 @@ pass2_blocks_end:
 	JL          pass2_partial0
 	VMOVUPS     (BX), Z14
 	VMOVUPS     (DI), Z10
-	VFMADD231PS Z10, Z14, Z3
+	VFMADD231PS Z10, Z14, Z2
 	ADDQ        $+64, BX
 	ADDQ        $+64, DI
 	ADDQ        $-16, R10
@@ -22390,7 +22447,7 @@ pass2_blocks_end:
 	JL          pass2_partial1
 	VMOVUPS     (BX), Z10
 	VMOVUPS     (DI), Z14
-	VFMADD231PS Z14, Z10, Z4
+	VFMADD231PS Z14, Z10, Z1
 	ADDQ        $+64, BX
 	ADDQ        $+64, DI
 	ADDQ        $-16, R10
@@ -22419,7 +22476,7 @@ pass2_partial0:
 	VBROADCASTSS lanes_80000000<>+0(SB), Z10
 	VBLENDMPS    Z14, Z10, K1, Z14
 	VMOVUPS.Z    (DI), K1, Z10
-	VFMADD231PS  Z10, Z14, Z3
+	VFMADD231PS  Z10, Z14, Z2
 	JMP          pass2_fold
 
 pass2_partial1:
@@ -22429,7 +22486,7 @@ pass2_partial1:
 	VBROADCASTSS lanes_80000000<>+0(SB), Z14
 	VBLENDMPS    Z10, Z14, K1, Z10
 	VMOVUPS.Z    (DI), K1, Z14
-	VFMADD231PS  Z14, Z10, Z4
+	VFMADD231PS  Z14, Z10, Z1
 	JMP          pass2_fold
 
 pass2_partial2:
@@ -22452,25 +22509,25 @@ pass2_partial3:
 	VFMADD231PS  Z14, Z10, Z6
 
 pass2_fold:
-	VADDPS        Z5, Z3, Z3
-	VADDPS        Z6, Z4, Z4
-	VADDPS        Z4, Z3, Z3
-	VEXTRACTF64X4 $0x01, Z3, Y14
-	VADDPS        Y14, Y3, Y3
-	VEXTRACTF32X4 $0x01, Y3, X14
-	VADDPS        X14, X3, X3
-	VSHUFPS       $0x0e, X3, X3, X14
-	VADDPS        X14, X3, X3
-	VSHUFPS       $0x01, X3, X3, X14
-	VADDPS        X14, X3, X3
+	VADDPS        Z5, Z2, Z2
+	VADDPS        Z6, Z1, Z1
+	VADDPS        Z1, Z2, Z2
+	VEXTRACTF64X4 $0x01, Z2, Y14
+	VADDPS        Y14, Y2, Y2
+	VEXTRACTF32X4 $0x01, Y2, X14
+	VADDPS        X14, X2, X2
+	VSHUFPS       $0x0e, X2, X2, X14
+	VADDPS        X14, X2, X2
+	VSHUFPS       $0x01, X2, X2, X14
+	VADDPS        X14, X2, X2
 	SUBQ          R11, BX
 	MOVQ          gamma+40(FP), DI
-	VDIVPS        X0, X3, X6
+	VDIVPS        X0, X2, X6
 	VBROADCASTSS  X6, Z6
 	MOVQ          R9, R10
-	VPXOR         X3, X3, X3
+	VPXOR         X2, X2, X2
 	VPXOR         X5, X5, X5
-	VPXOR         X4, X4, X4
+	VPXOR         X1, X1, X1
 	VPXOR         X14, X14, X14
 	SUBQ          $+64, R10
 	JL            pass4_blocks_end
@@ -22480,14 +22537,14 @@ pass4_blocks:
 	VMOVUPS     64(CX), Z13
 	VMOVUPS     128(CX), Z9
 	VMOVUPS     192(CX), Z12
-	VSUBPS      Z1, Z10, Z10
-	VSUBPS      Z1, Z13, Z13
-	VSUBPS      Z1, Z9, Z9
-	VSUBPS      Z1, Z12, Z12
-	VMULPS      Z2, Z10, Z10
-	VMULPS      Z2, Z13, Z13
-	VMULPS      Z2, Z9, Z9
-	VMULPS      Z2, Z12, Z12
+	VSUBPS      Z4, Z10, Z10
+	VSUBPS      Z4, Z13, Z13
+	VSUBPS      Z4, Z9, Z9
+	VSUBPS      Z4, Z12, Z12
+	VMULPS      Z3, Z10, Z10
+	VMULPS      Z3, Z13, Z13
+	VMULPS      Z3, Z9, Z9
+	VMULPS      Z3, Z12, Z12
 	VMOVUPS     (BX), Z8
 	VMOVUPS     64(BX), Z11
 	VMOVUPS     128(BX), Z7
@@ -22500,9 +22557,9 @@ pass4_blocks:
 	VMULPS      Z17, Z11, Z17
 	VMULPS      Z18, Z7, Z18
 	VMULPS      Z19, Z15, Z19
-	VFMADD231PS Z10, Z16, Z3
+	VFMADD231PS Z10, Z16, Z2
 	VFMADD231PS Z13, Z17, Z5
-	VFMADD231PS Z9, Z18, Z4
+	VFMADD231PS Z9, Z18, Z1
 	VFMADD231PS Z12, Z19, Z14
 	ADDQ        $+256, CX
 	ADDQ        $+256, BX
@@ -22515,12 +22572,12 @@ pass4_blocks_end:
 	CMPQ        R10, $+16
 	JL          pass4_partial0
 	VMOVUPS     (CX), Z12
-	VSUBPS      Z1, Z12, Z12
-	VMULPS      Z2, Z12, Z12
+	VSUBPS      Z4, Z12, Z12
+	VMULPS      Z3, Z12, Z12
 	VMOVUPS     (BX), Z19
 	VMOVUPS     (DI), Z9
 	VMULPS      Z9, Z19, Z9
-	VFMADD231PS Z12, Z9, Z3
+	VFMADD231PS Z12, Z9, Z2
 	ADDQ        $+64, CX
 	ADDQ        $+64, BX
 	ADDQ        $+64, DI
@@ -22528,8 +22585,8 @@ pass4_blocks_end:
 	CMPQ        R10, $+16
 	JL          pass4_partial1
 	VMOVUPS     (CX), Z12
-	VSUBPS      Z1, Z12, Z12
-	VMULPS      Z2, Z12, Z12
+	VSUBPS      Z4, Z12, Z12
+	VMULPS      Z3, Z12, Z12
 	VMOVUPS     (BX), Z9
 	VMOVUPS     (DI), Z19
 	VMULPS      Z19, Z9, Z19
@@ -22541,12 +22598,12 @@ pass4_blocks_end:
 	CMPQ        R10, $+16
 	JL          pass4_partial2
 	VMOVUPS     (CX), Z12
-	VSUBPS      Z1, Z12, Z12
-	VMULPS      Z2, Z12, Z12
+	VSUBPS      Z4, Z12, Z12
+	VMULPS      Z3, Z12, Z12
 	VMOVUPS     (BX), Z19
 	VMOVUPS     (DI), Z9
 	VMULPS      Z9, Z19, Z9
-	VFMADD231PS Z12, Z9, Z4
+	VFMADD231PS Z12, Z9, Z1
 	ADDQ        $+64, CX
 	ADDQ        $+64, BX
 	ADDQ        $+64, DI
@@ -22554,8 +22611,8 @@ pass4_blocks_end:
 	CMPQ        R10, $+16
 	JL          pass4_partial3
 	VMOVUPS     (CX), Z12
-	VSUBPS      Z1, Z12, Z12
-	VMULPS      Z2, Z12, Z12
+	VSUBPS      Z4, Z12, Z12
+	VMULPS      Z3, Z12, Z12
 	VMOVUPS     (BX), Z9
 	VMOVUPS     (DI), Z19
 	VMULPS      Z19, Z9, Z19
@@ -22570,22 +22627,22 @@ pass4_partial0:
 	TESTQ        R10, R10
 	JE           pass4_fold
 	VMOVUPS.Z    (CX), K1, Z12
-	VSUBPS       Z1, Z12, Z12
-	VMULPS       Z2, Z12, Z12
+	VSUBPS       Z4, Z12, Z12
+	VMULPS       Z3, Z12, Z12
 	VBROADCASTSS lanes_80000000<>+0(SB), Z19
 	VBLENDMPS    Z12, Z19, K1, Z12
 	VMOVUPS.Z    (BX), K1, Z19
 	VMOVUPS.Z    (DI), K1, Z9
 	VMULPS       Z9, Z19, Z9
-	VFMADD231PS  Z12, Z9, Z3
+	VFMADD231PS  Z12, Z9, Z2
 	JMP          pass4_fold
 
 pass4_partial1:
 	TESTQ        R10, R10
 	JE           pass4_fold
 	VMOVUPS.Z    (CX), K1, Z12
-	VSUBPS       Z1, Z12, Z12
-	VMULPS       Z2, Z12, Z12
+	VSUBPS       Z4, Z12, Z12
+	VMULPS       Z3, Z12, Z12
 	VBROADCASTSS lanes_80000000<>+0(SB), Z9
 	VBLENDMPS    Z12, Z9, K1, Z12
 	VMOVUPS.Z    (BX), K1, Z9
@@ -22598,22 +22655,22 @@ pass4_partial2:
 	TESTQ        R10, R10
 	JE           pass4_fold
 	VMOVUPS.Z    (CX), K1, Z12
-	VSUBPS       Z1, Z12, Z12
-	VMULPS       Z2, Z12, Z12
+	VSUBPS       Z4, Z12, Z12
+	VMULPS       Z3, Z12, Z12
 	VBROADCASTSS lanes_80000000<>+0(SB), Z19
 	VBLENDMPS    Z12, Z19, K1, Z12
 	VMOVUPS.Z    (BX), K1, Z19
 	VMOVUPS.Z    (DI), K1, Z9
 	VMULPS       Z9, Z19, Z9
-	VFMADD231PS  Z12, Z9, Z4
+	VFMADD231PS  Z12, Z9, Z1
 	JMP          pass4_fold
 
 pass4_partial3:
 	TESTQ        R10, R10
 	JE           pass4_fold
 	VMOVUPS.Z    (CX), K1, Z12
-	VSUBPS       Z1, Z12, Z12
-	VMULPS       Z2, Z12, Z12
+	VSUBPS       Z4, Z12, Z12
+	VMULPS       Z3, Z12, Z12
 	VBROADCASTSS lanes_80000000<>+0(SB), Z9
 	VBLENDMPS    Z12, Z9, K1, Z12
 	VMOVUPS.Z    (BX), K1, Z9
@@ -22622,39 +22679,39 @@ pass4_partial3:
 	VFMADD231PS  Z12, Z19, Z14
 
 pass4_fold:
-	VADDPS        Z4, Z3, Z3
+	VADDPS        Z1, Z2, Z2
 	VADDPS        Z14, Z5, Z5
-	VADDPS        Z5, Z3, Z3
-	VEXTRACTF64X4 $0x01, Z3, Y12
-	VADDPS        Y12, Y3, Y3
-	VEXTRACTF32X4 $0x01, Y3, X12
-	VADDPS        X12, X3, X3
-	VSHUFPS       $0x0e, X3, X3, X12
-	VADDPS        X12, X3, X3
-	VSHUFPS       $0x01, X3, X3, X12
-	VADDPS        X12, X3, X3
+	VADDPS        Z5, Z2, Z2
+	VEXTRACTF64X4 $0x01, Z2, Y12
+	VADDPS        Y12, Y2, Y2
+	VEXTRACTF32X4 $0x01, Y2, X12
+	VADDPS        X12, X2, X2
+	VSHUFPS       $0x0e, X2, X2, X12
+	VADDPS        X12, X2, X2
+	VSHUFPS       $0x01, X2, X2, X12
+	VADDPS        X12, X2, X2
 	SUBQ          R11, CX
 	SUBQ          R11, BX
 	MOVQ          gamma+40(FP), DI
-	VDIVPS        X0, X3, X14
+	VDIVPS        X0, X2, X14
 	VBROADCASTSS  X14, Z14
 	MOVQ          R9, R10
 	SUBQ          $+64, R10
 	JL            pass6_blocks_end
 
 pass6_blocks:
-	VMOVUPS      (CX), Z3
-	VMOVUPS      64(CX), Z4
+	VMOVUPS      (CX), Z2
+	VMOVUPS      64(CX), Z1
 	VMOVUPS      128(CX), Z5
 	VMOVUPS      192(CX), Z12
-	VSUBPS       Z1, Z3, Z3
-	VSUBPS       Z1, Z4, Z4
-	VSUBPS       Z1, Z5, Z5
-	VSUBPS       Z1, Z12, Z12
-	VMULPS       Z2, Z3, Z3
-	VMULPS       Z2, Z4, Z4
-	VMULPS       Z2, Z5, Z5
-	VMULPS       Z2, Z12, Z12
+	VSUBPS       Z4, Z2, Z2
+	VSUBPS       Z4, Z1, Z1
+	VSUBPS       Z4, Z5, Z5
+	VSUBPS       Z4, Z12, Z12
+	VMULPS       Z3, Z2, Z2
+	VMULPS       Z3, Z1, Z1
+	VMULPS       Z3, Z5, Z5
+	VMULPS       Z3, Z12, Z12
 	VMOVUPS      (BX), Z19
 	VMOVUPS      64(BX), Z9
 	VMOVUPS      128(BX), Z18
@@ -22671,14 +22728,14 @@ pass6_blocks:
 	VSUBPS       Z6, Z10, Z10
 	VSUBPS       Z6, Z16, Z16
 	VSUBPS       Z6, Z15, Z15
-	VFNMADD231PS Z14, Z3, Z17
-	VFNMADD231PS Z14, Z4, Z10
+	VFNMADD231PS Z14, Z2, Z17
+	VFNMADD231PS Z14, Z1, Z10
 	VFNMADD231PS Z14, Z5, Z16
 	VFNMADD231PS Z14, Z12, Z15
-	VMULPS       Z17, Z2, Z17
-	VMULPS       Z10, Z2, Z10
-	VMULPS       Z16, Z2, Z16
-	VMULPS       Z15, Z2, Z15
+	VMULPS       Z17, Z3, Z17
+	VMULPS       Z10, Z3, Z10
+	VMULPS       Z16, Z3, Z16
+	VMULPS       Z15, Z3, Z15
 	VMOVUPS      Z17, (AX)
 	VMOVUPS      Z10, 64(AX)
 	VMOVUPS      Z16, 128(AX)
@@ -22697,14 +22754,14 @@ pass6_blocks_end:
 
 pass6_vectors:
 	VMOVUPS      (CX), Z15
-	VSUBPS       Z1, Z15, Z15
-	VMULPS       Z2, Z15, Z15
+	VSUBPS       Z4, Z15, Z15
+	VMULPS       Z3, Z15, Z15
 	VMOVUPS      (BX), Z16
 	VMOVUPS      (DI), Z10
 	VMULPS       Z10, Z16, Z10
 	VSUBPS       Z6, Z10, Z10
 	VFNMADD231PS Z14, Z15, Z10
-	VMULPS       Z10, Z2, Z10
+	VMULPS       Z10, Z3, Z10
 	VMOVUPS      Z10, (AX)
 	ADDQ         $+64, CX
 	ADDQ         $+64, BX
@@ -22718,14 +22775,14 @@ pass6_vectors_end:
 	TESTQ        R10, R10
 	JE           pass6_end
 	VMOVUPS.Z    (CX), K1, Z10
-	VSUBPS       Z1, Z10, Z10
-	VMULPS       Z2, Z10, Z10
+	VSUBPS       Z4, Z10, Z10
+	VMULPS       Z3, Z10, Z10
 	VMOVUPS.Z    (BX), K1, Z15
 	VMOVUPS.Z    (DI), K1, Z16
 	VMULPS       Z16, Z15, Z16
 	VSUBPS       Z6, Z16, Z16
 	VFNMADD231PS Z14, Z10, Z16
-	VMULPS       Z16, Z2, Z16
+	VMULPS       Z16, Z3, Z16
 	VMOVUPS      Z16, K1, (AX)
 
 pass6_end:
@@ -28711,6 +28768,1576 @@ next:
 	ADDQ R8, AX
 	SUBQ $+1, DX
 	JNE  pixel
+	VZEROUPPER
+	RET
+
+// func RowMaximaAVX2(dst *float32, x *float32, rows int, cols int, xStride int, after int, grow int)
+// Requires: AVX
+TEXT ·RowMaximaAVX2(SB), NOSPLIT, $0-56
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ rows+16(FP), CX
+	MOVQ cols+24(FP), DX
+	MOVQ after+40(FP), SI
+
+row:
+	MOVQ         DX, DI
+	SUBQ         SI, DI
+	MOVQ         DI, R8
+	ANDQ         $+7, DI
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         DI
+	VMOVUPS      32(R13)(DI*4), Y0
+	NEGQ         DI
+	SUBQ         DI, R8
+	SHLQ         $0x02, R8
+	MOVQ         DX, DI
+	SUBQ         SI, DI
+	VBROADCASTSS lanes_ff800000<>+0(SB), Y1
+	VBROADCASTSS lanes_ff800000<>+0(SB), Y2
+	VBROADCASTSS lanes_ff800000<>+0(SB), Y3
+	VBROADCASTSS lanes_ff800000<>+0(SB), Y4
+	SUBQ         $+32, DI
+	JL           pass0_blocks_end
+
+pass0_blocks:
+	VMOVUPS (BX), Y5
+	VMOVUPS 32(BX), Y6
+	VMOVUPS 64(BX), Y7
+	VMOVUPS 96(BX), Y8
+	VMAXPS  Y1, Y5, Y1
+	VMAXPS  Y2, Y6, Y2
+	VMAXPS  Y3, Y7, Y3
+	VMAXPS  Y4, Y8, Y4
+	ADDQ    $+128, BX
+	SUBQ    $+32, DI
+	JGE     pass0_blocks
+
+pass0_blocks_end:
+	ADDQ    $+32, DI
+	CMPQ    DI, $+8
+	JL      pass0_partial0
+	VMOVUPS (BX), Y8
+	VMAXPS  Y1, Y8, Y1
+	ADDQ    $+32, BX
+	ADDQ    $-8, DI
+	CMPQ    DI, $+8
+	JL      pass0_partial1
+	VMOVUPS (BX), Y8
+	VMAXPS  Y2, Y8, Y2
+	ADDQ    $+32, BX
+	ADDQ    $-8, DI
+	CMPQ    DI, $+8
+	JL      pass0_partial2
+	VMOVUPS (BX), Y8
+	VMAXPS  Y3, Y8, Y3
+	ADDQ    $+32, BX
+	ADDQ    $-8, DI
+	CMPQ    DI, $+8
+	JL      pass0_partial3
+	VMOVUPS (BX), Y8
+	VMAXPS  Y4, Y8, Y4
+	ADDQ    $+32, BX
+	ADDQ    $-8, DI
+	JMP     pass0_fold
+
+pass0_partial0:
+	TESTQ        DI, DI
+	JE           pass0_fold
+	VMASKMOVPS   (BX), Y0, Y8
+	VBROADCASTSS lanes_ff800000<>+0(SB), Y7
+	VBLENDVPS    Y0, Y8, Y7, Y8
+	VMAXPS       Y1, Y8, Y1
+	JMP          pass0_fold
+
+pass0_partial1:
+	TESTQ        DI, DI
+	JE           pass0_fold
+	VMASKMOVPS   (BX), Y0, Y8
+	VBROADCASTSS lanes_ff800000<>+0(SB), Y7
+	VBLENDVPS    Y0, Y8, Y7, Y8
+	VMAXPS       Y2, Y8, Y2
+	JMP          pass0_fold
+
+pass0_partial2:
+	TESTQ        DI, DI
+	JE           pass0_fold
+	VMASKMOVPS   (BX), Y0, Y8
+	VBROADCASTSS lanes_ff800000<>+0(SB), Y7
+	VBLENDVPS    Y0, Y8, Y7, Y8
+	VMAXPS       Y3, Y8, Y3
+	JMP          pass0_fold
+
+pass0_partial3:
+	TESTQ        DI, DI
+	JE           pass0_fold
+	VMASKMOVPS   (BX), Y0, Y8
+	VBROADCASTSS lanes_ff800000<>+0(SB), Y7
+	VBLENDVPS    Y0, Y8, Y7, Y8
+	VMAXPS       Y4, Y8, Y4
+
+pass0_fold:
+	VMAXPS       Y3, Y1, Y1
+	VMAXPS       Y4, Y2, Y2
+	VMAXPS       Y2, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X8
+	VMAXPS       X8, X1, X1
+	VSHUFPS      $0x0e, X1, X1, X8
+	VMAXPS       X8, X1, X1
+	VSHUFPS      $0x01, X1, X1, X8
+	VMAXPS       X8, X1, X1
+	SUBQ         R8, BX
+	VMOVSS       X1, (AX)
+	ADDQ         $+4, AX
+	MOVQ         xStride+32(FP), DI
+	SHLQ         $0x02, DI
+	ADDQ         DI, BX
+	MOVQ         grow+48(FP), DI
+	SUBQ         DI, SI
+	TESTQ        SI, SI
+	JGE          same_block
+	ADDQ         DX, SI
+
+same_block:
+	SUBQ $+1, CX
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func RowMaximaAVX512(dst *float32, x *float32, rows int, cols int, xStride int, after int, grow int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·RowMaximaAVX512(SB), NOSPLIT, $0-56
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ rows+16(FP), CX
+	MOVQ cols+24(FP), DX
+	MOVQ after+40(FP), SI
+
+row:
+	MOVQ         DX, DI
+	SUBQ         SI, DI
+	MOVQ         DI, R8
+	ANDQ         $+15, DI
+	MOVL         $0x0000ffff, R13
+	BZHIL        DI, R13, R13
+	KMOVW        R13, K1
+	SUBQ         DI, R8
+	SHLQ         $0x02, R8
+	MOVQ         DX, DI
+	SUBQ         SI, DI
+	VBROADCASTSS lanes_ff800000<>+0(SB), Z0
+	VBROADCASTSS lanes_ff800000<>+0(SB), Z1
+	VBROADCASTSS lanes_ff800000<>+0(SB), Z2
+	VBROADCASTSS lanes_ff800000<>+0(SB), Z3
+	SUBQ         $+64, DI
+	JL           pass0_blocks_end
+
+pass0_blocks:
+	VMOVUPS (BX), Z4
+	VMOVUPS 64(BX), Z5
+	VMOVUPS 128(BX), Z6
+	VMOVUPS 192(BX), Z7
+	VMAXPS  Z0, Z4, Z0
+	VMAXPS  Z1, Z5, Z1
+	VMAXPS  Z2, Z6, Z2
+	VMAXPS  Z3, Z7, Z3
+	ADDQ    $+256, BX
+	SUBQ    $+64, DI
+	JGE     pass0_blocks
+
+pass0_blocks_end:
+	ADDQ    $+64, DI
+	CMPQ    DI, $+16
+	JL      pass0_partial0
+	VMOVUPS (BX), Z7
+	VMAXPS  Z0, Z7, Z0
+	ADDQ    $+64, BX
+	ADDQ    $-16, DI
+	CMPQ    DI, $+16
+	JL      pass0_partial1
+	VMOVUPS (BX), Z7
+	VMAXPS  Z1, Z7, Z1
+	ADDQ    $+64, BX
+	ADDQ    $-16, DI
+	CMPQ    DI, $+16
+	JL      pass0_partial2
+	VMOVUPS (BX), Z7
+	VMAXPS  Z2, Z7, Z2
+	ADDQ    $+64, BX
+	ADDQ    $-16, DI
+	CMPQ    DI, $+16
+	JL      pass0_partial3
+	VMOVUPS (BX), Z7
+	VMAXPS  Z3, Z7, Z3
+	ADDQ    $+64, BX
+	ADDQ    $-16, DI
+	JMP     pass0_fold
+
+pass0_partial0:
+	TESTQ        DI, DI
+	JE           pass0_fold
+	VMOVUPS.Z    (BX), K1, Z7
+	VBROADCASTSS lanes_ff800000<>+0(SB), Z6
+	VBLENDMPS    Z7, Z6, K1, Z7
+	VMAXPS       Z0, Z7, Z0
+	JMP          pass0_fold
+
+pass0_partial1:
+	TESTQ        DI, DI
+	JE           pass0_fold
+	VMOVUPS.Z    (BX), K1, Z7
+	VBROADCASTSS lanes_ff800000<>+0(SB), Z6
+	VBLENDMPS    Z7, Z6, K1, Z7
+	VMAXPS       Z1, Z7, Z1
+	JMP          pass0_fold
+
+pass0_partial2:
+	TESTQ        DI, DI
+	JE           pass0_fold
+	VMOVUPS.Z    (BX), K1, Z7
+	VBROADCASTSS lanes_ff800000<>+0(SB), Z6
+	VBLENDMPS    Z7, Z6, K1, Z7
+	VMAXPS       Z2, Z7, Z2
+	JMP          pass0_fold
+
+pass0_partial3:
+	TESTQ        DI, DI
+	JE           pass0_fold
+	VMOVUPS.Z    (BX), K1, Z7
+	VBROADCASTSS lanes_ff800000<>+0(SB), Z6
+	VBLENDMPS    Z7, Z6, K1, Z7
+	VMAXPS       Z3, Z7, Z3
+
+pass0_fold:
+	VMAXPS        Z2, Z0, Z0
+	VMAXPS        Z3, Z1, Z1
+	VMAXPS        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y7
+	VMAXPS        Y7, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X7
+	VMAXPS        X7, X0, X0
+	VSHUFPS       $0x0e, X0, X0, X7
+	VMAXPS        X7, X0, X0
+	VSHUFPS       $0x01, X0, X0, X7
+	VMAXPS        X7, X0, X0
+	SUBQ          R8, BX
+	VMOVSS        X0, (AX)
+	ADDQ          $+4, AX
+	MOVQ          xStride+32(FP), DI
+	SHLQ          $0x02, DI
+	ADDQ          DI, BX
+	MOVQ          grow+48(FP), DI
+	SUBQ          DI, SI
+	TESTQ         SI, SI
+	JGE           same_block
+	ADDQ          DX, SI
+
+same_block:
+	SUBQ $+1, CX
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func ExpRowsAVX2(dst *float32, x *float32, m *float32, rows int, cols int, dstStride int, xStride int, after int, grow int, alpha float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·ExpRowsAVX2(SB), NOSPLIT, $0-76
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         m+16(FP), CX
+	MOVQ         rows+24(FP), DX
+	MOVQ         cols+32(FP), SI
+	MOVQ         after+56(FP), DI
+	VBROADCASTSS alpha+72(FP), Y0
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y4
+	VBROADCASTSS lanes_3fb8aa3b<>+0(SB), Y5
+
+row:
+	MOVQ         SI, R8
+	SUBQ         DI, R8
+	MOVQ         R8, R9
+	ANDQ         $+7, R8
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         R8
+	VMOVUPS      32(R13)(R8*4), Y1
+	NEGQ         R8
+	SUBQ         R8, R9
+	SHLQ         $0x02, R9
+	VBROADCASTSS (CX), Y2
+	ADDQ         $+4, CX
+	MOVQ         SI, R8
+	SUBQ         DI, R8
+	SUBQ         $+16, R8
+	JL           pass1_blocks_end
+
+pass1_blocks:
+	VMOVUPS      (BX), Y3
+	VMOVUPS      32(BX), Y6
+	VSUBPS       Y2, Y3, Y3
+	VSUBPS       Y2, Y6, Y6
+	VMULPS       Y0, Y3, Y3
+	VMULPS       Y0, Y6, Y6
+	VMAXPS       Y3, Y4, Y3
+	VMAXPS       Y6, Y4, Y6
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y7
+	VFMADD231PS  Y5, Y3, Y7
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y8
+	VFMADD231PS  Y5, Y6, Y8
+	VSUBPS       lanes_4b40009f<>+0(SB), Y7, Y9
+	VSUBPS       lanes_4b40009f<>+0(SB), Y8, Y10
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y9, Y3
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y6
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y3
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y6
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y11
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y3, Y11
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y6, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y3, Y11
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y6, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y3, Y11
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y6, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y3, Y11
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y6, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y3, Y11
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y11, Y3
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y6
+	VPSLLD       $0x17, Y7, Y12
+	VMULPS       Y12, Y3, Y7
+	VMULPS       lanes_2f800000<>+0(SB), Y7, Y7
+	VPSLLD       $0x17, Y8, Y9
+	VMULPS       Y9, Y6, Y8
+	VMULPS       lanes_2f800000<>+0(SB), Y8, Y8
+	VMOVUPS      Y7, (AX)
+	VMOVUPS      Y8, 32(AX)
+	ADDQ         $+64, BX
+	ADDQ         $+64, AX
+	SUBQ         $+16, R8
+	JGE          pass1_blocks
+
+pass1_blocks_end:
+	ADDQ $+16, R8
+	SUBQ $+8, R8
+	JL   pass1_vectors_end
+
+pass1_vectors:
+	VMOVUPS      (BX), Y8
+	VSUBPS       Y2, Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VMAXPS       Y8, Y4, Y8
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y7
+	VFMADD231PS  Y5, Y8, Y7
+	VSUBPS       lanes_4b40009f<>+0(SB), Y7, Y10
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y10, Y8
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y10, Y8
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y6
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y8, Y6
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y8, Y6
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y8, Y6
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y8, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y8, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y8
+	VPSLLD       $0x17, Y7, Y6
+	VMULPS       Y6, Y8, Y7
+	VMULPS       lanes_2f800000<>+0(SB), Y7, Y7
+	VMOVUPS      Y7, (AX)
+	ADDQ         $+32, BX
+	ADDQ         $+32, AX
+	SUBQ         $+8, R8
+	JGE          pass1_vectors
+
+pass1_vectors_end:
+	ADDQ         $+8, R8
+	TESTQ        R8, R8
+	JE           pass1_end
+	VMASKMOVPS   (BX), Y1, Y7
+	VSUBPS       Y2, Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VMAXPS       Y7, Y4, Y7
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y10
+	VFMADD231PS  Y5, Y7, Y10
+	VSUBPS       lanes_4b40009f<>+0(SB), Y10, Y8
+	VFNMADD231PS lanes_3f317218<>+0(SB), Y8, Y7
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y8, Y7
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y6
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y6
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y6
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y6
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y6
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y6, Y7
+	VPSLLD       $0x17, Y10, Y6
+	VMULPS       Y6, Y7, Y10
+	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
+	VMASKMOVPS   Y10, Y1, (AX)
+
+pass1_end:
+	SUBQ  R9, BX
+	SUBQ  R9, AX
+	MOVQ  dstStride+40(FP), R8
+	SHLQ  $0x02, R8
+	ADDQ  R8, AX
+	MOVQ  xStride+48(FP), R8
+	SHLQ  $0x02, R8
+	ADDQ  R8, BX
+	MOVQ  grow+64(FP), R8
+	SUBQ  R8, DI
+	TESTQ DI, DI
+	JGE   same_block
+	ADDQ  SI, DI
+
+same_block:
+	SUBQ $+1, DX
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func ExpRowsAVX512(dst *float32, x *float32, m *float32, rows int, cols int, dstStride int, xStride int, after int, grow int, alpha float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·ExpRowsAVX512(SB), NOSPLIT, $0-76
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         m+16(FP), CX
+	MOVQ         rows+24(FP), DX
+	MOVQ         cols+32(FP), SI
+	MOVQ         after+56(FP), DI
+	VBROADCASTSS alpha+72(FP), Z0
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Z3
+	VBROADCASTSS lanes_3fb8aa3b<>+0(SB), Z4
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Z5
+	VBROADCASTSS lanes_3f317218<>+0(SB), Z6
+	VBROADCASTSS lanes_b102e308<>+0(SB), Z7
+	VBROADCASTSS lanes_3ab52284<>+0(SB), Z8
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Z9
+	VBROADCASTSS lanes_3d2aac5c<>+0(SB), Z10
+	VBROADCASTSS lanes_3e2aaa49<>+0(SB), Z11
+	VBROADCASTSS lanes_3efffffe<>+0(SB), Z12
+	VBROADCASTSS lanes_3f800000<>+0(SB), Z13
+
+row:
+	MOVQ         SI, R8
+	SUBQ         DI, R8
+	MOVQ         R8, R9
+	ANDQ         $+15, R8
+	MOVL         $0x0000ffff, R13
+	BZHIL        R8, R13, R13
+	KMOVW        R13, K1
+	SUBQ         R8, R9
+	SHLQ         $0x02, R9
+	VBROADCASTSS (CX), Z1
+	ADDQ         $+4, CX
+	MOVQ         SI, R8
+	SUBQ         DI, R8
+	SUBQ         $+64, R8
+	JL           pass1_blocks_end
+
+pass1_blocks:
+	VMOVUPS      (BX), Z2
+	VMOVUPS      64(BX), Z14
+	VMOVUPS      128(BX), Z15
+	VMOVUPS      192(BX), Z16
+	VSUBPS       Z1, Z2, Z2
+	VSUBPS       Z1, Z14, Z14
+	VSUBPS       Z1, Z15, Z15
+	VSUBPS       Z1, Z16, Z16
+	VMULPS       Z0, Z2, Z2
+	VMULPS       Z0, Z14, Z14
+	VMULPS       Z0, Z15, Z15
+	VMULPS       Z0, Z16, Z16
+	VMAXPS       Z2, Z3, Z2
+	VMAXPS       Z14, Z3, Z14
+	VMAXPS       Z15, Z3, Z15
+	VMAXPS       Z16, Z3, Z16
+	VMOVAPS      Z5, Z17
+	VFMADD231PS  Z4, Z2, Z17
+	VMOVAPS      Z5, Z18
+	VFMADD231PS  Z4, Z14, Z18
+	VMOVAPS      Z5, Z19
+	VFMADD231PS  Z4, Z15, Z19
+	VMOVAPS      Z5, Z20
+	VFMADD231PS  Z4, Z16, Z20
+	VSUBPS       Z5, Z17, Z21
+	VSUBPS       Z5, Z18, Z22
+	VSUBPS       Z5, Z19, Z23
+	VSUBPS       Z5, Z20, Z24
+	VFNMADD231PS Z6, Z21, Z2
+	VFNMADD231PS Z6, Z22, Z14
+	VFNMADD231PS Z6, Z23, Z15
+	VFNMADD231PS Z6, Z24, Z16
+	VFNMADD231PS Z7, Z21, Z2
+	VFNMADD231PS Z7, Z22, Z14
+	VFNMADD231PS Z7, Z23, Z15
+	VFNMADD231PS Z7, Z24, Z16
+	VMOVAPS      Z9, Z25
+	VFMADD231PS  Z2, Z8, Z25
+	VMOVAPS      Z9, Z26
+	VFMADD231PS  Z14, Z8, Z26
+	VMOVAPS      Z9, Z27
+	VFMADD231PS  Z15, Z8, Z27
+	VMOVAPS      Z9, Z28
+	VFMADD231PS  Z16, Z8, Z28
+	VFMADD213PS  Z10, Z2, Z25
+	VFMADD213PS  Z10, Z14, Z26
+	VFMADD213PS  Z10, Z15, Z27
+	VFMADD213PS  Z10, Z16, Z28
+	VFMADD213PS  Z11, Z2, Z25
+	VFMADD213PS  Z11, Z14, Z26
+	VFMADD213PS  Z11, Z15, Z27
+	VFMADD213PS  Z11, Z16, Z28
+	VFMADD213PS  Z12, Z2, Z25
+	VFMADD213PS  Z12, Z14, Z26
+	VFMADD213PS  Z12, Z15, Z27
+	VFMADD213PS  Z12, Z16, Z28
+	VFMADD213PS  Z13, Z2, Z25
+	VFMADD213PS  Z13, Z14, Z26
+	VFMADD213PS  Z13, Z15, Z27
+	VFMADD213PS  Z13, Z16, Z28
+	VFMADD213PS  Z13, Z25, Z2
+	VFMADD213PS  Z13, Z26, Z14
+	VFMADD213PS  Z13, Z27, Z15
+	VFMADD213PS  Z13, Z28, Z16
+	VSCALEFPS    Z21, Z2, Z17
+	VSCALEFPS    Z22, Z14, Z18
+	VSCALEFPS    Z23, Z15, Z19
+	VSCALEFPS    Z24, Z16, Z20
+	VMOVUPS      Z17, (AX)
+	VMOVUPS      Z18, 64(AX)
+	VMOVUPS      Z19, 128(AX)
+	VMOVUPS      Z20, 192(AX)
+	ADDQ         $+256, BX
+	ADDQ         $+256, AX
+	SUBQ         $+64, R8
+	JGE          pass1_blocks
+
+pass1_blocks_end:
+	ADDQ $+64, R8
+	SUBQ $+16, R8
+	JL   pass1_vectors_end
+
+pass1_vectors:
+	VMOVUPS      (BX), Z20
+	VSUBPS       Z1, Z20, Z20
+	VMULPS       Z0, Z20, Z20
+	VMAXPS       Z20, Z3, Z20
+	VMOVAPS      Z5, Z19
+	VFMADD231PS  Z4, Z20, Z19
+	VSUBPS       Z5, Z19, Z18
+	VFNMADD231PS Z6, Z18, Z20
+	VFNMADD231PS Z7, Z18, Z20
+	VMOVAPS      Z9, Z17
+	VFMADD231PS  Z20, Z8, Z17
+	VFMADD213PS  Z10, Z20, Z17
+	VFMADD213PS  Z11, Z20, Z17
+	VFMADD213PS  Z12, Z20, Z17
+	VFMADD213PS  Z13, Z20, Z17
+	VFMADD213PS  Z13, Z17, Z20
+	VSCALEFPS    Z18, Z20, Z19
+	VMOVUPS      Z19, (AX)
+	ADDQ         $+64, BX
+	ADDQ         $+64, AX
+	SUBQ         $+16, R8
+	JGE          pass1_vectors
+
+pass1_vectors_end:
+	ADDQ         $+16, R8
+	TESTQ        R8, R8
+	JE           pass1_end
+	VMOVUPS.Z    (BX), K1, Z19
+	VSUBPS       Z1, Z19, Z19
+	VMULPS       Z0, Z19, Z19
+	VMAXPS       Z19, Z3, Z19
+	VMOVAPS      Z5, Z18
+	VFMADD231PS  Z4, Z19, Z18
+	VSUBPS       Z5, Z18, Z20
+	VFNMADD231PS Z6, Z20, Z19
+	VFNMADD231PS Z7, Z20, Z19
+	VMOVAPS      Z9, Z17
+	VFMADD231PS  Z19, Z8, Z17
+	VFMADD213PS  Z10, Z19, Z17
+	VFMADD213PS  Z11, Z19, Z17
+	VFMADD213PS  Z12, Z19, Z17
+	VFMADD213PS  Z13, Z19, Z17
+	VFMADD213PS  Z13, Z17, Z19
+	VSCALEFPS    Z20, Z19, Z18
+	VMOVUPS      Z18, K1, (AX)
+
+pass1_end:
+	SUBQ  R9, BX
+	SUBQ  R9, AX
+	MOVQ  dstStride+40(FP), R8
+	SHLQ  $0x02, R8
+	ADDQ  R8, AX
+	MOVQ  xStride+48(FP), R8
+	SHLQ  $0x02, R8
+	ADDQ  R8, BX
+	MOVQ  grow+64(FP), R8
+	SUBQ  R8, DI
+	TESTQ DI, DI
+	JGE   same_block
+	ADDQ  SI, DI
+
+same_block:
+	SUBQ $+1, DX
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func DivideRowsAVX2(dst *float32, x *float32, s *float32, rows int, cols int, dstStride int, xStride int, after int, grow int, alpha float32)
+// Requires: AVX, AVX2
+TEXT ·DivideRowsAVX2(SB), NOSPLIT, $0-76
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         s+16(FP), CX
+	MOVQ         rows+24(FP), DX
+	MOVQ         cols+32(FP), SI
+	MOVQ         after+56(FP), DI
+	VBROADCASTSS alpha+72(FP), Y0
+
+row:
+	MOVQ         SI, R8
+	SUBQ         DI, R8
+	MOVQ         R8, R9
+	ANDQ         $+7, R8
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         R8
+	VMOVUPS      32(R13)(R8*4), Y1
+	NEGQ         R8
+	SUBQ         R8, R9
+	SHLQ         $0x02, R9
+	VBROADCASTSS (CX), Y3
+	ADDQ         $+4, CX
+	VDIVPS       X3, X0, X2
+	VBROADCASTSS X2, Y2
+	MOVQ         SI, R8
+	SUBQ         DI, R8
+	SUBQ         $+64, R8
+	JL           pass2_blocks_end
+
+pass2_blocks:
+	VMOVUPS (BX), Y3
+	VMOVUPS 32(BX), Y4
+	VMOVUPS 64(BX), Y5
+	VMOVUPS 96(BX), Y6
+	VMOVUPS 128(BX), Y7
+	VMOVUPS 160(BX), Y8
+	VMOVUPS 192(BX), Y9
+	VMOVUPS 224(BX), Y10
+	VMULPS  Y2, Y3, Y3
+	VMULPS  Y2, Y4, Y4
+	VMULPS  Y2, Y5, Y5
+	VMULPS  Y2, Y6, Y6
+	VMULPS  Y2, Y7, Y7
+	VMULPS  Y2, Y8, Y8
+	VMULPS  Y2, Y9, Y9
+	VMULPS  Y2, Y10, Y10
+	VMOVUPS Y3, (AX)
+	VMOVUPS Y4, 32(AX)
+	VMOVUPS Y5, 64(AX)
+	VMOVUPS Y6, 96(AX)
+	VMOVUPS Y7, 128(AX)
+	VMOVUPS Y8, 160(AX)
+	VMOVUPS Y9, 192(AX)
+	VMOVUPS Y10, 224(AX)
+	ADDQ    $+256, BX
+	ADDQ    $+256, AX
+	SUBQ    $+64, R8
+	JGE     pass2_blocks
+
+pass2_blocks_end:
+	ADDQ $+64, R8
+	SUBQ $+8, R8
+	JL   pass2_vectors_end
+
+pass2_vectors:
+	VMOVUPS (BX), Y10
+	VMULPS  Y2, Y10, Y10
+	VMOVUPS Y10, (AX)
+	ADDQ    $+32, BX
+	ADDQ    $+32, AX
+	SUBQ    $+8, R8
+	JGE     pass2_vectors
+
+pass2_vectors_end:
+	ADDQ       $+8, R8
+	TESTQ      R8, R8
+	JE         pass2_end
+	VMASKMOVPS (BX), Y1, Y10
+	VMULPS     Y2, Y10, Y10
+	VMASKMOVPS Y10, Y1, (AX)
+
+pass2_end:
+	SUBQ  R9, BX
+	SUBQ  R9, AX
+	TESTQ DI, DI
+	JE    clear_dst_end
+	VPXOR X2, X2, X2
+	MOVQ  SI, R8
+	SUBQ  DI, R8
+	SHLQ  $0x02, R8
+	MOVQ  AX, R9
+	ADDQ  R8, R9
+	MOVQ  DI, R8
+	SUBQ  $+8, R8
+	JL    clear_dst_vectors_end
+
+clear_dst_vectors:
+	VMOVUPS Y2, (R9)
+	ADDQ    $+32, R9
+	SUBQ    $+8, R8
+	JGE     clear_dst_vectors
+
+clear_dst_vectors_end:
+	ADDQ       $+8, R8
+	TESTQ      R8, R8
+	JE         clear_dst_end
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       R8
+	VMOVUPS    32(R13)(R8*4), Y1
+	NEGQ       R8
+	VMASKMOVPS Y2, Y1, (R9)
+
+clear_dst_end:
+	MOVQ  dstStride+40(FP), R8
+	SHLQ  $0x02, R8
+	ADDQ  R8, AX
+	MOVQ  xStride+48(FP), R8
+	SHLQ  $0x02, R8
+	ADDQ  R8, BX
+	MOVQ  grow+64(FP), R8
+	SUBQ  R8, DI
+	TESTQ DI, DI
+	JGE   same_block
+	ADDQ  SI, DI
+
+same_block:
+	SUBQ $+1, DX
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func DivideRowsAVX512(dst *float32, x *float32, s *float32, rows int, cols int, dstStride int, xStride int, after int, grow int, alpha float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·DivideRowsAVX512(SB), NOSPLIT, $0-76
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         s+16(FP), CX
+	MOVQ         rows+24(FP), DX
+	MOVQ         cols+32(FP), SI
+	MOVQ         after+56(FP), DI
+	VBROADCASTSS alpha+72(FP), Z0
+
+row:
+	MOVQ         SI, R8
+	SUBQ         DI, R8
+	MOVQ         R8, R9
+	ANDQ         $+15, R8
+	MOVL         $0x0000ffff, R13
+	BZHIL        R8, R13, R13
+	KMOVW        R13, K1
+	SUBQ         R8, R9
+	SHLQ         $0x02, R9
+	VBROADCASTSS (CX), Z2
+	ADDQ         $+4, CX
+	VDIVPS       X2, X0, X1
+	VBROADCASTSS X1, Z1
+	MOVQ         SI, R8
+	SUBQ         DI, R8
+	SUBQ         $+128, R8
+	JL           pass2_blocks_end
+
+pass2_blocks:
+	VMOVUPS (BX), Z2
+	VMOVUPS 64(BX), Z3
+	VMOVUPS 128(BX), Z4
+	VMOVUPS 192(BX), Z5
+	VMOVUPS 256(BX), Z6
+	VMOVUPS 320(BX), Z7
+	VMOVUPS 384(BX), Z8
+	VMOVUPS 448(BX), Z9
+	VMULPS  Z1, Z2, Z2
+	VMULPS  Z1, Z3, Z3
+	VMULPS  Z1, Z4, Z4
+	VMULPS  Z1, Z5, Z5
+	VMULPS  Z1, Z6, Z6
+	VMULPS  Z1, Z7, Z7
+	VMULPS  Z1, Z8, Z8
+	VMULPS  Z1, Z9, Z9
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	VMOVUPS Z4, 128(AX)
+	VMOVUPS Z5, 192(AX)
+	VMOVUPS Z6, 256(AX)
+	VMOVUPS Z7, 320(AX)
+	VMOVUPS Z8, 384(AX)
+	VMOVUPS Z9, 448(AX)
+	ADDQ    $+512, BX
+	ADDQ    $+512, AX
+	SUBQ    $+128, R8
+	JGE     pass2_blocks
+
+pass2_blocks_end:
+	ADDQ $+128, R8
+	SUBQ $+16, R8
+	JL   pass2_vectors_end
+
+pass2_vectors:
+	VMOVUPS (BX), Z9
+	VMULPS  Z1, Z9, Z9
+	VMOVUPS Z9, (AX)
+	ADDQ    $+64, BX
+	ADDQ    $+64, AX
+	SUBQ    $+16, R8
+	JGE     pass2_vectors
+
+pass2_vectors_end:
+	ADDQ      $+16, R8
+	TESTQ     R8, R8
+	JE        pass2_end
+	VMOVUPS.Z (BX), K1, Z9
+	VMULPS    Z1, Z9, Z9
+	VMOVUPS   Z9, K1, (AX)
+
+pass2_end:
+	SUBQ  R9, BX
+	SUBQ  R9, AX
+	TESTQ DI, DI
+	JE    clear_dst_end
+	VPXOR X1, X1, X1
+	MOVQ  SI, R8
+	SUBQ  DI, R8
+	SHLQ  $0x02, R8
+	MOVQ  AX, R9
+	ADDQ  R8, R9
+	MOVQ  DI, R8
+	SUBQ  $+16, R8
+	JL    clear_dst_vectors_end
+
+clear_dst_vectors:
+	VMOVUPS Z1, (R9)
+	ADDQ    $+64, R9
+	SUBQ    $+16, R8
+	JGE     clear_dst_vectors
+
+clear_dst_vectors_end:
+	ADDQ    $+16, R8
+	TESTQ   R8, R8
+	JE      clear_dst_end
+	MOVL    $0x0000ffff, R13
+	BZHIL   R8, R13, R13
+	KMOVW   R13, K1
+	VMOVUPS Z1, K1, (R9)
+
+clear_dst_end:
+	MOVQ  dstStride+40(FP), R8
+	SHLQ  $0x02, R8
+	ADDQ  R8, AX
+	MOVQ  xStride+48(FP), R8
+	SHLQ  $0x02, R8
+	ADDQ  R8, BX
+	MOVQ  grow+64(FP), R8
+	SUBQ  R8, DI
+	TESTQ DI, DI
+	JGE   same_block
+	ADDQ  SI, DI
+
+same_block:
+	SUBQ $+1, DX
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func RowDotsAVX2(dst *float32, x *float32, y *float32, rows int, cols int, xStride int, yStride int, after int, grow int)
+// Requires: AVX, FMA3
+TEXT ·RowDotsAVX2(SB), NOSPLIT, $0-72
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ y+16(FP), CX
+	MOVQ rows+24(FP), DX
+	MOVQ cols+32(FP), SI
+	MOVQ after+56(FP), DI
+
+row:
+	MOVQ    SI, R8
+	SUBQ    DI, R8
+	MOVQ    R8, R9
+	ANDQ    $+7, R8
+	LEAQ    partial_masks<>+0(SB), R13
+	NEGQ    R8
+	VMOVUPS 32(R13)(R8*4), Y0
+	NEGQ    R8
+	SUBQ    R8, R9
+	SHLQ    $0x02, R9
+	MOVQ    SI, R8
+	SUBQ    DI, R8
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	VPXOR   X4, X4, X4
+	VPXOR   X5, X5, X5
+	VPXOR   X6, X6, X6
+	VPXOR   X7, X7, X7
+	VPXOR   X8, X8, X8
+	SUBQ    $+64, R8
+	JL      pass0_blocks_end
+
+pass0_blocks:
+	VMOVUPS     (BX), Y9
+	VMOVUPS     32(BX), Y10
+	VMOVUPS     (CX), Y11
+	VMOVUPS     32(CX), Y12
+	VFMADD231PS Y11, Y9, Y1
+	VFMADD231PS Y12, Y10, Y2
+	ADDQ        $+64, BX
+	ADDQ        $+64, CX
+	VMOVUPS     (BX), Y12
+	VMOVUPS     32(BX), Y10
+	VMOVUPS     (CX), Y11
+	VMOVUPS     32(CX), Y9
+	VFMADD231PS Y11, Y12, Y3
+	VFMADD231PS Y9, Y10, Y4
+	ADDQ        $+64, BX
+	ADDQ        $+64, CX
+	VMOVUPS     (BX), Y9
+	VMOVUPS     32(BX), Y10
+	VMOVUPS     (CX), Y11
+	VMOVUPS     32(CX), Y12
+	VFMADD231PS Y11, Y9, Y5
+	VFMADD231PS Y12, Y10, Y6
+	ADDQ        $+64, BX
+	ADDQ        $+64, CX
+	VMOVUPS     (BX), Y12
+	VMOVUPS     32(BX), Y10
+	VMOVUPS     (CX), Y11
+	VMOVUPS     32(CX), Y9
+	VFMADD231PS Y11, Y12, Y7
+	VFMADD231PS Y9, Y10, Y8
+	ADDQ        $+64, BX
+	ADDQ        $+64, CX
+	SUBQ        $+64, R8
+	JGE         pass0_blocks
+
+pass0_blocks_end:
+	ADDQ        $+64, R8
+	CMPQ        R8, $+8
+	JL          pass0_partial0
+	VMOVUPS     (BX), Y9
+	VMOVUPS     (CX), Y10
+	VFMADD231PS Y10, Y9, Y1
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	ADDQ        $-8, R8
+	CMPQ        R8, $+8
+	JL          pass0_partial1
+	VMOVUPS     (BX), Y10
+	VMOVUPS     (CX), Y9
+	VFMADD231PS Y9, Y10, Y2
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	ADDQ        $-8, R8
+	CMPQ        R8, $+8
+	JL          pass0_partial2
+	VMOVUPS     (BX), Y9
+	VMOVUPS     (CX), Y10
+	VFMADD231PS Y10, Y9, Y3
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	ADDQ        $-8, R8
+	CMPQ        R8, $+8
+	JL          pass0_partial3
+	VMOVUPS     (BX), Y10
+	VMOVUPS     (CX), Y9
+	VFMADD231PS Y9, Y10, Y4
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	ADDQ        $-8, R8
+	CMPQ        R8, $+8
+	JL          pass0_partial4
+	VMOVUPS     (BX), Y9
+	VMOVUPS     (CX), Y10
+	VFMADD231PS Y10, Y9, Y5
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	ADDQ        $-8, R8
+	CMPQ        R8, $+8
+	JL          pass0_partial5
+	VMOVUPS     (BX), Y10
+	VMOVUPS     (CX), Y9
+	VFMADD231PS Y9, Y10, Y6
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	ADDQ        $-8, R8
+	CMPQ        R8, $+8
+	JL          pass0_partial6
+	VMOVUPS     (BX), Y9
+	VMOVUPS     (CX), Y10
+	VFMADD231PS Y10, Y9, Y7
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	ADDQ        $-8, R8
+	CMPQ        R8, $+8
+	JL          pass0_partial7
+	VMOVUPS     (BX), Y10
+	VMOVUPS     (CX), Y9
+	VFMADD231PS Y9, Y10, Y8
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	ADDQ        $-8, R8
+	JMP         pass0_fold
+
+pass0_partial0:
+	TESTQ        R8, R8
+	JE           pass0_fold
+	VMASKMOVPS   (BX), Y0, Y9
+	VBROADCASTSS lanes_80000000<>+0(SB), Y10
+	VBLENDVPS    Y0, Y9, Y10, Y9
+	VMASKMOVPS   (CX), Y0, Y10
+	VFMADD231PS  Y10, Y9, Y1
+	JMP          pass0_fold
+
+pass0_partial1:
+	TESTQ        R8, R8
+	JE           pass0_fold
+	VMASKMOVPS   (BX), Y0, Y10
+	VBROADCASTSS lanes_80000000<>+0(SB), Y9
+	VBLENDVPS    Y0, Y10, Y9, Y10
+	VMASKMOVPS   (CX), Y0, Y9
+	VFMADD231PS  Y9, Y10, Y2
+	JMP          pass0_fold
+
+pass0_partial2:
+	TESTQ        R8, R8
+	JE           pass0_fold
+	VMASKMOVPS   (BX), Y0, Y9
+	VBROADCASTSS lanes_80000000<>+0(SB), Y10
+	VBLENDVPS    Y0, Y9, Y10, Y9
+	VMASKMOVPS   (CX), Y0, Y10
+	VFMADD231PS  Y10, Y9, Y3
+	JMP          pass0_fold
+
+pass0_partial3:
+	TESTQ        R8, R8
+	JE           pass0_fold
+	VMASKMOVPS   (BX), Y0, Y10
+	VBROADCASTSS lanes_80000000<>+0(SB), Y9
+	VBLENDVPS    Y0, Y10, Y9, Y10
+	VMASKMOVPS   (CX), Y0, Y9
+	VFMADD231PS  Y9, Y10, Y4
+	JMP          pass0_fold
+
+pass0_partial4:
+	TESTQ        R8, R8
+	JE           pass0_fold
+	VMASKMOVPS   (BX), Y0, Y9
+	VBROADCASTSS lanes_80000000<>+0(SB), Y10
+	VBLENDVPS    Y0, Y9, Y10, Y9
+	VMASKMOVPS   (CX), Y0, Y10
+	VFMADD231PS  Y10, Y9, Y5
+	JMP          pass0_fold
+
+pass0_partial5:
+	TESTQ        R8, R8
+	JE           pass0_fold
+	VMASKMOVPS   (BX), Y0, Y10
+	VBROADCASTSS lanes_80000000<>+0(SB), Y9
+	VBLENDVPS    Y0, Y10, Y9, Y10
+	VMASKMOVPS   (CX), Y0, Y9
+	VFMADD231PS  Y9, Y10, Y6
+	JMP          pass0_fold
+
+pass0_partial6:
+	TESTQ        R8, R8
+	JE           pass0_fold
+	VMASKMOVPS   (BX), Y0, Y9
+	VBROADCASTSS lanes_80000000<>+0(SB), Y10
+	VBLENDVPS    Y0, Y9, Y10, Y9
+	VMASKMOVPS   (CX), Y0, Y10
+	VFMADD231PS  Y10, Y9, Y7
+	JMP          pass0_fold
+
+pass0_partial7:
+	TESTQ        R8, R8
+	JE           pass0_fold
+	VMASKMOVPS   (BX), Y0, Y10
+	VBROADCASTSS lanes_80000000<>+0(SB), Y9
+	VBLENDVPS    Y0, Y10, Y9, Y10
+	VMASKMOVPS   (CX), Y0, Y9
+	VFMADD231PS  Y9, Y10, Y8
+
+pass0_fold:
+	VADDPS       Y5, Y1, Y1
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y7, Y3, Y3
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y3, Y1, Y1
+	VADDPS       Y4, Y2, Y2
+	VADDPS       Y2, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X9
+	VADDPS       X9, X1, X1
+	VSHUFPS      $0x0e, X1, X1, X9
+	VADDPS       X9, X1, X1
+	VSHUFPS      $0x01, X1, X1, X9
+	VADDPS       X9, X1, X1
+	SUBQ         R9, BX
+	SUBQ         R9, CX
+	VMOVSS       X1, (AX)
+	ADDQ         $+4, AX
+	MOVQ         xStride+40(FP), R8
+	SHLQ         $0x02, R8
+	ADDQ         R8, BX
+	MOVQ         yStride+48(FP), R8
+	SHLQ         $0x02, R8
+	ADDQ         R8, CX
+	MOVQ         grow+64(FP), R8
+	SUBQ         R8, DI
+	TESTQ        DI, DI
+	JGE          same_block
+	ADDQ         SI, DI
+
+same_block:
+	SUBQ $+1, DX
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func RowDotsAVX512(dst *float32, x *float32, y *float32, rows int, cols int, xStride int, yStride int, after int, grow int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·RowDotsAVX512(SB), NOSPLIT, $0-72
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ y+16(FP), CX
+	MOVQ rows+24(FP), DX
+	MOVQ cols+32(FP), SI
+	MOVQ after+56(FP), DI
+
+row:
+	MOVQ  SI, R8
+	SUBQ  DI, R8
+	MOVQ  R8, R9
+	ANDQ  $+15, R8
+	MOVL  $0x0000ffff, R13
+	BZHIL R8, R13, R13
+	KMOVW R13, K1
+	SUBQ  R8, R9
+	SHLQ  $0x02, R9
+	MOVQ  SI, R8
+	SUBQ  DI, R8
+	VPXOR X0, X0, X0
+	VPXOR X1, X1, X1
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
+	SUBQ  $+64, R8
+	JL    pass0_blocks_end
+
+pass0_blocks:
+	VMOVUPS     (BX), Z4
+	VMOVUPS     64(BX), Z5
+	VMOVUPS     128(BX), Z6
+	VMOVUPS     192(BX), Z7
+	VMOVUPS     (CX), Z8
+	VMOVUPS     64(CX), Z9
+	VMOVUPS     128(CX), Z10
+	VMOVUPS     192(CX), Z11
+	VFMADD231PS Z8, Z4, Z0
+	VFMADD231PS Z9, Z5, Z1
+	VFMADD231PS Z10, Z6, Z2
+	VFMADD231PS Z11, Z7, Z3
+	ADDQ        $+256, BX
+	ADDQ        $+256, CX
+	SUBQ        $+64, R8
+	JGE         pass0_blocks
+
+pass0_blocks_end:
+	ADDQ        $+64, R8
+	CMPQ        R8, $+16
+	JL          pass0_partial0
+	VMOVUPS     (BX), Z11
+	VMOVUPS     (CX), Z7
+	VFMADD231PS Z7, Z11, Z0
+	ADDQ        $+64, BX
+	ADDQ        $+64, CX
+	ADDQ        $-16, R8
+	CMPQ        R8, $+16
+	JL          pass0_partial1
+	VMOVUPS     (BX), Z7
+	VMOVUPS     (CX), Z11
+	VFMADD231PS Z11, Z7, Z1
+	ADDQ        $+64, BX
+	ADDQ        $+64, CX
+	ADDQ        $-16, R8
+	CMPQ        R8, $+16
+	JL          pass0_partial2
+	VMOVUPS     (BX), Z11
+	VMOVUPS     (CX), Z7
+	VFMADD231PS Z7, Z11, Z2
+	ADDQ        $+64, BX
+	ADDQ        $+64, CX
+	ADDQ        $-16, R8
+	CMPQ        R8, $+16
+	JL          pass0_partial3
+	VMOVUPS     (BX), Z7
+	VMOVUPS     (CX), Z11
+	VFMADD231PS Z11, Z7, Z3
+	ADDQ        $+64, BX
+	ADDQ        $+64, CX
+	ADDQ        $-16, R8
+	JMP         pass0_fold
+
+pass0_partial0:
+	TESTQ        R8, R8
+	JE           pass0_fold
+	VMOVUPS.Z    (BX), K1, Z11
+	VBROADCASTSS lanes_80000000<>+0(SB), Z7
+	VBLENDMPS    Z11, Z7, K1, Z11
+	VMOVUPS.Z    (CX), K1, Z7
+	VFMADD231PS  Z7, Z11, Z0
+	JMP          pass0_fold
+
+pass0_partial1:
+	TESTQ        R8, R8
+	JE           pass0_fold
+	VMOVUPS.Z    (BX), K1, Z7
+	VBROADCASTSS lanes_80000000<>+0(SB), Z11
+	VBLENDMPS    Z7, Z11, K1, Z7
+	VMOVUPS.Z    (CX), K1, Z11
+	VFMADD231PS  Z11, Z7, Z1
+	JMP          pass0_fold
+
+pass0_partial2:
+	TESTQ        R8, R8
+	JE           pass0_fold
+	VMOVUPS.Z    (BX), K1, Z11
+	VBROADCASTSS lanes_80000000<>+0(SB), Z7
+	VBLENDMPS    Z11, Z7, K1, Z11
+	VMOVUPS.Z    (CX), K1, Z7
+	VFMADD231PS  Z7, Z11, Z2
+	JMP          pass0_fold
+
+pass0_partial3:
+	TESTQ        R8, R8
+	JE           pass0_fold
+	VMOVUPS.Z    (BX), K1, Z7
+	VBROADCASTSS lanes_80000000<>+0(SB), Z11
+	VBLENDMPS    Z7, Z11, K1, Z7
+	VMOVUPS.Z    (CX), K1, Z11
+	VFMADD231PS  Z11, Z7, Z3
+
+pass0_fold:
+	VADDPS        Z2, Z0, Z0
+	VADDPS        Z3, Z1, Z1
+	VADDPS        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y11
+	VADDPS        Y11, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X11
+	VADDPS        X11, X0, X0
+	VSHUFPS       $0x0e, X0, X0, X11
+	VADDPS        X11, X0, X0
+	VSHUFPS       $0x01, X0, X0, X11
+	VADDPS        X11, X0, X0
+	SUBQ          R9, BX
+	SUBQ          R9, CX
+	VMOVSS        X0, (AX)
+	ADDQ          $+4, AX
+	MOVQ          xStride+40(FP), R8
+	SHLQ          $0x02, R8
+	ADDQ          R8, BX
+	MOVQ          yStride+48(FP), R8
+	SHLQ          $0x02, R8
+	ADDQ          R8, CX
+	MOVQ          grow+64(FP), R8
+	SUBQ          R8, DI
+	TESTQ         DI, DI
+	JGE           same_block
+	ADDQ          SI, DI
+
+same_block:
+	SUBQ $+1, DX
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func SoftmaxBackwardAVX2(dx *float32, dy *float32, y *float32, s *float32, rows int, cols int, dxStride int, dyStride int, yStride int, after int, grow int, alpha float32)
+// Requires: AVX
+TEXT ·SoftmaxBackwardAVX2(SB), NOSPLIT, $0-92
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), BX
+	MOVQ         y+16(FP), CX
+	MOVQ         s+24(FP), DX
+	MOVQ         rows+32(FP), SI
+	MOVQ         cols+40(FP), DI
+	MOVQ         after+72(FP), R8
+	VBROADCASTSS alpha+88(FP), Y0
+
+row:
+	MOVQ         DI, R9
+	SUBQ         R8, R9
+	MOVQ         R9, R10
+	ANDQ         $+7, R9
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         R9
+	VMOVUPS      32(R13)(R9*4), Y1
+	NEGQ         R9
+	SUBQ         R9, R10
+	SHLQ         $0x02, R10
+	VBROADCASTSS (DX), Y2
+	ADDQ         $+4, DX
+	MOVQ         DI, R9
+	SUBQ         R8, R9
+	SUBQ         $+32, R9
+	JL           pass1_blocks_end
+
+pass1_blocks:
+	VMOVUPS (CX), Y3
+	VMOVUPS 32(CX), Y4
+	VMOVUPS 64(CX), Y5
+	VMOVUPS 96(CX), Y6
+	VMOVUPS (BX), Y7
+	VMOVUPS 32(BX), Y8
+	VMOVUPS 64(BX), Y9
+	VMOVUPS 96(BX), Y10
+	VSUBPS  Y2, Y7, Y7
+	VSUBPS  Y2, Y8, Y8
+	VSUBPS  Y2, Y9, Y9
+	VSUBPS  Y2, Y10, Y10
+	VMULPS  Y7, Y3, Y7
+	VMULPS  Y8, Y4, Y8
+	VMULPS  Y9, Y5, Y9
+	VMULPS  Y10, Y6, Y10
+	VMULPS  Y7, Y0, Y7
+	VMULPS  Y8, Y0, Y8
+	VMULPS  Y9, Y0, Y9
+	VMULPS  Y10, Y0, Y10
+	VMOVUPS Y7, (AX)
+	VMOVUPS Y8, 32(AX)
+	VMOVUPS Y9, 64(AX)
+	VMOVUPS Y10, 96(AX)
+	ADDQ    $+128, CX
+	ADDQ    $+128, BX
+	ADDQ    $+128, AX
+	SUBQ    $+32, R9
+	JGE     pass1_blocks
+
+pass1_blocks_end:
+	ADDQ $+32, R9
+	SUBQ $+8, R9
+	JL   pass1_vectors_end
+
+pass1_vectors:
+	VMOVUPS (CX), Y10
+	VMOVUPS (BX), Y9
+	VSUBPS  Y2, Y9, Y9
+	VMULPS  Y9, Y10, Y9
+	VMULPS  Y9, Y0, Y9
+	VMOVUPS Y9, (AX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, BX
+	ADDQ    $+32, AX
+	SUBQ    $+8, R9
+	JGE     pass1_vectors
+
+pass1_vectors_end:
+	ADDQ       $+8, R9
+	TESTQ      R9, R9
+	JE         pass1_end
+	VMASKMOVPS (CX), Y1, Y9
+	VMASKMOVPS (BX), Y1, Y10
+	VSUBPS     Y2, Y10, Y10
+	VMULPS     Y10, Y9, Y10
+	VMULPS     Y10, Y0, Y10
+	VMASKMOVPS Y10, Y1, (AX)
+
+pass1_end:
+	SUBQ  R10, CX
+	SUBQ  R10, BX
+	SUBQ  R10, AX
+	TESTQ R8, R8
+	JE    clear_dx_end
+	VPXOR X2, X2, X2
+	MOVQ  DI, R9
+	SUBQ  R8, R9
+	SHLQ  $0x02, R9
+	MOVQ  AX, R10
+	ADDQ  R9, R10
+	MOVQ  R8, R9
+	SUBQ  $+8, R9
+	JL    clear_dx_vectors_end
+
+clear_dx_vectors:
+	VMOVUPS Y2, (R10)
+	ADDQ    $+32, R10
+	SUBQ    $+8, R9
+	JGE     clear_dx_vectors
+
+clear_dx_vectors_end:
+	ADDQ       $+8, R9
+	TESTQ      R9, R9
+	JE         clear_dx_end
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       R9
+	VMOVUPS    32(R13)(R9*4), Y1
+	NEGQ       R9
+	VMASKMOVPS Y2, Y1, (R10)
+
+clear_dx_end:
+	MOVQ  dxStride+48(FP), R9
+	SHLQ  $0x02, R9
+	ADDQ  R9, AX
+	MOVQ  dyStride+56(FP), R9
+	SHLQ  $0x02, R9
+	ADDQ  R9, BX
+	MOVQ  yStride+64(FP), R9
+	SHLQ  $0x02, R9
+	ADDQ  R9, CX
+	MOVQ  grow+80(FP), R9
+	SUBQ  R9, R8
+	TESTQ R8, R8
+	JGE   same_block
+	ADDQ  DI, R8
+
+same_block:
+	SUBQ $+1, SI
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func SoftmaxBackwardAVX512(dx *float32, dy *float32, y *float32, s *float32, rows int, cols int, dxStride int, dyStride int, yStride int, after int, grow int, alpha float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·SoftmaxBackwardAVX512(SB), NOSPLIT, $0-92
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), BX
+	MOVQ         y+16(FP), CX
+	MOVQ         s+24(FP), DX
+	MOVQ         rows+32(FP), SI
+	MOVQ         cols+40(FP), DI
+	MOVQ         after+72(FP), R8
+	VBROADCASTSS alpha+88(FP), Z0
+
+row:
+	MOVQ         DI, R9
+	SUBQ         R8, R9
+	MOVQ         R9, R10
+	ANDQ         $+15, R9
+	MOVL         $0x0000ffff, R13
+	BZHIL        R9, R13, R13
+	KMOVW        R13, K1
+	SUBQ         R9, R10
+	SHLQ         $0x02, R10
+	VBROADCASTSS (DX), Z1
+	ADDQ         $+4, DX
+	MOVQ         DI, R9
+	SUBQ         R8, R9
+	SUBQ         $+64, R9
+	JL           pass1_blocks_end
+
+pass1_blocks:
+	VMOVUPS (CX), Z2
+	VMOVUPS 64(CX), Z3
+	VMOVUPS 128(CX), Z4
+	VMOVUPS 192(CX), Z5
+	VMOVUPS (BX), Z6
+	VMOVUPS 64(BX), Z7
+	VMOVUPS 128(BX), Z8
+	VMOVUPS 192(BX), Z9
+	VSUBPS  Z1, Z6, Z6
+	VSUBPS  Z1, Z7, Z7
+	VSUBPS  Z1, Z8, Z8
+	VSUBPS  Z1, Z9, Z9
+	VMULPS  Z6, Z2, Z6
+	VMULPS  Z7, Z3, Z7
+	VMULPS  Z8, Z4, Z8
+	VMULPS  Z9, Z5, Z9
+	VMULPS  Z6, Z0, Z6
+	VMULPS  Z7, Z0, Z7
+	VMULPS  Z8, Z0, Z8
+	VMULPS  Z9, Z0, Z9
+	VMOVUPS Z6, (AX)
+	VMOVUPS Z7, 64(AX)
+	VMOVUPS Z8, 128(AX)
+	VMOVUPS Z9, 192(AX)
+	ADDQ    $+256, CX
+	ADDQ    $+256, BX
+	ADDQ    $+256, AX
+	SUBQ    $+64, R9
+	JGE     pass1_blocks
+
+pass1_blocks_end:
+	ADDQ $+64, R9
+	SUBQ $+16, R9
+	JL   pass1_vectors_end
+
+pass1_vectors:
+	VMOVUPS (CX), Z9
+	VMOVUPS (BX), Z8
+	VSUBPS  Z1, Z8, Z8
+	VMULPS  Z8, Z9, Z8
+	VMULPS  Z8, Z0, Z8
+	VMOVUPS Z8, (AX)
+	ADDQ    $+64, CX
+	ADDQ    $+64, BX
+	ADDQ    $+64, AX
+	SUBQ    $+16, R9
+	JGE     pass1_vectors
+
+pass1_vectors_end:
+	ADDQ      $+16, R9
+	TESTQ     R9, R9
+	JE        pass1_end
+	VMOVUPS.Z (CX), K1, Z8
+	VMOVUPS.Z (BX), K1, Z9
+	VSUBPS    Z1, Z9, Z9
+	VMULPS    Z9, Z8, Z9
+	VMULPS    Z9, Z0, Z9
+	VMOVUPS   Z9, K1, (AX)
+
+pass1_end:
+	SUBQ  R10, CX
+	SUBQ  R10, BX
+	SUBQ  R10, AX
+	TESTQ R8, R8
+	JE    clear_dx_end
+	VPXOR X1, X1, X1
+	MOVQ  DI, R9
+	SUBQ  R8, R9
+	SHLQ  $0x02, R9
+	MOVQ  AX, R10
+	ADDQ  R9, R10
+	MOVQ  R8, R9
+	SUBQ  $+16, R9
+	JL    clear_dx_vectors_end
+
+clear_dx_vectors:
+	VMOVUPS Z1, (R10)
+	ADDQ    $+64, R10
+	SUBQ    $+16, R9
+	JGE     clear_dx_vectors
+
+clear_dx_vectors_end:
+	ADDQ    $+16, R9
+	TESTQ   R9, R9
+	JE      clear_dx_end
+	MOVL    $0x0000ffff, R13
+	BZHIL   R9, R13, R13
+	KMOVW   R13, K1
+	VMOVUPS Z1, K1, (R10)
+
+clear_dx_end:
+	MOVQ  dxStride+48(FP), R9
+	SHLQ  $0x02, R9
+	ADDQ  R9, AX
+	MOVQ  dyStride+56(FP), R9
+	SHLQ  $0x02, R9
+	ADDQ  R9, BX
+	MOVQ  yStride+64(FP), R9
+	SHLQ  $0x02, R9
+	ADDQ  R9, CX
+	MOVQ  grow+80(FP), R9
+	SUBQ  R9, R8
+	TESTQ R8, R8
+	JGE   same_block
+	ADDQ  DI, R8
+
+same_block:
+	SUBQ $+1, SI
+	JNE  row
 	VZEROUPPER
 	RET
 

@@ -98,7 +98,7 @@ func TanhNEON(dst *float32, x *float32, n int)
 func TanhBackwardNEON(dx *float32, dy *float32, y *float32, n int)
 
 //go:noescape
-func ExpSumNEON(acc *[64]float32, dst *float32, x *float32, n int, m float32) float32
+func ExpSumNEON(acc *[64]float32, dst *float32, x *float32, n int, m float32, alpha float32) float32
 
 //go:noescape
 func ExpNEON(dst *float32, x *float32, n int)
@@ -203,7 +203,7 @@ func SumShiftedNEON(acc *[64]float32, x *float32, n int, shift float32) float32
 func SumSquaresShiftedNEON(acc *[64]float32, x *float32, n int, shift float32) float32
 
 //go:noescape
-func RowSumsNEON(dst *float32, x *float32, rows int, cols int)
+func RowSumsNEON(dst *float32, x *float32, rows int, cols int, xStride int, after int, grow int)
 
 //go:noescape
 func RowMomentsNEON(mean *float32, variance *float32, x *float32, rows int, cols int, n float32)
@@ -264,6 +264,21 @@ func WindowShareNEON(dst *float32, x *float32, pixels int, channels int, dstStep
 
 //go:noescape
 func WindowSelectNEON(dx *float32, dy *float32, index *float32, pixels int, channels int, dstStep int, srcStep int, taps int, tapStep int, more int, place float32)
+
+//go:noescape
+func RowMaximaNEON(dst *float32, x *float32, rows int, cols int, xStride int, after int, grow int)
+
+//go:noescape
+func ExpRowsNEON(dst *float32, x *float32, m *float32, rows int, cols int, dstStride int, xStride int, after int, grow int, alpha float32)
+
+//go:noescape
+func DivideRowsNEON(dst *float32, x *float32, s *float32, rows int, cols int, dstStride int, xStride int, after int, grow int, alpha float32)
+
+//go:noescape
+func RowDotsNEON(dst *float32, x *float32, y *float32, rows int, cols int, xStride int, yStride int, after int, grow int)
+
+//go:noescape
+func SoftmaxBackwardNEON(dx *float32, dy *float32, y *float32, s *float32, rows int, cols int, dxStride int, dyStride int, yStride int, after int, grow int, alpha float32)
 
 //go:noescape
 func PackNEON(dst, src *float32, stride, rows int)

@@ -154,4 +154,8 @@ func BenchmarkGELUTanhBackward(b *testing.B)   { benchmark(b, "GELUTanhBackward"
 func BenchmarkLogSoftmax(b *testing.B)         { benchmark(b, "LogSoftmax") }
 func BenchmarkLogSoftmaxBackward(b *testing.B) { benchmark(b, "LogSoftmaxBackward") }
 
-func BenchmarkBatchNormBackward(b *testing.B) { benchmark(b, "BatchNormBackward") }
+func BenchmarkBatchNormBackward(b *testing.B)         { benchmark(b, "BatchNormBackward") }
+func BenchmarkSoftmaxRows(b *testing.B)               { benchmark(b, "SoftmaxRows") }
+func BenchmarkCausalSoftmaxRows(b *testing.B)         { benchmark(b, "CausalSoftmaxRows") }
+func BenchmarkSoftmaxRowsBackward(b *testing.B)       { benchmark(b, "SoftmaxRowsBackward") }
+func BenchmarkCausalSoftmaxRowsBackward(b *testing.B) { benchmark(b, "CausalSoftmaxRowsBackward") }

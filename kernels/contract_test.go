@@ -38,10 +38,13 @@ func TestMismatchPanics(t *testing.T) {
 		colSums   = "kernels: ColSums: length of x is not a multiple of the length of dst"
 		colSqSums = "kernels: ColSumSquares: length of x is not a multiple of the length of dst"
 
+		softmaxBack   = "kernels: SoftmaxRowsBackward: shapes of dx, dy and y differ"
+		causalBack    = "kernels: CausalSoftmaxRowsBackward: shapes of dx, dy and y differ"
 		batchNormCols = "kernels: BatchNormBackward: lengths of dgamma, dbeta, mean, rstd and gamma differ"
 		batchNormSize = "kernels: BatchNormBackward: lengths of dx, dy and x differ"
 		batchNormRows = "kernels: BatchNormBackward: length of x is not a multiple of the length of gamma"
 	)
+	tooShort := Matrix{Rows: 2, Cols: 3, Stride: 3, Data: v(5)}
 	for _, c := range []struct {
 		message string
 		call    func()
@@ -193,6 +196,35 @@ func TestMismatchPanics(t *testing.T) {
 		{batchNormSize, func() { BatchNormBackward(v(6), v(3), v(3), v(6), v(5), v(3), v(3), v(3)) }},
 		{batchNormRows, func() { BatchNormBackward(v(5), v(3), v(3), v(5), v(5), v(3), v(3), v(3)) }},
 		{batchNormRows, func() { BatchNormBackward(v(5), nil, nil, v(5), v(5), nil, nil, nil) }},
+		{"kernels: SoftmaxRows: shapes of dst and x differ", func() { SoftmaxRows(mat(2, 3), mat(3, 3), 1) }},
+		{"kernels: SoftmaxRows: shapes of dst and x differ", func() { SoftmaxRows(mat(2, 3), mat(2, 4), 1) }},
+		{"kernels: SoftmaxRows: alpha is negative or NaN", func() { SoftmaxRows(mat(2, 3), mat(2, 3), -1) }},
+		{"kernels: SoftmaxRows: alpha is negative or NaN", func() { SoftmaxRows(mat(2, 3), mat(2, 3), float32(math.NaN())) }},
+		{short, func() { SoftmaxRows(mat(2, 3), tooShort, 1) }},
+		{short, func() { SoftmaxRows(tooShort, mat(2, 3), 1) }},
+		{"kernels: CausalSoftmaxRows: shapes of dst and x differ", func() { CausalSoftmaxRows(mat(3, 3), mat(6, 3), 1) }},
+		{"kernels: CausalSoftmaxRows: shapes of dst and x differ", func() { CausalSoftmaxRows(mat(3, 3), mat(3, 1), 1) }},
+		{"kernels: CausalSoftmaxRows: alpha is negative or NaN", func() { CausalSoftmaxRows(mat(3, 3), mat(3, 3), -1) }},
+		{"kernels: CausalSoftmaxRows: alpha is negative or NaN", func() { CausalSoftmaxRows(mat(3, 3), mat(3, 3), float32(math.NaN())) }},
+		{"kernels: CausalSoftmaxRows: rows are not a multiple of the columns", func() { CausalSoftmaxRows(mat(4, 3), mat(4, 3), 1) }},
+		{"kernels: CausalSoftmaxRows: rows are not a multiple of the columns", func() { CausalSoftmaxRows(mat(4, 0), mat(4, 0), 1) }},
+		{short, func() { CausalSoftmaxRows(mat(2, 2), Matrix{Rows: 2, Cols: 2, Stride: 4, Data: v(5)}, 1) }},
+		{short, func() { CausalSoftmaxRows(Matrix{Rows: 2, Cols: 2, Stride: 4, Data: v(5)}, mat(2, 2), 1) }},
+		{softmaxBack, func() { SoftmaxRowsBackward(mat(2, 3), mat(2, 2), mat(2, 3), 1) }},
+		{softmaxBack, func() { SoftmaxRowsBackward(mat(2, 3), mat(1, 3), mat(2, 3), 1) }},
+		{softmaxBack, func() { SoftmaxRowsBackward(mat(2, 2), mat(2, 3), mat(2, 3), 1) }},
+		{softmaxBack, func() { SoftmaxRowsBackward(mat(1, 3), mat(2, 3), mat(2, 3), 1) }},
+		{short, func() { SoftmaxRowsBackward(tooShort, mat(2, 3), mat(2, 3), 1) }},
+		{short, func() { SoftmaxRowsBackward(mat(2, 3), tooShort, mat(2, 3), 1) }},
+		{short, func() { SoftmaxRowsBackward(mat(2, 3), mat(2, 3), tooShort, 1) }},
+		{causalBack, func() { CausalSoftmaxRowsBackward(mat(3, 3), mat(6, 3), mat(3, 3), 1) }},
+		{causalBack, func() { CausalSoftmaxRowsBackward(mat(3, 3), mat(3, 1), mat(3, 3), 1) }},
+		{causalBack, func() { CausalSoftmaxRowsBackward(mat(6, 3), mat(3, 3), mat(3, 3), 1) }},
+		{causalBack, func() { CausalSoftmaxRowsBackward(mat(3, 1), mat(3, 3), mat(3, 3), 1) }},
+		{"kernels: CausalSoftmaxRowsBackward: rows are not a multiple of the columns", func() { CausalSoftmaxRowsBackward(mat(2, 3), mat(2, 3), mat(2, 3), 1) }},
+		{short, func() { CausalSoftmaxRowsBackward(tooShort, mat(2, 3), mat(2, 3), 1) }},
+		{short, func() { CausalSoftmaxRowsBackward(mat(2, 3), tooShort, mat(2, 3), 1) }},
+		{short, func() { CausalSoftmaxRowsBackward(mat(2, 3), mat(2, 3), tooShort, 1) }},
 	} {
 		require.PanicsWithValue(t, c.message, c.call)
 	}

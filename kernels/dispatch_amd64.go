@@ -473,16 +473,16 @@ func tanhBackward(dx, dy, y []float32) {
 }
 
 //go:noinline
-func expSum(acc *[lanes]float32, dst, x []float32, m float32) float32 {
+func expSum(acc *[lanes]float32, dst, x []float32, m, alpha float32) float32 {
 	raceWrite(dst)
 	raceRead(x)
 	switch CurrentLevel() {
 	case AVX512:
-		return asm.ExpSumAVX512(acc, unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), m)
+		return asm.ExpSumAVX512(acc, unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), m, alpha)
 	case AVX2:
-		return asm.ExpSumAVX2(acc, unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), m)
+		return asm.ExpSumAVX2(acc, unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), m, alpha)
 	default:
-		return expSumRef(acc, dst, x, m)
+		return expSumRef(acc, dst, x, m, alpha)
 	}
 }
 
@@ -966,16 +966,16 @@ func sumSquaresShifted(acc *[lanes]float32, x []float32, shift float32) float32 
 }
 
 //go:noinline
-func rowSums(dst, x []float32, cols int) {
+func rowSums(dst, x []float32, cols, xStride, after, grow int) {
 	raceWrite(dst)
-	raceRead(x)
+	raceReadRows(x, cols, xStride)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.RowSumsAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), cols)
+		asm.RowSumsAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), cols, xStride, after, grow)
 	case AVX2:
-		asm.RowSumsAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), cols)
+		asm.RowSumsAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), cols, xStride, after, grow)
 	default:
-		rowSumsRef(dst, x, cols)
+		rowSumsRef(dst, x, cols, xStride, after, grow)
 	}
 }
 
@@ -1289,5 +1289,80 @@ func windowSelect(dx, dy, index []float32, pixels, channels, dstStep, srcStep, t
 		asm.WindowSelectAVX2(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(index), pixels, channels, dstStep, srcStep, taps, tapStep, more, place)
 	default:
 		windowSelectRef(dx, dy, index, pixels, channels, dstStep, srcStep, taps, tapStep, more, place)
+	}
+}
+
+//go:noinline
+func rowMaxima(dst, x []float32, cols, xStride, after, grow int) {
+	raceWrite(dst)
+	raceReadRows(x, cols, xStride)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.RowMaximaAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), cols, xStride, after, grow)
+	case AVX2:
+		asm.RowMaximaAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), cols, xStride, after, grow)
+	default:
+		rowMaximaRef(dst, x, cols, xStride, after, grow)
+	}
+}
+
+//go:noinline
+func expRows(dst, x, m []float32, cols, dstStride, xStride, after, grow int, alpha float32) {
+	raceWriteRows(dst, cols, dstStride)
+	raceReadRows(x, cols, xStride)
+	raceRead(m)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.ExpRowsAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(m), len(m), cols, dstStride, xStride, after, grow, alpha)
+	case AVX2:
+		asm.ExpRowsAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(m), len(m), cols, dstStride, xStride, after, grow, alpha)
+	default:
+		expRowsRef(dst, x, m, cols, dstStride, xStride, after, grow, alpha)
+	}
+}
+
+//go:noinline
+func divideRows(dst, x, s []float32, cols, dstStride, xStride, after, grow int, alpha float32) {
+	raceWriteRows(dst, cols, dstStride)
+	raceReadRows(x, cols, xStride)
+	raceRead(s)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.DivideRowsAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(s), len(s), cols, dstStride, xStride, after, grow, alpha)
+	case AVX2:
+		asm.DivideRowsAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(s), len(s), cols, dstStride, xStride, after, grow, alpha)
+	default:
+		divideRowsRef(dst, x, s, cols, dstStride, xStride, after, grow, alpha)
+	}
+}
+
+//go:noinline
+func rowDots(dst, x, y []float32, cols, xStride, yStride, after, grow int) {
+	raceWrite(dst)
+	raceReadRows(x, cols, xStride)
+	raceReadRows(y, cols, yStride)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.RowDotsAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), len(dst), cols, xStride, yStride, after, grow)
+	case AVX2:
+		asm.RowDotsAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), len(dst), cols, xStride, yStride, after, grow)
+	default:
+		rowDotsRef(dst, x, y, cols, xStride, yStride, after, grow)
+	}
+}
+
+//go:noinline
+func softmaxBackward(dx, dy, y, s []float32, cols, dxStride, dyStride, yStride, after, grow int, alpha float32) {
+	raceWriteRows(dx, cols, dxStride)
+	raceReadRows(dy, cols, dyStride)
+	raceReadRows(y, cols, yStride)
+	raceRead(s)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.SoftmaxBackwardAVX512(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(y), unsafe.SliceData(s), len(s), cols, dxStride, dyStride, yStride, after, grow, alpha)
+	case AVX2:
+		asm.SoftmaxBackwardAVX2(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(y), unsafe.SliceData(s), len(s), cols, dxStride, dyStride, yStride, after, grow, alpha)
+	default:
+		softmaxBackwardRef(dx, dy, y, s, cols, dxStride, dyStride, yStride, after, grow, alpha)
 	}
 }

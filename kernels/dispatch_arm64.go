@@ -411,14 +411,14 @@ func tanhBackward(dx, dy, y []float32) {
 }
 
 //go:noinline
-func expSum(acc *[lanes]float32, dst, x []float32, m float32) float32 {
+func expSum(acc *[lanes]float32, dst, x []float32, m, alpha float32) float32 {
 	raceWrite(dst)
 	raceRead(x)
 	switch CurrentLevel() {
 	case NEON:
-		return asm.ExpSumNEON(acc, unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), m)
+		return asm.ExpSumNEON(acc, unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), m, alpha)
 	default:
-		return expSumRef(acc, dst, x, m)
+		return expSumRef(acc, dst, x, m, alpha)
 	}
 }
 
@@ -834,14 +834,14 @@ func sumSquaresShifted(acc *[lanes]float32, x []float32, shift float32) float32 
 }
 
 //go:noinline
-func rowSums(dst, x []float32, cols int) {
+func rowSums(dst, x []float32, cols, xStride, after, grow int) {
 	raceWrite(dst)
-	raceRead(x)
+	raceReadRows(x, cols, xStride)
 	switch CurrentLevel() {
 	case NEON:
-		asm.RowSumsNEON(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), cols)
+		asm.RowSumsNEON(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), cols, xStride, after, grow)
 	default:
-		rowSumsRef(dst, x, cols)
+		rowSumsRef(dst, x, cols, xStride, after, grow)
 	}
 }
 
@@ -1115,5 +1115,70 @@ func windowSelect(dx, dy, index []float32, pixels, channels, dstStep, srcStep, t
 		asm.WindowSelectNEON(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(index), pixels, channels, dstStep, srcStep, taps, tapStep, more, place)
 	default:
 		windowSelectRef(dx, dy, index, pixels, channels, dstStep, srcStep, taps, tapStep, more, place)
+	}
+}
+
+//go:noinline
+func rowMaxima(dst, x []float32, cols, xStride, after, grow int) {
+	raceWrite(dst)
+	raceReadRows(x, cols, xStride)
+	switch CurrentLevel() {
+	case NEON:
+		asm.RowMaximaNEON(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), cols, xStride, after, grow)
+	default:
+		rowMaximaRef(dst, x, cols, xStride, after, grow)
+	}
+}
+
+//go:noinline
+func expRows(dst, x, m []float32, cols, dstStride, xStride, after, grow int, alpha float32) {
+	raceWriteRows(dst, cols, dstStride)
+	raceReadRows(x, cols, xStride)
+	raceRead(m)
+	switch CurrentLevel() {
+	case NEON:
+		asm.ExpRowsNEON(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(m), len(m), cols, dstStride, xStride, after, grow, alpha)
+	default:
+		expRowsRef(dst, x, m, cols, dstStride, xStride, after, grow, alpha)
+	}
+}
+
+//go:noinline
+func divideRows(dst, x, s []float32, cols, dstStride, xStride, after, grow int, alpha float32) {
+	raceWriteRows(dst, cols, dstStride)
+	raceReadRows(x, cols, xStride)
+	raceRead(s)
+	switch CurrentLevel() {
+	case NEON:
+		asm.DivideRowsNEON(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(s), len(s), cols, dstStride, xStride, after, grow, alpha)
+	default:
+		divideRowsRef(dst, x, s, cols, dstStride, xStride, after, grow, alpha)
+	}
+}
+
+//go:noinline
+func rowDots(dst, x, y []float32, cols, xStride, yStride, after, grow int) {
+	raceWrite(dst)
+	raceReadRows(x, cols, xStride)
+	raceReadRows(y, cols, yStride)
+	switch CurrentLevel() {
+	case NEON:
+		asm.RowDotsNEON(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), len(dst), cols, xStride, yStride, after, grow)
+	default:
+		rowDotsRef(dst, x, y, cols, xStride, yStride, after, grow)
+	}
+}
+
+//go:noinline
+func softmaxBackward(dx, dy, y, s []float32, cols, dxStride, dyStride, yStride, after, grow int, alpha float32) {
+	raceWriteRows(dx, cols, dxStride)
+	raceReadRows(dy, cols, dyStride)
+	raceReadRows(y, cols, yStride)
+	raceRead(s)
+	switch CurrentLevel() {
+	case NEON:
+		asm.SoftmaxBackwardNEON(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(y), unsafe.SliceData(s), len(s), cols, dxStride, dyStride, yStride, after, grow, alpha)
+	default:
+		softmaxBackwardRef(dx, dy, y, s, cols, dxStride, dyStride, yStride, after, grow, alpha)
 	}
 }

@@ -160,8 +160,8 @@ func tanhBackward(dx, dy, y []float32) {
 }
 
 //go:noinline
-func expSum(acc *[lanes]float32, dst, x []float32, m float32) float32 {
-	return expSumRef(acc, dst, x, m)
+func expSum(acc *[lanes]float32, dst, x []float32, m, alpha float32) float32 {
+	return expSumRef(acc, dst, x, m, alpha)
 }
 
 //go:noinline
@@ -335,8 +335,8 @@ func sumSquaresShifted(acc *[lanes]float32, x []float32, shift float32) float32 
 }
 
 //go:noinline
-func rowSums(dst, x []float32, cols int) {
-	rowSumsRef(dst, x, cols)
+func rowSums(dst, x []float32, cols, xStride, after, grow int) {
+	rowSumsRef(dst, x, cols, xStride, after, grow)
 }
 
 //go:noinline
@@ -437,4 +437,29 @@ func windowShare(dst, x []float32, pixels, channels, dstStep, srcStep, taps, tap
 //go:noinline
 func windowSelect(dx, dy, index []float32, pixels, channels, dstStep, srcStep, taps, tapStep, more int, place float32) {
 	windowSelectRef(dx, dy, index, pixels, channels, dstStep, srcStep, taps, tapStep, more, place)
+}
+
+//go:noinline
+func rowMaxima(dst, x []float32, cols, xStride, after, grow int) {
+	rowMaximaRef(dst, x, cols, xStride, after, grow)
+}
+
+//go:noinline
+func expRows(dst, x, m []float32, cols, dstStride, xStride, after, grow int, alpha float32) {
+	expRowsRef(dst, x, m, cols, dstStride, xStride, after, grow, alpha)
+}
+
+//go:noinline
+func divideRows(dst, x, s []float32, cols, dstStride, xStride, after, grow int, alpha float32) {
+	divideRowsRef(dst, x, s, cols, dstStride, xStride, after, grow, alpha)
+}
+
+//go:noinline
+func rowDots(dst, x, y []float32, cols, xStride, yStride, after, grow int) {
+	rowDotsRef(dst, x, y, cols, xStride, yStride, after, grow)
+}
+
+//go:noinline
+func softmaxBackward(dx, dy, y, s []float32, cols, dxStride, dyStride, yStride, after, grow int, alpha float32) {
+	softmaxBackwardRef(dx, dy, y, s, cols, dxStride, dyStride, yStride, after, grow, alpha)
 }

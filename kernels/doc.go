@@ -24,9 +24,9 @@
 //     documentation, in that order. Division and square root are correctly
 //     rounded. Results equal the reference bit for bit; a NaN equals any NaN.
 //   - Reductions ([Dot], [Sum], [SumSquares], [L1Norm], the sums over a row in
-//     [Softmax], [RowMeanVariance] and [LayerNorm]) keep 64 lanes that start at
-//     +0; element i goes to lane i mod 64. The lanes are then added in halves:
-//     lane l takes lane l+32, then l+16, .. l+1.
+//     [Softmax], [SoftmaxRows], [RowMeanVariance] and [LayerNorm]) keep 64 lanes
+//     that start at +0; element i goes to lane i mod 64. The lanes are then added
+//     in halves: lane l takes lane l+32, then l+16, .. l+1.
 //   - A matrix product is a sum over blocks of 256 consecutive k. Inside a
 //     block each output is one chain of fused multiply-adds from +0 in
 //     increasing k; the block sums are added to the output in order.

@@ -88,6 +88,19 @@ func TestArgumentsDoNotEscape(t *testing.T) {
 			var dgamma, dbeta, mean, rstd, gamma [8]float32
 			BatchNormBackward(dx[:], dgamma[:], dbeta[:], dy[:], x[:], mean[:], rstd[:], gamma[:])
 		},
+		"SoftmaxRows": func() { var y, x array; SoftmaxRows(NewMatrix(8, 8, y[:]), NewMatrix(8, 8, x[:]), 1) },
+		"CausalSoftmaxRows": func() {
+			var y, x array
+			CausalSoftmaxRows(NewMatrix(8, 8, y[:]), NewMatrix(8, 8, x[:]), 1)
+		},
+		"SoftmaxRowsBackward": func() {
+			var dx, dy, y array
+			SoftmaxRowsBackward(NewMatrix(8, 8, dx[:]), NewMatrix(8, 8, dy[:]), NewMatrix(8, 8, y[:]), 1)
+		},
+		"CausalSoftmaxRowsBackward": func() {
+			var dx, dy, y array
+			CausalSoftmaxRowsBackward(NewMatrix(8, 8, dx[:]), NewMatrix(8, 8, dy[:]), NewMatrix(8, 8, y[:]), 1)
+		},
 		"OuterProducts": func() {
 			var a, x, y array
 			OuterProducts(NewMatrix(8, 8, a[:]), NewMatrix(8, 8, x[:]), NewMatrix(8, 8, y[:]), 2)

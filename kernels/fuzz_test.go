@@ -186,4 +186,8 @@ func FuzzGELUTanhBackward(f *testing.F)   { fuzz(f, "GELUTanhBackward") }
 func FuzzLogSoftmax(f *testing.F)         { fuzz(f, "LogSoftmax") }
 func FuzzLogSoftmaxBackward(f *testing.F) { fuzz(f, "LogSoftmaxBackward") }
 
-func FuzzBatchNormBackward(f *testing.F) { fuzz(f, "BatchNormBackward") }
+func FuzzBatchNormBackward(f *testing.F)         { fuzz(f, "BatchNormBackward") }
+func FuzzSoftmaxRows(f *testing.F)               { fuzz(f, "SoftmaxRows") }
+func FuzzCausalSoftmaxRows(f *testing.F)         { fuzz(f, "CausalSoftmaxRows") }
+func FuzzSoftmaxRowsBackward(f *testing.F)       { fuzz(f, "SoftmaxRowsBackward") }
+func FuzzCausalSoftmaxRowsBackward(f *testing.F) { fuzz(f, "CausalSoftmaxRowsBackward") }

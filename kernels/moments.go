@@ -16,13 +16,11 @@ func RowSums(dst, x []float32) {
 		}
 		return
 	}
-	eachRows(len(dst), n, func(r0, r1 int) { rowSums(dst[r0:r1], x[r0*n:r1*n], n) })
+	eachRows(len(dst), n, func(r0, r1 int) { rowSums(dst[r0:r1], x[r0*n:r1*n], n, n, 0, 0) })
 }
 
-func rowSumsRef(dst, x []float32, cols int) {
-	for i := range dst {
-		dst[i] = sumRef(nil, x[i*cols:][:cols])
-	}
+func rowSumsRef(dst, x []float32, cols, xStride, after, grow int) {
+	eachRef(len(dst), cols, after, grow, func(i, n int) { dst[i] = sumRef(nil, x[i*xStride:][:n]) })
 }
 
 // eachRows cuts rows of n <= chunkLen elements into blocks for one call each.

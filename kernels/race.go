@@ -23,6 +23,22 @@ func raceWrite(x []float32) {
 	}
 }
 
+// The same for the rows of a matrix, which may have memory of others between them.
+
+func raceReadRows(x []float32, cols, stride int) {
+	for ; len(x) > cols; x = x[stride:] {
+		raceRead(x[:cols])
+	}
+	raceRead(x)
+}
+
+func raceWriteRows(x []float32, cols, stride int) {
+	for ; len(x) > cols; x = x[stride:] {
+		raceWrite(x[:cols])
+	}
+	raceWrite(x)
+}
+
 // hidden returns the address of x in a form that escape analysis doesn't follow:
 // the detector keeps no pointer, and arguments on the stack stay there.
 func hidden(x []float32) unsafe.Pointer {

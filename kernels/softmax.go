@@ -12,9 +12,218 @@ func Softmax(dst, x []float32) {
 	if len(x) != len(dst) {
 		panic("kernels: Softmax: lengths of dst and x differ")
 	}
-	_, hi := MinMax(x)
-	s := expSums(dst, x, hi)
+	softmaxRow(dst, x, 1)
+}
+
+// SoftmaxRows stores the softmax of each row of alpha*x: with alpha 1 that of
+// [Softmax].
+//
+//	m        = max(x[i,:])
+//	e[j]     = exp(alpha*(x[i,j]-m))
+//	dst[i,j] = e[j] * (1/sum(e))      sum by 64 lanes, as Sum
+//
+// A NaN or +Inf in a row makes the row NaN, and so do elements that are all -Inf.
+// dst may be x. It panics if the shapes differ, a matrix is shorter than its shape,
+// or alpha is negative or NaN.
+func SoftmaxRows(dst, x Matrix, alpha float32) {
+	dst.check()
+	x.check()
+	if dst.Rows != x.Rows || dst.Cols != x.Cols {
+		panic("kernels: SoftmaxRows: shapes of dst and x differ")
+	}
+	if !(alpha >= 0) {
+		panic("kernels: SoftmaxRows: alpha is negative or NaN")
+	}
+	if x.Cols > chunkLen {
+		for i := range x.Rows {
+			softmaxRow(dst.Row(i), x.Row(i), alpha)
+		}
+		return
+	}
+	softmaxMatrix(&dst, &x, alpha, 0)
+}
+
+// CausalSoftmaxRows is [SoftmaxRows] for the scores of attention in which a
+// position sees itself and the ones before it: x is a square block, or several
+// below each other, as those of the samples and heads of a batch. Row i of a block
+// has the elements 0 to i; the others are not read, and set to +0 in dst.
+//
+// It panics if the shapes differ, the rows are not a multiple of the columns, a
+// matrix is shorter than its shape, or alpha is negative or NaN.
+func CausalSoftmaxRows(dst, x Matrix, alpha float32) {
+	dst.check()
+	x.check()
+	if dst.Rows != x.Rows || dst.Cols != x.Cols {
+		panic("kernels: CausalSoftmaxRows: shapes of dst and x differ")
+	}
+	if !(alpha >= 0) {
+		panic("kernels: CausalSoftmaxRows: alpha is negative or NaN")
+	}
+	if !squareBlocks(&x) {
+		panic("kernels: CausalSoftmaxRows: rows are not a multiple of the columns")
+	}
+	softmaxMatrix(&dst, &x, alpha, 1)
+}
+
+func squareBlocks(m *Matrix) bool {
+	if m.Cols == 0 {
+		return m.Rows == 0
+	}
+	return m.Rows%m.Cols == 0
+}
+
+// Some rows at a time go through the steps of a softmax: as many as stay in the
+// first cache.
+const (
+	stepRows     = 64
+	stepElements = 1 << 12
+)
+
+// eachStep calls f with the half-open ranges of rows of a step, and the number of
+// elements after those of the first one: 0 unless each row of a square block has
+// one more than the one before, with grow 1.
+func (m *Matrix) eachStep(grow int, f func(r0, r1, after int)) {
+	if m.Cols == 0 {
+		return
+	}
+	step := max(1, min(stepRows, stepElements/m.Cols))
+	for r := 0; r < m.Rows; r += step {
+		f(r, min(r+step, m.Rows), grow*(m.Cols-1-r%m.Cols))
+	}
+}
+
+// span returns the data of some rows.
+func (m *Matrix) span(r0, r1 int) []float32 {
+	return m.Data[r0*m.Stride : (r1-1)*m.Stride+m.Cols]
+}
+
+func softmaxMatrix(dst, x *Matrix, alpha float32, grow int) {
+	var maxima, sums [stepRows]float32
+	x.eachStep(grow, func(r0, r1, after int) {
+		from, to, m, s := x.span(r0, r1), dst.span(r0, r1), maxima[:r1-r0], sums[:r1-r0]
+		rowMaxima(m, from, x.Cols, x.Stride, after, grow)
+		expRows(to, from, m, x.Cols, dst.Stride, x.Stride, after, grow, alpha)
+		rowSums(s, to, x.Cols, dst.Stride, after, grow)
+		divideRows(to, to, s, x.Cols, dst.Stride, dst.Stride, after, grow, 1)
+	})
+}
+
+// softmaxRow stores the softmax of alpha*x for a row of any length.
+func softmaxRow(dst, x []float32, alpha float32) {
+	_, m := MinMax(x)
+	s := expSums(dst, x, m, alpha)
 	Scale(dst, dst, float32(1/s))
+}
+
+// In the references of kernels over rows, row i of a matrix has cols-after elements;
+// after becomes less by grow from one row to the next, and begins again at cols-1.
+func eachRef(rows, cols, after, grow int, f func(i, n int)) {
+	for i := range rows {
+		f(i, cols-after)
+		if after -= grow; after < 0 {
+			after += cols
+		}
+	}
+}
+
+func rowMaximaRef(dst, x []float32, cols, xStride, after, grow int) {
+	eachRef(len(dst), cols, after, grow, func(i, n int) { dst[i] = maximumRef(x[i*xStride:][:n]) })
+}
+
+func expRowsRef(dst, x, m []float32, cols, dstStride, xStride, after, grow int, alpha float32) {
+	eachRef(len(m), cols, after, grow, func(i, n int) {
+		dst := dst[i*dstStride:]
+		for j, v := range x[i*xStride:][:n] {
+			dst[j] = expNonPositive(float32(alpha * (v - m[i])))
+		}
+	})
+}
+
+func divideRowsRef(dst, x, s []float32, cols, dstStride, xStride, after, grow int, alpha float32) {
+	eachRef(len(s), cols, after, grow, func(i, n int) {
+		row := dst[i*dstStride:][:cols]
+		scaleRef(row[:n], x[i*xStride:][:n], float32(alpha/s[i]))
+		clear(row[n:])
+	})
+}
+
+// SoftmaxRowsBackward stores the gradient at the input x of [SoftmaxRows] from the
+// gradient dy at its output y. dx may be dy.
+//
+//	s       = sum of fma(dy[i,j], y[i,j])      by 64 lanes, as Dot
+//	dx[i,j] = alpha * (y[i,j]*(dy[i,j]-s))
+//
+// It panics if the shapes differ or a matrix is shorter than its shape.
+func SoftmaxRowsBackward(dx, dy, y Matrix, alpha float32) {
+	dx.check()
+	dy.check()
+	y.check()
+	if dx.Rows != y.Rows || dx.Cols != y.Cols || dy.Rows != y.Rows || dy.Cols != y.Cols {
+		panic("kernels: SoftmaxRowsBackward: shapes of dx, dy and y differ")
+	}
+	if y.Cols > chunkLen {
+		for i := range y.Rows {
+			softmaxRowBackward(dx.Row(i), dy.Row(i), y.Row(i), alpha)
+		}
+		return
+	}
+	softmaxMatrixBackward(&dx, &dy, &y, alpha, 0)
+}
+
+// CausalSoftmaxRowsBackward is [SoftmaxRowsBackward] for [CausalSoftmaxRows]:
+// the elements after those of a row are not read in dy and y, and set to +0 in dx.
+//
+// It panics if the shapes differ, the rows are not a multiple of the columns, or a
+// matrix is shorter than its shape.
+func CausalSoftmaxRowsBackward(dx, dy, y Matrix, alpha float32) {
+	dx.check()
+	dy.check()
+	y.check()
+	if dx.Rows != y.Rows || dx.Cols != y.Cols || dy.Rows != y.Rows || dy.Cols != y.Cols {
+		panic("kernels: CausalSoftmaxRowsBackward: shapes of dx, dy and y differ")
+	}
+	if !squareBlocks(&y) {
+		panic("kernels: CausalSoftmaxRowsBackward: rows are not a multiple of the columns")
+	}
+	softmaxMatrixBackward(&dx, &dy, &y, alpha, 1)
+}
+
+func softmaxMatrixBackward(dx, dy, y *Matrix, alpha float32, grow int) {
+	var dots [stepRows]float32
+	y.eachStep(grow, func(r0, r1, after int) {
+		d, s := dy.span(r0, r1), dots[:r1-r0]
+		rowDots(s, d, y.span(r0, r1), y.Cols, dy.Stride, y.Stride, after, grow)
+		softmaxBackward(dx.span(r0, r1), d, y.span(r0, r1), s, y.Cols, dx.Stride, dy.Stride, y.Stride, after, grow, alpha)
+	})
+}
+
+func rowDotsRef(dst, x, y []float32, cols, xStride, yStride, after, grow int) {
+	eachRef(len(dst), cols, after, grow, func(i, n int) {
+		dst[i] = dotRef(nil, x[i*xStride:][:n], y[i*yStride:][:n])
+	})
+}
+
+func softmaxBackwardRef(dx, dy, y, s []float32, cols, dxStride, dyStride, yStride, after, grow int, alpha float32) {
+	eachRef(len(s), cols, after, grow, func(i, n int) {
+		dx, dy, y := dx[i*dxStride:][:cols], dy[i*dyStride:][:n], y[i*yStride:][:n]
+		for j, v := range dy {
+			dx[j] = float32(alpha * float32(y[j]*(v-s[i])))
+		}
+		clear(dx[n:])
+	})
+}
+
+// softmaxRowBackward is the gradient for a row that is too long for one call.
+func softmaxRowBackward(dx, dy, y []float32, alpha float32) {
+	var sums [1 << 10]float32
+	Fill(sums[:], Dot(dy, y))
+	for len(dx) > 0 {
+		n := min(len(dx), len(sums))
+		sub(dx[:n], dy[:n], sums[:n])
+		mul(dx[:n], dx[:n], y[:n])
+		scale(dx[:n], dx[:n], alpha)
+		dx, dy, y = dx[n:], dy[n:], y[n:]
+	}
 }
 
 // LogSoftmax stores the logarithm of the softmax of the vector x.
@@ -121,32 +330,32 @@ func SoftmaxCrossEntropy(dx, x []float32, label int, scale float32) (loss float3
 	}
 	_, hi := MinMax(x)
 	score := x[label] - hi
-	s := expSums(dx, x, hi)
+	s := expSums(dx, x, hi, 1)
 	Scale(dx, dx, float32(scale/s))
 	dx[label] = 0
 	dx[label] = -Sum(dx)
 	return logOf(s) - score
 }
 
-// expSums stores exp(x-m) and returns its sum.
-func expSums(dst, x []float32, m float32) float32 {
+// expSums stores exp(alpha*(x-m)) and returns its sum.
+func expSums(dst, x []float32, m, alpha float32) float32 {
 	if len(x) <= chunkLen {
-		return expSum(nil, dst, x, m)
+		return expSum(nil, dst, x, m, alpha)
 	}
 	var acc [lanes]float32
 	for len(x) > chunkLen {
-		expSum(&acc, dst[:chunkLen], x[:chunkLen], m)
+		expSum(&acc, dst[:chunkLen], x[:chunkLen], m, alpha)
 		dst, x = dst[chunkLen:], x[chunkLen:]
 	}
-	return expSum(&acc, dst, x, m)
+	return expSum(&acc, dst, x, m, alpha)
 }
 
-func expSumRef(acc *[lanes]float32, dst, x []float32, m float32) float32 {
+func expSumRef(acc *[lanes]float32, dst, x []float32, m, alpha float32) float32 {
 	if acc == nil {
 		acc = new([lanes]float32)
 	}
 	for i, v := range x {
-		e := expNonPositive(v - m)
+		e := expNonPositive(float32(alpha * (v - m)))
 		dst[i] = e
 		acc[i%lanes] += e
 	}

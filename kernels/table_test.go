@@ -181,6 +181,37 @@ var transposes = class{
 	strided: true,
 }
 
+// strips are matrices whose rows have a distance of their own.
+var strips = class{
+	shapes:  stripShapes(),
+	rounds:  2,
+	limit:   shape{m: 24, n: 200, k: 1, pad: 20},
+	fenced:  fencedGrids(),
+	benched: []shape{{m: 16, n: 64}, {m: 4096, n: 16}, {m: 1024, n: 64}, {m: 512, n: 256}, {m: 1024, n: 2048}},
+	strided: true,
+}
+
+// triangles are square blocks below each other; see square.
+var triangles = class{
+	shapes:  triangleShapes(),
+	rounds:  2,
+	limit:   shape{m: 90, n: 90, k: 1, pad: 20},
+	fenced:  triangleShapes()[:40],
+	benched: []shape{{m: 4096, n: 16}, {m: 1024, n: 64}, {m: 512, n: 256}},
+	strided: true,
+}
+
+// square returns as many square blocks of the first columns as m holds.
+func square(m Matrix) Matrix {
+	m.Cols = min(m.Rows, m.Cols)
+	if m.Cols == 0 {
+		m.Rows = 0
+		return m
+	}
+	m.Rows -= m.Rows % m.Cols
+	return m
+}
+
 var products = class{
 	shapes: productShapes(),
 	rounds: 1, // of each of its 17 forms
@@ -339,6 +370,25 @@ func transposeShapes() (s []shape) {
 		s = append(s, shape{m: 1 + n%9, n: n}, shape{m: n, n: 1 + n%9})
 	}
 	s = append(s, shape{m: 130, n: 257})
+	for i := range s {
+		s[i].pad = []int{0, 1, 0, 5, 16}[i%5]
+	}
+	return s
+}
+
+func stripShapes() []shape {
+	s := gridShapes()
+	for i := range s {
+		s[i].pad = []int{0, 1, 0, 5, 16}[i%5]
+	}
+	return s
+}
+
+func triangleShapes() (s []shape) {
+	for n := range 140 {
+		s = append(s, shape{m: n * (1 + n%3), n: n})
+	}
+	s = append(s, shape{m: 301, n: 301}, shape{m: 3 * 256, n: 256}, shape{m: 4096, n: 1}, shape{m: 33 * 65, n: 65})
 	for i := range s {
 		s[i].pad = []int{0, 1, 0, 5, 16}[i%5]
 	}
@@ -846,6 +896,28 @@ var table = append([]kernel{
 		operands: []operand{out("dx", sizeKMN), in("dy", sizeKN)},
 		call:     func(a *args) result { GlobalAveragePoolBackward(a.v(0), a.v(1), a.n); return result{} },
 	}, {
+		name: "SoftmaxRows", class: &strips, bytes: 8,
+		operands: []operand{out("dst", sizeMN), in("x", sizeMN)}, scalars: []float32{0.125},
+		call: func(a *args) result { SoftmaxRows(a.m[0], a.m[1], positive(a.s[0])); return result{} },
+	}, {
+		name: "CausalSoftmaxRows", class: &triangles, bytes: 8,
+		operands: []operand{out("dst", sizeMN), in("x", sizeMN)}, scalars: []float32{0.125},
+		call: func(a *args) result {
+			CausalSoftmaxRows(square(a.m[0]), square(a.m[1]), positive(a.s[0]))
+			return result{}
+		},
+	}, {
+		name: "SoftmaxRowsBackward", class: &strips, bytes: 12, apart: true, together: [][2]int{{0, 1}},
+		operands: []operand{out("dx", sizeMN), in("dy", sizeMN), in("y", sizeMN)}, scalars: []float32{0.125},
+		call: func(a *args) result { SoftmaxRowsBackward(a.m[0], a.m[1], a.m[2], a.s[0]); return result{} },
+	}, {
+		name: "CausalSoftmaxRowsBackward", class: &triangles, bytes: 12, apart: true, together: [][2]int{{0, 1}},
+		operands: []operand{out("dx", sizeMN), in("dy", sizeMN), in("y", sizeMN)}, scalars: []float32{0.125},
+		call: func(a *args) result {
+			CausalSoftmaxRowsBackward(square(a.m[0]), square(a.m[1]), square(a.m[2]), a.s[0])
+			return result{}
+		},
+	}, {
 		name: "OuterProducts", class: &products, apart: true,
 		operands: []operand{out("a", sizeMN), in("x", sizeKM), in("y", sizeKN)}, scalars: []float32{0.03},
 		call: func(a *args) result { OuterProducts(a.m[0], a.m[1], a.m[2], a.s[0]); return result{} },
@@ -863,6 +935,14 @@ func callRMSProp(a *args, w, v, mean, velocity, g []float32) result {
 	RMSPropStep(w, v, mean, velocity, g, RMSPropParams{
 		Alpha: a.s[0], Add: a.s[1], Epsilon: a.s[2], Momentum: a.s[3], LR: a.s[4], WeightDecay: a.s[5]})
 	return result{}
+}
+
+// positive makes a drawn scalar one that is not negative and no NaN.
+func positive(x float32) float32 {
+	if x != x {
+		return 1
+	}
+	return abs32(x)
 }
 
 // gemms returns the forms of the matrix product: GemmNN to GemmTT, each with

@@ -70,11 +70,14 @@ func dispatch(kernels []*vec.Kernel, a arch) *bytes.Buffer {
 			continue
 		}
 		for _, s := range k.Slices {
+			call, args := "raceWrite", s.Name
 			if s.Access == vec.In {
-				fmt.Fprintf(b, "raceRead(%s)\n", s.Name)
-			} else {
-				fmt.Fprintf(b, "raceWrite(%s)\n", s.Name)
+				call = "raceRead"
 			}
+			if s.Strided() {
+				call, args = call+"Rows", fmt.Sprintf("%s, cols, %sStride", s.Name, s.Name)
+			}
+			fmt.Fprintf(b, "%s(%s)\n", call, args)
 		}
 		fmt.Fprintf(b, "switch CurrentLevel() {\n")
 		for _, l := range a.levels {

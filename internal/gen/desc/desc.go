@@ -105,5 +105,11 @@ func Kernels() []*vec.Kernel {
 		vec.Describe("windowSum", windowSum),
 		vec.Describe("windowShare", windowShare),
 		vec.Describe("windowSelect", windowSelect),
+
+		vec.Describe("rowMaxima", rowMaxima),
+		vec.Describe("expRows", expRows),
+		vec.Describe("divideRows", divideRows),
+		vec.Describe("rowDots", rowDots),
+		vec.Describe("softmaxBackward", softmaxBackward),
 	}
 }

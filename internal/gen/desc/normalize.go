@@ -10,7 +10,7 @@ func standard(k *vec.Kernel, x, mean, rstd *vec.Value) *vec.Value {
 // dst[i] = sum of row i of x
 func rowSums(k *vec.Kernel) {
 	dst, x := k.Out("dst"), k.In("x")
-	k.Passes(dst, nil, []*vec.Slice{x}, nil, func() {
+	k.StridedPasses(dst, []*vec.Slice{x}, nil, func() {
 		k.StoreRow(dst, k.Total(func(acc *vec.Value) *vec.Value { return k.Add(acc, k.Load(x)) }))
 	})
 }

@@ -60,12 +60,12 @@ func finiteSum(k *vec.Kernel) {
 	}})
 }
 
-// dst = exp(x-m);  lane = lane + dst
+// dst = exp(alpha*(x-m));  lane = lane + dst
 func expSum(k *vec.Kernel) {
 	dst, x := k.Out("dst"), k.In("x")
-	m := k.Scalar("m")
+	m, alpha := k.Scalar("m"), k.Scalar("alpha")
 	k.Reduce(64, vec.Accumulator{Fold: vec.Add, Next: func(acc *vec.Value) *vec.Value {
-		e := expNonPositive(k, k.Sub(k.Load(x), m))
+		e := expNonPositive(k, k.Mul(k.Sub(k.Load(x), m), alpha))
 		k.Store(dst, e)
 		return k.Add(acc, k.Fill(e, k.Const(0)))
 	}})

@@ -606,3 +606,94 @@ func TestPasses(t *testing.T) {
 		}
 	})
 }
+
+// TestStridedPasses: matrices with space between their rows, of which all is seen
+// or the lower triangles of square blocks; a pass whose result a second one uses,
+// or a single one that stores.
+func TestStridedPasses(t *testing.T) {
+	var dst, mat, row, out *vec.Slice
+	var value, kept, result term
+	var common map[int]uint32 // by row
+	unroll, cols, after, grow := 1, 0, 0, 0
+	strides := map[string]int{}
+	length := func(row int) int {
+		if grow == 0 {
+			return cols - after
+		}
+		return (cols-1-after+row)%cols + 1
+	}
+	trials(t, func(c *trial) {
+		k := c.f.k
+		c.m.registers = 32
+		dst, mat, row, out = k.InOut("dst"), k.In("mat"), k.In("row"), k.Out("out")
+		unroll = 1 << c.r.IntN(3)
+		for _, s := range []*vec.Slice{dst, mat} {
+			c.loads(s, func(at point) int { return at.row*strides[s.Name] + at.col })
+		}
+		ones := k.Bits(^uint32(0))
+		k.StridedPasses(row, []*vec.Slice{dst, mat}, []*vec.Slice{dst}, func() {
+			x := term{k.Row(row), func(at point) uint32 { return c.data["row"][at.row] }}
+			scalars := c.f.uniforms
+			kept = x
+			if c.r.IntN(2) == 0 {
+				c.f.uniforms = append(scalars, x)
+				all := k.Extreme(vec.And, ones, func(acc *vec.Value) *vec.Value {
+					value = c.f.grow(1, c.r.IntN(4))[0]
+					value = made(k.Or(value.v, x.v), vec.Or, 0, value, x)
+					return k.And(k.Fill(value.v, ones), acc)
+				})
+				y := term{all, func(at point) uint32 {
+					if _, ok := common[at.row]; !ok {
+						common[at.row] = ^uint32(0)
+						for j := range length(at.row) {
+							common[at.row] &= value.eval(point{row: at.row, col: j})
+						}
+					}
+					return common[at.row]
+				}}
+				kept = made(k.Sub(x.v, y.v), vec.Sub, 0, x, y)
+			}
+			k.StoreRow(out, kept.v)
+			c.f.uniforms = append(scalars, kept)
+			k.Over(unroll, func() {
+				result = c.f.grow(1, c.r.IntN(9))[0]
+				k.Store(dst, result.v)
+			})
+		})
+	}, func(t *testing.T, c *trial) {
+		for _, cols = range append(c.lengths(unroll), 40) {
+			if cols == 0 {
+				continue
+			}
+			rows := 1 + c.r.IntN(6)
+			grow, after = c.r.IntN(2), c.r.IntN(cols)
+			if c.r.IntN(2) == 0 {
+				after = c.r.IntN(min(cols, 4)) // a next block begins
+			}
+			lengths := map[*vec.Slice]int{row: rows, out: rows}
+			for _, s := range []*vec.Slice{dst, mat} {
+				strides[s.Name] = cols + c.r.IntN(3)
+				lengths[s] = (rows-1)*strides[s.Name] + cols
+			}
+			c.arguments(lengths)
+			c.m.args["rows"], c.m.args["cols"], c.m.args["after"], c.m.args["grow"] = rows, cols, after, grow
+			c.m.args["dstStride"], c.m.args["matStride"] = strides["dst"], strides["mat"]
+			c.m.run()
+			common = map[int]uint32{}
+			for _, s := range []*vec.Slice{mat, row} {
+				c.requireWords(t, s, func(i int) uint32 { return c.data[s.Name][i] }, "%d x %d", rows, cols)
+			}
+			c.requireWords(t, out, func(i int) uint32 { return kept.eval(point{row: i}) }, "%d x %d, after %d, grow %d", rows, cols, after, grow)
+			c.requireWords(t, dst, func(i int) uint32 {
+				switch at := (point{row: i / strides["dst"], col: i % strides["dst"]}); {
+				case at.col >= cols:
+					return c.data["dst"][i]
+				case at.col >= length(at.row):
+					return 0
+				default:
+					return result.eval(at)
+				}
+			}, "%d x %d, after %d, grow %d", rows, cols, after, grow)
+		}
+	})
+}

@@ -9,14 +9,17 @@ import (
 type pass struct {
 	body   []*Value
 	unroll int
-	state  *Value // the accumulator of a sum; nil if the body only stores
+	state  *Value // the accumulator; nil if the body only stores
+	lanes  int    // of the accumulator, 0: any
+	start  *Value // a constant, nil for +0
+	fold   Op
 }
 
 // Passes describes a kernel that goes several times over each row of a row-major
 // matrix: mats are contiguous matrices, cols vectors with one element a column.
 // The function records what is done once a row: Row, First, operations on them
-// but no comparisons, StoreRow, and the passes Total and Over. With rowLen or
-// colLen nil the number of rows or columns is an argument.
+// but no comparisons, StoreRow, and the passes Total, Extreme and Over. With rowLen
+// or colLen nil the number of rows or columns is an argument.
 func (k *Kernel) Passes(rowLen, colLen *Slice, mats, cols []*Slice, describe func()) {
 	length := func(name string, s *Slice) *Int {
 		if s == nil {
@@ -25,22 +28,68 @@ func (k *Kernel) Passes(rowLen, colLen *Slice, mats, cols []*Slice, describe fun
 		return k.length(name, s.Name)
 	}
 	rows, width := length("rows", rowLen), length("cols", colLen)
+	k.passes(rows, width, mats, cols, describe)
+}
+
+// StridedPasses is Passes for matrices that each have a distance of rows of their
+// own: the argument of the matrix's name and "Stride", in elements. The matrices may
+// be square blocks below each other of which the kernel sees the lower triangles:
+// the argument after is the number of elements after those of the first row, and
+// grow, 0 or 1, what each row of a block has more than the one before. The elements
+// after those of a row are set to +0 in the matrices of clear.
+func (k *Kernel) StridedPasses(rowLen *Slice, mats, clear []*Slice, describe func()) {
+	rows, width := k.length("rows", rowLen.Name), k.Int("cols")
+	for _, m := range mats {
+		m.strided = true
+		k.Int(m.Name + "Stride")
+	}
+	k.after, k.clear = k.Int("after"), clear
+	k.Int("grow")
+	k.passes(rows, width, mats, nil, describe)
+}
+
+func (k *Kernel) passes(rows, width *Int, mats, cols []*Slice, describe func()) {
+	strided := k.after != nil
 	k.into = &k.row
 	describe()
 	last, inPass := k.rowUses()
 	k.loop = func(l *lowering) {
 		t := l.t
 		l.pointers()
-		l.ints()
+		// Of the others, what a row needs once stays in memory.
+		rows.gp, width.gp = l.arg(rows.Name), l.arg(width.Name)
+		if strided {
+			k.after.gp = l.arg(k.after.Name)
+		}
 		n, whole := l.gp(), l.gp()
 		l.uniforms(64/t.Lanes() + 8)
-		t.MoveInt(n, width.gp) // the partial vector is the same in every row
-		t.Remainder(n, t.Lanes())
-		l.preparePartial(n)
-		t.MoveInt(whole, width.gp) // bytes of a row's whole vectors
-		t.SubInt(whole, n)
-		t.Scale4(whole)
+		if t.PartialInVector() {
+			l.mask = l.reg()
+		}
+		// length sets n to the number of elements of a row.
+		length := func() {
+			t.MoveInt(n, width.gp)
+			if strided {
+				t.SubInt(n, k.after.gp)
+			}
+		}
+		// prepare sets up a row's partial vector and the bytes of its whole ones.
+		prepare := func() {
+			length()
+			t.MoveInt(whole, n)
+			t.Remainder(n, t.Lanes())
+			t.Partial(n, l.mask)
+			t.SubInt(whole, n)
+			t.Scale4(whole)
+		}
+		if !strided { // the same in every row
+			prepare()
+		}
+		l.keepRowConstants()
 		t.Label("row")
+		if strided {
+			prepare()
+		}
 		for i, v := range k.row {
 			l.prefix = fmt.Sprintf("pass%d_", i)
 			switch v.op {
@@ -55,7 +104,7 @@ func (k *Kernel) Passes(rowLen, colLen *Slice, mats, cols []*Slice, describe fun
 				t.StoreAt(v.args[0].regs[0], v.slice.ptr)
 				t.AddImm(v.slice.ptr, 4)
 			case opPass:
-				t.MoveInt(n, width.gp)
+				length()
 				moving := v.pass.slices()
 				v.regs = l.pass(v.pass, n, moving)
 				if inPass[v] {
@@ -85,31 +134,102 @@ func (k *Kernel) Passes(rowLen, colLen *Slice, mats, cols []*Slice, describe fun
 				l.release(u.regs[0])
 			}
 		}
-		t.MoveInt(n, width.gp)
-		t.Scale4(n)
-		for _, m := range mats {
-			t.AddInt(m.ptr, n)
+		if strided {
+			for _, m := range k.clear {
+				l.clearAfter(m, n, whole, length)
+			}
+			for _, m := range mats {
+				t.Arg(n, m.Name+"Stride")
+				t.Scale4(n)
+				t.AddInt(m.ptr, n)
+			}
+			t.Arg(n, "grow")
+			t.SubInt(k.after.gp, n)
+			t.CmpJump(k.after.gp, 0, GE, "same_block")
+			t.AddInt(k.after.gp, width.gp)
+			t.Label("same_block")
+		} else {
+			length()
+			t.Scale4(n)
+			for _, m := range mats {
+				t.AddInt(m.ptr, n)
+			}
 		}
 		t.SubJump(rows.gp, 1, NE, "row")
 	}
 }
 
-// pass emits a pass over n elements and returns the register that has its sum in
-// lane 0, if it has one.
+// keepRowConstants loads constants of a kernel with a single pass that only stores.
+func (l *lowering) keepRowConstants() {
+	var passes []*pass
+	var held []Reg
+	for _, v := range l.k.row {
+		switch {
+		case v.op == opStoreRow:
+		case v.op != opPass:
+			v.regs = []Reg{l.reg()}
+			held = append(held, v.regs[0])
+		default:
+			passes = append(passes, v.pass)
+		}
+	}
+	if len(passes) == 1 && passes[0].state == nil {
+		l.keepConstants(passes[0].body, passes[0].unroll)
+	}
+	for _, r := range held {
+		l.release(r)
+	}
+}
+
+// clearAfter stores +0 after the elements of the current row.
+func (l *lowering) clearAfter(m *Slice, n, place GP, length func()) {
+	t, lanes, zero := l.t, l.t.Lanes(), l.reg()
+	label := "clear_" + m.Name
+	t.CmpJump(l.k.after.gp, 0, EQ, label+"_end")
+	t.Zero(zero)
+	length()
+	t.Scale4(n)
+	t.MoveInt(place, m.ptr)
+	t.AddInt(place, n)
+	t.MoveInt(n, l.k.after.gp)
+	t.SubJump(n, lanes, LT, label+"_vectors_end")
+	t.Label(label + "_vectors")
+	t.Store(zero, place, 0, false)
+	t.AddImm(place, 4*lanes)
+	t.SubJump(n, lanes, GE, label+"_vectors")
+	t.Label(label + "_vectors_end")
+	t.AddImm(n, lanes)
+	t.CmpJump(n, 0, EQ, label+"_end")
+	t.Partial(n, l.mask)
+	t.Store(zero, place, 0, true)
+	t.Label(label + "_end")
+	l.release(zero)
+}
+
+// pass emits a pass over n elements and returns the register that has its result
+// in lane 0, if it has one.
 func (l *lowering) pass(p *pass, n GP, moving []*Slice) []Reg {
 	if p.state == nil {
 		l.each(p.body, n, p.unroll, moving, l.prefix+"end", func() {})
 		l.t.Label(l.prefix + "end")
 		return nil
 	}
-	regs := make([]Reg, 64/l.t.Lanes())
+	count := p.lanes / l.t.Lanes()
+	if p.lanes == 0 {
+		count = 4
+	}
+	regs := make([]Reg, count)
 	for j := range regs {
 		regs[j] = l.reg()
-		l.t.Zero(regs[j])
+		if p.start != nil {
+			l.t.Constant(regs[j], p.start.bits)
+		} else {
+			l.t.Zero(regs[j])
+		}
 	}
 	p.state.regs = regs
 	l.accumulate(p.body, len(regs), n, moving, true)
-	l.fold(Add, regs)
+	l.fold(p.fold, regs)
 	for _, r := range regs[1:] {
 		l.release(r)
 	}
@@ -171,7 +291,18 @@ func (k *Kernel) StoreRow(s *Slice, v *Value) {
 // Total is a pass that adds up the row in 64 lanes from +0, as Reduce does, and
 // returns the sum in all lanes.
 func (k *Kernel) Total(next func(acc *Value) *Value) *Value {
-	p := &pass{state: &Value{op: opAcc}}
+	return k.fold(&pass{lanes: 64, fold: Add}, next)
+}
+
+// Extreme is a pass that folds the row into the largest or least element, or
+// another result for which the order makes no difference, from the constant start,
+// and returns it in all lanes.
+func (k *Kernel) Extreme(fold Op, start *Value, next func(acc *Value) *Value) *Value {
+	return k.fold(&pass{fold: fold, start: start}, next)
+}
+
+func (k *Kernel) fold(p *pass, next func(acc *Value) *Value) *Value {
+	p.state = &Value{op: opAcc}
 	k.inPass(p, func() { next(p.state).acc = p.state })
 	return k.record(&Value{op: opPass, pass: p})
 }

@@ -135,10 +135,11 @@ const (
 
 // A Slice is a []float32 argument.
 type Slice struct {
-	Name   string
-	Access Access
-	ptr    GP // the moving pointer
-	base   GP // of windows: the first tap of the next pixel
+	Name    string
+	Access  Access
+	ptr     GP   // the moving pointer
+	base    GP   // of windows: the first tap of the next pixel
+	strided bool // a matrix with a distance of rows of its own
 }
 
 // Int is an integer argument of the assembly routine. Len names the slice whose
@@ -161,6 +162,8 @@ type Kernel struct {
 	body  []*Value
 	start *Value    // of the element numbers; nil for 0
 	index bool      // the body uses element numbers
+	after *Int      // of strided passes: elements after those of a row
+	clear []*Slice  // matrices in which these are set to +0
 	into  *[]*Value // where operations are recorded: row or body
 	loop  func(*lowering)
 }
@@ -202,6 +205,10 @@ func (k *Kernel) Signature() string {
 	}
 	return sig + " (" + strings.Join(k.Results, ", ") + " float32)"
 }
+
+// Strided reports whether the slice is a matrix with a distance of rows of its own,
+// the argument of its name and "Stride".
+func (s *Slice) Strided() bool { return s.strided }
 
 func (k *Kernel) addSlice(name string, a Access) *Slice {
 	s := &Slice{Name: name, Access: a}
