@@ -107,31 +107,24 @@ func (m *attentionModule) attend(mixed, p, q, k, v []float32, r, h int, scratch 
 	kernels.Gemm{Scratch: scratch}.Multiply(m.head(mixed, r, h), m.square(p), m.head(v, r, h))
 }
 
-// softmax turns scores into probabilities.
+// softmax turns products of queries and keys into probabilities.
 func (m *attentionModule) softmax(p []float32) {
-	n := m.tokens
-	kernels.Scale(p, p, m.scale)
-	for t := range n {
-		row := p[t*n:][:n]
-		if m.causal {
-			clear(row[t+1:])
-			row = row[:t+1]
-		}
-		kernels.Softmax(row, row)
+	scores := m.square(p)
+	if m.causal {
+		kernels.CausalSoftmaxRows(scores, scores, m.scale)
+	} else {
+		kernels.SoftmaxRows(scores, scores, m.scale)
 	}
 }
 
 // softmaxBackward turns the gradient at the probabilities p into that at the
 // products of queries and keys.
 func (m *attentionModule) softmaxBackward(d, p []float32) {
-	n := m.tokens
-	for t := range n {
-		d, p := d[t*n:][:n], p[t*n:][:n]
-		sum := kernels.Dot(d, p)
-		kernels.Mul(d, d, p)
-		kernels.Axpy(d, p, -sum)
+	if m.causal {
+		kernels.CausalSoftmaxRowsBackward(m.square(d), m.square(d), m.square(p), m.scale)
+	} else {
+		kernels.SoftmaxRowsBackward(m.square(d), m.square(d), m.square(p), m.scale)
 	}
-	kernels.Scale(d, d, m.scale)
 }
 
 func (m *attentionModule) forwarder(p *plan) forwarder {

@@ -54,24 +54,24 @@ func Tiles(max, lanes int, wide ...int) []Tile {
 
 // Offsets of the fields of asm.Tile, all of 8 bytes; strides are in bytes.
 const (
-	TileA       = 8 * iota // first element of A
-	TileB                  // of B
-	TileC                  // of C
-	TileBias               // bias of the columns, or nil
-	TileK                  // number of k, at least 1
-	TileAStride            // between rows of A, with Cols between its k
-	TileBStride            // between k of B
-	TileCStride            // between rows of C
-	TileCount              // row tiles, at least 1
-	TileANext              // from one row tile to the next in A
-	TileColumns            // elements of the last vector, with Partial
-	TileAdd                // not 0: C += Alpha*A*B; 0: C = A*B
-	TileSegments           // more k at other places, or nil
-	TileLines              // lines of tiles; 0 for 1
-	TileALine              // from the end of a line to the next in A
-	TileCLine              // in C
-	TileAStep              // with Lanes, between k of A
-	TileAlpha              // float32
+	TileA        = 8 * iota // first element of A
+	TileB                   // of B
+	TileC                   // of C
+	TileBias                // bias of the columns, or nil
+	TileK                   // number of k, at least 1
+	TileAStride             // between rows of A, with Cols between its k
+	TileBStride             // between k of B
+	TileCStride             // between rows of C
+	TileCount               // row tiles, at least 1
+	TileANext               // from one row tile to the next in A
+	TileColumns             // elements of the last vector, with Partial
+	TileAdd                 // not 0: C += Alpha*A*B; 0: C = A*B
+	TileSegments            // more k at other places, or nil
+	TileLines               // lines of tiles; 0 for 1
+	TileALine               // from the end of a line to the next in A
+	TileCLine               // in C
+	TileAStep               // with Lanes, between k of A
+	TileAlpha               // float32
 )
 
 // Offsets of the fields of asm.Segment.
