@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -70,4 +71,34 @@ func TestLockLostToAnother(t *testing.T) {
 	require.NoError(t, err)
 	defer second.Close()
 	require.Equal(t, syscall.EWOULDBLOCK, flock(second, syscall.LOCK_EX|syscall.LOCK_NB))
+}
+
+// Whoever has waited for a file that meanwhile has its final name leaves alone
+// what is there under its old one.
+func TestStaleGoneMeanwhile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "F")
+	hold := func() *os.File {
+		f, err := os.Create(path + ".tmp")
+		require.NoError(t, err)
+		require.NoError(t, lock(f))
+		return f
+	}
+	first := hold()
+	done := make(chan error)
+	go func() { done <- real.removeStale(path + ".tmp") }()
+	time.Sleep(20 * time.Millisecond) // for it to wait for the first, which it may miss
+	require.NoError(t, os.Rename(path+".tmp", path))
+	second := hold()
+	require.NoError(t, first.Close())
+	select {
+	case err := <-done:
+		require.NoError(t, err)
+		require.FileExists(t, path+".tmp")
+		require.NoError(t, second.Close())
+	case <-time.After(100 * time.Millisecond): // it waits for the second
+		require.FileExists(t, path+".tmp")
+		require.NoError(t, second.Close())
+		require.NoError(t, <-done)
+	}
+	require.FileExists(t, path)
 }
