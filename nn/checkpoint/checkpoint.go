@@ -52,9 +52,9 @@ type Loaded struct {
 }
 
 // Load returns the content at path, or the previous one if the file at path is
-// missing or damaged. Everything is checked before it returns, see [Decode]; it
-// needs as much memory as the file has bytes. An error is [fs.ErrNotExist] only
-// if there is neither file.
+// missing or damaged. Everything is checked before it returns, see [Decode]. It
+// needs as much memory as the file has bytes, on a big-endian machine twice as
+// much. An error is [fs.ErrNotExist] only if there is neither file.
 //
 // There is no falling back from a file that may be good: one of a version that
 // this program doesn't know, or one that can't be opened, is an error.
