@@ -16,9 +16,9 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
-	"os"
 	"runtime"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/adafisher-go/adafisher/examples/internal/cli"
 	"github.com/adafisher-go/adafisher/examples/internal/program"
@@ -36,9 +36,9 @@ func main() { charlm().Main() }
 const context = 64
 
 func charlm() program.Program {
-	var blocks, width *int
+	var blocks, width, length *int
 	var prompt *string
-	var length *int
+	var flags *cli.Flags
 	var vocabulary *data.Vocabulary
 	return program.Program{
 		Name: "charlm",
@@ -49,23 +49,34 @@ character by character.`,
 		Epochs:     5,
 		Batch:      16,
 		Workers:    min(runtime.NumCPU(), 64),
+		Schedule:   train.Cosine,
 		Data:       "text `file` in UTF-8 in place of Newton's",
 
 		TCov:         20,
 		LearningRate: learningRate,
 		Define: func(f *cli.Flags) {
+			flags = f
 			blocks = f.Int("blocks", 4, 1, 48, "`number` of transformer blocks")
 			width = f.Int("width", 128, 4, 1024, "`number` of features of a character, a multiple of 4")
-			prompt = f.String("prompt", "The Rays of Light ", "`text` that the sample goes on from")
+			prompt = f.String("prompt", "The Rays of Light ", "`text` that the sample goes on from; with -data the first letter of the text unless it is given")
 			length = f.Int("sample", 400, 0, 100_000, "`number` of characters in the sample")
 		},
 		Load: func(file string, validate bool) (program.Task, error) {
-			task, v, err := load(file, validate, models.Transformer{Blocks: *blocks, Width: *width, Heads: 4})
-			vocabulary = v
-			if err == nil {
-				_, err = v.Encode(*prompt)
+			text, err := readText(file)
+			if err != nil {
+				return program.Task{}, err
 			}
-			return task, err
+			if file != "" && !flags.Given("prompt") {
+				_, first := utf8.DecodeRuneInString(text)
+				*prompt = text[:first]
+			}
+			if vocabulary, err = data.Characters(text); err != nil {
+				return program.Task{}, err
+			}
+			if _, err := vocabulary.Encode(*prompt); err != nil {
+				return program.Task{}, err
+			}
+			return task(text, vocabulary, validate, models.Transformer{Blocks: *blocks, Width: *width, Heads: 4})
 		},
 		Digest: digestOf,
 		After: func(w io.Writer, results []train.Result) error {
@@ -100,27 +111,20 @@ func learningRate(optimizer string, variant kron.Variant) float64 {
 	}
 }
 
-// maxText bounds a text of one's own.
-const maxText = 64 << 20
+// readText returns the text in a file, or Newton's where there is no name.
+func readText(file string) (string, error) {
+	if file == "" {
+		return opticks.Text(), nil
+	}
+	return data.ReadText(file)
+}
 
-// load cuts the text into windows of characters. The last tenth of it is for the
+// task cuts the text into windows of characters. The last tenth of it is for the
 // test; with validate that is left out, and the last tenth of the rest held back.
-func load(file string, validate bool, sizes models.Transformer) (program.Task, *data.Vocabulary, error) {
-	text := opticks.Text()
-	if file != "" {
-		b, err := readFile(file)
-		if err != nil {
-			return program.Task{}, nil, err
-		}
-		text = string(b)
-	}
-	vocabulary, err := data.Characters(text)
-	if err != nil {
-		return program.Task{}, nil, err
-	}
+func task(text string, vocabulary *data.Vocabulary, validate bool, sizes models.Transformer) (program.Task, error) {
 	tokens, err := vocabulary.Encode(text)
 	if err != nil {
-		return program.Task{}, nil, err
+		return program.Task{}, err
 	}
 	const share = 0.1
 	tokens, held, err := data.Split(tokens, share)
@@ -128,16 +132,16 @@ func load(file string, validate bool, sizes models.Transformer) (program.Task, *
 		tokens, held, err = data.Split(tokens, share)
 	}
 	if err != nil {
-		return program.Task{}, nil, err
+		return program.Task{}, err
 	}
 	const drawSeed = 1 // where the windows of an epoch begin, whatever -seed is
 	rest, err := data.NewRandomWindows(tokens, context, drawSeed)
 	if err != nil {
-		return program.Task{}, nil, err
+		return program.Task{}, err
 	}
 	test, err := data.NewWindows(held, context)
 	if err != nil {
-		return program.Task{}, nil, err
+		return program.Task{}, err
 	}
 	return program.Task{
 		Network: func() (*nn.Model, error) { return models.GPT(vocabulary.Len(), context, sizes) },
@@ -147,20 +151,7 @@ func load(file string, validate bool, sizes models.Transformer) (program.Task, *
 		Test:    test,
 		Samples: fmt.Sprintf("windows of %d characters", context),
 		Score:   train.Perplexity,
-	}, vocabulary, nil
-}
-
-func readFile(name string) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxText+1))
-	if err == nil && len(b) > maxText {
-		err = fmt.Errorf("%s: more than %d MiB of text", name, maxText>>20)
-	}
-	return b, err
+	}, nil
 }
 
 // temperature below 1 makes the sample keep to likely characters.

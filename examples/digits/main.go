@@ -37,6 +37,7 @@ by side: the same network, the same initial weights, the same batches.`,
 		Epochs:     30,
 		Batch:      64,
 		Workers:    1,
+		Schedule:   train.Constant,
 		Data:       "CSV `file` of other images in place of the embedded ones, compressed if it ends in .gz: 64 pixels from 0 to 16 and the digit a line",
 
 		// The default of 100 is over four epochs here.

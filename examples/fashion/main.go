@@ -42,6 +42,7 @@ Fashion-MNIST.`,
 		Epochs:     5,
 		Batch:      64,
 		Workers:    min(runtime.NumCPU(), 64),
+		Schedule:   train.Cosine,
 		Data:       "`directory` of the four files of Fashion-MNIST, in place of ADAFISHER_DATA and /usr/share/datasets",
 
 		TCov:         100,

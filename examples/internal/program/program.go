@@ -30,6 +30,7 @@ type Program struct {
 	Epochs     int
 	Batch      int
 	Workers    int
+	Schedule   train.Schedule
 	Data       string // usage of the flag -data
 
 	// TCov is how often AdaFisher updates its statistics, in steps.
@@ -120,6 +121,7 @@ type options struct {
 	seed       uint64
 	seeds      int
 	workers    int
+	schedule   train.Schedule
 	data       string
 	validate   bool
 	plot       string
@@ -153,6 +155,7 @@ func (p Program) parse(args []string) (*options, error) {
 	seed := f.Uint64("seed", 1, "`seed` of the initial weights and of the order of the samples")
 	seeds := f.Int("seeds", 1, 1, 100, "`number` of runs, with seeds from -seed on; results are mean and standard deviation")
 	workers := f.Int("workers", p.Workers, 1, 64, "`number` of goroutines that share large products; results don't depend on it")
+	schedule := f.Name("schedule", string(p.Schedule), train.Schedules(), "`name` of the way the learning rate changes over a run; cosine rises for a twentieth of the steps, then falls to 0")
 	from := f.String("data", "", p.Data)
 	validate := f.Bool("validate", "leave the test samples out, and hold back some of the others to choose settings by")
 	plot := f.File("plot", p.Name+".svg", report.PlotEndings, "picture `file` for loss and score; with -json there is none unless it is given")
@@ -168,7 +171,7 @@ func (p Program) parse(args []string) (*options, error) {
 	if err != nil {
 		return o, err
 	}
-	*o = options{f, *optimizers, v, *epochs, *batch, *lr, *seed, *seeds, *workers, *from, *validate, *plot, *json, *digest}
+	*o = options{f, *optimizers, v, *epochs, *batch, *lr, *seed, *seeds, *workers, train.Schedule(*schedule), *from, *validate, *plot, *json, *digest}
 	if dir, err := os.Stat(filepath.Dir(o.plot)); err != nil || !dir.IsDir() {
 		return o, f.Invalid("plot", "a file in a directory that exists")
 	}
@@ -193,13 +196,14 @@ func (p Program) config(o *options) (Task, train.Config, error) {
 		return Task{}, train.Config{}, o.flags.Invalid("batch", fmt.Sprintf("an integer from 1 to %d, the %s to train on", n, task.Samples))
 	}
 	c := train.Config{
-		Network: task.Network,
-		Train:   task.Train,
-		Test:    task.Test,
-		Epochs:  o.epochs,
-		Batch:   o.batch,
-		Seed:    o.seed,
-		Seeds:   o.seeds,
+		Network:  task.Network,
+		Train:    task.Train,
+		Test:     task.Test,
+		Epochs:   o.epochs,
+		Batch:    o.batch,
+		Seed:     o.seed,
+		Seeds:    o.seeds,
+		Schedule: o.schedule,
 	}
 	for _, name := range o.optimizers {
 		choice := train.Choice{Optimizer: name, LR: o.lr, Variant: o.variant, TCov: p.TCov}

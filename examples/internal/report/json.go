@@ -14,6 +14,7 @@ type Record struct {
 	Variant         string  `json:"variant"` // empty where the optimizer has none
 	Level           string  `json:"level"`   // instruction set of the kernels
 	LR              float64 `json:"lr"`
+	Schedule        string  `json:"schedule"`
 	Network         string  `json:"network"` // what its layers are
 	Weights         int     `json:"weights"` // how many it has
 	Epochs          int     `json:"epochs"`
@@ -47,6 +48,7 @@ func JSON(w io.Writer, c train.Config, results []train.Result, network, heldOut 
 			Variant:         r.VariantName(),
 			Level:           kernels.CurrentLevel().String(),
 			LR:              r.LR,
+			Schedule:        string(c.Schedule),
 			Network:         network,
 			Weights:         r.Model.NumParams(),
 			Epochs:          c.Epochs,

@@ -35,7 +35,7 @@ func newResults(t *testing.T, epochs, seeds int) (train.Config, []train.Result) 
 			{Optimizer: "AdaFisher", LR: 1e-3, TCov: 1},
 			{Optimizer: "SGD", LR: 0.05},
 		},
-		Epochs: epochs, Batch: 5, Seed: 3, Seeds: seeds,
+		Epochs: epochs, Batch: 5, Seed: 3, Seeds: seeds, Schedule: train.Constant,
 	}
 	results, err := train.Compare(c, func() {})
 	require.NoError(t, err)
@@ -107,6 +107,7 @@ func TestJSON(t *testing.T) {
 			"variant":           []any{"published", ""}[i],
 			"level":             kernels.CurrentLevel().String(),
 			"lr":                c.Choices[i].LR,
+			"schedule":          "constant",
 			"network":           "1-4-2 units",
 			"weights":           18.0,
 			"epochs":            2.0,

@@ -26,8 +26,32 @@ type Config struct {
 	Batch       int
 	Seed        uint64 // of the first run: initial weights and order of the batches
 	Seeds       int    // runs for each choice, with Seed, Seed+1, ..
+	Schedule    Schedule
 
 	Pool *kernels.Pool // splits large matrix products; nil for one goroutine
+}
+
+// A Schedule is how the learning rate changes over a run.
+type Schedule string
+
+const (
+	Constant Schedule = "constant"
+	Cosine   Schedule = "cosine" // rises for a twentieth of the steps, then falls to 0
+)
+
+// Schedules returns the names of all schedules.
+func Schedules() []string { return []string{string(Constant), string(Cosine)} }
+
+func (s Schedule) over(lr float64, steps int) (optim.Schedule, error) {
+	if s != Cosine {
+		return optim.Constant(lr)
+	}
+	warm := int64(max(steps/20, 1))
+	fall, err := optim.Cosine(lr, 0, max(int64(steps)-warm, 1))
+	if err != nil {
+		return nil, err
+	}
+	return optim.Warmup(warm, fall)
 }
 
 // MLP returns the multilayer perceptron with the given widths of hidden layers, a
@@ -129,6 +153,7 @@ type run struct {
 	test      *data.Loader
 	predictor *nn.Predictor
 	spare     []float32 // a row of scores
+	rate      optim.Schedule
 
 	epochs []Epoch
 	steps  []time.Duration
@@ -156,8 +181,13 @@ func newRun(c Config, choice Choice, seed uint64) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
+	rate, err := c.Schedule.over(choice.LR, c.Epochs*l.batches.Len())
+	if err != nil {
+		return nil, err
+	}
 	return &run{
 		loop:      l,
+		rate:      rate,
 		test:      test,
 		predictor: predictor,
 		spare:     make([]float32, model.OutputShape().Features()),
@@ -174,6 +204,9 @@ func (r *run) epoch(epoch int) error {
 	start := time.Now()
 	for batch := range r.batches.Len() {
 		stepStart := time.Now()
+		if err := r.optimizer.SetLR(r.rate(int64(len(r.steps)))); err != nil {
+			return err
+		}
 		n, loss, err := r.step(epoch, batch)
 		if err != nil {
 			return err
