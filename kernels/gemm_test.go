@@ -28,7 +28,7 @@ func TestLargeProducts(t *testing.T) {
 		{130, 1024, 70, 1024}, // rows a page apart
 	} {
 		for mode := range 8 {
-			if testing.Short() && mode%4 != turn%4 {
+			if testing.Short() && mode%4 != turn%4 { // each mode with a shape or two
 				continue
 			}
 			g := Gemm{TransA: mode&1 != 0, TransB: mode&2 != 0, Accumulate: mode&4 != 0}
