@@ -182,7 +182,7 @@ func shapes(dimensions, limit int, f func(shape nn.Shape)) {
 // most is the largest dimension of the shapes that tests go through.
 func most() int {
 	if testing.Short() {
-		return 3
+		return 2
 	}
 	return 5
 }
