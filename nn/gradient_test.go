@@ -220,6 +220,10 @@ func TestPositionsGradients(t *testing.T) {
 	checkShapes(t, 11, func(nn.Shape, *rand.Rand) []spec { return []spec{positions()} })
 }
 
+func TestScaleGradients(t *testing.T) {
+	checkShapes(t, 23, func(nn.Shape, *rand.Rand) []spec { return []spec{scale()} })
+}
+
 func TestFlattenGradients(t *testing.T) {
 	checkShapes(t, 12, func(nn.Shape, *rand.Rand) []spec { return []spec{flatten()} })
 }
