@@ -34,7 +34,7 @@ func specimens(t testing.TB) map[string]specimen {
 			nn.Mean(), nn.InitNormal(0.5, nn.Linear(8, 3))),
 		"images": features(nn.Shape{4, 4, 2}, nn.Conv2d(2, 3, nn.Conv{Kernel: nn.Square(3)}), nn.ReLU(), nn.Flatten(), nn.Linear(12, 2)),
 		"convnet": features(nn.Shape{8, 7, 2},
-			nn.Conv2d(2, 4, nn.Conv{Kernel: nn.Square(3), Padding: nn.Square(1), Groups: 2, NoBias: true}), nn.BatchNorm(), nn.ReLU(),
+			nn.Scale(), nn.Conv2d(2, 4, nn.Conv{Kernel: nn.Square(3), Padding: nn.Square(1), Groups: 2, NoBias: true}), nn.BatchNorm(), nn.ReLU(),
 			nn.MaxPool2d(nn.Pooling{Kernel: nn.Square(2)}),
 			nn.ResidualVia(nn.Sequential(nn.Conv2d(4, 6, nn.Conv{Kernel: nn.Square(1), Stride: nn.Square(2)}), nn.BatchNorm()),
 				nn.Conv2d(4, 6, nn.Conv{Kernel: nn.Square(3), Stride: nn.Square(2), Padding: nn.Square(1)}), nn.BatchNorm(), nn.Tanh()),

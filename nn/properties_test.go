@@ -213,7 +213,7 @@ func TestPools(t *testing.T) {
 	const rows = 4
 	for name, s := range models {
 		t.Run(name, func(t *testing.T) {
-			m, r := s.model, rand.New(rand.NewPCG(54, 1))
+			m, r := s.model, randomFor(name)
 			x, dy := uniform(r, rows*m.In()), uniform(r, rows*m.Out())
 			if name == "transformer" {
 				for i := range x {

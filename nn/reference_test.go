@@ -391,6 +391,14 @@ func positions() spec {
 	}}
 }
 
+func scale() spec {
+	return spec{Layer: nn.Scale(), forward: func(r *ref, name string, x tensor) tensor {
+		w := r.param(name + "weight")
+		i := -1
+		return x.each(func(v float64) float64 { i++; return v * w[i%len(w)] })
+	}}
+}
+
 func attention(a nn.Attention) spec {
 	return spec{Layer: nn.SelfAttention(a), forward: func(r *ref, name string, x tensor) tensor {
 		q := refLinear(r, name+"q.", x, !a.NoQueryBias)

@@ -320,9 +320,11 @@ func (b *goldenBuilder) prose(text string) []nn.Layer {
 		shape := b.Initial[param].Shape
 		b.names[param] = param + ".weight"
 		if len(shape) == 1 {
-			b.Skip("no layer that scales yet")
+			require.Contains(b, text, "x*"+param)
+			layers = append(layers, nn.Named(param, nn.Scale()))
+			continue
 		}
-		require.Equal(b, 2, len(shape), "parameter %s of %q", param, text)
+		require.Len(b, shape, 2, "parameter %s of %q", param, text)
 		require.Contains(b, text, "x @ "+param)
 		b.turned[param] = true
 		layers = append(layers, nn.Named(param, nn.Unfactored(nn.LinearNoBias(shape[0], shape[1]))))
@@ -557,4 +559,81 @@ func (p *goldenParser) term() *goldenNode {
 		return &goldenNode{"call", name, []*goldenNode{n}}
 	}
 	return &goldenNode{"name", token, nil}
+}
+
+// Networks of other depths and sizes than those of the files, in the same words.
+func TestGoldenModels(t *testing.T) {
+	linear := func(name string, out, in int, bias bool) goldenLayer {
+		return goldenLayer{Name: name, Type: "Linear", Weight: []int{out, in}, Bias: bias}
+	}
+	norm := func(name string, n int) goldenLayer {
+		return goldenLayer{Name: name, Type: "LayerNorm", Weight: []int{n}, Bias: true}
+	}
+	conv := func(name string, weight []int, stride, padding [2]int, groups int, bias bool) goldenLayer {
+		return goldenLayer{Name: name, Type: "Conv2d", Weight: weight, Bias: bias, Kernel: [2]int(weight[2:]), Stride: stride, Padding: padding, Groups: groups}
+	}
+	for _, c := range []struct {
+		text   string
+		x      []int
+		layers []goldenLayer
+		kinds  string
+	}{
+		{
+			"0:Conv2d(2,6,k5,stride2,pad2,nobias) 1:BatchNorm2d(6) 2:Tanh 3:depthwise Conv2d(6,6,k(3,2),stride(1,2),pad(1,0),groups=6,bias) 4:ReLU 5:mean over H,W 6:Linear(6,8) 7:ReLU 8:Linear(8,4)",
+			[]int{3, 2, 9, 8},
+			[]goldenLayer{
+				conv("0", []int{6, 2, 5, 5}, nn.Square(2), nn.Square(2), 1, false), {Name: "1", Type: "BatchNorm2d", Weight: []int{6}, Bias: true},
+				conv("3", []int{6, 1, 3, 2}, [2]int{1, 2}, [2]int{1, 0}, 6, true), linear("6", 8, 6, true), linear("8", 4, 8, true),
+			},
+			"Conv2d BatchNorm Tanh Conv2d ReLU Mean Linear ReLU Linear",
+		},
+		{
+			"ln1=LayerNorm(5); fc1=Linear(5,9); fc2=Linear(9,5,bias=False); ln2=LayerNorm(5); fc3=Linear(5,5); head=Linear(5,3); a=x+fc2(gelu_erf(fc1(ln1(x)))); y=head(tanh(a+fc3(ln2(a)))); cross entropy mean over batch*token",
+			[]int{2, 4, 5},
+			[]goldenLayer{norm("ln1", 5), linear("fc1", 9, 5, true), linear("fc2", 5, 9, false), norm("ln2", 5), linear("fc3", 5, 5, true), linear("head", 3, 5, true)},
+			"Residual LayerNorm Linear GELU Linear Residual LayerNorm Linear Tanh Linear",
+		},
+		{
+			"ln=LayerNorm(6); wq=Linear(6,9,bias=False); wk=Linear(6,9); wv=Linear(6,9); wo=Linear(9,6); head=Linear(6,4); z=ln(x); w=softmax_last(wq(z) wk(z)^T / sqrt(9)); y=head(mean over tokens of (x+wo(w wv(z))))",
+			[]int{2, 7, 6},
+			[]goldenLayer{norm("ln", 6), linear("wq", 9, 6, false), linear("wk", 9, 6, true), linear("wv", 9, 6, true), linear("wo", 6, 9, true), linear("head", 4, 6, true)},
+			"Residual LayerNorm SelfAttention Linear Linear Linear Linear Mean Linear",
+		},
+		{
+			"Linear(7-6-5-4 bias=False) with relu between",
+			[]int{2, 7},
+			[]goldenLayer{linear("0", 6, 7, false), linear("2", 5, 6, false), linear("4", 4, 5, false)},
+			"Linear ReLU Linear ReLU Linear",
+		},
+	} {
+		g := &golden{Model: c.text, Layers: c.layers, Initial: make(map[string]array), X: []array{{Shape: c.x}}}
+		for _, l := range c.layers {
+			for suffix, shape := range map[string][]int{".weight": l.Weight, ".bias": l.Weight[:1]} {
+				if suffix == ".weight" || l.Bias {
+					a := array{Shape: shape, Data: make([]float32, nn.Shape(shape).Size())}
+					for i := range a.Data {
+						a.Data[i] = float32(len(g.Initial)*1000 + i)
+					}
+					g.Initial[l.Name+suffix] = a
+				}
+			}
+			g.ParamOrder = append(g.ParamOrder, l.Name+".weight")
+		}
+		m := g.newModel(t)
+		var kinds []string
+		for _, line := range strings.Split(m.Summary(), "\n")[2:] {
+			if f := strings.Fields(line); len(f) > 1 && f[0] != "total" {
+				kind := f[1]
+				if strings.HasPrefix(kind, "[") { // a layer without a name
+					kind = f[0]
+				}
+				kinds = append(kinds, kind)
+			}
+		}
+		require.Equal(t, c.kinds, strings.Join(kinds, " "), c.text)
+		values := m.values()
+		for name, a := range g.Initial {
+			require.Equal(t, a.Data, values[name], name)
+		}
+	}
 }
