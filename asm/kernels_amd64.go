@@ -1010,6 +1010,12 @@ func PackAVX2(dst, src *float32, stride, rows int)
 func TransposeAVX2(dst, src *float32, dstStride, srcStride, blocks int)
 
 //go:noescape
+func Planes2AVX2(dst, src *float32, plane, stride, vectors, pixels int)
+
+//go:noescape
+func Planes4AVX2(dst, src *float32, plane, stride, vectors, pixels int)
+
+//go:noescape
 func GemmRows1x1AVX2(t *Tile)
 
 //go:noescape

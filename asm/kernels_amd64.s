@@ -76100,3 +76100,77 @@ block:
 	JNE         block
 	VZEROUPPER
 	RET
+
+// func Planes2AVX2(dst *float32, src *float32, plane int, stride int, vectors int, pixels int)
+// Requires: AVX
+TEXT ·Planes2AVX2(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), BX
+	MOVQ plane+16(FP), DI
+	MOVQ stride+24(FP), CX
+	MOVQ vectors+32(FP), DX
+	MOVQ pixels+40(FP), SI
+	SHLQ $0x02, DI
+	SHLQ $0x02, CX
+	LEAQ (DI)(DI*2), R8
+
+pixel:
+	MOVQ BX, R9
+	MOVQ AX, R10
+	MOVQ DX, R11
+
+vector:
+	VMOVUPS   (R9), Y0
+	VPERMILPS $0xa0, Y0, Y1
+	VPERMILPS $0xf5, Y0, Y2
+	VMOVUPS   Y1, (R10)
+	VMOVUPS   Y2, (R10)(DI*1)
+	ADDQ      $+32, R9
+	ADDQ      $+32, R10
+	SUBQ      $+1, R11
+	JNE       vector
+	ADDQ      CX, BX
+	LEAQ      (AX)(DI*2), AX
+	SUBQ      $+1, SI
+	JNE       pixel
+	VZEROUPPER
+	RET
+
+// func Planes4AVX2(dst *float32, src *float32, plane int, stride int, vectors int, pixels int)
+// Requires: AVX
+TEXT ·Planes4AVX2(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), BX
+	MOVQ plane+16(FP), DI
+	MOVQ stride+24(FP), CX
+	MOVQ vectors+32(FP), DX
+	MOVQ pixels+40(FP), SI
+	SHLQ $0x02, DI
+	SHLQ $0x02, CX
+	LEAQ (DI)(DI*2), R8
+
+pixel:
+	MOVQ BX, R9
+	MOVQ AX, R10
+	MOVQ DX, R11
+
+vector:
+	VMOVUPS   (R9), Y0
+	VPERMILPS $0x00, Y0, Y1
+	VPERMILPS $0x55, Y0, Y2
+	VPERMILPS $0xaa, Y0, Y3
+	VPERMILPS $0xff, Y0, Y4
+	VMOVUPS   Y1, (R10)
+	VMOVUPS   Y2, (R10)(DI*1)
+	VMOVUPS   Y3, (R10)(DI*2)
+	VMOVUPS   Y4, (R10)(R8*1)
+	ADDQ      $+32, R9
+	ADDQ      $+32, R10
+	SUBQ      $+1, R11
+	JNE       vector
+	ADDQ      CX, BX
+	LEAQ      (AX)(DI*4), AX
+	SUBQ      $+1, SI
+	JNE       pixel
+	VZEROUPPER
+	RET

@@ -287,6 +287,12 @@ func PackNEON(dst, src *float32, stride, rows int)
 func TransposeNEON(dst, src *float32, dstStride, srcStride, blocks int)
 
 //go:noescape
+func Planes2NEON(dst, src *float32, plane, stride, vectors, pixels int)
+
+//go:noescape
+func Planes4NEON(dst, src *float32, plane, stride, vectors, pixels int)
+
+//go:noescape
 func GemmRows1x1NEON(t *Tile)
 
 //go:noescape

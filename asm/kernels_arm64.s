@@ -54269,3 +54269,81 @@ block:
 	SUBS $1, R7
 	BNE block
 	RET
+
+// func Planes2NEON(dst *float32, src *float32, plane int, stride int, vectors int, pixels int)
+TEXT ·Planes2NEON(SB), NOSPLIT, $0-48
+	MOVD dst+0(FP), R0
+	MOVD src+8(FP), R1
+	MOVD plane+16(FP), R2
+	MOVD stride+24(FP), R3
+	MOVD vectors+32(FP), R4
+	MOVD pixels+40(FP), R5
+	LSL $2, R2
+	LSL $2, R3
+
+pixel:
+	MOVD R1, R6
+	MOVD R0, R7
+	MOVD R4, R8
+
+vector:
+	VLD1.P 16(R6), [V0.S4]
+	MOVD R7, R9
+	VTRN1 V0.S4, V0.S4, V1.S4
+	VST1 [V1.S4], (R9)
+	ADD R2, R9
+	VTRN2 V0.S4, V0.S4, V2.S4
+	VST1 [V2.S4], (R9)
+	ADD R2, R9
+	ADD $16, R7
+	SUBS $1, R8
+	BNE vector
+	ADD R3, R1
+	ADD R2, R0
+	ADD R2, R0
+	SUBS $1, R5
+	BNE pixel
+	RET
+
+// func Planes4NEON(dst *float32, src *float32, plane int, stride int, vectors int, pixels int)
+TEXT ·Planes4NEON(SB), NOSPLIT, $0-48
+	MOVD dst+0(FP), R0
+	MOVD src+8(FP), R1
+	MOVD plane+16(FP), R2
+	MOVD stride+24(FP), R3
+	MOVD vectors+32(FP), R4
+	MOVD pixels+40(FP), R5
+	LSL $2, R2
+	LSL $2, R3
+
+pixel:
+	MOVD R1, R6
+	MOVD R0, R7
+	MOVD R4, R8
+
+vector:
+	VLD1.P 16(R6), [V0.S4]
+	MOVD R7, R9
+	VDUP V0.S[0], V1.S4
+	VST1 [V1.S4], (R9)
+	ADD R2, R9
+	VDUP V0.S[1], V2.S4
+	VST1 [V2.S4], (R9)
+	ADD R2, R9
+	VDUP V0.S[2], V3.S4
+	VST1 [V3.S4], (R9)
+	ADD R2, R9
+	VDUP V0.S[3], V4.S4
+	VST1 [V4.S4], (R9)
+	ADD R2, R9
+	ADD $16, R7
+	SUBS $1, R8
+	BNE vector
+	ADD R3, R1
+	ADD R2, R0
+	ADD R2, R0
+	ADD R2, R0
+	ADD R2, R0
+	SUBS $1, R5
+	BNE pixel
+	RET

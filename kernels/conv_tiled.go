@@ -16,8 +16,20 @@ import "github.com/adafisher-go/adafisher/asm"
 // it is for the gradient at the input with x and y in exchanged roles.
 
 const (
-	bandLen    = 1 << 16 // elements of a band, unless a row needs more: half a second cache
-	bandPixels = 1 << 10 // and of its outputs: about as many use a packed panel of weights
+	// A band has so many elements, or more if a row of outputs needs them, and not more
+	// pixels of outputs than these. The weights are read for each band: if they are many,
+	// a band has more elements as long as it has few pixels.
+	bandLen      = 1 << 16
+	bandLenLarge = 1 << 18
+	manyWeights  = 1 << 18
+	bandPixels   = 1 << 10
+	fewPixels    = 1 << 8
+
+	// Between the images of a band: pixels of a tile that are of different images would
+	// share sets of the first cache else.
+	imageGap = 16
+
+	packRowsFrom = 8 // tiles for which packing a panel pays
 
 	laneGroup = 4 // most channels of a group that is computed in lanes
 )
@@ -58,7 +70,15 @@ func convScratch(c *Conv2d) int {
 	}
 	forward := v.spread(0, 1) * v.spread(1, v.outW) * in
 	backward := v.reach(0, 1) * v.reach(1, c.W) * out
-	return max(blockK*packCols+max(bandLen, forward, backward, v.blockPixels()*v.leastChannels()), convRows(c))
+	return max(blockK*packCols+max(v.bandLen(), forward, backward, v.blockPixels()*v.leastChannels()), convRows(c))
+}
+
+// bandLen returns the elements that a band of few pixels may have.
+func (c *convolution) bandLen() int {
+	if c.PatchLen()*c.Out >= manyWeights {
+		return bandLenLarge
+	}
+	return bandLen
 }
 
 // blockPixels is the number of pixels of the bands that a block of 256 outputs needs,
@@ -200,6 +220,7 @@ func (c *convCall) products() {
 // A source gives the pixels of images: channels [c0, c1), or with planes for each of
 // these channels of the other side the ones of its group here.
 type source struct {
+	level          Level
 	x              []float32
 	h, w, channels int
 	c0, c1         int
@@ -235,9 +256,7 @@ func (s *source) load(dst []float32, image, row, rows, col, cols int) {
 		dst = dst[left*pixel : right*pixel]
 		switch {
 		case !s.asIs():
-			for p := range right - left {
-				s.split(dst[p*pixel:][:pixel], src[p*s.channels:])
-			}
+			s.split(dst, src, right-left)
 		case pixel == s.channels:
 			copy(dst, src)
 		default:
@@ -248,16 +267,35 @@ func (s *source) load(dst []float32, image, row, rows, col, cols int) {
 	}
 }
 
-// split stores the planes of a pixel.
-func (s *source) split(dst, src []float32) {
+// split stores the planes of pixels.
+func (s *source) split(dst, src []float32, pixels int) {
 	n := s.plane()
-	for k := range s.planes {
-		plane := dst[k*n:][:n]
-		for c := s.c0; c < s.c1; {
-			g := c / s.other
-			v := src[g*s.planes+k]
-			for ; c < min(s.c1, (g+1)*s.other); c++ {
-				plane[c-s.c0] = v
+	done := 0 // channels
+	if vectors := n / tilings[s.level].block; vectors > 0 && s.planes == s.other && (s.planes == 2 || s.planes == 4) {
+		done = vectors * tilings[s.level].block
+		step := max(1, chunkLen/s.pixel())
+		for p := 0; p < pixels; p += step {
+			dst, src, count := &dst[p*s.pixel()], &src[p*s.channels+s.c0], min(step, pixels-p)
+			if s.planes == 2 {
+				planes2(s.level, dst, src, n, s.channels, vectors, count)
+			} else {
+				planes4(s.level, dst, src, n, s.channels, vectors, count)
+			}
+		}
+	}
+	if done == n {
+		return
+	}
+	for p := range pixels {
+		src := src[p*s.channels:]
+		for k := range s.planes {
+			plane := dst[p*s.pixel()+k*n:][done:n]
+			at, left := (s.c0+done)/s.other*s.planes+k, s.other-(s.c0+done)%s.other
+			for c := range plane {
+				plane[c] = src[at]
+				if left--; left == 0 {
+					at, left = at+s.planes, s.other
+				}
 			}
 		}
 	}
@@ -278,7 +316,7 @@ func (s *source) band(buffer []float32, image, images, row, rows, col, cols int)
 	if s.asIs() && s.inside(row, rows, col, cols) {
 		return band{s.x[((image*s.h+row)*s.w+col)*s.channels+s.c0:], s.w * s.channels, s.h * s.w * s.channels, s.channels, s.channels}
 	}
-	b = band{buffer, cols * s.pixel(), rows * cols * s.pixel(), s.pixel(), s.plane()}
+	b = band{buffer, cols * s.pixel(), rows*cols*s.pixel() + imageGap, s.pixel(), s.plane()}
 	for i := range images {
 		s.load(buffer[i*b.image:], image+i, row, rows, col, cols)
 	}
@@ -319,11 +357,11 @@ func (q *grid) merge() {
 	}
 }
 
-// longest makes the first axis longer if its tiles were few rows high, and the second
-// one longer than the third.
-func (q *grid) longest() {
+// longest makes the first axis longer if it doesn't fill a tile, and the second one
+// longer than the third.
+func (q *grid) longest(rows int) {
 	a := &q.axes
-	if a[0].n < 4 {
+	if a[0].n < rows {
 		for i := range a {
 			if a[i].n > a[0].n {
 				a[0], a[i] = a[i], a[0]
@@ -464,7 +502,7 @@ func (c *convCall) packRows(src []float32, stride, rows, w, width int) ([]float3
 func (c *convCall) weights(q *grid, k, n, col, cols, width, pixels int) (panel []float32, stride int) {
 	if c.what == forward {
 		src := c.w[k*c.Out+col:]
-		if cols == c.Out || q.shape == shapeLanes || pixels < 8*c.t.rows {
+		if cols == c.Out || q.shape == shapeLanes || pixels < packRowsFrom*c.t.rows {
 			return src, c.Out
 		}
 		return c.packRows(src, c.Out, n, cols, width)
@@ -505,7 +543,9 @@ func (c *convCall) bands(lines, pixels, row int, rows func(n int) int, f func(im
 	for at := c.line0; at < c.line1; {
 		image, line := at/lines, at%lines
 		if whole := (c.line1 - at) / lines; line == 0 && parts == 1 && whole > 0 {
-			whole = max(1, min(whole, bandLen/(rows(lines)*row), bandPixels/(lines*pixels)))
+			length := rows(lines)*row + imageGap
+			few := min(c.bandLen()/length, fewPixels/(lines*pixels))
+			whole = max(1, min(whole, max(few, min(bandLen/length, bandPixels/(lines*pixels)))))
 			f(image, whole, 0, lines)
 			at += whole * lines
 			continue
@@ -522,7 +562,7 @@ func (c *convCall) bands(lines, pixels, row int, rows func(n int) int, f func(im
 
 func (c *convCall) forward() {
 	_, buffer := c.buffers()
-	s := source{x: c.x, h: c.H, w: c.W, channels: c.C, c1: c.C}
+	s := source{level: c.level, x: c.x, h: c.H, w: c.W, channels: c.C, c1: c.C}
 	q := grid{rows: c.Kernel[0], cols: c.Kernel[1], terms: c.cg, termStep: 1}
 	if c.lanes() {
 		q.shape = shapeLanes
@@ -540,7 +580,7 @@ func (c *convCall) forward() {
 				{n, c.Stride[0] * b.line, c.outW * c.Out},
 				{images, b.image, c.outH * c.outW * c.Out},
 			}
-			q.longest()
+			q.longest(c.t.rows)
 			c.convolve(&q)
 		}
 		if q.shape == shapeLanes {
@@ -593,7 +633,7 @@ func (c *convolution) outputsOf(d, first, end int) (lo, hi int) {
 
 func (c *convCall) inputGradient() {
 	_, buffer := c.buffers()
-	s := source{x: c.y, h: c.outH, w: c.outW, channels: c.Out, c1: c.Out}
+	s := source{level: c.level, x: c.y, h: c.outH, w: c.outW, channels: c.Out, c1: c.Out}
 	q := grid{terms: c.og, termStep: 1}
 	if c.lanes() {
 		q.shape = shapeLanes
@@ -624,7 +664,7 @@ func (c *convCall) inputGradient() {
 				src := b.data[(rows.out-row)*b.line+(columns.out-col)*b.pixel:]
 				compute := func(o, c0, c1 int) {
 					q.src, q.dst, q.col0, q.columns, q.axes = src[o:], c.x[at+c0:], c0, c1-c0, axes
-					q.longest()
+					q.longest(c.t.rows)
 					c.convolve(&q)
 				}
 				if q.shape == shapeLanes {
@@ -678,7 +718,7 @@ func (c *convCall) gradientBlock(r, n, g, o0, o1 int) {
 		_, rows := imageRows(image)
 		pixels += rows * cols
 	}
-	s := source{x: c.x, h: c.H, w: c.W, channels: c.C}
+	s := source{level: c.level, x: c.x, h: c.H, w: c.W, channels: c.C}
 	q := grid{shape: shapeCols}
 	lo, hi := g*c.cg+c.line0, g*c.cg+c.line1
 	perPixel := 1
@@ -688,7 +728,7 @@ func (c *convCall) gradientBlock(r, n, g, o0, o1 int) {
 		lo, hi, perPixel = o0, o1, c.cg
 	}
 	step := hi - lo
-	if most := len(buffer) / (pixels * perPixel); copied && step > most {
+	if most := min(len(buffer), bandLen) / (pixels * perPixel); copied && step > most {
 		step = max(1, most/packCols) * packCols
 	}
 	for ; lo < hi; lo += step {
@@ -754,7 +794,7 @@ func (c *convCall) gradientBlock(r, n, g, o0, o1 int) {
 		for col := 0; col < q.columns; col += width {
 			cols := min(width, q.columns-col)
 			y, stride := c.y[r*c.Out+q.col0+col:], c.Out
-			if cols < c.Out && q.shape == shapeCols {
+			if cols < c.Out && q.shape == shapeCols && q.axes[0].n*q.axes[1].n*q.axes[2].n >= packRowsFrom*c.t.rows {
 				y, stride = c.packRows(y, stride, n, cols, width)
 			}
 			c.panel(&q, first, n, col, cols, y, stride, r > 0, nil)

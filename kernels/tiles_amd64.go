@@ -45,6 +45,32 @@ func packPanel(l Level, dst, src *float32, stride, rows int) {
 	}
 }
 
+// planes2 copies pixels into 2 planes: plane i has, in each place, element i of
+// the place's group of 2.
+//
+//go:noinline
+func planes2(l Level, dst, src *float32, plane, stride, vectors, pixels int) {
+	switch l {
+	case AVX512:
+		asm.Planes2AVX2(dst, src, plane, stride, vectors, pixels)
+	case AVX2:
+		asm.Planes2AVX2(dst, src, plane, stride, vectors, pixels)
+	}
+}
+
+// planes4 copies pixels into 4 planes: plane i has, in each place, element i of
+// the place's group of 4.
+//
+//go:noinline
+func planes4(l Level, dst, src *float32, plane, stride, vectors, pixels int) {
+	switch l {
+	case AVX512:
+		asm.Planes4AVX2(dst, src, plane, stride, vectors, pixels)
+	case AVX2:
+		asm.Planes4AVX2(dst, src, plane, stride, vectors, pixels)
+	}
+}
+
 func runTileAVX512(shape tileShape, t *asm.Tile) {
 	switch shape {
 	case shapeOne + 1:

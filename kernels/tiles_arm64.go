@@ -39,6 +39,28 @@ func packPanel(l Level, dst, src *float32, stride, rows int) {
 	}
 }
 
+// planes2 copies pixels into 2 planes: plane i has, in each place, element i of
+// the place's group of 2.
+//
+//go:noinline
+func planes2(l Level, dst, src *float32, plane, stride, vectors, pixels int) {
+	switch l {
+	case NEON:
+		asm.Planes2NEON(dst, src, plane, stride, vectors, pixels)
+	}
+}
+
+// planes4 copies pixels into 4 planes: plane i has, in each place, element i of
+// the place's group of 4.
+//
+//go:noinline
+func planes4(l Level, dst, src *float32, plane, stride, vectors, pixels int) {
+	switch l {
+	case NEON:
+		asm.Planes4NEON(dst, src, plane, stride, vectors, pixels)
+	}
+}
+
 func runTileNEON(shape tileShape, t *asm.Tile) {
 	switch shape {
 	case shapeOne + 1:

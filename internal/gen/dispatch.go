@@ -35,8 +35,11 @@ func stubs(kernels []*vec.Kernel, a arch, tiles []gemmLevel) *bytes.Buffer {
 	}
 	for _, l := range tiles {
 		fmt.Fprintf(b, "\n//go:noescape\nfunc Pack%s%s\n", l.name, strings.TrimPrefix(vec.PackSignature, "func"))
-		if l.transpose == l.name {
+		if l.moves == l.name {
 			fmt.Fprintf(b, "\n//go:noescape\nfunc Transpose%s%s\n", l.name, strings.TrimPrefix(vec.TransposeSignature, "func"))
+			for _, group := range vec.Planes {
+				fmt.Fprintf(b, "\n//go:noescape\nfunc Planes%d%s%s\n", group, l.name, strings.TrimPrefix(vec.PlanesSignature, "func"))
+			}
 		}
 		for _, s := range l.tiles {
 			fmt.Fprintf(b, "\n//go:noescape\nfunc %s%s(t *Tile)\n", s.Name(), l.name)

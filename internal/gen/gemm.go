@@ -10,9 +10,9 @@ import (
 
 // gemmLevel is a level and the shapes of its matrix micro-kernels.
 type gemmLevel struct {
-	name      string // of the level in package kernels
-	tiles     []vec.Tile
-	transpose string // the level whose transposition serves this one
+	name  string // of the level in package kernels
+	tiles []vec.Tile
+	moves string // the level whose transposition and planes serve this one
 }
 
 // tileStruct declares asm.Tile.
@@ -43,10 +43,15 @@ func gemmDispatch(a arch, levels []gemmLevel) *bytes.Buffer {
 	}
 	call("transposes blocks of a strip of src that is as high as a block\n// is wide; strides are in elements.",
 		"transposeStrip", vec.TransposeSignature, "dst, src, dstStride, srcStride, blocks",
-		"Transpose", func(l gemmLevel) string { return l.transpose })
+		"Transpose", func(l gemmLevel) string { return l.moves })
 	call("copies rows of two vectors, at a stride in elements, into\n// consecutive memory.",
 		"packPanel", vec.PackSignature, "dst, src, stride, rows",
 		"Pack", func(l gemmLevel) string { return l.name })
+	for _, group := range vec.Planes {
+		call(fmt.Sprintf("copies pixels into %d planes: plane i has, in each place, element i of\n// the place's group of %d.", group, group),
+			fmt.Sprint("planes", group), vec.PlanesSignature, "dst, src, plane, stride, vectors, pixels",
+			fmt.Sprint("Planes", group), func(l gemmLevel) string { return l.moves })
+	}
 	for _, l := range levels {
 		fmt.Fprintf(b, "\nfunc runTile%s(shape tileShape, t *asm.Tile) {\nswitch shape {\n", l.name)
 		for _, s := range l.tiles {

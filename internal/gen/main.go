@@ -48,6 +48,10 @@ func generate() error {
 	}
 	avx2.Transpose()
 	arm.Transpose()
+	for _, group := range vec.Planes {
+		avx2.Planes(group)
+		arm.Planes(group)
+	}
 	asm, err := assembly(file)
 	if err != nil {
 		return err

@@ -118,3 +118,10 @@ const TransposeSignature = "func(dst, src *float32, dstStride, srcStride, blocks
 // PackSignature is the type of the routines that copy rows of two vectors, at a
 // stride in elements, into consecutive memory.
 const PackSignature = "func(dst, src *float32, stride, rows int)"
+
+// PlanesSignature is the type of the routines that copy pixels, at a stride, into
+// planes of whole vectors. Distances are in elements.
+const PlanesSignature = "func(dst, src *float32, plane, stride, vectors, pixels int)"
+
+// Planes are the numbers of planes for which there are such routines.
+var Planes = []int{2, 4}
