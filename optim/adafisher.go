@@ -306,17 +306,6 @@ func (o *AdaFisher) Curvature(dst []float32, p *kron.Param) error {
 	return nil
 }
 
-// Reports describes the curvature of each factored layer, in the model's order:
-// its spread, and which share of it is the damping Lambda. It sorts all of F and
-// is meant for looking at, not for every step.
-func (o *AdaFisher) Reports() []kron.Report {
-	r := make([]kron.Report, len(o.layers))
-	for i, l := range o.layers {
-		r[i] = l.Report(float32(o.config.Lambda))
-	}
-	return r
-}
-
 // State returns a copy of the counters, momenta and factors; see [Optimizer].
 func (o *AdaFisher) State() *State {
 	st := new(State)

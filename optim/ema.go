@@ -30,6 +30,7 @@ type EMA struct {
 	decay    float64
 	params   []*kron.Param
 	averages [][]float32
+	keys     []string // of the averages in a State
 	updates  int64
 	swapped  bool // the averages are in the model and the weights in averages
 }
@@ -49,6 +50,7 @@ func NewEMA(m Model, decayOf float64) (*EMA, error) {
 	e := &EMA{decay: decayOf, params: params}
 	for _, p := range params {
 		e.averages = append(e.averages, slices.Clone(p.Value))
+		e.keys = append(e.keys, p.Name+"/average")
 	}
 	return e, nil
 }
@@ -144,16 +146,22 @@ func (e *EMA) CopyTo(m Model) error {
 	return nil
 }
 
-const averageKey = "average"
-
 // State returns a copy of the averages and of the number of updates: its Rule is
 // "EMA", its LR 0, its Vectors are named "<parameter>/average".
 func (e *EMA) State() *State {
-	st := &State{Rule: emaName, Counters: map[string]int64{stepsKey: e.updates}, Vectors: make(map[string][]float32)}
-	for i, p := range e.params {
-		st.Vectors[p.Name+"/"+averageKey] = slices.Clone(e.average(i))
-	}
+	st := new(State)
+	e.SaveState(st)
 	return st
+}
+
+// SaveState stores in st what State returns; as with an [Optimizer], a state that
+// was saved before is used again, and nothing is allocated.
+func (e *EMA) SaveState(st *State) {
+	st.begin(emaName)
+	st.Counters[stepsKey] = e.updates
+	for i, key := range e.keys {
+		st.save(key, e.average(i))
+	}
 }
 
 // Restore continues from a state, which it copies. It fails while the averages are
@@ -174,13 +182,13 @@ func (e *EMA) Restore(st *State) error {
 	if err := checkCounter(st, stepsKey); err != nil {
 		return fail(err)
 	}
-	for i, p := range e.params {
-		if err := checkVector(st, p.Name+"/"+averageKey, len(e.averages[i]), false); err != nil {
+	for i, key := range e.keys {
+		if err := checkVector(st, key, len(e.averages[i]), false); err != nil {
 			return fail(err)
 		}
 	}
-	for i, p := range e.params {
-		copy(e.averages[i], st.Vectors[p.Name+"/"+averageKey])
+	for i, key := range e.keys {
+		copy(e.averages[i], st.Vectors[key])
 	}
 	e.updates = st.Counters[stepsKey]
 	return nil

@@ -189,11 +189,14 @@ func TestEMADoesNotAllocate(t *testing.T) {
 	n := newNetwork(rand.New(rand.NewPCG(76, 1)), 50, 60)
 	ema, err := optim.NewEMA(n, 0.9)
 	require.NoError(t, err)
+	state := ema.State()
 	require.Zero(t, testing.AllocsPerRun(5, func() {
 		if err := ema.Update(); err != nil {
 			panic(err)
 		}
 		ema.Swap()
 		ema.Swap()
+		ema.SaveState(state)
 	}))
+	require.Equal(t, ema.State(), state)
 }

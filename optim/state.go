@@ -29,9 +29,7 @@ func (c *core) State() *State {
 
 // SaveState stores a copy of the counters and moments in st; see [Optimizer].
 func (c *core) SaveState(st *State) {
-	if st.Rule != c.stateRule || st.Counters == nil || st.Vectors == nil {
-		*st = State{Rule: c.stateRule, Counters: make(map[string]int64), Vectors: make(map[string][]float32)}
-	}
+	st.begin(c.stateRule)
 	st.LR = c.lr
 	st.Counters[stepsKey] = c.steps
 	for i := range c.slots {
@@ -40,6 +38,14 @@ func (c *core) SaveState(st *State) {
 		for k, key := range s.keys {
 			st.save(key, s.moments[k])
 		}
+	}
+}
+
+// begin makes a state ready for what a rule saves; one of the same rule is used
+// again.
+func (s *State) begin(rule string) {
+	if s.Rule != rule || s.Counters == nil || s.Vectors == nil {
+		*s = State{Rule: rule, Counters: make(map[string]int64), Vectors: make(map[string][]float32)}
 	}
 }
 

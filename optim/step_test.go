@@ -285,6 +285,7 @@ func TestCurvatureOfParameters(t *testing.T) {
 	n := newNetwork(rng, 5, 7)
 	c := optim.AdaFisherDefaults()
 	c.UnownedCurvature = 3
+	c.Groups = []optim.Group{{Params: n.params[:1], LRScale: 2}}
 	opt, err := optim.NewAdaFisher(n, c)
 	require.NoError(t, err)
 	require.NoError(t, opt.Step(n.pass(rng)))
@@ -315,4 +316,21 @@ func TestCurvatureOfParameters(t *testing.T) {
 	require.Equal(t, slices.Min(all), reports[0].Min)
 	require.Equal(t, slices.Max(all), reports[0].Max)
 	require.InDelta(t, 1/7.5, reports[0].DampingShare, 0.01) // the first update, as documented
+	require.InEpsilon(t, float64(slices.Max(all))/float64(slices.Min(all)), reports[0].Spread(), 1e-12)
+
+	inverse, traceH, traceS := 0.0, 0.0, 0.0
+	for _, v := range all {
+		inverse += 1 / float64(v) / float64(len(all))
+	}
+	for _, v := range h {
+		traceH += float64(v)
+	}
+	for _, v := range s {
+		traceS += float64(v)
+	}
+	require.InEpsilon(t, traceH, reports[0].TraceH, 1e-12)
+	require.InEpsilon(t, traceS, reports[0].TraceS, 1e-12)
+	require.InEpsilon(t, 2e-3, reports[0].LR, 1e-12, "of its group")
+	require.InEpsilon(t, 2e-3*inverse, reports[0].Step, 1e-6)
+	require.InEpsilon(t, 1e-3, reports[1].LR, 1e-12)
 }

@@ -113,6 +113,9 @@ func (k kernel) race(p *peers, size string, memory *operands) race {
 	return race{contenders: contenders, size: size, unit: "GB/s", fewer: size == largest, operands: o}
 }
 
+// keepMost is a factor of decay that isn't 1.
+const keepMost = 1 - 1e-7
+
 // small is a factor that leaves a sum as it is, so that a run can be repeated.
 const small = 1e-9
 
@@ -120,6 +123,9 @@ var (
 	fisherParams = kernels.AdaFisherParams{Beta: 0.9, Add: 0.1, Step: small, Lambda: 1e-3, Keep: 1}
 	adamParams   = kernels.AdamParams{Beta1: 0.9, Add1: 0.1, Beta2: 0.999, Add2: 0.001, Step: small, Correct2: 1, Epsilon: 1e-8, Keep: 1}
 	sgdParams    = kernels.SGDParams{Momentum: 0.9, Add: 1, VelPart: 1, LR: small}
+	lionParams   = kernels.LionParams{Beta1: 0.9, Add1: 0.1, Beta2: 0.99, Add2: 0.01, Step: small, Keep: 1 - small}
+	gradParams   = kernels.AdagradParams{Step: small, Epsilon: 1e-10}
+	rmsParams    = kernels.RMSPropParams{Alpha: 0.99, Add: 0.01, Epsilon: 1e-8, LR: small}
 )
 
 // spagoMap makes a contender of an operation on the first input.
@@ -350,9 +356,29 @@ var streaming = []kernel{
 		name: "sgd", pattern: roof.Update2, large: true, c: "sgd", scalars: []float32{sgdParams.Momentum, sgdParams.Add, sgdParams.VelPart, sgdParams.GradPart, sgdParams.LR, sgdParams.WeightDecay},
 		ours: func(o *operands) { kernels.SGDStep(o.C, o.D, o.A, sgdParams) },
 	}, {
+		name: "lion", pattern: roof.Update2, large: true, c: "lion",
+		scalars: []float32{lionParams.Beta1, lionParams.Add1, lionParams.Beta2, lionParams.Add2, lionParams.Step, lionParams.Keep},
+		ours:    func(o *operands) { kernels.LionStep(o.C, o.D, o.A, lionParams) },
+	}, {
+		name: "rmsprop", pattern: roof.Update2, large: true, c: "rmsprop",
+		scalars: []float32{rmsParams.Alpha, rmsParams.Add, rmsParams.Epsilon, rmsParams.LR, rmsParams.WeightDecay},
+		ours:    func(o *operands) { kernels.RMSPropStep(o.C, o.D, nil, nil, o.A, rmsParams) },
+	}, {
+		name: "adagrad", pattern: roof.Update2, large: true, c: "adagrad",
+		scalars: []float32{gradParams.Step, gradParams.Epsilon, gradParams.WeightDecay},
+		ours:    func(o *operands) { kernels.AdagradStep(o.C, o.D, o.A, gradParams) },
+	}, {
 		name: "adafisher", pattern: roof.Update2, large: true, c: "adafisher",
 		scalars: []float32{fisherParams.Beta, fisherParams.Add, fisherParams.Step, fisherParams.Lambda, fisherParams.WeightDecay, fisherParams.Keep},
 		ours:    func(o *operands) { kernels.AdaFisherStep(o.C, o.D, o.A, o.Row, o.Col, fisherParams) },
+	}, {
+		name: "adafisherw", pattern: roof.Update2, large: true, c: "adafisher",
+		scalars: []float32{fisherParams.Beta, fisherParams.Add, fisherParams.Step, fisherParams.Lambda, fisherParams.WeightDecay, keepMost},
+		ours: func(o *operands) {
+			p := fisherParams
+			p.Keep = keepMost
+			kernels.AdaFisherStep(o.C, o.D, o.A, o.Row, o.Col, p)
+		},
 	}, {
 		name: "adam", pattern: roof.Update3, large: true, c: "adam",
 		scalars: []float32{adamParams.Beta1, adamParams.Add1, adamParams.Beta2, adamParams.Add2, adamParams.Step, adamParams.Correct2, adamParams.Epsilon, adamParams.WeightDecay, adamParams.Keep},

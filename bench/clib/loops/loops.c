@@ -92,6 +92,36 @@ void adam(struct operands *o) {
 	}
 }
 
+void lion(struct operands *o) {
+	VECTORS;
+	const float b1 = s[0], add1 = s[1], b2 = s[2], add2 = s[3], step = s[4], keep = s[5];
+	for (long i = 0; i < len; i++) {
+		float u = b1 * d[i] + add1 * a[i];
+		d[i] = flush(b2 * d[i] + add2 * a[i]);
+		c[i] = keep * c[i] - (u > 0 ? step : u < 0 ? -step : 0);
+	}
+}
+
+void adagrad(struct operands *o) {
+	VECTORS;
+	const float step = s[0], epsilon = s[1], decay = s[2];
+	for (long i = 0; i < len; i++) {
+		float g = decay * c[i] + a[i], sum = flush(g * g + d[i]);
+		d[i] = sum;
+		c[i] -= step * (g / (sqrtf(sum) + epsilon));
+	}
+}
+
+void rmsprop(struct operands *o) {
+	VECTORS;
+	const float alpha = s[0], add = s[1], epsilon = s[2], rate = s[3], decay = s[4];
+	for (long i = 0; i < len; i++) {
+		float g = decay * c[i] + a[i], v = flush(alpha * d[i] + add * g * g);
+		d[i] = v;
+		c[i] -= rate * (g / (sqrtf(v) + epsilon));
+	}
+}
+
 void adafisher(struct operands *o) {
 	VECTORS;
 	const float beta = s[0], add = s[1], step = s[2], lambda = s[3], decay = s[4], keep = s[5];

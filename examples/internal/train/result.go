@@ -6,8 +6,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/adafisher-go/adafisher/kron"
 	"github.com/adafisher-go/adafisher/nn"
+	"github.com/adafisher-go/adafisher/optim"
 )
 
 // A Score is what counts on the test samples after an epoch.
@@ -46,7 +46,7 @@ type Result struct {
 
 	// Curvature describes each layer's curvature at the end of the last run; it
 	// is empty for optimizers without one.
-	Curvature []kron.Report
+	Curvature []optim.Report
 
 	steps []time.Duration // of all runs
 }

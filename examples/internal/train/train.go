@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/adafisher-go/adafisher/kernels"
-	"github.com/adafisher-go/adafisher/kron"
 	"github.com/adafisher-go/adafisher/nn"
 	"github.com/adafisher-go/adafisher/nn/data"
 	"github.com/adafisher-go/adafisher/optim"
@@ -261,7 +260,7 @@ func (r *run) measure() (loss, accuracy float64, err error) {
 }
 
 // curvature describes the layers' curvature where the optimizer has one.
-func (r *run) curvature() []kron.Report {
+func (r *run) curvature() []optim.Report {
 	if o, ok := r.optimizer.(*optim.AdaFisher); ok {
 		return o.Reports()
 	}
