@@ -135,6 +135,11 @@ func races(p *peers) ([]race, error) {
 		return nil, err
 	}
 	all = append(all, training...)
+	networks, err := networkRaces(p)
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, networks...)
 	workers, err := workerRaces(p)
 	return append(all, workers...), err
 }

@@ -69,10 +69,10 @@ func (t *torch) start() error {
 	return nil
 }
 
-// time returns the CPU time of a number of runs of a kind: forward, backward, or
-// an optimizer's step.
-func (t *torch) time(kind string, batch, runs int) (time.Duration, error) {
-	if _, err := fmt.Fprintln(t.in, kind, batch, runs); err != nil {
+// time returns the CPU time of a number of runs of a kind on a network of
+// torch.py: forward, backward, or an optimizer's step.
+func (t *torch) time(network, kind string, batch, runs int) (time.Duration, error) {
+	if _, err := fmt.Fprintln(t.in, network, kind, batch, runs); err != nil {
 		return 0, fmt.Errorf("PyTorch: %w", err)
 	}
 	line, err := t.out.ReadString('\n')

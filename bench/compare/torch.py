@@ -1,20 +1,74 @@
-# Trains an MLP 784-512-256-10 with PyTorch on one thread. Reads lines
-# "KIND BATCH RUNS" and answers each with the seconds of CPU time of so many runs.
-import sys, time
+# Trains networks with PyTorch on one thread. Reads lines "NETWORK KIND BATCH RUNS"
+# and answers each with the seconds of CPU time of so many runs.
+import math, sys, time
 import torch
+from torch import nn
 
 torch.set_num_threads(1)
 torch.manual_seed(0)
 print(torch.__version__, flush=True)
 
 
-def make(kind, batch):
-    model = torch.nn.Sequential(
-        torch.nn.Linear(784, 512), torch.nn.ReLU(),
-        torch.nn.Linear(512, 256), torch.nn.ReLU(),
-        torch.nn.Linear(256, 10))
-    loss = torch.nn.CrossEntropyLoss()
-    x, labels = torch.rand(batch, 784), torch.arange(batch) % 10
+def conv(i, o):
+    return [nn.Conv2d(i, o, 3, padding=1, bias=False), nn.BatchNorm2d(o), nn.ReLU()]
+
+
+class Attention(nn.Module):
+    def __init__(self, width, heads, tokens):
+        super().__init__()
+        self.q, self.k, self.v, self.o = (nn.Linear(width, width) for _ in range(4))
+        self.heads = heads
+        self.register_buffer("mask", torch.full((tokens, tokens), -math.inf).triu(1))
+
+    def forward(self, x):
+        n, t, d = x.shape
+        q, k, v = (f(x).view(n, t, self.heads, -1).transpose(1, 2) for f in (self.q, self.k, self.v))
+        p = (q @ k.transpose(2, 3) / math.sqrt(d // self.heads) + self.mask).softmax(3)
+        return self.o((p @ v).transpose(1, 2).reshape(n, t, d))
+
+
+class Residual(nn.Sequential):
+    def forward(self, x):
+        return x + super().forward(x)
+
+
+class Positions(nn.Module):
+    def __init__(self, tokens, width):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(tokens, width) * 0.02)
+
+    def forward(self, x):
+        return x + self.weight
+
+
+def gpt(vocabulary, tokens, width, heads, blocks):
+    layers = [nn.Embedding(vocabulary, width), Positions(tokens, width)]
+    for _ in range(blocks):
+        layers += [
+            Residual(nn.LayerNorm(width), Attention(width, heads, tokens)),
+            Residual(nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width))]
+    return nn.Sequential(*layers, nn.LayerNorm(width), nn.Linear(width, vocabulary, bias=False))
+
+
+def network(name, batch):
+    if name == "cnn":
+        model = nn.Sequential(
+            *conv(1, 16), *conv(16, 16), nn.MaxPool2d(2), *conv(16, 32), *conv(32, 32),
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 10))
+        return model, torch.rand(batch, 1, 28, 28), torch.arange(batch) % 10
+    if name == "gpt":
+        tokens = torch.arange(batch * 64).view(batch, 64) % 91
+        return gpt(91, 64, 128, 4, 4), tokens, (tokens + 1) % 91
+    if name == "conv":
+        return nn.Conv2d(64, 64, 3, padding=1), torch.rand(batch, 64, 32, 32), None
+    model = nn.Sequential(
+        nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 256), nn.ReLU(), nn.Linear(256, 10))
+    return model, torch.rand(batch, 784), torch.arange(batch) % 10
+
+
+def make(name, kind, batch):
+    model, x, labels = network(name, batch)
+    loss = nn.CrossEntropyLoss()
     if kind == "forward":
         def run():
             with torch.no_grad():
@@ -30,7 +84,8 @@ def make(kind, batch):
 
     def run():
         model.zero_grad(set_to_none=True)
-        loss(model(x), labels).backward()
+        y = model(x)
+        loss(y.reshape(-1, y.shape[-1]), labels.reshape(-1)).backward()
         if optimizer:
             optimizer.step()
     return run
@@ -38,10 +93,11 @@ def make(kind, batch):
 
 runs = {}
 for line in sys.stdin:
-    kind, batch, n = line.split()
-    run = runs.setdefault((kind, batch), None) or make(kind, int(batch))
-    runs[kind, batch] = run
+    name, kind, batch, n = line.split()
+    key = name, kind, int(batch)
+    if key not in runs:
+        runs[key] = make(*key)
     start = time.process_time()
     for _ in range(int(n)):
-        run()
+        runs[key]()
     print(time.process_time() - start, flush=True)

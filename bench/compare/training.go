@@ -78,7 +78,7 @@ func trainingRaces(p *peers) ([]race, error) {
 			contenders := []contender{{name: ourName(best()), run: run}}
 			if s.torch != "" && p.torch != nil {
 				contenders = append(contenders, contender{name: "PyTorch " + p.torch.version, run: func(n int) (time.Duration, error) {
-					return p.torch.time(s.torch, batch, n)
+					return p.torch.time("mlp", s.torch, batch, n)
 				}})
 			}
 			if s.spago != "" {
@@ -140,17 +140,25 @@ func (s step) ours(batch int) (timed, error) {
 			return err
 		}
 	case s.name != "forward":
-		run = func() error {
-			if _, err := session.Forward(x); err != nil {
-				return err
-			}
-			if _, err := session.SoftmaxCrossEntropy(labels); err != nil {
-				return err
-			}
-			_, err := session.Backward()
-			return err
-		}
+		run = func() error { return passes(session, x, labels) }
 	}
+	return repeated(run), nil
+}
+
+// passes goes forward and backward once.
+func passes(session *nn.Session, x []float32, labels []int) error {
+	if _, err := session.Forward(x); err != nil {
+		return err
+	}
+	if _, err := session.SoftmaxCrossEntropy(labels); err != nil {
+		return err
+	}
+	_, err := session.Backward()
+	return err
+}
+
+// repeated times runs of a function by the processor's clock.
+func repeated(run func() error) timed {
 	return func(runs int) (time.Duration, error) {
 		start := cpu()
 		for range runs {
@@ -159,7 +167,7 @@ func (s step) ours(batch int) (timed, error) {
 			}
 		}
 		return cpu() - start, nil
-	}, nil
+	}
 }
 
 // roof is the time of the multiply-adds of the matrix products, or of reading

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/adafisher-go/adafisher/bench/roof"
+	"github.com/adafisher-go/adafisher/kernels"
+	"github.com/adafisher-go/adafisher/nn"
+	"github.com/adafisher-go/adafisher/nn/models"
+)
+
+// A network is one whose training steps are raced with PyTorch's.
+type network struct {
+	name  string // in rows and in torch.py
+	batch int
+	build func() (*nn.Model, error)
+	input func(i int) float32 // number i of a batch
+	flops int                 // multiply-adds of the products in a sample's forward pass
+	first int                 // of them, those whose input needs no gradient
+}
+
+var networks = []network{
+	{
+		name: "cnn", batch: 64,
+		build: func() (*nn.Model, error) { return models.CNN(nn.Shape{28, 28, 1}, 10, 16, 32) },
+		input: func(i int) float32 { return float32(i*37%251) / 251 },
+		flops: 28*28*9*(1*16+16*16) + 14*14*9*(16*32+32*32) + 32*10,
+		first: 28 * 28 * 9 * 1 * 16,
+	},
+	{
+		name: "gpt", batch: 16,
+		build: func() (*nn.Model, error) {
+			return models.GPT(91, 64, models.Transformer{Blocks: 4, Width: 128, Heads: 4})
+		},
+		input: func(i int) float32 { return float32(i % 91) },
+		flops: 64 * (4*(12*128*128+2*64*128) + 128*91),
+	},
+}
+
+// convRace is of a convolution as residual networks have them, on a batch of 32.
+func convRace(p *peers) race {
+	const images = 32
+	c := kernels.Conv2d{H: 32, W: 32, C: 64, Out: 64, Kernel: [2]int{3, 3}, Padding: [2]int{1, 1}}
+	x, y := allocate(images*c.InLen()), allocate(images*c.OutLen())
+	dx, dy := allocate(len(x)), allocate(len(y))
+	weights := c.PatchLen() * c.Out
+	w, dw, bias := allocate(weights), allocate(weights), allocate(c.Out)
+	scratch := make([]float32, c.Scratch(1))
+	r := race{size: "32x32x64 -> 64, batch 32", unit: "GFLOP/s", begin: func() { setLevel(best()) }}
+	flops := 2 * float64(images*c.OutH()*c.OutW()) * float64(weights)
+	top := multiplyAdds(flops)
+	add := func(kernel, name string, passes float64, run timed) {
+		r.contenders = append(r.contenders, contender{kernel: kernel, name: name, roof: top, work: passes * flops, run: run})
+	}
+	add("conv2d 3x3 forward", ourName(best()), 1, cpu.each(func() { c.Forward(y, x, w, bias, scratch) }))
+	if p.torch != nil {
+		add("conv2d 3x3 forward", "PyTorch "+p.torch.version, 1, func(n int) (time.Duration, error) {
+			return p.torch.time("conv", "forward", images, n)
+		})
+	}
+	add("conv2d 3x3 backward", ourName(best()), 2, cpu.each(func() {
+		c.InputGradient(dx, dy, w, scratch)
+		c.WeightGradient(dw, x, dy, scratch)
+	}))
+	return r
+}
+
+// networkRaces returns a race for each network.
+func networkRaces(p *peers) ([]race, error) {
+	all := []race{convRace(p)}
+	for _, net := range networks {
+		r := race{size: fmt.Sprintf("batch %d", net.batch), unit: "us", begin: func() { setLevel(best()) }}
+		top := net.roof()
+		for _, s := range steps {
+			if s.name == "forward" { // training alone: a predictor is another thing
+				continue
+			}
+			run, err := net.ours(s)
+			if err != nil {
+				return nil, err
+			}
+			contenders := []contender{{name: ourName(best()), run: run}}
+			if s.torch != "" && p.torch != nil {
+				contenders = append(contenders, contender{name: "PyTorch " + p.torch.version, run: func(n int) (time.Duration, error) {
+					return p.torch.time(net.name, s.torch, net.batch, n)
+				}})
+			}
+			for _, c := range contenders {
+				c.kernel, c.roof, c.work = net.name+" "+s.name, top, 1
+				r.contenders = append(r.contenders, c)
+			}
+		}
+		all = append(all, r)
+	}
+	return all, nil
+}
+
+func (n network) ours(s step) (timed, error) {
+	model, err := n.build()
+	if err != nil {
+		return nil, err
+	}
+	session, err := model.NewSession(n.batch)
+	if err != nil {
+		return nil, err
+	}
+	x := make([]float32, n.batch*model.In())
+	for i := range x {
+		x[i] = n.input(i)
+	}
+	labels := make([]int, n.batch*model.OutputShape().Positions())
+	for i := range labels {
+		labels[i] = i % model.OutputShape().Features()
+	}
+	if s.optimizer == nil {
+		return repeated(func() error { return passes(session, x, labels) }), nil
+	}
+	optimizer, err := s.optimizer(model)
+	if err != nil {
+		return nil, err
+	}
+	return repeated(func() error {
+		_, err := session.TrainSoftmaxCrossEntropy(optimizer, x, labels)
+		return err
+	}), nil
+}
+
+// roof is the time of the multiply-adds of the products, forward and backward.
+func (n network) roof() *roofline {
+	top := multiplyAdds(2 * float64(n.batch) * float64(3*n.flops-n.first))
+	if top != nil {
+		top.work = 1
+	}
+	return top
+}
+
+// multiplyAdds returns the roof of so many floating-point operations.
+func multiplyAdds(flops float64) *roofline {
+	if len(roof.Vectors) == 0 {
+		return nil
+	}
+	const pass = 1000
+	passes := int(flops * pass / float64(roof.FMA(roof.Vectors[0], pass)))
+	return &roofline{[]timed{cpu.each(func() { roof.FMA(roof.Vectors[0], passes) })}, flops}
+}
