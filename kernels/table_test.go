@@ -134,6 +134,7 @@ type class struct {
 	rounds  int     // over these shapes, with other values and alignments
 	limit   shape   // exclusive bounds of a fuzzed shape
 	fenced  []shape // of the test with protected pages
+	seeds   []shape // of fuzzing, besides those of all classes
 	benched []shape
 	strided bool // matrices have a stride of their own
 }
@@ -229,6 +230,7 @@ var convolutions = class{
 	rounds:  2,
 	limit:   convolutionLimit,
 	fenced:  convolutionShapes(60),
+	seeds:   convolutionShapes(40),
 	benched: []shape{{}}, // see conv_test.go
 }
 
@@ -237,6 +239,7 @@ var poolings = class{
 	rounds:  2,
 	limit:   poolingLimit,
 	fenced:  poolingShapes(60),
+	seeds:   poolingShapes(20),
 	benched: []shape{{}}, // see pooling_test.go
 }
 
