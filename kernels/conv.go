@@ -107,8 +107,19 @@ func (c Conv2d) OutLen() int { return c.OutH() * c.OutW() * c.Out }
 func (c Conv2d) PatchLen() int { return c.Kernel[0] * c.Kernel[1] * c.C / max(c.Groups, 1) }
 
 // Scratch returns the elements of workspace that the methods need with a number of
-// workers: 1 without a [Pool].
-func (c Conv2d) Scratch(workers int) int { c.defaults(); return workers * convScratch(&c) }
+// workers: 1 without a [Pool]. It panics if Check refuses c.
+func (c Conv2d) Scratch(workers int) int {
+	c.mustCheck()
+	return workers * convScratch(&c)
+}
+
+// mustCheck panics if Check refuses c, and sets the defaults.
+func (c *Conv2d) mustCheck() {
+	if c.Check() != nil {
+		panic("kernels: Conv2d: no such convolution, see Check")
+	}
+	c.defaults()
+}
 
 // Forward computes the convolution of a batch: a matrix product of the patches of
 // x, by the same blocks as [Gemm.Multiply].
@@ -120,8 +131,8 @@ func (c Conv2d) Scratch(workers int) int { c.defaults(); return workers * convSc
 //
 // An output depends on no other image of the batch.
 func (c Conv2d) Forward(y, x, w, bias, scratch []float32) {
-	var p *Pool
-	p.ConvForward(c, y, x, w, bias, scratch)
+	v := c.checkForward(y, x, w, bias, scratch)
+	v.run(0)
 }
 
 // InputGradient computes the gradient at the input from that at the output.
@@ -136,8 +147,8 @@ func (c Conv2d) Forward(y, x, w, bias, scratch []float32) {
 // memory. Without any such i and j, dx is +0. An element of dx depends on no other
 // image of the batch.
 func (c Conv2d) InputGradient(dx, dy, w, scratch []float32) {
-	var p *Pool
-	p.ConvInputGradient(c, dx, dy, w, scratch)
+	v := c.checkInputGradient(dx, dy, w, scratch)
+	v.run(0)
 }
 
 // WeightGradient computes the gradient at the weights; that at the bias is
@@ -149,8 +160,8 @@ func (c Conv2d) InputGradient(dx, dy, w, scratch []float32) {
 //
 // Without images it is +0.
 func (c Conv2d) WeightGradient(dw, x, dy, scratch []float32) {
-	var p *Pool
-	p.ConvWeightGradient(c, dw, x, dy, scratch)
+	v := c.checkWeightGradient(dw, x, dy, scratch)
+	v.run(0)
 }
 
 // PatchSumSquares computes the sums of the squares of the entries of all patches,
@@ -168,8 +179,9 @@ func (c Conv2d) WeightGradient(dw, x, dy, scratch []float32) {
 // g are by blocks of 256, as in [ColSums]. It panics if the length of dst is not
 // PatchLen.
 func (c Conv2d) PatchSumSquares(dst, x, scratch []float32) {
-	var p *Pool
-	p.ConvPatchSumSquares(c, dst, x, scratch)
+	v := c.checkPatchSumSquares(dst, x, scratch)
+	v.run(0)
+	v.windowSums(dst)
 }
 
 // A convolution is one call: a Conv2d with its defaults set, what follows from it,
@@ -201,11 +213,8 @@ type convPart struct{ line0, line1, col0, col1 int }
 
 // prepare checks the description and counts the images of x.
 func (c *Conv2d) prepare(what convWhat, x []float32, mismatch string) (v convolution) {
-	if c.Check() != nil {
-		panic("kernels: Conv2d: no such convolution, see Check")
-	}
-	c.defaults()
-	v = convolution{Conv2d: *c, what: what, outH: c.OutH(), outW: c.OutW(), cg: c.C / c.Groups, og: c.Out / c.Groups, x: x}
+	c.mustCheck()
+	v = convolution{Conv2d: *c, what: what, outH: c.OutH(), outW: c.OutW(), cg: c.C / c.Groups, og: c.Out / c.Groups, x: x, lines: 1, cols: 1}
 	v.n = len(x) / c.InLen()
 	if v.n*c.InLen() != len(x) {
 		panic(mismatch)
@@ -213,11 +222,10 @@ func (c *Conv2d) prepare(what convWhat, x []float32, mismatch string) (v convolu
 	return v
 }
 
-// ConvForward is c.Forward, split among the workers where the work is large. A
-// worker needs c.Scratch(1) elements of the workspace to take part. The result has
-// the same bits.
-func (p *Pool) ConvForward(c Conv2d, y, x, w, bias, scratch []float32) {
-	v := c.prepare(forward, x, "kernels: Conv2d.Forward: length of x is not a multiple of InLen")
+// The checks of the methods make their calls, in one part.
+
+func (c *Conv2d) checkForward(y, x, w, bias, scratch []float32) (v convolution) {
+	v = c.prepare(forward, x, "kernels: Conv2d.Forward: length of x is not a multiple of InLen")
 	if len(y) != v.n*v.outH*v.outW*v.Out {
 		panic("kernels: Conv2d.Forward: length of y is not OutLen for each image of x")
 	}
@@ -231,12 +239,11 @@ func (p *Pool) ConvForward(c Conv2d, y, x, w, bias, scratch []float32) {
 		panic("kernels: Conv2d.Forward: workspace is shorter than Scratch(1)")
 	}
 	v.y, v.w, v.bias, v.scratch = y, w, bias, scratch
-	p.convolve(&v)
+	return v
 }
 
-// ConvInputGradient is c.InputGradient, split as ConvForward is.
-func (p *Pool) ConvInputGradient(c Conv2d, dx, dy, w, scratch []float32) {
-	v := c.prepare(inputGradient, dx, "kernels: Conv2d.InputGradient: length of dx is not a multiple of InLen")
+func (c *Conv2d) checkInputGradient(dx, dy, w, scratch []float32) (v convolution) {
+	v = c.prepare(inputGradient, dx, "kernels: Conv2d.InputGradient: length of dx is not a multiple of InLen")
 	if len(dy) != v.n*v.outH*v.outW*v.Out {
 		panic("kernels: Conv2d.InputGradient: length of dy is not OutLen for each image of dx")
 	}
@@ -247,12 +254,11 @@ func (p *Pool) ConvInputGradient(c Conv2d, dx, dy, w, scratch []float32) {
 		panic("kernels: Conv2d.InputGradient: workspace is shorter than Scratch(1)")
 	}
 	v.y, v.w, v.scratch = dy, w, scratch
-	p.convolve(&v)
+	return v
 }
 
-// ConvWeightGradient is c.WeightGradient, split as ConvForward is.
-func (p *Pool) ConvWeightGradient(c Conv2d, dw, x, dy, scratch []float32) {
-	v := c.prepare(weightGradient, x, "kernels: Conv2d.WeightGradient: length of x is not a multiple of InLen")
+func (c *Conv2d) checkWeightGradient(dw, x, dy, scratch []float32) (v convolution) {
+	v = c.prepare(weightGradient, x, "kernels: Conv2d.WeightGradient: length of x is not a multiple of InLen")
 	if len(dy) != v.n*v.outH*v.outW*v.Out {
 		panic("kernels: Conv2d.WeightGradient: length of dy is not OutLen for each image of x")
 	}
@@ -262,17 +268,12 @@ func (p *Pool) ConvWeightGradient(c Conv2d, dw, x, dy, scratch []float32) {
 	if len(scratch) < convScratch(&v.Conv2d) {
 		panic("kernels: Conv2d.WeightGradient: workspace is shorter than Scratch(1)")
 	}
-	if v.n == 0 {
-		clear(dw)
-		return
-	}
 	v.y, v.w, v.scratch = dy, dw, scratch
-	p.convolve(&v)
+	return v
 }
 
-// ConvPatchSumSquares is c.PatchSumSquares, split as ConvForward is.
-func (p *Pool) ConvPatchSumSquares(c Conv2d, dst, x, scratch []float32) {
-	v := c.prepare(patchSquares, x, "kernels: Conv2d.PatchSumSquares: length of x is not a multiple of InLen")
+func (c *Conv2d) checkPatchSumSquares(dst, x, scratch []float32) (v convolution) {
+	v = c.prepare(patchSquares, x, "kernels: Conv2d.PatchSumSquares: length of x is not a multiple of InLen")
 	if len(dst) != v.PatchLen() {
 		panic("kernels: Conv2d.PatchSumSquares: length of dst is not PatchLen")
 	}
@@ -280,6 +281,32 @@ func (p *Pool) ConvPatchSumSquares(c Conv2d, dst, x, scratch []float32) {
 		panic("kernels: Conv2d.PatchSumSquares: workspace is shorter than Scratch(1)")
 	}
 	v.scratch = scratch
+	return v
+}
+
+// ConvForward is c.Forward, split among the workers where the work is large. A
+// worker needs c.Scratch(1) elements of the workspace to take part. The result has
+// the same bits.
+func (p *Pool) ConvForward(c Conv2d, y, x, w, bias, scratch []float32) {
+	v := c.checkForward(y, x, w, bias, scratch)
+	p.convolve(&v)
+}
+
+// ConvInputGradient is c.InputGradient, split as ConvForward is.
+func (p *Pool) ConvInputGradient(c Conv2d, dx, dy, w, scratch []float32) {
+	v := c.checkInputGradient(dx, dy, w, scratch)
+	p.convolve(&v)
+}
+
+// ConvWeightGradient is c.WeightGradient, split as ConvForward is.
+func (p *Pool) ConvWeightGradient(c Conv2d, dw, x, dy, scratch []float32) {
+	v := c.checkWeightGradient(dw, x, dy, scratch)
+	p.convolve(&v)
+}
+
+// ConvPatchSumSquares is c.PatchSumSquares, split as ConvForward is.
+func (p *Pool) ConvPatchSumSquares(c Conv2d, dst, x, scratch []float32) {
+	v := c.checkPatchSumSquares(dst, x, scratch)
 	p.convolve(&v)
 	v.windowSums(dst)
 }
@@ -340,7 +367,6 @@ func (v *convolution) part(i int) (r convPart) {
 
 // convolve computes the outputs, with the workers where that pays.
 func (p *Pool) convolve(v *convolution) {
-	v.lines, v.cols = 1, 1
 	workers := min(p.Workers(), len(v.scratch)/convScratch(&v.Conv2d))
 	if workers < 2 || v.work() < poolFlops || v.split(workers) < 2 {
 		v.run(0)
@@ -355,14 +381,14 @@ func (p *Pool) convolve(v *convolution) {
 // run computes one part of the outputs.
 func (v *convolution) run(part int) {
 	r := v.part(part)
-	if r.line0 == r.line1 || r.col0 == r.col1 {
-		return
-	}
-	if v.what == patchSquares {
+	switch {
+	case v.what == patchSquares:
 		v.squares(r)
-		return
+	case v.what == weightGradient && v.n == 0:
+		clear(v.w)
+	case r.line0 < r.line1 && r.col0 < r.col1:
+		convolve(v, r, part)
 	}
-	convolve(v, r, part)
 }
 
 // reference computes a range of outputs by the definition.

@@ -287,6 +287,7 @@ func TestConvolutionPanics(t *testing.T) {
 	} {
 		require.PanicsWithValue(t, name+message, call, fmt.Sprint(message))
 	}
+	require.PanicsWithValue(t, "kernels: Conv2d: no such convolution, see Check", func() { bad.Scratch(1) })
 	for i := range w {
 		w[i] = 1
 	}

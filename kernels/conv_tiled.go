@@ -133,26 +133,25 @@ func (c *convCall) race() {
 	if !raceEnabled {
 		return
 	}
-	lines, cols := c.extent()
-	switch out := (&Matrix{Rows: lines, Cols: c.col1 - c.col0, Stride: cols}); c.what {
+	write := func(out []float32, rows, stride int) {
+		m := Matrix{Rows: rows, Cols: c.col1 - c.col0, Stride: stride, Data: out[c.col0:]}
+		raceWriteMatrix(&m)
+	}
+	switch c.what {
 	case forward:
 		raceRead(c.x)
 		raceRead(c.w)
 		raceRead(c.bias)
-		out.Rows, out.Data = (c.line1-c.line0)*c.outW, c.y[c.line0*c.outW*c.Out+c.col0:]
-		raceWriteMatrix(out)
+		write(c.y[c.line0*c.outW*c.Out:], (c.line1-c.line0)*c.outW, c.Out)
 	case inputGradient:
 		raceRead(c.y)
 		raceRead(c.w)
-		out.Rows, out.Data = (c.line1-c.line0)*c.W, c.x[c.line0*c.W*c.C+c.col0:]
-		raceWriteMatrix(out)
+		write(c.x[c.line0*c.W*c.C:], (c.line1-c.line0)*c.W, c.C)
 	case weightGradient:
 		raceRead(c.x)
 		raceRead(c.y)
-		out.Rows = c.line1 - c.line0
 		for place := range c.Kernel[0] * c.Kernel[1] {
-			out.Data = c.w[(place*c.cg+c.line0)*c.Out+c.col0:]
-			raceWriteMatrix(out)
+			write(c.w[(place*c.cg+c.line0)*c.Out:], c.line1-c.line0, c.Out)
 		}
 	}
 	raceWrite(c.scratch)

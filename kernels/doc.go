@@ -33,6 +33,8 @@
 //     Sums over rows ([ColSums], [ColMeanVariance], the gradients of
 //     [LayerNormBackward] and [BatchNormBackward] at their parameters) use the
 //     same blocks.
+//   - A convolution ([Conv2d]) and its gradients are matrix products in this sense,
+//     of the padded patches of its images, though none is built.
 //   - State that a kernel keeps (momenta, averages) is flushed to +0 where its
 //     magnitude is below 2^-126, so that a decayed moment does not fall into
 //     slow subnormal arithmetic. Inputs and outputs are plain IEEE otherwise.

@@ -11,6 +11,8 @@ import (
 func TestArgumentsDoNotEscape(t *testing.T) {
 	const n = 64
 	type array = [n]float32
+	c := Conv2d{H: 4, W: 4, C: 4, Out: 4, Kernel: [2]int{3, 3}, Padding: [2]int{1, 1}}
+	scratch := make([]float32, c.Scratch(1)) // too large for the stack
 	calls := map[string]func(){
 		"Axpy":            func() { var y, x array; Axpy(y[:], x[:], 2) },
 		"Scale":           func() { var y, x array; Scale(y[:], x[:], 2) },
@@ -105,6 +107,28 @@ func TestArgumentsDoNotEscape(t *testing.T) {
 			var a, x, y array
 			OuterProducts(NewMatrix(8, 8, a[:]), NewMatrix(8, 8, x[:]), NewMatrix(8, 8, y[:]), 2)
 		},
+		"Conv2d": func() {
+			var x, y, dx array
+			var w, dw [144]float32
+			var squares [36]float32
+			var bias [4]float32
+			c.Forward(y[:], x[:], w[:], bias[:], scratch)
+			c.InputGradient(dx[:], y[:], w[:], scratch)
+			c.WeightGradient(dw[:], x[:], y[:], scratch)
+			c.PatchSumSquares(squares[:], x[:], scratch)
+		},
+		"Pooling2d": func() {
+			p := Pooling2d{H: 4, W: 4, C: 4, Kernel: [2]int{2, 2}}
+			var x, dx array
+			var y [16]float32
+			var index [16]int32
+			p.Max(y[:], index[:], x[:])
+			p.MaxBackward(dx[:], y[:], index[:])
+			p.Average(y[:], x[:])
+			p.AverageBackward(dx[:], y[:])
+		},
+		"GlobalAveragePool":         func() { var x array; var y [8]float32; GlobalAveragePool(y[:], x[:], 4) },
+		"GlobalAveragePoolBackward": func() { var dx array; var dy [8]float32; GlobalAveragePoolBackward(dx[:], dy[:], 4) },
 		"Gemm": func() {
 			var c, a, b array
 			var bias [8]float32

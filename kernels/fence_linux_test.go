@@ -28,15 +28,21 @@ func newFence(t *testing.T, n int) fence {
 // then before it: a read or write outside faults, even one that has no effect.
 func TestNoAccessOutside(t *testing.T) {
 	keepLevel(t)
+	var w workspace
 	var fences []fence
-	most := 0 // operands of a kernel
-	for _, k := range table {
+	most, longest := 0, 0 // operands of a kernel, elements of one
+	for i := range table {
+		k := &table[i]
 		most = max(most, len(k.operands))
+		for _, s := range k.class.fenced {
+			for w.layout(k, s, 0); len(w.regions) > 0; w.regions = w.regions[1:] {
+				longest = max(longest, w.regions[0].len())
+			}
+		}
 	}
 	for range most {
-		fences = append(fences, newFence(t, GemmScratch))
+		fences = append(fences, newFence(t, longest))
 	}
-	var w workspace
 	for _, l := range Levels() {
 		require.NoError(t, SetLevel(l))
 		for i := range table {

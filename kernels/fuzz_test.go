@@ -60,8 +60,8 @@ func fuzz(f *testing.F, name string) {
 			chosen = append(chosen, &table[i])
 		}
 	}
-	for i := range chosen {
-		seeds(i, func(data []byte) { f.Add(data) })
+	for i, k := range chosen {
+		seeds(i, k.class.seeds, func(data []byte) { f.Add(data) })
 	}
 	keepLevel(f)
 	var w workspace
@@ -73,8 +73,9 @@ func fuzz(f *testing.F, name string) {
 
 // seeds adds trials of one kernel: shapes around the widths of vectors and
 // blocks, with all special values in turn, then values that round in a tie,
-// and a vector of ones that holds a single special value.
-func seeds(kernel int, add func(data []byte)) {
+// and a vector of ones that holds a single special value. Then come the class's own
+// shapes.
+func seeds(kernel int, shapes []shape, add func(data []byte)) {
 	head := func(i, m, n, k int) []byte {
 		h := []byte{byte(kernel)}
 		for _, x := range []int{m, n, k} {
@@ -99,6 +100,10 @@ func seeds(kernel int, add func(data []byte)) {
 	for i, s := range specials {
 		ones[20] = s
 		add(values(head(i, 5, 40+i, 5+i), ones...))
+	}
+	for i, s := range shapes {
+		add(values(head(4*i+s.pad, s.m, s.n, s.k), 0x3f800001, 0xbf7fffff, 0x39800800, 0xbe99999a, 0x40490fdb, 0xbfb504f3,
+			0x3dcccccd, 0xc02df854, 0x3f317218, 0xbd1234ab, 0x3fcf1bbd))
 	}
 }
 

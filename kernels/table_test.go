@@ -134,6 +134,7 @@ type class struct {
 	rounds  int     // over these shapes, with other values and alignments
 	limit   shape   // exclusive bounds of a fuzzed shape
 	fenced  []shape // of the test with protected pages
+	seeds   []shape // of fuzzing, besides those of all classes
 	benched []shape
 	strided bool // matrices have a stride of their own
 }
@@ -229,6 +230,7 @@ var convolutions = class{
 	rounds:  2,
 	limit:   convolutionLimit,
 	fenced:  convolutionShapes(60),
+	seeds:   convolutionShapes(40),
 	benched: []shape{{}}, // see conv_test.go
 }
 
@@ -237,6 +239,7 @@ var poolings = class{
 	rounds:  2,
 	limit:   poolingLimit,
 	fenced:  poolingShapes(60),
+	seeds:   poolingShapes(20),
 	benched: []shape{{}}, // see pooling_test.go
 }
 
@@ -252,8 +255,7 @@ var matrixSizes = []shape{{m: 16, n: 64}, {m: 128, n: 512}, {m: 1024, n: 2048}}
 
 // digits takes numbers below the given bounds from n, the first one from the lowest
 // digit.
-func digits(n int, bounds ...int) []int {
-	all := make([]int, len(bounds))
+func digits(n int, bounds ...int) (all [8]int) {
 	for i, b := range bounds {
 		all[i], n = n%b, n/b
 	}
@@ -279,8 +281,10 @@ func convolutionOf(s shape) (c Conv2d, images int) {
 		Padding:  [2]int{window[4], window[5]},
 		Dilation: [2]int{window[6] + 1, window[7] + 1},
 	}
-	if c.Check() != nil {
-		c.Kernel = [2]int{1, 1}
+	for i, size := range [2]int{c.H, c.W} {
+		if c.Dilation[i]*(c.Kernel[i]-1) >= size+2*c.Padding[i] {
+			c.Kernel[i] = 1
+		}
 	}
 	return c, image[0]
 }
@@ -291,12 +295,12 @@ var poolingLimit = shape{m: 3 * 13 * 13, n: 70, k: 4 * 4 * 5 * 5 * 3 * 3, pad: 1
 // poolingOf returns the pooling of a batch that a shape stands for.
 func poolingOf(s shape) (p Pooling2d, images int) {
 	image, window := digits(s.m, 3, 13, 13), digits(s.k, 4, 4, 5, 5, 3, 3)
-	p = Pooling2d{H: image[1] + 1, W: image[2] + 1, C: s.n + 1, Kernel: [2]int{window[0] + 1, window[1] + 1}, Stride: [2]int(window[2:])}
-	for i := range 2 {
+	p = Pooling2d{H: image[1] + 1, W: image[2] + 1, C: s.n + 1, Kernel: [2]int{window[0] + 1, window[1] + 1}, Stride: [2]int{window[2], window[3]}}
+	for i, size := range [2]int{p.H, p.W} {
 		p.Padding[i] = min(window[4+i], p.Kernel[i]/2)
-	}
-	if p.Check() != nil {
-		p.Kernel, p.Padding = [2]int{1, 1}, [2]int{}
+		if p.Kernel[i] > size+2*p.Padding[i] {
+			p.Kernel[i], p.Padding[i] = 1, 0
+		}
 	}
 	return p, image[0]
 }
