@@ -136,6 +136,9 @@ func TestConfigRefused(t *testing.T) {
 	refuse(muon, "optim: Muon: AdamW: parameter 1 is not one of the model")
 	m.AdamW = []*kron.Param{n.params[0], n.params[3], n.params[0]}
 	refuse(muon, "optim: Muon: AdamW: parameter a.weight is there twice")
+	m.AdamW = nil
+	n.params[3].Shape = []int{4, 5}
+	refuse(muon, "optim: Muon: parameter b.weight has 12 entries and shape [4 5]")
 }
 
 // TestOptionsRefused gives every optimizer groups and limits that make no sense.
@@ -229,6 +232,7 @@ func TestNoDecay(t *testing.T) {
 	require.Equal(t, []optim.Group{{Params: n.params[1:3], LRScale: 1}}, optim.NoDecay(n))
 	n.params = n.params[:1]
 	require.Empty(t, optim.NoDecay(n), "a model of matrices alone")
+	require.Empty(t, optim.NoDecay(nil))
 }
 
 func TestSetLR(t *testing.T) {

@@ -17,14 +17,17 @@ type Group struct {
 
 // NoDecay returns the group of the parameters that usually go without weight
 // decay: those of one dimension, which are biases and the scales and shifts of
-// normalisations. A model without any gives none.
+// normalisations. A model without any gives no group.
 //
 //	config := optim.AdamWDefaults()
 //	config.Groups = optim.NoDecay(model)
 func NoDecay(m Model) []Group {
+	if m == nil {
+		return nil
+	}
 	g := Group{LRScale: 1}
 	for _, p := range m.Params() {
-		if len(p.Shape) < 2 {
+		if p != nil && len(p.Shape) < 2 {
 			g.Params = append(g.Params, p)
 		}
 	}

@@ -59,9 +59,9 @@ func MuonDefaults() MuonConfig {
 //
 //	x = 3.4445*x - 4.7750*(x*x')*x + 2.0315*(x*x')^2*x
 //
-// from u over its Frobenius norm, a Newton-Schulz iteration. They cost about
-// 4*min(in, out) multiply-adds a weight each: much more than the rest of a
-// training step unless batches are large.
+// from u over its Frobenius norm, a Newton-Schulz iteration. Each costs 2 to 3 times
+// min(in, out) multiply-adds a weight, where a training step costs 3 for each row of
+// the batch.
 //
 // It keeps m, 4 bytes a weight of matrices, and 8 a weight of the others; beside
 // them two copies of the largest matrix and two squares of its smaller side.
@@ -106,6 +106,9 @@ func NewMuon(m Model, c MuonConfig) (*Muon, error) {
 		if len(s.param.Shape) < 2 || slices.Contains(c.AdamW, s.param) {
 			s.keep(firstMoment, secondMoment)
 			continue
+		}
+		if last := s.param.Shape[len(s.param.Shape)-1]; last < 1 || s.size%last != 0 {
+			return nil, o.wrap(fmt.Errorf("parameter %s has %d entries and shape %v", s.param.Name, s.size, s.param.Shape))
 		}
 		s.keep(moment{name: "momentum"})
 		s.whole = true

@@ -283,7 +283,7 @@ func (c *core) Step(p *kron.Pass) error {
 	return nil
 }
 
-// prepare checks a pass and notes what it moves. Nothing has changed after it.
+// prepare checks a pass and notes what it moves; nothing else has changed after it.
 func (c *core) prepare(p *kron.Pass) error {
 	if p == nil {
 		return c.wrap(errors.New("there is no pass"))

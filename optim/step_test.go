@@ -1,6 +1,9 @@
 package optim_test
 
 import (
+	"cmp"
+	"encoding/binary"
+	"hash/fnv"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -263,6 +266,45 @@ func TestLevelsAgree(t *testing.T) {
 			require.Equal(t, first, n.values(), "%v", level)
 		}
 	})
+}
+
+// TestBitsEverywhere hashes what every rule makes of the same passes. The constant
+// holds on every machine and at every level.
+func TestBitsEverywhere(t *testing.T) {
+	h := fnv.New64a()
+	all := rules()
+	slices.SortFunc(all, func(a, b rule) int { return cmp.Compare(a.name, b.name) })
+	for _, r := range all {
+		rng, exact := rand.New(rand.NewPCG(58, 1)), rand.New(rand.NewPCG(58, 2))
+		draw := func(x []float32) { // normal numbers come from package math
+			for i := range x {
+				x[i] = float32(exact.Int32N(1<<20)-1<<19) / (1 << 18)
+			}
+		}
+		n := newNetwork(rng, 19, 37)
+		for _, p := range n.params {
+			draw(p.Value)
+		}
+		opt := r.on(t, n)
+		for range 7 {
+			pass := n.pass(rng)
+			slices.SortFunc(pass.Gradients, func(a, b kron.Gradient) int { return cmp.Compare(a.Param.Name, b.Param.Name) })
+			for _, g := range pass.Gradients {
+				draw(g.Data)
+			}
+			for _, st := range pass.Statistics {
+				for _, raw := range [][]float32{st.H, st.S} {
+					draw(raw)
+					kernels.Mul(raw, raw, raw)
+				}
+			}
+			require.NoError(t, opt.Step(pass))
+		}
+		for _, p := range n.params {
+			require.NoError(t, binary.Write(h, binary.LittleEndian, p.Value))
+		}
+	}
+	require.Equal(t, uint64(0xd386e7c1be7461a0), h.Sum64())
 }
 
 func TestStepDoesNotAllocate(t *testing.T) {
