@@ -152,3 +152,5 @@ func BenchmarkSoftmaxRows(b *testing.B)               { benchmark(b, "SoftmaxRow
 func BenchmarkCausalSoftmaxRows(b *testing.B)         { benchmark(b, "CausalSoftmaxRows") }
 func BenchmarkSoftmaxRowsBackward(b *testing.B)       { benchmark(b, "SoftmaxRowsBackward") }
 func BenchmarkCausalSoftmaxRowsBackward(b *testing.B) { benchmark(b, "CausalSoftmaxRowsBackward") }
+func BenchmarkSoftmaxCrossEntropyRows(b *testing.B)   { benchmark(b, "SoftmaxCrossEntropyRows") }
+func BenchmarkSigmoidCrossEntropy(b *testing.B)       { benchmark(b, "SigmoidCrossEntropy") }

@@ -176,3 +176,5 @@ func FuzzSoftmaxRows(f *testing.F)               { fuzz(f, "SoftmaxRows") }
 func FuzzCausalSoftmaxRows(f *testing.F)         { fuzz(f, "CausalSoftmaxRows") }
 func FuzzSoftmaxRowsBackward(f *testing.F)       { fuzz(f, "SoftmaxRowsBackward") }
 func FuzzCausalSoftmaxRowsBackward(f *testing.F) { fuzz(f, "CausalSoftmaxRowsBackward") }
+func FuzzSoftmaxCrossEntropyRows(f *testing.F)   { fuzz(f, "SoftmaxCrossEntropyRows") }
+func FuzzSigmoidCrossEntropy(f *testing.F)       { fuzz(f, "SigmoidCrossEntropy") }

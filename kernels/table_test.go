@@ -658,6 +658,43 @@ var table = append([]kernel{
 			return result{}
 		},
 	}, {
+		// The shape chooses what is given.
+		name: "SoftmaxCrossEntropyRows", class: &grids, bytes: 8, apart: true, together: [][2]int{{1, 2}},
+		operands: []operand{out("losses", sizeM), out("dx", sizeMN), in("x", sizeMN), in("weights", sizeM), in("classWeights", sizeN)},
+		scalars:  []float32{1. / 32, 0.1},
+		call: func(a *args) result {
+			p := CrossEntropyParams{Scale: a.s[0]}
+			variant := a.shape.m + a.n
+			if variant&1 != 0 {
+				p.Weights = a.v(3)
+			}
+			if variant&2 != 0 {
+				p.ClassWeights = a.v(4)
+			}
+			if variant&4 != 0 {
+				p.Smoothing = fraction(a.s[1])
+			}
+			if a.n > 0 { // else no label is in range
+				SoftmaxCrossEntropyRows(a.v(0), a.v(1), a.v(2), labels(a.shape.m, a.n), p)
+			}
+			return result{}
+		},
+	}, {
+		name: "SigmoidCrossEntropy", class: &grids, bytes: 12,
+		operands: []operand{out("dx", sizeMN), in("x", sizeMN), in("targets", sizeMN), in("weights", sizeMN), in("posWeights", sizeN)},
+		scalars:  []float32{1. / 32},
+		call: func(a *args) result {
+			p := SigmoidCrossEntropyParams{Scale: a.s[0]}
+			variant := a.shape.m + a.n
+			if variant&1 != 0 {
+				p.Weights = a.v(3)
+			}
+			if variant&2 != 0 {
+				p.PosWeights = a.v(4)
+			}
+			return result{SigmoidCrossEntropy(a.v(0), a.v(1), a.v(2), p)}
+		},
+	}, {
 		name: "OuterProducts", class: &products, apart: true,
 		operands: []operand{out("a", sizeMN), in("x", sizeKM), in("y", sizeKN)}, scalars: []float32{0.03},
 		call: func(a *args) result { OuterProducts(a.m[0], a.m[1], a.m[2], a.s[0]); return result{} },
@@ -671,6 +708,27 @@ func positive(x float32) float32 {
 	}
 	return abs32(x)
 }
+
+// fraction makes a drawn scalar one from 0 to 1.
+func fraction(x float32) float32 {
+	if x = positive(x); x > 1 {
+		x = 1 / x
+	}
+	return x
+}
+
+// labels returns m labels of n classes, valid until the next call.
+func labels(m, n int) []int {
+	if len(labelBuffer) < m {
+		labelBuffer = make([]int, m)
+	}
+	for i := range m {
+		labelBuffer[i] = i * 7 % n
+	}
+	return labelBuffer[:m]
+}
+
+var labelBuffer []int
 
 // gemms returns the forms of the matrix product: GemmNN to GemmTT, each with
 // and without Accumulate ("Acc") and Bias.

@@ -95,8 +95,10 @@ func Kernels() []*vec.Kernel {
 
 		vec.Describe("rowMaxima", rowMaxima),
 		vec.Describe("expRows", expRows),
-		vec.Describe("divideRows", divideRows),
+		vec.Describe("scaleRows", scaleRows),
 		vec.Describe("rowDots", rowDots),
 		vec.Describe("softmaxBackward", softmaxBackward),
+		vec.Describe("dotShifted", dotShifted),
+		vec.Describe("sigmoidCrossEntropy", sigmoidCrossEntropy),
 	}
 }
