@@ -491,6 +491,12 @@ func SigmoidCrossEntropyAVX512(dx *float32, loss *float32, x *float32, t *float3
 func SigmoidCrossEntropyAVX2(dx *float32, loss *float32, x *float32, t *float32, w *float32, p *float32, n int, scale float32)
 
 //go:noescape
+func FirstInvalidAVX512(x *float32, n int, limit float32) float32
+
+//go:noescape
+func FirstInvalidAVX2(x *float32, n int, limit float32) float32
+
+//go:noescape
 func PackAVX512(dst, src *float32, stride, rows int)
 
 //go:noescape

@@ -27273,6 +27273,555 @@ done:
 	VZEROUPPER
 	RET
 
+// func FirstInvalidAVX2(x *float32, n int, limit float32) float32
+// Requires: AVX, AVX2
+TEXT ·FirstInvalidAVX2(SB), NOSPLIT, $0-28
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), BX
+	VBROADCASTSS limit+16(FP), Y0
+	VMOVUPS      lane_numbers<>+0(SB), Y1
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y2
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y3
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y4
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y5
+	VBROADCASTSS lanes_4b000000<>+0(SB), Y7
+	SUBQ         $+32, BX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (AX), Y6
+	VMOVUPS      32(AX), Y8
+	VMINPS       Y6, Y7, Y9
+	VMINPS       Y8, Y7, Y10
+	VADDPS       Y7, Y9, Y11
+	VADDPS       Y7, Y10, Y12
+	VSUBPS       Y7, Y11, Y11
+	VSUBPS       Y7, Y12, Y12
+	VCMPPS       $0x00, Y9, Y11, Y9
+	VCMPPS       $0x00, Y10, Y12, Y10
+	VBROADCASTSS lanes_bf800000<>+0(SB), Y12
+	VBLENDVPS    Y9, Y6, Y12, Y6
+	VBROADCASTSS lanes_bf800000<>+0(SB), Y9
+	VBLENDVPS    Y10, Y8, Y9, Y8
+	VMOVAPS      Y1, Y10
+	VPADDD       lanes_00000008<>+0(SB), Y1, Y9
+	VCVTDQ2PS    Y10, Y10
+	VCVTDQ2PS    Y9, Y9
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y12
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y11
+	VCMPPS       $0x01, Y0, Y6, Y6
+	VCMPPS       $0x01, Y0, Y8, Y8
+	VBLENDVPS    Y6, lanes_7f800000<>+0(SB), Y10, Y6
+	VBLENDVPS    Y8, lanes_7f800000<>+0(SB), Y9, Y8
+	VBLENDVPS    Y12, Y10, Y6, Y6
+	VBLENDVPS    Y11, Y9, Y8, Y8
+	VMINPS       Y2, Y6, Y2
+	VMINPS       Y3, Y8, Y3
+	ADDQ         $+64, AX
+	VPADDD       lanes_00000010<>+0(SB), Y1, Y1
+	VMOVUPS      (AX), Y8
+	VMOVUPS      32(AX), Y6
+	VMINPS       Y8, Y7, Y9
+	VMINPS       Y6, Y7, Y11
+	VADDPS       Y7, Y9, Y10
+	VADDPS       Y7, Y11, Y12
+	VSUBPS       Y7, Y10, Y10
+	VSUBPS       Y7, Y12, Y12
+	VCMPPS       $0x00, Y9, Y10, Y9
+	VCMPPS       $0x00, Y11, Y12, Y11
+	VBROADCASTSS lanes_bf800000<>+0(SB), Y12
+	VBLENDVPS    Y9, Y8, Y12, Y8
+	VBROADCASTSS lanes_bf800000<>+0(SB), Y9
+	VBLENDVPS    Y11, Y6, Y9, Y6
+	VMOVAPS      Y1, Y11
+	VPADDD       lanes_00000008<>+0(SB), Y1, Y9
+	VCVTDQ2PS    Y11, Y11
+	VCVTDQ2PS    Y9, Y9
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y12
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y10
+	VCMPPS       $0x01, Y0, Y8, Y8
+	VCMPPS       $0x01, Y0, Y6, Y6
+	VBLENDVPS    Y8, lanes_7f800000<>+0(SB), Y11, Y8
+	VBLENDVPS    Y6, lanes_7f800000<>+0(SB), Y9, Y6
+	VBLENDVPS    Y12, Y11, Y8, Y8
+	VBLENDVPS    Y10, Y9, Y6, Y6
+	VMINPS       Y4, Y8, Y4
+	VMINPS       Y5, Y6, Y5
+	ADDQ         $+64, AX
+	VPADDD       lanes_00000010<>+0(SB), Y1, Y1
+	SUBQ         $+32, BX
+	JGE          blocks
+
+blocks_end:
+	ADDQ         $+32, BX
+	CMPQ         BX, $+8
+	JL           partial0
+	VMOVUPS      (AX), Y6
+	VMINPS       Y6, Y7, Y8
+	VADDPS       Y7, Y8, Y9
+	VSUBPS       Y7, Y9, Y9
+	VCMPPS       $0x00, Y8, Y9, Y8
+	VBROADCASTSS lanes_bf800000<>+0(SB), Y9
+	VBLENDVPS    Y8, Y6, Y9, Y6
+	VMOVAPS      Y1, Y8
+	VCVTDQ2PS    Y8, Y8
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y9
+	VCMPPS       $0x01, Y0, Y6, Y6
+	VBLENDVPS    Y6, lanes_7f800000<>+0(SB), Y8, Y6
+	VBLENDVPS    Y9, Y8, Y6, Y6
+	VMINPS       Y2, Y6, Y2
+	ADDQ         $+32, AX
+	VPADDD       lanes_00000008<>+0(SB), Y1, Y1
+	ADDQ         $-8, BX
+	CMPQ         BX, $+8
+	JL           partial1
+	VMOVUPS      (AX), Y6
+	VMINPS       Y6, Y7, Y8
+	VADDPS       Y7, Y8, Y9
+	VSUBPS       Y7, Y9, Y9
+	VCMPPS       $0x00, Y8, Y9, Y8
+	VBROADCASTSS lanes_bf800000<>+0(SB), Y9
+	VBLENDVPS    Y8, Y6, Y9, Y6
+	VMOVAPS      Y1, Y8
+	VCVTDQ2PS    Y8, Y8
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y9
+	VCMPPS       $0x01, Y0, Y6, Y6
+	VBLENDVPS    Y6, lanes_7f800000<>+0(SB), Y8, Y6
+	VBLENDVPS    Y9, Y8, Y6, Y6
+	VMINPS       Y3, Y6, Y3
+	ADDQ         $+32, AX
+	VPADDD       lanes_00000008<>+0(SB), Y1, Y1
+	ADDQ         $-8, BX
+	CMPQ         BX, $+8
+	JL           partial2
+	VMOVUPS      (AX), Y6
+	VMINPS       Y6, Y7, Y8
+	VADDPS       Y7, Y8, Y9
+	VSUBPS       Y7, Y9, Y9
+	VCMPPS       $0x00, Y8, Y9, Y8
+	VBROADCASTSS lanes_bf800000<>+0(SB), Y9
+	VBLENDVPS    Y8, Y6, Y9, Y6
+	VMOVAPS      Y1, Y8
+	VCVTDQ2PS    Y8, Y8
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y9
+	VCMPPS       $0x01, Y0, Y6, Y6
+	VBLENDVPS    Y6, lanes_7f800000<>+0(SB), Y8, Y6
+	VBLENDVPS    Y9, Y8, Y6, Y6
+	VMINPS       Y4, Y6, Y4
+	ADDQ         $+32, AX
+	VPADDD       lanes_00000008<>+0(SB), Y1, Y1
+	ADDQ         $-8, BX
+	CMPQ         BX, $+8
+	JL           partial3
+	VMOVUPS      (AX), Y6
+	VMINPS       Y6, Y7, Y8
+	VADDPS       Y7, Y8, Y9
+	VSUBPS       Y7, Y9, Y9
+	VCMPPS       $0x00, Y8, Y9, Y8
+	VBROADCASTSS lanes_bf800000<>+0(SB), Y9
+	VBLENDVPS    Y8, Y6, Y9, Y6
+	VMOVAPS      Y1, Y8
+	VCVTDQ2PS    Y8, Y8
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y9
+	VCMPPS       $0x01, Y0, Y6, Y6
+	VBLENDVPS    Y6, lanes_7f800000<>+0(SB), Y8, Y6
+	VBLENDVPS    Y9, Y8, Y6, Y6
+	VMINPS       Y5, Y6, Y5
+	ADDQ         $+32, AX
+	VPADDD       lanes_00000008<>+0(SB), Y1, Y1
+	ADDQ         $-8, BX
+	JMP          fold
+
+partial0:
+	TESTQ        BX, BX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         BX
+	VMOVUPS      32(R13)(BX*4), Y6
+	NEGQ         BX
+	VMASKMOVPS   (AX), Y6, Y8
+	VMINPS       Y8, Y7, Y9
+	VADDPS       Y7, Y9, Y10
+	VSUBPS       Y7, Y10, Y10
+	VCMPPS       $0x00, Y9, Y10, Y9
+	VBROADCASTSS lanes_bf800000<>+0(SB), Y10
+	VBLENDVPS    Y9, Y8, Y10, Y8
+	VMOVAPS      Y1, Y9
+	VCVTDQ2PS    Y9, Y9
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y10
+	VCMPPS       $0x01, Y0, Y8, Y8
+	VBLENDVPS    Y8, lanes_7f800000<>+0(SB), Y9, Y8
+	VBLENDVPS    Y10, Y9, Y8, Y8
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y9
+	VBLENDVPS    Y6, Y8, Y9, Y8
+	VMINPS       Y2, Y8, Y2
+	JMP          fold
+
+partial1:
+	TESTQ        BX, BX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         BX
+	VMOVUPS      32(R13)(BX*4), Y6
+	NEGQ         BX
+	VMASKMOVPS   (AX), Y6, Y8
+	VMINPS       Y8, Y7, Y9
+	VADDPS       Y7, Y9, Y10
+	VSUBPS       Y7, Y10, Y10
+	VCMPPS       $0x00, Y9, Y10, Y9
+	VBROADCASTSS lanes_bf800000<>+0(SB), Y10
+	VBLENDVPS    Y9, Y8, Y10, Y8
+	VMOVAPS      Y1, Y9
+	VCVTDQ2PS    Y9, Y9
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y10
+	VCMPPS       $0x01, Y0, Y8, Y8
+	VBLENDVPS    Y8, lanes_7f800000<>+0(SB), Y9, Y8
+	VBLENDVPS    Y10, Y9, Y8, Y8
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y9
+	VBLENDVPS    Y6, Y8, Y9, Y8
+	VMINPS       Y3, Y8, Y3
+	JMP          fold
+
+partial2:
+	TESTQ        BX, BX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         BX
+	VMOVUPS      32(R13)(BX*4), Y6
+	NEGQ         BX
+	VMASKMOVPS   (AX), Y6, Y8
+	VMINPS       Y8, Y7, Y9
+	VADDPS       Y7, Y9, Y10
+	VSUBPS       Y7, Y10, Y10
+	VCMPPS       $0x00, Y9, Y10, Y9
+	VBROADCASTSS lanes_bf800000<>+0(SB), Y10
+	VBLENDVPS    Y9, Y8, Y10, Y8
+	VMOVAPS      Y1, Y9
+	VCVTDQ2PS    Y9, Y9
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y10
+	VCMPPS       $0x01, Y0, Y8, Y8
+	VBLENDVPS    Y8, lanes_7f800000<>+0(SB), Y9, Y8
+	VBLENDVPS    Y10, Y9, Y8, Y8
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y9
+	VBLENDVPS    Y6, Y8, Y9, Y8
+	VMINPS       Y4, Y8, Y4
+	JMP          fold
+
+partial3:
+	TESTQ        BX, BX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         BX
+	VMOVUPS      32(R13)(BX*4), Y6
+	NEGQ         BX
+	VMASKMOVPS   (AX), Y6, Y8
+	VMINPS       Y8, Y7, Y9
+	VADDPS       Y7, Y9, Y10
+	VSUBPS       Y7, Y10, Y10
+	VCMPPS       $0x00, Y9, Y10, Y9
+	VBROADCASTSS lanes_bf800000<>+0(SB), Y10
+	VBLENDVPS    Y9, Y8, Y10, Y8
+	VMOVAPS      Y1, Y9
+	VCVTDQ2PS    Y9, Y9
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y10
+	VCMPPS       $0x01, Y0, Y8, Y8
+	VBLENDVPS    Y8, lanes_7f800000<>+0(SB), Y9, Y8
+	VBLENDVPS    Y10, Y9, Y8, Y8
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y9
+	VBLENDVPS    Y6, Y8, Y9, Y8
+	VMINPS       Y5, Y8, Y5
+
+fold:
+	VMINPS       Y4, Y2, Y2
+	VMINPS       Y5, Y3, Y3
+	VMINPS       Y3, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X6
+	VMINPS       X6, X2, X2
+	VSHUFPS      $0x0e, X2, X2, X6
+	VMINPS       X6, X2, X2
+	VSHUFPS      $0x01, X2, X2, X6
+	VMINPS       X6, X2, X2
+	VMOVSS       X2, ret+24(FP)
+	VZEROUPPER
+	RET
+
+DATA lanes_4b000000<>+0(SB)/4, $0x4b000000
+DATA lanes_4b000000<>+4(SB)/4, $0x4b000000
+DATA lanes_4b000000<>+8(SB)/4, $0x4b000000
+DATA lanes_4b000000<>+12(SB)/4, $0x4b000000
+DATA lanes_4b000000<>+16(SB)/4, $0x4b000000
+DATA lanes_4b000000<>+20(SB)/4, $0x4b000000
+DATA lanes_4b000000<>+24(SB)/4, $0x4b000000
+DATA lanes_4b000000<>+28(SB)/4, $0x4b000000
+GLOBL lanes_4b000000<>(SB), RODATA|NOPTR, $32
+
+DATA lanes_bf800000<>+0(SB)/4, $0xbf800000
+DATA lanes_bf800000<>+4(SB)/4, $0xbf800000
+DATA lanes_bf800000<>+8(SB)/4, $0xbf800000
+DATA lanes_bf800000<>+12(SB)/4, $0xbf800000
+DATA lanes_bf800000<>+16(SB)/4, $0xbf800000
+DATA lanes_bf800000<>+20(SB)/4, $0xbf800000
+DATA lanes_bf800000<>+24(SB)/4, $0xbf800000
+DATA lanes_bf800000<>+28(SB)/4, $0xbf800000
+GLOBL lanes_bf800000<>(SB), RODATA|NOPTR, $32
+
+// func FirstInvalidAVX512(x *float32, n int, limit float32) float32
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·FirstInvalidAVX512(SB), NOSPLIT, $0-28
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), BX
+	VBROADCASTSS limit+16(FP), Z0
+	VMOVUPS      lane_numbers<>+0(SB), Z1
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z2
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z3
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z4
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z5
+	VBROADCASTSS lanes_4b000000<>+0(SB), Z7
+	VBROADCASTSS lanes_bf800000<>+0(SB), Z8
+	VBROADCASTSS lanes_00000000<>+0(SB), Z9
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z10
+	SUBQ         $+64, BX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS     (AX), Z6
+	VMOVUPS     64(AX), Z11
+	VMINPS      Z6, Z7, Z12
+	VMINPS      Z11, Z7, Z13
+	VADDPS      Z7, Z12, Z14
+	VADDPS      Z7, Z13, Z15
+	VSUBPS      Z7, Z14, Z14
+	VSUBPS      Z7, Z15, Z15
+	VCMPPS      $0x00, Z12, Z14, K2
+	VCMPPS      $0x00, Z13, Z15, K3
+	VBLENDMPS   Z6, Z8, K2, Z6
+	VBLENDMPS   Z11, Z8, K3, Z11
+	VMOVAPS     Z1, Z13
+	VPADDD.BCST lanes_00000010<>+0(SB), Z1, Z15
+	VCVTDQ2PS   Z13, Z13
+	VCVTDQ2PS   Z15, Z15
+	VCMPPS      $0x01, Z9, Z6, K3
+	VCMPPS      $0x01, Z9, Z11, K2
+	VCMPPS      $0x01, Z0, Z6, K4
+	VCMPPS      $0x01, Z0, Z11, K5
+	VBLENDMPS   Z10, Z13, K4, Z11
+	VBLENDMPS   Z10, Z15, K5, Z6
+	VBLENDMPS   Z13, Z11, K3, Z11
+	VBLENDMPS   Z15, Z6, K2, Z6
+	VMINPS      Z2, Z11, Z2
+	VMINPS      Z3, Z6, Z3
+	ADDQ        $+128, AX
+	VPADDD.BCST lanes_00000020<>+0(SB), Z1, Z1
+	VMOVUPS     (AX), Z6
+	VMOVUPS     64(AX), Z11
+	VMINPS      Z6, Z7, Z15
+	VMINPS      Z11, Z7, Z13
+	VADDPS      Z7, Z15, Z12
+	VADDPS      Z7, Z13, Z14
+	VSUBPS      Z7, Z12, Z12
+	VSUBPS      Z7, Z14, Z14
+	VCMPPS      $0x00, Z15, Z12, K2
+	VCMPPS      $0x00, Z13, Z14, K3
+	VBLENDMPS   Z6, Z8, K2, Z6
+	VBLENDMPS   Z11, Z8, K3, Z11
+	VMOVAPS     Z1, Z13
+	VPADDD.BCST lanes_00000010<>+0(SB), Z1, Z14
+	VCVTDQ2PS   Z13, Z13
+	VCVTDQ2PS   Z14, Z14
+	VCMPPS      $0x01, Z9, Z6, K3
+	VCMPPS      $0x01, Z9, Z11, K2
+	VCMPPS      $0x01, Z0, Z6, K5
+	VCMPPS      $0x01, Z0, Z11, K4
+	VBLENDMPS   Z10, Z13, K5, Z11
+	VBLENDMPS   Z10, Z14, K4, Z6
+	VBLENDMPS   Z13, Z11, K3, Z11
+	VBLENDMPS   Z14, Z6, K2, Z6
+	VMINPS      Z4, Z11, Z4
+	VMINPS      Z5, Z6, Z5
+	ADDQ        $+128, AX
+	VPADDD.BCST lanes_00000020<>+0(SB), Z1, Z1
+	SUBQ        $+64, BX
+	JGE         blocks
+
+blocks_end:
+	ADDQ        $+64, BX
+	CMPQ        BX, $+16
+	JL          partial0
+	VMOVUPS     (AX), Z6
+	VMINPS      Z6, Z7, Z11
+	VADDPS      Z7, Z11, Z14
+	VSUBPS      Z7, Z14, Z14
+	VCMPPS      $0x00, Z11, Z14, K2
+	VBLENDMPS   Z6, Z8, K2, Z6
+	VMOVAPS     Z1, Z11
+	VCVTDQ2PS   Z11, Z11
+	VCMPPS      $0x01, Z9, Z6, K2
+	VCMPPS      $0x01, Z0, Z6, K3
+	VBLENDMPS   Z10, Z11, K3, Z6
+	VBLENDMPS   Z11, Z6, K2, Z6
+	VMINPS      Z2, Z6, Z2
+	ADDQ        $+64, AX
+	VPADDD.BCST lanes_00000010<>+0(SB), Z1, Z1
+	ADDQ        $-16, BX
+	CMPQ        BX, $+16
+	JL          partial1
+	VMOVUPS     (AX), Z6
+	VMINPS      Z6, Z7, Z11
+	VADDPS      Z7, Z11, Z14
+	VSUBPS      Z7, Z14, Z14
+	VCMPPS      $0x00, Z11, Z14, K2
+	VBLENDMPS   Z6, Z8, K2, Z6
+	VMOVAPS     Z1, Z11
+	VCVTDQ2PS   Z11, Z11
+	VCMPPS      $0x01, Z9, Z6, K2
+	VCMPPS      $0x01, Z0, Z6, K3
+	VBLENDMPS   Z10, Z11, K3, Z6
+	VBLENDMPS   Z11, Z6, K2, Z6
+	VMINPS      Z3, Z6, Z3
+	ADDQ        $+64, AX
+	VPADDD.BCST lanes_00000010<>+0(SB), Z1, Z1
+	ADDQ        $-16, BX
+	CMPQ        BX, $+16
+	JL          partial2
+	VMOVUPS     (AX), Z6
+	VMINPS      Z6, Z7, Z11
+	VADDPS      Z7, Z11, Z14
+	VSUBPS      Z7, Z14, Z14
+	VCMPPS      $0x00, Z11, Z14, K2
+	VBLENDMPS   Z6, Z8, K2, Z6
+	VMOVAPS     Z1, Z11
+	VCVTDQ2PS   Z11, Z11
+	VCMPPS      $0x01, Z9, Z6, K2
+	VCMPPS      $0x01, Z0, Z6, K3
+	VBLENDMPS   Z10, Z11, K3, Z6
+	VBLENDMPS   Z11, Z6, K2, Z6
+	VMINPS      Z4, Z6, Z4
+	ADDQ        $+64, AX
+	VPADDD.BCST lanes_00000010<>+0(SB), Z1, Z1
+	ADDQ        $-16, BX
+	CMPQ        BX, $+16
+	JL          partial3
+	VMOVUPS     (AX), Z6
+	VMINPS      Z6, Z7, Z11
+	VADDPS      Z7, Z11, Z14
+	VSUBPS      Z7, Z14, Z14
+	VCMPPS      $0x00, Z11, Z14, K2
+	VBLENDMPS   Z6, Z8, K2, Z6
+	VMOVAPS     Z1, Z11
+	VCVTDQ2PS   Z11, Z11
+	VCMPPS      $0x01, Z9, Z6, K2
+	VCMPPS      $0x01, Z0, Z6, K3
+	VBLENDMPS   Z10, Z11, K3, Z6
+	VBLENDMPS   Z11, Z6, K2, Z6
+	VMINPS      Z5, Z6, Z5
+	ADDQ        $+64, AX
+	VPADDD.BCST lanes_00000010<>+0(SB), Z1, Z1
+	ADDQ        $-16, BX
+	JMP         fold
+
+partial0:
+	TESTQ     BX, BX
+	JE        fold
+	MOVL      $0x0000ffff, R13
+	BZHIL     BX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (AX), K1, Z6
+	VMINPS    Z6, Z7, Z11
+	VADDPS    Z7, Z11, Z14
+	VSUBPS    Z7, Z14, Z14
+	VCMPPS    $0x00, Z11, Z14, K2
+	VBLENDMPS Z6, Z8, K2, Z6
+	VMOVAPS   Z1, Z11
+	VCVTDQ2PS Z11, Z11
+	VCMPPS    $0x01, Z9, Z6, K2
+	VCMPPS    $0x01, Z0, Z6, K3
+	VBLENDMPS Z10, Z11, K3, Z6
+	VBLENDMPS Z11, Z6, K2, Z6
+	VBLENDMPS Z6, Z10, K1, Z6
+	VMINPS    Z2, Z6, Z2
+	JMP       fold
+
+partial1:
+	TESTQ     BX, BX
+	JE        fold
+	MOVL      $0x0000ffff, R13
+	BZHIL     BX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (AX), K1, Z6
+	VMINPS    Z6, Z7, Z11
+	VADDPS    Z7, Z11, Z14
+	VSUBPS    Z7, Z14, Z14
+	VCMPPS    $0x00, Z11, Z14, K2
+	VBLENDMPS Z6, Z8, K2, Z6
+	VMOVAPS   Z1, Z11
+	VCVTDQ2PS Z11, Z11
+	VCMPPS    $0x01, Z9, Z6, K2
+	VCMPPS    $0x01, Z0, Z6, K3
+	VBLENDMPS Z10, Z11, K3, Z6
+	VBLENDMPS Z11, Z6, K2, Z6
+	VBLENDMPS Z6, Z10, K1, Z6
+	VMINPS    Z3, Z6, Z3
+	JMP       fold
+
+partial2:
+	TESTQ     BX, BX
+	JE        fold
+	MOVL      $0x0000ffff, R13
+	BZHIL     BX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (AX), K1, Z6
+	VMINPS    Z6, Z7, Z11
+	VADDPS    Z7, Z11, Z14
+	VSUBPS    Z7, Z14, Z14
+	VCMPPS    $0x00, Z11, Z14, K2
+	VBLENDMPS Z6, Z8, K2, Z6
+	VMOVAPS   Z1, Z11
+	VCVTDQ2PS Z11, Z11
+	VCMPPS    $0x01, Z9, Z6, K2
+	VCMPPS    $0x01, Z0, Z6, K3
+	VBLENDMPS Z10, Z11, K3, Z6
+	VBLENDMPS Z11, Z6, K2, Z6
+	VBLENDMPS Z6, Z10, K1, Z6
+	VMINPS    Z4, Z6, Z4
+	JMP       fold
+
+partial3:
+	TESTQ     BX, BX
+	JE        fold
+	MOVL      $0x0000ffff, R13
+	BZHIL     BX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (AX), K1, Z6
+	VMINPS    Z6, Z7, Z11
+	VADDPS    Z7, Z11, Z14
+	VSUBPS    Z7, Z14, Z14
+	VCMPPS    $0x00, Z11, Z14, K2
+	VBLENDMPS Z6, Z8, K2, Z6
+	VMOVAPS   Z1, Z11
+	VCVTDQ2PS Z11, Z11
+	VCMPPS    $0x01, Z9, Z6, K2
+	VCMPPS    $0x01, Z0, Z6, K3
+	VBLENDMPS Z10, Z11, K3, Z6
+	VBLENDMPS Z11, Z6, K2, Z6
+	VBLENDMPS Z6, Z10, K1, Z6
+	VMINPS    Z5, Z6, Z5
+
+fold:
+	VMINPS        Z4, Z2, Z2
+	VMINPS        Z5, Z3, Z3
+	VMINPS        Z3, Z2, Z2
+	VEXTRACTF64X4 $0x01, Z2, Y6
+	VMINPS        Y6, Y2, Y2
+	VEXTRACTF32X4 $0x01, Y2, X6
+	VMINPS        X6, X2, X2
+	VSHUFPS       $0x0e, X2, X2, X6
+	VMINPS        X6, X2, X2
+	VSHUFPS       $0x01, X2, X2, X6
+	VMINPS        X6, X2, X2
+	VMOVSS        X2, ret+24(FP)
+	VZEROUPPER
+	RET
+
 // func GemmRows1x1AVX2(t uintptr)
 // Requires: AVX, FMA3
 TEXT ·GemmRows1x1AVX2(SB), NOSPLIT, $8-8

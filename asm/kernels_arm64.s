@@ -30368,6 +30368,404 @@ stored1366:
 done:
 	RET
 
+// func FirstInvalidNEON(x *float32, n int, limit float32) float32
+TEXT ·FirstInvalidNEON(SB), NOSPLIT, $0-28
+	MOVD x+0(FP), R0
+	MOVD n+8(FP), R1
+	FMOVS limit+16(FP), F0
+	VDUP V0.S[0], V0.S4
+	MOVD $0x4b000000, R26
+	VDUP R26, V1.S4
+	MOVD $0xbf800000, R26
+	VDUP R26, V2.S4
+	MOVD $0x00000000, R26
+	VDUP R26, V3.S4
+	MOVD $0x7f800000, R26
+	VDUP R26, V4.S4
+	MOVD $0x100000000, R26
+	VMOV R26, V5.D[0]
+	MOVD $0x300000002, R26
+	VMOV R26, V5.D[1]
+	MOVD $0x7f800000, R26
+	VDUP R26, V6.S4
+	MOVD $0x7f800000, R26
+	VDUP R26, V7.S4
+	MOVD $0x7f800000, R26
+	VDUP R26, V8.S4
+	MOVD $0x7f800000, R26
+	VDUP R26, V9.S4
+	SUBS $16, R1
+	BLT blocks_end
+
+blocks:
+	FMOVQ 0(R0), F10
+	FMOVQ 16(R0), F11
+	FMOVQ 32(R0), F12
+	FMOVQ 48(R0), F13
+	WORD $0x6ea1e54f // FCMGT V15.4S, V10.4S, V1.4S
+	VMOV V10.B16, V14.B16
+	WORD $0x6eaf1c2e // BIT V14.16B, V1.16B, V15.16B
+	WORD $0x6ea1e570 // FCMGT V16.4S, V11.4S, V1.4S
+	VMOV V11.B16, V15.B16
+	WORD $0x6eb01c2f // BIT V15.16B, V1.16B, V16.16B
+	WORD $0x6ea1e591 // FCMGT V17.4S, V12.4S, V1.4S
+	VMOV V12.B16, V16.B16
+	WORD $0x6eb11c30 // BIT V16.16B, V1.16B, V17.16B
+	WORD $0x6ea1e5b2 // FCMGT V18.4S, V13.4S, V1.4S
+	VMOV V13.B16, V17.B16
+	WORD $0x6eb21c31 // BIT V17.16B, V1.16B, V18.16B
+	WORD $0x4e21d5d2 // FADD V18.4S, V14.4S, V1.4S
+	WORD $0x4e21d5f3 // FADD V19.4S, V15.4S, V1.4S
+	WORD $0x4e21d614 // FADD V20.4S, V16.4S, V1.4S
+	WORD $0x4e21d635 // FADD V21.4S, V17.4S, V1.4S
+	WORD $0x4ea1d652 // FSUB V18.4S, V18.4S, V1.4S
+	WORD $0x4ea1d673 // FSUB V19.4S, V19.4S, V1.4S
+	WORD $0x4ea1d694 // FSUB V20.4S, V20.4S, V1.4S
+	WORD $0x4ea1d6b5 // FSUB V21.4S, V21.4S, V1.4S
+	WORD $0x4e2ee64e // FCMEQ V14.4S, V18.4S, V14.4S
+	WORD $0x4e2fe66f // FCMEQ V15.4S, V19.4S, V15.4S
+	WORD $0x4e30e690 // FCMEQ V16.4S, V20.4S, V16.4S
+	WORD $0x4e31e6b1 // FCMEQ V17.4S, V21.4S, V17.4S
+	WORD $0x6eee1c4a // BIF V10.16B, V2.16B, V14.16B
+	WORD $0x6eef1c4b // BIF V11.16B, V2.16B, V15.16B
+	WORD $0x6ef01c4c // BIF V12.16B, V2.16B, V16.16B
+	WORD $0x6ef11c4d // BIF V13.16B, V2.16B, V17.16B
+	VMOV V5.B16, V17.B16
+	MOVD $0x00000004, R26
+	VDUP R26, V15.S4
+	VADD V15.S4, V5.S4, V16.S4
+	MOVD $0x00000008, R26
+	VDUP R26, V14.S4
+	VADD V14.S4, V5.S4, V15.S4
+	MOVD $0x0000000c, R26
+	VDUP R26, V21.S4
+	VADD V21.S4, V5.S4, V14.S4
+	WORD $0x4e21da31 // SCVTF V17.4S, V17.4S
+	WORD $0x4e21da10 // SCVTF V16.4S, V16.4S
+	WORD $0x4e21d9ef // SCVTF V15.4S, V15.4S
+	WORD $0x4e21d9ce // SCVTF V14.4S, V14.4S
+	WORD $0x6eaae475 // FCMGT V21.4S, V3.4S, V10.4S
+	WORD $0x6eabe474 // FCMGT V20.4S, V3.4S, V11.4S
+	WORD $0x6eace473 // FCMGT V19.4S, V3.4S, V12.4S
+	WORD $0x6eade472 // FCMGT V18.4S, V3.4S, V13.4S
+	WORD $0x6eaae40a // FCMGT V10.4S, V0.4S, V10.4S
+	WORD $0x6eabe40b // FCMGT V11.4S, V0.4S, V11.4S
+	WORD $0x6eace40c // FCMGT V12.4S, V0.4S, V12.4S
+	WORD $0x6eade40d // FCMGT V13.4S, V0.4S, V13.4S
+	VMOV V17.B16, V22.B16
+	WORD $0x6eaa1c96 // BIT V22.16B, V4.16B, V10.16B
+	VMOV V16.B16, V10.B16
+	WORD $0x6eab1c8a // BIT V10.16B, V4.16B, V11.16B
+	VMOV V15.B16, V11.B16
+	WORD $0x6eac1c8b // BIT V11.16B, V4.16B, V12.16B
+	VMOV V14.B16, V12.B16
+	WORD $0x6ead1c8c // BIT V12.16B, V4.16B, V13.16B
+	WORD $0x6eb51e36 // BIT V22.16B, V17.16B, V21.16B
+	WORD $0x6eb41e0a // BIT V10.16B, V16.16B, V20.16B
+	WORD $0x6eb31deb // BIT V11.16B, V15.16B, V19.16B
+	WORD $0x6eb21dcc // BIT V12.16B, V14.16B, V18.16B
+	WORD $0x6eb6e4ce // FCMGT V14.4S, V6.4S, V22.4S
+	WORD $0x6eae1ec6 // BIT V6.16B, V22.16B, V14.16B
+	WORD $0x6eaae4f6 // FCMGT V22.4S, V7.4S, V10.4S
+	WORD $0x6eb61d47 // BIT V7.16B, V10.16B, V22.16B
+	WORD $0x6eabe50a // FCMGT V10.4S, V8.4S, V11.4S
+	WORD $0x6eaa1d68 // BIT V8.16B, V11.16B, V10.16B
+	WORD $0x6eace52b // FCMGT V11.4S, V9.4S, V12.4S
+	WORD $0x6eab1d89 // BIT V9.16B, V12.16B, V11.16B
+	ADD $64, R0
+	MOVD $0x00000010, R26
+	VDUP R26, V12.S4
+	VADD V12.S4, V5.S4, V5.S4
+	SUBS $16, R1
+	BGE blocks
+
+blocks_end:
+	ADD $16, R1
+	CMP $4, R1
+	BLT partial0
+	FMOVQ 0(R0), F12
+	WORD $0x6ea1e58a // FCMGT V10.4S, V12.4S, V1.4S
+	VMOV V12.B16, V11.B16
+	WORD $0x6eaa1c2b // BIT V11.16B, V1.16B, V10.16B
+	WORD $0x4e21d56a // FADD V10.4S, V11.4S, V1.4S
+	WORD $0x4ea1d54a // FSUB V10.4S, V10.4S, V1.4S
+	WORD $0x4e2be54b // FCMEQ V11.4S, V10.4S, V11.4S
+	WORD $0x6eeb1c4c // BIF V12.16B, V2.16B, V11.16B
+	VMOV V5.B16, V11.B16
+	WORD $0x4e21d96b // SCVTF V11.4S, V11.4S
+	WORD $0x6eace46a // FCMGT V10.4S, V3.4S, V12.4S
+	WORD $0x6eace40c // FCMGT V12.4S, V0.4S, V12.4S
+	VMOV V11.B16, V22.B16
+	WORD $0x6eac1c96 // BIT V22.16B, V4.16B, V12.16B
+	WORD $0x6eaa1d76 // BIT V22.16B, V11.16B, V10.16B
+	WORD $0x6eb6e4cb // FCMGT V11.4S, V6.4S, V22.4S
+	WORD $0x6eab1ec6 // BIT V6.16B, V22.16B, V11.16B
+	ADD $16, R0
+	MOVD $0x00000004, R26
+	VDUP R26, V22.S4
+	VADD V22.S4, V5.S4, V5.S4
+	SUB $4, R1
+	CMP $4, R1
+	BLT partial1
+	FMOVQ 0(R0), F22
+	WORD $0x6ea1e6ca // FCMGT V10.4S, V22.4S, V1.4S
+	VMOV V22.B16, V11.B16
+	WORD $0x6eaa1c2b // BIT V11.16B, V1.16B, V10.16B
+	WORD $0x4e21d56a // FADD V10.4S, V11.4S, V1.4S
+	WORD $0x4ea1d54a // FSUB V10.4S, V10.4S, V1.4S
+	WORD $0x4e2be54b // FCMEQ V11.4S, V10.4S, V11.4S
+	WORD $0x6eeb1c56 // BIF V22.16B, V2.16B, V11.16B
+	VMOV V5.B16, V11.B16
+	WORD $0x4e21d96b // SCVTF V11.4S, V11.4S
+	WORD $0x6eb6e46a // FCMGT V10.4S, V3.4S, V22.4S
+	WORD $0x6eb6e416 // FCMGT V22.4S, V0.4S, V22.4S
+	VMOV V11.B16, V12.B16
+	WORD $0x6eb61c8c // BIT V12.16B, V4.16B, V22.16B
+	WORD $0x6eaa1d6c // BIT V12.16B, V11.16B, V10.16B
+	WORD $0x6eace4eb // FCMGT V11.4S, V7.4S, V12.4S
+	WORD $0x6eab1d87 // BIT V7.16B, V12.16B, V11.16B
+	ADD $16, R0
+	MOVD $0x00000004, R26
+	VDUP R26, V12.S4
+	VADD V12.S4, V5.S4, V5.S4
+	SUB $4, R1
+	CMP $4, R1
+	BLT partial2
+	FMOVQ 0(R0), F12
+	WORD $0x6ea1e58a // FCMGT V10.4S, V12.4S, V1.4S
+	VMOV V12.B16, V11.B16
+	WORD $0x6eaa1c2b // BIT V11.16B, V1.16B, V10.16B
+	WORD $0x4e21d56a // FADD V10.4S, V11.4S, V1.4S
+	WORD $0x4ea1d54a // FSUB V10.4S, V10.4S, V1.4S
+	WORD $0x4e2be54b // FCMEQ V11.4S, V10.4S, V11.4S
+	WORD $0x6eeb1c4c // BIF V12.16B, V2.16B, V11.16B
+	VMOV V5.B16, V11.B16
+	WORD $0x4e21d96b // SCVTF V11.4S, V11.4S
+	WORD $0x6eace46a // FCMGT V10.4S, V3.4S, V12.4S
+	WORD $0x6eace40c // FCMGT V12.4S, V0.4S, V12.4S
+	VMOV V11.B16, V22.B16
+	WORD $0x6eac1c96 // BIT V22.16B, V4.16B, V12.16B
+	WORD $0x6eaa1d76 // BIT V22.16B, V11.16B, V10.16B
+	WORD $0x6eb6e50b // FCMGT V11.4S, V8.4S, V22.4S
+	WORD $0x6eab1ec8 // BIT V8.16B, V22.16B, V11.16B
+	ADD $16, R0
+	MOVD $0x00000004, R26
+	VDUP R26, V22.S4
+	VADD V22.S4, V5.S4, V5.S4
+	SUB $4, R1
+	CMP $4, R1
+	BLT partial3
+	FMOVQ 0(R0), F22
+	WORD $0x6ea1e6ca // FCMGT V10.4S, V22.4S, V1.4S
+	VMOV V22.B16, V11.B16
+	WORD $0x6eaa1c2b // BIT V11.16B, V1.16B, V10.16B
+	WORD $0x4e21d56a // FADD V10.4S, V11.4S, V1.4S
+	WORD $0x4ea1d54a // FSUB V10.4S, V10.4S, V1.4S
+	WORD $0x4e2be54b // FCMEQ V11.4S, V10.4S, V11.4S
+	WORD $0x6eeb1c56 // BIF V22.16B, V2.16B, V11.16B
+	VMOV V5.B16, V11.B16
+	WORD $0x4e21d96b // SCVTF V11.4S, V11.4S
+	WORD $0x6eb6e46a // FCMGT V10.4S, V3.4S, V22.4S
+	WORD $0x6eb6e416 // FCMGT V22.4S, V0.4S, V22.4S
+	VMOV V11.B16, V12.B16
+	WORD $0x6eb61c8c // BIT V12.16B, V4.16B, V22.16B
+	WORD $0x6eaa1d6c // BIT V12.16B, V11.16B, V10.16B
+	WORD $0x6eace52b // FCMGT V11.4S, V9.4S, V12.4S
+	WORD $0x6eab1d89 // BIT V9.16B, V12.16B, V11.16B
+	ADD $16, R0
+	MOVD $0x00000004, R26
+	VDUP R26, V12.S4
+	VADD V12.S4, V5.S4, V5.S4
+	SUB $4, R1
+	B fold
+
+partial0:
+	CMP $0, R1
+	BEQ fold
+	VDUP R1, V12.S4
+	SUB $0, R1, R26
+	VMOV R26, V12.S[0]
+	SUB $1, R1, R26
+	VMOV R26, V12.S[1]
+	SUB $2, R1, R26
+	VMOV R26, V12.S[2]
+	SUB $3, R1, R26
+	VMOV R26, V12.S[3]
+	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
+	TBZ $1, R1, single1367
+	FMOVD 0(R0), F11
+	TBZ $0, R1, loaded1368
+	ADD $8, R0, R26
+	VLD1 (R26), V11.S[2]
+	B loaded1368
+
+single1367:
+	FMOVS 0(R0), F11
+
+loaded1368:
+	WORD $0x6ea1e576 // FCMGT V22.4S, V11.4S, V1.4S
+	VMOV V11.B16, V10.B16
+	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
+	WORD $0x4e21d556 // FADD V22.4S, V10.4S, V1.4S
+	WORD $0x4ea1d6d6 // FSUB V22.4S, V22.4S, V1.4S
+	WORD $0x4e2ae6ca // FCMEQ V10.4S, V22.4S, V10.4S
+	WORD $0x6eea1c4b // BIF V11.16B, V2.16B, V10.16B
+	VMOV V5.B16, V10.B16
+	WORD $0x4e21d94a // SCVTF V10.4S, V10.4S
+	WORD $0x6eabe476 // FCMGT V22.4S, V3.4S, V11.4S
+	WORD $0x6eabe40b // FCMGT V11.4S, V0.4S, V11.4S
+	VMOV V10.B16, V14.B16
+	WORD $0x6eab1c8e // BIT V14.16B, V4.16B, V11.16B
+	WORD $0x6eb61d4e // BIT V14.16B, V10.16B, V22.16B
+	WORD $0x6eec1c8e // BIF V14.16B, V4.16B, V12.16B
+	WORD $0x6eaee4ca // FCMGT V10.4S, V6.4S, V14.4S
+	WORD $0x6eaa1dc6 // BIT V6.16B, V14.16B, V10.16B
+	B fold
+
+partial1:
+	CMP $0, R1
+	BEQ fold
+	VDUP R1, V12.S4
+	SUB $0, R1, R26
+	VMOV R26, V12.S[0]
+	SUB $1, R1, R26
+	VMOV R26, V12.S[1]
+	SUB $2, R1, R26
+	VMOV R26, V12.S[2]
+	SUB $3, R1, R26
+	VMOV R26, V12.S[3]
+	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
+	TBZ $1, R1, single1369
+	FMOVD 0(R0), F14
+	TBZ $0, R1, loaded1370
+	ADD $8, R0, R26
+	VLD1 (R26), V14.S[2]
+	B loaded1370
+
+single1369:
+	FMOVS 0(R0), F14
+
+loaded1370:
+	WORD $0x6ea1e5d6 // FCMGT V22.4S, V14.4S, V1.4S
+	VMOV V14.B16, V10.B16
+	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
+	WORD $0x4e21d556 // FADD V22.4S, V10.4S, V1.4S
+	WORD $0x4ea1d6d6 // FSUB V22.4S, V22.4S, V1.4S
+	WORD $0x4e2ae6ca // FCMEQ V10.4S, V22.4S, V10.4S
+	WORD $0x6eea1c4e // BIF V14.16B, V2.16B, V10.16B
+	VMOV V5.B16, V10.B16
+	WORD $0x4e21d94a // SCVTF V10.4S, V10.4S
+	WORD $0x6eaee476 // FCMGT V22.4S, V3.4S, V14.4S
+	WORD $0x6eaee40e // FCMGT V14.4S, V0.4S, V14.4S
+	VMOV V10.B16, V11.B16
+	WORD $0x6eae1c8b // BIT V11.16B, V4.16B, V14.16B
+	WORD $0x6eb61d4b // BIT V11.16B, V10.16B, V22.16B
+	WORD $0x6eec1c8b // BIF V11.16B, V4.16B, V12.16B
+	WORD $0x6eabe4ea // FCMGT V10.4S, V7.4S, V11.4S
+	WORD $0x6eaa1d67 // BIT V7.16B, V11.16B, V10.16B
+	B fold
+
+partial2:
+	CMP $0, R1
+	BEQ fold
+	VDUP R1, V12.S4
+	SUB $0, R1, R26
+	VMOV R26, V12.S[0]
+	SUB $1, R1, R26
+	VMOV R26, V12.S[1]
+	SUB $2, R1, R26
+	VMOV R26, V12.S[2]
+	SUB $3, R1, R26
+	VMOV R26, V12.S[3]
+	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
+	TBZ $1, R1, single1371
+	FMOVD 0(R0), F11
+	TBZ $0, R1, loaded1372
+	ADD $8, R0, R26
+	VLD1 (R26), V11.S[2]
+	B loaded1372
+
+single1371:
+	FMOVS 0(R0), F11
+
+loaded1372:
+	WORD $0x6ea1e576 // FCMGT V22.4S, V11.4S, V1.4S
+	VMOV V11.B16, V10.B16
+	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
+	WORD $0x4e21d556 // FADD V22.4S, V10.4S, V1.4S
+	WORD $0x4ea1d6d6 // FSUB V22.4S, V22.4S, V1.4S
+	WORD $0x4e2ae6ca // FCMEQ V10.4S, V22.4S, V10.4S
+	WORD $0x6eea1c4b // BIF V11.16B, V2.16B, V10.16B
+	VMOV V5.B16, V10.B16
+	WORD $0x4e21d94a // SCVTF V10.4S, V10.4S
+	WORD $0x6eabe476 // FCMGT V22.4S, V3.4S, V11.4S
+	WORD $0x6eabe40b // FCMGT V11.4S, V0.4S, V11.4S
+	VMOV V10.B16, V14.B16
+	WORD $0x6eab1c8e // BIT V14.16B, V4.16B, V11.16B
+	WORD $0x6eb61d4e // BIT V14.16B, V10.16B, V22.16B
+	WORD $0x6eec1c8e // BIF V14.16B, V4.16B, V12.16B
+	WORD $0x6eaee50a // FCMGT V10.4S, V8.4S, V14.4S
+	WORD $0x6eaa1dc8 // BIT V8.16B, V14.16B, V10.16B
+	B fold
+
+partial3:
+	CMP $0, R1
+	BEQ fold
+	VDUP R1, V12.S4
+	SUB $0, R1, R26
+	VMOV R26, V12.S[0]
+	SUB $1, R1, R26
+	VMOV R26, V12.S[1]
+	SUB $2, R1, R26
+	VMOV R26, V12.S[2]
+	SUB $3, R1, R26
+	VMOV R26, V12.S[3]
+	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
+	TBZ $1, R1, single1373
+	FMOVD 0(R0), F14
+	TBZ $0, R1, loaded1374
+	ADD $8, R0, R26
+	VLD1 (R26), V14.S[2]
+	B loaded1374
+
+single1373:
+	FMOVS 0(R0), F14
+
+loaded1374:
+	WORD $0x6ea1e5d6 // FCMGT V22.4S, V14.4S, V1.4S
+	VMOV V14.B16, V10.B16
+	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
+	WORD $0x4e21d556 // FADD V22.4S, V10.4S, V1.4S
+	WORD $0x4ea1d6d6 // FSUB V22.4S, V22.4S, V1.4S
+	WORD $0x4e2ae6ca // FCMEQ V10.4S, V22.4S, V10.4S
+	WORD $0x6eea1c4e // BIF V14.16B, V2.16B, V10.16B
+	VMOV V5.B16, V10.B16
+	WORD $0x4e21d94a // SCVTF V10.4S, V10.4S
+	WORD $0x6eaee476 // FCMGT V22.4S, V3.4S, V14.4S
+	WORD $0x6eaee40e // FCMGT V14.4S, V0.4S, V14.4S
+	VMOV V10.B16, V11.B16
+	WORD $0x6eae1c8b // BIT V11.16B, V4.16B, V14.16B
+	WORD $0x6eb61d4b // BIT V11.16B, V10.16B, V22.16B
+	WORD $0x6eec1c8b // BIF V11.16B, V4.16B, V12.16B
+	WORD $0x6eabe52a // FCMGT V10.4S, V9.4S, V11.4S
+	WORD $0x6eaa1d69 // BIT V9.16B, V11.16B, V10.16B
+
+fold:
+	WORD $0x6ea6e50c // FCMGT V12.4S, V8.4S, V6.4S
+	WORD $0x6eec1d06 // BIF V6.16B, V8.16B, V12.16B
+	WORD $0x6ea7e52c // FCMGT V12.4S, V9.4S, V7.4S
+	WORD $0x6eec1d27 // BIF V7.16B, V9.16B, V12.16B
+	WORD $0x6ea6e4ec // FCMGT V12.4S, V7.4S, V6.4S
+	WORD $0x6eec1ce6 // BIF V6.16B, V7.16B, V12.16B
+	VEXT $8, V6.B16, V6.B16, V12.B16
+	WORD $0x6ea6e58b // FCMGT V11.4S, V12.4S, V6.4S
+	WORD $0x6eeb1d86 // BIF V6.16B, V12.16B, V11.16B
+	VMOV V6.S[1], V12.S[0]
+	WORD $0x6ea6e58a // FCMGT V10.4S, V12.4S, V6.4S
+	WORD $0x6eea1d86 // BIF V6.16B, V12.16B, V10.16B
+	FMOVS F6, ret+24(FP)
+	RET
+
 // func GemmRows1x1NEON(t uintptr)
 TEXT ·GemmRows1x1NEON(SB), NOSPLIT, $0-8
 	MOVD t+0(FP), R8
@@ -30462,68 +30860,6 @@ tile:
 
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
-	TBZ $1, R20, single1367
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1368
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1368
-
-single1367:
-	FMOVS 0(R10), F0
-
-loaded1368:
-	ADD R12, R10
-	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
-	TBZ $1, R20, single1369
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1370
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1370
-
-single1369:
-	FMOVS 0(R10), F0
-
-loaded1370:
-	ADD R12, R10
-	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
-	TBZ $1, R20, single1371
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1372
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1372
-
-single1371:
-	FMOVS 0(R10), F0
-
-loaded1372:
-	ADD R12, R10
-	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
-	TBZ $1, R20, single1373
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1374
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1374
-
-single1373:
-	FMOVS 0(R10), F0
-
-loaded1374:
-	ADD R12, R10
-	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
-	SUBS $4, R9
-	BGE unrolled
-
-rest:
-	ADDS $4, R9
-	BEQ finish
-
-single:
-	FMOVS (R0), F1
-	ADD $4, R0
 	TBZ $1, R20, single1375
 	FMOVD 0(R10), F0
 	TBZ $0, R20, loaded1376
@@ -30537,6 +30873,68 @@ single1375:
 loaded1376:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
+	TBZ $1, R20, single1377
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1378
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1378
+
+single1377:
+	FMOVS 0(R10), F0
+
+loaded1378:
+	ADD R12, R10
+	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
+	TBZ $1, R20, single1379
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1380
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1380
+
+single1379:
+	FMOVS 0(R10), F0
+
+loaded1380:
+	ADD R12, R10
+	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
+	TBZ $1, R20, single1381
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1382
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1382
+
+single1381:
+	FMOVS 0(R10), F0
+
+loaded1382:
+	ADD R12, R10
+	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
+	SUBS $4, R9
+	BGE unrolled
+
+rest:
+	ADDS $4, R9
+	BEQ finish
+
+single:
+	FMOVS (R0), F1
+	ADD $4, R0
+	TBZ $1, R20, single1383
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1384
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1384
+
+single1383:
+	FMOVS 0(R10), F0
+
+loaded1384:
+	ADD R12, R10
+	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
 	BNE single
 
@@ -30545,49 +30943,49 @@ finish:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1377
+	TBZ $1, R20, single1385
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1378
+	TBZ $0, R20, loaded1386
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1378
+	B loaded1386
 
-single1377:
+single1385:
 	FMOVS 0(R21), F0
 
-loaded1378:
+loaded1386:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1379
+	TBZ $1, R20, single1387
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1380
+	TBZ $0, R20, loaded1388
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1380
+	B loaded1388
 
-single1379:
+single1387:
 	FMOVS 0(R21), F0
 
-loaded1380:
+loaded1388:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1381
+	TBZ $1, R20, single1389
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1382
+	TBZ $0, R20, stored1390
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1382
+	B stored1390
 
-single1381:
+single1389:
 	FMOVS F31, 0(R21)
 
-stored1382:
+stored1390:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -30708,76 +31106,6 @@ tile:
 unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1383
-	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1384
-	ADD $24, R10, R26
-	VLD1 (R26), V1.S[2]
-	B loaded1384
-
-single1383:
-	FMOVS 16(R10), F1
-
-loaded1384:
-	ADD R12, R10
-	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
-	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
-	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1385
-	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1386
-	ADD $24, R10, R26
-	VLD1 (R26), V1.S[2]
-	B loaded1386
-
-single1385:
-	FMOVS 16(R10), F1
-
-loaded1386:
-	ADD R12, R10
-	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
-	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
-	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1387
-	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1388
-	ADD $24, R10, R26
-	VLD1 (R26), V1.S[2]
-	B loaded1388
-
-single1387:
-	FMOVS 16(R10), F1
-
-loaded1388:
-	ADD R12, R10
-	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
-	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
-	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1389
-	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1390
-	ADD $24, R10, R26
-	VLD1 (R26), V1.S[2]
-	B loaded1390
-
-single1389:
-	FMOVS 16(R10), F1
-
-loaded1390:
-	ADD R12, R10
-	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
-	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
-	SUBS $4, R9
-	BGE unrolled
-
-rest:
-	ADDS $4, R9
-	BEQ finish
-
-single:
-	FMOVS (R0), F2
-	ADD $4, R0
-	FMOVQ 0(R10), F0
 	TBZ $1, R20, single1391
 	FMOVD 16(R10), F1
 	TBZ $0, R20, loaded1392
@@ -30792,6 +31120,76 @@ loaded1392:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single1393
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded1394
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded1394
+
+single1393:
+	FMOVS 16(R10), F1
+
+loaded1394:
+	ADD R12, R10
+	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
+	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single1395
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded1396
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded1396
+
+single1395:
+	FMOVS 16(R10), F1
+
+loaded1396:
+	ADD R12, R10
+	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
+	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single1397
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded1398
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded1398
+
+single1397:
+	FMOVS 16(R10), F1
+
+loaded1398:
+	ADD R12, R10
+	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
+	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
+	SUBS $4, R9
+	BGE unrolled
+
+rest:
+	ADDS $4, R9
+	BEQ finish
+
+single:
+	FMOVS (R0), F2
+	ADD $4, R0
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single1399
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded1400
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded1400
+
+single1399:
+	FMOVS 16(R10), F1
+
+loaded1400:
+	ADD R12, R10
+	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
+	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	SUBS $1, R9
 	BNE single
 
@@ -30803,17 +31201,17 @@ finish:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1393
+	TBZ $1, R20, single1401
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1394
+	TBZ $0, R20, loaded1402
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1394
+	B loaded1402
 
-single1393:
+single1401:
 	FMOVS 16(R21), F0
 
-loaded1394:
+loaded1402:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -30822,33 +31220,33 @@ bias:
 	CBZ R21, store
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single1395
+	TBZ $1, R20, single1403
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1396
+	TBZ $0, R20, loaded1404
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1396
+	B loaded1404
 
-single1395:
+single1403:
 	FMOVS 16(R21), F0
 
-loaded1396:
+loaded1404:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1397
+	TBZ $1, R20, single1405
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1398
+	TBZ $0, R20, stored1406
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1398
+	B stored1406
 
-single1397:
+single1405:
 	FMOVS F30, 16(R21)
 
-stored1398:
+stored1406:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -30970,59 +31368,59 @@ tile:
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
-	TBZ $1, R20, single1399
+	TBZ $1, R20, single1407
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1400
+	TBZ $0, R20, loaded1408
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1400
+	B loaded1408
 
-single1399:
+single1407:
 	FMOVS 0(R10), F0
 
-loaded1400:
+loaded1408:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
-	TBZ $1, R20, single1401
+	TBZ $1, R20, single1409
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1402
+	TBZ $0, R20, loaded1410
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1402
+	B loaded1410
 
-single1401:
+single1409:
 	FMOVS 0(R10), F0
 
-loaded1402:
+loaded1410:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
-	TBZ $1, R20, single1403
+	TBZ $1, R20, single1411
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1404
+	TBZ $0, R20, loaded1412
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1404
+	B loaded1412
 
-single1403:
+single1411:
 	FMOVS 0(R10), F0
 
-loaded1404:
+loaded1412:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
-	TBZ $1, R20, single1405
+	TBZ $1, R20, single1413
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1406
+	TBZ $0, R20, loaded1414
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1406
+	B loaded1414
 
-single1405:
+single1413:
 	FMOVS 0(R10), F0
 
-loaded1406:
+loaded1414:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -31038,17 +31436,17 @@ single:
 	ADD $4, R0
 	FMOVS (R1), F2
 	ADD $4, R1
-	TBZ $1, R20, single1407
+	TBZ $1, R20, single1415
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1408
+	TBZ $0, R20, loaded1416
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1408
+	B loaded1416
 
-single1407:
+single1415:
 	FMOVS 0(R10), F0
 
-loaded1408:
+loaded1416:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -31060,76 +31458,76 @@ finish:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1409
+	TBZ $1, R20, single1417
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1410
+	TBZ $0, R20, loaded1418
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1410
+	B loaded1418
 
-single1409:
+single1417:
 	FMOVS 0(R21), F0
 
-loaded1410:
+loaded1418:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1411
+	TBZ $1, R20, single1419
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1412
+	TBZ $0, R20, loaded1420
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1412
+	B loaded1420
 
-single1411:
+single1419:
 	FMOVS 0(R21), F0
 
-loaded1412:
+loaded1420:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1413
+	TBZ $1, R20, single1421
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1414
+	TBZ $0, R20, loaded1422
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1414
+	B loaded1422
 
-single1413:
+single1421:
 	FMOVS 0(R21), F0
 
-loaded1414:
+loaded1422:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1415
+	TBZ $1, R20, single1423
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1416
+	TBZ $0, R20, stored1424
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1416
+	B stored1424
 
-single1415:
+single1423:
 	FMOVS F31, 0(R21)
 
-stored1416:
+stored1424:
 	ADD R13, R21
-	TBZ $1, R20, single1417
+	TBZ $1, R20, single1425
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1418
+	TBZ $0, R20, stored1426
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1418
+	B stored1426
 
-single1417:
+single1425:
 	FMOVS F30, 0(R21)
 
-stored1418:
+stored1426:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -31282,68 +31680,68 @@ unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	VLD1.P 16(R1), [V3.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1419
+	TBZ $1, R20, single1427
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1420
+	TBZ $0, R20, loaded1428
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1420
+	B loaded1428
 
-single1419:
+single1427:
 	FMOVS 16(R10), F1
 
-loaded1420:
+loaded1428:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1421
+	TBZ $1, R20, single1429
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1422
+	TBZ $0, R20, loaded1430
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1422
+	B loaded1430
 
-single1421:
+single1429:
 	FMOVS 16(R10), F1
 
-loaded1422:
+loaded1430:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa3103c // FMLA V28.4S, V1.4S, V3.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1423
+	TBZ $1, R20, single1431
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1424
+	TBZ $0, R20, loaded1432
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1424
+	B loaded1432
 
-single1423:
+single1431:
 	FMOVS 16(R10), F1
 
-loaded1424:
+loaded1432:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f83183c // FMLA V28.4S, V1.4S, V3.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1425
+	TBZ $1, R20, single1433
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1426
+	TBZ $0, R20, loaded1434
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1426
+	B loaded1434
 
-single1425:
+single1433:
 	FMOVS 16(R10), F1
 
-loaded1426:
+loaded1434:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -31362,17 +31760,17 @@ single:
 	FMOVS (R1), F3
 	ADD $4, R1
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1427
+	TBZ $1, R20, single1435
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1428
+	TBZ $0, R20, loaded1436
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1428
+	B loaded1436
 
-single1427:
+single1435:
 	FMOVS 16(R10), F1
 
-loaded1428:
+loaded1436:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -31389,34 +31787,34 @@ finish:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1429
+	TBZ $1, R20, single1437
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1430
+	TBZ $0, R20, loaded1438
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1430
+	B loaded1438
 
-single1429:
+single1437:
 	FMOVS 16(R21), F0
 
-loaded1430:
+loaded1438:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1431
+	TBZ $1, R20, single1439
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1432
+	TBZ $0, R20, loaded1440
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1432
+	B loaded1440
 
-single1431:
+single1439:
 	FMOVS 16(R21), F0
 
-loaded1432:
+loaded1440:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -31426,47 +31824,47 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single1433
+	TBZ $1, R20, single1441
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1434
+	TBZ $0, R20, loaded1442
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1434
+	B loaded1442
 
-single1433:
+single1441:
 	FMOVS 16(R21), F0
 
-loaded1434:
+loaded1442:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1435
+	TBZ $1, R20, single1443
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1436
+	TBZ $0, R20, stored1444
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1436
+	B stored1444
 
-single1435:
+single1443:
 	FMOVS F30, 16(R21)
 
-stored1436:
+stored1444:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1437
+	TBZ $1, R20, single1445
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1438
+	TBZ $0, R20, stored1446
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1438
+	B stored1446
 
-single1437:
+single1445:
 	FMOVS F28, 16(R21)
 
-stored1438:
+stored1446:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -31608,62 +32006,62 @@ unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
-	TBZ $1, R20, single1439
+	TBZ $1, R20, single1447
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1440
+	TBZ $0, R20, loaded1448
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1440
+	B loaded1448
 
-single1439:
+single1447:
 	FMOVS 0(R10), F0
 
-loaded1440:
+loaded1448:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
-	TBZ $1, R20, single1441
+	TBZ $1, R20, single1449
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1442
+	TBZ $0, R20, loaded1450
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1442
+	B loaded1450
 
-single1441:
+single1449:
 	FMOVS 0(R10), F0
 
-loaded1442:
+loaded1450:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
-	TBZ $1, R20, single1443
+	TBZ $1, R20, single1451
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1444
+	TBZ $0, R20, loaded1452
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1444
+	B loaded1452
 
-single1443:
+single1451:
 	FMOVS 0(R10), F0
 
-loaded1444:
+loaded1452:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
-	TBZ $1, R20, single1445
+	TBZ $1, R20, single1453
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1446
+	TBZ $0, R20, loaded1454
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1446
+	B loaded1454
 
-single1445:
+single1453:
 	FMOVS 0(R10), F0
 
-loaded1446:
+loaded1454:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -31682,17 +32080,17 @@ single:
 	ADD $4, R1
 	FMOVS (R2), F3
 	ADD $4, R2
-	TBZ $1, R20, single1447
+	TBZ $1, R20, single1455
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1448
+	TBZ $0, R20, loaded1456
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1448
+	B loaded1456
 
-single1447:
+single1455:
 	FMOVS 0(R10), F0
 
-loaded1448:
+loaded1456:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -31705,103 +32103,103 @@ finish:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1449
+	TBZ $1, R20, single1457
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1450
+	TBZ $0, R20, loaded1458
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1450
+	B loaded1458
 
-single1449:
+single1457:
 	FMOVS 0(R21), F0
 
-loaded1450:
+loaded1458:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1451
+	TBZ $1, R20, single1459
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1452
+	TBZ $0, R20, loaded1460
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1452
+	B loaded1460
 
-single1451:
+single1459:
 	FMOVS 0(R21), F0
 
-loaded1452:
+loaded1460:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1453
+	TBZ $1, R20, single1461
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1454
+	TBZ $0, R20, loaded1462
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1454
+	B loaded1462
 
-single1453:
+single1461:
 	FMOVS 0(R21), F0
 
-loaded1454:
+loaded1462:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1455
+	TBZ $1, R20, single1463
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1456
+	TBZ $0, R20, loaded1464
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1456
+	B loaded1464
 
-single1455:
+single1463:
 	FMOVS 0(R21), F0
 
-loaded1456:
+loaded1464:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1457
+	TBZ $1, R20, single1465
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1458
+	TBZ $0, R20, stored1466
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1458
+	B stored1466
 
-single1457:
+single1465:
 	FMOVS F31, 0(R21)
 
-stored1458:
+stored1466:
 	ADD R13, R21
-	TBZ $1, R20, single1459
+	TBZ $1, R20, single1467
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1460
+	TBZ $0, R20, stored1468
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1460
+	B stored1468
 
-single1459:
+single1467:
 	FMOVS F30, 0(R21)
 
-stored1460:
+stored1468:
 	ADD R13, R21
-	TBZ $1, R20, single1461
+	TBZ $1, R20, single1469
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1462
+	TBZ $0, R20, stored1470
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1462
+	B stored1470
 
-single1461:
+single1469:
 	FMOVS F29, 0(R21)
 
-stored1462:
+stored1470:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -31986,17 +32384,17 @@ unrolled:
 	VLD1.P 16(R1), [V3.B16]
 	VLD1.P 16(R2), [V4.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1463
+	TBZ $1, R20, single1471
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1464
+	TBZ $0, R20, loaded1472
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1464
+	B loaded1472
 
-single1463:
+single1471:
 	FMOVS 16(R10), F1
 
-loaded1464:
+loaded1472:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -32005,17 +32403,17 @@ loaded1464:
 	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
 	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1465
+	TBZ $1, R20, single1473
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1466
+	TBZ $0, R20, loaded1474
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1466
+	B loaded1474
 
-single1465:
+single1473:
 	FMOVS 16(R10), F1
 
-loaded1466:
+loaded1474:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -32024,17 +32422,17 @@ loaded1466:
 	WORD $0x4fa4101b // FMLA V27.4S, V0.4S, V4.S[1]
 	WORD $0x4fa4103a // FMLA V26.4S, V1.4S, V4.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1467
+	TBZ $1, R20, single1475
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1468
+	TBZ $0, R20, loaded1476
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1468
+	B loaded1476
 
-single1467:
+single1475:
 	FMOVS 16(R10), F1
 
-loaded1468:
+loaded1476:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -32043,17 +32441,17 @@ loaded1468:
 	WORD $0x4f84181b // FMLA V27.4S, V0.4S, V4.S[2]
 	WORD $0x4f84183a // FMLA V26.4S, V1.4S, V4.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1469
+	TBZ $1, R20, single1477
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1470
+	TBZ $0, R20, loaded1478
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1470
+	B loaded1478
 
-single1469:
+single1477:
 	FMOVS 16(R10), F1
 
-loaded1470:
+loaded1478:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -32076,17 +32474,17 @@ single:
 	FMOVS (R2), F4
 	ADD $4, R2
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1471
+	TBZ $1, R20, single1479
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1472
+	TBZ $0, R20, loaded1480
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1472
+	B loaded1480
 
-single1471:
+single1479:
 	FMOVS 16(R10), F1
 
-loaded1472:
+loaded1480:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -32105,51 +32503,51 @@ finish:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1473
+	TBZ $1, R20, single1481
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1474
+	TBZ $0, R20, loaded1482
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1474
+	B loaded1482
 
-single1473:
+single1481:
 	FMOVS 16(R21), F0
 
-loaded1474:
+loaded1482:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1475
+	TBZ $1, R20, single1483
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1476
+	TBZ $0, R20, loaded1484
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1476
+	B loaded1484
 
-single1475:
+single1483:
 	FMOVS 16(R21), F0
 
-loaded1476:
+loaded1484:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1477
+	TBZ $1, R20, single1485
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1478
+	TBZ $0, R20, loaded1486
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1478
+	B loaded1486
 
-single1477:
+single1485:
 	FMOVS 16(R21), F0
 
-loaded1478:
+loaded1486:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -32160,17 +32558,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single1479
+	TBZ $1, R20, single1487
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1480
+	TBZ $0, R20, loaded1488
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1480
+	B loaded1488
 
-single1479:
+single1487:
 	FMOVS 16(R21), F0
 
-loaded1480:
+loaded1488:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -32178,43 +32576,43 @@ loaded1480:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1481
+	TBZ $1, R20, single1489
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1482
+	TBZ $0, R20, stored1490
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1482
+	B stored1490
 
-single1481:
+single1489:
 	FMOVS F30, 16(R21)
 
-stored1482:
+stored1490:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1483
+	TBZ $1, R20, single1491
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1484
+	TBZ $0, R20, stored1492
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1484
+	B stored1492
 
-single1483:
+single1491:
 	FMOVS F28, 16(R21)
 
-stored1484:
+stored1492:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1485
+	TBZ $1, R20, single1493
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1486
+	TBZ $0, R20, stored1494
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1486
+	B stored1494
 
-single1485:
+single1493:
 	FMOVS F26, 16(R21)
 
-stored1486:
+stored1494:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -32376,65 +32774,65 @@ unrolled:
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
-	TBZ $1, R20, single1487
+	TBZ $1, R20, single1495
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1488
+	TBZ $0, R20, loaded1496
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1488
+	B loaded1496
 
-single1487:
+single1495:
 	FMOVS 0(R10), F0
 
-loaded1488:
+loaded1496:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
-	TBZ $1, R20, single1489
+	TBZ $1, R20, single1497
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1490
+	TBZ $0, R20, loaded1498
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1490
+	B loaded1498
 
-single1489:
+single1497:
 	FMOVS 0(R10), F0
 
-loaded1490:
+loaded1498:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
-	TBZ $1, R20, single1491
+	TBZ $1, R20, single1499
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1492
+	TBZ $0, R20, loaded1500
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1492
+	B loaded1500
 
-single1491:
+single1499:
 	FMOVS 0(R10), F0
 
-loaded1492:
+loaded1500:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
-	TBZ $1, R20, single1493
+	TBZ $1, R20, single1501
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1494
+	TBZ $0, R20, loaded1502
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1494
+	B loaded1502
 
-single1493:
+single1501:
 	FMOVS 0(R10), F0
 
-loaded1494:
+loaded1502:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -32456,17 +32854,17 @@ single:
 	ADD $4, R2
 	FMOVS (R3), F4
 	ADD $4, R3
-	TBZ $1, R20, single1495
+	TBZ $1, R20, single1503
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1496
+	TBZ $0, R20, loaded1504
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1496
+	B loaded1504
 
-single1495:
+single1503:
 	FMOVS 0(R10), F0
 
-loaded1496:
+loaded1504:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -32480,65 +32878,6 @@ finish:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1497
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1498
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1498
-
-single1497:
-	FMOVS 0(R21), F0
-
-loaded1498:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single1499
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1500
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1500
-
-single1499:
-	FMOVS 0(R21), F0
-
-loaded1500:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single1501
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1502
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1502
-
-single1501:
-	FMOVS 0(R21), F0
-
-loaded1502:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single1503
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1504
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1504
-
-single1503:
-	FMOVS 0(R21), F0
-
-loaded1504:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
 	TBZ $1, R20, single1505
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1506
@@ -32550,6 +32889,65 @@ single1505:
 	FMOVS 0(R21), F0
 
 loaded1506:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single1507
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1508
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1508
+
+single1507:
+	FMOVS 0(R21), F0
+
+loaded1508:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single1509
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1510
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1510
+
+single1509:
+	FMOVS 0(R21), F0
+
+loaded1510:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single1511
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1512
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1512
+
+single1511:
+	FMOVS 0(R21), F0
+
+loaded1512:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single1513
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1514
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1514
+
+single1513:
+	FMOVS 0(R21), F0
+
+loaded1514:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -32557,53 +32955,53 @@ loaded1506:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1507
+	TBZ $1, R20, single1515
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1508
+	TBZ $0, R20, stored1516
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1508
+	B stored1516
 
-single1507:
+single1515:
 	FMOVS F31, 0(R21)
 
-stored1508:
+stored1516:
 	ADD R13, R21
-	TBZ $1, R20, single1509
+	TBZ $1, R20, single1517
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1510
+	TBZ $0, R20, stored1518
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1510
+	B stored1518
 
-single1509:
+single1517:
 	FMOVS F30, 0(R21)
 
-stored1510:
+stored1518:
 	ADD R13, R21
-	TBZ $1, R20, single1511
+	TBZ $1, R20, single1519
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1512
+	TBZ $0, R20, stored1520
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1512
+	B stored1520
 
-single1511:
+single1519:
 	FMOVS F29, 0(R21)
 
-stored1512:
+stored1520:
 	ADD R13, R21
-	TBZ $1, R20, single1513
+	TBZ $1, R20, single1521
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1514
+	TBZ $0, R20, stored1522
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1514
+	B stored1522
 
-single1513:
+single1521:
 	FMOVS F28, 0(R21)
 
-stored1514:
+stored1522:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -32820,17 +33218,17 @@ unrolled:
 	VLD1.P 16(R2), [V4.B16]
 	VLD1.P 16(R3), [V5.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1515
+	TBZ $1, R20, single1523
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1516
+	TBZ $0, R20, loaded1524
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1516
+	B loaded1524
 
-single1515:
+single1523:
 	FMOVS 16(R10), F1
 
-loaded1516:
+loaded1524:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -32841,17 +33239,17 @@ loaded1516:
 	WORD $0x4f851019 // FMLA V25.4S, V0.4S, V5.S[0]
 	WORD $0x4f851038 // FMLA V24.4S, V1.4S, V5.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1517
+	TBZ $1, R20, single1525
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1518
+	TBZ $0, R20, loaded1526
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1518
+	B loaded1526
 
-single1517:
+single1525:
 	FMOVS 16(R10), F1
 
-loaded1518:
+loaded1526:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -32862,17 +33260,17 @@ loaded1518:
 	WORD $0x4fa51019 // FMLA V25.4S, V0.4S, V5.S[1]
 	WORD $0x4fa51038 // FMLA V24.4S, V1.4S, V5.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1519
+	TBZ $1, R20, single1527
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1520
+	TBZ $0, R20, loaded1528
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1520
+	B loaded1528
 
-single1519:
+single1527:
 	FMOVS 16(R10), F1
 
-loaded1520:
+loaded1528:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -32883,17 +33281,17 @@ loaded1520:
 	WORD $0x4f851819 // FMLA V25.4S, V0.4S, V5.S[2]
 	WORD $0x4f851838 // FMLA V24.4S, V1.4S, V5.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1521
+	TBZ $1, R20, single1529
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1522
+	TBZ $0, R20, loaded1530
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1522
+	B loaded1530
 
-single1521:
+single1529:
 	FMOVS 16(R10), F1
 
-loaded1522:
+loaded1530:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -32920,17 +33318,17 @@ single:
 	FMOVS (R3), F5
 	ADD $4, R3
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1523
+	TBZ $1, R20, single1531
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1524
+	TBZ $0, R20, loaded1532
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1524
+	B loaded1532
 
-single1523:
+single1531:
 	FMOVS 16(R10), F1
 
-loaded1524:
+loaded1532:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -32951,79 +33349,6 @@ finish:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1525
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1526
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1526
-
-single1525:
-	FMOVS 16(R21), F0
-
-loaded1526:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1527
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1528
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1528
-
-single1527:
-	FMOVS 16(R21), F0
-
-loaded1528:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1529
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1530
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1530
-
-single1529:
-	FMOVS 16(R21), F0
-
-loaded1530:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1531
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1532
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1532
-
-single1531:
-	FMOVS 16(R21), F0
-
-loaded1532:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
-	FMOVQ 0(R21), F0
-	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	TBZ $1, R20, single1533
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1534
@@ -33035,6 +33360,79 @@ single1533:
 	FMOVS 16(R21), F0
 
 loaded1534:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single1535
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1536
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1536
+
+single1535:
+	FMOVS 16(R21), F0
+
+loaded1536:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single1537
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1538
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1538
+
+single1537:
+	FMOVS 16(R21), F0
+
+loaded1538:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single1539
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1540
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1540
+
+single1539:
+	FMOVS 16(R21), F0
+
+loaded1540:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	TBZ $1, R20, single1541
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1542
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1542
+
+single1541:
+	FMOVS 16(R21), F0
+
+loaded1542:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -33043,56 +33441,56 @@ loaded1534:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1535
+	TBZ $1, R20, single1543
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1536
+	TBZ $0, R20, stored1544
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1536
+	B stored1544
 
-single1535:
+single1543:
 	FMOVS F30, 16(R21)
 
-stored1536:
+stored1544:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1537
+	TBZ $1, R20, single1545
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1538
+	TBZ $0, R20, stored1546
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1538
+	B stored1546
 
-single1537:
+single1545:
 	FMOVS F28, 16(R21)
 
-stored1538:
+stored1546:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1539
+	TBZ $1, R20, single1547
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1540
+	TBZ $0, R20, stored1548
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1540
+	B stored1548
 
-single1539:
+single1547:
 	FMOVS F26, 16(R21)
 
-stored1540:
+stored1548:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1541
+	TBZ $1, R20, single1549
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1542
+	TBZ $0, R20, stored1550
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1542
+	B stored1550
 
-single1541:
+single1549:
 	FMOVS F24, 16(R21)
 
-stored1542:
+stored1550:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -33274,68 +33672,68 @@ unrolled:
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
-	TBZ $1, R20, single1543
+	TBZ $1, R20, single1551
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1544
+	TBZ $0, R20, loaded1552
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1544
+	B loaded1552
 
-single1543:
+single1551:
 	FMOVS 0(R10), F0
 
-loaded1544:
+loaded1552:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
-	TBZ $1, R20, single1545
+	TBZ $1, R20, single1553
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1546
+	TBZ $0, R20, loaded1554
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1546
+	B loaded1554
 
-single1545:
+single1553:
 	FMOVS 0(R10), F0
 
-loaded1546:
+loaded1554:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
-	TBZ $1, R20, single1547
+	TBZ $1, R20, single1555
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1548
+	TBZ $0, R20, loaded1556
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1548
+	B loaded1556
 
-single1547:
+single1555:
 	FMOVS 0(R10), F0
 
-loaded1548:
+loaded1556:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
-	TBZ $1, R20, single1549
+	TBZ $1, R20, single1557
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1550
+	TBZ $0, R20, loaded1558
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1550
+	B loaded1558
 
-single1549:
+single1557:
 	FMOVS 0(R10), F0
 
-loaded1550:
+loaded1558:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -33360,17 +33758,17 @@ single:
 	ADD $4, R3
 	FMOVS (R4), F5
 	ADD $4, R4
-	TBZ $1, R20, single1551
+	TBZ $1, R20, single1559
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1552
+	TBZ $0, R20, loaded1560
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1552
+	B loaded1560
 
-single1551:
+single1559:
 	FMOVS 0(R10), F0
 
-loaded1552:
+loaded1560:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -33385,62 +33783,6 @@ finish:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1553
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1554
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1554
-
-single1553:
-	FMOVS 0(R21), F0
-
-loaded1554:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single1555
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1556
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1556
-
-single1555:
-	FMOVS 0(R21), F0
-
-loaded1556:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single1557
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1558
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1558
-
-single1557:
-	FMOVS 0(R21), F0
-
-loaded1558:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single1559
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1560
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1560
-
-single1559:
-	FMOVS 0(R21), F0
-
-loaded1560:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
 	TBZ $1, R20, single1561
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1562
@@ -33452,12 +33794,9 @@ single1561:
 	FMOVS 0(R21), F0
 
 loaded1562:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
 	TBZ $1, R20, single1563
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1564
@@ -33469,6 +33808,65 @@ single1563:
 	FMOVS 0(R21), F0
 
 loaded1564:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single1565
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1566
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1566
+
+single1565:
+	FMOVS 0(R21), F0
+
+loaded1566:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single1567
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1568
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1568
+
+single1567:
+	FMOVS 0(R21), F0
+
+loaded1568:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single1569
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1570
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1570
+
+single1569:
+	FMOVS 0(R21), F0
+
+loaded1570:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single1571
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1572
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1572
+
+single1571:
+	FMOVS 0(R21), F0
+
+loaded1572:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -33477,65 +33875,65 @@ loaded1564:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1565
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1566
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored1566
-
-single1565:
-	FMOVS F31, 0(R21)
-
-stored1566:
-	ADD R13, R21
-	TBZ $1, R20, single1567
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1568
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1568
-
-single1567:
-	FMOVS F30, 0(R21)
-
-stored1568:
-	ADD R13, R21
-	TBZ $1, R20, single1569
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1570
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored1570
-
-single1569:
-	FMOVS F29, 0(R21)
-
-stored1570:
-	ADD R13, R21
-	TBZ $1, R20, single1571
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1572
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored1572
-
-single1571:
-	FMOVS F28, 0(R21)
-
-stored1572:
-	ADD R13, R21
 	TBZ $1, R20, single1573
-	FMOVD F27, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored1574
 	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored1574
 
 single1573:
-	FMOVS F27, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored1574:
+	ADD R13, R21
+	TBZ $1, R20, single1575
+	FMOVD F30, 0(R21)
+	TBZ $0, R20, stored1576
+	ADD $8, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored1576
+
+single1575:
+	FMOVS F30, 0(R21)
+
+stored1576:
+	ADD R13, R21
+	TBZ $1, R20, single1577
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored1578
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored1578
+
+single1577:
+	FMOVS F29, 0(R21)
+
+stored1578:
+	ADD R13, R21
+	TBZ $1, R20, single1579
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored1580
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored1580
+
+single1579:
+	FMOVS F28, 0(R21)
+
+stored1580:
+	ADD R13, R21
+	TBZ $1, R20, single1581
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored1582
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored1582
+
+single1581:
+	FMOVS F27, 0(R21)
+
+stored1582:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -33784,17 +34182,17 @@ unrolled:
 	VLD1.P 16(R3), [V5.B16]
 	VLD1.P 16(R4), [V6.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1575
+	TBZ $1, R20, single1583
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1576
+	TBZ $0, R20, loaded1584
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1576
+	B loaded1584
 
-single1575:
+single1583:
 	FMOVS 16(R10), F1
 
-loaded1576:
+loaded1584:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -33807,17 +34205,17 @@ loaded1576:
 	WORD $0x4f861017 // FMLA V23.4S, V0.4S, V6.S[0]
 	WORD $0x4f861036 // FMLA V22.4S, V1.4S, V6.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1577
+	TBZ $1, R20, single1585
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1578
+	TBZ $0, R20, loaded1586
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1578
+	B loaded1586
 
-single1577:
+single1585:
 	FMOVS 16(R10), F1
 
-loaded1578:
+loaded1586:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -33830,17 +34228,17 @@ loaded1578:
 	WORD $0x4fa61017 // FMLA V23.4S, V0.4S, V6.S[1]
 	WORD $0x4fa61036 // FMLA V22.4S, V1.4S, V6.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1579
+	TBZ $1, R20, single1587
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1580
+	TBZ $0, R20, loaded1588
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1580
+	B loaded1588
 
-single1579:
+single1587:
 	FMOVS 16(R10), F1
 
-loaded1580:
+loaded1588:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -33853,17 +34251,17 @@ loaded1580:
 	WORD $0x4f861817 // FMLA V23.4S, V0.4S, V6.S[2]
 	WORD $0x4f861836 // FMLA V22.4S, V1.4S, V6.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1581
+	TBZ $1, R20, single1589
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1582
+	TBZ $0, R20, loaded1590
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1582
+	B loaded1590
 
-single1581:
+single1589:
 	FMOVS 16(R10), F1
 
-loaded1582:
+loaded1590:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -33894,17 +34292,17 @@ single:
 	FMOVS (R4), F6
 	ADD $4, R4
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1583
+	TBZ $1, R20, single1591
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1584
+	TBZ $0, R20, loaded1592
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1584
+	B loaded1592
 
-single1583:
+single1591:
 	FMOVS 16(R10), F1
 
-loaded1584:
+loaded1592:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -33927,74 +34325,6 @@ finish:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1585
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1586
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1586
-
-single1585:
-	FMOVS 16(R21), F0
-
-loaded1586:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1587
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1588
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1588
-
-single1587:
-	FMOVS 16(R21), F0
-
-loaded1588:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1589
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1590
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1590
-
-single1589:
-	FMOVS 16(R21), F0
-
-loaded1590:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1591
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1592
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1592
-
-single1591:
-	FMOVS 16(R21), F0
-
-loaded1592:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
 	TBZ $1, R20, single1593
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1594
@@ -34006,6 +34336,74 @@ single1593:
 	FMOVS 16(R21), F0
 
 loaded1594:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single1595
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1596
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1596
+
+single1595:
+	FMOVS 16(R21), F0
+
+loaded1596:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single1597
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1598
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1598
+
+single1597:
+	FMOVS 16(R21), F0
+
+loaded1598:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single1599
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1600
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1600
+
+single1599:
+	FMOVS 16(R21), F0
+
+loaded1600:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single1601
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1602
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1602
+
+single1601:
+	FMOVS 16(R21), F0
+
+loaded1602:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -34018,17 +34416,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single1595
+	TBZ $1, R20, single1603
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1596
+	TBZ $0, R20, loaded1604
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1596
+	B loaded1604
 
-single1595:
+single1603:
 	FMOVS 16(R21), F0
 
-loaded1596:
+loaded1604:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -34038,69 +34436,69 @@ loaded1596:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1597
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1598
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1598
-
-single1597:
-	FMOVS F30, 16(R21)
-
-stored1598:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1599
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1600
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored1600
-
-single1599:
-	FMOVS F28, 16(R21)
-
-stored1600:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1601
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1602
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored1602
-
-single1601:
-	FMOVS F26, 16(R21)
-
-stored1602:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1603
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1604
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored1604
-
-single1603:
-	FMOVS F24, 16(R21)
-
-stored1604:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
 	TBZ $1, R20, single1605
-	FMOVD F22, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored1606
 	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored1606
 
 single1605:
-	FMOVS F22, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored1606:
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	TBZ $1, R20, single1607
+	FMOVD F28, 16(R21)
+	TBZ $0, R20, stored1608
+	ADD $24, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored1608
+
+single1607:
+	FMOVS F28, 16(R21)
+
+stored1608:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single1609
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored1610
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored1610
+
+single1609:
+	FMOVS F26, 16(R21)
+
+stored1610:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single1611
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored1612
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored1612
+
+single1611:
+	FMOVS F24, 16(R21)
+
+stored1612:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single1613
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored1614
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored1614
+
+single1613:
+	FMOVS F22, 16(R21)
+
+stored1614:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -34302,17 +34700,17 @@ unrolled:
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
-	TBZ $1, R20, single1607
+	TBZ $1, R20, single1615
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1608
+	TBZ $0, R20, loaded1616
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1608
+	B loaded1616
 
-single1607:
+single1615:
 	FMOVS 0(R10), F0
 
-loaded1608:
+loaded1616:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -34320,17 +34718,17 @@ loaded1608:
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
-	TBZ $1, R20, single1609
+	TBZ $1, R20, single1617
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1610
+	TBZ $0, R20, loaded1618
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1610
+	B loaded1618
 
-single1609:
+single1617:
 	FMOVS 0(R10), F0
 
-loaded1610:
+loaded1618:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -34338,17 +34736,17 @@ loaded1610:
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
-	TBZ $1, R20, single1611
+	TBZ $1, R20, single1619
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1612
+	TBZ $0, R20, loaded1620
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1612
+	B loaded1620
 
-single1611:
+single1619:
 	FMOVS 0(R10), F0
 
-loaded1612:
+loaded1620:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -34356,17 +34754,17 @@ loaded1612:
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
-	TBZ $1, R20, single1613
+	TBZ $1, R20, single1621
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1614
+	TBZ $0, R20, loaded1622
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1614
+	B loaded1622
 
-single1613:
+single1621:
 	FMOVS 0(R10), F0
 
-loaded1614:
+loaded1622:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -34394,17 +34792,17 @@ single:
 	ADD $4, R4
 	FMOVS (R5), F6
 	ADD $4, R5
-	TBZ $1, R20, single1615
+	TBZ $1, R20, single1623
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1616
+	TBZ $0, R20, loaded1624
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1616
+	B loaded1624
 
-single1615:
+single1623:
 	FMOVS 0(R10), F0
 
-loaded1616:
+loaded1624:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -34420,62 +34818,6 @@ finish:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1617
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1618
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1618
-
-single1617:
-	FMOVS 0(R21), F0
-
-loaded1618:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single1619
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1620
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1620
-
-single1619:
-	FMOVS 0(R21), F0
-
-loaded1620:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single1621
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1622
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1622
-
-single1621:
-	FMOVS 0(R21), F0
-
-loaded1622:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single1623
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1624
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1624
-
-single1623:
-	FMOVS 0(R21), F0
-
-loaded1624:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
 	TBZ $1, R20, single1625
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1626
@@ -34487,8 +34829,8 @@ single1625:
 	FMOVS 0(R21), F0
 
 loaded1626:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single1627
 	FMOVD 0(R21), F0
@@ -34501,12 +34843,9 @@ single1627:
 	FMOVS 0(R21), F0
 
 loaded1628:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
 	TBZ $1, R20, single1629
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1630
@@ -34518,6 +34857,65 @@ single1629:
 	FMOVS 0(R21), F0
 
 loaded1630:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single1631
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1632
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1632
+
+single1631:
+	FMOVS 0(R21), F0
+
+loaded1632:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single1633
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1634
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1634
+
+single1633:
+	FMOVS 0(R21), F0
+
+loaded1634:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single1635
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1636
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1636
+
+single1635:
+	FMOVS 0(R21), F0
+
+loaded1636:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single1637
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1638
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1638
+
+single1637:
+	FMOVS 0(R21), F0
+
+loaded1638:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -34527,77 +34925,77 @@ loaded1630:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1631
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1632
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored1632
-
-single1631:
-	FMOVS F31, 0(R21)
-
-stored1632:
-	ADD R13, R21
-	TBZ $1, R20, single1633
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1634
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1634
-
-single1633:
-	FMOVS F30, 0(R21)
-
-stored1634:
-	ADD R13, R21
-	TBZ $1, R20, single1635
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1636
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored1636
-
-single1635:
-	FMOVS F29, 0(R21)
-
-stored1636:
-	ADD R13, R21
-	TBZ $1, R20, single1637
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1638
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored1638
-
-single1637:
-	FMOVS F28, 0(R21)
-
-stored1638:
-	ADD R13, R21
 	TBZ $1, R20, single1639
-	FMOVD F27, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored1640
 	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored1640
 
 single1639:
-	FMOVS F27, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored1640:
 	ADD R13, R21
 	TBZ $1, R20, single1641
-	FMOVD F26, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored1642
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored1642
 
 single1641:
-	FMOVS F26, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored1642:
+	ADD R13, R21
+	TBZ $1, R20, single1643
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored1644
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored1644
+
+single1643:
+	FMOVS F29, 0(R21)
+
+stored1644:
+	ADD R13, R21
+	TBZ $1, R20, single1645
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored1646
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored1646
+
+single1645:
+	FMOVS F28, 0(R21)
+
+stored1646:
+	ADD R13, R21
+	TBZ $1, R20, single1647
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored1648
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored1648
+
+single1647:
+	FMOVS F27, 0(R21)
+
+stored1648:
+	ADD R13, R21
+	TBZ $1, R20, single1649
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored1650
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored1650
+
+single1649:
+	FMOVS F26, 0(R21)
+
+stored1650:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -34878,17 +35276,17 @@ unrolled:
 	VLD1.P 16(R4), [V6.B16]
 	VLD1.P 16(R5), [V7.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1643
+	TBZ $1, R20, single1651
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1644
+	TBZ $0, R20, loaded1652
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1644
+	B loaded1652
 
-single1643:
+single1651:
 	FMOVS 16(R10), F1
 
-loaded1644:
+loaded1652:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -34903,17 +35301,17 @@ loaded1644:
 	WORD $0x4f871015 // FMLA V21.4S, V0.4S, V7.S[0]
 	WORD $0x4f871034 // FMLA V20.4S, V1.4S, V7.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1645
+	TBZ $1, R20, single1653
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1646
+	TBZ $0, R20, loaded1654
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1646
+	B loaded1654
 
-single1645:
+single1653:
 	FMOVS 16(R10), F1
 
-loaded1646:
+loaded1654:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -34928,17 +35326,17 @@ loaded1646:
 	WORD $0x4fa71015 // FMLA V21.4S, V0.4S, V7.S[1]
 	WORD $0x4fa71034 // FMLA V20.4S, V1.4S, V7.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1647
+	TBZ $1, R20, single1655
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1648
+	TBZ $0, R20, loaded1656
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1648
+	B loaded1656
 
-single1647:
+single1655:
 	FMOVS 16(R10), F1
 
-loaded1648:
+loaded1656:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -34953,17 +35351,17 @@ loaded1648:
 	WORD $0x4f871815 // FMLA V21.4S, V0.4S, V7.S[2]
 	WORD $0x4f871834 // FMLA V20.4S, V1.4S, V7.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1649
+	TBZ $1, R20, single1657
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1650
+	TBZ $0, R20, loaded1658
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1650
+	B loaded1658
 
-single1649:
+single1657:
 	FMOVS 16(R10), F1
 
-loaded1650:
+loaded1658:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -34998,17 +35396,17 @@ single:
 	FMOVS (R5), F7
 	ADD $4, R5
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1651
+	TBZ $1, R20, single1659
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1652
+	TBZ $0, R20, loaded1660
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1652
+	B loaded1660
 
-single1651:
+single1659:
 	FMOVS 16(R10), F1
 
-loaded1652:
+loaded1660:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -35033,74 +35431,6 @@ finish:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1653
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1654
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1654
-
-single1653:
-	FMOVS 16(R21), F0
-
-loaded1654:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1655
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1656
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1656
-
-single1655:
-	FMOVS 16(R21), F0
-
-loaded1656:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1657
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1658
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1658
-
-single1657:
-	FMOVS 16(R21), F0
-
-loaded1658:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1659
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1660
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1660
-
-single1659:
-	FMOVS 16(R21), F0
-
-loaded1660:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
 	TBZ $1, R20, single1661
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1662
@@ -35112,12 +35442,12 @@ single1661:
 	FMOVS 16(R21), F0
 
 loaded1662:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single1663
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1664
@@ -35129,6 +35459,74 @@ single1663:
 	FMOVS 16(R21), F0
 
 loaded1664:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single1665
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1666
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1666
+
+single1665:
+	FMOVS 16(R21), F0
+
+loaded1666:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single1667
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1668
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1668
+
+single1667:
+	FMOVS 16(R21), F0
+
+loaded1668:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single1669
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1670
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1670
+
+single1669:
+	FMOVS 16(R21), F0
+
+loaded1670:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single1671
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1672
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1672
+
+single1671:
+	FMOVS 16(R21), F0
+
+loaded1672:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -35142,17 +35540,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single1665
+	TBZ $1, R20, single1673
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1666
+	TBZ $0, R20, loaded1674
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1666
+	B loaded1674
 
-single1665:
+single1673:
 	FMOVS 16(R21), F0
 
-loaded1666:
+loaded1674:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -35163,82 +35561,82 @@ loaded1666:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1667
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1668
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1668
-
-single1667:
-	FMOVS F30, 16(R21)
-
-stored1668:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1669
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1670
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored1670
-
-single1669:
-	FMOVS F28, 16(R21)
-
-stored1670:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1671
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1672
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored1672
-
-single1671:
-	FMOVS F26, 16(R21)
-
-stored1672:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1673
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1674
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored1674
-
-single1673:
-	FMOVS F24, 16(R21)
-
-stored1674:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
 	TBZ $1, R20, single1675
-	FMOVD F22, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored1676
 	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored1676
 
 single1675:
-	FMOVS F22, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored1676:
 	ADD R13, R21
-	FMOVQ F21, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single1677
-	FMOVD F20, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored1678
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored1678
 
 single1677:
-	FMOVS F20, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored1678:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single1679
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored1680
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored1680
+
+single1679:
+	FMOVS F26, 16(R21)
+
+stored1680:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single1681
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored1682
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored1682
+
+single1681:
+	FMOVS F24, 16(R21)
+
+stored1682:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single1683
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored1684
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored1684
+
+single1683:
+	FMOVS F22, 16(R21)
+
+stored1684:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single1685
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored1686
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored1686
+
+single1685:
+	FMOVS F20, 16(R21)
+
+stored1686:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -35460,17 +35858,17 @@ unrolled:
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
-	TBZ $1, R20, single1679
+	TBZ $1, R20, single1687
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1680
+	TBZ $0, R20, loaded1688
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1680
+	B loaded1688
 
-single1679:
+single1687:
 	FMOVS 0(R10), F0
 
-loaded1680:
+loaded1688:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -35479,17 +35877,17 @@ loaded1680:
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
-	TBZ $1, R20, single1681
+	TBZ $1, R20, single1689
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1682
+	TBZ $0, R20, loaded1690
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1682
+	B loaded1690
 
-single1681:
+single1689:
 	FMOVS 0(R10), F0
 
-loaded1682:
+loaded1690:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -35498,17 +35896,17 @@ loaded1682:
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
 	WORD $0x4fa71019 // FMLA V25.4S, V0.4S, V7.S[1]
-	TBZ $1, R20, single1683
+	TBZ $1, R20, single1691
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1684
+	TBZ $0, R20, loaded1692
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1684
+	B loaded1692
 
-single1683:
+single1691:
 	FMOVS 0(R10), F0
 
-loaded1684:
+loaded1692:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -35517,17 +35915,17 @@ loaded1684:
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
 	WORD $0x4f871819 // FMLA V25.4S, V0.4S, V7.S[2]
-	TBZ $1, R20, single1685
+	TBZ $1, R20, single1693
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1686
+	TBZ $0, R20, loaded1694
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1686
+	B loaded1694
 
-single1685:
+single1693:
 	FMOVS 0(R10), F0
 
-loaded1686:
+loaded1694:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -35558,17 +35956,17 @@ single:
 	ADD $4, R5
 	FMOVS (R6), F7
 	ADD $4, R6
-	TBZ $1, R20, single1687
+	TBZ $1, R20, single1695
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1688
+	TBZ $0, R20, loaded1696
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1688
+	B loaded1696
 
-single1687:
+single1695:
 	FMOVS 0(R10), F0
 
-loaded1688:
+loaded1696:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -35585,62 +35983,6 @@ finish:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1689
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1690
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1690
-
-single1689:
-	FMOVS 0(R21), F0
-
-loaded1690:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single1691
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1692
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1692
-
-single1691:
-	FMOVS 0(R21), F0
-
-loaded1692:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single1693
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1694
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1694
-
-single1693:
-	FMOVS 0(R21), F0
-
-loaded1694:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single1695
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1696
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1696
-
-single1695:
-	FMOVS 0(R21), F0
-
-loaded1696:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
 	TBZ $1, R20, single1697
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1698
@@ -35652,8 +35994,8 @@ single1697:
 	FMOVS 0(R21), F0
 
 loaded1698:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single1699
 	FMOVD 0(R21), F0
@@ -35666,8 +36008,8 @@ single1699:
 	FMOVS 0(R21), F0
 
 loaded1700:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	TBZ $1, R20, single1701
 	FMOVD 0(R21), F0
@@ -35680,12 +36022,9 @@ single1701:
 	FMOVS 0(R21), F0
 
 loaded1702:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
 	TBZ $1, R20, single1703
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1704
@@ -35697,6 +36036,65 @@ single1703:
 	FMOVS 0(R21), F0
 
 loaded1704:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single1705
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1706
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1706
+
+single1705:
+	FMOVS 0(R21), F0
+
+loaded1706:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single1707
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1708
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1708
+
+single1707:
+	FMOVS 0(R21), F0
+
+loaded1708:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single1709
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1710
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1710
+
+single1709:
+	FMOVS 0(R21), F0
+
+loaded1710:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single1711
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1712
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1712
+
+single1711:
+	FMOVS 0(R21), F0
+
+loaded1712:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -35707,89 +36105,89 @@ loaded1704:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1705
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1706
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored1706
-
-single1705:
-	FMOVS F31, 0(R21)
-
-stored1706:
-	ADD R13, R21
-	TBZ $1, R20, single1707
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1708
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1708
-
-single1707:
-	FMOVS F30, 0(R21)
-
-stored1708:
-	ADD R13, R21
-	TBZ $1, R20, single1709
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1710
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored1710
-
-single1709:
-	FMOVS F29, 0(R21)
-
-stored1710:
-	ADD R13, R21
-	TBZ $1, R20, single1711
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1712
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored1712
-
-single1711:
-	FMOVS F28, 0(R21)
-
-stored1712:
-	ADD R13, R21
 	TBZ $1, R20, single1713
-	FMOVD F27, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored1714
 	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored1714
 
 single1713:
-	FMOVS F27, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored1714:
 	ADD R13, R21
 	TBZ $1, R20, single1715
-	FMOVD F26, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored1716
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored1716
 
 single1715:
-	FMOVS F26, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored1716:
 	ADD R13, R21
 	TBZ $1, R20, single1717
-	FMOVD F25, 0(R21)
+	FMOVD F29, 0(R21)
 	TBZ $0, R20, stored1718
 	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
+	VST1 V29.S[2], (R26)
 	B stored1718
 
 single1717:
-	FMOVS F25, 0(R21)
+	FMOVS F29, 0(R21)
 
 stored1718:
+	ADD R13, R21
+	TBZ $1, R20, single1719
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored1720
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored1720
+
+single1719:
+	FMOVS F28, 0(R21)
+
+stored1720:
+	ADD R13, R21
+	TBZ $1, R20, single1721
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored1722
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored1722
+
+single1721:
+	FMOVS F27, 0(R21)
+
+stored1722:
+	ADD R13, R21
+	TBZ $1, R20, single1723
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored1724
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored1724
+
+single1723:
+	FMOVS F26, 0(R21)
+
+stored1724:
+	ADD R13, R21
+	TBZ $1, R20, single1725
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored1726
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored1726
+
+single1725:
+	FMOVS F25, 0(R21)
+
+stored1726:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -36102,17 +36500,17 @@ unrolled:
 	VLD1.P 16(R5), [V7.B16]
 	VLD1.P 16(R6), [V8.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1719
+	TBZ $1, R20, single1727
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1720
+	TBZ $0, R20, loaded1728
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1720
+	B loaded1728
 
-single1719:
+single1727:
 	FMOVS 16(R10), F1
 
-loaded1720:
+loaded1728:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -36129,17 +36527,17 @@ loaded1720:
 	WORD $0x4f881013 // FMLA V19.4S, V0.4S, V8.S[0]
 	WORD $0x4f881032 // FMLA V18.4S, V1.4S, V8.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1721
+	TBZ $1, R20, single1729
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1722
+	TBZ $0, R20, loaded1730
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1722
+	B loaded1730
 
-single1721:
+single1729:
 	FMOVS 16(R10), F1
 
-loaded1722:
+loaded1730:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -36156,17 +36554,17 @@ loaded1722:
 	WORD $0x4fa81013 // FMLA V19.4S, V0.4S, V8.S[1]
 	WORD $0x4fa81032 // FMLA V18.4S, V1.4S, V8.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1723
+	TBZ $1, R20, single1731
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1724
+	TBZ $0, R20, loaded1732
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1724
+	B loaded1732
 
-single1723:
+single1731:
 	FMOVS 16(R10), F1
 
-loaded1724:
+loaded1732:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -36183,17 +36581,17 @@ loaded1724:
 	WORD $0x4f881813 // FMLA V19.4S, V0.4S, V8.S[2]
 	WORD $0x4f881832 // FMLA V18.4S, V1.4S, V8.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1725
+	TBZ $1, R20, single1733
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1726
+	TBZ $0, R20, loaded1734
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1726
+	B loaded1734
 
-single1725:
+single1733:
 	FMOVS 16(R10), F1
 
-loaded1726:
+loaded1734:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -36232,17 +36630,17 @@ single:
 	FMOVS (R6), F8
 	ADD $4, R6
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1727
+	TBZ $1, R20, single1735
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1728
+	TBZ $0, R20, loaded1736
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1728
+	B loaded1736
 
-single1727:
+single1735:
 	FMOVS 16(R10), F1
 
-loaded1728:
+loaded1736:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -36269,74 +36667,6 @@ finish:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1729
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1730
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1730
-
-single1729:
-	FMOVS 16(R21), F0
-
-loaded1730:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1731
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1732
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1732
-
-single1731:
-	FMOVS 16(R21), F0
-
-loaded1732:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1733
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1734
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1734
-
-single1733:
-	FMOVS 16(R21), F0
-
-loaded1734:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1735
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1736
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1736
-
-single1735:
-	FMOVS 16(R21), F0
-
-loaded1736:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
 	TBZ $1, R20, single1737
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1738
@@ -36348,12 +36678,12 @@ single1737:
 	FMOVS 16(R21), F0
 
 loaded1738:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single1739
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1740
@@ -36365,12 +36695,12 @@ single1739:
 	FMOVS 16(R21), F0
 
 loaded1740:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
 	TBZ $1, R20, single1741
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1742
@@ -36382,6 +36712,74 @@ single1741:
 	FMOVS 16(R21), F0
 
 loaded1742:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single1743
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1744
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1744
+
+single1743:
+	FMOVS 16(R21), F0
+
+loaded1744:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single1745
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1746
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1746
+
+single1745:
+	FMOVS 16(R21), F0
+
+loaded1746:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single1747
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1748
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1748
+
+single1747:
+	FMOVS 16(R21), F0
+
+loaded1748:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single1749
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1750
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1750
+
+single1749:
+	FMOVS 16(R21), F0
+
+loaded1750:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -36396,17 +36794,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single1743
+	TBZ $1, R20, single1751
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1744
+	TBZ $0, R20, loaded1752
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1744
+	B loaded1752
 
-single1743:
+single1751:
 	FMOVS 16(R21), F0
 
-loaded1744:
+loaded1752:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -36418,95 +36816,95 @@ loaded1744:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1745
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1746
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1746
-
-single1745:
-	FMOVS F30, 16(R21)
-
-stored1746:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1747
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1748
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored1748
-
-single1747:
-	FMOVS F28, 16(R21)
-
-stored1748:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1749
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1750
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored1750
-
-single1749:
-	FMOVS F26, 16(R21)
-
-stored1750:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1751
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1752
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored1752
-
-single1751:
-	FMOVS F24, 16(R21)
-
-stored1752:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
 	TBZ $1, R20, single1753
-	FMOVD F22, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored1754
 	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored1754
 
 single1753:
-	FMOVS F22, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored1754:
 	ADD R13, R21
-	FMOVQ F21, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single1755
-	FMOVD F20, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored1756
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored1756
 
 single1755:
-	FMOVS F20, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored1756:
 	ADD R13, R21
-	FMOVQ F19, 0(R21)
+	FMOVQ F27, 0(R21)
 	TBZ $1, R20, single1757
-	FMOVD F18, 16(R21)
+	FMOVD F26, 16(R21)
 	TBZ $0, R20, stored1758
 	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
+	VST1 V26.S[2], (R26)
 	B stored1758
 
 single1757:
-	FMOVS F18, 16(R21)
+	FMOVS F26, 16(R21)
 
 stored1758:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single1759
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored1760
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored1760
+
+single1759:
+	FMOVS F24, 16(R21)
+
+stored1760:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single1761
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored1762
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored1762
+
+single1761:
+	FMOVS F22, 16(R21)
+
+stored1762:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single1763
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored1764
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored1764
+
+single1763:
+	FMOVS F20, 16(R21)
+
+stored1764:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single1765
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored1766
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored1766
+
+single1765:
+	FMOVS F18, 16(R21)
+
+stored1766:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -36748,17 +37146,17 @@ unrolled:
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
 	VLD1.P 16(R7), [V8.B16]
-	TBZ $1, R20, single1759
+	TBZ $1, R20, single1767
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1760
+	TBZ $0, R20, loaded1768
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1760
+	B loaded1768
 
-single1759:
+single1767:
 	FMOVS 0(R10), F0
 
-loaded1760:
+loaded1768:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -36768,17 +37166,17 @@ loaded1760:
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
 	WORD $0x4f881018 // FMLA V24.4S, V0.4S, V8.S[0]
-	TBZ $1, R20, single1761
+	TBZ $1, R20, single1769
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1762
+	TBZ $0, R20, loaded1770
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1762
+	B loaded1770
 
-single1761:
+single1769:
 	FMOVS 0(R10), F0
 
-loaded1762:
+loaded1770:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -36788,17 +37186,17 @@ loaded1762:
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
 	WORD $0x4fa71019 // FMLA V25.4S, V0.4S, V7.S[1]
 	WORD $0x4fa81018 // FMLA V24.4S, V0.4S, V8.S[1]
-	TBZ $1, R20, single1763
+	TBZ $1, R20, single1771
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1764
+	TBZ $0, R20, loaded1772
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1764
+	B loaded1772
 
-single1763:
+single1771:
 	FMOVS 0(R10), F0
 
-loaded1764:
+loaded1772:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -36808,17 +37206,17 @@ loaded1764:
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
 	WORD $0x4f871819 // FMLA V25.4S, V0.4S, V7.S[2]
 	WORD $0x4f881818 // FMLA V24.4S, V0.4S, V8.S[2]
-	TBZ $1, R20, single1765
+	TBZ $1, R20, single1773
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1766
+	TBZ $0, R20, loaded1774
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1766
+	B loaded1774
 
-single1765:
+single1773:
 	FMOVS 0(R10), F0
 
-loaded1766:
+loaded1774:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -36852,17 +37250,17 @@ single:
 	ADD $4, R6
 	FMOVS (R7), F8
 	ADD $4, R7
-	TBZ $1, R20, single1767
+	TBZ $1, R20, single1775
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1768
+	TBZ $0, R20, loaded1776
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1768
+	B loaded1776
 
-single1767:
+single1775:
 	FMOVS 0(R10), F0
 
-loaded1768:
+loaded1776:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -36880,62 +37278,6 @@ finish:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1769
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1770
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1770
-
-single1769:
-	FMOVS 0(R21), F0
-
-loaded1770:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single1771
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1772
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1772
-
-single1771:
-	FMOVS 0(R21), F0
-
-loaded1772:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single1773
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1774
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1774
-
-single1773:
-	FMOVS 0(R21), F0
-
-loaded1774:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single1775
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1776
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1776
-
-single1775:
-	FMOVS 0(R21), F0
-
-loaded1776:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
 	TBZ $1, R20, single1777
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1778
@@ -36947,8 +37289,8 @@ single1777:
 	FMOVS 0(R21), F0
 
 loaded1778:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single1779
 	FMOVD 0(R21), F0
@@ -36961,8 +37303,8 @@ single1779:
 	FMOVS 0(R21), F0
 
 loaded1780:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	TBZ $1, R20, single1781
 	FMOVD 0(R21), F0
@@ -36975,8 +37317,8 @@ single1781:
 	FMOVS 0(R21), F0
 
 loaded1782:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	ADD R13, R21
 	TBZ $1, R20, single1783
 	FMOVD 0(R21), F0
@@ -36989,12 +37331,9 @@ single1783:
 	FMOVS 0(R21), F0
 
 loaded1784:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
 	TBZ $1, R20, single1785
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1786
@@ -37006,6 +37345,65 @@ single1785:
 	FMOVS 0(R21), F0
 
 loaded1786:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single1787
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1788
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1788
+
+single1787:
+	FMOVS 0(R21), F0
+
+loaded1788:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single1789
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1790
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1790
+
+single1789:
+	FMOVS 0(R21), F0
+
+loaded1790:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	ADD R13, R21
+	TBZ $1, R20, single1791
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1792
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1792
+
+single1791:
+	FMOVS 0(R21), F0
+
+loaded1792:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single1793
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1794
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1794
+
+single1793:
+	FMOVS 0(R21), F0
+
+loaded1794:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -37017,101 +37415,101 @@ loaded1786:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1787
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1788
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored1788
-
-single1787:
-	FMOVS F31, 0(R21)
-
-stored1788:
-	ADD R13, R21
-	TBZ $1, R20, single1789
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1790
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1790
-
-single1789:
-	FMOVS F30, 0(R21)
-
-stored1790:
-	ADD R13, R21
-	TBZ $1, R20, single1791
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1792
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored1792
-
-single1791:
-	FMOVS F29, 0(R21)
-
-stored1792:
-	ADD R13, R21
-	TBZ $1, R20, single1793
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1794
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored1794
-
-single1793:
-	FMOVS F28, 0(R21)
-
-stored1794:
-	ADD R13, R21
 	TBZ $1, R20, single1795
-	FMOVD F27, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored1796
 	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored1796
 
 single1795:
-	FMOVS F27, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored1796:
 	ADD R13, R21
 	TBZ $1, R20, single1797
-	FMOVD F26, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored1798
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored1798
 
 single1797:
-	FMOVS F26, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored1798:
 	ADD R13, R21
 	TBZ $1, R20, single1799
-	FMOVD F25, 0(R21)
+	FMOVD F29, 0(R21)
 	TBZ $0, R20, stored1800
 	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
+	VST1 V29.S[2], (R26)
 	B stored1800
 
 single1799:
-	FMOVS F25, 0(R21)
+	FMOVS F29, 0(R21)
 
 stored1800:
 	ADD R13, R21
 	TBZ $1, R20, single1801
-	FMOVD F24, 0(R21)
+	FMOVD F28, 0(R21)
 	TBZ $0, R20, stored1802
 	ADD $8, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored1802
 
 single1801:
-	FMOVS F24, 0(R21)
+	FMOVS F28, 0(R21)
 
 stored1802:
+	ADD R13, R21
+	TBZ $1, R20, single1803
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored1804
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored1804
+
+single1803:
+	FMOVS F27, 0(R21)
+
+stored1804:
+	ADD R13, R21
+	TBZ $1, R20, single1805
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored1806
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored1806
+
+single1805:
+	FMOVS F26, 0(R21)
+
+stored1806:
+	ADD R13, R21
+	TBZ $1, R20, single1807
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored1808
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored1808
+
+single1807:
+	FMOVS F25, 0(R21)
+
+stored1808:
+	ADD R13, R21
+	TBZ $1, R20, single1809
+	FMOVD F24, 0(R21)
+	TBZ $0, R20, stored1810
+	ADD $8, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored1810
+
+single1809:
+	FMOVS F24, 0(R21)
+
+stored1810:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -37456,17 +37854,17 @@ unrolled:
 	VLD1.P 16(R6), [V8.B16]
 	VLD1.P 16(R7), [V9.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1803
+	TBZ $1, R20, single1811
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1804
+	TBZ $0, R20, loaded1812
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1804
+	B loaded1812
 
-single1803:
+single1811:
 	FMOVS 16(R10), F1
 
-loaded1804:
+loaded1812:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -37485,17 +37883,17 @@ loaded1804:
 	WORD $0x4f891011 // FMLA V17.4S, V0.4S, V9.S[0]
 	WORD $0x4f891030 // FMLA V16.4S, V1.4S, V9.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1805
+	TBZ $1, R20, single1813
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1806
+	TBZ $0, R20, loaded1814
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1806
+	B loaded1814
 
-single1805:
+single1813:
 	FMOVS 16(R10), F1
 
-loaded1806:
+loaded1814:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -37514,17 +37912,17 @@ loaded1806:
 	WORD $0x4fa91011 // FMLA V17.4S, V0.4S, V9.S[1]
 	WORD $0x4fa91030 // FMLA V16.4S, V1.4S, V9.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1807
+	TBZ $1, R20, single1815
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1808
+	TBZ $0, R20, loaded1816
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1808
+	B loaded1816
 
-single1807:
+single1815:
 	FMOVS 16(R10), F1
 
-loaded1808:
+loaded1816:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -37543,17 +37941,17 @@ loaded1808:
 	WORD $0x4f891811 // FMLA V17.4S, V0.4S, V9.S[2]
 	WORD $0x4f891830 // FMLA V16.4S, V1.4S, V9.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1809
+	TBZ $1, R20, single1817
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1810
+	TBZ $0, R20, loaded1818
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1810
+	B loaded1818
 
-single1809:
+single1817:
 	FMOVS 16(R10), F1
 
-loaded1810:
+loaded1818:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -37596,17 +37994,17 @@ single:
 	FMOVS (R7), F9
 	ADD $4, R7
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1811
+	TBZ $1, R20, single1819
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1812
+	TBZ $0, R20, loaded1820
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1812
+	B loaded1820
 
-single1811:
+single1819:
 	FMOVS 16(R10), F1
 
-loaded1812:
+loaded1820:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -37635,74 +38033,6 @@ finish:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1813
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1814
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1814
-
-single1813:
-	FMOVS 16(R21), F0
-
-loaded1814:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1815
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1816
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1816
-
-single1815:
-	FMOVS 16(R21), F0
-
-loaded1816:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1817
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1818
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1818
-
-single1817:
-	FMOVS 16(R21), F0
-
-loaded1818:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1819
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1820
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1820
-
-single1819:
-	FMOVS 16(R21), F0
-
-loaded1820:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
 	TBZ $1, R20, single1821
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1822
@@ -37714,12 +38044,12 @@ single1821:
 	FMOVS 16(R21), F0
 
 loaded1822:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single1823
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1824
@@ -37731,12 +38061,12 @@ single1823:
 	FMOVS 16(R21), F0
 
 loaded1824:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
 	TBZ $1, R20, single1825
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1826
@@ -37748,12 +38078,12 @@ single1825:
 	FMOVS 16(R21), F0
 
 loaded1826:
-	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
-	VMOV V0.B16, V18.B16
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
-	VMOV V0.B16, V17.B16
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single1827
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1828
@@ -37765,6 +38095,74 @@ single1827:
 	FMOVS 16(R21), F0
 
 loaded1828:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single1829
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1830
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1830
+
+single1829:
+	FMOVS 16(R21), F0
+
+loaded1830:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single1831
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1832
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1832
+
+single1831:
+	FMOVS 16(R21), F0
+
+loaded1832:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single1833
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1834
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1834
+
+single1833:
+	FMOVS 16(R21), F0
+
+loaded1834:
+	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
+	VMOV V0.B16, V18.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
+	VMOV V0.B16, V17.B16
+	TBZ $1, R20, single1835
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1836
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1836
+
+single1835:
+	FMOVS 16(R21), F0
+
+loaded1836:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -37780,17 +38178,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single1829
+	TBZ $1, R20, single1837
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1830
+	TBZ $0, R20, loaded1838
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1830
+	B loaded1838
 
-single1829:
+single1837:
 	FMOVS 16(R21), F0
 
-loaded1830:
+loaded1838:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -37803,108 +38201,108 @@ loaded1830:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1831
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1832
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1832
-
-single1831:
-	FMOVS F30, 16(R21)
-
-stored1832:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1833
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1834
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored1834
-
-single1833:
-	FMOVS F28, 16(R21)
-
-stored1834:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1835
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1836
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored1836
-
-single1835:
-	FMOVS F26, 16(R21)
-
-stored1836:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1837
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1838
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored1838
-
-single1837:
-	FMOVS F24, 16(R21)
-
-stored1838:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
 	TBZ $1, R20, single1839
-	FMOVD F22, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored1840
 	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored1840
 
 single1839:
-	FMOVS F22, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored1840:
 	ADD R13, R21
-	FMOVQ F21, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single1841
-	FMOVD F20, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored1842
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored1842
 
 single1841:
-	FMOVS F20, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored1842:
 	ADD R13, R21
-	FMOVQ F19, 0(R21)
+	FMOVQ F27, 0(R21)
 	TBZ $1, R20, single1843
-	FMOVD F18, 16(R21)
+	FMOVD F26, 16(R21)
 	TBZ $0, R20, stored1844
 	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
+	VST1 V26.S[2], (R26)
 	B stored1844
 
 single1843:
-	FMOVS F18, 16(R21)
+	FMOVS F26, 16(R21)
 
 stored1844:
 	ADD R13, R21
-	FMOVQ F17, 0(R21)
+	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single1845
-	FMOVD F16, 16(R21)
+	FMOVD F24, 16(R21)
 	TBZ $0, R20, stored1846
 	ADD $24, R21, R26
-	VST1 V16.S[2], (R26)
+	VST1 V24.S[2], (R26)
 	B stored1846
 
 single1845:
-	FMOVS F16, 16(R21)
+	FMOVS F24, 16(R21)
 
 stored1846:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single1847
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored1848
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored1848
+
+single1847:
+	FMOVS F22, 16(R21)
+
+stored1848:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single1849
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored1850
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored1850
+
+single1849:
+	FMOVS F20, 16(R21)
+
+stored1850:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single1851
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored1852
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored1852
+
+single1851:
+	FMOVS F18, 16(R21)
+
+stored1852:
+	ADD R13, R21
+	FMOVQ F17, 0(R21)
+	TBZ $1, R20, single1853
+	FMOVD F16, 16(R21)
+	TBZ $0, R20, stored1854
+	ADD $24, R21, R26
+	VST1 V16.S[2], (R26)
+	B stored1854
+
+single1853:
+	FMOVS F16, 16(R21)
+
+stored1854:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -38458,17 +38856,17 @@ tile:
 single:
 	FMOVS 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single1847
+	TBZ $1, R20, single1855
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1848
+	TBZ $0, R20, loaded1856
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1848
+	B loaded1856
 
-single1847:
+single1855:
 	FMOVS 0(R10), F0
 
-loaded1848:
+loaded1856:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -38477,49 +38875,49 @@ loaded1848:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1849
+	TBZ $1, R20, single1857
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1850
+	TBZ $0, R20, loaded1858
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1850
+	B loaded1858
 
-single1849:
+single1857:
 	FMOVS 0(R21), F0
 
-loaded1850:
+loaded1858:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1851
+	TBZ $1, R20, single1859
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1852
+	TBZ $0, R20, loaded1860
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1852
+	B loaded1860
 
-single1851:
+single1859:
 	FMOVS 0(R21), F0
 
-loaded1852:
+loaded1860:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1853
+	TBZ $1, R20, single1861
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1854
+	TBZ $0, R20, stored1862
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1854
+	B stored1862
 
-single1853:
+single1861:
 	FMOVS F31, 0(R21)
 
-stored1854:
+stored1862:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -38606,17 +39004,17 @@ single:
 	FMOVS 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1855
+	TBZ $1, R20, single1863
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1856
+	TBZ $0, R20, loaded1864
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1856
+	B loaded1864
 
-single1855:
+single1863:
 	FMOVS 16(R10), F1
 
-loaded1856:
+loaded1864:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -38629,17 +39027,17 @@ loaded1856:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1857
+	TBZ $1, R20, single1865
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1858
+	TBZ $0, R20, loaded1866
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1858
+	B loaded1866
 
-single1857:
+single1865:
 	FMOVS 16(R21), F0
 
-loaded1858:
+loaded1866:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -38648,33 +39046,33 @@ bias:
 	CBZ R21, store
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single1859
+	TBZ $1, R20, single1867
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1860
+	TBZ $0, R20, loaded1868
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1860
+	B loaded1868
 
-single1859:
+single1867:
 	FMOVS 16(R21), F0
 
-loaded1860:
+loaded1868:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1861
+	TBZ $1, R20, single1869
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1862
+	TBZ $0, R20, stored1870
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1862
+	B stored1870
 
-single1861:
+single1869:
 	FMOVS F30, 16(R21)
 
-stored1862:
+stored1870:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -38760,17 +39158,17 @@ tile:
 single:
 	FMOVD 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single1863
+	TBZ $1, R20, single1871
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1864
+	TBZ $0, R20, loaded1872
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1864
+	B loaded1872
 
-single1863:
+single1871:
 	FMOVS 0(R10), F0
 
-loaded1864:
+loaded1872:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -38780,76 +39178,76 @@ loaded1864:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1865
+	TBZ $1, R20, single1873
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1866
+	TBZ $0, R20, loaded1874
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1866
+	B loaded1874
 
-single1865:
+single1873:
 	FMOVS 0(R21), F0
 
-loaded1866:
+loaded1874:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1867
+	TBZ $1, R20, single1875
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1868
+	TBZ $0, R20, loaded1876
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1868
+	B loaded1876
 
-single1867:
+single1875:
 	FMOVS 0(R21), F0
 
-loaded1868:
+loaded1876:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1869
+	TBZ $1, R20, single1877
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1870
+	TBZ $0, R20, loaded1878
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1870
+	B loaded1878
 
-single1869:
+single1877:
 	FMOVS 0(R21), F0
 
-loaded1870:
+loaded1878:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1871
+	TBZ $1, R20, single1879
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1872
+	TBZ $0, R20, stored1880
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1872
+	B stored1880
 
-single1871:
+single1879:
 	FMOVS F31, 0(R21)
 
-stored1872:
+stored1880:
 	ADD R13, R21
-	TBZ $1, R20, single1873
+	TBZ $1, R20, single1881
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1874
+	TBZ $0, R20, stored1882
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1874
+	B stored1882
 
-single1873:
+single1881:
 	FMOVS F30, 0(R21)
 
-stored1874:
+stored1882:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -38954,17 +39352,17 @@ single:
 	FMOVD 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1875
+	TBZ $1, R20, single1883
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1876
+	TBZ $0, R20, loaded1884
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1876
+	B loaded1884
 
-single1875:
+single1883:
 	FMOVS 16(R10), F1
 
-loaded1876:
+loaded1884:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -38979,34 +39377,34 @@ loaded1876:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1877
+	TBZ $1, R20, single1885
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1878
+	TBZ $0, R20, loaded1886
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1878
+	B loaded1886
 
-single1877:
+single1885:
 	FMOVS 16(R21), F0
 
-loaded1878:
+loaded1886:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1879
+	TBZ $1, R20, single1887
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1880
+	TBZ $0, R20, loaded1888
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1880
+	B loaded1888
 
-single1879:
+single1887:
 	FMOVS 16(R21), F0
 
-loaded1880:
+loaded1888:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -39016,47 +39414,47 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single1881
+	TBZ $1, R20, single1889
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1882
+	TBZ $0, R20, loaded1890
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1882
+	B loaded1890
 
-single1881:
+single1889:
 	FMOVS 16(R21), F0
 
-loaded1882:
+loaded1890:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1883
+	TBZ $1, R20, single1891
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1884
+	TBZ $0, R20, stored1892
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1884
+	B stored1892
 
-single1883:
+single1891:
 	FMOVS F30, 16(R21)
 
-stored1884:
+stored1892:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1885
+	TBZ $1, R20, single1893
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1886
+	TBZ $0, R20, stored1894
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1886
+	B stored1894
 
-single1885:
+single1893:
 	FMOVS F28, 16(R21)
 
-stored1886:
+stored1894:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -39156,17 +39554,17 @@ single:
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single1887
+	TBZ $1, R20, single1895
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1888
+	TBZ $0, R20, loaded1896
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1888
+	B loaded1896
 
-single1887:
+single1895:
 	FMOVS 0(R10), F0
 
-loaded1888:
+loaded1896:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -39177,103 +39575,103 @@ loaded1888:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1889
+	TBZ $1, R20, single1897
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1890
+	TBZ $0, R20, loaded1898
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1890
+	B loaded1898
 
-single1889:
+single1897:
 	FMOVS 0(R21), F0
 
-loaded1890:
+loaded1898:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1891
+	TBZ $1, R20, single1899
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1892
+	TBZ $0, R20, loaded1900
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1892
+	B loaded1900
 
-single1891:
+single1899:
 	FMOVS 0(R21), F0
 
-loaded1892:
+loaded1900:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1893
+	TBZ $1, R20, single1901
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1894
+	TBZ $0, R20, loaded1902
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1894
+	B loaded1902
 
-single1893:
+single1901:
 	FMOVS 0(R21), F0
 
-loaded1894:
+loaded1902:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1895
+	TBZ $1, R20, single1903
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1896
+	TBZ $0, R20, loaded1904
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1896
+	B loaded1904
 
-single1895:
+single1903:
 	FMOVS 0(R21), F0
 
-loaded1896:
+loaded1904:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1897
+	TBZ $1, R20, single1905
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1898
+	TBZ $0, R20, stored1906
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1898
+	B stored1906
 
-single1897:
+single1905:
 	FMOVS F31, 0(R21)
 
-stored1898:
+stored1906:
 	ADD R13, R21
-	TBZ $1, R20, single1899
+	TBZ $1, R20, single1907
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1900
+	TBZ $0, R20, stored1908
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1900
+	B stored1908
 
-single1899:
+single1907:
 	FMOVS F30, 0(R21)
 
-stored1900:
+stored1908:
 	ADD R13, R21
-	TBZ $1, R20, single1901
+	TBZ $1, R20, single1909
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1902
+	TBZ $0, R20, stored1910
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1902
+	B stored1910
 
-single1901:
+single1909:
 	FMOVS F29, 0(R21)
 
-stored1902:
+stored1910:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -39400,17 +39798,17 @@ single:
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1903
+	TBZ $1, R20, single1911
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1904
+	TBZ $0, R20, loaded1912
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1904
+	B loaded1912
 
-single1903:
+single1911:
 	FMOVS 16(R10), F1
 
-loaded1904:
+loaded1912:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -39427,51 +39825,51 @@ loaded1904:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1905
+	TBZ $1, R20, single1913
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1906
+	TBZ $0, R20, loaded1914
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1906
+	B loaded1914
 
-single1905:
+single1913:
 	FMOVS 16(R21), F0
 
-loaded1906:
+loaded1914:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1907
+	TBZ $1, R20, single1915
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1908
+	TBZ $0, R20, loaded1916
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1908
+	B loaded1916
 
-single1907:
+single1915:
 	FMOVS 16(R21), F0
 
-loaded1908:
+loaded1916:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1909
+	TBZ $1, R20, single1917
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1910
+	TBZ $0, R20, loaded1918
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1910
+	B loaded1918
 
-single1909:
+single1917:
 	FMOVS 16(R21), F0
 
-loaded1910:
+loaded1918:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -39482,17 +39880,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single1911
+	TBZ $1, R20, single1919
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1912
+	TBZ $0, R20, loaded1920
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1912
+	B loaded1920
 
-single1911:
+single1919:
 	FMOVS 16(R21), F0
 
-loaded1912:
+loaded1920:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -39500,43 +39898,43 @@ loaded1912:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1913
+	TBZ $1, R20, single1921
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1914
+	TBZ $0, R20, stored1922
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1914
+	B stored1922
 
-single1913:
+single1921:
 	FMOVS F30, 16(R21)
 
-stored1914:
+stored1922:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1915
+	TBZ $1, R20, single1923
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1916
+	TBZ $0, R20, stored1924
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1916
+	B stored1924
 
-single1915:
+single1923:
 	FMOVS F28, 16(R21)
 
-stored1916:
+stored1924:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1917
+	TBZ $1, R20, single1925
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1918
+	TBZ $0, R20, stored1926
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1918
+	B stored1926
 
-single1917:
+single1925:
 	FMOVS F26, 16(R21)
 
-stored1918:
+stored1926:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -39642,17 +40040,17 @@ tile:
 single:
 	FMOVQ 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single1919
+	TBZ $1, R20, single1927
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1920
+	TBZ $0, R20, loaded1928
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1920
+	B loaded1928
 
-single1919:
+single1927:
 	FMOVS 0(R10), F0
 
-loaded1920:
+loaded1928:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -39664,65 +40062,6 @@ loaded1920:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1921
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1922
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1922
-
-single1921:
-	FMOVS 0(R21), F0
-
-loaded1922:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single1923
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1924
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1924
-
-single1923:
-	FMOVS 0(R21), F0
-
-loaded1924:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single1925
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1926
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1926
-
-single1925:
-	FMOVS 0(R21), F0
-
-loaded1926:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single1927
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1928
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1928
-
-single1927:
-	FMOVS 0(R21), F0
-
-loaded1928:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
 	TBZ $1, R20, single1929
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1930
@@ -39734,6 +40073,65 @@ single1929:
 	FMOVS 0(R21), F0
 
 loaded1930:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single1931
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1932
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1932
+
+single1931:
+	FMOVS 0(R21), F0
+
+loaded1932:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single1933
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1934
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1934
+
+single1933:
+	FMOVS 0(R21), F0
+
+loaded1934:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single1935
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1936
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1936
+
+single1935:
+	FMOVS 0(R21), F0
+
+loaded1936:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single1937
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1938
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1938
+
+single1937:
+	FMOVS 0(R21), F0
+
+loaded1938:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -39741,53 +40139,53 @@ loaded1930:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1931
+	TBZ $1, R20, single1939
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1932
+	TBZ $0, R20, stored1940
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1932
+	B stored1940
 
-single1931:
+single1939:
 	FMOVS F31, 0(R21)
 
-stored1932:
+stored1940:
 	ADD R13, R21
-	TBZ $1, R20, single1933
+	TBZ $1, R20, single1941
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1934
+	TBZ $0, R20, stored1942
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1934
+	B stored1942
 
-single1933:
+single1941:
 	FMOVS F30, 0(R21)
 
-stored1934:
+stored1942:
 	ADD R13, R21
-	TBZ $1, R20, single1935
+	TBZ $1, R20, single1943
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1936
+	TBZ $0, R20, stored1944
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1936
+	B stored1944
 
-single1935:
+single1943:
 	FMOVS F29, 0(R21)
 
-stored1936:
+stored1944:
 	ADD R13, R21
-	TBZ $1, R20, single1937
+	TBZ $1, R20, single1945
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1938
+	TBZ $0, R20, stored1946
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1938
+	B stored1946
 
-single1937:
+single1945:
 	FMOVS F28, 0(R21)
 
-stored1938:
+stored1946:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -39928,17 +40326,17 @@ single:
 	FMOVQ 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1939
+	TBZ $1, R20, single1947
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1940
+	TBZ $0, R20, loaded1948
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1940
+	B loaded1948
 
-single1939:
+single1947:
 	FMOVS 16(R10), F1
 
-loaded1940:
+loaded1948:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -39957,79 +40355,6 @@ loaded1940:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1941
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1942
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1942
-
-single1941:
-	FMOVS 16(R21), F0
-
-loaded1942:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1943
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1944
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1944
-
-single1943:
-	FMOVS 16(R21), F0
-
-loaded1944:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1945
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1946
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1946
-
-single1945:
-	FMOVS 16(R21), F0
-
-loaded1946:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1947
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1948
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1948
-
-single1947:
-	FMOVS 16(R21), F0
-
-loaded1948:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
-	FMOVQ 0(R21), F0
-	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	TBZ $1, R20, single1949
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1950
@@ -40041,6 +40366,79 @@ single1949:
 	FMOVS 16(R21), F0
 
 loaded1950:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single1951
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1952
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1952
+
+single1951:
+	FMOVS 16(R21), F0
+
+loaded1952:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single1953
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1954
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1954
+
+single1953:
+	FMOVS 16(R21), F0
+
+loaded1954:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single1955
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1956
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1956
+
+single1955:
+	FMOVS 16(R21), F0
+
+loaded1956:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	TBZ $1, R20, single1957
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1958
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1958
+
+single1957:
+	FMOVS 16(R21), F0
+
+loaded1958:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -40049,56 +40447,56 @@ loaded1950:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1951
+	TBZ $1, R20, single1959
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1952
+	TBZ $0, R20, stored1960
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1952
+	B stored1960
 
-single1951:
+single1959:
 	FMOVS F30, 16(R21)
 
-stored1952:
+stored1960:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1953
+	TBZ $1, R20, single1961
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1954
+	TBZ $0, R20, stored1962
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1954
+	B stored1962
 
-single1953:
+single1961:
 	FMOVS F28, 16(R21)
 
-stored1954:
+stored1962:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1955
+	TBZ $1, R20, single1963
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1956
+	TBZ $0, R20, stored1964
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1956
+	B stored1964
 
-single1955:
+single1963:
 	FMOVS F26, 16(R21)
 
-stored1956:
+stored1964:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1957
+	TBZ $1, R20, single1965
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1958
+	TBZ $0, R20, stored1966
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1958
+	B stored1966
 
-single1957:
+single1965:
 	FMOVS F24, 16(R21)
 
-stored1958:
+stored1966:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -40216,17 +40614,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVS 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single1959
+	TBZ $1, R20, single1967
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1960
+	TBZ $0, R20, loaded1968
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1960
+	B loaded1968
 
-single1959:
+single1967:
 	FMOVS 0(R10), F0
 
-loaded1960:
+loaded1968:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -40239,62 +40637,6 @@ loaded1960:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1961
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1962
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1962
-
-single1961:
-	FMOVS 0(R21), F0
-
-loaded1962:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single1963
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1964
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1964
-
-single1963:
-	FMOVS 0(R21), F0
-
-loaded1964:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single1965
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1966
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1966
-
-single1965:
-	FMOVS 0(R21), F0
-
-loaded1966:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single1967
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1968
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1968
-
-single1967:
-	FMOVS 0(R21), F0
-
-loaded1968:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
 	TBZ $1, R20, single1969
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1970
@@ -40306,12 +40648,9 @@ single1969:
 	FMOVS 0(R21), F0
 
 loaded1970:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
 	TBZ $1, R20, single1971
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1972
@@ -40323,6 +40662,65 @@ single1971:
 	FMOVS 0(R21), F0
 
 loaded1972:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single1973
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1974
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1974
+
+single1973:
+	FMOVS 0(R21), F0
+
+loaded1974:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single1975
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1976
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1976
+
+single1975:
+	FMOVS 0(R21), F0
+
+loaded1976:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single1977
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1978
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1978
+
+single1977:
+	FMOVS 0(R21), F0
+
+loaded1978:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single1979
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1980
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1980
+
+single1979:
+	FMOVS 0(R21), F0
+
+loaded1980:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -40331,65 +40729,65 @@ loaded1972:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1973
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1974
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored1974
-
-single1973:
-	FMOVS F31, 0(R21)
-
-stored1974:
-	ADD R13, R21
-	TBZ $1, R20, single1975
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1976
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1976
-
-single1975:
-	FMOVS F30, 0(R21)
-
-stored1976:
-	ADD R13, R21
-	TBZ $1, R20, single1977
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1978
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored1978
-
-single1977:
-	FMOVS F29, 0(R21)
-
-stored1978:
-	ADD R13, R21
-	TBZ $1, R20, single1979
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1980
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored1980
-
-single1979:
-	FMOVS F28, 0(R21)
-
-stored1980:
-	ADD R13, R21
 	TBZ $1, R20, single1981
-	FMOVD F27, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored1982
 	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored1982
 
 single1981:
-	FMOVS F27, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored1982:
+	ADD R13, R21
+	TBZ $1, R20, single1983
+	FMOVD F30, 0(R21)
+	TBZ $0, R20, stored1984
+	ADD $8, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored1984
+
+single1983:
+	FMOVS F30, 0(R21)
+
+stored1984:
+	ADD R13, R21
+	TBZ $1, R20, single1985
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored1986
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored1986
+
+single1985:
+	FMOVS F29, 0(R21)
+
+stored1986:
+	ADD R13, R21
+	TBZ $1, R20, single1987
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored1988
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored1988
+
+single1987:
+	FMOVS F28, 0(R21)
+
+stored1988:
+	ADD R13, R21
+	TBZ $1, R20, single1989
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored1990
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored1990
+
+single1989:
+	FMOVS F27, 0(R21)
+
+stored1990:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -40550,17 +40948,17 @@ single:
 	FMOVS 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1983
+	TBZ $1, R20, single1991
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1984
+	TBZ $0, R20, loaded1992
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1984
+	B loaded1992
 
-single1983:
+single1991:
 	FMOVS 16(R10), F1
 
-loaded1984:
+loaded1992:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -40581,74 +40979,6 @@ loaded1984:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1985
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1986
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1986
-
-single1985:
-	FMOVS 16(R21), F0
-
-loaded1986:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1987
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1988
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1988
-
-single1987:
-	FMOVS 16(R21), F0
-
-loaded1988:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1989
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1990
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1990
-
-single1989:
-	FMOVS 16(R21), F0
-
-loaded1990:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1991
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1992
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1992
-
-single1991:
-	FMOVS 16(R21), F0
-
-loaded1992:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
 	TBZ $1, R20, single1993
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1994
@@ -40660,6 +40990,74 @@ single1993:
 	FMOVS 16(R21), F0
 
 loaded1994:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single1995
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1996
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1996
+
+single1995:
+	FMOVS 16(R21), F0
+
+loaded1996:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single1997
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1998
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1998
+
+single1997:
+	FMOVS 16(R21), F0
+
+loaded1998:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single1999
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2000
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2000
+
+single1999:
+	FMOVS 16(R21), F0
+
+loaded2000:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2001
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2002
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2002
+
+single2001:
+	FMOVS 16(R21), F0
+
+loaded2002:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -40672,17 +41070,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single1995
+	TBZ $1, R20, single2003
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1996
+	TBZ $0, R20, loaded2004
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1996
+	B loaded2004
 
-single1995:
+single2003:
 	FMOVS 16(R21), F0
 
-loaded1996:
+loaded2004:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -40692,69 +41090,69 @@ loaded1996:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1997
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1998
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1998
-
-single1997:
-	FMOVS F30, 16(R21)
-
-stored1998:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1999
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2000
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2000
-
-single1999:
-	FMOVS F28, 16(R21)
-
-stored2000:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2001
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2002
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2002
-
-single2001:
-	FMOVS F26, 16(R21)
-
-stored2002:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2003
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2004
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored2004
-
-single2003:
-	FMOVS F24, 16(R21)
-
-stored2004:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
 	TBZ $1, R20, single2005
-	FMOVD F22, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2006
 	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2006
 
 single2005:
-	FMOVS F22, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2006:
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	TBZ $1, R20, single2007
+	FMOVD F28, 16(R21)
+	TBZ $0, R20, stored2008
+	ADD $24, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2008
+
+single2007:
+	FMOVS F28, 16(R21)
+
+stored2008:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single2009
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored2010
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2010
+
+single2009:
+	FMOVS F26, 16(R21)
+
+stored2010:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2011
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2012
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2012
+
+single2011:
+	FMOVS F24, 16(R21)
+
+stored2012:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2013
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2014
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2014
+
+single2013:
+	FMOVS F22, 16(R21)
+
+stored2014:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -40882,17 +41280,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVD 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2007
+	TBZ $1, R20, single2015
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2008
+	TBZ $0, R20, loaded2016
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2008
+	B loaded2016
 
-single2007:
+single2015:
 	FMOVS 0(R10), F0
 
-loaded2008:
+loaded2016:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -40906,62 +41304,6 @@ loaded2008:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2009
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2010
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2010
-
-single2009:
-	FMOVS 0(R21), F0
-
-loaded2010:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2011
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2012
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2012
-
-single2011:
-	FMOVS 0(R21), F0
-
-loaded2012:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2013
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2014
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2014
-
-single2013:
-	FMOVS 0(R21), F0
-
-loaded2014:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single2015
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2016
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2016
-
-single2015:
-	FMOVS 0(R21), F0
-
-loaded2016:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
 	TBZ $1, R20, single2017
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2018
@@ -40973,8 +41315,8 @@ single2017:
 	FMOVS 0(R21), F0
 
 loaded2018:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single2019
 	FMOVD 0(R21), F0
@@ -40987,12 +41329,9 @@ single2019:
 	FMOVS 0(R21), F0
 
 loaded2020:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
 	TBZ $1, R20, single2021
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2022
@@ -41004,6 +41343,65 @@ single2021:
 	FMOVS 0(R21), F0
 
 loaded2022:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2023
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2024
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2024
+
+single2023:
+	FMOVS 0(R21), F0
+
+loaded2024:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2025
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2026
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2026
+
+single2025:
+	FMOVS 0(R21), F0
+
+loaded2026:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2027
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2028
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2028
+
+single2027:
+	FMOVS 0(R21), F0
+
+loaded2028:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2029
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2030
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2030
+
+single2029:
+	FMOVS 0(R21), F0
+
+loaded2030:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -41013,77 +41411,77 @@ loaded2022:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2023
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2024
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2024
-
-single2023:
-	FMOVS F31, 0(R21)
-
-stored2024:
-	ADD R13, R21
-	TBZ $1, R20, single2025
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2026
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2026
-
-single2025:
-	FMOVS F30, 0(R21)
-
-stored2026:
-	ADD R13, R21
-	TBZ $1, R20, single2027
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2028
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2028
-
-single2027:
-	FMOVS F29, 0(R21)
-
-stored2028:
-	ADD R13, R21
-	TBZ $1, R20, single2029
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2030
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2030
-
-single2029:
-	FMOVS F28, 0(R21)
-
-stored2030:
-	ADD R13, R21
 	TBZ $1, R20, single2031
-	FMOVD F27, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2032
 	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2032
 
 single2031:
-	FMOVS F27, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2032:
 	ADD R13, R21
 	TBZ $1, R20, single2033
-	FMOVD F26, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored2034
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2034
 
 single2033:
-	FMOVS F26, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored2034:
+	ADD R13, R21
+	TBZ $1, R20, single2035
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored2036
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored2036
+
+single2035:
+	FMOVS F29, 0(R21)
+
+stored2036:
+	ADD R13, R21
+	TBZ $1, R20, single2037
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2038
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2038
+
+single2037:
+	FMOVS F28, 0(R21)
+
+stored2038:
+	ADD R13, R21
+	TBZ $1, R20, single2039
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2040
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2040
+
+single2039:
+	FMOVS F27, 0(R21)
+
+stored2040:
+	ADD R13, R21
+	TBZ $1, R20, single2041
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2042
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2042
+
+single2041:
+	FMOVS F26, 0(R21)
+
+stored2042:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -41262,17 +41660,17 @@ single:
 	FMOVD 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2035
+	TBZ $1, R20, single2043
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2036
+	TBZ $0, R20, loaded2044
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2036
+	B loaded2044
 
-single2035:
+single2043:
 	FMOVS 16(R10), F1
 
-loaded2036:
+loaded2044:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -41295,74 +41693,6 @@ loaded2036:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2037
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2038
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2038
-
-single2037:
-	FMOVS 16(R21), F0
-
-loaded2038:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2039
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2040
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2040
-
-single2039:
-	FMOVS 16(R21), F0
-
-loaded2040:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2041
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2042
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2042
-
-single2041:
-	FMOVS 16(R21), F0
-
-loaded2042:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2043
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2044
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2044
-
-single2043:
-	FMOVS 16(R21), F0
-
-loaded2044:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
 	TBZ $1, R20, single2045
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2046
@@ -41374,12 +41704,12 @@ single2045:
 	FMOVS 16(R21), F0
 
 loaded2046:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single2047
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2048
@@ -41391,6 +41721,74 @@ single2047:
 	FMOVS 16(R21), F0
 
 loaded2048:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single2049
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2050
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2050
+
+single2049:
+	FMOVS 16(R21), F0
+
+loaded2050:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2051
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2052
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2052
+
+single2051:
+	FMOVS 16(R21), F0
+
+loaded2052:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2053
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2054
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2054
+
+single2053:
+	FMOVS 16(R21), F0
+
+loaded2054:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2055
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2056
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2056
+
+single2055:
+	FMOVS 16(R21), F0
+
+loaded2056:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -41404,17 +41802,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single2049
+	TBZ $1, R20, single2057
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2050
+	TBZ $0, R20, loaded2058
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2050
+	B loaded2058
 
-single2049:
+single2057:
 	FMOVS 16(R21), F0
 
-loaded2050:
+loaded2058:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -41425,82 +41823,82 @@ loaded2050:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2051
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2052
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2052
-
-single2051:
-	FMOVS F30, 16(R21)
-
-stored2052:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2053
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2054
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2054
-
-single2053:
-	FMOVS F28, 16(R21)
-
-stored2054:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2055
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2056
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2056
-
-single2055:
-	FMOVS F26, 16(R21)
-
-stored2056:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2057
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2058
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored2058
-
-single2057:
-	FMOVS F24, 16(R21)
-
-stored2058:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
 	TBZ $1, R20, single2059
-	FMOVD F22, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2060
 	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2060
 
 single2059:
-	FMOVS F22, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2060:
 	ADD R13, R21
-	FMOVQ F21, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single2061
-	FMOVD F20, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored2062
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored2062
 
 single2061:
-	FMOVS F20, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored2062:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single2063
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored2064
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2064
+
+single2063:
+	FMOVS F26, 16(R21)
+
+stored2064:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2065
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2066
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2066
+
+single2065:
+	FMOVS F24, 16(R21)
+
+stored2066:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2067
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2068
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2068
+
+single2067:
+	FMOVS F22, 16(R21)
+
+stored2068:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2069
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2070
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2070
+
+single2069:
+	FMOVS F20, 16(R21)
+
+stored2070:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -41642,17 +42040,17 @@ single:
 	ADD $24, R0, R26
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single2063
+	TBZ $1, R20, single2071
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2064
+	TBZ $0, R20, loaded2072
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2064
+	B loaded2072
 
-single2063:
+single2071:
 	FMOVS 0(R10), F0
 
-loaded2064:
+loaded2072:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -41667,62 +42065,6 @@ loaded2064:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2065
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2066
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2066
-
-single2065:
-	FMOVS 0(R21), F0
-
-loaded2066:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2067
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2068
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2068
-
-single2067:
-	FMOVS 0(R21), F0
-
-loaded2068:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2069
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2070
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2070
-
-single2069:
-	FMOVS 0(R21), F0
-
-loaded2070:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single2071
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2072
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2072
-
-single2071:
-	FMOVS 0(R21), F0
-
-loaded2072:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
 	TBZ $1, R20, single2073
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2074
@@ -41734,8 +42076,8 @@ single2073:
 	FMOVS 0(R21), F0
 
 loaded2074:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single2075
 	FMOVD 0(R21), F0
@@ -41748,8 +42090,8 @@ single2075:
 	FMOVS 0(R21), F0
 
 loaded2076:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	TBZ $1, R20, single2077
 	FMOVD 0(R21), F0
@@ -41762,12 +42104,9 @@ single2077:
 	FMOVS 0(R21), F0
 
 loaded2078:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
 	TBZ $1, R20, single2079
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2080
@@ -41779,6 +42118,65 @@ single2079:
 	FMOVS 0(R21), F0
 
 loaded2080:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2081
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2082
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2082
+
+single2081:
+	FMOVS 0(R21), F0
+
+loaded2082:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2083
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2084
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2084
+
+single2083:
+	FMOVS 0(R21), F0
+
+loaded2084:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single2085
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2086
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2086
+
+single2085:
+	FMOVS 0(R21), F0
+
+loaded2086:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2087
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2088
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2088
+
+single2087:
+	FMOVS 0(R21), F0
+
+loaded2088:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -41789,89 +42187,89 @@ loaded2080:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2081
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2082
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2082
-
-single2081:
-	FMOVS F31, 0(R21)
-
-stored2082:
-	ADD R13, R21
-	TBZ $1, R20, single2083
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2084
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2084
-
-single2083:
-	FMOVS F30, 0(R21)
-
-stored2084:
-	ADD R13, R21
-	TBZ $1, R20, single2085
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2086
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2086
-
-single2085:
-	FMOVS F29, 0(R21)
-
-stored2086:
-	ADD R13, R21
-	TBZ $1, R20, single2087
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2088
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2088
-
-single2087:
-	FMOVS F28, 0(R21)
-
-stored2088:
-	ADD R13, R21
 	TBZ $1, R20, single2089
-	FMOVD F27, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2090
 	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2090
 
 single2089:
-	FMOVS F27, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2090:
 	ADD R13, R21
 	TBZ $1, R20, single2091
-	FMOVD F26, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored2092
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2092
 
 single2091:
-	FMOVS F26, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored2092:
 	ADD R13, R21
 	TBZ $1, R20, single2093
-	FMOVD F25, 0(R21)
+	FMOVD F29, 0(R21)
 	TBZ $0, R20, stored2094
 	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
+	VST1 V29.S[2], (R26)
 	B stored2094
 
 single2093:
-	FMOVS F25, 0(R21)
+	FMOVS F29, 0(R21)
 
 stored2094:
+	ADD R13, R21
+	TBZ $1, R20, single2095
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2096
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2096
+
+single2095:
+	FMOVS F28, 0(R21)
+
+stored2096:
+	ADD R13, R21
+	TBZ $1, R20, single2097
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2098
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2098
+
+single2097:
+	FMOVS F27, 0(R21)
+
+stored2098:
+	ADD R13, R21
+	TBZ $1, R20, single2099
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2100
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2100
+
+single2099:
+	FMOVS F26, 0(R21)
+
+stored2100:
+	ADD R13, R21
+	TBZ $1, R20, single2101
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored2102
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored2102
+
+single2101:
+	FMOVS F25, 0(R21)
+
+stored2102:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -42072,17 +42470,17 @@ single:
 	VLD1 (R26), V3.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2095
+	TBZ $1, R20, single2103
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2096
+	TBZ $0, R20, loaded2104
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2096
+	B loaded2104
 
-single2095:
+single2103:
 	FMOVS 16(R10), F1
 
-loaded2096:
+loaded2104:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -42107,74 +42505,6 @@ loaded2096:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2097
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2098
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2098
-
-single2097:
-	FMOVS 16(R21), F0
-
-loaded2098:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2099
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2100
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2100
-
-single2099:
-	FMOVS 16(R21), F0
-
-loaded2100:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2101
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2102
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2102
-
-single2101:
-	FMOVS 16(R21), F0
-
-loaded2102:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2103
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2104
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2104
-
-single2103:
-	FMOVS 16(R21), F0
-
-loaded2104:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
 	TBZ $1, R20, single2105
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2106
@@ -42186,12 +42516,12 @@ single2105:
 	FMOVS 16(R21), F0
 
 loaded2106:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single2107
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2108
@@ -42203,12 +42533,12 @@ single2107:
 	FMOVS 16(R21), F0
 
 loaded2108:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
 	TBZ $1, R20, single2109
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2110
@@ -42220,6 +42550,74 @@ single2109:
 	FMOVS 16(R21), F0
 
 loaded2110:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2111
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2112
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2112
+
+single2111:
+	FMOVS 16(R21), F0
+
+loaded2112:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2113
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2114
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2114
+
+single2113:
+	FMOVS 16(R21), F0
+
+loaded2114:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2115
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2116
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2116
+
+single2115:
+	FMOVS 16(R21), F0
+
+loaded2116:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single2117
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2118
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2118
+
+single2117:
+	FMOVS 16(R21), F0
+
+loaded2118:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -42234,17 +42632,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single2111
+	TBZ $1, R20, single2119
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2112
+	TBZ $0, R20, loaded2120
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2112
+	B loaded2120
 
-single2111:
+single2119:
 	FMOVS 16(R21), F0
 
-loaded2112:
+loaded2120:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -42256,95 +42654,95 @@ loaded2112:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2113
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2114
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2114
-
-single2113:
-	FMOVS F30, 16(R21)
-
-stored2114:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2115
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2116
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2116
-
-single2115:
-	FMOVS F28, 16(R21)
-
-stored2116:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2117
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2118
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2118
-
-single2117:
-	FMOVS F26, 16(R21)
-
-stored2118:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2119
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2120
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored2120
-
-single2119:
-	FMOVS F24, 16(R21)
-
-stored2120:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
 	TBZ $1, R20, single2121
-	FMOVD F22, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2122
 	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2122
 
 single2121:
-	FMOVS F22, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2122:
 	ADD R13, R21
-	FMOVQ F21, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single2123
-	FMOVD F20, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored2124
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored2124
 
 single2123:
-	FMOVS F20, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored2124:
 	ADD R13, R21
-	FMOVQ F19, 0(R21)
+	FMOVQ F27, 0(R21)
 	TBZ $1, R20, single2125
-	FMOVD F18, 16(R21)
+	FMOVD F26, 16(R21)
 	TBZ $0, R20, stored2126
 	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
+	VST1 V26.S[2], (R26)
 	B stored2126
 
 single2125:
-	FMOVS F18, 16(R21)
+	FMOVS F26, 16(R21)
 
 stored2126:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2127
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2128
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2128
+
+single2127:
+	FMOVS F24, 16(R21)
+
+stored2128:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2129
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2130
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2130
+
+single2129:
+	FMOVS F22, 16(R21)
+
+stored2130:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2131
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2132
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2132
+
+single2131:
+	FMOVS F20, 16(R21)
+
+stored2132:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single2133
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored2134
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored2134
+
+single2133:
+	FMOVS F18, 16(R21)
+
+stored2134:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -42492,17 +42890,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVQ 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2127
+	TBZ $1, R20, single2135
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2128
+	TBZ $0, R20, loaded2136
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2128
+	B loaded2136
 
-single2127:
+single2135:
 	FMOVS 0(R10), F0
 
-loaded2128:
+loaded2136:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -42518,62 +42916,6 @@ loaded2128:
 	CBZ R9, bias
 	FMOVS 96(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2129
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2130
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2130
-
-single2129:
-	FMOVS 0(R21), F0
-
-loaded2130:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2131
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2132
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2132
-
-single2131:
-	FMOVS 0(R21), F0
-
-loaded2132:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2133
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2134
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2134
-
-single2133:
-	FMOVS 0(R21), F0
-
-loaded2134:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single2135
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2136
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2136
-
-single2135:
-	FMOVS 0(R21), F0
-
-loaded2136:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
 	TBZ $1, R20, single2137
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2138
@@ -42585,8 +42927,8 @@ single2137:
 	FMOVS 0(R21), F0
 
 loaded2138:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single2139
 	FMOVD 0(R21), F0
@@ -42599,8 +42941,8 @@ single2139:
 	FMOVS 0(R21), F0
 
 loaded2140:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	TBZ $1, R20, single2141
 	FMOVD 0(R21), F0
@@ -42613,8 +42955,8 @@ single2141:
 	FMOVS 0(R21), F0
 
 loaded2142:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	ADD R13, R21
 	TBZ $1, R20, single2143
 	FMOVD 0(R21), F0
@@ -42627,12 +42969,9 @@ single2143:
 	FMOVS 0(R21), F0
 
 loaded2144:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
 	TBZ $1, R20, single2145
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2146
@@ -42644,6 +42983,65 @@ single2145:
 	FMOVS 0(R21), F0
 
 loaded2146:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2147
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2148
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2148
+
+single2147:
+	FMOVS 0(R21), F0
+
+loaded2148:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single2149
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2150
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2150
+
+single2149:
+	FMOVS 0(R21), F0
+
+loaded2150:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	ADD R13, R21
+	TBZ $1, R20, single2151
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2152
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2152
+
+single2151:
+	FMOVS 0(R21), F0
+
+loaded2152:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2153
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2154
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2154
+
+single2153:
+	FMOVS 0(R21), F0
+
+loaded2154:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -42655,101 +43053,101 @@ loaded2146:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2147
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2148
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2148
-
-single2147:
-	FMOVS F31, 0(R21)
-
-stored2148:
-	ADD R13, R21
-	TBZ $1, R20, single2149
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2150
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2150
-
-single2149:
-	FMOVS F30, 0(R21)
-
-stored2150:
-	ADD R13, R21
-	TBZ $1, R20, single2151
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2152
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2152
-
-single2151:
-	FMOVS F29, 0(R21)
-
-stored2152:
-	ADD R13, R21
-	TBZ $1, R20, single2153
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2154
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2154
-
-single2153:
-	FMOVS F28, 0(R21)
-
-stored2154:
-	ADD R13, R21
 	TBZ $1, R20, single2155
-	FMOVD F27, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2156
 	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2156
 
 single2155:
-	FMOVS F27, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2156:
 	ADD R13, R21
 	TBZ $1, R20, single2157
-	FMOVD F26, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored2158
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2158
 
 single2157:
-	FMOVS F26, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored2158:
 	ADD R13, R21
 	TBZ $1, R20, single2159
-	FMOVD F25, 0(R21)
+	FMOVD F29, 0(R21)
 	TBZ $0, R20, stored2160
 	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
+	VST1 V29.S[2], (R26)
 	B stored2160
 
 single2159:
-	FMOVS F25, 0(R21)
+	FMOVS F29, 0(R21)
 
 stored2160:
 	ADD R13, R21
 	TBZ $1, R20, single2161
-	FMOVD F24, 0(R21)
+	FMOVD F28, 0(R21)
 	TBZ $0, R20, stored2162
 	ADD $8, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored2162
 
 single2161:
-	FMOVS F24, 0(R21)
+	FMOVS F28, 0(R21)
 
 stored2162:
+	ADD R13, R21
+	TBZ $1, R20, single2163
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2164
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2164
+
+single2163:
+	FMOVS F27, 0(R21)
+
+stored2164:
+	ADD R13, R21
+	TBZ $1, R20, single2165
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2166
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2166
+
+single2165:
+	FMOVS F26, 0(R21)
+
+stored2166:
+	ADD R13, R21
+	TBZ $1, R20, single2167
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored2168
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored2168
+
+single2167:
+	FMOVS F25, 0(R21)
+
+stored2168:
+	ADD R13, R21
+	TBZ $1, R20, single2169
+	FMOVD F24, 0(R21)
+	TBZ $0, R20, stored2170
+	ADD $8, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2170
+
+single2169:
+	FMOVS F24, 0(R21)
+
+stored2170:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -42964,17 +43362,17 @@ single:
 	FMOVQ 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2163
+	TBZ $1, R20, single2171
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2164
+	TBZ $0, R20, loaded2172
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2164
+	B loaded2172
 
-single2163:
+single2171:
 	FMOVS 16(R10), F1
 
-loaded2164:
+loaded2172:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -43001,74 +43399,6 @@ loaded2164:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2165
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2166
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2166
-
-single2165:
-	FMOVS 16(R21), F0
-
-loaded2166:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2167
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2168
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2168
-
-single2167:
-	FMOVS 16(R21), F0
-
-loaded2168:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2169
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2170
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2170
-
-single2169:
-	FMOVS 16(R21), F0
-
-loaded2170:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2171
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2172
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2172
-
-single2171:
-	FMOVS 16(R21), F0
-
-loaded2172:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
 	TBZ $1, R20, single2173
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2174
@@ -43080,12 +43410,12 @@ single2173:
 	FMOVS 16(R21), F0
 
 loaded2174:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single2175
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2176
@@ -43097,12 +43427,12 @@ single2175:
 	FMOVS 16(R21), F0
 
 loaded2176:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
 	TBZ $1, R20, single2177
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2178
@@ -43114,12 +43444,12 @@ single2177:
 	FMOVS 16(R21), F0
 
 loaded2178:
-	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
-	VMOV V0.B16, V18.B16
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
-	VMOV V0.B16, V17.B16
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single2179
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2180
@@ -43131,6 +43461,74 @@ single2179:
 	FMOVS 16(R21), F0
 
 loaded2180:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2181
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2182
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2182
+
+single2181:
+	FMOVS 16(R21), F0
+
+loaded2182:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2183
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2184
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2184
+
+single2183:
+	FMOVS 16(R21), F0
+
+loaded2184:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single2185
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2186
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2186
+
+single2185:
+	FMOVS 16(R21), F0
+
+loaded2186:
+	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
+	VMOV V0.B16, V18.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
+	VMOV V0.B16, V17.B16
+	TBZ $1, R20, single2187
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2188
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2188
+
+single2187:
+	FMOVS 16(R21), F0
+
+loaded2188:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -43146,17 +43544,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single2181
+	TBZ $1, R20, single2189
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2182
+	TBZ $0, R20, loaded2190
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2182
+	B loaded2190
 
-single2181:
+single2189:
 	FMOVS 16(R21), F0
 
-loaded2182:
+loaded2190:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -43169,108 +43567,108 @@ loaded2182:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2183
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2184
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2184
-
-single2183:
-	FMOVS F30, 16(R21)
-
-stored2184:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2185
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2186
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2186
-
-single2185:
-	FMOVS F28, 16(R21)
-
-stored2186:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2187
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2188
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2188
-
-single2187:
-	FMOVS F26, 16(R21)
-
-stored2188:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2189
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2190
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored2190
-
-single2189:
-	FMOVS F24, 16(R21)
-
-stored2190:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
 	TBZ $1, R20, single2191
-	FMOVD F22, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2192
 	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2192
 
 single2191:
-	FMOVS F22, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2192:
 	ADD R13, R21
-	FMOVQ F21, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single2193
-	FMOVD F20, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored2194
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored2194
 
 single2193:
-	FMOVS F20, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored2194:
 	ADD R13, R21
-	FMOVQ F19, 0(R21)
+	FMOVQ F27, 0(R21)
 	TBZ $1, R20, single2195
-	FMOVD F18, 16(R21)
+	FMOVD F26, 16(R21)
 	TBZ $0, R20, stored2196
 	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
+	VST1 V26.S[2], (R26)
 	B stored2196
 
 single2195:
-	FMOVS F18, 16(R21)
+	FMOVS F26, 16(R21)
 
 stored2196:
 	ADD R13, R21
-	FMOVQ F17, 0(R21)
+	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single2197
-	FMOVD F16, 16(R21)
+	FMOVD F24, 16(R21)
 	TBZ $0, R20, stored2198
 	ADD $24, R21, R26
-	VST1 V16.S[2], (R26)
+	VST1 V24.S[2], (R26)
 	B stored2198
 
 single2197:
-	FMOVS F16, 16(R21)
+	FMOVS F24, 16(R21)
 
 stored2198:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2199
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2200
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2200
+
+single2199:
+	FMOVS F22, 16(R21)
+
+stored2200:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2201
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2202
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2202
+
+single2201:
+	FMOVS F20, 16(R21)
+
+stored2202:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single2203
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored2204
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored2204
+
+single2203:
+	FMOVS F18, 16(R21)
+
+stored2204:
+	ADD R13, R21
+	FMOVQ F17, 0(R21)
+	TBZ $1, R20, single2205
+	FMOVD F16, 16(R21)
+	TBZ $0, R20, stored2206
+	ADD $24, R21, R26
+	VST1 V16.S[2], (R26)
+	B stored2206
+
+single2205:
+	FMOVS F16, 16(R21)
+
+stored2206:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19

@@ -154,3 +154,7 @@ func BenchmarkSoftmaxRowsBackward(b *testing.B)       { benchmark(b, "SoftmaxRow
 func BenchmarkCausalSoftmaxRowsBackward(b *testing.B) { benchmark(b, "CausalSoftmaxRowsBackward") }
 func BenchmarkSoftmaxCrossEntropyRows(b *testing.B)   { benchmark(b, "SoftmaxCrossEntropyRows") }
 func BenchmarkSigmoidCrossEntropy(b *testing.B)       { benchmark(b, "SigmoidCrossEntropy") }
+func BenchmarkInvalidIndex(b *testing.B)              { benchmark(b, "InvalidIndex") }
+func BenchmarkCountIndices(b *testing.B)              { benchmark(b, "CountIndices") }
+func BenchmarkGatherRows(b *testing.B)                { benchmark(b, "GatherRows") }
+func BenchmarkScatterAddRows(b *testing.B)            { benchmark(b, "ScatterAddRows") }

@@ -1198,3 +1198,16 @@ func sigmoidCrossEntropy(dx, loss, x, t, w, p []float32, scale float32) {
 		sigmoidCrossEntropyRef(dx, loss, x, t, w, p, scale)
 	}
 }
+
+//go:noinline
+func firstInvalid(x []float32, limit float32) float32 {
+	raceRead(x)
+	switch CurrentLevel() {
+	case AVX512:
+		return asm.FirstInvalidAVX512(unsafe.SliceData(x), len(x), limit)
+	case AVX2:
+		return asm.FirstInvalidAVX2(unsafe.SliceData(x), len(x), limit)
+	default:
+		return firstInvalidRef(x, limit)
+	}
+}

@@ -1036,3 +1036,14 @@ func sigmoidCrossEntropy(dx, loss, x, t, w, p []float32, scale float32) {
 		sigmoidCrossEntropyRef(dx, loss, x, t, w, p, scale)
 	}
 }
+
+//go:noinline
+func firstInvalid(x []float32, limit float32) float32 {
+	raceRead(x)
+	switch CurrentLevel() {
+	case NEON:
+		return asm.FirstInvalidNEON(unsafe.SliceData(x), len(x), limit)
+	default:
+		return firstInvalidRef(x, limit)
+	}
+}

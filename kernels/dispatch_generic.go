@@ -408,3 +408,8 @@ func dotShifted(acc *[lanes]float32, x, y []float32, shift float32) float32 {
 func sigmoidCrossEntropy(dx, loss, x, t, w, p []float32, scale float32) {
 	sigmoidCrossEntropyRef(dx, loss, x, t, w, p, scale)
 }
+
+//go:noinline
+func firstInvalid(x []float32, limit float32) float32 {
+	return firstInvalidRef(x, limit)
+}

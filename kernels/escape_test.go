@@ -114,6 +114,18 @@ func TestArgumentsDoNotEscape(t *testing.T) {
 			SigmoidCrossEntropy(dx[:], x[:], targets[:], SigmoidCrossEntropyParams{
 				Weights: weights[:], PosWeights: posWeights[:]})
 		},
+		"InvalidIndex": func() { var x array; InvalidIndex(x[:], 1) },
+		"CountIndices": func() { var counts, x array; CountIndices(counts[:], x[:]) },
+		"GatherRows": func() {
+			var dst, table array
+			var indices [8]float32
+			GatherRows(NewMatrix(8, 8, dst[:]), NewMatrix(8, 8, table[:]), indices[:])
+		},
+		"ScatterAddRows": func() {
+			var table, src array
+			var indices [8]float32
+			ScatterAddRows(NewMatrix(8, 8, table[:]), NewMatrix(8, 8, src[:]), indices[:])
+		},
 		"OuterProducts": func() {
 			var a, x, y array
 			OuterProducts(NewMatrix(8, 8, a[:]), NewMatrix(8, 8, x[:]), NewMatrix(8, 8, y[:]), 2)

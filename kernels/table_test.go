@@ -1,6 +1,9 @@
 package kernels
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // shape sizes the operands of a call. Vectors have n elements (and m = 1);
 // other kernels take m x n matrices, the sums of products run over k, and with
@@ -163,6 +166,16 @@ var triangles = class{
 	strided: true,
 }
 
+// lookups are m tokens, with an index each, in a table of k rows of n.
+var lookups = class{
+	shapes:  lookupShapes(),
+	rounds:  2,
+	limit:   shape{m: 40, n: 150, k: 60, pad: 20},
+	fenced:  lookupShapes()[:140],
+	benched: []shape{{m: 16, n: 64, k: 100}, {m: 2048, n: 64, k: 10000}, {m: 2048, n: 512, k: 10000}},
+	strided: true,
+}
+
 // square returns as many square blocks of the first columns as m holds.
 func square(m Matrix) Matrix {
 	m.Cols = min(m.Rows, m.Cols)
@@ -246,6 +259,17 @@ func transposeShapes() (s []shape) {
 
 func stripShapes() []shape {
 	s := gridShapes()
+	for i := range s {
+		s[i].pad = []int{0, 1, 0, 5, 16}[i%5]
+	}
+	return s
+}
+
+func lookupShapes() (s []shape) {
+	for n := range 301 {
+		s = append(s, shape{m: n % 9, n: n, k: 1 + n%11})
+	}
+	s = append(s, shape{m: 300, n: 20, k: 7}, shape{m: 5, n: 3, k: 1000}, shape{m: 7, n: 0, k: 2}, shape{m: 0, n: 5}, shape{m: 2, n: chunkLen + 5, k: 3})
 	for i := range s {
 		s[i].pad = []int{0, 1, 0, 5, 16}[i%5]
 	}
@@ -695,6 +719,37 @@ var table = append([]kernel{
 			return result{SigmoidCrossEntropy(a.v(0), a.v(1), a.v(2), p)}
 		},
 	}, {
+		name: "InvalidIndex", class: &vectors, bytes: 4,
+		operands: []operand{in("x", sizeN), {"indices", scratch, sizeN}},
+		call: func(a *args) result {
+			for i, v := range a.v(0) { // some are whole
+				a.v(1)[i] = float32(math.Trunc(16*float64(v))) / 8
+			}
+			return result{float32(InvalidIndex(a.v(1), a.k))}
+		},
+	}, {
+		name: "CountIndices", class: &vectors, bytes: 8,
+		operands: []operand{out("counts", sizeN), {"indices", scratch, sizeN}},
+		call:     func(a *args) result { CountIndices(a.v(0), indices(a.v(1), a.n)); return result{} },
+	}, {
+		name: "GatherRows", class: &lookups, bytes: 8, apart: true,
+		operands: []operand{out("dst", sizeMN), in("table", sizeKN), {"indices", scratch, sizeM}},
+		call: func(a *args) result {
+			if a.k > 0 { // else no index is in range
+				GatherRows(a.m[0], a.m[1], indices(a.v(2), a.k))
+			}
+			return result{}
+		},
+	}, {
+		name: "ScatterAddRows", class: &lookups, bytes: 12, apart: true,
+		operands: []operand{out("table", sizeKN), in("src", sizeMN), {"indices", scratch, sizeM}},
+		call: func(a *args) result {
+			if a.k > 0 {
+				ScatterAddRows(a.m[0], a.m[1], indices(a.v(2), a.k))
+			}
+			return result{}
+		},
+	}, {
 		name: "OuterProducts", class: &products, apart: true,
 		operands: []operand{out("a", sizeMN), in("x", sizeKM), in("y", sizeKN)}, scalars: []float32{0.03},
 		call: func(a *args) result { OuterProducts(a.m[0], a.m[1], a.m[2], a.s[0]); return result{} },
@@ -715,6 +770,14 @@ func fraction(x float32) float32 {
 		x = 1 / x
 	}
 	return x
+}
+
+// indices fills v with indices below n; some come twice.
+func indices(v []float32, n int) []float32 {
+	for i := range v {
+		v[i] = float32(i * i * 7 % max(n, 1))
+	}
+	return v
 }
 
 // labels returns m labels of n classes, valid until the next call.

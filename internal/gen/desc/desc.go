@@ -100,5 +100,6 @@ func Kernels() []*vec.Kernel {
 		vec.Describe("softmaxBackward", softmaxBackward),
 		vec.Describe("dotShifted", dotShifted),
 		vec.Describe("sigmoidCrossEntropy", sigmoidCrossEntropy),
+		vec.Describe("firstInvalid", firstInvalid),
 	}
 }
