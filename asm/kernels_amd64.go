@@ -539,10 +539,10 @@ func ExpRowsAVX512(dst *float32, x *float32, m *float32, rows int, cols int, dst
 func ExpRowsAVX2(dst *float32, x *float32, m *float32, rows int, cols int, dstStride int, xStride int, after int, grow int, alpha float32)
 
 //go:noescape
-func DivideRowsAVX512(dst *float32, x *float32, s *float32, rows int, cols int, dstStride int, xStride int, after int, grow int, alpha float32)
+func ScaleRowsAVX512(dst *float32, x *float32, q *float32, rows int, cols int, dstStride int, xStride int, after int, grow int)
 
 //go:noescape
-func DivideRowsAVX2(dst *float32, x *float32, s *float32, rows int, cols int, dstStride int, xStride int, after int, grow int, alpha float32)
+func ScaleRowsAVX2(dst *float32, x *float32, q *float32, rows int, cols int, dstStride int, xStride int, after int, grow int)
 
 //go:noescape
 func RowDotsAVX512(dst *float32, x *float32, y *float32, rows int, cols int, xStride int, yStride int, after int, grow int)
@@ -555,6 +555,24 @@ func SoftmaxBackwardAVX512(dx *float32, dy *float32, y *float32, s *float32, row
 
 //go:noescape
 func SoftmaxBackwardAVX2(dx *float32, dy *float32, y *float32, s *float32, rows int, cols int, dxStride int, dyStride int, yStride int, after int, grow int, alpha float32)
+
+//go:noescape
+func DotShiftedAVX512(acc *[64]float32, x *float32, y *float32, n int, shift float32) float32
+
+//go:noescape
+func DotShiftedAVX2(acc *[64]float32, x *float32, y *float32, n int, shift float32) float32
+
+//go:noescape
+func SigmoidCrossEntropyAVX512(dx *float32, loss *float32, x *float32, t *float32, w *float32, p *float32, n int, scale float32)
+
+//go:noescape
+func SigmoidCrossEntropyAVX2(dx *float32, loss *float32, x *float32, t *float32, w *float32, p *float32, n int, scale float32)
+
+//go:noescape
+func FirstInvalidAVX512(x *float32, n int, limit float32) float32
+
+//go:noescape
+func FirstInvalidAVX2(x *float32, n int, limit float32) float32
 
 //go:noescape
 func PackAVX512(dst, src *float32, stride, rows int)

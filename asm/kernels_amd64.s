@@ -11045,14 +11045,14 @@ blocks:
 	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y8, Y6
 	VFMADD213PS  lanes_befffffc<>+0(SB), Y7, Y10
 	VFMADD213PS  lanes_befffffc<>+0(SB), Y8, Y6
-	VBROADCASTSS lanes_00000000<>+0(SB), Y9
-	VMAXPS       Y0, Y9, Y0
-	VBROADCASTSS lanes_00000000<>+0(SB), Y9
-	VMAXPS       Y4, Y9, Y4
 	VMULPS       Y7, Y7, Y9
 	VMULPS       Y8, Y8, Y5
 	VFMADD231PS  Y10, Y9, Y7
 	VFMADD231PS  Y6, Y5, Y8
+	VBROADCASTSS lanes_00000000<>+0(SB), Y6
+	VMAXPS       Y0, Y6, Y0
+	VBROADCASTSS lanes_00000000<>+0(SB), Y6
+	VMAXPS       Y4, Y6, Y4
 	VADDPS       Y7, Y0, Y7
 	VADDPS       Y8, Y4, Y8
 	VMOVUPS      Y7, (AX)
@@ -11096,10 +11096,10 @@ vectors:
 	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y4, Y0
 	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y4, Y0
 	VFMADD213PS  lanes_befffffc<>+0(SB), Y4, Y0
-	VBROADCASTSS lanes_00000000<>+0(SB), Y7
-	VMAXPS       Y8, Y7, Y8
 	VMULPS       Y4, Y4, Y7
 	VFMADD231PS  Y0, Y7, Y4
+	VBROADCASTSS lanes_00000000<>+0(SB), Y0
+	VMAXPS       Y8, Y0, Y8
 	VADDPS       Y4, Y8, Y4
 	VMOVUPS      Y4, (AX)
 	ADDQ         $+32, AX
@@ -11143,10 +11143,10 @@ vectors_end:
 	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y7, Y6
 	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y7, Y6
 	VFMADD213PS  lanes_befffffc<>+0(SB), Y7, Y6
-	VBROADCASTSS lanes_00000000<>+0(SB), Y0
-	VMAXPS       Y8, Y0, Y8
 	VMULPS       Y7, Y7, Y0
 	VFMADD231PS  Y6, Y0, Y7
+	VBROADCASTSS lanes_00000000<>+0(SB), Y6
+	VMAXPS       Y8, Y6, Y8
 	VADDPS       Y7, Y8, Y7
 	VMASKMOVPS   Y7, Y4, (AX)
 
@@ -11377,14 +11377,6 @@ blocks:
 	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z18, Z16
 	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z19, Z23
 	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z20, Z15
-	VBROADCASTSS     lanes_00000000<>+0(SB), Z22
-	VMAXPS           Z0, Z22, Z0
-	VBROADCASTSS     lanes_00000000<>+0(SB), Z22
-	VMAXPS           Z10, Z22, Z10
-	VBROADCASTSS     lanes_00000000<>+0(SB), Z22
-	VMAXPS           Z11, Z22, Z11
-	VBROADCASTSS     lanes_00000000<>+0(SB), Z22
-	VMAXPS           Z12, Z22, Z12
 	VMULPS           Z17, Z17, Z22
 	VMULPS           Z18, Z18, Z14
 	VMULPS           Z19, Z19, Z21
@@ -11393,6 +11385,14 @@ blocks:
 	VFMADD231PS      Z16, Z14, Z18
 	VFMADD231PS      Z23, Z21, Z19
 	VFMADD231PS      Z15, Z13, Z20
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z15
+	VMAXPS           Z0, Z15, Z0
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z15
+	VMAXPS           Z10, Z15, Z10
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z15
+	VMAXPS           Z11, Z15, Z11
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z15
+	VMAXPS           Z12, Z15, Z12
 	VADDPS           Z17, Z0, Z17
 	VADDPS           Z18, Z10, Z18
 	VADDPS           Z19, Z11, Z19
@@ -11438,10 +11438,10 @@ vectors:
 	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z18, Z17
 	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z18, Z17
 	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z18, Z17
-	VBROADCASTSS     lanes_00000000<>+0(SB), Z19
-	VMAXPS           Z20, Z19, Z20
 	VMULPS           Z18, Z18, Z19
 	VFMADD231PS      Z17, Z19, Z18
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z17
+	VMAXPS           Z20, Z17, Z20
 	VADDPS           Z18, Z20, Z18
 	VMOVUPS          Z18, (AX)
 	ADDQ             $+64, AX
@@ -11482,10 +11482,10 @@ vectors_end:
 	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z17, Z19
 	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z17, Z19
 	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z17, Z19
-	VBROADCASTSS     lanes_00000000<>+0(SB), Z20
-	VMAXPS           Z18, Z20, Z18
 	VMULPS           Z17, Z17, Z20
 	VFMADD231PS      Z19, Z20, Z17
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z19
+	VMAXPS           Z18, Z19, Z18
 	VADDPS           Z17, Z18, Z17
 	VMOVUPS          Z17, K1, (AX)
 
@@ -29382,16 +29382,15 @@ same_block:
 	VZEROUPPER
 	RET
 
-// func DivideRowsAVX2(dst *float32, x *float32, s *float32, rows int, cols int, dstStride int, xStride int, after int, grow int, alpha float32)
-// Requires: AVX, AVX2
-TEXT ·DivideRowsAVX2(SB), NOSPLIT, $0-76
-	MOVQ         dst+0(FP), AX
-	MOVQ         x+8(FP), BX
-	MOVQ         s+16(FP), CX
-	MOVQ         rows+24(FP), DX
-	MOVQ         cols+32(FP), SI
-	MOVQ         after+56(FP), DI
-	VBROADCASTSS alpha+72(FP), Y0
+// func ScaleRowsAVX2(dst *float32, x *float32, q *float32, rows int, cols int, dstStride int, xStride int, after int, grow int)
+// Requires: AVX
+TEXT ·ScaleRowsAVX2(SB), NOSPLIT, $0-72
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ q+16(FP), CX
+	MOVQ rows+24(FP), DX
+	MOVQ cols+32(FP), SI
+	MOVQ after+56(FP), DI
 
 row:
 	MOVQ         SI, R8
@@ -29400,77 +29399,75 @@ row:
 	ANDQ         $+7, R8
 	LEAQ         partial_masks<>+0(SB), R13
 	NEGQ         R8
-	VMOVUPS      32(R13)(R8*4), Y1
+	VMOVUPS      32(R13)(R8*4), Y0
 	NEGQ         R8
 	SUBQ         R8, R9
 	SHLQ         $0x02, R9
-	VBROADCASTSS (CX), Y3
+	VBROADCASTSS (CX), Y1
 	ADDQ         $+4, CX
-	VDIVPS       X3, X0, X2
-	VBROADCASTSS X2, Y2
 	MOVQ         SI, R8
 	SUBQ         DI, R8
 	SUBQ         $+64, R8
-	JL           pass2_blocks_end
+	JL           pass1_blocks_end
 
-pass2_blocks:
-	VMOVUPS (BX), Y3
-	VMOVUPS 32(BX), Y4
-	VMOVUPS 64(BX), Y5
-	VMOVUPS 96(BX), Y6
-	VMOVUPS 128(BX), Y7
-	VMOVUPS 160(BX), Y8
-	VMOVUPS 192(BX), Y9
-	VMOVUPS 224(BX), Y10
-	VMULPS  Y2, Y3, Y3
-	VMULPS  Y2, Y4, Y4
-	VMULPS  Y2, Y5, Y5
-	VMULPS  Y2, Y6, Y6
-	VMULPS  Y2, Y7, Y7
-	VMULPS  Y2, Y8, Y8
-	VMULPS  Y2, Y9, Y9
-	VMULPS  Y2, Y10, Y10
-	VMOVUPS Y3, (AX)
-	VMOVUPS Y4, 32(AX)
-	VMOVUPS Y5, 64(AX)
-	VMOVUPS Y6, 96(AX)
-	VMOVUPS Y7, 128(AX)
-	VMOVUPS Y8, 160(AX)
-	VMOVUPS Y9, 192(AX)
-	VMOVUPS Y10, 224(AX)
+pass1_blocks:
+	VMOVUPS (BX), Y2
+	VMOVUPS 32(BX), Y3
+	VMOVUPS 64(BX), Y4
+	VMOVUPS 96(BX), Y5
+	VMOVUPS 128(BX), Y6
+	VMOVUPS 160(BX), Y7
+	VMOVUPS 192(BX), Y8
+	VMOVUPS 224(BX), Y9
+	VMULPS  Y1, Y2, Y2
+	VMULPS  Y1, Y3, Y3
+	VMULPS  Y1, Y4, Y4
+	VMULPS  Y1, Y5, Y5
+	VMULPS  Y1, Y6, Y6
+	VMULPS  Y1, Y7, Y7
+	VMULPS  Y1, Y8, Y8
+	VMULPS  Y1, Y9, Y9
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	VMOVUPS Y4, 64(AX)
+	VMOVUPS Y5, 96(AX)
+	VMOVUPS Y6, 128(AX)
+	VMOVUPS Y7, 160(AX)
+	VMOVUPS Y8, 192(AX)
+	VMOVUPS Y9, 224(AX)
 	ADDQ    $+256, BX
 	ADDQ    $+256, AX
 	SUBQ    $+64, R8
-	JGE     pass2_blocks
+	JGE     pass1_blocks
 
-pass2_blocks_end:
+pass1_blocks_end:
 	ADDQ $+64, R8
 	SUBQ $+8, R8
-	JL   pass2_vectors_end
+	JL   pass1_vectors_end
 
-pass2_vectors:
-	VMOVUPS (BX), Y10
-	VMULPS  Y2, Y10, Y10
-	VMOVUPS Y10, (AX)
+pass1_vectors:
+	VMOVUPS (BX), Y9
+	VMULPS  Y1, Y9, Y9
+	VMOVUPS Y9, (AX)
 	ADDQ    $+32, BX
 	ADDQ    $+32, AX
 	SUBQ    $+8, R8
-	JGE     pass2_vectors
+	JGE     pass1_vectors
 
-pass2_vectors_end:
+pass1_vectors_end:
 	ADDQ       $+8, R8
 	TESTQ      R8, R8
-	JE         pass2_end
-	VMASKMOVPS (BX), Y1, Y10
-	VMULPS     Y2, Y10, Y10
-	VMASKMOVPS Y10, Y1, (AX)
+	JE         pass1_end
+	VMASKMOVPS (BX), Y0, Y9
+	VMULPS     Y1, Y9, Y9
+	VMASKMOVPS Y9, Y0, (AX)
 
-pass2_end:
+pass1_end:
 	SUBQ  R9, BX
 	SUBQ  R9, AX
 	TESTQ DI, DI
 	JE    clear_dst_end
-	VPXOR X2, X2, X2
+	VPXOR X1, X1, X1
 	MOVQ  SI, R8
 	SUBQ  DI, R8
 	SHLQ  $0x02, R8
@@ -29481,7 +29478,7 @@ pass2_end:
 	JL    clear_dst_vectors_end
 
 clear_dst_vectors:
-	VMOVUPS Y2, (R9)
+	VMOVUPS Y1, (R9)
 	ADDQ    $+32, R9
 	SUBQ    $+8, R8
 	JGE     clear_dst_vectors
@@ -29492,9 +29489,9 @@ clear_dst_vectors_end:
 	JE         clear_dst_end
 	LEAQ       partial_masks<>+0(SB), R13
 	NEGQ       R8
-	VMOVUPS    32(R13)(R8*4), Y1
+	VMOVUPS    32(R13)(R8*4), Y0
 	NEGQ       R8
-	VMASKMOVPS Y2, Y1, (R9)
+	VMASKMOVPS Y1, Y0, (R9)
 
 clear_dst_end:
 	MOVQ  dstStride+40(FP), R8
@@ -29515,16 +29512,15 @@ same_block:
 	VZEROUPPER
 	RET
 
-// func DivideRowsAVX512(dst *float32, x *float32, s *float32, rows int, cols int, dstStride int, xStride int, after int, grow int, alpha float32)
+// func ScaleRowsAVX512(dst *float32, x *float32, q *float32, rows int, cols int, dstStride int, xStride int, after int, grow int)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·DivideRowsAVX512(SB), NOSPLIT, $0-76
-	MOVQ         dst+0(FP), AX
-	MOVQ         x+8(FP), BX
-	MOVQ         s+16(FP), CX
-	MOVQ         rows+24(FP), DX
-	MOVQ         cols+32(FP), SI
-	MOVQ         after+56(FP), DI
-	VBROADCASTSS alpha+72(FP), Z0
+TEXT ·ScaleRowsAVX512(SB), NOSPLIT, $0-72
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ q+16(FP), CX
+	MOVQ rows+24(FP), DX
+	MOVQ cols+32(FP), SI
+	MOVQ after+56(FP), DI
 
 row:
 	MOVQ         SI, R8
@@ -29536,73 +29532,71 @@ row:
 	KMOVW        R13, K1
 	SUBQ         R8, R9
 	SHLQ         $0x02, R9
-	VBROADCASTSS (CX), Z2
+	VBROADCASTSS (CX), Z0
 	ADDQ         $+4, CX
-	VDIVPS       X2, X0, X1
-	VBROADCASTSS X1, Z1
 	MOVQ         SI, R8
 	SUBQ         DI, R8
 	SUBQ         $+128, R8
-	JL           pass2_blocks_end
+	JL           pass1_blocks_end
 
-pass2_blocks:
-	VMOVUPS (BX), Z2
-	VMOVUPS 64(BX), Z3
-	VMOVUPS 128(BX), Z4
-	VMOVUPS 192(BX), Z5
-	VMOVUPS 256(BX), Z6
-	VMOVUPS 320(BX), Z7
-	VMOVUPS 384(BX), Z8
-	VMOVUPS 448(BX), Z9
-	VMULPS  Z1, Z2, Z2
-	VMULPS  Z1, Z3, Z3
-	VMULPS  Z1, Z4, Z4
-	VMULPS  Z1, Z5, Z5
-	VMULPS  Z1, Z6, Z6
-	VMULPS  Z1, Z7, Z7
-	VMULPS  Z1, Z8, Z8
-	VMULPS  Z1, Z9, Z9
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	VMOVUPS Z4, 128(AX)
-	VMOVUPS Z5, 192(AX)
-	VMOVUPS Z6, 256(AX)
-	VMOVUPS Z7, 320(AX)
-	VMOVUPS Z8, 384(AX)
-	VMOVUPS Z9, 448(AX)
+pass1_blocks:
+	VMOVUPS (BX), Z1
+	VMOVUPS 64(BX), Z2
+	VMOVUPS 128(BX), Z3
+	VMOVUPS 192(BX), Z4
+	VMOVUPS 256(BX), Z5
+	VMOVUPS 320(BX), Z6
+	VMOVUPS 384(BX), Z7
+	VMOVUPS 448(BX), Z8
+	VMULPS  Z0, Z1, Z1
+	VMULPS  Z0, Z2, Z2
+	VMULPS  Z0, Z3, Z3
+	VMULPS  Z0, Z4, Z4
+	VMULPS  Z0, Z5, Z5
+	VMULPS  Z0, Z6, Z6
+	VMULPS  Z0, Z7, Z7
+	VMULPS  Z0, Z8, Z8
+	VMOVUPS Z1, (AX)
+	VMOVUPS Z2, 64(AX)
+	VMOVUPS Z3, 128(AX)
+	VMOVUPS Z4, 192(AX)
+	VMOVUPS Z5, 256(AX)
+	VMOVUPS Z6, 320(AX)
+	VMOVUPS Z7, 384(AX)
+	VMOVUPS Z8, 448(AX)
 	ADDQ    $+512, BX
 	ADDQ    $+512, AX
 	SUBQ    $+128, R8
-	JGE     pass2_blocks
+	JGE     pass1_blocks
 
-pass2_blocks_end:
+pass1_blocks_end:
 	ADDQ $+128, R8
 	SUBQ $+16, R8
-	JL   pass2_vectors_end
+	JL   pass1_vectors_end
 
-pass2_vectors:
-	VMOVUPS (BX), Z9
-	VMULPS  Z1, Z9, Z9
-	VMOVUPS Z9, (AX)
+pass1_vectors:
+	VMOVUPS (BX), Z8
+	VMULPS  Z0, Z8, Z8
+	VMOVUPS Z8, (AX)
 	ADDQ    $+64, BX
 	ADDQ    $+64, AX
 	SUBQ    $+16, R8
-	JGE     pass2_vectors
+	JGE     pass1_vectors
 
-pass2_vectors_end:
+pass1_vectors_end:
 	ADDQ      $+16, R8
 	TESTQ     R8, R8
-	JE        pass2_end
-	VMOVUPS.Z (BX), K1, Z9
-	VMULPS    Z1, Z9, Z9
-	VMOVUPS   Z9, K1, (AX)
+	JE        pass1_end
+	VMOVUPS.Z (BX), K1, Z8
+	VMULPS    Z0, Z8, Z8
+	VMOVUPS   Z8, K1, (AX)
 
-pass2_end:
+pass1_end:
 	SUBQ  R9, BX
 	SUBQ  R9, AX
 	TESTQ DI, DI
 	JE    clear_dst_end
-	VPXOR X1, X1, X1
+	VPXOR X0, X0, X0
 	MOVQ  SI, R8
 	SUBQ  DI, R8
 	SHLQ  $0x02, R8
@@ -29613,7 +29607,7 @@ pass2_end:
 	JL    clear_dst_vectors_end
 
 clear_dst_vectors:
-	VMOVUPS Z1, (R9)
+	VMOVUPS Z0, (R9)
 	ADDQ    $+64, R9
 	SUBQ    $+16, R8
 	JGE     clear_dst_vectors
@@ -29625,7 +29619,7 @@ clear_dst_vectors_end:
 	MOVL    $0x0000ffff, R13
 	BZHIL   R8, R13, R13
 	KMOVW   R13, K1
-	VMOVUPS Z1, K1, (R9)
+	VMOVUPS Z0, K1, (R9)
 
 clear_dst_end:
 	MOVQ  dstStride+40(FP), R8
@@ -30338,6 +30332,1457 @@ clear_dx_end:
 same_block:
 	SUBQ $+1, SI
 	JNE  row
+	VZEROUPPER
+	RET
+
+// func DotShiftedAVX2(acc *[64]float32, x *float32, y *float32, n int, shift float32) float32
+// Requires: AVX, FMA3
+TEXT ·DotShiftedAVX2(SB), NOSPLIT, $0-44
+	MOVQ         acc+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         y+16(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS shift+32(FP), Y0
+	VPXOR        X1, X1, X1
+	VPXOR        X2, X2, X2
+	VPXOR        X3, X3, X3
+	VPXOR        X4, X4, X4
+	VPXOR        X5, X5, X5
+	VPXOR        X6, X6, X6
+	VPXOR        X7, X7, X7
+	VPXOR        X8, X8, X8
+	TESTQ        AX, AX
+	JE           start
+	VMOVUPS      (AX), Y1
+	VMOVUPS      32(AX), Y2
+	VMOVUPS      64(AX), Y3
+	VMOVUPS      96(AX), Y4
+	VMOVUPS      128(AX), Y5
+	VMOVUPS      160(AX), Y6
+	VMOVUPS      192(AX), Y7
+	VMOVUPS      224(AX), Y8
+
+start:
+	SUBQ $+64, DX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS     (BX), Y9
+	VMOVUPS     32(BX), Y10
+	VSUBPS      Y0, Y9, Y9
+	VSUBPS      Y0, Y10, Y10
+	VMOVUPS     (CX), Y11
+	VMOVUPS     32(CX), Y12
+	VFMADD231PS Y11, Y9, Y1
+	VFMADD231PS Y12, Y10, Y2
+	ADDQ        $+64, BX
+	ADDQ        $+64, CX
+	VMOVUPS     (BX), Y12
+	VMOVUPS     32(BX), Y10
+	VSUBPS      Y0, Y12, Y12
+	VSUBPS      Y0, Y10, Y10
+	VMOVUPS     (CX), Y11
+	VMOVUPS     32(CX), Y9
+	VFMADD231PS Y11, Y12, Y3
+	VFMADD231PS Y9, Y10, Y4
+	ADDQ        $+64, BX
+	ADDQ        $+64, CX
+	VMOVUPS     (BX), Y9
+	VMOVUPS     32(BX), Y10
+	VSUBPS      Y0, Y9, Y9
+	VSUBPS      Y0, Y10, Y10
+	VMOVUPS     (CX), Y11
+	VMOVUPS     32(CX), Y12
+	VFMADD231PS Y11, Y9, Y5
+	VFMADD231PS Y12, Y10, Y6
+	ADDQ        $+64, BX
+	ADDQ        $+64, CX
+	VMOVUPS     (BX), Y12
+	VMOVUPS     32(BX), Y10
+	VSUBPS      Y0, Y12, Y12
+	VSUBPS      Y0, Y10, Y10
+	VMOVUPS     (CX), Y11
+	VMOVUPS     32(CX), Y9
+	VFMADD231PS Y11, Y12, Y7
+	VFMADD231PS Y9, Y10, Y8
+	ADDQ        $+64, BX
+	ADDQ        $+64, CX
+	SUBQ        $+64, DX
+	JGE         blocks
+
+blocks_end:
+	ADDQ        $+64, DX
+	CMPQ        DX, $+8
+	JL          partial0
+	VMOVUPS     (BX), Y9
+	VSUBPS      Y0, Y9, Y9
+	VMOVUPS     (CX), Y10
+	VFMADD231PS Y10, Y9, Y1
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	ADDQ        $-8, DX
+	CMPQ        DX, $+8
+	JL          partial1
+	VMOVUPS     (BX), Y10
+	VSUBPS      Y0, Y10, Y10
+	VMOVUPS     (CX), Y9
+	VFMADD231PS Y9, Y10, Y2
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	ADDQ        $-8, DX
+	CMPQ        DX, $+8
+	JL          partial2
+	VMOVUPS     (BX), Y9
+	VSUBPS      Y0, Y9, Y9
+	VMOVUPS     (CX), Y10
+	VFMADD231PS Y10, Y9, Y3
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	ADDQ        $-8, DX
+	CMPQ        DX, $+8
+	JL          partial3
+	VMOVUPS     (BX), Y10
+	VSUBPS      Y0, Y10, Y10
+	VMOVUPS     (CX), Y9
+	VFMADD231PS Y9, Y10, Y4
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	ADDQ        $-8, DX
+	CMPQ        DX, $+8
+	JL          partial4
+	VMOVUPS     (BX), Y9
+	VSUBPS      Y0, Y9, Y9
+	VMOVUPS     (CX), Y10
+	VFMADD231PS Y10, Y9, Y5
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	ADDQ        $-8, DX
+	CMPQ        DX, $+8
+	JL          partial5
+	VMOVUPS     (BX), Y10
+	VSUBPS      Y0, Y10, Y10
+	VMOVUPS     (CX), Y9
+	VFMADD231PS Y9, Y10, Y6
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	ADDQ        $-8, DX
+	CMPQ        DX, $+8
+	JL          partial6
+	VMOVUPS     (BX), Y9
+	VSUBPS      Y0, Y9, Y9
+	VMOVUPS     (CX), Y10
+	VFMADD231PS Y10, Y9, Y7
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	ADDQ        $-8, DX
+	CMPQ        DX, $+8
+	JL          partial7
+	VMOVUPS     (BX), Y10
+	VSUBPS      Y0, Y10, Y10
+	VMOVUPS     (CX), Y9
+	VFMADD231PS Y9, Y10, Y8
+	ADDQ        $+32, BX
+	ADDQ        $+32, CX
+	ADDQ        $-8, DX
+	JMP         fold
+
+partial0:
+	TESTQ        DX, DX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         DX
+	VMOVUPS      32(R13)(DX*4), Y9
+	NEGQ         DX
+	VMASKMOVPS   (BX), Y9, Y10
+	VSUBPS       Y0, Y10, Y10
+	VBROADCASTSS lanes_80000000<>+0(SB), Y11
+	VBLENDVPS    Y9, Y10, Y11, Y10
+	VMASKMOVPS   (CX), Y9, Y11
+	VFMADD231PS  Y11, Y10, Y1
+	JMP          fold
+
+partial1:
+	TESTQ        DX, DX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         DX
+	VMOVUPS      32(R13)(DX*4), Y9
+	NEGQ         DX
+	VMASKMOVPS   (BX), Y9, Y11
+	VSUBPS       Y0, Y11, Y11
+	VBROADCASTSS lanes_80000000<>+0(SB), Y10
+	VBLENDVPS    Y9, Y11, Y10, Y11
+	VMASKMOVPS   (CX), Y9, Y10
+	VFMADD231PS  Y10, Y11, Y2
+	JMP          fold
+
+partial2:
+	TESTQ        DX, DX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         DX
+	VMOVUPS      32(R13)(DX*4), Y9
+	NEGQ         DX
+	VMASKMOVPS   (BX), Y9, Y10
+	VSUBPS       Y0, Y10, Y10
+	VBROADCASTSS lanes_80000000<>+0(SB), Y11
+	VBLENDVPS    Y9, Y10, Y11, Y10
+	VMASKMOVPS   (CX), Y9, Y11
+	VFMADD231PS  Y11, Y10, Y3
+	JMP          fold
+
+partial3:
+	TESTQ        DX, DX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         DX
+	VMOVUPS      32(R13)(DX*4), Y9
+	NEGQ         DX
+	VMASKMOVPS   (BX), Y9, Y11
+	VSUBPS       Y0, Y11, Y11
+	VBROADCASTSS lanes_80000000<>+0(SB), Y10
+	VBLENDVPS    Y9, Y11, Y10, Y11
+	VMASKMOVPS   (CX), Y9, Y10
+	VFMADD231PS  Y10, Y11, Y4
+	JMP          fold
+
+partial4:
+	TESTQ        DX, DX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         DX
+	VMOVUPS      32(R13)(DX*4), Y9
+	NEGQ         DX
+	VMASKMOVPS   (BX), Y9, Y10
+	VSUBPS       Y0, Y10, Y10
+	VBROADCASTSS lanes_80000000<>+0(SB), Y11
+	VBLENDVPS    Y9, Y10, Y11, Y10
+	VMASKMOVPS   (CX), Y9, Y11
+	VFMADD231PS  Y11, Y10, Y5
+	JMP          fold
+
+partial5:
+	TESTQ        DX, DX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         DX
+	VMOVUPS      32(R13)(DX*4), Y9
+	NEGQ         DX
+	VMASKMOVPS   (BX), Y9, Y11
+	VSUBPS       Y0, Y11, Y11
+	VBROADCASTSS lanes_80000000<>+0(SB), Y10
+	VBLENDVPS    Y9, Y11, Y10, Y11
+	VMASKMOVPS   (CX), Y9, Y10
+	VFMADD231PS  Y10, Y11, Y6
+	JMP          fold
+
+partial6:
+	TESTQ        DX, DX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         DX
+	VMOVUPS      32(R13)(DX*4), Y9
+	NEGQ         DX
+	VMASKMOVPS   (BX), Y9, Y10
+	VSUBPS       Y0, Y10, Y10
+	VBROADCASTSS lanes_80000000<>+0(SB), Y11
+	VBLENDVPS    Y9, Y10, Y11, Y10
+	VMASKMOVPS   (CX), Y9, Y11
+	VFMADD231PS  Y11, Y10, Y7
+	JMP          fold
+
+partial7:
+	TESTQ        DX, DX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         DX
+	VMOVUPS      32(R13)(DX*4), Y9
+	NEGQ         DX
+	VMASKMOVPS   (BX), Y9, Y11
+	VSUBPS       Y0, Y11, Y11
+	VBROADCASTSS lanes_80000000<>+0(SB), Y10
+	VBLENDVPS    Y9, Y11, Y10, Y11
+	VMASKMOVPS   (CX), Y9, Y10
+	VFMADD231PS  Y10, Y11, Y8
+
+fold:
+	TESTQ   AX, AX
+	JE      tree
+	VMOVUPS Y1, (AX)
+	VMOVUPS Y2, 32(AX)
+	VMOVUPS Y3, 64(AX)
+	VMOVUPS Y4, 96(AX)
+	VMOVUPS Y5, 128(AX)
+	VMOVUPS Y6, 160(AX)
+	VMOVUPS Y7, 192(AX)
+	VMOVUPS Y8, 224(AX)
+
+tree:
+	VADDPS       Y5, Y1, Y1
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y7, Y3, Y3
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y3, Y1, Y1
+	VADDPS       Y4, Y2, Y2
+	VADDPS       Y2, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X9
+	VADDPS       X9, X1, X1
+	VSHUFPS      $0x0e, X1, X1, X9
+	VADDPS       X9, X1, X1
+	VSHUFPS      $0x01, X1, X1, X9
+	VADDPS       X9, X1, X1
+	VMOVSS       X1, ret+40(FP)
+	VZEROUPPER
+	RET
+
+// func DotShiftedAVX512(acc *[64]float32, x *float32, y *float32, n int, shift float32) float32
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·DotShiftedAVX512(SB), NOSPLIT, $0-44
+	MOVQ         acc+0(FP), AX
+	MOVQ         x+8(FP), BX
+	MOVQ         y+16(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSS shift+32(FP), Z0
+	VPXOR        X1, X1, X1
+	VPXOR        X2, X2, X2
+	VPXOR        X3, X3, X3
+	VPXOR        X4, X4, X4
+	TESTQ        AX, AX
+	JE           start
+	VMOVUPS      (AX), Z1
+	VMOVUPS      64(AX), Z2
+	VMOVUPS      128(AX), Z3
+	VMOVUPS      192(AX), Z4
+
+start:
+	VBROADCASTSS lanes_80000000<>+0(SB), Z6
+	SUBQ         $+64, DX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS     (BX), Z5
+	VMOVUPS     64(BX), Z7
+	VMOVUPS     128(BX), Z8
+	VMOVUPS     192(BX), Z9
+	VSUBPS      Z0, Z5, Z5
+	VSUBPS      Z0, Z7, Z7
+	VSUBPS      Z0, Z8, Z8
+	VSUBPS      Z0, Z9, Z9
+	VMOVUPS     (CX), Z10
+	VMOVUPS     64(CX), Z11
+	VMOVUPS     128(CX), Z12
+	VMOVUPS     192(CX), Z13
+	VFMADD231PS Z10, Z5, Z1
+	VFMADD231PS Z11, Z7, Z2
+	VFMADD231PS Z12, Z8, Z3
+	VFMADD231PS Z13, Z9, Z4
+	ADDQ        $+256, BX
+	ADDQ        $+256, CX
+	SUBQ        $+64, DX
+	JGE         blocks
+
+blocks_end:
+	ADDQ        $+64, DX
+	CMPQ        DX, $+16
+	JL          partial0
+	VMOVUPS     (BX), Z13
+	VSUBPS      Z0, Z13, Z13
+	VMOVUPS     (CX), Z9
+	VFMADD231PS Z9, Z13, Z1
+	ADDQ        $+64, BX
+	ADDQ        $+64, CX
+	ADDQ        $-16, DX
+	CMPQ        DX, $+16
+	JL          partial1
+	VMOVUPS     (BX), Z9
+	VSUBPS      Z0, Z9, Z9
+	VMOVUPS     (CX), Z13
+	VFMADD231PS Z13, Z9, Z2
+	ADDQ        $+64, BX
+	ADDQ        $+64, CX
+	ADDQ        $-16, DX
+	CMPQ        DX, $+16
+	JL          partial2
+	VMOVUPS     (BX), Z13
+	VSUBPS      Z0, Z13, Z13
+	VMOVUPS     (CX), Z9
+	VFMADD231PS Z9, Z13, Z3
+	ADDQ        $+64, BX
+	ADDQ        $+64, CX
+	ADDQ        $-16, DX
+	CMPQ        DX, $+16
+	JL          partial3
+	VMOVUPS     (BX), Z9
+	VSUBPS      Z0, Z9, Z9
+	VMOVUPS     (CX), Z13
+	VFMADD231PS Z13, Z9, Z4
+	ADDQ        $+64, BX
+	ADDQ        $+64, CX
+	ADDQ        $-16, DX
+	JMP         fold
+
+partial0:
+	TESTQ       DX, DX
+	JE          fold
+	MOVL        $0x0000ffff, R13
+	BZHIL       DX, R13, R13
+	KMOVW       R13, K1
+	VMOVUPS.Z   (BX), K1, Z13
+	VSUBPS      Z0, Z13, Z13
+	VBLENDMPS   Z13, Z6, K1, Z13
+	VMOVUPS.Z   (CX), K1, Z9
+	VFMADD231PS Z9, Z13, Z1
+	JMP         fold
+
+partial1:
+	TESTQ       DX, DX
+	JE          fold
+	MOVL        $0x0000ffff, R13
+	BZHIL       DX, R13, R13
+	KMOVW       R13, K1
+	VMOVUPS.Z   (BX), K1, Z9
+	VSUBPS      Z0, Z9, Z9
+	VBLENDMPS   Z9, Z6, K1, Z9
+	VMOVUPS.Z   (CX), K1, Z13
+	VFMADD231PS Z13, Z9, Z2
+	JMP         fold
+
+partial2:
+	TESTQ       DX, DX
+	JE          fold
+	MOVL        $0x0000ffff, R13
+	BZHIL       DX, R13, R13
+	KMOVW       R13, K1
+	VMOVUPS.Z   (BX), K1, Z13
+	VSUBPS      Z0, Z13, Z13
+	VBLENDMPS   Z13, Z6, K1, Z13
+	VMOVUPS.Z   (CX), K1, Z9
+	VFMADD231PS Z9, Z13, Z3
+	JMP         fold
+
+partial3:
+	TESTQ       DX, DX
+	JE          fold
+	MOVL        $0x0000ffff, R13
+	BZHIL       DX, R13, R13
+	KMOVW       R13, K1
+	VMOVUPS.Z   (BX), K1, Z9
+	VSUBPS      Z0, Z9, Z9
+	VBLENDMPS   Z9, Z6, K1, Z9
+	VMOVUPS.Z   (CX), K1, Z13
+	VFMADD231PS Z13, Z9, Z4
+
+fold:
+	TESTQ   AX, AX
+	JE      tree
+	VMOVUPS Z1, (AX)
+	VMOVUPS Z2, 64(AX)
+	VMOVUPS Z3, 128(AX)
+	VMOVUPS Z4, 192(AX)
+
+tree:
+	VADDPS        Z3, Z1, Z1
+	VADDPS        Z4, Z2, Z2
+	VADDPS        Z2, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y13
+	VADDPS        Y13, Y1, Y1
+	VEXTRACTF32X4 $0x01, Y1, X13
+	VADDPS        X13, X1, X1
+	VSHUFPS       $0x0e, X1, X1, X13
+	VADDPS        X13, X1, X1
+	VSHUFPS       $0x01, X1, X1, X13
+	VADDPS        X13, X1, X1
+	VMOVSS        X1, ret+40(FP)
+	VZEROUPPER
+	RET
+
+// func SigmoidCrossEntropyAVX2(dx *float32, loss *float32, x *float32, t *float32, w *float32, p *float32, n int, scale float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·SigmoidCrossEntropyAVX2(SB), NOSPLIT, $0-60
+	MOVQ         dx+0(FP), AX
+	MOVQ         loss+8(FP), BX
+	MOVQ         x+16(FP), CX
+	MOVQ         t+24(FP), DX
+	MOVQ         w+32(FP), SI
+	MOVQ         p+40(FP), DI
+	MOVQ         n+48(FP), R8
+	VBROADCASTSS scale+56(FP), Y0
+	VBROADCASTSS lanes_80000000<>+0(SB), Y2
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Y3
+	VBROADCASTSS lanes_3fb8aa3b<>+0(SB), Y4
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Y5
+	VBROADCASTSS lanes_3f317218<>+0(SB), Y6
+	SUBQ         $+8, R8
+	JL           vectors_end
+
+vectors:
+	VMOVUPS      (CX), Y1
+	VORPS        Y2, Y1, Y7
+	VMAXPS       Y7, Y3, Y7
+	VMOVAPS      Y5, Y8
+	VFMADD231PS  Y4, Y7, Y8
+	VSUBPS       Y5, Y8, Y9
+	VFNMADD231PS Y6, Y9, Y7
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y7
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y10
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y10
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y10
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y10
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y10
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y10
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y10, Y7
+	VPSLLD       $0x17, Y8, Y10
+	VMULPS       Y10, Y7, Y8
+	VMULPS       lanes_2f800000<>+0(SB), Y8, Y8
+	VBROADCASTSS lanes_bc605308<>+0(SB), Y9
+	VFMADD231PS  lanes_3b089cda<>+0(SB), Y8, Y9
+	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y8, Y9
+	VFMADD213PS  lanes_bdaa792f<>+0(SB), Y8, Y9
+	VFMADD213PS  lanes_3dff94ad<>+0(SB), Y8, Y9
+	VFMADD213PS  lanes_be253962<>+0(SB), Y8, Y9
+	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Y8, Y9
+	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y8, Y9
+	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y8, Y9
+	VFMADD213PS  lanes_befffffc<>+0(SB), Y8, Y9
+	VMULPS       Y8, Y8, Y7
+	VFMADD213PS  Y8, Y7, Y9
+	VADDPS       lanes_3f800000<>+0(SB), Y8, Y7
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y10
+	VDIVPS       Y7, Y10, Y7
+	VMULPS       Y7, Y8, Y8
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y1, Y10
+	VBLENDVPS    Y10, Y8, Y7, Y11
+	VBLENDVPS    Y10, Y7, Y8, Y8
+	VMOVUPS      (DX), Y7
+	VMOVUPS      (DI), Y10
+	VMULPS       Y10, Y7, Y10
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y12
+	VSUBPS       Y7, Y12, Y7
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VMAXPS       Y1, Y13, Y12
+	VADDPS       Y9, Y12, Y12
+	VMULPS       Y12, Y7, Y12
+	VXORPS       Y2, Y1, Y1
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VMAXPS       Y1, Y13, Y1
+	VADDPS       Y9, Y1, Y9
+	VFMADD231PS  Y9, Y10, Y12
+	VMOVUPS      (SI), Y9
+	VMULPS       Y9, Y12, Y9
+	VMOVUPS      Y9, (BX)
+	VMULPS       Y8, Y10, Y8
+	VFMSUB231PS  Y11, Y7, Y8
+	VMOVUPS      (SI), Y11
+	VMULPS       Y11, Y0, Y11
+	VMULPS       Y11, Y8, Y11
+	VMOVUPS      Y11, (AX)
+	ADDQ         $+32, AX
+	ADDQ         $+32, BX
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, SI
+	ADDQ         $+32, DI
+	SUBQ         $+8, R8
+	JGE          vectors
+
+vectors_end:
+	ADDQ         $+8, R8
+	TESTQ        R8, R8
+	JE           done
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         R8
+	VMOVUPS      32(R13)(R8*4), Y11
+	NEGQ         R8
+	VMASKMOVPS   (CX), Y11, Y8
+	VORPS        Y2, Y8, Y7
+	VMAXPS       Y7, Y3, Y7
+	VMOVAPS      Y5, Y10
+	VFMADD231PS  Y4, Y7, Y10
+	VSUBPS       Y5, Y10, Y9
+	VFNMADD231PS Y6, Y9, Y7
+	VFNMADD231PS lanes_b102e308<>+0(SB), Y9, Y7
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Y12
+	VFMADD231PS  lanes_3ab52284<>+0(SB), Y7, Y12
+	VFMADD213PS  lanes_3d2aac5c<>+0(SB), Y7, Y12
+	VFMADD213PS  lanes_3e2aaa49<>+0(SB), Y7, Y12
+	VFMADD213PS  lanes_3efffffe<>+0(SB), Y7, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y7, Y12
+	VFMADD213PS  lanes_3f800000<>+0(SB), Y12, Y7
+	VPSLLD       $0x17, Y10, Y12
+	VMULPS       Y12, Y7, Y10
+	VMULPS       lanes_2f800000<>+0(SB), Y10, Y10
+	VBROADCASTSS lanes_bc605308<>+0(SB), Y9
+	VFMADD231PS  lanes_3b089cda<>+0(SB), Y10, Y9
+	VFMADD213PS  lanes_3d2c8098<>+0(SB), Y10, Y9
+	VFMADD213PS  lanes_bdaa792f<>+0(SB), Y10, Y9
+	VFMADD213PS  lanes_3dff94ad<>+0(SB), Y10, Y9
+	VFMADD213PS  lanes_be253962<>+0(SB), Y10, Y9
+	VFMADD213PS  lanes_3e4bc5ab<>+0(SB), Y10, Y9
+	VFMADD213PS  lanes_be7fe2cf<>+0(SB), Y10, Y9
+	VFMADD213PS  lanes_3eaaa9db<>+0(SB), Y10, Y9
+	VFMADD213PS  lanes_befffffc<>+0(SB), Y10, Y9
+	VMULPS       Y10, Y10, Y7
+	VFMADD213PS  Y10, Y7, Y9
+	VADDPS       lanes_3f800000<>+0(SB), Y10, Y7
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y12
+	VDIVPS       Y7, Y12, Y7
+	VMULPS       Y7, Y10, Y10
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y12
+	VBLENDVPS    Y12, Y10, Y7, Y1
+	VBLENDVPS    Y12, Y7, Y10, Y10
+	VMASKMOVPS   (DX), Y11, Y7
+	VMASKMOVPS   (DI), Y11, Y12
+	VMULPS       Y12, Y7, Y12
+	VBROADCASTSS lanes_3f800000<>+0(SB), Y13
+	VSUBPS       Y7, Y13, Y7
+	VBROADCASTSS lanes_00000000<>+0(SB), Y14
+	VMAXPS       Y8, Y14, Y13
+	VADDPS       Y9, Y13, Y13
+	VMULPS       Y13, Y7, Y13
+	VXORPS       Y2, Y8, Y8
+	VBROADCASTSS lanes_00000000<>+0(SB), Y14
+	VMAXPS       Y8, Y14, Y8
+	VADDPS       Y9, Y8, Y9
+	VFMADD231PS  Y9, Y12, Y13
+	VMASKMOVPS   (SI), Y11, Y9
+	VMULPS       Y9, Y13, Y9
+	VMASKMOVPS   Y9, Y11, (BX)
+	VMULPS       Y10, Y12, Y10
+	VFMSUB231PS  Y1, Y7, Y10
+	VMASKMOVPS   (SI), Y11, Y1
+	VMULPS       Y1, Y0, Y1
+	VMULPS       Y1, Y10, Y1
+	VMASKMOVPS   Y1, Y11, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func SigmoidCrossEntropyAVX512(dx *float32, loss *float32, x *float32, t *float32, w *float32, p *float32, n int, scale float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·SigmoidCrossEntropyAVX512(SB), NOSPLIT, $0-60
+	MOVQ         dx+0(FP), AX
+	MOVQ         loss+8(FP), BX
+	MOVQ         x+16(FP), CX
+	MOVQ         t+24(FP), DX
+	MOVQ         w+32(FP), SI
+	MOVQ         p+40(FP), DI
+	MOVQ         n+48(FP), R8
+	VBROADCASTSS scale+56(FP), Z0
+	VBROADCASTSS lanes_80000000<>+0(SB), Z2
+	VBROADCASTSS lanes_c2d00000<>+0(SB), Z3
+	VBROADCASTSS lanes_3fb8aa3b<>+0(SB), Z4
+	VBROADCASTSS lanes_4b40009f<>+0(SB), Z5
+	VBROADCASTSS lanes_3f317218<>+0(SB), Z6
+	VBROADCASTSS lanes_b102e308<>+0(SB), Z7
+	VBROADCASTSS lanes_3ab52284<>+0(SB), Z8
+	VBROADCASTSS lanes_3c091cd5<>+0(SB), Z9
+	VBROADCASTSS lanes_3d2aac5c<>+0(SB), Z10
+	VBROADCASTSS lanes_3e2aaa49<>+0(SB), Z11
+	VBROADCASTSS lanes_3efffffe<>+0(SB), Z12
+	VBROADCASTSS lanes_3f800000<>+0(SB), Z13
+	VBROADCASTSS lanes_2f800000<>+0(SB), Z14
+	VBROADCASTSS lanes_3b089cda<>+0(SB), Z15
+	SUBQ         $+32, R8
+	JL           blocks_end
+
+blocks:
+	VMOVUPS          (CX), Z1
+	VMOVUPS          64(CX), Z16
+	VPORD            Z2, Z1, Z17
+	VPORD            Z2, Z16, Z18
+	VMAXPS           Z17, Z3, Z17
+	VMAXPS           Z18, Z3, Z18
+	VMOVAPS          Z5, Z19
+	VFMADD231PS      Z4, Z17, Z19
+	VMOVAPS          Z5, Z20
+	VFMADD231PS      Z4, Z18, Z20
+	VSUBPS           Z5, Z19, Z21
+	VSUBPS           Z5, Z20, Z22
+	VFNMADD231PS     Z6, Z21, Z17
+	VFNMADD231PS     Z6, Z22, Z18
+	VFNMADD231PS     Z7, Z21, Z17
+	VFNMADD231PS     Z7, Z22, Z18
+	VMOVAPS          Z9, Z23
+	VFMADD231PS      Z17, Z8, Z23
+	VMOVAPS          Z9, Z24
+	VFMADD231PS      Z18, Z8, Z24
+	VFMADD213PS      Z10, Z17, Z23
+	VFMADD213PS      Z10, Z18, Z24
+	VFMADD213PS      Z11, Z17, Z23
+	VFMADD213PS      Z11, Z18, Z24
+	VFMADD213PS      Z12, Z17, Z23
+	VFMADD213PS      Z12, Z18, Z24
+	VFMADD213PS      Z13, Z17, Z23
+	VFMADD213PS      Z13, Z18, Z24
+	VFMADD213PS      Z13, Z23, Z17
+	VFMADD213PS      Z13, Z24, Z18
+	VSCALEFPS        Z21, Z17, Z19
+	VSCALEFPS        Z22, Z18, Z20
+	VBROADCASTSS     lanes_bc605308<>+0(SB), Z22
+	VFMADD231PS      Z19, Z15, Z22
+	VBROADCASTSS     lanes_bc605308<>+0(SB), Z18
+	VFMADD231PS      Z20, Z15, Z18
+	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z19, Z22
+	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z20, Z18
+	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z19, Z22
+	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z20, Z18
+	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z19, Z22
+	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z20, Z18
+	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z19, Z22
+	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z20, Z18
+	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z19, Z22
+	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z20, Z18
+	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z19, Z22
+	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z20, Z18
+	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z19, Z22
+	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z20, Z18
+	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z19, Z22
+	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z20, Z18
+	VMULPS           Z19, Z19, Z21
+	VMULPS           Z20, Z20, Z17
+	VFMADD213PS      Z19, Z21, Z22
+	VFMADD213PS      Z20, Z17, Z18
+	VADDPS           Z13, Z19, Z17
+	VADDPS           Z13, Z20, Z21
+	VDIVPS           Z17, Z13, Z17
+	VDIVPS           Z21, Z13, Z21
+	VMULPS           Z17, Z19, Z19
+	VMULPS           Z21, Z20, Z20
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z1, K2
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z16, K3
+	VBLENDMPS        Z19, Z17, K2, Z24
+	VBLENDMPS        Z20, Z21, K3, Z23
+	VBLENDMPS        Z17, Z19, K2, Z19
+	VBLENDMPS        Z21, Z20, K3, Z20
+	VMOVUPS          (DX), Z21
+	VMOVUPS          64(DX), Z17
+	VMOVUPS          (DI), Z25
+	VMOVUPS          64(DI), Z26
+	VMULPS           Z25, Z21, Z25
+	VMULPS           Z26, Z17, Z26
+	VSUBPS           Z21, Z13, Z21
+	VSUBPS           Z17, Z13, Z17
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z28
+	VMAXPS           Z1, Z28, Z27
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z29
+	VMAXPS           Z16, Z29, Z28
+	VADDPS           Z22, Z27, Z27
+	VADDPS           Z18, Z28, Z28
+	VMULPS           Z27, Z21, Z27
+	VMULPS           Z28, Z17, Z28
+	VPXORD           Z2, Z1, Z1
+	VPXORD           Z2, Z16, Z16
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z29
+	VMAXPS           Z1, Z29, Z1
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z29
+	VMAXPS           Z16, Z29, Z16
+	VADDPS           Z22, Z1, Z22
+	VADDPS           Z18, Z16, Z18
+	VFMADD231PS      Z22, Z25, Z27
+	VFMADD231PS      Z18, Z26, Z28
+	VMOVUPS          (SI), Z18
+	VMOVUPS          64(SI), Z22
+	VMULPS           Z18, Z27, Z18
+	VMULPS           Z22, Z28, Z22
+	VMOVUPS          Z18, (BX)
+	VMOVUPS          Z22, 64(BX)
+	VMULPS           Z19, Z25, Z19
+	VMULPS           Z20, Z26, Z20
+	VFMSUB231PS      Z24, Z21, Z19
+	VFMSUB231PS      Z23, Z17, Z20
+	VMOVUPS          (SI), Z23
+	VMOVUPS          64(SI), Z17
+	VMULPS           Z23, Z0, Z23
+	VMULPS           Z17, Z0, Z17
+	VMULPS           Z23, Z19, Z23
+	VMULPS           Z17, Z20, Z17
+	VMOVUPS          Z23, (AX)
+	VMOVUPS          Z17, 64(AX)
+	ADDQ             $+128, AX
+	ADDQ             $+128, BX
+	ADDQ             $+128, CX
+	ADDQ             $+128, DX
+	ADDQ             $+128, SI
+	ADDQ             $+128, DI
+	SUBQ             $+32, R8
+	JGE              blocks
+
+blocks_end:
+	ADDQ $+32, R8
+	SUBQ $+16, R8
+	JL   vectors_end
+
+vectors:
+	VMOVUPS          (CX), Z17
+	VPORD            Z2, Z17, Z23
+	VMAXPS           Z23, Z3, Z23
+	VMOVAPS          Z5, Z20
+	VFMADD231PS      Z4, Z23, Z20
+	VSUBPS           Z5, Z20, Z19
+	VFNMADD231PS     Z6, Z19, Z23
+	VFNMADD231PS     Z7, Z19, Z23
+	VMOVAPS          Z9, Z24
+	VFMADD231PS      Z23, Z8, Z24
+	VFMADD213PS      Z10, Z23, Z24
+	VFMADD213PS      Z11, Z23, Z24
+	VFMADD213PS      Z12, Z23, Z24
+	VFMADD213PS      Z13, Z23, Z24
+	VFMADD213PS      Z13, Z24, Z23
+	VSCALEFPS        Z19, Z23, Z20
+	VBROADCASTSS     lanes_bc605308<>+0(SB), Z19
+	VFMADD231PS      Z20, Z15, Z19
+	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z20, Z19
+	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z20, Z19
+	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z20, Z19
+	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z20, Z19
+	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z20, Z19
+	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z20, Z19
+	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z20, Z19
+	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z20, Z19
+	VMULPS           Z20, Z20, Z23
+	VFMADD213PS      Z20, Z23, Z19
+	VADDPS           Z13, Z20, Z23
+	VDIVPS           Z23, Z13, Z23
+	VMULPS           Z23, Z20, Z20
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z17, K3
+	VBLENDMPS        Z20, Z23, K3, Z24
+	VBLENDMPS        Z23, Z20, K3, Z20
+	VMOVUPS          (DX), Z23
+	VMOVUPS          (DI), Z21
+	VMULPS           Z21, Z23, Z21
+	VSUBPS           Z23, Z13, Z23
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z25
+	VMAXPS           Z17, Z25, Z26
+	VADDPS           Z19, Z26, Z26
+	VMULPS           Z26, Z23, Z26
+	VPXORD           Z2, Z17, Z17
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z25
+	VMAXPS           Z17, Z25, Z17
+	VADDPS           Z19, Z17, Z19
+	VFMADD231PS      Z19, Z21, Z26
+	VMOVUPS          (SI), Z19
+	VMULPS           Z19, Z26, Z19
+	VMOVUPS          Z19, (BX)
+	VMULPS           Z20, Z21, Z20
+	VFMSUB231PS      Z24, Z23, Z20
+	VMOVUPS          (SI), Z24
+	VMULPS           Z24, Z0, Z24
+	VMULPS           Z24, Z20, Z24
+	VMOVUPS          Z24, (AX)
+	ADDQ             $+64, AX
+	ADDQ             $+64, BX
+	ADDQ             $+64, CX
+	ADDQ             $+64, DX
+	ADDQ             $+64, SI
+	ADDQ             $+64, DI
+	SUBQ             $+16, R8
+	JGE              vectors
+
+vectors_end:
+	ADDQ             $+16, R8
+	TESTQ            R8, R8
+	JE               done
+	MOVL             $0x0000ffff, R13
+	BZHIL            R8, R13, R13
+	KMOVW            R13, K1
+	VMOVUPS.Z        (CX), K1, Z24
+	VPORD            Z2, Z24, Z20
+	VMAXPS           Z20, Z3, Z20
+	VMOVAPS          Z5, Z23
+	VFMADD231PS      Z4, Z20, Z23
+	VSUBPS           Z5, Z23, Z21
+	VFNMADD231PS     Z6, Z21, Z20
+	VFNMADD231PS     Z7, Z21, Z20
+	VMOVAPS          Z9, Z19
+	VFMADD231PS      Z20, Z8, Z19
+	VFMADD213PS      Z10, Z20, Z19
+	VFMADD213PS      Z11, Z20, Z19
+	VFMADD213PS      Z12, Z20, Z19
+	VFMADD213PS      Z13, Z20, Z19
+	VFMADD213PS      Z13, Z19, Z20
+	VSCALEFPS        Z21, Z20, Z23
+	VBROADCASTSS     lanes_bc605308<>+0(SB), Z21
+	VFMADD231PS      Z23, Z15, Z21
+	VFMADD213PS.BCST lanes_3d2c8098<>+0(SB), Z23, Z21
+	VFMADD213PS.BCST lanes_bdaa792f<>+0(SB), Z23, Z21
+	VFMADD213PS.BCST lanes_3dff94ad<>+0(SB), Z23, Z21
+	VFMADD213PS.BCST lanes_be253962<>+0(SB), Z23, Z21
+	VFMADD213PS.BCST lanes_3e4bc5ab<>+0(SB), Z23, Z21
+	VFMADD213PS.BCST lanes_be7fe2cf<>+0(SB), Z23, Z21
+	VFMADD213PS.BCST lanes_3eaaa9db<>+0(SB), Z23, Z21
+	VFMADD213PS.BCST lanes_befffffc<>+0(SB), Z23, Z21
+	VMULPS           Z23, Z23, Z20
+	VFMADD213PS      Z23, Z20, Z21
+	VADDPS           Z13, Z23, Z20
+	VDIVPS           Z20, Z13, Z20
+	VMULPS           Z20, Z23, Z23
+	VCMPPS.BCST      $0x01, lanes_00000000<>+0(SB), Z24, K3
+	VBLENDMPS        Z23, Z20, K3, Z19
+	VBLENDMPS        Z20, Z23, K3, Z23
+	VMOVUPS.Z        (DX), K1, Z20
+	VMOVUPS.Z        (DI), K1, Z26
+	VMULPS           Z26, Z20, Z26
+	VSUBPS           Z20, Z13, Z20
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z25
+	VMAXPS           Z24, Z25, Z17
+	VADDPS           Z21, Z17, Z17
+	VMULPS           Z17, Z20, Z17
+	VPXORD           Z2, Z24, Z24
+	VBROADCASTSS     lanes_00000000<>+0(SB), Z25
+	VMAXPS           Z24, Z25, Z24
+	VADDPS           Z21, Z24, Z21
+	VFMADD231PS      Z21, Z26, Z17
+	VMOVUPS.Z        (SI), K1, Z21
+	VMULPS           Z21, Z17, Z21
+	VMOVUPS          Z21, K1, (BX)
+	VMULPS           Z23, Z26, Z23
+	VFMSUB231PS      Z19, Z20, Z23
+	VMOVUPS.Z        (SI), K1, Z19
+	VMULPS           Z19, Z0, Z19
+	VMULPS           Z19, Z23, Z19
+	VMOVUPS          Z19, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func FirstInvalidAVX2(x *float32, n int, limit float32) float32
+// Requires: AVX, AVX2
+TEXT ·FirstInvalidAVX2(SB), NOSPLIT, $0-28
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), BX
+	VBROADCASTSS limit+16(FP), Y0
+	VMOVUPS      lane_numbers<>+0(SB), Y1
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y2
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y3
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y4
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y5
+	VBROADCASTSS lanes_4b000000<>+0(SB), Y7
+	SUBQ         $+32, BX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS      (AX), Y6
+	VMOVUPS      32(AX), Y8
+	VMINPS       Y6, Y7, Y9
+	VMINPS       Y8, Y7, Y10
+	VADDPS       Y7, Y9, Y11
+	VADDPS       Y7, Y10, Y12
+	VSUBPS       Y7, Y11, Y11
+	VSUBPS       Y7, Y12, Y12
+	VCMPPS       $0x00, Y9, Y11, Y9
+	VCMPPS       $0x00, Y10, Y12, Y10
+	VBROADCASTSS lanes_bf800000<>+0(SB), Y12
+	VBLENDVPS    Y9, Y6, Y12, Y6
+	VBROADCASTSS lanes_bf800000<>+0(SB), Y9
+	VBLENDVPS    Y10, Y8, Y9, Y8
+	VMOVAPS      Y1, Y10
+	VPADDD       lanes_00000008<>+0(SB), Y1, Y9
+	VCVTDQ2PS    Y10, Y10
+	VCVTDQ2PS    Y9, Y9
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y12
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y11
+	VCMPPS       $0x01, Y0, Y6, Y6
+	VCMPPS       $0x01, Y0, Y8, Y8
+	VBLENDVPS    Y6, lanes_7f800000<>+0(SB), Y10, Y6
+	VBLENDVPS    Y8, lanes_7f800000<>+0(SB), Y9, Y8
+	VBLENDVPS    Y12, Y10, Y6, Y6
+	VBLENDVPS    Y11, Y9, Y8, Y8
+	VMINPS       Y2, Y6, Y2
+	VMINPS       Y3, Y8, Y3
+	ADDQ         $+64, AX
+	VPADDD       lanes_00000010<>+0(SB), Y1, Y1
+	VMOVUPS      (AX), Y8
+	VMOVUPS      32(AX), Y6
+	VMINPS       Y8, Y7, Y9
+	VMINPS       Y6, Y7, Y11
+	VADDPS       Y7, Y9, Y10
+	VADDPS       Y7, Y11, Y12
+	VSUBPS       Y7, Y10, Y10
+	VSUBPS       Y7, Y12, Y12
+	VCMPPS       $0x00, Y9, Y10, Y9
+	VCMPPS       $0x00, Y11, Y12, Y11
+	VBROADCASTSS lanes_bf800000<>+0(SB), Y12
+	VBLENDVPS    Y9, Y8, Y12, Y8
+	VBROADCASTSS lanes_bf800000<>+0(SB), Y9
+	VBLENDVPS    Y11, Y6, Y9, Y6
+	VMOVAPS      Y1, Y11
+	VPADDD       lanes_00000008<>+0(SB), Y1, Y9
+	VCVTDQ2PS    Y11, Y11
+	VCVTDQ2PS    Y9, Y9
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y12
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y10
+	VCMPPS       $0x01, Y0, Y8, Y8
+	VCMPPS       $0x01, Y0, Y6, Y6
+	VBLENDVPS    Y8, lanes_7f800000<>+0(SB), Y11, Y8
+	VBLENDVPS    Y6, lanes_7f800000<>+0(SB), Y9, Y6
+	VBLENDVPS    Y12, Y11, Y8, Y8
+	VBLENDVPS    Y10, Y9, Y6, Y6
+	VMINPS       Y4, Y8, Y4
+	VMINPS       Y5, Y6, Y5
+	ADDQ         $+64, AX
+	VPADDD       lanes_00000010<>+0(SB), Y1, Y1
+	SUBQ         $+32, BX
+	JGE          blocks
+
+blocks_end:
+	ADDQ         $+32, BX
+	CMPQ         BX, $+8
+	JL           partial0
+	VMOVUPS      (AX), Y6
+	VMINPS       Y6, Y7, Y8
+	VADDPS       Y7, Y8, Y9
+	VSUBPS       Y7, Y9, Y9
+	VCMPPS       $0x00, Y8, Y9, Y8
+	VBROADCASTSS lanes_bf800000<>+0(SB), Y9
+	VBLENDVPS    Y8, Y6, Y9, Y6
+	VMOVAPS      Y1, Y8
+	VCVTDQ2PS    Y8, Y8
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y9
+	VCMPPS       $0x01, Y0, Y6, Y6
+	VBLENDVPS    Y6, lanes_7f800000<>+0(SB), Y8, Y6
+	VBLENDVPS    Y9, Y8, Y6, Y6
+	VMINPS       Y2, Y6, Y2
+	ADDQ         $+32, AX
+	VPADDD       lanes_00000008<>+0(SB), Y1, Y1
+	ADDQ         $-8, BX
+	CMPQ         BX, $+8
+	JL           partial1
+	VMOVUPS      (AX), Y6
+	VMINPS       Y6, Y7, Y8
+	VADDPS       Y7, Y8, Y9
+	VSUBPS       Y7, Y9, Y9
+	VCMPPS       $0x00, Y8, Y9, Y8
+	VBROADCASTSS lanes_bf800000<>+0(SB), Y9
+	VBLENDVPS    Y8, Y6, Y9, Y6
+	VMOVAPS      Y1, Y8
+	VCVTDQ2PS    Y8, Y8
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y9
+	VCMPPS       $0x01, Y0, Y6, Y6
+	VBLENDVPS    Y6, lanes_7f800000<>+0(SB), Y8, Y6
+	VBLENDVPS    Y9, Y8, Y6, Y6
+	VMINPS       Y3, Y6, Y3
+	ADDQ         $+32, AX
+	VPADDD       lanes_00000008<>+0(SB), Y1, Y1
+	ADDQ         $-8, BX
+	CMPQ         BX, $+8
+	JL           partial2
+	VMOVUPS      (AX), Y6
+	VMINPS       Y6, Y7, Y8
+	VADDPS       Y7, Y8, Y9
+	VSUBPS       Y7, Y9, Y9
+	VCMPPS       $0x00, Y8, Y9, Y8
+	VBROADCASTSS lanes_bf800000<>+0(SB), Y9
+	VBLENDVPS    Y8, Y6, Y9, Y6
+	VMOVAPS      Y1, Y8
+	VCVTDQ2PS    Y8, Y8
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y9
+	VCMPPS       $0x01, Y0, Y6, Y6
+	VBLENDVPS    Y6, lanes_7f800000<>+0(SB), Y8, Y6
+	VBLENDVPS    Y9, Y8, Y6, Y6
+	VMINPS       Y4, Y6, Y4
+	ADDQ         $+32, AX
+	VPADDD       lanes_00000008<>+0(SB), Y1, Y1
+	ADDQ         $-8, BX
+	CMPQ         BX, $+8
+	JL           partial3
+	VMOVUPS      (AX), Y6
+	VMINPS       Y6, Y7, Y8
+	VADDPS       Y7, Y8, Y9
+	VSUBPS       Y7, Y9, Y9
+	VCMPPS       $0x00, Y8, Y9, Y8
+	VBROADCASTSS lanes_bf800000<>+0(SB), Y9
+	VBLENDVPS    Y8, Y6, Y9, Y6
+	VMOVAPS      Y1, Y8
+	VCVTDQ2PS    Y8, Y8
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y6, Y9
+	VCMPPS       $0x01, Y0, Y6, Y6
+	VBLENDVPS    Y6, lanes_7f800000<>+0(SB), Y8, Y6
+	VBLENDVPS    Y9, Y8, Y6, Y6
+	VMINPS       Y5, Y6, Y5
+	ADDQ         $+32, AX
+	VPADDD       lanes_00000008<>+0(SB), Y1, Y1
+	ADDQ         $-8, BX
+	JMP          fold
+
+partial0:
+	TESTQ        BX, BX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         BX
+	VMOVUPS      32(R13)(BX*4), Y6
+	NEGQ         BX
+	VMASKMOVPS   (AX), Y6, Y8
+	VMINPS       Y8, Y7, Y9
+	VADDPS       Y7, Y9, Y10
+	VSUBPS       Y7, Y10, Y10
+	VCMPPS       $0x00, Y9, Y10, Y9
+	VBROADCASTSS lanes_bf800000<>+0(SB), Y10
+	VBLENDVPS    Y9, Y8, Y10, Y8
+	VMOVAPS      Y1, Y9
+	VCVTDQ2PS    Y9, Y9
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y10
+	VCMPPS       $0x01, Y0, Y8, Y8
+	VBLENDVPS    Y8, lanes_7f800000<>+0(SB), Y9, Y8
+	VBLENDVPS    Y10, Y9, Y8, Y8
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y9
+	VBLENDVPS    Y6, Y8, Y9, Y8
+	VMINPS       Y2, Y8, Y2
+	JMP          fold
+
+partial1:
+	TESTQ        BX, BX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         BX
+	VMOVUPS      32(R13)(BX*4), Y6
+	NEGQ         BX
+	VMASKMOVPS   (AX), Y6, Y8
+	VMINPS       Y8, Y7, Y9
+	VADDPS       Y7, Y9, Y10
+	VSUBPS       Y7, Y10, Y10
+	VCMPPS       $0x00, Y9, Y10, Y9
+	VBROADCASTSS lanes_bf800000<>+0(SB), Y10
+	VBLENDVPS    Y9, Y8, Y10, Y8
+	VMOVAPS      Y1, Y9
+	VCVTDQ2PS    Y9, Y9
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y10
+	VCMPPS       $0x01, Y0, Y8, Y8
+	VBLENDVPS    Y8, lanes_7f800000<>+0(SB), Y9, Y8
+	VBLENDVPS    Y10, Y9, Y8, Y8
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y9
+	VBLENDVPS    Y6, Y8, Y9, Y8
+	VMINPS       Y3, Y8, Y3
+	JMP          fold
+
+partial2:
+	TESTQ        BX, BX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         BX
+	VMOVUPS      32(R13)(BX*4), Y6
+	NEGQ         BX
+	VMASKMOVPS   (AX), Y6, Y8
+	VMINPS       Y8, Y7, Y9
+	VADDPS       Y7, Y9, Y10
+	VSUBPS       Y7, Y10, Y10
+	VCMPPS       $0x00, Y9, Y10, Y9
+	VBROADCASTSS lanes_bf800000<>+0(SB), Y10
+	VBLENDVPS    Y9, Y8, Y10, Y8
+	VMOVAPS      Y1, Y9
+	VCVTDQ2PS    Y9, Y9
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y10
+	VCMPPS       $0x01, Y0, Y8, Y8
+	VBLENDVPS    Y8, lanes_7f800000<>+0(SB), Y9, Y8
+	VBLENDVPS    Y10, Y9, Y8, Y8
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y9
+	VBLENDVPS    Y6, Y8, Y9, Y8
+	VMINPS       Y4, Y8, Y4
+	JMP          fold
+
+partial3:
+	TESTQ        BX, BX
+	JE           fold
+	LEAQ         partial_masks<>+0(SB), R13
+	NEGQ         BX
+	VMOVUPS      32(R13)(BX*4), Y6
+	NEGQ         BX
+	VMASKMOVPS   (AX), Y6, Y8
+	VMINPS       Y8, Y7, Y9
+	VADDPS       Y7, Y9, Y10
+	VSUBPS       Y7, Y10, Y10
+	VCMPPS       $0x00, Y9, Y10, Y9
+	VBROADCASTSS lanes_bf800000<>+0(SB), Y10
+	VBLENDVPS    Y9, Y8, Y10, Y8
+	VMOVAPS      Y1, Y9
+	VCVTDQ2PS    Y9, Y9
+	VCMPPS       $0x01, lanes_00000000<>+0(SB), Y8, Y10
+	VCMPPS       $0x01, Y0, Y8, Y8
+	VBLENDVPS    Y8, lanes_7f800000<>+0(SB), Y9, Y8
+	VBLENDVPS    Y10, Y9, Y8, Y8
+	VBROADCASTSS lanes_7f800000<>+0(SB), Y9
+	VBLENDVPS    Y6, Y8, Y9, Y8
+	VMINPS       Y5, Y8, Y5
+
+fold:
+	VMINPS       Y4, Y2, Y2
+	VMINPS       Y5, Y3, Y3
+	VMINPS       Y3, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X6
+	VMINPS       X6, X2, X2
+	VSHUFPS      $0x0e, X2, X2, X6
+	VMINPS       X6, X2, X2
+	VSHUFPS      $0x01, X2, X2, X6
+	VMINPS       X6, X2, X2
+	VMOVSS       X2, ret+24(FP)
+	VZEROUPPER
+	RET
+
+DATA lanes_4b000000<>+0(SB)/4, $0x4b000000
+DATA lanes_4b000000<>+4(SB)/4, $0x4b000000
+DATA lanes_4b000000<>+8(SB)/4, $0x4b000000
+DATA lanes_4b000000<>+12(SB)/4, $0x4b000000
+DATA lanes_4b000000<>+16(SB)/4, $0x4b000000
+DATA lanes_4b000000<>+20(SB)/4, $0x4b000000
+DATA lanes_4b000000<>+24(SB)/4, $0x4b000000
+DATA lanes_4b000000<>+28(SB)/4, $0x4b000000
+GLOBL lanes_4b000000<>(SB), RODATA|NOPTR, $32
+
+// func FirstInvalidAVX512(x *float32, n int, limit float32) float32
+// Requires: AVX, AVX512F, AVX512VL, BMI2
+TEXT ·FirstInvalidAVX512(SB), NOSPLIT, $0-28
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), BX
+	VBROADCASTSS limit+16(FP), Z0
+	VMOVUPS      lane_numbers<>+0(SB), Z1
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z2
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z3
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z4
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z5
+	VBROADCASTSS lanes_4b000000<>+0(SB), Z7
+	VBROADCASTSS lanes_bf800000<>+0(SB), Z8
+	VBROADCASTSS lanes_00000000<>+0(SB), Z9
+	VBROADCASTSS lanes_7f800000<>+0(SB), Z10
+	SUBQ         $+64, BX
+	JL           blocks_end
+
+blocks:
+	VMOVUPS     (AX), Z6
+	VMOVUPS     64(AX), Z11
+	VMINPS      Z6, Z7, Z12
+	VMINPS      Z11, Z7, Z13
+	VADDPS      Z7, Z12, Z14
+	VADDPS      Z7, Z13, Z15
+	VSUBPS      Z7, Z14, Z14
+	VSUBPS      Z7, Z15, Z15
+	VCMPPS      $0x00, Z12, Z14, K2
+	VCMPPS      $0x00, Z13, Z15, K3
+	VBLENDMPS   Z6, Z8, K2, Z6
+	VBLENDMPS   Z11, Z8, K3, Z11
+	VMOVAPS     Z1, Z13
+	VPADDD.BCST lanes_00000010<>+0(SB), Z1, Z15
+	VCVTDQ2PS   Z13, Z13
+	VCVTDQ2PS   Z15, Z15
+	VCMPPS      $0x01, Z9, Z6, K3
+	VCMPPS      $0x01, Z9, Z11, K2
+	VCMPPS      $0x01, Z0, Z6, K4
+	VCMPPS      $0x01, Z0, Z11, K5
+	VBLENDMPS   Z10, Z13, K4, Z11
+	VBLENDMPS   Z10, Z15, K5, Z6
+	VBLENDMPS   Z13, Z11, K3, Z11
+	VBLENDMPS   Z15, Z6, K2, Z6
+	VMINPS      Z2, Z11, Z2
+	VMINPS      Z3, Z6, Z3
+	ADDQ        $+128, AX
+	VPADDD.BCST lanes_00000020<>+0(SB), Z1, Z1
+	VMOVUPS     (AX), Z6
+	VMOVUPS     64(AX), Z11
+	VMINPS      Z6, Z7, Z15
+	VMINPS      Z11, Z7, Z13
+	VADDPS      Z7, Z15, Z12
+	VADDPS      Z7, Z13, Z14
+	VSUBPS      Z7, Z12, Z12
+	VSUBPS      Z7, Z14, Z14
+	VCMPPS      $0x00, Z15, Z12, K2
+	VCMPPS      $0x00, Z13, Z14, K3
+	VBLENDMPS   Z6, Z8, K2, Z6
+	VBLENDMPS   Z11, Z8, K3, Z11
+	VMOVAPS     Z1, Z13
+	VPADDD.BCST lanes_00000010<>+0(SB), Z1, Z14
+	VCVTDQ2PS   Z13, Z13
+	VCVTDQ2PS   Z14, Z14
+	VCMPPS      $0x01, Z9, Z6, K3
+	VCMPPS      $0x01, Z9, Z11, K2
+	VCMPPS      $0x01, Z0, Z6, K5
+	VCMPPS      $0x01, Z0, Z11, K4
+	VBLENDMPS   Z10, Z13, K5, Z11
+	VBLENDMPS   Z10, Z14, K4, Z6
+	VBLENDMPS   Z13, Z11, K3, Z11
+	VBLENDMPS   Z14, Z6, K2, Z6
+	VMINPS      Z4, Z11, Z4
+	VMINPS      Z5, Z6, Z5
+	ADDQ        $+128, AX
+	VPADDD.BCST lanes_00000020<>+0(SB), Z1, Z1
+	SUBQ        $+64, BX
+	JGE         blocks
+
+blocks_end:
+	ADDQ        $+64, BX
+	CMPQ        BX, $+16
+	JL          partial0
+	VMOVUPS     (AX), Z6
+	VMINPS      Z6, Z7, Z11
+	VADDPS      Z7, Z11, Z14
+	VSUBPS      Z7, Z14, Z14
+	VCMPPS      $0x00, Z11, Z14, K2
+	VBLENDMPS   Z6, Z8, K2, Z6
+	VMOVAPS     Z1, Z11
+	VCVTDQ2PS   Z11, Z11
+	VCMPPS      $0x01, Z9, Z6, K2
+	VCMPPS      $0x01, Z0, Z6, K3
+	VBLENDMPS   Z10, Z11, K3, Z6
+	VBLENDMPS   Z11, Z6, K2, Z6
+	VMINPS      Z2, Z6, Z2
+	ADDQ        $+64, AX
+	VPADDD.BCST lanes_00000010<>+0(SB), Z1, Z1
+	ADDQ        $-16, BX
+	CMPQ        BX, $+16
+	JL          partial1
+	VMOVUPS     (AX), Z6
+	VMINPS      Z6, Z7, Z11
+	VADDPS      Z7, Z11, Z14
+	VSUBPS      Z7, Z14, Z14
+	VCMPPS      $0x00, Z11, Z14, K2
+	VBLENDMPS   Z6, Z8, K2, Z6
+	VMOVAPS     Z1, Z11
+	VCVTDQ2PS   Z11, Z11
+	VCMPPS      $0x01, Z9, Z6, K2
+	VCMPPS      $0x01, Z0, Z6, K3
+	VBLENDMPS   Z10, Z11, K3, Z6
+	VBLENDMPS   Z11, Z6, K2, Z6
+	VMINPS      Z3, Z6, Z3
+	ADDQ        $+64, AX
+	VPADDD.BCST lanes_00000010<>+0(SB), Z1, Z1
+	ADDQ        $-16, BX
+	CMPQ        BX, $+16
+	JL          partial2
+	VMOVUPS     (AX), Z6
+	VMINPS      Z6, Z7, Z11
+	VADDPS      Z7, Z11, Z14
+	VSUBPS      Z7, Z14, Z14
+	VCMPPS      $0x00, Z11, Z14, K2
+	VBLENDMPS   Z6, Z8, K2, Z6
+	VMOVAPS     Z1, Z11
+	VCVTDQ2PS   Z11, Z11
+	VCMPPS      $0x01, Z9, Z6, K2
+	VCMPPS      $0x01, Z0, Z6, K3
+	VBLENDMPS   Z10, Z11, K3, Z6
+	VBLENDMPS   Z11, Z6, K2, Z6
+	VMINPS      Z4, Z6, Z4
+	ADDQ        $+64, AX
+	VPADDD.BCST lanes_00000010<>+0(SB), Z1, Z1
+	ADDQ        $-16, BX
+	CMPQ        BX, $+16
+	JL          partial3
+	VMOVUPS     (AX), Z6
+	VMINPS      Z6, Z7, Z11
+	VADDPS      Z7, Z11, Z14
+	VSUBPS      Z7, Z14, Z14
+	VCMPPS      $0x00, Z11, Z14, K2
+	VBLENDMPS   Z6, Z8, K2, Z6
+	VMOVAPS     Z1, Z11
+	VCVTDQ2PS   Z11, Z11
+	VCMPPS      $0x01, Z9, Z6, K2
+	VCMPPS      $0x01, Z0, Z6, K3
+	VBLENDMPS   Z10, Z11, K3, Z6
+	VBLENDMPS   Z11, Z6, K2, Z6
+	VMINPS      Z5, Z6, Z5
+	ADDQ        $+64, AX
+	VPADDD.BCST lanes_00000010<>+0(SB), Z1, Z1
+	ADDQ        $-16, BX
+	JMP         fold
+
+partial0:
+	TESTQ     BX, BX
+	JE        fold
+	MOVL      $0x0000ffff, R13
+	BZHIL     BX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (AX), K1, Z6
+	VMINPS    Z6, Z7, Z11
+	VADDPS    Z7, Z11, Z14
+	VSUBPS    Z7, Z14, Z14
+	VCMPPS    $0x00, Z11, Z14, K2
+	VBLENDMPS Z6, Z8, K2, Z6
+	VMOVAPS   Z1, Z11
+	VCVTDQ2PS Z11, Z11
+	VCMPPS    $0x01, Z9, Z6, K2
+	VCMPPS    $0x01, Z0, Z6, K3
+	VBLENDMPS Z10, Z11, K3, Z6
+	VBLENDMPS Z11, Z6, K2, Z6
+	VBLENDMPS Z6, Z10, K1, Z6
+	VMINPS    Z2, Z6, Z2
+	JMP       fold
+
+partial1:
+	TESTQ     BX, BX
+	JE        fold
+	MOVL      $0x0000ffff, R13
+	BZHIL     BX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (AX), K1, Z6
+	VMINPS    Z6, Z7, Z11
+	VADDPS    Z7, Z11, Z14
+	VSUBPS    Z7, Z14, Z14
+	VCMPPS    $0x00, Z11, Z14, K2
+	VBLENDMPS Z6, Z8, K2, Z6
+	VMOVAPS   Z1, Z11
+	VCVTDQ2PS Z11, Z11
+	VCMPPS    $0x01, Z9, Z6, K2
+	VCMPPS    $0x01, Z0, Z6, K3
+	VBLENDMPS Z10, Z11, K3, Z6
+	VBLENDMPS Z11, Z6, K2, Z6
+	VBLENDMPS Z6, Z10, K1, Z6
+	VMINPS    Z3, Z6, Z3
+	JMP       fold
+
+partial2:
+	TESTQ     BX, BX
+	JE        fold
+	MOVL      $0x0000ffff, R13
+	BZHIL     BX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (AX), K1, Z6
+	VMINPS    Z6, Z7, Z11
+	VADDPS    Z7, Z11, Z14
+	VSUBPS    Z7, Z14, Z14
+	VCMPPS    $0x00, Z11, Z14, K2
+	VBLENDMPS Z6, Z8, K2, Z6
+	VMOVAPS   Z1, Z11
+	VCVTDQ2PS Z11, Z11
+	VCMPPS    $0x01, Z9, Z6, K2
+	VCMPPS    $0x01, Z0, Z6, K3
+	VBLENDMPS Z10, Z11, K3, Z6
+	VBLENDMPS Z11, Z6, K2, Z6
+	VBLENDMPS Z6, Z10, K1, Z6
+	VMINPS    Z4, Z6, Z4
+	JMP       fold
+
+partial3:
+	TESTQ     BX, BX
+	JE        fold
+	MOVL      $0x0000ffff, R13
+	BZHIL     BX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (AX), K1, Z6
+	VMINPS    Z6, Z7, Z11
+	VADDPS    Z7, Z11, Z14
+	VSUBPS    Z7, Z14, Z14
+	VCMPPS    $0x00, Z11, Z14, K2
+	VBLENDMPS Z6, Z8, K2, Z6
+	VMOVAPS   Z1, Z11
+	VCVTDQ2PS Z11, Z11
+	VCMPPS    $0x01, Z9, Z6, K2
+	VCMPPS    $0x01, Z0, Z6, K3
+	VBLENDMPS Z10, Z11, K3, Z6
+	VBLENDMPS Z11, Z6, K2, Z6
+	VBLENDMPS Z6, Z10, K1, Z6
+	VMINPS    Z5, Z6, Z5
+
+fold:
+	VMINPS        Z4, Z2, Z2
+	VMINPS        Z5, Z3, Z3
+	VMINPS        Z3, Z2, Z2
+	VEXTRACTF64X4 $0x01, Z2, Y6
+	VMINPS        Y6, Y2, Y2
+	VEXTRACTF32X4 $0x01, Y2, X6
+	VMINPS        X6, X2, X2
+	VSHUFPS       $0x0e, X2, X2, X6
+	VMINPS        X6, X2, X2
+	VSHUFPS       $0x01, X2, X2, X6
+	VMINPS        X6, X2, X2
+	VMOVSS        X2, ret+24(FP)
 	VZEROUPPER
 	RET
 

@@ -272,13 +272,22 @@ func RowMaximaNEON(dst *float32, x *float32, rows int, cols int, xStride int, af
 func ExpRowsNEON(dst *float32, x *float32, m *float32, rows int, cols int, dstStride int, xStride int, after int, grow int, alpha float32)
 
 //go:noescape
-func DivideRowsNEON(dst *float32, x *float32, s *float32, rows int, cols int, dstStride int, xStride int, after int, grow int, alpha float32)
+func ScaleRowsNEON(dst *float32, x *float32, q *float32, rows int, cols int, dstStride int, xStride int, after int, grow int)
 
 //go:noescape
 func RowDotsNEON(dst *float32, x *float32, y *float32, rows int, cols int, xStride int, yStride int, after int, grow int)
 
 //go:noescape
 func SoftmaxBackwardNEON(dx *float32, dy *float32, y *float32, s *float32, rows int, cols int, dxStride int, dyStride int, yStride int, after int, grow int, alpha float32)
+
+//go:noescape
+func DotShiftedNEON(acc *[64]float32, x *float32, y *float32, n int, shift float32) float32
+
+//go:noescape
+func SigmoidCrossEntropyNEON(dx *float32, loss *float32, x *float32, t *float32, w *float32, p *float32, n int, scale float32)
+
+//go:noescape
+func FirstInvalidNEON(x *float32, n int, limit float32) float32
 
 //go:noescape
 func PackNEON(dst, src *float32, stride, rows int)

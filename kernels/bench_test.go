@@ -159,3 +159,9 @@ func BenchmarkSoftmaxRows(b *testing.B)               { benchmark(b, "SoftmaxRow
 func BenchmarkCausalSoftmaxRows(b *testing.B)         { benchmark(b, "CausalSoftmaxRows") }
 func BenchmarkSoftmaxRowsBackward(b *testing.B)       { benchmark(b, "SoftmaxRowsBackward") }
 func BenchmarkCausalSoftmaxRowsBackward(b *testing.B) { benchmark(b, "CausalSoftmaxRowsBackward") }
+func BenchmarkSoftmaxCrossEntropyRows(b *testing.B)   { benchmark(b, "SoftmaxCrossEntropyRows") }
+func BenchmarkSigmoidCrossEntropy(b *testing.B)       { benchmark(b, "SigmoidCrossEntropy") }
+func BenchmarkInvalidIndex(b *testing.B)              { benchmark(b, "InvalidIndex") }
+func BenchmarkCountIndices(b *testing.B)              { benchmark(b, "CountIndices") }
+func BenchmarkGatherRows(b *testing.B)                { benchmark(b, "GatherRows") }
+func BenchmarkScatterAddRows(b *testing.B)            { benchmark(b, "ScatterAddRows") }

@@ -38,12 +38,18 @@ func TestMismatchPanics(t *testing.T) {
 		colSums   = "kernels: ColSums: length of x is not a multiple of the length of dst"
 		colSqSums = "kernels: ColSumSquares: length of x is not a multiple of the length of dst"
 
-		softmaxBack   = "kernels: SoftmaxRowsBackward: shapes of dx, dy and y differ"
-		causalBack    = "kernels: CausalSoftmaxRowsBackward: shapes of dx, dy and y differ"
-		batchNormCols = "kernels: BatchNormBackward: lengths of dgamma, dbeta, mean, rstd and gamma differ"
-		batchNormSize = "kernels: BatchNormBackward: lengths of dx, dy and x differ"
-		batchNormRows = "kernels: BatchNormBackward: length of x is not a multiple of the length of gamma"
+		softmaxBack = "kernels: SoftmaxRowsBackward: shapes of dx, dy and y differ"
+		causalBack  = "kernels: CausalSoftmaxRowsBackward: shapes of dx, dy and y differ"
+		gather      = "kernels: GatherRows: shapes of dst, table and indices don't match"
+		scatter     = "kernels: ScatterAddRows: shapes of table, src and indices don't match"
+
+		crossRows      = "kernels: SoftmaxCrossEntropyRows: "
+		sigmoidEntropy = "kernels: SigmoidCrossEntropy: "
+		batchNormCols  = "kernels: BatchNormBackward: lengths of dgamma, dbeta, mean, rstd and gamma differ"
+		batchNormSize  = "kernels: BatchNormBackward: lengths of dx, dy and x differ"
+		batchNormRows  = "kernels: BatchNormBackward: length of x is not a multiple of the length of gamma"
 	)
+	entropy := SoftmaxCrossEntropyRows
 	tooShort := Matrix{Rows: 2, Cols: 3, Stride: 3, Data: v(5)}
 	for _, c := range []struct {
 		message string
@@ -225,6 +231,36 @@ func TestMismatchPanics(t *testing.T) {
 		{short, func() { CausalSoftmaxRowsBackward(tooShort, mat(2, 3), mat(2, 3), 1) }},
 		{short, func() { CausalSoftmaxRowsBackward(mat(2, 3), tooShort, mat(2, 3), 1) }},
 		{short, func() { CausalSoftmaxRowsBackward(mat(2, 3), mat(2, 3), tooShort, 1) }},
+		{crossRows + "lengths of losses and labels differ", func() { entropy(v(3), v(6), v(6), make([]int, 2), CrossEntropyParams{}) }},
+		{crossRows + "lengths of dx and x differ", func() { entropy(v(2), v(5), v(6), make([]int, 2), CrossEntropyParams{}) }},
+		{crossRows + "length of x is not a multiple of the length of labels", func() { entropy(v(2), v(5), v(5), make([]int, 2), CrossEntropyParams{}) }},
+		{crossRows + "length of x is not a multiple of the length of labels", func() { entropy(nil, v(5), v(5), nil, CrossEntropyParams{}) }},
+		{crossRows + "length of Weights is not that of labels", func() { entropy(v(2), v(6), v(6), make([]int, 2), CrossEntropyParams{Weights: v(3)}) }},
+		{crossRows + "length of ClassWeights is not the columns of x", func() { entropy(v(2), v(6), v(6), make([]int, 2), CrossEntropyParams{ClassWeights: v(2)}) }},
+		{crossRows + "Smoothing is not between 0 and 1", func() { entropy(v(2), v(6), v(6), make([]int, 2), CrossEntropyParams{Smoothing: 1.5}) }},
+		{crossRows + "Smoothing is not between 0 and 1", func() { entropy(v(2), v(6), v(6), make([]int, 2), CrossEntropyParams{Smoothing: -0.1}) }},
+		{crossRows + "Smoothing is not between 0 and 1", func() { entropy(v(2), v(6), v(6), make([]int, 2), CrossEntropyParams{Smoothing: float32(math.NaN())}) }},
+		{crossRows + "label out of range", func() { entropy(v(2), v(6), v(6), []int{2, 3}, CrossEntropyParams{}) }},
+		{crossRows + "label out of range", func() { entropy(v(2), v(6), v(6), []int{-1, 0}, CrossEntropyParams{}) }},
+		{crossRows + "label out of range", func() { entropy(v(1), nil, nil, []int{0}, CrossEntropyParams{}) }},
+		{crossRows + "label out of range", func() { entropy(v(2), v(6), v(6), []int{3, -1}, CrossEntropyParams{Weights: []float32{0, 1}}) }},
+		{gather, func() { GatherRows(mat(2, 3), mat(4, 3), v(3)) }},
+		{gather, func() { GatherRows(mat(2, 3), mat(4, 2), v(2)) }},
+		{short, func() { GatherRows(tooShort, mat(4, 3), v(2)) }},
+		{short, func() { GatherRows(mat(2, 3), tooShort, v(2)) }},
+		{"kernels: GatherRows: index out of range, or not whole", func() { GatherRows(mat(2, 3), mat(4, 3), []float32{3, 4}) }},
+		{"kernels: GatherRows: index out of range, or not whole", func() { GatherRows(mat(2, 3), mat(4, 3), []float32{0.5, 0}) }},
+		{scatter, func() { ScatterAddRows(mat(4, 3), mat(2, 3), v(3)) }},
+		{scatter, func() { ScatterAddRows(mat(4, 2), mat(2, 3), v(2)) }},
+		{short, func() { ScatterAddRows(tooShort, mat(2, 3), v(2)) }},
+		{short, func() { ScatterAddRows(mat(4, 3), tooShort, v(2)) }},
+		{"kernels: ScatterAddRows: index out of range, or not whole", func() { ScatterAddRows(mat(4, 3), mat(2, 3), []float32{-1, 0}) }},
+		{"kernels: CountIndices: index out of range, or not whole", func() { CountIndices(v(4), []float32{0, 4}) }},
+		{sigmoidEntropy + "lengths of dx, x and targets differ", func() { SigmoidCrossEntropy(v(5), v(6), v(6), SigmoidCrossEntropyParams{}) }},
+		{sigmoidEntropy + "lengths of dx, x and targets differ", func() { SigmoidCrossEntropy(v(6), v(6), v(5), SigmoidCrossEntropyParams{}) }},
+		{sigmoidEntropy + "length of Weights is not that of x", func() { SigmoidCrossEntropy(v(6), v(6), v(6), SigmoidCrossEntropyParams{Weights: v(5)}) }},
+		{sigmoidEntropy + "length of x is not a multiple of the length of PosWeights", func() { SigmoidCrossEntropy(v(6), v(6), v(6), SigmoidCrossEntropyParams{PosWeights: v(4)}) }},
+		{sigmoidEntropy + "length of x is not a multiple of the length of PosWeights", func() { SigmoidCrossEntropy(v(6), v(6), v(6), SigmoidCrossEntropyParams{PosWeights: v(0)}) }},
 	} {
 		require.PanicsWithValue(t, c.message, c.call)
 	}

@@ -1322,17 +1322,17 @@ func expRows(dst, x, m []float32, cols, dstStride, xStride, after, grow int, alp
 }
 
 //go:noinline
-func divideRows(dst, x, s []float32, cols, dstStride, xStride, after, grow int, alpha float32) {
+func scaleRows(dst, x, q []float32, cols, dstStride, xStride, after, grow int) {
 	raceWriteRows(dst, cols, dstStride)
 	raceReadRows(x, cols, xStride)
-	raceRead(s)
+	raceRead(q)
 	switch CurrentLevel() {
 	case AVX512:
-		asm.DivideRowsAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(s), len(s), cols, dstStride, xStride, after, grow, alpha)
+		asm.ScaleRowsAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(q), len(q), cols, dstStride, xStride, after, grow)
 	case AVX2:
-		asm.DivideRowsAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(s), len(s), cols, dstStride, xStride, after, grow, alpha)
+		asm.ScaleRowsAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(q), len(q), cols, dstStride, xStride, after, grow)
 	default:
-		divideRowsRef(dst, x, s, cols, dstStride, xStride, after, grow, alpha)
+		scaleRowsRef(dst, x, q, cols, dstStride, xStride, after, grow)
 	}
 }
 
@@ -1364,5 +1364,50 @@ func softmaxBackward(dx, dy, y, s []float32, cols, dxStride, dyStride, yStride, 
 		asm.SoftmaxBackwardAVX2(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(y), unsafe.SliceData(s), len(s), cols, dxStride, dyStride, yStride, after, grow, alpha)
 	default:
 		softmaxBackwardRef(dx, dy, y, s, cols, dxStride, dyStride, yStride, after, grow, alpha)
+	}
+}
+
+//go:noinline
+func dotShifted(acc *[lanes]float32, x, y []float32, shift float32) float32 {
+	raceRead(x)
+	raceRead(y)
+	switch CurrentLevel() {
+	case AVX512:
+		return asm.DotShiftedAVX512(acc, unsafe.SliceData(x), unsafe.SliceData(y), len(x), shift)
+	case AVX2:
+		return asm.DotShiftedAVX2(acc, unsafe.SliceData(x), unsafe.SliceData(y), len(x), shift)
+	default:
+		return dotShiftedRef(acc, x, y, shift)
+	}
+}
+
+//go:noinline
+func sigmoidCrossEntropy(dx, loss, x, t, w, p []float32, scale float32) {
+	raceWrite(dx)
+	raceWrite(loss)
+	raceRead(x)
+	raceRead(t)
+	raceRead(w)
+	raceRead(p)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.SigmoidCrossEntropyAVX512(unsafe.SliceData(dx), unsafe.SliceData(loss), unsafe.SliceData(x), unsafe.SliceData(t), unsafe.SliceData(w), unsafe.SliceData(p), len(dx), scale)
+	case AVX2:
+		asm.SigmoidCrossEntropyAVX2(unsafe.SliceData(dx), unsafe.SliceData(loss), unsafe.SliceData(x), unsafe.SliceData(t), unsafe.SliceData(w), unsafe.SliceData(p), len(dx), scale)
+	default:
+		sigmoidCrossEntropyRef(dx, loss, x, t, w, p, scale)
+	}
+}
+
+//go:noinline
+func firstInvalid(x []float32, limit float32) float32 {
+	raceRead(x)
+	switch CurrentLevel() {
+	case AVX512:
+		return asm.FirstInvalidAVX512(unsafe.SliceData(x), len(x), limit)
+	case AVX2:
+		return asm.FirstInvalidAVX2(unsafe.SliceData(x), len(x), limit)
+	default:
+		return firstInvalidRef(x, limit)
 	}
 }

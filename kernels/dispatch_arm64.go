@@ -1144,15 +1144,15 @@ func expRows(dst, x, m []float32, cols, dstStride, xStride, after, grow int, alp
 }
 
 //go:noinline
-func divideRows(dst, x, s []float32, cols, dstStride, xStride, after, grow int, alpha float32) {
+func scaleRows(dst, x, q []float32, cols, dstStride, xStride, after, grow int) {
 	raceWriteRows(dst, cols, dstStride)
 	raceReadRows(x, cols, xStride)
-	raceRead(s)
+	raceRead(q)
 	switch CurrentLevel() {
 	case NEON:
-		asm.DivideRowsNEON(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(s), len(s), cols, dstStride, xStride, after, grow, alpha)
+		asm.ScaleRowsNEON(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(q), len(q), cols, dstStride, xStride, after, grow)
 	default:
-		divideRowsRef(dst, x, s, cols, dstStride, xStride, after, grow, alpha)
+		scaleRowsRef(dst, x, q, cols, dstStride, xStride, after, grow)
 	}
 }
 
@@ -1180,5 +1180,44 @@ func softmaxBackward(dx, dy, y, s []float32, cols, dxStride, dyStride, yStride, 
 		asm.SoftmaxBackwardNEON(unsafe.SliceData(dx), unsafe.SliceData(dy), unsafe.SliceData(y), unsafe.SliceData(s), len(s), cols, dxStride, dyStride, yStride, after, grow, alpha)
 	default:
 		softmaxBackwardRef(dx, dy, y, s, cols, dxStride, dyStride, yStride, after, grow, alpha)
+	}
+}
+
+//go:noinline
+func dotShifted(acc *[lanes]float32, x, y []float32, shift float32) float32 {
+	raceRead(x)
+	raceRead(y)
+	switch CurrentLevel() {
+	case NEON:
+		return asm.DotShiftedNEON(acc, unsafe.SliceData(x), unsafe.SliceData(y), len(x), shift)
+	default:
+		return dotShiftedRef(acc, x, y, shift)
+	}
+}
+
+//go:noinline
+func sigmoidCrossEntropy(dx, loss, x, t, w, p []float32, scale float32) {
+	raceWrite(dx)
+	raceWrite(loss)
+	raceRead(x)
+	raceRead(t)
+	raceRead(w)
+	raceRead(p)
+	switch CurrentLevel() {
+	case NEON:
+		asm.SigmoidCrossEntropyNEON(unsafe.SliceData(dx), unsafe.SliceData(loss), unsafe.SliceData(x), unsafe.SliceData(t), unsafe.SliceData(w), unsafe.SliceData(p), len(dx), scale)
+	default:
+		sigmoidCrossEntropyRef(dx, loss, x, t, w, p, scale)
+	}
+}
+
+//go:noinline
+func firstInvalid(x []float32, limit float32) float32 {
+	raceRead(x)
+	switch CurrentLevel() {
+	case NEON:
+		return asm.FirstInvalidNEON(unsafe.SliceData(x), len(x), limit)
+	default:
+		return firstInvalidRef(x, limit)
 	}
 }

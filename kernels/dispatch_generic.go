@@ -450,8 +450,8 @@ func expRows(dst, x, m []float32, cols, dstStride, xStride, after, grow int, alp
 }
 
 //go:noinline
-func divideRows(dst, x, s []float32, cols, dstStride, xStride, after, grow int, alpha float32) {
-	divideRowsRef(dst, x, s, cols, dstStride, xStride, after, grow, alpha)
+func scaleRows(dst, x, q []float32, cols, dstStride, xStride, after, grow int) {
+	scaleRowsRef(dst, x, q, cols, dstStride, xStride, after, grow)
 }
 
 //go:noinline
@@ -462,4 +462,19 @@ func rowDots(dst, x, y []float32, cols, xStride, yStride, after, grow int) {
 //go:noinline
 func softmaxBackward(dx, dy, y, s []float32, cols, dxStride, dyStride, yStride, after, grow int, alpha float32) {
 	softmaxBackwardRef(dx, dy, y, s, cols, dxStride, dyStride, yStride, after, grow, alpha)
+}
+
+//go:noinline
+func dotShifted(acc *[lanes]float32, x, y []float32, shift float32) float32 {
+	return dotShiftedRef(acc, x, y, shift)
+}
+
+//go:noinline
+func sigmoidCrossEntropy(dx, loss, x, t, w, p []float32, scale float32) {
+	sigmoidCrossEntropyRef(dx, loss, x, t, w, p, scale)
+}
+
+//go:noinline
+func firstInvalid(x []float32, limit float32) float32 {
+	return firstInvalidRef(x, limit)
 }

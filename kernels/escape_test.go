@@ -103,6 +103,31 @@ func TestArgumentsDoNotEscape(t *testing.T) {
 			var dx, dy, y array
 			CausalSoftmaxRowsBackward(NewMatrix(8, 8, dx[:]), NewMatrix(8, 8, dy[:]), NewMatrix(8, 8, y[:]), 1)
 		},
+		"SoftmaxCrossEntropyRows": func() {
+			var dx, x array
+			var losses, weights, classWeights [8]float32
+			var labels [8]int
+			SoftmaxCrossEntropyRows(losses[:], dx[:], x[:], labels[:], CrossEntropyParams{
+				Smoothing: 0.1, Weights: weights[:], ClassWeights: classWeights[:]})
+		},
+		"SigmoidCrossEntropy": func() {
+			var dx, x, targets, weights array
+			var posWeights [8]float32
+			SigmoidCrossEntropy(dx[:], x[:], targets[:], SigmoidCrossEntropyParams{
+				Weights: weights[:], PosWeights: posWeights[:]})
+		},
+		"InvalidIndex": func() { var x array; InvalidIndex(x[:], 1) },
+		"CountIndices": func() { var counts, x array; CountIndices(counts[:], x[:]) },
+		"GatherRows": func() {
+			var dst, table array
+			var indices [8]float32
+			GatherRows(NewMatrix(8, 8, dst[:]), NewMatrix(8, 8, table[:]), indices[:])
+		},
+		"ScatterAddRows": func() {
+			var table, src array
+			var indices [8]float32
+			ScatterAddRows(NewMatrix(8, 8, table[:]), NewMatrix(8, 8, src[:]), indices[:])
+		},
 		"OuterProducts": func() {
 			var a, x, y array
 			OuterProducts(NewMatrix(8, 8, a[:]), NewMatrix(8, 8, x[:]), NewMatrix(8, 8, y[:]), 2)

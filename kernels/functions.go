@@ -161,10 +161,14 @@ func erf32(x float32) float32 {
 
 // softplus32 returns log(1 + e^x) as max(x, 0) + log(1 + e^(-|x|)).
 func softplus32(x float32) float32 {
-	e := expNonPositive(negAbs(x))
+	return maxOr(0, x) + log1p32(expNonPositive(negAbs(x)))
+}
+
+// log1p32 returns log(1 + e) for e in [0, 1].
+func log1p32(e float32) float32 {
 	q := horner32(e, 0x1.1139b4p-9, -0x1.c0a61p-7, 0x1.59013p-5, -0x1.54f25ep-4, 0x1.ff295ap-4,
 		-0x1.4a72c4p-3, 0x1.978b56p-3, -0x1.ffc59ep-3, 0x1.5553b6p-2, -0x1.fffff8p-2)
-	return maxOr(0, x) + fma32(float32(e*e), q, e)
+	return fma32(float32(e*e), q, e)
 }
 
 // gate returns e where x < 0 and 1 elsewhere: with e = e^(-|z|) for a z of the

@@ -196,3 +196,9 @@ func FuzzSoftmaxRows(f *testing.F)               { fuzz(f, "SoftmaxRows") }
 func FuzzCausalSoftmaxRows(f *testing.F)         { fuzz(f, "CausalSoftmaxRows") }
 func FuzzSoftmaxRowsBackward(f *testing.F)       { fuzz(f, "SoftmaxRowsBackward") }
 func FuzzCausalSoftmaxRowsBackward(f *testing.F) { fuzz(f, "CausalSoftmaxRowsBackward") }
+func FuzzSoftmaxCrossEntropyRows(f *testing.F)   { fuzz(f, "SoftmaxCrossEntropyRows") }
+func FuzzSigmoidCrossEntropy(f *testing.F)       { fuzz(f, "SigmoidCrossEntropy") }
+func FuzzInvalidIndex(f *testing.F)              { fuzz(f, "InvalidIndex") }
+func FuzzCountIndices(f *testing.F)              { fuzz(f, "CountIndices") }
+func FuzzGatherRows(f *testing.F)                { fuzz(f, "GatherRows") }
+func FuzzScatterAddRows(f *testing.F)            { fuzz(f, "ScatterAddRows") }

@@ -79,6 +79,9 @@ const (
 	stepElements = 1 << 12
 )
 
+// stepOf returns the number of rows of a step.
+func stepOf(cols int) int { return max(1, min(stepRows, stepElements/cols)) }
+
 // eachStep calls f with the half-open ranges of rows of a step, and the number of
 // elements after those of the first one: 0 unless each row of a square block has
 // one more than the one before, with grow 1.
@@ -86,7 +89,7 @@ func (m *Matrix) eachStep(grow int, f func(r0, r1, after int)) {
 	if m.Cols == 0 {
 		return
 	}
-	step := max(1, min(stepRows, stepElements/m.Cols))
+	step := stepOf(m.Cols)
 	for r := 0; r < m.Rows; r += step {
 		f(r, min(r+step, m.Rows), grow*(m.Cols-1-r%m.Cols))
 	}
@@ -104,7 +107,8 @@ func softmaxMatrix(dst, x *Matrix, alpha float32, grow int) {
 		rowMaxima(m, from, x.Cols, x.Stride, after, grow)
 		expRows(to, from, m, x.Cols, dst.Stride, x.Stride, after, grow, alpha)
 		rowSums(s, to, x.Cols, dst.Stride, after, grow)
-		divideRows(to, to, s, x.Cols, dst.Stride, dst.Stride, after, grow, 1)
+		reciprocals(s)
+		scaleRows(to, to, s, x.Cols, dst.Stride, dst.Stride, after, grow)
 	})
 }
 
@@ -139,12 +143,17 @@ func expRowsRef(dst, x, m []float32, cols, dstStride, xStride, after, grow int, 
 	})
 }
 
-func divideRowsRef(dst, x, s []float32, cols, dstStride, xStride, after, grow int, alpha float32) {
-	eachRef(len(s), cols, after, grow, func(i, n int) {
+func scaleRowsRef(dst, x, q []float32, cols, dstStride, xStride, after, grow int) {
+	eachRef(len(q), cols, after, grow, func(i, n int) {
 		row := dst[i*dstStride:][:cols]
-		scaleRef(row[:n], x[i*xStride:][:n], float32(alpha/s[i]))
+		scaleRef(row[:n], x[i*xStride:][:n], q[i])
 		clear(row[n:])
 	})
+}
+
+// reciprocals replaces the numbers of a step by their reciprocals.
+func reciprocals(v []float32) {
+	div(v, ones[:len(v)], v)
 }
 
 // SoftmaxRowsBackward stores the gradient at the input x of [SoftmaxRows] from the
@@ -306,35 +315,6 @@ func logSoftmaxBackwardRef(dx, dy, y []float32, s float32) {
 	for i, v := range dy {
 		dx[i] = fnma32(exp32(y[i]), s, v)
 	}
-}
-
-// SoftmaxCrossEntropy returns the cross entropy of the softmax of the scores x
-// with the class label and stores its gradient times scale (for the mean over
-// a batch, one over its size).
-//
-//	m     = max(x)
-//	e[i]  = exp(x[i]-m)
-//	dx[i] = e[i] * (scale/sum(e))      except dx[label] = -sum of the others
-//	loss  = log(sum(e)) - (x[label]-m)
-//
-// Both sums are those of [Sum], with a zero in place of dx[label]: where the
-// label is nearly certain, dx[label]-scale would cancel.
-//
-// dx may be x. It panics if the lengths differ or label is outside [0, len(x)).
-func SoftmaxCrossEntropy(dx, x []float32, label int, scale float32) (loss float32) {
-	if len(x) != len(dx) {
-		panic("kernels: SoftmaxCrossEntropy: lengths of dx and x differ")
-	}
-	if uint(label) >= uint(len(x)) {
-		panic("kernels: SoftmaxCrossEntropy: label out of range")
-	}
-	_, hi := MinMax(x)
-	score := x[label] - hi
-	s := expSums(dx, x, hi, 1)
-	Scale(dx, dx, float32(scale/s))
-	dx[label] = 0
-	dx[label] = -Sum(dx)
-	return logOf(s) - score
 }
 
 // expSums stores exp(alpha*(x-m)) and returns its sum.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"unsafe"
+	"math"
 )
 
 // shape sizes the operands of a call. Vectors have n elements (and m = 1);
@@ -202,6 +203,16 @@ var triangles = class{
 	strided: true,
 }
 
+// lookups are m tokens, with an index each, in a table of k rows of n.
+var lookups = class{
+	shapes:  lookupShapes(),
+	rounds:  2,
+	limit:   shape{m: 40, n: 150, k: 60, pad: 20},
+	fenced:  lookupShapes()[:140],
+	benched: []shape{{m: 16, n: 64, k: 100}, {m: 2048, n: 64, k: 10000}, {m: 2048, n: 512, k: 10000}},
+	strided: true,
+}
+
 // square returns as many square blocks of the first columns as m holds.
 func square(m Matrix) Matrix {
 	m.Cols = min(m.Rows, m.Cols)
@@ -382,6 +393,17 @@ func transposeShapes() (s []shape) {
 
 func stripShapes() []shape {
 	s := gridShapes()
+	for i := range s {
+		s[i].pad = []int{0, 1, 0, 5, 16}[i%5]
+	}
+	return s
+}
+
+func lookupShapes() (s []shape) {
+	for n := range 301 {
+		s = append(s, shape{m: n % 9, n: n, k: 1 + n%11})
+	}
+	s = append(s, shape{m: 300, n: 20, k: 7}, shape{m: 5, n: 3, k: 1000}, shape{m: 7, n: 0, k: 2}, shape{m: 0, n: 5}, shape{m: 2, n: chunkLen + 5, k: 3})
 	for i := range s {
 		s[i].pad = []int{0, 1, 0, 5, 16}[i%5]
 	}
@@ -922,6 +944,74 @@ var table = append([]kernel{
 			return result{}
 		},
 	}, {
+		// The shape chooses what is given.
+		name: "SoftmaxCrossEntropyRows", class: &grids, bytes: 8, apart: true, together: [][2]int{{1, 2}},
+		operands: []operand{out("losses", sizeM), out("dx", sizeMN), in("x", sizeMN), in("weights", sizeM), in("classWeights", sizeN)},
+		scalars:  []float32{1. / 32, 0.1},
+		call: func(a *args) result {
+			p := CrossEntropyParams{Scale: a.s[0]}
+			variant := a.shape.m + a.n
+			if variant&1 != 0 {
+				p.Weights = a.v(3)
+			}
+			if variant&2 != 0 {
+				p.ClassWeights = a.v(4)
+			}
+			if variant&4 != 0 {
+				p.Smoothing = fraction(a.s[1])
+			}
+			if a.n > 0 { // else no label is in range
+				SoftmaxCrossEntropyRows(a.v(0), a.v(1), a.v(2), labels(a.shape.m, a.n), p)
+			}
+			return result{}
+		},
+	}, {
+		name: "SigmoidCrossEntropy", class: &grids, bytes: 12,
+		operands: []operand{out("dx", sizeMN), in("x", sizeMN), in("targets", sizeMN), in("weights", sizeMN), in("posWeights", sizeN)},
+		scalars:  []float32{1. / 32},
+		call: func(a *args) result {
+			p := SigmoidCrossEntropyParams{Scale: a.s[0]}
+			variant := a.shape.m + a.n
+			if variant&1 != 0 {
+				p.Weights = a.v(3)
+			}
+			if variant&2 != 0 {
+				p.PosWeights = a.v(4)
+			}
+			return result{SigmoidCrossEntropy(a.v(0), a.v(1), a.v(2), p)}
+		},
+	}, {
+		name: "InvalidIndex", class: &vectors, bytes: 4,
+		operands: []operand{in("x", sizeN), {"indices", scratch, sizeN}},
+		call: func(a *args) result {
+			for i, v := range a.v(0) { // some are whole
+				a.v(1)[i] = float32(math.Trunc(16*float64(v))) / 8
+			}
+			return result{float32(InvalidIndex(a.v(1), a.k))}
+		},
+	}, {
+		name: "CountIndices", class: &vectors, bytes: 8,
+		operands: []operand{out("counts", sizeN), {"indices", scratch, sizeN}},
+		call:     func(a *args) result { CountIndices(a.v(0), indices(a.v(1), a.n)); return result{} },
+	}, {
+		name: "GatherRows", class: &lookups, bytes: 8, apart: true,
+		operands: []operand{out("dst", sizeMN), in("table", sizeKN), {"indices", scratch, sizeM}},
+		call: func(a *args) result {
+			if a.k > 0 { // else no index is in range
+				GatherRows(a.m[0], a.m[1], indices(a.v(2), a.k))
+			}
+			return result{}
+		},
+	}, {
+		name: "ScatterAddRows", class: &lookups, bytes: 12, apart: true,
+		operands: []operand{out("table", sizeKN), in("src", sizeMN), {"indices", scratch, sizeM}},
+		call: func(a *args) result {
+			if a.k > 0 {
+				ScatterAddRows(a.m[0], a.m[1], indices(a.v(2), a.k))
+			}
+			return result{}
+		},
+	}, {
 		name: "OuterProducts", class: &products, apart: true,
 		operands: []operand{out("a", sizeMN), in("x", sizeKM), in("y", sizeKN)}, scalars: []float32{0.03},
 		call: func(a *args) result { OuterProducts(a.m[0], a.m[1], a.m[2], a.s[0]); return result{} },
@@ -948,6 +1038,35 @@ func positive(x float32) float32 {
 	}
 	return abs32(x)
 }
+
+// fraction makes a drawn scalar one from 0 to 1.
+func fraction(x float32) float32 {
+	if x = positive(x); x > 1 {
+		x = 1 / x
+	}
+	return x
+}
+
+// indices fills v with indices below n; some come twice.
+func indices(v []float32, n int) []float32 {
+	for i := range v {
+		v[i] = float32(i * i * 7 % max(n, 1))
+	}
+	return v
+}
+
+// labels returns m labels of n classes, valid until the next call.
+func labels(m, n int) []int {
+	if len(labelBuffer) < m {
+		labelBuffer = make([]int, m)
+	}
+	for i := range m {
+		labelBuffer[i] = i * 7 % n
+	}
+	return labelBuffer[:m]
+}
+
+var labelBuffer []int
 
 // gemms returns the forms of the matrix product: GemmNN to GemmTT, each with
 // and without Accumulate ("Acc") and Bias.

@@ -108,8 +108,11 @@ func Kernels() []*vec.Kernel {
 
 		vec.Describe("rowMaxima", rowMaxima),
 		vec.Describe("expRows", expRows),
-		vec.Describe("divideRows", divideRows),
+		vec.Describe("scaleRows", scaleRows),
 		vec.Describe("rowDots", rowDots),
 		vec.Describe("softmaxBackward", softmaxBackward),
+		vec.Describe("dotShifted", dotShifted),
+		vec.Describe("sigmoidCrossEntropy", sigmoidCrossEntropy),
+		vec.Describe("firstInvalid", firstInvalid),
 	}
 }

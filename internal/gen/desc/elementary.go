@@ -61,8 +61,13 @@ func erf(k *vec.Kernel, x *vec.Value) *vec.Value {
 
 // softplus: max(x, 0) + log(1 + e), e = e^(-|x|)
 func softplus(k *vec.Kernel, x *vec.Value) *vec.Value {
-	e := expNonPositive(k, negAbs(k, x))
+	l := log1p(k, expNonPositive(k, negAbs(k, x)))
+	return k.Add(k.Greatest(k.Const(0), x), l)
+}
+
+// log1p: log(1 + e) for e in [0, 1]
+func log1p(k *vec.Kernel, e *vec.Value) *vec.Value {
 	q := horner(k, e, 0x1.1139b4p-9, -0x1.c0a61p-7, 0x1.59013p-5, -0x1.54f25ep-4, 0x1.ff295ap-4,
 		-0x1.4a72c4p-3, 0x1.978b56p-3, -0x1.ffc59ep-3, 0x1.5553b6p-2, -0x1.fffff8p-2)
-	return k.Add(k.Greatest(k.Const(0), x), k.FMA(k.Mul(e, e), q, e))
+	return k.FMA(k.Mul(e, e), q, e)
 }

@@ -120,6 +120,23 @@ func firstEqual(k *vec.Kernel) {
 	}})
 }
 
+// first = the least i for which x[i] is not a whole number in [0, limit), as a float;
+// +Inf without one
+func firstInvalid(k *vec.Kernel) {
+	x := k.In("x")
+	limit := k.Scalar("limit")
+	k.Results = []string{"first"}
+	none, whole := k.Const(float32(math.Inf(1))), k.Const(1<<23) // from here on all are whole
+	k.Reduce(0, vec.Accumulator{Start: none, Fold: vec.Least, Next: func(first *vec.Value) *vec.Value {
+		v := k.Load(x)
+		y := k.Least(whole, v)
+		v = k.Select(k.Equal(k.Sub(k.Add(y, whole), whole), y), v, k.Const(-1))
+		i := k.ToFloat(k.Index(nil))
+		i = k.Select(k.Less(v, k.Const(0)), i, k.Select(k.Less(v, limit), none, i))
+		return k.Least(k.Fill(i, none), first)
+	}})
+}
+
 // lane = lane + (x-shift)
 func sumShifted(k *vec.Kernel) {
 	x := k.In("x")

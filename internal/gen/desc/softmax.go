@@ -30,12 +30,11 @@ func expRows(k *vec.Kernel) {
 	})
 }
 
-// dst = x * (alpha/s[i]), then +0
-func divideRows(k *vec.Kernel) {
-	dst, x, s := k.Out("dst"), k.In("x"), k.In("s")
-	alpha := k.Scalar("alpha")
-	k.StridedPasses(s, []*vec.Slice{dst, x}, []*vec.Slice{dst}, func() {
-		r := k.Div(alpha, k.Row(s))
+// dst = x * q[i], then +0
+func scaleRows(k *vec.Kernel) {
+	dst, x, q := k.Out("dst"), k.In("x"), k.In("q")
+	k.StridedPasses(q, []*vec.Slice{dst, x}, []*vec.Slice{dst}, func() {
+		r := k.Row(q)
 		k.Over(8, func() { k.Store(dst, k.Mul(k.Load(x), r)) })
 	})
 }
@@ -59,5 +58,38 @@ func softmaxBackward(k *vec.Kernel) {
 		k.Over(4, func() {
 			k.Store(dx, k.Mul(alpha, k.Mul(k.Load(y), k.Sub(k.Load(dy), sum))))
 		})
+	})
+}
+
+// lane = fma(x-shift, y, lane)
+func dotShifted(k *vec.Kernel) {
+	x, y := k.In("x"), k.In("y")
+	shift := k.Scalar("shift")
+	k.Reduce(64, vec.Accumulator{Fold: vec.Add, Next: func(acc *vec.Value) *vec.Value {
+		return k.FMA(k.Fill(k.Sub(k.Load(x), shift), negativeZero(k)), k.Load(y), acc)
+	}})
+}
+
+// With a = t*p, b = 1-t, the logistic function s and l = log(1 + e^(-|x|)):
+// loss = w * fma(a, max(-x, 0)+l, b*(max(x, 0)+l));  dx = (scale*w) * fma(b, s(x), -a*s(-x))
+func sigmoidCrossEntropy(k *vec.Kernel) {
+	dx, loss, x, t := k.Out("dx"), k.Out("loss"), k.In("x"), k.In("t")
+	w, p := k.In("w"), k.In("p")
+	scale := k.Scalar("scale")
+	k.Each(2, func() {
+		v := k.Load(x)
+		e := expNonPositive(k, negAbs(k, v))
+		l := log1p(k, e)
+		near := k.Div(k.Const(1), k.Add(e, k.Const(1))) // s(|x|)
+		far := k.Mul(e, near)                           // s(-|x|)
+		negative := k.Less(v, k.Const(0))
+		up := k.Select(negative, far, near)
+		down := k.Select(negative, near, far)
+		target := k.Load(t)
+		a, b := k.Mul(target, k.Load(p)), k.Sub(k.Const(1), target)
+		rising := k.Mul(b, k.Add(k.Greatest(k.Const(0), v), l))
+		falling := k.Add(k.Greatest(k.Const(0), k.Xor(v, k.Bits(sign))), l)
+		k.Store(loss, k.Mul(k.FMA(a, falling, rising), k.Load(w)))
+		k.Store(dx, k.Mul(k.FMS(b, up, k.Mul(a, down)), k.Mul(scale, k.Load(w))))
 	})
 }
