@@ -2,9 +2,9 @@ package kernels
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"unsafe"
-	"math"
 )
 
 // shape sizes the operands of a call. Vectors have n elements (and m = 1);
