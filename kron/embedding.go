@@ -20,15 +20,11 @@ func EmbeddingFactors(h, s, tokens, dy []float32) error {
 	if rows == 0 || len(s) == 0 || len(dy) != rows*len(s) {
 		return fmt.Errorf("kron: %s: %d gradients are not those of %d tokens, at least 1, with %d features", call, len(dy), rows, len(s))
 	}
-	for i, v := range tokens {
-		if !(v >= 0 && v < float32(len(h)) && v == float32(int32(v))) {
-			return fmt.Errorf("kron: %s: token %d is %v: want a whole number from 0 to %d", call, i, v, len(h)-1)
-		}
+	if i := kernels.InvalidIndex(tokens, len(h)); i >= 0 {
+		return fmt.Errorf("kron: %s: token %d is %v: want a whole number from 0 to %d", call, i, tokens[i], len(h)-1)
 	}
 	clear(h)
-	for _, v := range tokens {
-		h[int32(v)]++
-	}
+	kernels.CountIndices(h, tokens)
 	kernels.Scale(h, h, float32(1/float64(rows)))
 	meanSquares(s, dy, rows)
 	return nil

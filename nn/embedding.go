@@ -48,14 +48,13 @@ type embeddingModule struct {
 
 func (m *embeddingModule) forwarder(*plan) forwarder { return m }
 
-func (m *embeddingModule) row(table []float32, token float32) []float32 {
-	return table[int(token)*m.features:][:m.features]
+// table returns the vectors, or their gradient, as a matrix.
+func (m *embeddingModule) table(values []float32) kernels.Matrix {
+	return kernels.NewMatrix(len(values)/m.features, m.features, values)
 }
 
 func (m *embeddingModule) forward(y, x []float32, _ int) {
-	for i, token := range x {
-		copy(y[i*m.features:], m.row(m.Weight.Value, token))
-	}
+	kernels.GatherRows(kernels.NewMatrix(len(x), m.features, y), m.table(m.Weight.Value), x)
 }
 
 func (m *embeddingModule) trainer(p *plan) trainer {
@@ -74,10 +73,7 @@ type embeddingTrainer struct {
 // none at the tokens themselves: dx becomes 0.
 func (t *embeddingTrainer) backward(dx, dy, x, _ []float32, _ int, collect bool) error {
 	clear(t.dw)
-	for i, token := range x {
-		row := t.row(t.dw, token)
-		kernels.Add(row, row, dy[i*t.features:][:t.features])
-	}
+	kernels.ScatterAddRows(t.table(t.dw), kernels.NewMatrix(len(x), t.features, dy), x)
 	clear(dx)
 	if collect && t.h != nil {
 		return kron.EmbeddingFactors(t.h, t.s, x, dy)

@@ -19,11 +19,16 @@ type CrossEntropy struct {
 	// ClassWeights multiply the losses of the rows with each class as label, and
 	// their mean is a weighted one; nil is 1 for every class.
 	ClassWeights []float32
+
+	// Smoothing is the share, from 0 to 1, that each label gives evenly to all
+	// classes (arXiv 1512.00567).
+	Smoothing float64
 }
 
 // SetCrossEntropy sets the options of SoftmaxCrossEntropy and
 // TrainSoftmaxCrossEntropy, which copy them. It fails, and changes nothing,
-// unless there is one weight for each class, finite and at least 0.
+// unless there is one weight for each class, finite and at least 0, and the
+// smoothing is from 0 to 1.
 func (s *Session) SetCrossEntropy(c CrossEntropy) error {
 	classes := s.model.output.Features()
 	if c.ClassWeights != nil && len(c.ClassWeights) != classes {
@@ -34,7 +39,10 @@ func (s *Session) SetCrossEntropy(c CrossEntropy) error {
 			return fmt.Errorf("nn: SetCrossEntropy: weight of class %d is %v: want a finite number of at least 0", i, w)
 		}
 	}
-	s.entropy = CrossEntropy{ClassWeights: slices.Clone(c.ClassWeights)}
+	if !(c.Smoothing >= 0 && c.Smoothing <= 1) {
+		return fmt.Errorf("nn: SetCrossEntropy: smoothing is %v: want a number in [0, 1]", c.Smoothing)
+	}
+	s.entropy = CrossEntropy{ClassWeights: slices.Clone(c.ClassWeights), Smoothing: c.Smoothing}
 	return nil
 }
 
@@ -95,21 +103,29 @@ func (s *Session) checkLabels(call string, labels []int, rows int) error {
 
 func (s *Session) softmaxCrossEntropy(labels []int) float32 {
 	y, dy := s.scores()
-	classes := s.model.output.Features()
-	total := 0.0
-	for _, l := range labels {
-		total += float64(s.entropy.weight(l))
-	}
-	sum := 0.0
-	for r, l := range labels {
-		row, d := y[r*classes:][:classes], dy[r*classes:][:classes]
-		w := float64(s.entropy.weight(l))
-		if w == 0 {
-			clear(d)
-			continue
+	total, ignored := 0.0, false
+	counts := s.counts[:len(labels)]
+	for i, l := range labels {
+		w := s.entropy.weight(l)
+		total += float64(w)
+		counts[i] = 1
+		if l == Ignore || w == 0 && s.entropy.Smoothing == 0 {
+			counts[i], ignored = 0, true
 		}
-		loss := kernels.SoftmaxCrossEntropy(d, row, l, float32(w/total))
-		sum += float64(w * float64(loss))
+	}
+	p := kernels.CrossEntropyParams{
+		Scale:        float32(1 / total),
+		Smoothing:    float32(s.entropy.Smoothing),
+		ClassWeights: s.entropy.ClassWeights,
+	}
+	if ignored {
+		p.Weights = counts
+	}
+	losses := s.losses[:len(labels)]
+	kernels.SoftmaxCrossEntropyRows(losses, dy, y, labels, p)
+	sum := 0.0
+	for _, l := range losses {
+		sum += float64(l)
 	}
 	s.hasLoss = true
 	return float32(sum / total)
@@ -155,6 +171,73 @@ func (s *Session) mse(target []float32) float32 {
 	}
 	s.hasLoss = true
 	return float32(sum / float64(len(y)))
+}
+
+// BinaryCrossEntropy are options of [Session.BinaryCrossEntropy].
+type BinaryCrossEntropy struct {
+	// PosWeights multiply the losses of targets of 1 by a factor for each of a
+	// row's outputs, to balance rare positives; nil is 1 for all.
+	PosWeights []float32
+}
+
+// SetBinaryCrossEntropy sets the options of BinaryCrossEntropy and
+// TrainBinaryCrossEntropy, which copy them. It fails, and changes nothing, unless
+// there is one weight for each output, finite and at least 0.
+func (s *Session) SetBinaryCrossEntropy(b BinaryCrossEntropy) error {
+	if n := s.model.Out(); b.PosWeights != nil && len(b.PosWeights) != n {
+		return fmt.Errorf("nn: SetBinaryCrossEntropy: %d weights for %d outputs", len(b.PosWeights), n)
+	}
+	for i, w := range b.PosWeights {
+		if !(w >= 0 && w <= math.MaxFloat32) {
+			return fmt.Errorf("nn: SetBinaryCrossEntropy: weight of output %d is %v: want a finite number of at least 0", i, w)
+		}
+	}
+	s.posWeights = slices.Clone(b.PosWeights)
+	return nil
+}
+
+// BinaryCrossEntropy returns the cross entropy of the logistic function of the
+// last Forward's outputs with target, which has their shape and numbers from 0 to
+// 1, mean over all n elements; in PyTorch, binary_cross_entropy_with_logits.
+//
+//	loss = 1/n * sum over i of log(1+exp(y[i])) - target[i]*y[i]
+//	dy[i] = 1/n * (sigmoid(y[i]) - target[i])
+//
+// [Session.SetBinaryCrossEntropy] has options. The gradient dy at the output is
+// kept for Backward; see [kernels.SigmoidCrossEntropy] for the arithmetic.
+//
+// It fails without a Forward, if target has another length than the outputs, or
+// a number in it is not from 0 to 1.
+func (s *Session) BinaryCrossEntropy(target []float32) (float32, error) {
+	const call = "BinaryCrossEntropy"
+	if s.rows == 0 {
+		return 0, fmt.Errorf("nn: %s: %w", call, errNoForward)
+	}
+	if err := s.checkProbabilities(call, target, s.rows); err != nil {
+		return 0, err
+	}
+	return s.binaryCrossEntropy(target), nil
+}
+
+func (s *Session) checkProbabilities(call string, target []float32, rows int) error {
+	if err := s.checkOutputs(call, target, rows); err != nil {
+		return err
+	}
+	for i, p := range target {
+		if !(p >= 0 && p <= 1) {
+			return fmt.Errorf("nn: %s: target %d is %v: want a number from 0 to 1", call, i, p)
+		}
+	}
+	return nil
+}
+
+func (s *Session) binaryCrossEntropy(target []float32) float32 {
+	y, dy := s.scores()
+	n := float64(len(y))
+	sum := kernels.SigmoidCrossEntropy(dy, y, target, kernels.SigmoidCrossEntropyParams{
+		Scale: float32(1 / n), PosWeights: s.posWeights})
+	s.hasLoss = true
+	return float32(float64(sum) / n)
 }
 
 // SetOutputGradient takes dy, in the shape of the last Forward's outputs, as

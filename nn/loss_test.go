@@ -174,3 +174,128 @@ func TestCrossEntropyOptions(t *testing.T) {
 	_, err = s.SoftmaxCrossEntropy([]int{-99, 0})
 	require.EqualError(t, err, "nn: SoftmaxCrossEntropy: label 0 is -99: want 0 to 2")
 }
+
+// Label smoothing against its definition, -sum of q*log p with the smoothed
+// target q, weighted as in PyTorch's cross_entropy.
+func TestLabelSmoothing(t *testing.T) {
+	r := rand.New(rand.NewPCG(32, 1))
+	const classes, rows, eps = 4, 5, 0.15
+	for _, weights := range [][]float32{nil, {1, 0.5, 0, 2}} {
+		s := scoresOf(t, nn.Shape{classes}, rows)
+		require.NoError(t, s.SetCrossEntropy(nn.CrossEntropy{ClassWeights: weights, Smoothing: eps}))
+		labels := []int{3, nn.Ignore, 2, 0, 1}
+		w := func(c int) float64 {
+			if weights == nil {
+				return 1
+			}
+			return float64(weights[c])
+		}
+		loss := func(y []float64) (float64, []float64) {
+			total := 0.0
+			for _, l := range labels {
+				if l != nn.Ignore {
+					total += w(l)
+				}
+			}
+			sum, dy := 0.0, make([]float64, len(y))
+			for i, l := range labels {
+				if l == nn.Ignore {
+					continue
+				}
+				row, norm, mass := y[i*classes:][:classes], 0.0, 0.0
+				for _, v := range row {
+					norm += math.Exp(v)
+				}
+				q := make([]float64, classes)
+				for c := range q {
+					q[c] = eps / classes * w(c)
+					if c == l {
+						q[c] += (1 - eps) * w(c)
+					}
+					mass += q[c]
+					sum -= q[c] * (row[c] - math.Log(norm)) / total
+				}
+				for c := range q {
+					dy[i*classes+c] = (mass*math.Exp(row[c])/norm - q[c]) / total
+				}
+			}
+			return sum, dy
+		}
+		y := uniform(r, rows*classes)
+		requireLoss(t, s, y, func() (float32, error) { return s.SoftmaxCrossEntropy(labels) }, loss)
+	}
+	s := scoresOf(t, nn.Shape{2}, 1)
+	for _, bad := range []float64{-0.1, 1.1, math.NaN()} {
+		require.ErrorContains(t, s.SetCrossEntropy(nn.CrossEntropy{Smoothing: bad}), "nn: SetCrossEntropy: smoothing is ")
+	}
+}
+
+func TestBinaryCrossEntropy(t *testing.T) {
+	r := rand.New(rand.NewPCG(33, 1))
+	for _, shape := range []nn.Shape{{1}, {3}, {2, 2}} {
+		for _, weighted := range []bool{false, true} {
+			const rows = 4
+			s := scoresOf(t, shape, rows)
+			n := shape.Size()
+			weights := make([]float32, n)
+			for i := range weights {
+				weights[i] = 1
+				if weighted {
+					weights[i] = 3 * r.Float32()
+				}
+			}
+			if weighted {
+				require.NoError(t, s.SetBinaryCrossEntropy(nn.BinaryCrossEntropy{PosWeights: weights}))
+			}
+			target := make([]float32, rows*n)
+			for i := range target {
+				target[i] = []float32{0, 1, r.Float32()}[r.IntN(3)]
+			}
+			loss := func(y []float64) (float64, []float64) {
+				sum, dy := 0.0, make([]float64, len(y))
+				for i, v := range y {
+					w, p := float64(weights[i%n]), float64(target[i])
+					sigmoid := 1 / (1 + math.Exp(-v))
+					sum -= (w*p*math.Log(sigmoid) + (1-p)*math.Log(1-sigmoid)) / float64(len(y))
+					dy[i] = ((1-p)*sigmoid - w*p*(1-sigmoid)) / float64(len(y))
+				}
+				return sum, dy
+			}
+			requireLoss(t, s, uniform(r, rows*n), func() (float32, error) { return s.BinaryCrossEntropy(target) }, loss)
+		}
+	}
+	s := scoresOf(t, nn.Shape{2}, 1)
+	_, err := s.BinaryCrossEntropy([]float32{0, 1})
+	require.EqualError(t, err, "nn: BinaryCrossEntropy: no Forward yet")
+	_, err = s.Forward([]float32{1, 2})
+	require.NoError(t, err)
+	for _, bad := range []float32{-0.5, 1.5, float32(math.NaN())} {
+		_, err = s.BinaryCrossEntropy([]float32{0, bad})
+		require.ErrorContains(t, err, "nn: BinaryCrossEntropy: target 1 is ")
+	}
+	_, err = s.BinaryCrossEntropy([]float32{0})
+	require.EqualError(t, err, "nn: BinaryCrossEntropy: 1 numbers for outputs of 1 rows with 2 features")
+	require.ErrorContains(t, s.SetBinaryCrossEntropy(nn.BinaryCrossEntropy{PosWeights: []float32{1}}), "1 weights for 2 outputs")
+	require.ErrorContains(t, s.SetBinaryCrossEntropy(nn.BinaryCrossEntropy{PosWeights: []float32{1, -1}}), "weight of output 1 is -1")
+}
+
+// TrainBinaryCrossEntropy is its parts one by one.
+func TestTrainBinaryCrossEntropy(t *testing.T) {
+	a, b := sequential(t, nn.Linear(3, 2)), sequential(t, nn.Linear(3, 2))
+	sa, sb := session(t, a, 2), session(t, b, 2)
+	opt := &plainSGD{lr: 0.1}
+	x, target := []float32{1, -2, 3, 0.5, 1, -1}, []float32{0, 1, 1, 0.5}
+	got, err := sa.TrainBinaryCrossEntropy(opt, x, target)
+	require.NoError(t, err)
+	_, err = sb.Forward(x)
+	require.NoError(t, err)
+	want, err := sb.BinaryCrossEntropy(target)
+	require.NoError(t, err)
+	pass, err := sb.Backward()
+	require.NoError(t, err)
+	require.NoError(t, opt.Step(pass))
+	require.Equal(t, want, got)
+	require.Equal(t, weights(b), weights(a))
+	_, err = sa.TrainBinaryCrossEntropy(opt, x, target[:3])
+	require.ErrorContains(t, err, "nn: TrainBinaryCrossEntropy: 3 numbers for outputs of 2 rows")
+}

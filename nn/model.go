@@ -292,11 +292,8 @@ func (m *Model) checkTokens(call string, x []float32) error {
 	if m.vocabulary == 0 {
 		return nil
 	}
-	limit := float32(m.vocabulary)
-	for i, v := range x {
-		if !(v >= 0 && v < limit && v == float32(int32(v))) {
-			return fmt.Errorf("nn: %s: token %d is %v: want a whole number from 0 to %d", call, i, v, m.vocabulary-1)
-		}
+	if i := kernels.InvalidIndex(x, m.vocabulary); i >= 0 {
+		return fmt.Errorf("nn: %s: token %d is %v: want a whole number from 0 to %d", call, i, x[i], m.vocabulary-1)
 	}
 	return nil
 }

@@ -24,10 +24,14 @@ type Session struct {
 	random   randomState
 	entropy  CrossEntropy
 
+	posWeights []float32 // of BinaryCrossEntropy
+
 	x       []float32 // of the last Forward
 	y, dy   []float32 // outputs of a batch, and the loss's gradient there
 	rows    int       // of the last Forward, 0 before the first
 	hasLoss bool      // dy holds the gradient at the output
+	losses  []float32 // of each row of scores
+	counts  []float32 // 1 for a row that counts, else 0
 	settled bool      // the running averages know the last Forward
 
 	gradients     []kron.Gradient
@@ -98,6 +102,8 @@ func (m *Model) newSession(batch int) (*Session, *plan, error) {
 	p := &plan{batch: batch, session: s}
 	p.keepRows(&s.y, m.Out())
 	p.keepRows(&s.dy, m.Out())
+	p.keepRows(&s.losses, m.output.Positions())
+	p.keepRows(&s.counts, m.output.Positions())
 	s.root = p.trainer(m.root)
 	err := errTooLarge
 	if product(batch, m.In()) <= maxFloats { // the size of its largest input

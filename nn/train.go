@@ -50,6 +50,25 @@ func (s *Session) TrainMSE(opt Stepper, x, target []float32) (float32, error) {
 	return s.step(opt, s.mse(target))
 }
 
+// TrainBinaryCrossEntropy does one training step: Forward, BinaryCrossEntropy,
+// Backward with the statistics if opt needs them, and opt's Step. It returns the
+// loss before the step.
+//
+// Where x or target are wrong, as for those calls, the session has not moved
+// either. An error of opt is returned together with the loss.
+func (s *Session) TrainBinaryCrossEntropy(opt Stepper, x, target []float32) (float32, error) {
+	const call = "TrainBinaryCrossEntropy"
+	rows, err := s.checkStep(call, opt, x)
+	if err != nil {
+		return 0, err
+	}
+	if err := s.checkProbabilities(call, target, rows); err != nil {
+		return 0, err
+	}
+	s.forward(x, rows)
+	return s.step(opt, s.binaryCrossEntropy(target))
+}
+
 func (s *Session) checkStep(call string, opt Stepper, x []float32) (rows int, err error) {
 	if opt == nil {
 		return 0, fmt.Errorf("nn: %s: there is no optimizer", call)

@@ -26,9 +26,8 @@ func ViT(image nn.Shape, patch, classes int, t Transformer) (*nn.Model, error) {
 		nn.Named("patches", nn.Conv2d(image.Features(), t.Width, nn.Conv{Kernel: nn.Square(patch), Stride: nn.Square(patch)})),
 		nn.Tokens(),
 		nn.Named("positions", nn.InitNormal(0.02, nn.Positions())),
-		nn.Dropout(t.Dropout),
 	}
-	layers = append(layers, t.blocks(nn.GELU(), false)...)
+	layers = append(t.dropout(layers), t.blocks(nn.GELU(), false)...)
 	return nn.New(image, append(layers,
 		nn.Named("norm", nn.LayerNorm()), nn.Mean(), nn.Named("head", nn.Linear(t.Width, classes)))...)
 }
@@ -41,27 +40,35 @@ func GPT(vocabulary, tokens int, t Transformer) (*nn.Model, error) {
 	layers := []nn.Layer{
 		nn.Named("embedding", nn.Embedding(vocabulary, t.Width)),
 		nn.Named("positions", nn.Positions()),
-		nn.Dropout(t.Dropout),
 	}
-	layers = append(layers, t.blocks(nn.GELUTanh(), true)...)
+	layers = append(t.dropout(layers), t.blocks(nn.GELUTanh(), true)...)
 	layers = append(layers, nn.Named("norm", nn.LayerNorm()), nn.Named("head", nn.LinearNoBias(t.Width, vocabulary)))
 	return nn.New(nn.Shape{tokens}, nn.Named("", nn.InitNormal(0.02, nn.Sequential(layers...))))
+}
+
+// dropout returns the layers with one more at the end, if there is any.
+func (t Transformer) dropout(layers []nn.Layer) []nn.Layer {
+	if t.Dropout == 0 {
+		return layers
+	}
+	return append(layers, nn.Dropout(t.Dropout))
 }
 
 // blocks are the layers between embedding and head.
 func (t Transformer) blocks(activation nn.Layer, causal bool) []nn.Layer {
 	var blocks []nn.Layer
 	for i := range t.Blocks {
+		attention := []nn.Layer{
+			nn.Named("norm1", nn.LayerNorm()),
+			nn.Named("attention", nn.SelfAttention(nn.Attention{Heads: t.Heads, Causal: causal})),
+		}
+		perceptron := []nn.Layer{
+			nn.Named("norm2", nn.LayerNorm()),
+			nn.Named("up", nn.Linear(t.Width, 4*t.Width)), activation, nn.Named("down", nn.Linear(4*t.Width, t.Width)),
+		}
 		blocks = append(blocks, nn.Named("block"+strconv.Itoa(i), nn.Sequential(
-			nn.Named("", nn.Residual(
-				nn.Named("norm1", nn.LayerNorm()),
-				nn.Named("attention", nn.SelfAttention(nn.Attention{Heads: t.Heads, Causal: causal})),
-				nn.Dropout(t.Dropout))),
-			nn.Named("", nn.Residual(
-				nn.Named("norm2", nn.LayerNorm()),
-				nn.Named("up", nn.Linear(t.Width, 4*t.Width)), activation, nn.Named("down", nn.Linear(4*t.Width, t.Width)),
-				nn.Dropout(t.Dropout))),
-		)))
+			nn.Named("", nn.Residual(t.dropout(attention)...)),
+			nn.Named("", nn.Residual(t.dropout(perceptron)...)))))
 	}
 	return blocks
 }
