@@ -115,6 +115,7 @@ type Rollback struct {
 type Learner struct {
 	predictor *Predictor
 	model     *nn.Model
+	values    []named // of model
 	session   *nn.Session
 	optimizer Optimizer
 	config    LearnerConfig
@@ -131,6 +132,7 @@ type Learner struct {
 
 	good        *nn.Model // as last published
 	goodState   optim.State
+	saved       optim.State // of the last Checkpoint
 	goodLoss    float64
 	validator   *nn.Predictor
 	delta       []float32 // one row of gradients that nobody needs
@@ -177,7 +179,7 @@ func newLearner(p *Predictor, m *nn.Model, opt Optimizer, c LearnerConfig) (*Lea
 		c.Logger = slog.Default()
 	}
 	out := m.OutputShape()
-	l := &Learner{predictor: p, model: m, optimizer: opt, config: c, rows: out.Positions(), classes: out.Features()}
+	l := &Learner{predictor: p, model: m, values: valuesOf(m), optimizer: opt, config: c, rows: out.Positions(), classes: out.Features()}
 	var err error
 	if l.session, err = m.NewSession(c.Batch); err != nil {
 		return nil, err
