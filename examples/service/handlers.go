@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
 	"embed"
@@ -54,6 +55,7 @@ func (s *service) handler() http.Handler {
 	route(http.MethodPost, "/v1/predict", s.limited(s.predict))
 	route(http.MethodPost, "/v1/learn", s.authorized(s.limited(s.teach)))
 	route(http.MethodGet, "/v1/model", s.describe)
+	route(http.MethodGet, "/v1/weights", s.weights)
 	route(http.MethodGet, "/v1/history", s.recent)
 	route(http.MethodGet, "/v1/example", s.example)
 	route(http.MethodGet, "/healthz", s.healthz)
@@ -290,7 +292,30 @@ func (s *service) describe(w http.ResponseWriter, _ *http.Request) error {
 			ValidationLoss:     stats.ValidationLoss,
 			ValidationAccuracy: stats.ValidationAccuracy,
 		},
+		Checkpoint: s.store.last.Load(),
 	})
+}
+
+// weights answers with the newest version as a safetensors file, and its number in
+// a header.
+func (s *service) weights(w http.ResponseWriter, _ *http.Request) error {
+	var file bytes.Buffer
+	s.exportMu.Lock()
+	version, err := s.predictor.CopyTo(s.exported)
+	if err == nil {
+		err = s.exported.WriteSafetensors(&file)
+	}
+	s.exportMu.Unlock()
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/octet-stream")
+	h.Set("Content-Length", strconv.Itoa(file.Len()))
+	h.Set("Cache-Control", "no-store")
+	h.Set(api.VersionHeader, strconv.FormatUint(version, 10))
+	_, _ = w.Write(file.Bytes())
+	return nil
 }
 
 func (s *service) recent(w http.ResponseWriter, r *http.Request) error {

@@ -61,6 +61,8 @@ func run(ctx context.Context, args []string, token string, stdout, stderr io.Wri
 	queue := f.Int("queue", 4096, 1, 1<<20, "`number` of examples that may wait to be learnt")
 	drop := f.Bool("drop-oldest", "drop the oldest example when the queue is full; else the newest is refused")
 	steps := f.Int("publish-steps", 10, 1, 1_000_000, "`number` of steps after which the model is published, and after a second in any case")
+	path := f.String("checkpoint", "", "`file` that keeps what was learnt; without it all is lost when the service stops")
+	every := f.Int("checkpoint-every", 10_000, 1, 86_400_000, "`milliseconds` between two checkpoints, at least")
 	rows := f.Int("max-rows", 256, 1, 1<<16, "`number` of inputs or examples in one request, at most")
 	body := f.Int("max-body", 1024, 1, 1<<20, "size of a request's body in `KiB`, at most")
 	timeout := f.Int("timeout", 10, 1, 3600, "`seconds` that reading a request or writing its answer may take")
@@ -86,6 +88,8 @@ func run(ctx context.Context, args []string, token string, stdout, stderr io.Wri
 		dropOldest:   *drop,
 		publishSteps: *steps,
 		publishEvery: time.Second,
+		path:         *path,
+		saveEvery:    time.Duration(*every) * time.Millisecond,
 		token:        token,
 		limits: limits{
 			body:        int64(*body) << 10,
@@ -109,7 +113,7 @@ func run(ctx context.Context, args []string, token string, stdout, stderr io.Wri
 }
 
 // serve answers requests, and learns, until ctx is done. Then it finishes the
-// requests in progress and the step in hand.
+// requests in progress and the step in hand, and writes a last checkpoint.
 func (s *service) serve(ctx context.Context, listener net.Listener) error {
 	server := &http.Server{
 		Handler:           s.handler(),
@@ -164,7 +168,7 @@ func (s *service) serve(ctx context.Context, listener net.Listener) error {
 	stopLearning()
 	learner.Wait()
 	stats := s.learner.Stats()
-	s.log.Info("stopped", "version", s.predictor.Version(), "examples", stats.Examples, "steps", stats.Steps, "unlearnt", stats.Queued)
+	s.log.Info("stopped", "version", s.predictor.Version(), "checkpoint", s.path, "examples", stats.Examples, "steps", stats.Steps, "unlearnt", stats.Queued)
 	select {
 	case err := <-errs:
 		return err

@@ -56,6 +56,14 @@ func newMetrics(s *service) *metrics {
 	count("learner_rollbacks_total", "Returns to the last good version.", func(t serve.Stats) float64 { return float64(t.Rollbacks) })
 	count("learner_refused_total", "Examples that can't be learnt.", func(t serve.Stats) float64 { return float64(t.Refused) })
 	count("learner_queue_full_total", "Examples that came to a full queue.", func(t serve.Stats) float64 { return float64(t.Full) })
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "checkpoint_failures_total", Help: "Checkpoints that could not be written."},
+		func() float64 { return float64(s.store.failed.Load()) }))
+	gauge("checkpoint_version", "Version in the last checkpoint on the disk, 0 without one.", func() float64 {
+		if c := s.store.last.Load(); c != nil {
+			return float64(c.Version)
+		}
+		return 0
+	})
 	count("learner_dropped_total", "Examples that made room for newer ones.", func(t serve.Stats) float64 { return float64(t.Dropped) })
 	return m
 }

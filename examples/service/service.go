@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,6 +25,8 @@ type config struct {
 	dropOldest   bool
 	publishSteps int
 	publishEvery time.Duration
+	path         string // of the checkpoint; "" for none
+	saveEvery    time.Duration
 	token        string // of those who bring examples; "" for nobody
 	demo         int    // images a second; 0 for no demonstration
 
@@ -52,8 +55,11 @@ type service struct {
 	digest   [sha256.Size]byte // of token
 	slots    chan struct{}     // one for each request in progress
 	scratch  scratchPool
+	store    *store
 	history  *history
 	metrics  *metrics
+	exportMu sync.Mutex
+	exported *nn.Model // for the weights of the newest version
 	stopping atomic.Bool
 	failed   atomic.Bool // the learner has ended with an error
 }
@@ -62,7 +68,8 @@ type service struct {
 // been below: guessing gives log(10) = 2.3.
 const maxLoss = 2
 
-// newService returns a service with an untrained model.
+// newService returns a service that goes on from its checkpoint, or else with an
+// untrained model.
 func newService(c config) (*service, error) {
 	s := &service{config: c, slots: make(chan struct{}, c.limits.concurrency), digest: sha256.Sum256([]byte(c.token))}
 	set, err := digits.Load("")
@@ -76,6 +83,9 @@ func newService(c config) (*service, error) {
 		return nil, err
 	}
 	s.model.Init(c.seed)
+	if s.exported, err = s.model.Clone(); err != nil {
+		return nil, err
+	}
 	a := optim.AdaFisherDefaults()
 	a.LR, a.TCov = 5e-4, 10
 	if s.optimizer, err = optim.NewAdaFisher(s.model, a); err != nil {
@@ -91,9 +101,14 @@ func newService(c config) (*service, error) {
 		PublishSteps: c.publishSteps,
 		PublishEvery: c.publishEvery,
 		Validation:   serve.Validation{X: s.held.X, Labels: s.held.Labels, MaxLoss: maxLoss},
+		OnPublish:    func(serve.Publication) { s.store.saveIfDue() },
 		Logger:       c.log,
 	})
 	if err != nil {
+		return nil, err
+	}
+	s.store = &store{service: s, path: c.path, every: c.saveEvery}
+	if err := s.store.recover(); err != nil {
 		return nil, err
 	}
 	s.history = newHistory(s)
@@ -101,13 +116,13 @@ func newService(c config) (*service, error) {
 	return s, nil
 }
 
-// learn runs the learner until ctx is done.
+// learn runs the learner until ctx is done, and saves what it has learnt.
 func (s *service) learn(ctx context.Context) error {
 	if err := s.learner.Run(ctx); err != nil {
 		s.failed.Store(true)
 		return fmt.Errorf("learning: %w", err)
 	}
-	return nil
+	return s.store.saveLast()
 }
 
 // ready returns why the service should get no requests, nil if it should.

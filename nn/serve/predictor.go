@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -227,4 +228,20 @@ func (p *Predictor) Classify(classes []int, x []float32) (version uint64, err er
 	s := p.Borrow()
 	defer s.Return()
 	return s.Version(), s.Classify(classes, x)
+}
+
+// CopyTo copies the values of the newest version to m, a clone of the model that
+// the predictor was made for, and returns its number. It takes no lock.
+//
+// It fails, and copies nothing, if m is another model.
+func (p *Predictor) CopyTo(m *nn.Model) (version uint64, err error) {
+	if m == nil {
+		return 0, errors.New("serve: CopyTo: there is no model")
+	}
+	s := p.Borrow()
+	defer s.Return()
+	if err := m.CopyFrom(s.bound.model); err != nil {
+		return 0, fmt.Errorf("serve: CopyTo: %w", err)
+	}
+	return s.Version(), nil
 }

@@ -79,6 +79,10 @@ func (l Learn) All() ([]Example, error) {
 	return all, nil
 }
 
+// VersionHeader has the number of the version that GET /v1/weights answers with,
+// a safetensors file.
+const VersionHeader = "Model-Version"
+
 // Accepted is the answer to Learn: how many examples are in the queue.
 type Accepted struct {
 	Accepted int `json:"accepted"`
