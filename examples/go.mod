@@ -3,6 +3,7 @@ module github.com/adafisher-go/adafisher/examples
 go 1.26.0
 
 require (
+	github.com/HdrHistogram/hdrhistogram-go v1.4.0
 	github.com/adafisher-go/adafisher v0.0.0
 	github.com/guptarohit/asciigraph v0.10.0
 	github.com/prometheus/client_golang v1.25.0
