@@ -4,14 +4,8 @@
 //	go run ./examples/service -demo
 //
 // begins with an untrained model that learns from images in the program; its
-// page at http://127.0.0.1:8080/ shows how. Ask for a prediction, and teach:
-//
-//	curl -s http://127.0.0.1:8080/v1/example | curl -s -d @- http://127.0.0.1:8080/v1/predict
-//
-//	ADAFISHER_SERVICE_TOKEN=secret go run ./examples/service
-//	curl -s -H 'Authorization: Bearer secret' -d '{"input": [0, ...], "label": 3}' http://127.0.0.1:8080/v1/learn
-//
-// See README.md beside this file for all routes.
+// page at http://127.0.0.1:8080/ shows how. README.md beside this file has lines
+// for asking and teaching, and all routes.
 package main
 
 import (

@@ -64,8 +64,8 @@ type service struct {
 	failed   atomic.Bool // the learner has ended with an error
 }
 
-// maxLoss is the validation loss that a published model may not exceed once it has
-// been below: guessing gives log(10) = 2.3.
+// maxLoss is the validation loss that a version may not exceed once there has been
+// one below it. Guessing gives log(10) = 2.3.
 const maxLoss = 2
 
 // newService returns a service that goes on from its checkpoint, or else with an

@@ -80,8 +80,8 @@ type Validation struct {
 	Targets []float32 // for SquaredError
 
 	// MaxLoss is the mean loss above which a model is not published but set back,
-	// unless it is better than the last that was good: so an untrained model can
-	// begin above it. 0 is any finite loss.
+	// once there has been a version at or below it: an untrained model may begin
+	// above. 0 is any finite loss.
 	MaxLoss float64
 }
 
@@ -506,7 +506,7 @@ func (l *Learner) publish() error {
 	switch {
 	case !finite(loss):
 		return l.rollback(errors.New("the loss after the step is not finite"))
-	case limit > 0 && loss > limit && loss > l.goodLoss:
+	case limit > 0 && loss > limit && l.goodLoss <= limit:
 		return l.rollback(fmt.Errorf("the validation loss is %.4g: want at most %.4g", loss, limit))
 	}
 	version, err := l.predictor.Publish(l.model)

@@ -409,6 +409,7 @@ func TestUntrainedModelMayBeginAboveTheLimit(t *testing.T) {
 	until(t, func() bool { return l.Stats().Examples == 300 })
 	stop()
 	require.Greater(t, l.Stats().Published, uint64(5))
+	require.Zero(t, l.Stats().Rollbacks)
 	require.Less(t, l.Stats().ValidationLoss, 0.7)
 }
 
