@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -328,6 +329,7 @@ func (l *lines) String() string {
 // TestRun runs the program with its demonstration, until it has learnt, and
 // stops it with a request in progress.
 func TestRun(t *testing.T) {
+	goroutines := runtime.NumGoroutine()
 	ctx, cancel := context.WithCancel(t.Context())
 	var log lines
 	ended := make(chan error, 1)
@@ -370,6 +372,10 @@ func TestRun(t *testing.T) {
 	}
 	require.Contains(t, log.String(), "msg=stopped")
 	require.NotContains(t, log.String(), "level=ERROR")
+	client.Close()
+	for patience := time.Now().Add(time.Minute); runtime.NumGoroutine() > goroutines; time.Sleep(time.Millisecond) {
+		require.True(t, time.Now().Before(patience), "%d goroutines are left, of %d", runtime.NumGoroutine(), goroutines)
+	}
 }
 
 func TestRunErrors(t *testing.T) {

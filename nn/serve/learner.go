@@ -73,7 +73,8 @@ type LearnerConfig struct {
 }
 
 // Validation are examples that a [Learner] looks at before it publishes a version,
-// and never trains on. Without X there are none.
+// and never trains on. Without X there are none. They are not copied, and must stay
+// as they are.
 type Validation struct {
 	X       []float32
 	Labels  []int     // for CrossEntropy
