@@ -25,6 +25,7 @@ endif
 
 JOBS     ?= 2 # steps of `make test` at a time
 FUZZTIME ?= 30s
+SOAK     ?= # flags, as in SOAK='-seconds 20'
 COMPARE  ?= # flags, as in COMPARE='-match gemm'; none records a whole run
 
 # Every package of the workspace's modules, and those whose results must be the
@@ -48,6 +49,10 @@ help: ## Print this list
 .PHONY: demo
 demo: ## Train a network on real handwritten digits
 	go run ./examples/digits
+
+.PHONY: soak
+soak: ## Torment examples/service for two minutes, with 200 kills; SOAK=-help lists flags
+	go run ./examples/service/soak $(SOAK)
 
 # The steps of `make test`, the long ones first. Each is a target of its own.
 STEPS := test-native test-arm64 test-race test-purego test-haswell test-nehalem vet digest check-generated check-format
@@ -166,7 +171,7 @@ digest: ## Check that training gives the same bits on every level and on ARM
 
 .PHONY: fuzz
 fuzz: ## Fuzz each fuzz target for FUZZTIME=30s
-	for package in $$(go list ./...); do \
+	for package in $$(go list ./... ./examples/...); do \
 		for target in $$(go test -list '^Fuzz' $$package | grep ^Fuzz); do \
 			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$package; \
 		done; \

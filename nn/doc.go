@@ -4,7 +4,8 @@
 // training it writes, a [Predictor] what a forward pass alone writes. Both are
 // sized once for their largest batch and allocate nothing in a step; one
 // goroutine uses one of them at a time, and any number of predictors may read
-// the same model.
+// the same model. While the model changes, package serve predicts from copies of
+// it that do not.
 //
 // # Layout
 //

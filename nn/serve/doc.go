@@ -21,6 +21,13 @@
 // old version that no session announces. With two versions in turns, a hundred
 // publications a second leave nothing to the garbage collector.
 //
+// # What goes wrong
+//
+// An example that can't be learnt is an error to whoever brings it. A full queue
+// refuses, or drops the oldest. A model that is no longer good is set back to the
+// last published version, see [Learner]; [Learner.Stats] counts all of it. What a
+// crash must not take, [Learner.Checkpoint] gives to package checkpoint.
+//
 // # Numbers
 //
 // An answer has the bits that an [nn.Predictor] gives for the version that it

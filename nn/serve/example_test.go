@@ -2,11 +2,16 @@ package serve_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/adafisher-go/adafisher/nn"
+	"github.com/adafisher-go/adafisher/nn/checkpoint"
 	"github.com/adafisher-go/adafisher/nn/serve"
 	"github.com/adafisher-go/adafisher/optim"
 )
@@ -61,4 +66,77 @@ func Example() {
 	// Output:
 	// learnt: true classes: [0 1]
 	// serve: Learn: label 0 is 7: want 0 to 1
+}
+
+// A service that keeps what it learns: the checkpoint is written with versions,
+// and at the next start the learner goes on from there.
+func ExampleLearner_Checkpoint() {
+	dir, err := os.MkdirTemp("", "")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "model.ckpt")
+
+	for range 2 { // lives of the service
+		model, err := nn.NewSequential(nn.Linear(1, 2))
+		if err != nil {
+			log.Fatal(err)
+		}
+		opt, err := optim.NewAdaFisher(model, optim.AdaFisherDefaults())
+		if err != nil {
+			log.Fatal(err)
+		}
+		predictor, err := serve.NewPredictor(model, serve.PredictorConfig{})
+		if err != nil {
+			log.Fatal(err)
+		}
+		saved := make(chan uint64)
+		var learner *serve.Learner
+		learner, err = serve.NewLearner(predictor, model, opt, serve.LearnerConfig{
+			Batch:        1,
+			PublishSteps: 1, // a real service saves every few seconds
+			OnPublish: func(p serve.Publication) {
+				if err := checkpoint.Save(path, learner.Checkpoint()); err != nil {
+					log.Print(err) // and goes on: the file is as it was
+				}
+				saved <- p.Version
+			},
+		})
+		if err != nil {
+			log.Fatal(err)
+		}
+		loaded, err := checkpoint.Load(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			fmt.Println("a new model")
+		case err != nil:
+			log.Fatal(err) // not a reason to begin anew
+		default:
+			if err := learner.Restore(&loaded.Content); err != nil {
+				log.Fatal(err)
+			}
+			fmt.Println("go on from version", predictor.Version())
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		stopped := make(chan error)
+		go func() { stopped <- learner.Run(ctx) }()
+		for range 2 {
+			if err := learner.Learn([]float32{1}, 1); err != nil {
+				log.Fatal(err)
+			}
+			fmt.Println("version", <-saved, "is on the disk")
+		}
+		cancel()
+		if err := <-stopped; err != nil {
+			log.Fatal(err)
+		}
+	}
+	// Output:
+	// a new model
+	// version 2 is on the disk
+	// version 3 is on the disk
+	// go on from version 3
+	// version 4 is on the disk
+	// version 5 is on the disk
 }

@@ -73,15 +73,16 @@ type LearnerConfig struct {
 }
 
 // Validation are examples that a [Learner] looks at before it publishes a version,
-// and never trains on. Without X there are none.
+// and never trains on. Without X there are none. They are not copied, and must stay
+// as they are.
 type Validation struct {
 	X       []float32
 	Labels  []int     // for CrossEntropy
 	Targets []float32 // for SquaredError
 
 	// MaxLoss is the mean loss above which a model is not published but set back,
-	// unless it is better than the last that was good: so an untrained model can
-	// begin above it. 0 is any finite loss.
+	// once there has been a version at or below it: an untrained model may begin
+	// above. 0 is any finite loss.
 	MaxLoss float64
 }
 
@@ -115,6 +116,7 @@ type Rollback struct {
 type Learner struct {
 	predictor *Predictor
 	model     *nn.Model
+	values    []named // of model
 	session   *nn.Session
 	optimizer Optimizer
 	config    LearnerConfig
@@ -131,6 +133,7 @@ type Learner struct {
 
 	good        *nn.Model // as last published
 	goodState   optim.State
+	saved       optim.State // of the last Checkpoint
 	goodLoss    float64
 	validator   *nn.Predictor
 	delta       []float32 // one row of gradients that nobody needs
@@ -177,7 +180,7 @@ func newLearner(p *Predictor, m *nn.Model, opt Optimizer, c LearnerConfig) (*Lea
 		c.Logger = slog.Default()
 	}
 	out := m.OutputShape()
-	l := &Learner{predictor: p, model: m, optimizer: opt, config: c, rows: out.Positions(), classes: out.Features()}
+	l := &Learner{predictor: p, model: m, values: valuesOf(m), optimizer: opt, config: c, rows: out.Positions(), classes: out.Features()}
 	var err error
 	if l.session, err = m.NewSession(c.Batch); err != nil {
 		return nil, err
@@ -504,7 +507,7 @@ func (l *Learner) publish() error {
 	switch {
 	case !finite(loss):
 		return l.rollback(errors.New("the loss after the step is not finite"))
-	case limit > 0 && loss > limit && loss > l.goodLoss:
+	case limit > 0 && loss > limit && l.goodLoss <= limit:
 		return l.rollback(fmt.Errorf("the validation loss is %.4g: want at most %.4g", loss, limit))
 	}
 	version, err := l.predictor.Publish(l.model)

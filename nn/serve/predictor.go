@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -103,14 +104,19 @@ func newVersion(m *nn.Model) (*version, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &version{model: c}
-	for _, p := range c.Params() {
-		v.values = append(v.values, named{p.Name, p.Value})
+	return &version{model: c, values: valuesOf(c)}, nil
+}
+
+// valuesOf returns the parameters and buffers of m.
+func valuesOf(m *nn.Model) []named {
+	var all []named
+	for _, p := range m.Params() {
+		all = append(all, named{p.Name, p.Value})
 	}
-	for _, b := range c.Buffers() {
-		v.values = append(v.values, named{b.Name, b.Value})
+	for _, b := range m.Buffers() {
+		all = append(all, named{b.Name, b.Value})
 	}
-	return v, nil
+	return all
 }
 
 // check returns an error if a value is not finite.
@@ -136,19 +142,35 @@ func (v *version) check() error {
 func (p *Predictor) Publish(m *nn.Model) (uint64, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	v, err := p.spare()
-	if err == nil {
-		err = v.model.CopyFrom(m)
-	}
-	if err == nil {
-		err = v.check()
-	}
-	if err != nil {
+	number := p.newest.Load() + 1
+	if err := p.copyAs(m, number); err != nil {
 		return 0, fmt.Errorf("serve: Publish: %w", err)
 	}
-	v.number = p.newest.Load() + 1
+	return number, nil
+}
+
+// publishAs publishes m with a number of its own.
+func (p *Predictor) publishAs(m *nn.Model, number uint64) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.copyAs(m, number)
+}
+
+// copyAs publishes m; the caller holds the lock.
+func (p *Predictor) copyAs(m *nn.Model, number uint64) error {
+	v, err := p.spare()
+	if err != nil {
+		return err
+	}
+	if err := v.model.CopyFrom(m); err != nil {
+		return err
+	}
+	if err := v.check(); err != nil {
+		return err
+	}
+	v.number = number
 	p.publish(v)
-	return v.number, nil
+	return nil
 }
 
 func (p *Predictor) publish(v *version) {
@@ -206,4 +228,20 @@ func (p *Predictor) Classify(classes []int, x []float32) (version uint64, err er
 	s := p.Borrow()
 	defer s.Return()
 	return s.Version(), s.Classify(classes, x)
+}
+
+// CopyTo copies the values of the newest version to m, a clone of the model that
+// the predictor was made for, and returns its number. It takes no lock.
+//
+// It fails, and copies nothing, if m is another model.
+func (p *Predictor) CopyTo(m *nn.Model) (version uint64, err error) {
+	if m == nil {
+		return 0, errors.New("serve: CopyTo: there is no model")
+	}
+	s := p.Borrow()
+	defer s.Return()
+	if err := m.CopyFrom(s.bound.model); err != nil {
+		return 0, fmt.Errorf("serve: CopyTo: %w", err)
+	}
+	return s.Version(), nil
 }

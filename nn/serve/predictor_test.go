@@ -96,6 +96,31 @@ func TestPredictor(t *testing.T) {
 	require.Equal(t, want, classes)
 }
 
+func TestCopyTo(t *testing.T) {
+	m, _ := mixed(t)
+	p := predictor(t, m, serve.PredictorConfig{Version: 6})
+	want := values(m)
+	other, err := m.Clone()
+	require.NoError(t, err)
+	other.Init(77)
+	m.Init(78)
+	version, err := p.CopyTo(other)
+	require.NoError(t, err)
+	require.EqualValues(t, 6, version)
+	require.Equal(t, want, values(other))
+	_, err = p.Publish(m)
+	require.NoError(t, err)
+	version, err = p.CopyTo(other)
+	require.NoError(t, err)
+	require.EqualValues(t, 7, version)
+	require.Equal(t, values(m), values(other))
+	stranger, _ := mixed(t)
+	_, err = p.CopyTo(stranger)
+	require.EqualError(t, err, "serve: CopyTo: nn: CopyFrom: the models are not clones of each other")
+	_, err = p.CopyTo(nil)
+	require.EqualError(t, err, "serve: CopyTo: there is no model")
+}
+
 func TestPredictorErrors(t *testing.T) {
 	m, x := mixed(t)
 	for want, c := range map[string]serve.PredictorConfig{

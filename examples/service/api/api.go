@@ -1,0 +1,209 @@
+// Package api is what the service and its clients say to each other, in JSON.
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+)
+
+// Predict asks for predictions: POST /v1/predict. It has either one input or
+// several.
+type Predict struct {
+	Input  Vector   `json:"input,omitempty"`
+	Inputs []Vector `json:"inputs,omitempty"`
+}
+
+// All returns the inputs.
+func (p Predict) All() ([]Vector, error) {
+	switch {
+	case p.Input != nil && p.Inputs != nil:
+		return nil, errors.New(`both "input" and "inputs" are there: want one of them`)
+	case p.Input != nil:
+		return []Vector{p.Input}, nil
+	case len(p.Inputs) == 0:
+		return nil, errors.New(`want "input", a list of numbers, or "inputs", a list of one or more such lists`)
+	}
+	return p.Inputs, nil
+}
+
+// Predictions is the answer: one prediction for each input, all of one version.
+type Predictions struct {
+	Version     uint64       `json:"version"`
+	Predictions []Prediction `json:"predictions"`
+}
+
+// A Prediction is the class with the largest probability, the softmax of the
+// model's outputs. The probabilities are printed so that they parse to the same
+// float32.
+type Prediction struct {
+	Class         int       `json:"class"`
+	Probabilities []float32 `json:"probabilities"`
+}
+
+// Learn brings examples: POST /v1/learn, with a bearer token. It has either one
+// example or several.
+type Learn struct {
+	Input    Vector    `json:"input,omitempty"`
+	Label    *int      `json:"label,omitempty"`
+	Examples []Example `json:"examples,omitempty"`
+}
+
+// An Example is an input and the class that it belongs to.
+type Example struct {
+	Input Vector `json:"input"`
+	Label *int   `json:"label"`
+}
+
+// All returns the examples, which have labels.
+func (l Learn) All() ([]Example, error) {
+	all := l.Examples
+	if l.Input != nil || l.Label != nil {
+		if all != nil {
+			return nil, errors.New(`both an example and "examples" are there: want one of them`)
+		}
+		all = []Example{{l.Input, l.Label}}
+	}
+	if len(all) == 0 {
+		return nil, errors.New(`want "input" and "label", or "examples", a list of one or more of them`)
+	}
+	for i, e := range all {
+		if e.Label == nil {
+			return nil, fmt.Errorf("example %d has no label", i)
+		}
+	}
+	return all, nil
+}
+
+// VersionHeader has the number of the version that GET /v1/weights answers with,
+// a safetensors file.
+const VersionHeader = "Model-Version"
+
+// Accepted is the answer to Learn: how many examples are in the queue.
+type Accepted struct {
+	Accepted int `json:"accepted"`
+}
+
+// Failure is the body of every answer with a status of 400 or more.
+type Failure struct {
+	Error    Error `json:"error"`
+	Accepted int   `json:"accepted,omitempty"` // examples before the one that was refused
+}
+
+// Error says what was wrong, in a word for programs and a sentence for people.
+type Error struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// Model describes the model and what it has learnt: GET /v1/model.
+type Model struct {
+	Version    uint64      `json:"version"`
+	Published  time.Time   `json:"published"`
+	AgeSeconds float64     `json:"age_seconds"`
+	Parameters int         `json:"parameters"`
+	Inputs     int         `json:"inputs"`
+	Classes    int         `json:"classes"`
+	Summary    string      `json:"summary"`
+	Level      string      `json:"level"` // of the kernels
+	Learning   Learning    `json:"learning"`
+	Checkpoint *Checkpoint `json:"checkpoint,omitempty"` // the last that was written
+}
+
+// Learning is what the learner has done since the process started.
+type Learning struct {
+	Enabled            bool    `json:"enabled"` // examples are taken from clients
+	Queued             int     `json:"queued"`
+	Refused            uint64  `json:"refused"`
+	QueueFull          uint64  `json:"queue_full"`
+	Examples           uint64  `json:"examples"`
+	Steps              uint64  `json:"steps"`
+	Published          uint64  `json:"published"`
+	Rollbacks          uint64  `json:"rollbacks"`
+	ValidationLoss     float64 `json:"validation_loss"`
+	ValidationAccuracy float64 `json:"validation_accuracy"`
+}
+
+// Checkpoint is a file that is safe on the disk.
+type Checkpoint struct {
+	Version uint64    `json:"version"` // of the model in it
+	Steps   int64     `json:"steps"`   // of the optimizer, over all processes
+	SHA256  string    `json:"sha256"`  // of values and optimizer state
+	Written time.Time `json:"written"`
+}
+
+// History are the measurements of each second, oldest first: GET /v1/history.
+// Query parameter since leaves out those up to a number.
+type History struct {
+	Points []Point `json:"points"`
+}
+
+// A Point is one second. What did not happen in it is null.
+type Point struct {
+	Number             uint64   `json:"n"`
+	Time               int64    `json:"time"` // Unix, in seconds
+	Loss               *float64 `json:"loss"` // mean over the examples learnt in it, before their steps
+	Accuracy           *float64 `json:"accuracy"`
+	ValidationLoss     *float64 `json:"validation_loss"` // of the newest version
+	ValidationAccuracy *float64 `json:"validation_accuracy"`
+	P50                *float64 `json:"p50"` // of the predictions' times in the service, in milliseconds
+	P99                *float64 `json:"p99"`
+	Requests           uint64   `json:"requests"` // predictions that were answered
+	Examples           uint64   `json:"examples"`
+	Queued             int      `json:"queued"`
+	Version            uint64   `json:"version"`
+}
+
+// A Vector is a list of finite numbers.
+type Vector []float32
+
+// UnmarshalJSON reads a list of numbers, each of which float32 has room for. A
+// null is an error, as are numbers in quotes.
+func (v *Vector) UnmarshalJSON(b []byte) error {
+	b = bytes.TrimSpace(b)
+	if len(b) < 2 || b[0] != '[' || b[len(b)-1] != ']' {
+		return errors.New("want a list of numbers")
+	}
+	b = bytes.TrimSpace(b[1 : len(b)-1])
+	*v = make(Vector, 0, bytes.Count(b, []byte{','})+1)
+	for len(b) > 0 {
+		item, rest, more := bytes.Cut(b, []byte{','})
+		item = bytes.TrimSpace(item)
+		if len(item) == 0 || item[0] != '-' && (item[0] < '0' || item[0] > '9') {
+			return fmt.Errorf("number %d is %.40q: want a number", len(*v), item)
+		}
+		x, err := strconv.ParseFloat(string(item), 32)
+		if err != nil {
+			return fmt.Errorf("number %d is %.40q: want a number that float32 has room for", len(*v), item)
+		}
+		*v = append(*v, float32(x))
+		if b = rest; more && len(bytes.TrimSpace(b)) == 0 {
+			return errors.New("want a list of numbers")
+		}
+	}
+	return nil
+}
+
+// Read reads one JSON value of the given type, and nothing but it. Members that
+// the type doesn't have are errors.
+func Read(r io.Reader, v any) error {
+	d := json.NewDecoder(r)
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return errors.New("the JSON text ends too early")
+		}
+		return err
+	}
+	switch _, err := d.Token(); {
+	case err == nil:
+		return errors.New("there is more after the JSON value")
+	case !errors.Is(err, io.EOF):
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,382 @@
+// Load asks a service for predictions at a given rate, while it learns, and
+// prints how long the answers took.
+//
+//	go run ./examples/service/load
+//	go run ./examples/service/load -url http://127.0.0.1:8080 -rate 500 -seconds 30 -json
+//
+// Requests come at times that are drawn before, whether or not the ones before
+// them are answered, and each answer's time counts from the moment at which its
+// request should have been sent: a service that stalls can't hide it.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"runtime"
+	"sort"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"text/tabwriter"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/adafisher-go/adafisher/examples/internal/cli"
+	"github.com/adafisher-go/adafisher/examples/internal/digits"
+	"github.com/adafisher-go/adafisher/examples/internal/train"
+	"github.com/adafisher-go/adafisher/examples/service/api"
+	"github.com/adafisher-go/adafisher/examples/service/harness"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "load:", err)
+	}
+	os.Exit(cli.Status(err))
+}
+
+const about = `load asks a service for predictions at a given rate, while it learns, and prints how
+long the answers took, from the moments at which the requests were due.`
+
+// load is one test.
+type load struct {
+	rate        float64 // requests a second
+	seconds     int
+	connections int
+	rows        int // inputs of a request
+	lessons     int // examples a second
+
+	client *api.Client
+	images train.Set // to ask about
+	stream train.Set // to learn from
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	f := cli.New("load", about)
+	base := f.String("url", "", "`address` of a service on this machine; without it, one is built and started")
+	rate := f.Positive("rate", 100_000, "`number` of requests a second; without it, half of what the service can answer, which is measured first")
+	seconds := f.Int("seconds", 10, 1, 600, "`seconds` of the test")
+	connections := f.Int("connections", 16, 1, 1024, "`number` of requests in progress, at most")
+	rows := f.Int("rows", 1, 1, 256, "`number` of inputs in a request")
+	lessons := f.Int("learn", 320, 0, 100_000, "`number` of examples a second to teach")
+	token := f.String("token", os.Getenv("ADAFISHER_SERVICE_TOKEN"), "bearer `token` for teaching; by default that of the environment")
+	asJSON := f.Bool("json", "print JSON in place of the table")
+	if err := f.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return f.Usage(stdout)
+		}
+		return err
+	}
+	if *base == "" {
+		process, cleanup, err := startOwn(ctx)
+		if err != nil {
+			return err
+		}
+		defer cleanup()
+		*base, *token = process.URL, harness.Token
+	}
+	if err := harness.CheckLoopback(*base); err != nil {
+		return err
+	}
+	set, err := digits.Load("")
+	if err != nil {
+		return err
+	}
+	l := &load{rate: *rate, seconds: *seconds, connections: *connections, rows: *rows, lessons: *lessons}
+	if l.stream, l.images, err = digits.Split(set, false); err != nil {
+		return err
+	}
+	l.client = api.NewClient(*base, *token, *connections+2)
+	defer l.client.Close()
+	if err := l.client.Ready(ctx); err != nil {
+		return err
+	}
+	if l.rate == 0 {
+		most, err := l.capacity(ctx)
+		if err != nil {
+			return err
+		}
+		l.rate = most / 2
+		fmt.Fprintf(stderr, "The service answers %.0f requests a second: the test has %.0f.\n", most, l.rate)
+	}
+	r, err := l.test(ctx)
+	if err != nil {
+		return err
+	}
+	if *asJSON {
+		e := json.NewEncoder(stdout)
+		e.SetIndent("", "  ")
+		return e.Encode(r)
+	}
+	return r.table(stdout)
+}
+
+// startOwn builds a service, and starts it with an untrained model.
+func startOwn(ctx context.Context) (*harness.Process, func(), error) {
+	dir, err := os.MkdirTemp("", "load")
+	if err != nil {
+		return nil, nil, err
+	}
+	program, err := harness.Build(ctx, dir)
+	if err != nil {
+		os.RemoveAll(dir)
+		return nil, nil, err
+	}
+	process, err := harness.Start(program)
+	if err != nil {
+		os.RemoveAll(dir)
+		return nil, nil, err
+	}
+	return process, func() { process.Kill(); os.RemoveAll(dir) }, nil
+}
+
+// request returns the i-th request.
+func (l *load) request(i int) api.Predict {
+	var p api.Predict
+	for r := range l.rows {
+		at := (i*l.rows + r) % l.images.Len()
+		p.Inputs = append(p.Inputs, l.images.X[64*at:][:64])
+	}
+	return p
+}
+
+// capacity returns how many requests a second the service answers when each
+// connection sends the next request after an answer, over two seconds.
+func (l *load) capacity(ctx context.Context) (float64, error) {
+	const seconds = 2
+	ctx, cancel := context.WithTimeout(ctx, seconds*time.Second)
+	defer cancel()
+	var answered atomic.Int64
+	var wg sync.WaitGroup
+	for worker := range l.connections {
+		wg.Go(func() {
+			for i := worker; ctx.Err() == nil; i += l.connections {
+				if _, err := l.client.Predict(ctx, l.request(i)); err == nil {
+					answered.Add(1)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if answered.Load() == 0 {
+		return 0, errors.New("the service answers nothing")
+	}
+	return float64(answered.Load()) / seconds, nil
+}
+
+// result is what a test gave.
+type result struct {
+	Rate         float64          `json:"rate"` // asked for, a second
+	Seconds      float64          `json:"seconds"`
+	Connections  int              `json:"connections"`
+	Rows         int              `json:"rows"`
+	Processors   int              `json:"processors"`
+	Answered     int64            `json:"answered"`
+	Refused      map[string]int64 `json:"refused"`
+	AnsweredRate float64          `json:"answered_rate"`
+	Due          times            `json:"milliseconds_from_due"`
+	Sent         times            `json:"milliseconds_from_sent"`
+	Examples     uint64           `json:"examples_learnt"`
+	Steps        uint64           `json:"steps"`
+	Versions     uint64           `json:"versions"`
+	Pauses       *pauses          `json:"gc_pauses,omitempty"`
+}
+
+// times are percentiles, in milliseconds.
+type times struct {
+	P50  float64 `json:"p50"`
+	P90  float64 `json:"p90"`
+	P99  float64 `json:"p99"`
+	P999 float64 `json:"p99.9"`
+	Max  float64 `json:"max"`
+}
+
+func timesOf(h *hdrhistogram.Histogram) times {
+	at := func(q float64) float64 { return float64(h.ValueAtQuantile(q)) / 1000 }
+	return times{at(50), at(90), at(99), at(99.9), float64(h.Max()) / 1000}
+}
+
+// longest is the longest time that the histograms have room for, in
+// microseconds.
+const longest = int64(time.Minute / time.Microsecond)
+
+func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, longest, 3) }
+
+func record(h *hdrhistogram.Histogram, d time.Duration) {
+	_ = h.RecordValue(min(max(d.Microseconds(), 1), longest)) // always in range
+}
+
+// test sends the requests.
+func (l *load) test(ctx context.Context) (*result, error) {
+	before, err := l.client.Model(ctx)
+	if err != nil {
+		return nil, err
+	}
+	pausesBefore := l.pauses(ctx)
+	// Requests due at the end may be late: they have time to be answered.
+	late, cancel := context.WithTimeout(ctx, time.Duration(l.seconds)*time.Second+30*time.Second)
+	defer cancel()
+
+	type job struct {
+		number int
+		due    time.Time
+	}
+	jobs := make(chan job)
+	due, sent := make([]*hdrhistogram.Histogram, l.connections), make([]*hdrhistogram.Histogram, l.connections)
+	refused := make(map[string]int64)
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for worker := range l.connections {
+		due[worker], sent[worker] = newHistogram(), newHistogram()
+		wg.Go(func() {
+			for j := range jobs {
+				start := time.Now()
+				_, err := l.client.Predict(late, l.request(j.number))
+				if err != nil {
+					mu.Lock()
+					refused[reason(err)]++
+					mu.Unlock()
+					continue
+				}
+				record(due[worker], time.Since(j.due))
+				record(sent[worker], time.Since(start))
+			}
+		})
+	}
+	learning, stopLearning := context.WithCancel(ctx)
+	defer stopLearning()
+	var lessons sync.WaitGroup
+	lessons.Go(func() {
+		if err := l.teach(learning); err != nil {
+			mu.Lock()
+			refused["learning: "+reason(err)]++
+			mu.Unlock()
+		}
+	})
+
+	start := time.Now()
+	end := start.Add(time.Duration(l.seconds) * time.Second)
+	random := rand.New(rand.NewPCG(1, 1))
+	next := start
+	for n := 0; ; n++ {
+		next = next.Add(time.Duration(random.ExpFloat64() / l.rate * float64(time.Second)))
+		if next.After(end) || ctx.Err() != nil {
+			break
+		}
+		time.Sleep(time.Until(next))
+		jobs <- job{n, next}
+	}
+	close(jobs)
+	wg.Wait()
+	elapsed := time.Since(start).Seconds()
+	stopLearning()
+	lessons.Wait()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	after, err := l.client.Model(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for worker := 1; worker < l.connections; worker++ {
+		due[0].Merge(due[worker])
+		sent[0].Merge(sent[worker])
+	}
+	return &result{
+		Rate:         l.rate,
+		Seconds:      elapsed,
+		Connections:  l.connections,
+		Rows:         l.rows,
+		Processors:   runtime.NumCPU(),
+		Answered:     due[0].TotalCount(),
+		Refused:      refused,
+		AnsweredRate: float64(due[0].TotalCount()) / elapsed,
+		Due:          timesOf(due[0]),
+		Sent:         timesOf(sent[0]),
+		Examples:     after.Learning.Examples - before.Learning.Examples,
+		Steps:        after.Learning.Steps - before.Learning.Steps,
+		Versions:     after.Version - before.Version,
+		Pauses:       l.pauses(ctx).since(pausesBefore),
+	}, nil
+}
+
+// reason is why a request has no answer.
+func reason(err error) string {
+	var r *api.Refused
+	if errors.As(err, &r) {
+		return r.Failure.Error.Code
+	}
+	return "no answer"
+}
+
+// teach brings examples, some at a time, until ctx is done.
+func (l *load) teach(ctx context.Context) error {
+	if l.lessons == 0 {
+		return nil
+	}
+	const together = 16
+	tick := time.NewTicker(together * time.Second / time.Duration(l.lessons))
+	defer tick.Stop()
+	for next := 0; ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		var lesson api.Learn
+		for range together {
+			lesson.Examples = append(lesson.Examples, api.Example{Input: l.stream.X[64*next:][:64], Label: &l.stream.Labels[next]})
+			next = (next + 1) % l.stream.Len()
+		}
+		var r *api.Refused
+		if _, err := l.client.Learn(ctx, lesson); err != nil && ctx.Err() == nil && !(errors.As(err, &r) && r.Status == 429) {
+			return err
+		}
+	}
+}
+
+// table prints the result for people.
+func (r *result) table(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(t, "milliseconds\tp50\tp90\tp99\tp99.9\tmax\t\n")
+	for _, line := range []struct {
+		name string
+		times
+	}{{"from when due", r.Due}, {"from when sent", r.Sent}} {
+		fmt.Fprintf(t, "%s\t%.3f\t%.3f\t%.3f\t%.3f\t%.3f\t\n", line.name, line.P50, line.P90, line.P99, line.P999, line.Max)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	rows := "one input each"
+	if r.Rows > 1 {
+		rows = fmt.Sprintf("%d inputs each", r.Rows)
+	}
+	fmt.Fprintf(w, "\n%d requests of %s in %.1f s, %.0f a second of %.0f due, over %d connections on %d processors.\n",
+		r.Answered, rows, r.Seconds, r.AnsweredRate, r.Rate, r.Connections, r.Processors)
+	fmt.Fprintf(w, "Meanwhile %d examples were learnt in %d steps, and %d versions published.\n", r.Examples, r.Steps, r.Versions)
+	if r.Pauses != nil {
+		fmt.Fprintf(w, "The garbage collector stopped the service %d times, p99 at most %.3f ms.\n", r.Pauses.Count, r.Pauses.P99)
+	}
+	var reasons []string
+	for reason, n := range r.Refused {
+		reasons = append(reasons, fmt.Sprintf("%d %s", n, reason))
+	}
+	sort.Strings(reasons)
+	if len(reasons) == 0 {
+		reasons = []string{"none"}
+	}
+	_, err := fmt.Fprintf(w, "Requests without an answer: %s.\n", strings.Join(reasons, ", "))
+	return err
+}

@@ -1,0 +1,119 @@
+package serve_test
+
+import (
+	"maps"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/adafisher-go/adafisher/nn"
+	"github.com/adafisher-go/adafisher/nn/checkpoint"
+	"github.com/adafisher-go/adafisher/nn/serve"
+	"github.com/adafisher-go/adafisher/optim"
+)
+
+// trained is a learner with all that it works with. Dropout and batch
+// normalisation carry state from step to step beside the weights.
+type trained struct {
+	model     *nn.Model
+	optimizer *optim.AdaFisher
+	predictor *serve.Predictor
+	learner   *serve.Learner
+}
+
+func newTrained(t *testing.T, seed uint64, onPublish func(serve.Publication)) *trained {
+	t.Helper()
+	m, err := nn.NewSequential(nn.Linear(2, 9), nn.BatchNorm(), nn.ReLU(), nn.Dropout(0.3), nn.Linear(9, 3))
+	require.NoError(t, err)
+	m.Init(seed)
+	r := &trained{model: m, optimizer: adaFisher(t, m), predictor: predictor(t, m, serve.PredictorConfig{})}
+	r.learner, err = serve.NewLearner(r.predictor, m, r.optimizer, serve.LearnerConfig{
+		Batch: 10, Wait: time.Hour, PublishSteps: 1, OnPublish: onPublish,
+	})
+	require.NoError(t, err)
+	return r
+}
+
+func (r *trained) feed(t *testing.T, from, to int) {
+	t.Helper()
+	x, labels := blobs(80)
+	stop := running(t, r.learner)
+	for i := from; i < to; i++ {
+		feed(t, r.learner, x[10*i:][:10], labels[10*i:][:10])
+	}
+	stop()
+}
+
+// TestCheckpoint stops a learner half-way, and lets another go on from its file.
+func TestCheckpoint(t *testing.T) {
+	whole := newTrained(t, 1, nil)
+	whole.feed(t, 0, 8)
+
+	path := filepath.Join(t.TempDir(), "model.ckpt")
+	var half *trained
+	half = newTrained(t, 1, func(p serve.Publication) {
+		c := half.learner.Checkpoint()
+		c.Ints["mine"] = int64(p.Steps)
+		require.NoError(t, checkpoint.Save(path, c))
+	})
+	half.feed(t, 0, 4)
+
+	loaded, err := checkpoint.Load(path)
+	require.NoError(t, err)
+	require.EqualValues(t, 4, loaded.Ints["mine"])
+	rest := newTrained(t, 99, nil)
+	require.NoError(t, rest.learner.Restore(&loaded.Content))
+	require.EqualValues(t, 5, rest.predictor.Version())
+	require.Equal(t, values(half.model), values(rest.model))
+	y := make([]float32, 3)
+	version, err := rest.predictor.Predict(y, []float32{1, 0})
+	require.NoError(t, err)
+	require.EqualValues(t, 5, version)
+	require.Equal(t, bits(outputs(t, half.model, []float32{1, 0})), bits(y))
+
+	rest.feed(t, 4, 8)
+	require.EqualValues(t, 9, rest.predictor.Version())
+	require.Equal(t, values(whole.model), values(rest.model))
+	require.Equal(t, whole.optimizer.State(), rest.optimizer.State())
+	require.EqualError(t, rest.learner.Restore(&loaded.Content), "serve: Restore: the learner has run already")
+}
+
+// TestRestoreRefuses spoils a checkpoint in every way; nothing moves.
+func TestRestoreRefuses(t *testing.T) {
+	good := newTrained(t, 1, nil)
+	good.feed(t, 0, 2)
+	r := newTrained(t, 2, nil)
+	before, state := values(r.model), r.optimizer.State()
+	require.EqualError(t, r.learner.Restore(nil), "serve: Restore: there is no checkpoint")
+	for want, spoil := range map[string]func(*checkpoint.Content){
+		"serve/version is missing or 0": func(c *checkpoint.Content) { delete(c.Uints, "serve/version") },
+		"0.weight is missing":           func(c *checkpoint.Content) { delete(c.Vectors, "model/0.weight") },
+		"1.running_var is missing":      func(c *checkpoint.Content) { delete(c.Vectors, "model/1.running_var") },
+		"4.bias has 2 numbers: want 3":  func(c *checkpoint.Content) { c.Vectors["model/4.bias"] = make([]float32, 2) },
+		"1.running_mean has a number that is not finite": func(c *checkpoint.Content) {
+			c.Vectors["model/1.running_mean"] = []float32{0, nan, 0, 0, 0, 0, 0, 0, 0}
+		},
+		"it has 9 parameters and buffers: want 8":        func(c *checkpoint.Content) { c.Vectors["model/more"] = nil },
+		`optim: AdaFisher: state: it is of "Adam": want`: func(c *checkpoint.Content) { c.Strings["optimizer/rule"] = "Adam" },
+		`optim: AdaFisher: state: vector "4.bias/momentum" i`: func(c *checkpoint.Content) {
+			delete(c.Vectors, "optimizer/4.bias/momentum")
+			c.Vectors["optimizer/x"] = nil
+		},
+		`optim: AdaFisher: state: it has 9 counters: want 7`: func(c *checkpoint.Content) { c.Ints["optimizer/x"] = 1; c.Ints["optimizer/y"] = 1 },
+		"optim: AdaFisher: LR is -1":                         func(c *checkpoint.Content) { c.Floats["optimizer/lr"] = -1 },
+	} {
+		c := good.learner.Checkpoint()
+		spoilt := *c
+		spoilt.Vectors = maps.Clone(c.Vectors)
+		spoil(&spoilt)
+		require.ErrorContains(t, r.learner.Restore(&spoilt), "serve: Restore: "+want)
+		require.Equal(t, before, values(r.model), want)
+		require.Equal(t, state, r.optimizer.State(), want)
+		require.EqualValues(t, 1, r.predictor.Version())
+	}
+	require.NoError(t, r.learner.Restore(good.learner.Checkpoint()))
+	require.Equal(t, values(good.model), values(r.model))
+	require.NotEqual(t, before, values(r.model))
+}
