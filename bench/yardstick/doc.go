@@ -39,6 +39,9 @@ type Stepper interface {
 
 type plain struct{ Stepper }
 
+// Unwrap returns the stepper.
+func (p plain) Unwrap() Stepper { return p.Stepper }
+
 func (p plain) Train(s *nn.Session, x []float32, labels []int) (float32, error) {
 	return s.TrainSoftmaxCrossEntropy(p.Stepper, x, labels)
 }
