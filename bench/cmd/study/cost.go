@@ -77,9 +77,10 @@ func measureCosts(ctx context.Context, t task, w workload, rules []rule, rounds 
 		for i := range ratios {
 			ratios[i] = r.micros[i] / base.micros[i]
 		}
+		allocs := slices.Min(r.allocs)
 		lines = append(lines, &line{
 			Kind: "cost", key: key{Task: t.name, Optimizer: r.rule.name, Batch: t.batch},
-			Micros: median(r.micros), Ratio: median(ratios), Rounds: rounds, Allocs: slices.Min(r.allocs),
+			Micros: median(r.micros), Ratio: median(ratios), Rounds: rounds, Allocs: &allocs,
 		})
 	}
 	return lines, nil

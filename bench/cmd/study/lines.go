@@ -33,10 +33,10 @@ type line struct {
 	Parallel int     `json:"parallel,omitempty"` // runs at a time
 
 	// Of a cost.
-	Micros float64 `json:"us_per_step,omitempty"`     // CPU time
-	Ratio  float64 `json:"ratio,omitempty"`           // to the step of Adam in the same round, median
-	Rounds int     `json:"rounds,omitempty"`          //
-	Allocs float64 `json:"allocs_per_step,omitempty"` // of heap objects, by the whole process
+	Micros float64  `json:"us_per_step,omitempty"`     // CPU time, median of the rounds
+	Ratio  float64  `json:"ratio,omitempty"`           // to the step of Adam in the same round, median
+	Rounds int      `json:"rounds,omitempty"`          // of the measurement
+	Allocs *float64 `json:"allocs_per_step,omitempty"` // of heap objects, by the whole process; the least of the rounds
 }
 
 // A key says what a line is about: no two lines of a study have the same.
@@ -167,7 +167,7 @@ func (l *line) check() error {
 		return err
 	}
 	switch {
-	case l.Kind == "cost" && l.Micros > 0 && l.Ratio > 0:
+	case l.Kind == "cost" && l.Micros > 0 && l.Ratio > 0 && l.Allocs != nil:
 	case l.Kind == "run" && (len(l.Points) > 0 || l.Failed != ""):
 	default:
 		return fmt.Errorf("kind %q: want a cost above 0, or a run with points or a failure", l.Kind)

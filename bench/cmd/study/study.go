@@ -114,7 +114,7 @@ func (s *study) costs(ctx context.Context, t task, w workload) error {
 		if s.store.find(l.key) != nil {
 			continue // Adam's, that was measured again as the yardstick
 		}
-		fmt.Fprintf(s.progress, "  %-18s  %8.0f us, %.2f of Adam's, %.2g allocations\n", l.Optimizer, l.Micros, l.Ratio, l.Allocs)
+		fmt.Fprintf(s.progress, "  %-18s  %8.0f us, %.2f of Adam's, %.2g allocations\n", l.Optimizer, l.Micros, l.Ratio, *l.Allocs)
 		if err := s.store.add(l); err != nil {
 			return err
 		}
