@@ -25,7 +25,8 @@ type racer struct {
 
 // measureCosts times the steps of the rules, Adam's among them, in turns: whatever
 // else the machine does falls on all of them. A round has as many steps of each as
-// its work takes to repeat.
+// its work takes to repeat, and the least time of all rounds counts: what disturbs a
+// measurement only adds to it.
 func measureCosts(ctx context.Context, t task, w workload, rules []rule, rounds int) ([]*line, error) {
 	batches, err := data.NewLoader(w.train, t.batch, 0)
 	if err != nil {
@@ -70,17 +71,14 @@ func measureCosts(ctx context.Context, t task, w workload, rules []rule, rounds 
 			}
 		}
 	}
-	base := racers[slices.IndexFunc(racers, func(r *racer) bool { return r.rule.name == reference })]
+	least := func(r *racer) float64 { return slices.Min(r.micros) }
+	base := least(racers[slices.IndexFunc(racers, func(r *racer) bool { return r.rule.name == reference })])
 	var lines []*line
 	for _, r := range racers {
-		ratios := make([]float64, rounds)
-		for i := range ratios {
-			ratios[i] = r.micros[i] / base.micros[i]
-		}
 		allocs := slices.Min(r.allocs)
 		lines = append(lines, &line{
 			Kind: "cost", key: key{Task: t.name, Optimizer: r.rule.name, Batch: t.batch},
-			Micros: median(r.micros), Ratio: median(ratios), Rounds: rounds, Allocs: &allocs,
+			Micros: least(r), Ratio: least(r) / base, Rounds: rounds, Allocs: &allocs,
 		})
 	}
 	return lines, nil
@@ -119,5 +117,3 @@ func (r *racer) time(x []float32, labels []int) error {
 
 // minTimed is about the least time of a round.
 const minTimed = 50 * time.Millisecond
-
-func median(x []float64) float64 { return slices.Sorted(slices.Values(x))[len(x)/2] }

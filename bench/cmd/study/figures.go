@@ -19,11 +19,14 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-func init() { plot.DefaultFont.Variant = "Sans" }
+func init() {
+	plot.DefaultFont.Variant = "Sans"
+	plotter.DefaultFont.Variant = "Sans"
+}
 
 var (
 	grey      = color.NRGBA{0xC8, 0xC8, 0xC8, 0xFF}
-	paleGrey  = color.NRGBA{0xEC, 0xEC, 0xEC, 0xFF}
+	paleGrey  = color.NRGBA{0xE6, 0xE6, 0xE6, 0xFF}
 	ink       = color.NRGBA{0x30, 0x30, 0x30, 0xFF}
 	blue      = color.NRGBA{0x00, 0x72, 0xB2, 0xFF}
 	vermilion = color.NRGBA{0xD5, 0x5E, 0x00, 0xFF}
@@ -419,7 +422,7 @@ func costs(path string, results []taskResult) error {
 		}
 		marks.Offset = vg.Point{X: 3}
 		p.Add(marks)
-		p.Y.Tick.Marker, p.Y.Min, p.Y.Max = names, -0.7, float64(most)-0.3
+		p.Y.Tick.Marker, p.Y.Min, p.Y.Max = names, float64(len(outcomes)-most)-0.7, float64(len(outcomes))-0.3
 		p.Y.Tick.Label.Font.Size = 8.5
 		row, col := i/2, i%2
 		left, top := vg.Length(col)*width, page.Max.Y-head-vg.Length(row)*height

@@ -33,8 +33,8 @@ type line struct {
 	Parallel int     `json:"parallel,omitempty"` // runs at a time
 
 	// Of a cost.
-	Micros float64  `json:"us_per_step,omitempty"`     // CPU time, median of the rounds
-	Ratio  float64  `json:"ratio,omitempty"`           // to the step of Adam in the same round, median
+	Micros float64  `json:"us_per_step,omitempty"`     // CPU time, the least of the rounds
+	Ratio  float64  `json:"ratio,omitempty"`           // to the step of Adam
 	Rounds int      `json:"rounds,omitempty"`          // of the measurement
 	Allocs *float64 `json:"allocs_per_step,omitempty"` // of heap objects, by the whole process; the least of the rounds
 }

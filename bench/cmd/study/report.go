@@ -343,7 +343,7 @@ func (w *writer) robustness(results []taskResult) {
 
 func (w *writer) costs(results []taskResult) {
 	w.line("## What a step costs\n")
-	w.line("CPU time of a training step in steps of Adam, forward and backward pass included: the median over rounds in which all took turns; over as many steps as the work takes to repeat, so that inverses and roots count in full.\n")
+	w.line("CPU time of a training step in steps of Adam, forward and backward pass included: the least of several rounds, in which all took turns, each of as many steps as the work takes to repeat, so that inverses and roots count in full.\n")
 	w.figure("cost.svg", "cost of a step", func(path string) error { return costs(path, results) })
 	head, rule := "| heap objects allocated a step |", "|---|"
 	for _, r := range results {

@@ -108,7 +108,7 @@ var rules = []rule{
 		name: "AdaFisher paper-ema", about: "min-max first, then the paper's average, factors every 10 steps", rates: decades(3e-2), state: "1", period: tcov,
 		build: adaFisher(kron.PaperEMA, false),
 	}, {
-		name: "K-FAC", about: "full factors every 10 steps, inverses every 100, damping 1e-3, momentum 0.9, KL clip 1e-3", rates: decades(1e-1), state: "1 + 4 matrices a layer", period: 100,
+		name: "K-FAC", about: "full factors every 10 steps, inverses every 50, damping 0.03, momentum 0.9, KL clip 1e-3", rates: decades(1e-1), state: "1 + 4 matrices a layer", period: 50,
 		build: func(m *nn.Model, lr float64) (yardstick.Trainer, error) {
 			c := yardstick.KFACDefaults()
 			c.LR = lr

@@ -16,19 +16,23 @@ import (
 type scale struct {
 	trials  int // learning rates that each rule may try
 	rounds  int // of the measurement of costs
+	points  int // measurements in a run, one at its end
 	steps   func(t task) int
 	seeds   func(t task) int
 	rules   func(t task, r rule) bool // which take part
+	robust  func(t task) bool         // whether robustness is looked at
 	offsets []int                     // of the robustness to the learning rate, half decades from the best
 	batches []int                     // of the robustness to the batch
 }
 
 var full = scale{
 	trials:  5,
-	rounds:  7,
+	rounds:  11,
+	points:  10,
 	steps:   func(t task) int { return t.steps },
 	seeds:   func(t task) int { return t.seeds },
 	rules:   func(task, rule) bool { return true },
+	robust:  func(t task) bool { return t.robust },
 	offsets: []int{-4, -3, -2, -1, 0, 1, 2, 3, 4},
 	batches: []int{32, 64, 128, 256, 512, 1024},
 }
@@ -36,14 +40,16 @@ var full = scale{
 // quick is for a first look. The digits have all rules.
 var quick = scale{
 	trials: 3,
-	rounds: 3,
+	rounds: 2,
+	points: 4,
 	steps: func(t task) int {
-		return map[string]int{"digits": 200, "fashion-mlp": 150, "fashion-cnn": 60, "opticks": 100}[t.name]
+		return map[string]int{"digits": 200, "fashion-mlp": 150, "fashion-cnn": 40, "opticks": 60}[t.name]
 	},
 	seeds: func(task) int { return 2 },
 	rules: func(t task, r rule) bool {
-		return t.name == "digits" || slices.Contains([]string{"SGD", reference, adamW, published, "AdaFisher paper", "K-FAC"}, r.name)
+		return t.name == "digits" || slices.Contains([]string{"SGD", reference, adamW, published, calibrated, "K-FAC"}, r.name)
 	},
+	robust:  func(t task) bool { return t.name == "digits" },
 	offsets: []int{-4, -2, 0, 2, 4},
 	batches: []int{32, 128, 512},
 }
@@ -79,7 +85,7 @@ func (s *study) task(ctx context.Context, t task) error {
 		return err
 	}
 	count := len(s.takePart(t)) * (s.trials + s.seeds(t))
-	if t.robust {
+	if s.robust(t) {
 		count += len(s.takePart(t)) * (len(s.offsets) + len(s.batches))
 	}
 	fmt.Fprintf(s.progress, "%s: up to %d runs\n", t.name, count)
@@ -129,7 +135,7 @@ func costKey(t task, rule string) key { return key{Task: t.name, Optimizer: rule
 func (s *study) ruleSteps(t task, r rule, batch int) int {
 	cost := s.store.find(costKey(t, r.name))
 	n := float64(s.steps(t)) / cost.Ratio * float64(t.batch) / float64(batch)
-	return max(points, int(math.Round(n)))
+	return max(s.points, int(math.Round(n)))
 }
 
 func (s *study) key(t task, r rule, lr float64, batch int, seed uint64) key {
@@ -178,7 +184,7 @@ func (s *study) finalKeys(t task) []key {
 }
 
 func (s *study) robustKeys(t task) []key {
-	if !t.robust {
+	if !s.robust(t) {
 		return nil
 	}
 	var keys []key
@@ -228,7 +234,7 @@ func (s *study) runAll(ctx context.Context, t task, w workload, stage string, ke
 	for range min(s.jobs, len(missing)) {
 		workers.Go(func() {
 			for k := range queue {
-				l, err := run(ctx, t, w, k)
+				l, err := run(ctx, t, w, k, s.points)
 				if err == nil {
 					l.Parallel = s.jobs
 					err = s.store.add(l)

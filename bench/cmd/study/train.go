@@ -14,16 +14,13 @@ import (
 	"github.com/adafisher-go/adafisher/optim"
 )
 
-// points is how often a run is measured, once at its end.
-const points = 10
-
 // tuningSeed is the seed of the runs that choose learning rates. They never see the
 // test samples; the runs with other seeds do.
 const tuningSeed = 0
 
-// run trains as the key says. A training that fails, or whose loss is no number, is
+// run trains as the key says, and measures at so many points. A training that fails, or whose loss is no number, is
 // a result; an error is something else.
-func run(ctx context.Context, t task, w workload, k key) (*line, error) {
+func run(ctx context.Context, t task, w workload, k key, points int) (*line, error) {
 	r, err := ruleNamed(k.Optimizer)
 	if err != nil {
 		return nil, err
