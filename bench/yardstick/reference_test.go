@@ -124,7 +124,7 @@ func (r *reference) gradient(x *mat.Dense, labels []int) ([]float64, float64) {
 	return append(append([]float64(nil), t.grads[0].RawMatrix().Data...), t.grads[1].RawMatrix().Data...), t.loss
 }
 
-// shift returns the reference with other values, in its order.
+// with returns the reference with other values, in its order.
 func (r *reference) with(values []float64) *reference {
 	other := &reference{}
 	for l, w := range r.w {

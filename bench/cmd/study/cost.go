@@ -78,7 +78,7 @@ func measureCosts(ctx context.Context, t task, w workload, rules []rule, rounds 
 		allocs := slices.Min(r.allocs)
 		lines = append(lines, &line{
 			Kind: "cost", key: key{Task: t.name, Optimizer: r.rule.name, Batch: t.batch},
-			Micros: least(r), Ratio: least(r) / base, Rounds: rounds, Allocs: &allocs,
+			Micros: short(least(r)), Ratio: short(least(r) / base), Rounds: rounds, Allocs: &allocs,
 		})
 	}
 	return lines, nil

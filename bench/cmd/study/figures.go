@@ -100,7 +100,10 @@ func metricAxis(m metric, low, high float64) axis {
 			ticks: []float64{2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 30, 50, 100}, name: plainNumber}
 	}
 	a := axis{label: "correct (%)", scale: stretch, low: max(low, 0), high: min(high, 100), name: plainNumber}
-	a.ticks = []float64{10, 50, 70, 80, 90, 95, 97, 98, 99, 100}
+	a.ticks = []float64{10, 50, 80, 90, 95, 98, 99}
+	if a.low >= 60 {
+		a.ticks = []float64{60, 70, 80, 85, 90, 93, 95, 96, 97, 98, 99, 100}
+	}
 	if a.high < 95 && a.low >= 60 {
 		a.ticks = []float64{60, 65, 70, 75, 80, 82, 84, 86, 88, 89, 90, 91, 92, 93, 94}
 	}
@@ -223,7 +226,7 @@ func save(image *vgsvg.Canvas, path string) error {
 // take, or their number.
 func (r *taskResult) overTime(path string, bySteps bool) error {
 	var curves []curve
-	last := 0.0
+	last, top := 0.0, 0.0
 	bestFinal, worstFinal := math.NaN(), math.NaN()
 	for _, o := range r.outcomes {
 		final := o.final(r.task)
@@ -251,6 +254,7 @@ func (r *taskResult) overTime(path string, bySteps bool) error {
 			c.x = append(c.x, float64(p.Step)*unit)
 			c.y = append(c.y, sum/float64(len(ok)))
 			c.low, c.high = append(c.low, low), append(c.high, high)
+			top = max(top, high)
 		}
 		last = max(last, c.x[len(c.x)-1])
 		curves = append(curves, c)
@@ -264,7 +268,7 @@ func (r *taskResult) overTime(path string, bySteps bool) error {
 	if bySteps {
 		x.label, what = "steps", "steps"
 	}
-	y := metricAxis(r.metric, max(bestFinal-25, min(worstFinal-3, bestFinal-5)), math.Ceil(bestFinal+1))
+	y := metricAxis(r.metric, max(bestFinal-25, min(worstFinal-3, bestFinal-12)), math.Ceil(top))
 	if r.metric == perplexity {
 		y = metricAxis(r.metric, bestFinal*0.9, min(max(worstFinal*1.3, bestFinal*1.5), bestFinal*4))
 	}

@@ -191,7 +191,7 @@ func curvatureSentence(results []taskResult, name string) string {
 		return ""
 	}
 	return fmt.Sprintf("With %s damping makes up at least %.1f %% of the curvature of every layer at the end of a run (the least in layer %s), and the largest entry is at most %.3g times the smallest (layer %s).",
-		name, 100*least, where, most, at)
+		name, math.Floor(1000*least)/10, where, most, at)
 }
 
 func (w *writer) protocol(results []taskResult, s *store) {

@@ -197,7 +197,7 @@ func (m metric) tolerance() (within func(value, best float64) bool, text string)
 	if m == perplexity {
 		return func(v, best float64) bool { return v <= best*1.05 }, "5 % of perplexity"
 	}
-	return func(v, best float64) bool { return v >= best-1 }, "1 point of accuracy"
+	return func(v, best float64) bool { return v >= best-2 }, "2 points of accuracy"
 }
 
 // width returns over how many decades of the learning rate, in one piece around the

@@ -64,7 +64,7 @@ type study struct {
 	progress io.Writer
 }
 
-// takesPart returns the rules of a task.
+// takePart returns the rules of a task.
 func (s *study) takePart(t task) []rule {
 	return slices.DeleteFunc(slices.Clone(s.rules), func(r rule) bool { return !s.scale.rules(t, r) })
 }
@@ -130,7 +130,7 @@ func (s *study) costs(ctx context.Context, t task, w workload) error {
 
 func costKey(t task, rule string) key { return key{Task: t.name, Optimizer: rule, Batch: t.batch} }
 
-// steps returns how many steps of a rule take as long as those that Adam has; with
+// ruleSteps returns how many steps of a rule take as long as those that Adam has; with
 // other batches, those that see as many samples.
 func (s *study) ruleSteps(t task, r rule, batch int) int {
 	cost := s.store.find(costKey(t, r.name))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strconv"
 	"time"
 
 	"github.com/adafisher-go/adafisher/bench/yardstick"
@@ -56,6 +57,7 @@ func run(ctx context.Context, t task, w workload, k key, points int) (*line, err
 		return nil, err
 	}
 	l := &line{Kind: "run", key: k}
+	defer func() { l.Seconds = short(l.Seconds) }()
 	sum, n := 0.0, 0
 	for step := range k.Steps {
 		if err := ctx.Err(); err != nil {
@@ -81,7 +83,7 @@ func run(ctx context.Context, t task, w workload, k key, points int) (*line, err
 		sum += float64(loss)
 		n++
 		if done := step + 1; done*points/k.Steps > step*points/k.Steps {
-			p := point{Step: done, TrainLoss: sum / float64(n)}
+			p := point{Step: done, TrainLoss: short(sum / float64(n))}
 			sum, n = 0, 0
 			if p.Validation, err = validation.measure(); err == nil && k.Seed != tuningSeed {
 				p.Test = new(score)
@@ -95,7 +97,7 @@ func run(ctx context.Context, t task, w workload, k key, points int) (*line, err
 		}
 	}
 	for _, report := range reports(trainer) {
-		l.Layers = append(l.Layers, layer{report.Layer, report.DampingShare, float64(report.Max) / float64(report.Min)})
+		l.Layers = append(l.Layers, layer{report.Layer, short(report.DampingShare), short(float64(report.Max) / float64(report.Min))})
 	}
 	return l, nil
 }
@@ -165,5 +167,15 @@ func (p *probe) measure() (score, error) {
 	if math.IsNaN(loss) || math.IsInf(loss, 0) {
 		return score{}, fmt.Errorf("the loss on held-out samples is %v", loss)
 	}
-	return score{loss, float64(right) / float64(labels)}, nil
+	return score{short(loss), short(float64(right) / float64(labels))}, nil
+}
+
+// short returns x with six digits: what is behind them would only lengthen the
+// files.
+func short(x float64) float64 {
+	v, err := strconv.ParseFloat(strconv.FormatFloat(x, 'g', 6, 64), 64)
+	if err != nil {
+		return x // not a number
+	}
+	return v
 }
