@@ -81,6 +81,8 @@ type layer struct {
 	Name         string  `json:"name"`
 	DampingShare float64 `json:"damping_share"` // mean over F of lambda/F
 	Spread       float64 `json:"spread"`        // the largest F over the smallest
+	TraceH       float64 `json:"trace_h"`       // of the averages that F is made from
+	TraceS       float64 `json:"trace_s"`
 }
 
 func (l *line) last() point { return l.Points[len(l.Points)-1] }

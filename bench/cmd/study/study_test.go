@@ -334,7 +334,7 @@ func TestReportNumbers(t *testing.T) {
 			}
 			l.Points = []point{p}
 			if strings.HasPrefix(rule, published) {
-				l.Layers = []layer{{"0", 0.98, 1.5}, {"2", 0.96, 1.25}}
+				l.Layers = []layer{{Name: "0", DampingShare: 0.98, Spread: 1.5}, {Name: "2", DampingShare: 0.96, Spread: 1.25}}
 			}
 			require.NoError(t, store.add(l))
 		}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/adafisher-go/adafisher/bench/yardstick"
 	"github.com/adafisher-go/adafisher/kernels"
-	"github.com/adafisher-go/adafisher/kron"
 	"github.com/adafisher-go/adafisher/nn"
 	"github.com/adafisher-go/adafisher/nn/data"
 	"github.com/adafisher-go/adafisher/optim"
@@ -97,7 +96,7 @@ func run(ctx context.Context, t task, w workload, k key, points int) (*line, err
 		}
 	}
 	for _, report := range reports(trainer) {
-		l.Layers = append(l.Layers, layer{report.Layer, short(report.DampingShare), short(float64(report.Max) / float64(report.Min))})
+		l.Layers = append(l.Layers, layer{report.Layer, short(report.DampingShare), short(report.Spread()), short(report.TraceH), short(report.TraceS)})
 	}
 	return l, nil
 }
@@ -113,13 +112,18 @@ func scheduleOf(lr float64, steps int) (optim.Schedule, error) {
 	return optim.Warmup(int64(warmup), down)
 }
 
+// A reporter is an optimizer that tells its curvature.
+type reporter interface{ Reports() []optim.Report }
+
+var _ reporter = (*optim.AdaFisher)(nil)
+
 // reports returns the curvature of a trainer whose optimizer can tell.
-func reports(t yardstick.Trainer) []kron.Report {
+func reports(t yardstick.Trainer) []optim.Report {
 	var o any = t
 	if u, ok := t.(interface{ Unwrap() yardstick.Stepper }); ok {
 		o = u.Unwrap()
 	}
-	if r, ok := o.(interface{ Reports() []kron.Report }); ok {
+	if r, ok := o.(reporter); ok {
 		return r.Reports()
 	}
 	return nil
