@@ -27,6 +27,8 @@ JOBS     ?= 2 # steps of `make test` at a time
 FUZZTIME ?= 30s
 SOAK     ?= # flags, as in SOAK='-seconds 20'
 COMPARE  ?= # flags, as in COMPARE='-match gemm'; none records a whole run
+QUICK    ?= # 1 for a short study
+STUDY    ?= # flags, as in STUDY='-tasks digits'
 
 # Every package of the workspace's modules, and those whose results must be the
 # same on all machines.
@@ -184,6 +186,10 @@ bench: ## Measure the kernels and the optimizers on every level
 .PHONY: compare
 compare: ## Measure kernels and training beside other libraries, into bench/results; COMPARE=-help lists flags
 	go run ./bench/compare $(or $(strip $(COMPARE)),-record bench/results)
+
+.PHONY: study
+study: ## Compare the optimizers on four tasks, into bench/results/study; QUICK=1 takes minutes, STUDY=-help lists flags
+	go run ./bench/cmd/study $(if $(QUICK),-quick) $(STUDY)
 
 .PHONY: mca
 mca: ## Estimate the NEON kernels' inner loops with llvm-mca (Debian: llvm-16)

@@ -85,7 +85,7 @@ func (f *convForwarder) forward(y, x []float32, _ int) {
 }
 
 func (m *convModule) trainer(p *plan) trainer {
-	t := &convTrainer{convModule: m, products: &p.session.products}
+	t := &convTrainer{convModule: m, session: p.session, products: &p.session.products}
 	p.gradient(&t.dw, m.Weight)
 	if m.Bias != nil {
 		p.gradient(&t.db, m.Bias)
@@ -98,6 +98,7 @@ type convTrainer struct {
 	*convModule
 	dw, db   []float32
 	h, s     []float32
+	session  *Session
 	products *products
 }
 
@@ -119,6 +120,9 @@ func (t *convTrainer) backward(dx, dy, x, _ []float32, rows int, collect bool) e
 		if err := kron.LinearOutputFactor(t.s, dy, len(dy)/len(t.s)); err != nil {
 			return err
 		}
+	}
+	if t.h != nil {
+		t.session.show(t.Layer, &t.Conv2d, x, dy)
 	}
 	if dx != nil {
 		pool.ConvInputGradient(t.Conv2d, dx, dy, t.Weight.Value, scratch)

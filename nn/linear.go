@@ -96,7 +96,7 @@ func (l linearModule) biased() (g kernels.Gemm) {
 }
 
 func (l linearModule) trainer(p *plan) trainer {
-	t := &linearTrainer{linearModule: l, products: &p.session.products}
+	t := &linearTrainer{linearModule: l, session: p.session, products: &p.session.products}
 	p.gradient(&t.dw, l.Weight)
 	if l.Bias != nil {
 		p.gradient(&t.db, l.Bias)
@@ -109,6 +109,7 @@ type linearTrainer struct {
 	linearModule
 	dw, db   []float32 // gradients of weight and bias
 	h, s     []float32 // raw Kronecker factors, nil if unfactored
+	session  *Session
 	products *products
 }
 
@@ -134,6 +135,9 @@ func (t *linearTrainer) backward(dx, dy, x, _ []float32, rows int, collect bool)
 		if err := kron.LinearOutputFactor(t.s, dy, out.Rows); err != nil {
 			return err
 		}
+	}
+	if t.h != nil {
+		t.session.show(t.Layer, nil, x, dy)
 	}
 	if dx != nil {
 		t.products.multiply(kernels.Gemm{TransB: true}, t.inputs(dx, rows), out, t.weights())

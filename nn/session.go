@@ -39,6 +39,7 @@ type Session struct {
 	statistics    []kron.Statistics
 	hUses, sUses  []uses // of each factored layer
 	collect       bool   // statistics
+	observe       func(Observation)
 	pass          kron.Pass
 	collectInput  bool
 	inputDelta    []float32 // place for the gradient at the input, made when first wanted
@@ -199,6 +200,27 @@ func (s *Session) SetPool(p *kernels.Pool) {
 // CollectStatistics sets whether Backward also computes the raw Kronecker
 // factors of each factored layer, which is off at first.
 func (s *Session) CollectStatistics(on bool) { s.collect = on }
+
+// An Observation is what a Backward saw at one layer, for rules that need more than
+// its statistics. The slices belong to the session, until its next Forward or
+// Backward.
+type Observation struct {
+	Layer *kron.Layer
+	Conv  *kernels.Conv2d // what the layer computes; nil for a Linear one
+	X, DY []float32       // input of the layer, and gradient of the loss at its output
+}
+
+// SetObserver makes Backward, also that of a training step, call f at each
+// [Linear] and [Conv2d] layer that is among Model.Layers, from the last to the
+// first; once for each place of a [Shared] one. nil, as at first, calls nothing.
+func (s *Session) SetObserver(f func(Observation)) { s.observe = f }
+
+// show lets the observer see one layer.
+func (s *Session) show(l *kron.Layer, c *kernels.Conv2d, x, dy []float32) {
+	if s.observe != nil {
+		s.observe(Observation{l, c, x, dy})
+	}
+}
 
 // CollectInputGradient sets whether Backward also computes the gradient at the
 // input, which is off at first. The first call that turns it on allocates.

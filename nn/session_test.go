@@ -428,3 +428,47 @@ func TestStepsDontAllocate(t *testing.T) {
 		}
 	})
 }
+
+// The observer sees what the gradients are made of, from the last layer to the
+// first, and nothing of an unfactored layer.
+func TestObserver(t *testing.T) {
+	m, err := nn.New(nn.Shape{4, 4, 1},
+		nn.Conv2d(1, 2, nn.Conv{Kernel: nn.Square(3)}), nn.ReLU(), nn.Flatten(),
+		nn.Unfactored(nn.Linear(8, 6)), nn.Tanh(), nn.Linear(6, 3))
+	require.NoError(t, err)
+	s := session(t, m, 5)
+	x := uniform(rand.New(rand.NewPCG(1, 1)), 5*16)
+	var names []string
+	var last [2][]float32
+	s.SetObserver(func(o nn.Observation) {
+		names = append(names, o.Layer.Name)
+		switch o.Layer.Name {
+		case "0":
+			require.Equal(t, x, o.X)
+			require.Len(t, o.DY, 5*8)
+			require.Equal(t, [2]int{3, 3}, o.Conv.Kernel)
+		case "5":
+			require.Nil(t, o.Conv)
+			require.Len(t, o.X, 5*6)
+			require.Len(t, o.DY, 5*3)
+			bias := make([]float32, 3)
+			kernels.ColSums(bias, o.DY)
+			weight := make([]float32, 6*3)
+			kernels.Gemm{TransA: true}.Multiply(kernels.NewMatrix(6, 3, weight), kernels.NewMatrix(5, 6, o.X), kernels.NewMatrix(5, 3, o.DY))
+			names = append(names, "checked")
+			last = [2][]float32{weight, bias}
+		}
+	})
+	opt := &plainSGD{lr: 0.1}
+	_, err = s.TrainSoftmaxCrossEntropy(opt, x, []int{0, 1, 2, 0, 1})
+	require.NoError(t, err)
+	require.Equal(t, []string{"5", "checked", "0"}, names)
+	gradients := opt.last.Gradients
+	require.Equal(t, last[0], gradients[len(gradients)-2].Data)
+	require.Equal(t, last[1], gradients[len(gradients)-1].Data)
+
+	s.SetObserver(nil)
+	_, err = s.TrainSoftmaxCrossEntropy(opt, x, []int{0, 1, 2, 0, 1})
+	require.NoError(t, err)
+	require.Len(t, names, 3)
+}

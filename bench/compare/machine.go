@@ -12,6 +12,7 @@ import (
 
 	x86 "golang.org/x/sys/cpu"
 
+	"github.com/adafisher-go/adafisher/bench/internal/host"
 	"github.com/adafisher-go/adafisher/bench/roof"
 )
 
@@ -38,23 +39,19 @@ type machine struct {
 
 func describe(p *peers, o options) machine {
 	m := machine{
-		CPU:     "unknown",
+		CPU:     host.CPU(),
 		Cores:   runtime.NumCPU(),
 		Caches:  caches(),
 		System:  runtime.GOOS + "/" + runtime.GOARCH,
 		Vectors: roof.Vectors,
 		Go:      runtime.Version(),
-		Clock:   clockName,
+		Clock:   host.ClockName,
 		Rounds:  o.rounds,
 		Sample:  o.sample.String(),
 		Date:    time.Now().UTC().Format(time.RFC3339),
 		Missing: p.missing,
 	}
-	info := cpuInfo()
-	if name := info["model name"]; name != "" {
-		m.CPU = name
-	}
-	if info["cpu family"] != "" {
+	if info := host.Info(); info["cpu family"] != "" {
 		m.Model = fmt.Sprintf("family %s, model %s", info["cpu family"], info["model"])
 	}
 	if text, err := exec.Command("gcc", "-dumpfullversion").Output(); err == nil {
@@ -74,24 +71,6 @@ func (m machine) name() string {
 	name := strings.ToLower(m.CPU + " " + m.Model)
 	name = strings.NewReplacer("(r)", "", "(tm)", "", " processor", "", " cpu", "").Replace(name)
 	return strings.Trim(regexp.MustCompile(`[^a-z0-9]+`).ReplaceAllString(name, "-"), "-")
-}
-
-// cpuInfo returns what Linux says of the first processor.
-func cpuInfo() map[string]string {
-	text, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		return nil
-	}
-	info := map[string]string{}
-	for line := range strings.Lines(string(text)) {
-		name, value, _ := strings.Cut(line, ":")
-		name = strings.TrimSpace(name)
-		if name == "" {
-			break
-		}
-		info[name] = strings.TrimSpace(value)
-	}
-	return info
 }
 
 // caches returns the sizes that Linux knows of the first processor's caches.

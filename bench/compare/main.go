@@ -23,6 +23,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"time"
+
+	"github.com/adafisher-go/adafisher/bench/internal/host"
 )
 
 type options struct {
@@ -154,7 +156,7 @@ func compare(w io.Writer, all []race, o options, m machine) error {
 			return err
 		}
 	} else {
-		fmt.Fprintf(w, "%s, one core; %d rounds of %v of %s; medians, with quartiles in brackets.\n\n", m.CPU, o.rounds, o.sample, clockName)
+		fmt.Fprintf(w, "%s, one core; %d rounds of %v of %s; medians, with quartiles in brackets.\n\n", m.CPU, o.rounds, o.sample, host.ClockName)
 		fmt.Fprintln(w, "| kernel | size | contender | median | of the roof |")
 		fmt.Fprintln(w, "|---|---|---|---|---|")
 	}

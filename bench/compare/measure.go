@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"slices"
 	"time"
+
+	"github.com/adafisher-go/adafisher/bench/internal/host"
 )
 
 // A race is a set of contenders that are timed in turn.
@@ -58,6 +60,9 @@ func (clock clock) each(f func()) timed {
 
 // A clock returns the time since some moment.
 type clock func() time.Duration
+
+// cpu is the CPU time of the process.
+var cpu clock = host.CPUTime
 
 var began = time.Now()
 

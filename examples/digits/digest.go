@@ -2,11 +2,11 @@ package main
 
 import (
 	"github.com/adafisher-go/adafisher/examples/internal/digest"
-	"github.com/adafisher-go/adafisher/examples/internal/digits"
 	"github.com/adafisher-go/adafisher/examples/internal/train"
 	"github.com/adafisher-go/adafisher/kernels"
 	"github.com/adafisher-go/adafisher/kron"
 	"github.com/adafisher-go/adafisher/nn"
+	"github.com/adafisher-go/adafisher/nn/data/digits"
 )
 
 // digestPhases take turns at one network, so that every fused step counts, with

@@ -8,7 +8,7 @@
 //	go run ./examples/digits -json
 //	go run ./examples/digits -digest
 //
-// The images are in the program; ../internal/digits/DATA.md says where they come
+// The images are in the program; nn/data/digits/DATA.md says where they come
 // from. A fifth of them, 360, is held back for the test by a draw that is always
 // the same. The defaults were chosen with -validate, without those.
 package main
@@ -17,11 +17,11 @@ import (
 	"strconv"
 
 	"github.com/adafisher-go/adafisher/examples/internal/cli"
-	"github.com/adafisher-go/adafisher/examples/internal/digits"
 	"github.com/adafisher-go/adafisher/examples/internal/program"
 	"github.com/adafisher-go/adafisher/examples/internal/train"
 	"github.com/adafisher-go/adafisher/kron"
 	"github.com/adafisher-go/adafisher/nn"
+	"github.com/adafisher-go/adafisher/nn/data/digits"
 )
 
 func main() { describe().Main() }

@@ -8,6 +8,7 @@ import (
 	"github.com/adafisher-go/adafisher/kernels"
 	"github.com/adafisher-go/adafisher/kron"
 	"github.com/adafisher-go/adafisher/nn"
+	"github.com/adafisher-go/adafisher/nn/data"
 )
 
 // digestPhases are short: an emulated machine runs them too.
@@ -22,7 +23,7 @@ var digestPhases = []digest.Phase{
 func digestOf(pool *kernels.Pool) (string, error) {
 	const side, channels, classes, n = 13, 3, 4, 40
 	random := rand.New(rand.NewPCG(1, 2))
-	set := train.Set{Features: side * side * channels, Classes: classes}
+	set := data.Samples{Features: side * side * channels, Classes: classes}
 	for range n {
 		for range set.Features {
 			set.X = append(set.X, float32(random.IntN(256))/256)

@@ -102,7 +102,7 @@ func (s *Images) image(i int) []uint8 { return s.pixels[i*s.size():][:s.size()] 
 // Gather stores the images with the given indices in x and their labels in
 // labels, as [Source] has it.
 func (s *Images) Gather(x []float32, labels []int, _ int, indices []int) error {
-	if err := checkGather(s, x, labels, indices); err != nil {
+	if err := checkGather(s.Len(), s.size(), 1, x, labels, indices); err != nil {
 		return err
 	}
 	for r, i := range indices {
@@ -163,16 +163,9 @@ func (s *Images) HoldOut(n int, seed uint64) (rest, held *Images, err error) {
 	if n < 1 || n >= s.Len() {
 		return nil, nil, fmt.Errorf("data: HoldOut: %d of %d images: want at least 1 on both sides", n, s.Len())
 	}
-	batches, err := nn.NewBatches(s.Len(), n, seed)
+	drawn, err := draw(s.Len(), n, seed)
 	if err != nil {
-		return nil, nil, fmt.Errorf("data: HoldOut: %w", err)
-	}
-	drawn := make([]bool, s.Len())
-	for indices := range batches.Epoch(0) {
-		for _, i := range indices {
-			drawn[i] = true
-		}
-		break
+		return nil, nil, err
 	}
 	rest, held = s.empty(s.Len()-n), s.empty(n)
 	for i, d := range drawn {

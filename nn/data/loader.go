@@ -22,15 +22,15 @@ type Source interface {
 	Gather(x []float32, labels []int, epoch int, indices []int) error
 }
 
-func checkGather(s Source, x []float32, labels []int, indices []int) error {
-	inputs, perSample := s.Sizes()
+// checkGather checks the arguments of Gather of a source with n samples.
+func checkGather(n, inputs, perSample int, x []float32, labels []int, indices []int) error {
 	if len(x) != product(len(indices), inputs) || len(labels) != product(len(indices), perSample) {
 		return fmt.Errorf("data: Gather: room for %d inputs and %d labels: %d samples have %d and %d each",
 			len(x), len(labels), len(indices), inputs, perSample)
 	}
 	for _, i := range indices {
-		if i < 0 || i >= s.Len() {
-			return fmt.Errorf("data: Gather: index %d: want 0 to %d", i, s.Len()-1)
+		if i < 0 || i >= n {
+			return fmt.Errorf("data: Gather: index %d: want 0 to %d", i, n-1)
 		}
 	}
 	return nil

@@ -204,7 +204,7 @@ func (w *Windows) Sizes() (inputs, labels int) { return w.length, w.length }
 // Gather stores the windows with the given indices in x and labels, as they are
 // in the given epoch, as [Source] has it.
 func (w *Windows) Gather(x []float32, labels []int, epoch int, indices []int) error {
-	if err := checkGather(w, x, labels, indices); err != nil {
+	if err := checkGather(w.n, w.length, w.length, x, labels, indices); err != nil {
 		return err
 	}
 	draws := newDraws(w.seed, epoch, 0, 0)

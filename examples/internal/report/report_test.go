@@ -19,11 +19,12 @@ import (
 	"github.com/adafisher-go/adafisher/examples/internal/train"
 	"github.com/adafisher-go/adafisher/kernels"
 	"github.com/adafisher-go/adafisher/nn"
+	"github.com/adafisher-go/adafisher/nn/data"
 )
 
 // newResults trains two optimizers on a toy: points on a line, and their sign.
 func newResults(t *testing.T, epochs, seeds int) (train.Config, []train.Result) {
-	set := train.Set{Features: 1, Classes: 2}
+	set := data.Samples{Features: 1, Classes: 2}
 	for i := range 20 {
 		set.X = append(set.X, float32(2*i-19)/20)
 		set.Labels = append(set.Labels, i/10)

@@ -11,13 +11,14 @@ import (
 	"github.com/adafisher-go/adafisher/kernels"
 	"github.com/adafisher-go/adafisher/kron"
 	"github.com/adafisher-go/adafisher/nn"
+	"github.com/adafisher-go/adafisher/nn/data"
 )
 
 // newSet returns samples of two features whose class is the quadrant that they
 // lie in.
-func newSet(n int) Set {
+func newSet(n int) data.Samples {
 	r := rand.New(rand.NewPCG(1, 2))
-	s := Set{Features: 2, Classes: 4}
+	s := data.Samples{Features: 2, Classes: 4}
 	for range n {
 		x, y := 2*r.Float32()-1, 2*r.Float32()-1
 		label := 0
@@ -53,40 +54,6 @@ func newConfig() Config {
 }
 
 func nothing() {}
-
-func TestHoldOut(t *testing.T) {
-	s := newSet(50)
-	for i := range s.Labels {
-		s.Labels[i] = i // to tell the samples apart
-	}
-	rest, held, err := s.HoldOut(20, 1)
-	require.NoError(t, err)
-	require.Equal(t, 30, rest.Len())
-	require.Equal(t, 20, held.Len())
-	require.True(t, slices.IsSorted(rest.Labels))
-	require.True(t, slices.IsSorted(held.Labels))
-	all := slices.Sorted(slices.Values(append(slices.Clone(rest.Labels), held.Labels...)))
-	for i, label := range all {
-		require.Equal(t, i, label, "each sample is on one side")
-	}
-	for _, part := range []Set{rest, held} {
-		for r, i := range part.Labels {
-			require.Equal(t, s.X[2*i:2*i+2], part.X[2*r:2*r+2])
-		}
-	}
-
-	_, again, err := s.HoldOut(20, 1)
-	require.NoError(t, err)
-	require.Equal(t, held, again)
-	_, other, err := s.HoldOut(20, 2)
-	require.NoError(t, err)
-	require.NotEqual(t, held, other)
-
-	for _, n := range []int{-1, 0, 50, 51} {
-		_, _, err := s.HoldOut(n, 1)
-		require.ErrorContains(t, err, "of 50 samples: want at least 1 on both sides")
-	}
-}
 
 func TestChoice(t *testing.T) {
 	model, err := MLP(2, []int{3}, 4)
@@ -164,7 +131,7 @@ func numbers(t *testing.T, c Config) [][]float64 {
 
 func TestCompareErrors(t *testing.T) {
 	c := newConfig()
-	c.Train.(Set).X[7] = float32(math.NaN())
+	c.Train.(data.Samples).X[7] = float32(math.NaN())
 	_, err := Compare(c, nothing)
 	require.ErrorContains(t, err, "AdaFisher with learning rate 0.001 stopped in epoch 1: optim: AdaFisher: gradient of 0.weight")
 

@@ -14,7 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/adafisher-go/adafisher/examples/internal/train"
+	"github.com/adafisher-go/adafisher/nn/data"
 )
 
 func TestEmbedded(t *testing.T) {
@@ -36,7 +36,7 @@ func TestEmbedded(t *testing.T) {
 	require.Equal(t, float32(1), slices.Max(set.X))
 }
 
-func classCounts(s train.Set) []int {
+func classCounts(s data.Samples) []int {
 	counts := make([]int, s.Classes)
 	for _, label := range s.Labels {
 		counts[label]++
@@ -168,13 +168,13 @@ func TestSplit(t *testing.T) {
 	for i := range test.Len() {
 		seen[fmt.Sprint(test.X[i*Pixels:][:Pixels])] = true
 	}
-	for _, part := range []train.Set{fit, validation} {
+	for _, part := range []data.Samples{fit, validation} {
 		for i := range part.Len() {
 			require.False(t, seen[fmt.Sprint(part.X[i*Pixels:][:Pixels])], "a test image in the validation run")
 		}
 	}
 
-	small := train.Set{X: make([]float32, 10*Pixels), Labels: make([]int, 10), Features: Pixels, Classes: Classes}
+	small := data.Samples{X: make([]float32, 10*Pixels), Labels: make([]int, 10), Features: Pixels, Classes: Classes}
 	rest, test, err = Split(small, true)
 	require.NoError(t, err)
 	require.Equal(t, 7, rest.Len())

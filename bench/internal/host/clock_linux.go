@@ -1,4 +1,4 @@
-package main
+package host
 
 import (
 	"time"
@@ -6,12 +6,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// clockName says what cpu measures.
-const clockName = "CPU time"
+// ClockName says what CPUTime measures.
+const ClockName = "CPU time"
 
-// cpu is the CPU time of the process: on a busy machine the clock on the wall
+// CPUTime is the CPU time of the process: on a busy machine the clock on the wall
 // also counts the work of others.
-var cpu clock = func() time.Duration {
+func CPUTime() time.Duration {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &t); err != nil {
 		panic(err) // the clock is there since Linux 2.6

@@ -1,0 +1,412 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+const reportName = "README.md"
+
+// calibrated is the name of a rule that the report speaks of once it is in rules.
+const calibrated = "Calibrated"
+
+// report writes the page and the plots that the lines of a store give. All that it
+// says follows from them.
+func report(s *store) error {
+	results := gather(s)
+	if err := os.MkdirAll(s.dir, 0o755); err != nil {
+		return err
+	}
+	var page bytes.Buffer
+	w := &writer{Writer: &page, dir: s.dir}
+	w.line("# The optimizers compared\n")
+	w.line("Written by `make study` from the lines of JSON beside it. Don't edit it.\n")
+	if len(results) == 0 {
+		w.line("No task has a final run yet.")
+	} else {
+		w.summary(results)
+		w.protocol(results, s)
+		w.table(results)
+		for i := range results {
+			w.task(&results[i])
+		}
+		w.robustness(results)
+		w.costs(results)
+		w.curvature(results)
+		w.origin(s)
+	}
+	if w.err != nil {
+		return w.err
+	}
+	return os.WriteFile(filepath.Join(s.dir, reportName), page.Bytes(), 0o644)
+}
+
+// A writer writes the page, and the plots beside it.
+type writer struct {
+	io.Writer
+	dir string
+	err error // the first one
+}
+
+func (w *writer) line(format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) }
+
+func (w *writer) figure(name, alt string, draw func(path string) error) {
+	if w.err != nil {
+		return
+	}
+	w.err = draw(filepath.Join(w.dir, name))
+	w.line("![%s](%s)\n", alt, name)
+}
+
+// spokenOf are the rules that the summary compares with the others.
+var spokenOf = []string{published, calibrated}
+
+func (w *writer) summary(results []taskResult) {
+	w.line("## In short\n")
+	w.line("Two results are called level unless their means differ by more than two standard errors of the difference; with so few seeds that is a rough rule.\n")
+	for _, r := range results {
+		text := fmt.Sprintf("- **%s**, test %s:", r.title, r.metric)
+		var best []string
+		for i, o := range r.outcomes[:min(3, len(r.outcomes))] {
+			if f := o.final(r.task); f.n > 0 {
+				best = append(best, fmt.Sprintf("%s%s %s", []string{"best is ", "then ", "then "}[i], o.rule, f.cell(r.metric)))
+			}
+		}
+		text += " " + strings.Join(best, ", ") + "."
+		for _, name := range spokenOf {
+			if o := r.find(name); o != nil {
+				text += " " + r.sentence(o)
+			}
+		}
+		w.line("%s", text)
+	}
+	for _, name := range spokenOf {
+		if text := costSentence(results, name); text != "" {
+			w.line("- %s", text)
+		}
+		if text := curvatureSentence(results, name); text != "" {
+			w.line("- %s", text)
+		}
+	}
+	var edges []string
+	for _, r := range results {
+		for _, o := range r.outcomes {
+			if o.edge(r.task) {
+				edges = append(edges, o.rule+" on "+r.name)
+			}
+		}
+	}
+	if len(edges) > 0 {
+		w.line("- Learning rates that may not be the best, because the best trial has no neighbour on one side or the robustness runs found a better one: %s.", strings.Join(edges, ", "))
+	}
+	w.line("")
+}
+
+// sentence says where an optimizer stands, and how it compares with the usual ones.
+func (r *taskResult) sentence(o *outcome) string {
+	f := o.final(r.task)
+	if f.n == 0 {
+		return fmt.Sprintf("%s: no run worked.", o.rule)
+	}
+	place := 1
+	for i, other := range r.outcomes {
+		if other == o {
+			place = i + 1
+		}
+	}
+	text := fmt.Sprintf("%s is number %d of %d with %s", o.rule, place, len(r.outcomes), f.cell(r.metric))
+	var to []string
+	for _, name := range []string{adamW, "SGD"} {
+		if other := r.find(name); other != nil {
+			if g := other.final(r.task); g.ok() && f.ok() {
+				to = append(to, fmt.Sprintf("%v %s (%s)", r.metric.compare(f, g), name, r.metric.number(g.mean)))
+			}
+		}
+	}
+	if len(to) > 0 {
+		text += ", " + strings.Join(to, ", ")
+	}
+	return text + "."
+}
+
+func costSentence(results []taskResult, name string) string {
+	var own []float64
+	var others []string
+	for _, r := range results {
+		if o := r.find(name); o != nil {
+			own = append(own, o.cost.Ratio)
+		}
+	}
+	if len(own) == 0 {
+		return ""
+	}
+	for _, other := range []string{"SGD", "K-FAC", "Shampoo", "AdaHessian"} {
+		var ratios []float64
+		for _, r := range results {
+			if o := r.find(other); o != nil {
+				ratios = append(ratios, o.cost.Ratio)
+			}
+		}
+		if len(ratios) > 0 {
+			others = append(others, fmt.Sprintf("of %s %s", other, span(ratios)))
+		}
+	}
+	text := fmt.Sprintf("A step of %s costs %s times that of Adam", name, span(own))
+	if len(others) > 0 {
+		text += "; " + strings.Join(others, ", ")
+	}
+	return text + "."
+}
+
+func span(x []float64) string {
+	low, high := fmt.Sprintf("%.2f", slices.Min(x)), fmt.Sprintf("%.2f", slices.Max(x))
+	if low == high {
+		return low
+	}
+	return low + " to " + high
+}
+
+func curvatureSentence(results []taskResult, name string) string {
+	least, most := math.Inf(1), 0.0
+	var where, at string
+	for _, r := range results {
+		if o := r.find(name); o != nil {
+			for _, l := range o.layers() {
+				if l.DampingShare < least {
+					least, where = l.DampingShare, l.Name+" of "+r.name
+				}
+				if l.Spread > most {
+					most, at = l.Spread, l.Name+" of "+r.name
+				}
+			}
+		}
+	}
+	if where == "" {
+		return ""
+	}
+	return fmt.Sprintf("With %s damping makes up at least %.1f %% of the curvature of every layer at the end of a run (the least in layer %s), and the largest entry is at most %.3g times the smallest (layer %s).",
+		name, math.Floor(1000*least)/10, where, most, at)
+}
+
+func (w *writer) protocol(results []taskResult, s *store) {
+	w.line("## What was done\n")
+	w.line("All optimizers get the same time on a task: that of a number of Adam's steps. What a step costs is measured first, all optimizers in turns, by the CPU time of the process; the number of steps follows from the ratio to Adam's. So a busy machine doesn't favour any, and a run repeats to the bit.\n")
+	w.line("Each optimizer tries the same number of learning rates, half a decade apart, around a centre that is the same for all tasks (`-list`), with seed 0; the best on the validation samples, which take no part in training, is then trained from the other seeds, and only those runs see the test samples. The rate warms up over a twentieth of the steps and follows half a cosine down to a hundredth. All else is as `-list` says, the same for all tasks.\n")
+	w.line("| task | | batch | Adam's steps | rates tried | seeds |")
+	w.line("|---|---|---:|---:|---:|---:|")
+	for _, r := range results {
+		steps, rates := "", 0
+		if o := r.find(reference); o != nil {
+			for _, l := range o.finals {
+				steps = fmt.Sprint(l.Steps)
+			}
+		}
+		for _, o := range r.outcomes {
+			if rates == 0 || len(o.trials) < rates {
+				rates = len(o.trials)
+			}
+		}
+		if r.robust {
+			rates = 0
+		}
+		tried := "see below"
+		if rates > 0 {
+			tried = fmt.Sprint(rates)
+		}
+		w.line("| %s | %s | %d | %s | %s | %d |", r.name, r.about, r.batch, steps, tried, r.seedsRun())
+	}
+	w.line("")
+}
+
+func (w *writer) table(results []taskResult) {
+	w.line("## Results on the test samples\n")
+	w.line("Mean and standard deviation over the seeds; the best of each task in bold.\n")
+	head, rule := "| optimizer | numbers a weight |", "|---|---|"
+	for _, r := range results {
+		head += fmt.Sprintf(" %s, %s |", r.title, r.metric)
+		rule += "---:|"
+	}
+	w.line("%s\n%s", head, rule)
+	for _, x := range rules {
+		row, some := fmt.Sprintf("| %s | %s |", x.name, x.state), false
+		for _, r := range results {
+			o := r.find(x.name)
+			switch {
+			case o == nil:
+				row += " |"
+			default:
+				some = true
+				text := o.final(r.task).cell(r.metric)
+				if o == r.outcomes[0] {
+					text = "**" + text + "**"
+				}
+				row += " " + text + " |"
+			}
+		}
+		if some {
+			w.line("%s", row)
+		}
+	}
+	w.line("")
+}
+
+func (w *writer) task(r *taskResult) {
+	w.line("## %s\n", r.title)
+	w.line("| optimizer | learning rate | steps | ms/step | test %s | test loss | last training loss |", r.metric)
+	w.line("|---|---:|---:|---:|---:|---:|---:|")
+	for _, o := range r.outcomes {
+		rate, steps, loss, train := "none worked", "", "", ""
+		if len(o.finals) > 0 {
+			rate, steps = plainNumber(o.lr), fmt.Sprint(o.finals[0].Steps)
+			if o.edge(r.task) {
+				rate += " (edge)"
+			}
+		}
+		if f := o.finalLoss(); f.n > 0 {
+			loss = fmt.Sprintf("%.4f ± %.4f", f.mean, f.std)
+			train = fmt.Sprintf("%.4f", o.finalOf(func(l *line) float64 { return l.last().TrainLoss }).mean)
+		}
+		w.line("| %s | %s | %s | %.3f | %s | %s | %s |", o.rule, rate, steps, o.cost.Micros/1e3, o.final(r.task).cell(r.metric), loss, train)
+	}
+	w.line("")
+	var failed []string
+	for _, o := range r.outcomes {
+		for _, l := range o.finals {
+			if l.Failed != "" {
+				failed = append(failed, fmt.Sprintf("- %s, seed %d: %s", o.rule, l.Seed, l.Failed))
+			}
+		}
+	}
+	if len(failed) > 0 {
+		w.line("Final runs that failed:\n\n%s\n", strings.Join(failed, "\n"))
+	}
+	w.figure(r.name+"-time.svg", "test "+r.metric.String()+" over time", func(path string) error { return r.overTime(path, false) })
+	w.figure(r.name+"-steps.svg", "test "+r.metric.String()+" over steps", func(path string) error { return r.overTime(path, true) })
+}
+
+func (w *writer) robustness(results []taskResult) {
+	results = slices.DeleteFunc(slices.Clone(results), func(r taskResult) bool {
+		return !slices.ContainsFunc(r.outcomes, func(o *outcome) bool { return len(o.batches) > 1 })
+	})
+	if len(results) == 0 {
+		return
+	}
+	w.line("## Robustness\n")
+	_, tolerance := results[0].metric.tolerance()
+	w.line("Over how many decades of the learning rate, in one piece, the validation result is within %s of the optimizer's best; in steps of the rates that were tried, with one seed. Runs that failed count as guesses.\n", tolerance)
+	head, rule := "| optimizer |", "|---|"
+	for _, r := range results {
+		head += " " + r.title + " |"
+		rule += "---:|"
+	}
+	w.line("%s\n%s", head, rule)
+	for _, x := range rules {
+		row, some := "| "+x.name+" |", false
+		for _, r := range results {
+			cell := ""
+			if o := r.find(x.name); o != nil {
+				if d, ok := o.width(r.task); ok {
+					cell, some = fmt.Sprintf("%.1f", d), true
+				}
+			}
+			row += " " + cell + " |"
+		}
+		if some {
+			w.line("%s", row)
+		}
+	}
+	w.line("")
+	for i := range results {
+		r := &results[i]
+		for _, part := range []struct {
+			name    string
+			byBatch bool
+		}{{"rate", false}, {"batch", true}} {
+			if w.err != nil {
+				return
+			}
+			name := r.name + "-" + part.name + ".svg"
+			drawn, err := r.robustness(filepath.Join(w.dir, name), part.byBatch)
+			w.err = err
+			if drawn {
+				w.line("![validation %s over the %s](%s)\n", r.metric, part.name, name)
+			}
+		}
+	}
+}
+
+func (w *writer) costs(results []taskResult) {
+	w.line("## What a step costs\n")
+	w.line("CPU time of a training step in steps of Adam, forward and backward pass included: the least of several rounds, in which all took turns, each of as many steps as the work takes to repeat, so that inverses and roots count in full.\n")
+	w.figure("cost.svg", "cost of a step", func(path string) error { return costs(path, results) })
+	head, rule := "| heap objects allocated a step |", "|---|"
+	for _, r := range results {
+		head += " " + r.title + " |"
+		rule += "---:|"
+	}
+	w.line("%s\n%s", head, rule)
+	for _, x := range rules {
+		row, some := "| "+x.name+" |", false
+		for _, r := range results {
+			cell := ""
+			if o := r.find(x.name); o != nil {
+				cell, some = fmt.Sprintf("%.2g", *o.cost.Allocs), true
+			}
+			row += " " + cell + " |"
+		}
+		if some {
+			w.line("%s", row)
+		}
+	}
+	w.line("")
+}
+
+func (w *writer) curvature(results []taskResult) {
+	first := true
+	for i := range results {
+		r := &results[i]
+		if len(r.curvatures()) == 0 {
+			continue
+		}
+		if first {
+			w.line("## Curvature\n")
+			w.line("What AdaFisher divides by, F = H*S + lambda, at the end of the first final run: which share of it is the damping lambda (the mean of lambda/F), and how far its entries differ. A layer at 100 %% takes steps of momentum SGD.\n")
+			first = false
+		}
+		w.figure(r.name+"-curvature.svg", "damping and spread of the curvature", r.curvature)
+	}
+}
+
+// origin lists what machines and commits the lines are from.
+func (w *writer) origin(s *store) {
+	w.line("## Machine\n")
+	type source struct{ cpu, level, goVersion, commit string }
+	count := make(map[source]int)
+	var order []source
+	days := make(map[source][2]string)
+	for _, l := range s.order {
+		k := source{l.CPU, l.Level, l.Go, l.Commit}
+		if count[k] == 0 {
+			order = append(order, k)
+			days[k] = [2]string{l.Date, l.Date}
+		}
+		count[k]++
+		d := days[k]
+		days[k] = [2]string{min(d[0], l.Date), max(d[1], l.Date)}
+	}
+	w.line("| lines | processor | level | Go | commit | days |")
+	w.line("|---:|---|---|---|---|---|")
+	for _, k := range order {
+		d := days[k][0]
+		if days[k][1] != d {
+			d += " to " + days[k][1]
+		}
+		w.line("| %d | %s | %s | %s | %s | %s |", count[k], k.cpu, k.level, k.goVersion, k.commit, d)
+	}
+}

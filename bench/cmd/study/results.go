@@ -1,0 +1,226 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+)
+
+// An outcome is what the lines of a store say of one optimizer at one task.
+type outcome struct {
+	rule    string
+	cost    *line
+	lr      float64 // of the final runs
+	trials  []*line // with the tuning seed and the task's batch, by learning rate
+	batches []*line // with the tuning seed and the rate of the final runs, by batch
+	finals  []*line // with the other seeds
+}
+
+// A taskResult is what the lines say of one task, the best optimizer first.
+type taskResult struct {
+	task
+	outcomes []*outcome
+}
+
+// gather sorts the lines of a store; tasks without a final run are left out.
+func gather(s *store) []taskResult {
+	var all []taskResult
+	for _, t := range tasks {
+		byRule := make(map[string]*outcome)
+		result := taskResult{task: t}
+		for _, l := range s.order {
+			if l.Task != t.name {
+				continue
+			}
+			o := byRule[l.Optimizer]
+			if o == nil {
+				o = &outcome{rule: l.Optimizer}
+				byRule[l.Optimizer] = o
+				result.outcomes = append(result.outcomes, o)
+			}
+			switch {
+			case l.Kind == "cost":
+				o.cost = l
+			case l.Seed != tuningSeed:
+				o.finals = append(o.finals, l)
+				o.lr = l.LR
+			case l.Batch == t.batch:
+				o.trials = append(o.trials, l)
+			}
+		}
+		for _, l := range s.order {
+			if o := byRule[l.Optimizer]; l.Task == t.name && l.Kind == "run" && l.Seed == tuningSeed && l.LR == o.lr {
+				o.batches = append(o.batches, l)
+			}
+		}
+		for _, o := range result.outcomes {
+			slices.SortFunc(o.trials, func(a, b *line) int { return cmp.Compare(a.LR, b.LR) })
+			slices.SortFunc(o.batches, func(a, b *line) int { return cmp.Compare(a.Batch, b.Batch) })
+			slices.SortFunc(o.finals, func(a, b *line) int { return cmp.Compare(a.Seed, b.Seed) })
+		}
+		result.outcomes = slices.DeleteFunc(result.outcomes, func(o *outcome) bool { return o.cost == nil || len(o.trials) == 0 })
+		slices.SortStableFunc(result.outcomes, func(a, b *outcome) int {
+			x, y := a.final(t), b.final(t)
+			if x.ok() != y.ok() {
+				return cmp.Compare(y.n, x.n)
+			}
+			if t.metric == accuracy {
+				return cmp.Compare(y.mean, x.mean)
+			}
+			return cmp.Compare(x.mean, y.mean)
+		})
+		if slices.ContainsFunc(result.outcomes, func(o *outcome) bool { return len(o.finals) > 0 }) {
+			all = append(all, result)
+		}
+	}
+	return all
+}
+
+// A spread is a quantity over the final runs of an optimizer.
+type spread struct {
+	mean, std float64 // sample standard deviation, 0 for one run
+	low, high float64
+	n, failed int // runs that count, and runs that failed
+}
+
+// ok reports whether all runs count.
+func (s spread) ok() bool { return s.n > 0 && s.failed == 0 }
+
+// finalOf returns the spread of a quantity of the last points.
+func (o *outcome) finalOf(of func(l *line) float64) spread {
+	s := spread{low: math.Inf(1), high: math.Inf(-1)}
+	var values []float64
+	for _, l := range o.finals {
+		if l.Failed != "" {
+			s.failed++
+			continue
+		}
+		values = append(values, of(l))
+	}
+	s.n = len(values)
+	for _, v := range values {
+		s.mean += v / float64(s.n)
+		s.low, s.high = min(s.low, v), max(s.high, v)
+	}
+	for _, v := range values {
+		s.std += (v - s.mean) * (v - s.mean) / float64(max(1, s.n-1))
+	}
+	s.std = math.Sqrt(s.std)
+	return s
+}
+
+func (o *outcome) final(t task) spread {
+	return o.finalOf(func(l *line) float64 { return t.metric.of(*l.last().Test) })
+}
+
+func (o *outcome) finalLoss() spread {
+	return o.finalOf(func(l *line) float64 { return l.last().Test.Loss })
+}
+
+// cell writes a spread as an entry of a table.
+func (s spread) cell(m metric) string {
+	var parts []string
+	if s.n > 0 {
+		parts = append(parts, m.number(s.mean)+" ± "+m.number(s.std))
+	}
+	if s.failed > 0 {
+		parts = append(parts, fmt.Sprintf("%d of %d failed", s.failed, s.n+s.failed))
+	}
+	if len(parts) == 0 {
+		return "no rate worked"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// edge reports whether a rate beyond those tried, or tried only afterwards, may be
+// better than the one of the final runs: it has no neighbour on one side, or a
+// better one.
+func (o *outcome) edge(t task) bool {
+	i := slices.IndexFunc(o.trials, func(l *line) bool { return l.LR == o.lr })
+	if i < 0 || o.trials[i].Failed != "" {
+		return false
+	}
+	for _, k := range []int{i - 1, i + 1} {
+		if k < 0 || k == len(o.trials) {
+			return true
+		}
+		if l := o.trials[k]; l.Failed == "" && t.metric.better(l.last().Validation, o.trials[i].last().Validation) {
+			return true
+		}
+	}
+	return false
+}
+
+// A comparison says how two spreads of a metric stand to each other.
+type comparison int
+
+const (
+	level comparison = iota
+	ahead
+	behind
+)
+
+// compare calls a difference of the means clear when it is more than twice its
+// standard error.
+func (m metric) compare(a, b spread) comparison {
+	difference := a.mean - b.mean
+	if m == perplexity {
+		difference = -difference
+	}
+	bound := 2 * math.Sqrt(a.std*a.std/float64(a.n)+b.std*b.std/float64(b.n))
+	switch {
+	case math.Abs(difference) <= bound:
+		return level
+	case difference > 0:
+		return ahead
+	}
+	return behind
+}
+
+func (c comparison) String() string {
+	return [...]string{"level with", "clearly ahead of", "clearly behind"}[c]
+}
+
+// find returns the outcome of an optimizer, or nil.
+func (r *taskResult) find(rule string) *outcome {
+	i := slices.IndexFunc(r.outcomes, func(o *outcome) bool { return o.rule == rule })
+	if i < 0 {
+		return nil
+	}
+	return r.outcomes[i]
+}
+
+// tolerance says within what a run is as good as the best.
+func (m metric) tolerance() (within func(value, best float64) bool, text string) {
+	if m == perplexity {
+		return func(v, best float64) bool { return v <= best*1.05 }, "5 % of perplexity"
+	}
+	return func(v, best float64) bool { return v >= best-2 }, "2 points of accuracy"
+}
+
+// width returns over how many decades of the learning rate, in one piece around the
+// best, the validation is within the tolerance of the best.
+func (o *outcome) width(t task) (decades float64, ok bool) {
+	within, _ := t.metric.tolerance()
+	best := -1
+	for i, l := range o.trials {
+		if l.Failed == "" && (best < 0 || t.metric.better(l.last().Validation, o.trials[best].last().Validation)) {
+			best = i
+		}
+	}
+	if best < 0 {
+		return 0, false
+	}
+	top := t.metric.of(o.trials[best].last().Validation)
+	good := func(l *line) bool { return l.Failed == "" && within(t.metric.of(l.last().Validation), top) }
+	low, high := best, best
+	for low > 0 && good(o.trials[low-1]) {
+		low--
+	}
+	for high < len(o.trials)-1 && good(o.trials[high+1]) {
+		high++
+	}
+	return math.Log10(o.trials[high].LR / o.trials[low].LR), true
+}

@@ -1,0 +1,279 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"slices"
+	"sync"
+	"time"
+)
+
+// A scale is how much of the study is done.
+type scale struct {
+	trials  int // learning rates that each rule may try
+	rounds  int // of the measurement of costs
+	points  int // measurements in a run, one at its end
+	steps   func(t task) int
+	seeds   func(t task) int
+	rules   func(t task, r rule) bool // which take part
+	robust  func(t task) bool         // whether robustness is looked at
+	offsets []int                     // of the robustness to the learning rate, half decades from the best
+	batches []int                     // of the robustness to the batch
+}
+
+var full = scale{
+	trials:  5,
+	rounds:  11,
+	points:  10,
+	steps:   func(t task) int { return t.steps },
+	seeds:   func(t task) int { return t.seeds },
+	rules:   func(task, rule) bool { return true },
+	robust:  func(t task) bool { return t.robust },
+	offsets: []int{-4, -3, -2, -1, 0, 1, 2, 3, 4},
+	batches: []int{32, 64, 128, 256, 512, 1024},
+}
+
+// quick is for a first look. The digits have all rules.
+var quick = scale{
+	trials: 3,
+	rounds: 2,
+	points: 4,
+	steps: func(t task) int {
+		return map[string]int{"digits": 200, "fashion-mlp": 150, "fashion-cnn": 40, "opticks": 60}[t.name]
+	},
+	seeds: func(task) int { return 2 },
+	rules: func(t task, r rule) bool {
+		return t.name == "digits" || slices.Contains([]string{"SGD", reference, adamW, published, calibrated, "K-FAC"}, r.name)
+	},
+	robust:  func(t task) bool { return t.name == "digits" },
+	offsets: []int{-4, -2, 0, 2, 4},
+	batches: []int{32, 128, 512},
+}
+
+// A study runs what is missing of the runs that a scale asks for.
+type study struct {
+	scale
+	store    *store
+	data     string // directory of data sets, or "" for the usual ones
+	rules    []rule
+	jobs     int
+	progress io.Writer
+}
+
+// takePart returns the rules of a task.
+func (s *study) takePart(t task) []rule {
+	return slices.DeleteFunc(slices.Clone(s.rules), func(r rule) bool { return !s.scale.rules(t, r) })
+}
+
+// task does what is missing of one task: costs, trials, the final runs with the best
+// rates, robustness. A task whose data is not installed is left out, with a line that
+// says so.
+func (s *study) task(ctx context.Context, t task) error {
+	w, err := t.load(s.data)
+	if errors.Is(err, fs.ErrNotExist) {
+		fmt.Fprintf(s.progress, "%s is left out: %v\n", t.name, err)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.costs(ctx, t, w); err != nil {
+		return err
+	}
+	count := len(s.takePart(t)) * (s.trials + s.seeds(t))
+	if s.robust(t) {
+		count += len(s.takePart(t)) * (len(s.offsets) + len(s.batches))
+	}
+	fmt.Fprintf(s.progress, "%s: up to %d runs\n", t.name, count)
+	for _, stage := range []struct {
+		name string
+		keys func(task) []key
+	}{{"learning rates", s.trialKeys}, {"final runs", s.finalKeys}, {"robustness", s.robustKeys}} {
+		if err := s.runAll(ctx, t, w, stage.name, stage.keys(t)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// costs measures the steps of the rules that have not been.
+func (s *study) costs(ctx context.Context, t task, w workload) error {
+	var missing []rule
+	for _, r := range s.takePart(t) {
+		if s.store.find(costKey(t, r.name)) == nil {
+			missing = append(missing, r)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	fmt.Fprintf(s.progress, "%s: what a step costs, %d optimizers in %d rounds\n", t.name, len(missing), s.rounds)
+	lines, err := measureCosts(ctx, t, w, missing, s.rounds)
+	if err != nil {
+		return err
+	}
+	for _, l := range lines {
+		if s.store.find(l.key) != nil {
+			continue // Adam's, that was measured again as the yardstick
+		}
+		fmt.Fprintf(s.progress, "  %-18s  %8.0f us, %.2f of Adam's, %.2g allocations\n", l.Optimizer, l.Micros, l.Ratio, *l.Allocs)
+		if err := s.store.add(l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func costKey(t task, rule string) key { return key{Task: t.name, Optimizer: rule, Batch: t.batch} }
+
+// ruleSteps returns how many steps of a rule take as long as those that Adam has; with
+// other batches, those that see as many samples.
+func (s *study) ruleSteps(t task, r rule, batch int) int {
+	cost := s.store.find(costKey(t, r.name))
+	n := float64(s.steps(t)) / cost.Ratio * float64(t.batch) / float64(batch)
+	return max(s.points, int(math.Round(n)))
+}
+
+func (s *study) key(t task, r rule, lr float64, batch int, seed uint64) key {
+	return key{Task: t.name, Optimizer: r.name, LR: lr, Batch: batch, Seed: seed, Steps: s.ruleSteps(t, r, batch)}
+}
+
+func (s *study) trialKeys(t task) []key {
+	var keys []key
+	for _, r := range s.takePart(t) {
+		for _, lr := range r.rates.trials(s.trials) {
+			keys = append(keys, s.key(t, r, lr, t.batch, tuningSeed))
+		}
+	}
+	return keys
+}
+
+// best returns the learning rate with the best validation among the trials; ok is
+// false if all of them failed.
+func (s *study) best(t task, r rule) (lr float64, ok bool) {
+	var found *line
+	for _, lr := range r.rates.trials(s.trials) {
+		l := s.store.find(s.key(t, r, lr, t.batch, tuningSeed))
+		if l == nil || l.Failed != "" {
+			continue
+		}
+		if found == nil || t.metric.better(l.last().Validation, found.last().Validation) {
+			found = l
+		}
+	}
+	if found == nil {
+		return 0, false
+	}
+	return found.LR, true
+}
+
+func (s *study) finalKeys(t task) []key {
+	var keys []key
+	for _, r := range s.takePart(t) {
+		if lr, ok := s.best(t, r); ok {
+			for seed := range s.seeds(t) {
+				keys = append(keys, s.key(t, r, lr, t.batch, uint64(seed+1)))
+			}
+		}
+	}
+	return keys
+}
+
+func (s *study) robustKeys(t task) []key {
+	if !s.robust(t) {
+		return nil
+	}
+	var keys []key
+	for _, r := range s.takePart(t) {
+		lr, ok := s.best(t, r)
+		if !ok {
+			continue
+		}
+		keys = append(keys, s.rateKeys(t, r, lr)...)
+		for _, batch := range s.batches {
+			keys = append(keys, s.key(t, r, lr, batch, tuningSeed))
+		}
+	}
+	return keys
+}
+
+// rateKeys are the runs around the best learning rate.
+func (s *study) rateKeys(t task, r rule, lr float64) []key {
+	var keys []key
+	centre, _ := r.rates.number(lr) // lr is one of them
+	for _, k := range s.offsets {
+		keys = append(keys, s.key(t, r, r.rates.at(centre+k), t.batch, tuningSeed))
+	}
+	return keys
+}
+
+// runAll does the runs that are missing, some at a time.
+func (s *study) runAll(ctx context.Context, t task, w workload, stage string, keys []key) error {
+	var missing []key
+	work := 0.0 // estimated seconds
+	for _, k := range keys {
+		if s.store.find(k) == nil && !slices.Contains(missing, k) {
+			missing = append(missing, k)
+			work += s.estimate(t, k)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	fmt.Fprintf(s.progress, "%s: %s, %d of %d runs to do\n", t.name, stage, len(missing), len(keys))
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	queue := make(chan key)
+	var workers sync.WaitGroup
+	var mutex sync.Mutex
+	start, done, doneWork := time.Now(), 0, 0.0
+	for range min(s.jobs, len(missing)) {
+		workers.Go(func() {
+			for k := range queue {
+				l, err := run(ctx, t, w, k, s.points)
+				if err == nil {
+					l.Parallel = s.jobs
+					err = s.store.add(l)
+				}
+				if err != nil {
+					cancel(fmt.Errorf("%v: %w", k, err))
+					continue
+				}
+				mutex.Lock()
+				done++
+				doneWork += s.estimate(t, k)
+				left := time.Duration(float64(time.Since(start)) * (work - doneWork) / doneWork)
+				fmt.Fprintf(s.progress, "[%3d/%d] %v  %s  %s left\n", done, len(missing), k, t.outcome(l), left.Round(time.Second))
+				mutex.Unlock()
+			}
+		})
+	}
+	for _, k := range missing {
+		select {
+		case queue <- k:
+		case <-ctx.Done():
+		}
+	}
+	close(queue)
+	workers.Wait()
+	return context.Cause(ctx)
+}
+
+// estimate returns the seconds that a run's training will take, by the cost of its
+// steps.
+func (s *study) estimate(t task, k key) float64 {
+	cost := s.store.find(costKey(t, k.Optimizer))
+	return cost.Micros / 1e6 * float64(k.Steps) * float64(k.Batch) / float64(t.batch)
+}
+
+// outcome says how a run ended.
+func (t task) outcome(l *line) string {
+	if l.Failed != "" {
+		return "failed at " + l.Failed
+	}
+	return fmt.Sprintf("%s %s", t.metric.number(t.metric.of(l.last().Validation)), t.metric)
+}

@@ -1,0 +1,408 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/adafisher-go/adafisher/nn"
+	"github.com/adafisher-go/adafisher/nn/models"
+)
+
+func TestRates(t *testing.T) {
+	require.Equal(t, []float64{0.01, 0.03, 0.1, 0.3, 1}, decades(0.1).trials(5))
+	require.Equal(t, []float64{0.003, 0.01, 0.03, 0.1, 0.3}, decades(0.03).trials(5))
+	require.Equal(t, []float64{0.001, 0.003, 0.01}, decades(0.003).trials(3))
+	require.Equal(t, []float64{0.015, 0.05, 0.15, 0.5, 1.5}, rates{1.5, 5, -1}.trials(5))
+	for k := -6; k <= 6; k++ {
+		got, ok := decades(0.003).number(decades(0.003).at(k))
+		require.True(t, ok)
+		require.Equal(t, k, got)
+	}
+	_, ok := decades(0.1).number(0.2)
+	require.False(t, ok)
+}
+
+// Each rule trains each kind of network, and has names and periods that hold.
+func TestRules(t *testing.T) {
+	networks := map[string]func() (*nn.Model, error){
+		"cnn": func() (*nn.Model, error) { return models.CNN(nn.Shape{6, 6, 1}, 3, 4) },
+		"gpt": func() (*nn.Model, error) {
+			return models.GPT(7, 5, models.Transformer{Blocks: 1, Width: 8, Heads: 2})
+		},
+	}
+	names := make(map[string]bool)
+	for _, r := range rules {
+		require.False(t, names[r.name], r.name)
+		names[r.name] = true
+		require.NotEmpty(t, r.about)
+		require.NotEmpty(t, r.state)
+		for name, network := range networks {
+			m, err := network()
+			require.NoError(t, err)
+			trainer, err := r.build(m, r.rates.at(-2))
+			require.NoError(t, err, r.name)
+			s, err := m.NewSession(4)
+			require.NoError(t, err)
+			x := make([]float32, 4*m.In())
+			labels := make([]int, 4*m.OutputShape().Positions())
+			for i := range x {
+				x[i] = float32(i*i%7 + i%3%2)
+				if name == "gpt" {
+					x[i] = float32(i * i % 7)
+				}
+			}
+			for i := range labels {
+				labels[i] = i % 3
+			}
+			first, last := float32(0), float32(0)
+			for step := range 30 {
+				last, err = trainer.Train(s, x, labels)
+				require.NoError(t, err, "%s, %s, step %d", r.name, name, step)
+				if step == 0 {
+					first = last
+				}
+			}
+			require.Less(t, last, first, "%s, %s", r.name, name)
+			require.NoError(t, trainer.SetLR(0))
+			require.Equal(t, strings.HasPrefix(r.name, published), len(reports(trainer)) > 0)
+		}
+	}
+	for _, name := range append([]string{reference, adamW, published, "SGD"}, "K-FAC", "Shampoo", "AdaHessian") {
+		require.True(t, names[name], "%s, which the report speaks of", name)
+	}
+}
+
+func TestTasks(t *testing.T) {
+	for name, want := range map[string][3]int{
+		"digits":  {1257, 180, 360},
+		"opticks": {7972, 442, 442},
+	} {
+		task, err := taskNamed(name)
+		require.NoError(t, err)
+		w, err := task.load("")
+		require.NoError(t, err)
+		require.Equal(t, want, [3]int{w.train.Len(), w.validation.Len(), w.test.Len()}, name)
+		m, err := w.network()
+		require.NoError(t, err)
+		inputs, _ := w.train.Sizes()
+		require.Equal(t, m.In(), inputs)
+		require.NotZero(t, full.steps(task))
+		require.NotZero(t, quick.steps(task))
+	}
+}
+
+// A data set that is not installed is no error, but is said, with the way to get it.
+func TestMissingData(t *testing.T) {
+	var progress bytes.Buffer
+	store, err := open(t.TempDir())
+	require.NoError(t, err)
+	s := &study{scale: full, store: store, data: t.TempDir(), rules: rules, jobs: 1, progress: &progress}
+	task, err := taskNamed("fashion-mlp")
+	require.NoError(t, err)
+	require.NoError(t, s.task(t.Context(), task))
+	require.Contains(t, progress.String(), "fashion-mlp is left out: data: fashion-mnist not found")
+	require.Contains(t, progress.String(), "apt-get install dataset-fashion-mnist")
+	require.Equal(t, 1, strings.Count(progress.String(), "\n"))
+}
+
+// tiny is a study of two rules that takes a second.
+func tiny(t *testing.T, dir string, progress io.Writer) *study {
+	store, err := open(dir)
+	require.NoError(t, err)
+	s := &study{scale: quick, store: store, jobs: 2, progress: progress}
+	s.scale.steps = func(task) int { return 12 }
+	s.scale.offsets, s.scale.batches = []int{-1, 0, 2}, []int{32, 64}
+	for _, name := range []string{"SGD", reference, published} {
+		r, err := ruleNamed(name)
+		require.NoError(t, err)
+		s.rules = append(s.rules, r)
+	}
+	return s
+}
+
+// stopper cancels a study after so many finished runs.
+type stopper struct {
+	cancel func()
+	left   int
+}
+
+func (s *stopper) Write(text []byte) (int, error) {
+	if bytes.HasPrefix(text, []byte("[")) {
+		if s.left--; s.left == 0 {
+			s.cancel()
+		}
+	}
+	return len(text), nil
+}
+
+// A study that is stopped, and whose file breaks off inside a line, goes on where it
+// was and has the same results, to the bit, as one that is not.
+func TestResume(t *testing.T) {
+	task, err := taskNamed("digits")
+	require.NoError(t, err)
+	whole := t.TempDir()
+	require.NoError(t, tiny(t, whole, io.Discard).task(t.Context(), task))
+	want := readLines(t, whole)
+	// Of each rule: 3 trials, 2 final runs, at least one more rate, one more batch.
+	require.GreaterOrEqual(t, len(want), 3*(1+3+2+1+1))
+
+	broken := t.TempDir()
+	path := filepath.Join(broken, "digits.jsonl")
+	var costs bytes.Buffer
+	text, err := os.ReadFile(filepath.Join(whole, "digits.jsonl"))
+	require.NoError(t, err)
+	for row := range bytes.Lines(text) {
+		if bytes.Contains(row, []byte(`"kind":"cost"`)) {
+			costs.Write(row)
+		}
+	}
+	require.NoError(t, os.WriteFile(path, costs.Bytes(), 0o600))
+	for _, runs := range []int{2, 5, 4} {
+		ctx, cancel := context.WithCancel(t.Context())
+		err := tiny(t, broken, &stopper{cancel, runs}).task(ctx, task)
+		require.ErrorIs(t, err, context.Canceled)
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(path, text[:len(text)-20], 0o600))
+	}
+	require.NoError(t, tiny(t, broken, io.Discard).task(t.Context(), task))
+	got := readLines(t, broken)
+	require.Len(t, got, len(want), "no line is there twice or lost")
+	for k, l := range want {
+		other := got[k]
+		require.NotNil(t, other, k)
+		require.Equal(t, l.Points, other.Points, k)
+		require.Equal(t, l.Failed, other.Failed, k)
+		require.Equal(t, l.Layers, other.Layers, k)
+		require.Equal(t, l.where.CPU, other.where.CPU)
+		require.NotEmpty(t, other.Commit)
+		require.NotEmpty(t, other.Level)
+	}
+	before, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.NoError(t, tiny(t, broken, io.Discard).task(t.Context(), task))
+	after, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, before, after, "nothing is left to do")
+
+	// The report follows from the lines alone.
+	var pages [2][]byte
+	for i := range pages {
+		store, err := open(broken)
+		require.NoError(t, err)
+		require.NoError(t, report(store))
+		pages[i], err = os.ReadFile(filepath.Join(broken, reportName))
+		require.NoError(t, err)
+	}
+	require.Equal(t, pages[0], pages[1])
+	for _, name := range []string{"digits-time.svg", "digits-steps.svg", "digits-rate.svg", "digits-batch.svg", "digits-curvature.svg", "cost.svg"} {
+		require.Contains(t, string(pages[0]), "("+name+")")
+		picture, err := os.ReadFile(filepath.Join(broken, name))
+		require.NoError(t, err)
+		require.Contains(t, string(picture), "<svg")
+		require.NotContains(t, string(picture), "NaN")
+	}
+}
+
+// readLines reads a file of a finished study; a key that is there twice fails.
+func readLines(t *testing.T, dir string) map[key]*line {
+	text, err := os.ReadFile(filepath.Join(dir, "digits.jsonl"))
+	require.NoError(t, err)
+	all := make(map[key]*line)
+	for row := range bytes.Lines(text) {
+		l := &line{}
+		require.NoError(t, json.Unmarshal(row, l), string(row))
+		require.Nil(t, all[l.key], l.key)
+		all[l.key] = l
+	}
+	return all
+}
+
+// All get the same time, and with other batches as many samples; the tuning seed
+// never sees the test.
+func TestProtocol(t *testing.T) {
+	task, err := taskNamed("digits")
+	require.NoError(t, err)
+	s := tiny(t, t.TempDir(), io.Discard)
+	s.scale = full
+	allocs := 0.0
+	for i, r := range s.rules {
+		require.NoError(t, s.store.add(&line{Kind: "cost", key: costKey(task, r.name), Micros: 100, Ratio: []float64{0.5, 1, 4}[i], Allocs: &allocs}))
+	}
+	require.Equal(t, 1200, s.ruleSteps(task, s.rules[0], 64))
+	require.Equal(t, 600, s.ruleSteps(task, s.rules[1], 64))
+	require.Equal(t, 150, s.ruleSteps(task, s.rules[2], 64))
+	require.Equal(t, 300, s.ruleSteps(task, s.rules[1], 128))
+	trials := make(map[string]int)
+	for _, k := range s.trialKeys(task) {
+		trials[k.Optimizer]++
+		require.EqualValues(t, tuningSeed, k.Seed)
+	}
+	require.Equal(t, map[string]int{"SGD": 5, reference: 5, published: 5}, trials)
+	require.Empty(t, s.finalKeys(task), "nothing is chosen yet")
+	w, err := task.load("")
+	require.NoError(t, err)
+	for i, lr := range []float64{0.01, 0.1, 1e5} {
+		k := key{"digits", "SGD", lr, 64, tuningSeed, 10}
+		l, err := run(t.Context(), task, w, k, 2)
+		require.NoError(t, err)
+		if i == 2 {
+			require.Contains(t, l.Failed, "step ")
+			continue
+		}
+		require.Empty(t, l.Failed)
+		require.Len(t, l.Points, 2)
+		require.Equal(t, 10, l.last().Step)
+		require.Nil(t, l.last().Test)
+	}
+	l, err := run(t.Context(), task, w, key{"digits", "SGD", 0.1, 64, 1, 10}, 2)
+	require.NoError(t, err)
+	require.NotNil(t, l.last().Test)
+
+	// The best of the trials: by accuracy, and of equal ones by loss.
+	sgd := s.rules[0]
+	for i, lr := range sgd.rates.trials(5) {
+		l := &line{Kind: "run", key: s.key(task, sgd, lr, 64, tuningSeed)}
+		l.Points = []point{{Step: 1200, Validation: score{[]float64{1, 0.5, 0.4, 0.6, 0.1}[i], []float64{0.9, 0.95, 0.95, 0.95, 0.99}[i]}}}
+		if i == 4 {
+			l.Points, l.Failed = nil, "step 3: the loss is NaN"
+		}
+		require.NoError(t, s.store.add(l))
+	}
+	lr, ok := s.best(task, sgd)
+	require.True(t, ok)
+	require.Equal(t, 0.1, lr)
+	require.Len(t, s.finalKeys(task), 5)
+	require.Len(t, s.robustKeys(task), 9+6)
+}
+
+func TestCosts(t *testing.T) {
+	task, err := taskNamed("digits")
+	require.NoError(t, err)
+	w, err := task.load("")
+	require.NoError(t, err)
+	sgd, err := ruleNamed("SGD")
+	require.NoError(t, err)
+	lines, err := measureCosts(t.Context(), task, w, []rule{sgd}, 1)
+	require.NoError(t, err)
+	require.Len(t, lines, 2, "Adam's steps are the yardstick")
+	for _, l := range lines {
+		require.NoError(t, l.check())
+		require.Equal(t, l.Optimizer == reference, l.Ratio == 1 && l.Optimizer == reference)
+		require.Less(t, *l.Allocs, 1.0)
+	}
+}
+
+func TestStoreErrors(t *testing.T) {
+	for text, want := range map[string]string{
+		"{}\n": "digits.jsonl: line 1: unknown task",
+		"{\"kind\":\"run\",\"task\":\"digits\",\"failed\":\"x\"}\n{]\n": "digits.jsonl: line 2: invalid character",
+		"{\"kind\":\"run\",\"task\":\"digits\"}\n":                      "line 1: kind \"run\": want a cost above 0, or a run with points or a failure",
+		"{\"kind\":\"run\",\"task\":\"digits\",\"more\":1}\n":           "unknown field",
+	} {
+		dir := t.TempDir()
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "digits.jsonl"), []byte(text), 0o600))
+		_, err := open(dir)
+		require.ErrorContains(t, err, want)
+	}
+}
+
+// Means, deviations, and what the summary says of them, on lines written out.
+func TestReportNumbers(t *testing.T) {
+	dir := t.TempDir()
+	store, err := open(dir)
+	require.NoError(t, err)
+	allocs := 0.0
+	add := func(rule string, ratio float64, accuracies ...float64) {
+		require.NoError(t, store.add(&line{Kind: "cost", key: key{Task: "digits", Optimizer: rule, Batch: 64}, Micros: 100 * ratio, Ratio: ratio, Rounds: 1, Allocs: &allocs}))
+		for seed, a := range append([]float64{0.9}, accuracies...) {
+			l := &line{Kind: "run", key: key{"digits", rule, 0.01, 64, uint64(seed), 100}}
+			p := point{Step: 100, TrainLoss: 0.5, Validation: score{0.3, a}}
+			if seed > 0 {
+				p.Test = &score{0.2, a}
+			}
+			l.Points = []point{p}
+			if strings.HasPrefix(rule, published) {
+				l.Layers = []layer{{Name: "0", DampingShare: 0.98, Spread: 1.5}, {Name: "2", DampingShare: 0.96, Spread: 1.25}}
+			}
+			require.NoError(t, store.add(l))
+		}
+	}
+	add(reference, 1, 0.95, 0.97)
+	add(adamW, 1.05, 0.95, 0.97)
+	add("SGD", 0.9, 0.91, 0.9)
+	add(published, 1.25, 0.94, 0.96)
+	require.NoError(t, report(store))
+	text, err := os.ReadFile(filepath.Join(dir, reportName))
+	require.NoError(t, err)
+	page := string(text)
+	for _, want := range []string{
+		"best is Adam 96.00 ± 1.41, then AdamW 96.00 ± 1.41, then AdaFisher 95.00 ± 1.41.",
+		"AdaFisher is number 3 of 4 with 95.00 ± 1.41, level with AdamW (96.00), clearly ahead of SGD (90.50).",
+		"A step of AdaFisher costs 1.25 times that of Adam; of SGD 0.90.",
+		"With AdaFisher damping makes up at least 96.0 % of the curvature of every layer at the end of a run (the least in layer 2 of digits), and the largest entry is at most 1.5 times the smallest (layer 0 of digits).",
+		"| SGD | 1 | 90.50 ± 0.71 |",
+		"| Adam | 2 | **96.00 ± 1.41** |",
+	} {
+		require.Contains(t, page, want)
+	}
+	require.NotContains(t, page, "%!")
+}
+
+func TestCompare(t *testing.T) {
+	good, bad := spread{mean: 97, std: 0.2, n: 4}, spread{mean: 96.5, std: 0.2, n: 4}
+	require.Equal(t, ahead, accuracy.compare(good, bad))
+	require.Equal(t, behind, perplexity.compare(good, bad))
+	bad.mean = 96.8
+	require.Equal(t, level, accuracy.compare(good, bad), "two standard errors are 0.28")
+	require.True(t, perplexity.better(score{1, 0}, score{2, 1}))
+	require.True(t, accuracy.better(score{1, 0.5}, score{2, 0.5}))
+	require.InDelta(t, math.E, perplexity.of(score{Loss: 1}), 1e-12)
+}
+
+func TestParse(t *testing.T) {
+	var usage bytes.Buffer
+	o, err := parse([]string{"-tasks", "digits, opticks", "-optimizers", "SGD,K-FAC,SGD"}, &usage)
+	require.NoError(t, err)
+	require.Len(t, o.tasks, 2)
+	require.Len(t, o.rules, 2)
+	require.Equal(t, filepath.Join("bench", "results", "study"), o.out)
+	o, err = parse([]string{"-quick"}, &usage)
+	require.NoError(t, err)
+	require.Equal(t, filepath.Join("bench", "results", "study-quick"), o.out)
+	require.Len(t, o.rules, len(rules))
+	for args, want := range map[string]string{
+		"-tasks digit":     `unknown task "digit"; -list names them`,
+		"-optimizers adam": `unknown optimizer "adam"; -list names them`,
+		"-jobs 0":          "-jobs 0: want 1 to 1024",
+		"-rounds":          "flag provided but not defined: -rounds",
+		"digits":           `unexpected argument "digits"`,
+	} {
+		_, err := parse(strings.Split(args, " "), &usage)
+		require.ErrorContains(t, err, want)
+	}
+	require.Empty(t, usage.String())
+	_, err = parse([]string{"-help"}, &usage)
+	require.Error(t, err)
+	require.Contains(t, usage.String(), "goes on where")
+
+	var text bytes.Buffer
+	require.NoError(t, do(t.Context(), options{scale: full, list: true, tasks: tasks, rules: rules}, &text))
+	for _, r := range rules {
+		require.Contains(t, text.String(), r.name)
+	}
+	require.True(t, slices.ContainsFunc(strings.Split(text.String(), "\n"), func(l string) bool {
+		return strings.Contains(l, "learning rates 0.01 to 1") && strings.Contains(l, "SGD")
+	}), fmt.Sprint(text.String()))
+}

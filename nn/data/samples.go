@@ -1,0 +1,87 @@
+package data
+
+import (
+	"fmt"
+
+	"github.com/adafisher-go/adafisher/nn"
+)
+
+// Samples are rows of numbers with one label each: a [Source] for what is neither
+// an image nor a text. Nothing here changes them.
+type Samples struct {
+	X        []float32 // row-major, Features numbers a sample
+	Labels   []int     // from 0 to Classes-1, one a sample
+	Features int
+	Classes  int
+}
+
+// Len returns the number of samples.
+func (s Samples) Len() int { return len(s.Labels) }
+
+// Sizes returns the numbers and labels of a sample.
+func (s Samples) Sizes() (inputs, labels int) { return s.Features, 1 }
+
+// Gather stores the samples with the given indices in x and labels, as [Source]
+// has it. It fails, too, unless X has Features numbers for each label.
+func (s Samples) Gather(x []float32, labels []int, _ int, indices []int) error {
+	if len(s.X) != product(len(s.Labels), s.Features) {
+		return fmt.Errorf("data: Gather: %d numbers for %d samples of %d", len(s.X), len(s.Labels), s.Features)
+	}
+	if err := checkGather(s.Len(), s.Features, 1, x, labels, indices); err != nil {
+		return err
+	}
+	for r, i := range indices {
+		copy(x[r*s.Features:][:s.Features], s.X[i*s.Features:])
+		labels[r] = s.Labels[i]
+	}
+	return nil
+}
+
+// HoldOut divides s in two: held gets n samples drawn at random, rest the
+// others, both in the order of s. Which ones follows from s.Len(), n and seed
+// alone: they are the first batch of [nn.Batches]' epoch 0.
+//
+// It fails unless n is from 1 to s.Len()-1.
+func (s Samples) HoldOut(n int, seed uint64) (rest, held Samples, err error) {
+	if n < 1 || n >= s.Len() {
+		return Samples{}, Samples{}, fmt.Errorf("data: HoldOut: %d of %d samples: want at least 1 on both sides", n, s.Len())
+	}
+	drawn, err := draw(s.Len(), n, seed)
+	if err != nil {
+		return Samples{}, Samples{}, err
+	}
+	var in [2][]int
+	for i, d := range drawn {
+		if d {
+			in[1] = append(in[1], i)
+		} else {
+			in[0] = append(in[0], i)
+		}
+	}
+	return s.pick(in[0]), s.pick(in[1]), nil
+}
+
+func (s Samples) pick(indices []int) Samples {
+	p := Samples{Features: s.Features, Classes: s.Classes}
+	for _, i := range indices {
+		p.X = append(p.X, s.X[i*s.Features:][:s.Features]...)
+		p.Labels = append(p.Labels, s.Labels[i])
+	}
+	return p
+}
+
+// draw marks n of so many samples, the first batch of [nn.Batches]' epoch 0.
+func draw(samples, n int, seed uint64) ([]bool, error) {
+	batches, err := nn.NewBatches(samples, n, seed)
+	if err != nil {
+		return nil, fmt.Errorf("data: HoldOut: %w", err)
+	}
+	drawn := make([]bool, samples)
+	for indices := range batches.Epoch(0) {
+		for _, i := range indices {
+			drawn[i] = true
+		}
+		break
+	}
+	return drawn, nil
+}

@@ -1,0 +1,63 @@
+package data_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/adafisher-go/adafisher/nn/data"
+)
+
+func TestSamplesHoldOut(t *testing.T) {
+	s := data.Samples{Features: 2, Classes: 50}
+	for i := range 50 {
+		s.X = append(s.X, float32(i), float32(-i))
+		s.Labels = append(s.Labels, i) // to tell the samples apart
+	}
+	rest, held, err := s.HoldOut(20, 1)
+	require.NoError(t, err)
+	require.Equal(t, 30, rest.Len())
+	require.Equal(t, 20, held.Len())
+	require.True(t, slices.IsSorted(rest.Labels))
+	require.True(t, slices.IsSorted(held.Labels))
+	all := slices.Sorted(slices.Values(append(slices.Clone(rest.Labels), held.Labels...)))
+	for i, label := range all {
+		require.Equal(t, i, label, "each sample is on one side")
+	}
+	for _, part := range []data.Samples{rest, held} {
+		for r, i := range part.Labels {
+			require.Equal(t, s.X[2*i:2*i+2], part.X[2*r:2*r+2])
+		}
+	}
+
+	_, again, err := s.HoldOut(20, 1)
+	require.NoError(t, err)
+	require.Equal(t, held, again)
+	_, other, err := s.HoldOut(20, 2)
+	require.NoError(t, err)
+	require.NotEqual(t, held, other)
+
+	for _, n := range []int{-1, 0, 50, 51} {
+		_, _, err := s.HoldOut(n, 1)
+		require.ErrorContains(t, err, "of 50 samples: want at least 1 on both sides")
+	}
+}
+
+func TestSamplesGather(t *testing.T) {
+	s := data.Samples{X: []float32{1, 2, 3, 4, 5, 6}, Labels: []int{7, 8, 9}, Features: 2, Classes: 10}
+	x, labels := make([]float32, 4), make([]int, 2)
+	require.NoError(t, s.Gather(x, labels, 0, []int{2, 0}))
+	require.Equal(t, []float32{5, 6, 1, 2}, x)
+	require.Equal(t, []int{9, 7}, labels)
+
+	for want, err := range map[string]error{
+		"index 3: want 0 to 2":                  s.Gather(x, labels, 0, []int{0, 3}),
+		"index -1: want 0 to 2":                 s.Gather(x, labels, 0, []int{-1, 0}),
+		"room for 4 inputs and 2 labels":        s.Gather(x, labels, 0, []int{0}),
+		"data: Gather: 5 numbers for 3 samples": data.Samples{X: s.X[1:], Labels: s.Labels, Features: 2}.Gather(x, labels, 0, []int{0, 1}),
+	} {
+		require.ErrorContains(t, err, want)
+	}
+	require.Equal(t, []float32{5, 6, 1, 2}, x)
+}
