@@ -575,6 +575,18 @@ func FirstInvalidAVX512(x *float32, n int, limit float32) float32
 func FirstInvalidAVX2(x *float32, n int, limit float32) float32
 
 //go:noescape
+func ColMulAVX512(dst *float32, x *float32, scale *float32, rows int, cols int)
+
+//go:noescape
+func ColMulAVX2(dst *float32, x *float32, scale *float32, rows int, cols int)
+
+//go:noescape
+func ColDotsAVX512(dst *float32, x *float32, y *float32, n int, rows int, stride int, add int)
+
+//go:noescape
+func ColDotsAVX2(dst *float32, x *float32, y *float32, n int, rows int, stride int, add int)
+
+//go:noescape
 func PackAVX512(dst, src *float32, stride, rows int)
 
 //go:noescape

@@ -31786,6 +31786,660 @@ fold:
 	VZEROUPPER
 	RET
 
+// func ColMulAVX2(dst *float32, x *float32, scale *float32, rows int, cols int)
+// Requires: AVX
+TEXT ·ColMulAVX2(SB), NOSPLIT, $0-40
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), BX
+	MOVQ    scale+16(FP), CX
+	MOVQ    rows+24(FP), DX
+	MOVQ    cols+32(FP), SI
+	MOVQ    SI, DI
+	ANDQ    $+7, DI
+	LEAQ    partial_masks<>+0(SB), R13
+	NEGQ    DI
+	VMOVUPS 32(R13)(DI*4), Y0
+	NEGQ    DI
+
+row:
+	MOVQ SI, DI
+	MOVQ scale+16(FP), CX
+	SUBQ $+32, DI
+	JL   blocks_end
+
+blocks:
+	VMOVUPS (BX), Y1
+	VMOVUPS 32(BX), Y2
+	VMOVUPS 64(BX), Y3
+	VMOVUPS 96(BX), Y4
+	VMOVUPS (CX), Y5
+	VMOVUPS 32(CX), Y6
+	VMOVUPS 64(CX), Y7
+	VMOVUPS 96(CX), Y8
+	VMULPS  Y5, Y1, Y5
+	VMULPS  Y6, Y2, Y6
+	VMULPS  Y7, Y3, Y7
+	VMULPS  Y8, Y4, Y8
+	VMOVUPS Y5, (AX)
+	VMOVUPS Y6, 32(AX)
+	VMOVUPS Y7, 64(AX)
+	VMOVUPS Y8, 96(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	ADDQ    $+128, CX
+	SUBQ    $+32, DI
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+32, DI
+	SUBQ $+8, DI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS (BX), Y8
+	VMOVUPS (CX), Y7
+	VMULPS  Y7, Y8, Y7
+	VMOVUPS Y7, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	ADDQ    $+32, CX
+	SUBQ    $+8, DI
+	JGE     vectors
+
+vectors_end:
+	ADDQ       $+8, DI
+	TESTQ      DI, DI
+	JE         row_end
+	VMASKMOVPS (BX), Y0, Y7
+	VMASKMOVPS (CX), Y0, Y8
+	VMULPS     Y8, Y7, Y8
+	VMASKMOVPS Y8, Y0, (AX)
+	SHLQ       $0x02, DI
+	ADDQ       DI, AX
+	ADDQ       DI, BX
+
+row_end:
+	SUBQ $+1, DX
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func ColMulAVX512(dst *float32, x *float32, scale *float32, rows int, cols int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·ColMulAVX512(SB), NOSPLIT, $0-40
+	MOVQ  dst+0(FP), AX
+	MOVQ  x+8(FP), BX
+	MOVQ  scale+16(FP), CX
+	MOVQ  rows+24(FP), DX
+	MOVQ  cols+32(FP), SI
+	MOVQ  SI, DI
+	ANDQ  $+15, DI
+	MOVL  $0x0000ffff, R13
+	BZHIL DI, R13, R13
+	KMOVW R13, K1
+
+row:
+	MOVQ SI, DI
+	MOVQ scale+16(FP), CX
+	SUBQ $+64, DI
+	JL   blocks_end
+
+blocks:
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	VMOVUPS (CX), Z4
+	VMOVUPS 64(CX), Z5
+	VMOVUPS 128(CX), Z6
+	VMOVUPS 192(CX), Z7
+	VMULPS  Z4, Z0, Z4
+	VMULPS  Z5, Z1, Z5
+	VMULPS  Z6, Z2, Z6
+	VMULPS  Z7, Z3, Z7
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	VMOVUPS Z6, 128(AX)
+	VMOVUPS Z7, 192(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, BX
+	ADDQ    $+256, CX
+	SUBQ    $+64, DI
+	JGE     blocks
+
+blocks_end:
+	ADDQ $+64, DI
+	SUBQ $+16, DI
+	JL   vectors_end
+
+vectors:
+	VMOVUPS (BX), Z7
+	VMOVUPS (CX), Z6
+	VMULPS  Z6, Z7, Z6
+	VMOVUPS Z6, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	ADDQ    $+64, CX
+	SUBQ    $+16, DI
+	JGE     vectors
+
+vectors_end:
+	ADDQ      $+16, DI
+	TESTQ     DI, DI
+	JE        row_end
+	VMOVUPS.Z (BX), K1, Z6
+	VMOVUPS.Z (CX), K1, Z7
+	VMULPS    Z7, Z6, Z7
+	VMOVUPS   Z7, K1, (AX)
+	SHLQ      $0x02, DI
+	ADDQ      DI, AX
+	ADDQ      DI, BX
+
+row_end:
+	SUBQ $+1, DX
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func ColDotsAVX2(dst *float32, x *float32, y *float32, n int, rows int, stride int, add int)
+// Requires: AVX, FMA3
+TEXT ·ColDotsAVX2(SB), NOSPLIT, $0-56
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ y+16(FP), CX
+	MOVQ n+24(FP), DX
+	MOVQ stride+40(FP), SI
+	SHLQ $0x02, SI
+	XORL DI, DI
+
+columns8:
+	CMPQ  DX, $+64
+	JL    columns8_end
+	MOVQ  x+8(FP), BX
+	ADDQ  DI, BX
+	MOVQ  y+16(FP), CX
+	ADDQ  DI, CX
+	VPXOR X7, X7, X7
+	VPXOR X6, X6, X6
+	VPXOR X5, X5, X5
+	VPXOR X4, X4, X4
+	VPXOR X3, X3, X3
+	VPXOR X2, X2, X2
+	VPXOR X1, X1, X1
+	VPXOR X0, X0, X0
+	MOVQ  rows+32(FP), R8
+
+columns8_rows:
+	VMOVUPS     (BX), Y8
+	VMOVUPS     32(BX), Y9
+	VMOVUPS     (CX), Y10
+	VMOVUPS     32(CX), Y11
+	VFMADD231PS Y10, Y8, Y7
+	VFMADD231PS Y11, Y9, Y6
+	VMOVUPS     64(BX), Y11
+	VMOVUPS     96(BX), Y9
+	VMOVUPS     64(CX), Y10
+	VMOVUPS     96(CX), Y8
+	VFMADD231PS Y10, Y11, Y5
+	VFMADD231PS Y8, Y9, Y4
+	VMOVUPS     128(BX), Y8
+	VMOVUPS     160(BX), Y9
+	VMOVUPS     128(CX), Y10
+	VMOVUPS     160(CX), Y11
+	VFMADD231PS Y10, Y8, Y3
+	VFMADD231PS Y11, Y9, Y2
+	VMOVUPS     192(BX), Y11
+	VMOVUPS     224(BX), Y9
+	VMOVUPS     192(CX), Y10
+	VMOVUPS     224(CX), Y8
+	VFMADD231PS Y10, Y11, Y1
+	VFMADD231PS Y8, Y9, Y0
+	ADDQ        SI, BX
+	ADDQ        SI, CX
+	SUBQ        $+1, R8
+	JNE         columns8_rows
+	MOVQ        add+48(FP), R8
+	TESTQ       R8, R8
+	JE          columns8_store
+	VMOVUPS     (AX), Y8
+	VADDPS      Y7, Y8, Y7
+	VMOVUPS     32(AX), Y8
+	VADDPS      Y6, Y8, Y6
+	VMOVUPS     64(AX), Y8
+	VADDPS      Y5, Y8, Y5
+	VMOVUPS     96(AX), Y8
+	VADDPS      Y4, Y8, Y4
+	VMOVUPS     128(AX), Y8
+	VADDPS      Y3, Y8, Y3
+	VMOVUPS     160(AX), Y8
+	VADDPS      Y2, Y8, Y2
+	VMOVUPS     192(AX), Y8
+	VADDPS      Y1, Y8, Y1
+	VMOVUPS     224(AX), Y8
+	VADDPS      Y0, Y8, Y0
+
+columns8_store:
+	VMOVUPS Y7, (AX)
+	VMOVUPS Y6, 32(AX)
+	VMOVUPS Y5, 64(AX)
+	VMOVUPS Y4, 96(AX)
+	VMOVUPS Y3, 128(AX)
+	VMOVUPS Y2, 160(AX)
+	VMOVUPS Y1, 192(AX)
+	VMOVUPS Y0, 224(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, DI
+	ADDQ    $-64, DX
+	JMP     columns8
+
+columns8_end:
+columns4:
+	CMPQ  DX, $+32
+	JL    columns4_end
+	MOVQ  x+8(FP), BX
+	ADDQ  DI, BX
+	MOVQ  y+16(FP), CX
+	ADDQ  DI, CX
+	VPXOR X0, X0, X0
+	VPXOR X1, X1, X1
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
+	MOVQ  rows+32(FP), R8
+
+columns4_rows:
+	VMOVUPS     (BX), Y4
+	VMOVUPS     32(BX), Y5
+	VMOVUPS     64(BX), Y6
+	VMOVUPS     96(BX), Y7
+	VMOVUPS     (CX), Y8
+	VMOVUPS     32(CX), Y9
+	VMOVUPS     64(CX), Y10
+	VMOVUPS     96(CX), Y11
+	VFMADD231PS Y8, Y4, Y0
+	VFMADD231PS Y9, Y5, Y1
+	VFMADD231PS Y10, Y6, Y2
+	VFMADD231PS Y11, Y7, Y3
+	ADDQ        SI, BX
+	ADDQ        SI, CX
+	SUBQ        $+1, R8
+	JNE         columns4_rows
+	MOVQ        add+48(FP), R8
+	TESTQ       R8, R8
+	JE          columns4_store
+	VMOVUPS     (AX), Y11
+	VADDPS      Y0, Y11, Y0
+	VMOVUPS     32(AX), Y11
+	VADDPS      Y1, Y11, Y1
+	VMOVUPS     64(AX), Y11
+	VADDPS      Y2, Y11, Y2
+	VMOVUPS     96(AX), Y11
+	VADDPS      Y3, Y11, Y3
+
+columns4_store:
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, DI
+	ADDQ    $-32, DX
+	JMP     columns4
+
+columns4_end:
+columns2:
+	CMPQ  DX, $+16
+	JL    columns2_end
+	MOVQ  x+8(FP), BX
+	ADDQ  DI, BX
+	MOVQ  y+16(FP), CX
+	ADDQ  DI, CX
+	VPXOR X3, X3, X3
+	VPXOR X2, X2, X2
+	MOVQ  rows+32(FP), R8
+
+columns2_rows:
+	VMOVUPS     (BX), Y1
+	VMOVUPS     32(BX), Y0
+	VMOVUPS     (CX), Y11
+	VMOVUPS     32(CX), Y7
+	VFMADD231PS Y11, Y1, Y3
+	VFMADD231PS Y7, Y0, Y2
+	ADDQ        SI, BX
+	ADDQ        SI, CX
+	SUBQ        $+1, R8
+	JNE         columns2_rows
+	MOVQ        add+48(FP), R8
+	TESTQ       R8, R8
+	JE          columns2_store
+	VMOVUPS     (AX), Y7
+	VADDPS      Y3, Y7, Y3
+	VMOVUPS     32(AX), Y7
+	VADDPS      Y2, Y7, Y2
+
+columns2_store:
+	VMOVUPS Y3, (AX)
+	VMOVUPS Y2, 32(AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, DI
+	ADDQ    $-16, DX
+	JMP     columns2
+
+columns2_end:
+columns1:
+	CMPQ  DX, $+8
+	JL    columns1_end
+	MOVQ  x+8(FP), BX
+	ADDQ  DI, BX
+	MOVQ  y+16(FP), CX
+	ADDQ  DI, CX
+	VPXOR X2, X2, X2
+	MOVQ  rows+32(FP), R8
+
+columns1_rows:
+	VMOVUPS     (BX), Y3
+	VMOVUPS     (CX), Y7
+	VFMADD231PS Y7, Y3, Y2
+	ADDQ        SI, BX
+	ADDQ        SI, CX
+	SUBQ        $+1, R8
+	JNE         columns1_rows
+	MOVQ        add+48(FP), R8
+	TESTQ       R8, R8
+	JE          columns1_store
+	VMOVUPS     (AX), Y7
+	VADDPS      Y2, Y7, Y2
+
+columns1_store:
+	VMOVUPS Y2, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, DI
+	ADDQ    $-8, DX
+	JMP     columns1
+
+columns1_end:
+	TESTQ   DX, DX
+	JE      done
+	LEAQ    partial_masks<>+0(SB), R13
+	NEGQ    DX
+	VMOVUPS 32(R13)(DX*4), Y2
+	NEGQ    DX
+	MOVQ    x+8(FP), BX
+	ADDQ    DI, BX
+	MOVQ    y+16(FP), CX
+	ADDQ    DI, CX
+	VPXOR   X7, X7, X7
+	MOVQ    rows+32(FP), R8
+
+partial_rows:
+	VMASKMOVPS  (BX), Y2, Y3
+	VMASKMOVPS  (CX), Y2, Y0
+	VFMADD231PS Y0, Y3, Y7
+	ADDQ        SI, BX
+	ADDQ        SI, CX
+	SUBQ        $+1, R8
+	JNE         partial_rows
+	MOVQ        add+48(FP), R8
+	TESTQ       R8, R8
+	JE          partial_store
+	VMASKMOVPS  (AX), Y2, Y0
+	VADDPS      Y7, Y0, Y7
+
+partial_store:
+	VMASKMOVPS Y7, Y2, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func ColDotsAVX512(dst *float32, x *float32, y *float32, n int, rows int, stride int, add int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·ColDotsAVX512(SB), NOSPLIT, $0-56
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ y+16(FP), CX
+	MOVQ n+24(FP), DX
+	MOVQ stride+40(FP), SI
+	SHLQ $0x02, SI
+	XORL DI, DI
+
+columns8:
+	CMPQ  DX, $+128
+	JL    columns8_end
+	MOVQ  x+8(FP), BX
+	ADDQ  DI, BX
+	MOVQ  y+16(FP), CX
+	ADDQ  DI, CX
+	VPXOR X7, X7, X7
+	VPXOR X6, X6, X6
+	VPXOR X5, X5, X5
+	VPXOR X4, X4, X4
+	VPXOR X3, X3, X3
+	VPXOR X2, X2, X2
+	VPXOR X1, X1, X1
+	VPXOR X0, X0, X0
+	MOVQ  rows+32(FP), R8
+
+columns8_rows:
+	VMOVUPS     (BX), Z8
+	VMOVUPS     64(BX), Z9
+	VMOVUPS     128(BX), Z10
+	VMOVUPS     192(BX), Z11
+	VMOVUPS     256(BX), Z12
+	VMOVUPS     320(BX), Z13
+	VMOVUPS     384(BX), Z14
+	VMOVUPS     448(BX), Z15
+	VMOVUPS     (CX), Z16
+	VMOVUPS     64(CX), Z17
+	VMOVUPS     128(CX), Z18
+	VMOVUPS     192(CX), Z19
+	VMOVUPS     256(CX), Z20
+	VMOVUPS     320(CX), Z21
+	VMOVUPS     384(CX), Z22
+	VMOVUPS     448(CX), Z23
+	VFMADD231PS Z16, Z8, Z7
+	VFMADD231PS Z17, Z9, Z6
+	VFMADD231PS Z18, Z10, Z5
+	VFMADD231PS Z19, Z11, Z4
+	VFMADD231PS Z20, Z12, Z3
+	VFMADD231PS Z21, Z13, Z2
+	VFMADD231PS Z22, Z14, Z1
+	VFMADD231PS Z23, Z15, Z0
+	ADDQ        SI, BX
+	ADDQ        SI, CX
+	SUBQ        $+1, R8
+	JNE         columns8_rows
+	MOVQ        add+48(FP), R8
+	TESTQ       R8, R8
+	JE          columns8_store
+	VMOVUPS     (AX), Z23
+	VADDPS      Z7, Z23, Z7
+	VMOVUPS     64(AX), Z23
+	VADDPS      Z6, Z23, Z6
+	VMOVUPS     128(AX), Z23
+	VADDPS      Z5, Z23, Z5
+	VMOVUPS     192(AX), Z23
+	VADDPS      Z4, Z23, Z4
+	VMOVUPS     256(AX), Z23
+	VADDPS      Z3, Z23, Z3
+	VMOVUPS     320(AX), Z23
+	VADDPS      Z2, Z23, Z2
+	VMOVUPS     384(AX), Z23
+	VADDPS      Z1, Z23, Z1
+	VMOVUPS     448(AX), Z23
+	VADDPS      Z0, Z23, Z0
+
+columns8_store:
+	VMOVUPS Z7, (AX)
+	VMOVUPS Z6, 64(AX)
+	VMOVUPS Z5, 128(AX)
+	VMOVUPS Z4, 192(AX)
+	VMOVUPS Z3, 256(AX)
+	VMOVUPS Z2, 320(AX)
+	VMOVUPS Z1, 384(AX)
+	VMOVUPS Z0, 448(AX)
+	ADDQ    $+512, AX
+	ADDQ    $+512, DI
+	ADDQ    $-128, DX
+	JMP     columns8
+
+columns8_end:
+columns4:
+	CMPQ  DX, $+64
+	JL    columns4_end
+	MOVQ  x+8(FP), BX
+	ADDQ  DI, BX
+	MOVQ  y+16(FP), CX
+	ADDQ  DI, CX
+	VPXOR X0, X0, X0
+	VPXOR X1, X1, X1
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
+	MOVQ  rows+32(FP), R8
+
+columns4_rows:
+	VMOVUPS     (BX), Z4
+	VMOVUPS     64(BX), Z5
+	VMOVUPS     128(BX), Z6
+	VMOVUPS     192(BX), Z7
+	VMOVUPS     (CX), Z23
+	VMOVUPS     64(CX), Z15
+	VMOVUPS     128(CX), Z22
+	VMOVUPS     192(CX), Z14
+	VFMADD231PS Z23, Z4, Z0
+	VFMADD231PS Z15, Z5, Z1
+	VFMADD231PS Z22, Z6, Z2
+	VFMADD231PS Z14, Z7, Z3
+	ADDQ        SI, BX
+	ADDQ        SI, CX
+	SUBQ        $+1, R8
+	JNE         columns4_rows
+	MOVQ        add+48(FP), R8
+	TESTQ       R8, R8
+	JE          columns4_store
+	VMOVUPS     (AX), Z14
+	VADDPS      Z0, Z14, Z0
+	VMOVUPS     64(AX), Z14
+	VADDPS      Z1, Z14, Z1
+	VMOVUPS     128(AX), Z14
+	VADDPS      Z2, Z14, Z2
+	VMOVUPS     192(AX), Z14
+	VADDPS      Z3, Z14, Z3
+
+columns4_store:
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, 192(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, DI
+	ADDQ    $-64, DX
+	JMP     columns4
+
+columns4_end:
+columns2:
+	CMPQ  DX, $+32
+	JL    columns2_end
+	MOVQ  x+8(FP), BX
+	ADDQ  DI, BX
+	MOVQ  y+16(FP), CX
+	ADDQ  DI, CX
+	VPXOR X3, X3, X3
+	VPXOR X2, X2, X2
+	MOVQ  rows+32(FP), R8
+
+columns2_rows:
+	VMOVUPS     (BX), Z1
+	VMOVUPS     64(BX), Z0
+	VMOVUPS     (CX), Z14
+	VMOVUPS     64(CX), Z7
+	VFMADD231PS Z14, Z1, Z3
+	VFMADD231PS Z7, Z0, Z2
+	ADDQ        SI, BX
+	ADDQ        SI, CX
+	SUBQ        $+1, R8
+	JNE         columns2_rows
+	MOVQ        add+48(FP), R8
+	TESTQ       R8, R8
+	JE          columns2_store
+	VMOVUPS     (AX), Z7
+	VADDPS      Z3, Z7, Z3
+	VMOVUPS     64(AX), Z7
+	VADDPS      Z2, Z7, Z2
+
+columns2_store:
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z2, 64(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, DI
+	ADDQ    $-32, DX
+	JMP     columns2
+
+columns2_end:
+columns1:
+	CMPQ  DX, $+16
+	JL    columns1_end
+	MOVQ  x+8(FP), BX
+	ADDQ  DI, BX
+	MOVQ  y+16(FP), CX
+	ADDQ  DI, CX
+	VPXOR X2, X2, X2
+	MOVQ  rows+32(FP), R8
+
+columns1_rows:
+	VMOVUPS     (BX), Z3
+	VMOVUPS     (CX), Z7
+	VFMADD231PS Z7, Z3, Z2
+	ADDQ        SI, BX
+	ADDQ        SI, CX
+	SUBQ        $+1, R8
+	JNE         columns1_rows
+	MOVQ        add+48(FP), R8
+	TESTQ       R8, R8
+	JE          columns1_store
+	VMOVUPS     (AX), Z7
+	VADDPS      Z2, Z7, Z2
+
+columns1_store:
+	VMOVUPS Z2, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, DI
+	ADDQ    $-16, DX
+	JMP     columns1
+
+columns1_end:
+	TESTQ DX, DX
+	JE    done
+	MOVL  $0x0000ffff, R13
+	BZHIL DX, R13, R13
+	KMOVW R13, K1
+	MOVQ  x+8(FP), BX
+	ADDQ  DI, BX
+	MOVQ  y+16(FP), CX
+	ADDQ  DI, CX
+	VPXOR X2, X2, X2
+	MOVQ  rows+32(FP), R8
+
+partial_rows:
+	VMOVUPS.Z   (BX), K1, Z7
+	VMOVUPS.Z   (CX), K1, Z3
+	VFMADD231PS Z3, Z7, Z2
+	ADDQ        SI, BX
+	ADDQ        SI, CX
+	SUBQ        $+1, R8
+	JNE         partial_rows
+	MOVQ        add+48(FP), R8
+	TESTQ       R8, R8
+	JE          partial_store
+	VMOVUPS.Z   (AX), K1, Z3
+	VADDPS      Z2, Z3, Z2
+
+partial_store:
+	VMOVUPS Z2, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
 // func GemmRows1x1AVX2(t uintptr)
 // Requires: AVX, FMA3
 TEXT ·GemmRows1x1AVX2(SB), NOSPLIT, $24-8

@@ -290,6 +290,12 @@ func SigmoidCrossEntropyNEON(dx *float32, loss *float32, x *float32, t *float32,
 func FirstInvalidNEON(x *float32, n int, limit float32) float32
 
 //go:noescape
+func ColMulNEON(dst *float32, x *float32, scale *float32, rows int, cols int)
+
+//go:noescape
+func ColDotsNEON(dst *float32, x *float32, y *float32, n int, rows int, stride int, add int)
+
+//go:noescape
 func PackNEON(dst, src *float32, stride, rows int)
 
 //go:noescape

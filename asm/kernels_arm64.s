@@ -33996,6 +33996,415 @@ fold:
 	FMOVS F6, ret+24(FP)
 	RET
 
+// func ColMulNEON(dst *float32, x *float32, scale *float32, rows int, cols int)
+TEXT ·ColMulNEON(SB), NOSPLIT, $0-40
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD scale+16(FP), R2
+	MOVD rows+24(FP), R3
+	MOVD cols+32(FP), R4
+	MOVD R4, R5
+	AND $3, R5
+	VDUP R5, V0.S4
+	SUB $0, R5, R26
+	VMOV R26, V0.S[0]
+	SUB $1, R5, R26
+	VMOV R26, V0.S[1]
+	SUB $2, R5, R26
+	VMOV R26, V0.S[2]
+	SUB $3, R5, R26
+	VMOV R26, V0.S[3]
+	WORD $0x4ea08800 // CMGT V0.4S, V0.4S, #0
+
+row:
+	MOVD R4, R5
+	MOVD scale+16(FP), R2
+	SUBS $16, R5
+	BLT blocks_end
+
+blocks:
+	FMOVQ 0(R1), F1
+	FMOVQ 16(R1), F2
+	FMOVQ 32(R1), F3
+	FMOVQ 48(R1), F4
+	FMOVQ 0(R2), F5
+	FMOVQ 16(R2), F6
+	FMOVQ 32(R2), F7
+	FMOVQ 48(R2), F8
+	WORD $0x6e25dc25 // FMUL V5.4S, V1.4S, V5.4S
+	WORD $0x6e26dc46 // FMUL V6.4S, V2.4S, V6.4S
+	WORD $0x6e27dc67 // FMUL V7.4S, V3.4S, V7.4S
+	WORD $0x6e28dc88 // FMUL V8.4S, V4.4S, V8.4S
+	FMOVQ F5, 0(R0)
+	FMOVQ F6, 16(R0)
+	FMOVQ F7, 32(R0)
+	FMOVQ F8, 48(R0)
+	ADD $64, R0
+	ADD $64, R1
+	ADD $64, R2
+	SUBS $16, R5
+	BGE blocks
+
+blocks_end:
+	ADD $16, R5
+	SUBS $4, R5
+	BLT vectors_end
+
+vectors:
+	FMOVQ 0(R1), F8
+	FMOVQ 0(R2), F7
+	WORD $0x6e27dd07 // FMUL V7.4S, V8.4S, V7.4S
+	FMOVQ F7, 0(R0)
+	ADD $16, R0
+	ADD $16, R1
+	ADD $16, R2
+	SUBS $4, R5
+	BGE vectors
+
+vectors_end:
+	ADD $4, R5
+	CMP $0, R5
+	BEQ row_end
+	TBZ $1, R5, single1523
+	FMOVD 0(R1), F7
+	TBZ $0, R5, loaded1524
+	ADD $8, R1, R26
+	VLD1 (R26), V7.S[2]
+	B loaded1524
+
+single1523:
+	FMOVS 0(R1), F7
+
+loaded1524:
+	TBZ $1, R5, single1525
+	FMOVD 0(R2), F8
+	TBZ $0, R5, loaded1526
+	ADD $8, R2, R26
+	VLD1 (R26), V8.S[2]
+	B loaded1526
+
+single1525:
+	FMOVS 0(R2), F8
+
+loaded1526:
+	WORD $0x6e28dce8 // FMUL V8.4S, V7.4S, V8.4S
+	TBZ $1, R5, single1527
+	FMOVD F8, 0(R0)
+	TBZ $0, R5, stored1528
+	ADD $8, R0, R26
+	VST1 V8.S[2], (R26)
+	B stored1528
+
+single1527:
+	FMOVS F8, 0(R0)
+
+stored1528:
+	LSL $2, R5
+	ADD R5, R0
+	ADD R5, R1
+
+row_end:
+	SUBS $1, R3
+	BNE row
+	RET
+
+// func ColDotsNEON(dst *float32, x *float32, y *float32, n int, rows int, stride int, add int)
+TEXT ·ColDotsNEON(SB), NOSPLIT, $0-56
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD y+16(FP), R2
+	MOVD n+24(FP), R3
+	MOVD stride+40(FP), R4
+	LSL $2, R4
+	MOVD ZR, R5
+
+columns8:
+	CMP $32, R3
+	BLT columns8_end
+	MOVD x+8(FP), R1
+	ADD R5, R1
+	MOVD y+16(FP), R2
+	ADD R5, R2
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V0.B16, V0.B16, V0.B16
+	MOVD rows+32(FP), R6
+
+columns8_rows:
+	FMOVQ 0(R1), F8
+	FMOVQ 16(R1), F9
+	FMOVQ 32(R1), F10
+	FMOVQ 48(R1), F11
+	FMOVQ 64(R1), F12
+	FMOVQ 80(R1), F13
+	FMOVQ 96(R1), F14
+	FMOVQ 112(R1), F15
+	FMOVQ 0(R2), F16
+	FMOVQ 16(R2), F17
+	FMOVQ 32(R2), F18
+	FMOVQ 48(R2), F19
+	FMOVQ 64(R2), F20
+	FMOVQ 80(R2), F21
+	FMOVQ 96(R2), F22
+	FMOVQ 112(R2), F23
+	VFMLA V16.S4, V8.S4, V7.S4
+	VFMLA V17.S4, V9.S4, V6.S4
+	VFMLA V18.S4, V10.S4, V5.S4
+	VFMLA V19.S4, V11.S4, V4.S4
+	VFMLA V20.S4, V12.S4, V3.S4
+	VFMLA V21.S4, V13.S4, V2.S4
+	VFMLA V22.S4, V14.S4, V1.S4
+	VFMLA V23.S4, V15.S4, V0.S4
+	ADD R4, R1
+	ADD R4, R2
+	SUBS $1, R6
+	BNE columns8_rows
+	MOVD add+48(FP), R6
+	CMP $0, R6
+	BEQ columns8_store
+	FMOVQ 0(R0), F23
+	WORD $0x4e27d6e7 // FADD V7.4S, V23.4S, V7.4S
+	FMOVQ 16(R0), F23
+	WORD $0x4e26d6e6 // FADD V6.4S, V23.4S, V6.4S
+	FMOVQ 32(R0), F23
+	WORD $0x4e25d6e5 // FADD V5.4S, V23.4S, V5.4S
+	FMOVQ 48(R0), F23
+	WORD $0x4e24d6e4 // FADD V4.4S, V23.4S, V4.4S
+	FMOVQ 64(R0), F23
+	WORD $0x4e23d6e3 // FADD V3.4S, V23.4S, V3.4S
+	FMOVQ 80(R0), F23
+	WORD $0x4e22d6e2 // FADD V2.4S, V23.4S, V2.4S
+	FMOVQ 96(R0), F23
+	WORD $0x4e21d6e1 // FADD V1.4S, V23.4S, V1.4S
+	FMOVQ 112(R0), F23
+	WORD $0x4e20d6e0 // FADD V0.4S, V23.4S, V0.4S
+
+columns8_store:
+	FMOVQ F7, 0(R0)
+	FMOVQ F6, 16(R0)
+	FMOVQ F5, 32(R0)
+	FMOVQ F4, 48(R0)
+	FMOVQ F3, 64(R0)
+	FMOVQ F2, 80(R0)
+	FMOVQ F1, 96(R0)
+	FMOVQ F0, 112(R0)
+	ADD $128, R0
+	ADD $128, R5
+	SUB $32, R3
+	B columns8
+
+columns8_end:
+
+columns4:
+	CMP $16, R3
+	BLT columns4_end
+	MOVD x+8(FP), R1
+	ADD R5, R1
+	MOVD y+16(FP), R2
+	ADD R5, R2
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	MOVD rows+32(FP), R6
+
+columns4_rows:
+	FMOVQ 0(R1), F4
+	FMOVQ 16(R1), F5
+	FMOVQ 32(R1), F6
+	FMOVQ 48(R1), F7
+	FMOVQ 0(R2), F23
+	FMOVQ 16(R2), F15
+	FMOVQ 32(R2), F22
+	FMOVQ 48(R2), F14
+	VFMLA V23.S4, V4.S4, V0.S4
+	VFMLA V15.S4, V5.S4, V1.S4
+	VFMLA V22.S4, V6.S4, V2.S4
+	VFMLA V14.S4, V7.S4, V3.S4
+	ADD R4, R1
+	ADD R4, R2
+	SUBS $1, R6
+	BNE columns4_rows
+	MOVD add+48(FP), R6
+	CMP $0, R6
+	BEQ columns4_store
+	FMOVQ 0(R0), F14
+	WORD $0x4e20d5c0 // FADD V0.4S, V14.4S, V0.4S
+	FMOVQ 16(R0), F14
+	WORD $0x4e21d5c1 // FADD V1.4S, V14.4S, V1.4S
+	FMOVQ 32(R0), F14
+	WORD $0x4e22d5c2 // FADD V2.4S, V14.4S, V2.4S
+	FMOVQ 48(R0), F14
+	WORD $0x4e23d5c3 // FADD V3.4S, V14.4S, V3.4S
+
+columns4_store:
+	FMOVQ F0, 0(R0)
+	FMOVQ F1, 16(R0)
+	FMOVQ F2, 32(R0)
+	FMOVQ F3, 48(R0)
+	ADD $64, R0
+	ADD $64, R5
+	SUB $16, R3
+	B columns4
+
+columns4_end:
+
+columns2:
+	CMP $8, R3
+	BLT columns2_end
+	MOVD x+8(FP), R1
+	ADD R5, R1
+	MOVD y+16(FP), R2
+	ADD R5, R2
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	MOVD rows+32(FP), R6
+
+columns2_rows:
+	FMOVQ 0(R1), F1
+	FMOVQ 16(R1), F0
+	FMOVQ 0(R2), F14
+	FMOVQ 16(R2), F7
+	VFMLA V14.S4, V1.S4, V3.S4
+	VFMLA V7.S4, V0.S4, V2.S4
+	ADD R4, R1
+	ADD R4, R2
+	SUBS $1, R6
+	BNE columns2_rows
+	MOVD add+48(FP), R6
+	CMP $0, R6
+	BEQ columns2_store
+	FMOVQ 0(R0), F7
+	WORD $0x4e23d4e3 // FADD V3.4S, V7.4S, V3.4S
+	FMOVQ 16(R0), F7
+	WORD $0x4e22d4e2 // FADD V2.4S, V7.4S, V2.4S
+
+columns2_store:
+	FMOVQ F3, 0(R0)
+	FMOVQ F2, 16(R0)
+	ADD $32, R0
+	ADD $32, R5
+	SUB $8, R3
+	B columns2
+
+columns2_end:
+
+columns1:
+	CMP $4, R3
+	BLT columns1_end
+	MOVD x+8(FP), R1
+	ADD R5, R1
+	MOVD y+16(FP), R2
+	ADD R5, R2
+	VEOR V2.B16, V2.B16, V2.B16
+	MOVD rows+32(FP), R6
+
+columns1_rows:
+	FMOVQ 0(R1), F3
+	FMOVQ 0(R2), F7
+	VFMLA V7.S4, V3.S4, V2.S4
+	ADD R4, R1
+	ADD R4, R2
+	SUBS $1, R6
+	BNE columns1_rows
+	MOVD add+48(FP), R6
+	CMP $0, R6
+	BEQ columns1_store
+	FMOVQ 0(R0), F7
+	WORD $0x4e22d4e2 // FADD V2.4S, V7.4S, V2.4S
+
+columns1_store:
+	FMOVQ F2, 0(R0)
+	ADD $16, R0
+	ADD $16, R5
+	SUB $4, R3
+	B columns1
+
+columns1_end:
+	CMP $0, R3
+	BEQ done
+	VDUP R3, V2.S4
+	SUB $0, R3, R26
+	VMOV R26, V2.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V2.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V2.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V2.S[3]
+	WORD $0x4ea08842 // CMGT V2.4S, V2.4S, #0
+	MOVD x+8(FP), R1
+	ADD R5, R1
+	MOVD y+16(FP), R2
+	ADD R5, R2
+	VEOR V7.B16, V7.B16, V7.B16
+	MOVD rows+32(FP), R6
+
+partial_rows:
+	TBZ $1, R3, single1529
+	FMOVD 0(R1), F3
+	TBZ $0, R3, loaded1530
+	ADD $8, R1, R26
+	VLD1 (R26), V3.S[2]
+	B loaded1530
+
+single1529:
+	FMOVS 0(R1), F3
+
+loaded1530:
+	TBZ $1, R3, single1531
+	FMOVD 0(R2), F0
+	TBZ $0, R3, loaded1532
+	ADD $8, R2, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1532
+
+single1531:
+	FMOVS 0(R2), F0
+
+loaded1532:
+	VFMLA V0.S4, V3.S4, V7.S4
+	ADD R4, R1
+	ADD R4, R2
+	SUBS $1, R6
+	BNE partial_rows
+	MOVD add+48(FP), R6
+	CMP $0, R6
+	BEQ partial_store
+	TBZ $1, R3, single1533
+	FMOVD 0(R0), F0
+	TBZ $0, R3, loaded1534
+	ADD $8, R0, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1534
+
+single1533:
+	FMOVS 0(R0), F0
+
+loaded1534:
+	WORD $0x4e27d407 // FADD V7.4S, V0.4S, V7.4S
+
+partial_store:
+	TBZ $1, R3, single1535
+	FMOVD F7, 0(R0)
+	TBZ $0, R3, stored1536
+	ADD $8, R0, R26
+	VST1 V7.S[2], (R26)
+	B stored1536
+
+single1535:
+	FMOVS F7, 0(R0)
+
+stored1536:
+
+done:
+	RET
+
 // func GemmRows1x1NEON(t uintptr)
 TEXT ·GemmRows1x1NEON(SB), NOSPLIT, $0-8
 	MOVD t+0(FP), R8
@@ -34122,56 +34531,56 @@ start:
 
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
-	TBZ $1, R20, single1523
+	TBZ $1, R20, single1537
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1524
+	TBZ $0, R20, loaded1538
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1524
+	B loaded1538
 
-single1523:
+single1537:
 	FMOVS 0(R10), F0
 
-loaded1524:
+loaded1538:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
-	TBZ $1, R20, single1525
+	TBZ $1, R20, single1539
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1526
+	TBZ $0, R20, loaded1540
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1526
+	B loaded1540
 
-single1525:
+single1539:
 	FMOVS 0(R10), F0
 
-loaded1526:
+loaded1540:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
-	TBZ $1, R20, single1527
+	TBZ $1, R20, single1541
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1528
+	TBZ $0, R20, loaded1542
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1528
+	B loaded1542
 
-single1527:
+single1541:
 	FMOVS 0(R10), F0
 
-loaded1528:
+loaded1542:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
-	TBZ $1, R20, single1529
+	TBZ $1, R20, single1543
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1530
+	TBZ $0, R20, loaded1544
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1530
+	B loaded1544
 
-single1529:
+single1543:
 	FMOVS 0(R10), F0
 
-loaded1530:
+loaded1544:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	SUBS $4, R9
@@ -34184,17 +34593,17 @@ rest:
 single:
 	FMOVS (R0), F1
 	ADD $4, R0
-	TBZ $1, R20, single1531
+	TBZ $1, R20, single1545
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1532
+	TBZ $0, R20, loaded1546
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1532
+	B loaded1546
 
-single1531:
+single1545:
 	FMOVS 0(R10), F0
 
-loaded1532:
+loaded1546:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -34208,49 +34617,49 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1533
+	TBZ $1, R20, single1547
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1534
+	TBZ $0, R20, loaded1548
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1534
+	B loaded1548
 
-single1533:
+single1547:
 	FMOVS 0(R21), F0
 
-loaded1534:
+loaded1548:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1535
+	TBZ $1, R20, single1549
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1536
+	TBZ $0, R20, loaded1550
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1536
+	B loaded1550
 
-single1535:
+single1549:
 	FMOVS 0(R21), F0
 
-loaded1536:
+loaded1550:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1537
+	TBZ $1, R20, single1551
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1538
+	TBZ $0, R20, stored1552
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1538
+	B stored1552
 
-single1537:
+single1551:
 	FMOVS F31, 0(R21)
 
-stored1538:
+stored1552:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -34420,62 +34829,62 @@ start:
 unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1539
+	TBZ $1, R20, single1553
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1540
+	TBZ $0, R20, loaded1554
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1540
+	B loaded1554
 
-single1539:
+single1553:
 	FMOVS 16(R10), F1
 
-loaded1540:
+loaded1554:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1541
+	TBZ $1, R20, single1555
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1542
+	TBZ $0, R20, loaded1556
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1542
+	B loaded1556
 
-single1541:
+single1555:
 	FMOVS 16(R10), F1
 
-loaded1542:
+loaded1556:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1543
+	TBZ $1, R20, single1557
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1544
+	TBZ $0, R20, loaded1558
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1544
+	B loaded1558
 
-single1543:
+single1557:
 	FMOVS 16(R10), F1
 
-loaded1544:
+loaded1558:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1545
+	TBZ $1, R20, single1559
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1546
+	TBZ $0, R20, loaded1560
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1546
+	B loaded1560
 
-single1545:
+single1559:
 	FMOVS 16(R10), F1
 
-loaded1546:
+loaded1560:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -34490,17 +34899,17 @@ single:
 	FMOVS (R0), F2
 	ADD $4, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1547
+	TBZ $1, R20, single1561
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1548
+	TBZ $0, R20, loaded1562
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1548
+	B loaded1562
 
-single1547:
+single1561:
 	FMOVS 16(R10), F1
 
-loaded1548:
+loaded1562:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -34518,17 +34927,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1549
+	TBZ $1, R20, single1563
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1550
+	TBZ $0, R20, loaded1564
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1550
+	B loaded1564
 
-single1549:
+single1563:
 	FMOVS 16(R21), F0
 
-loaded1550:
+loaded1564:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -34537,33 +34946,33 @@ bias:
 	CBZ R21, store
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single1551
+	TBZ $1, R20, single1565
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1552
+	TBZ $0, R20, loaded1566
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1552
+	B loaded1566
 
-single1551:
+single1565:
 	FMOVS 16(R21), F0
 
-loaded1552:
+loaded1566:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1553
+	TBZ $1, R20, single1567
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1554
+	TBZ $0, R20, stored1568
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1554
+	B stored1568
 
-single1553:
+single1567:
 	FMOVS F30, 16(R21)
 
-stored1554:
+stored1568:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -34735,59 +35144,59 @@ start:
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
-	TBZ $1, R20, single1555
+	TBZ $1, R20, single1569
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1556
+	TBZ $0, R20, loaded1570
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1556
+	B loaded1570
 
-single1555:
+single1569:
 	FMOVS 0(R10), F0
 
-loaded1556:
+loaded1570:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
-	TBZ $1, R20, single1557
+	TBZ $1, R20, single1571
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1558
+	TBZ $0, R20, loaded1572
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1558
+	B loaded1572
 
-single1557:
+single1571:
 	FMOVS 0(R10), F0
 
-loaded1558:
+loaded1572:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
-	TBZ $1, R20, single1559
+	TBZ $1, R20, single1573
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1560
+	TBZ $0, R20, loaded1574
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1560
+	B loaded1574
 
-single1559:
+single1573:
 	FMOVS 0(R10), F0
 
-loaded1560:
+loaded1574:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
-	TBZ $1, R20, single1561
+	TBZ $1, R20, single1575
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1562
+	TBZ $0, R20, loaded1576
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1562
+	B loaded1576
 
-single1561:
+single1575:
 	FMOVS 0(R10), F0
 
-loaded1562:
+loaded1576:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -34803,17 +35212,17 @@ single:
 	ADD $4, R0
 	FMOVS (R1), F2
 	ADD $4, R1
-	TBZ $1, R20, single1563
+	TBZ $1, R20, single1577
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1564
+	TBZ $0, R20, loaded1578
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1564
+	B loaded1578
 
-single1563:
+single1577:
 	FMOVS 0(R10), F0
 
-loaded1564:
+loaded1578:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -34828,76 +35237,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1565
+	TBZ $1, R20, single1579
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1566
+	TBZ $0, R20, loaded1580
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1566
+	B loaded1580
 
-single1565:
+single1579:
 	FMOVS 0(R21), F0
 
-loaded1566:
+loaded1580:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1567
+	TBZ $1, R20, single1581
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1568
+	TBZ $0, R20, loaded1582
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1568
+	B loaded1582
 
-single1567:
+single1581:
 	FMOVS 0(R21), F0
 
-loaded1568:
+loaded1582:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1569
+	TBZ $1, R20, single1583
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1570
+	TBZ $0, R20, loaded1584
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1570
+	B loaded1584
 
-single1569:
+single1583:
 	FMOVS 0(R21), F0
 
-loaded1570:
+loaded1584:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1571
+	TBZ $1, R20, single1585
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1572
+	TBZ $0, R20, stored1586
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1572
+	B stored1586
 
-single1571:
+single1585:
 	FMOVS F31, 0(R21)
 
-stored1572:
+stored1586:
 	ADD R13, R21
-	TBZ $1, R20, single1573
+	TBZ $1, R20, single1587
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1574
+	TBZ $0, R20, stored1588
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1574
+	B stored1588
 
-single1573:
+single1587:
 	FMOVS F30, 0(R21)
 
-stored1574:
+stored1588:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -35101,68 +35510,68 @@ unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	VLD1.P 16(R1), [V3.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1575
+	TBZ $1, R20, single1589
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1576
+	TBZ $0, R20, loaded1590
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1576
+	B loaded1590
 
-single1575:
+single1589:
 	FMOVS 16(R10), F1
 
-loaded1576:
+loaded1590:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1577
+	TBZ $1, R20, single1591
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1578
+	TBZ $0, R20, loaded1592
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1578
+	B loaded1592
 
-single1577:
+single1591:
 	FMOVS 16(R10), F1
 
-loaded1578:
+loaded1592:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa3103c // FMLA V28.4S, V1.4S, V3.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1579
+	TBZ $1, R20, single1593
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1580
+	TBZ $0, R20, loaded1594
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1580
+	B loaded1594
 
-single1579:
+single1593:
 	FMOVS 16(R10), F1
 
-loaded1580:
+loaded1594:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f83183c // FMLA V28.4S, V1.4S, V3.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1581
+	TBZ $1, R20, single1595
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1582
+	TBZ $0, R20, loaded1596
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1582
+	B loaded1596
 
-single1581:
+single1595:
 	FMOVS 16(R10), F1
 
-loaded1582:
+loaded1596:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -35181,17 +35590,17 @@ single:
 	FMOVS (R1), F3
 	ADD $4, R1
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1583
+	TBZ $1, R20, single1597
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1584
+	TBZ $0, R20, loaded1598
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1584
+	B loaded1598
 
-single1583:
+single1597:
 	FMOVS 16(R10), F1
 
-loaded1584:
+loaded1598:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -35211,34 +35620,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1585
+	TBZ $1, R20, single1599
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1586
+	TBZ $0, R20, loaded1600
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1586
+	B loaded1600
 
-single1585:
+single1599:
 	FMOVS 16(R21), F0
 
-loaded1586:
+loaded1600:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1587
+	TBZ $1, R20, single1601
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1588
+	TBZ $0, R20, loaded1602
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1588
+	B loaded1602
 
-single1587:
+single1601:
 	FMOVS 16(R21), F0
 
-loaded1588:
+loaded1602:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -35248,47 +35657,47 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single1589
+	TBZ $1, R20, single1603
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1590
+	TBZ $0, R20, loaded1604
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1590
+	B loaded1604
 
-single1589:
+single1603:
 	FMOVS 16(R21), F0
 
-loaded1590:
+loaded1604:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1591
+	TBZ $1, R20, single1605
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1592
+	TBZ $0, R20, stored1606
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1592
+	B stored1606
 
-single1591:
+single1605:
 	FMOVS F30, 16(R21)
 
-stored1592:
+stored1606:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1593
+	TBZ $1, R20, single1607
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1594
+	TBZ $0, R20, stored1608
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1594
+	B stored1608
 
-single1593:
+single1607:
 	FMOVS F28, 16(R21)
 
-stored1594:
+stored1608:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -35482,62 +35891,62 @@ unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
-	TBZ $1, R20, single1595
+	TBZ $1, R20, single1609
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1596
+	TBZ $0, R20, loaded1610
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1596
+	B loaded1610
 
-single1595:
+single1609:
 	FMOVS 0(R10), F0
 
-loaded1596:
+loaded1610:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
-	TBZ $1, R20, single1597
+	TBZ $1, R20, single1611
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1598
+	TBZ $0, R20, loaded1612
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1598
+	B loaded1612
 
-single1597:
+single1611:
 	FMOVS 0(R10), F0
 
-loaded1598:
+loaded1612:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
-	TBZ $1, R20, single1599
+	TBZ $1, R20, single1613
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1600
+	TBZ $0, R20, loaded1614
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1600
+	B loaded1614
 
-single1599:
+single1613:
 	FMOVS 0(R10), F0
 
-loaded1600:
+loaded1614:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
-	TBZ $1, R20, single1601
+	TBZ $1, R20, single1615
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1602
+	TBZ $0, R20, loaded1616
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1602
+	B loaded1616
 
-single1601:
+single1615:
 	FMOVS 0(R10), F0
 
-loaded1602:
+loaded1616:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -35556,17 +35965,17 @@ single:
 	ADD $4, R1
 	FMOVS (R2), F3
 	ADD $4, R2
-	TBZ $1, R20, single1603
+	TBZ $1, R20, single1617
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1604
+	TBZ $0, R20, loaded1618
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1604
+	B loaded1618
 
-single1603:
+single1617:
 	FMOVS 0(R10), F0
 
-loaded1604:
+loaded1618:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -35582,103 +35991,103 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1605
+	TBZ $1, R20, single1619
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1606
+	TBZ $0, R20, loaded1620
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1606
+	B loaded1620
 
-single1605:
+single1619:
 	FMOVS 0(R21), F0
 
-loaded1606:
+loaded1620:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1607
+	TBZ $1, R20, single1621
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1608
+	TBZ $0, R20, loaded1622
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1608
+	B loaded1622
 
-single1607:
+single1621:
 	FMOVS 0(R21), F0
 
-loaded1608:
+loaded1622:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1609
+	TBZ $1, R20, single1623
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1610
+	TBZ $0, R20, loaded1624
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1610
+	B loaded1624
 
-single1609:
+single1623:
 	FMOVS 0(R21), F0
 
-loaded1610:
+loaded1624:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1611
+	TBZ $1, R20, single1625
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1612
+	TBZ $0, R20, loaded1626
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1612
+	B loaded1626
 
-single1611:
+single1625:
 	FMOVS 0(R21), F0
 
-loaded1612:
+loaded1626:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1613
+	TBZ $1, R20, single1627
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1614
+	TBZ $0, R20, stored1628
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1614
+	B stored1628
 
-single1613:
+single1627:
 	FMOVS F31, 0(R21)
 
-stored1614:
+stored1628:
 	ADD R13, R21
-	TBZ $1, R20, single1615
+	TBZ $1, R20, single1629
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1616
+	TBZ $0, R20, stored1630
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1616
+	B stored1630
 
-single1615:
+single1629:
 	FMOVS F30, 0(R21)
 
-stored1616:
+stored1630:
 	ADD R13, R21
-	TBZ $1, R20, single1617
+	TBZ $1, R20, single1631
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1618
+	TBZ $0, R20, stored1632
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1618
+	B stored1632
 
-single1617:
+single1631:
 	FMOVS F29, 0(R21)
 
-stored1618:
+stored1632:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -35916,17 +36325,17 @@ unrolled:
 	VLD1.P 16(R1), [V3.B16]
 	VLD1.P 16(R2), [V4.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1619
+	TBZ $1, R20, single1633
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1620
+	TBZ $0, R20, loaded1634
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1620
+	B loaded1634
 
-single1619:
+single1633:
 	FMOVS 16(R10), F1
 
-loaded1620:
+loaded1634:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -35935,17 +36344,17 @@ loaded1620:
 	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
 	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1621
+	TBZ $1, R20, single1635
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1622
+	TBZ $0, R20, loaded1636
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1622
+	B loaded1636
 
-single1621:
+single1635:
 	FMOVS 16(R10), F1
 
-loaded1622:
+loaded1636:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -35954,17 +36363,17 @@ loaded1622:
 	WORD $0x4fa4101b // FMLA V27.4S, V0.4S, V4.S[1]
 	WORD $0x4fa4103a // FMLA V26.4S, V1.4S, V4.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1623
+	TBZ $1, R20, single1637
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1624
+	TBZ $0, R20, loaded1638
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1624
+	B loaded1638
 
-single1623:
+single1637:
 	FMOVS 16(R10), F1
 
-loaded1624:
+loaded1638:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -35973,17 +36382,17 @@ loaded1624:
 	WORD $0x4f84181b // FMLA V27.4S, V0.4S, V4.S[2]
 	WORD $0x4f84183a // FMLA V26.4S, V1.4S, V4.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1625
+	TBZ $1, R20, single1639
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1626
+	TBZ $0, R20, loaded1640
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1626
+	B loaded1640
 
-single1625:
+single1639:
 	FMOVS 16(R10), F1
 
-loaded1626:
+loaded1640:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -36006,17 +36415,17 @@ single:
 	FMOVS (R2), F4
 	ADD $4, R2
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1627
+	TBZ $1, R20, single1641
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1628
+	TBZ $0, R20, loaded1642
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1628
+	B loaded1642
 
-single1627:
+single1641:
 	FMOVS 16(R10), F1
 
-loaded1628:
+loaded1642:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -36038,51 +36447,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1629
+	TBZ $1, R20, single1643
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1630
+	TBZ $0, R20, loaded1644
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1630
+	B loaded1644
 
-single1629:
+single1643:
 	FMOVS 16(R21), F0
 
-loaded1630:
+loaded1644:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1631
+	TBZ $1, R20, single1645
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1632
+	TBZ $0, R20, loaded1646
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1632
+	B loaded1646
 
-single1631:
+single1645:
 	FMOVS 16(R21), F0
 
-loaded1632:
+loaded1646:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1633
+	TBZ $1, R20, single1647
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1634
+	TBZ $0, R20, loaded1648
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1634
+	B loaded1648
 
-single1633:
+single1647:
 	FMOVS 16(R21), F0
 
-loaded1634:
+loaded1648:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -36093,17 +36502,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single1635
+	TBZ $1, R20, single1649
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1636
+	TBZ $0, R20, loaded1650
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1636
+	B loaded1650
 
-single1635:
+single1649:
 	FMOVS 16(R21), F0
 
-loaded1636:
+loaded1650:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -36111,43 +36520,43 @@ loaded1636:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1637
+	TBZ $1, R20, single1651
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1638
+	TBZ $0, R20, stored1652
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1638
+	B stored1652
 
-single1637:
+single1651:
 	FMOVS F30, 16(R21)
 
-stored1638:
+stored1652:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1639
+	TBZ $1, R20, single1653
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1640
+	TBZ $0, R20, stored1654
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1640
+	B stored1654
 
-single1639:
+single1653:
 	FMOVS F28, 16(R21)
 
-stored1640:
+stored1654:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1641
+	TBZ $1, R20, single1655
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1642
+	TBZ $0, R20, stored1656
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1642
+	B stored1656
 
-single1641:
+single1655:
 	FMOVS F26, 16(R21)
 
-stored1642:
+stored1656:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -36363,65 +36772,65 @@ unrolled:
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
-	TBZ $1, R20, single1643
+	TBZ $1, R20, single1657
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1644
+	TBZ $0, R20, loaded1658
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1644
+	B loaded1658
 
-single1643:
+single1657:
 	FMOVS 0(R10), F0
 
-loaded1644:
+loaded1658:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
-	TBZ $1, R20, single1645
+	TBZ $1, R20, single1659
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1646
+	TBZ $0, R20, loaded1660
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1646
+	B loaded1660
 
-single1645:
+single1659:
 	FMOVS 0(R10), F0
 
-loaded1646:
+loaded1660:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
-	TBZ $1, R20, single1647
+	TBZ $1, R20, single1661
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1648
+	TBZ $0, R20, loaded1662
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1648
+	B loaded1662
 
-single1647:
+single1661:
 	FMOVS 0(R10), F0
 
-loaded1648:
+loaded1662:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
-	TBZ $1, R20, single1649
+	TBZ $1, R20, single1663
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1650
+	TBZ $0, R20, loaded1664
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1650
+	B loaded1664
 
-single1649:
+single1663:
 	FMOVS 0(R10), F0
 
-loaded1650:
+loaded1664:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -36443,17 +36852,17 @@ single:
 	ADD $4, R2
 	FMOVS (R3), F4
 	ADD $4, R3
-	TBZ $1, R20, single1651
+	TBZ $1, R20, single1665
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1652
+	TBZ $0, R20, loaded1666
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1652
+	B loaded1666
 
-single1651:
+single1665:
 	FMOVS 0(R10), F0
 
-loaded1652:
+loaded1666:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -36470,76 +36879,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1653
+	TBZ $1, R20, single1667
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1654
+	TBZ $0, R20, loaded1668
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1654
+	B loaded1668
 
-single1653:
+single1667:
 	FMOVS 0(R21), F0
 
-loaded1654:
+loaded1668:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1655
+	TBZ $1, R20, single1669
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1656
+	TBZ $0, R20, loaded1670
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1656
+	B loaded1670
 
-single1655:
+single1669:
 	FMOVS 0(R21), F0
 
-loaded1656:
+loaded1670:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1657
+	TBZ $1, R20, single1671
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1658
+	TBZ $0, R20, loaded1672
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1658
+	B loaded1672
 
-single1657:
+single1671:
 	FMOVS 0(R21), F0
 
-loaded1658:
+loaded1672:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1659
+	TBZ $1, R20, single1673
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1660
+	TBZ $0, R20, loaded1674
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1660
+	B loaded1674
 
-single1659:
+single1673:
 	FMOVS 0(R21), F0
 
-loaded1660:
+loaded1674:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1661
+	TBZ $1, R20, single1675
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1662
+	TBZ $0, R20, loaded1676
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1662
+	B loaded1676
 
-single1661:
+single1675:
 	FMOVS 0(R21), F0
 
-loaded1662:
+loaded1676:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -36547,53 +36956,53 @@ loaded1662:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1663
+	TBZ $1, R20, single1677
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1664
+	TBZ $0, R20, stored1678
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1664
+	B stored1678
 
-single1663:
+single1677:
 	FMOVS F31, 0(R21)
 
-stored1664:
+stored1678:
 	ADD R13, R21
-	TBZ $1, R20, single1665
+	TBZ $1, R20, single1679
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1666
+	TBZ $0, R20, stored1680
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1666
+	B stored1680
 
-single1665:
+single1679:
 	FMOVS F30, 0(R21)
 
-stored1666:
+stored1680:
 	ADD R13, R21
-	TBZ $1, R20, single1667
+	TBZ $1, R20, single1681
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1668
+	TBZ $0, R20, stored1682
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1668
+	B stored1682
 
-single1667:
+single1681:
 	FMOVS F29, 0(R21)
 
-stored1668:
+stored1682:
 	ADD R13, R21
-	TBZ $1, R20, single1669
+	TBZ $1, R20, single1683
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1670
+	TBZ $0, R20, stored1684
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1670
+	B stored1684
 
-single1669:
+single1683:
 	FMOVS F28, 0(R21)
 
-stored1670:
+stored1684:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -36865,17 +37274,17 @@ unrolled:
 	VLD1.P 16(R2), [V4.B16]
 	VLD1.P 16(R3), [V5.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1671
+	TBZ $1, R20, single1685
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1672
+	TBZ $0, R20, loaded1686
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1672
+	B loaded1686
 
-single1671:
+single1685:
 	FMOVS 16(R10), F1
 
-loaded1672:
+loaded1686:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -36886,17 +37295,17 @@ loaded1672:
 	WORD $0x4f851019 // FMLA V25.4S, V0.4S, V5.S[0]
 	WORD $0x4f851038 // FMLA V24.4S, V1.4S, V5.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1673
+	TBZ $1, R20, single1687
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1674
+	TBZ $0, R20, loaded1688
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1674
+	B loaded1688
 
-single1673:
+single1687:
 	FMOVS 16(R10), F1
 
-loaded1674:
+loaded1688:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -36907,17 +37316,17 @@ loaded1674:
 	WORD $0x4fa51019 // FMLA V25.4S, V0.4S, V5.S[1]
 	WORD $0x4fa51038 // FMLA V24.4S, V1.4S, V5.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1675
+	TBZ $1, R20, single1689
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1676
+	TBZ $0, R20, loaded1690
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1676
+	B loaded1690
 
-single1675:
+single1689:
 	FMOVS 16(R10), F1
 
-loaded1676:
+loaded1690:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -36928,17 +37337,17 @@ loaded1676:
 	WORD $0x4f851819 // FMLA V25.4S, V0.4S, V5.S[2]
 	WORD $0x4f851838 // FMLA V24.4S, V1.4S, V5.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1677
+	TBZ $1, R20, single1691
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1678
+	TBZ $0, R20, loaded1692
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1678
+	B loaded1692
 
-single1677:
+single1691:
 	FMOVS 16(R10), F1
 
-loaded1678:
+loaded1692:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -36965,17 +37374,17 @@ single:
 	FMOVS (R3), F5
 	ADD $4, R3
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1679
+	TBZ $1, R20, single1693
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1680
+	TBZ $0, R20, loaded1694
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1680
+	B loaded1694
 
-single1679:
+single1693:
 	FMOVS 16(R10), F1
 
-loaded1680:
+loaded1694:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -36999,68 +37408,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1681
+	TBZ $1, R20, single1695
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1682
+	TBZ $0, R20, loaded1696
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1682
+	B loaded1696
 
-single1681:
+single1695:
 	FMOVS 16(R21), F0
 
-loaded1682:
+loaded1696:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1683
+	TBZ $1, R20, single1697
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1684
+	TBZ $0, R20, loaded1698
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1684
+	B loaded1698
 
-single1683:
+single1697:
 	FMOVS 16(R21), F0
 
-loaded1684:
+loaded1698:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1685
+	TBZ $1, R20, single1699
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1686
+	TBZ $0, R20, loaded1700
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1686
+	B loaded1700
 
-single1685:
+single1699:
 	FMOVS 16(R21), F0
 
-loaded1686:
+loaded1700:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1687
+	TBZ $1, R20, single1701
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1688
+	TBZ $0, R20, loaded1702
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1688
+	B loaded1702
 
-single1687:
+single1701:
 	FMOVS 16(R21), F0
 
-loaded1688:
+loaded1702:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -37072,17 +37481,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single1689
+	TBZ $1, R20, single1703
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1690
+	TBZ $0, R20, loaded1704
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1690
+	B loaded1704
 
-single1689:
+single1703:
 	FMOVS 16(R21), F0
 
-loaded1690:
+loaded1704:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -37091,56 +37500,56 @@ loaded1690:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1691
+	TBZ $1, R20, single1705
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1692
+	TBZ $0, R20, stored1706
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1692
+	B stored1706
 
-single1691:
+single1705:
 	FMOVS F30, 16(R21)
 
-stored1692:
+stored1706:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1693
+	TBZ $1, R20, single1707
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1694
+	TBZ $0, R20, stored1708
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1694
+	B stored1708
 
-single1693:
+single1707:
 	FMOVS F28, 16(R21)
 
-stored1694:
+stored1708:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1695
+	TBZ $1, R20, single1709
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1696
+	TBZ $0, R20, stored1710
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1696
+	B stored1710
 
-single1695:
+single1709:
 	FMOVS F26, 16(R21)
 
-stored1696:
+stored1710:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1697
+	TBZ $1, R20, single1711
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1698
+	TBZ $0, R20, stored1712
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1698
+	B stored1712
 
-single1697:
+single1711:
 	FMOVS F24, 16(R21)
 
-stored1698:
+stored1712:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -37378,68 +37787,68 @@ unrolled:
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
-	TBZ $1, R20, single1699
+	TBZ $1, R20, single1713
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1700
+	TBZ $0, R20, loaded1714
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1700
+	B loaded1714
 
-single1699:
+single1713:
 	FMOVS 0(R10), F0
 
-loaded1700:
+loaded1714:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
-	TBZ $1, R20, single1701
+	TBZ $1, R20, single1715
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1702
+	TBZ $0, R20, loaded1716
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1702
+	B loaded1716
 
-single1701:
+single1715:
 	FMOVS 0(R10), F0
 
-loaded1702:
+loaded1716:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
-	TBZ $1, R20, single1703
+	TBZ $1, R20, single1717
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1704
+	TBZ $0, R20, loaded1718
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1704
+	B loaded1718
 
-single1703:
+single1717:
 	FMOVS 0(R10), F0
 
-loaded1704:
+loaded1718:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
-	TBZ $1, R20, single1705
+	TBZ $1, R20, single1719
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1706
+	TBZ $0, R20, loaded1720
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1706
+	B loaded1720
 
-single1705:
+single1719:
 	FMOVS 0(R10), F0
 
-loaded1706:
+loaded1720:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -37464,17 +37873,17 @@ single:
 	ADD $4, R3
 	FMOVS (R4), F5
 	ADD $4, R4
-	TBZ $1, R20, single1707
+	TBZ $1, R20, single1721
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1708
+	TBZ $0, R20, loaded1722
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1708
+	B loaded1722
 
-single1707:
+single1721:
 	FMOVS 0(R10), F0
 
-loaded1708:
+loaded1722:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -37492,90 +37901,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1709
+	TBZ $1, R20, single1723
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1710
+	TBZ $0, R20, loaded1724
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1710
+	B loaded1724
 
-single1709:
+single1723:
 	FMOVS 0(R21), F0
 
-loaded1710:
+loaded1724:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1711
+	TBZ $1, R20, single1725
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1712
+	TBZ $0, R20, loaded1726
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1712
+	B loaded1726
 
-single1711:
+single1725:
 	FMOVS 0(R21), F0
 
-loaded1712:
+loaded1726:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1713
+	TBZ $1, R20, single1727
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1714
+	TBZ $0, R20, loaded1728
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1714
+	B loaded1728
 
-single1713:
+single1727:
 	FMOVS 0(R21), F0
 
-loaded1714:
+loaded1728:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1715
+	TBZ $1, R20, single1729
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1716
+	TBZ $0, R20, loaded1730
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1716
+	B loaded1730
 
-single1715:
+single1729:
 	FMOVS 0(R21), F0
 
-loaded1716:
+loaded1730:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1717
+	TBZ $1, R20, single1731
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1718
+	TBZ $0, R20, loaded1732
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1718
+	B loaded1732
 
-single1717:
+single1731:
 	FMOVS 0(R21), F0
 
-loaded1718:
+loaded1732:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1719
+	TBZ $1, R20, single1733
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1720
+	TBZ $0, R20, loaded1734
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1720
+	B loaded1734
 
-single1719:
+single1733:
 	FMOVS 0(R21), F0
 
-loaded1720:
+loaded1734:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -37584,65 +37993,65 @@ loaded1720:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1721
+	TBZ $1, R20, single1735
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1722
+	TBZ $0, R20, stored1736
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1722
+	B stored1736
 
-single1721:
+single1735:
 	FMOVS F31, 0(R21)
 
-stored1722:
+stored1736:
 	ADD R13, R21
-	TBZ $1, R20, single1723
+	TBZ $1, R20, single1737
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1724
+	TBZ $0, R20, stored1738
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1724
+	B stored1738
 
-single1723:
+single1737:
 	FMOVS F30, 0(R21)
 
-stored1724:
+stored1738:
 	ADD R13, R21
-	TBZ $1, R20, single1725
+	TBZ $1, R20, single1739
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1726
+	TBZ $0, R20, stored1740
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1726
+	B stored1740
 
-single1725:
+single1739:
 	FMOVS F29, 0(R21)
 
-stored1726:
+stored1740:
 	ADD R13, R21
-	TBZ $1, R20, single1727
+	TBZ $1, R20, single1741
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1728
+	TBZ $0, R20, stored1742
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1728
+	B stored1742
 
-single1727:
+single1741:
 	FMOVS F28, 0(R21)
 
-stored1728:
+stored1742:
 	ADD R13, R21
-	TBZ $1, R20, single1729
+	TBZ $1, R20, single1743
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1730
+	TBZ $0, R20, stored1744
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1730
+	B stored1744
 
-single1729:
+single1743:
 	FMOVS F27, 0(R21)
 
-stored1730:
+stored1744:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -37948,17 +38357,17 @@ unrolled:
 	VLD1.P 16(R3), [V5.B16]
 	VLD1.P 16(R4), [V6.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1731
+	TBZ $1, R20, single1745
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1732
+	TBZ $0, R20, loaded1746
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1732
+	B loaded1746
 
-single1731:
+single1745:
 	FMOVS 16(R10), F1
 
-loaded1732:
+loaded1746:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -37971,17 +38380,17 @@ loaded1732:
 	WORD $0x4f861017 // FMLA V23.4S, V0.4S, V6.S[0]
 	WORD $0x4f861036 // FMLA V22.4S, V1.4S, V6.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1733
+	TBZ $1, R20, single1747
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1734
+	TBZ $0, R20, loaded1748
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1734
+	B loaded1748
 
-single1733:
+single1747:
 	FMOVS 16(R10), F1
 
-loaded1734:
+loaded1748:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -37994,17 +38403,17 @@ loaded1734:
 	WORD $0x4fa61017 // FMLA V23.4S, V0.4S, V6.S[1]
 	WORD $0x4fa61036 // FMLA V22.4S, V1.4S, V6.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1735
+	TBZ $1, R20, single1749
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1736
+	TBZ $0, R20, loaded1750
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1736
+	B loaded1750
 
-single1735:
+single1749:
 	FMOVS 16(R10), F1
 
-loaded1736:
+loaded1750:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -38017,17 +38426,17 @@ loaded1736:
 	WORD $0x4f861817 // FMLA V23.4S, V0.4S, V6.S[2]
 	WORD $0x4f861836 // FMLA V22.4S, V1.4S, V6.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1737
+	TBZ $1, R20, single1751
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1738
+	TBZ $0, R20, loaded1752
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1738
+	B loaded1752
 
-single1737:
+single1751:
 	FMOVS 16(R10), F1
 
-loaded1738:
+loaded1752:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -38058,17 +38467,17 @@ single:
 	FMOVS (R4), F6
 	ADD $4, R4
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1739
+	TBZ $1, R20, single1753
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1740
+	TBZ $0, R20, loaded1754
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1740
+	B loaded1754
 
-single1739:
+single1753:
 	FMOVS 16(R10), F1
 
-loaded1740:
+loaded1754:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -38094,85 +38503,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1741
+	TBZ $1, R20, single1755
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1742
+	TBZ $0, R20, loaded1756
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1742
+	B loaded1756
 
-single1741:
+single1755:
 	FMOVS 16(R21), F0
 
-loaded1742:
+loaded1756:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1743
+	TBZ $1, R20, single1757
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1744
+	TBZ $0, R20, loaded1758
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1744
+	B loaded1758
 
-single1743:
+single1757:
 	FMOVS 16(R21), F0
 
-loaded1744:
+loaded1758:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1745
+	TBZ $1, R20, single1759
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1746
+	TBZ $0, R20, loaded1760
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1746
+	B loaded1760
 
-single1745:
+single1759:
 	FMOVS 16(R21), F0
 
-loaded1746:
+loaded1760:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1747
+	TBZ $1, R20, single1761
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1748
+	TBZ $0, R20, loaded1762
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1748
+	B loaded1762
 
-single1747:
+single1761:
 	FMOVS 16(R21), F0
 
-loaded1748:
+loaded1762:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1749
+	TBZ $1, R20, single1763
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1750
+	TBZ $0, R20, loaded1764
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1750
+	B loaded1764
 
-single1749:
+single1763:
 	FMOVS 16(R21), F0
 
-loaded1750:
+loaded1764:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -38185,17 +38594,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single1751
+	TBZ $1, R20, single1765
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1752
+	TBZ $0, R20, loaded1766
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1752
+	B loaded1766
 
-single1751:
+single1765:
 	FMOVS 16(R21), F0
 
-loaded1752:
+loaded1766:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -38205,69 +38614,69 @@ loaded1752:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1753
+	TBZ $1, R20, single1767
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1754
+	TBZ $0, R20, stored1768
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1754
+	B stored1768
 
-single1753:
+single1767:
 	FMOVS F30, 16(R21)
 
-stored1754:
+stored1768:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1755
+	TBZ $1, R20, single1769
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1756
+	TBZ $0, R20, stored1770
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1756
+	B stored1770
 
-single1755:
+single1769:
 	FMOVS F28, 16(R21)
 
-stored1756:
+stored1770:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1757
+	TBZ $1, R20, single1771
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1758
+	TBZ $0, R20, stored1772
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1758
+	B stored1772
 
-single1757:
+single1771:
 	FMOVS F26, 16(R21)
 
-stored1758:
+stored1772:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1759
+	TBZ $1, R20, single1773
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1760
+	TBZ $0, R20, stored1774
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1760
+	B stored1774
 
-single1759:
+single1773:
 	FMOVS F24, 16(R21)
 
-stored1760:
+stored1774:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1761
+	TBZ $1, R20, single1775
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1762
+	TBZ $0, R20, stored1776
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1762
+	B stored1776
 
-single1761:
+single1775:
 	FMOVS F22, 16(R21)
 
-stored1762:
+stored1776:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -38527,17 +38936,17 @@ unrolled:
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
-	TBZ $1, R20, single1763
+	TBZ $1, R20, single1777
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1764
+	TBZ $0, R20, loaded1778
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1764
+	B loaded1778
 
-single1763:
+single1777:
 	FMOVS 0(R10), F0
 
-loaded1764:
+loaded1778:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -38545,17 +38954,17 @@ loaded1764:
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
-	TBZ $1, R20, single1765
+	TBZ $1, R20, single1779
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1766
+	TBZ $0, R20, loaded1780
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1766
+	B loaded1780
 
-single1765:
+single1779:
 	FMOVS 0(R10), F0
 
-loaded1766:
+loaded1780:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -38563,17 +38972,17 @@ loaded1766:
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
-	TBZ $1, R20, single1767
+	TBZ $1, R20, single1781
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1768
+	TBZ $0, R20, loaded1782
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1768
+	B loaded1782
 
-single1767:
+single1781:
 	FMOVS 0(R10), F0
 
-loaded1768:
+loaded1782:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -38581,17 +38990,17 @@ loaded1768:
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
-	TBZ $1, R20, single1769
+	TBZ $1, R20, single1783
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1770
+	TBZ $0, R20, loaded1784
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1770
+	B loaded1784
 
-single1769:
+single1783:
 	FMOVS 0(R10), F0
 
-loaded1770:
+loaded1784:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -38619,17 +39028,17 @@ single:
 	ADD $4, R4
 	FMOVS (R5), F6
 	ADD $4, R5
-	TBZ $1, R20, single1771
+	TBZ $1, R20, single1785
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1772
+	TBZ $0, R20, loaded1786
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1772
+	B loaded1786
 
-single1771:
+single1785:
 	FMOVS 0(R10), F0
 
-loaded1772:
+loaded1786:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -38648,104 +39057,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1773
+	TBZ $1, R20, single1787
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1774
+	TBZ $0, R20, loaded1788
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1774
+	B loaded1788
 
-single1773:
+single1787:
 	FMOVS 0(R21), F0
 
-loaded1774:
+loaded1788:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1775
+	TBZ $1, R20, single1789
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1776
+	TBZ $0, R20, loaded1790
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1776
+	B loaded1790
 
-single1775:
+single1789:
 	FMOVS 0(R21), F0
 
-loaded1776:
+loaded1790:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1777
+	TBZ $1, R20, single1791
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1778
+	TBZ $0, R20, loaded1792
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1778
+	B loaded1792
 
-single1777:
+single1791:
 	FMOVS 0(R21), F0
 
-loaded1778:
+loaded1792:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1779
+	TBZ $1, R20, single1793
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1780
+	TBZ $0, R20, loaded1794
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1780
+	B loaded1794
 
-single1779:
+single1793:
 	FMOVS 0(R21), F0
 
-loaded1780:
+loaded1794:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1781
+	TBZ $1, R20, single1795
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1782
+	TBZ $0, R20, loaded1796
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1782
+	B loaded1796
 
-single1781:
+single1795:
 	FMOVS 0(R21), F0
 
-loaded1782:
+loaded1796:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single1783
+	TBZ $1, R20, single1797
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1784
+	TBZ $0, R20, loaded1798
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1784
+	B loaded1798
 
-single1783:
+single1797:
 	FMOVS 0(R21), F0
 
-loaded1784:
+loaded1798:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1785
+	TBZ $1, R20, single1799
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1786
+	TBZ $0, R20, loaded1800
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1786
+	B loaded1800
 
-single1785:
+single1799:
 	FMOVS 0(R21), F0
 
-loaded1786:
+loaded1800:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -38755,77 +39164,77 @@ loaded1786:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1787
+	TBZ $1, R20, single1801
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1788
+	TBZ $0, R20, stored1802
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1788
+	B stored1802
 
-single1787:
+single1801:
 	FMOVS F31, 0(R21)
 
-stored1788:
+stored1802:
 	ADD R13, R21
-	TBZ $1, R20, single1789
+	TBZ $1, R20, single1803
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1790
+	TBZ $0, R20, stored1804
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1790
+	B stored1804
 
-single1789:
+single1803:
 	FMOVS F30, 0(R21)
 
-stored1790:
+stored1804:
 	ADD R13, R21
-	TBZ $1, R20, single1791
+	TBZ $1, R20, single1805
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1792
+	TBZ $0, R20, stored1806
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1792
+	B stored1806
 
-single1791:
+single1805:
 	FMOVS F29, 0(R21)
 
-stored1792:
+stored1806:
 	ADD R13, R21
-	TBZ $1, R20, single1793
+	TBZ $1, R20, single1807
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1794
+	TBZ $0, R20, stored1808
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1794
+	B stored1808
 
-single1793:
+single1807:
 	FMOVS F28, 0(R21)
 
-stored1794:
+stored1808:
 	ADD R13, R21
-	TBZ $1, R20, single1795
+	TBZ $1, R20, single1809
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1796
+	TBZ $0, R20, stored1810
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1796
+	B stored1810
 
-single1795:
+single1809:
 	FMOVS F27, 0(R21)
 
-stored1796:
+stored1810:
 	ADD R13, R21
-	TBZ $1, R20, single1797
+	TBZ $1, R20, single1811
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored1798
+	TBZ $0, R20, stored1812
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1798
+	B stored1812
 
-single1797:
+single1811:
 	FMOVS F26, 0(R21)
 
-stored1798:
+stored1812:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -39165,17 +39574,17 @@ unrolled:
 	VLD1.P 16(R4), [V6.B16]
 	VLD1.P 16(R5), [V7.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1799
+	TBZ $1, R20, single1813
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1800
+	TBZ $0, R20, loaded1814
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1800
+	B loaded1814
 
-single1799:
+single1813:
 	FMOVS 16(R10), F1
 
-loaded1800:
+loaded1814:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -39190,17 +39599,17 @@ loaded1800:
 	WORD $0x4f871015 // FMLA V21.4S, V0.4S, V7.S[0]
 	WORD $0x4f871034 // FMLA V20.4S, V1.4S, V7.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1801
+	TBZ $1, R20, single1815
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1802
+	TBZ $0, R20, loaded1816
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1802
+	B loaded1816
 
-single1801:
+single1815:
 	FMOVS 16(R10), F1
 
-loaded1802:
+loaded1816:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -39215,17 +39624,17 @@ loaded1802:
 	WORD $0x4fa71015 // FMLA V21.4S, V0.4S, V7.S[1]
 	WORD $0x4fa71034 // FMLA V20.4S, V1.4S, V7.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1803
+	TBZ $1, R20, single1817
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1804
+	TBZ $0, R20, loaded1818
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1804
+	B loaded1818
 
-single1803:
+single1817:
 	FMOVS 16(R10), F1
 
-loaded1804:
+loaded1818:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -39240,17 +39649,17 @@ loaded1804:
 	WORD $0x4f871815 // FMLA V21.4S, V0.4S, V7.S[2]
 	WORD $0x4f871834 // FMLA V20.4S, V1.4S, V7.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1805
+	TBZ $1, R20, single1819
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1806
+	TBZ $0, R20, loaded1820
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1806
+	B loaded1820
 
-single1805:
+single1819:
 	FMOVS 16(R10), F1
 
-loaded1806:
+loaded1820:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -39285,17 +39694,17 @@ single:
 	FMOVS (R5), F7
 	ADD $4, R5
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1807
+	TBZ $1, R20, single1821
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1808
+	TBZ $0, R20, loaded1822
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1808
+	B loaded1822
 
-single1807:
+single1821:
 	FMOVS 16(R10), F1
 
-loaded1808:
+loaded1822:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -39323,102 +39732,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1809
+	TBZ $1, R20, single1823
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1810
+	TBZ $0, R20, loaded1824
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1810
+	B loaded1824
 
-single1809:
+single1823:
 	FMOVS 16(R21), F0
 
-loaded1810:
+loaded1824:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1811
+	TBZ $1, R20, single1825
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1812
+	TBZ $0, R20, loaded1826
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1812
+	B loaded1826
 
-single1811:
+single1825:
 	FMOVS 16(R21), F0
 
-loaded1812:
+loaded1826:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1813
+	TBZ $1, R20, single1827
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1814
+	TBZ $0, R20, loaded1828
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1814
+	B loaded1828
 
-single1813:
+single1827:
 	FMOVS 16(R21), F0
 
-loaded1814:
+loaded1828:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1815
+	TBZ $1, R20, single1829
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1816
+	TBZ $0, R20, loaded1830
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1816
+	B loaded1830
 
-single1815:
+single1829:
 	FMOVS 16(R21), F0
 
-loaded1816:
+loaded1830:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1817
+	TBZ $1, R20, single1831
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1818
+	TBZ $0, R20, loaded1832
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1818
+	B loaded1832
 
-single1817:
+single1831:
 	FMOVS 16(R21), F0
 
-loaded1818:
+loaded1832:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single1819
+	TBZ $1, R20, single1833
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1820
+	TBZ $0, R20, loaded1834
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1820
+	B loaded1834
 
-single1819:
+single1833:
 	FMOVS 16(R21), F0
 
-loaded1820:
+loaded1834:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -39432,17 +39841,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single1821
+	TBZ $1, R20, single1835
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1822
+	TBZ $0, R20, loaded1836
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1822
+	B loaded1836
 
-single1821:
+single1835:
 	FMOVS 16(R21), F0
 
-loaded1822:
+loaded1836:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -39453,82 +39862,82 @@ loaded1822:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1823
+	TBZ $1, R20, single1837
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1824
+	TBZ $0, R20, stored1838
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1824
+	B stored1838
 
-single1823:
+single1837:
 	FMOVS F30, 16(R21)
 
-stored1824:
+stored1838:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1825
+	TBZ $1, R20, single1839
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1826
+	TBZ $0, R20, stored1840
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1826
+	B stored1840
 
-single1825:
+single1839:
 	FMOVS F28, 16(R21)
 
-stored1826:
+stored1840:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1827
+	TBZ $1, R20, single1841
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1828
+	TBZ $0, R20, stored1842
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1828
+	B stored1842
 
-single1827:
+single1841:
 	FMOVS F26, 16(R21)
 
-stored1828:
+stored1842:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1829
+	TBZ $1, R20, single1843
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1830
+	TBZ $0, R20, stored1844
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1830
+	B stored1844
 
-single1829:
+single1843:
 	FMOVS F24, 16(R21)
 
-stored1830:
+stored1844:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1831
+	TBZ $1, R20, single1845
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1832
+	TBZ $0, R20, stored1846
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1832
+	B stored1846
 
-single1831:
+single1845:
 	FMOVS F22, 16(R21)
 
-stored1832:
+stored1846:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single1833
+	TBZ $1, R20, single1847
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored1834
+	TBZ $0, R20, stored1848
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored1834
+	B stored1848
 
-single1833:
+single1847:
 	FMOVS F20, 16(R21)
 
-stored1834:
+stored1848:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -39810,17 +40219,17 @@ unrolled:
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
-	TBZ $1, R20, single1835
+	TBZ $1, R20, single1849
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1836
+	TBZ $0, R20, loaded1850
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1836
+	B loaded1850
 
-single1835:
+single1849:
 	FMOVS 0(R10), F0
 
-loaded1836:
+loaded1850:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -39829,17 +40238,17 @@ loaded1836:
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
-	TBZ $1, R20, single1837
+	TBZ $1, R20, single1851
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1838
+	TBZ $0, R20, loaded1852
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1838
+	B loaded1852
 
-single1837:
+single1851:
 	FMOVS 0(R10), F0
 
-loaded1838:
+loaded1852:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -39848,17 +40257,17 @@ loaded1838:
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
 	WORD $0x4fa71019 // FMLA V25.4S, V0.4S, V7.S[1]
-	TBZ $1, R20, single1839
+	TBZ $1, R20, single1853
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1840
+	TBZ $0, R20, loaded1854
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1840
+	B loaded1854
 
-single1839:
+single1853:
 	FMOVS 0(R10), F0
 
-loaded1840:
+loaded1854:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -39867,17 +40276,17 @@ loaded1840:
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
 	WORD $0x4f871819 // FMLA V25.4S, V0.4S, V7.S[2]
-	TBZ $1, R20, single1841
+	TBZ $1, R20, single1855
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1842
+	TBZ $0, R20, loaded1856
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1842
+	B loaded1856
 
-single1841:
+single1855:
 	FMOVS 0(R10), F0
 
-loaded1842:
+loaded1856:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -39908,17 +40317,17 @@ single:
 	ADD $4, R5
 	FMOVS (R6), F7
 	ADD $4, R6
-	TBZ $1, R20, single1843
+	TBZ $1, R20, single1857
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1844
+	TBZ $0, R20, loaded1858
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1844
+	B loaded1858
 
-single1843:
+single1857:
 	FMOVS 0(R10), F0
 
-loaded1844:
+loaded1858:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -39938,107 +40347,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1845
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1846
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1846
-
-single1845:
-	FMOVS 0(R21), F0
-
-loaded1846:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single1847
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1848
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1848
-
-single1847:
-	FMOVS 0(R21), F0
-
-loaded1848:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single1849
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1850
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1850
-
-single1849:
-	FMOVS 0(R21), F0
-
-loaded1850:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single1851
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1852
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1852
-
-single1851:
-	FMOVS 0(R21), F0
-
-loaded1852:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single1853
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1854
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1854
-
-single1853:
-	FMOVS 0(R21), F0
-
-loaded1854:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
-	TBZ $1, R20, single1855
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1856
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1856
-
-single1855:
-	FMOVS 0(R21), F0
-
-loaded1856:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	TBZ $1, R20, single1857
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1858
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1858
-
-single1857:
-	FMOVS 0(R21), F0
-
-loaded1858:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
 	TBZ $1, R20, single1859
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1860
@@ -40050,6 +40358,107 @@ single1859:
 	FMOVS 0(R21), F0
 
 loaded1860:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single1861
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1862
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1862
+
+single1861:
+	FMOVS 0(R21), F0
+
+loaded1862:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single1863
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1864
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1864
+
+single1863:
+	FMOVS 0(R21), F0
+
+loaded1864:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single1865
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1866
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1866
+
+single1865:
+	FMOVS 0(R21), F0
+
+loaded1866:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single1867
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1868
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1868
+
+single1867:
+	FMOVS 0(R21), F0
+
+loaded1868:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single1869
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1870
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1870
+
+single1869:
+	FMOVS 0(R21), F0
+
+loaded1870:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single1871
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1872
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1872
+
+single1871:
+	FMOVS 0(R21), F0
+
+loaded1872:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single1873
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1874
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1874
+
+single1873:
+	FMOVS 0(R21), F0
+
+loaded1874:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -40060,89 +40469,89 @@ loaded1860:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1861
+	TBZ $1, R20, single1875
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1862
+	TBZ $0, R20, stored1876
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1862
+	B stored1876
 
-single1861:
+single1875:
 	FMOVS F31, 0(R21)
 
-stored1862:
+stored1876:
 	ADD R13, R21
-	TBZ $1, R20, single1863
+	TBZ $1, R20, single1877
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1864
+	TBZ $0, R20, stored1878
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1864
+	B stored1878
 
-single1863:
+single1877:
 	FMOVS F30, 0(R21)
 
-stored1864:
+stored1878:
 	ADD R13, R21
-	TBZ $1, R20, single1865
+	TBZ $1, R20, single1879
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1866
+	TBZ $0, R20, stored1880
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1866
+	B stored1880
 
-single1865:
+single1879:
 	FMOVS F29, 0(R21)
 
-stored1866:
+stored1880:
 	ADD R13, R21
-	TBZ $1, R20, single1867
+	TBZ $1, R20, single1881
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1868
+	TBZ $0, R20, stored1882
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1868
+	B stored1882
 
-single1867:
+single1881:
 	FMOVS F28, 0(R21)
 
-stored1868:
+stored1882:
 	ADD R13, R21
-	TBZ $1, R20, single1869
+	TBZ $1, R20, single1883
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1870
+	TBZ $0, R20, stored1884
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1870
+	B stored1884
 
-single1869:
+single1883:
 	FMOVS F27, 0(R21)
 
-stored1870:
+stored1884:
 	ADD R13, R21
-	TBZ $1, R20, single1871
+	TBZ $1, R20, single1885
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored1872
+	TBZ $0, R20, stored1886
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1872
+	B stored1886
 
-single1871:
+single1885:
 	FMOVS F26, 0(R21)
 
-stored1872:
+stored1886:
 	ADD R13, R21
-	TBZ $1, R20, single1873
+	TBZ $1, R20, single1887
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored1874
+	TBZ $0, R20, stored1888
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored1874
+	B stored1888
 
-single1873:
+single1887:
 	FMOVS F25, 0(R21)
 
-stored1874:
+stored1888:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -40516,17 +40925,17 @@ unrolled:
 	VLD1.P 16(R5), [V7.B16]
 	VLD1.P 16(R6), [V8.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1875
+	TBZ $1, R20, single1889
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1876
+	TBZ $0, R20, loaded1890
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1876
+	B loaded1890
 
-single1875:
+single1889:
 	FMOVS 16(R10), F1
 
-loaded1876:
+loaded1890:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -40543,17 +40952,17 @@ loaded1876:
 	WORD $0x4f881013 // FMLA V19.4S, V0.4S, V8.S[0]
 	WORD $0x4f881032 // FMLA V18.4S, V1.4S, V8.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1877
+	TBZ $1, R20, single1891
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1878
+	TBZ $0, R20, loaded1892
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1878
+	B loaded1892
 
-single1877:
+single1891:
 	FMOVS 16(R10), F1
 
-loaded1878:
+loaded1892:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -40570,17 +40979,17 @@ loaded1878:
 	WORD $0x4fa81013 // FMLA V19.4S, V0.4S, V8.S[1]
 	WORD $0x4fa81032 // FMLA V18.4S, V1.4S, V8.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1879
+	TBZ $1, R20, single1893
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1880
+	TBZ $0, R20, loaded1894
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1880
+	B loaded1894
 
-single1879:
+single1893:
 	FMOVS 16(R10), F1
 
-loaded1880:
+loaded1894:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -40597,17 +41006,17 @@ loaded1880:
 	WORD $0x4f881813 // FMLA V19.4S, V0.4S, V8.S[2]
 	WORD $0x4f881832 // FMLA V18.4S, V1.4S, V8.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1881
+	TBZ $1, R20, single1895
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1882
+	TBZ $0, R20, loaded1896
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1882
+	B loaded1896
 
-single1881:
+single1895:
 	FMOVS 16(R10), F1
 
-loaded1882:
+loaded1896:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -40646,17 +41055,17 @@ single:
 	FMOVS (R6), F8
 	ADD $4, R6
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1883
+	TBZ $1, R20, single1897
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1884
+	TBZ $0, R20, loaded1898
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1884
+	B loaded1898
 
-single1883:
+single1897:
 	FMOVS 16(R10), F1
 
-loaded1884:
+loaded1898:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -40686,119 +41095,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1885
+	TBZ $1, R20, single1899
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1886
+	TBZ $0, R20, loaded1900
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1886
+	B loaded1900
 
-single1885:
+single1899:
 	FMOVS 16(R21), F0
 
-loaded1886:
+loaded1900:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1887
+	TBZ $1, R20, single1901
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1888
+	TBZ $0, R20, loaded1902
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1888
+	B loaded1902
 
-single1887:
+single1901:
 	FMOVS 16(R21), F0
 
-loaded1888:
+loaded1902:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1889
+	TBZ $1, R20, single1903
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1890
+	TBZ $0, R20, loaded1904
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1890
+	B loaded1904
 
-single1889:
+single1903:
 	FMOVS 16(R21), F0
 
-loaded1890:
+loaded1904:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1891
+	TBZ $1, R20, single1905
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1892
+	TBZ $0, R20, loaded1906
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1892
+	B loaded1906
 
-single1891:
+single1905:
 	FMOVS 16(R21), F0
 
-loaded1892:
+loaded1906:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1893
+	TBZ $1, R20, single1907
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1894
+	TBZ $0, R20, loaded1908
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1894
+	B loaded1908
 
-single1893:
+single1907:
 	FMOVS 16(R21), F0
 
-loaded1894:
+loaded1908:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single1895
+	TBZ $1, R20, single1909
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1896
+	TBZ $0, R20, loaded1910
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1896
+	B loaded1910
 
-single1895:
+single1909:
 	FMOVS 16(R21), F0
 
-loaded1896:
+loaded1910:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single1897
+	TBZ $1, R20, single1911
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1898
+	TBZ $0, R20, loaded1912
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1898
+	B loaded1912
 
-single1897:
+single1911:
 	FMOVS 16(R21), F0
 
-loaded1898:
+loaded1912:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -40813,17 +41222,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single1899
+	TBZ $1, R20, single1913
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1900
+	TBZ $0, R20, loaded1914
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1900
+	B loaded1914
 
-single1899:
+single1913:
 	FMOVS 16(R21), F0
 
-loaded1900:
+loaded1914:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -40835,95 +41244,95 @@ loaded1900:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1901
+	TBZ $1, R20, single1915
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1902
+	TBZ $0, R20, stored1916
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1902
+	B stored1916
 
-single1901:
+single1915:
 	FMOVS F30, 16(R21)
 
-stored1902:
+stored1916:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1903
+	TBZ $1, R20, single1917
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1904
+	TBZ $0, R20, stored1918
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1904
+	B stored1918
 
-single1903:
+single1917:
 	FMOVS F28, 16(R21)
 
-stored1904:
+stored1918:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1905
+	TBZ $1, R20, single1919
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1906
+	TBZ $0, R20, stored1920
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1906
+	B stored1920
 
-single1905:
+single1919:
 	FMOVS F26, 16(R21)
 
-stored1906:
+stored1920:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1907
+	TBZ $1, R20, single1921
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1908
+	TBZ $0, R20, stored1922
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1908
+	B stored1922
 
-single1907:
+single1921:
 	FMOVS F24, 16(R21)
 
-stored1908:
+stored1922:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1909
+	TBZ $1, R20, single1923
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1910
+	TBZ $0, R20, stored1924
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1910
+	B stored1924
 
-single1909:
+single1923:
 	FMOVS F22, 16(R21)
 
-stored1910:
+stored1924:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single1911
+	TBZ $1, R20, single1925
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored1912
+	TBZ $0, R20, stored1926
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored1912
+	B stored1926
 
-single1911:
+single1925:
 	FMOVS F20, 16(R21)
 
-stored1912:
+stored1926:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single1913
+	TBZ $1, R20, single1927
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored1914
+	TBZ $0, R20, stored1928
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored1914
+	B stored1928
 
-single1913:
+single1927:
 	FMOVS F18, 16(R21)
 
-stored1914:
+stored1928:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -41227,17 +41636,17 @@ unrolled:
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
 	VLD1.P 16(R7), [V8.B16]
-	TBZ $1, R20, single1915
+	TBZ $1, R20, single1929
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1916
+	TBZ $0, R20, loaded1930
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1916
+	B loaded1930
 
-single1915:
+single1929:
 	FMOVS 0(R10), F0
 
-loaded1916:
+loaded1930:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -41247,17 +41656,17 @@ loaded1916:
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
 	WORD $0x4f881018 // FMLA V24.4S, V0.4S, V8.S[0]
-	TBZ $1, R20, single1917
+	TBZ $1, R20, single1931
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1918
+	TBZ $0, R20, loaded1932
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1918
+	B loaded1932
 
-single1917:
+single1931:
 	FMOVS 0(R10), F0
 
-loaded1918:
+loaded1932:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -41267,17 +41676,17 @@ loaded1918:
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
 	WORD $0x4fa71019 // FMLA V25.4S, V0.4S, V7.S[1]
 	WORD $0x4fa81018 // FMLA V24.4S, V0.4S, V8.S[1]
-	TBZ $1, R20, single1919
+	TBZ $1, R20, single1933
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1920
+	TBZ $0, R20, loaded1934
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1920
+	B loaded1934
 
-single1919:
+single1933:
 	FMOVS 0(R10), F0
 
-loaded1920:
+loaded1934:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -41287,17 +41696,17 @@ loaded1920:
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
 	WORD $0x4f871819 // FMLA V25.4S, V0.4S, V7.S[2]
 	WORD $0x4f881818 // FMLA V24.4S, V0.4S, V8.S[2]
-	TBZ $1, R20, single1921
+	TBZ $1, R20, single1935
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1922
+	TBZ $0, R20, loaded1936
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1922
+	B loaded1936
 
-single1921:
+single1935:
 	FMOVS 0(R10), F0
 
-loaded1922:
+loaded1936:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -41331,17 +41740,17 @@ single:
 	ADD $4, R6
 	FMOVS (R7), F8
 	ADD $4, R7
-	TBZ $1, R20, single1923
+	TBZ $1, R20, single1937
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1924
+	TBZ $0, R20, loaded1938
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1924
+	B loaded1938
 
-single1923:
+single1937:
 	FMOVS 0(R10), F0
 
-loaded1924:
+loaded1938:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -41362,104 +41771,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1925
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1926
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1926
-
-single1925:
-	FMOVS 0(R21), F0
-
-loaded1926:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single1927
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1928
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1928
-
-single1927:
-	FMOVS 0(R21), F0
-
-loaded1928:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single1929
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1930
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1930
-
-single1929:
-	FMOVS 0(R21), F0
-
-loaded1930:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single1931
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1932
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1932
-
-single1931:
-	FMOVS 0(R21), F0
-
-loaded1932:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single1933
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1934
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1934
-
-single1933:
-	FMOVS 0(R21), F0
-
-loaded1934:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
-	TBZ $1, R20, single1935
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1936
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1936
-
-single1935:
-	FMOVS 0(R21), F0
-
-loaded1936:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	TBZ $1, R20, single1937
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1938
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1938
-
-single1937:
-	FMOVS 0(R21), F0
-
-loaded1938:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	ADD R13, R21
 	TBZ $1, R20, single1939
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1940
@@ -41471,12 +41782,9 @@ single1939:
 	FMOVS 0(R21), F0
 
 loaded1940:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
 	TBZ $1, R20, single1941
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1942
@@ -41488,6 +41796,107 @@ single1941:
 	FMOVS 0(R21), F0
 
 loaded1942:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single1943
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1944
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1944
+
+single1943:
+	FMOVS 0(R21), F0
+
+loaded1944:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single1945
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1946
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1946
+
+single1945:
+	FMOVS 0(R21), F0
+
+loaded1946:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single1947
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1948
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1948
+
+single1947:
+	FMOVS 0(R21), F0
+
+loaded1948:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single1949
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1950
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1950
+
+single1949:
+	FMOVS 0(R21), F0
+
+loaded1950:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single1951
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1952
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1952
+
+single1951:
+	FMOVS 0(R21), F0
+
+loaded1952:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	ADD R13, R21
+	TBZ $1, R20, single1953
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1954
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1954
+
+single1953:
+	FMOVS 0(R21), F0
+
+loaded1954:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single1955
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1956
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1956
+
+single1955:
+	FMOVS 0(R21), F0
+
+loaded1956:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -41499,101 +41908,101 @@ loaded1942:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1943
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1944
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored1944
-
-single1943:
-	FMOVS F31, 0(R21)
-
-stored1944:
-	ADD R13, R21
-	TBZ $1, R20, single1945
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1946
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1946
-
-single1945:
-	FMOVS F30, 0(R21)
-
-stored1946:
-	ADD R13, R21
-	TBZ $1, R20, single1947
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1948
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored1948
-
-single1947:
-	FMOVS F29, 0(R21)
-
-stored1948:
-	ADD R13, R21
-	TBZ $1, R20, single1949
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1950
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored1950
-
-single1949:
-	FMOVS F28, 0(R21)
-
-stored1950:
-	ADD R13, R21
-	TBZ $1, R20, single1951
-	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1952
-	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
-	B stored1952
-
-single1951:
-	FMOVS F27, 0(R21)
-
-stored1952:
-	ADD R13, R21
-	TBZ $1, R20, single1953
-	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored1954
-	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored1954
-
-single1953:
-	FMOVS F26, 0(R21)
-
-stored1954:
-	ADD R13, R21
-	TBZ $1, R20, single1955
-	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored1956
-	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
-	B stored1956
-
-single1955:
-	FMOVS F25, 0(R21)
-
-stored1956:
-	ADD R13, R21
 	TBZ $1, R20, single1957
-	FMOVD F24, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored1958
 	ADD $8, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored1958
 
 single1957:
-	FMOVS F24, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored1958:
+	ADD R13, R21
+	TBZ $1, R20, single1959
+	FMOVD F30, 0(R21)
+	TBZ $0, R20, stored1960
+	ADD $8, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored1960
+
+single1959:
+	FMOVS F30, 0(R21)
+
+stored1960:
+	ADD R13, R21
+	TBZ $1, R20, single1961
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored1962
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored1962
+
+single1961:
+	FMOVS F29, 0(R21)
+
+stored1962:
+	ADD R13, R21
+	TBZ $1, R20, single1963
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored1964
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored1964
+
+single1963:
+	FMOVS F28, 0(R21)
+
+stored1964:
+	ADD R13, R21
+	TBZ $1, R20, single1965
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored1966
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored1966
+
+single1965:
+	FMOVS F27, 0(R21)
+
+stored1966:
+	ADD R13, R21
+	TBZ $1, R20, single1967
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored1968
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored1968
+
+single1967:
+	FMOVS F26, 0(R21)
+
+stored1968:
+	ADD R13, R21
+	TBZ $1, R20, single1969
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored1970
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored1970
+
+single1969:
+	FMOVS F25, 0(R21)
+
+stored1970:
+	ADD R13, R21
+	TBZ $1, R20, single1971
+	FMOVD F24, 0(R21)
+	TBZ $0, R20, stored1972
+	ADD $8, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored1972
+
+single1971:
+	FMOVS F24, 0(R21)
+
+stored1972:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -42001,17 +42410,17 @@ unrolled:
 	VLD1.P 16(R6), [V8.B16]
 	VLD1.P 16(R7), [V9.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1959
+	TBZ $1, R20, single1973
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1960
+	TBZ $0, R20, loaded1974
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1960
+	B loaded1974
 
-single1959:
+single1973:
 	FMOVS 16(R10), F1
 
-loaded1960:
+loaded1974:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -42030,17 +42439,17 @@ loaded1960:
 	WORD $0x4f891011 // FMLA V17.4S, V0.4S, V9.S[0]
 	WORD $0x4f891030 // FMLA V16.4S, V1.4S, V9.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1961
+	TBZ $1, R20, single1975
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1962
+	TBZ $0, R20, loaded1976
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1962
+	B loaded1976
 
-single1961:
+single1975:
 	FMOVS 16(R10), F1
 
-loaded1962:
+loaded1976:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -42059,17 +42468,17 @@ loaded1962:
 	WORD $0x4fa91011 // FMLA V17.4S, V0.4S, V9.S[1]
 	WORD $0x4fa91030 // FMLA V16.4S, V1.4S, V9.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1963
+	TBZ $1, R20, single1977
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1964
+	TBZ $0, R20, loaded1978
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1964
+	B loaded1978
 
-single1963:
+single1977:
 	FMOVS 16(R10), F1
 
-loaded1964:
+loaded1978:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -42088,17 +42497,17 @@ loaded1964:
 	WORD $0x4f891811 // FMLA V17.4S, V0.4S, V9.S[2]
 	WORD $0x4f891830 // FMLA V16.4S, V1.4S, V9.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1965
+	TBZ $1, R20, single1979
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1966
+	TBZ $0, R20, loaded1980
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1966
+	B loaded1980
 
-single1965:
+single1979:
 	FMOVS 16(R10), F1
 
-loaded1966:
+loaded1980:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -42141,17 +42550,17 @@ single:
 	FMOVS (R7), F9
 	ADD $4, R7
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1967
+	TBZ $1, R20, single1981
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1968
+	TBZ $0, R20, loaded1982
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1968
+	B loaded1982
 
-single1967:
+single1981:
 	FMOVS 16(R10), F1
 
-loaded1968:
+loaded1982:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -42183,125 +42592,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1969
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1970
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1970
-
-single1969:
-	FMOVS 16(R21), F0
-
-loaded1970:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1971
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1972
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1972
-
-single1971:
-	FMOVS 16(R21), F0
-
-loaded1972:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1973
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1974
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1974
-
-single1973:
-	FMOVS 16(R21), F0
-
-loaded1974:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1975
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1976
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1976
-
-single1975:
-	FMOVS 16(R21), F0
-
-loaded1976:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1977
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1978
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1978
-
-single1977:
-	FMOVS 16(R21), F0
-
-loaded1978:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single1979
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1980
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1980
-
-single1979:
-	FMOVS 16(R21), F0
-
-loaded1980:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single1981
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1982
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1982
-
-single1981:
-	FMOVS 16(R21), F0
-
-loaded1982:
-	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
-	VMOV V0.B16, V18.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
-	VMOV V0.B16, V17.B16
 	TBZ $1, R20, single1983
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1984
@@ -42313,6 +42603,125 @@ single1983:
 	FMOVS 16(R21), F0
 
 loaded1984:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single1985
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1986
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1986
+
+single1985:
+	FMOVS 16(R21), F0
+
+loaded1986:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single1987
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1988
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1988
+
+single1987:
+	FMOVS 16(R21), F0
+
+loaded1988:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single1989
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1990
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1990
+
+single1989:
+	FMOVS 16(R21), F0
+
+loaded1990:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single1991
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1992
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1992
+
+single1991:
+	FMOVS 16(R21), F0
+
+loaded1992:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single1993
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1994
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1994
+
+single1993:
+	FMOVS 16(R21), F0
+
+loaded1994:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single1995
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1996
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1996
+
+single1995:
+	FMOVS 16(R21), F0
+
+loaded1996:
+	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
+	VMOV V0.B16, V18.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
+	VMOV V0.B16, V17.B16
+	TBZ $1, R20, single1997
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1998
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1998
+
+single1997:
+	FMOVS 16(R21), F0
+
+loaded1998:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -42328,17 +42737,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single1985
+	TBZ $1, R20, single1999
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1986
+	TBZ $0, R20, loaded2000
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1986
+	B loaded2000
 
-single1985:
+single1999:
 	FMOVS 16(R21), F0
 
-loaded1986:
+loaded2000:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -42351,108 +42760,108 @@ loaded1986:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1987
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1988
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1988
-
-single1987:
-	FMOVS F30, 16(R21)
-
-stored1988:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1989
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1990
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored1990
-
-single1989:
-	FMOVS F28, 16(R21)
-
-stored1990:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1991
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1992
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored1992
-
-single1991:
-	FMOVS F26, 16(R21)
-
-stored1992:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1993
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1994
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored1994
-
-single1993:
-	FMOVS F24, 16(R21)
-
-stored1994:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1995
-	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1996
-	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
-	B stored1996
-
-single1995:
-	FMOVS F22, 16(R21)
-
-stored1996:
-	ADD R13, R21
-	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single1997
-	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored1998
-	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
-	B stored1998
-
-single1997:
-	FMOVS F20, 16(R21)
-
-stored1998:
-	ADD R13, R21
-	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single1999
-	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2000
-	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
-	B stored2000
-
-single1999:
-	FMOVS F18, 16(R21)
-
-stored2000:
-	ADD R13, R21
-	FMOVQ F17, 0(R21)
 	TBZ $1, R20, single2001
-	FMOVD F16, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2002
 	ADD $24, R21, R26
-	VST1 V16.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2002
 
 single2001:
-	FMOVS F16, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2002:
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	TBZ $1, R20, single2003
+	FMOVD F28, 16(R21)
+	TBZ $0, R20, stored2004
+	ADD $24, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2004
+
+single2003:
+	FMOVS F28, 16(R21)
+
+stored2004:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single2005
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored2006
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2006
+
+single2005:
+	FMOVS F26, 16(R21)
+
+stored2006:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2007
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2008
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2008
+
+single2007:
+	FMOVS F24, 16(R21)
+
+stored2008:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2009
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2010
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2010
+
+single2009:
+	FMOVS F22, 16(R21)
+
+stored2010:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2011
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2012
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2012
+
+single2011:
+	FMOVS F20, 16(R21)
+
+stored2012:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single2013
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored2014
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored2014
+
+single2013:
+	FMOVS F18, 16(R21)
+
+stored2014:
+	ADD R13, R21
+	FMOVQ F17, 0(R21)
+	TBZ $1, R20, single2015
+	FMOVD F16, 16(R21)
+	TBZ $0, R20, stored2016
+	ADD $24, R21, R26
+	VST1 V16.S[2], (R26)
+	B stored2016
+
+single2015:
+	FMOVS F16, 16(R21)
+
+stored2016:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -43111,17 +43520,17 @@ tile:
 single:
 	FMOVS 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2003
+	TBZ $1, R20, single2017
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2004
+	TBZ $0, R20, loaded2018
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2004
+	B loaded2018
 
-single2003:
+single2017:
 	FMOVS 0(R10), F0
 
-loaded2004:
+loaded2018:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -43133,49 +43542,49 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2005
+	TBZ $1, R20, single2019
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2006
+	TBZ $0, R20, loaded2020
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2006
+	B loaded2020
 
-single2005:
+single2019:
 	FMOVS 0(R21), F0
 
-loaded2006:
+loaded2020:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2007
+	TBZ $1, R20, single2021
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2008
+	TBZ $0, R20, loaded2022
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2008
+	B loaded2022
 
-single2007:
+single2021:
 	FMOVS 0(R21), F0
 
-loaded2008:
+loaded2022:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2009
+	TBZ $1, R20, single2023
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2010
+	TBZ $0, R20, stored2024
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2010
+	B stored2024
 
-single2009:
+single2023:
 	FMOVS F31, 0(R21)
 
-stored2010:
+stored2024:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -43307,17 +43716,17 @@ single:
 	FMOVS 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2011
+	TBZ $1, R20, single2025
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2012
+	TBZ $0, R20, loaded2026
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2012
+	B loaded2026
 
-single2011:
+single2025:
 	FMOVS 16(R10), F1
 
-loaded2012:
+loaded2026:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -43333,17 +43742,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2013
+	TBZ $1, R20, single2027
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2014
+	TBZ $0, R20, loaded2028
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2014
+	B loaded2028
 
-single2013:
+single2027:
 	FMOVS 16(R21), F0
 
-loaded2014:
+loaded2028:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -43352,33 +43761,33 @@ bias:
 	CBZ R21, store
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single2015
+	TBZ $1, R20, single2029
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2016
+	TBZ $0, R20, loaded2030
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2016
+	B loaded2030
 
-single2015:
+single2029:
 	FMOVS 16(R21), F0
 
-loaded2016:
+loaded2030:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2017
+	TBZ $1, R20, single2031
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2018
+	TBZ $0, R20, stored2032
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2018
+	B stored2032
 
-single2017:
+single2031:
 	FMOVS F30, 16(R21)
 
-stored2018:
+stored2032:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -43509,17 +43918,17 @@ tile:
 single:
 	FMOVD 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2019
+	TBZ $1, R20, single2033
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2020
+	TBZ $0, R20, loaded2034
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2020
+	B loaded2034
 
-single2019:
+single2033:
 	FMOVS 0(R10), F0
 
-loaded2020:
+loaded2034:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -43532,76 +43941,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2021
+	TBZ $1, R20, single2035
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2022
+	TBZ $0, R20, loaded2036
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2022
+	B loaded2036
 
-single2021:
+single2035:
 	FMOVS 0(R21), F0
 
-loaded2022:
+loaded2036:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2023
+	TBZ $1, R20, single2037
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2024
+	TBZ $0, R20, loaded2038
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2024
+	B loaded2038
 
-single2023:
+single2037:
 	FMOVS 0(R21), F0
 
-loaded2024:
+loaded2038:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2025
+	TBZ $1, R20, single2039
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2026
+	TBZ $0, R20, loaded2040
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2026
+	B loaded2040
 
-single2025:
+single2039:
 	FMOVS 0(R21), F0
 
-loaded2026:
+loaded2040:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2027
+	TBZ $1, R20, single2041
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2028
+	TBZ $0, R20, stored2042
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2028
+	B stored2042
 
-single2027:
+single2041:
 	FMOVS F31, 0(R21)
 
-stored2028:
+stored2042:
 	ADD R13, R21
-	TBZ $1, R20, single2029
+	TBZ $1, R20, single2043
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2030
+	TBZ $0, R20, stored2044
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2030
+	B stored2044
 
-single2029:
+single2043:
 	FMOVS F30, 0(R21)
 
-stored2030:
+stored2044:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -43751,17 +44160,17 @@ single:
 	FMOVD 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2031
+	TBZ $1, R20, single2045
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2032
+	TBZ $0, R20, loaded2046
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2032
+	B loaded2046
 
-single2031:
+single2045:
 	FMOVS 16(R10), F1
 
-loaded2032:
+loaded2046:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -43779,34 +44188,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2033
+	TBZ $1, R20, single2047
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2034
+	TBZ $0, R20, loaded2048
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2034
+	B loaded2048
 
-single2033:
+single2047:
 	FMOVS 16(R21), F0
 
-loaded2034:
+loaded2048:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2035
+	TBZ $1, R20, single2049
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2036
+	TBZ $0, R20, loaded2050
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2036
+	B loaded2050
 
-single2035:
+single2049:
 	FMOVS 16(R21), F0
 
-loaded2036:
+loaded2050:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -43816,47 +44225,47 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single2037
+	TBZ $1, R20, single2051
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2038
+	TBZ $0, R20, loaded2052
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2038
+	B loaded2052
 
-single2037:
+single2051:
 	FMOVS 16(R21), F0
 
-loaded2038:
+loaded2052:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2039
+	TBZ $1, R20, single2053
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2040
+	TBZ $0, R20, stored2054
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2040
+	B stored2054
 
-single2039:
+single2053:
 	FMOVS F30, 16(R21)
 
-stored2040:
+stored2054:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2041
+	TBZ $1, R20, single2055
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2042
+	TBZ $0, R20, stored2056
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2042
+	B stored2056
 
-single2041:
+single2055:
 	FMOVS F28, 16(R21)
 
-stored2042:
+stored2056:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -44001,17 +44410,17 @@ single:
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single2043
+	TBZ $1, R20, single2057
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2044
+	TBZ $0, R20, loaded2058
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2044
+	B loaded2058
 
-single2043:
+single2057:
 	FMOVS 0(R10), F0
 
-loaded2044:
+loaded2058:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -44025,103 +44434,103 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2045
+	TBZ $1, R20, single2059
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2046
+	TBZ $0, R20, loaded2060
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2046
+	B loaded2060
 
-single2045:
+single2059:
 	FMOVS 0(R21), F0
 
-loaded2046:
+loaded2060:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2047
+	TBZ $1, R20, single2061
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2048
+	TBZ $0, R20, loaded2062
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2048
+	B loaded2062
 
-single2047:
+single2061:
 	FMOVS 0(R21), F0
 
-loaded2048:
+loaded2062:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2049
+	TBZ $1, R20, single2063
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2050
+	TBZ $0, R20, loaded2064
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2050
+	B loaded2064
 
-single2049:
+single2063:
 	FMOVS 0(R21), F0
 
-loaded2050:
+loaded2064:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2051
+	TBZ $1, R20, single2065
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2052
+	TBZ $0, R20, loaded2066
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2052
+	B loaded2066
 
-single2051:
+single2065:
 	FMOVS 0(R21), F0
 
-loaded2052:
+loaded2066:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2053
+	TBZ $1, R20, single2067
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2054
+	TBZ $0, R20, stored2068
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2054
+	B stored2068
 
-single2053:
+single2067:
 	FMOVS F31, 0(R21)
 
-stored2054:
+stored2068:
 	ADD R13, R21
-	TBZ $1, R20, single2055
+	TBZ $1, R20, single2069
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2056
+	TBZ $0, R20, stored2070
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2056
+	B stored2070
 
-single2055:
+single2069:
 	FMOVS F30, 0(R21)
 
-stored2056:
+stored2070:
 	ADD R13, R21
-	TBZ $1, R20, single2057
+	TBZ $1, R20, single2071
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2058
+	TBZ $0, R20, stored2072
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2058
+	B stored2072
 
-single2057:
+single2071:
 	FMOVS F29, 0(R21)
 
-stored2058:
+stored2072:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -44293,17 +44702,17 @@ single:
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2059
+	TBZ $1, R20, single2073
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2060
+	TBZ $0, R20, loaded2074
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2060
+	B loaded2074
 
-single2059:
+single2073:
 	FMOVS 16(R10), F1
 
-loaded2060:
+loaded2074:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -44323,51 +44732,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2061
+	TBZ $1, R20, single2075
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2062
+	TBZ $0, R20, loaded2076
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2062
+	B loaded2076
 
-single2061:
+single2075:
 	FMOVS 16(R21), F0
 
-loaded2062:
+loaded2076:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2063
+	TBZ $1, R20, single2077
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2064
+	TBZ $0, R20, loaded2078
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2064
+	B loaded2078
 
-single2063:
+single2077:
 	FMOVS 16(R21), F0
 
-loaded2064:
+loaded2078:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2065
+	TBZ $1, R20, single2079
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2066
+	TBZ $0, R20, loaded2080
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2066
+	B loaded2080
 
-single2065:
+single2079:
 	FMOVS 16(R21), F0
 
-loaded2066:
+loaded2080:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -44378,17 +44787,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single2067
+	TBZ $1, R20, single2081
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2068
+	TBZ $0, R20, loaded2082
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2068
+	B loaded2082
 
-single2067:
+single2081:
 	FMOVS 16(R21), F0
 
-loaded2068:
+loaded2082:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -44396,43 +44805,43 @@ loaded2068:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2069
+	TBZ $1, R20, single2083
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2070
+	TBZ $0, R20, stored2084
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2070
+	B stored2084
 
-single2069:
+single2083:
 	FMOVS F30, 16(R21)
 
-stored2070:
+stored2084:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2071
+	TBZ $1, R20, single2085
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2072
+	TBZ $0, R20, stored2086
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2072
+	B stored2086
 
-single2071:
+single2085:
 	FMOVS F28, 16(R21)
 
-stored2072:
+stored2086:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2073
+	TBZ $1, R20, single2087
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2074
+	TBZ $0, R20, stored2088
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2074
+	B stored2088
 
-single2073:
+single2087:
 	FMOVS F26, 16(R21)
 
-stored2074:
+stored2088:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -44583,17 +44992,17 @@ tile:
 single:
 	FMOVQ 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2075
+	TBZ $1, R20, single2089
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2076
+	TBZ $0, R20, loaded2090
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2076
+	B loaded2090
 
-single2075:
+single2089:
 	FMOVS 0(R10), F0
 
-loaded2076:
+loaded2090:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -44608,76 +45017,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2077
+	TBZ $1, R20, single2091
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2078
+	TBZ $0, R20, loaded2092
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2078
+	B loaded2092
 
-single2077:
+single2091:
 	FMOVS 0(R21), F0
 
-loaded2078:
+loaded2092:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2079
+	TBZ $1, R20, single2093
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2080
+	TBZ $0, R20, loaded2094
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2080
+	B loaded2094
 
-single2079:
+single2093:
 	FMOVS 0(R21), F0
 
-loaded2080:
+loaded2094:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2081
+	TBZ $1, R20, single2095
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2082
+	TBZ $0, R20, loaded2096
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2082
+	B loaded2096
 
-single2081:
+single2095:
 	FMOVS 0(R21), F0
 
-loaded2082:
+loaded2096:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2083
+	TBZ $1, R20, single2097
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2084
+	TBZ $0, R20, loaded2098
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2084
+	B loaded2098
 
-single2083:
+single2097:
 	FMOVS 0(R21), F0
 
-loaded2084:
+loaded2098:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2085
+	TBZ $1, R20, single2099
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2086
+	TBZ $0, R20, loaded2100
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2086
+	B loaded2100
 
-single2085:
+single2099:
 	FMOVS 0(R21), F0
 
-loaded2086:
+loaded2100:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -44685,53 +45094,53 @@ loaded2086:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2087
+	TBZ $1, R20, single2101
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2088
+	TBZ $0, R20, stored2102
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2088
+	B stored2102
 
-single2087:
+single2101:
 	FMOVS F31, 0(R21)
 
-stored2088:
+stored2102:
 	ADD R13, R21
-	TBZ $1, R20, single2089
+	TBZ $1, R20, single2103
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2090
+	TBZ $0, R20, stored2104
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2090
+	B stored2104
 
-single2089:
+single2103:
 	FMOVS F30, 0(R21)
 
-stored2090:
+stored2104:
 	ADD R13, R21
-	TBZ $1, R20, single2091
+	TBZ $1, R20, single2105
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2092
+	TBZ $0, R20, stored2106
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2092
+	B stored2106
 
-single2091:
+single2105:
 	FMOVS F29, 0(R21)
 
-stored2092:
+stored2106:
 	ADD R13, R21
-	TBZ $1, R20, single2093
+	TBZ $1, R20, single2107
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2094
+	TBZ $0, R20, stored2108
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2094
+	B stored2108
 
-single2093:
+single2107:
 	FMOVS F28, 0(R21)
 
-stored2094:
+stored2108:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -44917,17 +45326,17 @@ single:
 	FMOVQ 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2095
+	TBZ $1, R20, single2109
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2096
+	TBZ $0, R20, loaded2110
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2096
+	B loaded2110
 
-single2095:
+single2109:
 	FMOVS 16(R10), F1
 
-loaded2096:
+loaded2110:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -44949,68 +45358,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2097
+	TBZ $1, R20, single2111
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2098
+	TBZ $0, R20, loaded2112
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2098
+	B loaded2112
 
-single2097:
+single2111:
 	FMOVS 16(R21), F0
 
-loaded2098:
+loaded2112:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2099
+	TBZ $1, R20, single2113
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2100
+	TBZ $0, R20, loaded2114
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2100
+	B loaded2114
 
-single2099:
+single2113:
 	FMOVS 16(R21), F0
 
-loaded2100:
+loaded2114:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2101
+	TBZ $1, R20, single2115
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2102
+	TBZ $0, R20, loaded2116
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2102
+	B loaded2116
 
-single2101:
+single2115:
 	FMOVS 16(R21), F0
 
-loaded2102:
+loaded2116:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2103
+	TBZ $1, R20, single2117
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2104
+	TBZ $0, R20, loaded2118
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2104
+	B loaded2118
 
-single2103:
+single2117:
 	FMOVS 16(R21), F0
 
-loaded2104:
+loaded2118:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -45022,17 +45431,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single2105
+	TBZ $1, R20, single2119
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2106
+	TBZ $0, R20, loaded2120
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2106
+	B loaded2120
 
-single2105:
+single2119:
 	FMOVS 16(R21), F0
 
-loaded2106:
+loaded2120:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -45041,56 +45450,56 @@ loaded2106:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2107
+	TBZ $1, R20, single2121
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2108
+	TBZ $0, R20, stored2122
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2108
+	B stored2122
 
-single2107:
+single2121:
 	FMOVS F30, 16(R21)
 
-stored2108:
+stored2122:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2109
+	TBZ $1, R20, single2123
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2110
+	TBZ $0, R20, stored2124
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2110
+	B stored2124
 
-single2109:
+single2123:
 	FMOVS F28, 16(R21)
 
-stored2110:
+stored2124:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2111
+	TBZ $1, R20, single2125
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2112
+	TBZ $0, R20, stored2126
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2112
+	B stored2126
 
-single2111:
+single2125:
 	FMOVS F26, 16(R21)
 
-stored2112:
+stored2126:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2113
+	TBZ $1, R20, single2127
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2114
+	TBZ $0, R20, stored2128
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2114
+	B stored2128
 
-single2113:
+single2127:
 	FMOVS F24, 16(R21)
 
-stored2114:
+stored2128:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -45253,17 +45662,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVS 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2115
+	TBZ $1, R20, single2129
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2116
+	TBZ $0, R20, loaded2130
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2116
+	B loaded2130
 
-single2115:
+single2129:
 	FMOVS 0(R10), F0
 
-loaded2116:
+loaded2130:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -45279,90 +45688,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2117
+	TBZ $1, R20, single2131
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2118
+	TBZ $0, R20, loaded2132
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2118
+	B loaded2132
 
-single2117:
+single2131:
 	FMOVS 0(R21), F0
 
-loaded2118:
+loaded2132:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2119
+	TBZ $1, R20, single2133
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2120
+	TBZ $0, R20, loaded2134
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2120
+	B loaded2134
 
-single2119:
+single2133:
 	FMOVS 0(R21), F0
 
-loaded2120:
+loaded2134:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2121
+	TBZ $1, R20, single2135
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2122
+	TBZ $0, R20, loaded2136
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2122
+	B loaded2136
 
-single2121:
+single2135:
 	FMOVS 0(R21), F0
 
-loaded2122:
+loaded2136:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2123
+	TBZ $1, R20, single2137
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2124
+	TBZ $0, R20, loaded2138
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2124
+	B loaded2138
 
-single2123:
+single2137:
 	FMOVS 0(R21), F0
 
-loaded2124:
+loaded2138:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2125
+	TBZ $1, R20, single2139
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2126
+	TBZ $0, R20, loaded2140
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2126
+	B loaded2140
 
-single2125:
+single2139:
 	FMOVS 0(R21), F0
 
-loaded2126:
+loaded2140:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2127
+	TBZ $1, R20, single2141
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2128
+	TBZ $0, R20, loaded2142
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2128
+	B loaded2142
 
-single2127:
+single2141:
 	FMOVS 0(R21), F0
 
-loaded2128:
+loaded2142:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -45371,65 +45780,65 @@ loaded2128:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2129
+	TBZ $1, R20, single2143
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2130
+	TBZ $0, R20, stored2144
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2130
+	B stored2144
 
-single2129:
+single2143:
 	FMOVS F31, 0(R21)
 
-stored2130:
+stored2144:
 	ADD R13, R21
-	TBZ $1, R20, single2131
+	TBZ $1, R20, single2145
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2132
+	TBZ $0, R20, stored2146
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2132
+	B stored2146
 
-single2131:
+single2145:
 	FMOVS F30, 0(R21)
 
-stored2132:
+stored2146:
 	ADD R13, R21
-	TBZ $1, R20, single2133
+	TBZ $1, R20, single2147
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2134
+	TBZ $0, R20, stored2148
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2134
+	B stored2148
 
-single2133:
+single2147:
 	FMOVS F29, 0(R21)
 
-stored2134:
+stored2148:
 	ADD R13, R21
-	TBZ $1, R20, single2135
+	TBZ $1, R20, single2149
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2136
+	TBZ $0, R20, stored2150
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2136
+	B stored2150
 
-single2135:
+single2149:
 	FMOVS F28, 0(R21)
 
-stored2136:
+stored2150:
 	ADD R13, R21
-	TBZ $1, R20, single2137
+	TBZ $1, R20, single2151
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2138
+	TBZ $0, R20, stored2152
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2138
+	B stored2152
 
-single2137:
+single2151:
 	FMOVS F27, 0(R21)
 
-stored2138:
+stored2152:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -45635,17 +46044,17 @@ single:
 	FMOVS 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2139
+	TBZ $1, R20, single2153
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2140
+	TBZ $0, R20, loaded2154
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2140
+	B loaded2154
 
-single2139:
+single2153:
 	FMOVS 16(R10), F1
 
-loaded2140:
+loaded2154:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -45669,85 +46078,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2141
+	TBZ $1, R20, single2155
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2142
+	TBZ $0, R20, loaded2156
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2142
+	B loaded2156
 
-single2141:
+single2155:
 	FMOVS 16(R21), F0
 
-loaded2142:
+loaded2156:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2143
+	TBZ $1, R20, single2157
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2144
+	TBZ $0, R20, loaded2158
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2144
+	B loaded2158
 
-single2143:
+single2157:
 	FMOVS 16(R21), F0
 
-loaded2144:
+loaded2158:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2145
+	TBZ $1, R20, single2159
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2146
+	TBZ $0, R20, loaded2160
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2146
+	B loaded2160
 
-single2145:
+single2159:
 	FMOVS 16(R21), F0
 
-loaded2146:
+loaded2160:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2147
+	TBZ $1, R20, single2161
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2148
+	TBZ $0, R20, loaded2162
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2148
+	B loaded2162
 
-single2147:
+single2161:
 	FMOVS 16(R21), F0
 
-loaded2148:
+loaded2162:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2149
+	TBZ $1, R20, single2163
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2150
+	TBZ $0, R20, loaded2164
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2150
+	B loaded2164
 
-single2149:
+single2163:
 	FMOVS 16(R21), F0
 
-loaded2150:
+loaded2164:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -45760,17 +46169,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single2151
+	TBZ $1, R20, single2165
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2152
+	TBZ $0, R20, loaded2166
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2152
+	B loaded2166
 
-single2151:
+single2165:
 	FMOVS 16(R21), F0
 
-loaded2152:
+loaded2166:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -45780,69 +46189,69 @@ loaded2152:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2153
+	TBZ $1, R20, single2167
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2154
+	TBZ $0, R20, stored2168
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2154
+	B stored2168
 
-single2153:
+single2167:
 	FMOVS F30, 16(R21)
 
-stored2154:
+stored2168:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2155
+	TBZ $1, R20, single2169
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2156
+	TBZ $0, R20, stored2170
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2156
+	B stored2170
 
-single2155:
+single2169:
 	FMOVS F28, 16(R21)
 
-stored2156:
+stored2170:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2157
+	TBZ $1, R20, single2171
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2158
+	TBZ $0, R20, stored2172
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2158
+	B stored2172
 
-single2157:
+single2171:
 	FMOVS F26, 16(R21)
 
-stored2158:
+stored2172:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2159
+	TBZ $1, R20, single2173
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2160
+	TBZ $0, R20, stored2174
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2160
+	B stored2174
 
-single2159:
+single2173:
 	FMOVS F24, 16(R21)
 
-stored2160:
+stored2174:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2161
+	TBZ $1, R20, single2175
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2162
+	TBZ $0, R20, stored2176
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2162
+	B stored2176
 
-single2161:
+single2175:
 	FMOVS F22, 16(R21)
 
-stored2162:
+stored2176:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -46015,17 +46424,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVD 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2163
+	TBZ $1, R20, single2177
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2164
+	TBZ $0, R20, loaded2178
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2164
+	B loaded2178
 
-single2163:
+single2177:
 	FMOVS 0(R10), F0
 
-loaded2164:
+loaded2178:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -46042,104 +46451,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2165
+	TBZ $1, R20, single2179
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2166
+	TBZ $0, R20, loaded2180
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2166
+	B loaded2180
 
-single2165:
+single2179:
 	FMOVS 0(R21), F0
 
-loaded2166:
+loaded2180:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2167
+	TBZ $1, R20, single2181
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2168
+	TBZ $0, R20, loaded2182
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2168
+	B loaded2182
 
-single2167:
+single2181:
 	FMOVS 0(R21), F0
 
-loaded2168:
+loaded2182:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2169
+	TBZ $1, R20, single2183
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2170
+	TBZ $0, R20, loaded2184
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2170
+	B loaded2184
 
-single2169:
+single2183:
 	FMOVS 0(R21), F0
 
-loaded2170:
+loaded2184:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2171
+	TBZ $1, R20, single2185
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2172
+	TBZ $0, R20, loaded2186
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2172
+	B loaded2186
 
-single2171:
+single2185:
 	FMOVS 0(R21), F0
 
-loaded2172:
+loaded2186:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2173
+	TBZ $1, R20, single2187
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2174
+	TBZ $0, R20, loaded2188
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2174
+	B loaded2188
 
-single2173:
+single2187:
 	FMOVS 0(R21), F0
 
-loaded2174:
+loaded2188:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2175
+	TBZ $1, R20, single2189
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2176
+	TBZ $0, R20, loaded2190
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2176
+	B loaded2190
 
-single2175:
+single2189:
 	FMOVS 0(R21), F0
 
-loaded2176:
+loaded2190:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2177
+	TBZ $1, R20, single2191
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2178
+	TBZ $0, R20, loaded2192
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2178
+	B loaded2192
 
-single2177:
+single2191:
 	FMOVS 0(R21), F0
 
-loaded2178:
+loaded2192:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -46149,77 +46558,77 @@ loaded2178:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2179
+	TBZ $1, R20, single2193
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2180
+	TBZ $0, R20, stored2194
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2180
+	B stored2194
 
-single2179:
+single2193:
 	FMOVS F31, 0(R21)
 
-stored2180:
+stored2194:
 	ADD R13, R21
-	TBZ $1, R20, single2181
+	TBZ $1, R20, single2195
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2182
+	TBZ $0, R20, stored2196
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2182
+	B stored2196
 
-single2181:
+single2195:
 	FMOVS F30, 0(R21)
 
-stored2182:
+stored2196:
 	ADD R13, R21
-	TBZ $1, R20, single2183
+	TBZ $1, R20, single2197
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2184
+	TBZ $0, R20, stored2198
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2184
+	B stored2198
 
-single2183:
+single2197:
 	FMOVS F29, 0(R21)
 
-stored2184:
+stored2198:
 	ADD R13, R21
-	TBZ $1, R20, single2185
+	TBZ $1, R20, single2199
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2186
+	TBZ $0, R20, stored2200
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2186
+	B stored2200
 
-single2185:
+single2199:
 	FMOVS F28, 0(R21)
 
-stored2186:
+stored2200:
 	ADD R13, R21
-	TBZ $1, R20, single2187
+	TBZ $1, R20, single2201
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2188
+	TBZ $0, R20, stored2202
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2188
+	B stored2202
 
-single2187:
+single2201:
 	FMOVS F27, 0(R21)
 
-stored2188:
+stored2202:
 	ADD R13, R21
-	TBZ $1, R20, single2189
+	TBZ $1, R20, single2203
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2190
+	TBZ $0, R20, stored2204
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2190
+	B stored2204
 
-single2189:
+single2203:
 	FMOVS F26, 0(R21)
 
-stored2190:
+stored2204:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -46443,17 +46852,17 @@ single:
 	FMOVD 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2191
+	TBZ $1, R20, single2205
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2192
+	TBZ $0, R20, loaded2206
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2192
+	B loaded2206
 
-single2191:
+single2205:
 	FMOVS 16(R10), F1
 
-loaded2192:
+loaded2206:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -46479,102 +46888,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2193
+	TBZ $1, R20, single2207
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2194
+	TBZ $0, R20, loaded2208
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2194
+	B loaded2208
 
-single2193:
+single2207:
 	FMOVS 16(R21), F0
 
-loaded2194:
+loaded2208:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2195
+	TBZ $1, R20, single2209
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2196
+	TBZ $0, R20, loaded2210
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2196
+	B loaded2210
 
-single2195:
+single2209:
 	FMOVS 16(R21), F0
 
-loaded2196:
+loaded2210:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2197
+	TBZ $1, R20, single2211
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2198
+	TBZ $0, R20, loaded2212
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2198
+	B loaded2212
 
-single2197:
+single2211:
 	FMOVS 16(R21), F0
 
-loaded2198:
+loaded2212:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2199
+	TBZ $1, R20, single2213
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2200
+	TBZ $0, R20, loaded2214
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2200
+	B loaded2214
 
-single2199:
+single2213:
 	FMOVS 16(R21), F0
 
-loaded2200:
+loaded2214:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2201
+	TBZ $1, R20, single2215
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2202
+	TBZ $0, R20, loaded2216
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2202
+	B loaded2216
 
-single2201:
+single2215:
 	FMOVS 16(R21), F0
 
-loaded2202:
+loaded2216:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2203
+	TBZ $1, R20, single2217
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2204
+	TBZ $0, R20, loaded2218
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2204
+	B loaded2218
 
-single2203:
+single2217:
 	FMOVS 16(R21), F0
 
-loaded2204:
+loaded2218:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -46588,17 +46997,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single2205
+	TBZ $1, R20, single2219
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2206
+	TBZ $0, R20, loaded2220
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2206
+	B loaded2220
 
-single2205:
+single2219:
 	FMOVS 16(R21), F0
 
-loaded2206:
+loaded2220:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -46609,82 +47018,82 @@ loaded2206:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2207
+	TBZ $1, R20, single2221
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2208
+	TBZ $0, R20, stored2222
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2208
+	B stored2222
 
-single2207:
+single2221:
 	FMOVS F30, 16(R21)
 
-stored2208:
+stored2222:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2209
+	TBZ $1, R20, single2223
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2210
+	TBZ $0, R20, stored2224
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2210
+	B stored2224
 
-single2209:
+single2223:
 	FMOVS F28, 16(R21)
 
-stored2210:
+stored2224:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2211
+	TBZ $1, R20, single2225
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2212
+	TBZ $0, R20, stored2226
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2212
+	B stored2226
 
-single2211:
+single2225:
 	FMOVS F26, 16(R21)
 
-stored2212:
+stored2226:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2213
+	TBZ $1, R20, single2227
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2214
+	TBZ $0, R20, stored2228
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2214
+	B stored2228
 
-single2213:
+single2227:
 	FMOVS F24, 16(R21)
 
-stored2214:
+stored2228:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2215
+	TBZ $1, R20, single2229
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2216
+	TBZ $0, R20, stored2230
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2216
+	B stored2230
 
-single2215:
+single2229:
 	FMOVS F22, 16(R21)
 
-stored2216:
+stored2230:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2217
+	TBZ $1, R20, single2231
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2218
+	TBZ $0, R20, stored2232
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2218
+	B stored2232
 
-single2217:
+single2231:
 	FMOVS F20, 16(R21)
 
-stored2218:
+stored2232:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -46871,17 +47280,17 @@ single:
 	ADD $24, R0, R26
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single2219
+	TBZ $1, R20, single2233
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2220
+	TBZ $0, R20, loaded2234
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2220
+	B loaded2234
 
-single2219:
+single2233:
 	FMOVS 0(R10), F0
 
-loaded2220:
+loaded2234:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -46899,107 +47308,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2221
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2222
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2222
-
-single2221:
-	FMOVS 0(R21), F0
-
-loaded2222:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2223
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2224
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2224
-
-single2223:
-	FMOVS 0(R21), F0
-
-loaded2224:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2225
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2226
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2226
-
-single2225:
-	FMOVS 0(R21), F0
-
-loaded2226:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single2227
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2228
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2228
-
-single2227:
-	FMOVS 0(R21), F0
-
-loaded2228:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single2229
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2230
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2230
-
-single2229:
-	FMOVS 0(R21), F0
-
-loaded2230:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
-	TBZ $1, R20, single2231
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2232
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2232
-
-single2231:
-	FMOVS 0(R21), F0
-
-loaded2232:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	TBZ $1, R20, single2233
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2234
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2234
-
-single2233:
-	FMOVS 0(R21), F0
-
-loaded2234:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
 	TBZ $1, R20, single2235
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2236
@@ -47011,6 +47319,107 @@ single2235:
 	FMOVS 0(R21), F0
 
 loaded2236:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single2237
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2238
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2238
+
+single2237:
+	FMOVS 0(R21), F0
+
+loaded2238:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single2239
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2240
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2240
+
+single2239:
+	FMOVS 0(R21), F0
+
+loaded2240:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2241
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2242
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2242
+
+single2241:
+	FMOVS 0(R21), F0
+
+loaded2242:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2243
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2244
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2244
+
+single2243:
+	FMOVS 0(R21), F0
+
+loaded2244:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2245
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2246
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2246
+
+single2245:
+	FMOVS 0(R21), F0
+
+loaded2246:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single2247
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2248
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2248
+
+single2247:
+	FMOVS 0(R21), F0
+
+loaded2248:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2249
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2250
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2250
+
+single2249:
+	FMOVS 0(R21), F0
+
+loaded2250:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -47021,89 +47430,89 @@ loaded2236:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2237
+	TBZ $1, R20, single2251
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2238
+	TBZ $0, R20, stored2252
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2238
+	B stored2252
 
-single2237:
+single2251:
 	FMOVS F31, 0(R21)
 
-stored2238:
+stored2252:
 	ADD R13, R21
-	TBZ $1, R20, single2239
+	TBZ $1, R20, single2253
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2240
+	TBZ $0, R20, stored2254
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2240
+	B stored2254
 
-single2239:
+single2253:
 	FMOVS F30, 0(R21)
 
-stored2240:
+stored2254:
 	ADD R13, R21
-	TBZ $1, R20, single2241
+	TBZ $1, R20, single2255
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2242
+	TBZ $0, R20, stored2256
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2242
+	B stored2256
 
-single2241:
+single2255:
 	FMOVS F29, 0(R21)
 
-stored2242:
+stored2256:
 	ADD R13, R21
-	TBZ $1, R20, single2243
+	TBZ $1, R20, single2257
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2244
+	TBZ $0, R20, stored2258
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2244
+	B stored2258
 
-single2243:
+single2257:
 	FMOVS F28, 0(R21)
 
-stored2244:
+stored2258:
 	ADD R13, R21
-	TBZ $1, R20, single2245
+	TBZ $1, R20, single2259
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2246
+	TBZ $0, R20, stored2260
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2246
+	B stored2260
 
-single2245:
+single2259:
 	FMOVS F27, 0(R21)
 
-stored2246:
+stored2260:
 	ADD R13, R21
-	TBZ $1, R20, single2247
+	TBZ $1, R20, single2261
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2248
+	TBZ $0, R20, stored2262
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2248
+	B stored2262
 
-single2247:
+single2261:
 	FMOVS F26, 0(R21)
 
-stored2248:
+stored2262:
 	ADD R13, R21
-	TBZ $1, R20, single2249
+	TBZ $1, R20, single2263
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2250
+	TBZ $0, R20, stored2264
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2250
+	B stored2264
 
-single2249:
+single2263:
 	FMOVS F25, 0(R21)
 
-stored2250:
+stored2264:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -47349,17 +47758,17 @@ single:
 	VLD1 (R26), V3.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2251
+	TBZ $1, R20, single2265
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2252
+	TBZ $0, R20, loaded2266
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2252
+	B loaded2266
 
-single2251:
+single2265:
 	FMOVS 16(R10), F1
 
-loaded2252:
+loaded2266:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -47387,119 +47796,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2253
+	TBZ $1, R20, single2267
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2254
+	TBZ $0, R20, loaded2268
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2254
+	B loaded2268
 
-single2253:
+single2267:
 	FMOVS 16(R21), F0
 
-loaded2254:
+loaded2268:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2255
+	TBZ $1, R20, single2269
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2256
+	TBZ $0, R20, loaded2270
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2256
+	B loaded2270
 
-single2255:
+single2269:
 	FMOVS 16(R21), F0
 
-loaded2256:
+loaded2270:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2257
+	TBZ $1, R20, single2271
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2258
+	TBZ $0, R20, loaded2272
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2258
+	B loaded2272
 
-single2257:
+single2271:
 	FMOVS 16(R21), F0
 
-loaded2258:
+loaded2272:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2259
+	TBZ $1, R20, single2273
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2260
+	TBZ $0, R20, loaded2274
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2260
+	B loaded2274
 
-single2259:
+single2273:
 	FMOVS 16(R21), F0
 
-loaded2260:
+loaded2274:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2261
+	TBZ $1, R20, single2275
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2262
+	TBZ $0, R20, loaded2276
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2262
+	B loaded2276
 
-single2261:
+single2275:
 	FMOVS 16(R21), F0
 
-loaded2262:
+loaded2276:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2263
+	TBZ $1, R20, single2277
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2264
+	TBZ $0, R20, loaded2278
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2264
+	B loaded2278
 
-single2263:
+single2277:
 	FMOVS 16(R21), F0
 
-loaded2264:
+loaded2278:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2265
+	TBZ $1, R20, single2279
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2266
+	TBZ $0, R20, loaded2280
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2266
+	B loaded2280
 
-single2265:
+single2279:
 	FMOVS 16(R21), F0
 
-loaded2266:
+loaded2280:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -47514,17 +47923,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single2267
+	TBZ $1, R20, single2281
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2268
+	TBZ $0, R20, loaded2282
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2268
+	B loaded2282
 
-single2267:
+single2281:
 	FMOVS 16(R21), F0
 
-loaded2268:
+loaded2282:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -47536,95 +47945,95 @@ loaded2268:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2269
+	TBZ $1, R20, single2283
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2270
+	TBZ $0, R20, stored2284
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2270
+	B stored2284
 
-single2269:
+single2283:
 	FMOVS F30, 16(R21)
 
-stored2270:
+stored2284:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2271
+	TBZ $1, R20, single2285
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2272
+	TBZ $0, R20, stored2286
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2272
+	B stored2286
 
-single2271:
+single2285:
 	FMOVS F28, 16(R21)
 
-stored2272:
+stored2286:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2273
+	TBZ $1, R20, single2287
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2274
+	TBZ $0, R20, stored2288
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2274
+	B stored2288
 
-single2273:
+single2287:
 	FMOVS F26, 16(R21)
 
-stored2274:
+stored2288:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2275
+	TBZ $1, R20, single2289
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2276
+	TBZ $0, R20, stored2290
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2276
+	B stored2290
 
-single2275:
+single2289:
 	FMOVS F24, 16(R21)
 
-stored2276:
+stored2290:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2277
+	TBZ $1, R20, single2291
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2278
+	TBZ $0, R20, stored2292
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2278
+	B stored2292
 
-single2277:
+single2291:
 	FMOVS F22, 16(R21)
 
-stored2278:
+stored2292:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2279
+	TBZ $1, R20, single2293
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2280
+	TBZ $0, R20, stored2294
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2280
+	B stored2294
 
-single2279:
+single2293:
 	FMOVS F20, 16(R21)
 
-stored2280:
+stored2294:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2281
+	TBZ $1, R20, single2295
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2282
+	TBZ $0, R20, stored2296
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2282
+	B stored2296
 
-single2281:
+single2295:
 	FMOVS F18, 16(R21)
 
-stored2282:
+stored2296:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -47817,17 +48226,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVQ 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2283
+	TBZ $1, R20, single2297
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2284
+	TBZ $0, R20, loaded2298
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2284
+	B loaded2298
 
-single2283:
+single2297:
 	FMOVS 0(R10), F0
 
-loaded2284:
+loaded2298:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -47846,104 +48255,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2285
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2286
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2286
-
-single2285:
-	FMOVS 0(R21), F0
-
-loaded2286:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2287
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2288
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2288
-
-single2287:
-	FMOVS 0(R21), F0
-
-loaded2288:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2289
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2290
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2290
-
-single2289:
-	FMOVS 0(R21), F0
-
-loaded2290:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single2291
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2292
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2292
-
-single2291:
-	FMOVS 0(R21), F0
-
-loaded2292:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single2293
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2294
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2294
-
-single2293:
-	FMOVS 0(R21), F0
-
-loaded2294:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
-	TBZ $1, R20, single2295
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2296
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2296
-
-single2295:
-	FMOVS 0(R21), F0
-
-loaded2296:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	TBZ $1, R20, single2297
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2298
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2298
-
-single2297:
-	FMOVS 0(R21), F0
-
-loaded2298:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	ADD R13, R21
 	TBZ $1, R20, single2299
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2300
@@ -47955,12 +48266,9 @@ single2299:
 	FMOVS 0(R21), F0
 
 loaded2300:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
 	TBZ $1, R20, single2301
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2302
@@ -47972,6 +48280,107 @@ single2301:
 	FMOVS 0(R21), F0
 
 loaded2302:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single2303
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2304
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2304
+
+single2303:
+	FMOVS 0(R21), F0
+
+loaded2304:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2305
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2306
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2306
+
+single2305:
+	FMOVS 0(R21), F0
+
+loaded2306:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2307
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2308
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2308
+
+single2307:
+	FMOVS 0(R21), F0
+
+loaded2308:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2309
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2310
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2310
+
+single2309:
+	FMOVS 0(R21), F0
+
+loaded2310:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single2311
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2312
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2312
+
+single2311:
+	FMOVS 0(R21), F0
+
+loaded2312:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	ADD R13, R21
+	TBZ $1, R20, single2313
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2314
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2314
+
+single2313:
+	FMOVS 0(R21), F0
+
+loaded2314:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2315
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2316
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2316
+
+single2315:
+	FMOVS 0(R21), F0
+
+loaded2316:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -47983,101 +48392,101 @@ loaded2302:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2303
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2304
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2304
-
-single2303:
-	FMOVS F31, 0(R21)
-
-stored2304:
-	ADD R13, R21
-	TBZ $1, R20, single2305
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2306
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2306
-
-single2305:
-	FMOVS F30, 0(R21)
-
-stored2306:
-	ADD R13, R21
-	TBZ $1, R20, single2307
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2308
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2308
-
-single2307:
-	FMOVS F29, 0(R21)
-
-stored2308:
-	ADD R13, R21
-	TBZ $1, R20, single2309
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2310
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2310
-
-single2309:
-	FMOVS F28, 0(R21)
-
-stored2310:
-	ADD R13, R21
-	TBZ $1, R20, single2311
-	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2312
-	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
-	B stored2312
-
-single2311:
-	FMOVS F27, 0(R21)
-
-stored2312:
-	ADD R13, R21
-	TBZ $1, R20, single2313
-	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2314
-	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2314
-
-single2313:
-	FMOVS F26, 0(R21)
-
-stored2314:
-	ADD R13, R21
-	TBZ $1, R20, single2315
-	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2316
-	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
-	B stored2316
-
-single2315:
-	FMOVS F25, 0(R21)
-
-stored2316:
-	ADD R13, R21
 	TBZ $1, R20, single2317
-	FMOVD F24, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2318
 	ADD $8, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2318
 
 single2317:
-	FMOVS F24, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2318:
+	ADD R13, R21
+	TBZ $1, R20, single2319
+	FMOVD F30, 0(R21)
+	TBZ $0, R20, stored2320
+	ADD $8, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2320
+
+single2319:
+	FMOVS F30, 0(R21)
+
+stored2320:
+	ADD R13, R21
+	TBZ $1, R20, single2321
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored2322
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored2322
+
+single2321:
+	FMOVS F29, 0(R21)
+
+stored2322:
+	ADD R13, R21
+	TBZ $1, R20, single2323
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2324
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2324
+
+single2323:
+	FMOVS F28, 0(R21)
+
+stored2324:
+	ADD R13, R21
+	TBZ $1, R20, single2325
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2326
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2326
+
+single2325:
+	FMOVS F27, 0(R21)
+
+stored2326:
+	ADD R13, R21
+	TBZ $1, R20, single2327
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2328
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2328
+
+single2327:
+	FMOVS F26, 0(R21)
+
+stored2328:
+	ADD R13, R21
+	TBZ $1, R20, single2329
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored2330
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored2330
+
+single2329:
+	FMOVS F25, 0(R21)
+
+stored2330:
+	ADD R13, R21
+	TBZ $1, R20, single2331
+	FMOVD F24, 0(R21)
+	TBZ $0, R20, stored2332
+	ADD $8, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2332
+
+single2331:
+	FMOVS F24, 0(R21)
+
+stored2332:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -48337,17 +48746,17 @@ single:
 	FMOVQ 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2319
+	TBZ $1, R20, single2333
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2320
+	TBZ $0, R20, loaded2334
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2320
+	B loaded2334
 
-single2319:
+single2333:
 	FMOVS 16(R10), F1
 
-loaded2320:
+loaded2334:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -48377,125 +48786,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2321
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2322
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2322
-
-single2321:
-	FMOVS 16(R21), F0
-
-loaded2322:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2323
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2324
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2324
-
-single2323:
-	FMOVS 16(R21), F0
-
-loaded2324:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2325
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2326
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2326
-
-single2325:
-	FMOVS 16(R21), F0
-
-loaded2326:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2327
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2328
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2328
-
-single2327:
-	FMOVS 16(R21), F0
-
-loaded2328:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2329
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2330
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2330
-
-single2329:
-	FMOVS 16(R21), F0
-
-loaded2330:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2331
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2332
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2332
-
-single2331:
-	FMOVS 16(R21), F0
-
-loaded2332:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2333
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2334
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2334
-
-single2333:
-	FMOVS 16(R21), F0
-
-loaded2334:
-	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
-	VMOV V0.B16, V18.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
-	VMOV V0.B16, V17.B16
 	TBZ $1, R20, single2335
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2336
@@ -48507,6 +48797,125 @@ single2335:
 	FMOVS 16(R21), F0
 
 loaded2336:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single2337
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2338
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2338
+
+single2337:
+	FMOVS 16(R21), F0
+
+loaded2338:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single2339
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2340
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2340
+
+single2339:
+	FMOVS 16(R21), F0
+
+loaded2340:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2341
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2342
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2342
+
+single2341:
+	FMOVS 16(R21), F0
+
+loaded2342:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2343
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2344
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2344
+
+single2343:
+	FMOVS 16(R21), F0
+
+loaded2344:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2345
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2346
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2346
+
+single2345:
+	FMOVS 16(R21), F0
+
+loaded2346:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single2347
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2348
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2348
+
+single2347:
+	FMOVS 16(R21), F0
+
+loaded2348:
+	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
+	VMOV V0.B16, V18.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
+	VMOV V0.B16, V17.B16
+	TBZ $1, R20, single2349
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2350
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2350
+
+single2349:
+	FMOVS 16(R21), F0
+
+loaded2350:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -48522,17 +48931,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single2337
+	TBZ $1, R20, single2351
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2338
+	TBZ $0, R20, loaded2352
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2338
+	B loaded2352
 
-single2337:
+single2351:
 	FMOVS 16(R21), F0
 
-loaded2338:
+loaded2352:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -48545,108 +48954,108 @@ loaded2338:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2339
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2340
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2340
-
-single2339:
-	FMOVS F30, 16(R21)
-
-stored2340:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2341
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2342
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2342
-
-single2341:
-	FMOVS F28, 16(R21)
-
-stored2342:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2343
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2344
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2344
-
-single2343:
-	FMOVS F26, 16(R21)
-
-stored2344:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2345
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2346
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored2346
-
-single2345:
-	FMOVS F24, 16(R21)
-
-stored2346:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2347
-	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2348
-	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
-	B stored2348
-
-single2347:
-	FMOVS F22, 16(R21)
-
-stored2348:
-	ADD R13, R21
-	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2349
-	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2350
-	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
-	B stored2350
-
-single2349:
-	FMOVS F20, 16(R21)
-
-stored2350:
-	ADD R13, R21
-	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2351
-	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2352
-	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
-	B stored2352
-
-single2351:
-	FMOVS F18, 16(R21)
-
-stored2352:
-	ADD R13, R21
-	FMOVQ F17, 0(R21)
 	TBZ $1, R20, single2353
-	FMOVD F16, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2354
 	ADD $24, R21, R26
-	VST1 V16.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2354
 
 single2353:
-	FMOVS F16, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2354:
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	TBZ $1, R20, single2355
+	FMOVD F28, 16(R21)
+	TBZ $0, R20, stored2356
+	ADD $24, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2356
+
+single2355:
+	FMOVS F28, 16(R21)
+
+stored2356:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single2357
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored2358
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2358
+
+single2357:
+	FMOVS F26, 16(R21)
+
+stored2358:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2359
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2360
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2360
+
+single2359:
+	FMOVS F24, 16(R21)
+
+stored2360:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2361
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2362
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2362
+
+single2361:
+	FMOVS F22, 16(R21)
+
+stored2362:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2363
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2364
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2364
+
+single2363:
+	FMOVS F20, 16(R21)
+
+stored2364:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single2365
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored2366
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored2366
+
+single2365:
+	FMOVS F18, 16(R21)
+
+stored2366:
+	ADD R13, R21
+	FMOVQ F17, 0(R21)
+	TBZ $1, R20, single2367
+	FMOVD F16, 16(R21)
+	TBZ $0, R20, stored2368
+	ADD $24, R21, R26
+	VST1 V16.S[2], (R26)
+	B stored2368
+
+single2367:
+	FMOVS F16, 16(R21)
+
+stored2368:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -49095,29 +49504,29 @@ tile:
 	VEOR V31.B16, V31.B16, V31.B16
 
 single:
-	TBZ $1, R20, single2355
+	TBZ $1, R20, single2369
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2356
+	TBZ $0, R20, loaded2370
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2356
+	B loaded2370
 
-single2355:
+single2369:
 	FMOVS 0(R10), F0
 
-loaded2356:
+loaded2370:
 	ADD R12, R10
-	TBZ $1, R20, single2357
+	TBZ $1, R20, single2371
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2358
+	TBZ $0, R20, loaded2372
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2358
+	B loaded2372
 
-single2357:
+single2371:
 	FMOVS 0(R0), F1
 
-loaded2358:
+loaded2372:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
 	SUBS $1, R9
@@ -49129,49 +49538,49 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2359
+	TBZ $1, R20, single2373
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2360
+	TBZ $0, R20, loaded2374
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2360
+	B loaded2374
 
-single2359:
+single2373:
 	FMOVS 0(R21), F0
 
-loaded2360:
+loaded2374:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2361
+	TBZ $1, R20, single2375
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2362
+	TBZ $0, R20, loaded2376
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2362
+	B loaded2376
 
-single2361:
+single2375:
 	FMOVS 0(R21), F0
 
-loaded2362:
+loaded2376:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2363
+	TBZ $1, R20, single2377
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2364
+	TBZ $0, R20, stored2378
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2364
+	B stored2378
 
-single2363:
+single2377:
 	FMOVS F31, 0(R21)
 
-stored2364:
+stored2378:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -49304,31 +49713,31 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2365
+	TBZ $1, R20, single2379
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2366
+	TBZ $0, R20, loaded2380
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2366
+	B loaded2380
 
-single2365:
+single2379:
 	FMOVS 16(R10), F1
 
-loaded2366:
+loaded2380:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2367
+	TBZ $1, R20, single2381
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2368
+	TBZ $0, R20, loaded2382
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2368
+	B loaded2382
 
-single2367:
+single2381:
 	FMOVS 16(R0), F3
 
-loaded2368:
+loaded2382:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	SUBS $1, R9
@@ -49343,17 +49752,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2369
+	TBZ $1, R20, single2383
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2370
+	TBZ $0, R20, loaded2384
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2370
+	B loaded2384
 
-single2369:
+single2383:
 	FMOVS 16(R21), F0
 
-loaded2370:
+loaded2384:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -49362,33 +49771,33 @@ bias:
 	CBZ R21, store
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single2371
+	TBZ $1, R20, single2385
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2372
+	TBZ $0, R20, loaded2386
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2372
+	B loaded2386
 
-single2371:
+single2385:
 	FMOVS 16(R21), F0
 
-loaded2372:
+loaded2386:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2373
+	TBZ $1, R20, single2387
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2374
+	TBZ $0, R20, stored2388
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2374
+	B stored2388
 
-single2373:
+single2387:
 	FMOVS F30, 16(R21)
 
-stored2374:
+stored2388:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -49524,42 +49933,42 @@ tile:
 	VEOR V30.B16, V30.B16, V30.B16
 
 single:
-	TBZ $1, R20, single2375
+	TBZ $1, R20, single2389
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2376
+	TBZ $0, R20, loaded2390
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2376
+	B loaded2390
 
-single2375:
+single2389:
 	FMOVS 0(R10), F0
 
-loaded2376:
+loaded2390:
 	ADD R12, R10
-	TBZ $1, R20, single2377
+	TBZ $1, R20, single2391
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2378
+	TBZ $0, R20, loaded2392
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2378
+	B loaded2392
 
-single2377:
+single2391:
 	FMOVS 0(R0), F1
 
-loaded2378:
+loaded2392:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2379
+	TBZ $1, R20, single2393
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2380
+	TBZ $0, R20, loaded2394
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2380
+	B loaded2394
 
-single2379:
+single2393:
 	FMOVS 0(R1), F1
 
-loaded2380:
+loaded2394:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
 	SUBS $1, R9
@@ -49571,76 +49980,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2381
+	TBZ $1, R20, single2395
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2382
+	TBZ $0, R20, loaded2396
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2382
+	B loaded2396
 
-single2381:
+single2395:
 	FMOVS 0(R21), F0
 
-loaded2382:
+loaded2396:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2383
+	TBZ $1, R20, single2397
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2384
+	TBZ $0, R20, loaded2398
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2384
+	B loaded2398
 
-single2383:
+single2397:
 	FMOVS 0(R21), F0
 
-loaded2384:
+loaded2398:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2385
+	TBZ $1, R20, single2399
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2386
+	TBZ $0, R20, loaded2400
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2386
+	B loaded2400
 
-single2385:
+single2399:
 	FMOVS 0(R21), F0
 
-loaded2386:
+loaded2400:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2387
+	TBZ $1, R20, single2401
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2388
+	TBZ $0, R20, stored2402
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2388
+	B stored2402
 
-single2387:
+single2401:
 	FMOVS F31, 0(R21)
 
-stored2388:
+stored2402:
 	ADD R13, R21
-	TBZ $1, R20, single2389
+	TBZ $1, R20, single2403
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2390
+	TBZ $0, R20, stored2404
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2390
+	B stored2404
 
-single2389:
+single2403:
 	FMOVS F30, 0(R21)
 
-stored2390:
+stored2404:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -49798,46 +50207,46 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2391
+	TBZ $1, R20, single2405
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2392
+	TBZ $0, R20, loaded2406
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2392
+	B loaded2406
 
-single2391:
+single2405:
 	FMOVS 16(R10), F1
 
-loaded2392:
+loaded2406:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2393
+	TBZ $1, R20, single2407
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2394
+	TBZ $0, R20, loaded2408
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2394
+	B loaded2408
 
-single2393:
+single2407:
 	FMOVS 16(R0), F3
 
-loaded2394:
+loaded2408:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2395
+	TBZ $1, R20, single2409
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2396
+	TBZ $0, R20, loaded2410
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2396
+	B loaded2410
 
-single2395:
+single2409:
 	FMOVS 16(R1), F3
 
-loaded2396:
+loaded2410:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	SUBS $1, R9
@@ -49852,34 +50261,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2397
+	TBZ $1, R20, single2411
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2398
+	TBZ $0, R20, loaded2412
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2398
+	B loaded2412
 
-single2397:
+single2411:
 	FMOVS 16(R21), F0
 
-loaded2398:
+loaded2412:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2399
+	TBZ $1, R20, single2413
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2400
+	TBZ $0, R20, loaded2414
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2400
+	B loaded2414
 
-single2399:
+single2413:
 	FMOVS 16(R21), F0
 
-loaded2400:
+loaded2414:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -49889,47 +50298,47 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single2401
+	TBZ $1, R20, single2415
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2402
+	TBZ $0, R20, loaded2416
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2402
+	B loaded2416
 
-single2401:
+single2415:
 	FMOVS 16(R21), F0
 
-loaded2402:
+loaded2416:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2403
+	TBZ $1, R20, single2417
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2404
+	TBZ $0, R20, stored2418
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2404
+	B stored2418
 
-single2403:
+single2417:
 	FMOVS F30, 16(R21)
 
-stored2404:
+stored2418:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2405
+	TBZ $1, R20, single2419
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2406
+	TBZ $0, R20, stored2420
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2406
+	B stored2420
 
-single2405:
+single2419:
 	FMOVS F28, 16(R21)
 
-stored2406:
+stored2420:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -50081,55 +50490,55 @@ tile:
 	VEOR V29.B16, V29.B16, V29.B16
 
 single:
-	TBZ $1, R20, single2407
+	TBZ $1, R20, single2421
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2408
+	TBZ $0, R20, loaded2422
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2408
+	B loaded2422
 
-single2407:
+single2421:
 	FMOVS 0(R10), F0
 
-loaded2408:
+loaded2422:
 	ADD R12, R10
-	TBZ $1, R20, single2409
+	TBZ $1, R20, single2423
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2410
+	TBZ $0, R20, loaded2424
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2410
+	B loaded2424
 
-single2409:
+single2423:
 	FMOVS 0(R0), F1
 
-loaded2410:
+loaded2424:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2411
+	TBZ $1, R20, single2425
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2412
+	TBZ $0, R20, loaded2426
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2412
+	B loaded2426
 
-single2411:
+single2425:
 	FMOVS 0(R1), F1
 
-loaded2412:
+loaded2426:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2413
+	TBZ $1, R20, single2427
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2414
+	TBZ $0, R20, loaded2428
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2414
+	B loaded2428
 
-single2413:
+single2427:
 	FMOVS 0(R2), F1
 
-loaded2414:
+loaded2428:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
 	SUBS $1, R9
@@ -50141,103 +50550,103 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2415
+	TBZ $1, R20, single2429
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2416
+	TBZ $0, R20, loaded2430
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2416
+	B loaded2430
 
-single2415:
+single2429:
 	FMOVS 0(R21), F0
 
-loaded2416:
+loaded2430:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2417
+	TBZ $1, R20, single2431
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2418
+	TBZ $0, R20, loaded2432
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2418
+	B loaded2432
 
-single2417:
+single2431:
 	FMOVS 0(R21), F0
 
-loaded2418:
+loaded2432:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2419
+	TBZ $1, R20, single2433
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2420
+	TBZ $0, R20, loaded2434
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2420
+	B loaded2434
 
-single2419:
+single2433:
 	FMOVS 0(R21), F0
 
-loaded2420:
+loaded2434:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2421
+	TBZ $1, R20, single2435
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2422
+	TBZ $0, R20, loaded2436
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2422
+	B loaded2436
 
-single2421:
+single2435:
 	FMOVS 0(R21), F0
 
-loaded2422:
+loaded2436:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2423
+	TBZ $1, R20, single2437
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2424
+	TBZ $0, R20, stored2438
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2424
+	B stored2438
 
-single2423:
+single2437:
 	FMOVS F31, 0(R21)
 
-stored2424:
+stored2438:
 	ADD R13, R21
-	TBZ $1, R20, single2425
+	TBZ $1, R20, single2439
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2426
+	TBZ $0, R20, stored2440
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2426
+	B stored2440
 
-single2425:
+single2439:
 	FMOVS F30, 0(R21)
 
-stored2426:
+stored2440:
 	ADD R13, R21
-	TBZ $1, R20, single2427
+	TBZ $1, R20, single2441
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2428
+	TBZ $0, R20, stored2442
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2428
+	B stored2442
 
-single2427:
+single2441:
 	FMOVS F29, 0(R21)
 
-stored2428:
+stored2442:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -50420,61 +50829,61 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2429
+	TBZ $1, R20, single2443
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2430
+	TBZ $0, R20, loaded2444
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2430
+	B loaded2444
 
-single2429:
+single2443:
 	FMOVS 16(R10), F1
 
-loaded2430:
+loaded2444:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2431
+	TBZ $1, R20, single2445
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2432
+	TBZ $0, R20, loaded2446
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2432
+	B loaded2446
 
-single2431:
+single2445:
 	FMOVS 16(R0), F3
 
-loaded2432:
+loaded2446:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2433
+	TBZ $1, R20, single2447
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2434
+	TBZ $0, R20, loaded2448
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2434
+	B loaded2448
 
-single2433:
+single2447:
 	FMOVS 16(R1), F3
 
-loaded2434:
+loaded2448:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2435
+	TBZ $1, R20, single2449
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2436
+	TBZ $0, R20, loaded2450
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2436
+	B loaded2450
 
-single2435:
+single2449:
 	FMOVS 16(R2), F3
 
-loaded2436:
+loaded2450:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	SUBS $1, R9
@@ -50489,51 +50898,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2437
+	TBZ $1, R20, single2451
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2438
+	TBZ $0, R20, loaded2452
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2438
+	B loaded2452
 
-single2437:
+single2451:
 	FMOVS 16(R21), F0
 
-loaded2438:
+loaded2452:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2439
+	TBZ $1, R20, single2453
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2440
+	TBZ $0, R20, loaded2454
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2440
+	B loaded2454
 
-single2439:
+single2453:
 	FMOVS 16(R21), F0
 
-loaded2440:
+loaded2454:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2441
+	TBZ $1, R20, single2455
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2442
+	TBZ $0, R20, loaded2456
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2442
+	B loaded2456
 
-single2441:
+single2455:
 	FMOVS 16(R21), F0
 
-loaded2442:
+loaded2456:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -50544,17 +50953,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single2443
+	TBZ $1, R20, single2457
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2444
+	TBZ $0, R20, loaded2458
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2444
+	B loaded2458
 
-single2443:
+single2457:
 	FMOVS 16(R21), F0
 
-loaded2444:
+loaded2458:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -50562,43 +50971,43 @@ loaded2444:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2445
+	TBZ $1, R20, single2459
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2446
+	TBZ $0, R20, stored2460
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2446
+	B stored2460
 
-single2445:
+single2459:
 	FMOVS F30, 16(R21)
 
-stored2446:
+stored2460:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2447
+	TBZ $1, R20, single2461
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2448
+	TBZ $0, R20, stored2462
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2448
+	B stored2462
 
-single2447:
+single2461:
 	FMOVS F28, 16(R21)
 
-stored2448:
+stored2462:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2449
+	TBZ $1, R20, single2463
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2450
+	TBZ $0, R20, stored2464
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2450
+	B stored2464
 
-single2449:
+single2463:
 	FMOVS F26, 16(R21)
 
-stored2450:
+stored2464:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -50766,68 +51175,68 @@ tile:
 	VEOR V28.B16, V28.B16, V28.B16
 
 single:
-	TBZ $1, R20, single2451
+	TBZ $1, R20, single2465
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2452
+	TBZ $0, R20, loaded2466
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2452
+	B loaded2466
 
-single2451:
+single2465:
 	FMOVS 0(R10), F0
 
-loaded2452:
+loaded2466:
 	ADD R12, R10
-	TBZ $1, R20, single2453
+	TBZ $1, R20, single2467
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2454
+	TBZ $0, R20, loaded2468
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2454
+	B loaded2468
 
-single2453:
+single2467:
 	FMOVS 0(R0), F1
 
-loaded2454:
+loaded2468:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2455
+	TBZ $1, R20, single2469
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2456
+	TBZ $0, R20, loaded2470
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2456
+	B loaded2470
 
-single2455:
+single2469:
 	FMOVS 0(R1), F1
 
-loaded2456:
+loaded2470:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2457
+	TBZ $1, R20, single2471
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2458
+	TBZ $0, R20, loaded2472
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2458
+	B loaded2472
 
-single2457:
+single2471:
 	FMOVS 0(R2), F1
 
-loaded2458:
+loaded2472:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single2459
+	TBZ $1, R20, single2473
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded2460
+	TBZ $0, R20, loaded2474
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2460
+	B loaded2474
 
-single2459:
+single2473:
 	FMOVS 0(R3), F1
 
-loaded2460:
+loaded2474:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
 	SUBS $1, R9
@@ -50839,76 +51248,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2461
+	TBZ $1, R20, single2475
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2462
+	TBZ $0, R20, loaded2476
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2462
+	B loaded2476
 
-single2461:
+single2475:
 	FMOVS 0(R21), F0
 
-loaded2462:
+loaded2476:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2463
+	TBZ $1, R20, single2477
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2464
+	TBZ $0, R20, loaded2478
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2464
+	B loaded2478
 
-single2463:
+single2477:
 	FMOVS 0(R21), F0
 
-loaded2464:
+loaded2478:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2465
+	TBZ $1, R20, single2479
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2466
+	TBZ $0, R20, loaded2480
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2466
+	B loaded2480
 
-single2465:
+single2479:
 	FMOVS 0(R21), F0
 
-loaded2466:
+loaded2480:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2467
+	TBZ $1, R20, single2481
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2468
+	TBZ $0, R20, loaded2482
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2468
+	B loaded2482
 
-single2467:
+single2481:
 	FMOVS 0(R21), F0
 
-loaded2468:
+loaded2482:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2469
+	TBZ $1, R20, single2483
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2470
+	TBZ $0, R20, loaded2484
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2470
+	B loaded2484
 
-single2469:
+single2483:
 	FMOVS 0(R21), F0
 
-loaded2470:
+loaded2484:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -50916,53 +51325,53 @@ loaded2470:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2471
+	TBZ $1, R20, single2485
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2472
+	TBZ $0, R20, stored2486
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2472
+	B stored2486
 
-single2471:
+single2485:
 	FMOVS F31, 0(R21)
 
-stored2472:
+stored2486:
 	ADD R13, R21
-	TBZ $1, R20, single2473
+	TBZ $1, R20, single2487
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2474
+	TBZ $0, R20, stored2488
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2474
+	B stored2488
 
-single2473:
+single2487:
 	FMOVS F30, 0(R21)
 
-stored2474:
+stored2488:
 	ADD R13, R21
-	TBZ $1, R20, single2475
+	TBZ $1, R20, single2489
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2476
+	TBZ $0, R20, stored2490
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2476
+	B stored2490
 
-single2475:
+single2489:
 	FMOVS F29, 0(R21)
 
-stored2476:
+stored2490:
 	ADD R13, R21
-	TBZ $1, R20, single2477
+	TBZ $1, R20, single2491
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2478
+	TBZ $0, R20, stored2492
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2478
+	B stored2492
 
-single2477:
+single2491:
 	FMOVS F28, 0(R21)
 
-stored2478:
+stored2492:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -51170,76 +51579,76 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2479
+	TBZ $1, R20, single2493
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2480
+	TBZ $0, R20, loaded2494
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2480
+	B loaded2494
 
-single2479:
+single2493:
 	FMOVS 16(R10), F1
 
-loaded2480:
+loaded2494:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2481
+	TBZ $1, R20, single2495
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2482
+	TBZ $0, R20, loaded2496
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2482
+	B loaded2496
 
-single2481:
+single2495:
 	FMOVS 16(R0), F3
 
-loaded2482:
+loaded2496:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2483
+	TBZ $1, R20, single2497
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2484
+	TBZ $0, R20, loaded2498
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2484
+	B loaded2498
 
-single2483:
+single2497:
 	FMOVS 16(R1), F3
 
-loaded2484:
+loaded2498:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2485
+	TBZ $1, R20, single2499
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2486
+	TBZ $0, R20, loaded2500
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2486
+	B loaded2500
 
-single2485:
+single2499:
 	FMOVS 16(R2), F3
 
-loaded2486:
+loaded2500:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single2487
+	TBZ $1, R20, single2501
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded2488
+	TBZ $0, R20, loaded2502
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2488
+	B loaded2502
 
-single2487:
+single2501:
 	FMOVS 16(R3), F3
 
-loaded2488:
+loaded2502:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	SUBS $1, R9
@@ -51254,68 +51663,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2489
+	TBZ $1, R20, single2503
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2490
+	TBZ $0, R20, loaded2504
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2490
+	B loaded2504
 
-single2489:
+single2503:
 	FMOVS 16(R21), F0
 
-loaded2490:
+loaded2504:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2491
+	TBZ $1, R20, single2505
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2492
+	TBZ $0, R20, loaded2506
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2492
+	B loaded2506
 
-single2491:
+single2505:
 	FMOVS 16(R21), F0
 
-loaded2492:
+loaded2506:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2493
+	TBZ $1, R20, single2507
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2494
+	TBZ $0, R20, loaded2508
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2494
+	B loaded2508
 
-single2493:
+single2507:
 	FMOVS 16(R21), F0
 
-loaded2494:
+loaded2508:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2495
+	TBZ $1, R20, single2509
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2496
+	TBZ $0, R20, loaded2510
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2496
+	B loaded2510
 
-single2495:
+single2509:
 	FMOVS 16(R21), F0
 
-loaded2496:
+loaded2510:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -51327,17 +51736,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single2497
+	TBZ $1, R20, single2511
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2498
+	TBZ $0, R20, loaded2512
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2498
+	B loaded2512
 
-single2497:
+single2511:
 	FMOVS 16(R21), F0
 
-loaded2498:
+loaded2512:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -51346,56 +51755,56 @@ loaded2498:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2499
+	TBZ $1, R20, single2513
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2500
+	TBZ $0, R20, stored2514
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2500
+	B stored2514
 
-single2499:
+single2513:
 	FMOVS F30, 16(R21)
 
-stored2500:
+stored2514:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2501
+	TBZ $1, R20, single2515
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2502
+	TBZ $0, R20, stored2516
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2502
+	B stored2516
 
-single2501:
+single2515:
 	FMOVS F28, 16(R21)
 
-stored2502:
+stored2516:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2503
+	TBZ $1, R20, single2517
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2504
+	TBZ $0, R20, stored2518
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2504
+	B stored2518
 
-single2503:
+single2517:
 	FMOVS F26, 16(R21)
 
-stored2504:
+stored2518:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2505
+	TBZ $1, R20, single2519
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2506
+	TBZ $0, R20, stored2520
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2506
+	B stored2520
 
-single2505:
+single2519:
 	FMOVS F24, 16(R21)
 
-stored2506:
+stored2520:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -51579,81 +51988,81 @@ tile:
 	VEOR V27.B16, V27.B16, V27.B16
 
 single:
-	TBZ $1, R20, single2507
+	TBZ $1, R20, single2521
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2508
+	TBZ $0, R20, loaded2522
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2508
+	B loaded2522
 
-single2507:
+single2521:
 	FMOVS 0(R10), F0
 
-loaded2508:
+loaded2522:
 	ADD R12, R10
-	TBZ $1, R20, single2509
+	TBZ $1, R20, single2523
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2510
+	TBZ $0, R20, loaded2524
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2510
+	B loaded2524
 
-single2509:
+single2523:
 	FMOVS 0(R0), F1
 
-loaded2510:
+loaded2524:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2511
+	TBZ $1, R20, single2525
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2512
+	TBZ $0, R20, loaded2526
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2512
+	B loaded2526
 
-single2511:
+single2525:
 	FMOVS 0(R1), F1
 
-loaded2512:
+loaded2526:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2513
+	TBZ $1, R20, single2527
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2514
+	TBZ $0, R20, loaded2528
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2514
+	B loaded2528
 
-single2513:
+single2527:
 	FMOVS 0(R2), F1
 
-loaded2514:
+loaded2528:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single2515
+	TBZ $1, R20, single2529
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded2516
+	TBZ $0, R20, loaded2530
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2516
+	B loaded2530
 
-single2515:
+single2529:
 	FMOVS 0(R3), F1
 
-loaded2516:
+loaded2530:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single2517
+	TBZ $1, R20, single2531
 	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded2518
+	TBZ $0, R20, loaded2532
 	ADD $8, R4, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2518
+	B loaded2532
 
-single2517:
+single2531:
 	FMOVS 0(R4), F1
 
-loaded2518:
+loaded2532:
 	VFMLA V0.S4, V1.S4, V27.S4
 	ADD R24, R4
 	SUBS $1, R9
@@ -51665,90 +52074,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2519
+	TBZ $1, R20, single2533
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2520
+	TBZ $0, R20, loaded2534
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2520
+	B loaded2534
 
-single2519:
+single2533:
 	FMOVS 0(R21), F0
 
-loaded2520:
+loaded2534:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2521
+	TBZ $1, R20, single2535
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2522
+	TBZ $0, R20, loaded2536
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2522
+	B loaded2536
 
-single2521:
+single2535:
 	FMOVS 0(R21), F0
 
-loaded2522:
+loaded2536:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2523
+	TBZ $1, R20, single2537
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2524
+	TBZ $0, R20, loaded2538
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2524
+	B loaded2538
 
-single2523:
+single2537:
 	FMOVS 0(R21), F0
 
-loaded2524:
+loaded2538:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2525
+	TBZ $1, R20, single2539
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2526
+	TBZ $0, R20, loaded2540
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2526
+	B loaded2540
 
-single2525:
+single2539:
 	FMOVS 0(R21), F0
 
-loaded2526:
+loaded2540:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2527
+	TBZ $1, R20, single2541
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2528
+	TBZ $0, R20, loaded2542
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2528
+	B loaded2542
 
-single2527:
+single2541:
 	FMOVS 0(R21), F0
 
-loaded2528:
+loaded2542:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2529
+	TBZ $1, R20, single2543
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2530
+	TBZ $0, R20, loaded2544
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2530
+	B loaded2544
 
-single2529:
+single2543:
 	FMOVS 0(R21), F0
 
-loaded2530:
+loaded2544:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -51757,65 +52166,65 @@ loaded2530:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2531
+	TBZ $1, R20, single2545
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2532
+	TBZ $0, R20, stored2546
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2532
+	B stored2546
 
-single2531:
+single2545:
 	FMOVS F31, 0(R21)
 
-stored2532:
+stored2546:
 	ADD R13, R21
-	TBZ $1, R20, single2533
+	TBZ $1, R20, single2547
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2534
+	TBZ $0, R20, stored2548
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2534
+	B stored2548
 
-single2533:
+single2547:
 	FMOVS F30, 0(R21)
 
-stored2534:
+stored2548:
 	ADD R13, R21
-	TBZ $1, R20, single2535
+	TBZ $1, R20, single2549
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2536
+	TBZ $0, R20, stored2550
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2536
+	B stored2550
 
-single2535:
+single2549:
 	FMOVS F29, 0(R21)
 
-stored2536:
+stored2550:
 	ADD R13, R21
-	TBZ $1, R20, single2537
+	TBZ $1, R20, single2551
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2538
+	TBZ $0, R20, stored2552
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2538
+	B stored2552
 
-single2537:
+single2551:
 	FMOVS F28, 0(R21)
 
-stored2538:
+stored2552:
 	ADD R13, R21
-	TBZ $1, R20, single2539
+	TBZ $1, R20, single2553
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2540
+	TBZ $0, R20, stored2554
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2540
+	B stored2554
 
-single2539:
+single2553:
 	FMOVS F27, 0(R21)
 
-stored2540:
+stored2554:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -52048,91 +52457,91 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2541
+	TBZ $1, R20, single2555
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2542
+	TBZ $0, R20, loaded2556
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2542
+	B loaded2556
 
-single2541:
+single2555:
 	FMOVS 16(R10), F1
 
-loaded2542:
+loaded2556:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2543
+	TBZ $1, R20, single2557
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2544
+	TBZ $0, R20, loaded2558
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2544
+	B loaded2558
 
-single2543:
+single2557:
 	FMOVS 16(R0), F3
 
-loaded2544:
+loaded2558:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2545
+	TBZ $1, R20, single2559
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2546
+	TBZ $0, R20, loaded2560
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2546
+	B loaded2560
 
-single2545:
+single2559:
 	FMOVS 16(R1), F3
 
-loaded2546:
+loaded2560:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2547
+	TBZ $1, R20, single2561
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2548
+	TBZ $0, R20, loaded2562
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2548
+	B loaded2562
 
-single2547:
+single2561:
 	FMOVS 16(R2), F3
 
-loaded2548:
+loaded2562:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single2549
+	TBZ $1, R20, single2563
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded2550
+	TBZ $0, R20, loaded2564
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2550
+	B loaded2564
 
-single2549:
+single2563:
 	FMOVS 16(R3), F3
 
-loaded2550:
+loaded2564:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single2551
+	TBZ $1, R20, single2565
 	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded2552
+	TBZ $0, R20, loaded2566
 	ADD $24, R4, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2552
+	B loaded2566
 
-single2551:
+single2565:
 	FMOVS 16(R4), F3
 
-loaded2552:
+loaded2566:
 	VFMLA V1.S4, V3.S4, V22.S4
 	ADD R24, R4
 	SUBS $1, R9
@@ -52147,85 +52556,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2553
+	TBZ $1, R20, single2567
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2554
+	TBZ $0, R20, loaded2568
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2554
+	B loaded2568
 
-single2553:
+single2567:
 	FMOVS 16(R21), F0
 
-loaded2554:
+loaded2568:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2555
+	TBZ $1, R20, single2569
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2556
+	TBZ $0, R20, loaded2570
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2556
+	B loaded2570
 
-single2555:
+single2569:
 	FMOVS 16(R21), F0
 
-loaded2556:
+loaded2570:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2557
+	TBZ $1, R20, single2571
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2558
+	TBZ $0, R20, loaded2572
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2558
+	B loaded2572
 
-single2557:
+single2571:
 	FMOVS 16(R21), F0
 
-loaded2558:
+loaded2572:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2559
+	TBZ $1, R20, single2573
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2560
+	TBZ $0, R20, loaded2574
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2560
+	B loaded2574
 
-single2559:
+single2573:
 	FMOVS 16(R21), F0
 
-loaded2560:
+loaded2574:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2561
+	TBZ $1, R20, single2575
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2562
+	TBZ $0, R20, loaded2576
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2562
+	B loaded2576
 
-single2561:
+single2575:
 	FMOVS 16(R21), F0
 
-loaded2562:
+loaded2576:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -52238,17 +52647,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single2563
+	TBZ $1, R20, single2577
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2564
+	TBZ $0, R20, loaded2578
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2564
+	B loaded2578
 
-single2563:
+single2577:
 	FMOVS 16(R21), F0
 
-loaded2564:
+loaded2578:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -52258,69 +52667,69 @@ loaded2564:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2565
+	TBZ $1, R20, single2579
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2566
+	TBZ $0, R20, stored2580
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2566
+	B stored2580
 
-single2565:
+single2579:
 	FMOVS F30, 16(R21)
 
-stored2566:
+stored2580:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2567
+	TBZ $1, R20, single2581
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2568
+	TBZ $0, R20, stored2582
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2568
+	B stored2582
 
-single2567:
+single2581:
 	FMOVS F28, 16(R21)
 
-stored2568:
+stored2582:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2569
+	TBZ $1, R20, single2583
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2570
+	TBZ $0, R20, stored2584
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2570
+	B stored2584
 
-single2569:
+single2583:
 	FMOVS F26, 16(R21)
 
-stored2570:
+stored2584:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2571
+	TBZ $1, R20, single2585
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2572
+	TBZ $0, R20, stored2586
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2572
+	B stored2586
 
-single2571:
+single2585:
 	FMOVS F24, 16(R21)
 
-stored2572:
+stored2586:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2573
+	TBZ $1, R20, single2587
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2574
+	TBZ $0, R20, stored2588
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2574
+	B stored2588
 
-single2573:
+single2587:
 	FMOVS F22, 16(R21)
 
-stored2574:
+stored2588:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -52520,94 +52929,94 @@ tile:
 	VEOR V26.B16, V26.B16, V26.B16
 
 single:
-	TBZ $1, R20, single2575
+	TBZ $1, R20, single2589
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2576
+	TBZ $0, R20, loaded2590
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2576
+	B loaded2590
 
-single2575:
+single2589:
 	FMOVS 0(R10), F0
 
-loaded2576:
+loaded2590:
 	ADD R12, R10
-	TBZ $1, R20, single2577
+	TBZ $1, R20, single2591
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2578
+	TBZ $0, R20, loaded2592
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2578
+	B loaded2592
 
-single2577:
+single2591:
 	FMOVS 0(R0), F1
 
-loaded2578:
+loaded2592:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2579
+	TBZ $1, R20, single2593
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2580
+	TBZ $0, R20, loaded2594
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2580
+	B loaded2594
 
-single2579:
+single2593:
 	FMOVS 0(R1), F1
 
-loaded2580:
+loaded2594:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2581
+	TBZ $1, R20, single2595
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2582
+	TBZ $0, R20, loaded2596
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2582
+	B loaded2596
 
-single2581:
+single2595:
 	FMOVS 0(R2), F1
 
-loaded2582:
+loaded2596:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single2583
+	TBZ $1, R20, single2597
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded2584
+	TBZ $0, R20, loaded2598
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2584
+	B loaded2598
 
-single2583:
+single2597:
 	FMOVS 0(R3), F1
 
-loaded2584:
+loaded2598:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single2585
+	TBZ $1, R20, single2599
 	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded2586
+	TBZ $0, R20, loaded2600
 	ADD $8, R4, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2586
+	B loaded2600
 
-single2585:
+single2599:
 	FMOVS 0(R4), F1
 
-loaded2586:
+loaded2600:
 	VFMLA V0.S4, V1.S4, V27.S4
 	ADD R24, R4
-	TBZ $1, R20, single2587
+	TBZ $1, R20, single2601
 	FMOVD 0(R5), F1
-	TBZ $0, R20, loaded2588
+	TBZ $0, R20, loaded2602
 	ADD $8, R5, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2588
+	B loaded2602
 
-single2587:
+single2601:
 	FMOVS 0(R5), F1
 
-loaded2588:
+loaded2602:
 	VFMLA V0.S4, V1.S4, V26.S4
 	ADD R24, R5
 	SUBS $1, R9
@@ -52619,104 +53028,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2589
+	TBZ $1, R20, single2603
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2590
+	TBZ $0, R20, loaded2604
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2590
+	B loaded2604
 
-single2589:
+single2603:
 	FMOVS 0(R21), F0
 
-loaded2590:
+loaded2604:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2591
+	TBZ $1, R20, single2605
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2592
+	TBZ $0, R20, loaded2606
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2592
+	B loaded2606
 
-single2591:
+single2605:
 	FMOVS 0(R21), F0
 
-loaded2592:
+loaded2606:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2593
+	TBZ $1, R20, single2607
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2594
+	TBZ $0, R20, loaded2608
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2594
+	B loaded2608
 
-single2593:
+single2607:
 	FMOVS 0(R21), F0
 
-loaded2594:
+loaded2608:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2595
+	TBZ $1, R20, single2609
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2596
+	TBZ $0, R20, loaded2610
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2596
+	B loaded2610
 
-single2595:
+single2609:
 	FMOVS 0(R21), F0
 
-loaded2596:
+loaded2610:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2597
+	TBZ $1, R20, single2611
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2598
+	TBZ $0, R20, loaded2612
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2598
+	B loaded2612
 
-single2597:
+single2611:
 	FMOVS 0(R21), F0
 
-loaded2598:
+loaded2612:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2599
+	TBZ $1, R20, single2613
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2600
+	TBZ $0, R20, loaded2614
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2600
+	B loaded2614
 
-single2599:
+single2613:
 	FMOVS 0(R21), F0
 
-loaded2600:
+loaded2614:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2601
+	TBZ $1, R20, single2615
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2602
+	TBZ $0, R20, loaded2616
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2602
+	B loaded2616
 
-single2601:
+single2615:
 	FMOVS 0(R21), F0
 
-loaded2602:
+loaded2616:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -52726,77 +53135,77 @@ loaded2602:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2603
+	TBZ $1, R20, single2617
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2604
+	TBZ $0, R20, stored2618
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2604
+	B stored2618
 
-single2603:
+single2617:
 	FMOVS F31, 0(R21)
 
-stored2604:
+stored2618:
 	ADD R13, R21
-	TBZ $1, R20, single2605
+	TBZ $1, R20, single2619
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2606
+	TBZ $0, R20, stored2620
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2606
+	B stored2620
 
-single2605:
+single2619:
 	FMOVS F30, 0(R21)
 
-stored2606:
+stored2620:
 	ADD R13, R21
-	TBZ $1, R20, single2607
+	TBZ $1, R20, single2621
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2608
+	TBZ $0, R20, stored2622
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2608
+	B stored2622
 
-single2607:
+single2621:
 	FMOVS F29, 0(R21)
 
-stored2608:
+stored2622:
 	ADD R13, R21
-	TBZ $1, R20, single2609
+	TBZ $1, R20, single2623
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2610
+	TBZ $0, R20, stored2624
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2610
+	B stored2624
 
-single2609:
+single2623:
 	FMOVS F28, 0(R21)
 
-stored2610:
+stored2624:
 	ADD R13, R21
-	TBZ $1, R20, single2611
+	TBZ $1, R20, single2625
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2612
+	TBZ $0, R20, stored2626
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2612
+	B stored2626
 
-single2611:
+single2625:
 	FMOVS F27, 0(R21)
 
-stored2612:
+stored2626:
 	ADD R13, R21
-	TBZ $1, R20, single2613
+	TBZ $1, R20, single2627
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2614
+	TBZ $0, R20, stored2628
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2614
+	B stored2628
 
-single2613:
+single2627:
 	FMOVS F26, 0(R21)
 
-stored2614:
+stored2628:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -53054,106 +53463,106 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2615
+	TBZ $1, R20, single2629
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2616
+	TBZ $0, R20, loaded2630
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2616
+	B loaded2630
 
-single2615:
+single2629:
 	FMOVS 16(R10), F1
 
-loaded2616:
+loaded2630:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2617
+	TBZ $1, R20, single2631
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2618
+	TBZ $0, R20, loaded2632
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2618
+	B loaded2632
 
-single2617:
+single2631:
 	FMOVS 16(R0), F3
 
-loaded2618:
+loaded2632:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2619
+	TBZ $1, R20, single2633
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2620
+	TBZ $0, R20, loaded2634
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2620
+	B loaded2634
 
-single2619:
+single2633:
 	FMOVS 16(R1), F3
 
-loaded2620:
+loaded2634:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2621
+	TBZ $1, R20, single2635
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2622
+	TBZ $0, R20, loaded2636
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2622
+	B loaded2636
 
-single2621:
+single2635:
 	FMOVS 16(R2), F3
 
-loaded2622:
+loaded2636:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single2623
+	TBZ $1, R20, single2637
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded2624
+	TBZ $0, R20, loaded2638
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2624
+	B loaded2638
 
-single2623:
+single2637:
 	FMOVS 16(R3), F3
 
-loaded2624:
+loaded2638:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single2625
+	TBZ $1, R20, single2639
 	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded2626
+	TBZ $0, R20, loaded2640
 	ADD $24, R4, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2626
+	B loaded2640
 
-single2625:
+single2639:
 	FMOVS 16(R4), F3
 
-loaded2626:
+loaded2640:
 	VFMLA V1.S4, V3.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single2627
+	TBZ $1, R20, single2641
 	FMOVD 16(R5), F3
-	TBZ $0, R20, loaded2628
+	TBZ $0, R20, loaded2642
 	ADD $24, R5, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2628
+	B loaded2642
 
-single2627:
+single2641:
 	FMOVS 16(R5), F3
 
-loaded2628:
+loaded2642:
 	VFMLA V1.S4, V3.S4, V20.S4
 	ADD R24, R5
 	SUBS $1, R9
@@ -53168,102 +53577,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2629
+	TBZ $1, R20, single2643
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2630
+	TBZ $0, R20, loaded2644
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2630
+	B loaded2644
 
-single2629:
+single2643:
 	FMOVS 16(R21), F0
 
-loaded2630:
+loaded2644:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2631
+	TBZ $1, R20, single2645
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2632
+	TBZ $0, R20, loaded2646
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2632
+	B loaded2646
 
-single2631:
+single2645:
 	FMOVS 16(R21), F0
 
-loaded2632:
+loaded2646:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2633
+	TBZ $1, R20, single2647
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2634
+	TBZ $0, R20, loaded2648
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2634
+	B loaded2648
 
-single2633:
+single2647:
 	FMOVS 16(R21), F0
 
-loaded2634:
+loaded2648:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2635
+	TBZ $1, R20, single2649
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2636
+	TBZ $0, R20, loaded2650
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2636
+	B loaded2650
 
-single2635:
+single2649:
 	FMOVS 16(R21), F0
 
-loaded2636:
+loaded2650:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2637
+	TBZ $1, R20, single2651
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2638
+	TBZ $0, R20, loaded2652
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2638
+	B loaded2652
 
-single2637:
+single2651:
 	FMOVS 16(R21), F0
 
-loaded2638:
+loaded2652:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2639
+	TBZ $1, R20, single2653
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2640
+	TBZ $0, R20, loaded2654
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2640
+	B loaded2654
 
-single2639:
+single2653:
 	FMOVS 16(R21), F0
 
-loaded2640:
+loaded2654:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -53277,17 +53686,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single2641
+	TBZ $1, R20, single2655
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2642
+	TBZ $0, R20, loaded2656
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2642
+	B loaded2656
 
-single2641:
+single2655:
 	FMOVS 16(R21), F0
 
-loaded2642:
+loaded2656:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -53298,82 +53707,82 @@ loaded2642:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2643
+	TBZ $1, R20, single2657
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2644
+	TBZ $0, R20, stored2658
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2644
+	B stored2658
 
-single2643:
+single2657:
 	FMOVS F30, 16(R21)
 
-stored2644:
+stored2658:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2645
+	TBZ $1, R20, single2659
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2646
+	TBZ $0, R20, stored2660
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2646
+	B stored2660
 
-single2645:
+single2659:
 	FMOVS F28, 16(R21)
 
-stored2646:
+stored2660:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2647
+	TBZ $1, R20, single2661
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2648
+	TBZ $0, R20, stored2662
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2648
+	B stored2662
 
-single2647:
+single2661:
 	FMOVS F26, 16(R21)
 
-stored2648:
+stored2662:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2649
+	TBZ $1, R20, single2663
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2650
+	TBZ $0, R20, stored2664
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2650
+	B stored2664
 
-single2649:
+single2663:
 	FMOVS F24, 16(R21)
 
-stored2650:
+stored2664:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2651
+	TBZ $1, R20, single2665
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2652
+	TBZ $0, R20, stored2666
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2652
+	B stored2666
 
-single2651:
+single2665:
 	FMOVS F22, 16(R21)
 
-stored2652:
+stored2666:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2653
+	TBZ $1, R20, single2667
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2654
+	TBZ $0, R20, stored2668
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2654
+	B stored2668
 
-single2653:
+single2667:
 	FMOVS F20, 16(R21)
 
-stored2654:
+stored2668:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -53589,107 +53998,107 @@ tile:
 	VEOR V25.B16, V25.B16, V25.B16
 
 single:
-	TBZ $1, R20, single2655
+	TBZ $1, R20, single2669
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2656
+	TBZ $0, R20, loaded2670
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2656
-
-single2655:
-	FMOVS 0(R10), F0
-
-loaded2656:
-	ADD R12, R10
-	TBZ $1, R20, single2657
-	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2658
-	ADD $8, R0, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2658
-
-single2657:
-	FMOVS 0(R0), F1
-
-loaded2658:
-	VFMLA V0.S4, V1.S4, V31.S4
-	ADD R24, R0
-	TBZ $1, R20, single2659
-	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2660
-	ADD $8, R1, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2660
-
-single2659:
-	FMOVS 0(R1), F1
-
-loaded2660:
-	VFMLA V0.S4, V1.S4, V30.S4
-	ADD R24, R1
-	TBZ $1, R20, single2661
-	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2662
-	ADD $8, R2, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2662
-
-single2661:
-	FMOVS 0(R2), F1
-
-loaded2662:
-	VFMLA V0.S4, V1.S4, V29.S4
-	ADD R24, R2
-	TBZ $1, R20, single2663
-	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded2664
-	ADD $8, R3, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2664
-
-single2663:
-	FMOVS 0(R3), F1
-
-loaded2664:
-	VFMLA V0.S4, V1.S4, V28.S4
-	ADD R24, R3
-	TBZ $1, R20, single2665
-	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded2666
-	ADD $8, R4, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2666
-
-single2665:
-	FMOVS 0(R4), F1
-
-loaded2666:
-	VFMLA V0.S4, V1.S4, V27.S4
-	ADD R24, R4
-	TBZ $1, R20, single2667
-	FMOVD 0(R5), F1
-	TBZ $0, R20, loaded2668
-	ADD $8, R5, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2668
-
-single2667:
-	FMOVS 0(R5), F1
-
-loaded2668:
-	VFMLA V0.S4, V1.S4, V26.S4
-	ADD R24, R5
-	TBZ $1, R20, single2669
-	FMOVD 0(R6), F1
-	TBZ $0, R20, loaded2670
-	ADD $8, R6, R26
-	VLD1 (R26), V1.S[2]
 	B loaded2670
 
 single2669:
-	FMOVS 0(R6), F1
+	FMOVS 0(R10), F0
 
 loaded2670:
+	ADD R12, R10
+	TBZ $1, R20, single2671
+	FMOVD 0(R0), F1
+	TBZ $0, R20, loaded2672
+	ADD $8, R0, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2672
+
+single2671:
+	FMOVS 0(R0), F1
+
+loaded2672:
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	TBZ $1, R20, single2673
+	FMOVD 0(R1), F1
+	TBZ $0, R20, loaded2674
+	ADD $8, R1, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2674
+
+single2673:
+	FMOVS 0(R1), F1
+
+loaded2674:
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	TBZ $1, R20, single2675
+	FMOVD 0(R2), F1
+	TBZ $0, R20, loaded2676
+	ADD $8, R2, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2676
+
+single2675:
+	FMOVS 0(R2), F1
+
+loaded2676:
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	TBZ $1, R20, single2677
+	FMOVD 0(R3), F1
+	TBZ $0, R20, loaded2678
+	ADD $8, R3, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2678
+
+single2677:
+	FMOVS 0(R3), F1
+
+loaded2678:
+	VFMLA V0.S4, V1.S4, V28.S4
+	ADD R24, R3
+	TBZ $1, R20, single2679
+	FMOVD 0(R4), F1
+	TBZ $0, R20, loaded2680
+	ADD $8, R4, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2680
+
+single2679:
+	FMOVS 0(R4), F1
+
+loaded2680:
+	VFMLA V0.S4, V1.S4, V27.S4
+	ADD R24, R4
+	TBZ $1, R20, single2681
+	FMOVD 0(R5), F1
+	TBZ $0, R20, loaded2682
+	ADD $8, R5, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2682
+
+single2681:
+	FMOVS 0(R5), F1
+
+loaded2682:
+	VFMLA V0.S4, V1.S4, V26.S4
+	ADD R24, R5
+	TBZ $1, R20, single2683
+	FMOVD 0(R6), F1
+	TBZ $0, R20, loaded2684
+	ADD $8, R6, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2684
+
+single2683:
+	FMOVS 0(R6), F1
+
+loaded2684:
 	VFMLA V0.S4, V1.S4, V25.S4
 	ADD R24, R6
 	SUBS $1, R9
@@ -53701,107 +54110,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2671
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2672
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2672
-
-single2671:
-	FMOVS 0(R21), F0
-
-loaded2672:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2673
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2674
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2674
-
-single2673:
-	FMOVS 0(R21), F0
-
-loaded2674:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2675
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2676
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2676
-
-single2675:
-	FMOVS 0(R21), F0
-
-loaded2676:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single2677
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2678
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2678
-
-single2677:
-	FMOVS 0(R21), F0
-
-loaded2678:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single2679
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2680
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2680
-
-single2679:
-	FMOVS 0(R21), F0
-
-loaded2680:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
-	TBZ $1, R20, single2681
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2682
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2682
-
-single2681:
-	FMOVS 0(R21), F0
-
-loaded2682:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	TBZ $1, R20, single2683
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2684
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2684
-
-single2683:
-	FMOVS 0(R21), F0
-
-loaded2684:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
 	TBZ $1, R20, single2685
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2686
@@ -53813,6 +54121,107 @@ single2685:
 	FMOVS 0(R21), F0
 
 loaded2686:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single2687
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2688
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2688
+
+single2687:
+	FMOVS 0(R21), F0
+
+loaded2688:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single2689
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2690
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2690
+
+single2689:
+	FMOVS 0(R21), F0
+
+loaded2690:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2691
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2692
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2692
+
+single2691:
+	FMOVS 0(R21), F0
+
+loaded2692:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2693
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2694
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2694
+
+single2693:
+	FMOVS 0(R21), F0
+
+loaded2694:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2695
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2696
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2696
+
+single2695:
+	FMOVS 0(R21), F0
+
+loaded2696:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single2697
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2698
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2698
+
+single2697:
+	FMOVS 0(R21), F0
+
+loaded2698:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2699
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2700
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2700
+
+single2699:
+	FMOVS 0(R21), F0
+
+loaded2700:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -53823,89 +54232,89 @@ loaded2686:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2687
+	TBZ $1, R20, single2701
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2688
+	TBZ $0, R20, stored2702
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2688
+	B stored2702
 
-single2687:
+single2701:
 	FMOVS F31, 0(R21)
 
-stored2688:
+stored2702:
 	ADD R13, R21
-	TBZ $1, R20, single2689
+	TBZ $1, R20, single2703
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2690
+	TBZ $0, R20, stored2704
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2690
+	B stored2704
 
-single2689:
+single2703:
 	FMOVS F30, 0(R21)
 
-stored2690:
+stored2704:
 	ADD R13, R21
-	TBZ $1, R20, single2691
+	TBZ $1, R20, single2705
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2692
+	TBZ $0, R20, stored2706
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2692
+	B stored2706
 
-single2691:
+single2705:
 	FMOVS F29, 0(R21)
 
-stored2692:
+stored2706:
 	ADD R13, R21
-	TBZ $1, R20, single2693
+	TBZ $1, R20, single2707
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2694
+	TBZ $0, R20, stored2708
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2694
+	B stored2708
 
-single2693:
+single2707:
 	FMOVS F28, 0(R21)
 
-stored2694:
+stored2708:
 	ADD R13, R21
-	TBZ $1, R20, single2695
+	TBZ $1, R20, single2709
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2696
+	TBZ $0, R20, stored2710
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2696
+	B stored2710
 
-single2695:
+single2709:
 	FMOVS F27, 0(R21)
 
-stored2696:
+stored2710:
 	ADD R13, R21
-	TBZ $1, R20, single2697
+	TBZ $1, R20, single2711
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2698
+	TBZ $0, R20, stored2712
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2698
+	B stored2712
 
-single2697:
+single2711:
 	FMOVS F26, 0(R21)
 
-stored2698:
+stored2712:
 	ADD R13, R21
-	TBZ $1, R20, single2699
+	TBZ $1, R20, single2713
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2700
+	TBZ $0, R20, stored2714
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2700
+	B stored2714
 
-single2699:
+single2713:
 	FMOVS F25, 0(R21)
 
-stored2700:
+stored2714:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -54188,121 +54597,121 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2701
+	TBZ $1, R20, single2715
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2702
+	TBZ $0, R20, loaded2716
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2702
+	B loaded2716
 
-single2701:
+single2715:
 	FMOVS 16(R10), F1
 
-loaded2702:
+loaded2716:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2703
+	TBZ $1, R20, single2717
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2704
+	TBZ $0, R20, loaded2718
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2704
+	B loaded2718
 
-single2703:
+single2717:
 	FMOVS 16(R0), F3
 
-loaded2704:
+loaded2718:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2705
+	TBZ $1, R20, single2719
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2706
+	TBZ $0, R20, loaded2720
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2706
+	B loaded2720
 
-single2705:
+single2719:
 	FMOVS 16(R1), F3
 
-loaded2706:
+loaded2720:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2707
+	TBZ $1, R20, single2721
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2708
+	TBZ $0, R20, loaded2722
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2708
+	B loaded2722
 
-single2707:
+single2721:
 	FMOVS 16(R2), F3
 
-loaded2708:
+loaded2722:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single2709
+	TBZ $1, R20, single2723
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded2710
+	TBZ $0, R20, loaded2724
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2710
+	B loaded2724
 
-single2709:
+single2723:
 	FMOVS 16(R3), F3
 
-loaded2710:
+loaded2724:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single2711
+	TBZ $1, R20, single2725
 	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded2712
+	TBZ $0, R20, loaded2726
 	ADD $24, R4, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2712
+	B loaded2726
 
-single2711:
+single2725:
 	FMOVS 16(R4), F3
 
-loaded2712:
+loaded2726:
 	VFMLA V1.S4, V3.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single2713
+	TBZ $1, R20, single2727
 	FMOVD 16(R5), F3
-	TBZ $0, R20, loaded2714
+	TBZ $0, R20, loaded2728
 	ADD $24, R5, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2714
+	B loaded2728
 
-single2713:
+single2727:
 	FMOVS 16(R5), F3
 
-loaded2714:
+loaded2728:
 	VFMLA V1.S4, V3.S4, V20.S4
 	ADD R24, R5
 	FMOVQ 0(R6), F2
 	VFMLA V0.S4, V2.S4, V19.S4
-	TBZ $1, R20, single2715
+	TBZ $1, R20, single2729
 	FMOVD 16(R6), F3
-	TBZ $0, R20, loaded2716
+	TBZ $0, R20, loaded2730
 	ADD $24, R6, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2716
+	B loaded2730
 
-single2715:
+single2729:
 	FMOVS 16(R6), F3
 
-loaded2716:
+loaded2730:
 	VFMLA V1.S4, V3.S4, V18.S4
 	ADD R24, R6
 	SUBS $1, R9
@@ -54317,119 +54726,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2717
+	TBZ $1, R20, single2731
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2718
+	TBZ $0, R20, loaded2732
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2718
+	B loaded2732
 
-single2717:
+single2731:
 	FMOVS 16(R21), F0
 
-loaded2718:
+loaded2732:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2719
+	TBZ $1, R20, single2733
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2720
+	TBZ $0, R20, loaded2734
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2720
+	B loaded2734
 
-single2719:
+single2733:
 	FMOVS 16(R21), F0
 
-loaded2720:
+loaded2734:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2721
+	TBZ $1, R20, single2735
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2722
+	TBZ $0, R20, loaded2736
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2722
+	B loaded2736
 
-single2721:
+single2735:
 	FMOVS 16(R21), F0
 
-loaded2722:
+loaded2736:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2723
+	TBZ $1, R20, single2737
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2724
+	TBZ $0, R20, loaded2738
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2724
+	B loaded2738
 
-single2723:
+single2737:
 	FMOVS 16(R21), F0
 
-loaded2724:
+loaded2738:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2725
+	TBZ $1, R20, single2739
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2726
+	TBZ $0, R20, loaded2740
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2726
+	B loaded2740
 
-single2725:
+single2739:
 	FMOVS 16(R21), F0
 
-loaded2726:
+loaded2740:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2727
+	TBZ $1, R20, single2741
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2728
+	TBZ $0, R20, loaded2742
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2728
+	B loaded2742
 
-single2727:
+single2741:
 	FMOVS 16(R21), F0
 
-loaded2728:
+loaded2742:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2729
+	TBZ $1, R20, single2743
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2730
+	TBZ $0, R20, loaded2744
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2730
+	B loaded2744
 
-single2729:
+single2743:
 	FMOVS 16(R21), F0
 
-loaded2730:
+loaded2744:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -54444,17 +54853,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single2731
+	TBZ $1, R20, single2745
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2732
+	TBZ $0, R20, loaded2746
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2732
+	B loaded2746
 
-single2731:
+single2745:
 	FMOVS 16(R21), F0
 
-loaded2732:
+loaded2746:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -54466,95 +54875,95 @@ loaded2732:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2733
+	TBZ $1, R20, single2747
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2734
+	TBZ $0, R20, stored2748
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2734
+	B stored2748
 
-single2733:
+single2747:
 	FMOVS F30, 16(R21)
 
-stored2734:
+stored2748:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2735
+	TBZ $1, R20, single2749
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2736
+	TBZ $0, R20, stored2750
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2736
+	B stored2750
 
-single2735:
+single2749:
 	FMOVS F28, 16(R21)
 
-stored2736:
+stored2750:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2737
+	TBZ $1, R20, single2751
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2738
+	TBZ $0, R20, stored2752
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2738
+	B stored2752
 
-single2737:
+single2751:
 	FMOVS F26, 16(R21)
 
-stored2738:
+stored2752:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2739
+	TBZ $1, R20, single2753
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2740
+	TBZ $0, R20, stored2754
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2740
+	B stored2754
 
-single2739:
+single2753:
 	FMOVS F24, 16(R21)
 
-stored2740:
+stored2754:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2741
+	TBZ $1, R20, single2755
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2742
+	TBZ $0, R20, stored2756
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2742
+	B stored2756
 
-single2741:
+single2755:
 	FMOVS F22, 16(R21)
 
-stored2742:
+stored2756:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2743
+	TBZ $1, R20, single2757
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2744
+	TBZ $0, R20, stored2758
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2744
+	B stored2758
 
-single2743:
+single2757:
 	FMOVS F20, 16(R21)
 
-stored2744:
+stored2758:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2745
+	TBZ $1, R20, single2759
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2746
+	TBZ $0, R20, stored2760
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2746
+	B stored2760
 
-single2745:
+single2759:
 	FMOVS F18, 16(R21)
 
-stored2746:
+stored2760:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -54786,120 +55195,120 @@ tile:
 	VEOR V24.B16, V24.B16, V24.B16
 
 single:
-	TBZ $1, R20, single2747
+	TBZ $1, R20, single2761
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2748
+	TBZ $0, R20, loaded2762
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2748
-
-single2747:
-	FMOVS 0(R10), F0
-
-loaded2748:
-	ADD R12, R10
-	TBZ $1, R20, single2749
-	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2750
-	ADD $8, R0, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2750
-
-single2749:
-	FMOVS 0(R0), F1
-
-loaded2750:
-	VFMLA V0.S4, V1.S4, V31.S4
-	ADD R24, R0
-	TBZ $1, R20, single2751
-	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2752
-	ADD $8, R1, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2752
-
-single2751:
-	FMOVS 0(R1), F1
-
-loaded2752:
-	VFMLA V0.S4, V1.S4, V30.S4
-	ADD R24, R1
-	TBZ $1, R20, single2753
-	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2754
-	ADD $8, R2, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2754
-
-single2753:
-	FMOVS 0(R2), F1
-
-loaded2754:
-	VFMLA V0.S4, V1.S4, V29.S4
-	ADD R24, R2
-	TBZ $1, R20, single2755
-	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded2756
-	ADD $8, R3, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2756
-
-single2755:
-	FMOVS 0(R3), F1
-
-loaded2756:
-	VFMLA V0.S4, V1.S4, V28.S4
-	ADD R24, R3
-	TBZ $1, R20, single2757
-	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded2758
-	ADD $8, R4, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2758
-
-single2757:
-	FMOVS 0(R4), F1
-
-loaded2758:
-	VFMLA V0.S4, V1.S4, V27.S4
-	ADD R24, R4
-	TBZ $1, R20, single2759
-	FMOVD 0(R5), F1
-	TBZ $0, R20, loaded2760
-	ADD $8, R5, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2760
-
-single2759:
-	FMOVS 0(R5), F1
-
-loaded2760:
-	VFMLA V0.S4, V1.S4, V26.S4
-	ADD R24, R5
-	TBZ $1, R20, single2761
-	FMOVD 0(R6), F1
-	TBZ $0, R20, loaded2762
-	ADD $8, R6, R26
-	VLD1 (R26), V1.S[2]
 	B loaded2762
 
 single2761:
-	FMOVS 0(R6), F1
+	FMOVS 0(R10), F0
 
 loaded2762:
-	VFMLA V0.S4, V1.S4, V25.S4
-	ADD R24, R6
+	ADD R12, R10
 	TBZ $1, R20, single2763
-	FMOVD 0(R7), F1
+	FMOVD 0(R0), F1
 	TBZ $0, R20, loaded2764
-	ADD $8, R7, R26
+	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	B loaded2764
 
 single2763:
-	FMOVS 0(R7), F1
+	FMOVS 0(R0), F1
 
 loaded2764:
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	TBZ $1, R20, single2765
+	FMOVD 0(R1), F1
+	TBZ $0, R20, loaded2766
+	ADD $8, R1, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2766
+
+single2765:
+	FMOVS 0(R1), F1
+
+loaded2766:
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	TBZ $1, R20, single2767
+	FMOVD 0(R2), F1
+	TBZ $0, R20, loaded2768
+	ADD $8, R2, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2768
+
+single2767:
+	FMOVS 0(R2), F1
+
+loaded2768:
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	TBZ $1, R20, single2769
+	FMOVD 0(R3), F1
+	TBZ $0, R20, loaded2770
+	ADD $8, R3, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2770
+
+single2769:
+	FMOVS 0(R3), F1
+
+loaded2770:
+	VFMLA V0.S4, V1.S4, V28.S4
+	ADD R24, R3
+	TBZ $1, R20, single2771
+	FMOVD 0(R4), F1
+	TBZ $0, R20, loaded2772
+	ADD $8, R4, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2772
+
+single2771:
+	FMOVS 0(R4), F1
+
+loaded2772:
+	VFMLA V0.S4, V1.S4, V27.S4
+	ADD R24, R4
+	TBZ $1, R20, single2773
+	FMOVD 0(R5), F1
+	TBZ $0, R20, loaded2774
+	ADD $8, R5, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2774
+
+single2773:
+	FMOVS 0(R5), F1
+
+loaded2774:
+	VFMLA V0.S4, V1.S4, V26.S4
+	ADD R24, R5
+	TBZ $1, R20, single2775
+	FMOVD 0(R6), F1
+	TBZ $0, R20, loaded2776
+	ADD $8, R6, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2776
+
+single2775:
+	FMOVS 0(R6), F1
+
+loaded2776:
+	VFMLA V0.S4, V1.S4, V25.S4
+	ADD R24, R6
+	TBZ $1, R20, single2777
+	FMOVD 0(R7), F1
+	TBZ $0, R20, loaded2778
+	ADD $8, R7, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2778
+
+single2777:
+	FMOVS 0(R7), F1
+
+loaded2778:
 	VFMLA V0.S4, V1.S4, V24.S4
 	ADD R24, R7
 	SUBS $1, R9
@@ -54911,104 +55320,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2765
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2766
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2766
-
-single2765:
-	FMOVS 0(R21), F0
-
-loaded2766:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2767
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2768
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2768
-
-single2767:
-	FMOVS 0(R21), F0
-
-loaded2768:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2769
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2770
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2770
-
-single2769:
-	FMOVS 0(R21), F0
-
-loaded2770:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
-	TBZ $1, R20, single2771
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2772
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2772
-
-single2771:
-	FMOVS 0(R21), F0
-
-loaded2772:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	TBZ $1, R20, single2773
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2774
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2774
-
-single2773:
-	FMOVS 0(R21), F0
-
-loaded2774:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	ADD R13, R21
-	TBZ $1, R20, single2775
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2776
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2776
-
-single2775:
-	FMOVS 0(R21), F0
-
-loaded2776:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	TBZ $1, R20, single2777
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2778
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2778
-
-single2777:
-	FMOVS 0(R21), F0
-
-loaded2778:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	ADD R13, R21
 	TBZ $1, R20, single2779
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2780
@@ -55020,12 +55331,9 @@ single2779:
 	FMOVS 0(R21), F0
 
 loaded2780:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
 	TBZ $1, R20, single2781
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2782
@@ -55037,6 +55345,107 @@ single2781:
 	FMOVS 0(R21), F0
 
 loaded2782:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single2783
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2784
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2784
+
+single2783:
+	FMOVS 0(R21), F0
+
+loaded2784:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2785
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2786
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2786
+
+single2785:
+	FMOVS 0(R21), F0
+
+loaded2786:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2787
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2788
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2788
+
+single2787:
+	FMOVS 0(R21), F0
+
+loaded2788:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2789
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2790
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2790
+
+single2789:
+	FMOVS 0(R21), F0
+
+loaded2790:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single2791
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2792
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2792
+
+single2791:
+	FMOVS 0(R21), F0
+
+loaded2792:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	ADD R13, R21
+	TBZ $1, R20, single2793
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2794
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2794
+
+single2793:
+	FMOVS 0(R21), F0
+
+loaded2794:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2795
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2796
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2796
+
+single2795:
+	FMOVS 0(R21), F0
+
+loaded2796:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -55048,101 +55457,101 @@ loaded2782:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2783
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2784
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2784
-
-single2783:
-	FMOVS F31, 0(R21)
-
-stored2784:
-	ADD R13, R21
-	TBZ $1, R20, single2785
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2786
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2786
-
-single2785:
-	FMOVS F30, 0(R21)
-
-stored2786:
-	ADD R13, R21
-	TBZ $1, R20, single2787
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2788
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2788
-
-single2787:
-	FMOVS F29, 0(R21)
-
-stored2788:
-	ADD R13, R21
-	TBZ $1, R20, single2789
-	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2790
-	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2790
-
-single2789:
-	FMOVS F28, 0(R21)
-
-stored2790:
-	ADD R13, R21
-	TBZ $1, R20, single2791
-	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2792
-	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
-	B stored2792
-
-single2791:
-	FMOVS F27, 0(R21)
-
-stored2792:
-	ADD R13, R21
-	TBZ $1, R20, single2793
-	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2794
-	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2794
-
-single2793:
-	FMOVS F26, 0(R21)
-
-stored2794:
-	ADD R13, R21
-	TBZ $1, R20, single2795
-	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2796
-	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
-	B stored2796
-
-single2795:
-	FMOVS F25, 0(R21)
-
-stored2796:
-	ADD R13, R21
 	TBZ $1, R20, single2797
-	FMOVD F24, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2798
 	ADD $8, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2798
 
 single2797:
-	FMOVS F24, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2798:
+	ADD R13, R21
+	TBZ $1, R20, single2799
+	FMOVD F30, 0(R21)
+	TBZ $0, R20, stored2800
+	ADD $8, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2800
+
+single2799:
+	FMOVS F30, 0(R21)
+
+stored2800:
+	ADD R13, R21
+	TBZ $1, R20, single2801
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored2802
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored2802
+
+single2801:
+	FMOVS F29, 0(R21)
+
+stored2802:
+	ADD R13, R21
+	TBZ $1, R20, single2803
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2804
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2804
+
+single2803:
+	FMOVS F28, 0(R21)
+
+stored2804:
+	ADD R13, R21
+	TBZ $1, R20, single2805
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2806
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2806
+
+single2805:
+	FMOVS F27, 0(R21)
+
+stored2806:
+	ADD R13, R21
+	TBZ $1, R20, single2807
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2808
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2808
+
+single2807:
+	FMOVS F26, 0(R21)
+
+stored2808:
+	ADD R13, R21
+	TBZ $1, R20, single2809
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored2810
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored2810
+
+single2809:
+	FMOVS F25, 0(R21)
+
+stored2810:
+	ADD R13, R21
+	TBZ $1, R20, single2811
+	FMOVD F24, 0(R21)
+	TBZ $0, R20, stored2812
+	ADD $8, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2812
+
+single2811:
+	FMOVS F24, 0(R21)
+
+stored2812:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -55450,136 +55859,136 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2799
+	TBZ $1, R20, single2813
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2800
+	TBZ $0, R20, loaded2814
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2800
-
-single2799:
-	FMOVS 16(R10), F1
-
-loaded2800:
-	ADD R12, R10
-	FMOVQ 0(R0), F2
-	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2801
-	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2802
-	ADD $24, R0, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2802
-
-single2801:
-	FMOVS 16(R0), F3
-
-loaded2802:
-	VFMLA V1.S4, V3.S4, V30.S4
-	ADD R24, R0
-	FMOVQ 0(R1), F2
-	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2803
-	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2804
-	ADD $24, R1, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2804
-
-single2803:
-	FMOVS 16(R1), F3
-
-loaded2804:
-	VFMLA V1.S4, V3.S4, V28.S4
-	ADD R24, R1
-	FMOVQ 0(R2), F2
-	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2805
-	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2806
-	ADD $24, R2, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2806
-
-single2805:
-	FMOVS 16(R2), F3
-
-loaded2806:
-	VFMLA V1.S4, V3.S4, V26.S4
-	ADD R24, R2
-	FMOVQ 0(R3), F2
-	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single2807
-	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded2808
-	ADD $24, R3, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2808
-
-single2807:
-	FMOVS 16(R3), F3
-
-loaded2808:
-	VFMLA V1.S4, V3.S4, V24.S4
-	ADD R24, R3
-	FMOVQ 0(R4), F2
-	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single2809
-	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded2810
-	ADD $24, R4, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2810
-
-single2809:
-	FMOVS 16(R4), F3
-
-loaded2810:
-	VFMLA V1.S4, V3.S4, V22.S4
-	ADD R24, R4
-	FMOVQ 0(R5), F2
-	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single2811
-	FMOVD 16(R5), F3
-	TBZ $0, R20, loaded2812
-	ADD $24, R5, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2812
-
-single2811:
-	FMOVS 16(R5), F3
-
-loaded2812:
-	VFMLA V1.S4, V3.S4, V20.S4
-	ADD R24, R5
-	FMOVQ 0(R6), F2
-	VFMLA V0.S4, V2.S4, V19.S4
-	TBZ $1, R20, single2813
-	FMOVD 16(R6), F3
-	TBZ $0, R20, loaded2814
-	ADD $24, R6, R26
-	VLD1 (R26), V3.S[2]
 	B loaded2814
 
 single2813:
-	FMOVS 16(R6), F3
+	FMOVS 16(R10), F1
 
 loaded2814:
-	VFMLA V1.S4, V3.S4, V18.S4
-	ADD R24, R6
-	FMOVQ 0(R7), F2
-	VFMLA V0.S4, V2.S4, V17.S4
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
 	TBZ $1, R20, single2815
-	FMOVD 16(R7), F3
+	FMOVD 16(R0), F3
 	TBZ $0, R20, loaded2816
-	ADD $24, R7, R26
+	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
 	B loaded2816
 
 single2815:
-	FMOVS 16(R7), F3
+	FMOVS 16(R0), F3
 
 loaded2816:
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
+	TBZ $1, R20, single2817
+	FMOVD 16(R1), F3
+	TBZ $0, R20, loaded2818
+	ADD $24, R1, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2818
+
+single2817:
+	FMOVS 16(R1), F3
+
+loaded2818:
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
+	TBZ $1, R20, single2819
+	FMOVD 16(R2), F3
+	TBZ $0, R20, loaded2820
+	ADD $24, R2, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2820
+
+single2819:
+	FMOVS 16(R2), F3
+
+loaded2820:
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F2
+	VFMLA V0.S4, V2.S4, V25.S4
+	TBZ $1, R20, single2821
+	FMOVD 16(R3), F3
+	TBZ $0, R20, loaded2822
+	ADD $24, R3, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2822
+
+single2821:
+	FMOVS 16(R3), F3
+
+loaded2822:
+	VFMLA V1.S4, V3.S4, V24.S4
+	ADD R24, R3
+	FMOVQ 0(R4), F2
+	VFMLA V0.S4, V2.S4, V23.S4
+	TBZ $1, R20, single2823
+	FMOVD 16(R4), F3
+	TBZ $0, R20, loaded2824
+	ADD $24, R4, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2824
+
+single2823:
+	FMOVS 16(R4), F3
+
+loaded2824:
+	VFMLA V1.S4, V3.S4, V22.S4
+	ADD R24, R4
+	FMOVQ 0(R5), F2
+	VFMLA V0.S4, V2.S4, V21.S4
+	TBZ $1, R20, single2825
+	FMOVD 16(R5), F3
+	TBZ $0, R20, loaded2826
+	ADD $24, R5, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2826
+
+single2825:
+	FMOVS 16(R5), F3
+
+loaded2826:
+	VFMLA V1.S4, V3.S4, V20.S4
+	ADD R24, R5
+	FMOVQ 0(R6), F2
+	VFMLA V0.S4, V2.S4, V19.S4
+	TBZ $1, R20, single2827
+	FMOVD 16(R6), F3
+	TBZ $0, R20, loaded2828
+	ADD $24, R6, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2828
+
+single2827:
+	FMOVS 16(R6), F3
+
+loaded2828:
+	VFMLA V1.S4, V3.S4, V18.S4
+	ADD R24, R6
+	FMOVQ 0(R7), F2
+	VFMLA V0.S4, V2.S4, V17.S4
+	TBZ $1, R20, single2829
+	FMOVD 16(R7), F3
+	TBZ $0, R20, loaded2830
+	ADD $24, R7, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2830
+
+single2829:
+	FMOVS 16(R7), F3
+
+loaded2830:
 	VFMLA V1.S4, V3.S4, V16.S4
 	ADD R24, R7
 	SUBS $1, R9
@@ -55594,125 +56003,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2817
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2818
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2818
-
-single2817:
-	FMOVS 16(R21), F0
-
-loaded2818:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2819
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2820
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2820
-
-single2819:
-	FMOVS 16(R21), F0
-
-loaded2820:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2821
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2822
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2822
-
-single2821:
-	FMOVS 16(R21), F0
-
-loaded2822:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2823
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2824
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2824
-
-single2823:
-	FMOVS 16(R21), F0
-
-loaded2824:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2825
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2826
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2826
-
-single2825:
-	FMOVS 16(R21), F0
-
-loaded2826:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2827
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2828
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2828
-
-single2827:
-	FMOVS 16(R21), F0
-
-loaded2828:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2829
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2830
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2830
-
-single2829:
-	FMOVS 16(R21), F0
-
-loaded2830:
-	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
-	VMOV V0.B16, V18.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
-	VMOV V0.B16, V17.B16
 	TBZ $1, R20, single2831
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2832
@@ -55724,6 +56014,125 @@ single2831:
 	FMOVS 16(R21), F0
 
 loaded2832:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single2833
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2834
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2834
+
+single2833:
+	FMOVS 16(R21), F0
+
+loaded2834:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single2835
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2836
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2836
+
+single2835:
+	FMOVS 16(R21), F0
+
+loaded2836:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2837
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2838
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2838
+
+single2837:
+	FMOVS 16(R21), F0
+
+loaded2838:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2839
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2840
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2840
+
+single2839:
+	FMOVS 16(R21), F0
+
+loaded2840:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2841
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2842
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2842
+
+single2841:
+	FMOVS 16(R21), F0
+
+loaded2842:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single2843
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2844
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2844
+
+single2843:
+	FMOVS 16(R21), F0
+
+loaded2844:
+	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
+	VMOV V0.B16, V18.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
+	VMOV V0.B16, V17.B16
+	TBZ $1, R20, single2845
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2846
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2846
+
+single2845:
+	FMOVS 16(R21), F0
+
+loaded2846:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -55739,17 +56148,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single2833
+	TBZ $1, R20, single2847
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2834
+	TBZ $0, R20, loaded2848
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2834
+	B loaded2848
 
-single2833:
+single2847:
 	FMOVS 16(R21), F0
 
-loaded2834:
+loaded2848:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -55762,108 +56171,108 @@ loaded2834:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2835
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2836
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2836
-
-single2835:
-	FMOVS F30, 16(R21)
-
-stored2836:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2837
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2838
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2838
-
-single2837:
-	FMOVS F28, 16(R21)
-
-stored2838:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2839
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2840
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2840
-
-single2839:
-	FMOVS F26, 16(R21)
-
-stored2840:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2841
-	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2842
-	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
-	B stored2842
-
-single2841:
-	FMOVS F24, 16(R21)
-
-stored2842:
-	ADD R13, R21
-	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2843
-	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2844
-	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
-	B stored2844
-
-single2843:
-	FMOVS F22, 16(R21)
-
-stored2844:
-	ADD R13, R21
-	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2845
-	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2846
-	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
-	B stored2846
-
-single2845:
-	FMOVS F20, 16(R21)
-
-stored2846:
-	ADD R13, R21
-	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2847
-	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2848
-	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
-	B stored2848
-
-single2847:
-	FMOVS F18, 16(R21)
-
-stored2848:
-	ADD R13, R21
-	FMOVQ F17, 0(R21)
 	TBZ $1, R20, single2849
-	FMOVD F16, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2850
 	ADD $24, R21, R26
-	VST1 V16.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2850
 
 single2849:
-	FMOVS F16, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2850:
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	TBZ $1, R20, single2851
+	FMOVD F28, 16(R21)
+	TBZ $0, R20, stored2852
+	ADD $24, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2852
+
+single2851:
+	FMOVS F28, 16(R21)
+
+stored2852:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single2853
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored2854
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2854
+
+single2853:
+	FMOVS F26, 16(R21)
+
+stored2854:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2855
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2856
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2856
+
+single2855:
+	FMOVS F24, 16(R21)
+
+stored2856:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2857
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2858
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2858
+
+single2857:
+	FMOVS F22, 16(R21)
+
+stored2858:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2859
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2860
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2860
+
+single2859:
+	FMOVS F20, 16(R21)
+
+stored2860:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single2861
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored2862
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored2862
+
+single2861:
+	FMOVS F18, 16(R21)
+
+stored2862:
+	ADD R13, R21
+	FMOVQ F17, 0(R21)
+	TBZ $1, R20, single2863
+	FMOVD F16, 16(R21)
+	TBZ $0, R20, stored2864
+	ADD $24, R21, R26
+	VST1 V16.S[2], (R26)
+	B stored2864
+
+single2863:
+	FMOVS F16, 16(R21)
+
+stored2864:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19

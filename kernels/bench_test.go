@@ -165,3 +165,5 @@ func BenchmarkInvalidIndex(b *testing.B)              { benchmark(b, "InvalidInd
 func BenchmarkCountIndices(b *testing.B)              { benchmark(b, "CountIndices") }
 func BenchmarkGatherRows(b *testing.B)                { benchmark(b, "GatherRows") }
 func BenchmarkScatterAddRows(b *testing.B)            { benchmark(b, "ScatterAddRows") }
+func BenchmarkColMul(b *testing.B)                    { benchmark(b, "ColMul") }
+func BenchmarkColDots(b *testing.B)                   { benchmark(b, "ColDots") }

@@ -1411,3 +1411,33 @@ func firstInvalid(x []float32, limit float32) float32 {
 		return firstInvalidRef(x, limit)
 	}
 }
+
+//go:noinline
+func colMul(dst, x, scale []float32, rows int) {
+	raceWrite(dst)
+	raceRead(x)
+	raceRead(scale)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.ColMulAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(scale), rows, len(scale))
+	case AVX2:
+		asm.ColMulAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(scale), rows, len(scale))
+	default:
+		colMulRef(dst, x, scale, rows)
+	}
+}
+
+//go:noinline
+func colDots(dst, x, y []float32, rows, stride, add int) {
+	raceWrite(dst)
+	raceRead(x)
+	raceRead(y)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.ColDotsAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), len(dst), rows, stride, add)
+	case AVX2:
+		asm.ColDotsAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), len(dst), rows, stride, add)
+	default:
+		colDotsRef(dst, x, y, rows, stride, add)
+	}
+}

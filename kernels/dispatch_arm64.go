@@ -1221,3 +1221,29 @@ func firstInvalid(x []float32, limit float32) float32 {
 		return firstInvalidRef(x, limit)
 	}
 }
+
+//go:noinline
+func colMul(dst, x, scale []float32, rows int) {
+	raceWrite(dst)
+	raceRead(x)
+	raceRead(scale)
+	switch CurrentLevel() {
+	case NEON:
+		asm.ColMulNEON(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(scale), rows, len(scale))
+	default:
+		colMulRef(dst, x, scale, rows)
+	}
+}
+
+//go:noinline
+func colDots(dst, x, y []float32, rows, stride, add int) {
+	raceWrite(dst)
+	raceRead(x)
+	raceRead(y)
+	switch CurrentLevel() {
+	case NEON:
+		asm.ColDotsNEON(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(y), len(dst), rows, stride, add)
+	default:
+		colDotsRef(dst, x, y, rows, stride, add)
+	}
+}

@@ -478,3 +478,13 @@ func sigmoidCrossEntropy(dx, loss, x, t, w, p []float32, scale float32) {
 func firstInvalid(x []float32, limit float32) float32 {
 	return firstInvalidRef(x, limit)
 }
+
+//go:noinline
+func colMul(dst, x, scale []float32, rows int) {
+	colMulRef(dst, x, scale, rows)
+}
+
+//go:noinline
+func colDots(dst, x, y []float32, rows, stride, add int) {
+	colDotsRef(dst, x, y, rows, stride, add)
+}

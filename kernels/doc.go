@@ -30,7 +30,7 @@
 //   - A matrix product is a sum over blocks of 256 consecutive k. Inside a
 //     block each output is one chain of fused multiply-adds from +0 in
 //     increasing k; the block sums are added to the output in order.
-//     Sums over rows ([ColSums], [ColMeanVariance], the gradients of
+//     Sums over rows ([ColSums], [ColDots], [ColMeanVariance], the gradients of
 //     [LayerNormBackward] and [BatchNormBackward] at their parameters) use the
 //     same blocks.
 //   - A convolution ([Conv2d]) and its gradients are matrix products in this sense,

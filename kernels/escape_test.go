@@ -128,6 +128,8 @@ func TestArgumentsDoNotEscape(t *testing.T) {
 			var indices [8]float32
 			ScatterAddRows(NewMatrix(8, 8, table[:]), NewMatrix(8, 8, src[:]), indices[:])
 		},
+		"ColMul":  func() { var dst, x array; var scale [8]float32; ColMul(dst[:], x[:], scale[:]) },
+		"ColDots": func() { var x, y array; var dst [8]float32; ColDots(dst[:], x[:], y[:]) },
 		"OuterProducts": func() {
 			var a, x, y array
 			OuterProducts(NewMatrix(8, 8, a[:]), NewMatrix(8, 8, x[:]), NewMatrix(8, 8, y[:]), 2)

@@ -202,3 +202,5 @@ func FuzzInvalidIndex(f *testing.F)              { fuzz(f, "InvalidIndex") }
 func FuzzCountIndices(f *testing.F)              { fuzz(f, "CountIndices") }
 func FuzzGatherRows(f *testing.F)                { fuzz(f, "GatherRows") }
 func FuzzScatterAddRows(f *testing.F)            { fuzz(f, "ScatterAddRows") }
+func FuzzColMul(f *testing.F)                    { fuzz(f, "ColMul") }
+func FuzzColDots(f *testing.F)                   { fuzz(f, "ColDots") }

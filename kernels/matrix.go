@@ -169,3 +169,45 @@ func colAffineRef(dst, x, scale, shift []float32, rows int) {
 		}
 	}
 }
+
+// ColMul scales the columns of the contiguous row-major matrix x with len(scale)
+// columns. dst may be x.
+//
+//	dst[i,j] = x[i,j] * scale[j]
+//
+// It panics if the lengths of dst and x differ or len(x) is not a multiple of
+// len(scale). The gradient at scale is [ColDots] of x and the gradient at dst.
+func ColMul(dst, x, scale []float32) {
+	if len(x) != len(dst) {
+		panic("kernels: ColMul: lengths of dst and x differ")
+	}
+	n := len(scale)
+	rows := rowLen(n, x, "kernels: ColMul: length of x is not a multiple of the length of scale")
+	if n > 0 && wideRow(n, rows) > n {
+		colMulNarrow(dst, x, scale)
+		return
+	}
+	eachBlock(rows, n, func(r0, r1, c0, c1 int) {
+		lo, hi := r0*n+c0, (r1-1)*n+c1
+		colMul(dst[lo:hi], x[lo:hi], scale[c0:c1], r1-r0)
+	})
+}
+
+// colMulNarrow is [ColMul] for many rows of few columns.
+//
+//go:noinline
+func colMulNarrow(dst, x, scale []float32) {
+	var scales [wideCols]float32
+	w := wideRow(len(scale), len(x)/len(scale))
+	repeat(scales[:w], copy(scales[:], scale))
+	eachWide(len(x), w, func(lo, hi, w int) {
+		colMul(dst[lo:hi], x[lo:hi], scales[:w], (hi-lo)/w)
+	})
+}
+
+func colMulRef(dst, x, scale []float32, rows int) {
+	n := len(scale)
+	for i := range rows {
+		mulRef(dst[i*n:][:n], x[i*n:][:n], scale)
+	}
+}

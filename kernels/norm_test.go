@@ -57,6 +57,8 @@ func TestArithmetic(t *testing.T) {
 		check("Clamp", func(i int) float32 { return float32(math.Min(math.Max(float64(x[i]), -0.5), 1.5)) })
 		ColAffine(dst, x, scale, shift)
 		check("ColAffine", func(i int) float32 { return fmaExact(x[i], scale[i%n], shift[i%n]) })
+		ColMul(dst, x, scale)
+		check("ColMul", func(i int) float32 { return float32(float64(x[i]) * float64(scale[i%n])) })
 
 		sum, act := make([]float32, m*n), make([]float32, m*n)
 		for i := range sum {

@@ -212,29 +212,28 @@ func TestColumnSums(t *testing.T) {
 	onGeneric(t)
 	r := rand.New(rand.NewPCG(8, 9))
 	for _, s := range []shape{{m: 0, n: 3}, {m: 1, n: 1}, {m: 7, n: 5}, {m: 256, n: 2}, {m: 257, n: 3}, {m: 600, n: 2}, {m: 2, n: 1100}} {
-		x := make([]float32, s.m*s.n)
-		for i := range x {
-			x[i] = normal(r)
-		}
-		sums, squares := make([]float32, s.n), make([]float32, s.n)
+		x, y := draws(r, s.m*s.n, normal), draws(r, s.m*s.n, normal)
+		sums, squares, dots := make([]float32, s.n), make([]float32, s.n), make([]float32, s.n)
 		ColSums(sums, x)
 		ColSumSquares(squares, x)
+		ColDots(dots, x, y)
 		for j := range s.n {
-			var sum, square float32
+			var sum, square, dot float32
 			for b, block := range blocks(s.m) {
-				var s1, s2 float32
+				var s1, s2, s3 float32
 				for _, i := range block {
-					v := x[i*s.n+j]
-					s1, s2 = s1+v, fmaExact(v, v, s2)
+					v, w := x[i*s.n+j], y[i*s.n+j]
+					s1, s2, s3 = s1+v, fmaExact(v, v, s2), fmaExact(v, w, s3)
 				}
 				if b == 0 {
-					sum, square = s1, s2
+					sum, square, dot = s1, s2, s3
 				} else {
-					sum, square = sum+s1, square+s2
+					sum, square, dot = sum+s1, square+s2, dot+s3
 				}
 			}
 			require.Equal(t, sum, sums[j], "%v, column %d", s, j)
 			require.Equal(t, square, squares[j], "%v, column %d", s, j)
+			require.Equal(t, dot, dots[j], "%v, column %d", s, j)
 		}
 	}
 }

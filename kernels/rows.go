@@ -107,6 +107,46 @@ func colSumSquaresRef(dst, x []float32, rows, stride, add int) {
 	}
 }
 
+// ColDots stores the inner products of the columns of the contiguous row-major
+// matrices x and y with len(dst) columns: the gradient at scale of [ColMul].
+//
+//	dst[j] = sum over blocks of 256 rows of (chain of s = fma(x[i,j], y[i,j], s), from +0)
+//
+// It panics if the lengths of x and y differ or are not a multiple of len(dst). No
+// rows give zeros.
+func ColDots(dst, x, y []float32) {
+	if len(x) != len(y) {
+		panic("kernels: ColDots: lengths of x and y differ")
+	}
+	n := len(dst)
+	rows := rowLen(n, x, "kernels: ColDots: length of x is not a multiple of the length of dst")
+	if rows == 0 {
+		clear(dst)
+	}
+	for r := 0; r < rows; r += blockRows {
+		b := min(blockRows, rows-r)
+		for c := 0; c < n; c += columnChunk / 2 { // two matrices
+			e := min(c+columnChunk/2, n)
+			lo, hi := r*n+c, (r+b-1)*n+e
+			colDots(dst[c:e], x[lo:hi], y[lo:hi], b, n, min(r, 1))
+		}
+	}
+}
+
+func colDotsRef(dst, x, y []float32, rows, stride, add int) {
+	for j := range dst {
+		s := float32(0)
+		for i := range rows {
+			p := i*stride + j
+			s = fma32(x[p], y[p], s)
+		}
+		if add != 0 {
+			s = dst[j] + s
+		}
+		dst[j] = s
+	}
+}
+
 // columnChunk bounds the columns of one call over blockRows rows.
 const columnChunk = 512
 

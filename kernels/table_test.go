@@ -1012,6 +1012,14 @@ var table = append([]kernel{
 			return result{}
 		},
 	}, {
+		name: "ColMul", class: &grids, bytes: 8,
+		operands: []operand{out("dst", sizeMN), in("x", sizeMN), in("scale", sizeN)},
+		call:     func(a *args) result { ColMul(a.v(0), a.v(1), a.v(2)); return result{} },
+	}, {
+		name: "ColDots", class: &columns, bytes: 8, apart: true,
+		operands: []operand{out("dst", sizeN), in("x", sizeMN), in("y", sizeMN)},
+		call:     func(a *args) result { ColDots(a.v(0), a.v(1), a.v(2)); return result{} },
+	}, {
 		name: "OuterProducts", class: &products, apart: true,
 		operands: []operand{out("a", sizeMN), in("x", sizeKM), in("y", sizeKN)}, scalars: []float32{0.03},
 		call: func(a *args) result { OuterProducts(a.m[0], a.m[1], a.m[2], a.s[0]); return result{} },

@@ -114,5 +114,7 @@ func Kernels() []*vec.Kernel {
 		vec.Describe("dotShifted", dotShifted),
 		vec.Describe("sigmoidCrossEntropy", sigmoidCrossEntropy),
 		vec.Describe("firstInvalid", firstInvalid),
+		vec.Describe("colMul", colMul),
+		vec.Describe("colDots", colDots),
 	}
 }

@@ -38,3 +38,11 @@ func colSumSquares(k *vec.Kernel) {
 		return k.FMA(v, v, acc)
 	})
 }
+
+// dst[j] = chain of s = fma(x[i,j], y[i,j], s)
+func colDots(k *vec.Kernel) {
+	dst, x, y := k.InOut("dst"), k.In("x"), k.In("y")
+	k.Columns(8, dst, []*vec.Slice{x, y}, nil, nil, func(acc *vec.Value) *vec.Value {
+		return k.FMA(k.Load(x), k.Load(y), acc)
+	})
+}

@@ -147,6 +147,14 @@ func colAffine(k *vec.Kernel) {
 	})
 }
 
+// dst[i,j] = x[i,j] * scale[j]
+func colMul(k *vec.Kernel) {
+	dst, x, scale := k.Out("dst"), k.In("x"), k.In("scale")
+	k.Rows(4, nil, scale, []*vec.Slice{dst, x}, []*vec.Slice{scale}, func() {}, func() {
+		k.Store(dst, k.Mul(k.Load(x), k.Load(scale)))
+	})
+}
+
 // dgamma[j] = chain of s = fma(dy[i,j], x[i,j]-mean[j], s);  dbeta[j] = sum of dy[i,j]
 func batchNormSums(k *vec.Kernel) {
 	dgamma, dbeta, dy, x, mean := k.InOut("dgamma"), k.InOut("dbeta"), k.In("dy"), k.In("x"), k.In("mean")
