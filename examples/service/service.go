@@ -10,9 +10,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/adafisher-go/adafisher/examples/internal/digits"
 	"github.com/adafisher-go/adafisher/examples/internal/train"
 	"github.com/adafisher-go/adafisher/nn"
+	"github.com/adafisher-go/adafisher/nn/data"
+	"github.com/adafisher-go/adafisher/nn/data/digits"
 	"github.com/adafisher-go/adafisher/nn/serve"
 	"github.com/adafisher-go/adafisher/optim"
 )
@@ -49,8 +50,8 @@ type service struct {
 	optimizer optim.Optimizer
 	predictor *serve.Predictor
 	learner   *serve.Learner
-	stream    train.Set // to learn from in the demonstration
-	held      train.Set // never learnt from
+	stream    data.Samples // to learn from in the demonstration
+	held      data.Samples // never learnt from
 
 	digest   [sha256.Size]byte // of token
 	slots    chan struct{}     // one for each request in progress

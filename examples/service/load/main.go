@@ -30,10 +30,10 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"github.com/adafisher-go/adafisher/examples/internal/cli"
-	"github.com/adafisher-go/adafisher/examples/internal/digits"
-	"github.com/adafisher-go/adafisher/examples/internal/train"
 	"github.com/adafisher-go/adafisher/examples/service/api"
 	"github.com/adafisher-go/adafisher/examples/service/harness"
+	"github.com/adafisher-go/adafisher/nn/data"
+	"github.com/adafisher-go/adafisher/nn/data/digits"
 )
 
 func main() {
@@ -58,8 +58,8 @@ type load struct {
 	lessons     int // examples a second
 
 	client *api.Client
-	images train.Set // to ask about
-	stream train.Set // to learn from
+	images data.Samples // to ask about
+	stream data.Samples // to learn from
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {

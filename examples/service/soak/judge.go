@@ -8,11 +8,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/adafisher-go/adafisher/examples/internal/digits"
 	"github.com/adafisher-go/adafisher/examples/internal/train"
 	"github.com/adafisher-go/adafisher/examples/service/api"
 	"github.com/adafisher-go/adafisher/kernels"
 	"github.com/adafisher-go/adafisher/nn"
+	"github.com/adafisher-go/adafisher/nn/data/digits"
 )
 
 // A judge compares answers with the weights of their versions, which it asks the

@@ -29,9 +29,9 @@ import (
 	"time"
 
 	"github.com/adafisher-go/adafisher/examples/internal/cli"
-	"github.com/adafisher-go/adafisher/examples/internal/digits"
-	"github.com/adafisher-go/adafisher/examples/internal/train"
 	"github.com/adafisher-go/adafisher/examples/service/harness"
+	"github.com/adafisher-go/adafisher/nn/data"
+	"github.com/adafisher-go/adafisher/nn/data/digits"
 )
 
 func main() {
@@ -96,8 +96,8 @@ type soak struct {
 	path     string // of the checkpoint
 	patience time.Duration
 	seed     uint64
-	images   train.Set
-	stream   train.Set
+	images   data.Samples
+	stream   data.Samples
 
 	mu      sync.Mutex
 	counts  map[string]int
