@@ -19,7 +19,10 @@ const calibrated = "Calibrated"
 // report writes the page and the plots that the lines of a store give. All that it
 // says follows from them.
 func report(s *store) error {
-	results := gather(s)
+	results, err := gather(s)
+	if err != nil {
+		return err
+	}
 	if err := os.MkdirAll(s.dir, 0o755); err != nil {
 		return err
 	}
@@ -39,6 +42,7 @@ func report(s *store) error {
 		w.robustness(results)
 		w.costs(results)
 		w.curvature(results)
+		w.settings(results)
 		w.origin(s)
 	}
 	if w.err != nil {
@@ -197,7 +201,7 @@ func curvatureSentence(results []taskResult, name string) string {
 func (w *writer) protocol(results []taskResult, s *store) {
 	w.line("## What was done\n")
 	w.line("All optimizers get the same time on a task: that of a number of Adam's steps. What a step costs is measured first, all optimizers in turns, by the CPU time of the process; the number of steps follows from the ratio to Adam's. So a busy machine doesn't favour any, and a run repeats to the bit.\n")
-	w.line("Each optimizer tries the same number of learning rates, half a decade apart, around a centre that is the same for all tasks (`-list`), with seed 0; the best on the validation samples, which take no part in training, is then trained from the other seeds, and only those runs see the test samples. The rate warms up over a twentieth of the steps and follows half a cosine down to a hundredth. All else is as `-list` says, the same for all tasks.\n")
+	w.line("Each optimizer tries the same number of learning rates, half a decade apart, around a centre that is the same for all tasks, with seed 0; the best on the validation samples, which take no part in training, is then trained from the other seeds, and only those runs see the test samples. The rate warms up over a twentieth of the steps and follows half a cosine down to a hundredth. All else is as the settings below say, the same for all tasks.\n")
 	w.line("| task | | batch | Adam's steps | rates tried | seeds |")
 	w.line("|---|---|---:|---:|---:|---:|")
 	for _, r := range results {
@@ -381,6 +385,20 @@ func (w *writer) curvature(results []taskResult) {
 		}
 		w.figure(r.name+"-curvature.svg", "damping and spread of the curvature", r.curvature)
 	}
+}
+
+// settings lists what each rule is set to.
+func (w *writer) settings(results []taskResult) {
+	w.line("## Settings\n")
+	w.line("| optimizer | settings | rates that may be tried |")
+	w.line("|---|---|---:|")
+	for _, x := range rules {
+		if slices.ContainsFunc(results, func(r taskResult) bool { return r.find(x.name) != nil }) {
+			tried := x.rates.trials(full.trials)
+			w.line("| %s | %s | %s to %s |", x.name, x.about, plainNumber(tried[0]), plainNumber(tried[len(tried)-1]))
+		}
+	}
+	w.line("")
 }
 
 // origin lists what machines and commits the lines are from.

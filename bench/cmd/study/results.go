@@ -12,6 +12,7 @@ import (
 type outcome struct {
 	rule    string
 	cost    *line
+	steps   int     // of runs with the task's batch
 	lr      float64 // of the final runs
 	trials  []*line // with the tuning seed and the task's batch, by learning rate
 	batches []*line // with the tuning seed and the rate of the final runs, by batch
@@ -24,8 +25,11 @@ type taskResult struct {
 	outcomes []*outcome
 }
 
-// gather sorts the lines of a store; tasks without a final run are left out.
-func gather(s *store) []taskResult {
+// gather sorts the lines of a store; tasks without a final run are left out. Where
+// there are final runs with several learning rates, because the trials have become
+// more, those with the rate of the last line count. Runs of different budgets are an
+// error.
+func gather(s *store) ([]taskResult, error) {
 	var all []taskResult
 	for _, t := range tasks {
 		byRule := make(map[string]*outcome)
@@ -39,6 +43,12 @@ func gather(s *store) []taskResult {
 				o = &outcome{rule: l.Optimizer}
 				byRule[l.Optimizer] = o
 				result.outcomes = append(result.outcomes, o)
+			}
+			if l.Kind == "run" && l.Batch == t.batch {
+				if o.steps != 0 && o.steps != l.Steps {
+					return nil, fmt.Errorf("%s: %s has runs of %d and of %d steps: remove those of one budget", s.path(t.name), o.rule, o.steps, l.Steps)
+				}
+				o.steps = l.Steps
 			}
 			switch {
 			case l.Kind == "cost":
@@ -56,6 +66,7 @@ func gather(s *store) []taskResult {
 			}
 		}
 		for _, o := range result.outcomes {
+			o.finals = slices.DeleteFunc(o.finals, func(l *line) bool { return l.LR != o.lr })
 			slices.SortFunc(o.trials, func(a, b *line) int { return cmp.Compare(a.LR, b.LR) })
 			slices.SortFunc(o.batches, func(a, b *line) int { return cmp.Compare(a.Batch, b.Batch) })
 			slices.SortFunc(o.finals, func(a, b *line) int { return cmp.Compare(a.Seed, b.Seed) })
@@ -75,7 +86,7 @@ func gather(s *store) []taskResult {
 			all = append(all, result)
 		}
 	}
-	return all
+	return all, nil
 }
 
 // A spread is a quantity over the final runs of an optimizer.

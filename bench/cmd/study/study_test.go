@@ -358,6 +358,19 @@ func TestReportNumbers(t *testing.T) {
 		require.Contains(t, page, want)
 	}
 	require.NotContains(t, page, "%!")
+
+	// Final runs with another rate, later, take the place of the first ones.
+	for seed := range uint64(2) {
+		l := &line{Kind: "run", key: key{"digits", "SGD", 0.03, 64, seed, 100}, Points: []point{{Step: 100, Test: &score{0.1, 0.99}}}}
+		require.NoError(t, store.add(l))
+	}
+	results, err := gather(store)
+	require.NoError(t, err)
+	require.Equal(t, "SGD", results[0].outcomes[0].rule)
+	require.Equal(t, spread{mean: 99, low: 99, high: 99, n: 1}, results[0].outcomes[0].final(results[0].task))
+
+	require.NoError(t, store.add(&line{Kind: "run", key: key{"digits", "SGD", 0.03, 64, 1, 101}, Failed: "x"}))
+	require.ErrorContains(t, report(store), "digits.jsonl: SGD has runs of 100 and of 101 steps: remove those of one budget")
 }
 
 func TestCompare(t *testing.T) {
