@@ -18,8 +18,9 @@ type racer struct {
 	rule    rule
 	trainer yardstick.Trainer
 	session *nn.Session
-	steps   int       // of a round
-	micros  []float64 // a step, of each round
+	steps   int           // of a round
+	spent   time.Duration // in rounds
+	micros  []float64     // a step, of each round
 	allocs  []float64
 }
 
@@ -27,7 +28,7 @@ type racer struct {
 // else the machine does falls on all of them. A round has as many steps of each as
 // its work takes to repeat, and the least time of all rounds counts: what disturbs a
 // measurement only adds to it.
-func measureCosts(ctx context.Context, t task, w workload, rules []rule, rounds int) ([]*line, error) {
+func measureCosts(ctx context.Context, t task, w workload, rules []rule, timed time.Duration) ([]*line, error) {
 	batches, err := data.NewLoader(w.train, t.batch, 0)
 	if err != nil {
 		return nil, err
@@ -61,8 +62,13 @@ func measureCosts(ctx context.Context, t task, w workload, rules []rule, rounds 
 		}
 		racers = append(racers, &racer{rule: r, trainer: trainer, session: session})
 	}
-	for range rounds {
+	for busy := true; busy; {
+		busy = false
 		for _, r := range racers {
+			if r.spent >= timed && len(r.micros) >= minRounds {
+				continue
+			}
+			busy = true
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
@@ -78,7 +84,7 @@ func measureCosts(ctx context.Context, t task, w workload, rules []rule, rounds 
 		allocs := slices.Min(r.allocs)
 		lines = append(lines, &line{
 			Kind: "cost", key: key{Task: t.name, Optimizer: r.rule.name, Batch: t.batch},
-			Micros: short(least(r)), Ratio: short(least(r) / base), Rounds: rounds, Allocs: &allocs,
+			Micros: short(least(r)), Ratio: short(least(r) / base), Rounds: len(r.micros), Allocs: &allocs,
 		})
 	}
 	return lines, nil
@@ -110,10 +116,13 @@ func (r *racer) time(x []float32, labels []int) error {
 		return err
 	}
 	runtime.ReadMemStats(&after)
+	r.spent += elapsed
 	r.micros = append(r.micros, float64(elapsed.Nanoseconds())/1e3/float64(r.steps))
 	r.allocs = append(r.allocs, float64(after.Mallocs-before.Mallocs)/float64(r.steps))
 	return nil
 }
 
-// minTimed is about the least time of a round.
-const minTimed = 50 * time.Millisecond
+const (
+	minTimed  = 5 * time.Millisecond // of a round, about: short ones are disturbed less often
+	minRounds = 2
+)

@@ -71,7 +71,7 @@ func parse(args []string, usage io.Writer) (options, error) {
 	short := f.Bool("quick", false, "a first look: fewer steps, rates and seeds, and few optimizers but on the digits")
 	f.StringVar(&o.out, "out", "", "`directory` of the results (default bench/results/study, with -quick bench/results/study-quick)")
 	f.StringVar(&o.data, "data", "", "`directory` of Fashion-MNIST, in place of ADAFISHER_DATA and /usr/share/datasets")
-	f.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "runs at a `time`; each uses one core, and its result doesn't depend on it")
+	f.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "`number` of runs at a time; each uses one core, and its result does not depend on it")
 	f.BoolVar(&o.report, "report", false, "run nothing: write the report of the results so far")
 	f.BoolVar(&o.list, "list", false, "print tasks and optimizers, and run nothing")
 	taskNames := f.String("tasks", "", "comma-separated `names` of tasks; all by default")

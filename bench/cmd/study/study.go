@@ -14,9 +14,9 @@ import (
 
 // A scale is how much of the study is done.
 type scale struct {
-	trials  int // learning rates that each rule may try
-	rounds  int // of the measurement of costs
-	points  int // measurements in a run, one at its end
+	trials  int           // learning rates that each rule may try
+	points  int           // measurements in a run, one at its end
+	timed   time.Duration // for which the steps of each rule are timed, at least
 	steps   func(t task) int
 	seeds   func(t task) int
 	rules   func(t task, r rule) bool // which take part
@@ -27,8 +27,8 @@ type scale struct {
 
 var full = scale{
 	trials:  5,
-	rounds:  11,
 	points:  10,
+	timed:   3 * time.Second,
 	steps:   func(t task) int { return t.steps },
 	seeds:   func(t task) int { return t.seeds },
 	rules:   func(task, rule) bool { return true },
@@ -40,8 +40,8 @@ var full = scale{
 // quick is for a first look. The digits have all rules.
 var quick = scale{
 	trials: 3,
-	rounds: 2,
 	points: 4,
+	timed:  300 * time.Millisecond,
 	steps: func(t task) int {
 		return map[string]int{"digits": 200, "fashion-mlp": 150, "fashion-cnn": 40, "opticks": 60}[t.name]
 	},
@@ -111,8 +111,8 @@ func (s *study) costs(ctx context.Context, t task, w workload) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	fmt.Fprintf(s.progress, "%s: what a step costs, %d optimizers in %d rounds\n", t.name, len(missing), s.rounds)
-	lines, err := measureCosts(ctx, t, w, missing, s.rounds)
+	fmt.Fprintf(s.progress, "%s: what a step costs, %d optimizers\n", t.name, len(missing))
+	lines, err := measureCosts(ctx, t, w, missing, s.timed)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -294,7 +295,7 @@ func TestCosts(t *testing.T) {
 	require.NoError(t, err)
 	sgd, err := ruleNamed("SGD")
 	require.NoError(t, err)
-	lines, err := measureCosts(t.Context(), task, w, []rule{sgd}, 1)
+	lines, err := measureCosts(t.Context(), task, w, []rule{sgd}, time.Millisecond)
 	require.NoError(t, err)
 	require.Len(t, lines, 2, "Adam's steps are the yardstick")
 	for _, l := range lines {
