@@ -97,7 +97,7 @@ func identity(v float64) float64 { return v }
 func metricAxis(m metric, low, high float64) axis {
 	if m == perplexity {
 		return axis{label: "perplexity", scale: math.Log10, low: low, high: high,
-			ticks: []float64{2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 30, 50, 100}, name: plainNumber}
+			ticks: []float64{2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 50, 100}, name: plainNumber}
 	}
 	a := axis{label: "correct (%)", scale: stretch, low: max(low, 0), high: min(high, 100), name: plainNumber}
 	a.ticks = []float64{10, 50, 80, 90, 95, 98, 99}
@@ -287,7 +287,7 @@ func (r *taskResult) seedsRun() int {
 // round returns three or four round numbers up to last.
 func round(last float64) []float64 {
 	step := math.Pow(10, math.Floor(math.Log10(last)))
-	for _, f := range []float64{0.2, 0.25, 0.5, 1, 2} {
+	for _, f := range []float64{0.2, 0.25, 0.5, 1, 2, 2.5, 5} {
 		if last/(step*f) < 4.5 {
 			step *= f
 			break

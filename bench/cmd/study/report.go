@@ -79,7 +79,7 @@ func (w *writer) summary(results []taskResult) {
 		var best []string
 		for i, o := range r.outcomes[:min(3, len(r.outcomes))] {
 			if f := o.final(r.task); f.n > 0 {
-				best = append(best, fmt.Sprintf("%s%s %s", []string{"best is ", "then ", "then "}[i], o.rule, f.cell(r.metric)))
+				best = append(best, fmt.Sprintf("%s%s %s", []string{"best is ", "then ", "then "}[i], o.rule, o.cell(r.task)))
 			}
 		}
 		text += " " + strings.Join(best, ", ") + "."
@@ -116,7 +116,7 @@ func (w *writer) summary(results []taskResult) {
 func (r *taskResult) sentence(o *outcome) string {
 	f := o.final(r.task)
 	if f.n == 0 {
-		return fmt.Sprintf("%s: no run worked.", o.rule)
+		return fmt.Sprintf("%s: %s.", o.rule, o.cell(r.task))
 	}
 	place := 1
 	for i, other := range r.outcomes {
@@ -124,7 +124,7 @@ func (r *taskResult) sentence(o *outcome) string {
 			place = i + 1
 		}
 	}
-	text := fmt.Sprintf("%s is number %d of %d with %s", o.rule, place, len(r.outcomes), f.cell(r.metric))
+	text := fmt.Sprintf("%s is number %d of %d with %s", o.rule, place, len(r.outcomes), o.cell(r.task))
 	var to []string
 	for _, name := range []string{adamW, "SGD"} {
 		if other := r.find(name); other != nil {
@@ -246,7 +246,7 @@ func (w *writer) table(results []taskResult) {
 				row += " |"
 			default:
 				some = true
-				text := o.final(r.task).cell(r.metric)
+				text := o.cell(r.task)
 				if o == r.outcomes[0] {
 					text = "**" + text + "**"
 				}
@@ -265,7 +265,7 @@ func (w *writer) task(r *taskResult) {
 	w.line("| optimizer | learning rate | steps | ms/step | test %s | test loss | last training loss |", r.metric)
 	w.line("|---|---:|---:|---:|---:|---:|---:|")
 	for _, o := range r.outcomes {
-		rate, steps, loss, train := "none worked", "", "", ""
+		rate, steps, loss, train := "", "", "", ""
 		if len(o.finals) > 0 {
 			rate, steps = plainNumber(o.lr), fmt.Sprint(o.finals[0].Steps)
 			if o.edge(r.task) {
@@ -276,7 +276,7 @@ func (w *writer) task(r *taskResult) {
 			loss = fmt.Sprintf("%.4f ± %.4f", f.mean, f.std)
 			train = fmt.Sprintf("%.4f", o.finalOf(func(l *line) float64 { return l.last().TrainLoss }).mean)
 		}
-		w.line("| %s | %s | %s | %.3f | %s | %s | %s |", o.rule, rate, steps, o.cost.Micros/1e3, o.final(r.task).cell(r.metric), loss, train)
+		w.line("| %s | %s | %s | %.3f | %s | %s | %s |", o.rule, rate, steps, o.cost.Micros/1e3, o.cell(r.task), loss, train)
 	}
 	w.line("")
 	var failed []string

@@ -130,19 +130,28 @@ func (o *outcome) finalLoss() spread {
 	return o.finalOf(func(l *line) float64 { return l.last().Test.Loss })
 }
 
-// cell writes a spread as an entry of a table.
-func (s spread) cell(m metric) string {
+// cell writes the metric of the final runs as an entry of a table.
+func (o *outcome) cell(t task) string {
+	s := o.final(t)
 	var parts []string
 	if s.n > 0 {
-		parts = append(parts, m.number(s.mean)+" ± "+m.number(s.std))
+		parts = append(parts, t.metric.number(s.mean)+" ± "+t.metric.number(s.std))
 	}
 	if s.failed > 0 {
 		parts = append(parts, fmt.Sprintf("%d of %d failed", s.failed, s.n+s.failed))
 	}
 	if len(parts) == 0 {
-		return "no rate worked"
+		return o.missing()
 	}
 	return strings.Join(parts, ", ")
+}
+
+// missing says why there is no final run.
+func (o *outcome) missing() string {
+	if slices.ContainsFunc(o.trials, func(l *line) bool { return l.Failed == "" }) {
+		return "not done yet"
+	}
+	return "no rate worked"
 }
 
 // edge reports whether a rate beyond those tried, or tried only afterwards, may be
