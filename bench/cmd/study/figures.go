@@ -127,7 +127,7 @@ func multiples(path, title string, curves []curve, x, y axis) error {
 		if curves[i].note != "" {
 			p.Title.Text += ": " + curves[i].note
 		}
-		p.Title.TextStyle.Font.Size = 9.5
+		p.Title.TextStyle.Font.Size = 8.5
 		p.Title.TextStyle.Color = ink
 		small(p)
 		if i%columns == 0 {

@@ -101,7 +101,7 @@ func (w *writer) summary(results []taskResult) {
 	var edges []string
 	for _, r := range results {
 		for _, o := range r.outcomes {
-			if o.edge(r.task) {
+			if o.edge() {
 				edges = append(edges, o.rule+" on "+r.name)
 			}
 		}
@@ -201,7 +201,7 @@ func curvatureSentence(results []taskResult, name string) string {
 func (w *writer) protocol(results []taskResult, s *store) {
 	w.line("## What was done\n")
 	w.line("All optimizers get the same time on a task: that of a number of Adam's steps. What a step costs is measured first, all optimizers in turns, by the CPU time of the process; the number of steps follows from the ratio to Adam's. So a busy machine doesn't favour any, and a run repeats to the bit.\n")
-	w.line("Each optimizer tries the same number of learning rates, half a decade apart, around a centre that is the same for all tasks, with seed 0; the best on the validation samples, which take no part in training, is then trained from the other seeds, and only those runs see the test samples. The rate warms up over a twentieth of the steps and follows half a cosine down to a hundredth. All else is as the settings below say, the same for all tasks.\n")
+	w.line("Each optimizer tries the same number of learning rates, half a decade apart, around a centre that is the same for all tasks, with seed 0; the one with the least loss on the validation samples, which take no part in training, is then trained from the other seeds, and only those runs see the test samples. The rate warms up over a twentieth of the steps and follows half a cosine down to a hundredth. All else is as the settings below say, the same for all tasks.\n")
 	w.line("| task | | batch | Adam's steps | rates tried | seeds |")
 	w.line("|---|---|---:|---:|---:|---:|")
 	for _, r := range results {
@@ -268,7 +268,7 @@ func (w *writer) task(r *taskResult) {
 		rate, steps, loss, train := "", "", "", ""
 		if len(o.finals) > 0 {
 			rate, steps = plainNumber(o.lr), fmt.Sprint(o.finals[0].Steps)
-			if o.edge(r.task) {
+			if o.edge() {
 				rate += " (edge)"
 			}
 		}
@@ -303,7 +303,7 @@ func (w *writer) robustness(results []taskResult) {
 	}
 	w.line("## Robustness\n")
 	_, tolerance := results[0].metric.tolerance()
-	w.line("Over how many decades of the learning rate, in one piece, the validation result is within %s of the optimizer's best; in steps of the rates that were tried, with one seed. Runs that failed count as guesses.\n", tolerance)
+	w.line("Over how many decades of the learning rate, in one piece, the validation result is within %s of that with the rate of the least validation loss; in steps of the rates that were tried, with one seed. Runs that failed count as guesses.\n", tolerance)
 	head, rule := "| optimizer |", "|---|"
 	for _, r := range results {
 		head += " " + r.title + " |"

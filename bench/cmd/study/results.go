@@ -157,7 +157,7 @@ func (o *outcome) missing() string {
 // edge reports whether a rate beyond those tried, or tried only afterwards, may be
 // better than the one of the final runs: it has no neighbour on one side, or a
 // better one.
-func (o *outcome) edge(t task) bool {
+func (o *outcome) edge() bool {
 	i := slices.IndexFunc(o.trials, func(l *line) bool { return l.LR == o.lr })
 	if i < 0 || o.trials[i].Failed != "" {
 		return false
@@ -166,7 +166,7 @@ func (o *outcome) edge(t task) bool {
 		if k < 0 || k == len(o.trials) {
 			return true
 		}
-		if l := o.trials[k]; l.Failed == "" && t.metric.better(l.last().Validation, o.trials[i].last().Validation) {
+		if l := o.trials[k]; l.Failed == "" && l.last().Validation.Loss < o.trials[i].last().Validation.Loss {
 			return true
 		}
 	}
@@ -226,7 +226,7 @@ func (o *outcome) width(t task) (decades float64, ok bool) {
 	within, _ := t.metric.tolerance()
 	best := -1
 	for i, l := range o.trials {
-		if l.Failed == "" && (best < 0 || t.metric.better(l.last().Validation, o.trials[best].last().Validation)) {
+		if l.Failed == "" && (best < 0 || l.last().Validation.Loss < o.trials[best].last().Validation.Loss) {
 			best = i
 		}
 	}

@@ -152,8 +152,9 @@ func (s *study) trialKeys(t task) []key {
 	return keys
 }
 
-// best returns the learning rate with the best validation among the trials; ok is
-// false if all of them failed.
+// best returns the learning rate with the least validation loss among the trials,
+// which tells more than the accuracy on few samples; ok is false if all of them
+// failed.
 func (s *study) best(t task, r rule) (lr float64, ok bool) {
 	var found *line
 	for _, lr := range r.rates.trials(s.trials) {
@@ -161,7 +162,7 @@ func (s *study) best(t task, r rule) (lr float64, ok bool) {
 		if l == nil || l.Failed != "" {
 			continue
 		}
-		if found == nil || t.metric.better(l.last().Validation, found.last().Validation) {
+		if found == nil || l.last().Validation.Loss < found.last().Validation.Loss {
 			found = l
 		}
 	}

@@ -30,14 +30,6 @@ func (m metric) of(s score) float64 {
 	return 100 * s.Accuracy
 }
 
-// better reports whether a is better than b, by the metric and then by the loss.
-func (m metric) better(a, b score) bool {
-	if x, y := m.of(a), m.of(b); x != y {
-		return (x > y) == (m == accuracy)
-	}
-	return a.Loss < b.Loss
-}
-
 // number writes a value of the metric.
 func (m metric) number(v float64) string {
 	if m == perplexity && v < 100 {
