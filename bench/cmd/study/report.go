@@ -194,7 +194,7 @@ func curvatureSentence(results []taskResult, name string) string {
 	if where == "" {
 		return ""
 	}
-	return fmt.Sprintf("With %s damping makes up at least %.1f %% of the curvature of every layer at the end of a run (the least in layer %s), and the largest entry is at most %.4g times the smallest (layer %s).",
+	return fmt.Sprintf("With %s damping makes up at least %.1f %% of the curvature of every layer at the end of a run (the least in layer %s), and the largest entry is at most %.3f times the smallest (layer %s).",
 		name, math.Floor(1000*least)/10, where, most, at)
 }
 

@@ -352,7 +352,7 @@ func TestReportNumbers(t *testing.T) {
 		"best is Adam 96.00 ± 1.41, then AdamW 96.00 ± 1.41, then AdaFisher 95.00 ± 1.41.",
 		"AdaFisher is number 3 of 4 with 95.00 ± 1.41, level with AdamW (96.00), clearly ahead of SGD (90.50).",
 		"A step of AdaFisher costs 1.25 times that of Adam; of SGD 0.90.",
-		"With AdaFisher damping makes up at least 96.0 % of the curvature of every layer at the end of a run (the least in layer 2 of digits), and the largest entry is at most 1.5 times the smallest (layer 0 of digits).",
+		"With AdaFisher damping makes up at least 96.0 % of the curvature of every layer at the end of a run (the least in layer 2 of digits), and the largest entry is at most 1.500 times the smallest (layer 0 of digits).",
 		"| SGD | 1 | 90.50 ± 0.71 |",
 		"| Adam | 2 | **96.00 ± 1.41** |",
 	} {
