@@ -407,7 +407,7 @@ func costs(path string, results []taskResult) error {
 		labels := plotter.XYLabels{}
 		for k, o := range outcomes {
 			at := float64(k)
-			names = append(names, plot.Tick{Value: at, Label: o.rule})
+			names = append(names, plot.Tick{Value: at, Label: o.rule + "  "})
 			bar, err := plotter.NewLine(plotter.XYs{{X: math.Log2(0.5), Y: at}, {X: math.Log2(o.cost.Ratio), Y: at}})
 			if err != nil {
 				return err
@@ -499,7 +499,7 @@ func (r *taskResult) curvature(path string) error {
 		part.axis.apply(&p.X)
 		var ticks plot.ConstantTicks
 		for k, l := range names {
-			ticks = append(ticks, plot.Tick{Value: -float64(k), Label: l.Name})
+			ticks = append(ticks, plot.Tick{Value: -float64(k), Label: l.Name + "  "})
 		}
 		p.Y.Tick.Marker, p.Y.Min, p.Y.Max = ticks, 0.5-float64(len(names)), 0.5
 		p.Y.Tick.Label.Font.Size = 8.5
