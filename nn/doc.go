@@ -1,27 +1,47 @@
-// Package nn builds, trains and runs small neural networks.
+// Package nn builds, trains, saves and runs small neural networks.
 //
-// A [Model] is a sequence of layers and their parameters. A [Session] is what
-// training it writes, a [Predictor] what a forward pass alone writes. Both are
-// sized once for their largest batch and allocate nothing in a step; one
-// goroutine uses one of them at a time, and any number of predictors may read
-// the same model. While the model changes, package serve predicts from copies of
-// it that do not.
+// A [Model] is layers and their parameters. A [Session] is what training it
+// writes, a [Predictor] what a forward pass alone writes. Both are sized once for
+// their largest batch and allocate nothing in a step; one goroutine uses one of
+// them at a time, and any number of predictors may read the same model. Package
+// serve, below this one, has a predictor for all goroutines and a learner beside
+// it; package models has ready-made networks.
+//
+// # Layers
+//
+//	model, err := nn.New(nn.Shape{28, 28, 1},
+//		nn.Conv2d(1, 16, nn.Conv{Kernel: nn.Square(3), Padding: nn.Square(1)}), nn.BatchNorm(), nn.ReLU(),
+//		nn.MaxPool2d(nn.Pooling{Kernel: nn.Square(2)}),
+//		nn.Flatten(), nn.Dropout(0.2), nn.Linear(16*14*14, 10))
+//	fmt.Print(model.Summary())
+//
+// Layers stand in a row; [Sequential], [Residual] and [ResidualVia] hold others.
+// [Named], [Shared], [Unfactored] and [InitNormal] say something about the layer
+// that they wrap. Each checks the shape that it gets, and [New] returns an error
+// that names the layer and the shapes where they don't fit.
+//
+// A session trains: batch normalisation takes the moments of the batch, dropout
+// drops. A predictor does neither, and takes the running averages.
 //
 // # Layout
 //
-// A batch is a flat row-major slice, one row a sample. The weight of a Linear
-// layer is [in, out], the transpose of PyTorch's; parameters are named and
-// counted as in PyTorch's Sequential.
+// A batch is a flat row-major slice, one sample a row, of the model's input
+// [Shape]: features, [tokens, features], or [height, width, channels], the
+// channels last. Tokens are whole numbers, as float32. The weight of a Linear
+// layer is [in, out], that of a convolution [kernel rows, kernel columns,
+// in/groups, out]. [Model.StateDict], [Model.Save] and [Model.Load] have
+// PyTorch's names and layouts instead.
 //
 // # Numbers
 //
 // All results have the same bits on every machine, at every level of package
-// kernels, and for a row whatever batch it comes in. That holds for initial
-// weights and shuffled batches too: each follows from its seed.
+// kernels, for any number of workers, and for a row whatever batch it comes in
+// (where a layer does not take moments of the batch). That holds for initial
+// weights, dropped elements and shuffled batches too: each follows from its seed.
 //
 // # Errors
 //
 // No call panics on a caller's sizes or data. A call that refuses its arguments
 // has changed nothing; a training step that its optimizer refuses has changed no
-// parameter.
+// parameter and no running average.
 package nn

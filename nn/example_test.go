@@ -1,6 +1,7 @@
 package nn_test
 
 import (
+	"bytes"
 	"fmt"
 	"log"
 
@@ -116,4 +117,65 @@ func ExampleStepper() {
 	// Output:
 	// 0.weight: [3.000]
 	// 0.bias: [-1.000]
+}
+
+// A convolutional network, and what it consists of.
+func ExampleNew() {
+	model, err := nn.New(nn.Shape{28, 28, 1},
+		nn.Conv2d(1, 16, nn.Conv{Kernel: nn.Square(3), Padding: nn.Square(1)}), nn.BatchNorm(), nn.ReLU(),
+		nn.MaxPool2d(nn.Pooling{Kernel: nn.Square(2)}),
+		nn.Flatten(), nn.Dropout(0.2), nn.Linear(16*14*14, 10))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Print(model.Summary())
+	_, err = nn.New(nn.Shape{28, 28, 1},
+		nn.Conv2d(3, 16, nn.Conv{Kernel: nn.Square(3)}), nn.Mean(), nn.Linear(16, 10))
+	fmt.Println(err)
+	// Output:
+	// layer  kind       output      parameters
+	//        input      [28 28 1]
+	// 0      Conv2d     [28 28 16]         160
+	// 1      BatchNorm  [28 28 16]          32
+	// 2      ReLU       [28 28 16]
+	// 3      MaxPool2d  [14 14 16]
+	// 4      Flatten    [3136]
+	// 5      Dropout    [3136]
+	// 6      Linear     [10]            31,370
+	// total             [10]            31,562
+	// nn: layer 0 (Conv2d): takes images of shape [height, width, 3], its input has shape [28 28 1]
+}
+
+// Weights that are part of the program: with //go:embed model.safetensors before
+// it, weights would be the contents of that file.
+func ExampleModel_ReadSafetensors() {
+	layers := []nn.Layer{nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)}
+	trained, err := nn.NewSequential(layers...)
+	if err != nil {
+		log.Fatal(err)
+	}
+	trained.Init(7)
+	var file bytes.Buffer
+	if err := trained.WriteSafetensors(&file); err != nil {
+		log.Fatal(err)
+	}
+	weights := file.Bytes()
+
+	model, err := nn.NewSequential(layers...)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := model.ReadSafetensors(weights); err != nil {
+		log.Fatal(err)
+	}
+	predictor, err := model.NewPredictor(1)
+	if err != nil {
+		log.Fatal(err)
+	}
+	scores, err := predictor.Predict([]float32{1, 0, -1, 0.5})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(len(scores), "scores")
+	// Output: 2 scores
 }
