@@ -525,38 +525,67 @@ func (v *convolution) valid(d, i int) (lo, hi int) {
 	return lo, max(lo, hi)
 }
 
-// convRows is the workspace of PatchSumSquares, for all workers together.
-func convRows(c *Conv2d) int { return (1 + c.Kernel[0]) * c.W * c.C }
+// squaresLen bounds the elements that are squared in one go, unless a row has more:
+// their sums stay in the first cache while all images are read.
+const squaresLen = 1 << 12
 
-// patchRows is the part of the workspace that holds the sums over rows of
-// PatchSumSquares, after a row of sums over images.
+// squareRows is the number of rows that are squared in one go.
+func (c *Conv2d) squareRows() int { return max(1, min(c.H, squaresLen/(c.W*c.C))) }
+
+// convRows is the workspace of PatchSumSquares, for all workers together: sums over
+// images of some rows, then sums over rows for each row of the window.
+func convRows(c *Conv2d) int { return (c.squareRows() + c.Kernel[0]) * c.W * c.C }
+
+// patchRows is the part of the workspace for row i of the window.
 func (v *convolution) patchRows(i int) []float32 {
 	n := v.W * v.C
-	return v.scratch[(1+i)*n:][:n]
+	return v.scratch[(v.squareRows()+i)*n:][:n]
+}
+
+// meets reports whether row h of the image is row i of a window, and seen whether it
+// is in one.
+func (v *convolution) meets(h, i int) bool {
+	at := h + v.Padding[0] - i*v.Dilation[0]
+	return at >= 0 && at%v.Stride[0] == 0 && at/v.Stride[0] < v.outH
+}
+
+func (v *convolution) seen(h int) bool {
+	for i := range v.Kernel[0] {
+		if v.meets(h, i) {
+			return true
+		}
+	}
+	return false
 }
 
 // squares computes columns of the sums of squares over images and rows.
 func (v *convolution) squares(r convPart) {
-	q := v.scratch[r.col0:r.col1]
 	for i := range v.Kernel[0] {
 		clear(v.patchRows(i)[r.col0:r.col1])
 	}
-	for h := range v.H {
-		squared := false
-		for i := range v.Kernel[0] {
-			oh := h + v.Padding[0] - i*v.Dilation[0]
-			if oh < 0 || oh%v.Stride[0] != 0 || oh/v.Stride[0] >= v.outH {
-				continue
-			}
-			if !squared {
-				squared = true
-				clear(q)
-				for n := range v.n {
-					x := v.x[(n*v.H+h)*v.W*v.C:][r.col0:r.col1]
-					MulAdd(q, x, x, q)
+	row, step := v.W*v.C, v.squareRows()
+	if r.col1-r.col0 < row || v.Kernel[0] < v.Stride[0] {
+		step = 1
+	}
+	for h := 0; h < v.H; h += step {
+		rows := min(step, v.H-h)
+		if rows == 1 && !v.seen(h) {
+			continue
+		}
+		q := v.scratch[r.col0 : (rows-1)*row+r.col1]
+		clear(q)
+		for n := range v.n {
+			x := v.x[(n*v.H+h)*row+r.col0:][:len(q)]
+			MulAdd(q, x, x, q)
+		}
+		for l := range rows {
+			q := q[l*row:][:r.col1-r.col0]
+			for i := range v.Kernel[0] {
+				if v.meets(h+l, i) {
+					s := v.patchRows(i)[r.col0:r.col1]
+					Add(s, s, q)
 				}
 			}
-			Add(v.patchRows(i)[r.col0:r.col1], v.patchRows(i)[r.col0:r.col1], q)
 		}
 	}
 }

@@ -125,7 +125,7 @@ type convCall struct {
 	t       *tiling
 	scratch []float32
 
-	segments [blockK + 1]asm.Segment
+	segments [blockK + 1]asm.Segment // after the first one, up to one without terms
 }
 
 // race tells the race detector what the assembly of this part touches.
@@ -372,34 +372,46 @@ func (q *grid) longest(rows int) {
 	}
 }
 
-// segment lists the runs of terms [k, k+n): the first one's place and length are
-// returned, the others are in c.segments.
-func (c *convCall) segment(q *grid, k, n int) (first asm.Segment) {
+// A walk lists the segments of consecutive terms: the first one is kept here, its
+// place that of its first term, the others in c.segments.
+type walk struct {
+	c     *convCall
+	first asm.Segment
+	next  int // of c.segments
+	end   int // where the terms so far end
+}
+
+// add appends n terms at a distance.
+func (w *walk) add(at, n, step int) {
+	switch {
+	case w.first.K == 0:
+		w.first = asm.Segment{A: at, K: n}
+	case at != w.end:
+		w.c.segments[w.next] = asm.Segment{A: 4 * (at - w.end), K: n}
+		w.next++
+	case w.next > 0:
+		w.c.segments[w.next-1].K += n
+	default:
+		w.first.K += n
+	}
+	w.c.segments[w.next].K = 0
+	w.end = at + n*step
+}
+
+// walk lists the terms [k, k+n) and returns the first segment.
+func (c *convCall) walk(q *grid, k, n int) asm.Segment {
 	terms, termStep, cols, colStep := q.terms, q.termStep, q.cols, q.colStep
 	if terms == 1 && q.shape == shapeLanes { // each place of a row is a term
 		terms, termStep, cols, colStep = cols, colStep, 1, 0
 	}
-	next, end := 0, 0 // the next segment, where the terms so far end
+	w := walk{c: c}
 	for n > 0 {
 		place, term := k/terms, k%terms
-		at := place/cols*q.rowStep + place%cols*colStep + term*termStep
-		length := min(terms-term, n)
-		switch {
-		case first.K == 0:
-			first = asm.Segment{A: at, K: length}
-		case at != end:
-			c.segments[next] = asm.Segment{A: 4 * (at - end), K: length}
-			next++
-		case next > 0:
-			c.segments[next-1].K += length
-		default:
-			first.K += length
-		}
-		end = at + length*termStep
-		k, n = k+length, n-length
+		run := min(terms-term, n)
+		w.add(place/cols*q.rowStep+place%cols*colStep+term*termStep, run, termStep)
+		k, n = k+run, n-run
 	}
-	c.segments[next] = asm.Segment{}
-	return first
+	return w.first
 }
 
 // convolve computes the outputs of a grid.
@@ -409,7 +421,7 @@ func (c *convCall) convolve(q *grid) {
 	total := q.rows * q.cols * q.terms
 	for k := 0; k < total; k += blockK {
 		n := min(blockK, total-k)
-		first := c.segment(q, k, n)
+		first := c.walk(q, k, n)
 		var bias []float32
 		if c.what == forward && c.bias != nil && k+n == total {
 			bias = c.bias
@@ -507,16 +519,21 @@ func (c *convCall) weights(q *grid, k, n, col, cols, width, pixels int) (panel [
 		return c.packRows(src, c.Out, n, cols, width)
 	}
 	panel, _ = c.buffers()
-	g := col / c.cg
+	g := col / c.cg // without lanes, of all columns
 	for row := 0; row < n; {
 		place, o := (k+row)/c.og, (k+row)%c.og
 		i := q.window[0] - place/q.cols*q.windowStep[0]
 		j := q.window[1] - place%q.cols*q.windowStep[1]
 		w := c.w[(i*c.Kernel[1]+j)*c.cg*c.Out:]
 		if q.shape == shapeLanes {
-			for m := range cols {
-				ch := col + m
-				panel[row*width+m] = w[ch%c.cg*c.Out+ch/c.cg*c.og+o]
+			switch dst := panel[row*width:][:cols]; {
+			case c.cg == 1 && c.og == 1:
+				copy(dst, w[col:])
+			default:
+				for m := range dst {
+					ch := col + m
+					dst[m] = w[ch%c.cg*c.Out+ch/c.cg*c.og+o]
+				}
 			}
 			row++
 			continue
@@ -736,11 +753,9 @@ func (c *convCall) gradientBlock(r, n, g, o0, o1 int) {
 		if copied {
 			b = band{buffer, cols * s.pixel(), 0, s.pixel(), s.plane()}
 		}
-		// The segments are the lines of outputs.
-		var first asm.Segment
 		q.termStep = c.Stride[1] * b.pixel
-		free, next, end := 0, 0, 0 // in the buffer, of c.segments, the last segment's
-		start := 0                 // of the image in the band
+		terms := walk{c: c}
+		free, start := 0, 0 // of the buffer, of the image in the band
 		for at := r; at < r+n; {
 			line, ow := at/c.outW, at%c.outW
 			image, oh := line/c.outH, line%c.outH
@@ -753,23 +768,10 @@ func (c *convCall) gradientBlock(r, n, g, o0, o1 int) {
 				s.load(buffer[start:], image, row, rows, col, cols)
 				free += rows * b.line
 			}
-			length := min(c.outW-ow, r+n-at)
-			place := start + (oh*c.Stride[0]-c.Padding[0]-row)*b.line + ow*q.termStep
-			switch {
-			case at == r:
-				first = asm.Segment{A: place, K: length}
-			case place != end:
-				c.segments[next] = asm.Segment{A: 4 * (place - end), K: length}
-				next++
-			case next > 0:
-				c.segments[next-1].K += length
-			default:
-				first.K += length
-			}
-			end = place + length*q.termStep
-			at += length
+			run := min(c.outW-ow, r+n-at)
+			terms.add(start+(oh*c.Stride[0]-c.Padding[0]-row)*b.line+ow*q.termStep, run, q.termStep)
+			at += run
 		}
-		c.segments[next] = asm.Segment{}
 
 		// The terms of a place, the places of a row, the rows.
 		q.axes = [3]axis{
@@ -796,7 +798,7 @@ func (c *convCall) gradientBlock(r, n, g, o0, o1 int) {
 			if cols < c.Out && q.shape == shapeCols && q.axes[0].n*q.axes[1].n*q.axes[2].n >= packRowsFrom*c.t.rows {
 				y, stride = c.packRows(y, stride, n, cols, width)
 			}
-			c.panel(&q, first, n, col, cols, y, stride, r > 0, nil)
+			c.panel(&q, terms.first, n, col, cols, y, stride, r > 0, nil)
 		}
 	}
 }
