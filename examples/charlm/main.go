@@ -45,7 +45,7 @@ func charlm() program.Program {
 		About: `charlm trains a small transformer to write the English of Newton's Opticks,
 character by character.`,
 		Goal:       "Teaching a small transformer to write like Newton, character by character",
-		Optimizers: []string{"AdaFisherW"},
+		Optimizers: []string{"AdamW"},
 		Epochs:     5,
 		Batch:      16,
 		Workers:    min(runtime.NumCPU(), 64),
