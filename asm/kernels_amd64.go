@@ -83,6 +83,12 @@ func ColSumsAVX512(dst *float32, x *float32, n int, rows int, stride int, add in
 func ColSumsAVX2(dst *float32, x *float32, n int, rows int, stride int, add int)
 
 //go:noescape
+func ColSumsNarrowAVX512(dst *float32, x *float32, n int, rows int, stride int, block int, add int)
+
+//go:noescape
+func ColSumsNarrowAVX2(dst *float32, x *float32, n int, rows int, stride int, block int, add int)
+
+//go:noescape
 func ColSumSquaresAVX512(dst *float32, x *float32, n int, rows int, stride int, add int)
 
 //go:noescape
@@ -455,10 +461,22 @@ func ColSumsShiftedAVX512(dst *float32, x *float32, shift *float32, n int, rows 
 func ColSumsShiftedAVX2(dst *float32, x *float32, shift *float32, n int, rows int, stride int, add int)
 
 //go:noescape
+func ColSumsShiftedNarrowAVX512(dst *float32, x *float32, shift *float32, n int, rows int, stride int, block int, add int)
+
+//go:noescape
+func ColSumsShiftedNarrowAVX2(dst *float32, x *float32, shift *float32, n int, rows int, stride int, block int, add int)
+
+//go:noescape
 func ColSumSquaresShiftedAVX512(dst *float32, x *float32, shift *float32, n int, rows int, stride int, add int)
 
 //go:noescape
 func ColSumSquaresShiftedAVX2(dst *float32, x *float32, shift *float32, n int, rows int, stride int, add int)
+
+//go:noescape
+func ColSumSquaresShiftedNarrowAVX512(dst *float32, x *float32, shift *float32, n int, rows int, stride int, block int, add int)
+
+//go:noescape
+func ColSumSquaresShiftedNarrowAVX2(dst *float32, x *float32, shift *float32, n int, rows int, stride int, block int, add int)
 
 //go:noescape
 func ColAffineAVX512(dst *float32, x *float32, scale *float32, shift *float32, rows int, cols int)
@@ -489,6 +507,12 @@ func BatchNormSumsAVX512(dgamma *float32, dbeta *float32, dy *float32, x *float3
 
 //go:noescape
 func BatchNormSumsAVX2(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, n int, rows int, stride int, add int)
+
+//go:noescape
+func BatchNormSumsNarrowAVX512(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, n int, rows int, stride int, block int, add int)
+
+//go:noescape
+func BatchNormSumsNarrowAVX2(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, n int, rows int, stride int, block int, add int)
 
 //go:noescape
 func BatchNormBackwardAVX512(dx *float32, dy *float32, x *float32, mean *float32, slope *float32, a *float32, b *float32, rows int, cols int)
@@ -587,7 +611,22 @@ func ColDotsAVX512(dst *float32, x *float32, y *float32, n int, rows int, stride
 func ColDotsAVX2(dst *float32, x *float32, y *float32, n int, rows int, stride int, add int)
 
 //go:noescape
+func FromFloat16AVX512(dst *float32, x *uint16, n int)
+
+//go:noescape
+func FromFloat16AVX2(dst *float32, x *uint16, n int)
+
+//go:noescape
+func ToFloat16AVX512(dst *uint16, x *float32, n int)
+
+//go:noescape
+func ToFloat16AVX2(dst *uint16, x *float32, n int)
+
+//go:noescape
 func PackAVX512(dst, src *float32, stride, rows int)
+
+//go:noescape
+func PackHalfAVX512(dst *float32, src *uint16, stride, rows int)
 
 //go:noescape
 func GemmRows1x1AVX512(t *Tile)
@@ -1034,7 +1073,58 @@ func GemmLanes8x2AVX512(t *Tile)
 func GemmLanes8x2PartialAVX512(t *Tile)
 
 //go:noescape
+func GemmHalf1x2AVX512(t *Tile)
+
+//go:noescape
+func GemmHalf2x2AVX512(t *Tile)
+
+//go:noescape
+func GemmHalf3x2AVX512(t *Tile)
+
+//go:noescape
+func GemmHalf4x2AVX512(t *Tile)
+
+//go:noescape
+func GemmHalf5x2AVX512(t *Tile)
+
+//go:noescape
+func GemmHalf6x2AVX512(t *Tile)
+
+//go:noescape
+func GemmHalf7x2AVX512(t *Tile)
+
+//go:noescape
+func GemmHalf8x2AVX512(t *Tile)
+
+//go:noescape
+func GemmHalf9x2AVX512(t *Tile)
+
+//go:noescape
+func GemmHalf10x2AVX512(t *Tile)
+
+//go:noescape
+func GemmHalf11x2AVX512(t *Tile)
+
+//go:noescape
+func GemmHalf12x2AVX512(t *Tile)
+
+//go:noescape
+func GemmHalf13x2AVX512(t *Tile)
+
+//go:noescape
+func GemmHalf14x2AVX512(t *Tile)
+
+//go:noescape
+func GemmHalf1x16AVX512(t *Tile)
+
+//go:noescape
+func GemmHalf2x8AVX512(t *Tile)
+
+//go:noescape
 func PackAVX2(dst, src *float32, stride, rows int)
+
+//go:noescape
+func PackHalfAVX2(dst *float32, src *uint16, stride, rows int)
 
 //go:noescape
 func TransposeAVX2(dst, src *float32, dstStride, srcStride, blocks int)
@@ -1272,3 +1362,27 @@ func GemmLanes6x2AVX2(t *Tile)
 
 //go:noescape
 func GemmLanes6x2PartialAVX2(t *Tile)
+
+//go:noescape
+func GemmHalf1x2AVX2(t *Tile)
+
+//go:noescape
+func GemmHalf2x2AVX2(t *Tile)
+
+//go:noescape
+func GemmHalf3x2AVX2(t *Tile)
+
+//go:noescape
+func GemmHalf4x2AVX2(t *Tile)
+
+//go:noescape
+func GemmHalf5x2AVX2(t *Tile)
+
+//go:noescape
+func GemmHalf6x2AVX2(t *Tile)
+
+//go:noescape
+func GemmHalf1x8AVX2(t *Tile)
+
+//go:noescape
+func GemmHalf2x4AVX2(t *Tile)

@@ -3215,6 +3215,233 @@ done:
 	VZEROUPPER
 	RET
 
+// func ColSumsNarrowAVX2(dst *float32, x *float32, n int, rows int, stride int, block int, add int)
+// Requires: AVX
+TEXT ·ColSumsNarrowAVX2(SB), NOSPLIT, $0-56
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ n+16(FP), CX
+	MOVQ stride+32(FP), DX
+	SHLQ $0x02, DX
+	XORL SI, SI
+
+columns:
+	CMPQ  CX, $+8
+	JL    columns_end
+	MOVQ  block+40(FP), DI
+	SHLQ  $0x02, DI
+	MOVQ  x+8(FP), BX
+	ADDQ  SI, BX
+	MOVQ  BX, R8
+	ADDQ  DI, R8
+	MOVQ  R8, R9
+	ADDQ  DI, R9
+	MOVQ  R9, R10
+	ADDQ  DI, R10
+	VPXOR X0, X0, X0
+	VPXOR X1, X1, X1
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
+	MOVQ  rows+24(FP), DI
+
+whole_rows:
+	VMOVUPS (BX), Y4
+	VMOVUPS (R8), Y5
+	VMOVUPS (R9), Y6
+	VMOVUPS (R10), Y7
+	VADDPS  Y4, Y0, Y0
+	VADDPS  Y5, Y1, Y1
+	VADDPS  Y6, Y2, Y2
+	VADDPS  Y7, Y3, Y3
+	ADDQ    DX, BX
+	ADDQ    DX, R8
+	ADDQ    DX, R9
+	ADDQ    DX, R10
+	SUBQ    $+1, DI
+	JNE     whole_rows
+	MOVQ    add+48(FP), DI
+	TESTQ   DI, DI
+	JE      whole_store
+	VMOVUPS (AX), Y7
+	VADDPS  Y0, Y7, Y0
+
+whole_store:
+	VADDPS  Y1, Y0, Y0
+	VADDPS  Y2, Y0, Y0
+	VADDPS  Y3, Y0, Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, SI
+	ADDQ    $-8, CX
+	JMP     columns
+
+columns_end:
+	TESTQ   CX, CX
+	JE      done
+	LEAQ    partial_masks<>+0(SB), R13
+	NEGQ    CX
+	VMOVUPS 32(R13)(CX*4), Y7
+	NEGQ    CX
+	MOVQ    block+40(FP), DI
+	SHLQ    $0x02, DI
+	MOVQ    x+8(FP), BX
+	ADDQ    SI, BX
+	MOVQ    BX, R8
+	ADDQ    DI, R8
+	MOVQ    R8, R9
+	ADDQ    DI, R9
+	MOVQ    R9, R10
+	ADDQ    DI, R10
+	VPXOR   X0, X0, X0
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	MOVQ    rows+24(FP), DI
+
+partial_rows:
+	VMASKMOVPS (BX), Y7, Y6
+	VMASKMOVPS (R8), Y7, Y5
+	VMASKMOVPS (R9), Y7, Y4
+	VMASKMOVPS (R10), Y7, Y8
+	VADDPS     Y6, Y0, Y0
+	VADDPS     Y5, Y1, Y1
+	VADDPS     Y4, Y2, Y2
+	VADDPS     Y8, Y3, Y3
+	ADDQ       DX, BX
+	ADDQ       DX, R8
+	ADDQ       DX, R9
+	ADDQ       DX, R10
+	SUBQ       $+1, DI
+	JNE        partial_rows
+	MOVQ       add+48(FP), DI
+	TESTQ      DI, DI
+	JE         partial_store
+	VMASKMOVPS (AX), Y7, Y8
+	VADDPS     Y0, Y8, Y0
+
+partial_store:
+	VADDPS     Y1, Y0, Y0
+	VADDPS     Y2, Y0, Y0
+	VADDPS     Y3, Y0, Y0
+	VMASKMOVPS Y0, Y7, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func ColSumsNarrowAVX512(dst *float32, x *float32, n int, rows int, stride int, block int, add int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·ColSumsNarrowAVX512(SB), NOSPLIT, $0-56
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ n+16(FP), CX
+	MOVQ stride+32(FP), DX
+	SHLQ $0x02, DX
+	XORL SI, SI
+
+columns:
+	CMPQ  CX, $+16
+	JL    columns_end
+	MOVQ  block+40(FP), DI
+	SHLQ  $0x02, DI
+	MOVQ  x+8(FP), BX
+	ADDQ  SI, BX
+	MOVQ  BX, R8
+	ADDQ  DI, R8
+	MOVQ  R8, R9
+	ADDQ  DI, R9
+	MOVQ  R9, R10
+	ADDQ  DI, R10
+	VPXOR X0, X0, X0
+	VPXOR X1, X1, X1
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
+	MOVQ  rows+24(FP), DI
+
+whole_rows:
+	VMOVUPS (BX), Z4
+	VMOVUPS (R8), Z5
+	VMOVUPS (R9), Z6
+	VMOVUPS (R10), Z7
+	VADDPS  Z4, Z0, Z0
+	VADDPS  Z5, Z1, Z1
+	VADDPS  Z6, Z2, Z2
+	VADDPS  Z7, Z3, Z3
+	ADDQ    DX, BX
+	ADDQ    DX, R8
+	ADDQ    DX, R9
+	ADDQ    DX, R10
+	SUBQ    $+1, DI
+	JNE     whole_rows
+	MOVQ    add+48(FP), DI
+	TESTQ   DI, DI
+	JE      whole_store
+	VMOVUPS (AX), Z7
+	VADDPS  Z0, Z7, Z0
+
+whole_store:
+	VADDPS  Z1, Z0, Z0
+	VADDPS  Z2, Z0, Z0
+	VADDPS  Z3, Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, SI
+	ADDQ    $-16, CX
+	JMP     columns
+
+columns_end:
+	TESTQ CX, CX
+	JE    done
+	MOVL  $0x0000ffff, R13
+	BZHIL CX, R13, R13
+	KMOVW R13, K1
+	MOVQ  block+40(FP), DI
+	SHLQ  $0x02, DI
+	MOVQ  x+8(FP), BX
+	ADDQ  SI, BX
+	MOVQ  BX, R8
+	ADDQ  DI, R8
+	MOVQ  R8, R9
+	ADDQ  DI, R9
+	MOVQ  R9, R10
+	ADDQ  DI, R10
+	VPXOR X0, X0, X0
+	VPXOR X1, X1, X1
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
+	MOVQ  rows+24(FP), DI
+
+partial_rows:
+	VMOVUPS.Z (BX), K1, Z7
+	VMOVUPS.Z (R8), K1, Z6
+	VMOVUPS.Z (R9), K1, Z5
+	VMOVUPS.Z (R10), K1, Z4
+	VADDPS    Z7, Z0, Z0
+	VADDPS    Z6, Z1, Z1
+	VADDPS    Z5, Z2, Z2
+	VADDPS    Z4, Z3, Z3
+	ADDQ      DX, BX
+	ADDQ      DX, R8
+	ADDQ      DX, R9
+	ADDQ      DX, R10
+	SUBQ      $+1, DI
+	JNE       partial_rows
+	MOVQ      add+48(FP), DI
+	TESTQ     DI, DI
+	JE        partial_store
+	VMOVUPS.Z (AX), K1, Z4
+	VADDPS    Z0, Z4, Z0
+
+partial_store:
+	VADDPS  Z1, Z0, Z0
+	VADDPS  Z2, Z0, Z0
+	VADDPS  Z3, Z0, Z0
+	VMOVUPS Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
 // func ColSumSquaresAVX2(dst *float32, x *float32, n int, rows int, stride int, add int)
 // Requires: AVX, FMA3
 TEXT ·ColSumSquaresAVX2(SB), NOSPLIT, $0-48
@@ -24836,6 +25063,263 @@ done:
 	VZEROUPPER
 	RET
 
+// func ColSumsShiftedNarrowAVX2(dst *float32, x *float32, shift *float32, n int, rows int, stride int, block int, add int)
+// Requires: AVX
+TEXT ·ColSumsShiftedNarrowAVX2(SB), NOSPLIT, $0-64
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ shift+16(FP), CX
+	MOVQ n+24(FP), DX
+	MOVQ stride+40(FP), SI
+	SHLQ $0x02, SI
+	XORL DI, DI
+
+columns:
+	CMPQ    DX, $+8
+	JL      columns_end
+	MOVQ    block+48(FP), R8
+	SHLQ    $0x02, R8
+	MOVQ    x+8(FP), BX
+	ADDQ    DI, BX
+	MOVQ    BX, R9
+	ADDQ    R8, R9
+	MOVQ    R9, R10
+	ADDQ    R8, R10
+	MOVQ    R10, R11
+	ADDQ    R8, R11
+	MOVQ    shift+16(FP), CX
+	ADDQ    DI, CX
+	VMOVUPS (CX), Y0
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	VPXOR   X4, X4, X4
+	MOVQ    rows+32(FP), R8
+
+whole_rows:
+	VMOVUPS (BX), Y5
+	VMOVUPS (R9), Y6
+	VMOVUPS (R10), Y7
+	VMOVUPS (R11), Y8
+	VSUBPS  Y0, Y5, Y5
+	VSUBPS  Y0, Y6, Y6
+	VSUBPS  Y0, Y7, Y7
+	VSUBPS  Y0, Y8, Y8
+	VADDPS  Y5, Y1, Y1
+	VADDPS  Y6, Y2, Y2
+	VADDPS  Y7, Y3, Y3
+	VADDPS  Y8, Y4, Y4
+	ADDQ    SI, BX
+	ADDQ    SI, R9
+	ADDQ    SI, R10
+	ADDQ    SI, R11
+	SUBQ    $+1, R8
+	JNE     whole_rows
+	MOVQ    add+56(FP), R8
+	TESTQ   R8, R8
+	JE      whole_store
+	VMOVUPS (AX), Y8
+	VADDPS  Y1, Y8, Y1
+
+whole_store:
+	VADDPS  Y2, Y1, Y1
+	VADDPS  Y3, Y1, Y1
+	VADDPS  Y4, Y1, Y1
+	VMOVUPS Y1, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, DI
+	ADDQ    $-8, DX
+	JMP     columns
+
+columns_end:
+	TESTQ      DX, DX
+	JE         done
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       DX
+	VMOVUPS    32(R13)(DX*4), Y8
+	NEGQ       DX
+	MOVQ       block+48(FP), R8
+	SHLQ       $0x02, R8
+	MOVQ       x+8(FP), BX
+	ADDQ       DI, BX
+	MOVQ       BX, R9
+	ADDQ       R8, R9
+	MOVQ       R9, R10
+	ADDQ       R8, R10
+	MOVQ       R10, R11
+	ADDQ       R8, R11
+	MOVQ       shift+16(FP), CX
+	ADDQ       DI, CX
+	VMASKMOVPS (CX), Y8, Y0
+	VPXOR      X1, X1, X1
+	VPXOR      X2, X2, X2
+	VPXOR      X3, X3, X3
+	VPXOR      X4, X4, X4
+	MOVQ       rows+32(FP), R8
+
+partial_rows:
+	VMASKMOVPS (BX), Y8, Y7
+	VMASKMOVPS (R9), Y8, Y6
+	VMASKMOVPS (R10), Y8, Y5
+	VMASKMOVPS (R11), Y8, Y9
+	VSUBPS     Y0, Y7, Y7
+	VSUBPS     Y0, Y6, Y6
+	VSUBPS     Y0, Y5, Y5
+	VSUBPS     Y0, Y9, Y9
+	VADDPS     Y7, Y1, Y1
+	VADDPS     Y6, Y2, Y2
+	VADDPS     Y5, Y3, Y3
+	VADDPS     Y9, Y4, Y4
+	ADDQ       SI, BX
+	ADDQ       SI, R9
+	ADDQ       SI, R10
+	ADDQ       SI, R11
+	SUBQ       $+1, R8
+	JNE        partial_rows
+	MOVQ       add+56(FP), R8
+	TESTQ      R8, R8
+	JE         partial_store
+	VMASKMOVPS (AX), Y8, Y9
+	VADDPS     Y1, Y9, Y1
+
+partial_store:
+	VADDPS     Y2, Y1, Y1
+	VADDPS     Y3, Y1, Y1
+	VADDPS     Y4, Y1, Y1
+	VMASKMOVPS Y1, Y8, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func ColSumsShiftedNarrowAVX512(dst *float32, x *float32, shift *float32, n int, rows int, stride int, block int, add int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·ColSumsShiftedNarrowAVX512(SB), NOSPLIT, $0-64
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ shift+16(FP), CX
+	MOVQ n+24(FP), DX
+	MOVQ stride+40(FP), SI
+	SHLQ $0x02, SI
+	XORL DI, DI
+
+columns:
+	CMPQ    DX, $+16
+	JL      columns_end
+	MOVQ    block+48(FP), R8
+	SHLQ    $0x02, R8
+	MOVQ    x+8(FP), BX
+	ADDQ    DI, BX
+	MOVQ    BX, R9
+	ADDQ    R8, R9
+	MOVQ    R9, R10
+	ADDQ    R8, R10
+	MOVQ    R10, R11
+	ADDQ    R8, R11
+	MOVQ    shift+16(FP), CX
+	ADDQ    DI, CX
+	VMOVUPS (CX), Z0
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	VPXOR   X4, X4, X4
+	MOVQ    rows+32(FP), R8
+
+whole_rows:
+	VMOVUPS (BX), Z5
+	VMOVUPS (R9), Z6
+	VMOVUPS (R10), Z7
+	VMOVUPS (R11), Z8
+	VSUBPS  Z0, Z5, Z5
+	VSUBPS  Z0, Z6, Z6
+	VSUBPS  Z0, Z7, Z7
+	VSUBPS  Z0, Z8, Z8
+	VADDPS  Z5, Z1, Z1
+	VADDPS  Z6, Z2, Z2
+	VADDPS  Z7, Z3, Z3
+	VADDPS  Z8, Z4, Z4
+	ADDQ    SI, BX
+	ADDQ    SI, R9
+	ADDQ    SI, R10
+	ADDQ    SI, R11
+	SUBQ    $+1, R8
+	JNE     whole_rows
+	MOVQ    add+56(FP), R8
+	TESTQ   R8, R8
+	JE      whole_store
+	VMOVUPS (AX), Z8
+	VADDPS  Z1, Z8, Z1
+
+whole_store:
+	VADDPS  Z2, Z1, Z1
+	VADDPS  Z3, Z1, Z1
+	VADDPS  Z4, Z1, Z1
+	VMOVUPS Z1, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, DI
+	ADDQ    $-16, DX
+	JMP     columns
+
+columns_end:
+	TESTQ     DX, DX
+	JE        done
+	MOVL      $0x0000ffff, R13
+	BZHIL     DX, R13, R13
+	KMOVW     R13, K1
+	MOVQ      block+48(FP), R8
+	SHLQ      $0x02, R8
+	MOVQ      x+8(FP), BX
+	ADDQ      DI, BX
+	MOVQ      BX, R9
+	ADDQ      R8, R9
+	MOVQ      R9, R10
+	ADDQ      R8, R10
+	MOVQ      R10, R11
+	ADDQ      R8, R11
+	MOVQ      shift+16(FP), CX
+	ADDQ      DI, CX
+	VMOVUPS.Z (CX), K1, Z0
+	VPXOR     X1, X1, X1
+	VPXOR     X2, X2, X2
+	VPXOR     X3, X3, X3
+	VPXOR     X4, X4, X4
+	MOVQ      rows+32(FP), R8
+
+partial_rows:
+	VMOVUPS.Z (BX), K1, Z8
+	VMOVUPS.Z (R9), K1, Z7
+	VMOVUPS.Z (R10), K1, Z6
+	VMOVUPS.Z (R11), K1, Z5
+	VSUBPS    Z0, Z8, Z8
+	VSUBPS    Z0, Z7, Z7
+	VSUBPS    Z0, Z6, Z6
+	VSUBPS    Z0, Z5, Z5
+	VADDPS    Z8, Z1, Z1
+	VADDPS    Z7, Z2, Z2
+	VADDPS    Z6, Z3, Z3
+	VADDPS    Z5, Z4, Z4
+	ADDQ      SI, BX
+	ADDQ      SI, R9
+	ADDQ      SI, R10
+	ADDQ      SI, R11
+	SUBQ      $+1, R8
+	JNE       partial_rows
+	MOVQ      add+56(FP), R8
+	TESTQ     R8, R8
+	JE        partial_store
+	VMOVUPS.Z (AX), K1, Z5
+	VADDPS    Z1, Z5, Z1
+
+partial_store:
+	VADDPS  Z2, Z1, Z1
+	VADDPS  Z3, Z1, Z1
+	VADDPS  Z4, Z1, Z1
+	VMOVUPS Z1, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
 // func ColSumSquaresShiftedAVX2(dst *float32, x *float32, shift *float32, n int, rows int, stride int, add int)
 // Requires: AVX, FMA3
 TEXT ·ColSumSquaresShiftedAVX2(SB), NOSPLIT, $0-56
@@ -25264,6 +25748,263 @@ partial_rows:
 
 partial_store:
 	VMOVUPS Z4, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func ColSumSquaresShiftedNarrowAVX2(dst *float32, x *float32, shift *float32, n int, rows int, stride int, block int, add int)
+// Requires: AVX, FMA3
+TEXT ·ColSumSquaresShiftedNarrowAVX2(SB), NOSPLIT, $0-64
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ shift+16(FP), CX
+	MOVQ n+24(FP), DX
+	MOVQ stride+40(FP), SI
+	SHLQ $0x02, SI
+	XORL DI, DI
+
+columns:
+	CMPQ    DX, $+8
+	JL      columns_end
+	MOVQ    block+48(FP), R8
+	SHLQ    $0x02, R8
+	MOVQ    x+8(FP), BX
+	ADDQ    DI, BX
+	MOVQ    BX, R9
+	ADDQ    R8, R9
+	MOVQ    R9, R10
+	ADDQ    R8, R10
+	MOVQ    R10, R11
+	ADDQ    R8, R11
+	MOVQ    shift+16(FP), CX
+	ADDQ    DI, CX
+	VMOVUPS (CX), Y0
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	VPXOR   X4, X4, X4
+	MOVQ    rows+32(FP), R8
+
+whole_rows:
+	VMOVUPS     (BX), Y5
+	VMOVUPS     (R9), Y6
+	VMOVUPS     (R10), Y7
+	VMOVUPS     (R11), Y8
+	VSUBPS      Y0, Y5, Y5
+	VSUBPS      Y0, Y6, Y6
+	VSUBPS      Y0, Y7, Y7
+	VSUBPS      Y0, Y8, Y8
+	VFMADD231PS Y5, Y5, Y1
+	VFMADD231PS Y6, Y6, Y2
+	VFMADD231PS Y7, Y7, Y3
+	VFMADD231PS Y8, Y8, Y4
+	ADDQ        SI, BX
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	SUBQ        $+1, R8
+	JNE         whole_rows
+	MOVQ        add+56(FP), R8
+	TESTQ       R8, R8
+	JE          whole_store
+	VMOVUPS     (AX), Y8
+	VADDPS      Y1, Y8, Y1
+
+whole_store:
+	VADDPS  Y2, Y1, Y1
+	VADDPS  Y3, Y1, Y1
+	VADDPS  Y4, Y1, Y1
+	VMOVUPS Y1, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, DI
+	ADDQ    $-8, DX
+	JMP     columns
+
+columns_end:
+	TESTQ      DX, DX
+	JE         done
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       DX
+	VMOVUPS    32(R13)(DX*4), Y8
+	NEGQ       DX
+	MOVQ       block+48(FP), R8
+	SHLQ       $0x02, R8
+	MOVQ       x+8(FP), BX
+	ADDQ       DI, BX
+	MOVQ       BX, R9
+	ADDQ       R8, R9
+	MOVQ       R9, R10
+	ADDQ       R8, R10
+	MOVQ       R10, R11
+	ADDQ       R8, R11
+	MOVQ       shift+16(FP), CX
+	ADDQ       DI, CX
+	VMASKMOVPS (CX), Y8, Y0
+	VPXOR      X1, X1, X1
+	VPXOR      X2, X2, X2
+	VPXOR      X3, X3, X3
+	VPXOR      X4, X4, X4
+	MOVQ       rows+32(FP), R8
+
+partial_rows:
+	VMASKMOVPS  (BX), Y8, Y7
+	VMASKMOVPS  (R9), Y8, Y6
+	VMASKMOVPS  (R10), Y8, Y5
+	VMASKMOVPS  (R11), Y8, Y9
+	VSUBPS      Y0, Y7, Y7
+	VSUBPS      Y0, Y6, Y6
+	VSUBPS      Y0, Y5, Y5
+	VSUBPS      Y0, Y9, Y9
+	VFMADD231PS Y7, Y7, Y1
+	VFMADD231PS Y6, Y6, Y2
+	VFMADD231PS Y5, Y5, Y3
+	VFMADD231PS Y9, Y9, Y4
+	ADDQ        SI, BX
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	SUBQ        $+1, R8
+	JNE         partial_rows
+	MOVQ        add+56(FP), R8
+	TESTQ       R8, R8
+	JE          partial_store
+	VMASKMOVPS  (AX), Y8, Y9
+	VADDPS      Y1, Y9, Y1
+
+partial_store:
+	VADDPS     Y2, Y1, Y1
+	VADDPS     Y3, Y1, Y1
+	VADDPS     Y4, Y1, Y1
+	VMASKMOVPS Y1, Y8, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func ColSumSquaresShiftedNarrowAVX512(dst *float32, x *float32, shift *float32, n int, rows int, stride int, block int, add int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·ColSumSquaresShiftedNarrowAVX512(SB), NOSPLIT, $0-64
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ shift+16(FP), CX
+	MOVQ n+24(FP), DX
+	MOVQ stride+40(FP), SI
+	SHLQ $0x02, SI
+	XORL DI, DI
+
+columns:
+	CMPQ    DX, $+16
+	JL      columns_end
+	MOVQ    block+48(FP), R8
+	SHLQ    $0x02, R8
+	MOVQ    x+8(FP), BX
+	ADDQ    DI, BX
+	MOVQ    BX, R9
+	ADDQ    R8, R9
+	MOVQ    R9, R10
+	ADDQ    R8, R10
+	MOVQ    R10, R11
+	ADDQ    R8, R11
+	MOVQ    shift+16(FP), CX
+	ADDQ    DI, CX
+	VMOVUPS (CX), Z0
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	VPXOR   X4, X4, X4
+	MOVQ    rows+32(FP), R8
+
+whole_rows:
+	VMOVUPS     (BX), Z5
+	VMOVUPS     (R9), Z6
+	VMOVUPS     (R10), Z7
+	VMOVUPS     (R11), Z8
+	VSUBPS      Z0, Z5, Z5
+	VSUBPS      Z0, Z6, Z6
+	VSUBPS      Z0, Z7, Z7
+	VSUBPS      Z0, Z8, Z8
+	VFMADD231PS Z5, Z5, Z1
+	VFMADD231PS Z6, Z6, Z2
+	VFMADD231PS Z7, Z7, Z3
+	VFMADD231PS Z8, Z8, Z4
+	ADDQ        SI, BX
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	SUBQ        $+1, R8
+	JNE         whole_rows
+	MOVQ        add+56(FP), R8
+	TESTQ       R8, R8
+	JE          whole_store
+	VMOVUPS     (AX), Z8
+	VADDPS      Z1, Z8, Z1
+
+whole_store:
+	VADDPS  Z2, Z1, Z1
+	VADDPS  Z3, Z1, Z1
+	VADDPS  Z4, Z1, Z1
+	VMOVUPS Z1, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, DI
+	ADDQ    $-16, DX
+	JMP     columns
+
+columns_end:
+	TESTQ     DX, DX
+	JE        done
+	MOVL      $0x0000ffff, R13
+	BZHIL     DX, R13, R13
+	KMOVW     R13, K1
+	MOVQ      block+48(FP), R8
+	SHLQ      $0x02, R8
+	MOVQ      x+8(FP), BX
+	ADDQ      DI, BX
+	MOVQ      BX, R9
+	ADDQ      R8, R9
+	MOVQ      R9, R10
+	ADDQ      R8, R10
+	MOVQ      R10, R11
+	ADDQ      R8, R11
+	MOVQ      shift+16(FP), CX
+	ADDQ      DI, CX
+	VMOVUPS.Z (CX), K1, Z0
+	VPXOR     X1, X1, X1
+	VPXOR     X2, X2, X2
+	VPXOR     X3, X3, X3
+	VPXOR     X4, X4, X4
+	MOVQ      rows+32(FP), R8
+
+partial_rows:
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (R9), K1, Z7
+	VMOVUPS.Z   (R10), K1, Z6
+	VMOVUPS.Z   (R11), K1, Z5
+	VSUBPS      Z0, Z8, Z8
+	VSUBPS      Z0, Z7, Z7
+	VSUBPS      Z0, Z6, Z6
+	VSUBPS      Z0, Z5, Z5
+	VFMADD231PS Z8, Z8, Z1
+	VFMADD231PS Z7, Z7, Z2
+	VFMADD231PS Z6, Z6, Z3
+	VFMADD231PS Z5, Z5, Z4
+	ADDQ        SI, BX
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	SUBQ        $+1, R8
+	JNE         partial_rows
+	MOVQ        add+56(FP), R8
+	TESTQ       R8, R8
+	JE          partial_store
+	VMOVUPS.Z   (AX), K1, Z5
+	VADDPS      Z1, Z5, Z1
+
+partial_store:
+	VADDPS  Z2, Z1, Z1
+	VADDPS  Z3, Z1, Z1
+	VADDPS  Z4, Z1, Z1
+	VMOVUPS Z1, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -26740,6 +27481,269 @@ partial_rows:
 partial_store:
 	VMOVUPS Z4, K1, (AX)
 	VMOVUPS Z5, K1, (BX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func BatchNormSumsNarrowAVX2(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, n int, rows int, stride int, block int, add int)
+// Requires: AVX, FMA3
+TEXT ·BatchNormSumsNarrowAVX2(SB), NOSPLIT, $0-80
+	MOVQ dgamma+0(FP), AX
+	MOVQ dbeta+8(FP), BX
+	MOVQ dy+16(FP), CX
+	MOVQ x+24(FP), DX
+	MOVQ mean+32(FP), SI
+	MOVQ n+40(FP), DI
+	MOVQ stride+56(FP), R8
+	SHLQ $0x02, R8
+	XORL R9, R9
+
+columns:
+	CMPQ    DI, $+8
+	JL      columns_end
+	MOVQ    block+64(FP), R10
+	SHLQ    $0x02, R10
+	MOVQ    dy+16(FP), CX
+	ADDQ    R9, CX
+	MOVQ    CX, R11
+	ADDQ    R10, R11
+	MOVQ    x+24(FP), DX
+	ADDQ    R9, DX
+	MOVQ    DX, R12
+	ADDQ    R10, R12
+	MOVQ    mean+32(FP), SI
+	ADDQ    R9, SI
+	VMOVUPS (SI), Y0
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	VPXOR   X4, X4, X4
+	MOVQ    rows+48(FP), R10
+
+whole_rows:
+	VMOVUPS     (CX), Y5
+	VMOVUPS     (R11), Y6
+	VMOVUPS     (DX), Y7
+	VMOVUPS     (R12), Y8
+	VSUBPS      Y0, Y7, Y7
+	VSUBPS      Y0, Y8, Y8
+	VFMADD231PS Y7, Y5, Y1
+	VFMADD231PS Y8, Y6, Y2
+	VADDPS      Y5, Y3, Y3
+	VADDPS      Y6, Y4, Y4
+	ADDQ        R8, CX
+	ADDQ        R8, R11
+	ADDQ        R8, DX
+	ADDQ        R8, R12
+	SUBQ        $+1, R10
+	JNE         whole_rows
+	MOVQ        add+72(FP), R10
+	TESTQ       R10, R10
+	JE          whole_store
+	VMOVUPS     (AX), Y6
+	VADDPS      Y1, Y6, Y1
+	VMOVUPS     (BX), Y6
+	VADDPS      Y3, Y6, Y3
+
+whole_store:
+	VADDPS  Y2, Y1, Y1
+	VMOVUPS Y1, (AX)
+	VADDPS  Y4, Y3, Y3
+	VMOVUPS Y3, (BX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	ADDQ    $+32, R9
+	ADDQ    $-8, DI
+	JMP     columns
+
+columns_end:
+	TESTQ      DI, DI
+	JE         done
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       DI
+	VMOVUPS    32(R13)(DI*4), Y6
+	NEGQ       DI
+	MOVQ       block+64(FP), R10
+	SHLQ       $0x02, R10
+	MOVQ       dy+16(FP), CX
+	ADDQ       R9, CX
+	MOVQ       CX, R11
+	ADDQ       R10, R11
+	MOVQ       x+24(FP), DX
+	ADDQ       R9, DX
+	MOVQ       DX, R12
+	ADDQ       R10, R12
+	MOVQ       mean+32(FP), SI
+	ADDQ       R9, SI
+	VMASKMOVPS (SI), Y6, Y0
+	VPXOR      X1, X1, X1
+	VPXOR      X2, X2, X2
+	VPXOR      X3, X3, X3
+	VPXOR      X4, X4, X4
+	MOVQ       rows+48(FP), R10
+
+partial_rows:
+	VMASKMOVPS  (CX), Y6, Y5
+	VMASKMOVPS  (R11), Y6, Y8
+	VMASKMOVPS  (DX), Y6, Y7
+	VMASKMOVPS  (R12), Y6, Y9
+	VSUBPS      Y0, Y7, Y7
+	VSUBPS      Y0, Y9, Y9
+	VFMADD231PS Y7, Y5, Y1
+	VFMADD231PS Y9, Y8, Y2
+	VADDPS      Y5, Y3, Y3
+	VADDPS      Y8, Y4, Y4
+	ADDQ        R8, CX
+	ADDQ        R8, R11
+	ADDQ        R8, DX
+	ADDQ        R8, R12
+	SUBQ        $+1, R10
+	JNE         partial_rows
+	MOVQ        add+72(FP), R10
+	TESTQ       R10, R10
+	JE          partial_store
+	VMASKMOVPS  (AX), Y6, Y8
+	VADDPS      Y1, Y8, Y1
+	VMASKMOVPS  (BX), Y6, Y8
+	VADDPS      Y3, Y8, Y3
+
+partial_store:
+	VADDPS     Y2, Y1, Y1
+	VMASKMOVPS Y1, Y6, (AX)
+	VADDPS     Y4, Y3, Y3
+	VMASKMOVPS Y3, Y6, (BX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func BatchNormSumsNarrowAVX512(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, n int, rows int, stride int, block int, add int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·BatchNormSumsNarrowAVX512(SB), NOSPLIT, $0-80
+	MOVQ dgamma+0(FP), AX
+	MOVQ dbeta+8(FP), BX
+	MOVQ dy+16(FP), CX
+	MOVQ x+24(FP), DX
+	MOVQ mean+32(FP), SI
+	MOVQ n+40(FP), DI
+	MOVQ stride+56(FP), R8
+	SHLQ $0x02, R8
+	XORL R9, R9
+
+columns:
+	CMPQ    DI, $+16
+	JL      columns_end
+	MOVQ    block+64(FP), R10
+	SHLQ    $0x02, R10
+	MOVQ    dy+16(FP), CX
+	ADDQ    R9, CX
+	MOVQ    CX, R11
+	ADDQ    R10, R11
+	MOVQ    x+24(FP), DX
+	ADDQ    R9, DX
+	MOVQ    DX, R12
+	ADDQ    R10, R12
+	MOVQ    mean+32(FP), SI
+	ADDQ    R9, SI
+	VMOVUPS (SI), Z0
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	VPXOR   X4, X4, X4
+	MOVQ    rows+48(FP), R10
+
+whole_rows:
+	VMOVUPS     (CX), Z5
+	VMOVUPS     (R11), Z6
+	VMOVUPS     (DX), Z7
+	VMOVUPS     (R12), Z8
+	VSUBPS      Z0, Z7, Z7
+	VSUBPS      Z0, Z8, Z8
+	VFMADD231PS Z7, Z5, Z1
+	VFMADD231PS Z8, Z6, Z2
+	VADDPS      Z5, Z3, Z3
+	VADDPS      Z6, Z4, Z4
+	ADDQ        R8, CX
+	ADDQ        R8, R11
+	ADDQ        R8, DX
+	ADDQ        R8, R12
+	SUBQ        $+1, R10
+	JNE         whole_rows
+	MOVQ        add+72(FP), R10
+	TESTQ       R10, R10
+	JE          whole_store
+	VMOVUPS     (AX), Z6
+	VADDPS      Z1, Z6, Z1
+	VMOVUPS     (BX), Z6
+	VADDPS      Z3, Z6, Z3
+
+whole_store:
+	VADDPS  Z2, Z1, Z1
+	VMOVUPS Z1, (AX)
+	VADDPS  Z4, Z3, Z3
+	VMOVUPS Z3, (BX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	ADDQ    $+64, R9
+	ADDQ    $-16, DI
+	JMP     columns
+
+columns_end:
+	TESTQ     DI, DI
+	JE        done
+	MOVL      $0x0000ffff, R13
+	BZHIL     DI, R13, R13
+	KMOVW     R13, K1
+	MOVQ      block+64(FP), R10
+	SHLQ      $0x02, R10
+	MOVQ      dy+16(FP), CX
+	ADDQ      R9, CX
+	MOVQ      CX, R11
+	ADDQ      R10, R11
+	MOVQ      x+24(FP), DX
+	ADDQ      R9, DX
+	MOVQ      DX, R12
+	ADDQ      R10, R12
+	MOVQ      mean+32(FP), SI
+	ADDQ      R9, SI
+	VMOVUPS.Z (SI), K1, Z0
+	VPXOR     X1, X1, X1
+	VPXOR     X2, X2, X2
+	VPXOR     X3, X3, X3
+	VPXOR     X4, X4, X4
+	MOVQ      rows+48(FP), R10
+
+partial_rows:
+	VMOVUPS.Z   (CX), K1, Z6
+	VMOVUPS.Z   (R11), K1, Z5
+	VMOVUPS.Z   (DX), K1, Z8
+	VMOVUPS.Z   (R12), K1, Z7
+	VSUBPS      Z0, Z8, Z8
+	VSUBPS      Z0, Z7, Z7
+	VFMADD231PS Z8, Z6, Z1
+	VFMADD231PS Z7, Z5, Z2
+	VADDPS      Z6, Z3, Z3
+	VADDPS      Z5, Z4, Z4
+	ADDQ        R8, CX
+	ADDQ        R8, R11
+	ADDQ        R8, DX
+	ADDQ        R8, R12
+	SUBQ        $+1, R10
+	JNE         partial_rows
+	MOVQ        add+72(FP), R10
+	TESTQ       R10, R10
+	JE          partial_store
+	VMOVUPS.Z   (AX), K1, Z5
+	VADDPS      Z1, Z5, Z1
+	VMOVUPS.Z   (BX), K1, Z5
+	VADDPS      Z3, Z5, Z3
+
+partial_store:
+	VADDPS  Z2, Z1, Z1
+	VMOVUPS Z1, K1, (AX)
+	VADDPS  Z4, Z3, Z3
+	VMOVUPS Z3, K1, (BX)
 
 done:
 	VZEROUPPER
@@ -32435,6 +33439,250 @@ partial_rows:
 
 partial_store:
 	VMOVUPS Z2, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func FromFloat16AVX2(dst *float32, x *uint16, n int)
+// Requires: AVX, F16C
+TEXT ·FromFloat16AVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ n+16(FP), CX
+	SUBQ $+32, CX
+	JL   blocks_end
+
+blocks:
+	VCVTPH2PS (BX), Y0
+	VCVTPH2PS 16(BX), Y1
+	VCVTPH2PS 32(BX), Y2
+	VCVTPH2PS 48(BX), Y3
+	VMOVUPS   Y0, (AX)
+	VMOVUPS   Y1, 32(AX)
+	VMOVUPS   Y2, 64(AX)
+	VMOVUPS   Y3, 96(AX)
+	ADDQ      $+128, AX
+	ADDQ      $+64, BX
+	SUBQ      $+32, CX
+	JGE       blocks
+
+blocks_end:
+	ADDQ $+32, CX
+	SUBQ $+8, CX
+	JL   vectors_end
+
+vectors:
+	VCVTPH2PS (BX), Y3
+	VMOVUPS   Y3, (AX)
+	ADDQ      $+32, AX
+	ADDQ      $+16, BX
+	SUBQ      $+8, CX
+	JGE       vectors
+
+vectors_end:
+	ADDQ    $+8, CX
+	TESTQ   CX, CX
+	JE      done
+	LEAQ    partial_masks<>+0(SB), R13
+	NEGQ    CX
+	VMOVUPS 32(R13)(CX*4), Y3
+	NEGQ    CX
+	VPXOR   X2, X2, X2
+	VPINSRW $0x00, (BX), X2, X2
+	CMPQ    CX, $0x01
+	JE      half9
+	VPINSRW $0x01, 2(BX), X2, X2
+	CMPQ    CX, $0x02
+	JE      half9
+	VPINSRW $0x02, 4(BX), X2, X2
+	CMPQ    CX, $0x03
+	JE      half9
+	VPINSRW $0x03, 6(BX), X2, X2
+	CMPQ    CX, $0x04
+	JE      half9
+	VPINSRW $0x04, 8(BX), X2, X2
+	CMPQ    CX, $0x05
+	JE      half9
+	VPINSRW $0x05, 10(BX), X2, X2
+	CMPQ    CX, $0x06
+	JE      half9
+	VPINSRW $0x06, 12(BX), X2, X2
+
+half9:
+	VCVTPH2PS  X2, Y2
+	VMASKMOVPS Y2, Y3, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func FromFloat16AVX512(dst *float32, x *uint16, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·FromFloat16AVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ n+16(FP), CX
+	SUBQ $+64, CX
+	JL   blocks_end
+
+blocks:
+	VCVTPH2PS (BX), Z0
+	VCVTPH2PS 32(BX), Z1
+	VCVTPH2PS 64(BX), Z2
+	VCVTPH2PS 96(BX), Z3
+	VMOVUPS   Z0, (AX)
+	VMOVUPS   Z1, 64(AX)
+	VMOVUPS   Z2, 128(AX)
+	VMOVUPS   Z3, 192(AX)
+	ADDQ      $+256, AX
+	ADDQ      $+128, BX
+	SUBQ      $+64, CX
+	JGE       blocks
+
+blocks_end:
+	ADDQ $+64, CX
+	SUBQ $+16, CX
+	JL   vectors_end
+
+vectors:
+	VCVTPH2PS (BX), Z3
+	VMOVUPS   Z3, (AX)
+	ADDQ      $+64, AX
+	ADDQ      $+32, BX
+	SUBQ      $+16, CX
+	JGE       vectors
+
+vectors_end:
+	ADDQ        $+16, CX
+	TESTQ       CX, CX
+	JE          done
+	MOVL        $0x0000ffff, R13
+	BZHIL       CX, R13, R13
+	KMOVW       R13, K1
+	VCVTPH2PS.Z (BX), K1, Z3
+	VMOVUPS     Z3, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func ToFloat16AVX2(dst *uint16, x *float32, n int)
+// Requires: AVX, F16C
+TEXT ·ToFloat16AVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ n+16(FP), CX
+	SUBQ $+32, CX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS   (BX), Y0
+	VMOVUPS   32(BX), Y1
+	VMOVUPS   64(BX), Y2
+	VMOVUPS   96(BX), Y3
+	VCVTPS2PH $0x00, Y0, (AX)
+	VCVTPS2PH $0x00, Y1, 16(AX)
+	VCVTPS2PH $0x00, Y2, 32(AX)
+	VCVTPS2PH $0x00, Y3, 48(AX)
+	ADDQ      $+64, AX
+	ADDQ      $+128, BX
+	SUBQ      $+32, CX
+	JGE       blocks
+
+blocks_end:
+	ADDQ $+32, CX
+	SUBQ $+8, CX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS   (BX), Y3
+	VCVTPS2PH $0x00, Y3, (AX)
+	ADDQ      $+16, AX
+	ADDQ      $+32, BX
+	SUBQ      $+8, CX
+	JGE       vectors
+
+vectors_end:
+	ADDQ       $+8, CX
+	TESTQ      CX, CX
+	JE         done
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       CX
+	VMOVUPS    32(R13)(CX*4), Y3
+	NEGQ       CX
+	VMASKMOVPS (BX), Y3, Y2
+	VCVTPS2PH  $0x00, Y2, X1
+	VPEXTRW    $0x00, X1, (AX)
+	CMPQ       CX, $0x01
+	JE         half10
+	VPEXTRW    $0x01, X1, 2(AX)
+	CMPQ       CX, $0x02
+	JE         half10
+	VPEXTRW    $0x02, X1, 4(AX)
+	CMPQ       CX, $0x03
+	JE         half10
+	VPEXTRW    $0x03, X1, 6(AX)
+	CMPQ       CX, $0x04
+	JE         half10
+	VPEXTRW    $0x04, X1, 8(AX)
+	CMPQ       CX, $0x05
+	JE         half10
+	VPEXTRW    $0x05, X1, 10(AX)
+	CMPQ       CX, $0x06
+	JE         half10
+	VPEXTRW    $0x06, X1, 12(AX)
+
+half10:
+done:
+	VZEROUPPER
+	RET
+
+// func ToFloat16AVX512(dst *uint16, x *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·ToFloat16AVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ n+16(FP), CX
+	SUBQ $+64, CX
+	JL   blocks_end
+
+blocks:
+	VMOVUPS   (BX), Z0
+	VMOVUPS   64(BX), Z1
+	VMOVUPS   128(BX), Z2
+	VMOVUPS   192(BX), Z3
+	VCVTPS2PH $0x00, Z0, (AX)
+	VCVTPS2PH $0x00, Z1, 32(AX)
+	VCVTPS2PH $0x00, Z2, 64(AX)
+	VCVTPS2PH $0x00, Z3, 96(AX)
+	ADDQ      $+128, AX
+	ADDQ      $+256, BX
+	SUBQ      $+64, CX
+	JGE       blocks
+
+blocks_end:
+	ADDQ $+64, CX
+	SUBQ $+16, CX
+	JL   vectors_end
+
+vectors:
+	VMOVUPS   (BX), Z3
+	VCVTPS2PH $0x00, Z3, (AX)
+	ADDQ      $+32, AX
+	ADDQ      $+64, BX
+	SUBQ      $+16, CX
+	JGE       vectors
+
+vectors_end:
+	ADDQ      $+16, CX
+	TESTQ     CX, CX
+	JE        done
+	MOVL      $0x0000ffff, R13
+	BZHIL     CX, R13, R13
+	KMOVW     R13, K1
+	VMOVUPS.Z (BX), K1, Z3
+	VCVTPS2PH $0x00, Z3, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -44140,6 +45388,1541 @@ next:
 	ADDQ 120(R13), R12
 	JMP  line
 
+// func GemmHalf1x2AVX2(t uintptr)
+// Requires: AVX, F16C, FMA3
+TEXT ·GemmHalf1x2AVX2(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VBROADCASTSS (R9), Y1
+	VCVTPH2PS    (BX), Y2
+	VFMADD231PS  Y2, Y1, Y15
+	VCVTPH2PS    16(BX), Y3
+	VFMADD231PS  Y3, Y1, Y14
+	VBROADCASTSS 4(R9), Y4
+	VCVTPH2PS    (BX)(CX*1), Y5
+	VFMADD231PS  Y5, Y4, Y15
+	VCVTPH2PS    16(BX)(CX*1), Y6
+	VFMADD231PS  Y6, Y4, Y14
+	VBROADCASTSS 8(R9), Y7
+	VCVTPH2PS    (BX)(CX*2), Y8
+	VFMADD231PS  Y8, Y7, Y15
+	VCVTPH2PS    16(BX)(CX*2), Y9
+	VFMADD231PS  Y9, Y7, Y14
+	VBROADCASTSS 12(R9), Y10
+	VCVTPH2PS    (BX)(DX*1), Y11
+	VFMADD231PS  Y11, Y10, Y15
+	VCVTPH2PS    16(BX)(DX*1), Y12
+	VFMADD231PS  Y12, Y10, Y14
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VBROADCASTSS (R9), Y13
+	VCVTPH2PS    (BX), Y0
+	VFMADD231PS  Y0, Y13, Y15
+	VCVTPH2PS    16(BX), Y1
+	VFMADD231PS  Y1, Y13, Y14
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y14, Y14
+
+store:
+	VMOVUPS Y15, (R12)
+	VMOVUPS Y14, 32(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmHalf2x2AVX2(t uintptr)
+// Requires: AVX, F16C, FMA3
+TEXT ·GemmHalf2x2AVX2(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VCVTPH2PS    (BX), Y0
+	VCVTPH2PS    16(BX), Y1
+	VBROADCASTSS (R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS (R9)(SI*1), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VFMADD231PS  Y1, Y4, Y12
+	VCVTPH2PS    (BX)(CX*1), Y0
+	VCVTPH2PS    16(BX)(CX*1), Y1
+	VBROADCASTSS 4(R9), Y5
+	VFMADD231PS  Y0, Y5, Y15
+	VFMADD231PS  Y1, Y5, Y14
+	VBROADCASTSS 4(R9)(SI*1), Y6
+	VFMADD231PS  Y0, Y6, Y13
+	VFMADD231PS  Y1, Y6, Y12
+	VCVTPH2PS    (BX)(CX*2), Y0
+	VCVTPH2PS    16(BX)(CX*2), Y1
+	VBROADCASTSS 8(R9), Y7
+	VFMADD231PS  Y0, Y7, Y15
+	VFMADD231PS  Y1, Y7, Y14
+	VBROADCASTSS 8(R9)(SI*1), Y8
+	VFMADD231PS  Y0, Y8, Y13
+	VFMADD231PS  Y1, Y8, Y12
+	VCVTPH2PS    (BX)(DX*1), Y0
+	VCVTPH2PS    16(BX)(DX*1), Y1
+	VBROADCASTSS 12(R9), Y9
+	VFMADD231PS  Y0, Y9, Y15
+	VFMADD231PS  Y1, Y9, Y14
+	VBROADCASTSS 12(R9)(SI*1), Y10
+	VFMADD231PS  Y0, Y10, Y13
+	VFMADD231PS  Y1, Y10, Y12
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VCVTPH2PS    (BX), Y0
+	VCVTPH2PS    16(BX), Y1
+	VBROADCASTSS (R9), Y11
+	VFMADD231PS  Y0, Y11, Y15
+	VFMADD231PS  Y1, Y11, Y14
+	VBROADCASTSS (R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y13, Y13
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y12, Y12
+
+store:
+	VMOVUPS Y15, (R12)
+	VMOVUPS Y14, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y13, (R12)
+	VMOVUPS Y12, 32(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmHalf3x2AVX2(t uintptr)
+// Requires: AVX, F16C, FMA3
+TEXT ·GemmHalf3x2AVX2(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VCVTPH2PS    (BX), Y0
+	VCVTPH2PS    16(BX), Y1
+	VBROADCASTSS (R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS (R9)(SI*1), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VFMADD231PS  Y1, Y4, Y12
+	VBROADCASTSS (R9)(SI*2), Y5
+	VFMADD231PS  Y0, Y5, Y11
+	VFMADD231PS  Y1, Y5, Y10
+	VCVTPH2PS    (BX)(CX*1), Y0
+	VCVTPH2PS    16(BX)(CX*1), Y1
+	VBROADCASTSS 4(R9), Y6
+	VFMADD231PS  Y0, Y6, Y15
+	VFMADD231PS  Y1, Y6, Y14
+	VBROADCASTSS 4(R9)(SI*1), Y7
+	VFMADD231PS  Y0, Y7, Y13
+	VFMADD231PS  Y1, Y7, Y12
+	VBROADCASTSS 4(R9)(SI*2), Y8
+	VFMADD231PS  Y0, Y8, Y11
+	VFMADD231PS  Y1, Y8, Y10
+	VCVTPH2PS    (BX)(CX*2), Y0
+	VCVTPH2PS    16(BX)(CX*2), Y1
+	VBROADCASTSS 8(R9), Y9
+	VFMADD231PS  Y0, Y9, Y15
+	VFMADD231PS  Y1, Y9, Y14
+	VBROADCASTSS 8(R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS 8(R9)(SI*2), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	VFMADD231PS  Y1, Y3, Y10
+	VCVTPH2PS    (BX)(DX*1), Y0
+	VCVTPH2PS    16(BX)(DX*1), Y1
+	VBROADCASTSS 12(R9), Y4
+	VFMADD231PS  Y0, Y4, Y15
+	VFMADD231PS  Y1, Y4, Y14
+	VBROADCASTSS 12(R9)(SI*1), Y5
+	VFMADD231PS  Y0, Y5, Y13
+	VFMADD231PS  Y1, Y5, Y12
+	VBROADCASTSS 12(R9)(SI*2), Y6
+	VFMADD231PS  Y0, Y6, Y11
+	VFMADD231PS  Y1, Y6, Y10
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VCVTPH2PS    (BX), Y0
+	VCVTPH2PS    16(BX), Y1
+	VBROADCASTSS (R9), Y7
+	VFMADD231PS  Y0, Y7, Y15
+	VFMADD231PS  Y1, Y7, Y14
+	VBROADCASTSS (R9)(SI*1), Y8
+	VFMADD231PS  Y0, Y8, Y13
+	VFMADD231PS  Y1, Y8, Y12
+	VBROADCASTSS (R9)(SI*2), Y9
+	VFMADD231PS  Y0, Y9, Y11
+	VFMADD231PS  Y1, Y9, Y10
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y13, Y13
+	VADDPS  Y0, Y11, Y11
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y12, Y12
+	VADDPS  Y0, Y10, Y10
+
+store:
+	VMOVUPS Y15, (R12)
+	VMOVUPS Y14, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y13, (R12)
+	VMOVUPS Y12, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y11, (R12)
+	VMOVUPS Y10, 32(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmHalf4x2AVX2(t uintptr)
+// Requires: AVX, F16C, FMA3
+TEXT ·GemmHalf4x2AVX2(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	VPXOR X9, X9, X9
+	VPXOR X8, X8, X8
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VCVTPH2PS    (BX), Y0
+	VCVTPH2PS    16(BX), Y1
+	VBROADCASTSS (R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS (R9)(SI*1), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VFMADD231PS  Y1, Y4, Y12
+	VBROADCASTSS (R9)(SI*2), Y5
+	VFMADD231PS  Y0, Y5, Y11
+	VFMADD231PS  Y1, Y5, Y10
+	VBROADCASTSS (R9)(R8*1), Y6
+	VFMADD231PS  Y0, Y6, Y9
+	VFMADD231PS  Y1, Y6, Y8
+	VCVTPH2PS    (BX)(CX*1), Y0
+	VCVTPH2PS    16(BX)(CX*1), Y1
+	VBROADCASTSS 4(R9), Y7
+	VFMADD231PS  Y0, Y7, Y15
+	VFMADD231PS  Y1, Y7, Y14
+	VBROADCASTSS 4(R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS 4(R9)(SI*2), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	VFMADD231PS  Y1, Y3, Y10
+	VBROADCASTSS 4(R9)(R8*1), Y4
+	VFMADD231PS  Y0, Y4, Y9
+	VFMADD231PS  Y1, Y4, Y8
+	VCVTPH2PS    (BX)(CX*2), Y0
+	VCVTPH2PS    16(BX)(CX*2), Y1
+	VBROADCASTSS 8(R9), Y5
+	VFMADD231PS  Y0, Y5, Y15
+	VFMADD231PS  Y1, Y5, Y14
+	VBROADCASTSS 8(R9)(SI*1), Y6
+	VFMADD231PS  Y0, Y6, Y13
+	VFMADD231PS  Y1, Y6, Y12
+	VBROADCASTSS 8(R9)(SI*2), Y7
+	VFMADD231PS  Y0, Y7, Y11
+	VFMADD231PS  Y1, Y7, Y10
+	VBROADCASTSS 8(R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y8
+	VCVTPH2PS    (BX)(DX*1), Y0
+	VCVTPH2PS    16(BX)(DX*1), Y1
+	VBROADCASTSS 12(R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS 12(R9)(SI*1), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VFMADD231PS  Y1, Y4, Y12
+	VBROADCASTSS 12(R9)(SI*2), Y5
+	VFMADD231PS  Y0, Y5, Y11
+	VFMADD231PS  Y1, Y5, Y10
+	VBROADCASTSS 12(R9)(R8*1), Y6
+	VFMADD231PS  Y0, Y6, Y9
+	VFMADD231PS  Y1, Y6, Y8
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VCVTPH2PS    (BX), Y0
+	VCVTPH2PS    16(BX), Y1
+	VBROADCASTSS (R9), Y7
+	VFMADD231PS  Y0, Y7, Y15
+	VFMADD231PS  Y1, Y7, Y14
+	VBROADCASTSS (R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS (R9)(SI*2), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	VFMADD231PS  Y1, Y3, Y10
+	VBROADCASTSS (R9)(R8*1), Y4
+	VFMADD231PS  Y0, Y4, Y9
+	VFMADD231PS  Y1, Y4, Y8
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y9
+	VFMADD213PS  32(AX), Y1, Y8
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y13, Y13
+	VADDPS  Y0, Y11, Y11
+	VADDPS  Y0, Y9, Y9
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y12, Y12
+	VADDPS  Y0, Y10, Y10
+	VADDPS  Y0, Y8, Y8
+
+store:
+	VMOVUPS Y15, (R12)
+	VMOVUPS Y14, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y13, (R12)
+	VMOVUPS Y12, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y11, (R12)
+	VMOVUPS Y10, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y9, (R12)
+	VMOVUPS Y8, 32(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmHalf5x2AVX2(t uintptr)
+// Requires: AVX, F16C, FMA3
+TEXT ·GemmHalf5x2AVX2(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	VPXOR X9, X9, X9
+	VPXOR X8, X8, X8
+	VPXOR X7, X7, X7
+	VPXOR X6, X6, X6
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VCVTPH2PS    (BX), Y0
+	VCVTPH2PS    16(BX), Y1
+	VBROADCASTSS (R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS (R9)(SI*1), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VFMADD231PS  Y1, Y4, Y12
+	VBROADCASTSS (R9)(SI*2), Y5
+	VFMADD231PS  Y0, Y5, Y11
+	VFMADD231PS  Y1, Y5, Y10
+	VBROADCASTSS (R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y8
+	VBROADCASTSS (R9)(SI*4), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VFMADD231PS  Y1, Y3, Y6
+	VCVTPH2PS    (BX)(CX*1), Y0
+	VCVTPH2PS    16(BX)(CX*1), Y1
+	VBROADCASTSS 4(R9), Y4
+	VFMADD231PS  Y0, Y4, Y15
+	VFMADD231PS  Y1, Y4, Y14
+	VBROADCASTSS 4(R9)(SI*1), Y5
+	VFMADD231PS  Y0, Y5, Y13
+	VFMADD231PS  Y1, Y5, Y12
+	VBROADCASTSS 4(R9)(SI*2), Y2
+	VFMADD231PS  Y0, Y2, Y11
+	VFMADD231PS  Y1, Y2, Y10
+	VBROADCASTSS 4(R9)(R8*1), Y3
+	VFMADD231PS  Y0, Y3, Y9
+	VFMADD231PS  Y1, Y3, Y8
+	VBROADCASTSS 4(R9)(SI*4), Y4
+	VFMADD231PS  Y0, Y4, Y7
+	VFMADD231PS  Y1, Y4, Y6
+	VCVTPH2PS    (BX)(CX*2), Y0
+	VCVTPH2PS    16(BX)(CX*2), Y1
+	VBROADCASTSS 8(R9), Y5
+	VFMADD231PS  Y0, Y5, Y15
+	VFMADD231PS  Y1, Y5, Y14
+	VBROADCASTSS 8(R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS 8(R9)(SI*2), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	VFMADD231PS  Y1, Y3, Y10
+	VBROADCASTSS 8(R9)(R8*1), Y4
+	VFMADD231PS  Y0, Y4, Y9
+	VFMADD231PS  Y1, Y4, Y8
+	VBROADCASTSS 8(R9)(SI*4), Y5
+	VFMADD231PS  Y0, Y5, Y7
+	VFMADD231PS  Y1, Y5, Y6
+	VCVTPH2PS    (BX)(DX*1), Y0
+	VCVTPH2PS    16(BX)(DX*1), Y1
+	VBROADCASTSS 12(R9), Y2
+	VFMADD231PS  Y0, Y2, Y15
+	VFMADD231PS  Y1, Y2, Y14
+	VBROADCASTSS 12(R9)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y13
+	VFMADD231PS  Y1, Y3, Y12
+	VBROADCASTSS 12(R9)(SI*2), Y4
+	VFMADD231PS  Y0, Y4, Y11
+	VFMADD231PS  Y1, Y4, Y10
+	VBROADCASTSS 12(R9)(R8*1), Y5
+	VFMADD231PS  Y0, Y5, Y9
+	VFMADD231PS  Y1, Y5, Y8
+	VBROADCASTSS 12(R9)(SI*4), Y2
+	VFMADD231PS  Y0, Y2, Y7
+	VFMADD231PS  Y1, Y2, Y6
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VCVTPH2PS    (BX), Y0
+	VCVTPH2PS    16(BX), Y1
+	VBROADCASTSS (R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS (R9)(SI*1), Y4
+	VFMADD231PS  Y0, Y4, Y13
+	VFMADD231PS  Y1, Y4, Y12
+	VBROADCASTSS (R9)(SI*2), Y5
+	VFMADD231PS  Y0, Y5, Y11
+	VFMADD231PS  Y1, Y5, Y10
+	VBROADCASTSS (R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y8
+	VBROADCASTSS (R9)(SI*4), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VFMADD231PS  Y1, Y3, Y6
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y9
+	VFMADD213PS  32(AX), Y1, Y8
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y7
+	VFMADD213PS  32(AX), Y1, Y6
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y13, Y13
+	VADDPS  Y0, Y11, Y11
+	VADDPS  Y0, Y9, Y9
+	VADDPS  Y0, Y7, Y7
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y12, Y12
+	VADDPS  Y0, Y10, Y10
+	VADDPS  Y0, Y8, Y8
+	VADDPS  Y0, Y6, Y6
+
+store:
+	VMOVUPS Y15, (R12)
+	VMOVUPS Y14, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y13, (R12)
+	VMOVUPS Y12, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y11, (R12)
+	VMOVUPS Y10, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y9, (R12)
+	VMOVUPS Y8, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y7, (R12)
+	VMOVUPS Y6, 32(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmHalf6x2AVX2(t uintptr)
+// Requires: AVX, F16C, FMA3
+TEXT ·GemmHalf6x2AVX2(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	LEAQ  (R9)(SI*4), R10
+	ADDQ  SI, R10
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	VPXOR X9, X9, X9
+	VPXOR X8, X8, X8
+	VPXOR X7, X7, X7
+	VPXOR X6, X6, X6
+	VPXOR X5, X5, X5
+	VPXOR X4, X4, X4
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VCVTPH2PS    (BX), Y0
+	VCVTPH2PS    16(BX), Y1
+	VBROADCASTSS (R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS (R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS (R9)(SI*2), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	VFMADD231PS  Y1, Y3, Y10
+	VBROADCASTSS (R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y8
+	VBROADCASTSS (R9)(SI*4), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VFMADD231PS  Y1, Y3, Y6
+	VBROADCASTSS (R10), Y2
+	VFMADD231PS  Y0, Y2, Y5
+	VFMADD231PS  Y1, Y2, Y4
+	VCVTPH2PS    (BX)(CX*1), Y0
+	VCVTPH2PS    16(BX)(CX*1), Y1
+	VBROADCASTSS 4(R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS 4(R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS 4(R9)(SI*2), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	VFMADD231PS  Y1, Y3, Y10
+	VBROADCASTSS 4(R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y8
+	VBROADCASTSS 4(R9)(SI*4), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VFMADD231PS  Y1, Y3, Y6
+	VBROADCASTSS 4(R10), Y2
+	VFMADD231PS  Y0, Y2, Y5
+	VFMADD231PS  Y1, Y2, Y4
+	VCVTPH2PS    (BX)(CX*2), Y0
+	VCVTPH2PS    16(BX)(CX*2), Y1
+	VBROADCASTSS 8(R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS 8(R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS 8(R9)(SI*2), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	VFMADD231PS  Y1, Y3, Y10
+	VBROADCASTSS 8(R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y8
+	VBROADCASTSS 8(R9)(SI*4), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VFMADD231PS  Y1, Y3, Y6
+	VBROADCASTSS 8(R10), Y2
+	VFMADD231PS  Y0, Y2, Y5
+	VFMADD231PS  Y1, Y2, Y4
+	VCVTPH2PS    (BX)(DX*1), Y0
+	VCVTPH2PS    16(BX)(DX*1), Y1
+	VBROADCASTSS 12(R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS 12(R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS 12(R9)(SI*2), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	VFMADD231PS  Y1, Y3, Y10
+	VBROADCASTSS 12(R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y8
+	VBROADCASTSS 12(R9)(SI*4), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VFMADD231PS  Y1, Y3, Y6
+	VBROADCASTSS 12(R10), Y2
+	VFMADD231PS  Y0, Y2, Y5
+	VFMADD231PS  Y1, Y2, Y4
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VCVTPH2PS    (BX), Y0
+	VCVTPH2PS    16(BX), Y1
+	VBROADCASTSS (R9), Y3
+	VFMADD231PS  Y0, Y3, Y15
+	VFMADD231PS  Y1, Y3, Y14
+	VBROADCASTSS (R9)(SI*1), Y2
+	VFMADD231PS  Y0, Y2, Y13
+	VFMADD231PS  Y1, Y2, Y12
+	VBROADCASTSS (R9)(SI*2), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	VFMADD231PS  Y1, Y3, Y10
+	VBROADCASTSS (R9)(R8*1), Y2
+	VFMADD231PS  Y0, Y2, Y9
+	VFMADD231PS  Y1, Y2, Y8
+	VBROADCASTSS (R9)(SI*4), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VFMADD231PS  Y1, Y3, Y6
+	VBROADCASTSS (R10), Y2
+	VFMADD231PS  Y0, Y2, Y5
+	VFMADD231PS  Y1, Y2, Y4
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y13
+	VFMADD213PS  32(AX), Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y9
+	VFMADD213PS  32(AX), Y1, Y8
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y7
+	VFMADD213PS  32(AX), Y1, Y6
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y5
+	VFMADD213PS  32(AX), Y1, Y4
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y13, Y13
+	VADDPS  Y0, Y11, Y11
+	VADDPS  Y0, Y9, Y9
+	VADDPS  Y0, Y7, Y7
+	VADDPS  Y0, Y5, Y5
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y12, Y12
+	VADDPS  Y0, Y10, Y10
+	VADDPS  Y0, Y8, Y8
+	VADDPS  Y0, Y6, Y6
+	VADDPS  Y0, Y4, Y4
+
+store:
+	VMOVUPS Y15, (R12)
+	VMOVUPS Y14, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y13, (R12)
+	VMOVUPS Y12, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y11, (R12)
+	VMOVUPS Y10, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y9, (R12)
+	VMOVUPS Y8, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y7, (R12)
+	VMOVUPS Y6, 32(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y5, (R12)
+	VMOVUPS Y4, 32(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmHalf1x8AVX2(t uintptr)
+// Requires: AVX, F16C, FMA3
+TEXT ·GemmHalf1x8AVX2(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	VPXOR X9, X9, X9
+	VPXOR X8, X8, X8
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VBROADCASTSS (R9), Y1
+	VCVTPH2PS    (BX), Y2
+	VFMADD231PS  Y2, Y1, Y15
+	VCVTPH2PS    16(BX), Y3
+	VFMADD231PS  Y3, Y1, Y14
+	VCVTPH2PS    32(BX), Y4
+	VFMADD231PS  Y4, Y1, Y13
+	VCVTPH2PS    48(BX), Y5
+	VFMADD231PS  Y5, Y1, Y12
+	VCVTPH2PS    64(BX), Y6
+	VFMADD231PS  Y6, Y1, Y11
+	VCVTPH2PS    80(BX), Y7
+	VFMADD231PS  Y7, Y1, Y10
+	VCVTPH2PS    96(BX), Y0
+	VFMADD231PS  Y0, Y1, Y9
+	VCVTPH2PS    112(BX), Y2
+	VFMADD231PS  Y2, Y1, Y8
+	VBROADCASTSS 4(R9), Y3
+	VCVTPH2PS    (BX)(CX*1), Y4
+	VFMADD231PS  Y4, Y3, Y15
+	VCVTPH2PS    16(BX)(CX*1), Y5
+	VFMADD231PS  Y5, Y3, Y14
+	VCVTPH2PS    32(BX)(CX*1), Y6
+	VFMADD231PS  Y6, Y3, Y13
+	VCVTPH2PS    48(BX)(CX*1), Y7
+	VFMADD231PS  Y7, Y3, Y12
+	VCVTPH2PS    64(BX)(CX*1), Y0
+	VFMADD231PS  Y0, Y3, Y11
+	VCVTPH2PS    80(BX)(CX*1), Y1
+	VFMADD231PS  Y1, Y3, Y10
+	VCVTPH2PS    96(BX)(CX*1), Y2
+	VFMADD231PS  Y2, Y3, Y9
+	VCVTPH2PS    112(BX)(CX*1), Y4
+	VFMADD231PS  Y4, Y3, Y8
+	VBROADCASTSS 8(R9), Y5
+	VCVTPH2PS    (BX)(CX*2), Y6
+	VFMADD231PS  Y6, Y5, Y15
+	VCVTPH2PS    16(BX)(CX*2), Y7
+	VFMADD231PS  Y7, Y5, Y14
+	VCVTPH2PS    32(BX)(CX*2), Y0
+	VFMADD231PS  Y0, Y5, Y13
+	VCVTPH2PS    48(BX)(CX*2), Y1
+	VFMADD231PS  Y1, Y5, Y12
+	VCVTPH2PS    64(BX)(CX*2), Y2
+	VFMADD231PS  Y2, Y5, Y11
+	VCVTPH2PS    80(BX)(CX*2), Y3
+	VFMADD231PS  Y3, Y5, Y10
+	VCVTPH2PS    96(BX)(CX*2), Y4
+	VFMADD231PS  Y4, Y5, Y9
+	VCVTPH2PS    112(BX)(CX*2), Y6
+	VFMADD231PS  Y6, Y5, Y8
+	VBROADCASTSS 12(R9), Y7
+	VCVTPH2PS    (BX)(DX*1), Y0
+	VFMADD231PS  Y0, Y7, Y15
+	VCVTPH2PS    16(BX)(DX*1), Y1
+	VFMADD231PS  Y1, Y7, Y14
+	VCVTPH2PS    32(BX)(DX*1), Y2
+	VFMADD231PS  Y2, Y7, Y13
+	VCVTPH2PS    48(BX)(DX*1), Y3
+	VFMADD231PS  Y3, Y7, Y12
+	VCVTPH2PS    64(BX)(DX*1), Y4
+	VFMADD231PS  Y4, Y7, Y11
+	VCVTPH2PS    80(BX)(DX*1), Y5
+	VFMADD231PS  Y5, Y7, Y10
+	VCVTPH2PS    96(BX)(DX*1), Y6
+	VFMADD231PS  Y6, Y7, Y9
+	VCVTPH2PS    112(BX)(DX*1), Y0
+	VFMADD231PS  Y0, Y7, Y8
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VBROADCASTSS (R9), Y1
+	VCVTPH2PS    (BX), Y2
+	VFMADD231PS  Y2, Y1, Y15
+	VCVTPH2PS    16(BX), Y3
+	VFMADD231PS  Y3, Y1, Y14
+	VCVTPH2PS    32(BX), Y4
+	VFMADD231PS  Y4, Y1, Y13
+	VCVTPH2PS    48(BX), Y5
+	VFMADD231PS  Y5, Y1, Y12
+	VCVTPH2PS    64(BX), Y6
+	VFMADD231PS  Y6, Y1, Y11
+	VCVTPH2PS    80(BX), Y7
+	VFMADD231PS  Y7, Y1, Y10
+	VCVTPH2PS    96(BX), Y0
+	VFMADD231PS  Y0, Y1, Y9
+	VCVTPH2PS    112(BX), Y2
+	VFMADD231PS  Y2, Y1, Y8
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	VFMADD213PS  64(AX), Y1, Y13
+	VFMADD213PS  96(AX), Y1, Y12
+	VFMADD213PS  128(AX), Y1, Y11
+	VFMADD213PS  160(AX), Y1, Y10
+	VFMADD213PS  192(AX), Y1, Y9
+	VFMADD213PS  224(AX), Y1, Y8
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y14, Y14
+	VMOVUPS 64(AX), Y0
+	VADDPS  Y0, Y13, Y13
+	VMOVUPS 96(AX), Y0
+	VADDPS  Y0, Y12, Y12
+	VMOVUPS 128(AX), Y0
+	VADDPS  Y0, Y11, Y11
+	VMOVUPS 160(AX), Y0
+	VADDPS  Y0, Y10, Y10
+	VMOVUPS 192(AX), Y0
+	VADDPS  Y0, Y9, Y9
+	VMOVUPS 224(AX), Y0
+	VADDPS  Y0, Y8, Y8
+
+store:
+	VMOVUPS Y15, (R12)
+	VMOVUPS Y14, 32(R12)
+	VMOVUPS Y13, 64(R12)
+	VMOVUPS Y12, 96(R12)
+	VMOVUPS Y11, 128(R12)
+	VMOVUPS Y10, 160(R12)
+	VMOVUPS Y9, 192(R12)
+	VMOVUPS Y8, 224(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmHalf2x4AVX2(t uintptr)
+// Requires: AVX, F16C, FMA3
+TEXT ·GemmHalf2x4AVX2(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ  8(R13), BX
+	MOVQ  DI, R9
+	VPXOR X15, X15, X15
+	VPXOR X14, X14, X14
+	VPXOR X13, X13, X13
+	VPXOR X12, X12, X12
+	VPXOR X11, X11, X11
+	VPXOR X10, X10, X10
+	VPXOR X9, X9, X9
+	VPXOR X8, X8, X8
+	MOVQ  32(R13), AX
+	SUBQ  $+4, AX
+	JL    rest
+
+unrolled:
+	VCVTPH2PS    (BX), Y0
+	VCVTPH2PS    16(BX), Y1
+	VCVTPH2PS    32(BX), Y2
+	VCVTPH2PS    48(BX), Y3
+	VBROADCASTSS (R9), Y5
+	VFMADD231PS  Y0, Y5, Y15
+	VFMADD231PS  Y1, Y5, Y14
+	VFMADD231PS  Y2, Y5, Y13
+	VFMADD231PS  Y3, Y5, Y12
+	VBROADCASTSS (R9)(SI*1), Y6
+	VFMADD231PS  Y0, Y6, Y11
+	VFMADD231PS  Y1, Y6, Y10
+	VFMADD231PS  Y2, Y6, Y9
+	VFMADD231PS  Y3, Y6, Y8
+	VCVTPH2PS    (BX)(CX*1), Y0
+	VCVTPH2PS    16(BX)(CX*1), Y1
+	VCVTPH2PS    32(BX)(CX*1), Y2
+	VCVTPH2PS    48(BX)(CX*1), Y3
+	VBROADCASTSS 4(R9), Y7
+	VFMADD231PS  Y0, Y7, Y15
+	VFMADD231PS  Y1, Y7, Y14
+	VFMADD231PS  Y2, Y7, Y13
+	VFMADD231PS  Y3, Y7, Y12
+	VBROADCASTSS 4(R9)(SI*1), Y4
+	VFMADD231PS  Y0, Y4, Y11
+	VFMADD231PS  Y1, Y4, Y10
+	VFMADD231PS  Y2, Y4, Y9
+	VFMADD231PS  Y3, Y4, Y8
+	VCVTPH2PS    (BX)(CX*2), Y0
+	VCVTPH2PS    16(BX)(CX*2), Y1
+	VCVTPH2PS    32(BX)(CX*2), Y2
+	VCVTPH2PS    48(BX)(CX*2), Y3
+	VBROADCASTSS 8(R9), Y5
+	VFMADD231PS  Y0, Y5, Y15
+	VFMADD231PS  Y1, Y5, Y14
+	VFMADD231PS  Y2, Y5, Y13
+	VFMADD231PS  Y3, Y5, Y12
+	VBROADCASTSS 8(R9)(SI*1), Y6
+	VFMADD231PS  Y0, Y6, Y11
+	VFMADD231PS  Y1, Y6, Y10
+	VFMADD231PS  Y2, Y6, Y9
+	VFMADD231PS  Y3, Y6, Y8
+	VCVTPH2PS    (BX)(DX*1), Y0
+	VCVTPH2PS    16(BX)(DX*1), Y1
+	VCVTPH2PS    32(BX)(DX*1), Y2
+	VCVTPH2PS    48(BX)(DX*1), Y3
+	VBROADCASTSS 12(R9), Y7
+	VFMADD231PS  Y0, Y7, Y15
+	VFMADD231PS  Y1, Y7, Y14
+	VFMADD231PS  Y2, Y7, Y13
+	VFMADD231PS  Y3, Y7, Y12
+	VBROADCASTSS 12(R9)(SI*1), Y4
+	VFMADD231PS  Y0, Y4, Y11
+	VFMADD231PS  Y1, Y4, Y10
+	VFMADD231PS  Y2, Y4, Y9
+	VFMADD231PS  Y3, Y4, Y8
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VCVTPH2PS    (BX), Y0
+	VCVTPH2PS    16(BX), Y1
+	VCVTPH2PS    32(BX), Y2
+	VCVTPH2PS    48(BX), Y3
+	VBROADCASTSS (R9), Y5
+	VFMADD231PS  Y0, Y5, Y15
+	VFMADD231PS  Y1, Y5, Y14
+	VFMADD231PS  Y2, Y5, Y13
+	VFMADD231PS  Y3, Y5, Y12
+	VBROADCASTSS (R9)(SI*1), Y6
+	VFMADD231PS  Y0, Y6, Y11
+	VFMADD231PS  Y1, Y6, Y10
+	VFMADD231PS  Y2, Y6, Y9
+	VFMADD231PS  Y3, Y6, Y8
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Y1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Y1, Y15
+	VFMADD213PS  32(AX), Y1, Y14
+	VFMADD213PS  64(AX), Y1, Y13
+	VFMADD213PS  96(AX), Y1, Y12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Y1, Y11
+	VFMADD213PS  32(AX), Y1, Y10
+	VFMADD213PS  64(AX), Y1, Y9
+	VFMADD213PS  96(AX), Y1, Y8
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y15, Y15
+	VADDPS  Y0, Y11, Y11
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y0, Y14, Y14
+	VADDPS  Y0, Y10, Y10
+	VMOVUPS 64(AX), Y0
+	VADDPS  Y0, Y13, Y13
+	VADDPS  Y0, Y9, Y9
+	VMOVUPS 96(AX), Y0
+	VADDPS  Y0, Y12, Y12
+	VADDPS  Y0, Y8, Y8
+
+store:
+	VMOVUPS Y15, (R12)
+	VMOVUPS Y14, 32(R12)
+	VMOVUPS Y13, 64(R12)
+	VMOVUPS Y12, 96(R12)
+	ADDQ    CX, R12
+	VMOVUPS Y11, (R12)
+	VMOVUPS Y10, 32(R12)
+	VMOVUPS Y9, 64(R12)
+	VMOVUPS Y8, 96(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func PackAVX2(dst *float32, src *float32, stride int, rows int)
 // Requires: AVX
 TEXT ·PackAVX2(SB), NOSPLIT, $0-32
@@ -44158,6 +46941,27 @@ row:
 	ADDQ    $+64, AX
 	SUBQ    $+1, DX
 	JNE     row
+	VZEROUPPER
+	RET
+
+// func PackHalfAVX2(dst *float32, src *uint16, stride int, rows int)
+// Requires: AVX, F16C
+TEXT ·PackHalfAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), BX
+	MOVQ stride+16(FP), CX
+	MOVQ rows+24(FP), DX
+	SHLQ $0x01, CX
+
+row:
+	VCVTPH2PS (BX), Y0
+	VCVTPH2PS 16(BX), Y1
+	VMOVUPS   Y0, (AX)
+	VMOVUPS   Y1, 32(AX)
+	ADDQ      CX, BX
+	ADDQ      $+64, AX
+	SUBQ      $+1, DX
+	JNE       row
 	VZEROUPPER
 	RET
 
@@ -78115,6 +80919,4709 @@ next:
 	ADDQ 120(R13), R12
 	JMP  line
 
+// func GemmHalf1x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmHalf1x2AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VBROADCASTSS (R9), Z1
+	VCVTPH2PS    (BX), Z2
+	VFMADD231PS  Z2, Z1, Z31
+	VCVTPH2PS    32(BX), Z3
+	VFMADD231PS  Z3, Z1, Z30
+	VBROADCASTSS 4(R9), Z4
+	VCVTPH2PS    (BX)(CX*1), Z5
+	VFMADD231PS  Z5, Z4, Z31
+	VCVTPH2PS    32(BX)(CX*1), Z6
+	VFMADD231PS  Z6, Z4, Z30
+	VBROADCASTSS 8(R9), Z7
+	VCVTPH2PS    (BX)(CX*2), Z8
+	VFMADD231PS  Z8, Z7, Z31
+	VCVTPH2PS    32(BX)(CX*2), Z9
+	VFMADD231PS  Z9, Z7, Z30
+	VBROADCASTSS 12(R9), Z10
+	VCVTPH2PS    (BX)(DX*1), Z11
+	VFMADD231PS  Z11, Z10, Z31
+	VCVTPH2PS    32(BX)(DX*1), Z12
+	VFMADD231PS  Z12, Z10, Z30
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VBROADCASTSS (R9), Z13
+	VCVTPH2PS    (BX), Z14
+	VFMADD231PS  Z14, Z13, Z31
+	VCVTPH2PS    32(BX), Z15
+	VFMADD231PS  Z15, Z13, Z30
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmHalf2x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmHalf2x2AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VCVTPH2PS    (BX), Z0
+	VCVTPH2PS    32(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VCVTPH2PS    (BX)(CX*1), Z0
+	VCVTPH2PS    32(BX)(CX*1), Z1
+	VBROADCASTSS 4(R9), Z5
+	VFMADD231PS  Z0, Z5, Z31
+	VFMADD231PS  Z1, Z5, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z29
+	VFMADD231PS  Z1, Z6, Z28
+	VCVTPH2PS    (BX)(CX*2), Z0
+	VCVTPH2PS    32(BX)(CX*2), Z1
+	VBROADCASTSS 8(R9), Z7
+	VFMADD231PS  Z0, Z7, Z31
+	VFMADD231PS  Z1, Z7, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z29
+	VFMADD231PS  Z1, Z8, Z28
+	VCVTPH2PS    (BX)(DX*1), Z0
+	VCVTPH2PS    32(BX)(DX*1), Z1
+	VBROADCASTSS 12(R9), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VFMADD231PS  Z1, Z9, Z30
+	VBROADCASTSS 12(R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z29
+	VFMADD231PS  Z1, Z10, Z28
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VCVTPH2PS    (BX), Z0
+	VCVTPH2PS    32(BX), Z1
+	VBROADCASTSS (R9), Z11
+	VFMADD231PS  Z0, Z11, Z31
+	VFMADD231PS  Z1, Z11, Z30
+	VBROADCASTSS (R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z29
+	VFMADD231PS  Z1, Z12, Z28
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmHalf3x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmHalf3x2AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VCVTPH2PS    (BX), Z0
+	VCVTPH2PS    32(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VCVTPH2PS    (BX)(CX*1), Z0
+	VCVTPH2PS    32(BX)(CX*1), Z1
+	VBROADCASTSS 4(R9), Z6
+	VFMADD231PS  Z0, Z6, Z31
+	VFMADD231PS  Z1, Z6, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z29
+	VFMADD231PS  Z1, Z7, Z28
+	VBROADCASTSS 4(R9)(SI*2), Z8
+	VFMADD231PS  Z0, Z8, Z27
+	VFMADD231PS  Z1, Z8, Z26
+	VCVTPH2PS    (BX)(CX*2), Z0
+	VCVTPH2PS    32(BX)(CX*2), Z1
+	VBROADCASTSS 8(R9), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VFMADD231PS  Z1, Z9, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z29
+	VFMADD231PS  Z1, Z10, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z11
+	VFMADD231PS  Z0, Z11, Z27
+	VFMADD231PS  Z1, Z11, Z26
+	VCVTPH2PS    (BX)(DX*1), Z0
+	VCVTPH2PS    32(BX)(DX*1), Z1
+	VBROADCASTSS 12(R9), Z12
+	VFMADD231PS  Z0, Z12, Z31
+	VFMADD231PS  Z1, Z12, Z30
+	VBROADCASTSS 12(R9)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z29
+	VFMADD231PS  Z1, Z13, Z28
+	VBROADCASTSS 12(R9)(SI*2), Z14
+	VFMADD231PS  Z0, Z14, Z27
+	VFMADD231PS  Z1, Z14, Z26
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VCVTPH2PS    (BX), Z0
+	VCVTPH2PS    32(BX), Z1
+	VBROADCASTSS (R9), Z15
+	VFMADD231PS  Z0, Z15, Z31
+	VFMADD231PS  Z1, Z15, Z30
+	VBROADCASTSS (R9)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z29
+	VFMADD231PS  Z1, Z16, Z28
+	VBROADCASTSS (R9)(SI*2), Z17
+	VFMADD231PS  Z0, Z17, Z27
+	VFMADD231PS  Z1, Z17, Z26
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmHalf4x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmHalf4x2AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VCVTPH2PS    (BX), Z0
+	VCVTPH2PS    32(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VCVTPH2PS    (BX)(CX*1), Z0
+	VCVTPH2PS    32(BX)(CX*1), Z1
+	VBROADCASTSS 4(R9), Z7
+	VFMADD231PS  Z0, Z7, Z31
+	VFMADD231PS  Z1, Z7, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z29
+	VFMADD231PS  Z1, Z8, Z28
+	VBROADCASTSS 4(R9)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z27
+	VFMADD231PS  Z1, Z9, Z26
+	VBROADCASTSS 4(R9)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z25
+	VFMADD231PS  Z1, Z10, Z24
+	VCVTPH2PS    (BX)(CX*2), Z0
+	VCVTPH2PS    32(BX)(CX*2), Z1
+	VBROADCASTSS 8(R9), Z11
+	VFMADD231PS  Z0, Z11, Z31
+	VFMADD231PS  Z1, Z11, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z29
+	VFMADD231PS  Z1, Z12, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z13
+	VFMADD231PS  Z0, Z13, Z27
+	VFMADD231PS  Z1, Z13, Z26
+	VBROADCASTSS 8(R9)(R8*1), Z14
+	VFMADD231PS  Z0, Z14, Z25
+	VFMADD231PS  Z1, Z14, Z24
+	VCVTPH2PS    (BX)(DX*1), Z0
+	VCVTPH2PS    32(BX)(DX*1), Z1
+	VBROADCASTSS 12(R9), Z15
+	VFMADD231PS  Z0, Z15, Z31
+	VFMADD231PS  Z1, Z15, Z30
+	VBROADCASTSS 12(R9)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z29
+	VFMADD231PS  Z1, Z16, Z28
+	VBROADCASTSS 12(R9)(SI*2), Z17
+	VFMADD231PS  Z0, Z17, Z27
+	VFMADD231PS  Z1, Z17, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z18
+	VFMADD231PS  Z0, Z18, Z25
+	VFMADD231PS  Z1, Z18, Z24
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VCVTPH2PS    (BX), Z0
+	VCVTPH2PS    32(BX), Z1
+	VBROADCASTSS (R9), Z19
+	VFMADD231PS  Z0, Z19, Z31
+	VFMADD231PS  Z1, Z19, Z30
+	VBROADCASTSS (R9)(SI*1), Z20
+	VFMADD231PS  Z0, Z20, Z29
+	VFMADD231PS  Z1, Z20, Z28
+	VBROADCASTSS (R9)(SI*2), Z21
+	VFMADD231PS  Z0, Z21, Z27
+	VFMADD231PS  Z1, Z21, Z26
+	VBROADCASTSS (R9)(R8*1), Z22
+	VFMADD231PS  Z0, Z22, Z25
+	VFMADD231PS  Z1, Z22, Z24
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmHalf5x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmHalf5x2AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VCVTPH2PS    (BX), Z0
+	VCVTPH2PS    32(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS (R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VCVTPH2PS    (BX)(CX*1), Z0
+	VCVTPH2PS    32(BX)(CX*1), Z1
+	VBROADCASTSS 4(R9), Z8
+	VFMADD231PS  Z0, Z8, Z31
+	VFMADD231PS  Z1, Z8, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z29
+	VFMADD231PS  Z1, Z9, Z28
+	VBROADCASTSS 4(R9)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z27
+	VFMADD231PS  Z1, Z10, Z26
+	VBROADCASTSS 4(R9)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z25
+	VFMADD231PS  Z1, Z11, Z24
+	VBROADCASTSS 4(R9)(SI*4), Z12
+	VFMADD231PS  Z0, Z12, Z23
+	VFMADD231PS  Z1, Z12, Z22
+	VCVTPH2PS    (BX)(CX*2), Z0
+	VCVTPH2PS    32(BX)(CX*2), Z1
+	VBROADCASTSS 8(R9), Z13
+	VFMADD231PS  Z0, Z13, Z31
+	VFMADD231PS  Z1, Z13, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z14
+	VFMADD231PS  Z0, Z14, Z29
+	VFMADD231PS  Z1, Z14, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z15
+	VFMADD231PS  Z0, Z15, Z27
+	VFMADD231PS  Z1, Z15, Z26
+	VBROADCASTSS 8(R9)(R8*1), Z16
+	VFMADD231PS  Z0, Z16, Z25
+	VFMADD231PS  Z1, Z16, Z24
+	VBROADCASTSS 8(R9)(SI*4), Z17
+	VFMADD231PS  Z0, Z17, Z23
+	VFMADD231PS  Z1, Z17, Z22
+	VCVTPH2PS    (BX)(DX*1), Z0
+	VCVTPH2PS    32(BX)(DX*1), Z1
+	VBROADCASTSS 12(R9), Z18
+	VFMADD231PS  Z0, Z18, Z31
+	VFMADD231PS  Z1, Z18, Z30
+	VBROADCASTSS 12(R9)(SI*1), Z19
+	VFMADD231PS  Z0, Z19, Z29
+	VFMADD231PS  Z1, Z19, Z28
+	VBROADCASTSS 12(R9)(SI*2), Z20
+	VFMADD231PS  Z0, Z20, Z27
+	VFMADD231PS  Z1, Z20, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z21
+	VFMADD231PS  Z0, Z21, Z25
+	VFMADD231PS  Z1, Z21, Z24
+	VBROADCASTSS 12(R9)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z23
+	VFMADD231PS  Z1, Z2, Z22
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VCVTPH2PS    (BX), Z0
+	VCVTPH2PS    32(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS (R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z23, Z23
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z22, Z22
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmHalf6x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmHalf6x2AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VCVTPH2PS    (BX), Z0
+	VCVTPH2PS    32(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS (R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS (R10), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VCVTPH2PS    (BX)(CX*1), Z0
+	VCVTPH2PS    32(BX)(CX*1), Z1
+	VBROADCASTSS 4(R9), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VFMADD231PS  Z1, Z9, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z29
+	VFMADD231PS  Z1, Z10, Z28
+	VBROADCASTSS 4(R9)(SI*2), Z11
+	VFMADD231PS  Z0, Z11, Z27
+	VFMADD231PS  Z1, Z11, Z26
+	VBROADCASTSS 4(R9)(R8*1), Z12
+	VFMADD231PS  Z0, Z12, Z25
+	VFMADD231PS  Z1, Z12, Z24
+	VBROADCASTSS 4(R9)(SI*4), Z13
+	VFMADD231PS  Z0, Z13, Z23
+	VFMADD231PS  Z1, Z13, Z22
+	VBROADCASTSS 4(R10), Z14
+	VFMADD231PS  Z0, Z14, Z21
+	VFMADD231PS  Z1, Z14, Z20
+	VCVTPH2PS    (BX)(CX*2), Z0
+	VCVTPH2PS    32(BX)(CX*2), Z1
+	VBROADCASTSS 8(R9), Z15
+	VFMADD231PS  Z0, Z15, Z31
+	VFMADD231PS  Z1, Z15, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z29
+	VFMADD231PS  Z1, Z16, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z17
+	VFMADD231PS  Z0, Z17, Z27
+	VFMADD231PS  Z1, Z17, Z26
+	VBROADCASTSS 8(R9)(R8*1), Z18
+	VFMADD231PS  Z0, Z18, Z25
+	VFMADD231PS  Z1, Z18, Z24
+	VBROADCASTSS 8(R9)(SI*4), Z19
+	VFMADD231PS  Z0, Z19, Z23
+	VFMADD231PS  Z1, Z19, Z22
+	VBROADCASTSS 8(R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VCVTPH2PS    (BX)(DX*1), Z0
+	VCVTPH2PS    32(BX)(DX*1), Z1
+	VBROADCASTSS 12(R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 12(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 12(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 12(R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 12(R10), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VCVTPH2PS    (BX), Z0
+	VCVTPH2PS    32(BX), Z1
+	VBROADCASTSS (R9), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VFMADD231PS  Z1, Z9, Z30
+	VBROADCASTSS (R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z29
+	VFMADD231PS  Z1, Z10, Z28
+	VBROADCASTSS (R9)(SI*2), Z11
+	VFMADD231PS  Z0, Z11, Z27
+	VFMADD231PS  Z1, Z11, Z26
+	VBROADCASTSS (R9)(R8*1), Z12
+	VFMADD231PS  Z0, Z12, Z25
+	VFMADD231PS  Z1, Z12, Z24
+	VBROADCASTSS (R9)(SI*4), Z13
+	VFMADD231PS  Z0, Z13, Z23
+	VFMADD231PS  Z1, Z13, Z22
+	VBROADCASTSS (R10), Z14
+	VFMADD231PS  Z0, Z14, Z21
+	VFMADD231PS  Z1, Z14, Z20
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VFMADD213PS  64(AX), Z1, Z20
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z21, Z21
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z22, Z22
+	VADDPS  Z0, Z20, Z20
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmHalf7x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmHalf7x2AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VCVTPH2PS    (BX), Z0
+	VCVTPH2PS    32(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS (R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS (R10), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS (R10)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VCVTPH2PS    (BX)(CX*1), Z0
+	VCVTPH2PS    32(BX)(CX*1), Z1
+	VBROADCASTSS 4(R9), Z10
+	VFMADD231PS  Z0, Z10, Z31
+	VFMADD231PS  Z1, Z10, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z29
+	VFMADD231PS  Z1, Z11, Z28
+	VBROADCASTSS 4(R9)(SI*2), Z12
+	VFMADD231PS  Z0, Z12, Z27
+	VFMADD231PS  Z1, Z12, Z26
+	VBROADCASTSS 4(R9)(R8*1), Z13
+	VFMADD231PS  Z0, Z13, Z25
+	VFMADD231PS  Z1, Z13, Z24
+	VBROADCASTSS 4(R9)(SI*4), Z14
+	VFMADD231PS  Z0, Z14, Z23
+	VFMADD231PS  Z1, Z14, Z22
+	VBROADCASTSS 4(R10), Z15
+	VFMADD231PS  Z0, Z15, Z21
+	VFMADD231PS  Z1, Z15, Z20
+	VBROADCASTSS 4(R10)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z19
+	VFMADD231PS  Z1, Z16, Z18
+	VCVTPH2PS    (BX)(CX*2), Z0
+	VCVTPH2PS    32(BX)(CX*2), Z1
+	VBROADCASTSS 8(R9), Z17
+	VFMADD231PS  Z0, Z17, Z31
+	VFMADD231PS  Z1, Z17, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VFMADD231PS  Z1, Z2, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VFMADD231PS  Z1, Z3, Z26
+	VBROADCASTSS 8(R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z25
+	VFMADD231PS  Z1, Z4, Z24
+	VBROADCASTSS 8(R9)(SI*4), Z5
+	VFMADD231PS  Z0, Z5, Z23
+	VFMADD231PS  Z1, Z5, Z22
+	VBROADCASTSS 8(R10), Z6
+	VFMADD231PS  Z0, Z6, Z21
+	VFMADD231PS  Z1, Z6, Z20
+	VBROADCASTSS 8(R10)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z19
+	VFMADD231PS  Z1, Z7, Z18
+	VCVTPH2PS    (BX)(DX*1), Z0
+	VCVTPH2PS    32(BX)(DX*1), Z1
+	VBROADCASTSS 12(R9), Z8
+	VFMADD231PS  Z0, Z8, Z31
+	VFMADD231PS  Z1, Z8, Z30
+	VBROADCASTSS 12(R9)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z29
+	VFMADD231PS  Z1, Z9, Z28
+	VBROADCASTSS 12(R9)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z27
+	VFMADD231PS  Z1, Z10, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z25
+	VFMADD231PS  Z1, Z11, Z24
+	VBROADCASTSS 12(R9)(SI*4), Z12
+	VFMADD231PS  Z0, Z12, Z23
+	VFMADD231PS  Z1, Z12, Z22
+	VBROADCASTSS 12(R10), Z13
+	VFMADD231PS  Z0, Z13, Z21
+	VFMADD231PS  Z1, Z13, Z20
+	VBROADCASTSS 12(R10)(SI*1), Z14
+	VFMADD231PS  Z0, Z14, Z19
+	VFMADD231PS  Z1, Z14, Z18
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VCVTPH2PS    (BX), Z0
+	VCVTPH2PS    32(BX), Z1
+	VBROADCASTSS (R9), Z15
+	VFMADD231PS  Z0, Z15, Z31
+	VFMADD231PS  Z1, Z15, Z30
+	VBROADCASTSS (R9)(SI*1), Z16
+	VFMADD231PS  Z0, Z16, Z29
+	VFMADD231PS  Z1, Z16, Z28
+	VBROADCASTSS (R9)(SI*2), Z17
+	VFMADD231PS  Z0, Z17, Z27
+	VFMADD231PS  Z1, Z17, Z26
+	VBROADCASTSS (R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS (R9)(SI*4), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS (R10), Z4
+	VFMADD231PS  Z0, Z4, Z21
+	VFMADD231PS  Z1, Z4, Z20
+	VBROADCASTSS (R10)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z19
+	VFMADD231PS  Z1, Z5, Z18
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VFMADD213PS  64(AX), Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VFMADD213PS  64(AX), Z1, Z18
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z21, Z21
+	VADDPS  Z0, Z19, Z19
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z22, Z22
+	VADDPS  Z0, Z20, Z20
+	VADDPS  Z0, Z18, Z18
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmHalf8x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmHalf8x2AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VCVTPH2PS    (BX), Z0
+	VCVTPH2PS    32(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS (R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS (R10), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS (R10)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS (R10)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z17
+	VFMADD231PS  Z1, Z10, Z16
+	VCVTPH2PS    (BX)(CX*1), Z0
+	VCVTPH2PS    32(BX)(CX*1), Z1
+	VBROADCASTSS 4(R9), Z11
+	VFMADD231PS  Z0, Z11, Z31
+	VFMADD231PS  Z1, Z11, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z29
+	VFMADD231PS  Z1, Z12, Z28
+	VBROADCASTSS 4(R9)(SI*2), Z13
+	VFMADD231PS  Z0, Z13, Z27
+	VFMADD231PS  Z1, Z13, Z26
+	VBROADCASTSS 4(R9)(R8*1), Z14
+	VFMADD231PS  Z0, Z14, Z25
+	VFMADD231PS  Z1, Z14, Z24
+	VBROADCASTSS 4(R9)(SI*4), Z15
+	VFMADD231PS  Z0, Z15, Z23
+	VFMADD231PS  Z1, Z15, Z22
+	VBROADCASTSS 4(R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 4(R10)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 4(R10)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z17
+	VFMADD231PS  Z1, Z4, Z16
+	VCVTPH2PS    (BX)(CX*2), Z0
+	VCVTPH2PS    32(BX)(CX*2), Z1
+	VBROADCASTSS 8(R9), Z5
+	VFMADD231PS  Z0, Z5, Z31
+	VFMADD231PS  Z1, Z5, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z29
+	VFMADD231PS  Z1, Z6, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z7
+	VFMADD231PS  Z0, Z7, Z27
+	VFMADD231PS  Z1, Z7, Z26
+	VBROADCASTSS 8(R9)(R8*1), Z8
+	VFMADD231PS  Z0, Z8, Z25
+	VFMADD231PS  Z1, Z8, Z24
+	VBROADCASTSS 8(R9)(SI*4), Z9
+	VFMADD231PS  Z0, Z9, Z23
+	VFMADD231PS  Z1, Z9, Z22
+	VBROADCASTSS 8(R10), Z10
+	VFMADD231PS  Z0, Z10, Z21
+	VFMADD231PS  Z1, Z10, Z20
+	VBROADCASTSS 8(R10)(SI*1), Z11
+	VFMADD231PS  Z0, Z11, Z19
+	VFMADD231PS  Z1, Z11, Z18
+	VBROADCASTSS 8(R10)(SI*2), Z12
+	VFMADD231PS  Z0, Z12, Z17
+	VFMADD231PS  Z1, Z12, Z16
+	VCVTPH2PS    (BX)(DX*1), Z0
+	VCVTPH2PS    32(BX)(DX*1), Z1
+	VBROADCASTSS 12(R9), Z13
+	VFMADD231PS  Z0, Z13, Z31
+	VFMADD231PS  Z1, Z13, Z30
+	VBROADCASTSS 12(R9)(SI*1), Z14
+	VFMADD231PS  Z0, Z14, Z29
+	VFMADD231PS  Z1, Z14, Z28
+	VBROADCASTSS 12(R9)(SI*2), Z15
+	VFMADD231PS  Z0, Z15, Z27
+	VFMADD231PS  Z1, Z15, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS 12(R9)(SI*4), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS 12(R10), Z4
+	VFMADD231PS  Z0, Z4, Z21
+	VFMADD231PS  Z1, Z4, Z20
+	VBROADCASTSS 12(R10)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z19
+	VFMADD231PS  Z1, Z5, Z18
+	VBROADCASTSS 12(R10)(SI*2), Z6
+	VFMADD231PS  Z0, Z6, Z17
+	VFMADD231PS  Z1, Z6, Z16
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VCVTPH2PS    (BX), Z0
+	VCVTPH2PS    32(BX), Z1
+	VBROADCASTSS (R9), Z7
+	VFMADD231PS  Z0, Z7, Z31
+	VFMADD231PS  Z1, Z7, Z30
+	VBROADCASTSS (R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z29
+	VFMADD231PS  Z1, Z8, Z28
+	VBROADCASTSS (R9)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z27
+	VFMADD231PS  Z1, Z9, Z26
+	VBROADCASTSS (R9)(R8*1), Z10
+	VFMADD231PS  Z0, Z10, Z25
+	VFMADD231PS  Z1, Z10, Z24
+	VBROADCASTSS (R9)(SI*4), Z11
+	VFMADD231PS  Z0, Z11, Z23
+	VFMADD231PS  Z1, Z11, Z22
+	VBROADCASTSS (R10), Z12
+	VFMADD231PS  Z0, Z12, Z21
+	VFMADD231PS  Z1, Z12, Z20
+	VBROADCASTSS (R10)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z19
+	VFMADD231PS  Z1, Z13, Z18
+	VBROADCASTSS (R10)(SI*2), Z14
+	VFMADD231PS  Z0, Z14, Z17
+	VFMADD231PS  Z1, Z14, Z16
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VFMADD213PS  64(AX), Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VFMADD213PS  64(AX), Z1, Z18
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z17
+	VFMADD213PS  64(AX), Z1, Z16
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z21, Z21
+	VADDPS  Z0, Z19, Z19
+	VADDPS  Z0, Z17, Z17
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z22, Z22
+	VADDPS  Z0, Z20, Z20
+	VADDPS  Z0, Z18, Z18
+	VADDPS  Z0, Z16, Z16
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z17, (R12)
+	VMOVUPS Z16, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmHalf9x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmHalf9x2AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	VPXOR  X15, X15, X15
+	VPXOR  X14, X14, X14
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VCVTPH2PS    (BX), Z0
+	VCVTPH2PS    32(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS (R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS (R10), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS (R10)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS (R10)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z17
+	VFMADD231PS  Z1, Z10, Z16
+	VBROADCASTSS (R10)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z15
+	VFMADD231PS  Z1, Z11, Z14
+	VCVTPH2PS    (BX)(CX*1), Z0
+	VCVTPH2PS    32(BX)(CX*1), Z1
+	VBROADCASTSS 4(R9), Z12
+	VFMADD231PS  Z0, Z12, Z31
+	VFMADD231PS  Z1, Z12, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z13
+	VFMADD231PS  Z0, Z13, Z29
+	VFMADD231PS  Z1, Z13, Z28
+	VBROADCASTSS 4(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z27
+	VFMADD231PS  Z1, Z2, Z26
+	VBROADCASTSS 4(R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z25
+	VFMADD231PS  Z1, Z3, Z24
+	VBROADCASTSS 4(R9)(SI*4), Z4
+	VFMADD231PS  Z0, Z4, Z23
+	VFMADD231PS  Z1, Z4, Z22
+	VBROADCASTSS 4(R10), Z5
+	VFMADD231PS  Z0, Z5, Z21
+	VFMADD231PS  Z1, Z5, Z20
+	VBROADCASTSS 4(R10)(SI*1), Z6
+	VFMADD231PS  Z0, Z6, Z19
+	VFMADD231PS  Z1, Z6, Z18
+	VBROADCASTSS 4(R10)(SI*2), Z7
+	VFMADD231PS  Z0, Z7, Z17
+	VFMADD231PS  Z1, Z7, Z16
+	VBROADCASTSS 4(R10)(R8*1), Z8
+	VFMADD231PS  Z0, Z8, Z15
+	VFMADD231PS  Z1, Z8, Z14
+	VCVTPH2PS    (BX)(CX*2), Z0
+	VCVTPH2PS    32(BX)(CX*2), Z1
+	VBROADCASTSS 8(R9), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VFMADD231PS  Z1, Z9, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z29
+	VFMADD231PS  Z1, Z10, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z11
+	VFMADD231PS  Z0, Z11, Z27
+	VFMADD231PS  Z1, Z11, Z26
+	VBROADCASTSS 8(R9)(R8*1), Z12
+	VFMADD231PS  Z0, Z12, Z25
+	VFMADD231PS  Z1, Z12, Z24
+	VBROADCASTSS 8(R9)(SI*4), Z13
+	VFMADD231PS  Z0, Z13, Z23
+	VFMADD231PS  Z1, Z13, Z22
+	VBROADCASTSS 8(R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 8(R10)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 8(R10)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z17
+	VFMADD231PS  Z1, Z4, Z16
+	VBROADCASTSS 8(R10)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z15
+	VFMADD231PS  Z1, Z5, Z14
+	VCVTPH2PS    (BX)(DX*1), Z0
+	VCVTPH2PS    32(BX)(DX*1), Z1
+	VBROADCASTSS 12(R9), Z6
+	VFMADD231PS  Z0, Z6, Z31
+	VFMADD231PS  Z1, Z6, Z30
+	VBROADCASTSS 12(R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z29
+	VFMADD231PS  Z1, Z7, Z28
+	VBROADCASTSS 12(R9)(SI*2), Z8
+	VFMADD231PS  Z0, Z8, Z27
+	VFMADD231PS  Z1, Z8, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z9
+	VFMADD231PS  Z0, Z9, Z25
+	VFMADD231PS  Z1, Z9, Z24
+	VBROADCASTSS 12(R9)(SI*4), Z10
+	VFMADD231PS  Z0, Z10, Z23
+	VFMADD231PS  Z1, Z10, Z22
+	VBROADCASTSS 12(R10), Z11
+	VFMADD231PS  Z0, Z11, Z21
+	VFMADD231PS  Z1, Z11, Z20
+	VBROADCASTSS 12(R10)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z19
+	VFMADD231PS  Z1, Z12, Z18
+	VBROADCASTSS 12(R10)(SI*2), Z13
+	VFMADD231PS  Z0, Z13, Z17
+	VFMADD231PS  Z1, Z13, Z16
+	VBROADCASTSS 12(R10)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z15
+	VFMADD231PS  Z1, Z2, Z14
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VCVTPH2PS    (BX), Z0
+	VCVTPH2PS    32(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS (R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS (R10), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS (R10)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS (R10)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z17
+	VFMADD231PS  Z1, Z10, Z16
+	VBROADCASTSS (R10)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z15
+	VFMADD231PS  Z1, Z11, Z14
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VFMADD213PS  64(AX), Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VFMADD213PS  64(AX), Z1, Z18
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z17
+	VFMADD213PS  64(AX), Z1, Z16
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z15
+	VFMADD213PS  64(AX), Z1, Z14
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z21, Z21
+	VADDPS  Z0, Z19, Z19
+	VADDPS  Z0, Z17, Z17
+	VADDPS  Z0, Z15, Z15
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z22, Z22
+	VADDPS  Z0, Z20, Z20
+	VADDPS  Z0, Z18, Z18
+	VADDPS  Z0, Z16, Z16
+	VADDPS  Z0, Z14, Z14
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z17, (R12)
+	VMOVUPS Z16, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z15, (R12)
+	VMOVUPS Z14, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmHalf10x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmHalf10x2AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	VPXOR  X15, X15, X15
+	VPXOR  X14, X14, X14
+	VPXOR  X13, X13, X13
+	VPXOR  X12, X12, X12
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VCVTPH2PS    (BX), Z0
+	VCVTPH2PS    32(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS (R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS (R10), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS (R10)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS (R10)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z17
+	VFMADD231PS  Z1, Z10, Z16
+	VBROADCASTSS (R10)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z15
+	VFMADD231PS  Z1, Z11, Z14
+	VBROADCASTSS (R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VCVTPH2PS    (BX)(CX*1), Z0
+	VCVTPH2PS    32(BX)(CX*1), Z1
+	VBROADCASTSS 4(R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 4(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 4(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 4(R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 4(R10), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS 4(R10)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS 4(R10)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z17
+	VFMADD231PS  Z1, Z10, Z16
+	VBROADCASTSS 4(R10)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z15
+	VFMADD231PS  Z1, Z11, Z14
+	VBROADCASTSS 4(R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VCVTPH2PS    (BX)(CX*2), Z0
+	VCVTPH2PS    32(BX)(CX*2), Z1
+	VBROADCASTSS 8(R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 8(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 8(R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 8(R10), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS 8(R10)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS 8(R10)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z17
+	VFMADD231PS  Z1, Z10, Z16
+	VBROADCASTSS 8(R10)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z15
+	VFMADD231PS  Z1, Z11, Z14
+	VBROADCASTSS 8(R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VCVTPH2PS    (BX)(DX*1), Z0
+	VCVTPH2PS    32(BX)(DX*1), Z1
+	VBROADCASTSS 12(R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 12(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 12(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 12(R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 12(R10), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS 12(R10)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS 12(R10)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z17
+	VFMADD231PS  Z1, Z10, Z16
+	VBROADCASTSS 12(R10)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z15
+	VFMADD231PS  Z1, Z11, Z14
+	VBROADCASTSS 12(R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VCVTPH2PS    (BX), Z0
+	VCVTPH2PS    32(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS (R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS (R10), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS (R10)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS (R10)(SI*2), Z10
+	VFMADD231PS  Z0, Z10, Z17
+	VFMADD231PS  Z1, Z10, Z16
+	VBROADCASTSS (R10)(R8*1), Z11
+	VFMADD231PS  Z0, Z11, Z15
+	VFMADD231PS  Z1, Z11, Z14
+	VBROADCASTSS (R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VFMADD213PS  64(AX), Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VFMADD213PS  64(AX), Z1, Z18
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z17
+	VFMADD213PS  64(AX), Z1, Z16
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z15
+	VFMADD213PS  64(AX), Z1, Z14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z13
+	VFMADD213PS  64(AX), Z1, Z12
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z21, Z21
+	VADDPS  Z0, Z19, Z19
+	VADDPS  Z0, Z17, Z17
+	VADDPS  Z0, Z15, Z15
+	VADDPS  Z0, Z13, Z13
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z22, Z22
+	VADDPS  Z0, Z20, Z20
+	VADDPS  Z0, Z18, Z18
+	VADDPS  Z0, Z16, Z16
+	VADDPS  Z0, Z14, Z14
+	VADDPS  Z0, Z12, Z12
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z17, (R12)
+	VMOVUPS Z16, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z15, (R12)
+	VMOVUPS Z14, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z13, (R12)
+	VMOVUPS Z12, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmHalf11x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmHalf11x2AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	LEAQ   (R10)(SI*4), R11
+	ADDQ   SI, R11
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	VPXOR  X15, X15, X15
+	VPXOR  X14, X14, X14
+	VPXOR  X13, X13, X13
+	VPXOR  X12, X12, X12
+	VPXOR  X11, X11, X11
+	VPXOR  X10, X10, X10
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VCVTPH2PS    (BX), Z0
+	VCVTPH2PS    32(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS (R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS (R10), Z8
+	VFMADD231PS  Z0, Z8, Z21
+	VFMADD231PS  Z1, Z8, Z20
+	VBROADCASTSS (R10)(SI*1), Z9
+	VFMADD231PS  Z0, Z9, Z19
+	VFMADD231PS  Z1, Z9, Z18
+	VBROADCASTSS (R10)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z17
+	VFMADD231PS  Z1, Z2, Z16
+	VBROADCASTSS (R10)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z15
+	VFMADD231PS  Z1, Z3, Z14
+	VBROADCASTSS (R10)(SI*4), Z4
+	VFMADD231PS  Z0, Z4, Z13
+	VFMADD231PS  Z1, Z4, Z12
+	VBROADCASTSS (R11), Z5
+	VFMADD231PS  Z0, Z5, Z11
+	VFMADD231PS  Z1, Z5, Z10
+	VCVTPH2PS    (BX)(CX*1), Z0
+	VCVTPH2PS    32(BX)(CX*1), Z1
+	VBROADCASTSS 4(R9), Z6
+	VFMADD231PS  Z0, Z6, Z31
+	VFMADD231PS  Z1, Z6, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z29
+	VFMADD231PS  Z1, Z7, Z28
+	VBROADCASTSS 4(R9)(SI*2), Z8
+	VFMADD231PS  Z0, Z8, Z27
+	VFMADD231PS  Z1, Z8, Z26
+	VBROADCASTSS 4(R9)(R8*1), Z9
+	VFMADD231PS  Z0, Z9, Z25
+	VFMADD231PS  Z1, Z9, Z24
+	VBROADCASTSS 4(R9)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z23
+	VFMADD231PS  Z1, Z2, Z22
+	VBROADCASTSS 4(R10), Z3
+	VFMADD231PS  Z0, Z3, Z21
+	VFMADD231PS  Z1, Z3, Z20
+	VBROADCASTSS 4(R10)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z19
+	VFMADD231PS  Z1, Z4, Z18
+	VBROADCASTSS 4(R10)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z17
+	VFMADD231PS  Z1, Z5, Z16
+	VBROADCASTSS 4(R10)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z15
+	VFMADD231PS  Z1, Z6, Z14
+	VBROADCASTSS 4(R10)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z13
+	VFMADD231PS  Z1, Z7, Z12
+	VBROADCASTSS 4(R11), Z8
+	VFMADD231PS  Z0, Z8, Z11
+	VFMADD231PS  Z1, Z8, Z10
+	VCVTPH2PS    (BX)(CX*2), Z0
+	VCVTPH2PS    32(BX)(CX*2), Z1
+	VBROADCASTSS 8(R9), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VFMADD231PS  Z1, Z9, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VFMADD231PS  Z1, Z2, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VFMADD231PS  Z1, Z3, Z26
+	VBROADCASTSS 8(R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z25
+	VFMADD231PS  Z1, Z4, Z24
+	VBROADCASTSS 8(R9)(SI*4), Z5
+	VFMADD231PS  Z0, Z5, Z23
+	VFMADD231PS  Z1, Z5, Z22
+	VBROADCASTSS 8(R10), Z6
+	VFMADD231PS  Z0, Z6, Z21
+	VFMADD231PS  Z1, Z6, Z20
+	VBROADCASTSS 8(R10)(SI*1), Z7
+	VFMADD231PS  Z0, Z7, Z19
+	VFMADD231PS  Z1, Z7, Z18
+	VBROADCASTSS 8(R10)(SI*2), Z8
+	VFMADD231PS  Z0, Z8, Z17
+	VFMADD231PS  Z1, Z8, Z16
+	VBROADCASTSS 8(R10)(R8*1), Z9
+	VFMADD231PS  Z0, Z9, Z15
+	VFMADD231PS  Z1, Z9, Z14
+	VBROADCASTSS 8(R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VBROADCASTSS 8(R11), Z3
+	VFMADD231PS  Z0, Z3, Z11
+	VFMADD231PS  Z1, Z3, Z10
+	VCVTPH2PS    (BX)(DX*1), Z0
+	VCVTPH2PS    32(BX)(DX*1), Z1
+	VBROADCASTSS 12(R9), Z4
+	VFMADD231PS  Z0, Z4, Z31
+	VFMADD231PS  Z1, Z4, Z30
+	VBROADCASTSS 12(R9)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z29
+	VFMADD231PS  Z1, Z5, Z28
+	VBROADCASTSS 12(R9)(SI*2), Z6
+	VFMADD231PS  Z0, Z6, Z27
+	VFMADD231PS  Z1, Z6, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z7
+	VFMADD231PS  Z0, Z7, Z25
+	VFMADD231PS  Z1, Z7, Z24
+	VBROADCASTSS 12(R9)(SI*4), Z8
+	VFMADD231PS  Z0, Z8, Z23
+	VFMADD231PS  Z1, Z8, Z22
+	VBROADCASTSS 12(R10), Z9
+	VFMADD231PS  Z0, Z9, Z21
+	VFMADD231PS  Z1, Z9, Z20
+	VBROADCASTSS 12(R10)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z19
+	VFMADD231PS  Z1, Z2, Z18
+	VBROADCASTSS 12(R10)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z17
+	VFMADD231PS  Z1, Z3, Z16
+	VBROADCASTSS 12(R10)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z15
+	VFMADD231PS  Z1, Z4, Z14
+	VBROADCASTSS 12(R10)(SI*4), Z5
+	VFMADD231PS  Z0, Z5, Z13
+	VFMADD231PS  Z1, Z5, Z12
+	VBROADCASTSS 12(R11), Z6
+	VFMADD231PS  Z0, Z6, Z11
+	VFMADD231PS  Z1, Z6, Z10
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	ADDQ         $+16, R11
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VCVTPH2PS    (BX), Z0
+	VCVTPH2PS    32(BX), Z1
+	VBROADCASTSS (R9), Z7
+	VFMADD231PS  Z0, Z7, Z31
+	VFMADD231PS  Z1, Z7, Z30
+	VBROADCASTSS (R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z29
+	VFMADD231PS  Z1, Z8, Z28
+	VBROADCASTSS (R9)(SI*2), Z9
+	VFMADD231PS  Z0, Z9, Z27
+	VFMADD231PS  Z1, Z9, Z26
+	VBROADCASTSS (R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS (R9)(SI*4), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS (R10), Z4
+	VFMADD231PS  Z0, Z4, Z21
+	VFMADD231PS  Z1, Z4, Z20
+	VBROADCASTSS (R10)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z19
+	VFMADD231PS  Z1, Z5, Z18
+	VBROADCASTSS (R10)(SI*2), Z6
+	VFMADD231PS  Z0, Z6, Z17
+	VFMADD231PS  Z1, Z6, Z16
+	VBROADCASTSS (R10)(R8*1), Z7
+	VFMADD231PS  Z0, Z7, Z15
+	VFMADD231PS  Z1, Z7, Z14
+	VBROADCASTSS (R10)(SI*4), Z8
+	VFMADD231PS  Z0, Z8, Z13
+	VFMADD231PS  Z1, Z8, Z12
+	VBROADCASTSS (R11), Z9
+	VFMADD231PS  Z0, Z9, Z11
+	VFMADD231PS  Z1, Z9, Z10
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         $+4, R11
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VFMADD213PS  64(AX), Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VFMADD213PS  64(AX), Z1, Z18
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z17
+	VFMADD213PS  64(AX), Z1, Z16
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z15
+	VFMADD213PS  64(AX), Z1, Z14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z13
+	VFMADD213PS  64(AX), Z1, Z12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z11
+	VFMADD213PS  64(AX), Z1, Z10
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z21, Z21
+	VADDPS  Z0, Z19, Z19
+	VADDPS  Z0, Z17, Z17
+	VADDPS  Z0, Z15, Z15
+	VADDPS  Z0, Z13, Z13
+	VADDPS  Z0, Z11, Z11
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z22, Z22
+	VADDPS  Z0, Z20, Z20
+	VADDPS  Z0, Z18, Z18
+	VADDPS  Z0, Z16, Z16
+	VADDPS  Z0, Z14, Z14
+	VADDPS  Z0, Z12, Z12
+	VADDPS  Z0, Z10, Z10
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z17, (R12)
+	VMOVUPS Z16, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z15, (R12)
+	VMOVUPS Z14, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z13, (R12)
+	VMOVUPS Z12, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z11, (R12)
+	VMOVUPS Z10, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ (AX), R11
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmHalf12x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmHalf12x2AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	LEAQ   (R10)(SI*4), R11
+	ADDQ   SI, R11
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	VPXOR  X15, X15, X15
+	VPXOR  X14, X14, X14
+	VPXOR  X13, X13, X13
+	VPXOR  X12, X12, X12
+	VPXOR  X11, X11, X11
+	VPXOR  X10, X10, X10
+	VPXOR  X9, X9, X9
+	VPXOR  X8, X8, X8
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VCVTPH2PS    (BX), Z0
+	VCVTPH2PS    32(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS (R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS (R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS (R10)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS (R10)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z17
+	VFMADD231PS  Z1, Z4, Z16
+	VBROADCASTSS (R10)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z15
+	VFMADD231PS  Z1, Z5, Z14
+	VBROADCASTSS (R10)(SI*4), Z6
+	VFMADD231PS  Z0, Z6, Z13
+	VFMADD231PS  Z1, Z6, Z12
+	VBROADCASTSS (R11), Z7
+	VFMADD231PS  Z0, Z7, Z11
+	VFMADD231PS  Z1, Z7, Z10
+	VBROADCASTSS (R11)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VCVTPH2PS    (BX)(CX*1), Z0
+	VCVTPH2PS    32(BX)(CX*1), Z1
+	VBROADCASTSS 4(R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 4(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 4(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 4(R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 4(R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 4(R10)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 4(R10)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z17
+	VFMADD231PS  Z1, Z4, Z16
+	VBROADCASTSS 4(R10)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z15
+	VFMADD231PS  Z1, Z5, Z14
+	VBROADCASTSS 4(R10)(SI*4), Z6
+	VFMADD231PS  Z0, Z6, Z13
+	VFMADD231PS  Z1, Z6, Z12
+	VBROADCASTSS 4(R11), Z7
+	VFMADD231PS  Z0, Z7, Z11
+	VFMADD231PS  Z1, Z7, Z10
+	VBROADCASTSS 4(R11)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VCVTPH2PS    (BX)(CX*2), Z0
+	VCVTPH2PS    32(BX)(CX*2), Z1
+	VBROADCASTSS 8(R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 8(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 8(R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 8(R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 8(R10)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 8(R10)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z17
+	VFMADD231PS  Z1, Z4, Z16
+	VBROADCASTSS 8(R10)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z15
+	VFMADD231PS  Z1, Z5, Z14
+	VBROADCASTSS 8(R10)(SI*4), Z6
+	VFMADD231PS  Z0, Z6, Z13
+	VFMADD231PS  Z1, Z6, Z12
+	VBROADCASTSS 8(R11), Z7
+	VFMADD231PS  Z0, Z7, Z11
+	VFMADD231PS  Z1, Z7, Z10
+	VBROADCASTSS 8(R11)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VCVTPH2PS    (BX)(DX*1), Z0
+	VCVTPH2PS    32(BX)(DX*1), Z1
+	VBROADCASTSS 12(R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 12(R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS 12(R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS 12(R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS 12(R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 12(R10)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 12(R10)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z17
+	VFMADD231PS  Z1, Z4, Z16
+	VBROADCASTSS 12(R10)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z15
+	VFMADD231PS  Z1, Z5, Z14
+	VBROADCASTSS 12(R10)(SI*4), Z6
+	VFMADD231PS  Z0, Z6, Z13
+	VFMADD231PS  Z1, Z6, Z12
+	VBROADCASTSS 12(R11), Z7
+	VFMADD231PS  Z0, Z7, Z11
+	VFMADD231PS  Z1, Z7, Z10
+	VBROADCASTSS 12(R11)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	ADDQ         $+16, R11
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VCVTPH2PS    (BX), Z0
+	VCVTPH2PS    32(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z6
+	VFMADD231PS  Z0, Z6, Z25
+	VFMADD231PS  Z1, Z6, Z24
+	VBROADCASTSS (R9)(SI*4), Z7
+	VFMADD231PS  Z0, Z7, Z23
+	VFMADD231PS  Z1, Z7, Z22
+	VBROADCASTSS (R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS (R10)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS (R10)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z17
+	VFMADD231PS  Z1, Z4, Z16
+	VBROADCASTSS (R10)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z15
+	VFMADD231PS  Z1, Z5, Z14
+	VBROADCASTSS (R10)(SI*4), Z6
+	VFMADD231PS  Z0, Z6, Z13
+	VFMADD231PS  Z1, Z6, Z12
+	VBROADCASTSS (R11), Z7
+	VFMADD231PS  Z0, Z7, Z11
+	VFMADD231PS  Z1, Z7, Z10
+	VBROADCASTSS (R11)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         $+4, R11
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VFMADD213PS  64(AX), Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VFMADD213PS  64(AX), Z1, Z18
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z17
+	VFMADD213PS  64(AX), Z1, Z16
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z15
+	VFMADD213PS  64(AX), Z1, Z14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z13
+	VFMADD213PS  64(AX), Z1, Z12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z11
+	VFMADD213PS  64(AX), Z1, Z10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z9
+	VFMADD213PS  64(AX), Z1, Z8
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z21, Z21
+	VADDPS  Z0, Z19, Z19
+	VADDPS  Z0, Z17, Z17
+	VADDPS  Z0, Z15, Z15
+	VADDPS  Z0, Z13, Z13
+	VADDPS  Z0, Z11, Z11
+	VADDPS  Z0, Z9, Z9
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z22, Z22
+	VADDPS  Z0, Z20, Z20
+	VADDPS  Z0, Z18, Z18
+	VADDPS  Z0, Z16, Z16
+	VADDPS  Z0, Z14, Z14
+	VADDPS  Z0, Z12, Z12
+	VADDPS  Z0, Z10, Z10
+	VADDPS  Z0, Z8, Z8
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z17, (R12)
+	VMOVUPS Z16, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z15, (R12)
+	VMOVUPS Z14, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z13, (R12)
+	VMOVUPS Z12, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z11, (R12)
+	VMOVUPS Z10, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z9, (R12)
+	VMOVUPS Z8, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ (AX), R11
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmHalf13x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmHalf13x2AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	LEAQ   (R10)(SI*4), R11
+	ADDQ   SI, R11
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	VPXOR  X15, X15, X15
+	VPXOR  X14, X14, X14
+	VPXOR  X13, X13, X13
+	VPXOR  X12, X12, X12
+	VPXOR  X11, X11, X11
+	VPXOR  X10, X10, X10
+	VPXOR  X9, X9, X9
+	VPXOR  X8, X8, X8
+	VPXOR  X7, X7, X7
+	VPXOR  X6, X6, X6
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VCVTPH2PS    (BX), Z0
+	VCVTPH2PS    32(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS (R9)(SI*4), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS (R10), Z4
+	VFMADD231PS  Z0, Z4, Z21
+	VFMADD231PS  Z1, Z4, Z20
+	VBROADCASTSS (R10)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z19
+	VFMADD231PS  Z1, Z5, Z18
+	VBROADCASTSS (R10)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z17
+	VFMADD231PS  Z1, Z2, Z16
+	VBROADCASTSS (R10)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z15
+	VFMADD231PS  Z1, Z3, Z14
+	VBROADCASTSS (R10)(SI*4), Z4
+	VFMADD231PS  Z0, Z4, Z13
+	VFMADD231PS  Z1, Z4, Z12
+	VBROADCASTSS (R11), Z5
+	VFMADD231PS  Z0, Z5, Z11
+	VFMADD231PS  Z1, Z5, Z10
+	VBROADCASTSS (R11)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VBROADCASTSS (R11)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z7
+	VFMADD231PS  Z1, Z3, Z6
+	VCVTPH2PS    (BX)(CX*1), Z0
+	VCVTPH2PS    32(BX)(CX*1), Z1
+	VBROADCASTSS 4(R9), Z4
+	VFMADD231PS  Z0, Z4, Z31
+	VFMADD231PS  Z1, Z4, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z29
+	VFMADD231PS  Z1, Z5, Z28
+	VBROADCASTSS 4(R9)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z27
+	VFMADD231PS  Z1, Z2, Z26
+	VBROADCASTSS 4(R9)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z25
+	VFMADD231PS  Z1, Z3, Z24
+	VBROADCASTSS 4(R9)(SI*4), Z4
+	VFMADD231PS  Z0, Z4, Z23
+	VFMADD231PS  Z1, Z4, Z22
+	VBROADCASTSS 4(R10), Z5
+	VFMADD231PS  Z0, Z5, Z21
+	VFMADD231PS  Z1, Z5, Z20
+	VBROADCASTSS 4(R10)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z19
+	VFMADD231PS  Z1, Z2, Z18
+	VBROADCASTSS 4(R10)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z17
+	VFMADD231PS  Z1, Z3, Z16
+	VBROADCASTSS 4(R10)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z15
+	VFMADD231PS  Z1, Z4, Z14
+	VBROADCASTSS 4(R10)(SI*4), Z5
+	VFMADD231PS  Z0, Z5, Z13
+	VFMADD231PS  Z1, Z5, Z12
+	VBROADCASTSS 4(R11), Z2
+	VFMADD231PS  Z0, Z2, Z11
+	VFMADD231PS  Z1, Z2, Z10
+	VBROADCASTSS 4(R11)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z9
+	VFMADD231PS  Z1, Z3, Z8
+	VBROADCASTSS 4(R11)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z7
+	VFMADD231PS  Z1, Z4, Z6
+	VCVTPH2PS    (BX)(CX*2), Z0
+	VCVTPH2PS    32(BX)(CX*2), Z1
+	VBROADCASTSS 8(R9), Z5
+	VFMADD231PS  Z0, Z5, Z31
+	VFMADD231PS  Z1, Z5, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VFMADD231PS  Z1, Z2, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VFMADD231PS  Z1, Z3, Z26
+	VBROADCASTSS 8(R9)(R8*1), Z4
+	VFMADD231PS  Z0, Z4, Z25
+	VFMADD231PS  Z1, Z4, Z24
+	VBROADCASTSS 8(R9)(SI*4), Z5
+	VFMADD231PS  Z0, Z5, Z23
+	VFMADD231PS  Z1, Z5, Z22
+	VBROADCASTSS 8(R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 8(R10)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 8(R10)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z17
+	VFMADD231PS  Z1, Z4, Z16
+	VBROADCASTSS 8(R10)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z15
+	VFMADD231PS  Z1, Z5, Z14
+	VBROADCASTSS 8(R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VBROADCASTSS 8(R11), Z3
+	VFMADD231PS  Z0, Z3, Z11
+	VFMADD231PS  Z1, Z3, Z10
+	VBROADCASTSS 8(R11)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z9
+	VFMADD231PS  Z1, Z4, Z8
+	VBROADCASTSS 8(R11)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z7
+	VFMADD231PS  Z1, Z5, Z6
+	VCVTPH2PS    (BX)(DX*1), Z0
+	VCVTPH2PS    32(BX)(DX*1), Z1
+	VBROADCASTSS 12(R9), Z2
+	VFMADD231PS  Z0, Z2, Z31
+	VFMADD231PS  Z1, Z2, Z30
+	VBROADCASTSS 12(R9)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z29
+	VFMADD231PS  Z1, Z3, Z28
+	VBROADCASTSS 12(R9)(SI*2), Z4
+	VFMADD231PS  Z0, Z4, Z27
+	VFMADD231PS  Z1, Z4, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z5
+	VFMADD231PS  Z0, Z5, Z25
+	VFMADD231PS  Z1, Z5, Z24
+	VBROADCASTSS 12(R9)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z23
+	VFMADD231PS  Z1, Z2, Z22
+	VBROADCASTSS 12(R10), Z3
+	VFMADD231PS  Z0, Z3, Z21
+	VFMADD231PS  Z1, Z3, Z20
+	VBROADCASTSS 12(R10)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z19
+	VFMADD231PS  Z1, Z4, Z18
+	VBROADCASTSS 12(R10)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z17
+	VFMADD231PS  Z1, Z5, Z16
+	VBROADCASTSS 12(R10)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z15
+	VFMADD231PS  Z1, Z2, Z14
+	VBROADCASTSS 12(R10)(SI*4), Z3
+	VFMADD231PS  Z0, Z3, Z13
+	VFMADD231PS  Z1, Z3, Z12
+	VBROADCASTSS 12(R11), Z4
+	VFMADD231PS  Z0, Z4, Z11
+	VFMADD231PS  Z1, Z4, Z10
+	VBROADCASTSS 12(R11)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z9
+	VFMADD231PS  Z1, Z5, Z8
+	VBROADCASTSS 12(R11)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z7
+	VFMADD231PS  Z1, Z2, Z6
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	ADDQ         $+16, R11
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VCVTPH2PS    (BX), Z0
+	VCVTPH2PS    32(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z4
+	VFMADD231PS  Z0, Z4, Z29
+	VFMADD231PS  Z1, Z4, Z28
+	VBROADCASTSS (R9)(SI*2), Z5
+	VFMADD231PS  Z0, Z5, Z27
+	VFMADD231PS  Z1, Z5, Z26
+	VBROADCASTSS (R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS (R9)(SI*4), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS (R10), Z4
+	VFMADD231PS  Z0, Z4, Z21
+	VFMADD231PS  Z1, Z4, Z20
+	VBROADCASTSS (R10)(SI*1), Z5
+	VFMADD231PS  Z0, Z5, Z19
+	VFMADD231PS  Z1, Z5, Z18
+	VBROADCASTSS (R10)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z17
+	VFMADD231PS  Z1, Z2, Z16
+	VBROADCASTSS (R10)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z15
+	VFMADD231PS  Z1, Z3, Z14
+	VBROADCASTSS (R10)(SI*4), Z4
+	VFMADD231PS  Z0, Z4, Z13
+	VFMADD231PS  Z1, Z4, Z12
+	VBROADCASTSS (R11), Z5
+	VFMADD231PS  Z0, Z5, Z11
+	VFMADD231PS  Z1, Z5, Z10
+	VBROADCASTSS (R11)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VBROADCASTSS (R11)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z7
+	VFMADD231PS  Z1, Z3, Z6
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         $+4, R11
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VFMADD213PS  64(AX), Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VFMADD213PS  64(AX), Z1, Z18
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z17
+	VFMADD213PS  64(AX), Z1, Z16
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z15
+	VFMADD213PS  64(AX), Z1, Z14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z13
+	VFMADD213PS  64(AX), Z1, Z12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z11
+	VFMADD213PS  64(AX), Z1, Z10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z9
+	VFMADD213PS  64(AX), Z1, Z8
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z7
+	VFMADD213PS  64(AX), Z1, Z6
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z21, Z21
+	VADDPS  Z0, Z19, Z19
+	VADDPS  Z0, Z17, Z17
+	VADDPS  Z0, Z15, Z15
+	VADDPS  Z0, Z13, Z13
+	VADDPS  Z0, Z11, Z11
+	VADDPS  Z0, Z9, Z9
+	VADDPS  Z0, Z7, Z7
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z22, Z22
+	VADDPS  Z0, Z20, Z20
+	VADDPS  Z0, Z18, Z18
+	VADDPS  Z0, Z16, Z16
+	VADDPS  Z0, Z14, Z14
+	VADDPS  Z0, Z12, Z12
+	VADDPS  Z0, Z10, Z10
+	VADDPS  Z0, Z8, Z8
+	VADDPS  Z0, Z6, Z6
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z17, (R12)
+	VMOVUPS Z16, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z15, (R12)
+	VMOVUPS Z14, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z13, (R12)
+	VMOVUPS Z12, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z11, (R12)
+	VMOVUPS Z10, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z9, (R12)
+	VMOVUPS Z8, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z7, (R12)
+	VMOVUPS Z6, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ (AX), R11
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmHalf14x2AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmHalf14x2AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	LEAQ   (R9)(SI*4), R10
+	ADDQ   SI, R10
+	LEAQ   (R10)(SI*4), R11
+	ADDQ   SI, R11
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	VPXOR  X15, X15, X15
+	VPXOR  X14, X14, X14
+	VPXOR  X13, X13, X13
+	VPXOR  X12, X12, X12
+	VPXOR  X11, X11, X11
+	VPXOR  X10, X10, X10
+	VPXOR  X9, X9, X9
+	VPXOR  X8, X8, X8
+	VPXOR  X7, X7, X7
+	VPXOR  X6, X6, X6
+	VPXOR  X5, X5, X5
+	VPXOR  X4, X4, X4
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VCVTPH2PS    (BX), Z0
+	VCVTPH2PS    32(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VFMADD231PS  Z1, Z2, Z28
+	VBROADCASTSS (R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VFMADD231PS  Z1, Z3, Z26
+	VBROADCASTSS (R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS (R9)(SI*4), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS (R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS (R10)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS (R10)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z17
+	VFMADD231PS  Z1, Z2, Z16
+	VBROADCASTSS (R10)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z15
+	VFMADD231PS  Z1, Z3, Z14
+	VBROADCASTSS (R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VBROADCASTSS (R11), Z3
+	VFMADD231PS  Z0, Z3, Z11
+	VFMADD231PS  Z1, Z3, Z10
+	VBROADCASTSS (R11)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VBROADCASTSS (R11)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z7
+	VFMADD231PS  Z1, Z3, Z6
+	VBROADCASTSS (R11)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z5
+	VFMADD231PS  Z1, Z2, Z4
+	VCVTPH2PS    (BX)(CX*1), Z0
+	VCVTPH2PS    32(BX)(CX*1), Z1
+	VBROADCASTSS 4(R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 4(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VFMADD231PS  Z1, Z2, Z28
+	VBROADCASTSS 4(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VFMADD231PS  Z1, Z3, Z26
+	VBROADCASTSS 4(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS 4(R9)(SI*4), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS 4(R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 4(R10)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 4(R10)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z17
+	VFMADD231PS  Z1, Z2, Z16
+	VBROADCASTSS 4(R10)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z15
+	VFMADD231PS  Z1, Z3, Z14
+	VBROADCASTSS 4(R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VBROADCASTSS 4(R11), Z3
+	VFMADD231PS  Z0, Z3, Z11
+	VFMADD231PS  Z1, Z3, Z10
+	VBROADCASTSS 4(R11)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VBROADCASTSS 4(R11)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z7
+	VFMADD231PS  Z1, Z3, Z6
+	VBROADCASTSS 4(R11)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z5
+	VFMADD231PS  Z1, Z2, Z4
+	VCVTPH2PS    (BX)(CX*2), Z0
+	VCVTPH2PS    32(BX)(CX*2), Z1
+	VBROADCASTSS 8(R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 8(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VFMADD231PS  Z1, Z2, Z28
+	VBROADCASTSS 8(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VFMADD231PS  Z1, Z3, Z26
+	VBROADCASTSS 8(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS 8(R9)(SI*4), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS 8(R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 8(R10)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 8(R10)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z17
+	VFMADD231PS  Z1, Z2, Z16
+	VBROADCASTSS 8(R10)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z15
+	VFMADD231PS  Z1, Z3, Z14
+	VBROADCASTSS 8(R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VBROADCASTSS 8(R11), Z3
+	VFMADD231PS  Z0, Z3, Z11
+	VFMADD231PS  Z1, Z3, Z10
+	VBROADCASTSS 8(R11)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VBROADCASTSS 8(R11)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z7
+	VFMADD231PS  Z1, Z3, Z6
+	VBROADCASTSS 8(R11)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z5
+	VFMADD231PS  Z1, Z2, Z4
+	VCVTPH2PS    (BX)(DX*1), Z0
+	VCVTPH2PS    32(BX)(DX*1), Z1
+	VBROADCASTSS 12(R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS 12(R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VFMADD231PS  Z1, Z2, Z28
+	VBROADCASTSS 12(R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VFMADD231PS  Z1, Z3, Z26
+	VBROADCASTSS 12(R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS 12(R9)(SI*4), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS 12(R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS 12(R10)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS 12(R10)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z17
+	VFMADD231PS  Z1, Z2, Z16
+	VBROADCASTSS 12(R10)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z15
+	VFMADD231PS  Z1, Z3, Z14
+	VBROADCASTSS 12(R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VBROADCASTSS 12(R11), Z3
+	VFMADD231PS  Z0, Z3, Z11
+	VFMADD231PS  Z1, Z3, Z10
+	VBROADCASTSS 12(R11)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VBROADCASTSS 12(R11)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z7
+	VFMADD231PS  Z1, Z3, Z6
+	VBROADCASTSS 12(R11)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z5
+	VFMADD231PS  Z1, Z2, Z4
+	ADDQ         $+16, R9
+	ADDQ         $+16, R10
+	ADDQ         $+16, R11
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VCVTPH2PS    (BX), Z0
+	VCVTPH2PS    32(BX), Z1
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z0, Z3, Z31
+	VFMADD231PS  Z1, Z3, Z30
+	VBROADCASTSS (R9)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z29
+	VFMADD231PS  Z1, Z2, Z28
+	VBROADCASTSS (R9)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z27
+	VFMADD231PS  Z1, Z3, Z26
+	VBROADCASTSS (R9)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z25
+	VFMADD231PS  Z1, Z2, Z24
+	VBROADCASTSS (R9)(SI*4), Z3
+	VFMADD231PS  Z0, Z3, Z23
+	VFMADD231PS  Z1, Z3, Z22
+	VBROADCASTSS (R10), Z2
+	VFMADD231PS  Z0, Z2, Z21
+	VFMADD231PS  Z1, Z2, Z20
+	VBROADCASTSS (R10)(SI*1), Z3
+	VFMADD231PS  Z0, Z3, Z19
+	VFMADD231PS  Z1, Z3, Z18
+	VBROADCASTSS (R10)(SI*2), Z2
+	VFMADD231PS  Z0, Z2, Z17
+	VFMADD231PS  Z1, Z2, Z16
+	VBROADCASTSS (R10)(R8*1), Z3
+	VFMADD231PS  Z0, Z3, Z15
+	VFMADD231PS  Z1, Z3, Z14
+	VBROADCASTSS (R10)(SI*4), Z2
+	VFMADD231PS  Z0, Z2, Z13
+	VFMADD231PS  Z1, Z2, Z12
+	VBROADCASTSS (R11), Z3
+	VFMADD231PS  Z0, Z3, Z11
+	VFMADD231PS  Z1, Z3, Z10
+	VBROADCASTSS (R11)(SI*1), Z2
+	VFMADD231PS  Z0, Z2, Z9
+	VFMADD231PS  Z1, Z2, Z8
+	VBROADCASTSS (R11)(SI*2), Z3
+	VFMADD231PS  Z0, Z3, Z7
+	VFMADD231PS  Z1, Z3, Z6
+	VBROADCASTSS (R11)(R8*1), Z2
+	VFMADD231PS  Z0, Z2, Z5
+	VFMADD231PS  Z1, Z2, Z4
+	ADDQ         $+4, R9
+	ADDQ         $+4, R10
+	ADDQ         $+4, R11
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z29
+	VFMADD213PS  64(AX), Z1, Z28
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z27
+	VFMADD213PS  64(AX), Z1, Z26
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z25
+	VFMADD213PS  64(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z21
+	VFMADD213PS  64(AX), Z1, Z20
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z19
+	VFMADD213PS  64(AX), Z1, Z18
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z17
+	VFMADD213PS  64(AX), Z1, Z16
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z15
+	VFMADD213PS  64(AX), Z1, Z14
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z13
+	VFMADD213PS  64(AX), Z1, Z12
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z11
+	VFMADD213PS  64(AX), Z1, Z10
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z9
+	VFMADD213PS  64(AX), Z1, Z8
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z7
+	VFMADD213PS  64(AX), Z1, Z6
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z5
+	VFMADD213PS  64(AX), Z1, Z4
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z23, Z23
+	VADDPS  Z0, Z21, Z21
+	VADDPS  Z0, Z19, Z19
+	VADDPS  Z0, Z17, Z17
+	VADDPS  Z0, Z15, Z15
+	VADDPS  Z0, Z13, Z13
+	VADDPS  Z0, Z11, Z11
+	VADDPS  Z0, Z9, Z9
+	VADDPS  Z0, Z7, Z7
+	VADDPS  Z0, Z5, Z5
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z22, Z22
+	VADDPS  Z0, Z20, Z20
+	VADDPS  Z0, Z18, Z18
+	VADDPS  Z0, Z16, Z16
+	VADDPS  Z0, Z14, Z14
+	VADDPS  Z0, Z12, Z12
+	VADDPS  Z0, Z10, Z10
+	VADDPS  Z0, Z8, Z8
+	VADDPS  Z0, Z6, Z6
+	VADDPS  Z0, Z4, Z4
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z29, (R12)
+	VMOVUPS Z28, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z27, (R12)
+	VMOVUPS Z26, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z25, (R12)
+	VMOVUPS Z24, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z21, (R12)
+	VMOVUPS Z20, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z19, (R12)
+	VMOVUPS Z18, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z17, (R12)
+	VMOVUPS Z16, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z15, (R12)
+	VMOVUPS Z14, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z13, (R12)
+	VMOVUPS Z12, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z11, (R12)
+	VMOVUPS Z10, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z9, (R12)
+	VMOVUPS Z8, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z7, (R12)
+	VMOVUPS Z6, 64(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z5, (R12)
+	VMOVUPS Z4, 64(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ (AX), R10
+	ADDQ (AX), R11
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmHalf1x16AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmHalf1x16AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VBROADCASTSS (R9), Z1
+	VCVTPH2PS    (BX), Z2
+	VFMADD231PS  Z2, Z1, Z31
+	VCVTPH2PS    32(BX), Z3
+	VFMADD231PS  Z3, Z1, Z30
+	VCVTPH2PS    64(BX), Z4
+	VFMADD231PS  Z4, Z1, Z29
+	VCVTPH2PS    96(BX), Z5
+	VFMADD231PS  Z5, Z1, Z28
+	VCVTPH2PS    128(BX), Z6
+	VFMADD231PS  Z6, Z1, Z27
+	VCVTPH2PS    160(BX), Z7
+	VFMADD231PS  Z7, Z1, Z26
+	VCVTPH2PS    192(BX), Z8
+	VFMADD231PS  Z8, Z1, Z25
+	VCVTPH2PS    224(BX), Z9
+	VFMADD231PS  Z9, Z1, Z24
+	VCVTPH2PS    256(BX), Z10
+	VFMADD231PS  Z10, Z1, Z23
+	VCVTPH2PS    288(BX), Z11
+	VFMADD231PS  Z11, Z1, Z22
+	VCVTPH2PS    320(BX), Z12
+	VFMADD231PS  Z12, Z1, Z21
+	VCVTPH2PS    352(BX), Z13
+	VFMADD231PS  Z13, Z1, Z20
+	VCVTPH2PS    384(BX), Z14
+	VFMADD231PS  Z14, Z1, Z19
+	VCVTPH2PS    416(BX), Z15
+	VFMADD231PS  Z15, Z1, Z18
+	VCVTPH2PS    448(BX), Z0
+	VFMADD231PS  Z0, Z1, Z17
+	VCVTPH2PS    480(BX), Z2
+	VFMADD231PS  Z2, Z1, Z16
+	VBROADCASTSS 4(R9), Z3
+	VCVTPH2PS    (BX)(CX*1), Z4
+	VFMADD231PS  Z4, Z3, Z31
+	VCVTPH2PS    32(BX)(CX*1), Z5
+	VFMADD231PS  Z5, Z3, Z30
+	VCVTPH2PS    64(BX)(CX*1), Z6
+	VFMADD231PS  Z6, Z3, Z29
+	VCVTPH2PS    96(BX)(CX*1), Z7
+	VFMADD231PS  Z7, Z3, Z28
+	VCVTPH2PS    128(BX)(CX*1), Z8
+	VFMADD231PS  Z8, Z3, Z27
+	VCVTPH2PS    160(BX)(CX*1), Z9
+	VFMADD231PS  Z9, Z3, Z26
+	VCVTPH2PS    192(BX)(CX*1), Z10
+	VFMADD231PS  Z10, Z3, Z25
+	VCVTPH2PS    224(BX)(CX*1), Z11
+	VFMADD231PS  Z11, Z3, Z24
+	VCVTPH2PS    256(BX)(CX*1), Z12
+	VFMADD231PS  Z12, Z3, Z23
+	VCVTPH2PS    288(BX)(CX*1), Z13
+	VFMADD231PS  Z13, Z3, Z22
+	VCVTPH2PS    320(BX)(CX*1), Z14
+	VFMADD231PS  Z14, Z3, Z21
+	VCVTPH2PS    352(BX)(CX*1), Z15
+	VFMADD231PS  Z15, Z3, Z20
+	VCVTPH2PS    384(BX)(CX*1), Z0
+	VFMADD231PS  Z0, Z3, Z19
+	VCVTPH2PS    416(BX)(CX*1), Z1
+	VFMADD231PS  Z1, Z3, Z18
+	VCVTPH2PS    448(BX)(CX*1), Z2
+	VFMADD231PS  Z2, Z3, Z17
+	VCVTPH2PS    480(BX)(CX*1), Z4
+	VFMADD231PS  Z4, Z3, Z16
+	VBROADCASTSS 8(R9), Z5
+	VCVTPH2PS    (BX)(CX*2), Z6
+	VFMADD231PS  Z6, Z5, Z31
+	VCVTPH2PS    32(BX)(CX*2), Z7
+	VFMADD231PS  Z7, Z5, Z30
+	VCVTPH2PS    64(BX)(CX*2), Z8
+	VFMADD231PS  Z8, Z5, Z29
+	VCVTPH2PS    96(BX)(CX*2), Z9
+	VFMADD231PS  Z9, Z5, Z28
+	VCVTPH2PS    128(BX)(CX*2), Z10
+	VFMADD231PS  Z10, Z5, Z27
+	VCVTPH2PS    160(BX)(CX*2), Z11
+	VFMADD231PS  Z11, Z5, Z26
+	VCVTPH2PS    192(BX)(CX*2), Z12
+	VFMADD231PS  Z12, Z5, Z25
+	VCVTPH2PS    224(BX)(CX*2), Z13
+	VFMADD231PS  Z13, Z5, Z24
+	VCVTPH2PS    256(BX)(CX*2), Z14
+	VFMADD231PS  Z14, Z5, Z23
+	VCVTPH2PS    288(BX)(CX*2), Z15
+	VFMADD231PS  Z15, Z5, Z22
+	VCVTPH2PS    320(BX)(CX*2), Z0
+	VFMADD231PS  Z0, Z5, Z21
+	VCVTPH2PS    352(BX)(CX*2), Z1
+	VFMADD231PS  Z1, Z5, Z20
+	VCVTPH2PS    384(BX)(CX*2), Z2
+	VFMADD231PS  Z2, Z5, Z19
+	VCVTPH2PS    416(BX)(CX*2), Z3
+	VFMADD231PS  Z3, Z5, Z18
+	VCVTPH2PS    448(BX)(CX*2), Z4
+	VFMADD231PS  Z4, Z5, Z17
+	VCVTPH2PS    480(BX)(CX*2), Z6
+	VFMADD231PS  Z6, Z5, Z16
+	VBROADCASTSS 12(R9), Z7
+	VCVTPH2PS    (BX)(DX*1), Z8
+	VFMADD231PS  Z8, Z7, Z31
+	VCVTPH2PS    32(BX)(DX*1), Z9
+	VFMADD231PS  Z9, Z7, Z30
+	VCVTPH2PS    64(BX)(DX*1), Z10
+	VFMADD231PS  Z10, Z7, Z29
+	VCVTPH2PS    96(BX)(DX*1), Z11
+	VFMADD231PS  Z11, Z7, Z28
+	VCVTPH2PS    128(BX)(DX*1), Z12
+	VFMADD231PS  Z12, Z7, Z27
+	VCVTPH2PS    160(BX)(DX*1), Z13
+	VFMADD231PS  Z13, Z7, Z26
+	VCVTPH2PS    192(BX)(DX*1), Z14
+	VFMADD231PS  Z14, Z7, Z25
+	VCVTPH2PS    224(BX)(DX*1), Z15
+	VFMADD231PS  Z15, Z7, Z24
+	VCVTPH2PS    256(BX)(DX*1), Z0
+	VFMADD231PS  Z0, Z7, Z23
+	VCVTPH2PS    288(BX)(DX*1), Z1
+	VFMADD231PS  Z1, Z7, Z22
+	VCVTPH2PS    320(BX)(DX*1), Z2
+	VFMADD231PS  Z2, Z7, Z21
+	VCVTPH2PS    352(BX)(DX*1), Z3
+	VFMADD231PS  Z3, Z7, Z20
+	VCVTPH2PS    384(BX)(DX*1), Z4
+	VFMADD231PS  Z4, Z7, Z19
+	VCVTPH2PS    416(BX)(DX*1), Z5
+	VFMADD231PS  Z5, Z7, Z18
+	VCVTPH2PS    448(BX)(DX*1), Z6
+	VFMADD231PS  Z6, Z7, Z17
+	VCVTPH2PS    480(BX)(DX*1), Z8
+	VFMADD231PS  Z8, Z7, Z16
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VBROADCASTSS (R9), Z9
+	VCVTPH2PS    (BX), Z10
+	VFMADD231PS  Z10, Z9, Z31
+	VCVTPH2PS    32(BX), Z11
+	VFMADD231PS  Z11, Z9, Z30
+	VCVTPH2PS    64(BX), Z12
+	VFMADD231PS  Z12, Z9, Z29
+	VCVTPH2PS    96(BX), Z13
+	VFMADD231PS  Z13, Z9, Z28
+	VCVTPH2PS    128(BX), Z14
+	VFMADD231PS  Z14, Z9, Z27
+	VCVTPH2PS    160(BX), Z15
+	VFMADD231PS  Z15, Z9, Z26
+	VCVTPH2PS    192(BX), Z0
+	VFMADD231PS  Z0, Z9, Z25
+	VCVTPH2PS    224(BX), Z1
+	VFMADD231PS  Z1, Z9, Z24
+	VCVTPH2PS    256(BX), Z2
+	VFMADD231PS  Z2, Z9, Z23
+	VCVTPH2PS    288(BX), Z3
+	VFMADD231PS  Z3, Z9, Z22
+	VCVTPH2PS    320(BX), Z4
+	VFMADD231PS  Z4, Z9, Z21
+	VCVTPH2PS    352(BX), Z5
+	VFMADD231PS  Z5, Z9, Z20
+	VCVTPH2PS    384(BX), Z6
+	VFMADD231PS  Z6, Z9, Z19
+	VCVTPH2PS    416(BX), Z7
+	VFMADD231PS  Z7, Z9, Z18
+	VCVTPH2PS    448(BX), Z8
+	VFMADD231PS  Z8, Z9, Z17
+	VCVTPH2PS    480(BX), Z10
+	VFMADD231PS  Z10, Z9, Z16
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	VFMADD213PS  128(AX), Z1, Z29
+	VFMADD213PS  192(AX), Z1, Z28
+	VFMADD213PS  256(AX), Z1, Z27
+	VFMADD213PS  320(AX), Z1, Z26
+	VFMADD213PS  384(AX), Z1, Z25
+	VFMADD213PS  448(AX), Z1, Z24
+	VFMADD213PS  512(AX), Z1, Z23
+	VFMADD213PS  576(AX), Z1, Z22
+	VFMADD213PS  640(AX), Z1, Z21
+	VFMADD213PS  704(AX), Z1, Z20
+	VFMADD213PS  768(AX), Z1, Z19
+	VFMADD213PS  832(AX), Z1, Z18
+	VFMADD213PS  896(AX), Z1, Z17
+	VFMADD213PS  960(AX), Z1, Z16
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VMOVUPS 128(AX), Z0
+	VADDPS  Z0, Z29, Z29
+	VMOVUPS 192(AX), Z0
+	VADDPS  Z0, Z28, Z28
+	VMOVUPS 256(AX), Z0
+	VADDPS  Z0, Z27, Z27
+	VMOVUPS 320(AX), Z0
+	VADDPS  Z0, Z26, Z26
+	VMOVUPS 384(AX), Z0
+	VADDPS  Z0, Z25, Z25
+	VMOVUPS 448(AX), Z0
+	VADDPS  Z0, Z24, Z24
+	VMOVUPS 512(AX), Z0
+	VADDPS  Z0, Z23, Z23
+	VMOVUPS 576(AX), Z0
+	VADDPS  Z0, Z22, Z22
+	VMOVUPS 640(AX), Z0
+	VADDPS  Z0, Z21, Z21
+	VMOVUPS 704(AX), Z0
+	VADDPS  Z0, Z20, Z20
+	VMOVUPS 768(AX), Z0
+	VADDPS  Z0, Z19, Z19
+	VMOVUPS 832(AX), Z0
+	VADDPS  Z0, Z18, Z18
+	VMOVUPS 896(AX), Z0
+	VADDPS  Z0, Z17, Z17
+	VMOVUPS 960(AX), Z0
+	VADDPS  Z0, Z16, Z16
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	VMOVUPS Z29, 128(R12)
+	VMOVUPS Z28, 192(R12)
+	VMOVUPS Z27, 256(R12)
+	VMOVUPS Z26, 320(R12)
+	VMOVUPS Z25, 384(R12)
+	VMOVUPS Z24, 448(R12)
+	VMOVUPS Z23, 512(R12)
+	VMOVUPS Z22, 576(R12)
+	VMOVUPS Z21, 640(R12)
+	VMOVUPS Z20, 704(R12)
+	VMOVUPS Z19, 768(R12)
+	VMOVUPS Z18, 832(R12)
+	VMOVUPS Z17, 896(R12)
+	VMOVUPS Z16, 960(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
+// func GemmHalf2x8AVX512(t uintptr)
+// Requires: AVX, AVX512F
+TEXT ·GemmHalf2x8AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), R13
+	MOVQ 40(R13), SI
+	LEAQ (SI)(SI*2), R8
+	MOVQ 48(R13), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 104(R13), AX
+	MOVQ AX, 8(SP)
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	MOVQ (R13), DI
+	MOVQ 16(R13), R12
+
+line:
+	MOVQ 64(R13), AX
+	MOVQ AX, (SP)
+
+tile:
+	MOVQ   8(R13), BX
+	MOVQ   DI, R9
+	VPXORD Z31, Z31, Z31
+	VPXORD Z30, Z30, Z30
+	VPXORD Z29, Z29, Z29
+	VPXORD Z28, Z28, Z28
+	VPXORD Z27, Z27, Z27
+	VPXORD Z26, Z26, Z26
+	VPXORD Z25, Z25, Z25
+	VPXORD Z24, Z24, Z24
+	VPXORD Z23, Z23, Z23
+	VPXORD Z22, Z22, Z22
+	VPXORD Z21, Z21, Z21
+	VPXORD Z20, Z20, Z20
+	VPXORD Z19, Z19, Z19
+	VPXORD Z18, Z18, Z18
+	VPXORD Z17, Z17, Z17
+	VPXORD Z16, Z16, Z16
+	MOVQ   32(R13), AX
+	SUBQ   $+4, AX
+	JL     rest
+
+unrolled:
+	VCVTPH2PS    (BX), Z0
+	VCVTPH2PS    32(BX), Z1
+	VCVTPH2PS    64(BX), Z2
+	VCVTPH2PS    96(BX), Z3
+	VCVTPH2PS    128(BX), Z4
+	VCVTPH2PS    160(BX), Z5
+	VCVTPH2PS    192(BX), Z6
+	VCVTPH2PS    224(BX), Z7
+	VBROADCASTSS (R9), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VFMADD231PS  Z1, Z9, Z30
+	VFMADD231PS  Z2, Z9, Z29
+	VFMADD231PS  Z3, Z9, Z28
+	VFMADD231PS  Z4, Z9, Z27
+	VFMADD231PS  Z5, Z9, Z26
+	VFMADD231PS  Z6, Z9, Z25
+	VFMADD231PS  Z7, Z9, Z24
+	VBROADCASTSS (R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z23
+	VFMADD231PS  Z1, Z10, Z22
+	VFMADD231PS  Z2, Z10, Z21
+	VFMADD231PS  Z3, Z10, Z20
+	VFMADD231PS  Z4, Z10, Z19
+	VFMADD231PS  Z5, Z10, Z18
+	VFMADD231PS  Z6, Z10, Z17
+	VFMADD231PS  Z7, Z10, Z16
+	VCVTPH2PS    (BX)(CX*1), Z0
+	VCVTPH2PS    32(BX)(CX*1), Z1
+	VCVTPH2PS    64(BX)(CX*1), Z2
+	VCVTPH2PS    96(BX)(CX*1), Z3
+	VCVTPH2PS    128(BX)(CX*1), Z4
+	VCVTPH2PS    160(BX)(CX*1), Z5
+	VCVTPH2PS    192(BX)(CX*1), Z6
+	VCVTPH2PS    224(BX)(CX*1), Z7
+	VBROADCASTSS 4(R9), Z11
+	VFMADD231PS  Z0, Z11, Z31
+	VFMADD231PS  Z1, Z11, Z30
+	VFMADD231PS  Z2, Z11, Z29
+	VFMADD231PS  Z3, Z11, Z28
+	VFMADD231PS  Z4, Z11, Z27
+	VFMADD231PS  Z5, Z11, Z26
+	VFMADD231PS  Z6, Z11, Z25
+	VFMADD231PS  Z7, Z11, Z24
+	VBROADCASTSS 4(R9)(SI*1), Z12
+	VFMADD231PS  Z0, Z12, Z23
+	VFMADD231PS  Z1, Z12, Z22
+	VFMADD231PS  Z2, Z12, Z21
+	VFMADD231PS  Z3, Z12, Z20
+	VFMADD231PS  Z4, Z12, Z19
+	VFMADD231PS  Z5, Z12, Z18
+	VFMADD231PS  Z6, Z12, Z17
+	VFMADD231PS  Z7, Z12, Z16
+	VCVTPH2PS    (BX)(CX*2), Z0
+	VCVTPH2PS    32(BX)(CX*2), Z1
+	VCVTPH2PS    64(BX)(CX*2), Z2
+	VCVTPH2PS    96(BX)(CX*2), Z3
+	VCVTPH2PS    128(BX)(CX*2), Z4
+	VCVTPH2PS    160(BX)(CX*2), Z5
+	VCVTPH2PS    192(BX)(CX*2), Z6
+	VCVTPH2PS    224(BX)(CX*2), Z7
+	VBROADCASTSS 8(R9), Z13
+	VFMADD231PS  Z0, Z13, Z31
+	VFMADD231PS  Z1, Z13, Z30
+	VFMADD231PS  Z2, Z13, Z29
+	VFMADD231PS  Z3, Z13, Z28
+	VFMADD231PS  Z4, Z13, Z27
+	VFMADD231PS  Z5, Z13, Z26
+	VFMADD231PS  Z6, Z13, Z25
+	VFMADD231PS  Z7, Z13, Z24
+	VBROADCASTSS 8(R9)(SI*1), Z14
+	VFMADD231PS  Z0, Z14, Z23
+	VFMADD231PS  Z1, Z14, Z22
+	VFMADD231PS  Z2, Z14, Z21
+	VFMADD231PS  Z3, Z14, Z20
+	VFMADD231PS  Z4, Z14, Z19
+	VFMADD231PS  Z5, Z14, Z18
+	VFMADD231PS  Z6, Z14, Z17
+	VFMADD231PS  Z7, Z14, Z16
+	VCVTPH2PS    (BX)(DX*1), Z0
+	VCVTPH2PS    32(BX)(DX*1), Z1
+	VCVTPH2PS    64(BX)(DX*1), Z2
+	VCVTPH2PS    96(BX)(DX*1), Z3
+	VCVTPH2PS    128(BX)(DX*1), Z4
+	VCVTPH2PS    160(BX)(DX*1), Z5
+	VCVTPH2PS    192(BX)(DX*1), Z6
+	VCVTPH2PS    224(BX)(DX*1), Z7
+	VBROADCASTSS 12(R9), Z15
+	VFMADD231PS  Z0, Z15, Z31
+	VFMADD231PS  Z1, Z15, Z30
+	VFMADD231PS  Z2, Z15, Z29
+	VFMADD231PS  Z3, Z15, Z28
+	VFMADD231PS  Z4, Z15, Z27
+	VFMADD231PS  Z5, Z15, Z26
+	VFMADD231PS  Z6, Z15, Z25
+	VFMADD231PS  Z7, Z15, Z24
+	VBROADCASTSS 12(R9)(SI*1), Z8
+	VFMADD231PS  Z0, Z8, Z23
+	VFMADD231PS  Z1, Z8, Z22
+	VFMADD231PS  Z2, Z8, Z21
+	VFMADD231PS  Z3, Z8, Z20
+	VFMADD231PS  Z4, Z8, Z19
+	VFMADD231PS  Z5, Z8, Z18
+	VFMADD231PS  Z6, Z8, Z17
+	VFMADD231PS  Z7, Z8, Z16
+	ADDQ         $+16, R9
+	LEAQ         (BX)(CX*4), BX
+	SUBQ         $+4, AX
+	JGE          unrolled
+
+rest:
+	ADDQ $+4, AX
+	JE   finish
+
+single:
+	VCVTPH2PS    (BX), Z0
+	VCVTPH2PS    32(BX), Z1
+	VCVTPH2PS    64(BX), Z2
+	VCVTPH2PS    96(BX), Z3
+	VCVTPH2PS    128(BX), Z4
+	VCVTPH2PS    160(BX), Z5
+	VCVTPH2PS    192(BX), Z6
+	VCVTPH2PS    224(BX), Z7
+	VBROADCASTSS (R9), Z9
+	VFMADD231PS  Z0, Z9, Z31
+	VFMADD231PS  Z1, Z9, Z30
+	VFMADD231PS  Z2, Z9, Z29
+	VFMADD231PS  Z3, Z9, Z28
+	VFMADD231PS  Z4, Z9, Z27
+	VFMADD231PS  Z5, Z9, Z26
+	VFMADD231PS  Z6, Z9, Z25
+	VFMADD231PS  Z7, Z9, Z24
+	VBROADCASTSS (R9)(SI*1), Z10
+	VFMADD231PS  Z0, Z10, Z23
+	VFMADD231PS  Z1, Z10, Z22
+	VFMADD231PS  Z2, Z10, Z21
+	VFMADD231PS  Z3, Z10, Z20
+	VFMADD231PS  Z4, Z10, Z19
+	VFMADD231PS  Z5, Z10, Z18
+	VFMADD231PS  Z6, Z10, Z17
+	VFMADD231PS  Z7, Z10, Z16
+	ADDQ         $+4, R9
+	ADDQ         CX, BX
+	SUBQ         $+1, AX
+	JNE          single
+
+finish:
+	CMPQ 96(R13), $+0
+	JNE  segment
+
+finished:
+	MOVQ         56(R13), CX
+	CMPQ         88(R13), $+0
+	JE           bias
+	VBROADCASTSS 136(R13), Z1
+	MOVQ         R12, AX
+	VFMADD213PS  (AX), Z1, Z31
+	VFMADD213PS  64(AX), Z1, Z30
+	VFMADD213PS  128(AX), Z1, Z29
+	VFMADD213PS  192(AX), Z1, Z28
+	VFMADD213PS  256(AX), Z1, Z27
+	VFMADD213PS  320(AX), Z1, Z26
+	VFMADD213PS  384(AX), Z1, Z25
+	VFMADD213PS  448(AX), Z1, Z24
+	ADDQ         CX, AX
+	VFMADD213PS  (AX), Z1, Z23
+	VFMADD213PS  64(AX), Z1, Z22
+	VFMADD213PS  128(AX), Z1, Z21
+	VFMADD213PS  192(AX), Z1, Z20
+	VFMADD213PS  256(AX), Z1, Z19
+	VFMADD213PS  320(AX), Z1, Z18
+	VFMADD213PS  384(AX), Z1, Z17
+	VFMADD213PS  448(AX), Z1, Z16
+
+bias:
+	MOVQ    24(R13), AX
+	TESTQ   AX, AX
+	JE      store
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z31, Z31
+	VADDPS  Z0, Z23, Z23
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z0, Z30, Z30
+	VADDPS  Z0, Z22, Z22
+	VMOVUPS 128(AX), Z0
+	VADDPS  Z0, Z29, Z29
+	VADDPS  Z0, Z21, Z21
+	VMOVUPS 192(AX), Z0
+	VADDPS  Z0, Z28, Z28
+	VADDPS  Z0, Z20, Z20
+	VMOVUPS 256(AX), Z0
+	VADDPS  Z0, Z27, Z27
+	VADDPS  Z0, Z19, Z19
+	VMOVUPS 320(AX), Z0
+	VADDPS  Z0, Z26, Z26
+	VADDPS  Z0, Z18, Z18
+	VMOVUPS 384(AX), Z0
+	VADDPS  Z0, Z25, Z25
+	VADDPS  Z0, Z17, Z17
+	VMOVUPS 448(AX), Z0
+	VADDPS  Z0, Z24, Z24
+	VADDPS  Z0, Z16, Z16
+
+store:
+	VMOVUPS Z31, (R12)
+	VMOVUPS Z30, 64(R12)
+	VMOVUPS Z29, 128(R12)
+	VMOVUPS Z28, 192(R12)
+	VMOVUPS Z27, 256(R12)
+	VMOVUPS Z26, 320(R12)
+	VMOVUPS Z25, 384(R12)
+	VMOVUPS Z24, 448(R12)
+	ADDQ    CX, R12
+	VMOVUPS Z23, (R12)
+	VMOVUPS Z22, 64(R12)
+	VMOVUPS Z21, 128(R12)
+	VMOVUPS Z20, 192(R12)
+	VMOVUPS Z19, 256(R12)
+	VMOVUPS Z18, 320(R12)
+	VMOVUPS Z17, 384(R12)
+	VMOVUPS Z16, 448(R12)
+	ADDQ    CX, R12
+	MOVQ    48(R13), CX
+	ADDQ    72(R13), DI
+	MOVQ    (SP), AX
+	SUBQ    $+1, AX
+	MOVQ    AX, (SP)
+	JNE     tile
+	SUBQ    $+1, 8(SP)
+	JG      next
+	VZEROUPPER
+	RET
+
+segment:
+	MOVQ 16(SP), AX
+	ADDQ (AX), R9
+	ADDQ $+16, 16(SP)
+	MOVQ 8(AX), AX
+	SUBQ $+4, AX
+	JGE  unrolled
+	CMPQ AX, $-4
+	JNE  rest
+	MOVQ 96(R13), AX
+	MOVQ AX, 16(SP)
+	JMP  finished
+
+next:
+	ADDQ 112(R13), DI
+	ADDQ 120(R13), R12
+	JMP  line
+
 // func PackAVX512(dst *float32, src *float32, stride int, rows int)
 // Requires: AVX, AVX512F
 TEXT ·PackAVX512(SB), NOSPLIT, $0-32
@@ -78133,6 +85640,27 @@ row:
 	ADDQ    $+128, AX
 	SUBQ    $+1, DX
 	JNE     row
+	VZEROUPPER
+	RET
+
+// func PackHalfAVX512(dst *float32, src *uint16, stride int, rows int)
+// Requires: AVX, AVX512F
+TEXT ·PackHalfAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), BX
+	MOVQ stride+16(FP), CX
+	MOVQ rows+24(FP), DX
+	SHLQ $0x01, CX
+
+row:
+	VCVTPH2PS (BX), Z0
+	VCVTPH2PS 32(BX), Z1
+	VMOVUPS   Z0, (AX)
+	VMOVUPS   Z1, 64(AX)
+	ADDQ      CX, BX
+	ADDQ      $+128, AX
+	SUBQ      $+1, DX
+	JNE       row
 	VZEROUPPER
 	RET
 

@@ -44,6 +44,9 @@ func PreconditionNEON(dst *float32, m *float32, row *float32, col *float32, rows
 func ColSumsNEON(dst *float32, x *float32, n int, rows int, stride int, add int)
 
 //go:noescape
+func ColSumsNarrowNEON(dst *float32, x *float32, n int, rows int, stride int, block int, add int)
+
+//go:noescape
 func ColSumSquaresNEON(dst *float32, x *float32, n int, rows int, stride int, add int)
 
 //go:noescape
@@ -230,7 +233,13 @@ func ColDotNormalizedNEON(dst *float32, dy *float32, x *float32, mean *float32, 
 func ColSumsShiftedNEON(dst *float32, x *float32, shift *float32, n int, rows int, stride int, add int)
 
 //go:noescape
+func ColSumsShiftedNarrowNEON(dst *float32, x *float32, shift *float32, n int, rows int, stride int, block int, add int)
+
+//go:noescape
 func ColSumSquaresShiftedNEON(dst *float32, x *float32, shift *float32, n int, rows int, stride int, add int)
+
+//go:noescape
+func ColSumSquaresShiftedNarrowNEON(dst *float32, x *float32, shift *float32, n int, rows int, stride int, block int, add int)
 
 //go:noescape
 func ColAffineNEON(dst *float32, x *float32, scale *float32, shift *float32, rows int, cols int)
@@ -246,6 +255,9 @@ func DropoutNEON(dst *float32, x *float32, n int, first uint32, key1 uint32, key
 
 //go:noescape
 func BatchNormSumsNEON(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, n int, rows int, stride int, add int)
+
+//go:noescape
+func BatchNormSumsNarrowNEON(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, n int, rows int, stride int, block int, add int)
 
 //go:noescape
 func BatchNormBackwardNEON(dx *float32, dy *float32, x *float32, mean *float32, slope *float32, a *float32, b *float32, rows int, cols int)
@@ -296,7 +308,16 @@ func ColMulNEON(dst *float32, x *float32, scale *float32, rows int, cols int)
 func ColDotsNEON(dst *float32, x *float32, y *float32, n int, rows int, stride int, add int)
 
 //go:noescape
+func FromFloat16NEON(dst *float32, x *uint16, n int)
+
+//go:noescape
+func ToFloat16NEON(dst *uint16, x *float32, n int)
+
+//go:noescape
 func PackNEON(dst, src *float32, stride, rows int)
+
+//go:noescape
+func PackHalfNEON(dst *float32, src *uint16, stride, rows int)
 
 //go:noescape
 func TransposeNEON(dst, src *float32, dstStride, srcStride, blocks int)
@@ -606,3 +627,33 @@ func GemmLanes8x2NEON(t *Tile)
 
 //go:noescape
 func GemmLanes8x2PartialNEON(t *Tile)
+
+//go:noescape
+func GemmHalf1x2NEON(t *Tile)
+
+//go:noescape
+func GemmHalf2x2NEON(t *Tile)
+
+//go:noescape
+func GemmHalf3x2NEON(t *Tile)
+
+//go:noescape
+func GemmHalf4x2NEON(t *Tile)
+
+//go:noescape
+func GemmHalf5x2NEON(t *Tile)
+
+//go:noescape
+func GemmHalf6x2NEON(t *Tile)
+
+//go:noescape
+func GemmHalf7x2NEON(t *Tile)
+
+//go:noescape
+func GemmHalf8x2NEON(t *Tile)
+
+//go:noescape
+func GemmHalf1x8NEON(t *Tile)
+
+//go:noescape
+func GemmHalf2x8NEON(t *Tile)

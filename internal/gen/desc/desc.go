@@ -23,7 +23,8 @@ func Kernels() []*vec.Kernel {
 
 		vec.Describe("ger", ger),
 		vec.Describe("precondition", precondition),
-		vec.Describe("colSums", colSums),
+		vec.Describe("colSums", colSums(false)),
+		vec.Describe("colSumsNarrow", colSums(true)),
 		vec.Describe("colSumSquares", colSumSquares),
 
 		vec.Describe("adaFisher", adaFisher),
@@ -91,14 +92,17 @@ func Kernels() []*vec.Kernel {
 		vec.Describe("layerNormDot", layerNormDot),
 		vec.Describe("layerNormBackward", layerNormBackward),
 		vec.Describe("colDotNormalized", colDotNormalized),
-		vec.Describe("colSumsShifted", colSumsShifted),
-		vec.Describe("colSumSquaresShifted", colSumSquaresShifted),
+		vec.Describe("colSumsShifted", colSumsShifted(false)),
+		vec.Describe("colSumsShiftedNarrow", colSumsShifted(true)),
+		vec.Describe("colSumSquaresShifted", colSumSquaresShifted(false)),
+		vec.Describe("colSumSquaresShiftedNarrow", colSumSquaresShifted(true)),
 		vec.Describe("colAffine", colAffine),
 		vec.Describe("biasReLU", biasReLU),
 		vec.Describe("biasTanh", biasTanh),
 		vec.Describe("dropout", dropout),
 
-		vec.Describe("batchNormSums", batchNormSums),
+		vec.Describe("batchNormSums", batchNormSums(false)),
+		vec.Describe("batchNormSumsNarrow", batchNormSums(true)),
 		vec.Describe("batchNormBackward", batchNormBackward),
 		vec.Describe("windowMax", windowMax),
 		vec.Describe("windowArgMax", windowArgMax),
@@ -116,5 +120,8 @@ func Kernels() []*vec.Kernel {
 		vec.Describe("firstInvalid", firstInvalid),
 		vec.Describe("colMul", colMul),
 		vec.Describe("colDots", colDots),
+
+		vec.Describe("fromFloat16", fromFloat16),
+		vec.Describe("toFloat16", toFloat16),
 	}
 }
