@@ -387,7 +387,7 @@ func (v *convolution) run(part int) {
 	case v.what == weightGradient && v.n == 0:
 		clear(v.w)
 	case r.line0 < r.line1 && r.col0 < r.col1:
-		convolve(v, r, part)
+		convolvePart(v, r, part)
 	}
 }
 

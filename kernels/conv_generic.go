@@ -4,4 +4,4 @@ package kernels
 
 func convScratch(c *Conv2d) int { return max(1, convRows(c)) }
 
-func convolve(v *convolution, r convPart, _ int) { v.reference(r) }
+func convolvePart(v *convolution, r convPart, _ int) { v.reference(r) }

@@ -23,7 +23,7 @@ const (
 	bandLenLarge = 1 << 18
 	manyWeights  = 1 << 18
 	bandPixels   = 1 << 10
-	fewPixels    = 1 << 8
+	fewPixels    = 320
 
 	// Between the images of a band: pixels of a tile that are of different images would
 	// share sets of the first cache else.
@@ -70,11 +70,11 @@ func convScratch(c *Conv2d) int {
 	}
 	forward := v.spread(0, 1) * v.spread(1, v.outW) * in
 	backward := v.reach(0, 1) * v.reach(1, c.W) * out
-	return max(blockK*packCols+max(v.bandLen(), forward, backward, v.blockPixels()*v.leastChannels()), convRows(c))
+	return max(blockK*packCols+max(v.mostBand(), forward, backward, v.blockPixels()*v.leastChannels()), convRows(c))
 }
 
-// bandLen returns the elements that a band of few pixels may have.
-func (c *convolution) bandLen() int {
+// mostBand returns the elements that a band of few pixels may have.
+func (c *convolution) mostBand() int {
 	if c.PatchLen()*c.Out >= manyWeights {
 		return bandLenLarge
 	}
@@ -96,7 +96,7 @@ func (c *convolution) leastChannels() int {
 	return min(c.cg, packCols)
 }
 
-func convolve(v *convolution, r convPart, part int) {
+func convolvePart(v *convolution, r convPart, part int) {
 	l := CurrentLevel()
 	if l == Generic {
 		v.reference(r)
@@ -308,6 +308,8 @@ type band struct {
 	plane              int
 }
 
+// band returns rows and columns of some images, copied to buffer unless they are all
+// inside of the images.
 func (s *source) band(buffer []float32, image, images, row, rows, col, cols int) (b band) {
 	if rows == 0 || cols == 0 {
 		return band{}
@@ -356,15 +358,14 @@ func (q *grid) merge() {
 	}
 }
 
-// longest makes the first axis longer if it doesn't fill a tile, and the second one
-// longer than the third.
+// longest chooses as the first axis the one whose tiles are the highest, and makes the
+// second one longer than the third.
 func (q *grid) longest(rows int) {
 	a := &q.axes
-	if a[0].n < rows {
-		for i := range a {
-			if a[i].n > a[0].n {
-				a[0], a[i] = a[i], a[0]
-			}
+	height := func(n int) float64 { return float64(n) / float64((n+rows-1)/rows) }
+	for i := range a {
+		if height(a[i].n) > height(a[0].n) {
+			a[0], a[i] = a[i], a[0]
 		}
 	}
 	if a[2].n > a[1].n {
@@ -414,8 +415,8 @@ func (c *convCall) walk(q *grid, k, n int) asm.Segment {
 	return w.first
 }
 
-// convolve computes the outputs of a grid.
-func (c *convCall) convolve(q *grid) {
+// compute computes the outputs of a grid.
+func (c *convCall) compute(q *grid) {
 	width := panelVectors * c.t.lanes
 	pixels := q.axes[0].n * q.axes[1].n * q.axes[2].n
 	total := q.rows * q.cols * q.terms
@@ -560,8 +561,11 @@ func (c *convCall) bands(lines, pixels, row int, rows func(n int) int, f func(im
 		image, line := at/lines, at%lines
 		if whole := (c.line1 - at) / lines; line == 0 && parts == 1 && whole > 0 {
 			length := rows(lines)*row + imageGap
-			few := min(c.bandLen()/length, fewPixels/(lines*pixels))
+			few := min(c.mostBand()/length, fewPixels/(lines*pixels))
 			whole = max(1, min(whole, max(few, min(bandLen/length, bandPixels/(lines*pixels)))))
+			if whole > c.t.rows && pixels < 2*c.t.rows { // images are rows of tiles: whole ones
+				whole -= whole % c.t.rows
+			}
 			f(image, whole, 0, lines)
 			at += whole * lines
 			continue
@@ -589,7 +593,7 @@ func (c *convCall) forward() {
 		b := s.band(buffer, image, images, line*c.Stride[0]-c.Padding[0], c.spread(0, n), col, cols)
 		y := c.y[(image*c.outH+line)*c.outW*c.Out:]
 		q.rowStep, q.colStep = c.Dilation[0]*b.line, c.Dilation[1]*b.pixel
-		compute := func(src, o0, o1 int) {
+		outputs := func(src, o0, o1 int) {
 			q.src, q.dst, q.col0, q.columns = b.data[src:], y[o0:], o0, o1-o0
 			q.axes = [3]axis{
 				{c.outW, c.Stride[1] * b.pixel, c.Out},
@@ -597,13 +601,13 @@ func (c *convCall) forward() {
 				{images, b.image, c.outH * c.outW * c.Out},
 			}
 			q.longest(c.t.rows)
-			c.convolve(&q)
+			c.compute(&q)
 		}
 		if q.shape == shapeLanes {
 			q.termStep = b.plane
-			compute(0, c.col0, c.col1)
+			outputs(0, c.col0, c.col1)
 		} else {
-			c.groups(c.og, func(g, o0, o1 int) { compute(g*c.cg, o0, o1) })
+			c.groups(c.og, func(g, o0, o1 int) { outputs(g*c.cg, o0, o1) })
 		}
 	})
 }
@@ -678,16 +682,16 @@ func (c *convCall) inputGradient() {
 				q.rowStep, q.colStep = rows.next*b.line, columns.next*b.pixel
 				q.window, q.windowStep = [2]int{rows.place, columns.place}, [2]int{rows.step, columns.step}
 				src := b.data[(rows.out-row)*b.line+(columns.out-col)*b.pixel:]
-				compute := func(o, c0, c1 int) {
+				outputs := func(o, c0, c1 int) {
 					q.src, q.dst, q.col0, q.columns, q.axes = src[o:], c.x[at+c0:], c0, c1-c0, axes
 					q.longest(c.t.rows)
-					c.convolve(&q)
+					c.compute(&q)
 				}
 				if q.shape == shapeLanes {
 					q.termStep = b.plane
-					compute(0, c.col0, c.col1)
+					outputs(0, c.col0, c.col1)
 				} else {
-					c.groups(c.cg, func(g, c0, c1 int) { compute(g*c.og, c0, c1) })
+					c.groups(c.cg, func(g, c0, c1 int) { outputs(g*c.og, c0, c1) })
 				}
 			}
 		}
