@@ -202,7 +202,7 @@ bench: ## Measure the kernels and the optimizers on every level
 	go test -run '^$$' -bench . ./kernels ./optim
 
 .PHONY: compare
-compare: ## Measure kernels and training beside other libraries, into bench/results; COMPARE=-help lists flags
+compare: ## Measure kernels, training and predictions beside other libraries, into bench/results; COMPARE=-help lists flags
 	go run ./bench/compare $(or $(strip $(COMPARE)),-record bench/results)
 
 .PHONY: study
