@@ -39,6 +39,13 @@ NUMERIC := ./kernels ./kron ./optim ./nn/...
 # are slow.
 TEST    := go test -count=1 -timeout 30m
 
+# ONNX Runtime, which exported models are checked with and predictions raced
+# against. Without this file it is the one that the system has, if any.
+ORT := $(CURDIR)/.ci/libonnxruntime.so.1
+ifneq ($(wildcard $(ORT)),)
+export ONNXRUNTIME ?= $(ORT)
+endif
+
 ARM64   := GOARCH=arm64 CGO_ENABLED=0
 ifneq ($(HOST),arm64)
 ON_ARM64 := qemu-aarch64-static
@@ -65,6 +72,7 @@ test: deps check-levels ## Run every check below, at every level
 	@$(MAKE) --no-print-directory -k -j$(JOBS) $(STEPS:%=step/%)
 	@echo 'All checks passed. Levels run on this processor: $(NATIVE).'
 	@$(foreach level,$(MISSING),echo 'NOT RUN NATIVELY: $(level) was tested $(WITHOUT_$(level)).';)
+	@[ -n "$${ONNXRUNTIME-}" ] || echo 'NOT RUN: what other runtimes make of exported models. Run: make onnx'
 
 .PHONY: $(STEPS:%=step/%)
 $(STEPS:%=step/%): step/%:
@@ -179,12 +187,22 @@ fuzz: ## Fuzz each fuzz target for FUZZTIME=30s
 		done; \
 	done
 
+.PHONY: onnx
+onnx: $(ORT) ## Run exported models in ONNX Runtime, which npm brings, and compare what they predict
+	ONNXRUNTIME=$(ORT) $(TEST) -v ./bench/ort
+
+$(ORT): # from npm's package, which has it for these processors
+	dir=$$(mktemp -d); trap 'rm -r $$dir' EXIT; cd $$dir; \
+	npm pack --silent onnxruntime-node@1.30.0; \
+	tar -xzf onnxruntime-node-*.tgz --strip-components 5 package/bin/napi-v6/linux/$(HOST:amd64=x64)/$(@F); \
+	mv $(@F) $@
+
 .PHONY: bench
 bench: ## Measure the kernels and the optimizers on every level
 	go test -run '^$$' -bench . ./kernels ./optim
 
 .PHONY: compare
-compare: ## Measure kernels and training beside other libraries, into bench/results; COMPARE=-help lists flags
+compare: ## Measure kernels, training and predictions beside other libraries, into bench/results; COMPARE=-help lists flags
 	go run ./bench/compare $(or $(strip $(COMPARE)),-record bench/results)
 
 .PHONY: study

@@ -7,6 +7,7 @@ require (
 	github.com/nlpodyssey/spago v1.1.0
 	github.com/stretchr/testify v1.12.1
 	github.com/viterin/vek v0.4.3
+	github.com/yalue/onnxruntime_go v1.27.0
 	golang.org/x/sys v0.49.0
 	gonum.org/v1/gonum v0.17.0
 	gonum.org/v1/plot v0.17.0

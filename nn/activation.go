@@ -24,12 +24,12 @@ func GELU() Layer { return gelu }
 func GELUTanh() Layer { return geluTanh }
 
 var (
-	relu     = &activation{"ReLU", kernels.ReLU, kernels.ReLUBackward, true}
-	tanh     = &activation{"Tanh", kernels.Tanh, kernels.TanhBackward, true}
-	sigmoid  = &activation{"Sigmoid", kernels.Sigmoid, kernels.SigmoidBackward, true}
-	silu     = &activation{"SiLU", kernels.SiLU, kernels.SiLUBackward, false}
-	gelu     = &activation{"GELU", kernels.GELU, kernels.GELUBackward, false}
-	geluTanh = &activation{"GELUTanh", kernels.GELUTanh, kernels.GELUTanhBackward, false}
+	relu     = &activation{"ReLU", kernels.ReLU, kernels.ReLUBackward, true, onnxOperator("Relu")}
+	tanh     = &activation{"Tanh", kernels.Tanh, kernels.TanhBackward, true, onnxOperator("Tanh")}
+	sigmoid  = &activation{"Sigmoid", kernels.Sigmoid, kernels.SigmoidBackward, true, onnxOperator("Sigmoid")}
+	silu     = &activation{"SiLU", kernels.SiLU, kernels.SiLUBackward, false, onnxSiLU}
+	gelu     = &activation{"GELU", kernels.GELU, kernels.GELUBackward, false, onnxGELU}
+	geluTanh = &activation{"GELUTanh", kernels.GELUTanh, kernels.GELUTanhBackward, false, onnxGELUTanh}
 )
 
 // activation is an element-wise function. It has no parameters and no state, so
@@ -39,6 +39,9 @@ type activation struct {
 	apply      func(y, x []float32)
 	gradient   func(dx, dy, at []float32)
 	fromOutput bool // the gradient follows from the output, not from the input
+
+	// nodes adds those of the function to a graph; nil if ONNX has none.
+	nodes func(g *onnxGraph, x string) string
 }
 
 func (a *activation) kind() string { return a.name }

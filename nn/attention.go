@@ -67,7 +67,7 @@ func (l attention) build(b *builder, in Shape) (module, Shape, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		*part.module = c.module
+		*part.module = c
 	}
 	m.scale = float32(1 / math.Sqrt(float64(inner/heads)))
 	b.workspace(kernels.GemmScratch + m.tokens*m.tokens)

@@ -30,7 +30,8 @@
 // channels last. Tokens are whole numbers, as float32. The weight of a Linear
 // layer is [in, out], that of a convolution [kernel rows, kernel columns,
 // in/groups, out]. [Model.StateDict], [Model.Save] and [Model.Load] have
-// PyTorch's names and layouts instead.
+// PyTorch's names and layouts instead, and so has [Model.SaveONNX], which writes
+// the model for other runtimes.
 //
 // # Numbers
 //

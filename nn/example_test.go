@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"log"
+	"os"
+	"path/filepath"
 
 	"github.com/adafisher-go/adafisher/kernels"
 	"github.com/adafisher-go/adafisher/kron"
@@ -76,6 +78,30 @@ func Example() {
 	// parameters: 82
 	// classes: [0 1 1 0]
 	// error: nn: Predict: an input of 3 numbers is not rows of 2 features
+}
+
+// A model goes to another runtime, whatever the size of its batches there.
+func ExampleModel_SaveONNX() {
+	model, err := nn.NewSequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+	if err != nil {
+		log.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("", "onnx")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "model.onnx")
+	if err := model.SaveONNX(path); err != nil {
+		log.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(info.Size() > int64(4*model.NumParams()))
+	// Python: onnxruntime.InferenceSession("model.onnx").run(None, {"input": x})
+	// Output: true
 }
 
 // The optimizers of package optim are Steppers.

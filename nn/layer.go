@@ -32,6 +32,10 @@ type module interface {
 
 	// trainer returns the layer's part of p.session.
 	trainer(p *plan) trainer
+
+	// onnx adds the layer's nodes to a graph and returns its outputs for the
+	// inputs x. A layer that ONNX has no operator for returns errNoOperator.
+	onnx(g *onnxGraph, x *onnxValue) (*onnxValue, error)
 }
 
 // A batch is contiguous rows, one a sample; x and y have the shapes of the
@@ -68,8 +72,9 @@ type builder struct {
 // built is a layer in its place.
 type built struct {
 	module
-	out    Shape
-	trains bool // it has parameters, its own or shared ones
+	out        Shape
+	trains     bool // it has parameters, its own or shared ones
+	name, kind string
 }
 
 // layerError is an error that names its layer.
@@ -114,7 +119,7 @@ func (b *builder) inside(l Layer, in Shape) (built, error) {
 		e := &m.entries[at]
 		e.out, e.params = out, m.params[params:]
 	}
-	return built{inner, out, b.uses > uses}, nil
+	return built{inner, out, b.uses > uses, b.name(), l.kind()}, nil
 }
 
 // param adds a parameter of the layer at hand; its values are made once all

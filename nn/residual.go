@@ -39,7 +39,7 @@ func (l residual) build(b *builder, in Shape) (module, Shape, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		m.shortcut, short = g.module, g.out
+		m.shortcut, short = g, g.out
 	}
 	if !slices.Equal(short, out) {
 		return nil, nil, fmt.Errorf("its layers give shape %v, its shortcut %v", out, short)

@@ -30,7 +30,7 @@ func (l sequence) build(b *builder, in Shape) (module, Shape, error) {
 		if m.start < 0 && c.trains {
 			m.start = i
 		}
-		m.children = append(m.children, c.module)
+		m.children = append(m.children, c)
 		m.sizes = append(m.sizes, c.out.Size())
 		in = c.out
 	}

@@ -24,17 +24,21 @@ func (l reshape) build(_ *builder, in Shape) (module, Shape, error) {
 		if len(in) != 3 {
 			return nil, nil, fmt.Errorf("takes an image [height, width, channels], its input has shape %v", in)
 		}
-		return &reshapeModule{1, in.Size()}, Shape{in.Positions(), in.Features()}, nil
+		out := Shape{in.Positions(), in.Features()}
+		return &reshapeModule{1, in.Size(), out}, out, nil
 	}
-	m := &reshapeModule{1, in.Size()}
+	m := &reshapeModule{1, in.Size(), Shape{in.Size()}}
 	if len(in) == 3 {
-		m = &reshapeModule{in.Positions(), in.Features()}
+		m.rows, m.cols = in.Positions(), in.Features()
 	}
-	return m, Shape{in.Size()}, nil
+	return m, m.out, nil
 }
 
 // reshapeModule transposes each sample, a matrix of rows x cols.
-type reshapeModule struct{ rows, cols int }
+type reshapeModule struct {
+	rows, cols int
+	out        Shape
+}
 
 func (m *reshapeModule) forwarder(*plan) forwarder { return m }
 func (m *reshapeModule) trainer(*plan) trainer     { return m }

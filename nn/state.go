@@ -1,8 +1,11 @@
 package nn
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
+	"math"
 	"slices"
 	"strings"
 )
@@ -130,12 +133,32 @@ func (e *stateEntry) data() []float32 {
 	return data
 }
 
+// writeTo writes what data returns, little-endian.
+func (e *stateEntry) writeTo(w io.Writer) (err error) {
+	const chunk = 16 << 10
+	buf := make([]byte, 0, chunk)
+	flush := func() {
+		if err == nil {
+			_, err = w.Write(buf)
+		}
+		buf = buf[:0]
+	}
+	e.each(func(_, ours int) {
+		buf = binary.LittleEndian.AppendUint32(buf, math.Float32bits(e.value[ours]))
+		if len(buf) == chunk {
+			flush()
+		}
+	})
+	flush()
+	return err
+}
+
 // load copies values from PyTorch's layout.
 func (e *stateEntry) load(data []float32) {
 	e.each(func(theirs, ours int) { e.value[ours] = data[theirs] })
 }
 
-// each calls f for each element, with its places in both layouts.
+// each calls f for each element in their order, with its places in both layouts.
 func (e *stateEntry) each(f func(theirs, ours int)) {
 	if e.permutation == nil {
 		for i := range e.value {

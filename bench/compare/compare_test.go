@@ -125,6 +125,29 @@ func TestTrainingSteps(t *testing.T) {
 	}
 }
 
+// TestPredictions: ours allocates nothing, and ONNX Runtime predicts the same.
+func TestPredictions(t *testing.T) {
+	p := libraries(t)
+	for _, widths := range predicted {
+		q, err := newPrediction(widths, 3)
+		require.NoError(t, err)
+		run, want, err := q.ours()
+		require.NoError(t, err)
+		require.Zero(t, testing.AllocsPerRun(3, func() { _, err = run(2) }))
+		require.NoError(t, err)
+		require.Len(t, want, 3*10)
+		if p.ort == "" {
+			t.Log(p.missing)
+			continue
+		}
+		run, got, err := q.ort(p)
+		require.NoError(t, err)
+		_, err = run(2)
+		require.NoError(t, err)
+		require.InDeltaSlice(t, want, got, 1e-5)
+	}
+}
+
 func TestQuartiles(t *testing.T) {
 	for _, c := range []struct{ x, want []float64 }{
 		{[]float64{7}, []float64{7, 7, 7}},
@@ -231,6 +254,7 @@ const recorded = `{"cpu":"Some CPU @ 3 GHz","model":"family 6, model 207","cores
 {"kernel":"dot","size":"8 MiB","contender":"gcc -O3","median":7.25,"unit":"GB/s","roof_ratio":0.25,"p25":7,"p75":8,"roof":29,"rounds":15}
 {"kernel":"mlp step Adam","size":"batch 1","contender":"spago","median":900,"unit":"us","roof_ratio":0.1,"p25":890,"p75":910,"roof":90,"rounds":15}
 {"kernel":"mlp step Adam","size":"batch 1","contender":"adafisher/avx512","median":100,"unit":"us","roof_ratio":0.9,"p25":99,"p75":101,"roof":90,"rounds":15}
+{"kernel":"predict 64-10","size":"batch 1","contender":"adafisher/avx512","median":2,"unit":"us","roof_ratio":0.5,"p25":2,"p75":2,"roof":1,"rounds":15}
 `
 
 // TestRender: tables and chart are made from the JSON alone.
@@ -249,7 +273,8 @@ func TestRender(t *testing.T) {
 			"| dot | 4 KiB | 250 | **200** (0.80) | 50.0 (0.20) | |\n" +
 			"| dot | 8 MiB | 29.0 | | | 7.25 (0.25) |\n" +
 			"| sum | 4 KiB | 250 | 123 (0.50) | | |\n",
-		"| mlp step Adam | batch 1 | 90.0 | 900 (0.10) | **100** (0.90) |\n",
+		"| mlp step Adam | batch 1 | 90.0 | 900 (0.10) | **100** (0.90) |\n\n## Predictions\n",
+		"| predict 64-10 | batch 1 | 1.00 | 2.00 (0.50) |\n",
 	} {
 		require.Contains(t, string(tables), want)
 	}
@@ -264,8 +289,8 @@ func TestRenderErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                     "first object: EOF",
 		`{"cpu": 3}`:           "first object: json: cannot unmarshal number",
-		recorded + `{"x": 1}`:  `object 9: json: unknown field "x"`,
-		recorded + `{"kernel"`: "object 9: unexpected EOF",
+		recorded + `{"x": 1}`:  `object 10: json: unknown field "x"`,
+		recorded + `{"kernel"`: "object 10: unexpected EOF",
 	} {
 		_, err := read(strings.NewReader(text))
 		require.ErrorContains(t, err, want)

@@ -30,6 +30,7 @@ type machine struct {
 	OpenBLAS     string            `json:"openblas,omitempty"`
 	OpenBLASCore string            `json:"openblas_core,omitempty"`
 	PyTorch      string            `json:"pytorch,omitempty"`
+	ONNXRuntime  string            `json:"onnxruntime,omitempty"`
 	Clock        string            `json:"clock"`
 	Rounds       int               `json:"rounds"`
 	Sample       string            `json:"sample"`
@@ -60,6 +61,7 @@ func describe(p *peers, o options) machine {
 	if p.blas != nil {
 		m.OpenBLAS, m.OpenBLASCore = p.blas.Config(), p.blas.Core()
 	}
+	m.ONNXRuntime = p.ort
 	if p.torch != nil {
 		m.PyTorch = p.torch.version
 	}

@@ -1,12 +1,12 @@
-// Command compare runs our kernels and training steps side by side with those of
+// Command compare runs our kernels, training steps and predictions side by side with those of
 // other libraries: gonum, viterin/vek, spago, and, where cgo and the library are
-// there, OpenBLAS, plain C by gcc, and PyTorch. It prints how close each comes to
+// there, OpenBLAS, plain C by gcc, ONNX Runtime and PyTorch. It prints how close each comes to
 // the roof of this machine. All contenders of a race are timed in turn, round by
 // round, beside the roof: what disturbs the machine disturbs them all.
 //
 // The rates count the bytes that a kernel must move (a vector that is read and
-// written counts twice) or its floating-point operations. Of training steps and
-// of short calls it is the time.
+// written counts twice) or its floating-point operations. Of training steps,
+// predictions and short calls it is the time.
 //
 // With -record a run's results are written to a directory, in three files named
 // after the processor: one JSON object a line, the machine first; tables; and a
@@ -138,6 +138,11 @@ func races(p *peers) ([]race, error) {
 		return nil, err
 	}
 	all = append(all, training...)
+	predictions, err := predictionRaces(p)
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, predictions...)
 	networks, err := networkRaces(p)
 	if err != nil {
 		return nil, err

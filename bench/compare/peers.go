@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/nlpodyssey/spago/mat"
@@ -9,6 +10,7 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 
 	"github.com/adafisher-go/adafisher/bench/clib"
+	"github.com/adafisher-go/adafisher/bench/ort"
 	"github.com/adafisher-go/adafisher/kernels"
 )
 
@@ -17,8 +19,11 @@ type peers struct {
 	loops   []*clib.Library // plain C by the C compiler
 	blas    *clib.BLAS      // nil without one
 	torch   *torch          // nil without it
+	ort     string          // the version of ONNX Runtime, "" without it
 	missing []string        // what is not there, and why
 	dir     string          // holds what is built here
+
+	sessions []io.Closer // of ONNX Runtime
 }
 
 // The flags for plain C. Without -fno-math-errno a square root is not vectorised.
@@ -49,6 +54,11 @@ func findLibraries() (*peers, error) {
 	} else if got := p.blas.Core(); core != "" && got != core {
 		p.missing = append(p.missing, fmt.Sprintf("OpenBLAS's kernels for %s: this build has none and runs those for %s", core, got))
 	}
+	if err := ort.Load(); err != nil {
+		p.missing = append(p.missing, fmt.Sprintf("ONNX Runtime (make onnx fetches it): %v", err))
+	} else {
+		p.ort = ort.Version()
+	}
 	return p, nil
 }
 
@@ -62,6 +72,9 @@ func (p *peers) findTorch() {
 
 func (p *peers) close() {
 	p.torch.close()
+	for _, s := range p.sessions {
+		s.Close()
+	}
 	os.RemoveAll(p.dir)
 }
 

@@ -73,12 +73,15 @@ func isWorker(x result) bool { return strings.Contains(x.Kernel, "worker") }
 func isVector(x result) bool { return x.Unit == "GB/s" && !isRoof(x) }
 func isGemm(x result) bool   { return x.Unit == "GFLOP/s" && !isRoof(x) && !isWorker(x) }
 
+func isPrediction(x result) bool { return strings.HasPrefix(x.Kernel, "predict ") }
+
 var sections = []section{
 	{"Roof", "What one core does at best: memory by the access patterns of the kernels (GB/s), and multiply-adds in registers (GFLOP/s).", isRoof},
 	{"Streaming kernels", "GB/s of the bytes that a kernel must move, with the ratio to the roof of the same pattern, bytes and round, by the vectors that are faster there. The roof repeats its loop without a call; at 4 KiB a call alone takes a tenth of the time. What a kernel reads twice, as softmax does, counts once. Sizes are per vector; matrices of these sizes are 16 x 64, 128 x 512, 1024 x 2048 and 8192 x 8192. Plain C with -Ofast may take approximations and another order of sums; spago allocates its results.", isVector},
 	{"Matrix products", "GFLOP/s of m x k by k x n, with the ratio to the widest multiply-adds of the same round, or, for a batch of one row, to reading or writing the weights. NN is a forward pass, TN a gradient of the weights, NT a gradient of the input.", isGemm},
 	{"Two workers", "GFLOP/s by the clock on the wall.", isWorker},
-	{"Training steps", "Microseconds of an MLP 784-512-256-10, less is better. The roof is the time of the products' multiply-adds (of reading the weights for a batch of 1) plus that of the optimizer's memory traffic.", func(x result) bool { return x.Unit == "us" }},
+	{"Training steps", "Microseconds of an MLP 784-512-256-10, less is better. The roof is the time of the products' multiply-adds (of reading the weights for a batch of 1) plus that of the optimizer's memory traffic.", func(x result) bool { return x.Unit == "us" && !isPrediction(x) }},
+	{"Predictions", "Microseconds of an MLP with ReLU, by its widths, less is better; tensors are made once, and all run on one thread. The roof is the time of the products' multiply-adds (of reading the weights for a batch of 1).", isPrediction},
 	{"Short calls", "Nanoseconds of a call on n elements, less is better.", func(x result) bool { return x.Unit == "ns" }},
 }
 
@@ -93,7 +96,7 @@ func (run report) tables(w io.Writer) {
 	slices.Sort(sizes)
 	fmt.Fprintf(w, "- caches: %s\n", strings.Join(sizes, ", "))
 	fmt.Fprintf(w, "- %s", m.Go)
-	for _, x := range [][2]string{{"gcc", m.GCC}, {"", m.OpenBLAS}, {"core type", m.OpenBLASCore}, {"PyTorch", m.PyTorch}} {
+	for _, x := range [][2]string{{"gcc", m.GCC}, {"", m.OpenBLAS}, {"core type", m.OpenBLASCore}, {"PyTorch", m.PyTorch}, {"ONNX Runtime", m.ONNXRuntime}} {
 		if x[1] != "" {
 			fmt.Fprintf(w, ", %s", strings.TrimSpace(x[0]+" "+x[1]))
 		}

@@ -1,4 +1,4 @@
-# Trains networks with PyTorch on one thread. Reads lines "NETWORK KIND BATCH RUNS"
+# Trains networks with PyTorch on one thread, and predicts. Reads lines "NETWORK KIND BATCH RUNS"
 # and answers each with the seconds of CPU time of so many runs.
 import math, sys, time
 import torch
@@ -50,6 +50,13 @@ def gpt(vocabulary, tokens, width, heads, blocks):
     return nn.Sequential(*layers, nn.LayerNorm(width), nn.Linear(width, vocabulary, bias=False))
 
 
+def mlp(widths):
+    layers = []
+    for n, out in zip(widths, widths[1:]):
+        layers += [nn.Linear(n, out), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
 def network(name, batch):
     if name == "cnn":
         model = nn.Sequential(
@@ -61,9 +68,10 @@ def network(name, batch):
         return gpt(91, 64, 128, 4, 4), tokens, (tokens + 1) % 91
     if name == "conv":
         return nn.Conv2d(64, 64, 3, padding=1), torch.rand(batch, 64, 32, 32), None
-    model = nn.Sequential(
-        nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 256), nn.ReLU(), nn.Linear(256, 10))
-    return model, torch.rand(batch, 784), torch.arange(batch) % 10
+    widths = [784, 512, 256, 10]
+    if name.startswith("mlp-"):
+        widths = [int(n) for n in name.split("-")[1:]]
+    return mlp(widths), torch.rand(batch, widths[0]), torch.arange(batch) % widths[-1]
 
 
 def make(name, kind, batch):
@@ -72,6 +80,13 @@ def make(name, kind, batch):
     if kind == "forward":
         def run():
             with torch.no_grad():
+                model(x)
+        return run
+    if kind == "predict":
+        model.eval()
+
+        def run():
+            with torch.inference_mode():
                 model(x)
         return run
     rate = 1e-9
