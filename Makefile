@@ -18,7 +18,7 @@ WITHOUT_avx2 := under QEMU, the kernels alone (test-haswell)
 WITHOUT_neon := under QEMU (test-arm64)
 ifeq ($(HOST)$(filter avx512,$(MISSING)),amd64avx512)
 BOCHS          := bochs bochs-term busybox-static isolinux syslinux-common xorriso
-WITHOUT_avx512 := under Bochs, the kernels (roots without powers of two) and a training run (test-avx512)
+WITHOUT_avx512 := under Bochs, the kernels (roots without powers of two, ToFloat16 without ties) and a training run (test-avx512)
 else
 WITHOUT_avx512 := nowhere
 endif

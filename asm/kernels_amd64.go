@@ -587,7 +587,22 @@ func ColDotsAVX512(dst *float32, x *float32, y *float32, n int, rows int, stride
 func ColDotsAVX2(dst *float32, x *float32, y *float32, n int, rows int, stride int, add int)
 
 //go:noescape
+func FromFloat16AVX512(dst *float32, x *uint16, n int)
+
+//go:noescape
+func FromFloat16AVX2(dst *float32, x *uint16, n int)
+
+//go:noescape
+func ToFloat16AVX512(dst *uint16, x *float32, n int)
+
+//go:noescape
+func ToFloat16AVX2(dst *uint16, x *float32, n int)
+
+//go:noescape
 func PackAVX512(dst, src *float32, stride, rows int)
+
+//go:noescape
+func PackHalfAVX512(dst *float32, src *uint16, stride, rows int)
 
 //go:noescape
 func GemmRows1x1AVX512(t *Tile)
@@ -1034,7 +1049,58 @@ func GemmLanes8x2AVX512(t *Tile)
 func GemmLanes8x2PartialAVX512(t *Tile)
 
 //go:noescape
+func GemmHalf1x2AVX512(t *Tile)
+
+//go:noescape
+func GemmHalf2x2AVX512(t *Tile)
+
+//go:noescape
+func GemmHalf3x2AVX512(t *Tile)
+
+//go:noescape
+func GemmHalf4x2AVX512(t *Tile)
+
+//go:noescape
+func GemmHalf5x2AVX512(t *Tile)
+
+//go:noescape
+func GemmHalf6x2AVX512(t *Tile)
+
+//go:noescape
+func GemmHalf7x2AVX512(t *Tile)
+
+//go:noescape
+func GemmHalf8x2AVX512(t *Tile)
+
+//go:noescape
+func GemmHalf9x2AVX512(t *Tile)
+
+//go:noescape
+func GemmHalf10x2AVX512(t *Tile)
+
+//go:noescape
+func GemmHalf11x2AVX512(t *Tile)
+
+//go:noescape
+func GemmHalf12x2AVX512(t *Tile)
+
+//go:noescape
+func GemmHalf13x2AVX512(t *Tile)
+
+//go:noescape
+func GemmHalf14x2AVX512(t *Tile)
+
+//go:noescape
+func GemmHalf1x16AVX512(t *Tile)
+
+//go:noescape
+func GemmHalf2x8AVX512(t *Tile)
+
+//go:noescape
 func PackAVX2(dst, src *float32, stride, rows int)
+
+//go:noescape
+func PackHalfAVX2(dst *float32, src *uint16, stride, rows int)
 
 //go:noescape
 func TransposeAVX2(dst, src *float32, dstStride, srcStride, blocks int)
@@ -1272,3 +1338,27 @@ func GemmLanes6x2AVX2(t *Tile)
 
 //go:noescape
 func GemmLanes6x2PartialAVX2(t *Tile)
+
+//go:noescape
+func GemmHalf1x2AVX2(t *Tile)
+
+//go:noescape
+func GemmHalf2x2AVX2(t *Tile)
+
+//go:noescape
+func GemmHalf3x2AVX2(t *Tile)
+
+//go:noescape
+func GemmHalf4x2AVX2(t *Tile)
+
+//go:noescape
+func GemmHalf5x2AVX2(t *Tile)
+
+//go:noescape
+func GemmHalf6x2AVX2(t *Tile)
+
+//go:noescape
+func GemmHalf1x8AVX2(t *Tile)
+
+//go:noescape
+func GemmHalf2x4AVX2(t *Tile)

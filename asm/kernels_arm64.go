@@ -296,7 +296,16 @@ func ColMulNEON(dst *float32, x *float32, scale *float32, rows int, cols int)
 func ColDotsNEON(dst *float32, x *float32, y *float32, n int, rows int, stride int, add int)
 
 //go:noescape
+func FromFloat16NEON(dst *float32, x *uint16, n int)
+
+//go:noescape
+func ToFloat16NEON(dst *uint16, x *float32, n int)
+
+//go:noescape
 func PackNEON(dst, src *float32, stride, rows int)
+
+//go:noescape
+func PackHalfNEON(dst *float32, src *uint16, stride, rows int)
 
 //go:noescape
 func TransposeNEON(dst, src *float32, dstStride, srcStride, blocks int)
@@ -606,3 +615,33 @@ func GemmLanes8x2NEON(t *Tile)
 
 //go:noescape
 func GemmLanes8x2PartialNEON(t *Tile)
+
+//go:noescape
+func GemmHalf1x2NEON(t *Tile)
+
+//go:noescape
+func GemmHalf2x2NEON(t *Tile)
+
+//go:noescape
+func GemmHalf3x2NEON(t *Tile)
+
+//go:noescape
+func GemmHalf4x2NEON(t *Tile)
+
+//go:noescape
+func GemmHalf5x2NEON(t *Tile)
+
+//go:noescape
+func GemmHalf6x2NEON(t *Tile)
+
+//go:noescape
+func GemmHalf7x2NEON(t *Tile)
+
+//go:noescape
+func GemmHalf8x2NEON(t *Tile)
+
+//go:noescape
+func GemmHalf1x8NEON(t *Tile)
+
+//go:noescape
+func GemmHalf2x8NEON(t *Tile)

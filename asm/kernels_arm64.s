@@ -34405,6 +34405,167 @@ stored1536:
 done:
 	RET
 
+// func FromFloat16NEON(dst *float32, x *uint16, n int)
+TEXT ·FromFloat16NEON(SB), NOSPLIT, $0-24
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	SUBS $16, R2
+	BLT blocks_end
+
+blocks:
+	FMOVD 0(R1), F0
+	WORD $0x0e217800 // FCVTL V0.4S, V0.4H
+	FMOVD 8(R1), F1
+	WORD $0x0e217821 // FCVTL V1.4S, V1.4H
+	FMOVD 16(R1), F2
+	WORD $0x0e217842 // FCVTL V2.4S, V2.4H
+	FMOVD 24(R1), F3
+	WORD $0x0e217863 // FCVTL V3.4S, V3.4H
+	FMOVQ F0, 0(R0)
+	FMOVQ F1, 16(R0)
+	FMOVQ F2, 32(R0)
+	FMOVQ F3, 48(R0)
+	ADD $64, R0
+	ADD $32, R1
+	SUBS $16, R2
+	BGE blocks
+
+blocks_end:
+	ADD $16, R2
+	SUBS $4, R2
+	BLT vectors_end
+
+vectors:
+	FMOVD 0(R1), F3
+	WORD $0x0e217863 // FCVTL V3.4S, V3.4H
+	FMOVQ F3, 0(R0)
+	ADD $16, R0
+	ADD $8, R1
+	SUBS $4, R2
+	BGE vectors
+
+vectors_end:
+	ADD $4, R2
+	CMP $0, R2
+	BEQ done
+	VDUP R2, V3.S4
+	SUB $0, R2, R26
+	VMOV R26, V3.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V3.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V3.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V3.S[3]
+	WORD $0x4ea08863 // CMGT V3.4S, V3.4S, #0
+	VEOR V2.B16, V2.B16, V2.B16
+	ADD $0, R1, R26
+	VLD1.P 2(R26), V2.H[0]
+	CMP $1, R2
+	BEQ loaded1537
+	VLD1.P 2(R26), V2.H[1]
+	CMP $2, R2
+	BEQ loaded1537
+	VLD1.P 2(R26), V2.H[2]
+
+loaded1537:
+	WORD $0x0e217842 // FCVTL V2.4S, V2.4H
+	TBZ $1, R2, single1538
+	FMOVD F2, 0(R0)
+	TBZ $0, R2, stored1539
+	ADD $8, R0, R26
+	VST1 V2.S[2], (R26)
+	B stored1539
+
+single1538:
+	FMOVS F2, 0(R0)
+
+stored1539:
+
+done:
+	RET
+
+// func ToFloat16NEON(dst *uint16, x *float32, n int)
+TEXT ·ToFloat16NEON(SB), NOSPLIT, $0-24
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	SUBS $16, R2
+	BLT blocks_end
+
+blocks:
+	FMOVQ 0(R1), F0
+	FMOVQ 16(R1), F1
+	FMOVQ 32(R1), F2
+	FMOVQ 48(R1), F3
+	WORD $0x0e216804 // FCVTN V4.4H, V0.4S
+	FMOVD F4, 0(R0)
+	WORD $0x0e216820 // FCVTN V0.4H, V1.4S
+	FMOVD F0, 8(R0)
+	WORD $0x0e216841 // FCVTN V1.4H, V2.4S
+	FMOVD F1, 16(R0)
+	WORD $0x0e216862 // FCVTN V2.4H, V3.4S
+	FMOVD F2, 24(R0)
+	ADD $32, R0
+	ADD $64, R1
+	SUBS $16, R2
+	BGE blocks
+
+blocks_end:
+	ADD $16, R2
+	SUBS $4, R2
+	BLT vectors_end
+
+vectors:
+	FMOVQ 0(R1), F3
+	WORD $0x0e216862 // FCVTN V2.4H, V3.4S
+	FMOVD F2, 0(R0)
+	ADD $8, R0
+	ADD $16, R1
+	SUBS $4, R2
+	BGE vectors
+
+vectors_end:
+	ADD $4, R2
+	CMP $0, R2
+	BEQ done
+	VDUP R2, V3.S4
+	SUB $0, R2, R26
+	VMOV R26, V3.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V3.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V3.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V3.S[3]
+	WORD $0x4ea08863 // CMGT V3.4S, V3.4S, #0
+	TBZ $1, R2, single1540
+	FMOVD 0(R1), F2
+	TBZ $0, R2, loaded1541
+	ADD $8, R1, R26
+	VLD1 (R26), V2.S[2]
+	B loaded1541
+
+single1540:
+	FMOVS 0(R1), F2
+
+loaded1541:
+	WORD $0x0e216841 // FCVTN V1.4H, V2.4S
+	ADD $0, R0, R26
+	VST1.P V1.H[0], 2(R26)
+	CMP $1, R2
+	BEQ stored1542
+	VST1.P V1.H[1], 2(R26)
+	CMP $2, R2
+	BEQ stored1542
+	VST1.P V1.H[2], 2(R26)
+
+stored1542:
+
+done:
+	RET
+
 // func GemmRows1x1NEON(t uintptr)
 TEXT ·GemmRows1x1NEON(SB), NOSPLIT, $0-8
 	MOVD t+0(FP), R8
@@ -34531,45 +34692,6 @@ start:
 
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
-	TBZ $1, R20, single1537
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1538
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1538
-
-single1537:
-	FMOVS 0(R10), F0
-
-loaded1538:
-	ADD R12, R10
-	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
-	TBZ $1, R20, single1539
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1540
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1540
-
-single1539:
-	FMOVS 0(R10), F0
-
-loaded1540:
-	ADD R12, R10
-	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
-	TBZ $1, R20, single1541
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1542
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1542
-
-single1541:
-	FMOVS 0(R10), F0
-
-loaded1542:
-	ADD R12, R10
-	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	TBZ $1, R20, single1543
 	FMOVD 0(R10), F0
 	TBZ $0, R20, loaded1544
@@ -34582,17 +34704,7 @@ single1543:
 
 loaded1544:
 	ADD R12, R10
-	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
-	SUBS $4, R9
-	BGE unrolled
-
-rest:
-	ADDS $4, R9
-	BEQ finish
-
-single:
-	FMOVS (R0), F1
-	ADD $4, R0
+	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	TBZ $1, R20, single1545
 	FMOVD 0(R10), F0
 	TBZ $0, R20, loaded1546
@@ -34604,6 +34716,55 @@ single1545:
 	FMOVS 0(R10), F0
 
 loaded1546:
+	ADD R12, R10
+	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
+	TBZ $1, R20, single1547
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1548
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1548
+
+single1547:
+	FMOVS 0(R10), F0
+
+loaded1548:
+	ADD R12, R10
+	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
+	TBZ $1, R20, single1549
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1550
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1550
+
+single1549:
+	FMOVS 0(R10), F0
+
+loaded1550:
+	ADD R12, R10
+	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
+	SUBS $4, R9
+	BGE unrolled
+
+rest:
+	ADDS $4, R9
+	BEQ finish
+
+single:
+	FMOVS (R0), F1
+	ADD $4, R0
+	TBZ $1, R20, single1551
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1552
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1552
+
+single1551:
+	FMOVS 0(R10), F0
+
+loaded1552:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -34617,49 +34778,49 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1547
+	TBZ $1, R20, single1553
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1548
+	TBZ $0, R20, loaded1554
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1548
+	B loaded1554
 
-single1547:
+single1553:
 	FMOVS 0(R21), F0
 
-loaded1548:
+loaded1554:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1549
+	TBZ $1, R20, single1555
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1550
+	TBZ $0, R20, loaded1556
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1550
+	B loaded1556
 
-single1549:
+single1555:
 	FMOVS 0(R21), F0
 
-loaded1550:
+loaded1556:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1551
+	TBZ $1, R20, single1557
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1552
+	TBZ $0, R20, stored1558
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1552
+	B stored1558
 
-single1551:
+single1557:
 	FMOVS F31, 0(R21)
 
-stored1552:
+stored1558:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -34829,51 +34990,6 @@ start:
 unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1553
-	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1554
-	ADD $24, R10, R26
-	VLD1 (R26), V1.S[2]
-	B loaded1554
-
-single1553:
-	FMOVS 16(R10), F1
-
-loaded1554:
-	ADD R12, R10
-	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
-	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
-	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1555
-	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1556
-	ADD $24, R10, R26
-	VLD1 (R26), V1.S[2]
-	B loaded1556
-
-single1555:
-	FMOVS 16(R10), F1
-
-loaded1556:
-	ADD R12, R10
-	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
-	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
-	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1557
-	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1558
-	ADD $24, R10, R26
-	VLD1 (R26), V1.S[2]
-	B loaded1558
-
-single1557:
-	FMOVS 16(R10), F1
-
-loaded1558:
-	ADD R12, R10
-	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
-	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
-	FMOVQ 0(R10), F0
 	TBZ $1, R20, single1559
 	FMOVD 16(R10), F1
 	TBZ $0, R20, loaded1560
@@ -34885,6 +35001,51 @@ single1559:
 	FMOVS 16(R10), F1
 
 loaded1560:
+	ADD R12, R10
+	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
+	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single1561
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded1562
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded1562
+
+single1561:
+	FMOVS 16(R10), F1
+
+loaded1562:
+	ADD R12, R10
+	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
+	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single1563
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded1564
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded1564
+
+single1563:
+	FMOVS 16(R10), F1
+
+loaded1564:
+	ADD R12, R10
+	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
+	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single1565
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded1566
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded1566
+
+single1565:
+	FMOVS 16(R10), F1
+
+loaded1566:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -34899,17 +35060,17 @@ single:
 	FMOVS (R0), F2
 	ADD $4, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1561
+	TBZ $1, R20, single1567
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1562
+	TBZ $0, R20, loaded1568
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1562
+	B loaded1568
 
-single1561:
+single1567:
 	FMOVS 16(R10), F1
 
-loaded1562:
+loaded1568:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -34927,17 +35088,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1563
+	TBZ $1, R20, single1569
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1564
+	TBZ $0, R20, loaded1570
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1564
+	B loaded1570
 
-single1563:
+single1569:
 	FMOVS 16(R21), F0
 
-loaded1564:
+loaded1570:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -34946,33 +35107,33 @@ bias:
 	CBZ R21, store
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single1565
+	TBZ $1, R20, single1571
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1566
+	TBZ $0, R20, loaded1572
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1566
+	B loaded1572
 
-single1565:
+single1571:
 	FMOVS 16(R21), F0
 
-loaded1566:
+loaded1572:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1567
+	TBZ $1, R20, single1573
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1568
+	TBZ $0, R20, stored1574
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1568
+	B stored1574
 
-single1567:
+single1573:
 	FMOVS F30, 16(R21)
 
-stored1568:
+stored1574:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -35144,48 +35305,6 @@ start:
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
-	TBZ $1, R20, single1569
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1570
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1570
-
-single1569:
-	FMOVS 0(R10), F0
-
-loaded1570:
-	ADD R12, R10
-	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
-	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
-	TBZ $1, R20, single1571
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1572
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1572
-
-single1571:
-	FMOVS 0(R10), F0
-
-loaded1572:
-	ADD R12, R10
-	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
-	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
-	TBZ $1, R20, single1573
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1574
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1574
-
-single1573:
-	FMOVS 0(R10), F0
-
-loaded1574:
-	ADD R12, R10
-	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
-	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	TBZ $1, R20, single1575
 	FMOVD 0(R10), F0
 	TBZ $0, R20, loaded1576
@@ -35197,6 +35316,48 @@ single1575:
 	FMOVS 0(R10), F0
 
 loaded1576:
+	ADD R12, R10
+	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
+	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
+	TBZ $1, R20, single1577
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1578
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1578
+
+single1577:
+	FMOVS 0(R10), F0
+
+loaded1578:
+	ADD R12, R10
+	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
+	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
+	TBZ $1, R20, single1579
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1580
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1580
+
+single1579:
+	FMOVS 0(R10), F0
+
+loaded1580:
+	ADD R12, R10
+	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
+	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
+	TBZ $1, R20, single1581
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1582
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1582
+
+single1581:
+	FMOVS 0(R10), F0
+
+loaded1582:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -35212,17 +35373,17 @@ single:
 	ADD $4, R0
 	FMOVS (R1), F2
 	ADD $4, R1
-	TBZ $1, R20, single1577
+	TBZ $1, R20, single1583
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1578
+	TBZ $0, R20, loaded1584
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1578
+	B loaded1584
 
-single1577:
+single1583:
 	FMOVS 0(R10), F0
 
-loaded1578:
+loaded1584:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -35237,76 +35398,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1579
+	TBZ $1, R20, single1585
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1580
+	TBZ $0, R20, loaded1586
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1580
+	B loaded1586
 
-single1579:
+single1585:
 	FMOVS 0(R21), F0
 
-loaded1580:
+loaded1586:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1581
+	TBZ $1, R20, single1587
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1582
+	TBZ $0, R20, loaded1588
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1582
+	B loaded1588
 
-single1581:
+single1587:
 	FMOVS 0(R21), F0
 
-loaded1582:
+loaded1588:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1583
+	TBZ $1, R20, single1589
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1584
+	TBZ $0, R20, loaded1590
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1584
+	B loaded1590
 
-single1583:
+single1589:
 	FMOVS 0(R21), F0
 
-loaded1584:
+loaded1590:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1585
+	TBZ $1, R20, single1591
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1586
+	TBZ $0, R20, stored1592
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1586
+	B stored1592
 
-single1585:
+single1591:
 	FMOVS F31, 0(R21)
 
-stored1586:
+stored1592:
 	ADD R13, R21
-	TBZ $1, R20, single1587
+	TBZ $1, R20, single1593
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1588
+	TBZ $0, R20, stored1594
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1588
+	B stored1594
 
-single1587:
+single1593:
 	FMOVS F30, 0(R21)
 
-stored1588:
+stored1594:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -35510,57 +35671,6 @@ unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	VLD1.P 16(R1), [V3.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1589
-	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1590
-	ADD $24, R10, R26
-	VLD1 (R26), V1.S[2]
-	B loaded1590
-
-single1589:
-	FMOVS 16(R10), F1
-
-loaded1590:
-	ADD R12, R10
-	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
-	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
-	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
-	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
-	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1591
-	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1592
-	ADD $24, R10, R26
-	VLD1 (R26), V1.S[2]
-	B loaded1592
-
-single1591:
-	FMOVS 16(R10), F1
-
-loaded1592:
-	ADD R12, R10
-	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
-	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
-	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
-	WORD $0x4fa3103c // FMLA V28.4S, V1.4S, V3.S[1]
-	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1593
-	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1594
-	ADD $24, R10, R26
-	VLD1 (R26), V1.S[2]
-	B loaded1594
-
-single1593:
-	FMOVS 16(R10), F1
-
-loaded1594:
-	ADD R12, R10
-	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
-	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
-	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
-	WORD $0x4f83183c // FMLA V28.4S, V1.4S, V3.S[2]
-	FMOVQ 0(R10), F0
 	TBZ $1, R20, single1595
 	FMOVD 16(R10), F1
 	TBZ $0, R20, loaded1596
@@ -35572,6 +35682,57 @@ single1595:
 	FMOVS 16(R10), F1
 
 loaded1596:
+	ADD R12, R10
+	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
+	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
+	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
+	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single1597
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded1598
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded1598
+
+single1597:
+	FMOVS 16(R10), F1
+
+loaded1598:
+	ADD R12, R10
+	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
+	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
+	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
+	WORD $0x4fa3103c // FMLA V28.4S, V1.4S, V3.S[1]
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single1599
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded1600
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded1600
+
+single1599:
+	FMOVS 16(R10), F1
+
+loaded1600:
+	ADD R12, R10
+	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
+	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
+	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
+	WORD $0x4f83183c // FMLA V28.4S, V1.4S, V3.S[2]
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single1601
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded1602
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded1602
+
+single1601:
+	FMOVS 16(R10), F1
+
+loaded1602:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -35590,17 +35751,17 @@ single:
 	FMOVS (R1), F3
 	ADD $4, R1
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1597
+	TBZ $1, R20, single1603
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1598
+	TBZ $0, R20, loaded1604
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1598
+	B loaded1604
 
-single1597:
+single1603:
 	FMOVS 16(R10), F1
 
-loaded1598:
+loaded1604:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -35620,34 +35781,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1599
+	TBZ $1, R20, single1605
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1600
+	TBZ $0, R20, loaded1606
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1600
+	B loaded1606
 
-single1599:
+single1605:
 	FMOVS 16(R21), F0
 
-loaded1600:
+loaded1606:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1601
+	TBZ $1, R20, single1607
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1602
+	TBZ $0, R20, loaded1608
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1602
+	B loaded1608
 
-single1601:
+single1607:
 	FMOVS 16(R21), F0
 
-loaded1602:
+loaded1608:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -35657,47 +35818,47 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single1603
+	TBZ $1, R20, single1609
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1604
+	TBZ $0, R20, loaded1610
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1604
+	B loaded1610
 
-single1603:
+single1609:
 	FMOVS 16(R21), F0
 
-loaded1604:
+loaded1610:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1605
+	TBZ $1, R20, single1611
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1606
+	TBZ $0, R20, stored1612
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1606
+	B stored1612
 
-single1605:
+single1611:
 	FMOVS F30, 16(R21)
 
-stored1606:
+stored1612:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1607
+	TBZ $1, R20, single1613
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1608
+	TBZ $0, R20, stored1614
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1608
+	B stored1614
 
-single1607:
+single1613:
 	FMOVS F28, 16(R21)
 
-stored1608:
+stored1614:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -35891,51 +36052,6 @@ unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
-	TBZ $1, R20, single1609
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1610
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1610
-
-single1609:
-	FMOVS 0(R10), F0
-
-loaded1610:
-	ADD R12, R10
-	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
-	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
-	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
-	TBZ $1, R20, single1611
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1612
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1612
-
-single1611:
-	FMOVS 0(R10), F0
-
-loaded1612:
-	ADD R12, R10
-	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
-	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
-	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
-	TBZ $1, R20, single1613
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1614
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1614
-
-single1613:
-	FMOVS 0(R10), F0
-
-loaded1614:
-	ADD R12, R10
-	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
-	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
-	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	TBZ $1, R20, single1615
 	FMOVD 0(R10), F0
 	TBZ $0, R20, loaded1616
@@ -35947,6 +36063,51 @@ single1615:
 	FMOVS 0(R10), F0
 
 loaded1616:
+	ADD R12, R10
+	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
+	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
+	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
+	TBZ $1, R20, single1617
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1618
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1618
+
+single1617:
+	FMOVS 0(R10), F0
+
+loaded1618:
+	ADD R12, R10
+	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
+	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
+	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
+	TBZ $1, R20, single1619
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1620
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1620
+
+single1619:
+	FMOVS 0(R10), F0
+
+loaded1620:
+	ADD R12, R10
+	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
+	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
+	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
+	TBZ $1, R20, single1621
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1622
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1622
+
+single1621:
+	FMOVS 0(R10), F0
+
+loaded1622:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -35965,17 +36126,17 @@ single:
 	ADD $4, R1
 	FMOVS (R2), F3
 	ADD $4, R2
-	TBZ $1, R20, single1617
+	TBZ $1, R20, single1623
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1618
+	TBZ $0, R20, loaded1624
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1618
+	B loaded1624
 
-single1617:
+single1623:
 	FMOVS 0(R10), F0
 
-loaded1618:
+loaded1624:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -35991,51 +36152,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1619
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1620
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1620
-
-single1619:
-	FMOVS 0(R21), F0
-
-loaded1620:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single1621
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1622
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1622
-
-single1621:
-	FMOVS 0(R21), F0
-
-loaded1622:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single1623
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1624
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1624
-
-single1623:
-	FMOVS 0(R21), F0
-
-loaded1624:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
 	TBZ $1, R20, single1625
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1626
@@ -36047,47 +36163,92 @@ single1625:
 	FMOVS 0(R21), F0
 
 loaded1626:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single1627
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1628
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1628
+
+single1627:
+	FMOVS 0(R21), F0
+
+loaded1628:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single1629
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1630
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1630
+
+single1629:
+	FMOVS 0(R21), F0
+
+loaded1630:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single1631
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1632
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1632
+
+single1631:
+	FMOVS 0(R21), F0
+
+loaded1632:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1627
+	TBZ $1, R20, single1633
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1628
+	TBZ $0, R20, stored1634
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1628
+	B stored1634
 
-single1627:
+single1633:
 	FMOVS F31, 0(R21)
 
-stored1628:
+stored1634:
 	ADD R13, R21
-	TBZ $1, R20, single1629
+	TBZ $1, R20, single1635
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1630
+	TBZ $0, R20, stored1636
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1630
+	B stored1636
 
-single1629:
+single1635:
 	FMOVS F30, 0(R21)
 
-stored1630:
+stored1636:
 	ADD R13, R21
-	TBZ $1, R20, single1631
+	TBZ $1, R20, single1637
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1632
+	TBZ $0, R20, stored1638
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1632
+	B stored1638
 
-single1631:
+single1637:
 	FMOVS F29, 0(R21)
 
-stored1632:
+stored1638:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -36325,63 +36486,6 @@ unrolled:
 	VLD1.P 16(R1), [V3.B16]
 	VLD1.P 16(R2), [V4.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1633
-	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1634
-	ADD $24, R10, R26
-	VLD1 (R26), V1.S[2]
-	B loaded1634
-
-single1633:
-	FMOVS 16(R10), F1
-
-loaded1634:
-	ADD R12, R10
-	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
-	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
-	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
-	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
-	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
-	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
-	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1635
-	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1636
-	ADD $24, R10, R26
-	VLD1 (R26), V1.S[2]
-	B loaded1636
-
-single1635:
-	FMOVS 16(R10), F1
-
-loaded1636:
-	ADD R12, R10
-	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
-	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
-	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
-	WORD $0x4fa3103c // FMLA V28.4S, V1.4S, V3.S[1]
-	WORD $0x4fa4101b // FMLA V27.4S, V0.4S, V4.S[1]
-	WORD $0x4fa4103a // FMLA V26.4S, V1.4S, V4.S[1]
-	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1637
-	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1638
-	ADD $24, R10, R26
-	VLD1 (R26), V1.S[2]
-	B loaded1638
-
-single1637:
-	FMOVS 16(R10), F1
-
-loaded1638:
-	ADD R12, R10
-	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
-	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
-	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
-	WORD $0x4f83183c // FMLA V28.4S, V1.4S, V3.S[2]
-	WORD $0x4f84181b // FMLA V27.4S, V0.4S, V4.S[2]
-	WORD $0x4f84183a // FMLA V26.4S, V1.4S, V4.S[2]
-	FMOVQ 0(R10), F0
 	TBZ $1, R20, single1639
 	FMOVD 16(R10), F1
 	TBZ $0, R20, loaded1640
@@ -36393,6 +36497,63 @@ single1639:
 	FMOVS 16(R10), F1
 
 loaded1640:
+	ADD R12, R10
+	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
+	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
+	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
+	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
+	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
+	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single1641
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded1642
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded1642
+
+single1641:
+	FMOVS 16(R10), F1
+
+loaded1642:
+	ADD R12, R10
+	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
+	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
+	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
+	WORD $0x4fa3103c // FMLA V28.4S, V1.4S, V3.S[1]
+	WORD $0x4fa4101b // FMLA V27.4S, V0.4S, V4.S[1]
+	WORD $0x4fa4103a // FMLA V26.4S, V1.4S, V4.S[1]
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single1643
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded1644
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded1644
+
+single1643:
+	FMOVS 16(R10), F1
+
+loaded1644:
+	ADD R12, R10
+	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
+	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
+	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
+	WORD $0x4f83183c // FMLA V28.4S, V1.4S, V3.S[2]
+	WORD $0x4f84181b // FMLA V27.4S, V0.4S, V4.S[2]
+	WORD $0x4f84183a // FMLA V26.4S, V1.4S, V4.S[2]
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single1645
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded1646
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded1646
+
+single1645:
+	FMOVS 16(R10), F1
+
+loaded1646:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -36415,17 +36576,17 @@ single:
 	FMOVS (R2), F4
 	ADD $4, R2
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1641
+	TBZ $1, R20, single1647
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1642
+	TBZ $0, R20, loaded1648
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1642
+	B loaded1648
 
-single1641:
+single1647:
 	FMOVS 16(R10), F1
 
-loaded1642:
+loaded1648:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -36447,61 +36608,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1643
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1644
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1644
-
-single1643:
-	FMOVS 16(R21), F0
-
-loaded1644:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1645
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1646
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1646
-
-single1645:
-	FMOVS 16(R21), F0
-
-loaded1646:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1647
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1648
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1648
-
-single1647:
-	FMOVS 16(R21), F0
-
-loaded1648:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
-	FMOVQ 0(R21), F0
-	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	TBZ $1, R20, single1649
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1650
@@ -36513,6 +36619,61 @@ single1649:
 	FMOVS 16(R21), F0
 
 loaded1650:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single1651
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1652
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1652
+
+single1651:
+	FMOVS 16(R21), F0
+
+loaded1652:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single1653
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1654
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1654
+
+single1653:
+	FMOVS 16(R21), F0
+
+loaded1654:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	TBZ $1, R20, single1655
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1656
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1656
+
+single1655:
+	FMOVS 16(R21), F0
+
+loaded1656:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -36520,43 +36681,43 @@ loaded1650:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1651
+	TBZ $1, R20, single1657
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1652
+	TBZ $0, R20, stored1658
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1652
+	B stored1658
 
-single1651:
+single1657:
 	FMOVS F30, 16(R21)
 
-stored1652:
+stored1658:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1653
+	TBZ $1, R20, single1659
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1654
+	TBZ $0, R20, stored1660
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1654
+	B stored1660
 
-single1653:
+single1659:
 	FMOVS F28, 16(R21)
 
-stored1654:
+stored1660:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1655
+	TBZ $1, R20, single1661
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1656
+	TBZ $0, R20, stored1662
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1656
+	B stored1662
 
-single1655:
+single1661:
 	FMOVS F26, 16(R21)
 
-stored1656:
+stored1662:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -36772,54 +36933,6 @@ unrolled:
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
-	TBZ $1, R20, single1657
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1658
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1658
-
-single1657:
-	FMOVS 0(R10), F0
-
-loaded1658:
-	ADD R12, R10
-	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
-	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
-	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
-	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
-	TBZ $1, R20, single1659
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1660
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1660
-
-single1659:
-	FMOVS 0(R10), F0
-
-loaded1660:
-	ADD R12, R10
-	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
-	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
-	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
-	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
-	TBZ $1, R20, single1661
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1662
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1662
-
-single1661:
-	FMOVS 0(R10), F0
-
-loaded1662:
-	ADD R12, R10
-	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
-	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
-	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
-	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
 	TBZ $1, R20, single1663
 	FMOVD 0(R10), F0
 	TBZ $0, R20, loaded1664
@@ -36831,6 +36944,54 @@ single1663:
 	FMOVS 0(R10), F0
 
 loaded1664:
+	ADD R12, R10
+	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
+	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
+	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
+	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
+	TBZ $1, R20, single1665
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1666
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1666
+
+single1665:
+	FMOVS 0(R10), F0
+
+loaded1666:
+	ADD R12, R10
+	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
+	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
+	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
+	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
+	TBZ $1, R20, single1667
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1668
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1668
+
+single1667:
+	FMOVS 0(R10), F0
+
+loaded1668:
+	ADD R12, R10
+	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
+	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
+	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
+	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
+	TBZ $1, R20, single1669
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1670
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1670
+
+single1669:
+	FMOVS 0(R10), F0
+
+loaded1670:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -36852,17 +37013,17 @@ single:
 	ADD $4, R2
 	FMOVS (R3), F4
 	ADD $4, R3
-	TBZ $1, R20, single1665
+	TBZ $1, R20, single1671
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1666
+	TBZ $0, R20, loaded1672
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1666
+	B loaded1672
 
-single1665:
+single1671:
 	FMOVS 0(R10), F0
 
-loaded1666:
+loaded1672:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -36879,48 +37040,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1667
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1668
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1668
-
-single1667:
-	FMOVS 0(R21), F0
-
-loaded1668:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single1669
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1670
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1670
-
-single1669:
-	FMOVS 0(R21), F0
-
-loaded1670:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single1671
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1672
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1672
-
-single1671:
-	FMOVS 0(R21), F0
-
-loaded1672:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
 	TBZ $1, R20, single1673
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1674
@@ -36932,12 +37051,9 @@ single1673:
 	FMOVS 0(R21), F0
 
 loaded1674:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
 	TBZ $1, R20, single1675
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1676
@@ -36949,6 +37065,51 @@ single1675:
 	FMOVS 0(R21), F0
 
 loaded1676:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single1677
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1678
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1678
+
+single1677:
+	FMOVS 0(R21), F0
+
+loaded1678:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single1679
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1680
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1680
+
+single1679:
+	FMOVS 0(R21), F0
+
+loaded1680:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single1681
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1682
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1682
+
+single1681:
+	FMOVS 0(R21), F0
+
+loaded1682:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -36956,53 +37117,53 @@ loaded1676:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1677
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1678
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored1678
-
-single1677:
-	FMOVS F31, 0(R21)
-
-stored1678:
-	ADD R13, R21
-	TBZ $1, R20, single1679
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1680
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1680
-
-single1679:
-	FMOVS F30, 0(R21)
-
-stored1680:
-	ADD R13, R21
-	TBZ $1, R20, single1681
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1682
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored1682
-
-single1681:
-	FMOVS F29, 0(R21)
-
-stored1682:
-	ADD R13, R21
 	TBZ $1, R20, single1683
-	FMOVD F28, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored1684
 	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored1684
 
 single1683:
-	FMOVS F28, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored1684:
+	ADD R13, R21
+	TBZ $1, R20, single1685
+	FMOVD F30, 0(R21)
+	TBZ $0, R20, stored1686
+	ADD $8, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored1686
+
+single1685:
+	FMOVS F30, 0(R21)
+
+stored1686:
+	ADD R13, R21
+	TBZ $1, R20, single1687
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored1688
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored1688
+
+single1687:
+	FMOVS F29, 0(R21)
+
+stored1688:
+	ADD R13, R21
+	TBZ $1, R20, single1689
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored1690
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored1690
+
+single1689:
+	FMOVS F28, 0(R21)
+
+stored1690:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -37274,69 +37435,6 @@ unrolled:
 	VLD1.P 16(R2), [V4.B16]
 	VLD1.P 16(R3), [V5.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1685
-	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1686
-	ADD $24, R10, R26
-	VLD1 (R26), V1.S[2]
-	B loaded1686
-
-single1685:
-	FMOVS 16(R10), F1
-
-loaded1686:
-	ADD R12, R10
-	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
-	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
-	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
-	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
-	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
-	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
-	WORD $0x4f851019 // FMLA V25.4S, V0.4S, V5.S[0]
-	WORD $0x4f851038 // FMLA V24.4S, V1.4S, V5.S[0]
-	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1687
-	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1688
-	ADD $24, R10, R26
-	VLD1 (R26), V1.S[2]
-	B loaded1688
-
-single1687:
-	FMOVS 16(R10), F1
-
-loaded1688:
-	ADD R12, R10
-	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
-	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
-	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
-	WORD $0x4fa3103c // FMLA V28.4S, V1.4S, V3.S[1]
-	WORD $0x4fa4101b // FMLA V27.4S, V0.4S, V4.S[1]
-	WORD $0x4fa4103a // FMLA V26.4S, V1.4S, V4.S[1]
-	WORD $0x4fa51019 // FMLA V25.4S, V0.4S, V5.S[1]
-	WORD $0x4fa51038 // FMLA V24.4S, V1.4S, V5.S[1]
-	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1689
-	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1690
-	ADD $24, R10, R26
-	VLD1 (R26), V1.S[2]
-	B loaded1690
-
-single1689:
-	FMOVS 16(R10), F1
-
-loaded1690:
-	ADD R12, R10
-	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
-	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
-	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
-	WORD $0x4f83183c // FMLA V28.4S, V1.4S, V3.S[2]
-	WORD $0x4f84181b // FMLA V27.4S, V0.4S, V4.S[2]
-	WORD $0x4f84183a // FMLA V26.4S, V1.4S, V4.S[2]
-	WORD $0x4f851819 // FMLA V25.4S, V0.4S, V5.S[2]
-	WORD $0x4f851838 // FMLA V24.4S, V1.4S, V5.S[2]
-	FMOVQ 0(R10), F0
 	TBZ $1, R20, single1691
 	FMOVD 16(R10), F1
 	TBZ $0, R20, loaded1692
@@ -37348,6 +37446,69 @@ single1691:
 	FMOVS 16(R10), F1
 
 loaded1692:
+	ADD R12, R10
+	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
+	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
+	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
+	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
+	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
+	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
+	WORD $0x4f851019 // FMLA V25.4S, V0.4S, V5.S[0]
+	WORD $0x4f851038 // FMLA V24.4S, V1.4S, V5.S[0]
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single1693
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded1694
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded1694
+
+single1693:
+	FMOVS 16(R10), F1
+
+loaded1694:
+	ADD R12, R10
+	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
+	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
+	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
+	WORD $0x4fa3103c // FMLA V28.4S, V1.4S, V3.S[1]
+	WORD $0x4fa4101b // FMLA V27.4S, V0.4S, V4.S[1]
+	WORD $0x4fa4103a // FMLA V26.4S, V1.4S, V4.S[1]
+	WORD $0x4fa51019 // FMLA V25.4S, V0.4S, V5.S[1]
+	WORD $0x4fa51038 // FMLA V24.4S, V1.4S, V5.S[1]
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single1695
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded1696
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded1696
+
+single1695:
+	FMOVS 16(R10), F1
+
+loaded1696:
+	ADD R12, R10
+	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
+	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
+	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
+	WORD $0x4f83183c // FMLA V28.4S, V1.4S, V3.S[2]
+	WORD $0x4f84181b // FMLA V27.4S, V0.4S, V4.S[2]
+	WORD $0x4f84183a // FMLA V26.4S, V1.4S, V4.S[2]
+	WORD $0x4f851819 // FMLA V25.4S, V0.4S, V5.S[2]
+	WORD $0x4f851838 // FMLA V24.4S, V1.4S, V5.S[2]
+	FMOVQ 0(R10), F0
+	TBZ $1, R20, single1697
+	FMOVD 16(R10), F1
+	TBZ $0, R20, loaded1698
+	ADD $24, R10, R26
+	VLD1 (R26), V1.S[2]
+	B loaded1698
+
+single1697:
+	FMOVS 16(R10), F1
+
+loaded1698:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -37374,17 +37535,17 @@ single:
 	FMOVS (R3), F5
 	ADD $4, R3
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1693
+	TBZ $1, R20, single1699
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1694
+	TBZ $0, R20, loaded1700
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1694
+	B loaded1700
 
-single1693:
+single1699:
 	FMOVS 16(R10), F1
 
-loaded1694:
+loaded1700:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -37408,57 +37569,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1695
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1696
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1696
-
-single1695:
-	FMOVS 16(R21), F0
-
-loaded1696:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1697
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1698
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1698
-
-single1697:
-	FMOVS 16(R21), F0
-
-loaded1698:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1699
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1700
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1700
-
-single1699:
-	FMOVS 16(R21), F0
-
-loaded1700:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single1701
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1702
@@ -37470,17 +37580,12 @@ single1701:
 	FMOVS 16(R21), F0
 
 loaded1702:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single1703
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1704
@@ -37492,6 +37597,62 @@ single1703:
 	FMOVS 16(R21), F0
 
 loaded1704:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single1705
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1706
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1706
+
+single1705:
+	FMOVS 16(R21), F0
+
+loaded1706:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single1707
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1708
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1708
+
+single1707:
+	FMOVS 16(R21), F0
+
+loaded1708:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	TBZ $1, R20, single1709
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1710
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1710
+
+single1709:
+	FMOVS 16(R21), F0
+
+loaded1710:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -37500,56 +37661,56 @@ loaded1704:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1705
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1706
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1706
-
-single1705:
-	FMOVS F30, 16(R21)
-
-stored1706:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1707
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1708
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored1708
-
-single1707:
-	FMOVS F28, 16(R21)
-
-stored1708:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1709
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1710
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored1710
-
-single1709:
-	FMOVS F26, 16(R21)
-
-stored1710:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single1711
-	FMOVD F24, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored1712
 	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored1712
 
 single1711:
-	FMOVS F24, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored1712:
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	TBZ $1, R20, single1713
+	FMOVD F28, 16(R21)
+	TBZ $0, R20, stored1714
+	ADD $24, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored1714
+
+single1713:
+	FMOVS F28, 16(R21)
+
+stored1714:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single1715
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored1716
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored1716
+
+single1715:
+	FMOVS F26, 16(R21)
+
+stored1716:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single1717
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored1718
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored1718
+
+single1717:
+	FMOVS F24, 16(R21)
+
+stored1718:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -37787,57 +37948,6 @@ unrolled:
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
-	TBZ $1, R20, single1713
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1714
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1714
-
-single1713:
-	FMOVS 0(R10), F0
-
-loaded1714:
-	ADD R12, R10
-	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
-	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
-	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
-	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
-	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
-	TBZ $1, R20, single1715
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1716
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1716
-
-single1715:
-	FMOVS 0(R10), F0
-
-loaded1716:
-	ADD R12, R10
-	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
-	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
-	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
-	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
-	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
-	TBZ $1, R20, single1717
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1718
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1718
-
-single1717:
-	FMOVS 0(R10), F0
-
-loaded1718:
-	ADD R12, R10
-	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
-	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
-	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
-	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
-	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
 	TBZ $1, R20, single1719
 	FMOVD 0(R10), F0
 	TBZ $0, R20, loaded1720
@@ -37849,6 +37959,57 @@ single1719:
 	FMOVS 0(R10), F0
 
 loaded1720:
+	ADD R12, R10
+	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
+	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
+	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
+	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
+	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
+	TBZ $1, R20, single1721
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1722
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1722
+
+single1721:
+	FMOVS 0(R10), F0
+
+loaded1722:
+	ADD R12, R10
+	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
+	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
+	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
+	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
+	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
+	TBZ $1, R20, single1723
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1724
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1724
+
+single1723:
+	FMOVS 0(R10), F0
+
+loaded1724:
+	ADD R12, R10
+	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
+	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
+	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
+	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
+	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
+	TBZ $1, R20, single1725
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1726
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1726
+
+single1725:
+	FMOVS 0(R10), F0
+
+loaded1726:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -37873,17 +38034,17 @@ single:
 	ADD $4, R3
 	FMOVS (R4), F5
 	ADD $4, R4
-	TBZ $1, R20, single1721
+	TBZ $1, R20, single1727
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1722
+	TBZ $0, R20, loaded1728
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1722
+	B loaded1728
 
-single1721:
+single1727:
 	FMOVS 0(R10), F0
 
-loaded1722:
+loaded1728:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -37901,48 +38062,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1723
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1724
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1724
-
-single1723:
-	FMOVS 0(R21), F0
-
-loaded1724:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single1725
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1726
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1726
-
-single1725:
-	FMOVS 0(R21), F0
-
-loaded1726:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single1727
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1728
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1728
-
-single1727:
-	FMOVS 0(R21), F0
-
-loaded1728:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
 	TBZ $1, R20, single1729
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1730
@@ -37954,8 +38073,8 @@ single1729:
 	FMOVS 0(R21), F0
 
 loaded1730:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single1731
 	FMOVD 0(R21), F0
@@ -37968,12 +38087,9 @@ single1731:
 	FMOVS 0(R21), F0
 
 loaded1732:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
 	TBZ $1, R20, single1733
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1734
@@ -37985,6 +38101,51 @@ single1733:
 	FMOVS 0(R21), F0
 
 loaded1734:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single1735
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1736
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1736
+
+single1735:
+	FMOVS 0(R21), F0
+
+loaded1736:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single1737
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1738
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1738
+
+single1737:
+	FMOVS 0(R21), F0
+
+loaded1738:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single1739
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1740
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1740
+
+single1739:
+	FMOVS 0(R21), F0
+
+loaded1740:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -37993,65 +38154,65 @@ loaded1734:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1735
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1736
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored1736
-
-single1735:
-	FMOVS F31, 0(R21)
-
-stored1736:
-	ADD R13, R21
-	TBZ $1, R20, single1737
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1738
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1738
-
-single1737:
-	FMOVS F30, 0(R21)
-
-stored1738:
-	ADD R13, R21
-	TBZ $1, R20, single1739
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1740
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored1740
-
-single1739:
-	FMOVS F29, 0(R21)
-
-stored1740:
-	ADD R13, R21
 	TBZ $1, R20, single1741
-	FMOVD F28, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored1742
 	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored1742
 
 single1741:
-	FMOVS F28, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored1742:
 	ADD R13, R21
 	TBZ $1, R20, single1743
-	FMOVD F27, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored1744
 	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored1744
 
 single1743:
-	FMOVS F27, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored1744:
+	ADD R13, R21
+	TBZ $1, R20, single1745
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored1746
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored1746
+
+single1745:
+	FMOVS F29, 0(R21)
+
+stored1746:
+	ADD R13, R21
+	TBZ $1, R20, single1747
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored1748
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored1748
+
+single1747:
+	FMOVS F28, 0(R21)
+
+stored1748:
+	ADD R13, R21
+	TBZ $1, R20, single1749
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored1750
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored1750
+
+single1749:
+	FMOVS F27, 0(R21)
+
+stored1750:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -38357,17 +38518,17 @@ unrolled:
 	VLD1.P 16(R3), [V5.B16]
 	VLD1.P 16(R4), [V6.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1745
+	TBZ $1, R20, single1751
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1746
+	TBZ $0, R20, loaded1752
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1746
+	B loaded1752
 
-single1745:
+single1751:
 	FMOVS 16(R10), F1
 
-loaded1746:
+loaded1752:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -38380,17 +38541,17 @@ loaded1746:
 	WORD $0x4f861017 // FMLA V23.4S, V0.4S, V6.S[0]
 	WORD $0x4f861036 // FMLA V22.4S, V1.4S, V6.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1747
+	TBZ $1, R20, single1753
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1748
+	TBZ $0, R20, loaded1754
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1748
+	B loaded1754
 
-single1747:
+single1753:
 	FMOVS 16(R10), F1
 
-loaded1748:
+loaded1754:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -38403,17 +38564,17 @@ loaded1748:
 	WORD $0x4fa61017 // FMLA V23.4S, V0.4S, V6.S[1]
 	WORD $0x4fa61036 // FMLA V22.4S, V1.4S, V6.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1749
+	TBZ $1, R20, single1755
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1750
+	TBZ $0, R20, loaded1756
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1750
+	B loaded1756
 
-single1749:
+single1755:
 	FMOVS 16(R10), F1
 
-loaded1750:
+loaded1756:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -38426,17 +38587,17 @@ loaded1750:
 	WORD $0x4f861817 // FMLA V23.4S, V0.4S, V6.S[2]
 	WORD $0x4f861836 // FMLA V22.4S, V1.4S, V6.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1751
+	TBZ $1, R20, single1757
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1752
+	TBZ $0, R20, loaded1758
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1752
+	B loaded1758
 
-single1751:
+single1757:
 	FMOVS 16(R10), F1
 
-loaded1752:
+loaded1758:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -38467,17 +38628,17 @@ single:
 	FMOVS (R4), F6
 	ADD $4, R4
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1753
+	TBZ $1, R20, single1759
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1754
+	TBZ $0, R20, loaded1760
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1754
+	B loaded1760
 
-single1753:
+single1759:
 	FMOVS 16(R10), F1
 
-loaded1754:
+loaded1760:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -38503,57 +38664,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1755
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1756
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1756
-
-single1755:
-	FMOVS 16(R21), F0
-
-loaded1756:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1757
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1758
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1758
-
-single1757:
-	FMOVS 16(R21), F0
-
-loaded1758:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1759
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1760
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1760
-
-single1759:
-	FMOVS 16(R21), F0
-
-loaded1760:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single1761
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1762
@@ -38565,12 +38675,12 @@ single1761:
 	FMOVS 16(R21), F0
 
 loaded1762:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single1763
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1764
@@ -38582,6 +38692,57 @@ single1763:
 	FMOVS 16(R21), F0
 
 loaded1764:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single1765
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1766
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1766
+
+single1765:
+	FMOVS 16(R21), F0
+
+loaded1766:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single1767
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1768
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1768
+
+single1767:
+	FMOVS 16(R21), F0
+
+loaded1768:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single1769
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1770
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1770
+
+single1769:
+	FMOVS 16(R21), F0
+
+loaded1770:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -38594,17 +38755,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single1765
+	TBZ $1, R20, single1771
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1766
+	TBZ $0, R20, loaded1772
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1766
+	B loaded1772
 
-single1765:
+single1771:
 	FMOVS 16(R21), F0
 
-loaded1766:
+loaded1772:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -38614,69 +38775,69 @@ loaded1766:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1767
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1768
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1768
-
-single1767:
-	FMOVS F30, 16(R21)
-
-stored1768:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1769
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1770
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored1770
-
-single1769:
-	FMOVS F28, 16(R21)
-
-stored1770:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1771
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1772
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored1772
-
-single1771:
-	FMOVS F26, 16(R21)
-
-stored1772:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single1773
-	FMOVD F24, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored1774
 	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored1774
 
 single1773:
-	FMOVS F24, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored1774:
 	ADD R13, R21
-	FMOVQ F23, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single1775
-	FMOVD F22, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored1776
 	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored1776
 
 single1775:
-	FMOVS F22, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored1776:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single1777
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored1778
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored1778
+
+single1777:
+	FMOVS F26, 16(R21)
+
+stored1778:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single1779
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored1780
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored1780
+
+single1779:
+	FMOVS F24, 16(R21)
+
+stored1780:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single1781
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored1782
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored1782
+
+single1781:
+	FMOVS F22, 16(R21)
+
+stored1782:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -38936,60 +39097,6 @@ unrolled:
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
-	TBZ $1, R20, single1777
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1778
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1778
-
-single1777:
-	FMOVS 0(R10), F0
-
-loaded1778:
-	ADD R12, R10
-	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
-	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
-	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
-	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
-	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
-	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
-	TBZ $1, R20, single1779
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1780
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1780
-
-single1779:
-	FMOVS 0(R10), F0
-
-loaded1780:
-	ADD R12, R10
-	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
-	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
-	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
-	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
-	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
-	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
-	TBZ $1, R20, single1781
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1782
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1782
-
-single1781:
-	FMOVS 0(R10), F0
-
-loaded1782:
-	ADD R12, R10
-	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
-	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
-	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
-	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
-	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
-	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
 	TBZ $1, R20, single1783
 	FMOVD 0(R10), F0
 	TBZ $0, R20, loaded1784
@@ -39001,6 +39108,60 @@ single1783:
 	FMOVS 0(R10), F0
 
 loaded1784:
+	ADD R12, R10
+	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
+	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
+	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
+	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
+	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
+	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
+	TBZ $1, R20, single1785
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1786
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1786
+
+single1785:
+	FMOVS 0(R10), F0
+
+loaded1786:
+	ADD R12, R10
+	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
+	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
+	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
+	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
+	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
+	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
+	TBZ $1, R20, single1787
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1788
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1788
+
+single1787:
+	FMOVS 0(R10), F0
+
+loaded1788:
+	ADD R12, R10
+	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
+	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
+	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
+	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
+	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
+	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
+	TBZ $1, R20, single1789
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1790
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1790
+
+single1789:
+	FMOVS 0(R10), F0
+
+loaded1790:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -39028,17 +39189,17 @@ single:
 	ADD $4, R4
 	FMOVS (R5), F6
 	ADD $4, R5
-	TBZ $1, R20, single1785
+	TBZ $1, R20, single1791
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1786
+	TBZ $0, R20, loaded1792
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1786
+	B loaded1792
 
-single1785:
+single1791:
 	FMOVS 0(R10), F0
 
-loaded1786:
+loaded1792:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -39057,48 +39218,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1787
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1788
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1788
-
-single1787:
-	FMOVS 0(R21), F0
-
-loaded1788:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single1789
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1790
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1790
-
-single1789:
-	FMOVS 0(R21), F0
-
-loaded1790:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single1791
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1792
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1792
-
-single1791:
-	FMOVS 0(R21), F0
-
-loaded1792:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
 	TBZ $1, R20, single1793
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1794
@@ -39110,8 +39229,8 @@ single1793:
 	FMOVS 0(R21), F0
 
 loaded1794:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single1795
 	FMOVD 0(R21), F0
@@ -39124,8 +39243,8 @@ single1795:
 	FMOVS 0(R21), F0
 
 loaded1796:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	TBZ $1, R20, single1797
 	FMOVD 0(R21), F0
@@ -39138,12 +39257,9 @@ single1797:
 	FMOVS 0(R21), F0
 
 loaded1798:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
 	TBZ $1, R20, single1799
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1800
@@ -39155,6 +39271,51 @@ single1799:
 	FMOVS 0(R21), F0
 
 loaded1800:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single1801
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1802
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1802
+
+single1801:
+	FMOVS 0(R21), F0
+
+loaded1802:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single1803
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1804
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1804
+
+single1803:
+	FMOVS 0(R21), F0
+
+loaded1804:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single1805
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1806
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1806
+
+single1805:
+	FMOVS 0(R21), F0
+
+loaded1806:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -39164,77 +39325,77 @@ loaded1800:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1801
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1802
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored1802
-
-single1801:
-	FMOVS F31, 0(R21)
-
-stored1802:
-	ADD R13, R21
-	TBZ $1, R20, single1803
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1804
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1804
-
-single1803:
-	FMOVS F30, 0(R21)
-
-stored1804:
-	ADD R13, R21
-	TBZ $1, R20, single1805
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1806
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored1806
-
-single1805:
-	FMOVS F29, 0(R21)
-
-stored1806:
-	ADD R13, R21
 	TBZ $1, R20, single1807
-	FMOVD F28, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored1808
 	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored1808
 
 single1807:
-	FMOVS F28, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored1808:
 	ADD R13, R21
 	TBZ $1, R20, single1809
-	FMOVD F27, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored1810
 	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored1810
 
 single1809:
-	FMOVS F27, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored1810:
 	ADD R13, R21
 	TBZ $1, R20, single1811
-	FMOVD F26, 0(R21)
+	FMOVD F29, 0(R21)
 	TBZ $0, R20, stored1812
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V29.S[2], (R26)
 	B stored1812
 
 single1811:
-	FMOVS F26, 0(R21)
+	FMOVS F29, 0(R21)
 
 stored1812:
+	ADD R13, R21
+	TBZ $1, R20, single1813
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored1814
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored1814
+
+single1813:
+	FMOVS F28, 0(R21)
+
+stored1814:
+	ADD R13, R21
+	TBZ $1, R20, single1815
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored1816
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored1816
+
+single1815:
+	FMOVS F27, 0(R21)
+
+stored1816:
+	ADD R13, R21
+	TBZ $1, R20, single1817
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored1818
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored1818
+
+single1817:
+	FMOVS F26, 0(R21)
+
+stored1818:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -39574,17 +39735,17 @@ unrolled:
 	VLD1.P 16(R4), [V6.B16]
 	VLD1.P 16(R5), [V7.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1813
+	TBZ $1, R20, single1819
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1814
+	TBZ $0, R20, loaded1820
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1814
+	B loaded1820
 
-single1813:
+single1819:
 	FMOVS 16(R10), F1
 
-loaded1814:
+loaded1820:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -39599,17 +39760,17 @@ loaded1814:
 	WORD $0x4f871015 // FMLA V21.4S, V0.4S, V7.S[0]
 	WORD $0x4f871034 // FMLA V20.4S, V1.4S, V7.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1815
+	TBZ $1, R20, single1821
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1816
+	TBZ $0, R20, loaded1822
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1816
+	B loaded1822
 
-single1815:
+single1821:
 	FMOVS 16(R10), F1
 
-loaded1816:
+loaded1822:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -39624,17 +39785,17 @@ loaded1816:
 	WORD $0x4fa71015 // FMLA V21.4S, V0.4S, V7.S[1]
 	WORD $0x4fa71034 // FMLA V20.4S, V1.4S, V7.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1817
+	TBZ $1, R20, single1823
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1818
+	TBZ $0, R20, loaded1824
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1818
+	B loaded1824
 
-single1817:
+single1823:
 	FMOVS 16(R10), F1
 
-loaded1818:
+loaded1824:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -39649,17 +39810,17 @@ loaded1818:
 	WORD $0x4f871815 // FMLA V21.4S, V0.4S, V7.S[2]
 	WORD $0x4f871834 // FMLA V20.4S, V1.4S, V7.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1819
+	TBZ $1, R20, single1825
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1820
+	TBZ $0, R20, loaded1826
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1820
+	B loaded1826
 
-single1819:
+single1825:
 	FMOVS 16(R10), F1
 
-loaded1820:
+loaded1826:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -39694,17 +39855,17 @@ single:
 	FMOVS (R5), F7
 	ADD $4, R5
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1821
+	TBZ $1, R20, single1827
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1822
+	TBZ $0, R20, loaded1828
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1822
+	B loaded1828
 
-single1821:
+single1827:
 	FMOVS 16(R10), F1
 
-loaded1822:
+loaded1828:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -39732,57 +39893,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1823
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1824
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1824
-
-single1823:
-	FMOVS 16(R21), F0
-
-loaded1824:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1825
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1826
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1826
-
-single1825:
-	FMOVS 16(R21), F0
-
-loaded1826:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1827
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1828
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1828
-
-single1827:
-	FMOVS 16(R21), F0
-
-loaded1828:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single1829
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1830
@@ -39794,12 +39904,12 @@ single1829:
 	FMOVS 16(R21), F0
 
 loaded1830:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single1831
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1832
@@ -39811,12 +39921,12 @@ single1831:
 	FMOVS 16(R21), F0
 
 loaded1832:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
 	TBZ $1, R20, single1833
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1834
@@ -39828,6 +39938,57 @@ single1833:
 	FMOVS 16(R21), F0
 
 loaded1834:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single1835
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1836
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1836
+
+single1835:
+	FMOVS 16(R21), F0
+
+loaded1836:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single1837
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1838
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1838
+
+single1837:
+	FMOVS 16(R21), F0
+
+loaded1838:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single1839
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1840
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1840
+
+single1839:
+	FMOVS 16(R21), F0
+
+loaded1840:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -39841,17 +40002,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single1835
+	TBZ $1, R20, single1841
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1836
+	TBZ $0, R20, loaded1842
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1836
+	B loaded1842
 
-single1835:
+single1841:
 	FMOVS 16(R21), F0
 
-loaded1836:
+loaded1842:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -39862,82 +40023,82 @@ loaded1836:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1837
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1838
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1838
-
-single1837:
-	FMOVS F30, 16(R21)
-
-stored1838:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1839
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1840
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored1840
-
-single1839:
-	FMOVS F28, 16(R21)
-
-stored1840:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1841
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1842
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored1842
-
-single1841:
-	FMOVS F26, 16(R21)
-
-stored1842:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single1843
-	FMOVD F24, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored1844
 	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored1844
 
 single1843:
-	FMOVS F24, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored1844:
 	ADD R13, R21
-	FMOVQ F23, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single1845
-	FMOVD F22, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored1846
 	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored1846
 
 single1845:
-	FMOVS F22, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored1846:
 	ADD R13, R21
-	FMOVQ F21, 0(R21)
+	FMOVQ F27, 0(R21)
 	TBZ $1, R20, single1847
-	FMOVD F20, 16(R21)
+	FMOVD F26, 16(R21)
 	TBZ $0, R20, stored1848
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V26.S[2], (R26)
 	B stored1848
 
 single1847:
-	FMOVS F20, 16(R21)
+	FMOVS F26, 16(R21)
 
 stored1848:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single1849
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored1850
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored1850
+
+single1849:
+	FMOVS F24, 16(R21)
+
+stored1850:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single1851
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored1852
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored1852
+
+single1851:
+	FMOVS F22, 16(R21)
+
+stored1852:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single1853
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored1854
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored1854
+
+single1853:
+	FMOVS F20, 16(R21)
+
+stored1854:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -40219,63 +40380,6 @@ unrolled:
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
-	TBZ $1, R20, single1849
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1850
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1850
-
-single1849:
-	FMOVS 0(R10), F0
-
-loaded1850:
-	ADD R12, R10
-	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
-	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
-	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
-	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
-	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
-	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
-	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
-	TBZ $1, R20, single1851
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1852
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1852
-
-single1851:
-	FMOVS 0(R10), F0
-
-loaded1852:
-	ADD R12, R10
-	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
-	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
-	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
-	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
-	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
-	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
-	WORD $0x4fa71019 // FMLA V25.4S, V0.4S, V7.S[1]
-	TBZ $1, R20, single1853
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1854
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1854
-
-single1853:
-	FMOVS 0(R10), F0
-
-loaded1854:
-	ADD R12, R10
-	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
-	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
-	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
-	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
-	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
-	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
-	WORD $0x4f871819 // FMLA V25.4S, V0.4S, V7.S[2]
 	TBZ $1, R20, single1855
 	FMOVD 0(R10), F0
 	TBZ $0, R20, loaded1856
@@ -40287,6 +40391,63 @@ single1855:
 	FMOVS 0(R10), F0
 
 loaded1856:
+	ADD R12, R10
+	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
+	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
+	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
+	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
+	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
+	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
+	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
+	TBZ $1, R20, single1857
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1858
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1858
+
+single1857:
+	FMOVS 0(R10), F0
+
+loaded1858:
+	ADD R12, R10
+	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
+	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
+	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
+	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
+	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
+	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
+	WORD $0x4fa71019 // FMLA V25.4S, V0.4S, V7.S[1]
+	TBZ $1, R20, single1859
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1860
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1860
+
+single1859:
+	FMOVS 0(R10), F0
+
+loaded1860:
+	ADD R12, R10
+	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
+	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
+	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
+	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
+	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
+	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
+	WORD $0x4f871819 // FMLA V25.4S, V0.4S, V7.S[2]
+	TBZ $1, R20, single1861
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1862
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1862
+
+single1861:
+	FMOVS 0(R10), F0
+
+loaded1862:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -40317,17 +40478,17 @@ single:
 	ADD $4, R5
 	FMOVS (R6), F7
 	ADD $4, R6
-	TBZ $1, R20, single1857
+	TBZ $1, R20, single1863
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1858
+	TBZ $0, R20, loaded1864
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1858
+	B loaded1864
 
-single1857:
+single1863:
 	FMOVS 0(R10), F0
 
-loaded1858:
+loaded1864:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -40347,48 +40508,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1859
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1860
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1860
-
-single1859:
-	FMOVS 0(R21), F0
-
-loaded1860:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single1861
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1862
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1862
-
-single1861:
-	FMOVS 0(R21), F0
-
-loaded1862:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single1863
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1864
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1864
-
-single1863:
-	FMOVS 0(R21), F0
-
-loaded1864:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
 	TBZ $1, R20, single1865
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1866
@@ -40400,8 +40519,8 @@ single1865:
 	FMOVS 0(R21), F0
 
 loaded1866:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single1867
 	FMOVD 0(R21), F0
@@ -40414,8 +40533,8 @@ single1867:
 	FMOVS 0(R21), F0
 
 loaded1868:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	TBZ $1, R20, single1869
 	FMOVD 0(R21), F0
@@ -40428,8 +40547,8 @@ single1869:
 	FMOVS 0(R21), F0
 
 loaded1870:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	ADD R13, R21
 	TBZ $1, R20, single1871
 	FMOVD 0(R21), F0
@@ -40442,12 +40561,9 @@ single1871:
 	FMOVS 0(R21), F0
 
 loaded1872:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
 	TBZ $1, R20, single1873
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1874
@@ -40459,6 +40575,51 @@ single1873:
 	FMOVS 0(R21), F0
 
 loaded1874:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single1875
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1876
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1876
+
+single1875:
+	FMOVS 0(R21), F0
+
+loaded1876:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single1877
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1878
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1878
+
+single1877:
+	FMOVS 0(R21), F0
+
+loaded1878:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single1879
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1880
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1880
+
+single1879:
+	FMOVS 0(R21), F0
+
+loaded1880:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -40469,89 +40630,89 @@ loaded1874:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1875
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1876
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored1876
-
-single1875:
-	FMOVS F31, 0(R21)
-
-stored1876:
-	ADD R13, R21
-	TBZ $1, R20, single1877
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1878
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1878
-
-single1877:
-	FMOVS F30, 0(R21)
-
-stored1878:
-	ADD R13, R21
-	TBZ $1, R20, single1879
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1880
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored1880
-
-single1879:
-	FMOVS F29, 0(R21)
-
-stored1880:
-	ADD R13, R21
 	TBZ $1, R20, single1881
-	FMOVD F28, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored1882
 	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored1882
 
 single1881:
-	FMOVS F28, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored1882:
 	ADD R13, R21
 	TBZ $1, R20, single1883
-	FMOVD F27, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored1884
 	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored1884
 
 single1883:
-	FMOVS F27, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored1884:
 	ADD R13, R21
 	TBZ $1, R20, single1885
-	FMOVD F26, 0(R21)
+	FMOVD F29, 0(R21)
 	TBZ $0, R20, stored1886
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V29.S[2], (R26)
 	B stored1886
 
 single1885:
-	FMOVS F26, 0(R21)
+	FMOVS F29, 0(R21)
 
 stored1886:
 	ADD R13, R21
 	TBZ $1, R20, single1887
-	FMOVD F25, 0(R21)
+	FMOVD F28, 0(R21)
 	TBZ $0, R20, stored1888
 	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored1888
 
 single1887:
-	FMOVS F25, 0(R21)
+	FMOVS F28, 0(R21)
 
 stored1888:
+	ADD R13, R21
+	TBZ $1, R20, single1889
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored1890
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored1890
+
+single1889:
+	FMOVS F27, 0(R21)
+
+stored1890:
+	ADD R13, R21
+	TBZ $1, R20, single1891
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored1892
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored1892
+
+single1891:
+	FMOVS F26, 0(R21)
+
+stored1892:
+	ADD R13, R21
+	TBZ $1, R20, single1893
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored1894
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored1894
+
+single1893:
+	FMOVS F25, 0(R21)
+
+stored1894:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -40925,17 +41086,17 @@ unrolled:
 	VLD1.P 16(R5), [V7.B16]
 	VLD1.P 16(R6), [V8.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1889
+	TBZ $1, R20, single1895
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1890
+	TBZ $0, R20, loaded1896
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1890
+	B loaded1896
 
-single1889:
+single1895:
 	FMOVS 16(R10), F1
 
-loaded1890:
+loaded1896:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -40952,17 +41113,17 @@ loaded1890:
 	WORD $0x4f881013 // FMLA V19.4S, V0.4S, V8.S[0]
 	WORD $0x4f881032 // FMLA V18.4S, V1.4S, V8.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1891
+	TBZ $1, R20, single1897
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1892
+	TBZ $0, R20, loaded1898
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1892
+	B loaded1898
 
-single1891:
+single1897:
 	FMOVS 16(R10), F1
 
-loaded1892:
+loaded1898:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -40979,17 +41140,17 @@ loaded1892:
 	WORD $0x4fa81013 // FMLA V19.4S, V0.4S, V8.S[1]
 	WORD $0x4fa81032 // FMLA V18.4S, V1.4S, V8.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1893
+	TBZ $1, R20, single1899
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1894
+	TBZ $0, R20, loaded1900
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1894
+	B loaded1900
 
-single1893:
+single1899:
 	FMOVS 16(R10), F1
 
-loaded1894:
+loaded1900:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -41006,17 +41167,17 @@ loaded1894:
 	WORD $0x4f881813 // FMLA V19.4S, V0.4S, V8.S[2]
 	WORD $0x4f881832 // FMLA V18.4S, V1.4S, V8.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1895
+	TBZ $1, R20, single1901
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1896
+	TBZ $0, R20, loaded1902
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1896
+	B loaded1902
 
-single1895:
+single1901:
 	FMOVS 16(R10), F1
 
-loaded1896:
+loaded1902:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -41055,17 +41216,17 @@ single:
 	FMOVS (R6), F8
 	ADD $4, R6
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1897
+	TBZ $1, R20, single1903
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1898
+	TBZ $0, R20, loaded1904
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1898
+	B loaded1904
 
-single1897:
+single1903:
 	FMOVS 16(R10), F1
 
-loaded1898:
+loaded1904:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -41095,57 +41256,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1899
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1900
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1900
-
-single1899:
-	FMOVS 16(R21), F0
-
-loaded1900:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1901
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1902
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1902
-
-single1901:
-	FMOVS 16(R21), F0
-
-loaded1902:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1903
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1904
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1904
-
-single1903:
-	FMOVS 16(R21), F0
-
-loaded1904:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single1905
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1906
@@ -41157,12 +41267,12 @@ single1905:
 	FMOVS 16(R21), F0
 
 loaded1906:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single1907
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1908
@@ -41174,12 +41284,12 @@ single1907:
 	FMOVS 16(R21), F0
 
 loaded1908:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
 	TBZ $1, R20, single1909
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1910
@@ -41191,12 +41301,12 @@ single1909:
 	FMOVS 16(R21), F0
 
 loaded1910:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single1911
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1912
@@ -41208,6 +41318,57 @@ single1911:
 	FMOVS 16(R21), F0
 
 loaded1912:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single1913
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1914
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1914
+
+single1913:
+	FMOVS 16(R21), F0
+
+loaded1914:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single1915
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1916
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1916
+
+single1915:
+	FMOVS 16(R21), F0
+
+loaded1916:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single1917
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded1918
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1918
+
+single1917:
+	FMOVS 16(R21), F0
+
+loaded1918:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -41222,17 +41383,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single1913
+	TBZ $1, R20, single1919
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1914
+	TBZ $0, R20, loaded1920
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1914
+	B loaded1920
 
-single1913:
+single1919:
 	FMOVS 16(R21), F0
 
-loaded1914:
+loaded1920:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -41244,95 +41405,95 @@ loaded1914:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1915
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1916
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1916
-
-single1915:
-	FMOVS F30, 16(R21)
-
-stored1916:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1917
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1918
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored1918
-
-single1917:
-	FMOVS F28, 16(R21)
-
-stored1918:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1919
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1920
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored1920
-
-single1919:
-	FMOVS F26, 16(R21)
-
-stored1920:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single1921
-	FMOVD F24, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored1922
 	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored1922
 
 single1921:
-	FMOVS F24, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored1922:
 	ADD R13, R21
-	FMOVQ F23, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single1923
-	FMOVD F22, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored1924
 	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored1924
 
 single1923:
-	FMOVS F22, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored1924:
 	ADD R13, R21
-	FMOVQ F21, 0(R21)
+	FMOVQ F27, 0(R21)
 	TBZ $1, R20, single1925
-	FMOVD F20, 16(R21)
+	FMOVD F26, 16(R21)
 	TBZ $0, R20, stored1926
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V26.S[2], (R26)
 	B stored1926
 
 single1925:
-	FMOVS F20, 16(R21)
+	FMOVS F26, 16(R21)
 
 stored1926:
 	ADD R13, R21
-	FMOVQ F19, 0(R21)
+	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single1927
-	FMOVD F18, 16(R21)
+	FMOVD F24, 16(R21)
 	TBZ $0, R20, stored1928
 	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
+	VST1 V24.S[2], (R26)
 	B stored1928
 
 single1927:
-	FMOVS F18, 16(R21)
+	FMOVS F24, 16(R21)
 
 stored1928:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single1929
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored1930
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored1930
+
+single1929:
+	FMOVS F22, 16(R21)
+
+stored1930:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single1931
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored1932
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored1932
+
+single1931:
+	FMOVS F20, 16(R21)
+
+stored1932:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single1933
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored1934
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored1934
+
+single1933:
+	FMOVS F18, 16(R21)
+
+stored1934:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -41636,66 +41797,6 @@ unrolled:
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
 	VLD1.P 16(R7), [V8.B16]
-	TBZ $1, R20, single1929
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1930
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1930
-
-single1929:
-	FMOVS 0(R10), F0
-
-loaded1930:
-	ADD R12, R10
-	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
-	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
-	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
-	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
-	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
-	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
-	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
-	WORD $0x4f881018 // FMLA V24.4S, V0.4S, V8.S[0]
-	TBZ $1, R20, single1931
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1932
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1932
-
-single1931:
-	FMOVS 0(R10), F0
-
-loaded1932:
-	ADD R12, R10
-	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
-	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
-	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
-	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
-	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
-	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
-	WORD $0x4fa71019 // FMLA V25.4S, V0.4S, V7.S[1]
-	WORD $0x4fa81018 // FMLA V24.4S, V0.4S, V8.S[1]
-	TBZ $1, R20, single1933
-	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1934
-	ADD $8, R10, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1934
-
-single1933:
-	FMOVS 0(R10), F0
-
-loaded1934:
-	ADD R12, R10
-	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
-	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
-	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
-	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
-	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
-	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
-	WORD $0x4f871819 // FMLA V25.4S, V0.4S, V7.S[2]
-	WORD $0x4f881818 // FMLA V24.4S, V0.4S, V8.S[2]
 	TBZ $1, R20, single1935
 	FMOVD 0(R10), F0
 	TBZ $0, R20, loaded1936
@@ -41707,6 +41808,66 @@ single1935:
 	FMOVS 0(R10), F0
 
 loaded1936:
+	ADD R12, R10
+	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
+	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
+	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
+	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
+	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
+	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
+	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
+	WORD $0x4f881018 // FMLA V24.4S, V0.4S, V8.S[0]
+	TBZ $1, R20, single1937
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1938
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1938
+
+single1937:
+	FMOVS 0(R10), F0
+
+loaded1938:
+	ADD R12, R10
+	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
+	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
+	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
+	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
+	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
+	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
+	WORD $0x4fa71019 // FMLA V25.4S, V0.4S, V7.S[1]
+	WORD $0x4fa81018 // FMLA V24.4S, V0.4S, V8.S[1]
+	TBZ $1, R20, single1939
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1940
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1940
+
+single1939:
+	FMOVS 0(R10), F0
+
+loaded1940:
+	ADD R12, R10
+	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
+	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
+	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
+	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
+	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
+	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
+	WORD $0x4f871819 // FMLA V25.4S, V0.4S, V7.S[2]
+	WORD $0x4f881818 // FMLA V24.4S, V0.4S, V8.S[2]
+	TBZ $1, R20, single1941
+	FMOVD 0(R10), F0
+	TBZ $0, R20, loaded1942
+	ADD $8, R10, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1942
+
+single1941:
+	FMOVS 0(R10), F0
+
+loaded1942:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -41740,17 +41901,17 @@ single:
 	ADD $4, R6
 	FMOVS (R7), F8
 	ADD $4, R7
-	TBZ $1, R20, single1937
+	TBZ $1, R20, single1943
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1938
+	TBZ $0, R20, loaded1944
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1938
+	B loaded1944
 
-single1937:
+single1943:
 	FMOVS 0(R10), F0
 
-loaded1938:
+loaded1944:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -41771,48 +41932,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1939
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1940
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1940
-
-single1939:
-	FMOVS 0(R21), F0
-
-loaded1940:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single1941
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1942
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1942
-
-single1941:
-	FMOVS 0(R21), F0
-
-loaded1942:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single1943
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1944
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1944
-
-single1943:
-	FMOVS 0(R21), F0
-
-loaded1944:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
 	TBZ $1, R20, single1945
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1946
@@ -41824,8 +41943,8 @@ single1945:
 	FMOVS 0(R21), F0
 
 loaded1946:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single1947
 	FMOVD 0(R21), F0
@@ -41838,8 +41957,8 @@ single1947:
 	FMOVS 0(R21), F0
 
 loaded1948:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	TBZ $1, R20, single1949
 	FMOVD 0(R21), F0
@@ -41852,8 +41971,8 @@ single1949:
 	FMOVS 0(R21), F0
 
 loaded1950:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	ADD R13, R21
 	TBZ $1, R20, single1951
 	FMOVD 0(R21), F0
@@ -41866,8 +41985,8 @@ single1951:
 	FMOVS 0(R21), F0
 
 loaded1952:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	TBZ $1, R20, single1953
 	FMOVD 0(R21), F0
@@ -41880,12 +41999,9 @@ single1953:
 	FMOVS 0(R21), F0
 
 loaded1954:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
 	TBZ $1, R20, single1955
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded1956
@@ -41897,6 +42013,51 @@ single1955:
 	FMOVS 0(R21), F0
 
 loaded1956:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single1957
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1958
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1958
+
+single1957:
+	FMOVS 0(R21), F0
+
+loaded1958:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	ADD R13, R21
+	TBZ $1, R20, single1959
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1960
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1960
+
+single1959:
+	FMOVS 0(R21), F0
+
+loaded1960:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single1961
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded1962
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1962
+
+single1961:
+	FMOVS 0(R21), F0
+
+loaded1962:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -41908,101 +42069,101 @@ loaded1956:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1957
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1958
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored1958
-
-single1957:
-	FMOVS F31, 0(R21)
-
-stored1958:
-	ADD R13, R21
-	TBZ $1, R20, single1959
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1960
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored1960
-
-single1959:
-	FMOVS F30, 0(R21)
-
-stored1960:
-	ADD R13, R21
-	TBZ $1, R20, single1961
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1962
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored1962
-
-single1961:
-	FMOVS F29, 0(R21)
-
-stored1962:
-	ADD R13, R21
 	TBZ $1, R20, single1963
-	FMOVD F28, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored1964
 	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored1964
 
 single1963:
-	FMOVS F28, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored1964:
 	ADD R13, R21
 	TBZ $1, R20, single1965
-	FMOVD F27, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored1966
 	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored1966
 
 single1965:
-	FMOVS F27, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored1966:
 	ADD R13, R21
 	TBZ $1, R20, single1967
-	FMOVD F26, 0(R21)
+	FMOVD F29, 0(R21)
 	TBZ $0, R20, stored1968
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V29.S[2], (R26)
 	B stored1968
 
 single1967:
-	FMOVS F26, 0(R21)
+	FMOVS F29, 0(R21)
 
 stored1968:
 	ADD R13, R21
 	TBZ $1, R20, single1969
-	FMOVD F25, 0(R21)
+	FMOVD F28, 0(R21)
 	TBZ $0, R20, stored1970
 	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored1970
 
 single1969:
-	FMOVS F25, 0(R21)
+	FMOVS F28, 0(R21)
 
 stored1970:
 	ADD R13, R21
 	TBZ $1, R20, single1971
-	FMOVD F24, 0(R21)
+	FMOVD F27, 0(R21)
 	TBZ $0, R20, stored1972
 	ADD $8, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V27.S[2], (R26)
 	B stored1972
 
 single1971:
-	FMOVS F24, 0(R21)
+	FMOVS F27, 0(R21)
 
 stored1972:
+	ADD R13, R21
+	TBZ $1, R20, single1973
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored1974
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored1974
+
+single1973:
+	FMOVS F26, 0(R21)
+
+stored1974:
+	ADD R13, R21
+	TBZ $1, R20, single1975
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored1976
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored1976
+
+single1975:
+	FMOVS F25, 0(R21)
+
+stored1976:
+	ADD R13, R21
+	TBZ $1, R20, single1977
+	FMOVD F24, 0(R21)
+	TBZ $0, R20, stored1978
+	ADD $8, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored1978
+
+single1977:
+	FMOVS F24, 0(R21)
+
+stored1978:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -42410,17 +42571,17 @@ unrolled:
 	VLD1.P 16(R6), [V8.B16]
 	VLD1.P 16(R7), [V9.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1973
+	TBZ $1, R20, single1979
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1974
+	TBZ $0, R20, loaded1980
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1974
+	B loaded1980
 
-single1973:
+single1979:
 	FMOVS 16(R10), F1
 
-loaded1974:
+loaded1980:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -42439,17 +42600,17 @@ loaded1974:
 	WORD $0x4f891011 // FMLA V17.4S, V0.4S, V9.S[0]
 	WORD $0x4f891030 // FMLA V16.4S, V1.4S, V9.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1975
+	TBZ $1, R20, single1981
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1976
+	TBZ $0, R20, loaded1982
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1976
+	B loaded1982
 
-single1975:
+single1981:
 	FMOVS 16(R10), F1
 
-loaded1976:
+loaded1982:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -42468,17 +42629,17 @@ loaded1976:
 	WORD $0x4fa91011 // FMLA V17.4S, V0.4S, V9.S[1]
 	WORD $0x4fa91030 // FMLA V16.4S, V1.4S, V9.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1977
+	TBZ $1, R20, single1983
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1978
+	TBZ $0, R20, loaded1984
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1978
+	B loaded1984
 
-single1977:
+single1983:
 	FMOVS 16(R10), F1
 
-loaded1978:
+loaded1984:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -42497,17 +42658,17 @@ loaded1978:
 	WORD $0x4f891811 // FMLA V17.4S, V0.4S, V9.S[2]
 	WORD $0x4f891830 // FMLA V16.4S, V1.4S, V9.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1979
+	TBZ $1, R20, single1985
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1980
+	TBZ $0, R20, loaded1986
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1980
+	B loaded1986
 
-single1979:
+single1985:
 	FMOVS 16(R10), F1
 
-loaded1980:
+loaded1986:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -42550,17 +42711,17 @@ single:
 	FMOVS (R7), F9
 	ADD $4, R7
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1981
+	TBZ $1, R20, single1987
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1982
+	TBZ $0, R20, loaded1988
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1982
+	B loaded1988
 
-single1981:
+single1987:
 	FMOVS 16(R10), F1
 
-loaded1982:
+loaded1988:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -42592,57 +42753,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1983
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1984
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1984
-
-single1983:
-	FMOVS 16(R21), F0
-
-loaded1984:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1985
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1986
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1986
-
-single1985:
-	FMOVS 16(R21), F0
-
-loaded1986:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1987
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1988
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded1988
-
-single1987:
-	FMOVS 16(R21), F0
-
-loaded1988:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single1989
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1990
@@ -42654,12 +42764,12 @@ single1989:
 	FMOVS 16(R21), F0
 
 loaded1990:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single1991
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1992
@@ -42671,12 +42781,12 @@ single1991:
 	FMOVS 16(R21), F0
 
 loaded1992:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
 	TBZ $1, R20, single1993
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1994
@@ -42688,12 +42798,12 @@ single1993:
 	FMOVS 16(R21), F0
 
 loaded1994:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single1995
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1996
@@ -42705,12 +42815,12 @@ single1995:
 	FMOVS 16(R21), F0
 
 loaded1996:
-	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
-	VMOV V0.B16, V18.B16
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
-	VMOV V0.B16, V17.B16
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
 	TBZ $1, R20, single1997
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded1998
@@ -42722,6 +42832,57 @@ single1997:
 	FMOVS 16(R21), F0
 
 loaded1998:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single1999
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2000
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2000
+
+single1999:
+	FMOVS 16(R21), F0
+
+loaded2000:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single2001
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2002
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2002
+
+single2001:
+	FMOVS 16(R21), F0
+
+loaded2002:
+	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
+	VMOV V0.B16, V18.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
+	VMOV V0.B16, V17.B16
+	TBZ $1, R20, single2003
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2004
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2004
+
+single2003:
+	FMOVS 16(R21), F0
+
+loaded2004:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -42737,17 +42898,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single1999
+	TBZ $1, R20, single2005
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2000
+	TBZ $0, R20, loaded2006
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2000
+	B loaded2006
 
-single1999:
+single2005:
 	FMOVS 16(R21), F0
 
-loaded2000:
+loaded2006:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -42760,108 +42921,108 @@ loaded2000:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2001
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2002
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2002
-
-single2001:
-	FMOVS F30, 16(R21)
-
-stored2002:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2003
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2004
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2004
-
-single2003:
-	FMOVS F28, 16(R21)
-
-stored2004:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2005
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2006
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2006
-
-single2005:
-	FMOVS F26, 16(R21)
-
-stored2006:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single2007
-	FMOVD F24, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2008
 	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2008
 
 single2007:
-	FMOVS F24, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2008:
 	ADD R13, R21
-	FMOVQ F23, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single2009
-	FMOVD F22, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored2010
 	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored2010
 
 single2009:
-	FMOVS F22, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored2010:
 	ADD R13, R21
-	FMOVQ F21, 0(R21)
+	FMOVQ F27, 0(R21)
 	TBZ $1, R20, single2011
-	FMOVD F20, 16(R21)
+	FMOVD F26, 16(R21)
 	TBZ $0, R20, stored2012
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V26.S[2], (R26)
 	B stored2012
 
 single2011:
-	FMOVS F20, 16(R21)
+	FMOVS F26, 16(R21)
 
 stored2012:
 	ADD R13, R21
-	FMOVQ F19, 0(R21)
+	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single2013
-	FMOVD F18, 16(R21)
+	FMOVD F24, 16(R21)
 	TBZ $0, R20, stored2014
 	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
+	VST1 V24.S[2], (R26)
 	B stored2014
 
 single2013:
-	FMOVS F18, 16(R21)
+	FMOVS F24, 16(R21)
 
 stored2014:
 	ADD R13, R21
-	FMOVQ F17, 0(R21)
+	FMOVQ F23, 0(R21)
 	TBZ $1, R20, single2015
-	FMOVD F16, 16(R21)
+	FMOVD F22, 16(R21)
 	TBZ $0, R20, stored2016
 	ADD $24, R21, R26
-	VST1 V16.S[2], (R26)
+	VST1 V22.S[2], (R26)
 	B stored2016
 
 single2015:
-	FMOVS F16, 16(R21)
+	FMOVS F22, 16(R21)
 
 stored2016:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2017
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2018
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2018
+
+single2017:
+	FMOVS F20, 16(R21)
+
+stored2018:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single2019
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored2020
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored2020
+
+single2019:
+	FMOVS F18, 16(R21)
+
+stored2020:
+	ADD R13, R21
+	FMOVQ F17, 0(R21)
+	TBZ $1, R20, single2021
+	FMOVD F16, 16(R21)
+	TBZ $0, R20, stored2022
+	ADD $24, R21, R26
+	VST1 V16.S[2], (R26)
+	B stored2022
+
+single2021:
+	FMOVS F16, 16(R21)
+
+stored2022:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -43520,17 +43681,17 @@ tile:
 single:
 	FMOVS 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2017
+	TBZ $1, R20, single2023
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2018
+	TBZ $0, R20, loaded2024
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2018
+	B loaded2024
 
-single2017:
+single2023:
 	FMOVS 0(R10), F0
 
-loaded2018:
+loaded2024:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -43542,49 +43703,49 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2019
+	TBZ $1, R20, single2025
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2020
+	TBZ $0, R20, loaded2026
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2020
+	B loaded2026
 
-single2019:
+single2025:
 	FMOVS 0(R21), F0
 
-loaded2020:
+loaded2026:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2021
+	TBZ $1, R20, single2027
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2022
+	TBZ $0, R20, loaded2028
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2022
+	B loaded2028
 
-single2021:
+single2027:
 	FMOVS 0(R21), F0
 
-loaded2022:
+loaded2028:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2023
+	TBZ $1, R20, single2029
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2024
+	TBZ $0, R20, stored2030
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2024
+	B stored2030
 
-single2023:
+single2029:
 	FMOVS F31, 0(R21)
 
-stored2024:
+stored2030:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -43716,17 +43877,17 @@ single:
 	FMOVS 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2025
+	TBZ $1, R20, single2031
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2026
+	TBZ $0, R20, loaded2032
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2026
+	B loaded2032
 
-single2025:
+single2031:
 	FMOVS 16(R10), F1
 
-loaded2026:
+loaded2032:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -43742,17 +43903,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2027
+	TBZ $1, R20, single2033
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2028
+	TBZ $0, R20, loaded2034
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2028
+	B loaded2034
 
-single2027:
+single2033:
 	FMOVS 16(R21), F0
 
-loaded2028:
+loaded2034:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -43761,33 +43922,33 @@ bias:
 	CBZ R21, store
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single2029
+	TBZ $1, R20, single2035
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2030
+	TBZ $0, R20, loaded2036
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2030
+	B loaded2036
 
-single2029:
+single2035:
 	FMOVS 16(R21), F0
 
-loaded2030:
+loaded2036:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2031
+	TBZ $1, R20, single2037
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2032
+	TBZ $0, R20, stored2038
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2032
+	B stored2038
 
-single2031:
+single2037:
 	FMOVS F30, 16(R21)
 
-stored2032:
+stored2038:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -43918,17 +44079,17 @@ tile:
 single:
 	FMOVD 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2033
+	TBZ $1, R20, single2039
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2034
+	TBZ $0, R20, loaded2040
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2034
+	B loaded2040
 
-single2033:
+single2039:
 	FMOVS 0(R10), F0
 
-loaded2034:
+loaded2040:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -43941,76 +44102,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2035
+	TBZ $1, R20, single2041
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2036
+	TBZ $0, R20, loaded2042
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2036
+	B loaded2042
 
-single2035:
+single2041:
 	FMOVS 0(R21), F0
 
-loaded2036:
+loaded2042:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2037
+	TBZ $1, R20, single2043
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2038
+	TBZ $0, R20, loaded2044
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2038
+	B loaded2044
 
-single2037:
+single2043:
 	FMOVS 0(R21), F0
 
-loaded2038:
+loaded2044:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2039
+	TBZ $1, R20, single2045
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2040
+	TBZ $0, R20, loaded2046
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2040
+	B loaded2046
 
-single2039:
+single2045:
 	FMOVS 0(R21), F0
 
-loaded2040:
+loaded2046:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2041
+	TBZ $1, R20, single2047
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2042
+	TBZ $0, R20, stored2048
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2042
+	B stored2048
 
-single2041:
+single2047:
 	FMOVS F31, 0(R21)
 
-stored2042:
+stored2048:
 	ADD R13, R21
-	TBZ $1, R20, single2043
+	TBZ $1, R20, single2049
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2044
+	TBZ $0, R20, stored2050
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2044
+	B stored2050
 
-single2043:
+single2049:
 	FMOVS F30, 0(R21)
 
-stored2044:
+stored2050:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -44160,17 +44321,17 @@ single:
 	FMOVD 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2045
+	TBZ $1, R20, single2051
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2046
+	TBZ $0, R20, loaded2052
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2046
+	B loaded2052
 
-single2045:
+single2051:
 	FMOVS 16(R10), F1
 
-loaded2046:
+loaded2052:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -44188,34 +44349,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2047
+	TBZ $1, R20, single2053
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2048
+	TBZ $0, R20, loaded2054
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2048
+	B loaded2054
 
-single2047:
+single2053:
 	FMOVS 16(R21), F0
 
-loaded2048:
+loaded2054:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2049
+	TBZ $1, R20, single2055
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2050
+	TBZ $0, R20, loaded2056
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2050
+	B loaded2056
 
-single2049:
+single2055:
 	FMOVS 16(R21), F0
 
-loaded2050:
+loaded2056:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -44225,47 +44386,47 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single2051
+	TBZ $1, R20, single2057
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2052
+	TBZ $0, R20, loaded2058
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2052
+	B loaded2058
 
-single2051:
+single2057:
 	FMOVS 16(R21), F0
 
-loaded2052:
+loaded2058:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2053
+	TBZ $1, R20, single2059
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2054
+	TBZ $0, R20, stored2060
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2054
+	B stored2060
 
-single2053:
+single2059:
 	FMOVS F30, 16(R21)
 
-stored2054:
+stored2060:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2055
+	TBZ $1, R20, single2061
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2056
+	TBZ $0, R20, stored2062
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2056
+	B stored2062
 
-single2055:
+single2061:
 	FMOVS F28, 16(R21)
 
-stored2056:
+stored2062:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -44410,17 +44571,17 @@ single:
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single2057
+	TBZ $1, R20, single2063
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2058
+	TBZ $0, R20, loaded2064
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2058
+	B loaded2064
 
-single2057:
+single2063:
 	FMOVS 0(R10), F0
 
-loaded2058:
+loaded2064:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -44434,51 +44595,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2059
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2060
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2060
-
-single2059:
-	FMOVS 0(R21), F0
-
-loaded2060:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2061
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2062
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2062
-
-single2061:
-	FMOVS 0(R21), F0
-
-loaded2062:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2063
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2064
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2064
-
-single2063:
-	FMOVS 0(R21), F0
-
-loaded2064:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
 	TBZ $1, R20, single2065
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2066
@@ -44490,47 +44606,92 @@ single2065:
 	FMOVS 0(R21), F0
 
 loaded2066:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single2067
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2068
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2068
+
+single2067:
+	FMOVS 0(R21), F0
+
+loaded2068:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single2069
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2070
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2070
+
+single2069:
+	FMOVS 0(R21), F0
+
+loaded2070:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2071
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2072
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2072
+
+single2071:
+	FMOVS 0(R21), F0
+
+loaded2072:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2067
+	TBZ $1, R20, single2073
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2068
+	TBZ $0, R20, stored2074
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2068
+	B stored2074
 
-single2067:
+single2073:
 	FMOVS F31, 0(R21)
 
-stored2068:
+stored2074:
 	ADD R13, R21
-	TBZ $1, R20, single2069
+	TBZ $1, R20, single2075
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2070
+	TBZ $0, R20, stored2076
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2070
+	B stored2076
 
-single2069:
+single2075:
 	FMOVS F30, 0(R21)
 
-stored2070:
+stored2076:
 	ADD R13, R21
-	TBZ $1, R20, single2071
+	TBZ $1, R20, single2077
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2072
+	TBZ $0, R20, stored2078
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2072
+	B stored2078
 
-single2071:
+single2077:
 	FMOVS F29, 0(R21)
 
-stored2072:
+stored2078:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -44702,17 +44863,17 @@ single:
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2073
+	TBZ $1, R20, single2079
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2074
+	TBZ $0, R20, loaded2080
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2074
+	B loaded2080
 
-single2073:
+single2079:
 	FMOVS 16(R10), F1
 
-loaded2074:
+loaded2080:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -44732,61 +44893,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2075
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2076
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2076
-
-single2075:
-	FMOVS 16(R21), F0
-
-loaded2076:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2077
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2078
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2078
-
-single2077:
-	FMOVS 16(R21), F0
-
-loaded2078:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2079
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2080
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2080
-
-single2079:
-	FMOVS 16(R21), F0
-
-loaded2080:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
-	FMOVQ 0(R21), F0
-	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	TBZ $1, R20, single2081
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2082
@@ -44798,6 +44904,61 @@ single2081:
 	FMOVS 16(R21), F0
 
 loaded2082:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single2083
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2084
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2084
+
+single2083:
+	FMOVS 16(R21), F0
+
+loaded2084:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single2085
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2086
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2086
+
+single2085:
+	FMOVS 16(R21), F0
+
+loaded2086:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	TBZ $1, R20, single2087
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2088
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2088
+
+single2087:
+	FMOVS 16(R21), F0
+
+loaded2088:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -44805,43 +44966,43 @@ loaded2082:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2083
+	TBZ $1, R20, single2089
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2084
+	TBZ $0, R20, stored2090
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2084
+	B stored2090
 
-single2083:
+single2089:
 	FMOVS F30, 16(R21)
 
-stored2084:
+stored2090:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2085
+	TBZ $1, R20, single2091
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2086
+	TBZ $0, R20, stored2092
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2086
+	B stored2092
 
-single2085:
+single2091:
 	FMOVS F28, 16(R21)
 
-stored2086:
+stored2092:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2087
+	TBZ $1, R20, single2093
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2088
+	TBZ $0, R20, stored2094
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2088
+	B stored2094
 
-single2087:
+single2093:
 	FMOVS F26, 16(R21)
 
-stored2088:
+stored2094:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -44992,17 +45153,17 @@ tile:
 single:
 	FMOVQ 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2089
+	TBZ $1, R20, single2095
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2090
+	TBZ $0, R20, loaded2096
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2090
+	B loaded2096
 
-single2089:
+single2095:
 	FMOVS 0(R10), F0
 
-loaded2090:
+loaded2096:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -45017,48 +45178,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2091
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2092
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2092
-
-single2091:
-	FMOVS 0(R21), F0
-
-loaded2092:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2093
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2094
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2094
-
-single2093:
-	FMOVS 0(R21), F0
-
-loaded2094:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2095
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2096
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2096
-
-single2095:
-	FMOVS 0(R21), F0
-
-loaded2096:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
 	TBZ $1, R20, single2097
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2098
@@ -45070,12 +45189,9 @@ single2097:
 	FMOVS 0(R21), F0
 
 loaded2098:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
 	TBZ $1, R20, single2099
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2100
@@ -45087,6 +45203,51 @@ single2099:
 	FMOVS 0(R21), F0
 
 loaded2100:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single2101
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2102
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2102
+
+single2101:
+	FMOVS 0(R21), F0
+
+loaded2102:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2103
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2104
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2104
+
+single2103:
+	FMOVS 0(R21), F0
+
+loaded2104:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2105
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2106
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2106
+
+single2105:
+	FMOVS 0(R21), F0
+
+loaded2106:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -45094,53 +45255,53 @@ loaded2100:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2101
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2102
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2102
-
-single2101:
-	FMOVS F31, 0(R21)
-
-stored2102:
-	ADD R13, R21
-	TBZ $1, R20, single2103
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2104
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2104
-
-single2103:
-	FMOVS F30, 0(R21)
-
-stored2104:
-	ADD R13, R21
-	TBZ $1, R20, single2105
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2106
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2106
-
-single2105:
-	FMOVS F29, 0(R21)
-
-stored2106:
-	ADD R13, R21
 	TBZ $1, R20, single2107
-	FMOVD F28, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2108
 	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2108
 
 single2107:
-	FMOVS F28, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2108:
+	ADD R13, R21
+	TBZ $1, R20, single2109
+	FMOVD F30, 0(R21)
+	TBZ $0, R20, stored2110
+	ADD $8, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2110
+
+single2109:
+	FMOVS F30, 0(R21)
+
+stored2110:
+	ADD R13, R21
+	TBZ $1, R20, single2111
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored2112
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored2112
+
+single2111:
+	FMOVS F29, 0(R21)
+
+stored2112:
+	ADD R13, R21
+	TBZ $1, R20, single2113
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2114
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2114
+
+single2113:
+	FMOVS F28, 0(R21)
+
+stored2114:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -45326,17 +45487,17 @@ single:
 	FMOVQ 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2109
+	TBZ $1, R20, single2115
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2110
+	TBZ $0, R20, loaded2116
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2110
+	B loaded2116
 
-single2109:
+single2115:
 	FMOVS 16(R10), F1
 
-loaded2110:
+loaded2116:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -45358,57 +45519,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2111
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2112
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2112
-
-single2111:
-	FMOVS 16(R21), F0
-
-loaded2112:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2113
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2114
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2114
-
-single2113:
-	FMOVS 16(R21), F0
-
-loaded2114:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2115
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2116
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2116
-
-single2115:
-	FMOVS 16(R21), F0
-
-loaded2116:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single2117
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2118
@@ -45420,17 +45530,12 @@ single2117:
 	FMOVS 16(R21), F0
 
 loaded2118:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single2119
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2120
@@ -45442,6 +45547,62 @@ single2119:
 	FMOVS 16(R21), F0
 
 loaded2120:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single2121
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2122
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2122
+
+single2121:
+	FMOVS 16(R21), F0
+
+loaded2122:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2123
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2124
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2124
+
+single2123:
+	FMOVS 16(R21), F0
+
+loaded2124:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	TBZ $1, R20, single2125
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2126
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2126
+
+single2125:
+	FMOVS 16(R21), F0
+
+loaded2126:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -45450,56 +45611,56 @@ loaded2120:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2121
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2122
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2122
-
-single2121:
-	FMOVS F30, 16(R21)
-
-stored2122:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2123
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2124
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2124
-
-single2123:
-	FMOVS F28, 16(R21)
-
-stored2124:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2125
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2126
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2126
-
-single2125:
-	FMOVS F26, 16(R21)
-
-stored2126:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single2127
-	FMOVD F24, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2128
 	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2128
 
 single2127:
-	FMOVS F24, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2128:
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	TBZ $1, R20, single2129
+	FMOVD F28, 16(R21)
+	TBZ $0, R20, stored2130
+	ADD $24, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2130
+
+single2129:
+	FMOVS F28, 16(R21)
+
+stored2130:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single2131
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored2132
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2132
+
+single2131:
+	FMOVS F26, 16(R21)
+
+stored2132:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2133
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2134
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2134
+
+single2133:
+	FMOVS F24, 16(R21)
+
+stored2134:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -45662,17 +45823,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVS 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2129
+	TBZ $1, R20, single2135
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2130
+	TBZ $0, R20, loaded2136
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2130
+	B loaded2136
 
-single2129:
+single2135:
 	FMOVS 0(R10), F0
 
-loaded2130:
+loaded2136:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -45688,48 +45849,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2131
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2132
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2132
-
-single2131:
-	FMOVS 0(R21), F0
-
-loaded2132:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2133
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2134
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2134
-
-single2133:
-	FMOVS 0(R21), F0
-
-loaded2134:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2135
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2136
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2136
-
-single2135:
-	FMOVS 0(R21), F0
-
-loaded2136:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
 	TBZ $1, R20, single2137
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2138
@@ -45741,8 +45860,8 @@ single2137:
 	FMOVS 0(R21), F0
 
 loaded2138:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single2139
 	FMOVD 0(R21), F0
@@ -45755,12 +45874,9 @@ single2139:
 	FMOVS 0(R21), F0
 
 loaded2140:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
 	TBZ $1, R20, single2141
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2142
@@ -45772,6 +45888,51 @@ single2141:
 	FMOVS 0(R21), F0
 
 loaded2142:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2143
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2144
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2144
+
+single2143:
+	FMOVS 0(R21), F0
+
+loaded2144:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2145
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2146
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2146
+
+single2145:
+	FMOVS 0(R21), F0
+
+loaded2146:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2147
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2148
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2148
+
+single2147:
+	FMOVS 0(R21), F0
+
+loaded2148:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -45780,65 +45941,65 @@ loaded2142:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2143
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2144
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2144
-
-single2143:
-	FMOVS F31, 0(R21)
-
-stored2144:
-	ADD R13, R21
-	TBZ $1, R20, single2145
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2146
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2146
-
-single2145:
-	FMOVS F30, 0(R21)
-
-stored2146:
-	ADD R13, R21
-	TBZ $1, R20, single2147
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2148
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2148
-
-single2147:
-	FMOVS F29, 0(R21)
-
-stored2148:
-	ADD R13, R21
 	TBZ $1, R20, single2149
-	FMOVD F28, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2150
 	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2150
 
 single2149:
-	FMOVS F28, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2150:
 	ADD R13, R21
 	TBZ $1, R20, single2151
-	FMOVD F27, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored2152
 	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2152
 
 single2151:
-	FMOVS F27, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored2152:
+	ADD R13, R21
+	TBZ $1, R20, single2153
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored2154
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored2154
+
+single2153:
+	FMOVS F29, 0(R21)
+
+stored2154:
+	ADD R13, R21
+	TBZ $1, R20, single2155
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2156
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2156
+
+single2155:
+	FMOVS F28, 0(R21)
+
+stored2156:
+	ADD R13, R21
+	TBZ $1, R20, single2157
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2158
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2158
+
+single2157:
+	FMOVS F27, 0(R21)
+
+stored2158:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -46044,17 +46205,17 @@ single:
 	FMOVS 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2153
+	TBZ $1, R20, single2159
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2154
+	TBZ $0, R20, loaded2160
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2154
+	B loaded2160
 
-single2153:
+single2159:
 	FMOVS 16(R10), F1
 
-loaded2154:
+loaded2160:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -46078,57 +46239,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2155
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2156
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2156
-
-single2155:
-	FMOVS 16(R21), F0
-
-loaded2156:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2157
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2158
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2158
-
-single2157:
-	FMOVS 16(R21), F0
-
-loaded2158:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2159
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2160
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2160
-
-single2159:
-	FMOVS 16(R21), F0
-
-loaded2160:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single2161
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2162
@@ -46140,12 +46250,12 @@ single2161:
 	FMOVS 16(R21), F0
 
 loaded2162:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single2163
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2164
@@ -46157,6 +46267,57 @@ single2163:
 	FMOVS 16(R21), F0
 
 loaded2164:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single2165
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2166
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2166
+
+single2165:
+	FMOVS 16(R21), F0
+
+loaded2166:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2167
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2168
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2168
+
+single2167:
+	FMOVS 16(R21), F0
+
+loaded2168:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2169
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2170
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2170
+
+single2169:
+	FMOVS 16(R21), F0
+
+loaded2170:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -46169,17 +46330,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single2165
+	TBZ $1, R20, single2171
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2166
+	TBZ $0, R20, loaded2172
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2166
+	B loaded2172
 
-single2165:
+single2171:
 	FMOVS 16(R21), F0
 
-loaded2166:
+loaded2172:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -46189,69 +46350,69 @@ loaded2166:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2167
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2168
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2168
-
-single2167:
-	FMOVS F30, 16(R21)
-
-stored2168:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2169
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2170
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2170
-
-single2169:
-	FMOVS F28, 16(R21)
-
-stored2170:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2171
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2172
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2172
-
-single2171:
-	FMOVS F26, 16(R21)
-
-stored2172:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single2173
-	FMOVD F24, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2174
 	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2174
 
 single2173:
-	FMOVS F24, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2174:
 	ADD R13, R21
-	FMOVQ F23, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single2175
-	FMOVD F22, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored2176
 	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored2176
 
 single2175:
-	FMOVS F22, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored2176:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single2177
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored2178
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2178
+
+single2177:
+	FMOVS F26, 16(R21)
+
+stored2178:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2179
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2180
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2180
+
+single2179:
+	FMOVS F24, 16(R21)
+
+stored2180:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2181
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2182
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2182
+
+single2181:
+	FMOVS F22, 16(R21)
+
+stored2182:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -46424,17 +46585,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVD 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2177
+	TBZ $1, R20, single2183
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2178
+	TBZ $0, R20, loaded2184
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2178
+	B loaded2184
 
-single2177:
+single2183:
 	FMOVS 0(R10), F0
 
-loaded2178:
+loaded2184:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -46451,48 +46612,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2179
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2180
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2180
-
-single2179:
-	FMOVS 0(R21), F0
-
-loaded2180:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2181
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2182
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2182
-
-single2181:
-	FMOVS 0(R21), F0
-
-loaded2182:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2183
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2184
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2184
-
-single2183:
-	FMOVS 0(R21), F0
-
-loaded2184:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
 	TBZ $1, R20, single2185
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2186
@@ -46504,8 +46623,8 @@ single2185:
 	FMOVS 0(R21), F0
 
 loaded2186:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single2187
 	FMOVD 0(R21), F0
@@ -46518,8 +46637,8 @@ single2187:
 	FMOVS 0(R21), F0
 
 loaded2188:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	TBZ $1, R20, single2189
 	FMOVD 0(R21), F0
@@ -46532,12 +46651,9 @@ single2189:
 	FMOVS 0(R21), F0
 
 loaded2190:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
 	TBZ $1, R20, single2191
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2192
@@ -46549,6 +46665,51 @@ single2191:
 	FMOVS 0(R21), F0
 
 loaded2192:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2193
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2194
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2194
+
+single2193:
+	FMOVS 0(R21), F0
+
+loaded2194:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2195
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2196
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2196
+
+single2195:
+	FMOVS 0(R21), F0
+
+loaded2196:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2197
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2198
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2198
+
+single2197:
+	FMOVS 0(R21), F0
+
+loaded2198:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -46558,77 +46719,77 @@ loaded2192:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2193
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2194
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2194
-
-single2193:
-	FMOVS F31, 0(R21)
-
-stored2194:
-	ADD R13, R21
-	TBZ $1, R20, single2195
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2196
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2196
-
-single2195:
-	FMOVS F30, 0(R21)
-
-stored2196:
-	ADD R13, R21
-	TBZ $1, R20, single2197
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2198
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2198
-
-single2197:
-	FMOVS F29, 0(R21)
-
-stored2198:
-	ADD R13, R21
 	TBZ $1, R20, single2199
-	FMOVD F28, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2200
 	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2200
 
 single2199:
-	FMOVS F28, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2200:
 	ADD R13, R21
 	TBZ $1, R20, single2201
-	FMOVD F27, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored2202
 	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2202
 
 single2201:
-	FMOVS F27, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored2202:
 	ADD R13, R21
 	TBZ $1, R20, single2203
-	FMOVD F26, 0(R21)
+	FMOVD F29, 0(R21)
 	TBZ $0, R20, stored2204
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V29.S[2], (R26)
 	B stored2204
 
 single2203:
-	FMOVS F26, 0(R21)
+	FMOVS F29, 0(R21)
 
 stored2204:
+	ADD R13, R21
+	TBZ $1, R20, single2205
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2206
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2206
+
+single2205:
+	FMOVS F28, 0(R21)
+
+stored2206:
+	ADD R13, R21
+	TBZ $1, R20, single2207
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2208
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2208
+
+single2207:
+	FMOVS F27, 0(R21)
+
+stored2208:
+	ADD R13, R21
+	TBZ $1, R20, single2209
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2210
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2210
+
+single2209:
+	FMOVS F26, 0(R21)
+
+stored2210:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -46852,17 +47013,17 @@ single:
 	FMOVD 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2205
+	TBZ $1, R20, single2211
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2206
+	TBZ $0, R20, loaded2212
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2206
+	B loaded2212
 
-single2205:
+single2211:
 	FMOVS 16(R10), F1
 
-loaded2206:
+loaded2212:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -46888,57 +47049,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2207
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2208
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2208
-
-single2207:
-	FMOVS 16(R21), F0
-
-loaded2208:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2209
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2210
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2210
-
-single2209:
-	FMOVS 16(R21), F0
-
-loaded2210:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2211
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2212
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2212
-
-single2211:
-	FMOVS 16(R21), F0
-
-loaded2212:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single2213
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2214
@@ -46950,12 +47060,12 @@ single2213:
 	FMOVS 16(R21), F0
 
 loaded2214:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single2215
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2216
@@ -46967,12 +47077,12 @@ single2215:
 	FMOVS 16(R21), F0
 
 loaded2216:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
 	TBZ $1, R20, single2217
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2218
@@ -46984,6 +47094,57 @@ single2217:
 	FMOVS 16(R21), F0
 
 loaded2218:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2219
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2220
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2220
+
+single2219:
+	FMOVS 16(R21), F0
+
+loaded2220:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2221
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2222
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2222
+
+single2221:
+	FMOVS 16(R21), F0
+
+loaded2222:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2223
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2224
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2224
+
+single2223:
+	FMOVS 16(R21), F0
+
+loaded2224:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -46997,17 +47158,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single2219
+	TBZ $1, R20, single2225
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2220
+	TBZ $0, R20, loaded2226
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2220
+	B loaded2226
 
-single2219:
+single2225:
 	FMOVS 16(R21), F0
 
-loaded2220:
+loaded2226:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -47018,82 +47179,82 @@ loaded2220:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2221
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2222
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2222
-
-single2221:
-	FMOVS F30, 16(R21)
-
-stored2222:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2223
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2224
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2224
-
-single2223:
-	FMOVS F28, 16(R21)
-
-stored2224:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2225
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2226
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2226
-
-single2225:
-	FMOVS F26, 16(R21)
-
-stored2226:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single2227
-	FMOVD F24, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2228
 	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2228
 
 single2227:
-	FMOVS F24, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2228:
 	ADD R13, R21
-	FMOVQ F23, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single2229
-	FMOVD F22, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored2230
 	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored2230
 
 single2229:
-	FMOVS F22, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored2230:
 	ADD R13, R21
-	FMOVQ F21, 0(R21)
+	FMOVQ F27, 0(R21)
 	TBZ $1, R20, single2231
-	FMOVD F20, 16(R21)
+	FMOVD F26, 16(R21)
 	TBZ $0, R20, stored2232
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V26.S[2], (R26)
 	B stored2232
 
 single2231:
-	FMOVS F20, 16(R21)
+	FMOVS F26, 16(R21)
 
 stored2232:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2233
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2234
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2234
+
+single2233:
+	FMOVS F24, 16(R21)
+
+stored2234:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2235
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2236
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2236
+
+single2235:
+	FMOVS F22, 16(R21)
+
+stored2236:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2237
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2238
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2238
+
+single2237:
+	FMOVS F20, 16(R21)
+
+stored2238:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -47280,17 +47441,17 @@ single:
 	ADD $24, R0, R26
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single2233
+	TBZ $1, R20, single2239
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2234
+	TBZ $0, R20, loaded2240
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2234
+	B loaded2240
 
-single2233:
+single2239:
 	FMOVS 0(R10), F0
 
-loaded2234:
+loaded2240:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -47308,48 +47469,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2235
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2236
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2236
-
-single2235:
-	FMOVS 0(R21), F0
-
-loaded2236:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2237
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2238
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2238
-
-single2237:
-	FMOVS 0(R21), F0
-
-loaded2238:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2239
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2240
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2240
-
-single2239:
-	FMOVS 0(R21), F0
-
-loaded2240:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
 	TBZ $1, R20, single2241
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2242
@@ -47361,8 +47480,8 @@ single2241:
 	FMOVS 0(R21), F0
 
 loaded2242:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single2243
 	FMOVD 0(R21), F0
@@ -47375,8 +47494,8 @@ single2243:
 	FMOVS 0(R21), F0
 
 loaded2244:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	TBZ $1, R20, single2245
 	FMOVD 0(R21), F0
@@ -47389,8 +47508,8 @@ single2245:
 	FMOVS 0(R21), F0
 
 loaded2246:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	ADD R13, R21
 	TBZ $1, R20, single2247
 	FMOVD 0(R21), F0
@@ -47403,12 +47522,9 @@ single2247:
 	FMOVS 0(R21), F0
 
 loaded2248:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
 	TBZ $1, R20, single2249
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2250
@@ -47420,6 +47536,51 @@ single2249:
 	FMOVS 0(R21), F0
 
 loaded2250:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2251
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2252
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2252
+
+single2251:
+	FMOVS 0(R21), F0
+
+loaded2252:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single2253
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2254
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2254
+
+single2253:
+	FMOVS 0(R21), F0
+
+loaded2254:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2255
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2256
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2256
+
+single2255:
+	FMOVS 0(R21), F0
+
+loaded2256:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -47430,89 +47591,89 @@ loaded2250:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2251
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2252
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2252
-
-single2251:
-	FMOVS F31, 0(R21)
-
-stored2252:
-	ADD R13, R21
-	TBZ $1, R20, single2253
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2254
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2254
-
-single2253:
-	FMOVS F30, 0(R21)
-
-stored2254:
-	ADD R13, R21
-	TBZ $1, R20, single2255
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2256
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2256
-
-single2255:
-	FMOVS F29, 0(R21)
-
-stored2256:
-	ADD R13, R21
 	TBZ $1, R20, single2257
-	FMOVD F28, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2258
 	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2258
 
 single2257:
-	FMOVS F28, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2258:
 	ADD R13, R21
 	TBZ $1, R20, single2259
-	FMOVD F27, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored2260
 	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2260
 
 single2259:
-	FMOVS F27, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored2260:
 	ADD R13, R21
 	TBZ $1, R20, single2261
-	FMOVD F26, 0(R21)
+	FMOVD F29, 0(R21)
 	TBZ $0, R20, stored2262
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V29.S[2], (R26)
 	B stored2262
 
 single2261:
-	FMOVS F26, 0(R21)
+	FMOVS F29, 0(R21)
 
 stored2262:
 	ADD R13, R21
 	TBZ $1, R20, single2263
-	FMOVD F25, 0(R21)
+	FMOVD F28, 0(R21)
 	TBZ $0, R20, stored2264
 	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored2264
 
 single2263:
-	FMOVS F25, 0(R21)
+	FMOVS F28, 0(R21)
 
 stored2264:
+	ADD R13, R21
+	TBZ $1, R20, single2265
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2266
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2266
+
+single2265:
+	FMOVS F27, 0(R21)
+
+stored2266:
+	ADD R13, R21
+	TBZ $1, R20, single2267
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2268
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2268
+
+single2267:
+	FMOVS F26, 0(R21)
+
+stored2268:
+	ADD R13, R21
+	TBZ $1, R20, single2269
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored2270
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored2270
+
+single2269:
+	FMOVS F25, 0(R21)
+
+stored2270:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -47758,17 +47919,17 @@ single:
 	VLD1 (R26), V3.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2265
+	TBZ $1, R20, single2271
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2266
+	TBZ $0, R20, loaded2272
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2266
+	B loaded2272
 
-single2265:
+single2271:
 	FMOVS 16(R10), F1
 
-loaded2266:
+loaded2272:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -47796,57 +47957,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2267
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2268
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2268
-
-single2267:
-	FMOVS 16(R21), F0
-
-loaded2268:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2269
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2270
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2270
-
-single2269:
-	FMOVS 16(R21), F0
-
-loaded2270:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2271
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2272
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2272
-
-single2271:
-	FMOVS 16(R21), F0
-
-loaded2272:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single2273
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2274
@@ -47858,12 +47968,12 @@ single2273:
 	FMOVS 16(R21), F0
 
 loaded2274:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single2275
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2276
@@ -47875,12 +47985,12 @@ single2275:
 	FMOVS 16(R21), F0
 
 loaded2276:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
 	TBZ $1, R20, single2277
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2278
@@ -47892,12 +48002,12 @@ single2277:
 	FMOVS 16(R21), F0
 
 loaded2278:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single2279
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2280
@@ -47909,6 +48019,57 @@ single2279:
 	FMOVS 16(R21), F0
 
 loaded2280:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2281
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2282
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2282
+
+single2281:
+	FMOVS 16(R21), F0
+
+loaded2282:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2283
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2284
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2284
+
+single2283:
+	FMOVS 16(R21), F0
+
+loaded2284:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single2285
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2286
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2286
+
+single2285:
+	FMOVS 16(R21), F0
+
+loaded2286:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -47923,17 +48084,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single2281
+	TBZ $1, R20, single2287
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2282
+	TBZ $0, R20, loaded2288
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2282
+	B loaded2288
 
-single2281:
+single2287:
 	FMOVS 16(R21), F0
 
-loaded2282:
+loaded2288:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -47945,95 +48106,95 @@ loaded2282:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2283
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2284
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2284
-
-single2283:
-	FMOVS F30, 16(R21)
-
-stored2284:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2285
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2286
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2286
-
-single2285:
-	FMOVS F28, 16(R21)
-
-stored2286:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2287
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2288
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2288
-
-single2287:
-	FMOVS F26, 16(R21)
-
-stored2288:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single2289
-	FMOVD F24, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2290
 	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2290
 
 single2289:
-	FMOVS F24, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2290:
 	ADD R13, R21
-	FMOVQ F23, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single2291
-	FMOVD F22, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored2292
 	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored2292
 
 single2291:
-	FMOVS F22, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored2292:
 	ADD R13, R21
-	FMOVQ F21, 0(R21)
+	FMOVQ F27, 0(R21)
 	TBZ $1, R20, single2293
-	FMOVD F20, 16(R21)
+	FMOVD F26, 16(R21)
 	TBZ $0, R20, stored2294
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V26.S[2], (R26)
 	B stored2294
 
 single2293:
-	FMOVS F20, 16(R21)
+	FMOVS F26, 16(R21)
 
 stored2294:
 	ADD R13, R21
-	FMOVQ F19, 0(R21)
+	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single2295
-	FMOVD F18, 16(R21)
+	FMOVD F24, 16(R21)
 	TBZ $0, R20, stored2296
 	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
+	VST1 V24.S[2], (R26)
 	B stored2296
 
 single2295:
-	FMOVS F18, 16(R21)
+	FMOVS F24, 16(R21)
 
 stored2296:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2297
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2298
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2298
+
+single2297:
+	FMOVS F22, 16(R21)
+
+stored2298:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2299
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2300
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2300
+
+single2299:
+	FMOVS F20, 16(R21)
+
+stored2300:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single2301
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored2302
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored2302
+
+single2301:
+	FMOVS F18, 16(R21)
+
+stored2302:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -48226,17 +48387,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVQ 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2297
+	TBZ $1, R20, single2303
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2298
+	TBZ $0, R20, loaded2304
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2298
+	B loaded2304
 
-single2297:
+single2303:
 	FMOVS 0(R10), F0
 
-loaded2298:
+loaded2304:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -48255,48 +48416,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2299
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2300
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2300
-
-single2299:
-	FMOVS 0(R21), F0
-
-loaded2300:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2301
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2302
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2302
-
-single2301:
-	FMOVS 0(R21), F0
-
-loaded2302:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2303
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2304
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2304
-
-single2303:
-	FMOVS 0(R21), F0
-
-loaded2304:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
 	TBZ $1, R20, single2305
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2306
@@ -48308,8 +48427,8 @@ single2305:
 	FMOVS 0(R21), F0
 
 loaded2306:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single2307
 	FMOVD 0(R21), F0
@@ -48322,8 +48441,8 @@ single2307:
 	FMOVS 0(R21), F0
 
 loaded2308:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	TBZ $1, R20, single2309
 	FMOVD 0(R21), F0
@@ -48336,8 +48455,8 @@ single2309:
 	FMOVS 0(R21), F0
 
 loaded2310:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	ADD R13, R21
 	TBZ $1, R20, single2311
 	FMOVD 0(R21), F0
@@ -48350,8 +48469,8 @@ single2311:
 	FMOVS 0(R21), F0
 
 loaded2312:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	TBZ $1, R20, single2313
 	FMOVD 0(R21), F0
@@ -48364,12 +48483,9 @@ single2313:
 	FMOVS 0(R21), F0
 
 loaded2314:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
 	TBZ $1, R20, single2315
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2316
@@ -48381,6 +48497,51 @@ single2315:
 	FMOVS 0(R21), F0
 
 loaded2316:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single2317
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2318
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2318
+
+single2317:
+	FMOVS 0(R21), F0
+
+loaded2318:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	ADD R13, R21
+	TBZ $1, R20, single2319
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2320
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2320
+
+single2319:
+	FMOVS 0(R21), F0
+
+loaded2320:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2321
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2322
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2322
+
+single2321:
+	FMOVS 0(R21), F0
+
+loaded2322:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -48392,101 +48553,101 @@ loaded2316:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2317
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2318
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2318
-
-single2317:
-	FMOVS F31, 0(R21)
-
-stored2318:
-	ADD R13, R21
-	TBZ $1, R20, single2319
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2320
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2320
-
-single2319:
-	FMOVS F30, 0(R21)
-
-stored2320:
-	ADD R13, R21
-	TBZ $1, R20, single2321
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2322
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2322
-
-single2321:
-	FMOVS F29, 0(R21)
-
-stored2322:
-	ADD R13, R21
 	TBZ $1, R20, single2323
-	FMOVD F28, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2324
 	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2324
 
 single2323:
-	FMOVS F28, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2324:
 	ADD R13, R21
 	TBZ $1, R20, single2325
-	FMOVD F27, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored2326
 	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2326
 
 single2325:
-	FMOVS F27, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored2326:
 	ADD R13, R21
 	TBZ $1, R20, single2327
-	FMOVD F26, 0(R21)
+	FMOVD F29, 0(R21)
 	TBZ $0, R20, stored2328
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V29.S[2], (R26)
 	B stored2328
 
 single2327:
-	FMOVS F26, 0(R21)
+	FMOVS F29, 0(R21)
 
 stored2328:
 	ADD R13, R21
 	TBZ $1, R20, single2329
-	FMOVD F25, 0(R21)
+	FMOVD F28, 0(R21)
 	TBZ $0, R20, stored2330
 	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored2330
 
 single2329:
-	FMOVS F25, 0(R21)
+	FMOVS F28, 0(R21)
 
 stored2330:
 	ADD R13, R21
 	TBZ $1, R20, single2331
-	FMOVD F24, 0(R21)
+	FMOVD F27, 0(R21)
 	TBZ $0, R20, stored2332
 	ADD $8, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V27.S[2], (R26)
 	B stored2332
 
 single2331:
-	FMOVS F24, 0(R21)
+	FMOVS F27, 0(R21)
 
 stored2332:
+	ADD R13, R21
+	TBZ $1, R20, single2333
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2334
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2334
+
+single2333:
+	FMOVS F26, 0(R21)
+
+stored2334:
+	ADD R13, R21
+	TBZ $1, R20, single2335
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored2336
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored2336
+
+single2335:
+	FMOVS F25, 0(R21)
+
+stored2336:
+	ADD R13, R21
+	TBZ $1, R20, single2337
+	FMOVD F24, 0(R21)
+	TBZ $0, R20, stored2338
+	ADD $8, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2338
+
+single2337:
+	FMOVS F24, 0(R21)
+
+stored2338:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -48746,17 +48907,17 @@ single:
 	FMOVQ 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2333
+	TBZ $1, R20, single2339
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2334
+	TBZ $0, R20, loaded2340
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2334
+	B loaded2340
 
-single2333:
+single2339:
 	FMOVS 16(R10), F1
 
-loaded2334:
+loaded2340:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -48786,57 +48947,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2335
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2336
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2336
-
-single2335:
-	FMOVS 16(R21), F0
-
-loaded2336:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2337
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2338
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2338
-
-single2337:
-	FMOVS 16(R21), F0
-
-loaded2338:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2339
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2340
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2340
-
-single2339:
-	FMOVS 16(R21), F0
-
-loaded2340:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single2341
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2342
@@ -48848,12 +48958,12 @@ single2341:
 	FMOVS 16(R21), F0
 
 loaded2342:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single2343
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2344
@@ -48865,12 +48975,12 @@ single2343:
 	FMOVS 16(R21), F0
 
 loaded2344:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
 	TBZ $1, R20, single2345
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2346
@@ -48882,12 +48992,12 @@ single2345:
 	FMOVS 16(R21), F0
 
 loaded2346:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single2347
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2348
@@ -48899,12 +49009,12 @@ single2347:
 	FMOVS 16(R21), F0
 
 loaded2348:
-	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
-	VMOV V0.B16, V18.B16
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
-	VMOV V0.B16, V17.B16
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
 	TBZ $1, R20, single2349
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2350
@@ -48916,6 +49026,57 @@ single2349:
 	FMOVS 16(R21), F0
 
 loaded2350:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2351
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2352
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2352
+
+single2351:
+	FMOVS 16(R21), F0
+
+loaded2352:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single2353
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2354
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2354
+
+single2353:
+	FMOVS 16(R21), F0
+
+loaded2354:
+	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
+	VMOV V0.B16, V18.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
+	VMOV V0.B16, V17.B16
+	TBZ $1, R20, single2355
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2356
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2356
+
+single2355:
+	FMOVS 16(R21), F0
+
+loaded2356:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -48931,17 +49092,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single2351
+	TBZ $1, R20, single2357
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2352
+	TBZ $0, R20, loaded2358
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2352
+	B loaded2358
 
-single2351:
+single2357:
 	FMOVS 16(R21), F0
 
-loaded2352:
+loaded2358:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -48954,108 +49115,108 @@ loaded2352:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2353
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2354
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2354
-
-single2353:
-	FMOVS F30, 16(R21)
-
-stored2354:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2355
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2356
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2356
-
-single2355:
-	FMOVS F28, 16(R21)
-
-stored2356:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2357
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2358
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2358
-
-single2357:
-	FMOVS F26, 16(R21)
-
-stored2358:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single2359
-	FMOVD F24, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2360
 	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2360
 
 single2359:
-	FMOVS F24, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2360:
 	ADD R13, R21
-	FMOVQ F23, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single2361
-	FMOVD F22, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored2362
 	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored2362
 
 single2361:
-	FMOVS F22, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored2362:
 	ADD R13, R21
-	FMOVQ F21, 0(R21)
+	FMOVQ F27, 0(R21)
 	TBZ $1, R20, single2363
-	FMOVD F20, 16(R21)
+	FMOVD F26, 16(R21)
 	TBZ $0, R20, stored2364
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V26.S[2], (R26)
 	B stored2364
 
 single2363:
-	FMOVS F20, 16(R21)
+	FMOVS F26, 16(R21)
 
 stored2364:
 	ADD R13, R21
-	FMOVQ F19, 0(R21)
+	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single2365
-	FMOVD F18, 16(R21)
+	FMOVD F24, 16(R21)
 	TBZ $0, R20, stored2366
 	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
+	VST1 V24.S[2], (R26)
 	B stored2366
 
 single2365:
-	FMOVS F18, 16(R21)
+	FMOVS F24, 16(R21)
 
 stored2366:
 	ADD R13, R21
-	FMOVQ F17, 0(R21)
+	FMOVQ F23, 0(R21)
 	TBZ $1, R20, single2367
-	FMOVD F16, 16(R21)
+	FMOVD F22, 16(R21)
 	TBZ $0, R20, stored2368
 	ADD $24, R21, R26
-	VST1 V16.S[2], (R26)
+	VST1 V22.S[2], (R26)
 	B stored2368
 
 single2367:
-	FMOVS F16, 16(R21)
+	FMOVS F22, 16(R21)
 
 stored2368:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2369
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2370
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2370
+
+single2369:
+	FMOVS F20, 16(R21)
+
+stored2370:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single2371
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored2372
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored2372
+
+single2371:
+	FMOVS F18, 16(R21)
+
+stored2372:
+	ADD R13, R21
+	FMOVQ F17, 0(R21)
+	TBZ $1, R20, single2373
+	FMOVD F16, 16(R21)
+	TBZ $0, R20, stored2374
+	ADD $24, R21, R26
+	VST1 V16.S[2], (R26)
+	B stored2374
+
+single2373:
+	FMOVS F16, 16(R21)
+
+stored2374:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -49504,29 +49665,29 @@ tile:
 	VEOR V31.B16, V31.B16, V31.B16
 
 single:
-	TBZ $1, R20, single2369
+	TBZ $1, R20, single2375
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2370
+	TBZ $0, R20, loaded2376
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2370
+	B loaded2376
 
-single2369:
+single2375:
 	FMOVS 0(R10), F0
 
-loaded2370:
+loaded2376:
 	ADD R12, R10
-	TBZ $1, R20, single2371
+	TBZ $1, R20, single2377
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2372
+	TBZ $0, R20, loaded2378
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2372
+	B loaded2378
 
-single2371:
+single2377:
 	FMOVS 0(R0), F1
 
-loaded2372:
+loaded2378:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
 	SUBS $1, R9
@@ -49538,49 +49699,49 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2373
+	TBZ $1, R20, single2379
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2374
+	TBZ $0, R20, loaded2380
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2374
+	B loaded2380
 
-single2373:
+single2379:
 	FMOVS 0(R21), F0
 
-loaded2374:
+loaded2380:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2375
+	TBZ $1, R20, single2381
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2376
+	TBZ $0, R20, loaded2382
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2376
+	B loaded2382
 
-single2375:
+single2381:
 	FMOVS 0(R21), F0
 
-loaded2376:
+loaded2382:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2377
+	TBZ $1, R20, single2383
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2378
+	TBZ $0, R20, stored2384
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2378
+	B stored2384
 
-single2377:
+single2383:
 	FMOVS F31, 0(R21)
 
-stored2378:
+stored2384:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -49713,31 +49874,31 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2379
+	TBZ $1, R20, single2385
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2380
+	TBZ $0, R20, loaded2386
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2380
+	B loaded2386
 
-single2379:
+single2385:
 	FMOVS 16(R10), F1
 
-loaded2380:
+loaded2386:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2381
+	TBZ $1, R20, single2387
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2382
+	TBZ $0, R20, loaded2388
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2382
+	B loaded2388
 
-single2381:
+single2387:
 	FMOVS 16(R0), F3
 
-loaded2382:
+loaded2388:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	SUBS $1, R9
@@ -49752,17 +49913,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2383
+	TBZ $1, R20, single2389
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2384
+	TBZ $0, R20, loaded2390
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2384
+	B loaded2390
 
-single2383:
+single2389:
 	FMOVS 16(R21), F0
 
-loaded2384:
+loaded2390:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -49771,33 +49932,33 @@ bias:
 	CBZ R21, store
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single2385
+	TBZ $1, R20, single2391
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2386
+	TBZ $0, R20, loaded2392
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2386
+	B loaded2392
 
-single2385:
+single2391:
 	FMOVS 16(R21), F0
 
-loaded2386:
+loaded2392:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2387
+	TBZ $1, R20, single2393
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2388
+	TBZ $0, R20, stored2394
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2388
+	B stored2394
 
-single2387:
+single2393:
 	FMOVS F30, 16(R21)
 
-stored2388:
+stored2394:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -49933,42 +50094,42 @@ tile:
 	VEOR V30.B16, V30.B16, V30.B16
 
 single:
-	TBZ $1, R20, single2389
+	TBZ $1, R20, single2395
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2390
+	TBZ $0, R20, loaded2396
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2390
+	B loaded2396
 
-single2389:
+single2395:
 	FMOVS 0(R10), F0
 
-loaded2390:
+loaded2396:
 	ADD R12, R10
-	TBZ $1, R20, single2391
+	TBZ $1, R20, single2397
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2392
+	TBZ $0, R20, loaded2398
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2392
+	B loaded2398
 
-single2391:
+single2397:
 	FMOVS 0(R0), F1
 
-loaded2392:
+loaded2398:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2393
+	TBZ $1, R20, single2399
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2394
+	TBZ $0, R20, loaded2400
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2394
+	B loaded2400
 
-single2393:
+single2399:
 	FMOVS 0(R1), F1
 
-loaded2394:
+loaded2400:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
 	SUBS $1, R9
@@ -49980,76 +50141,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2395
+	TBZ $1, R20, single2401
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2396
+	TBZ $0, R20, loaded2402
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2396
+	B loaded2402
 
-single2395:
+single2401:
 	FMOVS 0(R21), F0
 
-loaded2396:
+loaded2402:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2397
+	TBZ $1, R20, single2403
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2398
+	TBZ $0, R20, loaded2404
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2398
+	B loaded2404
 
-single2397:
+single2403:
 	FMOVS 0(R21), F0
 
-loaded2398:
+loaded2404:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2399
+	TBZ $1, R20, single2405
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2400
+	TBZ $0, R20, loaded2406
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2400
+	B loaded2406
 
-single2399:
+single2405:
 	FMOVS 0(R21), F0
 
-loaded2400:
+loaded2406:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2401
+	TBZ $1, R20, single2407
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2402
+	TBZ $0, R20, stored2408
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2402
+	B stored2408
 
-single2401:
+single2407:
 	FMOVS F31, 0(R21)
 
-stored2402:
+stored2408:
 	ADD R13, R21
-	TBZ $1, R20, single2403
+	TBZ $1, R20, single2409
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2404
+	TBZ $0, R20, stored2410
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2404
+	B stored2410
 
-single2403:
+single2409:
 	FMOVS F30, 0(R21)
 
-stored2404:
+stored2410:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -50207,46 +50368,46 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2405
+	TBZ $1, R20, single2411
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2406
+	TBZ $0, R20, loaded2412
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2406
+	B loaded2412
 
-single2405:
+single2411:
 	FMOVS 16(R10), F1
 
-loaded2406:
+loaded2412:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2407
+	TBZ $1, R20, single2413
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2408
+	TBZ $0, R20, loaded2414
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2408
+	B loaded2414
 
-single2407:
+single2413:
 	FMOVS 16(R0), F3
 
-loaded2408:
+loaded2414:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2409
+	TBZ $1, R20, single2415
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2410
+	TBZ $0, R20, loaded2416
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2410
+	B loaded2416
 
-single2409:
+single2415:
 	FMOVS 16(R1), F3
 
-loaded2410:
+loaded2416:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	SUBS $1, R9
@@ -50261,34 +50422,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2411
+	TBZ $1, R20, single2417
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2412
+	TBZ $0, R20, loaded2418
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2412
+	B loaded2418
 
-single2411:
+single2417:
 	FMOVS 16(R21), F0
 
-loaded2412:
+loaded2418:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2413
+	TBZ $1, R20, single2419
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2414
+	TBZ $0, R20, loaded2420
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2414
+	B loaded2420
 
-single2413:
+single2419:
 	FMOVS 16(R21), F0
 
-loaded2414:
+loaded2420:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -50298,47 +50459,47 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single2415
+	TBZ $1, R20, single2421
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2416
+	TBZ $0, R20, loaded2422
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2416
+	B loaded2422
 
-single2415:
+single2421:
 	FMOVS 16(R21), F0
 
-loaded2416:
+loaded2422:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2417
+	TBZ $1, R20, single2423
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2418
+	TBZ $0, R20, stored2424
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2418
+	B stored2424
 
-single2417:
+single2423:
 	FMOVS F30, 16(R21)
 
-stored2418:
+stored2424:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2419
+	TBZ $1, R20, single2425
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2420
+	TBZ $0, R20, stored2426
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2420
+	B stored2426
 
-single2419:
+single2425:
 	FMOVS F28, 16(R21)
 
-stored2420:
+stored2426:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -50490,55 +50651,55 @@ tile:
 	VEOR V29.B16, V29.B16, V29.B16
 
 single:
-	TBZ $1, R20, single2421
+	TBZ $1, R20, single2427
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2422
+	TBZ $0, R20, loaded2428
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2422
-
-single2421:
-	FMOVS 0(R10), F0
-
-loaded2422:
-	ADD R12, R10
-	TBZ $1, R20, single2423
-	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2424
-	ADD $8, R0, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2424
-
-single2423:
-	FMOVS 0(R0), F1
-
-loaded2424:
-	VFMLA V0.S4, V1.S4, V31.S4
-	ADD R24, R0
-	TBZ $1, R20, single2425
-	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2426
-	ADD $8, R1, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2426
-
-single2425:
-	FMOVS 0(R1), F1
-
-loaded2426:
-	VFMLA V0.S4, V1.S4, V30.S4
-	ADD R24, R1
-	TBZ $1, R20, single2427
-	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2428
-	ADD $8, R2, R26
-	VLD1 (R26), V1.S[2]
 	B loaded2428
 
 single2427:
-	FMOVS 0(R2), F1
+	FMOVS 0(R10), F0
 
 loaded2428:
+	ADD R12, R10
+	TBZ $1, R20, single2429
+	FMOVD 0(R0), F1
+	TBZ $0, R20, loaded2430
+	ADD $8, R0, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2430
+
+single2429:
+	FMOVS 0(R0), F1
+
+loaded2430:
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	TBZ $1, R20, single2431
+	FMOVD 0(R1), F1
+	TBZ $0, R20, loaded2432
+	ADD $8, R1, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2432
+
+single2431:
+	FMOVS 0(R1), F1
+
+loaded2432:
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	TBZ $1, R20, single2433
+	FMOVD 0(R2), F1
+	TBZ $0, R20, loaded2434
+	ADD $8, R2, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2434
+
+single2433:
+	FMOVS 0(R2), F1
+
+loaded2434:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
 	SUBS $1, R9
@@ -50550,51 +50711,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2429
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2430
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2430
-
-single2429:
-	FMOVS 0(R21), F0
-
-loaded2430:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2431
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2432
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2432
-
-single2431:
-	FMOVS 0(R21), F0
-
-loaded2432:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2433
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2434
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2434
-
-single2433:
-	FMOVS 0(R21), F0
-
-loaded2434:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
 	TBZ $1, R20, single2435
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2436
@@ -50606,47 +50722,92 @@ single2435:
 	FMOVS 0(R21), F0
 
 loaded2436:
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
+	TBZ $1, R20, single2437
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2438
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2438
+
+single2437:
+	FMOVS 0(R21), F0
+
+loaded2438:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single2439
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2440
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2440
+
+single2439:
+	FMOVS 0(R21), F0
+
+loaded2440:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2441
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2442
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2442
+
+single2441:
+	FMOVS 0(R21), F0
+
+loaded2442:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2437
+	TBZ $1, R20, single2443
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2438
+	TBZ $0, R20, stored2444
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2438
+	B stored2444
 
-single2437:
+single2443:
 	FMOVS F31, 0(R21)
 
-stored2438:
+stored2444:
 	ADD R13, R21
-	TBZ $1, R20, single2439
+	TBZ $1, R20, single2445
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2440
+	TBZ $0, R20, stored2446
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2440
+	B stored2446
 
-single2439:
+single2445:
 	FMOVS F30, 0(R21)
 
-stored2440:
+stored2446:
 	ADD R13, R21
-	TBZ $1, R20, single2441
+	TBZ $1, R20, single2447
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2442
+	TBZ $0, R20, stored2448
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2442
+	B stored2448
 
-single2441:
+single2447:
 	FMOVS F29, 0(R21)
 
-stored2442:
+stored2448:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -50829,61 +50990,61 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2443
+	TBZ $1, R20, single2449
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2444
+	TBZ $0, R20, loaded2450
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2444
+	B loaded2450
 
-single2443:
+single2449:
 	FMOVS 16(R10), F1
 
-loaded2444:
+loaded2450:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2445
+	TBZ $1, R20, single2451
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2446
+	TBZ $0, R20, loaded2452
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2446
+	B loaded2452
 
-single2445:
+single2451:
 	FMOVS 16(R0), F3
 
-loaded2446:
+loaded2452:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2447
+	TBZ $1, R20, single2453
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2448
+	TBZ $0, R20, loaded2454
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2448
+	B loaded2454
 
-single2447:
+single2453:
 	FMOVS 16(R1), F3
 
-loaded2448:
+loaded2454:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2449
+	TBZ $1, R20, single2455
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2450
+	TBZ $0, R20, loaded2456
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2450
+	B loaded2456
 
-single2449:
+single2455:
 	FMOVS 16(R2), F3
 
-loaded2450:
+loaded2456:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	SUBS $1, R9
@@ -50898,61 +51059,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2451
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2452
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2452
-
-single2451:
-	FMOVS 16(R21), F0
-
-loaded2452:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2453
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2454
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2454
-
-single2453:
-	FMOVS 16(R21), F0
-
-loaded2454:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2455
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2456
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2456
-
-single2455:
-	FMOVS 16(R21), F0
-
-loaded2456:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
-	FMOVQ 0(R21), F0
-	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	TBZ $1, R20, single2457
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2458
@@ -50964,6 +51070,61 @@ single2457:
 	FMOVS 16(R21), F0
 
 loaded2458:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	TBZ $1, R20, single2459
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2460
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2460
+
+single2459:
+	FMOVS 16(R21), F0
+
+loaded2460:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single2461
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2462
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2462
+
+single2461:
+	FMOVS 16(R21), F0
+
+loaded2462:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	TBZ $1, R20, single2463
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2464
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2464
+
+single2463:
+	FMOVS 16(R21), F0
+
+loaded2464:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -50971,43 +51132,43 @@ loaded2458:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2459
+	TBZ $1, R20, single2465
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2460
+	TBZ $0, R20, stored2466
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2460
+	B stored2466
 
-single2459:
+single2465:
 	FMOVS F30, 16(R21)
 
-stored2460:
+stored2466:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2461
+	TBZ $1, R20, single2467
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2462
+	TBZ $0, R20, stored2468
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2462
+	B stored2468
 
-single2461:
+single2467:
 	FMOVS F28, 16(R21)
 
-stored2462:
+stored2468:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2463
+	TBZ $1, R20, single2469
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2464
+	TBZ $0, R20, stored2470
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2464
+	B stored2470
 
-single2463:
+single2469:
 	FMOVS F26, 16(R21)
 
-stored2464:
+stored2470:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -51175,68 +51336,68 @@ tile:
 	VEOR V28.B16, V28.B16, V28.B16
 
 single:
-	TBZ $1, R20, single2465
+	TBZ $1, R20, single2471
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2466
+	TBZ $0, R20, loaded2472
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2466
-
-single2465:
-	FMOVS 0(R10), F0
-
-loaded2466:
-	ADD R12, R10
-	TBZ $1, R20, single2467
-	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2468
-	ADD $8, R0, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2468
-
-single2467:
-	FMOVS 0(R0), F1
-
-loaded2468:
-	VFMLA V0.S4, V1.S4, V31.S4
-	ADD R24, R0
-	TBZ $1, R20, single2469
-	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2470
-	ADD $8, R1, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2470
-
-single2469:
-	FMOVS 0(R1), F1
-
-loaded2470:
-	VFMLA V0.S4, V1.S4, V30.S4
-	ADD R24, R1
-	TBZ $1, R20, single2471
-	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2472
-	ADD $8, R2, R26
-	VLD1 (R26), V1.S[2]
 	B loaded2472
 
 single2471:
-	FMOVS 0(R2), F1
+	FMOVS 0(R10), F0
 
 loaded2472:
-	VFMLA V0.S4, V1.S4, V29.S4
-	ADD R24, R2
+	ADD R12, R10
 	TBZ $1, R20, single2473
-	FMOVD 0(R3), F1
+	FMOVD 0(R0), F1
 	TBZ $0, R20, loaded2474
-	ADD $8, R3, R26
+	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	B loaded2474
 
 single2473:
-	FMOVS 0(R3), F1
+	FMOVS 0(R0), F1
 
 loaded2474:
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
+	TBZ $1, R20, single2475
+	FMOVD 0(R1), F1
+	TBZ $0, R20, loaded2476
+	ADD $8, R1, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2476
+
+single2475:
+	FMOVS 0(R1), F1
+
+loaded2476:
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	TBZ $1, R20, single2477
+	FMOVD 0(R2), F1
+	TBZ $0, R20, loaded2478
+	ADD $8, R2, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2478
+
+single2477:
+	FMOVS 0(R2), F1
+
+loaded2478:
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	TBZ $1, R20, single2479
+	FMOVD 0(R3), F1
+	TBZ $0, R20, loaded2480
+	ADD $8, R3, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2480
+
+single2479:
+	FMOVS 0(R3), F1
+
+loaded2480:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
 	SUBS $1, R9
@@ -51248,48 +51409,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2475
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2476
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2476
-
-single2475:
-	FMOVS 0(R21), F0
-
-loaded2476:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2477
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2478
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2478
-
-single2477:
-	FMOVS 0(R21), F0
-
-loaded2478:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2479
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2480
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2480
-
-single2479:
-	FMOVS 0(R21), F0
-
-loaded2480:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
 	TBZ $1, R20, single2481
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2482
@@ -51301,12 +51420,9 @@ single2481:
 	FMOVS 0(R21), F0
 
 loaded2482:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	ADD R13, R21
 	TBZ $1, R20, single2483
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2484
@@ -51318,6 +51434,51 @@ single2483:
 	FMOVS 0(R21), F0
 
 loaded2484:
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	TBZ $1, R20, single2485
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2486
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2486
+
+single2485:
+	FMOVS 0(R21), F0
+
+loaded2486:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2487
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2488
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2488
+
+single2487:
+	FMOVS 0(R21), F0
+
+loaded2488:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2489
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2490
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2490
+
+single2489:
+	FMOVS 0(R21), F0
+
+loaded2490:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -51325,53 +51486,53 @@ loaded2484:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2485
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2486
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2486
-
-single2485:
-	FMOVS F31, 0(R21)
-
-stored2486:
-	ADD R13, R21
-	TBZ $1, R20, single2487
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2488
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2488
-
-single2487:
-	FMOVS F30, 0(R21)
-
-stored2488:
-	ADD R13, R21
-	TBZ $1, R20, single2489
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2490
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2490
-
-single2489:
-	FMOVS F29, 0(R21)
-
-stored2490:
-	ADD R13, R21
 	TBZ $1, R20, single2491
-	FMOVD F28, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2492
 	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2492
 
 single2491:
-	FMOVS F28, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2492:
+	ADD R13, R21
+	TBZ $1, R20, single2493
+	FMOVD F30, 0(R21)
+	TBZ $0, R20, stored2494
+	ADD $8, R21, R26
+	VST1 V30.S[2], (R26)
+	B stored2494
+
+single2493:
+	FMOVS F30, 0(R21)
+
+stored2494:
+	ADD R13, R21
+	TBZ $1, R20, single2495
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored2496
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored2496
+
+single2495:
+	FMOVS F29, 0(R21)
+
+stored2496:
+	ADD R13, R21
+	TBZ $1, R20, single2497
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2498
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2498
+
+single2497:
+	FMOVS F28, 0(R21)
+
+stored2498:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -51579,76 +51740,76 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2493
+	TBZ $1, R20, single2499
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2494
+	TBZ $0, R20, loaded2500
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2494
-
-single2493:
-	FMOVS 16(R10), F1
-
-loaded2494:
-	ADD R12, R10
-	FMOVQ 0(R0), F2
-	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2495
-	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2496
-	ADD $24, R0, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2496
-
-single2495:
-	FMOVS 16(R0), F3
-
-loaded2496:
-	VFMLA V1.S4, V3.S4, V30.S4
-	ADD R24, R0
-	FMOVQ 0(R1), F2
-	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2497
-	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2498
-	ADD $24, R1, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2498
-
-single2497:
-	FMOVS 16(R1), F3
-
-loaded2498:
-	VFMLA V1.S4, V3.S4, V28.S4
-	ADD R24, R1
-	FMOVQ 0(R2), F2
-	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2499
-	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2500
-	ADD $24, R2, R26
-	VLD1 (R26), V3.S[2]
 	B loaded2500
 
 single2499:
-	FMOVS 16(R2), F3
+	FMOVS 16(R10), F1
 
 loaded2500:
-	VFMLA V1.S4, V3.S4, V26.S4
-	ADD R24, R2
-	FMOVQ 0(R3), F2
-	VFMLA V0.S4, V2.S4, V25.S4
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
 	TBZ $1, R20, single2501
-	FMOVD 16(R3), F3
+	FMOVD 16(R0), F3
 	TBZ $0, R20, loaded2502
-	ADD $24, R3, R26
+	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
 	B loaded2502
 
 single2501:
-	FMOVS 16(R3), F3
+	FMOVS 16(R0), F3
 
 loaded2502:
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
+	TBZ $1, R20, single2503
+	FMOVD 16(R1), F3
+	TBZ $0, R20, loaded2504
+	ADD $24, R1, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2504
+
+single2503:
+	FMOVS 16(R1), F3
+
+loaded2504:
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
+	TBZ $1, R20, single2505
+	FMOVD 16(R2), F3
+	TBZ $0, R20, loaded2506
+	ADD $24, R2, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2506
+
+single2505:
+	FMOVS 16(R2), F3
+
+loaded2506:
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F2
+	VFMLA V0.S4, V2.S4, V25.S4
+	TBZ $1, R20, single2507
+	FMOVD 16(R3), F3
+	TBZ $0, R20, loaded2508
+	ADD $24, R3, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2508
+
+single2507:
+	FMOVS 16(R3), F3
+
+loaded2508:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	SUBS $1, R9
@@ -51663,57 +51824,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2503
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2504
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2504
-
-single2503:
-	FMOVS 16(R21), F0
-
-loaded2504:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2505
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2506
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2506
-
-single2505:
-	FMOVS 16(R21), F0
-
-loaded2506:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2507
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2508
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2508
-
-single2507:
-	FMOVS 16(R21), F0
-
-loaded2508:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single2509
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2510
@@ -51725,17 +51835,12 @@ single2509:
 	FMOVS 16(R21), F0
 
 loaded2510:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single2511
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2512
@@ -51747,6 +51852,62 @@ single2511:
 	FMOVS 16(R21), F0
 
 loaded2512:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single2513
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2514
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2514
+
+single2513:
+	FMOVS 16(R21), F0
+
+loaded2514:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2515
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2516
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2516
+
+single2515:
+	FMOVS 16(R21), F0
+
+loaded2516:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	TBZ $1, R20, single2517
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2518
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2518
+
+single2517:
+	FMOVS 16(R21), F0
+
+loaded2518:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -51755,56 +51916,56 @@ loaded2512:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2513
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2514
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2514
-
-single2513:
-	FMOVS F30, 16(R21)
-
-stored2514:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2515
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2516
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2516
-
-single2515:
-	FMOVS F28, 16(R21)
-
-stored2516:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2517
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2518
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2518
-
-single2517:
-	FMOVS F26, 16(R21)
-
-stored2518:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single2519
-	FMOVD F24, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2520
 	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2520
 
 single2519:
-	FMOVS F24, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2520:
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	TBZ $1, R20, single2521
+	FMOVD F28, 16(R21)
+	TBZ $0, R20, stored2522
+	ADD $24, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2522
+
+single2521:
+	FMOVS F28, 16(R21)
+
+stored2522:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single2523
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored2524
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2524
+
+single2523:
+	FMOVS F26, 16(R21)
+
+stored2524:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2525
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2526
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2526
+
+single2525:
+	FMOVS F24, 16(R21)
+
+stored2526:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -51988,81 +52149,81 @@ tile:
 	VEOR V27.B16, V27.B16, V27.B16
 
 single:
-	TBZ $1, R20, single2521
+	TBZ $1, R20, single2527
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2522
+	TBZ $0, R20, loaded2528
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2522
-
-single2521:
-	FMOVS 0(R10), F0
-
-loaded2522:
-	ADD R12, R10
-	TBZ $1, R20, single2523
-	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2524
-	ADD $8, R0, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2524
-
-single2523:
-	FMOVS 0(R0), F1
-
-loaded2524:
-	VFMLA V0.S4, V1.S4, V31.S4
-	ADD R24, R0
-	TBZ $1, R20, single2525
-	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2526
-	ADD $8, R1, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2526
-
-single2525:
-	FMOVS 0(R1), F1
-
-loaded2526:
-	VFMLA V0.S4, V1.S4, V30.S4
-	ADD R24, R1
-	TBZ $1, R20, single2527
-	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2528
-	ADD $8, R2, R26
-	VLD1 (R26), V1.S[2]
 	B loaded2528
 
 single2527:
-	FMOVS 0(R2), F1
+	FMOVS 0(R10), F0
 
 loaded2528:
-	VFMLA V0.S4, V1.S4, V29.S4
-	ADD R24, R2
+	ADD R12, R10
 	TBZ $1, R20, single2529
-	FMOVD 0(R3), F1
+	FMOVD 0(R0), F1
 	TBZ $0, R20, loaded2530
-	ADD $8, R3, R26
+	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	B loaded2530
 
 single2529:
-	FMOVS 0(R3), F1
+	FMOVS 0(R0), F1
 
 loaded2530:
-	VFMLA V0.S4, V1.S4, V28.S4
-	ADD R24, R3
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
 	TBZ $1, R20, single2531
-	FMOVD 0(R4), F1
+	FMOVD 0(R1), F1
 	TBZ $0, R20, loaded2532
-	ADD $8, R4, R26
+	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
 	B loaded2532
 
 single2531:
-	FMOVS 0(R4), F1
+	FMOVS 0(R1), F1
 
 loaded2532:
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
+	TBZ $1, R20, single2533
+	FMOVD 0(R2), F1
+	TBZ $0, R20, loaded2534
+	ADD $8, R2, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2534
+
+single2533:
+	FMOVS 0(R2), F1
+
+loaded2534:
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	TBZ $1, R20, single2535
+	FMOVD 0(R3), F1
+	TBZ $0, R20, loaded2536
+	ADD $8, R3, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2536
+
+single2535:
+	FMOVS 0(R3), F1
+
+loaded2536:
+	VFMLA V0.S4, V1.S4, V28.S4
+	ADD R24, R3
+	TBZ $1, R20, single2537
+	FMOVD 0(R4), F1
+	TBZ $0, R20, loaded2538
+	ADD $8, R4, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2538
+
+single2537:
+	FMOVS 0(R4), F1
+
+loaded2538:
 	VFMLA V0.S4, V1.S4, V27.S4
 	ADD R24, R4
 	SUBS $1, R9
@@ -52074,48 +52235,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2533
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2534
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2534
-
-single2533:
-	FMOVS 0(R21), F0
-
-loaded2534:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2535
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2536
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2536
-
-single2535:
-	FMOVS 0(R21), F0
-
-loaded2536:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2537
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2538
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2538
-
-single2537:
-	FMOVS 0(R21), F0
-
-loaded2538:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
 	TBZ $1, R20, single2539
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2540
@@ -52127,8 +52246,8 @@ single2539:
 	FMOVS 0(R21), F0
 
 loaded2540:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single2541
 	FMOVD 0(R21), F0
@@ -52141,12 +52260,9 @@ single2541:
 	FMOVS 0(R21), F0
 
 loaded2542:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
 	TBZ $1, R20, single2543
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2544
@@ -52158,6 +52274,51 @@ single2543:
 	FMOVS 0(R21), F0
 
 loaded2544:
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
+	TBZ $1, R20, single2545
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2546
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2546
+
+single2545:
+	FMOVS 0(R21), F0
+
+loaded2546:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2547
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2548
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2548
+
+single2547:
+	FMOVS 0(R21), F0
+
+loaded2548:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2549
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2550
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2550
+
+single2549:
+	FMOVS 0(R21), F0
+
+loaded2550:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -52166,65 +52327,65 @@ loaded2544:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2545
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2546
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2546
-
-single2545:
-	FMOVS F31, 0(R21)
-
-stored2546:
-	ADD R13, R21
-	TBZ $1, R20, single2547
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2548
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2548
-
-single2547:
-	FMOVS F30, 0(R21)
-
-stored2548:
-	ADD R13, R21
-	TBZ $1, R20, single2549
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2550
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2550
-
-single2549:
-	FMOVS F29, 0(R21)
-
-stored2550:
-	ADD R13, R21
 	TBZ $1, R20, single2551
-	FMOVD F28, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2552
 	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2552
 
 single2551:
-	FMOVS F28, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2552:
 	ADD R13, R21
 	TBZ $1, R20, single2553
-	FMOVD F27, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored2554
 	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2554
 
 single2553:
-	FMOVS F27, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored2554:
+	ADD R13, R21
+	TBZ $1, R20, single2555
+	FMOVD F29, 0(R21)
+	TBZ $0, R20, stored2556
+	ADD $8, R21, R26
+	VST1 V29.S[2], (R26)
+	B stored2556
+
+single2555:
+	FMOVS F29, 0(R21)
+
+stored2556:
+	ADD R13, R21
+	TBZ $1, R20, single2557
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2558
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2558
+
+single2557:
+	FMOVS F28, 0(R21)
+
+stored2558:
+	ADD R13, R21
+	TBZ $1, R20, single2559
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2560
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2560
+
+single2559:
+	FMOVS F27, 0(R21)
+
+stored2560:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -52457,91 +52618,91 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2555
+	TBZ $1, R20, single2561
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2556
+	TBZ $0, R20, loaded2562
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2556
-
-single2555:
-	FMOVS 16(R10), F1
-
-loaded2556:
-	ADD R12, R10
-	FMOVQ 0(R0), F2
-	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2557
-	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2558
-	ADD $24, R0, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2558
-
-single2557:
-	FMOVS 16(R0), F3
-
-loaded2558:
-	VFMLA V1.S4, V3.S4, V30.S4
-	ADD R24, R0
-	FMOVQ 0(R1), F2
-	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2559
-	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2560
-	ADD $24, R1, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2560
-
-single2559:
-	FMOVS 16(R1), F3
-
-loaded2560:
-	VFMLA V1.S4, V3.S4, V28.S4
-	ADD R24, R1
-	FMOVQ 0(R2), F2
-	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2561
-	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2562
-	ADD $24, R2, R26
-	VLD1 (R26), V3.S[2]
 	B loaded2562
 
 single2561:
-	FMOVS 16(R2), F3
+	FMOVS 16(R10), F1
 
 loaded2562:
-	VFMLA V1.S4, V3.S4, V26.S4
-	ADD R24, R2
-	FMOVQ 0(R3), F2
-	VFMLA V0.S4, V2.S4, V25.S4
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
 	TBZ $1, R20, single2563
-	FMOVD 16(R3), F3
+	FMOVD 16(R0), F3
 	TBZ $0, R20, loaded2564
-	ADD $24, R3, R26
+	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
 	B loaded2564
 
 single2563:
-	FMOVS 16(R3), F3
+	FMOVS 16(R0), F3
 
 loaded2564:
-	VFMLA V1.S4, V3.S4, V24.S4
-	ADD R24, R3
-	FMOVQ 0(R4), F2
-	VFMLA V0.S4, V2.S4, V23.S4
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
 	TBZ $1, R20, single2565
-	FMOVD 16(R4), F3
+	FMOVD 16(R1), F3
 	TBZ $0, R20, loaded2566
-	ADD $24, R4, R26
+	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
 	B loaded2566
 
 single2565:
-	FMOVS 16(R4), F3
+	FMOVS 16(R1), F3
 
 loaded2566:
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
+	TBZ $1, R20, single2567
+	FMOVD 16(R2), F3
+	TBZ $0, R20, loaded2568
+	ADD $24, R2, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2568
+
+single2567:
+	FMOVS 16(R2), F3
+
+loaded2568:
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F2
+	VFMLA V0.S4, V2.S4, V25.S4
+	TBZ $1, R20, single2569
+	FMOVD 16(R3), F3
+	TBZ $0, R20, loaded2570
+	ADD $24, R3, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2570
+
+single2569:
+	FMOVS 16(R3), F3
+
+loaded2570:
+	VFMLA V1.S4, V3.S4, V24.S4
+	ADD R24, R3
+	FMOVQ 0(R4), F2
+	VFMLA V0.S4, V2.S4, V23.S4
+	TBZ $1, R20, single2571
+	FMOVD 16(R4), F3
+	TBZ $0, R20, loaded2572
+	ADD $24, R4, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2572
+
+single2571:
+	FMOVS 16(R4), F3
+
+loaded2572:
 	VFMLA V1.S4, V3.S4, V22.S4
 	ADD R24, R4
 	SUBS $1, R9
@@ -52556,57 +52717,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2567
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2568
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2568
-
-single2567:
-	FMOVS 16(R21), F0
-
-loaded2568:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2569
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2570
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2570
-
-single2569:
-	FMOVS 16(R21), F0
-
-loaded2570:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2571
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2572
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2572
-
-single2571:
-	FMOVS 16(R21), F0
-
-loaded2572:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single2573
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2574
@@ -52618,12 +52728,12 @@ single2573:
 	FMOVS 16(R21), F0
 
 loaded2574:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single2575
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2576
@@ -52635,6 +52745,57 @@ single2575:
 	FMOVS 16(R21), F0
 
 loaded2576:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	TBZ $1, R20, single2577
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2578
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2578
+
+single2577:
+	FMOVS 16(R21), F0
+
+loaded2578:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2579
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2580
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2580
+
+single2579:
+	FMOVS 16(R21), F0
+
+loaded2580:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2581
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2582
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2582
+
+single2581:
+	FMOVS 16(R21), F0
+
+loaded2582:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -52647,17 +52808,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single2577
+	TBZ $1, R20, single2583
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2578
+	TBZ $0, R20, loaded2584
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2578
+	B loaded2584
 
-single2577:
+single2583:
 	FMOVS 16(R21), F0
 
-loaded2578:
+loaded2584:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -52667,69 +52828,69 @@ loaded2578:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2579
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2580
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2580
-
-single2579:
-	FMOVS F30, 16(R21)
-
-stored2580:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2581
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2582
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2582
-
-single2581:
-	FMOVS F28, 16(R21)
-
-stored2582:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2583
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2584
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2584
-
-single2583:
-	FMOVS F26, 16(R21)
-
-stored2584:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single2585
-	FMOVD F24, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2586
 	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2586
 
 single2585:
-	FMOVS F24, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2586:
 	ADD R13, R21
-	FMOVQ F23, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single2587
-	FMOVD F22, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored2588
 	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored2588
 
 single2587:
-	FMOVS F22, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored2588:
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	TBZ $1, R20, single2589
+	FMOVD F26, 16(R21)
+	TBZ $0, R20, stored2590
+	ADD $24, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2590
+
+single2589:
+	FMOVS F26, 16(R21)
+
+stored2590:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2591
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2592
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2592
+
+single2591:
+	FMOVS F24, 16(R21)
+
+stored2592:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2593
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2594
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2594
+
+single2593:
+	FMOVS F22, 16(R21)
+
+stored2594:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -52929,94 +53090,94 @@ tile:
 	VEOR V26.B16, V26.B16, V26.B16
 
 single:
-	TBZ $1, R20, single2589
+	TBZ $1, R20, single2595
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2590
+	TBZ $0, R20, loaded2596
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2590
-
-single2589:
-	FMOVS 0(R10), F0
-
-loaded2590:
-	ADD R12, R10
-	TBZ $1, R20, single2591
-	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2592
-	ADD $8, R0, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2592
-
-single2591:
-	FMOVS 0(R0), F1
-
-loaded2592:
-	VFMLA V0.S4, V1.S4, V31.S4
-	ADD R24, R0
-	TBZ $1, R20, single2593
-	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2594
-	ADD $8, R1, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2594
-
-single2593:
-	FMOVS 0(R1), F1
-
-loaded2594:
-	VFMLA V0.S4, V1.S4, V30.S4
-	ADD R24, R1
-	TBZ $1, R20, single2595
-	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2596
-	ADD $8, R2, R26
-	VLD1 (R26), V1.S[2]
 	B loaded2596
 
 single2595:
-	FMOVS 0(R2), F1
+	FMOVS 0(R10), F0
 
 loaded2596:
-	VFMLA V0.S4, V1.S4, V29.S4
-	ADD R24, R2
+	ADD R12, R10
 	TBZ $1, R20, single2597
-	FMOVD 0(R3), F1
+	FMOVD 0(R0), F1
 	TBZ $0, R20, loaded2598
-	ADD $8, R3, R26
+	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	B loaded2598
 
 single2597:
-	FMOVS 0(R3), F1
+	FMOVS 0(R0), F1
 
 loaded2598:
-	VFMLA V0.S4, V1.S4, V28.S4
-	ADD R24, R3
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
 	TBZ $1, R20, single2599
-	FMOVD 0(R4), F1
+	FMOVD 0(R1), F1
 	TBZ $0, R20, loaded2600
-	ADD $8, R4, R26
+	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
 	B loaded2600
 
 single2599:
-	FMOVS 0(R4), F1
+	FMOVS 0(R1), F1
 
 loaded2600:
-	VFMLA V0.S4, V1.S4, V27.S4
-	ADD R24, R4
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
 	TBZ $1, R20, single2601
-	FMOVD 0(R5), F1
+	FMOVD 0(R2), F1
 	TBZ $0, R20, loaded2602
-	ADD $8, R5, R26
+	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
 	B loaded2602
 
 single2601:
-	FMOVS 0(R5), F1
+	FMOVS 0(R2), F1
 
 loaded2602:
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
+	TBZ $1, R20, single2603
+	FMOVD 0(R3), F1
+	TBZ $0, R20, loaded2604
+	ADD $8, R3, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2604
+
+single2603:
+	FMOVS 0(R3), F1
+
+loaded2604:
+	VFMLA V0.S4, V1.S4, V28.S4
+	ADD R24, R3
+	TBZ $1, R20, single2605
+	FMOVD 0(R4), F1
+	TBZ $0, R20, loaded2606
+	ADD $8, R4, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2606
+
+single2605:
+	FMOVS 0(R4), F1
+
+loaded2606:
+	VFMLA V0.S4, V1.S4, V27.S4
+	ADD R24, R4
+	TBZ $1, R20, single2607
+	FMOVD 0(R5), F1
+	TBZ $0, R20, loaded2608
+	ADD $8, R5, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2608
+
+single2607:
+	FMOVS 0(R5), F1
+
+loaded2608:
 	VFMLA V0.S4, V1.S4, V26.S4
 	ADD R24, R5
 	SUBS $1, R9
@@ -53028,48 +53189,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2603
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2604
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2604
-
-single2603:
-	FMOVS 0(R21), F0
-
-loaded2604:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2605
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2606
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2606
-
-single2605:
-	FMOVS 0(R21), F0
-
-loaded2606:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2607
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2608
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2608
-
-single2607:
-	FMOVS 0(R21), F0
-
-loaded2608:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
 	TBZ $1, R20, single2609
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2610
@@ -53081,8 +53200,8 @@ single2609:
 	FMOVS 0(R21), F0
 
 loaded2610:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single2611
 	FMOVD 0(R21), F0
@@ -53095,8 +53214,8 @@ single2611:
 	FMOVS 0(R21), F0
 
 loaded2612:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	TBZ $1, R20, single2613
 	FMOVD 0(R21), F0
@@ -53109,12 +53228,9 @@ single2613:
 	FMOVS 0(R21), F0
 
 loaded2614:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	ADD R13, R21
 	TBZ $1, R20, single2615
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2616
@@ -53126,6 +53242,51 @@ single2615:
 	FMOVS 0(R21), F0
 
 loaded2616:
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	TBZ $1, R20, single2617
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2618
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2618
+
+single2617:
+	FMOVS 0(R21), F0
+
+loaded2618:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2619
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2620
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2620
+
+single2619:
+	FMOVS 0(R21), F0
+
+loaded2620:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2621
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2622
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2622
+
+single2621:
+	FMOVS 0(R21), F0
+
+loaded2622:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -53135,77 +53296,77 @@ loaded2616:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2617
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2618
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2618
-
-single2617:
-	FMOVS F31, 0(R21)
-
-stored2618:
-	ADD R13, R21
-	TBZ $1, R20, single2619
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2620
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2620
-
-single2619:
-	FMOVS F30, 0(R21)
-
-stored2620:
-	ADD R13, R21
-	TBZ $1, R20, single2621
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2622
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2622
-
-single2621:
-	FMOVS F29, 0(R21)
-
-stored2622:
-	ADD R13, R21
 	TBZ $1, R20, single2623
-	FMOVD F28, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2624
 	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2624
 
 single2623:
-	FMOVS F28, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2624:
 	ADD R13, R21
 	TBZ $1, R20, single2625
-	FMOVD F27, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored2626
 	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2626
 
 single2625:
-	FMOVS F27, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored2626:
 	ADD R13, R21
 	TBZ $1, R20, single2627
-	FMOVD F26, 0(R21)
+	FMOVD F29, 0(R21)
 	TBZ $0, R20, stored2628
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V29.S[2], (R26)
 	B stored2628
 
 single2627:
-	FMOVS F26, 0(R21)
+	FMOVS F29, 0(R21)
 
 stored2628:
+	ADD R13, R21
+	TBZ $1, R20, single2629
+	FMOVD F28, 0(R21)
+	TBZ $0, R20, stored2630
+	ADD $8, R21, R26
+	VST1 V28.S[2], (R26)
+	B stored2630
+
+single2629:
+	FMOVS F28, 0(R21)
+
+stored2630:
+	ADD R13, R21
+	TBZ $1, R20, single2631
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2632
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2632
+
+single2631:
+	FMOVS F27, 0(R21)
+
+stored2632:
+	ADD R13, R21
+	TBZ $1, R20, single2633
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2634
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2634
+
+single2633:
+	FMOVS F26, 0(R21)
+
+stored2634:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -53463,106 +53624,106 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2629
+	TBZ $1, R20, single2635
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2630
+	TBZ $0, R20, loaded2636
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2630
-
-single2629:
-	FMOVS 16(R10), F1
-
-loaded2630:
-	ADD R12, R10
-	FMOVQ 0(R0), F2
-	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2631
-	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2632
-	ADD $24, R0, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2632
-
-single2631:
-	FMOVS 16(R0), F3
-
-loaded2632:
-	VFMLA V1.S4, V3.S4, V30.S4
-	ADD R24, R0
-	FMOVQ 0(R1), F2
-	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2633
-	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2634
-	ADD $24, R1, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2634
-
-single2633:
-	FMOVS 16(R1), F3
-
-loaded2634:
-	VFMLA V1.S4, V3.S4, V28.S4
-	ADD R24, R1
-	FMOVQ 0(R2), F2
-	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2635
-	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2636
-	ADD $24, R2, R26
-	VLD1 (R26), V3.S[2]
 	B loaded2636
 
 single2635:
-	FMOVS 16(R2), F3
+	FMOVS 16(R10), F1
 
 loaded2636:
-	VFMLA V1.S4, V3.S4, V26.S4
-	ADD R24, R2
-	FMOVQ 0(R3), F2
-	VFMLA V0.S4, V2.S4, V25.S4
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
 	TBZ $1, R20, single2637
-	FMOVD 16(R3), F3
+	FMOVD 16(R0), F3
 	TBZ $0, R20, loaded2638
-	ADD $24, R3, R26
+	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
 	B loaded2638
 
 single2637:
-	FMOVS 16(R3), F3
+	FMOVS 16(R0), F3
 
 loaded2638:
-	VFMLA V1.S4, V3.S4, V24.S4
-	ADD R24, R3
-	FMOVQ 0(R4), F2
-	VFMLA V0.S4, V2.S4, V23.S4
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
 	TBZ $1, R20, single2639
-	FMOVD 16(R4), F3
+	FMOVD 16(R1), F3
 	TBZ $0, R20, loaded2640
-	ADD $24, R4, R26
+	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
 	B loaded2640
 
 single2639:
-	FMOVS 16(R4), F3
+	FMOVS 16(R1), F3
 
 loaded2640:
-	VFMLA V1.S4, V3.S4, V22.S4
-	ADD R24, R4
-	FMOVQ 0(R5), F2
-	VFMLA V0.S4, V2.S4, V21.S4
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
 	TBZ $1, R20, single2641
-	FMOVD 16(R5), F3
+	FMOVD 16(R2), F3
 	TBZ $0, R20, loaded2642
-	ADD $24, R5, R26
+	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
 	B loaded2642
 
 single2641:
-	FMOVS 16(R5), F3
+	FMOVS 16(R2), F3
 
 loaded2642:
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F2
+	VFMLA V0.S4, V2.S4, V25.S4
+	TBZ $1, R20, single2643
+	FMOVD 16(R3), F3
+	TBZ $0, R20, loaded2644
+	ADD $24, R3, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2644
+
+single2643:
+	FMOVS 16(R3), F3
+
+loaded2644:
+	VFMLA V1.S4, V3.S4, V24.S4
+	ADD R24, R3
+	FMOVQ 0(R4), F2
+	VFMLA V0.S4, V2.S4, V23.S4
+	TBZ $1, R20, single2645
+	FMOVD 16(R4), F3
+	TBZ $0, R20, loaded2646
+	ADD $24, R4, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2646
+
+single2645:
+	FMOVS 16(R4), F3
+
+loaded2646:
+	VFMLA V1.S4, V3.S4, V22.S4
+	ADD R24, R4
+	FMOVQ 0(R5), F2
+	VFMLA V0.S4, V2.S4, V21.S4
+	TBZ $1, R20, single2647
+	FMOVD 16(R5), F3
+	TBZ $0, R20, loaded2648
+	ADD $24, R5, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2648
+
+single2647:
+	FMOVS 16(R5), F3
+
+loaded2648:
 	VFMLA V1.S4, V3.S4, V20.S4
 	ADD R24, R5
 	SUBS $1, R9
@@ -53577,57 +53738,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2643
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2644
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2644
-
-single2643:
-	FMOVS 16(R21), F0
-
-loaded2644:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2645
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2646
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2646
-
-single2645:
-	FMOVS 16(R21), F0
-
-loaded2646:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2647
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2648
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2648
-
-single2647:
-	FMOVS 16(R21), F0
-
-loaded2648:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single2649
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2650
@@ -53639,12 +53749,12 @@ single2649:
 	FMOVS 16(R21), F0
 
 loaded2650:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single2651
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2652
@@ -53656,12 +53766,12 @@ single2651:
 	FMOVS 16(R21), F0
 
 loaded2652:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
 	TBZ $1, R20, single2653
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2654
@@ -53673,6 +53783,57 @@ single2653:
 	FMOVS 16(R21), F0
 
 loaded2654:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	TBZ $1, R20, single2655
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2656
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2656
+
+single2655:
+	FMOVS 16(R21), F0
+
+loaded2656:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2657
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2658
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2658
+
+single2657:
+	FMOVS 16(R21), F0
+
+loaded2658:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2659
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2660
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2660
+
+single2659:
+	FMOVS 16(R21), F0
+
+loaded2660:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -53686,17 +53847,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single2655
+	TBZ $1, R20, single2661
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2656
+	TBZ $0, R20, loaded2662
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2656
+	B loaded2662
 
-single2655:
+single2661:
 	FMOVS 16(R21), F0
 
-loaded2656:
+loaded2662:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -53707,82 +53868,82 @@ loaded2656:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2657
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2658
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2658
-
-single2657:
-	FMOVS F30, 16(R21)
-
-stored2658:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2659
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2660
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2660
-
-single2659:
-	FMOVS F28, 16(R21)
-
-stored2660:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2661
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2662
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2662
-
-single2661:
-	FMOVS F26, 16(R21)
-
-stored2662:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single2663
-	FMOVD F24, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2664
 	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2664
 
 single2663:
-	FMOVS F24, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2664:
 	ADD R13, R21
-	FMOVQ F23, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single2665
-	FMOVD F22, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored2666
 	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored2666
 
 single2665:
-	FMOVS F22, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored2666:
 	ADD R13, R21
-	FMOVQ F21, 0(R21)
+	FMOVQ F27, 0(R21)
 	TBZ $1, R20, single2667
-	FMOVD F20, 16(R21)
+	FMOVD F26, 16(R21)
 	TBZ $0, R20, stored2668
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V26.S[2], (R26)
 	B stored2668
 
 single2667:
-	FMOVS F20, 16(R21)
+	FMOVS F26, 16(R21)
 
 stored2668:
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	TBZ $1, R20, single2669
+	FMOVD F24, 16(R21)
+	TBZ $0, R20, stored2670
+	ADD $24, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2670
+
+single2669:
+	FMOVS F24, 16(R21)
+
+stored2670:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2671
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2672
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2672
+
+single2671:
+	FMOVS F22, 16(R21)
+
+stored2672:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2673
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2674
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2674
+
+single2673:
+	FMOVS F20, 16(R21)
+
+stored2674:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -53998,107 +54159,107 @@ tile:
 	VEOR V25.B16, V25.B16, V25.B16
 
 single:
-	TBZ $1, R20, single2669
+	TBZ $1, R20, single2675
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2670
+	TBZ $0, R20, loaded2676
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2670
-
-single2669:
-	FMOVS 0(R10), F0
-
-loaded2670:
-	ADD R12, R10
-	TBZ $1, R20, single2671
-	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2672
-	ADD $8, R0, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2672
-
-single2671:
-	FMOVS 0(R0), F1
-
-loaded2672:
-	VFMLA V0.S4, V1.S4, V31.S4
-	ADD R24, R0
-	TBZ $1, R20, single2673
-	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2674
-	ADD $8, R1, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2674
-
-single2673:
-	FMOVS 0(R1), F1
-
-loaded2674:
-	VFMLA V0.S4, V1.S4, V30.S4
-	ADD R24, R1
-	TBZ $1, R20, single2675
-	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2676
-	ADD $8, R2, R26
-	VLD1 (R26), V1.S[2]
 	B loaded2676
 
 single2675:
-	FMOVS 0(R2), F1
+	FMOVS 0(R10), F0
 
 loaded2676:
-	VFMLA V0.S4, V1.S4, V29.S4
-	ADD R24, R2
+	ADD R12, R10
 	TBZ $1, R20, single2677
-	FMOVD 0(R3), F1
+	FMOVD 0(R0), F1
 	TBZ $0, R20, loaded2678
-	ADD $8, R3, R26
+	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	B loaded2678
 
 single2677:
-	FMOVS 0(R3), F1
+	FMOVS 0(R0), F1
 
 loaded2678:
-	VFMLA V0.S4, V1.S4, V28.S4
-	ADD R24, R3
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
 	TBZ $1, R20, single2679
-	FMOVD 0(R4), F1
+	FMOVD 0(R1), F1
 	TBZ $0, R20, loaded2680
-	ADD $8, R4, R26
+	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
 	B loaded2680
 
 single2679:
-	FMOVS 0(R4), F1
+	FMOVS 0(R1), F1
 
 loaded2680:
-	VFMLA V0.S4, V1.S4, V27.S4
-	ADD R24, R4
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
 	TBZ $1, R20, single2681
-	FMOVD 0(R5), F1
+	FMOVD 0(R2), F1
 	TBZ $0, R20, loaded2682
-	ADD $8, R5, R26
+	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
 	B loaded2682
 
 single2681:
-	FMOVS 0(R5), F1
+	FMOVS 0(R2), F1
 
 loaded2682:
-	VFMLA V0.S4, V1.S4, V26.S4
-	ADD R24, R5
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
 	TBZ $1, R20, single2683
-	FMOVD 0(R6), F1
+	FMOVD 0(R3), F1
 	TBZ $0, R20, loaded2684
-	ADD $8, R6, R26
+	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
 	B loaded2684
 
 single2683:
-	FMOVS 0(R6), F1
+	FMOVS 0(R3), F1
 
 loaded2684:
+	VFMLA V0.S4, V1.S4, V28.S4
+	ADD R24, R3
+	TBZ $1, R20, single2685
+	FMOVD 0(R4), F1
+	TBZ $0, R20, loaded2686
+	ADD $8, R4, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2686
+
+single2685:
+	FMOVS 0(R4), F1
+
+loaded2686:
+	VFMLA V0.S4, V1.S4, V27.S4
+	ADD R24, R4
+	TBZ $1, R20, single2687
+	FMOVD 0(R5), F1
+	TBZ $0, R20, loaded2688
+	ADD $8, R5, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2688
+
+single2687:
+	FMOVS 0(R5), F1
+
+loaded2688:
+	VFMLA V0.S4, V1.S4, V26.S4
+	ADD R24, R5
+	TBZ $1, R20, single2689
+	FMOVD 0(R6), F1
+	TBZ $0, R20, loaded2690
+	ADD $8, R6, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2690
+
+single2689:
+	FMOVS 0(R6), F1
+
+loaded2690:
 	VFMLA V0.S4, V1.S4, V25.S4
 	ADD R24, R6
 	SUBS $1, R9
@@ -54110,48 +54271,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2685
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2686
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2686
-
-single2685:
-	FMOVS 0(R21), F0
-
-loaded2686:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2687
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2688
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2688
-
-single2687:
-	FMOVS 0(R21), F0
-
-loaded2688:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2689
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2690
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2690
-
-single2689:
-	FMOVS 0(R21), F0
-
-loaded2690:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
 	TBZ $1, R20, single2691
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2692
@@ -54163,8 +54282,8 @@ single2691:
 	FMOVS 0(R21), F0
 
 loaded2692:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single2693
 	FMOVD 0(R21), F0
@@ -54177,8 +54296,8 @@ single2693:
 	FMOVS 0(R21), F0
 
 loaded2694:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	TBZ $1, R20, single2695
 	FMOVD 0(R21), F0
@@ -54191,8 +54310,8 @@ single2695:
 	FMOVS 0(R21), F0
 
 loaded2696:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	ADD R13, R21
 	TBZ $1, R20, single2697
 	FMOVD 0(R21), F0
@@ -54205,12 +54324,9 @@ single2697:
 	FMOVS 0(R21), F0
 
 loaded2698:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
 	TBZ $1, R20, single2699
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2700
@@ -54222,6 +54338,51 @@ single2699:
 	FMOVS 0(R21), F0
 
 loaded2700:
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
+	TBZ $1, R20, single2701
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2702
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2702
+
+single2701:
+	FMOVS 0(R21), F0
+
+loaded2702:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single2703
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2704
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2704
+
+single2703:
+	FMOVS 0(R21), F0
+
+loaded2704:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2705
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2706
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2706
+
+single2705:
+	FMOVS 0(R21), F0
+
+loaded2706:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -54232,89 +54393,89 @@ loaded2700:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2701
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2702
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2702
-
-single2701:
-	FMOVS F31, 0(R21)
-
-stored2702:
-	ADD R13, R21
-	TBZ $1, R20, single2703
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2704
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2704
-
-single2703:
-	FMOVS F30, 0(R21)
-
-stored2704:
-	ADD R13, R21
-	TBZ $1, R20, single2705
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2706
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2706
-
-single2705:
-	FMOVS F29, 0(R21)
-
-stored2706:
-	ADD R13, R21
 	TBZ $1, R20, single2707
-	FMOVD F28, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2708
 	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2708
 
 single2707:
-	FMOVS F28, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2708:
 	ADD R13, R21
 	TBZ $1, R20, single2709
-	FMOVD F27, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored2710
 	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2710
 
 single2709:
-	FMOVS F27, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored2710:
 	ADD R13, R21
 	TBZ $1, R20, single2711
-	FMOVD F26, 0(R21)
+	FMOVD F29, 0(R21)
 	TBZ $0, R20, stored2712
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V29.S[2], (R26)
 	B stored2712
 
 single2711:
-	FMOVS F26, 0(R21)
+	FMOVS F29, 0(R21)
 
 stored2712:
 	ADD R13, R21
 	TBZ $1, R20, single2713
-	FMOVD F25, 0(R21)
+	FMOVD F28, 0(R21)
 	TBZ $0, R20, stored2714
 	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored2714
 
 single2713:
-	FMOVS F25, 0(R21)
+	FMOVS F28, 0(R21)
 
 stored2714:
+	ADD R13, R21
+	TBZ $1, R20, single2715
+	FMOVD F27, 0(R21)
+	TBZ $0, R20, stored2716
+	ADD $8, R21, R26
+	VST1 V27.S[2], (R26)
+	B stored2716
+
+single2715:
+	FMOVS F27, 0(R21)
+
+stored2716:
+	ADD R13, R21
+	TBZ $1, R20, single2717
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2718
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2718
+
+single2717:
+	FMOVS F26, 0(R21)
+
+stored2718:
+	ADD R13, R21
+	TBZ $1, R20, single2719
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored2720
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored2720
+
+single2719:
+	FMOVS F25, 0(R21)
+
+stored2720:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -54597,121 +54758,121 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2715
+	TBZ $1, R20, single2721
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2716
+	TBZ $0, R20, loaded2722
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2716
-
-single2715:
-	FMOVS 16(R10), F1
-
-loaded2716:
-	ADD R12, R10
-	FMOVQ 0(R0), F2
-	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2717
-	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2718
-	ADD $24, R0, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2718
-
-single2717:
-	FMOVS 16(R0), F3
-
-loaded2718:
-	VFMLA V1.S4, V3.S4, V30.S4
-	ADD R24, R0
-	FMOVQ 0(R1), F2
-	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2719
-	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2720
-	ADD $24, R1, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2720
-
-single2719:
-	FMOVS 16(R1), F3
-
-loaded2720:
-	VFMLA V1.S4, V3.S4, V28.S4
-	ADD R24, R1
-	FMOVQ 0(R2), F2
-	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2721
-	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2722
-	ADD $24, R2, R26
-	VLD1 (R26), V3.S[2]
 	B loaded2722
 
 single2721:
-	FMOVS 16(R2), F3
+	FMOVS 16(R10), F1
 
 loaded2722:
-	VFMLA V1.S4, V3.S4, V26.S4
-	ADD R24, R2
-	FMOVQ 0(R3), F2
-	VFMLA V0.S4, V2.S4, V25.S4
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
 	TBZ $1, R20, single2723
-	FMOVD 16(R3), F3
+	FMOVD 16(R0), F3
 	TBZ $0, R20, loaded2724
-	ADD $24, R3, R26
+	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
 	B loaded2724
 
 single2723:
-	FMOVS 16(R3), F3
+	FMOVS 16(R0), F3
 
 loaded2724:
-	VFMLA V1.S4, V3.S4, V24.S4
-	ADD R24, R3
-	FMOVQ 0(R4), F2
-	VFMLA V0.S4, V2.S4, V23.S4
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
 	TBZ $1, R20, single2725
-	FMOVD 16(R4), F3
+	FMOVD 16(R1), F3
 	TBZ $0, R20, loaded2726
-	ADD $24, R4, R26
+	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
 	B loaded2726
 
 single2725:
-	FMOVS 16(R4), F3
+	FMOVS 16(R1), F3
 
 loaded2726:
-	VFMLA V1.S4, V3.S4, V22.S4
-	ADD R24, R4
-	FMOVQ 0(R5), F2
-	VFMLA V0.S4, V2.S4, V21.S4
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
 	TBZ $1, R20, single2727
-	FMOVD 16(R5), F3
+	FMOVD 16(R2), F3
 	TBZ $0, R20, loaded2728
-	ADD $24, R5, R26
+	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
 	B loaded2728
 
 single2727:
-	FMOVS 16(R5), F3
+	FMOVS 16(R2), F3
 
 loaded2728:
-	VFMLA V1.S4, V3.S4, V20.S4
-	ADD R24, R5
-	FMOVQ 0(R6), F2
-	VFMLA V0.S4, V2.S4, V19.S4
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F2
+	VFMLA V0.S4, V2.S4, V25.S4
 	TBZ $1, R20, single2729
-	FMOVD 16(R6), F3
+	FMOVD 16(R3), F3
 	TBZ $0, R20, loaded2730
-	ADD $24, R6, R26
+	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
 	B loaded2730
 
 single2729:
-	FMOVS 16(R6), F3
+	FMOVS 16(R3), F3
 
 loaded2730:
+	VFMLA V1.S4, V3.S4, V24.S4
+	ADD R24, R3
+	FMOVQ 0(R4), F2
+	VFMLA V0.S4, V2.S4, V23.S4
+	TBZ $1, R20, single2731
+	FMOVD 16(R4), F3
+	TBZ $0, R20, loaded2732
+	ADD $24, R4, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2732
+
+single2731:
+	FMOVS 16(R4), F3
+
+loaded2732:
+	VFMLA V1.S4, V3.S4, V22.S4
+	ADD R24, R4
+	FMOVQ 0(R5), F2
+	VFMLA V0.S4, V2.S4, V21.S4
+	TBZ $1, R20, single2733
+	FMOVD 16(R5), F3
+	TBZ $0, R20, loaded2734
+	ADD $24, R5, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2734
+
+single2733:
+	FMOVS 16(R5), F3
+
+loaded2734:
+	VFMLA V1.S4, V3.S4, V20.S4
+	ADD R24, R5
+	FMOVQ 0(R6), F2
+	VFMLA V0.S4, V2.S4, V19.S4
+	TBZ $1, R20, single2735
+	FMOVD 16(R6), F3
+	TBZ $0, R20, loaded2736
+	ADD $24, R6, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2736
+
+single2735:
+	FMOVS 16(R6), F3
+
+loaded2736:
 	VFMLA V1.S4, V3.S4, V18.S4
 	ADD R24, R6
 	SUBS $1, R9
@@ -54726,57 +54887,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2731
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2732
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2732
-
-single2731:
-	FMOVS 16(R21), F0
-
-loaded2732:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2733
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2734
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2734
-
-single2733:
-	FMOVS 16(R21), F0
-
-loaded2734:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2735
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2736
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2736
-
-single2735:
-	FMOVS 16(R21), F0
-
-loaded2736:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single2737
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2738
@@ -54788,12 +54898,12 @@ single2737:
 	FMOVS 16(R21), F0
 
 loaded2738:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single2739
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2740
@@ -54805,12 +54915,12 @@ single2739:
 	FMOVS 16(R21), F0
 
 loaded2740:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
 	TBZ $1, R20, single2741
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2742
@@ -54822,12 +54932,12 @@ single2741:
 	FMOVS 16(R21), F0
 
 loaded2742:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single2743
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2744
@@ -54839,6 +54949,57 @@ single2743:
 	FMOVS 16(R21), F0
 
 loaded2744:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	TBZ $1, R20, single2745
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2746
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2746
+
+single2745:
+	FMOVS 16(R21), F0
+
+loaded2746:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2747
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2748
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2748
+
+single2747:
+	FMOVS 16(R21), F0
+
+loaded2748:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single2749
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2750
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2750
+
+single2749:
+	FMOVS 16(R21), F0
+
+loaded2750:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -54853,17 +55014,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single2745
+	TBZ $1, R20, single2751
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2746
+	TBZ $0, R20, loaded2752
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2746
+	B loaded2752
 
-single2745:
+single2751:
 	FMOVS 16(R21), F0
 
-loaded2746:
+loaded2752:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -54875,95 +55036,95 @@ loaded2746:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2747
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2748
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2748
-
-single2747:
-	FMOVS F30, 16(R21)
-
-stored2748:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2749
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2750
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2750
-
-single2749:
-	FMOVS F28, 16(R21)
-
-stored2750:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2751
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2752
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2752
-
-single2751:
-	FMOVS F26, 16(R21)
-
-stored2752:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single2753
-	FMOVD F24, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2754
 	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2754
 
 single2753:
-	FMOVS F24, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2754:
 	ADD R13, R21
-	FMOVQ F23, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single2755
-	FMOVD F22, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored2756
 	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored2756
 
 single2755:
-	FMOVS F22, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored2756:
 	ADD R13, R21
-	FMOVQ F21, 0(R21)
+	FMOVQ F27, 0(R21)
 	TBZ $1, R20, single2757
-	FMOVD F20, 16(R21)
+	FMOVD F26, 16(R21)
 	TBZ $0, R20, stored2758
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V26.S[2], (R26)
 	B stored2758
 
 single2757:
-	FMOVS F20, 16(R21)
+	FMOVS F26, 16(R21)
 
 stored2758:
 	ADD R13, R21
-	FMOVQ F19, 0(R21)
+	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single2759
-	FMOVD F18, 16(R21)
+	FMOVD F24, 16(R21)
 	TBZ $0, R20, stored2760
 	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
+	VST1 V24.S[2], (R26)
 	B stored2760
 
 single2759:
-	FMOVS F18, 16(R21)
+	FMOVS F24, 16(R21)
 
 stored2760:
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	TBZ $1, R20, single2761
+	FMOVD F22, 16(R21)
+	TBZ $0, R20, stored2762
+	ADD $24, R21, R26
+	VST1 V22.S[2], (R26)
+	B stored2762
+
+single2761:
+	FMOVS F22, 16(R21)
+
+stored2762:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2763
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2764
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2764
+
+single2763:
+	FMOVS F20, 16(R21)
+
+stored2764:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single2765
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored2766
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored2766
+
+single2765:
+	FMOVS F18, 16(R21)
+
+stored2766:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -55195,120 +55356,120 @@ tile:
 	VEOR V24.B16, V24.B16, V24.B16
 
 single:
-	TBZ $1, R20, single2761
+	TBZ $1, R20, single2767
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2762
+	TBZ $0, R20, loaded2768
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2762
-
-single2761:
-	FMOVS 0(R10), F0
-
-loaded2762:
-	ADD R12, R10
-	TBZ $1, R20, single2763
-	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2764
-	ADD $8, R0, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2764
-
-single2763:
-	FMOVS 0(R0), F1
-
-loaded2764:
-	VFMLA V0.S4, V1.S4, V31.S4
-	ADD R24, R0
-	TBZ $1, R20, single2765
-	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2766
-	ADD $8, R1, R26
-	VLD1 (R26), V1.S[2]
-	B loaded2766
-
-single2765:
-	FMOVS 0(R1), F1
-
-loaded2766:
-	VFMLA V0.S4, V1.S4, V30.S4
-	ADD R24, R1
-	TBZ $1, R20, single2767
-	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2768
-	ADD $8, R2, R26
-	VLD1 (R26), V1.S[2]
 	B loaded2768
 
 single2767:
-	FMOVS 0(R2), F1
+	FMOVS 0(R10), F0
 
 loaded2768:
-	VFMLA V0.S4, V1.S4, V29.S4
-	ADD R24, R2
+	ADD R12, R10
 	TBZ $1, R20, single2769
-	FMOVD 0(R3), F1
+	FMOVD 0(R0), F1
 	TBZ $0, R20, loaded2770
-	ADD $8, R3, R26
+	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	B loaded2770
 
 single2769:
-	FMOVS 0(R3), F1
+	FMOVS 0(R0), F1
 
 loaded2770:
-	VFMLA V0.S4, V1.S4, V28.S4
-	ADD R24, R3
+	VFMLA V0.S4, V1.S4, V31.S4
+	ADD R24, R0
 	TBZ $1, R20, single2771
-	FMOVD 0(R4), F1
+	FMOVD 0(R1), F1
 	TBZ $0, R20, loaded2772
-	ADD $8, R4, R26
+	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
 	B loaded2772
 
 single2771:
-	FMOVS 0(R4), F1
+	FMOVS 0(R1), F1
 
 loaded2772:
-	VFMLA V0.S4, V1.S4, V27.S4
-	ADD R24, R4
+	VFMLA V0.S4, V1.S4, V30.S4
+	ADD R24, R1
 	TBZ $1, R20, single2773
-	FMOVD 0(R5), F1
+	FMOVD 0(R2), F1
 	TBZ $0, R20, loaded2774
-	ADD $8, R5, R26
+	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
 	B loaded2774
 
 single2773:
-	FMOVS 0(R5), F1
+	FMOVS 0(R2), F1
 
 loaded2774:
-	VFMLA V0.S4, V1.S4, V26.S4
-	ADD R24, R5
+	VFMLA V0.S4, V1.S4, V29.S4
+	ADD R24, R2
 	TBZ $1, R20, single2775
-	FMOVD 0(R6), F1
+	FMOVD 0(R3), F1
 	TBZ $0, R20, loaded2776
-	ADD $8, R6, R26
+	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
 	B loaded2776
 
 single2775:
-	FMOVS 0(R6), F1
+	FMOVS 0(R3), F1
 
 loaded2776:
-	VFMLA V0.S4, V1.S4, V25.S4
-	ADD R24, R6
+	VFMLA V0.S4, V1.S4, V28.S4
+	ADD R24, R3
 	TBZ $1, R20, single2777
-	FMOVD 0(R7), F1
+	FMOVD 0(R4), F1
 	TBZ $0, R20, loaded2778
-	ADD $8, R7, R26
+	ADD $8, R4, R26
 	VLD1 (R26), V1.S[2]
 	B loaded2778
 
 single2777:
-	FMOVS 0(R7), F1
+	FMOVS 0(R4), F1
 
 loaded2778:
+	VFMLA V0.S4, V1.S4, V27.S4
+	ADD R24, R4
+	TBZ $1, R20, single2779
+	FMOVD 0(R5), F1
+	TBZ $0, R20, loaded2780
+	ADD $8, R5, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2780
+
+single2779:
+	FMOVS 0(R5), F1
+
+loaded2780:
+	VFMLA V0.S4, V1.S4, V26.S4
+	ADD R24, R5
+	TBZ $1, R20, single2781
+	FMOVD 0(R6), F1
+	TBZ $0, R20, loaded2782
+	ADD $8, R6, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2782
+
+single2781:
+	FMOVS 0(R6), F1
+
+loaded2782:
+	VFMLA V0.S4, V1.S4, V25.S4
+	ADD R24, R6
+	TBZ $1, R20, single2783
+	FMOVD 0(R7), F1
+	TBZ $0, R20, loaded2784
+	ADD $8, R7, R26
+	VLD1 (R26), V1.S[2]
+	B loaded2784
+
+single2783:
+	FMOVS 0(R7), F1
+
+loaded2784:
 	VFMLA V0.S4, V1.S4, V24.S4
 	ADD R24, R7
 	SUBS $1, R9
@@ -55320,48 +55481,6 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2779
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2780
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2780
-
-single2779:
-	FMOVS 0(R21), F0
-
-loaded2780:
-	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
-	VMOV V0.B16, V31.B16
-	ADD R13, R21
-	TBZ $1, R20, single2781
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2782
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2782
-
-single2781:
-	FMOVS 0(R21), F0
-
-loaded2782:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	TBZ $1, R20, single2783
-	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2784
-	ADD $8, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2784
-
-single2783:
-	FMOVS 0(R21), F0
-
-loaded2784:
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	ADD R13, R21
 	TBZ $1, R20, single2785
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2786
@@ -55373,8 +55492,8 @@ single2785:
 	FMOVS 0(R21), F0
 
 loaded2786:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
 	ADD R13, R21
 	TBZ $1, R20, single2787
 	FMOVD 0(R21), F0
@@ -55387,8 +55506,8 @@ single2787:
 	FMOVS 0(R21), F0
 
 loaded2788:
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	TBZ $1, R20, single2789
 	FMOVD 0(R21), F0
@@ -55401,8 +55520,8 @@ single2789:
 	FMOVS 0(R21), F0
 
 loaded2790:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	ADD R13, R21
 	TBZ $1, R20, single2791
 	FMOVD 0(R21), F0
@@ -55415,8 +55534,8 @@ single2791:
 	FMOVS 0(R21), F0
 
 loaded2792:
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	TBZ $1, R20, single2793
 	FMOVD 0(R21), F0
@@ -55429,12 +55548,9 @@ single2793:
 	FMOVS 0(R21), F0
 
 loaded2794:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
-
-bias:
-	MOVD 24(R8), R21
-	CBZ R21, store
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	ADD R13, R21
 	TBZ $1, R20, single2795
 	FMOVD 0(R21), F0
 	TBZ $0, R20, loaded2796
@@ -55446,6 +55562,51 @@ single2795:
 	FMOVS 0(R21), F0
 
 loaded2796:
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	TBZ $1, R20, single2797
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2798
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2798
+
+single2797:
+	FMOVS 0(R21), F0
+
+loaded2798:
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	ADD R13, R21
+	TBZ $1, R20, single2799
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2800
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2800
+
+single2799:
+	FMOVS 0(R21), F0
+
+loaded2800:
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	TBZ $1, R20, single2801
+	FMOVD 0(R21), F0
+	TBZ $0, R20, loaded2802
+	ADD $8, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2802
+
+single2801:
+	FMOVS 0(R21), F0
+
+loaded2802:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -55457,101 +55618,101 @@ loaded2796:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2797
-	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2798
-	ADD $8, R21, R26
-	VST1 V31.S[2], (R26)
-	B stored2798
-
-single2797:
-	FMOVS F31, 0(R21)
-
-stored2798:
-	ADD R13, R21
-	TBZ $1, R20, single2799
-	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2800
-	ADD $8, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2800
-
-single2799:
-	FMOVS F30, 0(R21)
-
-stored2800:
-	ADD R13, R21
-	TBZ $1, R20, single2801
-	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2802
-	ADD $8, R21, R26
-	VST1 V29.S[2], (R26)
-	B stored2802
-
-single2801:
-	FMOVS F29, 0(R21)
-
-stored2802:
-	ADD R13, R21
 	TBZ $1, R20, single2803
-	FMOVD F28, 0(R21)
+	FMOVD F31, 0(R21)
 	TBZ $0, R20, stored2804
 	ADD $8, R21, R26
-	VST1 V28.S[2], (R26)
+	VST1 V31.S[2], (R26)
 	B stored2804
 
 single2803:
-	FMOVS F28, 0(R21)
+	FMOVS F31, 0(R21)
 
 stored2804:
 	ADD R13, R21
 	TBZ $1, R20, single2805
-	FMOVD F27, 0(R21)
+	FMOVD F30, 0(R21)
 	TBZ $0, R20, stored2806
 	ADD $8, R21, R26
-	VST1 V27.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2806
 
 single2805:
-	FMOVS F27, 0(R21)
+	FMOVS F30, 0(R21)
 
 stored2806:
 	ADD R13, R21
 	TBZ $1, R20, single2807
-	FMOVD F26, 0(R21)
+	FMOVD F29, 0(R21)
 	TBZ $0, R20, stored2808
 	ADD $8, R21, R26
-	VST1 V26.S[2], (R26)
+	VST1 V29.S[2], (R26)
 	B stored2808
 
 single2807:
-	FMOVS F26, 0(R21)
+	FMOVS F29, 0(R21)
 
 stored2808:
 	ADD R13, R21
 	TBZ $1, R20, single2809
-	FMOVD F25, 0(R21)
+	FMOVD F28, 0(R21)
 	TBZ $0, R20, stored2810
 	ADD $8, R21, R26
-	VST1 V25.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored2810
 
 single2809:
-	FMOVS F25, 0(R21)
+	FMOVS F28, 0(R21)
 
 stored2810:
 	ADD R13, R21
 	TBZ $1, R20, single2811
-	FMOVD F24, 0(R21)
+	FMOVD F27, 0(R21)
 	TBZ $0, R20, stored2812
 	ADD $8, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V27.S[2], (R26)
 	B stored2812
 
 single2811:
-	FMOVS F24, 0(R21)
+	FMOVS F27, 0(R21)
 
 stored2812:
+	ADD R13, R21
+	TBZ $1, R20, single2813
+	FMOVD F26, 0(R21)
+	TBZ $0, R20, stored2814
+	ADD $8, R21, R26
+	VST1 V26.S[2], (R26)
+	B stored2814
+
+single2813:
+	FMOVS F26, 0(R21)
+
+stored2814:
+	ADD R13, R21
+	TBZ $1, R20, single2815
+	FMOVD F25, 0(R21)
+	TBZ $0, R20, stored2816
+	ADD $8, R21, R26
+	VST1 V25.S[2], (R26)
+	B stored2816
+
+single2815:
+	FMOVS F25, 0(R21)
+
+stored2816:
+	ADD R13, R21
+	TBZ $1, R20, single2817
+	FMOVD F24, 0(R21)
+	TBZ $0, R20, stored2818
+	ADD $8, R21, R26
+	VST1 V24.S[2], (R26)
+	B stored2818
+
+single2817:
+	FMOVS F24, 0(R21)
+
+stored2818:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -55859,136 +56020,136 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2813
+	TBZ $1, R20, single2819
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2814
+	TBZ $0, R20, loaded2820
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2814
-
-single2813:
-	FMOVS 16(R10), F1
-
-loaded2814:
-	ADD R12, R10
-	FMOVQ 0(R0), F2
-	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2815
-	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2816
-	ADD $24, R0, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2816
-
-single2815:
-	FMOVS 16(R0), F3
-
-loaded2816:
-	VFMLA V1.S4, V3.S4, V30.S4
-	ADD R24, R0
-	FMOVQ 0(R1), F2
-	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2817
-	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2818
-	ADD $24, R1, R26
-	VLD1 (R26), V3.S[2]
-	B loaded2818
-
-single2817:
-	FMOVS 16(R1), F3
-
-loaded2818:
-	VFMLA V1.S4, V3.S4, V28.S4
-	ADD R24, R1
-	FMOVQ 0(R2), F2
-	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2819
-	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2820
-	ADD $24, R2, R26
-	VLD1 (R26), V3.S[2]
 	B loaded2820
 
 single2819:
-	FMOVS 16(R2), F3
+	FMOVS 16(R10), F1
 
 loaded2820:
-	VFMLA V1.S4, V3.S4, V26.S4
-	ADD R24, R2
-	FMOVQ 0(R3), F2
-	VFMLA V0.S4, V2.S4, V25.S4
+	ADD R12, R10
+	FMOVQ 0(R0), F2
+	VFMLA V0.S4, V2.S4, V31.S4
 	TBZ $1, R20, single2821
-	FMOVD 16(R3), F3
+	FMOVD 16(R0), F3
 	TBZ $0, R20, loaded2822
-	ADD $24, R3, R26
+	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
 	B loaded2822
 
 single2821:
-	FMOVS 16(R3), F3
+	FMOVS 16(R0), F3
 
 loaded2822:
-	VFMLA V1.S4, V3.S4, V24.S4
-	ADD R24, R3
-	FMOVQ 0(R4), F2
-	VFMLA V0.S4, V2.S4, V23.S4
+	VFMLA V1.S4, V3.S4, V30.S4
+	ADD R24, R0
+	FMOVQ 0(R1), F2
+	VFMLA V0.S4, V2.S4, V29.S4
 	TBZ $1, R20, single2823
-	FMOVD 16(R4), F3
+	FMOVD 16(R1), F3
 	TBZ $0, R20, loaded2824
-	ADD $24, R4, R26
+	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
 	B loaded2824
 
 single2823:
-	FMOVS 16(R4), F3
+	FMOVS 16(R1), F3
 
 loaded2824:
-	VFMLA V1.S4, V3.S4, V22.S4
-	ADD R24, R4
-	FMOVQ 0(R5), F2
-	VFMLA V0.S4, V2.S4, V21.S4
+	VFMLA V1.S4, V3.S4, V28.S4
+	ADD R24, R1
+	FMOVQ 0(R2), F2
+	VFMLA V0.S4, V2.S4, V27.S4
 	TBZ $1, R20, single2825
-	FMOVD 16(R5), F3
+	FMOVD 16(R2), F3
 	TBZ $0, R20, loaded2826
-	ADD $24, R5, R26
+	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
 	B loaded2826
 
 single2825:
-	FMOVS 16(R5), F3
+	FMOVS 16(R2), F3
 
 loaded2826:
-	VFMLA V1.S4, V3.S4, V20.S4
-	ADD R24, R5
-	FMOVQ 0(R6), F2
-	VFMLA V0.S4, V2.S4, V19.S4
+	VFMLA V1.S4, V3.S4, V26.S4
+	ADD R24, R2
+	FMOVQ 0(R3), F2
+	VFMLA V0.S4, V2.S4, V25.S4
 	TBZ $1, R20, single2827
-	FMOVD 16(R6), F3
+	FMOVD 16(R3), F3
 	TBZ $0, R20, loaded2828
-	ADD $24, R6, R26
+	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
 	B loaded2828
 
 single2827:
-	FMOVS 16(R6), F3
+	FMOVS 16(R3), F3
 
 loaded2828:
-	VFMLA V1.S4, V3.S4, V18.S4
-	ADD R24, R6
-	FMOVQ 0(R7), F2
-	VFMLA V0.S4, V2.S4, V17.S4
+	VFMLA V1.S4, V3.S4, V24.S4
+	ADD R24, R3
+	FMOVQ 0(R4), F2
+	VFMLA V0.S4, V2.S4, V23.S4
 	TBZ $1, R20, single2829
-	FMOVD 16(R7), F3
+	FMOVD 16(R4), F3
 	TBZ $0, R20, loaded2830
-	ADD $24, R7, R26
+	ADD $24, R4, R26
 	VLD1 (R26), V3.S[2]
 	B loaded2830
 
 single2829:
-	FMOVS 16(R7), F3
+	FMOVS 16(R4), F3
 
 loaded2830:
+	VFMLA V1.S4, V3.S4, V22.S4
+	ADD R24, R4
+	FMOVQ 0(R5), F2
+	VFMLA V0.S4, V2.S4, V21.S4
+	TBZ $1, R20, single2831
+	FMOVD 16(R5), F3
+	TBZ $0, R20, loaded2832
+	ADD $24, R5, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2832
+
+single2831:
+	FMOVS 16(R5), F3
+
+loaded2832:
+	VFMLA V1.S4, V3.S4, V20.S4
+	ADD R24, R5
+	FMOVQ 0(R6), F2
+	VFMLA V0.S4, V2.S4, V19.S4
+	TBZ $1, R20, single2833
+	FMOVD 16(R6), F3
+	TBZ $0, R20, loaded2834
+	ADD $24, R6, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2834
+
+single2833:
+	FMOVS 16(R6), F3
+
+loaded2834:
+	VFMLA V1.S4, V3.S4, V18.S4
+	ADD R24, R6
+	FMOVQ 0(R7), F2
+	VFMLA V0.S4, V2.S4, V17.S4
+	TBZ $1, R20, single2835
+	FMOVD 16(R7), F3
+	TBZ $0, R20, loaded2836
+	ADD $24, R7, R26
+	VLD1 (R26), V3.S[2]
+	B loaded2836
+
+single2835:
+	FMOVS 16(R7), F3
+
+loaded2836:
 	VFMLA V1.S4, V3.S4, V16.S4
 	ADD R24, R7
 	SUBS $1, R9
@@ -56003,57 +56164,6 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2831
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2832
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2832
-
-single2831:
-	FMOVS 16(R21), F0
-
-loaded2832:
-	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
-	VMOV V0.B16, V30.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
-	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2833
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2834
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2834
-
-single2833:
-	FMOVS 16(R21), F0
-
-loaded2834:
-	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
-	VMOV V0.B16, V28.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
-	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2835
-	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2836
-	ADD $24, R21, R26
-	VLD1 (R26), V0.S[2]
-	B loaded2836
-
-single2835:
-	FMOVS 16(R21), F0
-
-loaded2836:
-	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
-	VMOV V0.B16, V26.B16
-	ADD R13, R21
-	FMOVQ 0(R21), F0
-	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
-	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single2837
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2838
@@ -56065,12 +56175,12 @@ single2837:
 	FMOVS 16(R21), F0
 
 loaded2838:
-	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
-	VMOV V0.B16, V24.B16
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
-	VMOV V0.B16, V23.B16
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
 	TBZ $1, R20, single2839
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2840
@@ -56082,12 +56192,12 @@ single2839:
 	FMOVS 16(R21), F0
 
 loaded2840:
-	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
-	VMOV V0.B16, V22.B16
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
-	VMOV V0.B16, V21.B16
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
 	TBZ $1, R20, single2841
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2842
@@ -56099,12 +56209,12 @@ single2841:
 	FMOVS 16(R21), F0
 
 loaded2842:
-	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
-	VMOV V0.B16, V20.B16
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
-	VMOV V0.B16, V19.B16
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
 	TBZ $1, R20, single2843
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2844
@@ -56116,12 +56226,12 @@ single2843:
 	FMOVS 16(R21), F0
 
 loaded2844:
-	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
-	VMOV V0.B16, V18.B16
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
-	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
-	VMOV V0.B16, V17.B16
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
 	TBZ $1, R20, single2845
 	FMOVD 16(R21), F0
 	TBZ $0, R20, loaded2846
@@ -56133,6 +56243,57 @@ single2845:
 	FMOVS 16(R21), F0
 
 loaded2846:
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	TBZ $1, R20, single2847
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2848
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2848
+
+single2847:
+	FMOVS 16(R21), F0
+
+loaded2848:
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	TBZ $1, R20, single2849
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2850
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2850
+
+single2849:
+	FMOVS 16(R21), F0
+
+loaded2850:
+	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
+	VMOV V0.B16, V18.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
+	VMOV V0.B16, V17.B16
+	TBZ $1, R20, single2851
+	FMOVD 16(R21), F0
+	TBZ $0, R20, loaded2852
+	ADD $24, R21, R26
+	VLD1 (R26), V0.S[2]
+	B loaded2852
+
+single2851:
+	FMOVS 16(R21), F0
+
+loaded2852:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -56148,17 +56309,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single2847
+	TBZ $1, R20, single2853
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2848
+	TBZ $0, R20, loaded2854
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2848
+	B loaded2854
 
-single2847:
+single2853:
 	FMOVS 16(R21), F0
 
-loaded2848:
+loaded2854:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -56171,108 +56332,108 @@ loaded2848:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2849
-	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2850
-	ADD $24, R21, R26
-	VST1 V30.S[2], (R26)
-	B stored2850
-
-single2849:
-	FMOVS F30, 16(R21)
-
-stored2850:
-	ADD R13, R21
-	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2851
-	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2852
-	ADD $24, R21, R26
-	VST1 V28.S[2], (R26)
-	B stored2852
-
-single2851:
-	FMOVS F28, 16(R21)
-
-stored2852:
-	ADD R13, R21
-	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2853
-	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2854
-	ADD $24, R21, R26
-	VST1 V26.S[2], (R26)
-	B stored2854
-
-single2853:
-	FMOVS F26, 16(R21)
-
-stored2854:
-	ADD R13, R21
-	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single2855
-	FMOVD F24, 16(R21)
+	FMOVD F30, 16(R21)
 	TBZ $0, R20, stored2856
 	ADD $24, R21, R26
-	VST1 V24.S[2], (R26)
+	VST1 V30.S[2], (R26)
 	B stored2856
 
 single2855:
-	FMOVS F24, 16(R21)
+	FMOVS F30, 16(R21)
 
 stored2856:
 	ADD R13, R21
-	FMOVQ F23, 0(R21)
+	FMOVQ F29, 0(R21)
 	TBZ $1, R20, single2857
-	FMOVD F22, 16(R21)
+	FMOVD F28, 16(R21)
 	TBZ $0, R20, stored2858
 	ADD $24, R21, R26
-	VST1 V22.S[2], (R26)
+	VST1 V28.S[2], (R26)
 	B stored2858
 
 single2857:
-	FMOVS F22, 16(R21)
+	FMOVS F28, 16(R21)
 
 stored2858:
 	ADD R13, R21
-	FMOVQ F21, 0(R21)
+	FMOVQ F27, 0(R21)
 	TBZ $1, R20, single2859
-	FMOVD F20, 16(R21)
+	FMOVD F26, 16(R21)
 	TBZ $0, R20, stored2860
 	ADD $24, R21, R26
-	VST1 V20.S[2], (R26)
+	VST1 V26.S[2], (R26)
 	B stored2860
 
 single2859:
-	FMOVS F20, 16(R21)
+	FMOVS F26, 16(R21)
 
 stored2860:
 	ADD R13, R21
-	FMOVQ F19, 0(R21)
+	FMOVQ F25, 0(R21)
 	TBZ $1, R20, single2861
-	FMOVD F18, 16(R21)
+	FMOVD F24, 16(R21)
 	TBZ $0, R20, stored2862
 	ADD $24, R21, R26
-	VST1 V18.S[2], (R26)
+	VST1 V24.S[2], (R26)
 	B stored2862
 
 single2861:
-	FMOVS F18, 16(R21)
+	FMOVS F24, 16(R21)
 
 stored2862:
 	ADD R13, R21
-	FMOVQ F17, 0(R21)
+	FMOVQ F23, 0(R21)
 	TBZ $1, R20, single2863
-	FMOVD F16, 16(R21)
+	FMOVD F22, 16(R21)
 	TBZ $0, R20, stored2864
 	ADD $24, R21, R26
-	VST1 V16.S[2], (R26)
+	VST1 V22.S[2], (R26)
 	B stored2864
 
 single2863:
-	FMOVS F16, 16(R21)
+	FMOVS F22, 16(R21)
 
 stored2864:
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	TBZ $1, R20, single2865
+	FMOVD F20, 16(R21)
+	TBZ $0, R20, stored2866
+	ADD $24, R21, R26
+	VST1 V20.S[2], (R26)
+	B stored2866
+
+single2865:
+	FMOVS F20, 16(R21)
+
+stored2866:
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	TBZ $1, R20, single2867
+	FMOVD F18, 16(R21)
+	TBZ $0, R20, stored2868
+	ADD $24, R21, R26
+	VST1 V18.S[2], (R26)
+	B stored2868
+
+single2867:
+	FMOVS F18, 16(R21)
+
+stored2868:
+	ADD R13, R21
+	FMOVQ F17, 0(R21)
+	TBZ $1, R20, single2869
+	FMOVD F16, 16(R21)
+	TBZ $0, R20, stored2870
+	ADD $24, R21, R26
+	VST1 V16.S[2], (R26)
+	B stored2870
+
+single2869:
+	FMOVS F16, 16(R21)
+
+stored2870:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -56304,6 +56465,2357 @@ next:
 	ADD R9, R14
 	B line
 
+// func GemmHalf1x2NEON(t uintptr)
+TEXT ·GemmHalf1x2NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+
+start:
+	SUBS $4, R9
+	BLT rest
+
+unrolled:
+	VLD1.P 16(R0), [V2.B16]
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	ADD R12, R10
+	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
+	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	ADD R12, R10
+	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
+	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	ADD R12, R10
+	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
+	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	ADD R12, R10
+	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
+	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
+	SUBS $4, R9
+	BGE unrolled
+
+rest:
+	ADDS $4, R9
+	BEQ finish
+
+single:
+	FMOVS (R0), F2
+	ADD $4, R0
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	ADD R12, R10
+	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
+	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
+	SUBS $1, R9
+	BNE single
+
+finish:
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	FMOVQ 16(R21), F0
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	FMOVQ F30, 16(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmHalf2x2NEON(t uintptr)
+TEXT ·GemmHalf2x2NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+
+start:
+	SUBS $4, R9
+	BLT rest
+
+unrolled:
+	VLD1.P 16(R0), [V2.B16]
+	VLD1.P 16(R1), [V3.B16]
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	ADD R12, R10
+	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
+	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
+	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
+	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	ADD R12, R10
+	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
+	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
+	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
+	WORD $0x4fa3103c // FMLA V28.4S, V1.4S, V3.S[1]
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	ADD R12, R10
+	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
+	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
+	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
+	WORD $0x4f83183c // FMLA V28.4S, V1.4S, V3.S[2]
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	ADD R12, R10
+	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
+	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
+	WORD $0x4fa3181d // FMLA V29.4S, V0.4S, V3.S[3]
+	WORD $0x4fa3183c // FMLA V28.4S, V1.4S, V3.S[3]
+	SUBS $4, R9
+	BGE unrolled
+
+rest:
+	ADDS $4, R9
+	BEQ finish
+
+single:
+	FMOVS (R0), F2
+	ADD $4, R0
+	FMOVS (R1), F3
+	ADD $4, R1
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	ADD R12, R10
+	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
+	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
+	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
+	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
+	SUBS $1, R9
+	BNE single
+
+finish:
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	FMOVQ 16(R21), F0
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	FMOVQ F30, 16(R21)
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	FMOVQ F28, 16(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmHalf3x2NEON(t uintptr)
+TEXT ·GemmHalf3x2NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+
+start:
+	SUBS $4, R9
+	BLT rest
+
+unrolled:
+	VLD1.P 16(R0), [V2.B16]
+	VLD1.P 16(R1), [V3.B16]
+	VLD1.P 16(R2), [V4.B16]
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	ADD R12, R10
+	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
+	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
+	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
+	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
+	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
+	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	ADD R12, R10
+	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
+	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
+	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
+	WORD $0x4fa3103c // FMLA V28.4S, V1.4S, V3.S[1]
+	WORD $0x4fa4101b // FMLA V27.4S, V0.4S, V4.S[1]
+	WORD $0x4fa4103a // FMLA V26.4S, V1.4S, V4.S[1]
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	ADD R12, R10
+	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
+	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
+	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
+	WORD $0x4f83183c // FMLA V28.4S, V1.4S, V3.S[2]
+	WORD $0x4f84181b // FMLA V27.4S, V0.4S, V4.S[2]
+	WORD $0x4f84183a // FMLA V26.4S, V1.4S, V4.S[2]
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	ADD R12, R10
+	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
+	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
+	WORD $0x4fa3181d // FMLA V29.4S, V0.4S, V3.S[3]
+	WORD $0x4fa3183c // FMLA V28.4S, V1.4S, V3.S[3]
+	WORD $0x4fa4181b // FMLA V27.4S, V0.4S, V4.S[3]
+	WORD $0x4fa4183a // FMLA V26.4S, V1.4S, V4.S[3]
+	SUBS $4, R9
+	BGE unrolled
+
+rest:
+	ADDS $4, R9
+	BEQ finish
+
+single:
+	FMOVS (R0), F2
+	ADD $4, R0
+	FMOVS (R1), F3
+	ADD $4, R1
+	FMOVS (R2), F4
+	ADD $4, R2
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	ADD R12, R10
+	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
+	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
+	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
+	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
+	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
+	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
+	SUBS $1, R9
+	BNE single
+
+finish:
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	FMOVQ 16(R21), F0
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	FMOVQ F30, 16(R21)
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	FMOVQ F28, 16(R21)
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	FMOVQ F26, 16(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmHalf4x2NEON(t uintptr)
+TEXT ·GemmHalf4x2NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V24.B16, V24.B16, V24.B16
+
+start:
+	SUBS $4, R9
+	BLT rest
+
+unrolled:
+	VLD1.P 16(R0), [V2.B16]
+	VLD1.P 16(R1), [V3.B16]
+	VLD1.P 16(R2), [V4.B16]
+	VLD1.P 16(R3), [V5.B16]
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	ADD R12, R10
+	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
+	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
+	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
+	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
+	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
+	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
+	WORD $0x4f851019 // FMLA V25.4S, V0.4S, V5.S[0]
+	WORD $0x4f851038 // FMLA V24.4S, V1.4S, V5.S[0]
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	ADD R12, R10
+	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
+	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
+	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
+	WORD $0x4fa3103c // FMLA V28.4S, V1.4S, V3.S[1]
+	WORD $0x4fa4101b // FMLA V27.4S, V0.4S, V4.S[1]
+	WORD $0x4fa4103a // FMLA V26.4S, V1.4S, V4.S[1]
+	WORD $0x4fa51019 // FMLA V25.4S, V0.4S, V5.S[1]
+	WORD $0x4fa51038 // FMLA V24.4S, V1.4S, V5.S[1]
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	ADD R12, R10
+	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
+	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
+	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
+	WORD $0x4f83183c // FMLA V28.4S, V1.4S, V3.S[2]
+	WORD $0x4f84181b // FMLA V27.4S, V0.4S, V4.S[2]
+	WORD $0x4f84183a // FMLA V26.4S, V1.4S, V4.S[2]
+	WORD $0x4f851819 // FMLA V25.4S, V0.4S, V5.S[2]
+	WORD $0x4f851838 // FMLA V24.4S, V1.4S, V5.S[2]
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	ADD R12, R10
+	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
+	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
+	WORD $0x4fa3181d // FMLA V29.4S, V0.4S, V3.S[3]
+	WORD $0x4fa3183c // FMLA V28.4S, V1.4S, V3.S[3]
+	WORD $0x4fa4181b // FMLA V27.4S, V0.4S, V4.S[3]
+	WORD $0x4fa4183a // FMLA V26.4S, V1.4S, V4.S[3]
+	WORD $0x4fa51819 // FMLA V25.4S, V0.4S, V5.S[3]
+	WORD $0x4fa51838 // FMLA V24.4S, V1.4S, V5.S[3]
+	SUBS $4, R9
+	BGE unrolled
+
+rest:
+	ADDS $4, R9
+	BEQ finish
+
+single:
+	FMOVS (R0), F2
+	ADD $4, R0
+	FMOVS (R1), F3
+	ADD $4, R1
+	FMOVS (R2), F4
+	ADD $4, R2
+	FMOVS (R3), F5
+	ADD $4, R3
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	ADD R12, R10
+	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
+	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
+	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
+	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
+	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
+	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
+	WORD $0x4f851019 // FMLA V25.4S, V0.4S, V5.S[0]
+	WORD $0x4f851038 // FMLA V24.4S, V1.4S, V5.S[0]
+	SUBS $1, R9
+	BNE single
+
+finish:
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	FMOVQ 16(R21), F0
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+	WORD $0x4e38d418 // FADD V24.4S, V0.4S, V24.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	FMOVQ F30, 16(R21)
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	FMOVQ F28, 16(R21)
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	FMOVQ F26, 16(R21)
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	FMOVQ F24, 16(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmHalf5x2NEON(t uintptr)
+TEXT ·GemmHalf5x2NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	ADD R11, R3, R4
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V22.B16, V22.B16, V22.B16
+
+start:
+	SUBS $4, R9
+	BLT rest
+
+unrolled:
+	VLD1.P 16(R0), [V2.B16]
+	VLD1.P 16(R1), [V3.B16]
+	VLD1.P 16(R2), [V4.B16]
+	VLD1.P 16(R3), [V5.B16]
+	VLD1.P 16(R4), [V6.B16]
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	ADD R12, R10
+	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
+	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
+	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
+	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
+	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
+	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
+	WORD $0x4f851019 // FMLA V25.4S, V0.4S, V5.S[0]
+	WORD $0x4f851038 // FMLA V24.4S, V1.4S, V5.S[0]
+	WORD $0x4f861017 // FMLA V23.4S, V0.4S, V6.S[0]
+	WORD $0x4f861036 // FMLA V22.4S, V1.4S, V6.S[0]
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	ADD R12, R10
+	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
+	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
+	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
+	WORD $0x4fa3103c // FMLA V28.4S, V1.4S, V3.S[1]
+	WORD $0x4fa4101b // FMLA V27.4S, V0.4S, V4.S[1]
+	WORD $0x4fa4103a // FMLA V26.4S, V1.4S, V4.S[1]
+	WORD $0x4fa51019 // FMLA V25.4S, V0.4S, V5.S[1]
+	WORD $0x4fa51038 // FMLA V24.4S, V1.4S, V5.S[1]
+	WORD $0x4fa61017 // FMLA V23.4S, V0.4S, V6.S[1]
+	WORD $0x4fa61036 // FMLA V22.4S, V1.4S, V6.S[1]
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	ADD R12, R10
+	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
+	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
+	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
+	WORD $0x4f83183c // FMLA V28.4S, V1.4S, V3.S[2]
+	WORD $0x4f84181b // FMLA V27.4S, V0.4S, V4.S[2]
+	WORD $0x4f84183a // FMLA V26.4S, V1.4S, V4.S[2]
+	WORD $0x4f851819 // FMLA V25.4S, V0.4S, V5.S[2]
+	WORD $0x4f851838 // FMLA V24.4S, V1.4S, V5.S[2]
+	WORD $0x4f861817 // FMLA V23.4S, V0.4S, V6.S[2]
+	WORD $0x4f861836 // FMLA V22.4S, V1.4S, V6.S[2]
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	ADD R12, R10
+	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
+	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
+	WORD $0x4fa3181d // FMLA V29.4S, V0.4S, V3.S[3]
+	WORD $0x4fa3183c // FMLA V28.4S, V1.4S, V3.S[3]
+	WORD $0x4fa4181b // FMLA V27.4S, V0.4S, V4.S[3]
+	WORD $0x4fa4183a // FMLA V26.4S, V1.4S, V4.S[3]
+	WORD $0x4fa51819 // FMLA V25.4S, V0.4S, V5.S[3]
+	WORD $0x4fa51838 // FMLA V24.4S, V1.4S, V5.S[3]
+	WORD $0x4fa61817 // FMLA V23.4S, V0.4S, V6.S[3]
+	WORD $0x4fa61836 // FMLA V22.4S, V1.4S, V6.S[3]
+	SUBS $4, R9
+	BGE unrolled
+
+rest:
+	ADDS $4, R9
+	BEQ finish
+
+single:
+	FMOVS (R0), F2
+	ADD $4, R0
+	FMOVS (R1), F3
+	ADD $4, R1
+	FMOVS (R2), F4
+	ADD $4, R2
+	FMOVS (R3), F5
+	ADD $4, R3
+	FMOVS (R4), F6
+	ADD $4, R4
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	ADD R12, R10
+	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
+	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
+	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
+	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
+	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
+	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
+	WORD $0x4f851019 // FMLA V25.4S, V0.4S, V5.S[0]
+	WORD $0x4f851038 // FMLA V24.4S, V1.4S, V5.S[0]
+	WORD $0x4f861017 // FMLA V23.4S, V0.4S, V6.S[0]
+	WORD $0x4f861036 // FMLA V22.4S, V1.4S, V6.S[0]
+	SUBS $1, R9
+	BNE single
+
+finish:
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
+	FMOVQ 16(R21), F0
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+	WORD $0x4e38d418 // FADD V24.4S, V0.4S, V24.4S
+	WORD $0x4e36d416 // FADD V22.4S, V0.4S, V22.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	FMOVQ F30, 16(R21)
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	FMOVQ F28, 16(R21)
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	FMOVQ F26, 16(R21)
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	FMOVQ F24, 16(R21)
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	FMOVQ F22, 16(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmHalf6x2NEON(t uintptr)
+TEXT ·GemmHalf6x2NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	ADD R11, R3, R4
+	ADD R11, R4, R5
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V20.B16, V20.B16, V20.B16
+
+start:
+	SUBS $4, R9
+	BLT rest
+
+unrolled:
+	VLD1.P 16(R0), [V2.B16]
+	VLD1.P 16(R1), [V3.B16]
+	VLD1.P 16(R2), [V4.B16]
+	VLD1.P 16(R3), [V5.B16]
+	VLD1.P 16(R4), [V6.B16]
+	VLD1.P 16(R5), [V7.B16]
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	ADD R12, R10
+	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
+	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
+	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
+	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
+	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
+	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
+	WORD $0x4f851019 // FMLA V25.4S, V0.4S, V5.S[0]
+	WORD $0x4f851038 // FMLA V24.4S, V1.4S, V5.S[0]
+	WORD $0x4f861017 // FMLA V23.4S, V0.4S, V6.S[0]
+	WORD $0x4f861036 // FMLA V22.4S, V1.4S, V6.S[0]
+	WORD $0x4f871015 // FMLA V21.4S, V0.4S, V7.S[0]
+	WORD $0x4f871034 // FMLA V20.4S, V1.4S, V7.S[0]
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	ADD R12, R10
+	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
+	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
+	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
+	WORD $0x4fa3103c // FMLA V28.4S, V1.4S, V3.S[1]
+	WORD $0x4fa4101b // FMLA V27.4S, V0.4S, V4.S[1]
+	WORD $0x4fa4103a // FMLA V26.4S, V1.4S, V4.S[1]
+	WORD $0x4fa51019 // FMLA V25.4S, V0.4S, V5.S[1]
+	WORD $0x4fa51038 // FMLA V24.4S, V1.4S, V5.S[1]
+	WORD $0x4fa61017 // FMLA V23.4S, V0.4S, V6.S[1]
+	WORD $0x4fa61036 // FMLA V22.4S, V1.4S, V6.S[1]
+	WORD $0x4fa71015 // FMLA V21.4S, V0.4S, V7.S[1]
+	WORD $0x4fa71034 // FMLA V20.4S, V1.4S, V7.S[1]
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	ADD R12, R10
+	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
+	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
+	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
+	WORD $0x4f83183c // FMLA V28.4S, V1.4S, V3.S[2]
+	WORD $0x4f84181b // FMLA V27.4S, V0.4S, V4.S[2]
+	WORD $0x4f84183a // FMLA V26.4S, V1.4S, V4.S[2]
+	WORD $0x4f851819 // FMLA V25.4S, V0.4S, V5.S[2]
+	WORD $0x4f851838 // FMLA V24.4S, V1.4S, V5.S[2]
+	WORD $0x4f861817 // FMLA V23.4S, V0.4S, V6.S[2]
+	WORD $0x4f861836 // FMLA V22.4S, V1.4S, V6.S[2]
+	WORD $0x4f871815 // FMLA V21.4S, V0.4S, V7.S[2]
+	WORD $0x4f871834 // FMLA V20.4S, V1.4S, V7.S[2]
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	ADD R12, R10
+	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
+	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
+	WORD $0x4fa3181d // FMLA V29.4S, V0.4S, V3.S[3]
+	WORD $0x4fa3183c // FMLA V28.4S, V1.4S, V3.S[3]
+	WORD $0x4fa4181b // FMLA V27.4S, V0.4S, V4.S[3]
+	WORD $0x4fa4183a // FMLA V26.4S, V1.4S, V4.S[3]
+	WORD $0x4fa51819 // FMLA V25.4S, V0.4S, V5.S[3]
+	WORD $0x4fa51838 // FMLA V24.4S, V1.4S, V5.S[3]
+	WORD $0x4fa61817 // FMLA V23.4S, V0.4S, V6.S[3]
+	WORD $0x4fa61836 // FMLA V22.4S, V1.4S, V6.S[3]
+	WORD $0x4fa71815 // FMLA V21.4S, V0.4S, V7.S[3]
+	WORD $0x4fa71834 // FMLA V20.4S, V1.4S, V7.S[3]
+	SUBS $4, R9
+	BGE unrolled
+
+rest:
+	ADDS $4, R9
+	BEQ finish
+
+single:
+	FMOVS (R0), F2
+	ADD $4, R0
+	FMOVS (R1), F3
+	ADD $4, R1
+	FMOVS (R2), F4
+	ADD $4, R2
+	FMOVS (R3), F5
+	ADD $4, R3
+	FMOVS (R4), F6
+	ADD $4, R4
+	FMOVS (R5), F7
+	ADD $4, R5
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	ADD R12, R10
+	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
+	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
+	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
+	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
+	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
+	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
+	WORD $0x4f851019 // FMLA V25.4S, V0.4S, V5.S[0]
+	WORD $0x4f851038 // FMLA V24.4S, V1.4S, V5.S[0]
+	WORD $0x4f861017 // FMLA V23.4S, V0.4S, V6.S[0]
+	WORD $0x4f861036 // FMLA V22.4S, V1.4S, V6.S[0]
+	WORD $0x4f871015 // FMLA V21.4S, V0.4S, V7.S[0]
+	WORD $0x4f871034 // FMLA V20.4S, V1.4S, V7.S[0]
+	SUBS $1, R9
+	BNE single
+
+finish:
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
+	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
+	FMOVQ 16(R21), F0
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+	WORD $0x4e38d418 // FADD V24.4S, V0.4S, V24.4S
+	WORD $0x4e36d416 // FADD V22.4S, V0.4S, V22.4S
+	WORD $0x4e34d414 // FADD V20.4S, V0.4S, V20.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	FMOVQ F30, 16(R21)
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	FMOVQ F28, 16(R21)
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	FMOVQ F26, 16(R21)
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	FMOVQ F24, 16(R21)
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	FMOVQ F22, 16(R21)
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	FMOVQ F20, 16(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmHalf7x2NEON(t uintptr)
+TEXT ·GemmHalf7x2NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	ADD R11, R3, R4
+	ADD R11, R4, R5
+	ADD R11, R5, R6
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V18.B16, V18.B16, V18.B16
+
+start:
+	SUBS $4, R9
+	BLT rest
+
+unrolled:
+	VLD1.P 16(R0), [V2.B16]
+	VLD1.P 16(R1), [V3.B16]
+	VLD1.P 16(R2), [V4.B16]
+	VLD1.P 16(R3), [V5.B16]
+	VLD1.P 16(R4), [V6.B16]
+	VLD1.P 16(R5), [V7.B16]
+	VLD1.P 16(R6), [V8.B16]
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	ADD R12, R10
+	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
+	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
+	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
+	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
+	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
+	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
+	WORD $0x4f851019 // FMLA V25.4S, V0.4S, V5.S[0]
+	WORD $0x4f851038 // FMLA V24.4S, V1.4S, V5.S[0]
+	WORD $0x4f861017 // FMLA V23.4S, V0.4S, V6.S[0]
+	WORD $0x4f861036 // FMLA V22.4S, V1.4S, V6.S[0]
+	WORD $0x4f871015 // FMLA V21.4S, V0.4S, V7.S[0]
+	WORD $0x4f871034 // FMLA V20.4S, V1.4S, V7.S[0]
+	WORD $0x4f881013 // FMLA V19.4S, V0.4S, V8.S[0]
+	WORD $0x4f881032 // FMLA V18.4S, V1.4S, V8.S[0]
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	ADD R12, R10
+	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
+	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
+	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
+	WORD $0x4fa3103c // FMLA V28.4S, V1.4S, V3.S[1]
+	WORD $0x4fa4101b // FMLA V27.4S, V0.4S, V4.S[1]
+	WORD $0x4fa4103a // FMLA V26.4S, V1.4S, V4.S[1]
+	WORD $0x4fa51019 // FMLA V25.4S, V0.4S, V5.S[1]
+	WORD $0x4fa51038 // FMLA V24.4S, V1.4S, V5.S[1]
+	WORD $0x4fa61017 // FMLA V23.4S, V0.4S, V6.S[1]
+	WORD $0x4fa61036 // FMLA V22.4S, V1.4S, V6.S[1]
+	WORD $0x4fa71015 // FMLA V21.4S, V0.4S, V7.S[1]
+	WORD $0x4fa71034 // FMLA V20.4S, V1.4S, V7.S[1]
+	WORD $0x4fa81013 // FMLA V19.4S, V0.4S, V8.S[1]
+	WORD $0x4fa81032 // FMLA V18.4S, V1.4S, V8.S[1]
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	ADD R12, R10
+	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
+	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
+	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
+	WORD $0x4f83183c // FMLA V28.4S, V1.4S, V3.S[2]
+	WORD $0x4f84181b // FMLA V27.4S, V0.4S, V4.S[2]
+	WORD $0x4f84183a // FMLA V26.4S, V1.4S, V4.S[2]
+	WORD $0x4f851819 // FMLA V25.4S, V0.4S, V5.S[2]
+	WORD $0x4f851838 // FMLA V24.4S, V1.4S, V5.S[2]
+	WORD $0x4f861817 // FMLA V23.4S, V0.4S, V6.S[2]
+	WORD $0x4f861836 // FMLA V22.4S, V1.4S, V6.S[2]
+	WORD $0x4f871815 // FMLA V21.4S, V0.4S, V7.S[2]
+	WORD $0x4f871834 // FMLA V20.4S, V1.4S, V7.S[2]
+	WORD $0x4f881813 // FMLA V19.4S, V0.4S, V8.S[2]
+	WORD $0x4f881832 // FMLA V18.4S, V1.4S, V8.S[2]
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	ADD R12, R10
+	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
+	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
+	WORD $0x4fa3181d // FMLA V29.4S, V0.4S, V3.S[3]
+	WORD $0x4fa3183c // FMLA V28.4S, V1.4S, V3.S[3]
+	WORD $0x4fa4181b // FMLA V27.4S, V0.4S, V4.S[3]
+	WORD $0x4fa4183a // FMLA V26.4S, V1.4S, V4.S[3]
+	WORD $0x4fa51819 // FMLA V25.4S, V0.4S, V5.S[3]
+	WORD $0x4fa51838 // FMLA V24.4S, V1.4S, V5.S[3]
+	WORD $0x4fa61817 // FMLA V23.4S, V0.4S, V6.S[3]
+	WORD $0x4fa61836 // FMLA V22.4S, V1.4S, V6.S[3]
+	WORD $0x4fa71815 // FMLA V21.4S, V0.4S, V7.S[3]
+	WORD $0x4fa71834 // FMLA V20.4S, V1.4S, V7.S[3]
+	WORD $0x4fa81813 // FMLA V19.4S, V0.4S, V8.S[3]
+	WORD $0x4fa81832 // FMLA V18.4S, V1.4S, V8.S[3]
+	SUBS $4, R9
+	BGE unrolled
+
+rest:
+	ADDS $4, R9
+	BEQ finish
+
+single:
+	FMOVS (R0), F2
+	ADD $4, R0
+	FMOVS (R1), F3
+	ADD $4, R1
+	FMOVS (R2), F4
+	ADD $4, R2
+	FMOVS (R3), F5
+	ADD $4, R3
+	FMOVS (R4), F6
+	ADD $4, R4
+	FMOVS (R5), F7
+	ADD $4, R5
+	FMOVS (R6), F8
+	ADD $4, R6
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	ADD R12, R10
+	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
+	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
+	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
+	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
+	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
+	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
+	WORD $0x4f851019 // FMLA V25.4S, V0.4S, V5.S[0]
+	WORD $0x4f851038 // FMLA V24.4S, V1.4S, V5.S[0]
+	WORD $0x4f861017 // FMLA V23.4S, V0.4S, V6.S[0]
+	WORD $0x4f861036 // FMLA V22.4S, V1.4S, V6.S[0]
+	WORD $0x4f871015 // FMLA V21.4S, V0.4S, V7.S[0]
+	WORD $0x4f871034 // FMLA V20.4S, V1.4S, V7.S[0]
+	WORD $0x4f881013 // FMLA V19.4S, V0.4S, V8.S[0]
+	WORD $0x4f881032 // FMLA V18.4S, V1.4S, V8.S[0]
+	SUBS $1, R9
+	BNE single
+
+finish:
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
+	VMOV V0.B16, V18.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
+	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
+	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
+	FMOVQ 16(R21), F0
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+	WORD $0x4e38d418 // FADD V24.4S, V0.4S, V24.4S
+	WORD $0x4e36d416 // FADD V22.4S, V0.4S, V22.4S
+	WORD $0x4e34d414 // FADD V20.4S, V0.4S, V20.4S
+	WORD $0x4e32d412 // FADD V18.4S, V0.4S, V18.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	FMOVQ F30, 16(R21)
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	FMOVQ F28, 16(R21)
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	FMOVQ F26, 16(R21)
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	FMOVQ F24, 16(R21)
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	FMOVQ F22, 16(R21)
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	FMOVQ F20, 16(R21)
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	FMOVQ F18, 16(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	ADD R21, R6
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmHalf8x2NEON(t uintptr)
+TEXT ·GemmHalf8x2NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	ADD R11, R1, R2
+	ADD R11, R2, R3
+	ADD R11, R3, R4
+	ADD R11, R4, R5
+	ADD R11, R5, R6
+	ADD R11, R6, R7
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V16.B16, V16.B16, V16.B16
+
+start:
+	SUBS $4, R9
+	BLT rest
+
+unrolled:
+	VLD1.P 16(R0), [V2.B16]
+	VLD1.P 16(R1), [V3.B16]
+	VLD1.P 16(R2), [V4.B16]
+	VLD1.P 16(R3), [V5.B16]
+	VLD1.P 16(R4), [V6.B16]
+	VLD1.P 16(R5), [V7.B16]
+	VLD1.P 16(R6), [V8.B16]
+	VLD1.P 16(R7), [V9.B16]
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	ADD R12, R10
+	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
+	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
+	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
+	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
+	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
+	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
+	WORD $0x4f851019 // FMLA V25.4S, V0.4S, V5.S[0]
+	WORD $0x4f851038 // FMLA V24.4S, V1.4S, V5.S[0]
+	WORD $0x4f861017 // FMLA V23.4S, V0.4S, V6.S[0]
+	WORD $0x4f861036 // FMLA V22.4S, V1.4S, V6.S[0]
+	WORD $0x4f871015 // FMLA V21.4S, V0.4S, V7.S[0]
+	WORD $0x4f871034 // FMLA V20.4S, V1.4S, V7.S[0]
+	WORD $0x4f881013 // FMLA V19.4S, V0.4S, V8.S[0]
+	WORD $0x4f881032 // FMLA V18.4S, V1.4S, V8.S[0]
+	WORD $0x4f891011 // FMLA V17.4S, V0.4S, V9.S[0]
+	WORD $0x4f891030 // FMLA V16.4S, V1.4S, V9.S[0]
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	ADD R12, R10
+	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
+	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
+	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
+	WORD $0x4fa3103c // FMLA V28.4S, V1.4S, V3.S[1]
+	WORD $0x4fa4101b // FMLA V27.4S, V0.4S, V4.S[1]
+	WORD $0x4fa4103a // FMLA V26.4S, V1.4S, V4.S[1]
+	WORD $0x4fa51019 // FMLA V25.4S, V0.4S, V5.S[1]
+	WORD $0x4fa51038 // FMLA V24.4S, V1.4S, V5.S[1]
+	WORD $0x4fa61017 // FMLA V23.4S, V0.4S, V6.S[1]
+	WORD $0x4fa61036 // FMLA V22.4S, V1.4S, V6.S[1]
+	WORD $0x4fa71015 // FMLA V21.4S, V0.4S, V7.S[1]
+	WORD $0x4fa71034 // FMLA V20.4S, V1.4S, V7.S[1]
+	WORD $0x4fa81013 // FMLA V19.4S, V0.4S, V8.S[1]
+	WORD $0x4fa81032 // FMLA V18.4S, V1.4S, V8.S[1]
+	WORD $0x4fa91011 // FMLA V17.4S, V0.4S, V9.S[1]
+	WORD $0x4fa91030 // FMLA V16.4S, V1.4S, V9.S[1]
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	ADD R12, R10
+	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
+	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
+	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
+	WORD $0x4f83183c // FMLA V28.4S, V1.4S, V3.S[2]
+	WORD $0x4f84181b // FMLA V27.4S, V0.4S, V4.S[2]
+	WORD $0x4f84183a // FMLA V26.4S, V1.4S, V4.S[2]
+	WORD $0x4f851819 // FMLA V25.4S, V0.4S, V5.S[2]
+	WORD $0x4f851838 // FMLA V24.4S, V1.4S, V5.S[2]
+	WORD $0x4f861817 // FMLA V23.4S, V0.4S, V6.S[2]
+	WORD $0x4f861836 // FMLA V22.4S, V1.4S, V6.S[2]
+	WORD $0x4f871815 // FMLA V21.4S, V0.4S, V7.S[2]
+	WORD $0x4f871834 // FMLA V20.4S, V1.4S, V7.S[2]
+	WORD $0x4f881813 // FMLA V19.4S, V0.4S, V8.S[2]
+	WORD $0x4f881832 // FMLA V18.4S, V1.4S, V8.S[2]
+	WORD $0x4f891811 // FMLA V17.4S, V0.4S, V9.S[2]
+	WORD $0x4f891830 // FMLA V16.4S, V1.4S, V9.S[2]
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	ADD R12, R10
+	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
+	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
+	WORD $0x4fa3181d // FMLA V29.4S, V0.4S, V3.S[3]
+	WORD $0x4fa3183c // FMLA V28.4S, V1.4S, V3.S[3]
+	WORD $0x4fa4181b // FMLA V27.4S, V0.4S, V4.S[3]
+	WORD $0x4fa4183a // FMLA V26.4S, V1.4S, V4.S[3]
+	WORD $0x4fa51819 // FMLA V25.4S, V0.4S, V5.S[3]
+	WORD $0x4fa51838 // FMLA V24.4S, V1.4S, V5.S[3]
+	WORD $0x4fa61817 // FMLA V23.4S, V0.4S, V6.S[3]
+	WORD $0x4fa61836 // FMLA V22.4S, V1.4S, V6.S[3]
+	WORD $0x4fa71815 // FMLA V21.4S, V0.4S, V7.S[3]
+	WORD $0x4fa71834 // FMLA V20.4S, V1.4S, V7.S[3]
+	WORD $0x4fa81813 // FMLA V19.4S, V0.4S, V8.S[3]
+	WORD $0x4fa81832 // FMLA V18.4S, V1.4S, V8.S[3]
+	WORD $0x4fa91811 // FMLA V17.4S, V0.4S, V9.S[3]
+	WORD $0x4fa91830 // FMLA V16.4S, V1.4S, V9.S[3]
+	SUBS $4, R9
+	BGE unrolled
+
+rest:
+	ADDS $4, R9
+	BEQ finish
+
+single:
+	FMOVS (R0), F2
+	ADD $4, R0
+	FMOVS (R1), F3
+	ADD $4, R1
+	FMOVS (R2), F4
+	ADD $4, R2
+	FMOVS (R3), F5
+	ADD $4, R3
+	FMOVS (R4), F6
+	ADD $4, R4
+	FMOVS (R5), F7
+	ADD $4, R5
+	FMOVS (R6), F8
+	ADD $4, R6
+	FMOVS (R7), F9
+	ADD $4, R7
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	ADD R12, R10
+	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
+	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
+	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
+	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
+	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
+	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
+	WORD $0x4f851019 // FMLA V25.4S, V0.4S, V5.S[0]
+	WORD $0x4f851038 // FMLA V24.4S, V1.4S, V5.S[0]
+	WORD $0x4f861017 // FMLA V23.4S, V0.4S, V6.S[0]
+	WORD $0x4f861036 // FMLA V22.4S, V1.4S, V6.S[0]
+	WORD $0x4f871015 // FMLA V21.4S, V0.4S, V7.S[0]
+	WORD $0x4f871034 // FMLA V20.4S, V1.4S, V7.S[0]
+	WORD $0x4f881013 // FMLA V19.4S, V0.4S, V8.S[0]
+	WORD $0x4f881032 // FMLA V18.4S, V1.4S, V8.S[0]
+	WORD $0x4f891011 // FMLA V17.4S, V0.4S, V9.S[0]
+	WORD $0x4f891030 // FMLA V16.4S, V1.4S, V9.S[0]
+	SUBS $1, R9
+	BNE single
+
+finish:
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
+	VMOV V0.B16, V18.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
+	VMOV V0.B16, V17.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
+	VMOV V0.B16, V16.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
+	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
+	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
+	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
+	FMOVQ 16(R21), F0
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+	WORD $0x4e38d418 // FADD V24.4S, V0.4S, V24.4S
+	WORD $0x4e36d416 // FADD V22.4S, V0.4S, V22.4S
+	WORD $0x4e34d414 // FADD V20.4S, V0.4S, V20.4S
+	WORD $0x4e32d412 // FADD V18.4S, V0.4S, V18.4S
+	WORD $0x4e30d410 // FADD V16.4S, V0.4S, V16.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	FMOVQ F30, 16(R21)
+	ADD R13, R21
+	FMOVQ F29, 0(R21)
+	FMOVQ F28, 16(R21)
+	ADD R13, R21
+	FMOVQ F27, 0(R21)
+	FMOVQ F26, 16(R21)
+	ADD R13, R21
+	FMOVQ F25, 0(R21)
+	FMOVQ F24, 16(R21)
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	FMOVQ F22, 16(R21)
+	ADD R13, R21
+	FMOVQ F21, 0(R21)
+	FMOVQ F20, 16(R21)
+	ADD R13, R21
+	FMOVQ F19, 0(R21)
+	FMOVQ F18, 16(R21)
+	ADD R13, R21
+	FMOVQ F17, 0(R21)
+	FMOVQ F16, 16(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	ADD R21, R2
+	ADD R21, R3
+	ADD R21, R4
+	ADD R21, R5
+	ADD R21, R6
+	ADD R21, R7
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmHalf1x8NEON(t uintptr)
+TEXT ·GemmHalf1x8NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V24.B16, V24.B16, V24.B16
+
+start:
+	SUBS $4, R9
+	BLT rest
+
+unrolled:
+	VLD1.P 16(R0), [V8.B16]
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	FMOVQ 16(R10), F3
+	WORD $0x0e217862 // FCVTL V2.4S, V3.4H
+	WORD $0x4e217863 // FCVTL2 V3.4S, V3.8H
+	FMOVQ 32(R10), F5
+	WORD $0x0e2178a4 // FCVTL V4.4S, V5.4H
+	WORD $0x4e2178a5 // FCVTL2 V5.4S, V5.8H
+	FMOVQ 48(R10), F7
+	WORD $0x0e2178e6 // FCVTL V6.4S, V7.4H
+	WORD $0x4e2178e7 // FCVTL2 V7.4S, V7.8H
+	ADD R12, R10
+	WORD $0x4f88101f // FMLA V31.4S, V0.4S, V8.S[0]
+	WORD $0x4f88103e // FMLA V30.4S, V1.4S, V8.S[0]
+	WORD $0x4f88105d // FMLA V29.4S, V2.4S, V8.S[0]
+	WORD $0x4f88107c // FMLA V28.4S, V3.4S, V8.S[0]
+	WORD $0x4f88109b // FMLA V27.4S, V4.4S, V8.S[0]
+	WORD $0x4f8810ba // FMLA V26.4S, V5.4S, V8.S[0]
+	WORD $0x4f8810d9 // FMLA V25.4S, V6.4S, V8.S[0]
+	WORD $0x4f8810f8 // FMLA V24.4S, V7.4S, V8.S[0]
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	FMOVQ 16(R10), F3
+	WORD $0x0e217862 // FCVTL V2.4S, V3.4H
+	WORD $0x4e217863 // FCVTL2 V3.4S, V3.8H
+	FMOVQ 32(R10), F5
+	WORD $0x0e2178a4 // FCVTL V4.4S, V5.4H
+	WORD $0x4e2178a5 // FCVTL2 V5.4S, V5.8H
+	FMOVQ 48(R10), F7
+	WORD $0x0e2178e6 // FCVTL V6.4S, V7.4H
+	WORD $0x4e2178e7 // FCVTL2 V7.4S, V7.8H
+	ADD R12, R10
+	WORD $0x4fa8101f // FMLA V31.4S, V0.4S, V8.S[1]
+	WORD $0x4fa8103e // FMLA V30.4S, V1.4S, V8.S[1]
+	WORD $0x4fa8105d // FMLA V29.4S, V2.4S, V8.S[1]
+	WORD $0x4fa8107c // FMLA V28.4S, V3.4S, V8.S[1]
+	WORD $0x4fa8109b // FMLA V27.4S, V4.4S, V8.S[1]
+	WORD $0x4fa810ba // FMLA V26.4S, V5.4S, V8.S[1]
+	WORD $0x4fa810d9 // FMLA V25.4S, V6.4S, V8.S[1]
+	WORD $0x4fa810f8 // FMLA V24.4S, V7.4S, V8.S[1]
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	FMOVQ 16(R10), F3
+	WORD $0x0e217862 // FCVTL V2.4S, V3.4H
+	WORD $0x4e217863 // FCVTL2 V3.4S, V3.8H
+	FMOVQ 32(R10), F5
+	WORD $0x0e2178a4 // FCVTL V4.4S, V5.4H
+	WORD $0x4e2178a5 // FCVTL2 V5.4S, V5.8H
+	FMOVQ 48(R10), F7
+	WORD $0x0e2178e6 // FCVTL V6.4S, V7.4H
+	WORD $0x4e2178e7 // FCVTL2 V7.4S, V7.8H
+	ADD R12, R10
+	WORD $0x4f88181f // FMLA V31.4S, V0.4S, V8.S[2]
+	WORD $0x4f88183e // FMLA V30.4S, V1.4S, V8.S[2]
+	WORD $0x4f88185d // FMLA V29.4S, V2.4S, V8.S[2]
+	WORD $0x4f88187c // FMLA V28.4S, V3.4S, V8.S[2]
+	WORD $0x4f88189b // FMLA V27.4S, V4.4S, V8.S[2]
+	WORD $0x4f8818ba // FMLA V26.4S, V5.4S, V8.S[2]
+	WORD $0x4f8818d9 // FMLA V25.4S, V6.4S, V8.S[2]
+	WORD $0x4f8818f8 // FMLA V24.4S, V7.4S, V8.S[2]
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	FMOVQ 16(R10), F3
+	WORD $0x0e217862 // FCVTL V2.4S, V3.4H
+	WORD $0x4e217863 // FCVTL2 V3.4S, V3.8H
+	FMOVQ 32(R10), F5
+	WORD $0x0e2178a4 // FCVTL V4.4S, V5.4H
+	WORD $0x4e2178a5 // FCVTL2 V5.4S, V5.8H
+	FMOVQ 48(R10), F7
+	WORD $0x0e2178e6 // FCVTL V6.4S, V7.4H
+	WORD $0x4e2178e7 // FCVTL2 V7.4S, V7.8H
+	ADD R12, R10
+	WORD $0x4fa8181f // FMLA V31.4S, V0.4S, V8.S[3]
+	WORD $0x4fa8183e // FMLA V30.4S, V1.4S, V8.S[3]
+	WORD $0x4fa8185d // FMLA V29.4S, V2.4S, V8.S[3]
+	WORD $0x4fa8187c // FMLA V28.4S, V3.4S, V8.S[3]
+	WORD $0x4fa8189b // FMLA V27.4S, V4.4S, V8.S[3]
+	WORD $0x4fa818ba // FMLA V26.4S, V5.4S, V8.S[3]
+	WORD $0x4fa818d9 // FMLA V25.4S, V6.4S, V8.S[3]
+	WORD $0x4fa818f8 // FMLA V24.4S, V7.4S, V8.S[3]
+	SUBS $4, R9
+	BGE unrolled
+
+rest:
+	ADDS $4, R9
+	BEQ finish
+
+single:
+	FMOVS (R0), F8
+	ADD $4, R0
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	FMOVQ 16(R10), F3
+	WORD $0x0e217862 // FCVTL V2.4S, V3.4H
+	WORD $0x4e217863 // FCVTL2 V3.4S, V3.8H
+	FMOVQ 32(R10), F5
+	WORD $0x0e2178a4 // FCVTL V4.4S, V5.4H
+	WORD $0x4e2178a5 // FCVTL2 V5.4S, V5.8H
+	FMOVQ 48(R10), F7
+	WORD $0x0e2178e6 // FCVTL V6.4S, V7.4H
+	WORD $0x4e2178e7 // FCVTL2 V7.4S, V7.8H
+	ADD R12, R10
+	WORD $0x4f88101f // FMLA V31.4S, V0.4S, V8.S[0]
+	WORD $0x4f88103e // FMLA V30.4S, V1.4S, V8.S[0]
+	WORD $0x4f88105d // FMLA V29.4S, V2.4S, V8.S[0]
+	WORD $0x4f88107c // FMLA V28.4S, V3.4S, V8.S[0]
+	WORD $0x4f88109b // FMLA V27.4S, V4.4S, V8.S[0]
+	WORD $0x4f8810ba // FMLA V26.4S, V5.4S, V8.S[0]
+	WORD $0x4f8810d9 // FMLA V25.4S, V6.4S, V8.S[0]
+	WORD $0x4f8810f8 // FMLA V24.4S, V7.4S, V8.S[0]
+	SUBS $1, R9
+	BNE single
+
+finish:
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	FMOVQ 32(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	FMOVQ 48(R21), F0
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	FMOVQ 64(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	FMOVQ 80(R21), F0
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	FMOVQ 96(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	FMOVQ 112(R21), F0
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	FMOVQ 16(R21), F0
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	FMOVQ 32(R21), F0
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	FMOVQ 48(R21), F0
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	FMOVQ 64(R21), F0
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	FMOVQ 80(R21), F0
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+	FMOVQ 96(R21), F0
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	FMOVQ 112(R21), F0
+	WORD $0x4e38d418 // FADD V24.4S, V0.4S, V24.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	FMOVQ F30, 16(R21)
+	FMOVQ F29, 32(R21)
+	FMOVQ F28, 48(R21)
+	FMOVQ F27, 64(R21)
+	FMOVQ F26, 80(R21)
+	FMOVQ F25, 96(R21)
+	FMOVQ F24, 112(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
+// func GemmHalf2x8NEON(t uintptr)
+TEXT ·GemmHalf2x8NEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R8
+	MOVD 40(R8), R11
+	MOVD 48(R8), R12
+	MOVD 56(R8), R13
+	MOVD 16(R8), R14
+	MOVD 0(R8), R19
+	MOVD 104(R8), R23
+
+line:
+	MOVD 64(R8), R15
+
+tile:
+	MOVD 8(R8), R10
+	MOVD 32(R8), R9
+	MOVD 96(R8), R22
+	MOVD R19, R0
+	ADD R11, R0, R1
+	VEOR V31.B16, V31.B16, V31.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V16.B16, V16.B16, V16.B16
+
+start:
+	SUBS $4, R9
+	BLT rest
+
+unrolled:
+	VLD1.P 16(R0), [V8.B16]
+	VLD1.P 16(R1), [V9.B16]
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	FMOVQ 16(R10), F3
+	WORD $0x0e217862 // FCVTL V2.4S, V3.4H
+	WORD $0x4e217863 // FCVTL2 V3.4S, V3.8H
+	FMOVQ 32(R10), F5
+	WORD $0x0e2178a4 // FCVTL V4.4S, V5.4H
+	WORD $0x4e2178a5 // FCVTL2 V5.4S, V5.8H
+	FMOVQ 48(R10), F7
+	WORD $0x0e2178e6 // FCVTL V6.4S, V7.4H
+	WORD $0x4e2178e7 // FCVTL2 V7.4S, V7.8H
+	ADD R12, R10
+	WORD $0x4f88101f // FMLA V31.4S, V0.4S, V8.S[0]
+	WORD $0x4f88103e // FMLA V30.4S, V1.4S, V8.S[0]
+	WORD $0x4f88105d // FMLA V29.4S, V2.4S, V8.S[0]
+	WORD $0x4f88107c // FMLA V28.4S, V3.4S, V8.S[0]
+	WORD $0x4f88109b // FMLA V27.4S, V4.4S, V8.S[0]
+	WORD $0x4f8810ba // FMLA V26.4S, V5.4S, V8.S[0]
+	WORD $0x4f8810d9 // FMLA V25.4S, V6.4S, V8.S[0]
+	WORD $0x4f8810f8 // FMLA V24.4S, V7.4S, V8.S[0]
+	WORD $0x4f891017 // FMLA V23.4S, V0.4S, V9.S[0]
+	WORD $0x4f891036 // FMLA V22.4S, V1.4S, V9.S[0]
+	WORD $0x4f891055 // FMLA V21.4S, V2.4S, V9.S[0]
+	WORD $0x4f891074 // FMLA V20.4S, V3.4S, V9.S[0]
+	WORD $0x4f891093 // FMLA V19.4S, V4.4S, V9.S[0]
+	WORD $0x4f8910b2 // FMLA V18.4S, V5.4S, V9.S[0]
+	WORD $0x4f8910d1 // FMLA V17.4S, V6.4S, V9.S[0]
+	WORD $0x4f8910f0 // FMLA V16.4S, V7.4S, V9.S[0]
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	FMOVQ 16(R10), F3
+	WORD $0x0e217862 // FCVTL V2.4S, V3.4H
+	WORD $0x4e217863 // FCVTL2 V3.4S, V3.8H
+	FMOVQ 32(R10), F5
+	WORD $0x0e2178a4 // FCVTL V4.4S, V5.4H
+	WORD $0x4e2178a5 // FCVTL2 V5.4S, V5.8H
+	FMOVQ 48(R10), F7
+	WORD $0x0e2178e6 // FCVTL V6.4S, V7.4H
+	WORD $0x4e2178e7 // FCVTL2 V7.4S, V7.8H
+	ADD R12, R10
+	WORD $0x4fa8101f // FMLA V31.4S, V0.4S, V8.S[1]
+	WORD $0x4fa8103e // FMLA V30.4S, V1.4S, V8.S[1]
+	WORD $0x4fa8105d // FMLA V29.4S, V2.4S, V8.S[1]
+	WORD $0x4fa8107c // FMLA V28.4S, V3.4S, V8.S[1]
+	WORD $0x4fa8109b // FMLA V27.4S, V4.4S, V8.S[1]
+	WORD $0x4fa810ba // FMLA V26.4S, V5.4S, V8.S[1]
+	WORD $0x4fa810d9 // FMLA V25.4S, V6.4S, V8.S[1]
+	WORD $0x4fa810f8 // FMLA V24.4S, V7.4S, V8.S[1]
+	WORD $0x4fa91017 // FMLA V23.4S, V0.4S, V9.S[1]
+	WORD $0x4fa91036 // FMLA V22.4S, V1.4S, V9.S[1]
+	WORD $0x4fa91055 // FMLA V21.4S, V2.4S, V9.S[1]
+	WORD $0x4fa91074 // FMLA V20.4S, V3.4S, V9.S[1]
+	WORD $0x4fa91093 // FMLA V19.4S, V4.4S, V9.S[1]
+	WORD $0x4fa910b2 // FMLA V18.4S, V5.4S, V9.S[1]
+	WORD $0x4fa910d1 // FMLA V17.4S, V6.4S, V9.S[1]
+	WORD $0x4fa910f0 // FMLA V16.4S, V7.4S, V9.S[1]
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	FMOVQ 16(R10), F3
+	WORD $0x0e217862 // FCVTL V2.4S, V3.4H
+	WORD $0x4e217863 // FCVTL2 V3.4S, V3.8H
+	FMOVQ 32(R10), F5
+	WORD $0x0e2178a4 // FCVTL V4.4S, V5.4H
+	WORD $0x4e2178a5 // FCVTL2 V5.4S, V5.8H
+	FMOVQ 48(R10), F7
+	WORD $0x0e2178e6 // FCVTL V6.4S, V7.4H
+	WORD $0x4e2178e7 // FCVTL2 V7.4S, V7.8H
+	ADD R12, R10
+	WORD $0x4f88181f // FMLA V31.4S, V0.4S, V8.S[2]
+	WORD $0x4f88183e // FMLA V30.4S, V1.4S, V8.S[2]
+	WORD $0x4f88185d // FMLA V29.4S, V2.4S, V8.S[2]
+	WORD $0x4f88187c // FMLA V28.4S, V3.4S, V8.S[2]
+	WORD $0x4f88189b // FMLA V27.4S, V4.4S, V8.S[2]
+	WORD $0x4f8818ba // FMLA V26.4S, V5.4S, V8.S[2]
+	WORD $0x4f8818d9 // FMLA V25.4S, V6.4S, V8.S[2]
+	WORD $0x4f8818f8 // FMLA V24.4S, V7.4S, V8.S[2]
+	WORD $0x4f891817 // FMLA V23.4S, V0.4S, V9.S[2]
+	WORD $0x4f891836 // FMLA V22.4S, V1.4S, V9.S[2]
+	WORD $0x4f891855 // FMLA V21.4S, V2.4S, V9.S[2]
+	WORD $0x4f891874 // FMLA V20.4S, V3.4S, V9.S[2]
+	WORD $0x4f891893 // FMLA V19.4S, V4.4S, V9.S[2]
+	WORD $0x4f8918b2 // FMLA V18.4S, V5.4S, V9.S[2]
+	WORD $0x4f8918d1 // FMLA V17.4S, V6.4S, V9.S[2]
+	WORD $0x4f8918f0 // FMLA V16.4S, V7.4S, V9.S[2]
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	FMOVQ 16(R10), F3
+	WORD $0x0e217862 // FCVTL V2.4S, V3.4H
+	WORD $0x4e217863 // FCVTL2 V3.4S, V3.8H
+	FMOVQ 32(R10), F5
+	WORD $0x0e2178a4 // FCVTL V4.4S, V5.4H
+	WORD $0x4e2178a5 // FCVTL2 V5.4S, V5.8H
+	FMOVQ 48(R10), F7
+	WORD $0x0e2178e6 // FCVTL V6.4S, V7.4H
+	WORD $0x4e2178e7 // FCVTL2 V7.4S, V7.8H
+	ADD R12, R10
+	WORD $0x4fa8181f // FMLA V31.4S, V0.4S, V8.S[3]
+	WORD $0x4fa8183e // FMLA V30.4S, V1.4S, V8.S[3]
+	WORD $0x4fa8185d // FMLA V29.4S, V2.4S, V8.S[3]
+	WORD $0x4fa8187c // FMLA V28.4S, V3.4S, V8.S[3]
+	WORD $0x4fa8189b // FMLA V27.4S, V4.4S, V8.S[3]
+	WORD $0x4fa818ba // FMLA V26.4S, V5.4S, V8.S[3]
+	WORD $0x4fa818d9 // FMLA V25.4S, V6.4S, V8.S[3]
+	WORD $0x4fa818f8 // FMLA V24.4S, V7.4S, V8.S[3]
+	WORD $0x4fa91817 // FMLA V23.4S, V0.4S, V9.S[3]
+	WORD $0x4fa91836 // FMLA V22.4S, V1.4S, V9.S[3]
+	WORD $0x4fa91855 // FMLA V21.4S, V2.4S, V9.S[3]
+	WORD $0x4fa91874 // FMLA V20.4S, V3.4S, V9.S[3]
+	WORD $0x4fa91893 // FMLA V19.4S, V4.4S, V9.S[3]
+	WORD $0x4fa918b2 // FMLA V18.4S, V5.4S, V9.S[3]
+	WORD $0x4fa918d1 // FMLA V17.4S, V6.4S, V9.S[3]
+	WORD $0x4fa918f0 // FMLA V16.4S, V7.4S, V9.S[3]
+	SUBS $4, R9
+	BGE unrolled
+
+rest:
+	ADDS $4, R9
+	BEQ finish
+
+single:
+	FMOVS (R0), F8
+	ADD $4, R0
+	FMOVS (R1), F9
+	ADD $4, R1
+	FMOVQ 0(R10), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
+	FMOVQ 16(R10), F3
+	WORD $0x0e217862 // FCVTL V2.4S, V3.4H
+	WORD $0x4e217863 // FCVTL2 V3.4S, V3.8H
+	FMOVQ 32(R10), F5
+	WORD $0x0e2178a4 // FCVTL V4.4S, V5.4H
+	WORD $0x4e2178a5 // FCVTL2 V5.4S, V5.8H
+	FMOVQ 48(R10), F7
+	WORD $0x0e2178e6 // FCVTL V6.4S, V7.4H
+	WORD $0x4e2178e7 // FCVTL2 V7.4S, V7.8H
+	ADD R12, R10
+	WORD $0x4f88101f // FMLA V31.4S, V0.4S, V8.S[0]
+	WORD $0x4f88103e // FMLA V30.4S, V1.4S, V8.S[0]
+	WORD $0x4f88105d // FMLA V29.4S, V2.4S, V8.S[0]
+	WORD $0x4f88107c // FMLA V28.4S, V3.4S, V8.S[0]
+	WORD $0x4f88109b // FMLA V27.4S, V4.4S, V8.S[0]
+	WORD $0x4f8810ba // FMLA V26.4S, V5.4S, V8.S[0]
+	WORD $0x4f8810d9 // FMLA V25.4S, V6.4S, V8.S[0]
+	WORD $0x4f8810f8 // FMLA V24.4S, V7.4S, V8.S[0]
+	WORD $0x4f891017 // FMLA V23.4S, V0.4S, V9.S[0]
+	WORD $0x4f891036 // FMLA V22.4S, V1.4S, V9.S[0]
+	WORD $0x4f891055 // FMLA V21.4S, V2.4S, V9.S[0]
+	WORD $0x4f891074 // FMLA V20.4S, V3.4S, V9.S[0]
+	WORD $0x4f891093 // FMLA V19.4S, V4.4S, V9.S[0]
+	WORD $0x4f8910b2 // FMLA V18.4S, V5.4S, V9.S[0]
+	WORD $0x4f8910d1 // FMLA V17.4S, V6.4S, V9.S[0]
+	WORD $0x4f8910f0 // FMLA V16.4S, V7.4S, V9.S[0]
+	SUBS $1, R9
+	BNE single
+
+finish:
+	CBNZ R22, segment
+
+finished:
+	MOVD 88(R8), R9
+	CBZ R9, bias
+	FMOVS 136(R8), F1
+	MOVD R14, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
+	VMOV V0.B16, V31.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
+	VMOV V0.B16, V30.B16
+	FMOVQ 32(R21), F0
+	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
+	VMOV V0.B16, V29.B16
+	FMOVQ 48(R21), F0
+	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
+	VMOV V0.B16, V28.B16
+	FMOVQ 64(R21), F0
+	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
+	VMOV V0.B16, V27.B16
+	FMOVQ 80(R21), F0
+	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
+	VMOV V0.B16, V26.B16
+	FMOVQ 96(R21), F0
+	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
+	VMOV V0.B16, V25.B16
+	FMOVQ 112(R21), F0
+	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
+	VMOV V0.B16, V24.B16
+	ADD R13, R21
+	FMOVQ 0(R21), F0
+	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
+	VMOV V0.B16, V23.B16
+	FMOVQ 16(R21), F0
+	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
+	VMOV V0.B16, V22.B16
+	FMOVQ 32(R21), F0
+	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
+	VMOV V0.B16, V21.B16
+	FMOVQ 48(R21), F0
+	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
+	VMOV V0.B16, V20.B16
+	FMOVQ 64(R21), F0
+	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
+	VMOV V0.B16, V19.B16
+	FMOVQ 80(R21), F0
+	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
+	VMOV V0.B16, V18.B16
+	FMOVQ 96(R21), F0
+	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
+	VMOV V0.B16, V17.B16
+	FMOVQ 112(R21), F0
+	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
+	VMOV V0.B16, V16.B16
+
+bias:
+	MOVD 24(R8), R21
+	CBZ R21, store
+	FMOVQ 0(R21), F0
+	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
+	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
+	FMOVQ 16(R21), F0
+	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
+	WORD $0x4e36d416 // FADD V22.4S, V0.4S, V22.4S
+	FMOVQ 32(R21), F0
+	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
+	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
+	FMOVQ 48(R21), F0
+	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
+	WORD $0x4e34d414 // FADD V20.4S, V0.4S, V20.4S
+	FMOVQ 64(R21), F0
+	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
+	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
+	FMOVQ 80(R21), F0
+	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
+	WORD $0x4e32d412 // FADD V18.4S, V0.4S, V18.4S
+	FMOVQ 96(R21), F0
+	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
+	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
+	FMOVQ 112(R21), F0
+	WORD $0x4e38d418 // FADD V24.4S, V0.4S, V24.4S
+	WORD $0x4e30d410 // FADD V16.4S, V0.4S, V16.4S
+
+store:
+	MOVD R14, R21
+	FMOVQ F31, 0(R21)
+	FMOVQ F30, 16(R21)
+	FMOVQ F29, 32(R21)
+	FMOVQ F28, 48(R21)
+	FMOVQ F27, 64(R21)
+	FMOVQ F26, 80(R21)
+	FMOVQ F25, 96(R21)
+	FMOVQ F24, 112(R21)
+	ADD R13, R21
+	FMOVQ F23, 0(R21)
+	FMOVQ F22, 16(R21)
+	FMOVQ F21, 32(R21)
+	FMOVQ F20, 48(R21)
+	FMOVQ F19, 64(R21)
+	FMOVQ F18, 80(R21)
+	FMOVQ F17, 96(R21)
+	FMOVQ F16, 112(R21)
+	ADD R13, R21, R14
+	MOVD 72(R8), R9
+	ADD R9, R19
+	SUBS $1, R15
+	BNE tile
+	SUBS $1, R23
+	BGT next
+	RET
+
+segment:
+	MOVD 0(R22), R21
+	ADD R21, R0
+	ADD R21, R1
+	MOVD 8(R22), R9
+	ADD $16, R22
+	CBNZ R9, start
+	B finished
+
+next:
+	MOVD 112(R8), R9
+	ADD R9, R19
+	MOVD 120(R8), R9
+	ADD R9, R14
+	B line
+
 // func PackNEON(dst *float32, src *float32, stride int, rows int)
 TEXT ·PackNEON(SB), NOSPLIT, $0-32
 	MOVD dst+0(FP), R0
@@ -56314,6 +58826,24 @@ TEXT ·PackNEON(SB), NOSPLIT, $0-32
 
 row:
 	VLD1 (R1), [V0.S4, V1.S4]
+	VST1.P [V0.S4, V1.S4], 32(R0)
+	ADD R2, R1
+	SUBS $1, R3
+	BNE row
+	RET
+
+// func PackHalfNEON(dst *float32, src *uint16, stride int, rows int)
+TEXT ·PackHalfNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD src+8(FP), R1
+	MOVD stride+16(FP), R2
+	MOVD rows+24(FP), R3
+	LSL $1, R2
+
+row:
+	FMOVQ (R1), F1
+	WORD $0x0e217820 // FCVTL V0.4S, V1.4H
+	WORD $0x4e217821 // FCVTL2 V1.4S, V1.8H
 	VST1.P [V0.S4, V1.S4], 32(R0)
 	ADD R2, R1
 	SUBS $1, R3

@@ -128,8 +128,8 @@ func sections(listing string) func(yield func(string) bool) {
 // levels are the instruction sets of a level: those that package kernels checks
 // before it uses one, and what they imply.
 var levels = map[string][]string{
-	"AVX2":   {"AVX", "AVX2", "FMA3", "BMI2"},
-	"AVX512": {"AVX", "AVX2", "FMA3", "BMI2", "AVX512F", "AVX512VL", "AVX512BW", "AVX512DQ"},
+	"AVX2":   {"AVX", "AVX2", "FMA3", "BMI2", "F16C"},
+	"AVX512": {"AVX", "AVX2", "FMA3", "BMI2", "F16C", "AVX512F", "AVX512VL", "AVX512BW", "AVX512DQ"},
 }
 
 // kind is how an x86 instruction is encoded.

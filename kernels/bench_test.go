@@ -167,3 +167,6 @@ func BenchmarkGatherRows(b *testing.B)                { benchmark(b, "GatherRows
 func BenchmarkScatterAddRows(b *testing.B)            { benchmark(b, "ScatterAddRows") }
 func BenchmarkColMul(b *testing.B)                    { benchmark(b, "ColMul") }
 func BenchmarkColDots(b *testing.B)                   { benchmark(b, "ColDots") }
+func BenchmarkFromFloat16(b *testing.B)               { benchmark(b, "FromFloat16") }
+func BenchmarkToFloat16(b *testing.B)                 { benchmark(b, "ToFloat16") }
+func BenchmarkGemmFloat16(b *testing.B)               { benchmark(b, "GemmFloat16") }

@@ -50,6 +50,8 @@ func TestMismatchPanics(t *testing.T) {
 		batchNormRows  = "kernels: BatchNormBackward: length of x is not a multiple of the length of gamma"
 	)
 	entropy := SoftmaxCrossEntropyRows
+	half := Gemm{Scratch: v(GemmScratch)}.MultiplyFloat16
+	half16 := func(rows, cols int) Float16Matrix { return NewFloat16Matrix(rows, cols, make([]uint16, rows*cols)) }
 	tooShort := Matrix{Rows: 2, Cols: 3, Stride: 3, Data: v(5)}
 	for _, c := range []struct {
 		message string
@@ -244,6 +246,26 @@ func TestMismatchPanics(t *testing.T) {
 		{crossRows + "label out of range", func() { entropy(v(2), v(6), v(6), []int{-1, 0}, CrossEntropyParams{}) }},
 		{crossRows + "label out of range", func() { entropy(v(1), nil, nil, []int{0}, CrossEntropyParams{}) }},
 		{crossRows + "label out of range", func() { entropy(v(2), v(6), v(6), []int{3, -1}, CrossEntropyParams{Weights: []float32{0, 1}}) }},
+		{"kernels: FromFloat16: lengths of dst and x differ", func() { FromFloat16(v(3), make([]uint16, 4)) }},
+		{"kernels: ToFloat16: lengths of dst and x differ", func() { ToFloat16(make([]uint16, 3), v(4)) }},
+		{shapes, func() { half(mat(2, 3), mat(2, 4), half16(3, 3)) }},
+		{shapes, func() { half(mat(2, 3), mat(2, 4), half16(4, 2)) }},
+		{shapes, func() { half(mat(1, 3), mat(2, 4), half16(4, 3)) }},
+		{biasLen, func() { Gemm{Bias: v(2), Scratch: v(GemmScratch)}.MultiplyFloat16(mat(2, 3), mat(2, 4), half16(4, 3)) }},
+		{"kernels: Gemm: MultiplyFloat16 needs Scratch of GemmScratch elements", func() { Gemm{Scratch: v(GemmScratch - 1)}.MultiplyFloat16(mat(2, 3), mat(2, 4), half16(4, 3)) }},
+		{"kernels: Gemm: MultiplyFloat16 has no transposed forms", func() {
+			Gemm{TransA: true, Scratch: v(GemmScratch)}.MultiplyFloat16(mat(4, 4), mat(4, 4), half16(4, 4))
+		}},
+		{"kernels: Gemm: MultiplyFloat16 has no transposed forms", func() {
+			Gemm{TransB: true, Scratch: v(GemmScratch)}.MultiplyFloat16(mat(4, 4), mat(4, 4), half16(4, 4))
+		}},
+		{short, func() {
+			half(mat(2, 3), mat(2, 4), Float16Matrix{Rows: 4, Cols: 3, Stride: 5, Data: make([]uint16, 17)})
+		}},
+		{short, func() { half(tooShort, mat(2, 4), half16(4, 3)) }},
+		{short, func() { half(mat(2, 2), tooShort, half16(3, 2)) }},
+		{short, func() { NewFloat16Matrix(2, 3, make([]uint16, 5)) }},
+		{negative, func() { NewFloat16Matrix(-1, 3, nil) }},
 		{"kernels: ColMul: lengths of dst and x differ", func() { ColMul(v(6), v(4), v(2)) }},
 		{"kernels: ColMul: length of x is not a multiple of the length of scale", func() { ColMul(v(5), v(5), v(2)) }},
 		{"kernels: ColMul: length of x is not a multiple of the length of scale", func() { ColMul(v(5), v(5), nil) }},
@@ -496,7 +518,7 @@ func TestEveryKernelIsTested(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"NewMatrix", "NewPool", "ParseLevel", "Levels", "CurrentLevel", "SetLevel"} {
+	for _, name := range []string{"NewMatrix", "NewFloat16Matrix", "NewPool", "ParseLevel", "Levels", "CurrentLevel", "SetLevel"} {
 		require.Contains(t, exported, name)
 		delete(exported, name)
 	}

@@ -133,8 +133,14 @@ func (w *workspace) args(s shape, scalars, data []float32) *args {
 
 // onBochs is set by .ci/avx512. Bochs 2.7 takes the wrong entry of its table in
 // VRSQRT14PS for the powers of two with an odd exponent: what it returns is off by
-// 41 %, a processor's by 2^-14.
+// 41 %, a processor's by 2^-14. And its VCVTPS2PH rounds ties away from zero.
 var onBochs = os.Getenv("ADAFISHER_EMULATOR") == "bochs"
+
+// withoutTies sets the last bits of numbers: they are not half way between two that
+// have less bits.
+func withoutTies(next func() float32) func() float32 {
+	return func() float32 { return math.Float32frombits(math.Float32bits(next()) | 1) }
+}
 
 // rooted are the kernels that take that estimate of their arguments, or of sums
 // of them.
@@ -156,6 +162,9 @@ func withoutPowers(next func() float32) func() float32 {
 func (c *trial) check(w *workspace) error {
 	w.layout(c.kernel, c.shape, c.offset)
 	next := c.values()
+	if onBochs && c.kernel.name == "ToFloat16" {
+		next = withoutTies(next)
+	}
 	if onBochs && rooted[c.kernel.name] {
 		next = withoutPowers(next)
 	}

@@ -1441,3 +1441,31 @@ func colDots(dst, x, y []float32, rows, stride, add int) {
 		colDotsRef(dst, x, y, rows, stride, add)
 	}
 }
+
+//go:noinline
+func fromFloat16(dst []float32, x []uint16) {
+	raceWrite(dst)
+	raceRead(x)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.FromFloat16AVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+	case AVX2:
+		asm.FromFloat16AVX2(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+	default:
+		fromFloat16Ref(dst, x)
+	}
+}
+
+//go:noinline
+func toFloat16(dst []uint16, x []float32) {
+	raceWrite(dst)
+	raceRead(x)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.ToFloat16AVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+	case AVX2:
+		asm.ToFloat16AVX2(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+	default:
+		toFloat16Ref(dst, x)
+	}
+}

@@ -1247,3 +1247,27 @@ func colDots(dst, x, y []float32, rows, stride, add int) {
 		colDotsRef(dst, x, y, rows, stride, add)
 	}
 }
+
+//go:noinline
+func fromFloat16(dst []float32, x []uint16) {
+	raceWrite(dst)
+	raceRead(x)
+	switch CurrentLevel() {
+	case NEON:
+		asm.FromFloat16NEON(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+	default:
+		fromFloat16Ref(dst, x)
+	}
+}
+
+//go:noinline
+func toFloat16(dst []uint16, x []float32) {
+	raceWrite(dst)
+	raceRead(x)
+	switch CurrentLevel() {
+	case NEON:
+		asm.ToFloat16NEON(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst))
+	default:
+		toFloat16Ref(dst, x)
+	}
+}

@@ -488,3 +488,13 @@ func colMul(dst, x, scale []float32, rows int) {
 func colDots(dst, x, y []float32, rows, stride, add int) {
 	colDotsRef(dst, x, y, rows, stride, add)
 }
+
+//go:noinline
+func fromFloat16(dst []float32, x []uint16) {
+	fromFloat16Ref(dst, x)
+}
+
+//go:noinline
+func toFloat16(dst []uint16, x []float32) {
+	toFloat16Ref(dst, x)
+}

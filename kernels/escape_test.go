@@ -128,8 +128,18 @@ func TestArgumentsDoNotEscape(t *testing.T) {
 			var indices [8]float32
 			ScatterAddRows(NewMatrix(8, 8, table[:]), NewMatrix(8, 8, src[:]), indices[:])
 		},
-		"ColMul":  func() { var dst, x array; var scale [8]float32; ColMul(dst[:], x[:], scale[:]) },
-		"ColDots": func() { var x, y array; var dst [8]float32; ColDots(dst[:], x[:], y[:]) },
+		"ColMul":      func() { var dst, x array; var scale [8]float32; ColMul(dst[:], x[:], scale[:]) },
+		"ColDots":     func() { var x, y array; var dst [8]float32; ColDots(dst[:], x[:], y[:]) },
+		"FromFloat16": func() { var dst array; var x [n]uint16; FromFloat16(dst[:], x[:]) },
+		"ToFloat16":   func() { var x array; var dst [n]uint16; ToFloat16(dst[:], x[:]) },
+		"MultiplyFloat16": func() {
+			var c, a array
+			var b [n]uint16
+			var bias [8]float32
+			var scratch [GemmScratch]float32
+			Gemm{Bias: bias[:], Scratch: scratch[:]}.MultiplyFloat16(
+				NewMatrix(8, 8, c[:]), NewMatrix(8, 8, a[:]), NewFloat16Matrix(8, 8, b[:]))
+		},
 		"OuterProducts": func() {
 			var a, x, y array
 			OuterProducts(NewMatrix(8, 8, a[:]), NewMatrix(8, 8, x[:]), NewMatrix(8, 8, y[:]), 2)

@@ -204,3 +204,5 @@ func FuzzGatherRows(f *testing.F)                { fuzz(f, "GatherRows") }
 func FuzzScatterAddRows(f *testing.F)            { fuzz(f, "ScatterAddRows") }
 func FuzzColMul(f *testing.F)                    { fuzz(f, "ColMul") }
 func FuzzColDots(f *testing.F)                   { fuzz(f, "ColDots") }
+func FuzzFromFloat16(f *testing.F)               { fuzz(f, "FromFloat16") }
+func FuzzToFloat16(f *testing.F)                 { fuzz(f, "ToFloat16") }

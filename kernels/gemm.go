@@ -84,18 +84,23 @@ func (g *Gemm) run(c, a, b *Matrix, alpha float32) {
 	if m == 0 || n == 0 {
 		return
 	}
-	if k == 0 { // an empty sum
-		for i := range m {
-			if !g.Accumulate {
-				clear(c.Row(i))
-			}
-			if g.Bias != nil {
-				axpy(c.Row(i), g.Bias, 1)
-			}
-		}
+	if k == 0 {
+		g.empty(c)
 		return
 	}
 	multiply(c, a, b, m, n, k, alpha, g)
+}
+
+// empty is a product with an empty sum.
+func (g *Gemm) empty(c *Matrix) {
+	for i := range c.Rows {
+		if !g.Accumulate {
+			clear(c.Row(i))
+		}
+		if g.Bias != nil {
+			axpy(c.Row(i), g.Bias, 1)
+		}
+	}
 }
 
 func gemmRef(c, a, b *Matrix, m, n, k int, alpha float32, g *Gemm) {

@@ -25,6 +25,7 @@ const (
 	shapePartial tileShape = 1 << 6
 	shapeCols    tileShape = 1 << 7
 	shapeLanes   tileShape = 1 << 8
+	shapeHalf    tileShape = 1 << 9
 )
 
 // tiling is the set of micro-kernels that a level has.

@@ -15,7 +15,7 @@ type Level uint32
 
 const (
 	Generic Level = iota // the pure-Go reference
-	AVX2                 // x86-64 with AVX2 and FMA
+	AVX2                 // x86-64 with AVX2, FMA, BMI2 and F16C
 	AVX512               // x86-64 with AVX-512 F, VL, BW and DQ besides
 	NEON                 // arm64
 )

@@ -5,10 +5,10 @@ package kernels
 import "golang.org/x/sys/cpu"
 
 // detect returns the assembly levels of this processor, slowest first. BMI2 is
-// used by the generated loops for tail masks.
+// used by the generated loops for tail masks, F16C by the conversions of float16.
 func detect() []Level {
 	x := &cpu.X86
-	if !(x.HasAVX2 && x.HasFMA && x.HasBMI2) {
+	if !(x.HasAVX2 && x.HasFMA && x.HasBMI2 && x.HasF16C) {
 		return nil
 	}
 	if !(x.HasAVX512F && x.HasAVX512VL && x.HasAVX512BW && x.HasAVX512DQ) {

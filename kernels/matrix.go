@@ -24,14 +24,16 @@ func (m Matrix) Row(i int) []float32 {
 }
 
 // check panics unless every element of m lies inside its data.
-func (m *Matrix) check() {
-	if m.Rows < 0 || m.Cols < 0 {
+func (m *Matrix) check() { checkShape(m.Rows, m.Cols, m.Stride, len(m.Data)) }
+
+func checkShape(rows, cols, stride, length int) {
+	if rows < 0 || cols < 0 {
 		panic("kernels: matrix with a negative dimension")
 	}
-	if m.Stride < m.Cols {
+	if stride < cols {
 		panic("kernels: matrix stride is less than its columns")
 	}
-	if m.Rows > 0 && m.Cols > 0 && len(m.Data) < (m.Rows-1)*m.Stride+m.Cols {
+	if rows > 0 && cols > 0 && length < (rows-1)*stride+cols {
 		panic("kernels: matrix data is shorter than its shape needs")
 	}
 }

@@ -4,8 +4,8 @@ package kernels
 
 const raceEnabled = false
 
-func raceRead([]float32)  {}
-func raceWrite([]float32) {}
+func raceRead[T float32 | uint16]([]T)  {}
+func raceWrite[T float32 | uint16]([]T) {}
 
-func raceReadRows(x []float32, cols, stride int)  {}
-func raceWriteRows(x []float32, cols, stride int) {}
+func raceReadRows[T float32 | uint16](x []T, cols, stride int)  {}
+func raceWriteRows[T float32 | uint16](x []T, cols, stride int) {}

@@ -11,28 +11,28 @@ import (
 
 const raceEnabled = true
 
-func raceRead(x []float32) {
+func raceRead[T float32 | uint16](x []T) {
 	if len(x) > 0 {
-		runtime.RaceReadRange(hidden(x), 4*len(x))
+		runtime.RaceReadRange(hidden(x), len(x)*int(unsafe.Sizeof(x[0])))
 	}
 }
 
-func raceWrite(x []float32) {
+func raceWrite[T float32 | uint16](x []T) {
 	if len(x) > 0 {
-		runtime.RaceWriteRange(hidden(x), 4*len(x))
+		runtime.RaceWriteRange(hidden(x), len(x)*int(unsafe.Sizeof(x[0])))
 	}
 }
 
 // The same for the rows of a matrix, which may have memory of others between them.
 
-func raceReadRows(x []float32, cols, stride int) {
+func raceReadRows[T float32 | uint16](x []T, cols, stride int) {
 	for ; len(x) > cols; x = x[stride:] {
 		raceRead(x[:cols])
 	}
 	raceRead(x)
 }
 
-func raceWriteRows(x []float32, cols, stride int) {
+func raceWriteRows[T float32 | uint16](x []T, cols, stride int) {
 	for ; len(x) > cols; x = x[stride:] {
 		raceWrite(x[:cols])
 	}
@@ -41,7 +41,7 @@ func raceWriteRows(x []float32, cols, stride int) {
 
 // hidden returns the address of x in a form that escape analysis doesn't follow:
 // the detector keeps no pointer, and arguments on the stack stay there.
-func hidden(x []float32) unsafe.Pointer {
+func hidden[T float32 | uint16](x []T) unsafe.Pointer {
 	p := uintptr(unsafe.Pointer(unsafe.SliceData(x)))
 	return *(*unsafe.Pointer)(unsafe.Pointer(&p))
 }

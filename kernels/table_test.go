@@ -1020,6 +1020,27 @@ var table = append([]kernel{
 		operands: []operand{out("dst", sizeN), in("x", sizeMN), in("y", sizeMN)},
 		call:     func(a *args) result { ColDots(a.v(0), a.v(1), a.v(2)); return result{} },
 	}, {
+		// float16 operands take the first half of the memory.
+		name: "FromFloat16", class: &vectors, bytes: 6, apart: true,
+		operands: []operand{out("dst", sizeN), in("x", sizeN)},
+		call:     func(a *args) result { FromFloat16(a.v(0), halves(a.v(1))[:a.n]); return result{} },
+	}, {
+		name: "ToFloat16", class: &vectors, bytes: 6, apart: true,
+		operands: []operand{out("dst", sizeN), in("x", sizeN)},
+		call:     func(a *args) result { ToFloat16(halves(a.v(0))[:a.n], a.v(1)); return result{} },
+	}, {
+		name: "GemmFloat16", class: &products, apart: true,
+		operands: []operand{out("C", sizeMN), in("A", sizeMK), in("B", sizeKN), in("Bias", sizeN), {"Scratch", scratch, sizeScratch}},
+		call: func(a *args) result {
+			g := Gemm{Accumulate: a.n&1 != 0, Scratch: a.v(4)}
+			if a.n&2 != 0 {
+				g.Bias = a.v(3)
+			}
+			b := a.m[2]
+			g.MultiplyFloat16(a.m[0], a.m[1], Float16Matrix{Rows: b.Rows, Cols: b.Cols, Stride: b.Stride, Data: halves(b.Data)})
+			return result{}
+		},
+	}, {
 		name: "OuterProducts", class: &products, apart: true,
 		operands: []operand{out("a", sizeMN), in("x", sizeKM), in("y", sizeKN)}, scalars: []float32{0.03},
 		call: func(a *args) result { OuterProducts(a.m[0], a.m[1], a.m[2], a.s[0]); return result{} },
@@ -1061,6 +1082,11 @@ func indices(v []float32, n int) []float32 {
 		v[i] = float32(i * i * 7 % max(n, 1))
 	}
 	return v
+}
+
+// halves returns the memory of v as float16.
+func halves(v []float32) []uint16 {
+	return unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(v))), 2*len(v))
 }
 
 // labels returns m labels of n classes, valid until the next call.

@@ -45,6 +45,19 @@ func packPanel(l Level, dst, src *float32, stride, rows int) {
 	}
 }
 
+// packHalf converts rows of two vectors of float16, at a stride in elements,
+// into consecutive memory.
+//
+//go:noinline
+func packHalf(l Level, dst *float32, src *uint16, stride, rows int) {
+	switch l {
+	case AVX512:
+		asm.PackHalfAVX512(dst, src, stride, rows)
+	case AVX2:
+		asm.PackHalfAVX2(dst, src, stride, rows)
+	}
+}
+
 // planes2 copies pixels into 2 planes: plane i has, in each place, element i of
 // the place's group of 2.
 //
@@ -369,6 +382,38 @@ func runTileAVX512(shape tileShape, t *asm.Tile) {
 		asm.GemmLanes8x2AVX512(t)
 	case shapeTwo + shapeLanes + shapePartial + 8:
 		asm.GemmLanes8x2PartialAVX512(t)
+	case shapeTwo + shapeHalf + 1:
+		asm.GemmHalf1x2AVX512(t)
+	case shapeTwo + shapeHalf + 2:
+		asm.GemmHalf2x2AVX512(t)
+	case shapeTwo + shapeHalf + 3:
+		asm.GemmHalf3x2AVX512(t)
+	case shapeTwo + shapeHalf + 4:
+		asm.GemmHalf4x2AVX512(t)
+	case shapeTwo + shapeHalf + 5:
+		asm.GemmHalf5x2AVX512(t)
+	case shapeTwo + shapeHalf + 6:
+		asm.GemmHalf6x2AVX512(t)
+	case shapeTwo + shapeHalf + 7:
+		asm.GemmHalf7x2AVX512(t)
+	case shapeTwo + shapeHalf + 8:
+		asm.GemmHalf8x2AVX512(t)
+	case shapeTwo + shapeHalf + 9:
+		asm.GemmHalf9x2AVX512(t)
+	case shapeTwo + shapeHalf + 10:
+		asm.GemmHalf10x2AVX512(t)
+	case shapeTwo + shapeHalf + 11:
+		asm.GemmHalf11x2AVX512(t)
+	case shapeTwo + shapeHalf + 12:
+		asm.GemmHalf12x2AVX512(t)
+	case shapeTwo + shapeHalf + 13:
+		asm.GemmHalf13x2AVX512(t)
+	case shapeTwo + shapeHalf + 14:
+		asm.GemmHalf14x2AVX512(t)
+	case shapeWide + shapeHalf + 1:
+		asm.GemmHalf1x16AVX512(t)
+	case shapeWide + shapeHalf + 2:
+		asm.GemmHalf2x8AVX512(t)
 	default:
 		panic("kernels: no such tile")
 	}
@@ -528,6 +573,22 @@ func runTileAVX2(shape tileShape, t *asm.Tile) {
 		asm.GemmLanes6x2AVX2(t)
 	case shapeTwo + shapeLanes + shapePartial + 6:
 		asm.GemmLanes6x2PartialAVX2(t)
+	case shapeTwo + shapeHalf + 1:
+		asm.GemmHalf1x2AVX2(t)
+	case shapeTwo + shapeHalf + 2:
+		asm.GemmHalf2x2AVX2(t)
+	case shapeTwo + shapeHalf + 3:
+		asm.GemmHalf3x2AVX2(t)
+	case shapeTwo + shapeHalf + 4:
+		asm.GemmHalf4x2AVX2(t)
+	case shapeTwo + shapeHalf + 5:
+		asm.GemmHalf5x2AVX2(t)
+	case shapeTwo + shapeHalf + 6:
+		asm.GemmHalf6x2AVX2(t)
+	case shapeWide + shapeHalf + 1:
+		asm.GemmHalf1x8AVX2(t)
+	case shapeWide + shapeHalf + 2:
+		asm.GemmHalf2x4AVX2(t)
 	default:
 		panic("kernels: no such tile")
 	}

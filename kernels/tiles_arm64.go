@@ -39,6 +39,17 @@ func packPanel(l Level, dst, src *float32, stride, rows int) {
 	}
 }
 
+// packHalf converts rows of two vectors of float16, at a stride in elements,
+// into consecutive memory.
+//
+//go:noinline
+func packHalf(l Level, dst *float32, src *uint16, stride, rows int) {
+	switch l {
+	case NEON:
+		asm.PackHalfNEON(dst, src, stride, rows)
+	}
+}
+
 // planes2 copies pixels into 2 planes: plane i has, in each place, element i of
 // the place's group of 2.
 //
@@ -263,6 +274,26 @@ func runTileNEON(shape tileShape, t *asm.Tile) {
 		asm.GemmLanes8x2NEON(t)
 	case shapeTwo + shapeLanes + shapePartial + 8:
 		asm.GemmLanes8x2PartialNEON(t)
+	case shapeTwo + shapeHalf + 1:
+		asm.GemmHalf1x2NEON(t)
+	case shapeTwo + shapeHalf + 2:
+		asm.GemmHalf2x2NEON(t)
+	case shapeTwo + shapeHalf + 3:
+		asm.GemmHalf3x2NEON(t)
+	case shapeTwo + shapeHalf + 4:
+		asm.GemmHalf4x2NEON(t)
+	case shapeTwo + shapeHalf + 5:
+		asm.GemmHalf5x2NEON(t)
+	case shapeTwo + shapeHalf + 6:
+		asm.GemmHalf6x2NEON(t)
+	case shapeTwo + shapeHalf + 7:
+		asm.GemmHalf7x2NEON(t)
+	case shapeTwo + shapeHalf + 8:
+		asm.GemmHalf8x2NEON(t)
+	case shapeWide + shapeHalf + 1:
+		asm.GemmHalf1x8NEON(t)
+	case shapeWide + shapeHalf + 2:
+		asm.GemmHalf2x8NEON(t)
 	default:
 		panic("kernels: no such tile")
 	}

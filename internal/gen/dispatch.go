@@ -35,6 +35,7 @@ func stubs(kernels []*vec.Kernel, a arch, tiles []gemmLevel) *bytes.Buffer {
 	}
 	for _, l := range tiles {
 		fmt.Fprintf(b, "\n//go:noescape\nfunc Pack%s%s\n", l.name, strings.TrimPrefix(vec.PackSignature, "func"))
+		fmt.Fprintf(b, "\n//go:noescape\nfunc PackHalf%s%s\n", l.name, strings.TrimPrefix(vec.PackHalfSignature, "func"))
 		if l.moves == l.name {
 			fmt.Fprintf(b, "\n//go:noescape\nfunc Transpose%s%s\n", l.name, strings.TrimPrefix(vec.TransposeSignature, "func"))
 			for _, group := range vec.Planes {
@@ -103,16 +104,20 @@ func parameters(k *vec.Kernel) (params, names string) {
 	if k.Lanes64 {
 		group("*[lanes]float32", "acc")
 	}
-	var slices, ints []string
-	for _, s := range k.Slices {
-		slices = append(slices, s.Name)
+	var ints []string
+	for i := 0; i < len(k.Slices); {
+		kind := k.Slices[i].Type()
+		var slices []string
+		for ; i < len(k.Slices) && k.Slices[i].Type() == kind; i++ {
+			slices = append(slices, k.Slices[i].Name)
+		}
+		group("[]"+kind, slices...)
 	}
 	for _, i := range k.Ints {
 		if i.Len == "" {
 			ints = append(ints, i.Name)
 		}
 	}
-	group("[]float32", slices...)
 	group("int", ints...)
 	for i := 0; i < len(k.Scalars); {
 		kind := k.Scalars[i].Type()

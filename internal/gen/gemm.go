@@ -47,6 +47,9 @@ func gemmDispatch(a arch, levels []gemmLevel) *bytes.Buffer {
 	call("copies rows of two vectors, at a stride in elements, into\n// consecutive memory.",
 		"packPanel", vec.PackSignature, "dst, src, stride, rows",
 		"Pack", func(l gemmLevel) string { return l.name })
+	call("converts rows of two vectors of float16, at a stride in elements,\n// into consecutive memory.",
+		"packHalf", vec.PackHalfSignature, "dst, src, stride, rows",
+		"PackHalf", func(l gemmLevel) string { return l.name })
 	for _, group := range vec.Planes {
 		call(fmt.Sprintf("copies pixels into %d planes: plane i has, in each place, element i of\n// the place's group of %d.", group, group),
 			fmt.Sprint("planes", group), vec.PlanesSignature, "dst, src, plane, stride, vectors, pixels",
@@ -74,6 +77,9 @@ func shape(s vec.Tile) string {
 	}
 	if s.Lanes {
 		width += " + shapeLanes"
+	}
+	if s.Half {
+		width += " + shapeHalf"
 	}
 	if s.Partial {
 		width += " + shapePartial"

@@ -40,11 +40,13 @@ func generate() error {
 		Tiles() []vec.Tile
 		Gemm(vec.Tile)
 		Pack()
+		PackHalf()
 	}{avx2, avx512, arm} {
 		for _, s := range t.Tiles() {
 			t.Gemm(s)
 		}
 		t.Pack()
+		t.PackHalf()
 	}
 	avx2.Transpose()
 	arm.Transpose()

@@ -116,5 +116,8 @@ func Kernels() []*vec.Kernel {
 		vec.Describe("firstInvalid", firstInvalid),
 		vec.Describe("colMul", colMul),
 		vec.Describe("colDots", colDots),
+
+		vec.Describe("fromFloat16", fromFloat16),
+		vec.Describe("toFloat16", toFloat16),
 	}
 }

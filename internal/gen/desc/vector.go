@@ -110,3 +110,15 @@ func clampBoth(k *vec.Kernel) {
 		k.Store(dst, k.Least(hi, k.Greatest(lo, k.Load(x))))
 	})
 }
+
+// dst = x, exactly
+func fromFloat16(k *vec.Kernel) {
+	dst, x := k.Out("dst"), k.InHalf("x")
+	k.Each(4, func() { k.Store(dst, k.Load(x)) })
+}
+
+// dst = x, rounded
+func toFloat16(k *vec.Kernel) {
+	dst, x := k.OutHalf("dst"), k.In("x")
+	k.Each(4, func() { k.Store(dst, k.Load(x)) })
+}

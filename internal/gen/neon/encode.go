@@ -24,13 +24,15 @@ var words = map[string]uint32{
 	"CMGT0":  0x4ea08800,                       // ones where Vn > 0 as an integer
 	"UMAXV":  0x6eb0a800,                       // the largest lane as an unsigned integer
 	"FCMGE0": 0x6ea0c800, "FCMEQ0": 0x4ea0d800, // ones where Vn >= 0, == 0
+	"FCVTL": 0x0e217800, "FCVTL2": 0x4e217800, // from float16, in the lower or upper half
+	"FCVTN": 0x0e216800, // to float16, in the lower half
 }
 
 // bitwise holds the instructions whose arrangement is written 16B.
 var bitwise = map[string]bool{"BIC": true, "ORN": true, "BIT": true, "BIF": true}
 
 // unary holds the instructions with one source.
-var unary = map[string]bool{"FSQRT": true, "FNEG": true, "SCVTF": true, "CMGT0": true, "UMAXV": true, "FCMGE0": true, "FCMEQ0": true}
+var unary = map[string]bool{"FSQRT": true, "FNEG": true, "SCVTF": true, "CMGT0": true, "UMAXV": true, "FCMGE0": true, "FCMEQ0": true, "FCVTL": true, "FCVTL2": true, "FCVTN": true}
 
 // word returns the encoding of Vd = Vn op Vm.
 func word(op string, d, n, m V) uint32 {
@@ -53,8 +55,15 @@ func text(op string, d, n, m V) string {
 	if name, found := strings.CutSuffix(op, "0"); found {
 		return fmt.Sprintf("%s V%d.%s, V%d.%s, #0", name, d, a, n, a)
 	}
-	if op == "UMAXV" {
+	switch op {
+	case "UMAXV":
 		return fmt.Sprintf("UMAXV S%d, V%d.%s", d, n, a)
+	case "FCVTL":
+		return fmt.Sprintf("FCVTL V%d.4S, V%d.4H", d, n)
+	case "FCVTL2":
+		return fmt.Sprintf("FCVTL2 V%d.4S, V%d.8H", d, n)
+	case "FCVTN":
+		return fmt.Sprintf("FCVTN V%d.4H, V%d.4S", d, n)
 	}
 	if unary[op] {
 		return fmt.Sprintf("%s V%d.%s, V%d.%s", op, d, a, n, a)

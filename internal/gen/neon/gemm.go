@@ -84,7 +84,14 @@ func (t *Target) Gemm(s vec.Tile) {
 	// multiply adds the products of one k: element i(r) of register a(r).
 	multiply := func(a func(r int) (V, int)) {
 		for v := range s.Vectors {
-			load(rowB(v), gemmB, 16*v, partial(v))
+			switch {
+			case !s.Half:
+				load(rowB(v), gemmB, 16*v, partial(v))
+			case v%2 == 0: // two vectors at once
+				load(rowB(v+1), gemmB, 8*v, false)
+				t.word("FCVTL", rowB(v), rowB(v+1), 0)
+				t.word("FCVTL2", rowB(v+1), rowB(v+1), 0)
+			}
 		}
 		t.op("ADD R%d, R%d", gemmStrideB, gemmB)
 		for r := range s.Rows {

@@ -231,6 +231,45 @@ func (t *Target) storePartial(s V, p R, offset int) {
 	t.Label(end)
 }
 
+func (t *Target) LoadHalf(dr vec.Reg, pr vec.GP, offset int, partial bool) {
+	d, p := V(dr), gp(pr)
+	if !partial {
+		t.op("FMOVD %d(R%d), F%d", offset, p, d)
+	} else {
+		end := t.label("loaded")
+		t.op("VEOR V%d.B16, V%d.B16, V%d.B16", d, d, d)
+		t.op("ADD $%d, R%d, R%d", offset, p, scratch)
+		for i := range 3 {
+			if i > 0 { // a partial vector has an element
+				t.op("CMP $%d, R%d", i, t.left)
+				t.op("BEQ %s", end)
+			}
+			t.op("VLD1.P 2(R%d), V%d.H[%d]", scratch, d, i)
+		}
+		t.Label(end)
+	}
+	t.word("FCVTL", d, d, 0)
+}
+
+func (t *Target) StoreHalf(s vec.Reg, pr vec.GP, offset int, partial bool, tmp vec.Reg) {
+	p := gp(pr)
+	t.word("FCVTN", V(tmp), V(s), 0)
+	if !partial {
+		t.op("FMOVD F%d, %d(R%d)", tmp, offset, p)
+		return
+	}
+	end := t.label("stored")
+	t.op("ADD $%d, R%d, R%d", offset, p, scratch)
+	for i := range 3 {
+		if i > 0 {
+			t.op("CMP $%d, R%d", i, t.left)
+			t.op("BEQ %s", end)
+		}
+		t.op("VST1.P V%d.H[%d], 2(R%d)", tmp, i, scratch)
+	}
+	t.Label(end)
+}
+
 func (t *Target) move(d, s V) {
 	if d != s {
 		t.op("VMOV V%d.B16, V%d.B16", s, d)

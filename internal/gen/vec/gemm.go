@@ -9,6 +9,7 @@ type Tile struct {
 	Vectors int
 	Cols    bool // A is read by columns, A[k*stride+i] (transposed), not A[i*stride+k]
 	Lanes   bool // A has a vector where it has an element else: lane by lane products
+	Half    bool // B is of float16
 	Partial bool // the last vector has TileArgs.Columns elements
 }
 
@@ -20,6 +21,8 @@ func (s Tile) Name() string {
 		order = "Cols"
 	case s.Lanes:
 		order = "Lanes"
+	case s.Half:
+		order = "Half"
 	}
 	if s.Partial {
 		partial = "Partial"
@@ -30,7 +33,7 @@ func (s Tile) Name() string {
 // Tiles returns the shapes that a level has: rows 1..max of one and two vectors,
 // with the last one whole or partial; and shapes of few rows with more vectors,
 // wide[rows-1], so that enough chains are in flight. Shapes with Lanes have rows
-// 1..lanes.
+// 1..lanes. For B of float16 there are whole vectors alone.
 func Tiles(max, lanes int, wide ...int) []Tile {
 	var all []Tile
 	add := func(s Tile, max int) {
@@ -49,6 +52,12 @@ func Tiles(max, lanes int, wide ...int) []Tile {
 		}
 	}
 	add(Tile{Lanes: true}, lanes)
+	for r := 1; r <= max; r++ {
+		all = append(all, Tile{Rows: r, Vectors: 2, Half: true})
+	}
+	for i, v := range wide {
+		all = append(all, Tile{Rows: i + 1, Vectors: v, Half: true})
+	}
 	return all
 }
 
@@ -118,6 +127,9 @@ const TransposeSignature = "func(dst, src *float32, dstStride, srcStride, blocks
 // PackSignature is the type of the routines that copy rows of two vectors, at a
 // stride in elements, into consecutive memory.
 const PackSignature = "func(dst, src *float32, stride, rows int)"
+
+// PackHalfSignature is that of routines that also convert from float16.
+const PackHalfSignature = "func(dst *float32, src *uint16, stride, rows int)"
 
 // PlanesSignature is the type of the routines that copy pixels, at a stride, into
 // planes of whole vectors. Distances are in elements.

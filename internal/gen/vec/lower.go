@@ -127,7 +127,7 @@ func (l *lowering) keepConstants(body []*Value, n int) {
 // advance moves the loop to the next elements.
 func (l *lowering) advance(moving []*Slice, elements int) {
 	for _, s := range moving {
-		l.t.AddImm(s.ptr, 4*elements)
+		l.t.AddImm(s.ptr, s.size()*elements)
 	}
 	if l.k.index {
 		l.emit(IntAdd, l.index, []Operand{{Reg: l.index}, {Const: true, Bits: uint32(elements)}}, 0, 0)
@@ -221,11 +221,18 @@ func (l *lowering) step(v *Value, i, copy, acc int) {
 			dying = append(dying, a)
 		}
 	}
-	offset := 4 * l.t.Lanes() * (l.vector + copy)
+	offset := l.t.Lanes() * (l.vector + copy)
+	if v.slice != nil {
+		offset *= v.slice.size()
+	}
 	switch v.op {
 	case opLoad:
 		v.regs[copy] = l.reg()
-		if !l.dry {
+		switch {
+		case l.dry:
+		case v.slice.Half:
+			l.t.LoadHalf(v.regs[copy], v.slice.ptr, offset, l.partial)
+		default:
 			l.t.Load(v.regs[copy], v.slice.ptr, offset, l.partial)
 		}
 	case opIndex:
@@ -239,7 +246,14 @@ func (l *lowering) step(v *Value, i, copy, acc int) {
 		if args[0].Const {
 			panic("vec: " + l.k.Name + ": a store needs a value in a register, not a constant")
 		}
-		if !l.dry {
+		switch {
+		case v.slice.Half:
+			tmp := l.reg()
+			if !l.dry {
+				l.t.StoreHalf(args[0].Reg, v.slice.ptr, offset, l.partial, tmp)
+			}
+			l.release(tmp)
+		case !l.dry:
 			l.t.Store(args[0].Reg, v.slice.ptr, offset, l.partial)
 		}
 	default:

@@ -295,6 +295,45 @@ func TestEach(t *testing.T) {
 	})
 }
 
+// TestEachHalf: slices whose elements are half as wide as those in registers.
+func TestEachHalf(t *testing.T) {
+	var in, out, half, outHalf *vec.Slice
+	var results []term
+	unroll := 1
+	halfOf := func(words []uint32, i int) uint16 { return uint16(words[i/2] >> (16 * (i % 2))) }
+	trials(t, func(c *trial) {
+		k := c.f.k
+		outHalf, half, in, out = k.OutHalf("outHalf"), k.InHalf("half"), k.In("in"), k.Out("out")
+		unroll = 1 << c.r.IntN(3)
+		c.loads(in, func(at point) int { return at.col })
+		c.f.loads = append(c.f.loads, func() term {
+			return term{k.Load(half), func(at point) uint32 { return widen(halfOf(c.data["half"], at.col)) }}
+		})
+		k.Each(unroll, func() {
+			results = c.f.grow(2, c.r.IntN(9))
+			k.Store(outHalf, results[0].v)
+			k.Store(out, results[1].v)
+		})
+	}, func(t *testing.T, c *trial) {
+		for _, n := range c.lengths(unroll) {
+			words := (n + 1) / 2
+			c.arguments(map[*vec.Slice]int{in: n, out: n, half: words, outHalf: words})
+			c.m.args["n"] = n
+			c.m.run()
+			c.requireWords(t, half, func(i int) uint32 { return c.data["half"][i] }, "n=%d", n)
+			c.requireWords(t, out, func(i int) uint32 { return results[1].eval(point{col: i}) }, "n=%d", n)
+			got := c.m.get("outHalf", words)
+			for i := range 2 * words {
+				want := halfOf(c.data["outHalf"], i)
+				if i < n {
+					want = narrow(results[0].eval(point{col: i}))
+				}
+				require.Equal(t, want, halfOf(got, i), "outHalf[%d], n=%d", i, n)
+			}
+		}
+	})
+}
+
 func TestRows(t *testing.T) {
 	var mat, dst, row, col *vec.Slice
 	var result term

@@ -237,6 +237,38 @@ func (m *machine) Store(s vec.Reg, p vec.GP, offset int, partial bool) {
 	})
 }
 
+// The machine's halves are words that take two bytes of memory: the memory holds
+// them in its lower or upper halves of words, and they are scrambled on the way.
+func (m *machine) LoadHalf(d vec.Reg, p vec.GP, offset int, partial bool) {
+	mask := m.mask
+	m.do(func() {
+		for i := range m.lanes {
+			if m.vectors[d][i] = 0; !partial || m.isActive(mask, i) {
+				at := m.integers[p] + offset + 2*i
+				m.vectors[d][i] = widen(uint16(*m.word(at &^ 3) >> (8 * (at & 2))))
+			}
+		}
+	})
+}
+
+func (m *machine) StoreHalf(s vec.Reg, p vec.GP, offset int, partial bool, tmp vec.Reg) {
+	mask := m.mask
+	m.do(func() {
+		m.fill(tmp, poison)
+		for i := range m.lanes {
+			if !partial || m.isActive(mask, i) {
+				at := m.integers[p] + offset + 2*i
+				shift := 8 * (at & 2)
+				w := m.word(at &^ 3)
+				*w = *w&^(0xffff<<shift) | uint32(narrow(m.vectors[s][i]))<<shift
+			}
+		}
+	})
+}
+
+func widen(h uint16) uint32  { return uint32(h) * 0x9e3779b1 }
+func narrow(w uint32) uint16 { return uint16(w ^ w>>16*3) }
+
 // file returns the registers that hold argument a of an operation (-1: its
 // result).
 func (m *machine) file(op vec.Op, a int) [][]uint32 {

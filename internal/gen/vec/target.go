@@ -64,6 +64,8 @@ type Target interface {
 	Partial(n GP, mask Reg) // prepares for partial vectors of n < Lanes elements
 	Load(d Reg, p GP, offset int, partial bool)
 	Store(s Reg, p GP, offset int, partial bool)
+	LoadHalf(d Reg, p GP, offset int, partial bool)           // of float16, to float32
+	StoreHalf(s Reg, p GP, offset int, partial bool, tmp Reg) // rounded to nearest, ties to even
 
 	// Emit does one operation, for the copy of the loop body with the given number.
 	// tmp returns a free vector register, valid within the call.

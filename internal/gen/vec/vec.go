@@ -133,10 +133,11 @@ const (
 	InOut
 )
 
-// A Slice is a []float32 argument.
+// A Slice is a []float32 argument, or a []uint16 of float16 numbers.
 type Slice struct {
 	Name    string
 	Access  Access
+	Half    bool // of float16, which are float32 in registers
 	ptr     GP   // the moving pointer
 	base    GP   // of windows: the first tap of the next pixel
 	strided bool // a matrix with a distance of rows of its own
@@ -162,6 +163,7 @@ type Kernel struct {
 	body  []*Value
 	start *Value    // of the element numbers; nil for 0
 	index bool      // the body uses element numbers
+	each  bool      // the loop is Each
 	after *Int      // of strided passes: elements after those of a row
 	clear []*Slice  // matrices in which these are set to +0
 	into  *[]*Value // where operations are recorded: row or body
@@ -174,6 +176,11 @@ func Describe(name string, f func(*Kernel)) *Kernel {
 	f(k)
 	if k.loop == nil {
 		panic("vec: kernel " + name + " has no loop")
+	}
+	for _, s := range k.Slices {
+		if s.Half && !k.each {
+			panic("vec: kernel " + name + ": only Each knows float16")
+		}
 	}
 	return k
 }
@@ -188,7 +195,7 @@ func (k *Kernel) Signature() string {
 		args = append(args, "acc *[64]float32")
 	}
 	for _, s := range k.Slices {
-		args = append(args, s.Name+" *float32")
+		args = append(args, s.Name+" *"+s.Type())
 	}
 	for _, i := range k.Ints {
 		args = append(args, i.Name+" int")
@@ -204,6 +211,22 @@ func (k *Kernel) Signature() string {
 		return sig + " float32"
 	}
 	return sig + " (" + strings.Join(k.Results, ", ") + " float32)"
+}
+
+// Type is the Go type of an element.
+func (s *Slice) Type() string {
+	if s.Half {
+		return "uint16"
+	}
+	return "float32"
+}
+
+// size is that of an element in bytes.
+func (s *Slice) size() int {
+	if s.Half {
+		return 2
+	}
+	return 4
 }
 
 // Strided reports whether the slice is a matrix with a distance of rows of its own,
@@ -224,6 +247,18 @@ func (k *Kernel) Out(name string) *Slice { return k.addSlice(name, Out) }
 
 // InOut declares a slice that is read and written.
 func (k *Kernel) InOut(name string) *Slice { return k.addSlice(name, InOut) }
+
+// InHalf declares an input slice of float16, for Each.
+func (k *Kernel) InHalf(name string) *Slice { return k.addHalf(name, In) }
+
+// OutHalf declares a slice of float16 that is written, for Each.
+func (k *Kernel) OutHalf(name string) *Slice { return k.addHalf(name, Out) }
+
+func (k *Kernel) addHalf(name string, a Access) *Slice {
+	s := k.addSlice(name, a)
+	s.Half = true
+	return s
+}
 
 // Int declares an integer argument.
 func (k *Kernel) Int(name string) *Int { return k.length(name, "") }

@@ -136,7 +136,11 @@ func (t *Target) Gemm(s vec.Tile) {
 	}
 	multiply := func(u int) {
 		for v := range rowB {
-			load(gemmBS.at(gemmB, u, bytes*v), vec.Reg(v), partial(v))
+			if s.Half {
+				t.VCVTPH2PS(gemmBS.at(gemmB, u, bytes/2*v), t.v(vec.Reg(v)))
+			} else {
+				load(gemmBS.at(gemmB, u, bytes*v), vec.Reg(v), partial(v))
+			}
 		}
 		for r := range s.Rows {
 			if s.Lanes {
@@ -162,6 +166,13 @@ func (t *Target) Gemm(s vec.Tile) {
 				switch {
 				case rowB > 0:
 					t.VFMADD231PS(t.v(vec.Reg(v)), a, t.v(acc(r, v)))
+				case s.Half:
+					b := broadcast()
+					if b == a { // all the way round
+						b = broadcast()
+					}
+					t.VCVTPH2PS(gemmBS.at(gemmB, u, bytes/2*v), b)
+					t.VFMADD231PS(b, a, t.v(acc(r, v)))
 				case partial(v):
 					b := broadcast()
 					if t.Wide {

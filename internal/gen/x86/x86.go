@@ -19,6 +19,7 @@ type Target struct {
 	Wide   bool
 	narrow bool
 	mask   reg.VecPhysical // of a partial vector, AVX2
+	left   reg.GPPhysical  // its number of elements
 	labels int             // made so far
 	rare   []func()        // code after the routine, for cases that hardly occur
 }
@@ -260,7 +261,7 @@ func (t *Target) Partial(n vec.GP, mask vec.Reg) {
 		t.KMOVW(scratch.As32(), reg.K1)
 		return
 	}
-	t.mask = t.v(mask)
+	t.mask, t.left = t.v(mask), gp(n)
 	t.LEAQ(t.maskTable(), scratch)
 	// The table holds 8 words of ones, then 8 of zeros: start n words before the zeros.
 	t.NEGQ(gp(n))
@@ -306,6 +307,59 @@ func (t *Target) Store(s vec.Reg, p vec.GP, offset int, partial bool) {
 	default:
 		t.VMASKMOVPS(t.v(s), t.mask, m)
 	}
+}
+
+// half is the register for the float16 form of a vector.
+func (t *Target) half(r vec.Reg) reg.VecPhysical {
+	if t.Wide {
+		return vectors[r].AsY().(reg.VecPhysical)
+	}
+	return vectors[r]
+}
+
+func (t *Target) LoadHalf(d vec.Reg, p vec.GP, offset int, partial bool) {
+	m := operand.Mem{Base: gp(p), Disp: offset}
+	switch {
+	case !partial:
+		t.VCVTPH2PS(m, t.v(d))
+	case t.Wide:
+		t.VCVTPH2PS_Z(m, reg.K1, t.v(d))
+	default:
+		x := t.half(d)
+		t.VPXOR(x, x, x)
+		t.eachHalf(func(i int) { t.VPINSRW(operand.U8(uint8(i)), m.Offset(2*i), x, x) })
+		t.VCVTPH2PS(x, t.v(d))
+	}
+}
+
+func (t *Target) StoreHalf(s vec.Reg, p vec.GP, offset int, partial bool, tmp vec.Reg) {
+	const nearest = operand.U8(0)
+	m := operand.Mem{Base: gp(p), Disp: offset}
+	switch {
+	case !partial:
+		t.VCVTPS2PH(nearest, t.v(s), m)
+	case t.Wide:
+		t.VCVTPS2PH(nearest, t.v(s), reg.K1, m)
+	default:
+		x := t.half(tmp)
+		t.VCVTPS2PH(nearest, t.v(s), x)
+		t.eachHalf(func(i int) { t.VPEXTRW(operand.U8(uint8(i)), x, m.Offset(2*i)) })
+	}
+}
+
+// eachHalf emits f for each element of a partial vector: AVX2 has no masks for
+// float16.
+func (t *Target) eachHalf(f func(i int)) {
+	t.labels++
+	end := fmt.Sprint("half", t.labels)
+	for i := range t.Lanes() - 1 {
+		if i > 0 { // a partial vector has an element
+			t.CMPQ(t.left, operand.U8(uint8(i)))
+			t.JE(operand.LabelRef(end))
+		}
+		f(i)
+	}
+	t.Label(end)
 }
 
 // Predicates of VCMPPS.
