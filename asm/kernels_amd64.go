@@ -83,6 +83,12 @@ func ColSumsAVX512(dst *float32, x *float32, n int, rows int, stride int, add in
 func ColSumsAVX2(dst *float32, x *float32, n int, rows int, stride int, add int)
 
 //go:noescape
+func ColSumsNarrowAVX512(dst *float32, x *float32, n int, rows int, stride int, block int, add int)
+
+//go:noescape
+func ColSumsNarrowAVX2(dst *float32, x *float32, n int, rows int, stride int, block int, add int)
+
+//go:noescape
 func ColSumSquaresAVX512(dst *float32, x *float32, n int, rows int, stride int, add int)
 
 //go:noescape
@@ -455,10 +461,22 @@ func ColSumsShiftedAVX512(dst *float32, x *float32, shift *float32, n int, rows 
 func ColSumsShiftedAVX2(dst *float32, x *float32, shift *float32, n int, rows int, stride int, add int)
 
 //go:noescape
+func ColSumsShiftedNarrowAVX512(dst *float32, x *float32, shift *float32, n int, rows int, stride int, block int, add int)
+
+//go:noescape
+func ColSumsShiftedNarrowAVX2(dst *float32, x *float32, shift *float32, n int, rows int, stride int, block int, add int)
+
+//go:noescape
 func ColSumSquaresShiftedAVX512(dst *float32, x *float32, shift *float32, n int, rows int, stride int, add int)
 
 //go:noescape
 func ColSumSquaresShiftedAVX2(dst *float32, x *float32, shift *float32, n int, rows int, stride int, add int)
+
+//go:noescape
+func ColSumSquaresShiftedNarrowAVX512(dst *float32, x *float32, shift *float32, n int, rows int, stride int, block int, add int)
+
+//go:noescape
+func ColSumSquaresShiftedNarrowAVX2(dst *float32, x *float32, shift *float32, n int, rows int, stride int, block int, add int)
 
 //go:noescape
 func ColAffineAVX512(dst *float32, x *float32, scale *float32, shift *float32, rows int, cols int)
@@ -489,6 +507,12 @@ func BatchNormSumsAVX512(dgamma *float32, dbeta *float32, dy *float32, x *float3
 
 //go:noescape
 func BatchNormSumsAVX2(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, n int, rows int, stride int, add int)
+
+//go:noescape
+func BatchNormSumsNarrowAVX512(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, n int, rows int, stride int, block int, add int)
+
+//go:noescape
+func BatchNormSumsNarrowAVX2(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, n int, rows int, stride int, block int, add int)
 
 //go:noescape
 func BatchNormBackwardAVX512(dx *float32, dy *float32, x *float32, mean *float32, slope *float32, a *float32, b *float32, rows int, cols int)

@@ -3215,6 +3215,233 @@ done:
 	VZEROUPPER
 	RET
 
+// func ColSumsNarrowAVX2(dst *float32, x *float32, n int, rows int, stride int, block int, add int)
+// Requires: AVX
+TEXT ·ColSumsNarrowAVX2(SB), NOSPLIT, $0-56
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ n+16(FP), CX
+	MOVQ stride+32(FP), DX
+	SHLQ $0x02, DX
+	XORL SI, SI
+
+columns:
+	CMPQ  CX, $+8
+	JL    columns_end
+	MOVQ  block+40(FP), DI
+	SHLQ  $0x02, DI
+	MOVQ  x+8(FP), BX
+	ADDQ  SI, BX
+	MOVQ  BX, R8
+	ADDQ  DI, R8
+	MOVQ  R8, R9
+	ADDQ  DI, R9
+	MOVQ  R9, R10
+	ADDQ  DI, R10
+	VPXOR X0, X0, X0
+	VPXOR X1, X1, X1
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
+	MOVQ  rows+24(FP), DI
+
+whole_rows:
+	VMOVUPS (BX), Y4
+	VMOVUPS (R8), Y5
+	VMOVUPS (R9), Y6
+	VMOVUPS (R10), Y7
+	VADDPS  Y4, Y0, Y0
+	VADDPS  Y5, Y1, Y1
+	VADDPS  Y6, Y2, Y2
+	VADDPS  Y7, Y3, Y3
+	ADDQ    DX, BX
+	ADDQ    DX, R8
+	ADDQ    DX, R9
+	ADDQ    DX, R10
+	SUBQ    $+1, DI
+	JNE     whole_rows
+	MOVQ    add+48(FP), DI
+	TESTQ   DI, DI
+	JE      whole_store
+	VMOVUPS (AX), Y7
+	VADDPS  Y0, Y7, Y0
+
+whole_store:
+	VADDPS  Y1, Y0, Y0
+	VADDPS  Y2, Y0, Y0
+	VADDPS  Y3, Y0, Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, SI
+	ADDQ    $-8, CX
+	JMP     columns
+
+columns_end:
+	TESTQ   CX, CX
+	JE      done
+	LEAQ    partial_masks<>+0(SB), R13
+	NEGQ    CX
+	VMOVUPS 32(R13)(CX*4), Y7
+	NEGQ    CX
+	MOVQ    block+40(FP), DI
+	SHLQ    $0x02, DI
+	MOVQ    x+8(FP), BX
+	ADDQ    SI, BX
+	MOVQ    BX, R8
+	ADDQ    DI, R8
+	MOVQ    R8, R9
+	ADDQ    DI, R9
+	MOVQ    R9, R10
+	ADDQ    DI, R10
+	VPXOR   X0, X0, X0
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	MOVQ    rows+24(FP), DI
+
+partial_rows:
+	VMASKMOVPS (BX), Y7, Y6
+	VMASKMOVPS (R8), Y7, Y5
+	VMASKMOVPS (R9), Y7, Y4
+	VMASKMOVPS (R10), Y7, Y8
+	VADDPS     Y6, Y0, Y0
+	VADDPS     Y5, Y1, Y1
+	VADDPS     Y4, Y2, Y2
+	VADDPS     Y8, Y3, Y3
+	ADDQ       DX, BX
+	ADDQ       DX, R8
+	ADDQ       DX, R9
+	ADDQ       DX, R10
+	SUBQ       $+1, DI
+	JNE        partial_rows
+	MOVQ       add+48(FP), DI
+	TESTQ      DI, DI
+	JE         partial_store
+	VMASKMOVPS (AX), Y7, Y8
+	VADDPS     Y0, Y8, Y0
+
+partial_store:
+	VADDPS     Y1, Y0, Y0
+	VADDPS     Y2, Y0, Y0
+	VADDPS     Y3, Y0, Y0
+	VMASKMOVPS Y0, Y7, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func ColSumsNarrowAVX512(dst *float32, x *float32, n int, rows int, stride int, block int, add int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·ColSumsNarrowAVX512(SB), NOSPLIT, $0-56
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ n+16(FP), CX
+	MOVQ stride+32(FP), DX
+	SHLQ $0x02, DX
+	XORL SI, SI
+
+columns:
+	CMPQ  CX, $+16
+	JL    columns_end
+	MOVQ  block+40(FP), DI
+	SHLQ  $0x02, DI
+	MOVQ  x+8(FP), BX
+	ADDQ  SI, BX
+	MOVQ  BX, R8
+	ADDQ  DI, R8
+	MOVQ  R8, R9
+	ADDQ  DI, R9
+	MOVQ  R9, R10
+	ADDQ  DI, R10
+	VPXOR X0, X0, X0
+	VPXOR X1, X1, X1
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
+	MOVQ  rows+24(FP), DI
+
+whole_rows:
+	VMOVUPS (BX), Z4
+	VMOVUPS (R8), Z5
+	VMOVUPS (R9), Z6
+	VMOVUPS (R10), Z7
+	VADDPS  Z4, Z0, Z0
+	VADDPS  Z5, Z1, Z1
+	VADDPS  Z6, Z2, Z2
+	VADDPS  Z7, Z3, Z3
+	ADDQ    DX, BX
+	ADDQ    DX, R8
+	ADDQ    DX, R9
+	ADDQ    DX, R10
+	SUBQ    $+1, DI
+	JNE     whole_rows
+	MOVQ    add+48(FP), DI
+	TESTQ   DI, DI
+	JE      whole_store
+	VMOVUPS (AX), Z7
+	VADDPS  Z0, Z7, Z0
+
+whole_store:
+	VADDPS  Z1, Z0, Z0
+	VADDPS  Z2, Z0, Z0
+	VADDPS  Z3, Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, SI
+	ADDQ    $-16, CX
+	JMP     columns
+
+columns_end:
+	TESTQ CX, CX
+	JE    done
+	MOVL  $0x0000ffff, R13
+	BZHIL CX, R13, R13
+	KMOVW R13, K1
+	MOVQ  block+40(FP), DI
+	SHLQ  $0x02, DI
+	MOVQ  x+8(FP), BX
+	ADDQ  SI, BX
+	MOVQ  BX, R8
+	ADDQ  DI, R8
+	MOVQ  R8, R9
+	ADDQ  DI, R9
+	MOVQ  R9, R10
+	ADDQ  DI, R10
+	VPXOR X0, X0, X0
+	VPXOR X1, X1, X1
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
+	MOVQ  rows+24(FP), DI
+
+partial_rows:
+	VMOVUPS.Z (BX), K1, Z7
+	VMOVUPS.Z (R8), K1, Z6
+	VMOVUPS.Z (R9), K1, Z5
+	VMOVUPS.Z (R10), K1, Z4
+	VADDPS    Z7, Z0, Z0
+	VADDPS    Z6, Z1, Z1
+	VADDPS    Z5, Z2, Z2
+	VADDPS    Z4, Z3, Z3
+	ADDQ      DX, BX
+	ADDQ      DX, R8
+	ADDQ      DX, R9
+	ADDQ      DX, R10
+	SUBQ      $+1, DI
+	JNE       partial_rows
+	MOVQ      add+48(FP), DI
+	TESTQ     DI, DI
+	JE        partial_store
+	VMOVUPS.Z (AX), K1, Z4
+	VADDPS    Z0, Z4, Z0
+
+partial_store:
+	VADDPS  Z1, Z0, Z0
+	VADDPS  Z2, Z0, Z0
+	VADDPS  Z3, Z0, Z0
+	VMOVUPS Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
 // func ColSumSquaresAVX2(dst *float32, x *float32, n int, rows int, stride int, add int)
 // Requires: AVX, FMA3
 TEXT ·ColSumSquaresAVX2(SB), NOSPLIT, $0-48
@@ -24836,6 +25063,263 @@ done:
 	VZEROUPPER
 	RET
 
+// func ColSumsShiftedNarrowAVX2(dst *float32, x *float32, shift *float32, n int, rows int, stride int, block int, add int)
+// Requires: AVX
+TEXT ·ColSumsShiftedNarrowAVX2(SB), NOSPLIT, $0-64
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ shift+16(FP), CX
+	MOVQ n+24(FP), DX
+	MOVQ stride+40(FP), SI
+	SHLQ $0x02, SI
+	XORL DI, DI
+
+columns:
+	CMPQ    DX, $+8
+	JL      columns_end
+	MOVQ    block+48(FP), R8
+	SHLQ    $0x02, R8
+	MOVQ    x+8(FP), BX
+	ADDQ    DI, BX
+	MOVQ    BX, R9
+	ADDQ    R8, R9
+	MOVQ    R9, R10
+	ADDQ    R8, R10
+	MOVQ    R10, R11
+	ADDQ    R8, R11
+	MOVQ    shift+16(FP), CX
+	ADDQ    DI, CX
+	VMOVUPS (CX), Y0
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	VPXOR   X4, X4, X4
+	MOVQ    rows+32(FP), R8
+
+whole_rows:
+	VMOVUPS (BX), Y5
+	VMOVUPS (R9), Y6
+	VMOVUPS (R10), Y7
+	VMOVUPS (R11), Y8
+	VSUBPS  Y0, Y5, Y5
+	VSUBPS  Y0, Y6, Y6
+	VSUBPS  Y0, Y7, Y7
+	VSUBPS  Y0, Y8, Y8
+	VADDPS  Y5, Y1, Y1
+	VADDPS  Y6, Y2, Y2
+	VADDPS  Y7, Y3, Y3
+	VADDPS  Y8, Y4, Y4
+	ADDQ    SI, BX
+	ADDQ    SI, R9
+	ADDQ    SI, R10
+	ADDQ    SI, R11
+	SUBQ    $+1, R8
+	JNE     whole_rows
+	MOVQ    add+56(FP), R8
+	TESTQ   R8, R8
+	JE      whole_store
+	VMOVUPS (AX), Y8
+	VADDPS  Y1, Y8, Y1
+
+whole_store:
+	VADDPS  Y2, Y1, Y1
+	VADDPS  Y3, Y1, Y1
+	VADDPS  Y4, Y1, Y1
+	VMOVUPS Y1, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, DI
+	ADDQ    $-8, DX
+	JMP     columns
+
+columns_end:
+	TESTQ      DX, DX
+	JE         done
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       DX
+	VMOVUPS    32(R13)(DX*4), Y8
+	NEGQ       DX
+	MOVQ       block+48(FP), R8
+	SHLQ       $0x02, R8
+	MOVQ       x+8(FP), BX
+	ADDQ       DI, BX
+	MOVQ       BX, R9
+	ADDQ       R8, R9
+	MOVQ       R9, R10
+	ADDQ       R8, R10
+	MOVQ       R10, R11
+	ADDQ       R8, R11
+	MOVQ       shift+16(FP), CX
+	ADDQ       DI, CX
+	VMASKMOVPS (CX), Y8, Y0
+	VPXOR      X1, X1, X1
+	VPXOR      X2, X2, X2
+	VPXOR      X3, X3, X3
+	VPXOR      X4, X4, X4
+	MOVQ       rows+32(FP), R8
+
+partial_rows:
+	VMASKMOVPS (BX), Y8, Y7
+	VMASKMOVPS (R9), Y8, Y6
+	VMASKMOVPS (R10), Y8, Y5
+	VMASKMOVPS (R11), Y8, Y9
+	VSUBPS     Y0, Y7, Y7
+	VSUBPS     Y0, Y6, Y6
+	VSUBPS     Y0, Y5, Y5
+	VSUBPS     Y0, Y9, Y9
+	VADDPS     Y7, Y1, Y1
+	VADDPS     Y6, Y2, Y2
+	VADDPS     Y5, Y3, Y3
+	VADDPS     Y9, Y4, Y4
+	ADDQ       SI, BX
+	ADDQ       SI, R9
+	ADDQ       SI, R10
+	ADDQ       SI, R11
+	SUBQ       $+1, R8
+	JNE        partial_rows
+	MOVQ       add+56(FP), R8
+	TESTQ      R8, R8
+	JE         partial_store
+	VMASKMOVPS (AX), Y8, Y9
+	VADDPS     Y1, Y9, Y1
+
+partial_store:
+	VADDPS     Y2, Y1, Y1
+	VADDPS     Y3, Y1, Y1
+	VADDPS     Y4, Y1, Y1
+	VMASKMOVPS Y1, Y8, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func ColSumsShiftedNarrowAVX512(dst *float32, x *float32, shift *float32, n int, rows int, stride int, block int, add int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·ColSumsShiftedNarrowAVX512(SB), NOSPLIT, $0-64
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ shift+16(FP), CX
+	MOVQ n+24(FP), DX
+	MOVQ stride+40(FP), SI
+	SHLQ $0x02, SI
+	XORL DI, DI
+
+columns:
+	CMPQ    DX, $+16
+	JL      columns_end
+	MOVQ    block+48(FP), R8
+	SHLQ    $0x02, R8
+	MOVQ    x+8(FP), BX
+	ADDQ    DI, BX
+	MOVQ    BX, R9
+	ADDQ    R8, R9
+	MOVQ    R9, R10
+	ADDQ    R8, R10
+	MOVQ    R10, R11
+	ADDQ    R8, R11
+	MOVQ    shift+16(FP), CX
+	ADDQ    DI, CX
+	VMOVUPS (CX), Z0
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	VPXOR   X4, X4, X4
+	MOVQ    rows+32(FP), R8
+
+whole_rows:
+	VMOVUPS (BX), Z5
+	VMOVUPS (R9), Z6
+	VMOVUPS (R10), Z7
+	VMOVUPS (R11), Z8
+	VSUBPS  Z0, Z5, Z5
+	VSUBPS  Z0, Z6, Z6
+	VSUBPS  Z0, Z7, Z7
+	VSUBPS  Z0, Z8, Z8
+	VADDPS  Z5, Z1, Z1
+	VADDPS  Z6, Z2, Z2
+	VADDPS  Z7, Z3, Z3
+	VADDPS  Z8, Z4, Z4
+	ADDQ    SI, BX
+	ADDQ    SI, R9
+	ADDQ    SI, R10
+	ADDQ    SI, R11
+	SUBQ    $+1, R8
+	JNE     whole_rows
+	MOVQ    add+56(FP), R8
+	TESTQ   R8, R8
+	JE      whole_store
+	VMOVUPS (AX), Z8
+	VADDPS  Z1, Z8, Z1
+
+whole_store:
+	VADDPS  Z2, Z1, Z1
+	VADDPS  Z3, Z1, Z1
+	VADDPS  Z4, Z1, Z1
+	VMOVUPS Z1, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, DI
+	ADDQ    $-16, DX
+	JMP     columns
+
+columns_end:
+	TESTQ     DX, DX
+	JE        done
+	MOVL      $0x0000ffff, R13
+	BZHIL     DX, R13, R13
+	KMOVW     R13, K1
+	MOVQ      block+48(FP), R8
+	SHLQ      $0x02, R8
+	MOVQ      x+8(FP), BX
+	ADDQ      DI, BX
+	MOVQ      BX, R9
+	ADDQ      R8, R9
+	MOVQ      R9, R10
+	ADDQ      R8, R10
+	MOVQ      R10, R11
+	ADDQ      R8, R11
+	MOVQ      shift+16(FP), CX
+	ADDQ      DI, CX
+	VMOVUPS.Z (CX), K1, Z0
+	VPXOR     X1, X1, X1
+	VPXOR     X2, X2, X2
+	VPXOR     X3, X3, X3
+	VPXOR     X4, X4, X4
+	MOVQ      rows+32(FP), R8
+
+partial_rows:
+	VMOVUPS.Z (BX), K1, Z8
+	VMOVUPS.Z (R9), K1, Z7
+	VMOVUPS.Z (R10), K1, Z6
+	VMOVUPS.Z (R11), K1, Z5
+	VSUBPS    Z0, Z8, Z8
+	VSUBPS    Z0, Z7, Z7
+	VSUBPS    Z0, Z6, Z6
+	VSUBPS    Z0, Z5, Z5
+	VADDPS    Z8, Z1, Z1
+	VADDPS    Z7, Z2, Z2
+	VADDPS    Z6, Z3, Z3
+	VADDPS    Z5, Z4, Z4
+	ADDQ      SI, BX
+	ADDQ      SI, R9
+	ADDQ      SI, R10
+	ADDQ      SI, R11
+	SUBQ      $+1, R8
+	JNE       partial_rows
+	MOVQ      add+56(FP), R8
+	TESTQ     R8, R8
+	JE        partial_store
+	VMOVUPS.Z (AX), K1, Z5
+	VADDPS    Z1, Z5, Z1
+
+partial_store:
+	VADDPS  Z2, Z1, Z1
+	VADDPS  Z3, Z1, Z1
+	VADDPS  Z4, Z1, Z1
+	VMOVUPS Z1, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
 // func ColSumSquaresShiftedAVX2(dst *float32, x *float32, shift *float32, n int, rows int, stride int, add int)
 // Requires: AVX, FMA3
 TEXT ·ColSumSquaresShiftedAVX2(SB), NOSPLIT, $0-56
@@ -25264,6 +25748,263 @@ partial_rows:
 
 partial_store:
 	VMOVUPS Z4, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func ColSumSquaresShiftedNarrowAVX2(dst *float32, x *float32, shift *float32, n int, rows int, stride int, block int, add int)
+// Requires: AVX, FMA3
+TEXT ·ColSumSquaresShiftedNarrowAVX2(SB), NOSPLIT, $0-64
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ shift+16(FP), CX
+	MOVQ n+24(FP), DX
+	MOVQ stride+40(FP), SI
+	SHLQ $0x02, SI
+	XORL DI, DI
+
+columns:
+	CMPQ    DX, $+8
+	JL      columns_end
+	MOVQ    block+48(FP), R8
+	SHLQ    $0x02, R8
+	MOVQ    x+8(FP), BX
+	ADDQ    DI, BX
+	MOVQ    BX, R9
+	ADDQ    R8, R9
+	MOVQ    R9, R10
+	ADDQ    R8, R10
+	MOVQ    R10, R11
+	ADDQ    R8, R11
+	MOVQ    shift+16(FP), CX
+	ADDQ    DI, CX
+	VMOVUPS (CX), Y0
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	VPXOR   X4, X4, X4
+	MOVQ    rows+32(FP), R8
+
+whole_rows:
+	VMOVUPS     (BX), Y5
+	VMOVUPS     (R9), Y6
+	VMOVUPS     (R10), Y7
+	VMOVUPS     (R11), Y8
+	VSUBPS      Y0, Y5, Y5
+	VSUBPS      Y0, Y6, Y6
+	VSUBPS      Y0, Y7, Y7
+	VSUBPS      Y0, Y8, Y8
+	VFMADD231PS Y5, Y5, Y1
+	VFMADD231PS Y6, Y6, Y2
+	VFMADD231PS Y7, Y7, Y3
+	VFMADD231PS Y8, Y8, Y4
+	ADDQ        SI, BX
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	SUBQ        $+1, R8
+	JNE         whole_rows
+	MOVQ        add+56(FP), R8
+	TESTQ       R8, R8
+	JE          whole_store
+	VMOVUPS     (AX), Y8
+	VADDPS      Y1, Y8, Y1
+
+whole_store:
+	VADDPS  Y2, Y1, Y1
+	VADDPS  Y3, Y1, Y1
+	VADDPS  Y4, Y1, Y1
+	VMOVUPS Y1, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, DI
+	ADDQ    $-8, DX
+	JMP     columns
+
+columns_end:
+	TESTQ      DX, DX
+	JE         done
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       DX
+	VMOVUPS    32(R13)(DX*4), Y8
+	NEGQ       DX
+	MOVQ       block+48(FP), R8
+	SHLQ       $0x02, R8
+	MOVQ       x+8(FP), BX
+	ADDQ       DI, BX
+	MOVQ       BX, R9
+	ADDQ       R8, R9
+	MOVQ       R9, R10
+	ADDQ       R8, R10
+	MOVQ       R10, R11
+	ADDQ       R8, R11
+	MOVQ       shift+16(FP), CX
+	ADDQ       DI, CX
+	VMASKMOVPS (CX), Y8, Y0
+	VPXOR      X1, X1, X1
+	VPXOR      X2, X2, X2
+	VPXOR      X3, X3, X3
+	VPXOR      X4, X4, X4
+	MOVQ       rows+32(FP), R8
+
+partial_rows:
+	VMASKMOVPS  (BX), Y8, Y7
+	VMASKMOVPS  (R9), Y8, Y6
+	VMASKMOVPS  (R10), Y8, Y5
+	VMASKMOVPS  (R11), Y8, Y9
+	VSUBPS      Y0, Y7, Y7
+	VSUBPS      Y0, Y6, Y6
+	VSUBPS      Y0, Y5, Y5
+	VSUBPS      Y0, Y9, Y9
+	VFMADD231PS Y7, Y7, Y1
+	VFMADD231PS Y6, Y6, Y2
+	VFMADD231PS Y5, Y5, Y3
+	VFMADD231PS Y9, Y9, Y4
+	ADDQ        SI, BX
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	SUBQ        $+1, R8
+	JNE         partial_rows
+	MOVQ        add+56(FP), R8
+	TESTQ       R8, R8
+	JE          partial_store
+	VMASKMOVPS  (AX), Y8, Y9
+	VADDPS      Y1, Y9, Y1
+
+partial_store:
+	VADDPS     Y2, Y1, Y1
+	VADDPS     Y3, Y1, Y1
+	VADDPS     Y4, Y1, Y1
+	VMASKMOVPS Y1, Y8, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func ColSumSquaresShiftedNarrowAVX512(dst *float32, x *float32, shift *float32, n int, rows int, stride int, block int, add int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·ColSumSquaresShiftedNarrowAVX512(SB), NOSPLIT, $0-64
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), BX
+	MOVQ shift+16(FP), CX
+	MOVQ n+24(FP), DX
+	MOVQ stride+40(FP), SI
+	SHLQ $0x02, SI
+	XORL DI, DI
+
+columns:
+	CMPQ    DX, $+16
+	JL      columns_end
+	MOVQ    block+48(FP), R8
+	SHLQ    $0x02, R8
+	MOVQ    x+8(FP), BX
+	ADDQ    DI, BX
+	MOVQ    BX, R9
+	ADDQ    R8, R9
+	MOVQ    R9, R10
+	ADDQ    R8, R10
+	MOVQ    R10, R11
+	ADDQ    R8, R11
+	MOVQ    shift+16(FP), CX
+	ADDQ    DI, CX
+	VMOVUPS (CX), Z0
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	VPXOR   X4, X4, X4
+	MOVQ    rows+32(FP), R8
+
+whole_rows:
+	VMOVUPS     (BX), Z5
+	VMOVUPS     (R9), Z6
+	VMOVUPS     (R10), Z7
+	VMOVUPS     (R11), Z8
+	VSUBPS      Z0, Z5, Z5
+	VSUBPS      Z0, Z6, Z6
+	VSUBPS      Z0, Z7, Z7
+	VSUBPS      Z0, Z8, Z8
+	VFMADD231PS Z5, Z5, Z1
+	VFMADD231PS Z6, Z6, Z2
+	VFMADD231PS Z7, Z7, Z3
+	VFMADD231PS Z8, Z8, Z4
+	ADDQ        SI, BX
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	SUBQ        $+1, R8
+	JNE         whole_rows
+	MOVQ        add+56(FP), R8
+	TESTQ       R8, R8
+	JE          whole_store
+	VMOVUPS     (AX), Z8
+	VADDPS      Z1, Z8, Z1
+
+whole_store:
+	VADDPS  Z2, Z1, Z1
+	VADDPS  Z3, Z1, Z1
+	VADDPS  Z4, Z1, Z1
+	VMOVUPS Z1, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, DI
+	ADDQ    $-16, DX
+	JMP     columns
+
+columns_end:
+	TESTQ     DX, DX
+	JE        done
+	MOVL      $0x0000ffff, R13
+	BZHIL     DX, R13, R13
+	KMOVW     R13, K1
+	MOVQ      block+48(FP), R8
+	SHLQ      $0x02, R8
+	MOVQ      x+8(FP), BX
+	ADDQ      DI, BX
+	MOVQ      BX, R9
+	ADDQ      R8, R9
+	MOVQ      R9, R10
+	ADDQ      R8, R10
+	MOVQ      R10, R11
+	ADDQ      R8, R11
+	MOVQ      shift+16(FP), CX
+	ADDQ      DI, CX
+	VMOVUPS.Z (CX), K1, Z0
+	VPXOR     X1, X1, X1
+	VPXOR     X2, X2, X2
+	VPXOR     X3, X3, X3
+	VPXOR     X4, X4, X4
+	MOVQ      rows+32(FP), R8
+
+partial_rows:
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (R9), K1, Z7
+	VMOVUPS.Z   (R10), K1, Z6
+	VMOVUPS.Z   (R11), K1, Z5
+	VSUBPS      Z0, Z8, Z8
+	VSUBPS      Z0, Z7, Z7
+	VSUBPS      Z0, Z6, Z6
+	VSUBPS      Z0, Z5, Z5
+	VFMADD231PS Z8, Z8, Z1
+	VFMADD231PS Z7, Z7, Z2
+	VFMADD231PS Z6, Z6, Z3
+	VFMADD231PS Z5, Z5, Z4
+	ADDQ        SI, BX
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	SUBQ        $+1, R8
+	JNE         partial_rows
+	MOVQ        add+56(FP), R8
+	TESTQ       R8, R8
+	JE          partial_store
+	VMOVUPS.Z   (AX), K1, Z5
+	VADDPS      Z1, Z5, Z1
+
+partial_store:
+	VADDPS  Z2, Z1, Z1
+	VADDPS  Z3, Z1, Z1
+	VADDPS  Z4, Z1, Z1
+	VMOVUPS Z1, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -26740,6 +27481,269 @@ partial_rows:
 partial_store:
 	VMOVUPS Z4, K1, (AX)
 	VMOVUPS Z5, K1, (BX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func BatchNormSumsNarrowAVX2(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, n int, rows int, stride int, block int, add int)
+// Requires: AVX, FMA3
+TEXT ·BatchNormSumsNarrowAVX2(SB), NOSPLIT, $0-80
+	MOVQ dgamma+0(FP), AX
+	MOVQ dbeta+8(FP), BX
+	MOVQ dy+16(FP), CX
+	MOVQ x+24(FP), DX
+	MOVQ mean+32(FP), SI
+	MOVQ n+40(FP), DI
+	MOVQ stride+56(FP), R8
+	SHLQ $0x02, R8
+	XORL R9, R9
+
+columns:
+	CMPQ    DI, $+8
+	JL      columns_end
+	MOVQ    block+64(FP), R10
+	SHLQ    $0x02, R10
+	MOVQ    dy+16(FP), CX
+	ADDQ    R9, CX
+	MOVQ    CX, R11
+	ADDQ    R10, R11
+	MOVQ    x+24(FP), DX
+	ADDQ    R9, DX
+	MOVQ    DX, R12
+	ADDQ    R10, R12
+	MOVQ    mean+32(FP), SI
+	ADDQ    R9, SI
+	VMOVUPS (SI), Y0
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	VPXOR   X4, X4, X4
+	MOVQ    rows+48(FP), R10
+
+whole_rows:
+	VMOVUPS     (CX), Y5
+	VMOVUPS     (R11), Y6
+	VMOVUPS     (DX), Y7
+	VMOVUPS     (R12), Y8
+	VSUBPS      Y0, Y7, Y7
+	VSUBPS      Y0, Y8, Y8
+	VFMADD231PS Y7, Y5, Y1
+	VFMADD231PS Y8, Y6, Y2
+	VADDPS      Y5, Y3, Y3
+	VADDPS      Y6, Y4, Y4
+	ADDQ        R8, CX
+	ADDQ        R8, R11
+	ADDQ        R8, DX
+	ADDQ        R8, R12
+	SUBQ        $+1, R10
+	JNE         whole_rows
+	MOVQ        add+72(FP), R10
+	TESTQ       R10, R10
+	JE          whole_store
+	VMOVUPS     (AX), Y6
+	VADDPS      Y1, Y6, Y1
+	VMOVUPS     (BX), Y6
+	VADDPS      Y3, Y6, Y3
+
+whole_store:
+	VADDPS  Y2, Y1, Y1
+	VMOVUPS Y1, (AX)
+	VADDPS  Y4, Y3, Y3
+	VMOVUPS Y3, (BX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	ADDQ    $+32, R9
+	ADDQ    $-8, DI
+	JMP     columns
+
+columns_end:
+	TESTQ      DI, DI
+	JE         done
+	LEAQ       partial_masks<>+0(SB), R13
+	NEGQ       DI
+	VMOVUPS    32(R13)(DI*4), Y6
+	NEGQ       DI
+	MOVQ       block+64(FP), R10
+	SHLQ       $0x02, R10
+	MOVQ       dy+16(FP), CX
+	ADDQ       R9, CX
+	MOVQ       CX, R11
+	ADDQ       R10, R11
+	MOVQ       x+24(FP), DX
+	ADDQ       R9, DX
+	MOVQ       DX, R12
+	ADDQ       R10, R12
+	MOVQ       mean+32(FP), SI
+	ADDQ       R9, SI
+	VMASKMOVPS (SI), Y6, Y0
+	VPXOR      X1, X1, X1
+	VPXOR      X2, X2, X2
+	VPXOR      X3, X3, X3
+	VPXOR      X4, X4, X4
+	MOVQ       rows+48(FP), R10
+
+partial_rows:
+	VMASKMOVPS  (CX), Y6, Y5
+	VMASKMOVPS  (R11), Y6, Y8
+	VMASKMOVPS  (DX), Y6, Y7
+	VMASKMOVPS  (R12), Y6, Y9
+	VSUBPS      Y0, Y7, Y7
+	VSUBPS      Y0, Y9, Y9
+	VFMADD231PS Y7, Y5, Y1
+	VFMADD231PS Y9, Y8, Y2
+	VADDPS      Y5, Y3, Y3
+	VADDPS      Y8, Y4, Y4
+	ADDQ        R8, CX
+	ADDQ        R8, R11
+	ADDQ        R8, DX
+	ADDQ        R8, R12
+	SUBQ        $+1, R10
+	JNE         partial_rows
+	MOVQ        add+72(FP), R10
+	TESTQ       R10, R10
+	JE          partial_store
+	VMASKMOVPS  (AX), Y6, Y8
+	VADDPS      Y1, Y8, Y1
+	VMASKMOVPS  (BX), Y6, Y8
+	VADDPS      Y3, Y8, Y3
+
+partial_store:
+	VADDPS     Y2, Y1, Y1
+	VMASKMOVPS Y1, Y6, (AX)
+	VADDPS     Y4, Y3, Y3
+	VMASKMOVPS Y3, Y6, (BX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func BatchNormSumsNarrowAVX512(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, n int, rows int, stride int, block int, add int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·BatchNormSumsNarrowAVX512(SB), NOSPLIT, $0-80
+	MOVQ dgamma+0(FP), AX
+	MOVQ dbeta+8(FP), BX
+	MOVQ dy+16(FP), CX
+	MOVQ x+24(FP), DX
+	MOVQ mean+32(FP), SI
+	MOVQ n+40(FP), DI
+	MOVQ stride+56(FP), R8
+	SHLQ $0x02, R8
+	XORL R9, R9
+
+columns:
+	CMPQ    DI, $+16
+	JL      columns_end
+	MOVQ    block+64(FP), R10
+	SHLQ    $0x02, R10
+	MOVQ    dy+16(FP), CX
+	ADDQ    R9, CX
+	MOVQ    CX, R11
+	ADDQ    R10, R11
+	MOVQ    x+24(FP), DX
+	ADDQ    R9, DX
+	MOVQ    DX, R12
+	ADDQ    R10, R12
+	MOVQ    mean+32(FP), SI
+	ADDQ    R9, SI
+	VMOVUPS (SI), Z0
+	VPXOR   X1, X1, X1
+	VPXOR   X2, X2, X2
+	VPXOR   X3, X3, X3
+	VPXOR   X4, X4, X4
+	MOVQ    rows+48(FP), R10
+
+whole_rows:
+	VMOVUPS     (CX), Z5
+	VMOVUPS     (R11), Z6
+	VMOVUPS     (DX), Z7
+	VMOVUPS     (R12), Z8
+	VSUBPS      Z0, Z7, Z7
+	VSUBPS      Z0, Z8, Z8
+	VFMADD231PS Z7, Z5, Z1
+	VFMADD231PS Z8, Z6, Z2
+	VADDPS      Z5, Z3, Z3
+	VADDPS      Z6, Z4, Z4
+	ADDQ        R8, CX
+	ADDQ        R8, R11
+	ADDQ        R8, DX
+	ADDQ        R8, R12
+	SUBQ        $+1, R10
+	JNE         whole_rows
+	MOVQ        add+72(FP), R10
+	TESTQ       R10, R10
+	JE          whole_store
+	VMOVUPS     (AX), Z6
+	VADDPS      Z1, Z6, Z1
+	VMOVUPS     (BX), Z6
+	VADDPS      Z3, Z6, Z3
+
+whole_store:
+	VADDPS  Z2, Z1, Z1
+	VMOVUPS Z1, (AX)
+	VADDPS  Z4, Z3, Z3
+	VMOVUPS Z3, (BX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	ADDQ    $+64, R9
+	ADDQ    $-16, DI
+	JMP     columns
+
+columns_end:
+	TESTQ     DI, DI
+	JE        done
+	MOVL      $0x0000ffff, R13
+	BZHIL     DI, R13, R13
+	KMOVW     R13, K1
+	MOVQ      block+64(FP), R10
+	SHLQ      $0x02, R10
+	MOVQ      dy+16(FP), CX
+	ADDQ      R9, CX
+	MOVQ      CX, R11
+	ADDQ      R10, R11
+	MOVQ      x+24(FP), DX
+	ADDQ      R9, DX
+	MOVQ      DX, R12
+	ADDQ      R10, R12
+	MOVQ      mean+32(FP), SI
+	ADDQ      R9, SI
+	VMOVUPS.Z (SI), K1, Z0
+	VPXOR     X1, X1, X1
+	VPXOR     X2, X2, X2
+	VPXOR     X3, X3, X3
+	VPXOR     X4, X4, X4
+	MOVQ      rows+48(FP), R10
+
+partial_rows:
+	VMOVUPS.Z   (CX), K1, Z6
+	VMOVUPS.Z   (R11), K1, Z5
+	VMOVUPS.Z   (DX), K1, Z8
+	VMOVUPS.Z   (R12), K1, Z7
+	VSUBPS      Z0, Z8, Z8
+	VSUBPS      Z0, Z7, Z7
+	VFMADD231PS Z8, Z6, Z1
+	VFMADD231PS Z7, Z5, Z2
+	VADDPS      Z6, Z3, Z3
+	VADDPS      Z5, Z4, Z4
+	ADDQ        R8, CX
+	ADDQ        R8, R11
+	ADDQ        R8, DX
+	ADDQ        R8, R12
+	SUBQ        $+1, R10
+	JNE         partial_rows
+	MOVQ        add+72(FP), R10
+	TESTQ       R10, R10
+	JE          partial_store
+	VMOVUPS.Z   (AX), K1, Z5
+	VADDPS      Z1, Z5, Z1
+	VMOVUPS.Z   (BX), K1, Z5
+	VADDPS      Z3, Z5, Z3
+
+partial_store:
+	VADDPS  Z2, Z1, Z1
+	VMOVUPS Z1, K1, (AX)
+	VADDPS  Z4, Z3, Z3
+	VMOVUPS Z3, K1, (BX)
 
 done:
 	VZEROUPPER

@@ -44,6 +44,9 @@ func PreconditionNEON(dst *float32, m *float32, row *float32, col *float32, rows
 func ColSumsNEON(dst *float32, x *float32, n int, rows int, stride int, add int)
 
 //go:noescape
+func ColSumsNarrowNEON(dst *float32, x *float32, n int, rows int, stride int, block int, add int)
+
+//go:noescape
 func ColSumSquaresNEON(dst *float32, x *float32, n int, rows int, stride int, add int)
 
 //go:noescape
@@ -230,7 +233,13 @@ func ColDotNormalizedNEON(dst *float32, dy *float32, x *float32, mean *float32, 
 func ColSumsShiftedNEON(dst *float32, x *float32, shift *float32, n int, rows int, stride int, add int)
 
 //go:noescape
+func ColSumsShiftedNarrowNEON(dst *float32, x *float32, shift *float32, n int, rows int, stride int, block int, add int)
+
+//go:noescape
 func ColSumSquaresShiftedNEON(dst *float32, x *float32, shift *float32, n int, rows int, stride int, add int)
+
+//go:noescape
+func ColSumSquaresShiftedNarrowNEON(dst *float32, x *float32, shift *float32, n int, rows int, stride int, block int, add int)
 
 //go:noescape
 func ColAffineNEON(dst *float32, x *float32, scale *float32, shift *float32, rows int, cols int)
@@ -246,6 +255,9 @@ func DropoutNEON(dst *float32, x *float32, n int, first uint32, key1 uint32, key
 
 //go:noescape
 func BatchNormSumsNEON(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, n int, rows int, stride int, add int)
+
+//go:noescape
+func BatchNormSumsNarrowNEON(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, n int, rows int, stride int, block int, add int)
 
 //go:noescape
 func BatchNormBackwardNEON(dx *float32, dy *float32, x *float32, mean *float32, slope *float32, a *float32, b *float32, rows int, cols int)

@@ -3674,6 +3674,184 @@ stored188:
 done:
 	RET
 
+// func ColSumsNarrowNEON(dst *float32, x *float32, n int, rows int, stride int, block int, add int)
+TEXT ·ColSumsNarrowNEON(SB), NOSPLIT, $0-56
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD stride+32(FP), R3
+	LSL $2, R3
+	MOVD ZR, R4
+
+columns:
+	CMP $4, R2
+	BLT columns_end
+	MOVD block+40(FP), R5
+	LSL $2, R5
+	MOVD x+8(FP), R1
+	ADD R4, R1
+	MOVD R1, R6
+	ADD R5, R6
+	MOVD R6, R7
+	ADD R5, R7
+	MOVD R7, R8
+	ADD R5, R8
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	MOVD rows+24(FP), R5
+
+whole_rows:
+	FMOVQ 0(R1), F4
+	FMOVQ 0(R6), F5
+	FMOVQ 0(R7), F6
+	FMOVQ 0(R8), F7
+	WORD $0x4e24d400 // FADD V0.4S, V0.4S, V4.4S
+	WORD $0x4e25d421 // FADD V1.4S, V1.4S, V5.4S
+	WORD $0x4e26d442 // FADD V2.4S, V2.4S, V6.4S
+	WORD $0x4e27d463 // FADD V3.4S, V3.4S, V7.4S
+	ADD R3, R1
+	ADD R3, R6
+	ADD R3, R7
+	ADD R3, R8
+	SUBS $1, R5
+	BNE whole_rows
+	MOVD add+48(FP), R5
+	CMP $0, R5
+	BEQ whole_store
+	FMOVQ 0(R0), F7
+	WORD $0x4e20d4e0 // FADD V0.4S, V7.4S, V0.4S
+
+whole_store:
+	WORD $0x4e21d400 // FADD V0.4S, V0.4S, V1.4S
+	WORD $0x4e22d400 // FADD V0.4S, V0.4S, V2.4S
+	WORD $0x4e23d400 // FADD V0.4S, V0.4S, V3.4S
+	FMOVQ F0, 0(R0)
+	ADD $16, R0
+	ADD $16, R4
+	SUB $4, R2
+	B columns
+
+columns_end:
+	CMP $0, R2
+	BEQ done
+	VDUP R2, V7.S4
+	SUB $0, R2, R26
+	VMOV R26, V7.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V7.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V7.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V7.S[3]
+	WORD $0x4ea088e7 // CMGT V7.4S, V7.4S, #0
+	MOVD block+40(FP), R5
+	LSL $2, R5
+	MOVD x+8(FP), R1
+	ADD R4, R1
+	MOVD R1, R6
+	ADD R5, R6
+	MOVD R6, R7
+	ADD R5, R7
+	MOVD R7, R8
+	ADD R5, R8
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	MOVD rows+24(FP), R5
+
+partial_rows:
+	TBZ $1, R2, single189
+	FMOVD 0(R1), F6
+	TBZ $0, R2, loaded190
+	ADD $8, R1, R26
+	VLD1 (R26), V6.S[2]
+	B loaded190
+
+single189:
+	FMOVS 0(R1), F6
+
+loaded190:
+	TBZ $1, R2, single191
+	FMOVD 0(R6), F5
+	TBZ $0, R2, loaded192
+	ADD $8, R6, R26
+	VLD1 (R26), V5.S[2]
+	B loaded192
+
+single191:
+	FMOVS 0(R6), F5
+
+loaded192:
+	TBZ $1, R2, single193
+	FMOVD 0(R7), F4
+	TBZ $0, R2, loaded194
+	ADD $8, R7, R26
+	VLD1 (R26), V4.S[2]
+	B loaded194
+
+single193:
+	FMOVS 0(R7), F4
+
+loaded194:
+	TBZ $1, R2, single195
+	FMOVD 0(R8), F8
+	TBZ $0, R2, loaded196
+	ADD $8, R8, R26
+	VLD1 (R26), V8.S[2]
+	B loaded196
+
+single195:
+	FMOVS 0(R8), F8
+
+loaded196:
+	WORD $0x4e26d400 // FADD V0.4S, V0.4S, V6.4S
+	WORD $0x4e25d421 // FADD V1.4S, V1.4S, V5.4S
+	WORD $0x4e24d442 // FADD V2.4S, V2.4S, V4.4S
+	WORD $0x4e28d463 // FADD V3.4S, V3.4S, V8.4S
+	ADD R3, R1
+	ADD R3, R6
+	ADD R3, R7
+	ADD R3, R8
+	SUBS $1, R5
+	BNE partial_rows
+	MOVD add+48(FP), R5
+	CMP $0, R5
+	BEQ partial_store
+	TBZ $1, R2, single197
+	FMOVD 0(R0), F8
+	TBZ $0, R2, loaded198
+	ADD $8, R0, R26
+	VLD1 (R26), V8.S[2]
+	B loaded198
+
+single197:
+	FMOVS 0(R0), F8
+
+loaded198:
+	WORD $0x4e20d500 // FADD V0.4S, V8.4S, V0.4S
+
+partial_store:
+	WORD $0x4e21d400 // FADD V0.4S, V0.4S, V1.4S
+	WORD $0x4e22d400 // FADD V0.4S, V0.4S, V2.4S
+	WORD $0x4e23d400 // FADD V0.4S, V0.4S, V3.4S
+	TBZ $1, R2, single199
+	FMOVD F0, 0(R0)
+	TBZ $0, R2, stored200
+	ADD $8, R0, R26
+	VST1 V0.S[2], (R26)
+	B stored200
+
+single199:
+	FMOVS F0, 0(R0)
+
+stored200:
+
+done:
+	RET
+
 // func ColSumSquaresNEON(dst *float32, x *float32, n int, rows int, stride int, add int)
 TEXT ·ColSumSquaresNEON(SB), NOSPLIT, $0-48
 	MOVD dst+0(FP), R0
@@ -3882,17 +4060,17 @@ columns1_end:
 	MOVD rows+24(FP), R5
 
 partial_rows:
-	TBZ $1, R2, single189
+	TBZ $1, R2, single201
 	FMOVD 0(R1), F0
-	TBZ $0, R2, loaded190
+	TBZ $0, R2, loaded202
 	ADD $8, R1, R26
 	VLD1 (R26), V0.S[2]
-	B loaded190
+	B loaded202
 
-single189:
+single201:
 	FMOVS 0(R1), F0
 
-loaded190:
+loaded202:
 	VFMLA V0.S4, V0.S4, V3.S4
 	ADD R3, R1
 	SUBS $1, R5
@@ -3900,31 +4078,31 @@ loaded190:
 	MOVD add+40(FP), R5
 	CMP $0, R5
 	BEQ partial_store
-	TBZ $1, R2, single191
+	TBZ $1, R2, single203
 	FMOVD 0(R0), F0
-	TBZ $0, R2, loaded192
+	TBZ $0, R2, loaded204
 	ADD $8, R0, R26
 	VLD1 (R26), V0.S[2]
-	B loaded192
+	B loaded204
 
-single191:
+single203:
 	FMOVS 0(R0), F0
 
-loaded192:
+loaded204:
 	WORD $0x4e23d403 // FADD V3.4S, V0.4S, V3.4S
 
 partial_store:
-	TBZ $1, R2, single193
+	TBZ $1, R2, single205
 	FMOVD F3, 0(R0)
-	TBZ $0, R2, stored194
+	TBZ $0, R2, stored206
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored194
+	B stored206
 
-single193:
+single205:
 	FMOVS F3, 0(R0)
 
-stored194:
+stored206:
 
 done:
 	RET
@@ -4078,82 +4256,82 @@ vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ row_end
-	TBZ $1, R7, single195
+	TBZ $1, R7, single207
 	FMOVD 0(R0), F12
-	TBZ $0, R7, loaded196
+	TBZ $0, R7, loaded208
 	ADD $8, R0, R26
 	VLD1 (R26), V12.S[2]
-	B loaded196
+	B loaded208
 
-single195:
+single207:
 	FMOVS 0(R0), F12
 
-loaded196:
-	TBZ $1, R7, single197
+loaded208:
+	TBZ $1, R7, single209
 	FMOVD 0(R2), F9
-	TBZ $0, R7, loaded198
+	TBZ $0, R7, loaded210
 	ADD $8, R2, R26
 	VLD1 (R26), V9.S[2]
-	B loaded198
+	B loaded210
 
-single197:
+single209:
 	FMOVS 0(R2), F9
 
-loaded198:
+loaded210:
 	VFMLA V12.S4, V4.S4, V9.S4
-	TBZ $1, R7, single199
+	TBZ $1, R7, single211
 	FMOVD 0(R1), F11
-	TBZ $0, R7, loaded200
+	TBZ $0, R7, loaded212
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded200
+	B loaded212
 
-single199:
+single211:
 	FMOVS 0(R1), F11
 
-loaded200:
+loaded212:
 	WORD $0x6e29dc29 // FMUL V9.4S, V1.4S, V9.4S
 	VFMLA V11.S4, V0.S4, V9.S4
 	WORD $0x6ea9eccb // FACGT V11.4S, V6.4S, V9.4S
 	WORD $0x4e6b1d29 // BIC V9.16B, V9.16B, V11.16B
-	TBZ $1, R7, single201
+	TBZ $1, R7, single213
 	FMOVD F9, 0(R1)
-	TBZ $0, R7, stored202
+	TBZ $0, R7, stored214
 	ADD $8, R1, R26
 	VST1 V9.S[2], (R26)
-	B stored202
+	B stored214
 
-single201:
+single213:
 	FMOVS F9, 0(R1)
 
-stored202:
-	TBZ $1, R7, single203
+stored214:
+	TBZ $1, R7, single215
 	FMOVD 0(R4), F11
-	TBZ $0, R7, loaded204
+	TBZ $0, R7, loaded216
 	ADD $8, R4, R26
 	VLD1 (R26), V11.S[2]
-	B loaded204
+	B loaded216
 
-single203:
+single215:
 	FMOVS 0(R4), F11
 
-loaded204:
+loaded216:
 	VMOV V3.B16, V10.B16
 	VFMLA V11.S4, V8.S4, V10.S4
 	WORD $0x6e2afd2a // FDIV V10.4S, V9.4S, V10.4S
 	WORD $0x6e2cdcac // FMUL V12.4S, V5.4S, V12.4S
 	VFMLS V10.S4, V2.S4, V12.S4
-	TBZ $1, R7, single205
+	TBZ $1, R7, single217
 	FMOVD F12, 0(R0)
-	TBZ $0, R7, stored206
+	TBZ $0, R7, stored218
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored206
+	B stored218
 
-single205:
+single217:
 	FMOVS F12, 0(R0)
 
-stored206:
+stored218:
 	LSL $2, R7
 	ADD R7, R0
 	ADD R7, R1
@@ -4294,81 +4472,81 @@ vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ row_end
-	TBZ $1, R7, single207
+	TBZ $1, R7, single219
 	FMOVD 0(R0), F12
-	TBZ $0, R7, loaded208
+	TBZ $0, R7, loaded220
 	ADD $8, R0, R26
 	VLD1 (R26), V12.S[2]
-	B loaded208
+	B loaded220
 
-single207:
+single219:
 	FMOVS 0(R0), F12
 
-loaded208:
-	TBZ $1, R7, single209
+loaded220:
+	TBZ $1, R7, single221
 	FMOVD 0(R2), F17
-	TBZ $0, R7, loaded210
+	TBZ $0, R7, loaded222
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded210
+	B loaded222
 
-single209:
+single221:
 	FMOVS 0(R2), F17
 
-loaded210:
+loaded222:
 	VFMLA V12.S4, V4.S4, V17.S4
-	TBZ $1, R7, single211
+	TBZ $1, R7, single223
 	FMOVD 0(R1), F11
-	TBZ $0, R7, loaded212
+	TBZ $0, R7, loaded224
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded212
+	B loaded224
 
-single211:
+single223:
 	FMOVS 0(R1), F11
 
-loaded212:
+loaded224:
 	WORD $0x6e31dc31 // FMUL V17.4S, V1.4S, V17.4S
 	VFMLA V11.S4, V0.S4, V17.S4
 	WORD $0x6eb1eccb // FACGT V11.4S, V6.4S, V17.4S
 	WORD $0x4e6b1e31 // BIC V17.16B, V17.16B, V11.16B
-	TBZ $1, R7, single213
+	TBZ $1, R7, single225
 	FMOVD F17, 0(R1)
-	TBZ $0, R7, stored214
+	TBZ $0, R7, stored226
 	ADD $8, R1, R26
 	VST1 V17.S[2], (R26)
-	B stored214
+	B stored226
 
-single213:
+single225:
 	FMOVS F17, 0(R1)
 
-stored214:
-	TBZ $1, R7, single215
+stored226:
+	TBZ $1, R7, single227
 	FMOVD 0(R4), F11
-	TBZ $0, R7, loaded216
+	TBZ $0, R7, loaded228
 	ADD $8, R4, R26
 	VLD1 (R26), V11.S[2]
-	B loaded216
+	B loaded228
 
-single215:
+single227:
 	FMOVS 0(R4), F11
 
-loaded216:
+loaded228:
 	VMOV V3.B16, V10.B16
 	VFMLA V11.S4, V8.S4, V10.S4
 	WORD $0x6e2afe2b // FDIV V11.4S, V17.4S, V10.4S
 	VFMLS V11.S4, V2.S4, V12.S4
-	TBZ $1, R7, single217
+	TBZ $1, R7, single229
 	FMOVD F12, 0(R0)
-	TBZ $0, R7, stored218
+	TBZ $0, R7, stored230
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored218
+	B stored230
 
-single217:
+single229:
 	FMOVS F12, 0(R0)
 
-stored218:
+stored230:
 	LSL $2, R7
 	ADD R7, R0
 	ADD R7, R1
@@ -4500,69 +4678,69 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V10.S[3]
 	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
-	TBZ $1, R3, single219
+	TBZ $1, R3, single231
 	FMOVD 0(R0), F9
-	TBZ $0, R3, loaded220
+	TBZ $0, R3, loaded232
 	ADD $8, R0, R26
 	VLD1 (R26), V9.S[2]
-	B loaded220
+	B loaded232
 
-single219:
+single231:
 	FMOVS 0(R0), F9
 
-loaded220:
-	TBZ $1, R3, single221
+loaded232:
+	TBZ $1, R3, single233
 	FMOVD 0(R2), F7
-	TBZ $0, R3, loaded222
+	TBZ $0, R3, loaded234
 	ADD $8, R2, R26
 	VLD1 (R26), V7.S[2]
-	B loaded222
+	B loaded234
 
-single221:
+single233:
 	FMOVS 0(R2), F7
 
-loaded222:
+loaded234:
 	VFMLA V9.S4, V5.S4, V7.S4
-	TBZ $1, R3, single223
+	TBZ $1, R3, single235
 	FMOVD 0(R1), F8
-	TBZ $0, R3, loaded224
+	TBZ $0, R3, loaded236
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded224
+	B loaded236
 
-single223:
+single235:
 	FMOVS 0(R1), F8
 
-loaded224:
+loaded236:
 	WORD $0x6e27dc2e // FMUL V14.4S, V1.4S, V7.4S
 	VFMLA V8.S4, V0.S4, V14.S4
 	WORD $0x6eaeecc8 // FACGT V8.4S, V6.4S, V14.4S
 	WORD $0x4e681dce // BIC V14.16B, V14.16B, V8.16B
-	TBZ $1, R3, single225
+	TBZ $1, R3, single237
 	FMOVD F14, 0(R1)
-	TBZ $0, R3, stored226
+	TBZ $0, R3, stored238
 	ADD $8, R1, R26
 	VST1 V14.S[2], (R26)
-	B stored226
+	B stored238
 
-single225:
+single237:
 	FMOVS F14, 0(R1)
 
-stored226:
+stored238:
 	WORD $0x6e27dc47 // FMUL V7.4S, V2.4S, V7.4S
 	VFMLA V14.S4, V3.S4, V7.S4
 	VFMLS V7.S4, V4.S4, V9.S4
-	TBZ $1, R3, single227
+	TBZ $1, R3, single239
 	FMOVD F9, 0(R0)
-	TBZ $0, R3, stored228
+	TBZ $0, R3, stored240
 	ADD $8, R0, R26
 	VST1 V9.S[2], (R26)
-	B stored228
+	B stored240
 
-single227:
+single239:
 	FMOVS F9, 0(R0)
 
-stored228:
+stored240:
 
 done:
 	RET
@@ -4747,99 +4925,99 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R4, single229
+	TBZ $1, R4, single241
 	FMOVD 0(R0), F12
-	TBZ $0, R4, loaded230
+	TBZ $0, R4, loaded242
 	ADD $8, R0, R26
 	VLD1 (R26), V12.S[2]
-	B loaded230
+	B loaded242
 
-single229:
+single241:
 	FMOVS 0(R0), F12
 
-loaded230:
-	TBZ $1, R4, single231
+loaded242:
+	TBZ $1, R4, single243
 	FMOVD 0(R3), F10
-	TBZ $0, R4, loaded232
+	TBZ $0, R4, loaded244
 	ADD $8, R3, R26
 	VLD1 (R26), V10.S[2]
-	B loaded232
+	B loaded244
 
-single231:
+single243:
 	FMOVS 0(R3), F10
 
-loaded232:
+loaded244:
 	VFMLA V12.S4, V7.S4, V10.S4
-	TBZ $1, R4, single233
+	TBZ $1, R4, single245
 	FMOVD 0(R1), F11
-	TBZ $0, R4, loaded234
+	TBZ $0, R4, loaded246
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded234
+	B loaded246
 
-single233:
+single245:
 	FMOVS 0(R1), F11
 
-loaded234:
+loaded246:
 	WORD $0x6e2adc31 // FMUL V17.4S, V1.4S, V10.4S
 	VFMLA V11.S4, V0.S4, V17.S4
 	WORD $0x6eb1ed2b // FACGT V11.4S, V9.4S, V17.4S
 	WORD $0x4e6b1e31 // BIC V17.16B, V17.16B, V11.16B
-	TBZ $1, R4, single235
+	TBZ $1, R4, single247
 	FMOVD F17, 0(R1)
-	TBZ $0, R4, stored236
+	TBZ $0, R4, stored248
 	ADD $8, R1, R26
 	VST1 V17.S[2], (R26)
-	B stored236
+	B stored248
 
-single235:
+single247:
 	FMOVS F17, 0(R1)
 
-stored236:
-	TBZ $1, R4, single237
+stored248:
+	TBZ $1, R4, single249
 	FMOVD 0(R2), F11
-	TBZ $0, R4, loaded238
+	TBZ $0, R4, loaded250
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded238
+	B loaded250
 
-single237:
+single249:
 	FMOVS 0(R2), F11
 
-loaded238:
+loaded250:
 	WORD $0x6e2adc70 // FMUL V16.4S, V3.4S, V10.4S
 	WORD $0x6e2ade0a // FMUL V10.4S, V16.4S, V10.4S
 	VFMLA V11.S4, V2.S4, V10.S4
 	WORD $0x6eaaed2b // FACGT V11.4S, V9.4S, V10.4S
 	WORD $0x4e6b1d4a // BIC V10.16B, V10.16B, V11.16B
-	TBZ $1, R4, single239
+	TBZ $1, R4, single251
 	FMOVD F10, 0(R2)
-	TBZ $0, R4, stored240
+	TBZ $0, R4, stored252
 	ADD $8, R2, R26
 	VST1 V10.S[2], (R26)
-	B stored240
+	B stored252
 
-single239:
+single251:
 	FMOVS F10, 0(R2)
 
-stored240:
+stored252:
 	WORD $0x6e25dd4a // FMUL V10.4S, V10.4S, V5.4S
 	WORD $0x6ea1f94a // FSQRT V10.4S, V10.4S
 	WORD $0x4e26d54a // FADD V10.4S, V10.4S, V6.4S
 	WORD $0x6e2afe2a // FDIV V10.4S, V17.4S, V10.4S
 	WORD $0x6e2cdd0c // FMUL V12.4S, V8.4S, V12.4S
 	VFMLS V10.S4, V4.S4, V12.S4
-	TBZ $1, R4, single241
+	TBZ $1, R4, single253
 	FMOVD F12, 0(R0)
-	TBZ $0, R4, stored242
+	TBZ $0, R4, stored254
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored242
+	B stored254
 
-single241:
+single253:
 	FMOVS F12, 0(R0)
 
-stored242:
+stored254:
 
 done:
 	RET
@@ -4980,99 +5158,99 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R4, single243
+	TBZ $1, R4, single255
 	FMOVD 0(R0), F11
-	TBZ $0, R4, loaded244
+	TBZ $0, R4, loaded256
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded244
+	B loaded256
 
-single243:
+single255:
 	FMOVS 0(R0), F11
 
-loaded244:
-	TBZ $1, R4, single245
+loaded256:
+	TBZ $1, R4, single257
 	FMOVD 0(R3), F13
-	TBZ $0, R4, loaded246
+	TBZ $0, R4, loaded258
 	ADD $8, R3, R26
 	VLD1 (R26), V13.S[2]
-	B loaded246
+	B loaded258
 
-single245:
+single257:
 	FMOVS 0(R3), F13
 
-loaded246:
+loaded258:
 	VFMLA V11.S4, V7.S4, V13.S4
-	TBZ $1, R4, single247
+	TBZ $1, R4, single259
 	FMOVD 0(R1), F14
-	TBZ $0, R4, loaded248
+	TBZ $0, R4, loaded260
 	ADD $8, R1, R26
 	VLD1 (R26), V14.S[2]
-	B loaded248
+	B loaded260
 
-single247:
+single259:
 	FMOVS 0(R1), F14
 
-loaded248:
+loaded260:
 	WORD $0x6e2ddc32 // FMUL V18.4S, V1.4S, V13.4S
 	VFMLA V14.S4, V0.S4, V18.S4
 	WORD $0x6eb2ed4e // FACGT V14.4S, V10.4S, V18.4S
 	WORD $0x4e6e1e52 // BIC V18.16B, V18.16B, V14.16B
-	TBZ $1, R4, single249
+	TBZ $1, R4, single261
 	FMOVD F18, 0(R1)
-	TBZ $0, R4, stored250
+	TBZ $0, R4, stored262
 	ADD $8, R1, R26
 	VST1 V18.S[2], (R26)
-	B stored250
+	B stored262
 
-single249:
+single261:
 	FMOVS F18, 0(R1)
 
-stored250:
-	TBZ $1, R4, single251
+stored262:
+	TBZ $1, R4, single263
 	FMOVD 0(R2), F14
-	TBZ $0, R4, loaded252
+	TBZ $0, R4, loaded264
 	ADD $8, R2, R26
 	VLD1 (R26), V14.S[2]
-	B loaded252
+	B loaded264
 
-single251:
+single263:
 	FMOVS 0(R2), F14
 
-loaded252:
+loaded264:
 	WORD $0x6e2ddc71 // FMUL V17.4S, V3.4S, V13.4S
 	WORD $0x6e2dde2d // FMUL V13.4S, V17.4S, V13.4S
 	VFMLA V14.S4, V2.S4, V13.S4
 	WORD $0x6eaded4e // FACGT V14.4S, V10.4S, V13.4S
 	WORD $0x4e6e1dad // BIC V13.16B, V13.16B, V14.16B
-	TBZ $1, R4, single253
+	TBZ $1, R4, single265
 	FMOVD F13, 0(R2)
-	TBZ $0, R4, stored254
+	TBZ $0, R4, stored266
 	ADD $8, R2, R26
 	VST1 V13.S[2], (R26)
-	B stored254
+	B stored266
 
-single253:
+single265:
 	FMOVS F13, 0(R2)
 
-stored254:
+stored266:
 	WORD $0x6e25ddae // FMUL V14.4S, V13.4S, V5.4S
 	WORD $0x6ea1f9ce // FSQRT V14.4S, V14.4S
 	WORD $0x4e26d5cd // FADD V13.4S, V14.4S, V6.4S
 	WORD $0x6e2dfe4d // FDIV V13.4S, V18.4S, V13.4S
 	WORD $0x6e2bdd0b // FMUL V11.4S, V8.4S, V11.4S
 	VFMLS V13.S4, V4.S4, V11.S4
-	TBZ $1, R4, single255
+	TBZ $1, R4, single267
 	FMOVD F11, 0(R0)
-	TBZ $0, R4, stored256
+	TBZ $0, R4, stored268
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored256
+	B stored268
 
-single255:
+single267:
 	FMOVS F11, 0(R0)
 
-stored256:
+stored268:
 
 done:
 	RET
@@ -5290,125 +5468,125 @@ vectors_end:
 	SUB $3, R5, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R5, single257
+	TBZ $1, R5, single269
 	FMOVD 0(R0), F11
-	TBZ $0, R5, loaded258
+	TBZ $0, R5, loaded270
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded258
+	B loaded270
 
-single257:
+single269:
 	FMOVS 0(R0), F11
 
-loaded258:
-	TBZ $1, R5, single259
+loaded270:
+	TBZ $1, R5, single271
 	FMOVD 0(R4), F10
-	TBZ $0, R5, loaded260
+	TBZ $0, R5, loaded272
 	ADD $8, R4, R26
 	VLD1 (R26), V10.S[2]
-	B loaded260
+	B loaded272
 
-single259:
+single271:
 	FMOVS 0(R4), F10
 
-loaded260:
+loaded272:
 	VFMLA V11.S4, V7.S4, V10.S4
-	TBZ $1, R5, single261
+	TBZ $1, R5, single273
 	FMOVD 0(R1), F12
-	TBZ $0, R5, loaded262
+	TBZ $0, R5, loaded274
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded262
+	B loaded274
 
-single261:
+single273:
 	FMOVS 0(R1), F12
 
-loaded262:
+loaded274:
 	WORD $0x6e2adc35 // FMUL V21.4S, V1.4S, V10.4S
 	VFMLA V12.S4, V0.S4, V21.S4
 	WORD $0x6eb5ed2c // FACGT V12.4S, V9.4S, V21.4S
 	WORD $0x4e6c1eb5 // BIC V21.16B, V21.16B, V12.16B
-	TBZ $1, R5, single263
+	TBZ $1, R5, single275
 	FMOVD F21, 0(R1)
-	TBZ $0, R5, stored264
+	TBZ $0, R5, stored276
 	ADD $8, R1, R26
 	VST1 V21.S[2], (R26)
-	B stored264
+	B stored276
 
-single263:
+single275:
 	FMOVS F21, 0(R1)
 
-stored264:
-	TBZ $1, R5, single265
+stored276:
+	TBZ $1, R5, single277
 	FMOVD 0(R2), F12
-	TBZ $0, R5, loaded266
+	TBZ $0, R5, loaded278
 	ADD $8, R2, R26
 	VLD1 (R26), V12.S[2]
-	B loaded266
+	B loaded278
 
-single265:
+single277:
 	FMOVS 0(R2), F12
 
-loaded266:
+loaded278:
 	WORD $0x6e2adc74 // FMUL V20.4S, V3.4S, V10.4S
 	WORD $0x6e2ade8a // FMUL V10.4S, V20.4S, V10.4S
 	VFMLA V12.S4, V2.S4, V10.S4
 	WORD $0x6eaaed2c // FACGT V12.4S, V9.4S, V10.4S
 	WORD $0x4e6c1d4a // BIC V10.16B, V10.16B, V12.16B
-	TBZ $1, R5, single267
+	TBZ $1, R5, single279
 	FMOVD F10, 0(R2)
-	TBZ $0, R5, stored268
+	TBZ $0, R5, stored280
 	ADD $8, R2, R26
 	VST1 V10.S[2], (R26)
-	B stored268
+	B stored280
 
-single267:
+single279:
 	FMOVS F10, 0(R2)
 
-stored268:
-	TBZ $1, R5, single269
+stored280:
+	TBZ $1, R5, single281
 	FMOVD 0(R3), F12
-	TBZ $0, R5, loaded270
+	TBZ $0, R5, loaded282
 	ADD $8, R3, R26
 	VLD1 (R26), V12.S[2]
-	B loaded270
+	B loaded282
 
-single269:
+single281:
 	FMOVS 0(R3), F12
 
-loaded270:
+loaded282:
 	WORD $0x6eace554 // FCMGT V20.4S, V10.4S, V12.4S
 	WORD $0x6eb41d4c // BIT V12.16B, V10.16B, V20.16B
 	WORD $0x6eaced2a // FACGT V10.4S, V9.4S, V12.4S
 	WORD $0x4e6a1d8c // BIC V12.16B, V12.16B, V10.16B
-	TBZ $1, R5, single271
+	TBZ $1, R5, single283
 	FMOVD F12, 0(R3)
-	TBZ $0, R5, stored272
+	TBZ $0, R5, stored284
 	ADD $8, R3, R26
 	VST1 V12.S[2], (R26)
-	B stored272
+	B stored284
 
-single271:
+single283:
 	FMOVS F12, 0(R3)
 
-stored272:
+stored284:
 	WORD $0x6e25dd8c // FMUL V12.4S, V12.4S, V5.4S
 	WORD $0x6ea1f98c // FSQRT V12.4S, V12.4S
 	WORD $0x4e26d58c // FADD V12.4S, V12.4S, V6.4S
 	WORD $0x6e2cfeac // FDIV V12.4S, V21.4S, V12.4S
 	WORD $0x6e2bdd0b // FMUL V11.4S, V8.4S, V11.4S
 	VFMLS V12.S4, V4.S4, V11.S4
-	TBZ $1, R5, single273
+	TBZ $1, R5, single285
 	FMOVD F11, 0(R0)
-	TBZ $0, R5, stored274
+	TBZ $0, R5, stored286
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored274
+	B stored286
 
-single273:
+single285:
 	FMOVS F11, 0(R0)
 
-stored274:
+stored286:
 
 done:
 	RET
@@ -5570,125 +5748,125 @@ vectors_end:
 	SUB $3, R5, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R5, single275
+	TBZ $1, R5, single287
 	FMOVD 0(R0), F16
-	TBZ $0, R5, loaded276
+	TBZ $0, R5, loaded288
 	ADD $8, R0, R26
 	VLD1 (R26), V16.S[2]
-	B loaded276
+	B loaded288
 
-single275:
+single287:
 	FMOVS 0(R0), F16
 
-loaded276:
-	TBZ $1, R5, single277
+loaded288:
+	TBZ $1, R5, single289
 	FMOVD 0(R4), F15
-	TBZ $0, R5, loaded278
+	TBZ $0, R5, loaded290
 	ADD $8, R4, R26
 	VLD1 (R26), V15.S[2]
-	B loaded278
+	B loaded290
 
-single277:
+single289:
 	FMOVS 0(R4), F15
 
-loaded278:
+loaded290:
 	VFMLA V16.S4, V7.S4, V15.S4
-	TBZ $1, R5, single279
+	TBZ $1, R5, single291
 	FMOVD 0(R1), F11
-	TBZ $0, R5, loaded280
+	TBZ $0, R5, loaded292
 	ADD $8, R1, R26
 	VLD1 (R26), V11.S[2]
-	B loaded280
+	B loaded292
 
-single279:
+single291:
 	FMOVS 0(R1), F11
 
-loaded280:
+loaded292:
 	WORD $0x6e2fdc32 // FMUL V18.4S, V1.4S, V15.4S
 	VFMLA V11.S4, V0.S4, V18.S4
 	WORD $0x6eb2ed4b // FACGT V11.4S, V10.4S, V18.4S
 	WORD $0x4e6b1e52 // BIC V18.16B, V18.16B, V11.16B
-	TBZ $1, R5, single281
+	TBZ $1, R5, single293
 	FMOVD F18, 0(R1)
-	TBZ $0, R5, stored282
+	TBZ $0, R5, stored294
 	ADD $8, R1, R26
 	VST1 V18.S[2], (R26)
-	B stored282
+	B stored294
 
-single281:
+single293:
 	FMOVS F18, 0(R1)
 
-stored282:
-	TBZ $1, R5, single283
+stored294:
+	TBZ $1, R5, single295
 	FMOVD 0(R2), F11
-	TBZ $0, R5, loaded284
+	TBZ $0, R5, loaded296
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded284
+	B loaded296
 
-single283:
+single295:
 	FMOVS 0(R2), F11
 
-loaded284:
+loaded296:
 	WORD $0x6e2fdc71 // FMUL V17.4S, V3.4S, V15.4S
 	WORD $0x6e2fde2f // FMUL V15.4S, V17.4S, V15.4S
 	VFMLA V11.S4, V2.S4, V15.S4
 	WORD $0x6eafed4b // FACGT V11.4S, V10.4S, V15.4S
 	WORD $0x4e6b1def // BIC V15.16B, V15.16B, V11.16B
-	TBZ $1, R5, single285
+	TBZ $1, R5, single297
 	FMOVD F15, 0(R2)
-	TBZ $0, R5, stored286
+	TBZ $0, R5, stored298
 	ADD $8, R2, R26
 	VST1 V15.S[2], (R26)
-	B stored286
+	B stored298
 
-single285:
+single297:
 	FMOVS F15, 0(R2)
 
-stored286:
-	TBZ $1, R5, single287
+stored298:
+	TBZ $1, R5, single299
 	FMOVD 0(R3), F11
-	TBZ $0, R5, loaded288
+	TBZ $0, R5, loaded300
 	ADD $8, R3, R26
 	VLD1 (R26), V11.S[2]
-	B loaded288
+	B loaded300
 
-single287:
+single299:
 	FMOVS 0(R3), F11
 
-loaded288:
+loaded300:
 	WORD $0x6eabe5f1 // FCMGT V17.4S, V15.4S, V11.4S
 	WORD $0x6eb11deb // BIT V11.16B, V15.16B, V17.16B
 	WORD $0x6eabed4f // FACGT V15.4S, V10.4S, V11.4S
 	WORD $0x4e6f1d6b // BIC V11.16B, V11.16B, V15.16B
-	TBZ $1, R5, single289
+	TBZ $1, R5, single301
 	FMOVD F11, 0(R3)
-	TBZ $0, R5, stored290
+	TBZ $0, R5, stored302
 	ADD $8, R3, R26
 	VST1 V11.S[2], (R26)
-	B stored290
+	B stored302
 
-single289:
+single301:
 	FMOVS F11, 0(R3)
 
-stored290:
+stored302:
 	WORD $0x6e25dd6f // FMUL V15.4S, V11.4S, V5.4S
 	WORD $0x6ea1f9ef // FSQRT V15.4S, V15.4S
 	WORD $0x4e26d5eb // FADD V11.4S, V15.4S, V6.4S
 	WORD $0x6e2bfe4b // FDIV V11.4S, V18.4S, V11.4S
 	WORD $0x6e30dd10 // FMUL V16.4S, V8.4S, V16.4S
 	VFMLS V11.S4, V4.S4, V16.S4
-	TBZ $1, R5, single291
+	TBZ $1, R5, single303
 	FMOVD F16, 0(R0)
-	TBZ $0, R5, stored292
+	TBZ $0, R5, stored304
 	ADD $8, R0, R26
 	VST1 V16.S[2], (R26)
-	B stored292
+	B stored304
 
-single291:
+single303:
 	FMOVS F16, 0(R0)
 
-stored292:
+stored304:
 
 done:
 	RET
@@ -5808,69 +5986,69 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V7.S[3]
 	WORD $0x4ea088e7 // CMGT V7.4S, V7.4S, #0
-	TBZ $1, R3, single293
+	TBZ $1, R3, single305
 	FMOVD 0(R0), F5
-	TBZ $0, R3, loaded294
+	TBZ $0, R3, loaded306
 	ADD $8, R0, R26
 	VLD1 (R26), V5.S[2]
-	B loaded294
+	B loaded306
 
-single293:
+single305:
 	FMOVS 0(R0), F5
 
-loaded294:
-	TBZ $1, R3, single295
+loaded306:
+	TBZ $1, R3, single307
 	FMOVD 0(R2), F6
-	TBZ $0, R3, loaded296
+	TBZ $0, R3, loaded308
 	ADD $8, R2, R26
 	VLD1 (R26), V6.S[2]
-	B loaded296
+	B loaded308
 
-single295:
+single307:
 	FMOVS 0(R2), F6
 
-loaded296:
+loaded308:
 	VFMLA V5.S4, V2.S4, V6.S4
-	TBZ $1, R3, single297
+	TBZ $1, R3, single309
 	FMOVD 0(R1), F4
-	TBZ $0, R3, loaded298
+	TBZ $0, R3, loaded310
 	ADD $8, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded298
+	B loaded310
 
-single297:
+single309:
 	FMOVS 0(R1), F4
 
-loaded298:
+loaded310:
 	VFMLA V6.S4, V6.S4, V4.S4
 	WORD $0x6ea4ec6f // FACGT V15.4S, V3.4S, V4.4S
 	WORD $0x4e6f1c84 // BIC V4.16B, V4.16B, V15.16B
-	TBZ $1, R3, single299
+	TBZ $1, R3, single311
 	FMOVD F4, 0(R1)
-	TBZ $0, R3, stored300
+	TBZ $0, R3, stored312
 	ADD $8, R1, R26
 	VST1 V4.S[2], (R26)
-	B stored300
+	B stored312
 
-single299:
+single311:
 	FMOVS F4, 0(R1)
 
-stored300:
+stored312:
 	WORD $0x6ea1f884 // FSQRT V4.4S, V4.4S
 	WORD $0x4e21d484 // FADD V4.4S, V4.4S, V1.4S
 	WORD $0x6e24fcc4 // FDIV V4.4S, V6.4S, V4.4S
 	VFMLS V4.S4, V0.S4, V5.S4
-	TBZ $1, R3, single301
+	TBZ $1, R3, single313
 	FMOVD F5, 0(R0)
-	TBZ $0, R3, stored302
+	TBZ $0, R3, stored314
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored302
+	B stored314
 
-single301:
+single313:
 	FMOVS F5, 0(R0)
 
-stored302:
+stored314:
 
 done:
 	RET
@@ -6004,71 +6182,71 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V9.S[3]
 	WORD $0x4ea08929 // CMGT V9.4S, V9.4S, #0
-	TBZ $1, R3, single303
+	TBZ $1, R3, single315
 	FMOVD 0(R0), F7
-	TBZ $0, R3, loaded304
+	TBZ $0, R3, loaded316
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded304
+	B loaded316
 
-single303:
+single315:
 	FMOVS 0(R0), F7
 
-loaded304:
-	TBZ $1, R3, single305
+loaded316:
+	TBZ $1, R3, single317
 	FMOVD 0(R2), F8
-	TBZ $0, R3, loaded306
+	TBZ $0, R3, loaded318
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded306
+	B loaded318
 
-single305:
+single317:
 	FMOVS 0(R2), F8
 
-loaded306:
+loaded318:
 	VFMLA V7.S4, V4.S4, V8.S4
 	WORD $0x6e28dc26 // FMUL V6.4S, V1.4S, V8.4S
-	TBZ $1, R3, single307
+	TBZ $1, R3, single319
 	FMOVD 0(R1), F17
-	TBZ $0, R3, loaded308
+	TBZ $0, R3, loaded320
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded308
+	B loaded320
 
-single307:
+single319:
 	FMOVS 0(R1), F17
 
-loaded308:
+loaded320:
 	WORD $0x6e28dcc6 // FMUL V6.4S, V6.4S, V8.4S
 	VFMLA V17.S4, V0.S4, V6.S4
 	WORD $0x6ea6ecb1 // FACGT V17.4S, V5.4S, V6.4S
 	WORD $0x4e711cc6 // BIC V6.16B, V6.16B, V17.16B
-	TBZ $1, R3, single309
+	TBZ $1, R3, single321
 	FMOVD F6, 0(R1)
-	TBZ $0, R3, stored310
+	TBZ $0, R3, stored322
 	ADD $8, R1, R26
 	VST1 V6.S[2], (R26)
-	B stored310
+	B stored322
 
-single309:
+single321:
 	FMOVS F6, 0(R1)
 
-stored310:
+stored322:
 	WORD $0x6ea1f8c6 // FSQRT V6.4S, V6.4S
 	WORD $0x4e22d4c6 // FADD V6.4S, V6.4S, V2.4S
 	WORD $0x6e26fd06 // FDIV V6.4S, V8.4S, V6.4S
 	VFMLS V6.S4, V3.S4, V7.S4
-	TBZ $1, R3, single311
+	TBZ $1, R3, single323
 	FMOVD F7, 0(R0)
-	TBZ $0, R3, stored312
+	TBZ $0, R3, stored324
 	ADD $8, R0, R26
 	VST1 V7.S[2], (R26)
-	B stored312
+	B stored324
 
-single311:
+single323:
 	FMOVS F7, 0(R0)
 
-stored312:
+stored324:
 
 done:
 	RET
@@ -6247,81 +6425,81 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V10.S[3]
 	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
-	TBZ $1, R4, single313
+	TBZ $1, R4, single325
 	FMOVD 0(R0), F26
-	TBZ $0, R4, loaded314
+	TBZ $0, R4, loaded326
 	ADD $8, R0, R26
 	VLD1 (R26), V26.S[2]
-	B loaded314
+	B loaded326
 
-single313:
+single325:
 	FMOVS 0(R0), F26
 
-loaded314:
-	TBZ $1, R4, single315
+loaded326:
+	TBZ $1, R4, single327
 	FMOVD 0(R3), F9
-	TBZ $0, R4, loaded316
+	TBZ $0, R4, loaded328
 	ADD $8, R3, R26
 	VLD1 (R26), V9.S[2]
-	B loaded316
+	B loaded328
 
-single315:
+single327:
 	FMOVS 0(R3), F9
 
-loaded316:
+loaded328:
 	VFMLA V26.S4, V4.S4, V9.S4
 	WORD $0x6e29dc28 // FMUL V8.4S, V1.4S, V9.4S
-	TBZ $1, R4, single317
+	TBZ $1, R4, single329
 	FMOVD 0(R1), F7
-	TBZ $0, R4, loaded318
+	TBZ $0, R4, loaded330
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded318
+	B loaded330
 
-single317:
+single329:
 	FMOVS 0(R1), F7
 
-loaded318:
+loaded330:
 	WORD $0x6e29dd19 // FMUL V25.4S, V8.4S, V9.4S
 	VFMLA V7.S4, V0.S4, V25.S4
 	WORD $0x6eb9eca7 // FACGT V7.4S, V5.4S, V25.4S
 	WORD $0x4e671f39 // BIC V25.16B, V25.16B, V7.16B
-	TBZ $1, R4, single319
+	TBZ $1, R4, single331
 	FMOVD F25, 0(R1)
-	TBZ $0, R4, stored320
+	TBZ $0, R4, stored332
 	ADD $8, R1, R26
 	VST1 V25.S[2], (R26)
-	B stored320
+	B stored332
 
-single319:
+single331:
 	FMOVS F25, 0(R1)
 
-stored320:
-	TBZ $1, R4, single321
+stored332:
+	TBZ $1, R4, single333
 	FMOVD 0(R2), F7
-	TBZ $0, R4, loaded322
+	TBZ $0, R4, loaded334
 	ADD $8, R2, R26
 	VLD1 (R26), V7.S[2]
-	B loaded322
+	B loaded334
 
-single321:
+single333:
 	FMOVS 0(R2), F7
 
-loaded322:
+loaded334:
 	VFMLA V7.S4, V0.S4, V8.S4
 	WORD $0x6ea8eca7 // FACGT V7.4S, V5.4S, V8.4S
 	WORD $0x4e671d08 // BIC V8.16B, V8.16B, V7.16B
-	TBZ $1, R4, single323
+	TBZ $1, R4, single335
 	FMOVD F8, 0(R2)
-	TBZ $0, R4, stored324
+	TBZ $0, R4, stored336
 	ADD $8, R2, R26
 	VST1 V8.S[2], (R26)
-	B stored324
+	B stored336
 
-single323:
+single335:
 	FMOVS F8, 0(R2)
 
-stored324:
+stored336:
 	VFMLS V8.S4, V8.S4, V25.S4
 	WORD $0x6eb9e4c8 // FCMGT V8.4S, V6.4S, V25.4S
 	WORD $0x6ea81cd9 // BIT V25.16B, V6.16B, V8.16B
@@ -6329,17 +6507,17 @@ stored324:
 	WORD $0x4e22d739 // FADD V25.4S, V25.4S, V2.4S
 	WORD $0x6e39fd39 // FDIV V25.4S, V9.4S, V25.4S
 	VFMLS V25.S4, V3.S4, V26.S4
-	TBZ $1, R4, single325
+	TBZ $1, R4, single337
 	FMOVD F26, 0(R0)
-	TBZ $0, R4, stored326
+	TBZ $0, R4, stored338
 	ADD $8, R0, R26
 	VST1 V26.S[2], (R26)
-	B stored326
+	B stored338
 
-single325:
+single337:
 	FMOVS F26, 0(R0)
 
-stored326:
+stored338:
 
 done:
 	RET
@@ -6503,96 +6681,96 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V10.S[3]
 	WORD $0x4ea0894a // CMGT V10.4S, V10.4S, #0
-	TBZ $1, R4, single327
+	TBZ $1, R4, single339
 	FMOVD 0(R0), F8
-	TBZ $0, R4, loaded328
+	TBZ $0, R4, loaded340
 	ADD $8, R0, R26
 	VLD1 (R26), V8.S[2]
-	B loaded328
+	B loaded340
 
-single327:
+single339:
 	FMOVS 0(R0), F8
 
-loaded328:
-	TBZ $1, R4, single329
+loaded340:
+	TBZ $1, R4, single341
 	FMOVD 0(R3), F9
-	TBZ $0, R4, loaded330
+	TBZ $0, R4, loaded342
 	ADD $8, R3, R26
 	VLD1 (R26), V9.S[2]
-	B loaded330
+	B loaded342
 
-single329:
+single341:
 	FMOVS 0(R3), F9
 
-loaded330:
+loaded342:
 	VFMLA V8.S4, V5.S4, V9.S4
 	WORD $0x6e29dc27 // FMUL V7.4S, V1.4S, V9.4S
-	TBZ $1, R4, single331
+	TBZ $1, R4, single343
 	FMOVD 0(R1), F18
-	TBZ $0, R4, loaded332
+	TBZ $0, R4, loaded344
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded332
+	B loaded344
 
-single331:
+single343:
 	FMOVS 0(R1), F18
 
-loaded332:
+loaded344:
 	WORD $0x6e29dce7 // FMUL V7.4S, V7.4S, V9.4S
 	VFMLA V18.S4, V0.S4, V7.S4
 	WORD $0x6ea7ecd2 // FACGT V18.4S, V6.4S, V7.4S
 	WORD $0x4e721ce7 // BIC V7.16B, V7.16B, V18.16B
-	TBZ $1, R4, single333
+	TBZ $1, R4, single345
 	FMOVD F7, 0(R1)
-	TBZ $0, R4, stored334
+	TBZ $0, R4, stored346
 	ADD $8, R1, R26
 	VST1 V7.S[2], (R26)
-	B stored334
+	B stored346
 
-single333:
+single345:
 	FMOVS F7, 0(R1)
 
-stored334:
+stored346:
 	WORD $0x6ea1f8e7 // FSQRT V7.4S, V7.4S
 	WORD $0x4e22d4e7 // FADD V7.4S, V7.4S, V2.4S
 	WORD $0x6e27fd27 // FDIV V7.4S, V9.4S, V7.4S
-	TBZ $1, R4, single335
+	TBZ $1, R4, single347
 	FMOVD 0(R2), F9
-	TBZ $0, R4, loaded336
+	TBZ $0, R4, loaded348
 	ADD $8, R2, R26
 	VLD1 (R26), V9.S[2]
-	B loaded336
+	B loaded348
 
-single335:
+single347:
 	FMOVS 0(R2), F9
 
-loaded336:
+loaded348:
 	VFMLA V9.S4, V3.S4, V7.S4
 	WORD $0x6ea7ecc9 // FACGT V9.4S, V6.4S, V7.4S
 	WORD $0x4e691ce7 // BIC V7.16B, V7.16B, V9.16B
-	TBZ $1, R4, single337
+	TBZ $1, R4, single349
 	FMOVD F7, 0(R2)
-	TBZ $0, R4, stored338
+	TBZ $0, R4, stored350
 	ADD $8, R2, R26
 	VST1 V7.S[2], (R26)
-	B stored338
+	B stored350
 
-single337:
+single349:
 	FMOVS F7, 0(R2)
 
-stored338:
+stored350:
 	VFMLS V7.S4, V4.S4, V8.S4
-	TBZ $1, R4, single339
+	TBZ $1, R4, single351
 	FMOVD F8, 0(R0)
-	TBZ $0, R4, stored340
+	TBZ $0, R4, stored352
 	ADD $8, R0, R26
 	VST1 V8.S[2], (R26)
-	B stored340
+	B stored352
 
-single339:
+single351:
 	FMOVS F8, 0(R0)
 
-stored340:
+stored352:
 
 done:
 	RET
@@ -6801,124 +6979,124 @@ vectors_end:
 	SUB $3, R5, R26
 	VMOV R26, V11.S[3]
 	WORD $0x4ea0896b // CMGT V11.4S, V11.4S, #0
-	TBZ $1, R5, single341
+	TBZ $1, R5, single353
 	FMOVD 0(R0), F27
-	TBZ $0, R5, loaded342
+	TBZ $0, R5, loaded354
 	ADD $8, R0, R26
 	VLD1 (R26), V27.S[2]
-	B loaded342
+	B loaded354
 
-single341:
+single353:
 	FMOVS 0(R0), F27
 
-loaded342:
-	TBZ $1, R5, single343
+loaded354:
+	TBZ $1, R5, single355
 	FMOVD 0(R4), F10
-	TBZ $0, R5, loaded344
+	TBZ $0, R5, loaded356
 	ADD $8, R4, R26
 	VLD1 (R26), V10.S[2]
-	B loaded344
+	B loaded356
 
-single343:
+single355:
 	FMOVS 0(R4), F10
 
-loaded344:
+loaded356:
 	VFMLA V27.S4, V5.S4, V10.S4
 	WORD $0x6e2adc29 // FMUL V9.4S, V1.4S, V10.4S
-	TBZ $1, R5, single345
+	TBZ $1, R5, single357
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded346
+	TBZ $0, R5, loaded358
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded346
+	B loaded358
 
-single345:
+single357:
 	FMOVS 0(R1), F8
 
-loaded346:
+loaded358:
 	WORD $0x6e2add3a // FMUL V26.4S, V9.4S, V10.4S
 	VFMLA V8.S4, V0.S4, V26.S4
 	WORD $0x6ebaecc8 // FACGT V8.4S, V6.4S, V26.4S
 	WORD $0x4e681f5a // BIC V26.16B, V26.16B, V8.16B
-	TBZ $1, R5, single347
+	TBZ $1, R5, single359
 	FMOVD F26, 0(R1)
-	TBZ $0, R5, stored348
+	TBZ $0, R5, stored360
 	ADD $8, R1, R26
 	VST1 V26.S[2], (R26)
-	B stored348
+	B stored360
 
-single347:
+single359:
 	FMOVS F26, 0(R1)
 
-stored348:
-	TBZ $1, R5, single349
+stored360:
+	TBZ $1, R5, single361
 	FMOVD 0(R2), F8
-	TBZ $0, R5, loaded350
+	TBZ $0, R5, loaded362
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded350
+	B loaded362
 
-single349:
+single361:
 	FMOVS 0(R2), F8
 
-loaded350:
+loaded362:
 	VFMLA V8.S4, V0.S4, V9.S4
 	WORD $0x6ea9ecc8 // FACGT V8.4S, V6.4S, V9.4S
 	WORD $0x4e681d29 // BIC V9.16B, V9.16B, V8.16B
-	TBZ $1, R5, single351
+	TBZ $1, R5, single363
 	FMOVD F9, 0(R2)
-	TBZ $0, R5, stored352
+	TBZ $0, R5, stored364
 	ADD $8, R2, R26
 	VST1 V9.S[2], (R26)
-	B stored352
+	B stored364
 
-single351:
+single363:
 	FMOVS F9, 0(R2)
 
-stored352:
+stored364:
 	VFMLS V9.S4, V9.S4, V26.S4
 	WORD $0x6ebae4e9 // FCMGT V9.4S, V7.4S, V26.4S
 	WORD $0x6ea91cfa // BIT V26.16B, V7.16B, V9.16B
 	WORD $0x6ea1fb5a // FSQRT V26.4S, V26.4S
 	WORD $0x4e22d75a // FADD V26.4S, V26.4S, V2.4S
 	WORD $0x6e3afd5a // FDIV V26.4S, V10.4S, V26.4S
-	TBZ $1, R5, single353
+	TBZ $1, R5, single365
 	FMOVD 0(R3), F10
-	TBZ $0, R5, loaded354
+	TBZ $0, R5, loaded366
 	ADD $8, R3, R26
 	VLD1 (R26), V10.S[2]
-	B loaded354
+	B loaded366
 
-single353:
+single365:
 	FMOVS 0(R3), F10
 
-loaded354:
+loaded366:
 	VFMLA V10.S4, V3.S4, V26.S4
 	WORD $0x6ebaecca // FACGT V10.4S, V6.4S, V26.4S
 	WORD $0x4e6a1f5a // BIC V26.16B, V26.16B, V10.16B
-	TBZ $1, R5, single355
+	TBZ $1, R5, single367
 	FMOVD F26, 0(R3)
-	TBZ $0, R5, stored356
+	TBZ $0, R5, stored368
 	ADD $8, R3, R26
 	VST1 V26.S[2], (R26)
-	B stored356
+	B stored368
 
-single355:
+single367:
 	FMOVS F26, 0(R3)
 
-stored356:
+stored368:
 	VFMLS V26.S4, V4.S4, V27.S4
-	TBZ $1, R5, single357
+	TBZ $1, R5, single369
 	FMOVD F27, 0(R0)
-	TBZ $0, R5, stored358
+	TBZ $0, R5, stored370
 	ADD $8, R0, R26
 	VST1 V27.S[2], (R26)
-	B stored358
+	B stored370
 
-single357:
+single369:
 	FMOVS F27, 0(R0)
 
-stored358:
+stored370:
 
 done:
 	RET
@@ -7070,73 +7248,73 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R3, single359
+	TBZ $1, R3, single371
 	FMOVD 0(R2), F11
-	TBZ $0, R3, loaded360
+	TBZ $0, R3, loaded372
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded360
+	B loaded372
 
-single359:
+single371:
 	FMOVS 0(R2), F11
 
-loaded360:
-	TBZ $1, R3, single361
+loaded372:
+	TBZ $1, R3, single373
 	FMOVD 0(R1), F12
-	TBZ $0, R3, loaded362
+	TBZ $0, R3, loaded374
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded362
+	B loaded374
 
-single361:
+single373:
 	FMOVS 0(R1), F12
 
-loaded362:
+loaded374:
 	WORD $0x6e2bdc2a // FMUL V10.4S, V1.4S, V11.4S
 	VFMLA V12.S4, V0.S4, V10.S4
 	WORD $0x6e2bdc6b // FMUL V11.4S, V3.4S, V11.4S
 	VFMLA V12.S4, V2.S4, V11.S4
 	WORD $0x6eabeccc // FACGT V12.4S, V6.4S, V11.4S
 	WORD $0x4e6c1d6b // BIC V11.16B, V11.16B, V12.16B
-	TBZ $1, R3, single363
+	TBZ $1, R3, single375
 	FMOVD F11, 0(R1)
-	TBZ $0, R3, stored364
+	TBZ $0, R3, stored376
 	ADD $8, R1, R26
 	VST1 V11.S[2], (R26)
-	B stored364
+	B stored376
 
-single363:
+single375:
 	FMOVS F11, 0(R1)
 
-stored364:
+stored376:
 	WORD $0x6ea7e54b // FCMGT V11.4S, V10.4S, V7.4S
 	WORD $0x6eaae4ea // FCMGT V10.4S, V7.4S, V10.4S
 	VAND V10.B16, V8.B16, V10.B16
 	WORD $0x6eab1d2a // BIT V10.16B, V9.16B, V11.16B
-	TBZ $1, R3, single365
+	TBZ $1, R3, single377
 	FMOVD 0(R0), F11
-	TBZ $0, R3, loaded366
+	TBZ $0, R3, loaded378
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded366
+	B loaded378
 
-single365:
+single377:
 	FMOVS 0(R0), F11
 
-loaded366:
+loaded378:
 	WORD $0x6e2bdcab // FMUL V11.4S, V5.4S, V11.4S
 	VFMLS V10.S4, V4.S4, V11.S4
-	TBZ $1, R3, single367
+	TBZ $1, R3, single379
 	FMOVD F11, 0(R0)
-	TBZ $0, R3, stored368
+	TBZ $0, R3, stored380
 	ADD $8, R0, R26
 	VST1 V11.S[2], (R26)
-	B stored368
+	B stored380
 
-single367:
+single379:
 	FMOVS F11, 0(R0)
 
-stored368:
+stored380:
 
 done:
 	RET
@@ -7202,30 +7380,30 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V4.S[3]
 	WORD $0x4ea08884 // CMGT V4.4S, V4.4S, #0
-	TBZ $1, R2, single369
+	TBZ $1, R2, single381
 	FMOVD 0(R1), F3
-	TBZ $0, R2, loaded370
+	TBZ $0, R2, loaded382
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded370
+	B loaded382
 
-single369:
+single381:
 	FMOVS 0(R1), F3
 
-loaded370:
+loaded382:
 	WORD $0x6ea3e402 // FCMGT V2.4S, V0.4S, V3.4S
 	WORD $0x6ea21c03 // BIT V3.16B, V0.16B, V2.16B
-	TBZ $1, R2, single371
+	TBZ $1, R2, single383
 	FMOVD F3, 0(R0)
-	TBZ $0, R2, stored372
+	TBZ $0, R2, stored384
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored372
+	B stored384
 
-single371:
+single383:
 	FMOVS F3, 0(R0)
 
-stored372:
+stored384:
 
 done:
 	RET
@@ -7299,41 +7477,41 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V7.S[3]
 	WORD $0x4ea088e7 // CMGT V7.4S, V7.4S, #0
-	TBZ $1, R3, single373
+	TBZ $1, R3, single385
 	FMOVD 0(R2), F8
-	TBZ $0, R3, loaded374
+	TBZ $0, R3, loaded386
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded374
+	B loaded386
 
-single373:
+single385:
 	FMOVS 0(R2), F8
 
-loaded374:
+loaded386:
 	WORD $0x6ea0e508 // FCMGT V8.4S, V8.4S, V0.4S
-	TBZ $1, R3, single375
+	TBZ $1, R3, single387
 	FMOVD 0(R1), F6
-	TBZ $0, R3, loaded376
+	TBZ $0, R3, loaded388
 	ADD $8, R1, R26
 	VLD1 (R26), V6.S[2]
-	B loaded376
+	B loaded388
 
-single375:
+single387:
 	FMOVS 0(R1), F6
 
-loaded376:
+loaded388:
 	VAND V8.B16, V6.B16, V6.B16
-	TBZ $1, R3, single377
+	TBZ $1, R3, single389
 	FMOVD F6, 0(R0)
-	TBZ $0, R3, stored378
+	TBZ $0, R3, stored390
 	ADD $8, R0, R26
 	VST1 V6.S[2], (R26)
-	B stored378
+	B stored390
 
-single377:
+single389:
 	FMOVS F6, 0(R0)
 
-stored378:
+stored390:
 
 done:
 	RET
@@ -7490,17 +7668,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V14.S[3]
 	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R2, single379
+	TBZ $1, R2, single391
 	FMOVD 0(R1), F20
-	TBZ $0, R2, loaded380
+	TBZ $0, R2, loaded392
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded380
+	B loaded392
 
-single379:
+single391:
 	FMOVS 0(R1), F20
 
-loaded380:
+loaded392:
 	VORR V20.B16, V0.B16, V22.B16
 	WORD $0x6eb6e42d // FCMGT V13.4S, V1.4S, V22.4S
 	WORD $0x6ead1c36 // BIT V22.16B, V1.16B, V13.16B
@@ -7528,17 +7706,17 @@ loaded380:
 	VFMLA V22.S4, V13.S4, V21.S4
 	WORD $0x6e35fe75 // FDIV V21.4S, V19.4S, V21.4S
 	WORD $0x6ee01eb4 // BIF V20.16B, V21.16B, V0.16B
-	TBZ $1, R2, single381
+	TBZ $1, R2, single393
 	FMOVD F20, 0(R0)
-	TBZ $0, R2, stored382
+	TBZ $0, R2, stored394
 	ADD $8, R0, R26
 	VST1 V20.S[2], (R26)
-	B stored382
+	B stored394
 
-single381:
+single393:
 	FMOVS F20, 0(R0)
 
-stored382:
+stored394:
 
 done:
 	RET
@@ -7617,42 +7795,42 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V1.S[3]
 	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
-	TBZ $1, R3, single383
+	TBZ $1, R3, single395
 	FMOVD 0(R2), F2
-	TBZ $0, R3, loaded384
+	TBZ $0, R3, loaded396
 	ADD $8, R2, R26
 	VLD1 (R26), V2.S[2]
-	B loaded384
+	B loaded396
 
-single383:
+single395:
 	FMOVS 0(R2), F2
 
-loaded384:
-	TBZ $1, R3, single385
+loaded396:
+	TBZ $1, R3, single397
 	FMOVD 0(R1), F3
-	TBZ $0, R3, loaded386
+	TBZ $0, R3, loaded398
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded386
+	B loaded398
 
-single385:
+single397:
 	FMOVS 0(R1), F3
 
-loaded386:
+loaded398:
 	VMOV V0.B16, V9.B16
 	VFMLS V2.S4, V2.S4, V9.S4
 	WORD $0x6e29dc69 // FMUL V9.4S, V3.4S, V9.4S
-	TBZ $1, R3, single387
+	TBZ $1, R3, single399
 	FMOVD F9, 0(R0)
-	TBZ $0, R3, stored388
+	TBZ $0, R3, stored400
 	ADD $8, R0, R26
 	VST1 V9.S[2], (R26)
-	B stored388
+	B stored400
 
-single387:
+single399:
 	FMOVS F9, 0(R0)
 
-stored388:
+stored400:
 
 done:
 	RET
@@ -9101,17 +9279,17 @@ partial0:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single389
+	TBZ $1, R3, single401
 	FMOVD 0(R2), F26
-	TBZ $0, R3, loaded390
+	TBZ $0, R3, loaded402
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded390
+	B loaded402
 
-single389:
+single401:
 	FMOVS 0(R2), F26
 
-loaded390:
+loaded402:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6e21df5a // FMUL V26.4S, V26.4S, V1.4S
 	WORD $0x6ebae45b // FCMGT V27.4S, V2.4S, V26.4S
@@ -9148,17 +9326,17 @@ loaded390:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf7b // FMUL V27.4S, V27.4S, V29.4S
-	TBZ $1, R3, single391
+	TBZ $1, R3, single403
 	FMOVD F27, 0(R1)
-	TBZ $0, R3, stored392
+	TBZ $0, R3, stored404
 	ADD $8, R1, R26
 	VST1 V27.S[2], (R26)
-	B stored392
+	B stored404
 
-single391:
+single403:
 	FMOVS F27, 0(R1)
 
-stored392:
+stored404:
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
 	WORD $0x6ef91f9b // BIF V27.16B, V28.16B, V25.16B
@@ -9178,17 +9356,17 @@ partial1:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single393
+	TBZ $1, R3, single405
 	FMOVD 0(R2), F27
-	TBZ $0, R3, loaded394
+	TBZ $0, R3, loaded406
 	ADD $8, R2, R26
 	VLD1 (R26), V27.S[2]
-	B loaded394
+	B loaded406
 
-single393:
+single405:
 	FMOVS 0(R2), F27
 
-loaded394:
+loaded406:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6e21df7b // FMUL V27.4S, V27.4S, V1.4S
 	WORD $0x6ebbe45c // FCMGT V28.4S, V2.4S, V27.4S
@@ -9225,17 +9403,17 @@ loaded394:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf9c // FMUL V28.4S, V28.4S, V29.4S
-	TBZ $1, R3, single395
+	TBZ $1, R3, single407
 	FMOVD F28, 0(R1)
-	TBZ $0, R3, stored396
+	TBZ $0, R3, stored408
 	ADD $8, R1, R26
 	VST1 V28.S[2], (R26)
-	B stored396
+	B stored408
 
-single395:
+single407:
 	FMOVS F28, 0(R1)
 
-stored396:
+stored408:
 	MOVD $0x00000000, R26
 	VDUP R26, V30.S4
 	WORD $0x6ef91fdc // BIF V28.16B, V30.16B, V25.16B
@@ -9255,17 +9433,17 @@ partial2:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single397
+	TBZ $1, R3, single409
 	FMOVD 0(R2), F28
-	TBZ $0, R3, loaded398
+	TBZ $0, R3, loaded410
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded398
+	B loaded410
 
-single397:
+single409:
 	FMOVS 0(R2), F28
 
-loaded398:
+loaded410:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6e21df9c // FMUL V28.4S, V28.4S, V1.4S
 	WORD $0x6ebce45e // FCMGT V30.4S, V2.4S, V28.4S
@@ -9302,17 +9480,17 @@ loaded398:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddfde // FMUL V30.4S, V30.4S, V29.4S
-	TBZ $1, R3, single399
+	TBZ $1, R3, single411
 	FMOVD F30, 0(R1)
-	TBZ $0, R3, stored400
+	TBZ $0, R3, stored412
 	ADD $8, R1, R26
 	VST1 V30.S[2], (R26)
-	B stored400
+	B stored412
 
-single399:
+single411:
 	FMOVS F30, 0(R1)
 
-stored400:
+stored412:
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
 	WORD $0x6ef91f5e // BIF V30.16B, V26.16B, V25.16B
@@ -9332,17 +9510,17 @@ partial3:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single401
+	TBZ $1, R3, single413
 	FMOVD 0(R2), F30
-	TBZ $0, R3, loaded402
+	TBZ $0, R3, loaded414
 	ADD $8, R2, R26
 	VLD1 (R26), V30.S[2]
-	B loaded402
+	B loaded414
 
-single401:
+single413:
 	FMOVS 0(R2), F30
 
-loaded402:
+loaded414:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6e21dfde // FMUL V30.4S, V30.4S, V1.4S
 	WORD $0x6ebee45a // FCMGT V26.4S, V2.4S, V30.4S
@@ -9379,17 +9557,17 @@ loaded402:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf5a // FMUL V26.4S, V26.4S, V29.4S
-	TBZ $1, R3, single403
+	TBZ $1, R3, single415
 	FMOVD F26, 0(R1)
-	TBZ $0, R3, stored404
+	TBZ $0, R3, stored416
 	ADD $8, R1, R26
 	VST1 V26.S[2], (R26)
-	B stored404
+	B stored416
 
-single403:
+single415:
 	FMOVS F26, 0(R1)
 
-stored404:
+stored416:
 	MOVD $0x00000000, R26
 	VDUP R26, V27.S4
 	WORD $0x6ef91f7a // BIF V26.16B, V27.16B, V25.16B
@@ -9409,17 +9587,17 @@ partial4:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single405
+	TBZ $1, R3, single417
 	FMOVD 0(R2), F26
-	TBZ $0, R3, loaded406
+	TBZ $0, R3, loaded418
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded406
+	B loaded418
 
-single405:
+single417:
 	FMOVS 0(R2), F26
 
-loaded406:
+loaded418:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6e21df5a // FMUL V26.4S, V26.4S, V1.4S
 	WORD $0x6ebae45b // FCMGT V27.4S, V2.4S, V26.4S
@@ -9456,17 +9634,17 @@ loaded406:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf7b // FMUL V27.4S, V27.4S, V29.4S
-	TBZ $1, R3, single407
+	TBZ $1, R3, single419
 	FMOVD F27, 0(R1)
-	TBZ $0, R3, stored408
+	TBZ $0, R3, stored420
 	ADD $8, R1, R26
 	VST1 V27.S[2], (R26)
-	B stored408
+	B stored420
 
-single407:
+single419:
 	FMOVS F27, 0(R1)
 
-stored408:
+stored420:
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
 	WORD $0x6ef91f9b // BIF V27.16B, V28.16B, V25.16B
@@ -9486,17 +9664,17 @@ partial5:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single409
+	TBZ $1, R3, single421
 	FMOVD 0(R2), F27
-	TBZ $0, R3, loaded410
+	TBZ $0, R3, loaded422
 	ADD $8, R2, R26
 	VLD1 (R26), V27.S[2]
-	B loaded410
+	B loaded422
 
-single409:
+single421:
 	FMOVS 0(R2), F27
 
-loaded410:
+loaded422:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6e21df7b // FMUL V27.4S, V27.4S, V1.4S
 	WORD $0x6ebbe45c // FCMGT V28.4S, V2.4S, V27.4S
@@ -9533,17 +9711,17 @@ loaded410:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf9c // FMUL V28.4S, V28.4S, V29.4S
-	TBZ $1, R3, single411
+	TBZ $1, R3, single423
 	FMOVD F28, 0(R1)
-	TBZ $0, R3, stored412
+	TBZ $0, R3, stored424
 	ADD $8, R1, R26
 	VST1 V28.S[2], (R26)
-	B stored412
+	B stored424
 
-single411:
+single423:
 	FMOVS F28, 0(R1)
 
-stored412:
+stored424:
 	MOVD $0x00000000, R26
 	VDUP R26, V30.S4
 	WORD $0x6ef91fdc // BIF V28.16B, V30.16B, V25.16B
@@ -9563,17 +9741,17 @@ partial6:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single413
+	TBZ $1, R3, single425
 	FMOVD 0(R2), F28
-	TBZ $0, R3, loaded414
+	TBZ $0, R3, loaded426
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded414
+	B loaded426
 
-single413:
+single425:
 	FMOVS 0(R2), F28
 
-loaded414:
+loaded426:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6e21df9c // FMUL V28.4S, V28.4S, V1.4S
 	WORD $0x6ebce45e // FCMGT V30.4S, V2.4S, V28.4S
@@ -9610,17 +9788,17 @@ loaded414:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddfde // FMUL V30.4S, V30.4S, V29.4S
-	TBZ $1, R3, single415
+	TBZ $1, R3, single427
 	FMOVD F30, 0(R1)
-	TBZ $0, R3, stored416
+	TBZ $0, R3, stored428
 	ADD $8, R1, R26
 	VST1 V30.S[2], (R26)
-	B stored416
+	B stored428
 
-single415:
+single427:
 	FMOVS F30, 0(R1)
 
-stored416:
+stored428:
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
 	WORD $0x6ef91f5e // BIF V30.16B, V26.16B, V25.16B
@@ -9640,17 +9818,17 @@ partial7:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single417
+	TBZ $1, R3, single429
 	FMOVD 0(R2), F30
-	TBZ $0, R3, loaded418
+	TBZ $0, R3, loaded430
 	ADD $8, R2, R26
 	VLD1 (R26), V30.S[2]
-	B loaded418
+	B loaded430
 
-single417:
+single429:
 	FMOVS 0(R2), F30
 
-loaded418:
+loaded430:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6e21dfde // FMUL V30.4S, V30.4S, V1.4S
 	WORD $0x6ebee45a // FCMGT V26.4S, V2.4S, V30.4S
@@ -9687,17 +9865,17 @@ loaded418:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf5a // FMUL V26.4S, V26.4S, V29.4S
-	TBZ $1, R3, single419
+	TBZ $1, R3, single431
 	FMOVD F26, 0(R1)
-	TBZ $0, R3, stored420
+	TBZ $0, R3, stored432
 	ADD $8, R1, R26
 	VST1 V26.S[2], (R26)
-	B stored420
+	B stored432
 
-single419:
+single431:
 	FMOVS F26, 0(R1)
 
-stored420:
+stored432:
 	MOVD $0x00000000, R26
 	VDUP R26, V27.S4
 	WORD $0x6ef91f7a // BIF V26.16B, V27.16B, V25.16B
@@ -9717,17 +9895,17 @@ partial8:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single421
+	TBZ $1, R3, single433
 	FMOVD 0(R2), F26
-	TBZ $0, R3, loaded422
+	TBZ $0, R3, loaded434
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded422
+	B loaded434
 
-single421:
+single433:
 	FMOVS 0(R2), F26
 
-loaded422:
+loaded434:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6e21df5a // FMUL V26.4S, V26.4S, V1.4S
 	WORD $0x6ebae45b // FCMGT V27.4S, V2.4S, V26.4S
@@ -9764,17 +9942,17 @@ loaded422:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf7b // FMUL V27.4S, V27.4S, V29.4S
-	TBZ $1, R3, single423
+	TBZ $1, R3, single435
 	FMOVD F27, 0(R1)
-	TBZ $0, R3, stored424
+	TBZ $0, R3, stored436
 	ADD $8, R1, R26
 	VST1 V27.S[2], (R26)
-	B stored424
+	B stored436
 
-single423:
+single435:
 	FMOVS F27, 0(R1)
 
-stored424:
+stored436:
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
 	WORD $0x6ef91f9b // BIF V27.16B, V28.16B, V25.16B
@@ -9794,17 +9972,17 @@ partial9:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single425
+	TBZ $1, R3, single437
 	FMOVD 0(R2), F27
-	TBZ $0, R3, loaded426
+	TBZ $0, R3, loaded438
 	ADD $8, R2, R26
 	VLD1 (R26), V27.S[2]
-	B loaded426
+	B loaded438
 
-single425:
+single437:
 	FMOVS 0(R2), F27
 
-loaded426:
+loaded438:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6e21df7b // FMUL V27.4S, V27.4S, V1.4S
 	WORD $0x6ebbe45c // FCMGT V28.4S, V2.4S, V27.4S
@@ -9841,17 +10019,17 @@ loaded426:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf9c // FMUL V28.4S, V28.4S, V29.4S
-	TBZ $1, R3, single427
+	TBZ $1, R3, single439
 	FMOVD F28, 0(R1)
-	TBZ $0, R3, stored428
+	TBZ $0, R3, stored440
 	ADD $8, R1, R26
 	VST1 V28.S[2], (R26)
-	B stored428
+	B stored440
 
-single427:
+single439:
 	FMOVS F28, 0(R1)
 
-stored428:
+stored440:
 	MOVD $0x00000000, R26
 	VDUP R26, V30.S4
 	WORD $0x6ef91fdc // BIF V28.16B, V30.16B, V25.16B
@@ -9871,17 +10049,17 @@ partial10:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single429
+	TBZ $1, R3, single441
 	FMOVD 0(R2), F28
-	TBZ $0, R3, loaded430
+	TBZ $0, R3, loaded442
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded430
+	B loaded442
 
-single429:
+single441:
 	FMOVS 0(R2), F28
 
-loaded430:
+loaded442:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6e21df9c // FMUL V28.4S, V28.4S, V1.4S
 	WORD $0x6ebce45e // FCMGT V30.4S, V2.4S, V28.4S
@@ -9918,17 +10096,17 @@ loaded430:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddfde // FMUL V30.4S, V30.4S, V29.4S
-	TBZ $1, R3, single431
+	TBZ $1, R3, single443
 	FMOVD F30, 0(R1)
-	TBZ $0, R3, stored432
+	TBZ $0, R3, stored444
 	ADD $8, R1, R26
 	VST1 V30.S[2], (R26)
-	B stored432
+	B stored444
 
-single431:
+single443:
 	FMOVS F30, 0(R1)
 
-stored432:
+stored444:
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
 	WORD $0x6ef91f5e // BIF V30.16B, V26.16B, V25.16B
@@ -9948,17 +10126,17 @@ partial11:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single433
+	TBZ $1, R3, single445
 	FMOVD 0(R2), F30
-	TBZ $0, R3, loaded434
+	TBZ $0, R3, loaded446
 	ADD $8, R2, R26
 	VLD1 (R26), V30.S[2]
-	B loaded434
+	B loaded446
 
-single433:
+single445:
 	FMOVS 0(R2), F30
 
-loaded434:
+loaded446:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6e21dfde // FMUL V30.4S, V30.4S, V1.4S
 	WORD $0x6ebee45a // FCMGT V26.4S, V2.4S, V30.4S
@@ -9995,17 +10173,17 @@ loaded434:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf5a // FMUL V26.4S, V26.4S, V29.4S
-	TBZ $1, R3, single435
+	TBZ $1, R3, single447
 	FMOVD F26, 0(R1)
-	TBZ $0, R3, stored436
+	TBZ $0, R3, stored448
 	ADD $8, R1, R26
 	VST1 V26.S[2], (R26)
-	B stored436
+	B stored448
 
-single435:
+single447:
 	FMOVS F26, 0(R1)
 
-stored436:
+stored448:
 	MOVD $0x00000000, R26
 	VDUP R26, V27.S4
 	WORD $0x6ef91f7a // BIF V26.16B, V27.16B, V25.16B
@@ -10025,17 +10203,17 @@ partial12:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single437
+	TBZ $1, R3, single449
 	FMOVD 0(R2), F26
-	TBZ $0, R3, loaded438
+	TBZ $0, R3, loaded450
 	ADD $8, R2, R26
 	VLD1 (R26), V26.S[2]
-	B loaded438
+	B loaded450
 
-single437:
+single449:
 	FMOVS 0(R2), F26
 
-loaded438:
+loaded450:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6e21df5a // FMUL V26.4S, V26.4S, V1.4S
 	WORD $0x6ebae45b // FCMGT V27.4S, V2.4S, V26.4S
@@ -10072,17 +10250,17 @@ loaded438:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf7b // FMUL V27.4S, V27.4S, V29.4S
-	TBZ $1, R3, single439
+	TBZ $1, R3, single451
 	FMOVD F27, 0(R1)
-	TBZ $0, R3, stored440
+	TBZ $0, R3, stored452
 	ADD $8, R1, R26
 	VST1 V27.S[2], (R26)
-	B stored440
+	B stored452
 
-single439:
+single451:
 	FMOVS F27, 0(R1)
 
-stored440:
+stored452:
 	MOVD $0x00000000, R26
 	VDUP R26, V28.S4
 	WORD $0x6ef91f9b // BIF V27.16B, V28.16B, V25.16B
@@ -10102,17 +10280,17 @@ partial13:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single441
+	TBZ $1, R3, single453
 	FMOVD 0(R2), F27
-	TBZ $0, R3, loaded442
+	TBZ $0, R3, loaded454
 	ADD $8, R2, R26
 	VLD1 (R26), V27.S[2]
-	B loaded442
+	B loaded454
 
-single441:
+single453:
 	FMOVS 0(R2), F27
 
-loaded442:
+loaded454:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6e21df7b // FMUL V27.4S, V27.4S, V1.4S
 	WORD $0x6ebbe45c // FCMGT V28.4S, V2.4S, V27.4S
@@ -10149,17 +10327,17 @@ loaded442:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf9c // FMUL V28.4S, V28.4S, V29.4S
-	TBZ $1, R3, single443
+	TBZ $1, R3, single455
 	FMOVD F28, 0(R1)
-	TBZ $0, R3, stored444
+	TBZ $0, R3, stored456
 	ADD $8, R1, R26
 	VST1 V28.S[2], (R26)
-	B stored444
+	B stored456
 
-single443:
+single455:
 	FMOVS F28, 0(R1)
 
-stored444:
+stored456:
 	MOVD $0x00000000, R26
 	VDUP R26, V30.S4
 	WORD $0x6ef91fdc // BIF V28.16B, V30.16B, V25.16B
@@ -10179,17 +10357,17 @@ partial14:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single445
+	TBZ $1, R3, single457
 	FMOVD 0(R2), F28
-	TBZ $0, R3, loaded446
+	TBZ $0, R3, loaded458
 	ADD $8, R2, R26
 	VLD1 (R26), V28.S[2]
-	B loaded446
+	B loaded458
 
-single445:
+single457:
 	FMOVS 0(R2), F28
 
-loaded446:
+loaded458:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6e21df9c // FMUL V28.4S, V28.4S, V1.4S
 	WORD $0x6ebce45e // FCMGT V30.4S, V2.4S, V28.4S
@@ -10226,17 +10404,17 @@ loaded446:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddfde // FMUL V30.4S, V30.4S, V29.4S
-	TBZ $1, R3, single447
+	TBZ $1, R3, single459
 	FMOVD F30, 0(R1)
-	TBZ $0, R3, stored448
+	TBZ $0, R3, stored460
 	ADD $8, R1, R26
 	VST1 V30.S[2], (R26)
-	B stored448
+	B stored460
 
-single447:
+single459:
 	FMOVS F30, 0(R1)
 
-stored448:
+stored460:
 	MOVD $0x00000000, R26
 	VDUP R26, V26.S4
 	WORD $0x6ef91f5e // BIF V30.16B, V26.16B, V25.16B
@@ -10256,17 +10434,17 @@ partial15:
 	SUB $3, R3, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R3, single449
+	TBZ $1, R3, single461
 	FMOVD 0(R2), F30
-	TBZ $0, R3, loaded450
+	TBZ $0, R3, loaded462
 	ADD $8, R2, R26
 	VLD1 (R26), V30.S[2]
-	B loaded450
+	B loaded462
 
-single449:
+single461:
 	FMOVS 0(R2), F30
 
-loaded450:
+loaded462:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6e21dfde // FMUL V30.4S, V30.4S, V1.4S
 	WORD $0x6ebee45a // FCMGT V26.4S, V2.4S, V30.4S
@@ -10303,17 +10481,17 @@ loaded450:
 	MOVD $0x2f800000, R26
 	VDUP R26, V29.S4
 	WORD $0x6e3ddf5a // FMUL V26.4S, V26.4S, V29.4S
-	TBZ $1, R3, single451
+	TBZ $1, R3, single463
 	FMOVD F26, 0(R1)
-	TBZ $0, R3, stored452
+	TBZ $0, R3, stored464
 	ADD $8, R1, R26
 	VST1 V26.S[2], (R26)
-	B stored452
+	B stored464
 
-single451:
+single463:
 	FMOVS F26, 0(R1)
 
-stored452:
+stored464:
 	MOVD $0x00000000, R26
 	VDUP R26, V27.S4
 	WORD $0x6ef91f7a // BIF V26.16B, V27.16B, V25.16B
@@ -10570,17 +10748,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single453
+	TBZ $1, R2, single465
 	FMOVD 0(R1), F17
-	TBZ $0, R2, loaded454
+	TBZ $0, R2, loaded466
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded454
+	B loaded466
 
-single453:
+single465:
 	FMOVS 0(R1), F17
 
-loaded454:
+loaded466:
 	WORD $0x6ea0e637 // FCMGT V23.4S, V17.4S, V0.4S
 	WORD $0x6eb71c11 // BIT V17.16B, V0.16B, V23.16B
 	WORD $0x6eb1e437 // FCMGT V23.4S, V1.4S, V17.4S
@@ -10608,17 +10786,17 @@ loaded454:
 	VSUB V17.S4, V19.S4, V19.S4
 	WORD $0x6e31ddd7 // FMUL V23.4S, V14.4S, V17.4S
 	WORD $0x6e33def7 // FMUL V23.4S, V23.4S, V19.4S
-	TBZ $1, R2, single455
+	TBZ $1, R2, single467
 	FMOVD F23, 0(R0)
-	TBZ $0, R2, stored456
+	TBZ $0, R2, stored468
 	ADD $8, R0, R26
 	VST1 V23.S[2], (R26)
-	B stored456
+	B stored468
 
-single455:
+single467:
 	FMOVS F23, 0(R0)
 
-stored456:
+stored468:
 
 done:
 	RET
@@ -10678,68 +10856,68 @@ blocks:
 	VORR V22.B16, V21.B16, V21.B16
 	WORD $0x6eb0aa57 // UMAXV S23, V18.4S
 	FMOVS F23, R26
-	TBNZ $31, R26, significand_odd457
+	TBNZ $31, R26, significand_odd469
 	VADD V2.S4, V14.S4, V23.S4
 	VAND V0.B16, V23.B16, V23.B16
 	VSUB V23.S4, V14.S4, V22.S4
 
-significand_done458:
+significand_done470:
 	WORD $0x6eb0aa78 // UMAXV S24, V19.4S
 	FMOVS F24, R26
-	TBNZ $31, R26, significand_odd459
+	TBNZ $31, R26, significand_odd471
 	VADD V2.S4, V15.S4, V24.S4
 	VAND V0.B16, V24.B16, V24.B16
 	VSUB V24.S4, V15.S4, V25.S4
 
-significand_done460:
+significand_done472:
 	WORD $0x6eb0aa97 // UMAXV S23, V20.4S
 	FMOVS F23, R26
-	TBNZ $31, R26, significand_odd461
+	TBNZ $31, R26, significand_odd473
 	VADD V2.S4, V16.S4, V23.S4
 	VAND V0.B16, V23.B16, V23.B16
 	VSUB V23.S4, V16.S4, V26.S4
 
-significand_done462:
+significand_done474:
 	WORD $0x6eb0aab8 // UMAXV S24, V21.4S
 	FMOVS F24, R26
-	TBNZ $31, R26, significand_odd463
+	TBNZ $31, R26, significand_odd475
 	VADD V2.S4, V17.S4, V24.S4
 	VAND V0.B16, V24.B16, V24.B16
 	VSUB V24.S4, V17.S4, V27.S4
 
-significand_done464:
+significand_done476:
 	WORD $0x6eb0aa58 // UMAXV S24, V18.4S
 	FMOVS F24, R26
-	TBNZ $31, R26, exponent_odd465
+	TBNZ $31, R26, exponent_odd477
 	VSUB V22.S4, V14.S4, V18.S4
 	WORD $0x4f290652 // SSHR V18.4S, V18.4S, #23
 	WORD $0x4e21da52 // SCVTF V18.4S, V18.4S
 
-exponent_done466:
+exponent_done478:
 	WORD $0x6eb0aa77 // UMAXV S23, V19.4S
 	FMOVS F23, R26
-	TBNZ $31, R26, exponent_odd467
+	TBNZ $31, R26, exponent_odd479
 	VSUB V25.S4, V15.S4, V19.S4
 	WORD $0x4f290673 // SSHR V19.4S, V19.4S, #23
 	WORD $0x4e21da73 // SCVTF V19.4S, V19.4S
 
-exponent_done468:
+exponent_done480:
 	WORD $0x6eb0aa98 // UMAXV S24, V20.4S
 	FMOVS F24, R26
-	TBNZ $31, R26, exponent_odd469
+	TBNZ $31, R26, exponent_odd481
 	VSUB V26.S4, V16.S4, V20.S4
 	WORD $0x4f290694 // SSHR V20.4S, V20.4S, #23
 	WORD $0x4e21da94 // SCVTF V20.4S, V20.4S
 
-exponent_done470:
+exponent_done482:
 	WORD $0x6eb0aab7 // UMAXV S23, V21.4S
 	FMOVS F23, R26
-	TBNZ $31, R26, exponent_odd471
+	TBNZ $31, R26, exponent_odd483
 	VSUB V27.S4, V17.S4, V21.S4
 	WORD $0x4f2906b5 // SSHR V21.4S, V21.4S, #23
 	WORD $0x4e21dab5 // SCVTF V21.4S, V21.4S
 
-exponent_done472:
+exponent_done484:
 	WORD $0x4ea3d6d6 // FSUB V22.4S, V22.4S, V3.4S
 	WORD $0x4ea3d739 // FSUB V25.4S, V25.4S, V3.4S
 	WORD $0x4ea3d75a // FSUB V26.4S, V26.4S, V3.4S
@@ -10841,20 +11019,20 @@ vectors:
 	VORR V25.B16, V26.B16, V26.B16
 	WORD $0x6eb0ab56 // UMAXV S22, V26.4S
 	FMOVS F22, R26
-	TBNZ $31, R26, significand_odd473
+	TBNZ $31, R26, significand_odd485
 	VADD V2.S4, V27.S4, V22.S4
 	VAND V0.B16, V22.B16, V22.B16
 	VSUB V22.S4, V27.S4, V25.S4
 
-significand_done474:
+significand_done486:
 	WORD $0x6eb0ab56 // UMAXV S22, V26.4S
 	FMOVS F22, R26
-	TBNZ $31, R26, exponent_odd475
+	TBNZ $31, R26, exponent_odd487
 	VSUB V25.S4, V27.S4, V26.S4
 	WORD $0x4f29075a // SSHR V26.4S, V26.4S, #23
 	WORD $0x4e21db5a // SCVTF V26.4S, V26.4S
 
-exponent_done476:
+exponent_done488:
 	WORD $0x4ea3d739 // FSUB V25.4S, V25.4S, V3.4S
 	VMOV V5.B16, V27.B16
 	VFMLA V25.S4, V4.S4, V27.S4
@@ -10895,36 +11073,36 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single477
+	TBZ $1, R2, single489
 	FMOVD 0(R1), F26
-	TBZ $0, R2, loaded478
+	TBZ $0, R2, loaded490
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded478
+	B loaded490
 
-single477:
+single489:
 	FMOVS 0(R1), F26
 
-loaded478:
+loaded490:
 	VADD V0.S4, V26.S4, V27.S4
 	VADD V1.S4, V26.S4, V22.S4
 	VORR V27.B16, V22.B16, V22.B16
 	WORD $0x6eb0aad5 // UMAXV S21, V22.4S
 	FMOVS F21, R26
-	TBNZ $31, R26, significand_odd479
+	TBNZ $31, R26, significand_odd491
 	VADD V2.S4, V26.S4, V21.S4
 	VAND V0.B16, V21.B16, V21.B16
 	VSUB V21.S4, V26.S4, V27.S4
 
-significand_done480:
+significand_done492:
 	WORD $0x6eb0aad5 // UMAXV S21, V22.4S
 	FMOVS F21, R26
-	TBNZ $31, R26, exponent_odd481
+	TBNZ $31, R26, exponent_odd493
 	VSUB V27.S4, V26.S4, V22.S4
 	WORD $0x4f2906d6 // SSHR V22.4S, V22.4S, #23
 	WORD $0x4e21dad6 // SCVTF V22.4S, V22.4S
 
-exponent_done482:
+exponent_done494:
 	WORD $0x4ea3d77b // FSUB V27.4S, V27.4S, V3.4S
 	VMOV V5.B16, V26.B16
 	VFMLA V27.S4, V4.S4, V26.S4
@@ -10945,22 +11123,22 @@ exponent_done482:
 	WORD $0x6e3bdf7a // FMUL V26.4S, V27.4S, V27.4S
 	VFMLA V21.S4, V26.S4, V27.S4
 	VFMLA V13.S4, V22.S4, V27.S4
-	TBZ $1, R2, single483
+	TBZ $1, R2, single495
 	FMOVD F27, 0(R0)
-	TBZ $0, R2, stored484
+	TBZ $0, R2, stored496
 	ADD $8, R0, R26
 	VST1 V27.S[2], (R26)
-	B stored484
+	B stored496
 
-single483:
+single495:
 	FMOVS F27, 0(R0)
 
-stored484:
+stored496:
 
 done:
 	RET
 
-significand_odd457:
+significand_odd469:
 	MOVD $0x00800000, R26
 	VDUP R26, V25.S4
 	WORD $0x6eaee737 // FCMGT V23.4S, V25.4S, V14.4S
@@ -10973,9 +11151,9 @@ significand_odd457:
 	VAND V0.B16, V23.B16, V23.B16
 	VSUB V23.S4, V24.S4, V22.S4
 	WORD $0x4ef91ed6 // ORN V22.16B, V22.16B, V25.16B
-	B significand_done458
+	B significand_done470
 
-significand_odd459:
+significand_odd471:
 	MOVD $0x00800000, R26
 	VDUP R26, V26.S4
 	WORD $0x6eafe758 // FCMGT V24.4S, V26.4S, V15.4S
@@ -10988,9 +11166,9 @@ significand_odd459:
 	VAND V0.B16, V24.B16, V24.B16
 	VSUB V24.S4, V23.S4, V25.S4
 	WORD $0x4efa1f39 // ORN V25.16B, V25.16B, V26.16B
-	B significand_done460
+	B significand_done472
 
-significand_odd461:
+significand_odd473:
 	MOVD $0x00800000, R26
 	VDUP R26, V27.S4
 	WORD $0x6eb0e777 // FCMGT V23.4S, V27.4S, V16.4S
@@ -11003,9 +11181,9 @@ significand_odd461:
 	VAND V0.B16, V23.B16, V23.B16
 	VSUB V23.S4, V24.S4, V26.S4
 	WORD $0x4efb1f5a // ORN V26.16B, V26.16B, V27.16B
-	B significand_done462
+	B significand_done474
 
-significand_odd463:
+significand_odd475:
 	MOVD $0x00800000, R26
 	VDUP R26, V28.S4
 	WORD $0x6eb1e798 // FCMGT V24.4S, V28.4S, V17.4S
@@ -11018,9 +11196,9 @@ significand_odd463:
 	VAND V0.B16, V24.B16, V24.B16
 	VSUB V24.S4, V23.S4, V27.S4
 	WORD $0x4efc1f7b // ORN V27.16B, V27.16B, V28.16B
-	B significand_done464
+	B significand_done476
 
-exponent_odd465:
+exponent_odd477:
 	MOVD $0x00800000, R26
 	VDUP R26, V24.S4
 	WORD $0x6eaee717 // FCMGT V23.4S, V24.4S, V14.4S
@@ -11043,9 +11221,9 @@ exponent_odd465:
 	WORD $0x4e38e5d7 // FCMEQ V23.4S, V14.4S, V24.4S
 	WORD $0x6eb71f1c // BIT V28.16B, V24.16B, V23.16B
 	VMOV V28.B16, V18.B16
-	B exponent_done466
+	B exponent_done478
 
-exponent_odd467:
+exponent_odd479:
 	MOVD $0x00800000, R26
 	VDUP R26, V23.S4
 	WORD $0x6eafe6f8 // FCMGT V24.4S, V23.4S, V15.4S
@@ -11068,9 +11246,9 @@ exponent_odd467:
 	WORD $0x4e37e5f8 // FCMEQ V24.4S, V15.4S, V23.4S
 	WORD $0x6eb81eee // BIT V14.16B, V23.16B, V24.16B
 	VMOV V14.B16, V19.B16
-	B exponent_done468
+	B exponent_done480
 
-exponent_odd469:
+exponent_odd481:
 	MOVD $0x00800000, R26
 	VDUP R26, V24.S4
 	WORD $0x6eb0e717 // FCMGT V23.4S, V24.4S, V16.4S
@@ -11093,9 +11271,9 @@ exponent_odd469:
 	WORD $0x4e38e617 // FCMEQ V23.4S, V16.4S, V24.4S
 	WORD $0x6eb71f0f // BIT V15.16B, V24.16B, V23.16B
 	VMOV V15.B16, V20.B16
-	B exponent_done470
+	B exponent_done482
 
-exponent_odd471:
+exponent_odd483:
 	MOVD $0x00800000, R26
 	VDUP R26, V23.S4
 	WORD $0x6eb1e6f8 // FCMGT V24.4S, V23.4S, V17.4S
@@ -11118,9 +11296,9 @@ exponent_odd471:
 	WORD $0x4e37e638 // FCMEQ V24.4S, V17.4S, V23.4S
 	WORD $0x6eb81ef0 // BIT V16.16B, V23.16B, V24.16B
 	VMOV V16.B16, V21.B16
-	B exponent_done472
+	B exponent_done484
 
-significand_odd473:
+significand_odd485:
 	MOVD $0x00800000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ebbe696 // FCMGT V22.4S, V20.4S, V27.4S
@@ -11133,9 +11311,9 @@ significand_odd473:
 	VAND V0.B16, V22.B16, V22.B16
 	VSUB V22.S4, V21.S4, V25.S4
 	WORD $0x4ef41f39 // ORN V25.16B, V25.16B, V20.16B
-	B significand_done474
+	B significand_done486
 
-exponent_odd475:
+exponent_odd487:
 	MOVD $0x00800000, R26
 	VDUP R26, V22.S4
 	WORD $0x6ebbe6d5 // FCMGT V21.4S, V22.4S, V27.4S
@@ -11158,9 +11336,9 @@ exponent_odd475:
 	WORD $0x4e36e775 // FCMEQ V21.4S, V27.4S, V22.4S
 	WORD $0x6eb51ed4 // BIT V20.16B, V22.16B, V21.16B
 	VMOV V20.B16, V26.B16
-	B exponent_done476
+	B exponent_done488
 
-significand_odd479:
+significand_odd491:
 	MOVD $0x00800000, R26
 	VDUP R26, V19.S4
 	WORD $0x6ebae675 // FCMGT V21.4S, V19.4S, V26.4S
@@ -11173,9 +11351,9 @@ significand_odd479:
 	VAND V0.B16, V21.B16, V21.B16
 	VSUB V21.S4, V20.S4, V27.S4
 	WORD $0x4ef31f7b // ORN V27.16B, V27.16B, V19.16B
-	B significand_done480
+	B significand_done492
 
-exponent_odd481:
+exponent_odd493:
 	MOVD $0x00800000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ebae6b4 // FCMGT V20.4S, V21.4S, V26.4S
@@ -11198,7 +11376,7 @@ exponent_odd481:
 	WORD $0x4e35e754 // FCMEQ V20.4S, V26.4S, V21.4S
 	WORD $0x6eb41eb3 // BIT V19.16B, V21.16B, V20.16B
 	VMOV V19.B16, V22.B16
-	B exponent_done482
+	B exponent_done494
 
 // func SqrtNEON(dst *float32, x *float32, n int)
 TEXT ·SqrtNEON(SB), NOSPLIT, $0-24
@@ -11254,29 +11432,29 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V3.S[3]
 	WORD $0x4ea08863 // CMGT V3.4S, V3.4S, #0
-	TBZ $1, R2, single485
+	TBZ $1, R2, single497
 	FMOVD 0(R1), F2
-	TBZ $0, R2, loaded486
+	TBZ $0, R2, loaded498
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded486
+	B loaded498
 
-single485:
+single497:
 	FMOVS 0(R1), F2
 
-loaded486:
+loaded498:
 	WORD $0x6ea1f842 // FSQRT V2.4S, V2.4S
-	TBZ $1, R2, single487
+	TBZ $1, R2, single499
 	FMOVD F2, 0(R0)
-	TBZ $0, R2, stored488
+	TBZ $0, R2, stored500
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored488
+	B stored500
 
-single487:
+single499:
 	FMOVS F2, 0(R0)
 
-stored488:
+stored500:
 
 done:
 	RET
@@ -11448,17 +11626,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V11.S[3]
 	WORD $0x4ea0896b // CMGT V11.4S, V11.4S, #0
-	TBZ $1, R2, single489
+	TBZ $1, R2, single501
 	FMOVD 0(R1), F10
-	TBZ $0, R2, loaded490
+	TBZ $0, R2, loaded502
 	ADD $8, R1, R26
 	VLD1 (R26), V10.S[2]
-	B loaded490
+	B loaded502
 
-single489:
+single501:
 	FMOVS 0(R1), F10
 
-loaded490:
+loaded502:
 	WORD $0x6ea1f94c // FSQRT V12.4S, V10.4S
 	MOVD $0x3f800000, R26
 	VDUP R26, V8.S4
@@ -11481,17 +11659,17 @@ loaded490:
 	VFMLA V10.S4, V8.S4, V12.S4
 	WORD $0x6ea9e469 // FCMGT V9.4S, V3.4S, V9.4S
 	WORD $0x6ea91d91 // BIT V17.16B, V12.16B, V9.16B
-	TBZ $1, R2, single491
+	TBZ $1, R2, single503
 	FMOVD F17, 0(R0)
-	TBZ $0, R2, stored492
+	TBZ $0, R2, stored504
 	ADD $8, R0, R26
 	VST1 V17.S[2], (R26)
-	B stored492
+	B stored504
 
-single491:
+single503:
 	FMOVS F17, 0(R0)
 
-stored492:
+stored504:
 
 done:
 	RET
@@ -11639,17 +11817,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V20.S[3]
 	WORD $0x4ea08a94 // CMGT V20.4S, V20.4S, #0
-	TBZ $1, R2, single493
+	TBZ $1, R2, single505
 	FMOVD 0(R1), F25
-	TBZ $0, R2, loaded494
+	TBZ $0, R2, loaded506
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded494
+	B loaded506
 
-single493:
+single505:
 	FMOVS 0(R1), F25
 
-loaded494:
+loaded506:
 	WORD $0x4e601f36 // BIC V22.16B, V25.16B, V0.16B
 	WORD $0x6e39df35 // FMUL V21.4S, V25.4S, V25.4S
 	VMOV V2.B16, V24.B16
@@ -11723,17 +11901,17 @@ loaded494:
 	WORD $0x6eb6e776 // FCMGT V22.4S, V27.4S, V22.4S
 	WORD $0x6eb61eba // BIT V26.16B, V21.16B, V22.16B
 	WORD $0x6ee01f59 // BIF V25.16B, V26.16B, V0.16B
-	TBZ $1, R2, single495
+	TBZ $1, R2, single507
 	FMOVD F25, 0(R0)
-	TBZ $0, R2, stored496
+	TBZ $0, R2, stored508
 	ADD $8, R0, R26
 	VST1 V25.S[2], (R26)
-	B stored496
+	B stored508
 
-single495:
+single507:
 	FMOVS F25, 0(R0)
 
-stored496:
+stored508:
 
 done:
 	RET
@@ -11862,17 +12040,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V22.S[3]
 	WORD $0x4ea08ad6 // CMGT V22.4S, V22.4S, #0
-	TBZ $1, R2, single497
+	TBZ $1, R2, single509
 	FMOVD 0(R1), F20
-	TBZ $0, R2, loaded498
+	TBZ $0, R2, loaded510
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded498
+	B loaded510
 
-single497:
+single509:
 	FMOVS 0(R1), F20
 
-loaded498:
+loaded510:
 	VORR V20.B16, V0.B16, V25.B16
 	WORD $0x6eb9e437 // FCMGT V23.4S, V1.4S, V25.4S
 	WORD $0x6eb71c39 // BIT V25.16B, V1.16B, V23.16B
@@ -11927,17 +12105,17 @@ loaded498:
 	WORD $0x6eb4e755 // FCMGT V21.4S, V26.4S, V20.4S
 	WORD $0x6eb51f54 // BIT V20.16B, V26.16B, V21.16B
 	WORD $0x4e37d697 // FADD V23.4S, V20.4S, V23.4S
-	TBZ $1, R2, single499
+	TBZ $1, R2, single511
 	FMOVD F23, 0(R0)
-	TBZ $0, R2, stored500
+	TBZ $0, R2, stored512
 	ADD $8, R0, R26
 	VST1 V23.S[2], (R26)
-	B stored500
+	B stored512
 
-single499:
+single511:
 	FMOVS F23, 0(R0)
 
-stored500:
+stored512:
 
 done:
 	RET
@@ -12099,17 +12277,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V14.S[3]
 	WORD $0x4ea089ce // CMGT V14.4S, V14.4S, #0
-	TBZ $1, R2, single501
+	TBZ $1, R2, single513
 	FMOVD 0(R1), F21
-	TBZ $0, R2, loaded502
+	TBZ $0, R2, loaded514
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded502
+	B loaded514
 
-single501:
+single513:
 	FMOVS 0(R1), F21
 
-loaded502:
+loaded514:
 	VORR V21.B16, V0.B16, V19.B16
 	WORD $0x6eb3e430 // FCMGT V16.4S, V1.4S, V19.4S
 	WORD $0x6eb01c33 // BIT V19.16B, V1.16B, V16.16B
@@ -12138,17 +12316,17 @@ loaded502:
 	WORD $0x6eb51e12 // BIT V18.16B, V16.16B, V21.16B
 	WORD $0x4e2bd610 // FADD V16.4S, V16.4S, V11.4S
 	WORD $0x6e30fe50 // FDIV V16.4S, V18.4S, V16.4S
-	TBZ $1, R2, single503
+	TBZ $1, R2, single515
 	FMOVD F16, 0(R0)
-	TBZ $0, R2, stored504
+	TBZ $0, R2, stored516
 	ADD $8, R0, R26
 	VST1 V16.S[2], (R26)
-	B stored504
+	B stored516
 
-single503:
+single515:
 	FMOVS F16, 0(R0)
 
-stored504:
+stored516:
 
 done:
 	RET
@@ -12220,41 +12398,41 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V3.S[3]
 	WORD $0x4ea08863 // CMGT V3.4S, V3.4S, #0
-	TBZ $1, R3, single505
+	TBZ $1, R3, single517
 	FMOVD 0(R2), F2
-	TBZ $0, R3, loaded506
+	TBZ $0, R3, loaded518
 	ADD $8, R2, R26
 	VLD1 (R26), V2.S[2]
-	B loaded506
+	B loaded518
 
-single505:
+single517:
 	FMOVS 0(R2), F2
 
-loaded506:
-	TBZ $1, R3, single507
+loaded518:
+	TBZ $1, R3, single519
 	FMOVD 0(R1), F1
-	TBZ $0, R3, loaded508
+	TBZ $0, R3, loaded520
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded508
+	B loaded520
 
-single507:
+single519:
 	FMOVS 0(R1), F1
 
-loaded508:
+loaded520:
 	VFMLS V2.S4, V2.S4, V2.S4
 	WORD $0x6e22dc22 // FMUL V2.4S, V1.4S, V2.4S
-	TBZ $1, R3, single509
+	TBZ $1, R3, single521
 	FMOVD F2, 0(R0)
-	TBZ $0, R3, stored510
+	TBZ $0, R3, stored522
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored510
+	B stored522
 
-single509:
+single521:
 	FMOVS F2, 0(R0)
 
-stored510:
+stored522:
 
 done:
 	RET
@@ -12419,17 +12597,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V15.S[3]
 	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
-	TBZ $1, R2, single511
+	TBZ $1, R2, single523
 	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded512
+	TBZ $0, R2, loaded524
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded512
+	B loaded524
 
-single511:
+single523:
 	FMOVS 0(R1), F19
 
-loaded512:
+loaded524:
 	VORR V19.B16, V0.B16, V18.B16
 	WORD $0x6eb2e42e // FCMGT V14.4S, V1.4S, V18.4S
 	WORD $0x6eae1c32 // BIT V18.16B, V1.16B, V14.16B
@@ -12459,17 +12637,17 @@ loaded512:
 	WORD $0x6eb01e53 // BIT V19.16B, V18.16B, V16.16B
 	WORD $0x4e2bd5ce // FADD V14.4S, V14.4S, V11.4S
 	WORD $0x6e2efe6e // FDIV V14.4S, V19.4S, V14.4S
-	TBZ $1, R2, single513
+	TBZ $1, R2, single525
 	FMOVD F14, 0(R0)
-	TBZ $0, R2, stored514
+	TBZ $0, R2, stored526
 	ADD $8, R0, R26
 	VST1 V14.S[2], (R26)
-	B stored514
+	B stored526
 
-single513:
+single525:
 	FMOVS F14, 0(R0)
 
-stored514:
+stored526:
 
 done:
 	RET
@@ -12675,17 +12853,17 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V23.S[3]
 	WORD $0x4ea08af7 // CMGT V23.4S, V23.4S, #0
-	TBZ $1, R3, single515
+	TBZ $1, R3, single527
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded516
+	TBZ $0, R3, loaded528
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded516
+	B loaded528
 
-single515:
+single527:
 	FMOVS 0(R2), F22
 
-loaded516:
+loaded528:
 	VORR V22.B16, V0.B16, V24.B16
 	WORD $0x6eb8e434 // FCMGT V20.4S, V1.4S, V24.4S
 	WORD $0x6eb41c38 // BIT V24.16B, V1.16B, V20.16B
@@ -12725,29 +12903,29 @@ loaded516:
 	WORD $0x6eb61f14 // BIT V20.16B, V24.16B, V22.16B
 	WORD $0x6e34de74 // FMUL V20.4S, V19.4S, V20.4S
 	VFMLA V18.S4, V20.S4, V18.S4
-	TBZ $1, R3, single517
+	TBZ $1, R3, single529
 	FMOVD 0(R1), F20
-	TBZ $0, R3, loaded518
+	TBZ $0, R3, loaded530
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded518
+	B loaded530
 
-single517:
+single529:
 	FMOVS 0(R1), F20
 
-loaded518:
+loaded530:
 	WORD $0x6e34de54 // FMUL V20.4S, V18.4S, V20.4S
-	TBZ $1, R3, single519
+	TBZ $1, R3, single531
 	FMOVD F20, 0(R0)
-	TBZ $0, R3, stored520
+	TBZ $0, R3, stored532
 	ADD $8, R0, R26
 	VST1 V20.S[2], (R26)
-	B stored520
+	B stored532
 
-single519:
+single531:
 	FMOVS F20, 0(R0)
 
-stored520:
+stored532:
 
 done:
 	RET
@@ -12884,17 +13062,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V24.S[3]
 	WORD $0x4ea08b18 // CMGT V24.4S, V24.4S, #0
-	TBZ $1, R2, single521
+	TBZ $1, R2, single533
 	FMOVD 0(R1), F25
-	TBZ $0, R2, loaded522
+	TBZ $0, R2, loaded534
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded522
+	B loaded534
 
-single521:
+single533:
 	FMOVS 0(R1), F25
 
-loaded522:
+loaded534:
 	WORD $0x4e601f35 // BIC V21.16B, V25.16B, V0.16B
 	WORD $0x6ea1e6b4 // FCMGT V20.4S, V21.4S, V1.4S
 	WORD $0x6eb41c35 // BIT V21.16B, V1.16B, V20.16B
@@ -12957,17 +13135,17 @@ loaded522:
 	WORD $0x4eb5d557 // FSUB V23.4S, V10.4S, V21.4S
 	WORD $0x6eb91eb7 // BIT V23.16B, V21.16B, V25.16B
 	WORD $0x6e37df57 // FMUL V23.4S, V26.4S, V23.4S
-	TBZ $1, R2, single523
+	TBZ $1, R2, single535
 	FMOVD F23, 0(R0)
-	TBZ $0, R2, stored524
+	TBZ $0, R2, stored536
 	ADD $8, R0, R26
 	VST1 V23.S[2], (R26)
-	B stored524
+	B stored536
 
-single523:
+single535:
 	FMOVS F23, 0(R0)
 
-stored524:
+stored536:
 
 done:
 	RET
@@ -13122,17 +13300,17 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V21.S[3]
 	WORD $0x4ea08ab5 // CMGT V21.4S, V21.4S, #0
-	TBZ $1, R3, single525
+	TBZ $1, R3, single537
 	FMOVD 0(R2), F27
-	TBZ $0, R3, loaded526
+	TBZ $0, R3, loaded538
 	ADD $8, R2, R26
 	VLD1 (R26), V27.S[2]
-	B loaded526
+	B loaded538
 
-single525:
+single537:
 	FMOVS 0(R2), F27
 
-loaded526:
+loaded538:
 	WORD $0x4e601f79 // BIC V25.16B, V27.16B, V0.16B
 	WORD $0x6ea1e736 // FCMGT V22.4S, V25.4S, V1.4S
 	WORD $0x6eb61c39 // BIT V25.16B, V1.16B, V22.16B
@@ -13209,29 +13387,29 @@ loaded526:
 	WORD $0x4eb6d55c // FSUB V28.4S, V10.4S, V22.4S
 	WORD $0x6ebb1edc // BIT V28.16B, V22.16B, V27.16B
 	VFMLA V25.S4, V23.S4, V28.S4
-	TBZ $1, R3, single527
+	TBZ $1, R3, single539
 	FMOVD 0(R1), F25
-	TBZ $0, R3, loaded528
+	TBZ $0, R3, loaded540
 	ADD $8, R1, R26
 	VLD1 (R26), V25.S[2]
-	B loaded528
+	B loaded540
 
-single527:
+single539:
 	FMOVS 0(R1), F25
 
-loaded528:
+loaded540:
 	WORD $0x6e39df99 // FMUL V25.4S, V28.4S, V25.4S
-	TBZ $1, R3, single529
+	TBZ $1, R3, single541
 	FMOVD F25, 0(R0)
-	TBZ $0, R3, stored530
+	TBZ $0, R3, stored542
 	ADD $8, R0, R26
 	VST1 V25.S[2], (R26)
-	B stored530
+	B stored542
 
-single529:
+single541:
 	FMOVS F25, 0(R0)
 
-stored530:
+stored542:
 
 done:
 	RET
@@ -13344,17 +13522,17 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V20.S[3]
 	WORD $0x4ea08a94 // CMGT V20.4S, V20.4S, #0
-	TBZ $1, R2, single531
+	TBZ $1, R2, single543
 	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded532
+	TBZ $0, R2, loaded544
 	ADD $8, R1, R26
 	VLD1 (R26), V18.S[2]
-	B loaded532
+	B loaded544
 
-single531:
+single543:
 	FMOVS 0(R1), F18
 
-loaded532:
+loaded544:
 	VORR V18.B16, V0.B16, V19.B16
 	WORD $0x6eb3e435 // FCMGT V21.4S, V1.4S, V19.4S
 	WORD $0x6eb51c33 // BIT V19.16B, V1.16B, V21.16B
@@ -13397,17 +13575,17 @@ loaded532:
 	WORD $0x6eb61e72 // BIT V18.16B, V19.16B, V22.16B
 	WORD $0x4e2fd6b5 // FADD V21.4S, V21.4S, V15.4S
 	WORD $0x6e35fe55 // FDIV V21.4S, V18.4S, V21.4S
-	TBZ $1, R2, single533
+	TBZ $1, R2, single545
 	FMOVD F21, 0(R0)
-	TBZ $0, R2, stored534
+	TBZ $0, R2, stored546
 	ADD $8, R0, R26
 	VST1 V21.S[2], (R26)
-	B stored534
+	B stored546
 
-single533:
+single545:
 	FMOVS F21, 0(R0)
 
-stored534:
+stored546:
 
 done:
 	RET
@@ -13547,17 +13725,17 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V22.S[3]
 	WORD $0x4ea08ad6 // CMGT V22.4S, V22.4S, #0
-	TBZ $1, R3, single535
+	TBZ $1, R3, single547
 	FMOVD 0(R2), F23
-	TBZ $0, R3, loaded536
+	TBZ $0, R3, loaded548
 	ADD $8, R2, R26
 	VLD1 (R26), V23.S[2]
-	B loaded536
+	B loaded548
 
-single535:
+single547:
 	FMOVS 0(R2), F23
 
-loaded536:
+loaded548:
 	VORR V23.B16, V0.B16, V26.B16
 	WORD $0x6ebae435 // FCMGT V21.4S, V1.4S, V26.4S
 	WORD $0x6eb51c3a // BIT V26.16B, V1.16B, V21.16B
@@ -13619,29 +13797,29 @@ loaded536:
 	WORD $0x6eb71f55 // BIT V21.16B, V26.16B, V23.16B
 	WORD $0x6e35df75 // FMUL V21.4S, V27.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V20.S4
-	TBZ $1, R3, single537
+	TBZ $1, R3, single549
 	FMOVD 0(R1), F21
-	TBZ $0, R3, loaded538
+	TBZ $0, R3, loaded550
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded538
+	B loaded550
 
-single537:
+single549:
 	FMOVS 0(R1), F21
 
-loaded538:
+loaded550:
 	WORD $0x6e35de95 // FMUL V21.4S, V20.4S, V21.4S
-	TBZ $1, R3, single539
+	TBZ $1, R3, single551
 	FMOVD F21, 0(R0)
-	TBZ $0, R3, stored540
+	TBZ $0, R3, stored552
 	ADD $8, R0, R26
 	VST1 V21.S[2], (R26)
-	B stored540
+	B stored552
 
-single539:
+single551:
 	FMOVS F21, 0(R0)
 
-stored540:
+stored552:
 
 done:
 	RET
@@ -14929,17 +15107,17 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single541
+	TBZ $1, R2, single553
 	FMOVD 0(R1), F26
-	TBZ $0, R2, loaded542
+	TBZ $0, R2, loaded554
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded542
+	B loaded554
 
-single541:
+single553:
 	FMOVS 0(R1), F26
 
-loaded542:
+loaded554:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6ebae43b // FCMGT V27.4S, V1.4S, V26.4S
 	WORD $0x6ebb1c3a // BIT V26.16B, V1.16B, V27.16B
@@ -14992,17 +15170,17 @@ partial1:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single543
+	TBZ $1, R2, single555
 	FMOVD 0(R1), F27
-	TBZ $0, R2, loaded544
+	TBZ $0, R2, loaded556
 	ADD $8, R1, R26
 	VLD1 (R26), V27.S[2]
-	B loaded544
+	B loaded556
 
-single543:
+single555:
 	FMOVS 0(R1), F27
 
-loaded544:
+loaded556:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6ebbe43c // FCMGT V28.4S, V1.4S, V27.4S
 	WORD $0x6ebc1c3b // BIT V27.16B, V1.16B, V28.16B
@@ -15055,17 +15233,17 @@ partial2:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single545
+	TBZ $1, R2, single557
 	FMOVD 0(R1), F28
-	TBZ $0, R2, loaded546
+	TBZ $0, R2, loaded558
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded546
+	B loaded558
 
-single545:
+single557:
 	FMOVS 0(R1), F28
 
-loaded546:
+loaded558:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6ebce43e // FCMGT V30.4S, V1.4S, V28.4S
 	WORD $0x6ebe1c3c // BIT V28.16B, V1.16B, V30.16B
@@ -15118,17 +15296,17 @@ partial3:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single547
+	TBZ $1, R2, single559
 	FMOVD 0(R1), F30
-	TBZ $0, R2, loaded548
+	TBZ $0, R2, loaded560
 	ADD $8, R1, R26
 	VLD1 (R26), V30.S[2]
-	B loaded548
+	B loaded560
 
-single547:
+single559:
 	FMOVS 0(R1), F30
 
-loaded548:
+loaded560:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6ebee43a // FCMGT V26.4S, V1.4S, V30.4S
 	WORD $0x6eba1c3e // BIT V30.16B, V1.16B, V26.16B
@@ -15181,17 +15359,17 @@ partial4:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single549
+	TBZ $1, R2, single561
 	FMOVD 0(R1), F26
-	TBZ $0, R2, loaded550
+	TBZ $0, R2, loaded562
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded550
+	B loaded562
 
-single549:
+single561:
 	FMOVS 0(R1), F26
 
-loaded550:
+loaded562:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6ebae43b // FCMGT V27.4S, V1.4S, V26.4S
 	WORD $0x6ebb1c3a // BIT V26.16B, V1.16B, V27.16B
@@ -15244,17 +15422,17 @@ partial5:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single551
+	TBZ $1, R2, single563
 	FMOVD 0(R1), F27
-	TBZ $0, R2, loaded552
+	TBZ $0, R2, loaded564
 	ADD $8, R1, R26
 	VLD1 (R26), V27.S[2]
-	B loaded552
+	B loaded564
 
-single551:
+single563:
 	FMOVS 0(R1), F27
 
-loaded552:
+loaded564:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6ebbe43c // FCMGT V28.4S, V1.4S, V27.4S
 	WORD $0x6ebc1c3b // BIT V27.16B, V1.16B, V28.16B
@@ -15307,17 +15485,17 @@ partial6:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single553
+	TBZ $1, R2, single565
 	FMOVD 0(R1), F28
-	TBZ $0, R2, loaded554
+	TBZ $0, R2, loaded566
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded554
+	B loaded566
 
-single553:
+single565:
 	FMOVS 0(R1), F28
 
-loaded554:
+loaded566:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6ebce43e // FCMGT V30.4S, V1.4S, V28.4S
 	WORD $0x6ebe1c3c // BIT V28.16B, V1.16B, V30.16B
@@ -15370,17 +15548,17 @@ partial7:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single555
+	TBZ $1, R2, single567
 	FMOVD 0(R1), F30
-	TBZ $0, R2, loaded556
+	TBZ $0, R2, loaded568
 	ADD $8, R1, R26
 	VLD1 (R26), V30.S[2]
-	B loaded556
+	B loaded568
 
-single555:
+single567:
 	FMOVS 0(R1), F30
 
-loaded556:
+loaded568:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6ebee43a // FCMGT V26.4S, V1.4S, V30.4S
 	WORD $0x6eba1c3e // BIT V30.16B, V1.16B, V26.16B
@@ -15433,17 +15611,17 @@ partial8:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single557
+	TBZ $1, R2, single569
 	FMOVD 0(R1), F26
-	TBZ $0, R2, loaded558
+	TBZ $0, R2, loaded570
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded558
+	B loaded570
 
-single557:
+single569:
 	FMOVS 0(R1), F26
 
-loaded558:
+loaded570:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6ebae43b // FCMGT V27.4S, V1.4S, V26.4S
 	WORD $0x6ebb1c3a // BIT V26.16B, V1.16B, V27.16B
@@ -15496,17 +15674,17 @@ partial9:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single559
+	TBZ $1, R2, single571
 	FMOVD 0(R1), F27
-	TBZ $0, R2, loaded560
+	TBZ $0, R2, loaded572
 	ADD $8, R1, R26
 	VLD1 (R26), V27.S[2]
-	B loaded560
+	B loaded572
 
-single559:
+single571:
 	FMOVS 0(R1), F27
 
-loaded560:
+loaded572:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6ebbe43c // FCMGT V28.4S, V1.4S, V27.4S
 	WORD $0x6ebc1c3b // BIT V27.16B, V1.16B, V28.16B
@@ -15559,17 +15737,17 @@ partial10:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single561
+	TBZ $1, R2, single573
 	FMOVD 0(R1), F28
-	TBZ $0, R2, loaded562
+	TBZ $0, R2, loaded574
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded562
+	B loaded574
 
-single561:
+single573:
 	FMOVS 0(R1), F28
 
-loaded562:
+loaded574:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6ebce43e // FCMGT V30.4S, V1.4S, V28.4S
 	WORD $0x6ebe1c3c // BIT V28.16B, V1.16B, V30.16B
@@ -15622,17 +15800,17 @@ partial11:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single563
+	TBZ $1, R2, single575
 	FMOVD 0(R1), F30
-	TBZ $0, R2, loaded564
+	TBZ $0, R2, loaded576
 	ADD $8, R1, R26
 	VLD1 (R26), V30.S[2]
-	B loaded564
+	B loaded576
 
-single563:
+single575:
 	FMOVS 0(R1), F30
 
-loaded564:
+loaded576:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6ebee43a // FCMGT V26.4S, V1.4S, V30.4S
 	WORD $0x6eba1c3e // BIT V30.16B, V1.16B, V26.16B
@@ -15685,17 +15863,17 @@ partial12:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single565
+	TBZ $1, R2, single577
 	FMOVD 0(R1), F26
-	TBZ $0, R2, loaded566
+	TBZ $0, R2, loaded578
 	ADD $8, R1, R26
 	VLD1 (R26), V26.S[2]
-	B loaded566
+	B loaded578
 
-single565:
+single577:
 	FMOVS 0(R1), F26
 
-loaded566:
+loaded578:
 	WORD $0x4ea0d75a // FSUB V26.4S, V26.4S, V0.4S
 	WORD $0x6ebae43b // FCMGT V27.4S, V1.4S, V26.4S
 	WORD $0x6ebb1c3a // BIT V26.16B, V1.16B, V27.16B
@@ -15748,17 +15926,17 @@ partial13:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single567
+	TBZ $1, R2, single579
 	FMOVD 0(R1), F27
-	TBZ $0, R2, loaded568
+	TBZ $0, R2, loaded580
 	ADD $8, R1, R26
 	VLD1 (R26), V27.S[2]
-	B loaded568
+	B loaded580
 
-single567:
+single579:
 	FMOVS 0(R1), F27
 
-loaded568:
+loaded580:
 	WORD $0x4ea0d77b // FSUB V27.4S, V27.4S, V0.4S
 	WORD $0x6ebbe43c // FCMGT V28.4S, V1.4S, V27.4S
 	WORD $0x6ebc1c3b // BIT V27.16B, V1.16B, V28.16B
@@ -15811,17 +15989,17 @@ partial14:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single569
+	TBZ $1, R2, single581
 	FMOVD 0(R1), F28
-	TBZ $0, R2, loaded570
+	TBZ $0, R2, loaded582
 	ADD $8, R1, R26
 	VLD1 (R26), V28.S[2]
-	B loaded570
+	B loaded582
 
-single569:
+single581:
 	FMOVS 0(R1), F28
 
-loaded570:
+loaded582:
 	WORD $0x4ea0d79c // FSUB V28.4S, V28.4S, V0.4S
 	WORD $0x6ebce43e // FCMGT V30.4S, V1.4S, V28.4S
 	WORD $0x6ebe1c3c // BIT V28.16B, V1.16B, V30.16B
@@ -15874,17 +16052,17 @@ partial15:
 	SUB $3, R2, R26
 	VMOV R26, V25.S[3]
 	WORD $0x4ea08b39 // CMGT V25.4S, V25.4S, #0
-	TBZ $1, R2, single571
+	TBZ $1, R2, single583
 	FMOVD 0(R1), F30
-	TBZ $0, R2, loaded572
+	TBZ $0, R2, loaded584
 	ADD $8, R1, R26
 	VLD1 (R26), V30.S[2]
-	B loaded572
+	B loaded584
 
-single571:
+single583:
 	FMOVS 0(R1), F30
 
-loaded572:
+loaded584:
 	WORD $0x4ea0d7de // FSUB V30.4S, V30.4S, V0.4S
 	WORD $0x6ebee43a // FCMGT V26.4S, V1.4S, V30.4S
 	WORD $0x6eba1c3e // BIT V30.16B, V1.16B, V26.16B
@@ -16029,30 +16207,30 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V5.S[3]
 	WORD $0x4ea088a5 // CMGT V5.4S, V5.4S, #0
-	TBZ $1, R2, single573
+	TBZ $1, R2, single585
 	FMOVD 0(R1), F4
-	TBZ $0, R2, loaded574
+	TBZ $0, R2, loaded586
 	ADD $8, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded574
+	B loaded586
 
-single573:
+single585:
 	FMOVS 0(R1), F4
 
-loaded574:
+loaded586:
 	WORD $0x4ea0d484 // FSUB V4.4S, V4.4S, V0.4S
 	WORD $0x4ea1d484 // FSUB V4.4S, V4.4S, V1.4S
-	TBZ $1, R2, single575
+	TBZ $1, R2, single587
 	FMOVD F4, 0(R0)
-	TBZ $0, R2, stored576
+	TBZ $0, R2, stored588
 	ADD $8, R0, R26
 	VST1 V4.S[2], (R26)
-	B stored576
+	B stored588
 
-single575:
+single587:
 	FMOVS F4, 0(R0)
 
-stored576:
+stored588:
 
 done:
 	RET
@@ -16280,17 +16458,17 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V15.S[3]
 	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
-	TBZ $1, R3, single577
+	TBZ $1, R3, single589
 	FMOVD 0(R2), F14
-	TBZ $0, R3, loaded578
+	TBZ $0, R3, loaded590
 	ADD $8, R2, R26
 	VLD1 (R26), V14.S[2]
-	B loaded578
+	B loaded590
 
-single577:
+single589:
 	FMOVS 0(R2), F14
 
-loaded578:
+loaded590:
 	WORD $0x6ea1e5d4 // FCMGT V20.4S, V14.4S, V1.4S
 	WORD $0x6eb41c2e // BIT V14.16B, V1.16B, V20.16B
 	WORD $0x6eaee454 // FCMGT V20.4S, V2.4S, V14.4S
@@ -16318,29 +16496,29 @@ loaded578:
 	VSUB V14.S4, V23.S4, V23.S4
 	WORD $0x6e2ede74 // FMUL V20.4S, V19.4S, V14.4S
 	WORD $0x6e37de94 // FMUL V20.4S, V20.4S, V23.4S
-	TBZ $1, R3, single579
+	TBZ $1, R3, single591
 	FMOVD 0(R1), F24
-	TBZ $0, R3, loaded580
+	TBZ $0, R3, loaded592
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded580
+	B loaded592
 
-single579:
+single591:
 	FMOVS 0(R1), F24
 
-loaded580:
+loaded592:
 	VFMLS V0.S4, V20.S4, V24.S4
-	TBZ $1, R3, single581
+	TBZ $1, R3, single593
 	FMOVD F24, 0(R0)
-	TBZ $0, R3, stored582
+	TBZ $0, R3, stored594
 	ADD $8, R0, R26
 	VST1 V24.S[2], (R26)
-	B stored582
+	B stored594
 
-single581:
+single593:
 	FMOVS F24, 0(R0)
 
-stored582:
+stored594:
 
 done:
 	RET
@@ -16407,40 +16585,40 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V6.S[3]
 	WORD $0x4ea088c6 // CMGT V6.4S, V6.4S, #0
-	TBZ $1, R3, single583
+	TBZ $1, R3, single595
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded584
+	TBZ $0, R3, loaded596
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded584
+	B loaded596
 
-single583:
+single595:
 	FMOVS 0(R1), F7
 
-loaded584:
-	TBZ $1, R3, single585
+loaded596:
+	TBZ $1, R3, single597
 	FMOVD 0(R2), F5
-	TBZ $0, R3, loaded586
+	TBZ $0, R3, loaded598
 	ADD $8, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded586
+	B loaded598
 
-single585:
+single597:
 	FMOVS 0(R2), F5
 
-loaded586:
+loaded598:
 	WORD $0x4e25d4e5 // FADD V5.4S, V7.4S, V5.4S
-	TBZ $1, R3, single587
+	TBZ $1, R3, single599
 	FMOVD F5, 0(R0)
-	TBZ $0, R3, stored588
+	TBZ $0, R3, stored600
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored588
+	B stored600
 
-single587:
+single599:
 	FMOVS F5, 0(R0)
 
-stored588:
+stored600:
 
 done:
 	RET
@@ -16507,40 +16685,40 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V6.S[3]
 	WORD $0x4ea088c6 // CMGT V6.4S, V6.4S, #0
-	TBZ $1, R3, single589
+	TBZ $1, R3, single601
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded590
+	TBZ $0, R3, loaded602
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded590
+	B loaded602
 
-single589:
+single601:
 	FMOVS 0(R1), F7
 
-loaded590:
-	TBZ $1, R3, single591
+loaded602:
+	TBZ $1, R3, single603
 	FMOVD 0(R2), F5
-	TBZ $0, R3, loaded592
+	TBZ $0, R3, loaded604
 	ADD $8, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded592
+	B loaded604
 
-single591:
+single603:
 	FMOVS 0(R2), F5
 
-loaded592:
+loaded604:
 	WORD $0x4ea5d4e5 // FSUB V5.4S, V7.4S, V5.4S
-	TBZ $1, R3, single593
+	TBZ $1, R3, single605
 	FMOVD F5, 0(R0)
-	TBZ $0, R3, stored594
+	TBZ $0, R3, stored606
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored594
+	B stored606
 
-single593:
+single605:
 	FMOVS F5, 0(R0)
 
-stored594:
+stored606:
 
 done:
 	RET
@@ -16607,40 +16785,40 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V6.S[3]
 	WORD $0x4ea088c6 // CMGT V6.4S, V6.4S, #0
-	TBZ $1, R3, single595
+	TBZ $1, R3, single607
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded596
+	TBZ $0, R3, loaded608
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded596
+	B loaded608
 
-single595:
+single607:
 	FMOVS 0(R1), F7
 
-loaded596:
-	TBZ $1, R3, single597
+loaded608:
+	TBZ $1, R3, single609
 	FMOVD 0(R2), F5
-	TBZ $0, R3, loaded598
+	TBZ $0, R3, loaded610
 	ADD $8, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded598
+	B loaded610
 
-single597:
+single609:
 	FMOVS 0(R2), F5
 
-loaded598:
+loaded610:
 	WORD $0x6e25dce5 // FMUL V5.4S, V7.4S, V5.4S
-	TBZ $1, R3, single599
+	TBZ $1, R3, single611
 	FMOVD F5, 0(R0)
-	TBZ $0, R3, stored600
+	TBZ $0, R3, stored612
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored600
+	B stored612
 
-single599:
+single611:
 	FMOVS F5, 0(R0)
 
-stored600:
+stored612:
 
 done:
 	RET
@@ -16707,40 +16885,40 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V6.S[3]
 	WORD $0x4ea088c6 // CMGT V6.4S, V6.4S, #0
-	TBZ $1, R3, single601
+	TBZ $1, R3, single613
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded602
+	TBZ $0, R3, loaded614
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded602
+	B loaded614
 
-single601:
+single613:
 	FMOVS 0(R1), F7
 
-loaded602:
-	TBZ $1, R3, single603
+loaded614:
+	TBZ $1, R3, single615
 	FMOVD 0(R2), F5
-	TBZ $0, R3, loaded604
+	TBZ $0, R3, loaded616
 	ADD $8, R2, R26
 	VLD1 (R26), V5.S[2]
-	B loaded604
+	B loaded616
 
-single603:
+single615:
 	FMOVS 0(R2), F5
 
-loaded604:
+loaded616:
 	WORD $0x6e25fce5 // FDIV V5.4S, V7.4S, V5.4S
-	TBZ $1, R3, single605
+	TBZ $1, R3, single617
 	FMOVD F5, 0(R0)
-	TBZ $0, R3, stored606
+	TBZ $0, R3, stored618
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored606
+	B stored618
 
-single605:
+single617:
 	FMOVS F5, 0(R0)
 
-stored606:
+stored618:
 
 done:
 	RET
@@ -16815,51 +16993,51 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V9.S[3]
 	WORD $0x4ea08929 // CMGT V9.4S, V9.4S, #0
-	TBZ $1, R4, single607
+	TBZ $1, R4, single619
 	FMOVD 0(R1), F10
-	TBZ $0, R4, loaded608
+	TBZ $0, R4, loaded620
 	ADD $8, R1, R26
 	VLD1 (R26), V10.S[2]
-	B loaded608
+	B loaded620
 
-single607:
+single619:
 	FMOVS 0(R1), F10
 
-loaded608:
-	TBZ $1, R4, single609
+loaded620:
+	TBZ $1, R4, single621
 	FMOVD 0(R2), F11
-	TBZ $0, R4, loaded610
+	TBZ $0, R4, loaded622
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded610
+	B loaded622
 
-single609:
+single621:
 	FMOVS 0(R2), F11
 
-loaded610:
-	TBZ $1, R4, single611
+loaded622:
+	TBZ $1, R4, single623
 	FMOVD 0(R3), F8
-	TBZ $0, R4, loaded612
+	TBZ $0, R4, loaded624
 	ADD $8, R3, R26
 	VLD1 (R26), V8.S[2]
-	B loaded612
+	B loaded624
 
-single611:
+single623:
 	FMOVS 0(R3), F8
 
-loaded612:
+loaded624:
 	VFMLA V11.S4, V10.S4, V8.S4
-	TBZ $1, R4, single613
+	TBZ $1, R4, single625
 	FMOVD F8, 0(R0)
-	TBZ $0, R4, stored614
+	TBZ $0, R4, stored626
 	ADD $8, R0, R26
 	VST1 V8.S[2], (R26)
-	B stored614
+	B stored626
 
-single613:
+single625:
 	FMOVS F8, 0(R0)
 
-stored614:
+stored626:
 
 done:
 	RET
@@ -16935,41 +17113,41 @@ vectors_end:
 	SUB $3, R3, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R3, single615
+	TBZ $1, R3, single627
 	FMOVD 0(R1), F9
-	TBZ $0, R3, loaded616
+	TBZ $0, R3, loaded628
 	ADD $8, R1, R26
 	VLD1 (R26), V9.S[2]
-	B loaded616
+	B loaded628
 
-single615:
+single627:
 	FMOVS 0(R1), F9
 
-loaded616:
-	TBZ $1, R3, single617
+loaded628:
+	TBZ $1, R3, single629
 	FMOVD 0(R2), F7
-	TBZ $0, R3, loaded618
+	TBZ $0, R3, loaded630
 	ADD $8, R2, R26
 	VLD1 (R26), V7.S[2]
-	B loaded618
+	B loaded630
 
-single617:
+single629:
 	FMOVS 0(R2), F7
 
-loaded618:
+loaded630:
 	WORD $0x6e27dc27 // FMUL V7.4S, V1.4S, V7.4S
 	VFMLA V9.S4, V0.S4, V7.S4
-	TBZ $1, R3, single619
+	TBZ $1, R3, single631
 	FMOVD F7, 0(R0)
-	TBZ $0, R3, stored620
+	TBZ $0, R3, stored632
 	ADD $8, R0, R26
 	VST1 V7.S[2], (R26)
-	B stored620
+	B stored632
 
-single619:
+single631:
 	FMOVS F7, 0(R0)
 
-stored620:
+stored632:
 
 done:
 	RET
@@ -17031,28 +17209,28 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V7.S[3]
 	WORD $0x4ea088e7 // CMGT V7.4S, V7.4S, #0
-	TBZ $1, R2, single621
+	TBZ $1, R2, single633
 	FMOVD 0(R1), F6
-	TBZ $0, R2, loaded622
+	TBZ $0, R2, loaded634
 	ADD $8, R1, R26
 	VLD1 (R26), V6.S[2]
-	B loaded622
+	B loaded634
 
-single621:
+single633:
 	FMOVS 0(R1), F6
 
-loaded622:
-	TBZ $1, R2, single623
+loaded634:
+	TBZ $1, R2, single635
 	FMOVD F6, 0(R0)
-	TBZ $0, R2, stored624
+	TBZ $0, R2, stored636
 	ADD $8, R0, R26
 	VST1 V6.S[2], (R26)
-	B stored624
+	B stored636
 
-single623:
+single635:
 	FMOVS F6, 0(R0)
 
-stored624:
+stored636:
 
 done:
 	RET
@@ -17104,17 +17282,17 @@ vectors_end:
 	SUB $3, R1, R26
 	VMOV R26, V1.S[3]
 	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
-	TBZ $1, R1, single625
+	TBZ $1, R1, single637
 	FMOVD F0, 0(R0)
-	TBZ $0, R1, stored626
+	TBZ $0, R1, stored638
 	ADD $8, R0, R26
 	VST1 V0.S[2], (R26)
-	B stored626
+	B stored638
 
-single625:
+single637:
 	FMOVS F0, 0(R0)
 
-stored626:
+stored638:
 
 done:
 	RET
@@ -17192,32 +17370,32 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V5.S[3]
 	WORD $0x4ea088a5 // CMGT V5.4S, V5.4S, #0
-	TBZ $1, R2, single627
+	TBZ $1, R2, single639
 	FMOVD 0(R1), F4
-	TBZ $0, R2, loaded628
+	TBZ $0, R2, loaded640
 	ADD $8, R1, R26
 	VLD1 (R26), V4.S[2]
-	B loaded628
+	B loaded640
 
-single627:
+single639:
 	FMOVS 0(R1), F4
 
-loaded628:
+loaded640:
 	WORD $0x6ea4e403 // FCMGT V3.4S, V0.4S, V4.4S
 	WORD $0x6ea31c04 // BIT V4.16B, V0.16B, V3.16B
 	WORD $0x6ea1e483 // FCMGT V3.4S, V4.4S, V1.4S
 	WORD $0x6ea31c24 // BIT V4.16B, V1.16B, V3.16B
-	TBZ $1, R2, single629
+	TBZ $1, R2, single641
 	FMOVD F4, 0(R0)
-	TBZ $0, R2, stored630
+	TBZ $0, R2, stored642
 	ADD $8, R0, R26
 	VST1 V4.S[2], (R26)
-	B stored630
+	B stored642
 
-single629:
+single641:
 	FMOVS F4, 0(R0)
 
-stored630:
+stored642:
 
 done:
 	RET
@@ -17278,29 +17456,29 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V4.S[3]
 	WORD $0x4ea08884 // CMGT V4.4S, V4.4S, #0
-	TBZ $1, R2, single631
+	TBZ $1, R2, single643
 	FMOVD 0(R1), F3
-	TBZ $0, R2, loaded632
+	TBZ $0, R2, loaded644
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded632
+	B loaded644
 
-single631:
+single643:
 	FMOVS 0(R1), F3
 
-loaded632:
+loaded644:
 	WORD $0x4e601c63 // BIC V3.16B, V3.16B, V0.16B
-	TBZ $1, R2, single633
+	TBZ $1, R2, single645
 	FMOVD F3, 0(R0)
-	TBZ $0, R2, stored634
+	TBZ $0, R2, stored646
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored634
+	B stored646
 
-single633:
+single645:
 	FMOVS F3, 0(R0)
 
-stored634:
+stored646:
 
 done:
 	RET
@@ -17534,174 +17712,6 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single635
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded636
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded636
-
-single635:
-	FMOVS 0(R1), F18
-
-loaded636:
-	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d421 // FADD V1.4S, V1.4S, V18.4S
-	B fold
-
-partial1:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single637
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded638
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded638
-
-single637:
-	FMOVS 0(R1), F18
-
-loaded638:
-	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d442 // FADD V2.4S, V2.4S, V18.4S
-	B fold
-
-partial2:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single639
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded640
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded640
-
-single639:
-	FMOVS 0(R1), F18
-
-loaded640:
-	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d463 // FADD V3.4S, V3.4S, V18.4S
-	B fold
-
-partial3:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single641
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded642
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded642
-
-single641:
-	FMOVS 0(R1), F18
-
-loaded642:
-	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d484 // FADD V4.4S, V4.4S, V18.4S
-	B fold
-
-partial4:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single643
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded644
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded644
-
-single643:
-	FMOVS 0(R1), F18
-
-loaded644:
-	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d4a5 // FADD V5.4S, V5.4S, V18.4S
-	B fold
-
-partial5:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single645
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded646
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded646
-
-single645:
-	FMOVS 0(R1), F18
-
-loaded646:
-	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d4c6 // FADD V6.4S, V6.4S, V18.4S
-	B fold
-
-partial6:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
 	TBZ $1, R2, single647
 	FMOVD 0(R1), F18
 	TBZ $0, R2, loaded648
@@ -17714,10 +17724,10 @@ single647:
 
 loaded648:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d4e7 // FADD V7.4S, V7.4S, V18.4S
+	WORD $0x4e32d421 // FADD V1.4S, V1.4S, V18.4S
 	B fold
 
-partial7:
+partial1:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -17742,10 +17752,10 @@ single649:
 
 loaded650:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d508 // FADD V8.4S, V8.4S, V18.4S
+	WORD $0x4e32d442 // FADD V2.4S, V2.4S, V18.4S
 	B fold
 
-partial8:
+partial2:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -17770,10 +17780,10 @@ single651:
 
 loaded652:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d529 // FADD V9.4S, V9.4S, V18.4S
+	WORD $0x4e32d463 // FADD V3.4S, V3.4S, V18.4S
 	B fold
 
-partial9:
+partial3:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -17798,10 +17808,10 @@ single653:
 
 loaded654:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d54a // FADD V10.4S, V10.4S, V18.4S
+	WORD $0x4e32d484 // FADD V4.4S, V4.4S, V18.4S
 	B fold
 
-partial10:
+partial4:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -17826,10 +17836,10 @@ single655:
 
 loaded656:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d56b // FADD V11.4S, V11.4S, V18.4S
+	WORD $0x4e32d4a5 // FADD V5.4S, V5.4S, V18.4S
 	B fold
 
-partial11:
+partial5:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -17854,10 +17864,10 @@ single657:
 
 loaded658:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d58c // FADD V12.4S, V12.4S, V18.4S
+	WORD $0x4e32d4c6 // FADD V6.4S, V6.4S, V18.4S
 	B fold
 
-partial12:
+partial6:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -17882,10 +17892,10 @@ single659:
 
 loaded660:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d5ad // FADD V13.4S, V13.4S, V18.4S
+	WORD $0x4e32d4e7 // FADD V7.4S, V7.4S, V18.4S
 	B fold
 
-partial13:
+partial7:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -17910,10 +17920,10 @@ single661:
 
 loaded662:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d5ce // FADD V14.4S, V14.4S, V18.4S
+	WORD $0x4e32d508 // FADD V8.4S, V8.4S, V18.4S
 	B fold
 
-partial14:
+partial8:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -17938,10 +17948,10 @@ single663:
 
 loaded664:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
-	WORD $0x4e32d5ef // FADD V15.4S, V15.4S, V18.4S
+	WORD $0x4e32d529 // FADD V9.4S, V9.4S, V18.4S
 	B fold
 
-partial15:
+partial9:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -17965,6 +17975,174 @@ single665:
 	FMOVS 0(R1), F18
 
 loaded666:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d54a // FADD V10.4S, V10.4S, V18.4S
+	B fold
+
+partial10:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single667
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded668
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded668
+
+single667:
+	FMOVS 0(R1), F18
+
+loaded668:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d56b // FADD V11.4S, V11.4S, V18.4S
+	B fold
+
+partial11:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single669
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded670
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded670
+
+single669:
+	FMOVS 0(R1), F18
+
+loaded670:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d58c // FADD V12.4S, V12.4S, V18.4S
+	B fold
+
+partial12:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single671
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded672
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded672
+
+single671:
+	FMOVS 0(R1), F18
+
+loaded672:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d5ad // FADD V13.4S, V13.4S, V18.4S
+	B fold
+
+partial13:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single673
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded674
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded674
+
+single673:
+	FMOVS 0(R1), F18
+
+loaded674:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d5ce // FADD V14.4S, V14.4S, V18.4S
+	B fold
+
+partial14:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single675
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded676
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded676
+
+single675:
+	FMOVS 0(R1), F18
+
+loaded676:
+	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
+	WORD $0x4e32d5ef // FADD V15.4S, V15.4S, V18.4S
+	B fold
+
+partial15:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single677
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded678
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded678
+
+single677:
+	FMOVS 0(R1), F18
+
+loaded678:
 	WORD $0x4e601e52 // BIC V18.16B, V18.16B, V0.16B
 	WORD $0x4e32d610 // FADD V16.4S, V16.4S, V18.4S
 
@@ -18240,174 +18418,6 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V17.S[3]
 	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single667
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded668
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded668
-
-single667:
-	FMOVS 0(R1), F18
-
-loaded668:
-	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V1.S4
-	B fold
-
-partial1:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single669
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded670
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded670
-
-single669:
-	FMOVS 0(R1), F18
-
-loaded670:
-	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V2.S4
-	B fold
-
-partial2:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single671
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded672
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded672
-
-single671:
-	FMOVS 0(R1), F18
-
-loaded672:
-	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V3.S4
-	B fold
-
-partial3:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single673
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded674
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded674
-
-single673:
-	FMOVS 0(R1), F18
-
-loaded674:
-	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V4.S4
-	B fold
-
-partial4:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single675
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded676
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded676
-
-single675:
-	FMOVS 0(R1), F18
-
-loaded676:
-	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V5.S4
-	B fold
-
-partial5:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
-	TBZ $1, R2, single677
-	FMOVD 0(R1), F18
-	TBZ $0, R2, loaded678
-	ADD $8, R1, R26
-	VLD1 (R26), V18.S[2]
-	B loaded678
-
-single677:
-	FMOVS 0(R1), F18
-
-loaded678:
-	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V6.S4
-	B fold
-
-partial6:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V17.S4
-	SUB $0, R2, R26
-	VMOV R26, V17.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V17.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V17.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V17.S[3]
-	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
 	TBZ $1, R2, single679
 	FMOVD 0(R1), F18
 	TBZ $0, R2, loaded680
@@ -18420,10 +18430,10 @@ single679:
 
 loaded680:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V7.S4
+	VFMLA V18.S4, V18.S4, V1.S4
 	B fold
 
-partial7:
+partial1:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -18448,10 +18458,10 @@ single681:
 
 loaded682:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V8.S4
+	VFMLA V18.S4, V18.S4, V2.S4
 	B fold
 
-partial8:
+partial2:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -18476,10 +18486,10 @@ single683:
 
 loaded684:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V9.S4
+	VFMLA V18.S4, V18.S4, V3.S4
 	B fold
 
-partial9:
+partial3:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -18504,10 +18514,10 @@ single685:
 
 loaded686:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V10.S4
+	VFMLA V18.S4, V18.S4, V4.S4
 	B fold
 
-partial10:
+partial4:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -18532,10 +18542,10 @@ single687:
 
 loaded688:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V11.S4
+	VFMLA V18.S4, V18.S4, V5.S4
 	B fold
 
-partial11:
+partial5:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -18560,10 +18570,10 @@ single689:
 
 loaded690:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V12.S4
+	VFMLA V18.S4, V18.S4, V6.S4
 	B fold
 
-partial12:
+partial6:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -18588,10 +18598,10 @@ single691:
 
 loaded692:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V13.S4
+	VFMLA V18.S4, V18.S4, V7.S4
 	B fold
 
-partial13:
+partial7:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -18616,10 +18626,10 @@ single693:
 
 loaded694:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V14.S4
+	VFMLA V18.S4, V18.S4, V8.S4
 	B fold
 
-partial14:
+partial8:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -18644,10 +18654,10 @@ single695:
 
 loaded696:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
-	VFMLA V18.S4, V18.S4, V15.S4
+	VFMLA V18.S4, V18.S4, V9.S4
 	B fold
 
-partial15:
+partial9:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V17.S4
@@ -18671,6 +18681,174 @@ single697:
 	FMOVS 0(R1), F18
 
 loaded698:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V10.S4
+	B fold
+
+partial10:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single699
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded700
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded700
+
+single699:
+	FMOVS 0(R1), F18
+
+loaded700:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V11.S4
+	B fold
+
+partial11:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single701
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded702
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded702
+
+single701:
+	FMOVS 0(R1), F18
+
+loaded702:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V12.S4
+	B fold
+
+partial12:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single703
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded704
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded704
+
+single703:
+	FMOVS 0(R1), F18
+
+loaded704:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V13.S4
+	B fold
+
+partial13:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single705
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded706
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded706
+
+single705:
+	FMOVS 0(R1), F18
+
+loaded706:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V14.S4
+	B fold
+
+partial14:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single707
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded708
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded708
+
+single707:
+	FMOVS 0(R1), F18
+
+loaded708:
+	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
+	VFMLA V18.S4, V18.S4, V15.S4
+	B fold
+
+partial15:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V17.S4
+	SUB $0, R2, R26
+	VMOV R26, V17.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V17.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V17.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V17.S[3]
+	WORD $0x4ea08a31 // CMGT V17.4S, V17.4S, #0
+	TBZ $1, R2, single709
+	FMOVD 0(R1), F18
+	TBZ $0, R2, loaded710
+	ADD $8, R1, R26
+	VLD1 (R26), V18.S[2]
+	B loaded710
+
+single709:
+	FMOVS 0(R1), F18
+
+loaded710:
 	WORD $0x6e32dc12 // FMUL V18.4S, V0.4S, V18.4S
 	VFMLA V18.S4, V18.S4, V16.S4
 
@@ -18792,17 +18970,17 @@ partial0:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single699
+	TBZ $1, R1, single711
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded700
+	TBZ $0, R1, loaded712
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded700
+	B loaded712
 
-single699:
+single711:
 	FMOVS 0(R0), F7
 
-loaded700:
+loaded712:
 	WORD $0x4e601ce7 // BIC V7.16B, V7.16B, V0.16B
 	WORD $0x4ea164e1 // SMAX V1.4S, V7.4S, V1.4S
 	B fold
@@ -18820,17 +18998,17 @@ partial1:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single701
+	TBZ $1, R1, single713
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded702
+	TBZ $0, R1, loaded714
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded702
+	B loaded714
 
-single701:
+single713:
 	FMOVS 0(R0), F7
 
-loaded702:
+loaded714:
 	WORD $0x4e601ce7 // BIC V7.16B, V7.16B, V0.16B
 	WORD $0x4ea264e2 // SMAX V2.4S, V7.4S, V2.4S
 	B fold
@@ -18848,17 +19026,17 @@ partial2:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single703
+	TBZ $1, R1, single715
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded704
+	TBZ $0, R1, loaded716
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded704
+	B loaded716
 
-single703:
+single715:
 	FMOVS 0(R0), F7
 
-loaded704:
+loaded716:
 	WORD $0x4e601ce7 // BIC V7.16B, V7.16B, V0.16B
 	WORD $0x4ea364e3 // SMAX V3.4S, V7.4S, V3.4S
 	B fold
@@ -18876,17 +19054,17 @@ partial3:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single705
+	TBZ $1, R1, single717
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded706
+	TBZ $0, R1, loaded718
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded706
+	B loaded718
 
-single705:
+single717:
 	FMOVS 0(R0), F7
 
-loaded706:
+loaded718:
 	WORD $0x4e601ce7 // BIC V7.16B, V7.16B, V0.16B
 	WORD $0x4ea464e4 // SMAX V4.4S, V7.4S, V4.4S
 
@@ -18980,17 +19158,17 @@ partial0:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single707
+	TBZ $1, R1, single719
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded708
+	TBZ $0, R1, loaded720
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded708
+	B loaded720
 
-single707:
+single719:
 	FMOVS 0(R0), F7
 
-loaded708:
+loaded720:
 	WORD $0x6ee81c07 // BIF V7.16B, V0.16B, V8.16B
 	WORD $0x6ea1e4e6 // FCMGT V6.4S, V7.4S, V1.4S
 	WORD $0x6ea61ce1 // BIT V1.16B, V7.16B, V6.16B
@@ -19009,17 +19187,17 @@ partial1:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single709
+	TBZ $1, R1, single721
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded710
+	TBZ $0, R1, loaded722
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded710
+	B loaded722
 
-single709:
+single721:
 	FMOVS 0(R0), F7
 
-loaded710:
+loaded722:
 	WORD $0x6ee81c07 // BIF V7.16B, V0.16B, V8.16B
 	WORD $0x6ea2e4e6 // FCMGT V6.4S, V7.4S, V2.4S
 	WORD $0x6ea61ce2 // BIT V2.16B, V7.16B, V6.16B
@@ -19038,17 +19216,17 @@ partial2:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single711
+	TBZ $1, R1, single723
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded712
+	TBZ $0, R1, loaded724
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded712
+	B loaded724
 
-single711:
+single723:
 	FMOVS 0(R0), F7
 
-loaded712:
+loaded724:
 	WORD $0x6ee81c07 // BIF V7.16B, V0.16B, V8.16B
 	WORD $0x6ea3e4e6 // FCMGT V6.4S, V7.4S, V3.4S
 	WORD $0x6ea61ce3 // BIT V3.16B, V7.16B, V6.16B
@@ -19067,17 +19245,17 @@ partial3:
 	SUB $3, R1, R26
 	VMOV R26, V8.S[3]
 	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
-	TBZ $1, R1, single713
+	TBZ $1, R1, single725
 	FMOVD 0(R0), F7
-	TBZ $0, R1, loaded714
+	TBZ $0, R1, loaded726
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded714
+	B loaded726
 
-single713:
+single725:
 	FMOVS 0(R0), F7
 
-loaded714:
+loaded726:
 	WORD $0x6ee81c07 // BIF V7.16B, V0.16B, V8.16B
 	WORD $0x6ea4e4e6 // FCMGT V6.4S, V7.4S, V4.4S
 	WORD $0x6ea61ce4 // BIT V4.16B, V7.16B, V6.16B
@@ -19238,17 +19416,17 @@ partial0:
 	SUB $3, R1, R26
 	VMOV R26, V15.S[3]
 	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
-	TBZ $1, R1, single715
+	TBZ $1, R1, single727
 	FMOVD 0(R0), F14
-	TBZ $0, R1, loaded716
+	TBZ $0, R1, loaded728
 	ADD $8, R0, R26
 	VLD1 (R26), V14.S[2]
-	B loaded716
+	B loaded728
 
-single715:
+single727:
 	FMOVS 0(R0), F14
 
-loaded716:
+loaded728:
 	WORD $0x6eef1c2e // BIF V14.16B, V1.16B, V15.16B
 	WORD $0x4e20e5ce // FCMEQ V14.4S, V14.4S, V0.4S
 	VMOV V3.B16, V13.B16
@@ -19271,17 +19449,17 @@ partial1:
 	SUB $3, R1, R26
 	VMOV R26, V15.S[3]
 	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
-	TBZ $1, R1, single717
+	TBZ $1, R1, single729
 	FMOVD 0(R0), F13
-	TBZ $0, R1, loaded718
+	TBZ $0, R1, loaded730
 	ADD $8, R0, R26
 	VLD1 (R26), V13.S[2]
-	B loaded718
+	B loaded730
 
-single717:
+single729:
 	FMOVS 0(R0), F13
 
-loaded718:
+loaded730:
 	WORD $0x6eef1c2d // BIF V13.16B, V1.16B, V15.16B
 	WORD $0x4e20e5ad // FCMEQ V13.4S, V13.4S, V0.4S
 	VMOV V3.B16, V14.B16
@@ -19304,17 +19482,17 @@ partial2:
 	SUB $3, R1, R26
 	VMOV R26, V15.S[3]
 	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
-	TBZ $1, R1, single719
+	TBZ $1, R1, single731
 	FMOVD 0(R0), F14
-	TBZ $0, R1, loaded720
+	TBZ $0, R1, loaded732
 	ADD $8, R0, R26
 	VLD1 (R26), V14.S[2]
-	B loaded720
+	B loaded732
 
-single719:
+single731:
 	FMOVS 0(R0), F14
 
-loaded720:
+loaded732:
 	WORD $0x6eef1c2e // BIF V14.16B, V1.16B, V15.16B
 	WORD $0x4e20e5ce // FCMEQ V14.4S, V14.4S, V0.4S
 	VMOV V3.B16, V13.B16
@@ -19337,17 +19515,17 @@ partial3:
 	SUB $3, R1, R26
 	VMOV R26, V15.S[3]
 	WORD $0x4ea089ef // CMGT V15.4S, V15.4S, #0
-	TBZ $1, R1, single721
+	TBZ $1, R1, single733
 	FMOVD 0(R0), F13
-	TBZ $0, R1, loaded722
+	TBZ $0, R1, loaded734
 	ADD $8, R0, R26
 	VLD1 (R26), V13.S[2]
-	B loaded722
+	B loaded734
 
-single721:
+single733:
 	FMOVS 0(R0), F13
 
-loaded722:
+loaded734:
 	WORD $0x6eef1c2d // BIF V13.16B, V1.16B, V15.16B
 	WORD $0x4e20e5ad // FCMEQ V13.4S, V13.4S, V0.4S
 	VMOV V3.B16, V14.B16
@@ -19603,180 +19781,6 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single723
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded724
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded724
-
-single723:
-	FMOVS 0(R1), F19
-
-loaded724:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d442 // FADD V2.4S, V2.4S, V19.4S
-	B fold
-
-partial1:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single725
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded726
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded726
-
-single725:
-	FMOVS 0(R1), F19
-
-loaded726:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d463 // FADD V3.4S, V3.4S, V19.4S
-	B fold
-
-partial2:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single727
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded728
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded728
-
-single727:
-	FMOVS 0(R1), F19
-
-loaded728:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d484 // FADD V4.4S, V4.4S, V19.4S
-	B fold
-
-partial3:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single729
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded730
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded730
-
-single729:
-	FMOVS 0(R1), F19
-
-loaded730:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d4a5 // FADD V5.4S, V5.4S, V19.4S
-	B fold
-
-partial4:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single731
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded732
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded732
-
-single731:
-	FMOVS 0(R1), F19
-
-loaded732:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d4c6 // FADD V6.4S, V6.4S, V19.4S
-	B fold
-
-partial5:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single733
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded734
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded734
-
-single733:
-	FMOVS 0(R1), F19
-
-loaded734:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d4e7 // FADD V7.4S, V7.4S, V19.4S
-	B fold
-
-partial6:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
 	TBZ $1, R2, single735
 	FMOVD 0(R1), F19
 	TBZ $0, R2, loaded736
@@ -19790,10 +19794,10 @@ single735:
 loaded736:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d508 // FADD V8.4S, V8.4S, V19.4S
+	WORD $0x4e33d442 // FADD V2.4S, V2.4S, V19.4S
 	B fold
 
-partial7:
+partial1:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -19819,10 +19823,10 @@ single737:
 loaded738:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d529 // FADD V9.4S, V9.4S, V19.4S
+	WORD $0x4e33d463 // FADD V3.4S, V3.4S, V19.4S
 	B fold
 
-partial8:
+partial2:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -19848,10 +19852,10 @@ single739:
 loaded740:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d54a // FADD V10.4S, V10.4S, V19.4S
+	WORD $0x4e33d484 // FADD V4.4S, V4.4S, V19.4S
 	B fold
 
-partial9:
+partial3:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -19877,10 +19881,10 @@ single741:
 loaded742:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d56b // FADD V11.4S, V11.4S, V19.4S
+	WORD $0x4e33d4a5 // FADD V5.4S, V5.4S, V19.4S
 	B fold
 
-partial10:
+partial4:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -19906,10 +19910,10 @@ single743:
 loaded744:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d58c // FADD V12.4S, V12.4S, V19.4S
+	WORD $0x4e33d4c6 // FADD V6.4S, V6.4S, V19.4S
 	B fold
 
-partial11:
+partial5:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -19935,10 +19939,10 @@ single745:
 loaded746:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d5ad // FADD V13.4S, V13.4S, V19.4S
+	WORD $0x4e33d4e7 // FADD V7.4S, V7.4S, V19.4S
 	B fold
 
-partial12:
+partial6:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -19964,10 +19968,10 @@ single747:
 loaded748:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d5ce // FADD V14.4S, V14.4S, V19.4S
+	WORD $0x4e33d508 // FADD V8.4S, V8.4S, V19.4S
 	B fold
 
-partial13:
+partial7:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -19993,10 +19997,10 @@ single749:
 loaded750:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d5ef // FADD V15.4S, V15.4S, V19.4S
+	WORD $0x4e33d529 // FADD V9.4S, V9.4S, V19.4S
 	B fold
 
-partial14:
+partial8:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20022,10 +20026,10 @@ single751:
 loaded752:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	WORD $0x4e33d610 // FADD V16.4S, V16.4S, V19.4S
+	WORD $0x4e33d54a // FADD V10.4S, V10.4S, V19.4S
 	B fold
 
-partial15:
+partial9:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20049,6 +20053,180 @@ single753:
 	FMOVS 0(R1), F19
 
 loaded754:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d56b // FADD V11.4S, V11.4S, V19.4S
+	B fold
+
+partial10:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single755
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded756
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded756
+
+single755:
+	FMOVS 0(R1), F19
+
+loaded756:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d58c // FADD V12.4S, V12.4S, V19.4S
+	B fold
+
+partial11:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single757
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded758
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded758
+
+single757:
+	FMOVS 0(R1), F19
+
+loaded758:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d5ad // FADD V13.4S, V13.4S, V19.4S
+	B fold
+
+partial12:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single759
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded760
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded760
+
+single759:
+	FMOVS 0(R1), F19
+
+loaded760:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d5ce // FADD V14.4S, V14.4S, V19.4S
+	B fold
+
+partial13:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single761
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded762
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded762
+
+single761:
+	FMOVS 0(R1), F19
+
+loaded762:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d5ef // FADD V15.4S, V15.4S, V19.4S
+	B fold
+
+partial14:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single763
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded764
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded764
+
+single763:
+	FMOVS 0(R1), F19
+
+loaded764:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	WORD $0x4e33d610 // FADD V16.4S, V16.4S, V19.4S
+	B fold
+
+partial15:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single765
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded766
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded766
+
+single765:
+	FMOVS 0(R1), F19
+
+loaded766:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	WORD $0x4e33d631 // FADD V17.4S, V17.4S, V19.4S
@@ -20327,180 +20505,6 @@ partial0:
 	SUB $3, R2, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single755
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded756
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded756
-
-single755:
-	FMOVS 0(R1), F19
-
-loaded756:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V2.S4
-	B fold
-
-partial1:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single757
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded758
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded758
-
-single757:
-	FMOVS 0(R1), F19
-
-loaded758:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V3.S4
-	B fold
-
-partial2:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single759
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded760
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded760
-
-single759:
-	FMOVS 0(R1), F19
-
-loaded760:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V4.S4
-	B fold
-
-partial3:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single761
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded762
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded762
-
-single761:
-	FMOVS 0(R1), F19
-
-loaded762:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V5.S4
-	B fold
-
-partial4:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single763
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded764
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded764
-
-single763:
-	FMOVS 0(R1), F19
-
-loaded764:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V6.S4
-	B fold
-
-partial5:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R2, single765
-	FMOVD 0(R1), F19
-	TBZ $0, R2, loaded766
-	ADD $8, R1, R26
-	VLD1 (R26), V19.S[2]
-	B loaded766
-
-single765:
-	FMOVS 0(R1), F19
-
-loaded766:
-	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
-	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V7.S4
-	B fold
-
-partial6:
-	CMP $0, R2
-	BEQ fold
-	VDUP R2, V18.S4
-	SUB $0, R2, R26
-	VMOV R26, V18.S[0]
-	SUB $1, R2, R26
-	VMOV R26, V18.S[1]
-	SUB $2, R2, R26
-	VMOV R26, V18.S[2]
-	SUB $3, R2, R26
-	VMOV R26, V18.S[3]
-	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
 	TBZ $1, R2, single767
 	FMOVD 0(R1), F19
 	TBZ $0, R2, loaded768
@@ -20514,10 +20518,10 @@ single767:
 loaded768:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V8.S4
+	VFMLA V19.S4, V19.S4, V2.S4
 	B fold
 
-partial7:
+partial1:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20543,10 +20547,10 @@ single769:
 loaded770:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V9.S4
+	VFMLA V19.S4, V19.S4, V3.S4
 	B fold
 
-partial8:
+partial2:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20572,10 +20576,10 @@ single771:
 loaded772:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V10.S4
+	VFMLA V19.S4, V19.S4, V4.S4
 	B fold
 
-partial9:
+partial3:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20601,10 +20605,10 @@ single773:
 loaded774:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V11.S4
+	VFMLA V19.S4, V19.S4, V5.S4
 	B fold
 
-partial10:
+partial4:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20630,10 +20634,10 @@ single775:
 loaded776:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V12.S4
+	VFMLA V19.S4, V19.S4, V6.S4
 	B fold
 
-partial11:
+partial5:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20659,10 +20663,10 @@ single777:
 loaded778:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V13.S4
+	VFMLA V19.S4, V19.S4, V7.S4
 	B fold
 
-partial12:
+partial6:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20688,10 +20692,10 @@ single779:
 loaded780:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V14.S4
+	VFMLA V19.S4, V19.S4, V8.S4
 	B fold
 
-partial13:
+partial7:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20717,10 +20721,10 @@ single781:
 loaded782:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V15.S4
+	VFMLA V19.S4, V19.S4, V9.S4
 	B fold
 
-partial14:
+partial8:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20746,10 +20750,10 @@ single783:
 loaded784:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	VFMLA V19.S4, V19.S4, V16.S4
+	VFMLA V19.S4, V19.S4, V10.S4
 	B fold
 
-partial15:
+partial9:
 	CMP $0, R2
 	BEQ fold
 	VDUP R2, V18.S4
@@ -20773,6 +20777,180 @@ single785:
 	FMOVS 0(R1), F19
 
 loaded786:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V11.S4
+	B fold
+
+partial10:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single787
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded788
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded788
+
+single787:
+	FMOVS 0(R1), F19
+
+loaded788:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V12.S4
+	B fold
+
+partial11:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single789
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded790
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded790
+
+single789:
+	FMOVS 0(R1), F19
+
+loaded790:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V13.S4
+	B fold
+
+partial12:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single791
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded792
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded792
+
+single791:
+	FMOVS 0(R1), F19
+
+loaded792:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V14.S4
+	B fold
+
+partial13:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single793
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded794
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded794
+
+single793:
+	FMOVS 0(R1), F19
+
+loaded794:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V15.S4
+	B fold
+
+partial14:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single795
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded796
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded796
+
+single795:
+	FMOVS 0(R1), F19
+
+loaded796:
+	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
+	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
+	VFMLA V19.S4, V19.S4, V16.S4
+	B fold
+
+partial15:
+	CMP $0, R2
+	BEQ fold
+	VDUP R2, V18.S4
+	SUB $0, R2, R26
+	VMOV R26, V18.S[0]
+	SUB $1, R2, R26
+	VMOV R26, V18.S[1]
+	SUB $2, R2, R26
+	VMOV R26, V18.S[2]
+	SUB $3, R2, R26
+	VMOV R26, V18.S[3]
+	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
+	TBZ $1, R2, single797
+	FMOVD 0(R1), F19
+	TBZ $0, R2, loaded798
+	ADD $8, R1, R26
+	VLD1 (R26), V19.S[2]
+	B loaded798
+
+single797:
+	FMOVS 0(R1), F19
+
+loaded798:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
 	VFMLA V19.S4, V19.S4, V17.S4
@@ -21007,108 +21185,6 @@ pass0_blocks_end:
 pass0_partial0:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single787
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded788
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded788
-
-single787:
-	FMOVS 0(R1), F17
-
-loaded788:
-	WORD $0x4e31d421 // FADD V1.4S, V1.4S, V17.4S
-	B pass0_fold
-
-pass0_partial1:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single789
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded790
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded790
-
-single789:
-	FMOVS 0(R1), F17
-
-loaded790:
-	WORD $0x4e31d442 // FADD V2.4S, V2.4S, V17.4S
-	B pass0_fold
-
-pass0_partial2:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single791
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded792
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded792
-
-single791:
-	FMOVS 0(R1), F17
-
-loaded792:
-	WORD $0x4e31d463 // FADD V3.4S, V3.4S, V17.4S
-	B pass0_fold
-
-pass0_partial3:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single793
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded794
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded794
-
-single793:
-	FMOVS 0(R1), F17
-
-loaded794:
-	WORD $0x4e31d484 // FADD V4.4S, V4.4S, V17.4S
-	B pass0_fold
-
-pass0_partial4:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single795
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded796
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded796
-
-single795:
-	FMOVS 0(R1), F17
-
-loaded796:
-	WORD $0x4e31d4a5 // FADD V5.4S, V5.4S, V17.4S
-	B pass0_fold
-
-pass0_partial5:
-	CMP $0, R5
-	BEQ pass0_fold
-	TBZ $1, R5, single797
-	FMOVD 0(R1), F17
-	TBZ $0, R5, loaded798
-	ADD $8, R1, R26
-	VLD1 (R26), V17.S[2]
-	B loaded798
-
-single797:
-	FMOVS 0(R1), F17
-
-loaded798:
-	WORD $0x4e31d4c6 // FADD V6.4S, V6.4S, V17.4S
-	B pass0_fold
-
-pass0_partial6:
-	CMP $0, R5
-	BEQ pass0_fold
 	TBZ $1, R5, single799
 	FMOVD 0(R1), F17
 	TBZ $0, R5, loaded800
@@ -21120,10 +21196,10 @@ single799:
 	FMOVS 0(R1), F17
 
 loaded800:
-	WORD $0x4e31d4e7 // FADD V7.4S, V7.4S, V17.4S
+	WORD $0x4e31d421 // FADD V1.4S, V1.4S, V17.4S
 	B pass0_fold
 
-pass0_partial7:
+pass0_partial1:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single801
@@ -21137,10 +21213,10 @@ single801:
 	FMOVS 0(R1), F17
 
 loaded802:
-	WORD $0x4e31d508 // FADD V8.4S, V8.4S, V17.4S
+	WORD $0x4e31d442 // FADD V2.4S, V2.4S, V17.4S
 	B pass0_fold
 
-pass0_partial8:
+pass0_partial2:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single803
@@ -21154,10 +21230,10 @@ single803:
 	FMOVS 0(R1), F17
 
 loaded804:
-	WORD $0x4e31d529 // FADD V9.4S, V9.4S, V17.4S
+	WORD $0x4e31d463 // FADD V3.4S, V3.4S, V17.4S
 	B pass0_fold
 
-pass0_partial9:
+pass0_partial3:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single805
@@ -21171,10 +21247,10 @@ single805:
 	FMOVS 0(R1), F17
 
 loaded806:
-	WORD $0x4e31d54a // FADD V10.4S, V10.4S, V17.4S
+	WORD $0x4e31d484 // FADD V4.4S, V4.4S, V17.4S
 	B pass0_fold
 
-pass0_partial10:
+pass0_partial4:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single807
@@ -21188,10 +21264,10 @@ single807:
 	FMOVS 0(R1), F17
 
 loaded808:
-	WORD $0x4e31d56b // FADD V11.4S, V11.4S, V17.4S
+	WORD $0x4e31d4a5 // FADD V5.4S, V5.4S, V17.4S
 	B pass0_fold
 
-pass0_partial11:
+pass0_partial5:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single809
@@ -21205,10 +21281,10 @@ single809:
 	FMOVS 0(R1), F17
 
 loaded810:
-	WORD $0x4e31d58c // FADD V12.4S, V12.4S, V17.4S
+	WORD $0x4e31d4c6 // FADD V6.4S, V6.4S, V17.4S
 	B pass0_fold
 
-pass0_partial12:
+pass0_partial6:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single811
@@ -21222,10 +21298,10 @@ single811:
 	FMOVS 0(R1), F17
 
 loaded812:
-	WORD $0x4e31d5ad // FADD V13.4S, V13.4S, V17.4S
+	WORD $0x4e31d4e7 // FADD V7.4S, V7.4S, V17.4S
 	B pass0_fold
 
-pass0_partial13:
+pass0_partial7:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single813
@@ -21239,10 +21315,10 @@ single813:
 	FMOVS 0(R1), F17
 
 loaded814:
-	WORD $0x4e31d5ce // FADD V14.4S, V14.4S, V17.4S
+	WORD $0x4e31d508 // FADD V8.4S, V8.4S, V17.4S
 	B pass0_fold
 
-pass0_partial14:
+pass0_partial8:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single815
@@ -21256,10 +21332,10 @@ single815:
 	FMOVS 0(R1), F17
 
 loaded816:
-	WORD $0x4e31d5ef // FADD V15.4S, V15.4S, V17.4S
+	WORD $0x4e31d529 // FADD V9.4S, V9.4S, V17.4S
 	B pass0_fold
 
-pass0_partial15:
+pass0_partial9:
 	CMP $0, R5
 	BEQ pass0_fold
 	TBZ $1, R5, single817
@@ -21273,6 +21349,108 @@ single817:
 	FMOVS 0(R1), F17
 
 loaded818:
+	WORD $0x4e31d54a // FADD V10.4S, V10.4S, V17.4S
+	B pass0_fold
+
+pass0_partial10:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single819
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded820
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded820
+
+single819:
+	FMOVS 0(R1), F17
+
+loaded820:
+	WORD $0x4e31d56b // FADD V11.4S, V11.4S, V17.4S
+	B pass0_fold
+
+pass0_partial11:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single821
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded822
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded822
+
+single821:
+	FMOVS 0(R1), F17
+
+loaded822:
+	WORD $0x4e31d58c // FADD V12.4S, V12.4S, V17.4S
+	B pass0_fold
+
+pass0_partial12:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single823
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded824
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded824
+
+single823:
+	FMOVS 0(R1), F17
+
+loaded824:
+	WORD $0x4e31d5ad // FADD V13.4S, V13.4S, V17.4S
+	B pass0_fold
+
+pass0_partial13:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single825
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded826
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded826
+
+single825:
+	FMOVS 0(R1), F17
+
+loaded826:
+	WORD $0x4e31d5ce // FADD V14.4S, V14.4S, V17.4S
+	B pass0_fold
+
+pass0_partial14:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single827
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded828
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded828
+
+single827:
+	FMOVS 0(R1), F17
+
+loaded828:
+	WORD $0x4e31d5ef // FADD V15.4S, V15.4S, V17.4S
+	B pass0_fold
+
+pass0_partial15:
+	CMP $0, R5
+	BEQ pass0_fold
+	TBZ $1, R5, single829
+	FMOVD 0(R1), F17
+	TBZ $0, R5, loaded830
+	ADD $8, R1, R26
+	VLD1 (R26), V17.S[2]
+	B loaded830
+
+single829:
+	FMOVS 0(R1), F17
+
+loaded830:
 	WORD $0x4e31d610 // FADD V16.4S, V16.4S, V17.4S
 
 pass0_fold:
@@ -21534,120 +21712,6 @@ pass1_blocks_end:
 pass1_partial0:
 	CMP $0, R5
 	BEQ pass1_fold
-	TBZ $1, R5, single819
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded820
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded820
-
-single819:
-	FMOVS 0(R2), F20
-
-loaded820:
-	WORD $0x4eabd694 // FSUB V20.4S, V20.4S, V11.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d54a // FADD V10.4S, V10.4S, V20.4S
-	B pass1_fold
-
-pass1_partial1:
-	CMP $0, R5
-	BEQ pass1_fold
-	TBZ $1, R5, single821
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded822
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded822
-
-single821:
-	FMOVS 0(R2), F20
-
-loaded822:
-	WORD $0x4eabd694 // FSUB V20.4S, V20.4S, V11.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d529 // FADD V9.4S, V9.4S, V20.4S
-	B pass1_fold
-
-pass1_partial2:
-	CMP $0, R5
-	BEQ pass1_fold
-	TBZ $1, R5, single823
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded824
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded824
-
-single823:
-	FMOVS 0(R2), F20
-
-loaded824:
-	WORD $0x4eabd694 // FSUB V20.4S, V20.4S, V11.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d508 // FADD V8.4S, V8.4S, V20.4S
-	B pass1_fold
-
-pass1_partial3:
-	CMP $0, R5
-	BEQ pass1_fold
-	TBZ $1, R5, single825
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded826
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded826
-
-single825:
-	FMOVS 0(R2), F20
-
-loaded826:
-	WORD $0x4eabd694 // FSUB V20.4S, V20.4S, V11.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d4e7 // FADD V7.4S, V7.4S, V20.4S
-	B pass1_fold
-
-pass1_partial4:
-	CMP $0, R5
-	BEQ pass1_fold
-	TBZ $1, R5, single827
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded828
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded828
-
-single827:
-	FMOVS 0(R2), F20
-
-loaded828:
-	WORD $0x4eabd694 // FSUB V20.4S, V20.4S, V11.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d4c6 // FADD V6.4S, V6.4S, V20.4S
-	B pass1_fold
-
-pass1_partial5:
-	CMP $0, R5
-	BEQ pass1_fold
-	TBZ $1, R5, single829
-	FMOVD 0(R2), F20
-	TBZ $0, R5, loaded830
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded830
-
-single829:
-	FMOVS 0(R2), F20
-
-loaded830:
-	WORD $0x4eabd694 // FSUB V20.4S, V20.4S, V11.4S
-	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d4a5 // FADD V5.4S, V5.4S, V20.4S
-	B pass1_fold
-
-pass1_partial6:
-	CMP $0, R5
-	BEQ pass1_fold
 	TBZ $1, R5, single831
 	FMOVD 0(R2), F20
 	TBZ $0, R5, loaded832
@@ -21661,10 +21725,10 @@ single831:
 loaded832:
 	WORD $0x4eabd694 // FSUB V20.4S, V20.4S, V11.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d484 // FADD V4.4S, V4.4S, V20.4S
+	WORD $0x4e34d54a // FADD V10.4S, V10.4S, V20.4S
 	B pass1_fold
 
-pass1_partial7:
+pass1_partial1:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single833
@@ -21680,10 +21744,10 @@ single833:
 loaded834:
 	WORD $0x4eabd694 // FSUB V20.4S, V20.4S, V11.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d463 // FADD V3.4S, V3.4S, V20.4S
+	WORD $0x4e34d529 // FADD V9.4S, V9.4S, V20.4S
 	B pass1_fold
 
-pass1_partial8:
+pass1_partial2:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single835
@@ -21699,10 +21763,10 @@ single835:
 loaded836:
 	WORD $0x4eabd694 // FSUB V20.4S, V20.4S, V11.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d58c // FADD V12.4S, V12.4S, V20.4S
+	WORD $0x4e34d508 // FADD V8.4S, V8.4S, V20.4S
 	B pass1_fold
 
-pass1_partial9:
+pass1_partial3:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single837
@@ -21718,10 +21782,10 @@ single837:
 loaded838:
 	WORD $0x4eabd694 // FSUB V20.4S, V20.4S, V11.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d5ad // FADD V13.4S, V13.4S, V20.4S
+	WORD $0x4e34d4e7 // FADD V7.4S, V7.4S, V20.4S
 	B pass1_fold
 
-pass1_partial10:
+pass1_partial4:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single839
@@ -21737,10 +21801,10 @@ single839:
 loaded840:
 	WORD $0x4eabd694 // FSUB V20.4S, V20.4S, V11.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d5ce // FADD V14.4S, V14.4S, V20.4S
+	WORD $0x4e34d4c6 // FADD V6.4S, V6.4S, V20.4S
 	B pass1_fold
 
-pass1_partial11:
+pass1_partial5:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single841
@@ -21756,10 +21820,10 @@ single841:
 loaded842:
 	WORD $0x4eabd694 // FSUB V20.4S, V20.4S, V11.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d5ef // FADD V15.4S, V15.4S, V20.4S
+	WORD $0x4e34d4a5 // FADD V5.4S, V5.4S, V20.4S
 	B pass1_fold
 
-pass1_partial12:
+pass1_partial6:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single843
@@ -21775,10 +21839,10 @@ single843:
 loaded844:
 	WORD $0x4eabd694 // FSUB V20.4S, V20.4S, V11.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d610 // FADD V16.4S, V16.4S, V20.4S
+	WORD $0x4e34d484 // FADD V4.4S, V4.4S, V20.4S
 	B pass1_fold
 
-pass1_partial13:
+pass1_partial7:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single845
@@ -21794,10 +21858,10 @@ single845:
 loaded846:
 	WORD $0x4eabd694 // FSUB V20.4S, V20.4S, V11.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d631 // FADD V17.4S, V17.4S, V20.4S
+	WORD $0x4e34d463 // FADD V3.4S, V3.4S, V20.4S
 	B pass1_fold
 
-pass1_partial14:
+pass1_partial8:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single847
@@ -21813,10 +21877,10 @@ single847:
 loaded848:
 	WORD $0x4eabd694 // FSUB V20.4S, V20.4S, V11.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
-	WORD $0x4e34d652 // FADD V18.4S, V18.4S, V20.4S
+	WORD $0x4e34d58c // FADD V12.4S, V12.4S, V20.4S
 	B pass1_fold
 
-pass1_partial15:
+pass1_partial9:
 	CMP $0, R5
 	BEQ pass1_fold
 	TBZ $1, R5, single849
@@ -21830,6 +21894,120 @@ single849:
 	FMOVS 0(R2), F20
 
 loaded850:
+	WORD $0x4eabd694 // FSUB V20.4S, V20.4S, V11.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d5ad // FADD V13.4S, V13.4S, V20.4S
+	B pass1_fold
+
+pass1_partial10:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single851
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded852
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded852
+
+single851:
+	FMOVS 0(R2), F20
+
+loaded852:
+	WORD $0x4eabd694 // FSUB V20.4S, V20.4S, V11.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d5ce // FADD V14.4S, V14.4S, V20.4S
+	B pass1_fold
+
+pass1_partial11:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single853
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded854
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded854
+
+single853:
+	FMOVS 0(R2), F20
+
+loaded854:
+	WORD $0x4eabd694 // FSUB V20.4S, V20.4S, V11.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d5ef // FADD V15.4S, V15.4S, V20.4S
+	B pass1_fold
+
+pass1_partial12:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single855
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded856
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded856
+
+single855:
+	FMOVS 0(R2), F20
+
+loaded856:
+	WORD $0x4eabd694 // FSUB V20.4S, V20.4S, V11.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d610 // FADD V16.4S, V16.4S, V20.4S
+	B pass1_fold
+
+pass1_partial13:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single857
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded858
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded858
+
+single857:
+	FMOVS 0(R2), F20
+
+loaded858:
+	WORD $0x4eabd694 // FSUB V20.4S, V20.4S, V11.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d631 // FADD V17.4S, V17.4S, V20.4S
+	B pass1_fold
+
+pass1_partial14:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single859
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded860
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded860
+
+single859:
+	FMOVS 0(R2), F20
+
+loaded860:
+	WORD $0x4eabd694 // FSUB V20.4S, V20.4S, V11.4S
+	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
+	WORD $0x4e34d652 // FADD V18.4S, V18.4S, V20.4S
+	B pass1_fold
+
+pass1_partial15:
+	CMP $0, R5
+	BEQ pass1_fold
+	TBZ $1, R5, single861
+	FMOVD 0(R2), F20
+	TBZ $0, R5, loaded862
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded862
+
+single861:
+	FMOVS 0(R2), F20
+
+loaded862:
 	WORD $0x4eabd694 // FSUB V20.4S, V20.4S, V11.4S
 	WORD $0x6ee21c34 // BIF V20.16B, V1.16B, V2.16B
 	WORD $0x4e34d673 // FADD V19.4S, V19.4S, V20.4S
@@ -22053,120 +22231,6 @@ pass6_blocks_end:
 pass6_partial0:
 	CMP $0, R5
 	BEQ pass6_fold
-	TBZ $1, R5, single851
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded852
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded852
-
-single851:
-	FMOVS 0(R2), F21
-
-loaded852:
-	WORD $0x4eaad6b5 // FSUB V21.4S, V21.4S, V10.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V18.S4
-	B pass6_fold
-
-pass6_partial1:
-	CMP $0, R5
-	BEQ pass6_fold
-	TBZ $1, R5, single853
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded854
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded854
-
-single853:
-	FMOVS 0(R2), F21
-
-loaded854:
-	WORD $0x4eaad6b5 // FSUB V21.4S, V21.4S, V10.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V19.S4
-	B pass6_fold
-
-pass6_partial2:
-	CMP $0, R5
-	BEQ pass6_fold
-	TBZ $1, R5, single855
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded856
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded856
-
-single855:
-	FMOVS 0(R2), F21
-
-loaded856:
-	WORD $0x4eaad6b5 // FSUB V21.4S, V21.4S, V10.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V17.S4
-	B pass6_fold
-
-pass6_partial3:
-	CMP $0, R5
-	BEQ pass6_fold
-	TBZ $1, R5, single857
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded858
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded858
-
-single857:
-	FMOVS 0(R2), F21
-
-loaded858:
-	WORD $0x4eaad6b5 // FSUB V21.4S, V21.4S, V10.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V16.S4
-	B pass6_fold
-
-pass6_partial4:
-	CMP $0, R5
-	BEQ pass6_fold
-	TBZ $1, R5, single859
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded860
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded860
-
-single859:
-	FMOVS 0(R2), F21
-
-loaded860:
-	WORD $0x4eaad6b5 // FSUB V21.4S, V21.4S, V10.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V15.S4
-	B pass6_fold
-
-pass6_partial5:
-	CMP $0, R5
-	BEQ pass6_fold
-	TBZ $1, R5, single861
-	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded862
-	ADD $8, R2, R26
-	VLD1 (R26), V21.S[2]
-	B loaded862
-
-single861:
-	FMOVS 0(R2), F21
-
-loaded862:
-	WORD $0x4eaad6b5 // FSUB V21.4S, V21.4S, V10.4S
-	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V14.S4
-	B pass6_fold
-
-pass6_partial6:
-	CMP $0, R5
-	BEQ pass6_fold
 	TBZ $1, R5, single863
 	FMOVD 0(R2), F21
 	TBZ $0, R5, loaded864
@@ -22180,10 +22244,10 @@ single863:
 loaded864:
 	WORD $0x4eaad6b5 // FSUB V21.4S, V21.4S, V10.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V13.S4
+	VFMLA V21.S4, V21.S4, V18.S4
 	B pass6_fold
 
-pass6_partial7:
+pass6_partial1:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single865
@@ -22199,10 +22263,10 @@ single865:
 loaded866:
 	WORD $0x4eaad6b5 // FSUB V21.4S, V21.4S, V10.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V12.S4
+	VFMLA V21.S4, V21.S4, V19.S4
 	B pass6_fold
 
-pass6_partial8:
+pass6_partial2:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single867
@@ -22218,10 +22282,10 @@ single867:
 loaded868:
 	WORD $0x4eaad6b5 // FSUB V21.4S, V21.4S, V10.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V3.S4
+	VFMLA V21.S4, V21.S4, V17.S4
 	B pass6_fold
 
-pass6_partial9:
+pass6_partial3:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single869
@@ -22237,10 +22301,10 @@ single869:
 loaded870:
 	WORD $0x4eaad6b5 // FSUB V21.4S, V21.4S, V10.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V4.S4
+	VFMLA V21.S4, V21.S4, V16.S4
 	B pass6_fold
 
-pass6_partial10:
+pass6_partial4:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single871
@@ -22256,10 +22320,10 @@ single871:
 loaded872:
 	WORD $0x4eaad6b5 // FSUB V21.4S, V21.4S, V10.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V5.S4
+	VFMLA V21.S4, V21.S4, V15.S4
 	B pass6_fold
 
-pass6_partial11:
+pass6_partial5:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single873
@@ -22275,10 +22339,10 @@ single873:
 loaded874:
 	WORD $0x4eaad6b5 // FSUB V21.4S, V21.4S, V10.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V6.S4
+	VFMLA V21.S4, V21.S4, V14.S4
 	B pass6_fold
 
-pass6_partial12:
+pass6_partial6:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single875
@@ -22294,10 +22358,10 @@ single875:
 loaded876:
 	WORD $0x4eaad6b5 // FSUB V21.4S, V21.4S, V10.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V7.S4
+	VFMLA V21.S4, V21.S4, V13.S4
 	B pass6_fold
 
-pass6_partial13:
+pass6_partial7:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single877
@@ -22313,10 +22377,10 @@ single877:
 loaded878:
 	WORD $0x4eaad6b5 // FSUB V21.4S, V21.4S, V10.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V8.S4
+	VFMLA V21.S4, V21.S4, V12.S4
 	B pass6_fold
 
-pass6_partial14:
+pass6_partial8:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single879
@@ -22332,10 +22396,10 @@ single879:
 loaded880:
 	WORD $0x4eaad6b5 // FSUB V21.4S, V21.4S, V10.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
-	VFMLA V21.S4, V21.S4, V9.S4
+	VFMLA V21.S4, V21.S4, V3.S4
 	B pass6_fold
 
-pass6_partial15:
+pass6_partial9:
 	CMP $0, R5
 	BEQ pass6_fold
 	TBZ $1, R5, single881
@@ -22349,6 +22413,120 @@ single881:
 	FMOVS 0(R2), F21
 
 loaded882:
+	WORD $0x4eaad6b5 // FSUB V21.4S, V21.4S, V10.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V4.S4
+	B pass6_fold
+
+pass6_partial10:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single883
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded884
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded884
+
+single883:
+	FMOVS 0(R2), F21
+
+loaded884:
+	WORD $0x4eaad6b5 // FSUB V21.4S, V21.4S, V10.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V5.S4
+	B pass6_fold
+
+pass6_partial11:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single885
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded886
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded886
+
+single885:
+	FMOVS 0(R2), F21
+
+loaded886:
+	WORD $0x4eaad6b5 // FSUB V21.4S, V21.4S, V10.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V6.S4
+	B pass6_fold
+
+pass6_partial12:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single887
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded888
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded888
+
+single887:
+	FMOVS 0(R2), F21
+
+loaded888:
+	WORD $0x4eaad6b5 // FSUB V21.4S, V21.4S, V10.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V7.S4
+	B pass6_fold
+
+pass6_partial13:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single889
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded890
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded890
+
+single889:
+	FMOVS 0(R2), F21
+
+loaded890:
+	WORD $0x4eaad6b5 // FSUB V21.4S, V21.4S, V10.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V8.S4
+	B pass6_fold
+
+pass6_partial14:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single891
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded892
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded892
+
+single891:
+	FMOVS 0(R2), F21
+
+loaded892:
+	WORD $0x4eaad6b5 // FSUB V21.4S, V21.4S, V10.4S
+	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
+	VFMLA V21.S4, V21.S4, V9.S4
+	B pass6_fold
+
+pass6_partial15:
+	CMP $0, R5
+	BEQ pass6_fold
+	TBZ $1, R5, single893
+	FMOVD 0(R2), F21
+	TBZ $0, R5, loaded894
+	ADD $8, R2, R26
+	VLD1 (R26), V21.S[2]
+	B loaded894
+
+single893:
+	FMOVS 0(R2), F21
+
+loaded894:
 	WORD $0x4eaad6b5 // FSUB V21.4S, V21.4S, V10.4S
 	WORD $0x6ee21c35 // BIF V21.16B, V1.16B, V2.16B
 	VFMLA V21.S4, V21.S4, V20.S4
@@ -22620,120 +22798,6 @@ pass1_blocks_end:
 pass1_partial0:
 	CMP $0, R8
 	BEQ pass1_fold
-	TBZ $1, R8, single883
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded884
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded884
-
-single883:
-	FMOVS 0(R3), F22
-
-loaded884:
-	WORD $0x4eb0d6d6 // FSUB V22.4S, V22.4S, V16.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d5ef // FADD V15.4S, V15.4S, V22.4S
-	B pass1_fold
-
-pass1_partial1:
-	CMP $0, R8
-	BEQ pass1_fold
-	TBZ $1, R8, single885
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded886
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded886
-
-single885:
-	FMOVS 0(R3), F22
-
-loaded886:
-	WORD $0x4eb0d6d6 // FSUB V22.4S, V22.4S, V16.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d5ce // FADD V14.4S, V14.4S, V22.4S
-	B pass1_fold
-
-pass1_partial2:
-	CMP $0, R8
-	BEQ pass1_fold
-	TBZ $1, R8, single887
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded888
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded888
-
-single887:
-	FMOVS 0(R3), F22
-
-loaded888:
-	WORD $0x4eb0d6d6 // FSUB V22.4S, V22.4S, V16.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d5ad // FADD V13.4S, V13.4S, V22.4S
-	B pass1_fold
-
-pass1_partial3:
-	CMP $0, R8
-	BEQ pass1_fold
-	TBZ $1, R8, single889
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded890
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded890
-
-single889:
-	FMOVS 0(R3), F22
-
-loaded890:
-	WORD $0x4eb0d6d6 // FSUB V22.4S, V22.4S, V16.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d58c // FADD V12.4S, V12.4S, V22.4S
-	B pass1_fold
-
-pass1_partial4:
-	CMP $0, R8
-	BEQ pass1_fold
-	TBZ $1, R8, single891
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded892
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded892
-
-single891:
-	FMOVS 0(R3), F22
-
-loaded892:
-	WORD $0x4eb0d6d6 // FSUB V22.4S, V22.4S, V16.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d56b // FADD V11.4S, V11.4S, V22.4S
-	B pass1_fold
-
-pass1_partial5:
-	CMP $0, R8
-	BEQ pass1_fold
-	TBZ $1, R8, single893
-	FMOVD 0(R3), F22
-	TBZ $0, R8, loaded894
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded894
-
-single893:
-	FMOVS 0(R3), F22
-
-loaded894:
-	WORD $0x4eb0d6d6 // FSUB V22.4S, V22.4S, V16.4S
-	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d54a // FADD V10.4S, V10.4S, V22.4S
-	B pass1_fold
-
-pass1_partial6:
-	CMP $0, R8
-	BEQ pass1_fold
 	TBZ $1, R8, single895
 	FMOVD 0(R3), F22
 	TBZ $0, R8, loaded896
@@ -22747,10 +22811,10 @@ single895:
 loaded896:
 	WORD $0x4eb0d6d6 // FSUB V22.4S, V22.4S, V16.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d529 // FADD V9.4S, V9.4S, V22.4S
+	WORD $0x4e36d5ef // FADD V15.4S, V15.4S, V22.4S
 	B pass1_fold
 
-pass1_partial7:
+pass1_partial1:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single897
@@ -22766,10 +22830,10 @@ single897:
 loaded898:
 	WORD $0x4eb0d6d6 // FSUB V22.4S, V22.4S, V16.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d508 // FADD V8.4S, V8.4S, V22.4S
+	WORD $0x4e36d5ce // FADD V14.4S, V14.4S, V22.4S
 	B pass1_fold
 
-pass1_partial8:
+pass1_partial2:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single899
@@ -22785,10 +22849,10 @@ single899:
 loaded900:
 	WORD $0x4eb0d6d6 // FSUB V22.4S, V22.4S, V16.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d4e7 // FADD V7.4S, V7.4S, V22.4S
+	WORD $0x4e36d5ad // FADD V13.4S, V13.4S, V22.4S
 	B pass1_fold
 
-pass1_partial9:
+pass1_partial3:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single901
@@ -22804,10 +22868,10 @@ single901:
 loaded902:
 	WORD $0x4eb0d6d6 // FSUB V22.4S, V22.4S, V16.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d4c6 // FADD V6.4S, V6.4S, V22.4S
+	WORD $0x4e36d58c // FADD V12.4S, V12.4S, V22.4S
 	B pass1_fold
 
-pass1_partial10:
+pass1_partial4:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single903
@@ -22823,10 +22887,10 @@ single903:
 loaded904:
 	WORD $0x4eb0d6d6 // FSUB V22.4S, V22.4S, V16.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d4a5 // FADD V5.4S, V5.4S, V22.4S
+	WORD $0x4e36d56b // FADD V11.4S, V11.4S, V22.4S
 	B pass1_fold
 
-pass1_partial11:
+pass1_partial5:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single905
@@ -22842,10 +22906,10 @@ single905:
 loaded906:
 	WORD $0x4eb0d6d6 // FSUB V22.4S, V22.4S, V16.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d631 // FADD V17.4S, V17.4S, V22.4S
+	WORD $0x4e36d54a // FADD V10.4S, V10.4S, V22.4S
 	B pass1_fold
 
-pass1_partial12:
+pass1_partial6:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single907
@@ -22861,10 +22925,10 @@ single907:
 loaded908:
 	WORD $0x4eb0d6d6 // FSUB V22.4S, V22.4S, V16.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d652 // FADD V18.4S, V18.4S, V22.4S
+	WORD $0x4e36d529 // FADD V9.4S, V9.4S, V22.4S
 	B pass1_fold
 
-pass1_partial13:
+pass1_partial7:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single909
@@ -22880,10 +22944,10 @@ single909:
 loaded910:
 	WORD $0x4eb0d6d6 // FSUB V22.4S, V22.4S, V16.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d673 // FADD V19.4S, V19.4S, V22.4S
+	WORD $0x4e36d508 // FADD V8.4S, V8.4S, V22.4S
 	B pass1_fold
 
-pass1_partial14:
+pass1_partial8:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single911
@@ -22899,10 +22963,10 @@ single911:
 loaded912:
 	WORD $0x4eb0d6d6 // FSUB V22.4S, V22.4S, V16.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
-	WORD $0x4e36d694 // FADD V20.4S, V20.4S, V22.4S
+	WORD $0x4e36d4e7 // FADD V7.4S, V7.4S, V22.4S
 	B pass1_fold
 
-pass1_partial15:
+pass1_partial9:
 	CMP $0, R8
 	BEQ pass1_fold
 	TBZ $1, R8, single913
@@ -22916,6 +22980,120 @@ single913:
 	FMOVS 0(R3), F22
 
 loaded914:
+	WORD $0x4eb0d6d6 // FSUB V22.4S, V22.4S, V16.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d4c6 // FADD V6.4S, V6.4S, V22.4S
+	B pass1_fold
+
+pass1_partial10:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single915
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded916
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded916
+
+single915:
+	FMOVS 0(R3), F22
+
+loaded916:
+	WORD $0x4eb0d6d6 // FSUB V22.4S, V22.4S, V16.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d4a5 // FADD V5.4S, V5.4S, V22.4S
+	B pass1_fold
+
+pass1_partial11:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single917
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded918
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded918
+
+single917:
+	FMOVS 0(R3), F22
+
+loaded918:
+	WORD $0x4eb0d6d6 // FSUB V22.4S, V22.4S, V16.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d631 // FADD V17.4S, V17.4S, V22.4S
+	B pass1_fold
+
+pass1_partial12:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single919
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded920
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded920
+
+single919:
+	FMOVS 0(R3), F22
+
+loaded920:
+	WORD $0x4eb0d6d6 // FSUB V22.4S, V22.4S, V16.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d652 // FADD V18.4S, V18.4S, V22.4S
+	B pass1_fold
+
+pass1_partial13:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single921
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded922
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded922
+
+single921:
+	FMOVS 0(R3), F22
+
+loaded922:
+	WORD $0x4eb0d6d6 // FSUB V22.4S, V22.4S, V16.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d673 // FADD V19.4S, V19.4S, V22.4S
+	B pass1_fold
+
+pass1_partial14:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single923
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded924
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded924
+
+single923:
+	FMOVS 0(R3), F22
+
+loaded924:
+	WORD $0x4eb0d6d6 // FSUB V22.4S, V22.4S, V16.4S
+	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
+	WORD $0x4e36d694 // FADD V20.4S, V20.4S, V22.4S
+	B pass1_fold
+
+pass1_partial15:
+	CMP $0, R8
+	BEQ pass1_fold
+	TBZ $1, R8, single925
+	FMOVD 0(R3), F22
+	TBZ $0, R8, loaded926
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded926
+
+single925:
+	FMOVS 0(R3), F22
+
+loaded926:
 	WORD $0x4eb0d6d6 // FSUB V22.4S, V22.4S, V16.4S
 	WORD $0x6ee41c56 // BIF V22.16B, V2.16B, V4.16B
 	WORD $0x4e36d6b5 // FADD V21.4S, V21.4S, V22.4S
@@ -23141,120 +23319,6 @@ pass6_blocks_end:
 pass6_partial0:
 	CMP $0, R8
 	BEQ pass6_fold
-	TBZ $1, R8, single915
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded916
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded916
-
-single915:
-	FMOVS 0(R3), F23
-
-loaded916:
-	WORD $0x4eafd6f7 // FSUB V23.4S, V23.4S, V15.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V20.S4
-	B pass6_fold
-
-pass6_partial1:
-	CMP $0, R8
-	BEQ pass6_fold
-	TBZ $1, R8, single917
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded918
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded918
-
-single917:
-	FMOVS 0(R3), F23
-
-loaded918:
-	WORD $0x4eafd6f7 // FSUB V23.4S, V23.4S, V15.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V21.S4
-	B pass6_fold
-
-pass6_partial2:
-	CMP $0, R8
-	BEQ pass6_fold
-	TBZ $1, R8, single919
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded920
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded920
-
-single919:
-	FMOVS 0(R3), F23
-
-loaded920:
-	WORD $0x4eafd6f7 // FSUB V23.4S, V23.4S, V15.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V19.S4
-	B pass6_fold
-
-pass6_partial3:
-	CMP $0, R8
-	BEQ pass6_fold
-	TBZ $1, R8, single921
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded922
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded922
-
-single921:
-	FMOVS 0(R3), F23
-
-loaded922:
-	WORD $0x4eafd6f7 // FSUB V23.4S, V23.4S, V15.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V18.S4
-	B pass6_fold
-
-pass6_partial4:
-	CMP $0, R8
-	BEQ pass6_fold
-	TBZ $1, R8, single923
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded924
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded924
-
-single923:
-	FMOVS 0(R3), F23
-
-loaded924:
-	WORD $0x4eafd6f7 // FSUB V23.4S, V23.4S, V15.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V17.S4
-	B pass6_fold
-
-pass6_partial5:
-	CMP $0, R8
-	BEQ pass6_fold
-	TBZ $1, R8, single925
-	FMOVD 0(R3), F23
-	TBZ $0, R8, loaded926
-	ADD $8, R3, R26
-	VLD1 (R26), V23.S[2]
-	B loaded926
-
-single925:
-	FMOVS 0(R3), F23
-
-loaded926:
-	WORD $0x4eafd6f7 // FSUB V23.4S, V23.4S, V15.4S
-	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V5.S4
-	B pass6_fold
-
-pass6_partial6:
-	CMP $0, R8
-	BEQ pass6_fold
 	TBZ $1, R8, single927
 	FMOVD 0(R3), F23
 	TBZ $0, R8, loaded928
@@ -23268,10 +23332,10 @@ single927:
 loaded928:
 	WORD $0x4eafd6f7 // FSUB V23.4S, V23.4S, V15.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V6.S4
+	VFMLA V23.S4, V23.S4, V20.S4
 	B pass6_fold
 
-pass6_partial7:
+pass6_partial1:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single929
@@ -23287,10 +23351,10 @@ single929:
 loaded930:
 	WORD $0x4eafd6f7 // FSUB V23.4S, V23.4S, V15.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V7.S4
+	VFMLA V23.S4, V23.S4, V21.S4
 	B pass6_fold
 
-pass6_partial8:
+pass6_partial2:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single931
@@ -23306,10 +23370,10 @@ single931:
 loaded932:
 	WORD $0x4eafd6f7 // FSUB V23.4S, V23.4S, V15.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V8.S4
+	VFMLA V23.S4, V23.S4, V19.S4
 	B pass6_fold
 
-pass6_partial9:
+pass6_partial3:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single933
@@ -23325,10 +23389,10 @@ single933:
 loaded934:
 	WORD $0x4eafd6f7 // FSUB V23.4S, V23.4S, V15.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V9.S4
+	VFMLA V23.S4, V23.S4, V18.S4
 	B pass6_fold
 
-pass6_partial10:
+pass6_partial4:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single935
@@ -23344,10 +23408,10 @@ single935:
 loaded936:
 	WORD $0x4eafd6f7 // FSUB V23.4S, V23.4S, V15.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V10.S4
+	VFMLA V23.S4, V23.S4, V17.S4
 	B pass6_fold
 
-pass6_partial11:
+pass6_partial5:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single937
@@ -23363,10 +23427,10 @@ single937:
 loaded938:
 	WORD $0x4eafd6f7 // FSUB V23.4S, V23.4S, V15.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V11.S4
+	VFMLA V23.S4, V23.S4, V5.S4
 	B pass6_fold
 
-pass6_partial12:
+pass6_partial6:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single939
@@ -23382,10 +23446,10 @@ single939:
 loaded940:
 	WORD $0x4eafd6f7 // FSUB V23.4S, V23.4S, V15.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V12.S4
+	VFMLA V23.S4, V23.S4, V6.S4
 	B pass6_fold
 
-pass6_partial13:
+pass6_partial7:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single941
@@ -23401,10 +23465,10 @@ single941:
 loaded942:
 	WORD $0x4eafd6f7 // FSUB V23.4S, V23.4S, V15.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V13.S4
+	VFMLA V23.S4, V23.S4, V7.S4
 	B pass6_fold
 
-pass6_partial14:
+pass6_partial8:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single943
@@ -23420,10 +23484,10 @@ single943:
 loaded944:
 	WORD $0x4eafd6f7 // FSUB V23.4S, V23.4S, V15.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
-	VFMLA V23.S4, V23.S4, V14.S4
+	VFMLA V23.S4, V23.S4, V8.S4
 	B pass6_fold
 
-pass6_partial15:
+pass6_partial9:
 	CMP $0, R8
 	BEQ pass6_fold
 	TBZ $1, R8, single945
@@ -23437,6 +23501,120 @@ single945:
 	FMOVS 0(R3), F23
 
 loaded946:
+	WORD $0x4eafd6f7 // FSUB V23.4S, V23.4S, V15.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V9.S4
+	B pass6_fold
+
+pass6_partial10:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single947
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded948
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded948
+
+single947:
+	FMOVS 0(R3), F23
+
+loaded948:
+	WORD $0x4eafd6f7 // FSUB V23.4S, V23.4S, V15.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V10.S4
+	B pass6_fold
+
+pass6_partial11:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single949
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded950
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded950
+
+single949:
+	FMOVS 0(R3), F23
+
+loaded950:
+	WORD $0x4eafd6f7 // FSUB V23.4S, V23.4S, V15.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V11.S4
+	B pass6_fold
+
+pass6_partial12:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single951
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded952
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded952
+
+single951:
+	FMOVS 0(R3), F23
+
+loaded952:
+	WORD $0x4eafd6f7 // FSUB V23.4S, V23.4S, V15.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V12.S4
+	B pass6_fold
+
+pass6_partial13:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single953
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded954
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded954
+
+single953:
+	FMOVS 0(R3), F23
+
+loaded954:
+	WORD $0x4eafd6f7 // FSUB V23.4S, V23.4S, V15.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V13.S4
+	B pass6_fold
+
+pass6_partial14:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single955
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded956
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded956
+
+single955:
+	FMOVS 0(R3), F23
+
+loaded956:
+	WORD $0x4eafd6f7 // FSUB V23.4S, V23.4S, V15.4S
+	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
+	VFMLA V23.S4, V23.S4, V14.S4
+	B pass6_fold
+
+pass6_partial15:
+	CMP $0, R8
+	BEQ pass6_fold
+	TBZ $1, R8, single957
+	FMOVD 0(R3), F23
+	TBZ $0, R8, loaded958
+	ADD $8, R3, R26
+	VLD1 (R26), V23.S[2]
+	B loaded958
+
+single957:
+	FMOVS 0(R3), F23
+
+loaded958:
 	WORD $0x4eafd6f7 // FSUB V23.4S, V23.4S, V15.4S
 	WORD $0x6ee41c57 // BIF V23.16B, V2.16B, V4.16B
 	VFMLA V23.S4, V23.S4, V22.S4
@@ -23540,53 +23718,53 @@ pass16_vectors_end:
 	ADD $4, R8
 	CMP $0, R8
 	BEQ pass16_end
-	TBZ $1, R8, single947
+	TBZ $1, R8, single959
 	FMOVD 0(R3), F7
-	TBZ $0, R8, loaded948
+	TBZ $0, R8, loaded960
 	ADD $8, R3, R26
 	VLD1 (R26), V7.S[2]
-	B loaded948
+	B loaded960
 
-single947:
+single959:
 	FMOVS 0(R3), F7
 
-loaded948:
+loaded960:
 	WORD $0x4eafd4e7 // FSUB V7.4S, V7.4S, V15.4S
 	WORD $0x6e30dce7 // FMUL V7.4S, V7.4S, V16.4S
-	TBZ $1, R8, single949
+	TBZ $1, R8, single961
 	FMOVD 0(R4), F6
-	TBZ $0, R8, loaded950
+	TBZ $0, R8, loaded962
 	ADD $8, R4, R26
 	VLD1 (R26), V6.S[2]
-	B loaded950
+	B loaded962
 
-single949:
+single961:
 	FMOVS 0(R4), F6
 
-loaded950:
-	TBZ $1, R8, single951
+loaded962:
+	TBZ $1, R8, single963
 	FMOVD 0(R5), F5
-	TBZ $0, R8, loaded952
+	TBZ $0, R8, loaded964
 	ADD $8, R5, R26
 	VLD1 (R26), V5.S[2]
-	B loaded952
+	B loaded964
 
-single951:
+single963:
 	FMOVS 0(R5), F5
 
-loaded952:
+loaded964:
 	VFMLA V6.S4, V7.S4, V5.S4
-	TBZ $1, R8, single953
+	TBZ $1, R8, single965
 	FMOVD F5, 0(R0)
-	TBZ $0, R8, stored954
+	TBZ $0, R8, stored966
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored954
+	B stored966
 
-single953:
+single965:
 	FMOVS F5, 0(R0)
 
-stored954:
+stored966:
 
 pass16_end:
 	SUB R9, R3
@@ -23849,496 +24027,496 @@ pass2_blocks_end:
 pass2_partial0:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single955
+	TBZ $1, R8, single967
 	FMOVD 0(R1), F20
-	TBZ $0, R8, loaded956
+	TBZ $0, R8, loaded968
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded956
+	B loaded968
 
-single955:
+single967:
 	FMOVS 0(R1), F20
 
-loaded956:
+loaded968:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R8, single957
+	TBZ $1, R8, single969
 	FMOVD 0(R5), F24
-	TBZ $0, R8, loaded958
+	TBZ $0, R8, loaded970
 	ADD $8, R5, R26
 	VLD1 (R26), V24.S[2]
-	B loaded958
+	B loaded970
 
-single957:
+single969:
 	FMOVS 0(R5), F24
 
-loaded958:
+loaded970:
 	VFMLA V24.S4, V20.S4, V3.S4
 	B pass2_fold
 
 pass2_partial1:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single959
+	TBZ $1, R8, single971
 	FMOVD 0(R1), F24
-	TBZ $0, R8, loaded960
+	TBZ $0, R8, loaded972
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded960
+	B loaded972
 
-single959:
+single971:
 	FMOVS 0(R1), F24
 
-loaded960:
+loaded972:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R8, single961
+	TBZ $1, R8, single973
 	FMOVD 0(R5), F20
-	TBZ $0, R8, loaded962
+	TBZ $0, R8, loaded974
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded962
+	B loaded974
 
-single961:
+single973:
 	FMOVS 0(R5), F20
 
-loaded962:
+loaded974:
 	VFMLA V20.S4, V24.S4, V2.S4
 	B pass2_fold
 
 pass2_partial2:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single963
+	TBZ $1, R8, single975
 	FMOVD 0(R1), F20
-	TBZ $0, R8, loaded964
+	TBZ $0, R8, loaded976
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded964
+	B loaded976
 
-single963:
+single975:
 	FMOVS 0(R1), F20
 
-loaded964:
+loaded976:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R8, single965
+	TBZ $1, R8, single977
 	FMOVD 0(R5), F24
-	TBZ $0, R8, loaded966
+	TBZ $0, R8, loaded978
 	ADD $8, R5, R26
 	VLD1 (R26), V24.S[2]
-	B loaded966
+	B loaded978
 
-single965:
+single977:
 	FMOVS 0(R5), F24
 
-loaded966:
+loaded978:
 	VFMLA V24.S4, V20.S4, V6.S4
 	B pass2_fold
 
 pass2_partial3:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single967
+	TBZ $1, R8, single979
 	FMOVD 0(R1), F24
-	TBZ $0, R8, loaded968
+	TBZ $0, R8, loaded980
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded968
+	B loaded980
 
-single967:
+single979:
 	FMOVS 0(R1), F24
 
-loaded968:
+loaded980:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R8, single969
+	TBZ $1, R8, single981
 	FMOVD 0(R5), F20
-	TBZ $0, R8, loaded970
+	TBZ $0, R8, loaded982
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded970
+	B loaded982
 
-single969:
+single981:
 	FMOVS 0(R5), F20
 
-loaded970:
+loaded982:
 	VFMLA V20.S4, V24.S4, V7.S4
 	B pass2_fold
 
 pass2_partial4:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single971
+	TBZ $1, R8, single983
 	FMOVD 0(R1), F20
-	TBZ $0, R8, loaded972
+	TBZ $0, R8, loaded984
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded972
+	B loaded984
 
-single971:
+single983:
 	FMOVS 0(R1), F20
 
-loaded972:
+loaded984:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R8, single973
+	TBZ $1, R8, single985
 	FMOVD 0(R5), F24
-	TBZ $0, R8, loaded974
+	TBZ $0, R8, loaded986
 	ADD $8, R5, R26
 	VLD1 (R26), V24.S[2]
-	B loaded974
+	B loaded986
 
-single973:
+single985:
 	FMOVS 0(R5), F24
 
-loaded974:
+loaded986:
 	VFMLA V24.S4, V20.S4, V8.S4
 	B pass2_fold
 
 pass2_partial5:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single975
+	TBZ $1, R8, single987
 	FMOVD 0(R1), F24
-	TBZ $0, R8, loaded976
+	TBZ $0, R8, loaded988
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded976
+	B loaded988
 
-single975:
+single987:
 	FMOVS 0(R1), F24
 
-loaded976:
+loaded988:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R8, single977
+	TBZ $1, R8, single989
 	FMOVD 0(R5), F20
-	TBZ $0, R8, loaded978
+	TBZ $0, R8, loaded990
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded978
+	B loaded990
 
-single977:
+single989:
 	FMOVS 0(R5), F20
 
-loaded978:
+loaded990:
 	VFMLA V20.S4, V24.S4, V9.S4
 	B pass2_fold
 
 pass2_partial6:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single979
+	TBZ $1, R8, single991
 	FMOVD 0(R1), F20
-	TBZ $0, R8, loaded980
+	TBZ $0, R8, loaded992
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded980
+	B loaded992
 
-single979:
+single991:
 	FMOVS 0(R1), F20
 
-loaded980:
+loaded992:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R8, single981
+	TBZ $1, R8, single993
 	FMOVD 0(R5), F24
-	TBZ $0, R8, loaded982
+	TBZ $0, R8, loaded994
 	ADD $8, R5, R26
 	VLD1 (R26), V24.S[2]
-	B loaded982
+	B loaded994
 
-single981:
+single993:
 	FMOVS 0(R5), F24
 
-loaded982:
+loaded994:
 	VFMLA V24.S4, V20.S4, V10.S4
 	B pass2_fold
 
 pass2_partial7:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single983
+	TBZ $1, R8, single995
 	FMOVD 0(R1), F24
-	TBZ $0, R8, loaded984
+	TBZ $0, R8, loaded996
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded984
+	B loaded996
 
-single983:
+single995:
 	FMOVS 0(R1), F24
 
-loaded984:
+loaded996:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R8, single985
+	TBZ $1, R8, single997
 	FMOVD 0(R5), F20
-	TBZ $0, R8, loaded986
+	TBZ $0, R8, loaded998
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded986
+	B loaded998
 
-single985:
+single997:
 	FMOVS 0(R5), F20
 
-loaded986:
+loaded998:
 	VFMLA V20.S4, V24.S4, V11.S4
 	B pass2_fold
 
 pass2_partial8:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single987
+	TBZ $1, R8, single999
 	FMOVD 0(R1), F20
-	TBZ $0, R8, loaded988
+	TBZ $0, R8, loaded1000
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded988
+	B loaded1000
 
-single987:
+single999:
 	FMOVS 0(R1), F20
 
-loaded988:
+loaded1000:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R8, single989
+	TBZ $1, R8, single1001
 	FMOVD 0(R5), F24
-	TBZ $0, R8, loaded990
+	TBZ $0, R8, loaded1002
 	ADD $8, R5, R26
 	VLD1 (R26), V24.S[2]
-	B loaded990
+	B loaded1002
 
-single989:
+single1001:
 	FMOVS 0(R5), F24
 
-loaded990:
+loaded1002:
 	VFMLA V24.S4, V20.S4, V12.S4
 	B pass2_fold
 
 pass2_partial9:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single991
+	TBZ $1, R8, single1003
 	FMOVD 0(R1), F24
-	TBZ $0, R8, loaded992
+	TBZ $0, R8, loaded1004
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded992
+	B loaded1004
 
-single991:
+single1003:
 	FMOVS 0(R1), F24
 
-loaded992:
+loaded1004:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R8, single993
+	TBZ $1, R8, single1005
 	FMOVD 0(R5), F20
-	TBZ $0, R8, loaded994
+	TBZ $0, R8, loaded1006
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded994
+	B loaded1006
 
-single993:
+single1005:
 	FMOVS 0(R5), F20
 
-loaded994:
+loaded1006:
 	VFMLA V20.S4, V24.S4, V13.S4
 	B pass2_fold
 
 pass2_partial10:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single995
+	TBZ $1, R8, single1007
 	FMOVD 0(R1), F20
-	TBZ $0, R8, loaded996
+	TBZ $0, R8, loaded1008
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded996
+	B loaded1008
 
-single995:
+single1007:
 	FMOVS 0(R1), F20
 
-loaded996:
+loaded1008:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R8, single997
+	TBZ $1, R8, single1009
 	FMOVD 0(R5), F24
-	TBZ $0, R8, loaded998
+	TBZ $0, R8, loaded1010
 	ADD $8, R5, R26
 	VLD1 (R26), V24.S[2]
-	B loaded998
+	B loaded1010
 
-single997:
+single1009:
 	FMOVS 0(R5), F24
 
-loaded998:
+loaded1010:
 	VFMLA V24.S4, V20.S4, V14.S4
 	B pass2_fold
 
 pass2_partial11:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single999
+	TBZ $1, R8, single1011
 	FMOVD 0(R1), F24
-	TBZ $0, R8, loaded1000
+	TBZ $0, R8, loaded1012
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1000
+	B loaded1012
 
-single999:
+single1011:
 	FMOVS 0(R1), F24
 
-loaded1000:
+loaded1012:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R8, single1001
+	TBZ $1, R8, single1013
 	FMOVD 0(R5), F20
-	TBZ $0, R8, loaded1002
+	TBZ $0, R8, loaded1014
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1002
+	B loaded1014
 
-single1001:
+single1013:
 	FMOVS 0(R5), F20
 
-loaded1002:
+loaded1014:
 	VFMLA V20.S4, V24.S4, V15.S4
 	B pass2_fold
 
 pass2_partial12:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1003
+	TBZ $1, R8, single1015
 	FMOVD 0(R1), F20
-	TBZ $0, R8, loaded1004
+	TBZ $0, R8, loaded1016
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1004
+	B loaded1016
 
-single1003:
+single1015:
 	FMOVS 0(R1), F20
 
-loaded1004:
+loaded1016:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R8, single1005
+	TBZ $1, R8, single1017
 	FMOVD 0(R5), F24
-	TBZ $0, R8, loaded1006
+	TBZ $0, R8, loaded1018
 	ADD $8, R5, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1006
+	B loaded1018
 
-single1005:
+single1017:
 	FMOVS 0(R5), F24
 
-loaded1006:
+loaded1018:
 	VFMLA V24.S4, V20.S4, V16.S4
 	B pass2_fold
 
 pass2_partial13:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1007
+	TBZ $1, R8, single1019
 	FMOVD 0(R1), F24
-	TBZ $0, R8, loaded1008
+	TBZ $0, R8, loaded1020
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1008
+	B loaded1020
 
-single1007:
+single1019:
 	FMOVS 0(R1), F24
 
-loaded1008:
+loaded1020:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R8, single1009
+	TBZ $1, R8, single1021
 	FMOVD 0(R5), F20
-	TBZ $0, R8, loaded1010
+	TBZ $0, R8, loaded1022
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1010
+	B loaded1022
 
-single1009:
+single1021:
 	FMOVS 0(R5), F20
 
-loaded1010:
+loaded1022:
 	VFMLA V20.S4, V24.S4, V17.S4
 	B pass2_fold
 
 pass2_partial14:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1011
+	TBZ $1, R8, single1023
 	FMOVD 0(R1), F20
-	TBZ $0, R8, loaded1012
+	TBZ $0, R8, loaded1024
 	ADD $8, R1, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1012
+	B loaded1024
 
-single1011:
+single1023:
 	FMOVS 0(R1), F20
 
-loaded1012:
+loaded1024:
 	MOVD $0x80000000, R26
 	VDUP R26, V24.S4
 	WORD $0x6ee11f14 // BIF V20.16B, V24.16B, V1.16B
-	TBZ $1, R8, single1013
+	TBZ $1, R8, single1025
 	FMOVD 0(R5), F24
-	TBZ $0, R8, loaded1014
+	TBZ $0, R8, loaded1026
 	ADD $8, R5, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1014
+	B loaded1026
 
-single1013:
+single1025:
 	FMOVS 0(R5), F24
 
-loaded1014:
+loaded1026:
 	VFMLA V24.S4, V20.S4, V18.S4
 	B pass2_fold
 
 pass2_partial15:
 	CMP $0, R8
 	BEQ pass2_fold
-	TBZ $1, R8, single1015
+	TBZ $1, R8, single1027
 	FMOVD 0(R1), F24
-	TBZ $0, R8, loaded1016
+	TBZ $0, R8, loaded1028
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1016
+	B loaded1028
 
-single1015:
+single1027:
 	FMOVS 0(R1), F24
 
-loaded1016:
+loaded1028:
 	MOVD $0x80000000, R26
 	VDUP R26, V20.S4
 	WORD $0x6ee11e98 // BIF V24.16B, V20.16B, V1.16B
-	TBZ $1, R8, single1017
+	TBZ $1, R8, single1029
 	FMOVD 0(R5), F20
-	TBZ $0, R8, loaded1018
+	TBZ $0, R8, loaded1030
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1018
+	B loaded1030
 
-single1017:
+single1029:
 	FMOVS 0(R5), F20
 
-loaded1018:
+loaded1030:
 	VFMLA V20.S4, V24.S4, V19.S4
 
 pass2_fold:
@@ -24740,96 +24918,6 @@ pass4_blocks_end:
 pass4_partial0:
 	CMP $0, R8
 	BEQ pass4_fold
-	TBZ $1, R8, single1019
-	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1020
-	ADD $8, R2, R26
-	VLD1 (R26), V24.S[2]
-	B loaded1020
-
-single1019:
-	FMOVS 0(R2), F24
-
-loaded1020:
-	WORD $0x4ea5d718 // FSUB V24.4S, V24.4S, V5.4S
-	WORD $0x6e24df18 // FMUL V24.4S, V24.4S, V4.4S
-	MOVD $0x80000000, R26
-	VDUP R26, V21.S4
-	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
-	TBZ $1, R8, single1021
-	FMOVD 0(R1), F21
-	TBZ $0, R8, loaded1022
-	ADD $8, R1, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1022
-
-single1021:
-	FMOVS 0(R1), F21
-
-loaded1022:
-	TBZ $1, R8, single1023
-	FMOVD 0(R5), F25
-	TBZ $0, R8, loaded1024
-	ADD $8, R5, R26
-	VLD1 (R26), V25.S[2]
-	B loaded1024
-
-single1023:
-	FMOVS 0(R5), F25
-
-loaded1024:
-	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
-	VFMLA V24.S4, V25.S4, V3.S4
-	B pass4_fold
-
-pass4_partial1:
-	CMP $0, R8
-	BEQ pass4_fold
-	TBZ $1, R8, single1025
-	FMOVD 0(R2), F24
-	TBZ $0, R8, loaded1026
-	ADD $8, R2, R26
-	VLD1 (R26), V24.S[2]
-	B loaded1026
-
-single1025:
-	FMOVS 0(R2), F24
-
-loaded1026:
-	WORD $0x4ea5d718 // FSUB V24.4S, V24.4S, V5.4S
-	WORD $0x6e24df18 // FMUL V24.4S, V24.4S, V4.4S
-	MOVD $0x80000000, R26
-	VDUP R26, V25.S4
-	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
-	TBZ $1, R8, single1027
-	FMOVD 0(R1), F25
-	TBZ $0, R8, loaded1028
-	ADD $8, R1, R26
-	VLD1 (R26), V25.S[2]
-	B loaded1028
-
-single1027:
-	FMOVS 0(R1), F25
-
-loaded1028:
-	TBZ $1, R8, single1029
-	FMOVD 0(R5), F21
-	TBZ $0, R8, loaded1030
-	ADD $8, R5, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1030
-
-single1029:
-	FMOVS 0(R5), F21
-
-loaded1030:
-	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
-	VFMLA V24.S4, V21.S4, V18.S4
-	B pass4_fold
-
-pass4_partial2:
-	CMP $0, R8
-	BEQ pass4_fold
 	TBZ $1, R8, single1031
 	FMOVD 0(R2), F24
 	TBZ $0, R8, loaded1032
@@ -24869,10 +24957,10 @@ single1035:
 
 loaded1036:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
-	VFMLA V24.S4, V25.S4, V17.S4
+	VFMLA V24.S4, V25.S4, V3.S4
 	B pass4_fold
 
-pass4_partial3:
+pass4_partial1:
 	CMP $0, R8
 	BEQ pass4_fold
 	TBZ $1, R8, single1037
@@ -24914,10 +25002,10 @@ single1041:
 
 loaded1042:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
-	VFMLA V24.S4, V21.S4, V16.S4
+	VFMLA V24.S4, V21.S4, V18.S4
 	B pass4_fold
 
-pass4_partial4:
+pass4_partial2:
 	CMP $0, R8
 	BEQ pass4_fold
 	TBZ $1, R8, single1043
@@ -24959,10 +25047,10 @@ single1047:
 
 loaded1048:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
-	VFMLA V24.S4, V25.S4, V15.S4
+	VFMLA V24.S4, V25.S4, V17.S4
 	B pass4_fold
 
-pass4_partial5:
+pass4_partial3:
 	CMP $0, R8
 	BEQ pass4_fold
 	TBZ $1, R8, single1049
@@ -25004,10 +25092,10 @@ single1053:
 
 loaded1054:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
-	VFMLA V24.S4, V21.S4, V14.S4
+	VFMLA V24.S4, V21.S4, V16.S4
 	B pass4_fold
 
-pass4_partial6:
+pass4_partial4:
 	CMP $0, R8
 	BEQ pass4_fold
 	TBZ $1, R8, single1055
@@ -25049,10 +25137,10 @@ single1059:
 
 loaded1060:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
-	VFMLA V24.S4, V25.S4, V13.S4
+	VFMLA V24.S4, V25.S4, V15.S4
 	B pass4_fold
 
-pass4_partial7:
+pass4_partial5:
 	CMP $0, R8
 	BEQ pass4_fold
 	TBZ $1, R8, single1061
@@ -25094,10 +25182,10 @@ single1065:
 
 loaded1066:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
-	VFMLA V24.S4, V21.S4, V12.S4
+	VFMLA V24.S4, V21.S4, V14.S4
 	B pass4_fold
 
-pass4_partial8:
+pass4_partial6:
 	CMP $0, R8
 	BEQ pass4_fold
 	TBZ $1, R8, single1067
@@ -25139,10 +25227,10 @@ single1071:
 
 loaded1072:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
-	VFMLA V24.S4, V25.S4, V11.S4
+	VFMLA V24.S4, V25.S4, V13.S4
 	B pass4_fold
 
-pass4_partial9:
+pass4_partial7:
 	CMP $0, R8
 	BEQ pass4_fold
 	TBZ $1, R8, single1073
@@ -25184,10 +25272,10 @@ single1077:
 
 loaded1078:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
-	VFMLA V24.S4, V21.S4, V10.S4
+	VFMLA V24.S4, V21.S4, V12.S4
 	B pass4_fold
 
-pass4_partial10:
+pass4_partial8:
 	CMP $0, R8
 	BEQ pass4_fold
 	TBZ $1, R8, single1079
@@ -25229,10 +25317,10 @@ single1083:
 
 loaded1084:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
-	VFMLA V24.S4, V25.S4, V9.S4
+	VFMLA V24.S4, V25.S4, V11.S4
 	B pass4_fold
 
-pass4_partial11:
+pass4_partial9:
 	CMP $0, R8
 	BEQ pass4_fold
 	TBZ $1, R8, single1085
@@ -25274,10 +25362,10 @@ single1089:
 
 loaded1090:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
-	VFMLA V24.S4, V21.S4, V8.S4
+	VFMLA V24.S4, V21.S4, V10.S4
 	B pass4_fold
 
-pass4_partial12:
+pass4_partial10:
 	CMP $0, R8
 	BEQ pass4_fold
 	TBZ $1, R8, single1091
@@ -25319,10 +25407,10 @@ single1095:
 
 loaded1096:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
-	VFMLA V24.S4, V25.S4, V7.S4
+	VFMLA V24.S4, V25.S4, V9.S4
 	B pass4_fold
 
-pass4_partial13:
+pass4_partial11:
 	CMP $0, R8
 	BEQ pass4_fold
 	TBZ $1, R8, single1097
@@ -25364,10 +25452,10 @@ single1101:
 
 loaded1102:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
-	VFMLA V24.S4, V21.S4, V6.S4
+	VFMLA V24.S4, V21.S4, V8.S4
 	B pass4_fold
 
-pass4_partial14:
+pass4_partial12:
 	CMP $0, R8
 	BEQ pass4_fold
 	TBZ $1, R8, single1103
@@ -25409,10 +25497,10 @@ single1107:
 
 loaded1108:
 	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
-	VFMLA V24.S4, V25.S4, V2.S4
+	VFMLA V24.S4, V25.S4, V7.S4
 	B pass4_fold
 
-pass4_partial15:
+pass4_partial13:
 	CMP $0, R8
 	BEQ pass4_fold
 	TBZ $1, R8, single1109
@@ -25453,6 +25541,96 @@ single1113:
 	FMOVS 0(R5), F21
 
 loaded1114:
+	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
+	VFMLA V24.S4, V21.S4, V6.S4
+	B pass4_fold
+
+pass4_partial14:
+	CMP $0, R8
+	BEQ pass4_fold
+	TBZ $1, R8, single1115
+	FMOVD 0(R2), F24
+	TBZ $0, R8, loaded1116
+	ADD $8, R2, R26
+	VLD1 (R26), V24.S[2]
+	B loaded1116
+
+single1115:
+	FMOVS 0(R2), F24
+
+loaded1116:
+	WORD $0x4ea5d718 // FSUB V24.4S, V24.4S, V5.4S
+	WORD $0x6e24df18 // FMUL V24.4S, V24.4S, V4.4S
+	MOVD $0x80000000, R26
+	VDUP R26, V21.S4
+	WORD $0x6ee11eb8 // BIF V24.16B, V21.16B, V1.16B
+	TBZ $1, R8, single1117
+	FMOVD 0(R1), F21
+	TBZ $0, R8, loaded1118
+	ADD $8, R1, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1118
+
+single1117:
+	FMOVS 0(R1), F21
+
+loaded1118:
+	TBZ $1, R8, single1119
+	FMOVD 0(R5), F25
+	TBZ $0, R8, loaded1120
+	ADD $8, R5, R26
+	VLD1 (R26), V25.S[2]
+	B loaded1120
+
+single1119:
+	FMOVS 0(R5), F25
+
+loaded1120:
+	WORD $0x6e39deb9 // FMUL V25.4S, V21.4S, V25.4S
+	VFMLA V24.S4, V25.S4, V2.S4
+	B pass4_fold
+
+pass4_partial15:
+	CMP $0, R8
+	BEQ pass4_fold
+	TBZ $1, R8, single1121
+	FMOVD 0(R2), F24
+	TBZ $0, R8, loaded1122
+	ADD $8, R2, R26
+	VLD1 (R26), V24.S[2]
+	B loaded1122
+
+single1121:
+	FMOVS 0(R2), F24
+
+loaded1122:
+	WORD $0x4ea5d718 // FSUB V24.4S, V24.4S, V5.4S
+	WORD $0x6e24df18 // FMUL V24.4S, V24.4S, V4.4S
+	MOVD $0x80000000, R26
+	VDUP R26, V25.S4
+	WORD $0x6ee11f38 // BIF V24.16B, V25.16B, V1.16B
+	TBZ $1, R8, single1123
+	FMOVD 0(R1), F25
+	TBZ $0, R8, loaded1124
+	ADD $8, R1, R26
+	VLD1 (R26), V25.S[2]
+	B loaded1124
+
+single1123:
+	FMOVS 0(R1), F25
+
+loaded1124:
+	TBZ $1, R8, single1125
+	FMOVD 0(R5), F21
+	TBZ $0, R8, loaded1126
+	ADD $8, R5, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1126
+
+single1125:
+	FMOVS 0(R5), F21
+
+loaded1126:
 	WORD $0x6e35df35 // FMUL V21.4S, V25.4S, V21.4S
 	VFMLA V24.S4, V21.S4, V20.S4
 
@@ -25560,56 +25738,56 @@ pass6_vectors_end:
 	ADD $4, R8
 	CMP $0, R8
 	BEQ pass6_end
-	TBZ $1, R8, single1115
+	TBZ $1, R8, single1127
 	FMOVD 0(R2), F13
-	TBZ $0, R8, loaded1116
+	TBZ $0, R8, loaded1128
 	ADD $8, R2, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1116
+	B loaded1128
 
-single1115:
+single1127:
 	FMOVS 0(R2), F13
 
-loaded1116:
+loaded1128:
 	WORD $0x4ea5d5ad // FSUB V13.4S, V13.4S, V5.4S
 	WORD $0x6e24ddad // FMUL V13.4S, V13.4S, V4.4S
-	TBZ $1, R8, single1117
+	TBZ $1, R8, single1129
 	FMOVD 0(R1), F15
-	TBZ $0, R8, loaded1118
+	TBZ $0, R8, loaded1130
 	ADD $8, R1, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1118
+	B loaded1130
 
-single1117:
+single1129:
 	FMOVS 0(R1), F15
 
-loaded1118:
-	TBZ $1, R8, single1119
+loaded1130:
+	TBZ $1, R8, single1131
 	FMOVD 0(R5), F14
-	TBZ $0, R8, loaded1120
+	TBZ $0, R8, loaded1132
 	ADD $8, R5, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1120
+	B loaded1132
 
-single1119:
+single1131:
 	FMOVS 0(R5), F14
 
-loaded1120:
+loaded1132:
 	WORD $0x6e2eddee // FMUL V14.4S, V15.4S, V14.4S
 	WORD $0x4eb3d5ce // FSUB V14.4S, V14.4S, V19.4S
 	VFMLS V20.S4, V13.S4, V14.S4
 	WORD $0x6e2edc8e // FMUL V14.4S, V4.4S, V14.4S
-	TBZ $1, R8, single1121
+	TBZ $1, R8, single1133
 	FMOVD F14, 0(R0)
-	TBZ $0, R8, stored1122
+	TBZ $0, R8, stored1134
 	ADD $8, R0, R26
 	VST1 V14.S[2], (R26)
-	B stored1122
+	B stored1134
 
-single1121:
+single1133:
 	FMOVS F14, 0(R0)
 
-stored1122:
+stored1134:
 
 pass6_end:
 	SUB R9, R2
@@ -25709,53 +25887,53 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V11.S[3]
 	WORD $0x4ea0896b // CMGT V11.4S, V11.4S, #0
-	TBZ $1, R4, single1123
+	TBZ $1, R4, single1135
 	FMOVD 0(R1), F12
-	TBZ $0, R4, loaded1124
+	TBZ $0, R4, loaded1136
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1124
+	B loaded1136
 
-single1123:
+single1135:
 	FMOVS 0(R1), F12
 
-loaded1124:
+loaded1136:
 	WORD $0x4ea0d58c // FSUB V12.4S, V12.4S, V0.4S
 	WORD $0x6e21dd8c // FMUL V12.4S, V12.4S, V1.4S
-	TBZ $1, R4, single1125
+	TBZ $1, R4, single1137
 	FMOVD 0(R2), F13
-	TBZ $0, R4, loaded1126
+	TBZ $0, R4, loaded1138
 	ADD $8, R2, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1126
+	B loaded1138
 
-single1125:
+single1137:
 	FMOVS 0(R2), F13
 
-loaded1126:
-	TBZ $1, R4, single1127
+loaded1138:
+	TBZ $1, R4, single1139
 	FMOVD 0(R3), F10
-	TBZ $0, R4, loaded1128
+	TBZ $0, R4, loaded1140
 	ADD $8, R3, R26
 	VLD1 (R26), V10.S[2]
-	B loaded1128
+	B loaded1140
 
-single1127:
+single1139:
 	FMOVS 0(R3), F10
 
-loaded1128:
+loaded1140:
 	VFMLA V13.S4, V12.S4, V10.S4
-	TBZ $1, R4, single1129
+	TBZ $1, R4, single1141
 	FMOVD F10, 0(R0)
-	TBZ $0, R4, stored1130
+	TBZ $0, R4, stored1142
 	ADD $8, R0, R26
 	VST1 V10.S[2], (R26)
-	B stored1130
+	B stored1142
 
-single1129:
+single1141:
 	FMOVS F10, 0(R0)
 
-stored1130:
+stored1142:
 
 done:
 	RET
@@ -26177,112 +26355,6 @@ partial0:
 	SUB $3, R4, R26
 	VMOV R26, V19.S[3]
 	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1131
-	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1132
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded1132
-
-single1131:
-	FMOVS 0(R2), F20
-
-loaded1132:
-	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
-	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
-	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1133
-	FMOVD 0(R1), F21
-	TBZ $0, R4, loaded1134
-	ADD $8, R1, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1134
-
-single1133:
-	FMOVS 0(R1), F21
-
-loaded1134:
-	TBZ $1, R4, single1135
-	FMOVD 0(R3), F22
-	TBZ $0, R4, loaded1136
-	ADD $8, R3, R26
-	VLD1 (R26), V22.S[2]
-	B loaded1136
-
-single1135:
-	FMOVS 0(R3), F22
-
-loaded1136:
-	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
-	VFMLA V20.S4, V22.S4, V3.S4
-	B fold
-
-partial1:
-	CMP $0, R4
-	BEQ fold
-	VDUP R4, V19.S4
-	SUB $0, R4, R26
-	VMOV R26, V19.S[0]
-	SUB $1, R4, R26
-	VMOV R26, V19.S[1]
-	SUB $2, R4, R26
-	VMOV R26, V19.S[2]
-	SUB $3, R4, R26
-	VMOV R26, V19.S[3]
-	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
-	TBZ $1, R4, single1137
-	FMOVD 0(R2), F20
-	TBZ $0, R4, loaded1138
-	ADD $8, R2, R26
-	VLD1 (R26), V20.S[2]
-	B loaded1138
-
-single1137:
-	FMOVS 0(R2), F20
-
-loaded1138:
-	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
-	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
-	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
-	TBZ $1, R4, single1139
-	FMOVD 0(R1), F22
-	TBZ $0, R4, loaded1140
-	ADD $8, R1, R26
-	VLD1 (R26), V22.S[2]
-	B loaded1140
-
-single1139:
-	FMOVS 0(R1), F22
-
-loaded1140:
-	TBZ $1, R4, single1141
-	FMOVD 0(R3), F21
-	TBZ $0, R4, loaded1142
-	ADD $8, R3, R26
-	VLD1 (R26), V21.S[2]
-	B loaded1142
-
-single1141:
-	FMOVS 0(R3), F21
-
-loaded1142:
-	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
-	VFMLA V20.S4, V21.S4, V4.S4
-	B fold
-
-partial2:
-	CMP $0, R4
-	BEQ fold
-	VDUP R4, V19.S4
-	SUB $0, R4, R26
-	VMOV R26, V19.S[0]
-	SUB $1, R4, R26
-	VMOV R26, V19.S[1]
-	SUB $2, R4, R26
-	VMOV R26, V19.S[2]
-	SUB $3, R4, R26
-	VMOV R26, V19.S[3]
-	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
 	TBZ $1, R4, single1143
 	FMOVD 0(R2), F20
 	TBZ $0, R4, loaded1144
@@ -26320,10 +26392,10 @@ single1147:
 
 loaded1148:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
-	VFMLA V20.S4, V22.S4, V5.S4
+	VFMLA V20.S4, V22.S4, V3.S4
 	B fold
 
-partial3:
+partial1:
 	CMP $0, R4
 	BEQ fold
 	VDUP R4, V19.S4
@@ -26373,10 +26445,10 @@ single1153:
 
 loaded1154:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
-	VFMLA V20.S4, V21.S4, V6.S4
+	VFMLA V20.S4, V21.S4, V4.S4
 	B fold
 
-partial4:
+partial2:
 	CMP $0, R4
 	BEQ fold
 	VDUP R4, V19.S4
@@ -26426,10 +26498,10 @@ single1159:
 
 loaded1160:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
-	VFMLA V20.S4, V22.S4, V7.S4
+	VFMLA V20.S4, V22.S4, V5.S4
 	B fold
 
-partial5:
+partial3:
 	CMP $0, R4
 	BEQ fold
 	VDUP R4, V19.S4
@@ -26479,10 +26551,10 @@ single1165:
 
 loaded1166:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
-	VFMLA V20.S4, V21.S4, V8.S4
+	VFMLA V20.S4, V21.S4, V6.S4
 	B fold
 
-partial6:
+partial4:
 	CMP $0, R4
 	BEQ fold
 	VDUP R4, V19.S4
@@ -26532,10 +26604,10 @@ single1171:
 
 loaded1172:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
-	VFMLA V20.S4, V22.S4, V9.S4
+	VFMLA V20.S4, V22.S4, V7.S4
 	B fold
 
-partial7:
+partial5:
 	CMP $0, R4
 	BEQ fold
 	VDUP R4, V19.S4
@@ -26585,10 +26657,10 @@ single1177:
 
 loaded1178:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
-	VFMLA V20.S4, V21.S4, V10.S4
+	VFMLA V20.S4, V21.S4, V8.S4
 	B fold
 
-partial8:
+partial6:
 	CMP $0, R4
 	BEQ fold
 	VDUP R4, V19.S4
@@ -26638,10 +26710,10 @@ single1183:
 
 loaded1184:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
-	VFMLA V20.S4, V22.S4, V11.S4
+	VFMLA V20.S4, V22.S4, V9.S4
 	B fold
 
-partial9:
+partial7:
 	CMP $0, R4
 	BEQ fold
 	VDUP R4, V19.S4
@@ -26691,10 +26763,10 @@ single1189:
 
 loaded1190:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
-	VFMLA V20.S4, V21.S4, V12.S4
+	VFMLA V20.S4, V21.S4, V10.S4
 	B fold
 
-partial10:
+partial8:
 	CMP $0, R4
 	BEQ fold
 	VDUP R4, V19.S4
@@ -26744,10 +26816,10 @@ single1195:
 
 loaded1196:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
-	VFMLA V20.S4, V22.S4, V13.S4
+	VFMLA V20.S4, V22.S4, V11.S4
 	B fold
 
-partial11:
+partial9:
 	CMP $0, R4
 	BEQ fold
 	VDUP R4, V19.S4
@@ -26797,10 +26869,10 @@ single1201:
 
 loaded1202:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
-	VFMLA V20.S4, V21.S4, V14.S4
+	VFMLA V20.S4, V21.S4, V12.S4
 	B fold
 
-partial12:
+partial10:
 	CMP $0, R4
 	BEQ fold
 	VDUP R4, V19.S4
@@ -26850,10 +26922,10 @@ single1207:
 
 loaded1208:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
-	VFMLA V20.S4, V22.S4, V15.S4
+	VFMLA V20.S4, V22.S4, V13.S4
 	B fold
 
-partial13:
+partial11:
 	CMP $0, R4
 	BEQ fold
 	VDUP R4, V19.S4
@@ -26903,10 +26975,10 @@ single1213:
 
 loaded1214:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
-	VFMLA V20.S4, V21.S4, V16.S4
+	VFMLA V20.S4, V21.S4, V14.S4
 	B fold
 
-partial14:
+partial12:
 	CMP $0, R4
 	BEQ fold
 	VDUP R4, V19.S4
@@ -26956,10 +27028,10 @@ single1219:
 
 loaded1220:
 	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
-	VFMLA V20.S4, V22.S4, V17.S4
+	VFMLA V20.S4, V22.S4, V15.S4
 	B fold
 
-partial15:
+partial13:
 	CMP $0, R4
 	BEQ fold
 	VDUP R4, V19.S4
@@ -27008,6 +27080,112 @@ single1225:
 	FMOVS 0(R3), F21
 
 loaded1226:
+	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
+	VFMLA V20.S4, V21.S4, V16.S4
+	B fold
+
+partial14:
+	CMP $0, R4
+	BEQ fold
+	VDUP R4, V19.S4
+	SUB $0, R4, R26
+	VMOV R26, V19.S[0]
+	SUB $1, R4, R26
+	VMOV R26, V19.S[1]
+	SUB $2, R4, R26
+	VMOV R26, V19.S[2]
+	SUB $3, R4, R26
+	VMOV R26, V19.S[3]
+	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
+	TBZ $1, R4, single1227
+	FMOVD 0(R2), F20
+	TBZ $0, R4, loaded1228
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded1228
+
+single1227:
+	FMOVS 0(R2), F20
+
+loaded1228:
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
+	TBZ $1, R4, single1229
+	FMOVD 0(R1), F21
+	TBZ $0, R4, loaded1230
+	ADD $8, R1, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1230
+
+single1229:
+	FMOVS 0(R1), F21
+
+loaded1230:
+	TBZ $1, R4, single1231
+	FMOVD 0(R3), F22
+	TBZ $0, R4, loaded1232
+	ADD $8, R3, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1232
+
+single1231:
+	FMOVS 0(R3), F22
+
+loaded1232:
+	WORD $0x6e36deb6 // FMUL V22.4S, V21.4S, V22.4S
+	VFMLA V20.S4, V22.S4, V17.S4
+	B fold
+
+partial15:
+	CMP $0, R4
+	BEQ fold
+	VDUP R4, V19.S4
+	SUB $0, R4, R26
+	VMOV R26, V19.S[0]
+	SUB $1, R4, R26
+	VMOV R26, V19.S[1]
+	SUB $2, R4, R26
+	VMOV R26, V19.S[2]
+	SUB $3, R4, R26
+	VMOV R26, V19.S[3]
+	WORD $0x4ea08a73 // CMGT V19.4S, V19.4S, #0
+	TBZ $1, R4, single1233
+	FMOVD 0(R2), F20
+	TBZ $0, R4, loaded1234
+	ADD $8, R2, R26
+	VLD1 (R26), V20.S[2]
+	B loaded1234
+
+single1233:
+	FMOVS 0(R2), F20
+
+loaded1234:
+	WORD $0x4ea0d694 // FSUB V20.4S, V20.4S, V0.4S
+	WORD $0x6e21de94 // FMUL V20.4S, V20.4S, V1.4S
+	WORD $0x6ef31c54 // BIF V20.16B, V2.16B, V19.16B
+	TBZ $1, R4, single1235
+	FMOVD 0(R1), F22
+	TBZ $0, R4, loaded1236
+	ADD $8, R1, R26
+	VLD1 (R26), V22.S[2]
+	B loaded1236
+
+single1235:
+	FMOVS 0(R1), F22
+
+loaded1236:
+	TBZ $1, R4, single1237
+	FMOVD 0(R3), F21
+	TBZ $0, R4, loaded1238
+	ADD $8, R3, R26
+	VLD1 (R26), V21.S[2]
+	B loaded1238
+
+single1237:
+	FMOVS 0(R3), F21
+
+loaded1238:
 	WORD $0x6e35ded5 // FMUL V21.4S, V22.4S, V21.4S
 	VFMLA V20.S4, V21.S4, V18.S4
 
@@ -27157,56 +27335,56 @@ vectors_end:
 	SUB $3, R4, R26
 	VMOV R26, V13.S[3]
 	WORD $0x4ea089ad // CMGT V13.4S, V13.4S, #0
-	TBZ $1, R4, single1227
+	TBZ $1, R4, single1239
 	FMOVD 0(R2), F15
-	TBZ $0, R4, loaded1228
+	TBZ $0, R4, loaded1240
 	ADD $8, R2, R26
 	VLD1 (R26), V15.S[2]
-	B loaded1228
+	B loaded1240
 
-single1227:
+single1239:
 	FMOVS 0(R2), F15
 
-loaded1228:
+loaded1240:
 	WORD $0x4ea0d5ef // FSUB V15.4S, V15.4S, V0.4S
 	WORD $0x6e21ddef // FMUL V15.4S, V15.4S, V1.4S
-	TBZ $1, R4, single1229
+	TBZ $1, R4, single1241
 	FMOVD 0(R1), F14
-	TBZ $0, R4, loaded1230
+	TBZ $0, R4, loaded1242
 	ADD $8, R1, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1230
+	B loaded1242
 
-single1229:
+single1241:
 	FMOVS 0(R1), F14
 
-loaded1230:
-	TBZ $1, R4, single1231
+loaded1242:
+	TBZ $1, R4, single1243
 	FMOVD 0(R3), F12
-	TBZ $0, R4, loaded1232
+	TBZ $0, R4, loaded1244
 	ADD $8, R3, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1232
+	B loaded1244
 
-single1231:
+single1243:
 	FMOVS 0(R3), F12
 
-loaded1232:
+loaded1244:
 	WORD $0x6e2cddcc // FMUL V12.4S, V14.4S, V12.4S
 	WORD $0x4ea2d58c // FSUB V12.4S, V12.4S, V2.4S
 	VFMLS V3.S4, V15.S4, V12.S4
 	WORD $0x6e2cdc2c // FMUL V12.4S, V1.4S, V12.4S
-	TBZ $1, R4, single1233
+	TBZ $1, R4, single1245
 	FMOVD F12, 0(R0)
-	TBZ $0, R4, stored1234
+	TBZ $0, R4, stored1246
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored1234
+	B stored1246
 
-single1233:
+single1245:
 	FMOVS F12, 0(R0)
 
-stored1234:
+stored1246:
 
 done:
 	RET
@@ -27511,30 +27689,30 @@ partial_rows:
 	ADD $4, R3
 	VLD1R (R4), [V1.S4]
 	ADD $4, R4
-	TBZ $1, R5, single1235
+	TBZ $1, R5, single1247
 	FMOVD 0(R2), F2
-	TBZ $0, R5, loaded1236
+	TBZ $0, R5, loaded1248
 	ADD $8, R2, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1236
+	B loaded1248
 
-single1235:
+single1247:
 	FMOVS 0(R2), F2
 
-loaded1236:
+loaded1248:
 	WORD $0x4ea0d442 // FSUB V2.4S, V2.4S, V0.4S
 	WORD $0x6e21dc42 // FMUL V2.4S, V2.4S, V1.4S
-	TBZ $1, R5, single1237
+	TBZ $1, R5, single1249
 	FMOVD 0(R1), F24
-	TBZ $0, R5, loaded1238
+	TBZ $0, R5, loaded1250
 	ADD $8, R1, R26
 	VLD1 (R26), V24.S[2]
-	B loaded1238
+	B loaded1250
 
-single1237:
+single1249:
 	FMOVS 0(R1), F24
 
-loaded1238:
+loaded1250:
 	VFMLA V2.S4, V24.S4, V5.S4
 	ADD R6, R1
 	ADD R6, R2
@@ -27543,31 +27721,31 @@ loaded1238:
 	MOVD add+64(FP), R8
 	CMP $0, R8
 	BEQ partial_store
-	TBZ $1, R5, single1239
+	TBZ $1, R5, single1251
 	FMOVD 0(R0), F2
-	TBZ $0, R5, loaded1240
+	TBZ $0, R5, loaded1252
 	ADD $8, R0, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1240
+	B loaded1252
 
-single1239:
+single1251:
 	FMOVS 0(R0), F2
 
-loaded1240:
+loaded1252:
 	WORD $0x4e25d445 // FADD V5.4S, V2.4S, V5.4S
 
 partial_store:
-	TBZ $1, R5, single1241
+	TBZ $1, R5, single1253
 	FMOVD F5, 0(R0)
-	TBZ $0, R5, stored1242
+	TBZ $0, R5, stored1254
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored1242
+	B stored1254
 
-single1241:
+single1253:
 	FMOVS F5, 0(R0)
 
-stored1242:
+stored1254:
 
 done:
 	RET
@@ -27817,32 +27995,32 @@ columns1_end:
 	ADD R5, R1
 	MOVD shift+16(FP), R2
 	ADD R5, R2
-	TBZ $1, R3, single1243
+	TBZ $1, R3, single1255
 	FMOVD 0(R2), F4
-	TBZ $0, R3, loaded1244
+	TBZ $0, R3, loaded1256
 	ADD $8, R2, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1244
+	B loaded1256
 
-single1243:
+single1255:
 	FMOVS 0(R2), F4
 
-loaded1244:
+loaded1256:
 	VEOR V6.B16, V6.B16, V6.B16
 	MOVD rows+32(FP), R6
 
 partial_rows:
-	TBZ $1, R3, single1245
+	TBZ $1, R3, single1257
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded1246
+	TBZ $0, R3, loaded1258
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1246
+	B loaded1258
 
-single1245:
+single1257:
 	FMOVS 0(R1), F7
 
-loaded1246:
+loaded1258:
 	WORD $0x4ea4d4e7 // FSUB V7.4S, V7.4S, V4.4S
 	WORD $0x4e27d4c6 // FADD V6.4S, V6.4S, V7.4S
 	ADD R4, R1
@@ -27851,31 +28029,234 @@ loaded1246:
 	MOVD add+48(FP), R6
 	CMP $0, R6
 	BEQ partial_store
-	TBZ $1, R3, single1247
+	TBZ $1, R3, single1259
 	FMOVD 0(R0), F7
-	TBZ $0, R3, loaded1248
+	TBZ $0, R3, loaded1260
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1248
+	B loaded1260
 
-single1247:
+single1259:
 	FMOVS 0(R0), F7
 
-loaded1248:
+loaded1260:
 	WORD $0x4e26d4e6 // FADD V6.4S, V7.4S, V6.4S
 
 partial_store:
-	TBZ $1, R3, single1249
+	TBZ $1, R3, single1261
 	FMOVD F6, 0(R0)
-	TBZ $0, R3, stored1250
+	TBZ $0, R3, stored1262
 	ADD $8, R0, R26
 	VST1 V6.S[2], (R26)
-	B stored1250
+	B stored1262
 
-single1249:
+single1261:
 	FMOVS F6, 0(R0)
 
-stored1250:
+stored1262:
+
+done:
+	RET
+
+// func ColSumsShiftedNarrowNEON(dst *float32, x *float32, shift *float32, n int, rows int, stride int, block int, add int)
+TEXT ·ColSumsShiftedNarrowNEON(SB), NOSPLIT, $0-64
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD shift+16(FP), R2
+	MOVD n+24(FP), R3
+	MOVD stride+40(FP), R4
+	LSL $2, R4
+	MOVD ZR, R5
+
+columns:
+	CMP $4, R3
+	BLT columns_end
+	MOVD block+48(FP), R6
+	LSL $2, R6
+	MOVD x+8(FP), R1
+	ADD R5, R1
+	MOVD R1, R7
+	ADD R6, R7
+	MOVD R7, R8
+	ADD R6, R8
+	MOVD R8, R9
+	ADD R6, R9
+	MOVD shift+16(FP), R2
+	ADD R5, R2
+	FMOVQ 0(R2), F0
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	MOVD rows+32(FP), R6
+
+whole_rows:
+	FMOVQ 0(R1), F5
+	FMOVQ 0(R7), F6
+	FMOVQ 0(R8), F7
+	FMOVQ 0(R9), F8
+	WORD $0x4ea0d4a5 // FSUB V5.4S, V5.4S, V0.4S
+	WORD $0x4ea0d4c6 // FSUB V6.4S, V6.4S, V0.4S
+	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
+	WORD $0x4ea0d508 // FSUB V8.4S, V8.4S, V0.4S
+	WORD $0x4e25d421 // FADD V1.4S, V1.4S, V5.4S
+	WORD $0x4e26d442 // FADD V2.4S, V2.4S, V6.4S
+	WORD $0x4e27d463 // FADD V3.4S, V3.4S, V7.4S
+	WORD $0x4e28d484 // FADD V4.4S, V4.4S, V8.4S
+	ADD R4, R1
+	ADD R4, R7
+	ADD R4, R8
+	ADD R4, R9
+	SUBS $1, R6
+	BNE whole_rows
+	MOVD add+56(FP), R6
+	CMP $0, R6
+	BEQ whole_store
+	FMOVQ 0(R0), F8
+	WORD $0x4e21d501 // FADD V1.4S, V8.4S, V1.4S
+
+whole_store:
+	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
+	WORD $0x4e23d421 // FADD V1.4S, V1.4S, V3.4S
+	WORD $0x4e24d421 // FADD V1.4S, V1.4S, V4.4S
+	FMOVQ F1, 0(R0)
+	ADD $16, R0
+	ADD $16, R5
+	SUB $4, R3
+	B columns
+
+columns_end:
+	CMP $0, R3
+	BEQ done
+	VDUP R3, V8.S4
+	SUB $0, R3, R26
+	VMOV R26, V8.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V8.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V8.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V8.S[3]
+	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
+	MOVD block+48(FP), R6
+	LSL $2, R6
+	MOVD x+8(FP), R1
+	ADD R5, R1
+	MOVD R1, R7
+	ADD R6, R7
+	MOVD R7, R8
+	ADD R6, R8
+	MOVD R8, R9
+	ADD R6, R9
+	MOVD shift+16(FP), R2
+	ADD R5, R2
+	TBZ $1, R3, single1263
+	FMOVD 0(R2), F0
+	TBZ $0, R3, loaded1264
+	ADD $8, R2, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1264
+
+single1263:
+	FMOVS 0(R2), F0
+
+loaded1264:
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	MOVD rows+32(FP), R6
+
+partial_rows:
+	TBZ $1, R3, single1265
+	FMOVD 0(R1), F7
+	TBZ $0, R3, loaded1266
+	ADD $8, R1, R26
+	VLD1 (R26), V7.S[2]
+	B loaded1266
+
+single1265:
+	FMOVS 0(R1), F7
+
+loaded1266:
+	TBZ $1, R3, single1267
+	FMOVD 0(R7), F6
+	TBZ $0, R3, loaded1268
+	ADD $8, R7, R26
+	VLD1 (R26), V6.S[2]
+	B loaded1268
+
+single1267:
+	FMOVS 0(R7), F6
+
+loaded1268:
+	TBZ $1, R3, single1269
+	FMOVD 0(R8), F5
+	TBZ $0, R3, loaded1270
+	ADD $8, R8, R26
+	VLD1 (R26), V5.S[2]
+	B loaded1270
+
+single1269:
+	FMOVS 0(R8), F5
+
+loaded1270:
+	TBZ $1, R3, single1271
+	FMOVD 0(R9), F9
+	TBZ $0, R3, loaded1272
+	ADD $8, R9, R26
+	VLD1 (R26), V9.S[2]
+	B loaded1272
+
+single1271:
+	FMOVS 0(R9), F9
+
+loaded1272:
+	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
+	WORD $0x4ea0d4c6 // FSUB V6.4S, V6.4S, V0.4S
+	WORD $0x4ea0d4a5 // FSUB V5.4S, V5.4S, V0.4S
+	WORD $0x4ea0d529 // FSUB V9.4S, V9.4S, V0.4S
+	WORD $0x4e27d421 // FADD V1.4S, V1.4S, V7.4S
+	WORD $0x4e26d442 // FADD V2.4S, V2.4S, V6.4S
+	WORD $0x4e25d463 // FADD V3.4S, V3.4S, V5.4S
+	WORD $0x4e29d484 // FADD V4.4S, V4.4S, V9.4S
+	ADD R4, R1
+	ADD R4, R7
+	ADD R4, R8
+	ADD R4, R9
+	SUBS $1, R6
+	BNE partial_rows
+	MOVD add+56(FP), R6
+	CMP $0, R6
+	BEQ partial_store
+	TBZ $1, R3, single1273
+	FMOVD 0(R0), F9
+	TBZ $0, R3, loaded1274
+	ADD $8, R0, R26
+	VLD1 (R26), V9.S[2]
+	B loaded1274
+
+single1273:
+	FMOVS 0(R0), F9
+
+loaded1274:
+	WORD $0x4e21d521 // FADD V1.4S, V9.4S, V1.4S
+
+partial_store:
+	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
+	WORD $0x4e23d421 // FADD V1.4S, V1.4S, V3.4S
+	WORD $0x4e24d421 // FADD V1.4S, V1.4S, V4.4S
+	TBZ $1, R3, single1275
+	FMOVD F1, 0(R0)
+	TBZ $0, R3, stored1276
+	ADD $8, R0, R26
+	VST1 V1.S[2], (R26)
+	B stored1276
+
+single1275:
+	FMOVS F1, 0(R0)
+
+stored1276:
 
 done:
 	RET
@@ -28125,32 +28506,32 @@ columns1_end:
 	ADD R5, R1
 	MOVD shift+16(FP), R2
 	ADD R5, R2
-	TBZ $1, R3, single1251
+	TBZ $1, R3, single1277
 	FMOVD 0(R2), F4
-	TBZ $0, R3, loaded1252
+	TBZ $0, R3, loaded1278
 	ADD $8, R2, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1252
+	B loaded1278
 
-single1251:
+single1277:
 	FMOVS 0(R2), F4
 
-loaded1252:
+loaded1278:
 	VEOR V6.B16, V6.B16, V6.B16
 	MOVD rows+32(FP), R6
 
 partial_rows:
-	TBZ $1, R3, single1253
+	TBZ $1, R3, single1279
 	FMOVD 0(R1), F7
-	TBZ $0, R3, loaded1254
+	TBZ $0, R3, loaded1280
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1254
+	B loaded1280
 
-single1253:
+single1279:
 	FMOVS 0(R1), F7
 
-loaded1254:
+loaded1280:
 	WORD $0x4ea4d4e7 // FSUB V7.4S, V7.4S, V4.4S
 	VFMLA V7.S4, V7.S4, V6.S4
 	ADD R4, R1
@@ -28159,31 +28540,234 @@ loaded1254:
 	MOVD add+48(FP), R6
 	CMP $0, R6
 	BEQ partial_store
-	TBZ $1, R3, single1255
+	TBZ $1, R3, single1281
 	FMOVD 0(R0), F7
-	TBZ $0, R3, loaded1256
+	TBZ $0, R3, loaded1282
 	ADD $8, R0, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1256
+	B loaded1282
 
-single1255:
+single1281:
 	FMOVS 0(R0), F7
 
-loaded1256:
+loaded1282:
 	WORD $0x4e26d4e6 // FADD V6.4S, V7.4S, V6.4S
 
 partial_store:
-	TBZ $1, R3, single1257
+	TBZ $1, R3, single1283
 	FMOVD F6, 0(R0)
-	TBZ $0, R3, stored1258
+	TBZ $0, R3, stored1284
 	ADD $8, R0, R26
 	VST1 V6.S[2], (R26)
-	B stored1258
+	B stored1284
 
-single1257:
+single1283:
 	FMOVS F6, 0(R0)
 
-stored1258:
+stored1284:
+
+done:
+	RET
+
+// func ColSumSquaresShiftedNarrowNEON(dst *float32, x *float32, shift *float32, n int, rows int, stride int, block int, add int)
+TEXT ·ColSumSquaresShiftedNarrowNEON(SB), NOSPLIT, $0-64
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD shift+16(FP), R2
+	MOVD n+24(FP), R3
+	MOVD stride+40(FP), R4
+	LSL $2, R4
+	MOVD ZR, R5
+
+columns:
+	CMP $4, R3
+	BLT columns_end
+	MOVD block+48(FP), R6
+	LSL $2, R6
+	MOVD x+8(FP), R1
+	ADD R5, R1
+	MOVD R1, R7
+	ADD R6, R7
+	MOVD R7, R8
+	ADD R6, R8
+	MOVD R8, R9
+	ADD R6, R9
+	MOVD shift+16(FP), R2
+	ADD R5, R2
+	FMOVQ 0(R2), F0
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	MOVD rows+32(FP), R6
+
+whole_rows:
+	FMOVQ 0(R1), F5
+	FMOVQ 0(R7), F6
+	FMOVQ 0(R8), F7
+	FMOVQ 0(R9), F8
+	WORD $0x4ea0d4a5 // FSUB V5.4S, V5.4S, V0.4S
+	WORD $0x4ea0d4c6 // FSUB V6.4S, V6.4S, V0.4S
+	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
+	WORD $0x4ea0d508 // FSUB V8.4S, V8.4S, V0.4S
+	VFMLA V5.S4, V5.S4, V1.S4
+	VFMLA V6.S4, V6.S4, V2.S4
+	VFMLA V7.S4, V7.S4, V3.S4
+	VFMLA V8.S4, V8.S4, V4.S4
+	ADD R4, R1
+	ADD R4, R7
+	ADD R4, R8
+	ADD R4, R9
+	SUBS $1, R6
+	BNE whole_rows
+	MOVD add+56(FP), R6
+	CMP $0, R6
+	BEQ whole_store
+	FMOVQ 0(R0), F8
+	WORD $0x4e21d501 // FADD V1.4S, V8.4S, V1.4S
+
+whole_store:
+	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
+	WORD $0x4e23d421 // FADD V1.4S, V1.4S, V3.4S
+	WORD $0x4e24d421 // FADD V1.4S, V1.4S, V4.4S
+	FMOVQ F1, 0(R0)
+	ADD $16, R0
+	ADD $16, R5
+	SUB $4, R3
+	B columns
+
+columns_end:
+	CMP $0, R3
+	BEQ done
+	VDUP R3, V8.S4
+	SUB $0, R3, R26
+	VMOV R26, V8.S[0]
+	SUB $1, R3, R26
+	VMOV R26, V8.S[1]
+	SUB $2, R3, R26
+	VMOV R26, V8.S[2]
+	SUB $3, R3, R26
+	VMOV R26, V8.S[3]
+	WORD $0x4ea08908 // CMGT V8.4S, V8.4S, #0
+	MOVD block+48(FP), R6
+	LSL $2, R6
+	MOVD x+8(FP), R1
+	ADD R5, R1
+	MOVD R1, R7
+	ADD R6, R7
+	MOVD R7, R8
+	ADD R6, R8
+	MOVD R8, R9
+	ADD R6, R9
+	MOVD shift+16(FP), R2
+	ADD R5, R2
+	TBZ $1, R3, single1285
+	FMOVD 0(R2), F0
+	TBZ $0, R3, loaded1286
+	ADD $8, R2, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1286
+
+single1285:
+	FMOVS 0(R2), F0
+
+loaded1286:
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	MOVD rows+32(FP), R6
+
+partial_rows:
+	TBZ $1, R3, single1287
+	FMOVD 0(R1), F7
+	TBZ $0, R3, loaded1288
+	ADD $8, R1, R26
+	VLD1 (R26), V7.S[2]
+	B loaded1288
+
+single1287:
+	FMOVS 0(R1), F7
+
+loaded1288:
+	TBZ $1, R3, single1289
+	FMOVD 0(R7), F6
+	TBZ $0, R3, loaded1290
+	ADD $8, R7, R26
+	VLD1 (R26), V6.S[2]
+	B loaded1290
+
+single1289:
+	FMOVS 0(R7), F6
+
+loaded1290:
+	TBZ $1, R3, single1291
+	FMOVD 0(R8), F5
+	TBZ $0, R3, loaded1292
+	ADD $8, R8, R26
+	VLD1 (R26), V5.S[2]
+	B loaded1292
+
+single1291:
+	FMOVS 0(R8), F5
+
+loaded1292:
+	TBZ $1, R3, single1293
+	FMOVD 0(R9), F9
+	TBZ $0, R3, loaded1294
+	ADD $8, R9, R26
+	VLD1 (R26), V9.S[2]
+	B loaded1294
+
+single1293:
+	FMOVS 0(R9), F9
+
+loaded1294:
+	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
+	WORD $0x4ea0d4c6 // FSUB V6.4S, V6.4S, V0.4S
+	WORD $0x4ea0d4a5 // FSUB V5.4S, V5.4S, V0.4S
+	WORD $0x4ea0d529 // FSUB V9.4S, V9.4S, V0.4S
+	VFMLA V7.S4, V7.S4, V1.S4
+	VFMLA V6.S4, V6.S4, V2.S4
+	VFMLA V5.S4, V5.S4, V3.S4
+	VFMLA V9.S4, V9.S4, V4.S4
+	ADD R4, R1
+	ADD R4, R7
+	ADD R4, R8
+	ADD R4, R9
+	SUBS $1, R6
+	BNE partial_rows
+	MOVD add+56(FP), R6
+	CMP $0, R6
+	BEQ partial_store
+	TBZ $1, R3, single1295
+	FMOVD 0(R0), F9
+	TBZ $0, R3, loaded1296
+	ADD $8, R0, R26
+	VLD1 (R26), V9.S[2]
+	B loaded1296
+
+single1295:
+	FMOVS 0(R0), F9
+
+loaded1296:
+	WORD $0x4e21d521 // FADD V1.4S, V9.4S, V1.4S
+
+partial_store:
+	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
+	WORD $0x4e23d421 // FADD V1.4S, V1.4S, V3.4S
+	WORD $0x4e24d421 // FADD V1.4S, V1.4S, V4.4S
+	TBZ $1, R3, single1297
+	FMOVD F1, 0(R0)
+	TBZ $0, R3, stored1298
+	ADD $8, R0, R26
+	VST1 V1.S[2], (R26)
+	B stored1298
+
+single1297:
+	FMOVS F1, 0(R0)
+
+stored1298:
 
 done:
 	RET
@@ -28266,51 +28850,51 @@ vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ row_end
-	TBZ $1, R6, single1259
+	TBZ $1, R6, single1299
 	FMOVD 0(R1), F10
-	TBZ $0, R6, loaded1260
+	TBZ $0, R6, loaded1300
 	ADD $8, R1, R26
 	VLD1 (R26), V10.S[2]
-	B loaded1260
+	B loaded1300
 
-single1259:
+single1299:
 	FMOVS 0(R1), F10
 
-loaded1260:
-	TBZ $1, R6, single1261
+loaded1300:
+	TBZ $1, R6, single1301
 	FMOVD 0(R2), F11
-	TBZ $0, R6, loaded1262
+	TBZ $0, R6, loaded1302
 	ADD $8, R2, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1262
+	B loaded1302
 
-single1261:
+single1301:
 	FMOVS 0(R2), F11
 
-loaded1262:
-	TBZ $1, R6, single1263
+loaded1302:
+	TBZ $1, R6, single1303
 	FMOVD 0(R3), F12
-	TBZ $0, R6, loaded1264
+	TBZ $0, R6, loaded1304
 	ADD $8, R3, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1264
+	B loaded1304
 
-single1263:
+single1303:
 	FMOVS 0(R3), F12
 
-loaded1264:
+loaded1304:
 	VFMLA V11.S4, V10.S4, V12.S4
-	TBZ $1, R6, single1265
+	TBZ $1, R6, single1305
 	FMOVD F12, 0(R0)
-	TBZ $0, R6, stored1266
+	TBZ $0, R6, stored1306
 	ADD $8, R0, R26
 	VST1 V12.S[2], (R26)
-	B stored1266
+	B stored1306
 
-single1265:
+single1305:
 	FMOVS F12, 0(R0)
 
-stored1266:
+stored1306:
 	LSL $2, R6
 	ADD R6, R0
 	ADD R6, R1
@@ -28401,42 +28985,42 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single1267
+	TBZ $1, R5, single1307
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1268
+	TBZ $0, R5, loaded1308
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1268
+	B loaded1308
 
-single1267:
+single1307:
 	FMOVS 0(R1), F8
 
-loaded1268:
-	TBZ $1, R5, single1269
+loaded1308:
+	TBZ $1, R5, single1309
 	FMOVD 0(R2), F9
-	TBZ $0, R5, loaded1270
+	TBZ $0, R5, loaded1310
 	ADD $8, R2, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1270
+	B loaded1310
 
-single1269:
+single1309:
 	FMOVS 0(R2), F9
 
-loaded1270:
+loaded1310:
 	WORD $0x4e29d509 // FADD V9.4S, V8.4S, V9.4S
 	WORD $0x6ea9e408 // FCMGT V8.4S, V0.4S, V9.4S
 	WORD $0x6ea81c09 // BIT V9.16B, V0.16B, V8.16B
-	TBZ $1, R5, single1271
+	TBZ $1, R5, single1311
 	FMOVD F9, 0(R0)
-	TBZ $0, R5, stored1272
+	TBZ $0, R5, stored1312
 	ADD $8, R0, R26
 	VST1 V9.S[2], (R26)
-	B stored1272
+	B stored1312
 
-single1271:
+single1311:
 	FMOVS F9, 0(R0)
 
-stored1272:
+stored1312:
 	LSL $2, R5
 	ADD R5, R0
 	ADD R5, R1
@@ -28614,28 +29198,28 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single1273
+	TBZ $1, R5, single1313
 	FMOVD 0(R1), F16
-	TBZ $0, R5, loaded1274
+	TBZ $0, R5, loaded1314
 	ADD $8, R1, R26
 	VLD1 (R26), V16.S[2]
-	B loaded1274
+	B loaded1314
 
-single1273:
+single1313:
 	FMOVS 0(R1), F16
 
-loaded1274:
-	TBZ $1, R5, single1275
+loaded1314:
+	TBZ $1, R5, single1315
 	FMOVD 0(R2), F21
-	TBZ $0, R5, loaded1276
+	TBZ $0, R5, loaded1316
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1276
+	B loaded1316
 
-single1275:
+single1315:
 	FMOVS 0(R2), F21
 
-loaded1276:
+loaded1316:
 	WORD $0x4e35d615 // FADD V21.4S, V16.4S, V21.4S
 	VORR V21.B16, V0.B16, V16.B16
 	WORD $0x6eb0e437 // FCMGT V23.4S, V1.4S, V16.4S
@@ -28664,17 +29248,17 @@ loaded1276:
 	VFMLA V16.S4, V23.S4, V17.S4
 	WORD $0x6e31fed1 // FDIV V17.4S, V22.4S, V17.4S
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R5, single1277
+	TBZ $1, R5, single1317
 	FMOVD F21, 0(R0)
-	TBZ $0, R5, stored1278
+	TBZ $0, R5, stored1318
 	ADD $8, R0, R26
 	VST1 V21.S[2], (R26)
-	B stored1278
+	B stored1318
 
-single1277:
+single1317:
 	FMOVS F21, 0(R0)
 
-stored1278:
+stored1318:
 	LSL $2, R5
 	ADD R5, R0
 	ADD R5, R1
@@ -28834,30 +29418,30 @@ vectors_end:
 	VEOR V14.B16, V12.B16, V12.B16
 	WORD $0x4ea69d8c // MUL V12.4S, V12.4S, V6.4S
 	WORD $0x4eac346c // CMGT V12.4S, V3.4S, V12.4S
-	TBZ $1, R2, single1279
+	TBZ $1, R2, single1319
 	FMOVD 0(R1), F14
-	TBZ $0, R2, loaded1280
+	TBZ $0, R2, loaded1320
 	ADD $8, R1, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1280
+	B loaded1320
 
-single1279:
+single1319:
 	FMOVS 0(R1), F14
 
-loaded1280:
+loaded1320:
 	WORD $0x6e2edc8e // FMUL V14.4S, V4.4S, V14.4S
 	WORD $0x4e6c1dce // BIC V14.16B, V14.16B, V12.16B
-	TBZ $1, R2, single1281
+	TBZ $1, R2, single1321
 	FMOVD F14, 0(R0)
-	TBZ $0, R2, stored1282
+	TBZ $0, R2, stored1322
 	ADD $8, R0, R26
 	VST1 V14.S[2], (R26)
-	B stored1282
+	B stored1322
 
-single1281:
+single1321:
 	FMOVS F14, 0(R0)
 
-stored1282:
+stored1322:
 
 done:
 	RET
@@ -29076,44 +29660,44 @@ columns1_end:
 	ADD R7, R3
 	MOVD mean+32(FP), R4
 	ADD R7, R4
-	TBZ $1, R5, single1283
+	TBZ $1, R5, single1323
 	FMOVD 0(R4), F4
-	TBZ $0, R5, loaded1284
+	TBZ $0, R5, loaded1324
 	ADD $8, R4, R26
 	VLD1 (R26), V4.S[2]
-	B loaded1284
+	B loaded1324
 
-single1283:
+single1323:
 	FMOVS 0(R4), F4
 
-loaded1284:
+loaded1324:
 	VEOR V5.B16, V5.B16, V5.B16
 	VEOR V2.B16, V2.B16, V2.B16
 	MOVD rows+48(FP), R8
 
 partial_rows:
-	TBZ $1, R5, single1285
+	TBZ $1, R5, single1325
 	FMOVD 0(R2), F1
-	TBZ $0, R5, loaded1286
+	TBZ $0, R5, loaded1326
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1286
+	B loaded1326
 
-single1285:
+single1325:
 	FMOVS 0(R2), F1
 
-loaded1286:
-	TBZ $1, R5, single1287
+loaded1326:
+	TBZ $1, R5, single1327
 	FMOVD 0(R3), F0
-	TBZ $0, R5, loaded1288
+	TBZ $0, R5, loaded1328
 	ADD $8, R3, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1288
+	B loaded1328
 
-single1287:
+single1327:
 	FMOVS 0(R3), F0
 
-loaded1288:
+loaded1328:
 	WORD $0x4ea4d400 // FSUB V0.4S, V0.4S, V4.4S
 	VFMLA V0.S4, V1.S4, V5.S4
 	WORD $0x4e21d442 // FADD V2.4S, V2.4S, V1.4S
@@ -29124,54 +29708,280 @@ loaded1288:
 	MOVD add+64(FP), R8
 	CMP $0, R8
 	BEQ partial_store
-	TBZ $1, R5, single1289
+	TBZ $1, R5, single1329
 	FMOVD 0(R0), F1
-	TBZ $0, R5, loaded1290
+	TBZ $0, R5, loaded1330
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1290
+	B loaded1330
 
-single1289:
+single1329:
 	FMOVS 0(R0), F1
 
-loaded1290:
+loaded1330:
 	WORD $0x4e25d425 // FADD V5.4S, V1.4S, V5.4S
-	TBZ $1, R5, single1291
+	TBZ $1, R5, single1331
 	FMOVD 0(R1), F1
-	TBZ $0, R5, loaded1292
+	TBZ $0, R5, loaded1332
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1292
+	B loaded1332
 
-single1291:
+single1331:
 	FMOVS 0(R1), F1
 
-loaded1292:
+loaded1332:
 	WORD $0x4e22d422 // FADD V2.4S, V1.4S, V2.4S
 
 partial_store:
-	TBZ $1, R5, single1293
+	TBZ $1, R5, single1333
 	FMOVD F5, 0(R0)
-	TBZ $0, R5, stored1294
+	TBZ $0, R5, stored1334
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored1294
+	B stored1334
 
-single1293:
+single1333:
 	FMOVS F5, 0(R0)
 
-stored1294:
-	TBZ $1, R5, single1295
+stored1334:
+	TBZ $1, R5, single1335
 	FMOVD F2, 0(R1)
-	TBZ $0, R5, stored1296
+	TBZ $0, R5, stored1336
 	ADD $8, R1, R26
 	VST1 V2.S[2], (R26)
-	B stored1296
+	B stored1336
 
-single1295:
+single1335:
 	FMOVS F2, 0(R1)
 
-stored1296:
+stored1336:
+
+done:
+	RET
+
+// func BatchNormSumsNarrowNEON(dgamma *float32, dbeta *float32, dy *float32, x *float32, mean *float32, n int, rows int, stride int, block int, add int)
+TEXT ·BatchNormSumsNarrowNEON(SB), NOSPLIT, $0-80
+	MOVD dgamma+0(FP), R0
+	MOVD dbeta+8(FP), R1
+	MOVD dy+16(FP), R2
+	MOVD x+24(FP), R3
+	MOVD mean+32(FP), R4
+	MOVD n+40(FP), R5
+	MOVD stride+56(FP), R6
+	LSL $2, R6
+	MOVD ZR, R7
+
+columns:
+	CMP $4, R5
+	BLT columns_end
+	MOVD block+64(FP), R8
+	LSL $2, R8
+	MOVD dy+16(FP), R2
+	ADD R7, R2
+	MOVD R2, R9
+	ADD R8, R9
+	MOVD x+24(FP), R3
+	ADD R7, R3
+	MOVD R3, R10
+	ADD R8, R10
+	MOVD mean+32(FP), R4
+	ADD R7, R4
+	FMOVQ 0(R4), F0
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	MOVD rows+48(FP), R8
+
+whole_rows:
+	FMOVQ 0(R2), F5
+	FMOVQ 0(R9), F6
+	FMOVQ 0(R3), F7
+	FMOVQ 0(R10), F8
+	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
+	WORD $0x4ea0d508 // FSUB V8.4S, V8.4S, V0.4S
+	VFMLA V7.S4, V5.S4, V1.S4
+	VFMLA V8.S4, V6.S4, V2.S4
+	WORD $0x4e25d463 // FADD V3.4S, V3.4S, V5.4S
+	WORD $0x4e26d484 // FADD V4.4S, V4.4S, V6.4S
+	ADD R6, R2
+	ADD R6, R9
+	ADD R6, R3
+	ADD R6, R10
+	SUBS $1, R8
+	BNE whole_rows
+	MOVD add+72(FP), R8
+	CMP $0, R8
+	BEQ whole_store
+	FMOVQ 0(R0), F6
+	WORD $0x4e21d4c1 // FADD V1.4S, V6.4S, V1.4S
+	FMOVQ 0(R1), F6
+	WORD $0x4e23d4c3 // FADD V3.4S, V6.4S, V3.4S
+
+whole_store:
+	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
+	FMOVQ F1, 0(R0)
+	WORD $0x4e24d463 // FADD V3.4S, V3.4S, V4.4S
+	FMOVQ F3, 0(R1)
+	ADD $16, R0
+	ADD $16, R1
+	ADD $16, R7
+	SUB $4, R5
+	B columns
+
+columns_end:
+	CMP $0, R5
+	BEQ done
+	VDUP R5, V6.S4
+	SUB $0, R5, R26
+	VMOV R26, V6.S[0]
+	SUB $1, R5, R26
+	VMOV R26, V6.S[1]
+	SUB $2, R5, R26
+	VMOV R26, V6.S[2]
+	SUB $3, R5, R26
+	VMOV R26, V6.S[3]
+	WORD $0x4ea088c6 // CMGT V6.4S, V6.4S, #0
+	MOVD block+64(FP), R8
+	LSL $2, R8
+	MOVD dy+16(FP), R2
+	ADD R7, R2
+	MOVD R2, R9
+	ADD R8, R9
+	MOVD x+24(FP), R3
+	ADD R7, R3
+	MOVD R3, R10
+	ADD R8, R10
+	MOVD mean+32(FP), R4
+	ADD R7, R4
+	TBZ $1, R5, single1337
+	FMOVD 0(R4), F0
+	TBZ $0, R5, loaded1338
+	ADD $8, R4, R26
+	VLD1 (R26), V0.S[2]
+	B loaded1338
+
+single1337:
+	FMOVS 0(R4), F0
+
+loaded1338:
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	MOVD rows+48(FP), R8
+
+partial_rows:
+	TBZ $1, R5, single1339
+	FMOVD 0(R2), F5
+	TBZ $0, R5, loaded1340
+	ADD $8, R2, R26
+	VLD1 (R26), V5.S[2]
+	B loaded1340
+
+single1339:
+	FMOVS 0(R2), F5
+
+loaded1340:
+	TBZ $1, R5, single1341
+	FMOVD 0(R9), F8
+	TBZ $0, R5, loaded1342
+	ADD $8, R9, R26
+	VLD1 (R26), V8.S[2]
+	B loaded1342
+
+single1341:
+	FMOVS 0(R9), F8
+
+loaded1342:
+	TBZ $1, R5, single1343
+	FMOVD 0(R3), F7
+	TBZ $0, R5, loaded1344
+	ADD $8, R3, R26
+	VLD1 (R26), V7.S[2]
+	B loaded1344
+
+single1343:
+	FMOVS 0(R3), F7
+
+loaded1344:
+	TBZ $1, R5, single1345
+	FMOVD 0(R10), F9
+	TBZ $0, R5, loaded1346
+	ADD $8, R10, R26
+	VLD1 (R26), V9.S[2]
+	B loaded1346
+
+single1345:
+	FMOVS 0(R10), F9
+
+loaded1346:
+	WORD $0x4ea0d4e7 // FSUB V7.4S, V7.4S, V0.4S
+	WORD $0x4ea0d529 // FSUB V9.4S, V9.4S, V0.4S
+	VFMLA V7.S4, V5.S4, V1.S4
+	VFMLA V9.S4, V8.S4, V2.S4
+	WORD $0x4e25d463 // FADD V3.4S, V3.4S, V5.4S
+	WORD $0x4e28d484 // FADD V4.4S, V4.4S, V8.4S
+	ADD R6, R2
+	ADD R6, R9
+	ADD R6, R3
+	ADD R6, R10
+	SUBS $1, R8
+	BNE partial_rows
+	MOVD add+72(FP), R8
+	CMP $0, R8
+	BEQ partial_store
+	TBZ $1, R5, single1347
+	FMOVD 0(R0), F8
+	TBZ $0, R5, loaded1348
+	ADD $8, R0, R26
+	VLD1 (R26), V8.S[2]
+	B loaded1348
+
+single1347:
+	FMOVS 0(R0), F8
+
+loaded1348:
+	WORD $0x4e21d501 // FADD V1.4S, V8.4S, V1.4S
+	TBZ $1, R5, single1349
+	FMOVD 0(R1), F8
+	TBZ $0, R5, loaded1350
+	ADD $8, R1, R26
+	VLD1 (R26), V8.S[2]
+	B loaded1350
+
+single1349:
+	FMOVS 0(R1), F8
+
+loaded1350:
+	WORD $0x4e23d503 // FADD V3.4S, V8.4S, V3.4S
+
+partial_store:
+	WORD $0x4e22d421 // FADD V1.4S, V1.4S, V2.4S
+	TBZ $1, R5, single1351
+	FMOVD F1, 0(R0)
+	TBZ $0, R5, stored1352
+	ADD $8, R0, R26
+	VST1 V1.S[2], (R26)
+	B stored1352
+
+single1351:
+	FMOVS F1, 0(R0)
+
+stored1352:
+	WORD $0x4e24d463 // FADD V3.4S, V3.4S, V4.4S
+	TBZ $1, R5, single1353
+	FMOVD F3, 0(R1)
+	TBZ $0, R5, stored1354
+	ADD $8, R1, R26
+	VST1 V3.S[2], (R26)
+	B stored1354
+
+single1353:
+	FMOVS F3, 0(R1)
+
+stored1354:
 
 done:
 	RET
@@ -29295,87 +30105,87 @@ vectors_end:
 	ADD $4, R9
 	CMP $0, R9
 	BEQ row_end
-	TBZ $1, R9, single1297
+	TBZ $1, R9, single1355
 	FMOVD 0(R2), F7
-	TBZ $0, R9, loaded1298
+	TBZ $0, R9, loaded1356
 	ADD $8, R2, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1298
+	B loaded1356
 
-single1297:
+single1355:
 	FMOVS 0(R2), F7
 
-loaded1298:
-	TBZ $1, R9, single1299
+loaded1356:
+	TBZ $1, R9, single1357
 	FMOVD 0(R3), F1
-	TBZ $0, R9, loaded1300
+	TBZ $0, R9, loaded1358
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1300
+	B loaded1358
 
-single1299:
+single1357:
 	FMOVS 0(R3), F1
 
-loaded1300:
+loaded1358:
 	WORD $0x4ea1d4e1 // FSUB V1.4S, V7.4S, V1.4S
-	TBZ $1, R9, single1301
+	TBZ $1, R9, single1359
 	FMOVD 0(R6), F7
-	TBZ $0, R9, loaded1302
+	TBZ $0, R9, loaded1360
 	ADD $8, R6, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1302
+	B loaded1360
 
-single1301:
+single1359:
 	FMOVS 0(R6), F7
 
-loaded1302:
-	TBZ $1, R9, single1303
+loaded1360:
+	TBZ $1, R9, single1361
 	FMOVD 0(R1), F2
-	TBZ $0, R9, loaded1304
+	TBZ $0, R9, loaded1362
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1304
+	B loaded1362
 
-single1303:
+single1361:
 	FMOVS 0(R1), F2
 
-loaded1304:
-	TBZ $1, R9, single1305
+loaded1362:
+	TBZ $1, R9, single1363
 	FMOVD 0(R5), F8
-	TBZ $0, R9, loaded1306
+	TBZ $0, R9, loaded1364
 	ADD $8, R5, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1306
+	B loaded1364
 
-single1305:
+single1363:
 	FMOVS 0(R5), F8
 
-loaded1306:
+loaded1364:
 	WORD $0x4ea8d448 // FSUB V8.4S, V2.4S, V8.4S
 	VFMLS V7.S4, V1.S4, V8.S4
-	TBZ $1, R9, single1307
+	TBZ $1, R9, single1365
 	FMOVD 0(R4), F7
-	TBZ $0, R9, loaded1308
+	TBZ $0, R9, loaded1366
 	ADD $8, R4, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1308
+	B loaded1366
 
-single1307:
+single1365:
 	FMOVS 0(R4), F7
 
-loaded1308:
+loaded1366:
 	WORD $0x6e27dd07 // FMUL V7.4S, V8.4S, V7.4S
-	TBZ $1, R9, single1309
+	TBZ $1, R9, single1367
 	FMOVD F7, 0(R0)
-	TBZ $0, R9, stored1310
+	TBZ $0, R9, stored1368
 	ADD $8, R0, R26
 	VST1 V7.S[2], (R26)
-	B stored1310
+	B stored1368
 
-single1309:
+single1367:
 	FMOVS F7, 0(R0)
 
-stored1310:
+stored1368:
 	LSL $2, R9
 	ADD R9, R0
 	ADD R9, R1
@@ -29567,17 +30377,17 @@ vectors1_end:
 	MOVD more+64(FP), R5
 	CMP $0, R5
 	BEQ partial_start
-	TBZ $1, R4, single1311
+	TBZ $1, R4, single1369
 	FMOVD 0(R0), F2
-	TBZ $0, R4, loaded1312
+	TBZ $0, R4, loaded1370
 	ADD $8, R0, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1312
+	B loaded1370
 
-single1311:
+single1369:
 	FMOVS 0(R0), F2
 
-loaded1312:
+loaded1370:
 	B partial_begin
 
 partial_start:
@@ -29589,17 +30399,17 @@ partial_begin:
 	MOVD taps+48(FP), R5
 
 partial_taps:
-	TBZ $1, R4, single1313
+	TBZ $1, R4, single1371
 	FMOVD 0(R7), F1
-	TBZ $0, R4, loaded1314
+	TBZ $0, R4, loaded1372
 	ADD $8, R7, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1314
+	B loaded1372
 
-single1313:
+single1371:
 	FMOVS 0(R7), F1
 
-loaded1314:
+loaded1372:
 	WORD $0x4e21e427 // FCMEQ V7.4S, V1.4S, V1.4S
 	WORD $0x6ea2e430 // FCMGT V16.4S, V1.4S, V2.4S
 	VMOV V2.B16, V4.B16
@@ -29609,17 +30419,17 @@ loaded1314:
 	ADD R3, R7
 	SUBS $1, R5
 	BNE partial_taps
-	TBZ $1, R4, single1315
+	TBZ $1, R4, single1373
 	FMOVD F2, 0(R0)
-	TBZ $0, R4, stored1316
+	TBZ $0, R4, stored1374
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored1316
+	B stored1374
 
-single1315:
+single1373:
 	FMOVS F2, 0(R0)
 
-stored1316:
+stored1374:
 
 next:
 	MOVD srcStep+40(FP), R5
@@ -29786,28 +30596,28 @@ vectors1_end:
 	MOVD more+72(FP), R6
 	CMP $0, R6
 	BEQ partial_start
-	TBZ $1, R5, single1317
+	TBZ $1, R5, single1375
 	FMOVD 0(R1), F12
-	TBZ $0, R5, loaded1318
+	TBZ $0, R5, loaded1376
 	ADD $8, R1, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1318
+	B loaded1376
 
-single1317:
+single1375:
 	FMOVS 0(R1), F12
 
-loaded1318:
-	TBZ $1, R5, single1319
+loaded1376:
+	TBZ $1, R5, single1377
 	FMOVD 0(R0), F13
-	TBZ $0, R5, loaded1320
+	TBZ $0, R5, loaded1378
 	ADD $8, R0, R26
 	VLD1 (R26), V13.S[2]
-	B loaded1320
+	B loaded1378
 
-single1319:
+single1377:
 	FMOVS 0(R0), F13
 
-loaded1320:
+loaded1378:
 	VMOV V0.B16, V14.B16
 	B partial_begin
 
@@ -29822,17 +30632,17 @@ partial_begin:
 	MOVD taps+56(FP), R6
 
 partial_taps:
-	TBZ $1, R5, single1321
+	TBZ $1, R5, single1379
 	FMOVD 0(R8), F11
-	TBZ $0, R5, loaded1322
+	TBZ $0, R5, loaded1380
 	ADD $8, R8, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1322
+	B loaded1380
 
-single1321:
+single1379:
 	FMOVS 0(R8), F11
 
-loaded1322:
+loaded1380:
 	WORD $0x6eade56a // FCMGT V10.4S, V11.4S, V13.4S
 	VMOV V12.B16, V7.B16
 	WORD $0x6eaa1dc7 // BIT V7.16B, V14.16B, V10.16B
@@ -29848,28 +30658,28 @@ loaded1322:
 	ADD R4, R8
 	SUBS $1, R6
 	BNE partial_taps
-	TBZ $1, R5, single1323
+	TBZ $1, R5, single1381
 	FMOVD F12, 0(R1)
-	TBZ $0, R5, stored1324
+	TBZ $0, R5, stored1382
 	ADD $8, R1, R26
 	VST1 V12.S[2], (R26)
-	B stored1324
+	B stored1382
 
-single1323:
+single1381:
 	FMOVS F12, 0(R1)
 
-stored1324:
-	TBZ $1, R5, single1325
+stored1382:
+	TBZ $1, R5, single1383
 	FMOVD F13, 0(R0)
-	TBZ $0, R5, stored1326
+	TBZ $0, R5, stored1384
 	ADD $8, R0, R26
 	VST1 V13.S[2], (R26)
-	B stored1326
+	B stored1384
 
-single1325:
+single1383:
 	FMOVS F13, 0(R0)
 
-stored1326:
+stored1384:
 
 next:
 	MOVD srcStep+48(FP), R6
@@ -30024,17 +30834,17 @@ vectors1_end:
 	MOVD more+64(FP), R5
 	CMP $0, R5
 	BEQ partial_start
-	TBZ $1, R4, single1327
+	TBZ $1, R4, single1385
 	FMOVD 0(R0), F2
-	TBZ $0, R4, loaded1328
+	TBZ $0, R4, loaded1386
 	ADD $8, R0, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1328
+	B loaded1386
 
-single1327:
+single1385:
 	FMOVS 0(R0), F2
 
-loaded1328:
+loaded1386:
 	B partial_begin
 
 partial_start:
@@ -30045,32 +30855,32 @@ partial_begin:
 	MOVD taps+48(FP), R5
 
 partial_taps:
-	TBZ $1, R4, single1329
+	TBZ $1, R4, single1387
 	FMOVD 0(R7), F1
-	TBZ $0, R4, loaded1330
+	TBZ $0, R4, loaded1388
 	ADD $8, R7, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1330
+	B loaded1388
 
-single1329:
+single1387:
 	FMOVS 0(R7), F1
 
-loaded1330:
+loaded1388:
 	WORD $0x4e21d442 // FADD V2.4S, V2.4S, V1.4S
 	ADD R3, R7
 	SUBS $1, R5
 	BNE partial_taps
-	TBZ $1, R4, single1331
+	TBZ $1, R4, single1389
 	FMOVD F2, 0(R0)
-	TBZ $0, R4, stored1332
+	TBZ $0, R4, stored1390
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored1332
+	B stored1390
 
-single1331:
+single1389:
 	FMOVS F2, 0(R0)
 
-stored1332:
+stored1390:
 
 next:
 	MOVD srcStep+40(FP), R5
@@ -30233,17 +31043,17 @@ vectors1_end:
 	MOVD more+64(FP), R5
 	CMP $0, R5
 	BEQ partial_start
-	TBZ $1, R4, single1333
+	TBZ $1, R4, single1391
 	FMOVD 0(R0), F3
-	TBZ $0, R4, loaded1334
+	TBZ $0, R4, loaded1392
 	ADD $8, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1334
+	B loaded1392
 
-single1333:
+single1391:
 	FMOVS 0(R0), F3
 
-loaded1334:
+loaded1392:
 	B partial_begin
 
 partial_start:
@@ -30254,33 +31064,33 @@ partial_begin:
 	MOVD taps+48(FP), R5
 
 partial_taps:
-	TBZ $1, R4, single1335
+	TBZ $1, R4, single1393
 	FMOVD 0(R7), F2
-	TBZ $0, R4, loaded1336
+	TBZ $0, R4, loaded1394
 	ADD $8, R7, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1336
+	B loaded1394
 
-single1335:
+single1393:
 	FMOVS 0(R7), F2
 
-loaded1336:
+loaded1394:
 	WORD $0x6e20fc42 // FDIV V2.4S, V2.4S, V0.4S
 	WORD $0x4e22d463 // FADD V3.4S, V3.4S, V2.4S
 	ADD R3, R7
 	SUBS $1, R5
 	BNE partial_taps
-	TBZ $1, R4, single1337
+	TBZ $1, R4, single1395
 	FMOVD F3, 0(R0)
-	TBZ $0, R4, stored1338
+	TBZ $0, R4, stored1396
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored1338
+	B stored1396
 
-single1337:
+single1395:
 	FMOVS F3, 0(R0)
 
-stored1338:
+stored1396:
 
 next:
 	MOVD srcStep+40(FP), R5
@@ -30474,17 +31284,17 @@ vectors1_end:
 	MOVD more+72(FP), R6
 	CMP $0, R6
 	BEQ partial_start
-	TBZ $1, R5, single1339
+	TBZ $1, R5, single1397
 	FMOVD 0(R0), F3
-	TBZ $0, R5, loaded1340
+	TBZ $0, R5, loaded1398
 	ADD $8, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1340
+	B loaded1398
 
-single1339:
+single1397:
 	FMOVS 0(R0), F3
 
-loaded1340:
+loaded1398:
 	B partial_begin
 
 partial_start:
@@ -30496,47 +31306,47 @@ partial_begin:
 	MOVD taps+56(FP), R6
 
 partial_taps:
-	TBZ $1, R5, single1341
+	TBZ $1, R5, single1399
 	FMOVD 0(R9), F12
-	TBZ $0, R5, loaded1342
+	TBZ $0, R5, loaded1400
 	ADD $8, R9, R26
 	VLD1 (R26), V12.S[2]
-	B loaded1342
+	B loaded1400
 
-single1341:
+single1399:
 	FMOVS 0(R9), F12
 
-loaded1342:
+loaded1400:
 	WORD $0x4e21d98c // SCVTF V12.4S, V12.4S
 	WORD $0x4e20e58c // FCMEQ V12.4S, V12.4S, V0.4S
-	TBZ $1, R5, single1343
+	TBZ $1, R5, single1401
 	FMOVD 0(R8), F2
-	TBZ $0, R5, loaded1344
+	TBZ $0, R5, loaded1402
 	ADD $8, R8, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1344
+	B loaded1402
 
-single1343:
+single1401:
 	FMOVS 0(R8), F2
 
-loaded1344:
+loaded1402:
 	VAND V12.B16, V2.B16, V2.B16
 	WORD $0x4e22d463 // FADD V3.4S, V3.4S, V2.4S
 	ADD R4, R8
 	ADD R4, R9
 	SUBS $1, R6
 	BNE partial_taps
-	TBZ $1, R5, single1345
+	TBZ $1, R5, single1403
 	FMOVD F3, 0(R0)
-	TBZ $0, R5, stored1346
+	TBZ $0, R5, stored1404
 	ADD $8, R0, R26
 	VST1 V3.S[2], (R26)
-	B stored1346
+	B stored1404
 
-single1345:
+single1403:
 	FMOVS F3, 0(R0)
 
-stored1346:
+stored1404:
 
 next:
 	MOVD srcStep+48(FP), R6
@@ -30642,17 +31452,17 @@ pass0_blocks_end:
 pass0_partial0:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1347
+	TBZ $1, R5, single1405
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1348
+	TBZ $0, R5, loaded1406
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1348
+	B loaded1406
 
-single1347:
+single1405:
 	FMOVS 0(R1), F8
 
-loaded1348:
+loaded1406:
 	MOVD $0xff800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6ee01ce8 // BIF V8.16B, V7.16B, V0.16B
@@ -30663,17 +31473,17 @@ loaded1348:
 pass0_partial1:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1349
+	TBZ $1, R5, single1407
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1350
+	TBZ $0, R5, loaded1408
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1350
+	B loaded1408
 
-single1349:
+single1407:
 	FMOVS 0(R1), F8
 
-loaded1350:
+loaded1408:
 	MOVD $0xff800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6ee01ce8 // BIF V8.16B, V7.16B, V0.16B
@@ -30684,17 +31494,17 @@ loaded1350:
 pass0_partial2:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1351
+	TBZ $1, R5, single1409
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1352
+	TBZ $0, R5, loaded1410
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1352
+	B loaded1410
 
-single1351:
+single1409:
 	FMOVS 0(R1), F8
 
-loaded1352:
+loaded1410:
 	MOVD $0xff800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6ee01ce8 // BIF V8.16B, V7.16B, V0.16B
@@ -30705,17 +31515,17 @@ loaded1352:
 pass0_partial3:
 	CMP $0, R5
 	BEQ pass0_fold
-	TBZ $1, R5, single1353
+	TBZ $1, R5, single1411
 	FMOVD 0(R1), F8
-	TBZ $0, R5, loaded1354
+	TBZ $0, R5, loaded1412
 	ADD $8, R1, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1354
+	B loaded1412
 
-single1353:
+single1411:
 	FMOVS 0(R1), F8
 
-loaded1354:
+loaded1412:
 	MOVD $0xff800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6ee01ce8 // BIF V8.16B, V7.16B, V0.16B
@@ -31078,17 +31888,17 @@ pass1_vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ pass1_end
-	TBZ $1, R6, single1355
+	TBZ $1, R6, single1413
 	FMOVD 0(R1), F9
-	TBZ $0, R6, loaded1356
+	TBZ $0, R6, loaded1414
 	ADD $8, R1, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1356
+	B loaded1414
 
-single1355:
+single1413:
 	FMOVS 0(R1), F9
 
-loaded1356:
+loaded1414:
 	WORD $0x4ea2d529 // FSUB V9.4S, V9.4S, V2.4S
 	WORD $0x6e20dd29 // FMUL V9.4S, V9.4S, V0.4S
 	MOVD $0xc2d00000, R26
@@ -31141,17 +31951,17 @@ loaded1356:
 	MOVD $0x2f800000, R26
 	VDUP R26, V7.S4
 	WORD $0x6e27dca5 // FMUL V5.4S, V5.4S, V7.4S
-	TBZ $1, R6, single1357
+	TBZ $1, R6, single1415
 	FMOVD F5, 0(R0)
-	TBZ $0, R6, stored1358
+	TBZ $0, R6, stored1416
 	ADD $8, R0, R26
 	VST1 V5.S[2], (R26)
-	B stored1358
+	B stored1416
 
-single1357:
+single1415:
 	FMOVS F5, 0(R0)
 
-stored1358:
+stored1416:
 
 pass1_end:
 	SUB R7, R1
@@ -31254,29 +32064,29 @@ pass1_vectors_end:
 	ADD $4, R6
 	CMP $0, R6
 	BEQ pass1_end
-	TBZ $1, R6, single1359
+	TBZ $1, R6, single1417
 	FMOVD 0(R1), F9
-	TBZ $0, R6, loaded1360
+	TBZ $0, R6, loaded1418
 	ADD $8, R1, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1360
+	B loaded1418
 
-single1359:
+single1417:
 	FMOVS 0(R1), F9
 
-loaded1360:
+loaded1418:
 	WORD $0x6e21dd29 // FMUL V9.4S, V9.4S, V1.4S
-	TBZ $1, R6, single1361
+	TBZ $1, R6, single1419
 	FMOVD F9, 0(R0)
-	TBZ $0, R6, stored1362
+	TBZ $0, R6, stored1420
 	ADD $8, R0, R26
 	VST1 V9.S[2], (R26)
-	B stored1362
+	B stored1420
 
-single1361:
+single1419:
 	FMOVS F9, 0(R0)
 
-stored1362:
+stored1420:
 
 pass1_end:
 	SUB R7, R1
@@ -31313,17 +32123,17 @@ clear_dst_vectors_end:
 	SUB $3, R6, R26
 	VMOV R26, V0.S[3]
 	WORD $0x4ea08800 // CMGT V0.4S, V0.4S, #0
-	TBZ $1, R6, single1363
+	TBZ $1, R6, single1421
 	FMOVD F1, 0(R7)
-	TBZ $0, R6, stored1364
+	TBZ $0, R6, stored1422
 	ADD $8, R7, R26
 	VST1 V1.S[2], (R26)
-	B stored1364
+	B stored1422
 
-single1363:
+single1421:
 	FMOVS F1, 0(R7)
 
-stored1364:
+stored1422:
 
 clear_dst_end:
 	MOVD dstStride+40(FP), R6
@@ -31585,496 +32395,496 @@ pass0_blocks_end:
 pass0_partial0:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1365
+	TBZ $1, R6, single1423
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1366
+	TBZ $0, R6, loaded1424
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1366
+	B loaded1424
 
-single1365:
+single1423:
 	FMOVS 0(R1), F17
 
-loaded1366:
+loaded1424:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1367
+	TBZ $1, R6, single1425
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1368
+	TBZ $0, R6, loaded1426
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1368
+	B loaded1426
 
-single1367:
+single1425:
 	FMOVS 0(R2), F21
 
-loaded1368:
+loaded1426:
 	VFMLA V21.S4, V17.S4, V1.S4
 	B pass0_fold
 
 pass0_partial1:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1369
+	TBZ $1, R6, single1427
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1370
+	TBZ $0, R6, loaded1428
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1370
+	B loaded1428
 
-single1369:
+single1427:
 	FMOVS 0(R1), F21
 
-loaded1370:
+loaded1428:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1371
+	TBZ $1, R6, single1429
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1372
+	TBZ $0, R6, loaded1430
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1372
+	B loaded1430
 
-single1371:
+single1429:
 	FMOVS 0(R2), F17
 
-loaded1372:
+loaded1430:
 	VFMLA V17.S4, V21.S4, V2.S4
 	B pass0_fold
 
 pass0_partial2:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1373
+	TBZ $1, R6, single1431
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1374
+	TBZ $0, R6, loaded1432
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1374
+	B loaded1432
 
-single1373:
+single1431:
 	FMOVS 0(R1), F17
 
-loaded1374:
+loaded1432:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1375
+	TBZ $1, R6, single1433
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1376
+	TBZ $0, R6, loaded1434
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1376
+	B loaded1434
 
-single1375:
+single1433:
 	FMOVS 0(R2), F21
 
-loaded1376:
+loaded1434:
 	VFMLA V21.S4, V17.S4, V3.S4
 	B pass0_fold
 
 pass0_partial3:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1377
+	TBZ $1, R6, single1435
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1378
+	TBZ $0, R6, loaded1436
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1378
+	B loaded1436
 
-single1377:
+single1435:
 	FMOVS 0(R1), F21
 
-loaded1378:
+loaded1436:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1379
+	TBZ $1, R6, single1437
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1380
+	TBZ $0, R6, loaded1438
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1380
+	B loaded1438
 
-single1379:
+single1437:
 	FMOVS 0(R2), F17
 
-loaded1380:
+loaded1438:
 	VFMLA V17.S4, V21.S4, V4.S4
 	B pass0_fold
 
 pass0_partial4:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1381
+	TBZ $1, R6, single1439
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1382
+	TBZ $0, R6, loaded1440
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1382
+	B loaded1440
 
-single1381:
+single1439:
 	FMOVS 0(R1), F17
 
-loaded1382:
+loaded1440:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1383
+	TBZ $1, R6, single1441
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1384
+	TBZ $0, R6, loaded1442
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1384
+	B loaded1442
 
-single1383:
+single1441:
 	FMOVS 0(R2), F21
 
-loaded1384:
+loaded1442:
 	VFMLA V21.S4, V17.S4, V5.S4
 	B pass0_fold
 
 pass0_partial5:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1385
+	TBZ $1, R6, single1443
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1386
+	TBZ $0, R6, loaded1444
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1386
+	B loaded1444
 
-single1385:
+single1443:
 	FMOVS 0(R1), F21
 
-loaded1386:
+loaded1444:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1387
+	TBZ $1, R6, single1445
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1388
+	TBZ $0, R6, loaded1446
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1388
+	B loaded1446
 
-single1387:
+single1445:
 	FMOVS 0(R2), F17
 
-loaded1388:
+loaded1446:
 	VFMLA V17.S4, V21.S4, V6.S4
 	B pass0_fold
 
 pass0_partial6:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1389
+	TBZ $1, R6, single1447
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1390
+	TBZ $0, R6, loaded1448
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1390
+	B loaded1448
 
-single1389:
+single1447:
 	FMOVS 0(R1), F17
 
-loaded1390:
+loaded1448:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1391
+	TBZ $1, R6, single1449
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1392
+	TBZ $0, R6, loaded1450
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1392
+	B loaded1450
 
-single1391:
+single1449:
 	FMOVS 0(R2), F21
 
-loaded1392:
+loaded1450:
 	VFMLA V21.S4, V17.S4, V7.S4
 	B pass0_fold
 
 pass0_partial7:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1393
+	TBZ $1, R6, single1451
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1394
+	TBZ $0, R6, loaded1452
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1394
+	B loaded1452
 
-single1393:
+single1451:
 	FMOVS 0(R1), F21
 
-loaded1394:
+loaded1452:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1395
+	TBZ $1, R6, single1453
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1396
+	TBZ $0, R6, loaded1454
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1396
+	B loaded1454
 
-single1395:
+single1453:
 	FMOVS 0(R2), F17
 
-loaded1396:
+loaded1454:
 	VFMLA V17.S4, V21.S4, V8.S4
 	B pass0_fold
 
 pass0_partial8:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1397
+	TBZ $1, R6, single1455
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1398
+	TBZ $0, R6, loaded1456
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1398
+	B loaded1456
 
-single1397:
+single1455:
 	FMOVS 0(R1), F17
 
-loaded1398:
+loaded1456:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1399
+	TBZ $1, R6, single1457
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1400
+	TBZ $0, R6, loaded1458
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1400
+	B loaded1458
 
-single1399:
+single1457:
 	FMOVS 0(R2), F21
 
-loaded1400:
+loaded1458:
 	VFMLA V21.S4, V17.S4, V9.S4
 	B pass0_fold
 
 pass0_partial9:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1401
+	TBZ $1, R6, single1459
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1402
+	TBZ $0, R6, loaded1460
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1402
+	B loaded1460
 
-single1401:
+single1459:
 	FMOVS 0(R1), F21
 
-loaded1402:
+loaded1460:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1403
+	TBZ $1, R6, single1461
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1404
+	TBZ $0, R6, loaded1462
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1404
+	B loaded1462
 
-single1403:
+single1461:
 	FMOVS 0(R2), F17
 
-loaded1404:
+loaded1462:
 	VFMLA V17.S4, V21.S4, V10.S4
 	B pass0_fold
 
 pass0_partial10:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1405
+	TBZ $1, R6, single1463
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1406
+	TBZ $0, R6, loaded1464
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1406
+	B loaded1464
 
-single1405:
+single1463:
 	FMOVS 0(R1), F17
 
-loaded1406:
+loaded1464:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1407
+	TBZ $1, R6, single1465
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1408
+	TBZ $0, R6, loaded1466
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1408
+	B loaded1466
 
-single1407:
+single1465:
 	FMOVS 0(R2), F21
 
-loaded1408:
+loaded1466:
 	VFMLA V21.S4, V17.S4, V11.S4
 	B pass0_fold
 
 pass0_partial11:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1409
+	TBZ $1, R6, single1467
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1410
+	TBZ $0, R6, loaded1468
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1410
+	B loaded1468
 
-single1409:
+single1467:
 	FMOVS 0(R1), F21
 
-loaded1410:
+loaded1468:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1411
+	TBZ $1, R6, single1469
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1412
+	TBZ $0, R6, loaded1470
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1412
+	B loaded1470
 
-single1411:
+single1469:
 	FMOVS 0(R2), F17
 
-loaded1412:
+loaded1470:
 	VFMLA V17.S4, V21.S4, V12.S4
 	B pass0_fold
 
 pass0_partial12:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1413
+	TBZ $1, R6, single1471
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1414
+	TBZ $0, R6, loaded1472
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1414
+	B loaded1472
 
-single1413:
+single1471:
 	FMOVS 0(R1), F17
 
-loaded1414:
+loaded1472:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1415
+	TBZ $1, R6, single1473
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1416
+	TBZ $0, R6, loaded1474
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1416
+	B loaded1474
 
-single1415:
+single1473:
 	FMOVS 0(R2), F21
 
-loaded1416:
+loaded1474:
 	VFMLA V21.S4, V17.S4, V13.S4
 	B pass0_fold
 
 pass0_partial13:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1417
+	TBZ $1, R6, single1475
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1418
+	TBZ $0, R6, loaded1476
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1418
+	B loaded1476
 
-single1417:
+single1475:
 	FMOVS 0(R1), F21
 
-loaded1418:
+loaded1476:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1419
+	TBZ $1, R6, single1477
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1420
+	TBZ $0, R6, loaded1478
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1420
+	B loaded1478
 
-single1419:
+single1477:
 	FMOVS 0(R2), F17
 
-loaded1420:
+loaded1478:
 	VFMLA V17.S4, V21.S4, V14.S4
 	B pass0_fold
 
 pass0_partial14:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1421
+	TBZ $1, R6, single1479
 	FMOVD 0(R1), F17
-	TBZ $0, R6, loaded1422
+	TBZ $0, R6, loaded1480
 	ADD $8, R1, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1422
+	B loaded1480
 
-single1421:
+single1479:
 	FMOVS 0(R1), F17
 
-loaded1422:
+loaded1480:
 	MOVD $0x80000000, R26
 	VDUP R26, V21.S4
 	WORD $0x6ee01eb1 // BIF V17.16B, V21.16B, V0.16B
-	TBZ $1, R6, single1423
+	TBZ $1, R6, single1481
 	FMOVD 0(R2), F21
-	TBZ $0, R6, loaded1424
+	TBZ $0, R6, loaded1482
 	ADD $8, R2, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1424
+	B loaded1482
 
-single1423:
+single1481:
 	FMOVS 0(R2), F21
 
-loaded1424:
+loaded1482:
 	VFMLA V21.S4, V17.S4, V15.S4
 	B pass0_fold
 
 pass0_partial15:
 	CMP $0, R6
 	BEQ pass0_fold
-	TBZ $1, R6, single1425
+	TBZ $1, R6, single1483
 	FMOVD 0(R1), F21
-	TBZ $0, R6, loaded1426
+	TBZ $0, R6, loaded1484
 	ADD $8, R1, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1426
+	B loaded1484
 
-single1425:
+single1483:
 	FMOVS 0(R1), F21
 
-loaded1426:
+loaded1484:
 	MOVD $0x80000000, R26
 	VDUP R26, V17.S4
 	WORD $0x6ee01e35 // BIF V21.16B, V17.16B, V0.16B
-	TBZ $1, R6, single1427
+	TBZ $1, R6, single1485
 	FMOVD 0(R2), F17
-	TBZ $0, R6, loaded1428
+	TBZ $0, R6, loaded1486
 	ADD $8, R2, R26
 	VLD1 (R26), V17.S[2]
-	B loaded1428
+	B loaded1486
 
-single1427:
+single1485:
 	FMOVS 0(R2), F17
 
-loaded1428:
+loaded1486:
 	VFMLA V17.S4, V21.S4, V16.S4
 
 pass0_fold:
@@ -32207,42 +33017,42 @@ pass1_vectors_end:
 	ADD $4, R7
 	CMP $0, R7
 	BEQ pass1_end
-	TBZ $1, R7, single1429
+	TBZ $1, R7, single1487
 	FMOVD 0(R2), F9
-	TBZ $0, R7, loaded1430
+	TBZ $0, R7, loaded1488
 	ADD $8, R2, R26
 	VLD1 (R26), V9.S[2]
-	B loaded1430
+	B loaded1488
 
-single1429:
+single1487:
 	FMOVS 0(R2), F9
 
-loaded1430:
-	TBZ $1, R7, single1431
+loaded1488:
+	TBZ $1, R7, single1489
 	FMOVD 0(R1), F10
-	TBZ $0, R7, loaded1432
+	TBZ $0, R7, loaded1490
 	ADD $8, R1, R26
 	VLD1 (R26), V10.S[2]
-	B loaded1432
+	B loaded1490
 
-single1431:
+single1489:
 	FMOVS 0(R1), F10
 
-loaded1432:
+loaded1490:
 	WORD $0x4ea2d54a // FSUB V10.4S, V10.4S, V2.4S
 	WORD $0x6e2add2a // FMUL V10.4S, V9.4S, V10.4S
 	WORD $0x6e2adc0a // FMUL V10.4S, V0.4S, V10.4S
-	TBZ $1, R7, single1433
+	TBZ $1, R7, single1491
 	FMOVD F10, 0(R0)
-	TBZ $0, R7, stored1434
+	TBZ $0, R7, stored1492
 	ADD $8, R0, R26
 	VST1 V10.S[2], (R26)
-	B stored1434
+	B stored1492
 
-single1433:
+single1491:
 	FMOVS F10, 0(R0)
 
-stored1434:
+stored1492:
 
 pass1_end:
 	SUB R8, R2
@@ -32280,17 +33090,17 @@ clear_dx_vectors_end:
 	SUB $3, R7, R26
 	VMOV R26, V1.S[3]
 	WORD $0x4ea08821 // CMGT V1.4S, V1.4S, #0
-	TBZ $1, R7, single1435
+	TBZ $1, R7, single1493
 	FMOVD F2, 0(R8)
-	TBZ $0, R7, stored1436
+	TBZ $0, R7, stored1494
 	ADD $8, R8, R26
 	VST1 V2.S[2], (R26)
-	B stored1436
+	B stored1494
 
-single1435:
+single1493:
 	FMOVS F2, 0(R8)
 
-stored1436:
+stored1494:
 
 clear_dx_end:
 	MOVD dxStride+48(FP), R7
@@ -32599,30 +33409,30 @@ partial0:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1437
+	TBZ $1, R3, single1495
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded1438
+	TBZ $0, R3, loaded1496
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1438
+	B loaded1496
 
-single1437:
+single1495:
 	FMOVS 0(R1), F22
 
-loaded1438:
+loaded1496:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1439
+	TBZ $1, R3, single1497
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded1440
+	TBZ $0, R3, loaded1498
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1440
+	B loaded1498
 
-single1439:
+single1497:
 	FMOVS 0(R2), F19
 
-loaded1440:
+loaded1498:
 	VFMLA V19.S4, V22.S4, V2.S4
 	B fold
 
@@ -32639,30 +33449,30 @@ partial1:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1441
+	TBZ $1, R3, single1499
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded1442
+	TBZ $0, R3, loaded1500
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1442
+	B loaded1500
 
-single1441:
+single1499:
 	FMOVS 0(R1), F19
 
-loaded1442:
+loaded1500:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1443
+	TBZ $1, R3, single1501
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded1444
+	TBZ $0, R3, loaded1502
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1444
+	B loaded1502
 
-single1443:
+single1501:
 	FMOVS 0(R2), F22
 
-loaded1444:
+loaded1502:
 	VFMLA V22.S4, V19.S4, V3.S4
 	B fold
 
@@ -32679,30 +33489,30 @@ partial2:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1445
+	TBZ $1, R3, single1503
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded1446
+	TBZ $0, R3, loaded1504
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1446
+	B loaded1504
 
-single1445:
+single1503:
 	FMOVS 0(R1), F22
 
-loaded1446:
+loaded1504:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1447
+	TBZ $1, R3, single1505
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded1448
+	TBZ $0, R3, loaded1506
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1448
+	B loaded1506
 
-single1447:
+single1505:
 	FMOVS 0(R2), F19
 
-loaded1448:
+loaded1506:
 	VFMLA V19.S4, V22.S4, V4.S4
 	B fold
 
@@ -32719,30 +33529,30 @@ partial3:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1449
+	TBZ $1, R3, single1507
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded1450
+	TBZ $0, R3, loaded1508
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1450
+	B loaded1508
 
-single1449:
+single1507:
 	FMOVS 0(R1), F19
 
-loaded1450:
+loaded1508:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1451
+	TBZ $1, R3, single1509
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded1452
+	TBZ $0, R3, loaded1510
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1452
+	B loaded1510
 
-single1451:
+single1509:
 	FMOVS 0(R2), F22
 
-loaded1452:
+loaded1510:
 	VFMLA V22.S4, V19.S4, V5.S4
 	B fold
 
@@ -32759,30 +33569,30 @@ partial4:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1453
+	TBZ $1, R3, single1511
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded1454
+	TBZ $0, R3, loaded1512
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1454
+	B loaded1512
 
-single1453:
+single1511:
 	FMOVS 0(R1), F22
 
-loaded1454:
+loaded1512:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1455
+	TBZ $1, R3, single1513
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded1456
+	TBZ $0, R3, loaded1514
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1456
+	B loaded1514
 
-single1455:
+single1513:
 	FMOVS 0(R2), F19
 
-loaded1456:
+loaded1514:
 	VFMLA V19.S4, V22.S4, V6.S4
 	B fold
 
@@ -32799,30 +33609,30 @@ partial5:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1457
+	TBZ $1, R3, single1515
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded1458
+	TBZ $0, R3, loaded1516
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1458
+	B loaded1516
 
-single1457:
+single1515:
 	FMOVS 0(R1), F19
 
-loaded1458:
+loaded1516:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1459
+	TBZ $1, R3, single1517
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded1460
+	TBZ $0, R3, loaded1518
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1460
+	B loaded1518
 
-single1459:
+single1517:
 	FMOVS 0(R2), F22
 
-loaded1460:
+loaded1518:
 	VFMLA V22.S4, V19.S4, V7.S4
 	B fold
 
@@ -32839,30 +33649,30 @@ partial6:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1461
+	TBZ $1, R3, single1519
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded1462
+	TBZ $0, R3, loaded1520
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1462
+	B loaded1520
 
-single1461:
+single1519:
 	FMOVS 0(R1), F22
 
-loaded1462:
+loaded1520:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1463
+	TBZ $1, R3, single1521
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded1464
+	TBZ $0, R3, loaded1522
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1464
+	B loaded1522
 
-single1463:
+single1521:
 	FMOVS 0(R2), F19
 
-loaded1464:
+loaded1522:
 	VFMLA V19.S4, V22.S4, V8.S4
 	B fold
 
@@ -32879,30 +33689,30 @@ partial7:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1465
+	TBZ $1, R3, single1523
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded1466
+	TBZ $0, R3, loaded1524
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1466
+	B loaded1524
 
-single1465:
+single1523:
 	FMOVS 0(R1), F19
 
-loaded1466:
+loaded1524:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1467
+	TBZ $1, R3, single1525
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded1468
+	TBZ $0, R3, loaded1526
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1468
+	B loaded1526
 
-single1467:
+single1525:
 	FMOVS 0(R2), F22
 
-loaded1468:
+loaded1526:
 	VFMLA V22.S4, V19.S4, V9.S4
 	B fold
 
@@ -32919,30 +33729,30 @@ partial8:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1469
+	TBZ $1, R3, single1527
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded1470
+	TBZ $0, R3, loaded1528
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1470
+	B loaded1528
 
-single1469:
+single1527:
 	FMOVS 0(R1), F22
 
-loaded1470:
+loaded1528:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1471
+	TBZ $1, R3, single1529
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded1472
+	TBZ $0, R3, loaded1530
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1472
+	B loaded1530
 
-single1471:
+single1529:
 	FMOVS 0(R2), F19
 
-loaded1472:
+loaded1530:
 	VFMLA V19.S4, V22.S4, V10.S4
 	B fold
 
@@ -32959,30 +33769,30 @@ partial9:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1473
+	TBZ $1, R3, single1531
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded1474
+	TBZ $0, R3, loaded1532
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1474
+	B loaded1532
 
-single1473:
+single1531:
 	FMOVS 0(R1), F19
 
-loaded1474:
+loaded1532:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1475
+	TBZ $1, R3, single1533
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded1476
+	TBZ $0, R3, loaded1534
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1476
+	B loaded1534
 
-single1475:
+single1533:
 	FMOVS 0(R2), F22
 
-loaded1476:
+loaded1534:
 	VFMLA V22.S4, V19.S4, V11.S4
 	B fold
 
@@ -32999,30 +33809,30 @@ partial10:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1477
+	TBZ $1, R3, single1535
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded1478
+	TBZ $0, R3, loaded1536
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1478
+	B loaded1536
 
-single1477:
+single1535:
 	FMOVS 0(R1), F22
 
-loaded1478:
+loaded1536:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1479
+	TBZ $1, R3, single1537
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded1480
+	TBZ $0, R3, loaded1538
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1480
+	B loaded1538
 
-single1479:
+single1537:
 	FMOVS 0(R2), F19
 
-loaded1480:
+loaded1538:
 	VFMLA V19.S4, V22.S4, V12.S4
 	B fold
 
@@ -33039,30 +33849,30 @@ partial11:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1481
+	TBZ $1, R3, single1539
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded1482
+	TBZ $0, R3, loaded1540
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1482
+	B loaded1540
 
-single1481:
+single1539:
 	FMOVS 0(R1), F19
 
-loaded1482:
+loaded1540:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1483
+	TBZ $1, R3, single1541
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded1484
+	TBZ $0, R3, loaded1542
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1484
+	B loaded1542
 
-single1483:
+single1541:
 	FMOVS 0(R2), F22
 
-loaded1484:
+loaded1542:
 	VFMLA V22.S4, V19.S4, V13.S4
 	B fold
 
@@ -33079,30 +33889,30 @@ partial12:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1485
+	TBZ $1, R3, single1543
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded1486
+	TBZ $0, R3, loaded1544
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1486
+	B loaded1544
 
-single1485:
+single1543:
 	FMOVS 0(R1), F22
 
-loaded1486:
+loaded1544:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1487
+	TBZ $1, R3, single1545
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded1488
+	TBZ $0, R3, loaded1546
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1488
+	B loaded1546
 
-single1487:
+single1545:
 	FMOVS 0(R2), F19
 
-loaded1488:
+loaded1546:
 	VFMLA V19.S4, V22.S4, V14.S4
 	B fold
 
@@ -33119,30 +33929,30 @@ partial13:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1489
+	TBZ $1, R3, single1547
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded1490
+	TBZ $0, R3, loaded1548
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1490
+	B loaded1548
 
-single1489:
+single1547:
 	FMOVS 0(R1), F19
 
-loaded1490:
+loaded1548:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1491
+	TBZ $1, R3, single1549
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded1492
+	TBZ $0, R3, loaded1550
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1492
+	B loaded1550
 
-single1491:
+single1549:
 	FMOVS 0(R2), F22
 
-loaded1492:
+loaded1550:
 	VFMLA V22.S4, V19.S4, V15.S4
 	B fold
 
@@ -33159,30 +33969,30 @@ partial14:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1493
+	TBZ $1, R3, single1551
 	FMOVD 0(R1), F22
-	TBZ $0, R3, loaded1494
+	TBZ $0, R3, loaded1552
 	ADD $8, R1, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1494
+	B loaded1552
 
-single1493:
+single1551:
 	FMOVS 0(R1), F22
 
-loaded1494:
+loaded1552:
 	WORD $0x4ea0d6d6 // FSUB V22.4S, V22.4S, V0.4S
 	WORD $0x6ef21c36 // BIF V22.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1495
+	TBZ $1, R3, single1553
 	FMOVD 0(R2), F19
-	TBZ $0, R3, loaded1496
+	TBZ $0, R3, loaded1554
 	ADD $8, R2, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1496
+	B loaded1554
 
-single1495:
+single1553:
 	FMOVS 0(R2), F19
 
-loaded1496:
+loaded1554:
 	VFMLA V19.S4, V22.S4, V16.S4
 	B fold
 
@@ -33199,30 +34009,30 @@ partial15:
 	SUB $3, R3, R26
 	VMOV R26, V18.S[3]
 	WORD $0x4ea08a52 // CMGT V18.4S, V18.4S, #0
-	TBZ $1, R3, single1497
+	TBZ $1, R3, single1555
 	FMOVD 0(R1), F19
-	TBZ $0, R3, loaded1498
+	TBZ $0, R3, loaded1556
 	ADD $8, R1, R26
 	VLD1 (R26), V19.S[2]
-	B loaded1498
+	B loaded1556
 
-single1497:
+single1555:
 	FMOVS 0(R1), F19
 
-loaded1498:
+loaded1556:
 	WORD $0x4ea0d673 // FSUB V19.4S, V19.4S, V0.4S
 	WORD $0x6ef21c33 // BIF V19.16B, V1.16B, V18.16B
-	TBZ $1, R3, single1499
+	TBZ $1, R3, single1557
 	FMOVD 0(R2), F22
-	TBZ $0, R3, loaded1500
+	TBZ $0, R3, loaded1558
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1500
+	B loaded1558
 
-single1499:
+single1557:
 	FMOVS 0(R2), F22
 
-loaded1500:
+loaded1558:
 	VFMLA V22.S4, V19.S4, V17.S4
 
 fold:
@@ -33434,17 +34244,17 @@ vectors_end:
 	SUB $3, R6, R26
 	VMOV R26, V24.S[3]
 	WORD $0x4ea08b18 // CMGT V24.4S, V24.4S, #0
-	TBZ $1, R6, single1501
+	TBZ $1, R6, single1559
 	FMOVD 0(R2), F22
-	TBZ $0, R6, loaded1502
+	TBZ $0, R6, loaded1560
 	ADD $8, R2, R26
 	VLD1 (R26), V22.S[2]
-	B loaded1502
+	B loaded1560
 
-single1501:
+single1559:
 	FMOVS 0(R2), F22
 
-loaded1502:
+loaded1560:
 	VORR V22.B16, V1.B16, V23.B16
 	WORD $0x6eb7e459 // FCMGT V25.4S, V2.4S, V23.4S
 	WORD $0x6eb91c57 // BIT V23.16B, V2.16B, V25.16B
@@ -33506,28 +34316,28 @@ loaded1502:
 	VMOV V21.B16, V26.B16
 	WORD $0x6eb41f3a // BIT V26.16B, V25.16B, V20.16B
 	WORD $0x6eb41eb9 // BIT V25.16B, V21.16B, V20.16B
-	TBZ $1, R6, single1503
+	TBZ $1, R6, single1561
 	FMOVD 0(R3), F21
-	TBZ $0, R6, loaded1504
+	TBZ $0, R6, loaded1562
 	ADD $8, R3, R26
 	VLD1 (R26), V21.S[2]
-	B loaded1504
+	B loaded1562
 
-single1503:
+single1561:
 	FMOVS 0(R3), F21
 
-loaded1504:
-	TBZ $1, R6, single1505
+loaded1562:
+	TBZ $1, R6, single1563
 	FMOVD 0(R5), F20
-	TBZ $0, R6, loaded1506
+	TBZ $0, R6, loaded1564
 	ADD $8, R5, R26
 	VLD1 (R26), V20.S[2]
-	B loaded1506
+	B loaded1564
 
-single1505:
+single1563:
 	FMOVS 0(R5), F20
 
-loaded1506:
+loaded1564:
 	WORD $0x6e34deb4 // FMUL V20.4S, V21.4S, V20.4S
 	WORD $0x4eb5d595 // FSUB V21.4S, V12.4S, V21.4S
 	MOVD $0x00000000, R26
@@ -33544,56 +34354,56 @@ loaded1506:
 	WORD $0x6ebd1f96 // BIT V22.16B, V28.16B, V29.16B
 	WORD $0x4e37d6d7 // FADD V23.4S, V22.4S, V23.4S
 	VFMLA V23.S4, V20.S4, V27.S4
-	TBZ $1, R6, single1507
+	TBZ $1, R6, single1565
 	FMOVD 0(R4), F23
-	TBZ $0, R6, loaded1508
+	TBZ $0, R6, loaded1566
 	ADD $8, R4, R26
 	VLD1 (R26), V23.S[2]
-	B loaded1508
+	B loaded1566
 
-single1507:
+single1565:
 	FMOVS 0(R4), F23
 
-loaded1508:
+loaded1566:
 	WORD $0x6e37df77 // FMUL V23.4S, V27.4S, V23.4S
-	TBZ $1, R6, single1509
+	TBZ $1, R6, single1567
 	FMOVD F23, 0(R1)
-	TBZ $0, R6, stored1510
+	TBZ $0, R6, stored1568
 	ADD $8, R1, R26
 	VST1 V23.S[2], (R26)
-	B stored1510
+	B stored1568
 
-single1509:
+single1567:
 	FMOVS F23, 0(R1)
 
-stored1510:
+stored1568:
 	WORD $0x6e39de99 // FMUL V25.4S, V20.4S, V25.4S
 	WORD $0x6ea0fb39 // FNEG V25.4S, V25.4S
 	VFMLA V26.S4, V21.S4, V25.S4
-	TBZ $1, R6, single1511
+	TBZ $1, R6, single1569
 	FMOVD 0(R4), F26
-	TBZ $0, R6, loaded1512
+	TBZ $0, R6, loaded1570
 	ADD $8, R4, R26
 	VLD1 (R26), V26.S[2]
-	B loaded1512
+	B loaded1570
 
-single1511:
+single1569:
 	FMOVS 0(R4), F26
 
-loaded1512:
+loaded1570:
 	WORD $0x6e3adc1a // FMUL V26.4S, V0.4S, V26.4S
 	WORD $0x6e3adf3a // FMUL V26.4S, V25.4S, V26.4S
-	TBZ $1, R6, single1513
+	TBZ $1, R6, single1571
 	FMOVD F26, 0(R0)
-	TBZ $0, R6, stored1514
+	TBZ $0, R6, stored1572
 	ADD $8, R0, R26
 	VST1 V26.S[2], (R26)
-	B stored1514
+	B stored1572
 
-single1513:
+single1571:
 	FMOVS F26, 0(R0)
 
-stored1514:
+stored1572:
 
 done:
 	RET
@@ -33822,17 +34632,17 @@ partial0:
 	SUB $3, R1, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R1, single1515
+	TBZ $1, R1, single1573
 	FMOVD 0(R0), F11
-	TBZ $0, R1, loaded1516
+	TBZ $0, R1, loaded1574
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1516
+	B loaded1574
 
-single1515:
+single1573:
 	FMOVS 0(R0), F11
 
-loaded1516:
+loaded1574:
 	WORD $0x6ea1e576 // FCMGT V22.4S, V11.4S, V1.4S
 	VMOV V11.B16, V10.B16
 	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
@@ -33865,17 +34675,17 @@ partial1:
 	SUB $3, R1, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R1, single1517
+	TBZ $1, R1, single1575
 	FMOVD 0(R0), F14
-	TBZ $0, R1, loaded1518
+	TBZ $0, R1, loaded1576
 	ADD $8, R0, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1518
+	B loaded1576
 
-single1517:
+single1575:
 	FMOVS 0(R0), F14
 
-loaded1518:
+loaded1576:
 	WORD $0x6ea1e5d6 // FCMGT V22.4S, V14.4S, V1.4S
 	VMOV V14.B16, V10.B16
 	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
@@ -33908,17 +34718,17 @@ partial2:
 	SUB $3, R1, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R1, single1519
+	TBZ $1, R1, single1577
 	FMOVD 0(R0), F11
-	TBZ $0, R1, loaded1520
+	TBZ $0, R1, loaded1578
 	ADD $8, R0, R26
 	VLD1 (R26), V11.S[2]
-	B loaded1520
+	B loaded1578
 
-single1519:
+single1577:
 	FMOVS 0(R0), F11
 
-loaded1520:
+loaded1578:
 	WORD $0x6ea1e576 // FCMGT V22.4S, V11.4S, V1.4S
 	VMOV V11.B16, V10.B16
 	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
@@ -33951,17 +34761,17 @@ partial3:
 	SUB $3, R1, R26
 	VMOV R26, V12.S[3]
 	WORD $0x4ea0898c // CMGT V12.4S, V12.4S, #0
-	TBZ $1, R1, single1521
+	TBZ $1, R1, single1579
 	FMOVD 0(R0), F14
-	TBZ $0, R1, loaded1522
+	TBZ $0, R1, loaded1580
 	ADD $8, R0, R26
 	VLD1 (R26), V14.S[2]
-	B loaded1522
+	B loaded1580
 
-single1521:
+single1579:
 	FMOVS 0(R0), F14
 
-loaded1522:
+loaded1580:
 	WORD $0x6ea1e5d6 // FCMGT V22.4S, V14.4S, V1.4S
 	VMOV V14.B16, V10.B16
 	WORD $0x6eb61c2a // BIT V10.16B, V1.16B, V22.16B
@@ -34065,40 +34875,40 @@ vectors_end:
 	ADD $4, R5
 	CMP $0, R5
 	BEQ row_end
-	TBZ $1, R5, single1523
+	TBZ $1, R5, single1581
 	FMOVD 0(R1), F7
-	TBZ $0, R5, loaded1524
+	TBZ $0, R5, loaded1582
 	ADD $8, R1, R26
 	VLD1 (R26), V7.S[2]
-	B loaded1524
+	B loaded1582
 
-single1523:
+single1581:
 	FMOVS 0(R1), F7
 
-loaded1524:
-	TBZ $1, R5, single1525
+loaded1582:
+	TBZ $1, R5, single1583
 	FMOVD 0(R2), F8
-	TBZ $0, R5, loaded1526
+	TBZ $0, R5, loaded1584
 	ADD $8, R2, R26
 	VLD1 (R26), V8.S[2]
-	B loaded1526
+	B loaded1584
 
-single1525:
+single1583:
 	FMOVS 0(R2), F8
 
-loaded1526:
+loaded1584:
 	WORD $0x6e28dce8 // FMUL V8.4S, V7.4S, V8.4S
-	TBZ $1, R5, single1527
+	TBZ $1, R5, single1585
 	FMOVD F8, 0(R0)
-	TBZ $0, R5, stored1528
+	TBZ $0, R5, stored1586
 	ADD $8, R0, R26
 	VST1 V8.S[2], (R26)
-	B stored1528
+	B stored1586
 
-single1527:
+single1585:
 	FMOVS F8, 0(R0)
 
-stored1528:
+stored1586:
 	LSL $2, R5
 	ADD R5, R0
 	ADD R5, R1
@@ -34346,28 +35156,28 @@ columns1_end:
 	MOVD rows+32(FP), R6
 
 partial_rows:
-	TBZ $1, R3, single1529
+	TBZ $1, R3, single1587
 	FMOVD 0(R1), F3
-	TBZ $0, R3, loaded1530
+	TBZ $0, R3, loaded1588
 	ADD $8, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded1530
+	B loaded1588
 
-single1529:
+single1587:
 	FMOVS 0(R1), F3
 
-loaded1530:
-	TBZ $1, R3, single1531
+loaded1588:
+	TBZ $1, R3, single1589
 	FMOVD 0(R2), F0
-	TBZ $0, R3, loaded1532
+	TBZ $0, R3, loaded1590
 	ADD $8, R2, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1532
+	B loaded1590
 
-single1531:
+single1589:
 	FMOVS 0(R2), F0
 
-loaded1532:
+loaded1590:
 	VFMLA V0.S4, V3.S4, V7.S4
 	ADD R4, R1
 	ADD R4, R2
@@ -34376,31 +35186,31 @@ loaded1532:
 	MOVD add+48(FP), R6
 	CMP $0, R6
 	BEQ partial_store
-	TBZ $1, R3, single1533
+	TBZ $1, R3, single1591
 	FMOVD 0(R0), F0
-	TBZ $0, R3, loaded1534
+	TBZ $0, R3, loaded1592
 	ADD $8, R0, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1534
+	B loaded1592
 
-single1533:
+single1591:
 	FMOVS 0(R0), F0
 
-loaded1534:
+loaded1592:
 	WORD $0x4e27d407 // FADD V7.4S, V0.4S, V7.4S
 
 partial_store:
-	TBZ $1, R3, single1535
+	TBZ $1, R3, single1593
 	FMOVD F7, 0(R0)
-	TBZ $0, R3, stored1536
+	TBZ $0, R3, stored1594
 	ADD $8, R0, R26
 	VST1 V7.S[2], (R26)
-	B stored1536
+	B stored1594
 
-single1535:
+single1593:
 	FMOVS F7, 0(R0)
 
-stored1536:
+stored1594:
 
 done:
 	RET
@@ -34463,25 +35273,25 @@ vectors_end:
 	ADD $0, R1, R26
 	VLD1.P 2(R26), V2.H[0]
 	CMP $1, R2
-	BEQ loaded1537
+	BEQ loaded1595
 	VLD1.P 2(R26), V2.H[1]
 	CMP $2, R2
-	BEQ loaded1537
+	BEQ loaded1595
 	VLD1.P 2(R26), V2.H[2]
 
-loaded1537:
+loaded1595:
 	WORD $0x0e217842 // FCVTL V2.4S, V2.4H
-	TBZ $1, R2, single1538
+	TBZ $1, R2, single1596
 	FMOVD F2, 0(R0)
-	TBZ $0, R2, stored1539
+	TBZ $0, R2, stored1597
 	ADD $8, R0, R26
 	VST1 V2.S[2], (R26)
-	B stored1539
+	B stored1597
 
-single1538:
+single1596:
 	FMOVS F2, 0(R0)
 
-stored1539:
+stored1597:
 
 done:
 	RET
@@ -34540,28 +35350,28 @@ vectors_end:
 	SUB $3, R2, R26
 	VMOV R26, V3.S[3]
 	WORD $0x4ea08863 // CMGT V3.4S, V3.4S, #0
-	TBZ $1, R2, single1540
+	TBZ $1, R2, single1598
 	FMOVD 0(R1), F2
-	TBZ $0, R2, loaded1541
+	TBZ $0, R2, loaded1599
 	ADD $8, R1, R26
 	VLD1 (R26), V2.S[2]
-	B loaded1541
+	B loaded1599
 
-single1540:
+single1598:
 	FMOVS 0(R1), F2
 
-loaded1541:
+loaded1599:
 	WORD $0x0e216841 // FCVTN V1.4H, V2.4S
 	ADD $0, R0, R26
 	VST1.P V1.H[0], 2(R26)
 	CMP $1, R2
-	BEQ stored1542
+	BEQ stored1600
 	VST1.P V1.H[1], 2(R26)
 	CMP $2, R2
-	BEQ stored1542
+	BEQ stored1600
 	VST1.P V1.H[2], 2(R26)
 
-stored1542:
+stored1600:
 
 done:
 	RET
@@ -34692,56 +35502,56 @@ start:
 
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
-	TBZ $1, R20, single1543
+	TBZ $1, R20, single1601
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1544
+	TBZ $0, R20, loaded1602
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1544
+	B loaded1602
 
-single1543:
+single1601:
 	FMOVS 0(R10), F0
 
-loaded1544:
+loaded1602:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
-	TBZ $1, R20, single1545
+	TBZ $1, R20, single1603
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1546
+	TBZ $0, R20, loaded1604
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1546
+	B loaded1604
 
-single1545:
+single1603:
 	FMOVS 0(R10), F0
 
-loaded1546:
+loaded1604:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
-	TBZ $1, R20, single1547
+	TBZ $1, R20, single1605
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1548
+	TBZ $0, R20, loaded1606
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1548
+	B loaded1606
 
-single1547:
+single1605:
 	FMOVS 0(R10), F0
 
-loaded1548:
+loaded1606:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
-	TBZ $1, R20, single1549
+	TBZ $1, R20, single1607
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1550
+	TBZ $0, R20, loaded1608
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1550
+	B loaded1608
 
-single1549:
+single1607:
 	FMOVS 0(R10), F0
 
-loaded1550:
+loaded1608:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	SUBS $4, R9
@@ -34754,17 +35564,17 @@ rest:
 single:
 	FMOVS (R0), F1
 	ADD $4, R0
-	TBZ $1, R20, single1551
+	TBZ $1, R20, single1609
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1552
+	TBZ $0, R20, loaded1610
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1552
+	B loaded1610
 
-single1551:
+single1609:
 	FMOVS 0(R10), F0
 
-loaded1552:
+loaded1610:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -34778,49 +35588,49 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1553
+	TBZ $1, R20, single1611
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1554
+	TBZ $0, R20, loaded1612
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1554
+	B loaded1612
 
-single1553:
+single1611:
 	FMOVS 0(R21), F0
 
-loaded1554:
+loaded1612:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1555
+	TBZ $1, R20, single1613
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1556
+	TBZ $0, R20, loaded1614
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1556
+	B loaded1614
 
-single1555:
+single1613:
 	FMOVS 0(R21), F0
 
-loaded1556:
+loaded1614:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1557
+	TBZ $1, R20, single1615
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1558
+	TBZ $0, R20, stored1616
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1558
+	B stored1616
 
-single1557:
+single1615:
 	FMOVS F31, 0(R21)
 
-stored1558:
+stored1616:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -34990,62 +35800,62 @@ start:
 unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1559
+	TBZ $1, R20, single1617
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1560
+	TBZ $0, R20, loaded1618
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1560
+	B loaded1618
 
-single1559:
+single1617:
 	FMOVS 16(R10), F1
 
-loaded1560:
+loaded1618:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1561
+	TBZ $1, R20, single1619
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1562
+	TBZ $0, R20, loaded1620
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1562
+	B loaded1620
 
-single1561:
+single1619:
 	FMOVS 16(R10), F1
 
-loaded1562:
+loaded1620:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1563
+	TBZ $1, R20, single1621
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1564
+	TBZ $0, R20, loaded1622
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1564
+	B loaded1622
 
-single1563:
+single1621:
 	FMOVS 16(R10), F1
 
-loaded1564:
+loaded1622:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1565
+	TBZ $1, R20, single1623
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1566
+	TBZ $0, R20, loaded1624
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1566
+	B loaded1624
 
-single1565:
+single1623:
 	FMOVS 16(R10), F1
 
-loaded1566:
+loaded1624:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -35060,17 +35870,17 @@ single:
 	FMOVS (R0), F2
 	ADD $4, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1567
+	TBZ $1, R20, single1625
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1568
+	TBZ $0, R20, loaded1626
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1568
+	B loaded1626
 
-single1567:
+single1625:
 	FMOVS 16(R10), F1
 
-loaded1568:
+loaded1626:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -35088,17 +35898,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1569
+	TBZ $1, R20, single1627
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1570
+	TBZ $0, R20, loaded1628
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1570
+	B loaded1628
 
-single1569:
+single1627:
 	FMOVS 16(R21), F0
 
-loaded1570:
+loaded1628:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -35107,33 +35917,33 @@ bias:
 	CBZ R21, store
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single1571
+	TBZ $1, R20, single1629
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1572
+	TBZ $0, R20, loaded1630
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1572
+	B loaded1630
 
-single1571:
+single1629:
 	FMOVS 16(R21), F0
 
-loaded1572:
+loaded1630:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1573
+	TBZ $1, R20, single1631
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1574
+	TBZ $0, R20, stored1632
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1574
+	B stored1632
 
-single1573:
+single1631:
 	FMOVS F30, 16(R21)
 
-stored1574:
+stored1632:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -35305,59 +36115,59 @@ start:
 unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
-	TBZ $1, R20, single1575
+	TBZ $1, R20, single1633
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1576
+	TBZ $0, R20, loaded1634
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1576
+	B loaded1634
 
-single1575:
+single1633:
 	FMOVS 0(R10), F0
 
-loaded1576:
+loaded1634:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
-	TBZ $1, R20, single1577
+	TBZ $1, R20, single1635
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1578
+	TBZ $0, R20, loaded1636
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1578
+	B loaded1636
 
-single1577:
+single1635:
 	FMOVS 0(R10), F0
 
-loaded1578:
+loaded1636:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
-	TBZ $1, R20, single1579
+	TBZ $1, R20, single1637
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1580
+	TBZ $0, R20, loaded1638
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1580
+	B loaded1638
 
-single1579:
+single1637:
 	FMOVS 0(R10), F0
 
-loaded1580:
+loaded1638:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
-	TBZ $1, R20, single1581
+	TBZ $1, R20, single1639
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1582
+	TBZ $0, R20, loaded1640
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1582
+	B loaded1640
 
-single1581:
+single1639:
 	FMOVS 0(R10), F0
 
-loaded1582:
+loaded1640:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -35373,17 +36183,17 @@ single:
 	ADD $4, R0
 	FMOVS (R1), F2
 	ADD $4, R1
-	TBZ $1, R20, single1583
+	TBZ $1, R20, single1641
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1584
+	TBZ $0, R20, loaded1642
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1584
+	B loaded1642
 
-single1583:
+single1641:
 	FMOVS 0(R10), F0
 
-loaded1584:
+loaded1642:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -35398,76 +36208,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1585
+	TBZ $1, R20, single1643
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1586
+	TBZ $0, R20, loaded1644
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1586
+	B loaded1644
 
-single1585:
+single1643:
 	FMOVS 0(R21), F0
 
-loaded1586:
+loaded1644:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1587
+	TBZ $1, R20, single1645
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1588
+	TBZ $0, R20, loaded1646
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1588
+	B loaded1646
 
-single1587:
+single1645:
 	FMOVS 0(R21), F0
 
-loaded1588:
+loaded1646:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1589
+	TBZ $1, R20, single1647
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1590
+	TBZ $0, R20, loaded1648
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1590
+	B loaded1648
 
-single1589:
+single1647:
 	FMOVS 0(R21), F0
 
-loaded1590:
+loaded1648:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1591
+	TBZ $1, R20, single1649
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1592
+	TBZ $0, R20, stored1650
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1592
+	B stored1650
 
-single1591:
+single1649:
 	FMOVS F31, 0(R21)
 
-stored1592:
+stored1650:
 	ADD R13, R21
-	TBZ $1, R20, single1593
+	TBZ $1, R20, single1651
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1594
+	TBZ $0, R20, stored1652
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1594
+	B stored1652
 
-single1593:
+single1651:
 	FMOVS F30, 0(R21)
 
-stored1594:
+stored1652:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -35671,68 +36481,68 @@ unrolled:
 	VLD1.P 16(R0), [V2.B16]
 	VLD1.P 16(R1), [V3.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1595
+	TBZ $1, R20, single1653
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1596
+	TBZ $0, R20, loaded1654
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1596
+	B loaded1654
 
-single1595:
+single1653:
 	FMOVS 16(R10), F1
 
-loaded1596:
+loaded1654:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f83103c // FMLA V28.4S, V1.4S, V3.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1597
+	TBZ $1, R20, single1655
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1598
+	TBZ $0, R20, loaded1656
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1598
+	B loaded1656
 
-single1597:
+single1655:
 	FMOVS 16(R10), F1
 
-loaded1598:
+loaded1656:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa3103c // FMLA V28.4S, V1.4S, V3.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1599
+	TBZ $1, R20, single1657
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1600
+	TBZ $0, R20, loaded1658
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1600
+	B loaded1658
 
-single1599:
+single1657:
 	FMOVS 16(R10), F1
 
-loaded1600:
+loaded1658:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f83183c // FMLA V28.4S, V1.4S, V3.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1601
+	TBZ $1, R20, single1659
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1602
+	TBZ $0, R20, loaded1660
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1602
+	B loaded1660
 
-single1601:
+single1659:
 	FMOVS 16(R10), F1
 
-loaded1602:
+loaded1660:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -35751,17 +36561,17 @@ single:
 	FMOVS (R1), F3
 	ADD $4, R1
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1603
+	TBZ $1, R20, single1661
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1604
+	TBZ $0, R20, loaded1662
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1604
+	B loaded1662
 
-single1603:
+single1661:
 	FMOVS 16(R10), F1
 
-loaded1604:
+loaded1662:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -35781,34 +36591,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1605
+	TBZ $1, R20, single1663
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1606
+	TBZ $0, R20, loaded1664
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1606
+	B loaded1664
 
-single1605:
+single1663:
 	FMOVS 16(R21), F0
 
-loaded1606:
+loaded1664:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1607
+	TBZ $1, R20, single1665
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1608
+	TBZ $0, R20, loaded1666
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1608
+	B loaded1666
 
-single1607:
+single1665:
 	FMOVS 16(R21), F0
 
-loaded1608:
+loaded1666:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -35818,47 +36628,47 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single1609
+	TBZ $1, R20, single1667
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1610
+	TBZ $0, R20, loaded1668
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1610
+	B loaded1668
 
-single1609:
+single1667:
 	FMOVS 16(R21), F0
 
-loaded1610:
+loaded1668:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1611
+	TBZ $1, R20, single1669
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1612
+	TBZ $0, R20, stored1670
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1612
+	B stored1670
 
-single1611:
+single1669:
 	FMOVS F30, 16(R21)
 
-stored1612:
+stored1670:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1613
+	TBZ $1, R20, single1671
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1614
+	TBZ $0, R20, stored1672
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1614
+	B stored1672
 
-single1613:
+single1671:
 	FMOVS F28, 16(R21)
 
-stored1614:
+stored1672:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -36052,62 +36862,62 @@ unrolled:
 	VLD1.P 16(R0), [V1.B16]
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
-	TBZ $1, R20, single1615
+	TBZ $1, R20, single1673
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1616
+	TBZ $0, R20, loaded1674
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1616
+	B loaded1674
 
-single1615:
+single1673:
 	FMOVS 0(R10), F0
 
-loaded1616:
+loaded1674:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
-	TBZ $1, R20, single1617
+	TBZ $1, R20, single1675
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1618
+	TBZ $0, R20, loaded1676
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1618
+	B loaded1676
 
-single1617:
+single1675:
 	FMOVS 0(R10), F0
 
-loaded1618:
+loaded1676:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
-	TBZ $1, R20, single1619
+	TBZ $1, R20, single1677
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1620
+	TBZ $0, R20, loaded1678
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1620
+	B loaded1678
 
-single1619:
+single1677:
 	FMOVS 0(R10), F0
 
-loaded1620:
+loaded1678:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
-	TBZ $1, R20, single1621
+	TBZ $1, R20, single1679
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1622
+	TBZ $0, R20, loaded1680
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1622
+	B loaded1680
 
-single1621:
+single1679:
 	FMOVS 0(R10), F0
 
-loaded1622:
+loaded1680:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -36126,17 +36936,17 @@ single:
 	ADD $4, R1
 	FMOVS (R2), F3
 	ADD $4, R2
-	TBZ $1, R20, single1623
+	TBZ $1, R20, single1681
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1624
+	TBZ $0, R20, loaded1682
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1624
+	B loaded1682
 
-single1623:
+single1681:
 	FMOVS 0(R10), F0
 
-loaded1624:
+loaded1682:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -36152,103 +36962,103 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1625
+	TBZ $1, R20, single1683
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1626
+	TBZ $0, R20, loaded1684
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1626
+	B loaded1684
 
-single1625:
+single1683:
 	FMOVS 0(R21), F0
 
-loaded1626:
+loaded1684:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1627
+	TBZ $1, R20, single1685
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1628
+	TBZ $0, R20, loaded1686
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1628
+	B loaded1686
 
-single1627:
+single1685:
 	FMOVS 0(R21), F0
 
-loaded1628:
+loaded1686:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1629
+	TBZ $1, R20, single1687
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1630
+	TBZ $0, R20, loaded1688
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1630
+	B loaded1688
 
-single1629:
+single1687:
 	FMOVS 0(R21), F0
 
-loaded1630:
+loaded1688:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1631
+	TBZ $1, R20, single1689
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1632
+	TBZ $0, R20, loaded1690
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1632
+	B loaded1690
 
-single1631:
+single1689:
 	FMOVS 0(R21), F0
 
-loaded1632:
+loaded1690:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1633
+	TBZ $1, R20, single1691
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1634
+	TBZ $0, R20, stored1692
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1634
+	B stored1692
 
-single1633:
+single1691:
 	FMOVS F31, 0(R21)
 
-stored1634:
+stored1692:
 	ADD R13, R21
-	TBZ $1, R20, single1635
+	TBZ $1, R20, single1693
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1636
+	TBZ $0, R20, stored1694
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1636
+	B stored1694
 
-single1635:
+single1693:
 	FMOVS F30, 0(R21)
 
-stored1636:
+stored1694:
 	ADD R13, R21
-	TBZ $1, R20, single1637
+	TBZ $1, R20, single1695
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1638
+	TBZ $0, R20, stored1696
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1638
+	B stored1696
 
-single1637:
+single1695:
 	FMOVS F29, 0(R21)
 
-stored1638:
+stored1696:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -36486,17 +37296,17 @@ unrolled:
 	VLD1.P 16(R1), [V3.B16]
 	VLD1.P 16(R2), [V4.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1639
+	TBZ $1, R20, single1697
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1640
+	TBZ $0, R20, loaded1698
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1640
+	B loaded1698
 
-single1639:
+single1697:
 	FMOVS 16(R10), F1
 
-loaded1640:
+loaded1698:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -36505,17 +37315,17 @@ loaded1640:
 	WORD $0x4f84101b // FMLA V27.4S, V0.4S, V4.S[0]
 	WORD $0x4f84103a // FMLA V26.4S, V1.4S, V4.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1641
+	TBZ $1, R20, single1699
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1642
+	TBZ $0, R20, loaded1700
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1642
+	B loaded1700
 
-single1641:
+single1699:
 	FMOVS 16(R10), F1
 
-loaded1642:
+loaded1700:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -36524,17 +37334,17 @@ loaded1642:
 	WORD $0x4fa4101b // FMLA V27.4S, V0.4S, V4.S[1]
 	WORD $0x4fa4103a // FMLA V26.4S, V1.4S, V4.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1643
+	TBZ $1, R20, single1701
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1644
+	TBZ $0, R20, loaded1702
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1644
+	B loaded1702
 
-single1643:
+single1701:
 	FMOVS 16(R10), F1
 
-loaded1644:
+loaded1702:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -36543,17 +37353,17 @@ loaded1644:
 	WORD $0x4f84181b // FMLA V27.4S, V0.4S, V4.S[2]
 	WORD $0x4f84183a // FMLA V26.4S, V1.4S, V4.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1645
+	TBZ $1, R20, single1703
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1646
+	TBZ $0, R20, loaded1704
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1646
+	B loaded1704
 
-single1645:
+single1703:
 	FMOVS 16(R10), F1
 
-loaded1646:
+loaded1704:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -36576,17 +37386,17 @@ single:
 	FMOVS (R2), F4
 	ADD $4, R2
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1647
+	TBZ $1, R20, single1705
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1648
+	TBZ $0, R20, loaded1706
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1648
+	B loaded1706
 
-single1647:
+single1705:
 	FMOVS 16(R10), F1
 
-loaded1648:
+loaded1706:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -36608,51 +37418,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1649
+	TBZ $1, R20, single1707
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1650
+	TBZ $0, R20, loaded1708
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1650
+	B loaded1708
 
-single1649:
+single1707:
 	FMOVS 16(R21), F0
 
-loaded1650:
+loaded1708:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1651
+	TBZ $1, R20, single1709
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1652
+	TBZ $0, R20, loaded1710
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1652
+	B loaded1710
 
-single1651:
+single1709:
 	FMOVS 16(R21), F0
 
-loaded1652:
+loaded1710:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1653
+	TBZ $1, R20, single1711
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1654
+	TBZ $0, R20, loaded1712
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1654
+	B loaded1712
 
-single1653:
+single1711:
 	FMOVS 16(R21), F0
 
-loaded1654:
+loaded1712:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -36663,17 +37473,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single1655
+	TBZ $1, R20, single1713
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1656
+	TBZ $0, R20, loaded1714
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1656
+	B loaded1714
 
-single1655:
+single1713:
 	FMOVS 16(R21), F0
 
-loaded1656:
+loaded1714:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -36681,43 +37491,43 @@ loaded1656:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1657
+	TBZ $1, R20, single1715
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1658
+	TBZ $0, R20, stored1716
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1658
+	B stored1716
 
-single1657:
+single1715:
 	FMOVS F30, 16(R21)
 
-stored1658:
+stored1716:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1659
+	TBZ $1, R20, single1717
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1660
+	TBZ $0, R20, stored1718
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1660
+	B stored1718
 
-single1659:
+single1717:
 	FMOVS F28, 16(R21)
 
-stored1660:
+stored1718:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1661
+	TBZ $1, R20, single1719
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1662
+	TBZ $0, R20, stored1720
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1662
+	B stored1720
 
-single1661:
+single1719:
 	FMOVS F26, 16(R21)
 
-stored1662:
+stored1720:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -36933,65 +37743,65 @@ unrolled:
 	VLD1.P 16(R1), [V2.B16]
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
-	TBZ $1, R20, single1663
+	TBZ $1, R20, single1721
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1664
+	TBZ $0, R20, loaded1722
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1664
+	B loaded1722
 
-single1663:
+single1721:
 	FMOVS 0(R10), F0
 
-loaded1664:
+loaded1722:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
-	TBZ $1, R20, single1665
+	TBZ $1, R20, single1723
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1666
+	TBZ $0, R20, loaded1724
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1666
+	B loaded1724
 
-single1665:
+single1723:
 	FMOVS 0(R10), F0
 
-loaded1666:
+loaded1724:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
-	TBZ $1, R20, single1667
+	TBZ $1, R20, single1725
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1668
+	TBZ $0, R20, loaded1726
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1668
+	B loaded1726
 
-single1667:
+single1725:
 	FMOVS 0(R10), F0
 
-loaded1668:
+loaded1726:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
-	TBZ $1, R20, single1669
+	TBZ $1, R20, single1727
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1670
+	TBZ $0, R20, loaded1728
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1670
+	B loaded1728
 
-single1669:
+single1727:
 	FMOVS 0(R10), F0
 
-loaded1670:
+loaded1728:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -37013,17 +37823,17 @@ single:
 	ADD $4, R2
 	FMOVS (R3), F4
 	ADD $4, R3
-	TBZ $1, R20, single1671
+	TBZ $1, R20, single1729
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1672
+	TBZ $0, R20, loaded1730
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1672
+	B loaded1730
 
-single1671:
+single1729:
 	FMOVS 0(R10), F0
 
-loaded1672:
+loaded1730:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -37040,76 +37850,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1673
+	TBZ $1, R20, single1731
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1674
+	TBZ $0, R20, loaded1732
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1674
+	B loaded1732
 
-single1673:
+single1731:
 	FMOVS 0(R21), F0
 
-loaded1674:
+loaded1732:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1675
+	TBZ $1, R20, single1733
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1676
+	TBZ $0, R20, loaded1734
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1676
+	B loaded1734
 
-single1675:
+single1733:
 	FMOVS 0(R21), F0
 
-loaded1676:
+loaded1734:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1677
+	TBZ $1, R20, single1735
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1678
+	TBZ $0, R20, loaded1736
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1678
+	B loaded1736
 
-single1677:
+single1735:
 	FMOVS 0(R21), F0
 
-loaded1678:
+loaded1736:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1679
+	TBZ $1, R20, single1737
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1680
+	TBZ $0, R20, loaded1738
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1680
+	B loaded1738
 
-single1679:
+single1737:
 	FMOVS 0(R21), F0
 
-loaded1680:
+loaded1738:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1681
+	TBZ $1, R20, single1739
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1682
+	TBZ $0, R20, loaded1740
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1682
+	B loaded1740
 
-single1681:
+single1739:
 	FMOVS 0(R21), F0
 
-loaded1682:
+loaded1740:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -37117,53 +37927,53 @@ loaded1682:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1683
+	TBZ $1, R20, single1741
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1684
+	TBZ $0, R20, stored1742
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1684
+	B stored1742
 
-single1683:
+single1741:
 	FMOVS F31, 0(R21)
 
-stored1684:
+stored1742:
 	ADD R13, R21
-	TBZ $1, R20, single1685
+	TBZ $1, R20, single1743
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1686
+	TBZ $0, R20, stored1744
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1686
+	B stored1744
 
-single1685:
+single1743:
 	FMOVS F30, 0(R21)
 
-stored1686:
+stored1744:
 	ADD R13, R21
-	TBZ $1, R20, single1687
+	TBZ $1, R20, single1745
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1688
+	TBZ $0, R20, stored1746
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1688
+	B stored1746
 
-single1687:
+single1745:
 	FMOVS F29, 0(R21)
 
-stored1688:
+stored1746:
 	ADD R13, R21
-	TBZ $1, R20, single1689
+	TBZ $1, R20, single1747
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1690
+	TBZ $0, R20, stored1748
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1690
+	B stored1748
 
-single1689:
+single1747:
 	FMOVS F28, 0(R21)
 
-stored1690:
+stored1748:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -37435,17 +38245,17 @@ unrolled:
 	VLD1.P 16(R2), [V4.B16]
 	VLD1.P 16(R3), [V5.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1691
+	TBZ $1, R20, single1749
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1692
+	TBZ $0, R20, loaded1750
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1692
+	B loaded1750
 
-single1691:
+single1749:
 	FMOVS 16(R10), F1
 
-loaded1692:
+loaded1750:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -37456,17 +38266,17 @@ loaded1692:
 	WORD $0x4f851019 // FMLA V25.4S, V0.4S, V5.S[0]
 	WORD $0x4f851038 // FMLA V24.4S, V1.4S, V5.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1693
+	TBZ $1, R20, single1751
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1694
+	TBZ $0, R20, loaded1752
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1694
+	B loaded1752
 
-single1693:
+single1751:
 	FMOVS 16(R10), F1
 
-loaded1694:
+loaded1752:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -37477,17 +38287,17 @@ loaded1694:
 	WORD $0x4fa51019 // FMLA V25.4S, V0.4S, V5.S[1]
 	WORD $0x4fa51038 // FMLA V24.4S, V1.4S, V5.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1695
+	TBZ $1, R20, single1753
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1696
+	TBZ $0, R20, loaded1754
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1696
+	B loaded1754
 
-single1695:
+single1753:
 	FMOVS 16(R10), F1
 
-loaded1696:
+loaded1754:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -37498,17 +38308,17 @@ loaded1696:
 	WORD $0x4f851819 // FMLA V25.4S, V0.4S, V5.S[2]
 	WORD $0x4f851838 // FMLA V24.4S, V1.4S, V5.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1697
+	TBZ $1, R20, single1755
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1698
+	TBZ $0, R20, loaded1756
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1698
+	B loaded1756
 
-single1697:
+single1755:
 	FMOVS 16(R10), F1
 
-loaded1698:
+loaded1756:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -37535,17 +38345,17 @@ single:
 	FMOVS (R3), F5
 	ADD $4, R3
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1699
+	TBZ $1, R20, single1757
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1700
+	TBZ $0, R20, loaded1758
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1700
+	B loaded1758
 
-single1699:
+single1757:
 	FMOVS 16(R10), F1
 
-loaded1700:
+loaded1758:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -37569,68 +38379,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1701
+	TBZ $1, R20, single1759
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1702
+	TBZ $0, R20, loaded1760
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1702
+	B loaded1760
 
-single1701:
+single1759:
 	FMOVS 16(R21), F0
 
-loaded1702:
+loaded1760:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1703
+	TBZ $1, R20, single1761
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1704
+	TBZ $0, R20, loaded1762
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1704
+	B loaded1762
 
-single1703:
+single1761:
 	FMOVS 16(R21), F0
 
-loaded1704:
+loaded1762:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1705
+	TBZ $1, R20, single1763
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1706
+	TBZ $0, R20, loaded1764
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1706
+	B loaded1764
 
-single1705:
+single1763:
 	FMOVS 16(R21), F0
 
-loaded1706:
+loaded1764:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1707
+	TBZ $1, R20, single1765
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1708
+	TBZ $0, R20, loaded1766
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1708
+	B loaded1766
 
-single1707:
+single1765:
 	FMOVS 16(R21), F0
 
-loaded1708:
+loaded1766:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -37642,17 +38452,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single1709
+	TBZ $1, R20, single1767
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1710
+	TBZ $0, R20, loaded1768
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1710
+	B loaded1768
 
-single1709:
+single1767:
 	FMOVS 16(R21), F0
 
-loaded1710:
+loaded1768:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -37661,56 +38471,56 @@ loaded1710:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1711
+	TBZ $1, R20, single1769
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1712
+	TBZ $0, R20, stored1770
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1712
+	B stored1770
 
-single1711:
+single1769:
 	FMOVS F30, 16(R21)
 
-stored1712:
+stored1770:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1713
+	TBZ $1, R20, single1771
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1714
+	TBZ $0, R20, stored1772
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1714
+	B stored1772
 
-single1713:
+single1771:
 	FMOVS F28, 16(R21)
 
-stored1714:
+stored1772:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1715
+	TBZ $1, R20, single1773
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1716
+	TBZ $0, R20, stored1774
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1716
+	B stored1774
 
-single1715:
+single1773:
 	FMOVS F26, 16(R21)
 
-stored1716:
+stored1774:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1717
+	TBZ $1, R20, single1775
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1718
+	TBZ $0, R20, stored1776
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1718
+	B stored1776
 
-single1717:
+single1775:
 	FMOVS F24, 16(R21)
 
-stored1718:
+stored1776:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -37948,68 +38758,68 @@ unrolled:
 	VLD1.P 16(R2), [V3.B16]
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
-	TBZ $1, R20, single1719
+	TBZ $1, R20, single1777
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1720
+	TBZ $0, R20, loaded1778
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1720
+	B loaded1778
 
-single1719:
+single1777:
 	FMOVS 0(R10), F0
 
-loaded1720:
+loaded1778:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
 	WORD $0x4f83101d // FMLA V29.4S, V0.4S, V3.S[0]
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
-	TBZ $1, R20, single1721
+	TBZ $1, R20, single1779
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1722
+	TBZ $0, R20, loaded1780
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1722
+	B loaded1780
 
-single1721:
+single1779:
 	FMOVS 0(R10), F0
 
-loaded1722:
+loaded1780:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
 	WORD $0x4fa3101d // FMLA V29.4S, V0.4S, V3.S[1]
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
-	TBZ $1, R20, single1723
+	TBZ $1, R20, single1781
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1724
+	TBZ $0, R20, loaded1782
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1724
+	B loaded1782
 
-single1723:
+single1781:
 	FMOVS 0(R10), F0
 
-loaded1724:
+loaded1782:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
 	WORD $0x4f83181d // FMLA V29.4S, V0.4S, V3.S[2]
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
-	TBZ $1, R20, single1725
+	TBZ $1, R20, single1783
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1726
+	TBZ $0, R20, loaded1784
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1726
+	B loaded1784
 
-single1725:
+single1783:
 	FMOVS 0(R10), F0
 
-loaded1726:
+loaded1784:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -38034,17 +38844,17 @@ single:
 	ADD $4, R3
 	FMOVS (R4), F5
 	ADD $4, R4
-	TBZ $1, R20, single1727
+	TBZ $1, R20, single1785
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1728
+	TBZ $0, R20, loaded1786
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1728
+	B loaded1786
 
-single1727:
+single1785:
 	FMOVS 0(R10), F0
 
-loaded1728:
+loaded1786:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -38062,90 +38872,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1729
+	TBZ $1, R20, single1787
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1730
+	TBZ $0, R20, loaded1788
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1730
+	B loaded1788
 
-single1729:
+single1787:
 	FMOVS 0(R21), F0
 
-loaded1730:
+loaded1788:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1731
+	TBZ $1, R20, single1789
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1732
+	TBZ $0, R20, loaded1790
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1732
+	B loaded1790
 
-single1731:
+single1789:
 	FMOVS 0(R21), F0
 
-loaded1732:
+loaded1790:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1733
+	TBZ $1, R20, single1791
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1734
+	TBZ $0, R20, loaded1792
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1734
+	B loaded1792
 
-single1733:
+single1791:
 	FMOVS 0(R21), F0
 
-loaded1734:
+loaded1792:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1735
+	TBZ $1, R20, single1793
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1736
+	TBZ $0, R20, loaded1794
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1736
+	B loaded1794
 
-single1735:
+single1793:
 	FMOVS 0(R21), F0
 
-loaded1736:
+loaded1794:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1737
+	TBZ $1, R20, single1795
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1738
+	TBZ $0, R20, loaded1796
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1738
+	B loaded1796
 
-single1737:
+single1795:
 	FMOVS 0(R21), F0
 
-loaded1738:
+loaded1796:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1739
+	TBZ $1, R20, single1797
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1740
+	TBZ $0, R20, loaded1798
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1740
+	B loaded1798
 
-single1739:
+single1797:
 	FMOVS 0(R21), F0
 
-loaded1740:
+loaded1798:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -38154,65 +38964,65 @@ loaded1740:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1741
+	TBZ $1, R20, single1799
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1742
+	TBZ $0, R20, stored1800
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1742
+	B stored1800
 
-single1741:
+single1799:
 	FMOVS F31, 0(R21)
 
-stored1742:
+stored1800:
 	ADD R13, R21
-	TBZ $1, R20, single1743
+	TBZ $1, R20, single1801
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1744
+	TBZ $0, R20, stored1802
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1744
+	B stored1802
 
-single1743:
+single1801:
 	FMOVS F30, 0(R21)
 
-stored1744:
+stored1802:
 	ADD R13, R21
-	TBZ $1, R20, single1745
+	TBZ $1, R20, single1803
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1746
+	TBZ $0, R20, stored1804
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1746
+	B stored1804
 
-single1745:
+single1803:
 	FMOVS F29, 0(R21)
 
-stored1746:
+stored1804:
 	ADD R13, R21
-	TBZ $1, R20, single1747
+	TBZ $1, R20, single1805
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1748
+	TBZ $0, R20, stored1806
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1748
+	B stored1806
 
-single1747:
+single1805:
 	FMOVS F28, 0(R21)
 
-stored1748:
+stored1806:
 	ADD R13, R21
-	TBZ $1, R20, single1749
+	TBZ $1, R20, single1807
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1750
+	TBZ $0, R20, stored1808
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1750
+	B stored1808
 
-single1749:
+single1807:
 	FMOVS F27, 0(R21)
 
-stored1750:
+stored1808:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -38518,17 +39328,17 @@ unrolled:
 	VLD1.P 16(R3), [V5.B16]
 	VLD1.P 16(R4), [V6.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1751
+	TBZ $1, R20, single1809
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1752
+	TBZ $0, R20, loaded1810
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1752
+	B loaded1810
 
-single1751:
+single1809:
 	FMOVS 16(R10), F1
 
-loaded1752:
+loaded1810:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -38541,17 +39351,17 @@ loaded1752:
 	WORD $0x4f861017 // FMLA V23.4S, V0.4S, V6.S[0]
 	WORD $0x4f861036 // FMLA V22.4S, V1.4S, V6.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1753
+	TBZ $1, R20, single1811
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1754
+	TBZ $0, R20, loaded1812
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1754
+	B loaded1812
 
-single1753:
+single1811:
 	FMOVS 16(R10), F1
 
-loaded1754:
+loaded1812:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -38564,17 +39374,17 @@ loaded1754:
 	WORD $0x4fa61017 // FMLA V23.4S, V0.4S, V6.S[1]
 	WORD $0x4fa61036 // FMLA V22.4S, V1.4S, V6.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1755
+	TBZ $1, R20, single1813
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1756
+	TBZ $0, R20, loaded1814
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1756
+	B loaded1814
 
-single1755:
+single1813:
 	FMOVS 16(R10), F1
 
-loaded1756:
+loaded1814:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -38587,17 +39397,17 @@ loaded1756:
 	WORD $0x4f861817 // FMLA V23.4S, V0.4S, V6.S[2]
 	WORD $0x4f861836 // FMLA V22.4S, V1.4S, V6.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1757
+	TBZ $1, R20, single1815
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1758
+	TBZ $0, R20, loaded1816
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1758
+	B loaded1816
 
-single1757:
+single1815:
 	FMOVS 16(R10), F1
 
-loaded1758:
+loaded1816:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -38628,17 +39438,17 @@ single:
 	FMOVS (R4), F6
 	ADD $4, R4
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1759
+	TBZ $1, R20, single1817
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1760
+	TBZ $0, R20, loaded1818
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1760
+	B loaded1818
 
-single1759:
+single1817:
 	FMOVS 16(R10), F1
 
-loaded1760:
+loaded1818:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -38664,85 +39474,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1761
+	TBZ $1, R20, single1819
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1762
+	TBZ $0, R20, loaded1820
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1762
+	B loaded1820
 
-single1761:
+single1819:
 	FMOVS 16(R21), F0
 
-loaded1762:
+loaded1820:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1763
+	TBZ $1, R20, single1821
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1764
+	TBZ $0, R20, loaded1822
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1764
+	B loaded1822
 
-single1763:
+single1821:
 	FMOVS 16(R21), F0
 
-loaded1764:
+loaded1822:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1765
+	TBZ $1, R20, single1823
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1766
+	TBZ $0, R20, loaded1824
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1766
+	B loaded1824
 
-single1765:
+single1823:
 	FMOVS 16(R21), F0
 
-loaded1766:
+loaded1824:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1767
+	TBZ $1, R20, single1825
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1768
+	TBZ $0, R20, loaded1826
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1768
+	B loaded1826
 
-single1767:
+single1825:
 	FMOVS 16(R21), F0
 
-loaded1768:
+loaded1826:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1769
+	TBZ $1, R20, single1827
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1770
+	TBZ $0, R20, loaded1828
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1770
+	B loaded1828
 
-single1769:
+single1827:
 	FMOVS 16(R21), F0
 
-loaded1770:
+loaded1828:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -38755,17 +39565,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single1771
+	TBZ $1, R20, single1829
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1772
+	TBZ $0, R20, loaded1830
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1772
+	B loaded1830
 
-single1771:
+single1829:
 	FMOVS 16(R21), F0
 
-loaded1772:
+loaded1830:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -38775,69 +39585,69 @@ loaded1772:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1773
+	TBZ $1, R20, single1831
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1774
+	TBZ $0, R20, stored1832
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1774
+	B stored1832
 
-single1773:
+single1831:
 	FMOVS F30, 16(R21)
 
-stored1774:
+stored1832:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1775
+	TBZ $1, R20, single1833
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1776
+	TBZ $0, R20, stored1834
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1776
+	B stored1834
 
-single1775:
+single1833:
 	FMOVS F28, 16(R21)
 
-stored1776:
+stored1834:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1777
+	TBZ $1, R20, single1835
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1778
+	TBZ $0, R20, stored1836
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1778
+	B stored1836
 
-single1777:
+single1835:
 	FMOVS F26, 16(R21)
 
-stored1778:
+stored1836:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1779
+	TBZ $1, R20, single1837
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1780
+	TBZ $0, R20, stored1838
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1780
+	B stored1838
 
-single1779:
+single1837:
 	FMOVS F24, 16(R21)
 
-stored1780:
+stored1838:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1781
+	TBZ $1, R20, single1839
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1782
+	TBZ $0, R20, stored1840
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1782
+	B stored1840
 
-single1781:
+single1839:
 	FMOVS F22, 16(R21)
 
-stored1782:
+stored1840:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -39097,17 +39907,17 @@ unrolled:
 	VLD1.P 16(R3), [V4.B16]
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
-	TBZ $1, R20, single1783
+	TBZ $1, R20, single1841
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1784
+	TBZ $0, R20, loaded1842
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1784
+	B loaded1842
 
-single1783:
+single1841:
 	FMOVS 0(R10), F0
 
-loaded1784:
+loaded1842:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -39115,17 +39925,17 @@ loaded1784:
 	WORD $0x4f84101c // FMLA V28.4S, V0.4S, V4.S[0]
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
-	TBZ $1, R20, single1785
+	TBZ $1, R20, single1843
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1786
+	TBZ $0, R20, loaded1844
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1786
+	B loaded1844
 
-single1785:
+single1843:
 	FMOVS 0(R10), F0
 
-loaded1786:
+loaded1844:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -39133,17 +39943,17 @@ loaded1786:
 	WORD $0x4fa4101c // FMLA V28.4S, V0.4S, V4.S[1]
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
-	TBZ $1, R20, single1787
+	TBZ $1, R20, single1845
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1788
+	TBZ $0, R20, loaded1846
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1788
+	B loaded1846
 
-single1787:
+single1845:
 	FMOVS 0(R10), F0
 
-loaded1788:
+loaded1846:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -39151,17 +39961,17 @@ loaded1788:
 	WORD $0x4f84181c // FMLA V28.4S, V0.4S, V4.S[2]
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
-	TBZ $1, R20, single1789
+	TBZ $1, R20, single1847
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1790
+	TBZ $0, R20, loaded1848
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1790
+	B loaded1848
 
-single1789:
+single1847:
 	FMOVS 0(R10), F0
 
-loaded1790:
+loaded1848:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -39189,17 +39999,17 @@ single:
 	ADD $4, R4
 	FMOVS (R5), F6
 	ADD $4, R5
-	TBZ $1, R20, single1791
+	TBZ $1, R20, single1849
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1792
+	TBZ $0, R20, loaded1850
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1792
+	B loaded1850
 
-single1791:
+single1849:
 	FMOVS 0(R10), F0
 
-loaded1792:
+loaded1850:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -39218,104 +40028,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1793
+	TBZ $1, R20, single1851
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1794
+	TBZ $0, R20, loaded1852
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1794
+	B loaded1852
 
-single1793:
+single1851:
 	FMOVS 0(R21), F0
 
-loaded1794:
+loaded1852:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1795
+	TBZ $1, R20, single1853
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1796
+	TBZ $0, R20, loaded1854
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1796
+	B loaded1854
 
-single1795:
+single1853:
 	FMOVS 0(R21), F0
 
-loaded1796:
+loaded1854:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1797
+	TBZ $1, R20, single1855
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1798
+	TBZ $0, R20, loaded1856
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1798
+	B loaded1856
 
-single1797:
+single1855:
 	FMOVS 0(R21), F0
 
-loaded1798:
+loaded1856:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1799
+	TBZ $1, R20, single1857
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1800
+	TBZ $0, R20, loaded1858
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1800
+	B loaded1858
 
-single1799:
+single1857:
 	FMOVS 0(R21), F0
 
-loaded1800:
+loaded1858:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1801
+	TBZ $1, R20, single1859
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1802
+	TBZ $0, R20, loaded1860
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1802
+	B loaded1860
 
-single1801:
+single1859:
 	FMOVS 0(R21), F0
 
-loaded1802:
+loaded1860:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single1803
+	TBZ $1, R20, single1861
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1804
+	TBZ $0, R20, loaded1862
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1804
+	B loaded1862
 
-single1803:
+single1861:
 	FMOVS 0(R21), F0
 
-loaded1804:
+loaded1862:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1805
+	TBZ $1, R20, single1863
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1806
+	TBZ $0, R20, loaded1864
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1806
+	B loaded1864
 
-single1805:
+single1863:
 	FMOVS 0(R21), F0
 
-loaded1806:
+loaded1864:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -39325,77 +40135,77 @@ loaded1806:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1807
+	TBZ $1, R20, single1865
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1808
+	TBZ $0, R20, stored1866
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1808
+	B stored1866
 
-single1807:
+single1865:
 	FMOVS F31, 0(R21)
 
-stored1808:
+stored1866:
 	ADD R13, R21
-	TBZ $1, R20, single1809
+	TBZ $1, R20, single1867
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1810
+	TBZ $0, R20, stored1868
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1810
+	B stored1868
 
-single1809:
+single1867:
 	FMOVS F30, 0(R21)
 
-stored1810:
+stored1868:
 	ADD R13, R21
-	TBZ $1, R20, single1811
+	TBZ $1, R20, single1869
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1812
+	TBZ $0, R20, stored1870
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1812
+	B stored1870
 
-single1811:
+single1869:
 	FMOVS F29, 0(R21)
 
-stored1812:
+stored1870:
 	ADD R13, R21
-	TBZ $1, R20, single1813
+	TBZ $1, R20, single1871
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1814
+	TBZ $0, R20, stored1872
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1814
+	B stored1872
 
-single1813:
+single1871:
 	FMOVS F28, 0(R21)
 
-stored1814:
+stored1872:
 	ADD R13, R21
-	TBZ $1, R20, single1815
+	TBZ $1, R20, single1873
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1816
+	TBZ $0, R20, stored1874
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1816
+	B stored1874
 
-single1815:
+single1873:
 	FMOVS F27, 0(R21)
 
-stored1816:
+stored1874:
 	ADD R13, R21
-	TBZ $1, R20, single1817
+	TBZ $1, R20, single1875
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored1818
+	TBZ $0, R20, stored1876
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1818
+	B stored1876
 
-single1817:
+single1875:
 	FMOVS F26, 0(R21)
 
-stored1818:
+stored1876:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -39735,17 +40545,17 @@ unrolled:
 	VLD1.P 16(R4), [V6.B16]
 	VLD1.P 16(R5), [V7.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1819
+	TBZ $1, R20, single1877
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1820
+	TBZ $0, R20, loaded1878
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1820
+	B loaded1878
 
-single1819:
+single1877:
 	FMOVS 16(R10), F1
 
-loaded1820:
+loaded1878:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -39760,17 +40570,17 @@ loaded1820:
 	WORD $0x4f871015 // FMLA V21.4S, V0.4S, V7.S[0]
 	WORD $0x4f871034 // FMLA V20.4S, V1.4S, V7.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1821
+	TBZ $1, R20, single1879
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1822
+	TBZ $0, R20, loaded1880
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1822
+	B loaded1880
 
-single1821:
+single1879:
 	FMOVS 16(R10), F1
 
-loaded1822:
+loaded1880:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -39785,17 +40595,17 @@ loaded1822:
 	WORD $0x4fa71015 // FMLA V21.4S, V0.4S, V7.S[1]
 	WORD $0x4fa71034 // FMLA V20.4S, V1.4S, V7.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1823
+	TBZ $1, R20, single1881
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1824
+	TBZ $0, R20, loaded1882
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1824
+	B loaded1882
 
-single1823:
+single1881:
 	FMOVS 16(R10), F1
 
-loaded1824:
+loaded1882:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -39810,17 +40620,17 @@ loaded1824:
 	WORD $0x4f871815 // FMLA V21.4S, V0.4S, V7.S[2]
 	WORD $0x4f871834 // FMLA V20.4S, V1.4S, V7.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1825
+	TBZ $1, R20, single1883
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1826
+	TBZ $0, R20, loaded1884
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1826
+	B loaded1884
 
-single1825:
+single1883:
 	FMOVS 16(R10), F1
 
-loaded1826:
+loaded1884:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -39855,17 +40665,17 @@ single:
 	FMOVS (R5), F7
 	ADD $4, R5
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1827
+	TBZ $1, R20, single1885
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1828
+	TBZ $0, R20, loaded1886
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1828
+	B loaded1886
 
-single1827:
+single1885:
 	FMOVS 16(R10), F1
 
-loaded1828:
+loaded1886:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -39893,102 +40703,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1829
+	TBZ $1, R20, single1887
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1830
+	TBZ $0, R20, loaded1888
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1830
+	B loaded1888
 
-single1829:
+single1887:
 	FMOVS 16(R21), F0
 
-loaded1830:
+loaded1888:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1831
+	TBZ $1, R20, single1889
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1832
+	TBZ $0, R20, loaded1890
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1832
+	B loaded1890
 
-single1831:
+single1889:
 	FMOVS 16(R21), F0
 
-loaded1832:
+loaded1890:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1833
+	TBZ $1, R20, single1891
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1834
+	TBZ $0, R20, loaded1892
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1834
+	B loaded1892
 
-single1833:
+single1891:
 	FMOVS 16(R21), F0
 
-loaded1834:
+loaded1892:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1835
+	TBZ $1, R20, single1893
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1836
+	TBZ $0, R20, loaded1894
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1836
+	B loaded1894
 
-single1835:
+single1893:
 	FMOVS 16(R21), F0
 
-loaded1836:
+loaded1894:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1837
+	TBZ $1, R20, single1895
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1838
+	TBZ $0, R20, loaded1896
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1838
+	B loaded1896
 
-single1837:
+single1895:
 	FMOVS 16(R21), F0
 
-loaded1838:
+loaded1896:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single1839
+	TBZ $1, R20, single1897
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1840
+	TBZ $0, R20, loaded1898
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1840
+	B loaded1898
 
-single1839:
+single1897:
 	FMOVS 16(R21), F0
 
-loaded1840:
+loaded1898:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -40002,17 +40812,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single1841
+	TBZ $1, R20, single1899
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1842
+	TBZ $0, R20, loaded1900
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1842
+	B loaded1900
 
-single1841:
+single1899:
 	FMOVS 16(R21), F0
 
-loaded1842:
+loaded1900:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -40023,82 +40833,82 @@ loaded1842:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1843
+	TBZ $1, R20, single1901
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1844
+	TBZ $0, R20, stored1902
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1844
+	B stored1902
 
-single1843:
+single1901:
 	FMOVS F30, 16(R21)
 
-stored1844:
+stored1902:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1845
+	TBZ $1, R20, single1903
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1846
+	TBZ $0, R20, stored1904
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1846
+	B stored1904
 
-single1845:
+single1903:
 	FMOVS F28, 16(R21)
 
-stored1846:
+stored1904:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1847
+	TBZ $1, R20, single1905
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1848
+	TBZ $0, R20, stored1906
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1848
+	B stored1906
 
-single1847:
+single1905:
 	FMOVS F26, 16(R21)
 
-stored1848:
+stored1906:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1849
+	TBZ $1, R20, single1907
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1850
+	TBZ $0, R20, stored1908
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1850
+	B stored1908
 
-single1849:
+single1907:
 	FMOVS F24, 16(R21)
 
-stored1850:
+stored1908:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1851
+	TBZ $1, R20, single1909
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1852
+	TBZ $0, R20, stored1910
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1852
+	B stored1910
 
-single1851:
+single1909:
 	FMOVS F22, 16(R21)
 
-stored1852:
+stored1910:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single1853
+	TBZ $1, R20, single1911
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored1854
+	TBZ $0, R20, stored1912
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored1854
+	B stored1912
 
-single1853:
+single1911:
 	FMOVS F20, 16(R21)
 
-stored1854:
+stored1912:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -40380,17 +41190,17 @@ unrolled:
 	VLD1.P 16(R4), [V5.B16]
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
-	TBZ $1, R20, single1855
+	TBZ $1, R20, single1913
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1856
+	TBZ $0, R20, loaded1914
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1856
+	B loaded1914
 
-single1855:
+single1913:
 	FMOVS 0(R10), F0
 
-loaded1856:
+loaded1914:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -40399,17 +41209,17 @@ loaded1856:
 	WORD $0x4f85101b // FMLA V27.4S, V0.4S, V5.S[0]
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
-	TBZ $1, R20, single1857
+	TBZ $1, R20, single1915
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1858
+	TBZ $0, R20, loaded1916
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1858
+	B loaded1916
 
-single1857:
+single1915:
 	FMOVS 0(R10), F0
 
-loaded1858:
+loaded1916:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -40418,17 +41228,17 @@ loaded1858:
 	WORD $0x4fa5101b // FMLA V27.4S, V0.4S, V5.S[1]
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
 	WORD $0x4fa71019 // FMLA V25.4S, V0.4S, V7.S[1]
-	TBZ $1, R20, single1859
+	TBZ $1, R20, single1917
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1860
+	TBZ $0, R20, loaded1918
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1860
+	B loaded1918
 
-single1859:
+single1917:
 	FMOVS 0(R10), F0
 
-loaded1860:
+loaded1918:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -40437,17 +41247,17 @@ loaded1860:
 	WORD $0x4f85181b // FMLA V27.4S, V0.4S, V5.S[2]
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
 	WORD $0x4f871819 // FMLA V25.4S, V0.4S, V7.S[2]
-	TBZ $1, R20, single1861
+	TBZ $1, R20, single1919
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1862
+	TBZ $0, R20, loaded1920
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1862
+	B loaded1920
 
-single1861:
+single1919:
 	FMOVS 0(R10), F0
 
-loaded1862:
+loaded1920:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -40478,17 +41288,17 @@ single:
 	ADD $4, R5
 	FMOVS (R6), F7
 	ADD $4, R6
-	TBZ $1, R20, single1863
+	TBZ $1, R20, single1921
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1864
+	TBZ $0, R20, loaded1922
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1864
+	B loaded1922
 
-single1863:
+single1921:
 	FMOVS 0(R10), F0
 
-loaded1864:
+loaded1922:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -40508,118 +41318,118 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1865
+	TBZ $1, R20, single1923
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1866
+	TBZ $0, R20, loaded1924
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1866
+	B loaded1924
 
-single1865:
+single1923:
 	FMOVS 0(R21), F0
 
-loaded1866:
+loaded1924:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1867
+	TBZ $1, R20, single1925
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1868
+	TBZ $0, R20, loaded1926
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1868
+	B loaded1926
 
-single1867:
+single1925:
 	FMOVS 0(R21), F0
 
-loaded1868:
+loaded1926:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1869
+	TBZ $1, R20, single1927
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1870
+	TBZ $0, R20, loaded1928
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1870
+	B loaded1928
 
-single1869:
+single1927:
 	FMOVS 0(R21), F0
 
-loaded1870:
+loaded1928:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1871
+	TBZ $1, R20, single1929
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1872
+	TBZ $0, R20, loaded1930
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1872
+	B loaded1930
 
-single1871:
+single1929:
 	FMOVS 0(R21), F0
 
-loaded1872:
+loaded1930:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1873
+	TBZ $1, R20, single1931
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1874
+	TBZ $0, R20, loaded1932
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1874
+	B loaded1932
 
-single1873:
+single1931:
 	FMOVS 0(R21), F0
 
-loaded1874:
+loaded1932:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single1875
+	TBZ $1, R20, single1933
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1876
+	TBZ $0, R20, loaded1934
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1876
+	B loaded1934
 
-single1875:
+single1933:
 	FMOVS 0(R21), F0
 
-loaded1876:
+loaded1934:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single1877
+	TBZ $1, R20, single1935
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1878
+	TBZ $0, R20, loaded1936
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1878
+	B loaded1936
 
-single1877:
+single1935:
 	FMOVS 0(R21), F0
 
-loaded1878:
+loaded1936:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1879
+	TBZ $1, R20, single1937
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1880
+	TBZ $0, R20, loaded1938
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1880
+	B loaded1938
 
-single1879:
+single1937:
 	FMOVS 0(R21), F0
 
-loaded1880:
+loaded1938:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -40630,89 +41440,89 @@ loaded1880:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1881
+	TBZ $1, R20, single1939
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1882
+	TBZ $0, R20, stored1940
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1882
+	B stored1940
 
-single1881:
+single1939:
 	FMOVS F31, 0(R21)
 
-stored1882:
+stored1940:
 	ADD R13, R21
-	TBZ $1, R20, single1883
+	TBZ $1, R20, single1941
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1884
+	TBZ $0, R20, stored1942
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1884
+	B stored1942
 
-single1883:
+single1941:
 	FMOVS F30, 0(R21)
 
-stored1884:
+stored1942:
 	ADD R13, R21
-	TBZ $1, R20, single1885
+	TBZ $1, R20, single1943
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1886
+	TBZ $0, R20, stored1944
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1886
+	B stored1944
 
-single1885:
+single1943:
 	FMOVS F29, 0(R21)
 
-stored1886:
+stored1944:
 	ADD R13, R21
-	TBZ $1, R20, single1887
+	TBZ $1, R20, single1945
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1888
+	TBZ $0, R20, stored1946
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1888
+	B stored1946
 
-single1887:
+single1945:
 	FMOVS F28, 0(R21)
 
-stored1888:
+stored1946:
 	ADD R13, R21
-	TBZ $1, R20, single1889
+	TBZ $1, R20, single1947
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1890
+	TBZ $0, R20, stored1948
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1890
+	B stored1948
 
-single1889:
+single1947:
 	FMOVS F27, 0(R21)
 
-stored1890:
+stored1948:
 	ADD R13, R21
-	TBZ $1, R20, single1891
+	TBZ $1, R20, single1949
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored1892
+	TBZ $0, R20, stored1950
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1892
+	B stored1950
 
-single1891:
+single1949:
 	FMOVS F26, 0(R21)
 
-stored1892:
+stored1950:
 	ADD R13, R21
-	TBZ $1, R20, single1893
+	TBZ $1, R20, single1951
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored1894
+	TBZ $0, R20, stored1952
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored1894
+	B stored1952
 
-single1893:
+single1951:
 	FMOVS F25, 0(R21)
 
-stored1894:
+stored1952:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -41086,17 +41896,17 @@ unrolled:
 	VLD1.P 16(R5), [V7.B16]
 	VLD1.P 16(R6), [V8.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1895
+	TBZ $1, R20, single1953
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1896
+	TBZ $0, R20, loaded1954
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1896
+	B loaded1954
 
-single1895:
+single1953:
 	FMOVS 16(R10), F1
 
-loaded1896:
+loaded1954:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -41113,17 +41923,17 @@ loaded1896:
 	WORD $0x4f881013 // FMLA V19.4S, V0.4S, V8.S[0]
 	WORD $0x4f881032 // FMLA V18.4S, V1.4S, V8.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1897
+	TBZ $1, R20, single1955
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1898
+	TBZ $0, R20, loaded1956
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1898
+	B loaded1956
 
-single1897:
+single1955:
 	FMOVS 16(R10), F1
 
-loaded1898:
+loaded1956:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -41140,17 +41950,17 @@ loaded1898:
 	WORD $0x4fa81013 // FMLA V19.4S, V0.4S, V8.S[1]
 	WORD $0x4fa81032 // FMLA V18.4S, V1.4S, V8.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1899
+	TBZ $1, R20, single1957
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1900
+	TBZ $0, R20, loaded1958
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1900
+	B loaded1958
 
-single1899:
+single1957:
 	FMOVS 16(R10), F1
 
-loaded1900:
+loaded1958:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -41167,17 +41977,17 @@ loaded1900:
 	WORD $0x4f881813 // FMLA V19.4S, V0.4S, V8.S[2]
 	WORD $0x4f881832 // FMLA V18.4S, V1.4S, V8.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1901
+	TBZ $1, R20, single1959
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1902
+	TBZ $0, R20, loaded1960
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1902
+	B loaded1960
 
-single1901:
+single1959:
 	FMOVS 16(R10), F1
 
-loaded1902:
+loaded1960:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -41216,17 +42026,17 @@ single:
 	FMOVS (R6), F8
 	ADD $4, R6
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1903
+	TBZ $1, R20, single1961
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1904
+	TBZ $0, R20, loaded1962
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1904
+	B loaded1962
 
-single1903:
+single1961:
 	FMOVS 16(R10), F1
 
-loaded1904:
+loaded1962:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -41256,119 +42066,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1905
+	TBZ $1, R20, single1963
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1906
+	TBZ $0, R20, loaded1964
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1906
+	B loaded1964
 
-single1905:
+single1963:
 	FMOVS 16(R21), F0
 
-loaded1906:
+loaded1964:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1907
+	TBZ $1, R20, single1965
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1908
+	TBZ $0, R20, loaded1966
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1908
+	B loaded1966
 
-single1907:
+single1965:
 	FMOVS 16(R21), F0
 
-loaded1908:
+loaded1966:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1909
+	TBZ $1, R20, single1967
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1910
+	TBZ $0, R20, loaded1968
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1910
+	B loaded1968
 
-single1909:
+single1967:
 	FMOVS 16(R21), F0
 
-loaded1910:
+loaded1968:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1911
+	TBZ $1, R20, single1969
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1912
+	TBZ $0, R20, loaded1970
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1912
+	B loaded1970
 
-single1911:
+single1969:
 	FMOVS 16(R21), F0
 
-loaded1912:
+loaded1970:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1913
+	TBZ $1, R20, single1971
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1914
+	TBZ $0, R20, loaded1972
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1914
+	B loaded1972
 
-single1913:
+single1971:
 	FMOVS 16(R21), F0
 
-loaded1914:
+loaded1972:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single1915
+	TBZ $1, R20, single1973
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1916
+	TBZ $0, R20, loaded1974
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1916
+	B loaded1974
 
-single1915:
+single1973:
 	FMOVS 16(R21), F0
 
-loaded1916:
+loaded1974:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single1917
+	TBZ $1, R20, single1975
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1918
+	TBZ $0, R20, loaded1976
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1918
+	B loaded1976
 
-single1917:
+single1975:
 	FMOVS 16(R21), F0
 
-loaded1918:
+loaded1976:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -41383,17 +42193,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single1919
+	TBZ $1, R20, single1977
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1920
+	TBZ $0, R20, loaded1978
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1920
+	B loaded1978
 
-single1919:
+single1977:
 	FMOVS 16(R21), F0
 
-loaded1920:
+loaded1978:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -41405,95 +42215,95 @@ loaded1920:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single1921
+	TBZ $1, R20, single1979
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored1922
+	TBZ $0, R20, stored1980
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1922
+	B stored1980
 
-single1921:
+single1979:
 	FMOVS F30, 16(R21)
 
-stored1922:
+stored1980:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single1923
+	TBZ $1, R20, single1981
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored1924
+	TBZ $0, R20, stored1982
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1924
+	B stored1982
 
-single1923:
+single1981:
 	FMOVS F28, 16(R21)
 
-stored1924:
+stored1982:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single1925
+	TBZ $1, R20, single1983
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored1926
+	TBZ $0, R20, stored1984
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1926
+	B stored1984
 
-single1925:
+single1983:
 	FMOVS F26, 16(R21)
 
-stored1926:
+stored1984:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single1927
+	TBZ $1, R20, single1985
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored1928
+	TBZ $0, R20, stored1986
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1928
+	B stored1986
 
-single1927:
+single1985:
 	FMOVS F24, 16(R21)
 
-stored1928:
+stored1986:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single1929
+	TBZ $1, R20, single1987
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored1930
+	TBZ $0, R20, stored1988
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored1930
+	B stored1988
 
-single1929:
+single1987:
 	FMOVS F22, 16(R21)
 
-stored1930:
+stored1988:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single1931
+	TBZ $1, R20, single1989
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored1932
+	TBZ $0, R20, stored1990
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored1932
+	B stored1990
 
-single1931:
+single1989:
 	FMOVS F20, 16(R21)
 
-stored1932:
+stored1990:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single1933
+	TBZ $1, R20, single1991
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored1934
+	TBZ $0, R20, stored1992
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored1934
+	B stored1992
 
-single1933:
+single1991:
 	FMOVS F18, 16(R21)
 
-stored1934:
+stored1992:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -41797,17 +42607,17 @@ unrolled:
 	VLD1.P 16(R5), [V6.B16]
 	VLD1.P 16(R6), [V7.B16]
 	VLD1.P 16(R7), [V8.B16]
-	TBZ $1, R20, single1935
+	TBZ $1, R20, single1993
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1936
+	TBZ $0, R20, loaded1994
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1936
+	B loaded1994
 
-single1935:
+single1993:
 	FMOVS 0(R10), F0
 
-loaded1936:
+loaded1994:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -41817,17 +42627,17 @@ loaded1936:
 	WORD $0x4f86101a // FMLA V26.4S, V0.4S, V6.S[0]
 	WORD $0x4f871019 // FMLA V25.4S, V0.4S, V7.S[0]
 	WORD $0x4f881018 // FMLA V24.4S, V0.4S, V8.S[0]
-	TBZ $1, R20, single1937
+	TBZ $1, R20, single1995
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1938
+	TBZ $0, R20, loaded1996
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1938
+	B loaded1996
 
-single1937:
+single1995:
 	FMOVS 0(R10), F0
 
-loaded1938:
+loaded1996:
 	ADD R12, R10
 	WORD $0x4fa1101f // FMLA V31.4S, V0.4S, V1.S[1]
 	WORD $0x4fa2101e // FMLA V30.4S, V0.4S, V2.S[1]
@@ -41837,17 +42647,17 @@ loaded1938:
 	WORD $0x4fa6101a // FMLA V26.4S, V0.4S, V6.S[1]
 	WORD $0x4fa71019 // FMLA V25.4S, V0.4S, V7.S[1]
 	WORD $0x4fa81018 // FMLA V24.4S, V0.4S, V8.S[1]
-	TBZ $1, R20, single1939
+	TBZ $1, R20, single1997
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1940
+	TBZ $0, R20, loaded1998
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1940
+	B loaded1998
 
-single1939:
+single1997:
 	FMOVS 0(R10), F0
 
-loaded1940:
+loaded1998:
 	ADD R12, R10
 	WORD $0x4f81181f // FMLA V31.4S, V0.4S, V1.S[2]
 	WORD $0x4f82181e // FMLA V30.4S, V0.4S, V2.S[2]
@@ -41857,17 +42667,17 @@ loaded1940:
 	WORD $0x4f86181a // FMLA V26.4S, V0.4S, V6.S[2]
 	WORD $0x4f871819 // FMLA V25.4S, V0.4S, V7.S[2]
 	WORD $0x4f881818 // FMLA V24.4S, V0.4S, V8.S[2]
-	TBZ $1, R20, single1941
+	TBZ $1, R20, single1999
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1942
+	TBZ $0, R20, loaded2000
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1942
+	B loaded2000
 
-single1941:
+single1999:
 	FMOVS 0(R10), F0
 
-loaded1942:
+loaded2000:
 	ADD R12, R10
 	WORD $0x4fa1181f // FMLA V31.4S, V0.4S, V1.S[3]
 	WORD $0x4fa2181e // FMLA V30.4S, V0.4S, V2.S[3]
@@ -41901,17 +42711,17 @@ single:
 	ADD $4, R6
 	FMOVS (R7), F8
 	ADD $4, R7
-	TBZ $1, R20, single1943
+	TBZ $1, R20, single2001
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded1944
+	TBZ $0, R20, loaded2002
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1944
+	B loaded2002
 
-single1943:
+single2001:
 	FMOVS 0(R10), F0
 
-loaded1944:
+loaded2002:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4f82101e // FMLA V30.4S, V0.4S, V2.S[0]
@@ -41932,132 +42742,132 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single1945
+	TBZ $1, R20, single2003
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1946
+	TBZ $0, R20, loaded2004
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1946
+	B loaded2004
 
-single1945:
+single2003:
 	FMOVS 0(R21), F0
 
-loaded1946:
+loaded2004:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single1947
+	TBZ $1, R20, single2005
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1948
+	TBZ $0, R20, loaded2006
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1948
+	B loaded2006
 
-single1947:
+single2005:
 	FMOVS 0(R21), F0
 
-loaded1948:
+loaded2006:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single1949
+	TBZ $1, R20, single2007
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1950
+	TBZ $0, R20, loaded2008
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1950
+	B loaded2008
 
-single1949:
+single2007:
 	FMOVS 0(R21), F0
 
-loaded1950:
+loaded2008:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single1951
+	TBZ $1, R20, single2009
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1952
+	TBZ $0, R20, loaded2010
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1952
+	B loaded2010
 
-single1951:
+single2009:
 	FMOVS 0(R21), F0
 
-loaded1952:
+loaded2010:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single1953
+	TBZ $1, R20, single2011
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1954
+	TBZ $0, R20, loaded2012
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1954
+	B loaded2012
 
-single1953:
+single2011:
 	FMOVS 0(R21), F0
 
-loaded1954:
+loaded2012:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single1955
+	TBZ $1, R20, single2013
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1956
+	TBZ $0, R20, loaded2014
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1956
+	B loaded2014
 
-single1955:
+single2013:
 	FMOVS 0(R21), F0
 
-loaded1956:
+loaded2014:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single1957
+	TBZ $1, R20, single2015
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1958
+	TBZ $0, R20, loaded2016
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1958
+	B loaded2016
 
-single1957:
+single2015:
 	FMOVS 0(R21), F0
 
-loaded1958:
+loaded2016:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 	ADD R13, R21
-	TBZ $1, R20, single1959
+	TBZ $1, R20, single2017
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1960
+	TBZ $0, R20, loaded2018
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1960
+	B loaded2018
 
-single1959:
+single2017:
 	FMOVS 0(R21), F0
 
-loaded1960:
+loaded2018:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single1961
+	TBZ $1, R20, single2019
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded1962
+	TBZ $0, R20, loaded2020
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1962
+	B loaded2020
 
-single1961:
+single2019:
 	FMOVS 0(R21), F0
 
-loaded1962:
+loaded2020:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -42069,101 +42879,101 @@ loaded1962:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single1963
+	TBZ $1, R20, single2021
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored1964
+	TBZ $0, R20, stored2022
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored1964
+	B stored2022
 
-single1963:
+single2021:
 	FMOVS F31, 0(R21)
 
-stored1964:
+stored2022:
 	ADD R13, R21
-	TBZ $1, R20, single1965
+	TBZ $1, R20, single2023
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored1966
+	TBZ $0, R20, stored2024
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored1966
+	B stored2024
 
-single1965:
+single2023:
 	FMOVS F30, 0(R21)
 
-stored1966:
+stored2024:
 	ADD R13, R21
-	TBZ $1, R20, single1967
+	TBZ $1, R20, single2025
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored1968
+	TBZ $0, R20, stored2026
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored1968
+	B stored2026
 
-single1967:
+single2025:
 	FMOVS F29, 0(R21)
 
-stored1968:
+stored2026:
 	ADD R13, R21
-	TBZ $1, R20, single1969
+	TBZ $1, R20, single2027
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored1970
+	TBZ $0, R20, stored2028
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored1970
+	B stored2028
 
-single1969:
+single2027:
 	FMOVS F28, 0(R21)
 
-stored1970:
+stored2028:
 	ADD R13, R21
-	TBZ $1, R20, single1971
+	TBZ $1, R20, single2029
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored1972
+	TBZ $0, R20, stored2030
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored1972
+	B stored2030
 
-single1971:
+single2029:
 	FMOVS F27, 0(R21)
 
-stored1972:
+stored2030:
 	ADD R13, R21
-	TBZ $1, R20, single1973
+	TBZ $1, R20, single2031
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored1974
+	TBZ $0, R20, stored2032
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored1974
+	B stored2032
 
-single1973:
+single2031:
 	FMOVS F26, 0(R21)
 
-stored1974:
+stored2032:
 	ADD R13, R21
-	TBZ $1, R20, single1975
+	TBZ $1, R20, single2033
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored1976
+	TBZ $0, R20, stored2034
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored1976
+	B stored2034
 
-single1975:
+single2033:
 	FMOVS F25, 0(R21)
 
-stored1976:
+stored2034:
 	ADD R13, R21
-	TBZ $1, R20, single1977
+	TBZ $1, R20, single2035
 	FMOVD F24, 0(R21)
-	TBZ $0, R20, stored1978
+	TBZ $0, R20, stored2036
 	ADD $8, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored1978
+	B stored2036
 
-single1977:
+single2035:
 	FMOVS F24, 0(R21)
 
-stored1978:
+stored2036:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -42571,17 +43381,17 @@ unrolled:
 	VLD1.P 16(R6), [V8.B16]
 	VLD1.P 16(R7), [V9.B16]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1979
+	TBZ $1, R20, single2037
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1980
+	TBZ $0, R20, loaded2038
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1980
+	B loaded2038
 
-single1979:
+single2037:
 	FMOVS 16(R10), F1
 
-loaded1980:
+loaded2038:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -42600,17 +43410,17 @@ loaded1980:
 	WORD $0x4f891011 // FMLA V17.4S, V0.4S, V9.S[0]
 	WORD $0x4f891030 // FMLA V16.4S, V1.4S, V9.S[0]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1981
+	TBZ $1, R20, single2039
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1982
+	TBZ $0, R20, loaded2040
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1982
+	B loaded2040
 
-single1981:
+single2039:
 	FMOVS 16(R10), F1
 
-loaded1982:
+loaded2040:
 	ADD R12, R10
 	WORD $0x4fa2101f // FMLA V31.4S, V0.4S, V2.S[1]
 	WORD $0x4fa2103e // FMLA V30.4S, V1.4S, V2.S[1]
@@ -42629,17 +43439,17 @@ loaded1982:
 	WORD $0x4fa91011 // FMLA V17.4S, V0.4S, V9.S[1]
 	WORD $0x4fa91030 // FMLA V16.4S, V1.4S, V9.S[1]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1983
+	TBZ $1, R20, single2041
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1984
+	TBZ $0, R20, loaded2042
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1984
+	B loaded2042
 
-single1983:
+single2041:
 	FMOVS 16(R10), F1
 
-loaded1984:
+loaded2042:
 	ADD R12, R10
 	WORD $0x4f82181f // FMLA V31.4S, V0.4S, V2.S[2]
 	WORD $0x4f82183e // FMLA V30.4S, V1.4S, V2.S[2]
@@ -42658,17 +43468,17 @@ loaded1984:
 	WORD $0x4f891811 // FMLA V17.4S, V0.4S, V9.S[2]
 	WORD $0x4f891830 // FMLA V16.4S, V1.4S, V9.S[2]
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1985
+	TBZ $1, R20, single2043
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1986
+	TBZ $0, R20, loaded2044
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1986
+	B loaded2044
 
-single1985:
+single2043:
 	FMOVS 16(R10), F1
 
-loaded1986:
+loaded2044:
 	ADD R12, R10
 	WORD $0x4fa2181f // FMLA V31.4S, V0.4S, V2.S[3]
 	WORD $0x4fa2183e // FMLA V30.4S, V1.4S, V2.S[3]
@@ -42711,17 +43521,17 @@ single:
 	FMOVS (R7), F9
 	ADD $4, R7
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single1987
+	TBZ $1, R20, single2045
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded1988
+	TBZ $0, R20, loaded2046
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded1988
+	B loaded2046
 
-single1987:
+single2045:
 	FMOVS 16(R10), F1
 
-loaded1988:
+loaded2046:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -42753,136 +43563,136 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single1989
+	TBZ $1, R20, single2047
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1990
+	TBZ $0, R20, loaded2048
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1990
+	B loaded2048
 
-single1989:
+single2047:
 	FMOVS 16(R21), F0
 
-loaded1990:
+loaded2048:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single1991
+	TBZ $1, R20, single2049
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1992
+	TBZ $0, R20, loaded2050
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1992
+	B loaded2050
 
-single1991:
+single2049:
 	FMOVS 16(R21), F0
 
-loaded1992:
+loaded2050:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single1993
+	TBZ $1, R20, single2051
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1994
+	TBZ $0, R20, loaded2052
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1994
+	B loaded2052
 
-single1993:
+single2051:
 	FMOVS 16(R21), F0
 
-loaded1994:
+loaded2052:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single1995
+	TBZ $1, R20, single2053
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1996
+	TBZ $0, R20, loaded2054
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1996
+	B loaded2054
 
-single1995:
+single2053:
 	FMOVS 16(R21), F0
 
-loaded1996:
+loaded2054:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single1997
+	TBZ $1, R20, single2055
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded1998
+	TBZ $0, R20, loaded2056
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded1998
+	B loaded2056
 
-single1997:
+single2055:
 	FMOVS 16(R21), F0
 
-loaded1998:
+loaded2056:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single1999
+	TBZ $1, R20, single2057
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2000
+	TBZ $0, R20, loaded2058
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2000
+	B loaded2058
 
-single1999:
+single2057:
 	FMOVS 16(R21), F0
 
-loaded2000:
+loaded2058:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2001
+	TBZ $1, R20, single2059
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2002
+	TBZ $0, R20, loaded2060
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2002
+	B loaded2060
 
-single2001:
+single2059:
 	FMOVS 16(R21), F0
 
-loaded2002:
+loaded2060:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
 	VMOV V0.B16, V17.B16
-	TBZ $1, R20, single2003
+	TBZ $1, R20, single2061
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2004
+	TBZ $0, R20, loaded2062
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2004
+	B loaded2062
 
-single2003:
+single2061:
 	FMOVS 16(R21), F0
 
-loaded2004:
+loaded2062:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -42898,17 +43708,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single2005
+	TBZ $1, R20, single2063
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2006
+	TBZ $0, R20, loaded2064
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2006
+	B loaded2064
 
-single2005:
+single2063:
 	FMOVS 16(R21), F0
 
-loaded2006:
+loaded2064:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -42921,108 +43731,108 @@ loaded2006:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2007
+	TBZ $1, R20, single2065
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2008
+	TBZ $0, R20, stored2066
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2008
+	B stored2066
 
-single2007:
+single2065:
 	FMOVS F30, 16(R21)
 
-stored2008:
+stored2066:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2009
+	TBZ $1, R20, single2067
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2010
+	TBZ $0, R20, stored2068
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2010
+	B stored2068
 
-single2009:
+single2067:
 	FMOVS F28, 16(R21)
 
-stored2010:
+stored2068:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2011
+	TBZ $1, R20, single2069
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2012
+	TBZ $0, R20, stored2070
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2012
+	B stored2070
 
-single2011:
+single2069:
 	FMOVS F26, 16(R21)
 
-stored2012:
+stored2070:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2013
+	TBZ $1, R20, single2071
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2014
+	TBZ $0, R20, stored2072
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2014
+	B stored2072
 
-single2013:
+single2071:
 	FMOVS F24, 16(R21)
 
-stored2014:
+stored2072:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2015
+	TBZ $1, R20, single2073
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2016
+	TBZ $0, R20, stored2074
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2016
+	B stored2074
 
-single2015:
+single2073:
 	FMOVS F22, 16(R21)
 
-stored2016:
+stored2074:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2017
+	TBZ $1, R20, single2075
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2018
+	TBZ $0, R20, stored2076
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2018
+	B stored2076
 
-single2017:
+single2075:
 	FMOVS F20, 16(R21)
 
-stored2018:
+stored2076:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2019
+	TBZ $1, R20, single2077
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2020
+	TBZ $0, R20, stored2078
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2020
+	B stored2078
 
-single2019:
+single2077:
 	FMOVS F18, 16(R21)
 
-stored2020:
+stored2078:
 	ADD R13, R21
 	FMOVQ F17, 0(R21)
-	TBZ $1, R20, single2021
+	TBZ $1, R20, single2079
 	FMOVD F16, 16(R21)
-	TBZ $0, R20, stored2022
+	TBZ $0, R20, stored2080
 	ADD $24, R21, R26
 	VST1 V16.S[2], (R26)
-	B stored2022
+	B stored2080
 
-single2021:
+single2079:
 	FMOVS F16, 16(R21)
 
-stored2022:
+stored2080:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -43681,17 +44491,17 @@ tile:
 single:
 	FMOVS 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2023
+	TBZ $1, R20, single2081
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2024
+	TBZ $0, R20, loaded2082
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2024
+	B loaded2082
 
-single2023:
+single2081:
 	FMOVS 0(R10), F0
 
-loaded2024:
+loaded2082:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	SUBS $1, R9
@@ -43703,49 +44513,49 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2025
+	TBZ $1, R20, single2083
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2026
+	TBZ $0, R20, loaded2084
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2026
+	B loaded2084
 
-single2025:
+single2083:
 	FMOVS 0(R21), F0
 
-loaded2026:
+loaded2084:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2027
+	TBZ $1, R20, single2085
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2028
+	TBZ $0, R20, loaded2086
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2028
+	B loaded2086
 
-single2027:
+single2085:
 	FMOVS 0(R21), F0
 
-loaded2028:
+loaded2086:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2029
+	TBZ $1, R20, single2087
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2030
+	TBZ $0, R20, stored2088
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2030
+	B stored2088
 
-single2029:
+single2087:
 	FMOVS F31, 0(R21)
 
-stored2030:
+stored2088:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -43877,17 +44687,17 @@ single:
 	FMOVS 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2031
+	TBZ $1, R20, single2089
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2032
+	TBZ $0, R20, loaded2090
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2032
+	B loaded2090
 
-single2031:
+single2089:
 	FMOVS 16(R10), F1
 
-loaded2032:
+loaded2090:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -43903,17 +44713,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2033
+	TBZ $1, R20, single2091
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2034
+	TBZ $0, R20, loaded2092
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2034
+	B loaded2092
 
-single2033:
+single2091:
 	FMOVS 16(R21), F0
 
-loaded2034:
+loaded2092:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -43922,33 +44732,33 @@ bias:
 	CBZ R21, store
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single2035
+	TBZ $1, R20, single2093
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2036
+	TBZ $0, R20, loaded2094
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2036
+	B loaded2094
 
-single2035:
+single2093:
 	FMOVS 16(R21), F0
 
-loaded2036:
+loaded2094:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2037
+	TBZ $1, R20, single2095
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2038
+	TBZ $0, R20, stored2096
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2038
+	B stored2096
 
-single2037:
+single2095:
 	FMOVS F30, 16(R21)
 
-stored2038:
+stored2096:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -44079,17 +44889,17 @@ tile:
 single:
 	FMOVD 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2039
+	TBZ $1, R20, single2097
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2040
+	TBZ $0, R20, loaded2098
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2040
+	B loaded2098
 
-single2039:
+single2097:
 	FMOVS 0(R10), F0
 
-loaded2040:
+loaded2098:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -44102,76 +44912,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2041
+	TBZ $1, R20, single2099
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2042
+	TBZ $0, R20, loaded2100
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2042
+	B loaded2100
 
-single2041:
+single2099:
 	FMOVS 0(R21), F0
 
-loaded2042:
+loaded2100:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2043
+	TBZ $1, R20, single2101
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2044
+	TBZ $0, R20, loaded2102
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2044
+	B loaded2102
 
-single2043:
+single2101:
 	FMOVS 0(R21), F0
 
-loaded2044:
+loaded2102:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2045
+	TBZ $1, R20, single2103
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2046
+	TBZ $0, R20, loaded2104
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2046
+	B loaded2104
 
-single2045:
+single2103:
 	FMOVS 0(R21), F0
 
-loaded2046:
+loaded2104:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2047
+	TBZ $1, R20, single2105
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2048
+	TBZ $0, R20, stored2106
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2048
+	B stored2106
 
-single2047:
+single2105:
 	FMOVS F31, 0(R21)
 
-stored2048:
+stored2106:
 	ADD R13, R21
-	TBZ $1, R20, single2049
+	TBZ $1, R20, single2107
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2050
+	TBZ $0, R20, stored2108
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2050
+	B stored2108
 
-single2049:
+single2107:
 	FMOVS F30, 0(R21)
 
-stored2050:
+stored2108:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -44321,17 +45131,17 @@ single:
 	FMOVD 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2051
+	TBZ $1, R20, single2109
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2052
+	TBZ $0, R20, loaded2110
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2052
+	B loaded2110
 
-single2051:
+single2109:
 	FMOVS 16(R10), F1
 
-loaded2052:
+loaded2110:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -44349,34 +45159,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2053
+	TBZ $1, R20, single2111
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2054
+	TBZ $0, R20, loaded2112
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2054
+	B loaded2112
 
-single2053:
+single2111:
 	FMOVS 16(R21), F0
 
-loaded2054:
+loaded2112:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2055
+	TBZ $1, R20, single2113
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2056
+	TBZ $0, R20, loaded2114
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2056
+	B loaded2114
 
-single2055:
+single2113:
 	FMOVS 16(R21), F0
 
-loaded2056:
+loaded2114:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -44386,47 +45196,47 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single2057
+	TBZ $1, R20, single2115
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2058
+	TBZ $0, R20, loaded2116
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2058
+	B loaded2116
 
-single2057:
+single2115:
 	FMOVS 16(R21), F0
 
-loaded2058:
+loaded2116:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2059
+	TBZ $1, R20, single2117
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2060
+	TBZ $0, R20, stored2118
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2060
+	B stored2118
 
-single2059:
+single2117:
 	FMOVS F30, 16(R21)
 
-stored2060:
+stored2118:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2061
+	TBZ $1, R20, single2119
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2062
+	TBZ $0, R20, stored2120
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2062
+	B stored2120
 
-single2061:
+single2119:
 	FMOVS F28, 16(R21)
 
-stored2062:
+stored2120:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -44571,17 +45381,17 @@ single:
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single2063
+	TBZ $1, R20, single2121
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2064
+	TBZ $0, R20, loaded2122
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2064
+	B loaded2122
 
-single2063:
+single2121:
 	FMOVS 0(R10), F0
 
-loaded2064:
+loaded2122:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -44595,103 +45405,103 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2065
+	TBZ $1, R20, single2123
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2066
+	TBZ $0, R20, loaded2124
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2066
+	B loaded2124
 
-single2065:
+single2123:
 	FMOVS 0(R21), F0
 
-loaded2066:
+loaded2124:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2067
+	TBZ $1, R20, single2125
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2068
+	TBZ $0, R20, loaded2126
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2068
+	B loaded2126
 
-single2067:
+single2125:
 	FMOVS 0(R21), F0
 
-loaded2068:
+loaded2126:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2069
+	TBZ $1, R20, single2127
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2070
+	TBZ $0, R20, loaded2128
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2070
+	B loaded2128
 
-single2069:
+single2127:
 	FMOVS 0(R21), F0
 
-loaded2070:
+loaded2128:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2071
+	TBZ $1, R20, single2129
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2072
+	TBZ $0, R20, loaded2130
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2072
+	B loaded2130
 
-single2071:
+single2129:
 	FMOVS 0(R21), F0
 
-loaded2072:
+loaded2130:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2073
+	TBZ $1, R20, single2131
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2074
+	TBZ $0, R20, stored2132
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2074
+	B stored2132
 
-single2073:
+single2131:
 	FMOVS F31, 0(R21)
 
-stored2074:
+stored2132:
 	ADD R13, R21
-	TBZ $1, R20, single2075
+	TBZ $1, R20, single2133
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2076
+	TBZ $0, R20, stored2134
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2076
+	B stored2134
 
-single2075:
+single2133:
 	FMOVS F30, 0(R21)
 
-stored2076:
+stored2134:
 	ADD R13, R21
-	TBZ $1, R20, single2077
+	TBZ $1, R20, single2135
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2078
+	TBZ $0, R20, stored2136
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2078
+	B stored2136
 
-single2077:
+single2135:
 	FMOVS F29, 0(R21)
 
-stored2078:
+stored2136:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -44863,17 +45673,17 @@ single:
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2079
+	TBZ $1, R20, single2137
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2080
+	TBZ $0, R20, loaded2138
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2080
+	B loaded2138
 
-single2079:
+single2137:
 	FMOVS 16(R10), F1
 
-loaded2080:
+loaded2138:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -44893,51 +45703,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2081
+	TBZ $1, R20, single2139
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2082
+	TBZ $0, R20, loaded2140
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2082
+	B loaded2140
 
-single2081:
+single2139:
 	FMOVS 16(R21), F0
 
-loaded2082:
+loaded2140:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2083
+	TBZ $1, R20, single2141
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2084
+	TBZ $0, R20, loaded2142
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2084
+	B loaded2142
 
-single2083:
+single2141:
 	FMOVS 16(R21), F0
 
-loaded2084:
+loaded2142:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2085
+	TBZ $1, R20, single2143
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2086
+	TBZ $0, R20, loaded2144
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2086
+	B loaded2144
 
-single2085:
+single2143:
 	FMOVS 16(R21), F0
 
-loaded2086:
+loaded2144:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -44948,17 +45758,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single2087
+	TBZ $1, R20, single2145
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2088
+	TBZ $0, R20, loaded2146
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2088
+	B loaded2146
 
-single2087:
+single2145:
 	FMOVS 16(R21), F0
 
-loaded2088:
+loaded2146:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -44966,43 +45776,43 @@ loaded2088:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2089
+	TBZ $1, R20, single2147
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2090
+	TBZ $0, R20, stored2148
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2090
+	B stored2148
 
-single2089:
+single2147:
 	FMOVS F30, 16(R21)
 
-stored2090:
+stored2148:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2091
+	TBZ $1, R20, single2149
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2092
+	TBZ $0, R20, stored2150
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2092
+	B stored2150
 
-single2091:
+single2149:
 	FMOVS F28, 16(R21)
 
-stored2092:
+stored2150:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2093
+	TBZ $1, R20, single2151
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2094
+	TBZ $0, R20, stored2152
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2094
+	B stored2152
 
-single2093:
+single2151:
 	FMOVS F26, 16(R21)
 
-stored2094:
+stored2152:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -45153,17 +45963,17 @@ tile:
 single:
 	FMOVQ 0(R0), F1
 	ADD R11, R0
-	TBZ $1, R20, single2095
+	TBZ $1, R20, single2153
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2096
+	TBZ $0, R20, loaded2154
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2096
+	B loaded2154
 
-single2095:
+single2153:
 	FMOVS 0(R10), F0
 
-loaded2096:
+loaded2154:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -45178,76 +45988,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2097
+	TBZ $1, R20, single2155
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2098
+	TBZ $0, R20, loaded2156
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2098
+	B loaded2156
 
-single2097:
+single2155:
 	FMOVS 0(R21), F0
 
-loaded2098:
+loaded2156:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2099
+	TBZ $1, R20, single2157
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2100
+	TBZ $0, R20, loaded2158
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2100
+	B loaded2158
 
-single2099:
+single2157:
 	FMOVS 0(R21), F0
 
-loaded2100:
+loaded2158:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2101
+	TBZ $1, R20, single2159
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2102
+	TBZ $0, R20, loaded2160
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2102
+	B loaded2160
 
-single2101:
+single2159:
 	FMOVS 0(R21), F0
 
-loaded2102:
+loaded2160:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2103
+	TBZ $1, R20, single2161
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2104
+	TBZ $0, R20, loaded2162
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2104
+	B loaded2162
 
-single2103:
+single2161:
 	FMOVS 0(R21), F0
 
-loaded2104:
+loaded2162:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2105
+	TBZ $1, R20, single2163
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2106
+	TBZ $0, R20, loaded2164
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2106
+	B loaded2164
 
-single2105:
+single2163:
 	FMOVS 0(R21), F0
 
-loaded2106:
+loaded2164:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -45255,53 +46065,53 @@ loaded2106:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2107
+	TBZ $1, R20, single2165
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2108
+	TBZ $0, R20, stored2166
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2108
+	B stored2166
 
-single2107:
+single2165:
 	FMOVS F31, 0(R21)
 
-stored2108:
+stored2166:
 	ADD R13, R21
-	TBZ $1, R20, single2109
+	TBZ $1, R20, single2167
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2110
+	TBZ $0, R20, stored2168
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2110
+	B stored2168
 
-single2109:
+single2167:
 	FMOVS F30, 0(R21)
 
-stored2110:
+stored2168:
 	ADD R13, R21
-	TBZ $1, R20, single2111
+	TBZ $1, R20, single2169
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2112
+	TBZ $0, R20, stored2170
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2112
+	B stored2170
 
-single2111:
+single2169:
 	FMOVS F29, 0(R21)
 
-stored2112:
+stored2170:
 	ADD R13, R21
-	TBZ $1, R20, single2113
+	TBZ $1, R20, single2171
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2114
+	TBZ $0, R20, stored2172
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2114
+	B stored2172
 
-single2113:
+single2171:
 	FMOVS F28, 0(R21)
 
-stored2114:
+stored2172:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -45487,17 +46297,17 @@ single:
 	FMOVQ 0(R0), F2
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2115
+	TBZ $1, R20, single2173
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2116
+	TBZ $0, R20, loaded2174
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2116
+	B loaded2174
 
-single2115:
+single2173:
 	FMOVS 16(R10), F1
 
-loaded2116:
+loaded2174:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -45519,68 +46329,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2117
+	TBZ $1, R20, single2175
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2118
+	TBZ $0, R20, loaded2176
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2118
+	B loaded2176
 
-single2117:
+single2175:
 	FMOVS 16(R21), F0
 
-loaded2118:
+loaded2176:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2119
+	TBZ $1, R20, single2177
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2120
+	TBZ $0, R20, loaded2178
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2120
+	B loaded2178
 
-single2119:
+single2177:
 	FMOVS 16(R21), F0
 
-loaded2120:
+loaded2178:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2121
+	TBZ $1, R20, single2179
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2122
+	TBZ $0, R20, loaded2180
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2122
+	B loaded2180
 
-single2121:
+single2179:
 	FMOVS 16(R21), F0
 
-loaded2122:
+loaded2180:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2123
+	TBZ $1, R20, single2181
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2124
+	TBZ $0, R20, loaded2182
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2124
+	B loaded2182
 
-single2123:
+single2181:
 	FMOVS 16(R21), F0
 
-loaded2124:
+loaded2182:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -45592,17 +46402,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single2125
+	TBZ $1, R20, single2183
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2126
+	TBZ $0, R20, loaded2184
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2126
+	B loaded2184
 
-single2125:
+single2183:
 	FMOVS 16(R21), F0
 
-loaded2126:
+loaded2184:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -45611,56 +46421,56 @@ loaded2126:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2127
+	TBZ $1, R20, single2185
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2128
+	TBZ $0, R20, stored2186
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2128
+	B stored2186
 
-single2127:
+single2185:
 	FMOVS F30, 16(R21)
 
-stored2128:
+stored2186:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2129
+	TBZ $1, R20, single2187
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2130
+	TBZ $0, R20, stored2188
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2130
+	B stored2188
 
-single2129:
+single2187:
 	FMOVS F28, 16(R21)
 
-stored2130:
+stored2188:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2131
+	TBZ $1, R20, single2189
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2132
+	TBZ $0, R20, stored2190
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2132
+	B stored2190
 
-single2131:
+single2189:
 	FMOVS F26, 16(R21)
 
-stored2132:
+stored2190:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2133
+	TBZ $1, R20, single2191
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2134
+	TBZ $0, R20, stored2192
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2134
+	B stored2192
 
-single2133:
+single2191:
 	FMOVS F24, 16(R21)
 
-stored2134:
+stored2192:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -45823,17 +46633,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVS 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2135
+	TBZ $1, R20, single2193
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2136
+	TBZ $0, R20, loaded2194
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2136
+	B loaded2194
 
-single2135:
+single2193:
 	FMOVS 0(R10), F0
 
-loaded2136:
+loaded2194:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -45849,90 +46659,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2137
+	TBZ $1, R20, single2195
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2138
+	TBZ $0, R20, loaded2196
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2138
+	B loaded2196
 
-single2137:
+single2195:
 	FMOVS 0(R21), F0
 
-loaded2138:
+loaded2196:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2139
+	TBZ $1, R20, single2197
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2140
+	TBZ $0, R20, loaded2198
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2140
+	B loaded2198
 
-single2139:
+single2197:
 	FMOVS 0(R21), F0
 
-loaded2140:
+loaded2198:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2141
+	TBZ $1, R20, single2199
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2142
+	TBZ $0, R20, loaded2200
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2142
+	B loaded2200
 
-single2141:
+single2199:
 	FMOVS 0(R21), F0
 
-loaded2142:
+loaded2200:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2143
+	TBZ $1, R20, single2201
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2144
+	TBZ $0, R20, loaded2202
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2144
+	B loaded2202
 
-single2143:
+single2201:
 	FMOVS 0(R21), F0
 
-loaded2144:
+loaded2202:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2145
+	TBZ $1, R20, single2203
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2146
+	TBZ $0, R20, loaded2204
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2146
+	B loaded2204
 
-single2145:
+single2203:
 	FMOVS 0(R21), F0
 
-loaded2146:
+loaded2204:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2147
+	TBZ $1, R20, single2205
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2148
+	TBZ $0, R20, loaded2206
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2148
+	B loaded2206
 
-single2147:
+single2205:
 	FMOVS 0(R21), F0
 
-loaded2148:
+loaded2206:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -45941,65 +46751,65 @@ loaded2148:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2149
+	TBZ $1, R20, single2207
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2150
+	TBZ $0, R20, stored2208
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2150
+	B stored2208
 
-single2149:
+single2207:
 	FMOVS F31, 0(R21)
 
-stored2150:
+stored2208:
 	ADD R13, R21
-	TBZ $1, R20, single2151
+	TBZ $1, R20, single2209
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2152
+	TBZ $0, R20, stored2210
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2152
+	B stored2210
 
-single2151:
+single2209:
 	FMOVS F30, 0(R21)
 
-stored2152:
+stored2210:
 	ADD R13, R21
-	TBZ $1, R20, single2153
+	TBZ $1, R20, single2211
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2154
+	TBZ $0, R20, stored2212
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2154
+	B stored2212
 
-single2153:
+single2211:
 	FMOVS F29, 0(R21)
 
-stored2154:
+stored2212:
 	ADD R13, R21
-	TBZ $1, R20, single2155
+	TBZ $1, R20, single2213
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2156
+	TBZ $0, R20, stored2214
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2156
+	B stored2214
 
-single2155:
+single2213:
 	FMOVS F28, 0(R21)
 
-stored2156:
+stored2214:
 	ADD R13, R21
-	TBZ $1, R20, single2157
+	TBZ $1, R20, single2215
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2158
+	TBZ $0, R20, stored2216
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2158
+	B stored2216
 
-single2157:
+single2215:
 	FMOVS F27, 0(R21)
 
-stored2158:
+stored2216:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -46205,17 +47015,17 @@ single:
 	FMOVS 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2159
+	TBZ $1, R20, single2217
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2160
+	TBZ $0, R20, loaded2218
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2160
+	B loaded2218
 
-single2159:
+single2217:
 	FMOVS 16(R10), F1
 
-loaded2160:
+loaded2218:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -46239,85 +47049,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2161
+	TBZ $1, R20, single2219
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2162
+	TBZ $0, R20, loaded2220
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2162
+	B loaded2220
 
-single2161:
+single2219:
 	FMOVS 16(R21), F0
 
-loaded2162:
+loaded2220:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2163
+	TBZ $1, R20, single2221
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2164
+	TBZ $0, R20, loaded2222
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2164
+	B loaded2222
 
-single2163:
+single2221:
 	FMOVS 16(R21), F0
 
-loaded2164:
+loaded2222:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2165
+	TBZ $1, R20, single2223
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2166
+	TBZ $0, R20, loaded2224
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2166
+	B loaded2224
 
-single2165:
+single2223:
 	FMOVS 16(R21), F0
 
-loaded2166:
+loaded2224:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2167
+	TBZ $1, R20, single2225
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2168
+	TBZ $0, R20, loaded2226
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2168
+	B loaded2226
 
-single2167:
+single2225:
 	FMOVS 16(R21), F0
 
-loaded2168:
+loaded2226:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2169
+	TBZ $1, R20, single2227
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2170
+	TBZ $0, R20, loaded2228
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2170
+	B loaded2228
 
-single2169:
+single2227:
 	FMOVS 16(R21), F0
 
-loaded2170:
+loaded2228:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -46330,17 +47140,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single2171
+	TBZ $1, R20, single2229
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2172
+	TBZ $0, R20, loaded2230
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2172
+	B loaded2230
 
-single2171:
+single2229:
 	FMOVS 16(R21), F0
 
-loaded2172:
+loaded2230:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -46350,69 +47160,69 @@ loaded2172:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2173
+	TBZ $1, R20, single2231
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2174
+	TBZ $0, R20, stored2232
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2174
+	B stored2232
 
-single2173:
+single2231:
 	FMOVS F30, 16(R21)
 
-stored2174:
+stored2232:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2175
+	TBZ $1, R20, single2233
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2176
+	TBZ $0, R20, stored2234
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2176
+	B stored2234
 
-single2175:
+single2233:
 	FMOVS F28, 16(R21)
 
-stored2176:
+stored2234:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2177
+	TBZ $1, R20, single2235
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2178
+	TBZ $0, R20, stored2236
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2178
+	B stored2236
 
-single2177:
+single2235:
 	FMOVS F26, 16(R21)
 
-stored2178:
+stored2236:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2179
+	TBZ $1, R20, single2237
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2180
+	TBZ $0, R20, stored2238
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2180
+	B stored2238
 
-single2179:
+single2237:
 	FMOVS F24, 16(R21)
 
-stored2180:
+stored2238:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2181
+	TBZ $1, R20, single2239
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2182
+	TBZ $0, R20, stored2240
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2182
+	B stored2240
 
-single2181:
+single2239:
 	FMOVS F22, 16(R21)
 
-stored2182:
+stored2240:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -46585,17 +47395,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVD 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2183
+	TBZ $1, R20, single2241
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2184
+	TBZ $0, R20, loaded2242
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2184
+	B loaded2242
 
-single2183:
+single2241:
 	FMOVS 0(R10), F0
 
-loaded2184:
+loaded2242:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -46612,104 +47422,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2185
+	TBZ $1, R20, single2243
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2186
+	TBZ $0, R20, loaded2244
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2186
+	B loaded2244
 
-single2185:
+single2243:
 	FMOVS 0(R21), F0
 
-loaded2186:
+loaded2244:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2187
+	TBZ $1, R20, single2245
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2188
+	TBZ $0, R20, loaded2246
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2188
+	B loaded2246
 
-single2187:
+single2245:
 	FMOVS 0(R21), F0
 
-loaded2188:
+loaded2246:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2189
+	TBZ $1, R20, single2247
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2190
+	TBZ $0, R20, loaded2248
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2190
+	B loaded2248
 
-single2189:
+single2247:
 	FMOVS 0(R21), F0
 
-loaded2190:
+loaded2248:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2191
+	TBZ $1, R20, single2249
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2192
+	TBZ $0, R20, loaded2250
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2192
+	B loaded2250
 
-single2191:
+single2249:
 	FMOVS 0(R21), F0
 
-loaded2192:
+loaded2250:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2193
+	TBZ $1, R20, single2251
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2194
+	TBZ $0, R20, loaded2252
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2194
+	B loaded2252
 
-single2193:
+single2251:
 	FMOVS 0(R21), F0
 
-loaded2194:
+loaded2252:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2195
+	TBZ $1, R20, single2253
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2196
+	TBZ $0, R20, loaded2254
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2196
+	B loaded2254
 
-single2195:
+single2253:
 	FMOVS 0(R21), F0
 
-loaded2196:
+loaded2254:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2197
+	TBZ $1, R20, single2255
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2198
+	TBZ $0, R20, loaded2256
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2198
+	B loaded2256
 
-single2197:
+single2255:
 	FMOVS 0(R21), F0
 
-loaded2198:
+loaded2256:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -46719,77 +47529,77 @@ loaded2198:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2199
+	TBZ $1, R20, single2257
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2200
+	TBZ $0, R20, stored2258
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2200
+	B stored2258
 
-single2199:
+single2257:
 	FMOVS F31, 0(R21)
 
-stored2200:
+stored2258:
 	ADD R13, R21
-	TBZ $1, R20, single2201
+	TBZ $1, R20, single2259
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2202
+	TBZ $0, R20, stored2260
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2202
+	B stored2260
 
-single2201:
+single2259:
 	FMOVS F30, 0(R21)
 
-stored2202:
+stored2260:
 	ADD R13, R21
-	TBZ $1, R20, single2203
+	TBZ $1, R20, single2261
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2204
+	TBZ $0, R20, stored2262
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2204
+	B stored2262
 
-single2203:
+single2261:
 	FMOVS F29, 0(R21)
 
-stored2204:
+stored2262:
 	ADD R13, R21
-	TBZ $1, R20, single2205
+	TBZ $1, R20, single2263
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2206
+	TBZ $0, R20, stored2264
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2206
+	B stored2264
 
-single2205:
+single2263:
 	FMOVS F28, 0(R21)
 
-stored2206:
+stored2264:
 	ADD R13, R21
-	TBZ $1, R20, single2207
+	TBZ $1, R20, single2265
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2208
+	TBZ $0, R20, stored2266
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2208
+	B stored2266
 
-single2207:
+single2265:
 	FMOVS F27, 0(R21)
 
-stored2208:
+stored2266:
 	ADD R13, R21
-	TBZ $1, R20, single2209
+	TBZ $1, R20, single2267
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2210
+	TBZ $0, R20, stored2268
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2210
+	B stored2268
 
-single2209:
+single2267:
 	FMOVS F26, 0(R21)
 
-stored2210:
+stored2268:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -47013,17 +47823,17 @@ single:
 	FMOVD 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2211
+	TBZ $1, R20, single2269
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2212
+	TBZ $0, R20, loaded2270
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2212
+	B loaded2270
 
-single2211:
+single2269:
 	FMOVS 16(R10), F1
 
-loaded2212:
+loaded2270:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -47049,102 +47859,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2213
+	TBZ $1, R20, single2271
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2214
+	TBZ $0, R20, loaded2272
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2214
+	B loaded2272
 
-single2213:
+single2271:
 	FMOVS 16(R21), F0
 
-loaded2214:
+loaded2272:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2215
+	TBZ $1, R20, single2273
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2216
+	TBZ $0, R20, loaded2274
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2216
+	B loaded2274
 
-single2215:
+single2273:
 	FMOVS 16(R21), F0
 
-loaded2216:
+loaded2274:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2217
+	TBZ $1, R20, single2275
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2218
+	TBZ $0, R20, loaded2276
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2218
+	B loaded2276
 
-single2217:
+single2275:
 	FMOVS 16(R21), F0
 
-loaded2218:
+loaded2276:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2219
+	TBZ $1, R20, single2277
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2220
+	TBZ $0, R20, loaded2278
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2220
+	B loaded2278
 
-single2219:
+single2277:
 	FMOVS 16(R21), F0
 
-loaded2220:
+loaded2278:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2221
+	TBZ $1, R20, single2279
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2222
+	TBZ $0, R20, loaded2280
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2222
+	B loaded2280
 
-single2221:
+single2279:
 	FMOVS 16(R21), F0
 
-loaded2222:
+loaded2280:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2223
+	TBZ $1, R20, single2281
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2224
+	TBZ $0, R20, loaded2282
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2224
+	B loaded2282
 
-single2223:
+single2281:
 	FMOVS 16(R21), F0
 
-loaded2224:
+loaded2282:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -47158,17 +47968,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single2225
+	TBZ $1, R20, single2283
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2226
+	TBZ $0, R20, loaded2284
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2226
+	B loaded2284
 
-single2225:
+single2283:
 	FMOVS 16(R21), F0
 
-loaded2226:
+loaded2284:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -47179,82 +47989,82 @@ loaded2226:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2227
+	TBZ $1, R20, single2285
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2228
+	TBZ $0, R20, stored2286
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2228
+	B stored2286
 
-single2227:
+single2285:
 	FMOVS F30, 16(R21)
 
-stored2228:
+stored2286:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2229
+	TBZ $1, R20, single2287
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2230
+	TBZ $0, R20, stored2288
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2230
+	B stored2288
 
-single2229:
+single2287:
 	FMOVS F28, 16(R21)
 
-stored2230:
+stored2288:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2231
+	TBZ $1, R20, single2289
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2232
+	TBZ $0, R20, stored2290
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2232
+	B stored2290
 
-single2231:
+single2289:
 	FMOVS F26, 16(R21)
 
-stored2232:
+stored2290:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2233
+	TBZ $1, R20, single2291
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2234
+	TBZ $0, R20, stored2292
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2234
+	B stored2292
 
-single2233:
+single2291:
 	FMOVS F24, 16(R21)
 
-stored2234:
+stored2292:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2235
+	TBZ $1, R20, single2293
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2236
+	TBZ $0, R20, stored2294
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2236
+	B stored2294
 
-single2235:
+single2293:
 	FMOVS F22, 16(R21)
 
-stored2236:
+stored2294:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2237
+	TBZ $1, R20, single2295
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2238
+	TBZ $0, R20, stored2296
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2238
+	B stored2296
 
-single2237:
+single2295:
 	FMOVS F20, 16(R21)
 
-stored2238:
+stored2296:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -47441,17 +48251,17 @@ single:
 	ADD $24, R0, R26
 	VLD1 (R26), V2.S[2]
 	ADD R11, R0
-	TBZ $1, R20, single2239
+	TBZ $1, R20, single2297
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2240
+	TBZ $0, R20, loaded2298
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2240
+	B loaded2298
 
-single2239:
+single2297:
 	FMOVS 0(R10), F0
 
-loaded2240:
+loaded2298:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -47469,118 +48279,118 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2241
+	TBZ $1, R20, single2299
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2242
+	TBZ $0, R20, loaded2300
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2242
+	B loaded2300
 
-single2241:
+single2299:
 	FMOVS 0(R21), F0
 
-loaded2242:
+loaded2300:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2243
+	TBZ $1, R20, single2301
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2244
+	TBZ $0, R20, loaded2302
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2244
+	B loaded2302
 
-single2243:
+single2301:
 	FMOVS 0(R21), F0
 
-loaded2244:
+loaded2302:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2245
+	TBZ $1, R20, single2303
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2246
+	TBZ $0, R20, loaded2304
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2246
+	B loaded2304
 
-single2245:
+single2303:
 	FMOVS 0(R21), F0
 
-loaded2246:
+loaded2304:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2247
+	TBZ $1, R20, single2305
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2248
+	TBZ $0, R20, loaded2306
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2248
+	B loaded2306
 
-single2247:
+single2305:
 	FMOVS 0(R21), F0
 
-loaded2248:
+loaded2306:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2249
+	TBZ $1, R20, single2307
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2250
+	TBZ $0, R20, loaded2308
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2250
+	B loaded2308
 
-single2249:
+single2307:
 	FMOVS 0(R21), F0
 
-loaded2250:
+loaded2308:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2251
+	TBZ $1, R20, single2309
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2252
+	TBZ $0, R20, loaded2310
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2252
+	B loaded2310
 
-single2251:
+single2309:
 	FMOVS 0(R21), F0
 
-loaded2252:
+loaded2310:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single2253
+	TBZ $1, R20, single2311
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2254
+	TBZ $0, R20, loaded2312
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2254
+	B loaded2312
 
-single2253:
+single2311:
 	FMOVS 0(R21), F0
 
-loaded2254:
+loaded2312:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2255
+	TBZ $1, R20, single2313
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2256
+	TBZ $0, R20, loaded2314
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2256
+	B loaded2314
 
-single2255:
+single2313:
 	FMOVS 0(R21), F0
 
-loaded2256:
+loaded2314:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -47591,89 +48401,89 @@ loaded2256:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2257
+	TBZ $1, R20, single2315
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2258
+	TBZ $0, R20, stored2316
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2258
+	B stored2316
 
-single2257:
+single2315:
 	FMOVS F31, 0(R21)
 
-stored2258:
+stored2316:
 	ADD R13, R21
-	TBZ $1, R20, single2259
+	TBZ $1, R20, single2317
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2260
+	TBZ $0, R20, stored2318
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2260
+	B stored2318
 
-single2259:
+single2317:
 	FMOVS F30, 0(R21)
 
-stored2260:
+stored2318:
 	ADD R13, R21
-	TBZ $1, R20, single2261
+	TBZ $1, R20, single2319
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2262
+	TBZ $0, R20, stored2320
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2262
+	B stored2320
 
-single2261:
+single2319:
 	FMOVS F29, 0(R21)
 
-stored2262:
+stored2320:
 	ADD R13, R21
-	TBZ $1, R20, single2263
+	TBZ $1, R20, single2321
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2264
+	TBZ $0, R20, stored2322
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2264
+	B stored2322
 
-single2263:
+single2321:
 	FMOVS F28, 0(R21)
 
-stored2264:
+stored2322:
 	ADD R13, R21
-	TBZ $1, R20, single2265
+	TBZ $1, R20, single2323
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2266
+	TBZ $0, R20, stored2324
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2266
+	B stored2324
 
-single2265:
+single2323:
 	FMOVS F27, 0(R21)
 
-stored2266:
+stored2324:
 	ADD R13, R21
-	TBZ $1, R20, single2267
+	TBZ $1, R20, single2325
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2268
+	TBZ $0, R20, stored2326
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2268
+	B stored2326
 
-single2267:
+single2325:
 	FMOVS F26, 0(R21)
 
-stored2268:
+stored2326:
 	ADD R13, R21
-	TBZ $1, R20, single2269
+	TBZ $1, R20, single2327
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2270
+	TBZ $0, R20, stored2328
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2270
+	B stored2328
 
-single2269:
+single2327:
 	FMOVS F25, 0(R21)
 
-stored2270:
+stored2328:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -47919,17 +48729,17 @@ single:
 	VLD1 (R26), V3.S[2]
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2271
+	TBZ $1, R20, single2329
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2272
+	TBZ $0, R20, loaded2330
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2272
+	B loaded2330
 
-single2271:
+single2329:
 	FMOVS 16(R10), F1
 
-loaded2272:
+loaded2330:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -47957,119 +48767,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2273
+	TBZ $1, R20, single2331
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2274
+	TBZ $0, R20, loaded2332
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2274
+	B loaded2332
 
-single2273:
+single2331:
 	FMOVS 16(R21), F0
 
-loaded2274:
+loaded2332:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2275
+	TBZ $1, R20, single2333
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2276
+	TBZ $0, R20, loaded2334
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2276
+	B loaded2334
 
-single2275:
+single2333:
 	FMOVS 16(R21), F0
 
-loaded2276:
+loaded2334:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2277
+	TBZ $1, R20, single2335
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2278
+	TBZ $0, R20, loaded2336
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2278
+	B loaded2336
 
-single2277:
+single2335:
 	FMOVS 16(R21), F0
 
-loaded2278:
+loaded2336:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2279
+	TBZ $1, R20, single2337
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2280
+	TBZ $0, R20, loaded2338
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2280
+	B loaded2338
 
-single2279:
+single2337:
 	FMOVS 16(R21), F0
 
-loaded2280:
+loaded2338:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2281
+	TBZ $1, R20, single2339
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2282
+	TBZ $0, R20, loaded2340
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2282
+	B loaded2340
 
-single2281:
+single2339:
 	FMOVS 16(R21), F0
 
-loaded2282:
+loaded2340:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2283
+	TBZ $1, R20, single2341
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2284
+	TBZ $0, R20, loaded2342
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2284
+	B loaded2342
 
-single2283:
+single2341:
 	FMOVS 16(R21), F0
 
-loaded2284:
+loaded2342:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2285
+	TBZ $1, R20, single2343
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2286
+	TBZ $0, R20, loaded2344
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2286
+	B loaded2344
 
-single2285:
+single2343:
 	FMOVS 16(R21), F0
 
-loaded2286:
+loaded2344:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -48084,17 +48894,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single2287
+	TBZ $1, R20, single2345
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2288
+	TBZ $0, R20, loaded2346
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2288
+	B loaded2346
 
-single2287:
+single2345:
 	FMOVS 16(R21), F0
 
-loaded2288:
+loaded2346:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -48106,95 +48916,95 @@ loaded2288:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2289
+	TBZ $1, R20, single2347
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2290
+	TBZ $0, R20, stored2348
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2290
+	B stored2348
 
-single2289:
+single2347:
 	FMOVS F30, 16(R21)
 
-stored2290:
+stored2348:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2291
+	TBZ $1, R20, single2349
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2292
+	TBZ $0, R20, stored2350
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2292
+	B stored2350
 
-single2291:
+single2349:
 	FMOVS F28, 16(R21)
 
-stored2292:
+stored2350:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2293
+	TBZ $1, R20, single2351
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2294
+	TBZ $0, R20, stored2352
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2294
+	B stored2352
 
-single2293:
+single2351:
 	FMOVS F26, 16(R21)
 
-stored2294:
+stored2352:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2295
+	TBZ $1, R20, single2353
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2296
+	TBZ $0, R20, stored2354
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2296
+	B stored2354
 
-single2295:
+single2353:
 	FMOVS F24, 16(R21)
 
-stored2296:
+stored2354:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2297
+	TBZ $1, R20, single2355
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2298
+	TBZ $0, R20, stored2356
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2298
+	B stored2356
 
-single2297:
+single2355:
 	FMOVS F22, 16(R21)
 
-stored2298:
+stored2356:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2299
+	TBZ $1, R20, single2357
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2300
+	TBZ $0, R20, stored2358
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2300
+	B stored2358
 
-single2299:
+single2357:
 	FMOVS F20, 16(R21)
 
-stored2300:
+stored2358:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2301
+	TBZ $1, R20, single2359
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2302
+	TBZ $0, R20, stored2360
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2302
+	B stored2360
 
-single2301:
+single2359:
 	FMOVS F18, 16(R21)
 
-stored2302:
+stored2360:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -48387,17 +49197,17 @@ single:
 	FMOVQ 0(R0), F1
 	FMOVQ 16(R0), F2
 	ADD R11, R0
-	TBZ $1, R20, single2303
+	TBZ $1, R20, single2361
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2304
+	TBZ $0, R20, loaded2362
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2304
+	B loaded2362
 
-single2303:
+single2361:
 	FMOVS 0(R10), F0
 
-loaded2304:
+loaded2362:
 	ADD R12, R10
 	WORD $0x4f81101f // FMLA V31.4S, V0.4S, V1.S[0]
 	WORD $0x4fa1101e // FMLA V30.4S, V0.4S, V1.S[1]
@@ -48416,132 +49226,132 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2305
+	TBZ $1, R20, single2363
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2306
+	TBZ $0, R20, loaded2364
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2306
+	B loaded2364
 
-single2305:
+single2363:
 	FMOVS 0(R21), F0
 
-loaded2306:
+loaded2364:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2307
+	TBZ $1, R20, single2365
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2308
+	TBZ $0, R20, loaded2366
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2308
+	B loaded2366
 
-single2307:
+single2365:
 	FMOVS 0(R21), F0
 
-loaded2308:
+loaded2366:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2309
+	TBZ $1, R20, single2367
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2310
+	TBZ $0, R20, loaded2368
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2310
+	B loaded2368
 
-single2309:
+single2367:
 	FMOVS 0(R21), F0
 
-loaded2310:
+loaded2368:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2311
+	TBZ $1, R20, single2369
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2312
+	TBZ $0, R20, loaded2370
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2312
+	B loaded2370
 
-single2311:
+single2369:
 	FMOVS 0(R21), F0
 
-loaded2312:
+loaded2370:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2313
+	TBZ $1, R20, single2371
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2314
+	TBZ $0, R20, loaded2372
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2314
+	B loaded2372
 
-single2313:
+single2371:
 	FMOVS 0(R21), F0
 
-loaded2314:
+loaded2372:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2315
+	TBZ $1, R20, single2373
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2316
+	TBZ $0, R20, loaded2374
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2316
+	B loaded2374
 
-single2315:
+single2373:
 	FMOVS 0(R21), F0
 
-loaded2316:
+loaded2374:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single2317
+	TBZ $1, R20, single2375
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2318
+	TBZ $0, R20, loaded2376
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2318
+	B loaded2376
 
-single2317:
+single2375:
 	FMOVS 0(R21), F0
 
-loaded2318:
+loaded2376:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 	ADD R13, R21
-	TBZ $1, R20, single2319
+	TBZ $1, R20, single2377
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2320
+	TBZ $0, R20, loaded2378
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2320
+	B loaded2378
 
-single2319:
+single2377:
 	FMOVS 0(R21), F0
 
-loaded2320:
+loaded2378:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2321
+	TBZ $1, R20, single2379
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2322
+	TBZ $0, R20, loaded2380
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2322
+	B loaded2380
 
-single2321:
+single2379:
 	FMOVS 0(R21), F0
 
-loaded2322:
+loaded2380:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -48553,101 +49363,101 @@ loaded2322:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2323
+	TBZ $1, R20, single2381
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2324
+	TBZ $0, R20, stored2382
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2324
+	B stored2382
 
-single2323:
+single2381:
 	FMOVS F31, 0(R21)
 
-stored2324:
+stored2382:
 	ADD R13, R21
-	TBZ $1, R20, single2325
+	TBZ $1, R20, single2383
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2326
+	TBZ $0, R20, stored2384
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2326
+	B stored2384
 
-single2325:
+single2383:
 	FMOVS F30, 0(R21)
 
-stored2326:
+stored2384:
 	ADD R13, R21
-	TBZ $1, R20, single2327
+	TBZ $1, R20, single2385
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2328
+	TBZ $0, R20, stored2386
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2328
+	B stored2386
 
-single2327:
+single2385:
 	FMOVS F29, 0(R21)
 
-stored2328:
+stored2386:
 	ADD R13, R21
-	TBZ $1, R20, single2329
+	TBZ $1, R20, single2387
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2330
+	TBZ $0, R20, stored2388
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2330
+	B stored2388
 
-single2329:
+single2387:
 	FMOVS F28, 0(R21)
 
-stored2330:
+stored2388:
 	ADD R13, R21
-	TBZ $1, R20, single2331
+	TBZ $1, R20, single2389
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2332
+	TBZ $0, R20, stored2390
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2332
+	B stored2390
 
-single2331:
+single2389:
 	FMOVS F27, 0(R21)
 
-stored2332:
+stored2390:
 	ADD R13, R21
-	TBZ $1, R20, single2333
+	TBZ $1, R20, single2391
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2334
+	TBZ $0, R20, stored2392
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2334
+	B stored2392
 
-single2333:
+single2391:
 	FMOVS F26, 0(R21)
 
-stored2334:
+stored2392:
 	ADD R13, R21
-	TBZ $1, R20, single2335
+	TBZ $1, R20, single2393
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2336
+	TBZ $0, R20, stored2394
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2336
+	B stored2394
 
-single2335:
+single2393:
 	FMOVS F25, 0(R21)
 
-stored2336:
+stored2394:
 	ADD R13, R21
-	TBZ $1, R20, single2337
+	TBZ $1, R20, single2395
 	FMOVD F24, 0(R21)
-	TBZ $0, R20, stored2338
+	TBZ $0, R20, stored2396
 	ADD $8, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2338
+	B stored2396
 
-single2337:
+single2395:
 	FMOVS F24, 0(R21)
 
-stored2338:
+stored2396:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -48907,17 +49717,17 @@ single:
 	FMOVQ 16(R0), F3
 	ADD R11, R0
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2339
+	TBZ $1, R20, single2397
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2340
+	TBZ $0, R20, loaded2398
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2340
+	B loaded2398
 
-single2339:
+single2397:
 	FMOVS 16(R10), F1
 
-loaded2340:
+loaded2398:
 	ADD R12, R10
 	WORD $0x4f82101f // FMLA V31.4S, V0.4S, V2.S[0]
 	WORD $0x4f82103e // FMLA V30.4S, V1.4S, V2.S[0]
@@ -48947,136 +49757,136 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2341
+	TBZ $1, R20, single2399
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2342
+	TBZ $0, R20, loaded2400
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2342
+	B loaded2400
 
-single2341:
+single2399:
 	FMOVS 16(R21), F0
 
-loaded2342:
+loaded2400:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2343
+	TBZ $1, R20, single2401
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2344
+	TBZ $0, R20, loaded2402
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2344
+	B loaded2402
 
-single2343:
+single2401:
 	FMOVS 16(R21), F0
 
-loaded2344:
+loaded2402:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2345
+	TBZ $1, R20, single2403
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2346
+	TBZ $0, R20, loaded2404
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2346
+	B loaded2404
 
-single2345:
+single2403:
 	FMOVS 16(R21), F0
 
-loaded2346:
+loaded2404:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2347
+	TBZ $1, R20, single2405
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2348
+	TBZ $0, R20, loaded2406
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2348
+	B loaded2406
 
-single2347:
+single2405:
 	FMOVS 16(R21), F0
 
-loaded2348:
+loaded2406:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2349
+	TBZ $1, R20, single2407
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2350
+	TBZ $0, R20, loaded2408
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2350
+	B loaded2408
 
-single2349:
+single2407:
 	FMOVS 16(R21), F0
 
-loaded2350:
+loaded2408:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2351
+	TBZ $1, R20, single2409
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2352
+	TBZ $0, R20, loaded2410
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2352
+	B loaded2410
 
-single2351:
+single2409:
 	FMOVS 16(R21), F0
 
-loaded2352:
+loaded2410:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2353
+	TBZ $1, R20, single2411
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2354
+	TBZ $0, R20, loaded2412
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2354
+	B loaded2412
 
-single2353:
+single2411:
 	FMOVS 16(R21), F0
 
-loaded2354:
+loaded2412:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
 	VMOV V0.B16, V17.B16
-	TBZ $1, R20, single2355
+	TBZ $1, R20, single2413
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2356
+	TBZ $0, R20, loaded2414
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2356
+	B loaded2414
 
-single2355:
+single2413:
 	FMOVS 16(R21), F0
 
-loaded2356:
+loaded2414:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -49092,17 +49902,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single2357
+	TBZ $1, R20, single2415
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2358
+	TBZ $0, R20, loaded2416
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2358
+	B loaded2416
 
-single2357:
+single2415:
 	FMOVS 16(R21), F0
 
-loaded2358:
+loaded2416:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -49115,108 +49925,108 @@ loaded2358:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2359
+	TBZ $1, R20, single2417
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2360
+	TBZ $0, R20, stored2418
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2360
+	B stored2418
 
-single2359:
+single2417:
 	FMOVS F30, 16(R21)
 
-stored2360:
+stored2418:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2361
+	TBZ $1, R20, single2419
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2362
+	TBZ $0, R20, stored2420
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2362
+	B stored2420
 
-single2361:
+single2419:
 	FMOVS F28, 16(R21)
 
-stored2362:
+stored2420:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2363
+	TBZ $1, R20, single2421
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2364
+	TBZ $0, R20, stored2422
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2364
+	B stored2422
 
-single2363:
+single2421:
 	FMOVS F26, 16(R21)
 
-stored2364:
+stored2422:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2365
+	TBZ $1, R20, single2423
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2366
+	TBZ $0, R20, stored2424
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2366
+	B stored2424
 
-single2365:
+single2423:
 	FMOVS F24, 16(R21)
 
-stored2366:
+stored2424:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2367
+	TBZ $1, R20, single2425
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2368
+	TBZ $0, R20, stored2426
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2368
+	B stored2426
 
-single2367:
+single2425:
 	FMOVS F22, 16(R21)
 
-stored2368:
+stored2426:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2369
+	TBZ $1, R20, single2427
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2370
+	TBZ $0, R20, stored2428
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2370
+	B stored2428
 
-single2369:
+single2427:
 	FMOVS F20, 16(R21)
 
-stored2370:
+stored2428:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2371
+	TBZ $1, R20, single2429
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2372
+	TBZ $0, R20, stored2430
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2372
+	B stored2430
 
-single2371:
+single2429:
 	FMOVS F18, 16(R21)
 
-stored2372:
+stored2430:
 	ADD R13, R21
 	FMOVQ F17, 0(R21)
-	TBZ $1, R20, single2373
+	TBZ $1, R20, single2431
 	FMOVD F16, 16(R21)
-	TBZ $0, R20, stored2374
+	TBZ $0, R20, stored2432
 	ADD $24, R21, R26
 	VST1 V16.S[2], (R26)
-	B stored2374
+	B stored2432
 
-single2373:
+single2431:
 	FMOVS F16, 16(R21)
 
-stored2374:
+stored2432:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -49665,29 +50475,29 @@ tile:
 	VEOR V31.B16, V31.B16, V31.B16
 
 single:
-	TBZ $1, R20, single2375
+	TBZ $1, R20, single2433
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2376
+	TBZ $0, R20, loaded2434
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2376
+	B loaded2434
 
-single2375:
+single2433:
 	FMOVS 0(R10), F0
 
-loaded2376:
+loaded2434:
 	ADD R12, R10
-	TBZ $1, R20, single2377
+	TBZ $1, R20, single2435
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2378
+	TBZ $0, R20, loaded2436
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2378
+	B loaded2436
 
-single2377:
+single2435:
 	FMOVS 0(R0), F1
 
-loaded2378:
+loaded2436:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
 	SUBS $1, R9
@@ -49699,49 +50509,49 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2379
+	TBZ $1, R20, single2437
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2380
+	TBZ $0, R20, loaded2438
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2380
+	B loaded2438
 
-single2379:
+single2437:
 	FMOVS 0(R21), F0
 
-loaded2380:
+loaded2438:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2381
+	TBZ $1, R20, single2439
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2382
+	TBZ $0, R20, loaded2440
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2382
+	B loaded2440
 
-single2381:
+single2439:
 	FMOVS 0(R21), F0
 
-loaded2382:
+loaded2440:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2383
+	TBZ $1, R20, single2441
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2384
+	TBZ $0, R20, stored2442
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2384
+	B stored2442
 
-single2383:
+single2441:
 	FMOVS F31, 0(R21)
 
-stored2384:
+stored2442:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -49874,31 +50684,31 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2385
+	TBZ $1, R20, single2443
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2386
+	TBZ $0, R20, loaded2444
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2386
+	B loaded2444
 
-single2385:
+single2443:
 	FMOVS 16(R10), F1
 
-loaded2386:
+loaded2444:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2387
+	TBZ $1, R20, single2445
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2388
+	TBZ $0, R20, loaded2446
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2388
+	B loaded2446
 
-single2387:
+single2445:
 	FMOVS 16(R0), F3
 
-loaded2388:
+loaded2446:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	SUBS $1, R9
@@ -49913,17 +50723,17 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2389
+	TBZ $1, R20, single2447
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2390
+	TBZ $0, R20, loaded2448
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2390
+	B loaded2448
 
-single2389:
+single2447:
 	FMOVS 16(R21), F0
 
-loaded2390:
+loaded2448:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
@@ -49932,33 +50742,33 @@ bias:
 	CBZ R21, store
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
-	TBZ $1, R20, single2391
+	TBZ $1, R20, single2449
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2392
+	TBZ $0, R20, loaded2450
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2392
+	B loaded2450
 
-single2391:
+single2449:
 	FMOVS 16(R21), F0
 
-loaded2392:
+loaded2450:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2393
+	TBZ $1, R20, single2451
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2394
+	TBZ $0, R20, stored2452
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2394
+	B stored2452
 
-single2393:
+single2451:
 	FMOVS F30, 16(R21)
 
-stored2394:
+stored2452:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -50094,42 +50904,42 @@ tile:
 	VEOR V30.B16, V30.B16, V30.B16
 
 single:
-	TBZ $1, R20, single2395
+	TBZ $1, R20, single2453
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2396
+	TBZ $0, R20, loaded2454
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2396
+	B loaded2454
 
-single2395:
+single2453:
 	FMOVS 0(R10), F0
 
-loaded2396:
+loaded2454:
 	ADD R12, R10
-	TBZ $1, R20, single2397
+	TBZ $1, R20, single2455
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2398
+	TBZ $0, R20, loaded2456
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2398
+	B loaded2456
 
-single2397:
+single2455:
 	FMOVS 0(R0), F1
 
-loaded2398:
+loaded2456:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2399
+	TBZ $1, R20, single2457
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2400
+	TBZ $0, R20, loaded2458
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2400
+	B loaded2458
 
-single2399:
+single2457:
 	FMOVS 0(R1), F1
 
-loaded2400:
+loaded2458:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
 	SUBS $1, R9
@@ -50141,76 +50951,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2401
+	TBZ $1, R20, single2459
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2402
+	TBZ $0, R20, loaded2460
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2402
+	B loaded2460
 
-single2401:
+single2459:
 	FMOVS 0(R21), F0
 
-loaded2402:
+loaded2460:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2403
+	TBZ $1, R20, single2461
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2404
+	TBZ $0, R20, loaded2462
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2404
+	B loaded2462
 
-single2403:
+single2461:
 	FMOVS 0(R21), F0
 
-loaded2404:
+loaded2462:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2405
+	TBZ $1, R20, single2463
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2406
+	TBZ $0, R20, loaded2464
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2406
+	B loaded2464
 
-single2405:
+single2463:
 	FMOVS 0(R21), F0
 
-loaded2406:
+loaded2464:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2407
+	TBZ $1, R20, single2465
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2408
+	TBZ $0, R20, stored2466
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2408
+	B stored2466
 
-single2407:
+single2465:
 	FMOVS F31, 0(R21)
 
-stored2408:
+stored2466:
 	ADD R13, R21
-	TBZ $1, R20, single2409
+	TBZ $1, R20, single2467
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2410
+	TBZ $0, R20, stored2468
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2410
+	B stored2468
 
-single2409:
+single2467:
 	FMOVS F30, 0(R21)
 
-stored2410:
+stored2468:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -50368,46 +51178,46 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2411
+	TBZ $1, R20, single2469
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2412
+	TBZ $0, R20, loaded2470
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2412
+	B loaded2470
 
-single2411:
+single2469:
 	FMOVS 16(R10), F1
 
-loaded2412:
+loaded2470:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2413
+	TBZ $1, R20, single2471
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2414
+	TBZ $0, R20, loaded2472
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2414
+	B loaded2472
 
-single2413:
+single2471:
 	FMOVS 16(R0), F3
 
-loaded2414:
+loaded2472:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2415
+	TBZ $1, R20, single2473
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2416
+	TBZ $0, R20, loaded2474
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2416
+	B loaded2474
 
-single2415:
+single2473:
 	FMOVS 16(R1), F3
 
-loaded2416:
+loaded2474:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	SUBS $1, R9
@@ -50422,34 +51232,34 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2417
+	TBZ $1, R20, single2475
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2418
+	TBZ $0, R20, loaded2476
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2418
+	B loaded2476
 
-single2417:
+single2475:
 	FMOVS 16(R21), F0
 
-loaded2418:
+loaded2476:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2419
+	TBZ $1, R20, single2477
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2420
+	TBZ $0, R20, loaded2478
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2420
+	B loaded2478
 
-single2419:
+single2477:
 	FMOVS 16(R21), F0
 
-loaded2420:
+loaded2478:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
@@ -50459,47 +51269,47 @@ bias:
 	FMOVQ 0(R21), F0
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
-	TBZ $1, R20, single2421
+	TBZ $1, R20, single2479
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2422
+	TBZ $0, R20, loaded2480
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2422
+	B loaded2480
 
-single2421:
+single2479:
 	FMOVS 16(R21), F0
 
-loaded2422:
+loaded2480:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2423
+	TBZ $1, R20, single2481
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2424
+	TBZ $0, R20, stored2482
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2424
+	B stored2482
 
-single2423:
+single2481:
 	FMOVS F30, 16(R21)
 
-stored2424:
+stored2482:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2425
+	TBZ $1, R20, single2483
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2426
+	TBZ $0, R20, stored2484
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2426
+	B stored2484
 
-single2425:
+single2483:
 	FMOVS F28, 16(R21)
 
-stored2426:
+stored2484:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -50651,55 +51461,55 @@ tile:
 	VEOR V29.B16, V29.B16, V29.B16
 
 single:
-	TBZ $1, R20, single2427
+	TBZ $1, R20, single2485
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2428
+	TBZ $0, R20, loaded2486
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2428
+	B loaded2486
 
-single2427:
+single2485:
 	FMOVS 0(R10), F0
 
-loaded2428:
+loaded2486:
 	ADD R12, R10
-	TBZ $1, R20, single2429
+	TBZ $1, R20, single2487
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2430
+	TBZ $0, R20, loaded2488
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2430
+	B loaded2488
 
-single2429:
+single2487:
 	FMOVS 0(R0), F1
 
-loaded2430:
+loaded2488:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2431
+	TBZ $1, R20, single2489
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2432
+	TBZ $0, R20, loaded2490
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2432
+	B loaded2490
 
-single2431:
+single2489:
 	FMOVS 0(R1), F1
 
-loaded2432:
+loaded2490:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2433
+	TBZ $1, R20, single2491
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2434
+	TBZ $0, R20, loaded2492
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2434
+	B loaded2492
 
-single2433:
+single2491:
 	FMOVS 0(R2), F1
 
-loaded2434:
+loaded2492:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
 	SUBS $1, R9
@@ -50711,103 +51521,103 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2435
+	TBZ $1, R20, single2493
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2436
+	TBZ $0, R20, loaded2494
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2436
+	B loaded2494
 
-single2435:
+single2493:
 	FMOVS 0(R21), F0
 
-loaded2436:
+loaded2494:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2437
+	TBZ $1, R20, single2495
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2438
+	TBZ $0, R20, loaded2496
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2438
+	B loaded2496
 
-single2437:
+single2495:
 	FMOVS 0(R21), F0
 
-loaded2438:
+loaded2496:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2439
+	TBZ $1, R20, single2497
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2440
+	TBZ $0, R20, loaded2498
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2440
+	B loaded2498
 
-single2439:
+single2497:
 	FMOVS 0(R21), F0
 
-loaded2440:
+loaded2498:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2441
+	TBZ $1, R20, single2499
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2442
+	TBZ $0, R20, loaded2500
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2442
+	B loaded2500
 
-single2441:
+single2499:
 	FMOVS 0(R21), F0
 
-loaded2442:
+loaded2500:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2443
+	TBZ $1, R20, single2501
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2444
+	TBZ $0, R20, stored2502
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2444
+	B stored2502
 
-single2443:
+single2501:
 	FMOVS F31, 0(R21)
 
-stored2444:
+stored2502:
 	ADD R13, R21
-	TBZ $1, R20, single2445
+	TBZ $1, R20, single2503
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2446
+	TBZ $0, R20, stored2504
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2446
+	B stored2504
 
-single2445:
+single2503:
 	FMOVS F30, 0(R21)
 
-stored2446:
+stored2504:
 	ADD R13, R21
-	TBZ $1, R20, single2447
+	TBZ $1, R20, single2505
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2448
+	TBZ $0, R20, stored2506
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2448
+	B stored2506
 
-single2447:
+single2505:
 	FMOVS F29, 0(R21)
 
-stored2448:
+stored2506:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -50990,61 +51800,61 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2449
+	TBZ $1, R20, single2507
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2450
+	TBZ $0, R20, loaded2508
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2450
+	B loaded2508
 
-single2449:
+single2507:
 	FMOVS 16(R10), F1
 
-loaded2450:
+loaded2508:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2451
+	TBZ $1, R20, single2509
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2452
+	TBZ $0, R20, loaded2510
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2452
+	B loaded2510
 
-single2451:
+single2509:
 	FMOVS 16(R0), F3
 
-loaded2452:
+loaded2510:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2453
+	TBZ $1, R20, single2511
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2454
+	TBZ $0, R20, loaded2512
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2454
+	B loaded2512
 
-single2453:
+single2511:
 	FMOVS 16(R1), F3
 
-loaded2454:
+loaded2512:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2455
+	TBZ $1, R20, single2513
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2456
+	TBZ $0, R20, loaded2514
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2456
+	B loaded2514
 
-single2455:
+single2513:
 	FMOVS 16(R2), F3
 
-loaded2456:
+loaded2514:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	SUBS $1, R9
@@ -51059,51 +51869,51 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2457
+	TBZ $1, R20, single2515
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2458
+	TBZ $0, R20, loaded2516
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2458
+	B loaded2516
 
-single2457:
+single2515:
 	FMOVS 16(R21), F0
 
-loaded2458:
+loaded2516:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2459
+	TBZ $1, R20, single2517
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2460
+	TBZ $0, R20, loaded2518
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2460
+	B loaded2518
 
-single2459:
+single2517:
 	FMOVS 16(R21), F0
 
-loaded2460:
+loaded2518:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2461
+	TBZ $1, R20, single2519
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2462
+	TBZ $0, R20, loaded2520
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2462
+	B loaded2520
 
-single2461:
+single2519:
 	FMOVS 16(R21), F0
 
-loaded2462:
+loaded2520:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
@@ -51114,17 +51924,17 @@ bias:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
-	TBZ $1, R20, single2463
+	TBZ $1, R20, single2521
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2464
+	TBZ $0, R20, loaded2522
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2464
+	B loaded2522
 
-single2463:
+single2521:
 	FMOVS 16(R21), F0
 
-loaded2464:
+loaded2522:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -51132,43 +51942,43 @@ loaded2464:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2465
+	TBZ $1, R20, single2523
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2466
+	TBZ $0, R20, stored2524
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2466
+	B stored2524
 
-single2465:
+single2523:
 	FMOVS F30, 16(R21)
 
-stored2466:
+stored2524:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2467
+	TBZ $1, R20, single2525
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2468
+	TBZ $0, R20, stored2526
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2468
+	B stored2526
 
-single2467:
+single2525:
 	FMOVS F28, 16(R21)
 
-stored2468:
+stored2526:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2469
+	TBZ $1, R20, single2527
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2470
+	TBZ $0, R20, stored2528
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2470
+	B stored2528
 
-single2469:
+single2527:
 	FMOVS F26, 16(R21)
 
-stored2470:
+stored2528:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -51336,68 +52146,68 @@ tile:
 	VEOR V28.B16, V28.B16, V28.B16
 
 single:
-	TBZ $1, R20, single2471
+	TBZ $1, R20, single2529
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2472
+	TBZ $0, R20, loaded2530
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2472
+	B loaded2530
 
-single2471:
+single2529:
 	FMOVS 0(R10), F0
 
-loaded2472:
+loaded2530:
 	ADD R12, R10
-	TBZ $1, R20, single2473
+	TBZ $1, R20, single2531
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2474
+	TBZ $0, R20, loaded2532
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2474
+	B loaded2532
 
-single2473:
+single2531:
 	FMOVS 0(R0), F1
 
-loaded2474:
+loaded2532:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2475
+	TBZ $1, R20, single2533
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2476
+	TBZ $0, R20, loaded2534
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2476
+	B loaded2534
 
-single2475:
+single2533:
 	FMOVS 0(R1), F1
 
-loaded2476:
+loaded2534:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2477
+	TBZ $1, R20, single2535
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2478
+	TBZ $0, R20, loaded2536
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2478
+	B loaded2536
 
-single2477:
+single2535:
 	FMOVS 0(R2), F1
 
-loaded2478:
+loaded2536:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single2479
+	TBZ $1, R20, single2537
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded2480
+	TBZ $0, R20, loaded2538
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2480
+	B loaded2538
 
-single2479:
+single2537:
 	FMOVS 0(R3), F1
 
-loaded2480:
+loaded2538:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
 	SUBS $1, R9
@@ -51409,76 +52219,76 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2481
+	TBZ $1, R20, single2539
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2482
+	TBZ $0, R20, loaded2540
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2482
+	B loaded2540
 
-single2481:
+single2539:
 	FMOVS 0(R21), F0
 
-loaded2482:
+loaded2540:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2483
+	TBZ $1, R20, single2541
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2484
+	TBZ $0, R20, loaded2542
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2484
+	B loaded2542
 
-single2483:
+single2541:
 	FMOVS 0(R21), F0
 
-loaded2484:
+loaded2542:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2485
+	TBZ $1, R20, single2543
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2486
+	TBZ $0, R20, loaded2544
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2486
+	B loaded2544
 
-single2485:
+single2543:
 	FMOVS 0(R21), F0
 
-loaded2486:
+loaded2544:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2487
+	TBZ $1, R20, single2545
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2488
+	TBZ $0, R20, loaded2546
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2488
+	B loaded2546
 
-single2487:
+single2545:
 	FMOVS 0(R21), F0
 
-loaded2488:
+loaded2546:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2489
+	TBZ $1, R20, single2547
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2490
+	TBZ $0, R20, loaded2548
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2490
+	B loaded2548
 
-single2489:
+single2547:
 	FMOVS 0(R21), F0
 
-loaded2490:
+loaded2548:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -51486,53 +52296,53 @@ loaded2490:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2491
+	TBZ $1, R20, single2549
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2492
+	TBZ $0, R20, stored2550
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2492
+	B stored2550
 
-single2491:
+single2549:
 	FMOVS F31, 0(R21)
 
-stored2492:
+stored2550:
 	ADD R13, R21
-	TBZ $1, R20, single2493
+	TBZ $1, R20, single2551
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2494
+	TBZ $0, R20, stored2552
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2494
+	B stored2552
 
-single2493:
+single2551:
 	FMOVS F30, 0(R21)
 
-stored2494:
+stored2552:
 	ADD R13, R21
-	TBZ $1, R20, single2495
+	TBZ $1, R20, single2553
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2496
+	TBZ $0, R20, stored2554
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2496
+	B stored2554
 
-single2495:
+single2553:
 	FMOVS F29, 0(R21)
 
-stored2496:
+stored2554:
 	ADD R13, R21
-	TBZ $1, R20, single2497
+	TBZ $1, R20, single2555
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2498
+	TBZ $0, R20, stored2556
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2498
+	B stored2556
 
-single2497:
+single2555:
 	FMOVS F28, 0(R21)
 
-stored2498:
+stored2556:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -51740,76 +52550,76 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2499
+	TBZ $1, R20, single2557
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2500
+	TBZ $0, R20, loaded2558
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2500
+	B loaded2558
 
-single2499:
+single2557:
 	FMOVS 16(R10), F1
 
-loaded2500:
+loaded2558:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2501
+	TBZ $1, R20, single2559
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2502
+	TBZ $0, R20, loaded2560
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2502
+	B loaded2560
 
-single2501:
+single2559:
 	FMOVS 16(R0), F3
 
-loaded2502:
+loaded2560:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2503
+	TBZ $1, R20, single2561
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2504
+	TBZ $0, R20, loaded2562
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2504
+	B loaded2562
 
-single2503:
+single2561:
 	FMOVS 16(R1), F3
 
-loaded2504:
+loaded2562:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2505
+	TBZ $1, R20, single2563
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2506
+	TBZ $0, R20, loaded2564
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2506
+	B loaded2564
 
-single2505:
+single2563:
 	FMOVS 16(R2), F3
 
-loaded2506:
+loaded2564:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single2507
+	TBZ $1, R20, single2565
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded2508
+	TBZ $0, R20, loaded2566
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2508
+	B loaded2566
 
-single2507:
+single2565:
 	FMOVS 16(R3), F3
 
-loaded2508:
+loaded2566:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	SUBS $1, R9
@@ -51824,68 +52634,68 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2509
+	TBZ $1, R20, single2567
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2510
+	TBZ $0, R20, loaded2568
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2510
+	B loaded2568
 
-single2509:
+single2567:
 	FMOVS 16(R21), F0
 
-loaded2510:
+loaded2568:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2511
+	TBZ $1, R20, single2569
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2512
+	TBZ $0, R20, loaded2570
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2512
+	B loaded2570
 
-single2511:
+single2569:
 	FMOVS 16(R21), F0
 
-loaded2512:
+loaded2570:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2513
+	TBZ $1, R20, single2571
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2514
+	TBZ $0, R20, loaded2572
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2514
+	B loaded2572
 
-single2513:
+single2571:
 	FMOVS 16(R21), F0
 
-loaded2514:
+loaded2572:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2515
+	TBZ $1, R20, single2573
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2516
+	TBZ $0, R20, loaded2574
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2516
+	B loaded2574
 
-single2515:
+single2573:
 	FMOVS 16(R21), F0
 
-loaded2516:
+loaded2574:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
@@ -51897,17 +52707,17 @@ bias:
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
-	TBZ $1, R20, single2517
+	TBZ $1, R20, single2575
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2518
+	TBZ $0, R20, loaded2576
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2518
+	B loaded2576
 
-single2517:
+single2575:
 	FMOVS 16(R21), F0
 
-loaded2518:
+loaded2576:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -51916,56 +52726,56 @@ loaded2518:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2519
+	TBZ $1, R20, single2577
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2520
+	TBZ $0, R20, stored2578
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2520
+	B stored2578
 
-single2519:
+single2577:
 	FMOVS F30, 16(R21)
 
-stored2520:
+stored2578:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2521
+	TBZ $1, R20, single2579
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2522
+	TBZ $0, R20, stored2580
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2522
+	B stored2580
 
-single2521:
+single2579:
 	FMOVS F28, 16(R21)
 
-stored2522:
+stored2580:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2523
+	TBZ $1, R20, single2581
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2524
+	TBZ $0, R20, stored2582
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2524
+	B stored2582
 
-single2523:
+single2581:
 	FMOVS F26, 16(R21)
 
-stored2524:
+stored2582:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2525
+	TBZ $1, R20, single2583
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2526
+	TBZ $0, R20, stored2584
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2526
+	B stored2584
 
-single2525:
+single2583:
 	FMOVS F24, 16(R21)
 
-stored2526:
+stored2584:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -52149,81 +52959,81 @@ tile:
 	VEOR V27.B16, V27.B16, V27.B16
 
 single:
-	TBZ $1, R20, single2527
+	TBZ $1, R20, single2585
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2528
+	TBZ $0, R20, loaded2586
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2528
+	B loaded2586
 
-single2527:
+single2585:
 	FMOVS 0(R10), F0
 
-loaded2528:
+loaded2586:
 	ADD R12, R10
-	TBZ $1, R20, single2529
+	TBZ $1, R20, single2587
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2530
+	TBZ $0, R20, loaded2588
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2530
+	B loaded2588
 
-single2529:
+single2587:
 	FMOVS 0(R0), F1
 
-loaded2530:
+loaded2588:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2531
+	TBZ $1, R20, single2589
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2532
+	TBZ $0, R20, loaded2590
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2532
+	B loaded2590
 
-single2531:
+single2589:
 	FMOVS 0(R1), F1
 
-loaded2532:
+loaded2590:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2533
+	TBZ $1, R20, single2591
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2534
+	TBZ $0, R20, loaded2592
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2534
+	B loaded2592
 
-single2533:
+single2591:
 	FMOVS 0(R2), F1
 
-loaded2534:
+loaded2592:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single2535
+	TBZ $1, R20, single2593
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded2536
+	TBZ $0, R20, loaded2594
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2536
+	B loaded2594
 
-single2535:
+single2593:
 	FMOVS 0(R3), F1
 
-loaded2536:
+loaded2594:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single2537
+	TBZ $1, R20, single2595
 	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded2538
+	TBZ $0, R20, loaded2596
 	ADD $8, R4, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2538
+	B loaded2596
 
-single2537:
+single2595:
 	FMOVS 0(R4), F1
 
-loaded2538:
+loaded2596:
 	VFMLA V0.S4, V1.S4, V27.S4
 	ADD R24, R4
 	SUBS $1, R9
@@ -52235,90 +53045,90 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2539
+	TBZ $1, R20, single2597
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2540
+	TBZ $0, R20, loaded2598
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2540
+	B loaded2598
 
-single2539:
+single2597:
 	FMOVS 0(R21), F0
 
-loaded2540:
+loaded2598:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2541
+	TBZ $1, R20, single2599
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2542
+	TBZ $0, R20, loaded2600
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2542
+	B loaded2600
 
-single2541:
+single2599:
 	FMOVS 0(R21), F0
 
-loaded2542:
+loaded2600:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2543
+	TBZ $1, R20, single2601
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2544
+	TBZ $0, R20, loaded2602
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2544
+	B loaded2602
 
-single2543:
+single2601:
 	FMOVS 0(R21), F0
 
-loaded2544:
+loaded2602:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2545
+	TBZ $1, R20, single2603
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2546
+	TBZ $0, R20, loaded2604
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2546
+	B loaded2604
 
-single2545:
+single2603:
 	FMOVS 0(R21), F0
 
-loaded2546:
+loaded2604:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2547
+	TBZ $1, R20, single2605
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2548
+	TBZ $0, R20, loaded2606
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2548
+	B loaded2606
 
-single2547:
+single2605:
 	FMOVS 0(R21), F0
 
-loaded2548:
+loaded2606:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2549
+	TBZ $1, R20, single2607
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2550
+	TBZ $0, R20, loaded2608
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2550
+	B loaded2608
 
-single2549:
+single2607:
 	FMOVS 0(R21), F0
 
-loaded2550:
+loaded2608:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -52327,65 +53137,65 @@ loaded2550:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2551
+	TBZ $1, R20, single2609
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2552
+	TBZ $0, R20, stored2610
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2552
+	B stored2610
 
-single2551:
+single2609:
 	FMOVS F31, 0(R21)
 
-stored2552:
+stored2610:
 	ADD R13, R21
-	TBZ $1, R20, single2553
+	TBZ $1, R20, single2611
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2554
+	TBZ $0, R20, stored2612
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2554
+	B stored2612
 
-single2553:
+single2611:
 	FMOVS F30, 0(R21)
 
-stored2554:
+stored2612:
 	ADD R13, R21
-	TBZ $1, R20, single2555
+	TBZ $1, R20, single2613
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2556
+	TBZ $0, R20, stored2614
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2556
+	B stored2614
 
-single2555:
+single2613:
 	FMOVS F29, 0(R21)
 
-stored2556:
+stored2614:
 	ADD R13, R21
-	TBZ $1, R20, single2557
+	TBZ $1, R20, single2615
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2558
+	TBZ $0, R20, stored2616
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2558
+	B stored2616
 
-single2557:
+single2615:
 	FMOVS F28, 0(R21)
 
-stored2558:
+stored2616:
 	ADD R13, R21
-	TBZ $1, R20, single2559
+	TBZ $1, R20, single2617
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2560
+	TBZ $0, R20, stored2618
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2560
+	B stored2618
 
-single2559:
+single2617:
 	FMOVS F27, 0(R21)
 
-stored2560:
+stored2618:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -52618,91 +53428,91 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2561
+	TBZ $1, R20, single2619
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2562
+	TBZ $0, R20, loaded2620
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2562
+	B loaded2620
 
-single2561:
+single2619:
 	FMOVS 16(R10), F1
 
-loaded2562:
+loaded2620:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2563
+	TBZ $1, R20, single2621
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2564
+	TBZ $0, R20, loaded2622
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2564
+	B loaded2622
 
-single2563:
+single2621:
 	FMOVS 16(R0), F3
 
-loaded2564:
+loaded2622:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2565
+	TBZ $1, R20, single2623
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2566
+	TBZ $0, R20, loaded2624
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2566
+	B loaded2624
 
-single2565:
+single2623:
 	FMOVS 16(R1), F3
 
-loaded2566:
+loaded2624:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2567
+	TBZ $1, R20, single2625
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2568
+	TBZ $0, R20, loaded2626
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2568
+	B loaded2626
 
-single2567:
+single2625:
 	FMOVS 16(R2), F3
 
-loaded2568:
+loaded2626:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single2569
+	TBZ $1, R20, single2627
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded2570
+	TBZ $0, R20, loaded2628
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2570
+	B loaded2628
 
-single2569:
+single2627:
 	FMOVS 16(R3), F3
 
-loaded2570:
+loaded2628:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single2571
+	TBZ $1, R20, single2629
 	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded2572
+	TBZ $0, R20, loaded2630
 	ADD $24, R4, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2572
+	B loaded2630
 
-single2571:
+single2629:
 	FMOVS 16(R4), F3
 
-loaded2572:
+loaded2630:
 	VFMLA V1.S4, V3.S4, V22.S4
 	ADD R24, R4
 	SUBS $1, R9
@@ -52717,85 +53527,85 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2573
+	TBZ $1, R20, single2631
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2574
+	TBZ $0, R20, loaded2632
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2574
+	B loaded2632
 
-single2573:
+single2631:
 	FMOVS 16(R21), F0
 
-loaded2574:
+loaded2632:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2575
+	TBZ $1, R20, single2633
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2576
+	TBZ $0, R20, loaded2634
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2576
+	B loaded2634
 
-single2575:
+single2633:
 	FMOVS 16(R21), F0
 
-loaded2576:
+loaded2634:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2577
+	TBZ $1, R20, single2635
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2578
+	TBZ $0, R20, loaded2636
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2578
+	B loaded2636
 
-single2577:
+single2635:
 	FMOVS 16(R21), F0
 
-loaded2578:
+loaded2636:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2579
+	TBZ $1, R20, single2637
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2580
+	TBZ $0, R20, loaded2638
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2580
+	B loaded2638
 
-single2579:
+single2637:
 	FMOVS 16(R21), F0
 
-loaded2580:
+loaded2638:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2581
+	TBZ $1, R20, single2639
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2582
+	TBZ $0, R20, loaded2640
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2582
+	B loaded2640
 
-single2581:
+single2639:
 	FMOVS 16(R21), F0
 
-loaded2582:
+loaded2640:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 
@@ -52808,17 +53618,17 @@ bias:
 	WORD $0x4e3bd41b // FADD V27.4S, V0.4S, V27.4S
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
-	TBZ $1, R20, single2583
+	TBZ $1, R20, single2641
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2584
+	TBZ $0, R20, loaded2642
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2584
+	B loaded2642
 
-single2583:
+single2641:
 	FMOVS 16(R21), F0
 
-loaded2584:
+loaded2642:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -52828,69 +53638,69 @@ loaded2584:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2585
+	TBZ $1, R20, single2643
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2586
+	TBZ $0, R20, stored2644
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2586
+	B stored2644
 
-single2585:
+single2643:
 	FMOVS F30, 16(R21)
 
-stored2586:
+stored2644:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2587
+	TBZ $1, R20, single2645
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2588
+	TBZ $0, R20, stored2646
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2588
+	B stored2646
 
-single2587:
+single2645:
 	FMOVS F28, 16(R21)
 
-stored2588:
+stored2646:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2589
+	TBZ $1, R20, single2647
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2590
+	TBZ $0, R20, stored2648
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2590
+	B stored2648
 
-single2589:
+single2647:
 	FMOVS F26, 16(R21)
 
-stored2590:
+stored2648:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2591
+	TBZ $1, R20, single2649
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2592
+	TBZ $0, R20, stored2650
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2592
+	B stored2650
 
-single2591:
+single2649:
 	FMOVS F24, 16(R21)
 
-stored2592:
+stored2650:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2593
+	TBZ $1, R20, single2651
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2594
+	TBZ $0, R20, stored2652
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2594
+	B stored2652
 
-single2593:
+single2651:
 	FMOVS F22, 16(R21)
 
-stored2594:
+stored2652:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -53090,94 +53900,94 @@ tile:
 	VEOR V26.B16, V26.B16, V26.B16
 
 single:
-	TBZ $1, R20, single2595
+	TBZ $1, R20, single2653
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2596
+	TBZ $0, R20, loaded2654
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2596
+	B loaded2654
 
-single2595:
+single2653:
 	FMOVS 0(R10), F0
 
-loaded2596:
+loaded2654:
 	ADD R12, R10
-	TBZ $1, R20, single2597
+	TBZ $1, R20, single2655
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2598
+	TBZ $0, R20, loaded2656
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2598
+	B loaded2656
 
-single2597:
+single2655:
 	FMOVS 0(R0), F1
 
-loaded2598:
+loaded2656:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2599
+	TBZ $1, R20, single2657
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2600
+	TBZ $0, R20, loaded2658
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2600
+	B loaded2658
 
-single2599:
+single2657:
 	FMOVS 0(R1), F1
 
-loaded2600:
+loaded2658:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2601
+	TBZ $1, R20, single2659
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2602
+	TBZ $0, R20, loaded2660
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2602
+	B loaded2660
 
-single2601:
+single2659:
 	FMOVS 0(R2), F1
 
-loaded2602:
+loaded2660:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single2603
+	TBZ $1, R20, single2661
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded2604
+	TBZ $0, R20, loaded2662
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2604
+	B loaded2662
 
-single2603:
+single2661:
 	FMOVS 0(R3), F1
 
-loaded2604:
+loaded2662:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single2605
+	TBZ $1, R20, single2663
 	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded2606
+	TBZ $0, R20, loaded2664
 	ADD $8, R4, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2606
+	B loaded2664
 
-single2605:
+single2663:
 	FMOVS 0(R4), F1
 
-loaded2606:
+loaded2664:
 	VFMLA V0.S4, V1.S4, V27.S4
 	ADD R24, R4
-	TBZ $1, R20, single2607
+	TBZ $1, R20, single2665
 	FMOVD 0(R5), F1
-	TBZ $0, R20, loaded2608
+	TBZ $0, R20, loaded2666
 	ADD $8, R5, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2608
+	B loaded2666
 
-single2607:
+single2665:
 	FMOVS 0(R5), F1
 
-loaded2608:
+loaded2666:
 	VFMLA V0.S4, V1.S4, V26.S4
 	ADD R24, R5
 	SUBS $1, R9
@@ -53189,104 +53999,104 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2609
+	TBZ $1, R20, single2667
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2610
+	TBZ $0, R20, loaded2668
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2610
+	B loaded2668
 
-single2609:
+single2667:
 	FMOVS 0(R21), F0
 
-loaded2610:
+loaded2668:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2611
+	TBZ $1, R20, single2669
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2612
+	TBZ $0, R20, loaded2670
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2612
+	B loaded2670
 
-single2611:
+single2669:
 	FMOVS 0(R21), F0
 
-loaded2612:
+loaded2670:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2613
+	TBZ $1, R20, single2671
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2614
+	TBZ $0, R20, loaded2672
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2614
+	B loaded2672
 
-single2613:
+single2671:
 	FMOVS 0(R21), F0
 
-loaded2614:
+loaded2672:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2615
+	TBZ $1, R20, single2673
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2616
+	TBZ $0, R20, loaded2674
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2616
+	B loaded2674
 
-single2615:
+single2673:
 	FMOVS 0(R21), F0
 
-loaded2616:
+loaded2674:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2617
+	TBZ $1, R20, single2675
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2618
+	TBZ $0, R20, loaded2676
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2618
+	B loaded2676
 
-single2617:
+single2675:
 	FMOVS 0(R21), F0
 
-loaded2618:
+loaded2676:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2619
+	TBZ $1, R20, single2677
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2620
+	TBZ $0, R20, loaded2678
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2620
+	B loaded2678
 
-single2619:
+single2677:
 	FMOVS 0(R21), F0
 
-loaded2620:
+loaded2678:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2621
+	TBZ $1, R20, single2679
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2622
+	TBZ $0, R20, loaded2680
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2622
+	B loaded2680
 
-single2621:
+single2679:
 	FMOVS 0(R21), F0
 
-loaded2622:
+loaded2680:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -53296,77 +54106,77 @@ loaded2622:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2623
+	TBZ $1, R20, single2681
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2624
+	TBZ $0, R20, stored2682
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2624
+	B stored2682
 
-single2623:
+single2681:
 	FMOVS F31, 0(R21)
 
-stored2624:
+stored2682:
 	ADD R13, R21
-	TBZ $1, R20, single2625
+	TBZ $1, R20, single2683
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2626
+	TBZ $0, R20, stored2684
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2626
+	B stored2684
 
-single2625:
+single2683:
 	FMOVS F30, 0(R21)
 
-stored2626:
+stored2684:
 	ADD R13, R21
-	TBZ $1, R20, single2627
+	TBZ $1, R20, single2685
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2628
+	TBZ $0, R20, stored2686
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2628
+	B stored2686
 
-single2627:
+single2685:
 	FMOVS F29, 0(R21)
 
-stored2628:
+stored2686:
 	ADD R13, R21
-	TBZ $1, R20, single2629
+	TBZ $1, R20, single2687
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2630
+	TBZ $0, R20, stored2688
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2630
+	B stored2688
 
-single2629:
+single2687:
 	FMOVS F28, 0(R21)
 
-stored2630:
+stored2688:
 	ADD R13, R21
-	TBZ $1, R20, single2631
+	TBZ $1, R20, single2689
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2632
+	TBZ $0, R20, stored2690
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2632
+	B stored2690
 
-single2631:
+single2689:
 	FMOVS F27, 0(R21)
 
-stored2632:
+stored2690:
 	ADD R13, R21
-	TBZ $1, R20, single2633
+	TBZ $1, R20, single2691
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2634
+	TBZ $0, R20, stored2692
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2634
+	B stored2692
 
-single2633:
+single2691:
 	FMOVS F26, 0(R21)
 
-stored2634:
+stored2692:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -53624,106 +54434,106 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2635
+	TBZ $1, R20, single2693
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2636
+	TBZ $0, R20, loaded2694
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2636
+	B loaded2694
 
-single2635:
+single2693:
 	FMOVS 16(R10), F1
 
-loaded2636:
+loaded2694:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2637
+	TBZ $1, R20, single2695
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2638
+	TBZ $0, R20, loaded2696
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2638
+	B loaded2696
 
-single2637:
+single2695:
 	FMOVS 16(R0), F3
 
-loaded2638:
+loaded2696:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2639
+	TBZ $1, R20, single2697
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2640
+	TBZ $0, R20, loaded2698
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2640
+	B loaded2698
 
-single2639:
+single2697:
 	FMOVS 16(R1), F3
 
-loaded2640:
+loaded2698:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2641
+	TBZ $1, R20, single2699
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2642
+	TBZ $0, R20, loaded2700
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2642
+	B loaded2700
 
-single2641:
+single2699:
 	FMOVS 16(R2), F3
 
-loaded2642:
+loaded2700:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single2643
+	TBZ $1, R20, single2701
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded2644
+	TBZ $0, R20, loaded2702
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2644
+	B loaded2702
 
-single2643:
+single2701:
 	FMOVS 16(R3), F3
 
-loaded2644:
+loaded2702:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single2645
+	TBZ $1, R20, single2703
 	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded2646
+	TBZ $0, R20, loaded2704
 	ADD $24, R4, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2646
+	B loaded2704
 
-single2645:
+single2703:
 	FMOVS 16(R4), F3
 
-loaded2646:
+loaded2704:
 	VFMLA V1.S4, V3.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single2647
+	TBZ $1, R20, single2705
 	FMOVD 16(R5), F3
-	TBZ $0, R20, loaded2648
+	TBZ $0, R20, loaded2706
 	ADD $24, R5, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2648
+	B loaded2706
 
-single2647:
+single2705:
 	FMOVS 16(R5), F3
 
-loaded2648:
+loaded2706:
 	VFMLA V1.S4, V3.S4, V20.S4
 	ADD R24, R5
 	SUBS $1, R9
@@ -53738,102 +54548,102 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2649
+	TBZ $1, R20, single2707
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2650
+	TBZ $0, R20, loaded2708
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2650
+	B loaded2708
 
-single2649:
+single2707:
 	FMOVS 16(R21), F0
 
-loaded2650:
+loaded2708:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2651
+	TBZ $1, R20, single2709
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2652
+	TBZ $0, R20, loaded2710
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2652
+	B loaded2710
 
-single2651:
+single2709:
 	FMOVS 16(R21), F0
 
-loaded2652:
+loaded2710:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2653
+	TBZ $1, R20, single2711
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2654
+	TBZ $0, R20, loaded2712
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2654
+	B loaded2712
 
-single2653:
+single2711:
 	FMOVS 16(R21), F0
 
-loaded2654:
+loaded2712:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2655
+	TBZ $1, R20, single2713
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2656
+	TBZ $0, R20, loaded2714
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2656
+	B loaded2714
 
-single2655:
+single2713:
 	FMOVS 16(R21), F0
 
-loaded2656:
+loaded2714:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2657
+	TBZ $1, R20, single2715
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2658
+	TBZ $0, R20, loaded2716
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2658
+	B loaded2716
 
-single2657:
+single2715:
 	FMOVS 16(R21), F0
 
-loaded2658:
+loaded2716:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2659
+	TBZ $1, R20, single2717
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2660
+	TBZ $0, R20, loaded2718
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2660
+	B loaded2718
 
-single2659:
+single2717:
 	FMOVS 16(R21), F0
 
-loaded2660:
+loaded2718:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 
@@ -53847,17 +54657,17 @@ bias:
 	WORD $0x4e39d419 // FADD V25.4S, V0.4S, V25.4S
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
-	TBZ $1, R20, single2661
+	TBZ $1, R20, single2719
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2662
+	TBZ $0, R20, loaded2720
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2662
+	B loaded2720
 
-single2661:
+single2719:
 	FMOVS 16(R21), F0
 
-loaded2662:
+loaded2720:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -53868,82 +54678,82 @@ loaded2662:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2663
+	TBZ $1, R20, single2721
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2664
+	TBZ $0, R20, stored2722
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2664
+	B stored2722
 
-single2663:
+single2721:
 	FMOVS F30, 16(R21)
 
-stored2664:
+stored2722:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2665
+	TBZ $1, R20, single2723
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2666
+	TBZ $0, R20, stored2724
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2666
+	B stored2724
 
-single2665:
+single2723:
 	FMOVS F28, 16(R21)
 
-stored2666:
+stored2724:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2667
+	TBZ $1, R20, single2725
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2668
+	TBZ $0, R20, stored2726
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2668
+	B stored2726
 
-single2667:
+single2725:
 	FMOVS F26, 16(R21)
 
-stored2668:
+stored2726:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2669
+	TBZ $1, R20, single2727
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2670
+	TBZ $0, R20, stored2728
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2670
+	B stored2728
 
-single2669:
+single2727:
 	FMOVS F24, 16(R21)
 
-stored2670:
+stored2728:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2671
+	TBZ $1, R20, single2729
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2672
+	TBZ $0, R20, stored2730
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2672
+	B stored2730
 
-single2671:
+single2729:
 	FMOVS F22, 16(R21)
 
-stored2672:
+stored2730:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2673
+	TBZ $1, R20, single2731
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2674
+	TBZ $0, R20, stored2732
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2674
+	B stored2732
 
-single2673:
+single2731:
 	FMOVS F20, 16(R21)
 
-stored2674:
+stored2732:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -54159,107 +54969,107 @@ tile:
 	VEOR V25.B16, V25.B16, V25.B16
 
 single:
-	TBZ $1, R20, single2675
+	TBZ $1, R20, single2733
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2676
+	TBZ $0, R20, loaded2734
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2676
+	B loaded2734
 
-single2675:
+single2733:
 	FMOVS 0(R10), F0
 
-loaded2676:
+loaded2734:
 	ADD R12, R10
-	TBZ $1, R20, single2677
+	TBZ $1, R20, single2735
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2678
+	TBZ $0, R20, loaded2736
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2678
+	B loaded2736
 
-single2677:
+single2735:
 	FMOVS 0(R0), F1
 
-loaded2678:
+loaded2736:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2679
+	TBZ $1, R20, single2737
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2680
+	TBZ $0, R20, loaded2738
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2680
+	B loaded2738
 
-single2679:
+single2737:
 	FMOVS 0(R1), F1
 
-loaded2680:
+loaded2738:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2681
+	TBZ $1, R20, single2739
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2682
+	TBZ $0, R20, loaded2740
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2682
+	B loaded2740
 
-single2681:
+single2739:
 	FMOVS 0(R2), F1
 
-loaded2682:
+loaded2740:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single2683
+	TBZ $1, R20, single2741
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded2684
+	TBZ $0, R20, loaded2742
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2684
+	B loaded2742
 
-single2683:
+single2741:
 	FMOVS 0(R3), F1
 
-loaded2684:
+loaded2742:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single2685
+	TBZ $1, R20, single2743
 	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded2686
+	TBZ $0, R20, loaded2744
 	ADD $8, R4, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2686
+	B loaded2744
 
-single2685:
+single2743:
 	FMOVS 0(R4), F1
 
-loaded2686:
+loaded2744:
 	VFMLA V0.S4, V1.S4, V27.S4
 	ADD R24, R4
-	TBZ $1, R20, single2687
+	TBZ $1, R20, single2745
 	FMOVD 0(R5), F1
-	TBZ $0, R20, loaded2688
+	TBZ $0, R20, loaded2746
 	ADD $8, R5, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2688
+	B loaded2746
 
-single2687:
+single2745:
 	FMOVS 0(R5), F1
 
-loaded2688:
+loaded2746:
 	VFMLA V0.S4, V1.S4, V26.S4
 	ADD R24, R5
-	TBZ $1, R20, single2689
+	TBZ $1, R20, single2747
 	FMOVD 0(R6), F1
-	TBZ $0, R20, loaded2690
+	TBZ $0, R20, loaded2748
 	ADD $8, R6, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2690
+	B loaded2748
 
-single2689:
+single2747:
 	FMOVS 0(R6), F1
 
-loaded2690:
+loaded2748:
 	VFMLA V0.S4, V1.S4, V25.S4
 	ADD R24, R6
 	SUBS $1, R9
@@ -54271,118 +55081,118 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2691
+	TBZ $1, R20, single2749
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2692
+	TBZ $0, R20, loaded2750
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2692
+	B loaded2750
 
-single2691:
+single2749:
 	FMOVS 0(R21), F0
 
-loaded2692:
+loaded2750:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2693
+	TBZ $1, R20, single2751
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2694
+	TBZ $0, R20, loaded2752
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2694
+	B loaded2752
 
-single2693:
+single2751:
 	FMOVS 0(R21), F0
 
-loaded2694:
+loaded2752:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2695
+	TBZ $1, R20, single2753
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2696
+	TBZ $0, R20, loaded2754
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2696
+	B loaded2754
 
-single2695:
+single2753:
 	FMOVS 0(R21), F0
 
-loaded2696:
+loaded2754:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2697
+	TBZ $1, R20, single2755
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2698
+	TBZ $0, R20, loaded2756
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2698
+	B loaded2756
 
-single2697:
+single2755:
 	FMOVS 0(R21), F0
 
-loaded2698:
+loaded2756:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2699
+	TBZ $1, R20, single2757
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2700
+	TBZ $0, R20, loaded2758
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2700
+	B loaded2758
 
-single2699:
+single2757:
 	FMOVS 0(R21), F0
 
-loaded2700:
+loaded2758:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2701
+	TBZ $1, R20, single2759
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2702
+	TBZ $0, R20, loaded2760
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2702
+	B loaded2760
 
-single2701:
+single2759:
 	FMOVS 0(R21), F0
 
-loaded2702:
+loaded2760:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single2703
+	TBZ $1, R20, single2761
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2704
+	TBZ $0, R20, loaded2762
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2704
+	B loaded2762
 
-single2703:
+single2761:
 	FMOVS 0(R21), F0
 
-loaded2704:
+loaded2762:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2705
+	TBZ $1, R20, single2763
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2706
+	TBZ $0, R20, loaded2764
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2706
+	B loaded2764
 
-single2705:
+single2763:
 	FMOVS 0(R21), F0
 
-loaded2706:
+loaded2764:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -54393,89 +55203,89 @@ loaded2706:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2707
+	TBZ $1, R20, single2765
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2708
+	TBZ $0, R20, stored2766
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2708
+	B stored2766
 
-single2707:
+single2765:
 	FMOVS F31, 0(R21)
 
-stored2708:
+stored2766:
 	ADD R13, R21
-	TBZ $1, R20, single2709
+	TBZ $1, R20, single2767
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2710
+	TBZ $0, R20, stored2768
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2710
+	B stored2768
 
-single2709:
+single2767:
 	FMOVS F30, 0(R21)
 
-stored2710:
+stored2768:
 	ADD R13, R21
-	TBZ $1, R20, single2711
+	TBZ $1, R20, single2769
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2712
+	TBZ $0, R20, stored2770
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2712
+	B stored2770
 
-single2711:
+single2769:
 	FMOVS F29, 0(R21)
 
-stored2712:
+stored2770:
 	ADD R13, R21
-	TBZ $1, R20, single2713
+	TBZ $1, R20, single2771
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2714
+	TBZ $0, R20, stored2772
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2714
+	B stored2772
 
-single2713:
+single2771:
 	FMOVS F28, 0(R21)
 
-stored2714:
+stored2772:
 	ADD R13, R21
-	TBZ $1, R20, single2715
+	TBZ $1, R20, single2773
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2716
+	TBZ $0, R20, stored2774
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2716
+	B stored2774
 
-single2715:
+single2773:
 	FMOVS F27, 0(R21)
 
-stored2716:
+stored2774:
 	ADD R13, R21
-	TBZ $1, R20, single2717
+	TBZ $1, R20, single2775
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2718
+	TBZ $0, R20, stored2776
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2718
+	B stored2776
 
-single2717:
+single2775:
 	FMOVS F26, 0(R21)
 
-stored2718:
+stored2776:
 	ADD R13, R21
-	TBZ $1, R20, single2719
+	TBZ $1, R20, single2777
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2720
+	TBZ $0, R20, stored2778
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2720
+	B stored2778
 
-single2719:
+single2777:
 	FMOVS F25, 0(R21)
 
-stored2720:
+stored2778:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -54758,121 +55568,121 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2721
+	TBZ $1, R20, single2779
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2722
+	TBZ $0, R20, loaded2780
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2722
+	B loaded2780
 
-single2721:
+single2779:
 	FMOVS 16(R10), F1
 
-loaded2722:
+loaded2780:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2723
+	TBZ $1, R20, single2781
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2724
+	TBZ $0, R20, loaded2782
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2724
+	B loaded2782
 
-single2723:
+single2781:
 	FMOVS 16(R0), F3
 
-loaded2724:
+loaded2782:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2725
+	TBZ $1, R20, single2783
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2726
+	TBZ $0, R20, loaded2784
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2726
+	B loaded2784
 
-single2725:
+single2783:
 	FMOVS 16(R1), F3
 
-loaded2726:
+loaded2784:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2727
+	TBZ $1, R20, single2785
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2728
+	TBZ $0, R20, loaded2786
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2728
+	B loaded2786
 
-single2727:
+single2785:
 	FMOVS 16(R2), F3
 
-loaded2728:
+loaded2786:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single2729
+	TBZ $1, R20, single2787
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded2730
+	TBZ $0, R20, loaded2788
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2730
+	B loaded2788
 
-single2729:
+single2787:
 	FMOVS 16(R3), F3
 
-loaded2730:
+loaded2788:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single2731
+	TBZ $1, R20, single2789
 	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded2732
+	TBZ $0, R20, loaded2790
 	ADD $24, R4, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2732
+	B loaded2790
 
-single2731:
+single2789:
 	FMOVS 16(R4), F3
 
-loaded2732:
+loaded2790:
 	VFMLA V1.S4, V3.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single2733
+	TBZ $1, R20, single2791
 	FMOVD 16(R5), F3
-	TBZ $0, R20, loaded2734
+	TBZ $0, R20, loaded2792
 	ADD $24, R5, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2734
+	B loaded2792
 
-single2733:
+single2791:
 	FMOVS 16(R5), F3
 
-loaded2734:
+loaded2792:
 	VFMLA V1.S4, V3.S4, V20.S4
 	ADD R24, R5
 	FMOVQ 0(R6), F2
 	VFMLA V0.S4, V2.S4, V19.S4
-	TBZ $1, R20, single2735
+	TBZ $1, R20, single2793
 	FMOVD 16(R6), F3
-	TBZ $0, R20, loaded2736
+	TBZ $0, R20, loaded2794
 	ADD $24, R6, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2736
+	B loaded2794
 
-single2735:
+single2793:
 	FMOVS 16(R6), F3
 
-loaded2736:
+loaded2794:
 	VFMLA V1.S4, V3.S4, V18.S4
 	ADD R24, R6
 	SUBS $1, R9
@@ -54887,119 +55697,119 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2737
+	TBZ $1, R20, single2795
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2738
+	TBZ $0, R20, loaded2796
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2738
+	B loaded2796
 
-single2737:
+single2795:
 	FMOVS 16(R21), F0
 
-loaded2738:
+loaded2796:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2739
+	TBZ $1, R20, single2797
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2740
+	TBZ $0, R20, loaded2798
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2740
+	B loaded2798
 
-single2739:
+single2797:
 	FMOVS 16(R21), F0
 
-loaded2740:
+loaded2798:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2741
+	TBZ $1, R20, single2799
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2742
+	TBZ $0, R20, loaded2800
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2742
+	B loaded2800
 
-single2741:
+single2799:
 	FMOVS 16(R21), F0
 
-loaded2742:
+loaded2800:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2743
+	TBZ $1, R20, single2801
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2744
+	TBZ $0, R20, loaded2802
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2744
+	B loaded2802
 
-single2743:
+single2801:
 	FMOVS 16(R21), F0
 
-loaded2744:
+loaded2802:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2745
+	TBZ $1, R20, single2803
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2746
+	TBZ $0, R20, loaded2804
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2746
+	B loaded2804
 
-single2745:
+single2803:
 	FMOVS 16(R21), F0
 
-loaded2746:
+loaded2804:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2747
+	TBZ $1, R20, single2805
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2748
+	TBZ $0, R20, loaded2806
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2748
+	B loaded2806
 
-single2747:
+single2805:
 	FMOVS 16(R21), F0
 
-loaded2748:
+loaded2806:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2749
+	TBZ $1, R20, single2807
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2750
+	TBZ $0, R20, loaded2808
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2750
+	B loaded2808
 
-single2749:
+single2807:
 	FMOVS 16(R21), F0
 
-loaded2750:
+loaded2808:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 
@@ -55014,17 +55824,17 @@ bias:
 	WORD $0x4e37d417 // FADD V23.4S, V0.4S, V23.4S
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
-	TBZ $1, R20, single2751
+	TBZ $1, R20, single2809
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2752
+	TBZ $0, R20, loaded2810
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2752
+	B loaded2810
 
-single2751:
+single2809:
 	FMOVS 16(R21), F0
 
-loaded2752:
+loaded2810:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -55036,95 +55846,95 @@ loaded2752:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2753
+	TBZ $1, R20, single2811
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2754
+	TBZ $0, R20, stored2812
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2754
+	B stored2812
 
-single2753:
+single2811:
 	FMOVS F30, 16(R21)
 
-stored2754:
+stored2812:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2755
+	TBZ $1, R20, single2813
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2756
+	TBZ $0, R20, stored2814
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2756
+	B stored2814
 
-single2755:
+single2813:
 	FMOVS F28, 16(R21)
 
-stored2756:
+stored2814:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2757
+	TBZ $1, R20, single2815
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2758
+	TBZ $0, R20, stored2816
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2758
+	B stored2816
 
-single2757:
+single2815:
 	FMOVS F26, 16(R21)
 
-stored2758:
+stored2816:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2759
+	TBZ $1, R20, single2817
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2760
+	TBZ $0, R20, stored2818
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2760
+	B stored2818
 
-single2759:
+single2817:
 	FMOVS F24, 16(R21)
 
-stored2760:
+stored2818:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2761
+	TBZ $1, R20, single2819
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2762
+	TBZ $0, R20, stored2820
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2762
+	B stored2820
 
-single2761:
+single2819:
 	FMOVS F22, 16(R21)
 
-stored2762:
+stored2820:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2763
+	TBZ $1, R20, single2821
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2764
+	TBZ $0, R20, stored2822
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2764
+	B stored2822
 
-single2763:
+single2821:
 	FMOVS F20, 16(R21)
 
-stored2764:
+stored2822:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2765
+	TBZ $1, R20, single2823
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2766
+	TBZ $0, R20, stored2824
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2766
+	B stored2824
 
-single2765:
+single2823:
 	FMOVS F18, 16(R21)
 
-stored2766:
+stored2824:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -55356,120 +56166,120 @@ tile:
 	VEOR V24.B16, V24.B16, V24.B16
 
 single:
-	TBZ $1, R20, single2767
+	TBZ $1, R20, single2825
 	FMOVD 0(R10), F0
-	TBZ $0, R20, loaded2768
+	TBZ $0, R20, loaded2826
 	ADD $8, R10, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2768
+	B loaded2826
 
-single2767:
+single2825:
 	FMOVS 0(R10), F0
 
-loaded2768:
+loaded2826:
 	ADD R12, R10
-	TBZ $1, R20, single2769
+	TBZ $1, R20, single2827
 	FMOVD 0(R0), F1
-	TBZ $0, R20, loaded2770
+	TBZ $0, R20, loaded2828
 	ADD $8, R0, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2770
+	B loaded2828
 
-single2769:
+single2827:
 	FMOVS 0(R0), F1
 
-loaded2770:
+loaded2828:
 	VFMLA V0.S4, V1.S4, V31.S4
 	ADD R24, R0
-	TBZ $1, R20, single2771
+	TBZ $1, R20, single2829
 	FMOVD 0(R1), F1
-	TBZ $0, R20, loaded2772
+	TBZ $0, R20, loaded2830
 	ADD $8, R1, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2772
+	B loaded2830
 
-single2771:
+single2829:
 	FMOVS 0(R1), F1
 
-loaded2772:
+loaded2830:
 	VFMLA V0.S4, V1.S4, V30.S4
 	ADD R24, R1
-	TBZ $1, R20, single2773
+	TBZ $1, R20, single2831
 	FMOVD 0(R2), F1
-	TBZ $0, R20, loaded2774
+	TBZ $0, R20, loaded2832
 	ADD $8, R2, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2774
+	B loaded2832
 
-single2773:
+single2831:
 	FMOVS 0(R2), F1
 
-loaded2774:
+loaded2832:
 	VFMLA V0.S4, V1.S4, V29.S4
 	ADD R24, R2
-	TBZ $1, R20, single2775
+	TBZ $1, R20, single2833
 	FMOVD 0(R3), F1
-	TBZ $0, R20, loaded2776
+	TBZ $0, R20, loaded2834
 	ADD $8, R3, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2776
+	B loaded2834
 
-single2775:
+single2833:
 	FMOVS 0(R3), F1
 
-loaded2776:
+loaded2834:
 	VFMLA V0.S4, V1.S4, V28.S4
 	ADD R24, R3
-	TBZ $1, R20, single2777
+	TBZ $1, R20, single2835
 	FMOVD 0(R4), F1
-	TBZ $0, R20, loaded2778
+	TBZ $0, R20, loaded2836
 	ADD $8, R4, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2778
+	B loaded2836
 
-single2777:
+single2835:
 	FMOVS 0(R4), F1
 
-loaded2778:
+loaded2836:
 	VFMLA V0.S4, V1.S4, V27.S4
 	ADD R24, R4
-	TBZ $1, R20, single2779
+	TBZ $1, R20, single2837
 	FMOVD 0(R5), F1
-	TBZ $0, R20, loaded2780
+	TBZ $0, R20, loaded2838
 	ADD $8, R5, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2780
+	B loaded2838
 
-single2779:
+single2837:
 	FMOVS 0(R5), F1
 
-loaded2780:
+loaded2838:
 	VFMLA V0.S4, V1.S4, V26.S4
 	ADD R24, R5
-	TBZ $1, R20, single2781
+	TBZ $1, R20, single2839
 	FMOVD 0(R6), F1
-	TBZ $0, R20, loaded2782
+	TBZ $0, R20, loaded2840
 	ADD $8, R6, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2782
+	B loaded2840
 
-single2781:
+single2839:
 	FMOVS 0(R6), F1
 
-loaded2782:
+loaded2840:
 	VFMLA V0.S4, V1.S4, V25.S4
 	ADD R24, R6
-	TBZ $1, R20, single2783
+	TBZ $1, R20, single2841
 	FMOVD 0(R7), F1
-	TBZ $0, R20, loaded2784
+	TBZ $0, R20, loaded2842
 	ADD $8, R7, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2784
+	B loaded2842
 
-single2783:
+single2841:
 	FMOVS 0(R7), F1
 
-loaded2784:
+loaded2842:
 	VFMLA V0.S4, V1.S4, V24.S4
 	ADD R24, R7
 	SUBS $1, R9
@@ -55481,132 +56291,132 @@ finished:
 	CBZ R9, bias
 	FMOVS 136(R8), F1
 	MOVD R14, R21
-	TBZ $1, R20, single2785
+	TBZ $1, R20, single2843
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2786
+	TBZ $0, R20, loaded2844
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2786
+	B loaded2844
 
-single2785:
+single2843:
 	FMOVS 0(R21), F0
 
-loaded2786:
+loaded2844:
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
 	ADD R13, R21
-	TBZ $1, R20, single2787
+	TBZ $1, R20, single2845
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2788
+	TBZ $0, R20, loaded2846
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2788
+	B loaded2846
 
-single2787:
+single2845:
 	FMOVS 0(R21), F0
 
-loaded2788:
+loaded2846:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
-	TBZ $1, R20, single2789
+	TBZ $1, R20, single2847
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2790
+	TBZ $0, R20, loaded2848
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2790
+	B loaded2848
 
-single2789:
+single2847:
 	FMOVS 0(R21), F0
 
-loaded2790:
+loaded2848:
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
 	ADD R13, R21
-	TBZ $1, R20, single2791
+	TBZ $1, R20, single2849
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2792
+	TBZ $0, R20, loaded2850
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2792
+	B loaded2850
 
-single2791:
+single2849:
 	FMOVS 0(R21), F0
 
-loaded2792:
+loaded2850:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
-	TBZ $1, R20, single2793
+	TBZ $1, R20, single2851
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2794
+	TBZ $0, R20, loaded2852
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2794
+	B loaded2852
 
-single2793:
+single2851:
 	FMOVS 0(R21), F0
 
-loaded2794:
+loaded2852:
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
 	ADD R13, R21
-	TBZ $1, R20, single2795
+	TBZ $1, R20, single2853
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2796
+	TBZ $0, R20, loaded2854
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2796
+	B loaded2854
 
-single2795:
+single2853:
 	FMOVS 0(R21), F0
 
-loaded2796:
+loaded2854:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
-	TBZ $1, R20, single2797
+	TBZ $1, R20, single2855
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2798
+	TBZ $0, R20, loaded2856
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2798
+	B loaded2856
 
-single2797:
+single2855:
 	FMOVS 0(R21), F0
 
-loaded2798:
+loaded2856:
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
 	ADD R13, R21
-	TBZ $1, R20, single2799
+	TBZ $1, R20, single2857
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2800
+	TBZ $0, R20, loaded2858
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2800
+	B loaded2858
 
-single2799:
+single2857:
 	FMOVS 0(R21), F0
 
-loaded2800:
+loaded2858:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 
 bias:
 	MOVD 24(R8), R21
 	CBZ R21, store
-	TBZ $1, R20, single2801
+	TBZ $1, R20, single2859
 	FMOVD 0(R21), F0
-	TBZ $0, R20, loaded2802
+	TBZ $0, R20, loaded2860
 	ADD $8, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2802
+	B loaded2860
 
-single2801:
+single2859:
 	FMOVS 0(R21), F0
 
-loaded2802:
+loaded2860:
 	WORD $0x4e3fd41f // FADD V31.4S, V0.4S, V31.4S
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3dd41d // FADD V29.4S, V0.4S, V29.4S
@@ -55618,101 +56428,101 @@ loaded2802:
 
 store:
 	MOVD R14, R21
-	TBZ $1, R20, single2803
+	TBZ $1, R20, single2861
 	FMOVD F31, 0(R21)
-	TBZ $0, R20, stored2804
+	TBZ $0, R20, stored2862
 	ADD $8, R21, R26
 	VST1 V31.S[2], (R26)
-	B stored2804
+	B stored2862
 
-single2803:
+single2861:
 	FMOVS F31, 0(R21)
 
-stored2804:
+stored2862:
 	ADD R13, R21
-	TBZ $1, R20, single2805
+	TBZ $1, R20, single2863
 	FMOVD F30, 0(R21)
-	TBZ $0, R20, stored2806
+	TBZ $0, R20, stored2864
 	ADD $8, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2806
+	B stored2864
 
-single2805:
+single2863:
 	FMOVS F30, 0(R21)
 
-stored2806:
+stored2864:
 	ADD R13, R21
-	TBZ $1, R20, single2807
+	TBZ $1, R20, single2865
 	FMOVD F29, 0(R21)
-	TBZ $0, R20, stored2808
+	TBZ $0, R20, stored2866
 	ADD $8, R21, R26
 	VST1 V29.S[2], (R26)
-	B stored2808
+	B stored2866
 
-single2807:
+single2865:
 	FMOVS F29, 0(R21)
 
-stored2808:
+stored2866:
 	ADD R13, R21
-	TBZ $1, R20, single2809
+	TBZ $1, R20, single2867
 	FMOVD F28, 0(R21)
-	TBZ $0, R20, stored2810
+	TBZ $0, R20, stored2868
 	ADD $8, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2810
+	B stored2868
 
-single2809:
+single2867:
 	FMOVS F28, 0(R21)
 
-stored2810:
+stored2868:
 	ADD R13, R21
-	TBZ $1, R20, single2811
+	TBZ $1, R20, single2869
 	FMOVD F27, 0(R21)
-	TBZ $0, R20, stored2812
+	TBZ $0, R20, stored2870
 	ADD $8, R21, R26
 	VST1 V27.S[2], (R26)
-	B stored2812
+	B stored2870
 
-single2811:
+single2869:
 	FMOVS F27, 0(R21)
 
-stored2812:
+stored2870:
 	ADD R13, R21
-	TBZ $1, R20, single2813
+	TBZ $1, R20, single2871
 	FMOVD F26, 0(R21)
-	TBZ $0, R20, stored2814
+	TBZ $0, R20, stored2872
 	ADD $8, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2814
+	B stored2872
 
-single2813:
+single2871:
 	FMOVS F26, 0(R21)
 
-stored2814:
+stored2872:
 	ADD R13, R21
-	TBZ $1, R20, single2815
+	TBZ $1, R20, single2873
 	FMOVD F25, 0(R21)
-	TBZ $0, R20, stored2816
+	TBZ $0, R20, stored2874
 	ADD $8, R21, R26
 	VST1 V25.S[2], (R26)
-	B stored2816
+	B stored2874
 
-single2815:
+single2873:
 	FMOVS F25, 0(R21)
 
-stored2816:
+stored2874:
 	ADD R13, R21
-	TBZ $1, R20, single2817
+	TBZ $1, R20, single2875
 	FMOVD F24, 0(R21)
-	TBZ $0, R20, stored2818
+	TBZ $0, R20, stored2876
 	ADD $8, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2818
+	B stored2876
 
-single2817:
+single2875:
 	FMOVS F24, 0(R21)
 
-stored2818:
+stored2876:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19
@@ -56020,136 +56830,136 @@ tile:
 
 single:
 	FMOVQ 0(R10), F0
-	TBZ $1, R20, single2819
+	TBZ $1, R20, single2877
 	FMOVD 16(R10), F1
-	TBZ $0, R20, loaded2820
+	TBZ $0, R20, loaded2878
 	ADD $24, R10, R26
 	VLD1 (R26), V1.S[2]
-	B loaded2820
+	B loaded2878
 
-single2819:
+single2877:
 	FMOVS 16(R10), F1
 
-loaded2820:
+loaded2878:
 	ADD R12, R10
 	FMOVQ 0(R0), F2
 	VFMLA V0.S4, V2.S4, V31.S4
-	TBZ $1, R20, single2821
+	TBZ $1, R20, single2879
 	FMOVD 16(R0), F3
-	TBZ $0, R20, loaded2822
+	TBZ $0, R20, loaded2880
 	ADD $24, R0, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2822
+	B loaded2880
 
-single2821:
+single2879:
 	FMOVS 16(R0), F3
 
-loaded2822:
+loaded2880:
 	VFMLA V1.S4, V3.S4, V30.S4
 	ADD R24, R0
 	FMOVQ 0(R1), F2
 	VFMLA V0.S4, V2.S4, V29.S4
-	TBZ $1, R20, single2823
+	TBZ $1, R20, single2881
 	FMOVD 16(R1), F3
-	TBZ $0, R20, loaded2824
+	TBZ $0, R20, loaded2882
 	ADD $24, R1, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2824
+	B loaded2882
 
-single2823:
+single2881:
 	FMOVS 16(R1), F3
 
-loaded2824:
+loaded2882:
 	VFMLA V1.S4, V3.S4, V28.S4
 	ADD R24, R1
 	FMOVQ 0(R2), F2
 	VFMLA V0.S4, V2.S4, V27.S4
-	TBZ $1, R20, single2825
+	TBZ $1, R20, single2883
 	FMOVD 16(R2), F3
-	TBZ $0, R20, loaded2826
+	TBZ $0, R20, loaded2884
 	ADD $24, R2, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2826
+	B loaded2884
 
-single2825:
+single2883:
 	FMOVS 16(R2), F3
 
-loaded2826:
+loaded2884:
 	VFMLA V1.S4, V3.S4, V26.S4
 	ADD R24, R2
 	FMOVQ 0(R3), F2
 	VFMLA V0.S4, V2.S4, V25.S4
-	TBZ $1, R20, single2827
+	TBZ $1, R20, single2885
 	FMOVD 16(R3), F3
-	TBZ $0, R20, loaded2828
+	TBZ $0, R20, loaded2886
 	ADD $24, R3, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2828
+	B loaded2886
 
-single2827:
+single2885:
 	FMOVS 16(R3), F3
 
-loaded2828:
+loaded2886:
 	VFMLA V1.S4, V3.S4, V24.S4
 	ADD R24, R3
 	FMOVQ 0(R4), F2
 	VFMLA V0.S4, V2.S4, V23.S4
-	TBZ $1, R20, single2829
+	TBZ $1, R20, single2887
 	FMOVD 16(R4), F3
-	TBZ $0, R20, loaded2830
+	TBZ $0, R20, loaded2888
 	ADD $24, R4, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2830
+	B loaded2888
 
-single2829:
+single2887:
 	FMOVS 16(R4), F3
 
-loaded2830:
+loaded2888:
 	VFMLA V1.S4, V3.S4, V22.S4
 	ADD R24, R4
 	FMOVQ 0(R5), F2
 	VFMLA V0.S4, V2.S4, V21.S4
-	TBZ $1, R20, single2831
+	TBZ $1, R20, single2889
 	FMOVD 16(R5), F3
-	TBZ $0, R20, loaded2832
+	TBZ $0, R20, loaded2890
 	ADD $24, R5, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2832
+	B loaded2890
 
-single2831:
+single2889:
 	FMOVS 16(R5), F3
 
-loaded2832:
+loaded2890:
 	VFMLA V1.S4, V3.S4, V20.S4
 	ADD R24, R5
 	FMOVQ 0(R6), F2
 	VFMLA V0.S4, V2.S4, V19.S4
-	TBZ $1, R20, single2833
+	TBZ $1, R20, single2891
 	FMOVD 16(R6), F3
-	TBZ $0, R20, loaded2834
+	TBZ $0, R20, loaded2892
 	ADD $24, R6, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2834
+	B loaded2892
 
-single2833:
+single2891:
 	FMOVS 16(R6), F3
 
-loaded2834:
+loaded2892:
 	VFMLA V1.S4, V3.S4, V18.S4
 	ADD R24, R6
 	FMOVQ 0(R7), F2
 	VFMLA V0.S4, V2.S4, V17.S4
-	TBZ $1, R20, single2835
+	TBZ $1, R20, single2893
 	FMOVD 16(R7), F3
-	TBZ $0, R20, loaded2836
+	TBZ $0, R20, loaded2894
 	ADD $24, R7, R26
 	VLD1 (R26), V3.S[2]
-	B loaded2836
+	B loaded2894
 
-single2835:
+single2893:
 	FMOVS 16(R7), F3
 
-loaded2836:
+loaded2894:
 	VFMLA V1.S4, V3.S4, V16.S4
 	ADD R24, R7
 	SUBS $1, R9
@@ -56164,136 +56974,136 @@ finished:
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113e0 // FMLA V0.4S, V31.4S, V1.S[0]
 	VMOV V0.B16, V31.B16
-	TBZ $1, R20, single2837
+	TBZ $1, R20, single2895
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2838
+	TBZ $0, R20, loaded2896
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2838
+	B loaded2896
 
-single2837:
+single2895:
 	FMOVS 16(R21), F0
 
-loaded2838:
+loaded2896:
 	WORD $0x4f8113c0 // FMLA V0.4S, V30.4S, V1.S[0]
 	VMOV V0.B16, V30.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8113a0 // FMLA V0.4S, V29.4S, V1.S[0]
 	VMOV V0.B16, V29.B16
-	TBZ $1, R20, single2839
+	TBZ $1, R20, single2897
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2840
+	TBZ $0, R20, loaded2898
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2840
+	B loaded2898
 
-single2839:
+single2897:
 	FMOVS 16(R21), F0
 
-loaded2840:
+loaded2898:
 	WORD $0x4f811380 // FMLA V0.4S, V28.4S, V1.S[0]
 	VMOV V0.B16, V28.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811360 // FMLA V0.4S, V27.4S, V1.S[0]
 	VMOV V0.B16, V27.B16
-	TBZ $1, R20, single2841
+	TBZ $1, R20, single2899
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2842
+	TBZ $0, R20, loaded2900
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2842
+	B loaded2900
 
-single2841:
+single2899:
 	FMOVS 16(R21), F0
 
-loaded2842:
+loaded2900:
 	WORD $0x4f811340 // FMLA V0.4S, V26.4S, V1.S[0]
 	VMOV V0.B16, V26.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811320 // FMLA V0.4S, V25.4S, V1.S[0]
 	VMOV V0.B16, V25.B16
-	TBZ $1, R20, single2843
+	TBZ $1, R20, single2901
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2844
+	TBZ $0, R20, loaded2902
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2844
+	B loaded2902
 
-single2843:
+single2901:
 	FMOVS 16(R21), F0
 
-loaded2844:
+loaded2902:
 	WORD $0x4f811300 // FMLA V0.4S, V24.4S, V1.S[0]
 	VMOV V0.B16, V24.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112e0 // FMLA V0.4S, V23.4S, V1.S[0]
 	VMOV V0.B16, V23.B16
-	TBZ $1, R20, single2845
+	TBZ $1, R20, single2903
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2846
+	TBZ $0, R20, loaded2904
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2846
+	B loaded2904
 
-single2845:
+single2903:
 	FMOVS 16(R21), F0
 
-loaded2846:
+loaded2904:
 	WORD $0x4f8112c0 // FMLA V0.4S, V22.4S, V1.S[0]
 	VMOV V0.B16, V22.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f8112a0 // FMLA V0.4S, V21.4S, V1.S[0]
 	VMOV V0.B16, V21.B16
-	TBZ $1, R20, single2847
+	TBZ $1, R20, single2905
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2848
+	TBZ $0, R20, loaded2906
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2848
+	B loaded2906
 
-single2847:
+single2905:
 	FMOVS 16(R21), F0
 
-loaded2848:
+loaded2906:
 	WORD $0x4f811280 // FMLA V0.4S, V20.4S, V1.S[0]
 	VMOV V0.B16, V20.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811260 // FMLA V0.4S, V19.4S, V1.S[0]
 	VMOV V0.B16, V19.B16
-	TBZ $1, R20, single2849
+	TBZ $1, R20, single2907
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2850
+	TBZ $0, R20, loaded2908
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2850
+	B loaded2908
 
-single2849:
+single2907:
 	FMOVS 16(R21), F0
 
-loaded2850:
+loaded2908:
 	WORD $0x4f811240 // FMLA V0.4S, V18.4S, V1.S[0]
 	VMOV V0.B16, V18.B16
 	ADD R13, R21
 	FMOVQ 0(R21), F0
 	WORD $0x4f811220 // FMLA V0.4S, V17.4S, V1.S[0]
 	VMOV V0.B16, V17.B16
-	TBZ $1, R20, single2851
+	TBZ $1, R20, single2909
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2852
+	TBZ $0, R20, loaded2910
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2852
+	B loaded2910
 
-single2851:
+single2909:
 	FMOVS 16(R21), F0
 
-loaded2852:
+loaded2910:
 	WORD $0x4f811200 // FMLA V0.4S, V16.4S, V1.S[0]
 	VMOV V0.B16, V16.B16
 
@@ -56309,17 +57119,17 @@ bias:
 	WORD $0x4e35d415 // FADD V21.4S, V0.4S, V21.4S
 	WORD $0x4e33d413 // FADD V19.4S, V0.4S, V19.4S
 	WORD $0x4e31d411 // FADD V17.4S, V0.4S, V17.4S
-	TBZ $1, R20, single2853
+	TBZ $1, R20, single2911
 	FMOVD 16(R21), F0
-	TBZ $0, R20, loaded2854
+	TBZ $0, R20, loaded2912
 	ADD $24, R21, R26
 	VLD1 (R26), V0.S[2]
-	B loaded2854
+	B loaded2912
 
-single2853:
+single2911:
 	FMOVS 16(R21), F0
 
-loaded2854:
+loaded2912:
 	WORD $0x4e3ed41e // FADD V30.4S, V0.4S, V30.4S
 	WORD $0x4e3cd41c // FADD V28.4S, V0.4S, V28.4S
 	WORD $0x4e3ad41a // FADD V26.4S, V0.4S, V26.4S
@@ -56332,108 +57142,108 @@ loaded2854:
 store:
 	MOVD R14, R21
 	FMOVQ F31, 0(R21)
-	TBZ $1, R20, single2855
+	TBZ $1, R20, single2913
 	FMOVD F30, 16(R21)
-	TBZ $0, R20, stored2856
+	TBZ $0, R20, stored2914
 	ADD $24, R21, R26
 	VST1 V30.S[2], (R26)
-	B stored2856
+	B stored2914
 
-single2855:
+single2913:
 	FMOVS F30, 16(R21)
 
-stored2856:
+stored2914:
 	ADD R13, R21
 	FMOVQ F29, 0(R21)
-	TBZ $1, R20, single2857
+	TBZ $1, R20, single2915
 	FMOVD F28, 16(R21)
-	TBZ $0, R20, stored2858
+	TBZ $0, R20, stored2916
 	ADD $24, R21, R26
 	VST1 V28.S[2], (R26)
-	B stored2858
+	B stored2916
 
-single2857:
+single2915:
 	FMOVS F28, 16(R21)
 
-stored2858:
+stored2916:
 	ADD R13, R21
 	FMOVQ F27, 0(R21)
-	TBZ $1, R20, single2859
+	TBZ $1, R20, single2917
 	FMOVD F26, 16(R21)
-	TBZ $0, R20, stored2860
+	TBZ $0, R20, stored2918
 	ADD $24, R21, R26
 	VST1 V26.S[2], (R26)
-	B stored2860
+	B stored2918
 
-single2859:
+single2917:
 	FMOVS F26, 16(R21)
 
-stored2860:
+stored2918:
 	ADD R13, R21
 	FMOVQ F25, 0(R21)
-	TBZ $1, R20, single2861
+	TBZ $1, R20, single2919
 	FMOVD F24, 16(R21)
-	TBZ $0, R20, stored2862
+	TBZ $0, R20, stored2920
 	ADD $24, R21, R26
 	VST1 V24.S[2], (R26)
-	B stored2862
+	B stored2920
 
-single2861:
+single2919:
 	FMOVS F24, 16(R21)
 
-stored2862:
+stored2920:
 	ADD R13, R21
 	FMOVQ F23, 0(R21)
-	TBZ $1, R20, single2863
+	TBZ $1, R20, single2921
 	FMOVD F22, 16(R21)
-	TBZ $0, R20, stored2864
+	TBZ $0, R20, stored2922
 	ADD $24, R21, R26
 	VST1 V22.S[2], (R26)
-	B stored2864
+	B stored2922
 
-single2863:
+single2921:
 	FMOVS F22, 16(R21)
 
-stored2864:
+stored2922:
 	ADD R13, R21
 	FMOVQ F21, 0(R21)
-	TBZ $1, R20, single2865
+	TBZ $1, R20, single2923
 	FMOVD F20, 16(R21)
-	TBZ $0, R20, stored2866
+	TBZ $0, R20, stored2924
 	ADD $24, R21, R26
 	VST1 V20.S[2], (R26)
-	B stored2866
+	B stored2924
 
-single2865:
+single2923:
 	FMOVS F20, 16(R21)
 
-stored2866:
+stored2924:
 	ADD R13, R21
 	FMOVQ F19, 0(R21)
-	TBZ $1, R20, single2867
+	TBZ $1, R20, single2925
 	FMOVD F18, 16(R21)
-	TBZ $0, R20, stored2868
+	TBZ $0, R20, stored2926
 	ADD $24, R21, R26
 	VST1 V18.S[2], (R26)
-	B stored2868
+	B stored2926
 
-single2867:
+single2925:
 	FMOVS F18, 16(R21)
 
-stored2868:
+stored2926:
 	ADD R13, R21
 	FMOVQ F17, 0(R21)
-	TBZ $1, R20, single2869
+	TBZ $1, R20, single2927
 	FMOVD F16, 16(R21)
-	TBZ $0, R20, stored2870
+	TBZ $0, R20, stored2928
 	ADD $24, R21, R26
 	VST1 V16.S[2], (R26)
-	B stored2870
+	B stored2928
 
-single2869:
+single2927:
 	FMOVS F16, 16(R21)
 
-stored2870:
+stored2928:
 	ADD R13, R21, R14
 	MOVD 72(R8), R9
 	ADD R9, R19

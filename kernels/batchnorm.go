@@ -34,7 +34,12 @@ func BatchNormBackward(dx, dgamma, dbeta, dy, x, mean, rstd, gamma []float32) {
 		clear(dbeta)
 		return
 	}
-	for r := 0; r < rows; r += blockRows {
+	r := 0
+	for ; narrow(n, rows-r, narrowBlocksTwo); r += narrowBlocksTwo * blockRows {
+		lo, hi := r*n, (r+narrowBlocksTwo*blockRows)*n
+		batchNormSumsNarrow(dgamma, dbeta, dy[lo:hi], x[lo:hi], mean, blockRows, n, blockRows*n, min(r, 1))
+	}
+	for ; r < rows; r += blockRows {
 		b := min(blockRows, rows-r)
 		for c := 0; c < n; c += columnChunk / 2 { // two matrices
 			e := min(c+columnChunk/2, n)
@@ -107,6 +112,12 @@ func batchNormSumsRef(dgamma, dbeta, dy, x, mean []float32, rows, stride, add in
 			s, t = dgamma[j]+s, dbeta[j]+t
 		}
 		dgamma[j], dbeta[j] = s, t
+	}
+}
+
+func batchNormSumsNarrowRef(dgamma, dbeta, dy, x, mean []float32, rows, stride, block, add int) {
+	for b := range narrowBlocksTwo {
+		batchNormSumsRef(dgamma, dbeta, dy[b*block:], x[b*block:], mean, rows, stride, max(add, min(b, 1)))
 	}
 }
 

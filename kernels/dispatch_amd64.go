@@ -192,6 +192,20 @@ func colSums(dst, x []float32, rows, stride, add int) {
 }
 
 //go:noinline
+func colSumsNarrow(dst, x []float32, rows, stride, block, add int) {
+	raceWrite(dst)
+	raceRead(x)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.ColSumsNarrowAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), rows, stride, block, add)
+	case AVX2:
+		asm.ColSumsNarrowAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), rows, stride, block, add)
+	default:
+		colSumsNarrowRef(dst, x, rows, stride, block, add)
+	}
+}
+
+//go:noinline
 func colSumSquares(dst, x []float32, rows, stride, add int) {
 	raceWrite(dst)
 	raceRead(x)
@@ -1110,6 +1124,21 @@ func colSumsShifted(dst, x, shift []float32, rows, stride, add int) {
 }
 
 //go:noinline
+func colSumsShiftedNarrow(dst, x, shift []float32, rows, stride, block, add int) {
+	raceWrite(dst)
+	raceRead(x)
+	raceRead(shift)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.ColSumsShiftedNarrowAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(shift), len(dst), rows, stride, block, add)
+	case AVX2:
+		asm.ColSumsShiftedNarrowAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(shift), len(dst), rows, stride, block, add)
+	default:
+		colSumsShiftedNarrowRef(dst, x, shift, rows, stride, block, add)
+	}
+}
+
+//go:noinline
 func colSumSquaresShifted(dst, x, shift []float32, rows, stride, add int) {
 	raceWrite(dst)
 	raceRead(x)
@@ -1121,6 +1150,21 @@ func colSumSquaresShifted(dst, x, shift []float32, rows, stride, add int) {
 		asm.ColSumSquaresShiftedAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(shift), len(dst), rows, stride, add)
 	default:
 		colSumSquaresShiftedRef(dst, x, shift, rows, stride, add)
+	}
+}
+
+//go:noinline
+func colSumSquaresShiftedNarrow(dst, x, shift []float32, rows, stride, block, add int) {
+	raceWrite(dst)
+	raceRead(x)
+	raceRead(shift)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.ColSumSquaresShiftedNarrowAVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(shift), len(dst), rows, stride, block, add)
+	case AVX2:
+		asm.ColSumSquaresShiftedNarrowAVX2(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(shift), len(dst), rows, stride, block, add)
+	default:
+		colSumSquaresShiftedNarrowRef(dst, x, shift, rows, stride, block, add)
 	}
 }
 
@@ -1198,6 +1242,23 @@ func batchNormSums(dgamma, dbeta, dy, x, mean []float32, rows, stride, add int) 
 		asm.BatchNormSumsAVX2(unsafe.SliceData(dgamma), unsafe.SliceData(dbeta), unsafe.SliceData(dy), unsafe.SliceData(x), unsafe.SliceData(mean), len(dgamma), rows, stride, add)
 	default:
 		batchNormSumsRef(dgamma, dbeta, dy, x, mean, rows, stride, add)
+	}
+}
+
+//go:noinline
+func batchNormSumsNarrow(dgamma, dbeta, dy, x, mean []float32, rows, stride, block, add int) {
+	raceWrite(dgamma)
+	raceWrite(dbeta)
+	raceRead(dy)
+	raceRead(x)
+	raceRead(mean)
+	switch CurrentLevel() {
+	case AVX512:
+		asm.BatchNormSumsNarrowAVX512(unsafe.SliceData(dgamma), unsafe.SliceData(dbeta), unsafe.SliceData(dy), unsafe.SliceData(x), unsafe.SliceData(mean), len(dgamma), rows, stride, block, add)
+	case AVX2:
+		asm.BatchNormSumsNarrowAVX2(unsafe.SliceData(dgamma), unsafe.SliceData(dbeta), unsafe.SliceData(dy), unsafe.SliceData(x), unsafe.SliceData(mean), len(dgamma), rows, stride, block, add)
+	default:
+		batchNormSumsNarrowRef(dgamma, dbeta, dy, x, mean, rows, stride, block, add)
 	}
 }
 

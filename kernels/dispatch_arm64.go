@@ -166,6 +166,18 @@ func colSums(dst, x []float32, rows, stride, add int) {
 }
 
 //go:noinline
+func colSumsNarrow(dst, x []float32, rows, stride, block, add int) {
+	raceWrite(dst)
+	raceRead(x)
+	switch CurrentLevel() {
+	case NEON:
+		asm.ColSumsNarrowNEON(unsafe.SliceData(dst), unsafe.SliceData(x), len(dst), rows, stride, block, add)
+	default:
+		colSumsNarrowRef(dst, x, rows, stride, block, add)
+	}
+}
+
+//go:noinline
 func colSumSquares(dst, x []float32, rows, stride, add int) {
 	raceWrite(dst)
 	raceRead(x)
@@ -960,6 +972,19 @@ func colSumsShifted(dst, x, shift []float32, rows, stride, add int) {
 }
 
 //go:noinline
+func colSumsShiftedNarrow(dst, x, shift []float32, rows, stride, block, add int) {
+	raceWrite(dst)
+	raceRead(x)
+	raceRead(shift)
+	switch CurrentLevel() {
+	case NEON:
+		asm.ColSumsShiftedNarrowNEON(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(shift), len(dst), rows, stride, block, add)
+	default:
+		colSumsShiftedNarrowRef(dst, x, shift, rows, stride, block, add)
+	}
+}
+
+//go:noinline
 func colSumSquaresShifted(dst, x, shift []float32, rows, stride, add int) {
 	raceWrite(dst)
 	raceRead(x)
@@ -969,6 +994,19 @@ func colSumSquaresShifted(dst, x, shift []float32, rows, stride, add int) {
 		asm.ColSumSquaresShiftedNEON(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(shift), len(dst), rows, stride, add)
 	default:
 		colSumSquaresShiftedRef(dst, x, shift, rows, stride, add)
+	}
+}
+
+//go:noinline
+func colSumSquaresShiftedNarrow(dst, x, shift []float32, rows, stride, block, add int) {
+	raceWrite(dst)
+	raceRead(x)
+	raceRead(shift)
+	switch CurrentLevel() {
+	case NEON:
+		asm.ColSumSquaresShiftedNarrowNEON(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(shift), len(dst), rows, stride, block, add)
+	default:
+		colSumSquaresShiftedNarrowRef(dst, x, shift, rows, stride, block, add)
 	}
 }
 
@@ -1036,6 +1074,21 @@ func batchNormSums(dgamma, dbeta, dy, x, mean []float32, rows, stride, add int) 
 		asm.BatchNormSumsNEON(unsafe.SliceData(dgamma), unsafe.SliceData(dbeta), unsafe.SliceData(dy), unsafe.SliceData(x), unsafe.SliceData(mean), len(dgamma), rows, stride, add)
 	default:
 		batchNormSumsRef(dgamma, dbeta, dy, x, mean, rows, stride, add)
+	}
+}
+
+//go:noinline
+func batchNormSumsNarrow(dgamma, dbeta, dy, x, mean []float32, rows, stride, block, add int) {
+	raceWrite(dgamma)
+	raceWrite(dbeta)
+	raceRead(dy)
+	raceRead(x)
+	raceRead(mean)
+	switch CurrentLevel() {
+	case NEON:
+		asm.BatchNormSumsNarrowNEON(unsafe.SliceData(dgamma), unsafe.SliceData(dbeta), unsafe.SliceData(dy), unsafe.SliceData(x), unsafe.SliceData(mean), len(dgamma), rows, stride, block, add)
+	default:
+		batchNormSumsNarrowRef(dgamma, dbeta, dy, x, mean, rows, stride, block, add)
 	}
 }
 

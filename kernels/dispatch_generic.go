@@ -70,6 +70,11 @@ func colSums(dst, x []float32, rows, stride, add int) {
 }
 
 //go:noinline
+func colSumsNarrow(dst, x []float32, rows, stride, block, add int) {
+	colSumsNarrowRef(dst, x, rows, stride, block, add)
+}
+
+//go:noinline
 func colSumSquares(dst, x []float32, rows, stride, add int) {
 	colSumSquaresRef(dst, x, rows, stride, add)
 }
@@ -380,8 +385,18 @@ func colSumsShifted(dst, x, shift []float32, rows, stride, add int) {
 }
 
 //go:noinline
+func colSumsShiftedNarrow(dst, x, shift []float32, rows, stride, block, add int) {
+	colSumsShiftedNarrowRef(dst, x, shift, rows, stride, block, add)
+}
+
+//go:noinline
 func colSumSquaresShifted(dst, x, shift []float32, rows, stride, add int) {
 	colSumSquaresShiftedRef(dst, x, shift, rows, stride, add)
+}
+
+//go:noinline
+func colSumSquaresShiftedNarrow(dst, x, shift []float32, rows, stride, block, add int) {
+	colSumSquaresShiftedNarrowRef(dst, x, shift, rows, stride, block, add)
 }
 
 //go:noinline
@@ -407,6 +422,11 @@ func dropout(dst, x []float32, first, key1, key2, limit uint32, scale float32) {
 //go:noinline
 func batchNormSums(dgamma, dbeta, dy, x, mean []float32, rows, stride, add int) {
 	batchNormSumsRef(dgamma, dbeta, dy, x, mean, rows, stride, add)
+}
+
+//go:noinline
+func batchNormSumsNarrow(dgamma, dbeta, dy, x, mean []float32, rows, stride, block, add int) {
+	batchNormSumsNarrowRef(dgamma, dbeta, dy, x, mean, rows, stride, block, add)
 }
 
 //go:noinline

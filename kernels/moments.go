@@ -183,14 +183,22 @@ func ColMeanVariance(mean, variance, x []float32) {
 	for c := 0; c < n; c += columnChunk {
 		e := min(c+columnChunk, n)
 		mean, variance, shift := mean[c:e], variance[c:e], x[c:e]
-		for r := 0; r < rows; r += blockRows {
+		r := 0
+		for ; narrow(n, rows-r, narrowBlocks); r += narrowBlocks * blockRows {
+			colSumsShiftedNarrow(mean, x[r*n:][:narrowBlocks*blockRows*n], shift, blockRows, n, blockRows*n, min(r, 1))
+		}
+		for ; r < rows; r += blockRows {
 			b := min(blockRows, rows-r)
 			colSumsShifted(mean, x[r*n+c:(r+b-1)*n+e], shift, b, n, min(r, 1))
 		}
 		for j, sum := range mean {
 			mean[j], lost[j] = shiftedMean(shift[j], sum, float32(rows))
 		}
-		for r := 0; r < rows; r += blockRows {
+		r = 0
+		for ; narrow(n, rows-r, narrowBlocks); r += narrowBlocks * blockRows {
+			colSumSquaresShiftedNarrow(variance, x[r*n:][:narrowBlocks*blockRows*n], mean, blockRows, n, blockRows*n, min(r, 1))
+		}
+		for ; r < rows; r += blockRows {
 			b := min(blockRows, rows-r)
 			colSumSquaresShifted(variance, x[r*n+c:(r+b-1)*n+e], mean, b, n, min(r, 1))
 		}
@@ -224,5 +232,17 @@ func colSumSquaresShiftedRef(dst, x, shift []float32, rows, stride, add int) {
 			s = dst[j] + s
 		}
 		dst[j] = s
+	}
+}
+
+func colSumsShiftedNarrowRef(dst, x, shift []float32, rows, stride, block, add int) {
+	for b := range narrowBlocks {
+		colSumsShiftedRef(dst, x[b*block:], shift, rows, stride, max(add, min(b, 1)))
+	}
+}
+
+func colSumSquaresShiftedNarrowRef(dst, x, shift []float32, rows, stride, block, add int) {
+	for b := range narrowBlocks {
+		colSumSquaresShiftedRef(dst, x[b*block:], shift, rows, stride, max(add, min(b, 1)))
 	}
 }

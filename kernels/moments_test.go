@@ -30,7 +30,7 @@ func TestMomentsContract(t *testing.T) {
 		mean = shift + q
 		return mean, q - (mean - shift)
 	}
-	for _, s := range []shape{{m: 1, n: 1}, {m: 3, n: 7}, {m: 2, n: 64}, {m: 5, n: 130}, {m: 2, n: chunkLen + 70}, {m: 260, n: 3}, {m: 600, n: 2}, {m: 3, n: 1100}} {
+	for _, s := range []shape{{m: 1, n: 1}, {m: 3, n: 7}, {m: 2, n: 64}, {m: 5, n: 130}, {m: 2, n: chunkLen + 70}, {m: 260, n: 3}, {m: 600, n: 2}, {m: 3, n: 1100}, {m: 1100, n: 3}, {m: 2100, n: 8}} {
 		x := draws(r, s.m*s.n, func(r *rand.Rand) float32 { return 100 + normal(r) })
 		sums, mean, variance := make([]float32, s.m), make([]float32, s.m), make([]float32, s.m)
 		RowSums(sums, x)

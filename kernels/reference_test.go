@@ -211,7 +211,7 @@ func blocks(n int) [][]int {
 func TestColumnSums(t *testing.T) {
 	onGeneric(t)
 	r := rand.New(rand.NewPCG(8, 9))
-	for _, s := range []shape{{m: 0, n: 3}, {m: 1, n: 1}, {m: 7, n: 5}, {m: 256, n: 2}, {m: 257, n: 3}, {m: 600, n: 2}, {m: 2, n: 1100}} {
+	for _, s := range []shape{{m: 0, n: 3}, {m: 1, n: 1}, {m: 7, n: 5}, {m: 256, n: 2}, {m: 257, n: 3}, {m: 600, n: 2}, {m: 2, n: 1100}, {m: 1100, n: 3}, {m: 2100, n: 8}} {
 		x, y := draws(r, s.m*s.n, normal), draws(r, s.m*s.n, normal)
 		sums, squares, dots := make([]float32, s.n), make([]float32, s.n), make([]float32, s.n)
 		ColSums(sums, x)

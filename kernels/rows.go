@@ -83,6 +83,23 @@ func colSumsRef(dst, x []float32, rows, stride, add int) {
 	}
 }
 
+// Over few columns the sums of several blocks of rows run beside each other: one
+// chain a column waits for its own additions.
+const (
+	narrowCols      = 8
+	narrowBlocks    = 4 // of one matrix
+	narrowBlocksTwo = 2 // of two
+)
+
+// narrow reports whether the next rows are such blocks.
+func narrow(cols, rows, blocks int) bool { return cols <= narrowCols && rows >= blocks*blockRows }
+
+func colSumsNarrowRef(dst, x []float32, rows, stride, block, add int) {
+	for b := range narrowBlocks {
+		colSumsRef(dst, x[b*block:], rows, stride, max(add, min(b, 1)))
+	}
+}
+
 // ColSumSquares stores the sums of the squares of the columns of the contiguous
 // row-major matrix x with len(dst) columns.
 //
@@ -168,7 +185,13 @@ func columnSums(dst, x []float32, squares bool, mismatch string) {
 		clear(dst)
 		return
 	}
-	for r := 0; r < rows; r += blockRows {
+	r := 0
+	if !squares {
+		for ; narrow(n, rows-r, narrowBlocks); r += narrowBlocks * blockRows {
+			colSumsNarrow(dst, x[r*n:][:narrowBlocks*blockRows*n], blockRows, n, blockRows*n, min(r, 1))
+		}
+	}
+	for ; r < rows; r += blockRows {
 		b := min(blockRows, rows-r)
 		for c := 0; c < n; c += columnChunk {
 			e := min(c+columnChunk, n)

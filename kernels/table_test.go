@@ -169,7 +169,7 @@ var grids = class{
 var columns = class{
 	shapes:  columnShapes(),
 	rounds:  2,
-	limit:   shape{m: 600, n: 70, k: 1, pad: 1},
+	limit:   shape{m: 1200, n: 40, k: 1, pad: 1},
 	fenced:  fencedGrids(),
 	benched: matrixSizes,
 }
@@ -366,6 +366,11 @@ func columnShapes() (s []shape) {
 	}
 	for _, m := range []int{blockRows - 1, blockRows, blockRows + 1, 2*blockRows - 1, 2 * blockRows, 2*blockRows + 1, 600} {
 		for _, n := range []int{1, 3, 16, 17, 40} {
+			s = append(s, shape{m: m, n: n})
+		}
+	}
+	for _, m := range []int{narrowBlocks*blockRows - 1, narrowBlocks * blockRows, narrowBlocks*blockRows + 1, (2*narrowBlocks+1)*blockRows + 7} {
+		for _, n := range []int{1, 3, 5, narrowCols, narrowCols + 1} {
 			s = append(s, shape{m: m, n: n})
 		}
 	}

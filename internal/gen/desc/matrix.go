@@ -22,12 +22,34 @@ func precondition(k *vec.Kernel) {
 		func() { k.Store(dst, k.Div(k.Load(m), k.FMA(r, k.Load(col), lambda))) })
 }
 
+// Blocks of rows whose sums over few columns run beside each other: enough chains to
+// hide the latency of an addition, for one matrix and for two. The numbers are those
+// of package kernels.
+const (
+	narrowBlocks    = 4
+	narrowBlocksTwo = 2
+)
+
+// columnSums describes sums over the rows of one matrix, or of two.
+func columnSums(k *vec.Kernel, narrow bool, most int, mats, cols []*vec.Slice, sums ...vec.ColumnSum) {
+	switch {
+	case !narrow:
+		k.ColumnSums(most, mats, nil, cols, sums...)
+	case len(mats) == 1:
+		k.NarrowSums(narrowBlocks, mats, cols, sums...)
+	default:
+		k.NarrowSums(narrowBlocksTwo, mats, cols, sums...)
+	}
+}
+
 // dst[j] = sum of x[i,j]
-func colSums(k *vec.Kernel) {
-	dst, x := k.InOut("dst"), k.In("x")
-	k.Columns(8, dst, []*vec.Slice{x}, nil, nil, func(acc *vec.Value) *vec.Value {
-		return k.Add(acc, k.Load(x))
-	})
+func colSums(narrow bool) func(*vec.Kernel) {
+	return func(k *vec.Kernel) {
+		dst, x := k.InOut("dst"), k.In("x")
+		columnSums(k, narrow, 8, []*vec.Slice{x}, nil, vec.ColumnSum{Dst: dst, Next: func(acc *vec.Value) *vec.Value {
+			return k.Add(acc, k.Load(x))
+		}})
+	}
 }
 
 // dst[j] = chain of s = fma(x[i,j], x[i,j], s)

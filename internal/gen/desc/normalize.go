@@ -123,20 +123,24 @@ func colDotNormalized(k *vec.Kernel) {
 }
 
 // dst[j] = sum of x[i,j]-shift[j]
-func colSumsShifted(k *vec.Kernel) {
-	dst, x, shift := k.InOut("dst"), k.In("x"), k.In("shift")
-	k.Columns(8, dst, []*vec.Slice{x}, nil, []*vec.Slice{shift}, func(acc *vec.Value) *vec.Value {
-		return k.Add(acc, k.Sub(k.Load(x), k.Column(shift)))
-	})
+func colSumsShifted(narrow bool) func(*vec.Kernel) {
+	return func(k *vec.Kernel) {
+		dst, x, shift := k.InOut("dst"), k.In("x"), k.In("shift")
+		columnSums(k, narrow, 8, []*vec.Slice{x}, []*vec.Slice{shift}, vec.ColumnSum{Dst: dst, Next: func(acc *vec.Value) *vec.Value {
+			return k.Add(acc, k.Sub(k.Load(x), k.Column(shift)))
+		}})
+	}
 }
 
 // dst[j] = chain of s = fma(d, d, s) with d = x[i,j]-shift[j]
-func colSumSquaresShifted(k *vec.Kernel) {
-	dst, x, shift := k.InOut("dst"), k.In("x"), k.In("shift")
-	k.Columns(8, dst, []*vec.Slice{x}, nil, []*vec.Slice{shift}, func(acc *vec.Value) *vec.Value {
-		d := k.Sub(k.Load(x), k.Column(shift))
-		return k.FMA(d, d, acc)
-	})
+func colSumSquaresShifted(narrow bool) func(*vec.Kernel) {
+	return func(k *vec.Kernel) {
+		dst, x, shift := k.InOut("dst"), k.In("x"), k.In("shift")
+		columnSums(k, narrow, 8, []*vec.Slice{x}, []*vec.Slice{shift}, vec.ColumnSum{Dst: dst, Next: func(acc *vec.Value) *vec.Value {
+			d := k.Sub(k.Load(x), k.Column(shift))
+			return k.FMA(d, d, acc)
+		}})
+	}
 }
 
 // dst[i,j] = fma(x[i,j], scale[j], shift[j])
@@ -156,15 +160,17 @@ func colMul(k *vec.Kernel) {
 }
 
 // dgamma[j] = chain of s = fma(dy[i,j], x[i,j]-mean[j], s);  dbeta[j] = sum of dy[i,j]
-func batchNormSums(k *vec.Kernel) {
-	dgamma, dbeta, dy, x, mean := k.InOut("dgamma"), k.InOut("dbeta"), k.In("dy"), k.In("x"), k.In("mean")
-	var v *vec.Value
-	k.ColumnSums(4, []*vec.Slice{dy, x}, nil, []*vec.Slice{mean},
-		vec.ColumnSum{Dst: dgamma, Next: func(acc *vec.Value) *vec.Value {
-			v = k.Load(dy)
-			return k.FMA(v, k.Sub(k.Load(x), k.Column(mean)), acc)
-		}},
-		vec.ColumnSum{Dst: dbeta, Next: func(acc *vec.Value) *vec.Value { return k.Add(acc, v) }})
+func batchNormSums(narrow bool) func(*vec.Kernel) {
+	return func(k *vec.Kernel) {
+		dgamma, dbeta, dy, x, mean := k.InOut("dgamma"), k.InOut("dbeta"), k.In("dy"), k.In("x"), k.In("mean")
+		var v *vec.Value
+		columnSums(k, narrow, 4, []*vec.Slice{dy, x}, []*vec.Slice{mean},
+			vec.ColumnSum{Dst: dgamma, Next: func(acc *vec.Value) *vec.Value {
+				v = k.Load(dy)
+				return k.FMA(v, k.Sub(k.Load(x), k.Column(mean)), acc)
+			}},
+			vec.ColumnSum{Dst: dbeta, Next: func(acc *vec.Value) *vec.Value { return k.Add(acc, v) }})
+	}
 }
 
 // dx[i,j] = slope[j] * fma(-(x[i,j]-mean[j]), b[j], dy[i,j]-a[j])

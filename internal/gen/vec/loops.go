@@ -296,12 +296,7 @@ type ColumnSum struct {
 func (k *Kernel) ColumnSums(most int, mats, rows, cols []*Slice, sums ...ColumnSum) {
 	n := k.length("n", sums[0].Dst.Name)
 	count, stride, add := k.Int("rows"), k.Int("stride"), k.Int("add")
-	states := make([]*Value, len(sums))
-	k.into = &k.body
-	for i, s := range sums {
-		states[i] = &Value{op: opAcc}
-		s.Next(states[i]).acc = states[i]
-	}
+	states := k.chains(sums)
 	k.loop = func(l *lowering) {
 		t, lanes := l.t, l.t.Lanes()
 		// Arguments are loaded again where they are needed: general registers are few.
@@ -418,6 +413,119 @@ func (k *Kernel) ColumnSums(most int, mats, rows, cols []*Slice, sums ...ColumnS
 		columns(1, true, "partial")
 		t.Label("done")
 	}
+}
+
+// NarrowSums describes the sums of ColumnSums for matrices of few columns: over a
+// number of consecutive blocks of rows, whose chains run beside each other, as those
+// of a single vector of columns would wait for themselves. The argument block is the
+// distance of blocks in elements; their sums are added in order.
+func (k *Kernel) NarrowSums(blocks int, mats, cols []*Slice, sums ...ColumnSum) {
+	n := k.length("n", sums[0].Dst.Name)
+	count, stride, block, add := k.Int("rows"), k.Int("stride"), k.Int("block"), k.Int("add")
+	states := k.chains(sums)
+	k.loop = func(l *lowering) {
+		t, lanes := l.t, l.t.Lanes()
+		l.pointers()
+		n.gp, stride.gp = l.arg(n.Name), l.arg(stride.Name)
+		done, left := l.gp(), l.gp() // bytes of the columns before, rows
+		for _, m := range mats {
+			m.blocks = []GP{m.ptr}
+			for range blocks - 1 {
+				m.blocks = append(m.blocks, l.gp())
+			}
+		}
+		l.uniforms(blocks*len(sums) + 2)
+		t.Scale4(stride.gp)
+		t.ZeroInt(done)
+		body, _, colValues := k.split()
+		for _, v := range colValues {
+			v.regs = slices.Repeat([]Reg{l.reg()}, blocks)
+		}
+		for _, s := range states {
+			s.regs = make([]Reg, blocks)
+			for j := range s.regs {
+				s.regs[j] = l.reg()
+			}
+		}
+		// columns emits the sums of a vector of columns.
+		columns := func(partial bool, label string) {
+			l.partial = partial
+			t.Arg(left, block.Name)
+			t.Scale4(left)
+			for _, m := range mats {
+				t.Arg(m.ptr, m.Name)
+				t.AddInt(m.ptr, done)
+				for j := 1; j < blocks; j++ {
+					t.MoveInt(m.blocks[j], m.blocks[j-1])
+					t.AddInt(m.blocks[j], left)
+				}
+			}
+			for _, v := range colValues {
+				t.Arg(v.slice.ptr, v.slice.Name)
+				t.AddInt(v.slice.ptr, done)
+				t.Load(v.regs[0], v.slice.ptr, 0, partial)
+			}
+			for _, s := range states {
+				for _, r := range s.regs {
+					t.Zero(r)
+				}
+			}
+			t.Arg(left, count.Name)
+			t.Label(label + "_rows")
+			group := l.fit(body, blocks)
+			for l.vector = 0; l.vector < blocks; l.vector += group {
+				l.run(body, group, l.vector)
+			}
+			l.vector = 0
+			for _, m := range mats {
+				for _, p := range m.blocks {
+					t.AddInt(p, stride.gp)
+				}
+			}
+			t.SubJump(left, 1, NE, label+"_rows")
+			t.Arg(left, add.Name)
+			t.CmpJump(left, 0, EQ, label+"_store")
+			for i, s := range states {
+				v := l.reg()
+				t.Load(v, sums[i].Dst.ptr, 0, partial)
+				l.emit(Add, s.regs[0], []Operand{{Reg: v}, {Reg: s.regs[0]}}, 0, 0)
+				l.release(v)
+			}
+			t.Label(label + "_store")
+			for i, s := range states {
+				for _, r := range s.regs[1:] {
+					l.emit(Add, s.regs[0], []Operand{{Reg: s.regs[0]}, {Reg: r}}, 0, 0)
+				}
+				t.Store(s.regs[0], sums[i].Dst.ptr, 0, partial)
+			}
+			l.partial = false
+		}
+		t.Label("columns")
+		t.CmpJump(n.gp, lanes, LT, "columns_end")
+		columns(false, "whole")
+		for _, s := range sums {
+			t.AddImm(s.Dst.ptr, 4*lanes)
+		}
+		t.AddImm(done, 4*lanes)
+		t.AddImm(n.gp, -lanes)
+		t.Jump("columns")
+		t.Label("columns_end")
+		t.CmpJump(n.gp, 0, EQ, "done")
+		l.preparePartial(n.gp)
+		columns(true, "partial")
+		t.Label("done")
+	}
+}
+
+// chains records the sums, and returns their accumulators.
+func (k *Kernel) chains(sums []ColumnSum) []*Value {
+	states := make([]*Value, len(sums))
+	k.into = &k.body
+	for i, s := range sums {
+		states[i] = &Value{op: opAcc}
+		s.Next(states[i]).acc = states[i]
+	}
+	return states
 }
 
 // Column returns the current columns' elements of s.

@@ -232,6 +232,8 @@ func (l *lowering) step(v *Value, i, copy, acc int) {
 		case l.dry:
 		case v.slice.Half:
 			l.t.LoadHalf(v.regs[copy], v.slice.ptr, offset, l.partial)
+		case v.slice.blocks != nil:
+			l.t.Load(v.regs[copy], v.slice.blocks[l.vector+copy], 0, l.partial)
 		default:
 			l.t.Load(v.regs[copy], v.slice.ptr, offset, l.partial)
 		}

@@ -576,6 +576,73 @@ func TestWindows(t *testing.T) {
 	})
 }
 
+// TestNarrowSums: the sums of blocks, which are added in order.
+func TestNarrowSums(t *testing.T) {
+	var x, y, col *vec.Slice
+	var dsts []*vec.Slice
+	var values []term
+	blocks, stride := 1, 0
+	trials(t, func(c *trial) {
+		k := c.f.k
+		x, y, col = k.In("x"), k.In("y"), k.In("col")
+		dsts, values = nil, nil
+		blocks = 1 + c.r.IntN(4)
+		c.m.registers = max(c.m.registers, 24)
+		element := func(at point) int { return at.row*stride + at.col }
+		c.loads(x, element)
+		c.loads(y, element)
+		var column term
+		next := func(acc *vec.Value) *vec.Value {
+			if len(values) == 0 {
+				column = term{k.Column(col), func(at point) uint32 { return c.data["col"][at.col] }}
+			}
+			v := c.f.step(column, c.f.load)
+			values = append(values, v)
+			return k.Sub(v.v, acc)
+		}
+		var sums []vec.ColumnSum
+		for i := range 1 + c.r.IntN(2) {
+			dsts = append(dsts, k.InOut(fmt.Sprint("dst", i)))
+			sums = append(sums, vec.ColumnSum{Dst: dsts[i], Next: next})
+		}
+		k.NarrowSums(blocks, []*vec.Slice{x, y}, []*vec.Slice{col}, sums...)
+	}, func(t *testing.T, c *trial) {
+		for _, cols := range c.lengths(1) {
+			rows, add := 1+c.r.IntN(4), c.r.IntN(2)
+			stride = cols + c.r.IntN(3)
+			n := (blocks*rows-1)*stride + cols
+			lengths := map[*vec.Slice]int{x: n, y: n, col: cols}
+			for _, d := range dsts {
+				lengths[d] = cols
+			}
+			c.arguments(lengths)
+			c.m.args["n"], c.m.args["rows"], c.m.args["stride"] = cols, rows, stride
+			c.m.args["block"], c.m.args["add"] = rows*stride, add
+			c.m.run()
+			for _, s := range []*vec.Slice{x, y, col} {
+				c.requireWords(t, s, func(i int) uint32 { return c.data[s.Name][i] }, "%d x %d", rows, cols)
+			}
+			for k, d := range dsts {
+				c.requireWords(t, d, func(j int) uint32 {
+					total := c.data[d.Name][j]
+					for b := range blocks {
+						sum := uint32(0)
+						for i := range rows {
+							sum = scramble(vec.Sub, []uint32{values[k].eval(point{row: b*rows + i, col: j}), sum}, 0)
+						}
+						if b == 0 && add == 0 {
+							total = sum
+						} else {
+							total = scramble(vec.Add, []uint32{total, sum}, 0)
+						}
+					}
+					return total
+				}, "%d blocks of %d x %d, stride %d, add %d", blocks, rows, cols, stride, add)
+			}
+		}
+	})
+}
+
 // TestPasses: what is done once a row, two totals, the second of which depends on
 // the first, and a pass that stores.
 func TestPasses(t *testing.T) {

@@ -140,6 +140,7 @@ type Slice struct {
 	Half    bool // of float16, which are float32 in registers
 	ptr     GP   // the moving pointer
 	base    GP   // of windows: the first tap of the next pixel
+	blocks  []GP // of narrow sums: the moving pointers of the blocks of rows
 	strided bool // a matrix with a distance of rows of its own
 }
 
