@@ -136,12 +136,6 @@ func (w *workspace) args(s shape, scalars, data []float32) *args {
 // 41 %, a processor's by 2^-14. And its VCVTPS2PH rounds ties away from zero.
 var onBochs = os.Getenv("ADAFISHER_EMULATOR") == "bochs"
 
-// withoutTies sets the last bits of numbers: they are not half way between two that
-// have less bits.
-func withoutTies(next func() float32) func() float32 {
-	return func() float32 { return math.Float32frombits(math.Float32bits(next()) | 1) }
-}
-
 // rooted are the kernels that take that estimate of their arguments, or of sums
 // of them.
 var rooted = map[string]bool{"RSqrt": true, "AdamStep": true, "AMSGradStep": true}
@@ -155,6 +149,12 @@ func withoutPowers(next func() float32) func() float32 {
 		}
 		return x
 	}
+}
+
+// withoutTies sets the last bits of numbers: they are not half way between two that
+// have less bits.
+func withoutTies(next func() float32) func() float32 {
+	return func() float32 { return math.Float32frombits(math.Float32bits(next()) | 1) }
 }
 
 // check runs the trial and describes the first difference: between a level and
