@@ -20399,47 +20399,47 @@ TEXT ·RowMomentsAVX2(SB), NOSPLIT, $0-44
 	SHLQ         $0x02, R8
 
 row:
-	VBROADCASTSS (CX), Y10
+	VBROADCASTSS (CX), Y2
 	MOVQ         SI, DI
-	VPXOR        X9, X9, X9
-	VPXOR        X8, X8, X8
-	VPXOR        X7, X7, X7
-	VPXOR        X6, X6, X6
-	VPXOR        X5, X5, X5
-	VPXOR        X4, X4, X4
 	VPXOR        X3, X3, X3
-	VPXOR        X2, X2, X2
+	VPXOR        X4, X4, X4
+	VPXOR        X5, X5, X5
+	VPXOR        X6, X6, X6
+	VPXOR        X7, X7, X7
+	VPXOR        X8, X8, X8
+	VPXOR        X9, X9, X9
+	VPXOR        X10, X10, X10
 	SUBQ         $+64, DI
 	JL           pass1_blocks_end
 
 pass1_blocks:
 	VMOVUPS (CX), Y11
 	VMOVUPS 32(CX), Y12
-	VSUBPS  Y10, Y11, Y11
-	VSUBPS  Y10, Y12, Y12
-	VADDPS  Y11, Y9, Y9
-	VADDPS  Y12, Y8, Y8
-	ADDQ    $+64, CX
-	VMOVUPS (CX), Y12
-	VMOVUPS 32(CX), Y11
-	VSUBPS  Y10, Y12, Y12
-	VSUBPS  Y10, Y11, Y11
-	VADDPS  Y12, Y7, Y7
-	VADDPS  Y11, Y6, Y6
-	ADDQ    $+64, CX
-	VMOVUPS (CX), Y11
-	VMOVUPS 32(CX), Y12
-	VSUBPS  Y10, Y11, Y11
-	VSUBPS  Y10, Y12, Y12
-	VADDPS  Y11, Y5, Y5
+	VSUBPS  Y2, Y11, Y11
+	VSUBPS  Y2, Y12, Y12
+	VADDPS  Y11, Y3, Y3
 	VADDPS  Y12, Y4, Y4
 	ADDQ    $+64, CX
 	VMOVUPS (CX), Y12
 	VMOVUPS 32(CX), Y11
-	VSUBPS  Y10, Y12, Y12
-	VSUBPS  Y10, Y11, Y11
-	VADDPS  Y12, Y3, Y3
-	VADDPS  Y11, Y2, Y2
+	VSUBPS  Y2, Y12, Y12
+	VSUBPS  Y2, Y11, Y11
+	VADDPS  Y12, Y5, Y5
+	VADDPS  Y11, Y6, Y6
+	ADDQ    $+64, CX
+	VMOVUPS (CX), Y11
+	VMOVUPS 32(CX), Y12
+	VSUBPS  Y2, Y11, Y11
+	VSUBPS  Y2, Y12, Y12
+	VADDPS  Y11, Y7, Y7
+	VADDPS  Y12, Y8, Y8
+	ADDQ    $+64, CX
+	VMOVUPS (CX), Y12
+	VMOVUPS 32(CX), Y11
+	VSUBPS  Y2, Y12, Y12
+	VSUBPS  Y2, Y11, Y11
+	VADDPS  Y12, Y9, Y9
+	VADDPS  Y11, Y10, Y10
 	ADDQ    $+64, CX
 	SUBQ    $+64, DI
 	JGE     pass1_blocks
@@ -20449,57 +20449,57 @@ pass1_blocks_end:
 	CMPQ    DI, $+8
 	JL      pass1_partial0
 	VMOVUPS (CX), Y11
-	VSUBPS  Y10, Y11, Y11
-	VADDPS  Y11, Y9, Y9
+	VSUBPS  Y2, Y11, Y11
+	VADDPS  Y11, Y3, Y3
 	ADDQ    $+32, CX
 	ADDQ    $-8, DI
 	CMPQ    DI, $+8
 	JL      pass1_partial1
 	VMOVUPS (CX), Y11
-	VSUBPS  Y10, Y11, Y11
-	VADDPS  Y11, Y8, Y8
+	VSUBPS  Y2, Y11, Y11
+	VADDPS  Y11, Y4, Y4
 	ADDQ    $+32, CX
 	ADDQ    $-8, DI
 	CMPQ    DI, $+8
 	JL      pass1_partial2
 	VMOVUPS (CX), Y11
-	VSUBPS  Y10, Y11, Y11
-	VADDPS  Y11, Y7, Y7
+	VSUBPS  Y2, Y11, Y11
+	VADDPS  Y11, Y5, Y5
 	ADDQ    $+32, CX
 	ADDQ    $-8, DI
 	CMPQ    DI, $+8
 	JL      pass1_partial3
 	VMOVUPS (CX), Y11
-	VSUBPS  Y10, Y11, Y11
+	VSUBPS  Y2, Y11, Y11
 	VADDPS  Y11, Y6, Y6
 	ADDQ    $+32, CX
 	ADDQ    $-8, DI
 	CMPQ    DI, $+8
 	JL      pass1_partial4
 	VMOVUPS (CX), Y11
-	VSUBPS  Y10, Y11, Y11
-	VADDPS  Y11, Y5, Y5
+	VSUBPS  Y2, Y11, Y11
+	VADDPS  Y11, Y7, Y7
 	ADDQ    $+32, CX
 	ADDQ    $-8, DI
 	CMPQ    DI, $+8
 	JL      pass1_partial5
 	VMOVUPS (CX), Y11
-	VSUBPS  Y10, Y11, Y11
-	VADDPS  Y11, Y4, Y4
+	VSUBPS  Y2, Y11, Y11
+	VADDPS  Y11, Y8, Y8
 	ADDQ    $+32, CX
 	ADDQ    $-8, DI
 	CMPQ    DI, $+8
 	JL      pass1_partial6
 	VMOVUPS (CX), Y11
-	VSUBPS  Y10, Y11, Y11
-	VADDPS  Y11, Y3, Y3
+	VSUBPS  Y2, Y11, Y11
+	VADDPS  Y11, Y9, Y9
 	ADDQ    $+32, CX
 	ADDQ    $-8, DI
 	CMPQ    DI, $+8
 	JL      pass1_partial7
 	VMOVUPS (CX), Y11
-	VSUBPS  Y10, Y11, Y11
-	VADDPS  Y11, Y2, Y2
+	VSUBPS  Y2, Y11, Y11
+	VADDPS  Y11, Y10, Y10
 	ADDQ    $+32, CX
 	ADDQ    $-8, DI
 	JMP     pass1_fold
@@ -20508,37 +20508,37 @@ pass1_partial0:
 	TESTQ        DI, DI
 	JE           pass1_fold
 	VMASKMOVPS   (CX), Y1, Y11
-	VSUBPS       Y10, Y11, Y11
+	VSUBPS       Y2, Y11, Y11
 	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VBLENDVPS    Y1, Y11, Y12, Y11
-	VADDPS       Y11, Y9, Y9
+	VADDPS       Y11, Y3, Y3
 	JMP          pass1_fold
 
 pass1_partial1:
 	TESTQ        DI, DI
 	JE           pass1_fold
 	VMASKMOVPS   (CX), Y1, Y11
-	VSUBPS       Y10, Y11, Y11
+	VSUBPS       Y2, Y11, Y11
 	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VBLENDVPS    Y1, Y11, Y12, Y11
-	VADDPS       Y11, Y8, Y8
+	VADDPS       Y11, Y4, Y4
 	JMP          pass1_fold
 
 pass1_partial2:
 	TESTQ        DI, DI
 	JE           pass1_fold
 	VMASKMOVPS   (CX), Y1, Y11
-	VSUBPS       Y10, Y11, Y11
+	VSUBPS       Y2, Y11, Y11
 	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VBLENDVPS    Y1, Y11, Y12, Y11
-	VADDPS       Y11, Y7, Y7
+	VADDPS       Y11, Y5, Y5
 	JMP          pass1_fold
 
 pass1_partial3:
 	TESTQ        DI, DI
 	JE           pass1_fold
 	VMASKMOVPS   (CX), Y1, Y11
-	VSUBPS       Y10, Y11, Y11
+	VSUBPS       Y2, Y11, Y11
 	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VBLENDVPS    Y1, Y11, Y12, Y11
 	VADDPS       Y11, Y6, Y6
@@ -20548,69 +20548,69 @@ pass1_partial4:
 	TESTQ        DI, DI
 	JE           pass1_fold
 	VMASKMOVPS   (CX), Y1, Y11
-	VSUBPS       Y10, Y11, Y11
+	VSUBPS       Y2, Y11, Y11
 	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VBLENDVPS    Y1, Y11, Y12, Y11
-	VADDPS       Y11, Y5, Y5
+	VADDPS       Y11, Y7, Y7
 	JMP          pass1_fold
 
 pass1_partial5:
 	TESTQ        DI, DI
 	JE           pass1_fold
 	VMASKMOVPS   (CX), Y1, Y11
-	VSUBPS       Y10, Y11, Y11
+	VSUBPS       Y2, Y11, Y11
 	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VBLENDVPS    Y1, Y11, Y12, Y11
-	VADDPS       Y11, Y4, Y4
+	VADDPS       Y11, Y8, Y8
 	JMP          pass1_fold
 
 pass1_partial6:
 	TESTQ        DI, DI
 	JE           pass1_fold
 	VMASKMOVPS   (CX), Y1, Y11
-	VSUBPS       Y10, Y11, Y11
+	VSUBPS       Y2, Y11, Y11
 	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VBLENDVPS    Y1, Y11, Y12, Y11
-	VADDPS       Y11, Y3, Y3
+	VADDPS       Y11, Y9, Y9
 	JMP          pass1_fold
 
 pass1_partial7:
 	TESTQ        DI, DI
 	JE           pass1_fold
 	VMASKMOVPS   (CX), Y1, Y11
-	VSUBPS       Y10, Y11, Y11
+	VSUBPS       Y2, Y11, Y11
 	VBROADCASTSS lanes_00000000<>+0(SB), Y12
 	VBLENDVPS    Y1, Y11, Y12, Y11
-	VADDPS       Y11, Y2, Y2
+	VADDPS       Y11, Y10, Y10
 
 pass1_fold:
-	VADDPS       Y5, Y9, Y9
-	VADDPS       Y4, Y8, Y8
-	VADDPS       Y3, Y7, Y7
-	VADDPS       Y2, Y6, Y6
-	VADDPS       Y7, Y9, Y9
-	VADDPS       Y6, Y8, Y8
-	VADDPS       Y8, Y9, Y9
-	VEXTRACTF128 $0x01, Y9, X11
-	VADDPS       X11, X9, X9
-	VSHUFPS      $0x0e, X9, X9, X11
-	VADDPS       X11, X9, X9
-	VSHUFPS      $0x01, X9, X9, X11
-	VADDPS       X11, X9, X9
+	VADDPS       Y7, Y3, Y3
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y9, Y5, Y5
+	VADDPS       Y10, Y6, Y6
+	VADDPS       Y5, Y3, Y3
+	VADDPS       Y6, Y4, Y4
+	VADDPS       Y4, Y3, Y3
+	VEXTRACTF128 $0x01, Y3, X11
+	VADDPS       X11, X3, X3
+	VSHUFPS      $0x0e, X3, X3, X11
+	VADDPS       X11, X3, X3
+	VSHUFPS      $0x01, X3, X3, X11
+	VADDPS       X11, X3, X3
 	SUBQ         R8, CX
-	VDIVPS       X0, X9, X2
-	VADDPS       X2, X10, X9
-	VBROADCASTSS X9, Y9
-	VSUBPS       X10, X9, X3
-	VSUBPS       X3, X2, X10
+	VDIVPS       X0, X3, X10
+	VADDPS       X10, X2, X3
+	VBROADCASTSS X3, Y3
+	VSUBPS       X2, X3, X9
+	VSUBPS       X9, X10, X2
 	MOVQ         SI, DI
-	VPXOR        X3, X3, X3
-	VPXOR        X2, X2, X2
-	VPXOR        X4, X4, X4
-	VPXOR        X5, X5, X5
-	VPXOR        X6, X6, X6
-	VPXOR        X7, X7, X7
+	VPXOR        X9, X9, X9
+	VPXOR        X10, X10, X10
 	VPXOR        X8, X8, X8
+	VPXOR        X7, X7, X7
+	VPXOR        X6, X6, X6
+	VPXOR        X5, X5, X5
+	VPXOR        X4, X4, X4
 	VPXOR        X11, X11, X11
 	SUBQ         $+64, DI
 	JL           pass6_blocks_end
@@ -20618,30 +20618,30 @@ pass1_fold:
 pass6_blocks:
 	VMOVUPS     (CX), Y12
 	VMOVUPS     32(CX), Y13
-	VSUBPS      Y9, Y12, Y12
-	VSUBPS      Y9, Y13, Y13
-	VFMADD231PS Y12, Y12, Y3
-	VFMADD231PS Y13, Y13, Y2
+	VSUBPS      Y3, Y12, Y12
+	VSUBPS      Y3, Y13, Y13
+	VFMADD231PS Y12, Y12, Y9
+	VFMADD231PS Y13, Y13, Y10
 	ADDQ        $+64, CX
 	VMOVUPS     (CX), Y13
 	VMOVUPS     32(CX), Y12
-	VSUBPS      Y9, Y13, Y13
-	VSUBPS      Y9, Y12, Y12
-	VFMADD231PS Y13, Y13, Y4
-	VFMADD231PS Y12, Y12, Y5
+	VSUBPS      Y3, Y13, Y13
+	VSUBPS      Y3, Y12, Y12
+	VFMADD231PS Y13, Y13, Y8
+	VFMADD231PS Y12, Y12, Y7
 	ADDQ        $+64, CX
 	VMOVUPS     (CX), Y12
 	VMOVUPS     32(CX), Y13
-	VSUBPS      Y9, Y12, Y12
-	VSUBPS      Y9, Y13, Y13
+	VSUBPS      Y3, Y12, Y12
+	VSUBPS      Y3, Y13, Y13
 	VFMADD231PS Y12, Y12, Y6
-	VFMADD231PS Y13, Y13, Y7
+	VFMADD231PS Y13, Y13, Y5
 	ADDQ        $+64, CX
 	VMOVUPS     (CX), Y13
 	VMOVUPS     32(CX), Y12
-	VSUBPS      Y9, Y13, Y13
-	VSUBPS      Y9, Y12, Y12
-	VFMADD231PS Y13, Y13, Y8
+	VSUBPS      Y3, Y13, Y13
+	VSUBPS      Y3, Y12, Y12
+	VFMADD231PS Y13, Y13, Y4
 	VFMADD231PS Y12, Y12, Y11
 	ADDQ        $+64, CX
 	SUBQ        $+64, DI
@@ -20652,56 +20652,56 @@ pass6_blocks_end:
 	CMPQ        DI, $+8
 	JL          pass6_partial0
 	VMOVUPS     (CX), Y12
-	VSUBPS      Y9, Y12, Y12
-	VFMADD231PS Y12, Y12, Y3
+	VSUBPS      Y3, Y12, Y12
+	VFMADD231PS Y12, Y12, Y9
 	ADDQ        $+32, CX
 	ADDQ        $-8, DI
 	CMPQ        DI, $+8
 	JL          pass6_partial1
 	VMOVUPS     (CX), Y12
-	VSUBPS      Y9, Y12, Y12
-	VFMADD231PS Y12, Y12, Y2
+	VSUBPS      Y3, Y12, Y12
+	VFMADD231PS Y12, Y12, Y10
 	ADDQ        $+32, CX
 	ADDQ        $-8, DI
 	CMPQ        DI, $+8
 	JL          pass6_partial2
 	VMOVUPS     (CX), Y12
-	VSUBPS      Y9, Y12, Y12
-	VFMADD231PS Y12, Y12, Y4
+	VSUBPS      Y3, Y12, Y12
+	VFMADD231PS Y12, Y12, Y8
 	ADDQ        $+32, CX
 	ADDQ        $-8, DI
 	CMPQ        DI, $+8
 	JL          pass6_partial3
 	VMOVUPS     (CX), Y12
-	VSUBPS      Y9, Y12, Y12
-	VFMADD231PS Y12, Y12, Y5
+	VSUBPS      Y3, Y12, Y12
+	VFMADD231PS Y12, Y12, Y7
 	ADDQ        $+32, CX
 	ADDQ        $-8, DI
 	CMPQ        DI, $+8
 	JL          pass6_partial4
 	VMOVUPS     (CX), Y12
-	VSUBPS      Y9, Y12, Y12
+	VSUBPS      Y3, Y12, Y12
 	VFMADD231PS Y12, Y12, Y6
 	ADDQ        $+32, CX
 	ADDQ        $-8, DI
 	CMPQ        DI, $+8
 	JL          pass6_partial5
 	VMOVUPS     (CX), Y12
-	VSUBPS      Y9, Y12, Y12
-	VFMADD231PS Y12, Y12, Y7
+	VSUBPS      Y3, Y12, Y12
+	VFMADD231PS Y12, Y12, Y5
 	ADDQ        $+32, CX
 	ADDQ        $-8, DI
 	CMPQ        DI, $+8
 	JL          pass6_partial6
 	VMOVUPS     (CX), Y12
-	VSUBPS      Y9, Y12, Y12
-	VFMADD231PS Y12, Y12, Y8
+	VSUBPS      Y3, Y12, Y12
+	VFMADD231PS Y12, Y12, Y4
 	ADDQ        $+32, CX
 	ADDQ        $-8, DI
 	CMPQ        DI, $+8
 	JL          pass6_partial7
 	VMOVUPS     (CX), Y12
-	VSUBPS      Y9, Y12, Y12
+	VSUBPS      Y3, Y12, Y12
 	VFMADD231PS Y12, Y12, Y11
 	ADDQ        $+32, CX
 	ADDQ        $-8, DI
@@ -20711,47 +20711,47 @@ pass6_partial0:
 	TESTQ        DI, DI
 	JE           pass6_fold
 	VMASKMOVPS   (CX), Y1, Y12
-	VSUBPS       Y9, Y12, Y12
+	VSUBPS       Y3, Y12, Y12
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
 	VBLENDVPS    Y1, Y12, Y13, Y12
-	VFMADD231PS  Y12, Y12, Y3
+	VFMADD231PS  Y12, Y12, Y9
 	JMP          pass6_fold
 
 pass6_partial1:
 	TESTQ        DI, DI
 	JE           pass6_fold
 	VMASKMOVPS   (CX), Y1, Y12
-	VSUBPS       Y9, Y12, Y12
+	VSUBPS       Y3, Y12, Y12
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
 	VBLENDVPS    Y1, Y12, Y13, Y12
-	VFMADD231PS  Y12, Y12, Y2
+	VFMADD231PS  Y12, Y12, Y10
 	JMP          pass6_fold
 
 pass6_partial2:
 	TESTQ        DI, DI
 	JE           pass6_fold
 	VMASKMOVPS   (CX), Y1, Y12
-	VSUBPS       Y9, Y12, Y12
+	VSUBPS       Y3, Y12, Y12
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
 	VBLENDVPS    Y1, Y12, Y13, Y12
-	VFMADD231PS  Y12, Y12, Y4
+	VFMADD231PS  Y12, Y12, Y8
 	JMP          pass6_fold
 
 pass6_partial3:
 	TESTQ        DI, DI
 	JE           pass6_fold
 	VMASKMOVPS   (CX), Y1, Y12
-	VSUBPS       Y9, Y12, Y12
+	VSUBPS       Y3, Y12, Y12
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
 	VBLENDVPS    Y1, Y12, Y13, Y12
-	VFMADD231PS  Y12, Y12, Y5
+	VFMADD231PS  Y12, Y12, Y7
 	JMP          pass6_fold
 
 pass6_partial4:
 	TESTQ        DI, DI
 	JE           pass6_fold
 	VMASKMOVPS   (CX), Y1, Y12
-	VSUBPS       Y9, Y12, Y12
+	VSUBPS       Y3, Y12, Y12
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
 	VBLENDVPS    Y1, Y12, Y13, Y12
 	VFMADD231PS  Y12, Y12, Y6
@@ -20761,54 +20761,54 @@ pass6_partial5:
 	TESTQ        DI, DI
 	JE           pass6_fold
 	VMASKMOVPS   (CX), Y1, Y12
-	VSUBPS       Y9, Y12, Y12
+	VSUBPS       Y3, Y12, Y12
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
 	VBLENDVPS    Y1, Y12, Y13, Y12
-	VFMADD231PS  Y12, Y12, Y7
+	VFMADD231PS  Y12, Y12, Y5
 	JMP          pass6_fold
 
 pass6_partial6:
 	TESTQ        DI, DI
 	JE           pass6_fold
 	VMASKMOVPS   (CX), Y1, Y12
-	VSUBPS       Y9, Y12, Y12
+	VSUBPS       Y3, Y12, Y12
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
 	VBLENDVPS    Y1, Y12, Y13, Y12
-	VFMADD231PS  Y12, Y12, Y8
+	VFMADD231PS  Y12, Y12, Y4
 	JMP          pass6_fold
 
 pass6_partial7:
 	TESTQ        DI, DI
 	JE           pass6_fold
 	VMASKMOVPS   (CX), Y1, Y12
-	VSUBPS       Y9, Y12, Y12
+	VSUBPS       Y3, Y12, Y12
 	VBROADCASTSS lanes_00000000<>+0(SB), Y13
 	VBLENDVPS    Y1, Y12, Y13, Y12
 	VFMADD231PS  Y12, Y12, Y11
 
 pass6_fold:
-	VADDPS       Y6, Y3, Y3
-	VADDPS       Y7, Y2, Y2
-	VADDPS       Y8, Y4, Y4
-	VADDPS       Y11, Y5, Y5
-	VADDPS       Y4, Y3, Y3
-	VADDPS       Y5, Y2, Y2
-	VADDPS       Y2, Y3, Y3
-	VEXTRACTF128 $0x01, Y3, X12
-	VADDPS       X12, X3, X3
-	VSHUFPS      $0x0e, X3, X3, X12
-	VADDPS       X12, X3, X3
-	VSHUFPS      $0x01, X3, X3, X12
-	VADDPS       X12, X3, X3
+	VADDPS       Y6, Y9, Y9
+	VADDPS       Y5, Y10, Y10
+	VADDPS       Y4, Y8, Y8
+	VADDPS       Y11, Y7, Y7
+	VADDPS       Y8, Y9, Y9
+	VADDPS       Y7, Y10, Y10
+	VADDPS       Y10, Y9, Y9
+	VEXTRACTF128 $0x01, Y9, X12
+	VADDPS       X12, X9, X9
+	VSHUFPS      $0x0e, X9, X9, X12
+	VADDPS       X12, X9, X9
+	VSHUFPS      $0x01, X9, X9, X12
+	VADDPS       X12, X9, X9
 	SUBQ         R8, CX
-	VDIVPS       X0, X3, X11
-	VMULPS       X10, X10, X3
-	VSUBPS       X3, X11, X10
+	VDIVPS       X0, X9, X11
+	VMULPS       X2, X2, X9
+	VSUBPS       X9, X11, X2
 	VBROADCASTSS lanes_00000000<>+0(SB), X11
-	VMAXPS       X10, X11, X3
-	VMOVSS       X9, (AX)
+	VMAXPS       X2, X11, X9
+	VMOVSS       X3, (AX)
 	ADDQ         $+4, AX
-	VMOVSS       X3, (BX)
+	VMOVSS       X9, (BX)
 	ADDQ         $+4, BX
 	MOVQ         SI, DI
 	SHLQ         $0x02, DI
@@ -20837,28 +20837,28 @@ TEXT ·RowMomentsAVX512(SB), NOSPLIT, $0-44
 	SHLQ         $0x02, R8
 
 row:
-	VBROADCASTSS (CX), Z9
+	VBROADCASTSS (CX), Z1
 	MOVQ         SI, DI
-	VPXOR        X8, X8, X8
-	VPXOR        X7, X7, X7
-	VPXOR        X6, X6, X6
+	VPXOR        X2, X2, X2
+	VPXOR        X3, X3, X3
+	VPXOR        X4, X4, X4
 	VPXOR        X5, X5, X5
 	SUBQ         $+64, DI
 	JL           pass1_blocks_end
 
 pass1_blocks:
-	VMOVUPS (CX), Z4
-	VMOVUPS 64(CX), Z3
-	VMOVUPS 128(CX), Z2
-	VMOVUPS 192(CX), Z1
-	VSUBPS  Z9, Z4, Z4
-	VSUBPS  Z9, Z3, Z3
-	VSUBPS  Z9, Z2, Z2
-	VSUBPS  Z9, Z1, Z1
-	VADDPS  Z4, Z8, Z8
-	VADDPS  Z3, Z7, Z7
-	VADDPS  Z2, Z6, Z6
-	VADDPS  Z1, Z5, Z5
+	VMOVUPS (CX), Z6
+	VMOVUPS 64(CX), Z7
+	VMOVUPS 128(CX), Z8
+	VMOVUPS 192(CX), Z9
+	VSUBPS  Z1, Z6, Z6
+	VSUBPS  Z1, Z7, Z7
+	VSUBPS  Z1, Z8, Z8
+	VSUBPS  Z1, Z9, Z9
+	VADDPS  Z6, Z2, Z2
+	VADDPS  Z7, Z3, Z3
+	VADDPS  Z8, Z4, Z4
+	VADDPS  Z9, Z5, Z5
 	ADDQ    $+256, CX
 	SUBQ    $+64, DI
 	JGE     pass1_blocks
@@ -20867,30 +20867,30 @@ pass1_blocks_end:
 	ADDQ    $+64, DI
 	CMPQ    DI, $+16
 	JL      pass1_partial0
-	VMOVUPS (CX), Z1
-	VSUBPS  Z9, Z1, Z1
-	VADDPS  Z1, Z8, Z8
+	VMOVUPS (CX), Z9
+	VSUBPS  Z1, Z9, Z9
+	VADDPS  Z9, Z2, Z2
 	ADDQ    $+64, CX
 	ADDQ    $-16, DI
 	CMPQ    DI, $+16
 	JL      pass1_partial1
-	VMOVUPS (CX), Z1
-	VSUBPS  Z9, Z1, Z1
-	VADDPS  Z1, Z7, Z7
+	VMOVUPS (CX), Z9
+	VSUBPS  Z1, Z9, Z9
+	VADDPS  Z9, Z3, Z3
 	ADDQ    $+64, CX
 	ADDQ    $-16, DI
 	CMPQ    DI, $+16
 	JL      pass1_partial2
-	VMOVUPS (CX), Z1
-	VSUBPS  Z9, Z1, Z1
-	VADDPS  Z1, Z6, Z6
+	VMOVUPS (CX), Z9
+	VSUBPS  Z1, Z9, Z9
+	VADDPS  Z9, Z4, Z4
 	ADDQ    $+64, CX
 	ADDQ    $-16, DI
 	CMPQ    DI, $+16
 	JL      pass1_partial3
-	VMOVUPS (CX), Z1
-	VSUBPS  Z9, Z1, Z1
-	VADDPS  Z1, Z5, Z5
+	VMOVUPS (CX), Z9
+	VSUBPS  Z1, Z9, Z9
+	VADDPS  Z9, Z5, Z5
 	ADDQ    $+64, CX
 	ADDQ    $-16, DI
 	JMP     pass1_fold
@@ -20898,81 +20898,81 @@ pass1_blocks_end:
 pass1_partial0:
 	TESTQ        DI, DI
 	JE           pass1_fold
-	VMOVUPS.Z    (CX), K1, Z1
-	VSUBPS       Z9, Z1, Z1
-	VBROADCASTSS lanes_00000000<>+0(SB), Z2
-	VBLENDMPS    Z1, Z2, K1, Z1
-	VADDPS       Z1, Z8, Z8
+	VMOVUPS.Z    (CX), K1, Z9
+	VSUBPS       Z1, Z9, Z9
+	VBROADCASTSS lanes_00000000<>+0(SB), Z8
+	VBLENDMPS    Z9, Z8, K1, Z9
+	VADDPS       Z9, Z2, Z2
 	JMP          pass1_fold
 
 pass1_partial1:
 	TESTQ        DI, DI
 	JE           pass1_fold
-	VMOVUPS.Z    (CX), K1, Z1
-	VSUBPS       Z9, Z1, Z1
-	VBROADCASTSS lanes_00000000<>+0(SB), Z2
-	VBLENDMPS    Z1, Z2, K1, Z1
-	VADDPS       Z1, Z7, Z7
+	VMOVUPS.Z    (CX), K1, Z9
+	VSUBPS       Z1, Z9, Z9
+	VBROADCASTSS lanes_00000000<>+0(SB), Z8
+	VBLENDMPS    Z9, Z8, K1, Z9
+	VADDPS       Z9, Z3, Z3
 	JMP          pass1_fold
 
 pass1_partial2:
 	TESTQ        DI, DI
 	JE           pass1_fold
-	VMOVUPS.Z    (CX), K1, Z1
-	VSUBPS       Z9, Z1, Z1
-	VBROADCASTSS lanes_00000000<>+0(SB), Z2
-	VBLENDMPS    Z1, Z2, K1, Z1
-	VADDPS       Z1, Z6, Z6
+	VMOVUPS.Z    (CX), K1, Z9
+	VSUBPS       Z1, Z9, Z9
+	VBROADCASTSS lanes_00000000<>+0(SB), Z8
+	VBLENDMPS    Z9, Z8, K1, Z9
+	VADDPS       Z9, Z4, Z4
 	JMP          pass1_fold
 
 pass1_partial3:
 	TESTQ        DI, DI
 	JE           pass1_fold
-	VMOVUPS.Z    (CX), K1, Z1
-	VSUBPS       Z9, Z1, Z1
-	VBROADCASTSS lanes_00000000<>+0(SB), Z2
-	VBLENDMPS    Z1, Z2, K1, Z1
-	VADDPS       Z1, Z5, Z5
+	VMOVUPS.Z    (CX), K1, Z9
+	VSUBPS       Z1, Z9, Z9
+	VBROADCASTSS lanes_00000000<>+0(SB), Z8
+	VBLENDMPS    Z9, Z8, K1, Z9
+	VADDPS       Z9, Z5, Z5
 
 pass1_fold:
-	VADDPS        Z6, Z8, Z8
-	VADDPS        Z5, Z7, Z7
-	VADDPS        Z7, Z8, Z8
-	VEXTRACTF64X4 $0x01, Z8, Y1
-	VADDPS        Y1, Y8, Y8
-	VEXTRACTF32X4 $0x01, Y8, X1
-	VADDPS        X1, X8, X8
-	VSHUFPS       $0x0e, X8, X8, X1
-	VADDPS        X1, X8, X8
-	VSHUFPS       $0x01, X8, X8, X1
-	VADDPS        X1, X8, X8
+	VADDPS        Z4, Z2, Z2
+	VADDPS        Z5, Z3, Z3
+	VADDPS        Z3, Z2, Z2
+	VEXTRACTF64X4 $0x01, Z2, Y9
+	VADDPS        Y9, Y2, Y2
+	VEXTRACTF32X4 $0x01, Y2, X9
+	VADDPS        X9, X2, X2
+	VSHUFPS       $0x0e, X2, X2, X9
+	VADDPS        X9, X2, X2
+	VSHUFPS       $0x01, X2, X2, X9
+	VADDPS        X9, X2, X2
 	SUBQ          R8, CX
-	VDIVPS        X0, X8, X5
-	VADDPS        X5, X9, X8
-	VBROADCASTSS  X8, Z8
-	VSUBPS        X9, X8, X6
-	VSUBPS        X6, X5, X9
+	VDIVPS        X0, X2, X5
+	VADDPS        X5, X1, X2
+	VBROADCASTSS  X2, Z2
+	VSUBPS        X1, X2, X4
+	VSUBPS        X4, X5, X1
 	MOVQ          SI, DI
-	VPXOR         X6, X6, X6
+	VPXOR         X4, X4, X4
 	VPXOR         X5, X5, X5
-	VPXOR         X7, X7, X7
-	VPXOR         X1, X1, X1
+	VPXOR         X3, X3, X3
+	VPXOR         X9, X9, X9
 	SUBQ          $+64, DI
 	JL            pass6_blocks_end
 
 pass6_blocks:
-	VMOVUPS     (CX), Z2
-	VMOVUPS     64(CX), Z3
-	VMOVUPS     128(CX), Z4
+	VMOVUPS     (CX), Z8
+	VMOVUPS     64(CX), Z7
+	VMOVUPS     128(CX), Z6
 	VMOVUPS     192(CX), Z10
-	VSUBPS      Z8, Z2, Z2
-	VSUBPS      Z8, Z3, Z3
-	VSUBPS      Z8, Z4, Z4
-	VSUBPS      Z8, Z10, Z10
-	VFMADD231PS Z2, Z2, Z6
-	VFMADD231PS Z3, Z3, Z5
-	VFMADD231PS Z4, Z4, Z7
-	VFMADD231PS Z10, Z10, Z1
+	VSUBPS      Z2, Z8, Z8
+	VSUBPS      Z2, Z7, Z7
+	VSUBPS      Z2, Z6, Z6
+	VSUBPS      Z2, Z10, Z10
+	VFMADD231PS Z8, Z8, Z4
+	VFMADD231PS Z7, Z7, Z5
+	VFMADD231PS Z6, Z6, Z3
+	VFMADD231PS Z10, Z10, Z9
 	ADDQ        $+256, CX
 	SUBQ        $+64, DI
 	JGE         pass6_blocks
@@ -20982,29 +20982,29 @@ pass6_blocks_end:
 	CMPQ        DI, $+16
 	JL          pass6_partial0
 	VMOVUPS     (CX), Z10
-	VSUBPS      Z8, Z10, Z10
-	VFMADD231PS Z10, Z10, Z6
+	VSUBPS      Z2, Z10, Z10
+	VFMADD231PS Z10, Z10, Z4
 	ADDQ        $+64, CX
 	ADDQ        $-16, DI
 	CMPQ        DI, $+16
 	JL          pass6_partial1
 	VMOVUPS     (CX), Z10
-	VSUBPS      Z8, Z10, Z10
+	VSUBPS      Z2, Z10, Z10
 	VFMADD231PS Z10, Z10, Z5
 	ADDQ        $+64, CX
 	ADDQ        $-16, DI
 	CMPQ        DI, $+16
 	JL          pass6_partial2
 	VMOVUPS     (CX), Z10
-	VSUBPS      Z8, Z10, Z10
-	VFMADD231PS Z10, Z10, Z7
+	VSUBPS      Z2, Z10, Z10
+	VFMADD231PS Z10, Z10, Z3
 	ADDQ        $+64, CX
 	ADDQ        $-16, DI
 	CMPQ        DI, $+16
 	JL          pass6_partial3
 	VMOVUPS     (CX), Z10
-	VSUBPS      Z8, Z10, Z10
-	VFMADD231PS Z10, Z10, Z1
+	VSUBPS      Z2, Z10, Z10
+	VFMADD231PS Z10, Z10, Z9
 	ADDQ        $+64, CX
 	ADDQ        $-16, DI
 	JMP         pass6_fold
@@ -21013,19 +21013,19 @@ pass6_partial0:
 	TESTQ        DI, DI
 	JE           pass6_fold
 	VMOVUPS.Z    (CX), K1, Z10
-	VSUBPS       Z8, Z10, Z10
-	VBROADCASTSS lanes_00000000<>+0(SB), Z4
-	VBLENDMPS    Z10, Z4, K1, Z10
-	VFMADD231PS  Z10, Z10, Z6
+	VSUBPS       Z2, Z10, Z10
+	VBROADCASTSS lanes_00000000<>+0(SB), Z6
+	VBLENDMPS    Z10, Z6, K1, Z10
+	VFMADD231PS  Z10, Z10, Z4
 	JMP          pass6_fold
 
 pass6_partial1:
 	TESTQ        DI, DI
 	JE           pass6_fold
 	VMOVUPS.Z    (CX), K1, Z10
-	VSUBPS       Z8, Z10, Z10
-	VBROADCASTSS lanes_00000000<>+0(SB), Z4
-	VBLENDMPS    Z10, Z4, K1, Z10
+	VSUBPS       Z2, Z10, Z10
+	VBROADCASTSS lanes_00000000<>+0(SB), Z6
+	VBLENDMPS    Z10, Z6, K1, Z10
 	VFMADD231PS  Z10, Z10, Z5
 	JMP          pass6_fold
 
@@ -21033,42 +21033,42 @@ pass6_partial2:
 	TESTQ        DI, DI
 	JE           pass6_fold
 	VMOVUPS.Z    (CX), K1, Z10
-	VSUBPS       Z8, Z10, Z10
-	VBROADCASTSS lanes_00000000<>+0(SB), Z4
-	VBLENDMPS    Z10, Z4, K1, Z10
-	VFMADD231PS  Z10, Z10, Z7
+	VSUBPS       Z2, Z10, Z10
+	VBROADCASTSS lanes_00000000<>+0(SB), Z6
+	VBLENDMPS    Z10, Z6, K1, Z10
+	VFMADD231PS  Z10, Z10, Z3
 	JMP          pass6_fold
 
 pass6_partial3:
 	TESTQ        DI, DI
 	JE           pass6_fold
 	VMOVUPS.Z    (CX), K1, Z10
-	VSUBPS       Z8, Z10, Z10
-	VBROADCASTSS lanes_00000000<>+0(SB), Z4
-	VBLENDMPS    Z10, Z4, K1, Z10
-	VFMADD231PS  Z10, Z10, Z1
+	VSUBPS       Z2, Z10, Z10
+	VBROADCASTSS lanes_00000000<>+0(SB), Z6
+	VBLENDMPS    Z10, Z6, K1, Z10
+	VFMADD231PS  Z10, Z10, Z9
 
 pass6_fold:
-	VADDPS        Z7, Z6, Z6
-	VADDPS        Z1, Z5, Z5
-	VADDPS        Z5, Z6, Z6
-	VEXTRACTF64X4 $0x01, Z6, Y10
-	VADDPS        Y10, Y6, Y6
-	VEXTRACTF32X4 $0x01, Y6, X10
-	VADDPS        X10, X6, X6
-	VSHUFPS       $0x0e, X6, X6, X10
-	VADDPS        X10, X6, X6
-	VSHUFPS       $0x01, X6, X6, X10
-	VADDPS        X10, X6, X6
+	VADDPS        Z3, Z4, Z4
+	VADDPS        Z9, Z5, Z5
+	VADDPS        Z5, Z4, Z4
+	VEXTRACTF64X4 $0x01, Z4, Y10
+	VADDPS        Y10, Y4, Y4
+	VEXTRACTF32X4 $0x01, Y4, X10
+	VADDPS        X10, X4, X4
+	VSHUFPS       $0x0e, X4, X4, X10
+	VADDPS        X10, X4, X4
+	VSHUFPS       $0x01, X4, X4, X10
+	VADDPS        X10, X4, X4
 	SUBQ          R8, CX
-	VDIVPS        X0, X6, X1
-	VMULPS        X9, X9, X6
-	VSUBPS        X6, X1, X9
-	VBROADCASTSS  lanes_00000000<>+0(SB), X1
-	VMAXPS        X9, X1, X6
-	VMOVSS        X8, (AX)
+	VDIVPS        X0, X4, X9
+	VMULPS        X1, X1, X4
+	VSUBPS        X4, X9, X1
+	VBROADCASTSS  lanes_00000000<>+0(SB), X9
+	VMAXPS        X1, X9, X4
+	VMOVSS        X2, (AX)
 	ADDQ          $+4, AX
-	VMOVSS        X6, (BX)
+	VMOVSS        X4, (BX)
 	ADDQ          $+4, BX
 	MOVQ          SI, DI
 	SHLQ          $0x02, DI
@@ -21102,47 +21102,47 @@ TEXT ·LayerNormRowsAVX2(SB), NOSPLIT, $0-72
 	SHLQ         $0x02, R11
 
 row:
-	VBROADCASTSS (DX), Y14
+	VBROADCASTSS (DX), Y3
 	MOVQ         R9, R10
-	VPXOR        X13, X13, X13
-	VPXOR        X12, X12, X12
-	VPXOR        X11, X11, X11
-	VPXOR        X10, X10, X10
-	VPXOR        X9, X9, X9
-	VPXOR        X8, X8, X8
-	VPXOR        X7, X7, X7
+	VPXOR        X4, X4, X4
+	VPXOR        X5, X5, X5
 	VPXOR        X6, X6, X6
+	VPXOR        X7, X7, X7
+	VPXOR        X8, X8, X8
+	VPXOR        X9, X9, X9
+	VPXOR        X10, X10, X10
+	VPXOR        X11, X11, X11
 	SUBQ         $+64, R10
 	JL           pass1_blocks_end
 
 pass1_blocks:
-	VMOVUPS (DX), Y5
-	VMOVUPS 32(DX), Y4
-	VSUBPS  Y14, Y5, Y5
-	VSUBPS  Y14, Y4, Y4
-	VADDPS  Y5, Y13, Y13
-	VADDPS  Y4, Y12, Y12
+	VMOVUPS (DX), Y12
+	VMOVUPS 32(DX), Y13
+	VSUBPS  Y3, Y12, Y12
+	VSUBPS  Y3, Y13, Y13
+	VADDPS  Y12, Y4, Y4
+	VADDPS  Y13, Y5, Y5
 	ADDQ    $+64, DX
-	VMOVUPS (DX), Y4
-	VMOVUPS 32(DX), Y5
-	VSUBPS  Y14, Y4, Y4
-	VSUBPS  Y14, Y5, Y5
-	VADDPS  Y4, Y11, Y11
-	VADDPS  Y5, Y10, Y10
+	VMOVUPS (DX), Y13
+	VMOVUPS 32(DX), Y12
+	VSUBPS  Y3, Y13, Y13
+	VSUBPS  Y3, Y12, Y12
+	VADDPS  Y13, Y6, Y6
+	VADDPS  Y12, Y7, Y7
 	ADDQ    $+64, DX
-	VMOVUPS (DX), Y5
-	VMOVUPS 32(DX), Y4
-	VSUBPS  Y14, Y5, Y5
-	VSUBPS  Y14, Y4, Y4
-	VADDPS  Y5, Y9, Y9
-	VADDPS  Y4, Y8, Y8
+	VMOVUPS (DX), Y12
+	VMOVUPS 32(DX), Y13
+	VSUBPS  Y3, Y12, Y12
+	VSUBPS  Y3, Y13, Y13
+	VADDPS  Y12, Y8, Y8
+	VADDPS  Y13, Y9, Y9
 	ADDQ    $+64, DX
-	VMOVUPS (DX), Y4
-	VMOVUPS 32(DX), Y5
-	VSUBPS  Y14, Y4, Y4
-	VSUBPS  Y14, Y5, Y5
-	VADDPS  Y4, Y7, Y7
-	VADDPS  Y5, Y6, Y6
+	VMOVUPS (DX), Y13
+	VMOVUPS 32(DX), Y12
+	VSUBPS  Y3, Y13, Y13
+	VSUBPS  Y3, Y12, Y12
+	VADDPS  Y13, Y10, Y10
+	VADDPS  Y12, Y11, Y11
 	ADDQ    $+64, DX
 	SUBQ    $+64, R10
 	JGE     pass1_blocks
@@ -21151,58 +21151,58 @@ pass1_blocks_end:
 	ADDQ    $+64, R10
 	CMPQ    R10, $+8
 	JL      pass1_partial0
-	VMOVUPS (DX), Y5
-	VSUBPS  Y14, Y5, Y5
-	VADDPS  Y5, Y13, Y13
+	VMOVUPS (DX), Y12
+	VSUBPS  Y3, Y12, Y12
+	VADDPS  Y12, Y4, Y4
 	ADDQ    $+32, DX
 	ADDQ    $-8, R10
 	CMPQ    R10, $+8
 	JL      pass1_partial1
-	VMOVUPS (DX), Y5
-	VSUBPS  Y14, Y5, Y5
-	VADDPS  Y5, Y12, Y12
+	VMOVUPS (DX), Y12
+	VSUBPS  Y3, Y12, Y12
+	VADDPS  Y12, Y5, Y5
 	ADDQ    $+32, DX
 	ADDQ    $-8, R10
 	CMPQ    R10, $+8
 	JL      pass1_partial2
-	VMOVUPS (DX), Y5
-	VSUBPS  Y14, Y5, Y5
-	VADDPS  Y5, Y11, Y11
+	VMOVUPS (DX), Y12
+	VSUBPS  Y3, Y12, Y12
+	VADDPS  Y12, Y6, Y6
 	ADDQ    $+32, DX
 	ADDQ    $-8, R10
 	CMPQ    R10, $+8
 	JL      pass1_partial3
-	VMOVUPS (DX), Y5
-	VSUBPS  Y14, Y5, Y5
-	VADDPS  Y5, Y10, Y10
+	VMOVUPS (DX), Y12
+	VSUBPS  Y3, Y12, Y12
+	VADDPS  Y12, Y7, Y7
 	ADDQ    $+32, DX
 	ADDQ    $-8, R10
 	CMPQ    R10, $+8
 	JL      pass1_partial4
-	VMOVUPS (DX), Y5
-	VSUBPS  Y14, Y5, Y5
-	VADDPS  Y5, Y9, Y9
+	VMOVUPS (DX), Y12
+	VSUBPS  Y3, Y12, Y12
+	VADDPS  Y12, Y8, Y8
 	ADDQ    $+32, DX
 	ADDQ    $-8, R10
 	CMPQ    R10, $+8
 	JL      pass1_partial5
-	VMOVUPS (DX), Y5
-	VSUBPS  Y14, Y5, Y5
-	VADDPS  Y5, Y8, Y8
+	VMOVUPS (DX), Y12
+	VSUBPS  Y3, Y12, Y12
+	VADDPS  Y12, Y9, Y9
 	ADDQ    $+32, DX
 	ADDQ    $-8, R10
 	CMPQ    R10, $+8
 	JL      pass1_partial6
-	VMOVUPS (DX), Y5
-	VSUBPS  Y14, Y5, Y5
-	VADDPS  Y5, Y7, Y7
+	VMOVUPS (DX), Y12
+	VSUBPS  Y3, Y12, Y12
+	VADDPS  Y12, Y10, Y10
 	ADDQ    $+32, DX
 	ADDQ    $-8, R10
 	CMPQ    R10, $+8
 	JL      pass1_partial7
-	VMOVUPS (DX), Y5
-	VSUBPS  Y14, Y5, Y5
-	VADDPS  Y5, Y6, Y6
+	VMOVUPS (DX), Y12
+	VSUBPS  Y3, Y12, Y12
+	VADDPS  Y12, Y11, Y11
 	ADDQ    $+32, DX
 	ADDQ    $-8, R10
 	JMP     pass1_fold
@@ -21210,146 +21210,146 @@ pass1_blocks_end:
 pass1_partial0:
 	TESTQ        R10, R10
 	JE           pass1_fold
-	VMASKMOVPS   (DX), Y2, Y5
-	VSUBPS       Y14, Y5, Y5
-	VBROADCASTSS lanes_00000000<>+0(SB), Y4
-	VBLENDVPS    Y2, Y5, Y4, Y5
-	VADDPS       Y5, Y13, Y13
+	VMASKMOVPS   (DX), Y2, Y12
+	VSUBPS       Y3, Y12, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VBLENDVPS    Y2, Y12, Y13, Y12
+	VADDPS       Y12, Y4, Y4
 	JMP          pass1_fold
 
 pass1_partial1:
 	TESTQ        R10, R10
 	JE           pass1_fold
-	VMASKMOVPS   (DX), Y2, Y5
-	VSUBPS       Y14, Y5, Y5
-	VBROADCASTSS lanes_00000000<>+0(SB), Y4
-	VBLENDVPS    Y2, Y5, Y4, Y5
-	VADDPS       Y5, Y12, Y12
+	VMASKMOVPS   (DX), Y2, Y12
+	VSUBPS       Y3, Y12, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VBLENDVPS    Y2, Y12, Y13, Y12
+	VADDPS       Y12, Y5, Y5
 	JMP          pass1_fold
 
 pass1_partial2:
 	TESTQ        R10, R10
 	JE           pass1_fold
-	VMASKMOVPS   (DX), Y2, Y5
-	VSUBPS       Y14, Y5, Y5
-	VBROADCASTSS lanes_00000000<>+0(SB), Y4
-	VBLENDVPS    Y2, Y5, Y4, Y5
-	VADDPS       Y5, Y11, Y11
+	VMASKMOVPS   (DX), Y2, Y12
+	VSUBPS       Y3, Y12, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VBLENDVPS    Y2, Y12, Y13, Y12
+	VADDPS       Y12, Y6, Y6
 	JMP          pass1_fold
 
 pass1_partial3:
 	TESTQ        R10, R10
 	JE           pass1_fold
-	VMASKMOVPS   (DX), Y2, Y5
-	VSUBPS       Y14, Y5, Y5
-	VBROADCASTSS lanes_00000000<>+0(SB), Y4
-	VBLENDVPS    Y2, Y5, Y4, Y5
-	VADDPS       Y5, Y10, Y10
+	VMASKMOVPS   (DX), Y2, Y12
+	VSUBPS       Y3, Y12, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VBLENDVPS    Y2, Y12, Y13, Y12
+	VADDPS       Y12, Y7, Y7
 	JMP          pass1_fold
 
 pass1_partial4:
 	TESTQ        R10, R10
 	JE           pass1_fold
-	VMASKMOVPS   (DX), Y2, Y5
-	VSUBPS       Y14, Y5, Y5
-	VBROADCASTSS lanes_00000000<>+0(SB), Y4
-	VBLENDVPS    Y2, Y5, Y4, Y5
-	VADDPS       Y5, Y9, Y9
+	VMASKMOVPS   (DX), Y2, Y12
+	VSUBPS       Y3, Y12, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VBLENDVPS    Y2, Y12, Y13, Y12
+	VADDPS       Y12, Y8, Y8
 	JMP          pass1_fold
 
 pass1_partial5:
 	TESTQ        R10, R10
 	JE           pass1_fold
-	VMASKMOVPS   (DX), Y2, Y5
-	VSUBPS       Y14, Y5, Y5
-	VBROADCASTSS lanes_00000000<>+0(SB), Y4
-	VBLENDVPS    Y2, Y5, Y4, Y5
-	VADDPS       Y5, Y8, Y8
+	VMASKMOVPS   (DX), Y2, Y12
+	VSUBPS       Y3, Y12, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VBLENDVPS    Y2, Y12, Y13, Y12
+	VADDPS       Y12, Y9, Y9
 	JMP          pass1_fold
 
 pass1_partial6:
 	TESTQ        R10, R10
 	JE           pass1_fold
-	VMASKMOVPS   (DX), Y2, Y5
-	VSUBPS       Y14, Y5, Y5
-	VBROADCASTSS lanes_00000000<>+0(SB), Y4
-	VBLENDVPS    Y2, Y5, Y4, Y5
-	VADDPS       Y5, Y7, Y7
+	VMASKMOVPS   (DX), Y2, Y12
+	VSUBPS       Y3, Y12, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VBLENDVPS    Y2, Y12, Y13, Y12
+	VADDPS       Y12, Y10, Y10
 	JMP          pass1_fold
 
 pass1_partial7:
 	TESTQ        R10, R10
 	JE           pass1_fold
-	VMASKMOVPS   (DX), Y2, Y5
-	VSUBPS       Y14, Y5, Y5
-	VBROADCASTSS lanes_00000000<>+0(SB), Y4
-	VBLENDVPS    Y2, Y5, Y4, Y5
-	VADDPS       Y5, Y6, Y6
+	VMASKMOVPS   (DX), Y2, Y12
+	VSUBPS       Y3, Y12, Y12
+	VBROADCASTSS lanes_00000000<>+0(SB), Y13
+	VBLENDVPS    Y2, Y12, Y13, Y12
+	VADDPS       Y12, Y11, Y11
 
 pass1_fold:
-	VADDPS       Y9, Y13, Y13
-	VADDPS       Y8, Y12, Y12
-	VADDPS       Y7, Y11, Y11
-	VADDPS       Y6, Y10, Y10
-	VADDPS       Y11, Y13, Y13
-	VADDPS       Y10, Y12, Y12
-	VADDPS       Y12, Y13, Y13
-	VEXTRACTF128 $0x01, Y13, X5
-	VADDPS       X5, X13, X13
-	VSHUFPS      $0x0e, X13, X13, X5
-	VADDPS       X5, X13, X13
-	VSHUFPS      $0x01, X13, X13, X5
-	VADDPS       X5, X13, X13
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y9, Y5, Y5
+	VADDPS       Y10, Y6, Y6
+	VADDPS       Y11, Y7, Y7
+	VADDPS       Y6, Y4, Y4
+	VADDPS       Y7, Y5, Y5
+	VADDPS       Y5, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VSHUFPS      $0x0e, X4, X4, X12
+	VADDPS       X12, X4, X4
+	VSHUFPS      $0x01, X4, X4, X12
+	VADDPS       X12, X4, X4
 	SUBQ         R11, DX
-	VDIVPS       X1, X13, X6
-	VADDPS       X6, X14, X13
-	VBROADCASTSS X13, Y13
-	VSUBPS       X14, X13, X7
-	VSUBPS       X7, X6, X14
+	VDIVPS       X1, X4, X11
+	VADDPS       X11, X3, X4
+	VBROADCASTSS X4, Y4
+	VSUBPS       X3, X4, X10
+	VSUBPS       X10, X11, X3
 	MOVQ         R9, R10
-	VPXOR        X7, X7, X7
-	VPXOR        X6, X6, X6
-	VPXOR        X8, X8, X8
-	VPXOR        X9, X9, X9
 	VPXOR        X10, X10, X10
 	VPXOR        X11, X11, X11
-	VPXOR        X12, X12, X12
+	VPXOR        X9, X9, X9
+	VPXOR        X8, X8, X8
+	VPXOR        X7, X7, X7
+	VPXOR        X6, X6, X6
 	VPXOR        X5, X5, X5
+	VPXOR        X12, X12, X12
 	SUBQ         $+64, R10
 	JL           pass6_blocks_end
 
 pass6_blocks:
-	VMOVUPS     (DX), Y4
-	VSUBPS      Y13, Y4, Y4
-	VFMADD231PS Y4, Y4, Y7
+	VMOVUPS     (DX), Y13
+	VSUBPS      Y4, Y13, Y13
+	VFMADD231PS Y13, Y13, Y10
 	ADDQ        $+32, DX
-	VMOVUPS     (DX), Y4
-	VSUBPS      Y13, Y4, Y4
-	VFMADD231PS Y4, Y4, Y6
+	VMOVUPS     (DX), Y13
+	VSUBPS      Y4, Y13, Y13
+	VFMADD231PS Y13, Y13, Y11
 	ADDQ        $+32, DX
-	VMOVUPS     (DX), Y4
-	VSUBPS      Y13, Y4, Y4
-	VFMADD231PS Y4, Y4, Y8
+	VMOVUPS     (DX), Y13
+	VSUBPS      Y4, Y13, Y13
+	VFMADD231PS Y13, Y13, Y9
 	ADDQ        $+32, DX
-	VMOVUPS     (DX), Y4
-	VSUBPS      Y13, Y4, Y4
-	VFMADD231PS Y4, Y4, Y9
+	VMOVUPS     (DX), Y13
+	VSUBPS      Y4, Y13, Y13
+	VFMADD231PS Y13, Y13, Y8
 	ADDQ        $+32, DX
-	VMOVUPS     (DX), Y4
-	VSUBPS      Y13, Y4, Y4
-	VFMADD231PS Y4, Y4, Y10
+	VMOVUPS     (DX), Y13
+	VSUBPS      Y4, Y13, Y13
+	VFMADD231PS Y13, Y13, Y7
 	ADDQ        $+32, DX
-	VMOVUPS     (DX), Y4
-	VSUBPS      Y13, Y4, Y4
-	VFMADD231PS Y4, Y4, Y11
+	VMOVUPS     (DX), Y13
+	VSUBPS      Y4, Y13, Y13
+	VFMADD231PS Y13, Y13, Y6
 	ADDQ        $+32, DX
-	VMOVUPS     (DX), Y4
-	VSUBPS      Y13, Y4, Y4
-	VFMADD231PS Y4, Y4, Y12
+	VMOVUPS     (DX), Y13
+	VSUBPS      Y4, Y13, Y13
+	VFMADD231PS Y13, Y13, Y5
 	ADDQ        $+32, DX
-	VMOVUPS     (DX), Y4
-	VSUBPS      Y13, Y4, Y4
-	VFMADD231PS Y4, Y4, Y5
+	VMOVUPS     (DX), Y13
+	VSUBPS      Y4, Y13, Y13
+	VFMADD231PS Y13, Y13, Y12
 	ADDQ        $+32, DX
 	SUBQ        $+64, R10
 	JGE         pass6_blocks
@@ -21358,58 +21358,58 @@ pass6_blocks_end:
 	ADDQ        $+64, R10
 	CMPQ        R10, $+8
 	JL          pass6_partial0
-	VMOVUPS     (DX), Y4
-	VSUBPS      Y13, Y4, Y4
-	VFMADD231PS Y4, Y4, Y7
+	VMOVUPS     (DX), Y13
+	VSUBPS      Y4, Y13, Y13
+	VFMADD231PS Y13, Y13, Y10
 	ADDQ        $+32, DX
 	ADDQ        $-8, R10
 	CMPQ        R10, $+8
 	JL          pass6_partial1
-	VMOVUPS     (DX), Y4
-	VSUBPS      Y13, Y4, Y4
-	VFMADD231PS Y4, Y4, Y6
+	VMOVUPS     (DX), Y13
+	VSUBPS      Y4, Y13, Y13
+	VFMADD231PS Y13, Y13, Y11
 	ADDQ        $+32, DX
 	ADDQ        $-8, R10
 	CMPQ        R10, $+8
 	JL          pass6_partial2
-	VMOVUPS     (DX), Y4
-	VSUBPS      Y13, Y4, Y4
-	VFMADD231PS Y4, Y4, Y8
+	VMOVUPS     (DX), Y13
+	VSUBPS      Y4, Y13, Y13
+	VFMADD231PS Y13, Y13, Y9
 	ADDQ        $+32, DX
 	ADDQ        $-8, R10
 	CMPQ        R10, $+8
 	JL          pass6_partial3
-	VMOVUPS     (DX), Y4
-	VSUBPS      Y13, Y4, Y4
-	VFMADD231PS Y4, Y4, Y9
+	VMOVUPS     (DX), Y13
+	VSUBPS      Y4, Y13, Y13
+	VFMADD231PS Y13, Y13, Y8
 	ADDQ        $+32, DX
 	ADDQ        $-8, R10
 	CMPQ        R10, $+8
 	JL          pass6_partial4
-	VMOVUPS     (DX), Y4
-	VSUBPS      Y13, Y4, Y4
-	VFMADD231PS Y4, Y4, Y10
+	VMOVUPS     (DX), Y13
+	VSUBPS      Y4, Y13, Y13
+	VFMADD231PS Y13, Y13, Y7
 	ADDQ        $+32, DX
 	ADDQ        $-8, R10
 	CMPQ        R10, $+8
 	JL          pass6_partial5
-	VMOVUPS     (DX), Y4
-	VSUBPS      Y13, Y4, Y4
-	VFMADD231PS Y4, Y4, Y11
+	VMOVUPS     (DX), Y13
+	VSUBPS      Y4, Y13, Y13
+	VFMADD231PS Y13, Y13, Y6
 	ADDQ        $+32, DX
 	ADDQ        $-8, R10
 	CMPQ        R10, $+8
 	JL          pass6_partial6
-	VMOVUPS     (DX), Y4
-	VSUBPS      Y13, Y4, Y4
-	VFMADD231PS Y4, Y4, Y12
+	VMOVUPS     (DX), Y13
+	VSUBPS      Y4, Y13, Y13
+	VFMADD231PS Y13, Y13, Y5
 	ADDQ        $+32, DX
 	ADDQ        $-8, R10
 	CMPQ        R10, $+8
 	JL          pass6_partial7
-	VMOVUPS     (DX), Y4
-	VSUBPS      Y13, Y4, Y4
-	VFMADD231PS Y4, Y4, Y5
+	VMOVUPS     (DX), Y13
+	VSUBPS      Y4, Y13, Y13
+	VFMADD231PS Y13, Y13, Y12
 	ADDQ        $+32, DX
 	ADDQ        $-8, R10
 	JMP         pass6_fold
@@ -21417,130 +21417,130 @@ pass6_blocks_end:
 pass6_partial0:
 	TESTQ        R10, R10
 	JE           pass6_fold
-	VMASKMOVPS   (DX), Y2, Y4
-	VSUBPS       Y13, Y4, Y4
-	VBROADCASTSS lanes_00000000<>+0(SB), Y3
-	VBLENDVPS    Y2, Y4, Y3, Y4
-	VFMADD231PS  Y4, Y4, Y7
+	VMASKMOVPS   (DX), Y2, Y13
+	VSUBPS       Y4, Y13, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y14
+	VBLENDVPS    Y2, Y13, Y14, Y13
+	VFMADD231PS  Y13, Y13, Y10
 	JMP          pass6_fold
 
 pass6_partial1:
 	TESTQ        R10, R10
 	JE           pass6_fold
-	VMASKMOVPS   (DX), Y2, Y4
-	VSUBPS       Y13, Y4, Y4
-	VBROADCASTSS lanes_00000000<>+0(SB), Y3
-	VBLENDVPS    Y2, Y4, Y3, Y4
-	VFMADD231PS  Y4, Y4, Y6
+	VMASKMOVPS   (DX), Y2, Y13
+	VSUBPS       Y4, Y13, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y14
+	VBLENDVPS    Y2, Y13, Y14, Y13
+	VFMADD231PS  Y13, Y13, Y11
 	JMP          pass6_fold
 
 pass6_partial2:
 	TESTQ        R10, R10
 	JE           pass6_fold
-	VMASKMOVPS   (DX), Y2, Y4
-	VSUBPS       Y13, Y4, Y4
-	VBROADCASTSS lanes_00000000<>+0(SB), Y3
-	VBLENDVPS    Y2, Y4, Y3, Y4
-	VFMADD231PS  Y4, Y4, Y8
+	VMASKMOVPS   (DX), Y2, Y13
+	VSUBPS       Y4, Y13, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y14
+	VBLENDVPS    Y2, Y13, Y14, Y13
+	VFMADD231PS  Y13, Y13, Y9
 	JMP          pass6_fold
 
 pass6_partial3:
 	TESTQ        R10, R10
 	JE           pass6_fold
-	VMASKMOVPS   (DX), Y2, Y4
-	VSUBPS       Y13, Y4, Y4
-	VBROADCASTSS lanes_00000000<>+0(SB), Y3
-	VBLENDVPS    Y2, Y4, Y3, Y4
-	VFMADD231PS  Y4, Y4, Y9
+	VMASKMOVPS   (DX), Y2, Y13
+	VSUBPS       Y4, Y13, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y14
+	VBLENDVPS    Y2, Y13, Y14, Y13
+	VFMADD231PS  Y13, Y13, Y8
 	JMP          pass6_fold
 
 pass6_partial4:
 	TESTQ        R10, R10
 	JE           pass6_fold
-	VMASKMOVPS   (DX), Y2, Y4
-	VSUBPS       Y13, Y4, Y4
-	VBROADCASTSS lanes_00000000<>+0(SB), Y3
-	VBLENDVPS    Y2, Y4, Y3, Y4
-	VFMADD231PS  Y4, Y4, Y10
+	VMASKMOVPS   (DX), Y2, Y13
+	VSUBPS       Y4, Y13, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y14
+	VBLENDVPS    Y2, Y13, Y14, Y13
+	VFMADD231PS  Y13, Y13, Y7
 	JMP          pass6_fold
 
 pass6_partial5:
 	TESTQ        R10, R10
 	JE           pass6_fold
-	VMASKMOVPS   (DX), Y2, Y4
-	VSUBPS       Y13, Y4, Y4
-	VBROADCASTSS lanes_00000000<>+0(SB), Y3
-	VBLENDVPS    Y2, Y4, Y3, Y4
-	VFMADD231PS  Y4, Y4, Y11
+	VMASKMOVPS   (DX), Y2, Y13
+	VSUBPS       Y4, Y13, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y14
+	VBLENDVPS    Y2, Y13, Y14, Y13
+	VFMADD231PS  Y13, Y13, Y6
 	JMP          pass6_fold
 
 pass6_partial6:
 	TESTQ        R10, R10
 	JE           pass6_fold
-	VMASKMOVPS   (DX), Y2, Y4
-	VSUBPS       Y13, Y4, Y4
-	VBROADCASTSS lanes_00000000<>+0(SB), Y3
-	VBLENDVPS    Y2, Y4, Y3, Y4
-	VFMADD231PS  Y4, Y4, Y12
+	VMASKMOVPS   (DX), Y2, Y13
+	VSUBPS       Y4, Y13, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y14
+	VBLENDVPS    Y2, Y13, Y14, Y13
+	VFMADD231PS  Y13, Y13, Y5
 	JMP          pass6_fold
 
 pass6_partial7:
 	TESTQ        R10, R10
 	JE           pass6_fold
-	VMASKMOVPS   (DX), Y2, Y4
-	VSUBPS       Y13, Y4, Y4
-	VBROADCASTSS lanes_00000000<>+0(SB), Y3
-	VBLENDVPS    Y2, Y4, Y3, Y4
-	VFMADD231PS  Y4, Y4, Y5
+	VMASKMOVPS   (DX), Y2, Y13
+	VSUBPS       Y4, Y13, Y13
+	VBROADCASTSS lanes_00000000<>+0(SB), Y14
+	VBLENDVPS    Y2, Y13, Y14, Y13
+	VFMADD231PS  Y13, Y13, Y12
 
 pass6_fold:
-	VADDPS       Y10, Y7, Y7
-	VADDPS       Y11, Y6, Y6
-	VADDPS       Y12, Y8, Y8
+	VADDPS       Y7, Y10, Y10
+	VADDPS       Y6, Y11, Y11
 	VADDPS       Y5, Y9, Y9
-	VADDPS       Y8, Y7, Y7
-	VADDPS       Y9, Y6, Y6
-	VADDPS       Y6, Y7, Y7
-	VEXTRACTF128 $0x01, Y7, X4
-	VADDPS       X4, X7, X7
-	VSHUFPS      $0x0e, X7, X7, X4
-	VADDPS       X4, X7, X7
-	VSHUFPS      $0x01, X7, X7, X4
-	VADDPS       X4, X7, X7
+	VADDPS       Y12, Y8, Y8
+	VADDPS       Y9, Y10, Y10
+	VADDPS       Y8, Y11, Y11
+	VADDPS       Y11, Y10, Y10
+	VEXTRACTF128 $0x01, Y10, X13
+	VADDPS       X13, X10, X10
+	VSHUFPS      $0x0e, X10, X10, X13
+	VADDPS       X13, X10, X10
+	VSHUFPS      $0x01, X10, X10, X13
+	VADDPS       X13, X10, X10
 	SUBQ         R11, DX
-	VDIVPS       X1, X7, X5
-	VMULPS       X14, X14, X7
-	VSUBPS       X7, X5, X14
-	VBROADCASTSS lanes_00000000<>+0(SB), X5
-	VMAXPS       X14, X5, X7
-	VADDPS       X0, X7, X14
-	VSQRTPS      X14, X7
-	VBROADCASTSS lanes_3f800000<>+0(SB), X5
-	VDIVPS       X7, X5, X14
-	VBROADCASTSS X14, Y14
-	VMOVSS       X13, (BX)
+	VDIVPS       X1, X10, X12
+	VMULPS       X3, X3, X10
+	VSUBPS       X10, X12, X3
+	VBROADCASTSS lanes_00000000<>+0(SB), X12
+	VMAXPS       X3, X12, X10
+	VADDPS       X0, X10, X3
+	VSQRTPS      X3, X10
+	VBROADCASTSS lanes_3f800000<>+0(SB), X12
+	VDIVPS       X10, X12, X3
+	VBROADCASTSS X3, Y3
+	VMOVSS       X4, (BX)
 	ADDQ         $+4, BX
-	VMOVSS       X14, (CX)
+	VMOVSS       X3, (CX)
 	ADDQ         $+4, CX
 	MOVQ         R9, R10
 	SUBQ         $+16, R10
 	JL           pass16_blocks_end
 
 pass16_blocks:
-	VMOVUPS     (DX), Y7
-	VMOVUPS     32(DX), Y5
-	VSUBPS      Y13, Y7, Y7
-	VSUBPS      Y13, Y5, Y5
-	VMULPS      Y14, Y7, Y7
-	VMULPS      Y14, Y5, Y5
-	VMOVUPS     (SI), Y12
-	VMOVUPS     32(SI), Y11
-	VMOVUPS     (DI), Y10
-	VMOVUPS     32(DI), Y9
-	VFMADD231PS Y12, Y7, Y10
-	VFMADD231PS Y11, Y5, Y9
-	VMOVUPS     Y10, (AX)
-	VMOVUPS     Y9, 32(AX)
+	VMOVUPS     (DX), Y10
+	VMOVUPS     32(DX), Y12
+	VSUBPS      Y4, Y10, Y10
+	VSUBPS      Y4, Y12, Y12
+	VMULPS      Y3, Y10, Y10
+	VMULPS      Y3, Y12, Y12
+	VMOVUPS     (SI), Y5
+	VMOVUPS     32(SI), Y6
+	VMOVUPS     (DI), Y7
+	VMOVUPS     32(DI), Y8
+	VFMADD231PS Y5, Y10, Y7
+	VFMADD231PS Y6, Y12, Y8
+	VMOVUPS     Y7, (AX)
+	VMOVUPS     Y8, 32(AX)
 	ADDQ        $+64, DX
 	ADDQ        $+64, SI
 	ADDQ        $+64, DI
@@ -21554,13 +21554,13 @@ pass16_blocks_end:
 	JL   pass16_vectors_end
 
 pass16_vectors:
-	VMOVUPS     (DX), Y9
-	VSUBPS      Y13, Y9, Y9
-	VMULPS      Y14, Y9, Y9
-	VMOVUPS     (SI), Y10
-	VMOVUPS     (DI), Y11
-	VFMADD231PS Y10, Y9, Y11
-	VMOVUPS     Y11, (AX)
+	VMOVUPS     (DX), Y8
+	VSUBPS      Y4, Y8, Y8
+	VMULPS      Y3, Y8, Y8
+	VMOVUPS     (SI), Y7
+	VMOVUPS     (DI), Y6
+	VFMADD231PS Y7, Y8, Y6
+	VMOVUPS     Y6, (AX)
 	ADDQ        $+32, DX
 	ADDQ        $+32, SI
 	ADDQ        $+32, DI
@@ -21572,13 +21572,13 @@ pass16_vectors_end:
 	ADDQ        $+8, R10
 	TESTQ       R10, R10
 	JE          pass16_end
-	VMASKMOVPS  (DX), Y2, Y11
-	VSUBPS      Y13, Y11, Y11
-	VMULPS      Y14, Y11, Y11
-	VMASKMOVPS  (SI), Y2, Y10
-	VMASKMOVPS  (DI), Y2, Y9
-	VFMADD231PS Y10, Y11, Y9
-	VMASKMOVPS  Y9, Y2, (AX)
+	VMASKMOVPS  (DX), Y2, Y6
+	VSUBPS      Y4, Y6, Y6
+	VMULPS      Y3, Y6, Y6
+	VMASKMOVPS  (SI), Y2, Y7
+	VMASKMOVPS  (DI), Y2, Y8
+	VFMADD231PS Y7, Y6, Y8
+	VMASKMOVPS  Y8, Y2, (AX)
 
 pass16_end:
 	SUBQ R11, DX
@@ -21617,28 +21617,28 @@ TEXT ·LayerNormRowsAVX512(SB), NOSPLIT, $0-72
 	SHLQ         $0x02, R11
 
 row:
-	VBROADCASTSS (DX), Z13
+	VBROADCASTSS (DX), Z2
 	MOVQ         R9, R10
-	VPXOR        X12, X12, X12
-	VPXOR        X11, X11, X11
-	VPXOR        X10, X10, X10
-	VPXOR        X9, X9, X9
+	VPXOR        X3, X3, X3
+	VPXOR        X4, X4, X4
+	VPXOR        X5, X5, X5
+	VPXOR        X6, X6, X6
 	SUBQ         $+64, R10
 	JL           pass1_blocks_end
 
 pass1_blocks:
-	VMOVUPS (DX), Z8
-	VMOVUPS 64(DX), Z7
-	VMOVUPS 128(DX), Z6
-	VMOVUPS 192(DX), Z5
-	VSUBPS  Z13, Z8, Z8
-	VSUBPS  Z13, Z7, Z7
-	VSUBPS  Z13, Z6, Z6
-	VSUBPS  Z13, Z5, Z5
-	VADDPS  Z8, Z12, Z12
-	VADDPS  Z7, Z11, Z11
-	VADDPS  Z6, Z10, Z10
-	VADDPS  Z5, Z9, Z9
+	VMOVUPS (DX), Z7
+	VMOVUPS 64(DX), Z8
+	VMOVUPS 128(DX), Z9
+	VMOVUPS 192(DX), Z10
+	VSUBPS  Z2, Z7, Z7
+	VSUBPS  Z2, Z8, Z8
+	VSUBPS  Z2, Z9, Z9
+	VSUBPS  Z2, Z10, Z10
+	VADDPS  Z7, Z3, Z3
+	VADDPS  Z8, Z4, Z4
+	VADDPS  Z9, Z5, Z5
+	VADDPS  Z10, Z6, Z6
 	ADDQ    $+256, DX
 	SUBQ    $+64, R10
 	JGE     pass1_blocks
@@ -21647,30 +21647,30 @@ pass1_blocks_end:
 	ADDQ    $+64, R10
 	CMPQ    R10, $+16
 	JL      pass1_partial0
-	VMOVUPS (DX), Z5
-	VSUBPS  Z13, Z5, Z5
-	VADDPS  Z5, Z12, Z12
+	VMOVUPS (DX), Z10
+	VSUBPS  Z2, Z10, Z10
+	VADDPS  Z10, Z3, Z3
 	ADDQ    $+64, DX
 	ADDQ    $-16, R10
 	CMPQ    R10, $+16
 	JL      pass1_partial1
-	VMOVUPS (DX), Z5
-	VSUBPS  Z13, Z5, Z5
-	VADDPS  Z5, Z11, Z11
+	VMOVUPS (DX), Z10
+	VSUBPS  Z2, Z10, Z10
+	VADDPS  Z10, Z4, Z4
 	ADDQ    $+64, DX
 	ADDQ    $-16, R10
 	CMPQ    R10, $+16
 	JL      pass1_partial2
-	VMOVUPS (DX), Z5
-	VSUBPS  Z13, Z5, Z5
-	VADDPS  Z5, Z10, Z10
+	VMOVUPS (DX), Z10
+	VSUBPS  Z2, Z10, Z10
+	VADDPS  Z10, Z5, Z5
 	ADDQ    $+64, DX
 	ADDQ    $-16, R10
 	CMPQ    R10, $+16
 	JL      pass1_partial3
-	VMOVUPS (DX), Z5
-	VSUBPS  Z13, Z5, Z5
-	VADDPS  Z5, Z9, Z9
+	VMOVUPS (DX), Z10
+	VSUBPS  Z2, Z10, Z10
+	VADDPS  Z10, Z6, Z6
 	ADDQ    $+64, DX
 	ADDQ    $-16, R10
 	JMP     pass1_fold
@@ -21678,81 +21678,81 @@ pass1_blocks_end:
 pass1_partial0:
 	TESTQ        R10, R10
 	JE           pass1_fold
-	VMOVUPS.Z    (DX), K1, Z5
-	VSUBPS       Z13, Z5, Z5
-	VBROADCASTSS lanes_00000000<>+0(SB), Z6
-	VBLENDMPS    Z5, Z6, K1, Z5
-	VADDPS       Z5, Z12, Z12
+	VMOVUPS.Z    (DX), K1, Z10
+	VSUBPS       Z2, Z10, Z10
+	VBROADCASTSS lanes_00000000<>+0(SB), Z9
+	VBLENDMPS    Z10, Z9, K1, Z10
+	VADDPS       Z10, Z3, Z3
 	JMP          pass1_fold
 
 pass1_partial1:
 	TESTQ        R10, R10
 	JE           pass1_fold
-	VMOVUPS.Z    (DX), K1, Z5
-	VSUBPS       Z13, Z5, Z5
-	VBROADCASTSS lanes_00000000<>+0(SB), Z6
-	VBLENDMPS    Z5, Z6, K1, Z5
-	VADDPS       Z5, Z11, Z11
+	VMOVUPS.Z    (DX), K1, Z10
+	VSUBPS       Z2, Z10, Z10
+	VBROADCASTSS lanes_00000000<>+0(SB), Z9
+	VBLENDMPS    Z10, Z9, K1, Z10
+	VADDPS       Z10, Z4, Z4
 	JMP          pass1_fold
 
 pass1_partial2:
 	TESTQ        R10, R10
 	JE           pass1_fold
-	VMOVUPS.Z    (DX), K1, Z5
-	VSUBPS       Z13, Z5, Z5
-	VBROADCASTSS lanes_00000000<>+0(SB), Z6
-	VBLENDMPS    Z5, Z6, K1, Z5
-	VADDPS       Z5, Z10, Z10
+	VMOVUPS.Z    (DX), K1, Z10
+	VSUBPS       Z2, Z10, Z10
+	VBROADCASTSS lanes_00000000<>+0(SB), Z9
+	VBLENDMPS    Z10, Z9, K1, Z10
+	VADDPS       Z10, Z5, Z5
 	JMP          pass1_fold
 
 pass1_partial3:
 	TESTQ        R10, R10
 	JE           pass1_fold
-	VMOVUPS.Z    (DX), K1, Z5
-	VSUBPS       Z13, Z5, Z5
-	VBROADCASTSS lanes_00000000<>+0(SB), Z6
-	VBLENDMPS    Z5, Z6, K1, Z5
-	VADDPS       Z5, Z9, Z9
+	VMOVUPS.Z    (DX), K1, Z10
+	VSUBPS       Z2, Z10, Z10
+	VBROADCASTSS lanes_00000000<>+0(SB), Z9
+	VBLENDMPS    Z10, Z9, K1, Z10
+	VADDPS       Z10, Z6, Z6
 
 pass1_fold:
-	VADDPS        Z10, Z12, Z12
-	VADDPS        Z9, Z11, Z11
-	VADDPS        Z11, Z12, Z12
-	VEXTRACTF64X4 $0x01, Z12, Y5
-	VADDPS        Y5, Y12, Y12
-	VEXTRACTF32X4 $0x01, Y12, X5
-	VADDPS        X5, X12, X12
-	VSHUFPS       $0x0e, X12, X12, X5
-	VADDPS        X5, X12, X12
-	VSHUFPS       $0x01, X12, X12, X5
-	VADDPS        X5, X12, X12
+	VADDPS        Z5, Z3, Z3
+	VADDPS        Z6, Z4, Z4
+	VADDPS        Z4, Z3, Z3
+	VEXTRACTF64X4 $0x01, Z3, Y10
+	VADDPS        Y10, Y3, Y3
+	VEXTRACTF32X4 $0x01, Y3, X10
+	VADDPS        X10, X3, X3
+	VSHUFPS       $0x0e, X3, X3, X10
+	VADDPS        X10, X3, X3
+	VSHUFPS       $0x01, X3, X3, X10
+	VADDPS        X10, X3, X3
 	SUBQ          R11, DX
-	VDIVPS        X1, X12, X9
-	VADDPS        X9, X13, X12
-	VBROADCASTSS  X12, Z12
-	VSUBPS        X13, X12, X10
-	VSUBPS        X10, X9, X13
+	VDIVPS        X1, X3, X6
+	VADDPS        X6, X2, X3
+	VBROADCASTSS  X3, Z3
+	VSUBPS        X2, X3, X5
+	VSUBPS        X5, X6, X2
 	MOVQ          R9, R10
-	VPXOR         X10, X10, X10
-	VPXOR         X9, X9, X9
-	VPXOR         X11, X11, X11
 	VPXOR         X5, X5, X5
+	VPXOR         X6, X6, X6
+	VPXOR         X4, X4, X4
+	VPXOR         X10, X10, X10
 	SUBQ          $+64, R10
 	JL            pass6_blocks_end
 
 pass6_blocks:
-	VMOVUPS     (DX), Z6
-	VMOVUPS     64(DX), Z7
-	VMOVUPS     128(DX), Z8
-	VMOVUPS     192(DX), Z4
-	VSUBPS      Z12, Z6, Z6
-	VSUBPS      Z12, Z7, Z7
-	VSUBPS      Z12, Z8, Z8
-	VSUBPS      Z12, Z4, Z4
-	VFMADD231PS Z6, Z6, Z10
-	VFMADD231PS Z7, Z7, Z9
-	VFMADD231PS Z8, Z8, Z11
-	VFMADD231PS Z4, Z4, Z5
+	VMOVUPS     (DX), Z9
+	VMOVUPS     64(DX), Z8
+	VMOVUPS     128(DX), Z7
+	VMOVUPS     192(DX), Z11
+	VSUBPS      Z3, Z9, Z9
+	VSUBPS      Z3, Z8, Z8
+	VSUBPS      Z3, Z7, Z7
+	VSUBPS      Z3, Z11, Z11
+	VFMADD231PS Z9, Z9, Z5
+	VFMADD231PS Z8, Z8, Z6
+	VFMADD231PS Z7, Z7, Z4
+	VFMADD231PS Z11, Z11, Z10
 	ADDQ        $+256, DX
 	SUBQ        $+64, R10
 	JGE         pass6_blocks
@@ -21761,30 +21761,30 @@ pass6_blocks_end:
 	ADDQ        $+64, R10
 	CMPQ        R10, $+16
 	JL          pass6_partial0
-	VMOVUPS     (DX), Z4
-	VSUBPS      Z12, Z4, Z4
-	VFMADD231PS Z4, Z4, Z10
+	VMOVUPS     (DX), Z11
+	VSUBPS      Z3, Z11, Z11
+	VFMADD231PS Z11, Z11, Z5
 	ADDQ        $+64, DX
 	ADDQ        $-16, R10
 	CMPQ        R10, $+16
 	JL          pass6_partial1
-	VMOVUPS     (DX), Z4
-	VSUBPS      Z12, Z4, Z4
-	VFMADD231PS Z4, Z4, Z9
+	VMOVUPS     (DX), Z11
+	VSUBPS      Z3, Z11, Z11
+	VFMADD231PS Z11, Z11, Z6
 	ADDQ        $+64, DX
 	ADDQ        $-16, R10
 	CMPQ        R10, $+16
 	JL          pass6_partial2
-	VMOVUPS     (DX), Z4
-	VSUBPS      Z12, Z4, Z4
-	VFMADD231PS Z4, Z4, Z11
+	VMOVUPS     (DX), Z11
+	VSUBPS      Z3, Z11, Z11
+	VFMADD231PS Z11, Z11, Z4
 	ADDQ        $+64, DX
 	ADDQ        $-16, R10
 	CMPQ        R10, $+16
 	JL          pass6_partial3
-	VMOVUPS     (DX), Z4
-	VSUBPS      Z12, Z4, Z4
-	VFMADD231PS Z4, Z4, Z5
+	VMOVUPS     (DX), Z11
+	VSUBPS      Z3, Z11, Z11
+	VFMADD231PS Z11, Z11, Z10
 	ADDQ        $+64, DX
 	ADDQ        $-16, R10
 	JMP         pass6_fold
@@ -21792,100 +21792,100 @@ pass6_blocks_end:
 pass6_partial0:
 	TESTQ        R10, R10
 	JE           pass6_fold
-	VMOVUPS.Z    (DX), K1, Z4
-	VSUBPS       Z12, Z4, Z4
-	VBROADCASTSS lanes_00000000<>+0(SB), Z8
-	VBLENDMPS    Z4, Z8, K1, Z4
-	VFMADD231PS  Z4, Z4, Z10
+	VMOVUPS.Z    (DX), K1, Z11
+	VSUBPS       Z3, Z11, Z11
+	VBROADCASTSS lanes_00000000<>+0(SB), Z7
+	VBLENDMPS    Z11, Z7, K1, Z11
+	VFMADD231PS  Z11, Z11, Z5
 	JMP          pass6_fold
 
 pass6_partial1:
 	TESTQ        R10, R10
 	JE           pass6_fold
-	VMOVUPS.Z    (DX), K1, Z4
-	VSUBPS       Z12, Z4, Z4
-	VBROADCASTSS lanes_00000000<>+0(SB), Z8
-	VBLENDMPS    Z4, Z8, K1, Z4
-	VFMADD231PS  Z4, Z4, Z9
+	VMOVUPS.Z    (DX), K1, Z11
+	VSUBPS       Z3, Z11, Z11
+	VBROADCASTSS lanes_00000000<>+0(SB), Z7
+	VBLENDMPS    Z11, Z7, K1, Z11
+	VFMADD231PS  Z11, Z11, Z6
 	JMP          pass6_fold
 
 pass6_partial2:
 	TESTQ        R10, R10
 	JE           pass6_fold
-	VMOVUPS.Z    (DX), K1, Z4
-	VSUBPS       Z12, Z4, Z4
-	VBROADCASTSS lanes_00000000<>+0(SB), Z8
-	VBLENDMPS    Z4, Z8, K1, Z4
-	VFMADD231PS  Z4, Z4, Z11
+	VMOVUPS.Z    (DX), K1, Z11
+	VSUBPS       Z3, Z11, Z11
+	VBROADCASTSS lanes_00000000<>+0(SB), Z7
+	VBLENDMPS    Z11, Z7, K1, Z11
+	VFMADD231PS  Z11, Z11, Z4
 	JMP          pass6_fold
 
 pass6_partial3:
 	TESTQ        R10, R10
 	JE           pass6_fold
-	VMOVUPS.Z    (DX), K1, Z4
-	VSUBPS       Z12, Z4, Z4
-	VBROADCASTSS lanes_00000000<>+0(SB), Z8
-	VBLENDMPS    Z4, Z8, K1, Z4
-	VFMADD231PS  Z4, Z4, Z5
+	VMOVUPS.Z    (DX), K1, Z11
+	VSUBPS       Z3, Z11, Z11
+	VBROADCASTSS lanes_00000000<>+0(SB), Z7
+	VBLENDMPS    Z11, Z7, K1, Z11
+	VFMADD231PS  Z11, Z11, Z10
 
 pass6_fold:
-	VADDPS        Z11, Z10, Z10
-	VADDPS        Z5, Z9, Z9
-	VADDPS        Z9, Z10, Z10
-	VEXTRACTF64X4 $0x01, Z10, Y4
-	VADDPS        Y4, Y10, Y10
-	VEXTRACTF32X4 $0x01, Y10, X4
-	VADDPS        X4, X10, X10
-	VSHUFPS       $0x0e, X10, X10, X4
-	VADDPS        X4, X10, X10
-	VSHUFPS       $0x01, X10, X10, X4
-	VADDPS        X4, X10, X10
+	VADDPS        Z4, Z5, Z5
+	VADDPS        Z10, Z6, Z6
+	VADDPS        Z6, Z5, Z5
+	VEXTRACTF64X4 $0x01, Z5, Y11
+	VADDPS        Y11, Y5, Y5
+	VEXTRACTF32X4 $0x01, Y5, X11
+	VADDPS        X11, X5, X5
+	VSHUFPS       $0x0e, X5, X5, X11
+	VADDPS        X11, X5, X5
+	VSHUFPS       $0x01, X5, X5, X11
+	VADDPS        X11, X5, X5
 	SUBQ          R11, DX
-	VDIVPS        X1, X10, X5
-	VMULPS        X13, X13, X10
-	VSUBPS        X10, X5, X13
-	VBROADCASTSS  lanes_00000000<>+0(SB), X5
-	VMAXPS        X13, X5, X10
-	VADDPS        X0, X10, X13
-	VSQRTPS       X13, X10
-	VBROADCASTSS  lanes_3f800000<>+0(SB), X5
-	VDIVPS        X10, X5, X13
-	VBROADCASTSS  X13, Z13
-	VMOVSS        X12, (BX)
+	VDIVPS        X1, X5, X10
+	VMULPS        X2, X2, X5
+	VSUBPS        X5, X10, X2
+	VBROADCASTSS  lanes_00000000<>+0(SB), X10
+	VMAXPS        X2, X10, X5
+	VADDPS        X0, X5, X2
+	VSQRTPS       X2, X5
+	VBROADCASTSS  lanes_3f800000<>+0(SB), X10
+	VDIVPS        X5, X10, X2
+	VBROADCASTSS  X2, Z2
+	VMOVSS        X3, (BX)
 	ADDQ          $+4, BX
-	VMOVSS        X13, (CX)
+	VMOVSS        X2, (CX)
 	ADDQ          $+4, CX
 	MOVQ          R9, R10
 	SUBQ          $+64, R10
 	JL            pass16_blocks_end
 
 pass16_blocks:
-	VMOVUPS     (DX), Z10
-	VMOVUPS     64(DX), Z5
-	VMOVUPS     128(DX), Z11
-	VMOVUPS     192(DX), Z9
-	VSUBPS      Z12, Z10, Z10
-	VSUBPS      Z12, Z5, Z5
-	VSUBPS      Z12, Z11, Z11
-	VSUBPS      Z12, Z9, Z9
-	VMULPS      Z13, Z10, Z10
-	VMULPS      Z13, Z5, Z5
-	VMULPS      Z13, Z11, Z11
-	VMULPS      Z13, Z9, Z9
-	VMOVUPS     (SI), Z4
-	VMOVUPS     64(SI), Z8
-	VMOVUPS     128(SI), Z7
-	VMOVUPS     192(SI), Z6
-	VMOVUPS     (DI), Z3
-	VMOVUPS     64(DI), Z2
+	VMOVUPS     (DX), Z5
+	VMOVUPS     64(DX), Z10
+	VMOVUPS     128(DX), Z4
+	VMOVUPS     192(DX), Z6
+	VSUBPS      Z3, Z5, Z5
+	VSUBPS      Z3, Z10, Z10
+	VSUBPS      Z3, Z4, Z4
+	VSUBPS      Z3, Z6, Z6
+	VMULPS      Z2, Z5, Z5
+	VMULPS      Z2, Z10, Z10
+	VMULPS      Z2, Z4, Z4
+	VMULPS      Z2, Z6, Z6
+	VMOVUPS     (SI), Z11
+	VMOVUPS     64(SI), Z7
+	VMOVUPS     128(SI), Z8
+	VMOVUPS     192(SI), Z9
+	VMOVUPS     (DI), Z12
+	VMOVUPS     64(DI), Z13
 	VMOVUPS     128(DI), Z14
 	VMOVUPS     192(DI), Z15
-	VFMADD231PS Z4, Z10, Z3
-	VFMADD231PS Z8, Z5, Z2
-	VFMADD231PS Z7, Z11, Z14
-	VFMADD231PS Z6, Z9, Z15
-	VMOVUPS     Z3, (AX)
-	VMOVUPS     Z2, 64(AX)
+	VFMADD231PS Z11, Z5, Z12
+	VFMADD231PS Z7, Z10, Z13
+	VFMADD231PS Z8, Z4, Z14
+	VFMADD231PS Z9, Z6, Z15
+	VMOVUPS     Z12, (AX)
+	VMOVUPS     Z13, 64(AX)
 	VMOVUPS     Z14, 128(AX)
 	VMOVUPS     Z15, 192(AX)
 	ADDQ        $+256, DX
@@ -21902,12 +21902,12 @@ pass16_blocks_end:
 
 pass16_vectors:
 	VMOVUPS     (DX), Z15
-	VSUBPS      Z12, Z15, Z15
-	VMULPS      Z13, Z15, Z15
+	VSUBPS      Z3, Z15, Z15
+	VMULPS      Z2, Z15, Z15
 	VMOVUPS     (SI), Z14
-	VMOVUPS     (DI), Z2
-	VFMADD231PS Z14, Z15, Z2
-	VMOVUPS     Z2, (AX)
+	VMOVUPS     (DI), Z13
+	VFMADD231PS Z14, Z15, Z13
+	VMOVUPS     Z13, (AX)
 	ADDQ        $+64, DX
 	ADDQ        $+64, SI
 	ADDQ        $+64, DI
@@ -21919,12 +21919,12 @@ pass16_vectors_end:
 	ADDQ        $+16, R10
 	TESTQ       R10, R10
 	JE          pass16_end
-	VMOVUPS.Z   (DX), K1, Z2
-	VSUBPS      Z12, Z2, Z2
-	VMULPS      Z13, Z2, Z2
+	VMOVUPS.Z   (DX), K1, Z13
+	VSUBPS      Z3, Z13, Z13
+	VMULPS      Z2, Z13, Z13
 	VMOVUPS.Z   (SI), K1, Z14
 	VMOVUPS.Z   (DI), K1, Z15
-	VFMADD231PS Z14, Z2, Z15
+	VFMADD231PS Z14, Z13, Z15
 	VMOVUPS     Z15, K1, (AX)
 
 pass16_end:
@@ -21964,13 +21964,13 @@ TEXT ·LayerNormBackwardRowsAVX2(SB), NOSPLIT, $0-68
 	SHLQ         $0x02, R11
 
 row:
-	VBROADCASTSS (DX), Y5
+	VBROADCASTSS (DX), Y2
 	ADDQ         $+4, DX
-	VBROADCASTSS (SI), Y4
+	VBROADCASTSS (SI), Y3
 	ADDQ         $+4, SI
 	MOVQ         R9, R10
-	VPXOR        X3, X3, X3
-	VPXOR        X2, X2, X2
+	VPXOR        X4, X4, X4
+	VPXOR        X5, X5, X5
 	VPXOR        X6, X6, X6
 	VPXOR        X7, X7, X7
 	VPXOR        X8, X8, X8
@@ -21983,12 +21983,12 @@ row:
 pass2_blocks:
 	VMOVUPS     (BX), Y12
 	VMOVUPS     (DI), Y13
-	VFMADD231PS Y13, Y12, Y3
+	VFMADD231PS Y13, Y12, Y4
 	ADDQ        $+32, BX
 	ADDQ        $+32, DI
 	VMOVUPS     (BX), Y13
 	VMOVUPS     (DI), Y12
-	VFMADD231PS Y12, Y13, Y2
+	VFMADD231PS Y12, Y13, Y5
 	ADDQ        $+32, BX
 	ADDQ        $+32, DI
 	VMOVUPS     (BX), Y12
@@ -22030,7 +22030,7 @@ pass2_blocks_end:
 	JL          pass2_partial0
 	VMOVUPS     (BX), Y12
 	VMOVUPS     (DI), Y13
-	VFMADD231PS Y13, Y12, Y3
+	VFMADD231PS Y13, Y12, Y4
 	ADDQ        $+32, BX
 	ADDQ        $+32, DI
 	ADDQ        $-8, R10
@@ -22038,7 +22038,7 @@ pass2_blocks_end:
 	JL          pass2_partial1
 	VMOVUPS     (BX), Y13
 	VMOVUPS     (DI), Y12
-	VFMADD231PS Y12, Y13, Y2
+	VFMADD231PS Y12, Y13, Y5
 	ADDQ        $+32, BX
 	ADDQ        $+32, DI
 	ADDQ        $-8, R10
@@ -22099,7 +22099,7 @@ pass2_partial0:
 	VBROADCASTSS lanes_80000000<>+0(SB), Y13
 	VBLENDVPS    Y1, Y12, Y13, Y12
 	VMASKMOVPS   (DI), Y1, Y13
-	VFMADD231PS  Y13, Y12, Y3
+	VFMADD231PS  Y13, Y12, Y4
 	JMP          pass2_fold
 
 pass2_partial1:
@@ -22109,7 +22109,7 @@ pass2_partial1:
 	VBROADCASTSS lanes_80000000<>+0(SB), Y12
 	VBLENDVPS    Y1, Y13, Y12, Y13
 	VMASKMOVPS   (DI), Y1, Y12
-	VFMADD231PS  Y12, Y13, Y2
+	VFMADD231PS  Y12, Y13, Y5
 	JMP          pass2_fold
 
 pass2_partial2:
@@ -22172,49 +22172,49 @@ pass2_partial7:
 	VFMADD231PS  Y12, Y13, Y11
 
 pass2_fold:
-	VADDPS       Y8, Y3, Y3
-	VADDPS       Y9, Y2, Y2
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y9, Y5, Y5
 	VADDPS       Y10, Y6, Y6
 	VADDPS       Y11, Y7, Y7
-	VADDPS       Y6, Y3, Y3
-	VADDPS       Y7, Y2, Y2
-	VADDPS       Y2, Y3, Y3
-	VEXTRACTF128 $0x01, Y3, X12
-	VADDPS       X12, X3, X3
-	VSHUFPS      $0x0e, X3, X3, X12
-	VADDPS       X12, X3, X3
-	VSHUFPS      $0x01, X3, X3, X12
-	VADDPS       X12, X3, X3
+	VADDPS       Y6, Y4, Y4
+	VADDPS       Y7, Y5, Y5
+	VADDPS       Y5, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X12
+	VADDPS       X12, X4, X4
+	VSHUFPS      $0x0e, X4, X4, X12
+	VADDPS       X12, X4, X4
+	VSHUFPS      $0x01, X4, X4, X12
+	VADDPS       X12, X4, X4
 	SUBQ         R11, BX
 	MOVQ         gamma+40(FP), DI
-	VDIVPS       X0, X3, X11
+	VDIVPS       X0, X4, X11
 	VBROADCASTSS X11, Y11
 	MOVQ         R9, R10
-	VPXOR        X3, X3, X3
+	VPXOR        X4, X4, X4
 	VPXOR        X10, X10, X10
 	VPXOR        X9, X9, X9
 	VPXOR        X8, X8, X8
 	VPXOR        X7, X7, X7
 	VPXOR        X6, X6, X6
-	VPXOR        X2, X2, X2
+	VPXOR        X5, X5, X5
 	VPXOR        X12, X12, X12
 	SUBQ         $+64, R10
 	JL           pass4_blocks_end
 
 pass4_blocks:
 	VMOVUPS     (CX), Y13
-	VSUBPS      Y5, Y13, Y13
-	VMULPS      Y4, Y13, Y13
+	VSUBPS      Y2, Y13, Y13
+	VMULPS      Y3, Y13, Y13
 	VMOVUPS     (BX), Y14
 	VMOVUPS     (DI), Y15
 	VMULPS      Y15, Y14, Y15
-	VFMADD231PS Y13, Y15, Y3
+	VFMADD231PS Y13, Y15, Y4
 	ADDQ        $+32, CX
 	ADDQ        $+32, BX
 	ADDQ        $+32, DI
 	VMOVUPS     (CX), Y13
-	VSUBPS      Y5, Y13, Y13
-	VMULPS      Y4, Y13, Y13
+	VSUBPS      Y2, Y13, Y13
+	VMULPS      Y3, Y13, Y13
 	VMOVUPS     (BX), Y15
 	VMOVUPS     (DI), Y14
 	VMULPS      Y14, Y15, Y14
@@ -22223,8 +22223,8 @@ pass4_blocks:
 	ADDQ        $+32, BX
 	ADDQ        $+32, DI
 	VMOVUPS     (CX), Y13
-	VSUBPS      Y5, Y13, Y13
-	VMULPS      Y4, Y13, Y13
+	VSUBPS      Y2, Y13, Y13
+	VMULPS      Y3, Y13, Y13
 	VMOVUPS     (BX), Y14
 	VMOVUPS     (DI), Y15
 	VMULPS      Y15, Y14, Y15
@@ -22233,8 +22233,8 @@ pass4_blocks:
 	ADDQ        $+32, BX
 	ADDQ        $+32, DI
 	VMOVUPS     (CX), Y13
-	VSUBPS      Y5, Y13, Y13
-	VMULPS      Y4, Y13, Y13
+	VSUBPS      Y2, Y13, Y13
+	VMULPS      Y3, Y13, Y13
 	VMOVUPS     (BX), Y15
 	VMOVUPS     (DI), Y14
 	VMULPS      Y14, Y15, Y14
@@ -22243,8 +22243,8 @@ pass4_blocks:
 	ADDQ        $+32, BX
 	ADDQ        $+32, DI
 	VMOVUPS     (CX), Y13
-	VSUBPS      Y5, Y13, Y13
-	VMULPS      Y4, Y13, Y13
+	VSUBPS      Y2, Y13, Y13
+	VMULPS      Y3, Y13, Y13
 	VMOVUPS     (BX), Y14
 	VMOVUPS     (DI), Y15
 	VMULPS      Y15, Y14, Y15
@@ -22253,8 +22253,8 @@ pass4_blocks:
 	ADDQ        $+32, BX
 	ADDQ        $+32, DI
 	VMOVUPS     (CX), Y13
-	VSUBPS      Y5, Y13, Y13
-	VMULPS      Y4, Y13, Y13
+	VSUBPS      Y2, Y13, Y13
+	VMULPS      Y3, Y13, Y13
 	VMOVUPS     (BX), Y15
 	VMOVUPS     (DI), Y14
 	VMULPS      Y14, Y15, Y14
@@ -22263,18 +22263,18 @@ pass4_blocks:
 	ADDQ        $+32, BX
 	ADDQ        $+32, DI
 	VMOVUPS     (CX), Y13
-	VSUBPS      Y5, Y13, Y13
-	VMULPS      Y4, Y13, Y13
+	VSUBPS      Y2, Y13, Y13
+	VMULPS      Y3, Y13, Y13
 	VMOVUPS     (BX), Y14
 	VMOVUPS     (DI), Y15
 	VMULPS      Y15, Y14, Y15
-	VFMADD231PS Y13, Y15, Y2
+	VFMADD231PS Y13, Y15, Y5
 	ADDQ        $+32, CX
 	ADDQ        $+32, BX
 	ADDQ        $+32, DI
 	VMOVUPS     (CX), Y13
-	VSUBPS      Y5, Y13, Y13
-	VMULPS      Y4, Y13, Y13
+	VSUBPS      Y2, Y13, Y13
+	VMULPS      Y3, Y13, Y13
 	VMOVUPS     (BX), Y15
 	VMOVUPS     (DI), Y14
 	VMULPS      Y14, Y15, Y14
@@ -22290,12 +22290,12 @@ pass4_blocks_end:
 	CMPQ        R10, $+8
 	JL          pass4_partial0
 	VMOVUPS     (CX), Y13
-	VSUBPS      Y5, Y13, Y13
-	VMULPS      Y4, Y13, Y13
+	VSUBPS      Y2, Y13, Y13
+	VMULPS      Y3, Y13, Y13
 	VMOVUPS     (BX), Y14
 	VMOVUPS     (DI), Y15
 	VMULPS      Y15, Y14, Y15
-	VFMADD231PS Y13, Y15, Y3
+	VFMADD231PS Y13, Y15, Y4
 	ADDQ        $+32, CX
 	ADDQ        $+32, BX
 	ADDQ        $+32, DI
@@ -22303,8 +22303,8 @@ pass4_blocks_end:
 	CMPQ        R10, $+8
 	JL          pass4_partial1
 	VMOVUPS     (CX), Y13
-	VSUBPS      Y5, Y13, Y13
-	VMULPS      Y4, Y13, Y13
+	VSUBPS      Y2, Y13, Y13
+	VMULPS      Y3, Y13, Y13
 	VMOVUPS     (BX), Y15
 	VMOVUPS     (DI), Y14
 	VMULPS      Y14, Y15, Y14
@@ -22316,8 +22316,8 @@ pass4_blocks_end:
 	CMPQ        R10, $+8
 	JL          pass4_partial2
 	VMOVUPS     (CX), Y13
-	VSUBPS      Y5, Y13, Y13
-	VMULPS      Y4, Y13, Y13
+	VSUBPS      Y2, Y13, Y13
+	VMULPS      Y3, Y13, Y13
 	VMOVUPS     (BX), Y14
 	VMOVUPS     (DI), Y15
 	VMULPS      Y15, Y14, Y15
@@ -22329,8 +22329,8 @@ pass4_blocks_end:
 	CMPQ        R10, $+8
 	JL          pass4_partial3
 	VMOVUPS     (CX), Y13
-	VSUBPS      Y5, Y13, Y13
-	VMULPS      Y4, Y13, Y13
+	VSUBPS      Y2, Y13, Y13
+	VMULPS      Y3, Y13, Y13
 	VMOVUPS     (BX), Y15
 	VMOVUPS     (DI), Y14
 	VMULPS      Y14, Y15, Y14
@@ -22342,8 +22342,8 @@ pass4_blocks_end:
 	CMPQ        R10, $+8
 	JL          pass4_partial4
 	VMOVUPS     (CX), Y13
-	VSUBPS      Y5, Y13, Y13
-	VMULPS      Y4, Y13, Y13
+	VSUBPS      Y2, Y13, Y13
+	VMULPS      Y3, Y13, Y13
 	VMOVUPS     (BX), Y14
 	VMOVUPS     (DI), Y15
 	VMULPS      Y15, Y14, Y15
@@ -22355,8 +22355,8 @@ pass4_blocks_end:
 	CMPQ        R10, $+8
 	JL          pass4_partial5
 	VMOVUPS     (CX), Y13
-	VSUBPS      Y5, Y13, Y13
-	VMULPS      Y4, Y13, Y13
+	VSUBPS      Y2, Y13, Y13
+	VMULPS      Y3, Y13, Y13
 	VMOVUPS     (BX), Y15
 	VMOVUPS     (DI), Y14
 	VMULPS      Y14, Y15, Y14
@@ -22368,12 +22368,12 @@ pass4_blocks_end:
 	CMPQ        R10, $+8
 	JL          pass4_partial6
 	VMOVUPS     (CX), Y13
-	VSUBPS      Y5, Y13, Y13
-	VMULPS      Y4, Y13, Y13
+	VSUBPS      Y2, Y13, Y13
+	VMULPS      Y3, Y13, Y13
 	VMOVUPS     (BX), Y14
 	VMOVUPS     (DI), Y15
 	VMULPS      Y15, Y14, Y15
-	VFMADD231PS Y13, Y15, Y2
+	VFMADD231PS Y13, Y15, Y5
 	ADDQ        $+32, CX
 	ADDQ        $+32, BX
 	ADDQ        $+32, DI
@@ -22381,8 +22381,8 @@ pass4_blocks_end:
 	CMPQ        R10, $+8
 	JL          pass4_partial7
 	VMOVUPS     (CX), Y13
-	VSUBPS      Y5, Y13, Y13
-	VMULPS      Y4, Y13, Y13
+	VSUBPS      Y2, Y13, Y13
+	VMULPS      Y3, Y13, Y13
 	VMOVUPS     (BX), Y15
 	VMOVUPS     (DI), Y14
 	VMULPS      Y14, Y15, Y14
@@ -22397,22 +22397,22 @@ pass4_partial0:
 	TESTQ        R10, R10
 	JE           pass4_fold
 	VMASKMOVPS   (CX), Y1, Y13
-	VSUBPS       Y5, Y13, Y13
-	VMULPS       Y4, Y13, Y13
+	VSUBPS       Y2, Y13, Y13
+	VMULPS       Y3, Y13, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y14
 	VBLENDVPS    Y1, Y13, Y14, Y13
 	VMASKMOVPS   (BX), Y1, Y14
 	VMASKMOVPS   (DI), Y1, Y15
 	VMULPS       Y15, Y14, Y15
-	VFMADD231PS  Y13, Y15, Y3
+	VFMADD231PS  Y13, Y15, Y4
 	JMP          pass4_fold
 
 pass4_partial1:
 	TESTQ        R10, R10
 	JE           pass4_fold
 	VMASKMOVPS   (CX), Y1, Y13
-	VSUBPS       Y5, Y13, Y13
-	VMULPS       Y4, Y13, Y13
+	VSUBPS       Y2, Y13, Y13
+	VMULPS       Y3, Y13, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y15
 	VBLENDVPS    Y1, Y13, Y15, Y13
 	VMASKMOVPS   (BX), Y1, Y15
@@ -22425,8 +22425,8 @@ pass4_partial2:
 	TESTQ        R10, R10
 	JE           pass4_fold
 	VMASKMOVPS   (CX), Y1, Y13
-	VSUBPS       Y5, Y13, Y13
-	VMULPS       Y4, Y13, Y13
+	VSUBPS       Y2, Y13, Y13
+	VMULPS       Y3, Y13, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y14
 	VBLENDVPS    Y1, Y13, Y14, Y13
 	VMASKMOVPS   (BX), Y1, Y14
@@ -22439,8 +22439,8 @@ pass4_partial3:
 	TESTQ        R10, R10
 	JE           pass4_fold
 	VMASKMOVPS   (CX), Y1, Y13
-	VSUBPS       Y5, Y13, Y13
-	VMULPS       Y4, Y13, Y13
+	VSUBPS       Y2, Y13, Y13
+	VMULPS       Y3, Y13, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y15
 	VBLENDVPS    Y1, Y13, Y15, Y13
 	VMASKMOVPS   (BX), Y1, Y15
@@ -22453,8 +22453,8 @@ pass4_partial4:
 	TESTQ        R10, R10
 	JE           pass4_fold
 	VMASKMOVPS   (CX), Y1, Y13
-	VSUBPS       Y5, Y13, Y13
-	VMULPS       Y4, Y13, Y13
+	VSUBPS       Y2, Y13, Y13
+	VMULPS       Y3, Y13, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y14
 	VBLENDVPS    Y1, Y13, Y14, Y13
 	VMASKMOVPS   (BX), Y1, Y14
@@ -22467,8 +22467,8 @@ pass4_partial5:
 	TESTQ        R10, R10
 	JE           pass4_fold
 	VMASKMOVPS   (CX), Y1, Y13
-	VSUBPS       Y5, Y13, Y13
-	VMULPS       Y4, Y13, Y13
+	VSUBPS       Y2, Y13, Y13
+	VMULPS       Y3, Y13, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y15
 	VBLENDVPS    Y1, Y13, Y15, Y13
 	VMASKMOVPS   (BX), Y1, Y15
@@ -22481,22 +22481,22 @@ pass4_partial6:
 	TESTQ        R10, R10
 	JE           pass4_fold
 	VMASKMOVPS   (CX), Y1, Y13
-	VSUBPS       Y5, Y13, Y13
-	VMULPS       Y4, Y13, Y13
+	VSUBPS       Y2, Y13, Y13
+	VMULPS       Y3, Y13, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y14
 	VBLENDVPS    Y1, Y13, Y14, Y13
 	VMASKMOVPS   (BX), Y1, Y14
 	VMASKMOVPS   (DI), Y1, Y15
 	VMULPS       Y15, Y14, Y15
-	VFMADD231PS  Y13, Y15, Y2
+	VFMADD231PS  Y13, Y15, Y5
 	JMP          pass4_fold
 
 pass4_partial7:
 	TESTQ        R10, R10
 	JE           pass4_fold
 	VMASKMOVPS   (CX), Y1, Y13
-	VSUBPS       Y5, Y13, Y13
-	VMULPS       Y4, Y13, Y13
+	VSUBPS       Y2, Y13, Y13
+	VMULPS       Y3, Y13, Y13
 	VBROADCASTSS lanes_80000000<>+0(SB), Y15
 	VBLENDVPS    Y1, Y13, Y15, Y13
 	VMASKMOVPS   (BX), Y1, Y15
@@ -22505,35 +22505,35 @@ pass4_partial7:
 	VFMADD231PS  Y13, Y14, Y12
 
 pass4_fold:
-	VADDPS       Y7, Y3, Y3
+	VADDPS       Y7, Y4, Y4
 	VADDPS       Y6, Y10, Y10
-	VADDPS       Y2, Y9, Y9
+	VADDPS       Y5, Y9, Y9
 	VADDPS       Y12, Y8, Y8
-	VADDPS       Y9, Y3, Y3
+	VADDPS       Y9, Y4, Y4
 	VADDPS       Y8, Y10, Y10
-	VADDPS       Y10, Y3, Y3
-	VEXTRACTF128 $0x01, Y3, X13
-	VADDPS       X13, X3, X3
-	VSHUFPS      $0x0e, X3, X3, X13
-	VADDPS       X13, X3, X3
-	VSHUFPS      $0x01, X3, X3, X13
-	VADDPS       X13, X3, X3
+	VADDPS       Y10, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X13
+	VADDPS       X13, X4, X4
+	VSHUFPS      $0x0e, X4, X4, X13
+	VADDPS       X13, X4, X4
+	VSHUFPS      $0x01, X4, X4, X13
+	VADDPS       X13, X4, X4
 	SUBQ         R11, CX
 	SUBQ         R11, BX
 	MOVQ         gamma+40(FP), DI
-	VDIVPS       X0, X3, X12
+	VDIVPS       X0, X4, X12
 	VBROADCASTSS X12, Y12
 	MOVQ         R9, R10
 	SUBQ         $+16, R10
 	JL           pass6_blocks_end
 
 pass6_blocks:
-	VMOVUPS      (CX), Y3
-	VMOVUPS      32(CX), Y2
-	VSUBPS       Y5, Y3, Y3
-	VSUBPS       Y5, Y2, Y2
-	VMULPS       Y4, Y3, Y3
-	VMULPS       Y4, Y2, Y2
+	VMOVUPS      (CX), Y4
+	VMOVUPS      32(CX), Y5
+	VSUBPS       Y2, Y4, Y4
+	VSUBPS       Y2, Y5, Y5
+	VMULPS       Y3, Y4, Y4
+	VMULPS       Y3, Y5, Y5
 	VMOVUPS      (BX), Y6
 	VMOVUPS      32(BX), Y7
 	VMOVUPS      (DI), Y8
@@ -22542,10 +22542,10 @@ pass6_blocks:
 	VMULPS       Y9, Y7, Y9
 	VSUBPS       Y11, Y8, Y8
 	VSUBPS       Y11, Y9, Y9
-	VFNMADD231PS Y12, Y3, Y8
-	VFNMADD231PS Y12, Y2, Y9
-	VMULPS       Y8, Y4, Y8
-	VMULPS       Y9, Y4, Y9
+	VFNMADD231PS Y12, Y4, Y8
+	VFNMADD231PS Y12, Y5, Y9
+	VMULPS       Y8, Y3, Y8
+	VMULPS       Y9, Y3, Y9
 	VMOVUPS      Y8, (AX)
 	VMOVUPS      Y9, 32(AX)
 	ADDQ         $+64, CX
@@ -22562,15 +22562,15 @@ pass6_blocks_end:
 
 pass6_vectors:
 	VMOVUPS      (CX), Y9
-	VSUBPS       Y5, Y9, Y9
-	VMULPS       Y4, Y9, Y9
+	VSUBPS       Y2, Y9, Y9
+	VMULPS       Y3, Y9, Y9
 	VMOVUPS      (BX), Y8
-	VMOVUPS      (DI), Y2
-	VMULPS       Y2, Y8, Y2
-	VSUBPS       Y11, Y2, Y2
-	VFNMADD231PS Y12, Y9, Y2
-	VMULPS       Y2, Y4, Y2
-	VMOVUPS      Y2, (AX)
+	VMOVUPS      (DI), Y5
+	VMULPS       Y5, Y8, Y5
+	VSUBPS       Y11, Y5, Y5
+	VFNMADD231PS Y12, Y9, Y5
+	VMULPS       Y5, Y3, Y5
+	VMOVUPS      Y5, (AX)
 	ADDQ         $+32, CX
 	ADDQ         $+32, BX
 	ADDQ         $+32, DI
@@ -22582,15 +22582,15 @@ pass6_vectors_end:
 	ADDQ         $+8, R10
 	TESTQ        R10, R10
 	JE           pass6_end
-	VMASKMOVPS   (CX), Y1, Y2
-	VSUBPS       Y5, Y2, Y2
-	VMULPS       Y4, Y2, Y2
+	VMASKMOVPS   (CX), Y1, Y5
+	VSUBPS       Y2, Y5, Y5
+	VMULPS       Y3, Y5, Y5
 	VMASKMOVPS   (BX), Y1, Y9
 	VMASKMOVPS   (DI), Y1, Y8
 	VMULPS       Y8, Y9, Y8
 	VSUBPS       Y11, Y8, Y8
-	VFNMADD231PS Y12, Y2, Y8
-	VMULPS       Y8, Y4, Y8
+	VFNMADD231PS Y12, Y5, Y8
+	VMULPS       Y8, Y3, Y8
 	VMASKMOVPS   Y8, Y1, (AX)
 
 pass6_end:
@@ -22630,13 +22630,13 @@ TEXT ·LayerNormBackwardRowsAVX512(SB), NOSPLIT, $0-68
 	SHLQ         $0x02, R11
 
 row:
-	VBROADCASTSS (DX), Z4
+	VBROADCASTSS (DX), Z1
 	ADDQ         $+4, DX
-	VBROADCASTSS (SI), Z3
+	VBROADCASTSS (SI), Z2
 	ADDQ         $+4, SI
 	MOVQ         R9, R10
-	VPXOR        X2, X2, X2
-	VPXOR        X1, X1, X1
+	VPXOR        X3, X3, X3
+	VPXOR        X4, X4, X4
 	VPXOR        X5, X5, X5
 	VPXOR        X6, X6, X6
 	SUBQ         $+64, R10
@@ -22651,8 +22651,8 @@ pass2_blocks:
 	VMOVUPS     64(DI), Z12
 	VMOVUPS     128(DI), Z13
 	VMOVUPS     192(DI), Z14
-	VFMADD231PS Z11, Z7, Z2
-	VFMADD231PS Z12, Z8, Z1
+	VFMADD231PS Z11, Z7, Z3
+	VFMADD231PS Z12, Z8, Z4
 	VFMADD231PS Z13, Z9, Z5
 	VFMADD231PS Z14, Z10, Z6
 	ADDQ        $+256, BX
@@ -22666,7 +22666,7 @@ pass2_blocks_end:
 	JL          pass2_partial0
 	VMOVUPS     (BX), Z14
 	VMOVUPS     (DI), Z10
-	VFMADD231PS Z10, Z14, Z2
+	VFMADD231PS Z10, Z14, Z3
 	ADDQ        $+64, BX
 	ADDQ        $+64, DI
 	ADDQ        $-16, R10
@@ -22674,7 +22674,7 @@ pass2_blocks_end:
 	JL          pass2_partial1
 	VMOVUPS     (BX), Z10
 	VMOVUPS     (DI), Z14
-	VFMADD231PS Z14, Z10, Z1
+	VFMADD231PS Z14, Z10, Z4
 	ADDQ        $+64, BX
 	ADDQ        $+64, DI
 	ADDQ        $-16, R10
@@ -22703,7 +22703,7 @@ pass2_partial0:
 	VBROADCASTSS lanes_80000000<>+0(SB), Z10
 	VBLENDMPS    Z14, Z10, K1, Z14
 	VMOVUPS.Z    (DI), K1, Z10
-	VFMADD231PS  Z10, Z14, Z2
+	VFMADD231PS  Z10, Z14, Z3
 	JMP          pass2_fold
 
 pass2_partial1:
@@ -22713,7 +22713,7 @@ pass2_partial1:
 	VBROADCASTSS lanes_80000000<>+0(SB), Z14
 	VBLENDMPS    Z10, Z14, K1, Z10
 	VMOVUPS.Z    (DI), K1, Z14
-	VFMADD231PS  Z14, Z10, Z1
+	VFMADD231PS  Z14, Z10, Z4
 	JMP          pass2_fold
 
 pass2_partial2:
@@ -22736,25 +22736,25 @@ pass2_partial3:
 	VFMADD231PS  Z14, Z10, Z6
 
 pass2_fold:
-	VADDPS        Z5, Z2, Z2
-	VADDPS        Z6, Z1, Z1
-	VADDPS        Z1, Z2, Z2
-	VEXTRACTF64X4 $0x01, Z2, Y14
-	VADDPS        Y14, Y2, Y2
-	VEXTRACTF32X4 $0x01, Y2, X14
-	VADDPS        X14, X2, X2
-	VSHUFPS       $0x0e, X2, X2, X14
-	VADDPS        X14, X2, X2
-	VSHUFPS       $0x01, X2, X2, X14
-	VADDPS        X14, X2, X2
+	VADDPS        Z5, Z3, Z3
+	VADDPS        Z6, Z4, Z4
+	VADDPS        Z4, Z3, Z3
+	VEXTRACTF64X4 $0x01, Z3, Y14
+	VADDPS        Y14, Y3, Y3
+	VEXTRACTF32X4 $0x01, Y3, X14
+	VADDPS        X14, X3, X3
+	VSHUFPS       $0x0e, X3, X3, X14
+	VADDPS        X14, X3, X3
+	VSHUFPS       $0x01, X3, X3, X14
+	VADDPS        X14, X3, X3
 	SUBQ          R11, BX
 	MOVQ          gamma+40(FP), DI
-	VDIVPS        X0, X2, X6
+	VDIVPS        X0, X3, X6
 	VBROADCASTSS  X6, Z6
 	MOVQ          R9, R10
-	VPXOR         X2, X2, X2
+	VPXOR         X3, X3, X3
 	VPXOR         X5, X5, X5
-	VPXOR         X1, X1, X1
+	VPXOR         X4, X4, X4
 	VPXOR         X14, X14, X14
 	SUBQ          $+64, R10
 	JL            pass4_blocks_end
@@ -22764,14 +22764,14 @@ pass4_blocks:
 	VMOVUPS     64(CX), Z13
 	VMOVUPS     128(CX), Z9
 	VMOVUPS     192(CX), Z12
-	VSUBPS      Z4, Z10, Z10
-	VSUBPS      Z4, Z13, Z13
-	VSUBPS      Z4, Z9, Z9
-	VSUBPS      Z4, Z12, Z12
-	VMULPS      Z3, Z10, Z10
-	VMULPS      Z3, Z13, Z13
-	VMULPS      Z3, Z9, Z9
-	VMULPS      Z3, Z12, Z12
+	VSUBPS      Z1, Z10, Z10
+	VSUBPS      Z1, Z13, Z13
+	VSUBPS      Z1, Z9, Z9
+	VSUBPS      Z1, Z12, Z12
+	VMULPS      Z2, Z10, Z10
+	VMULPS      Z2, Z13, Z13
+	VMULPS      Z2, Z9, Z9
+	VMULPS      Z2, Z12, Z12
 	VMOVUPS     (BX), Z8
 	VMOVUPS     64(BX), Z11
 	VMOVUPS     128(BX), Z7
@@ -22784,9 +22784,9 @@ pass4_blocks:
 	VMULPS      Z17, Z11, Z17
 	VMULPS      Z18, Z7, Z18
 	VMULPS      Z19, Z15, Z19
-	VFMADD231PS Z10, Z16, Z2
+	VFMADD231PS Z10, Z16, Z3
 	VFMADD231PS Z13, Z17, Z5
-	VFMADD231PS Z9, Z18, Z1
+	VFMADD231PS Z9, Z18, Z4
 	VFMADD231PS Z12, Z19, Z14
 	ADDQ        $+256, CX
 	ADDQ        $+256, BX
@@ -22799,12 +22799,12 @@ pass4_blocks_end:
 	CMPQ        R10, $+16
 	JL          pass4_partial0
 	VMOVUPS     (CX), Z12
-	VSUBPS      Z4, Z12, Z12
-	VMULPS      Z3, Z12, Z12
+	VSUBPS      Z1, Z12, Z12
+	VMULPS      Z2, Z12, Z12
 	VMOVUPS     (BX), Z19
 	VMOVUPS     (DI), Z9
 	VMULPS      Z9, Z19, Z9
-	VFMADD231PS Z12, Z9, Z2
+	VFMADD231PS Z12, Z9, Z3
 	ADDQ        $+64, CX
 	ADDQ        $+64, BX
 	ADDQ        $+64, DI
@@ -22812,8 +22812,8 @@ pass4_blocks_end:
 	CMPQ        R10, $+16
 	JL          pass4_partial1
 	VMOVUPS     (CX), Z12
-	VSUBPS      Z4, Z12, Z12
-	VMULPS      Z3, Z12, Z12
+	VSUBPS      Z1, Z12, Z12
+	VMULPS      Z2, Z12, Z12
 	VMOVUPS     (BX), Z9
 	VMOVUPS     (DI), Z19
 	VMULPS      Z19, Z9, Z19
@@ -22825,12 +22825,12 @@ pass4_blocks_end:
 	CMPQ        R10, $+16
 	JL          pass4_partial2
 	VMOVUPS     (CX), Z12
-	VSUBPS      Z4, Z12, Z12
-	VMULPS      Z3, Z12, Z12
+	VSUBPS      Z1, Z12, Z12
+	VMULPS      Z2, Z12, Z12
 	VMOVUPS     (BX), Z19
 	VMOVUPS     (DI), Z9
 	VMULPS      Z9, Z19, Z9
-	VFMADD231PS Z12, Z9, Z1
+	VFMADD231PS Z12, Z9, Z4
 	ADDQ        $+64, CX
 	ADDQ        $+64, BX
 	ADDQ        $+64, DI
@@ -22838,8 +22838,8 @@ pass4_blocks_end:
 	CMPQ        R10, $+16
 	JL          pass4_partial3
 	VMOVUPS     (CX), Z12
-	VSUBPS      Z4, Z12, Z12
-	VMULPS      Z3, Z12, Z12
+	VSUBPS      Z1, Z12, Z12
+	VMULPS      Z2, Z12, Z12
 	VMOVUPS     (BX), Z9
 	VMOVUPS     (DI), Z19
 	VMULPS      Z19, Z9, Z19
@@ -22854,22 +22854,22 @@ pass4_partial0:
 	TESTQ        R10, R10
 	JE           pass4_fold
 	VMOVUPS.Z    (CX), K1, Z12
-	VSUBPS       Z4, Z12, Z12
-	VMULPS       Z3, Z12, Z12
+	VSUBPS       Z1, Z12, Z12
+	VMULPS       Z2, Z12, Z12
 	VBROADCASTSS lanes_80000000<>+0(SB), Z19
 	VBLENDMPS    Z12, Z19, K1, Z12
 	VMOVUPS.Z    (BX), K1, Z19
 	VMOVUPS.Z    (DI), K1, Z9
 	VMULPS       Z9, Z19, Z9
-	VFMADD231PS  Z12, Z9, Z2
+	VFMADD231PS  Z12, Z9, Z3
 	JMP          pass4_fold
 
 pass4_partial1:
 	TESTQ        R10, R10
 	JE           pass4_fold
 	VMOVUPS.Z    (CX), K1, Z12
-	VSUBPS       Z4, Z12, Z12
-	VMULPS       Z3, Z12, Z12
+	VSUBPS       Z1, Z12, Z12
+	VMULPS       Z2, Z12, Z12
 	VBROADCASTSS lanes_80000000<>+0(SB), Z9
 	VBLENDMPS    Z12, Z9, K1, Z12
 	VMOVUPS.Z    (BX), K1, Z9
@@ -22882,22 +22882,22 @@ pass4_partial2:
 	TESTQ        R10, R10
 	JE           pass4_fold
 	VMOVUPS.Z    (CX), K1, Z12
-	VSUBPS       Z4, Z12, Z12
-	VMULPS       Z3, Z12, Z12
+	VSUBPS       Z1, Z12, Z12
+	VMULPS       Z2, Z12, Z12
 	VBROADCASTSS lanes_80000000<>+0(SB), Z19
 	VBLENDMPS    Z12, Z19, K1, Z12
 	VMOVUPS.Z    (BX), K1, Z19
 	VMOVUPS.Z    (DI), K1, Z9
 	VMULPS       Z9, Z19, Z9
-	VFMADD231PS  Z12, Z9, Z1
+	VFMADD231PS  Z12, Z9, Z4
 	JMP          pass4_fold
 
 pass4_partial3:
 	TESTQ        R10, R10
 	JE           pass4_fold
 	VMOVUPS.Z    (CX), K1, Z12
-	VSUBPS       Z4, Z12, Z12
-	VMULPS       Z3, Z12, Z12
+	VSUBPS       Z1, Z12, Z12
+	VMULPS       Z2, Z12, Z12
 	VBROADCASTSS lanes_80000000<>+0(SB), Z9
 	VBLENDMPS    Z12, Z9, K1, Z12
 	VMOVUPS.Z    (BX), K1, Z9
@@ -22906,39 +22906,39 @@ pass4_partial3:
 	VFMADD231PS  Z12, Z19, Z14
 
 pass4_fold:
-	VADDPS        Z1, Z2, Z2
+	VADDPS        Z4, Z3, Z3
 	VADDPS        Z14, Z5, Z5
-	VADDPS        Z5, Z2, Z2
-	VEXTRACTF64X4 $0x01, Z2, Y12
-	VADDPS        Y12, Y2, Y2
-	VEXTRACTF32X4 $0x01, Y2, X12
-	VADDPS        X12, X2, X2
-	VSHUFPS       $0x0e, X2, X2, X12
-	VADDPS        X12, X2, X2
-	VSHUFPS       $0x01, X2, X2, X12
-	VADDPS        X12, X2, X2
+	VADDPS        Z5, Z3, Z3
+	VEXTRACTF64X4 $0x01, Z3, Y12
+	VADDPS        Y12, Y3, Y3
+	VEXTRACTF32X4 $0x01, Y3, X12
+	VADDPS        X12, X3, X3
+	VSHUFPS       $0x0e, X3, X3, X12
+	VADDPS        X12, X3, X3
+	VSHUFPS       $0x01, X3, X3, X12
+	VADDPS        X12, X3, X3
 	SUBQ          R11, CX
 	SUBQ          R11, BX
 	MOVQ          gamma+40(FP), DI
-	VDIVPS        X0, X2, X14
+	VDIVPS        X0, X3, X14
 	VBROADCASTSS  X14, Z14
 	MOVQ          R9, R10
 	SUBQ          $+64, R10
 	JL            pass6_blocks_end
 
 pass6_blocks:
-	VMOVUPS      (CX), Z2
-	VMOVUPS      64(CX), Z1
+	VMOVUPS      (CX), Z3
+	VMOVUPS      64(CX), Z4
 	VMOVUPS      128(CX), Z5
 	VMOVUPS      192(CX), Z12
-	VSUBPS       Z4, Z2, Z2
-	VSUBPS       Z4, Z1, Z1
-	VSUBPS       Z4, Z5, Z5
-	VSUBPS       Z4, Z12, Z12
-	VMULPS       Z3, Z2, Z2
-	VMULPS       Z3, Z1, Z1
-	VMULPS       Z3, Z5, Z5
-	VMULPS       Z3, Z12, Z12
+	VSUBPS       Z1, Z3, Z3
+	VSUBPS       Z1, Z4, Z4
+	VSUBPS       Z1, Z5, Z5
+	VSUBPS       Z1, Z12, Z12
+	VMULPS       Z2, Z3, Z3
+	VMULPS       Z2, Z4, Z4
+	VMULPS       Z2, Z5, Z5
+	VMULPS       Z2, Z12, Z12
 	VMOVUPS      (BX), Z19
 	VMOVUPS      64(BX), Z9
 	VMOVUPS      128(BX), Z18
@@ -22955,14 +22955,14 @@ pass6_blocks:
 	VSUBPS       Z6, Z10, Z10
 	VSUBPS       Z6, Z16, Z16
 	VSUBPS       Z6, Z15, Z15
-	VFNMADD231PS Z14, Z2, Z17
-	VFNMADD231PS Z14, Z1, Z10
+	VFNMADD231PS Z14, Z3, Z17
+	VFNMADD231PS Z14, Z4, Z10
 	VFNMADD231PS Z14, Z5, Z16
 	VFNMADD231PS Z14, Z12, Z15
-	VMULPS       Z17, Z3, Z17
-	VMULPS       Z10, Z3, Z10
-	VMULPS       Z16, Z3, Z16
-	VMULPS       Z15, Z3, Z15
+	VMULPS       Z17, Z2, Z17
+	VMULPS       Z10, Z2, Z10
+	VMULPS       Z16, Z2, Z16
+	VMULPS       Z15, Z2, Z15
 	VMOVUPS      Z17, (AX)
 	VMOVUPS      Z10, 64(AX)
 	VMOVUPS      Z16, 128(AX)
@@ -22981,14 +22981,14 @@ pass6_blocks_end:
 
 pass6_vectors:
 	VMOVUPS      (CX), Z15
-	VSUBPS       Z4, Z15, Z15
-	VMULPS       Z3, Z15, Z15
+	VSUBPS       Z1, Z15, Z15
+	VMULPS       Z2, Z15, Z15
 	VMOVUPS      (BX), Z16
 	VMOVUPS      (DI), Z10
 	VMULPS       Z10, Z16, Z10
 	VSUBPS       Z6, Z10, Z10
 	VFNMADD231PS Z14, Z15, Z10
-	VMULPS       Z10, Z3, Z10
+	VMULPS       Z10, Z2, Z10
 	VMOVUPS      Z10, (AX)
 	ADDQ         $+64, CX
 	ADDQ         $+64, BX
@@ -23002,14 +23002,14 @@ pass6_vectors_end:
 	TESTQ        R10, R10
 	JE           pass6_end
 	VMOVUPS.Z    (CX), K1, Z10
-	VSUBPS       Z4, Z10, Z10
-	VMULPS       Z3, Z10, Z10
+	VSUBPS       Z1, Z10, Z10
+	VMULPS       Z2, Z10, Z10
 	VMOVUPS.Z    (BX), K1, Z15
 	VMOVUPS.Z    (DI), K1, Z16
 	VMULPS       Z16, Z15, Z16
 	VSUBPS       Z6, Z16, Z16
 	VFNMADD231PS Z14, Z10, Z16
-	VMULPS       Z16, Z3, Z16
+	VMULPS       Z16, Z2, Z16
 	VMOVUPS      Z16, K1, (AX)
 
 pass6_end:

@@ -68,6 +68,37 @@ func TestNoAccessOutside(t *testing.T) {
 	}
 }
 
+// TestNoFloat16Outside: the same for numbers of two bytes, up to the last one.
+func TestNoFloat16Outside(t *testing.T) {
+	x, y, scratch := halves(newFence(t, 9000)), newFence(t, 300), make([]float32, GemmScratch)
+	clear(x)
+	place := func(n int, atEnd bool) []uint16 {
+		if atEnd {
+			return x[len(x)-n:]
+		}
+		return x[:n]
+	}
+	const k = 5
+	eachLevel(t, func(t *testing.T) {
+		for n := range 140 {
+			for _, atEnd := range []bool{false, true} {
+				h, v := place(n, atEnd), y[:n]
+				if atEnd {
+					v = y[len(y)-n:]
+				}
+				require.NoError(t, faults(func() { FromFloat16(v, h) }), "n=%d, at the end %v", n, atEnd)
+				require.NoError(t, faults(func() { ToFloat16(h, v) }), "n=%d, at the end %v", n, atEnd)
+				b := NewFloat16Matrix(k, n, place(k*n, atEnd))
+				for _, m := range []int{1, 2, 3, 20} {
+					c, a := NewMatrix(m, n, make([]float32, m*n)), NewMatrix(m, k, make([]float32, m*k))
+					require.NoError(t, faults(func() { Gemm{Scratch: scratch}.MultiplyFloat16(c, a, b) }),
+						"%d x %d, at the end %v", m, n, atEnd)
+				}
+			}
+		}
+	})
+}
+
 // faults runs f and returns an error if it touched protected memory.
 func faults(f func()) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))

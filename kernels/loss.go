@@ -71,7 +71,7 @@ func SoftmaxCrossEntropyRows(losses, dx, x []float32, labels []int, p CrossEntro
 	if p.Weights != nil && len(p.Weights) != len(labels) {
 		panic("kernels: SoftmaxCrossEntropyRows: length of Weights is not that of labels")
 	}
-	if p.ClassWeights != nil && len(p.ClassWeights) != n {
+	if p.ClassWeights != nil && len(labels) > 0 && len(p.ClassWeights) != n {
 		panic("kernels: SoftmaxCrossEntropyRows: length of ClassWeights is not the columns of x")
 	}
 	if !(p.Smoothing >= 0 && p.Smoothing <= 1) {

@@ -139,6 +139,7 @@ func TestSoftmaxCrossEntropyRowsLeftOut(t *testing.T) {
 		}
 	})
 	SoftmaxCrossEntropyRows(nil, nil, nil, nil, CrossEntropyParams{})
+	SoftmaxCrossEntropyRows(nil, nil, nil, nil, CrossEntropyParams{ClassWeights: []float32{1, 2}}) // classes, but no rows
 	losses := []float32{3}
 	SoftmaxCrossEntropyRows(losses, nil, nil, []int{0}, CrossEntropyParams{Weights: []float32{0}})
 	require.Zero(t, losses[0])

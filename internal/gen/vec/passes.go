@@ -161,21 +161,24 @@ func (k *Kernel) passes(rows, width *Int, mats, cols []*Slice, describe func()) 
 
 // keepRowConstants loads constants of a kernel with a single pass that only stores.
 func (l *lowering) keepRowConstants() {
-	var passes []*pass
+	var single *pass
+	for _, v := range l.k.row {
+		if v.op != opPass {
+			continue
+		}
+		if single != nil || v.pass.state != nil {
+			return
+		}
+		single = v.pass
+	}
 	var held []Reg
 	for _, v := range l.k.row {
-		switch {
-		case v.op == opStoreRow:
-		case v.op != opPass:
+		if v.op != opPass && v.op != opStoreRow {
 			v.regs = []Reg{l.reg()}
 			held = append(held, v.regs[0])
-		default:
-			passes = append(passes, v.pass)
 		}
 	}
-	if len(passes) == 1 && passes[0].state == nil {
-		l.keepConstants(passes[0].body, passes[0].unroll)
-	}
+	l.keepConstants(single.body, single.unroll)
 	for _, r := range held {
 		l.release(r)
 	}
